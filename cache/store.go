@@ -1,0 +1,50 @@
+// Package cache keeps entries by key: Store, Memory, Tiered. It knows no images.
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrMiss says that a key is absent. Test with errors.Is.
+var ErrMiss = errors.New("cache: no such entry")
+
+// Entry is the bytes of a variant with their Meta. Body is immutable: neither the store nor a reader may change it after
+// it was handed over, so it is shared without copying.
+type Entry struct {
+	Meta
+	Body []byte
+}
+
+// Meta describes an Entry. Every Store keeps all of it and returns it unchanged.
+type Meta struct {
+	ContentType string
+	ETag        string    // strong, quoted, computed from Body by its writer; equal on all instances
+	Size        int64     // length of Body in bytes; set by the Store
+	Created     time.Time // UTC, whole seconds
+	Recipe      int       // the version of the coefficients and encoder settings that made it
+	// Attrs carries what the pipeline must answer from a hit: width, height, quality, stage and the like. Keys are lower
+	// case ASCII, values printable ASCII; together at most 1 KiB. Shared and immutable like Body.
+	Attrs map[string]string
+}
+
+// Store keeps entries by key. Safe for concurrent use; honours ctx. An absent key is ErrMiss (errors.Is); any other error
+// means "unknown", never "absent". Put replaces whole entries: a reader sees the old or the new one, never a mix. An entry
+// whose bytes fail their checksum is reported as ErrMiss (and counted), so that it is made again and repaired by the next Put.
+//
+// Keys are relative slash-separated paths of printable ASCII without "." or ".." segments, at most 512 bytes.
+type Store interface {
+	Get(ctx context.Context, key string) (Entry, error)
+	Stat(ctx context.Context, key string) (Meta, error)
+	Put(ctx context.Context, key string, e Entry) error
+	// Delete removes every entry whose key begins with prefix and returns how many there were.
+	Delete(ctx context.Context, prefix string) (int, error)
+}
+
+// Observer learns what a store does; wired to metrics by the composition root. All methods are safe for concurrent use.
+type Observer interface {
+	// Observe is called once per operation. tier is "memory", "dir" or "s3"; op is get, stat, put, delete, sweep or
+	// checksum; outcome is hit, miss, ok or error; bytes is the size moved, 0 if none.
+	Observe(tier, op, outcome string, elapsed time.Duration, bytes int64)
+}

@@ -1,0 +1,200 @@
+// Package variant says what a variant is: Ref, Spec, URL grammar, canonical form, Key. It is pure: no I/O, no HTTP.
+package variant
+
+// Format is a concrete image format by its usual extension ("" = open: chosen by negotiation).
+type Format string
+
+// The formats that can come out. Every other format is only read.
+const (
+	Open Format = ""
+	JPEG Format = "jpg"
+	PNG  Format = "png"
+	WebP Format = "webp"
+	AVIF Format = "avif"
+	GIF  Format = "gif"
+)
+
+// MediaType is the format's Content-Type.
+func (f Format) MediaType() string {
+	if f == JPEG {
+		return "image/jpeg"
+	}
+	return "image/" + string(f)
+}
+
+// ResizeMode says how a picture meets its box (imgproxy's resizing_type).
+type ResizeMode uint8
+
+// The resizing types. ResizeAuto is fill when source and box have the same orientation, else fit.
+const (
+	Fit ResizeMode = iota
+	Fill
+	FillDown
+	Force
+	ResizeAuto
+)
+
+// GravityKind names the part of a picture that a crop or an extension keeps.
+type GravityKind uint8
+
+// The gravities: centre, the eight directions, smart (content-aware) and focus point.
+const (
+	Centre GravityKind = iota
+	North
+	South
+	East
+	West
+	NorthWest
+	NorthEast
+	SouthWest
+	SouthEast
+	Smart
+	FocusPoint
+)
+
+// Gravity is a GravityKind with its offsets: pixels when |X| >= 1, a share of the picture when below 1; for FocusPoint the
+// relative position 0..1 of the point.
+type Gravity struct {
+	Kind GravityKind
+	X, Y float64
+}
+
+// Crop cuts an area out of the upright source before it is resized. Width and Height are pixels when >= 1, a share of the
+// source below 1, and 0 means the whole side.
+type Crop struct {
+	Width, Height float64
+	Gravity       Gravity
+	GravitySet    bool // false: the Spec's own Gravity applies
+}
+
+// Color is an opaque sRGB colour; Set tells black from none.
+type Color struct {
+	Set     bool
+	R, G, B uint8
+}
+
+// Trim removes a border of one colour.
+type Trim struct {
+	On        bool
+	Threshold float64
+	Color     Color // not Set: the top-left pixel's colour ("smart")
+	EqualHor  bool
+	EqualVer  bool
+}
+
+// Padding is added around the result, in CSS pixels (multiplied by DPR).
+type Padding struct{ Top, Right, Bottom, Left int }
+
+// Net is the weight class asked for by the URL.
+type Net uint8
+
+// The weight classes of the URL. NetDefault (nothing said) behaves as Net4G.
+const (
+	NetDefault Net = iota
+	NetAuto
+	Net2G
+	Net3G
+	Net4G
+	NetWifi
+)
+
+// Class is the resolved weight class: the quality target.
+type Class uint8
+
+// The quality targets, in rising saving.
+const (
+	ClassNormal Class = iota
+	ClassHigh
+	ClassSaver
+)
+
+// Legibility says whether the picture is treated as text.
+type Legibility uint8
+
+// The values of the legible option.
+const (
+	LegibleAuto Legibility = iota
+	LegibleNo
+	LegibleYes
+)
+
+// Qualities holds one quality per format (1..100; 0 = none given).
+type Qualities struct{ JPEG, PNG, WebP, AVIF, GIF uint8 }
+
+// AutoSize is autoquality:size: the quality, between Min and Max, whose result is nearest below Bytes.
+type AutoSize struct {
+	Bytes    int
+	Min, Max uint8
+}
+
+// FormatSet is a set of formats that a client takes.
+type FormatSet uint8
+
+// The members of a FormatSet.
+const (
+	AcceptJPEG FormatSet = 1 << iota
+	AcceptPNG
+	AcceptWebP
+	AcceptAVIF
+	AcceptGIF
+)
+
+// Limits are the limits that a URL lowers; 0 = the configured one.
+type Limits struct {
+	Pixels int64 // width x height of the original
+	Bytes  int64 // size of the original
+	Frames int
+}
+
+// Spec says how a variant is made from its original. It is comparable and holds everything that decides the bytes; two equal
+// Specs of one source are one variant. The zero Spec, resolved, is the upright picture at full size in the negotiated format.
+type Spec struct {
+	Resize               ResizeMode
+	Width, Height        int // 0 = free
+	MinWidth, MinHeight  int
+	ZoomX, ZoomY         float64 // 0 = 1
+	DPR                  float64 // 0 = 1
+	Enlarge              bool
+	Extend               bool
+	ExtendGravity        Gravity
+	Gravity              Gravity
+	Crop                 Crop
+	Trim                 Trim
+	Padding              Padding
+	KeepOrientation      bool // auto_rotate:0: the EXIF orientation is ignored (and its tag still removed)
+	Rotate               int  // clockwise degrees: 0, 90, 180, 270
+	FlipH, FlipV         bool
+	Background           Color
+	Blur, Sharpen        float64 // sigma in pixels; 0 = off
+	Pixelate             int     // block side in pixels; 0 = off
+	Format               Format
+	Quality              uint8 // 1..100; 0 = automatic quality
+	FormatQuality        Qualities
+	MaxBytes             int
+	AutoSize             AutoSize
+	Net                  Net
+	Legible              Legibility
+	Limits               Limits
+	CacheBuster          string
+	Fallback             string // URL of the picture answered instead of an error; "" = none
+	HashType, HashSum    string // md5, sha1, sha256, sha512 and lower-case hex; "" = none
+
+	// Set by Resolve, never by a URL:
+	Class   Class     // the weight class
+	Accepts FormatSet // the formats this open URL may answer with; 0 when the URL names the format
+}
+
+// Image is a made variant as it leaves the transform.
+type Image struct {
+	Body           []byte // owned by the receiver
+	Format         Format // may differ from Spec.Format for open URLs (alpha, never larger)
+	Width, Height  int
+	Quality        int    // the encoder's q; 0 = lossless
+	Frames         int    // frames in Body
+	SourceFormat   string // jpeg, png, webp, gif, avif, heic, tiff, bmp
+	SourceWidth    int    // upright
+	SourceHeight   int
+	SourceFrames   int
+	Stage          uint8 // 0 = final, 1 = first stage (may be upgraded)
+	Note           string // why this format and q, for explain: "passed through", "still of animation", ...
+}
