@@ -1,0 +1,85 @@
+package transform
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config says how many workers run and what a picture may cost them.
+type Config struct {
+	// Engine is the pixel path: vips (the built-in one) or bimg.
+	Engine string `yaml:"engine"`
+	// Workers is the number of worker processes, each of which makes one picture at a time. 0 = one per core.
+	Workers int `yaml:"workers"`
+	// Timeout is the wall time that one variant may take in a worker; past it the worker is killed and the answer is
+	// transform_timeout. The clock starts again with each variant of a request.
+	Timeout time.Duration `yaml:"timeout"`
+	// CPU is the processor time that one variant may take, over all threads of its worker; past it the worker is killed and
+	// the answer is too_costly. It starts again with each variant of a request.
+	CPU time.Duration `yaml:"cpu"`
+	// MaxPixels bounds width x height x decoded frames of an original.
+	MaxPixels int64 `yaml:"max_pixels" unit:"pixels"`
+	// MaxResultPixels bounds width x height of a variant.
+	MaxResultPixels int64 `yaml:"max_result_pixels" unit:"pixels"`
+	// AVIFMaxPixels bounds width x height of an AVIF that negotiation chose; larger variants get the next format.
+	AVIFMaxPixels int64 `yaml:"avif_max_pixels" unit:"pixels"`
+	// MaxFrames bounds the frames of an animated variant. 1 = animations become their first frame.
+	MaxFrames int `yaml:"max_frames"`
+	// ImageMemory bounds the decoded pixels of all pictures in work, as estimated from their headers, in bytes. A single
+	// picture that needs more is refused with too_many_pixels.
+	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
+	// Recycle is the number of requests after which a worker is replaced by a fresh one. 0 = never.
+	Recycle int `yaml:"recycle"`
+	// Command starts a worker, program first. Empty = this very executable with the argument "worker".
+	Command []string `yaml:"command"`
+
+	// OriginalBytes is the size of the largest original, in bytes; the composition root sets it from origin.max_bytes.
+	OriginalBytes int64 `yaml:"-"`
+	// Build is the build id that a worker must name in its first message; the composition root sets it.
+	Build string `yaml:"-"`
+}
+
+// Default is the configuration of a server that was told nothing.
+func Default() Config {
+	return Config{
+		Engine:          "vips",
+		Timeout:         15 * time.Second,
+		CPU:             5 * time.Second,
+		MaxPixels:       50_000_000,
+		MaxResultPixels: 16_000_000,
+		AVIFMaxPixels:   2_000_000,
+		MaxFrames:       1,
+		ImageMemory:     512 << 20,
+		Recycle:         2000,
+		OriginalBytes:   32 << 20,
+	}
+}
+
+// Validate names every setting that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("transform."+format, args...))
+		}
+	}
+	check(c.Engine == "vips" || c.Engine == "bimg", "engine: %q is neither vips nor bimg", c.Engine)
+	check(c.Workers >= 0 && c.Workers <= 1024, "workers: %d is not between 0 (one per core) and 1024", c.Workers)
+	check(c.Timeout > 0, "timeout: %v must be more than 0", c.Timeout)
+	check(c.CPU > 0, "cpu: %v must be more than 0", c.CPU)
+	check(c.MaxPixels > 0, "max_pixels: %d must be more than 0", c.MaxPixels)
+	check(c.MaxResultPixels > 0, "max_result_pixels: %d must be more than 0", c.MaxResultPixels)
+	check(c.AVIFMaxPixels >= 0, "avif_max_pixels: %d must not be negative", c.AVIFMaxPixels)
+	check(c.MaxFrames >= 1, "max_frames: %d must be at least 1", c.MaxFrames)
+	check(c.ImageMemory >= 16<<20, "image_memory: %d bytes is less than 16 MiB, too little for one photo", c.ImageMemory)
+	check(c.Recycle >= 0, "recycle: %d must not be negative (0 = never)", c.Recycle)
+	check(len(c.Command) == 0 || c.Command[0] != "", "command: the program's name is empty")
+	check(c.OriginalBytes > 0 && c.OriginalBytes <= 1<<30, "OriginalBytes: %d is not between 1 byte and 1 GiB", c.OriginalBytes)
+	return errors.Join(errs...)
+}
+
+// limits are the bounds that travel with each request.
+func (c Config) limits() Limits {
+	return Limits{Pixels: c.MaxPixels, ResultPixels: c.MaxResultPixels, AVIFPixels: c.AVIFMaxPixels, Frames: c.MaxFrames}
+}
