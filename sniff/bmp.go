@@ -1,0 +1,52 @@
+package sniff
+
+import "encoding/binary"
+
+// isBMP asks for more than the two letters that many texts begin with: the header size must be one that exists.
+func isBMP(b []byte) bool {
+	if len(b) < 26 || b[0] != 'B' || b[1] != 'M' {
+		return false
+	}
+	switch binary.LittleEndian.Uint32(b[14:]) {
+	case 12, 16, 40, 52, 56, 64, 108, 124:
+		return true
+	}
+	return false
+}
+
+func inspectBMP(b []byte) (Info, error) {
+	in := Info{Channels: 3, Bits: 8}
+	offset, header := int64(binary.LittleEndian.Uint32(b[10:])), binary.LittleEndian.Uint32(b[14:])
+	var depth, compression, stored int64
+	if header == 12 {
+		in.Width, in.Height, depth = le16(b, 18), le16(b, 20), int64(le16(b, 24))
+	} else {
+		if len(b) < 38 {
+			return Info{}, broken("it ends before its size")
+		}
+		in.Width = int(int32(binary.LittleEndian.Uint32(b[18:])))
+		in.Height = int(int32(binary.LittleEndian.Uint32(b[22:])))
+		depth, compression = int64(le16(b, 28)), int64(binary.LittleEndian.Uint32(b[30:]))
+		stored = int64(binary.LittleEndian.Uint32(b[34:]))
+	}
+	if in.Height < 0 {
+		in.Height = -in.Height // Rows from top to bottom.
+	}
+	switch depth {
+	case 1, 4, 8, 16, 24:
+	case 32:
+		in.Channels, in.Alpha = 4, true
+	default:
+		return Info{}, broken("its bit depth is unknown")
+	}
+	if in.Width <= 0 || in.Height > maxSide {
+		return Info{}, broken("its size is impossible")
+	}
+	if compression == 0 || compression == 3 || compression == 6 {
+		stored = (int64(in.Width)*depth + 31) / 32 * 4 * int64(in.Height)
+	}
+	end := offset + stored
+	in.Complete = offset >= 26 && end <= int64(len(b)) && stored > 0
+	in.End = int(min(end, int64(len(b))))
+	return in, nil
+}

@@ -1,0 +1,59 @@
+package sniff
+
+import "encoding/binary"
+
+// inspectGIF walks the blocks up to the trailer. The size is the larger of canvas and frame extents, since decoders differ in
+// which of them they allocate.
+func inspectGIF(b []byte) (Info, error) {
+	if len(b) < 13 {
+		return Info{}, broken("it ends before its size")
+	}
+	in := Info{Channels: 3, Bits: 8, End: len(b)}
+	in.Width, in.Height = le16(b, 6), le16(b, 8)
+	at := 13 + colourTable(b[10])
+	for at < len(b) {
+		switch b[at] {
+		case 0x3b:
+			in.End, in.Complete = at+1, in.Frames > 0
+			return in, nil
+		case 0x21:
+			if at+8 <= len(b) && b[at+1] == 0xf9 && b[at+3]&1 != 0 && !in.Alpha {
+				in.Alpha, in.Channels = true, 4
+			}
+			at = skipSubBlocks(b, at+2)
+		case 0x2c:
+			if at+10 > len(b) {
+				return in, nil
+			}
+			in.Frames++
+			in.Width = max(in.Width, le16(b, at+1)+le16(b, at+5))
+			in.Height = max(in.Height, le16(b, at+3)+le16(b, at+7))
+			in.Progressive = in.Progressive || b[at+9]&0x40 != 0
+			at = skipSubBlocks(b, at+10+colourTable(b[at+9])+1)
+		case 0x00:
+			at++ // A stray terminator; common, and harmless to decoders.
+		default:
+			return in, nil
+		}
+	}
+	return in, nil
+}
+
+// colourTable is the size in bytes of the colour table that a packed field announces.
+func colourTable(packed byte) int {
+	if packed&0x80 == 0 {
+		return 0
+	}
+	return 3 << (packed&7 + 1)
+}
+
+// skipSubBlocks returns the offset after the chain of sub-blocks that begins at at; len(b) or more if the chain is cut.
+func skipSubBlocks(b []byte, at int) int {
+	for at < len(b) && b[at] != 0 {
+		at += 1 + int(b[at])
+	}
+	return at + 1
+}
+
+// le16 reads a little-endian number; the caller has checked the bounds.
+func le16(b []byte, at int) int { return int(binary.LittleEndian.Uint16(b[at:])) }

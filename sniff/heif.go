@@ -1,0 +1,209 @@
+package sniff
+
+import (
+	"math"
+	"strings"
+)
+
+// maxProperties is what an ipma index of 15 bits can name.
+const maxProperties = 1<<15 - 1
+
+// heifWalk gathers what the boxes of an AVIF or HEIC file say.
+type heifWalk struct {
+	info       Info
+	primary    int // the primary item's id, 0 = not named
+	properties []heifProperty
+	linked     []int // 1-based indexes of the primary item's properties
+	meta, data bool
+}
+
+// heifProperty is one child of ipco, as far as it matters.
+type heifProperty struct {
+	width, height int // of an ispe, else 0
+	bits          int // of a pixi, else 0
+	turned        bool
+}
+
+// inspectHEIF walks the boxes of an ISO base media file. The size is the primary item's, else the largest that any item declares.
+// libheif applies rotation and mirroring itself, so a turned picture is reported with its sides swapped and orientation 1.
+func inspectHEIF(b []byte) (Info, error) {
+	w := heifWalk{info: Info{Channels: 3, Bits: 8, Orientation: 1, Frames: 1}}
+	end, whole := boxes(b, func(name string, body []byte) {
+		switch name {
+		case "meta":
+			if !w.meta && len(body) >= 4 {
+				w.meta = true
+				boxes(body[4:], w.metaBox)
+			}
+		case "mdat":
+			w.data = true
+		}
+	})
+	if !w.meta {
+		return Info{}, broken("it has no picture description")
+	}
+	w.choose()
+	if w.info.Width == 0 || w.info.Height == 0 {
+		return Info{}, broken("it names no size")
+	}
+	if w.info.Alpha {
+		w.info.Channels = 4
+	}
+	w.info.End = end
+	w.info.Complete = whole && w.data
+	return w.info, nil
+}
+
+// boxes calls f for each box of b and returns where the last one ends. whole is false if a box reaches past b; its body is then
+// what there is of it. Bytes that cannot be a box end the walk: they follow the picture.
+func boxes(b []byte, f func(name string, body []byte)) (end int, whole bool) {
+	at := 0
+	for at+8 <= len(b) {
+		size, _ := u32(b, at)
+		name, header := string(b[at+4:at+8]), 8
+		switch size {
+		case 0:
+			size = len(b) - at
+		case 1:
+			long, ok := u64(b, at+8)
+			if !ok || long > math.MaxInt32<<16 {
+				return len(b), false
+			}
+			size, header = int(long), 16
+		}
+		if size < header || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return at, true
+		}
+		if size > len(b)-at {
+			f(name, b[min(at+header, len(b)):])
+			return len(b), false
+		}
+		f(name, b[at+header:at+size])
+		at += size
+	}
+	return at, true
+}
+
+func (w *heifWalk) metaBox(name string, body []byte) {
+	switch name {
+	case "pitm":
+		if len(body) >= 4 && body[0] == 0 {
+			w.primary, _ = u16(body, 4)
+		} else {
+			w.primary, _ = u32(body, 4)
+		}
+	case "idat":
+		w.data = true
+	case "iprp":
+		var links []byte
+		boxes(body, func(name string, body []byte) {
+			switch name {
+			case "ipco":
+				boxes(body, w.property)
+			case "ipma":
+				links = body
+			}
+		})
+		w.linked = primaryLinks(links, w.primary)
+	}
+}
+
+func (w *heifWalk) property(name string, body []byte) {
+	var p heifProperty
+	switch name {
+	case "ispe":
+		p.width, _ = u32(body, 4)
+		p.height, _ = u32(body, 8)
+	case "pixi":
+		if len(body) >= 6 {
+			p.bits = int(body[5])
+		}
+	case "irot":
+		p.turned = len(body) > 0 && body[0]&1 != 0
+	case "colr":
+		kind := string(body[:min(4, len(body))])
+		w.info.Profile = w.info.Profile || kind == "prof" || kind == "rICC"
+	case "auxC":
+		urn := string(body[min(4, len(body)):])
+		w.info.Alpha = w.info.Alpha || strings.Contains(urn, ":alpha") || strings.Contains(urn, "hevc:2015:auxid:1")
+	}
+	if len(w.properties) < maxProperties {
+		w.properties = append(w.properties, p)
+	}
+}
+
+// primaryLinks reads the indexes of the properties of one item from an ipma box.
+func primaryLinks(b []byte, item int) []int {
+	if len(b) < 8 {
+		return nil
+	}
+	long, wide := b[0] > 0, b[3]&1 != 0
+	count, _ := u32(b, 4)
+	for at := 8; count > 0; count-- {
+		var id int
+		var ok bool
+		if long {
+			id, ok = u32(b, at)
+			at += 4
+		} else {
+			id, ok = u16(b, at)
+			at += 2
+		}
+		if !ok || at >= len(b) {
+			return nil
+		}
+		n := int(b[at])
+		at++
+		step := 1
+		if wide {
+			step = 2
+		}
+		if at+n*step > len(b) {
+			return nil
+		}
+		if id == item {
+			return linkIndexes(b[at:at+n*step], wide)
+		}
+		at += n * step
+	}
+	return nil
+}
+
+func linkIndexes(b []byte, wide bool) []int {
+	var indexes []int
+	for at := 0; at < len(b); at++ {
+		index := int(b[at] & 0x7f) // The top bit says "essential".
+		if wide {
+			v, _ := u16(b, at)
+			index = v & 0x7fff
+			at++
+		}
+		indexes = append(indexes, index)
+	}
+	return indexes
+}
+
+// choose takes size and bits from the primary item's properties, or from the largest picture where they are not linked.
+func (w *heifWalk) choose() {
+	turned := false
+	for _, index := range w.linked {
+		if index < 1 || index > len(w.properties) {
+			continue
+		}
+		p := w.properties[index-1]
+		w.info.grow(p.width, p.height)
+		w.info.Bits = max(w.info.Bits, p.bits)
+		turned = turned || p.turned
+	}
+	if w.info.Width == 0 {
+		for _, p := range w.properties {
+			if int64(p.width)*int64(p.height) > w.info.Pixels() {
+				w.info.Width, w.info.Height = p.width, p.height
+			}
+			w.info.Bits = max(w.info.Bits, p.bits)
+		}
+	}
+	if turned {
+		w.info.Width, w.info.Height = w.info.Height, w.info.Width
+	}
+}

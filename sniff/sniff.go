@@ -1,0 +1,156 @@
+// Package sniff reads image headers without decoding: format, size, frames, completeness. It is pure.
+package sniff
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// maxFrames is where counting stops: no limit that an operator would set is near it.
+const maxFrames = 100_000
+
+// maxSide bounds what a header may declare; no decoder behind us accepts more, and products of two sides fit an int64.
+const maxSide = math.MaxInt32
+
+// Info is what the header of an original says. It is what the file declares, never what a decoder found.
+type Info struct {
+	Format        string // "jpeg", "png", "webp", "gif", "avif", "heic", "tiff" or "bmp"
+	Width, Height int    // as stored, before Orientation; for animations the canvas or the larger frame extent
+	Orientation   int    // 1..8 as in EXIF; 1 where absent, invalid, or applied by every decoder (AVIF, HEIC)
+	Frames        int    // at least 1; counting stops at 100,000
+	Channels      int    // stored channels with alpha; a palette counts as the colours it stands for
+	Bits          int    // bits per channel as stored
+	Alpha         bool   // the picture may have transparent pixels
+	Profile       bool   // an ICC profile is embedded
+	Progressive   bool   // progressive JPEG, interlaced PNG or GIF
+	CMYK          bool   // four inks; says nothing of inversion
+	Scans         int    // JPEG: number of SOS markers
+	End           int    // offset one past the picture's last byte (JPEG EOI, PNG IEND, RIFF size, ...); what follows is not the picture
+	Complete      bool   // false: the file ends before its picture does
+	// LacksEOI narrows an incomplete JPEG: every scan it needs has begun and the file ends in scan data, so that the end marker
+	// may be all that is missing. Only a decoder can tell.
+	LacksEOI bool
+}
+
+// Inspect reads the header of b and walks its container to the end. Work is linear in len(b) and no memory is allocated by
+// declared sizes. Faults: not_an_image, unsupported_format, decode_failed (the header is broken).
+func Inspect(b []byte) (Info, error) {
+	format := Format(b)
+	inspect := inspectors[format]
+	if inspect == nil {
+		return Info{}, refuse(format, len(b))
+	}
+	in, err := inspect(b)
+	if err != nil {
+		return Info{}, err
+	}
+	if in.Width <= 0 || in.Height <= 0 || in.Width > maxSide || in.Height > maxSide {
+		return Info{}, broken("its size is impossible")
+	}
+	in.Format = format
+	in.Frames = min(max(in.Frames, 1), maxFrames)
+	if in.Orientation < 1 || in.Orientation > 8 {
+		in.Orientation = 1
+	}
+	in.End = min(in.End, len(b))
+	return in, nil
+}
+
+var inspectors = map[string]func([]byte) (Info, error){
+	"jpeg": inspectJPEG,
+	"png":  inspectPNG,
+	"gif":  inspectGIF,
+	"webp": inspectWebP,
+	"avif": inspectHEIF,
+	"heic": inspectHEIF,
+	"tiff": inspectTIFF,
+	"bmp":  inspectBMP,
+}
+
+// Pixels is width times height of one frame.
+func (i Info) Pixels() int64 { return int64(i.Width) * int64(i.Height) }
+
+// DecodedBytes is an upper estimate of the memory that decoding the first frames frames takes without shrink-on-load. It covers
+// the decoder's own buffers and one whole decoded picture (a rotation or a crop may need all of it); encoders are not in it.
+func (i Info) DecodedBytes(frames int) int64 {
+	pixels, n := i.Pixels(), int64(min(max(frames, 1), max(i.Frames, 1)))
+	channels, sample := int64(max(i.Channels, 1)), sampleBytes(i.Bits)
+	switch i.Format {
+	case "jpeg":
+		perPixel := channels
+		if i.Progressive || i.Scans > 1 {
+			// Several scans: libjpeg keeps all coefficients, 2 bytes each, of every component (at most one per pixel and channel).
+			perPixel += 2 * channels
+		}
+		return saturate(pixels, perPixel)
+	case "png":
+		perPixel := channels * sample
+		if i.Progressive {
+			perPixel *= 2 // Adam7 needs the whole picture in the decoder beside the rows that were handed on.
+		}
+		return saturate(pixels, perPixel)
+	case "gif", "webp":
+		// Both decode to RGBA canvases: one per frame kept, and one of the decoder's own (the previous canvas, or lossless WebP's
+		// pixel buffer).
+		return saturate(pixels, 4*(n+1))
+	case "avif", "heic":
+		// The decoder's planes (4:4:4 at worst) and libheif's interleaved copy live at the same time.
+		return saturate(pixels, 2*max(channels, 3)*sample)
+	case "tiff":
+		// One strip may hold the whole picture, so it can be there as a strip and as pixels; frames are read as one tall picture.
+		return saturate(pixels, channels*sample*(n+1))
+	}
+	return saturate(pixels, 8) // BMP: 4 bytes a pixel, read and converted.
+}
+
+// sampleBytes is the memory of one decoded sample: libvips has no type below a byte.
+func sampleBytes(bits int) int64 {
+	switch {
+	case bits <= 8:
+		return 1
+	case bits <= 16:
+		return 2
+	case bits <= 32:
+		return 4
+	}
+	return 8
+}
+
+func saturate(pixels, perPixel int64) int64 {
+	if perPixel > 0 && pixels > math.MaxInt64/perPixel {
+		return math.MaxInt64
+	}
+	return pixels * perPixel
+}
+
+func broken(why string) error {
+	return fault.New(fault.DecodeFailed, "sniff.Inspect", "the picture's header is broken: "+why, nil)
+}
+
+func unsupported(what string) error {
+	return fault.New(fault.UnsupportedFormat, "sniff.Inspect", what+" is not supported", nil)
+}
+
+// u16, u32 and u64 read big-endian numbers at offset i; ok is false past the end of b.
+func u16(b []byte, i int) (v int, ok bool) {
+	if i < 0 || i > len(b)-2 {
+		return 0, false
+	}
+	return int(binary.BigEndian.Uint16(b[i:])), true
+}
+
+func u32(b []byte, i int) (v int, ok bool) {
+	if i < 0 || i > len(b)-4 {
+		return 0, false
+	}
+	return int(binary.BigEndian.Uint32(b[i:])), true
+}
+
+func u64(b []byte, i int) (v uint64, ok bool) {
+	if i < 0 || i > len(b)-8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(b[i:]), true
+}
