@@ -1,0 +1,326 @@
+// Package metrics declares every metric in one file.
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// The buckets of the histograms: a hit takes well under a millisecond, an AVIF of 12 MP several seconds.
+var (
+	secondsBuckets = []float64{.0002, .001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	bytesBuckets   = []float64{1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
+)
+
+// Metrics counts and times what the parts report. Its methods satisfy their Observer interfaces as far as these speak in
+// plain types; the composition root translates the others. Safe for concurrent use.
+//
+// No label ever holds a host, a URL or anything else that a caller chooses: a value that does not look like one of our own
+// words is counted as "other".
+type Metrics struct {
+	registry *prometheus.Registry
+	levels   atomic.Pointer[func() Levels]
+
+	requests       *prometheus.CounterVec
+	requestSeconds *prometheus.HistogramVec
+	errors         *prometheus.CounterVec
+	servedBytes    *prometheus.CounterVec
+	replacedBytes  *prometheus.CounterVec
+	savedBytes     *prometheus.CounterVec
+
+	fills        *prometheus.CounterVec
+	phaseSeconds *prometheus.HistogramVec
+	refused      *prometheus.CounterVec
+	remakes      *prometheus.CounterVec
+
+	storeOps      *prometheus.CounterVec
+	storeSeconds  *prometheus.HistogramVec
+	storeBytes    *prometheus.CounterVec
+	writesDropped prometheus.Counter
+
+	fetches      *prometheus.CounterVec
+	fetchSeconds *prometheus.HistogramVec
+	fetchBytes   prometheus.Histogram
+
+	transforms       *prometheus.CounterVec
+	transformSeconds *prometheus.HistogramVec
+	workersStarted   prometheus.Counter
+	workersEnded     *prometheus.CounterVec
+
+	reloads *prometheus.CounterVec
+	build   *prometheus.GaugeVec
+}
+
+// New declares all metrics in a registry of its own.
+func New() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.declareAnswers()
+	m.declareFills()
+	m.declareStores()
+	m.declareWork()
+	m.registry.MustRegister(levelCollector{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves the metrics in the format that the scraper asks for.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (m *Metrics) declareAnswers() {
+	m.requests = m.counters("requests_total", "Answered requests by door (public, private), status, outcome of the look-up (none where there was none) and tier that had the entry.", "door", "status", "outcome", "tier")
+	m.requestSeconds = m.seconds("request_seconds", "Time from a request's first byte to its answer's last.", "door", "outcome")
+	m.errors = m.counters("errors_total", "Requests answered with an error, by code of the problem document.", "kind")
+	m.servedBytes = m.counters("served_bytes_total", "Bytes of bodies sent, by format of the variant (none for what is no picture).", "format")
+	m.replacedBytes = m.counters("replaced_bytes_total", "Bytes of the originals in whose place variants were sent.", "format")
+	m.savedBytes = m.counters("saved_bytes_total", "Bytes that variants were smaller than the originals in whose place they were sent.", "format")
+}
+
+func (m *Metrics) declareFills() {
+	m.fills = m.counters("fills_total", "Variants made, by format and by kind of failure (none for success).", "format", "kind")
+	m.phaseSeconds = m.seconds("phase_seconds", "Time a fill spent in each phase: lookup, queue, fetch, transform.", "phase")
+	m.refused = m.counters("gate_refused_total", "Requests turned away because a gate's waiting room was full.", "gate")
+	m.remakes = m.counters("remakes_total", "Old entries remade behind an answer, by outcome.", "outcome")
+}
+
+func (m *Metrics) declareStores() {
+	m.storeOps = m.counters("store_operations_total", "Operations on a tier of the cache.", "tier", "op", "outcome")
+	m.storeSeconds = m.seconds("store_seconds", "Time of an operation on a tier other than memory.", "tier", "op")
+	m.storeBytes = m.counters("store_bytes_total", "Bytes moved by operations on a tier of the cache.", "tier", "op")
+	m.writesDropped = m.counter("store_writes_dropped_total", "Variants not written to the store, because too many bytes were waiting or the store was failing.")
+}
+
+func (m *Metrics) declareWork() {
+	m.fetches = m.counters("fetches_total", "Originals asked of their origins, by kind of failure (none for success).", "kind")
+	m.fetchSeconds = m.seconds("fetch_seconds", "Time of a fetch with its redirects.", "kind")
+	m.fetchBytes = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "goldcrest_fetch_bytes", Help: "Size of fetched originals.", Buckets: bytesBuckets})
+	m.registry.MustRegister(m.fetchBytes)
+	m.transforms = m.counters("transforms_total", "Variants asked of the workers, by format and by kind of failure (none for success).", "format", "kind")
+	m.transformSeconds = m.seconds("transform_seconds", "Time a worker took for one variant that it made.", "format")
+	m.workersStarted = m.counter("workers_started_total", "Worker processes started.")
+	m.workersEnded = m.counters("workers_ended_total", "Worker processes that ended, by reason.", "reason")
+	m.reloads = m.counters("config_reloads_total", "Configuration reloads by outcome (ok, error).", "outcome")
+	m.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "goversion", "libvips"})
+	m.registry.MustRegister(m.build)
+}
+
+func (m *Metrics) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "goldcrest_" + name, Help: help})
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *Metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "goldcrest_" + name, Help: help}, labels)
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *Metrics) seconds(name, help string, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "goldcrest_" + name, Help: help, Buckets: secondsBuckets}, labels)
+	m.registry.MustRegister(h)
+	return h
+}
+
+// word is s as a label value: "none" when empty, "other" when it is not one of our own words.
+func word(s string) string {
+	if s == "" {
+		return "none"
+	}
+	if len(s) > 40 {
+		return "other"
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return "other"
+		}
+	}
+	return s
+}
+
+// Request is one answered request.
+type Request struct {
+	Door     string // public or private
+	Status   int
+	Outcome  string // hit, stale, miss, collapsed; "" where nothing was looked up
+	Tier     string // the tier that had the entry; "" = none
+	Format   string // of the variant sent; "" = no picture
+	Kind     string // of the fault; "" = success
+	Elapsed  time.Duration
+	Bytes    int64 // of the body sent
+	Original int64 // size of the original in whose place the variant was sent whole; 0 = not known, or only a part was sent
+}
+
+// Request counts an answer.
+func (m *Metrics) Request(r Request) {
+	outcome := word(r.Outcome)
+	if r.Kind != "" {
+		outcome = "error"
+		m.errors.WithLabelValues(word(r.Kind)).Inc()
+	}
+	m.requests.WithLabelValues(word(r.Door), strconv.Itoa(r.Status), outcome, word(r.Tier)).Inc()
+	m.requestSeconds.WithLabelValues(word(r.Door), outcome).Observe(r.Elapsed.Seconds())
+	format := word(r.Format)
+	m.servedBytes.WithLabelValues(format).Add(float64(r.Bytes))
+	if r.Original > 0 {
+		m.replacedBytes.WithLabelValues(format).Add(float64(r.Original))
+		m.savedBytes.WithLabelValues(format).Add(float64(max(0, r.Original-r.Bytes)))
+	}
+}
+
+// Fill is the making of one variant.
+type Fill struct {
+	Format                          string
+	Kind                            string // of the fault; "" = success
+	Lookup, Queue, Fetch, Transform time.Duration
+}
+
+// Filled counts a fill and times those of its phases that were needed.
+func (m *Metrics) Filled(f Fill) {
+	m.fills.WithLabelValues(word(f.Format), word(f.Kind)).Inc()
+	for _, p := range [...]struct {
+		name string
+		took time.Duration
+	}{{"lookup", f.Lookup}, {"queue", f.Queue}, {"fetch", f.Fetch}, {"transform", f.Transform}} {
+		if p.took > 0 {
+			m.phaseSeconds.WithLabelValues(p.name).Observe(p.took.Seconds())
+		}
+	}
+}
+
+// Refused counts a request that a gate turned away.
+func (m *Metrics) Refused(gate string) { m.refused.WithLabelValues(word(gate)).Inc() }
+
+// Remade counts an old entry that was remade behind an answer.
+func (m *Metrics) Remade(outcome string) { m.remakes.WithLabelValues(word(outcome)).Inc() }
+
+// Observe counts an operation on a tier of the cache (cache.Observer).
+func (m *Metrics) Observe(tier, op, outcome string, elapsed time.Duration, bytes int64) {
+	tier, op = word(tier), word(op)
+	m.storeOps.WithLabelValues(tier, op, word(outcome)).Inc()
+	if bytes > 0 && outcome != "dropped" && outcome != "open" {
+		m.storeBytes.WithLabelValues(tier, op).Add(float64(bytes))
+	}
+	switch tier {
+	case "memory": // takes no time worth a histogram, on the path that must stay fast
+	case "store": // what was decided about a store, not an operation on it
+		if op == "put" {
+			m.writesDropped.Inc()
+		}
+	default:
+		m.storeSeconds.WithLabelValues(tier, op).Observe(elapsed.Seconds())
+	}
+}
+
+// Fetched counts a request to an origin; kind is that of the fault, "" for success.
+func (m *Metrics) Fetched(kind string, elapsed time.Duration, bytes int64) {
+	m.fetches.WithLabelValues(word(kind)).Inc()
+	m.fetchSeconds.WithLabelValues(word(kind)).Observe(elapsed.Seconds())
+	if kind == "" {
+		m.fetchBytes.Observe(float64(bytes))
+	}
+}
+
+// Transformed counts a variant asked of a worker; kind is that of the fault, "" for success.
+func (m *Metrics) Transformed(format, kind string, elapsed time.Duration) {
+	m.transforms.WithLabelValues(word(format), word(kind)).Inc()
+	if kind == "" {
+		m.transformSeconds.WithLabelValues(word(format)).Observe(elapsed.Seconds())
+	}
+}
+
+// WorkerStarted counts a worker process that is ready.
+func (m *Metrics) WorkerStarted() { m.workersStarted.Inc() }
+
+// WorkerEnded counts a worker process that is gone, by reason: recycled, deadline, cpu, crashed and the like.
+func (m *Metrics) WorkerEnded(reason string) { m.workersEnded.WithLabelValues(word(reason)).Inc() }
+
+// Reloaded counts a configuration reload: ok or error.
+func (m *Metrics) Reloaded(outcome string) { m.reloads.WithLabelValues(word(outcome)).Inc() }
+
+// Build says which build runs.
+func (m *Metrics) Build(version, goversion, libvips string) {
+	m.build.Reset()
+	m.build.WithLabelValues(version, goversion, libvips).Set(1)
+}
+
+// Levels is the present state of the parts, read once per scrape.
+type Levels struct {
+	MemoryBytes, MemoryEntries int64 // of the memory tier
+	PendingBytes               int64 // bodies waiting to be written to the store
+	Fills                      int   // variants being made
+	FetchRunning, FetchWaiting int   // the fetch gate
+	TransformRunning           int   // the transform gate
+	TransformWaiting           int
+	Workers, WorkersBusy       int
+	ImageBytes                 int64 // estimated decoded bytes of the pictures in work
+	NegativeEntries            int   // sources that are known to be bad
+	BreakersOpen               int   // origins that are given a rest
+	StoreOpen                  bool  // the store failed lately and is given a rest
+}
+
+// Watch names the function that each scrape reads the levels from. It must not block.
+func (m *Metrics) Watch(levels func() Levels) { m.levels.Store(&levels) }
+
+// level is one gauge made of Levels.
+type level struct {
+	desc  *prometheus.Desc
+	label []string
+	read  func(Levels) float64
+}
+
+var levels = func() []level {
+	plain := func(name, help string, read func(Levels) float64) level {
+		return level{prometheus.NewDesc("goldcrest_"+name, help, nil, nil), nil, read}
+	}
+	running := prometheus.NewDesc("goldcrest_gate_running", "Work in progress behind a gate.", []string{"gate"}, nil)
+	waiting := prometheus.NewDesc("goldcrest_gate_waiting", "Work waiting at a gate.", []string{"gate"}, nil)
+	return []level{
+		plain("memory_bytes", "Bytes in the memory tier, bookkeeping included.", func(l Levels) float64 { return float64(l.MemoryBytes) }),
+		plain("memory_entries", "Entries in the memory tier.", func(l Levels) float64 { return float64(l.MemoryEntries) }),
+		plain("store_pending_bytes", "Bytes of variants waiting to be written to the store.", func(l Levels) float64 { return float64(l.PendingBytes) }),
+		plain("fills_in_flight", "Variants being made.", func(l Levels) float64 { return float64(l.Fills) }),
+		{running, []string{"fetch"}, func(l Levels) float64 { return float64(l.FetchRunning) }},
+		{running, []string{"transform"}, func(l Levels) float64 { return float64(l.TransformRunning) }},
+		{waiting, []string{"fetch"}, func(l Levels) float64 { return float64(l.FetchWaiting) }},
+		{waiting, []string{"transform"}, func(l Levels) float64 { return float64(l.TransformWaiting) }},
+		plain("workers", "Worker processes that are ready or busy.", func(l Levels) float64 { return float64(l.Workers) }),
+		plain("workers_busy", "Worker processes at work.", func(l Levels) float64 { return float64(l.WorkersBusy) }),
+		plain("image_bytes", "Estimated decoded bytes of the pictures in work.", func(l Levels) float64 { return float64(l.ImageBytes) }),
+		plain("negative_entries", "Sources known to be bad.", func(l Levels) float64 { return float64(l.NegativeEntries) }),
+		plain("origin_breakers_open", "Origins that failed lately and are given a rest.", func(l Levels) float64 { return float64(l.BreakersOpen) }),
+		plain("store_breaker_open", "1 while the store failed lately and is given a rest.", func(l Levels) float64 {
+			if l.StoreOpen {
+				return 1
+			}
+			return 0
+		}),
+	}
+}()
+
+// levelCollector samples all levels at one moment, so that a scrape never shows more busy workers than workers.
+type levelCollector struct{ m *Metrics }
+
+// Describe names every gauge (prometheus.Collector).
+func (c levelCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, l := range levels {
+		out <- l.desc
+	}
+}
+
+// Collect reads the levels once (prometheus.Collector); before Watch all are 0.
+func (c levelCollector) Collect(out chan<- prometheus.Metric) {
+	var now Levels
+	if sample := c.m.levels.Load(); sample != nil {
+		now = (*sample)()
+	}
+	for _, l := range levels {
+		out <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, l.read(now), l.label...)
+	}
+}
