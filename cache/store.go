@@ -33,7 +33,9 @@ type Meta struct {
 // means "unknown", never "absent". Put replaces whole entries: a reader sees the old or the new one, never a mix. An entry
 // whose bytes fail their checksum is reported as ErrMiss (and counted), so that it is made again and repaired by the next Put.
 //
-// Keys are relative slash-separated paths of printable ASCII without "." or ".." segments, at most 512 bytes.
+// Keys are relative slash-separated paths of printable ASCII without empty, "." or ".." segments, at most 512 bytes, each
+// segment at most 200, so that a directory can hold them. For the same reason no key may be the parent path of another. Check
+// and CheckKey say whether a key is one; a Store refuses others with ErrBadKey.
 type Store interface {
 	Get(ctx context.Context, key string) (Entry, error)
 	Stat(ctx context.Context, key string) (Meta, error)
@@ -44,7 +46,15 @@ type Store interface {
 
 // Observer learns what a store does; wired to metrics by the composition root. All methods are safe for concurrent use.
 type Observer interface {
-	// Observe is called once per operation. tier is "memory", "dir" or "s3"; op is get, stat, put, delete, sweep or
-	// checksum; outcome is hit, miss, ok or error; bytes is the size moved, 0 if none.
+	// Observe is called once per operation. tier is "memory", "dir" or "s3", or "store" for what Tiered decides about whichever
+	// store is behind it; op is get, stat, put, delete, sweep or checksum; outcome is hit, miss, ok or error, "forbidden" (s3: a
+	// 403 read as a miss), and of tier "store" "open" (the breaker spared the call) or "dropped" (too many bytes pending);
+	// bytes is the size moved, 0 if none.
 	Observe(tier, op, outcome string, elapsed time.Duration, bytes int64)
 }
+
+// NoObserver ignores everything; a nil Observer is replaced by it.
+type NoObserver struct{}
+
+// Observe does nothing.
+func (NoObserver) Observe(string, string, string, time.Duration, int64) {}

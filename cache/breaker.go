@@ -1,0 +1,57 @@
+package cache
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	breakerFailures = 5               // that many in a row open it
+	breakerRest     = 5 * time.Second // for so long; then one call at a time probes
+)
+
+// breaker spares callers a store that fails: after some failures in a row it is open for a while, then lets one probe through
+// at a time until one succeeds.
+type breaker struct {
+	mu       sync.Mutex
+	failures int
+	until    time.Time
+	probing  bool
+}
+
+type verdict int
+
+const (
+	unknown verdict = iota // the caller left before the store answered
+	worked
+	failed
+)
+
+// enter reports whether a call may be made, and whether it is a probe; both go back to leave.
+func (b *breaker) enter() (probe, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures < breakerFailures {
+		return false, true
+	}
+	if b.probing || time.Now().Before(b.until) {
+		return false, false
+	}
+	b.probing = true
+	return true, true
+}
+
+func (b *breaker) leave(probe bool, v verdict) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if probe {
+		b.probing = false
+	}
+	switch v {
+	case worked:
+		b.failures = 0
+	case failed:
+		b.failures++
+		b.until = time.Now().Add(breakerRest)
+	}
+}

@@ -1,0 +1,98 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// MaxBody is the largest Body a Store accepts, in bytes: twice the cap of a variant. Readers refuse more, so that a foreign
+// object in a bucket cannot fill the memory.
+const MaxBody = 16 << 20
+
+const (
+	maxKey     = 512
+	maxSegment = 200
+	maxAttrs   = 1024
+	maxField   = 100
+)
+
+// ErrBadKey says that a key or prefix breaks the law of Store. It is the caller's bug, never a miss.
+var ErrBadKey = errors.New("cache: not a valid key")
+
+// CheckKey reports, as ErrBadKey, a key that breaks the law of Store.
+func CheckKey(key string) error {
+	if key == "" || len(key) > maxKey || !printable(key) {
+		return fmt.Errorf("%w: %q", ErrBadKey, shorten(key))
+	}
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "" || segment == "." || segment == ".." || len(segment) > maxSegment {
+			return fmt.Errorf("%w: %q", ErrBadKey, shorten(key))
+		}
+	}
+	return nil
+}
+
+// CheckPrefix reports, as ErrBadKey, a prefix with which no valid key can begin. The empty prefix means every key.
+func CheckPrefix(prefix string) error {
+	if prefix == "" {
+		return nil
+	}
+	return CheckKey(strings.TrimSuffix(prefix, "/"))
+}
+
+// Check validates what a Store's Put is given and returns the entry as it will be read back: Size set from Body, Created in
+// UTC and whole seconds.
+func Check(key string, e Entry) (Entry, error) {
+	if err := CheckKey(key); err != nil {
+		return Entry{}, err
+	}
+	if len(e.Body) > MaxBody {
+		return Entry{}, fmt.Errorf("cache: a body of %d bytes is over %d", len(e.Body), MaxBody)
+	}
+	if !field(e.ContentType) || !field(e.ETag) {
+		return Entry{}, fmt.Errorf("cache: content type and ETag must be printable ASCII of at most %d bytes", maxField)
+	}
+	total := 0
+	for k, v := range e.Attrs {
+		total += len(k) + len(v) + attrOverhead
+		if !attrKey(k) || !printable(v) {
+			return Entry{}, fmt.Errorf("cache: attribute %q is not a lower-case name with a printable value", shorten(k))
+		}
+	}
+	if total > maxAttrs {
+		return Entry{}, fmt.Errorf("cache: attributes of %d bytes are over %d", total, maxAttrs)
+	}
+	e.Size = int64(len(e.Body))
+	e.Created = e.Created.UTC().Truncate(time.Second)
+	return e, nil
+}
+
+func field(s string) bool { return len(s) <= maxField && printable(s) }
+
+func attrKey(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func shorten(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}
