@@ -1,6 +1,8 @@
 // Package variant says what a variant is: Ref, Spec, URL grammar, canonical form, Key. It is pure: no I/O, no HTTP.
 package variant
 
+import "strings"
+
 // Format is a concrete image format by its usual extension ("" = open: chosen by negotiation).
 type Format string
 
@@ -20,6 +22,18 @@ func (f Format) MediaType() string {
 		return "image/jpeg"
 	}
 	return "image/" + string(f)
+}
+
+// ParseFormat names the output format that an extension or a configuration word means: "jpg" and "jpeg" are one, case does not
+// matter. ok is false for every other word.
+func ParseFormat(name string) (f Format, ok bool) {
+	switch f = Format(strings.ToLower(name)); f {
+	case "jpeg":
+		return JPEG, true
+	case JPEG, PNG, WebP, AVIF, GIF:
+		return f, true
+	}
+	return Open, false
 }
 
 // ResizeMode says how a picture meets its box (imgproxy's resizing_type).
@@ -139,6 +153,26 @@ const (
 	AcceptGIF
 )
 
+// Has reports whether the set holds f.
+func (s FormatSet) Has(f Format) bool { return s&f.bit() != 0 }
+
+// bit is the format's member of a FormatSet; 0 for Open.
+func (f Format) bit() FormatSet {
+	switch f {
+	case JPEG:
+		return AcceptJPEG
+	case PNG:
+		return AcceptPNG
+	case WebP:
+		return AcceptWebP
+	case AVIF:
+		return AcceptAVIF
+	case GIF:
+		return AcceptGIF
+	}
+	return 0
+}
+
 // Limits are the limits that a URL lowers; 0 = the configured one.
 type Limits struct {
 	Pixels int64 // width x height of the original
@@ -149,35 +183,35 @@ type Limits struct {
 // Spec says how a variant is made from its original. It is comparable and holds everything that decides the bytes; two equal
 // Specs of one source are one variant. The zero Spec, resolved, is the upright picture at full size in the negotiated format.
 type Spec struct {
-	Resize               ResizeMode
-	Width, Height        int // 0 = free
-	MinWidth, MinHeight  int
-	ZoomX, ZoomY         float64 // 0 = 1
-	DPR                  float64 // 0 = 1
-	Enlarge              bool
-	Extend               bool
-	ExtendGravity        Gravity
-	Gravity              Gravity
-	Crop                 Crop
-	Trim                 Trim
-	Padding              Padding
-	KeepOrientation      bool // auto_rotate:0: the EXIF orientation is ignored (and its tag still removed)
-	Rotate               int  // clockwise degrees: 0, 90, 180, 270
-	FlipH, FlipV         bool
-	Background           Color
-	Blur, Sharpen        float64 // sigma in pixels; 0 = off
-	Pixelate             int     // block side in pixels; 0 = off
-	Format               Format
-	Quality              uint8 // 1..100; 0 = automatic quality
-	FormatQuality        Qualities
-	MaxBytes             int
-	AutoSize             AutoSize
-	Net                  Net
-	Legible              Legibility
-	Limits               Limits
-	CacheBuster          string
-	Fallback             string // URL of the picture answered instead of an error; "" = none
-	HashType, HashSum    string // md5, sha1, sha256, sha512 and lower-case hex; "" = none
+	Resize              ResizeMode
+	Width, Height       int // 0 = free
+	MinWidth, MinHeight int
+	ZoomX, ZoomY        float64 // 0 = 1
+	DPR                 float64 // 0 = 1
+	Enlarge             bool
+	Extend              bool
+	ExtendGravity       Gravity
+	Gravity             Gravity
+	Crop                Crop
+	Trim                Trim
+	Padding             Padding
+	KeepOrientation     bool // auto_rotate:0: the EXIF orientation is ignored (and its tag still removed)
+	Rotate              int  // clockwise degrees: 0, 90, 180, 270
+	FlipH, FlipV        bool
+	Background          Color
+	Blur, Sharpen       float64 // sigma in pixels; 0 = off
+	Pixelate            int     // block side in pixels; 0 = off
+	Format              Format
+	Quality             uint8 // 1..100; 0 = automatic quality
+	FormatQuality       Qualities
+	MaxBytes            int
+	AutoSize            AutoSize
+	Net                 Net
+	Legible             Legibility
+	Limits              Limits
+	CacheBuster         string
+	Fallback            string // URL of the picture answered instead of an error; "" = none
+	HashType, HashSum   string // md5, sha1, sha256, sha512 and lower-case hex; "" = none
 
 	// Set by Resolve, never by a URL:
 	Class   Class     // the weight class
@@ -186,15 +220,15 @@ type Spec struct {
 
 // Image is a made variant as it leaves the transform.
 type Image struct {
-	Body           []byte // owned by the receiver
-	Format         Format // may differ from Spec.Format for open URLs (alpha, never larger)
-	Width, Height  int
-	Quality        int    // the encoder's q; 0 = lossless
-	Frames         int    // frames in Body
-	SourceFormat   string // jpeg, png, webp, gif, avif, heic, tiff, bmp
-	SourceWidth    int    // upright
-	SourceHeight   int
-	SourceFrames   int
-	Stage          uint8 // 0 = final, 1 = first stage (may be upgraded)
-	Note           string // why this format and q, for explain: "passed through", "still of animation", ...
+	Body          []byte // owned by the receiver
+	Format        Format // may differ from Spec.Format for open URLs (alpha, never larger)
+	Width, Height int
+	Quality       int    // the encoder's q; 0 = lossless
+	Frames        int    // frames in Body
+	SourceFormat  string // jpeg, png, webp, gif, avif, heic, tiff, bmp
+	SourceWidth   int    // upright
+	SourceHeight  int
+	SourceFrames  int
+	Stage         uint8  // 0 = final, 1 = first stage (may be upgraded)
+	Note          string // why this format and q, for explain: "passed through", "still of animation", ...
 }

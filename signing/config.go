@@ -1,0 +1,135 @@
+package signing
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Config is the configuration section "signing".
+type Config struct {
+	// Keys are the pairs of key and salt that URLs may be signed with. All of one id are tried, so that keys can be rotated; the first
+	// that is valid signs. Empty: the server refuses to start.
+	Keys []Key `yaml:"keys"`
+	// SignatureSize is the number of bytes, 16 to 32, that is left of a signature before it is written as base64. 0 means 32.
+	SignatureSize int `yaml:"signature_size"`
+	// AllowShortKeys takes keys shorter than 32 bytes too, for those who bring keys that are in use elsewhere.
+	AllowShortKeys bool `yaml:"allow_short_keys"`
+}
+
+// Key is one pair of a key and a salt, and what URLs signed with it may ask for.
+type Key struct {
+	// ID stands before the signature in the URLs of a named key ("id.signature"): letters, digits, "-" and "_". Empty: URLs without id.
+	ID string `yaml:"id"`
+	// Key is the key in hexadecimal digits.
+	Key string `yaml:"key" secret:"true"`
+	// Salt is the salt in hexadecimal digits. Empty means none.
+	Salt string `yaml:"salt" secret:"true"`
+	// KeyFile is a file with the key in its first line and the salt in its second, both in hexadecimal digits, in place of Key and Salt.
+	KeyFile string `yaml:"key_file"`
+	// Sources are the hosts of the sources that the pair may ask for, compared by labels: "img.example.com" is that host alone,
+	// "*.example.com" every host below example.com. Empty means every host.
+	Sources []string `yaml:"sources"`
+	// Presets are the names of the presets that the pair may ask for, and then nothing else. Empty means all presets and options.
+	Presets []string `yaml:"presets"`
+	// NotBefore is the moment from which the pair is valid: RFC 3339, or a date for its beginning in UTC. Empty means always.
+	NotBefore string `yaml:"not_before"`
+	// NotAfter is the moment from which the pair is no longer valid: RFC 3339, or a date for its end in UTC. Empty means never.
+	NotAfter string `yaml:"not_after"`
+}
+
+// Default is the configuration of a file that says nothing: no keys, signatures of full length.
+func Default() Config { return Config{SignatureSize: maxSize} }
+
+const (
+	minSize = 16
+	maxSize = 32
+	minKey  = 32 // bytes
+)
+
+// Validate reports the first thing wrong with the configuration, without reading key files. That there are no keys is not wrong
+// here; New refuses it.
+func (c Config) Validate() error {
+	if c.SignatureSize != 0 && (c.SignatureSize < minSize || c.SignatureSize > maxSize) {
+		return fmt.Errorf("signing.signature_size: %d is not from %d to %d", c.SignatureSize, minSize, maxSize)
+	}
+	for i, k := range c.Keys {
+		if err := c.validate(k); err != nil {
+			return fmt.Errorf("signing.keys: pair %d (id %q): %w", i+1, k.ID, err)
+		}
+	}
+	return nil
+}
+
+// validate never lets a part of a key into its error.
+func (c Config) validate(k Key) error {
+	if strings.ContainsFunc(k.ID, func(r rune) bool { return !word(r) }) || len(k.ID) > 64 {
+		return errors.New("an id holds at most 64 letters, digits, '-' and '_'")
+	}
+	if (k.KeyFile == "") == (k.Key == "") {
+		return errors.New("give either key or key_file")
+	}
+	if k.KeyFile != "" && k.Salt != "" {
+		return errors.New("the salt belongs into the second line of key_file")
+	}
+	if k.KeyFile == "" {
+		if _, _, err := c.decode(k.Key, k.Salt); err != nil {
+			return err
+		}
+	}
+	for _, pattern := range k.Sources {
+		if !validPattern(pattern) {
+			return fmt.Errorf("sources: %q is no host and no \"*.\" before one", pattern)
+		}
+	}
+	if _, err := moment(k.NotBefore, 0); err != nil {
+		return fmt.Errorf("not_before: %w", err)
+	}
+	if _, err := moment(k.NotAfter, 24*time.Hour); err != nil {
+		return fmt.Errorf("not_after: %w", err)
+	}
+	return nil
+}
+
+// decode turns key and salt into bytes.
+func (c Config) decode(key, salt string) (k, s []byte, err error) {
+	if k, err = hex.DecodeString(key); err != nil {
+		return nil, nil, errors.New("the key is not in hexadecimal digits")
+	}
+	if s, err = hex.DecodeString(salt); err != nil {
+		return nil, nil, errors.New("the salt is not in hexadecimal digits")
+	}
+	if len(k) == 0 {
+		return nil, nil, errors.New("the key is empty")
+	}
+	if len(k) < minKey && !c.AllowShortKeys {
+		return nil, nil, fmt.Errorf("the key has %d bytes; it needs %d, or allow_short_keys", len(k), minKey)
+	}
+	return k, s, nil
+}
+
+// moment reads a time, or a date to which whole is added; zero for "".
+func moment(s string, whole time.Duration) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t.Add(whole), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is neither RFC 3339 nor a date", s)
+	}
+	return t, nil
+}
+
+func word(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
+}
+
+func validPattern(pattern string) bool {
+	host := strings.TrimPrefix(pattern, "*.")
+	return host != "" && len(host) <= 253 && !strings.ContainsFunc(host, func(r rune) bool { return !word(r) && r != '.' && r != ':' })
+}

@@ -1,0 +1,253 @@
+// Package signing signs and verifies URL paths with a keyring.
+package signing
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Keyring holds the pairs that sign and verify. It is immutable and safe for concurrent use; a reload makes a new one.
+type Keyring struct {
+	pairs []*Pair
+	size  int
+	now   func() time.Time
+}
+
+// Pair is a key and a salt, and what may be asked for with them.
+type Pair struct {
+	id        string
+	key, salt []byte
+	sources   []string
+	presets   []string
+	notBefore time.Time
+	notAfter  time.Time
+}
+
+// Verified is the outcome of a good signature.
+type Verified struct {
+	// Path is the text that the signature stands for: it begins with the "/" after the signature, and it alone may be parsed.
+	Path string
+	Key  *Pair
+}
+
+// New makes a Keyring and reads its key files. now is the clock; nil means time.Now. Its errors are sentences for the operator and
+// hold no part of a key.
+func New(cfg Config, now func() time.Time) (*Keyring, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if len(cfg.Keys) == 0 {
+		return nil, errors.New("signing.keys: there is no key; without one every URL would be refused")
+	}
+	if now == nil {
+		now = time.Now
+	}
+	k := &Keyring{size: cfg.SignatureSize, now: now}
+	if k.size == 0 {
+		k.size = maxSize
+	}
+	for i, key := range cfg.Keys {
+		p, err := cfg.pair(key)
+		if err != nil {
+			return nil, fmt.Errorf("signing.keys: pair %d (id %q): %w", i+1, key.ID, err)
+		}
+		k.pairs = append(k.pairs, p)
+	}
+	return k, nil
+}
+
+func (c Config) pair(k Key) (*Pair, error) {
+	if k.KeyFile != "" {
+		text, err := os.ReadFile(k.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("key_file: %w", err)
+		}
+		key, salt, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		k.Key, k.Salt = strings.TrimSpace(key), strings.TrimSpace(salt)
+	}
+	p := &Pair{id: k.ID, presets: k.Presets}
+	var err error
+	if p.key, p.salt, err = c.decode(k.Key, k.Salt); err != nil {
+		return nil, err
+	}
+	for _, pattern := range k.Sources {
+		p.sources = append(p.sources, strings.ToLower(pattern))
+	}
+	if p.notBefore, err = moment(k.NotBefore, 0); err != nil {
+		return nil, err
+	}
+	p.notAfter, err = moment(k.NotAfter, 24*time.Hour)
+	return p, err
+}
+
+// Verify checks the signature of a raw request target ("/signature/options/source?query", after the path prefix). The texts that
+// the signer may have meant are tried in order: the path; the path with the repairs of repair; for a plain source the path with its
+// query; that percent-decoded. The first that a valid pair signed is returned. Faults: bad_signature; key_not_valid when the
+// signature is right but its pair is not valid now.
+func (k *Keyring) Verify(rawTarget string) (Verified, error) {
+	target, query, hasQuery := strings.Cut(rawTarget, "?")
+	signature, path, ok := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+	if !ok || !strings.HasPrefix(target, "/") {
+		return Verified{}, badSignature()
+	}
+	path = "/" + path
+	id, encoded, named := strings.Cut(signature, ".")
+	if !named {
+		id, encoded = "", signature
+	} else if id == "" {
+		return Verified{}, badSignature() // a second spelling of URLs without id
+	}
+	want, ok := k.decode(encoded)
+	if !ok {
+		return Verified{}, badSignature()
+	}
+	now, outdated := k.now(), false
+	for _, text := range candidates(path, query, hasQuery) {
+		for _, p := range k.pairs {
+			if p.id != id || !hmac.Equal(p.mac(text)[:k.size], want) {
+				continue
+			}
+			if p.valid(now) {
+				return Verified{Path: text, Key: p}, nil
+			}
+			outdated = true
+		}
+	}
+	if outdated {
+		return Verified{}, fault.New(fault.KeyNotValid, "signing.Verify", "the key of this URL is not valid at this time", nil)
+	}
+	return Verified{}, badSignature()
+}
+
+func badSignature() error {
+	return fault.New(fault.BadSignature, "signing.Verify", "the URL is not signed, or its signature is wrong", nil)
+}
+
+// Sign signs a path that begins with "/" and returns "/signature" and the path. The first valid pair of the id signs, or of all
+// pairs when kid is "".
+func (k *Keyring) Sign(kid, path string) (string, error) {
+	if !strings.HasPrefix(path, "/") {
+		return "", fault.New(fault.BadPath, "signing.Sign", "a path to sign begins with a slash", nil)
+	}
+	now := k.now()
+	for _, p := range k.pairs {
+		if kid != "" && p.id != kid || !p.valid(now) {
+			continue
+		}
+		signature := base64.RawURLEncoding.EncodeToString(p.mac(path)[:k.size])
+		if p.id != "" {
+			signature = p.id + "." + signature
+		}
+		return "/" + signature + path, nil
+	}
+	return "", fault.New(fault.KeyNotValid, "signing.Sign", "no key of this id is valid at this time", nil)
+}
+
+// decode reads a signature in its only spelling: base64url of the configured size without padding, stray bits or line ends.
+func (k *Keyring) decode(s string) ([]byte, bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return b, err == nil && len(b) == k.size && len(s) == base64.RawURLEncoding.EncodedLen(k.size)
+}
+
+// candidates are the texts that may have been signed, in order, each once.
+func candidates(path, query string, hasQuery bool) []string {
+	texts := []string{path}
+	add := func(text string) {
+		for _, t := range texts {
+			if t == text {
+				return
+			}
+		}
+		texts = append(texts, text)
+	}
+	add(repair(path))
+	if strings.Contains(path, "/plain/") {
+		if hasQuery {
+			path += "?" + query
+			add(path)
+		}
+		if decoded, err := url.PathUnescape(path); err == nil {
+			add(decoded)
+		}
+	}
+	return texts
+}
+
+// repair undoes what CDNs and mail programs do to paths: the colons of options escaped, the two slashes of a plain source's scheme
+// merged into one.
+func repair(path string) string {
+	options, source, plain := strings.Cut(path, "/plain/")
+	options = strings.NewReplacer("%3A", ":", "%3a", ":").Replace(options)
+	if !plain {
+		return options
+	}
+	for _, scheme := range []string{"http:/", "https:/"} {
+		if rest, ok := strings.CutPrefix(source, scheme); ok && !strings.HasPrefix(rest, "/") {
+			source = scheme + "/" + rest
+		}
+	}
+	return options + "/plain/" + source
+}
+
+// mac is the whole signature of a text.
+func (p *Pair) mac(text string) []byte {
+	h := hmac.New(sha256.New, p.key)
+	h.Write(p.salt)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+// valid reports whether the pair may be used: from notBefore on, and until before notAfter.
+func (p *Pair) valid(now time.Time) bool {
+	return !now.Before(p.notBefore) && (p.notAfter.IsZero() || now.Before(p.notAfter))
+}
+
+// ID is the pair's id; "" for the pairs of URLs without one.
+func (p *Pair) ID() string { return p.id }
+
+// NotAfter is the moment from which the pair is no longer valid; zero means never. Nothing that was verified by it may be
+// remembered longer.
+func (p *Pair) NotAfter() time.Time { return p.notAfter }
+
+// AllowsSource reports whether the host of the source's URL is among those the pair may ask for, compared label by label.
+func (p *Pair) AllowsSource(source string) bool {
+	if len(p.sources) == 0 {
+		return true
+	}
+	u, err := url.Parse(source)
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	for _, pattern := range p.sources {
+		if below, ok := strings.CutPrefix(pattern, "*"); ok && len(host) > len(below) && strings.HasSuffix(host, below) || host == pattern {
+			return true
+		}
+	}
+	return false
+}
+
+// AllowsPreset reports whether the pair may ask for the preset.
+func (p *Pair) AllowsPreset(name string) bool {
+	if len(p.presets) == 0 {
+		return true
+	}
+	for _, allowed := range p.presets {
+		if name == allowed {
+			return true
+		}
+	}
+	return false
+}
+
+// PresetsOnly reports whether the pair is bound to its presets: a URL that sets options beside them is not allowed.
+func (p *Pair) PresetsOnly() bool { return len(p.presets) > 0 }

@@ -1,0 +1,216 @@
+package variant
+
+import "strings"
+
+// Accept is what a client takes, folded to few values, so that few variants of one URL exist. Two equal values get the same bytes.
+type Accept struct {
+	Best    Format    // the format to try first; "" = jpeg
+	Formats FormatSet // the formats that may come out; 0 = png, jpeg and gif
+	Slow    bool      // the client said so itself (Save-Data, ECT): counts for net:auto alone; set by the caller
+}
+
+// maxAccept bounds what is read of an Accept header, in bytes and in elements. The rest is as if it were not there.
+const (
+	maxAccept         = 4096
+	maxAcceptElements = 64
+)
+
+// Weights of an Accept header, in thousandths; unsaid is below every weight.
+const unsaid = -1
+
+// wishes are the weights of one header: by format, and of the wildcards.
+type wishes struct {
+	named      map[Format]int
+	image, any int
+}
+
+// ParseAccept reads an Accept header (several joined by commas) under a valid configuration. avif and webp count only where they
+// are named; among the named formats the weight decides, then the configured order. A weight of 0 refuses. Elements that are
+// malformed are as if they were not there.
+func ParseAccept(header string, cfg Negotiation) Accept {
+	w := parseWishes(header)
+	best := w.best(cfg.Formats)
+	unknown, _ := ParseFormat(cfg.Unknown)
+	var set FormatSet
+	switch {
+	case best == AVIF:
+		set = AcceptAVIF | AcceptPNG | AcceptJPEG | AcceptGIF
+		if lists(cfg.Formats, WebP) {
+			set |= AcceptWebP
+		}
+	case best == WebP:
+		set = AcceptWebP | AcceptPNG | AcceptJPEG | AcceptGIF
+	case w.says(JPEG) && w.of(PNG) <= 0:
+		set = AcceptJPEG
+	case best == Open && unknown == WebP && (len(w.named) == 0 || w.of(WebP) > 0):
+		best, set = WebP, AcceptWebP|AcceptPNG|AcceptJPEG|AcceptGIF
+	default:
+		set = AcceptPNG | AcceptJPEG | AcceptGIF
+	}
+	return fold(best, set, w)
+}
+
+// fold drops the refused formats, and finds the best of what is left.
+func fold(best Format, set FormatSet, w wishes) Accept {
+	order := [...]Format{best, WebP, JPEG, PNG, GIF}
+	if best == Open {
+		order[0] = JPEG
+	}
+	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF} {
+		if w.of(f) == 0 {
+			set &^= f.bit()
+		}
+	}
+	for _, f := range order {
+		if set.Has(f) {
+			return Accept{Best: f, Formats: set}
+		}
+	}
+	return Accept{Best: JPEG, Formats: AcceptJPEG} // everything was refused: something must be answered
+}
+
+// best is the format with the highest weight of those that are named and configured, jpeg included; Open if there is none.
+func (w wishes) best(configured []string) Format {
+	best, weight := Open, 0
+	consider := func(f Format) {
+		if q, ok := w.named[f]; ok && q > weight {
+			best, weight = f, q
+		}
+	}
+	for _, name := range configured {
+		if f, ok := ParseFormat(name); ok {
+			consider(f)
+		}
+	}
+	consider(JPEG)
+	return best
+}
+
+func (w wishes) says(f Format) bool { return w.named[f] > 0 }
+
+// of is the weight of f by the most specific element that covers it.
+func (w wishes) of(f Format) int {
+	if q, ok := w.named[f]; ok {
+		return q
+	}
+	if w.image != unsaid {
+		return w.image
+	}
+	return w.any
+}
+
+func lists(formats []string, want Format) bool {
+	for _, name := range formats {
+		if f, _ := ParseFormat(name); f == want {
+			return true
+		}
+	}
+	return false
+}
+
+func parseWishes(header string) wishes {
+	w := wishes{named: make(map[Format]int, 4), image: unsaid, any: unsaid}
+	header = header[:min(len(header), maxAccept)]
+	for range maxAcceptElements {
+		element, rest, more := strings.Cut(header, ",")
+		w.add(element)
+		if !more {
+			break
+		}
+		header = rest
+	}
+	return w
+}
+
+func (w *wishes) add(element string) {
+	media, parameters, _ := strings.Cut(element, ";")
+	media = strings.TrimSpace(media)
+	kind, name, _ := strings.Cut(media, "/")
+	image := strings.EqualFold(kind, "image")
+	if !image && media != "*/*" && media != "*" { // "*" is what Java's own client sends
+		return
+	}
+	q, ok := weight(parameters)
+	if !ok {
+		return
+	}
+	if !image {
+		w.any = q
+	} else if name == "*" {
+		w.image = q
+	} else if f, ok := ParseFormat(name); ok {
+		w.named[f] = q
+	}
+}
+
+// weight reads the q of an element's parameters, in thousandths; 1000 if there is none.
+func weight(parameters string) (int, bool) {
+	for parameters != "" {
+		var p string
+		p, parameters, _ = strings.Cut(parameters, ";")
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if strings.EqualFold(strings.TrimSpace(name), "q") {
+			return thousandths(strings.TrimSpace(value))
+		}
+	}
+	return 1000, true
+}
+
+// thousandths reads a number from 0 to 1 with at most three decimals; ".5" too, which some clients send.
+func thousandths(s string) (int, bool) {
+	first, decimals, _ := strings.Cut(s, ".")
+	if first != "0" && first != "1" && (first != "" || decimals == "") || len(decimals) > 3 || strings.Trim(decimals, "0123456789") != "" {
+		return 0, false
+	}
+	n := 0
+	for i := range 3 {
+		n *= 10
+		if i < len(decimals) {
+			n += int(decimals[i] - '0')
+		}
+	}
+	if first == "1" {
+		n += 1000
+	}
+	return n, n <= 1000
+}
+
+// IsOpen reports whether the URL leaves the format to negotiation: its answers vary by Accept.
+func (s Spec) IsOpen() bool { return s.Format == Open || s.Accepts != 0 }
+
+// VariesByHints reports whether the client's hints count (net:auto): its answers vary by Save-Data and ECT. Ask before Resolve.
+func (s Spec) VariesByHints() bool { return s.Net == NetAuto }
+
+// Resolve settles what a URL leaves open, before the Key: the format, the formats it may become, and the weight class with its
+// bound on dpr. What cannot change the bytes is folded away. Resolving twice changes nothing.
+func (s Spec) Resolve(a Accept) Spec {
+	if s.Format == Open {
+		s.Format, s.Accepts = a.Best, a.Formats
+		if a.Best == Open || a.Formats == 0 {
+			s.Format, s.Accepts = JPEG, AcceptPNG|AcceptJPEG|AcceptGIF
+		}
+	}
+	if s.Net == NetAuto && a.Slow {
+		s.Net = Net2G
+	}
+	switch s.Net {
+	case Net2G:
+		s.Class = ClassSaver
+		s.DPR = min(orOne(s.DPR), 1)
+	case Net3G:
+		s.DPR = min(orOne(s.DPR), 1.5)
+	case NetWifi:
+		s.Class = ClassHigh
+	}
+	s.Net = NetDefault
+	if s.Accepts == 0 && s.Quality == 0 {
+		s.Quality = *s.FormatQuality.of(s.Format)
+	}
+	if s.Accepts == 0 || s.Quality != 0 {
+		s.FormatQuality = Qualities{}
+	}
+	if s.Quality != 0 {
+		s.Class = ClassNormal // an explicit quality beats the weight class
+	}
+	return s.normal()
+}

@@ -1,0 +1,146 @@
+package variant
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// refusal is why an option's arguments are not taken; the dispatcher makes a fault of it that names the option.
+type refusal struct {
+	kind fault.Kind
+	why  string
+}
+
+func (r refusal) Error() string { return r.why }
+
+func bad(format string, args ...any) error {
+	return refusal{fault.BadOption, fmt.Sprintf(format, args...)}
+}
+
+func unsupported(format string, args ...any) error {
+	return refusal{fault.UnsupportedOption, fmt.Sprintf(format, args...)}
+}
+
+// arg is the i-th argument, "" when it is left out.
+func arg(args []string, i int) string {
+	if i < len(args) {
+		return args[i]
+	}
+	return ""
+}
+
+// whole reads a number of digits alone, at most limit.
+func whole(what, s string, limit int64) (int64, error) {
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err != nil || int64(n) > limit {
+		return 0, bad("%s must be a whole number from 0 to %d", what, limit)
+	}
+	return int64(n), nil
+}
+
+// decimal reads digits with an optional sign and fraction, rounds to four places, so that neighbours share one variant, and checks
+// the range. What is not zero but would be rounded to it is out of range.
+func decimal(what, s string, low, high float64) (float64, error) {
+	f, err := strconv.ParseFloat(s, 64)
+	rounded := math.Round(f*1e4) / 1e4
+	if err != nil || !plainDecimal(s) || !(low <= rounded && rounded <= high) || rounded == 0 && f != 0 {
+		return 0, bad("%s must be a number from %s to %s", what, number(low), number(high))
+	}
+	if rounded == 0 {
+		return 0, nil // never a negative zero
+	}
+	return rounded, nil
+}
+
+func plainDecimal(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	whole, fraction, _ := strings.Cut(s, ".")
+	return len(s) <= 32 && whole != "" && strings.Trim(whole, "0123456789") == "" && strings.Trim(fraction, "0123456789") == ""
+}
+
+// number writes f so that decimal reads the same.
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// truth reads a switch: 1, t or true; 0, f or false.
+func truth(what, s string) (bool, error) {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, bad("%s must be 1 or 0", what)
+	}
+	return b, nil
+}
+
+// color reads three or six hexadecimal digits.
+func color(s string) (Color, error) {
+	if len(s) == 3 {
+		s = string([]byte{s[0], s[0], s[1], s[1], s[2], s[2]})
+	}
+	n, err := strconv.ParseUint(s, 16, 24)
+	if err != nil || len(s) != 6 {
+		return Color{}, bad("a colour is three or six hexadecimal digits")
+	}
+	return Color{Set: true, R: uint8(n >> 16), G: uint8(n >> 8), B: uint8(n)}, nil
+}
+
+func (c Color) hex() string { return fmt.Sprintf("%02x%02x%02x", c.R, c.G, c.B) }
+
+// maxOffset bounds the offset of a gravity in pixels.
+const maxOffset = 100_000
+
+// gravityWords are the URL's words, indexed by GravityKind.
+var gravityWords = [...]string{Centre: "ce", North: "no", South: "so", East: "ea", West: "we", NorthWest: "nowe", NorthEast: "noea",
+	SouthWest: "sowe", SouthEast: "soea", Smart: "sm", FocusPoint: "fp"}
+
+func gravity(args []string) (Gravity, error) {
+	g := Gravity{Kind: FocusPoint + 1}
+	for kind, word := range gravityWords {
+		if args[0] == word {
+			g.Kind = GravityKind(kind)
+		}
+	}
+	var err error
+	switch {
+	case args[0] == "obj" || args[0] == "objw":
+		return g, unsupported("gravity by objects is not supported")
+	case g.Kind > FocusPoint:
+		return g, bad("the gravity is none of no, so, ea, we, noea, nowe, soea, sowe, ce, sm, fp")
+	case g.Kind == Smart && len(args) > 1:
+		return g, bad("smart gravity has no offsets")
+	case g.Kind == FocusPoint:
+		if g.X, err = decimal("the focus point's x", arg(args, 1), 0, 1); err == nil {
+			g.Y, err = decimal("the focus point's y", arg(args, 2), 0, 1)
+		}
+		return g, err
+	}
+	if s := arg(args, 1); s != "" {
+		if g.X, err = decimal("the x offset", s, -maxOffset, maxOffset); err != nil {
+			return g, err
+		}
+	}
+	if s := arg(args, 2); s != "" {
+		g.Y, err = decimal("the y offset", s, -maxOffset, maxOffset)
+	}
+	return g, err
+}
+
+func (g Gravity) arguments() []string {
+	word := gravityWords[min(g.Kind, FocusPoint)]
+	if g.Kind != FocusPoint && g.X == 0 && g.Y == 0 {
+		return []string{word}
+	}
+	return []string{word, number(g.X), number(g.Y)}
+}
+
+// decode64 reads URL-safe base64, with or without its padding, and takes no stray bits or line ends.
+func decode64(s string) (string, bool) {
+	s = strings.TrimRight(s, "=")
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return string(b), err == nil && !strings.ContainsAny(s, "\r\n")
+}
+
+func encode64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

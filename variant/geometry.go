@@ -1,0 +1,252 @@
+package variant
+
+// maxSide bounds a width or height that a URL may ask for. What can be answered is bounded lower, by the transform.
+const maxSide = 1_000_000
+
+// modeWords are the URL's words, indexed by ResizeMode.
+var modeWords = [...]string{Fit: "fit", Fill: "fill", FillDown: "fill-down", Force: "force", ResizeAuto: "auto"}
+
+// applyResize is resizing_type and size in one; left-out arguments leave what was.
+func applyResize(r *reading, args []string) error {
+	if args[0] != "" {
+		if err := applyResizingType(r, args[:1]); err != nil {
+			return err
+		}
+	}
+	return applySize(r, args[1:])
+}
+
+func applySize(r *reading, args []string) error {
+	for i, apply := range []func(*reading, []string) error{applyWidth, applyHeight, applyEnlarge} {
+		if arg(args, i) == "" {
+			continue
+		}
+		if err := apply(r, args[i:i+1]); err != nil {
+			return err
+		}
+	}
+	if len(args) > 3 && (args[3] != "" || len(args) > 4) {
+		return applyExtend(r, args[3:])
+	}
+	return nil
+}
+
+func applyResizingType(r *reading, args []string) error {
+	for mode, word := range modeWords {
+		if args[0] == word {
+			r.spec.Resize = ResizeMode(mode)
+			return nil
+		}
+	}
+	return bad("the resizing type is none of fit, fill, fill-down, force, auto")
+}
+
+func side(what, s string, to *int) error {
+	n, err := whole(what, s, maxSide)
+	if err == nil {
+		*to = int(n)
+	}
+	return err
+}
+
+func applyWidth(r *reading, args []string) error    { return side("width", args[0], &r.spec.Width) }
+func applyHeight(r *reading, args []string) error   { return side("height", args[0], &r.spec.Height) }
+func applyMinWidth(r *reading, args []string) error { return side("width", args[0], &r.spec.MinWidth) }
+func applyMinHeight(r *reading, args []string) error {
+	return side("height", args[0], &r.spec.MinHeight)
+}
+
+func applyZoom(r *reading, args []string) error {
+	x, err := decimal("zoom", args[0], 0.0001, 100)
+	y := x
+	if err == nil && len(args) > 1 {
+		y, err = decimal("zoom", args[1], 0.0001, 100)
+	}
+	if err == nil {
+		r.spec.ZoomX, r.spec.ZoomY = x, y
+	}
+	return err
+}
+
+func applyDPR(r *reading, args []string) (err error) {
+	r.spec.DPR, err = decimal("dpr", args[0], 0.0001, 100)
+	return err
+}
+
+func applyEnlarge(r *reading, args []string) (err error) {
+	r.spec.Enlarge, err = truth("enlarge", args[0])
+	return err
+}
+
+func applyExtend(r *reading, args []string) error {
+	on, err := truth("extend", args[0])
+	if err != nil {
+		return err
+	}
+	var g Gravity
+	if len(args) > 1 {
+		if g, err = gravity(args[1:]); err != nil {
+			return err
+		}
+		if g.Kind == Smart {
+			return bad("an extension has no smart gravity")
+		}
+	}
+	r.spec.Extend, r.spec.ExtendGravity = on, g
+	return nil
+}
+
+func applyGravity(r *reading, args []string) error {
+	g, err := gravity(args)
+	if err == nil {
+		r.spec.Gravity = g
+	}
+	return err
+}
+
+func applyCrop(r *reading, args []string) error {
+	var c Crop
+	var err error
+	if c.Width, err = decimal("the crop's width", args[0], 0, maxSide); err != nil {
+		return err
+	}
+	if s := arg(args, 1); s != "" {
+		if c.Height, err = decimal("the crop's height", s, 0, maxSide); err != nil {
+			return err
+		}
+	}
+	if len(args) > 2 {
+		if c.Gravity, err = gravity(args[2:]); err != nil {
+			return err
+		}
+		c.GravitySet = true
+	}
+	r.spec.Crop = c
+	return nil
+}
+
+// applyTrim takes an empty threshold alone as "off", which undoes a preset's.
+func applyTrim(r *reading, args []string) error {
+	if len(args) == 1 && args[0] == "" {
+		r.spec.Trim = Trim{}
+		return nil
+	}
+	t := Trim{On: true}
+	var err error
+	if t.Threshold, err = decimal("the threshold", args[0], 0, 255); err != nil {
+		return err
+	}
+	if s := arg(args, 1); s != "" {
+		if t.Color, err = color(s); err != nil {
+			return err
+		}
+	}
+	for i, to := range []*bool{&t.EqualHor, &t.EqualVer} {
+		if s := arg(args, 2+i); s != "" {
+			if *to, err = truth("an equal cut", s); err != nil {
+				return err
+			}
+		}
+	}
+	r.spec.Trim = t
+	return nil
+}
+
+// maxPadding bounds each side's padding in CSS pixels.
+const maxPadding = 10_000
+
+// applyPadding reads sides as CSS does: what is left out follows the opposite side, or the top.
+func applyPadding(r *reading, args []string) error {
+	var sides [4]int
+	given := false
+	for i, s := range []string{args[0], arg(args, 1), arg(args, 2), arg(args, 3)} {
+		if s == "" {
+			sides[i] = sides[max(0, i-2)]
+			continue
+		}
+		n, err := whole("padding", s, maxPadding)
+		if err != nil {
+			return err
+		}
+		sides[i], given = int(n), true
+	}
+	if !given {
+		return bad("at least one side must be given")
+	}
+	r.spec.Padding = Padding{Top: sides[0], Right: sides[1], Bottom: sides[2], Left: sides[3]}
+	return nil
+}
+
+func applyAutoRotate(r *reading, args []string) error {
+	on, err := truth("auto_rotate", args[0])
+	if err == nil {
+		r.spec.KeepOrientation = !on
+	}
+	return err
+}
+
+func applyRotate(r *reading, args []string) error {
+	n, err := whole("the angle", args[0], 3600)
+	if err == nil && n%90 != 0 {
+		err = bad("the angle must be a multiple of 90")
+	}
+	if err == nil {
+		r.spec.Rotate = int(n % 360)
+	}
+	return err
+}
+
+func applyFlip(r *reading, args []string) error {
+	var flips [2]bool
+	for i, s := range args {
+		var err error
+		if s == "" && len(args) == 2 {
+			continue
+		}
+		if flips[i], err = truth("flip", s); err != nil {
+			return err
+		}
+	}
+	r.spec.FlipH, r.spec.FlipV = flips[0], flips[1]
+	return nil
+}
+
+// applyBackground takes hexadecimal digits, three numbers, or nothing for no background.
+func applyBackground(r *reading, args []string) error {
+	if len(args) == 1 {
+		if args[0] == "" {
+			r.spec.Background = Color{}
+			return nil
+		}
+		c, err := color(args[0])
+		if err == nil {
+			r.spec.Background = c
+		}
+		return err
+	}
+	var rgb [3]uint8
+	for i := range rgb {
+		n, err := whole("a colour's channel", arg(args, i), 255)
+		if err != nil {
+			return err
+		}
+		rgb[i] = uint8(n)
+	}
+	r.spec.Background = Color{Set: true, R: rgb[0], G: rgb[1], B: rgb[2]}
+	return nil
+}
+
+// maxSigma bounds blur and sharpen: the work grows with it, and more cannot be told from it.
+const maxSigma = 100
+
+func applyBlur(r *reading, args []string) (err error) {
+	r.spec.Blur, err = decimal("sigma", args[0], 0, maxSigma)
+	return err
+}
+
+func applySharpen(r *reading, args []string) (err error) {
+	r.spec.Sharpen, err = decimal("sigma", args[0], 0, maxSigma)
+	return err
+}
+
+func applyPixelate(r *reading, args []string) error { return side("size", args[0], &r.spec.Pixelate) }

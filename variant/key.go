@@ -1,0 +1,262 @@
+package variant
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+)
+
+// Recipe numbers the coefficients and encoder settings that make variants. It is kept with an entry and is no part of its Key: it is
+// raised when the same Spec would give other bytes.
+const Recipe = 1
+
+// Path is the canonical unsigned path of the ref: options in a fixed order, the source in base64, the format as extension. A Parser
+// without a default preset reads it back to the same ref. Of a resolved open Spec it is the open URL that resolves to it again for
+// the same client.
+func (r Ref) Path() string {
+	format := r.Spec.Format
+	if r.Spec.Accepts != 0 {
+		format = Open
+	}
+	return Path(strings.Join(r.Spec.options(), "/"), r.Source, format)
+}
+
+// Path puts an unsigned path together: an option text ("" = none) or, where only presets are allowed, preset names, a source, and a
+// format (Open = none).
+func Path(options, source string, format Format) string {
+	path := "/" + encode64(source)
+	if options = strings.Trim(options, "/"); options != "" {
+		path = "/" + options + path
+	}
+	if format != Open {
+		path += "." + string(format)
+	}
+	return path
+}
+
+// Key is where the variant is stored: "v1/<h2>/<source hash>/<readable spec>.<format>". It requires a resolved Spec. Everything in a
+// Spec is part of it; nothing of Terms is.
+func (r Ref) Key() string {
+	ext := string(r.Spec.Format)
+	if ext == "" {
+		ext = "open"
+	}
+	return r.SourcePrefix() + r.Spec.readable() + "." + ext
+}
+
+// SourceHash identifies the original: its canonical source and cachebuster, as 32 hexadecimal digits.
+func (r Ref) SourceHash() string {
+	identity := r.identity
+	if identity == "" {
+		identity = canonical(r.Source, nil)
+	}
+	if r.Spec.CacheBuster != "" {
+		identity += "\x00" + r.Spec.CacheBuster
+	}
+	return hash(identity)
+}
+
+// SourcePrefix is the common prefix of the keys of all variants of the original: "v1/<h2>/<source hash>/".
+func (r Ref) SourcePrefix() string {
+	h := r.SourceHash()
+	return "v1/" + h[:2] + "/" + h + "/"
+}
+
+// hash is half a SHA-256 in hexadecimal digits: enough against collisions by chance and against second preimages.
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
+}
+
+// maxReadable bounds the readable spec of a key.
+const maxReadable = 150
+
+// readable is the Spec as the name of a file: its options as in a URL with "_" for ":" and "," for "/". Two different Specs have
+// different texts, but for what Key says elsewhere (format, cachebuster). Texts that are long or hold other characters are hashed.
+func (s Spec) readable() string {
+	accepts := s.Accepts
+	s.Format, s.CacheBuster = Open, ""
+	if s.Fallback != "" {
+		s.Fallback = hash(s.Fallback)
+	}
+	if s.HashSum != "" {
+		s.HashSum = hash(s.HashSum)
+	}
+	words := s.options()
+	if accepts != 0 {
+		words = append(words, "any:"+accepts.letters())
+	}
+	if len(words) == 0 {
+		return "full"
+	}
+	text := strings.NewReplacer(":", "_", "/", ",").Replace(strings.Join(words, "/"))
+	if len(text) > maxReadable {
+		return "spec-" + hash(text)
+	}
+	return text
+}
+
+// letters names the members: a avif, w webp, p png, j jpeg, g gif.
+func (s FormatSet) letters() string {
+	text := ""
+	for _, f := range [...]Format{AVIF, WebP, PNG, JPEG, GIF} {
+		if s.Has(f) {
+			text += string(f[0])
+		}
+	}
+	return text
+}
+
+// options writes the Spec, but for its format, as the options of a URL, in a fixed order and with one spelling for each value.
+func (s Spec) options() []string {
+	var w writer
+	w.geometry(s)
+	w.look(s)
+	w.encoding(s)
+	return w
+}
+
+// writer collects options.
+type writer []string
+
+func (w *writer) add(name string, args ...string) {
+	*w = append(*w, name+":"+strings.Join(args, ":"))
+}
+
+func (w *writer) flag(name string, on bool) {
+	if on {
+		w.add(name, "1")
+	}
+}
+
+func (w *writer) number(name string, f float64) {
+	if f != 0 {
+		w.add(name, number(f))
+	}
+}
+
+func (w *writer) count(name string, n int64) {
+	if n != 0 {
+		w.add(name, strconv.FormatInt(n, 10))
+	}
+}
+
+func digit(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}
+
+func (w *writer) geometry(s Spec) {
+	s = s.normal()
+	if s.Resize != Fit || s.Width != 0 || s.Height != 0 {
+		w.add("rs", modeWords[min(s.Resize, ResizeAuto)], strconv.Itoa(s.Width), strconv.Itoa(s.Height))
+	}
+	w.count("mw", int64(s.MinWidth))
+	w.count("mh", int64(s.MinHeight))
+	if s.ZoomX != 0 || s.ZoomY != 0 {
+		w.add("z", number(orOne(s.ZoomX)), number(orOne(s.ZoomY)))
+	}
+	w.number("dpr", s.DPR)
+	w.flag("el", s.Enlarge)
+	if s.Extend && s.ExtendGravity != (Gravity{}) {
+		w.add("ex", append([]string{"1"}, s.ExtendGravity.arguments()...)...)
+	} else {
+		w.flag("ex", s.Extend)
+	}
+	if s.Gravity != (Gravity{}) {
+		w.add("g", s.Gravity.arguments()...)
+	}
+	if c := s.Crop; c != (Crop{}) {
+		args := []string{number(c.Width), number(c.Height)}
+		if c.GravitySet {
+			args = append(args, c.Gravity.arguments()...)
+		}
+		w.add("c", args...)
+	}
+	if t := s.Trim; t.On {
+		hex := ""
+		if t.Color.Set {
+			hex = t.Color.hex()
+		}
+		w.add("t", number(t.Threshold), hex, digit(t.EqualHor), digit(t.EqualVer))
+	}
+	if p := s.Padding; p != (Padding{}) {
+		w.add("pd", strconv.Itoa(p.Top), strconv.Itoa(p.Right), strconv.Itoa(p.Bottom), strconv.Itoa(p.Left))
+	}
+	if s.KeepOrientation {
+		w.add("ar", "0")
+	}
+	w.count("rot", int64(s.Rotate))
+	if s.FlipH || s.FlipV {
+		w.add("fl", digit(s.FlipH), digit(s.FlipV))
+	}
+}
+
+func orOne(f float64) float64 {
+	if f == 0 {
+		return 1
+	}
+	return f
+}
+
+func (w *writer) look(s Spec) {
+	if s.Background.Set {
+		w.add("bg", s.Background.hex())
+	}
+	w.number("bl", s.Blur)
+	w.number("sh", s.Sharpen)
+	w.count("pix", int64(s.Pixelate))
+}
+
+func (w *writer) encoding(s Spec) {
+	w.count("q", int64(s.Quality))
+	var pairs []string
+	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF} {
+		if q := *s.FormatQuality.of(f); q != 0 {
+			pairs = append(pairs, string(f), strconv.Itoa(int(q)))
+		}
+	}
+	if pairs != nil {
+		w.add("fq", pairs...)
+	}
+	w.count("mb", int64(s.MaxBytes))
+	if a := s.AutoSize; a != (AutoSize{}) {
+		w.add("aq", "size", strconv.Itoa(a.Bytes), strconv.Itoa(int(a.Min)), strconv.Itoa(int(a.Max)))
+	}
+	if net := s.netWord(); net != "" {
+		w.add("net", net)
+	}
+	if s.Legible != LegibleAuto {
+		w.add("legible", legibleWords[min(s.Legible, LegibleYes)])
+	}
+	if s.HashType != "" {
+		w.add("hs", s.HashType, s.HashSum)
+	}
+	if s.Limits.Pixels != 0 {
+		w.add("msr", number(float64(s.Limits.Pixels)/1e6))
+	}
+	w.count("msfs", s.Limits.Bytes)
+	w.count("maf", int64(s.Limits.Frames))
+	if s.Fallback != "" {
+		w.add("fiu", encode64(s.Fallback))
+	}
+	if s.CacheBuster != "" {
+		w.add("cb", s.CacheBuster)
+	}
+}
+
+// netWord is the weight class as a URL says it: what the URL said, or what says the resolved class again.
+func (s Spec) netWord() string {
+	switch {
+	case s.Net != NetDefault:
+		return netWords[min(s.Net, NetWifi)]
+	case s.Class == ClassHigh:
+		return netWords[NetWifi]
+	case s.Class == ClassSaver:
+		return netWords[Net2G]
+	}
+	return ""
+}

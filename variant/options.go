@@ -1,0 +1,156 @@
+package variant
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// option is one segment of a URL or a preset: a name and its arguments.
+type option struct {
+	name string
+	args []string
+}
+
+// reading is the state of one parse. Options write into it in their order, so that the last wins.
+type reading struct {
+	spec  Spec
+	terms Terms
+}
+
+// rule is how one option is read. Every option below changes the pixels or the bytes of the variant, and so its Key, except those
+// with term set: they govern the answer alone.
+type rule struct {
+	most  int // arguments; at least one (maybe empty) is always there
+	term  bool
+	apply func(r *reading, args []string) error
+}
+
+// rules holds every option under its name and aliases, imgproxy's first and our own (net, legible, cache_tag) after them. preset is
+// not among them: presets are resolved by the Parser.
+var rules = compile([]struct {
+	names string
+	rule
+}{
+	{"resize rs", rule{8, false, applyResize}},
+	{"size s", rule{7, false, applySize}},
+	{"resizing_type rt", rule{1, false, applyResizingType}},
+	{"width w", rule{1, false, applyWidth}},
+	{"height h", rule{1, false, applyHeight}},
+	{"min-width min_width mw", rule{1, false, applyMinWidth}},
+	{"min-height min_height mh", rule{1, false, applyMinHeight}},
+	{"zoom z", rule{2, false, applyZoom}},
+	{"dpr", rule{1, false, applyDPR}},
+	{"enlarge el", rule{1, false, applyEnlarge}},
+	{"extend ex", rule{4, false, applyExtend}},
+	{"gravity g", rule{3, false, applyGravity}},
+	{"crop c", rule{5, false, applyCrop}},
+	{"trim t", rule{4, false, applyTrim}},
+	{"padding pd", rule{4, false, applyPadding}},
+	{"auto_rotate ar", rule{1, false, applyAutoRotate}},
+	{"rotate rot", rule{1, false, applyRotate}},
+	{"flip fl", rule{2, false, applyFlip}},
+	{"background bg", rule{3, false, applyBackground}},
+	{"blur bl", rule{1, false, applyBlur}},
+	{"sharpen sh", rule{1, false, applySharpen}},
+	{"pixelate pix", rule{1, false, applyPixelate}},
+	{"quality q", rule{1, false, applyQuality}},
+	{"format_quality fq", rule{10, false, applyFormatQuality}},
+	{"format f ext", rule{1, false, applyFormat}},
+	{"max_bytes mb", rule{1, false, applyMaxBytes}},
+	{"autoquality aq", rule{4, false, applyAutoQuality}},
+	{"cachebuster cb", rule{1, false, applyCacheBuster}},
+	{"expires exp", rule{1, true, applyExpires}},
+	{"filename fn", rule{2, true, applyFilename}},
+	{"return_attachment att", rule{1, true, applyAttachment}},
+	{"fallback_image_url fiu", rule{1, false, applyFallback}},
+	{"hashsum hs", rule{2, false, applyHashsum}},
+	{"max_src_resolution msr", rule{1, false, applyMaxPixels}},
+	{"max_src_file_size msfs", rule{1, false, applyMaxFileSize}},
+	{"max_animation_frames maf", rule{1, false, applyMaxFrames}},
+	{"strip_metadata sm", rule{1, false, applyStrip}},
+	{"keep_copyright kcr", rule{1, false, applyKeepCopyright}},
+	{"strip_color_profile scp", rule{1, false, applyStrip}},
+	{"cache_tag ct", rule{8, true, applyCacheTags}},
+	{"net", rule{1, false, applyNet}},
+	{"legible", rule{1, false, applyLegible}},
+})
+
+func compile(list []struct {
+	names string
+	rule
+}) map[string]rule {
+	table := make(map[string]rule, 2*len(list))
+	for _, entry := range list {
+		for _, name := range strings.Fields(entry.names) {
+			table[name] = entry.rule
+		}
+	}
+	return table
+}
+
+// maxArgument bounds one argument of an option in bytes; the fallback's URL may be a whole source in base64.
+const maxArgument = maxSource * 4 / 3
+
+// splitOption cuts a segment into name and arguments.
+func splitOption(segment string) option {
+	name, rest, _ := strings.Cut(segment, ":")
+	return option{name, strings.Split(rest, ":")}
+}
+
+// isPreset reports whether the option names presets.
+func (o option) isPreset() bool { return o.name == "preset" || o.name == "pr" }
+
+// apply reads one option; free says that it stands in the URL itself and not in a preset.
+func (r *reading) apply(o option, free bool) error {
+	rule, ok := rules[o.name]
+	if !ok {
+		return fault.New(fault.UnsupportedOption, "variant.ParseOptions", fmt.Sprintf("option %.40q is not supported", o.name), nil)
+	}
+	err := o.check(rule)
+	if err == nil {
+		err = rule.apply(r, o.args)
+	}
+	if err != nil {
+		kind := fault.BadOption
+		if f, ok := err.(refusal); ok {
+			kind = f.kind
+		}
+		return fault.New(kind, "variant.ParseOptions", fmt.Sprintf("option %q: %s", o.name, err), nil)
+	}
+	r.terms.Free = r.terms.Free || free && !rule.term
+	return nil
+}
+
+func (o option) check(rule rule) error {
+	if len(o.args) > rule.most {
+		return bad("it takes at most %d arguments", rule.most)
+	}
+	for _, a := range o.args {
+		if len(a) > maxArgument {
+			return bad("an argument is too long")
+		}
+	}
+	return nil
+}
+
+// normal gives every way to say the same one Spec, so that it has one Key.
+func (s Spec) normal() Spec {
+	if s.DPR == 1 {
+		s.DPR = 0
+	}
+	if s.ZoomX == 1 {
+		s.ZoomX = 0
+	}
+	if s.ZoomY == 1 {
+		s.ZoomY = 0
+	}
+	if !s.Extend {
+		s.ExtendGravity = Gravity{}
+	}
+	if s.Crop.Width == 0 && s.Crop.Height == 0 {
+		s.Crop = Crop{}
+	}
+	return s
+}

@@ -1,0 +1,246 @@
+package variant
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Parser reads URL paths and option texts. It is immutable and safe for concurrent use.
+type Parser struct {
+	presets     map[string][]option // flattened: no preset option in them
+	onlyPresets bool
+	strip       []string
+}
+
+// maxOptions bounds the options of one URL, and of one preset with those it uses.
+const maxOptions = 64
+
+// maxPath bounds what ParsePath reads: a source, which escaping may triple, and its options.
+const maxPath = 4 * maxSource
+
+// NewParser makes a Parser. presets maps names to option texts; the one named "default" applies to every URL first; presets may use
+// others, but not themselves. With onlyPresets the first segment of a URL is a list of preset names, and nothing but terms (exp, fn,
+// att, ct) and the extension may be said beside them. canonical holds the names of the query parameters that are no part of a
+// source's identity ("X-Amz-*": a "*" ends a pattern). It refuses presets that a URL could not use.
+func NewParser(presets map[string]string, onlyPresets bool, canonical ...string) (*Parser, error) {
+	p := &Parser{presets: make(map[string][]option, len(presets)), onlyPresets: onlyPresets, strip: canonical}
+	for name := range presets {
+		if name == "" || strings.ContainsAny(name, ":/?#% ") {
+			return nil, fmt.Errorf("preset %q: a name holds none of : / ? # %% and blanks", name)
+		}
+		options, err := flatten(presets, name, nil)
+		if err != nil {
+			return nil, fmt.Errorf("preset %q: %w", name, err)
+		}
+		var r reading
+		for _, o := range options {
+			if err := r.apply(o, false); err != nil {
+				return nil, fmt.Errorf("preset %q: %s", name, fault.Of(err).Public)
+			}
+		}
+		p.presets[name] = options
+	}
+	return p, nil
+}
+
+// flatten lists a preset's options in order, those of the presets it uses in their place. within are the presets being read.
+func flatten(presets map[string]string, name string, within []string) ([]option, error) {
+	text, ok := presets[name]
+	if !ok {
+		return nil, fmt.Errorf("it uses %q, which does not exist", name)
+	}
+	for _, outer := range within {
+		if outer == name {
+			return nil, fmt.Errorf("it uses itself: %s", strings.Join(append(within, name), " -> "))
+		}
+	}
+	within = append(within, name)
+	var options []option
+	for _, segment := range segments(text) {
+		o := splitOption(segment)
+		if !o.isPreset() {
+			options = append(options, o)
+			continue
+		}
+		for _, inner := range o.args {
+			used, err := flatten(presets, inner, within)
+			if err != nil {
+				return nil, err
+			}
+			options = append(options, used...)
+		}
+		if len(options) > maxOptions {
+			break
+		}
+	}
+	if len(options) > maxOptions {
+		return nil, fmt.Errorf("it has more than %d options", maxOptions)
+	}
+	return options, nil
+}
+
+// segments cuts an option text at its slashes; a slash at either end is allowed.
+func segments(text string) []string {
+	text = strings.Trim(text, "/")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "/")
+}
+
+// ParsePath reads the verified text of a URL: the path after the signature, beginning with "/". A "?" in it belongs to a plain source.
+func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
+	rest, ok := strings.CutPrefix(path, "/")
+	if !ok || len(path) > maxPath {
+		return Ref{}, Terms{}, badPath("the path is not /options/source")
+	}
+	var options []string
+	if p.onlyPresets {
+		options, rest = cutSegment(options, rest)
+	}
+	for strings.Contains(segment(rest), ":") {
+		options, rest = cutSegment(options, rest)
+	}
+	r, err := p.read(options)
+	if err != nil {
+		return Ref{}, Terms{}, err
+	}
+	source, extension, err := splitTarget(rest)
+	if err != nil {
+		return Ref{}, Terms{}, err
+	}
+	if extension != "" {
+		if err := r.apply(option{"format", []string{extension}}, false); err != nil {
+			return Ref{}, Terms{}, err
+		}
+	}
+	ref, err := p.Ref(source, r.spec)
+	return ref, r.terms, err
+}
+
+// ParseOptions reads an option text as it stands in a URL ("rs:fit:480:0/net:2g"), without a source.
+func (p *Parser) ParseOptions(options string) (Spec, Terms, error) {
+	r, err := p.read(segments(options))
+	return r.spec.normal(), r.terms, err
+}
+
+// Ref names the variant of a source. It checks the source as ParseSource does.
+func (p *Parser) Ref(source string, spec Spec) (Ref, error) {
+	source, err := ParseSource(source)
+	if err != nil {
+		return Ref{}, err
+	}
+	r := Ref{Source: source, Spec: spec.normal()}
+	if len(p.strip) > 0 {
+		if stripped := canonical(source, p.strip); stripped != canonical(source, nil) {
+			r.identity = stripped
+		}
+	}
+	return r, nil
+}
+
+func badPath(public string) error { return fault.New(fault.BadPath, "variant.ParsePath", public, nil) }
+
+// segment is the text up to the first slash.
+func segment(rest string) string {
+	s, _, _ := strings.Cut(rest, "/")
+	return s
+}
+
+func cutSegment(list []string, rest string) ([]string, string) {
+	s, rest, _ := strings.Cut(rest, "/")
+	return append(list, s), rest
+}
+
+// read applies the default preset and then the options.
+func (p *Parser) read(options []string) (reading, error) {
+	var r reading
+	if len(options) > maxOptions {
+		return r, badPath(fmt.Sprintf("the URL has more than %d options", maxOptions))
+	}
+	for _, o := range p.presets["default"] {
+		if err := r.apply(o, false); err != nil {
+			return r, err
+		}
+	}
+	for i, segment := range options {
+		o := splitOption(segment)
+		switch {
+		case p.onlyPresets && i == 0:
+			o = option{"preset", strings.Split(segment, ":")}
+		case p.onlyPresets && !rules[o.name].term:
+			return r, fault.New(fault.UnsupportedOption, "variant.ParseOptions",
+				fmt.Sprintf("option %.40q is not supported: only presets are", o.name), nil)
+		}
+		if err := p.apply(&r, o); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// apply reads one option of a URL, which may name presets.
+func (p *Parser) apply(r *reading, o option) error {
+	if !o.isPreset() {
+		return r.apply(o, true)
+	}
+	for _, name := range o.args {
+		options, ok := p.presets[name]
+		if !ok || len(r.terms.Presets) == maxOptions {
+			return fault.New(fault.BadOption, "variant.ParseOptions", fmt.Sprintf("option %q: there is no preset %.40q", o.name, name), nil)
+		}
+		for _, inner := range options {
+			if err := r.apply(inner, false); err != nil {
+				return err
+			}
+		}
+		r.terms.Presets = append(r.terms.Presets, name)
+	}
+	return nil
+}
+
+// splitTarget reads what follows the options: a plain or a base64 source and its extension ("" = none).
+func splitTarget(rest string) (source, extension string, err error) {
+	first, tail, more := strings.Cut(rest, "/")
+	switch {
+	case first == "plain" && more:
+		return splitPlain(tail)
+	case first == "-":
+		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath", "chained pipelines (\"/-/\") are not supported", nil)
+	case first == "enc":
+		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath", "encrypted sources (\"/enc/\") are not supported", nil)
+	case rest == "":
+		return "", "", badPath("the path names no source")
+	}
+	text, extension, dotted := strings.Cut(strings.ReplaceAll(rest, "/", ""), ".")
+	if dotted && extension == "" {
+		return "", "", badPath("the extension is empty")
+	}
+	source, ok := decode64(text)
+	if !ok {
+		return "", "", badPath("the source is neither plain/ with a URL nor URL-safe base64")
+	}
+	return source, extension, nil
+}
+
+// splitPlain reads a percent-escaped source. One with a bare "?" was put in as it is by its signer, since escaping it would have
+// escaped the "?" first: it is taken byte for byte, so that the query of a presigned URL survives.
+func splitPlain(text string) (source, extension string, err error) {
+	if i := strings.LastIndexByte(text, '@'); i >= 0 {
+		name := text[i+1:]
+		if _, ok := ParseFormat(name); ok || otherFormats[strings.ToLower(name)] {
+			text, extension = text[:i], name
+		}
+	}
+	if strings.Contains(text, "?") {
+		return text, extension, nil
+	}
+	source, err = url.PathUnescape(text)
+	if err != nil {
+		return "", "", badPath("the plain source is not percent-escaped rightly")
+	}
+	return source, extension, nil
+}
