@@ -1,0 +1,190 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// fill is the making of one absent variant, shared by everybody who wants it. ready is closed when the answer (or err) is
+// there, stored when the store's write ended as well: a viewer waits for the first, Warm for the second.
+type fill struct {
+	key    string
+	spec   variant.Spec
+	batch  *batch
+	ready  chan struct{}
+	stored chan struct{}
+
+	// Written by the batch before ready is closed, read after it.
+	answer Answer
+	err    error
+	// Written before stored is closed, read after it.
+	storeErr error
+	// Guarded by being touched from the batch's goroutine alone.
+	published bool
+	saving    bool
+}
+
+// batch is the fills that one run makes from one original.
+type batch struct {
+	source  string
+	urgency *urgency
+	fills   []*fill
+	refresh bool   // remake although an entry exists
+	slot    func() // gives back a fetch slot that the batch was started with; nil = none
+}
+
+// order is what join is asked for: the variants of one source.
+type order struct {
+	source  string
+	keys    []string
+	specs   []variant.Spec
+	viewer  bool
+	refresh bool
+	slot    func() // handed to the batch, if one starts
+}
+
+// publish hands the answer to everybody who waits. Only the first call counts.
+func (f *fill) publish(a Answer, err error) {
+	if f.published {
+		return
+	}
+	f.published = true
+	f.answer, f.err = a, err
+	close(f.ready)
+}
+
+// fills is the table of what is being made now, by key.
+//
+// Why a fill looks the key up again (pipeline.lookUp) although its caller just missed it:
+//  1. A looks up key K: miss.
+//  2. B, who makes K, stores it and leaves the table.
+//  3. A joins K, finds no fill, and would make K once more: a second fetch, a second encode.
+//
+// With the look-up inside the fill, step 3 finds what step 2 stored.
+type fills struct {
+	mu      sync.Mutex
+	byKey   map[string]*fill
+	running sync.WaitGroup
+	closed  bool
+}
+
+// join returns the fill of each key, starting one batch for those that nobody makes yet. led tells which are in that batch;
+// run is called in a goroutine of its own when there is any. A viewer's join raises the urgency of what it finds.
+func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
+	b := &batch{source: o.source, urgency: &urgency{viewer: o.viewer}, refresh: o.refresh}
+	led = make([]bool, len(o.keys))
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil, nil, fault.New(fault.ShuttingDown, "pipeline.join", "this server is shutting down", nil)
+	}
+	for i, key := range o.keys {
+		f := t.byKey[key]
+		if f == nil {
+			f = &fill{key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
+			t.byKey[key] = f
+			b.fills = append(b.fills, f)
+			led[i] = true
+		}
+		all = append(all, f)
+	}
+	if len(b.fills) > 0 {
+		b.slot = o.slot
+		t.running.Add(1)
+		go t.work(b, run)
+	}
+	t.mu.Unlock()
+	if o.viewer {
+		for _, f := range all {
+			f.batch.urgency.raise()
+		}
+	}
+	return all, led, nil
+}
+
+// work runs a batch and takes its fills out of the table. A panic becomes one internal fault for everybody who waits, and
+// never a crash of the process; so does a run that forgot to publish.
+func (t *fills) work(b *batch, run func(*batch)) {
+	defer t.running.Done()
+	defer func() {
+		var cause error
+		if r := recover(); r != nil {
+			cause = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+		for _, f := range b.fills {
+			f.publish(Answer{}, fault.New(fault.Internal, "pipeline.fill", "an internal error", cause))
+			if !f.saving {
+				t.leave(f)
+			}
+		}
+	}()
+	run(b)
+}
+
+// leave takes a fill out of the table and tells those who wait for the store.
+func (t *fills) leave(f *fill) {
+	t.mu.Lock()
+	if t.byKey[f.key] == f { // A purge may have detached it, and another may have taken its place.
+		delete(t.byKey, f.key)
+	}
+	t.mu.Unlock()
+	close(f.stored)
+}
+
+// detach takes the fills under prefix out of the table, so that nobody who comes after a purge joins one from before it.
+func (t *fills) detach(prefix string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key := range t.byKey {
+		if strings.HasPrefix(key, prefix) {
+			delete(t.byKey, key)
+		}
+	}
+}
+
+// save runs write, which stores f's entry, beside the batch; f stays in the table until it ended.
+func (t *fills) save(f *fill, write func() error) {
+	f.saving = true
+	t.running.Add(1)
+	go func() {
+		defer t.running.Done()
+		defer t.leave(f)
+		defer func() {
+			if r := recover(); r != nil {
+				f.storeErr = fmt.Errorf("panic while storing: %v\n%s", r, debug.Stack())
+			}
+		}()
+		f.storeErr = write()
+	}()
+}
+
+// close refuses new fills and waits until the running ones ended, or ctx.
+func (t *fills) close(ctx context.Context) error {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		t.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// inFlight is the number of fills in the table.
+func (t *fills) inFlight() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byKey)
+}

@@ -1,0 +1,77 @@
+package pipeline
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// lifeAttr is the entry attribute that holds its own life in seconds, where the origin's Cache-Control gave one.
+const lifeAttr = "life"
+
+// answer judges an entry by its age: usable as a hit, usable as stale while it is remade, or too old (false).
+func (p *Pipeline) answer(e cache.Entry, tier string) (a Answer, usable bool) {
+	a = Answer{Entry: e, Outcome: Hit, Tier: tier}
+	// A clock that was set back must not make entries from the future; they count as new.
+	a.Age = max(p.parts.Now().Sub(e.Created), 0)
+	life := p.cfg.TTL
+	if s, ok := e.Attrs[lifeAttr]; ok && p.cfg.HonourOrigin {
+		if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
+			life = time.Duration(seconds) * time.Second
+		}
+	} else if life == 0 {
+		return a, true
+	}
+	if a.Age <= life {
+		return a, true
+	}
+	a.Outcome, a.Over = Stale, a.Age-life
+	return a, a.Over <= p.cfg.Revalidate
+}
+
+// honour notes the origin's freshness in the entry and reports whether the origin forbids keeping it.
+func (p *Pipeline) honour(e *cache.Entry, fresh origin.Freshness) (noStore bool) {
+	if fresh.NoStore || fresh.Private {
+		return true
+	}
+	if fresh.Said {
+		e.Attrs[lifeAttr] = strconv.FormatInt(int64(fresh.TTL/time.Second), 10)
+	}
+	return false
+}
+
+// remakeIfOld remakes, behind the answer, an entry that is stale or was made by an older recipe. At most cfg.Remakes run at a
+// time and more are not remembered: the next hit asks again, so an upgrade never makes a cold fleet.
+func (p *Pipeline) remakeIfOld(ref variant.Ref, a Answer) {
+	// A stale entry past Revalidate is here because its origin failed a moment ago: asking again at once would not help.
+	stale := a.Outcome == Stale && a.Over <= p.cfg.Revalidate
+	outdated := a.Outcome == Hit && a.Entry.Recipe < variant.Recipe
+	if !stale && !outdated {
+		return
+	}
+	select {
+	case p.remakes <- struct{}{}:
+	default:
+		p.parts.Observer.Remade("deferred")
+		return
+	}
+	o := order{source: ref.Source, keys: []string{ref.Key()}, specs: []variant.Spec{ref.Spec}, refresh: true}
+	all, _, err := p.fills.join(o, p.runner(context.Background()))
+	if err != nil {
+		<-p.remakes
+		return
+	}
+	go func() {
+		<-all[0].stored
+		<-p.remakes
+		if all[0].err != nil {
+			p.parts.Observer.Remade("failed")
+			return
+		}
+		p.parts.Observer.Remade("made")
+	}()
+}

@@ -1,0 +1,137 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// grants starts an acquire for each letter in order ("v" viewer, "b" background) on a full gate and returns the order in
+// which they are let in, one slot at a time.
+func grants(t *testing.T, g *gate, who string) string {
+	t.Helper()
+	hold, err := g.acquire(t.Context(), &urgency{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := make(chan byte, len(who))
+	for i := range who {
+		go func() {
+			release, err := g.acquire(context.Background(), &urgency{viewer: who[i] == 'v'})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			order <- who[i]
+			release()
+		}()
+		synctest.Wait()
+	}
+	hold()
+	synctest.Wait()
+	close(order)
+	got := ""
+	for b := range order {
+		got += string(b)
+	}
+	return got
+}
+
+// Viewers pass before background work, which still gets one grant in ten.
+func TestGateOrder(t *testing.T) {
+	for who, want := range map[string]string{
+		"bbv":                  "vbb",
+		"vbvb":                 "vvbb",
+		"bbvvvvvvvvvvvvvvvvvv": "vvvvvvvvvbvvvvvvvvvb",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			if got := grants(t, newGate("test", 1, 100, noObserver{}), who); got != want {
+				t.Errorf("%s: got %s, want %s", who, got, want)
+			}
+		})
+	}
+}
+
+// Past the waiting room a viewer is refused at once, with a hint when to come back.
+func TestGateRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate("test", 1, 1, noObserver{})
+		hold, _ := g.acquire(t.Context(), &urgency{viewer: true})
+		done := make(chan struct{})
+		go func() {
+			release, err := g.acquire(context.Background(), &urgency{viewer: true})
+			if err == nil {
+				release()
+			}
+			close(done)
+		}()
+		synctest.Wait()
+		_, err := g.acquire(t.Context(), &urgency{viewer: true})
+		wantKind(t, err, fault.Overloaded)
+		if fault.Of(err).RetryAfter <= 0 {
+			t.Error("an overloaded fault without Retry-After")
+		}
+		hold()
+		<-done
+		if running, waiting := g.load(); running != 0 || waiting != 0 {
+			t.Errorf("got %d running, %d waiting at the end, want none", running, waiting)
+		}
+	})
+}
+
+// Work that a viewer joins passes the background work that came before it.
+func TestGatePromotes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate("test", 1, 10, noObserver{})
+		hold, _ := g.acquire(t.Context(), &urgency{})
+		var order []string
+		joined := &urgency{}
+		for _, w := range []struct {
+			name string
+			u    *urgency
+		}{{"first", &urgency{}}, {"joined", joined}} {
+			go func() {
+				release, err := g.acquire(context.Background(), w.u)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				order = append(order, w.name)
+				release()
+			}()
+			synctest.Wait()
+		}
+		joined.raise()
+		hold()
+		synctest.Wait()
+		if len(order) != 2 || order[0] != "joined" {
+			t.Errorf("got %v, want the joined work first", order)
+		}
+	})
+}
+
+// Whoever leaves the waiting room leaves no slot behind.
+func TestGateLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate("test", 1, 10, noObserver{})
+		hold, _ := g.acquire(t.Context(), &urgency{})
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan error, 1)
+		go func() {
+			_, err := g.acquire(ctx, &urgency{viewer: true})
+			got <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-got; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want cancelled", err)
+		}
+		hold()
+		if running, waiting := g.load(); running != 0 || waiting != 0 {
+			t.Errorf("got %d running, %d waiting, want none", running, waiting)
+		}
+	})
+}

@@ -1,0 +1,270 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/md5"  //nolint:gosec // hashsum is the caller's choice of checksum, not a defence
+	"crypto/sha1" //nolint:gosec // as above
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"strconv"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// runner gives the function that makes a batch, detached from the life of the request that began it.
+func (p *Pipeline) runner(ctx context.Context) func(*batch) {
+	ctx = context.WithoutCancel(ctx)
+	return func(b *batch) {
+		ctx, cancel := context.WithTimeout(ctx, p.cfg.FillTimeout)
+		defer cancel()
+		p.run(ctx, b)
+	}
+}
+
+// run makes the fills of a batch: look up, fetch, transform, publish, store. It publishes every fill.
+func (p *Pipeline) run(ctx context.Context, b *batch) {
+	r := &run{p: p, b: b, start: p.parts.Now()}
+	r.generation = p.generations.of(b.fills[0].key)
+	todo := r.lookUp(ctx)
+	if len(todo) == 0 {
+		if b.slot != nil {
+			b.slot()
+		}
+		return
+	}
+	d, back, err := p.originals.get(ctx, b.source, fetchLimits(todo), b.urgency, b.slot)
+	if err != nil {
+		r.fail(todo, err)
+		return
+	}
+	defer back()
+	r.download = d
+	r.timings.Queue, r.timings.Fetch = d.wait, d.elapsed
+	todo = r.accept(todo)
+	if len(todo) == 0 {
+		return
+	}
+	waitFrom := p.parts.Now()
+	release, err := p.transforms.acquire(ctx, b.urgency)
+	if err != nil {
+		r.fail(todo, err)
+		return
+	}
+	r.transformFrom = p.parts.Now()
+	r.timings.Queue += r.transformFrom.Sub(waitFrom)
+	r.transform(ctx, todo, release)
+}
+
+// run is the state of making one batch.
+type run struct {
+	p             *Pipeline
+	b             *batch
+	generation    uint64
+	start         time.Time
+	transformFrom time.Time
+	timings       Timings
+	download      *download
+	old           map[*fill]Answer // entries too old to be answered unless the origin fails
+}
+
+// lookUp publishes what the cache has and returns the fills that must be made.
+func (r *run) lookUp(ctx context.Context) (todo []*fill) {
+	r.old = map[*fill]Answer{}
+	for _, f := range r.b.fills {
+		if r.b.refresh {
+			todo = append(todo, f)
+			continue
+		}
+		e, tier, err := r.p.parts.Tiers.Lookup(ctx, f.key)
+		if err != nil {
+			r.p.logStore("a look-up failed; making the variant instead", f.key, err)
+			todo = append(todo, f)
+			continue
+		}
+		a, usable := r.p.answer(e, tier)
+		if !usable {
+			r.old[f] = a
+			todo = append(todo, f)
+			continue
+		}
+		a.Timings.Lookup = r.p.parts.Now().Sub(r.start)
+		f.publish(a, nil)
+	}
+	r.timings.Lookup = r.p.parts.Now().Sub(r.start)
+	return todo
+}
+
+// accept drops the fills whose own limits or checksum the original does not meet.
+func (r *run) accept(todo []*fill) (good []*fill) {
+	body := r.download.original.Body
+	for _, f := range todo {
+		switch {
+		case f.spec.Limits.Bytes > 0 && int64(len(body)) > f.spec.Limits.Bytes:
+			r.fail([]*fill{f}, fault.New(fault.SourceTooLarge, "pipeline.accept", "the original is larger than the URL allows", nil))
+		case !sumMatches(f.spec, body):
+			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original does not have the checksum in the URL", nil))
+		default:
+			good = append(good, f)
+		}
+	}
+	return good
+}
+
+// transform makes the images, publishing each as it is ready and storing it behind the answer.
+func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
+	specs := make([]variant.Spec, len(todo))
+	for i, f := range todo {
+		specs[i] = f.spec
+	}
+	err := func() error {
+		defer release()
+		return r.p.parts.Transformer.Transform(ctx, r.download.original.Body, specs, func(i int, img variant.Image, err error) {
+			if err != nil {
+				r.fail(todo[i:i+1], err)
+				return
+			}
+			r.deliver(ctx, todo[i], img)
+		})
+	}()
+	if err == nil {
+		err = fault.New(fault.Internal, "pipeline.transform", "an internal error", errors.New("the transform left a variant out"))
+	}
+	var rest []*fill
+	for _, f := range todo {
+		if !f.published {
+			rest = append(rest, f)
+		}
+	}
+	r.fail(rest, err)
+}
+
+// deliver publishes one image and stores it.
+func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
+	t := r.timings
+	t.Transform = r.p.parts.Now().Sub(r.transformFrom)
+	e := r.p.entry(img, len(r.download.original.Body))
+	a := Answer{Entry: e, Outcome: Miss, Timings: t}
+	if r.p.cfg.HonourOrigin {
+		a.NoStore = r.p.honour(&a.Entry, r.download.original.Fresh)
+	}
+	f.publish(a, nil)
+	r.p.parts.Observer.Filled(string(img.Format), "", t)
+	if a.NoStore {
+		return
+	}
+	viewer := r.b.urgency.isViewer()
+	r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
+	ctx = context.WithoutCancel(ctx)
+	r.p.fills.save(f, func() error { return r.p.save(ctx, f.key, a.Entry, r.generation, !viewer) })
+}
+
+// fail publishes err, or the old entry where there is one and the failure may pass.
+func (r *run) fail(todo []*fill, err error) {
+	for _, f := range todo {
+		if old, ok := r.old[f]; ok && fault.KindOf(err).Retryable() && old.Over <= r.p.cfg.StaleIfError {
+			f.publish(old, nil)
+			continue
+		}
+		if !f.published {
+			r.p.parts.Observer.Filled(string(f.spec.Format), fault.KindOf(err), r.timings)
+		}
+		f.publish(Answer{}, err)
+	}
+}
+
+// save stores an entry unless its source was purged since the fill began. Purge raises the generation before it deletes:
+//  1. The fill checks the generation: unchanged.
+//  2. Purge raises it and deletes what the tiers hold.
+//  3. The fill's Put lands: the purged variant is back.
+//
+// So the generation is checked once more after the Put, and what landed in step 3 is deleted again. A raise after that second
+// check is followed by its own deletion, which then meets the entry.
+func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, generation uint64, wait bool) error {
+	if p.generations.of(key) == generation {
+		save := p.parts.Keeper.SaveBehind
+		if wait {
+			save = p.parts.Keeper.Save
+		}
+		if err := save(ctx, key, e); err != nil {
+			p.logStore("a variant was not stored", key, err)
+			return err
+		}
+	}
+	if p.generations.of(key) != generation {
+		_, err := p.parts.Tiers.Delete(ctx, key)
+		return errors.Join(errPurged, err)
+	}
+	return nil
+}
+
+// logStore logs a failure of the store: nobody waits for a write behind an answer, so no door would. Unknown is a miss for a
+// reader, and what the cache decided itself (to give the store a rest, to drop a write) is counted there.
+func (p *Pipeline) logStore(msg, key string, err error) {
+	if errors.Is(err, cache.ErrMiss) || errors.Is(err, cache.ErrUnavailable) || errors.Is(err, cache.ErrPending) {
+		return
+	}
+	p.parts.Log.Warn(msg, "key", key, "error", err)
+}
+
+// errPurged tells Warm that what it made was purged meanwhile.
+var errPurged = errors.New("purged while it was being made")
+
+// entry wraps an image for the cache.
+func (p *Pipeline) entry(img variant.Image, originalBytes int) cache.Entry {
+	sum := sha256.Sum256(img.Body)
+	attrs := map[string]string{
+		"w": strconv.Itoa(img.Width), "h": strconv.Itoa(img.Height), "q": strconv.Itoa(img.Quality), "fr": strconv.Itoa(img.Frames),
+		"sw": strconv.Itoa(img.SourceWidth), "sh": strconv.Itoa(img.SourceHeight), "sf": img.SourceFormat,
+		"sfr": strconv.Itoa(img.SourceFrames), "sb": strconv.Itoa(originalBytes),
+	}
+	if img.Stage > 0 {
+		attrs["stage"] = strconv.Itoa(int(img.Stage))
+	}
+	if img.Note != "" {
+		attrs["note"] = img.Note
+	}
+	return cache.Entry{Body: img.Body, Meta: cache.Meta{
+		ContentType: img.Format.MediaType(), ETag: `"` + hex.EncodeToString(sum[:12]) + `"`, Size: int64(len(img.Body)),
+		Created: p.parts.Now().UTC().Truncate(time.Second), Recipe: variant.Recipe, Attrs: attrs,
+	}}
+}
+
+// fetchLimits is the loosest of the fills' own limits; accept applies each.
+func fetchLimits(todo []*fill) origin.Limits {
+	var lim origin.Limits
+	for _, f := range todo {
+		if f.spec.Limits.Bytes == 0 {
+			return origin.Limits{}
+		}
+		lim.Bytes = max(lim.Bytes, f.spec.Limits.Bytes)
+	}
+	return lim
+}
+
+// sumMatches compares the original with the checksum in the spec, if there is one.
+func sumMatches(s variant.Spec, body []byte) bool {
+	var h hash.Hash
+	switch s.HashType {
+	case "":
+		return true
+	case "md5":
+		h = md5.New() //nolint:gosec // see above
+	case "sha1":
+		h = sha1.New() //nolint:gosec // see above
+	case "sha256":
+		h = sha256.New()
+	case "sha512":
+		h = sha512.New()
+	default:
+		return false
+	}
+	h.Write(body)
+	return hex.EncodeToString(h.Sum(nil)) == s.HashSum
+}

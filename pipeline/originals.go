@@ -1,0 +1,132 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+)
+
+// originals collapses downloads: however many variants of one original are being made, from any door, it is fetched once.
+// A download runs detached from the fills that wait for it and is dropped when the last of them is done with its bytes.
+type originals struct {
+	fetcher Fetcher
+	gate    *gate
+	timeout time.Duration
+
+	mu    sync.Mutex
+	byKey map[string]*download
+}
+
+// download is one fetch and the original it gave.
+type download struct {
+	urgency *urgency
+	done    chan struct{}
+	users   int // guarded by originals.mu: fills that wait for or read the original
+	cancel  context.CancelFunc
+
+	// Written before done is closed.
+	original origin.Original
+	err      error
+	wait     time.Duration // spent before a fetch slot was free
+	elapsed  time.Duration // spent fetching
+}
+
+// get returns the download of source once it ended, shared with everybody who wants it at the same time, and the function
+// that gives it back, to be called exactly once when its bytes are no longer read. slot, if not nil, is a fetch slot that
+// the caller already holds; get takes it over.
+func (o *originals) get(ctx context.Context, source string, lim origin.Limits, u *urgency, slot func()) (*download, func(), error) {
+	key := source + "\x00" + strconv.FormatInt(lim.Bytes, 10)
+	o.mu.Lock()
+	d := o.byKey[key]
+	if d == nil {
+		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timeout)
+		d = &download{urgency: &urgency{viewer: u.isViewer()}, done: make(chan struct{}), cancel: cancel}
+		o.byKey[key] = d
+		go o.run(fetchCtx, d, key, source, lim, slot)
+		slot = nil
+	}
+	d.users++
+	o.mu.Unlock()
+	if slot != nil {
+		slot()
+	}
+	u.onRaise(d.urgency.raise)
+	back := sync.OnceFunc(func() { o.giveBack(key, d) })
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		back()
+		return nil, nil, ctx.Err()
+	}
+	if d.err != nil {
+		back()
+		return nil, nil, d.err
+	}
+	return d, back, nil
+}
+
+// run fetches; a panic becomes an internal fault.
+func (o *originals) run(ctx context.Context, d *download, key, source string, lim origin.Limits, slot func()) {
+	start := time.Now()
+	defer func() {
+		if r := recover(); r != nil {
+			d.err = fault.New(fault.Internal, "pipeline.fetch", "an internal error", fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+		}
+		if d.err != nil { // A failed download is not joined: the next one who asks meets the origin's own negative table.
+			o.mu.Lock()
+			if o.byKey[key] == d {
+				delete(o.byKey, key)
+			}
+			o.mu.Unlock()
+		}
+		close(d.done)
+	}()
+	if slot == nil {
+		if slot, d.err = o.gate.acquire(ctx, d.urgency); d.err != nil {
+			return
+		}
+	}
+	defer slot()
+	d.wait = time.Since(start)
+	d.original, d.err = o.fetcher.Fetch(ctx, source, lim)
+	d.elapsed = time.Since(start) - d.wait
+}
+
+// giveBack drops one use; the last one ends the download and gives its memory back.
+func (o *originals) giveBack(key string, d *download) {
+	o.mu.Lock()
+	d.users--
+	last := d.users == 0
+	if last && o.byKey[key] == d {
+		delete(o.byKey, key)
+	}
+	o.mu.Unlock()
+	if !last {
+		return
+	}
+	d.cancel()
+	go func() { // The fetch may still be on its way out after a cancellation.
+		<-d.done
+		if d.err == nil && d.original.Release != nil {
+			d.original.Release()
+		}
+	}()
+}
+
+// detach makes later fills fetch source anew. An empty source means all.
+func (o *originals) detach(source string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key := range o.byKey {
+		if source == "" || strings.HasPrefix(key, source+"\x00") {
+			delete(o.byKey, key)
+		}
+	}
+}

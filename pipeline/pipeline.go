@@ -1,0 +1,201 @@
+// Package pipeline turns a Ref into bytes, and makes each variant once at a time.
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Outcome says what a look-up met.
+type Outcome string
+
+// The outcomes. Collapsed is a miss that joined a fill somebody else had begun.
+const (
+	Hit       Outcome = "hit"
+	Stale     Outcome = "stale"
+	Miss      Outcome = "miss"
+	Collapsed Outcome = "collapsed"
+)
+
+// Timings is how long each phase of an answer took; 0 = the phase was not needed. A collapsed answer has those of its fill.
+type Timings struct{ Lookup, Queue, Fetch, Transform time.Duration }
+
+// Answer is a variant and how it was come by. Entry is shared and immutable.
+type Answer struct {
+	Entry   cache.Entry
+	Outcome Outcome
+	Tier    string        // memory or store for hits, else ""
+	Age     time.Duration // of the entry
+	Over    time.Duration // stale: how long past its life the entry is
+	Timings Timings
+	NoStore bool // the origin forbids keeping it and cache.honour_origin is set
+}
+
+// Fetcher gets originals. Implemented by origin.Client.
+type Fetcher interface {
+	Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error)
+	Forget(source string)
+}
+
+// Transformer makes images of one original. Each spec is emitted as it is ready, at most once and from one goroutine; a
+// non-nil error stands for every spec that was not emitted. Implemented by transform.Pool.
+type Transformer interface {
+	Transform(ctx context.Context, original []byte, specs []variant.Spec, emit func(i int, img variant.Image, err error)) error
+}
+
+// Tiers is the cache as the pipeline reads it. Implemented by cache.Tiered.
+type Tiers interface {
+	// Lookup reads memory, then the store under its own short budget. An error other than cache.ErrMiss means unknown.
+	Lookup(ctx context.Context, key string) (cache.Entry, string, error)
+	Stat(ctx context.Context, key string) (cache.Meta, string, error)
+	// Recall reads memory only.
+	Recall(key string) (cache.Entry, bool)
+	Delete(ctx context.Context, prefix string) (int, error)
+}
+
+// Keeper is the cache as the pipeline writes it. Implemented by cache.Tiered.
+type Keeper interface {
+	// Remember keeps an entry in memory; background entries do not push out what viewers read.
+	Remember(key string, e cache.Entry, background bool)
+	// Save writes to the store and waits for its turn; SaveBehind gives up where too much is pending.
+	Save(ctx context.Context, key string, e cache.Entry) error
+	SaveBehind(ctx context.Context, key string, e cache.Entry) error
+}
+
+// Observer learns what the pipeline does; wired to metrics. Safe for concurrent use.
+type Observer interface {
+	Refused(gate string)
+	Filled(format string, kind fault.Kind, t Timings)
+	Remade(outcome string)
+}
+
+// Parts is what a Pipeline is made of.
+type Parts struct {
+	Tiers       Tiers
+	Keeper      Keeper
+	Store       cache.Store // the durable tier itself: what Warm trusts
+	Fetcher     Fetcher
+	Transformer Transformer
+	Observer    Observer // nil = none
+	Log         *slog.Logger
+	Now         func() time.Time // nil = time.Now
+}
+
+// Pipeline answers Refs. Safe for concurrent use.
+type Pipeline struct {
+	cfg         Config
+	parts       Parts
+	fills       fills
+	originals   originals
+	transforms  *gate
+	generations generations
+	remakes     chan struct{}
+}
+
+// New makes a Pipeline.
+func New(cfg Config, parts Parts) (*Pipeline, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if parts.Observer == nil {
+		parts.Observer = noObserver{}
+	}
+	if parts.Now == nil {
+		parts.Now = time.Now
+	}
+	if parts.Log == nil {
+		parts.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes)}
+	p.fills.byKey = map[string]*fill{}
+	p.originals = originals{
+		fetcher: parts.Fetcher, gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
+		timeout: cfg.FetchTimeout, byKey: map[string]*download{},
+	}
+	p.transforms = newGate("transform", cfg.TransformSlots, cfg.TransformRoom, parts.Observer)
+	return p, nil
+}
+
+// Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be resolved.
+// The caller's ctx bounds its own waiting only; the work it began goes on for the others.
+func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
+	key := ref.Key()
+	if e, ok := p.parts.Tiers.Recall(key); ok {
+		if a, usable := p.answer(e, "memory"); usable {
+			p.remakeIfOld(ref, a)
+			return a, nil
+		}
+	}
+	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, viewer: true}
+	all, led, err := p.fills.join(o, p.runner(ctx))
+	if err != nil {
+		return Answer{}, err
+	}
+	f := all[0]
+	select {
+	case <-f.ready:
+	case <-ctx.Done():
+		return Answer{}, ctx.Err()
+	}
+	if f.err != nil {
+		return Answer{}, f.err
+	}
+	a := f.answer
+	if !led[0] && a.Outcome == Miss {
+		a.Outcome = Collapsed
+	}
+	p.remakeIfOld(ref, a)
+	return a, nil
+}
+
+// Peek returns the variant if memory or the store has it, and not_cached otherwise. It never fetches or transforms.
+func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
+	start := p.parts.Now()
+	if e, tier, err := p.parts.Tiers.Lookup(ctx, ref.Key()); err == nil {
+		if a, usable := p.answer(e, tier); usable {
+			a.Timings.Lookup = p.parts.Now().Sub(start)
+			return a, nil
+		}
+	}
+	return Answer{}, fault.New(fault.NotCached, "pipeline.Peek", "the variant is not in the cache", nil)
+}
+
+// Stat describes a stored variant without its bytes: from memory, else by one look at the store. It returns cache.ErrMiss
+// when there is none, or one too old to be answered.
+func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (cache.Meta, string, error) {
+	m, tier, err := p.parts.Tiers.Stat(ctx, ref.Key())
+	if err != nil {
+		return cache.Meta{}, "", err
+	}
+	if a, usable := p.answer(cache.Entry{Meta: m}, tier); !usable || a.Outcome == Stale {
+		return cache.Meta{}, "", cache.ErrMiss
+	}
+	return m, tier, nil
+}
+
+// Close refuses new fills and waits until running ones are made and stored, or ctx ends.
+func (p *Pipeline) Close(ctx context.Context) error { return p.fills.close(ctx) }
+
+// Load tells how busy the pipeline is.
+type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting int }
+
+// Load reports the present load, for metrics.
+func (p *Pipeline) Load() Load {
+	l := Load{Fills: p.fills.inFlight()}
+	l.Fetching, l.FetchWaiting = p.originals.gate.load()
+	l.Transforming, l.TransformWaiting = p.transforms.load()
+	return l
+}
+
+// noObserver is the Observer of those who want none.
+type noObserver struct{}
+
+func (noObserver) Refused(string)                               {}
+func (noObserver) Filled(string, fault.Kind, Timings) {}
+func (noObserver) Remade(string)                                {}

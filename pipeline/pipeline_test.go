@@ -1,0 +1,243 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// A variant is a miss once, then a hit in memory, then, with memory lost, a hit in the store.
+func TestGetMissMemoryStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		for _, want := range []struct {
+			outcome Outcome
+			tier    string
+		}{{Miss, ""}, {Hit, "memory"}} {
+			a, err := r.Get(t.Context(), ref(100))
+			if err != nil || a.Outcome != want.outcome || a.Tier != want.tier {
+				t.Fatalf("got %s %s %v, want %s %s", a.Outcome, a.Tier, err, want.outcome, want.tier)
+			}
+		}
+		synctest.Wait()
+		clear(r.tiers.memory)
+		a, err := r.Get(t.Context(), ref(100))
+		if err != nil || a.Outcome != Hit || a.Tier != "store" {
+			t.Fatalf("got %s %s %v, want a hit in the store", a.Outcome, a.Tier, err)
+		}
+		synctest.Wait()
+		fetches, released := r.origin.counts()
+		if fetches != 1 || released != 1 || r.codec.images != 1 || r.tiers.puts != 1 {
+			t.Errorf("got %d fetches, %d released, %d images, %d puts; want 1 each", fetches, released, r.codec.images, r.tiers.puts)
+		}
+	})
+}
+
+// A herd for one variant costs one fetch, one encode, one put, and a leader that leaves takes nobody along.
+func TestFault20HerdWithLeaderLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.origin.onFetch = func(ctx context.Context, source string) (origin.Original, error) {
+			select {
+			case <-time.After(time.Second):
+				return origin.Original{Body: []byte("x")}, nil
+			case <-ctx.Done():
+				return origin.Original{}, ctx.Err()
+			}
+		}
+		leaderCtx, hangUp := context.WithCancel(t.Context())
+		leader := make(chan error, 1)
+		go func() {
+			_, err := r.Get(leaderCtx, ref(100))
+			leader <- err
+		}()
+		synctest.Wait()
+		var wg sync.WaitGroup
+		outcomes := make([]Outcome, 500)
+		for i := range outcomes {
+			wg.Go(func() {
+				a, err := r.Get(t.Context(), ref(100))
+				if err != nil {
+					t.Error(err)
+				}
+				outcomes[i] = a.Outcome
+			})
+		}
+		synctest.Wait()
+		hangUp()
+		if err := <-leader; !errors.Is(err, context.Canceled) {
+			t.Errorf("the leader got %v, want its own cancellation", err)
+		}
+		wg.Wait()
+		synctest.Wait()
+		for i, o := range outcomes {
+			if o != Collapsed {
+				t.Fatalf("follower %d: got %s, want collapsed", i, o)
+			}
+		}
+		if fetches, _ := r.origin.counts(); fetches != 1 || r.codec.images != 1 || r.tiers.puts != 1 || r.tiers.gets != 1 {
+			t.Errorf("got %d fetches, %d images, %d puts, %d store gets; want 1 each", fetches, r.codec.images, r.tiers.puts, r.tiers.gets)
+		}
+	})
+}
+
+// Several variants of one original, asked for at the same time, are one download.
+func TestOneFetchForSeveralVariants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+			time.Sleep(time.Second)
+			return origin.Original{Body: []byte("x")}, nil
+		}
+		var wg sync.WaitGroup
+		for w := range 5 {
+			wg.Go(func() {
+				if _, err := r.Get(t.Context(), ref(100+w)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		fetches, released := r.origin.counts()
+		if fetches != 1 || released != 1 || r.codec.images != 5 {
+			t.Errorf("got %d fetches, %d released, %d images; want 1, 1, 5", fetches, released, r.codec.images)
+		}
+	})
+}
+
+// A viewer has the bytes before the store has them.
+func TestAnswerBeforeTheStoreWriteEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		stored := make(chan struct{})
+		r.tiers.onSave = func(string, bool) error { <-stored; return nil }
+		if _, err := r.Get(t.Context(), ref(100)); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Load().Fills; got != 1 {
+			t.Errorf("got %d fills while storing, want 1", got)
+		}
+		close(stored)
+		synctest.Wait()
+		if got := r.Load().Fills; got != 0 {
+			t.Errorf("got %d fills after storing, want 0", got)
+		}
+	})
+}
+
+// A broken store is a miss for a viewer and an error for Warm.
+func TestFault13BrokenStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("store is down")
+		r := newRig(t, func(_ *Config, p *Parts) {
+			s := p.Store.(fakeStore)
+			s.onStat = func() error { return broken }
+			p.Store = s
+		})
+		r.tiers.onLookup = func(string) error { return broken }
+		r.tiers.onSave = func(string, bool) error { return broken }
+		if a, err := r.Get(t.Context(), ref(100)); err != nil || a.Outcome != Miss {
+			t.Errorf("viewer: got %s %v, want a made variant", a.Outcome, err)
+		}
+		got := r.Warm(t.Context(), refs(7))
+		if !errors.Is(got[0].Err, broken) {
+			t.Errorf("warm: got %v, want the store's error", got[0].Err)
+		}
+	})
+}
+
+// A panic in a transform is one internal fault; the next request is served.
+func TestPanicIsOneFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.codec.onTransform = func(context.Context, []variant.Spec, func(int, variant.Image, error)) error { panic("boom") }
+		_, err := r.Get(t.Context(), ref(100))
+		wantKind(t, err, fault.Internal)
+		r.codec.onTransform = nil
+		if _, err := r.Get(t.Context(), ref(100)); err != nil {
+			t.Errorf("after the panic: %v", err)
+		}
+	})
+}
+
+// Failures are published as they are and are not kept.
+func TestFailures(t *testing.T) {
+	for _, kind := range []fault.Kind{fault.SourceNotFound, fault.ConnectFailed, fault.DecodeFailed} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+				return origin.Original{}, fault.New(kind, "test", "no", nil)
+			}
+			_, err := r.Get(t.Context(), ref(100))
+			wantKind(t, err, kind)
+			synctest.Wait()
+			if r.tiers.puts != 0 || r.Load().Fills != 0 {
+				t.Errorf("got %d puts, %d fills; want none", r.tiers.puts, r.Load().Fills)
+			}
+		})
+	}
+}
+
+// A checksum in the URL must be the original's; a size limit of the URL holds.
+func TestHashsumAndOwnLimit(t *testing.T) {
+	r := newRig(t, nil)
+	good, bad, small := ref(1), ref(2), ref(3)
+	good.Spec.HashType, good.Spec.HashSum = "md5", "c0a2b3d2ffb8dbd8a7a1d9a8e9a5a7b1"
+	bad.Spec.HashType, bad.Spec.HashSum = "sha256", "00"
+	small.Spec.Limits.Bytes = 3
+	_, err := r.Get(t.Context(), bad)
+	wantKind(t, err, fault.HashMismatch)
+	_, err = r.Get(t.Context(), good)
+	wantKind(t, err, fault.HashMismatch)
+	_, err = r.Get(t.Context(), small)
+	wantKind(t, err, fault.SourceTooLarge)
+	good.Spec.HashType, good.Spec.HashSum = "sha1", "26c6c0a8ac5e9ef6a4eb7e7e0e1d5a7dd1ac8b37"
+	r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+		return origin.Original{Body: []byte("abc")}, nil
+	}
+	good.Spec.HashSum = "a9993e364706816aba3e25717850c26c9cd0d89d" // FIPS 180: SHA-1 of "abc"
+	if _, err := r.Get(t.Context(), good); err != nil {
+		t.Errorf("right checksum: %v", err)
+	}
+}
+
+// Peek works on what is there and never fetches.
+func TestPeek(t *testing.T) {
+	r := newRig(t, nil)
+	_, err := r.Peek(t.Context(), ref(100))
+	wantKind(t, err, fault.NotCached)
+	r.tiers.store[ref(100).Key()] = aged(0)
+	if a, err := r.Peek(t.Context(), ref(100)); err != nil || a.Tier != "store" {
+		t.Errorf("got %s %v, want a hit in the store", a.Tier, err)
+	}
+	if fetches, _ := r.origin.counts(); fetches != 0 {
+		t.Errorf("got %d fetches, want 0", fetches)
+	}
+}
+
+// After Close nothing new begins, and what runs is stored first.
+func TestCloseWaitsForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.tiers.onSave = func(string, bool) error { time.Sleep(time.Minute); return nil }
+		if _, err := r.Get(t.Context(), ref(100)); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(t.Context()); err != nil || r.tiers.puts != 1 {
+			t.Errorf("got %v with %d puts, want the put awaited", err, r.tiers.puts)
+		}
+		_, err := r.Get(t.Context(), ref(200))
+		wantKind(t, err, fault.ShuttingDown)
+	})
+}
+
+var _ cache.Store = fakeStore{}

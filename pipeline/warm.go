@@ -1,0 +1,90 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Warmed is what became of one variant.
+type Warmed struct {
+	Ref     variant.Ref
+	Key     string
+	Meta    cache.Meta // of the stored entry
+	Present bool       // it was stored already: no work was done
+	Err     error      // nil: the store has acknowledged the entry
+}
+
+// Warm makes what is missing of the variants of one source and returns when they are stored: at most one fetch and one
+// transform call. refs must be resolved and name one source. It waits for a fetch slot before it begins, behind every viewer, so a viewer who
+// joins one of its fills never queues behind other background work. A failing store is an error here, never a miss.
+func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
+	out := make([]Warmed, len(refs))
+	var o order
+	var at []int // index in out of each key ordered
+	for i, ref := range refs {
+		w := &out[i]
+		w.Ref, w.Key = ref, ref.Key()
+		o.source = ref.Source
+		m, err := p.parts.Store.Stat(ctx, w.Key)
+		if _, usable := p.answer(cache.Entry{Meta: m}, "store"); err == nil && usable {
+			w.Meta, w.Present = m, true
+			continue
+		}
+		if err != nil && !errors.Is(err, cache.ErrMiss) {
+			w.Err = fault.New(fault.Internal, "pipeline.Warm", "the store did not answer", err)
+			continue
+		}
+		o.keys, o.specs, at = append(o.keys, w.Key), append(o.specs, ref.Spec), append(at, i)
+	}
+	if len(at) == 0 {
+		return out
+	}
+	if err := p.warm(ctx, o, at, out); err != nil {
+		for _, i := range at {
+			out[i].Err = err
+		}
+	}
+	return out
+}
+
+// warm makes the ordered variants; an error stands for all of them.
+func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) error {
+	slot, err := p.originals.gate.acquire(ctx, &urgency{})
+	if err != nil {
+		return err
+	}
+	o.slot = slot
+	all, led, err := p.fills.join(o, p.runner(ctx))
+	started := false
+	for _, l := range led {
+		started = started || l
+	}
+	if !started { // Everything is being made by others already.
+		slot()
+	}
+	if err != nil {
+		return err
+	}
+	for n, f := range all {
+		w := &out[at[n]]
+		select {
+		case <-f.stored:
+		case <-ctx.Done():
+			w.Err = ctx.Err()
+			continue
+		}
+		if w.Err = f.err; w.Err != nil {
+			continue
+		}
+		w.Meta, w.Present = f.answer.Entry.Meta, f.answer.Outcome == Hit
+		if f.storeErr != nil && !errors.Is(f.storeErr, errPurged) {
+			// A viewer's write is dropped when too much is pending; Warm's own may wait for its turn.
+			w.Err = p.save(ctx, w.Key, f.answer.Entry, p.generations.of(w.Key), true)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+func refs(widths ...int) (out []variant.Ref) {
+	for _, w := range widths {
+		out = append(out, ref(w))
+	}
+	return out
+}
+
+// Warm makes what is missing by one fetch and one transform call, and nothing when all is stored.
+func TestWarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.tiers.store[ref(2).Key()] = aged(0)
+		for round, want := range []struct {
+			present        []bool
+			fetches, calls int
+		}{{[]bool{false, true, false}, 1, 1}, {[]bool{true, true, true}, 1, 1}} {
+			for i, w := range r.Warm(t.Context(), refs(1, 2, 3)) {
+				if w.Err != nil || w.Present != want.present[i] || w.Meta.Created.IsZero() {
+					t.Errorf("round %d, variant %d: got present %v, %v", round, i, w.Present, w.Err)
+				}
+			}
+			if fetches, _ := r.origin.counts(); fetches != want.fetches || r.codec.calls != want.calls {
+				t.Errorf("round %d: got %d fetches, %d calls, want %d, %d", round, fetches, r.codec.calls, want.fetches, want.calls)
+			}
+		}
+		if len(r.tiers.store) != 3 || len(r.tiers.memory) != 0 {
+			t.Errorf("got %d stored, %d in memory, want 3 and none", len(r.tiers.store), len(r.tiers.memory))
+		}
+	})
+}
+
+// Warm returns only when the store has acknowledged, and says what failed.
+func TestWarmWaitsForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.tiers.onSave = func(key string, _ bool) error {
+			time.Sleep(time.Minute)
+			if key == ref(2).Key() {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		start := time.Now()
+		got := r.Warm(t.Context(), refs(1, 2))
+		if got[0].Err != nil || got[1].Err == nil {
+			t.Errorf("got %v and %v, want only the second to fail", got[0].Err, got[1].Err)
+		}
+		if time.Since(start) < time.Minute {
+			t.Error("Warm returned before the store did")
+		}
+	})
+}
+
+// One broken variant does not take the others along; a broken original takes all.
+func TestWarmFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+			emit(0, variant.Image{}, fault.New(fault.ResultTooLarge, "test", "no", nil))
+			emit(1, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
+			return nil
+		}
+		got := r.Warm(t.Context(), refs(1, 2))
+		wantKind(t, got[0].Err, fault.ResultTooLarge)
+		if got[1].Err != nil {
+			t.Errorf("got %v for the good one", got[1].Err)
+		}
+		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+			return origin.Original{}, fault.New(fault.SourceNotFound, "test", "no", nil)
+		}
+		for _, w := range r.Warm(t.Context(), refs(3, 4)) {
+			wantKind(t, w.Err, fault.SourceNotFound)
+		}
+		if running, waiting := r.originals.gate.load(); running != 0 || waiting != 0 {
+			t.Errorf("got %d fetch slots held, %d waiting, want none", running, waiting)
+		}
+	})
+}
+
+// A viewer who joins a warm fill turns it into viewers' work: it passes other background work at the transform gate.
+func TestViewerJoinsWarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
+		block := make(chan struct{})
+		var order []int
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+			<-block
+			order = append(order, specs[0].Width)
+			emit(0, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
+			return nil
+		}
+		for _, w := range []int{1, 2, 3} { // 1 holds the only slot, 2 and 3 wait behind it.
+			go r.Warm(context.Background(), refs(w))
+			synctest.Wait()
+		}
+		go func() {
+			if _, err := r.Get(context.Background(), ref(3)); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		close(block)
+		synctest.Wait()
+		if len(order) != 3 || order[1] != 3 {
+			t.Errorf("got %v, want 3 right after 1", order)
+		}
+	})
+}
+
+// Where a viewer's write was dropped because too much was pending, a Warm that joined writes it itself.
+func TestWarmSavesWhatAViewerDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.tiers.onSave = func(_ string, wait bool) error {
+			if !wait {
+				time.Sleep(time.Second)
+				return errors.New("too much is pending")
+			}
+			return nil
+		}
+		go func() {
+			if _, err := r.Get(context.Background(), ref(1)); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		got := r.Warm(t.Context(), refs(1))
+		if got[0].Err != nil || len(r.tiers.store) != 1 {
+			t.Errorf("got %v and %d stored, want the entry stored", got[0].Err, len(r.tiers.store))
+		}
+		synctest.Wait()
+	})
+}
