@@ -1,0 +1,219 @@
+package transform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// task is one call of Transform.
+type task struct {
+	original []byte
+	specs    []variant.Spec
+	open     []int // specs that were not emitted yet
+	emit     func(i int, img variant.Image, err error)
+	release  func() // gives the admitted memory back
+	cpu      time.Duration
+	need     int64 // bytes that decoding takes, at most
+	left     bool  // the caller has gone, the work goes on and cleans up by itself
+}
+
+// Transform decodes original once and makes a variant for each spec. It calls emit at most once per spec, from the calling
+// goroutine, as each is ready; a non-nil error stands for every spec that was not emitted. original is not read after it
+// returns. When ctx ends before a worker was found, nothing is done; when it ends later, Transform returns at once while the
+// worker finishes the picture for nobody, since killing it would cost more.
+func (p *Pool) Transform(ctx context.Context, original []byte, specs []variant.Spec, emit func(i int, img variant.Image, err error)) error {
+	begin := time.Now()
+	t := &task{original: original, specs: specs, emit: emit}
+	err := p.transform(ctx, t)
+	p.obs.Transformed(fault.KindOf(err), time.Since(begin), t.cpu)
+	return err
+}
+
+func (p *Pool) transform(ctx context.Context, t *task) error {
+	if !p.enter() {
+		return shuttingDown()
+	}
+	defer func() {
+		if !t.left {
+			p.calls.Done()
+		}
+	}()
+	if err := p.screen(t); err != nil || len(t.open) == 0 {
+		return err
+	}
+	if err := p.poison.check(t.original); err != nil {
+		return err
+	}
+	release, waited, err := p.memory.admit(ctx, t.need)
+	if err != nil {
+		return err
+	}
+	p.obs.Admitted(waited)
+	t.release = release
+	defer func() {
+		if !t.left {
+			release()
+		}
+	}()
+	return p.attempts(ctx, t)
+}
+
+// screen refuses what the header alone forbids: the whole original by its error, single specs by emit.
+func (p *Pool) screen(t *task) error {
+	info, err := examine(t.original, p.cfg)
+	if err != nil {
+		return err
+	}
+	for i, spec := range t.specs {
+		frames, err := admissible(t.original, info, spec, p.cfg.limits())
+		if err != nil {
+			t.emit(i, variant.Image{}, err)
+			continue
+		}
+		t.open = append(t.open, i)
+		t.need = max(t.need, info.DecodedBytes(frames))
+	}
+	return nil
+}
+
+// attempts works on the open specs until they are made, refused, or have crashed a worker twice.
+func (p *Pool) attempts(ctx context.Context, t *task) error {
+	from := (<-chan *child)(p.ready)
+	for crashes := 0; ; {
+		c, err := p.borrow(ctx, from)
+		if err != nil {
+			return err
+		}
+		from = p.ready
+		end, begun, err := p.attempt(ctx, c, t)
+		if err != nil {
+			return err
+		}
+		t.cpu += end.cpu
+		if p.life.Err() != nil && end.cause != causeNone {
+			p.giveBack(c, handback{cause: causeClose})
+			return shuttingDown()
+		}
+		if !begun { // The worker had died before it saw the picture: nobody's fault, and no try.
+			p.giveBack(c, handback{cause: causeIdle, detail: end.detail})
+			continue
+		}
+		if end.cause != causeCrash && end.cause != causeLie {
+			p.giveBack(c, handback{cause: end.cause, detail: end.detail})
+			return p.conclude(t, end)
+		}
+		crashes++
+		poisoned := p.poison.crash(t.original) || crashes >= poisonTries
+		if poisoned || len(t.open) == 0 {
+			p.giveBack(c, handback{cause: end.cause, detail: end.detail})
+			if len(t.open) == 0 {
+				return nil
+			}
+			return poisonFault(end.detail)
+		}
+		again := make(chan *child)
+		p.giveBack(c, handback{cause: end.cause, detail: end.detail, again: again, gone: ctx.Done()})
+		from = again
+	}
+}
+
+// conclude words the end of an attempt whose worker did not crash.
+func (p *Pool) conclude(t *task, end ending) error {
+	if end.cause == causeNone {
+		p.poison.forgive(t.original)
+	}
+	if len(t.open) == 0 {
+		return nil
+	}
+	const op = "transform.Transform"
+	switch {
+	case end.cause == causeTimeout:
+		return fault.New(fault.TransformTimeout, op, "the picture took too long to make", end.detail)
+	case end.cause == causeCPU:
+		return fault.New(fault.TooCostly, op, "the picture takes too much computing time", end.detail)
+	case end.err != nil:
+		return end.err
+	}
+	return fault.New(fault.Internal, op, "an internal error", fmt.Errorf("the codec left out %d specs", len(t.open)))
+}
+
+// borrow waits for a worker, in the order of the calls.
+func (p *Pool) borrow(ctx context.Context, from <-chan *child) (*child, error) {
+	if ctx.Err() != nil {
+		return nil, contextFault(ctx)
+	}
+	select {
+	case c := <-from:
+		p.busy.Add(1)
+		return c, nil
+	case <-ctx.Done():
+		return nil, contextFault(ctx)
+	case <-p.life.Done():
+		return nil, shuttingDown()
+	}
+}
+
+func (p *Pool) giveBack(c *child, h handback) {
+	p.busy.Add(-1)
+	c.back <- h
+}
+
+// attempt lets c work on the open specs and emits what it makes. begun is false when the worker never saw the request. An
+// error means that the caller has left, or that no request could be made; the worker is then taken care of.
+func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun bool, _ error) {
+	o := order{original: t.original, specs: t.specs, todo: slices.Clone(t.open), limits: p.cfg.limits(), timeout: p.cfg.Timeout, cpu: p.cfg.CPU}
+	o.limits.Memory = t.need
+	packet, err := c.prepare(o)
+	if err != nil {
+		p.giveBack(c, handback{})
+		return ending{}, false, fault.New(fault.Internal, "transform.Transform", "an internal error", err)
+	}
+	if err := c.begin(packet, o.timeout); err != nil {
+		return ending{cause: causeIdle, detail: err}, false, nil
+	}
+	events := make(chan event, len(o.todo)) // holds them all: the exchange never waits for its caller
+	var end ending                          // written before events is closed
+	go func() {
+		defer close(events)
+		end = c.exchange(o, func(e event) { events <- e })
+	}()
+	ended := false
+	defer func() {
+		if !ended { // The caller has left, or its emit panicked: the work ends by itself and cleans up.
+			t.left = true
+			go p.outlive(c, t, events, &end)
+		}
+	}()
+	for {
+		select {
+		case e, more := <-events:
+			if !more {
+				ended = true
+				return end, true, nil
+			}
+			t.open = slices.DeleteFunc(t.open, func(i int) bool { return i == e.i })
+			t.emit(e.i, e.img, e.err)
+		case <-ctx.Done():
+			return ending{}, true, contextFault(ctx)
+		}
+	}
+}
+
+// outlive waits for the end of work that nobody waits for any more.
+func (p *Pool) outlive(c *child, t *task, events <-chan event, end *ending) {
+	defer p.calls.Done()
+	defer t.release()
+	for range events {
+	}
+	p.giveBack(c, handback{cause: end.cause, detail: end.detail})
+}
+
+func shuttingDown() error {
+	return fault.New(fault.ShuttingDown, "transform.Transform", "the server is shutting down", errors.New("the pool is closed"))
+}

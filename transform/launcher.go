@@ -1,0 +1,159 @@
+package transform
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// niceness puts workers below the server, so that hits stay fast while every core encodes.
+const niceness = 10
+
+// startTimeout bounds the time from a worker's start to its first frame.
+const startTimeout = 20 * time.Second
+
+// environment is all that a worker sees of ours: a tight allocator (one arena, large blocks given back at once), a heap that
+// is collected by its size alone, and fixed behaviour of libvips.
+var environment = []string{
+	"MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=1048576", "MALLOC_TRIM_THRESHOLD_=4194304",
+	"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=32MiB",
+	"VIPS_CONCURRENCY=1", "VIPS_WARNING=0", "LC_ALL=C.UTF-8",
+}
+
+// passedOn are the variables that say where the libraries are, and nothing else.
+var passedOn = []string{"VIPSHOME", "LIBHEIF_PLUGIN_PATH", "LD_LIBRARY_PATH"}
+
+// launcher starts workers, all from one thread: the kernel kills a child when the *thread* that started it ends
+// (PR_SET_PDEATHSIG), and children inherit that thread's priority and its promise to gain no rights.
+type launcher struct {
+	path string
+	args []string
+	env  []string
+	exe  *os.File // this executable as it was at the start: an upgrade on disk must not mix versions; nil with a command
+	log  *slog.Logger
+
+	calls chan func()
+	ended chan struct{}
+}
+
+func newLauncher(cfg Config, log *slog.Logger) (*launcher, error) {
+	l := &launcher{log: log, calls: make(chan func()), ended: make(chan struct{})}
+	l.env = append(l.env, environment...)
+	l.env = append(l.env, "GOLDCREST_TRANSFORM_ENGINE="+cfg.Engine)
+	for _, name := range passedOn {
+		if v, ok := os.LookupEnv(name); ok {
+			l.env = append(l.env, name+"="+v)
+		}
+	}
+	if err := l.program(cfg.Command); err != nil {
+		return nil, err
+	}
+	go l.run()
+	return l, nil
+}
+
+func (l *launcher) program(command []string) error {
+	if len(command) > 0 {
+		path, err := exec.LookPath(command[0])
+		if err == nil {
+			path, err = filepath.Abs(path)
+		}
+		l.path, l.args = path, command
+		return err
+	}
+	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open this executable: %w", err)
+	}
+	// The child puts its socket and memory at 3 and 4 before it executes, so the executable must lie higher.
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 10)
+	_ = unix.Close(fd)
+	if err != nil {
+		return fmt.Errorf("open this executable: %w", err)
+	}
+	l.exe = os.NewFile(uintptr(high), "exe")
+	l.path = "/proc/self/fd/" + strconv.Itoa(high)
+	l.args = []string{filepath.Base(os.Args[0]), "worker"}
+	return nil
+}
+
+// run owns the launching thread until close. The goroutine ends locked, so the thread ends with it.
+func (l *launcher) run() {
+	defer close(l.ended)
+	runtime.LockOSThread()
+	tid := unix.Gettid()
+	if now, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && 20-now < niceness {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		l.log.Warn("workers may gain rights", "error", err)
+	}
+	for call := range l.calls {
+		call()
+	}
+}
+
+func (l *launcher) close() {
+	close(l.calls)
+	<-l.ended
+	if l.exe != nil {
+		_ = l.exe.Close()
+	}
+}
+
+// start runs a worker process with a socket and memory of its own. It does not wait for the worker's first frame.
+func (l *launcher) start(originalBytes int64) (*child, error) {
+	mem, err := newMemory(originalBytes)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		mem.close()
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	ours, theirs := os.NewFile(uintptr(pair[0]), "control"), os.NewFile(uintptr(pair[1]), "control")
+	defer theirs.Close()
+	read, write, err := os.Pipe()
+	if err != nil {
+		_ = ours.Close()
+		mem.close()
+		return nil, fmt.Errorf("stderr: %w", err)
+	}
+	defer write.Close()
+	cmd := &exec.Cmd{Path: l.path, Args: l.args, Env: l.env, Dir: "/", Stderr: write, ExtraFiles: []*os.File{theirs, mem.file},
+		// A process group of its own keeps a terminal's Ctrl-C away from workers that still finish their pictures.
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}}
+	done := make(chan error)
+	l.calls <- func() { done <- cmd.Start() }
+	if err := <-done; err != nil {
+		_ = ours.Close()
+		_ = read.Close()
+		mem.close()
+		return nil, err
+	}
+	return adopt(cmd, ours, mem, read, l.log), nil
+}
+
+// adopt wraps a started process and reaps it when it ends.
+func adopt(cmd *exec.Cmd, socket *os.File, mem *memory, stderr io.ReadCloser, log *slog.Logger) *child {
+	c := &child{cmd: cmd, pid: cmd.Process.Pid, socket: socket, mem: mem, buf: make([]byte, maxFrame+1),
+		exited: make(chan struct{}), back: make(chan handback)}
+	c.words = &words{log: log.With("pid", c.pid)}
+	go func() {
+		c.words.drain(stderr)
+		_ = stderr.Close()
+		_ = cmd.Wait() // The state says it all: an exit status is no error here.
+		close(c.exited)
+	}()
+	return c
+}

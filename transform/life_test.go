@@ -1,0 +1,3 @@
+package transform
+
+func parent() {}

@@ -1,0 +1,110 @@
+package transform
+
+import (
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// maxScans is the number of JPEG scans beyond which a file is made to be slow, not to be seen.
+const maxScans = 100
+
+// examine reads the header of original and refuses what no spec could change.
+func examine(original []byte, cfg Config) (sniff.Info, error) {
+	if int64(len(original)) > cfg.OriginalBytes {
+		return sniff.Info{}, fault.New(fault.SourceTooLarge, "transform.examine", "the source has too many bytes",
+			fmt.Errorf("%d bytes, at most %d", len(original), cfg.OriginalBytes))
+	}
+	info, err := sniff.Inspect(original)
+	if err != nil {
+		return sniff.Info{}, err
+	}
+	switch info.Format {
+	case "jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp":
+	default:
+		return sniff.Info{}, fault.New(fault.UnsupportedFormat, "transform.examine", "this image format is not supported", nil)
+	}
+	if info.Scans > maxScans {
+		return sniff.Info{}, fault.New(fault.TooCostly, "transform.examine", "the JPEG has too many scans",
+			fmt.Errorf("%d scans, at most %d", info.Scans, maxScans))
+	}
+	return info, nil
+}
+
+// admissible decides whether spec may be made of an original that info describes, and how many frames that decodes.
+func admissible(original []byte, info sniff.Info, spec variant.Spec, lim Limits) (frames int, err error) {
+	own := spec.Limits
+	if own.Bytes > 0 && int64(len(original)) > own.Bytes {
+		return 0, fault.New(fault.SourceTooLarge, "transform.admissible", "the source has more bytes than the URL allows", nil)
+	}
+	maxFrames := lim.Frames
+	if own.Frames > 0 {
+		maxFrames = min(maxFrames, own.Frames)
+	}
+	frames = 1
+	if maxFrames > 1 && animates(spec) {
+		frames = info.Frames
+	}
+	if frames > maxFrames {
+		return 0, fault.New(fault.TooManyFrames, "transform.admissible", "the animation has too many frames",
+			fmt.Errorf("%d frames, at most %d", frames, maxFrames))
+	}
+	maxPixels := lim.Pixels
+	if own.Pixels > 0 {
+		maxPixels = min(maxPixels, own.Pixels)
+	}
+	if info.Pixels() > maxPixels/int64(frames) {
+		return 0, fault.New(fault.TooManyPixels, "transform.admissible", "the picture has too many pixels",
+			fmt.Errorf("%d x %d, %d frames, at most %d pixels", info.Width, info.Height, frames, maxPixels))
+	}
+	return frames, nil
+}
+
+// animates reports whether spec can come out with more than one frame.
+func animates(spec variant.Spec) bool {
+	if spec.Format == variant.WebP || spec.Format == variant.GIF {
+		return true
+	}
+	return spec.Accepts&(variant.AcceptWebP|variant.AcceptGIF) != 0
+}
+
+// trustworthy judges a variant that a worker gave, on a copy that the worker can no longer change.
+func trustworthy(img variant.Image, spec variant.Spec, lim Limits) error {
+	name, ok := sniffed[img.Format]
+	if !ok || !permitted(img.Format, spec) {
+		return fmt.Errorf("a variant in the format %q", clean(string(img.Format)))
+	}
+	if got := sniff.Format(img.Body); got != name {
+		return fmt.Errorf("a %s variant that holds %q", name, got)
+	}
+	if img.Width < 1 || img.Height < 1 || int64(img.Width) > lim.ResultPixels/int64(img.Height) {
+		return fmt.Errorf("a variant of %d x %d", img.Width, img.Height)
+	}
+	if img.Quality < 0 || img.Quality > 100 || img.Frames < 1 || img.Frames > max(lim.Frames, 1) || img.Stage > 1 {
+		return fmt.Errorf("a variant of quality %d, %d frames, stage %d", img.Quality, img.Frames, img.Stage)
+	}
+	if img.SourceWidth < 1 || img.SourceHeight < 1 {
+		return fmt.Errorf("a source of %d x %d", img.SourceWidth, img.SourceHeight)
+	}
+	return nil
+}
+
+// sniffed maps what may come out to what its first bytes must say.
+var sniffed = map[variant.Format]string{
+	variant.JPEG: "jpeg", variant.PNG: "png", variant.WebP: "webp", variant.AVIF: "avif", variant.GIF: "gif",
+}
+
+var accepts = map[variant.Format]variant.FormatSet{
+	variant.JPEG: variant.AcceptJPEG, variant.PNG: variant.AcceptPNG, variant.WebP: variant.AcceptWebP,
+	variant.AVIF: variant.AcceptAVIF, variant.GIF: variant.AcceptGIF,
+}
+
+// permitted reports whether spec may be answered in format f.
+func permitted(f variant.Format, spec variant.Spec) bool {
+	if spec.Accepts == 0 {
+		return spec.Format == variant.Open || f == spec.Format
+	}
+	return f == spec.Format || spec.Accepts&accepts[f] != 0
+}

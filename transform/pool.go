@@ -1,0 +1,177 @@
+// Package transform runs transforms in a pool of worker processes; it knows neither HTTP nor caches nor cgo.
+package transform
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"log/slog"
+	"maps"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// memorySlack is the address space that a worker may take beyond the decoded pixels: encoders, thread stacks, Go's heap.
+const memorySlack = 512 << 20
+
+// Pool runs transforms in worker processes. Safe for concurrent use.
+type Pool struct {
+	cfg    Config
+	obs    Observer
+	log    *slog.Logger
+	launch *launcher
+	memory *admission
+	poison *poison
+	ready  chan *child // idle workers; callers wait here in the order in which they came
+
+	pingEvery, pingTimeout time.Duration
+
+	life  context.Context // ends with Close
+	end   context.CancelFunc
+	slots sync.WaitGroup
+
+	mu    sync.Mutex // orders calls.Add before Close's calls.Wait
+	calls sync.WaitGroup
+
+	versions                           atomic.Pointer[map[string]string]
+	workers, busy                      atomic.Int64
+	spawned, crashes, killed, recycled atomic.Int64
+}
+
+// Observer learns what the pool does; wired to metrics by the composition root. All methods are safe for concurrent use.
+type Observer interface {
+	// WorkerStarted is called when a worker is ready, with the time that its start took.
+	WorkerStarted(took time.Duration)
+	// WorkerEnded is called once per worker that ended: crash, lie, timeout, cpu, panic, idle, start, recycle, memory, close.
+	WorkerEnded(reason string)
+	// Transformed is called once per Transform, with the kind of its error ("" = none), its wall time and the processor time
+	// that its workers spent, as far as known.
+	Transformed(kind fault.Kind, wall, cpu time.Duration)
+	// Admitted is called when a picture was let in, with the time that it waited for memory.
+	Admitted(waited time.Duration)
+}
+
+// Stats is a snapshot of the pool.
+type Stats struct {
+	Workers  int   // alive and ready, idle or busy
+	Busy     int   // with a picture in work
+	Spawned  int64 // processes started since Open
+	Crashes  int64 // workers that died, panicked, fell silent or broke the protocol
+	Killed   int64 // workers killed at a deadline or at their processor budget
+	Recycled int64 // workers replaced after their number of requests or for their memory
+}
+
+// Open starts the workers. It returns when the first one is ready, and fails if that one does not start; the others follow.
+// ctx bounds the start only. obs and log may be nil.
+func Open(ctx context.Context, cfg Config, obs Observer, log *slog.Logger) (*Pool, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	if obs == nil {
+		obs = unobserved{}
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	p := &Pool{cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now),
+		ready: make(chan *child), pingEvery: pingEvery, pingTimeout: pingTimeout}
+	if err := p.open(ctx); err != nil {
+		return nil, fmt.Errorf("transform.Open: %w", err)
+	}
+	return p, nil
+}
+
+func (p *Pool) open(ctx context.Context) (err error) {
+	if p.launch, err = newLauncher(p.cfg, p.log); err != nil {
+		return err
+	}
+	p.life, p.end = context.WithCancel(context.Background())
+	started := make(chan error, 1)
+	p.slots.Add(1)
+	go (&slot{pool: p, next: p.ready}).run(started)
+	select {
+	case err = <-started:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
+	for range p.cfg.Workers - 1 {
+		p.slots.Add(1)
+		go (&slot{pool: p, next: p.ready}).run(nil)
+	}
+	return nil
+}
+
+// Close kills the workers and waits until they are gone. Pictures in work end as shutting_down.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	closed := p.life.Err() != nil
+	p.end()
+	p.mu.Unlock()
+	p.slots.Wait()
+	p.calls.Wait()
+	if !closed {
+		p.launch.close()
+	}
+	return nil
+}
+
+// enter registers a call that Close waits for; false when the pool is closed.
+func (p *Pool) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.life.Err() != nil {
+		return false
+	}
+	p.calls.Add(1)
+	return true
+}
+
+// Stats is a snapshot for metrics and the console.
+func (p *Pool) Stats() Stats {
+	return Stats{Workers: int(p.workers.Load()), Busy: int(p.busy.Load()), Spawned: p.spawned.Load(), Crashes: p.crashes.Load(),
+		Killed: p.killed.Load(), Recycled: p.recycled.Load()}
+}
+
+// Versions names the codec libraries, as the first worker reported them.
+func (p *Pool) Versions() map[string]string {
+	if v := p.versions.Load(); v != nil {
+		return maps.Clone(*v)
+	}
+	return nil
+}
+
+// Forget drops what is remembered of originals that crashed workers; they are tried again.
+func (p *Pool) Forget() { p.poison.clear() }
+
+// Check makes a tiny picture, the whole way through a worker.
+func (p *Pool) Check(ctx context.Context) error {
+	var original bytes.Buffer
+	if err := png.Encode(&original, image.NewGray(image.Rect(0, 0, 16, 16))); err != nil {
+		return err
+	}
+	var own error
+	err := p.Transform(ctx, original.Bytes(), []variant.Spec{{Width: 8, Format: variant.JPEG, Quality: 75}},
+		func(_ int, _ variant.Image, err error) { own = err })
+	return errors.Join(err, own)
+}
+
+type unobserved struct{}
+
+func (unobserved) WorkerStarted(time.Duration)                          {}
+func (unobserved) WorkerEnded(string)                                   {}
+func (unobserved) Transformed(fault.Kind, time.Duration, time.Duration) {}
+func (unobserved) Admitted(time.Duration)                               {}

@@ -1,0 +1,177 @@
+package transform
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// The file descriptors that a worker is born with.
+const (
+	workerSocket = 3
+	workerMemory = 4
+)
+
+// worker is the inside of a worker process.
+type worker struct {
+	codec  Codec
+	socket *os.File
+	mem    []byte
+	frames chan frame // from the server
+}
+
+// Serve is the life of a worker process: it makes one picture at a time for the server that started it, until that server
+// closes the control socket or dies. It returns an error only if the worker cannot begin.
+func Serve(codec Codec, build string) error {
+	// The server decides when its workers end. Service managers signal every process of a service at once, while pictures
+	// are still in work.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGXFSZ)
+	w := &worker{codec: codec, frames: make(chan frame)}
+	if err := w.attach(); err != nil {
+		return err
+	}
+	// Where memory is short, the kernel should take a worker and not the server. Without /proc it decides alone.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
+	_ = os.WriteFile("/proc/self/comm", []byte("goldcrest-work"), 0)
+	if err := codec.Warm(); err != nil {
+		return err
+	}
+	if err := confine(); err != nil {
+		return err
+	}
+	if err := send(w.socket, frame{Type: frameHello, Hello: &hello{Build: build, Versions: codec.Versions()}}); err != nil {
+		return err
+	}
+	go w.listen()
+	for f := range w.frames {
+		if err := w.handle(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach takes over the socket and the memory.
+func (w *worker) attach() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(workerMemory, &st); err != nil || st.Size == 0 {
+		return errors.New("a worker is started by the server only")
+	}
+	mem, err := unix.Mmap(workerMemory, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map the shared memory: %w", err)
+	}
+	_ = unix.Close(workerMemory)
+	_ = unix.SetNonblock(workerSocket, true)
+	unix.CloseOnExec(workerSocket)
+	w.mem, w.socket = mem, os.NewFile(workerSocket, "control")
+	return nil
+}
+
+// confine gives up what a worker with warm codecs does not need. No core files: they would hold other people's pictures.
+func confine() error {
+	for _, limit := range []struct {
+		what  int
+		value uint64
+	}{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_FSIZE, 0}, {unix.RLIMIT_NOFILE, 64}} {
+		var have unix.Rlimit
+		err := unix.Getrlimit(limit.what, &have)
+		if err == nil {
+			to := min(limit.value, have.Max)
+			err = unix.Setrlimit(limit.what, &unix.Rlimit{Cur: to, Max: to})
+		}
+		if err != nil {
+			return fmt.Errorf("limit a worker: %w", err)
+		}
+	}
+	return nil
+}
+
+// listen reads the server's frames. At the end of the socket the server is gone, and with it everybody who waits for this
+// picture: the process ends at once, also in the middle of an encode.
+func (w *worker) listen() {
+	buf := make([]byte, maxFrame+1)
+	for {
+		f, err := receive(w.socket, buf)
+		if errors.Is(err, io.EOF) {
+			os.Exit(0)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "control socket:", err)
+			os.Exit(1)
+		}
+		w.frames <- f
+	}
+}
+
+func (w *worker) handle(f frame) error {
+	switch f.Type {
+	case framePing:
+		return send(w.socket, frame{Type: framePong, ID: f.ID})
+	case frameRequest:
+		done := w.transform(f.ID, f.Request)
+		if err := send(w.socket, done); err != nil || !done.Panic {
+			return err
+		}
+		return errors.New("the codec panicked")
+	}
+	return fmt.Errorf("unexpected %s frame", f.Type)
+}
+
+// transform runs the codec and returns the frame that ends the request. A panic is reported as a fault, and the process ends
+// after it: the state of C code that was left half-way is not to be trusted.
+func (w *worker) transform(id uint64, r *request) (done frame) {
+	done = frame{Type: frameDone, ID: id}
+	defer func() {
+		if v := recover(); v != nil {
+			fmt.Fprintf(os.Stderr, "panic: %v\n%s", v, debug.Stack())
+			done.Panic, done.Fault = true, failureOf(fault.New(fault.Internal, "transform.Serve", "an internal error", fmt.Errorf("panic: %v", v)))
+		}
+	}()
+	specs := r.Specs
+	if r.Spilled > 0 {
+		if err := json.Unmarshal(w.mem[r.Area:r.Area+r.Spilled], &specs); err != nil {
+			done.Fault = failureOf(err)
+			return done
+		}
+	}
+	var lost error
+	emit := func(i int, img variant.Image, err error) {
+		if lost == nil {
+			lost = w.emit(id, r.Area, i, img, err)
+		}
+	}
+	err := w.codec.Transform(w.mem[:r.Length:r.Length], specs, r.Limits, emit)
+	done.Fault = failureOf(errors.Join(lost, err))
+	return done
+}
+
+// emit hands one variant or fault over and returns when the server has copied it, so that the area is free again.
+func (w *worker) emit(id uint64, area int64, i int, img variant.Image, err error) error {
+	if err == nil && len(img.Body) > areaBytes {
+		err = fault.New(fault.ResultTooLarge, "transform.Serve", "the variant has too many bytes", nil)
+	}
+	if err != nil {
+		return send(w.socket, frame{Type: frameFault, ID: id, Index: i, Fault: failureOf(err)})
+	}
+	f := frame{Type: frameImage, ID: id, Index: i, Offset: area, Length: int64(len(img.Body)), Image: &img}
+	copy(w.mem[area:], img.Body)
+	img.Body = nil
+	if err := send(w.socket, f); err != nil {
+		return err
+	}
+	if answer := <-w.frames; answer.Type != frameTaken || answer.ID != id {
+		return fmt.Errorf("unexpected %s frame", answer.Type)
+	}
+	return nil
+}
