@@ -107,10 +107,10 @@ func TestPurgeWinsOverRacingFill(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-landing
+		go func() { close(purged) }() // Purge waits for the write.
 		if _, err := r.Purge(t.Context(), Selector{Ref: ref(100)}); err != nil {
 			t.Fatal(err)
 		}
-		close(purged)
 		synctest.Wait()
 		if len(r.tiers.store) != 0 || len(r.tiers.memory) != 0 {
 			t.Errorf("got %d stored and %d remembered after the purge, want none", len(r.tiers.store), len(r.tiers.memory))

@@ -66,7 +66,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 type run struct {
 	p             *Pipeline
 	b             *batch
-	generation    uint64
+	generation    generation
 	start         time.Time
 	transformFrom time.Time
 	timings       Timings
@@ -154,13 +154,16 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	if r.p.cfg.HonourOrigin {
 		a.NoStore = r.p.honour(&a.Entry, r.download.original.Fresh)
 	}
+	viewer := r.b.urgency.isViewer()
+	if !a.NoStore && r.generation.tryHold() { // Before publishing, so that whoever asks next finds it in memory.
+		r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
+		r.generation.release()
+	}
 	f.publish(a, nil)
 	r.p.parts.Observer.Filled(string(img.Format), "", t)
 	if a.NoStore {
 		return
 	}
-	viewer := r.b.urgency.isViewer()
-	r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
 	ctx = context.WithoutCancel(ctx)
 	r.p.fills.save(f, func() error { return r.p.save(ctx, f.key, a.Entry, r.generation, !viewer) })
 }
@@ -179,29 +182,21 @@ func (r *run) fail(todo []*fill, err error) {
 	}
 }
 
-// save stores an entry unless its source was purged since the fill began. Purge raises the generation before it deletes:
-//  1. The fill checks the generation: unchanged.
-//  2. Purge raises it and deletes what the tiers hold.
-//  3. The fill's Put lands: the purged variant is back.
-//
-// So the generation is checked once more after the Put, and what landed in step 3 is deleted again. A raise after that second
-// check is followed by its own deletion, which then meets the entry.
-func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, generation uint64, wait bool) error {
-	if p.generations.of(key) == generation {
-		save := p.parts.Keeper.SaveBehind
-		if wait {
-			save = p.parts.Keeper.Save
-		}
-		if err := save(ctx, key, e); err != nil {
-			p.logStore("a variant was not stored", key, err)
-			return err
-		}
+// save stores an entry unless its source was purged since the fill began.
+func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, g generation, wait bool) error {
+	if !g.hold() {
+		return errPurged
 	}
-	if p.generations.of(key) != generation {
-		_, err := p.parts.Tiers.Delete(ctx, key)
-		return errors.Join(errPurged, err)
+	defer g.release()
+	save := p.parts.Keeper.SaveBehind
+	if wait {
+		save = p.parts.Keeper.Save
 	}
-	return nil
+	err := save(ctx, key, e)
+	if err != nil {
+		p.logStore("a variant was not stored", key, err)
+	}
+	return err
 }
 
 // logStore logs a failure of the store: nobody waits for a write behind an answer, so no door would. Unknown is a miss for a

@@ -189,24 +189,28 @@ func TestFailures(t *testing.T) {
 
 // A checksum in the URL must be the original's; a size limit of the URL holds.
 func TestHashsumAndOwnLimit(t *testing.T) {
-	r := newRig(t, nil)
-	good, bad, small := ref(1), ref(2), ref(3)
-	good.Spec.HashType, good.Spec.HashSum = "md5", "c0a2b3d2ffb8dbd8a7a1d9a8e9a5a7b1"
-	bad.Spec.HashType, bad.Spec.HashSum = "sha256", "00"
-	small.Spec.Limits.Bytes = 3
-	_, err := r.Get(t.Context(), bad)
-	wantKind(t, err, fault.HashMismatch)
-	_, err = r.Get(t.Context(), good)
-	wantKind(t, err, fault.HashMismatch)
-	_, err = r.Get(t.Context(), small)
-	wantKind(t, err, fault.SourceTooLarge)
-	good.Spec.HashType, good.Spec.HashSum = "sha1", "26c6c0a8ac5e9ef6a4eb7e7e0e1d5a7dd1ac8b37"
-	r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
-		return origin.Original{Body: []byte("abc")}, nil
-	}
-	good.Spec.HashSum = "a9993e364706816aba3e25717850c26c9cd0d89d" // FIPS 180: SHA-1 of "abc"
-	if _, err := r.Get(t.Context(), good); err != nil {
-		t.Errorf("right checksum: %v", err)
+	const abc = "a9993e364706816aba3e25717850c26c9cd0d89d" // FIPS 180: SHA-1 of "abc"
+	for _, tt := range []struct {
+		name string
+		set  func(*variant.Spec)
+		want fault.Kind
+	}{
+		{"right", func(s *variant.Spec) { s.HashType, s.HashSum = "sha1", abc }, ""},
+		{"wrong", func(s *variant.Spec) { s.HashType, s.HashSum = "sha256", abc }, fault.HashMismatch},
+		{"no such hash", func(s *variant.Spec) { s.HashType, s.HashSum = "crc", abc }, fault.HashMismatch},
+		{"too large", func(s *variant.Spec) { s.Limits.Bytes = 2 }, fault.SourceTooLarge},
+		{"large enough", func(s *variant.Spec) { s.Limits.Bytes = 3 }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+				return origin.Original{Body: []byte("abc")}, nil
+			}
+			v := ref(1)
+			tt.set(&v.Spec)
+			_, err := r.Get(t.Context(), v)
+			wantKind(t, err, tt.want)
+		})
 	}
 }
 

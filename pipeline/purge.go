@@ -4,7 +4,7 @@ import (
 	"context"
 	"hash/fnv"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -29,20 +29,64 @@ func (p *Pipeline) Purge(ctx context.Context, what Selector) (int, error) {
 	return p.parts.Tiers.Delete(ctx, prefix)
 }
 
-// generations counts purges by source, in a fixed number of counters: sources that share one only lose a write-back.
-type generations [1024]atomic.Uint64
+// generations counts purges by source, in a fixed number of counters: sources that share one only lose a write-back. A write
+// holds its counter for reading from the check of the generation until the write ended; Purge raises it under the write lock:
+//  1. A fill holds the counter, finds its generation unchanged, and writes.
+//  2. Purge waits for the counter.
+//  3. The write ends; Purge raises the generation and only then deletes, this write included.
+//  4. Any later write of a fill from before finds the generation raised and does not happen.
+type generations [1024]struct {
+	sync.RWMutex
+	n uint64
+}
 
-// of is the generation of the source that key belongs to.
-func (g *generations) of(key string) uint64 { return g[slot(sourcePart(key))].Load() }
+// generation is the one of a source at the beginning of a fill.
+type generation struct {
+	all  *generations
+	slot int
+	n    uint64
+}
+
+// of is the present generation of the source that key belongs to.
+func (g *generations) of(key string) generation {
+	i := slot(sourcePart(key))
+	g[i].RLock()
+	defer g[i].RUnlock()
+	return generation{g, i, g[i].n}
+}
+
+// hold reports whether nothing was purged since, and then keeps purges waiting until release.
+func (g generation) hold() bool {
+	g.all[g.slot].RLock()
+	return g.check()
+}
+
+// tryHold is hold without waiting: false also where a purge is on its way.
+func (g generation) tryHold() bool { return g.all[g.slot].TryRLock() && g.check() }
+
+// check gives the counter back unless the generation is unchanged.
+func (g generation) check() bool {
+	if g.all[g.slot].n == g.n {
+		return true
+	}
+	g.all[g.slot].RUnlock()
+	return false
+}
+
+// release ends a successful hold.
+func (g generation) release() { g.all[g.slot].RUnlock() }
 
 // raise begins a new generation for every key under prefix.
 func (g *generations) raise(prefix string) {
+	from, to := 0, len(g) // The prefix spans sources,
 	if part := sourcePart(prefix); strings.HasSuffix(part, "/") && strings.Count(part, "/") == 3 {
-		g[slot(part)].Add(1)
-		return
+		from = slot(part) // or lies within one.
+		to = from + 1
 	}
-	for i := range g { // The prefix spans sources.
-		g[i].Add(1)
+	for i := from; i < to; i++ {
+		g[i].Lock()
+		g[i].n++
+		g[i].Unlock()
 	}
 }
 
