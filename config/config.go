@@ -1,0 +1,131 @@
+// Package config composes the packages' Config structs; it reads file and environment, and validates.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/cache/dirstore"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Config is the whole configuration: a section for each part that has settings.
+type Config struct {
+	// Server is the two listeners.
+	Server server.Config `yaml:"server"`
+	// API is who may call the private listener's API.
+	API server.API `yaml:"api"`
+	// Signing is the keys that URLs are signed with.
+	Signing signing.Config `yaml:"signing"`
+	// Origin is which originals may be fetched, and what a fetch may cost.
+	Origin origin.Config `yaml:"origin"`
+	// Transform is the worker processes and what a picture may cost them.
+	Transform transform.Config `yaml:"transform"`
+	// Negotiation is how a URL that names no format gets one.
+	Negotiation variant.Negotiation `yaml:"negotiation"`
+	// Cache is how variants are kept and how long answers live.
+	Cache Cache `yaml:"cache"`
+	// Presets are named options for URLs: a name and the options it stands for. Empty = none.
+	Presets map[string]string `yaml:"presets"`
+	// OnlyPresets refuses every URL whose options are not presets.
+	OnlyPresets bool `yaml:"only_presets"`
+	// Log is what is logged, and how.
+	Log Log `yaml:"log"`
+}
+
+// Cache is how variants are kept and how long answers live.
+type Cache struct {
+	// Memory is the memory tier.
+	Memory cache.Config `yaml:",inline"`
+	// TTL is the age at which an entry is made again. 0 = never.
+	TTL time.Duration `yaml:"ttl"`
+	// Revalidate is how long past ttl an entry is still answered at once, and made again behind the answer. 0 = not at all.
+	Revalidate time.Duration `yaml:"revalidate"`
+	// MaxAge is the max-age of a final answer.
+	MaxAge time.Duration `yaml:"max_age"`
+	// FirstMaxAge is the max-age of an answer that a better one will replace.
+	FirstMaxAge time.Duration `yaml:"first_max_age"`
+	// SWR is the stale-while-revalidate of an answer. 0 = none.
+	SWR time.Duration `yaml:"swr"`
+	// SIE is the stale-if-error of an answer, and how long past ttl an entry is still answered when its origin fails. 0 = none.
+	SIE time.Duration `yaml:"sie"`
+	// HonourOrigin lets the origin's Cache-Control shorten the life of an entry and of its answers.
+	HonourOrigin bool `yaml:"honour_origin"`
+	// Store is the durable tier: a bucket if one is named, else a directory.
+	Store Store `yaml:"store"`
+}
+
+// Store is the durable tier of the cache.
+type Store struct {
+	// Dir is the directory store.
+	Dir dirstore.Config `yaml:",inline"`
+	// Tier is how the cache uses whichever store it is.
+	Tier cache.StoreConfig `yaml:",inline"`
+}
+
+// Log is what is logged, and how.
+type Log struct {
+	// Level is the least serious level that is logged: debug, info, warn or error.
+	Level string `yaml:"level"`
+	// Format is json or text.
+	Format string `yaml:"format"`
+}
+
+// Default is the configuration of a server that was told nothing.
+func Default() Config {
+	return Config{
+		Server: server.Default(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
+		Negotiation: variant.Default(),
+		Cache: Cache{
+			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,
+			Store: Store{Dir: dirstore.Default(), Tier: cache.DefaultStore()},
+		},
+		Log: Log{Level: "info", Format: "json"},
+	}
+}
+
+// Validate reports what cannot work, naming each key with its path.
+func (c Config) Validate() error {
+	_, err := variant.NewParser(c.Presets, c.OnlyPresets, c.Origin.Canonical...)
+	if err != nil {
+		err = fmt.Errorf("presets: %w", err)
+	}
+	return errors.Join(c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
+		c.Negotiation.Validate(), c.Cache.Validate(), err, c.Log.Validate())
+}
+
+// Validate reports what cannot work.
+func (c Cache) Validate() error {
+	errs := []error{c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate()}
+	if c.MaxAge < time.Second {
+		errs = append(errs, fmt.Errorf("cache.max_age: %s is less than a second", formatDuration(c.MaxAge)))
+	}
+	if c.Revalidate > 0 && c.TTL == 0 {
+		errs = append(errs, errors.New("cache.revalidate: has no meaning while cache.ttl is 0, which keeps entries for ever"))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate reports a word that is not known.
+func (l Log) Validate() error {
+	switch l.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		return fmt.Errorf("log.level: %q is none of debug, info, warn, error", l.Level)
+	}
+	if l.Format != "json" && l.Format != "text" {
+		return fmt.Errorf("log.format: %q is neither json nor text", l.Format)
+	}
+	return nil
+}
+
+// Print writes the effective configuration as YAML that Load reads, each secret as ***.
+func (c Config) Print(w io.Writer) error { return write(w, reflect.ValueOf(&c).Elem()) }

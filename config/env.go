@@ -1,0 +1,63 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+)
+
+// notKeys are the variables under our prefix that are not configuration: they belong to the command line and to tests.
+var notKeys = map[string]bool{
+	"GOLDCREST_CONFIG":    true, // the configuration file, when -config is not given
+	"GOLDCREST_CORPUS":    true, // where the tests find their pictures
+	"GOLDCREST_VERSITYGW": true, // the S3 server of the end-to-end tests
+}
+
+// serviceLink matches what Kubernetes gives every container beside a Service whose name begins with "goldcrest": refusing
+// it would keep the server from starting there.
+var serviceLink = regexp.MustCompile(`^GOLDCREST_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=|^GOLDCREST_(\w+_)?PORT=(tcp|udp|sctp)://`)
+
+// decodeEnviron lays the environment's GOLDCREST_ variables over the struct that root holds. A string is taken as it
+// stands; everything else is YAML text.
+func decodeEnviron(environ []string, root reflect.Value) error {
+	known := keys(root)
+	twins := map[string]key{}
+	var names []string
+	for _, k := range known {
+		if name := k.env(); name != "" {
+			twins[name] = k
+			names = append(names, name)
+		}
+	}
+	var errs []error
+	for _, pair := range environ {
+		name, text, _ := strings.Cut(pair, "=")
+		k, ok := twins[name]
+		switch {
+		case !strings.HasPrefix(name, envPrefix):
+		case ok:
+			errs = append(errs, decodeVariable(name, text, k, known))
+		case !notKeys[name] && !serviceLink.MatchString(pair):
+			errs = append(errs, fmt.Errorf("environment: %s is not a key; the nearest one is %s", name, nearest(name, names)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func decodeVariable(name, text string, k key, known []key) error {
+	if k.value.Kind() == reflect.String {
+		k.value.SetString(text)
+		return nil
+	}
+	d := decoder{from: name, known: known}
+	n := d.parse([]byte(text))
+	if n == nil && len(d.errs) == 0 {
+		return fmt.Errorf("%s: the variable is empty: give a value, or unset it for the default", name)
+	}
+	if n != nil {
+		d.value(n, k.value, k.member, k.path)
+	}
+	return errors.Join(d.errs...)
+}

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"time"
+)
+
+// envPrefix begins the name of every environment variable that is ours.
+const envPrefix = "GOLDCREST_"
+
+// member is one field of a configuration struct, as its tags describe it.
+type member struct {
+	name   string // the YAML key
+	index  []int  // for reflect's FieldByIndex
+	unit   string // "bytes", "pixels" or ""
+	secret bool   // masked wherever it is printed
+	owner  reflect.Type
+	field  string // the Go name, in owner
+}
+
+// members lists the keys of a struct in the order of its fields. Fields without a yaml tag are not configuration: the
+// composition root sets them. A field tagged ",inline" lends its members to the struct around it.
+func members(t reflect.Type) []member {
+	var out []member
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, flags, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if flags == "inline" {
+			for _, m := range members(f.Type) {
+				m.index = append([]int{i}, m.index...)
+				out = append(out, m)
+			}
+			continue
+		}
+		if name == "" || name == "-" {
+			continue
+		}
+		out = append(out, member{name: name, index: f.Index, unit: f.Tag.Get("unit"), secret: f.Tag.Get("secret") == "true", owner: t, field: f.Name})
+	}
+	return out
+}
+
+// key is one place in the configuration: a section, a value, or (with "[]" in its path) a member of a list's elements.
+type key struct {
+	member
+	path  string
+	value reflect.Value // zero for members of elements
+	leaf  bool          // not a section: it has a value of its own and, outside of lists, an environment twin
+}
+
+// env is the key's environment variable; "" for what can only be set as part of a whole list.
+func (k key) env() string {
+	if !k.leaf || strings.Contains(k.path, "[]") {
+		return ""
+	}
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.path, ".", "_"))
+}
+
+// keys lists every key below the struct v, parents first.
+func keys(v reflect.Value) []key { return appendKeys(nil, v, "") }
+
+func appendKeys(out []key, v reflect.Value, parent string) []key {
+	for _, m := range members(v.Type()) {
+		f := v.FieldByIndex(m.index)
+		k := key{member: m, path: join(parent, m.name), value: f, leaf: f.Kind() != reflect.Struct}
+		out = append(out, k)
+		switch {
+		case !k.leaf:
+			out = appendKeys(out, f, k.path)
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
+			out = appendKeys(out, reflect.New(f.Type().Elem()).Elem(), k.path+"[]")
+		}
+	}
+	return out
+}
+
+func join(parent, name string) string {
+	if parent == "" {
+		return name
+	}
+	return parent + "." + name
+}
+
+var durationType = reflect.TypeFor[time.Duration]()
+
+// nearest is the known name that a wrong one most likely meant: fewest edits of the last part, then of the whole, so that
+// both a slip of the pen and a right key in the wrong section are found.
+func nearest(wrong string, known []string) string {
+	best, bestCost := "", 0
+	for _, k := range known {
+		cost := 4*distance(lastPart(wrong), lastPart(k)) + distance(wrong, k)
+		if best == "" || cost < bestCost {
+			best, bestCost = k, cost
+		}
+	}
+	return best
+}
+
+func lastPart(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
+
+// distance is the number of single-letter edits between a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			edits := diagonal
+			if a[i] != b[j] {
+				edits = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], edits
+		}
+	}
+	return row[len(b)]
+}
