@@ -1,0 +1,183 @@
+package origin
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// minWindowBytes is what a body must bring in each quarter of the timeout.
+const minWindowBytes = 1 << 10
+
+// read takes the body under its limits and checks that it is a whole picture.
+func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, response *http.Response) (o Original, err error) {
+	length := response.ContentLength
+	if length > f.cap {
+		return Original{}, tooLarge()
+	}
+	// A body whose end the protocol marks cannot have lost its tail unnoticed.
+	framed := length >= 0 || len(response.TransferEncoding) > 0
+	coding := strings.ToLower(strings.TrimSpace(response.Header.Get("Content-Encoding")))
+	switch coding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		length = -1
+	default:
+		return Original{}, fault.New(fault.SourceError, "origin.read", "the origin sends a content coding that was not asked for", nil)
+	}
+	admitted := f.cap
+	if length >= 0 {
+		admitted = length
+	}
+	memory := f.settings.memory
+	if err := memory.Acquire(ctx, admitted); err != nil {
+		return Original{}, waited(ctx.Err(), "origin.read", "too many originals are in work")
+	}
+	defer func() {
+		kept := int64(len(o.Body)) // 0 after a fault.
+		memory.Release(admitted - kept)
+		o.Release = sync.OnceFunc(func() { memory.Release(kept) })
+	}()
+	w := watch(response.Body, f.settings.cfg.Timeout/4, cancel)
+	defer w.stop()
+	var body io.Reader = w
+	if strings.HasSuffix(coding, "gzip") {
+		f.client.hooks.Observer.Noted("gzip")
+		if body, err = gunzip(w); err != nil {
+			return Original{}, err
+		}
+	}
+	if o.Body, err = readAll(body, length, f.cap); err != nil {
+		return Original{}, err
+	}
+	if o.Info, err = f.complete(o.Body, framed); err != nil {
+		return Original{}, err
+	}
+	o.Fresh = parseFreshness(response.Header, f.client.hooks.Now())
+	o.LastModified, _ = http.ParseTime(response.Header.Get("Last-Modified"))
+	return o, nil
+}
+
+// readAll reads a body of a known length into a buffer of just that size, and one of an unknown length (-1) up to limit.
+func readAll(r io.Reader, length, limit int64) ([]byte, error) {
+	if length >= 0 {
+		b := make([]byte, length)
+		_, err := io.ReadFull(r, b)
+		return b, err
+	}
+	b := make([]byte, 0, min(64<<10, limit+1))
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if int64(len(b)) > limit {
+			return nil, tooLarge()
+		}
+		if err == io.EOF {
+			return slices.Clone(b), nil // The buffer may be twice as large, and is not what was admitted.
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(b) == cap(b) {
+			grown := make([]byte, len(b), min(2*int64(cap(b)), limit+1))
+			copy(grown, b)
+			b = grown
+		}
+	}
+}
+
+func tooLarge() error {
+	return fault.New(fault.SourceTooLarge, "origin.read", "the source is larger than allowed", nil)
+}
+
+// gunzip decodes a body that came compressed although it was not asked for. Some stores put the header on plain files: the bytes
+// decide. What comes out counts against the byte cap.
+func gunzip(r io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReader(r)
+	head, err := buffered.Peek(2)
+	if err == nil && head[0] == 0x1f && head[1] == 0x8b {
+		z, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, badGzip(err)
+		}
+		return gzipBody{z}, nil
+	}
+	return buffered, nil
+}
+
+// gzipBody names the faults of the coding itself; a broken connection stays what it is.
+type gzipBody struct{ *gzip.Reader }
+
+func (g gzipBody) Read(p []byte) (int, error) {
+	n, err := g.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = badGzip(err)
+	}
+	return n, err
+}
+
+func badGzip(err error) error {
+	if err == gzip.ErrChecksum || err == gzip.ErrHeader || strings.HasPrefix(err.Error(), "flate:") {
+		return fault.New(fault.SourceError, "origin.read", "the origin sends a broken content coding", err)
+	}
+	return err
+}
+
+// watched is a body that is cut when it comes too slowly.
+type watched struct {
+	body   io.Reader
+	cancel context.CancelCauseFunc
+	window time.Duration
+	got    atomic.Int64
+
+	mu    sync.Mutex
+	timer *time.Timer // nil = stopped
+	seen  int64
+}
+
+func watch(body io.Reader, window time.Duration, cancel context.CancelCauseFunc) *watched {
+	w := &watched{body: body, cancel: cancel, window: window}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(window, w.look)
+	return w
+}
+
+// Read counts what passes.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.body.Read(p)
+	w.got.Add(int64(n))
+	return n, err
+}
+
+// look is called at the end of each window.
+func (w *watched) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil {
+		return
+	}
+	got := w.got.Load()
+	if got-w.seen < minWindowBytes {
+		w.cancel(errSlow)
+		return
+	}
+	w.seen = got
+	w.timer.Reset(w.window)
+}
+
+func (w *watched) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.timer = nil
+}

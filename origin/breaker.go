@@ -1,0 +1,81 @@
+package origin
+
+import (
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// The circuit of a host opens after a run of failures and lets one probe pass after each pause; the pause doubles while probes fail.
+const (
+	breakerRun   = 5
+	firstPause   = time.Second
+	lastPause    = 15 * time.Second
+	maxHostPause = time.Minute // the longest Retry-After that an origin is granted
+)
+
+// breaker keeps a failing origin from being asked by everybody. It is guarded by the lock of its table.
+type breaker struct {
+	failures int           // in a row
+	pause    time.Duration // 0 = closed
+	since    time.Time     // when the pause began
+	probing  bool
+}
+
+// blocked is how long a caller has to wait; 0 = it may pass. A clock that was set back ends the pause.
+func (b *breaker) blocked(now time.Time) time.Duration {
+	if b.pause == 0 {
+		return 0
+	}
+	age := now.Sub(b.since)
+	if age >= 0 && age < b.pause {
+		return b.pause - age
+	}
+	if b.probing {
+		return firstPause
+	}
+	return 0
+}
+
+// pass lets a caller through, as the probe where the circuit is open.
+func (b *breaker) pass() (probe bool) {
+	b.probing = b.pause > 0
+	return b.probing
+}
+
+// learn takes the outcome of a fetch that passed.
+func (b *breaker) learn(now time.Time, probe bool, err error) {
+	if probe {
+		b.probing = false
+	}
+	f := fault.Of(err)
+	switch {
+	case f == nil || answered(f.Kind):
+		*b = breaker{probing: b.probing}
+	case f.RetryAfter > 0 && f.Kind == fault.SourceError:
+		b.open(now, min(f.RetryAfter, maxHostPause))
+	case failing(f.Kind):
+		b.failures++
+		if probe {
+			b.open(now, min(2*b.pause, lastPause))
+		} else if b.pause == 0 && b.failures >= breakerRun {
+			b.open(now, firstPause)
+		}
+	case probe:
+		b.open(now, b.pause) // The probe was called off and says nothing: the next one waits its turn.
+	}
+}
+
+func (b *breaker) open(now time.Time, pause time.Duration) { b.pause, b.since = pause, now }
+
+// failing tells the faults that speak against the host.
+func failing(k fault.Kind) bool {
+	switch k {
+	case fault.SourceError, fault.ConnectFailed, fault.TLSFailed, fault.DNSFailed, fault.SourceTimeout:
+		return true
+	}
+	return false
+}
+
+// answered tells the faults that need a working host to happen.
+func answered(k fault.Kind) bool { return permanent(k) || k == fault.SourceForbidden }

@@ -1,0 +1,27 @@
+package origin
+
+import (
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
+)
+
+// complete types the bytes and checks that the picture in them ends where it should. A JPEG that may lack its end marker alone
+// passes if the protocol vouches for the length: the decoder will see how many rows are there.
+func (f *fetch) complete(body []byte, framed bool) (sniff.Info, error) {
+	info, err := sniff.Inspect(body)
+	if err != nil {
+		return sniff.Info{}, err
+	}
+	if info.Complete {
+		return info, nil
+	}
+	if framed && info.LacksEOI {
+		f.client.hooks.Observer.Noted("lacks_eoi")
+		return info, nil
+	}
+	var why error
+	if !framed {
+		why = errEarly
+	}
+	return sniff.Info{}, fault.New(fault.TruncatedSource, "origin.complete", "the source ends before its picture does", why)
+}

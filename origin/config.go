@@ -1,0 +1,87 @@
+package origin
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Config says which originals may be fetched and what a fetch may cost.
+type Config struct {
+	// Allow lists the hosts that originals may come from: "img.example.com" is that host alone, "*.example.com" every host below
+	// example.com but not example.com itself, "*" every host. Labels are compared whole and without case. Redirects are held to
+	// it too. Empty = any public host.
+	Allow []string `yaml:"allow"`
+	// AllowPrivate lists address prefixes that may be connected to although they are not public, as "10.0.0.0/8". Empty = none.
+	AllowPrivate []string `yaml:"allow_private"`
+	// Ports lists the TCP ports that originals may come from. Empty = any.
+	Ports []int `yaml:"ports"`
+	// Timeout is the time that a whole fetch may take, redirects and the retry included. A body that comes in slower than 1 KiB
+	// per quarter of it is cut earlier.
+	Timeout time.Duration `yaml:"timeout"`
+	// MaxBytes is the size of the largest original, in bytes.
+	MaxBytes int64 `yaml:"max_bytes" unit:"bytes"`
+	// Memory bounds the originals that are held at one time, in bytes; further fetches wait for room. It cannot be below max_bytes.
+	Memory int64 `yaml:"memory" unit:"bytes"`
+	// Slots is the number of fetches at one time, over all hosts.
+	Slots int `yaml:"slots"`
+	// PerHost is the number of fetches at one time from one host; further ones wait.
+	PerHost int `yaml:"per_host"`
+	// Redirects is the number of redirects that are followed. 0 = none.
+	Redirects int `yaml:"redirects"`
+	// Canonical lists query parameters that do not tell originals apart, as "X-Amz-*"; they are left out of the key, not of the
+	// fetch. Empty = the source is taken byte for byte.
+	Canonical []string `yaml:"canonical"`
+
+	// Own lists the host:port pairs of this server itself, which are refused as sources; set by the composition root.
+	Own []string `yaml:"-"`
+}
+
+// Default is the configuration of a server that was told nothing.
+func Default() Config {
+	return Config{
+		Timeout:   10 * time.Second,
+		MaxBytes:  32 << 20,
+		Memory:    256 << 20,
+		Slots:     64,
+		PerHost:   32,
+		Redirects: 3,
+	}
+}
+
+// Validate names every setting that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	for _, p := range c.Allow {
+		if _, err := parsePattern(p); err != nil {
+			errs = append(errs, fmt.Errorf("origin.allow: %w", err))
+		}
+	}
+	for _, p := range c.AllowPrivate {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			errs = append(errs, fmt.Errorf("origin.allow_private: %q is no address prefix like 10.0.0.0/8", p))
+		}
+	}
+	for _, p := range c.Ports {
+		if p < 1 || p > 65535 {
+			errs = append(errs, fmt.Errorf("origin.ports: %d is no port", p))
+		}
+	}
+	for _, s := range []struct {
+		bad  bool
+		text string
+	}{
+		{c.Timeout <= 0, "origin.timeout must be above 0"},
+		{c.MaxBytes <= 0, "origin.max_bytes must be above 0"},
+		{c.Memory < c.MaxBytes, "origin.memory must not be below origin.max_bytes"},
+		{c.Slots < 1, "origin.slots must be at least 1"},
+		{c.PerHost < 1, "origin.per_host must be at least 1"},
+		{c.Redirects < 0 || c.Redirects > 20, "origin.redirects must be between 0 and 20"},
+	} {
+		if s.bad {
+			errs = append(errs, errors.New(s.text))
+		}
+	}
+	return errors.Join(errs...)
+}

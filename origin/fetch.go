@@ -1,0 +1,171 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// The causes by which a fetch is cut.
+var (
+	errTimeout = errors.New("the fetch took longer than origin.timeout")
+	errSlow    = errors.New("the body came too slowly")
+)
+
+// fetch is one Fetch in work, with its retry.
+type fetch struct {
+	client   *Client
+	settings *settings
+	source   *url.URL
+	cap      int64        // bytes
+	trips    int32        // requests that we made
+	sent     atomic.Int32 // requests that went out; more than trips where the transport repeated one on its own
+}
+
+// run tries, and once more after a transport fault: the connection broke, or the body ended before it should.
+func (f *fetch) run(ctx context.Context) (Original, error) {
+	inner, cancel := context.WithTimeoutCause(ctx, f.settings.cfg.Timeout, errTimeout)
+	defer cancel()
+	o, err := f.try(inner)
+	if err != nil && f.sent.Load() <= f.trips && inner.Err() == nil && broken(err) {
+		f.client.hooks.Observer.Noted("retry")
+		o, err = f.try(inner)
+	}
+	if err != nil {
+		return Original{}, classify(ctx, inner, err)
+	}
+	return o, nil
+}
+
+// try follows the redirects to an answer and reads it. Every hop is held to the same rules as the source.
+func (f *fetch) try(ctx context.Context) (Original, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	u := f.source
+	for hop := 0; ; hop++ {
+		response, err := f.roundTrip(ctx, u)
+		if err != nil {
+			return Original{}, cause(ctx, err)
+		}
+		next, err := f.redirect(u, response, hop)
+		if next == nil && err == nil {
+			var o Original
+			if err = judge(response); err == nil {
+				o, err = f.read(ctx, cancel, response)
+			}
+			_ = response.Body.Close() // Nothing is lost with what was not read.
+			if err != nil {
+				err = cause(ctx, err)
+			}
+			return o, err
+		}
+		_ = response.Body.Close()
+		if err != nil {
+			return Original{}, err
+		}
+		u = next
+		f.client.hooks.Observer.Noted("redirect")
+	}
+}
+
+// cause prefers the reason why we cut the connection to the error that the cut brought about.
+func cause(ctx context.Context, err error) error {
+	var f *fault.Error
+	if context.Cause(ctx) == errSlow && !errors.As(err, &f) {
+		return errSlow
+	}
+	return err
+}
+
+func (f *fetch) roundTrip(ctx context.Context, u *url.URL) (*http.Response, error) {
+	f.trips++
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { f.sent.Add(1) }}
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, fault.New(fault.BadSource, "origin.Fetch", "the source is not a URL", redact(err))
+	}
+	request.URL = u // Not parsed again: the path goes out as it was given.
+	request.Header = http.Header{
+		"User-Agent": {"goldcrest"},
+		"Accept":     {"image/*, */*;q=0.1"},
+		// A coding would hide the length from us, and images gain nothing by it.
+		"Accept-Encoding": {"identity"},
+		// Whoever sees this from itself is asked by us on behalf of itself: a loop.
+		"Via": {"1.1 goldcrest"},
+	}
+	return f.client.transport.RoundTrip(request)
+}
+
+// redirect gives the next hop of an answer that is one, or nil.
+func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.URL, error) {
+	switch response.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return nil, nil
+	}
+	if hop >= f.settings.cfg.Redirects {
+		return nil, fault.New(fault.TooManyRedirects, "origin.redirect", "the origin redirects too often", nil)
+	}
+	location, err := url.Parse(response.Header.Get("Location"))
+	if err != nil || response.Header.Get("Location") == "" {
+		return nil, fault.New(fault.SourceError, "origin.redirect", "the origin redirects to nowhere", redact(err))
+	}
+	to := from.ResolveReference(location)
+	if from.Scheme == "https" && to.Scheme != "https" {
+		return nil, fault.New(fault.SourceNotAllowed, "origin.redirect", "the origin redirects from https to something weaker", nil)
+	}
+	next, err := f.settings.parse(to.String())
+	if err != nil {
+		kind := fault.KindOf(err)
+		if kind == fault.BadSource {
+			kind = fault.SourceNotAllowed // The source itself was in order.
+		}
+		return nil, fault.New(kind, "origin.redirect", "the origin redirects to an address that is not allowed", err)
+	}
+	return next, nil
+}
+
+// judge turns a status into a fault. 404 and 410 are the original's absence, 401 and 403 a closed door; every other refusal, 429
+// included, is the origin's trouble, and its Retry-After is honoured.
+func judge(response *http.Response) error {
+	status := response.StatusCode
+	switch status {
+	case http.StatusOK, http.StatusNonAuthoritativeInfo:
+		return nil
+	case http.StatusNotFound, http.StatusGone:
+		return fault.New(fault.SourceNotFound, "origin.Fetch", fmt.Sprintf("the origin has no such file (%d)", status), nil)
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fault.New(fault.SourceForbidden, "origin.Fetch", fmt.Sprintf("the origin refuses the file (%d)", status), nil)
+	}
+	f := fault.New(fault.SourceError, "origin.Fetch", fmt.Sprintf("the origin answered %d", status), nil)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		f.RetryAfter = retryAfter(response.Header, status)
+	}
+	return f
+}
+
+// retryAfter reads Retry-After, in seconds or as a date. A 429 without one asks for a second.
+func retryAfter(h http.Header, status int) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if n, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return max(time.Duration(n)*time.Second, time.Second)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		if date, err := http.ParseTime(h.Get("Date")); err == nil {
+			return max(at.Sub(date), time.Second)
+		}
+	}
+	if status == http.StatusTooManyRequests {
+		return time.Second
+	}
+	return 0
+}

@@ -1,0 +1,125 @@
+package origin
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// maxHosts is how many hosts are remembered that nobody is asking at the moment.
+const maxHosts = 4096
+
+// hosts hold what is known of each origin host: its slots and its circuit.
+type hosts struct {
+	now   func() time.Time
+	slots int64
+
+	mu    sync.Mutex
+	known map[string]*host
+}
+
+type host struct {
+	slots   *semaphore.Weighted
+	using   int // callers that wait or fetch
+	breaker breaker
+}
+
+// visit is one fetch's stay at a host.
+type visit struct {
+	table *hosts
+	name  string
+	host  *host
+	probe bool
+}
+
+func newHosts(slots int, now func() time.Time) *hosts {
+	return &hosts{now: now, slots: int64(slots), known: map[string]*host{}}
+}
+
+// enter waits for a slot of the host. The circuit is looked at before the wait and after it, since it may open meanwhile.
+func (t *hosts) enter(ctx context.Context, name string) (*visit, error) {
+	h, err := t.join(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.slots.Acquire(ctx, 1); err != nil {
+		t.quit(name, h)
+		return nil, waited(err, "origin.enter", "too many fetches from this host are waiting")
+	}
+	t.mu.Lock()
+	wait := h.breaker.blocked(t.now())
+	probe := wait == 0 && h.breaker.pass()
+	t.mu.Unlock()
+	if wait > 0 {
+		h.slots.Release(1)
+		t.quit(name, h)
+		return nil, circuitOpen(wait)
+	}
+	return &visit{t, name, h, probe}, nil
+}
+
+func (t *hosts) join(name string) (*host, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.known[name]
+	if h == nil {
+		if len(t.known) >= maxHosts {
+			t.sweep()
+		}
+		h = &host{slots: semaphore.NewWeighted(t.slots)}
+		t.known[name] = h
+	}
+	if wait := h.breaker.blocked(t.now()); wait > 0 {
+		return nil, circuitOpen(wait)
+	}
+	h.using++
+	return h, nil
+}
+
+// leave gives the slot back and tells the circuit how the fetch ended.
+func (v *visit) leave(err error) {
+	v.host.slots.Release(1)
+	v.table.mu.Lock()
+	v.host.breaker.learn(v.table.now(), v.probe, err)
+	v.table.mu.Unlock()
+	v.table.quit(v.name, v.host)
+}
+
+// quit forgets a host that nobody uses and that nothing speaks against.
+func (t *hosts) quit(name string, h *host) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h.using--
+	if h.using == 0 && h.breaker == (breaker{}) && t.known[name] == h {
+		delete(t.known, name)
+	}
+}
+
+// sweep forgets every unused host. Their circuits close early, which costs a few failing fetches at most.
+func (t *hosts) sweep() {
+	for name, h := range t.known {
+		if h.using == 0 {
+			delete(t.known, name)
+		}
+	}
+}
+
+func circuitOpen(wait time.Duration) error {
+	f := fault.New(fault.OriginCircuitOpen, "origin.enter", "the origin is failing and is given a pause", nil)
+	f.RetryAfter = wait
+	return f
+}
+
+// waited words the end of a wait for room: the caller left, or the wait was too long.
+func waited(err error, op, public string) error {
+	if err == context.Canceled {
+		return fault.New(fault.Canceled, op, "the request was cancelled", err)
+	}
+	f := fault.New(fault.Overloaded, op, public, err)
+	f.RetryAfter = time.Second
+	return f
+}
