@@ -62,7 +62,9 @@ func (t *fakeTiers) Remember(key string, e cache.Entry, background bool) {
 	}
 }
 
-func (t *fakeTiers) Save(_ context.Context, key string, e cache.Entry) error { return t.save(key, e, true) }
+func (t *fakeTiers) Save(_ context.Context, key string, e cache.Entry) error {
+	return t.save(key, e, true)
+}
 
 func (t *fakeTiers) SaveBehind(_ context.Context, key string, e cache.Entry) error {
 	return t.save(key, e, false)

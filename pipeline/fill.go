@@ -14,6 +14,8 @@ import (
 // fill is the making of one absent variant, shared by everybody who wants it. ready is closed when the answer (or err) is
 // there, stored when the store's write ended as well: a viewer waits for the first, Warm for the second.
 type fill struct {
+	table  *fills
+	name   string // in the table: the key, or for a refresh something beside it
 	key    string
 	spec   variant.Spec
 	batch  *batch
@@ -49,17 +51,21 @@ type order struct {
 	slot    func() // handed to the batch, if one starts
 }
 
-// publish hands the answer to everybody who waits. Only the first call counts.
+// publish hands the answer to everybody who waits. Only the first call counts. A failed fill leaves the table before anybody
+// learns of it, so that a retry is a new try.
 func (f *fill) publish(a Answer, err error) {
 	if f.published {
 		return
 	}
 	f.published = true
+	if err != nil {
+		f.table.remove(f)
+	}
 	f.answer, f.err = a, err
 	close(f.ready)
 }
 
-// fills is the table of what is being made now, by key.
+// fills is the table of what is being made now.
 //
 // Why a fill looks the key up again (pipeline.lookUp) although its caller just missed it:
 //  1. A looks up key K: miss.
@@ -69,7 +75,7 @@ func (f *fill) publish(a Answer, err error) {
 // With the look-up inside the fill, step 3 finds what step 2 stored.
 type fills struct {
 	mu      sync.Mutex
-	byKey   map[string]*fill
+	byName  map[string]*fill
 	running sync.WaitGroup
 	closed  bool
 }
@@ -85,10 +91,14 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 		return nil, nil, fault.New(fault.ShuttingDown, "pipeline.join", "this server is shutting down", nil)
 	}
 	for i, key := range o.keys {
-		f := t.byKey[key]
+		name := key
+		if o.refresh { // Not to be mistaken for the fill that just answered with the old entry.
+			name += "\x00refresh"
+		}
+		f := t.byName[name]
 		if f == nil {
-			f = &fill{key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
-			t.byKey[key] = f
+			f = &fill{table: t, name: name, key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
+			t.byName[name] = f
 			b.fills = append(b.fills, f)
 			led[i] = true
 		}
@@ -129,21 +139,26 @@ func (t *fills) work(b *batch, run func(*batch)) {
 
 // leave takes a fill out of the table and tells those who wait for the store.
 func (t *fills) leave(f *fill) {
-	t.mu.Lock()
-	if t.byKey[f.key] == f { // A purge may have detached it, and another may have taken its place.
-		delete(t.byKey, f.key)
-	}
-	t.mu.Unlock()
+	t.remove(f)
 	close(f.stored)
+}
+
+// remove takes a fill out of the table, if it is still there and no other has taken its place.
+func (t *fills) remove(f *fill) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byName[f.name] == f {
+		delete(t.byName, f.name)
+	}
 }
 
 // detach takes the fills under prefix out of the table, so that nobody who comes after a purge joins one from before it.
 func (t *fills) detach(prefix string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for key := range t.byKey {
-		if strings.HasPrefix(key, prefix) {
-			delete(t.byKey, key)
+	for name := range t.byName {
+		if strings.HasPrefix(name, prefix) {
+			delete(t.byName, name)
 		}
 	}
 }
@@ -186,5 +201,5 @@ func (t *fills) close(ctx context.Context) error {
 func (t *fills) inFlight() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.byKey)
+	return len(t.byName)
 }

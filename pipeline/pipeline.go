@@ -113,7 +113,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		parts.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes)}
-	p.fills.byKey = map[string]*fill{}
+	p.fills.byName = map[string]*fill{}
 	p.originals = originals{
 		fetcher: parts.Fetcher, gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{},
@@ -196,6 +196,6 @@ func (p *Pipeline) Load() Load {
 // noObserver is the Observer of those who want none.
 type noObserver struct{}
 
-func (noObserver) Refused(string)                               {}
+func (noObserver) Refused(string)                     {}
 func (noObserver) Filled(string, fault.Kind, Timings) {}
-func (noObserver) Remade(string)                                {}
+func (noObserver) Remade(string)                      {}
