@@ -34,10 +34,11 @@ type Metrics struct {
 	replacedBytes  *prometheus.CounterVec
 	savedBytes     *prometheus.CounterVec
 
-	fills        *prometheus.CounterVec
-	phaseSeconds *prometheus.HistogramVec
-	refused      *prometheus.CounterVec
-	remakes      *prometheus.CounterVec
+	fills         *prometheus.CounterVec
+	phaseSeconds  *prometheus.HistogramVec
+	formatSeconds *prometheus.HistogramVec
+	refused       *prometheus.CounterVec
+	remakes       *prometheus.CounterVec
 
 	storeOps      *prometheus.CounterVec
 	storeSeconds  *prometheus.HistogramVec
@@ -47,10 +48,13 @@ type Metrics struct {
 	fetches      *prometheus.CounterVec
 	fetchSeconds *prometheus.HistogramVec
 	fetchBytes   prometheus.Histogram
+	originEvents *prometheus.CounterVec
 
 	transforms       *prometheus.CounterVec
-	transformSeconds *prometheus.HistogramVec
-	workersStarted   prometheus.Counter
+	transformSeconds prometheus.Histogram
+	transformCPU     prometheus.Counter
+	admissionSeconds prometheus.Histogram
+	startSeconds     prometheus.Histogram
 	workersEnded     *prometheus.CounterVec
 
 	reloads *prometheus.CounterVec
@@ -85,6 +89,7 @@ func (m *Metrics) declareAnswers() {
 func (m *Metrics) declareFills() {
 	m.fills = m.counters("fills_total", "Variants made, by format and by kind of failure (none for success).", "format", "kind")
 	m.phaseSeconds = m.seconds("phase_seconds", "Time a fill spent in each phase: lookup, queue, fetch, transform.", "phase")
+	m.formatSeconds = m.seconds("fill_transform_seconds", "Time a fill spent in its transform, by format of the variant.", "format")
 	m.refused = m.counters("gate_refused_total", "Requests turned away because a gate's waiting room was full.", "gate")
 	m.remakes = m.counters("remakes_total", "Old entries remade behind an answer, by outcome.", "outcome")
 }
@@ -99,11 +104,13 @@ func (m *Metrics) declareStores() {
 func (m *Metrics) declareWork() {
 	m.fetches = m.counters("fetches_total", "Originals asked of their origins, by kind of failure (none for success).", "kind")
 	m.fetchSeconds = m.seconds("fetch_seconds", "Time of a fetch with its redirects.", "kind")
-	m.fetchBytes = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "goldcrest_fetch_bytes", Help: "Size of fetched originals.", Buckets: bytesBuckets})
-	m.registry.MustRegister(m.fetchBytes)
-	m.transforms = m.counters("transforms_total", "Variants asked of the workers, by format and by kind of failure (none for success).", "format", "kind")
-	m.transformSeconds = m.seconds("transform_seconds", "Time a worker took for one variant that it made.", "format")
-	m.workersStarted = m.counter("workers_started_total", "Worker processes started.")
+	m.fetchBytes = m.histogram("fetch_bytes", "Size of fetched originals.", bytesBuckets)
+	m.originEvents = m.counters("origin_events_total", "Turns that fetches took: retry, redirect, known_bad and the like.", "event")
+	m.transforms = m.counters("transforms_total", "Originals given to the workers, by kind of failure (none for success).", "kind")
+	m.transformSeconds = m.histogram("transform_seconds", "Time of an original's variants in the workers.", secondsBuckets)
+	m.transformCPU = m.counter("transform_cpu_seconds_total", "Processor time that workers spent on pictures.")
+	m.admissionSeconds = m.histogram("admission_seconds", "Time that pictures waited for memory before their transform.", secondsBuckets)
+	m.startSeconds = m.histogram("worker_start_seconds", "Time from a worker's start until it was ready.", secondsBuckets)
 	m.workersEnded = m.counters("workers_ended_total", "Worker processes that ended, by reason.", "reason")
 	m.reloads = m.counters("config_reloads_total", "Configuration reloads by outcome (ok, error).", "outcome")
 	m.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "goversion", "libvips"})
@@ -120,6 +127,12 @@ func (m *Metrics) counters(name, help string, labels ...string) *prometheus.Coun
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "goldcrest_" + name, Help: help}, labels)
 	m.registry.MustRegister(c)
 	return c
+}
+
+func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "goldcrest_" + name, Help: help, Buckets: buckets})
+	m.registry.MustRegister(h)
+	return h
 }
 
 func (m *Metrics) seconds(name, help string, labels ...string) *prometheus.HistogramVec {
@@ -192,6 +205,9 @@ func (m *Metrics) Filled(f Fill) {
 			m.phaseSeconds.WithLabelValues(p.name).Observe(p.took.Seconds())
 		}
 	}
+	if f.Transform > 0 {
+		m.formatSeconds.WithLabelValues(word(f.Format)).Observe(f.Transform.Seconds())
+	}
 }
 
 // Refused counts a request that a gate turned away.
@@ -227,18 +243,24 @@ func (m *Metrics) Fetched(kind string, elapsed time.Duration, bytes int64) {
 	}
 }
 
-// Transformed counts a variant asked of a worker; kind is that of the fault, "" for success.
-func (m *Metrics) Transformed(format, kind string, elapsed time.Duration) {
-	m.transforms.WithLabelValues(word(format), word(kind)).Inc()
-	if kind == "" {
-		m.transformSeconds.WithLabelValues(word(format)).Observe(elapsed.Seconds())
-	}
+// Noted counts a turn that a fetch took, by its name.
+func (m *Metrics) Noted(event string) { m.originEvents.WithLabelValues(word(event)).Inc() }
+
+// Transformed counts an original given to the workers; kind is that of the fault, "" for success. cpu is the processor time
+// spent, as far as it is known.
+func (m *Metrics) Transformed(kind string, wall, cpu time.Duration) {
+	m.transforms.WithLabelValues(word(kind)).Inc()
+	m.transformSeconds.Observe(wall.Seconds())
+	m.transformCPU.Add(max(0, cpu.Seconds()))
 }
 
-// WorkerStarted counts a worker process that is ready.
-func (m *Metrics) WorkerStarted() { m.workersStarted.Inc() }
+// Admitted times how long a picture waited for memory.
+func (m *Metrics) Admitted(waited time.Duration) { m.admissionSeconds.Observe(waited.Seconds()) }
 
-// WorkerEnded counts a worker process that is gone, by reason: recycled, deadline, cpu, crashed and the like.
+// WorkerStarted counts a worker process that is ready, and times its start.
+func (m *Metrics) WorkerStarted(took time.Duration) { m.startSeconds.Observe(took.Seconds()) }
+
+// WorkerEnded counts a worker process that is gone, by reason: crash, timeout, recycle and the like.
 func (m *Metrics) WorkerEnded(reason string) { m.workersEnded.WithLabelValues(word(reason)).Inc() }
 
 // Reloaded counts a configuration reload: ok or error.

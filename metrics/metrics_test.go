@@ -21,8 +21,10 @@ func exercised() *Metrics {
 	m.Observe("s3", "put", "ok", time.Second, 10)
 	m.Observe("store", "put", "dropped", 0, 10)
 	m.Fetched("", time.Second, 10)
-	m.Transformed("avif", "", time.Second)
-	m.WorkerStarted()
+	m.Noted("retry")
+	m.Transformed("", time.Second, time.Second)
+	m.Admitted(time.Second)
+	m.WorkerStarted(time.Second)
 	m.WorkerEnded("deadline")
 	m.Reloaded("ok")
 	m.Build("v1", "go1.26", "8.14.1")
@@ -122,10 +124,15 @@ func TestEveryMethodMovesItsMetric(t *testing.T) {
 		{func(m *Metrics) { m.Fetched("", time.Second, 5) }, "fetch_seconds", labels{"kind": "none"}, 1},
 		{func(m *Metrics) { m.Fetched("", time.Second, 5) }, "fetch_bytes", nil, 1},
 		{func(m *Metrics) { m.Fetched("source_timeout", time.Second, 0) }, "fetch_bytes", nil, 0},
-		{func(m *Metrics) { m.Transformed("jpg", "", time.Second) }, "transforms_total", labels{"format": "jpg", "kind": "none"}, 1},
-		{func(m *Metrics) { m.Transformed("jpg", "", time.Second) }, "transform_seconds", labels{"format": "jpg"}, 1},
-		{func(m *Metrics) { m.Transformed("jpg", "poison", time.Second) }, "transform_seconds", nil, 0},
-		{func(m *Metrics) { m.WorkerStarted() }, "workers_started_total", nil, 1},
+		{func(m *Metrics) { m.Filled(Fill{Format: "avif", Transform: 1}) }, "fill_transform_seconds", labels{"format": "avif"}, 1},
+		{func(m *Metrics) { m.Filled(Fill{Format: "avif", Fetch: 1}) }, "fill_transform_seconds", nil, 0},
+		{func(m *Metrics) { m.Noted("retry") }, "origin_events_total", labels{"event": "retry"}, 1},
+		{func(m *Metrics) { m.Transformed("poison", 0, 0) }, "transforms_total", labels{"kind": "poison"}, 1},
+		{func(m *Metrics) { m.Transformed("", time.Second, 0) }, "transform_seconds", nil, 1},
+		{func(m *Metrics) { m.Transformed("", time.Second, 2*time.Second) }, "transform_cpu_seconds_total", nil, 2},
+		{func(m *Metrics) { m.Transformed("timeout", time.Second, -1) }, "transform_cpu_seconds_total", nil, 0},
+		{func(m *Metrics) { m.Admitted(time.Second) }, "admission_seconds", nil, 1},
+		{func(m *Metrics) { m.WorkerStarted(time.Second) }, "worker_start_seconds", nil, 1},
 		{func(m *Metrics) { m.WorkerEnded("crashed") }, "workers_ended_total", labels{"reason": "crashed"}, 1},
 		{func(m *Metrics) { m.Reloaded("error") }, "config_reloads_total", labels{"outcome": "error"}, 1},
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", labels{"version": "v2"}, 1},
