@@ -1,0 +1,146 @@
+// Package codec does one transform in one worker process: limits, decode, resize, quality, encode. It is the only package that
+// reads pixels, and with it all C code of the product.
+//
+// The pixel path is a thin layer over libvips; bimg, which starts libvips when it is imported, is the second engine.
+package codec
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// maxScans is the most scans of a JPEG that are decoded: each costs a pass over the whole picture.
+const maxScans = 100
+
+// The engines that New knows.
+const (
+	EngineVips = "vips"
+	EngineBimg = "bimg"
+)
+
+// Limits bound one call; their fields are those of the pool's request. 0 pixels allow nothing.
+type Limits struct {
+	Pixels       int64 // width x height of the original, times the frames that are kept
+	ResultPixels int64 // width x height of a variant
+	AVIFPixels   int64 // width x height up to which an open URL may answer with AVIF
+	Frames       int   // frames of an animated variant; 0 and 1 = always a still picture
+	Memory       int64 // bytes of decoded pixels that may be kept for several variants; 0 = what the pixel limit allows
+}
+
+// lowered is l under the limits of one URL, which may only lower them.
+func (l Limits) lowered(u variant.Limits) Limits {
+	if u.Pixels > 0 {
+		l.Pixels = min(l.Pixels, u.Pixels)
+	}
+	if u.Frames > 0 {
+		l.Frames = min(l.Frames, u.Frames)
+	}
+	return l
+}
+
+// Codec makes variants. It is safe for concurrent use, though a worker uses it for one picture at a time.
+type Codec struct {
+	engine  string
+	choices chooser
+}
+
+// New settles libvips for this process and checks that it refuses what it must. engine is "vips" (or empty) or "bimg".
+func New(engine string) (*Codec, error) {
+	if engine == "" {
+		engine = EngineVips
+	}
+	if engine != EngineVips && engine != EngineBimg {
+		return nil, fmt.Errorf("codec.New: unknown engine %q, want %q or %q", engine, EngineVips, EngineBimg)
+	}
+	boot()
+	if loadsSVG() {
+		return nil, fmt.Errorf("codec.New: libvips loads SVG although untrusted loaders are blocked")
+	}
+	for _, op := range required {
+		if !hasOperation(op) {
+			return nil, fmt.Errorf("codec.New: this libvips was built without %s", op)
+		}
+	}
+	return &Codec{engine: engine, choices: fixedTable(libraryVersion("aom_codec_version_str"))}, nil
+}
+
+// required are the operations without which a format of the contract could not be read or written.
+var required = []string{
+	"jpegload_buffer", "pngload_buffer", "webpload_buffer", "gifload_buffer", "heifload_buffer", "tiffload_buffer",
+	"jpegsave_buffer", "pngsave_buffer", "webpsave_buffer", "heifsave_buffer", "gifsave_buffer",
+}
+
+// Transform makes a variant of original for each spec and hands each to emit as it is ready, on the calling goroutine and not in
+// order. A variant never depends on which others were asked for with it. A non-nil error stands for every spec not emitted.
+func (c *Codec) Transform(original []byte, specs []variant.Spec, lim Limits, emit func(i int, img variant.Image, err error)) error {
+	info, err := sniff.Inspect(original)
+	if err != nil {
+		return err
+	}
+	if err := admit(info, lim); err != nil {
+		return err
+	}
+	src, err := open(original, info, lim)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	jobs := make([]*job, 0, len(specs))
+	for i, spec := range specs {
+		j, err := newJob(i, spec, src, lim)
+		if err != nil {
+			emit(i, variant.Image{}, err)
+			continue
+		}
+		jobs = append(jobs, j)
+	}
+	src.share(jobs, lim.Memory)
+	for _, group := range grouped(jobs) {
+		c.makeGroup(src, group, emit)
+	}
+	runtime.KeepAlive(original)
+	return nil
+}
+
+// makeGroup renders the pixels that several variants have in common once, and encodes each.
+func (c *Codec) makeGroup(src *source, group []*job, emit func(i int, img variant.Image, err error)) {
+	if c.engine == EngineBimg {
+		group = bimgGroup(c.choices, src, group, emit)
+	}
+	if len(group) == 0 {
+		return
+	}
+	pic, err := render(src, group[0])
+	if err != nil {
+		for _, j := range group {
+			emit(j.index, variant.Image{}, err)
+		}
+		return
+	}
+	defer pic.free()
+	for _, j := range group {
+		e := encoder{choices: c.choices, src: src, pic: pic, job: j}
+		img, err := e.encode()
+		e.free()
+		emit(j.index, img, err)
+	}
+}
+
+// admit refuses by the header what would cost too much to decode.
+func admit(info sniff.Info, lim Limits) error {
+	const op = "codec.admit"
+	if info.Pixels() > lim.Pixels {
+		return fault.New(fault.TooManyPixels, op, fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", info.Width, info.Height), nil)
+	}
+	if info.Scans > maxScans {
+		return fault.New(fault.TooCostly, op, fmt.Sprintf("the JPEG has %d scans, at most %d are decoded", info.Scans, maxScans), nil)
+	}
+	if !info.Complete && !info.LacksEOI {
+		return fault.New(fault.TruncatedSource, op, "the picture is cut off", nil)
+	}
+	return nil
+}

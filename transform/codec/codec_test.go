@@ -1,0 +1,77 @@
+package codec
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// testLimits are the configured defaults.
+var testLimits = Limits{Pixels: 50_000_000, ResultPixels: 16_000_000, AVIFPixels: 2_000_000, Frames: 1}
+
+// corpus finds the test material that lives outside the repository.
+func corpus(t testing.TB, parts ...string) string {
+	t.Helper()
+	root := os.Getenv("GOLDCREST_CORPUS")
+	if root == "" {
+		root = filepath.Join("..", "..", "..", "shared", "corpus")
+	}
+	path := filepath.Join(append([]string{root}, parts...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("no corpus: %v", err)
+	}
+	return path
+}
+
+func readCorpus(t testing.TB, parts ...string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(corpus(t, parts...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func mustNew(t testing.TB, engine string) *Codec {
+	t.Helper()
+	c, err := New(engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// one makes a single variant.
+func one(t testing.TB, c *Codec, original []byte, spec variant.Spec, lim Limits) (variant.Image, error) {
+	t.Helper()
+	var got variant.Image
+	var fail error
+	emitted := false
+	err := c.Transform(original, []variant.Spec{spec}, lim, func(i int, img variant.Image, err error) {
+		if i != 0 || emitted {
+			t.Fatalf("emit(%d) emitted before: %v", i, emitted)
+		}
+		got, fail, emitted = img, err, true
+	})
+	if err != nil {
+		return got, err
+	}
+	if !emitted {
+		t.Fatal("neither emitted nor failed")
+	}
+	return got, fail
+}
+
+// must is one for a spec that has to work.
+func must(t testing.TB, c *Codec, original []byte, spec variant.Spec) variant.Image {
+	t.Helper()
+	img, err := one(t, c, original, spec, testLimits)
+	if err != nil {
+		t.Fatalf("Transform(%+v): %v", spec, err)
+	}
+	return img
+}
+
+var formats = []variant.Format{variant.JPEG, variant.PNG, variant.WebP, variant.AVIF, variant.GIF}

@@ -1,0 +1,285 @@
+package codec
+
+import (
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// encoded is one attempt: the bytes of the picture in one format, without metadata.
+type encoded struct {
+	body   []byte
+	format variant.Format
+	q      int // 0 = lossless
+	note   string
+}
+
+// encoder makes the bytes of one job from its rendered picture.
+type encoder struct {
+	choices chooser
+	src     *source
+	pic     *picture
+	job     *job
+	ready   [2]*pixmap // what an encoder gets: as it is, and laid on the background
+}
+
+func (e *encoder) free() {
+	for _, im := range e.ready {
+		im.free()
+	}
+}
+
+// encode chooses the format and the quality, and keeps an open URL from costing more than its original.
+func (e *encoder) encode() (variant.Image, error) {
+	best, err := e.attempt(e.format())
+	if err != nil {
+		return variant.Image{}, err
+	}
+	if e.mustNotGrow() && len(best.body) >= len(e.src.original) {
+		if best, err = e.lighter(best); err != nil {
+			return variant.Image{}, err
+		}
+	}
+	return e.image(best), nil
+}
+
+func (e *encoder) image(b encoded) variant.Image {
+	upright := e.src.exif.of(e.src.stored)
+	note := b.note
+	if e.job.stillFor != "" {
+		note += "; " + e.job.stillFor
+	}
+	return variant.Image{
+		Body: b.body, Format: b.format, Width: e.pic.size.W, Height: e.pic.size.H, Quality: b.q, Frames: e.pic.frames,
+		SourceFormat: e.src.info.Format, SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.src.info.Frames,
+		Note: note,
+	}
+}
+
+// format is the first choice: the URL's own, or what the client takes for a picture with alpha or one too large for AVIF.
+func (e *encoder) format() variant.Format {
+	s := e.job.spec
+	f := s.Format
+	if s.Accepts == 0 {
+		if f == variant.Open {
+			return variant.JPEG
+		}
+		return f
+	}
+	if f == variant.AVIF && !e.avifAllowed() {
+		f = variant.JPEG
+		if s.Accepts&variant.AcceptWebP != 0 {
+			f = variant.WebP
+		}
+	}
+	if f == variant.JPEG && e.keepsAlpha() {
+		switch {
+		case s.Accepts&variant.AcceptPNG != 0:
+			return variant.PNG
+		case s.Accepts&variant.AcceptWebP != 0:
+			return variant.WebP
+		}
+	}
+	return f
+}
+
+func (e *encoder) avifAllowed() bool { return e.pic.size.area() <= e.job.lim.AVIFPixels }
+
+// keepsAlpha reports whether transparency is in the picture and is meant to stay.
+func (e *encoder) keepsAlpha() bool { return e.pic.alpha && !e.job.spec.Background.Set }
+
+// attempt encodes in a format with the quality that the spec leads to.
+func (e *encoder) attempt(f variant.Format) (encoded, error) {
+	s := e.choices.choose(e.pic, f, e.job.spec)
+	spec := e.job.spec
+	switch {
+	case s.lossless || f == variant.GIF:
+	case spec.AutoSize.Bytes > 0:
+		high, low := orDefault(spec.AutoSize.Max, s.q), orDefault(spec.AutoSize.Min, lowestQuality)
+		return e.fit(f, s, spec.AutoSize.Bytes, high, min(low, high))
+	case spec.MaxBytes > 0:
+		return e.fit(f, s, spec.MaxBytes, s.q, min(lowestQuality, s.q))
+	}
+	return e.save(f, s)
+}
+
+// save encodes once and cuts out of the container what the encoder may have put there.
+func (e *encoder) save(f variant.Format, s settings) (encoded, error) {
+	im, err := e.prepared(f)
+	if err != nil {
+		return encoded{}, internal("codec.save", err)
+	}
+	body, err := im.save(s.options(f))
+	if err != nil {
+		return encoded{}, internal("codec.save", err)
+	}
+	if body, err = stripContainer(f, body); err != nil {
+		return encoded{}, internal("codec.save", err)
+	}
+	out := encoded{body: body, format: f, q: s.q, note: s.note}
+	if s.lossless {
+		out.q = 0
+	}
+	return out, nil
+}
+
+// prepared is the picture as the format takes it: bare of metadata, and laid on the background where the format has no alpha or
+// the URL names a colour.
+func (e *encoder) prepared(f variant.Format) (*pixmap, error) {
+	flat := 0
+	if e.pic.alpha && (f == variant.JPEG || e.job.spec.Background.Set) {
+		flat = 1
+	}
+	if e.ready[flat] != nil {
+		return e.ready[flat], nil
+	}
+	im := e.pic.im.clone()
+	if err := e.prepare(im, flat == 1); err != nil {
+		im.free()
+		return nil, err
+	}
+	e.ready[flat] = im
+	return im, nil
+}
+
+func (e *encoder) prepare(im *pixmap, flat bool) error {
+	if flat {
+		bg, grey := e.job.spec.Background, e.pic.grey
+		if grey && bg.Set && (bg.R != bg.G || bg.G != bg.B) {
+			if err := im.toRGB(); err != nil {
+				return err
+			}
+			grey = false
+		}
+		if err := im.flatten(colourBands(bg, grey)); err != nil {
+			return err
+		}
+		if err := im.memory(); err != nil {
+			return err
+		}
+	}
+	if err := im.bare(); err != nil {
+		return err
+	}
+	if e.pic.frames > 1 {
+		im.animate(e.pic.size.H, e.pic.loop, e.pic.delays)
+	}
+	return nil
+}
+
+// mustNotGrow reports whether the rule "never larger than the original" holds: the URL leaves format and quality open and
+// enlarges nothing.
+func (e *encoder) mustNotGrow() bool {
+	s := e.job.spec
+	return s.Accepts != 0 && !s.Enlarge && !e.job.plan.enlarges && s.Quality == 0 && s.FormatQuality == (variant.Qualities{}) &&
+		s.AutoSize.Bytes == 0
+}
+
+// lighter looks for bytes below the original's: the client's other formats, then lower qualities down to the floor, then the
+// original itself; if nothing helps, the smallest encode.
+func (e *encoder) lighter(first encoded) (encoded, error) {
+	best := first
+	consider := func(c encoded, err error) (bool, error) {
+		if err == nil && len(c.body) < len(best.body) {
+			best = c
+		}
+		return len(best.body) < len(e.src.original), err
+	}
+	for _, f := range e.others(first.format) {
+		if done, err := consider(e.attempt(f)); done || err != nil {
+			best.note = joined(best.note, fmt.Sprintf("%s would be larger than the original", first.format))
+			return best, err
+		}
+	}
+	if best.q > 0 && best.format != variant.GIF {
+		s := e.choices.choose(e.pic, best.format, e.job.spec)
+		for _, q := range []int{(s.q + s.floor) / 2, s.floor} {
+			if q >= best.q {
+				continue
+			}
+			low := s
+			low.q = q
+			if done, err := consider(e.save(best.format, low)); done || err != nil {
+				best.note = joined(best.note, "lower quality, else larger than the original")
+				return best, err
+			}
+		}
+	}
+	if own, ok := e.passThrough(); ok {
+		return own, nil
+	}
+	best.note = joined(best.note, "larger than the original, which cannot be passed through")
+	return best, nil
+}
+
+// others are the formats beside the first that this client takes and that suit the picture.
+func (e *encoder) others(first variant.Format) []variant.Format {
+	accepts := e.job.spec.Accepts
+	if e.pic.frames > 1 {
+		if first == variant.GIF && accepts&variant.AcceptWebP != 0 {
+			return []variant.Format{variant.WebP}
+		}
+		return nil
+	}
+	var out []variant.Format
+	add := func(f variant.Format, bit variant.FormatSet, suits bool) {
+		if f != first && accepts&bit != 0 && suits {
+			out = append(out, f)
+		}
+	}
+	drawn := e.src.info.Format == "png" || e.src.info.Format == "gif" || e.src.info.Format == "bmp"
+	add(variant.AVIF, variant.AcceptAVIF, e.avifAllowed())
+	add(variant.WebP, variant.AcceptWebP, true)
+	add(variant.JPEG, variant.AcceptJPEG, !e.keepsAlpha())
+	add(variant.PNG, variant.AcceptPNG, drawn)
+	return out
+}
+
+// passThrough is the original's own bytes with its metadata cut out, where the spec changes no pixel and the file needs no
+// conversion to be shown rightly.
+func (e *encoder) passThrough() (encoded, bool) {
+	s, p, in := e.job.spec, e.job.plan, e.src.info
+	changes := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Background.Set || p.final != (orientation{}) ||
+		p.cropSize != p.stored || p.scaled != p.stored || p.out != p.stored
+	f := e.src.facts
+	plain := !e.src.useICC && f.bits == 8 && in.Bits <= 8 && !in.CMYK && (f.rgb || f.grey)
+	format, accept := sourceFormat(in.Format)
+	if changes || !plain || in.Orientation != 1 || in.Frames != e.job.frames || !in.Complete || s.Accepts&accept == 0 {
+		return encoded{}, false
+	}
+	body, err := stripContainer(format, e.src.original[:in.End])
+	if err != nil || (s.MaxBytes > 0 && len(body) > s.MaxBytes) {
+		return encoded{}, false
+	}
+	return encoded{body: body, format: format, note: "passed through, any encode would be larger"}, true
+}
+
+// sourceFormat is the format of an original that may be passed through; AVIF is not among them, as its metadata cannot be cut
+// out without rewriting the file.
+func sourceFormat(name string) (variant.Format, variant.FormatSet) {
+	switch name {
+	case "jpeg":
+		return variant.JPEG, variant.AcceptJPEG
+	case "png":
+		return variant.PNG, variant.AcceptPNG
+	case "webp":
+		return variant.WebP, variant.AcceptWebP
+	case "gif":
+		return variant.GIF, variant.AcceptGIF
+	}
+	return "", 0
+}
+
+func joined(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+func orDefault(v uint8, otherwise int) int {
+	if v == 0 {
+		return otherwise
+	}
+	return int(v)
+}

@@ -1,0 +1,150 @@
+package codec
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// job is one variant to be made: its spec with everything that is decided before pixels are read.
+type job struct {
+	index    int
+	spec     variant.Spec
+	lim      Limits
+	plan     plan
+	load     loadKey
+	frames   int  // frames that are kept; 1 = a still
+	clear    bool // extension and padding are transparent
+	stillFor string
+}
+
+// newJob decides frames, geometry and how the source is decoded.
+func newJob(index int, spec variant.Spec, src *source, lim Limits) (*job, error) {
+	lim = lim.lowered(spec.Limits)
+	if src.stored.area() > lim.Pixels {
+		return nil, fault.New(fault.TooManyPixels, "codec.newJob", fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", src.stored.W, src.stored.H), nil)
+	}
+	if spec.Limits.Bytes > 0 && int64(len(src.original)) > spec.Limits.Bytes {
+		return nil, fault.New(fault.SourceTooLarge, "codec.newJob", "the original is larger than the URL allows", nil)
+	}
+	j := &job{index: index, spec: spec, lim: lim, frames: 1}
+	if err := j.setFrames(src); err != nil {
+		return nil, err
+	}
+	exif := src.exif
+	if spec.KeepOrientation {
+		exif = orientation{}
+	}
+	var err error
+	if j.plan, err = newPlan(spec, src.stored, exif, lim.ResultPixels); err != nil {
+		return nil, err
+	}
+	if j.frames > 1 && j.plan.out.area()*int64(j.frames) > max(lim.ResultPixels, lim.Pixels) {
+		return nil, fault.New(fault.ResultTooLarge, "codec.newJob", "the animation asked for is too large", nil)
+	}
+	j.clear = spec.Accepts == 0 && hasAlpha(spec.Format) && !spec.Background.Set
+	j.load = j.loading(src)
+	return j, nil
+}
+
+// setFrames decides between still and animation. A URL that names WebP or GIF asks for the animation where the operator allows
+// any, and is refused when it is too long; an open URL gets the first frame then.
+func (j *job) setFrames(src *source) error {
+	n := src.info.Frames
+	if n <= 1 || !animates(src.info.Format) {
+		return nil
+	}
+	j.stillFor = "still of an animation"
+	if j.lim.Frames <= 1 {
+		return nil
+	}
+	asked := j.spec.Accepts == 0
+	format := j.spec.Format
+	if !asked {
+		format = animatedFormat(j.spec)
+	}
+	if format != variant.WebP && format != variant.GIF {
+		return nil
+	}
+	tooLong := n > j.lim.Frames || src.stored.area()*int64(n) > j.lim.Pixels
+	switch {
+	case tooLong && asked:
+		return fault.New(fault.TooManyFrames, "codec.newJob", fmt.Sprintf("the animation has %d frames of %d x %d pixels, more than is allowed", n, src.stored.W, src.stored.H), nil)
+	case tooLong:
+		return nil
+	}
+	j.frames, j.stillFor = n, ""
+	j.spec.Format = format
+	return nil
+}
+
+// animatedFormat is the best format for an animation that an open URL's client takes; "" for none.
+func animatedFormat(s variant.Spec) variant.Format {
+	switch {
+	case s.Accepts&variant.AcceptWebP != 0:
+		return variant.WebP
+	case s.Accepts&variant.AcceptGIF != 0:
+		return variant.GIF
+	}
+	return variant.Open
+}
+
+// loading picks shrink-on-load right up to the size that is wanted, where the decoder can and nothing needs the full picture.
+func (j *job) loading(src *source) loadKey {
+	k := loadKey{shrink: 1, scale: 1, pages: j.frames}
+	if j.frames > 1 || j.spec.Trim.On {
+		return k
+	}
+	f := j.plan.shrink()
+	switch src.info.Format {
+	case "jpeg":
+		for _, s := range []int{8, 4, 2} {
+			if f >= float64(s) {
+				k.shrink = s
+				break
+			}
+		}
+	case "webp":
+		// libwebp's own scaler averages areas: it may halve as often as the picture allows, the rest is left to the better kernel.
+		k.scale = 1 / math.Exp2(math.Max(0, math.Floor(math.Log2(f))))
+	}
+	return k
+}
+
+func animates(sourceFormat string) bool { return sourceFormat == "gif" || sourceFormat == "webp" }
+
+func hasAlpha(f variant.Format) bool { return f != variant.JPEG }
+
+// pixelKey is what decides a job's pixels. Two jobs with one key differ in their encoding alone.
+type pixelKey struct {
+	spec   variant.Spec
+	frames int
+	clear  bool
+}
+
+func (j *job) pixelKey() pixelKey {
+	s := j.spec
+	s.Format, s.Quality, s.FormatQuality, s.MaxBytes, s.AutoSize = "", 0, variant.Qualities{}, 0, variant.AutoSize{}
+	s.Net, s.Legible, s.Limits, s.CacheBuster, s.Fallback, s.HashType, s.HashSum = 0, 0, variant.Limits{}, "", "", "", ""
+	s.Class, s.Accepts = 0, 0
+	return pixelKey{s, j.frames, j.clear}
+}
+
+// grouped puts jobs of one pixelKey together, in the order of their first.
+func grouped(jobs []*job) [][]*job {
+	at := map[pixelKey]int{}
+	var groups [][]*job
+	for _, j := range jobs {
+		k := j.pixelKey()
+		i, ok := at[k]
+		if !ok {
+			i = len(groups)
+			at[k] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], j)
+	}
+	return groups
+}

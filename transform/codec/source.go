@@ -1,0 +1,147 @@
+package codec
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
+)
+
+// source is one original, ready to be decoded as often as the variants need.
+type source struct {
+	original []byte
+	body     []byte // what is decoded: the original, or a mended copy
+	info     sniff.Info
+	strict   strictness
+	exif     orientation
+	facts    facts
+	stored   size    // one frame as stored
+	useICC   bool    // the profile says other than sRGB
+	pixels   *pixmap // formats decoded in Go
+	delays   []int
+	pin      runtime.Pinner
+	shared   map[loadKey]*pixmap
+	uses     map[loadKey]int
+}
+
+// loadKey names one way of decoding a source; equal keys give equal pixels.
+type loadKey struct {
+	shrink int
+	scale  float64
+	pages  int
+}
+
+// open reads what the decoder says of the picture and decides how strictly it is decoded.
+func open(original []byte, info sniff.Info, lim Limits) (*source, error) {
+	s := &source{original: original, body: original, info: info, strict: whole, shared: map[loadKey]*pixmap{}, uses: map[loadKey]int{}}
+	if err := s.probe(lim); err != nil {
+		s.close()
+		return nil, err
+	}
+	if info.LacksEOI {
+		if err := s.mend(); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *source) close() {
+	for _, im := range s.shared {
+		im.free()
+	}
+	s.pixels.free()
+	s.pin.Unpin()
+}
+
+// probe opens the picture without decoding it. The decoder's own idea of the size counts too: it is what it will allocate.
+func (s *source) probe(lim Limits) error {
+	if s.info.Format == "bmp" {
+		im, err := loadBMP(s.original)
+		if err != nil {
+			return err
+		}
+		s.pixels = im
+	}
+	im, err := s.load(loadKey{})
+	if err != nil {
+		return err
+	}
+	defer im.free()
+	s.facts = im.facts()
+	s.stored = size{s.facts.width, s.facts.height}
+	if s.stored.area() > lim.Pixels {
+		return fault.New(fault.TooManyPixels, "codec.open", fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", s.stored.W, s.stored.H), nil)
+	}
+	s.delays = im.delays()
+	s.exif = exifOrientation(s.info.Orientation)
+	s.useICC = s.facts.profile && !isSRGB(im.profile())
+	return nil
+}
+
+// load opens the picture in one way. The pixels are decoded when they are first wanted.
+func (s *source) load(k loadKey) (*pixmap, error) {
+	if s.pixels != nil {
+		return s.pixels.clone(), nil
+	}
+	if im := s.shared[k]; im != nil {
+		return im.clone(), nil
+	}
+	im, err := load(&s.pin, s.body, loading{kind: loaders[s.info.Format], shrink: k.shrink, scale: k.scale, pages: k.pages, strict: s.strict})
+	if err != nil {
+		return nil, undecodable("codec.load", err)
+	}
+	if s.uses[k] > 1 {
+		if err := im.memory(); err != nil {
+			im.free()
+			return nil, undecodable("codec.load", err)
+		}
+		s.shared[k] = im
+		return im.clone(), nil
+	}
+	return im, nil
+}
+
+// share counts how many distinct pictures each way of decoding serves, so that a way needed twice is decoded once. Decoding to
+// memory first gives the same pixels, so it changes no variant. A picture that does not fit in memory bytes is decoded each time.
+func (s *source) share(jobs []*job, memory int64) {
+	for _, group := range grouped(jobs) {
+		k := group[0].load
+		bytes := s.stored.area() * int64(k.pages) * int64(s.facts.bands*s.facts.bits/8)
+		if memory <= 0 || bytes <= memory {
+			s.uses[k]++
+		}
+	}
+}
+
+// mend accepts a JPEG that lacks only its end marker, provided that at least 99 % of its rows decode without a complaint.
+func (s *source) mend() error {
+	s.body = append(append(make([]byte, 0, len(s.original)+2), s.original...), 0xff, 0xd9)
+	cut := func(cause error) error {
+		return fault.New(fault.TruncatedSource, "codec.mend", "the picture is cut off", cause)
+	}
+	s.strict = withoutWarning
+	im, err := s.load(loadKey{})
+	if err != nil {
+		return cut(err)
+	}
+	defer im.free()
+	rows := int(math.Ceil(float64(s.stored.H) * 0.99))
+	if err := im.extract(rect{0, 0, s.stored.W, rows}); err != nil {
+		return cut(err)
+	}
+	if err := im.touch(); err != nil {
+		return cut(err)
+	}
+	s.strict = forgiving
+	return nil
+}
+
+// undecodable is the fault of a picture whose pixels cannot be read. Whether the file was complete is known before, so what
+// remains is a broken one. The public sentence never holds the library's text: it may speak of another picture.
+func undecodable(op string, cause error) error {
+	return fault.New(fault.DecodeFailed, op, "the picture cannot be decoded", cause)
+}

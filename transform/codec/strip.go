@@ -1,0 +1,218 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// errContainer says that a file's structure is not what its format asks for.
+var errContainer = errors.New("the container is not well-formed")
+
+// stripContainer cuts out of a file what is not needed to show its pixels: camera data, place, texts, thumbnails, profiles. No
+// pixel changes. AVIF is passed on as it is: our encoder gets no metadata to write.
+func stripContainer(f variant.Format, b []byte) ([]byte, error) {
+	var out []byte
+	var err error
+	switch f {
+	case variant.JPEG:
+		out, err = stripJPEG(b)
+	case variant.PNG:
+		out, err = stripPNG(b)
+	case variant.WebP:
+		out, err = stripWebP(b)
+	case variant.GIF:
+		out, err = stripGIF(b)
+	default:
+		return b, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("strip %s: %w", f, err)
+	}
+	return out, nil
+}
+
+// stripJPEG keeps the segments that decoding needs: of the APPn only JFIF (without its thumbnail) and Adobe, which decide how the
+// components are read.
+func stripJPEG(b []byte) ([]byte, error) {
+	if len(b) < 4 || b[0] != 0xff || b[1] != 0xd8 {
+		return nil, errContainer
+	}
+	out := append(make([]byte, 0, len(b)), 0xff, 0xd8)
+	for at := 2; ; {
+		if at+2 > len(b) || b[at] != 0xff {
+			return nil, errContainer
+		}
+		marker := b[at+1]
+		switch {
+		case marker == 0xff: // A fill byte.
+			at++
+			continue
+		case marker == 0xd9:
+			return append(out, 0xff, 0xd9), nil
+		case marker == 0x01 || marker >= 0xd0 && marker <= 0xd7:
+			at += 2
+			continue
+		}
+		if at+4 > len(b) {
+			return nil, errContainer
+		}
+		end := at + 2 + int(binary.BigEndian.Uint16(b[at+2:]))
+		if end < at+4 || end > len(b) {
+			return nil, errContainer
+		}
+		body := b[at+4 : end]
+		switch {
+		case marker == 0xe0 && bytes.HasPrefix(body, []byte("JFIF\x00")):
+			out = append(out, "\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"...)
+		case marker == 0xee && bytes.HasPrefix(body, []byte("Adobe")), marker < 0xe0 || marker > 0xef && marker != 0xfe:
+			out = append(out, b[at:end]...)
+		}
+		at = end
+		if marker == 0xda {
+			scan := entropyEnd(b, at)
+			out = append(out, b[at:scan]...)
+			at = scan
+		}
+	}
+}
+
+// entropyEnd is where the entropy-coded data from at on ends: at the next marker that is neither a stuffed zero nor a restart.
+func entropyEnd(b []byte, at int) int {
+	for at < len(b) {
+		i := bytes.IndexByte(b[at:], 0xff)
+		if i < 0 || at+i+1 >= len(b) {
+			return len(b)
+		}
+		at += i
+		if m := b[at+1]; m != 0 && (m < 0xd0 || m > 0xd7) && m != 0xff {
+			return at
+		}
+		at++
+		if b[at] != 0xff {
+			at++
+		}
+	}
+	return len(b)
+}
+
+// stripPNG keeps the critical chunks and tRNS, which is part of the pixels.
+func stripPNG(b []byte) ([]byte, error) {
+	const signature = "\x89PNG\r\n\x1a\n"
+	if !bytes.HasPrefix(b, []byte(signature)) {
+		return nil, errContainer
+	}
+	out := append(make([]byte, 0, len(b)), signature...)
+	for at := len(signature); at+12 <= len(b); {
+		n := binary.BigEndian.Uint32(b[at:])
+		if int64(n) > int64(len(b)-at-12) {
+			return nil, errContainer
+		}
+		end := at + 12 + int(n)
+		switch name := string(b[at+4 : at+8]); name {
+		case "IHDR", "PLTE", "IDAT", "tRNS":
+			out = append(out, b[at:end]...)
+		case "IEND":
+			return append(out, b[at:end]...), nil
+		}
+		at = end
+	}
+	return nil, errContainer
+}
+
+// stripWebP keeps the picture's own chunks and clears the flags of those that went.
+func stripWebP(b []byte) ([]byte, error) {
+	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
+		return nil, errContainer
+	}
+	out := append(make([]byte, 0, len(b)), b[:12]...)
+	total := min(int64(len(b)), int64(binary.LittleEndian.Uint32(b[4:]))+8)
+	for at := int64(12); at+8 <= total; {
+		n := int64(binary.LittleEndian.Uint32(b[at+4:]))
+		end := at + 8 + n + n%2
+		if end > total {
+			if end-n%2 > total {
+				return nil, errContainer
+			}
+			end = total // A last chunk without its padding.
+		}
+		switch string(b[at : at+4]) {
+		case "VP8X":
+			if n < 10 {
+				return nil, errContainer
+			}
+			start := len(out)
+			out = append(out, b[at:end]...)
+			out[start+8] &^= 0x20 | 0x08 | 0x04 // ICC, EXIF, XMP
+		case "VP8 ", "VP8L", "ALPH", "ANIM", "ANMF":
+			out = append(out, b[at:end]...)
+		}
+		at = end
+	}
+	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))
+	return out, nil
+}
+
+// stripGIF drops comments, plain text and application data other than the loop count.
+func stripGIF(b []byte) ([]byte, error) {
+	if len(b) < 13 || string(b[:3]) != "GIF" {
+		return nil, errContainer
+	}
+	at := 13 + colourTable(b[10])
+	if at > len(b) {
+		return nil, errContainer
+	}
+	out := append(make([]byte, 0, len(b)), b[:at]...)
+	for at < len(b) {
+		start := at
+		keep := true
+		switch b[at] {
+		case 0x3b:
+			return append(out, 0x3b), nil
+		case 0x21:
+			if at+3 > len(b) {
+				return nil, errContainer
+			}
+			label := b[at+1]
+			body := b[at+3:]
+			keep = label == 0xf9 || label == 0xff && (bytes.HasPrefix(body, []byte("NETSCAPE2.0")) || bytes.HasPrefix(body, []byte("ANIMEXTS1.0")))
+			at += 2
+		case 0x2c:
+			if at+11 > len(b) {
+				return nil, errContainer
+			}
+			at += 10 + colourTable(b[at+9]) + 1
+		default:
+			return nil, errContainer
+		}
+		if at = subBlocksEnd(b, at); at < 0 {
+			return nil, errContainer
+		}
+		if keep {
+			out = append(out, b[start:at]...)
+		}
+	}
+	return nil, errContainer
+}
+
+func colourTable(flags byte) int {
+	if flags&0x80 == 0 {
+		return 0
+	}
+	return 3 << (flags&7 + 1)
+}
+
+// subBlocksEnd is the offset after the block terminator; -1 if there is none.
+func subBlocksEnd(b []byte, at int) int {
+	for at < len(b) {
+		n := int(b[at])
+		at += 1 + n
+		if n == 0 {
+			return at
+		}
+	}
+	return -1
+}

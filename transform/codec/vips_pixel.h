@@ -1,0 +1,217 @@
+// Operations on pixels. Each takes one image and makes one; temporary images hang on a context object that is dropped at the end.
+#ifndef GOLDCREST_VIPS_PIXEL_H
+#define GOLDCREST_VIPS_PIXEL_H
+
+#include "vips_load.h"
+
+GC_FN int gc_memory(VipsImage *in, VipsImage **out) {
+	*out = vips_image_copy_memory(in);
+	return *out ? 0 : -1;
+}
+
+GC_FN int gc_extract(VipsImage *in, VipsImage **out, int left, int top, int width, int height) {
+	return vips_extract_area(in, out, left, top, width, height, NULL);
+}
+
+// gc_back rounds a float image and gives it the sample format that it had before premultiplication.
+GC_FN int gc_back(VipsImage *in, VipsImage **out, VipsBandFormat format, VipsInterpretation as) {
+	VipsImage *base = vips_image_new();
+	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 3);
+	int r = vips_unpremultiply(in, &t[0], NULL) || vips_rint(t[0], &t[1], NULL) || vips_cast(t[1], &t[2], format, NULL) ||
+		vips_copy(t[2], out, "interpretation", as, NULL);
+	g_object_unref(base);
+	return r;
+}
+
+// gc_resize scales by exact factors. Transparent pixels carry no colour: alpha is multiplied in first and divided out after.
+GC_FN int gc_resize(VipsImage *in, VipsImage **out, double hscale, double vscale) {
+	if (!vips_image_hasalpha(in))
+		return vips_resize(in, out, hscale, "vscale", vscale, NULL);
+	VipsImage *base = vips_image_new();
+	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 2);
+	int r = vips_premultiply(in, &t[0], NULL) || vips_resize(t[0], &t[1], hscale, "vscale", vscale, NULL) ||
+		gc_back(t[1], out, vips_image_get_format(in), vips_image_get_interpretation(in));
+	g_object_unref(base);
+	return r;
+}
+
+// gc_srgb converts by the embedded profile, or by what libvips assumes for a device space without one, to 8-bit sRGB; grey stays
+// one band. An unusable profile is ignored, as browsers do.
+GC_FN int gc_srgb(VipsImage *in, VipsImage **out, int use_profile, int grey) {
+	VipsImage *base = vips_image_new();
+	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 3);
+	int r = -1;
+	if (use_profile && vips_image_get_typeof(in, VIPS_META_ICC_NAME)) {
+		r = vips_icc_transform(in, &t[0], "srgb", "embedded", TRUE, "depth", 8, NULL);
+		if (r)
+			vips_error_clear();
+	}
+	if (r)
+		r = vips_colourspace(in, &t[0], grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, NULL);
+	if (!r && grey && vips_image_guess_interpretation(t[0]) != VIPS_INTERPRETATION_B_W)
+		r = vips_colourspace(t[0], &t[1], VIPS_INTERPRETATION_B_W, NULL);
+	else if (!r)
+		r = vips_copy(t[0], &t[1], NULL);
+	r = r || vips_cast(t[1], out, VIPS_FORMAT_UCHAR, NULL);
+	g_object_unref(base);
+	return r;
+}
+
+// gc_orient turns clockwise by quarter turns, then mirrors left to right.
+GC_FN int gc_orient(VipsImage *in, VipsImage **out, int turns, int mirror) {
+	if (!mirror)
+		return vips_rot(in, out, (VipsAngle) turns, NULL);
+	VipsImage *turned = NULL;
+	if (vips_rot(in, &turned, (VipsAngle) turns, NULL))
+		return -1;
+	int r = vips_flip(turned, out, VIPS_DIRECTION_HORIZONTAL, NULL);
+	g_object_unref(turned);
+	return r;
+}
+
+// gc_attention cuts the part of the picture that draws the eye and says where it was.
+GC_FN int gc_attention(VipsImage *in, VipsImage **out, int width, int height, int *left, int *top) {
+	if (vips_smartcrop(in, out, width, height, "interesting", VIPS_INTERESTING_ATTENTION, NULL))
+		return -1;
+	*left = -vips_image_get_xoffset(*out);
+	*top = -vips_image_get_yoffset(*out);
+	return 0;
+}
+
+// gc_find_trim finds the border. background is one sRGB colour, or NULL for the colour of the top-left pixel.
+GC_FN int gc_find_trim(VipsImage *in, double threshold, double *background, int *left, int *top, int *width, int *height) {
+	VipsImage *base = vips_image_new();
+	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 2);
+	VipsArrayDouble *magenta = vips_array_double_newv(3, 255.0, 0.0, 255.0);
+	double *corner = NULL;
+	int n;
+	int r = vips_colourspace(in, &t[0], VIPS_INTERPRETATION_sRGB, NULL);
+	VipsImage *flat = t[0];
+	if (!r && vips_image_hasalpha(flat)) {
+		r = vips_flatten(flat, &t[1], "background", magenta, NULL);
+		flat = t[1];
+	}
+	if (!r && !background) {
+		r = vips_getpoint(flat, &corner, &n, 0, 0, NULL);
+		background = corner;
+	}
+	if (!r) {
+		VipsArrayDouble *bg = vips_array_double_new(background, 3);
+		r = vips_find_trim(flat, left, top, width, height, "threshold", threshold, "background", bg, NULL);
+		vips_area_unref(VIPS_AREA(bg));
+	}
+	g_free(corner);
+	vips_area_unref(VIPS_AREA(magenta));
+	g_object_unref(base);
+	return r;
+}
+
+// gc_blur is a Gaussian blur. A wide one is done at a smaller size, where it costs little and looks the same.
+GC_FN int gc_blur(VipsImage *in, VipsImage **out, double sigma) {
+	VipsImage *base = vips_image_new();
+	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 5);
+	int width = vips_image_get_width(in), height = vips_image_get_height(in), alpha = vips_image_hasalpha(in), r = 0;
+	double f = sigma > 16 ? sigma / 8 : 1;
+	double w = VIPS_MAX(1, VIPS_RINT(width / f)), h = VIPS_MAX(1, VIPS_RINT(height / f));
+	VipsImage *x = in;
+	if (alpha) {
+		r = vips_premultiply(x, &t[0], NULL);
+		x = t[0];
+	}
+	if (!r && f > 1) {
+		r = vips_resize(x, &t[1], w / width, "vscale", h / height, NULL);
+		x = t[1];
+	}
+	r = r || vips_gaussblur(x, &t[2], sigma / f, NULL);
+	x = t[2];
+	if (!r && f > 1) {
+		r = vips_resize(x, &t[3], width / w, "vscale", height / h, "kernel", VIPS_KERNEL_LINEAR, NULL);
+		x = t[3];
+	}
+	if (!r && alpha)
+		r = gc_back(x, out, vips_image_get_format(in), vips_image_get_interpretation(in));
+	else if (!r)
+		r = vips_copy(x, out, NULL);
+	g_object_unref(base);
+	return r;
+}
+
+GC_FN int gc_sharpen(VipsImage *in, VipsImage **out, double sigma) {
+	VipsImage *sharp = NULL;
+	if (vips_sharpen(in, &sharp, "sigma", sigma, NULL))
+		return -1;
+	int r = vips_cast(sharp, out, vips_image_get_format(in), NULL);
+	g_object_unref(sharp);
+	return r;
+}
+
+// gc_pixelate gives every block of side x side pixels its mean colour; blocks at the right and lower edge may be cut.
+GC_FN int gc_pixelate(VipsImage *in, VipsImage **out, int side) {
+	VipsImage *base = vips_image_new();
+	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 6);
+	int width = vips_image_get_width(in), height = vips_image_get_height(in), alpha = vips_image_hasalpha(in);
+	int w = (width + side - 1) / side * side, h = (height + side - 1) / side * side;
+	int r = vips_embed(in, &t[0], 0, 0, w, h, "extend", VIPS_EXTEND_COPY, NULL);
+	if (!r && alpha)
+		r = vips_premultiply(t[0], &t[1], NULL);
+	else if (!r)
+		r = vips_copy(t[0], &t[1], NULL);
+	r = r || vips_shrink(t[1], &t[2], side, side, NULL);
+	if (!r && alpha)
+		r = gc_back(t[2], &t[3], vips_image_get_format(in), vips_image_get_interpretation(in));
+	else if (!r)
+		r = vips_copy(t[2], &t[3], NULL);
+	r = r || vips_zoom(t[3], &t[4], side, side, NULL) || vips_extract_area(t[4], out, 0, 0, width, height, NULL);
+	g_object_unref(base);
+	return r;
+}
+
+// gc_add_alpha makes an opaque alpha channel where there is none.
+GC_FN int gc_add_alpha(VipsImage *in, VipsImage **out) {
+	return vips_image_hasalpha(in) ? vips_copy(in, out, NULL) : vips_bandjoin_const1(in, out, 255, NULL);
+}
+
+// gc_drop_alpha keeps the colour bands alone.
+GC_FN int gc_drop_alpha(VipsImage *in, VipsImage **out) {
+	return vips_extract_band(in, out, 0, "n", vips_image_get_bands(in) - 1, NULL);
+}
+
+// gc_opaque is 1 when every pixel of the alpha channel is full.
+GC_FN int gc_opaque(VipsImage *in, int *opaque) {
+	VipsImage *alpha = NULL;
+	double lowest = 0;
+	int r = vips_extract_band(in, &alpha, vips_image_get_bands(in) - 1, NULL) || vips_min(alpha, &lowest, NULL);
+	if (alpha)
+		g_object_unref(alpha);
+	*opaque = lowest >= 255;
+	return r;
+}
+
+// gc_embed lays the picture on a larger canvas of one colour; the colour has a value for each band of the picture.
+GC_FN int gc_embed(VipsImage *in, VipsImage **out, int x, int y, int width, int height, double *colour) {
+	VipsArrayDouble *bg = vips_array_double_new(colour, vips_image_get_bands(in));
+	int r = vips_embed(in, out, x, y, width, height, "extend", VIPS_EXTEND_BACKGROUND, "background", bg, NULL);
+	vips_area_unref(VIPS_AREA(bg));
+	return r;
+}
+
+GC_FN int gc_flatten(VipsImage *in, VipsImage **out, double *colour) {
+	VipsArrayDouble *bg = vips_array_double_new(colour, vips_image_get_bands(in) - 1);
+	int r = vips_flatten(in, out, "background", bg, NULL);
+	vips_area_unref(VIPS_AREA(bg));
+	return r;
+}
+
+// gc_to_rgb makes three colour bands of a grey picture, keeping alpha.
+GC_FN int gc_to_rgb(VipsImage *in, VipsImage **out) { return vips_colourspace(in, out, VIPS_INTERPRETATION_sRGB, NULL); }
+
+// gc_touch decodes every pixel and keeps none.
+GC_FN int gc_touch(VipsImage *in) {
+	double mean;
+	return vips_avg(in, &mean, NULL);
+}
+
+// gc_join stacks the frames of an animation.
+GC_FN int gc_join(VipsImage **frames, int n, VipsImage **out) { return vips_arrayjoin(frames, out, n, "across", 1, NULL); }
+
+#endif

@@ -1,0 +1,75 @@
+// Encoding. Metadata is taken off the image before any encoder sees it, because not every saver obeys the flag that says so.
+#ifndef GOLDCREST_VIPS_SAVE_H
+#define GOLDCREST_VIPS_SAVE_H
+
+#include "vips_load.h"
+
+#if VIPS_MAJOR_VERSION > 8 || (VIPS_MAJOR_VERSION == 8 && VIPS_MINOR_VERSION >= 15)
+#define GC_NO_METADATA "keep", VIPS_FOREIGN_KEEP_NONE
+#else
+#define GC_NO_METADATA "strip", TRUE
+#endif
+
+enum { GC_SAVE_JPEG = 1, GC_SAVE_PNG, GC_SAVE_WEBP, GC_SAVE_AVIF, GC_SAVE_GIF };
+
+typedef struct {
+	int format;       // GC_SAVE_JPEG ...
+	int q;            // 1..100
+	int effort;       // WebP 0..6, AVIF 0..9, GIF and PNG palettes 1..10
+	int full_chroma;  // 4:4:4 instead of 4:2:0
+	int alpha_q;      // WebP
+	int palette;      // PNG: quantise to a palette with quality q
+	int bits;         // GIF: bits of the palette
+} GcSave;
+
+GC_FN void *gc_drop_field(VipsImage *image, const char *name, GValue *value, void *user) {
+	GSList **names = (GSList **) user;
+	*names = g_slist_prepend(*names, g_strdup(name));
+	return NULL;
+}
+
+// gc_bare copies the image without any metadata and with neutral resolution.
+GC_FN int gc_bare(VipsImage *in, VipsImage **out) {
+	if (vips_copy(in, out, "xres", 1.0, "yres", 1.0, "xoffset", 0, "yoffset", 0, NULL))
+		return -1;
+	GSList *names = NULL;
+	vips_image_map(*out, gc_drop_field, &names);
+	for (GSList *n = names; n; n = n->next)
+		vips_image_remove(*out, (const char *) n->data);
+	g_slist_free_full(names, g_free);
+	vips_error_clear();
+	return 0;
+}
+
+// gc_animate marks a bare, stacked image as an animation. delays are milliseconds, one a frame.
+GC_FN void gc_animate(VipsImage *image, int page_height, int pages, const int *delays, int loop) {
+	vips_image_set_int(image, VIPS_META_PAGE_HEIGHT, page_height);
+	vips_image_set_int(image, VIPS_META_N_PAGES, pages);
+	vips_image_set_int(image, "loop", loop);
+	vips_image_set_array_int(image, "delay", delays, pages);
+}
+
+GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
+	VipsForeignSubsample chroma = o.full_chroma ? VIPS_FOREIGN_SUBSAMPLE_OFF : VIPS_FOREIGN_SUBSAMPLE_ON;
+	switch (o.format) {
+	case GC_SAVE_JPEG:
+		return vips_jpegsave_buffer(in, buf, len, "Q", o.q, "optimize_coding", TRUE, "interlace", TRUE, "subsample_mode", chroma,
+			GC_NO_METADATA, NULL);
+	case GC_SAVE_PNG:
+		if (o.palette)
+			return vips_pngsave_buffer(in, buf, len, "compression", 6, "palette", TRUE, "Q", o.q, "effort", o.effort,
+				GC_NO_METADATA, NULL);
+		return vips_pngsave_buffer(in, buf, len, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, GC_NO_METADATA, NULL);
+	case GC_SAVE_WEBP:
+		return vips_webpsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "alpha_q", o.alpha_q, GC_NO_METADATA, NULL);
+	case GC_SAVE_AVIF:
+		return vips_heifsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_AV1,
+			"encoder", VIPS_FOREIGN_HEIF_ENCODER_AOM, "bitdepth", 8, "subsample_mode", chroma, GC_NO_METADATA, NULL);
+	case GC_SAVE_GIF:
+		return vips_gifsave_buffer(in, buf, len, "effort", o.effort, "bitdepth", o.bits, GC_NO_METADATA, NULL);
+	}
+	vips_error("goldcrest", "no encoder of kind %d", o.format);
+	return -1;
+}
+
+#endif
