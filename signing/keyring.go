@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"os"
 	"strings"
@@ -111,7 +112,7 @@ func (k *Keyring) Verify(rawTarget string) (Verified, error) {
 		return Verified{}, badSignature()
 	}
 	now, outdated := k.now(), false
-	for _, text := range candidates(path, query, hasQuery) {
+	for text := range candidates(path, query, hasQuery) {
 		for _, p := range k.pairs {
 			if p.id != id || !hmac.Equal(p.mac(text)[:k.size], want) {
 				continue
@@ -158,28 +159,28 @@ func (k *Keyring) decode(s string) ([]byte, bool) {
 	return b, err == nil && len(b) == k.size && len(s) == base64.RawURLEncoding.EncodedLen(k.size)
 }
 
-// candidates are the texts that may have been signed, in order, each once.
-func candidates(path, query string, hasQuery bool) []string {
-	texts := []string{path}
-	add := func(text string) {
-		for _, t := range texts {
-			if t == text {
+// candidates are the texts that may have been signed, in order. They come one by one, since the first is nearly always the one.
+func candidates(path, query string, hasQuery bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(path) {
+			return
+		}
+		if repaired := repair(path); repaired != path && !yield(repaired) {
+			return
+		}
+		if !strings.Contains(path, "/plain/") {
+			return
+		}
+		if hasQuery {
+			path += "?" + query
+			if !yield(path) {
 				return
 			}
 		}
-		texts = append(texts, text)
-	}
-	add(repair(path))
-	if strings.Contains(path, "/plain/") {
-		if hasQuery {
-			path += "?" + query
-			add(path)
-		}
-		if decoded, err := url.PathUnescape(path); err == nil {
-			add(decoded)
+		if decoded, err := url.PathUnescape(path); err == nil && decoded != path {
+			yield(decoded)
 		}
 	}
-	return texts
 }
 
 // repair undoes what CDNs and mail programs do to paths: the colons of options escaped, the two slashes of a plain source's scheme
