@@ -23,8 +23,8 @@ const docsHead = `# Configuration
 
 Every key, from the comments of the structs that hold it. Written by ` + "`go test ./config -run TestDocs -update`" + `; do not edit.
 
-The order is: the defaults below, then the file (` + "`-config FILE`" + `, YAML or JSON), then the environment. A list or map replaces the
-default as a whole. In the environment a text is taken as it stands; lists and maps are YAML text, such as
+The order is: the defaults below, then the file (` + "`-config FILE`" + ` or ` + "`GOLDCREST_CONFIG`" + `, YAML or JSON), then the
+environment. A list or map replaces the default as a whole. In the environment a text is taken as it stands; lists and maps are YAML text, such as
 ` + "`GOLDCREST_ORIGIN_PORTS='[80, 443]'`" + `. Sizes are written 32MiB, 64kB or as plain numbers, pixels 50MP, durations 300ms, 25s, 1h30m or 7d.
 An unknown key or variable is refused.
 `

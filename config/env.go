@@ -13,6 +13,7 @@ var notKeys = map[string]bool{
 	"GOLDCREST_CONFIG":    true, // the configuration file, when -config is not given
 	"GOLDCREST_CORPUS":    true, // where the tests find their pictures
 	"GOLDCREST_VERSITYGW": true, // the S3 server of the end-to-end tests
+	"GOLDCREST_E2E_RACE":  true, // builds the program of the end-to-end tests with the race detector
 }
 
 // serviceLink matches what Kubernetes gives every container beside a Service whose name begins with "goldcrest": refusing
