@@ -220,3 +220,16 @@ func checkKey(t *testing.T, r Ref) {
 		t.Fatalf("%+v has the key %q", r, key)
 	}
 }
+
+// BenchmarkParsePath is the way from a verified text to a key.
+func BenchmarkParsePath(b *testing.B) {
+	p := parser(b, nil, false)
+	for b.Loop() {
+		r, _, err := p.ParsePath("/rs:fill:300:400:0/g:sm/aHR0cDovL2V4YW1wbGUuY29tL2ltYWdlcy9jdXJpb3NpdHkuanBn")
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.Spec = r.Spec.Resolve(ParseAccept("image/avif,image/webp,image/apng,*/*;q=0.8", Default()))
+		_ = r.Key()
+	}
+}
