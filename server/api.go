@@ -1,0 +1,98 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// credential is a token as it is kept: the secret itself is forgotten.
+type credential struct {
+	name   string
+	sum    [sha256.Size]byte
+	scopes []string
+}
+
+// readTokens loads the secrets of the configured tokens.
+func readTokens(tokens []Token) ([]credential, error) {
+	list := make([]credential, 0, len(tokens))
+	for i, t := range tokens {
+		secret := t.Token
+		if t.TokenFile != "" {
+			b, err := os.ReadFile(t.TokenFile)
+			if err != nil {
+				return nil, fmt.Errorf("api.tokens[%d] (%s): %w", i, t.Name, err)
+			}
+			if secret = strings.TrimSpace(string(b)); len(secret) < minToken {
+				return nil, fmt.Errorf("api.tokens[%d] (%s): the token in %s is shorter than %d characters", i, t.Name, t.TokenFile, minToken)
+			}
+		}
+		list = append(list, credential{name: t.Name, sum: sha256.Sum256([]byte(secret)), scopes: t.Scopes})
+	}
+	return list, nil
+}
+
+// holder finds whose token a request carries. It compares digests, all of them, so that the time taken tells nothing.
+func (r *rules) holder(req *http.Request) (credential, bool) {
+	kind, secret, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(kind, "Bearer") {
+		return credential{}, false
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(secret)))
+	var who credential
+	found := false
+	for _, t := range r.tokens {
+		if subtle.ConstantTimeCompare(sum[:], t.sum[:]) == 1 {
+			who, found = t, true
+		}
+	}
+	return who, found
+}
+
+// need lets only tokens with scope through.
+func (s *Server) need(scope string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			who, ok := s.rules.Load().holder(c.Request())
+			if !ok {
+				return fault.New(fault.Unauthorized, "server.need", "a valid bearer token is needed", nil)
+			}
+			callOf(c).token = who.name
+			if !slices.Contains(who.scopes, scope) {
+				return fault.New(fault.ForbiddenScope, "server.need", "this token lacks the scope "+scope, nil)
+			}
+			return next(c)
+		}
+	}
+}
+
+// maxBody bounds a request body of the API, in bytes.
+const maxBody = 1 << 20
+
+// readJSON decodes a request body that must be one JSON object of known fields.
+func readJSON(c echo.Context, into any) error {
+	d := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil && d.More() {
+		err = errors.New("more than one JSON value")
+	}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return fault.New(bodyTooLarge, "server.readJSON", fmt.Sprintf("the body is larger than %d bytes", maxBody), nil)
+	case err != nil:
+		return fault.New(fault.BadOption, "server.readJSON", "the body is not the JSON object expected: "+clip(err.Error(), 200), nil)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config holds what the two listeners are told. Start from Default.
+type Config struct {
+	// Listen is the address of the public listener: images and /health, nothing else. Port 0 lets the system choose.
+	Listen string `yaml:"listen"`
+	// Admin is the address of the private listener: health, metrics, API and console. Keep it away from the internet.
+	Admin string `yaml:"admin"`
+	// AdminHosts are further host names, without port, under which the private listener may be called. Loopback names, the
+	// host of admin and the address a connection came in on are always allowed; any other name is refused, so that a web
+	// page cannot reach the listener by DNS rebinding.
+	AdminHosts []string `yaml:"admin_hosts"`
+	// BaseURL is the address of the public listener as phones and the CDN write it; signed URLs begin with it.
+	BaseURL string `yaml:"base_url"`
+	// PathPrefix is a path that comes before every image path and is not signed, such as "/img". Empty = none.
+	PathPrefix string `yaml:"path_prefix"`
+	// CORS lists the origins whose scripts may read answers, such as "https://shop.example"; "*" = all, empty = none.
+	CORS []string `yaml:"cors"`
+	// Deadline is how long one answer may take until its first byte, as a duration.
+	Deadline time.Duration `yaml:"deadline"`
+	// Drain is how long a stop may take in all, as a duration: readiness goes off, new requests are still accepted until
+	// they stop coming (at most the larger of half of it and what exceeds deadline), then running ones end. 0 = stop at once.
+	Drain time.Duration `yaml:"drain"`
+	// MaxURL is the longest request target that is read, in bytes.
+	MaxURL int64 `yaml:"max_url" unit:"bytes"`
+	// PProf opens /debug/pprof/ on the private listener to tokens with scope admin.
+	PProf bool `yaml:"pprof"`
+}
+
+// Default is the configuration of a single server on one machine.
+func Default() Config {
+	return Config{
+		Listen: ":8080", Admin: "127.0.0.1:8081", BaseURL: "http://localhost:8080",
+		Deadline: 25 * time.Second, Drain: 30 * time.Second, MaxURL: 16 << 10,
+	}
+}
+
+// Validate reports the first value that cannot work.
+func (c Config) Validate() error {
+	for name, addr := range map[string]string{"listen": c.Listen, "admin": c.Admin} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("server.%s: %q is not host:port", name, addr)
+		}
+	}
+	u, err := url.Parse(c.BaseURL)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("server.base_url: %q is not an http or https address without query", c.BaseURL)
+	case c.PathPrefix != "" && (c.PathPrefix[0] != '/' || strings.HasSuffix(c.PathPrefix, "/")):
+		return fmt.Errorf("server.path_prefix: %q must begin with / and not end with it", c.PathPrefix)
+	case c.Deadline <= 0:
+		return errors.New("server.deadline: must be positive")
+	case c.Drain < 0:
+		return errors.New("server.drain: must not be negative")
+	case c.MaxURL < 256 || c.MaxURL > 1<<20:
+		return errors.New("server.max_url: must be between 256 bytes and 1 MiB")
+	}
+	for _, o := range c.CORS {
+		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "") {
+			return fmt.Errorf("server.cors: %q is not an origin such as https://shop.example, nor *", o)
+		}
+	}
+	return nil
+}
+
+// API holds who may call the private listener's API.
+type API struct {
+	// Tokens are the bearer tokens of the API. Empty = the API refuses everybody.
+	Tokens []Token `yaml:"tokens"`
+}
+
+// Token is one caller of the API.
+type Token struct {
+	// Name says whose token it is, for the log.
+	Name string `yaml:"name"`
+	// Token is the secret itself, at least 16 characters; or set token_file.
+	Token string `yaml:"token" secret:"true"`
+	// TokenFile is a file that holds the secret; blanks around it are dropped. It is read again at each reload.
+	TokenFile string `yaml:"token_file"`
+	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, admin.
+	Scopes []string `yaml:"scopes"`
+}
+
+// The scopes of API tokens.
+const (
+	ScopePrewarm = "prewarm"
+	ScopeCheck   = "check"
+	ScopeSign    = "sign"
+	ScopeExplain = "explain"
+	ScopePurge   = "purge"
+	ScopeCompat  = "compat"
+	ScopeAdmin   = "admin"
+)
+
+// minToken is the shortest token taken: 16 characters of a random alphabet cannot be guessed over HTTP.
+const minToken = 16
+
+// Validate reports the first token that cannot work.
+func (a API) Validate() error {
+	known := []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge, ScopeCompat, ScopeAdmin}
+	for i, t := range a.Tokens {
+		name := fmt.Sprintf("api.tokens[%d] (%s)", i, t.Name)
+		switch {
+		case (t.Token == "") == (t.TokenFile == ""):
+			return fmt.Errorf("%s: set one of token and token_file", name)
+		case t.Token != "" && len(t.Token) < minToken:
+			return fmt.Errorf("%s: token is shorter than %d characters", name, minToken)
+		case len(t.Scopes) == 0:
+			return fmt.Errorf("%s: scopes is empty, so the token would open nothing", name)
+		}
+		for _, s := range t.Scopes {
+			if !slices.Contains(known, s) {
+				return fmt.Errorf("%s: unknown scope %q; known are %s", name, s, strings.Join(known, ", "))
+			}
+		}
+	}
+	return nil
+}
+
+// Lifetimes are the answers' Cache-Control, as the cache's configuration says it.
+type Lifetimes struct {
+	MaxAge       time.Duration // of a final answer
+	FirstMaxAge  time.Duration // of a first-stage or stale answer, which a better one will replace
+	SWR          time.Duration // stale-while-revalidate; 0 = not said
+	SIE          time.Duration // stale-if-error; 0 = not said
+	TTL          time.Duration // life of an entry; 0 = for ever, which makes final answers immutable
+	HonourOrigin bool          // the origin's own lifetime bounds MaxAge
+}

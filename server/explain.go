@@ -1,0 +1,110 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// explanation is the answer of GET /v1/explain/{path}: how an image URL is understood. It holds neither a signature nor the
+// source's path and query, which may be secrets.
+type explanation struct {
+	Signature  string         `json:"signature"` // valid, or the code it is refused with
+	Refused    fault.Kind     `json:"refused,omitempty"`
+	Detail     string         `json:"detail,omitempty"`
+	SourceHost string         `json:"source_host"`
+	SourceTag  string         `json:"source_tag"`
+	Options    string         `json:"options"`
+	Presets    []string       `json:"presets,omitempty"`
+	Expires    *time.Time     `json:"expires"`
+	Open       bool           `json:"open"`
+	Vary       string         `json:"vary"`
+	Format     variant.Format `json:"format"`
+	Class      string         `json:"class"`
+	Key        string         `json:"key"`
+	Tier       string         `json:"tier"` // memory, store, or none
+	Stored     *storedVariant `json:"stored"`
+}
+
+// storedVariant is what is known of a variant that is there.
+type storedVariant struct {
+	ContentType string            `json:"content_type"`
+	Bytes       int64             `json:"bytes"`
+	Created     time.Time         `json:"created"`
+	Recipe      int               `json:"recipe"`
+	Attrs       map[string]string `json:"attrs"`
+}
+
+// explain says how an image URL is understood, negotiated with the headers of this very request. It fetches and makes
+// nothing. A wrong signature is said to be wrong, and the rest is explained all the same: that is when one asks.
+func (s *Server) explain(c echo.Context) error {
+	r, rl := c.Request(), s.rules.Load()
+	target, ok := strings.CutPrefix(r.RequestURI, "/v1/explain")
+	if !ok {
+		return fault.New(fault.NotFound, "server.explain", "there is nothing at this path", nil)
+	}
+	if rest, ok := strings.CutPrefix(target, s.cfg.PathPrefix); ok && strings.HasPrefix(rest, "/") {
+		target = rest
+	}
+	e := explanation{Signature: "valid", Tier: "none"}
+	verified, err := rl.Keys.Verify(target)
+	path := verified.Path
+	if err != nil {
+		e.Signature = string(fault.KindOf(err))
+		target, _, _ = strings.Cut(target, "?")
+		_, unsigned, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+		path = "/" + unsigned
+	}
+	ref, terms, err := rl.Parser.ParsePath(path)
+	if err != nil {
+		return err
+	}
+	e.Presets, e.SourceHost, e.Open, e.Vary = terms.Presets, sourceHost(ref.Source), ref.Spec.IsOpen(), vary(ref.Spec)
+	refusal := error(nil)
+	if verified.Key != nil {
+		refusal = allowed(verified.Key, ref, terms)
+	}
+	if !terms.Expires.IsZero() {
+		e.Expires = &terms.Expires
+		if refusal == nil && terms.Expired(s.deps.Now()) {
+			refusal = fault.New(fault.URLExpired, "server.explain", "the URL has expired", nil)
+		}
+	}
+	if refusal != nil {
+		f := fault.Of(refusal)
+		e.Refused, e.Detail = f.Kind, redact(f.Public)
+	}
+	e.Options = canonicalOptions(ref)
+	ref.Spec = ref.Spec.Resolve(accept(r.Header, rl.Negotiation))
+	e.Format, e.Class, e.Key, e.SourceTag = ref.Spec.Format, className(ref.Spec.Class), ref.Key(), "s-"+shortHash(ref)
+	if m, tier, err := s.deps.Images.Stat(r.Context(), ref); err == nil {
+		e.Tier = tier
+		e.Stored = &storedVariant{ContentType: m.ContentType, Bytes: m.Size, Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs}
+	}
+	return c.JSON(http.StatusOK, e)
+}
+
+// canonicalOptions is the options part of the ref's own path. A fallback's URL may hold a secret and is left out.
+func canonicalOptions(ref variant.Ref) string {
+	ref.Spec.Fallback = ""
+	path := strings.Trim(ref.Path(), "/")
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i]
+	}
+	return ""
+}
+
+func className(c variant.Class) string {
+	switch c {
+	case variant.ClassHigh:
+		return "high"
+	case variant.ClassSaver:
+		return "saver"
+	}
+	return "normal"
+}

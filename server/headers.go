@@ -1,0 +1,274 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// openHeaders sets what every answer of a door has, errors included.
+func (s *Server) openHeaders(c echo.Context, k *call) {
+	h := c.Response().Header()
+	h.Set("X-Request-Id", k.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	if k.door == privateDoor {
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Vary", "Authorization")
+		return
+	}
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	// Nothing that we serve may run, even if a hostile picture is read as a page.
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+	if s.draining.Load() || c.Request().ContentLength != 0 {
+		// The next request belongs to another instance; and a body that nobody reads must not hold the connection.
+		h.Set("Connection", "close")
+	}
+	if allowed := s.corsOrigin(c.Request().Header.Get("Origin")); allowed != "" {
+		h.Set("Access-Control-Allow-Origin", allowed)
+		h.Set("Access-Control-Expose-Headers", "ETag, Cache-Status, Content-Disposition, Content-Length, Goldcrest-Frames, Retry-After, Server-Timing, X-Error, X-Request-Id")
+		h.Set("Timing-Allow-Origin", allowed)
+	}
+	if s.corsByOrigin() {
+		h.Set("Vary", "Origin")
+	}
+}
+
+// corsOrigin is the Access-Control-Allow-Origin for a request of origin; "" = none.
+func (s *Server) corsOrigin(origin string) string {
+	switch {
+	case slices.Contains(s.cfg.CORS, "*"):
+		return "*"
+	case origin != "" && slices.Contains(s.cfg.CORS, origin):
+		return origin
+	}
+	return ""
+}
+
+// corsByOrigin reports whether answers differ by Origin, whether or not this request has one.
+func (s *Server) corsByOrigin() bool { return len(s.cfg.CORS) > 0 && !slices.Contains(s.cfg.CORS, "*") }
+
+// setShared sets what successes, 304s and errors of an image URL have in common, from what is known by now.
+func (s *Server) setShared(h http.Header, k *call) {
+	if k.door == privateDoor {
+		return
+	}
+	vary := k.vary
+	if s.corsByOrigin() {
+		vary = strings.TrimPrefix(vary+", Origin", ", ")
+	}
+	if vary != "" {
+		h.Set("Vary", vary)
+	}
+	if k.source != "" {
+		tags := append([]string{"s-" + k.source}, k.tags...)
+		h.Set("Cache-Tag", strings.Join(tags, ","))
+		h.Set("Surrogate-Key", strings.Join(tags, " "))
+	}
+	if status := cacheStatus(k); status != "" {
+		h.Set("Cache-Status", status)
+	}
+	if timing := serverTiming(k); timing != "" {
+		h.Set("Server-Timing", timing)
+	}
+}
+
+// cacheStatus is the RFC 9211 member of what the look-up met.
+func cacheStatus(k *call) string {
+	switch {
+	case k.outcome == pipeline.Hit:
+		return "goldcrest; hit; detail=" + k.tier
+	case k.outcome == pipeline.Stale:
+		return "goldcrest; hit; ttl=-" + seconds(k.over) + "; detail=stale"
+	case k.outcome == pipeline.Collapsed:
+		return "goldcrest; fwd=miss; collapsed"
+	case k.outcome == pipeline.Miss:
+		return "goldcrest; fwd=miss"
+	case k.kind != "" && k.looked:
+		return "goldcrest; fwd=miss; detail=" + string(k.kind)
+	case k.kind != "":
+		return "goldcrest; detail=" + string(k.kind)
+	}
+	return ""
+}
+
+// serverTiming lists the phases so far in milliseconds.
+func serverTiming(k *call) string {
+	b := make([]byte, 0, 128)
+	for p, d := range k.took {
+		if d <= 0 {
+			continue
+		}
+		if len(b) > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, phaseNames[p]...)
+		b = append(b, ";dur="...)
+		b = strconv.AppendFloat(b, milliseconds(d), 'f', -1, 64)
+	}
+	return string(b)
+}
+
+// setVariant sets the headers of a variant that is there: of a 200, a 206 and a 304 alike.
+func (s *Server) setVariant(h http.Header, k *call, l Lifetimes, a pipeline.Answer, terms variant.Terms) {
+	m := a.Entry.Meta
+	h.Set("Content-Type", m.ContentType)
+	h.Set("ETag", m.ETag)
+	h.Set("Last-Modified", m.Created.UTC().Format(http.TimeFormat))
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Cache-Control", cacheControl(l, k, a, s.deps.Now()))
+	if frames := framesLost(m); frames != "" {
+		h.Set("Goldcrest-Frames", frames)
+	}
+	if d := disposition(terms, k.name, m.ContentType); d != "" {
+		h.Set("Content-Disposition", d)
+	}
+	s.setShared(h, k)
+}
+
+// cacheControl says how long caches may keep a variant. An expiring URL stays public, but nothing outlives it: max-age and
+// the stale allowances together end when it does.
+func cacheControl(l Lifetimes, k *call, a pipeline.Answer, now time.Time) string {
+	if a.NoStore {
+		return "no-store"
+	}
+	age, final := l.MaxAge, true
+	if a.Entry.Attrs["stage"] == "1" || a.Outcome == pipeline.Stale {
+		age, final = min(l.FirstMaxAge, l.MaxAge), false
+	}
+	if life, ok := originLife(l, a); ok {
+		age, final = min(age, life), false
+	}
+	b := make([]byte, 0, 96)
+	b = append(b, "public, max-age="...)
+	age = k.clip(age, now)
+	b = append(b, seconds(age)...)
+	for _, stale := range [...]struct {
+		name string
+		time time.Duration
+	}{{"stale-while-revalidate", l.SWR}, {"stale-if-error", l.SIE}} {
+		if d := k.clip(age+stale.time, now) - age; d >= time.Second {
+			b = append(b, ", "+stale.name+"="+seconds(d)...)
+		}
+	}
+	if final && l.TTL == 0 {
+		b = append(b, ", immutable"...)
+	}
+	return string(b)
+}
+
+// originLife is what is left of the life that the origin gave, where that counts.
+func originLife(l Lifetimes, a pipeline.Answer) (time.Duration, bool) {
+	given, err := strconv.ParseInt(a.Entry.Attrs["life"], 10, 32)
+	if err != nil || !l.HonourOrigin {
+		return 0, false
+	}
+	return max(time.Duration(given)*time.Second-a.Age, 0), true
+}
+
+// clip cuts a lifetime to what is left of the URL.
+func (k *call) clip(d time.Duration, now time.Time) time.Duration {
+	if k.expires.IsZero() {
+		return d
+	}
+	return max(min(d, k.expires.Sub(now)), 0)
+}
+
+// seconds writes whole seconds, rounded down: a cache must not keep anything a moment too long.
+func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
+
+// framesLost is "kept/had" where an animated original was answered with fewer frames, else "".
+func framesLost(m cache.Meta) string {
+	had, err := strconv.Atoi(m.Attrs["sfr"])
+	if err != nil || had <= 1 {
+		return ""
+	}
+	kept, err := strconv.Atoi(m.Attrs["fr"])
+	if err != nil || kept >= had {
+		return ""
+	}
+	return strconv.Itoa(kept) + "/" + strconv.Itoa(had)
+}
+
+// disposition is the Content-Disposition of RFC 6266: an ASCII name for old clients, the true one beside it where they
+// differ. The name gets the extension of what is answered.
+func disposition(t variant.Terms, fallback, contentType string) string {
+	if t.Filename == "" && !t.Attachment {
+		return ""
+	}
+	kind, name := "inline", t.Filename
+	if t.Attachment {
+		kind = "attachment"
+	}
+	if name = cleanName(name); name == "" {
+		if name = cleanName(fallback); name == "" {
+			name = "image"
+		}
+	}
+	ext := "." + extension(contentType)
+	name = strings.TrimSuffix(name, ext) + ext
+	ascii := asciiName(name)
+	d := kind + `; filename="` + ascii + `"`
+	if ascii != name {
+		d += "; filename*=UTF-8''" + strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
+	}
+	return d
+}
+
+// cleanName takes out what a file name must not hold: folders, control and formatting characters (a right-to-left override
+// can make an .exe look like a .jpg).
+func cleanName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(name, ""))
+	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
+		name = name[i+1:]
+	}
+	if len(name) > 200 {
+		name = strings.ToValidUTF8(name[:200], "")
+	}
+	return strings.Trim(name, ". ")
+}
+
+// asciiName replaces everything that a quoted-string in a header cannot hold safely.
+func asciiName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII || r == '"' || r == '\\' || r == '%' {
+			return '_'
+		}
+		return r
+	}, name)
+}
+
+// extension is the usual extension of a media type.
+func extension(contentType string) string {
+	ext := strings.TrimPrefix(contentType, "image/")
+	if ext == "jpeg" {
+		return "jpg"
+	}
+	return ext
+}
+
+// baseName is the file name in a source's URL, without extension.
+func baseName(source string) string {
+	u, err := url.Parse(source)
+	if err != nil {
+		return ""
+	}
+	name := path.Base(u.Path)
+	return strings.TrimSuffix(name, path.Ext(name))
+}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"mime"
+	"strings"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+func TestFault32VaryFollowsTheURL(t *testing.T) {
+	f := newFixture(t, nil)
+	for options, want := range map[string]string{
+		"": "Accept", "w:480": "Accept", "net:2g": "Accept", "net:auto": "Accept, Save-Data, ECT",
+		"f:webp": "", "f:webp/net:2g": "", "f:webp/net:auto": "Save-Data, ECT",
+	} {
+		header(t, f.do("GET", f.url(options, photo)), "Vary", want)
+	}
+}
+
+func TestHintsChooseTheWeightClass(t *testing.T) {
+	for _, tc := range []struct {
+		options string
+		headers []string
+		want    variant.Class
+	}{
+		{"net:auto", nil, variant.ClassNormal},
+		{"net:auto", []string{"Save-Data: on"}, variant.ClassSaver},
+		{"net:auto", []string{"ECT: 3g"}, variant.ClassSaver},
+		{"net:auto", []string{"ECT: slow-2g"}, variant.ClassSaver},
+		{"net:auto", []string{"ECT: 4g", "Save-Data: off"}, variant.ClassNormal},
+		{"", []string{"Save-Data: on", "ECT: 2g"}, variant.ClassNormal},
+		{"net:wifi", []string{"Save-Data: on"}, variant.ClassHigh},
+	} {
+		f := newFixture(t, nil)
+		f.do("GET", f.url(tc.options, photo), tc.headers...)
+		if got := f.images.asked[0].Spec.Class; got != tc.want {
+			t.Errorf("%q with %q: class %d, want %d", tc.options, tc.headers, got, tc.want)
+		}
+	}
+}
+
+func TestFault32CORS(t *testing.T) {
+	f := newFixture(t, func(c *Config, _ *Rules) { c.CORS = []string{"https://shop.example", "https://app.example"} })
+	for _, target := range []string{f.url("", photo), "/broken"} {
+		w := f.do("GET", target, "Origin: https://shop.example")
+		header(t, w, "Access-Control-Allow-Origin", "https://shop.example")
+		header(t, w, "Vary", "Accept, Origin")
+		w = f.do("GET", target, "Origin: https://evil.example")
+		header(t, w, "Access-Control-Allow-Origin", "")
+		header(t, w, "Vary", "Accept, Origin")
+	}
+	header(t, f.do("GET", f.url("f:webp", photo)), "Vary", "Origin")
+
+	w := f.do("OPTIONS", f.url("", photo), "Origin: https://app.example", "Access-Control-Request-Method: GET")
+	if w.Code != 204 || f.images.gets != 3 {
+		t.Errorf("preflight: status %d, %d gets in all", w.Code, f.images.gets)
+	}
+	header(t, w, "Access-Control-Allow-Origin", "https://app.example")
+	header(t, w, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+	header(t, w, "Access-Control-Max-Age", "86400")
+	header(t, w, "Vary", "Origin")
+	w = f.do("OPTIONS", "/anything", "Origin: https://evil.example", "Access-Control-Request-Method: GET")
+	header(t, w, "Access-Control-Allow-Methods", "")
+	header(t, w, "Allow", "GET, HEAD, OPTIONS")
+}
+
+func TestFirstStageIsKeptShortly(t *testing.T) {
+	f := newFixture(t, nil)
+	f.images.onGet = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
+		e := testEntry(ref)
+		e.Attrs["stage"] = "1"
+		return pipeline.Answer{Entry: e, Outcome: pipeline.Miss}, nil
+	}
+	header(t, f.do("GET", f.url("", photo)), "Cache-Control", "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400")
+}
+
+func TestImmutableOnlyWithoutTTL(t *testing.T) {
+	f := newFixture(t, func(_ *Config, r *Rules) { r.Lifetimes.TTL, r.Lifetimes.SWR, r.Lifetimes.SIE = 1, 0, 0 })
+	header(t, f.do("GET", f.url("", photo)), "Cache-Control", "public, max-age=2592000")
+}
+
+func TestStillOfAnAnimationSaysSo(t *testing.T) {
+	for frames, want := range map[string]string{"1 24": "1/24", "24 24": "", "1 1": "", "x y": "", " ": ""} {
+		f := newFixture(t, nil)
+		f.images.onGet = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
+			e := testEntry(ref)
+			e.Attrs["fr"], e.Attrs["sfr"], _ = strings.Cut(frames, " ")
+			return pipeline.Answer{Entry: e, Outcome: pipeline.Hit, Tier: "memory"}, nil
+		}
+		header(t, f.do("GET", f.url("", photo)), "Goldcrest-Frames", want)
+	}
+}
+
+func TestContentDisposition(t *testing.T) {
+	for _, tc := range []struct {
+		terms variant.Terms
+		want  string
+	}{
+		{variant.Terms{}, ""},
+		{variant.Terms{Filename: "red shoe"}, `inline; filename="red shoe.jpg"`},
+		{variant.Terms{Filename: "shoe.jpg", Attachment: true}, `attachment; filename="shoe.jpg"`},
+		{variant.Terms{Attachment: true}, `attachment; filename="cat.jpg"`},
+		{variant.Terms{Filename: "Müller & Söhne"}, `inline; filename="M_ller & S_hne.jpg"; filename*=UTF-8''M%C3%BCller%20%26%20S%C3%B6hne.jpg`},
+		{variant.Terms{Filename: "100%.a\"b"}, `inline; filename="100_.a_b.jpg"; filename*=UTF-8''100%25.a%22b.jpg`},
+		{variant.Terms{Filename: "../../etc/passwd"}, `inline; filename="passwd.jpg"`},
+		{variant.Terms{Filename: `C:\x\y`}, `inline; filename="y.jpg"`},
+		{variant.Terms{Filename: "a\r\nSet-Cookie: b=c"}, `inline; filename="aSet-Cookie: b=c.jpg"`},
+		{variant.Terms{Filename: "gpj\u202eexe\u2028"}, `inline; filename="gpjexe.jpg"`},
+		{variant.Terms{Filename: "\xff..", Attachment: true}, `attachment; filename="cat.jpg"`},
+	} {
+		got := disposition(tc.terms, "cat", "image/jpeg")
+		if got != tc.want {
+			t.Errorf("%q: %q, want %q", tc.terms.Filename, got, tc.want)
+		}
+		if _, _, err := mime.ParseMediaType(got); got != "" && err != nil {
+			t.Errorf("%q: %v", got, err)
+		}
+	}
+}
+
+func TestAttachmentIsNamedAfterItsSource(t *testing.T) {
+	f := newFixture(t, nil)
+	header(t, f.do("GET", f.url("att:1", photo+"?token=s3cret")), "Content-Disposition", `attachment; filename="cat.jpg"`)
+	header(t, f.do("GET", f.url("att:1/f:webp", "http://photos.example/")), "Content-Disposition", `attachment; filename="image.webp"`)
+}

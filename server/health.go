@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// routePrivate lays out the private door.
+func (s *Server) routePrivate(e *echo.Echo) {
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/healthz", s.healthz)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", s.readyz)
+	if s.deps.Metrics != nil {
+		e.Match([]string{http.MethodGet, http.MethodHead}, "/metrics", echo.WrapHandler(s.deps.Metrics))
+	}
+	e.POST("/v1/sign", s.sign, s.need(ScopeSign))
+	e.GET("/v1/explain/*", s.explain, s.need(ScopeExplain))
+	if s.cfg.PProf {
+		g := e.Group("/debug/pprof", s.need(ScopeAdmin))
+		g.GET("/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))
+		g.GET("/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
+		g.GET("/symbol", echo.WrapHandler(http.HandlerFunc(pprof.Symbol)))
+		g.GET("/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
+		g.GET("/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
+	}
+}
+
+// health tells a load balancer on the public door whether to send requests here. It says nothing else.
+func (s *Server) health(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	if s.draining.Load() {
+		return c.NoContent(http.StatusServiceUnavailable)
+	}
+	return c.NoContent(http.StatusOK)
+}
+
+// readyz is health for the orchestrator.
+func (s *Server) readyz(c echo.Context) error {
+	if s.draining.Load() {
+		return fault.New(fault.ShuttingDown, "server.readyz", "this server is shutting down", nil)
+	}
+	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// healthz makes a worker do something: an orchestrator restarts what cannot.
+func (s *Server) healthz(c echo.Context) error {
+	if s.deps.Check != nil {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), 10*time.Second)
+		defer cancel()
+		if err := s.deps.Check(ctx); err != nil {
+			return fault.New(fault.Overloaded, "server.healthz", "no worker answers", err)
+		}
+	}
+	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// checkHost refuses host names that a page elsewhere could have pointed at the private listener (DNS rebinding). An address
+// is no name: the one that the connection came in on cannot have been rebound.
+func (s *Server) checkHost(r *http.Request) error {
+	host := strings.ToLower(hostOnly(r.Host))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(s.cfg.AdminHosts, host) {
+		return nil
+	}
+	if own := hostOnly(s.cfg.Admin); own != "" && host == strings.ToLower(own) {
+		return nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if ip.IsLoopback() {
+			return nil
+		}
+		if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && local.AddrPort().Addr().Unmap() == ip.Unmap() {
+			return nil
+		}
+	}
+	return fault.New(fault.ForbiddenScope, "server.checkHost", "this host name is not served here; server.admin_hosts lists those that are", nil)
+}
+
+// hostOnly cuts the port and the brackets off a host.
+func hostOnly(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
+}
+
+// preflight answers OPTIONS on any image path, without looking at it.
+func (s *Server) preflight(c echo.Context) error {
+	h := c.Response().Header()
+	h.Set("Allow", publicMethods)
+	if s.corsOrigin(c.Request().Header.Get("Origin")) != "" && c.Request().Header.Get("Access-Control-Request-Method") != "" {
+		h.Set("Access-Control-Allow-Methods", publicMethods)
+		h.Set("Access-Control-Allow-Headers", "Accept, Cache-Control, ECT, If-Modified-Since, If-None-Match, If-Range, Range, Save-Data, X-Request-Id")
+		h.Set("Access-Control-Max-Age", "86400")
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+const publicMethods = "GET, HEAD, OPTIONS"

@@ -1,0 +1,297 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// wish is an image request once it is understood.
+type wish struct {
+	ref   variant.Ref // resolved
+	terms variant.Terms
+	rules *rules
+}
+
+// image is the life of an image request: verify, parse, allow, negotiate, look up or make, deliver.
+func (s *Server) image(c echo.Context) error {
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	s.lastImage.Store(time.Now().UnixNano())
+
+	k, r := callOf(c), c.Request()
+	k.vary = "Accept" // Until the URL is understood it may be an open one.
+	if viaOurselves(r.Header) {
+		return fault.New(fault.SourceNotAllowed, "server.image", "the source is a URL of this image proxy itself", nil)
+	}
+	q, err := s.understand(k, r)
+	if err != nil {
+		return err
+	}
+	if conditional(r.Header) {
+		if m, tier, err := s.deps.Images.Stat(r.Context(), q.ref); err == nil && unchanged(r.Header, m) {
+			s.notModified(c, k, q, m, tier)
+			return nil
+		}
+	}
+	a, err := s.answer(r, k, q.ref)
+	if err != nil {
+		if q.ref.Spec.Fallback != "" && s.fallback(c, k, q, err) {
+			return nil
+		}
+		return err
+	}
+	return s.deliver(c, k, q, a)
+}
+
+// understand takes a request from its raw target to a resolved ref that its key may ask for.
+func (s *Server) understand(k *call, r *http.Request) (wish, error) {
+	q := wish{rules: s.rules.Load()}
+	target, ok := s.target(r)
+	if !ok {
+		return q, fault.New(fault.NotFound, "server.understand", "there is nothing at this path", nil)
+	}
+	verified, err := q.rules.Keys.Verify(target)
+	k.mark(verifyPhase, s.deps.Now())
+	if err != nil {
+		k.options = safeOptions(target)
+		return q, err
+	}
+	q.ref, q.terms, err = q.rules.Parser.ParsePath(verified.Path)
+	k.options = safeOptions("/" + verified.Path)
+	if err != nil {
+		return q, err
+	}
+	k.vary = vary(q.ref.Spec)
+	expired := q.terms.Expired(s.deps.Now())
+	if !expired {
+		k.expires = q.terms.Expires
+	}
+	k.tags = q.terms.CacheTags
+	k.host, k.name = sourceHost(q.ref.Source), baseName(q.ref.Source)
+	k.source = shortHash(q.ref)
+	if err := allowed(verified.Key, q.ref, q.terms); err != nil {
+		return q, err
+	}
+	k.mark(parsePhase, s.deps.Now())
+	if expired {
+		return q, fault.New(fault.URLExpired, "server.understand", "the URL has expired", nil)
+	}
+	q.ref.Spec = q.ref.Spec.Resolve(accept(r.Header, q.rules.Negotiation))
+	k.mark(negotiatePhase, s.deps.Now())
+	return q, nil
+}
+
+// target is the request target as it came over the wire, less the path prefix: what was signed.
+func (s *Server) target(r *http.Request) (string, bool) {
+	raw := r.RequestURI
+	if !strings.HasPrefix(raw, "/") { // The absolute form that proxies send, or a request made in process.
+		raw = r.URL.EscapedPath()
+		if r.URL.RawQuery != "" {
+			raw += "?" + r.URL.RawQuery
+		}
+	}
+	rest, ok := strings.CutPrefix(raw, s.cfg.PathPrefix)
+	return rest, ok && strings.HasPrefix(rest, "/")
+}
+
+// allowed checks what the pair that verified may be used for.
+func allowed(key *signing.Pair, ref variant.Ref, terms variant.Terms) error {
+	for _, source := range []string{ref.Source, ref.Spec.Fallback} {
+		if source != "" && !key.AllowsSource(source) {
+			return fault.New(fault.SourceNotAllowed, "server.allowed", "the signing key may not be used for this source", nil)
+		}
+	}
+	presets := terms.Presets
+	if terms.Free || len(presets) == 0 {
+		presets = append([]string{""}, presets...) // Beside every preset: no key that is bound to presets allows that.
+	}
+	for _, name := range presets {
+		if !key.AllowsPreset(name) {
+			return fault.New(fault.SourceNotAllowed, "server.allowed", "the signing key may not be used for these options", nil)
+		}
+	}
+	return nil
+}
+
+// viaOurselves reports whether our own fetcher sent the request: a source that is a URL of ours would go round for ever.
+func viaOurselves(h http.Header) bool {
+	for _, line := range h.Values("Via") {
+		for hop := range strings.SplitSeq(line, ",") {
+			if f := strings.Fields(hop); len(f) >= 2 && strings.EqualFold(f[1], "goldcrest") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// answer asks the pipeline within the deadline.
+func (s *Server) answer(r *http.Request, k *call, ref variant.Ref) (pipeline.Answer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Deadline)
+	defer cancel()
+	ask := s.deps.Images.Get
+	if onlyIfCached(r.Header) {
+		ask = s.deps.Images.Peek
+	}
+	k.looked = true
+	a, err := ask(ctx, ref)
+	now := s.deps.Now()
+	if err != nil {
+		k.marked = now
+		return a, err
+	}
+	k.note(a)
+	if t := a.Timings; t != (pipeline.Timings{}) {
+		k.took[lookupPhase], k.took[queuePhase], k.took[fetchPhase], k.took[transformPhase] = t.Lookup, t.Queue, t.Fetch, t.Transform
+		k.marked = now
+	} else {
+		k.mark(lookupPhase, now)
+	}
+	return a, nil
+}
+
+// note keeps of an answer what headers and log say.
+func (k *call) note(a pipeline.Answer) {
+	k.outcome, k.tier, k.over, k.format = a.Outcome, a.Tier, a.Over, extension(a.Entry.ContentType)
+	k.original, _ = strconv.ParseInt(a.Entry.Attrs["sb"], 10, 64) // 0 when it is not known
+}
+
+// onlyIfCached reports whether the client wants no work done.
+func onlyIfCached(h http.Header) bool {
+	for _, line := range h.Values("Cache-Control") {
+		for d := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(d), "only-if-cached") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// conditional reports whether the client may already hold the answer.
+func conditional(h http.Header) bool {
+	return h.Get("If-None-Match") != "" || h.Get("If-Modified-Since") != ""
+}
+
+// unchanged judges the conditions by RFC 9110 section 13.1: If-Modified-Since counts only without If-None-Match.
+func unchanged(h http.Header, m cache.Meta) bool {
+	if tags := h.Get("If-None-Match"); tags != "" {
+		for tag := range strings.SplitSeq(tags, ",") {
+			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+			if tag == "*" || tag == m.ETag && tag != "" {
+				return true
+			}
+		}
+		return false
+	}
+	since, err := http.ParseTime(h.Get("If-Modified-Since"))
+	return err == nil && !m.Created.Truncate(time.Second).After(since)
+}
+
+// notModified answers 304 with the headers that the 200 would have.
+func (s *Server) notModified(c echo.Context, k *call, q wish, m cache.Meta, tier string) {
+	a := pipeline.Answer{Entry: cache.Entry{Meta: m}, Outcome: pipeline.Hit, Tier: tier, Age: s.deps.Now().Sub(m.Created)}
+	k.looked = true
+	k.note(a)
+	k.mark(lookupPhase, s.deps.Now())
+	h := c.Response().Header()
+	s.setVariant(h, k, q.rules.Lifetimes, a, q.terms)
+	h.Del("Content-Type")
+	c.Response().WriteHeader(http.StatusNotModified)
+}
+
+// deliver writes the variant; net/http does ranges, conditions and HEAD.
+func (s *Server) deliver(c echo.Context, k *call, q wish, a pipeline.Answer) error {
+	w := c.Response()
+	s.setVariant(w.Header(), k, q.rules.Lifetimes, a, q.terms)
+	d := &delivery{ResponseWriter: w}
+	http.ServeContent(d, c.Request(), "", a.Entry.Created, bytes.NewReader(a.Entry.Body))
+	k.mark(deliverPhase, s.deps.Now())
+	switch d.refused {
+	case http.StatusRequestedRangeNotSatisfiable:
+		return fault.New(rangeNotSatisfiable, "server.deliver", "no byte of the picture lies in the range asked for", nil)
+	case http.StatusPreconditionFailed:
+		return fault.New(preconditionFailed, "server.deliver", "the picture is not the one that the request names", nil)
+	}
+	return nil
+}
+
+// delivery holds back the plain-text refusals of http.ServeContent, which are answered as problem documents instead.
+type delivery struct {
+	http.ResponseWriter
+	refused int
+}
+
+// WriteHeader passes successes on.
+func (d *delivery) WriteHeader(status int) {
+	if status >= 400 {
+		d.refused = status
+		return
+	}
+	d.ResponseWriter.WriteHeader(status)
+}
+
+// Write swallows the text of a refusal.
+func (d *delivery) Write(b []byte) (int, error) {
+	if d.refused != 0 {
+		return len(b), nil
+	}
+	return d.ResponseWriter.Write(b)
+}
+
+// fallbackBudget is how long a fallback image may take on top of the failure that it stands for.
+const fallbackBudget = 5 * time.Second
+
+// fallbackTTL is the longest that caches may keep a fallback image: it must not outlive the failure.
+const fallbackTTL = time.Minute
+
+// fallback answers with the picture that the URL names for failures, with the failure's own status. It reports whether it did.
+func (s *Server) fallback(c echo.Context, k *call, q wish, cause error) bool {
+	r := c.Request()
+	f := faultOf(r, cause)
+	ask := s.deps.Images.Get
+	switch f.Kind {
+	case fault.Canceled:
+		return false
+	case fault.NotCached, fault.Overloaded, fault.ShuttingDown:
+		ask = s.deps.Images.Peek // No work was wanted, or there is too much of it already.
+	}
+	spec := q.ref.Spec
+	spec.Fallback, spec.HashType, spec.HashSum = "", "", "" // The checksum is the original's.
+	ref, err := q.rules.Parser.Ref(q.ref.Spec.Fallback, spec)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), fallbackBudget)
+	defer cancel()
+	a, err := ask(ctx, ref)
+	if err != nil {
+		return false
+	}
+	k.kind, k.cause, k.format = f.Kind, cause, extension(a.Entry.ContentType)
+	w := c.Response()
+	h := w.Header()
+	row := s.refuse(h, k, f)
+	if row.ttl > fallbackTTL {
+		h.Set("Cache-Control", "max-age="+seconds(k.clip(fallbackTTL, s.deps.Now())))
+	}
+	h.Set("Content-Type", a.Entry.ContentType)
+	h.Set("Content-Length", strconv.Itoa(len(a.Entry.Body)))
+	w.WriteHeader(row.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(a.Entry.Body) // A client that left needs no answer.
+	}
+	return true
+}

@@ -1,0 +1,220 @@
+// Package server speaks HTTP: routes, negotiation, cache headers, fault -> status, console page.
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/metrics"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Images answers resolved Refs. Implemented by pipeline.Pipeline.
+type Images interface {
+	// Get returns the variant, making it if need be.
+	Get(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
+	// Peek returns it only if memory or the store has it; not_cached otherwise.
+	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
+	// Stat describes it and names its tier without reading its bytes; any error means that this is not known.
+	Stat(ctx context.Context, ref variant.Ref) (cache.Meta, string, error)
+}
+
+// Meter counts answers. Implemented by metrics.Metrics.
+type Meter interface {
+	Request(r metrics.Request)
+}
+
+// Deps is what a Server speaks for.
+type Deps struct {
+	Images  Images
+	Check   func(context.Context) error // exercises a worker; nil = nothing to check
+	Metrics http.Handler                // nil = no /metrics
+	Meter   Meter                       // nil = none
+	Log     *slog.Logger                // nil = no log
+	Now     func() time.Time            // nil = time.Now
+}
+
+// Rules is what a reload replaces, as a whole.
+type Rules struct {
+	Keys        *signing.Keyring
+	Parser      *variant.Parser
+	OnlyPresets bool // as the Parser was told
+	Negotiation variant.Negotiation
+	Lifetimes   Lifetimes
+	API         API
+}
+
+// rules is the immutable form of Rules that requests read: one request sees one rules from beginning to end.
+type rules struct {
+	Rules
+	tokens []credential
+}
+
+// Server is the two HTTP doors: the public one serves images, the private one everything else. Safe for concurrent use.
+type Server struct {
+	cfg     Config
+	deps    Deps
+	rules   atomic.Pointer[rules]
+	public  *echo.Echo
+	private *echo.Echo
+
+	publicListener, adminListener net.Listener
+
+	draining  atomic.Bool
+	inFlight  atomic.Int64
+	lastImage atomic.Int64 // when the last image request began, in Unix nanoseconds
+}
+
+// New makes a Server. It opens nothing; see Listen.
+func New(cfg Config, deps Deps, r Rules) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{cfg: cfg, deps: deps}
+	if err := s.Reload(r); err != nil {
+		return nil, err
+	}
+	s.public = s.newEcho(publicDoor)
+	s.public.GET("/health", s.health)
+	s.public.HEAD("/health", s.health)
+	s.public.GET("/*", s.image)
+	s.public.HEAD("/*", s.image)
+	s.public.OPTIONS("/*", s.preflight)
+	s.private = s.newEcho(privateDoor)
+	s.routePrivate(s.private)
+	return s, nil
+}
+
+// newEcho makes a router whose every answer, its own 404 and 405 included, passes through observe.
+func (s *Server) newEcho(d door) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Logger.SetOutput(io.Discard)
+	e.Pre(s.observe(d))
+	return e
+}
+
+// Reload replaces the rules for requests that begin from now on. On an error the old ones stay.
+func (s *Server) Reload(r Rules) error {
+	if r.Keys == nil || r.Parser == nil {
+		return errors.New("server: a keyring and a parser are needed")
+	}
+	if err := r.API.Validate(); err != nil {
+		return err
+	}
+	tokens, err := readTokens(r.API.Tokens)
+	if err != nil {
+		return err
+	}
+	s.rules.Store(&rules{Rules: r, tokens: tokens})
+	return nil
+}
+
+// Public is the handler behind the public listener.
+func (s *Server) Public() http.Handler { return s.public }
+
+// Private is the handler behind the private listener.
+func (s *Server) Private() http.Handler { return s.private }
+
+// Listen opens both listeners, so that their addresses are known before Serve.
+func (s *Server) Listen() (err error) {
+	if s.publicListener, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+		return err
+	}
+	if s.adminListener, err = net.Listen("tcp", s.cfg.Admin); err != nil {
+		return errors.Join(err, s.publicListener.Close())
+	}
+	return nil
+}
+
+// Addrs are the addresses of the open listeners.
+func (s *Server) Addrs() (public, private net.Addr) {
+	return s.publicListener.Addr(), s.adminListener.Addr()
+}
+
+// slowReader is how long, past the deadline, a phone on a poor network may take to read its answer.
+const slowReader = 2 * time.Minute
+
+// Serve answers on the open listeners until ctx ends, then stops gracefully as Config.Drain says. It returns nil after a
+// stop in which every request was answered.
+func (s *Server) Serve(ctx context.Context) error {
+	public := s.httpServer(s.public)
+	public.WriteTimeout = s.cfg.Deadline + slowReader
+	private := s.httpServer(s.private)
+	failed := make(chan error, 2)
+	go func() { failed <- public.Serve(s.publicListener) }()
+	go func() { failed <- private.Serve(s.adminListener) }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, public.Close(), private.Close())
+	case <-ctx.Done():
+	}
+	return s.stop(public, private)
+}
+
+// httpServer bounds what a connection may cost before a handler sees it. There is no ReadTimeout: with one, net/http's
+// background read would cancel requests that wait for their picture longer than that.
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    int(s.cfg.MaxURL) + 16<<10,
+		ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// stop is the graceful end: readiness off, accept until nobody asks any more, let running requests end, then close.
+func (s *Server) stop(public, private *http.Server) error {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
+	defer cancel()
+	s.awaitQuiet(ctx)
+	// The private listener goes last: probes and metrics see the whole stop.
+	err := public.Shutdown(ctx)
+	return errors.Join(err, public.Close(), private.Shutdown(ctx), private.Close())
+}
+
+// awaitQuiet returns when no image request has begun for a tenth of the drain and none is running, or when the time for
+// accepting is over.
+func (s *Server) awaitQuiet(ctx context.Context) {
+	if s.cfg.Drain <= 0 {
+		return
+	}
+	lull := s.cfg.Drain / 10
+	over := time.NewTimer(max(s.cfg.Drain-s.cfg.Deadline, s.cfg.Drain/2))
+	defer over.Stop()
+	tick := time.NewTicker(max(lull/4, time.Millisecond))
+	defer tick.Stop()
+	began := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over.C:
+			return
+		case now := <-tick.C:
+			last := time.Unix(0, s.lastImage.Load())
+			if s.inFlight.Load() == 0 && now.Sub(began) >= lull && now.Sub(last) >= lull {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// signRequest is the body of POST /v1/sign.
+type signRequest struct {
+	Source  string   `json:"source"`  // one source, or
+	URLs    []string `json:"urls"`    // several
+	Options string   `json:"options"` // as in an image path, or
+	Preset  string   `json:"preset"`  // the name of one
+	KeyID   string   `json:"kid"`     // "" = the first valid pair
+	TTL     string   `json:"ttl"`     // a duration such as 168h; "" = the URLs never expire
+	Round   string   `json:"round"`   // the expiry is rounded up to a multiple of it, so that viewers share URLs; "" = 24h
+}
+
+// signedURL is one entry of its answer.
+type signedURL struct {
+	Source  string     `json:"source"`
+	URL     string     `json:"url"`
+	Expires *time.Time `json:"expires"`
+}
+
+// maxSign is the most sources one call may have.
+const maxSign = 5000
+
+// sign makes signed URLs.
+func (s *Server) sign(c echo.Context) error {
+	var req signRequest
+	if err := readJSON(c, &req); err != nil {
+		return err
+	}
+	sources := req.URLs
+	if req.Source != "" {
+		sources = append([]string{req.Source}, sources...)
+	}
+	switch {
+	case len(sources) == 0 || len(sources) > maxSign:
+		return badSign("source or urls must name between 1 and " + strconv.Itoa(maxSign) + " sources")
+	case req.Options != "" && req.Preset != "":
+		return badSign("options and preset exclude each other")
+	}
+	expires, err := expiry(s.deps.Now(), req.TTL, req.Round)
+	if err != nil {
+		return err
+	}
+	r := s.rules.Load()
+	answer := struct {
+		URLs []signedURL `json:"urls"`
+	}{make([]signedURL, len(sources))}
+	for i, source := range sources {
+		u, err := s.signOne(r, req, source, expires)
+		if err != nil {
+			return err
+		}
+		answer.URLs[i] = signedURL{Source: source, URL: u}
+		if !expires.IsZero() {
+			answer.URLs[i].Expires = &expires
+		}
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// signOne signs a path only after it was parsed and found allowed, so that no URL is handed out that would be refused.
+func (s *Server) signOne(r *rules, req signRequest, source string, expires time.Time) (string, error) {
+	options := strings.Trim(req.Options, "/")
+	switch {
+	case req.Preset != "" && r.OnlyPresets:
+		options = req.Preset
+	case req.Preset != "":
+		options = "pr:" + req.Preset
+	}
+	if !expires.IsZero() {
+		options += "/exp:" + strconv.FormatInt(expires.Unix(), 10)
+	}
+	path := variant.Path(options, source, variant.Open)
+	ref, terms, err := r.Parser.ParsePath(path)
+	if err != nil {
+		return "", err
+	}
+	signed, err := r.Keys.Sign(req.KeyID, path)
+	if err != nil {
+		return "", err
+	}
+	verified, err := r.Keys.Verify(signed)
+	if err != nil {
+		return "", err
+	}
+	if err := allowed(verified.Key, ref, terms); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(s.cfg.BaseURL, "/") + s.cfg.PathPrefix + signed, nil
+}
+
+// expiry reads ttl and round; zero for no ttl.
+func expiry(now time.Time, ttl, round string) (time.Time, error) {
+	if ttl == "" {
+		return time.Time{}, nil
+	}
+	life, err := time.ParseDuration(ttl)
+	if err != nil || life <= 0 {
+		return time.Time{}, badSign("ttl is not a positive duration such as 168h")
+	}
+	step := signing.Day
+	if round != "" {
+		if step, err = time.ParseDuration(round); err != nil || step <= 0 {
+			return time.Time{}, badSign("round is not a positive duration such as 24h")
+		}
+	}
+	return signing.Expiry(now, life, step), nil
+}
+
+func badSign(sentence string) error { return fault.New(fault.BadOption, "server.sign", sentence, nil) }

@@ -1,0 +1,172 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// The Kinds that only HTTP itself can cause.
+const (
+	rangeNotSatisfiable fault.Kind = "range_not_satisfiable"
+	preconditionFailed  fault.Kind = "precondition_failed"
+	bodyTooLarge        fault.Kind = "body_too_large"
+)
+
+// canceledStatus is only logged: nobody is there to read it.
+const canceledStatus = 499
+
+// refusal is how one Kind of failure is answered.
+type refusal struct {
+	status int
+	ttl    time.Duration // how long caches may keep the answer; 0 = no-store
+	title  string
+	retry  time.Duration // Retry-After where the fault does not know better; 0 = none
+}
+
+// refusals is the one table Kind -> HTTP of the contract. A failure that would pass by itself is never kept.
+var refusals = map[fault.Kind]refusal{
+	fault.BadPath:           {400, time.Hour, "The path is not an image path", 0},
+	fault.BadOption:         {400, time.Hour, "An option has a value that is not allowed", 0},
+	fault.UnsupportedOption: {400, time.Hour, "An option is not supported", 0},
+	fault.BadSource:         {400, time.Hour, "The source is not a usable URL", 0},
+
+	fault.Unauthorized:     {401, time.Minute, "A valid token is needed", 0},
+	fault.ForbiddenScope:   {403, time.Minute, "The caller may not do this", 0},
+	fault.BadSignature:     {403, time.Minute, "The signature does not match", 0},
+	fault.KeyNotValid:      {403, time.Minute, "The signing key is not valid now", 0},
+	fault.SourceNotAllowed: {403, time.Minute, "The source is not allowed", 0},
+	fault.AddressBlocked:   {403, time.Minute, "The source's address is blocked", 0},
+
+	fault.SourceNotFound: {404, time.Minute, "The source does not exist", 0},
+	fault.NotFound:       {404, time.Minute, "There is nothing here", 0},
+
+	fault.MethodNotAllowed: {405, 0, "The method is not allowed", 0},
+	fault.URLExpired:       {410, time.Hour, "The URL has expired", 0},
+	preconditionFailed:     {412, 0, "A condition of the request does not hold", 0},
+	fault.SourceTooLarge:   {413, time.Hour, "The source is too large", 0},
+	bodyTooLarge:           {413, time.Hour, "The request body is too large", 0},
+
+	fault.NotAnImage:        {415, 5 * time.Minute, "The source is not an image", 0},
+	fault.UnsupportedFormat: {415, 5 * time.Minute, "The source's format is not supported", 0},
+	rangeNotSatisfiable:     {416, 0, "The range lies outside the picture", 0},
+
+	fault.TooManyPixels:   {422, 5 * time.Minute, "The source has too many pixels", 0},
+	fault.TooManyFrames:   {422, 5 * time.Minute, "The source has too many frames", 0},
+	fault.ResultTooLarge:  {422, 5 * time.Minute, "The picture asked for is too large", 0},
+	fault.DecodeFailed:    {422, 5 * time.Minute, "The source cannot be decoded", 0},
+	fault.TruncatedSource: {422, 5 * time.Minute, "The source is incomplete", 0},
+	fault.HashMismatch:    {422, 5 * time.Minute, "The source is not the one that was signed", 0},
+	fault.TooCostly:       {422, 5 * time.Minute, "The source costs too much to decode", 0},
+	fault.Poison:          {422, 5 * time.Minute, "The source crashed the decoder", 0},
+
+	fault.RateLimited: {429, 0, "Too many requests", time.Second},
+	fault.Canceled:    {canceledStatus, 0, "The caller left", 0},
+	fault.Internal:    {500, 0, "An internal error", 0},
+
+	fault.SourceError:      {502, 0, "The source's server failed", 0},
+	fault.ConnectFailed:    {502, 0, "The source's server cannot be reached", 0},
+	fault.TLSFailed:        {502, 0, "The source's server has no valid certificate", 0},
+	fault.TooManyRedirects: {502, 0, "The source redirects too often", 0},
+	fault.SourceForbidden:  {502, 0, "The source's server refuses us", 0},
+	fault.DNSFailed:        {502, 0, "The source's host name cannot be resolved", 0},
+
+	fault.Overloaded:        {503, 0, "The server is overloaded", time.Second},
+	fault.ShuttingDown:      {503, 0, "The server is shutting down", time.Second},
+	fault.OriginCircuitOpen: {503, 0, "The source's server is failing and left in peace", 5 * time.Second},
+
+	fault.SourceTimeout:    {504, 0, "The source's server was too slow", 0},
+	fault.TransformTimeout: {504, 0, "The picture took too long to make", 0},
+	fault.NotCached:        {504, 0, "The picture is not in the cache", 0},
+}
+
+// refusalOf is the row of kind; a Kind without one is a bug and answered as such.
+func refusalOf(kind fault.Kind) refusal {
+	if r, ok := refusals[kind]; ok {
+		return r
+	}
+	return refusals[fault.Internal]
+}
+
+// problem is an RFC 9457 problem document.
+type problem struct {
+	Type      string     `json:"type"`
+	Title     string     `json:"title"`
+	Status    int        `json:"status"`
+	Code      fault.Kind `json:"code"`
+	Detail    string     `json:"detail"`
+	Retryable bool       `json:"retryable"`
+	RequestID string     `json:"request_id"`
+}
+
+// faultOf classifies what a handler returned, the router's own errors included.
+func faultOf(r *http.Request, err error) *fault.Error {
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		switch he.Code {
+		case http.StatusNotFound:
+			return fault.New(fault.NotFound, "server.route", "there is nothing at this path", nil)
+		case http.StatusMethodNotAllowed:
+			return fault.New(fault.MethodNotAllowed, "server.route", "this method is not allowed here", nil)
+		}
+	}
+	f := fault.Of(err)
+	if f.Kind == fault.Canceled && r.Context().Err() == nil {
+		// The work was given up although its caller still waits: only a stop does that.
+		return fault.New(fault.ShuttingDown, f.Op, "this server is shutting down", err)
+	}
+	return f
+}
+
+// fail answers err as a problem document and notes it for the log.
+func (s *Server) fail(c echo.Context, err error) {
+	k, w, r := callOf(c), c.Response(), c.Request()
+	f := faultOf(r, err)
+	k.kind, k.cause = f.Kind, err
+	if w.Committed {
+		return // The body has begun; the length that was promised tells the client that it is cut.
+	}
+	row := s.refuse(w.Header(), k, f)
+	if f.Kind == fault.Canceled {
+		w.WriteHeader(row.status)
+		return
+	}
+	body, _ := json.Marshal(problem{ // A struct of strings cannot fail to marshal.
+		Type: "urn:goldcrest:error:" + string(f.Kind), Title: row.title, Status: row.status, Code: f.Kind,
+		Detail: redact(f.Public), Retryable: f.Kind.Retryable(), RequestID: k.id,
+	})
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(row.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // A client that left needs no answer.
+	}
+}
+
+// refuse sets the headers that every failed answer has, whatever its body, and takes back those of a success.
+func (s *Server) refuse(h http.Header, k *call, f *fault.Error) refusal {
+	row := refusalOf(f.Kind)
+	for _, name := range []string{"ETag", "Last-Modified", "Accept-Ranges", "Content-Disposition", "Goldcrest-Frames"} {
+		h.Del(name)
+	}
+	h.Set("X-Error", string(f.Kind))
+	h.Set("Cache-Control", "no-store")
+	if ttl := k.clip(row.ttl, s.deps.Now()); row.ttl > 0 {
+		h.Set("Cache-Control", "max-age="+seconds(ttl))
+	}
+	if retry := max(f.RetryAfter, row.retry); retry > 0 && row.ttl == 0 {
+		h.Set("Retry-After", seconds(max(retry+time.Second-1, time.Second)))
+	}
+	if f.Kind == fault.Unauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="goldcrest"`)
+	}
+	s.setShared(h, k)
+	return row
+}
