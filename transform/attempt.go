@@ -91,6 +91,10 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 			return err
 		}
 		from = p.ready
+		if err := p.poison.check(t.original); err != nil { // asked here, since others may have tried it while this call waited
+			p.giveBack(c, handback{})
+			return err
+		}
 		end, begun, err := p.attempt(ctx, c, t)
 		if err != nil {
 			return err

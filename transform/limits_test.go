@@ -1,0 +1,138 @@
+package transform
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+func TestAdmissible(t *testing.T) {
+	still := sniff.Info{Format: "jpeg", Width: 4000, Height: 3000, Frames: 1}
+	moving := sniff.Info{Format: "gif", Width: 100, Height: 100, Frames: 30}
+	lim := Limits{Pixels: 12_000_000, ResultPixels: 16_000_000, Frames: 40}
+	one := lim
+	one.Frames = 1
+	for name, test := range map[string]struct {
+		info   sniff.Info
+		spec   variant.Spec
+		lim    Limits
+		frames int
+		want   fault.Kind
+	}{
+		"just fits":               {still, variant.Spec{Format: variant.JPEG}, lim, 1, ""},
+		"a row too many":          {sniff.Info{Width: 4000, Height: 3001, Frames: 1}, variant.Spec{}, lim, 0, fault.TooManyPixels},
+		"overflowing sides":       {sniff.Info{Width: 1<<31 - 1, Height: 1<<31 - 1, Frames: 1}, variant.Spec{}, lim, 0, fault.TooManyPixels},
+		"the URL lowers pixels":   {still, variant.Spec{Limits: variant.Limits{Pixels: 11_999_999}}, lim, 0, fault.TooManyPixels},
+		"the URL cannot raise":    {sniff.Info{Width: 4000, Height: 3001, Frames: 1}, variant.Spec{Limits: variant.Limits{Pixels: 99_000_000}}, lim, 0, fault.TooManyPixels},
+		"the URL lowers bytes":    {still, variant.Spec{Limits: variant.Limits{Bytes: 9}}, lim, 0, fault.SourceTooLarge},
+		"animation":               {moving, variant.Spec{Format: variant.WebP}, lim, 30, ""},
+		"animation, open":         {moving, variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptAVIF | variant.AcceptWebP}, lim, 30, ""},
+		"still of animation":      {moving, variant.Spec{Format: variant.JPEG}, lim, 1, ""},
+		"stills by policy":        {moving, variant.Spec{Format: variant.WebP}, one, 1, ""},
+		"still by the URL":        {moving, variant.Spec{Format: variant.GIF, Limits: variant.Limits{Frames: 1}}, lim, 1, ""},
+		"more frames than policy": {moving, variant.Spec{Format: variant.GIF, Limits: variant.Limits{Frames: 29}}, lim, 0, fault.TooManyFrames},
+		"frames count as pixels":  {sniff.Info{Width: 1000, Height: 1000, Frames: 13}, variant.Spec{Format: variant.GIF}, lim, 0, fault.TooManyPixels},
+	} {
+		t.Run(name, func(t *testing.T) {
+			frames, err := admissible(make([]byte, 10), test.info, test.spec, test.lim)
+			wantKind(t, err, test.want)
+			if frames != test.frames {
+				t.Errorf("got %d frames, want %d", frames, test.frames)
+			}
+		})
+	}
+}
+
+func TestExamine(t *testing.T) {
+	cfg := testConfig()
+	cfg.OriginalBytes = 1 << 20
+	slow := jpegOf(t)
+	// The scan's header and data once more, a hundred times.
+	sos := bytes.Index(slow, []byte{0xff, 0xda})
+	scan := bytes.TrimSuffix(slow[sos:], []byte{0xff, 0xd9})
+	slow = append(append(bytes.Clone(slow[:sos]), bytes.Repeat(scan, maxScans+1)...), 0xff, 0xd9)
+	for name, test := range map[string]struct {
+		original []byte
+		want     fault.Kind
+	}{
+		"png":        {picture(t, 4, 4, 0), ""},
+		"jpeg":       {jpegOf(t), ""},
+		"many scans": {slow, fault.TooCostly},
+		"too large":  {picture(t, 4, 4, 1<<20), fault.SourceTooLarge},
+		"empty":      {nil, fault.NotAnImage},
+		"html":       {[]byte("<!doctype html><p>not found"), fault.NotAnImage},
+		"svg":        {[]byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), fault.UnsupportedFormat},
+	} {
+		_, err := examine(test.original, cfg)
+		if got := fault.KindOf(err); got != test.want {
+			t.Errorf("%s: got %q (%v), want %q", name, got, err, test.want)
+		}
+	}
+}
+
+func TestTransformRefusesSingleSpecsAndMakesTheOthers(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxFrames = 5
+	p, _ := open(t, cfg)
+	var b bytes.Buffer
+	frame := image.NewPaletted(image.Rect(0, 0, 8, 8), color.Palette{color.Black, color.White})
+	g := &gif.GIF{}
+	for range 6 {
+		g.Image, g.Delay = append(g.Image, frame), append(g.Delay, 1)
+	}
+	if err := gif.EncodeAll(&b, g); err != nil {
+		t.Fatal(err)
+	}
+	m, err := run(t.Context(), p, b.Bytes(), variant.Spec{Format: variant.GIF}, variant.Spec{Format: variant.JPEG}, variant.Spec{Format: variant.JPEG, Limits: variant.Limits{Pixels: 63}})
+	if err != nil || len(m.images) != 1 {
+		t.Fatalf("got %v, error %v", m, err)
+	}
+	wantKind(t, m.errs[0], fault.TooManyFrames)
+	wantKind(t, m.errs[2], fault.TooManyPixels)
+}
+
+// No hostile file reaches a worker with more memory than the budget, and none is admitted for less than its header declares.
+func TestFault36HostileFilesAreAdmittedByDecodedBytes(t *testing.T) {
+	dir := os.Getenv("GOLDCREST_CORPUS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "shared", "corpus")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "hostile", "*"))
+	if err != nil || len(files) == 0 {
+		t.Skip("no corpus: set GOLDCREST_CORPUS")
+	}
+	cfg := testConfig()
+	p := &Pool{cfg: cfg}
+	for _, path := range files {
+		original, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := &task{original: original, specs: []variant.Spec{{Format: variant.WebP}}, emit: func(int, variant.Image, error) {}}
+		if err := p.screen(task); err != nil || len(task.open) == 0 {
+			continue
+		}
+		info, _ := sniff.Inspect(original)
+		if info.Pixels() > cfg.MaxPixels || task.need < info.Pixels() {
+			t.Errorf("%s: %d x %d admitted with %d bytes", filepath.Base(path), info.Width, info.Height, task.need)
+		}
+	}
+}
+
+func jpegOf(tb testing.TB) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 16, 16)), nil); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
