@@ -37,10 +37,6 @@ type Signer struct {
 func New(cfg Config) (*Signer, error) { return newSigner(cfg, time.Now) }
 
 func newSigner(cfg Config, now func() time.Time) (*Signer, error) {
-	u, err := url.Parse(cfg.BaseURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("client: BaseURL is not an http or https URL with a host and no query")
-	}
 	keys, err := signing.New(signing.Config{
 		Keys:           []signing.Key{{ID: cfg.KeyID, Key: cfg.Key, Salt: cfg.Salt}},
 		SignatureSize:  cfg.SignatureSize,
@@ -49,7 +45,20 @@ func newSigner(cfg Config, now func() time.Time) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	return &Signer{base: strings.TrimRight(cfg.BaseURL, "/"), keys: keys, now: now}, nil
+	return fromKeyring(cfg.BaseURL, keys, now)
+}
+
+// FromKeyring makes a Signer that signs with the first valid pair of a keyring.
+func FromKeyring(baseURL string, keys *signing.Keyring) (*Signer, error) {
+	return fromKeyring(baseURL, keys, time.Now)
+}
+
+func fromKeyring(baseURL string, keys *signing.Keyring, now func() time.Time) (*Signer, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("client: the base URL is not an http or https URL with a host and no query")
+	}
+	return &Signer{base: strings.TrimRight(baseURL, "/"), keys: keys, now: now}, nil
 }
 
 // URL is the signed URL of a variant of source. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or for a proxy

@@ -1,6 +1,9 @@
 package variant
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
 // Accept is what a client takes, folded to few values, so that few variants of one URL exist. Two equal values get the same bytes.
 type Accept struct {
@@ -18,11 +21,17 @@ const (
 // Weights of an Accept header, in thousandths; unsaid is below every weight.
 const unsaid = -1
 
-// wishes are the weights of one header: by format, and of the wildcards.
+// wishes are the weights of one header: of the formats it names, in the order of FormatSet, and of its wildcards.
 type wishes struct {
-	named      map[Format]int
+	named      [5]int
 	image, any int
 }
+
+// of is the place of f, which is not Open.
+func (w *wishes) of(f Format) *int { return &w.named[bits.TrailingZeros8(uint8(f.bit()))] }
+
+// none names no format.
+var none = [5]int{unsaid, unsaid, unsaid, unsaid, unsaid}
 
 // ParseAccept reads an Accept header (several joined by commas) under a valid configuration. avif and webp count only where they
 // are named; among the named formats the weight decides, then the configured order. A weight of 0 refuses. Elements that are
@@ -40,9 +49,9 @@ func ParseAccept(header string, cfg Negotiation) Accept {
 		}
 	case best == WebP:
 		set = AcceptWebP | AcceptPNG | AcceptJPEG | AcceptGIF
-	case w.says(JPEG) && w.of(PNG) <= 0:
+	case *w.of(JPEG) > 0 && w.weight(PNG) <= 0:
 		set = AcceptJPEG
-	case best == Open && unknown == WebP && (len(w.named) == 0 || w.of(WebP) > 0):
+	case best == Open && unknown == WebP && (w.named == none || w.weight(WebP) > 0):
 		best, set = WebP, AcceptWebP|AcceptPNG|AcceptJPEG|AcceptGIF
 	default:
 		set = AcceptPNG | AcceptJPEG | AcceptGIF
@@ -57,7 +66,7 @@ func fold(best Format, set FormatSet, w wishes) Accept {
 		order[0] = JPEG
 	}
 	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF} {
-		if w.of(f) == 0 {
+		if w.weight(f) == 0 {
 			set &^= f.bit()
 		}
 	}
@@ -73,7 +82,7 @@ func fold(best Format, set FormatSet, w wishes) Accept {
 func (w wishes) best(configured []string) Format {
 	best, weight := Open, 0
 	consider := func(f Format) {
-		if q, ok := w.named[f]; ok && q > weight {
+		if q := *w.of(f); q > weight {
 			best, weight = f, q
 		}
 	}
@@ -86,11 +95,9 @@ func (w wishes) best(configured []string) Format {
 	return best
 }
 
-func (w wishes) says(f Format) bool { return w.named[f] > 0 }
-
-// of is the weight of f by the most specific element that covers it.
-func (w wishes) of(f Format) int {
-	if q, ok := w.named[f]; ok {
+// weight is that of f by the most specific element that covers it.
+func (w wishes) weight(f Format) int {
+	if q := *w.of(f); q != unsaid {
 		return q
 	}
 	if w.image != unsaid {
@@ -109,7 +116,7 @@ func lists(formats []string, want Format) bool {
 }
 
 func parseWishes(header string) wishes {
-	w := wishes{named: make(map[Format]int, 4), image: unsaid, any: unsaid}
+	w := wishes{named: none, image: unsaid, any: unsaid}
 	header = header[:min(len(header), maxAccept)]
 	for range maxAcceptElements {
 		element, rest, more := strings.Cut(header, ",")
@@ -130,7 +137,7 @@ func (w *wishes) add(element string) {
 	if !image && media != "*/*" && media != "*" { // "*" is what Java's own client sends
 		return
 	}
-	q, ok := weight(parameters)
+	q, ok := readWeight(parameters)
 	if !ok {
 		return
 	}
@@ -139,12 +146,12 @@ func (w *wishes) add(element string) {
 	} else if name == "*" {
 		w.image = q
 	} else if f, ok := ParseFormat(name); ok {
-		w.named[f] = q
+		*w.of(f) = q
 	}
 }
 
-// weight reads the q of an element's parameters, in thousandths; 1000 if there is none.
-func weight(parameters string) (int, bool) {
+// readWeight reads the q of an element's parameters, in thousandths; 1000 if there is none.
+func readWeight(parameters string) (int, bool) {
 	for parameters != "" {
 		var p string
 		p, parameters, _ = strings.Cut(parameters, ";")

@@ -69,6 +69,9 @@ func hash(s string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// keyText makes the name of a file of an option text.
+var keyText = strings.NewReplacer(":", "_", "/", ",")
+
 // maxReadable bounds the readable spec of a key.
 const maxReadable = 150
 
@@ -90,7 +93,7 @@ func (s Spec) readable() string {
 	if len(words) == 0 {
 		return "full"
 	}
-	text := strings.NewReplacer(":", "_", "/", ",").Replace(strings.Join(words, "/"))
+	text := keyText.Replace(strings.Join(words, "/"))
 	if len(text) > maxReadable {
 		return "spec-" + hash(text)
 	}
