@@ -84,6 +84,11 @@ func (c Config) validate(k Key) error {
 			return fmt.Errorf("sources: %q is no host and no \"*.\" before one", pattern)
 		}
 	}
+	for _, name := range k.Presets {
+		if name == "" {
+			return errors.New("presets: a name is empty")
+		}
+	}
 	if _, err := moment(k.NotBefore, 0); err != nil {
 		return fmt.Errorf("not_before: %w", err)
 	}

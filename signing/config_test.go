@@ -39,6 +39,7 @@ func TestNewRefusals(t *testing.T) {
 		{pair(func(k *Key) { k.Sources = []string{"https://example.com/"} }), "sources:"},
 		{pair(func(k *Key) { k.Sources = []string{"a*.example.com"} }), "sources:"},
 		{pair(func(k *Key) { k.Sources = []string{"*."} }), "sources:"},
+		{pair(func(k *Key) { k.Presets = []string{"lite", ""} }), "presets:"},
 		{pair(func(k *Key) { k.NotBefore = "tomorrow" }), "not_before:"},
 		{pair(func(k *Key) { k.NotAfter = "10.3.2026" }), "not_after:"},
 	} {
@@ -83,7 +84,7 @@ func TestAllows(t *testing.T) {
 			t.Errorf("a pair without sources refuses %q", test.source)
 		}
 	}
-	if !tied.AllowsPreset("std") || tied.AllowsPreset("big") || !tied.PresetsOnly() || !free.AllowsPreset("big") || free.PresetsOnly() {
+	if !tied.AllowsPreset("std") || tied.AllowsPreset("big") || tied.AllowsPreset("") || !free.AllowsPreset("big") || !free.AllowsPreset("") {
 		t.Error("presets are not compared by name")
 	}
 }

@@ -215,10 +215,6 @@ func (p *Pair) valid(now time.Time) bool {
 // ID is the pair's id; "" for the pairs of URLs without one.
 func (p *Pair) ID() string { return p.id }
 
-// NotAfter is the moment from which the pair is no longer valid; zero means never. Nothing that was verified by it may be
-// remembered longer.
-func (p *Pair) NotAfter() time.Time { return p.notAfter }
-
 // AllowsSource reports whether the host of the source's URL is among those the pair may ask for, compared label by label.
 func (p *Pair) AllowsSource(source string) bool {
 	if len(p.sources) == 0 {
@@ -237,7 +233,8 @@ func (p *Pair) AllowsSource(source string) bool {
 	return false
 }
 
-// AllowsPreset reports whether the pair may ask for the preset.
+// AllowsPreset reports whether the pair may ask for the preset. The name "" stands for options beside presets, which a pair that is
+// bound to presets may not ask for.
 func (p *Pair) AllowsPreset(name string) bool {
 	if len(p.presets) == 0 {
 		return true
@@ -249,6 +246,3 @@ func (p *Pair) AllowsPreset(name string) bool {
 	}
 	return false
 }
-
-// PresetsOnly reports whether the pair is bound to its presets: a URL that sets options beside them is not allowed.
-func (p *Pair) PresetsOnly() bool { return len(p.presets) > 0 }
