@@ -14,7 +14,7 @@ import (
 // explanation is the answer of GET /v1/explain/{path}: how an image URL is understood. It holds neither a signature nor the
 // source's path and query, which may be secrets.
 type explanation struct {
-	Signature  string         `json:"signature"` // valid, or the code it is refused with
+	Signature  string         `json:"signature"` // valid, none, or the code it is refused with
 	Refused    fault.Kind     `json:"refused,omitempty"`
 	Detail     string         `json:"detail,omitempty"`
 	SourceHost string         `json:"source_host"`
@@ -56,9 +56,13 @@ func (s *Server) explain(c echo.Context) error {
 	path := verified.Path
 	if err != nil {
 		e.Signature = string(fault.KindOf(err))
-		target, _, _ = strings.Cut(target, "?")
-		_, unsigned, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
-		path = "/" + unsigned
+		path, _, _ = strings.Cut(target, "?")
+		first, unsigned, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		if strings.Contains(first, ":") || first == "plain" {
+			e.Signature = "none" // It begins with its options.
+		} else {
+			path = "/" + unsigned
+		}
 	}
 	ref, terms, err := rl.Parser.ParsePath(path)
 	if err != nil {

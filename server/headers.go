@@ -22,6 +22,8 @@ func (s *Server) openHeaders(c echo.Context, k *call) {
 	h := c.Response().Header()
 	h.Set("X-Request-Id", k.id)
 	h.Set("X-Content-Type-Options", "nosniff")
+	// Nothing that we serve may run, even if a hostile picture is read as a page.
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
 	if k.door == privateDoor {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
@@ -29,8 +31,6 @@ func (s *Server) openHeaders(c echo.Context, k *call) {
 		return
 	}
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	// Nothing that we serve may run, even if a hostile picture is read as a page.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
 	if s.draining.Load() || c.Request().ContentLength != 0 {
 		// The next request belongs to another instance; and a body that nobody reads must not hold the connection.
 		h.Set("Connection", "close")

@@ -67,10 +67,8 @@ func (s *Server) healthz(c echo.Context) error {
 // is no name: the one that the connection came in on cannot have been rebound.
 func (s *Server) checkHost(r *http.Request) error {
 	host := strings.ToLower(hostOnly(r.Host))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(s.cfg.AdminHosts, host) {
-		return nil
-	}
-	if own := hostOnly(s.cfg.Admin); own != "" && host == strings.ToLower(own) {
+	same := func(name string) bool { return host != "" && strings.EqualFold(host, name) }
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || same(hostOnly(s.cfg.Admin)) || slices.ContainsFunc(s.cfg.AdminHosts, same) {
 		return nil
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {

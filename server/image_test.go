@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -304,4 +305,21 @@ func TestMethods(t *testing.T) {
 // failing is a Get or Peek that always fails.
 func failing(err error) func(context.Context, variant.Ref) (pipeline.Answer, error) {
 	return func(context.Context, variant.Ref) (pipeline.Answer, error) { return pipeline.Answer{}, err }
+}
+
+// BenchmarkHit is a memory hit through the whole public door, without a socket.
+func BenchmarkHit(b *testing.B) {
+	f := newFixture(b, nil)
+	r := httptest.NewRequest("GET", f.url("rs:fit:480:0", photo), nil)
+	r.Header.Set("Accept", "image/avif,image/webp,*/*;q=0.8")
+	h := f.Public()
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+		f.images.asked = nil
+	}
 }

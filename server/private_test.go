@@ -78,7 +78,7 @@ func TestMetricsCountRequests(t *testing.T) {
 }
 
 func TestHostCheckAgainstRebinding(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) { c.AdminHosts, c.Admin = []string{"ops.example"}, "10.1.2.3:8081" })
+	f := newFixture(t, func(c *Config, _ *Rules) { c.AdminHosts, c.Admin = []string{"Ops.example"}, "10.1.2.3:8081" })
 	for host, want := range map[string]int{
 		"localhost": 200, "LOCALHOST:8081": 200, "127.0.0.1:8081": 200, "127.9.9.9": 200, "[::1]:8081": 200, "[::1]": 200, "ops.example:8081": 200,
 		"10.1.2.3:8081": 200, "a.localhost": 200,
@@ -226,6 +226,7 @@ func TestSignRefuses(t *testing.T) {
 		{`{"source":"` + photo + `","ttl":"1h","round":"x"}`, 400, fault.BadOption},
 		{`{"source":"` + photo + `","options":"w:x"}`, 400, fault.BadOption},
 		{`{"source":"` + photo + `","options":"raw:1"}`, 400, fault.UnsupportedOption},
+		{`{"urls":["` + photo + `","ftp://photos.example/a"]}`, 400, fault.BadSource},
 		{`{"source":"ftp://photos.example/a"}`, 400, fault.BadSource},
 		{`{"source":"http://other.example/a.jpg"}`, 403, fault.SourceNotAllowed},
 		{`{"source":"` + photo + `","kid":"nobody"}`, 403, fault.KeyNotValid},
@@ -262,6 +263,10 @@ func TestExplain(t *testing.T) {
 	f.images.onStat = nil
 	read("/wrong" + good[44:])
 	if e.Signature != "bad_signature" || e.Tier != "none" || e.Stored != nil || e.Key != ref.Key() {
+		t.Errorf("%+v", e)
+	}
+	read(good[44:])
+	if e.Signature != "none" || e.Key != ref.Key() {
 		t.Errorf("%+v", e)
 	}
 	read(f.url("exp:1", photo))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -61,7 +62,8 @@ func (s *Server) sign(c echo.Context) error {
 	for i, source := range sources {
 		u, err := s.signOne(r, req, source, expires)
 		if err != nil {
-			return err
+			f := fault.Of(err)
+			return fault.New(f.Kind, f.Op, fmt.Sprintf("source %d: %s", i, f.Public), err)
 		}
 		answer.URLs[i] = signedURL{Source: source, URL: u}
 		if !expires.IsZero() {
