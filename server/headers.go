@@ -107,7 +107,7 @@ func cacheStatus(k *call) string {
 func serverTiming(k *call) string {
 	b := make([]byte, 0, 128)
 	for p, d := range k.took {
-		if d <= 0 {
+		if d < time.Microsecond {
 			continue
 		}
 		if len(b) > 0 {

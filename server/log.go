@@ -165,7 +165,7 @@ func (s *Server) record(c echo.Context, k *call) {
 		line = append(line, slog.String("error", clip(redact(f.Public), 500)))
 	}
 	for p, d := range k.took {
-		if d > 0 {
+		if d >= time.Microsecond {
 			line = append(line, slog.Float64(phaseNames[p]+"_ms", milliseconds(d)))
 		}
 	}
