@@ -28,8 +28,8 @@ func broken(err error) bool {
 			return true
 		}
 	}
-	// The transport has no name for a connection that the server closed before its answer.
-	return strings.HasPrefix(err.Error(), "http: server closed")
+	// The transport has no names for a connection that the server closed before its answer or within its header.
+	return strings.HasPrefix(err.Error(), "http: server closed") || strings.Contains(err.Error(), "transport connection broken")
 }
 
 // classify makes a fault of whatever ended a fetch. outer is the caller's context, inner has the fetch's own deadline.

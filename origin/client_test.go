@@ -93,22 +93,26 @@ func TestMemoryComesBackAfterEveryFault(t *testing.T) {
 }
 
 func TestWaitForMemoryEndsWithTheContext(t *testing.T) {
-	base, _ := serve(t, send(smallPNG(t)))
-	c := newClient(t, Hooks{}, nil)
-	held := c.settings.Load().memory
-	if err := held.Acquire(context.Background(), c.settings.Load().cfg.Memory); err != nil {
-		t.Fatal(err)
+	c := newClient(t, Hooks{}, func(cfg *Config) { cfg.MaxBytes, cfg.Memory = 1000, 1000 })
+	f := fetch{client: c, settings: c.settings.Load(), cap: 1000}
+	if !f.settings.memory.TryAcquire(500) {
+		t.Fatal("no memory at the start")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	late, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
 	defer cancel()
-	_, err := c.Fetch(ctx, base, Limits{})
-	wantKind(t, err, fault.Overloaded)
-	if fault.Of(err).RetryAfter <= 0 {
-		t.Error("no Retry-After")
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	for _, tt := range []struct {
+		ctx    context.Context
+		length int64
+		want   fault.Kind
+	}{{late, 501, fault.Overloaded}, {late, -1, fault.Overloaded}, {gone, 501, fault.Canceled}} {
+		_, err := f.read(tt.ctx, func(error) {}, &http.Response{ContentLength: tt.length, Body: http.NoBody})
+		wantKind(t, err, tt.want)
+		if tt.want == fault.Overloaded && fault.Of(err).RetryAfter <= 0 {
+			t.Error("no Retry-After")
+		}
 	}
-	held.Release(c.settings.Load().cfg.Memory)
-	_, err = get(t, c, base)
-	wantKind(t, err, "")
 }
 
 func TestStatuses(t *testing.T) {
