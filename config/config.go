@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/cache/dirstore"
+	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
@@ -69,6 +70,8 @@ type Store struct {
 	Dir dirstore.Config `yaml:",inline"`
 	// Tier is how the cache uses whichever store it is.
 	Tier cache.StoreConfig `yaml:",inline"`
+	// S3 is the bucket; once one is named, it is the store in place of the directory.
+	S3 s3store.Config `yaml:"s3"`
 }
 
 // Log is what is logged, and how.
@@ -86,7 +89,7 @@ func Default() Config {
 		Negotiation: variant.Default(),
 		Cache: Cache{
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,
-			Store: Store{Dir: dirstore.Default(), Tier: cache.DefaultStore()},
+			Store: Store{Dir: dirstore.Default(), Tier: cache.DefaultStore(), S3: s3store.Default()},
 		},
 		Log: Log{Level: "info", Format: "json"},
 	}
@@ -104,7 +107,7 @@ func (c Config) Validate() error {
 
 // Validate reports what cannot work.
 func (c Cache) Validate() error {
-	errs := []error{c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate()}
+	errs := []error{c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate()}
 	if c.MaxAge < time.Second {
 		errs = append(errs, fmt.Errorf("cache.max_age: %s is less than a second", formatDuration(c.MaxAge)))
 	}

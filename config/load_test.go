@@ -97,6 +97,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"cache.revalidate", func(c *Config) { c.Cache.Revalidate = time.Hour }},
 		{"cache.store.lookup", func(c *Config) { c.Cache.Store.Tier.Lookup = 0 }},
 		{"cache.store.dir", func(c *Config) { c.Cache.Store.Dir.Dir = "" }},
+		{"cache.store.s3.endpoint", func(c *Config) { c.Cache.Store.S3.Endpoint = "minio:9000" }},
 		{"presets: ", func(c *Config) { c.Presets = map[string]string{"lite": "nonsense:1"} }},
 		{"log.level", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format", func(c *Config) { c.Log.Format = "xml" }},
