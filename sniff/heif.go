@@ -2,6 +2,7 @@ package sniff
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,9 @@ type heifProperty struct {
 // libheif applies rotation and mirroring itself, so a turned picture is reported with its sides swapped and orientation 1.
 func inspectHEIF(b []byte) (Info, error) {
 	w := heifWalk{info: Info{Channels: 3, Bits: 8, Orientation: 1, Frames: 1}}
+	cut := "" // the box that the file ends in
 	end, whole := boxes(b, func(name string, body []byte) {
+		cut = name
 		switch name {
 		case "meta":
 			if !w.meta && len(body) >= 4 {
@@ -49,12 +52,16 @@ func inspectHEIF(b []byte) (Info, error) {
 	if w.info.Alpha {
 		w.info.Channels = 4
 	}
+	// Where another box is cut, no part of the picture is: a motion photo's video, or bytes that look like a box.
+	w.info.Complete = w.data && (whole || !slices.Contains([]string{"meta", "mdat", "moov", "moof"}, cut))
 	w.info.End = end
-	w.info.Complete = whole && w.data
+	if !w.info.Complete {
+		w.info.End = len(b)
+	}
 	return w.info, nil
 }
 
-// boxes calls f for each box of b and returns where the last one ends. whole is false if a box reaches past b; its body is then
+// boxes calls f for each box of b and returns where the last whole one ends. whole is false if a box reaches past b; its body is then
 // what there is of it. Bytes that cannot be a box end the walk: they follow the picture.
 func boxes(b []byte, f func(name string, body []byte)) (end int, whole bool) {
 	at := 0
@@ -76,7 +83,7 @@ func boxes(b []byte, f func(name string, body []byte)) (end int, whole bool) {
 		}
 		if size > len(b)-at {
 			f(name, b[min(at+header, len(b)):])
-			return len(b), false
+			return at, false
 		}
 		f(name, b[at+header:at+size])
 		at += size

@@ -17,6 +17,9 @@ const (
 	tagProfile      = 34675
 )
 
+// maxStrips bounds the check of a file that is nothing but a list of strips.
+const maxStrips = 1 << 20
+
 // tiffFile is a TIFF of either byte order. Offsets are checked at each read.
 type tiffFile struct {
 	b     []byte
@@ -91,7 +94,7 @@ func (t tiffFile) within(tags map[int]int64, offsets, lengths int) bool {
 		return false
 	}
 	count, _ := t.long(entry + 4)
-	if count == 0 || count > int64(len(t.b)) {
+	if count == 0 || count > maxStrips {
 		return false
 	}
 	for i := range count {
