@@ -286,6 +286,29 @@ func TestDeleteLeavesNoDirectories(t *testing.T) {
 	}
 }
 
+// TestPutWhileDeleting: Delete removes empty directories, and must not take one away between its making and the rename into it.
+func TestPutWhileDeleting(t *testing.T) {
+	s, _ := open(t, Config{})
+	var wg sync.WaitGroup
+	for w := range 3 {
+		wg.Go(func() {
+			for i := range 200 {
+				if err := s.Put(t.Context(), fmt.Sprintf("v1/ab/%d/w%d", i%2, w), cachetest.Entry("x", 10)); err != nil {
+					t.Errorf("Put = %v", err)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 200 {
+			if _, err := s.Delete(t.Context(), "v1/ab/"); err != nil {
+				t.Errorf("Delete = %v", err)
+			}
+		}
+	})
+	wg.Wait()
+}
+
 func FuzzFile(f *testing.F) {
 	e := cachetest.Entry("one", 30)
 	f.Add(append(encodeHead(cache.MarshalMeta("k", e)), e.Body...))

@@ -1,0 +1,56 @@
+package s3store
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/cache"
+)
+
+// Config configures the store on an S3 bucket. Credentials are not in it: they come from where the AWS tools find them
+// (environment, shared files, the machine's or container's role).
+type Config struct {
+	// Bucket is the bucket's name. Empty means that S3 is not used.
+	Bucket string `yaml:"bucket"`
+	// Prefix begins every object's name; the store owns all that is below it. Empty means that the bucket is the store's alone.
+	Prefix string `yaml:"prefix"`
+	// Region is the bucket's region. Empty means that of the environment, and us-east-1 where an endpoint is set.
+	Region string `yaml:"region"`
+	// Endpoint is the http or https URL of an S3-compatible server. Empty means AWS.
+	Endpoint string `yaml:"endpoint"`
+	// PathStyle puts the bucket into the path instead of the host name, as most servers other than AWS need it.
+	PathStyle bool `yaml:"path_style"`
+	// Checksums says when the client sends and checks S3's own checksums: when_required, which every server understands, or
+	// when_supported. Entries carry a checksum of ours either way.
+	Checksums string `yaml:"checksums"`
+}
+
+// The values of Config.Checksums.
+const (
+	whenRequired  = "when_required"
+	whenSupported = "when_supported"
+)
+
+// Default has no bucket, so that the directory store is used.
+func Default() Config { return Config{Checksums: whenRequired} }
+
+// Validate reports a value that cannot work.
+func (c Config) Validate() error {
+	if c.Checksums != whenRequired && c.Checksums != whenSupported {
+		return fmt.Errorf("cache.store.s3.checksums must be %s or %s", whenRequired, whenSupported)
+	}
+	if err := cache.CheckPrefix(strings.Trim(c.Prefix, "/")); err != nil || len(c.Prefix) > 200 {
+		return errors.New("cache.store.s3.prefix must be a path of printable ASCII, at most 200 bytes")
+	}
+	if c.Endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(c.Endpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		// The value is not repeated: somebody may have put credentials into it.
+		return errors.New("cache.store.s3.endpoint must be an http or https URL without user name and query")
+	}
+	return nil
+}
