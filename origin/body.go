@@ -26,7 +26,7 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 	}
 	// A body whose end the protocol marks cannot have lost its tail unnoticed.
 	framed := length >= 0 || len(response.TransferEncoding) > 0
-	coding := strings.ToLower(strings.TrimSpace(response.Header.Get("Content-Encoding")))
+	coding := strings.ToLower(strings.TrimSpace(strings.Join(response.Header.Values("Content-Encoding"), ",")))
 	switch coding {
 	case "", "identity":
 	case "gzip", "x-gzip":

@@ -3,6 +3,8 @@ package origin
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -61,10 +63,29 @@ func serveNames(t *testing.T, answer func(name string, n int) (addresses []strin
 			}
 		}
 	})
-	t.Cleanup(func() { _ = conn.Close(); done.Wait() })
+	var mu sync.Mutex
+	var asking []net.Conn // A look-up that nobody waits for any more goes on until its own timeout: closing these ends it.
+	t.Cleanup(func() {
+		_ = conn.Close()
+		done.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range asking {
+			_ = c.Close()
+		}
+	})
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		var d net.Dialer
-		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
+		c, err := d.DialContext(ctx, "udp", conn.LocalAddr().String())
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			asking = append(asking, c)
+		}
+		return c, err
 	}}
 }
 
@@ -118,7 +139,7 @@ func TestFault10Rebinding(t *testing.T) {
 
 func TestFault31NameServer(t *testing.T) {
 	resolver := serveNames(t, func(name string, _ int) ([]string, bool) { return nil, name == "slow.example" })
-	c := newClient(t, Hooks{Resolver: resolver}, func(cfg *Config) { cfg.Timeout = 300 * time.Millisecond })
+	c := newClient(t, Hooks{Resolver: resolver}, func(cfg *Config) { cfg.Timeout = time.Second })
 	_, err := get(t, c, "http://absent.example/x")
 	wantKind(t, err, fault.DNSFailed)
 	_, err = get(t, c, "http://slow.example/x")
@@ -133,9 +154,10 @@ func TestUnreachableOrigins(t *testing.T) {
 	closed := listener.Addr().String()
 	_ = listener.Close()
 	plain, _ := serve(t, send(smallPNG(t)))
-	secure := httptest.NewTLSServer(send(smallPNG(t)))
+	secure := httptest.NewUnstartedServer(send(smallPNG(t)))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
 	defer secure.Close()
-	secure.Config.ErrorLog = nil
 	for source, want := range map[string]fault.Kind{
 		"http://" + closed: fault.ConnectFailed,
 		secure.URL:         fault.TLSFailed, // signed by nobody we trust
