@@ -170,13 +170,17 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 
 // fail publishes err, or the old entry where there is one and the failure may pass.
 func (r *run) fail(todo []*fill, err error) {
+	t := r.timings
+	if !r.transformFrom.IsZero() {
+		t.Transform = r.p.parts.Now().Sub(r.transformFrom)
+	}
 	for _, f := range todo {
 		if old, ok := r.old[f]; ok && fault.KindOf(err).Retryable() && old.Over <= r.p.cfg.StaleIfError {
 			f.publish(old, nil)
 			continue
 		}
 		if !f.published {
-			r.p.parts.Observer.Filled(string(f.spec.Format), fault.KindOf(err), r.timings)
+			r.p.parts.Observer.Filled(string(f.spec.Format), fault.KindOf(err), t)
 		}
 		f.publish(Answer{}, err)
 	}

@@ -34,7 +34,8 @@ func TestFault18WorkerFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig()
-			cfg.Workers, cfg.Timeout, cfg.CPU, cfg.ImageMemory = 3, 3*time.Second, 300*time.Millisecond, 16<<20
+			cfg.Workers, cfg.Timeout, cfg.CPU = 3, 3*time.Second, 300*time.Millisecond
+			cfg.ImageMemory, cfg.Recycle = 16<<20, 0 // little room for the one that exhausts it
 			p, w := open(t, cfg)
 			stop := others(t, p)
 			m, err := run(t.Context(), p, picture(t, 4, 4, 0), script(""), script(test.op), script(""))
@@ -123,10 +124,8 @@ func TestFault18WorkerDiesBeforeTheRequest(t *testing.T) {
 	_ = unix.Kill(c.pid, unix.SIGKILL)
 	receiveWithin(t, c.exited, "its end")
 	original := picture(t, 4, 4, 0)
-	dead := make(chan *child, 1)
-	dead <- c
-	p2 := &task{original: original, specs: []variant.Spec{script("")}, open: []int{0}, emit: func(int, variant.Image, error) {}}
-	_, begun, err := p.attempt(t.Context(), <-dead, p2)
+	task := &task{original: original, specs: []variant.Spec{script("")}, open: []int{0}, emit: func(int, variant.Image, error) {}}
+	_, begun, err := p.attempt(t.Context(), c, task)
 	if begun || err != nil {
 		t.Errorf("begun %v, error %v", begun, err)
 	}

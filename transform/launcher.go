@@ -57,7 +57,7 @@ func newLauncher(cfg Config, log *slog.Logger) (*launcher, error) {
 	if err := l.program(cfg.Command); err != nil {
 		return nil, err
 	}
-	go l.run()
+	go l.run(nil)
 	return l, nil
 }
 
@@ -86,10 +86,22 @@ func (l *launcher) program(command []string) error {
 	return nil
 }
 
-// run owns the launching thread until close. The goroutine ends locked, so the thread ends with it.
-func (l *launcher) run() {
-	defer close(l.ended)
+// run owns the launching thread until close. The goroutine ends locked, so the thread ends with it. settled, if not nil, is
+// closed when the thread is chosen.
+func (l *launcher) run(settled chan<- struct{}) {
 	runtime.LockOSThread()
+	if unix.Gettid() == os.Getpid() {
+		// The main thread stands for the whole process in ps, and it cannot end. Hold it until another one is found.
+		next := make(chan struct{})
+		go l.run(next)
+		<-next
+		runtime.UnlockOSThread()
+		return
+	}
+	if settled != nil {
+		close(settled)
+	}
+	defer close(l.ended)
 	tid := unix.Gettid()
 	if now, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && 20-now < niceness {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)

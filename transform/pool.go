@@ -75,6 +75,14 @@ func Open(ctx context.Context, cfg Config, obs Observer, log *slog.Logger) (*Poo
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	p := newPool(cfg, obs, log)
+	if err := p.open(ctx); err != nil {
+		return nil, fmt.Errorf("transform.Open: %w", err)
+	}
+	return p, nil
+}
+
+func newPool(cfg Config, obs Observer, log *slog.Logger) *Pool {
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -84,12 +92,8 @@ func Open(ctx context.Context, cfg Config, obs Observer, log *slog.Logger) (*Poo
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now),
+	return &Pool{cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now),
 		ready: make(chan *child), pingEvery: pingEvery, pingTimeout: pingTimeout}
-	if err := p.open(ctx); err != nil {
-		return nil, fmt.Errorf("transform.Open: %w", err)
-	}
-	return p, nil
 }
 
 func (p *Pool) open(ctx context.Context) (err error) {

@@ -50,6 +50,7 @@ type Store struct {
 	placed map[string]int64 // bytes of what was put since the current walk began; nil between walks
 
 	kick   chan struct{}
+	reads  chan string // keys read, to be recorded
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the sweeper has ended
 
@@ -80,7 +81,7 @@ func Open(cfg Config, obs cache.Observer) (*Store, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{
 		cfg: cfg, obs: obs, root: root, lock: lock, max: cfg.MaxBytes,
-		kick: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}),
+		kick: make(chan struct{}, 1), reads: make(chan string, 256), cancel: cancel, done: make(chan struct{}),
 		write: func(f *os.File, b []byte) error { _, err := f.Write(b); return err },
 	}
 	go s.sweeper(ctx)
@@ -111,13 +112,13 @@ func take(root *os.Root) (*os.File, error) {
 
 // Close waits for running operations and the sweeper, then gives the directory free.
 func (s *Store) Close() error {
-	s.cancel()
 	s.ops.Lock()
 	defer s.ops.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
+	s.cancel()
 	<-s.done
 	return errors.Join(s.root.Close(), s.lock.Close())
 }

@@ -98,10 +98,14 @@ func decode(f *os.File, info fs.FileInfo, key string, whole bool) (cache.Entry, 
 	return cache.Entry{Meta: m}, err
 }
 
-// touch records a read in the file's modification time, since many systems mount with noatime: at most once an hour an entry.
-// A failure costs the entry its place in the order of sweeping, no more.
+// touch has the sweeper record a read, at most once an hour an entry. It never waits: a busy disk can hold up the change of a
+// file's time long after it has given the file. What is dropped while the sweeper is busy is recorded at the next read.
 func (s *Store) touch(key string, last time.Time) {
-	if age := time.Since(last); age.Abs() > touchAfter {
-		_ = s.root.Chtimes(key, time.Time{}, time.Now())
+	if time.Since(last).Abs() <= touchAfter {
+		return
+	}
+	select {
+	case s.reads <- key:
+	default:
 	}
 }

@@ -32,19 +32,28 @@ func excess(used, bound, free, minFree int64) int64 {
 	return n
 }
 
-// sweeper counts what the store holds, then sweeps when a Put has made that necessary.
+// sweeper counts what the store holds, then sweeps when a Put has made that necessary, and records reads.
 func (s *Store) sweeper(ctx context.Context) {
 	defer close(s.done)
 	s.sweep(ctx, true)
 	for {
 		select {
 		case <-ctx.Done():
+			for len(s.reads) > 0 {
+				s.record(<-s.reads)
+			}
 			return
 		case <-s.kick:
 			s.sweep(ctx, false)
+		case key := <-s.reads:
+			s.record(key)
 		}
 	}
 }
+
+// record notes a read in the file's modification time, since many systems mount with noatime. A failure costs the entry its
+// place in the order of sweeping, no more.
+func (s *Store) record(key string) { _ = s.root.Chtimes(key, time.Time{}, time.Now()) }
 
 func (s *Store) sweep(ctx context.Context, first bool) {
 	start := time.Now()
@@ -157,7 +166,7 @@ func (s *Store) walk(ctx context.Context, prefix string, visit func(name string,
 func (s *Store) walkDir(ctx context.Context, dir, prefix string, visit func(string, fs.FileInfo) (bool, error)) (changed bool, err error) {
 	d, err := s.root.Open(dir)
 	if err != nil {
-		if absent(err) {
+		if absent(err) || errors.Is(err, fs.ErrPermission) { // none of ours: a disk's own lost+found, for one
 			err = nil
 		}
 		return false, err

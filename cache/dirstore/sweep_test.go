@@ -34,7 +34,7 @@ func modified(t *testing.T, s *Store, key string) time.Duration {
 
 func TestSweepTakesTheLongestUnread(t *testing.T) {
 	const size = 8000 // two blocks with the header
-	s, obs := open(t, Config{MaxBytes: 100 * 8192})
+	s, _ := open(t, Config{MaxBytes: 100 * 8192})
 	for i := range 93 {
 		key := fmt.Sprintf("v1/ab/%d/w480", i)
 		put(t, s, key, cachetest.Entry("x", size-500))
@@ -43,6 +43,12 @@ func TestSweepTakesTheLongestUnread(t *testing.T) {
 	if !has(t, s, "v1/ab/0/w480") { // the oldest becomes the newest
 		t.Fatal("the first entry is missing")
 	}
+	dir := s.root.Name()
+	if err := s.Close(); err != nil { // the read is recorded
+		t.Fatal(err)
+	}
+	var obs *counter
+	s, obs = open(t, Config{Dir: dir, MaxBytes: 100 * 8192})
 	put(t, s, "v1/ab/last/w480", cachetest.Entry("x", size-500)) // passes 15/16
 	obs.wait(t, "sweep ok")
 	used, bound := s.Usage()
@@ -115,7 +121,8 @@ func TestMinFreeIsKept(t *testing.T) {
 }
 
 func TestReadsAreRecordedOnceAnHour(t *testing.T) {
-	s, _ := open(t, Config{})
+	dir := memoryDir(t)
+	s, _ := open(t, Config{Dir: dir})
 	put(t, s, "v1/a", cachetest.Entry("x", 10))
 	for _, tt := range []struct {
 		age, want time.Duration
@@ -124,9 +131,13 @@ func TestReadsAreRecordedOnceAnHour(t *testing.T) {
 		if !has(t, s, "v1/a") {
 			t.Fatal("the entry is missing")
 		}
+		if err := s.Close(); err != nil { // which records what is pending
+			t.Fatal(err)
+		}
 		if got := modified(t, s, "v1/a"); (got - tt.want).Abs() > time.Minute {
 			t.Errorf("last read %v ago, after a read it is %v, want %v", tt.age, got, tt.want)
 		}
+		s, _ = open(t, Config{Dir: dir})
 	}
 }
 

@@ -65,6 +65,9 @@ func New(engine string) (*Codec, error) {
 			return nil, fmt.Errorf("codec.New: this libvips was built without %s", op)
 		}
 	}
+	if engine == EngineBimg {
+		warmBimg()
+	}
 	return &Codec{engine: engine, choices: fixedTable(libraryVersion("aom_codec_version_str"))}, nil
 }
 

@@ -187,7 +187,7 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 	}
 	for _, f := range e.others(first.format) {
 		if done, err := consider(e.attempt(f)); done || err != nil {
-			best.note = joined(best.note, fmt.Sprintf("%s would be larger than the original", first.format))
+			best.note = andNote(best.note, fmt.Sprintf("%s would be larger than the original", first.format))
 			return best, err
 		}
 	}
@@ -200,7 +200,7 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 			low := s
 			low.q = q
 			if done, err := consider(e.save(best.format, low)); done || err != nil {
-				best.note = joined(best.note, "lower quality, else larger than the original")
+				best.note = andNote(best.note, "lower quality, else larger than the original")
 				return best, err
 			}
 		}
@@ -208,7 +208,7 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 	if own, ok := e.passThrough(); ok {
 		return own, nil
 	}
-	best.note = joined(best.note, "larger than the original, which cannot be passed through")
+	best.note = andNote(best.note, "larger than the original, which cannot be passed through")
 	return best, nil
 }
 
@@ -270,7 +270,7 @@ func sourceFormat(name string) (variant.Format, variant.FormatSet) {
 	return "", 0
 }
 
-func joined(a, b string) string {
+func andNote(a, b string) string {
 	if a == "" {
 		return b
 	}

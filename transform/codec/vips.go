@@ -201,6 +201,11 @@ func (im *pixmap) srgb(useProfile, grey bool) error {
 	})
 }
 
+// markCMYK says that four bands are inks.
+func (im *pixmap) markCMYK() error {
+	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_mark_cmyk(in, out) })
+}
+
 // attention cuts the part that draws the eye and says where it was.
 func (im *pixmap) attention(s size) (rect, error) {
 	var left, top C.int

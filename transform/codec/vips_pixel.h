@@ -57,6 +57,10 @@ GC_FN int gc_srgb(VipsImage *in, VipsImage **out, int use_profile, int grey) {
 	return r;
 }
 
+GC_FN int gc_mark_cmyk(VipsImage *in, VipsImage **out) {
+	return vips_copy(in, out, "interpretation", VIPS_INTERPRETATION_CMYK, NULL);
+}
+
 // gc_orient turns clockwise by quarter turns, then mirrors left to right.
 GC_FN int gc_orient(VipsImage *in, VipsImage **out, int turns, int mirror) {
 	if (!mirror)

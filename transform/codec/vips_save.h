@@ -51,6 +51,8 @@ GC_FN void gc_animate(VipsImage *image, int page_height, int pages, const int *d
 
 GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 	VipsForeignSubsample chroma = o.full_chroma ? VIPS_FOREIGN_SUBSAMPLE_OFF : VIPS_FOREIGN_SUBSAMPLE_ON;
+	// PNG: deflate 6 with adaptive filters. On 800 px pictures 9 saves 2-5 % of the bytes for three to ten times the CPU, and
+	// without filters screenshots and photos grow by a sixth to a third.
 	switch (o.format) {
 	case GC_SAVE_JPEG:
 		return vips_jpegsave_buffer(in, buf, len, "Q", o.q, "optimize_coding", TRUE, "interlace", TRUE, "subsample_mode", chroma,

@@ -1,0 +1,54 @@
+# make demo   shows it on real pictures          make test   runs every check
+# make help   lists the rest
+SHELL   := /bin/bash
+TOOLS   := $(or $(GOLDCREST_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/goldcrest)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 3s
+# The versitygw that setup built; tests that need a real S3 server find it here.
+export GOLDCREST_VERSITYGW ?= $(TOOLS)/bin/versitygw
+export GOLDCREST_CORPUS    ?= $(abspath ../shared/corpus)
+# Extends PATH where setup had to fetch a Go toolchain.
+SETUP = set -euo pipefail; out=$$(.ci/setup $(1)); export "$${out:-PATH=$$PATH}"
+
+.PHONY: help demo test build setup vet unit fuzz e2e bench docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: ## install what is needed, build, show it on real pictures and go on serving (ONCE=1 exits, DIR= for your own pictures)
+	@$(call SETUP,demo); go build -ldflags "$(LDFLAGS)" -o goldcrest . && \
+	exec ./goldcrest demo $(if $(ONCE),-once) $(if $(DIR),-dir "$(DIR)")
+
+test: ## install what tests need; vet, staticcheck, unit tests with the race detector, a short fuzz of each target, e2e
+	@$(call SETUP,test); $(MAKE) --no-print-directory vet unit fuzz e2e
+
+build: ## build ./goldcrest
+	go build -ldflags "$(LDFLAGS)" -o goldcrest .
+
+vet: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above are not formatted; run gofmt -w"; exit 1; }
+	go vet ./...
+	cd e2e && go vet ./...
+	$(TOOLS)/bin/staticcheck ./...
+
+unit: ## unit tests with the race detector
+	go test -race -count=1 ./...
+
+fuzz: ## each fuzz target for FUZZTIME (default 3s)
+	@set -euo pipefail; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | sed 's/func //'); do \
+			echo "fuzz $$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir | tail -n 1; \
+		done; done
+
+e2e: ## black-box tests of the built binary
+	cd e2e && go test -count=1 ./...
+
+bench: build ## print speed and memory as ratios against references in the same run
+	cd bench && go run .
+
+docs: ## regenerate docs/config.md
+	go test ./config -run Docs -update -count=1
+
+clean: ## remove what builds leave behind
+	rm -rf goldcrest data build

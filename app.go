@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/cache/dirstore"
+	"github.com/goldcrest/goldcrest/cache/s3store"
+	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/metrics"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// version is stamped by the build.
+var version = "dev" //nolint:gochecknoglobals // the linker's -X needs a variable
+
+// buildID is what a worker must name to be this server's own: the version and, where Go knows it, the revision.
+func buildID() string {
+	id := version
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				id += "+" + s.Value
+			}
+		}
+	}
+	return id
+}
+
+// app is the composition root: the only place that knows all parts. Open it, Serve, Close.
+type app struct {
+	cfg      config.Config
+	log      *slog.Logger
+	metrics  *metrics.Metrics
+	memory   *cache.Memory
+	store    io.Closer // nil when the store needs no closing
+	tiers    *cache.Tiered
+	origin   *origin.Client
+	pool     *transform.Pool
+	pipeline *pipeline.Pipeline
+	server   *server.Server
+}
+
+// openApp builds everything that cfg asks for, down to the open listeners' owner. On an error nothing is left open.
+func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("the configuration cannot work:\n%w", err)
+	}
+	a := &app{cfg: cfg, log: log, metrics: metrics.New()}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.close(ctx))
+	}
+	return a, nil
+}
+
+// open builds the parts; after an error some are open.
+func (a *app) open(ctx context.Context) error {
+	rules, err := newRules(a.cfg)
+	if err != nil {
+		return err
+	}
+	store, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.openPipeline(ctx, store); err != nil {
+		return err
+	}
+	a.server, err = server.New(a.cfg.Server, server.Deps{
+		Images: a.pipeline, Check: a.pool.Check, Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log,
+	}, rules)
+	if err != nil {
+		return err
+	}
+	a.metrics.Build(version, runtime.Version(), a.pool.Versions()["libvips"])
+	a.metrics.Watch(a.levels)
+	return nil
+}
+
+// openPipeline builds what turns a Ref into bytes, on the given durable tier.
+func (a *app) openPipeline(ctx context.Context, store cache.Store) (err error) {
+	a.memory = cache.NewMemory(a.cfg.Cache.Memory.Memory)
+	a.tiers = cache.NewTiered(a.memory, store, a.cfg.Cache.Store.Tier, a.metrics)
+	if a.origin, err = origin.New(a.originConfig(a.cfg), origin.Hooks{Observer: fetchMeter{a.metrics}}); err != nil {
+		return err
+	}
+	pool := a.cfg.Transform
+	pool.OriginalBytes, pool.Build = a.cfg.Origin.MaxBytes, buildID()
+	if a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log); err != nil {
+		return err
+	}
+	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
+		Tiers: a.tiers, Keeper: a.tiers, Store: store, Fetcher: a.origin, Transformer: a.pool,
+		Observer: fillMeter{a.metrics}, Log: a.log,
+	})
+	return err
+}
+
+// openStore opens the durable tier: the bucket if one is named, else the directory.
+func (a *app) openStore(ctx context.Context) (cache.Store, error) {
+	s := a.cfg.Cache.Store
+	if s.S3.Bucket != "" {
+		store, err := s3store.Open(ctx, s.S3, a.metrics)
+		if err != nil {
+			return nil, err
+		}
+		if err := store.SelfTest(ctx); err != nil {
+			// A store that is down must not keep viewers from their pictures: serve without it, and say so.
+			a.log.Error("the bucket failed its self-test; serving without it until it answers", "error", err)
+		}
+		return store, nil
+	}
+	store, err := dirstore.Open(s.Dir, a.metrics)
+	if err != nil {
+		return nil, err
+	}
+	a.store = store
+	return store, nil
+}
+
+// originConfig adds this server's own addresses, which are refused as sources.
+func (a *app) originConfig(cfg config.Config) origin.Config {
+	c := cfg.Origin
+	if host := strings.TrimPrefix(strings.TrimPrefix(cfg.Server.BaseURL, "https://"), "http://"); host != "" {
+		c.Own = append(c.Own, strings.Split(host, "/")[0])
+	}
+	return c
+}
+
+// pipelineConfig derives the gates from the parts they guard.
+func (a *app) pipelineConfig() pipeline.Config {
+	c := pipeline.Default()
+	c.FetchSlots = a.cfg.Origin.Slots
+	c.TransformSlots = a.pool.Stats().Workers
+	c.FetchTimeout = a.cfg.Origin.Timeout + a.cfg.Server.Deadline
+	c.FillTimeout = c.FetchTimeout + a.cfg.Transform.Timeout
+	c.TTL, c.Revalidate = a.cfg.Cache.TTL, a.cfg.Cache.Revalidate
+	c.StaleIfError, c.HonourOrigin = a.cfg.Cache.SIE, a.cfg.Cache.HonourOrigin
+	return c
+}
+
+// newRules builds what a reload replaces.
+func newRules(cfg config.Config) (server.Rules, error) {
+	keys, err := signing.New(cfg.Signing, time.Now)
+	if err != nil {
+		return server.Rules{}, err
+	}
+	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
+	if err != nil {
+		return server.Rules{}, err
+	}
+	c := cfg.Cache
+	return server.Rules{
+		Keys: keys, Parser: parser, OnlyPresets: cfg.OnlyPresets, Negotiation: cfg.Negotiation, API: cfg.API,
+		Lifetimes: server.Lifetimes{
+			MaxAge: c.MaxAge, FirstMaxAge: c.FirstMaxAge, SWR: c.SWR, SIE: c.SIE, TTL: c.TTL, HonourOrigin: c.HonourOrigin,
+		},
+	}, nil
+}
+
+// serve answers until ctx ends, then stops gracefully: requests first, then what is still being made and stored.
+func (a *app) serve(ctx context.Context) error {
+	if err := a.server.Listen(); err != nil {
+		return err
+	}
+	public, admin := a.server.Addrs()
+	a.log.Info("serving", "public", public.String(), "admin", admin.String(), "version", version)
+	return a.server.Serve(ctx)
+}
+
+// close ends the parts in the order in which they use each other. It is safe on a half-built app.
+func (a *app) close(ctx context.Context) error {
+	var errs []error
+	if a.pipeline != nil {
+		errs = append(errs, a.pipeline.Close(ctx))
+	}
+	if a.pool != nil {
+		errs = append(errs, a.pool.Close())
+	}
+	if a.origin != nil {
+		a.origin.Close()
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// reload reads the configuration again and swaps what may change while serving: keys, tokens, presets, negotiation, lifetimes
+// and the origin's lists and limits. Anything wrong keeps all of the old.
+func (a *app) reload(path string, environ []string, level *slog.LevelVar) error {
+	cfg, err := config.Load(path, environ)
+	if err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	rules, err := newRules(cfg)
+	if err != nil {
+		return err
+	}
+	// The origin's lists are checked by Validate, so the second swap cannot fail after the first.
+	if err := a.origin.Reload(a.originConfig(cfg)); err != nil {
+		return err
+	}
+	if err := a.server.Reload(rules); err != nil {
+		return errors.Join(err, a.origin.Reload(a.originConfig(a.cfg)))
+	}
+	level.Set(logLevel(cfg.Log.Level))
+	a.cfg = cfg
+	return nil
+}
+
+// reloadOnHangup reloads at every SIGHUP until ctx ends.
+func (a *app) reloadOnHangup(ctx context.Context, path string, environ []string, level *slog.LevelVar) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		}
+		if err := a.reload(path, environ, level); err != nil {
+			a.metrics.Reloaded("error")
+			a.log.Error("the new configuration was refused, the old one stays", "error", err)
+			continue
+		}
+		a.metrics.Reloaded("ok")
+		a.log.Info("the configuration was reloaded")
+	}
+}
+
+// logLevel translates the configured word; Validate has checked it.
+func logLevel(word string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(word)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
+// newLog makes the process's logger.
+func newLog(w io.Writer, cfg config.Log, level slog.Leveler) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w, opts))
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/client"
+	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// lookEnv reads one variable of e.environ.
+func (e env) lookEnv(name string) string {
+	for _, kv := range e.environ {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// configFlag adds the -config flag, whose default is GOLDCREST_CONFIG.
+func configFlag(e env, fs *flag.FlagSet) *string {
+	return fs.String("config", e.lookEnv("GOLDCREST_CONFIG"), "configuration `FILE`; without one, defaults and GOLDCREST_ variables")
+}
+
+// runServe is the server.
+func runServe(ctx context.Context, e env, args []string) error {
+	fs := newFlags("serve")
+	file := configFlag(e, fs)
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	cfg, err := config.Load(*file, e.environ)
+	if err != nil {
+		return err
+	}
+	var level slog.LevelVar
+	level.Set(logLevel(cfg.Log.Level))
+	log := newLog(e.stderr, cfg.Log, &level)
+	a, err := openApp(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	reloads, stop := context.WithCancel(ctx)
+	reloaded := make(chan struct{})
+	go func() {
+		defer close(reloaded)
+		a.reloadOnHangup(reloads, *file, e.environ, &level)
+	}()
+	err = a.serve(ctx)
+	stop()
+	<-reloaded
+	drain, cancel := context.WithTimeout(context.Background(), max(cfg.Server.Drain, time.Second))
+	defer cancel()
+	return errors.Join(err, a.close(drain))
+}
+
+// runWorker is the inside of a worker process; the server starts it.
+func runWorker(_ context.Context, e env, _ []string) error {
+	// The pool passes the engine on by the name of its setting.
+	engine := e.lookEnv("GOLDCREST_TRANSFORM_ENGINE")
+	c, err := codec.New(engine)
+	if err != nil {
+		return err
+	}
+	return transform.Serve(codecAdapter{c}, buildID())
+}
+
+// runConfig prints what the server would run with.
+func runConfig(_ context.Context, e env, args []string) error {
+	fs := newFlags("config")
+	file := configFlag(e, fs)
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	cfg, err := config.Load(*file, e.environ)
+	if err != nil {
+		return err
+	}
+	if err := cfg.Print(e.stdout); err != nil {
+		return err
+	}
+	return cfg.Validate()
+}
+
+// runVersion prints the program's version and those of the libraries that make its pictures.
+func runVersion(_ context.Context, e env, args []string) error {
+	if err := parseFlags(e, newFlags("version"), args); err != nil {
+		return err
+	}
+	c, err := codec.New("vips")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "goldcrest %s\n", buildID())
+	versions := c.Versions()
+	names := make([]string, 0, len(versions))
+	for name := range versions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(e.stdout, "  %-12s %s\n", name, versions[name])
+	}
+	return nil
+}
+
+// runHealthcheck asks the private listener of a server on this machine.
+func runHealthcheck(ctx context.Context, e env, args []string) error {
+	fs := newFlags("healthcheck")
+	file := configFlag(e, fs)
+	url := fs.String("url", "", "what to ask; default: /healthz of the configured private listener")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	if *url == "" {
+		cfg, err := config.Load(*file, e.environ)
+		if err != nil {
+			return err
+		}
+		addr := cfg.Server.Admin
+		if strings.HasPrefix(addr, ":") {
+			addr = "127.0.0.1" + addr
+		}
+		*url = "http://" + addr + "/healthz"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, *url, nil)
+	if err != nil {
+		return usageError{err}
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("the server does not answer: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		return fmt.Errorf("%s answers %s: %s", *url, res.Status, strings.TrimSpace(string(text)))
+	}
+	return nil
+}
+
+// runSign prints signed URLs of sources.
+func runSign(_ context.Context, e env, args []string) error {
+	fs := newFlags("sign")
+	file := configFlag(e, fs)
+	options := fs.String("options", "", "options as in a URL, such as rs:fit:800:0/f:webp")
+	preset := fs.String("preset", "", "name of a preset, in place of -options")
+	ttl := fs.Duration("ttl", 0, "how long the URLs are valid; 0 = for ever")
+	round := fs.Duration("round", 24*time.Hour, "round the expiry up to a multiple of this, so that viewers share URLs")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() == 0 || (*options != "" && *preset != "") {
+		return usageError{errors.New("give at least one source URL, and only one of -options and -preset")}
+	}
+	cfg, err := config.Load(*file, e.environ)
+	if err != nil {
+		return err
+	}
+	signer, err := newSigner(cfg)
+	if err != nil {
+		return err
+	}
+	if *preset != "" {
+		if _, ok := cfg.Presets[*preset]; !ok {
+			return usageError{fmt.Errorf("there is no preset %q in the configuration", *preset)}
+		}
+		*options = "pr:" + *preset
+		if cfg.OnlyPresets {
+			*options = *preset
+		}
+	}
+	for _, source := range fs.Args() {
+		url, err := signer.URL(source, *options, *ttl, *round)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(e.stdout, url)
+	}
+	return nil
+}
+
+// newSigner makes a client.Signer of the configuration's first key.
+func newSigner(cfg config.Config) (*client.Signer, error) {
+	if len(cfg.Signing.Keys) == 0 {
+		return nil, errors.New("no signing key is configured; set signing.keys (32 random bytes each: openssl rand -hex 32)")
+	}
+	keys, err := signing.New(cfg.Signing, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	return client.FromKeyring(cfg.Server.BaseURL+cfg.Server.PathPrefix, keys)
+}
+
+// stdoutOr opens a file for writing, or gives stdout for "-".
+func (e env) stdoutOr(name string) (io.WriteCloser, error) {
+	if name == "-" {
+		return nopCloser{e.stdout}, nil
+	}
+	return os.Create(name)
+}
+
+type nopCloser struct{ io.Writer }
+
+// Close implements io.Closer.
+func (nopCloser) Close() error { return nil }
+
+// codecAdapter lets the pool's worker use the codec, whose Limits are its own.
+type codecAdapter struct{ *codec.Codec }
+
+// Transform implements transform.Codec.
+func (c codecAdapter) Transform(original []byte, specs []variant.Spec, lim transform.Limits, emit func(i int, img variant.Image, err error)) error {
+	return c.Codec.Transform(original, specs, codec.Limits(lim), emit)
+}

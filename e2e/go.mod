@@ -1,0 +1,3 @@
+module github.com/goldcrest/goldcrest/e2e
+
+go 1.26.0

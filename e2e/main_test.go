@@ -1,0 +1,40 @@
+// Package e2e tests the built binary as a black box: a scripted origin that counts, a real S3 server, real signals. It sees
+// nothing of the program but its contract; every test asserts counters as well as answers.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// binary is the program under test, built once for the whole run.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+// run builds the binary into a temporary folder and runs the tests.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "goldcrest-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "goldcrest")
+	args := []string{"build", "-o", binary, "."}
+	if os.Getenv("GOLDCREST_E2E_RACE") != "" {
+		args = []string{"build", "-race", "-o", binary, "."}
+	}
+	build := exec.Command("go", args...)
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}

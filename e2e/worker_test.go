@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// workers are the process ids of a server's worker processes.
+func (s *server) workers() (pids []int) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, stat := range dirs {
+		text, err := os.ReadFile(stat)
+		if err != nil {
+			continue
+		}
+		// The fields after the name in brackets: state, parent.
+		rest := string(text[bytes.LastIndexByte(text, ')')+1:])
+		field := strings.Fields(rest)
+		if len(field) > 1 && field[0] != "Z" && field[1] == strconv.Itoa(s.cmd.Process.Pid) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+			if err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// A worker that is killed, crashes or hangs costs no request but its own, and is replaced at once.
+func TestFault18WorkerDies(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t, "GOLDCREST_TRANSFORM_TIMEOUT=3s")
+	width := 200
+	ask := func() answer {
+		width++
+		return s.get(signed(fmt.Sprintf("w:%d/f:webp", width), o.URL+"/photos/product-saw.jpg"))
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT} {
+		before := s.workers()
+		if len(before) != 2 {
+			t.Fatalf("got %d workers, want 2", len(before))
+		}
+		done := make(chan answer, 1)
+		go func() { done <- ask() }()
+		time.Sleep(30 * time.Millisecond) // Into the middle of the transform, most of the time; the assertions hold anyway.
+		for _, pid := range before {
+			syscall.Kill(pid, sig)
+		}
+		if a := <-done; a.StatusCode != 200 {
+			t.Errorf("%v: the request in work got %d %s, want a second try", sig, a.StatusCode, a.Header.Get("X-Error"))
+		}
+		if a := ask(); a.StatusCode != 200 {
+			t.Errorf("%v: the next request got %d", sig, a.StatusCode)
+		}
+		eventually(t, "both workers are back", func() bool { return len(s.workers()) == 2 })
+	}
+}
+
+// A worker that hangs is killed at the deadline.
+func TestFault18WorkerHangs(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t, "GOLDCREST_TRANSFORM_TIMEOUT=2s")
+	for _, pid := range s.workers() {
+		syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	begin := time.Now()
+	a := s.get(signed("w:300/f:webp", o.URL+"/photos/product-saw.jpg"))
+	if a.StatusCode != 200 && a.Header.Get("X-Error") != "transform_timeout" {
+		t.Errorf("got %d %s", a.StatusCode, a.Header.Get("X-Error"))
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("took %s", took)
+	}
+	eventually(t, "the pool works again", func() bool {
+		return s.get(signed("w:301/f:webp", o.URL+"/photos/product-saw.jpg")).StatusCode == 200
+	})
+}
+
+// Workers die with their server, also when it is killed.
+func TestWorkersDieWithTheServer(t *testing.T) {
+	s := start(t)
+	pids := s.workers()
+	s.cmd.Process.Kill()
+	<-s.done
+	eventually(t, "the workers are gone", func() bool {
+		for _, pid := range pids {
+			if syscall.Kill(pid, 0) == nil {
+				return false
+			}
+		}
+		return len(pids) == 2
+	})
+}
+
+// Rotated photos under concurrency: always the same bytes, for both engines.
+func TestFault28RotatedPhotos(t *testing.T) {
+	corpus(t)
+	for _, engine := range []string{"vips", "bimg"} {
+		t.Run(engine, func(t *testing.T) {
+			o := startOrigin(t)
+			// Memory of one byte and a fresh directory: every request is made anew but for the store, so widths differ.
+			one := start(t, "GOLDCREST_TRANSFORM_ENGINE="+engine)
+			two := start(t, "GOLDCREST_TRANSFORM_ENGINE="+engine)
+			var wg sync.WaitGroup
+			for worker := range 8 {
+				wg.Go(func() {
+					for i := range 12 {
+						path := signed(fmt.Sprintf("w:%d/f:jpg", 200+worker*20+i), fmt.Sprintf("%s/photos/exif-portrait-%d.jpg", o.URL, 1+i%8))
+						a, errA := request("GET", one.public+path)
+						b, errB := request("GET", two.public+path)
+						if errA != nil || errB != nil || a.StatusCode != 200 || !bytes.Equal(a.body, b.body) {
+							t.Errorf("two servers disagree about a rotated photo (%v, %v)", errA, errB)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}

@@ -1,0 +1,141 @@
+// Goldcrest is an on-the-fly image proxy with cache: it serves the lightest picture that still does the job.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// Exit codes of every subcommand.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// env is what a subcommand may touch of the process, so that tests run them in their own.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	environ        []string
+}
+
+// command is one subcommand. run returns an error whose text tells the user what happened and what to do; a usageError
+// makes the exit code 2.
+type command struct {
+	name, args, summary string
+	run                 func(ctx context.Context, e env, args []string) error
+	hidden              bool
+}
+
+// commands lists the subcommands in the order of the help text.
+func commands() []command {
+	return []command{
+		{name: "serve", args: "[-config FILE]", summary: "run the proxy (the default)", run: runServe},
+		{name: "demo", args: "[-once] [-dir DIR] [-listen ADDR]", summary: "show it on real pictures, then go on serving", run: runDemo},
+		{name: "sign", args: "[-options O | -preset P] [-ttl D] [-round D] URL...", summary: "print signed URLs", run: runSign},
+		{name: "get", args: "[-options O] [-accept A] -o FILE URL|PATH", summary: "run the pipeline once, without a server", run: runGet},
+		{name: "explain", args: "[-accept A] PATH|URL", summary: "tell what a signed URL asks for", run: runExplain},
+		{name: "config", args: "[-config FILE]", summary: "print the effective configuration, secrets masked", run: runConfig},
+		{name: "doctor", args: "[-config FILE]", summary: "check configuration, keys, store, codecs, disk; say what to do", run: runDoctor},
+		{name: "healthcheck", args: "[-url URL]", summary: "exit 0 if the local server is healthy (for containers)", run: runHealthcheck},
+		{name: "version", summary: "print the versions of the program and its codecs", run: runVersion},
+		{name: "worker", run: runWorker, hidden: true},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	e := env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}
+	code := dispatch(ctx, e, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// dispatch runs the subcommand that args names and returns the exit code.
+func dispatch(ctx context.Context, e env, args []string) int {
+	name := "serve"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	} else if len(args) > 0 && isHelp(args[0]) {
+		printHelp(e.stdout)
+		return exitOK
+	}
+	if name == "help" {
+		printHelp(e.stdout)
+		return exitOK
+	}
+	for _, c := range commands() {
+		if c.name != name {
+			continue
+		}
+		return exitCode(e, c, c.run(ctx, e, args))
+	}
+	fmt.Fprintf(e.stderr, "goldcrest: there is no command %q. \"goldcrest help\" lists them.\n", name)
+	return exitUsage
+}
+
+// exitCode prints err, if any, and says how the process ends.
+func exitCode(e env, c command, err error) int {
+	var usage usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(e.stderr, "goldcrest %s: %v\nusage: goldcrest %s %s\n", c.name, err, c.name, c.args)
+		return exitUsage
+	default:
+		fmt.Fprintf(e.stderr, "goldcrest %s: %v\n", c.name, err)
+		return exitFailed
+	}
+}
+
+// usageError is a wrong call of a subcommand.
+type usageError struct{ error }
+
+// newFlags makes a subcommand's flag set; parseFlags reads it.
+func newFlags(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return fs
+}
+
+// parseFlags parses args; "-h" prints the flags and gives flag.ErrHelp, anything wrong gives a usageError.
+func parseFlags(e env, fs *flag.FlagSet, args []string) error {
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		for _, c := range commands() {
+			if c.name == fs.Name() {
+				fmt.Fprintf(e.stdout, "goldcrest %s %s\n    %s\n\n", c.name, c.args, c.summary)
+			}
+		}
+		fs.SetOutput(e.stdout)
+		fs.PrintDefaults()
+		return err
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// isHelp reports whether an argument asks for help.
+func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" || arg == "--h" }
+
+// printHelp lists the subcommands.
+func printHelp(w io.Writer) {
+	fmt.Fprint(w, "Goldcrest serves the lightest picture that still does the job.\n\nusage: goldcrest COMMAND [flags]\n\n")
+	for _, c := range commands() {
+		if !c.hidden {
+			fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
+		}
+	}
+	fmt.Fprint(w, "\n\"goldcrest COMMAND -h\" tells its flags. Configuration: config.yaml, docs/config.md.\n")
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/metrics"
+	"github.com/goldcrest/goldcrest/pipeline"
+)
+
+// fillMeter counts fills for the pipeline.
+type fillMeter struct{ m *metrics.Metrics }
+
+// Refused implements pipeline.Observer.
+func (f fillMeter) Refused(gate string) { f.m.Refused(gate) }
+
+// Filled implements pipeline.Observer.
+func (f fillMeter) Filled(format string, kind fault.Kind, t pipeline.Timings) {
+	f.m.Filled(metrics.Fill{Format: format, Kind: string(kind), Lookup: t.Lookup, Queue: t.Queue, Fetch: t.Fetch, Transform: t.Transform})
+}
+
+// Remade implements pipeline.Observer.
+func (f fillMeter) Remade(outcome string) { f.m.Remade(outcome) }
+
+// fetchMeter counts downloads for the origin.
+type fetchMeter struct{ m *metrics.Metrics }
+
+// Fetched implements origin.Observer.
+func (f fetchMeter) Fetched(kind fault.Kind, elapsed time.Duration, bytes int64) {
+	f.m.Fetched(string(kind), elapsed, bytes)
+}
+
+// Noted implements origin.Observer.
+func (f fetchMeter) Noted(event string) { f.m.Noted(event) }
+
+// poolMeter counts workers and their transforms for the transform pool.
+type poolMeter struct{ m *metrics.Metrics }
+
+// WorkerStarted implements transform.Observer.
+func (p poolMeter) WorkerStarted(took time.Duration) { p.m.WorkerStarted(took) }
+
+// WorkerEnded implements transform.Observer.
+func (p poolMeter) WorkerEnded(reason string) { p.m.WorkerEnded(reason) }
+
+// Transformed implements transform.Observer.
+func (p poolMeter) Transformed(kind fault.Kind, wall, cpu time.Duration) {
+	p.m.Transformed(string(kind), wall, cpu)
+}
+
+// Admitted implements transform.Observer.
+func (p poolMeter) Admitted(waited time.Duration) { p.m.Admitted(waited) }
+
+// levels reads the present state of the parts for a scrape.
+func (a *app) levels() metrics.Levels {
+	memory, load, pool := a.memory.Stats(), a.pipeline.Load(), a.pool.Stats()
+	return metrics.Levels{
+		MemoryBytes: memory.Bytes, MemoryEntries: int64(memory.Entries), Fills: load.Fills,
+		FetchRunning: load.Fetching, FetchWaiting: load.FetchWaiting,
+		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting,
+		Workers: pool.Workers, WorkersBusy: pool.Busy,
+	}
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/cache/dirstore"
+	"github.com/goldcrest/goldcrest/cache/s3store"
+	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/metrics"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// runGet makes one variant without a server and without touching the configured store.
+func runGet(ctx context.Context, e env, args []string) error {
+	fs := newFlags("get")
+	file := configFlag(e, fs)
+	options := fs.String("options", "", "options as in a URL, such as rs:fit:800:0/net:2g; with a source URL only")
+	accept := fs.String("accept", "image/avif,image/webp,*/*", "the client's Accept header")
+	out := fs.String("o", "", "output `FILE`; - for standard output")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() != 1 || *out == "" {
+		return usageError{errors.New("give one source URL or unsigned path, and -o FILE")}
+	}
+	cfg, err := config.Load(*file, e.environ)
+	if err != nil {
+		return err
+	}
+	ref, err := parseTarget(cfg, fs.Arg(0), *options)
+	if err != nil {
+		return err
+	}
+	ref.Spec = ref.Spec.Resolve(variant.ParseAccept(*accept, cfg.Negotiation))
+	answer, err := getOnce(ctx, e, cfg, ref)
+	if err != nil {
+		return err
+	}
+	w, err := e.stdoutOr(*out)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(answer.Entry.Body); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	a := answer.Entry.Attrs
+	fmt.Fprintf(e.stderr, "%s %sx%s, %d bytes from %s x %s %s of %s bytes, fetch %s, transform %s\n",
+		answer.Entry.ContentType, a["w"], a["h"], len(answer.Entry.Body), a["sw"], a["sh"], a["sf"], a["sb"],
+		answer.Timings.Fetch.Round(time.Millisecond), answer.Timings.Transform.Round(time.Millisecond))
+	return w.Close()
+}
+
+// getOnce runs the pipeline once on a store that is forgotten.
+func getOnce(ctx context.Context, e env, cfg config.Config, ref variant.Ref) (answer pipeline.Answer, err error) {
+	if err := cfg.Validate(); err != nil {
+		return answer, err
+	}
+	cfg.Transform.Workers = 1
+	a := &app{cfg: cfg, log: newLog(e.stderr, cfg.Log, logLevel("error")), metrics: metrics.New()}
+	defer func() { err = errors.Join(err, a.close(ctx)) }()
+	if err := a.openPipeline(ctx, cache.NewMemory(64<<20).Store()); err != nil {
+		return answer, err
+	}
+	return a.pipeline.Get(ctx, ref)
+}
+
+// parseTarget reads a source URL with options beside it, or a path of options and source, signed or not.
+func parseTarget(cfg config.Config, target, options string) (variant.Ref, error) {
+	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
+	if err != nil {
+		return variant.Ref{}, err
+	}
+	if strings.HasPrefix(target, "/") {
+		if options != "" {
+			return variant.Ref{}, usageError{errors.New("a path holds its own options; leave -options out")}
+		}
+		ref, _, err := parser.ParsePath(target)
+		return ref, err
+	}
+	spec, _, err := parser.ParseOptions(options)
+	if err != nil {
+		return variant.Ref{}, err
+	}
+	return parser.Ref(target, spec)
+}
+
+// runExplain tells what a signed URL asks for, without fetching anything.
+func runExplain(_ context.Context, e env, args []string) error {
+	fs := newFlags("explain")
+	file := configFlag(e, fs)
+	accept := fs.String("accept", "image/avif,image/webp,*/*", "the client's Accept header")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() != 1 {
+		return usageError{errors.New("give one signed URL or its path")}
+	}
+	cfg, err := config.Load(*file, e.environ)
+	if err != nil {
+		return err
+	}
+	keys, err := signing.New(cfg.Signing, time.Now)
+	if err != nil {
+		return err
+	}
+	target := strings.TrimPrefix(fs.Arg(0), cfg.Server.BaseURL)
+	if i := strings.Index(target, "://"); i > 0 && !strings.HasPrefix(target, "/") {
+		_, path, _ := strings.Cut(target[i+3:], "/")
+		target = "/" + path
+	}
+	target = strings.TrimPrefix(target, cfg.Server.PathPrefix)
+	signature := "valid"
+	verified, err := keys.Verify(target)
+	if err != nil {
+		signature = "not valid: " + err.Error()
+		_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+		verified.Path = "/" + rest
+	}
+	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
+	if err != nil {
+		return err
+	}
+	ref, terms, err := parser.ParsePath(verified.Path)
+	if err != nil {
+		return fmt.Errorf("the signature is %s; the path cannot be read: %w", signature, err)
+	}
+	printExplanation(e.stdout, signature, ref, terms, variant.ParseAccept(*accept, cfg.Negotiation))
+	return nil
+}
+
+// printExplanation prints one fact a line. The source's query stays out: it may hold secrets.
+func printExplanation(w io.Writer, signature string, ref variant.Ref, terms variant.Terms, accept variant.Accept) {
+	source, _, hasQuery := strings.Cut(ref.Source, "?")
+	if hasQuery {
+		source += "?..."
+	}
+	resolved := ref
+	resolved.Spec = ref.Spec.Resolve(accept)
+	format := string(resolved.Spec.Format)
+	if ref.Spec.IsOpen() {
+		format += " (negotiated)"
+	}
+	expires := "never"
+	if !terms.Expires.IsZero() {
+		expires = terms.Expires.UTC().Format(time.RFC3339)
+		if terms.Expired(time.Now()) {
+			expires += " (expired)"
+		}
+	}
+	fmt.Fprintf(w, "signature  %s\nsource     %s\nformat     %s\nexpires    %s\nkey        %s\n", signature, source, format, expires, resolved.Key())
+}
+
+// check is one line of doctor's table.
+type check struct{ name, state, detail string }
+
+// runDoctor looks at everything that a server needs and says what is wrong and what to do.
+func runDoctor(ctx context.Context, e env, args []string) error {
+	fs := newFlags("doctor")
+	file := configFlag(e, fs)
+	codecsOnly := fs.Bool("codecs", false, "check the codecs only")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	checks := checkCodecs()
+	if !*codecsOnly {
+		checks = append(checks, checkConfig(ctx, e, *file)...)
+	}
+	failed := 0
+	for _, c := range checks {
+		fmt.Fprintf(e.stdout, "%-8s %-14s %s\n", c.state, c.name, c.detail)
+		if c.state == "wrong" {
+			failed++
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks found something wrong", failed, len(checks))
+	}
+	return nil
+}
+
+// verdict makes a check of an error.
+func verdict(name string, err error, good string) check {
+	if err != nil {
+		return check{name, "wrong", err.Error()}
+	}
+	return check{name, "ok", good}
+}
+
+// checkCodecs uses every codec once in this process.
+func checkCodecs() []check {
+	c, err := codec.New("vips")
+	if err != nil {
+		return []check{verdict("codecs", err, "")}
+	}
+	var names []string
+	for name, v := range c.Versions() {
+		names = append(names, name+" "+v)
+	}
+	slices.Sort(names)
+	return []check{verdict("codecs", c.Warm(), strings.Join(names, ", "))}
+}
+
+// checkConfig checks configuration, keys, store, disk and clock.
+func checkConfig(ctx context.Context, e env, file string) []check {
+	cfg, err := config.Load(file, e.environ)
+	if err == nil {
+		err = cfg.Validate()
+	}
+	checks := []check{verdict("configuration", err, "valid")}
+	if err != nil {
+		return checks
+	}
+	_, err = signing.New(cfg.Signing, time.Now)
+	checks = append(checks, verdict("signing keys", err, fmt.Sprintf("%d pairs", len(cfg.Signing.Keys))))
+	if s3 := cfg.Cache.Store.S3; s3.Bucket != "" {
+		store, err := s3store.Open(ctx, s3, nil)
+		if err == nil {
+			err = store.SelfTest(ctx)
+		}
+		checks = append(checks, verdict("bucket", err, s3.Bucket+": put, get, head, list and delete work"))
+	} else {
+		checks = append(checks, checkDirectory(cfg.Cache.Store.Dir))
+	}
+	clock := check{"clock", "ok", time.Now().UTC().Format(time.RFC3339)}
+	if time.Now().Year() < 2026 {
+		clock = check{"clock", "wrong", "the year is " + time.Now().UTC().Format("2006") + ": expiring URLs cannot be judged; set the clock"}
+	}
+	return append(checks, clock)
+}
+
+// checkDirectory writes and removes a file in the store's directory and tells the free space.
+func checkDirectory(cfg dirstore.Config) check {
+	err := os.MkdirAll(cfg.Dir, 0o700)
+	if err == nil {
+		name := filepath.Join(cfg.Dir, "doctor-"+hex.EncodeToString([]byte(time.Now().Format("150405"))))
+		err = errors.Join(os.WriteFile(name, []byte("probe"), 0o600), os.Remove(name))
+	}
+	var fs unix.Statfs_t
+	err = errors.Join(err, unix.Statfs(cfg.Dir, &fs))
+	free := int64(fs.Bavail) * fs.Bsize
+	if err == nil && free < cfg.MinFree {
+		err = fmt.Errorf("%d MiB free, less than cache.store.min_free: free space or lower it", free>>20)
+	}
+	return verdict("store", err, fmt.Sprintf("%s is writable, %d MiB free", cfg.Dir, free>>20))
+}

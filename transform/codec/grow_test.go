@@ -1,0 +1,119 @@
+package codec
+
+import (
+	"bytes"
+	"image"
+	"strings"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// meanJPEG is a JPEG that no encode of it undercuts: noise at a very low quality, by the same encoder.
+func meanJPEG(t *testing.T) []byte {
+	return must(t, mustNew(t, ""), pngOf(t, noise(400, 300, 9)), variant.Spec{Format: variant.JPEG, Quality: 4}).Body
+}
+
+func TestNeverLarger(t *testing.T) {
+	c := mustNew(t, "")
+	mean := meanJPEG(t)
+	open := variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG}
+	with := func(f func(*variant.Spec)) variant.Spec { s := open; f(&s); return s }
+	tests := []struct {
+		name     string
+		original []byte
+		spec     variant.Spec
+		passed   bool
+	}{
+		{"nothing changes", mean, open, true},
+		{"a box not smaller", mean, with(func(s *variant.Spec) { s.Width = 5000 }), true},
+		{"a filled box of the same size", mean, with(func(s *variant.Spec) { s.Resize, s.Width, s.Height = variant.Fill, 400, 300 }), true},
+		{"concrete format", mean, variant.Spec{Format: variant.JPEG}, false},
+		{"quality", mean, with(func(s *variant.Spec) { s.Quality = 80 }), false},
+		{"enlarge", mean, with(func(s *variant.Spec) { s.Enlarge = true }), false},
+		{"crop", mean, with(func(s *variant.Spec) { s.Crop.Width = 399 }), false},
+		{"blur", mean, with(func(s *variant.Spec) { s.Blur = .3 }), false},
+		{"background", mean, with(func(s *variant.Spec) { s.Background.Set = true }), false},
+		{"rotation", mean, with(func(s *variant.Spec) { s.Rotate = 90 }), false},
+		{"padding", mean, with(func(s *variant.Spec) { s.Padding.Left = 1 }), false},
+		{"trim", mean, with(func(s *variant.Spec) { s.Trim = variant.Trim{On: true} }), false},
+		{"orientation", withOrientation(mean, 6), open, false},
+		{"orientation kept off", withOrientation(mean, 6), with(func(s *variant.Spec) { s.KeepOrientation = true }), false},
+		{"orientation 1 said", withOrientation(mean, 1), open, true},
+		{"cut off at the end", mean[:len(mean)-2], open, false},
+	}
+	for _, tt := range tests {
+		img := must(t, c, tt.original, tt.spec)
+		if got := strings.HasPrefix(img.Note, "passed through"); got != tt.passed {
+			t.Errorf("%s: passed through %v, want %v (%s)", tt.name, got, tt.passed, img.Note)
+		}
+		if tt.passed && (len(img.Body) > len(tt.original) || !bytes.Equal(decode(t, img.Body).Pix, decode(t, tt.original).Pix)) {
+			t.Errorf("%s: the bytes passed through are larger or other pixels", tt.name)
+		}
+	}
+}
+
+func TestNeverLargerTriesOtherFormatsFirst(t *testing.T) {
+	c := mustNew(t, "")
+	// A lossless drawing is smaller as PNG than as the JPEG that the client would get.
+	img := image.NewNRGBA(image.Rect(0, 0, 300, 300))
+	for i := range 15 {
+		fill(img, image.Rect(20*i, 0, 20*i+10, 300), red)
+	}
+	fill(img, image.Rect(0, 0, 300, 8), blue)
+	img = opaque(img)
+	original := pngOf(t, img)
+	got := must(t, c, original, variant.Spec{Format: variant.JPEG, Accepts: acceptAny})
+	if len(got.Body) > len(original) || got.Format != variant.PNG {
+		t.Errorf("a drawing of %d bytes: %d bytes of %s (%s), want no more, as PNG", len(original), len(got.Body), got.Format, got.Note)
+	}
+	// A JPEG of moderate quality: the class's own q would outgrow it, a lower one does not.
+	photo := jpegOf(t, noise(300, 200, 4), 45)
+	got = must(t, c, photo, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG})
+	if len(got.Body) >= len(photo) || got.Quality == 0 || got.Quality >= 64 {
+		t.Errorf("a JPEG of %d bytes: %d bytes at q %d (%s), want fewer at a lower q", len(photo), len(got.Body), got.Quality, got.Note)
+	}
+}
+
+// opaque makes clear pixels white.
+func opaque(img *image.NRGBA) *image.NRGBA {
+	for i := 3; i < len(img.Pix); i += 4 {
+		if img.Pix[i] == 0 {
+			copy(img.Pix[i-3:], []byte{255, 255, 255, 255})
+		}
+	}
+	return img
+}
+
+// TestPassThroughByFormat hands each passable format a file that is smaller than any encode, with metadata in it.
+func TestPassThroughByFormat(t *testing.T) {
+	c := mustNew(t, "")
+	tiny := image.NewNRGBA(image.Rect(0, 0, 40, 40))
+	fill(tiny, tiny.Bounds(), blue)
+	for _, f := range []variant.Format{variant.PNG, variant.WebP, variant.GIF} {
+		q := uint8(1)
+		if f != variant.WebP {
+			q = 0
+		}
+		original := must(t, c, pngOf(t, tiny), variant.Spec{Format: f, Quality: q}).Body
+		var bit variant.FormatSet
+		_, bit = sourceFormat(string(f))
+		got := must(t, c, original, variant.Spec{Format: f, Accepts: bit})
+		if len(got.Body) > len(original) || got.Format != f {
+			t.Errorf("%s of %d bytes: %d bytes of %s (%s)", f, len(original), len(got.Body), got.Format, got.Note)
+		}
+	}
+}
+
+func TestBytesAfterTheEndAreNotPassedOn(t *testing.T) {
+	c := mustNew(t, "")
+	original := append(meanJPEG(t), "<script>alert(1)</script>"...)
+	img := must(t, c, original, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG})
+	if !strings.HasPrefix(img.Note, "passed through") || bytes.Contains(img.Body, []byte("script")) {
+		t.Errorf("%s; body holds the tail: %v", img.Note, bytes.Contains(img.Body, []byte("script")))
+	}
+	if in, err := sniff.Inspect(img.Body); err != nil || !in.Complete {
+		t.Errorf("what was passed through: %+v, %v", in, err)
+	}
+}

@@ -1,0 +1,111 @@
+package codec
+
+import (
+	"image"
+	"image/color"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// TestOptionsOnPixels asks for one option at a time and looks at pixels that only that option could have put there. The source is
+// 80 x 60: red, green / blue, yellow.
+func TestOptionsOnPixels(t *testing.T) {
+	type pixel struct {
+		x, y int
+		c    color.NRGBA
+	}
+	grav := func(k variant.GravityKind) variant.Gravity { return variant.Gravity{Kind: k} }
+	crop := func(w, h float64, k variant.GravityKind) variant.Crop {
+		return variant.Crop{Width: w, Height: h, Gravity: grav(k), GravitySet: true}
+	}
+	upright := []pixel{{2, 2, red}, {-3, 2, green}, {2, -3, blue}, {-3, -3, yellow}}
+	tests := []struct {
+		name string
+		spec variant.Spec
+		size size
+		want []pixel
+	}{
+		{"nothing", variant.Spec{}, size{80, 60}, upright},
+		{"width", variant.Spec{Width: 40}, size{40, 30}, upright},
+		{"height", variant.Spec{Height: 30}, size{40, 30}, upright},
+		{"force", variant.Spec{Resize: variant.Force, Width: 40, Height: 40}, size{40, 40}, upright},
+		{"fill", variant.Spec{Resize: variant.Fill, Width: 30, Height: 30}, size{30, 30}, upright},
+		{"fill west", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: grav(variant.West)}, size{30, 60}, []pixel{{-2, 2, red}, {-2, -2, blue}}},
+		{"fill east", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: grav(variant.East)}, size{30, 60}, []pixel{{1, 2, green}, {1, -2, yellow}}},
+		{"fill north", variant.Spec{Resize: variant.Fill, Width: 80, Height: 25, Gravity: grav(variant.North)}, size{80, 25}, []pixel{{2, -2, red}, {-2, -2, green}}},
+		{"fill focus point", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: variant.Gravity{Kind: variant.FocusPoint, X: 1, Y: .5}}, size{30, 60}, []pixel{{1, 2, green}}},
+		{"gravity offset", variant.Spec{Resize: variant.Fill, Width: 20, Height: 60, Gravity: variant.Gravity{Kind: variant.West, X: 50}}, size{20, 60}, []pixel{{1, 2, green}}},
+		{"fill-down", variant.Spec{Resize: variant.FillDown, Width: 600, Height: 600}, size{60, 60}, upright},
+		{"auto", variant.Spec{Resize: variant.ResizeAuto, Width: 40, Height: 20}, size{40, 20}, upright},
+		{"enlarge", variant.Spec{Width: 160, Enlarge: true}, size{160, 120}, upright},
+		{"min-width", variant.Spec{MinWidth: 160}, size{160, 120}, upright},
+		{"min-height", variant.Spec{MinHeight: 120}, size{160, 120}, upright},
+		{"zoom", variant.Spec{Width: 20, ZoomX: 2, ZoomY: 2}, size{40, 30}, upright},
+		{"dpr", variant.Spec{Width: 20, DPR: 2}, size{40, 30}, upright},
+		{"crop no", variant.Spec{Crop: crop(0, 20, variant.North)}, size{80, 20}, []pixel{{2, -1, red}, {-2, -1, green}}},
+		{"crop soea", variant.Spec{Crop: crop(30, 20, variant.SouthEast)}, size{30, 20}, []pixel{{0, 0, yellow}, {-1, -1, yellow}}},
+		{"crop share", variant.Spec{Crop: crop(.5, .5, variant.SouthWest)}, size{40, 30}, []pixel{{0, 0, blue}, {-1, -1, blue}}},
+		{"crop by the spec's gravity", variant.Spec{Gravity: grav(variant.NorthEast), Crop: variant.Crop{Width: 30, Height: 20}}, size{30, 20}, []pixel{{0, 0, green}, {-1, -1, green}}},
+		{"crop, then width", variant.Spec{Crop: crop(.5, .5, variant.NorthEast), Width: 20}, size{20, 15}, []pixel{{0, 0, green}, {-1, -1, green}}},
+		{"rotate 90", variant.Spec{Rotate: 90}, size{60, 80}, []pixel{{2, 2, blue}, {-3, 2, red}, {2, -3, yellow}, {-3, -3, green}}},
+		{"rotate 180", variant.Spec{Rotate: 180}, size{80, 60}, []pixel{{2, 2, yellow}, {-3, 2, blue}, {2, -3, green}, {-3, -3, red}}},
+		{"rotate 270", variant.Spec{Rotate: 270}, size{60, 80}, []pixel{{2, 2, green}, {-3, 2, yellow}, {2, -3, red}, {-3, -3, blue}}},
+		{"flip horizontally", variant.Spec{FlipH: true}, size{80, 60}, []pixel{{2, 2, green}, {-3, 2, red}, {2, -3, yellow}}},
+		{"flip vertically", variant.Spec{FlipV: true}, size{80, 60}, []pixel{{2, 2, blue}, {-3, 2, yellow}, {2, -3, red}}},
+		{"rotate and flip", variant.Spec{Rotate: 90, FlipH: true, Width: 30}, size{30, 40}, []pixel{{2, 2, red}, {-3, 2, blue}, {2, -3, green}, {-3, -3, yellow}}},
+		{"rotate, then crop", variant.Spec{Rotate: 90, Crop: crop(20, 20, variant.NorthWest)}, size{20, 20}, []pixel{{1, 1, blue}, {-2, -2, blue}}},
+		{"rotate, then fill", variant.Spec{Rotate: 90, Resize: variant.Fill, Width: 60, Height: 30, Gravity: grav(variant.South)}, size{60, 30}, []pixel{{1, 1, yellow}, {-2, -2, green}}},
+		{"flip, then fill", variant.Spec{FlipH: true, Resize: variant.Fill, Width: 30, Height: 60, Gravity: grav(variant.West)}, size{30, 60}, []pixel{{1, 1, green}, {1, -2, yellow}}},
+		{"extend", variant.Spec{Width: 80, Height: 80, Extend: true}, size{80, 80}, []pixel{{2, 2, none}, {2, -3, none}, {2, 12, red}, {-3, -13, yellow}}},
+		{"extend to the south", variant.Spec{Width: 80, Height: 80, Extend: true, ExtendGravity: grav(variant.North)}, size{80, 80}, []pixel{{2, 2, red}, {2, -3, none}}},
+		{"extend on a background", variant.Spec{Width: 80, Height: 80, Extend: true, Background: variant.Color{Set: true, B: 255}}, size{80, 80}, []pixel{{2, 2, color.NRGBA{0, 0, 255, 255}}}},
+		{"padding", variant.Spec{Padding: variant.Padding{Top: 5, Right: 6, Bottom: 7, Left: 8}, Background: variant.Color{Set: true}}, size{94, 72},
+			[]pixel{{7, 4, black}, {8, 5, red}, {-6, -7, black}, {-7, -8, yellow}}},
+		{"padding and dpr", variant.Spec{Width: 20, DPR: 2, Padding: variant.Padding{Left: 5}}, size{50, 30}, []pixel{{9, 2, none}, {12, 2, red}}},
+	}
+	c := mustNew(t, "")
+	original := pngOf(t, quarters(80, 60))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.spec.Format = variant.PNG
+			img := must(t, c, original, tt.spec)
+			got := decode(t, img.Body)
+			if s := got.Bounds().Size(); s != image.Pt(tt.size.W, tt.size.H) || img.Width != s.X || img.Height != s.Y {
+				t.Fatalf("size %v, reported %dx%d, want %v", s, img.Width, img.Height, tt.size)
+			}
+			for _, p := range tt.want {
+				wantColour(t, got, p.x, p.y, p.c, 12)
+			}
+		})
+	}
+}
+
+// TestAutoRotate draws each orientation's picture as stored and wants the same upright one of all; auto_rotate:0 shows it as stored.
+func TestAutoRotate(t *testing.T) {
+	c := mustNew(t, "")
+	stored := jpegOf(t, quarters(160, 120), 95)
+	corners := map[int][4]color.NRGBA{ // top left, top right, bottom left, bottom right once upright
+		1: {red, green, blue, yellow}, 2: {green, red, yellow, blue}, 3: {yellow, blue, green, red}, 4: {blue, yellow, red, green},
+		5: {red, blue, green, yellow}, 6: {blue, red, yellow, green}, 7: {yellow, green, blue, red}, 8: {green, yellow, red, blue},
+	}
+	for exif, want := range corners {
+		for _, width := range []int{0, 40} { // As it is, and by shrink-on-load.
+			img := must(t, c, withOrientation(stored, byte(exif)), variant.Spec{Width: width, Format: variant.PNG})
+			got := decode(t, img.Body)
+			if turned := got.Bounds().Dx() < got.Bounds().Dy(); turned != (exif >= 5) {
+				t.Errorf("exif %d width %d: size %v", exif, width, got.Bounds().Size())
+			}
+			wantColour(t, got, 3, 3, want[0], 25)
+			wantColour(t, got, -4, 3, want[1], 25)
+			wantColour(t, got, 3, -4, want[2], 25)
+			wantColour(t, got, -4, -4, want[3], 25)
+			if w, h := 160, 120; (exif >= 5 && (img.SourceWidth != h || img.SourceHeight != w)) || (exif < 5 && (img.SourceWidth != w || img.SourceHeight != h)) {
+				t.Errorf("exif %d: source %dx%d", exif, img.SourceWidth, img.SourceHeight)
+			}
+		}
+	}
+	kept := decode(t, must(t, c, withOrientation(stored, 6), variant.Spec{KeepOrientation: true, Format: variant.PNG}).Body)
+	wantColour(t, kept, 3, 3, red, 25)
+	wantColour(t, kept, -4, 3, green, 25)
+}
