@@ -209,7 +209,8 @@ func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun 
 	}
 }
 
-// outlive waits for the end of work that nobody waits for any more.
+// outlive waits for the end of work that nobody waits for any more. A crash is not held against the original, whose bytes
+// may have been given back by now.
 func (p *Pool) outlive(c *child, t *task, events <-chan event, end *ending) {
 	defer p.calls.Done()
 	defer t.release()
