@@ -1,0 +1,86 @@
+package prewarm
+
+import (
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// State is what became of an image or variant, or of a whole job.
+type State string
+
+// The states of images and variants. A variant is made when the store acknowledged it in this job, present when it was stored
+// already.
+const (
+	Pending   State = "pending"
+	Made      State = "made"
+	Present   State = "present"
+	Skipped   State = "skipped"
+	Broken    State = "broken" // permanent: the URL must be mended
+	Failed    State = "failed" // retries used up
+	Cancelled State = "cancelled"
+	Expired   State = "expired"
+)
+
+// The states of jobs besides cancelled, expired and failed (none succeeded).
+const (
+	Queued  State = "queued"
+	Running State = "running"
+	Done    State = "done"    // all made, present or skipped
+	Partial State = "partial" // some broken or failed
+)
+
+// Counts sums up a job. Made to Skipped count variants (one per format); they and Pending add up to Variants.
+type Counts struct {
+	DataUnits int `json:"data_units"`
+	Images    int `json:"images"`
+	Variants  int `json:"variants"`
+	Made      int `json:"made"`
+	Present   int `json:"present"`
+	Broken    int `json:"broken"`
+	Failed    int `json:"failed"`
+	Pending   int `json:"pending"`
+	Skipped   int `json:"skipped"`
+}
+
+// Bytes sums up sizes over the images of a job that were made or present.
+type Bytes struct {
+	Source int64 `json:"source"`
+	Stored int64 `json:"stored"`
+	Saved  int64 `json:"saved"`
+}
+
+// Job is the record of one accepted prewarm call. It holds no text of any unit.
+type Job struct {
+	ID         string    `json:"job"`
+	State      State     `json:"state"`
+	Counts     Counts    `json:"counts"`
+	Bytes      Bytes     `json:"bytes"`
+	Tags       []string  `json:"tags,omitempty"`
+	Priority   string    `json:"priority"`
+	Deadline   time.Time `json:"deadline,omitzero"`
+	CreatedAt  time.Time `json:"created_at"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	FinishedAt time.Time `json:"finished_at,omitzero"`
+	ETA        int       `json:"eta_s,omitempty"` // seconds; 0 = unknown or done
+	Callback   *Callback `json:"-"`
+	Token      string    `json:"-"` // name of the API token that posted it
+}
+
+// Verdict is what became of one variant of one image in one format: a row of /v1/jobs/{id}/results.
+type Verdict struct {
+	Unit    int        `json:"index"` // of the unit in the call
+	UnitID  string     `json:"id"`
+	Pointer string     `json:"pointer"`
+	Source  string     `json:"source"`
+	Name    string     `json:"name"`   // of the variant
+	Format  string     `json:"format"` // concrete; "" while pending or broken before it was known
+	Key     string     `json:"key,omitempty"`
+	State   State      `json:"state"`
+	Reason  fault.Kind `json:"reason,omitempty"`
+	Bytes   int64      `json:"bytes,omitempty"`
+	Width   int        `json:"width,omitempty"`
+	Height  int        `json:"height,omitempty"`
+	From    int64      `json:"source_bytes,omitempty"`
+	At      time.Time  `json:"at,omitzero"`
+}
