@@ -18,7 +18,7 @@ GC_FN void gc_quiet(const gchar *domain, GLogLevelFlags level, const gchar *text
 // gc_boot settles the process once: no operation cache, one thread, no untrusted loaders, no warnings on stderr (a broken PNG
 // writes hundreds, and stderr may be a file under a size limit), no temporary files for large pictures.
 GC_FN void gc_boot(void) {
-	g_setenv("VIPS_DISC_THRESHOLD", "1t", TRUE);
+	g_setenv("VIPS_DISC_THRESHOLD", "1000g", TRUE); // libvips knows k, m and g; another letter would mean bytes.
 	g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG | G_LOG_LEVEL_MESSAGE, gc_quiet, NULL);
 	vips_cache_set_max(0);
 	vips_cache_set_max_mem(0);
