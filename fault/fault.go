@@ -57,6 +57,17 @@ const (
 	TransformTimeout  Kind = "transform_timeout"
 )
 
+// The Kinds of API calls: the body of a call, the Data Units in it, and the jobs made of them.
+const (
+	BodyTooLarge        Kind = "body_too_large"
+	BadUnit             Kind = "bad_unit"
+	BadSelector         Kind = "bad_selector"
+	NoSuchJob           Kind = "no_such_job"
+	IdempotencyConflict Kind = "idempotency_conflict"
+	QueueFull           Kind = "queue_full"
+	DiskFull            Kind = "disk_full"
+)
+
 // The Kinds of our own state.
 const (
 	RateLimited  Kind = "rate_limited"
@@ -75,6 +86,7 @@ func Kinds() []Kind {
 		SourceNotAllowed, AddressBlocked, SourceNotFound, SourceTooLarge, SourceError, SourceForbidden, SourceTimeout, ConnectFailed,
 		TLSFailed, TooManyRedirects, DNSFailed, OriginCircuitOpen, TruncatedSource, HashMismatch,
 		NotAnImage, UnsupportedFormat, TooManyPixels, TooManyFrames, ResultTooLarge, DecodeFailed, TooCostly, Poison, TransformTimeout,
+		BodyTooLarge, BadUnit, BadSelector, NoSuchJob, IdempotencyConflict, QueueFull, DiskFull,
 		RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal,
 	}
 }
@@ -83,7 +95,7 @@ func Kinds() []Kind {
 func (k Kind) Retryable() bool {
 	switch k {
 	case SourceError, SourceForbidden, SourceTimeout, ConnectFailed, TLSFailed, TooManyRedirects, DNSFailed, OriginCircuitOpen,
-		TransformTimeout, RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal:
+		TransformTimeout, QueueFull, DiskFull, RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal:
 		return true
 	}
 	return false

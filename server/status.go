@@ -16,7 +16,7 @@ import (
 const (
 	rangeNotSatisfiable fault.Kind = "range_not_satisfiable"
 	preconditionFailed  fault.Kind = "precondition_failed"
-	bodyTooLarge        fault.Kind = "body_too_large"
+	bodyTooLarge                   = fault.BodyTooLarge
 )
 
 // canceledStatus is only logged: nobody is there to read it.
@@ -46,12 +46,14 @@ var refusals = map[fault.Kind]refusal{
 
 	fault.SourceNotFound: {404, time.Minute, "The source does not exist", 0},
 	fault.NotFound:       {404, time.Minute, "There is nothing here", 0},
+	fault.NoSuchJob:      {404, time.Minute, "There is no such job", 0},
 
-	fault.MethodNotAllowed: {405, 0, "The method is not allowed", 0},
-	fault.URLExpired:       {410, time.Hour, "The URL has expired", 0},
-	preconditionFailed:     {412, 0, "A condition of the request does not hold", 0},
-	fault.SourceTooLarge:   {413, time.Hour, "The source is too large", 0},
-	bodyTooLarge:           {413, time.Hour, "The request body is too large", 0},
+	fault.MethodNotAllowed:    {405, 0, "The method is not allowed", 0},
+	fault.IdempotencyConflict: {409, 0, "The idempotency key belongs to another body", 0},
+	fault.URLExpired:          {410, time.Hour, "The URL has expired", 0},
+	preconditionFailed:        {412, 0, "A condition of the request does not hold", 0},
+	fault.SourceTooLarge:      {413, time.Hour, "The source is too large", 0},
+	bodyTooLarge:              {413, time.Hour, "The request body is too large", 0},
 
 	fault.NotAnImage:        {415, 5 * time.Minute, "The source is not an image", 0},
 	fault.UnsupportedFormat: {415, 5 * time.Minute, "The source's format is not supported", 0},
@@ -66,6 +68,10 @@ var refusals = map[fault.Kind]refusal{
 	fault.TooCostly:       {422, 5 * time.Minute, "The source costs too much to decode", 0},
 	fault.Poison:          {422, 5 * time.Minute, "The source crashed the decoder", 0},
 
+	fault.BadUnit:     {422, 5 * time.Minute, "The Data Unit cannot be read", 0},
+	fault.BadSelector: {422, 5 * time.Minute, "The selector is not usable", 0},
+
+	fault.QueueFull:   {429, 0, "The queue is full", 5 * time.Second},
 	fault.RateLimited: {429, 0, "Too many requests", time.Second},
 	fault.Canceled:    {canceledStatus, 0, "The caller left", 0},
 	fault.Internal:    {500, 0, "An internal error", 0},
@@ -84,6 +90,8 @@ var refusals = map[fault.Kind]refusal{
 	fault.SourceTimeout:    {504, 0, "The source's server was too slow", 0},
 	fault.TransformTimeout: {504, 0, "The picture took too long to make", 0},
 	fault.NotCached:        {504, 0, "The picture is not in the cache", 0},
+
+	fault.DiskFull: {507, 0, "The queue's disk is full", 30 * time.Second},
 }
 
 // refusalOf is the row of kind; a Kind without one is a bug and answered as such.

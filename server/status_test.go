@@ -24,18 +24,21 @@ var contractRows = []struct {
 	{400, "bad_path bad_option unsupported_option bad_source", "max-age=3600", ""},
 	{401, "unauthorized", "max-age=60", ""},
 	{403, "forbidden_scope bad_signature key_not_valid source_not_allowed address_blocked", "max-age=60", ""},
-	{404, "source_not_found not_found", "max-age=60", ""},
+	{404, "source_not_found not_found no_such_job", "max-age=60", ""},
 	{405, "method_not_allowed", "no-store", ""},
+	{409, "idempotency_conflict", "no-store", ""},
 	{410, "url_expired", "max-age=3600", ""},
 	{413, "source_too_large body_too_large", "max-age=3600", ""},
 	{415, "not_an_image unsupported_format", "max-age=300", ""},
-	{422, "too_many_pixels too_many_frames result_too_large decode_failed truncated_source hash_mismatch too_costly poison", "max-age=300", ""},
+	{422, "too_many_pixels too_many_frames result_too_large decode_failed truncated_source hash_mismatch too_costly poison bad_unit bad_selector", "max-age=300", ""},
 	{429, "rate_limited", "no-store", "1"},
+	{429, "queue_full", "no-store", "5"},
 	{500, "internal", "no-store", ""},
 	{502, "source_error connect_failed tls_failed too_many_redirects source_forbidden dns_failed", "no-store", ""},
 	{503, "overloaded shutting_down", "no-store", "1"},
 	{503, "origin_circuit_open", "no-store", "5"},
 	{504, "source_timeout transform_timeout not_cached", "no-store", ""},
+	{507, "disk_full", "no-store", "30"},
 }
 
 func TestEveryKindIsAnsweredAsTheContractSays(t *testing.T) {
