@@ -13,15 +13,17 @@ import (
 type Unit struct {
 	Index  int             // position in the call, from 0
 	Line   int             // line of an NDJSON body, from 1; 0 = the body was not NDJSON
-	ID     string          // the unit's own, or one given by us; two units may share one
-	Data   json.RawMessage // what pointers are relative to
+	ID     string          // the unit's own, or one given by us: "sha256-" and a hash of Data, the same whenever it is posted again
+	Data   json.RawMessage // what pointers are relative to: the unit's object, or the JSON string of a plain URL (pointer "")
 	Images []Image         // found, de-duplicated by source within the unit, in document order
 	Skips  int             // places that a selector found null or empty
 
-	Variants []string // names or options asked for by this unit alone; nil = the call's
-	Select   []string // selectors of this unit alone; nil = the call's
+	Variants []VariantAsk // asked for by this unit alone; nil = the call's
+	Select   []string     // selectors of this unit alone; nil = the call's
 
 	Err *UnitError // the unit cannot be worked; the others of its call still are
+
+	places []place // where its images stand in Data, in document order, for Rewrite and Enrich
 }
 
 // UnitError says why one unit cannot be worked.
@@ -33,12 +35,13 @@ type UnitError struct {
 
 // Image is one image URL of a unit.
 type Image struct {
-	Pointer string // JSON Pointer of the first place it stands in, relative to Data
+	// Pointer is the JSON Pointer of the first place it stands in, relative to Data. For an image in a string that itself holds
+	// JSON it is the pointer of that string.
+	Pointer string
 	Source  string // as it is to be fetched: blanks around it and the #fragment removed
 	Auto    bool   // found by auto-detection: no image (415) means skipped, not broken
-	// Also holds the further pointers at which the same source stands, for rewriting.
-	Also []string
-	// Bad is set on a selected value that is no http(s) URL: the verdict is broken without a fetch. "" otherwise.
+	// Bad is set where the value is no usable http(s) URL: the verdict is broken without a fetch; "" otherwise. Source is then what
+	// stands there, or "" where that does not look like a URL: it might be anybody's text.
 	Bad fault.Kind
 }
 
@@ -57,7 +60,10 @@ type Call struct {
 }
 
 // VariantAsk is one variant by the name of a preset, or by options under a name of the caller's.
-type VariantAsk struct{ Name, Options string }
+type VariantAsk struct {
+	Name    string
+	Options string // "" = Name is that of a preset
+}
 
 // Callback says whom to tell, and what.
 type Callback struct {
