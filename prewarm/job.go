@@ -20,6 +20,7 @@ const (
 	Failed    State = "failed" // retries used up
 	Cancelled State = "cancelled"
 	Expired   State = "expired"
+	Unknown   State = "unknown" // in answers to Check alone: neither stored, nor queued, nor known to be broken
 )
 
 // The states of jobs besides cancelled, expired and failed (none succeeded).
@@ -30,7 +31,7 @@ const (
 	Partial State = "partial" // some broken or failed
 )
 
-// Counts sums up a job. Made to Skipped count variants (one per format); they and Pending add up to Variants.
+// Counts sums up a job. Made to Expired count variants (one per format and weight class); they and Pending add up to Variants.
 type Counts struct {
 	DataUnits int `json:"data_units"`
 	Images    int `json:"images"`
@@ -41,6 +42,8 @@ type Counts struct {
 	Failed    int `json:"failed"`
 	Pending   int `json:"pending"`
 	Skipped   int `json:"skipped"`
+	Cancelled int `json:"cancelled,omitempty"`
+	Expired   int `json:"expired,omitempty"`
 }
 
 // Bytes sums up sizes over the images of a job that were made or present.

@@ -1,0 +1,112 @@
+package prewarm
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Accepted is the answer to a prewarm call.
+type Accepted struct {
+	Job      Job
+	Units    []AcceptedUnit
+	Replayed bool // the Idempotency-Key was known: the job is an earlier one
+}
+
+// AcceptedUnit is what is known of one unit.
+type AcceptedUnit struct {
+	Index  int
+	Line   int // of an NDJSON body; 0 = it was none
+	ID     string
+	Err    *UnitError
+	Images []AcceptedImage
+	Data   json.RawMessage // the rewritten or enriched unit, where the call asked for it
+}
+
+// AcceptedImage is what is known of one image of a unit.
+type AcceptedImage struct {
+	Pointer, Source string
+	State           State
+	Reason          fault.Kind // "" = none
+	Variants        []AcceptedVariant
+}
+
+// AcceptedVariant is one variant that was asked for, in all its formats.
+type AcceptedVariant struct {
+	Name          string
+	Format        variant.Format // Open where negotiation chooses it
+	URL           string         // signed; works at once. "" for a source that cannot have one
+	State         State
+	Bytes         int64 // 0 = not known, or there are several formats
+	Width, Height int   // 0 = not known
+}
+
+// ResultFilter chooses verdicts.
+type ResultFilter struct {
+	State State // "" = all
+}
+
+// BrokenCount is one row of the feed of broken sources; At is when it was seen last.
+type BrokenCount struct {
+	BrokenSource
+	Count int `json:"count"` // how often it was found broken
+}
+
+// CheckAsk asks for the state of one variant by its key, or of all variants of one source.
+type CheckAsk struct {
+	Key      string
+	Source   string
+	Variants []VariantAsk // nil = the configured presets
+}
+
+// Checked is the answer to one CheckAsk: present if all is stored, pending if work is queued, broken where the source is known to
+// be, else unknown.
+type Checked struct {
+	Ask      CheckAsk
+	State    State
+	Reason   fault.Kind
+	Variants []Verdict // one per variant and format; of a key: none
+}
+
+// Stats is the present state of the prewarm door.
+type Stats struct {
+	Jobs    int            `json:"jobs"`    // that have not ended
+	Images  int            `json:"images"`  // pending in them
+	Working int            `json:"working"` // images that this instance works on
+	Waiting map[string]int `json:"waiting"` // tasks by lane
+}
+
+// Observer learns what the prewarm door does; wired to metrics. Safe for concurrent use.
+type Observer interface {
+	Accepted(units, images int)
+	Judged(state string, kind string, variants int)
+	Told(outcome string) // ok, again, given_up
+}
+
+// Deps is what a Service works with. All but Tell, Observer and Log must be set.
+type Deps struct {
+	Ledger Ledger
+	Queue  Queue
+	// Warm makes what is missing of the variants of one source.
+	Warm func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
+	// Known tells without any work whether variants are stored: Present, or not, or Err where the store does not answer.
+	Known func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
+	// KnownKey is Known for one key.
+	KnownKey func(ctx context.Context, key string) (present bool, err error)
+	// Parser and Negotiation give the rules in force.
+	Parser      func() *variant.Parser
+	Negotiation func() variant.Negotiation
+	// Sign gives the URL of a source in a variant: options as they stand in a URL. A ttl of 0 never expires.
+	Sign func(source, options string, ttl, round time.Duration) (string, error)
+	Tell Teller // nil = nobody is told
+	// CheckCallback says why a callback cannot be taken; nil = callbacks are off.
+	CheckCallback func(Callback) error
+	Observer      Observer
+	Log           *slog.Logger
+	Now           func() time.Time // nil = time.Now
+}

@@ -1,0 +1,76 @@
+package prewarm
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Config is what the prewarm door is told. The queue's own settings (queue.dir, queue.nats) belong to package natsqueue.
+type Config struct {
+	// Presets are the names of the presets that are made where a call asks for no variants. Empty = such calls are refused.
+	Presets []string `yaml:"presets"`
+	// Formats are the formats in which a variant that leaves its format open is made ahead: of avif, webp and jpeg. A client of
+	// another format is answered by a variant made when it asks.
+	Formats []string `yaml:"formats"`
+	// Select are the JSONPath or JSON Pointer selectors that find image URLs where neither call nor unit names any. Empty = image
+	// URLs are recognised by their looks.
+	Select []string `yaml:"select"`
+	// Workers is the number of images worked on at the same time, most of them waiting for their origin. 0 = four per core.
+	Workers int `yaml:"workers"`
+	// Retry are the pauses before each further try of an image whose failure may pass, with up to a fifth added by chance. Empty =
+	// no further try.
+	Retry []time.Duration `yaml:"retry"`
+	// Keep is how long jobs, verdicts and idempotency keys are kept.
+	Keep time.Duration `yaml:"keep"`
+	// Callbacks is whom backends may have told about their jobs.
+	Callbacks CallbackConfig `yaml:"callbacks"`
+
+	// Backlog is the number of images that may wait; past it calls are refused with queue_full. 0 = 1,000,000.
+	Backlog int `yaml:"-"`
+}
+
+// Default is the configuration of a server that was told nothing.
+func Default() Config {
+	return Config{
+		Formats: []string{"avif", "webp", "jpeg"},
+		Retry:   []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute},
+		Keep:    168 * time.Hour,
+	}
+}
+
+// maxTries bounds the list of pauses: it stands for a configuration written by mistake.
+const maxTries = 20
+
+// Validate names every setting that cannot work.
+func (c Config) Validate() error {
+	errs := []error{c.Callbacks.Validate()}
+	if len(c.Formats) == 0 {
+		errs = append(errs, errors.New("prewarm.formats: at least one of avif, webp, jpeg is needed"))
+	}
+	for _, name := range c.Formats {
+		if f, ok := variant.ParseFormat(name); !ok || f == variant.PNG || f == variant.GIF {
+			errs = append(errs, fmt.Errorf("prewarm.formats: %q is none of avif, webp, jpeg", name))
+		}
+	}
+	for _, d := range c.Retry {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("prewarm.retry: %v must be more than 0", d))
+		}
+	}
+	if len(c.Retry) > maxTries {
+		errs = append(errs, fmt.Errorf("prewarm.retry: %d pauses are more than %d", len(c.Retry), maxTries))
+	}
+	if c.Workers < 0 || c.Workers > 4096 {
+		errs = append(errs, fmt.Errorf("prewarm.workers: %d is not between 0 (four per core) and 4096", c.Workers))
+	}
+	if c.Keep < time.Hour {
+		errs = append(errs, fmt.Errorf("prewarm.keep: %v is less than an hour", c.Keep))
+	}
+	if c.Backlog < 0 {
+		errs = append(errs, fmt.Errorf("prewarm: a backlog of %d must not be negative", c.Backlog))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,38 @@
+package natsqueue
+
+import (
+	"errors"
+	"net/url"
+	"time"
+)
+
+// Config says where the queue is.
+type Config struct {
+	// Dir is the directory of the embedded queue. It is made when absent, and belongs to one running server alone.
+	Dir string `yaml:"dir"`
+	// NATS is the URL of an external NATS cluster with JetStream ("nats://user:password@host:4222", several joined by commas), which
+	// any number of instances share. Empty = the embedded queue.
+	NATS string `yaml:"nats" secret:"true"`
+
+	// Keep is how long records are kept; the composition root sets it from prewarm.keep.
+	Keep time.Duration `yaml:"-"`
+}
+
+// Default is an embedded queue beside the server.
+func Default() Config { return Config{Dir: "./data/queue", Keep: 168 * time.Hour} }
+
+// Validate reports a value that cannot work.
+func (c Config) Validate() error {
+	if c.NATS == "" && c.Dir == "" {
+		return errors.New("prewarm.queue: dir or nats must be set")
+	}
+	if c.NATS != "" {
+		if _, err := url.Parse(c.NATS); err != nil {
+			return errors.New("prewarm.queue.nats: it is not a URL")
+		}
+	}
+	if c.Keep < time.Minute {
+		return errors.New("prewarm.queue: Keep is less than a minute")
+	}
+	return nil
+}
