@@ -133,17 +133,17 @@ func (c *Codec) makeGroup(src *source, group []*job, emit func(i int, img varian
 	}
 }
 
-// admit refuses by the header what would cost too much to decode.
+// admit refuses by the header what is cut off, whatever size it declares, and what would cost too much to decode.
 func admit(info sniff.Info, lim Limits) error {
 	const op = "codec.admit"
+	if !info.Complete && !info.LacksEOI {
+		return fault.New(fault.TruncatedSource, op, "the picture is cut off", nil)
+	}
 	if info.Pixels() > lim.Pixels {
 		return fault.New(fault.TooManyPixels, op, fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", info.Width, info.Height), nil)
 	}
 	if info.Scans > maxScans {
 		return fault.New(fault.TooCostly, op, fmt.Sprintf("the JPEG has %d scans, at most %d are decoded", info.Scans, maxScans), nil)
-	}
-	if !info.Complete && !info.LacksEOI {
-		return fault.New(fault.TruncatedSource, op, "the picture is cut off", nil)
 	}
 	return nil
 }

@@ -103,6 +103,7 @@ func decode(t testing.TB, body []byte) *image.NRGBA {
 	switch sniff.Format(body) {
 	case "webp":
 		img, err = webp.Decode(bytes.NewReader(body))
+		img = videoRange(img)
 	case "avif", "heic":
 		img, err = png.Decode(bytes.NewReader(avifToPNG(t, body)))
 	default:
@@ -113,6 +114,31 @@ func decode(t testing.TB, body []byte) *image.NRGBA {
 	}
 	out := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
 	draw.Draw(out, out.Bounds(), img, img.Bounds().Min, draw.Src)
+	return out
+}
+
+// videoRange repairs what x/image says of a lossy WebP: its samples have the range of video (16 to 235), not of JPEG.
+func videoRange(img image.Image) image.Image {
+	var y *image.YCbCr
+	alpha := func(x, y int) uint8 { return 255 }
+	switch v := img.(type) {
+	case *image.YCbCr:
+		y = v
+	case *image.NYCbCrA:
+		y = &v.YCbCr
+		alpha = func(x, y int) uint8 { return v.A[v.AOffset(x, y)] }
+	default:
+		return img
+	}
+	out := image.NewNRGBA(y.Bounds())
+	clamp := func(v float64) uint8 { return uint8(math.Round(math.Max(0, math.Min(255, v)))) }
+	for py := range out.Bounds().Dy() {
+		for px := range out.Bounds().Dx() {
+			c := y.YCbCrAt(px, py)
+			l, cb, cr := 1.164*(float64(c.Y)-16), float64(c.Cb)-128, float64(c.Cr)-128
+			out.SetNRGBA(px, py, color.NRGBA{clamp(l + 1.596*cr), clamp(l - 0.392*cb - 0.813*cr), clamp(l + 2.017*cb), alpha(px, py)})
+		}
+	}
 	return out
 }
 

@@ -123,12 +123,14 @@ func stripPNG(b []byte) ([]byte, error) {
 	return nil, errContainer
 }
 
-// stripWebP keeps the picture's own chunks and clears the flags of those that went.
+// stripWebP keeps the picture's own chunks and clears the flags of those that went. A file that is then one plain picture needs
+// no extended header.
 func stripWebP(b []byte) ([]byte, error) {
 	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
 		return nil, errContainer
 	}
 	out := append(make([]byte, 0, len(b)), b[:12]...)
+	extended, chunks := 0, 0 // where the chunk after VP8X begins, how many chunks there are beside it
 	total := min(int64(len(b)), int64(binary.LittleEndian.Uint32(b[4:]))+8)
 	for at := int64(12); at+8 <= total; {
 		n := int64(binary.LittleEndian.Uint32(b[at+4:]))
@@ -147,10 +149,17 @@ func stripWebP(b []byte) ([]byte, error) {
 			start := len(out)
 			out = append(out, b[at:end]...)
 			out[start+8] &^= 0x20 | 0x08 | 0x04 // ICC, EXIF, XMP
+			if start == 12 && out[start+8] == 0 {
+				extended = len(out)
+			}
 		case "VP8 ", "VP8L", "ALPH", "ANIM", "ANMF":
 			out = append(out, b[at:end]...)
+			chunks++
 		}
 		at = end
+	}
+	if extended > 0 && chunks == 1 {
+		out = append(out[:12], out[extended:]...)
 	}
 	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))
 	return out, nil
