@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -121,6 +123,35 @@ func TestFault24ReloadUnderLoad(t *testing.T) {
 	wg.Wait()
 	if asked == 0 {
 		t.Error("nothing was asked meanwhile")
+	}
+}
+
+// While keys rotate, URLs signed with either are valid; once the old key is gone, only those of the new one are.
+func TestFault25KeyRotation(t *testing.T) {
+	corpus(t)
+	o, dir := startOrigin(t), t.TempDir()
+	file, newKey := filepath.Join(dir, "config.yaml"), bytes.Repeat([]byte{7}, 32)
+	text := configText(dir, "")
+	oldPair := fmt.Sprintf("{key: %x, salt: %x}", key, salt)
+	newPair := fmt.Sprintf("{key: %x, salt: %x}", newKey, salt)
+	if err := os.WriteFile(file, []byte(strings.Replace(text, oldPair, newPair+", "+oldPair, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startIn(t, dir)
+	source := "/w:90/f:jpg/" + base64.RawURLEncoding.EncodeToString([]byte(o.URL+"/photos/groceries.jpg"))
+	byOld, byNew := sign(source), signWith(newKey, source)
+	a, b := s.get(byOld), s.get(byNew)
+	if a.StatusCode != 200 || b.StatusCode != 200 || !bytes.Equal(a.body, b.body) {
+		t.Errorf("while both are valid: got %d and %d", a.StatusCode, b.StatusCode)
+	}
+	b.want(t, "Cache-Status", "goldcrest; hit; detail=memory") // The signature is no part of the key.
+	if err := os.WriteFile(file, []byte(strings.Replace(text, oldPair, newPair, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "the old key is refused", func() bool { return s.get(byOld).StatusCode == 403 })
+	if a := s.get(byNew); a.StatusCode != 200 {
+		t.Errorf("the new key: got %d, want 200", a.StatusCode)
 	}
 }
 
