@@ -1,0 +1,97 @@
+package prewarm
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// BrokenSource is a source that was found broken.
+type BrokenSource struct {
+	Source string     `json:"source"`
+	Reason fault.Kind `json:"reason"`
+	At     time.Time  `json:"at"`
+}
+
+const (
+	maxNotice = 256 << 10 // bytes of a callback's body
+	maxTags   = 16 << 10  // bytes of the tags in it
+)
+
+// notice is the body of a callback.
+type notice struct {
+	Type      string     `json:"type"`
+	Timestamp time.Time  `json:"timestamp"`
+	Data      noticeData `json:"data"`
+}
+
+type noticeData struct {
+	Job    string   `json:"job"`
+	State  State    `json:"state"`
+	Counts Counts   `json:"counts"`
+	Bytes  Bytes    `json:"bytes"`
+	Tags   []string `json:"tags"`
+	// Broken may be cut short to keep the body below its limit: BrokenOmitted is how many were left out. GET /v1/broken has all.
+	Broken        []brokenRow `json:"broken"`
+	BrokenOmitted int         `json:"broken_omitted"`
+}
+
+// brokenRow is a broken source in a callback.
+type brokenRow struct {
+	Source string     `json:"source"` // without its query, which may hold a signature; "" if it is no URL at all
+	Reason fault.Kind `json:"reason"`
+}
+
+// notice is the event's JSON, at most maxNotice long and the same at every try. It tells what every receiver may know: never the
+// text of a unit, and of a source no query.
+func (e Event) notice() ([]byte, error) {
+	n := notice{Type: e.Type, Timestamp: e.At.UTC(), Data: noticeData{
+		Job: e.Job.ID, State: e.Job.State, Counts: e.Job.Counts, Bytes: e.Job.Bytes, Tags: firstTags(e.Job.Tags),
+		Broken: []brokenRow{}, BrokenOmitted: len(e.Broken),
+	}}
+	body, err := json.Marshal(n)
+	if err != nil {
+		return nil, fault.New(fault.Internal, "prewarm.notice", "an internal error", err)
+	}
+	room := maxNotice - len(body)
+	for _, b := range e.Broken {
+		row := brokenRow{Source: withoutQuery(b.Source), Reason: b.Reason}
+		text, err := json.Marshal(row)
+		if err != nil {
+			return nil, fault.New(fault.Internal, "prewarm.notice", "an internal error", err)
+		}
+		if room -= len(text) + len(","); room < 0 {
+			break
+		}
+		n.Data.Broken = append(n.Data.Broken, row)
+	}
+	n.Data.BrokenOmitted -= len(n.Data.Broken) // Never more digits than before.
+	return json.Marshal(n)
+}
+
+// firstTags are the tags that fit.
+func firstTags(tags []string) []string {
+	out, room := []string{}, maxTags
+	for _, tag := range tags {
+		if room -= len(tag); room < 0 {
+			break
+		}
+		out = append(out, tag)
+	}
+	return out
+}
+
+// withoutQuery is a source as others may read it.
+func withoutQuery(source string) string {
+	scheme, rest, ok := strings.Cut(source, "://")
+	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return ""
+	}
+	if i := strings.IndexAny(rest, "?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host[strings.LastIndex(host, "@")+1:] + "/" + path
+}
