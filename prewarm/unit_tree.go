@@ -180,3 +180,11 @@ func pointerKey(pointer []byte, key string) []byte {
 	}
 	return append(pointer, strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")...)
 }
+
+// shortPointer is a pointer for an error: it names a place of the unit, not the unit's whole text.
+func shortPointer(pointer []byte) string {
+	if len(pointer) > maxPointer {
+		return ""
+	}
+	return string(pointer)
+}

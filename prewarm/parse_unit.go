@@ -1,0 +1,220 @@
+package prewarm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// maxID bounds a unit's id in bytes.
+const maxID = 256
+
+// unit reads the unit at s of text; whole: skim found its end; wrapped: it may be {id, data, select, variants}.
+// Its error is a fault of the whole call.
+func (r *reader) unit(text []byte, s span, whole bool, line int, wrapped bool) error {
+	u := Unit{Line: line, Data: json.RawMessage(s.of(text))}
+	u.Err = r.validate(u.Data, s.depth, whole)
+	var id json.RawMessage
+	if u.Err == nil && wrapped {
+		id, u.Err = r.unwrap(&u)
+	}
+	if u.Err == nil {
+		if f := r.read(&u, id); f != nil {
+			if f.call != nil {
+				return f.call
+			}
+			u.Err, u.Images, u.places = f.unit, nil, nil
+		}
+	}
+	if u.ID == "" {
+		u.ID = givenID(u.Data)
+	}
+	return r.add(u)
+}
+
+func (r *reader) validate(text []byte, depth int, whole bool) *UnitError {
+	detail := check(text, depth, r.limits.Depth)
+	switch {
+	case detail != "":
+		return badUnit(detail, "")
+	case !whole:
+		return badUnit("it is cut off", "")
+	case text[0] != '{':
+		return badUnit("a unit is a JSON object", "")
+	}
+	return nil
+}
+
+// unwrap takes a unit out of {id, data, select, variants}, if that is all there is and data is an object. It returns the id there.
+func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *UnitError) {
+	fields, _ := members(u.Data)
+	values := byName(u.Data, fields)
+	if data := values["data"]; len(data) == 0 || data[0] != '{' {
+		return nil, nil
+	}
+	for name := range values {
+		if !slices.Contains([]string{"id", "data", "select", "variants"}, name) {
+			return nil, nil
+		}
+	}
+	u.Data = values["data"]
+	var err error
+	if u.Select, err = stringsOf(values["select"]); err != nil {
+		return nil, &UnitError{Code: fault.BadSelector, Detail: err.Error(), Pointer: "/select"}
+	}
+	if u.Variants, err = variantsOf(values["variants"]); err != nil {
+		return nil, badUnit(err.Error(), "/variants")
+	}
+	return values["id"], nil
+}
+
+// read finds the id and the images of a unit that is a valid JSON object.
+func (r *reader) read(u *Unit, id json.RawMessage) *fail {
+	values := r.limits.Values
+	root, err := grow(u.Data, &values)
+	if err != nil {
+		return &fail{unit: badUnit(fmt.Sprintf("it holds more than %d values", r.limits.Values), "")}
+	}
+	var bad *UnitError
+	if u.ID, bad = r.idOf(u.Data, root, id); bad != nil {
+		return &fail{unit: bad}
+	}
+	selectors, bad := r.selectors(u)
+	if bad != nil {
+		return &fail{unit: bad}
+	}
+	c := collector{
+		unit: u, src: u.Data, known: map[string]int{}, hints: r.hints, depth: r.limits.Depth, left: &r.images, values: &values,
+	}
+	var f *fail
+	if len(selectors) == 0 {
+		f = c.detect(root, false)
+	} else {
+		x := selection{src: u.Data, root: root, steps: &r.steps}
+		if err := x.run(selectors); err != nil {
+			return &fail{unit: &UnitError{Code: fault.BadSelector, Detail: err.Error()}}
+		}
+		f = c.selected(root)
+	}
+	// An object with a url and a src, both chosen, is taken by its url first.
+	slices.SortStableFunc(c.places, func(a, b place) int { return a.start - b.start })
+	u.places = c.places
+	return f
+}
+
+// selectors are the unit's own, else the call's, else the configured ones.
+func (r *reader) selectors(u *Unit) ([]Selector, *UnitError) {
+	switch {
+	case len(u.Select) > 0:
+		list, err := r.compileAll(u.Select)
+		if err != nil {
+			return nil, &UnitError{Code: fault.BadSelector, Detail: err.Error(), Pointer: "/select"}
+		}
+		return list, nil
+	case len(r.asked) > 0:
+		return r.asked, nil
+	}
+	return r.configured, nil
+}
+
+// compileAll compiles a list of selectors; each text once a call.
+func (r *reader) compileAll(texts []string) ([]Selector, error) {
+	if len(texts) > maxSelectors {
+		return nil, fmt.Errorf("more than %d selectors", maxSelectors)
+	}
+	var list []Selector
+	for _, text := range texts {
+		c, known := r.compiled[text]
+		if !known {
+			c.selector, c.err = ParseSelector(text)
+			r.compiled[text] = c
+		}
+		if c.err != nil {
+			return nil, c.err
+		}
+		list = append(list, c.selector)
+	}
+	return list, nil
+}
+
+// idOf is the id of a unit: that of its wrapping, at the configured pointer, or at id, unit_id or uuid; a string that is not empty, or a
+// number as it stands there. "" = it has none.
+func (r *reader) idOf(src []byte, root *node, wrapper json.RawMessage) (string, *UnitError) {
+	if len(wrapper) > 0 {
+		if id := idText(wrapper); id != "" {
+			return checkID(id, "")
+		}
+	}
+	if p := r.rules.IDPointer; p != "" {
+		if s, err := parsePointer(p); err == nil {
+			n := root
+			for _, seg := range s.segments {
+				if n = n.at(seg.token); n == nil {
+					break
+				}
+			}
+			if n != nil {
+				if id := idText(n.text(src)); id != "" {
+					return checkID(id, p)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"id", "unit_id", "uuid"} {
+		if n := root.kid(name); n != nil {
+			if id := idText(n.text(src)); id != "" {
+				return checkID(id, "/"+name)
+			}
+		}
+	}
+	return "", nil
+}
+
+func idText(value []byte) string {
+	switch c := value[0]; {
+	case c == '"':
+		return decodeString(value)
+	case c == '-' || '0' <= c && c <= '9':
+		return string(value)
+	}
+	return ""
+}
+
+func checkID(id, pointer string) (string, *UnitError) {
+	if len(id) > maxID {
+		return "", badUnit(fmt.Sprintf("its id is longer than %d bytes", maxID), pointer)
+	}
+	return id, nil
+}
+
+// givenID names a unit without an id by its text, so that it has the same name whenever it is posted again. Nothing can be read from it.
+func givenID(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256-" + hex.EncodeToString(sum[:12])
+}
+
+// url reads one of the plain URLs of a call: it is a unit of its own, and a URL that was asked for by name.
+func (r *reader) url(text []byte) error {
+	u := Unit{Data: text, ID: givenID(text)}
+	switch detail := check(text, 0, r.limits.Depth); {
+	case detail != "":
+		u.Err = badUnit(detail, "")
+	case text[0] != '"' && !bytes.Equal(text, []byte("null")):
+		u.Err = badUnit("urls is a list of strings", "")
+	default:
+		values := 1
+		root, _ := grow(text, &values) // It is one value.
+		root.chosen = true
+		c := collector{unit: &u, src: text, known: map[string]int{}, left: &r.images, values: &values}
+		if f := c.selected(root); f != nil {
+			return f.call // A pointer of no bytes is not too long.
+		}
+		u.places = c.places
+	}
+	return r.add(u)
+}

@@ -1,0 +1,239 @@
+package prewarm
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/theory/jsonpath"
+	"github.com/theory/jsonpath/spec"
+)
+
+// Bounds on the selectors of one call: a query of a few bytes can ask for work that grows with every step of it.
+const (
+	maxSelectors    = 16 // in one list
+	maxSelectorSize = 512
+	maxSteps        = 20_000_000 // values looked at for one call
+	filterSteps     = 4          // what running a filter counts
+	regexpSteps     = 200        // and one with match() or search()
+	maxRegexpText   = 256 << 10  // bytes of a unit in which match() and search() may look
+)
+
+// Selector is a compiled JSONPath query (RFC 9535) or JSON Pointer (RFC 6901).
+type Selector struct {
+	segments []segment
+	filters  bool // some segment has a filter
+	regexps  bool // some filter calls match() or search()
+}
+
+// segment chooses members and elements of each value it is given, or of everything below it too.
+type segment struct {
+	choose     []spec.Selector
+	token      string // of a JSON Pointer; choose is nil then
+	descendant bool
+}
+
+// ParseSelector compiles a selector: a JSON Pointer if it begins with "/", else JSONPath. The error is a sentence for callers.
+func ParseSelector(text string) (Selector, error) {
+	switch {
+	case len(text) > maxSelectorSize:
+		return Selector{}, errors.New("a selector is longer than " + strconv.Itoa(maxSelectorSize) + " bytes")
+	case strings.HasPrefix(text, "/"):
+		return parsePointer(text)
+	case !strings.HasPrefix(text, "$"):
+		return Selector{}, errors.New(`a selector begins with "$" (JSONPath) or "/" (JSON Pointer)`)
+	}
+	path, err := jsonpath.Parse(text)
+	if err != nil {
+		return Selector{}, errors.New("no valid JSONPath: " + strings.TrimPrefix(err.Error(), "jsonpath: "))
+	}
+	s := Selector{}
+	if s.filters, s.regexps, err = costOf(path.String()); err != nil {
+		return Selector{}, err
+	}
+	for _, seg := range path.Query().Segments() {
+		s.segments = append(s.segments, segment{choose: seg.Selectors(), descendant: seg.IsDescendant()})
+	}
+	return s, nil
+}
+
+// parsePointer compiles a JSON Pointer. "-" names the element after the last one: there is never a value.
+func parsePointer(text string) (Selector, error) {
+	var s Selector
+	for token := range strings.SplitSeq(text[1:], "/") {
+		if strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(token), "~") {
+			return Selector{}, errors.New(`no valid JSON Pointer: "~" stands only before 0 or 1`)
+		}
+		s.segments = append(s.segments, segment{token: strings.NewReplacer("~1", "/", "~0", "~").Replace(token)})
+	}
+	return s, nil
+}
+
+// errTooManySteps is what a selection gives that looks at too many values.
+var errTooManySteps = errors.New("the selectors look at too many values")
+
+// errTextTooLong is what a selection with regular expressions gives in a unit that is too long for them.
+var errTextTooLong = errors.New("the unit is too long for match() and search()")
+
+// selection runs selectors on one tree. It marks the chosen nodes instead of listing them: they are then met in the order of the text,
+// each once, and the work of a segment is at most one look at each value, however often a query says "..".
+type selection struct {
+	src   []byte
+	root  *node
+	step  int32
+	steps *int // what is left for the call
+}
+
+// run marks what the selectors choose.
+func (x *selection) run(selectors []Selector) error {
+	for _, s := range selectors {
+		if s.regexps && len(x.src) > maxRegexpText {
+			return errTextTooLong
+		}
+		if s.filters && x.root.value == nil {
+			x.root.value = value(x.src, x.root)
+		}
+		nodes := []*node{x.root}
+		for _, seg := range s.segments {
+			x.step++
+			var chosen []*node
+			for _, n := range nodes {
+				if err := x.walk(n, seg, s, &chosen); err != nil {
+					return err
+				}
+			}
+			nodes = chosen
+		}
+		for _, n := range nodes {
+			n.chosen = true
+		}
+	}
+	return nil
+}
+
+// walk adds what the segment chooses from n, and from everything below n if it is a descendant segment.
+func (x *selection) walk(n *node, seg segment, s Selector, chosen *[]*node) error {
+	if seg.descendant {
+		if n.seen == x.step {
+			return nil
+		}
+		n.seen = x.step
+	}
+	if *x.steps--; *x.steps < 0 {
+		return errTooManySteps
+	}
+	if len(n.kids) == 0 {
+		return nil
+	}
+	if seg.choose == nil {
+		x.add(n.at(seg.token), chosen)
+	}
+	for _, c := range seg.choose {
+		if err := x.choose(n, c, s, chosen); err != nil {
+			return err
+		}
+	}
+	if seg.descendant {
+		for i := range n.kids {
+			if err := x.walk(&n.kids[i], seg, s, chosen); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (x *selection) add(n *node, chosen *[]*node) {
+	if n != nil && n.added != x.step {
+		n.added = x.step
+		*chosen = append(*chosen, n)
+	}
+}
+
+// choose adds the kids of n that one selector of RFC 9535 names.
+func (x *selection) choose(n *node, by spec.Selector, s Selector, chosen *[]*node) error {
+	cost := len(n.kids)
+	switch by := by.(type) {
+	case spec.Name:
+		x.add(n.kid(string(by)), chosen)
+	case spec.Index:
+		x.add(n.element(int(by)), chosen)
+	case spec.WildcardSelector:
+		for i := range n.kids {
+			x.add(&n.kids[i], chosen)
+		}
+	case spec.SliceSelector:
+		if n.is('[') {
+			for _, i := range slice(by, len(n.kids)) {
+				x.add(&n.kids[i], chosen)
+			}
+		}
+	case *spec.FilterSelector:
+		cost *= filterSteps
+		if s.regexps {
+			cost = len(n.kids) * regexpSteps
+		}
+		if *x.steps < cost {
+			return errTooManySteps
+		}
+		for i := range n.kids {
+			if holds(by, n.kids[i].value, x.root.value) {
+				x.add(&n.kids[i], chosen)
+			}
+		}
+	}
+	if *x.steps -= cost; *x.steps < 0 {
+		return errTooManySteps
+	}
+	return nil
+}
+
+// slice lists the indexes that a slice selector takes from an array.
+func slice(s spec.SliceSelector, length int) []int {
+	var at []int
+	lower, upper := s.Bounds(length)
+	switch step := s.Step(); {
+	case step > 0:
+		for i := lower; i < upper; i += min(step, length) {
+			at = append(at, i)
+		}
+	case step < 0:
+		for i := upper; i > lower; i += max(step, -length) {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// holds runs a filter. The library's match() and search() panic where an argument names nothing: such a filter does not hold.
+func holds(f *spec.FilterSelector, current, root any) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	return f.Eval(current, root)
+}
+
+// element finds an element of an array; a negative index counts from its end.
+func (n *node) element(i int) *node {
+	if i < 0 {
+		i += len(n.kids)
+	}
+	if !n.is('[') || i < 0 || i >= len(n.kids) {
+		return nil
+	}
+	return &n.kids[i]
+}
+
+// at finds what one token of a JSON Pointer names.
+func (n *node) at(token string) *node {
+	if n.is('{') {
+		return n.kid(token)
+	}
+	i, err := strconv.Atoi(token)
+	if err != nil || strconv.Itoa(i) != token || i < 0 { // "01", "+1" and "-" name nothing
+		return nil
+	}
+	return n.element(i)
+}

@@ -1,0 +1,216 @@
+package prewarm
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+const (
+	maxPointer = 2048 // bytes of the JSON Pointer of an image
+	maxOpened  = 3    // levels of JSON in a string in JSON in a string ...
+)
+
+// collector notes the images of a unit in the order of its text.
+type collector struct {
+	unit    *Unit
+	src     []byte
+	pointer []byte          // of the node at hand
+	known   map[string]int  // source -> index of its image
+	hints   map[string]bool // key -> looksLikeImage, for all units of the call
+	places  []place
+	fixed   bool // inside a string that holds JSON: pointer is that of the string
+	opened  int  // levels of such strings around
+	depth   int  // that a string which holds JSON may have
+	left    *int // images that the call may still have
+	values  *int // values that the unit may still have
+}
+
+// fail is the reason why the collection of a unit ends. A limit of the call is a fault of the whole call.
+type fail struct {
+	unit *UnitError
+	call error
+}
+
+func (c *collector) step(key string, index int, n *node) (before int) {
+	before = len(c.pointer)
+	if c.fixed {
+		return before
+	}
+	if n.is('{') {
+		c.pointer = pointerKey(c.pointer, key)
+	} else {
+		c.pointer = strconv.AppendInt(append(c.pointer, '/'), int64(index), 10)
+	}
+	return before
+}
+
+// each visits the kids of n with the pointer set to theirs.
+func (c *collector) each(n *node, visit func(kid *node) *fail) *fail {
+	for i := range n.kids {
+		kid := &n.kids[i]
+		before := c.step(kid.key, i, n)
+		f := visit(kid)
+		c.pointer = c.pointer[:before]
+		if f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// detect notes every string that looks like the URL of an image; hinted: a key around it looks like that of an image.
+func (c *collector) detect(n *node, hinted bool) *fail {
+	if !n.is('"') {
+		return c.each(n, func(kid *node) *fail {
+			return c.detect(kid, hinted || n.is('{') && c.hint(kid.key))
+		})
+	}
+	text := n.text(c.src)
+	if bytes.IndexByte(text, '\\') < 0 { // Most strings are neither: they need not be decoded.
+		raw := bytes.TrimSpace(text[1 : len(text)-1])
+		if len(raw) == 0 || raw[0] != 'h' && raw[0] != 'H' && raw[0] != '{' && raw[0] != '[' {
+			return nil
+		}
+	}
+	s := decodeString(text)
+	switch {
+	case detect(s, hinted):
+		return c.note(n, s, true)
+	case c.opened < maxOpened && holdsJSON(s):
+		return c.open(n, s, hinted)
+	}
+	return nil
+}
+
+// hint is looksLikeImage with a memory: the units of a call have the same keys.
+func (c *collector) hint(key string) bool {
+	const entries, size = 1024, 64
+	yes, known := c.hints[key]
+	if !known {
+		yes = looksLikeImage(key)
+		if len(c.hints) < entries && len(key) <= size {
+			c.hints[key] = yes
+		}
+	}
+	return yes
+}
+
+// open looks for images in a string that holds JSON.
+func (c *collector) open(n *node, s string, hinted bool) *fail {
+	inner := []byte(s)
+	whole, ok := skim(inner, skipBlank(inner, 0))
+	if !ok || skipBlank(inner, whole.end) != len(inner) || check(inner, whole.depth, c.depth) != "" {
+		return nil
+	}
+	root, err := grow(inner, c.values)
+	if err != nil {
+		return &fail{unit: badUnit(err.Error(), shortPointer(c.pointer))}
+	}
+	within := *c
+	within.src, within.places, within.fixed, within.opened = inner, nil, true, c.opened+1
+	f := within.detect(root, hinted)
+	if len(within.places) > 0 {
+		c.places = append(c.places, place{start: int(n.start), end: int(n.end), inner: within.places})
+	}
+	return f
+}
+
+// selected notes what selectors chose: a string, a list, or an object with a url, src or href.
+func (c *collector) selected(n *node) *fail {
+	if n.chosen {
+		if f := c.take(n, true); f != nil {
+			return f
+		}
+	}
+	return c.each(n, c.selected)
+}
+
+func (c *collector) take(n *node, list bool) *fail {
+	switch {
+	case n.taken:
+		return nil
+	case n.is('n'):
+		n.taken = true
+		c.unit.Skips++
+		return nil
+	case n.is('"'):
+		return c.note(n, decodeString(n.text(c.src)), false)
+	case n.is('{'):
+		return c.object(n)
+	case n.is('[') && list:
+		n.taken = true
+		return c.each(n, func(kid *node) *fail { return c.take(kid, false) })
+	}
+	return c.noteBad(n, "", false)
+}
+
+// object takes the address in an object: the first of url, src and href that is neither null nor empty.
+func (c *collector) object(n *node) *fail {
+	var empty bool
+	for _, key := range []string{"url", "src", "href"} {
+		kid := n.kid(key)
+		switch {
+		case kid == nil:
+		case kid.is('n') || kid.is('"') && strings.TrimSpace(decodeString(kid.text(c.src))) == "":
+			kid.taken, empty = true, true
+		default:
+			n.taken = true
+			before := c.step(key, 0, n)
+			f := c.take(kid, false)
+			c.pointer = c.pointer[:before]
+			return f
+		}
+	}
+	if !empty {
+		return c.noteBad(n, "", false)
+	}
+	n.taken = true
+	c.unit.Skips++
+	return nil
+}
+
+// note notes the string s that stands at n as an image; an empty one is skipped.
+func (c *collector) note(n *node, s string, auto bool) *fail {
+	if s = strings.TrimSpace(s); s == "" {
+		n.taken = true
+		c.unit.Skips++
+		return nil
+	}
+	source, bad := sourceOf(s)
+	if bad != "" {
+		return c.noteBad(n, source, auto)
+	}
+	n.taken = true
+	if f := c.add(Image{Source: source, Auto: auto}); f != nil {
+		return f
+	}
+	c.places = append(c.places, place{start: int(n.start), end: int(n.end), image: c.known[source]})
+	return nil
+}
+
+// noteBad notes that a value was found which is no address. It is never replaced.
+func (c *collector) noteBad(n *node, shown string, auto bool) *fail {
+	n.taken = true
+	return c.add(Image{Source: shown, Auto: auto, Bad: fault.BadSource})
+}
+
+// add adds an image, unless the unit has one of that source.
+func (c *collector) add(img Image) *fail {
+	if _, twice := c.known[img.Source]; twice && img.Source != "" {
+		return nil
+	}
+	if *c.left--; *c.left < 0 {
+		return &fail{call: tooMuch("the call has too many images; send it in several")}
+	}
+	if len(c.pointer) > maxPointer {
+		return &fail{unit: badUnit(fmt.Sprintf("the pointer to an image is longer than %d bytes", maxPointer), "")}
+	}
+	img.Pointer = string(c.pointer)
+	c.known[img.Source] = len(c.unit.Images)
+	c.unit.Images = append(c.unit.Images, img)
+	return nil
+}

@@ -1,0 +1,103 @@
+package prewarm
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// maxRepeats bounds the counted repetitions in a query with regular expressions: each may multiply the size of the machine.
+const maxRepeats = 4
+
+// maxChoices bounds the selectors in a query: each looks at every value that the ones before it left.
+const maxChoices = 32
+
+// costOf judges a query, as the parser prints it, by what it may cost, and tells whether it has filters and regular expressions.
+// Outside filters we evaluate it ourselves, in time linear in the unit. Inside one the library does, for each candidate: there a query must
+// not fan out again.
+func costOf(query string) (filters, regexps bool, err error) {
+	bones, repeats := skeleton(query)
+	regexps = strings.Contains(bones, "match(") || strings.Contains(bones, "search(")
+	if strings.Count(bones, "[")+strings.Count(bones, ",") > maxChoices {
+		return false, false, errors.New("the selector has too many steps")
+	}
+	if regexps && repeats > maxRepeats {
+		return false, false, errors.New("the selector has too many counted repetitions in its regular expressions")
+	}
+	calls := strings.Count(bones, "match(") + strings.Count(bones, "search(")
+	if calls != strings.Count(bones, `], "")`)+strings.Count(bones, `@, "")`)+strings.Count(bones, `), "")`) {
+		return false, false, errors.New("match() and search() take a query and a regular expression in quotes")
+	}
+	depth, filter := 0, -1 // bracket depth; that of the filter at hand
+	for i := range len(bones) {
+		switch c := bones[i]; {
+		case c == '[':
+			depth++
+		case c == ']':
+			depth--
+			if depth < filter {
+				filter = -1
+			}
+		case c == '?' && filter >= 0 && depth > filter:
+			return false, false, errors.New("a filter in a filter is not supported")
+		case c == '?':
+			filter, filters = depth, true
+		case filter < 0:
+		case strings.HasPrefix(bones[i:], ".."):
+			return false, false, errors.New(`".." in a filter is not supported`)
+		case c == ',' && depth > filter:
+			return false, false, errors.New("a list of names in a filter is not supported")
+		case c == '$':
+			if rest, _, _ := strings.Cut(bones[i:], " "); strings.ContainsAny(rest, "*:") {
+				return false, false, errors.New(`a wildcard after "$" in a filter is not supported`)
+			}
+		}
+	}
+	return filters, regexps, nil
+}
+
+// skeleton is the query without what stands in quotes, and the number of "{" there.
+func skeleton(query string) (bones string, repeats int) {
+	var b strings.Builder
+	quoted := false
+	for i := 0; i < len(query); i++ {
+		c := query[i]
+		if quoted && c == '\\' {
+			i++
+			continue
+		}
+		if c == '"' {
+			quoted = !quoted
+		}
+		if quoted && c == '{' {
+			repeats++
+		}
+		if !quoted || c == '"' {
+			b.WriteByte(c)
+		}
+	}
+	return b.String(), repeats
+}
+
+// value makes what filters look at, and leaves it at every node of the tree.
+func value(src []byte, n *node) any {
+	switch n.kind {
+	case '{':
+		m := make(map[string]any, len(n.kids))
+		for i := range n.kids {
+			m[n.kids[i].key] = value(src, &n.kids[i])
+		}
+		n.value = m
+	case '[':
+		l := make([]any, len(n.kids))
+		for i := range n.kids {
+			l[i] = value(src, &n.kids[i])
+		}
+		n.value = l
+	case '"':
+		n.value = decodeString(n.text(src))
+	case '0':
+		_ = json.Unmarshal(n.text(src), &n.value) // A number beyond float64 stays nil.
+	}
+	return n.value
+}

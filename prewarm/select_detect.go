@@ -1,0 +1,115 @@
+package prewarm
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// imageWords are what one of the words of a key begins or ends with, if the key looks like that of an image.
+var imageWords = []string{"image", "img", "photo", "pic", "thumb", "url", "src"}
+
+// imageExtensions are the names that image files end with, those of formats that we do not read included: an answer that says so is
+// better than silence.
+var imageExtensions = map[string]bool{
+	"jpg": true, "jpeg": true, "jpe": true, "jfif": true, "pjpeg": true, "png": true, "apng": true, "gif": true, "webp": true, "avif": true,
+	"heic": true, "heif": true, "bmp": true, "dib": true, "tif": true, "tiff": true, "svg": true, "jxl": true,
+}
+
+// looksLikeImage reports whether a key names an image or an address: image_1, photoUrl, thumbnails, avatar_url, PRODUCTIMG.
+func looksLikeImage(key string) bool {
+	for _, word := range words(key) {
+		word = strings.TrimSuffix(word, "s")
+		for _, w := range imageWords {
+			if strings.HasPrefix(word, w) || strings.HasSuffix(word, w) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// words cuts a key at everything but letters, and before a capital after a small letter; in lower case.
+func words(key string) []string {
+	var b strings.Builder
+	small := false
+	for _, r := range key {
+		if unicode.IsUpper(r) && small {
+			b.WriteByte(' ')
+		}
+		small = unicode.IsLower(r)
+		if !unicode.IsLetter(r) {
+			r = ' '
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return strings.Fields(b.String())
+}
+
+// isHTTP reports whether s begins like an http or https URL.
+func isHTTP(s string) bool {
+	const scheme, secure = "http://", "https://"
+	return len(s) >= len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) ||
+		len(s) >= len(secure) && strings.EqualFold(s[:len(secure)], secure)
+}
+
+// hasImageExtension reports whether the last segment of a URL's path ends like the name of an image file.
+func hasImageExtension(u string) bool {
+	if i := strings.IndexAny(u, "?#"); i >= 0 {
+		u = u[:i]
+	}
+	_, rest, _ := strings.Cut(u, "://")
+	slash := strings.LastIndexByte(rest, '/')
+	if slash < 0 {
+		return false
+	}
+	name := strings.TrimRight(rest[slash+1:], " ")
+	dot := strings.LastIndexByte(name, '.')
+	return dot >= 0 && imageExtensions[strings.ToLower(name[dot+1:])]
+}
+
+// isText reports whether a string that begins with a URL goes on as a text: "http://a.example/x.jpg and http://..."
+// A file name may hold blanks, but then the whole ends like one.
+func isText(s string) bool {
+	if strings.ContainsAny(s, "<>\"\t\r\n") {
+		return true
+	}
+	i := strings.IndexFunc(s, unicode.IsSpace)
+	if i < 0 {
+		return false
+	}
+	slash := strings.IndexByte(s[len("https://"):], '/') + len("https://")
+	return i < slash || strings.Contains(s[i:], "://") || !hasImageExtension(s)
+}
+
+// detect says whether a string is the URL of an image by its looks; hinted: its key or one around it looks like that of an image.
+func detect(s string, hinted bool) bool {
+	s = strings.TrimSpace(s)
+	return isHTTP(s) && (hinted || hasImageExtension(s)) && !isText(s)
+}
+
+// sourceOf is a found value as it is to be fetched, or, with the kind of its fault, what may be shown of it: nothing of a value that does
+// not look like a URL, for that may be anybody's text.
+func sourceOf(s string) (source string, bad fault.Kind) {
+	s = strings.TrimSpace(s)
+	source, err := variant.ParseSource(s)
+	if err == nil {
+		return source, ""
+	}
+	const shown = 2048
+	if len(s) > shown || !strings.Contains(s, "/") || strings.ContainsFunc(s, unicode.IsSpace) || strings.HasPrefix(strings.ToLower(s), "data:") {
+		s = ""
+	}
+	return s, fault.BadSource
+}
+
+// holdsJSON reports whether a string may hold a JSON object or array itself.
+func holdsJSON(s string) bool {
+	s = strings.TrimSpace(s)
+	if len(s) < 2 {
+		return false
+	}
+	return s[0] == '{' && s[len(s)-1] == '}' || s[0] == '[' && s[len(s)-1] == ']'
+}
