@@ -111,10 +111,7 @@ func (w *Webhooks) Check(c Callback) error {
 	return w.rules.Load().check(c.URL)
 }
 
-func badCallback(public string) error { return fault.New(badUnit, "prewarm.Check", public, nil) }
-
-// badUnit is the Kind of what a call says wrongly.
-const badUnit fault.Kind = "bad_unit"
+func badCallback(public string) error { return fault.New(fault.BadUnit, "prewarm.Check", public, nil) }
 
 func (r *callbackRules) check(raw string) error {
 	if len(r.allow) == 0 {
@@ -158,7 +155,7 @@ func (w *Webhooks) Tell(ctx context.Context, e Event) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Job.Callback.URL, strings.NewReader(string(body)))
 	if err != nil {
-		return fault.New(badUnit, "prewarm.Tell", "callback.url is not a plain https URL", nil) // err repeats the URL.
+		return fault.New(fault.BadUnit, "prewarm.Tell", "callback.url is not a plain https URL", nil) // err repeats the URL.
 	}
 	at := strconv.FormatInt(w.now().Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 func TestCallbackCheck(t *testing.T) {
@@ -31,15 +33,15 @@ func TestCallbackCheck(t *testing.T) {
 			t.Errorf("%.80q: %v, want allowed %v", tt.url, err, tt.ok)
 		}
 		if err != nil {
-			wantFault(t, tt.url, err, badUnit)
+			wantFault(t, tt.url, err, fault.BadUnit)
 		}
 	}
 	good := "https://hooks.example.com/"
 	if err := w.Check(Callback{URL: good, Events: []string{JobDone, ImageBroken}}); err != nil {
 		t.Error(err)
 	}
-	wantFault(t, "unknown event", w.Check(Callback{URL: good, Events: []string{"job.started"}}), badUnit)
-	wantFault(t, "off", newHooks(t, nil).Check(Callback{URL: good}), badUnit)
+	wantFault(t, "unknown event", w.Check(Callback{URL: good, Events: []string{"job.started"}}), fault.BadUnit)
+	wantFault(t, "off", newHooks(t, nil).Check(Callback{URL: good}), fault.BadUnit)
 	if err := newHooks(t, nil, "*:8443").Check(Callback{URL: "https://any.example:8443/"}); err != nil {
 		t.Error(err)
 	}

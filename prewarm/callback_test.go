@@ -178,14 +178,14 @@ func TestTellNeedsAllowance(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := w.Tell(t.Context(), eventTo("https://hooks.example.com/")) // Queued while it was allowed.
-	wantFault(t, "no longer allowed", err, badUnit)
-	if asked != 0 || badUnit.Retryable() {
+	wantFault(t, "no longer allowed", err, fault.BadUnit)
+	if asked != 0 || fault.BadUnit.Retryable() {
 		t.Errorf("%d requests", asked)
 	}
 	if w.Reload(CallbackConfig{Allow: []string{"*"}}) == nil {
 		t.Error("callbacks without a secret are taken")
 	}
-	wantFault(t, "after a refused reload", w.Check(Callback{URL: "https://hooks.example.com/"}), badUnit)
+	wantFault(t, "after a refused reload", w.Check(Callback{URL: "https://hooks.example.com/"}), fault.BadUnit)
 }
 
 func TestCallbackDelays(t *testing.T) {

@@ -1,0 +1,184 @@
+package prewarm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+const (
+	compatWidth  = 500
+	markerSuffix = ".broken"
+	markerType   = "application/octet-stream"
+
+	// ledgerPause is how long a ticket waits when the ledger does not answer, or is wanted elsewhere.
+	ledgerPause = 10 * time.Second
+)
+
+// handle works on one ticket. Everything it does may be done again: a death between any two steps costs a repetition.
+func (c *Compat) handle(ctx context.Context, ticket Ticket) (again time.Duration) {
+	record, err := c.deps.Ledger.Read(ctx, compatRecords+ticket.ID)
+	if errors.Is(err, ErrNoRecord) {
+		return 0
+	}
+	if err != nil {
+		return ledgerPause
+	}
+	var t compatTask
+	if err := json.Unmarshal(record.Body, &t); err != nil {
+		c.deps.Log.Error("a picture of the predecessor's call cannot be read back", "ticket", ticket.ID, "error", err)
+		return c.forget(ctx, record)
+	}
+	state, err := c.try(ctx, t)
+	if state == Pending && ctx.Err() != nil {
+		return time.Second
+	}
+	if state == Pending {
+		if pause, ok := c.pause(&t, err); ok {
+			return c.later(ctx, record, t, pause)
+		}
+		state = Failed
+	}
+	if c.deps.Observer != nil {
+		c.deps.Observer.Judged(string(state), string(fault.KindOf(err)), 1)
+	}
+	if state == Failed {
+		c.deps.Log.Warn("a picture of the predecessor's call was given up", "bucket", t.Bucket, "key", t.Key, "source", withoutQuery(t.Source), "error", err)
+	}
+	return c.forget(ctx, record)
+}
+
+// later records a try that failed.
+func (c *Compat) later(ctx context.Context, r Record, t compatTask, pause time.Duration) (again time.Duration) {
+	body, err := json.Marshal(t)
+	if err == nil {
+		r.Body = body
+		err = c.deps.Ledger.Write(ctx, &r)
+	}
+	if err != nil { // The try is not counted, which harms less than a lost one.
+		c.deps.Log.Warn("a try of the predecessor's call was not recorded", "key", t.Key, "error", err)
+	}
+	return pause
+}
+
+// forget ends a task.
+func (c *Compat) forget(ctx context.Context, r Record) (again time.Duration) {
+	err := c.deps.Ledger.Write(ctx, &Record{Key: r.Key, Revision: r.Revision})
+	if err != nil && !errors.Is(err, ErrNoRecord) {
+		return ledgerPause
+	}
+	return 0
+}
+
+// pause counts a try that failed and says how long to wait before the next; false = that was the last. What is our own fault or
+// the bucket's does not use up the tries of the source: it is given a day.
+func (c *Compat) pause(t *compatTask, err error) (time.Duration, bool) {
+	n, pauses := &t.Tries, c.deps.Retry
+	if ours(err) {
+		n, pauses = &t.Waits, CallbackDelays()
+	}
+	if *n >= len(pauses) {
+		return 0, false
+	}
+	pause := max(pauses[*n], fault.Of(err).RetryAfter)
+	*n++
+	return pause + rand.N(pause/5+1), true
+}
+
+func ours(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Internal, fault.Overloaded, fault.ShuttingDown, fault.Canceled, fault.NotCached, fault.RateLimited, fault.DiskFull:
+		return true
+	}
+	return false
+}
+
+// try makes the object, or the marker that says why there is none. Pending means that another try may help.
+func (c *Compat) try(ctx context.Context, t compatTask) (State, error) {
+	if !c.cfg.Load().allows(t.Bucket, t.Key) { // It was when the call came.
+		return Failed, fault.New(fault.Internal, "prewarm.Compat", "the bucket is not configured any more", nil)
+	}
+	a, err := c.render(ctx, t)
+	if err == nil {
+		if err := c.put(ctx, t.Bucket, t.Key, a.Entry.Body, a.Entry.ContentType); err != nil {
+			return Pending, err
+		}
+		return Made, nil
+	}
+	if !c.permanent(t, fault.KindOf(err)) {
+		return Pending, err
+	}
+	if len(t.Key)+len(markerSuffix) > maxCompatKey { // S3 has no room for a marker.
+		return Failed, err
+	}
+	if err := c.put(ctx, t.Bucket, t.Key+markerSuffix, nil, markerType); err != nil {
+		return Pending, err
+	}
+	return Broken, err
+}
+
+// permanent reports whether the source is broken. That its host has no address, or shuts us out, is not believed at once.
+func (c *Compat) permanent(t compatTask, kind fault.Kind) bool {
+	if kind == fault.DNSFailed || kind == fault.SourceForbidden {
+		return t.Tries >= len(c.deps.Retry)
+	}
+	return !kind.Retryable()
+}
+
+func (c *Compat) put(ctx context.Context, bucket, key string, body []byte, contentType string) error {
+	if err := c.deps.Sink.Put(ctx, bucket, key, body, contentType); err != nil {
+		return fault.New(fault.Internal, "prewarm.Compat", "the bucket did not take the object", err)
+	}
+	return nil
+}
+
+// render makes the picture as the predecessor did. Where that is larger than the original, a lighter one is asked for, which may be
+// the original itself.
+func (c *Compat) render(ctx context.Context, t compatTask) (pipeline.Answer, error) {
+	if t.Bad != "" {
+		return pipeline.Answer{}, fault.New(t.Bad, "prewarm.Compat", "what the call gives is no source", nil)
+	}
+	size := fmt.Sprintf("rs:fit:%d:0", compatWidth)
+	a, err := c.get(ctx, t.Source, fmt.Sprintf("%s/f:jpg/q:%d/bg:fff", size, t.Quality))
+	if err != nil || int64(len(a.Entry.Body)) < attr(a, "sb") {
+		return a, err
+	}
+	if a.Entry.Attrs["sf"] != "jpeg" { // A JPEG has no alpha, and is passed through only where nothing is laid under it.
+		size += "/bg:fff"
+	}
+	light, err := c.get(ctx, t.Source, size)
+	if err == nil && len(light.Entry.Body) < len(a.Entry.Body) {
+		return light, nil
+	}
+	return a, nil
+}
+
+// attr is a number that the pipeline wrote beside an entry.
+func attr(a pipeline.Answer, name string) int64 {
+	n, _ := strconv.ParseInt(a.Entry.Attrs[name], 10, 64)
+	return n
+}
+
+// get makes one variant behind all viewers, and fetches its bytes.
+func (c *Compat) get(ctx context.Context, source, options string) (pipeline.Answer, error) {
+	spec, _, err := c.own.ParseOptions(options)
+	if err != nil {
+		return pipeline.Answer{}, err
+	}
+	ref, err := c.deps.Parser().Ref(source, spec.Resolve(variant.Accept{Best: variant.JPEG, Formats: variant.AcceptJPEG}))
+	if err != nil {
+		return pipeline.Answer{}, err
+	}
+	if err := c.deps.Warm(ctx, []variant.Ref{ref})[0].Err; err != nil {
+		return pipeline.Answer{}, err
+	}
+	return c.deps.Get(ctx, ref)
+}
