@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,28 @@ func (t compatTask) id() string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// The bounds of one call.
+const (
+	maxCompatBody   = 16 << 20
+	maxCompatImages = 50_000
+)
+
+// Post reads a call as ParseCompat does, and accepts it. Without a bucket there is no such call: not_found.
+func (c *Compat) Post(ctx context.Context, body io.Reader) error {
+	if len(c.cfg.Load().Buckets) == 0 {
+		return noSuchBucket()
+	}
+	call, err := ParseCompat(body, maxCompatBody, maxCompatImages)
+	if err != nil {
+		return err
+	}
+	return c.Accept(ctx, call)
+}
+
+func noSuchBucket() error {
+	return fault.New(fault.NotFound, "prewarm.Compat", "there is no such bucket for this call", nil)
+}
+
 // Accept takes a call and returns when all of it is on disk; all or nothing. Faults: not_found where there is no such bucket for
 // this call, bad_unit for a key that may not be written, queue_full, and what the queue says.
 func (c *Compat) Accept(ctx context.Context, call CompatCall) error {
@@ -140,7 +163,7 @@ func (c *Compat) Accept(ctx context.Context, call CompatCall) error {
 func (c *Compat) plan(call CompatCall) ([]compatTask, error) {
 	cfg := c.cfg.Load()
 	if !cfg.knows(call.Bucket) {
-		return nil, fault.New(fault.NotFound, "prewarm.Compat", "there is no such bucket for this call", nil)
+		return nil, noSuchBucket()
 	}
 	tasks := make([]compatTask, 0, len(call.Images))
 	for i, image := range call.Images {

@@ -55,6 +55,21 @@ func TestCompatOff(t *testing.T) {
 	}
 }
 
+func TestCompatPost(t *testing.T) {
+	c, w := newCompat(t)
+	post := func(body string) error { return c.Post(t.Context(), strings.NewReader(body)) }
+	wantFault(t, "good", post(`{"key_urls_map": {"p/1": "https://c.example/1"}, "quality": 85, "bucket_name": "old"}`), "")
+	if len(w.tickets) != 1 {
+		t.Errorf("%d tickets", len(w.tickets))
+	}
+	wantFault(t, "not JSON", post(`{`), fault.BadUnit)
+	wantFault(t, "other bucket", post(`{"key_urls_map": {}, "bucket_name": "goldcrest"}`), fault.NotFound)
+	if err := c.Reload(CompatConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, "off, and not JSON", post(`{`), fault.NotFound)
+}
+
 // A call that is sent again, or whose tickets got lost, costs nothing and loses nothing.
 func TestCompatAgain(t *testing.T) {
 	c, w := newCompat(t)

@@ -28,8 +28,8 @@ type compatWorld struct {
 	warmed   []string // readable specs in order
 	judged   []string
 
-	ledgerErr, queueErr, sinkErr error
-	render                       func(ref variant.Ref) (pipeline.Answer, error)
+	ledgerErr, queueErr, sinkErr, roomErr error
+	render                                func(ref variant.Ref) (pipeline.Answer, error)
 }
 
 func (w *compatWorld) Write(_ context.Context, records ...*Record) error {
@@ -101,6 +101,8 @@ func (w compatQueue) Consume(ctx context.Context, lanes []string, _ int, h Handl
 	}
 	return nil
 }
+
+func (w compatQueue) Room(context.Context) error { return w.roomErr }
 
 func (w compatQueue) Waiting(context.Context, string) (int, error) { return len(w.tickets), w.queueErr }
 
