@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -153,7 +154,7 @@ func (w *Webhooks) Tell(ctx context.Context, e Event) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Job.Callback.URL, strings.NewReader(string(body)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Job.Callback.URL, bytes.NewReader(body))
 	if err != nil {
 		return fault.New(fault.BadUnit, "prewarm.Tell", "callback.url is not a plain https URL", nil) // err repeats the URL.
 	}
