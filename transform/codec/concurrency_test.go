@@ -28,8 +28,8 @@ func TestSameBytesAloneAndTogether(t *testing.T) {
 	for _, engine := range []string{EngineVips, EngineBimg} {
 		c := mustNew(t, engine)
 		for name, original := range map[string][]byte{
-			"jpeg": withOrientation(jpegOf(t, scene(800, 600), 90), 6), "png": pngOf(t, clearScene(700, 500)),
-			"webp": must(t, c, pngOf(t, scene(640, 480)), variant.Spec{Format: variant.WebP}).Body,
+			"jpeg": withOrientation(jpegOf(t, scene(420, 300), 90), 6), "png": pngOf(t, clearScene(350, 250)),
+			"webp": must(t, c, pngOf(t, scene(430, 320)), variant.Spec{Format: variant.WebP}).Body,
 		} {
 			specs := manySpecs()
 			alone := make([]variant.Image, len(specs))

@@ -67,9 +67,13 @@ func (e *encoder) format() variant.Format {
 		return f
 	}
 	if f == variant.AVIF && !e.avifAllowed() {
-		f = variant.JPEG
-		if s.Accepts&variant.AcceptWebP != 0 {
+		switch {
+		case s.Accepts&variant.AcceptWebP != 0:
 			f = variant.WebP
+		case s.Accepts&variant.AcceptJPEG != 0:
+			f = variant.JPEG
+		case s.Accepts&variant.AcceptPNG != 0:
+			f = variant.PNG
 		}
 	}
 	if f == variant.JPEG && e.keepsAlpha() {

@@ -46,6 +46,7 @@ func TestFormatChoice(t *testing.T) {
 		{"open avif", photo, variant.Spec{Format: variant.AVIF, Accepts: acceptAll}, testLimits, variant.AVIF},
 		{"avif too large, webp taken", photo, variant.Spec{Format: variant.AVIF, Accepts: acceptAll}, noAVIF, variant.WebP},
 		{"avif too large, no webp", photo, variant.Spec{Format: variant.AVIF, Accepts: acceptAll &^ variant.AcceptWebP}, noAVIF, variant.JPEG},
+		{"avif too large, nothing else taken", photo, variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptAVIF}, noAVIF, variant.AVIF},
 		{"avif too large, alpha", alpha, variant.Spec{Format: variant.AVIF, Accepts: acceptAll &^ variant.AcceptWebP}, noAVIF, variant.PNG},
 		{"alpha for a jpeg client that takes png", alpha, variant.Spec{Width: 200, Format: variant.JPEG, Accepts: acceptAny}, testLimits, variant.PNG},
 		{"alpha for a jpeg client only", alpha, variant.Spec{Width: 200, Format: variant.JPEG, Accepts: variant.AcceptJPEG}, testLimits, variant.JPEG},

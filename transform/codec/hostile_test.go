@@ -81,7 +81,7 @@ func runChild(t *testing.T, path string) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), childFile+"="+path, "MALLOC_ARENA_MAX=1")
+	cmd.Env = append(os.Environ(), childFile+"="+path, "MALLOC_ARENA_MAX=1", "GORACE=atexit_sleep_ms=0")
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := cmd.Run(); err != nil {

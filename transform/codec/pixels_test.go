@@ -189,13 +189,13 @@ func cells(img *image.NRGBA, n int) [][3]float64 {
 	count := make([]float64, n*n)
 	w, h := img.Bounds().Dx(), img.Bounds().Dy()
 	for y := range h {
+		row := img.Pix[y*img.Stride:]
 		for x := range w {
-			c := img.NRGBAAt(x, y)
-			i := y*n/h*n + x*n/w
-			a := float64(c.A) / 255
-			out[i][0] += float64(c.R) * a
-			out[i][1] += float64(c.G) * a
-			out[i][2] += float64(c.B) * a
+			i, p := y*n/h*n+x*n/w, row[4*x:4*x+4]
+			cell, a := &out[i], float64(p[3])/255
+			cell[0] += float64(p[0]) * a
+			cell[1] += float64(p[1]) * a
+			cell[2] += float64(p[2]) * a
 			count[i]++
 		}
 	}
