@@ -1,4 +1,4 @@
-// Package client is the Go client for backends: signed URLs.
+// Package client is the Go client for backends: signed URLs, Data Units, jobs.
 package client
 
 import (

@@ -57,6 +57,11 @@ type Metrics struct {
 	startSeconds     prometheus.Histogram
 	workersEnded     *prometheus.CounterVec
 
+	units    prometheus.Counter
+	images   prometheus.Counter
+	verdicts *prometheus.CounterVec
+	told     *prometheus.CounterVec
+
 	reloads *prometheus.CounterVec
 	build   *prometheus.GaugeVec
 }
@@ -68,6 +73,7 @@ func New() *Metrics {
 	m.declareFills()
 	m.declareStores()
 	m.declareWork()
+	m.declarePrewarm()
 	m.registry.MustRegister(levelCollector{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -115,6 +121,13 @@ func (m *Metrics) declareWork() {
 	m.reloads = m.counters("config_reloads_total", "Configuration reloads by outcome (ok, error).", "outcome")
 	m.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "goversion", "libvips"})
 	m.registry.MustRegister(m.build)
+}
+
+func (m *Metrics) declarePrewarm() {
+	m.units = m.counter("prewarm_units_total", "Data Units accepted.")
+	m.images = m.counter("prewarm_images_total", "Images found in accepted Data Units.")
+	m.verdicts = m.counters("prewarm_verdicts_total", "Verdicts on variants that Data Units asked for, by state and by kind of failure (none for success).", "state", "kind")
+	m.told = m.counters("prewarm_callbacks_total", "Tries to tell a backend about its job, by outcome (ok, again, given_up).", "outcome")
 }
 
 func (m *Metrics) counter(name, help string) prometheus.Counter {
@@ -263,6 +276,20 @@ func (m *Metrics) WorkerStarted(took time.Duration) { m.startSeconds.Observe(too
 // WorkerEnded counts a worker process that is gone, by reason: crash, timeout, recycle and the like.
 func (m *Metrics) WorkerEnded(reason string) { m.workersEnded.WithLabelValues(word(reason)).Inc() }
 
+// Accepted counts the Data Units of a call and the images in them (prewarm.Observer).
+func (m *Metrics) Accepted(units, images int) {
+	m.units.Add(float64(units))
+	m.images.Add(float64(images))
+}
+
+// Judged counts verdicts on variants (prewarm.Observer); kind is that of the fault, "" for success.
+func (m *Metrics) Judged(state, kind string, variants int) {
+	m.verdicts.WithLabelValues(word(state), word(kind)).Add(float64(variants))
+}
+
+// Told counts a try to tell a backend about its job (prewarm.Observer).
+func (m *Metrics) Told(outcome string) { m.told.WithLabelValues(word(outcome)).Inc() }
+
 // Reloaded counts a configuration reload: ok or error.
 func (m *Metrics) Reloaded(outcome string) { m.reloads.WithLabelValues(word(outcome)).Inc() }
 
@@ -274,17 +301,24 @@ func (m *Metrics) Build(version, goversion, libvips string) {
 
 // Levels is the present state of the parts, read once per scrape.
 type Levels struct {
-	MemoryBytes, MemoryEntries int64 // of the memory tier
-	PendingBytes               int64 // bodies waiting to be written to the store
-	Fills                      int   // variants being made
-	FetchRunning, FetchWaiting int   // the fetch gate
-	TransformRunning           int   // the transform gate
-	TransformWaiting           int
-	Workers, WorkersBusy       int
-	ImageBytes                 int64 // estimated decoded bytes of the pictures in work
-	NegativeEntries            int   // sources that are known to be bad
-	BreakersOpen               int   // origins that are given a rest
-	StoreOpen                  bool  // the store failed lately and is given a rest
+	MemoryBytes      int64 `json:"memory_bytes"` // of the memory tier
+	MemoryEntries    int64 `json:"memory_entries"`
+	PendingBytes     int64 `json:"store_pending_bytes"` // bodies waiting to be written to the store
+	Fills            int   `json:"fills"`               // variants being made
+	FetchRunning     int   `json:"fetch_running"`       // the fetch gate
+	FetchWaiting     int   `json:"fetch_waiting"`
+	TransformRunning int   `json:"transform_running"` // the transform gate
+	TransformWaiting int   `json:"transform_waiting"`
+	Workers          int   `json:"workers"`
+	WorkersBusy      int   `json:"workers_busy"`
+	ImageBytes       int64 `json:"image_bytes"`          // estimated decoded bytes of the pictures in work
+	NegativeEntries  int   `json:"negative_entries"`     // sources that are known to be bad
+	BreakersOpen     int   `json:"origin_breakers_open"` // origins that are given a rest
+	StoreOpen        bool  `json:"store_breaker_open"`   // the store failed lately and is given a rest
+	Jobs             int   `json:"prewarm_jobs"`         // that have not ended
+	JobImages        int   `json:"prewarm_images"`       // pending in them
+	JobWorking       int   `json:"prewarm_working"`      // images that this instance works on
+	JobWaiting       int   `json:"prewarm_waiting"`      // tasks in the queue
 }
 
 // Watch names the function that each scrape reads the levels from. It must not block.
@@ -317,6 +351,10 @@ var levels = func() []level {
 		plain("image_bytes", "Estimated decoded bytes of the pictures in work.", func(l Levels) float64 { return float64(l.ImageBytes) }),
 		plain("negative_entries", "Sources known to be bad.", func(l Levels) float64 { return float64(l.NegativeEntries) }),
 		plain("origin_breakers_open", "Origins that failed lately and are given a rest.", func(l Levels) float64 { return float64(l.BreakersOpen) }),
+		plain("prewarm_jobs", "Prewarm jobs that have not ended.", func(l Levels) float64 { return float64(l.Jobs) }),
+		plain("prewarm_images_pending", "Images without a verdict in jobs that have not ended.", func(l Levels) float64 { return float64(l.JobImages) }),
+		plain("prewarm_images_working", "Images that this instance works on for jobs.", func(l Levels) float64 { return float64(l.JobWorking) }),
+		plain("prewarm_queue_waiting", "Tasks in the prewarm queue, of all instances that share it.", func(l Levels) float64 { return float64(l.JobWaiting) }),
 		plain("store_breaker_open", "1 while the store failed lately and is given a rest.", func(l Levels) float64 {
 			if l.StoreOpen {
 				return 1

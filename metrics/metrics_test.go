@@ -26,6 +26,9 @@ func exercised() *Metrics {
 	m.Admitted(time.Second)
 	m.WorkerStarted(time.Second)
 	m.WorkerEnded("deadline")
+	m.Accepted(2, 3)
+	m.Judged("made", "", 1)
+	m.Told("ok")
 	m.Reloaded("ok")
 	m.Build("v1", "go1.26", "8.14.1")
 	return m
@@ -134,6 +137,10 @@ func TestEveryMethodMovesItsMetric(t *testing.T) {
 		{func(m *Metrics) { m.Admitted(time.Second) }, "admission_seconds", nil, 1},
 		{func(m *Metrics) { m.WorkerStarted(time.Second) }, "worker_start_seconds", nil, 1},
 		{func(m *Metrics) { m.WorkerEnded("crashed") }, "workers_ended_total", labels{"reason": "crashed"}, 1},
+		{func(m *Metrics) { m.Accepted(2, 3) }, "prewarm_units_total", nil, 2},
+		{func(m *Metrics) { m.Accepted(2, 3) }, "prewarm_images_total", nil, 3},
+		{func(m *Metrics) { m.Judged("broken", "decode_failed", 4) }, "prewarm_verdicts_total", labels{"state": "broken", "kind": "decode_failed"}, 4},
+		{func(m *Metrics) { m.Told("given_up") }, "prewarm_callbacks_total", labels{"outcome": "given_up"}, 1},
 		{func(m *Metrics) { m.Reloaded("error") }, "config_reloads_total", labels{"outcome": "error"}, 1},
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", labels{"version": "v2"}, 1},
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", nil, 1},
@@ -169,6 +176,10 @@ func TestLevelsAreReadAtEachScrape(t *testing.T) {
 		{"image_bytes", nil, func() { now.ImageBytes = 1 }},
 		{"negative_entries", nil, func() { now.NegativeEntries = 1 }},
 		{"origin_breakers_open", nil, func() { now.BreakersOpen = 1 }},
+		{"prewarm_jobs", nil, func() { now.Jobs = 1 }},
+		{"prewarm_images_pending", nil, func() { now.JobImages = 1 }},
+		{"prewarm_images_working", nil, func() { now.JobWorking = 1 }},
+		{"prewarm_queue_waiting", nil, func() { now.JobWaiting = 1 }},
 		{"store_breaker_open", nil, func() { now.StoreOpen = true }},
 	}
 	if len(tests) != len(levels) {

@@ -1,0 +1,230 @@
+package client
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// APIConfig says where the private listener is and who asks.
+type APIConfig struct {
+	// URL is where the private listener is reached: "http://goldcrest.internal:8081".
+	URL string
+	// Token is a bearer token with the scopes of the calls that will be made.
+	Token string
+	// HTTP makes the requests. nil means a client of its own. Its Timeout should be 0: the context bounds each call, and long
+	// polls take up to a minute.
+	HTTP *http.Client
+	// Attempts is how often a call is tried when its failure would pass by itself. 0 means 8.
+	Attempts int
+	// MaxPause bounds the pause between two tries, whatever Retry-After asks for. 0 means 30 s.
+	MaxPause time.Duration
+}
+
+// API calls the private listener for a backend. It repeats what failed for a reason that passes by itself (no connection, 429,
+// 503 and the like) after the pause that the server asks for; every call is safe to repeat. Safe for concurrent use.
+type API struct {
+	cfg   APIConfig
+	pause func(ctx context.Context, d time.Duration) error
+}
+
+// Error is a refusal by the server: its problem document.
+type Error struct {
+	Status     int           `json:"status"`
+	Code       string        `json:"code"` // what the reference of codes is about: queue_full, bad_selector, ...
+	Title      string        `json:"title"`
+	Detail     string        `json:"detail"`
+	Retryable  bool          `json:"retryable"`
+	RequestID  string        `json:"request_id"` // as it stands in the server's log
+	RetryAfter time.Duration `json:"-"`          // 0 = not said
+}
+
+// Error names the code and says what was wrong.
+func (e *Error) Error() string {
+	text := e.Detail
+	if text == "" {
+		text = e.Title
+	}
+	if e.RequestID == "" {
+		return fmt.Sprintf("%s (%d %s)", text, e.Status, e.Code)
+	}
+	return fmt.Sprintf("%s (%d %s, request %s)", text, e.Status, e.Code, e.RequestID)
+}
+
+// NewAPI makes an API. It connects to nothing.
+func NewAPI(cfg APIConfig) (*API, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("client: %q is not the http or https URL of a private listener", cfg.URL)
+	}
+	if cfg.Token == "" {
+		return nil, errors.New("client: the API needs a bearer token")
+	}
+	if strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("client: the token holds a character that may not stand in a header")
+	}
+	cfg.URL = strings.TrimRight(cfg.URL, "/")
+	if cfg.HTTP == nil {
+		cfg.HTTP = &http.Client{}
+	}
+	if cfg.Attempts <= 0 {
+		cfg.Attempts = 8
+	}
+	if cfg.MaxPause <= 0 {
+		cfg.MaxPause = 30 * time.Second
+	}
+	return &API{cfg: cfg, pause: sleep}, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// request is one call: its parts are kept, so that it can be sent again.
+type request struct {
+	method, path string
+	query        url.Values
+	header       http.Header
+	body         []byte
+}
+
+// jsonRequest is a POST of a JSON value.
+func jsonRequest(path string, v any) (request, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return request{}, fmt.Errorf("client: %w", err)
+	}
+	return request{method: http.MethodPost, path: path, body: body, header: http.Header{"Content-Type": {"application/json"}}}, nil
+}
+
+// fetch sends r until it is answered well, or refused for good, and decodes the answer.
+func (a *API) fetch(ctx context.Context, r request, into any) error {
+	res, err := a.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer drain(res.Body)
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		return fmt.Errorf("client: %s %s: the answer cannot be read: %w", r.method, r.path, err)
+	}
+	return nil
+}
+
+// send sends r until it is answered with a success, whose body is the caller's to close, or refused for good.
+func (a *API) send(ctx context.Context, r request) (*http.Response, error) {
+	body, encoding := r.body, ""
+	if len(body) > 4<<10 {
+		body, encoding = compress(body), "gzip"
+	}
+	for try := 1; ; try++ {
+		res, err := a.once(ctx, r, body, encoding)
+		if err == nil {
+			return res, nil
+		}
+		wait, again := retryAfter(err, try)
+		if !again || try >= a.cfg.Attempts || ctx.Err() != nil {
+			return nil, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
+		}
+		if stopped := a.pause(ctx, min(wait, a.cfg.MaxPause)); stopped != nil {
+			return nil, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
+		}
+	}
+}
+
+// once sends r one time. Any status of 400 and above is an *Error.
+func (a *API) once(ctx context.Context, r request, body []byte, encoding string) (*http.Response, error) {
+	target := a.cfg.URL + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Authorization", "Bearer "+a.cfg.Token)
+	if encoding != "" {
+		req.Header.Set("Content-Encoding", encoding)
+	}
+	res, err := a.cfg.HTTP.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode < 300 {
+		return res, nil
+	}
+	defer drain(res.Body)
+	return nil, refusal(res)
+}
+
+// refusal reads a problem document; anything else on the way is judged by its status.
+func refusal(res *http.Response) *Error {
+	e := &Error{}
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if kind != "application/problem+json" || json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(e) != nil {
+		e = &Error{Title: http.StatusText(res.StatusCode), Code: "no_problem_document"}
+		switch res.StatusCode {
+		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			e.Retryable = true
+		}
+	}
+	e.Status = res.StatusCode
+	if s, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && s > 0 {
+		e.RetryAfter = time.Duration(s) * time.Second
+	}
+	return e
+}
+
+// retryAfter says whether a failed try is worth another, and after which pause: what the server asks for, else a random part of
+// a second that doubles with each try. A little is always added at random, so that many callers do not come back together.
+func retryAfter(err error, try int) (time.Duration, bool) {
+	backoff := time.Second << min(try-1, 5)
+	jitter := mathrand.N(backoff)
+	var e *Error
+	if !errors.As(err, &e) {
+		return jitter, !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	}
+	if e.RetryAfter > 0 {
+		return e.RetryAfter + jitter/4, e.Retryable
+	}
+	return jitter, e.Retryable
+}
+
+// compress is gzip at its fastest: Data Units are text, and the network is rarely faster than that.
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // The level is a valid one,
+	_, _ = z.Write(body)                            // and a Buffer takes everything.
+	_ = z.Close()
+	return b.Bytes()
+}
+
+// drain reads the rest of a small body, so that its connection can be used again.
+func drain(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 64<<10)
+	_ = body.Close()
+}
+
+// newKey makes an idempotency key that nobody else has.
+func newKey() string { return rand.Text() }

@@ -1,0 +1,98 @@
+package client
+
+import (
+	"context"
+	"errors"
+)
+
+// CheckCall asks what is there of sources, units or keys: one of them.
+type CheckCall struct {
+	URLs     []string
+	Units    []Unit
+	Keys     []string
+	Variants []Variant // of URLs and units; nil = the configured presets
+	Select   []string  // where images stand in units
+}
+
+// Checked is what is known of one source or key.
+type Checked struct {
+	Unit     int              `json:"index"` // of its unit, where units were asked about
+	UnitID   string           `json:"id"`
+	Pointer  string           `json:"pointer"`
+	Source   string           `json:"source"`
+	Key      string           `json:"key"`
+	State    string           `json:"state"`  // present: all of it is stored; pending: it is queued; broken; unknown
+	Reason   string           `json:"reason"` // a code, where it is broken
+	Variants []CheckedVariant `json:"variants"`
+}
+
+// CheckedVariant is one variant in one format.
+type CheckedVariant struct {
+	Name   string `json:"name"`
+	Format string `json:"format"`
+	Key    string `json:"key"`
+	State  string `json:"state"`
+	Reason string `json:"reason"`
+	Bytes  int64  `json:"bytes"`
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+}
+
+// Checks is the answer to a CheckCall.
+type Checks struct {
+	Checked []Checked    `json:"checked"`
+	Errors  []UnreadUnit `json:"errors"`
+}
+
+// UnreadUnit is a unit that could not be read.
+type UnreadUnit struct {
+	Index int       `json:"index"`
+	ID    string    `json:"id"`
+	Error UnitError `json:"error"`
+}
+
+// Check tells what is stored, queued or known to be broken. The server does no work for it.
+func (a *API) Check(ctx context.Context, c CheckCall) (Checks, error) {
+	given := 0
+	for _, n := range []int{len(c.URLs), len(c.Units), len(c.Keys)} {
+		given += min(n, 1)
+	}
+	if given != 1 {
+		return Checks{}, errors.New("client: a check asks about URLs, units or keys: one of them")
+	}
+	r, err := jsonRequest("/v1/check", envelope{URLs: c.URLs, Units: c.Units, Keys: c.Keys, Variants: c.Variants, Select: c.Select})
+	if err != nil {
+		return Checks{}, err
+	}
+	var out Checks
+	err = a.fetch(ctx, r, &out)
+	return out, err
+}
+
+// PurgeCall says whose variants are purged: exactly one of its fields is set.
+type PurgeCall struct {
+	Source string `json:"source,omitempty"` // of this source
+	Unit   string `json:"unit,omitempty"`   // of the sources of a unit, as far as the server keeps jobs
+	Tag    string `json:"tag,omitempty"`    // of the jobs with a tag, as far as the server keeps them
+	Prefix string `json:"prefix,omitempty"` // whose keys begin so
+	All    bool   `json:"all,omitempty"`    // every one; the token needs the scope admin
+}
+
+// Purged is what a purge did, and what is left to do at the CDN.
+type Purged struct {
+	Entries int      `json:"purged"`
+	Sources int      `json:"sources"`
+	CDNTags []string `json:"cdn_tags"`
+	CDNAll  bool     `json:"cdn_all"` // the tags cannot be listed: purge the CDN as a whole
+}
+
+// Purge removes variants from memory on every instance and from the store.
+func (a *API) Purge(ctx context.Context, c PurgeCall) (Purged, error) {
+	r, err := jsonRequest("/v1/purge", c)
+	if err != nil {
+		return Purged{}, err
+	}
+	var out Purged
+	err = a.fetch(ctx, r, &out)
+	return out, err
+}

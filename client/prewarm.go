@@ -1,0 +1,196 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Call is one prewarm request: Data Units, or plain image URLs, and what to make of them.
+type Call struct {
+	Units []Unit
+	URLs  []string // plain sources, in place of units
+
+	Variants []Variant     // nil = the presets that the server is configured with
+	Select   []string      // where images stand in a unit, by JSONPath or JSON Pointer; nil = as the server is configured, else found by itself
+	Priority string        // "low", "normal" or "high"; "" = normal
+	Deadline time.Time     // what is not made by then is given up; zero = never
+	TTL      time.Duration // life of the signed URLs in the answer; 0 = for ever
+	Round    time.Duration // their expiry is rounded up to a multiple of it, so that viewers share URLs; 0 = a day
+	Tags     []string      // for finding and purging the job's pictures later
+	Return   string        // "none", "urls", "rewritten" or "enriched"; "" = urls
+	Callback *Callback     // who is told when the job ends
+
+	// Key makes the call safe to repeat: the same key with the same body gives the same job. Take something that survives the
+	// caller, such as a task's id. "" = a random one, which covers the repeats of this very call only.
+	Key string
+	// Wait is how long the server may hold its answer back for the verdicts, up to a minute. 0 = it answers at once.
+	Wait time.Duration
+}
+
+// Unit is one Data Unit.
+type Unit struct {
+	ID       string          `json:"id,omitempty"` // "" = the one in Data, or one given by the server
+	Data     json.RawMessage `json:"data"`         // a JSON object
+	Variants []Variant       `json:"variants,omitempty"`
+	Select   []string        `json:"select,omitempty"`
+}
+
+// Variant asks for a variant by the name of a preset, or by options ("rs:fit:720:0/f:webp") under a name of the caller's.
+type Variant struct{ Name, Options string }
+
+// MarshalJSON writes the name alone where it says everything.
+func (v Variant) MarshalJSON() ([]byte, error) {
+	if v.Options == "" {
+		return json.Marshal(v.Name)
+	}
+	return json.Marshal(struct {
+		Name    string `json:"name"`
+		Options string `json:"options"`
+	}{v.Name, v.Options})
+}
+
+// Callback says whom to tell what: "job.done", "image.broken".
+type Callback struct {
+	URL    string   `json:"url"`
+	Events []string `json:"events,omitempty"`
+}
+
+// Accepted is the answer to a Call: every unit is on disk, and the URLs work at once.
+type Accepted struct {
+	Job    string         `json:"job"`
+	State  string         `json:"state"`
+	Counts Counts         `json:"counts"`
+	Units  []AcceptedUnit `json:"units"`
+}
+
+// AcceptedUnit is what was found in one unit.
+type AcceptedUnit struct {
+	Index  int             `json:"index"`
+	Line   int             `json:"line"` // of an NDJSON body; 0 otherwise
+	ID     string          `json:"id"`
+	Error  *UnitError      `json:"error"` // nil: the unit was accepted
+	Images []AcceptedImage `json:"images"`
+	Data   json.RawMessage `json:"data"` // with Return "rewritten" or "enriched"
+}
+
+// UnitError says why one unit was not accepted; the others of its call were.
+type UnitError struct {
+	Code    string `json:"code"`
+	Detail  string `json:"detail"`
+	Pointer string `json:"pointer"`
+}
+
+// AcceptedImage is one image of a unit.
+type AcceptedImage struct {
+	Pointer  string            `json:"pointer"` // where it stands in the unit
+	Source   string            `json:"source"`
+	State    string            `json:"state"`  // pending, made, present, broken, failed, skipped, cancelled, expired
+	Reason   string            `json:"reason"` // a code, where it is broken, failed or skipped
+	Variants []AcceptedVariant `json:"variants"`
+}
+
+// AcceptedVariant is one variant of an image under its final URL.
+type AcceptedVariant struct {
+	Name   string `json:"name"`
+	Format string `json:"format"` // "" = the client's Accept header decides
+	URL    string `json:"url"`
+	State  string `json:"state"`
+	Bytes  int64  `json:"bytes"` // 0 = not known yet
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+}
+
+// envelope is the body of a prewarm or check call.
+type envelope struct {
+	Variants []Variant  `json:"variants,omitempty"`
+	Select   []string   `json:"select,omitempty"`
+	Priority string     `json:"priority,omitempty"`
+	Deadline *time.Time `json:"deadline,omitempty"`
+	TTL      string     `json:"ttl,omitempty"`
+	Round    string     `json:"round,omitempty"`
+	Tags     []string   `json:"tags,omitempty"`
+	Return   string     `json:"return,omitempty"`
+	Callback *Callback  `json:"callback,omitempty"`
+	Units    []Unit     `json:"data_units,omitempty"`
+	URLs     []string   `json:"urls,omitempty"`
+	Keys     []string   `json:"keys,omitempty"`
+}
+
+// Prewarm posts a call. A nil error means that the server has it on disk: it survives the server's crash.
+func (a *API) Prewarm(ctx context.Context, c Call) (Accepted, error) {
+	if (len(c.Units) == 0) == (len(c.URLs) == 0) {
+		return Accepted{}, errors.New("client: a prewarm call has either units or URLs")
+	}
+	e := envelope{
+		Variants: c.Variants, Select: c.Select, Priority: c.Priority, TTL: duration(c.TTL), Round: duration(c.Round), Tags: c.Tags,
+		Return: c.Return, Callback: c.Callback, Units: c.Units, URLs: c.URLs,
+	}
+	if !c.Deadline.IsZero() {
+		e.Deadline = &c.Deadline
+	}
+	r, err := jsonRequest("/v1/prewarm", e)
+	if err != nil {
+		return Accepted{}, err
+	}
+	return a.post(ctx, r, c)
+}
+
+// PrewarmLines posts units as they are, one JSON value a line. A line that cannot be read is answered in its place and keeps
+// none of the others. Units and URLs of the call stay empty; variants by options and callbacks need Prewarm.
+func (a *API) PrewarmLines(ctx context.Context, lines []byte, c Call) (Accepted, error) {
+	r := request{method: http.MethodPost, path: "/v1/prewarm", body: lines, header: http.Header{"Content-Type": {"application/x-ndjson"}}, query: url.Values{}}
+	var names []string
+	for _, v := range c.Variants {
+		if v.Options != "" {
+			return Accepted{}, errors.New("client: variants of lines are names of presets")
+		}
+		names = append(names, v.Name)
+	}
+	if c.Callback != nil || len(c.Units) > 0 || len(c.URLs) > 0 {
+		return Accepted{}, errors.New("client: a call of lines has no units, URLs or callback beside them")
+	}
+	for name, value := range map[string]string{
+		"variants": strings.Join(names, ","), "priority": c.Priority, "ttl": duration(c.TTL), "round": duration(c.Round), "return": c.Return,
+	} {
+		if value != "" {
+			r.query.Set(name, value)
+		}
+	}
+	if !c.Deadline.IsZero() {
+		r.query.Set("deadline", c.Deadline.UTC().Format(time.RFC3339))
+	}
+	r.query["select"], r.query["tag"] = c.Select, c.Tags
+	return a.post(ctx, r, c)
+}
+
+// post sends a prewarm request with the headers that c asks for.
+func (a *API) post(ctx context.Context, r request, c Call) (Accepted, error) {
+	if c.Key == "" {
+		c.Key = newKey()
+	}
+	r.header.Set("Idempotency-Key", c.Key)
+	if c.Wait > 0 {
+		r.header.Set("Prefer", "wait="+wholeSeconds(c.Wait))
+	}
+	var out Accepted
+	err := a.fetch(ctx, r, &out)
+	return out, err
+}
+
+func duration(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
+}
+
+// wholeSeconds rounds up: a wait of less than a second is one.
+func wholeSeconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}

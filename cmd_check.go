@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/client"
+)
+
+// checkBatch is how many sources, units or keys one call asks about.
+const checkBatch = 1000
+
+// runCheck asks a running server what is there of sources, units or keys.
+func runCheck(ctx context.Context, e env, args []string) error {
+	fs := newFlags("check")
+	flags := addAPIFlags(e, fs)
+	units := fs.String("units", "", "`FILE` with a Data Unit a line, or - for standard input, in place of URLs")
+	keys := fs.Bool("keys", false, "the arguments are keys, not URLs")
+	variants := fs.String("variants", "", "names of presets, such as lite,std; default: those the server is configured with")
+	var selects manyFlag
+	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	if (fs.NArg() == 0) == (*units == "") || *units != "" && *keys {
+		return usageError{errors.New("give URLs, or -keys and keys, or -units FILE")}
+	}
+	api, err := flags.open()
+	if err != nil {
+		return err
+	}
+	c := checking{api: api, out: e.stdout, call: client.CheckCall{Select: selects}, states: map[string]int{}}
+	for _, name := range listFlag(*variants) {
+		c.call.Variants = append(c.call.Variants, client.Variant{Name: name})
+	}
+	switch {
+	case *units != "":
+		var in io.ReadCloser
+		if in, err = e.open(*units); err == nil {
+			err = errors.Join(c.units(ctx, in), in.Close())
+		}
+	case *keys:
+		c.call.Keys, c.call.Variants = fs.Args(), nil
+		err = c.ask(ctx)
+	default:
+		c.call.URLs = fs.Args()
+		err = c.ask(ctx)
+	}
+	if err != nil {
+		return flags.explain(err)
+	}
+	return c.end()
+}
+
+// checking is one run of the command.
+type checking struct {
+	api    *client.API
+	out    io.Writer
+	call   client.CheckCall
+	states map[string]int
+}
+
+// units asks about the units of a file, batch by batch.
+func (c *checking) units(ctx context.Context, in io.Reader) error {
+	r := bufio.NewReaderSize(in, 64<<10)
+	size := 0
+	for n := 1; ; n++ {
+		line, err := readLine(r)
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if len(c.call.Units) > 0 && (ended || len(c.call.Units) == checkBatch || size+len(line) > maxBatchBytes) {
+			if err := c.ask(ctx); err != nil {
+				return err
+			}
+			c.call.Units, size = nil, 0
+		}
+		if ended {
+			return nil
+		}
+		if len(strings.TrimSpace(string(line))) == 0 {
+			continue
+		}
+		if !json.Valid(line) {
+			return fmt.Errorf("line %d is not JSON; nothing from there on was asked about", n)
+		}
+		c.call.Units, size = append(c.call.Units, client.Unit{Data: line}), size+len(line)
+	}
+}
+
+// ask makes one call and prints a line for each source or key.
+func (c *checking) ask(ctx context.Context) error {
+	found, err := c.api.Check(ctx, c.call)
+	if err != nil {
+		return err
+	}
+	for _, u := range found.Errors {
+		c.states["unreadable"]++
+		fmt.Fprintf(c.out, "%-10s %s: %s (%s)\n", "unreadable", u.ID, u.Error.Detail, u.Error.Code)
+	}
+	for _, f := range found.Checked {
+		c.states[f.State]++
+		name, reason := f.Source, f.Reason
+		if name == "" {
+			name = f.Key
+		}
+		if f.UnitID != "" && len(c.call.Units) > 0 {
+			name = f.UnitID + " " + f.Pointer + " " + name
+		}
+		if reason == "" {
+			reason = "-"
+		}
+		there := 0
+		for _, v := range f.Variants {
+			if v.State == "present" {
+				there++
+			}
+		}
+		fmt.Fprintf(c.out, "%-10s %-20s %d/%d  %s\n", f.State, reason, there, len(f.Variants), name)
+	}
+	return nil
+}
+
+// end prints the totals; anything that is not there makes the command fail, so that scripts can wait for it.
+func (c *checking) end() error {
+	all := 0
+	for _, n := range c.states {
+		all += n
+	}
+	fmt.Fprintf(c.out, "%d present, %d pending, %d broken, %d unknown\n", c.states["present"], c.states["pending"], c.states["broken"], c.states["unknown"])
+	if n := all - c.states["present"]; n > 0 {
+		return fmt.Errorf("%d of %d are not there; \"goldcrest prewarm\" makes those that are unknown", n, all)
+	}
+	return nil
+}
+
+// runPurge removes variants on a running server.
+func runPurge(ctx context.Context, e env, args []string) error {
+	fs := newFlags("purge")
+	flags := addAPIFlags(e, fs)
+	var call client.PurgeCall
+	fs.StringVar(&call.Source, "source", "", "the variants of this source `URL`")
+	fs.StringVar(&call.Unit, "unit", "", "the variants of the sources of the unit with this `ID`")
+	fs.StringVar(&call.Tag, "tag", "", "the variants of the jobs with this tag")
+	fs.StringVar(&call.Prefix, "prefix", "", "the variants whose keys begin so: at least v1/ab/")
+	fs.BoolVar(&call.All, "all", false, "every variant; the token needs the scope admin")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	set := 0
+	for _, given := range []bool{call.Source != "", call.Unit != "", call.Tag != "", call.Prefix != "", call.All} {
+		if given {
+			set++
+		}
+	}
+	if set != 1 || fs.NArg() > 0 {
+		return usageError{errors.New("give exactly one of -source, -unit, -tag, -prefix and -all")}
+	}
+	api, err := flags.open()
+	if err != nil {
+		return err
+	}
+	purged, err := api.Purge(ctx, call)
+	if err != nil {
+		return flags.explain(err)
+	}
+	fmt.Fprintf(e.stdout, "%d variants purged\n", purged.Entries)
+	if purged.CDNAll {
+		fmt.Fprintln(e.stdout, "their CDN tags cannot be listed: purge the CDN as a whole")
+	}
+	for _, tag := range purged.CDNTags {
+		fmt.Fprintf(e.stdout, "purge at the CDN: %s\n", tag)
+	}
+	return nil
+}
