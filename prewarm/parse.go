@@ -59,12 +59,18 @@ type compiled struct {
 // with body_too_large past a limit, bad_selector and bad_option for the call's own fields, canceled where the body did not
 // arrive, and bad_unit where nothing could be read, which is the one to be answered 400.
 func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Values, rules Rules) (Call, error) {
-	r := reader{limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]bool{}, steps: maxSteps}
-	r.images = r.limits.Images
-	text, err := readBody(body, contentEncoding, r.limits.Body)
+	text, err := ReadBody(body, contentEncoding, rules.Limits.orDefault().Body)
 	if err != nil {
 		return Call{}, err
 	}
+	return ParseText(text, contentType, query, rules)
+}
+
+// ParseText is ParseCall on a body that was read before. The units keep text.
+func ParseText(text []byte, contentType string, query url.Values, rules Rules) (Call, error) {
+	r := reader{limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]bool{}, steps: maxSteps}
+	r.images = r.limits.Images
+	var err error
 	if r.configured, err = r.compileAll(rules.Select); err != nil {
 		return Call{}, fault.New(fault.Internal, "prewarm.ParseCall", "a configured selector is not usable", err)
 	}

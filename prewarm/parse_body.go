@@ -18,8 +18,8 @@ const compressedSlack = 64 << 10
 // zstdWindow bounds what a zstd stream may ask the decoder to remember.
 const zstdWindow = 8 << 20
 
-// readBody reads and decompresses at most limit bytes; a larger body is refused when that many were seen.
-func readBody(body io.Reader, encoding string, limit int64) ([]byte, error) {
+// ReadBody reads and decompresses at most limit bytes; a larger body is refused when that many were seen. It is what ParseCall does first.
+func ReadBody(body io.Reader, encoding string, limit int64) ([]byte, error) {
 	raw := &wire{r: io.LimitedReader{R: body, N: limit + compressedSlack}}
 	decoded := io.Reader(raw)
 	var err error

@@ -59,19 +59,21 @@ func (r *rules) holder(req *http.Request) (credential, bool) {
 	return who, found
 }
 
-// need lets only tokens with scope through.
-func (s *Server) need(scope string) echo.MiddlewareFunc {
+// need lets only tokens with one of the scopes through.
+func (s *Server) need(scopes ...string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			who, ok := s.rules.Load().holder(c.Request())
 			if !ok {
 				return fault.New(fault.Unauthorized, "server.need", "a valid bearer token is needed", nil)
 			}
-			callOf(c).token = who.name
-			if !slices.Contains(who.scopes, scope) {
-				return fault.New(fault.ForbiddenScope, "server.need", "this token lacks the scope "+scope, nil)
+			callOf(c).token, callOf(c).scopes = who.name, who.scopes
+			for _, scope := range scopes {
+				if slices.Contains(who.scopes, scope) {
+					return next(c)
+				}
 			}
-			return next(c)
+			return fault.New(fault.ForbiddenScope, "server.need", "this token lacks the scope "+strings.Join(scopes, " or "), nil)
 		}
 	}
 }

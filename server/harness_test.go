@@ -135,7 +135,7 @@ func testRules(t testing.TB, now func() time.Time, keys ...signing.Key) Rules {
 		Keys: ring, Parser: parser, Negotiation: variant.Default(),
 		Lifetimes: Lifetimes{MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour},
 		API: API{Tokens: []Token{
-			{Name: "backend", Token: testToken, Scopes: []string{ScopeSign, ScopeExplain, ScopeAdmin}},
+			{Name: "backend", Token: testToken, Scopes: []string{ScopeSign, ScopeExplain, ScopeAdmin, ScopePrewarm, ScopeCheck, ScopePurge}},
 			{Name: "narrow", Token: "a-token-that-may-only-check", Scopes: []string{ScopeCheck}},
 		}},
 	}
@@ -144,6 +144,12 @@ func testRules(t testing.TB, now func() time.Time, keys ...signing.Key) Rules {
 // newFixture makes a server; change may alter its configuration and rules before it is made.
 func newFixture(t testing.TB, change func(*Config, *Rules)) *fixture {
 	t.Helper()
+	return newFixtureWith(t, change, func(*Deps) {})
+}
+
+// newFixtureWith is newFixture with further parts.
+func newFixtureWith(t testing.TB, change func(*Config, *Rules), add func(*Deps)) *fixture {
+	t.Helper()
 	f := &fixture{t: t, images: &fakeImages{}, log: &lockedBuffer{}, meter: metrics.New(), now: testNow}
 	now := func() time.Time { return f.now }
 	cfg, rules := Default(), testRules(t, now)
@@ -151,12 +157,13 @@ func newFixture(t testing.TB, change func(*Config, *Rules)) *fixture {
 		change(&cfg, &rules)
 	}
 	f.keys = rules.Keys
-	var err error
-	f.Server, err = New(cfg, Deps{
+	deps := Deps{
 		Images: f.images, Metrics: f.meter.Handler(), Meter: f.meter, Now: now,
 		Log: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}, rules)
-	if err != nil {
+	}
+	add(&deps)
+	var err error
+	if f.Server, err = New(cfg, deps, rules); err != nil {
 		t.Fatal(err)
 	}
 	return f

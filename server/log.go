@@ -66,6 +66,8 @@ type call struct {
 	format   string
 	original int64  // bytes of the original, if known
 	token    string // name of the API token
+	scopes   []string
+	status   int // of the answer, where the fault's kind does not decide it alone; 0 = it does
 	kind     fault.Kind
 	cause    error
 }

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -43,6 +45,11 @@ type Deps struct {
 	Meter   Meter                       // nil = none
 	Log     *slog.Logger                // nil = no log
 	Now     func() time.Time            // nil = time.Now
+
+	Prewarm     Prewarm                                                        // nil = this instance has no queue, and no routes for it
+	Predecessor Predecessor                                                    // nil = its call is not answered
+	Purge       func(ctx context.Context, what pipeline.Selector) (int, error) // on every instance; nil = no purge
+	Overview    *Overview                                                      // nil = none is given
 }
 
 // Rules is what a reload replaces, as a whole.
@@ -53,6 +60,7 @@ type Rules struct {
 	Negotiation variant.Negotiation
 	Lifetimes   Lifetimes
 	API         API
+	Prewarm     prewarm.Rules // how prewarm calls are read
 }
 
 // rules is the immutable form of Rules that requests read: one request sees one rules from beginning to end.
@@ -70,6 +78,10 @@ type Server struct {
 	private *echo.Echo
 
 	publicListener, adminListener net.Listener
+
+	intake   *semaphore.Weighted // what the bodies of prewarm calls may take in memory
+	stopping context.Context     // ends when the private listener does, and with it what only waits
+	stopAll  context.CancelFunc
 
 	draining  atomic.Bool
 	inFlight  atomic.Int64
@@ -98,6 +110,8 @@ func New(cfg Config, deps Deps, r Rules) (*Server, error) {
 	s.public.HEAD("/*", s.image)
 	s.public.OPTIONS("/*", s.preflight)
 	s.private = s.newEcho(privateDoor)
+	s.intake = newIntake()
+	s.stopping, s.stopAll = context.WithCancel(context.Background())
 	s.routePrivate(s.private)
 	return s, nil
 }
@@ -115,6 +129,9 @@ func (s *Server) newEcho(d door) *echo.Echo {
 func (s *Server) Reload(r Rules) error {
 	if r.Keys == nil || r.Parser == nil {
 		return errors.New("server: a keyring and a parser are needed")
+	}
+	if r.Prewarm.Limits == (prewarm.Limits{}) {
+		r.Prewarm.Limits = prewarm.DefaultLimits()
 	}
 	if err := r.API.Validate(); err != nil {
 		return err
@@ -187,7 +204,9 @@ func (s *Server) stop(public, private *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 	defer cancel()
 	s.awaitQuiet(ctx)
-	// The private listener goes last: probes and metrics see the whole stop.
+	// The private listener goes last: probes and metrics see the whole stop. Not before does it end what only waits: whoever polls
+	// comes back at once, as long as somebody listens.
+	private.RegisterOnShutdown(s.stopAll)
 	err := public.Shutdown(ctx)
 	return errors.Join(err, public.Close(), private.Shutdown(ctx), private.Close())
 }

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// maxChecks is how many sources and keys one call may ask about.
+const maxChecks = 50000
+
+// checked is one row of the answer to POST /v1/check. What is not known, or was not asked that way, is null.
+type checked struct {
+	Index    *int             `json:"index,omitempty"` // of the unit
+	ID       *string          `json:"id,omitempty"`
+	Pointer  *string          `json:"pointer,omitempty"`
+	Source   *string          `json:"source"`
+	Key      *string          `json:"key"`
+	State    prewarm.State    `json:"state"`
+	Reason   *fault.Kind      `json:"reason"`
+	Variants []checkedVariant `json:"variants"`
+}
+
+type checkedVariant struct {
+	Name   string        `json:"name"`
+	Format *string       `json:"format"`
+	Key    *string       `json:"key"`
+	State  prewarm.State `json:"state"`
+	Reason *fault.Kind   `json:"reason"`
+	Bytes  *int64        `json:"bytes"`
+	Width  *int          `json:"width"`
+	Height *int          `json:"height"`
+}
+
+// checkedError is a unit that could not be read.
+type checkedError struct {
+	Index int                `json:"index"`
+	Line  *int               `json:"line,omitempty"`
+	ID    string             `json:"id"`
+	Error *prewarm.UnitError `json:"error"`
+}
+
+// check is POST /v1/check: what is there of sources, units or keys. No work is done for it.
+func (s *Server) check(c echo.Context) error {
+	asks, rows, errors, err := s.readChecks(c)
+	if err != nil {
+		return err
+	}
+	found, err := s.deps.Prewarm.Check(c.Request().Context(), asks)
+	if err != nil {
+		return err
+	}
+	next := 0
+	for i := range rows {
+		if rows[i].State == "" { // It was asked; the others are known to be broken.
+			rows[i].fill(found[next])
+			next++
+		}
+	}
+	return c.JSON(http.StatusOK, struct {
+		Checked []checked      `json:"checked"`
+		Errors  []checkedError `json:"errors"`
+	}{rows, errors})
+}
+
+// fill takes over what is known.
+func (r *checked) fill(f prewarm.Checked) {
+	r.State, r.Reason, r.Variants = f.State, known(f.Reason), make([]checkedVariant, len(f.Variants))
+	for i, v := range f.Variants {
+		r.Variants[i] = checkedVariant{
+			Name: v.Name, Format: known(v.Format), Key: known(v.Key), State: v.State, Reason: known(v.Reason),
+			Bytes: known(v.Bytes), Width: known(v.Width), Height: known(v.Height),
+		}
+	}
+}
+
+// readChecks reads the body: {"keys": [...]}, or what a prewarm call may be. rows with an empty State are those of the asks, in order.
+func (s *Server) readChecks(c echo.Context) (asks []prewarm.CheckAsk, rows []checked, errors []checkedError, err error) {
+	leave, err := s.enterIntake(c.Request())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer leave()
+	rows, errors = []checked{}, []checkedError{}
+	keys, rest, err := s.readKeys(c)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if keys != nil {
+		for _, key := range keys {
+			asks, rows = append(asks, prewarm.CheckAsk{Key: key}), append(rows, checked{Key: &key})
+		}
+		return asks, rows, errors, checkCount(len(asks))
+	}
+	call, err := s.parseCall(c, rest)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, u := range call.Units {
+		if u.Err != nil {
+			errors = append(errors, checkedError{Index: u.Index, Line: known(u.Line), ID: u.ID, Error: u.Err})
+		}
+		variants := u.Variants
+		if variants == nil {
+			variants = call.Variants
+		}
+		for _, i := range u.Images {
+			row := checked{Index: &u.Index, ID: &u.ID, Pointer: &i.Pointer, Source: &i.Source, Variants: []checkedVariant{}}
+			if i.Bad != "" {
+				row.State, row.Reason = prewarm.Broken, &i.Bad
+			} else {
+				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants})
+			}
+			rows = append(rows, row)
+		}
+	}
+	return asks, rows, errors, checkCount(len(asks))
+}
+
+func checkCount(n int) error {
+	if n > maxChecks {
+		return fault.New(fault.BodyTooLarge, "server.check", fmt.Sprintf("one call may ask about %d sources or keys", maxChecks), nil)
+	}
+	return nil
+}
+
+// readKeys reads a body and gives its keys, if it is an object that has them, or the decoded body.
+func (s *Server) readKeys(c echo.Context) (keys []string, body []byte, err error) {
+	if body, err = s.readBody(c); err != nil {
+		return nil, nil, err
+	}
+	var ask struct {
+		Keys []string `json:"keys"`
+	}
+	if json.Unmarshal(body, &ask) != nil || ask.Keys == nil {
+		return nil, body, nil
+	}
+	return ask.Keys, nil, nil
+}

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// How much the lists give at once.
+const (
+	jobsPage    = 50
+	maxJobsPage = 500
+	resultsPage = 1000
+	maxResults  = 5000
+	brokenPage  = 1000
+	maxBroken   = 10000
+)
+
+// listJobs is GET /v1/jobs: the latest first.
+func (s *Server) listJobs(c echo.Context) error {
+	limit, err := limitOf(c, jobsPage, maxJobsPage)
+	if err != nil {
+		return err
+	}
+	jobs, next, err := s.deps.Prewarm.Jobs(c.Request().Context(), limit, c.QueryParam("cursor"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, struct {
+		Jobs   []prewarm.Job `json:"jobs"`
+		Cursor string        `json:"cursor,omitempty"`
+	}{append([]prewarm.Job{}, jobs...), next})
+}
+
+// limitOf reads ?limit=; one past the most is cut to it, since the cursor leads on.
+func limitOf(c echo.Context, usual, most int) (int, error) {
+	text := c.QueryParam("limit")
+	if text == "" {
+		return usual, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, fault.New(fault.BadOption, "server.limitOf", "limit is not a number of rows", nil)
+	}
+	return min(n, most), nil
+}
+
+// job is GET /v1/jobs/{id}; with ?wait= it answers when the job ends, and after so many seconds at the latest.
+func (s *Server) job(c echo.Context) error {
+	wait, err := parseWait("wait", c.QueryParam("wait"))
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	waiting, stop := s.untilStop(ctx)
+	defer stop()
+	j, err := s.deps.Prewarm.Job(waiting, c.Param("id"), wait)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		j, err = s.deps.Prewarm.Job(ctx, c.Param("id"), 0) // The server stops: tell how far it has come.
+	}
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, j)
+}
+
+// retryJob is POST /v1/jobs/{id}/retry.
+func (s *Server) retryJob(c echo.Context) error {
+	j, err := s.deps.Prewarm.Retry(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Location", "/v1/jobs/"+j.ID)
+	return c.JSON(http.StatusAccepted, j)
+}
+
+// cancelJob is DELETE /v1/jobs/{id}.
+func (s *Server) cancelJob(c echo.Context) error {
+	j, err := s.deps.Prewarm.Cancel(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, j)
+}
+
+// verdictStates are the states that verdicts can be asked for by.
+var verdictStates = []prewarm.State{
+	prewarm.Pending, prewarm.Made, prewarm.Present, prewarm.Broken, prewarm.Failed, prewarm.Skipped, prewarm.Cancelled, prewarm.Expired,
+}
+
+// jobResults is GET /v1/jobs/{id}/results: a page of verdicts as NDJSON. The Link header leads to the next one.
+func (s *Server) jobResults(c echo.Context) error {
+	limit, err := limitOf(c, resultsPage, maxResults)
+	if err != nil {
+		return err
+	}
+	filter := prewarm.ResultFilter{State: prewarm.State(c.QueryParam("state"))}
+	if filter.State != "" && !slices.Contains(verdictStates, filter.State) {
+		return fault.New(fault.BadOption, "server.jobResults", fmt.Sprintf("state is none of %v", verdictStates), nil)
+	}
+	verdicts, next, err := s.deps.Prewarm.Results(c.Request().Context(), c.Param("id"), filter, c.QueryParam("cursor"), limit)
+	if err != nil {
+		return err
+	}
+	w := c.Response()
+	if next != "" {
+		query := url.Values{"cursor": {next}, "limit": {strconv.Itoa(limit)}}
+		if filter.State != "" {
+			query.Set("state", string(filter.State))
+		}
+		w.Header().Set("Link", fmt.Sprintf("</v1/jobs/%s/results?%s>; rel=\"next\"", url.PathEscape(c.Param("id")), query.Encode()))
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.WriteHeader(http.StatusOK)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for _, v := range verdicts {
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// broken is GET /v1/broken: sources that have to be mended, the latest last.
+func (s *Server) broken(c echo.Context) error {
+	limit, err := limitOf(c, brokenPage, maxBroken)
+	if err != nil {
+		return err
+	}
+	since, err := s.since(c.QueryParam("since"))
+	if err != nil {
+		return err
+	}
+	rows, err := s.deps.Prewarm.Broken(c.Request().Context(), since, limit)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, struct {
+		Broken []prewarm.BrokenCount `json:"broken"`
+	}{append([]prewarm.BrokenCount{}, rows...)})
+}
+
+// since reads a time, or a duration back from now; "" = all that is kept.
+func (s *Server) since(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return s.deps.Now().Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return at, fault.New(fault.BadOption, "server.since", "since is neither a time such as 2026-11-23T12:00:00Z nor a duration such as 24h", nil)
+	}
+	return at, nil
+}

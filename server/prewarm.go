@@ -1,0 +1,230 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Calls takes prewarm calls and acts on their jobs.
+type Calls interface {
+	Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call prewarm.Call) (prewarm.Accepted, error)
+	// Refresh brings the answer to a call up to date.
+	Refresh(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error)
+	Check(ctx context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error)
+	Retry(ctx context.Context, id string) (prewarm.Job, error)
+	Cancel(ctx context.Context, id string) (prewarm.Job, error)
+}
+
+// Jobs tells about jobs.
+type Jobs interface {
+	Job(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error)
+	Jobs(ctx context.Context, limit int, cursor string) ([]prewarm.Job, string, error)
+	Results(ctx context.Context, id string, f prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error)
+	Watch(ctx context.Context, id string) (<-chan prewarm.Job, error)
+	Broken(ctx context.Context, since time.Time, limit int) ([]prewarm.BrokenCount, error)
+}
+
+// Prewarm is the prewarm door as HTTP speaks for it. Implemented by prewarm.Service.
+type Prewarm interface {
+	Calls
+	Jobs
+	// Sources finds the sources of a unit or a tag in the jobs that are kept.
+	Sources(ctx context.Context, unit, tag string) ([]variant.Ref, error)
+	Stats(ctx context.Context) (prewarm.Stats, error)
+}
+
+var _ Prewarm = (*prewarm.Service)(nil)
+
+const (
+	maxWait        = 60 * time.Second // of a call for its verdicts, and of a long poll
+	intakeRoom     = 8                // calls of the greatest size that may be read at the same time
+	intakePatience = 2 * time.Second  // how long a call waits for its room before it is refused
+	maxKey         = 255              // bytes of an idempotency key
+)
+
+// prewarmCall is POST /v1/prewarm.
+func (s *Server) prewarmCall(c echo.Context) error {
+	key := c.Request().Header.Get("Idempotency-Key")
+	if len(key) > maxKey {
+		return fault.New(fault.BadOption, "server.prewarmCall", fmt.Sprintf("the Idempotency-Key is longer than %d bytes", maxKey), nil)
+	}
+	wait, err := preferWait(c.Request().Header)
+	if err != nil {
+		return err
+	}
+	call, sum, err := s.readCall(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	accepted, err := s.deps.Prewarm.Accept(ctx, callOf(c).token, key, sum, call)
+	if err != nil {
+		return err
+	}
+	if wait > 0 && !ended(accepted.Job) {
+		if accepted, err = s.waitFor(ctx, accepted, call, wait); err != nil {
+			return err
+		}
+		c.Response().Header().Set("Preference-Applied", "wait="+seconds(wait))
+	}
+	status := http.StatusAccepted
+	if ended(accepted.Job) {
+		status = http.StatusOK
+	}
+	if accepted.Job.ID != "" {
+		c.Response().Header().Set("Location", "/v1/jobs/"+accepted.Job.ID)
+	}
+	return writeAccepted(c, status, accepted, call.Return)
+}
+
+// waitFor holds the answer back until the job ends or wait is over, and brings it up to date.
+func (s *Server) waitFor(ctx context.Context, a prewarm.Accepted, call prewarm.Call, wait time.Duration) (prewarm.Accepted, error) {
+	waiting, stop := s.untilStop(ctx)
+	defer stop()
+	if _, err := s.deps.Prewarm.Job(waiting, a.Job.ID, wait); err != nil && (waiting.Err() == nil || ctx.Err() != nil) {
+		return a, err
+	}
+	return s.deps.Prewarm.Refresh(ctx, a, call)
+}
+
+// untilStop is ctx that ends early when the server stops, for requests that only wait.
+func (s *Server) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.stopping, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// ended reports whether nothing more will happen to the job by itself.
+func ended(j prewarm.Job) bool { return j.State != prewarm.Queued && j.State != prewarm.Running }
+
+// preferWait reads "Prefer: wait=20" (RFC 7240); 0 = not asked for. Other preferences are none of ours and ignored, as the RFC
+// wants.
+func preferWait(h http.Header) (time.Duration, error) {
+	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
+		name, value, _ := strings.Cut(preference, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+			continue
+		}
+		value, _, _ = strings.Cut(value, ";")
+		return parseWait("Prefer: wait", strings.Trim(strings.TrimSpace(value), `"`))
+	}
+	return 0, nil
+}
+
+// parseWait reads a number of seconds and cuts it to what is held at most.
+func parseWait(what, text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, fault.New(fault.BadOption, "server.parseWait", what+" is not a number of seconds", nil)
+	}
+	return min(time.Duration(n)*time.Second, maxWait), nil
+}
+
+// readCall reads and parses the body of a call. The sum is over the decoded body and all else that the call depends on, so that a
+// caller who compresses the same units again sends the same call.
+func (s *Server) readCall(c echo.Context) (call prewarm.Call, sum [32]byte, err error) {
+	leave, err := s.enterIntake(c.Request())
+	if err != nil {
+		return call, sum, err
+	}
+	defer leave()
+	body, err := s.readBody(c)
+	if err != nil {
+		return call, sum, err
+	}
+	if call, err = s.parseCall(c, body); err != nil {
+		return call, sum, err
+	}
+	hash := sha256.New()
+	// Each field ends with a NUL, which none of them can hold.
+	fmt.Fprintf(hash, "%s\x00%s\x00%s", c.Request().Header.Get("Content-Type"), c.QueryParams().Encode(), body)
+	return call, [32]byte(hash.Sum(nil)), nil
+}
+
+// readBody reads and decompresses a body as far as calls may be long.
+func (s *Server) readBody(c echo.Context) ([]byte, error) {
+	r := c.Request()
+	body, err := prewarm.ReadBody(r.Body, r.Header.Get("Content-Encoding"), s.rules.Load().Prewarm.Limits.Body)
+	return body, unreadable(c, err)
+}
+
+// parseCall reads a decoded body by the request's other parts.
+func (s *Server) parseCall(c echo.Context, body []byte) (prewarm.Call, error) {
+	call, err := prewarm.ParseText(body, c.Request().Header.Get("Content-Type"), c.QueryParams(), s.rules.Load().Prewarm)
+	return call, unreadable(c, err)
+}
+
+// unreadable makes a bad request of a body in which nothing could be read. Where one unit could be, there is no error: the others
+// say for themselves what is wrong with them.
+func unreadable(c echo.Context, err error) error {
+	if fault.KindOf(err) == fault.BadUnit {
+		callOf(c).status = http.StatusBadRequest
+	}
+	return err
+}
+
+// enterIntake admits calls by what their bodies may take in memory. Past that they wait a moment and are then refused: a refusal is
+// cheap to repeat, since nothing was read.
+func (s *Server) enterIntake(r *http.Request) (leave func(), err error) {
+	limit := s.rules.Load().Prewarm.Limits.Body
+	weight := limit
+	if r.ContentLength >= 0 && r.Header.Get("Content-Encoding") == "" {
+		weight = min(r.ContentLength, limit)
+	}
+	weight = max(weight*intakeUnits/limit, 1)
+	ctx, cancel := context.WithTimeout(r.Context(), intakePatience)
+	defer cancel()
+	if err := s.intake.Acquire(ctx, weight); err != nil {
+		if r.Context().Err() != nil {
+			return nil, r.Context().Err()
+		}
+		return nil, fault.New(fault.RateLimited, "server.enterIntake", "too many calls are being read at this moment", nil)
+	}
+	return func() { s.intake.Release(weight) }, nil
+}
+
+// intakeUnits is how finely the weight of a call is told: one call of the greatest size has so many.
+const intakeUnits = 64
+
+func newIntake() *semaphore.Weighted { return semaphore.NewWeighted(intakeRoom * intakeUnits) }
+
+// routePrewarm lays out the API for backends and operators.
+func (s *Server) routePrewarm(e *echo.Echo) {
+	if s.deps.Purge != nil {
+		e.POST("/v1/purge", s.purge, s.need(ScopePurge, ScopeAdmin))
+	}
+	if s.deps.Overview != nil {
+		e.GET("/v1/stats", s.stats, s.need(ScopeAdmin, ScopeExplain))
+		e.GET("/v1/config", s.config, s.need(ScopeAdmin))
+	}
+	if s.deps.Predecessor != nil {
+		e.POST("/v1/compat/lambda", compat(s.deps.Predecessor), s.need(ScopeCompat))
+	}
+	if s.deps.Prewarm == nil {
+		return
+	}
+	e.POST("/v1/prewarm", s.prewarmCall, s.need(ScopePrewarm))
+	e.GET("/v1/jobs", s.listJobs, s.need(ScopePrewarm))
+	e.GET("/v1/jobs/:id", s.job, s.need(ScopePrewarm))
+	e.DELETE("/v1/jobs/:id", s.cancelJob, s.need(ScopePrewarm))
+	e.GET("/v1/jobs/:id/results", s.jobResults, s.need(ScopePrewarm))
+	e.GET("/v1/jobs/:id/events", s.jobEvents, s.need(ScopePrewarm))
+	e.POST("/v1/jobs/:id/retry", s.retryJob, s.need(ScopePrewarm))
+	e.GET("/v1/broken", s.broken, s.need(ScopePrewarm, ScopeCheck))
+	e.POST("/v1/check", s.check, s.need(ScopeCheck))
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"bufio"
+	"encoding/json"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// acceptedUnit is one unit in the answer to a prewarm call. What is not known is null.
+type acceptedUnit struct {
+	Index  int                `json:"index"`
+	Line   *int               `json:"line,omitempty"`
+	ID     string             `json:"id"`
+	Error  *prewarm.UnitError `json:"error"`
+	Images []acceptedImage    `json:"images"`
+	Data   json.RawMessage    `json:"data,omitempty"`
+}
+
+type acceptedImage struct {
+	Pointer  string            `json:"pointer"`
+	Source   string            `json:"source"`
+	State    prewarm.State     `json:"state"`
+	Reason   *fault.Kind       `json:"reason"`
+	Variants []acceptedVariant `json:"variants"`
+}
+
+type acceptedVariant struct {
+	Name   string          `json:"name"`
+	Format *variant.Format `json:"format"`
+	URL    *string         `json:"url"`
+	State  prewarm.State   `json:"state"`
+	Bytes  *int64          `json:"bytes"`
+	Width  *int            `json:"width"`
+	Height *int            `json:"height"`
+}
+
+// known is nil for the zero value, which JSON shows as null.
+func known[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// writeAccepted sends the answer unit by unit: that to a large call has some ten megabytes, which need not be in memory twice.
+// Where the caller wants no URLs, only the units that have an error are told of.
+func writeAccepted(c echo.Context, status int, a prewarm.Accepted, what string) error {
+	head, err := json.Marshal(struct {
+		Job    *string        `json:"job"`
+		State  prewarm.State  `json:"state"`
+		Counts prewarm.Counts `json:"counts"`
+	}{known(a.Job.ID), a.Job.State, a.Job.Counts})
+	if err != nil {
+		return err
+	}
+	w := c.Response()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	out := bufio.NewWriterSize(w, 64<<10)
+	_, _ = out.Write(head[:len(head)-1]) // A failed write shows at Flush.
+	_, _ = out.WriteString(`,"units":[`)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	first := true
+	for _, u := range a.Units {
+		if what == "none" && u.Err == nil {
+			continue
+		}
+		if !first {
+			_ = out.WriteByte(',')
+		}
+		first = false
+		if err := enc.Encode(unitAnswer(u, what)); err != nil {
+			return err
+		}
+	}
+	_, _ = out.WriteString("]}\n")
+	return out.Flush()
+}
+
+func unitAnswer(u prewarm.AcceptedUnit, what string) acceptedUnit {
+	out := acceptedUnit{Index: u.Index, Line: known(u.Line), ID: u.ID, Error: u.Err, Images: []acceptedImage{}, Data: u.Data}
+	if what == "none" {
+		return out
+	}
+	for _, i := range u.Images {
+		image := acceptedImage{Pointer: i.Pointer, Source: i.Source, State: i.State, Reason: known(i.Reason), Variants: make([]acceptedVariant, len(i.Variants))}
+		for n, v := range i.Variants {
+			image.Variants[n] = acceptedVariant{
+				Name: v.Name, Format: known(v.Format), URL: known(v.URL), State: v.State,
+				Bytes: known(v.Bytes), Width: known(v.Width), Height: known(v.Height),
+			}
+		}
+		out.Images = append(out.Images, image)
+	}
+	return out
+}

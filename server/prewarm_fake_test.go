@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/goldcrest/goldcrest/metrics"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/variant"
+
+	"io"
+	"sync"
+	"testing"
+)
+
+// fakePrewarm answers from its func fields; one that is nil and called all the same is a bug of the test.
+type fakePrewarm struct {
+	onAccept  func(ctx context.Context, token, idem string, sum [32]byte, call prewarm.Call) (prewarm.Accepted, error)
+	onRefresh func(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error)
+	onCheck   func(ctx context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error)
+	onRetry   func(ctx context.Context, id string) (prewarm.Job, error)
+	onCancel  func(ctx context.Context, id string) (prewarm.Job, error)
+	onJob     func(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error)
+	onJobs    func(ctx context.Context, limit int, cursor string) ([]prewarm.Job, string, error)
+	onResults func(ctx context.Context, id string, f prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error)
+	onWatch   func(ctx context.Context, id string) (<-chan prewarm.Job, error)
+	onBroken  func(ctx context.Context, since time.Time, limit int) ([]prewarm.BrokenCount, error)
+	onSources func(ctx context.Context, unit, tag string) ([]variant.Ref, error)
+	onStats   func(ctx context.Context) (prewarm.Stats, error)
+}
+
+func (f *fakePrewarm) Accept(ctx context.Context, token, idem string, sum [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
+	return f.onAccept(ctx, token, idem, sum, call)
+}
+
+func (f *fakePrewarm) Refresh(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error) {
+	return f.onRefresh(ctx, a, call)
+}
+
+func (f *fakePrewarm) Check(ctx context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
+	return f.onCheck(ctx, asks)
+}
+
+func (f *fakePrewarm) Retry(ctx context.Context, id string) (prewarm.Job, error) {
+	return f.onRetry(ctx, id)
+}
+
+func (f *fakePrewarm) Cancel(ctx context.Context, id string) (prewarm.Job, error) {
+	return f.onCancel(ctx, id)
+}
+
+func (f *fakePrewarm) Job(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error) {
+	return f.onJob(ctx, id, wait)
+}
+
+func (f *fakePrewarm) Jobs(ctx context.Context, limit int, cursor string) ([]prewarm.Job, string, error) {
+	return f.onJobs(ctx, limit, cursor)
+}
+
+func (f *fakePrewarm) Results(ctx context.Context, id string, r prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error) {
+	return f.onResults(ctx, id, r, cursor, limit)
+}
+
+func (f *fakePrewarm) Watch(ctx context.Context, id string) (<-chan prewarm.Job, error) {
+	return f.onWatch(ctx, id)
+}
+
+func (f *fakePrewarm) Broken(ctx context.Context, since time.Time, limit int) ([]prewarm.BrokenCount, error) {
+	return f.onBroken(ctx, since, limit)
+}
+
+func (f *fakePrewarm) Sources(ctx context.Context, unit, tag string) ([]variant.Ref, error) {
+	return f.onSources(ctx, unit, tag)
+}
+
+func (f *fakePrewarm) Stats(ctx context.Context) (prewarm.Stats, error) { return f.onStats(ctx) }
+
+// apiFixture is a server with the whole API on fakes.
+type apiFixture struct {
+	*fixture
+	prewarm *fakePrewarm
+
+	mu     sync.Mutex
+	purged []pipeline.Selector
+}
+
+const checkBearer = "Authorization: Bearer a-token-that-may-only-check"
+
+func newAPI(t testing.TB, change func(*Config, *Rules)) *apiFixture {
+	t.Helper()
+	a := &apiFixture{prewarm: &fakePrewarm{}}
+	a.fixture = newFixtureWith(t, change, func(d *Deps) {
+		d.Prewarm = a.prewarm
+		d.Purge = func(_ context.Context, what pipeline.Selector) (int, error) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.purged = append(a.purged, what)
+			return 3, nil
+		}
+		d.Overview = &Overview{
+			Version: "v1", Started: testNow.Add(-time.Hour), Levels: func() metrics.Levels { return metrics.Levels{Workers: 2} },
+			Totals: func() metrics.Totals { return metrics.Totals{Hits: 7} },
+			Config: func(w io.Writer) error { _, err := io.WriteString(w, "log: {level: info}\n"); return err },
+		}
+	})
+	return a
+}
+
+// aJob is a job in the middle of its work.
+func aJob() prewarm.Job {
+	return prewarm.Job{
+		ID: "j1", State: prewarm.Running, Priority: "normal", CreatedAt: testNow, Tags: []string{"spring"},
+		Counts: prewarm.Counts{DataUnits: 1, Images: 1, Variants: 3, Made: 1, Pending: 2}, Bytes: prewarm.Bytes{Source: 100, Stored: 40, Saved: 60},
+	}
+}
+
+func doneJob() prewarm.Job {
+	j := aJob()
+	j.State, j.FinishedAt, j.Counts.Made, j.Counts.Pending = prewarm.Done, testNow, 3, 0
+	return j
+}

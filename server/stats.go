@@ -1,0 +1,58 @@
+package server
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/metrics"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// Overview tells what this instance does and has done.
+type Overview struct {
+	Version string                // of the program
+	Started time.Time             // of the process
+	Levels  func() metrics.Levels // the present state of the parts
+	Totals  func() metrics.Totals // since the start
+	Config  func(io.Writer) error // the effective configuration as YAML, secrets masked
+}
+
+// statsAnswer is the answer of GET /v1/stats.
+type statsAnswer struct {
+	Version string         `json:"version"`
+	Uptime  int64          `json:"uptime_s"`
+	Ready   bool           `json:"ready"`
+	Levels  metrics.Levels `json:"levels"`
+	Totals  metrics.Totals `json:"totals"`
+	Prewarm *prewarm.Stats `json:"prewarm"` // null: this instance has no queue
+}
+
+// stats is GET /v1/stats: the figures of this instance.
+func (s *Server) stats(c echo.Context) error {
+	o := s.deps.Overview
+	answer := statsAnswer{
+		Version: o.Version, Uptime: int64(s.deps.Now().Sub(o.Started) / time.Second), Ready: !s.draining.Load(), Levels: o.Levels(), Totals: o.Totals(),
+	}
+	if s.deps.Prewarm != nil {
+		p, err := s.deps.Prewarm.Stats(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		answer.Prewarm = &p
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// config is GET /v1/config: the effective configuration, secrets masked.
+func (s *Server) config(c echo.Context) error {
+	var text bytes.Buffer
+	if err := s.deps.Overview.Config(&text); err != nil {
+		return fault.New(fault.Internal, "server.config", "the configuration cannot be printed", err)
+	}
+	return c.Blob(http.StatusOK, "application/yaml", text.Bytes())
+}
