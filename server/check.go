@@ -70,11 +70,11 @@ func (s *Server) check(c echo.Context) error {
 
 // fill takes over what is known.
 func (r *checked) fill(f prewarm.Checked) {
-	r.State, r.Reason, r.Variants = f.State, known(f.Reason), make([]checkedVariant, len(f.Variants))
+	r.State, r.Reason, r.Variants = f.State, orNull(f.Reason), make([]checkedVariant, len(f.Variants))
 	for i, v := range f.Variants {
 		r.Variants[i] = checkedVariant{
-			Name: v.Name, Format: known(v.Format), Key: known(v.Key), State: v.State, Reason: known(v.Reason),
-			Bytes: known(v.Bytes), Width: known(v.Width), Height: known(v.Height),
+			Name: v.Name, Format: orNull(v.Format), Key: orNull(v.Key), State: v.State, Reason: orNull(v.Reason),
+			Bytes: orNull(v.Bytes), Width: orNull(v.Width), Height: orNull(v.Height),
 		}
 	}
 }
@@ -103,7 +103,7 @@ func (s *Server) readChecks(c echo.Context) (asks []prewarm.CheckAsk, rows []che
 	}
 	for _, u := range call.Units {
 		if u.Err != nil {
-			errors = append(errors, checkedError{Index: u.Index, Line: known(u.Line), ID: u.ID, Error: u.Err})
+			errors = append(errors, checkedError{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err})
 		}
 		variants := u.Variants
 		if variants == nil {

@@ -39,8 +39,8 @@ type acceptedVariant struct {
 	Height *int            `json:"height"`
 }
 
-// known is nil for the zero value, which JSON shows as null.
-func known[T comparable](v T) *T {
+// orNull is nil for the zero value, which JSON shows as null.
+func orNull[T comparable](v T) *T {
 	var zero T
 	if v == zero {
 		return nil
@@ -55,7 +55,7 @@ func writeAccepted(c echo.Context, status int, a prewarm.Accepted, what string) 
 		Job    *string        `json:"job"`
 		State  prewarm.State  `json:"state"`
 		Counts prewarm.Counts `json:"counts"`
-	}{known(a.Job.ID), a.Job.State, a.Job.Counts})
+	}{orNull(a.Job.ID), a.Job.State, a.Job.Counts})
 	if err != nil {
 		return err
 	}
@@ -85,16 +85,16 @@ func writeAccepted(c echo.Context, status int, a prewarm.Accepted, what string) 
 }
 
 func unitAnswer(u prewarm.AcceptedUnit, what string) acceptedUnit {
-	out := acceptedUnit{Index: u.Index, Line: known(u.Line), ID: u.ID, Error: u.Err, Images: []acceptedImage{}, Data: u.Data}
+	out := acceptedUnit{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err, Images: []acceptedImage{}, Data: u.Data}
 	if what == "none" {
 		return out
 	}
 	for _, i := range u.Images {
-		image := acceptedImage{Pointer: i.Pointer, Source: i.Source, State: i.State, Reason: known(i.Reason), Variants: make([]acceptedVariant, len(i.Variants))}
+		image := acceptedImage{Pointer: i.Pointer, Source: i.Source, State: i.State, Reason: orNull(i.Reason), Variants: make([]acceptedVariant, len(i.Variants))}
 		for n, v := range i.Variants {
 			image.Variants[n] = acceptedVariant{
-				Name: v.Name, Format: known(v.Format), URL: known(v.URL), State: v.State,
-				Bytes: known(v.Bytes), Width: known(v.Width), Height: known(v.Height),
+				Name: v.Name, Format: orNull(v.Format), URL: orNull(v.URL), State: v.State,
+				Bytes: orNull(v.Bytes), Width: orNull(v.Width), Height: orNull(v.Height),
 			}
 		}
 		out.Images = append(out.Images, image)
