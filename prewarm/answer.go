@@ -75,10 +75,10 @@ type Checked struct {
 
 // Stats is the present state of the prewarm door.
 type Stats struct {
-	Jobs    int            `json:"jobs"`    // that have not ended
-	Images  int            `json:"images"`  // pending in them
-	Working int            `json:"working"` // images that this instance works on
-	Waiting map[string]int `json:"waiting"` // tasks by lane
+	Jobs     int            `json:"jobs"`     // that have not ended
+	Variants int            `json:"variants"` // pending in them
+	Working  int            `json:"working"`  // images that this instance works on
+	Waiting  map[string]int `json:"waiting"`  // tasks by lane
 }
 
 // Observer learns what the prewarm door does; wired to metrics. Safe for concurrent use.
@@ -104,6 +104,8 @@ type Deps struct {
 	// Sign gives the URL of a source in a variant: options as they stand in a URL. A ttl of 0 never expires.
 	Sign func(source, options string, ttl, round time.Duration) (string, error)
 	Tell Teller // nil = nobody is told
+	// Forget makes a source that is known to be bad be asked again; nil = such knowledge ends by itself.
+	Forget func(source string)
 	// CheckCallback says why a callback cannot be taken; nil = callbacks are off.
 	CheckCallback func(Callback) error
 	Observer      Observer

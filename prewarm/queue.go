@@ -35,12 +35,14 @@ type Handler func(ctx context.Context, t Ticket) (again time.Duration)
 //     dies before, the ticket is delivered again, to any process. A handler that takes long keeps its ticket; one that panics gets
 //     it again later. No number of deliveries is the last.
 //   - Waiting counts the tickets of a lane, those being worked on included.
+//   - Room refuses with disk_full when there is no room for new work beside that of the verdicts of old work.
 //
 // Errors are faults: disk_full where there is no room, overloaded where the queue does not answer.
 type Queue interface {
 	Put(ctx context.Context, tickets ...Ticket) error
 	Consume(ctx context.Context, lanes []string, slots int, h Handler) error
 	Waiting(ctx context.Context, lane string) (int, error)
+	Room(ctx context.Context) error
 }
 
 // Record is one entry of the Ledger.
@@ -52,7 +54,7 @@ type Record struct {
 	Revision uint64
 	// Mark is a short text that listings read without the body: at most 4 KiB of printable ASCII.
 	Mark string
-	Body []byte    // at most MaxBody; nil with an empty Mark deletes the record
+	Body []byte    // at most MaxBody; nil with an empty Mark deletes the record, if it still has its Revision
 	At   time.Time // when it was written
 }
 
@@ -79,8 +81,9 @@ type Scan struct {
 //   - Read gives the last record written, by whichever process.
 //   - List gives the records there are, oldest write first, each once, until yield returns false. One that is written during the
 //     listing may be given as it was, as it is, or both in turn.
-//   - Follow gives every record written from now on, without bodies, deletions with an empty Mark. started is called once it stands:
-//     what is written after that call returns is given. It blocks until ctx ends or the connection cannot vouch for that any more.
+//   - Follow gives every record written from now on, without bodies; of one that is written several times at least the last. Deletions
+//     are not told. started is called once it stands: what is written after that call is given. It blocks until ctx ends (nil) or
+//     until it cannot vouch for that any more.
 //
 // Errors are faults as those of Queue, or the two above.
 type Ledger interface {

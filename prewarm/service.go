@@ -3,76 +3,128 @@ package prewarm
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Service accepts calls, works on them and tells about them. Safe for concurrent use. Make one with New, end it with Close.
+// Service accepts calls, works on them and tells about them. Safe for concurrent use, and for several instances that share a
+// ledger and a queue. Make one with New, end it with Close.
 type Service struct {
-	cfg  Config
-	deps Deps
+	cfg   Config
+	deps  Deps
+	bare  *variant.Parser // knows no presets
+	slots *slots
+	hosts *hosts
+	times times
+
+	mu        sync.Mutex
+	following bool
+	views     map[string]*view
+	accepting map[string]chan struct{} // idempotency keys whose call is being accepted here
+	backlog   backlog
+
+	ends     chan string     // jobs that may have ended
+	seen     map[string]bool // active jobs whose tickets were put, or put anew, by this instance; touched by sweep alone
+	stop     context.CancelFunc
+	tendings sync.WaitGroup
+}
+
+// times are the periods that tests shorten.
+type times struct {
+	sweep  time.Duration // how often jobs are looked after that nobody moves
+	stuck  time.Duration // how long nothing may move before tickets are put anew
+	known  time.Duration // what a look at the store may take of an answer
+	moment time.Duration // between two messages of Watch
+	adopt  time.Duration // after which a call that was never accepted to its end is accepted anew
+	retell []time.Duration
 }
 
 // New makes a Service and begins to follow the ledger. It works on nothing before Run.
 func New(cfg Config, deps Deps) (*Service, error) {
-	return &Service{cfg: cfg, deps: deps}, cfg.Validate()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Ledger == nil || deps.Queue == nil || deps.Warm == nil || deps.Known == nil || deps.Parser == nil || deps.Negotiation == nil || deps.Sign == nil {
+		return nil, errors.New("prewarm: a part is missing")
+	}
+	bare, err := variant.NewParser(nil, false)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = 4 * runtime.GOMAXPROCS(0)
+	}
+	if cfg.Backlog == 0 {
+		cfg.Backlog = 1_000_000
+	}
+	if deps.Observer == nil {
+		deps.Observer = noObserver{}
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	s := &Service{
+		cfg: cfg, deps: deps, bare: bare, slots: newSlots(cfg.Workers), hosts: newHosts(cfg.Workers),
+		times: times{
+			sweep: 30 * time.Second, stuck: 10 * time.Minute, known: 2 * time.Second, moment: 250 * time.Millisecond,
+			adopt: 30 * time.Second, retell: CallbackDelays(),
+		},
+		views: map[string]*view{}, accepting: map[string]chan struct{}{}, ends: make(chan string, 256), seen: map[string]bool{},
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.tendings.Go(func() { s.follow(ctx) })
+	return s, nil
 }
 
 // Close ends what New began. Run must have ended before.
-func (s *Service) Close() {}
-
-// Accept records a call and returns when all of it is on disk. token is the name of the API token; idem the Idempotency-Key ("" =
-// none), with which the same body gives the same job and another is refused (idempotency_conflict). Refusals: bad_option,
-// queue_full, disk_full.
-func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call Call) (Accepted, error) {
-	return Accepted{}, errors.New("not yet")
-}
-
-// Refresh gives the answer to a call as it would be now, for callers that waited for their verdicts.
-func (s *Service) Refresh(ctx context.Context, a Accepted, call Call) (Accepted, error) {
-	return a, nil
+func (s *Service) Close() {
+	s.stop()
+	s.tendings.Wait()
 }
 
 // Run works on queued images and tells backends until ctx ends. It returns when all workers have.
-func (s *Service) Run(ctx context.Context) error { return nil }
-
-// Job describes a job. With wait it returns as soon as the job ends, and after wait at the latest. A job that is not known is no_such_job.
-func (s *Service) Job(ctx context.Context, id string, wait time.Duration) (Job, error) {
-	return Job{}, nil
+func (s *Service) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var running sync.WaitGroup
+	var worked, told error
+	running.Go(func() { s.tend(ctx) })
+	running.Go(func() {
+		defer cancel()
+		worked = s.deps.Queue.Consume(ctx, []string{LaneHigh, LaneNormal, LaneLow}, s.cfg.Workers, s.work)
+	})
+	running.Go(func() {
+		defer cancel()
+		told = s.deps.Queue.Consume(ctx, []string{LaneTell}, tellers, s.tell)
+	})
+	running.Wait()
+	return errors.Join(worked, told)
 }
 
-// Jobs lists jobs, the latest first, and gives the cursor of the next page ("" = none).
-func (s *Service) Jobs(ctx context.Context, limit int, cursor string) ([]Job, string, error) {
-	return nil, "", nil
+// tellers is how many backends are told at the same time.
+const tellers = 8
+
+// pause waits; it ends early with ctx.
+func (s *Service) pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
-// Results lists the verdicts of a job in the order of its images, and gives the cursor of the next page ("" = none).
-func (s *Service) Results(ctx context.Context, id string, f ResultFilter, cursor string, limit int) ([]Verdict, string, error) {
-	return nil, "", nil
-}
+// noObserver is the Observer of those who want none.
+type noObserver struct{}
 
-// Watch gives a job whenever it changed, at most a few times a second, and closes the channel after its end or ctx's.
-func (s *Service) Watch(ctx context.Context, id string) (<-chan Job, error) { return nil, nil }
-
-// Retry works once more on what failed or was broken in a job.
-func (s *Service) Retry(ctx context.Context, id string) (Job, error) { return Job{}, nil }
-
-// Cancel ends what of a job has not been started.
-func (s *Service) Cancel(ctx context.Context, id string) (Job, error) { return Job{}, nil }
-
-// Broken lists the sources found broken at or after since, the latest last.
-func (s *Service) Broken(ctx context.Context, since time.Time, limit int) ([]BrokenCount, error) {
-	return nil, nil
-}
-
-// Check tells what is known of variants. No work is done.
-func (s *Service) Check(ctx context.Context, asks []CheckAsk) ([]Checked, error) { return nil, nil }
-
-// Sources finds the sources of a unit or a tag in the jobs that are kept, one Ref for each: what a purge by unit or tag is about.
-func (s *Service) Sources(ctx context.Context, unit, tag string) ([]variant.Ref, error) {
-	return nil, nil
-}
-
-// Stats tells the present state.
-func (s *Service) Stats(ctx context.Context) (Stats, error) { return Stats{}, nil }
+func (noObserver) Accepted(int, int)          {}
+func (noObserver) Judged(string, string, int) {}
+func (noObserver) Told(string)                {}

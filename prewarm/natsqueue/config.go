@@ -16,6 +16,8 @@ type Config struct {
 
 	// Keep is how long records are kept; the composition root sets it from prewarm.keep.
 	Keep time.Duration `yaml:"-"`
+	// AckWait is how long a ticket may go without a sign of life before it is delivered again. 0 = 30 s.
+	AckWait time.Duration `yaml:"-"`
 }
 
 // Default is an embedded queue beside the server.

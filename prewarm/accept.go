@@ -1,0 +1,301 @@
+package prewarm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Accept records a call and returns when all of it is on disk. token is the name of the API token; idem the Idempotency-Key ("" =
+// none), with which the same body gives the same job and another is refused. Faults: bad_option, bad_unit (callback),
+// idempotency_conflict, queue_full, disk_full.
+func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call Call) (Accepted, error) {
+	if call.Callback != nil {
+		if s.deps.CheckCallback == nil {
+			return Accepted{}, badCallback("callbacks are off")
+		}
+		if err := s.deps.CheckCallback(*call.Callback); err != nil {
+			return Accepted{}, err
+		}
+	}
+	d, err := s.draft(call)
+	if err != nil {
+		return Accepted{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Accepted{}, err
+	}
+	job := id.String()
+	if idem != "" {
+		known, free, err := s.claim(ctx, idemKey(token, idem), hex.EncodeToString(bodyHash[:]), job)
+		if err != nil {
+			return Accepted{}, err
+		}
+		if known != "" {
+			return s.replay(ctx, d, known)
+		}
+		defer free()
+	}
+	if err := s.admit(ctx); err != nil {
+		return Accepted{}, err
+	}
+	s.lookUp(ctx, d)
+	if err := s.commit(ctx, d, job, token); err != nil {
+		return Accepted{}, err
+	}
+	s.deps.Observer.Accepted(d.job.Counts.DataUnits, d.job.Counts.Images)
+	return s.answer(ctx, d, job)
+}
+
+// Refresh gives the answer to a call as it would be now, for callers that waited for their verdicts.
+func (s *Service) Refresh(ctx context.Context, a Accepted, call Call) (Accepted, error) {
+	d, err := s.draft(call)
+	if err != nil {
+		return Accepted{}, err
+	}
+	if err := s.overlay(ctx, d, a.Job.ID); err != nil {
+		return Accepted{}, err
+	}
+	now, err := s.answer(ctx, d, a.Job.ID)
+	now.Replayed = a.Replayed
+	return now, err
+}
+
+// replay answers a call that was accepted before.
+func (s *Service) replay(ctx context.Context, d *draft, job string) (Accepted, error) {
+	if err := s.overlay(ctx, d, job); err != nil {
+		return Accepted{}, err
+	}
+	a, err := s.answer(ctx, d, job)
+	a.Replayed = true
+	return a, err
+}
+
+// claimRecord is what an Idempotency-Key stands for.
+type claimRecord struct {
+	Hash string `json:"hash"` // of the body
+	Job  string `json:"job"`
+}
+
+// idemKey is where a key is kept: neither token nor key is written down.
+func idemKey(token, idem string) string {
+	sum := sha256.Sum256([]byte(token + "\x00" + idem))
+	return "idem." + hex.EncodeToString(sum[:16])
+}
+
+// claim takes an Idempotency-Key for a job. known is the job that has it already; else the caller has it until free, and its job's
+// record decides whether the call was accepted.
+func (s *Service) claim(ctx context.Context, key, hash, job string) (known string, free func(), err error) {
+	if free, err = s.enter(ctx, key); err != nil {
+		return "", nil, err
+	}
+	defer func() {
+		if known != "" || err != nil {
+			free()
+		}
+	}()
+	body, err := json.Marshal(claimRecord{hash, job})
+	if err != nil {
+		return "", free, err
+	}
+	mine := &Record{Key: key, Body: body, Mark: "idem"}
+	for try := 0; ; try++ {
+		err = s.deps.Ledger.Write(ctx, mine)
+		if !errors.Is(err, ErrConflict) {
+			return "", free, err
+		}
+		r, err := s.deps.Ledger.Read(ctx, key)
+		if errors.Is(err, ErrNoRecord) {
+			continue // Its time was over just now.
+		}
+		if err != nil {
+			return "", free, err
+		}
+		var c claimRecord
+		if err := json.Unmarshal(r.Body, &c); err != nil {
+			return "", free, fault.New(fault.Internal, "prewarm.claim", "an internal error", err)
+		}
+		if c.Hash != hash {
+			return "", free, fault.New(fault.IdempotencyConflict, "prewarm.Accept", "this Idempotency-Key came with another body before", nil)
+		}
+		_, err = s.readJob(ctx, c.Job)
+		if fault.KindOf(err) != fault.NoSuchJob {
+			return c.Job, free, err
+		}
+		// Another instance is accepting the same call, or ended in the middle of it.
+		if s.deps.Now().Sub(r.At) > s.times.adopt {
+			mine.Revision = r.Revision
+		} else if try == 10 {
+			f := fault.New(fault.Overloaded, "prewarm.Accept", "the same call is being accepted; try again shortly", nil)
+			f.RetryAfter = s.times.adopt
+			return "", free, f
+		} else {
+			s.pause(ctx, s.times.known/10)
+		}
+	}
+}
+
+// enter waits until nobody else in this process accepts a call with the key.
+func (s *Service) enter(ctx context.Context, key string) (leave func(), err error) {
+	for {
+		s.mu.Lock()
+		other := s.accepting[key]
+		if other == nil {
+			mine := make(chan struct{})
+			s.accepting[key] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				delete(s.accepting, key)
+				s.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// backlog is how many tasks waited lately.
+type backlog struct {
+	tasks int
+	at    time.Time
+}
+
+// admit refuses calls that would find no room.
+func (s *Service) admit(ctx context.Context) error {
+	if err := s.deps.Queue.Room(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	b := s.backlog
+	s.mu.Unlock()
+	if now := s.deps.Now(); b.at.IsZero() || now.Sub(b.at) > time.Second || now.Before(b.at) {
+		b = backlog{at: now}
+		for _, lane := range []string{LaneHigh, LaneNormal, LaneLow} {
+			n, err := s.deps.Queue.Waiting(ctx, lane)
+			if err != nil {
+				return err
+			}
+			b.tasks += n
+		}
+		s.mu.Lock()
+		s.backlog = b
+		s.mu.Unlock()
+	}
+	if b.tasks*taskImages < s.cfg.Backlog {
+		return nil
+	}
+	f := fault.New(fault.QueueFull, "prewarm.Accept", "too many images are waiting; try again later", nil)
+	f.RetryAfter = 30 * time.Second
+	return f
+}
+
+// lookUp marks what is stored already as present, as far as the store answers in time. The workers find the rest.
+func (s *Service) lookUp(ctx context.Context, d *draft) {
+	ctx, cancel := context.WithTimeout(ctx, s.times.known)
+	defer cancel()
+	parser, now := s.deps.Parser(), s.deps.Now().UTC()
+	todo := make(chan *drafted)
+	var looking sync.WaitGroup
+	for range 16 {
+		looking.Go(func() {
+			for x := range todo {
+				refs, err := x.plan.refs(parser, x.work.Source)
+				if err != nil || ctx.Err() != nil {
+					continue
+				}
+				for i, w := range s.deps.Known(ctx, refs) {
+					if w.Err == nil && w.Present {
+						x.work.store(i, w, Present, now)
+					}
+				}
+			}
+		})
+	}
+	for _, x := range d.works {
+		if ctx.Err() != nil {
+			break
+		}
+		if x.work.Hash != "" {
+			todo <- x
+		}
+	}
+	close(todo)
+	looking.Wait()
+}
+
+// commit writes the call down. The job's record is the last: with it, and not before, the job exists. Then its tickets are put; if
+// the process dies before that, tend puts them, for the job is among the active ones.
+func (s *Service) commit(ctx context.Context, d *draft, id, token string) error {
+	j := d.job
+	j.ID, j.Owner, j.Token, j.CreatedAt, j.State = id, token, token, s.deps.Now().UTC(), Queued
+	var records []*Record
+	var tickets []Ticket
+	for n, t := range d.tasks {
+		r, err := t.record(id, n)
+		if err != nil {
+			return err
+		}
+		records = append(records, r)
+		if !t.ended() {
+			tickets = append(tickets, Ticket{Lane: j.Lane, ID: ticketID(id, n, 0)})
+		}
+	}
+	last, err := j.record()
+	if err != nil {
+		return err
+	}
+	if len(last.Body) > MaxBody {
+		return fault.New(fault.BodyTooLarge, "prewarm.Accept", "the call asks for too many different lists of variants", nil)
+	}
+	// What was begun is ended, also when the caller hangs up.
+	ctx = context.WithoutCancel(ctx)
+	if err := s.deps.Ledger.Write(ctx, append(records, activeRecord(id))...); err != nil {
+		return err
+	}
+	if err := s.deps.Ledger.Write(ctx, last); err != nil {
+		return err
+	}
+	j.revision = last.Revision
+	s.install(d, records)
+	if len(tickets) == 0 {
+		return s.finish(ctx, id)
+	}
+	return s.deps.Queue.Put(ctx, tickets...)
+}
+
+// activeRecord says that a job has not ended, so that it is found without reading all jobs.
+func activeRecord(id string) *Record { return &Record{Key: "active." + id, Mark: "active"} }
+
+// ticketID names a task in the queue. A retried task gets a ticket of its own: the old one may be about to be taken away.
+func ticketID(job string, n, round int) string { return fmt.Sprintf("%s.%05d.%d", job, n, round) }
+
+// install makes the view of a job that was written just now.
+func (s *Service) install(d *draft, records []*Record) {
+	v := newView()
+	v.job = d.job
+	for n, t := range d.tasks {
+		v.apply(n, records[n].Revision, t.tally(), s.deps.Now())
+	}
+	v.loaded = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.following && s.views[d.job.ID] == nil {
+		s.views[d.job.ID] = v
+	}
+}

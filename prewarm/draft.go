@@ -1,0 +1,212 @@
+package prewarm
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// draft is a call cut into tasks. The same call under the same configuration gives the same draft.
+type draft struct {
+	call   Call
+	job    *jobRecord
+	tasks  []*task
+	works  []*drafted
+	images [][]*drafted      // by unit and image
+	bad    map[int]UnitError // by unit: what is wrong with its variants
+}
+
+// drafted is one image of the draft, in all its places.
+type drafted struct {
+	plan *plan
+	work *work
+	size *int // of its task, in bytes of text
+}
+
+// maxPlans bounds the different lists of variants in one call: all of them stand in the job's record.
+const maxPlans = 64
+
+// drafting is the state of making a draft.
+type drafting struct {
+	*draft
+	s      *Service
+	parser *variant.Parser
+	now    time.Time
+	plans  map[string]int      // by what was asked for
+	known  map[string]*drafted // by plan and source
+	open   map[int]*task       // by plan: the one that still has room
+	sizes  map[*task]*int
+}
+
+// draft cuts a call into tasks: equal images come together, and no task is large.
+func (s *Service) draft(call Call) (*draft, error) {
+	d := &drafting{
+		draft: &draft{call: call, bad: map[int]UnitError{}}, s: s, parser: s.deps.Parser(), now: s.deps.Now().UTC(),
+		plans: map[string]int{}, known: map[string]*drafted{}, open: map[int]*task{}, sizes: map[*task]*int{},
+	}
+	d.job = &jobRecord{
+		Job: Job{
+			Tags: call.Tags, Priority: cmp.Or(call.Priority, LaneNormal), Deadline: call.Deadline, Callback: call.Callback,
+			Counts: Counts{DataUnits: len(call.Units)},
+		},
+		Hook: call.Callback, Lane: LaneNormal,
+	}
+	if p := d.job.Priority; p == LaneHigh || p == LaneLow {
+		d.job.Lane = p
+	}
+	asks := call.Variants
+	for _, name := range s.cfg.Presets {
+		if call.Variants == nil {
+			asks = append(asks, VariantAsk{Name: name})
+		}
+	}
+	if len(asks) == 0 {
+		return nil, fault.New(fault.BadOption, "prewarm.Accept", "the call names no variants, and prewarm.presets is empty", nil)
+	}
+	if _, err := d.plan(asks); err != nil {
+		return nil, err
+	}
+	d.images = make([][]*drafted, len(call.Units))
+	for i, u := range call.Units {
+		if u.Err == nil {
+			d.unit(i, u, asks)
+		}
+	}
+	d.job.Tasks = len(d.tasks)
+	for _, t := range d.tasks {
+		d.job.Counts.Variants += t.tally().Variants
+	}
+	return d.draft, nil
+}
+
+// plan finds or makes the plan of a list of asks.
+func (d *drafting) plan(asks []VariantAsk) (int, error) {
+	name := fmt.Sprintf("%q", asks)
+	if i, ok := d.plans[name]; ok {
+		return i, nil
+	}
+	if len(d.job.Plans) == maxPlans {
+		return 0, fault.New(fault.BadOption, "prewarm.Accept", fmt.Sprintf("the call has more than %d different lists of variants", maxPlans), nil)
+	}
+	p, err := d.s.newPlan(asks)
+	if err != nil {
+		return 0, err
+	}
+	d.plans[name] = len(d.job.Plans)
+	d.job.Plans = append(d.job.Plans, p)
+	return d.plans[name], nil
+}
+
+// unit drafts the images of one unit.
+func (d *drafting) unit(at int, u Unit, asks []VariantAsk) {
+	if u.Variants != nil {
+		asks = u.Variants
+	}
+	p, err := d.plan(asks)
+	if err != nil {
+		f := fault.Of(err)
+		d.bad[at] = UnitError{Code: f.Kind, Detail: f.Public}
+		return
+	}
+	for _, img := range u.Images {
+		d.job.Counts.Images++
+		d.images[at] = append(d.images[at], d.image(u, img, p))
+	}
+}
+
+// image drafts one image: as a further place of the same one, or anew.
+func (d *drafting) image(u Unit, img Image, planned int) *drafted {
+	p := d.job.Plans[planned]
+	here := spot{Unit: u.Index, ID: u.ID, Pointer: img.Pointer, Auto: img.Auto}
+	w := &work{Spots: []spot{here}, Verdicts: make([]*outcome, len(p.Targets))}
+	for i := range w.Verdicts {
+		w.Verdicts[i] = &outcome{State: Pending}
+	}
+	bad := img.Bad
+	if bad == "" {
+		ref, err := d.parser.Ref(img.Source, p.specs[0])
+		if bad = fault.KindOf(err); err == nil {
+			w.Source, w.Hash = ref.Source, ref.SourceHash()
+		}
+	}
+	size := len(here.ID) + len(here.Pointer) + 64
+	if bad != "" {
+		// What is no URL is not written down: it may be any text of the unit.
+		w.close(Broken, bad, d.now)
+		return d.place(planned, w, size)
+	}
+	name := fmt.Sprintf("%d %s", planned, w.Source)
+	if x := d.known[name]; x != nil && len(x.work.Spots) < taskSpots && *x.size+size < 2*taskBytes {
+		x.work.Spots = append(x.work.Spots, here)
+		*x.size += size
+		return x
+	}
+	x := d.place(planned, w, size+len(w.Source)+len(w.Verdicts)*100)
+	d.known[name] = x
+	return x
+}
+
+// place puts an image into a task that has room.
+func (d *drafting) place(planned int, w *work, size int) *drafted {
+	t := d.open[planned]
+	if t == nil || len(t.Works) == taskImages || *d.sizes[t]+size > taskBytes {
+		t = &task{Plan: planned}
+		d.open[planned], d.sizes[t] = t, new(int)
+		d.tasks = append(d.tasks, t)
+	}
+	t.Works = append(t.Works, w)
+	*d.sizes[t] += size
+	x := &drafted{plan: d.job.Plans[planned], work: w, size: d.sizes[t]}
+	d.works = append(d.works, x)
+	return x
+}
+
+// overlay puts the verdicts of the ledger into a draft of the same call.
+func (s *Service) overlay(ctx context.Context, d *draft, job string) error {
+	var bad error
+	err := s.deps.Ledger.List(ctx, Scan{Prefix: "task." + job, Bodies: true}, func(r Record) bool {
+		_, n, ok := parseTaskKey(r.Key)
+		t, err := readTask(r)
+		if err != nil {
+			bad = err
+			return false
+		}
+		if !ok || n >= len(d.tasks) || len(d.tasks[n].Works) != len(t.Works) {
+			return true // The configuration has changed since; what does not fit stays pending.
+		}
+		for i, w := range d.tasks[n].Works {
+			if o := t.Works[i]; o.Source == w.Source && len(o.Verdicts) == len(w.Verdicts) {
+				w.Verdicts, w.From = o.Verdicts, o.From
+			}
+		}
+		return true
+	})
+	if err == nil {
+		err = bad
+	}
+	return err
+}
+
+// store notes a variant that is stored.
+func (w *work) store(target int, m pipeline.Warmed, s State, now time.Time) {
+	attrs := m.Meta.Attrs
+	o := &outcome{State: s, Bytes: m.Meta.Size, Width: number(attrs["w"]), Height: number(attrs["h"]), At: now}
+	if name, ok := strings.CutPrefix(m.Meta.ContentType, "image/"); ok {
+		o.Format, _ = variant.ParseFormat(name)
+	}
+	w.Verdicts[target] = o
+	w.From = max(w.From, int64(number(attrs["sb"])))
+}
+
+// number reads a number of our own making; 0 if there is none.
+func number(text string) (n int) {
+	_ = json.Unmarshal([]byte(text), &n)
+	return n
+}

@@ -1,0 +1,253 @@
+package prewarm
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Job describes a job. With wait it returns when the job has ended, and after wait at the latest. One that is not known is no_such_job.
+func (s *Service) Job(ctx context.Context, id string, wait time.Duration) (Job, error) {
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	for {
+		j, changed, err := s.look(ctx, id)
+		if err != nil || wait <= 0 || j.State.final() {
+			return j, err
+		}
+		select {
+		case <-changed:
+		case <-late.C:
+			wait = 0
+		case <-ctx.Done():
+			return j, ctx.Err()
+		}
+	}
+}
+
+// look describes a job, and gives a channel that is closed when it has changed.
+func (s *Service) look(ctx context.Context, id string) (Job, <-chan struct{}, error) {
+	v, err := s.view(ctx, id)
+	if err != nil {
+		return Job{}, nil, err
+	}
+	v.mu.Lock()
+	changed := v.changed
+	v.mu.Unlock()
+	return v.describe(s.deps.Now()), changed, nil
+}
+
+// Watch gives a job whenever it has changed, at most a few times a second, and closes the channel after its end or ctx's.
+func (s *Service) Watch(ctx context.Context, id string) (<-chan Job, error) {
+	j, changed, err := s.look(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make(chan Job)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case out <- j:
+			case <-ctx.Done():
+				return
+			}
+			if j.State.final() {
+				return
+			}
+			s.pause(ctx, s.times.moment)
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+			if j, changed, err = s.look(ctx, id); err != nil {
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// maxPage bounds a page of a listing.
+const maxPage = 1000
+
+// Jobs lists jobs, the latest first, and gives the cursor of the next page ("" = none).
+func (s *Service) Jobs(ctx context.Context, limit int, cursor string) ([]Job, string, error) {
+	limit = min(max(limit, 1), maxPage)
+	var ids []string
+	for day := s.deps.Now().Add(time.Hour); day.After(s.deps.Now().Add(-s.cfg.Keep - 48*time.Hour)); day = day.Add(-24 * time.Hour) {
+		from := len(ids)
+		err := s.deps.Ledger.List(ctx, Scan{Prefix: "job." + dayOf(day)}, func(r Record) bool {
+			id := r.Key[strings.LastIndexByte(r.Key, '.')+1:]
+			if cursor == "" || id < cursor {
+				ids = append(ids, id)
+			}
+			return true
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		slices.Sort(ids[from:])
+		slices.Reverse(ids[from:])
+		if len(ids) > limit {
+			break
+		}
+	}
+	next := ""
+	if len(ids) > limit {
+		ids, next = ids[:limit], ids[limit-1]
+	}
+	jobs := make([]Job, 0, len(ids))
+	for _, id := range ids {
+		j, err := s.Job(ctx, id, 0)
+		if fault.KindOf(err) == fault.NoSuchJob {
+			continue // Its time was over just now.
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, next, nil
+}
+
+// Cancel ends what of a job has not been started.
+func (s *Service) Cancel(ctx context.Context, id string) (Job, error) {
+	err := s.changeJob(ctx, id, func(j *jobRecord) bool {
+		if j.Ended || j.Cancel {
+			return false
+		}
+		j.Cancel = true
+		return true
+	})
+	if err == nil {
+		err = s.closeAll(ctx, id, Cancelled)
+	}
+	if err != nil {
+		return Job{}, err
+	}
+	return s.Job(ctx, id, 0)
+}
+
+// changeJob changes a job's record; change reports whether there is anything to write.
+func (s *Service) changeJob(ctx context.Context, id string, change func(*jobRecord) bool) error {
+	for {
+		j, err := s.readJob(ctx, id)
+		if err != nil || !change(j) {
+			return err
+		}
+		if err = s.writeJob(ctx, j); err == nil {
+			s.rejudge(j)
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+}
+
+// rejudge takes over a job's record that this instance has written itself.
+func (s *Service) rejudge(j *jobRecord) {
+	s.mu.Lock()
+	v := s.views[j.ID]
+	s.mu.Unlock()
+	if v == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.stale, v.cancel = true, j.Cancel
+	v.wake()
+}
+
+// Retry works once more on what failed or was broken in a job.
+func (s *Service) Retry(ctx context.Context, id string) (Job, error) {
+	if _, err := s.readJob(ctx, id); err != nil {
+		return Job{}, err
+	}
+	// First the job is made active: should this process die in the middle, tend goes on.
+	if err := s.deps.Ledger.Write(ctx, activeRecord(id)); err != nil && !errors.Is(err, ErrConflict) {
+		return Job{}, err
+	}
+	opened := 0
+	err := s.eachTask(ctx, id, func(n int, t *task) error {
+		for t.open() {
+			r, err := t.record(id, n)
+			if err != nil {
+				return err
+			}
+			if err = s.deps.Ledger.Write(ctx, r); err == nil {
+				s.tallied(id, n, r.Revision, t.tally())
+				opened++
+				return nil
+			}
+			if !errors.Is(err, ErrConflict) {
+				return err
+			}
+			now, err := s.deps.Ledger.Read(ctx, taskKey(id, n))
+			if err != nil {
+				return err
+			}
+			if t, err = readTask(now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Job{}, err
+	}
+	if opened > 0 {
+		if err := s.reopen(ctx, id); err != nil {
+			return Job{}, err
+		}
+	} else if err := s.finishIfDone(ctx, id); err != nil {
+		return Job{}, err
+	}
+	return s.Job(ctx, id, 0)
+}
+
+// open makes what failed or was broken pending again, and reports whether there was anything.
+func (t *task) open() (any bool) {
+	for _, w := range t.Works {
+		if w.Hash == "" {
+			continue // It will never be a source.
+		}
+		for _, o := range w.Verdicts {
+			if slices.ContainsFunc(w.Spots, func(at spot) bool { return o.state(at) == Broken || o.state(at) == Failed }) {
+				*o = outcome{State: Pending}
+				w.Tries, w.Next, any = 0, time.Time{}, true
+			}
+		}
+	}
+	if any {
+		t.Running = false
+	}
+	return any
+}
+
+// reopen makes a job run again whose tasks were opened, and puts tickets for them.
+func (s *Service) reopen(ctx context.Context, id string) error {
+	now := s.deps.Now()
+	err := s.changeJob(ctx, id, func(j *jobRecord) bool {
+		j.Round++
+		j.Ended, j.Cancel, j.State, j.FinishedAt = false, false, Running, time.Time{}
+		if !now.Before(j.Deadline) {
+			j.Deadline = time.Time{} // It was missed once; whoever asks again wants the pictures still.
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	v, err := s.view(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.ticketAll(ctx, v)
+}

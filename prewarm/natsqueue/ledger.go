@@ -1,0 +1,313 @@
+package natsqueue
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// markHeader carries a record's mark beside its body, so that listings need not read bodies.
+const markHeader = "Goldcrest-Mark"
+
+// tries bounds how often one call publishes what was not acknowledged: a cluster may be electing a leader.
+const tries = 4
+
+// Write implements prewarm.Ledger.
+func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
+	var msgs []*nats.Msg
+	var written []*prewarm.Record
+	var conditions []uint64
+	for _, r := range records {
+		if len(r.Body) > prewarm.MaxBody {
+			return fault.New(fault.Internal, "natsqueue.Write", "an internal error", fmt.Errorf("the record %s has %d bytes", r.Key, len(r.Body)))
+		}
+		if r.Body == nil && r.Mark == "" {
+			if err := q.remove(ctx, r.Revision); err != nil {
+				return err
+			}
+			continue
+		}
+		m := nats.NewMsg(ledgerRoot + r.Key)
+		m.Header.Set(markHeader, r.Mark)
+		m.Data = r.Body
+		msgs, written, conditions = append(msgs, m), append(written, r), append(conditions, r.Revision)
+	}
+	var conflict error
+	errs := q.publish(ctx, msgs, conditions)
+	for i, err := range errs {
+		if isConflict(err) {
+			err = q.settle(ctx, written[i], &conditions[i])
+		}
+		if errors.Is(err, prewarm.ErrConflict) {
+			conflict = err
+			continue
+		}
+		if err != nil {
+			return classify("natsqueue.Write", err)
+		}
+		written[i].Revision = conditions[i]
+	}
+	return conflict
+}
+
+// settle decides a conflict: an acknowledgement may have been lost, so that the record which is in the way is this very one.
+func (q *Queue) settle(ctx context.Context, r *prewarm.Record, revision *uint64) error {
+	now, err := q.Read(ctx, r.Key)
+	if errors.Is(err, prewarm.ErrNoRecord) {
+		return prewarm.ErrConflict
+	}
+	if err != nil {
+		return err
+	}
+	if now.Mark != r.Mark || !bytes.Equal(now.Body, r.Body) {
+		return prewarm.ErrConflict
+	}
+	*revision = now.Revision
+	return nil
+}
+
+// remove deletes the record that has this revision; one that is gone or was written again stays as it is.
+func (q *Queue) remove(ctx context.Context, revision uint64) error {
+	err := q.ledger.DeleteMsg(ctx, revision)
+	var api *jetstream.APIError
+	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) || errors.As(err, &api) && api.Code == 404 {
+		return nil
+	}
+	return classify("natsqueue.Write", err)
+}
+
+// isConflict reports whether a record did not have the revision asked for. In a cluster one that is just being written counts too.
+func isConflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164)
+}
+
+// publish sends messages in order and waits until each is on disk or refused. conditions (nil = none) are the revisions that their
+// subjects must have, and become those that they got. What is not acknowledged is sent again: all our messages may come twice.
+func (q *Queue) publish(ctx context.Context, msgs []*nats.Msg, conditions []uint64) []error {
+	errs := make([]error, len(msgs))
+	todo := make([]int, len(msgs))
+	for i := range msgs {
+		todo[i] = i
+	}
+	for try := 0; len(todo) > 0 && try < tries; try++ {
+		if try > 0 && !pause(ctx, time.Duration(try)*300*time.Millisecond) {
+			break
+		}
+		futures := make([]jetstream.PubAckFuture, len(msgs))
+		for _, i := range todo {
+			var opts []jetstream.PublishOpt
+			if conditions != nil {
+				opts = append(opts, jetstream.WithExpectLastSequencePerSubject(conditions[i]))
+			}
+			// The library sets headers on what it sends: every try has a message of its own.
+			m := &nats.Msg{Subject: msgs[i].Subject, Data: msgs[i].Data, Header: nats.Header{}}
+			if mark := msgs[i].Header.Get(markHeader); mark != "" {
+				m.Header.Set(markHeader, mark)
+			}
+			futures[i], errs[i] = q.js.PublishMsgAsync(m, opts...)
+		}
+		var left []int
+		for _, i := range todo {
+			if errs[i] == nil {
+				var ack *jetstream.PubAck
+				if ack, errs[i] = await(ctx, futures[i]); errs[i] == nil && conditions != nil {
+					conditions[i] = ack.Sequence
+				}
+			}
+			var api *jetstream.APIError
+			if errs[i] != nil && (!errors.As(errs[i], &api) || api.ErrorCode == 10008 || api.ErrorCode == 10039) {
+				left = append(left, i)
+			}
+		}
+		todo = left
+	}
+	return errs
+}
+
+// await is the answer to one message.
+func await(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
+	select {
+	case ack := <-f.Ok():
+		return ack, nil
+	case err := <-f.Err():
+		return nil, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// pause waits; false if ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Read implements prewarm.Ledger.
+func (q *Queue) Read(ctx context.Context, key string) (prewarm.Record, error) {
+	var m *jetstream.RawStreamMsg
+	err := q.patiently(ctx, func() (err error) {
+		m, err = q.ledger.GetLastMsgForSubject(ctx, ledgerRoot+key)
+		return err
+	})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return prewarm.Record{}, prewarm.ErrNoRecord
+	}
+	if err != nil {
+		return prewarm.Record{}, classify("natsqueue.Read", err)
+	}
+	return prewarm.Record{Key: key, Revision: m.Sequence, Mark: m.Header.Get(markHeader), Body: m.Data, At: m.Time}, nil
+}
+
+// patiently repeats a read that got no answer.
+func (q *Queue) patiently(ctx context.Context, read func() error) error {
+	var err error
+	for try := range tries {
+		if try > 0 && !pause(ctx, time.Duration(try)*300*time.Millisecond) {
+			break
+		}
+		err = read()
+		var api *jetstream.APIError
+		if err == nil || errors.As(err, &api) && api.Code < 500 || errors.Is(err, jetstream.ErrMsgNotFound) {
+			return err
+		}
+	}
+	return err
+}
+
+// scanBatch is how many records List asks for at once.
+const scanBatch = 256
+
+// List implements prewarm.Ledger.
+func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Record) bool) error {
+	cfg := jetstream.ConsumerConfig{
+		FilterSubject: ledgerRoot + s.Prefix + ".>", AckPolicy: jetstream.AckNonePolicy, HeadersOnly: !s.Bodies,
+		MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute, DeliverPolicy: jetstream.DeliverAllPolicy,
+	}
+	if !s.Since.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.Since
+	}
+	var c jetstream.Consumer
+	err := q.patiently(ctx, func() (err error) {
+		c, err = q.ledger.CreateConsumer(ctx, cfg)
+		return err
+	})
+	if err != nil {
+		return classify("natsqueue.List", err)
+	}
+	defer func() {
+		// It would end by itself too, but only after a while.
+		ctx, cancel := lasting(ctx, ackTimeout)
+		defer cancel()
+		_ = q.ledger.DeleteConsumer(ctx, c.CachedInfo().Name)
+	}()
+	return classify("natsqueue.List", scan(ctx, c, yield))
+}
+
+// scan reads a listing's consumer to its end. It never takes silence for the end: a listing is whole or an error.
+func scan(ctx context.Context, c jetstream.Consumer, yield func(prewarm.Record) bool) error {
+	left, silent := c.CachedInfo().NumPending, 0
+	for next := uint64(1); left > 0; {
+		batch, err := c.FetchNoWait(scanBatch)
+		if err != nil {
+			return err
+		}
+		silent++
+		for m := range batch.Messages() {
+			r, meta, err := record(m)
+			if err != nil {
+				return err
+			}
+			if meta.Sequence.Consumer != next {
+				return fmt.Errorf("record %d of a listing came as number %d", next, meta.Sequence.Consumer)
+			}
+			next, left, silent = next+1, meta.NumPending, 0
+			if ctx.Err() != nil || !yield(r) {
+				return ctx.Err()
+			}
+		}
+		if err := batch.Error(); err != nil {
+			return err
+		}
+		if silent > 0 { // What was left may have been deleted.
+			info, err := c.Info(ctx)
+			if err != nil {
+				return err
+			}
+			if left = info.NumPending; silent > tries {
+				return errors.New("a listing got no answer")
+			}
+		}
+	}
+	return nil
+}
+
+// record reads a message of the ledger.
+func record(m jetstream.Msg) (prewarm.Record, *jetstream.MsgMetadata, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return prewarm.Record{}, nil, err
+	}
+	return prewarm.Record{
+		Key: strings.TrimPrefix(m.Subject(), ledgerRoot), Revision: meta.Sequence.Stream, Mark: m.Headers().Get(markHeader), Body: m.Data(),
+		At: meta.Timestamp,
+	}, meta, nil
+}
+
+// Follow implements prewarm.Ledger. The client library makes its consumer anew after every gap, from the last record seen.
+func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), each func(prewarm.Record)) error {
+	info, err := q.ledger.Info(ctx)
+	if err != nil {
+		return classify("natsqueue.Follow", err)
+	}
+	var filters []string
+	for _, p := range prefixes {
+		filters = append(filters, ledgerRoot+p+".>")
+	}
+	c, err := q.ledger.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: info.State.LastSeq + 1, HeadersOnly: true,
+	})
+	if err != nil {
+		return classify("natsqueue.Follow", err)
+	}
+	broken := make(chan error, 1)
+	running, err := c.Consume(func(m jetstream.Msg) {
+		if r, _, err := record(m); err == nil {
+			each(r)
+		}
+	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+		if errors.Is(err, jetstream.ErrOrderedConsumerReset) || errors.Is(err, jetstream.ErrNoHeartbeat) {
+			return
+		}
+		select {
+		case broken <- err:
+		default:
+		}
+	}))
+	if err != nil {
+		return classify("natsqueue.Follow", err)
+	}
+	defer running.Stop()
+	started()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-broken:
+		return classify("natsqueue.Follow", err)
+	case <-running.Closed():
+		return classify("natsqueue.Follow", errors.New("the consumer ended"))
+	}
+}

@@ -1,0 +1,313 @@
+package natsqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// open starts an embedded queue that ends with the test.
+func open(t testing.TB, dir string, change func(*Config)) *Queue {
+	t.Helper()
+	cfg := Default()
+	cfg.Dir = dir
+	if change != nil {
+		change(&cfg)
+	}
+	q, err := Open(t.Context(), cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close(context.Background()) })
+	return q
+}
+
+func rec(key, mark, body string, revision uint64) *prewarm.Record {
+	return &prewarm.Record{Key: key, Mark: mark, Body: []byte(body), Revision: revision}
+}
+
+func mustWrite(t testing.TB, q *Queue, records ...*prewarm.Record) {
+	t.Helper()
+	if err := q.Write(t.Context(), records...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Ensure a record is written under its revision alone, and read as it was written.
+func TestLedgerWritesUnderItsRevision(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	first := rec("job.20261123.a", "one", "body", 0)
+	mustWrite(t, q, first)
+	for _, tt := range []struct {
+		name     string
+		revision uint64
+		body     string
+		want     error
+	}{
+		{"there is one already", 0, "other", prewarm.ErrConflict},
+		{"another revision", first.Revision + 7, "other", prewarm.ErrConflict},
+		{"the very same again, as after a lost answer", 0, "body", nil},
+		{"its revision", first.Revision, "next", nil},
+		{"a revision that is past", first.Revision, "late", prewarm.ErrConflict},
+	} {
+		mark := "one"
+		err := q.Write(t.Context(), rec("job.20261123.a", mark, tt.body, tt.revision))
+		if !errors.Is(err, tt.want) || (tt.want == nil && err != nil) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	got, err := q.Read(t.Context(), "job.20261123.a")
+	if err != nil || string(got.Body) != "next" || got.Mark != "one" || got.Revision <= first.Revision || time.Since(got.At) > time.Minute {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := q.Read(t.Context(), "job.20261123.b"); !errors.Is(err, prewarm.ErrNoRecord) {
+		t.Errorf("got %v, want ErrNoRecord", err)
+	}
+}
+
+// One conflict among many does not keep the others from being written.
+func TestLedgerWritesTheRestBesideAConflict(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	mustWrite(t, q, rec("task.a.00001", "old", "old", 0))
+	err := q.Write(t.Context(), rec("task.a.00000", "m", "b", 0), rec("task.a.00001", "m", "b", 0), rec("task.a.00002", "m", "b", 0))
+	if !errors.Is(err, prewarm.ErrConflict) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	if got := list(t, q, prewarm.Scan{Prefix: "task.a", Bodies: true}); !slices.Equal(got, []string{"task.a.00001 old old", "task.a.00000 m b", "task.a.00002 m b"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func list(t testing.TB, q *Queue, s prewarm.Scan) (got []string) {
+	t.Helper()
+	err := q.List(t.Context(), s, func(r prewarm.Record) bool {
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Key, r.Mark, r.Body)))
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// Ensure listings are whole, in order of writing, of their prefix alone, with bodies only where asked for.
+func TestLedgerLists(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	var all []*prewarm.Record
+	for i := range 3*scanBatch + 5 {
+		all = append(all, rec(fmt.Sprintf("task.b.%05d", i), "m", "body", 0))
+	}
+	mustWrite(t, q, append(all, rec("task.bb.00000", "m", "", 0), rec("active.x", "a", "", 0))...)
+	gone := all[3]
+	mustWrite(t, q, &prewarm.Record{Key: gone.Key, Revision: gone.Revision})
+	got := list(t, q, prewarm.Scan{Prefix: "task.b"})
+	if len(got) != len(all)-1 || got[0] != "task.b.00000 m" || got[3] != "task.b.00004 m" {
+		t.Errorf("got %d records, beginning with %q; want %d", len(got), got[:4], len(all)-1)
+	}
+	if got := list(t, q, prewarm.Scan{Prefix: "nothing"}); got != nil {
+		t.Errorf("got %q of a prefix that nothing has", got)
+	}
+	if got := list(t, q, prewarm.Scan{Prefix: "task", Since: time.Now().Add(time.Hour)}); got != nil {
+		t.Errorf("got %d records of the future", len(got))
+	}
+	n := 0
+	err := q.List(t.Context(), prewarm.Scan{Prefix: "task.b"}, func(prewarm.Record) bool { n++; return n < 7 })
+	if err != nil || n != 7 {
+		t.Errorf("a listing that was stopped gave %d, %v", n, err)
+	}
+}
+
+// A deletion takes away the revision that it names, and none that came after it.
+func TestLedgerDeletes(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	old := rec("active.j", "a", "", 0)
+	mustWrite(t, q, old)
+	late := *old
+	mustWrite(t, q, rec("active.j", "b", "", old.Revision))
+	mustWrite(t, q, &prewarm.Record{Key: "active.j", Revision: late.Revision})
+	r, err := q.Read(t.Context(), "active.j")
+	if err != nil || r.Mark != "b" {
+		t.Fatalf("got %+v, %v; want the later record", r, err)
+	}
+	mustWrite(t, q, &prewarm.Record{Key: "active.j", Revision: r.Revision})
+	mustWrite(t, q, &prewarm.Record{Key: "active.j", Revision: r.Revision})
+	if _, err := q.Read(t.Context(), "active.j"); !errors.Is(err, prewarm.ErrNoRecord) {
+		t.Errorf("got %v, want ErrNoRecord", err)
+	}
+	mustWrite(t, q, rec("active.j", "c", "", 0)) // A deleted key is as one that never was.
+}
+
+// Ensure whoever follows hears of every write after it stood, from any process.
+func TestLedgerFollow(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	mustWrite(t, q, rec("task.c.00000", "before", "", 0))
+	ctx, cancel := context.WithCancel(t.Context())
+	started, heard, ended := make(chan struct{}), make(chan string, 10), make(chan error, 1)
+	go func() {
+		ended <- q.Follow(ctx, []string{"task", "job"}, func() { close(started) }, func(r prewarm.Record) {
+			heard <- fmt.Sprintf("%s %s %d", r.Key, r.Mark, len(r.Body))
+		})
+	}()
+	<-started
+	mustWrite(t, q, rec("task.c.00001", "one", "body", 0), rec("idem.x", "no", "", 0), rec("job.20261123.c", "two", "body", 0))
+	for _, want := range []string{"task.c.00001 one 0", "job.20261123.c two 0"} {
+		if got := <-heard; got != want {
+			t.Errorf("heard %q, want %q", got, want)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("got %v at the end", err)
+	}
+}
+
+// consume runs a consumer until the test calls the function it returns.
+func consume(t testing.TB, q *Queue, slots int, h prewarm.Handler) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := q.Consume(ctx, []string{prewarm.LaneHigh, prewarm.LaneNormal, prewarm.LaneLow}, slots, h); err != nil {
+			t.Error(err)
+		}
+	})
+	return func() { cancel(); running.Wait() }
+}
+
+func ticket(lane, id string) prewarm.Ticket { return prewarm.Ticket{Lane: lane, ID: id} }
+
+// Ensure earlier lanes pass, a ticket is in the queue once, and is gone when its handler says so.
+func TestQueueLanes(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	for range 2 {
+		err := q.Put(t.Context(), ticket("low", "a.1"), ticket("normal", "b.1"), ticket("normal", "b.2"), ticket("high", "c.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := q.Waiting(t.Context(), "normal"); n != 2 || err != nil {
+		t.Errorf("%d wait, %v; want 2", n, err)
+	}
+	got := make(chan string, 10)
+	stop := consume(t, q, 1, func(_ context.Context, k prewarm.Ticket) time.Duration {
+		got <- k.Lane + " " + k.ID
+		return 0
+	})
+	for _, want := range []string{"high c.1", "normal b.1", "normal b.2", "low a.1"} {
+		if k := <-got; k != want {
+			t.Errorf("got %s, want %s", k, want)
+		}
+	}
+	stop()
+	for _, lane := range []string{"high", "normal", "low"} {
+		if n, err := q.Waiting(t.Context(), lane); n != 0 || err != nil {
+			t.Errorf("%d wait in %s, %v; want none", n, lane, err)
+		}
+	}
+	if err := q.Put(t.Context(), ticket("low", "a.1")); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := q.Waiting(t.Context(), "low"); n != 1 {
+		t.Errorf("a ticket that was done with cannot be put again: %d wait", n)
+	}
+}
+
+// Ensure a ticket comes again after its pause, after a panic, and from a consumer that was stopped or died.
+func TestQueueDeliversAgain(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, func(c *Config) { c.AckWait = time.Second })
+	if err := q.Put(t.Context(), ticket("normal", "x")); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan int, 10)
+	n := 0
+	stop := consume(t, q, 3, func(ctx context.Context, _ prewarm.Ticket) time.Duration {
+		n++
+		got <- n
+		if n == 1 {
+			return 50 * time.Millisecond
+		}
+		<-ctx.Done()
+		return time.Millisecond
+	})
+	<-got
+	<-got
+	// The second handler holds the ticket for longer than its AckWait, by its signs of life.
+	select {
+	case <-got:
+		t.Error("the ticket was delivered again although it was being worked on")
+	case <-time.After(2500 * time.Millisecond):
+	}
+	stop()
+	if err := q.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	q = open(t, dir, nil)
+	again := make(chan struct{})
+	stop = consume(t, q, 1, func(context.Context, prewarm.Ticket) time.Duration { close(again); return 0 })
+	defer stop()
+	<-again
+}
+
+// The Bus reaches every subscriber.
+func TestBus(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	got := make(chan string, 2)
+	stop, err := q.Subscribe(func(m []byte) { got <- string(m) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if err := q.Publish(t.Context(), []byte("purge")); err != nil {
+		t.Fatal(err)
+	}
+	if m := <-got; m != "purge" {
+		t.Errorf("got %q", m)
+	}
+}
+
+// Two processes never share a directory.
+func TestDirectoryIsLocked(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, nil)
+	cfg := Default()
+	cfg.Dir = dir
+	if _, err := Open(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Fatalf("got %v, want a refusal", err)
+	}
+	if err := q.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_ = open(t, dir, nil)
+}
+
+// Ensure what NATS says becomes the fault that its caller can act on.
+func TestClassify(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want fault.Kind
+	}{
+		{errors.New("nats: timeout"), fault.Overloaded},
+		{context.Canceled, fault.Canceled},
+		{apiError(10077, "write /x: no space left on device"), fault.DiskFull},
+		{apiError(10047, "insufficient storage resources available"), fault.DiskFull},
+		{apiError(10008, "JetStream system temporarily unavailable"), fault.Overloaded},
+	} {
+		if got := fault.KindOf(classify("test", tt.err)); got != tt.want {
+			t.Errorf("%v: got %s, want %s", tt.err, got, tt.want)
+		}
+	}
+}
+
+func apiError(code jetstream.ErrorCode, text string) error {
+	return &jetstream.APIError{Code: 503, ErrorCode: code, Description: text}
+}

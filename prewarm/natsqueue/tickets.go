@@ -1,0 +1,217 @@
+package natsqueue
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// poll is how often the lanes are looked at without being woken: a ticket whose pause is over wakes nobody.
+const poll = time.Second
+
+// Room implements prewarm.Queue. Of an external cluster, only its refusals tell.
+func (q *Queue) Room(context.Context) error {
+	if q.embedded == nil {
+		return nil
+	}
+	ok, err := q.embedded.room()
+	if err != nil {
+		return fault.New(fault.Internal, "natsqueue.Room", "the prewarm queue's disk does not answer", err)
+	}
+	if !ok {
+		return fault.New(fault.DiskFull, "natsqueue.Room", "the prewarm queue has no room left on its disk", nil)
+	}
+	return nil
+}
+
+// Put implements prewarm.Queue.
+func (q *Queue) Put(ctx context.Context, tickets ...prewarm.Ticket) error {
+	msgs := make([]*nats.Msg, len(tickets))
+	for i, t := range tickets {
+		msgs[i] = nats.NewMsg(taskSubject + t.Lane + "." + t.ID)
+	}
+	for _, err := range q.publish(ctx, msgs, nil) {
+		if err != nil && !isDuplicate(err) {
+			return classify("natsqueue.Put", err)
+		}
+	}
+	// The wake-up is a courtesy: without it the next poll finds the tickets.
+	_ = q.conn.Publish(wakeSubject, nil)
+	return nil
+}
+
+// isDuplicate reports whether a subject has its one message already.
+func isDuplicate(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && strings.Contains(api.Description, "maximum messages per subject")
+}
+
+// Waiting implements prewarm.Queue.
+func (q *Queue) Waiting(ctx context.Context, lane string) (int, error) {
+	info, err := q.lanes[lane].Info(ctx)
+	if err != nil {
+		return 0, classify("natsqueue.Waiting", err)
+	}
+	return int(info.NumPending) + info.NumAckPending, nil
+}
+
+// Consume implements prewarm.Queue.
+func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h prewarm.Handler) error {
+	wake := make(chan struct{}, 1)
+	sub, err := q.conn.Subscribe(wakeSubject, func(*nats.Msg) { rouse(wake) })
+	if err != nil {
+		return classify("natsqueue.Consume", err)
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // at worst it wakes nobody
+	free := make(chan struct{}, slots)
+	for range slots {
+		free <- struct{}{}
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	for ctx.Err() == nil {
+		n := takeAll(ctx, free)
+		got := 0
+		for _, lane := range lanes {
+			for _, m := range q.fetch(lane, n-got) {
+				got++
+				running.Go(func() {
+					defer func() { free <- struct{}{} }()
+					q.handle(ctx, lane, m, h)
+				})
+			}
+		}
+		for range n - got {
+			free <- struct{}{}
+		}
+		if got > 0 {
+			continue // A full lane is asked again at once, and the earlier lanes first.
+		}
+		select {
+		case <-wake:
+		case <-time.After(poll):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// rouse wakes whoever waits, or the next who will.
+func rouse(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+// takeAll waits for one free slot and takes all there are.
+func takeAll(ctx context.Context, free <-chan struct{}) (n int) {
+	select {
+	case <-free:
+		n = 1
+	case <-ctx.Done():
+		return 0
+	}
+	for {
+		select {
+		case <-free:
+			n++
+		default:
+			return n
+		}
+	}
+}
+
+// fetch takes at most n tickets of a lane that wait now. No more than can be worked on are taken, so that what comes later in an
+// earlier lane still passes.
+func (q *Queue) fetch(lane string, n int) (msgs []jetstream.Msg) {
+	if n == 0 {
+		return nil
+	}
+	batch, err := q.lanes[lane].FetchNoWait(n)
+	if err == nil {
+		for m := range batch.Messages() {
+			msgs = append(msgs, m)
+		}
+		err = batch.Error()
+	}
+	if err != nil && !q.conn.IsClosed() {
+		q.log.Debug("the prewarm queue gave no tickets; asking again", "error", err)
+	}
+	return msgs
+}
+
+// handle runs the handler on one ticket, keeping it from others meanwhile.
+func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h prewarm.Handler) {
+	done := make(chan struct{})
+	var beating sync.WaitGroup
+	beating.Go(func() { q.beat(m, done) })
+	again := q.call(ctx, prewarm.Ticket{Lane: lane, ID: strings.TrimPrefix(m.Subject(), taskSubject+lane+".")}, h)
+	close(done)
+	beating.Wait()
+	var err error
+	if again > 0 {
+		err = m.NakWithDelay(again)
+	} else {
+		ctx, cancel := lasting(ctx, ackTimeout)
+		err = m.DoubleAck(ctx)
+		cancel()
+	}
+	if err != nil {
+		// It will be delivered again, and found done.
+		q.log.Debug("a ticket was not acknowledged", "error", err)
+	}
+}
+
+// call runs the handler; a panic gives the ticket back.
+func (q *Queue) call(ctx context.Context, t prewarm.Ticket, h prewarm.Handler) (again time.Duration) {
+	defer func() {
+		if r := recover(); r != nil {
+			q.log.Error("a prewarm handler panicked", "ticket", t.ID, "panic", r, "stack", string(debug.Stack()))
+			again = time.Minute
+		}
+	}()
+	return h(ctx, t)
+}
+
+// beat tells the queue that the ticket is still being worked on.
+func (q *Queue) beat(m jetstream.Msg, done <-chan struct{}) {
+	tick := time.NewTicker(q.ackWait / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = m.InProgress() // A lost beat is made up by the next; a lost ticket is delivered again.
+		case <-done:
+			return
+		}
+	}
+}
+
+// Publish implements prewarm.Bus.
+func (q *Queue) Publish(ctx context.Context, message []byte) error {
+	if err := q.conn.Publish(busSubject, message); err != nil {
+		return classify("natsqueue.Publish", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	return classify("natsqueue.Publish", q.conn.FlushWithContext(ctx))
+}
+
+// Subscribe implements prewarm.Bus.
+func (q *Queue) Subscribe(handle func(message []byte)) (stop func(), err error) {
+	sub, err := q.conn.Subscribe(busSubject, func(m *nats.Msg) { handle(m.Data) })
+	if err != nil {
+		return nil, classify("natsqueue.Subscribe", err)
+	}
+	return func() { _ = sub.Unsubscribe() }, nil
+}

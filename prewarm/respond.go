@@ -1,0 +1,136 @@
+package prewarm
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// The values of a call's "return".
+const (
+	returnNone      = "none"
+	returnRewritten = "rewritten"
+	returnEnriched  = "enriched"
+)
+
+// answer makes the answer to a call of its draft.
+func (s *Service) answer(ctx context.Context, d *draft, id string) (Accepted, error) {
+	job, err := s.Job(ctx, id, 0)
+	if err != nil {
+		return Accepted{}, err
+	}
+	a := Accepted{Job: job}
+	if d.call.Return == returnNone {
+		return a, nil
+	}
+	for i, u := range d.call.Units {
+		unit, err := s.answerUnit(d, i, u)
+		if err != nil {
+			return Accepted{}, err
+		}
+		a.Units = append(a.Units, unit)
+	}
+	return a, nil
+}
+
+func (s *Service) answerUnit(d *draft, at int, u Unit) (out AcceptedUnit, err error) {
+	out = AcceptedUnit{Index: u.Index, Line: u.Line, ID: u.ID, Err: u.Err}
+	if bad, ok := d.bad[at]; ok {
+		out.Err = &bad
+	}
+	if out.Err != nil {
+		return out, nil
+	}
+	urls, objects := map[string]string{}, map[string]any{}
+	for i, img := range u.Images {
+		x := d.images[at][i]
+		shown := s.answerImage(d, x, img)
+		out.Images = append(out.Images, shown)
+		if shown.Variants[0].URL != "" {
+			urls[img.Source], objects[img.Source] = shown.Variants[0].URL, enrich(shown)
+		}
+	}
+	switch d.call.Return {
+	case returnRewritten:
+		out.Data, err = u.Rewrite(urls)
+	case returnEnriched:
+		out.Data, err = u.Enrich(objects)
+	}
+	return out, err
+}
+
+func (s *Service) answerImage(d *draft, x *drafted, img Image) AcceptedImage {
+	here := spot{Auto: img.Auto}
+	out := AcceptedImage{Pointer: img.Pointer, Source: img.Source}
+	out.State, out.Reason = together(x.work.Verdicts, here)
+	for _, a := range x.plan.Asks {
+		v := AcceptedVariant{Name: a.Name, Format: a.Format}
+		var mine []*outcome
+		for _, t := range a.Targets {
+			mine = append(mine, x.work.Verdicts[t])
+		}
+		v.State, _ = together(mine, here)
+		for _, o := range mine {
+			if o.Width > 0 && v.Width == 0 {
+				v.Width, v.Height = o.Width, o.Height
+			}
+		}
+		if len(mine) == 1 {
+			v.Bytes = mine[0].Bytes
+		}
+		if x.work.Hash != "" {
+			var err error
+			v.URL, err = s.deps.Sign(x.work.Source, a.Options, d.call.TTL, d.call.Round)
+			out.Reason = cmp.Or(out.Reason, fault.KindOf(err)) // No key may sign it: the rest of the call is none the worse.
+		}
+		out.Variants = append(out.Variants, v)
+	}
+	return out
+}
+
+// severity orders the states that an image may have because of one of its variants: the first that occurs is the image's.
+var severity = []State{Pending, Broken, Failed, Expired, Cancelled, Skipped, Made, Present}
+
+// together is the state of several outcomes as one, and why.
+func together(all []*outcome, at spot) (State, fault.Kind) {
+	for _, s := range severity {
+		for _, o := range all {
+			if o.state(at) == s {
+				return s, o.Reason
+			}
+		}
+	}
+	return Present, ""
+}
+
+// enriched is what stands in the place of an image in an enriched unit.
+type enriched struct {
+	URL      string                     `json:"url"`
+	Width    int                        `json:"width,omitempty"`
+	Height   int                        `json:"height,omitempty"`
+	Bytes    int64                      `json:"bytes,omitempty"`
+	State    State                      `json:"state"`
+	Variants map[string]enrichedVariant `json:"variants"`
+}
+
+type enrichedVariant struct {
+	URL    string         `json:"url"`
+	Format variant.Format `json:"format,omitempty"`
+	Width  int            `json:"width,omitempty"`
+	Height int            `json:"height,omitempty"`
+	Bytes  int64          `json:"bytes,omitempty"`
+}
+
+func enrich(img AcceptedImage) enriched {
+	first := img.Variants[0]
+	e := enriched{
+		URL: first.URL, Width: first.Width, Height: first.Height, Bytes: first.Bytes, State: img.State,
+		Variants: map[string]enrichedVariant{},
+	}
+	for _, v := range img.Variants {
+		e.Variants[v.Name] = enrichedVariant{v.URL, v.Format, v.Width, v.Height, v.Bytes}
+	}
+	return e
+}

@@ -1,0 +1,156 @@
+package prewarm
+
+import (
+	"container/list"
+	"context"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// slots admits a limited number of images at a time: those of earlier lanes first, within a lane in the order of their coming.
+type slots struct {
+	mu      sync.Mutex
+	free    int
+	busy    int
+	waiting map[string]*list.List // of chan struct{}, closed by the grant
+}
+
+func newSlots(n int) *slots {
+	return &slots{free: n, waiting: map[string]*list.List{LaneHigh: list.New(), LaneNormal: list.New(), LaneLow: list.New()}}
+}
+
+// acquire waits for a slot; the caller must release it unless there is an error.
+func (s *slots) acquire(ctx context.Context, lane string) error {
+	s.mu.Lock()
+	if s.free > 0 {
+		s.free--
+		s.busy++
+		s.mu.Unlock()
+		return nil
+	}
+	queue := s.waiting[lane]
+	if queue == nil {
+		queue = s.waiting[LaneNormal]
+	}
+	granted := make(chan struct{})
+	place := queue.PushBack(granted)
+	s.mu.Unlock()
+	select {
+	case <-granted:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	select {
+	case <-granted: // It came at the same moment: pass it on.
+		s.mu.Unlock()
+		s.release()
+	default:
+		queue.Remove(place)
+		s.mu.Unlock()
+	}
+	return ctx.Err()
+}
+
+// release gives a slot to the next who waits.
+func (s *slots) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, lane := range []string{LaneHigh, LaneNormal, LaneLow} {
+		if first := s.waiting[lane].Front(); first != nil {
+			close(s.waiting[lane].Remove(first).(chan struct{}))
+			return
+		}
+	}
+	s.free++
+	s.busy--
+}
+
+// working is how many slots are taken.
+func (s *slots) working() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy
+}
+
+// hosts bounds the images that are fetched from one host at a time: half as many after each failure that may come of asking too much,
+// one more after each success.
+type hosts struct {
+	most int
+	mu   sync.Mutex
+	all  map[string]*host
+}
+
+// host is one that images are fetched from, while there is something to know about it.
+type host struct {
+	limit, busy int
+	waiting     list.List // of chan struct{}, closed by the grant
+}
+
+func newHosts(most int) *hosts { return &hosts{most: most, all: map[string]*host{}} }
+
+// hostOf is the host of a source that the variant parser has passed.
+func hostOf(source string) string {
+	u, err := url.Parse(source)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Host)
+}
+
+// acquire waits until the host may be asked; the caller must release it unless there is an error.
+func (h *hosts) acquire(ctx context.Context, name string) error {
+	h.mu.Lock()
+	x := h.all[name]
+	if x == nil {
+		x = &host{limit: h.most}
+		h.all[name] = x
+	}
+	if x.busy < x.limit && x.waiting.Len() == 0 {
+		x.busy++
+		h.mu.Unlock()
+		return nil
+	}
+	granted := make(chan struct{})
+	place := x.waiting.PushBack(granted)
+	h.mu.Unlock()
+	select {
+	case <-granted:
+		return nil
+	case <-ctx.Done():
+	}
+	h.mu.Lock()
+	select {
+	case <-granted:
+		h.mu.Unlock()
+		h.release(name, fault.Canceled)
+	default:
+		x.waiting.Remove(place)
+		h.mu.Unlock()
+	}
+	return ctx.Err()
+}
+
+// release says how the host behaved: kind is that of the fault, "" for success.
+func (h *hosts) release(name string, kind fault.Kind) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x := h.all[name]
+	x.busy--
+	switch kind {
+	case fault.SourceError, fault.SourceTimeout, fault.ConnectFailed, fault.OriginCircuitOpen, fault.RateLimited:
+		x.limit = max(x.limit/2, 1)
+	case "":
+		x.limit = min(x.limit+1, h.most)
+	}
+	for x.busy < x.limit && x.waiting.Len() > 0 {
+		close(x.waiting.Remove(x.waiting.Front()).(chan struct{}))
+		x.busy++
+	}
+	if x.busy == 0 && x.waiting.Len() == 0 && x.limit == h.most {
+		delete(h.all, name)
+	}
+}

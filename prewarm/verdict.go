@@ -1,0 +1,188 @@
+package prewarm
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Results lists the verdicts of a job in the order of its images, and gives the cursor of the next page ("" = none).
+func (s *Service) Results(ctx context.Context, id string, f ResultFilter, cursor string, limit int) ([]Verdict, string, error) {
+	j, err := s.readJob(ctx, id)
+	if err != nil {
+		return nil, "", err
+	}
+	n, row := 0, 0
+	if cursor != "" {
+		if _, err := fmt.Sscanf(cursor, "%d-%d", &n, &row); err != nil || n < 0 || row < 0 {
+			return nil, "", fault.New(fault.BadOption, "prewarm.Results", "the cursor is not one of this listing", nil)
+		}
+	}
+	limit = min(max(limit, 1), 10*maxPage)
+	var out []Verdict
+	for ; n < j.Tasks; n, row = n+1, 0 {
+		r, err := s.deps.Ledger.Read(ctx, taskKey(id, n))
+		if errors.Is(err, ErrNoRecord) {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		t, err := readTask(r)
+		if err != nil {
+			return nil, "", err
+		}
+		rows := s.verdicts(j, t)
+		for ; row < len(rows); row++ {
+			if f.State != "" && rows[row].State != f.State {
+				continue
+			}
+			if len(out) == limit {
+				return out, fmt.Sprintf("%d-%d", n, row), nil
+			}
+			out = append(out, rows[row])
+		}
+	}
+	return out, "", nil
+}
+
+// verdicts are the rows of a task: one per place, variant, format and weight class.
+func (s *Service) verdicts(j *jobRecord, t *task) (rows []Verdict) {
+	if t.Plan >= len(j.Plans) {
+		return nil
+	}
+	p, parser := j.Plans[t.Plan], s.deps.Parser()
+	for _, w := range t.Works {
+		refs, err := p.refs(parser, w.Source)
+		for _, at := range w.Spots {
+			for i, o := range w.Verdicts {
+				v := Verdict{
+					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: w.Source, Name: p.Targets[i].Name,
+					Format: string(cmp.Or(o.Format, p.specs[i].Format)), State: o.state(at), Reason: o.Reason,
+					Bytes: o.Bytes, Width: o.Width, Height: o.Height, At: o.At,
+				}
+				if err == nil {
+					v.Key = refs[i].Key()
+				}
+				if o.Bytes > 0 {
+					v.From = w.From
+				}
+				rows = append(rows, v)
+			}
+		}
+	}
+	return rows
+}
+
+// brokenRecord is what the ledger keeps of a broken source.
+type brokenRecord struct {
+	Source string     `json:"source"`
+	Reason fault.Kind `json:"reason"`
+	Count  int        `json:"count"`
+	At     time.Time  `json:"at"`
+}
+
+// remember counts a source as broken once more.
+func (s *Service) remember(ctx context.Context, hash string, b BrokenSource) error {
+	key := "broken." + hash
+	for {
+		var known brokenRecord
+		r, err := s.deps.Ledger.Read(ctx, key)
+		if err == nil {
+			err = json.Unmarshal(r.Body, &known)
+		} else if errors.Is(err, ErrNoRecord) {
+			r, err = Record{Key: key}, nil
+		}
+		if err != nil {
+			return err
+		}
+		r.Body, err = json.Marshal(brokenRecord{b.Source, b.Reason, known.Count + 1, b.At})
+		if err != nil {
+			return err
+		}
+		r.Mark = string(b.Reason)
+		if err := s.deps.Ledger.Write(ctx, &r); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+}
+
+// Broken lists at most limit sources found broken at or after since, those found first of all first.
+func (s *Service) Broken(ctx context.Context, since time.Time, limit int) ([]BrokenCount, error) {
+	limit = min(max(limit, 1), 10*maxPage)
+	var out []BrokenCount
+	var bad error
+	err := s.deps.Ledger.List(ctx, Scan{Prefix: "broken", Since: since, Bodies: true}, func(r Record) bool {
+		var b brokenRecord
+		if bad = json.Unmarshal(r.Body, &b); bad != nil {
+			return false
+		}
+		out = append(out, BrokenCount{BrokenSource{b.Source, b.Reason, b.At}, b.Count})
+		return len(out) < limit
+	})
+	if err == nil {
+		err = bad
+	}
+	return out, err
+}
+
+// Sources finds the sources of a unit or a tag in the jobs that are kept, one Ref for each: what a purge by unit or tag is about.
+func (s *Service) Sources(ctx context.Context, unit, tag string) ([]variant.Ref, error) {
+	if unit == "" && tag == "" {
+		return nil, fault.New(fault.BadOption, "prewarm.Sources", "a unit or a tag must be named", nil)
+	}
+	var jobs []*jobRecord
+	var bad error
+	err := s.deps.Ledger.List(ctx, Scan{Prefix: "job", Bodies: true}, func(r Record) bool {
+		var j *jobRecord
+		if j, bad = s.parseJob(r); bad == nil && (tag == "" || slices.Contains(j.Tags, tag)) {
+			jobs = append(jobs, j)
+		}
+		return bad == nil
+	})
+	found := map[string]variant.Ref{}
+	for _, j := range jobs {
+		if err == nil && bad == nil {
+			err = s.sourcesOf(ctx, j, unit, found)
+		}
+	}
+	if err = errors.Join(err, bad); err != nil {
+		return nil, err
+	}
+	out := make([]variant.Ref, 0, len(found))
+	for _, ref := range found {
+		out = append(out, ref)
+	}
+	return out, nil
+}
+
+// sourcesOf adds the sources of a job, or of one unit of it, by the prefix of their keys.
+func (s *Service) sourcesOf(ctx context.Context, j *jobRecord, unit string, found map[string]variant.Ref) error {
+	parser := s.deps.Parser()
+	return s.eachTask(ctx, j.ID, func(_ int, t *task) error {
+		if t.Plan >= len(j.Plans) {
+			return nil
+		}
+		for _, w := range t.Works {
+			if w.Hash == "" || unit != "" && !slices.ContainsFunc(w.Spots, func(at spot) bool { return at.ID == unit }) {
+				continue
+			}
+			refs, err := j.Plans[t.Plan].refs(parser, w.Source)
+			if err != nil {
+				continue
+			}
+			for _, ref := range refs {
+				found[ref.SourcePrefix()] = ref
+			}
+		}
+		return nil
+	})
+}

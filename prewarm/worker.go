@@ -1,0 +1,348 @@
+package prewarm
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+)
+
+// hiccup is when a ticket comes again after the ledger did not answer.
+const hiccup = 5 * time.Second
+
+// lastWords is how long verdicts may take to be written when the process is stopping.
+const lastWords = 10 * time.Second
+
+// work is the Handler of tickets: it works on one task. The ticket is done with only when every verdict is on disk.
+func (s *Service) work(ctx context.Context, t Ticket) (again time.Duration) {
+	words := strings.Split(t.ID, ".")
+	if len(words) != 3 {
+		return 0
+	}
+	n, err := strconv.Atoi(words[1])
+	if err != nil {
+		return 0
+	}
+	again, err = s.workTask(ctx, words[0], n)
+	switch {
+	case err == nil:
+		return again
+	case fault.KindOf(err) == fault.NoSuchJob, errors.Is(err, ErrNoRecord):
+		return 0 // Its time is over.
+	case ctx.Err() == nil:
+		s.deps.Log.Warn("a prewarm task could not be worked on; trying again", "job", words[0], "task", n, "error", err)
+	}
+	return hiccup
+}
+
+// attempt is one go at a task.
+type attempt struct {
+	s    *Service
+	job  *jobRecord
+	n    int
+	task *task
+	plan *plan
+	late bool // the task was begun before, and not ended: what is stored since may be our own work
+
+	view *view
+
+	mu     sync.Mutex
+	broken map[string]BrokenSource // by the source's hash
+	judged map[judgement]int       // variants
+}
+
+// judgement is what verdicts are counted by.
+type judgement struct {
+	state State
+	kind  fault.Kind
+}
+
+func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Duration, err error) {
+	v, err := s.view(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.deps.Ledger.Read(ctx, taskKey(id, n))
+	if err != nil {
+		return 0, err
+	}
+	t, err := readTask(r)
+	if err != nil {
+		return 0, err
+	}
+	a := &attempt{
+		s: s, job: v.record(), view: v, n: n, task: t, late: t.Running,
+		broken: map[string]BrokenSource{}, judged: map[judgement]int{},
+	}
+	if t.ended() {
+		return 0, s.finishIfDone(ctx, id)
+	}
+	if t.Plan >= len(a.job.Plans) {
+		return 0, fault.New(fault.Internal, "prewarm.work", "an internal error", errors.New("a task names a plan that its job has not"))
+	}
+	a.plan = a.job.Plans[t.Plan]
+	now := s.deps.Now().UTC()
+	switch {
+	case a.job.Cancel:
+		return 0, a.end(ctx, Cancelled, now)
+	case a.expired(now):
+		return 0, a.end(ctx, Expired, now)
+	}
+	if wait := a.wait(now); wait > 0 {
+		return wait, nil
+	}
+	if err := a.begin(ctx, now); err != nil {
+		return 0, err
+	}
+	a.run(ctx)
+	if err := a.record(ctx); err != nil {
+		return 0, err
+	}
+	if t.ended() {
+		return 0, s.finishIfDone(ctx, id)
+	}
+	return max(a.wait(s.deps.Now()), time.Millisecond), nil
+}
+
+// record is the job's record as last read.
+func (v *view) record() *jobRecord {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.job
+}
+
+func (a *attempt) expired(now time.Time) bool {
+	return !a.job.Deadline.IsZero() && !now.Before(a.job.Deadline)
+}
+
+// wait is how long nothing of the task may be tried; the deadline ends all waiting.
+func (a *attempt) wait(now time.Time) time.Duration {
+	var first time.Time
+	for _, w := range a.task.Works {
+		if w.pending() && (first.IsZero() || w.Next.Before(first)) {
+			first = w.Next
+		}
+	}
+	if d := a.job.Deadline; !d.IsZero() && d.Before(first) {
+		first = d
+	}
+	return max(0, first.Sub(now))
+}
+
+// begin writes down that the task is being worked on, so that Cancel leaves it alone, and since when.
+func (a *attempt) begin(ctx context.Context, now time.Time) error {
+	if a.task.Running {
+		return nil
+	}
+	a.task.Running = true
+	if a.task.Started.IsZero() {
+		a.task.Started = now
+	}
+	return a.write(ctx)
+}
+
+// end settles everything that is pending without working on it.
+func (a *attempt) end(ctx context.Context, s State, now time.Time) error {
+	a.task.close(s, now)
+	if err := a.write(ctx); err != nil {
+		return err
+	}
+	return a.s.finishIfDone(ctx, a.job.ID)
+}
+
+// write writes the task. Where another was faster, its verdicts count, and the rest is written again.
+func (a *attempt) write(ctx context.Context) error {
+	for {
+		r, err := a.task.record(a.job.ID, a.n)
+		if err != nil {
+			return err
+		}
+		err = a.s.deps.Ledger.Write(ctx, r)
+		if err == nil {
+			a.task.revision = r.Revision
+			a.s.tallied(a.job.ID, a.n, r.Revision, a.task.tally())
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		r2, err := a.s.deps.Ledger.Read(ctx, taskKey(a.job.ID, a.n))
+		if err != nil {
+			return err
+		}
+		other, err := readTask(r2)
+		if err != nil {
+			return err
+		}
+		if len(other.Works) != len(a.task.Works) {
+			return fault.New(fault.Internal, "prewarm.write", "an internal error", errors.New("a task has become another"))
+		}
+		a.task.merge(other)
+	}
+}
+
+// tallied takes over what this instance has written itself, without waiting for the ledger to tell.
+func (s *Service) tallied(job string, n int, revision uint64, t tally) {
+	s.mu.Lock()
+	v := s.views[job]
+	s.mu.Unlock()
+	if v != nil {
+		v.apply(n, revision, t, s.deps.Now())
+	}
+}
+
+// run tries every image that is due, at the same time as far as slots allow.
+func (a *attempt) run(ctx context.Context) {
+	var trying sync.WaitGroup
+	for _, w := range a.task.Works {
+		if w.pending() && !w.Next.After(a.s.deps.Now()) {
+			trying.Go(func() { a.try(ctx, w) })
+		}
+	}
+	trying.Wait()
+}
+
+// try makes what is missing of one image.
+func (a *attempt) try(ctx context.Context, w *work) {
+	host := hostOf(w.Source)
+	if a.s.hosts.acquire(ctx, host) != nil {
+		return
+	}
+	kind := fault.Canceled
+	defer func() { a.s.hosts.release(host, kind) }()
+	if a.s.slots.acquire(ctx, a.job.Lane) != nil {
+		return
+	}
+	defer a.s.slots.release()
+	now := a.s.deps.Now().UTC()
+	switch {
+	case a.view.isCancelled():
+		w.close(Cancelled, "", now)
+		return
+	case a.expired(now):
+		w.close(Expired, "", now)
+		return
+	}
+	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source)
+	if err != nil {
+		w.close(Broken, fault.KindOf(err), now)
+		return
+	}
+	var at []int // the target of each ref still missing
+	for i, o := range w.Verdicts {
+		if o.State == Pending {
+			refs[len(at)] = refs[i]
+			at = append(at, i)
+		}
+	}
+	if a.job.Round > 0 && w.Tries == 0 && a.s.deps.Forget != nil {
+		a.s.deps.Forget(w.Source) // Somebody mended it, and asks us to look again.
+	}
+	kind = a.judge(ctx, w, at, a.s.deps.Warm(ctx, refs[:len(at)]))
+}
+
+// judge turns what was made into verdicts. It returns the kind of failure, if any.
+func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.Warmed) (kind fault.Kind) {
+	now := a.s.deps.Now().UTC()
+	var worst *fault.Error // of the failures that may pass
+	for i, m := range all {
+		o := w.Verdicts[at[i]]
+		f := fault.Of(m.Err)
+		switch {
+		case f == nil:
+			w.store(at[i], m, a.made(m), now)
+			a.note(w, w.Verdicts[at[i]])
+		case f.Kind == fault.ShuttingDown || ctx.Err() != nil && f.Kind == fault.Canceled:
+			return fault.Canceled // Not its fault: it is tried again, and not counted.
+		case !f.Kind.Retryable():
+			*o = outcome{State: Broken, Reason: f.Kind, At: now}
+			a.note(w, o)
+			kind = f.Kind
+		default:
+			worst, kind = f, f.Kind
+			o.Reason = f.Kind
+		}
+	}
+	if worst == nil {
+		return kind
+	}
+	if w.Tries++; w.Tries <= len(a.s.cfg.Retry) {
+		pause := max(a.s.cfg.Retry[w.Tries-1], worst.RetryAfter)
+		w.Next = now.Add(pause + rand.N(pause/5+1))
+		return kind
+	}
+	for _, o := range w.Verdicts {
+		if o.State != Pending {
+			continue
+		}
+		*o = outcome{State: Failed, Reason: o.Reason, At: now}
+		if o.Reason == fault.SourceForbidden || o.Reason == fault.DNSFailed {
+			o.State = Broken // After so many tries it will not pass.
+		}
+		a.note(w, o)
+	}
+	return kind
+}
+
+// made tells whether a stored variant is this job's work: also where an earlier go at the task made it and could not say so.
+func (a *attempt) made(m pipeline.Warmed) State {
+	if m.Present && !(a.late && !m.Meta.Created.Before(a.task.Started.Truncate(time.Second))) {
+		return Present
+	}
+	return Made
+}
+
+// note counts a verdict, and remembers a source that is broken.
+func (a *attempt) note(w *work, o *outcome) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, at := range w.Spots {
+		state := o.state(at)
+		a.judged[judgement{state, o.Reason}]++
+		if state == Broken {
+			a.broken[w.Hash] = BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}
+		}
+	}
+}
+
+// record writes the verdicts down, also those of a task that was stopped in the middle.
+func (a *attempt) record(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	for hash, b := range a.broken {
+		if err := a.s.remember(ctx, hash, b); err != nil {
+			return err
+		}
+	}
+	// Still running where something is due now: what goes on with it must know that some may be made already.
+	a.task.Running = !a.task.ended() && a.wait(a.s.deps.Now()) == 0
+	if err := a.write(ctx); err != nil {
+		return err
+	}
+	for j, n := range a.judged {
+		a.s.deps.Observer.Judged(string(j.state), string(j.kind), n)
+	}
+	if a.job.Round > 0 {
+		return a.forgive(ctx)
+	}
+	return nil
+}
+
+// forgive takes sources that somebody mended off the feed of broken ones.
+func (a *attempt) forgive(ctx context.Context) error {
+	for _, w := range a.task.Works {
+		if _, broken := a.broken[w.Hash]; broken || w.Hash == "" || w.pending() {
+			continue
+		}
+		if err := a.s.erase(ctx, "broken."+w.Hash); err != nil {
+			return err
+		}
+	}
+	return nil
+}
