@@ -47,6 +47,12 @@ func ParseSelector(text string) (Selector, error) {
 	if err != nil {
 		return Selector{}, errors.New("no valid JSONPath: " + strings.TrimPrefix(err.Error(), "jsonpath: "))
 	}
+	if text, err = guardRegexps(text); err == nil {
+		path, err = jsonpath.Parse(text)
+	}
+	if err != nil {
+		return Selector{}, errors.New("match() and search() take a query and a regular expression in quotes")
+	}
 	s := Selector{}
 	if s.filters, s.regexps, err = costOf(path.String()); err != nil {
 		return Selector{}, err
@@ -177,7 +183,7 @@ func (x *selection) choose(n *node, by spec.Selector, s Selector, chosen *[]*nod
 			return errTooManySteps
 		}
 		for i := range n.kids {
-			if holds(by, n.kids[i].value, x.root.value) {
+			if by.Eval(n.kids[i].value, x.root.value) {
 				x.add(&n.kids[i], chosen)
 			}
 		}
@@ -203,16 +209,6 @@ func slice(s spec.SliceSelector, length int) []int {
 		}
 	}
 	return at
-}
-
-// holds runs a filter. The library's match() and search() panic where an argument names nothing: such a filter does not hold.
-func holds(f *spec.FilterSelector, current, root any) (ok bool) {
-	defer func() {
-		if recover() != nil {
-			ok = false
-		}
-	}()
-	return f.Eval(current, root)
 }
 
 // element finds an element of an array; a negative index counts from its end.

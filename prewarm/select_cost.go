@@ -3,6 +3,7 @@ package prewarm
 import (
 	"encoding/json"
 	"errors"
+	"regexp"
 	"strings"
 )
 
@@ -23,10 +24,6 @@ func costOf(query string) (filters, regexps bool, err error) {
 	}
 	if regexps && repeats > maxRepeats {
 		return false, false, errors.New("the selector has too many counted repetitions in its regular expressions")
-	}
-	calls := strings.Count(bones, "match(") + strings.Count(bones, "search(")
-	if calls != strings.Count(bones, `], "")`)+strings.Count(bones, `@, "")`)+strings.Count(bones, `), "")`) {
-		return false, false, errors.New("match() and search() take a query and a regular expression in quotes")
 	}
 	depth, filter := 0, -1 // bracket depth; that of the filter at hand
 	for i := range len(bones) {
@@ -54,6 +51,40 @@ func costOf(query string) (filters, regexps bool, err error) {
 		}
 	}
 	return filters, regexps, nil
+}
+
+// regexpCall is a call of match() or search() with a query from the candidate and a literal.
+var regexpCall = regexp.MustCompile(`^(match|search)\(\s*(@(?:[^'"(),]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*),\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*\)`)
+
+// guardRegexps makes each match(q, r) into (q && match(q, r)), and search() likewise. It means the same, for where q finds nothing
+// they do not hold; but there the library panics. r has to be a literal: what it costs must not be up to the unit.
+func guardRegexps(query string) (string, error) {
+	var b strings.Builder
+	quote := byte(0)
+	for i := 0; i < len(query); i++ {
+		c := query[i]
+		switch {
+		case quote != 0 && c == '\\':
+			b.WriteByte(c)
+			i++ // A valid query does not end here.
+			c = query[i]
+		case c == quote:
+			quote = 0
+		case quote != 0:
+		case c == '"' || c == '\'':
+			quote = c
+		case strings.HasPrefix(query[i:], "match(") || strings.HasPrefix(query[i:], "search("):
+			call := regexpCall.FindStringSubmatch(query[i:])
+			if call == nil {
+				return "", errors.New("no query and literal")
+			}
+			b.WriteString("(" + call[2] + " && " + call[0] + ")")
+			i += len(call[0]) - 1
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String(), nil
 }
 
 // skeleton is the query without what stands in quotes, and the number of "{" there.
