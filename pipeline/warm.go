@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/goldcrest/goldcrest/cache"
-	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -26,19 +25,12 @@ func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 	var o order
 	var at []int // index in out of each key ordered
 	for i, ref := range refs {
-		w := &out[i]
-		w.Ref, w.Key = ref, ref.Key()
-		o.source = ref.Source
-		m, err := p.parts.Store.Stat(ctx, w.Key)
-		if _, usable := p.answer(cache.Entry{Meta: m}, "store"); err == nil && usable {
-			w.Meta, w.Present = m, true
+		out[i] = p.known(ctx, ref.Key())
+		out[i].Ref, o.source = ref, ref.Source
+		if out[i].Present || out[i].Err != nil {
 			continue
 		}
-		if err != nil && !errors.Is(err, cache.ErrMiss) {
-			w.Err = fault.New(fault.Internal, "pipeline.Warm", "the store did not answer", err)
-			continue
-		}
-		o.keys, o.specs, at = append(o.keys, w.Key), append(o.specs, ref.Spec), append(at, i)
+		o.keys, o.specs, at = append(o.keys, out[i].Key), append(o.specs, ref.Spec), append(at, i)
 	}
 	if len(at) == 0 {
 		return out

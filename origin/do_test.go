@@ -1,0 +1,49 @@
+package origin
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// Requests of the house's own meet the same guard, and follow nobody.
+func TestDo(t *testing.T) {
+	hits := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hits++
+		http.Redirect(w, r, "/further", http.StatusFound)
+	}))
+	defer srv.Close()
+	post := func(c *Client) (*http.Response, error) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Do(r)
+	}
+	guarded, err := New(Default(), Hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guarded.Close()
+	if res, err := post(guarded); !errors.Is(err, errBlocked) || hits != 0 {
+		t.Errorf("a loopback address: got %v, %v after %d hits", res, err, hits)
+	}
+	cfg := Default()
+	cfg.AllowPrivate = []string{"127.0.0.0/8"}
+	open, err := New(cfg, Hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	res, err := post(open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusFound || hits != 1 {
+		t.Errorf("got %d after %d hits, want the redirect itself", res.StatusCode, hits)
+	}
+}

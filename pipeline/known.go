@@ -1,0 +1,44 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Known tells what Warm would find stored, and does no work: Present, or neither Present nor Err, or Err where the store does not
+// answer. refs must be resolved.
+func (p *Pipeline) Known(ctx context.Context, refs []variant.Ref) []Warmed {
+	out := make([]Warmed, len(refs))
+	for i, ref := range refs {
+		out[i] = p.known(ctx, ref.Key())
+		out[i].Ref = ref
+	}
+	return out
+}
+
+// KnownKey is Known for one key.
+func (p *Pipeline) KnownKey(ctx context.Context, key string) (present bool, err error) {
+	if cache.CheckKey(key) != nil {
+		return false, nil // Nothing can be stored there.
+	}
+	w := p.known(ctx, key)
+	return w.Present, w.Err
+}
+
+// known looks at the store.
+func (p *Pipeline) known(ctx context.Context, key string) Warmed {
+	w := Warmed{Key: key}
+	m, err := p.parts.Store.Stat(ctx, key)
+	if err != nil && !errors.Is(err, cache.ErrMiss) {
+		w.Err = fault.New(fault.Internal, "pipeline.known", "the store did not answer", err)
+		return w
+	}
+	if _, usable := p.answer(cache.Entry{Meta: m}, "store"); err == nil && usable {
+		w.Meta, w.Present = m, true
+	}
+	return w
+}
