@@ -295,7 +295,7 @@ func (s *Service) install(d *draft, records []*Record) {
 	v.loaded = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.following && s.views[d.job.ID] == nil {
+	if s.views[d.job.ID] == nil {
 		s.views[d.job.ID] = v
 	}
 }

@@ -31,14 +31,22 @@ func (s *Service) Job(ctx context.Context, id string, wait time.Duration) (Job, 
 
 // look describes a job, and gives a channel that is closed when it has changed.
 func (s *Service) look(ctx context.Context, id string) (Job, <-chan struct{}, error) {
-	v, err := s.view(ctx, id)
-	if err != nil {
-		return Job{}, nil, err
+	for {
+		v, err := s.view(ctx, id)
+		if err != nil {
+			return Job{}, nil, err
+		}
+		v.mu.Lock()
+		changed := v.changed
+		v.mu.Unlock()
+		s.mu.Lock()
+		current := s.views[id] == v
+		s.mu.Unlock()
+		// A view that was forgotten before its channel was taken will never tell.
+		if j := v.describe(s.deps.Now()); current || j.State.final() {
+			return j, changed, nil
+		}
 	}
-	v.mu.Lock()
-	changed := v.changed
-	v.mu.Unlock()
-	return v.describe(s.deps.Now()), changed, nil
 }
 
 // Watch gives a job whenever it has changed, at most a few times a second, and closes the channel after its end or ctx's.

@@ -105,9 +105,10 @@ func (s *Service) tell(ctx context.Context, t Ticket) (again time.Duration) {
 		return again
 	case errors.Is(err, ErrNoRecord):
 		return 0 // It was told, or its time is over.
-	case ctx.Err() == nil:
-		s.deps.Log.Warn("an event could not be read or kept; trying again", "event", t.ID, "error", err)
+	case ctx.Err() != nil:
+		return time.Millisecond // Whoever is there next goes on.
 	}
+	s.deps.Log.Warn("an event could not be read or kept; trying again", "event", t.ID, "error", err)
 	return hiccup
 }
 

@@ -209,13 +209,17 @@ func (s *Service) view(ctx context.Context, id string) (*view, error) {
 	v := s.views[id]
 	if v == nil {
 		v = newView()
-		if s.following {
-			s.views[id] = v
-		}
+		s.views[id] = v
 	}
+	following := s.following
 	s.mu.Unlock()
 	v.loading.Lock()
 	defer v.loading.Unlock()
+	if !following { // Nobody tells this view what changes: it is read each time.
+		v.mu.Lock()
+		v.stale, v.loaded = true, false
+		v.mu.Unlock()
+	}
 	if err := s.load(ctx, id, v); err != nil {
 		s.drop(id, v)
 		return nil, err

@@ -35,9 +35,10 @@ func (s *Service) work(ctx context.Context, t Ticket) (again time.Duration) {
 		return again
 	case fault.KindOf(err) == fault.NoSuchJob, errors.Is(err, ErrNoRecord):
 		return 0 // Its time is over.
-	case ctx.Err() == nil:
-		s.deps.Log.Warn("a prewarm task could not be worked on; trying again", "job", words[0], "task", n, "error", err)
+	case ctx.Err() != nil:
+		return time.Millisecond // Whoever is there next goes on.
 	}
+	s.deps.Log.Warn("a prewarm task could not be worked on; trying again", "job", words[0], "task", n, "error", err)
 	return hiccup
 }
 
