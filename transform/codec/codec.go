@@ -5,6 +5,7 @@
 package codec
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -68,7 +69,7 @@ func New(engine string) (*Codec, error) {
 	if engine == EngineBimg {
 		warmBimg()
 	}
-	return &Codec{engine: engine, choices: fixedTable(libraryVersion("aom_codec_version_str"))}, nil
+	return &Codec{engine: engine, choices: fixedTable(aomVersion())}, nil
 }
 
 // required are the operations without which a format of the contract could not be read or written.
@@ -117,6 +118,13 @@ func (c *Codec) makeGroup(src *source, group []*job, emit func(i int, img varian
 	if len(group) == 0 {
 		return
 	}
+	if j := group[0]; len(group) == 1 && j.streams(src) {
+		img, err := c.stream(src, j)
+		if err != errReread { //nolint:errorlint // our own sentinel, never wrapped
+			emit(j.index, img, err)
+			return
+		}
+	}
 	pic, err := render(src, group[0])
 	if err != nil {
 		for _, j := range group {
@@ -131,6 +139,32 @@ func (c *Codec) makeGroup(src *source, group []*job, emit func(i int, img varian
 		e.free()
 		emit(j.index, img, err)
 	}
+}
+
+// errReread says that the pixels are needed once more than a stream can give them.
+var errReread = errors.New("the picture must be rendered to memory")
+
+// stream makes one variant without keeping its pixels: the encoder pulls them through the resizer from the decoder. The copy to
+// memory that it spares is 5 to 10 % of the work for a JPEG.
+func (c *Codec) stream(src *source, j *job) (variant.Image, error) {
+	j.streamed = true
+	defer func() { j.streamed = false }()
+	pic, err := render(src, j)
+	if err != nil {
+		return variant.Image{}, err
+	}
+	defer pic.free()
+	e := encoder{choices: c.choices, src: src, pic: pic, job: j}
+	defer e.free()
+	best, err := e.attempt(e.format())
+	switch {
+	case err != nil:
+		// The encoder was the first to read the pixels, so it may be the source that is broken: rendering to memory tells.
+		return variant.Image{}, errReread
+	case e.mustNotGrow() && len(best.body) >= len(src.original):
+		return variant.Image{}, errReread
+	}
+	return e.image(best), nil
 }
 
 // admit refuses by the header what is cut off, whatever size it declares, and what would cost too much to decode.

@@ -17,7 +17,17 @@ type job struct {
 	load     loadKey
 	frames   int  // frames that are kept; 1 = a still
 	clear    bool // extension and padding are transparent
+	streamed bool // the pixels are encoded as they are decoded, and read once only
 	stillFor string
+}
+
+// streams reports whether the encoder may pull the pixels straight from the decoder: one pass from top to bottom, nothing that
+// looks at the picture before it is encoded, and a single try.
+func (j *job) streams(src *source) bool {
+	s, p := j.spec, &j.plan
+	looks := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || p.cropSmart || p.resultSmart
+	moves := p.enlarges || p.final != (orientation{}) || p.canvas != p.result || p.out != p.canvas
+	return j.frames == 1 && !src.facts.alpha && !looks && !moves && s.MaxBytes == 0 && s.AutoSize.Bytes == 0
 }
 
 // newJob decides frames, geometry and how the source is decoded.

@@ -88,6 +88,9 @@ func renderAnimation(src *source, j *job) (*picture, error) {
 func finish(im *pixmap, j *job, frames int) (*picture, error) {
 	f := im.facts()
 	p := &picture{im: im, size: size{f.width, f.height / frames}, alpha: f.alpha, grey: f.grey, frames: frames}
+	if j.streamed {
+		return p, nil
+	}
 	err := im.memory()
 	if err == nil && p.alpha {
 		var opaque bool
@@ -242,7 +245,9 @@ func (r *renderer) scale() error {
 			return r.im.extract(p.final.stored(p.resultAt, p.scaled))
 		},
 		r.colours,
-		r.im.memory,
+	}
+	if !r.job.streamed {
+		steps = append(steps, r.im.memory)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -55,11 +55,12 @@ func hasOperation(name string) bool {
 	return C.gc_has(s) != 0
 }
 
-// libraryVersion asks a codec library for its version by its version function; "" where it is not visible.
-func libraryVersion(function string) string {
-	s := C.CString(function)
-	defer C.free(unsafe.Pointer(s))
-	if v := C.gc_library(s); v != nil {
+// libraryVersion asks a codec library for its version by its version function; "" where there is none.
+func libraryVersion(function, soname string) string {
+	f, n := C.CString(function), C.CString(soname)
+	defer C.free(unsafe.Pointer(f))
+	defer C.free(unsafe.Pointer(n))
+	if v := C.gc_library(f, n); v != nil {
 		return C.GoString(v)
 	}
 	return ""

@@ -38,10 +38,15 @@ GC_FN int gc_probe_svg(void) {
 	return loads;
 }
 
-// gc_library asks a codec library that is linked behind libvips for its version; NULL where the process cannot see it.
-GC_FN const char *gc_library(const char *function) {
-	const char *(*version)(void) = (const char *(*)(void)) dlsym(RTLD_DEFAULT, function);
-	return version ? version() : NULL;
+// gc_library asks a codec library behind libvips for its version; NULL where there is none. Where codecs are plugins of libheif,
+// as from Debian trixie on, their libraries are not among the process's own symbols and are opened by name.
+GC_FN const char *gc_library(const char *function, const char *soname) {
+	void *symbol = dlsym(RTLD_DEFAULT, function);
+	if (!symbol) {
+		void *library = dlopen(soname, RTLD_LAZY | RTLD_LOCAL);
+		symbol = library ? dlsym(library, function) : NULL;
+	}
+	return symbol ? ((const char *(*)(void)) symbol)() : NULL;
 }
 
 GC_FN int gc_has(const char *operation) { return vips_type_find("VipsOperation", operation) != 0; }

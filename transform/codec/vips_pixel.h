@@ -62,7 +62,7 @@ GC_FN int gc_mark_cmyk(VipsImage *in, VipsImage **out) {
 }
 
 // gc_orient turns clockwise by quarter turns, then mirrors left to right. The image must be in memory: it is copied in squares that
-// fit the processor's cache, in a third of the time of vips_rot.
+// fit the processor's cache.
 GC_FN int gc_orient(VipsImage *in, VipsImage **out, int turns, int mirror) {
 	enum { SQUARE = 32 };
 	const int w = turns % 2 ? in->Ysize : in->Xsize, h = turns % 2 ? in->Xsize : in->Ysize;

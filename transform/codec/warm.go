@@ -135,10 +135,12 @@ func (c *Codec) Versions() map[string]string {
 
 func visibleLibraries() map[string]string {
 	v := map[string]string{}
-	for name, function := range map[string]string{"libheif": "heif_get_version", "libaom": "aom_codec_version_str"} {
-		if version := libraryVersion(function); version != "" {
+	for name, version := range map[string]string{"libheif": libraryVersion("heif_get_version", "libheif.so.1"), "libaom": aomVersion()} {
+		if version != "" {
 			v[name] = version
 		}
 	}
 	return v
 }
+
+func aomVersion() string { return libraryVersion("aom_codec_version_str", "libaom.so.3") }
