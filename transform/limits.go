@@ -43,17 +43,20 @@ func admissible(original []byte, info sniff.Info, spec variant.Spec, lim Limits)
 	if own.Frames > 0 {
 		maxFrames = min(maxFrames, own.Frames)
 	}
+	maxPixels := lim.Pixels
+	if own.Pixels > 0 {
+		maxPixels = min(maxPixels, own.Pixels)
+	}
 	frames = 1
-	if maxFrames > 1 && animates(spec) {
+	if maxFrames > 1 && animates(spec) && (info.Format == "gif" || info.Format == "webp") {
 		frames = info.Frames
+	}
+	if asked := spec.Accepts == 0; !asked && (frames > maxFrames || info.Pixels() > maxPixels/int64(frames)) {
+		frames = 1 // An open URL gets the first frame of what is too long.
 	}
 	if frames > maxFrames {
 		return 0, fault.New(fault.TooManyFrames, "transform.admissible", "the animation has too many frames",
 			fmt.Errorf("%d frames, at most %d", frames, maxFrames))
-	}
-	maxPixels := lim.Pixels
-	if own.Pixels > 0 {
-		maxPixels = min(maxPixels, own.Pixels)
 	}
 	if info.Pixels() > maxPixels/int64(frames) {
 		return 0, fault.New(fault.TooManyPixels, "transform.admissible", "the picture has too many pixels",

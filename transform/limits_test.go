@@ -28,19 +28,21 @@ func TestAdmissible(t *testing.T) {
 		frames int
 		want   fault.Kind
 	}{
-		"just fits":               {still, variant.Spec{Format: variant.JPEG}, lim, 1, ""},
-		"a row too many":          {sniff.Info{Width: 4000, Height: 3001, Frames: 1}, variant.Spec{}, lim, 0, fault.TooManyPixels},
-		"overflowing sides":       {sniff.Info{Width: 1<<31 - 1, Height: 1<<31 - 1, Frames: 1}, variant.Spec{}, lim, 0, fault.TooManyPixels},
-		"the URL lowers pixels":   {still, variant.Spec{Limits: variant.Limits{Pixels: 11_999_999}}, lim, 0, fault.TooManyPixels},
-		"the URL cannot raise":    {sniff.Info{Width: 4000, Height: 3001, Frames: 1}, variant.Spec{Limits: variant.Limits{Pixels: 99_000_000}}, lim, 0, fault.TooManyPixels},
-		"the URL lowers bytes":    {still, variant.Spec{Limits: variant.Limits{Bytes: 9}}, lim, 0, fault.SourceTooLarge},
-		"animation":               {moving, variant.Spec{Format: variant.WebP}, lim, 30, ""},
-		"animation, open":         {moving, variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptAVIF | variant.AcceptWebP}, lim, 30, ""},
-		"still of animation":      {moving, variant.Spec{Format: variant.JPEG}, lim, 1, ""},
-		"stills by policy":        {moving, variant.Spec{Format: variant.WebP}, one, 1, ""},
-		"still by the URL":        {moving, variant.Spec{Format: variant.GIF, Limits: variant.Limits{Frames: 1}}, lim, 1, ""},
-		"more frames than policy": {moving, variant.Spec{Format: variant.GIF, Limits: variant.Limits{Frames: 29}}, lim, 0, fault.TooManyFrames},
-		"frames count as pixels":  {sniff.Info{Width: 1000, Height: 1000, Frames: 13}, variant.Spec{Format: variant.GIF}, lim, 0, fault.TooManyPixels},
+		"just fits":                {still, variant.Spec{Format: variant.JPEG}, lim, 1, ""},
+		"a row too many":           {sniff.Info{Width: 4000, Height: 3001, Frames: 1}, variant.Spec{}, lim, 0, fault.TooManyPixels},
+		"overflowing sides":        {sniff.Info{Width: 1<<31 - 1, Height: 1<<31 - 1, Frames: 1}, variant.Spec{}, lim, 0, fault.TooManyPixels},
+		"the URL lowers pixels":    {still, variant.Spec{Limits: variant.Limits{Pixels: 11_999_999}}, lim, 0, fault.TooManyPixels},
+		"the URL cannot raise":     {sniff.Info{Width: 4000, Height: 3001, Frames: 1}, variant.Spec{Limits: variant.Limits{Pixels: 99_000_000}}, lim, 0, fault.TooManyPixels},
+		"the URL lowers bytes":     {still, variant.Spec{Limits: variant.Limits{Bytes: 9}}, lim, 0, fault.SourceTooLarge},
+		"animation":                {moving, variant.Spec{Format: variant.WebP}, lim, 30, ""},
+		"animation, open":          {moving, variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptAVIF | variant.AcceptWebP}, lim, 30, ""},
+		"still of animation":       {moving, variant.Spec{Format: variant.JPEG}, lim, 1, ""},
+		"stills by policy":         {moving, variant.Spec{Format: variant.WebP}, one, 1, ""},
+		"still by the URL":         {moving, variant.Spec{Format: variant.GIF, Limits: variant.Limits{Frames: 1}}, lim, 1, ""},
+		"too long for an open URL": {moving, variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptWebP, Limits: variant.Limits{Frames: 29}}, lim, 1, ""},
+		"frames of a PNG":          {sniff.Info{Format: "png", Width: 100, Height: 100, Frames: 500}, variant.Spec{Format: variant.WebP}, lim, 1, ""},
+		"more frames than policy":  {moving, variant.Spec{Format: variant.GIF, Limits: variant.Limits{Frames: 29}}, lim, 0, fault.TooManyFrames},
+		"frames count as pixels":   {sniff.Info{Width: 1000, Height: 1000, Frames: 13}, variant.Spec{Format: variant.GIF}, lim, 0, fault.TooManyPixels},
 	} {
 		t.Run(name, func(t *testing.T) {
 			frames, err := admissible(make([]byte, 10), test.info, test.spec, test.lim)
