@@ -42,7 +42,7 @@ func TestAdmissible(t *testing.T) {
 		"too long for an open URL": {moving, variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptWebP, Limits: variant.Limits{Frames: 29}}, lim, 1, ""},
 		"frames of a PNG":          {sniff.Info{Format: "png", Width: 100, Height: 100, Frames: 500}, variant.Spec{Format: variant.WebP}, lim, 1, ""},
 		"more frames than policy":  {moving, variant.Spec{Format: variant.GIF, Limits: variant.Limits{Frames: 29}}, lim, 0, fault.TooManyFrames},
-		"frames count as pixels":   {sniff.Info{Width: 1000, Height: 1000, Frames: 13}, variant.Spec{Format: variant.GIF}, lim, 0, fault.TooManyPixels},
+		"frames count as pixels":   {sniff.Info{Format: "webp", Width: 1000, Height: 1000, Frames: 13}, variant.Spec{Format: variant.GIF}, lim, 0, fault.TooManyPixels},
 	} {
 		t.Run(name, func(t *testing.T) {
 			frames, err := admissible(make([]byte, 10), test.info, test.spec, test.lim)
