@@ -32,6 +32,9 @@ type Original struct {
 // Limits narrow a single fetch. They can only lower what the Config allows.
 type Limits struct {
 	Bytes int64 // 0 = as configured
+	// Admit, if set, is asked for a slot once the host has room for the fetch and before anything is sent, so that fetches that
+	// queue for one slow host take no slots from the others. The fetch gives it back.
+	Admit func(ctx context.Context) (release func(), err error)
 }
 
 // Observer learns what a Client does; wired to metrics by the composition root. All methods are safe for concurrent use.
@@ -185,6 +188,13 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	defer func() { v.leave(verdict) }()
 	if err := c.known(source); err != nil { // Another fetch may have learned it during the wait.
 		return Original{}, err
+	}
+	if limits.Admit != nil {
+		release, err := limits.Admit(ctx)
+		if err != nil {
+			return Original{}, err
+		}
+		defer release()
 	}
 	f := fetch{client: c, settings: s, source: u, cap: s.cfg.MaxBytes}
 	narrowed := limits.Bytes > 0 && limits.Bytes < f.cap

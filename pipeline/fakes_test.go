@@ -140,13 +140,17 @@ type fakeOrigin struct {
 	onFetch  func(ctx context.Context, source string) (origin.Original, error)
 }
 
-func (o *fakeOrigin) Fetch(ctx context.Context, source string, _ origin.Limits) (origin.Original, error) {
+func (o *fakeOrigin) Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error) {
+	release, err := lim.Admit(ctx)
+	if err != nil {
+		return origin.Original{}, err
+	}
+	defer release()
 	o.mu.Lock()
 	o.fetches++
 	o.mu.Unlock()
 	original := origin.Original{Body: []byte("original of " + source)}
 	if o.onFetch != nil {
-		var err error
 		if original, err = o.onFetch(ctx, source); err != nil {
 			return original, err
 		}

@@ -88,15 +88,20 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 		}
 		close(d.done)
 	}()
-	if slot == nil {
-		if slot, d.err = o.gate.acquire(ctx, d.urgency); d.err != nil {
-			return
+	lim.Admit = func(ctx context.Context) (release func(), err error) {
+		if slot != nil {
+			release, slot = slot, nil
+		} else if release, err = o.gate.acquire(ctx, d.urgency); err != nil {
+			return nil, err
 		}
+		d.wait = time.Since(start)
+		return release, nil
 	}
-	defer slot()
-	d.wait = time.Since(start)
 	d.original, d.err = o.fetcher.Fetch(ctx, source, lim)
 	d.elapsed = time.Since(start) - d.wait
+	if slot != nil { // The source was known to be bad: nothing was asked.
+		slot()
+	}
 }
 
 // giveBack drops one use; the last one ends the download and gives its memory back.

@@ -1,0 +1,17 @@
+package pipeline
+
+import (
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Recall is Get for a caller that knows the Key and wants nothing but a hit of the memory tier. It is false for everything that
+// Get would do more for than answer: what is absent, stale, or made by an older recipe.
+func (p *Pipeline) Recall(key string) (Answer, bool) {
+	e, ok := p.parts.Tiers.Recall(key)
+	if !ok || e.Recipe < variant.Recipe {
+		return Answer{}, false
+	}
+	a, usable := p.answer(e, cache.TierMemory)
+	return a, usable && a.Outcome == Hit
+}
