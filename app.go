@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/transform"
@@ -54,7 +56,23 @@ type app struct {
 	origin   *origin.Client
 	pool     *transform.Pool
 	pipeline *pipeline.Pipeline
+	prewarm  background
 	server   *server.Server
+	live     atomic.Pointer[live]
+	instance string
+	started  time.Time
+}
+
+// live is what a reload replaces, as the parts outside the server see it.
+type live struct {
+	cfg   config.Config
+	rules server.Rules
+}
+
+// newLive builds it.
+func newLive(cfg config.Config) (*live, error) {
+	rules, err := newRules(cfg)
+	return &live{cfg, rules}, err
 }
 
 // openApp builds everything that cfg asks for, down to the open listeners' owner. On an error nothing is left open.
@@ -62,7 +80,7 @@ func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, er
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("the configuration cannot work:\n%w", err)
 	}
-	a := &app{cfg: cfg, log: log, metrics: metrics.New()}
+	a := &app{cfg: cfg, log: log, metrics: metrics.New(), instance: newInstance(), started: time.Now()}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.close(ctx))
 	}
@@ -71,10 +89,11 @@ func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, er
 
 // open builds the parts; after an error some are open.
 func (a *app) open(ctx context.Context) error {
-	rules, err := newRules(a.cfg)
+	now, err := newLive(a.cfg)
 	if err != nil {
 		return err
 	}
+	a.live.Store(now)
 	store, err := a.openStore(ctx)
 	if err != nil {
 		return err
@@ -82,10 +101,21 @@ func (a *app) open(ctx context.Context) error {
 	if err := a.openPipeline(ctx, store); err != nil {
 		return err
 	}
-	a.server, err = server.New(a.cfg.Server, server.Deps{
-		Images: a.pipeline, Check: a.pool.Check, Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log,
-	}, rules)
-	if err != nil {
+	if err := a.openPrewarm(ctx); err != nil {
+		return err
+	}
+	deps := server.Deps{
+		Images: a.pipeline, Check: a.pool.Check, Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
+		NoImages: !a.cfg.Is(config.RoleProxy),
+		Overview: &server.Overview{
+			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals,
+			Config: func(w io.Writer) error { return a.live.Load().cfg.Print(w) },
+		},
+	}
+	if a.prewarm.service != nil { // A nil pointer in an interface would not be nil.
+		deps.Prewarm, deps.Predecessor = a.prewarm.service, a.prewarm.compat
+	}
+	if a.server, err = server.New(a.cfg.Server, deps, now.rules); err != nil {
 		return err
 	}
 	a.metrics.Build(version, runtime.Version(), a.pool.Versions()["libvips"])
@@ -168,6 +198,7 @@ func newRules(cfg config.Config) (server.Rules, error) {
 	c := cfg.Cache
 	return server.Rules{
 		Keys: keys, Parser: parser, OnlyPresets: cfg.OnlyPresets, Negotiation: cfg.Negotiation, API: cfg.API,
+		Prewarm: prewarm.Rules{Limits: prewarm.DefaultLimits(), Select: cfg.Prewarm.Door.Select},
 		Lifetimes: server.Lifetimes{
 			MaxAge: c.MaxAge, FirstMaxAge: c.FirstMaxAge, SWR: c.SWR, SIE: c.SIE, TTL: c.TTL, HonourOrigin: c.HonourOrigin,
 		},
@@ -181,12 +212,14 @@ func (a *app) serve(ctx context.Context) error {
 	}
 	public, admin := a.server.Addrs()
 	a.log.Info("serving", "public", public.String(), "admin", admin.String(), "version", version)
+	wait := a.work(ctx)
+	defer wait()
 	return a.server.Serve(ctx)
 }
 
 // close ends the parts in the order in which they use each other. It is safe on a half-built app.
 func (a *app) close(ctx context.Context) error {
-	var errs []error
+	errs := []error{a.prewarm.close(ctx)}
 	if a.pipeline != nil {
 		errs = append(errs, a.pipeline.Close(ctx))
 	}
@@ -212,17 +245,22 @@ func (a *app) reload(path string, environ []string, level *slog.LevelVar) error 
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	rules, err := newRules(cfg)
+	next, err := newLive(cfg)
 	if err != nil {
 		return err
 	}
-	// The origin's lists are checked by Validate, so the second swap cannot fail after the first.
-	if err := a.origin.Reload(a.originConfig(cfg)); err != nil {
-		return err
+	// Secrets in files are all that Validate has not seen; where they fail, the parts swapped before go back.
+	err = a.prewarm.reload(cfg)
+	if err == nil {
+		err = a.origin.Reload(a.originConfig(cfg))
 	}
-	if err := a.server.Reload(rules); err != nil {
-		return errors.Join(err, a.origin.Reload(a.originConfig(a.cfg)))
+	if err == nil {
+		err = a.server.Reload(next.rules)
 	}
+	if err != nil {
+		return errors.Join(err, a.prewarm.reload(a.cfg), a.origin.Reload(a.originConfig(a.cfg)))
+	}
+	a.live.Store(next)
 	level.Set(logLevel(cfg.Log.Level))
 	a.cfg = cfg
 	return nil

@@ -175,7 +175,7 @@ func (d *demo) configure(store, listen string) error {
 	c.Server.Drain = time.Second
 	c.Signing.Keys = []signing.Key{{Key: hex.EncodeToString(secret[:32]), Salt: hex.EncodeToString(secret[32:])}}
 	c.Origin.AllowPrivate = []string{"127.0.0.0/8"}
-	c.Cache.Store.Dir.Dir = store
+	c.Cache.Store.Dir.Dir, c.Prewarm.Queue.Dir = filepath.Join(store, "pictures"), filepath.Join(store, "queue")
 	d.cfg = c
 	d.signer, err = newSigner(c)
 	return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -53,10 +54,28 @@ func (p poolMeter) Admitted(waited time.Duration) { p.m.Admitted(waited) }
 // levels reads the present state of the parts for a scrape.
 func (a *app) levels() metrics.Levels {
 	memory, load, pool := a.memory.Stats(), a.pipeline.Load(), a.pool.Stats()
-	return metrics.Levels{
+	l := metrics.Levels{
 		MemoryBytes: memory.Bytes, MemoryEntries: int64(memory.Entries), Fills: load.Fills,
 		FetchRunning: load.Fetching, FetchWaiting: load.FetchWaiting,
 		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting,
 		Workers: pool.Workers, WorkersBusy: pool.Busy,
+	}
+	if a.prewarm.service != nil {
+		a.prewarmLevels(&l)
+	}
+	return l
+}
+
+// prewarmLevels adds the state of the prewarm door. A scrape does not wait long for a queue on another machine.
+func (a *app) prewarmLevels(l *metrics.Levels) {
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	s, err := a.prewarm.service.Stats(ctx)
+	if err != nil {
+		return
+	}
+	l.Jobs, l.JobVariants, l.JobWorking = s.Jobs, s.Variants, s.Working
+	for _, n := range s.Waiting {
+		l.JobWaiting += n
 	}
 }

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/cache/dirstore"
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/transform"
@@ -20,6 +23,9 @@ import (
 
 // Config is the whole configuration: a section for each part that has settings.
 type Config struct {
+	// Roles are what this instance does: proxy serves images, prewarm works on Data Units. An instance that is only a proxy takes
+	// Data Units for others to work on, if they share a queue by prewarm.queue.nats.
+	Roles []string `yaml:"roles"`
 	// Server is the two listeners.
 	Server server.Config `yaml:"server"`
 	// API is who may call the private listener's API.
@@ -34,6 +40,10 @@ type Config struct {
 	Negotiation variant.Negotiation `yaml:"negotiation"`
 	// Cache is how variants are kept and how long answers live.
 	Cache Cache `yaml:"cache"`
+	// Prewarm is the making of variants ahead of need.
+	Prewarm Prewarm `yaml:"prewarm"`
+	// Compat is the predecessor's call.
+	Compat prewarm.CompatConfig `yaml:"compat"`
 	// Presets are named options for URLs: a name and the options it stands for. Empty = none.
 	Presets map[string]string `yaml:"presets"`
 	// OnlyPresets refuses every URL whose options are not presets.
@@ -74,6 +84,20 @@ type Store struct {
 	S3 s3store.Config `yaml:"s3"`
 }
 
+// Prewarm is the making of variants ahead of need.
+type Prewarm struct {
+	// Door is what is made of Data Units, and how.
+	Door prewarm.Config `yaml:",inline"`
+	// Queue is where accepted Data Units wait.
+	Queue natsqueue.Config `yaml:"queue"`
+}
+
+// The roles of an instance.
+const (
+	RoleProxy   = "proxy"
+	RolePrewarm = "prewarm"
+)
+
 // Log is what is logged, and how.
 type Log struct {
 	// Level is the least serious level that is logged: debug, info, warn or error.
@@ -85,6 +109,7 @@ type Log struct {
 // Default is the configuration of a server that was told nothing.
 func Default() Config {
 	return Config{
+		Roles: []string{RoleProxy, RolePrewarm}, Prewarm: Prewarm{Door: prewarm.Default(), Queue: natsqueue.Default()},
 		Server: server.Default(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
 		Negotiation: variant.Default(),
 		Cache: Cache{
@@ -101,8 +126,45 @@ func (c Config) Validate() error {
 	if err != nil {
 		err = fmt.Errorf("presets: %w", err)
 	}
-	return errors.Join(c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
+	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
 		c.Negotiation.Validate(), c.Cache.Validate(), err, c.Log.Validate())
+}
+
+func (c Config) validateRoles() error {
+	for _, r := range c.Roles {
+		if r != RoleProxy && r != RolePrewarm {
+			return fmt.Errorf("roles: %q is neither %s nor %s", r, RoleProxy, RolePrewarm)
+		}
+	}
+	if len(c.Roles) == 0 {
+		return errors.New("roles: an instance without a role would do nothing")
+	}
+	return nil
+}
+
+// Is reports whether the instance has a role.
+func (c Config) Is(role string) bool { return slices.Contains(c.Roles, role) }
+
+// validatePrewarm checks the section, and what it takes from others.
+func (c Config) validatePrewarm() error {
+	p := c.Prewarm
+	errs := []error{p.Door.Validate(), p.Queue.Validate(), c.Compat.Validate()}
+	for _, name := range p.Door.Presets {
+		if _, ok := c.Presets[name]; !ok {
+			errs = append(errs, fmt.Errorf("prewarm.presets: there is no preset %q in presets", name))
+		}
+	}
+	for _, text := range p.Door.Select {
+		if _, err := prewarm.ParseSelector(text); err != nil {
+			errs = append(errs, fmt.Errorf("prewarm.select: %w", err))
+		}
+	}
+	for _, b := range c.Compat.Buckets {
+		if b.Name == c.Cache.Store.S3.Bucket {
+			errs = append(errs, fmt.Errorf("compat.buckets: %s is the store's own bucket", b.Name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Validate reports what cannot work.

@@ -316,7 +316,7 @@ type Levels struct {
 	BreakersOpen     int   `json:"origin_breakers_open"` // origins that are given a rest
 	StoreOpen        bool  `json:"store_breaker_open"`   // the store failed lately and is given a rest
 	Jobs             int   `json:"prewarm_jobs"`         // that have not ended
-	JobImages        int   `json:"prewarm_images"`       // pending in them
+	JobVariants      int   `json:"prewarm_variants"`     // pending in them
 	JobWorking       int   `json:"prewarm_working"`      // images that this instance works on
 	JobWaiting       int   `json:"prewarm_waiting"`      // tasks in the queue
 }
@@ -352,7 +352,7 @@ var levels = func() []level {
 		plain("negative_entries", "Sources known to be bad.", func(l Levels) float64 { return float64(l.NegativeEntries) }),
 		plain("origin_breakers_open", "Origins that failed lately and are given a rest.", func(l Levels) float64 { return float64(l.BreakersOpen) }),
 		plain("prewarm_jobs", "Prewarm jobs that have not ended.", func(l Levels) float64 { return float64(l.Jobs) }),
-		plain("prewarm_images_pending", "Images without a verdict in jobs that have not ended.", func(l Levels) float64 { return float64(l.JobImages) }),
+		plain("prewarm_variants_pending", "Variants without a verdict in jobs that have not ended.", func(l Levels) float64 { return float64(l.JobVariants) }),
 		plain("prewarm_images_working", "Images that this instance works on for jobs.", func(l Levels) float64 { return float64(l.JobWorking) }),
 		plain("prewarm_queue_waiting", "Tasks in the prewarm queue, of all instances that share it.", func(l Levels) float64 { return float64(l.JobWaiting) }),
 		plain("store_breaker_open", "1 while the store failed lately and is given a rest.", func(l Levels) float64 {

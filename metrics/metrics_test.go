@@ -177,7 +177,7 @@ func TestLevelsAreReadAtEachScrape(t *testing.T) {
 		{"negative_entries", nil, func() { now.NegativeEntries = 1 }},
 		{"origin_breakers_open", nil, func() { now.BreakersOpen = 1 }},
 		{"prewarm_jobs", nil, func() { now.Jobs = 1 }},
-		{"prewarm_images_pending", nil, func() { now.JobImages = 1 }},
+		{"prewarm_variants_pending", nil, func() { now.JobVariants = 1 }},
 		{"prewarm_images_working", nil, func() { now.JobWorking = 1 }},
 		{"prewarm_queue_waiting", nil, func() { now.JobWaiting = 1 }},
 		{"store_breaker_open", nil, func() { now.StoreOpen = true }},

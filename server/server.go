@@ -46,6 +46,7 @@ type Deps struct {
 	Log     *slog.Logger                // nil = no log
 	Now     func() time.Time            // nil = time.Now
 
+	NoImages    bool                                                           // the public listener answers /health alone
 	Prewarm     Prewarm                                                        // nil = this instance has no queue, and no routes for it
 	Predecessor Predecessor                                                    // nil = its call is not answered
 	Purge       func(ctx context.Context, what pipeline.Selector) (int, error) // on every instance; nil = no purge
@@ -106,9 +107,11 @@ func New(cfg Config, deps Deps, r Rules) (*Server, error) {
 	s.public = s.newEcho(publicDoor)
 	s.public.GET("/health", s.health)
 	s.public.HEAD("/health", s.health)
-	s.public.GET("/*", s.image)
-	s.public.HEAD("/*", s.image)
-	s.public.OPTIONS("/*", s.preflight)
+	if !deps.NoImages {
+		s.public.GET("/*", s.image)
+		s.public.HEAD("/*", s.image)
+		s.public.OPTIONS("/*", s.preflight)
+	}
 	s.private = s.newEcho(privateDoor)
 	s.intake = newIntake()
 	s.stopping, s.stopAll = context.WithCancel(context.Background())

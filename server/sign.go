@@ -73,14 +73,22 @@ func (s *Server) sign(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// signOne signs a path only after it was parsed and found allowed, so that no URL is handed out that would be refused.
+// signOne signs what a request asks for.
 func (s *Server) signOne(r *rules, req signRequest, source string, expires time.Time) (string, error) {
-	options := strings.Trim(req.Options, "/")
-	switch {
-	case req.Preset != "" && r.OnlyPresets:
-		options = req.Preset
-	case req.Preset != "":
+	options := req.Options
+	if req.Preset != "" {
 		options = "pr:" + req.Preset
+	}
+	return r.SignURL(strings.TrimSuffix(s.cfg.BaseURL, "/")+s.cfg.PathPrefix, req.KeyID, source, options, expires)
+}
+
+// SignURL gives the signed URL of a source, which begins with base. options are those of an image path; a single preset may be
+// written "pr:name" also where only presets are allowed. A path is signed only after it was parsed and found allowed, so that no URL
+// is handed out that would be refused.
+func (r Rules) SignURL(base, kid, source, options string, expires time.Time) (string, error) {
+	options = strings.Trim(options, "/")
+	if r.OnlyPresets {
+		options = strings.TrimPrefix(options, "pr:")
 	}
 	if !expires.IsZero() {
 		options += "/exp:" + strconv.FormatInt(expires.Unix(), 10)
@@ -90,7 +98,7 @@ func (s *Server) signOne(r *rules, req signRequest, source string, expires time.
 	if err != nil {
 		return "", err
 	}
-	signed, err := r.Keys.Sign(req.KeyID, path)
+	signed, err := r.Keys.Sign(kid, path)
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +109,7 @@ func (s *Server) signOne(r *rules, req signRequest, source string, expires time.
 	if err := allowed(verified.Key, ref, terms); err != nil {
 		return "", err
 	}
-	return strings.TrimSuffix(s.cfg.BaseURL, "/") + s.cfg.PathPrefix + signed, nil
+	return base + signed, nil
 }
 
 // expiry reads ttl and round; zero for no ttl.

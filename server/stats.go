@@ -54,5 +54,5 @@ func (s *Server) config(c echo.Context) error {
 	if err := s.deps.Overview.Config(&text); err != nil {
 		return fault.New(fault.Internal, "server.config", "the configuration cannot be printed", err)
 	}
-	return c.Blob(http.StatusOK, "application/yaml", text.Bytes())
+	return c.Stream(http.StatusOK, "application/yaml", &text)
 }
