@@ -3,7 +3,6 @@ package metrics
 
 import (
 	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +25,8 @@ var (
 type Metrics struct {
 	registry *prometheus.Registry
 	levels   atomic.Pointer[func() Levels]
+	answers  memo[answerLabels, *answerSeries]
+	tiers    memo[tierLabels, *tierSeries]
 
 	requests       *prometheus.CounterVec
 	requestSeconds *prometheus.HistogramVec
@@ -185,18 +186,16 @@ type Request struct {
 
 // Request counts an answer.
 func (m *Metrics) Request(r Request) {
-	outcome := word(r.Outcome)
-	if r.Kind != "" {
-		outcome = "error"
-		m.errors.WithLabelValues(word(r.Kind)).Inc()
+	s := m.answers.get(answerLabels{r.Door, r.Outcome, r.Tier, r.Format, r.Kind, r.Status}, m.answerSeries)
+	if s.errors != nil {
+		s.errors.Inc()
 	}
-	m.requests.WithLabelValues(word(r.Door), strconv.Itoa(r.Status), outcome, word(r.Tier)).Inc()
-	m.requestSeconds.WithLabelValues(word(r.Door), outcome).Observe(r.Elapsed.Seconds())
-	format := word(r.Format)
-	m.servedBytes.WithLabelValues(format).Add(float64(r.Bytes))
+	s.requests.Inc()
+	s.seconds.Observe(r.Elapsed.Seconds())
+	s.served.Add(float64(r.Bytes))
 	if r.Original > 0 {
-		m.replacedBytes.WithLabelValues(format).Add(float64(r.Original))
-		m.savedBytes.WithLabelValues(format).Add(float64(max(0, r.Original-r.Bytes)))
+		s.replaced.Add(float64(r.Original))
+		s.saved.Add(float64(max(0, r.Original-r.Bytes)))
 	}
 }
 
@@ -231,19 +230,16 @@ func (m *Metrics) Remade(outcome string) { m.remakes.WithLabelValues(word(outcom
 
 // Observe counts an operation on a tier of the cache (cache.Observer).
 func (m *Metrics) Observe(tier, op, outcome string, elapsed time.Duration, bytes int64) {
-	tier, op = word(tier), word(op)
-	m.storeOps.WithLabelValues(tier, op, word(outcome)).Inc()
-	if bytes > 0 && outcome != "dropped" && outcome != "open" {
-		m.storeBytes.WithLabelValues(tier, op).Add(float64(bytes))
+	s := m.tiers.get(tierLabels{tier, op, outcome}, m.tierSeries)
+	s.ops.Inc()
+	if bytes > 0 && s.bytes != nil {
+		s.bytes.Add(float64(bytes))
 	}
-	switch tier {
-	case "memory": // takes no time worth a histogram, on the path that must stay fast
-	case "store": // what was decided about a store, not an operation on it
-		if op == "put" {
-			m.writesDropped.Inc()
-		}
-	default:
-		m.storeSeconds.WithLabelValues(tier, op).Observe(elapsed.Seconds())
+	if s.seconds != nil {
+		s.seconds.Observe(elapsed.Seconds())
+	}
+	if s.dropped {
+		m.writesDropped.Inc()
 	}
 }
 

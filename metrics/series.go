@@ -1,0 +1,97 @@
+package metrics
+
+import (
+	"maps"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// memo keeps the series of label values that were met, since finding them by their labels costs more than counting. It is bounded;
+// what it does not keep is found anew each time. The zero memo is empty. Safe for concurrent use.
+type memo[K comparable, V any] struct {
+	mu    sync.Mutex
+	known atomic.Pointer[map[K]V] // never changed in place
+}
+
+// maxMemo is far above the number of combinations of our own words.
+const maxMemo = 512
+
+// get returns the series of k, found by find where it is not kept.
+func (m *memo[K, V]) get(k K, find func(K) V) V {
+	if known := m.known.Load(); known != nil {
+		if v, ok := (*known)[k]; ok {
+			return v
+		}
+	}
+	v := find(k)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := map[K]V{}
+	if known := m.known.Load(); known != nil {
+		if len(*known) >= maxMemo {
+			return v
+		}
+		next = maps.Clone(*known)
+	}
+	next[k] = v
+	m.known.Store(&next)
+	return v
+}
+
+// answerLabels is what tells one kind of answer from another.
+type answerLabels struct {
+	door, outcome, tier, format, kind string
+	status                            int
+}
+
+// answerSeries are the series that one kind of answer counts in.
+type answerSeries struct {
+	requests                prometheus.Counter
+	seconds                 prometheus.Observer
+	errors                  prometheus.Counter // nil for successes
+	served, replaced, saved prometheus.Counter
+}
+
+// answerSeries finds the series of a kind of answer.
+func (m *Metrics) answerSeries(l answerLabels) *answerSeries {
+	outcome, format := word(l.outcome), word(l.format)
+	s := &answerSeries{served: m.servedBytes.WithLabelValues(format)}
+	if l.kind != "" {
+		outcome = "error"
+		s.errors = m.errors.WithLabelValues(word(l.kind))
+	}
+	s.requests = m.requests.WithLabelValues(word(l.door), strconv.Itoa(l.status), outcome, word(l.tier))
+	s.seconds = m.requestSeconds.WithLabelValues(word(l.door), outcome)
+	s.replaced, s.saved = m.replacedBytes.WithLabelValues(format), m.savedBytes.WithLabelValues(format)
+	return s
+}
+
+// tierLabels is what tells one kind of operation on a tier from another.
+type tierLabels struct{ tier, op, outcome string }
+
+// tierSeries are the series that one kind of operation on a tier counts in.
+type tierSeries struct {
+	ops     prometheus.Counter
+	bytes   prometheus.Counter  // nil for what moves none
+	seconds prometheus.Observer // nil for what takes no time worth a histogram
+	dropped bool                // a write that was not made
+}
+
+func (m *Metrics) tierSeries(l tierLabels) *tierSeries {
+	tier, op := word(l.tier), word(l.op)
+	s := &tierSeries{ops: m.storeOps.WithLabelValues(tier, op, word(l.outcome))}
+	if l.outcome != "dropped" && l.outcome != "open" {
+		s.bytes = m.storeBytes.WithLabelValues(tier, op)
+	}
+	switch tier {
+	case "memory": // on the path that must stay fast
+	case "store": // what was decided about a store, not an operation on it
+		s.dropped = op == "put"
+	default:
+		s.seconds = m.storeSeconds.WithLabelValues(tier, op)
+	}
+	return s
+}
