@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ var (
 type fakeImages struct {
 	onGet, onPeek func(context.Context, variant.Ref) (pipeline.Answer, error)
 	onStat        func(context.Context, variant.Ref) (cache.Meta, string, error)
+	onRecall      func(key string) (pipeline.Answer, bool)
 
 	mu                 sync.Mutex
 	gets, peeks, stats int
@@ -59,6 +61,13 @@ func (f *fakeImages) Get(ctx context.Context, ref variant.Ref) (pipeline.Answer,
 		return f.onGet(ctx, ref)
 	}
 	return pipeline.Answer{Entry: testEntry(ref), Outcome: pipeline.Hit, Tier: "memory", Age: time.Hour}, nil
+}
+
+func (f *fakeImages) Recall(key string) (pipeline.Answer, bool) {
+	if f.onRecall != nil {
+		return f.onRecall(key)
+	}
+	return pipeline.Answer{}, false
 }
 
 func (f *fakeImages) Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error) {
@@ -98,6 +107,7 @@ type fixture struct {
 	log    *lockedBuffer
 	meter  *metrics.Metrics
 	now    time.Time
+	later  atomic.Int64 // nanoseconds that the clock is ahead of now
 }
 
 // lockedBuffer is a log that handlers in several goroutines write.
@@ -151,7 +161,7 @@ func newFixture(t testing.TB, change func(*Config, *Rules)) *fixture {
 func newFixtureWith(t testing.TB, change func(*Config, *Rules), add func(*Deps)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, images: &fakeImages{}, log: &lockedBuffer{}, meter: metrics.New(), now: testNow}
-	now := func() time.Time { return f.now }
+	now := func() time.Time { return f.now.Add(time.Duration(f.later.Load())) }
 	cfg, rules := Default(), testRules(t, now)
 	if change != nil {
 		change(&cfg, &rules)

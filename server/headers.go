@@ -40,7 +40,7 @@ func (s *Server) openHeaders(c echo.Context, k *call) {
 		h.Set("Access-Control-Expose-Headers", "ETag, Cache-Status, Content-Disposition, Content-Length, Goldcrest-Frames, Retry-After, Server-Timing, X-Error, X-Request-Id")
 		h.Set("Timing-Allow-Origin", allowed)
 	}
-	if s.corsByOrigin() {
+	if s.byOrigin {
 		h.Set("Vary", "Origin")
 	}
 }
@@ -56,16 +56,13 @@ func (s *Server) corsOrigin(origin string) string {
 	return ""
 }
 
-// corsByOrigin reports whether answers differ by Origin, whether or not this request has one.
-func (s *Server) corsByOrigin() bool { return len(s.cfg.CORS) > 0 && !slices.Contains(s.cfg.CORS, "*") }
-
 // setShared sets what successes, 304s and errors of an image URL have in common, from what is known by now.
 func (s *Server) setShared(h http.Header, k *call) {
 	if k.door == privateDoor {
 		return
 	}
 	vary := k.vary
-	if s.corsByOrigin() {
+	if s.byOrigin {
 		vary = strings.TrimPrefix(vary+", Origin", ", ")
 	}
 	if vary != "" {
@@ -127,7 +124,7 @@ func (s *Server) setVariant(h http.Header, k *call, l Lifetimes, a pipeline.Answ
 	h.Set("ETag", m.ETag)
 	h.Set("Last-Modified", m.Created.UTC().Format(http.TimeFormat))
 	h.Set("Accept-Ranges", "bytes")
-	h.Set("Cache-Control", cacheControl(l, k, a, s.deps.Now()))
+	h.Set("Cache-Control", string(appendCacheControl(make([]byte, 0, 112), l, k.expires, a, s.deps.Now())))
 	if frames := framesLost(m); frames != "" {
 		h.Set("Goldcrest-Frames", frames)
 	}
@@ -137,11 +134,11 @@ func (s *Server) setVariant(h http.Header, k *call, l Lifetimes, a pipeline.Answ
 	s.setShared(h, k)
 }
 
-// cacheControl says how long caches may keep a variant. An expiring URL stays public, but nothing outlives it: max-age and
+// appendCacheControl says how long caches may keep a variant. An expiring URL stays public, but nothing outlives it: max-age and
 // the stale allowances together end when it does.
-func cacheControl(l Lifetimes, k *call, a pipeline.Answer, now time.Time) string {
+func appendCacheControl(b []byte, l Lifetimes, expires time.Time, a pipeline.Answer, now time.Time) []byte {
 	if a.NoStore {
-		return "no-store"
+		return append(b, "no-store"...)
 	}
 	age, final := l.MaxAge, true
 	if a.Entry.Attrs["stage"] == "1" || a.Outcome == pipeline.Stale {
@@ -150,43 +147,49 @@ func cacheControl(l Lifetimes, k *call, a pipeline.Answer, now time.Time) string
 	if life, ok := originLife(l, a); ok {
 		age, final = min(age, life), false
 	}
-	b := make([]byte, 0, 96)
-	b = append(b, "public, max-age="...)
-	age = k.clip(age, now)
-	b = append(b, seconds(age)...)
-	for _, stale := range [...]struct {
-		name string
-		time time.Duration
-	}{{"stale-while-revalidate", l.SWR}, {"stale-if-error", l.SIE}} {
-		if d := k.clip(age+stale.time, now) - age; d >= time.Second {
-			b = append(b, ", "+stale.name+"="+seconds(d)...)
-		}
+	age = clipTo(expires, age, now)
+	b = appendSeconds(append(b, "public, max-age="...), age)
+	if d := clipTo(expires, age+l.SWR, now) - age; d >= time.Second {
+		b = appendSeconds(append(b, ", stale-while-revalidate="...), d)
+	}
+	if d := clipTo(expires, age+l.SIE, now) - age; d >= time.Second {
+		b = appendSeconds(append(b, ", stale-if-error="...), d)
 	}
 	if final && l.TTL == 0 {
 		b = append(b, ", immutable"...)
 	}
-	return string(b)
+	return b
 }
 
 // originLife is what is left of the life that the origin gave, where that counts.
 func originLife(l Lifetimes, a pipeline.Answer) (time.Duration, bool) {
+	if !l.HonourOrigin {
+		return 0, false
+	}
 	given, err := strconv.ParseInt(a.Entry.Attrs["life"], 10, 32)
-	if err != nil || !l.HonourOrigin {
+	if err != nil {
 		return 0, false
 	}
 	return max(time.Duration(given)*time.Second-a.Age, 0), true
 }
 
 // clip cuts a lifetime to what is left of the URL.
-func (k *call) clip(d time.Duration, now time.Time) time.Duration {
-	if k.expires.IsZero() {
+func (k *call) clip(d time.Duration, now time.Time) time.Duration { return clipTo(k.expires, d, now) }
+
+// clipTo cuts a lifetime to what is left until expires; zero = never.
+func clipTo(expires time.Time, d time.Duration, now time.Time) time.Duration {
+	if expires.IsZero() {
 		return d
 	}
-	return max(min(d, k.expires.Sub(now)), 0)
+	return max(min(d, expires.Sub(now)), 0)
 }
 
 // seconds writes whole seconds, rounded down: a cache must not keep anything a moment too long.
-func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
+func seconds(d time.Duration) string { return string(appendSeconds(nil, d)) }
+
+func appendSeconds(b []byte, d time.Duration) []byte {
+	return strconv.AppendInt(b, int64(d/time.Second), 10)
+}
 
 // framesLost is "kept/had" where an animated original was answered with fewer frames, else "".
 func framesLost(m cache.Meta) string {

@@ -19,9 +19,11 @@ import (
 
 // wish is an image request once it is understood.
 type wish struct {
-	ref   variant.Ref // resolved
-	terms variant.Terms
-	rules *rules
+	ref    variant.Ref // resolved
+	terms  variant.Terms
+	rules  *rules
+	known  *known
+	accept variant.Accept
 }
 
 // image is the life of an image request: verify, parse, allow, negotiate, look up or make, deliver.
@@ -58,39 +60,62 @@ func (s *Server) image(c echo.Context) error {
 // understand takes a request from its raw target to a resolved ref that its key may ask for.
 func (s *Server) understand(k *call, r *http.Request) (wish, error) {
 	q := wish{rules: s.rules.Load()}
+	d := digestOf(r.RequestURI)
+	if q.known = q.rules.targets.get(d); q.known == nil || !q.known.usable(s.deps.Now()) {
+		n, err := s.learn(k, r, q.rules)
+		if err != nil {
+			return q, err
+		}
+		q.rules.targets.put(d, n)
+		q.known = n
+	}
+	k.adopt(q.known)
+	k.mark(parsePhase, s.deps.Now())
+	q.ref, q.terms, q.accept = q.known.ref, q.known.terms, q.known.accept(r.Header, q.rules.accepts)
+	q.ref.Spec = q.ref.Spec.Resolve(q.accept)
+	k.mark(negotiatePhase, s.deps.Now())
+	return q, nil
+}
+
+// learn verifies and parses a request's target, and finds out whether its key allows it. What it fills in of k by the time of an
+// error is what the error's answer and log line say.
+func (s *Server) learn(k *call, r *http.Request, rl *rules) (*known, error) {
 	target, ok := s.target(r)
 	if !ok {
-		return q, fault.New(fault.NotFound, "server.understand", "there is nothing at this path", nil)
+		return nil, fault.New(fault.NotFound, "server.learn", "there is nothing at this path", nil)
 	}
-	verified, err := q.rules.Keys.Verify(target)
+	verified, err := rl.Keys.Verify(target)
 	k.mark(verifyPhase, s.deps.Now())
 	if err != nil {
 		k.options = safeOptions(target)
-		return q, err
+		return nil, err
 	}
-	q.ref, q.terms, err = q.rules.Parser.ParsePath(verified.Path)
-	k.options = safeOptions("/" + verified.Path)
-	if err != nil {
-		return q, err
+	n := &known{pair: verified.Key, options: safeOptions("/" + verified.Path)}
+	k.options = n.options
+	if n.ref, n.terms, err = rl.Parser.ParsePath(verified.Path); err != nil {
+		return nil, err
 	}
-	k.vary = vary(q.ref.Spec)
-	expired := q.terms.Expired(s.deps.Now())
-	if !expired {
-		k.expires = q.terms.Expires
-	}
-	k.tags = q.terms.CacheTags
-	k.host, k.name = sourceHost(q.ref.Source), baseName(q.ref.Source)
-	k.source = shortHash(q.ref)
-	if err := allowed(verified.Key, q.ref, q.terms); err != nil {
-		return q, err
-	}
-	k.mark(parsePhase, s.deps.Now())
+	n.open, n.hinted, n.vary = n.ref.Spec.IsOpen(), n.ref.Spec.VariesByHints(), vary(n.ref.Spec)
+	n.host, n.name, n.source = sourceHost(n.ref.Source), baseName(n.ref.Source), shortHash(n.ref)
+	k.adopt(n)
+	expired := n.terms.Expired(s.deps.Now())
 	if expired {
-		return q, fault.New(fault.URLExpired, "server.understand", "the URL has expired", nil)
+		k.expires = time.Time{} // Its refusal lives a life of its own.
 	}
-	q.ref.Spec = q.ref.Spec.Resolve(accept(r.Header, q.rules.Negotiation))
-	k.mark(negotiatePhase, s.deps.Now())
-	return q, nil
+	if err := allowed(n.pair, n.ref, n.terms); err != nil {
+		return nil, err
+	}
+	if expired {
+		k.mark(parsePhase, s.deps.Now())
+		return nil, fault.New(fault.URLExpired, "server.learn", "the URL has expired", nil)
+	}
+	return n, nil
+}
+
+// adopt takes over what is known of the URL.
+func (k *call) adopt(n *known) {
+	k.vary, k.expires, k.tags = n.vary, n.terms.Expires, n.terms.CacheTags
+	k.options, k.host, k.source, k.name = n.options, n.host, n.source, n.name
 }
 
 // target is the request target as it came over the wire, less the path prefix: what was signed.
@@ -165,7 +190,13 @@ func (s *Server) answer(r *http.Request, k *call, ref variant.Ref) (pipeline.Ans
 // note keeps of an answer what headers and log say.
 func (k *call) note(a pipeline.Answer) {
 	k.outcome, k.tier, k.over, k.format = a.Outcome, a.Tier, a.Over, extension(a.Entry.ContentType)
-	k.original, _ = strconv.ParseInt(a.Entry.Attrs["sb"], 10, 64) // 0 when it is not known
+	k.original = originalBytes(a.Entry.Meta)
+}
+
+// originalBytes is the size of the original that an entry was made of; 0 when it is not known.
+func originalBytes(m cache.Meta) int64 {
+	n, _ := strconv.ParseInt(m.Attrs["sb"], 10, 64)
+	return n
 }
 
 // onlyIfCached reports whether the client wants no work done.
@@ -212,12 +243,21 @@ func (s *Server) notModified(c echo.Context, k *call, q wish, m cache.Meta, tier
 	c.Response().WriteHeader(http.StatusNotModified)
 }
 
-// deliver writes the variant; net/http does ranges, conditions and HEAD.
+// deliver writes the variant. Only for ranges, conditions and HEAD it takes net/http's ServeContent, which copies.
 func (s *Server) deliver(c echo.Context, k *call, q wish, a pipeline.Answer) error {
-	w := c.Response()
+	w, r := c.Response(), c.Request()
 	s.setVariant(w.Header(), k, q.rules.Lifetimes, a, q.terms)
+	if s.plain(r) && !conditional(r.Header) {
+		if a.Outcome == pipeline.Hit && a.Tier == cache.TierMemory {
+			s.keepReady(w.Header(), q, a)
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(a.Entry.Body)))
+		_, _ = w.Write(a.Entry.Body) // A client that left needs no answer.
+		k.mark(deliverPhase, s.deps.Now())
+		return nil
+	}
 	d := &delivery{ResponseWriter: w}
-	http.ServeContent(d, c.Request(), "", a.Entry.Created, bytes.NewReader(a.Entry.Body))
+	http.ServeContent(d, r, "", a.Entry.Created, bytes.NewReader(a.Entry.Body))
 	k.mark(deliverPhase, s.deps.Now())
 	switch d.refused {
 	case http.StatusRequestedRangeNotSatisfiable:

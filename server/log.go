@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -12,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -46,7 +48,10 @@ const (
 var phaseNames = [phases]string{"verify", "parse", "negotiate", "lookup", "queue", "fetch", "transform", "deliver"}
 
 // call is what one request has come to so far: the substance of its log line and of the headers that errors share.
+//
+// It is also the writer that the router's response writes to, which is how handlers find it.
 type call struct {
+	http.ResponseWriter
 	door     door
 	id       string
 	began    time.Time
@@ -72,9 +77,10 @@ type call struct {
 	cause    error
 }
 
-const callKey = "call"
+// Unwrap lets http.ResponseController reach what it controls.
+func (k *call) Unwrap() http.ResponseWriter { return k.ResponseWriter }
 
-func callOf(c echo.Context) *call { return c.Get(callKey).(*call) }
+func callOf(c echo.Context) *call { return c.Response().Writer.(*call) }
 
 // mark ends a phase.
 func (k *call) mark(p phase, now time.Time) {
@@ -87,8 +93,9 @@ func (s *Server) observe(d door) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			now := s.deps.Now()
-			k := &call{door: d, id: requestID(c.Request().Header.Get("X-Request-Id")), began: now, marked: now}
-			c.Set(callKey, k)
+			w := c.Response()
+			k := &call{ResponseWriter: w.Writer, door: d, id: requestID(c.Request().Header.Get("X-Request-Id")), began: now, marked: now}
+			w.Writer = k
 			s.openHeaders(c, k)
 			defer s.record(c, k)
 			if err := s.run(c, d, next); err != nil {
@@ -126,11 +133,22 @@ func requestID(given string) string {
 	if given != "" && len(given) <= 64 && strings.Trim(given, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.") == "" {
 		return given
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "none" // No randomness: answering is worth more than an id.
-	}
-	return id.String()
+	return newID(time.Now())
+}
+
+// newID makes a UUID of version 7: the time, and randomness that tells the requests of a millisecond apart. It is no secret.
+func newID(now time.Time) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16|7<<12|rand.Uint64()&0xfff)
+	binary.BigEndian.PutUint64(b[8:], 2<<62|rand.Uint64()>>2)
+	var t [36]byte
+	hex.Encode(t[:8], b[:4])
+	hex.Encode(t[9:13], b[4:6])
+	hex.Encode(t[14:18], b[6:8])
+	hex.Encode(t[19:23], b[8:10])
+	hex.Encode(t[24:], b[10:])
+	t[8], t[13], t[18], t[23] = '-', '-', '-', '-'
+	return string(t[:])
 }
 
 // record counts the request and writes its one line, the attributes in the order of the phases.

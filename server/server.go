@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,8 @@ import (
 
 // Images answers resolved Refs. Implemented by pipeline.Pipeline.
 type Images interface {
+	// Recall answers a Key from memory alone, if that has it and nothing is to be done for it but to answer it.
+	Recall(key string) (pipeline.Answer, bool)
 	// Get returns the variant, making it if need be.
 	Get(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
 	// Peek returns it only if memory or the store has it; not_cached otherwise.
@@ -67,7 +70,9 @@ type Rules struct {
 // rules is the immutable form of Rules that requests read: one request sees one rules from beginning to end.
 type rules struct {
 	Rules
-	tokens []credential
+	tokens  []credential
+	targets *targets // what verified under these keys
+	accepts *accepts
 }
 
 // Server is the two HTTP doors: the public one serves images, the private one everything else. Safe for concurrent use.
@@ -77,6 +82,8 @@ type Server struct {
 	rules   atomic.Pointer[rules]
 	public  *echo.Echo
 	private *echo.Echo
+
+	byOrigin bool // answers differ by Origin, whether or not a request has one
 
 	publicListener, adminListener net.Listener
 
@@ -100,7 +107,7 @@ func New(cfg Config, deps Deps, r Rules) (*Server, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, deps: deps}
+	s := &Server{cfg: cfg, deps: deps, byOrigin: len(cfg.CORS) > 0 && !slices.Contains(cfg.CORS, "*")}
 	if err := s.Reload(r); err != nil {
 		return nil, err
 	}
@@ -143,12 +150,19 @@ func (s *Server) Reload(r Rules) error {
 	if err != nil {
 		return err
 	}
-	s.rules.Store(&rules{Rules: r, tokens: tokens})
+	s.rules.Store(&rules{Rules: r, tokens: tokens, targets: newTargets(), accepts: newAccepts(r.Negotiation)})
 	return nil
 }
 
 // Public is the handler behind the public listener.
-func (s *Server) Public() http.Handler { return s.public }
+func (s *Server) Public() http.Handler { return http.HandlerFunc(s.servePublic) }
+
+// servePublic answers what is known and in memory at once. Everything else goes through the router.
+func (s *Server) servePublic(w http.ResponseWriter, r *http.Request) {
+	if !s.hit(w, r) {
+		s.public.ServeHTTP(w, r)
+	}
+}
 
 // Private is the handler behind the private listener.
 func (s *Server) Private() http.Handler { return s.private }
@@ -175,11 +189,12 @@ const slowReader = 2 * time.Minute
 // Serve answers on the open listeners until ctx ends, then stops gracefully as Config.Drain says. It returns nil after a
 // stop in which every request was answered.
 func (s *Server) Serve(ctx context.Context) error {
-	public := s.httpServer(s.public)
+	public := s.httpServer(s.Public())
 	public.WriteTimeout = s.cfg.Deadline + slowReader
+	public.ConnContext = withWire
 	private := s.httpServer(s.private)
 	failed := make(chan error, 2)
-	go func() { failed <- public.Serve(s.publicListener) }()
+	go func() { failed <- public.Serve(wires{s.publicListener}) }()
 	go func() { failed <- private.Serve(s.adminListener) }()
 	select {
 	case err := <-failed:

@@ -212,6 +212,9 @@ func (p *Pair) valid(now time.Time) bool {
 	return !now.Before(p.notBefore) && (p.notAfter.IsZero() || now.Before(p.notAfter))
 }
 
+// ValidAt reports whether the pair may be used at a moment. What was verified with it before must not outlive it.
+func (p *Pair) ValidAt(now time.Time) bool { return p.valid(now) }
+
 // ID is the pair's id; "" for the pairs of URLs without one.
 func (p *Pair) ID() string { return p.id }
 

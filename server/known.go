@@ -1,0 +1,167 @@
+package server
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// known is a URL that verified, was parsed and may be asked for with its key: what every request for it would find out again.
+type known struct {
+	ref     variant.Ref // not resolved
+	terms   variant.Terms
+	pair    *signing.Pair // that verified
+	open    bool          // the format is negotiated
+	hinted  bool          // the client's hints count
+	vary    string
+	options string // as in the log
+	host    string // of the source
+	source  string // short hash of the source
+	name    string // file name in the source's URL
+
+	ready atomic.Pointer[[]*ready] // the answers that are known, one for each kind of client; never changed in place
+}
+
+// usable reports whether the URL and its key may still be used.
+func (n *known) usable(now time.Time) bool { return n.pair.ValidAt(now) && !n.terms.Expired(now) }
+
+// accept folds a request's headers to what decides its answer.
+func (n *known) accept(h http.Header, seen *accepts) variant.Accept {
+	var a variant.Accept
+	if n.open {
+		a = seen.fold(h["Accept"])
+	}
+	a.Slow = n.hinted && slow(h)
+	return a
+}
+
+// maxReady bounds the kinds of clients that one URL is kept ready for.
+const maxReady = 8
+
+// readyFor is the answer that is kept for a kind of client; nil if there is none.
+func (n *known) readyFor(a variant.Accept) *ready {
+	if list := n.ready.Load(); list != nil {
+		for _, y := range *list {
+			if y.accept == a {
+				return y
+			}
+		}
+	}
+	return nil
+}
+
+// keep makes y the answer for its kind of client. Of two that come at once one may be lost: the next hit brings it back.
+func (n *known) keep(y *ready) {
+	list := make([]*ready, 1, maxReady)
+	list[0] = y
+	if old := n.ready.Load(); old != nil {
+		for _, o := range *old {
+			if o.accept != y.accept && len(list) < maxReady {
+				list = append(list, o)
+			}
+		}
+	}
+	n.ready.Store(&list)
+}
+
+// accepts remembers what Accept headers came to under one set of rules: all clients of a kind send the same. Safe for concurrent
+// use.
+type accepts struct {
+	cfg  variant.Negotiation
+	mu   sync.RWMutex
+	seen map[string]variant.Accept
+}
+
+// The bounds of accepts, in headers and in bytes of one.
+const (
+	maxAccepts      = 256
+	maxAcceptHeader = 512
+)
+
+func newAccepts(cfg variant.Negotiation) *accepts {
+	return &accepts{cfg: cfg, seen: map[string]variant.Accept{}}
+}
+
+// fold is variant.ParseAccept.
+func (s *accepts) fold(lines []string) variant.Accept {
+	header := strings.Join(lines, ",")
+	s.mu.RLock()
+	a, ok := s.seen[header]
+	s.mu.RUnlock()
+	if ok {
+		return a
+	}
+	a = variant.ParseAccept(header, s.cfg)
+	if len(header) > maxAcceptHeader {
+		return a
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.seen) >= maxAccepts {
+		clear(s.seen) // Somebody sends made-up headers; the real ones are back soon.
+	}
+	s.seen[strings.Clone(header)] = a // The header is a part of all that its request sent.
+	return a
+}
+
+// digest stands for a raw request target. The targets themselves are not compared: that would take the longer the more of a
+// signature is right.
+type digest = [sha256.Size]byte
+
+func digestOf(target string) digest { return sha256.Sum256([]byte(target)) }
+
+// targets remembers known URLs by the digest of the raw request target that they came as. It belongs to one set of rules and is
+// gone with it. It is bounded in bytes: when the younger half is full, the older one is forgotten. Safe for concurrent use.
+type targets struct {
+	mu           sync.RWMutex
+	young, old   map[digest]*known
+	bytes, limit int // of the younger half
+}
+
+const (
+	// targetsBytes is what the known URLs of one set of rules may take, both halves together.
+	targetsBytes = 32 << 20
+	// knownBytes is what one takes beside its texts, which are kept about twice: once parsed and once in headers and log.
+	knownBytes = 3000
+)
+
+func newTargets() *targets {
+	return &targets{young: map[digest]*known{}, limit: targetsBytes / 2}
+}
+
+// get returns what is known of a target; nil if nothing is.
+func (t *targets) get(d digest) *known {
+	t.mu.RLock()
+	n, ok := t.young[d]
+	if !ok {
+		n = t.old[d]
+	}
+	t.mu.RUnlock()
+	if n != nil && !ok {
+		t.put(d, n) // What is asked for stays.
+	}
+	return n
+}
+
+// put remembers what is known of a target.
+func (t *targets) put(d digest, n *known) {
+	cost := knownBytes + 2*(len(n.ref.Source)+len(n.ref.Spec.Fallback)+len(n.options)+len(n.terms.Filename))
+	for _, tag := range n.terms.CacheTags {
+		cost += 2 * len(tag)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.young[d] == nil {
+		t.bytes += cost
+	}
+	if t.bytes > t.limit {
+		t.old, t.young, t.bytes = t.young, map[digest]*known{}, cost
+	}
+	t.young[d] = n
+}
