@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// origin is a scripted origin that counts what it is asked for. Paths: those of the corpus' README (/photos/F, /hostile/F,
-// /redir/photos/F, /slow/MS/photos/F, /missing/X, /gone/X, /err/CODE/X), and whatever a test scripts with on.
+// origin is a scripted origin that counts what it is asked for. Paths: those of the corpus' README (/photos/F, /hostile/F, /alias/X/F,
+// /redir/photos/F, /slow/MS/photos/F, /missing/X, /gone/X, /err/CODE/X, /pages/X, /docs/X, /video/X), and whatever a test scripts with on.
 type origin struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -49,6 +49,16 @@ func (o *origin) on(path string, h http.HandlerFunc) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.scripts[path] = h
+}
+
+// total is how often anything was asked for.
+func (o *origin) total() (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, hits := range o.hits {
+		n += hits
+	}
+	return n
 }
 
 // count is how often a path was asked for.
@@ -86,6 +96,11 @@ func (o *origin) corpusFile(w http.ResponseWriter, r *http.Request, path string)
 		}
 		w.Header().Set("Content-Type", contentType(path))
 		w.Write(body)
+	case "alias":
+		o.corpusFile(w, r, "/photos/"+filepath.Base(path))
+	case "pages", "docs", "video":
+		w.Header().Set("Content-Type", map[string]string{"pages": "text/html", "docs": "application/pdf", "video": "video/mp4"}[part[0]])
+		w.Write([]byte(map[string]string{"pages": "<!doctype html><p>page", "docs": "%PDF-1.4\n", "video": "\x00\x00\x00\x18ftypmp42"}[part[0]]))
 	case "redir":
 		http.Redirect(w, r, "/"+strings.Join(part[1:], "/"), http.StatusFound)
 	case "slow":

@@ -36,6 +36,7 @@ signing: {keys: [{key: %[2]s, salt: %[3]s}]}
 origin: {allow_private: ["127.0.0.0/8"], timeout: 10s}
 transform: {workers: 2}
 cache: {memory: 64MiB, store: {dir: %[1]s/store, min_free: 1MiB}}
+prewarm: {queue: {dir: %[1]s/queue}}
 presets: {std: "rs:fit:800:0"}
 `
 
@@ -136,6 +137,12 @@ func (s *server) stop() {
 		s.cmd.Process.Kill()
 		s.t.Errorf("the server did not stop in 20 s:\n%s", s.log)
 	}
+}
+
+// kill ends the process as a crash would.
+func (s *server) kill() {
+	s.cmd.Process.Kill()
+	<-s.done
 }
 
 // sign gives "/signature" + path by the contract's formula, so that the test does not trust the program's own signer.
