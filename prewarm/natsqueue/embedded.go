@@ -22,8 +22,11 @@ type embedded struct {
 	log  *slog.Logger
 	lock *os.File
 
+	reviving sync.Mutex // held while the server is replaced
+
 	mu     sync.Mutex
-	server *server.Server
+	server *server.Server // nil while it is being replaced
+	stuck  chan struct{}  // closed once the server could not write
 }
 
 // startEmbedded takes the directory's lock and starts a server on it.
@@ -58,46 +61,91 @@ func (e *embedded) start() error {
 	if err != nil {
 		return err
 	}
-	s.SetLoggerV2(serverLog{e.log}, false, false, false)
+	stuck := make(chan struct{})
+	s.SetLoggerV2(serverLog{e.log, sync.OnceFunc(func() { close(stuck) })}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(time.Minute) || !s.JetStreamEnabled() {
 		s.Shutdown()
 		return fmt.Errorf("the embedded server did not start on %s", e.dir)
 	}
 	e.mu.Lock()
-	e.server = s
+	e.server, e.stuck = s, stuck
 	e.mu.Unlock()
 	return nil
+}
+
+// failed is closed once the present server could not write: it answers no write any more, whatever becomes of the disk.
+func (e *embedded) failed() <-chan struct{} {
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stuck
+}
+
+// revive replaces a server that could not write, once there is room. The client library connects to the new one by itself.
+func (e *embedded) revive() error {
+	e.reviving.Lock()
+	defer e.reviving.Unlock()
+	select {
+	case <-e.failed():
+	default:
+		return nil
+	}
+	if ok, err := e.room(floor); err != nil || !ok {
+		return errors.Join(errFull, err)
+	}
+	e.log.Warn("the prewarm queue starts anew, because it could not write")
+	e.stop()
+	return e.start()
+}
+
+// stop ends the server.
+func (e *embedded) stop() {
+	e.mu.Lock()
+	s := e.server
+	e.server = nil
+	e.mu.Unlock()
+	if s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
 }
 
 // InProcessConn gives the client library a connection to the present server.
 func (e *embedded) InProcessConn() (net.Conn, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.server == nil {
+		return nil, errors.New("the embedded server starts anew")
+	}
 	return e.server.InProcessConn()
 }
 
 func (e *embedded) close() error {
-	e.mu.Lock()
-	s := e.server
-	e.mu.Unlock()
-	s.Shutdown()
-	s.WaitForShutdown()
+	e.stop()
 	return e.lock.Close()
 }
 
-// reserve is the free disk, in bytes, below which no new work is taken, so that the verdicts of work already taken find room; on
-// a small disk it is an eighth.
-const reserve = 64 << 20
+// What must be free on the disk, in bytes; on a small disk it is less. Below the reserve no new work is taken, so that the verdicts of
+// work already taken find room. Below the floor nothing is written: a server that fails to write must be replaced.
+const (
+	reserve = 64 << 20
+	floor   = 8 << 20
+)
 
-// room reports whether new work may be taken.
-func (e *embedded) room() (bool, error) {
+// errFull says that the disk has no room.
+var errFull = errors.New("the disk of the prewarm queue is full")
+
+// room reports whether that much is free.
+func (e *embedded) room(bytes int64) (bool, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(e.dir, &fs); err != nil {
 		return false, err
 	}
 	size := int64(fs.Bsize)
-	return int64(fs.Bavail)*size >= min(reserve, int64(fs.Blocks)*size/8), nil
+	return int64(fs.Bavail)*size >= min(bytes, int64(fs.Blocks)*size/8*bytes/reserve), nil
 }
 
 // isFull reports whether JetStream refused a write for want of room.
@@ -111,15 +159,24 @@ func isFull(err *jetstream.APIError) bool {
 }
 
 // serverLog gives the server's log to slog. Notices are its start-up banner.
-type serverLog struct{ log *slog.Logger }
+type serverLog struct {
+	log   *slog.Logger
+	stuck func() // called when a write failed
+}
 
 func (l serverLog) Noticef(format string, v ...any) {
 	l.log.Debug("queue: " + fmt.Sprintf(format, v...))
 }
 func (l serverLog) Warnf(format string, v ...any) { l.log.Warn("queue: " + fmt.Sprintf(format, v...)) }
 func (l serverLog) Errorf(format string, v ...any) {
-	l.log.Error("queue: " + fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	l.log.Error("queue: " + text)
+	// The server gives no answer in this case, and keeps the error for good: its log is the only one to tell.
+	if strings.Contains(text, "failed to store") || strings.Contains(text, "no space left") {
+		l.stuck()
+	}
 }
+
 func (l serverLog) Fatalf(format string, v ...any) {
 	l.log.Error("queue: " + fmt.Sprintf(format, v...))
 }

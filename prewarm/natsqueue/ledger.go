@@ -103,6 +103,12 @@ func (q *Queue) publish(ctx context.Context, msgs []*nats.Msg, conditions []uint
 		if try > 0 && !pause(ctx, time.Duration(try)*300*time.Millisecond) {
 			break
 		}
+		if err := q.writable(); err != nil {
+			for _, i := range todo {
+				errs[i] = err
+			}
+			break
+		}
 		futures := make([]jetstream.PubAckFuture, len(msgs))
 		for _, i := range todo {
 			var opts []jetstream.PublishOpt
@@ -120,7 +126,7 @@ func (q *Queue) publish(ctx context.Context, msgs []*nats.Msg, conditions []uint
 		for _, i := range todo {
 			if errs[i] == nil {
 				var ack *jetstream.PubAck
-				if ack, errs[i] = await(ctx, futures[i]); errs[i] == nil && conditions != nil {
+				if ack, errs[i] = q.await(ctx, futures[i]); errs[i] == nil && conditions != nil {
 					conditions[i] = ack.Sequence
 				}
 			}
@@ -134,9 +140,29 @@ func (q *Queue) publish(ctx context.Context, msgs []*nats.Msg, conditions []uint
 	return errs
 }
 
+// writable reports whether the embedded server may be written to.
+func (q *Queue) writable() error {
+	if q.embedded == nil {
+		return nil
+	}
+	if ok, err := q.embedded.room(floor); err != nil || !ok {
+		return errors.Join(errFull, err)
+	}
+	return q.embedded.revive()
+}
+
 // await is the answer to one message.
-func await(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
+func (q *Queue) await(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
 	select {
+	case ack := <-f.Ok():
+		return ack, nil
+	case err := <-f.Err():
+		return nil, err
+	default:
+	}
+	select {
+	case <-q.embedded.failed():
+		return nil, errors.New("the embedded server could not write")
 	case ack := <-f.Ok():
 		return ack, nil
 	case err := <-f.Err():

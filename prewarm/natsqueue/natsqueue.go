@@ -213,7 +213,7 @@ func classify(op string, err error) error {
 		return nil
 	case errors.Is(err, prewarm.ErrConflict), errors.Is(err, prewarm.ErrNoRecord):
 		return err
-	case errors.As(err, &api) && isFull(api):
+	case errors.Is(err, errFull), errors.As(err, &api) && isFull(api):
 		return fault.New(fault.DiskFull, op, "the prewarm queue has no room left on its disk", err)
 	case errors.Is(err, context.Canceled):
 		return fault.Of(err)

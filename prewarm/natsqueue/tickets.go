@@ -23,7 +23,10 @@ func (q *Queue) Room(context.Context) error {
 	if q.embedded == nil {
 		return nil
 	}
-	ok, err := q.embedded.room()
+	if err := q.embedded.revive(); err != nil {
+		return classify("natsqueue.Room", err)
+	}
+	ok, err := q.embedded.room(reserve)
 	if err != nil {
 		return fault.New(fault.Internal, "natsqueue.Room", "the prewarm queue's disk does not answer", err)
 	}

@@ -1,0 +1,113 @@
+package natsqueue
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// smallDisk is a directory on a file system of few bytes.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skip("a small file system cannot be mounted here: ", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// fill takes all the room there is, and returns what gives it back.
+func fill(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	path := filepath.Join(dir, "filler")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for chunk := make([]byte, 64<<10); len(chunk) > 0; {
+		if _, err := f.Write(chunk); err != nil {
+			chunk = chunk[:len(chunk)/2]
+		}
+	}
+	return func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Ensure a full disk is said, loses nothing that was acknowledged, and is over when there is room again.
+func TestFault15DiskFull(t *testing.T) {
+	dir := smallDisk(t, "16m")
+	q := open(t, filepath.Join(dir, "queue"), nil)
+	i := start(t, q, newWorld(), false, nil)
+	before := accept(t, i, call(0, 10))
+	free := fill(t, dir)
+	if kind := fault.KindOf(q.Room(t.Context())); kind != fault.DiskFull {
+		t.Errorf("Room: got %q, want disk_full", kind)
+	}
+	if _, err := i.Accept(t.Context(), "backend", "", sha256.Sum256(nil), call(10, 10)); fault.KindOf(err) != fault.DiskFull {
+		t.Errorf("Accept: got %v, want disk_full", err)
+	}
+	full := false
+	for n := range 200 {
+		err := q.Write(t.Context(), rec(fmt.Sprintf("task.full.%05d", n), "m", strings.Repeat("x", 50_000), 0))
+		if full = fault.KindOf(err) == fault.DiskFull; err != nil {
+			if !full {
+				t.Errorf("Write: got %v, want disk_full", err)
+			}
+			break
+		}
+	}
+	if !full {
+		t.Error("nothing was refused on a full disk")
+	}
+	free()
+	mustWrite(t, q, rec("task.after.00000", "m", "b", 0))
+	after := accept(t, i, call(20, 10))
+	for _, id := range []string{before.Job.ID, after.Job.ID} {
+		if j, err := i.Job(t.Context(), id, 0); err != nil || j.Counts.Pending != 20 {
+			t.Errorf("got %+v %v", j, err)
+		}
+	}
+	if n, err := q.Waiting(t.Context(), prewarm.LaneNormal); n != 2 || err != nil {
+		t.Errorf("got %d tickets %v, want 2", n, err)
+	}
+}
+
+// Ensure a server that ran into the end of the disk is replaced once there is room, and then has all that it acknowledged.
+func TestFault15ServerIsRevived(t *testing.T) {
+	dir := smallDisk(t, "16m")
+	q := open(t, filepath.Join(dir, "queue"), nil)
+	mustWrite(t, q, rec("task.kept.00000", "m", "b", 0))
+	free := fill(t, dir)
+	// Past our own look at the disk, as when others fill it at the same moment.
+	for n := range 400 {
+		if _, err := q.js.PublishAsync(ledgerRoot+fmt.Sprintf("task.full.%05d", n), make([]byte, 50_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-q.embedded.failed()
+	if err := q.Write(t.Context(), rec("task.no.00000", "m", "b", 0)); fault.KindOf(err) != fault.DiskFull {
+		t.Errorf("got %v, want disk_full", err)
+	}
+	free()
+	mustWrite(t, q, rec("task.after.00000", "m", "b", 0))
+	if got := list(t, q, prewarm.Scan{Prefix: "task.kept", Bodies: true}); len(got) != 1 {
+		t.Errorf("got %q, want the record from before", got)
+	}
+	if err := q.Put(t.Context(), ticket("normal", "x")); err != nil {
+		t.Error(err)
+	}
+}
