@@ -119,8 +119,15 @@ func (q *Queue) openStreams(ctx context.Context, keep time.Duration) (err error)
 		return err
 	}
 	for _, lane := range []string{prewarm.LaneHigh, prewarm.LaneNormal, prewarm.LaneLow, prewarm.LaneTell, prewarm.LaneCompat} {
+		name := "goldcrest_" + lane
+		if q.embedded != nil {
+			// The directory is ours alone: whoever was working on tickets is dead, and they need not wait for it.
+			if err := q.tasks.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return err
+			}
+		}
 		q.lanes[lane], err = q.tasks.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-			Durable: "goldcrest_" + lane, FilterSubject: taskSubject + lane + ".>", AckPolicy: jetstream.AckExplicitPolicy,
+			Durable: name, FilterSubject: taskSubject + lane + ".>", AckPolicy: jetstream.AckExplicitPolicy,
 			AckWait: q.ackWait, MaxDeliver: -1, MaxAckPending: -1,
 		})
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
-// poll is how often the lanes are looked at without being woken: a ticket whose pause is over wakes nobody.
+// poll is how often the lanes are looked at without being woken: a ticket whose long pause is over wakes nobody.
 const poll = time.Second
 
 // Room implements prewarm.Queue. Of an external cluster, only its refusals tell.
@@ -89,7 +89,9 @@ func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h prewar
 				got++
 				running.Go(func() {
 					defer func() { free <- struct{}{} }()
-					q.handle(ctx, lane, m, h)
+					if again := q.handle(ctx, lane, m, h); again > 0 && again < poll {
+						time.AfterFunc(again, func() { rouse(wake) })
+					}
 				})
 			}
 		}
@@ -154,11 +156,11 @@ func (q *Queue) fetch(lane string, n int) (msgs []jetstream.Msg) {
 }
 
 // handle runs the handler on one ticket, keeping it from others meanwhile.
-func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h prewarm.Handler) {
+func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h prewarm.Handler) (again time.Duration) {
 	done := make(chan struct{})
 	var beating sync.WaitGroup
 	beating.Go(func() { q.beat(m, done) })
-	again := q.call(ctx, prewarm.Ticket{Lane: lane, ID: strings.TrimPrefix(m.Subject(), taskSubject+lane+".")}, h)
+	again = q.call(ctx, prewarm.Ticket{Lane: lane, ID: strings.TrimPrefix(m.Subject(), taskSubject+lane+".")}, h)
 	close(done)
 	beating.Wait()
 	var err error
@@ -173,6 +175,7 @@ func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h prew
 		// It will be delivered again, and found done.
 		q.log.Debug("a ticket was not acknowledged", "error", err)
 	}
+	return again
 }
 
 // call runs the handler; a panic gives the ticket back.
