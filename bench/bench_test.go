@@ -1,0 +1,80 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTableHoldsFiguresAgainstTargets(t *testing.T) {
+	var b strings.Builder
+	printTable(&b, []row{
+		{what: "a", ours: 90, reference: 100, unit: "1/s", target: 0.8},
+		{what: "b", ours: 1.3, reference: 1, unit: "us", target: 1.25, atMost: true},
+		{what: "c", ours: 150, unit: "MB", target: 160, atMost: true},
+		{what: "d", ours: 0.5, unit: "ms"},
+	})
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")[2:]
+	for i, want := range []string{"a 90.0 100 1/s 0.900 >= 0.80 met", "b 1.30 1.00 us 1.300 <= 1.25 MISSED", "c 150 - MB - <= 160 met", "d 0.50 - ms - -"} {
+		if got := strings.Join(strings.Fields(lines[i]), " "); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestMedianAndQuantile(t *testing.T) {
+	if got := median([]float64{9, 1, 5}); got != 5 {
+		t.Errorf("median of three: %v", got)
+	}
+	if got := median([]float64{4, 1, 2, 9}); got != 3 {
+		t.Errorf("median of four: %v", got)
+	}
+	var delays []time.Duration
+	for i := range 100 {
+		delays = append(delays, time.Duration(i+1)*time.Millisecond)
+	}
+	if p50, p99, p100 := quantile(delays, 0.5), quantile(delays, 0.99), quantile(delays, 1); p50 != 51 || p99 != 100 || p100 != 100 || quantile(nil, 0.5) != 0 {
+		t.Errorf("quantiles %v, %v, %v", p50, p99, p100)
+	}
+}
+
+func TestProcessorTimeAndMemoryOfThisProcess(t *testing.T) {
+	for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
+		_ = strings.Repeat("x", 1000)
+	}
+	if cpu := familyCPU(os.Getpid()); cpu < 10*time.Millisecond || cpu > time.Hour {
+		t.Errorf("processor time %v", cpu)
+	}
+	if pss := familyPSS(os.Getpid()); pss < 1<<20 || pss > 1<<34 {
+		t.Errorf("PSS %d", pss)
+	}
+	if s, err := readStat(os.Getpid()); err != nil || s.parent != os.Getppid() {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestLoopsCountAnswersAndNoticeErrors(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/bad" {
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		w.Header().Set("Content-Length", "10000")
+		_, _ = w.Write(make([]byte, 10000)) // The other side is in this test.
+	}))
+	defer srv.Close()
+	addr := srv.Listener.(*net.TCPListener).Addr().String()
+	if n, err := closedLoop(addr, [][]byte{rawRequest("/a"), rawRequest("/b")}, 4, 50*time.Millisecond); n < 4 || err != nil {
+		t.Errorf("%d answers, %v", n, err)
+	}
+	if delays, err := openLoop(addr, [][]byte{rawRequest("/a")}, 4, 1000, 50*time.Millisecond); len(delays) != 51 || err != nil {
+		t.Errorf("%d answers, %v", len(delays), err)
+	}
+	if _, err := closedLoop(addr, [][]byte{rawRequest("/bad")}, 1, 10*time.Millisecond); err == nil {
+		t.Error("a 418 is no error")
+	}
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	coldConnections = 4
+	coldOptions     = "rs:fit:800:0/q:75/f:%s/cb:%d"
+	settling        = 150 * time.Millisecond // what is done behind the answers belongs to the round
+)
+
+// work is what a pass over all photos took.
+type work struct {
+	images       int
+	wall, cpu    float64 // seconds
+	bytes        int64
+	rates, costs []float64 // of the passes so far: images a second, milliseconds of processor time an image
+}
+
+func (w *work) add(pass work) {
+	w.images, w.bytes = w.images+pass.images, w.bytes+pass.bytes
+	w.rates = append(w.rates, float64(pass.images)/pass.wall)
+	w.costs = append(w.costs, pass.cpu*1000/float64(pass.images))
+}
+
+// measureCold compares pictures that are made with raw libvips: the same originals, size, quality and encoder settings.
+func measureCold(ctx context.Context, b *bench) ([]row, error) {
+	c, err := b.startCold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	var rows []row
+	for _, k := range []struct{ name, format, reference string }{{"WebP", "webp", "webp"}, {"progressive JPEG", "jpg", "jpeg-progressive"}} {
+		got, err := c.compare(ctx, b, k.name, k.format, k.reference)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, got...)
+	}
+	return rows, nil
+}
+
+// modes are the ways in which libvips is used; the best one counts.
+var modes = []string{"exact", "thumbnail"}
+
+func (c *cold) compare(ctx context.Context, b *bench, name, format, reference string) ([]row, error) {
+	var ours work
+	raw := make([]work, len(modes))
+	for i := range 1 + max(b.rounds/2, 1) {
+		pass, err := c.pass(ctx, format)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 { // The first pass warms up.
+			ours.add(pass)
+		}
+		for j, mode := range modes {
+			pass, err := c.raw(ctx, mode, reference)
+			if err != nil {
+				return nil, err
+			}
+			if i > 0 {
+				raw[j].add(pass)
+			}
+		}
+		if b.noise && i > 0 {
+			fmt.Fprintf(os.Stderr, "  %s: ours %.1f/s %.1f ms", name, last(ours.rates), last(ours.costs))
+			for j, mode := range modes {
+				fmt.Fprintf(os.Stderr, ", %s %.1f/s %.1f ms", mode, last(raw[j].rates), last(raw[j].costs))
+			}
+			fmt.Fprintln(os.Stderr)
+		}
+	}
+	best := raw[0]
+	for _, r := range raw[1:] {
+		if median(r.costs) < median(best.costs) {
+			best = r
+		}
+	}
+	what := fmt.Sprintf("cold, %s q75, 800 px, c=%d: ", name, coldConnections)
+	return []row{
+		{what: what + "CPU an image", ours: median(ours.costs), reference: median(best.costs), unit: "ms", target: 1.03, atMost: true},
+		{what: what + "images", ours: median(ours.rates), reference: median(best.rates), unit: "1/s", target: 0.97},
+		{what: what + "mean size", ours: float64(ours.bytes) / float64(ours.images) / 1000, reference: float64(best.bytes) / float64(best.images) / 1000, unit: "KB"},
+	}, nil
+}
+
+// cold is a proxy with an origin, beside the program of the reference.
+type cold struct {
+	rig       *rig
+	photos    []photo
+	origin    string
+	reference string // executable
+	asked     atomic.Int64
+	stop      func()
+}
+
+func (b *bench) startCold(ctx context.Context) (*cold, error) {
+	c := &cold{}
+	var err error
+	if c.photos, err = b.photos(); err != nil {
+		return nil, err
+	}
+	if c.reference, err = b.buildReference(ctx); err != nil {
+		return nil, err
+	}
+	origin, stopOrigin, err := serveOrigin(originals(c.photos))
+	if err != nil {
+		return nil, err
+	}
+	if c.rig, err = b.startServer(ctx, memoryTier); err != nil {
+		stopOrigin()
+		return nil, err
+	}
+	c.origin = origin
+	c.stop = func() { c.rig.stop(); stopOrigin() }
+	return c, nil
+}
+
+// buildReference compiles rawvips.
+func (b *bench) buildReference(ctx context.Context) (string, error) {
+	flags, err := exec.CommandContext(ctx, "pkg-config", "--cflags", "--libs", "vips").Output()
+	if err != nil {
+		return "", skipped("pkg-config does not know libvips: %v", err)
+	}
+	out := filepath.Join(b.work, "rawvips")
+	args := append([]string{"-O2", "-o", out, "rawvips/rawvips.c", "-lpthread"}, strings.Fields(string(flags))...)
+	if err := command(ctx, ".", "gcc", args...); err != nil {
+		if errors.Is(err, exec.ErrNotFound) {
+			return "", skipped("there is no gcc")
+		}
+		return "", err
+	}
+	return out, nil
+}
+
+// next is the path of a variant that nobody has asked for yet.
+func (c *cold) next(format string) (string, error) {
+	n := c.asked.Add(1)
+	p := c.photos[int(n)%len(c.photos)]
+	return c.rig.path(c.origin+"/"+p.name, fmt.Sprintf(coldOptions, format, n))
+}
+
+// pass asks the proxy for each photo once.
+func (c *cold) pass(ctx context.Context, format string) (work, error) {
+	before, began := familyCPU(c.rig.Process.Pid), time.Now()
+	bytes, err := c.ask(ctx, format, coldConnections, len(c.photos))
+	if err != nil {
+		return work{}, err
+	}
+	wall := time.Since(began)
+	time.Sleep(settling)
+	cpu := familyCPU(c.rig.Process.Pid) - before
+	return work{images: len(c.photos), wall: wall.Seconds(), cpu: cpu.Seconds(), bytes: bytes}, nil
+}
+
+// ask asks for n new variants over some connections, and returns the bytes that came.
+func (c *cold) ask(ctx context.Context, format string, connections, n int) (int64, error) {
+	var taken, bytes atomic.Int64
+	var wg sync.WaitGroup
+	errs := make([]error, connections)
+	for i := range connections {
+		wg.Go(func() {
+			for taken.Add(1) <= int64(n) && errs[i] == nil {
+				var path string
+				var body []byte
+				if path, errs[i] = c.next(format); errs[i] == nil {
+					body, _, errs[i] = c.rig.get(ctx, path, "*/*")
+				}
+				bytes.Add(int64(len(body)))
+			}
+		})
+	}
+	wg.Wait()
+	return bytes.Load(), errors.Join(errs...)
+}
+
+// raw lets libvips make each photo once.
+func (c *cold) raw(ctx context.Context, mode, format string) (work, error) {
+	args := []string{mode, format, fmt.Sprint(min(2, runtime.NumCPU()))}
+	for _, p := range c.photos {
+		args = append(args, p.file)
+	}
+	cmd := exec.CommandContext(ctx, c.reference, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return work{}, fmt.Errorf("rawvips: %w", err)
+	}
+	var w work
+	if _, err := fmt.Sscan(string(out), &w.images, &w.wall, &w.cpu, &w.bytes); err != nil {
+		return work{}, fmt.Errorf("rawvips said %q: %w", out, err)
+	}
+	return w, nil
+}

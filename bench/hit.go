@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+const (
+	hitConnections = 64
+	hitPictures    = 64        // different URLs, so that neither side serves out of the processor's own cache alone
+	hitBytes       = 30 * 1000 // size of each body
+	hitOptions     = "rs:fit:%d:0/cb:%d"
+)
+
+// measureHits compares memory hits of the proxy with a bare net/http handler that serves the same bodies from a map.
+func measureHits(ctx context.Context, b *bench) ([]row, error) {
+	t, err := b.startHits(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer t.stop()
+	ours := side{addr: t.rig.addr, pid: t.rig.Process.Pid, requests: t.requests}
+	bare := side{addr: t.bareAddr, pid: t.bare.Process.Pid, requests: t.requests}
+	for range b.rounds {
+		for _, s := range []*side{&ours, &bare} {
+			if err := s.round(b.round); err != nil {
+				return nil, err
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+		}
+		if b.noise {
+			fmt.Fprintf(os.Stderr, "  ours %.0f/s %.1f us, bare %.0f/s %.1f us\n", last(ours.rates), last(ours.costs), last(bare.rates), last(bare.costs))
+		}
+	}
+	return []row{
+		{what: "hit, 30 KB, c=64: requests", ours: median(ours.rates), reference: median(bare.rates), unit: "1/s", target: 0.83},
+		{what: "hit, 30 KB, c=64: CPU a request", ours: median(ours.costs), reference: median(bare.costs), unit: "us", target: 1.25, atMost: true},
+	}, nil
+}
+
+func last(list []float64) float64 { return list[len(list)-1] }
+
+// side is one of two servers that are compared.
+type side struct {
+	addr     string
+	pid      int
+	requests [][]byte
+	rates    []float64 // answers a second, by round
+	costs    []float64 // microseconds of the server's processor time an answer, by round
+}
+
+func (s *side) round(d time.Duration) error {
+	before, err := readStat(s.pid)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	n, err := closedLoop(s.addr, s.requests, hitConnections, d)
+	if err != nil {
+		return err
+	}
+	took := time.Since(began)
+	after, err := readStat(s.pid)
+	if err != nil {
+		return err
+	}
+	s.rates = append(s.rates, float64(n)/took.Seconds())
+	s.costs = append(s.costs, float64((after.cpu-before.cpu).Microseconds())/float64(n))
+	return nil
+}
+
+// hits is a proxy with warm pictures beside a bare handler with the same ones.
+type hits struct {
+	rig      *rig
+	bare     *process
+	bareAddr string
+	requests [][]byte
+	stop     func()
+}
+
+func (b *bench) startHits(ctx context.Context) (*hits, error) {
+	r, err := b.startServer(ctx, memoryTier)
+	if err != nil {
+		return nil, err
+	}
+	t := &hits{rig: r, stop: r.stop}
+	paths, bodies, contentType, err := r.warm(ctx)
+	if err == nil {
+		err = t.startBare(ctx, b, paths, bodies, contentType)
+	}
+	if err != nil {
+		r.stop()
+		return nil, err
+	}
+	t.stop = func() { t.bare.stop(); r.stop() }
+	for _, path := range paths {
+		t.requests = append(t.requests, rawRequest(path))
+	}
+	return t, nil
+}
+
+// warm fills the memory tier with pictures of about hitBytes, each asked for twice.
+func (r *rig) warm(ctx context.Context) (paths []string, bodies [][]byte, contentType string, err error) {
+	origin, stopOrigin, err := serveOrigin(map[string][]byte{"a.jpg": drawPicture()})
+	if err != nil {
+		return nil, nil, "", err
+	}
+	defer stopOrigin()
+	width, err := r.widthFor(ctx, origin+"/a.jpg")
+	if err != nil {
+		return nil, nil, "", err
+	}
+	for i := range hitPictures {
+		path, err := r.path(origin+"/a.jpg", fmt.Sprintf(hitOptions, width, i))
+		if err != nil {
+			return nil, nil, "", err
+		}
+		var body []byte
+		for range 2 {
+			if body, contentType, err = r.get(ctx, path, browserAccept); err != nil {
+				return nil, nil, "", err
+			}
+		}
+		paths, bodies = append(paths, path), append(bodies, body)
+	}
+	return paths, bodies, contentType, nil
+}
+
+// widthFor finds the width at which a variant has about hitBytes.
+func (r *rig) widthFor(ctx context.Context, source string) (int, error) {
+	low, high := 16, 1200
+	for high-low > 1 {
+		width := (low + high) / 2
+		path, err := r.path(source, fmt.Sprintf(hitOptions, width, 0))
+		if err != nil {
+			return 0, err
+		}
+		body, _, err := r.get(ctx, path, browserAccept)
+		if err != nil {
+			return 0, err
+		}
+		if len(body) < hitBytes {
+			low = width
+		} else {
+			high = width
+		}
+	}
+	return high, nil
+}
+
+// drawPicture is an original with detail at every scale.
+func drawPicture() []byte {
+	img := image.NewRGBA(image.Rect(0, 0, 1200, 900))
+	seed := uint32(1)
+	for y := range 900 {
+		for x := range 1200 {
+			seed = seed*1664525 + 1013904223
+			noise := uint8(seed >> 27)
+			img.Set(x, y, color.RGBA{uint8(x*y/700) + noise, uint8(x/5) + noise, uint8((x^y)/6) + noise, 255})
+		}
+	}
+	var b bytes.Buffer
+	_ = jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}) // A bytes.Buffer takes everything.
+	return b.Bytes()
+}
+
+// bareArgument makes this program the bare handler, on the bodies that a file holds.
+const bareArgument = "bare-handler"
+
+// bareContent is what the bare handler is given.
+type bareContent struct {
+	Addr, ContentType string
+	Bodies            map[string][]byte
+}
+
+// startBare runs the bare handler in a process of its own.
+func (t *hits) startBare(ctx context.Context, b *bench, paths []string, bodies [][]byte, contentType string) error {
+	addr, _, err := freeAddrs()
+	if err != nil {
+		return err
+	}
+	content := bareContent{Addr: addr, ContentType: contentType, Bodies: map[string][]byte{}}
+	for i, path := range paths {
+		content.Bodies[path] = bodies[i]
+	}
+	text, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(b.work, "bare.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if t.bare, err = start(self, bareArgument, file); err != nil {
+		return err
+	}
+	t.bareAddr = addr
+	return awaitReady(ctx, t.bare, "http://"+addr+paths[0])
+}
+
+// serveBare is the reference: what net/http costs with nothing behind it.
+func serveBare(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var content bareContent
+	if err := json.Unmarshal(text, &content); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", content.Addr)
+	if err != nil {
+		return err
+	}
+	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, ok := content.Bodies[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", content.ContentType)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body) // A client that left needs no answer.
+	}))
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// requestHeaders is what a phone's browser sends with each request for a picture.
+const requestHeaders = "Host: img.example\r\nUser-Agent: Mozilla/5.0 (Linux; Android 14) Chrome/130 Mobile\r\n" +
+	"Accept: " + browserAccept + "\r\nAccept-Encoding: gzip, deflate, br\r\nAccept-Language: en\r\nReferer: https://shop.example/\r\n\r\n"
+
+const browserAccept = "image/avif,image/webp,image/apng,image/*,*/*;q=0.8"
+
+// rawRequest is a GET as it goes over the wire.
+func rawRequest(path string) []byte {
+	return []byte("GET " + path + " HTTP/1.1\r\n" + requestHeaders)
+}
+
+// connection sends requests and reads answers with as little work as can be, so that what is measured is the server.
+type connection struct {
+	net.Conn
+	buf []byte
+}
+
+func dial(addr string) (*connection, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{c, make([]byte, 64<<10)}, nil
+}
+
+var (
+	headerEnd     = []byte("\r\n\r\n")
+	contentLength = []byte("\r\nContent-Length: ")
+	statusOK      = []byte("HTTP/1.1 200 ")
+)
+
+// roundTrip sends a request and reads its answer, which must be a 200 with a Content-Length. It returns the length of the body.
+func (c *connection) roundTrip(request []byte) (int, error) {
+	if _, err := c.Write(request); err != nil {
+		return 0, err
+	}
+	n, body := 0, -1
+	for total := -1; total < 0 || n < total; {
+		got, err := c.Read(c.buf[n:])
+		if err != nil {
+			return 0, err
+		}
+		n += got
+		if total >= 0 {
+			continue
+		}
+		end := bytes.Index(c.buf[:n], headerEnd)
+		if end < 0 {
+			continue
+		}
+		if body, err = lengthOf(c.buf[:end+2]); err != nil {
+			return 0, err
+		}
+		if total = end + len(headerEnd) + body; total > len(c.buf) {
+			return 0, fmt.Errorf("an answer of %d bytes is more than was expected", total)
+		}
+	}
+	return body, nil
+}
+
+// lengthOf is the Content-Length of an answer's header.
+func lengthOf(header []byte) (int, error) {
+	if !bytes.HasPrefix(header, statusOK) {
+		return 0, fmt.Errorf("answer: %.200q", header)
+	}
+	at := bytes.Index(header, contentLength)
+	if at < 0 {
+		return 0, errors.New("an answer has no Content-Length")
+	}
+	value := header[at+len(contentLength):]
+	return strconv.Atoi(string(value[:bytes.IndexByte(value, '\r')]))
+}
+
+// closedLoop asks for the paths in turn over n connections, each sending its next request when it has its answer, for a time. It
+// returns the number of answers.
+func closedLoop(addr string, requests [][]byte, n int, d time.Duration) (int64, error) {
+	var answers, stopped atomic.Int64
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		c, err := dial(addr)
+		if err != nil {
+			return 0, err
+		}
+		defer c.Close()
+		wg.Go(func() {
+			for turn := i; stopped.Load() == 0; turn++ {
+				if _, errs[i] = c.roundTrip(requests[turn%len(requests)]); errs[i] != nil {
+					return
+				}
+				answers.Add(1)
+			}
+		})
+	}
+	time.Sleep(d)
+	stopped.Store(1)
+	wg.Wait()
+	return answers.Load(), errors.Join(errs...)
+}
+
+// openLoop asks at a fixed rate, whether or not the answers come, for a time. It returns how long after the moment at which it was
+// due each answer was there, in order.
+func openLoop(addr string, requests [][]byte, n, rate int, d time.Duration) ([]time.Duration, error) {
+	var wg sync.WaitGroup
+	errs, delays := make([]error, n), make([][]time.Duration, n)
+	began := time.Now().Add(10 * time.Millisecond)
+	for i := range n {
+		c, err := dial(addr)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		wg.Go(func() {
+			for turn := i; errs[i] == nil; turn += n {
+				after := time.Duration(turn) * time.Second / time.Duration(rate)
+				if after > d {
+					return
+				}
+				due := began.Add(after)
+				time.Sleep(time.Until(due))
+				_, errs[i] = c.roundTrip(requests[turn%len(requests)])
+				delays[i] = append(delays[i], time.Since(due))
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Sorted(slices.Values(slices.Concat(delays...))), errors.Join(errs...)
+}
+
+// quantile of sorted delays, in milliseconds.
+func quantile(sorted []time.Duration, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return float64(sorted[min(int(q*float64(len(sorted))), len(sorted)-1)].Microseconds()) / 1000
+}

@@ -1,0 +1,137 @@
+// Package main (bench) measures the proxy against references in one run and prints ratios: hits against a bare net/http
+// handler, cold pictures against raw libvips, memory at a burst, hits while every core encodes.
+//
+// Run it with "make bench", or here with "go run .". -run picks parts, -dir adds a folder of photos. A part whose needs are
+// not met says so and is skipped. Figures of two runs, or of two machines, do not compare; the ratios of one run do.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options is what the command line says.
+type options struct {
+	run    []string
+	dir    string
+	binary string
+	rounds int
+	round  time.Duration
+	limit  time.Duration
+	noise  bool // tell every round
+}
+
+// part is one measurement. It returns the rows of the table; errSkipped tells that its needs are not met.
+type part struct {
+	name    string
+	measure func(ctx context.Context, b *bench) ([]row, error)
+}
+
+var errSkipped = errors.New("skipped")
+
+func skipped(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errSkipped, fmt.Sprintf(format, args...))
+}
+
+func parts() []part {
+	return []part{{"hit", measureHits}, {"cold", measureCold}, {"pss", measurePSS}, {"mixed", measureMixed}}
+}
+
+// bench is what the parts share.
+type bench struct {
+	options
+	work   string // folder of its own, removed at the end
+	binary string // the program under test
+}
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == bareArgument {
+		if err := serveBare(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	var names []string
+	for _, p := range parts() {
+		names = append(names, p.name)
+	}
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	list := fs.String("run", strings.Join(names, ","), "the `PARTS` to run")
+	fs.StringVar(&o.dir, "dir", os.Getenv("DIR"), "`DIR` with more photos for the cold parts; default $DIR")
+	fs.StringVar(&o.binary, "binary", "", "the `FILE` to measure; default: built from the folder above")
+	fs.IntVar(&o.rounds, "rounds", 7, "rounds of each side of a comparison; the median counts")
+	fs.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of one round of hits")
+	fs.DurationVar(&o.limit, "limit", 4*time.Minute, "end of it all")
+	fs.BoolVar(&o.noise, "v", false, "tell every round")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if o.run = strings.Split(*list, ","); fs.NArg() > 0 {
+		return o, fmt.Errorf("there is no argument %q", fs.Arg(0))
+	}
+	for _, name := range o.run {
+		if !slices.Contains(names, name) {
+			return o, fmt.Errorf("there is no part %q; there are %s", name, strings.Join(names, ", "))
+		}
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.limit)
+	defer cancel()
+	b := &bench{options: o, binary: o.binary}
+	if b.work, err = os.MkdirTemp("", "goldcrest-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.work)
+	if b.binary == "" {
+		b.binary = filepath.Join(b.work, "goldcrest")
+		if err := command(ctx, "..", "go", "build", "-ldflags", "-s -w", "-o", b.binary, "."); err != nil {
+			return err
+		}
+	}
+	var rows []row
+	for _, p := range parts() {
+		if !slices.Contains(o.run, p.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s ...\n", p.name)
+		got, err := p.measure(ctx, b)
+		if errors.Is(err, errSkipped) {
+			fmt.Fprintf(os.Stderr, "%s %v\n", p.name, err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		rows = append(rows, got...)
+	}
+	printTable(os.Stdout, rows)
+	return nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	pssConnections = 8
+	pssInterval    = 50 * time.Millisecond
+	pssPasses      = 3
+)
+
+// measurePSS finds the most memory that server and workers take while eight new pictures are made at a time, less what the memory
+// tier holds by then.
+func measurePSS(ctx context.Context, b *bench) ([]row, error) {
+	c, err := b.startCold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	idle := familyPSS(c.rig.Process.Pid)
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.ask(ctx, "webp", pssConnections, pssPasses*len(c.photos))
+		done <- err
+	}()
+	var peak int64
+	tick := time.NewTicker(pssInterval)
+	defer tick.Stop()
+	for running := true; running; {
+		select {
+		case err := <-done:
+			if err != nil {
+				return nil, err
+			}
+			running = false
+		case <-tick.C:
+			peak = max(peak, familyPSS(c.rig.Process.Pid))
+		}
+	}
+	tier, err := c.rig.metric(ctx, "goldcrest_memory_bytes")
+	if err != nil {
+		return nil, err
+	}
+	const mb = 1e6
+	return []row{
+		{what: "peak PSS, 8 cold WebP at a time, less the memory tier", ours: (float64(peak) - tier) / mb, unit: "MB", target: 160, atMost: true},
+		{what: "PSS at rest after start", ours: float64(idle) / mb, unit: "MB"},
+	}, nil
+}
+
+// metric reads a sample without labels from the private listener.
+func (r *rig) metric(ctx context.Context, name string) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	for sc := bufio.NewScanner(res.Body); sc.Scan(); {
+		if value, ok := strings.CutPrefix(sc.Text(), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("there is no metric %s", name)
+}

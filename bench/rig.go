@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/goldcrest/goldcrest/client"
+)
+
+// The signing pair of every server here; it opens nothing else.
+const (
+	key  = "6265656e20746865726520646f6e6520746861742062656e6368206b65792121"
+	salt = "73616c74"
+)
+
+// rigConfig is a server as it comes, but for its addresses, its data folder and its loopback origin. The arguments: public and
+// private address, data folder, key, salt, bytes of the memory tier.
+const rigConfig = `
+server: {listen: %q, admin: %q, drain: 1s}
+signing: {keys: [{key: %s, salt: %s}]}
+origin: {allow_private: ["127.0.0.0/8"], per_host: 64}
+cache: {memory: %d, store: {dir: %s/store, min_free: 1MiB}}
+`
+
+// memoryTier is the default of the memory tier, in bytes.
+const memoryTier = 256 << 20
+
+// process is a running program.
+type process struct {
+	*exec.Cmd
+	done chan struct{} // closed when it has ended
+}
+
+func start(name string, args ...string) (*process, error) {
+	p := &process{exec.Command(name, args...), make(chan struct{})}
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = p.Wait() // Ended by a signal, as a rule: no error of ours.
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// stop ends the process gracefully, and by force where that takes long.
+func (p *process) stop() {
+	_ = p.Process.Signal(syscall.SIGTERM) // It may have ended already.
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		_ = p.Process.Kill()
+		<-p.done
+	}
+}
+
+// rig is a running server under test.
+type rig struct {
+	*process
+	addr   string // of its public listener
+	admin  string // of its private one
+	signer *client.Signer
+}
+
+// startServer runs the program under test on a fresh data folder. Its log, at the default level, goes to /dev/null.
+func (b *bench) startServer(ctx context.Context, memory int64) (*rig, error) {
+	dir, err := os.MkdirTemp(b.work, "data-")
+	if err != nil {
+		return nil, err
+	}
+	addr, admin, err := freeAddrs()
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, rigConfig, addr, admin, key, salt, memory, dir), 0o600); err != nil {
+		return nil, err
+	}
+	signer, err := client.New(client.Config{BaseURL: "http://" + addr, Key: key, Salt: salt})
+	if err != nil {
+		return nil, err
+	}
+	p, err := start(b.binary, "serve", "-config", file)
+	if err != nil {
+		return nil, err
+	}
+	if err := awaitReady(ctx, p, "http://"+admin+"/healthz"); err != nil {
+		p.stop()
+		doctor, _ := exec.CommandContext(ctx, b.binary, "doctor", "-config", file).CombinedOutput() // It tells in its output.
+		return nil, fmt.Errorf("%w\n%s", err, doctor)
+	}
+	return &rig{process: p, addr: addr, admin: admin, signer: signer}, nil
+}
+
+// freeAddrs are two loopback addresses that nobody listens on.
+func freeAddrs() (a, b string, err error) {
+	first, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", err
+	}
+	defer first.Close()
+	second, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", err
+	}
+	defer second.Close()
+	return first.Addr().String(), second.Addr().String(), nil
+}
+
+// awaitReady returns when url answers 200.
+func awaitReady(ctx context.Context, p *process, url string) error {
+	for late := time.After(20 * time.Second); ; {
+		if res, err := http.Get(url); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended before it was ready", filepath.Base(p.Path))
+		case <-late:
+			return fmt.Errorf("%s was not ready in 20 s", filepath.Base(p.Path))
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// path is the signed path of a variant.
+func (r *rig) path(source, options string) (string, error) {
+	u, err := r.signer.URL(source, options, 0, 0)
+	return strings.TrimPrefix(u, "http://"+r.addr), err
+}
+
+// get asks for a signed path and returns the body and its type.
+func (r *rig) get(ctx context.Context, path, accept string) (body []byte, contentType string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+path, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	req.Header.Set("Accept", accept)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer res.Body.Close()
+	if body, err = io.ReadAll(res.Body); err != nil {
+		return nil, "", err
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, "", fmt.Errorf("%s: %s: %.300s", path, res.Status, body)
+	}
+	return body, res.Header.Get("Content-Type"), nil
+}
+
+// command runs a program in dir; its output is in the error.
+func command(ctx context.Context, dir, name string, args ...string) error {
+	c := exec.CommandContext(ctx, name, args...)
+	c.Dir = dir
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
+	}
+	return nil
+}
