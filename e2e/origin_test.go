@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -59,6 +60,13 @@ func (o *origin) total() (n int) {
 		n += hits
 	}
 	return n
+}
+
+// paths is what was asked for, and how often.
+func (o *origin) paths() map[string]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.hits)
 }
 
 // count is how often a path was asked for.
