@@ -46,11 +46,15 @@ func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]b
 		}
 		defer free()
 	}
-	if err := s.admit(ctx); err != nil {
-		return Accepted{}, err
+	err = s.admit(ctx)
+	if err == nil {
+		s.lookUp(ctx, d)
+		err = s.commit(ctx, d, job, token)
 	}
-	s.lookUp(ctx, d)
-	if err := s.commit(ctx, d, job, token); err != nil {
+	if err != nil {
+		if idem != "" {
+			s.disclaim(ctx, idemKey(token, idem), job)
+		}
 		return Accepted{}, err
 	}
 	s.deps.Observer.Accepted(d.job.Counts.DataUnits, d.job.Counts.Images)
@@ -142,6 +146,16 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 		} else {
 			s.pause(ctx, s.times.known/10)
 		}
+	}
+}
+
+// disclaim gives an Idempotency-Key back whose call was refused, so that the next try need not wait. Where it is not certain that the
+// job does not exist, the key stays; so it does where the ledger does not answer.
+func (s *Service) disclaim(ctx context.Context, key, job string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if _, err := s.readJob(ctx, job); fault.KindOf(err) == fault.NoSuchJob {
+		_ = s.erase(ctx, key)
 	}
 }
 

@@ -20,8 +20,8 @@ type Config struct {
 	Select []string `yaml:"select"`
 	// Workers is the number of images worked on at the same time, most of them waiting for their origin. 0 = four per core.
 	Workers int `yaml:"workers"`
-	// Retry are the pauses before each further try of an image whose failure may pass, with up to a fifth added by chance. Empty =
-	// no further try.
+	// Retry are the pauses before each further try of an image whose failure may pass, with up to a fifth added by chance; each at
+	// most an hour. Empty = no further try.
 	Retry []time.Duration `yaml:"retry"`
 	// Keep is how long jobs, verdicts and idempotency keys are kept.
 	Keep time.Duration `yaml:"keep"`
@@ -56,8 +56,8 @@ func (c Config) Validate() error {
 		}
 	}
 	for _, d := range c.Retry {
-		if d <= 0 {
-			errs = append(errs, fmt.Errorf("prewarm.retry: %v must be more than 0", d))
+		if d <= 0 || d > time.Hour {
+			errs = append(errs, fmt.Errorf("prewarm.retry: %v is not more than 0 and at most an hour", d))
 		}
 	}
 	if len(c.Retry) > maxTries {

@@ -197,7 +197,7 @@ func (s *Service) overlay(ctx context.Context, d *draft, job string) error {
 // store notes a variant that is stored.
 func (w *work) store(target int, m pipeline.Warmed, s State, now time.Time) {
 	attrs := m.Meta.Attrs
-	o := &outcome{State: s, Bytes: m.Meta.Size, Width: number(attrs["w"]), Height: number(attrs["h"]), At: now}
+	o := &outcome{State: s, Bytes: m.Meta.Size, Width: number(attrs["w"]), Height: number(attrs["h"]), At: now, ours: true}
 	if name, ok := strings.CutPrefix(m.Meta.ContentType, "image/"); ok {
 		o.Format, _ = variant.ParseFormat(name)
 	}

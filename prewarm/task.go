@@ -58,6 +58,8 @@ type outcome struct {
 	Width  int            `json:"w,omitempty"`
 	Height int            `json:"h,omitempty"`
 	At     time.Time      `json:"at,omitzero"`
+
+	ours bool // settled by this process since the record was read
 }
 
 // state is the outcome's as it counts for a spot: what was only guessed to be an image is skipped where it is none.
@@ -82,7 +84,7 @@ func (w *work) pending() bool {
 func (w *work) close(s State, reason fault.Kind, now time.Time) {
 	for _, o := range w.Verdicts {
 		if o.State == Pending {
-			*o = outcome{State: s, Reason: reason, At: now}
+			*o = outcome{State: s, Reason: reason, At: now, ours: true}
 		}
 	}
 	w.Next = time.Time{}
@@ -106,13 +108,13 @@ func (t *task) ended() bool {
 	return true
 }
 
-// merge takes over what another has settled in the same task meanwhile: the first verdict counts.
+// merge takes over what another has written of the same task meanwhile: the first verdict counts, and what was opened anew is open.
 func (t *task) merge(other *task) {
 	for i, w := range t.Works {
 		o := other.Works[i]
 		w.Tries, w.From = max(w.Tries, o.Tries), max(w.From, o.From)
 		for j, v := range o.Verdicts {
-			if v.State != Pending {
+			if v.State != Pending || !w.Verdicts[j].ours {
 				w.Verdicts[j] = v
 			}
 		}

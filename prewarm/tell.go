@@ -24,6 +24,9 @@ const (
 	brokenEventBytes = 400 << 10 // of their text
 )
 
+// longestSilence bounds the wait for a further try: more is due to a clock that was set back.
+const longestSilence = 12 * time.Hour
+
 // announce puts the events of a job's end into the ledger and the queue. Their names follow from the job, so that doing it twice
 // changes nothing.
 func (s *Service) announce(ctx context.Context, j *jobRecord) error {
@@ -121,7 +124,7 @@ func (s *Service) tellEvent(ctx context.Context, key string) (again time.Duratio
 	if err := json.Unmarshal(r.Body, &e); err != nil {
 		return 0, fault.New(fault.Internal, "prewarm.tell", "an internal error", err)
 	}
-	if wait := e.Next.Sub(s.deps.Now()); wait > 0 {
+	if wait := e.Next.Sub(s.deps.Now()); wait > 0 && wait <= longestSilence {
 		return wait, nil
 	}
 	if s.deps.Tell == nil {
@@ -141,7 +144,7 @@ func (s *Service) tellEvent(ctx context.Context, key string) (again time.Duratio
 		s.deps.Log.Warn("a backend was not told", "event", e.ID, "tries", e.Tries+1, "error", err)
 	default:
 		s.deps.Observer.Told("again")
-		again = max(s.times.retell[e.Tries], f.RetryAfter)
+		again = min(max(s.times.retell[e.Tries], f.RetryAfter), longestSilence)
 		e.Tries++
 		e.Next = s.deps.Now().Add(again)
 		if r.Body, err = json.Marshal(e); err != nil {

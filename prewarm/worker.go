@@ -122,18 +122,29 @@ func (a *attempt) expired(now time.Time) bool {
 	return !a.job.Deadline.IsZero() && !now.Before(a.job.Deadline)
 }
 
+// longestPause bounds the wait for an image: more is due to a clock that was set back.
+const longestPause = 2 * time.Hour
+
+// due reports how long an image still has to wait; 0 = it may be tried.
+func (w *work) due(now time.Time) time.Duration {
+	if d := w.Next.Sub(now); d > 0 && d <= longestPause {
+		return d
+	}
+	return 0
+}
+
 // wait is how long nothing of the task may be tried; the deadline ends all waiting.
 func (a *attempt) wait(now time.Time) time.Duration {
-	var first time.Time
+	wait := longestPause
 	for _, w := range a.task.Works {
-		if w.pending() && (first.IsZero() || w.Next.Before(first)) {
-			first = w.Next
+		if w.pending() {
+			wait = min(wait, w.due(now))
 		}
 	}
-	if d := a.job.Deadline; !d.IsZero() && d.Before(first) {
-		first = d
+	if d := a.job.Deadline; !d.IsZero() {
+		wait = min(wait, max(0, d.Sub(now)))
 	}
-	return max(0, first.Sub(now))
+	return wait
 }
 
 // begin writes down that the task is being worked on, so that Cancel leaves it alone, and since when.
@@ -202,7 +213,7 @@ func (s *Service) tallied(job string, n int, revision uint64, t tally) {
 func (a *attempt) run(ctx context.Context) {
 	var trying sync.WaitGroup
 	for _, w := range a.task.Works {
-		if w.pending() && !w.Next.After(a.s.deps.Now()) {
+		if w.pending() && w.due(a.s.deps.Now()) == 0 {
 			trying.Go(func() { a.try(ctx, w) })
 		}
 	}
@@ -262,7 +273,7 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 		case f.Kind == fault.ShuttingDown || ctx.Err() != nil && f.Kind == fault.Canceled:
 			return fault.Canceled // Not its fault: it is tried again, and not counted.
 		case !f.Kind.Retryable():
-			*o = outcome{State: Broken, Reason: f.Kind, At: now}
+			*o = outcome{State: Broken, Reason: f.Kind, At: now, ours: true}
 			a.note(w, o)
 			kind = f.Kind
 		default:
@@ -275,14 +286,14 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 	}
 	if w.Tries++; w.Tries <= len(a.s.cfg.Retry) {
 		pause := max(a.s.cfg.Retry[w.Tries-1], worst.RetryAfter)
-		w.Next = now.Add(pause + rand.N(pause/5+1))
+		w.Next = now.Add(min(pause+rand.N(pause/5+1), longestPause))
 		return kind
 	}
 	for _, o := range w.Verdicts {
 		if o.State != Pending {
 			continue
 		}
-		*o = outcome{State: Failed, Reason: o.Reason, At: now}
+		*o = outcome{State: Failed, Reason: o.Reason, At: now, ours: true}
 		if o.Reason == fault.SourceForbidden || o.Reason == fault.DNSFailed {
 			o.State = Broken // After so many tries it will not pass.
 		}

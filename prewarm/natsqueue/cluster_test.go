@@ -58,6 +58,7 @@ func cluster(t *testing.T) []*server.Server {
 
 // Ensure that jobs on two instances go on when a server of the cluster dies, and that nothing is lost or counted twice.
 func TestFault38PeerLost(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it starts three servers")
 	}

@@ -36,6 +36,7 @@ func TestCrashChild(t *testing.T) {
 
 // Ensure that whatever was accepted before a kill -9 gets its verdicts after it, and nothing is counted twice.
 func TestFault16KillNine(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var jobs []string
 	for round := range 4 {
@@ -87,6 +88,7 @@ func copyTree(t *testing.T, from string) string {
 
 // Ensure that damage to the end of a file, or within it, is noticed and costs no more than what it hit: no panic, no lie.
 func TestFault17DamagedQueue(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	q := open(t, dir, nil)
 	const n = 60

@@ -223,6 +223,7 @@ func TestQueueLanes(t *testing.T) {
 
 // Ensure a ticket comes again after its pause, after a panic, and from a consumer that was stopped or died.
 func TestQueueDeliversAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	q := open(t, dir, func(c *Config) { c.AckWait = time.Second })
 	if err := q.Put(t.Context(), ticket("normal", "x")); err != nil {

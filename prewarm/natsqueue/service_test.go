@@ -53,6 +53,7 @@ func TestJobIsWorkedOff(t *testing.T) {
 
 // Ensure each failure ends as the contract says, and equal images are worked on once.
 func TestVerdicts(t *testing.T) {
+	t.Parallel()
 	w := newWorld()
 	var tries sync.Map
 	w.onWarm = func(_ context.Context, source string) error {
@@ -152,6 +153,7 @@ func TestIdempotency(t *testing.T) {
 
 // Ensure a process that stops in the middle of a job leaves nothing undone and nothing done twice.
 func TestRestartResumes(t *testing.T) {
+	t.Parallel()
 	dir, w := t.TempDir(), newWorld()
 	q := open(t, dir, nil)
 	reached := make(chan struct{}, 1000)
@@ -186,6 +188,7 @@ func TestRestartResumes(t *testing.T) {
 
 // Ensure a ticket that was lost, or put twice, changes nothing: two instances, each ticket delivered to both.
 func TestCountsAreExactUnderDuplicates(t *testing.T) {
+	t.Parallel()
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	var doubled sync.WaitGroup
 	twice := func(_ *prewarm.Config, d *prewarm.Deps) { d.Queue = &doubling{Queue: q, running: &doubled} }

@@ -1,0 +1,238 @@
+package prewarm
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Ensure what may pass is tried again after its pauses, and how each kind ends.
+func TestRetryPauses(t *testing.T) {
+	for _, tt := range []struct {
+		kind   fault.Kind
+		passes int // the try that works; 0 = none
+		want   State
+		tries  int
+	}{
+		{fault.SourceTimeout, 3, Made, 3},
+		{fault.SourceTimeout, 0, Failed, 5},
+		{fault.SourceForbidden, 0, Broken, 5},
+		{fault.DNSFailed, 0, Broken, 5},
+		{fault.Internal, 5, Made, 5},
+		{fault.SourceNotFound, 2, Broken, 1},
+	} {
+		t.Run(string(tt.kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDoor(t, nil)
+				d.warm = func(ref variant.Ref, try int) pipeline.Warmed {
+					if try == tt.passes {
+						return stored(ref, 100)
+					}
+					return refused(ref, tt.kind)
+				}
+				defer d.run(t)()
+				a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
+				if err != nil || *j.Counts.of(tt.want) != 1 || len(d.tries) != tt.tries {
+					t.Errorf("got %+v after %d tries, %v; want %s after %d", j.Counts, len(d.tries), err, tt.want, tt.tries)
+				}
+				for i, least := range d.cfg.Retry[:len(d.tries)-1] {
+					if got := d.tries[i+1].Sub(d.tries[i]); got < least || got > least*13/10+time.Second {
+						t.Errorf("pause %d was %v, want %v and up to a fifth more", i, got, least)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Only what is missing is done again: a variant that was made is not asked for in the next try.
+func TestRetryOfTheMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, func(c *Config, _ *Deps) { c.Presets = []string{"lite"} })
+		var asked [][]variant.Format
+		d.warm = func(ref variant.Ref, try int) pipeline.Warmed {
+			if len(asked) < try {
+				asked = append(asked, nil)
+			}
+			asked[try-1] = append(asked[try-1], ref.Spec.Format)
+			if try == 1 && ref.Spec.Format == variant.AVIF {
+				return refused(ref, fault.TransformTimeout)
+			}
+			return stored(ref, 100)
+		}
+		defer d.run(t)()
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j, err := d.Job(t.Context(), a.Job.ID, time.Hour); err != nil || j.Counts.Made != 3 {
+			t.Errorf("got %+v %v", j.Counts, err)
+		}
+		if len(asked) != 2 || len(asked[0]) != 3 || !slices.Equal(asked[1], []variant.Format{variant.AVIF}) {
+			t.Errorf("got %v", asked)
+		}
+	})
+}
+
+// A deadline ends the waiting for a further try.
+func TestDeadlineEndsRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { return refused(ref, fault.ConnectFailed) }
+		defer d.run(t)()
+		c := oneCall("https://c.example/a.jpg")
+		c.Deadline = time.Now().Add(20 * time.Second)
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
+		if err != nil || j.State != Expired || j.Counts.Expired != 1 || time.Since(start) > 31*time.Second {
+			t.Errorf("got %+v %v after %v", j, err, time.Since(start))
+		}
+	})
+}
+
+// A ledger that fails in the middle loses no verdict: the task is found undone, and what is stored is found.
+func TestLedgerFailsInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		made := map[string]bool{}
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
+			w := stored(ref, 100)
+			w.Present = made[ref.Key()]
+			made[ref.Key()] = true
+			return w
+		}
+		failures := 0
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg", "https://c.example/b.jpg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.memory.onWrite = func(r *Record) error {
+			if r.Key[:4] == "task" && len(d.tries) > 0 && failures < 3 {
+				failures++
+				return fault.New(fault.Overloaded, "test", "for a test", nil)
+			}
+			return nil
+		}
+		defer d.run(t)()
+		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
+		// Found stored by the second go, and yet made by this job: it was not there when the task began.
+		if err != nil || j.State != Done || j.Counts.Made != 2 || failures != 3 {
+			t.Errorf("got %+v %v after %d failures", j, err, failures)
+		}
+	})
+}
+
+// A clock that is set back by years delays nothing for years.
+func TestClockSetBack(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct{ next, want time.Duration }{
+		{0, 0}, {-time.Hour, 0}, {time.Minute, time.Minute}, {time.Hour, time.Hour}, {10 * 365 * 24 * time.Hour, 0},
+	} {
+		if got := (&work{Next: now.Add(tt.next)}).due(now); got != tt.want {
+			t.Errorf("next in %v: due in %v, want %v", tt.next, got, tt.want)
+		}
+	}
+}
+
+// The first verdict counts, whoever comes second.
+func TestMergeKeepsFirstVerdicts(t *testing.T) {
+	of := func(states ...State) *task {
+		w := &work{Spots: []spot{{}}}
+		for _, s := range states {
+			w.Verdicts = append(w.Verdicts, &outcome{State: s, ours: s != Failed})
+		}
+		return &task{Works: []*work{w}}
+	}
+	mine, theirs := of(Made, Made, Pending, Broken, Failed), of(Cancelled, Pending, Made, Pending, Pending)
+	theirs.revision = 7
+	mine.merge(theirs)
+	var got []State
+	for _, o := range mine.Works[0].Verdicts {
+		got = append(got, o.State)
+	}
+	// What had failed before this go at it was opened anew meanwhile, and stays open.
+	if want := []State{Cancelled, Made, Made, Broken, Pending}; !slices.Equal(got, want) || mine.revision != 7 {
+		t.Errorf("got %v at %d, want %v", got, mine.revision, want)
+	}
+}
+
+// A mark says what its task holds.
+func TestMarkRoundTrip(t *testing.T) {
+	w := &work{Source: "s", Hash: "0123456789abcdef", From: 1000, Spots: []spot{{Auto: true}, {}}}
+	w.Verdicts = []*outcome{{State: Made, Bytes: 100}, {State: Broken, Reason: fault.NotAnImage}, {State: Pending}}
+	t1 := (&task{Started: time.Unix(1000, 0), Works: []*work{w}}).tally()
+	t2, err := readTally(t1.mark())
+	if err != nil || t2.Counts != t1.Counts || t2.Bytes != t1.Bytes || t2.started != 1000 || !slices.Equal(t2.hashes, []string{"0123456789ab"}) {
+		t.Errorf("got %+v %v, want %+v", t2, err, t1)
+	}
+	if want := (Counts{Variants: 6, Made: 2, Broken: 1, Skipped: 1, Pending: 2}); t1.Counts != want {
+		t.Errorf("got %+v, want %+v", t1.Counts, want)
+	}
+	for _, bad := range []string{"", "x", "1 2 3", "0 a 0 0 0 0 0 0 0 0 0 0 0"} {
+		if _, err := readTally(bad); err == nil {
+			t.Errorf("%q was read as a mark", bad)
+		}
+	}
+}
+
+// Earlier lanes pass at the slots, and a host that fails is asked by fewer at a time.
+func TestSlotsAndHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1)
+		if err := s.acquire(t.Context(), LaneLow); err != nil {
+			t.Fatal(err)
+		}
+		var order []string
+		var waiting sync.WaitGroup
+		for _, lane := range []string{LaneLow, LaneNormal, LaneHigh} {
+			waiting.Go(func() {
+				if err := s.acquire(t.Context(), lane); err != nil {
+					t.Error(err)
+				}
+				order = append(order, lane)
+				s.release()
+			})
+			synctest.Wait()
+		}
+		s.release()
+		waiting.Wait()
+		if !slices.Equal(order, []string{LaneHigh, LaneNormal, LaneLow}) || s.working() != 0 {
+			t.Errorf("got %v with %d at work", order, s.working())
+		}
+		h := newHosts(4)
+		for range 4 {
+			if err := h.acquire(t.Context(), "c.example"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 4 {
+			h.release("c.example", fault.SourceTimeout)
+		}
+		if got := h.all["c.example"].limit; got != 1 {
+			t.Errorf("the host may be asked by %d at a time, want 1", got)
+		}
+		for range 3 {
+			if err := h.acquire(t.Context(), "c.example"); err != nil {
+				t.Fatal(err)
+			}
+			h.release("c.example", "")
+		}
+		if len(h.all) != 0 {
+			t.Errorf("a host that behaves is still remembered: %+v", h.all)
+		}
+	})
+}
