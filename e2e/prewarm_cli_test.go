@@ -1,0 +1,175 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// run runs a program against s and gives its exit code and output.
+func (s *server) run(name string, args ...string) (code int, stdout, stderr string) {
+	s.t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "GOLDCREST_URL="+s.admin, "GOLDCREST_TOKEN="+backendToken)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		s.t.Fatalf("%s: %v", name, err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// The commands prewarm, check and purge against a running server.
+func TestPrewarmCommands(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t, prewarmEnv...)
+	file, verdicts := filepath.Join(t.TempDir(), "units.jsonl"), filepath.Join(t.TempDir(), "verdicts.jsonl")
+	good, bad := o.URL+"/photos/product-saw.jpg", o.URL+"/missing/1.jpg"
+	lines := fmt.Sprintf("{\"id\":\"a\",\"photo\":%q}\n{\"id\":\"b\",\"photo\":%q}\n", good, bad)
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := s.run(binary, "prewarm", "-tag", "spring", "-batch", "1", "-o", verdicts, file)
+	if code != 0 || !strings.Contains(out, "made                      1\n") || !strings.Contains(out, "broken                    1\n") || !strings.Contains(errs, "100% 2/2") {
+		t.Errorf("prewarm: exit %d\n%s%s", code, out, errs)
+	}
+	text, _ := os.ReadFile(verdicts)
+	if got := strings.Count(string(text), "\n"); got != 2 || !strings.Contains(string(text), "source_not_found") {
+		t.Errorf("verdicts: %s", text)
+	}
+	code, out, _ = s.run(binary, "check", good, bad)
+	if code != 1 || !strings.Contains(out, "present    -                    1/1  "+good) || !strings.Contains(out, "broken     source_not_found") {
+		t.Errorf("check: exit %d\n%s", code, out)
+	}
+	code, out, _ = s.run(binary, "purge", "-tag", "spring")
+	if code != 0 || !strings.HasPrefix(out, "1 variants purged\n") || !strings.Contains(out, "purge at the CDN: s-") {
+		t.Errorf("purge: exit %d\n%s", code, out)
+	}
+	if code, out, _ = s.run(binary, "check", good); code != 1 || !strings.Contains(out, "unknown") {
+		t.Errorf("check after the purge: exit %d\n%s", code, out)
+	}
+	code, out, errs = s.run(binary, "prewarm", "-token", "a-token-that-is-wrong", file)
+	if code != 1 || !strings.Contains(errs, "api.tokens") {
+		t.Errorf("a wrong token: exit %d\n%s%s", code, out, errs)
+	}
+	code, _, errs = s.run(binary, "prewarm", "-server", "http://127.0.0.1:9", file)
+	if code != 1 || !strings.Contains(errs, "Is a server running") {
+		t.Errorf("no server: exit %d\n%s", code, errs)
+	}
+}
+
+// hook is a receiver of callbacks.
+type hook struct {
+	*httptest.Server
+	got chan callback
+}
+
+// callback is one that came.
+type callback struct {
+	header http.Header
+	body   []byte
+}
+
+func startHook(t *testing.T) *hook {
+	t.Helper()
+	h := &hook{got: make(chan callback, 16)}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		h.got <- callback{r.Header, body}
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+// python is the interpreter; tests of the example are skipped where there is none.
+func python(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("there is no python3 here")
+	}
+	return path
+}
+
+const celery = "../examples/celery"
+
+// The example for Celery compiles, works against a running server without Celery or a broker, and believes our callbacks alone.
+func TestCeleryExample(t *testing.T) {
+	corpus(t)
+	python := python(t)
+	o, h := startOrigin(t), startHook(t)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("whsec_bXktb3duLXNlY3JldC1vZi0yNC1ieXRlcyE=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, append(prewarmEnv, "GOLDCREST_PREWARM_CALLBACKS_ALLOW=[\""+h.URL+"\"]", "GOLDCREST_PREWARM_CALLBACKS_SECRETS=[{secret_file: "+secret+"}]")...)
+	cache := "PYTHONPYCACHEPREFIX=" + t.TempDir()
+	for _, name := range []string{"goldcrest.py", "tasks.py", "stub.py"} {
+		cmd := exec.Command(python, "-m", "py_compile", filepath.Join(celery, name))
+		cmd.Env = append(os.Environ(), cache)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "units.jsonl")
+	lines := fmt.Sprintf("{\"id\":\"a\",\"photo\":%q}\n{\"id\":\"b\",\"photo\":%q}\n", o.URL+"/photos/product-saw.jpg", o.URL+"/missing/1.jpg")
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := s.run("env", cache, python, filepath.Join(celery, "stub.py"), file)
+	if code != 0 || !strings.Contains(out, ": 2 units, 2 images\n") || !strings.Contains(out, "broken b /photo source_not_found\n") {
+		t.Errorf("stub.py: exit %d\n%s%s", code, out, errs)
+	}
+
+	a := s.prewarm("", fmt.Sprintf(`{"urls":[%q],"callback":{"url":%q,"events":["job.done"]}}`, o.URL+"/photos/cardinal.jpg", h.URL+"/hook"))
+	var c callback
+	select {
+	case c = <-h.got:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("no callback came\n%s", s.log)
+	}
+	if !strings.Contains(string(c.body), a.Job) || !strings.Contains(string(c.body), "job.done") {
+		t.Errorf("the callback says %s", c.body)
+	}
+	const program = `
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from goldcrest import BadSignature, secret, verify
+call = json.load(sys.stdin)
+keys = [secret(open(sys.argv[2]).read())]
+body = call["body"].encode()
+print(verify(body, call["headers"], [b"an older one", *keys])["type"])
+for body, headers in ((body + b" ", call["headers"]), (body, {}), (body, {**call["headers"], "webhook-timestamp": "1"})):
+    try:
+        verify(body, headers, keys)
+        print("believed")
+    except BadSignature as no:
+        print(no)
+`
+	headers := map[string]string{}
+	for name := range c.header {
+		headers[strings.ToLower(name)] = c.header.Get(name)
+	}
+	input, err := json.Marshal(map[string]any{"body": string(c.body), "headers": headers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(python, "-c", program, celery, secret)
+	cmd.Stdin, cmd.Env = bytes.NewReader(input), append(os.Environ(), cache)
+	text, err := cmd.CombinedOutput()
+	want := "job.done\nno signature matches a secret\na webhook header is absent or not readable\nthe callback is too old, or the clocks differ\n"
+	if err != nil || string(text) != want {
+		t.Errorf("verify: %v\n%s", err, text)
+	}
+}
