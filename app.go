@@ -177,7 +177,7 @@ func (a *app) originConfig(cfg config.Config) origin.Config {
 func (a *app) pipelineConfig() pipeline.Config {
 	c := pipeline.Default()
 	c.FetchSlots = a.cfg.Origin.Slots
-	c.TransformSlots = a.pool.Stats().Workers
+	c.TransformSlots = a.pool.Size()
 	c.FetchTimeout = a.cfg.Origin.Timeout + a.cfg.Server.Deadline
 	c.FillTimeout = c.FetchTimeout + a.cfg.Transform.Timeout
 	c.TTL, c.Revalidate = a.cfg.Cache.TTL, a.cfg.Cache.Revalidate

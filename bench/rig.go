@@ -29,6 +29,7 @@ server: {listen: %q, admin: %q, drain: 1s}
 signing: {keys: [{key: %s, salt: %s}]}
 origin: {allow_private: ["127.0.0.0/8"], per_host: 64}
 cache: {memory: %d, store: {dir: %s/store, min_free: 1MiB}}
+prewarm: {queue: {dir: %[6]s/queue}}
 `
 
 // memoryTier is the default of the memory tier, in bytes.

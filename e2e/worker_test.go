@@ -65,6 +65,26 @@ func TestFault18WorkerDies(t *testing.T) {
 	}
 }
 
+// Every worker has work when there is work for all, from the first request on.
+func TestAllWorkersAreUsed(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var wg sync.WaitGroup
+		for w := range 12 {
+			wg.Go(func() {
+				request("GET", s.public+signed(fmt.Sprintf("w:%d/f:avif", 700+w), o.URL+"/photos/nightsky-24mp.jpg"))
+			})
+		}
+		wg.Wait()
+	}()
+	eventually(t, "two transforms run at a time", func() bool { return s.metric("goldcrest_gate_running", `gate="transform"`) == 2 })
+	<-done
+}
+
 // A worker that hangs is killed at the deadline.
 func TestFault18WorkerHangs(t *testing.T) {
 	corpus(t)

@@ -144,6 +144,9 @@ func (p *Pool) enter() bool {
 	return true
 }
 
+// Size is the number of workers that the pool keeps, ready or not: as many pictures can be in work at a time.
+func (p *Pool) Size() int { return p.cfg.Workers }
+
 // Stats is a snapshot for metrics and the console.
 func (p *Pool) Stats() Stats {
 	return Stats{Workers: int(p.workers.Load()), Busy: int(p.busy.Load()), Spawned: p.spawned.Load(), Crashes: p.crashes.Load(),
