@@ -3,6 +3,7 @@ package prewarm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -60,17 +61,18 @@ func (s *Service) mayHaveEnded(id string) {
 //
 // Why it reads everything again although the view says that all is done: Retry opens tasks first and the job's record after them. Here
 // the record is read before the tasks. So either the record is the one from before Retry, and the write below fails; or the open tasks
-// are seen.
+// are seen. For the same reason the active record taken away is the one from before: Retry writes another.
 func (s *Service) finish(ctx context.Context, id string) error {
 	for {
+		active, err := s.deps.Ledger.Read(ctx, "active."+id)
+		if err != nil && !errors.Is(err, ErrNoRecord) {
+			return err
+		}
 		v := newView()
 		if err := s.load(ctx, id, v); err != nil {
 			return err
 		}
-		if v.job.Ended {
-			break
-		}
-		if v.pending() > 0 {
+		if v.job.Ended || v.pending() > 0 {
 			return nil
 		}
 		j := *v.job
@@ -80,21 +82,38 @@ func (s *Service) finish(ctx context.Context, id string) error {
 		if err := s.announce(ctx, &j); err != nil {
 			return err
 		}
-		err := s.writeJob(ctx, &j)
-		if err == nil {
-			break
+		if err := s.writeJob(ctx, &j); errors.Is(err, ErrConflict) {
+			continue
+		} else if err != nil {
+			return err
 		}
-		if !errors.Is(err, ErrConflict) {
+		s.mu.Lock()
+		old := s.views[id]
+		s.mu.Unlock()
+		if old != nil {
+			s.drop(id, old)
+		}
+		if active.Revision == 0 {
+			return nil
+		}
+		return s.deps.Ledger.Write(ctx, &Record{Key: active.Key, Revision: active.Revision})
+	}
+}
+
+// activate makes a job active, under a new revision.
+func (s *Service) activate(ctx context.Context, id string) error {
+	for {
+		r := activeRecord(id)
+		now, err := s.deps.Ledger.Read(ctx, r.Key)
+		if err != nil && !errors.Is(err, ErrNoRecord) {
+			return err
+		}
+		// A mark of its own, so that the ledger does not take it for the record that is there.
+		r.Revision, r.Mark = now.Revision, fmt.Sprintf("active again after %d", now.Revision)
+		if err := s.deps.Ledger.Write(ctx, r); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
-	s.mu.Lock()
-	v := s.views[id]
-	s.mu.Unlock()
-	if v != nil {
-		s.drop(id, v)
-	}
-	return s.erase(ctx, "active."+id)
 }
 
 // erase deletes a record as it is now; one that is written again meanwhile stays.

@@ -175,15 +175,17 @@ func (s *Service) rejudge(j *jobRecord) {
 
 // Retry works once more on what failed or was broken in a job.
 func (s *Service) Retry(ctx context.Context, id string) (Job, error) {
-	if _, err := s.readJob(ctx, id); err != nil {
+	j, err := s.readJob(ctx, id)
+	if err != nil {
 		return Job{}, err
 	}
 	// First the job is made active: should this process die in the middle, tend goes on.
-	if err := s.deps.Ledger.Write(ctx, activeRecord(id)); err != nil && !errors.Is(err, ErrConflict) {
+	if err := s.activate(ctx, id); err != nil {
 		return Job{}, err
 	}
-	opened := 0
-	err := s.eachTask(ctx, id, func(n int, t *task) error {
+	opened := false
+	err = s.eachTask(ctx, id, func(n int, t *task) error {
+		opened = opened || j.Ended && !t.ended() // By a Retry that was cut off.
 		for t.open() {
 			r, err := t.record(id, n)
 			if err != nil {
@@ -191,7 +193,7 @@ func (s *Service) Retry(ctx context.Context, id string) (Job, error) {
 			}
 			if err = s.deps.Ledger.Write(ctx, r); err == nil {
 				s.tallied(id, n, r.Revision, t.tally())
-				opened++
+				opened = true
 				return nil
 			}
 			if !errors.Is(err, ErrConflict) {
@@ -210,12 +212,10 @@ func (s *Service) Retry(ctx context.Context, id string) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
-	if opened > 0 {
+	if opened {
 		if err := s.reopen(ctx, id); err != nil {
 			return Job{}, err
 		}
-	} else if err := s.finishIfDone(ctx, id); err != nil {
-		return Job{}, err
 	}
 	return s.Job(ctx, id, 0)
 }
@@ -251,6 +251,9 @@ func (s *Service) reopen(ctx context.Context, id string) error {
 		return true
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.activate(ctx, id); err != nil { // Who ended it before may have taken that away.
 		return err
 	}
 	v, err := s.view(ctx, id)

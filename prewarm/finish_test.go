@@ -1,0 +1,118 @@
+package prewarm
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Ensure a job goes on whose process died, or lost its disk, between any two of its writes.
+func TestSweepMendsJobs(t *testing.T) {
+	for name, hurt := range map[string]func(t *testing.T, d *door, job string){
+		"nothing happened": func(*testing.T, *door, string) {},
+		"its tickets are lost": func(_ *testing.T, d *door, _ string) {
+			d.memory.mu.Lock()
+			clear(d.memory.tickets)
+			d.memory.mu.Unlock()
+		},
+		"all is settled, and its end not written": func(t *testing.T, d *door, job string) {
+			r, err := d.memory.Read(t.Context(), taskKey(job, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, err := readTask(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.close(Made, time.Now())
+			written, err := k.record(job, 0)
+			if err == nil {
+				err = d.memory.Write(t.Context(), written)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(d.memory.tickets)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDoor(t, nil)
+				call := oneCall("https://c.example/a.jpg")
+				a, err := d.Accept(t.Context(), "b", "", [32]byte{}, call)
+				if err != nil {
+					t.Fatal(err)
+				}
+				hurt(t, d, a.Job.ID)
+				defer d.run(t)()
+				j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
+				if err != nil || j.State != Done || j.Counts.Made != 1 {
+					t.Errorf("got %+v %v", j, err)
+				}
+				now, err := d.Refresh(t.Context(), a, call)
+				if err != nil || now.Units[0].Images[0].State != Made || now.Job.State != Done {
+					t.Errorf("the answer is now %+v %v", now, err)
+				}
+				time.Sleep(3 * time.Minute)
+				if _, err := d.memory.Read(t.Context(), "active."+a.Job.ID); err == nil {
+					t.Error("the job is still among the active ones")
+				}
+			})
+		})
+	}
+}
+
+// Ensure a Retry that was cut off after it opened the tasks is carried on.
+func TestSweepCarriesOnRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		forgotten := false
+		d.deps.Forget = func(string) { forgotten = true }
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := d.memory.Read(t.Context(), taskKey(a.Job.ID, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := readTask(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.Works[0].close(Broken, fault.SourceNotFound, time.Now())
+		written, err := k.record(a.Job.ID, 0)
+		if err == nil {
+			err = d.memory.Write(t.Context(), written)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(d.memory.tickets)
+		synctest.Wait()
+		if err := d.finishIfDone(t.Context(), a.Job.ID); err != nil {
+			t.Fatal(err)
+		}
+		if j, err := d.Job(t.Context(), a.Job.ID, 0); err != nil || j.State != Failed {
+			t.Fatalf("got %+v %v, want a failed job", j, err)
+		}
+		d.memory.onWrite = func(r *Record) error { // Its job's record is the one write that does not happen.
+			if r.Key[:3] == "job" {
+				return fault.New(fault.Overloaded, "test", "for a test", nil)
+			}
+			return nil
+		}
+		if _, err := d.Retry(t.Context(), a.Job.ID); fault.KindOf(err) != fault.Overloaded {
+			t.Fatalf("got %v", err)
+		}
+		d.memory.onWrite = nil
+		defer d.run(t)()
+		time.Sleep(5 * time.Minute)
+		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
+		if err != nil || j.State != Done || j.Counts.Made != 1 || !forgotten {
+			t.Errorf("got %+v %v; its source was asked anew: %v", j, err, forgotten)
+		}
+	})
+}
