@@ -91,7 +91,7 @@ func newAPI(t testing.TB, change func(*Config, *Rules)) *apiFixture {
 	t.Helper()
 	a := &apiFixture{prewarm: &fakePrewarm{}}
 	a.fixture = newFixtureWith(t, change, func(d *Deps) {
-		d.Prewarm = a.prewarm
+		d.Prewarm, d.Predecessor = a.prewarm, post{}
 		d.Purge = func(_ context.Context, what pipeline.Selector) (int, error) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
