@@ -5,9 +5,10 @@ TOOLS   := $(or $(GOLDCREST_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/goldcr
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 3s
-# The versitygw that setup built; tests that need a real S3 server find it here.
-export GOLDCREST_VERSITYGW ?= $(TOOLS)/bin/versitygw
-export GOLDCREST_CORPUS    ?= $(abspath ../shared/corpus)
+# What setup built: a real S3 server and a real NATS server for the tests that need them.
+export GOLDCREST_VERSITYGW   ?= $(TOOLS)/bin/versitygw
+export GOLDCREST_NATS_SERVER ?= $(TOOLS)/bin/nats-server
+export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(.ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 

@@ -10,12 +10,13 @@ import (
 
 // notKeys are the variables under our prefix that are not configuration: they belong to the command line and to tests.
 var notKeys = map[string]bool{
-	"GOLDCREST_CONFIG":    true, // the configuration file, when -config is not given
-	"GOLDCREST_URL":       true, // the server that prewarm, check and purge talk to,
-	"GOLDCREST_TOKEN":     true, // and their token
-	"GOLDCREST_CORPUS":    true, // where the tests find their pictures
-	"GOLDCREST_VERSITYGW": true, // the S3 server of the end-to-end tests
-	"GOLDCREST_E2E_RACE":  true, // builds the program of the end-to-end tests with the race detector
+	"GOLDCREST_CONFIG":      true, // the configuration file, when -config is not given
+	"GOLDCREST_URL":         true, // the server that prewarm, check and purge talk to,
+	"GOLDCREST_TOKEN":       true, // and their token
+	"GOLDCREST_CORPUS":      true, // where the tests find their pictures
+	"GOLDCREST_VERSITYGW":   true, // the S3 server of the end-to-end tests
+	"GOLDCREST_NATS_SERVER": true, // the NATS server of the end-to-end tests
+	"GOLDCREST_E2E_RACE":    true, // builds the program of the end-to-end tests with the race detector
 }
 
 // serviceLink matches what Kubernetes gives every container beside a Service whose name begins with "goldcrest": refusing

@@ -72,6 +72,9 @@ func (q *Queue) open(ctx context.Context, cfg Config) (err error) {
 	url := cfg.NATS
 	opts := []nats.Option{
 		nats.Name("goldcrest"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.Timeout(5 * time.Second),
+		// A server that hangs with its connections open is left after three pings without an answer, long before its tickets are
+		// delivered to others.
+		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				q.log.Warn("the connection to the prewarm queue was lost", "error", err)
