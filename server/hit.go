@@ -45,6 +45,9 @@ var ownHeaders = []string{"X-Request-Id", "Cache-Control", "Server-Timing", "Con
 // keepReady makes the next hit of the same URL and client cheap. h holds the headers of this one, which is a plain memory hit.
 func (s *Server) keepReady(h http.Header, q wish, a pipeline.Answer) {
 	m := a.Entry.Meta
+	if y := q.known.readyFor(q.accept); y != nil && y.of(m) {
+		return
+	}
 	y := &ready{
 		accept: q.accept, key: q.ref.Key(), etag: m.ETag, contentType: m.ContentType, created: m.Created,
 		length: []string{strconv.Itoa(len(a.Entry.Body))}, format: extension(m.ContentType), original: originalBytes(m),

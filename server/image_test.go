@@ -307,8 +307,8 @@ func failing(err error) func(context.Context, variant.Ref) (pipeline.Answer, err
 	return func(context.Context, variant.Ref) (pipeline.Answer, error) { return pipeline.Answer{}, err }
 }
 
-// BenchmarkHit is a memory hit through the whole public door, without a socket.
-func BenchmarkHit(b *testing.B) {
+// BenchmarkLongWay is a memory hit through the router and all steps, without a socket.
+func BenchmarkLongWay(b *testing.B) {
 	f := newFixture(b, nil)
 	r := httptest.NewRequest("GET", f.url("rs:fit:480:0", photo), nil)
 	r.Header.Set("Accept", "image/avif,image/webp,*/*;q=0.8")
