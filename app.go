@@ -56,7 +56,8 @@ type app struct {
 	origin   *origin.Client
 	pool     *transform.Pool
 	pipeline *pipeline.Pipeline
-	prewarm  background
+	door     *door // nil = the instance has no queue
+	webhooks *prewarm.Webhooks
 	server   *server.Server
 	live     atomic.Pointer[live]
 	instance string
@@ -112,8 +113,8 @@ func (a *app) open(ctx context.Context) error {
 			Config: func(w io.Writer) error { return a.live.Load().cfg.Print(w) },
 		},
 	}
-	if a.prewarm.service != nil { // A nil pointer in an interface would not be nil.
-		deps.Prewarm, deps.Predecessor = a.prewarm.service, a.prewarm.compat
+	if a.door != nil { // A nil pointer in an interface would not be nil.
+		deps.Prewarm, deps.Predecessor = a.door, a.door
 	}
 	if a.server, err = server.New(a.cfg.Server, deps, now.rules); err != nil {
 		return err
@@ -219,7 +220,10 @@ func (a *app) serve(ctx context.Context) error {
 
 // close ends the parts in the order in which they use each other. It is safe on a half-built app.
 func (a *app) close(ctx context.Context) error {
-	errs := []error{a.prewarm.close(ctx)}
+	var errs []error
+	if a.door != nil {
+		errs = append(errs, a.door.parts.Load().close(ctx))
+	}
 	if a.pipeline != nil {
 		errs = append(errs, a.pipeline.Close(ctx))
 	}
@@ -250,7 +254,7 @@ func (a *app) reload(path string, environ []string, level *slog.LevelVar) error 
 		return err
 	}
 	// Secrets in files are all that Validate has not seen; where they fail, the parts swapped before go back.
-	err = a.prewarm.reload(cfg)
+	err = a.reloadPrewarm(cfg)
 	if err == nil {
 		err = a.origin.Reload(a.originConfig(cfg))
 	}
@@ -258,7 +262,7 @@ func (a *app) reload(path string, environ []string, level *slog.LevelVar) error 
 		err = a.server.Reload(next.rules)
 	}
 	if err != nil {
-		return errors.Join(err, a.prewarm.reload(a.cfg), a.origin.Reload(a.originConfig(a.cfg)))
+		return errors.Join(err, a.reloadPrewarm(a.cfg), a.origin.Reload(a.originConfig(a.cfg)))
 	}
 	a.live.Store(next)
 	level.Set(logLevel(cfg.Log.Level))

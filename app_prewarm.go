@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache/s3store"
@@ -18,60 +20,87 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// background is the prewarm door: its parts are nil on an instance without a queue.
+// background is what works on Data Units.
 type background struct {
 	queue    *natsqueue.Queue
 	service  *prewarm.Service
 	compat   *prewarm.Compat
 	webhooks *prewarm.Webhooks
-	hush     func() // ends the listening to purges of other instances
+	hush     func() // ends the listening to purges of other instances; nil = it does not listen
 }
 
-// openPrewarm opens the queue and what works on it. An instance that is only a proxy has a queue if it shares one.
-func (a *app) openPrewarm(ctx context.Context) (err error) {
-	cfg := a.cfg.Prewarm
-	if !a.cfg.Is(config.RolePrewarm) && cfg.Queue.NATS == "" {
+// openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. Of what can keep
+// the queue from opening, only another server on the same directory ends the start: two would spoil it.
+func (a *app) openPrewarm(ctx context.Context) error {
+	cfg := a.live.Load().cfg
+	if !cfg.Is(config.RolePrewarm) && cfg.Prewarm.Queue.NATS == "" {
 		return nil
 	}
+	webhooks, err := prewarm.NewWebhooks(cfg.Prewarm.Door.Callbacks, a.origin, nil)
+	if err != nil {
+		return err
+	}
+	a.webhooks, a.door = webhooks, &door{}
+	err = a.openDoor(ctx)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return err
+	}
+	if err != nil {
+		a.log.Error("the prewarm queue cannot be opened; serving without it, and trying again", "error", err)
+	}
+	return nil
+}
+
+// openDoor opens the queue and all that stands on it.
+func (a *app) openDoor(ctx context.Context) (err error) {
+	b := &background{webhooks: a.webhooks}
+	defer func() {
+		if err != nil {
+			a.door.shut(err)
+			err = errors.Join(err, b.close(ctx))
+		}
+	}()
+	cfg := a.live.Load().cfg.Prewarm
 	cfg.Queue.Keep = cfg.Door.Keep
-	if a.prewarm.queue, err = natsqueue.Open(ctx, cfg.Queue, a.log); err != nil {
+	if b.queue, err = natsqueue.Open(ctx, cfg.Queue, a.log); err != nil {
 		return err
 	}
-	if a.prewarm.webhooks, err = prewarm.NewWebhooks(cfg.Door.Callbacks, a.origin, nil); err != nil {
-		return err
-	}
-	a.prewarm.service, err = prewarm.New(cfg.Door, prewarm.Deps{
-		Ledger: a.prewarm.queue, Queue: a.prewarm.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known, KnownKey: a.pipeline.KnownKey,
+	b.service, err = prewarm.New(cfg.Door, prewarm.Deps{
+		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known, KnownKey: a.pipeline.KnownKey,
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
-		Sign:        a.sign, Tell: a.prewarm.webhooks, Forget: a.origin.Forget, CheckCallback: a.prewarm.webhooks.Check,
+		Sign:        a.sign, Tell: b.webhooks, Forget: a.origin.Forget, CheckCallback: b.webhooks.Check,
 		Observer: a.metrics, Log: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	if err := a.openCompat(ctx); err != nil {
+	if err := a.openCompat(ctx, b); err != nil {
 		return err
 	}
 	if cfg.Queue.NATS != "" {
-		a.prewarm.hush, err = a.prewarm.queue.Subscribe(a.purgeHeard)
-	}
-	return err
-}
-
-// openCompat opens the predecessor's call and, if it is configured, the way to its buckets.
-func (a *app) openCompat(ctx context.Context) (err error) {
-	deps := prewarm.CompatDeps{
-		Ledger: a.prewarm.queue, Queue: a.prewarm.queue, Warm: a.pipeline.Warm, Get: a.pipeline.Get,
-		Parser: func() *variant.Parser { return a.live.Load().rules.Parser },
-		Retry:  a.cfg.Prewarm.Door.Retry, Slots: a.cfg.Prewarm.Door.Workers, Observer: a.metrics, Log: a.log,
-	}
-	if len(a.cfg.Compat.Buckets) > 0 {
-		if deps.Sink, err = s3store.OpenSink(ctx, a.cfg.Cache.Store.S3, a.metrics); err != nil {
+		if b.hush, err = b.queue.Subscribe(a.purgeHeard); err != nil {
 			return err
 		}
 	}
-	a.prewarm.compat, err = prewarm.NewCompat(a.cfg.Compat, deps)
+	a.door.parts.Store(b)
+	return nil
+}
+
+// openCompat opens the predecessor's call and, if it is configured, the way to its buckets.
+func (a *app) openCompat(ctx context.Context, b *background) (err error) {
+	cfg := a.live.Load().cfg
+	deps := prewarm.CompatDeps{
+		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Get: a.pipeline.Get,
+		Parser: func() *variant.Parser { return a.live.Load().rules.Parser },
+		Retry:  cfg.Prewarm.Door.Retry, Slots: cfg.Prewarm.Door.Workers, Observer: a.metrics, Log: a.log,
+	}
+	if len(cfg.Compat.Buckets) > 0 {
+		if deps.Sink, err = s3store.OpenSink(ctx, cfg.Cache.Store.S3, a.metrics); err != nil {
+			return err
+		}
+	}
+	b.compat, err = prewarm.NewCompat(cfg.Compat, deps)
 	return err
 }
 
@@ -82,37 +111,64 @@ func (a *app) sign(source, options string, ttl, round time.Duration) (string, er
 	return now.rules.SignURL(base, "", source, options, signing.Expiry(time.Now(), ttl, round))
 }
 
-// work runs the prewarm workers until ctx ends. Viewers are served without them: what ends them early is logged, and they
-// begin again.
+// work opens the door, if the start could not, and runs the prewarm workers until ctx ends.
 func (a *app) work(ctx context.Context) (wait func()) {
-	if a.prewarm.service == nil || !a.cfg.Is(config.RolePrewarm) {
+	if a.door == nil {
 		return func() {}
 	}
-	runs := []func(context.Context) error{a.prewarm.service.Run, a.prewarm.compat.Run}
-	done := make(chan struct{}, len(runs))
-	for _, run := range runs {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for ctx.Err() == nil {
-				if err := run(ctx); ctx.Err() == nil {
-					a.log.Error("the prewarm workers ended; they begin again in a moment", "error", err)
-				}
-				select {
-				case <-ctx.Done():
-				case <-time.After(5 * time.Second):
-				}
+	var working sync.WaitGroup
+	working.Go(func() {
+		for a.door.parts.Load() == nil {
+			if !rest(ctx, reopenEvery) {
+				return
 			}
-		}()
-	}
-	return func() {
-		for range runs {
-			<-done
+			if err := a.openDoor(ctx); err != nil {
+				a.log.Warn("the prewarm queue still cannot be opened", "error", err)
+				continue
+			}
+			a.log.Info("the prewarm queue is open")
 		}
+		if !a.live.Load().cfg.Is(config.RolePrewarm) {
+			return
+		}
+		b := a.door.parts.Load()
+		working.Go(func() { a.keepRunning(ctx, b.service.Run) })
+		working.Go(func() { a.keepRunning(ctx, b.compat.Run) })
+	})
+	return working.Wait
+}
+
+// keepRunning runs workers until ctx ends. Viewers are served without them: what ends them early is logged, and they begin again.
+func (a *app) keepRunning(ctx context.Context, run func(context.Context) error) {
+	for {
+		err := run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		a.log.Error("the prewarm workers ended; they begin again in a moment", "error", err)
+		if !rest(ctx, reopenEvery) {
+			return
+		}
+	}
+}
+
+// rest pauses; false: ctx ended.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
 // close ends the parts. The workers must have ended before.
 func (b *background) close(ctx context.Context) error {
+	if b == nil {
+		return nil
+	}
 	if b.hush != nil {
 		b.hush()
 	}
@@ -125,12 +181,16 @@ func (b *background) close(ctx context.Context) error {
 	return nil
 }
 
-// reload takes what may change while serving.
-func (b *background) reload(cfg config.Config) error {
-	if b.service == nil {
+// reloadPrewarm takes what may change while serving.
+func (a *app) reloadPrewarm(cfg config.Config) error {
+	if a.door == nil {
 		return nil
 	}
-	return errors.Join(b.webhooks.Reload(cfg.Prewarm.Door.Callbacks), b.compat.Reload(cfg.Compat))
+	err := a.webhooks.Reload(cfg.Prewarm.Door.Callbacks)
+	if b := a.door.parts.Load(); b != nil {
+		err = errors.Join(err, b.compat.Reload(cfg.Compat))
+	}
+	return err
 }
 
 // allKeys begins every key.
@@ -150,12 +210,13 @@ func newInstance() string { return rand.Text() }
 // purge removes variants here, and from the memory of the other instances.
 func (a *app) purge(ctx context.Context, what pipeline.Selector) (int, error) {
 	n, err := a.purgeHere(ctx, what)
-	if err != nil || a.prewarm.hush == nil {
+	if err != nil || a.door == nil || a.live.Load().cfg.Prewarm.Queue.NATS == "" {
 		return n, err
 	}
 	notice, err := json.Marshal(purgeNotice{From: a.instance, Source: what.Ref.Source, Buster: what.Ref.Spec.CacheBuster, Prefix: what.Prefix})
-	if err == nil {
-		err = a.prewarm.queue.Publish(ctx, notice)
+	b, shut := a.door.open()
+	if err = errors.Join(err, shut); err == nil {
+		err = b.queue.Publish(ctx, notice)
 	}
 	if err != nil {
 		return n, fault.New(fault.Overloaded, "main.purge", "the variants are gone here and from the store, but the other instances could not be told: repeat the purge", err)

@@ -60,7 +60,7 @@ func (a *app) levels() metrics.Levels {
 		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting,
 		Workers: pool.Workers, WorkersBusy: pool.Busy,
 	}
-	if a.prewarm.service != nil {
+	if a.door != nil {
 		a.prewarmLevels(&l)
 	}
 	return l
@@ -70,7 +70,7 @@ func (a *app) levels() metrics.Levels {
 func (a *app) prewarmLevels(l *metrics.Levels) {
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
-	s, err := a.prewarm.service.Stats(ctx)
+	s, err := a.door.Stats(ctx)
 	if err != nil {
 		return
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/variant"
@@ -236,6 +237,9 @@ func checkConfig(ctx context.Context, e env, file string) []check {
 	} else {
 		checks = append(checks, checkDirectory(cfg.Cache.Store.Dir))
 	}
+	if cfg.Is(config.RolePrewarm) || cfg.Prewarm.Queue.NATS != "" {
+		checks = append(checks, checkQueue(ctx, cfg.Prewarm))
+	}
 	clock := check{"clock", "ok", time.Now().UTC().Format(time.RFC3339)}
 	if time.Now().Year() < 2026 {
 		clock = check{"clock", "wrong", "the year is " + time.Now().UTC().Format("2006") + ": expiring URLs cannot be judged; set the clock"}
@@ -243,18 +247,36 @@ func checkConfig(ctx context.Context, e env, file string) []check {
 	return append(checks, clock)
 }
 
-// checkDirectory writes and removes a file in the store's directory and tells the free space.
-func checkDirectory(cfg dirstore.Config) check {
-	err := os.MkdirAll(cfg.Dir, 0o700)
+// checkQueue looks at the cluster, or at the directory of the embedded queue, which a running server may be using at this moment.
+func checkQueue(ctx context.Context, cfg config.Prewarm) check {
+	if cfg.Queue.NATS == "" {
+		return checkFree("queue", cfg.Queue.Dir, 64<<20, "free space: units are refused with disk_full")
+	}
+	cfg.Queue.Keep = cfg.Door.Keep
+	q, err := natsqueue.Open(ctx, cfg.Queue, nil)
 	if err == nil {
-		name := filepath.Join(cfg.Dir, "doctor-"+hex.EncodeToString([]byte(time.Now().Format("150405"))))
-		err = errors.Join(os.WriteFile(name, []byte("probe"), 0o600), os.Remove(name))
+		err = errors.Join(q.Check(ctx), q.Close(ctx))
+	}
+	return verdict("queue", err, "the NATS cluster answers")
+}
+
+// checkDirectory looks at the store's directory.
+func checkDirectory(cfg dirstore.Config) check {
+	return checkFree("store", cfg.Dir, cfg.MinFree, "less than cache.store.min_free: free space or lower it")
+}
+
+// checkFree writes and removes a file in a directory and tells the free space; advice is for less than least.
+func checkFree(name, dir string, least int64, advice string) check {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		probe := filepath.Join(dir, "doctor-"+hex.EncodeToString([]byte(time.Now().Format("150405"))))
+		err = errors.Join(os.WriteFile(probe, []byte("probe"), 0o600), os.Remove(probe))
 	}
 	var fs unix.Statfs_t
-	err = errors.Join(err, unix.Statfs(cfg.Dir, &fs))
+	err = errors.Join(err, unix.Statfs(dir, &fs))
 	free := int64(fs.Bavail) * fs.Bsize
-	if err == nil && free < cfg.MinFree {
-		err = fmt.Errorf("%d MiB free, less than cache.store.min_free: free space or lower it", free>>20)
+	if err == nil && free < least {
+		err = fmt.Errorf("%d MiB free, %s", free>>20, advice)
 	}
-	return verdict("store", err, fmt.Sprintf("%s is writable, %d MiB free", cfg.Dir, free>>20))
+	return verdict(name, err, fmt.Sprintf("%s is writable, %d MiB free", dir, free>>20))
 }

@@ -157,6 +157,14 @@ func TestFault15QueueDiskFull(t *testing.T) {
 	if a := s.call("GET", "/v1/jobs/"+before.Job, ""); a.StatusCode != 200 {
 		t.Errorf("the job from before: got %d", a.StatusCode)
 	}
+	s.stop()
+	s = startIn(t, dir, prewarmEnv...) // A restart on the full disk keeps nobody from their pictures.
+	if full := s.call("POST", "/v1/prewarm", `{"photo":"`+o.URL+`/photos/cardinal.jpg"}`); full.StatusCode != 507 {
+		t.Errorf("on a full disk after a restart: got %d %s", full.StatusCode, full.body)
+	}
+	if a := s.get(signed("rs:fit:201:0/f:jpg", o.URL+"/photos/cardinal.jpg")); a.StatusCode != 200 {
+		t.Errorf("a viewer got %d after a restart", a.StatusCode)
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// Roles, and what the prewarm section takes from others, are checked before anything is opened.
+func TestValidatePrewarm(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*Config)
+		want   string // part of the error; "" = none
+	}{
+		{"defaults", func(*Config) {}, ""},
+		{"one role", func(c *Config) { c.Roles = []string{RoleProxy} }, ""},
+		{"no role", func(c *Config) { c.Roles = nil }, "roles: an instance without a role"},
+		{"a role that does not exist", func(c *Config) { c.Roles = []string{"worker"} }, `roles: "worker" is neither`},
+		{"a preset", func(c *Config) {
+			c.Presets, c.Prewarm.Door.Presets = map[string]string{"lite": "w:9"}, []string{"lite"}
+		}, ""},
+		{"a preset that does not exist", func(c *Config) { c.Prewarm.Door.Presets = []string{"lite"} }, `prewarm.presets: there is no preset "lite"`},
+		{"selectors", func(c *Config) { c.Prewarm.Door.Select = []string{"$.images[*].url", "/photo"} }, ""},
+		{"a selector that cannot be read", func(c *Config) { c.Prewarm.Door.Select = []string{"$["} }, "prewarm.select"},
+		{"a format", func(c *Config) { c.Prewarm.Door.Formats = []string{"gif"} }, "prewarm.formats"},
+		{"no queue", func(c *Config) { c.Prewarm.Queue.Dir = "" }, "prewarm.queue"},
+		{"callbacks without a secret", func(c *Config) { c.Prewarm.Door.Callbacks.Allow = []string{"b.example"} }, "prewarm.callbacks.secrets"},
+		{"the store's own bucket", func(c *Config) {
+			c.Cache.Store.S3.Bucket, c.Compat.Buckets = "pictures", []prewarm.CompatBucket{{Name: "pictures"}}
+		}, "compat.buckets: pictures is the store's own bucket"},
+	} {
+		c := Default()
+		tc.change(&c)
+		err := c.validateRoles()
+		if err == nil {
+			err = c.validatePrewarm()
+		}
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: got %v, want %q", tc.name, err, tc.want)
+		}
+	}
+}

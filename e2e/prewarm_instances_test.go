@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Instances that share a queue share jobs and purges: a proxy takes units that a worker works on, a worker serves no images, and what
+// one purges is gone from the memory and the store of the others.
+func TestRolesAndPurgeOnEveryInstance(t *testing.T) {
+	corpus(t)
+	peers, o := startNats(t), startOrigin(t)
+	env := append(slices.Clone(prewarmEnv), "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers))
+	proxy := start(t, append(slices.Clone(env), "GOLDCREST_ROLES=[proxy]")...)
+	worker := start(t, append(slices.Clone(env), "GOLDCREST_ROLES=[prewarm]")...)
+
+	source := o.URL + "/photos/product-saw.jpg"
+	a := proxy.prewarm("?tag=spring", `{"id":"du-1","photo":"`+source+`"}`)
+	if j := worker.ended(a.Job); j.State != "done" || j.Counts["made"] != 1 {
+		t.Fatalf("got %+v\n%s", j, worker.log)
+	}
+	path := urlPath(t, a.Units[0].Images[0].Variants[0].URL)
+	if got := worker.get(path); got.StatusCode != 404 {
+		t.Errorf("a worker answered an image with %d", got.StatusCode)
+	}
+	if got := worker.get("/health"); got.StatusCode != 200 {
+		t.Errorf("a worker's health is %d", got.StatusCode)
+	}
+	// Each has a store of its own here, so the proxy makes the picture for itself.
+	if got := proxy.get(path); got.StatusCode != 200 || o.total() != 2 {
+		t.Fatalf("the proxy answered %d after %d fetches", got.StatusCode, o.total())
+	}
+	if got := proxy.get(path); got.Header.Get("Cache-Status") != "goldcrest; hit; detail=memory" {
+		t.Errorf("again: %s", got.Header.Get("Cache-Status"))
+	}
+	if p := worker.call("POST", "/v1/purge", `{"tag":"spring"}`); p.StatusCode != 200 || !strings.Contains(string(p.body), `"purged":1`) {
+		t.Errorf("purge: got %d %s", p.StatusCode, p.body)
+	}
+	eventually(t, "the other instance heard of the purge", func() bool {
+		return proxy.get(path, "Cache-Control", "only-if-cached").StatusCode == 504
+	})
+	if got := proxy.metric("goldcrest_memory_entries"); got != 0 {
+		t.Errorf("the proxy still has %v entries in memory", got)
+	}
+}
+
+// A proxy without a shared queue has no routes for Data Units, and purges all the same.
+func TestProxyAlone(t *testing.T) {
+	s := start(t, append(prewarmEnv, "GOLDCREST_ROLES=[proxy]")...)
+	if a := s.call("POST", "/v1/prewarm", `{}`); a.StatusCode != 404 {
+		t.Errorf("prewarm: got %d", a.StatusCode)
+	}
+	if a := s.call("POST", "/v1/purge", `{"source":"https://c.example/a.jpg"}`); a.StatusCode != 200 {
+		t.Errorf("purge: got %d %s", a.StatusCode, a.body)
+	}
+	if a := s.call("GET", "/v1/stats", ""); a.StatusCode != 200 || !strings.Contains(string(a.body), `"prewarm":null`) {
+		t.Errorf("stats: got %d %s", a.StatusCode, a.body)
+	}
+	if a := s.call("GET", "/v1/config", ""); a.StatusCode != 200 || strings.Contains(string(a.body), backendToken) || !strings.Contains(string(a.body), "***") {
+		t.Errorf("config: got %d %s", a.StatusCode, a.body)
+	}
+}
