@@ -43,7 +43,7 @@ func skipped(format string, args ...any) error {
 }
 
 func parts() []part {
-	return []part{{"hit", measureHits}, {"cold", measureCold}, {"pss", measurePSS}, {"mixed", measureMixed}}
+	return []part{{"hit", measureHits}, {"cold", measureCold}, {"pss", measurePSS}, {"mixed", measureMixed}, {"prewarm", measurePrewarm}, {"kill", measureKill}}
 }
 
 // bench is what the parts share.
@@ -82,7 +82,7 @@ func parseOptions(args []string) (options, error) {
 	fs.StringVar(&o.binary, "binary", "", "the `FILE` to measure; default: built from the folder above")
 	fs.IntVar(&o.rounds, "rounds", 7, "rounds of each side of a comparison; the median counts")
 	fs.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of one round of hits")
-	fs.DurationVar(&o.limit, "limit", 4*time.Minute, "end of it all")
+	fs.DurationVar(&o.limit, "limit", 6*time.Minute, "end of it all")
 	fs.BoolVar(&o.noise, "v", false, "tell every round")
 	if err := fs.Parse(args); err != nil {
 		return o, err

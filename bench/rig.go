@@ -27,6 +27,7 @@ const (
 const rigConfig = `
 server: {listen: %q, admin: %q, drain: 1s}
 signing: {keys: [{key: %s, salt: %s}]}
+api: {tokens: [{name: bench, token: bench-token-0123456789, scopes: [prewarm]}]}
 origin: {allow_private: ["127.0.0.0/8"], per_host: 64}
 cache: {memory: %d, store: {dir: %s/store, min_free: 1MiB}}
 prewarm: {queue: {dir: %[6]s/queue}}
@@ -64,42 +65,62 @@ func (p *process) stop() {
 	}
 }
 
-// rig is a running server under test.
+// token is the one in rigConfig.
+const token = "bench-token-0123456789"
+
+// rig is a server under test.
 type rig struct {
 	*process
+	dir    string // its data and its configuration
 	addr   string // of its public listener
 	admin  string // of its private one
 	signer *client.Signer
 }
 
-// startServer runs the program under test on a fresh data folder. Its log, at the default level, goes to /dev/null.
+// newRig prepares a server on a fresh data folder.
+func (b *bench) newRig(memory int64) (*rig, error) {
+	r := &rig{}
+	var err error
+	if r.dir, err = os.MkdirTemp(b.work, "data-"); err != nil {
+		return nil, err
+	}
+	if r.addr, r.admin, err = freeAddrs(); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(r.config(), fmt.Appendf(nil, rigConfig, r.addr, r.admin, key, salt, memory, r.dir), 0o600); err != nil {
+		return nil, err
+	}
+	r.signer, err = client.New(client.Config{BaseURL: "http://" + r.addr, Key: key, Salt: salt})
+	return r, err
+}
+
+func (r *rig) config() string { return filepath.Join(r.dir, "config.yaml") }
+
+// launch starts the program under test. Its log, at the default level, goes to /dev/null.
+func (b *bench) launch(r *rig) (err error) {
+	r.process, err = start(b.binary, "serve", "-config", r.config())
+	return err
+}
+
+// startServer runs the program under test on a fresh data folder until it is ready.
 func (b *bench) startServer(ctx context.Context, memory int64) (*rig, error) {
-	dir, err := os.MkdirTemp(b.work, "data-")
+	r, err := b.newRig(memory)
 	if err != nil {
 		return nil, err
 	}
-	addr, admin, err := freeAddrs()
-	if err != nil {
+	if err := b.launch(r); err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, rigConfig, addr, admin, key, salt, memory, dir), 0o600); err != nil {
-		return nil, err
-	}
-	signer, err := client.New(client.Config{BaseURL: "http://" + addr, Key: key, Salt: salt})
-	if err != nil {
-		return nil, err
-	}
-	p, err := start(b.binary, "serve", "-config", file)
-	if err != nil {
-		return nil, err
-	}
-	if err := awaitReady(ctx, p, "http://"+admin+"/healthz"); err != nil {
-		p.stop()
-		doctor, _ := exec.CommandContext(ctx, b.binary, "doctor", "-config", file).CombinedOutput() // It tells in its output.
+	if err := r.awaitReady(ctx); err != nil {
+		r.stop()
+		doctor, _ := exec.CommandContext(ctx, b.binary, "doctor", "-config", r.config()).CombinedOutput() // It tells in its output.
 		return nil, fmt.Errorf("%w\n%s", err, doctor)
 	}
-	return &rig{process: p, addr: addr, admin: admin, signer: signer}, nil
+	return r, nil
+}
+
+func (r *rig) awaitReady(ctx context.Context) error {
+	return awaitReady(ctx, r.process, "http://"+r.admin+"/healthz")
 }
 
 // freeAddrs are two loopback addresses that nobody listens on.

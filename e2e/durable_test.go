@@ -248,6 +248,7 @@ func TestFault16KillDuringPrewarm(t *testing.T) {
 		transforms := s.metric("goldcrest_transforms_total")
 		s.kill()
 		<-posted
+		time.Sleep(20 * time.Millisecond) // Until the origin has counted what was on its way.
 		c.end(dir, transforms)
 	}
 	s := startIn(t, dir, drawnEnv...)
