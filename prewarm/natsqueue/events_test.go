@@ -58,7 +58,7 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	q = open(t, dir, nil)
-	i = start(t, q, w, true, telling(l))
+	start(t, q, w, true, telling(l))
 	seen := map[string]prewarm.Event{}
 	for range 2 {
 		e := <-l.told
