@@ -28,7 +28,7 @@ var (
 )
 
 // reopenEvery is the pause between two tries to open the queue.
-const reopenEvery = 10 * time.Second
+const reopenEvery = 5 * time.Second
 
 // shut says why the door is not open.
 func (d *door) shut(err error) {

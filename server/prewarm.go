@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -64,6 +65,11 @@ func (s *Server) prewarmCall(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	leave, err := s.enterIntake(c.Request())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	call, sum, err := s.readCall(c)
 	if err != nil {
 		return err
@@ -72,6 +78,12 @@ func (s *Server) prewarmCall(c echo.Context) error {
 	accepted, err := s.deps.Prewarm.Accept(ctx, callOf(c).token, key, sum, call)
 	if err != nil {
 		return err
+	}
+	if call.Return != "rewritten" && call.Return != "enriched" {
+		for i := range call.Units {
+			call.Units[i].Data = nil // Nobody needs the text any more: a caller that waits must not hold memory.
+		}
+		leave()
 	}
 	if wait > 0 && !ended(accepted.Job) {
 		if accepted, err = s.waitFor(ctx, accepted, call, wait); err != nil {
@@ -138,11 +150,6 @@ func parseWait(what, text string) (time.Duration, error) {
 // readCall reads and parses the body of a call. The sum is over the decoded body and all else that the call depends on, so that a
 // caller who compresses the same units again sends the same call.
 func (s *Server) readCall(c echo.Context) (call prewarm.Call, sum [32]byte, err error) {
-	leave, err := s.enterIntake(c.Request())
-	if err != nil {
-		return call, sum, err
-	}
-	defer leave()
 	body, err := s.readBody(c)
 	if err != nil {
 		return call, sum, err
@@ -178,7 +185,7 @@ func unreadable(c echo.Context, err error) error {
 	return err
 }
 
-// enterIntake admits calls by what their bodies may take in memory. Past that they wait a moment and are then refused: a refusal is
+// enterIntake admits calls by what their bodies may take in memory, until leave is called once or more. Past that they wait a moment and are then refused: a refusal is
 // cheap to repeat, since nothing was read.
 func (s *Server) enterIntake(r *http.Request) (leave func(), err error) {
 	limit := s.rules.Load().Prewarm.Limits.Body
@@ -195,7 +202,7 @@ func (s *Server) enterIntake(r *http.Request) (leave func(), err error) {
 		}
 		return nil, fault.New(fault.RateLimited, "server.enterIntake", "too many calls are being read at this moment", nil)
 	}
-	return func() { s.intake.Release(weight) }, nil
+	return sync.OnceFunc(func() { s.intake.Release(weight) }), nil
 }
 
 // intakeUnits is how finely the weight of a call is told: one call of the greatest size has so many.

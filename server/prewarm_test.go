@@ -188,7 +188,15 @@ func TestPrewarmWaits(t *testing.T) {
 		asked = wait
 		return doneJob(), nil
 	}
-	a.prewarm.onRefresh = func(_ context.Context, acc prewarm.Accepted, _ prewarm.Call) (prewarm.Accepted, error) {
+	a.prewarm.onRefresh = func(_ context.Context, acc prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error) {
+		if kept := call.Units[0].Data != nil; kept != (call.Return == "rewritten") {
+			t.Errorf("return=%q: the unit's text is kept: %v", call.Return, kept)
+		}
+		if free := a.intake.TryAcquire(intakeRoom * intakeUnits); free {
+			a.intake.Release(intakeRoom * intakeUnits)
+		} else if call.Return != "rewritten" {
+			t.Error("a caller that waits keeps others out")
+		}
 		acc.Job = doneJob()
 		acc.Units[0].Images[0].State = prewarm.Made
 		return acc, nil
@@ -199,6 +207,9 @@ func TestPrewarmWaits(t *testing.T) {
 			t.Errorf("%s: status %d, waited %v, want %v: %s", prefer, w.Code, asked, want, w.Body)
 		}
 		header(t, w, "Preference-Applied", fmt.Sprintf("wait=%d", int(want.Seconds())))
+	}
+	if w := a.private("POST", "/v1/prewarm?return=rewritten", unitBody, bearer, "Prefer: wait=1"); w.Code != 200 {
+		t.Errorf("rewritten: status %d", w.Code)
 	}
 	a.prewarm.onRefresh = func(_ context.Context, acc prewarm.Accepted, _ prewarm.Call) (prewarm.Accepted, error) {
 		return acc, nil
