@@ -36,14 +36,19 @@ func configFlag(e env, fs *flag.FlagSet) *string {
 	return fs.String("config", e.lookEnv("GOLDCREST_CONFIG"), "configuration `FILE`; without one, defaults and GOLDCREST_ variables")
 }
 
+// configured parses args, -config among them, and loads the configuration that they name. file is that name.
+func configured(e env, fs *flag.FlagSet, args []string) (cfg config.Config, file string, err error) {
+	name := configFlag(e, fs)
+	if err := parseFlags(e, fs, args); err != nil {
+		return cfg, "", err
+	}
+	cfg, err = config.Load(*name, e.environ)
+	return cfg, *name, err
+}
+
 // runServe is the server.
 func runServe(ctx context.Context, e env, args []string) error {
-	fs := newFlags("serve")
-	file := configFlag(e, fs)
-	if err := parseFlags(e, fs, args); err != nil {
-		return err
-	}
-	cfg, err := config.Load(*file, e.environ)
+	cfg, file, err := configured(e, newFlags("serve"), args)
 	if err != nil {
 		return err
 	}
@@ -58,7 +63,7 @@ func runServe(ctx context.Context, e env, args []string) error {
 	reloaded := make(chan struct{})
 	go func() {
 		defer close(reloaded)
-		a.reloadOnHangup(reloads, *file, e.environ, &level)
+		a.reloadOnHangup(reloads, file, e.environ, &level)
 	}()
 	err = a.serve(ctx)
 	stop()
@@ -81,12 +86,7 @@ func runWorker(_ context.Context, e env, _ []string) error {
 
 // runConfig prints what the server would run with.
 func runConfig(_ context.Context, e env, args []string) error {
-	fs := newFlags("config")
-	file := configFlag(e, fs)
-	if err := parseFlags(e, fs, args); err != nil {
-		return err
-	}
-	cfg, err := config.Load(*file, e.environ)
+	cfg, _, err := configured(e, newFlags("config"), args)
 	if err != nil {
 		return err
 	}
@@ -158,20 +158,16 @@ func runHealthcheck(ctx context.Context, e env, args []string) error {
 // runSign prints signed URLs of sources.
 func runSign(_ context.Context, e env, args []string) error {
 	fs := newFlags("sign")
-	file := configFlag(e, fs)
 	options := fs.String("options", "", "options as in a URL, such as rs:fit:800:0/f:webp")
 	preset := fs.String("preset", "", "name of a preset, in place of -options")
 	ttl := fs.Duration("ttl", 0, "how long the URLs are valid; 0 = for ever")
 	round := fs.Duration("round", 24*time.Hour, "round the expiry up to a multiple of this, so that viewers share URLs")
-	if err := parseFlags(e, fs, args); err != nil {
+	cfg, _, err := configured(e, fs, args)
+	if err != nil {
 		return err
 	}
 	if fs.NArg() == 0 || (*options != "" && *preset != "") {
 		return usageError{errors.New("give at least one source URL, and only one of -options and -preset")}
-	}
-	cfg, err := config.Load(*file, e.environ)
-	if err != nil {
-		return err
 	}
 	signer, err := newSigner(cfg)
 	if err != nil {

@@ -29,19 +29,15 @@ import (
 // runGet makes one variant without a server and without touching the configured store.
 func runGet(ctx context.Context, e env, args []string) error {
 	fs := newFlags("get")
-	file := configFlag(e, fs)
 	options := fs.String("options", "", "options as in a URL, such as rs:fit:800:0/net:2g; with a source URL only")
 	accept := fs.String("accept", "image/avif,image/webp,*/*", "the client's Accept header")
 	out := fs.String("o", "", "output `FILE`; - for standard output")
-	if err := parseFlags(e, fs, args); err != nil {
+	cfg, _, err := configured(e, fs, args)
+	if err != nil {
 		return err
 	}
 	if fs.NArg() != 1 || *out == "" {
 		return usageError{errors.New("give one source URL or unsigned path, and -o FILE")}
-	}
-	cfg, err := config.Load(*file, e.environ)
-	if err != nil {
-		return err
 	}
 	ref, err := parseTarget(cfg, fs.Arg(0), *options)
 	if err != nil {
@@ -103,17 +99,13 @@ func parseTarget(cfg config.Config, target, options string) (variant.Ref, error)
 // runExplain tells what a signed URL asks for, without fetching anything.
 func runExplain(_ context.Context, e env, args []string) error {
 	fs := newFlags("explain")
-	file := configFlag(e, fs)
 	accept := fs.String("accept", "image/avif,image/webp,*/*", "the client's Accept header")
-	if err := parseFlags(e, fs, args); err != nil {
+	cfg, _, err := configured(e, fs, args)
+	if err != nil {
 		return err
 	}
 	if fs.NArg() != 1 {
 		return usageError{errors.New("give one signed URL or its path")}
-	}
-	cfg, err := config.Load(*file, e.environ)
-	if err != nil {
-		return err
 	}
 	keys, err := signing.New(cfg.Signing, time.Now)
 	if err != nil {
