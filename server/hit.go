@@ -64,7 +64,7 @@ func (s *Server) keepReady(h http.Header, q wish, a pipeline.Answer) {
 		"door", string(publicDoor), "method", http.MethodGet, "options", n.options, "source_host", clip(n.host, 255), "source", n.source,
 		"outcome", string(a.Outcome), "tier", a.Tier, "format", y.format,
 	))
-	n.keep(y)
+	q.rules.targets.keep(n, y)
 }
 
 // appendHeader writes one header line. No value that we make holds a line end; should one, it must not become a line of its own.

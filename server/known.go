@@ -56,7 +56,7 @@ func (n *known) readyFor(a variant.Accept) *ready {
 	return nil
 }
 
-// keep makes y the answer for its kind of client. Of two that come at once one may be lost: the next hit brings it back.
+// keep makes y the answer for its kind of client, one caller at a time.
 func (n *known) keep(y *ready) {
 	list := make([]*ready, 1, maxReady)
 	list[0] = y
@@ -127,9 +127,26 @@ type targets struct {
 const (
 	// targetsBytes is what the known URLs of one set of rules may take, both halves together.
 	targetsBytes = 32 << 20
-	// knownBytes is what one takes beside its texts, which are kept about twice: once parsed and once in headers and log.
-	knownBytes = 3000
+	// knownBytes and readyBytes are what a known URL and an answer to it take beside their texts, as measured.
+	knownBytes = 800
+	readyBytes = 700
 )
+
+// cost is what a known URL takes, in bytes.
+func (n *known) cost() int {
+	cost := knownBytes + 2*(len(n.ref.Source)+len(n.ref.Spec.Fallback)+len(n.options)+len(n.terms.Filename))
+	for _, tag := range n.terms.CacheTags {
+		cost += len(tag)
+	}
+	if list := n.ready.Load(); list != nil {
+		for _, y := range *list {
+			cost += y.cost()
+		}
+	}
+	return cost
+}
+
+func (y *ready) cost() int { return readyBytes + len(y.headers) + len(y.key) }
 
 func newTargets() *targets {
 	return &targets{young: map[digest]*known{}, limit: targetsBytes / 2}
@@ -151,17 +168,25 @@ func (t *targets) get(d digest) *known {
 
 // put remembers what is known of a target.
 func (t *targets) put(d digest, n *known) {
-	cost := knownBytes + 2*(len(n.ref.Source)+len(n.ref.Spec.Fallback)+len(n.options)+len(n.terms.Filename))
-	for _, tag := range n.terms.CacheTags {
-		cost += 2 * len(tag)
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.young[d] == nil {
-		t.bytes += cost
-	}
-	if t.bytes > t.limit {
-		t.old, t.young, t.bytes = t.young, map[digest]*known{}, cost
+		t.grow(n.cost())
 	}
 	t.young[d] = n
+}
+
+// keep makes y the answer for its kind of client to a known URL.
+func (t *targets) keep(n *known, y *ready) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.grow(y.cost())
+	n.keep(y)
+}
+
+// grow makes room in the younger half; mu is held.
+func (t *targets) grow(bytes int) {
+	if t.bytes += bytes; t.bytes > t.limit {
+		t.old, t.young, t.bytes = t.young, map[digest]*known{}, bytes
+	}
 }

@@ -11,7 +11,7 @@ import (
 
 func TestTargetsAreBounded(t *testing.T) {
 	targets := newTargets()
-	targets.limit = 10 * (knownBytes + 100)
+	targets.limit = 10 * (knownBytes + 100) // Ten of those below.
 	name := func(i int) digest { return digestOf(fmt.Sprint(i)) }
 	for i := range 1000 {
 		targets.put(name(i), &known{options: strings.Repeat("x", 50)})
@@ -26,6 +26,28 @@ func TestTargetsAreBounded(t *testing.T) {
 	for i, want := range map[int]bool{0: true, 999: true, 1: false, 900: false} {
 		if got := targets.get(name(i)) != nil; got != want {
 			t.Errorf("%d is known: %v", i, got)
+		}
+	}
+}
+
+// Answers count too, whenever they come: all that is held costs no more than both halves may.
+func TestAnswersCountAgainstTheBound(t *testing.T) {
+	targets := newTargets()
+	targets.limit = 100_000
+	for i := range 200 {
+		n := &known{}
+		targets.put(digestOf(fmt.Sprint(i)), n)
+		for k := range maxReady {
+			targets.keep(n, &ready{accept: variant.Accept{Formats: variant.FormatSet(k + 1)}, headers: make([]byte, 800)})
+		}
+		sum := 0
+		for _, half := range []map[digest]*known{targets.young, targets.old} {
+			for _, n := range half {
+				sum += n.cost()
+			}
+		}
+		if most := 2*targets.limit + 20_000; sum > most || i == 199 && sum < targets.limit/2 { // One URL may straddle the halves.
+			t.Fatalf("%d URLs take %d bytes, at most %d may be", i+1, sum, most)
 		}
 	}
 }
