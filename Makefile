@@ -1,7 +1,7 @@
 # make demo   shows it on real pictures          make test   runs every check
 # make help   lists the rest
 SHELL   := /bin/bash
-TOOLS   := $(or $(GOLDCREST_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/goldcrest)
+TOOLS   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/goldcrest
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 3s
@@ -10,7 +10,7 @@ export GOLDCREST_VERSITYGW   ?= $(TOOLS)/bin/versitygw
 export GOLDCREST_NATS_SERVER ?= $(TOOLS)/bin/nats-server
 export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
-SETUP = set -euo pipefail; out=$$(.ci/setup $(1)); export "$${out:-PATH=$$PATH}"
+SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
 .PHONY: help demo test build setup vet unit fuzz e2e bench docs clean
 
