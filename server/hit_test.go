@@ -5,9 +5,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,5 +245,50 @@ func TestHitsAreLoggedAndCounted(t *testing.T) {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s", want)
 		}
+	}
+}
+
+// TestHitsWhileRulesAreReplaced is for the race detector: hits of a few URLs on many connections, and reloads in between.
+func TestHitsWhileRulesAreReplaced(t *testing.T) {
+	s := newSocket(t, nil)
+	var urls []string
+	for _, options := range []string{"f:webp", "", "net:auto", "w:480"} {
+		urls = append(urls, s.url(options, photo))
+	}
+	accepts := []string{"image/avif", "image/webp", "*/*"}
+	rules := s.Server.rules.Load().Rules
+	var wg sync.WaitGroup
+	for i := range 8 {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		wg.Go(func() {
+			r := bufio.NewReader(c)
+			for turn := range 50 {
+				if _, err := c.Write(request("GET", urls[(i+turn)%len(urls)], "HTTP/1.1", "Accept: "+accepts[turn%len(accepts)])); err != nil {
+					t.Error(err)
+					return
+				}
+				res, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 200 || len(body) != 1000 {
+					t.Errorf("status %d, %d bytes, %v", res.StatusCode, len(body), err)
+				}
+			}
+		})
+	}
+	for range 20 {
+		if err := s.Reload(rules); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Wait()
+	if s.recalls.Load() == 0 {
+		t.Error("no hit")
 	}
 }
