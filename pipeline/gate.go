@@ -13,6 +13,10 @@ import (
 // end even under a constant load of viewers.
 const backgroundShare = 10
 
+// viewerHold is how long one slot is kept from background work after a viewer took one: viewers come in groups, and each would
+// wait for a picture in work that nobody is waiting for.
+const viewerHold = time.Second
+
 // urgency tells whether a viewer waits for a piece of work. It only rises: background work that a viewer joins is viewers'
 // work from then on. Safe for concurrent use.
 type urgency struct {
@@ -58,8 +62,11 @@ type gate struct {
 	name string
 	room int // viewers that may wait
 	obs  Observer
+	hold time.Duration // viewerHold, or 0 where no slot is kept
 
 	mu      sync.Mutex
+	kept    bool        // one slot is kept for viewers
+	over    *time.Timer // ends that
 	slots   int
 	running int
 	grants  int
@@ -83,8 +90,8 @@ func newGate(name string, slots, room int, obs Observer) *gate {
 func (g *gate) acquire(ctx context.Context, u *urgency) (release func(), err error) {
 	viewer := u.isViewer()
 	g.mu.Lock()
-	if g.running < g.slots && g.viewers.Len() == 0 && (viewer || g.others.Len() == 0) {
-		g.running++
+	if g.free(viewer) && g.viewers.Len() == 0 && (viewer || g.others.Len() == 0) {
+		g.take(viewer)
 		g.mu.Unlock()
 		return g.release, nil
 	}
@@ -123,6 +130,37 @@ func (g *gate) promote(w *waiter) {
 	w.room.Remove(w.place)
 	w.room = g.viewers
 	w.place = g.viewers.PushBack(w)
+	g.grant()
+}
+
+// free reports whether there is a slot for a viewer, or for background work.
+func (g *gate) free(viewer bool) bool {
+	if !viewer && g.kept {
+		return g.running < g.slots-1
+	}
+	return g.running < g.slots
+}
+
+// take occupies a slot. A viewer's keeps another one for the next.
+func (g *gate) take(viewer bool) {
+	g.running++
+	if !viewer || g.hold == 0 || g.slots == 1 {
+		return
+	}
+	g.kept = true
+	if g.over == nil {
+		g.over = time.AfterFunc(g.hold, g.unkeep)
+	} else {
+		g.over.Reset(g.hold)
+	}
+}
+
+// unkeep ends the keeping of a slot.
+func (g *gate) unkeep() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.kept = false
+	g.grant()
 }
 
 // leave takes a waiter out of its room; a grant that came first is given back.
@@ -143,30 +181,35 @@ func (g *gate) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.running--
-	for g.running < g.slots {
-		w := g.next()
-		if w == nil {
-			return
-		}
+	g.grant()
+}
+
+// grant lets waiters in as long as there are slots for them.
+func (g *gate) grant() {
+	for w := g.next(); w != nil; w = g.next() {
 		w.room.Remove(w.place)
 		w.place = nil
-		g.running++
+		g.take(w.room == g.viewers)
 		close(w.ready)
 	}
 }
 
-// next chooses who passes: a viewer, but every tenth grant is offered to background work first.
+// next chooses who passes, if anybody: a viewer, but every tenth grant is offered to background work first.
 func (g *gate) next() *waiter {
-	first, second := g.viewers, g.others
-	if g.grants++; g.grants%backgroundShare == 0 {
-		first, second = second, first
+	viewer, other := g.viewers.Front(), g.others.Front()
+	if viewer != nil && !g.free(true) {
+		viewer = nil
 	}
-	for _, room := range []*list.List{first, second} {
-		if e := room.Front(); e != nil {
-			return e.Value.(*waiter)
-		}
+	if other != nil && !g.free(false) {
+		other = nil
 	}
-	return nil
+	if viewer == nil && other == nil {
+		return nil
+	}
+	if g.grants++; viewer == nil || other != nil && g.grants%backgroundShare == 0 {
+		return other.Value.(*waiter)
+	}
+	return viewer.Value.(*waiter)
 }
 
 // load reports how many hold a slot and how many wait.

@@ -3,8 +3,10 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 )
@@ -132,6 +134,64 @@ func TestGateLeave(t *testing.T) {
 		hold()
 		if running, waiting := g.load(); running != 0 || waiting != 0 {
 			t.Errorf("got %d running, %d waiting, want none", running, waiting)
+		}
+	})
+}
+
+// After a viewer one slot waits for the next viewer, for a while; background work has the others.
+func TestGateKeepsASlotForViewers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate("test", 2, 10, noObserver{})
+		g.hold = viewerHold
+		var held atomic.Int64 // by background work
+		leave := make(chan struct{})
+		for range 5 {
+			go func() {
+				release, err := g.acquire(t.Context(), &urgency{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				held.Add(1)
+				<-leave
+				held.Add(-1)
+				release()
+			}()
+		}
+		step := func(what string, want int64) {
+			t.Helper()
+			if synctest.Wait(); held.Load() != want {
+				t.Errorf("%s: background work has %d slots, want %d", what, held.Load(), want)
+			}
+		}
+		step("before any viewer", 2)
+		seen := make(chan struct{})
+		go func() {
+			release, err := g.acquire(t.Context(), &urgency{viewer: true})
+			if err == nil {
+				release()
+			}
+			close(seen)
+		}()
+		synctest.Wait()
+		leave <- struct{}{}
+		<-seen
+		step("after a viewer", 1)
+		leave <- struct{}{}
+		step("one left, one came", 1)
+		if release, err := g.acquire(t.Context(), &urgency{viewer: true}); err != nil || held.Load() != 1 {
+			t.Errorf("the next viewer: %v, background work has %d slots", err, held.Load())
+		} else {
+			release()
+		}
+		time.Sleep(viewerHold - time.Millisecond)
+		step("within the hold", 1)
+		time.Sleep(2 * time.Millisecond)
+		step("after the hold", 2)
+		close(leave)
+		synctest.Wait()
+		if running, waiting := g.load(); running != 0 || waiting != 0 {
+			t.Errorf("got %d running, %d waiting at the end, want none", running, waiting)
 		}
 	})
 }

@@ -119,6 +119,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{},
 	}
 	p.transforms = newGate("transform", cfg.TransformSlots, cfg.TransformRoom, parts.Observer)
+	p.transforms.hold = viewerHold
 	return p, nil
 }
 
