@@ -229,7 +229,7 @@ func done(keys []string, stored map[string]bool) bool {
 func TestFault16KillDuringPrewarm(t *testing.T) {
 	const batches, kills = 10, 6
 	o, dir := startOrigin(t), t.TempDir()
-	o.draw(t, batches*batchUnits, 40*time.Millisecond)
+	o.draw(t, batches*batchUnits, 80*time.Millisecond)
 	c := &census{o: o, n: batches * batchUnits, before: map[int]int{}}
 	answers := make([]accepted, batches)
 	acknowledged := make([]bool, batches)
