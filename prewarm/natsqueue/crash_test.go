@@ -143,9 +143,7 @@ func TestFault17DamagedQueue(t *testing.T) {
 				t.Errorf("%d of %d records are left", len(got), n)
 			}
 			mustWrite(t, q, rec("task.b.00000", "m", "b", 0))
-			if waiting, err := q.Waiting(t.Context(), prewarm.LaneNormal); err != nil || waiting != n {
-				t.Errorf("%d tickets are left %v, want %d", waiting, err, n)
-			}
+			wantWaiting(t, q, prewarm.LaneNormal, n)
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
@@ -75,25 +74,7 @@ func TestEvents(t *testing.T) {
 	if len(broken.Broken) != 1 || broken.Broken[0].Reason != fault.SourceNotFound || broken.Broken[0].Source != "https://c.example/3.jpg" {
 		t.Errorf("got %+v", broken)
 	}
-	drained(t, q, prewarm.LaneTell)
-}
-
-// drained waits until no ticket is left in a lane: the last acknowledgement may still be on its way to the disk.
-func drained(t *testing.T, q *Queue, lane string) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for range 500 {
-		n, err := q.Waiting(t.Context(), lane)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n == 0 {
-			return
-		}
-		<-tick.C
-	}
-	t.Fatal("tickets wait although their work is done: ", lane)
+	wantWaiting(t, q, prewarm.LaneTell, 0)
 }
 
 // Without an allowed host callbacks are refused before anything is written.
@@ -143,7 +124,7 @@ func TestCheck(t *testing.T) {
 	a := accept(t, worker, call(0, 2))
 	ended(t, worker, a.Job.ID)
 	present := results(t, worker, a.Job.ID, prewarm.ResultFilter{State: prewarm.Made})[0].Key
-	drained(t, q, prewarm.LaneNormal)
+	wantWaiting(t, q, prewarm.LaneNormal, 0)
 	worker.stop()
 	i := start(t, q, w, false, func(_ *prewarm.Config, d *prewarm.Deps) {
 		d.KnownKey = func(_ context.Context, key string) (bool, error) { return key == present, nil }

@@ -81,9 +81,7 @@ func TestFault15DiskFull(t *testing.T) {
 			t.Errorf("got %+v %v", j, err)
 		}
 	}
-	if n, err := q.Waiting(t.Context(), prewarm.LaneNormal); n != 2 || err != nil {
-		t.Errorf("got %d tickets %v, want 2", n, err)
-	}
+	wantWaiting(t, q, prewarm.LaneNormal, 2)
 }
 
 // Ensure a server that ran into the end of the disk is replaced once there is room, and then has all that it acknowledged.

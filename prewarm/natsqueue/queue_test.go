@@ -194,9 +194,7 @@ func TestQueueLanes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := q.Waiting(t.Context(), "normal"); n != 2 || err != nil {
-		t.Errorf("%d wait, %v; want 2", n, err)
-	}
+	wantWaiting(t, q, "normal", 2)
 	got := make(chan string, 10)
 	note := func(_ context.Context, k prewarm.Ticket) time.Duration {
 		got <- k.Lane + " " + k.ID
@@ -210,9 +208,7 @@ func TestQueueLanes(t *testing.T) {
 	}
 	stop()
 	for _, lane := range []string{"high", "normal", "low"} {
-		if n, err := q.Waiting(t.Context(), lane); n != 0 || err != nil {
-			t.Errorf("%d wait in %s, %v; want none", n, lane, err)
-		}
+		wantWaiting(t, q, lane, 0)
 	}
 	if err := q.Put(t.Context(), ticket("low", "a.1")); err != nil {
 		t.Fatal(err)

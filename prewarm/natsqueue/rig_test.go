@@ -204,3 +204,23 @@ func agree(t testing.TB, i *instance, j prewarm.Job) {
 }
 
 func passing(kind fault.Kind) error { return fault.New(kind, "test", "for a test", nil) }
+
+// wantWaiting fails unless the number of waiting tickets becomes want: the server counts a moment after it has answered.
+func wantWaiting(t *testing.T, q *Queue, lane string, want int) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+		n, err := q.Waiting(t.Context(), lane)
+		if err != nil {
+			t.Fatalf("%s: %v", lane, err)
+		}
+		if n == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%s: %d wait, want %d", lane, n, want)
+			return
+		}
+	}
+}
