@@ -152,25 +152,36 @@ func (q *Queue) openStream(ctx context.Context, cfg jetstream.StreamConfig) (jet
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, err
 	}
-	for _, cfg.Replicas = range []int{3, 1} {
-		if cfg.Replicas == 3 && q.embedded != nil {
-			continue
-		}
-		// Another instance may make the stream at the same moment: the same configuration is no conflict.
+	cfg.Replicas = 3
+	if q.embedded != nil {
+		cfg.Replicas = 1
+	}
+	for tries := 0; ; tries++ {
 		s, err = q.js.CreateStream(ctx, cfg)
-		if err == nil {
-			return s, nil
-		}
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return q.js.Stream(ctx, cfg.Name)
-		}
 		var api *jetstream.APIError
-		if !errors.As(err, &api) {
+		switch {
+		case err == nil:
+			return s, nil
+		case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+			// Another instance made the stream at the same moment: the same configuration is no conflict.
+			return q.js.Stream(ctx, cfg.Name)
+		case cfg.Replicas == 1 || !errors.As(err, &api) || tries == placingTries:
 			return nil, err
+		case len(q.conn.Servers()) < 3:
+			cfg.Replicas = 1
+		default:
+			// A cluster of three that is short of a server is waited for: a single copy would stay single for good.
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(time.Second):
+			}
 		}
 	}
-	return nil, err
 }
+
+// placingTries is how often, once a second, a cluster is asked again to place a stream on three servers.
+const placingTries = 10
 
 // Close ends the connection and the embedded server. Consumers must have ended before.
 func (q *Queue) Close(ctx context.Context) error {
