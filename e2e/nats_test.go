@@ -84,13 +84,13 @@ func (p *natsPeer) kill() {
 // awaitHealth waits until the peer has caught up with its streams.
 func (p *natsPeer) awaitHealth() {
 	p.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if a, err := request("GET", "http://"+p.monitor+"/healthz"); err == nil && a.StatusCode == 200 {
 			return
 		}
 	}
 	log, _ := os.ReadFile(filepath.Join(filepath.Dir(p.file), "log"))
-	p.t.Fatalf("%s did not become healthy in 30 s:\n%s", p.name, log)
+	p.t.Fatalf("%s did not become healthy in 90 s:\n%s", p.name, log)
 }
 
 // leads reports whether the peer leads a stream.

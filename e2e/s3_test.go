@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -62,15 +63,19 @@ func startS3(t *testing.T) *s3 {
 	return &s3{dir: filepath.Join(dir, bucket), proxy: startProxy(t, "http://"+addr)}
 }
 
-// freePort finds a port that nobody listens on.
+// freePort finds a port that nobody listens on, below those that the system gives to outgoing connections: one of these could
+// take it before its server does.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 15000+rand.N(15000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 func startProxy(t *testing.T, target string) *httptestProxy {
