@@ -36,7 +36,7 @@ func (a *app) openPrewarm(ctx context.Context) error {
 	if !cfg.Is(config.RolePrewarm) && cfg.Prewarm.Queue.NATS == "" {
 		return nil
 	}
-	webhooks, err := prewarm.NewWebhooks(cfg.Prewarm.Door.Callbacks, a.origin, nil)
+	webhooks, err := prewarm.NewWebhooks(cfg.Prewarm.Door.Callbacks, a.origin.Guarded(), nil)
 	if err != nil {
 		return err
 	}

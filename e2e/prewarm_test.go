@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -34,21 +33,7 @@ func (s *server) call(method, path, body string, headers ...string) answer {
 
 // tryCall is call for a server that may be dead.
 func (s *server) tryCall(method, path string, body io.Reader, headers ...string) (answer, error) {
-	req, err := http.NewRequest(method, s.admin+path, body)
-	if err != nil {
-		return answer{}, err
-	}
-	req.Header.Set("Authorization", "Bearer "+backendToken)
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return answer{}, err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	return answer{res, text}, err
+	return send(method, s.admin+path, body, append([]string{"Authorization", "Bearer " + backendToken}, headers...)...)
 }
 
 // accepted is the answer to a prewarm call, as far as the tests look at it.

@@ -195,7 +195,12 @@ var client = &http.Client{
 }
 
 func request(method, url string, headers ...string) (answer, error) {
-	req, err := http.NewRequest(method, url, nil)
+	return send(method, url, nil, headers...)
+}
+
+// send is request with a body.
+func send(method, url string, body io.Reader, headers ...string) (answer, error) {
+	req, err := http.NewRequest(method, url, body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -207,8 +212,8 @@ func request(method, url string, headers ...string) (answer, error) {
 		return answer{}, err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	return answer{res, body}, err
+	text, err := io.ReadAll(res.Body)
+	return answer{res, text}, err
 }
 
 // metric reads one sample of the private listener's /metrics: the sum over all label sets whose text contains each of with.

@@ -159,6 +159,9 @@ func (c *Client) Allowed(source string) error {
 // Forget drops what is remembered against source, so that the next Fetch asks its origin again.
 func (c *Client) Forget(source string) { c.negatives.forget(source) }
 
+// ForgetAll drops what is known of bad sources.
+func (c *Client) ForgetAll() { c.negatives.clear() }
+
 // Close closes idle connections. Fetches that run end by their own contexts.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Requests of the house's own meet the same guard, and follow nobody.
-func TestDo(t *testing.T) {
+func TestGuardedCalls(t *testing.T) {
 	hits := 0
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hits++
@@ -21,7 +21,7 @@ func TestDo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.Do(r)
+		return c.Guarded().Do(r)
 	}
 	guarded, err := New(Default(), Hooks{})
 	if err != nil {
