@@ -221,6 +221,6 @@ func (nopCloser) Close() error { return nil }
 type codecAdapter struct{ *codec.Codec }
 
 // Transform implements transform.Codec.
-func (c codecAdapter) Transform(original []byte, specs []variant.Spec, lim transform.Limits, emit func(i int, img variant.Image, err error)) error {
-	return c.Codec.Transform(original, specs, codec.Limits(lim), emit)
+func (c codecAdapter) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim transform.Limits, emit func(i int, img variant.Image, err error)) error {
+	return c.Codec.Transform(original, specs, stage, codec.Limits(lim), emit)
 }

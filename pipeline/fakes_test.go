@@ -176,13 +176,15 @@ type fakeCodec struct {
 	mu          sync.Mutex
 	calls       int
 	images      int
+	stages      []variant.Stage // asked for, of each call
 	onTransform func(ctx context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error
 }
 
-func (c *fakeCodec) Transform(ctx context.Context, original []byte, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+func (c *fakeCodec) Transform(ctx context.Context, original []byte, specs []variant.Spec, stage variant.Stage, emit func(int, variant.Image, error)) error {
 	c.mu.Lock()
 	c.calls++
 	c.images += len(specs)
+	c.stages = append(c.stages, stage)
 	c.mu.Unlock()
 	if c.onTransform != nil {
 		return c.onTransform(ctx, specs, emit)

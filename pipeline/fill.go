@@ -37,6 +37,7 @@ type batch struct {
 	source  string
 	urgency *urgency
 	fills   []*fill
+	stage   variant.Stage
 	refresh bool   // remake although an entry exists
 	slot    func() // gives back a fetch slot that the batch was started with; nil = none
 }
@@ -47,6 +48,7 @@ type order struct {
 	keys    []string
 	specs   []variant.Spec
 	viewer  bool
+	stage   variant.Stage
 	refresh bool
 	slot    func() // handed to the batch, if one starts
 }
@@ -83,7 +85,7 @@ type fills struct {
 // join returns the fill of each key, starting one batch for those that nobody makes yet. led tells which are in that batch;
 // run is called in a goroutine of its own when there is any. A viewer's join raises the urgency of what it finds.
 func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
-	b := &batch{source: o.source, urgency: &urgency{viewer: o.viewer}, refresh: o.refresh}
+	b := &batch{source: o.source, urgency: &urgency{viewer: o.viewer}, stage: o.stage, refresh: o.refresh}
 	led = make([]bool, len(o.keys))
 	t.mu.Lock()
 	if t.closed {

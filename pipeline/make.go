@@ -125,7 +125,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 	}
 	err := func() error {
 		defer release()
-		return r.p.parts.Transformer.Transform(ctx, r.download.original.Body, specs, func(i int, img variant.Image, err error) {
+		return r.p.parts.Transformer.Transform(ctx, r.download.original.Body, specs, r.b.stage, func(i int, img variant.Image, err error) {
 			if err != nil {
 				r.fail(todo[i:i+1], err)
 				return
@@ -215,6 +215,9 @@ func (p *Pipeline) logStore(msg, key string, err error) {
 // errPurged tells Warm that what it made was purged meanwhile.
 var errPurged = errors.New("purged while it was being made")
 
+// stageAttr is the entry attribute that says that a variant is not final.
+const stageAttr = "stage"
+
 // entry wraps an image for the cache.
 func (p *Pipeline) entry(img variant.Image, originalBytes int) cache.Entry {
 	sum := sha256.Sum256(img.Body)
@@ -223,8 +226,8 @@ func (p *Pipeline) entry(img variant.Image, originalBytes int) cache.Entry {
 		"sw": strconv.Itoa(img.SourceWidth), "sh": strconv.Itoa(img.SourceHeight), "sf": img.SourceFormat,
 		"sfr": strconv.Itoa(img.SourceFrames), "sb": strconv.Itoa(originalBytes),
 	}
-	if img.Stage > 0 {
-		attrs["stage"] = strconv.Itoa(int(img.Stage))
+	if img.Stage != variant.StageFinal {
+		attrs[stageAttr] = strconv.Itoa(int(img.Stage))
 	}
 	if img.Note != "" {
 		attrs["note"] = img.Note

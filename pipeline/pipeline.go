@@ -43,10 +43,10 @@ type Fetcher interface {
 	Forget(source string)
 }
 
-// Transformer makes images of one original. Each spec is emitted as it is ready, at most once and from one goroutine; a
+// Transformer makes images of one original at the stage asked for. Each spec is emitted as it is ready, at most once and from one goroutine; a
 // non-nil error stands for every spec that was not emitted. Implemented by transform.Pool.
 type Transformer interface {
-	Transform(ctx context.Context, original []byte, specs []variant.Spec, emit func(i int, img variant.Image, err error)) error
+	Transform(ctx context.Context, original []byte, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error
 }
 
 // Tiers is the cache as the pipeline reads it. Implemented by cache.Tiered.
@@ -133,7 +133,7 @@ func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 			return a, nil
 		}
 	}
-	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, viewer: true}
+	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, viewer: true, stage: variant.StageFirst}
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil {
 		return Answer{}, err

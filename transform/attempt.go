@@ -15,6 +15,7 @@ import (
 type task struct {
 	original []byte
 	specs    []variant.Spec
+	stage    variant.Stage
 	open     []int // specs that were not emitted yet
 	emit     func(i int, img variant.Image, err error)
 	release  func() // gives the admitted memory back
@@ -23,13 +24,13 @@ type task struct {
 	left     bool  // the caller has gone, the work goes on and cleans up by itself
 }
 
-// Transform decodes original once and makes a variant for each spec. It calls emit at most once per spec, from the calling
+// Transform decodes original once and makes a variant for each spec, at the stage asked for. It calls emit at most once per spec, from the calling
 // goroutine, as each is ready; a non-nil error stands for every spec that was not emitted. original is not read after it
 // returns. When ctx ends before a worker was found, nothing is done; when it ends later, Transform returns at once while the
 // worker finishes the picture for nobody, since killing it would cost more.
-func (p *Pool) Transform(ctx context.Context, original []byte, specs []variant.Spec, emit func(i int, img variant.Image, err error)) error {
+func (p *Pool) Transform(ctx context.Context, original []byte, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error {
 	begin := time.Now()
-	t := &task{original: original, specs: specs, emit: emit}
+	t := &task{original: original, specs: specs, stage: stage, emit: emit}
 	err := p.transform(ctx, t)
 	p.obs.Transformed(fault.KindOf(err), time.Since(begin), t.cpu)
 	return err
@@ -171,7 +172,7 @@ func (p *Pool) giveBack(c *child, h handback) {
 // attempt lets c work on the open specs and emits what it makes. begun is false when the worker never saw the request. An
 // error means that the caller has left, or that no request could be made; the worker is then taken care of.
 func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun bool, _ error) {
-	o := order{original: t.original, specs: t.specs, todo: slices.Clone(t.open), limits: p.cfg.limits(), timeout: p.cfg.Timeout, cpu: p.cfg.CPU}
+	o := order{original: t.original, specs: t.specs, stage: t.stage, todo: slices.Clone(t.open), limits: p.cfg.limits(), timeout: p.cfg.Timeout, cpu: p.cfg.CPU}
 	o.limits.Memory = t.need
 	packet, err := c.prepare(o)
 	if err != nil {

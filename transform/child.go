@@ -33,6 +33,7 @@ type child struct {
 type order struct {
 	original []byte
 	specs    []variant.Spec
+	stage    variant.Stage
 	todo     []int
 	limits   Limits
 	timeout  time.Duration // for each variant
@@ -107,7 +108,7 @@ func (c *child) prepare(o order) ([]byte, error) {
 	}
 	copy(c.mem.bytes[:c.mem.area], o.original)
 	c.lastID++
-	r := request{Length: int64(len(o.original)), Area: c.mem.area, Limits: o.limits, Specs: specs}
+	r := request{Length: int64(len(o.original)), Area: c.mem.area, Limits: o.limits, Specs: specs, Stage: o.stage}
 	f := frame{Type: frameRequest, ID: c.lastID, Request: &r}
 	packet, err := json.Marshal(f)
 	if err != nil || len(packet) <= maxFrame {
@@ -196,7 +197,7 @@ func (c *child) accept(f frame, o order, seen []bool) (event, error) {
 			return event{}, err
 		}
 		img.Note, img.SourceFormat = clean(img.Note), clean(img.SourceFormat)
-		return event{i: i, img: img}, trustworthy(img, o.specs[i], o.limits)
+		return event{i: i, img: img}, trustworthy(img, o.specs[i], o.stage, o.limits)
 	}
 	return event{}, fmt.Errorf("a %s frame inside a request", f.Type)
 }

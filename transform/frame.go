@@ -60,6 +60,7 @@ type request struct {
 	Area    int64          `json:"area"`
 	Limits  Limits         `json:"limits"`
 	Specs   []variant.Spec `json:"specs,omitempty"`
+	Stage   variant.Stage  `json:"stage,omitempty"`
 	Spilled int64          `json:"spilled,omitempty"` // > 0: Specs are that many bytes of JSON at Area instead
 }
 

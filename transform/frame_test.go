@@ -15,7 +15,7 @@ import (
 func TestFramesSurviveTheSocket(t *testing.T) {
 	for _, want := range []frame{
 		{Type: frameHello, Hello: &hello{Build: "b", Versions: map[string]string{"libvips": "8.14.1"}}},
-		{Type: frameRequest, ID: 7, Request: &request{Length: 5, Area: 4096, Limits: Limits{Pixels: 1, ResultPixels: 2, AVIFPixels: 3, Frames: 4, Memory: 5},
+		{Type: frameRequest, ID: 7, Request: &request{Length: 5, Area: 4096, Limits: Limits{Pixels: 1, ResultPixels: 2, AVIFPixels: 3, Frames: 4, Memory: 5}, Stage: variant.StageFirst,
 			Specs: []variant.Spec{{Width: 3, DPR: 1.5, Gravity: variant.Gravity{Kind: variant.FocusPoint, X: 0.25}, Accepts: variant.AcceptAVIF}}}},
 		{Type: frameImage, ID: 7, Index: 2, Offset: 4096, Length: 9, Image: &variant.Image{Format: variant.AVIF, Width: 3, Note: "n"}},
 		{Type: frameFault, ID: 7, Index: 1, Fault: &failure{Kind: fault.DecodeFailed, Op: "a.B", Public: "p", Cause: "c"}},

@@ -32,6 +32,7 @@ var lies = map[string]func(w *worker, f frame) any{
 	"size":           func(w *worker, f frame) any { f.Image.Width, f.Image.Height = 1<<40, 1<<40; return f },
 	"no size":        func(w *worker, f frame) any { f.Image.Width = 0; return f },
 	"quality":        func(w *worker, f frame) any { f.Image.Quality = 101; return f },
+	"stage":          func(w *worker, f frame) any { f.Image.Stage = variant.StageFirst; return f },
 	"frames":         func(w *worker, f frame) any { f.Image.Frames = 1 << 40; return f },
 }
 
@@ -101,7 +102,7 @@ func TestLyingWorkers(t *testing.T) {
 func TestVariantGivenTwiceIsEmittedOnce(t *testing.T) {
 	p, w := open(t, liar(t, "twice"))
 	count := 0
-	err := p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script("")}, func(int, variant.Image, error) { count++ })
+	err := p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script("")}, variant.StageFinal, func(int, variant.Image, error) { count++ })
 	if err != nil || count != 1 {
 		t.Errorf("emitted %d times, error %v; want once", count, err)
 	}

@@ -74,7 +74,7 @@ func animates(spec variant.Spec) bool {
 }
 
 // trustworthy judges a variant that a worker gave, on a copy that the worker can no longer change.
-func trustworthy(img variant.Image, spec variant.Spec, lim Limits) error {
+func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim Limits) error {
 	name, ok := sniffed[img.Format]
 	if !ok || !permitted(img.Format, spec) {
 		return fmt.Errorf("a variant in the format %q", clean(string(img.Format)))
@@ -85,8 +85,11 @@ func trustworthy(img variant.Image, spec variant.Spec, lim Limits) error {
 	if img.Width < 1 || img.Height < 1 || int64(img.Width) > lim.ResultPixels/int64(img.Height) {
 		return fmt.Errorf("a variant of %d x %d", img.Width, img.Height)
 	}
-	if img.Quality < 0 || img.Quality > 100 || img.Frames < 1 || img.Frames > max(lim.Frames, 1) || img.Stage > 1 {
-		return fmt.Errorf("a variant of quality %d, %d frames, stage %d", img.Quality, img.Frames, img.Stage)
+	if img.Quality < 0 || img.Quality > 100 || img.Frames < 1 || img.Frames > max(lim.Frames, 1) {
+		return fmt.Errorf("a variant of quality %d, %d frames", img.Quality, img.Frames)
+	}
+	if img.Stage > asked || (img.Stage != variant.StageFinal && img.Format != variant.AVIF) {
+		return fmt.Errorf("a %s variant of stage %d where %d was asked for", img.Format, img.Stage, asked)
 	}
 	if img.SourceWidth < 1 || img.SourceHeight < 1 {
 		return fmt.Errorf("a source of %d x %d", img.SourceWidth, img.SourceHeight)

@@ -52,7 +52,7 @@ type scripted struct{}
 func (scripted) Warm() error                 { return nil }
 func (scripted) Versions() map[string]string { return map[string]string{"fake": "1.0"} }
 
-func (scripted) Transform(original []byte, specs []variant.Spec, lim Limits, emit func(int, variant.Image, error)) error {
+func (scripted) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(int, variant.Image, error)) error {
 	for i, spec := range specs {
 		op, arg, _ := strings.Cut(spec.CacheBuster, ":")
 		note, err := perform(op, arg)
@@ -63,8 +63,11 @@ func (scripted) Transform(original []byte, specs []variant.Spec, lim Limits, emi
 			emit(i, variant.Image{}, err)
 			continue
 		}
-		if op == "skip" {
+		switch op {
+		case "skip":
 			continue
+		case "stage":
+			note = fmt.Sprint("asked for stage ", stage)
 		}
 		img := draw(spec, len(original))
 		if note != "" {
@@ -244,7 +247,7 @@ type made struct {
 
 func run(ctx context.Context, p *Pool, original []byte, specs ...variant.Spec) (made, error) {
 	m := made{map[int]variant.Image{}, map[int]error{}}
-	err := p.Transform(ctx, original, specs, func(i int, img variant.Image, err error) {
+	err := p.Transform(ctx, original, specs, variant.StageFinal, func(i int, img variant.Image, err error) {
 		if err != nil {
 			m.errs[i] = err
 		} else {

@@ -171,7 +171,7 @@ func (p *Pool) Check(ctx context.Context) error {
 		return err
 	}
 	var own error
-	err := p.Transform(ctx, original.Bytes(), []variant.Spec{{Width: 8, Format: variant.JPEG, Quality: 75}},
+	err := p.Transform(ctx, original.Bytes(), []variant.Spec{{Width: 8, Format: variant.JPEG, Quality: 75}}, variant.StageFinal,
 		func(_ int, _ variant.Image, err error) { own = err })
 	return errors.Join(err, own)
 }

@@ -58,7 +58,7 @@ func TestTransformEmitsEachVariantAsItIsReady(t *testing.T) {
 	p, _ := open(t, testConfig())
 	fifo := makeFIFO(t)
 	order := []int{}
-	err := p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script(""), script("wait:" + fifo)}, func(i int, _ variant.Image, err error) {
+	err := p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script(""), script("wait:" + fifo)}, variant.StageFinal, func(i int, _ variant.Image, err error) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -305,9 +305,21 @@ func BenchmarkHandOver(b *testing.B) {
 	specs := []variant.Spec{script("")}
 	b.SetBytes(int64(len(original)))
 	for b.Loop() {
-		if err := p.Transform(context.Background(), original, specs, func(int, variant.Image, error) {}); err != nil {
+		if err := p.Transform(context.Background(), original, specs, variant.StageFinal, func(int, variant.Image, error) {}); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportMetric(float64(w.cpu.Microseconds())/float64(b.N), "worker-µs/op")
+}
+
+// The stage asked for reaches the codec.
+func TestStageReachesTheCodec(t *testing.T) {
+	p, _ := open(t, testConfig())
+	for _, stage := range []variant.Stage{variant.StageFinal, variant.StageFirst} {
+		got := ""
+		err := p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script("stage")}, stage, func(_ int, img variant.Image, _ error) { got = img.Note })
+		if want := fmt.Sprint("asked for stage ", stage); err != nil || got != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
 }

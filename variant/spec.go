@@ -218,6 +218,15 @@ type Spec struct {
 	Accepts FormatSet // the formats this open URL may answer with; 0 when the URL names the format
 }
 
+// Stage says how much work went into a variant. Only AVIF has a first stage; whatever comes out in another format is final.
+type Stage uint8
+
+// The stages, from the better to the faster encoder.
+const (
+	StageFinal Stage = 0 // as good as it gets
+	StageFirst Stage = 1 // by the fastest encoder: what a viewer who waits is answered with, to be replaced by a final one
+)
+
 // Image is a made variant as it leaves the transform.
 type Image struct {
 	Body          []byte // owned by the receiver
@@ -229,6 +238,6 @@ type Image struct {
 	SourceWidth   int    // upright
 	SourceHeight  int
 	SourceFrames  int
-	Stage         uint8  // 0 = final, 1 = first stage (may be upgraded)
+	Stage         Stage
 	Note          string // why this format and q, for explain: "passed through", "still of animation", ...
 }

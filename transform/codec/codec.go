@@ -80,7 +80,7 @@ var required = []string{
 
 // Transform makes a variant of original for each spec and hands each to emit as it is ready, on the calling goroutine and not in
 // order. A variant never depends on which others were asked for with it. A non-nil error stands for every spec not emitted.
-func (c *Codec) Transform(original []byte, specs []variant.Spec, lim Limits, emit func(i int, img variant.Image, err error)) error {
+func (c *Codec) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error {
 	info, err := sniff.Inspect(original)
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *Codec) Transform(original []byte, specs []variant.Spec, lim Limits, emi
 	defer src.close()
 	jobs := make([]*job, 0, len(specs))
 	for i, spec := range specs {
-		j, err := newJob(i, spec, src, lim)
+		j, err := newJob(i, spec, stage, src, lim)
 		if err != nil {
 			emit(i, variant.Image{}, err)
 			continue

@@ -52,7 +52,7 @@ func (e *encoder) image(b encoded) variant.Image {
 	return variant.Image{
 		Body: b.body, Format: b.format, Width: e.pic.size.W, Height: e.pic.size.H, Quality: b.q, Frames: e.pic.frames,
 		SourceFormat: e.src.info.Format, SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.src.info.Frames,
-		Note: note,
+		Stage: e.stage(b.format), Note: note,
 	}
 }
 
@@ -112,6 +112,9 @@ func (e *encoder) save(f variant.Format, s settings) (encoded, error) {
 	im, err := e.prepared(f)
 	if err != nil {
 		return encoded{}, internal("codec.save", err)
+	}
+	if f == variant.AVIF {
+		s.effort = e.effort()
 	}
 	body, err := im.save(s.options(f))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 type job struct {
 	index    int
 	spec     variant.Spec
+	stage    variant.Stage // asked for
 	lim      Limits
 	plan     plan
 	load     loadKey
@@ -31,7 +32,7 @@ func (j *job) streams(src *source) bool {
 }
 
 // newJob decides frames, geometry and how the source is decoded.
-func newJob(index int, spec variant.Spec, src *source, lim Limits) (*job, error) {
+func newJob(index int, spec variant.Spec, stage variant.Stage, src *source, lim Limits) (*job, error) {
 	lim = lim.lowered(spec.Limits)
 	if src.stored.area() > lim.Pixels {
 		return nil, fault.New(fault.TooManyPixels, "codec.newJob", fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", src.stored.W, src.stored.H), nil)
@@ -39,7 +40,7 @@ func newJob(index int, spec variant.Spec, src *source, lim Limits) (*job, error)
 	if spec.Limits.Bytes > 0 && int64(len(src.original)) > spec.Limits.Bytes {
 		return nil, fault.New(fault.SourceTooLarge, "codec.newJob", "the original is larger than the URL allows", nil)
 	}
-	j := &job{index: index, spec: spec, lim: lim, frames: 1}
+	j := &job{index: index, spec: spec, stage: stage, lim: lim, frames: 1}
 	if err := j.setFrames(src); err != nil {
 		return nil, err
 	}

@@ -30,10 +30,9 @@ type chooser interface {
 	choose(pic *picture, f variant.Format, spec variant.Spec) settings
 }
 
-// The efforts of the request path. AVIF 0 is libaom's speed 9; WebP 4 is where bytes stop falling fast; palettes at 4 took half
+// The efforts. WebP 4 is where bytes stop falling fast; palettes at 4 took half
 // the time of libvips' own 7, with as many bytes, on the one picture that was tried.
 const (
-	effortAVIF    = 0
 	effortWebP    = 4
 	effortPalette = 4
 )
@@ -98,8 +97,6 @@ func (t table) choose(_ *picture, f variant.Format, spec variant.Spec) settings 
 	}
 	s.fullChroma = s.q >= 90 || (explicit == 0 && spec.Class == variant.ClassHigh)
 	switch f {
-	case variant.AVIF:
-		s.effort = effortAVIF
 	case variant.WebP:
 		s.effort = effortWebP
 		s.alphaQ = min(100, s.q+20)
