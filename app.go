@@ -132,6 +132,7 @@ func (a *app) openPipeline(ctx context.Context, store cache.Store) (err error) {
 		return err
 	}
 	pool := a.cfg.Transform
+	pool.Quality = a.cfg.Quality
 	pool.OriginalBytes, pool.Build = a.cfg.Origin.MaxBytes, buildID()
 	if a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log); err != nil {
 		return err

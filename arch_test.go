@@ -50,7 +50,9 @@ var layers = map[string]layer{
 
 	"":      {[]string{"*"}, "main and app are the composition root: the only place that knows all"},
 	"bench": {[]string{"*"}, "measures every part"},
-	"e2e":   {nil, "a black box: it sees the binary and the contract only"},
+
+	"bench/quality": {[]string{"transform/codec", "variant", "sniff"}, "judges the codec's own encodes, and nothing that a cache or a server adds"},
+	"e2e":           {nil, "a black box: it sees the binary and the contract only"},
 }
 
 // fence keeps one dependency inside the packages that own it. A path ending in "/" means everything below it.
@@ -71,7 +73,7 @@ var fences = []fence{
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
 	{"net/http", []string{"", "origin", "server", "client", "metrics", "cache/s3store", "prewarm", "bench"}, "only doors and remote parts speak HTTP"},
-	{"os/exec", []string{"", "transform", "bench"}, "only the pool starts processes"},
+	{"os/exec", []string{"", "transform", "bench", "bench/quality"}, "only the pool starts processes"},
 }
 
 // pure packages decide by their arguments alone: a test, a phone's build tool and a worker get the same answer.

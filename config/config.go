@@ -36,6 +36,8 @@ type Config struct {
 	Origin origin.Config `yaml:"origin"`
 	// Transform is the worker processes and what a picture may cost them.
 	Transform transform.Config `yaml:"transform"`
+	// Quality is what the automatic quality aims at where a URL names no q.
+	Quality transform.Quality `yaml:"quality"`
 	// Negotiation is how a URL that names no format gets one.
 	Negotiation variant.Negotiation `yaml:"negotiation"`
 	// Cache is how variants are kept and how long answers live.
@@ -111,7 +113,7 @@ func Default() Config {
 	return Config{
 		Roles: []string{RoleProxy, RolePrewarm}, Prewarm: Prewarm{Door: prewarm.Default(), Queue: natsqueue.Default()},
 		Server: server.Default(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
-		Negotiation: variant.Default(),
+		Quality: transform.DefaultQuality(), Negotiation: variant.Default(),
 		Cache: Cache{
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,
 			Store: Store{Dir: dirstore.Default(), Tier: cache.DefaultStore(), S3: s3store.Default()},
@@ -127,7 +129,7 @@ func (c Config) Validate() error {
 		err = fmt.Errorf("presets: %w", err)
 	}
 	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
-		c.Negotiation.Validate(), c.Cache.Validate(), err, c.Log.Validate())
+		c.Quality.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), err, c.Log.Validate())
 }
 
 func (c Config) validateRoles() error {

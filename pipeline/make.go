@@ -148,7 +148,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 // deliver publishes one image and stores it.
 func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	t := r.timings
-	t.Transform = r.p.parts.Now().Sub(r.transformFrom)
+	t.Transform, t.Probe = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe
 	e := r.p.entry(img, len(r.download.original.Body))
 	a := Answer{Entry: e, Outcome: Miss, Timings: t}
 	if r.p.cfg.HonourOrigin {
@@ -232,10 +232,27 @@ func (p *Pipeline) entry(img variant.Image, originalBytes int) cache.Entry {
 	if img.Note != "" {
 		attrs["note"] = img.Note
 	}
+	addChoice(attrs, img.Choice)
 	return cache.Entry{Body: img.Body, Meta: cache.Meta{
 		ContentType: img.Format.MediaType(), ETag: `"` + hex.EncodeToString(sum[:12]) + `"`, Size: int64(len(img.Body)),
 		Created: p.parts.Now().UTC().Truncate(time.Second), Recipe: variant.Recipe, Attrs: attrs,
 	}}
+}
+
+// addChoice notes how the quality was chosen, for explanations.
+func addChoice(attrs map[string]string, c variant.Choice) {
+	if c.Kind != "" {
+		attrs["kind"], attrs["print"] = c.Kind, strconv.FormatFloat(c.Print, 'f', 2, 64)
+	}
+	if c.Target > 0 {
+		attrs["target"] = strconv.FormatFloat(c.Target, 'f', -1, 64)
+	}
+	if c.Predicted > 0 {
+		attrs["predicted"] = strconv.Itoa(c.Predicted)
+	}
+	if c.Tried != "" {
+		attrs["tried"] = c.Tried
+	}
 }
 
 // fetchLimits is the loosest of the fills' own limits; accept applies each.

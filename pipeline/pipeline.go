@@ -24,7 +24,8 @@ const (
 )
 
 // Timings is how long each phase of an answer took; 0 = the phase was not needed. A collapsed answer has those of its fill.
-type Timings struct{ Lookup, Queue, Fetch, Transform time.Duration }
+// Probe is the part of Transform in which the picture was looked at for its quality.
+type Timings struct{ Lookup, Queue, Fetch, Transform, Probe time.Duration }
 
 // Answer is a variant and how it was come by. Entry is shared and immutable.
 type Answer struct {

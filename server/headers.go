@@ -104,17 +104,21 @@ func cacheStatus(k *call) string {
 func serverTiming(k *call) string {
 	b := make([]byte, 0, 128)
 	for p, d := range k.took {
-		if d < time.Microsecond {
-			continue
-		}
-		if len(b) > 0 {
-			b = append(b, ", "...)
-		}
-		b = append(b, phaseNames[p]...)
-		b = append(b, ";dur="...)
-		b = strconv.AppendFloat(b, milliseconds(d), 'f', -1, 64)
+		b = appendTiming(b, phaseNames[p], d)
 	}
-	return string(b)
+	return string(appendTiming(b, "probe", k.probe))
+}
+
+func appendTiming(b []byte, name string, d time.Duration) []byte {
+	if d < time.Microsecond {
+		return b
+	}
+	if len(b) > 0 {
+		b = append(b, ", "...)
+	}
+	b = append(b, name...)
+	b = append(b, ";dur="...)
+	return strconv.AppendFloat(b, milliseconds(d), 'f', -1, 64)
 }
 
 // setVariant sets the headers of a variant that is there: of a 200, a 206 and a 304 alike.

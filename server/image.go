@@ -180,6 +180,7 @@ func (s *Server) answer(r *http.Request, k *call, ref variant.Ref) (pipeline.Ans
 	k.note(a)
 	if t := a.Timings; t != (pipeline.Timings{}) {
 		k.took[lookupPhase], k.took[queuePhase], k.took[fetchPhase], k.took[transformPhase] = t.Lookup, t.Queue, t.Fetch, t.Transform
+		k.probe = t.Probe
 		k.marked = now
 	} else {
 		k.mark(lookupPhase, now)

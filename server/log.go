@@ -57,13 +57,14 @@ type call struct {
 	began    time.Time
 	marked   time.Time // end of the last phase
 	took     [phases]time.Duration
-	vary     string    // what the answer depends on beside the URL
-	expires  time.Time // of the URL; zero = never, or not yet known
-	options  string    // the options as far as they are safe to write down
-	host     string    // of the source
-	source   string    // short hash of the source, as in Cache-Tag
-	tags     []string  // ct: tags
-	looked   bool      // the pipeline was asked
+	probe    time.Duration // the part of transform in which the quality was chosen
+	vary     string        // what the answer depends on beside the URL
+	expires  time.Time     // of the URL; zero = never, or not yet known
+	options  string        // the options as far as they are safe to write down
+	host     string        // of the source
+	source   string        // short hash of the source, as in Cache-Tag
+	tags     []string      // ct: tags
+	looked   bool          // the pipeline was asked
 	outcome  pipeline.Outcome
 	tier     string
 	over     time.Duration // stale: how long past its life

@@ -197,6 +197,7 @@ func (c *child) accept(f frame, o order, seen []bool) (event, error) {
 			return event{}, err
 		}
 		img.Note, img.SourceFormat = clean(img.Note), clean(img.SourceFormat)
+		img.Choice.Kind, img.Choice.Tried = clean(img.Choice.Kind), clean(img.Choice.Tried)
 		return event{i: i, img: img}, trustworthy(img, o.specs[i], o.stage, o.limits)
 	}
 	return event{}, fmt.Errorf("a %s frame inside a request", f.Type)

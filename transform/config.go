@@ -34,6 +34,8 @@ type Config struct {
 	// Command starts a worker, program first. Empty = this very executable with the argument "worker".
 	Command []string `yaml:"command"`
 
+	// Quality is what the automatic quality aims at; the composition root sets it from quality. The zero value is the default.
+	Quality Quality `yaml:"-"`
 	// OriginalBytes is the size of the largest original, in bytes; the composition root sets it from origin.max_bytes.
 	OriginalBytes int64 `yaml:"-"`
 	// Build is the build id that a worker must name in its first message; the composition root sets it.
@@ -81,5 +83,5 @@ func (c Config) Validate() error {
 
 // limits are the bounds that travel with each request.
 func (c Config) limits() Limits {
-	return Limits{Pixels: c.MaxPixels, ResultPixels: c.MaxResultPixels, AVIFPixels: c.AVIFMaxPixels, Frames: c.MaxFrames}
+	return Limits{Pixels: c.MaxPixels, ResultPixels: c.MaxResultPixels, AVIFPixels: c.AVIFMaxPixels, Frames: c.MaxFrames, Quality: c.Quality}
 }

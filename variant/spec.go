@@ -1,7 +1,10 @@
 // Package variant says what a variant is: Ref, Spec, URL grammar, canonical form, Key. It is pure: no I/O, no HTTP.
 package variant
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Format is a concrete image format by its usual extension ("" = open: chosen by negotiation).
 type Format string
@@ -240,4 +243,15 @@ type Image struct {
 	SourceFrames  int
 	Stage         Stage
 	Note          string // why this format and q, for explain: "passed through", "still of animation", ...
+	Choice        Choice
+}
+
+// Choice tells how the quality of an Image was chosen.
+type Choice struct {
+	Kind      string        // what the picture shows: photo, text, graphic, mixed; "" = nobody looked
+	Print     float64       // the probability that it is a text
+	Target    float64       // the score aimed at; 0 = none
+	Predicted int           // the q that was expected to reach it; 0 = none
+	Tried     string        // every encode, in its order
+	Probe     time.Duration // what looking at the picture took
 }

@@ -45,7 +45,7 @@ func bimgMake(choices chooser, src *source, j *job) (variant.Image, bool) {
 	pic := &picture{size: j.plan.out, frames: 1, grey: src.facts.grey}
 	e := encoder{choices: choices, src: src, pic: pic, job: j}
 	f := e.format()
-	s := choices.choose(pic, f, j.spec)
+	s := choices.choose(pic, e.wish(f))
 	if !bimgCan(src, j, f, s) {
 		return variant.Image{}, false
 	}
@@ -68,7 +68,7 @@ func bimgMake(choices chooser, src *source, j *job) (variant.Image, bool) {
 
 // bimgCan reports whether bimg makes this variant safely and rightly: a plain reduction of an upright, complete, opaque, 8-bit
 // sRGB or grey still, in a format and with settings that it has. It writes to freed memory when a rotated file is shrunk, knows
-// nothing of truncation, and converts colours in the wrong order.
+// nothing of truncation, and converts colours in the wrong order. The automatic quality looks at pixels that bimg does not show.
 func bimgCan(src *source, j *job, f variant.Format, s settings) bool {
 	sp, p, in, facts := j.spec, j.plan, src.info, src.facts
 	source := (in.Format == "jpeg" || in.Format == "png" || in.Format == "webp") && in.Orientation == 1 && in.Complete && in.Frames == 1
@@ -77,7 +77,7 @@ func bimgCan(src *source, j *job, f variant.Format, s settings) bool {
 		p.scaled.W < p.stored.W && p.scaled.H < p.stored.H && !sp.Trim.On && sp.Blur == 0 && sp.Sharpen == 0 && sp.Pixelate <= 1 &&
 		sp.MaxBytes == 0 && sp.AutoSize.Bytes == 0
 	_, known := bimgTypes[f]
-	settings := (f == variant.PNG && s.lossless) || (f != variant.PNG && !s.lossless && !s.fullChroma)
+	settings := s.target == 0 && ((f == variant.PNG && s.lossless) || (f != variant.PNG && !s.lossless && !s.fullChroma))
 	return source && pixels && plain && known && settings
 }
 

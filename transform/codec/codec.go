@@ -11,6 +11,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -25,11 +26,12 @@ const (
 
 // Limits bound one call; their fields are those of the pool's request. 0 pixels allow nothing.
 type Limits struct {
-	Pixels       int64 // width x height of the original, times the frames that are kept
-	ResultPixels int64 // width x height of a variant
-	AVIFPixels   int64 // width x height up to which an open URL may answer with AVIF
-	Frames       int   // frames of an animated variant; 0 and 1 = always a still picture
-	Memory       int64 // bytes of decoded pixels that may be kept for several variants; 0 = what the pixel limit allows
+	Pixels       int64             // width x height of the original, times the frames that are kept
+	ResultPixels int64             // width x height of a variant
+	AVIFPixels   int64             // width x height up to which an open URL may answer with AVIF
+	Frames       int               // frames of an animated variant; 0 and 1 = always a still picture
+	Memory       int64             // bytes of decoded pixels that may be kept for several variants; 0 = what the pixel limit allows
+	Quality      transform.Quality // targets of the automatic quality; the zero value is the default
 }
 
 // lowered is l under the limits of one URL, which may only lower them.
@@ -69,7 +71,11 @@ func New(engine string) (*Codec, error) {
 	if engine == EngineBimg {
 		warmBimg()
 	}
-	return &Codec{engine: engine, choices: fixedTable(aomVersion())}, nil
+	choices, err := newAutomatic(aomVersion())
+	if err != nil {
+		return nil, err
+	}
+	return &Codec{engine: engine, choices: choices}, nil
 }
 
 // required are the operations without which a format of the contract could not be read or written.
@@ -156,7 +162,8 @@ func (c *Codec) stream(src *source, j *job) (variant.Image, error) {
 	defer pic.free()
 	e := encoder{choices: c.choices, src: src, pic: pic, job: j}
 	defer e.free()
-	best, err := e.attempt(e.format())
+	f := e.format()
+	best, err := e.attempt(f)
 	switch {
 	case err != nil:
 		// The encoder was the first to read the pixels, so it may be the source that is broken: rendering to memory tells.

@@ -12,6 +12,17 @@ type encoded struct {
 	format variant.Format
 	q      int // 0 = lossless
 	note   string
+
+	target    float64 // that q was chosen for; 0 = none
+	predicted int     // the q that the model named; 0 = none
+}
+
+// String is the attempt in a few words.
+func (b encoded) String() string {
+	if b.q == 0 {
+		return fmt.Sprintf("%s lossless %d bytes", b.format, len(b.body))
+	}
+	return fmt.Sprintf("%s q%d %d bytes", b.format, b.q, len(b.body))
 }
 
 // encoder makes the bytes of one job from its rendered picture.
@@ -21,6 +32,7 @@ type encoder struct {
 	pic     *picture
 	job     *job
 	ready   [2]*pixmap // what an encoder gets: as it is, and laid on the background
+	tried   []string   // every encode, for explanations
 }
 
 func (e *encoder) free() {
@@ -32,6 +44,9 @@ func (e *encoder) free() {
 // encode chooses the format and the quality, and keeps an open URL from costing more than its original.
 func (e *encoder) encode() (variant.Image, error) {
 	best, err := e.attempt(e.format())
+	if err == nil {
+		best, err = e.orLossless(best)
+	}
 	if err != nil {
 		return variant.Image{}, err
 	}
@@ -52,7 +67,7 @@ func (e *encoder) image(b encoded) variant.Image {
 	return variant.Image{
 		Body: b.body, Format: b.format, Width: e.pic.size.W, Height: e.pic.size.H, Quality: b.q, Frames: e.pic.frames,
 		SourceFormat: e.src.info.Format, SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.src.info.Frames,
-		Stage: e.stage(b.format), Note: note,
+		Stage: e.stage(b.format), Note: note, Choice: e.choice(b),
 	}
 }
 
@@ -94,7 +109,7 @@ func (e *encoder) keepsAlpha() bool { return e.pic.alpha && !e.job.spec.Backgrou
 
 // attempt encodes in a format with the quality that the spec leads to.
 func (e *encoder) attempt(f variant.Format) (encoded, error) {
-	s := e.choices.choose(e.pic, f, e.job.spec)
+	s := e.choices.choose(e.pic, e.wish(f))
 	spec := e.job.spec
 	switch {
 	case s.lossless || f == variant.GIF:
@@ -113,9 +128,6 @@ func (e *encoder) save(f variant.Format, s settings) (encoded, error) {
 	if err != nil {
 		return encoded{}, internal("codec.save", err)
 	}
-	if f == variant.AVIF {
-		s.effort = e.effort()
-	}
 	body, err := im.save(s.options(f))
 	if err != nil {
 		return encoded{}, internal("codec.save", err)
@@ -123,10 +135,11 @@ func (e *encoder) save(f variant.Format, s settings) (encoded, error) {
 	if body, err = stripContainer(f, body); err != nil {
 		return encoded{}, internal("codec.save", err)
 	}
-	out := encoded{body: body, format: f, q: s.q, note: s.note}
+	out := encoded{body: body, format: f, q: s.q, target: s.target, predicted: s.predicted, note: s.note}
 	if s.lossless {
 		out.q = 0
 	}
+	e.tried = append(e.tried, out.String())
 	return out, nil
 }
 
@@ -199,7 +212,7 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 		}
 	}
 	if best.q > 0 && best.format != variant.GIF {
-		s := e.choices.choose(e.pic, best.format, e.job.spec)
+		s := e.choices.choose(e.pic, e.wish(best.format))
 		for _, q := range []int{(s.q + s.floor) / 2, s.floor} {
 			if q >= best.q {
 				continue

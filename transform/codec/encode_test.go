@@ -123,9 +123,8 @@ func TestQualityOptions(t *testing.T) {
 }
 
 func TestFixedTableByEncoder(t *testing.T) {
-	spec := variant.Spec{}
 	for version, want := range map[string]int{"3.6.0": 61, "v3.6.0": 61, "3.11.1": 61, "3.12.0": 57, "v3.14.0-2-g1": 57, "4.0.0": 57, "": 57, "odd": 57} {
-		if got := fixedTable(version).choose(nil, variant.AVIF, spec).q; got != want {
+		if got := fixedTable(version).choose(nil, wish{format: variant.AVIF}).q; got != want {
 			t.Errorf("libaom %q: q %d, want %d", version, got, want)
 		}
 	}

@@ -69,9 +69,11 @@ func TestNeverLargerTriesOtherFormatsFirst(t *testing.T) {
 		t.Errorf("a drawing of %d bytes: %d bytes of %s (%s), want no more, as PNG", len(original), len(got.Body), got.Format, got.Note)
 	}
 	// A JPEG of moderate quality: the class's own q would outgrow it, a lower one does not.
-	photo := jpegOf(t, noise(300, 200, 4), 45)
-	got = must(t, c, photo, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG})
-	if len(got.Body) >= len(photo) || got.Quality == 0 || got.Quality >= 64 {
+	grain := noise(300, 200, 4)
+	own := must(t, c, pngOf(t, grain), variant.Spec{Format: variant.JPEG, Legible: variant.LegibleNo}).Quality
+	photo := jpegOf(t, grain, own-24)
+	got = must(t, c, photo, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG, Legible: variant.LegibleNo})
+	if len(got.Body) >= len(photo) || got.Quality == 0 || got.Quality >= got.Choice.Predicted {
 		t.Errorf("a JPEG of %d bytes: %d bytes at q %d (%s), want fewer at a lower q", len(photo), len(got.Body), got.Quality, got.Note)
 	}
 }

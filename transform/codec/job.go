@@ -28,7 +28,9 @@ func (j *job) streams(src *source) bool {
 	s, p := j.spec, &j.plan
 	looks := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || p.cropSmart || p.resultSmart
 	moves := p.enlarges || p.final != (orientation{}) || p.canvas != p.result || p.out != p.canvas
-	return j.frames == 1 && !src.facts.alpha && !looks && !moves && s.MaxBytes == 0 && s.AutoSize.Bytes == 0
+	// The automatic quality looks at the pixels; an open format may turn into one whose q the URL does not name.
+	chosen := s.Quality > 0 || s.Accepts == 0 && (explicitQuality(s.Format, s) > 0 || s.Format == variant.PNG)
+	return j.frames == 1 && !src.facts.alpha && !looks && !moves && chosen && s.MaxBytes == 0 && s.AutoSize.Bytes == 0
 }
 
 // newJob decides frames, geometry and how the source is decoded.

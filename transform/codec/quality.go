@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -22,12 +23,23 @@ type settings struct {
 	fullChroma bool // 4:4:4
 	alphaQ     int
 	lossless   bool
+	target     float64 // of SSIMULACRA2; 0 = none: the URL names q, or the format has none
+	predicted  int     // the q that the model named; 0 = none
 	note       string
 }
 
-// chooser picks the settings of a picture in a format. The fixed table is one; a predictor that looks at the pixels is another.
+// wish is what is asked of one encode.
+type wish struct {
+	format  variant.Format
+	spec    variant.Spec
+	effort  int // of AVIF
+	targets transform.Quality
+}
+
+// chooser picks the settings of a picture.
 type chooser interface {
-	choose(pic *picture, f variant.Format, spec variant.Spec) settings
+	choose(pic *picture, w wish) settings
+	look(pic *picture) *view // nil where there is nothing to see
 }
 
 // The efforts. WebP 4 is where bytes stop falling fast; palettes at 4 took half
@@ -37,30 +49,110 @@ const (
 	effortPalette = 4
 )
 
-// kind is what a picture shows, as far as it decides quality.
-type kind int
-
+// The targets from which colours are kept at full resolution (4:4:4). Below them 4:2:0 costs fewer bytes for the same score; print
+// and drawings have coloured lines, and need 7 to 9 % fewer bytes with full colours already at 70.
 const (
-	photo kind = iota
-	text
+	fullChromaPhoto = 75
+	fullChromaDrawn = 70
 )
+
+// automatic chooses the q that the model expects to reach the target, from what the picture is like. The table answers for
+// pictures that cannot be probed: animations, and those smaller than a tile.
+type automatic struct {
+	model *Model
+	set   *Set
+	table table
+}
+
+// newAutomatic takes the coefficients of the encoder libraries that are linked. An unknown libaom is taken for recent: where
+// plugins hide the library, the distribution is.
+func newAutomatic(aom string) (*automatic, error) {
+	m, err := readModel(modelFile)
+	if err != nil {
+		return nil, err
+	}
+	a := &automatic{model: m, set: m.Sets[recentSet], table: fixedTable(aom)}
+	if olderThan(aom, 3, 12) {
+		a.set = m.Sets[olderSet]
+	}
+	return a, nil
+}
+
+func (a *automatic) choose(pic *picture, w wish) settings {
+	s := a.table.choose(pic, w)
+	if s.target == 0 {
+		return s
+	}
+	v := a.look(pic)
+	if v == nil {
+		return s
+	}
+	kind := kindOf(v.kind, w.spec.Legible)
+	s.target = target(w, kind)
+	s.fullChroma = s.target >= fullChromaPhoto || kind != Photo && s.target >= fullChromaDrawn
+	coder := coderName(w.format, w.effort, s.fullChroma)
+	q, ok := a.predict(coder, kind, s.target, v.traits)
+	if !ok {
+		return s
+	}
+	s.q, s.predicted = q, q
+	w.spec.Class = variant.ClassSaver
+	if low, ok := a.predict(coderName(w.format, w.effort, false), kind, target(w, kind), v.traits); ok {
+		s.floor = min(low, q)
+	}
+	s.note = fmt.Sprintf("%s, target %.0f", kind, s.target)
+	if w.format == variant.WebP {
+		s.alphaQ = min(100, s.q+20)
+	}
+	return s
+}
+
+func (a *automatic) look(pic *picture) *view { return pic.look(a.model) }
+
+// predict is the q for a kind; a mixed picture gets what is needed by the more demanding of its parts.
+func (a *automatic) predict(coder string, kind Kind, target float64, t Traits) (int, bool) {
+	switch kind {
+	case Photo:
+		return a.set.Q(a.model, coder, groupPhoto, target, t)
+	case Mixed:
+		photo, ok1 := a.set.Q(a.model, coder, groupPhoto, target, t)
+		drawn, ok2 := a.set.Q(a.model, coder, groupDrawn, target, t)
+		return max(photo, drawn), ok1 && ok2
+	}
+	return a.set.Q(a.model, coder, groupDrawn, target, t)
+}
+
+// target is the score that a weight class asks for; what holds print has a floor.
+func target(w wish, kind Kind) float64 {
+	q := w.targets.OrDefault()
+	t := q.Normal
+	switch w.spec.Class {
+	case variant.ClassHigh:
+		t = q.High
+	case variant.ClassSaver:
+		t = q.Saver
+	}
+	if kind.legible() {
+		t = max(t, q.TextFloor)
+	}
+	return t
+}
 
 // tiers are the q of the classes, in the order of variant.Class: normal, high, saver.
 type tiers [3]int
 
 // table is a chooser with one q for each format, kind and class: what reaches the class's target on average.
-type table map[variant.Format]map[kind]tiers
+type table map[variant.Format]map[Kind]tiers
 
-// fixedTable is the table for the libaom that is linked. An unknown one is taken for recent: where plugins hide the library, the
-// distribution is. The figures for libaom before 3.12 are measured for normal photos and moved by the same step elsewhere.
+// fixedTable is the table for the libaom that is linked.
 func fixedTable(aom string) table {
 	t := table{
-		variant.JPEG: {photo: {64, 82, 31}, text: {60, 78, 41}},
-		variant.WebP: {photo: {73, 86, 33}, text: {48, 71, 35}},
-		variant.AVIF: {photo: {57, 72, 38}, text: {53, 69, 42}},
+		variant.JPEG: {Photo: {64, 82, 31}, Text: {60, 78, 41}},
+		variant.WebP: {Photo: {73, 86, 33}, Text: {48, 71, 35}},
+		variant.AVIF: {Photo: {57, 72, 38}, Text: {53, 69, 42}},
 	}
 	if olderThan(aom, 3, 12) {
-		t[variant.AVIF] = map[kind]tiers{photo: {61, 77, 44}, text: {57, 74, 47}}
+		t[variant.AVIF] = map[Kind]tiers{Photo: {61, 77, 44}, Text: {57, 74, 47}}
 	}
 	return t
 }
@@ -76,27 +168,32 @@ func olderThan(version string, major, minor int) bool {
 	return err1 == nil && err2 == nil && (a < major || (a == major && b < minor))
 }
 
-func (t table) choose(_ *picture, f variant.Format, spec variant.Spec) settings {
+func (t table) look(*picture) *view { return nil }
+
+func (t table) choose(_ *picture, w wish) settings {
 	s := settings{effort: effortPalette}
-	explicit := explicitQuality(f, spec)
-	k := photo
-	if spec.Legible == variant.LegibleYes {
-		k = text
+	explicit := explicitQuality(w.format, w.spec)
+	kind := Photo
+	if w.spec.Legible == variant.LegibleYes {
+		kind = Text
 	}
-	tier, lossy := t[f][k]
+	tier, lossy := t[w.format][kind]
 	switch {
 	case explicit > 0:
 		s.q, s.floor, s.note = explicit, explicit, "q as asked"
 	case lossy:
-		s.q, s.floor = tier[spec.Class], tier[variant.ClassSaver]
-		s.note = fmt.Sprintf("fixed q for %s %s", className(spec.Class), kindName(k))
-	case f == variant.GIF:
+		s.q, s.floor = tier[w.spec.Class], tier[variant.ClassSaver]
+		s.target = target(w, kind)
+		s.note = fmt.Sprintf("fixed q, target %.0f", s.target)
+	case w.format == variant.GIF:
 		s.q, s.floor, s.note = 100, 100, "256 colours"
 	default:
 		s.lossless, s.note = true, "lossless"
 	}
-	s.fullChroma = s.q >= 90 || (explicit == 0 && spec.Class == variant.ClassHigh)
-	switch f {
+	s.fullChroma = s.q >= 90 || s.target >= fullChromaPhoto
+	switch w.format {
+	case variant.AVIF:
+		s.effort = w.effort
 	case variant.WebP:
 		s.effort = effortWebP
 		s.alphaQ = min(100, s.q+20)
@@ -122,55 +219,4 @@ func explicitQuality(f variant.Format, spec variant.Spec) int {
 		return int(spec.FormatQuality.GIF)
 	}
 	return 0
-}
-
-// fit finds the highest q between low and high whose bytes stay within limit, in at most maxEncodes encodes. If none does, the
-// lowest is the answer and says so.
-func (e *encoder) fit(f variant.Format, s settings, limit, high, low int) (encoded, error) {
-	s.q = high
-	last, err := e.save(f, s)
-	if err != nil || len(last.body) <= limit {
-		return last, err
-	}
-	var best encoded
-	for n := 1; n < maxEncodes-1 && low < high; n++ {
-		s.q = (low + high) / 2
-		if last, err = e.save(f, s); err != nil {
-			return encoded{}, err
-		}
-		if len(last.body) <= limit {
-			best, low = last, s.q+1
-		} else {
-			high = s.q
-		}
-	}
-	if best.body == nil {
-		s.q = low
-		if best, err = e.save(f, s); err != nil {
-			return encoded{}, err
-		}
-	}
-	if len(best.body) > limit {
-		best.note = fmt.Sprintf("%d bytes are not enough even at the lowest q", limit)
-	} else {
-		best.note = fmt.Sprintf("lower q to fit %d bytes", limit)
-	}
-	return best, nil
-}
-
-func className(c variant.Class) string {
-	switch c {
-	case variant.ClassHigh:
-		return "high"
-	case variant.ClassSaver:
-		return "saver"
-	}
-	return "normal"
-}
-
-func kindName(k kind) string {
-	if k == text {
-		return "text"
-	}
-	return "photo"
 }

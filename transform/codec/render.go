@@ -15,6 +15,9 @@ type picture struct {
 	frames int
 	delays []int
 	loop   int
+	seen   *view // what the probe saw; nil before it was asked
+
+	inMemory bool // the pixels may be read more than once
 }
 
 func (p *picture) free() { p.im.free() }
@@ -103,6 +106,7 @@ func finish(im *pixmap, j *job, frames int) (*picture, error) {
 		im.free()
 		return nil, internal("codec.finish", err)
 	}
+	p.inMemory = true
 	return p, nil
 }
 

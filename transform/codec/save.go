@@ -46,6 +46,7 @@ func (s settings) options(f variant.Format) C.GcSave {
 		o.palette = flag(!s.lossless)
 	case variant.WebP:
 		o.format = C.GC_SAVE_WEBP
+		o.lossless = flag(s.lossless)
 	case variant.AVIF:
 		o.format = C.GC_SAVE_AVIF
 	case variant.GIF:

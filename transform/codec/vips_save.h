@@ -20,6 +20,7 @@ typedef struct {
 	int alpha_q;      // WebP
 	int palette;      // PNG: quantise to a palette with quality q
 	int bits;         // GIF: bits of the palette
+	int lossless;     // WebP
 } GcSave;
 
 GC_FN void *gc_drop_field(VipsImage *image, const char *name, GValue *value, void *user) {
@@ -63,7 +64,7 @@ GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 				GC_NO_METADATA, NULL);
 		return vips_pngsave_buffer(in, buf, len, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, GC_NO_METADATA, NULL);
 	case GC_SAVE_WEBP:
-		return vips_webpsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "alpha_q", o.alpha_q, GC_NO_METADATA, NULL);
+		return vips_webpsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "alpha_q", o.alpha_q, "lossless", o.lossless, GC_NO_METADATA, NULL);
 	case GC_SAVE_AVIF:
 		return vips_heifsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_AV1,
 			"encoder", VIPS_FOREIGN_HEIF_ENCODER_AOM, "bitdepth", 8, "subsample_mode", chroma, GC_NO_METADATA, NULL);

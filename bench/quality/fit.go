@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/transform/codec"
+)
+
+// The fit aims a little higher than it is called, so that pictures the model misjudges do not fall below the floor.
+var margins = map[string]float64{"photo": 1, "drawn": 2}
+
+const (
+	penalty   = 3.0
+	minWeight = 0.15 // of a sample: pictures whose score hardly depends on q teach little, but not nothing
+)
+
+// sample is one reference with what the probe sees of it.
+type sample struct {
+	id, source, kind string
+	traits           codec.Traits
+	x                []float64 // scaled features
+}
+
+func (s sample) group() string {
+	if s.kind == kindPhoto {
+		return "photo"
+	}
+	return "drawn"
+}
+
+// fit makes the model from measured rows, prints what it reaches on pictures that it was not fitted on, and may write it.
+func fit(_ context.Context, o options) error {
+	var rows []row
+	for _, file := range strings.Split(o.rows, ",") {
+		got, err := readRows(file)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, got...)
+	}
+	if len(rows) == 0 {
+		return fmt.Errorf("%s: no rows; collect makes them", o.rows)
+	}
+	samples, err := probe(o)
+	if err != nil {
+		return err
+	}
+	m := &codec.Model{Sets: map[string]*codec.Set{}}
+	scale(m, samples)
+	held := func(s sample) bool { return pick(s.source, o.holdOut) == 0 }
+	learn := slices.DeleteFunc(slices.Clone(samples), held)
+	m.Kinds = fitKinds(learn)
+	confusion(m, samples, held)
+	all := curves(rows)
+	fmt.Printf("\n%-5s %-7s %-6s %6s %4s | %-30s | %s\n", "aom", "coder", "kind", "target", "n", "fixed q: sd p10 worst KB", "leave one source out: mean sd p10 worst KB")
+	for _, library := range libraries(rows) {
+		set := &codec.Set{}
+		for _, c := range coders {
+			for _, group := range []string{"photo", "drawn"} {
+				for _, target := range targetsOf(c) {
+					if p, ok := fitPredictor(all, library, c, group, target, learn); ok {
+						set.Predictors = append(set.Predictors, p)
+					}
+				}
+			}
+		}
+		m.Sets[setOf(library)] = set
+	}
+	m.Note = fmt.Sprintf("fitted on %d references of %d sources; one source in %d held out", len(learn), countSources(learn), o.holdOut)
+	if !o.write {
+		return nil
+	}
+	b, err := json.MarshalIndent(rounded(m), "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("transform/codec/model.json", append(compact(b), '\n'), 0o644)
+}
+
+// targetsOf are the scores that a coder is fitted for: 4:4:4 serves the high ones alone.
+func targetsOf(c coder) []float64 {
+	if c.chroma {
+		return []float64{70, 75, 80, 85}
+	}
+	return []float64{40, 50, 60, 65, 70, 75, 80}
+}
+
+// setOf is the name that the codec gives to a libaom's coefficients.
+func setOf(library string) string {
+	if strings.HasPrefix(strings.TrimPrefix(library, "v"), "3.6") {
+		return "3.6"
+	}
+	return "3.12"
+}
+
+func libraries(rows []row) []string {
+	var out []string
+	for _, r := range rows {
+		if !slices.Contains(out, r.library) {
+			out = append(out, r.library)
+		}
+	}
+	return out
+}
+
+func countSources(samples []sample) int {
+	seen := map[string]bool{}
+	for _, s := range samples {
+		seen[s.source] = true
+	}
+	return len(seen)
+}
+
+// probe measures every reference of the folders.
+func probe(o options) ([]sample, error) {
+	c, err := codec.New(codec.EngineVips)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pictures(o.dirs)
+	if err != nil {
+		return nil, err
+	}
+	var out []sample
+	for _, p := range found {
+		refs, err := references(p)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range refs {
+			im, err := r.render(c)
+			if err != nil {
+				return nil, err
+			}
+			t, err := im.Traits()
+			im.Free()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", r.id, err)
+			}
+			out = append(out, sample{id: r.id, source: r.source, kind: r.kind, traits: t})
+		}
+	}
+	return out, nil
+}
+
+// scale finds the features' means and spreads, and scales the samples by them.
+func scale(m *codec.Model, samples []sample) {
+	n := float64(len(samples))
+	for _, s := range samples {
+		f := s.traits.Features()
+		if m.Mean == nil {
+			m.Mean, m.Spread = make([]float64, len(f)), make([]float64, len(f))
+		}
+		for j, v := range f {
+			m.Mean[j] += v / n
+		}
+	}
+	for _, s := range samples {
+		for j, v := range s.traits.Features() {
+			m.Spread[j] += (v - m.Mean[j]) * (v - m.Mean[j]) / n
+		}
+	}
+	for j := range m.Spread {
+		m.Spread[j] = math.Max(math.Sqrt(m.Spread[j]), 1e-6)
+	}
+	for i, s := range samples {
+		for j, v := range s.traits.Features() {
+			samples[i].x = append(samples[i].x, math.Max(-4, math.Min(4, (v-m.Mean[j])/m.Spread[j])))
+		}
+	}
+}
+
+var kinds = []string{kindPhoto, kindText, kindGraphic}
+
+// fitKinds fits what pictures show. A document that is taken for a photo costs its reader more than the reverse, so it weighs double.
+func fitKinds(samples []sample) []codec.KindModel {
+	var x [][]float64
+	var class []int
+	var weight []float64
+	for _, s := range samples {
+		x, class = append(x, s.x), append(class, slices.Index(kinds, s.kind))
+		w := 1.0
+		if s.kind == kindText {
+			w = 2
+		}
+		weight = append(weight, w)
+	}
+	bases, weights := classify(x, class, len(kinds), weight)
+	out := make([]codec.KindModel, len(kinds))
+	for i, k := range kinds {
+		out[i] = codec.KindModel{Kind: k, Base: bases[i], Weights: weights[i]}
+	}
+	return out
+}
+
+// confusion prints what the model takes the pictures for: those that it was fitted on and those held out.
+func confusion(m *codec.Model, samples []sample, held func(sample) bool) {
+	count := map[string]int{}
+	for _, s := range samples {
+		set := "fitted"
+		if held(s) {
+			set = "held out"
+		}
+		got := m.Kind(s.traits)
+		count[set+s.kind+string(got)]++
+		if held(s) && (got == codec.Text) != (s.kind == kindText) {
+			fmt.Printf("held out: %s is %s, taken for %s\n", s.id, s.kind, got)
+		}
+	}
+	fmt.Printf("%-9s %-8s", "", "taken for")
+	as := []codec.Kind{codec.Photo, codec.Text, codec.Mixed, codec.Graphic}
+	for _, k := range as {
+		fmt.Printf(" %8s", k)
+	}
+	fmt.Println()
+	for _, set := range []string{"fitted", "held out"} {
+		for _, k := range kinds {
+			fmt.Printf("%-9s %-9s", set, k)
+			for _, g := range as {
+				fmt.Printf(" %8d", count[set+k+string(g)])
+			}
+			fmt.Println()
+		}
+	}
+}
+
+// fitPredictor fits the q of one coder for one target, and prints what it reaches on each source without it.
+func fitPredictor(all map[curveKey]*curve, library string, c coder, group string, target float64, samples []sample) (codec.Predictor, bool) {
+	var f fitting
+	for _, s := range samples {
+		cv := all[curveKey{library, s.id, c.name}]
+		if s.group() != group || cv == nil {
+			continue
+		}
+		values := cv.score
+		if s.kind == kindText {
+			values = cv.worst
+		}
+		q := cv.reach(values, target+margins[group])
+		rise := math.Max(cv.rise(values, q), minWeight)
+		f.add(s, cv, values, q, rise*rise)
+	}
+	if len(f.y) < 30 {
+		return codec.Predictor{}, false
+	}
+	low, high := percentile(f.y, 3), percentile(f.y, 97)
+	p := codec.Predictor{Coder: c.name, Kind: group, Target: target, Low: math.Round(low), High: math.Round(high)}
+	f.report(library, p)
+	p.Base, p.Weights = ridge(f.x, f.y, f.weight, penalty)
+	return p, true
+}
+
+// fitting is the samples of one predictor.
+type fitting struct {
+	x         [][]float64
+	y, weight []float64
+	source    []string
+	curves    []*curve
+	values    [][]float64
+}
+
+func (f *fitting) add(s sample, cv *curve, values []float64, q, weight float64) {
+	f.x, f.y, f.weight = append(f.x, s.x), append(f.y, q), append(f.weight, weight)
+	f.source, f.curves, f.values = append(f.source, s.source), append(f.curves, cv), append(f.values, values)
+}
+
+// report prints one line: a fixed q that reaches the same mean, and the model without the source that it judges.
+func (f *fitting) report(library string, p codec.Predictor) {
+	var scores, bytes []float64
+	for i := range f.y {
+		var x [][]float64
+		var y, w []float64
+		for k := range f.y {
+			if f.source[k] != f.source[i] {
+				x, y, w = append(x, f.x[k]), append(y, f.y[k]), append(w, f.weight[k])
+			}
+		}
+		q, weights := ridge(x, y, w, penalty)
+		for j, v := range weights {
+			q += v * f.x[i][j]
+		}
+		q = math.Max(p.Low, math.Min(p.High, q))
+		scores = append(scores, f.curves[i].at(f.values[i], q))
+		bytes = append(bytes, math.Exp(f.curves[i].at(f.curves[i].bytes, q)))
+	}
+	low, high := 5.0, 95.0
+	var fixed, fixedBytes []float64
+	for high-low > 0.1 {
+		q := (low + high) / 2
+		fixed, fixedBytes = nil, nil
+		for i, c := range f.curves {
+			fixed, fixedBytes = append(fixed, c.at(f.values[i], q)), append(fixedBytes, math.Exp(c.at(c.bytes, q)))
+		}
+		if mean(fixed) < mean(scores) {
+			low = q
+		} else {
+			high = q
+		}
+	}
+	fmt.Printf("%-5s %-7s %-6s %6.0f %4d | q%-3.0f %5.2f %5.1f %5.1f %6.1f | %5.1f %5.2f %5.1f %5.1f %6.1f\n", setOf(library), p.Coder, p.Kind, p.Target,
+		len(f.y), high, deviation(fixed), percentile(fixed, 10), slices.Min(fixed), mean(fixedBytes)/1024,
+		mean(scores), deviation(scores), percentile(scores, 10), slices.Min(scores), mean(bytes)/1024)
+}

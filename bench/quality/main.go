@@ -1,0 +1,87 @@
+// Package main (bench/quality) measures what the codec's pictures are worth: it makes lossless references, encodes them through
+// the codec itself, scores every candidate with SSIMULACRA2, fits the model of the automatic quality, and prints what the product
+// keeps of its promise beside fixed qualities and the defaults of other proxies.
+//
+//	go run ./bench/quality collect -dir DIR   encode and score a grid of qualities; rows are kept in -rows and never made twice
+//	go run ./bench/quality fit                fit the model from the rows; -write puts it into the codec
+//	go run ./bench/quality report -dir DIR    the product's own choices, scored, with fixed q and other defaults in the same table
+//
+// A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
+// show. The default is the test corpus beside the project. -ss2 names the ssimulacra2 program (Debian's libjxl-devtools).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// options is what the command line says.
+type options struct {
+	dirs    []string
+	ss2     []string
+	rows    string
+	write   bool
+	holdOut int
+	all     bool
+	jobs    int
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "quality:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report}
+	name := "report"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	}
+	command := commands[name]
+	if command == nil {
+		return fmt.Errorf("there is no command %q; there are collect, fit and report", name)
+	}
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	return command(ctx, o)
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	corpus := os.Getenv("GOLDCREST_CORPUS")
+	if corpus == "" {
+		corpus = "../shared/corpus"
+	}
+	fs := flag.NewFlagSet("quality", flag.ContinueOnError)
+	dirs := fs.String("dir", corpus+"/photos", "`DIRS` with pictures, joined by commas")
+	ss2 := fs.String("ss2", "ssimulacra2", "the `COMMAND` that scores two pictures")
+	fs.StringVar(&o.rows, "rows", "build/quality.tsv", "the `FILE` that keeps what was measured")
+	fs.BoolVar(&o.write, "write", false, "fit: write the model into transform/codec")
+	fs.IntVar(&o.holdOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
+	fs.BoolVar(&o.all, "all", false, "report: judge the pictures of the fit too")
+	fs.IntVar(&o.jobs, "jobs", 2, "pictures worked on at the same time")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("there is no argument %q", fs.Arg(0))
+	}
+	if o.holdOut < 2 || o.jobs < 1 {
+		return o, errors.New("-hold-out is at least 2 and -jobs at least 1")
+	}
+	o.dirs, o.ss2 = strings.Split(*dirs, ","), strings.Fields(*ss2)
+	return o, nil
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// The kinds of pictures that a folder tells of.
+const (
+	kindPhoto   = "photo"
+	kindText    = "text"
+	kindGraphic = "graphic"
+)
+
+// picture is one file of a folder.
+type picture struct {
+	file string
+	kind string
+}
+
+// reference is one lossless rendering of a picture. Its source is the picture's file name: references of one source are kept
+// together when some are held out.
+type reference struct {
+	id, source, kind string
+	file             string
+	spec             variant.Spec
+}
+
+var unlimited = codec.Limits{Pixels: 1 << 30, ResultPixels: 1 << 26, AVIFPixels: 1 << 26, Frames: 1}
+
+// pictures finds what the folders hold, in the order of names.
+func pictures(dirs []string) ([]picture, error) {
+	var found []picture
+	for _, dir := range dirs {
+		kinds := manifest(dir)
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			kind := kinds[d.Name()]
+			if kind == "" {
+				kind = folderKind(filepath.Base(filepath.Dir(path)))
+			}
+			switch strings.ToLower(filepath.Ext(path)) {
+			case ".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".tif":
+				if kind != "" {
+					found = append(found, picture{path, kind})
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no pictures of known kind in %s", strings.Join(dirs, ", "))
+	}
+	slices.SortFunc(found, func(a, b picture) int { return strings.Compare(filepath.Base(a.file), filepath.Base(b.file)) })
+	return found, nil
+}
+
+// manifest reads what the files show: the word before the colon in the column kind.
+func manifest(dir string) map[string]string {
+	f, err := os.Open(filepath.Join(dir, "MANIFEST.tsv"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	kinds := map[string]string{}
+	lines := bufio.NewScanner(f)
+	column := -1
+	for lines.Scan() {
+		cells := strings.Split(lines.Text(), "\t")
+		if column < 0 {
+			column = slices.Index(cells, "kind")
+			continue
+		}
+		if column < len(cells) {
+			word, _, _ := strings.Cut(cells[column], ":")
+			kinds[cells[0]] = folderKind(word)
+		}
+	}
+	return kinds
+}
+
+// folderKind is the kind that a word stands for; "" for animations and vectors, which are no references.
+func folderKind(word string) string {
+	switch word {
+	case "photo":
+		return kindPhoto
+	case "text", "document", "screenshot", "receipt":
+		return kindText
+	case "graphic", "diagram", "illustration":
+		return kindGraphic
+	}
+	return ""
+}
+
+// references are the renderings of a picture: 800 pixels wide where that shrinks the traces of its own compression away, and for
+// some, chosen by their name, one more: 480 or 1280 wide, or a part of the picture at its own scale.
+func references(p picture) ([]reference, error) {
+	body, err := os.ReadFile(p.file)
+	if err != nil {
+		return nil, err
+	}
+	info, err := sniff.Inspect(body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.file, err)
+	}
+	width, height := info.Width, info.Height
+	if info.Orientation >= 5 {
+		width, height = height, width
+	}
+	name := filepath.Base(p.file)
+	var out []reference
+	add := func(suffix string, s variant.Spec) {
+		s.Format = variant.PNG
+		out = append(out, reference{id: name + "#" + suffix, source: sourceOf(name), kind: p.kind, file: p.file, spec: s})
+	}
+	lossless := info.Format == "png"
+	switch {
+	case width >= 1000 && width <= 6*height:
+		add("800", variant.Spec{Width: 800, Height: 2400})
+	case p.kind == kindText || lossless || width >= 700:
+		w := min(width, 800)
+		add(fmt.Sprint(w), variant.Spec{Width: w, Height: 2400})
+	default:
+		w := max(width*2/3, 64)
+		add(fmt.Sprint(w), variant.Spec{Width: w, Height: 2400})
+	}
+	switch pick(name, 8) {
+	case 0:
+		if width >= 720 {
+			add("480", variant.Spec{Width: 480, Height: 1600})
+		}
+	case 1:
+		if width >= 1800 {
+			add("1280", variant.Spec{Width: 1280, Height: 1600})
+		}
+	case 2:
+		if width >= 1400 && height >= 900 {
+			scale := math.Min(1, 1280/float64(width)*1.5)
+			add("part", variant.Spec{Crop: variant.Crop{Width: 640 / scale, Height: 480 / scale}, Width: 640, Height: 480})
+		}
+	}
+	return out, nil
+}
+
+// sourceOf joins pictures that are one motif in several files: the name without its numbers at the end.
+func sourceOf(name string) string {
+	base := strings.TrimSuffix(name, filepath.Ext(name))
+	if strings.HasPrefix(base, "exif-portrait-") {
+		return "exif-portrait"
+	}
+	return base
+}
+
+// pick divides names into n groups, the same at every run.
+func pick(name string, n int) int {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return int(h.Sum32() >> 8 % uint32(n))
+}
+
+// render makes the reference's pixels.
+func (r reference) render(c *codec.Codec) (*codec.Raster, error) {
+	body, err := os.ReadFile(r.file)
+	if err != nil {
+		return nil, err
+	}
+	im, err := c.Raster(body, r.spec, unlimited)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.id, err)
+	}
+	return im, nil
+}

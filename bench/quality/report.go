@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// way is one line of the report: a choice of the product's own, or the fixed q of another.
+type way struct {
+	name  string
+	spec  variant.Spec
+	stage variant.Stage
+	fixed *codec.Encoding
+}
+
+// ways are the product's choices for each class, and what other proxies send by default (imgproxy, thumbor, libvips, and the
+// predecessor, which sent JPEG of q 90 or 95).
+func ways() []way {
+	var out []way
+	classes := []struct {
+		name  string
+		class variant.Class
+	}{{"high", variant.ClassHigh}, {"normal", variant.ClassNormal}, {"saver", variant.ClassSaver}}
+	for _, c := range classes {
+		out = append(out,
+			way{name: c.name + " avif first", spec: variant.Spec{Format: variant.AVIF, Class: c.class}, stage: variant.StageFirst},
+			way{name: c.name + " avif final", spec: variant.Spec{Format: variant.AVIF, Class: c.class}},
+			way{name: c.name + " webp", spec: variant.Spec{Format: variant.WebP, Class: c.class}},
+			way{name: c.name + " jpeg", spec: variant.Spec{Format: variant.JPEG, Class: c.class}})
+	}
+	fixed := func(name string, f variant.Format, q, effort int) {
+		out = append(out, way{name: name, fixed: &codec.Encoding{Format: f, Q: q, Effort: effort}})
+	}
+	fixed("fixed q57 avif s9", variant.AVIF, 57, 0)
+	fixed("fixed q55 avif s8", variant.AVIF, 55, 1)
+	fixed("fixed q38 avif s8", variant.AVIF, 38, 1)
+	fixed("fixed q73 webp", variant.WebP, 73, 4)
+	fixed("fixed q64 jpeg", variant.JPEG, 64, 0)
+	fixed("imgproxy avif q63 s8", variant.AVIF, 63, 1)
+	fixed("imgproxy webp q79", variant.WebP, 79, 4)
+	fixed("imgproxy, thumbor jpeg q80", variant.JPEG, 80, 0)
+	fixed("libvips, imagor jpeg q75", variant.JPEG, 75, 0)
+	fixed("predecessor jpeg q90", variant.JPEG, 90, 0)
+	return out
+}
+
+// figure is one reference made in one way.
+type figure struct {
+	way, kind    string
+	bytes        float64
+	score, worst float64
+	encode       time.Duration // the encode alone
+	probe        time.Duration // the choice
+}
+
+// report makes every reference that the fit did not see in every way, and prints what comes out.
+func report(ctx context.Context, o options) error {
+	c, err := codec.New(codec.EngineVips)
+	if err != nil {
+		return err
+	}
+	s, err := newScorer(o, c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	found, err := pictures(o.dirs)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	var figures []figure
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(o.jobs)
+	n := 0
+	for i, p := range found {
+		refs, err := references(p)
+		if err != nil {
+			return err
+		}
+		for k, r := range refs {
+			if !o.all && pick(r.source, o.holdOut) != 0 || !strings.HasSuffix(r.id, "#800") && r.kind != kindText {
+				continue
+			}
+			n++
+			g.Go(func() error {
+				got, err := judgeWays(ctx, c, s, r, fmt.Sprintf("%d-%d", i, k))
+				if err != nil {
+					return fmt.Errorf("%s: %w", r.id, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				figures = append(figures, got...)
+				return nil
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("no reference of %s is held out; -all judges all of them", strings.Join(o.dirs, ", "))
+	}
+	fmt.Printf("%d references, libraries %v\n", n, c.Versions())
+	printFigures(figures)
+	return nil
+}
+
+// judgeWays encodes one reference in every way.
+func judgeWays(ctx context.Context, c *codec.Codec, s *scorer, r reference, name string) ([]figure, error) {
+	im, err := r.render(c)
+	if err != nil {
+		return nil, err
+	}
+	defer im.Free()
+	j, err := s.judge(im, name, r.kind == kindText)
+	if err != nil {
+		return nil, err
+	}
+	defer j.close()
+	original, err := im.Encode(codec.Encoding{Format: variant.PNG})
+	if err != nil {
+		return nil, err
+	}
+	var out []figure
+	for _, w := range ways() {
+		f := figure{way: w.name, kind: r.kind}
+		var body []byte
+		start := threadTime()
+		if w.fixed != nil {
+			if body, err = im.Encode(*w.fixed); err != nil {
+				return nil, err
+			}
+			f.encode = threadTime() - start
+		} else {
+			var made variant.Image
+			if made, err = transformOne(c, original, w); err != nil {
+				return nil, err
+			}
+			body, f.probe = made.Body, made.Choice.Probe
+		}
+		f.bytes = float64(len(body))
+		if f.score, f.worst, err = j.score(ctx, body); err != nil {
+			return nil, err
+		}
+		if f.score < 60 && strings.HasPrefix(w.name, "normal") {
+			fmt.Fprintf(os.Stderr, "below 60: %s %s %.1f\n", w.name, r.id, f.score)
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// transformOne makes a variant as a worker would.
+func transformOne(c *codec.Codec, original []byte, w way) (made variant.Image, err error) {
+	var fault error
+	err = c.Transform(original, []variant.Spec{w.spec}, w.stage, unlimited, func(_ int, img variant.Image, err error) { made, fault = img, err })
+	if err == nil {
+		err = fault
+	}
+	return made, err
+}
+
+// printFigures prints a line for each way and kind. KB are 1,024 bytes.
+func printFigures(figures []figure) {
+	fmt.Printf("%-28s %-8s %4s %8s %6s %6s %6s %6s %6s %9s\n", "way", "kind", "n", "KB", "mean", "sd", "p10", "worst", "tiles", "probe ms")
+	for _, kind := range kinds {
+		for _, w := range ways() {
+			var kb, score, worst, probe []float64
+			for _, f := range figures {
+				if f.way == w.name && f.kind == kind {
+					kb, score, worst = append(kb, f.bytes/1024), append(score, f.score), append(worst, f.worst)
+					probe = append(probe, float64(f.probe)/float64(time.Millisecond))
+				}
+			}
+			if len(kb) == 0 {
+				continue
+			}
+			fmt.Printf("%-28s %-8s %4d %8.1f %6.1f %6.2f %6.1f %6.1f %6.1f %9.2f\n", w.name, kind, len(kb), mean(kb), mean(score), deviation(score),
+				percentile(score, 10), percentile(score, 0), mean(worst), mean(probe))
+		}
+	}
+}

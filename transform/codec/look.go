@@ -1,0 +1,105 @@
+package codec
+
+import (
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// view is what the probe saw of a picture.
+type view struct {
+	traits Traits
+	kind   Kind
+	print  float64 // the probability of print
+	took   time.Duration
+}
+
+// probeTile is the side of the tiles that the probe samples; fewestTiles is the number of tiles of the smallest picture that is looked at.
+const (
+	probeTile   = 32
+	fewestTiles = 4
+)
+
+// look probes the picture once and remembers what it saw. It is nil for what cannot be probed: animations, pictures that are not
+// in memory, and tiny ones.
+func (p *picture) look(m *Model) *view {
+	if p.seen != nil {
+		return p.seen
+	}
+	if p.im == nil || p.frames != 1 || !p.inMemory || (p.size.W/probeTile)*(p.size.H/probeTile) < fewestTiles {
+		return nil
+	}
+	start := time.Now()
+	t, err := p.im.traits()
+	if err != nil {
+		return nil // The trial says nothing of this picture; the table's q is as good as it was.
+	}
+	p.seen = &view{traits: t, kind: m.Kind(t), print: m.Shares(t)[string(Text)], took: time.Since(start)}
+	return p.seen
+}
+
+// wish is what is asked of an encode in a format.
+func (e *encoder) wish(f variant.Format) wish {
+	w := wish{format: f, spec: e.job.spec, targets: e.job.lim.Quality}
+	if f == variant.AVIF {
+		w.effort = e.effort()
+	}
+	return w
+}
+
+// kindFor is what the picture shows, by the URL's word or by its looks, for an encode in a format; a photo where the URL names q, so
+// that nobody needs to look.
+func (e *encoder) kindFor(f variant.Format) Kind {
+	if explicitQuality(f, e.job.spec) > 0 {
+		return Photo
+	}
+	v := e.choices.look(e.pic)
+	if v == nil {
+		return kindOf(Photo, e.job.spec.Legible)
+	}
+	return kindOf(v.kind, e.job.spec.Legible)
+}
+
+// kindOf is the kind that counts, where the URL may have a word in it.
+func kindOf(seen Kind, word variant.Legibility) Kind {
+	switch {
+	case word == variant.LegibleYes:
+		return Text
+	case word == variant.LegibleNo && seen.legible():
+		return Photo
+	}
+	return seen
+}
+
+// flatFrom is the share of pixels that are like their neighbour from which a picture may be smaller without loss than with it.
+const flatFrom = 0.85
+
+// orLossless is the lossless encode of a drawn, flat picture where the client takes one and it is smaller.
+func (e *encoder) orLossless(best encoded) (encoded, error) {
+	v, s := e.pic.seen, e.job.spec
+	if s.Accepts == 0 || best.q == 0 || v == nil || v.kind == Photo || v.traits.Equal < flatFrom {
+		return best, nil
+	}
+	f := variant.PNG
+	switch {
+	case s.Accepts&variant.AcceptWebP != 0:
+		f = variant.WebP
+	case s.Accepts&variant.AcceptPNG == 0:
+		return best, nil
+	}
+	exact, err := e.save(f, settings{lossless: true, effort: effortWebP, alphaQ: 100, note: "lossless, which is smaller"})
+	if err != nil || len(exact.body) >= len(best.body) {
+		return best, err
+	}
+	return exact, nil
+}
+
+// choice tells how the quality of an encode was chosen.
+func (e *encoder) choice(b encoded) variant.Choice {
+	c := variant.Choice{Target: b.target, Predicted: b.predicted, Tried: strings.Join(e.tried, "; ")}
+	if v := e.pic.seen; v != nil {
+		c.Kind, c.Print, c.Probe = string(kindOf(v.kind, e.job.spec.Legible)), v.print, v.took
+	}
+	return c
+}

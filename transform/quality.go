@@ -1,0 +1,48 @@
+package transform
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Quality is what the automatic quality aims at, as scores of SSIMULACRA2: 90 cannot be told from the original, 70 is high, 50
+// medium, 30 low.
+type Quality struct {
+	// High is the target of net:wifi.
+	High float64 `yaml:"high"`
+	// Normal is the target of net:4g, of net:3g and of URLs that say nothing.
+	Normal float64 `yaml:"normal"`
+	// Saver is the target of net:2g and of clients that save data.
+	Saver float64 `yaml:"saver"`
+	// TextFloor is the least that pictures with print get in any class.
+	TextFloor float64 `yaml:"text_floor"`
+}
+
+// DefaultQuality is what a server that was told nothing aims at. The figures are those at which people judged pictures to be high
+// and medium; the floor is where recognition of small print begins to fail.
+func DefaultQuality() Quality { return Quality{High: 80, Normal: 70, Saver: 50, TextFloor: 60} }
+
+// OrDefault is q, or the default where q is its zero value.
+func (q Quality) OrDefault() Quality {
+	if q == (Quality{}) {
+		return DefaultQuality()
+	}
+	return q
+}
+
+// Validate names every target that cannot work.
+func (q Quality) Validate() error {
+	var errs []error
+	for _, t := range []struct {
+		name  string
+		value float64
+	}{{"high", q.High}, {"normal", q.Normal}, {"saver", q.Saver}, {"text_floor", q.TextFloor}} {
+		if t.value < 40 || t.value > 85 {
+			errs = append(errs, fmt.Errorf("quality.%s: %g is not between 40 and 85, the scores that the automatic quality can aim at", t.name, t.value))
+		}
+	}
+	if q.Saver > q.Normal || q.Normal > q.High {
+		errs = append(errs, errors.New("quality: saver, normal and high must rise in this order"))
+	}
+	return errors.Join(errs...)
+}
