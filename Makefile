@@ -33,8 +33,10 @@ vet: ## gofmt, go vet, staticcheck
 	cd e2e && go vet ./...
 	$(TOOLS)/bin/staticcheck ./...
 
-unit: ## unit tests with the race detector
+unit: ## unit tests with the race detector; those in JavaScript where node is installed
 	go test -race -count=1 ./...
+	@if command -v node >/dev/null; then node --test $(wildcard deploy/cdn/*.test.mjs); \
+	else echo "unit: node is not installed: the tests of deploy/cdn are skipped"; fi
 
 fuzz: ## each fuzz target for FUZZTIME (default 3s)
 	@set -euo pipefail; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

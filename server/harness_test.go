@@ -257,7 +257,12 @@ func corpusRows(t *testing.T, name string) []map[string]string {
 	if err != nil {
 		t.Skipf("no corpus here (GOLDCREST_CORPUS names its place): %v", err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return tableRows(string(text))
+}
+
+// tableRows reads a TSV, header line first, as maps by column.
+func tableRows(text string) []map[string]string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	columns := strings.Split(lines[0], "\t")
 	var rows []map[string]string
 	for _, line := range lines[1:] {
