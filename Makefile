@@ -5,9 +5,10 @@ TOOLS   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/goldcrest
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 3s
-# What setup built: a real S3 server and a real NATS server for the tests that need them.
+# What setup installed for the tests that need it: a real S3 server, a real NATS server, published clients of imgproxy.
 export GOLDCREST_VERSITYGW   ?= $(TOOLS)/bin/versitygw
 export GOLDCREST_NATS_SERVER ?= $(TOOLS)/bin/nats-server
+export GOLDCREST_NPM_CLIENTS ?= $(TOOLS)/npm
 export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
@@ -33,10 +34,13 @@ vet: ## gofmt, go vet, staticcheck
 	cd e2e && go vet ./...
 	$(TOOLS)/bin/staticcheck ./...
 
-unit: ## unit tests with the race detector; those in JavaScript where node is installed
+unit: ## unit tests with the race detector; those in JavaScript and Python where node (20 or later) and python3 are installed
 	go test -race -count=1 ./...
-	@if command -v node >/dev/null; then node --test $(wildcard deploy/cdn/*.test.mjs); \
-	else echo "unit: node is not installed: the tests of deploy/cdn are skipped"; fi
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null; then \
+		node --test $(wildcard deploy/cdn/*.test.mjs clients/js/*.test.js); \
+	else echo "unit: there is no node 20 or later: the tests of deploy/cdn and clients/js are skipped"; fi
+	@if command -v python3 >/dev/null; then python3 -B -W error -m unittest discover -s clients/python/tests; \
+	else echo "unit: there is no python3: the tests of clients/python are skipped"; fi
 
 fuzz: ## each fuzz target for FUZZTIME (default 3s)
 	@set -euo pipefail; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

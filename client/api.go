@@ -65,8 +65,7 @@ func (e *Error) Error() string {
 
 // NewAPI makes an API. It connects to nothing.
 func NewAPI(cfg APIConfig) (*API, error) {
-	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+	if !isBase(cfg.URL) {
 		return nil, fmt.Errorf("client: %q is not the http or https URL of a private listener", cfg.URL)
 	}
 	if cfg.Token == "" {

@@ -54,11 +54,16 @@ func FromKeyring(baseURL string, keys *signing.Keyring) (*Signer, error) {
 }
 
 func fromKeyring(baseURL string, keys *signing.Keyring, now func() time.Time) (*Signer, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+	if !isBase(baseURL) {
 		return nil, errors.New("client: the base URL is not an http or https URL with a host and no query")
 	}
 	return &Signer{base: strings.TrimRight(baseURL, "/"), keys: keys, now: now}, nil
+}
+
+// isBase reports whether paths can be put behind a URL.
+func isBase(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !strings.ContainsAny(text, "?#")
 }
 
 // URL is the signed URL of a variant of source. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or for a proxy

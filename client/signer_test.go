@@ -1,7 +1,6 @@
 package client
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,18 +12,6 @@ import (
 var noon = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
 const key = "30313233343536373839616263646566303132333435363738396162636465662e"
-
-// A backend hands out one URL for a picture; every phone that asks within the day gets the same.
-func ExampleSigner_URL() {
-	s, err := New(Config{BaseURL: "https://img.example.com", Key: "736563726574", Salt: "68656c6c6f"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	url, err := s.URL("https://example.com/cat.jpg", "rs:fit:480:0/net:2g", 0, 0)
-	fmt.Println(url, err)
-	// Output: https://img.example.com/8B9L9bTFKC8UHaUeQQLhbE2YN2Yq29NCZ-gb6qR9KlU/rs:fit:480:0/net:2g/aHR0cHM6Ly9leGFtcGxlLmNvbS9jYXQuanBn <nil>
-}
 
 func TestURL(t *testing.T) {
 	presets, err := variant.NewParser(map[string]string{"lite": "w:480"}, false)

@@ -6,6 +6,7 @@ It prints the job, and one line for each image URL that has to be mended. Retrie
 """
 
 import json
+import pathlib
 import sys
 import time
 import types
@@ -45,6 +46,7 @@ def shared_task(bind, max_retries, acks_late=False):
     return lambda function: Task(function, max_retries)
 
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients" / "python"))
 sys.modules["celery"] = types.SimpleNamespace(shared_task=shared_task)
 
 import tasks  # noqa: E402  (Celery has to stand in first)

@@ -1,0 +1,242 @@
+"""The private listener: Data Units and jobs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Union
+
+from .sign import Duration, seconds
+
+_LONGEST_POLL = 25  # seconds that the server holds one answer back
+
+
+class Refused(Exception):
+    """The server refused a call, or could not be reached (status 0).
+
+    retryable says whether the same call may succeed later, retry_after when (seconds; None = not said).
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, retryable: bool, retry_after: Optional[int] = None, request_id: str = ""
+    ) -> None:
+        super().__init__(f"{detail} ({status} {code}{', request ' + request_id if request_id else ''})")
+        self.status, self.code, self.detail = status, code, detail
+        self.retryable, self.retry_after, self.request_id = retryable, retry_after, request_id
+
+
+@dataclass
+class Unit:
+    """A Data Unit with something to say beside its data. A unit without may be given as its bare dict."""
+
+    data: Mapping[str, Any]
+    id: str = ""
+    variants: List[Union[str, Mapping[str, str]]] = field(default_factory=list)
+    select: List[str] = field(default_factory=list)
+
+
+class Client:
+    """Calls the private listener. It repeats what failed for a reason that passes by itself; every call is safe to repeat. Safe
+    to share between threads. Its answers are the JSON of openapi.yaml as dicts."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        timeout: float = 90,
+        attempts: int = 8,
+        max_pause: float = 30,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """url is where the private listener is reached. attempts=1 leaves repeating to the caller, such as a task queue."""
+        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError("the URL of the private listener is not an http or https URL")
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError("the API needs a bearer token that may stand in a header")
+        self._url, self._token, self._timeout = url.rstrip("/"), token, timeout
+        self._attempts, self._max_pause, self._sleep = attempts, max_pause, sleep
+
+    def prewarm(
+        self,
+        units: Iterable[Union[Unit, Mapping[str, Any]]] = (),
+        *,
+        urls: Iterable[str] = (),
+        variants: Iterable[Union[str, Mapping[str, str]]] = (),
+        select: Iterable[str] = (),
+        priority: str = "",
+        deadline: Optional[datetime] = None,
+        ttl: Duration = 0,
+        round: Duration = 0,
+        tags: Iterable[str] = (),
+        returns: str = "",
+        callback: Optional[Mapping[str, Any]] = None,
+        key: str = "",
+        wait: Duration = 0,
+    ) -> Dict[str, Any]:
+        """Posts Data Units, or plain image URLs. When this returns, the server has them on disk, and the signed URLs in the answer
+        work. key makes a call safe to repeat: take something that survives the caller, such as a task's id. wait is how long the
+        server may hold its answer back for the verdicts, up to a minute. ttl and round are of the signed URLs."""
+        call: Dict[str, Any] = {
+            "variants": list(variants), "select": list(select), "priority": priority, "tags": list(tags), "return": returns,
+            "ttl": _duration(ttl), "round": _duration(round), "callback": callback, "urls": list(urls),
+            "data_units": [_unit(u) for u in units],
+            "deadline": deadline.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if deadline else None,
+        }
+        call = {name: value for name, value in call.items() if value}
+        if ("data_units" in call) == ("urls" in call):
+            raise ValueError("a call has units or URLs: one of them")
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        if wait:
+            headers["Prefer"] = f"wait={_whole(wait)}"
+        return self._fetch("POST", "/v1/prewarm", body=call, headers=headers)
+
+    def job(self, job: str, wait: Duration = 0) -> Dict[str, Any]:
+        """The state of a job; with wait, up to a minute, once it has ended."""
+        return self._fetch("GET", _job(job), query={"wait": str(_whole(wait))} if wait else None)
+
+    def wait(self, job: str, each: Optional[Callable[[Dict[str, Any]], None]] = None) -> Dict[str, Any]:
+        """Polls until the job ends. each sees every state on the way."""
+        while True:
+            asked = time.monotonic()
+            state = self.job(job, _LONGEST_POLL)
+            if each:
+                each(state)
+            if state["state"] not in ("queued", "running"):
+                return state
+            # A server that is about to stop answers early; it must not be asked without pause until it has.
+            self._sleep(max(0.0, 1 - (time.monotonic() - asked)))
+
+    def jobs(self) -> Iterator[Dict[str, Any]]:
+        """Jobs, the latest first."""
+        query: Dict[str, str] = {}
+        while True:
+            page = self._fetch("GET", "/v1/jobs", query=query)
+            yield from page["jobs"]
+            if not page.get("cursor"):
+                return
+            query["cursor"] = page["cursor"]
+
+    def results(self, job: str, state: str = "") -> Iterator[Dict[str, Any]]:
+        """The verdicts of a job, page by page; state filters, as in state="broken"."""
+        query = {"limit": "1000"}
+        if state:
+            query["state"] = state
+        while True:
+            with self._send("GET", _job(job) + "/results", query=query) as answer:
+                link = answer.headers.get("Link", "")
+                for line in answer:
+                    if not line.endswith(b"\n"):
+                        raise Refused(0, "connect_failed", "the verdicts end in the middle of a line", True)
+                    yield json.loads(line)
+            target, _, rel = link.partition(">")
+            cursor = urllib.parse.parse_qs(urllib.parse.urlsplit(target.lstrip("<")).query).get("cursor")
+            if 'rel="next"' not in rel or not cursor:
+                return
+            query["cursor"] = cursor[0]
+
+    def retry(self, job: str) -> Dict[str, Any]:
+        """Drives a job's failed and broken variants again."""
+        return self._fetch("POST", _job(job) + "/retry")
+
+    def cancel(self, job: str) -> Dict[str, Any]:
+        """Gives up what has not been started of a job."""
+        return self._fetch("DELETE", _job(job))
+
+    def broken(self, since: datetime, limit: int = 0) -> List[Dict[str, Any]]:
+        """The sources found broken since a time, the latest last."""
+        query = {"since": since.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")}
+        if limit:
+            query["limit"] = str(limit)
+        found: List[Dict[str, Any]] = self._fetch("GET", "/v1/broken", query=query)["broken"]
+        return found
+
+    def check(self, **call: Any) -> Dict[str, Any]:
+        """Tells what is stored, queued or broken, without any work: urls=[...], data_units=[...] or keys=[...]; variants, select."""
+        return self._fetch("POST", "/v1/check", body=call)
+
+    def purge(self, **what: Any) -> Dict[str, Any]:
+        """Removes variants everywhere: source=..., unit=..., tag=..., prefix=... or all=True. The answer names the CDN's tags."""
+        return self._fetch("POST", "/v1/purge", body=what)
+
+    def _fetch(self, method: str, path: str, **more: Any) -> Dict[str, Any]:
+        with self._send(method, path, **more) as answer:
+            document: Dict[str, Any] = json.load(answer)
+            return document
+
+    def _send(
+        self, method: str, path: str, query: Optional[Mapping[str, str]] = None, body: Any = None, headers: Optional[Mapping[str, str]] = None
+    ) -> Any:
+        """Sends a call until it is answered well, or refused for good."""
+        target = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
+        sent, data = {"Authorization": f"Bearer {self._token}", **(headers or {})}, None
+        if body is not None:
+            data = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+            if len(data) > 4 << 10:
+                data, sent["Content-Encoding"] = gzip.compress(data, compresslevel=1), "gzip"
+        attempt = 1
+        while True:
+            try:
+                return self._once(urllib.request.Request(target, data=data, headers=sent, method=method))
+            except Refused as refused:
+                if not refused.retryable or attempt >= self._attempts:
+                    raise
+                jitter = random.uniform(0, 2 ** min(attempt - 1, 5))
+                wait = jitter if refused.retry_after is None else refused.retry_after + jitter / 4
+                self._sleep(min(wait, self._max_pause))
+                attempt += 1
+
+    def _once(self, request: urllib.request.Request) -> Any:
+        try:
+            return urllib.request.urlopen(request, timeout=self._timeout)
+        except urllib.error.HTTPError as error:
+            raise _refusal(error) from None
+        except OSError as error:  # no connection, or it broke: nothing was decided
+            raise Refused(0, "connect_failed", f"the server does not answer: {error}", True) from error
+
+
+def _refusal(error: urllib.error.HTTPError) -> Refused:
+    """Reads a problem document; anything else on the way is judged by its status."""
+    problem: Dict[str, Any] = {}
+    try:
+        with error:
+            if error.headers.get_content_type() == "application/problem+json":
+                problem = json.loads(error.read(64 << 10))
+    except (OSError, ValueError):
+        pass
+    after = error.headers.get("Retry-After", "")
+    return Refused(
+        error.code,
+        problem.get("code", "no_problem_document"),
+        problem.get("detail") or problem.get("title") or str(error.reason),
+        problem.get("retryable", error.code in (429, 502, 503, 504)),
+        int(after) if after.isdigit() and int(after) else None,
+        problem.get("request_id", ""),
+    )
+
+
+def _unit(unit: Union[Unit, Mapping[str, Any]]) -> Dict[str, Any]:
+    if not isinstance(unit, Unit):
+        return {"data": unit}
+    return {"data": unit.data, **{k: v for k, v in (("id", unit.id), ("variants", unit.variants), ("select", unit.select)) if v}}
+
+
+def _job(job: str) -> str:
+    return "/v1/jobs/" + urllib.parse.quote(job, safe="")
+
+
+def _duration(duration: Duration) -> str:
+    return f"{round(seconds(duration) * 1000)}ms" if duration else ""
+
+
+def _whole(duration: Duration) -> int:
+    """Seconds, rounded up: a wait of less than a second is one."""
+    return int(-(-seconds(duration) // 1))
