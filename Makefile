@@ -8,12 +8,12 @@ FUZZTIME ?= 3s
 # What setup installed for the tests that need it: a real S3 server, a real NATS server, published clients of imgproxy.
 export GOLDCREST_VERSITYGW   ?= $(TOOLS)/bin/versitygw
 export GOLDCREST_NATS_SERVER ?= $(TOOLS)/bin/nats-server
-export GOLDCREST_NPM_CLIENTS ?= $(TOOLS)/npm
+export IMGPROXY_CLIENTS      ?= $(TOOLS)/npm
 export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test build setup vet unit fuzz e2e bench docs clean
+.PHONY: help demo test build setup vet unit fuzz e2e image-check bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ fuzz: ## each fuzz target for FUZZTIME (default 3s)
 
 e2e: ## black-box tests of the built binary
 	cd e2e && go test -count=1 ./...
+
+image-check: ## build the image without a registry and run it read-only as its own user (as root; else it is skipped)
+	@.ci/image-check
 
 bench: build ## print speed and memory as ratios against references in the same run
 	cd bench && go run .

@@ -18,9 +18,9 @@ func TestImgproxyClients(t *testing.T) {
 	if err != nil {
 		t.Skip("node is not installed")
 	}
-	dir := os.Getenv("GOLDCREST_NPM_CLIENTS")
+	dir := os.Getenv("IMGPROXY_CLIENTS")
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "imgproxy")); dir == "" || err != nil {
-		t.Skip("the published clients are not installed (make test installs them; or set GOLDCREST_NPM_CLIENTS)")
+		t.Skip("the published clients are not installed (make test installs them; or set IMGPROXY_CLIENTS)")
 	}
 	o, s := startOrigin(t), start(t)
 	sources := []string{o.URL + "/photos/groceries.jpg", o.URL + "/alias/a b/groceries.jpg?size=1&name=ü"}
