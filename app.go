@@ -106,7 +106,7 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	deps := server.Deps{
-		Images: a.pipeline, Check: a.pool.Check, Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
+		Images: a.pipeline, Check: a.pool.Check, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
 		NoImages: !a.cfg.Is(config.RoleProxy),
 		Overview: &server.Overview{
 			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals,
@@ -120,6 +120,7 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	a.metrics.Build(version, runtime.Version(), a.pool.Versions()["libvips"])
+	a.metrics.Sandbox(a.pool.Sandbox().Landlock > 0, a.pool.Sandbox().Seccomp)
 	a.metrics.Watch(a.levels)
 	return nil
 }

@@ -105,7 +105,7 @@ func runVersion(_ context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "goldcrest %s\n", buildID())
+	fmt.Fprintf(e.stdout, "goldcrest %s\n  %-12s %s\n", buildID(), "sandbox", transform.KernelSandbox())
 	versions := c.Versions()
 	names := make([]string, 0, len(versions))
 	for name := range versions {

@@ -22,6 +22,7 @@ import (
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -208,6 +209,18 @@ func checkCodecs() []check {
 	return []check{verdict("codecs", c.Warm(), strings.Join(names, ", "))}
 }
 
+// checkWorker starts one worker as the server would, has it make a picture, and tells how it is enclosed.
+func checkWorker(ctx context.Context, cfg config.Config) check {
+	own := cfg.Transform
+	own.Workers, own.OriginalBytes, own.Build = 1, cfg.Origin.MaxBytes, buildID()
+	pool, err := transform.Open(ctx, own, nil, nil)
+	if err != nil {
+		return verdict("worker", err, "")
+	}
+	defer pool.Close()
+	return verdict("worker", pool.Check(ctx), "makes pictures; sandbox: "+pool.Sandbox().String())
+}
+
 // checkConfig checks configuration, keys, store, disk and clock.
 func checkConfig(ctx context.Context, e env, file string) []check {
 	cfg, err := config.Load(file, e.environ)
@@ -218,6 +231,7 @@ func checkConfig(ctx context.Context, e env, file string) []check {
 	if err != nil {
 		return checks
 	}
+	checks = append(checks, checkWorker(ctx, cfg))
 	_, err = signing.New(cfg.Signing, time.Now)
 	checks = append(checks, verdict("signing keys", err, fmt.Sprintf("%d pairs", len(cfg.Signing.Keys))))
 	if s3 := cfg.Cache.Store.S3; s3.Bucket != "" {

@@ -65,6 +65,7 @@ type Metrics struct {
 
 	reloads *prometheus.CounterVec
 	build   *prometheus.GaugeVec
+	sandbox *prometheus.GaugeVec
 }
 
 // New declares all metrics in a registry of its own.
@@ -121,7 +122,8 @@ func (m *Metrics) declareWork() {
 	m.workersEnded = m.counters("workers_ended_total", "Worker processes that ended, by reason.", "reason")
 	m.reloads = m.counters("config_reloads_total", "Configuration reloads by outcome (ok, error).", "outcome")
 	m.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "goversion", "libvips"})
-	m.registry.MustRegister(m.build)
+	m.sandbox = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_worker_sandbox", Help: "1 where workers are enclosed by this part of the sandbox (landlock, seccomp), 0 where not."}, []string{"part"})
+	m.registry.MustRegister(m.build, m.sandbox)
 }
 
 func (m *Metrics) declarePrewarm() {
@@ -293,6 +295,13 @@ func (m *Metrics) Reloaded(outcome string) { m.reloads.WithLabelValues(word(outc
 func (m *Metrics) Build(version, goversion, libvips string) {
 	m.build.Reset()
 	m.build.WithLabelValues(version, goversion, libvips).Set(1)
+}
+
+// Sandbox says how workers are enclosed.
+func (m *Metrics) Sandbox(landlock, seccomp bool) {
+	for part, on := range map[string]bool{"landlock": landlock, "seccomp": seccomp} {
+		m.sandbox.WithLabelValues(part).Set(map[bool]float64{true: 1}[on])
+	}
 }
 
 // Levels is the present state of the parts, read once per scrape.

@@ -61,7 +61,11 @@ func (s *Server) healthz(c echo.Context) error {
 			return fault.New(fault.Overloaded, "server.healthz", "no worker answers", err)
 		}
 	}
-	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
+	answer := map[string]string{"status": "ok"}
+	if s.deps.Sandbox != "" {
+		answer["sandbox"] = s.deps.Sandbox
+	}
+	return c.JSON(http.StatusOK, answer)
 }
 
 // checkHost refuses host names that a page elsewhere could have pointed at the private listener (DNS rebinding). An address

@@ -38,7 +38,10 @@ func TestPublicDoorHasNoControlSurface(t *testing.T) {
 }
 
 func TestPrivateHealth(t *testing.T) {
-	f := newFixture(t, nil)
+	f := newFixtureWith(t, nil, func(d *Deps) { d.Sandbox = "Landlock 7" })
+	if w := f.private("GET", "/healthz", ""); !strings.Contains(w.Body.String(), `"sandbox":"Landlock 7"`) {
+		t.Errorf("/healthz: %s", w.Body)
+	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		if w := f.private("GET", path, ""); w.Code != 200 || w.Body.Len() == 0 {
 			t.Errorf("%s: status %d", path, w.Code)

@@ -44,6 +44,7 @@ type Meter interface {
 type Deps struct {
 	Images  Images
 	Check   func(context.Context) error // exercises a worker; nil = nothing to check
+	Sandbox string                      // how workers are enclosed, for /healthz; empty = not told
 	Metrics http.Handler                // nil = no /metrics
 	Meter   Meter                       // nil = none
 	Log     *slog.Logger                // nil = no log

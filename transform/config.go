@@ -31,7 +31,12 @@ type Config struct {
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
 	// Recycle is the number of requests after which a worker is replaced by a fresh one. 0 = never.
 	Recycle int `yaml:"recycle"`
+	// Sandbox encloses workers with Landlock and seccomp, once their codecs are loaded: no files, no network, no programs, no other
+	// processes. auto = as far as the kernel can, with a warning at the start where that is not all of it; required = refuse to
+	// start without all of it; off = never.
+	Sandbox SandboxMode `yaml:"sandbox"`
 	// Command starts a worker, program first. Empty = this very executable with the argument "worker".
+	// The sandbox keeps the command and what it starts from changing files, too.
 	Command []string `yaml:"command"`
 
 	// Quality is what the automatic quality aims at; the composition root sets it from quality. The zero value is the default.
@@ -54,6 +59,7 @@ func Default() Config {
 		MaxFrames:       1,
 		ImageMemory:     512 << 20,
 		Recycle:         2000,
+		Sandbox:         SandboxAuto,
 		OriginalBytes:   32 << 20,
 	}
 }
@@ -76,6 +82,7 @@ func (c Config) Validate() error {
 	check(c.MaxFrames >= 1, "max_frames: %d must be at least 1", c.MaxFrames)
 	check(c.ImageMemory >= 16<<20, "image_memory: %d bytes is less than 16 MiB, too little for one photo", c.ImageMemory)
 	check(c.Recycle >= 0, "recycle: %d must not be negative (0 = never)", c.Recycle)
+	check(c.Sandbox == SandboxAuto || c.Sandbox == SandboxRequired || c.Sandbox == SandboxOff, "sandbox: %q is none of auto, required, off", c.Sandbox)
 	check(len(c.Command) == 0 || c.Command[0] != "", "command: the program's name is empty")
 	check(c.OriginalBytes > 0 && c.OriginalBytes <= 1<<30, "OriginalBytes: %d is not between 1 byte and 1 GiB", c.OriginalBytes)
 	return errors.Join(errs...)

@@ -52,6 +52,7 @@ type frame struct {
 type hello struct {
 	Build    string            `json:"build"`
 	Versions map[string]string `json:"versions"`
+	Sandbox  Sandbox           `json:"sandbox"`
 }
 
 // request describes one transform. The original lies at offset 0 of the shared memory, variants go to Area.

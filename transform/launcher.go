@@ -33,7 +33,7 @@ var environment = []string{
 var passedOn = []string{"VIPSHOME", "LIBHEIF_PLUGIN_PATH", "LD_LIBRARY_PATH"}
 
 // launcher starts workers, all from one thread: the kernel kills a child when the *thread* that started it ends
-// (PR_SET_PDEATHSIG), and children inherit that thread's priority and its promise to gain no rights.
+// (PR_SET_PDEATHSIG), and children inherit that thread's priority, its promise to gain no rights, and its Landlock.
 type launcher struct {
 	path string
 	args []string
@@ -41,14 +41,17 @@ type launcher struct {
 	exe  *os.File // this executable as it was at the start: an upgrade on disk must not mix versions; nil with a command
 	log  *slog.Logger
 
+	sandbox SandboxMode
+	birth   chan error // how the layer that workers are born with came about, once
+
 	calls chan func()
 	ended chan struct{}
 }
 
 func newLauncher(cfg Config, log *slog.Logger) (*launcher, error) {
-	l := &launcher{log: log, calls: make(chan func()), ended: make(chan struct{})}
+	l := &launcher{log: log, sandbox: cfg.Sandbox, birth: make(chan error, 1), calls: make(chan func()), ended: make(chan struct{})}
 	l.env = append(l.env, environment...)
-	l.env = append(l.env, "GOLDCREST_TRANSFORM_ENGINE="+cfg.Engine)
+	l.env = append(l.env, "GOLDCREST_TRANSFORM_ENGINE="+cfg.Engine, sandboxVariable+"="+string(cfg.Sandbox))
 	for _, name := range passedOn {
 		if v, ok := os.LookupEnv(name); ok {
 			l.env = append(l.env, name+"="+v)
@@ -108,6 +111,11 @@ func (l *launcher) run(settled chan<- struct{}) {
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		l.log.Warn("workers may gain rights", "error", err)
+	}
+	if l.sandbox == SandboxOff {
+		l.birth <- nil
+	} else {
+		l.birth <- landlockAtBirth()
 	}
 	for call := range l.calls {
 		call()

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	switch role {
 	case "worker":
-		if err := Serve(scripted{}, testBuild); err != nil {
+		if err := Serve(scripted{oldThread()}, testBuild); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -41,21 +41,25 @@ func TestMain(m *testing.M) {
 		lie(os.Args[2])
 	case "parent":
 		parent()
+	case "oldkernel":
+		oldKernel(os.Args[2])
+	case "layers":
+		layers()
 	default:
 		os.Exit(m.Run())
 	}
 }
 
 // scripted is a codec that does what the cache buster of each spec says.
-type scripted struct{}
+type scripted struct{ old chan func() }
 
 func (scripted) Warm() error                 { return nil }
 func (scripted) Versions() map[string]string { return map[string]string{"fake": "1.0"} }
 
-func (scripted) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(int, variant.Image, error)) error {
+func (s scripted) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(int, variant.Image, error)) error {
 	for i, spec := range specs {
 		op, arg, _ := strings.Cut(spec.CacheBuster, ":")
-		note, err := perform(op, arg)
+		note, err := s.perform(op, arg)
 		if op == "end" {
 			return err
 		}
@@ -81,7 +85,7 @@ func (scripted) Transform(original []byte, specs []variant.Spec, stage variant.S
 // kept is the memory that the grow script never gives back.
 var kept [][]byte
 
-func perform(op, arg string) (note string, err error) {
+func (s scripted) perform(op, arg string) (note string, err error) {
 	self := os.Getpid()
 	switch op {
 	case "signal":
@@ -114,6 +118,12 @@ func perform(op, arg string) (note string, err error) {
 		note, err = "grown", grow(op == "exhaust")
 	case "self":
 		note, err = describe(), nil
+	case "attack":
+		note = attack(arg, nil)
+	case "elsewhere":
+		note = attack(arg, s.old)
+	case "threads":
+		note = manyThreads(32)
 	case "env":
 		note = strings.Join(os.Environ(), " ")
 	case "noise":
@@ -223,6 +233,7 @@ func receiveWithin[T any](tb testing.TB, c <-chan T, what string) T {
 func testConfig() Config {
 	cfg := Default()
 	cfg.Workers, cfg.Build, cfg.Timeout, cfg.CPU = 2, testBuild, 10*time.Second, 5*time.Second
+	cfg.Sandbox = SandboxOff // the scripts touch files
 	return cfg
 }
 

@@ -41,6 +41,8 @@ type Pool struct {
 	mu    sync.Mutex // orders calls.Add before Close's calls.Wait
 	calls sync.WaitGroup
 
+	birth                              error // why workers are born without their first layer; set before the first one
+	sandbox                            atomic.Pointer[Sandbox]
 	versions                           atomic.Pointer[map[string]string]
 	workers, busy                      atomic.Int64
 	spawned, crashes, killed, recycled atomic.Int64
@@ -100,6 +102,7 @@ func (p *Pool) open(ctx context.Context) (err error) {
 	if p.launch, err = newLauncher(p.cfg, p.log); err != nil {
 		return err
 	}
+	p.birth = <-p.launch.birth
 	p.life, p.end = context.WithCancel(context.Background())
 	started := make(chan error, 1)
 	p.slots.Add(1)
@@ -159,6 +162,14 @@ func (p *Pool) Versions() map[string]string {
 		return maps.Clone(*v)
 	}
 	return nil
+}
+
+// Sandbox tells how workers are enclosed, as the first one reported it.
+func (p *Pool) Sandbox() Sandbox {
+	if s := p.sandbox.Load(); s != nil {
+		return *s
+	}
+	return Sandbox{Off: true}
 }
 
 // Forget drops what is remembered of originals that crashed workers; they are tried again.

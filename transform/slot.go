@@ -124,6 +124,9 @@ func (p *Pool) hire() (*child, error) {
 	stop := context.AfterFunc(p.life, c.kill)
 	err = c.greet(p.cfg.Build)
 	stop()
+	if err == nil {
+		err = p.inspect(c.hello.Sandbox)
+	}
 	var private int64
 	if err == nil {
 		err = limitMemory(c.pid, p.cfg.ImageMemory+memorySlack)
@@ -141,6 +144,18 @@ func (p *Pool) hire() (*child, error) {
 	p.workers.Add(1)
 	p.obs.WorkerStarted(time.Since(begin))
 	return c, nil
+}
+
+// inspect looks at how a new worker is enclosed; the first one speaks for all.
+func (p *Pool) inspect(s Sandbox) error {
+	s = s.merge(p.birth)
+	if err := s.enforce(p.cfg.Sandbox); err != nil {
+		return err
+	}
+	if p.sandbox.CompareAndSwap(nil, &s) {
+		s.announce(p.log)
+	}
+	return nil
 }
 
 // worn reports whether a worker that works well should be replaced all the same.

@@ -46,10 +46,16 @@ func Serve(codec Codec, build string) error {
 	if err := codec.Warm(); err != nil {
 		return err
 	}
+	greeting := hello{Build: build, Versions: codec.Versions()}
 	if err := confine(); err != nil {
 		return err
 	}
-	if err := send(w.socket, frame{Type: frameHello, Hello: &hello{Build: build, Versions: codec.Versions()}}); err != nil {
+	greeting.Sandbox = enclose(SandboxMode(os.Getenv(sandboxVariable)))
+	// Once more with all doors closed: a library that wants what it may not have fails here, and not on somebody's picture.
+	if err := codec.Warm(); err != nil {
+		return fmt.Errorf("inside the sandbox: %w", err)
+	}
+	if err := send(w.socket, frame{Type: frameHello, Hello: &greeting}); err != nil {
 		return err
 	}
 	go w.listen()

@@ -1,0 +1,386 @@
+package transform
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"github.com/elastic/go-seccomp-bpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// attacks are what a worker must not be able to do. Each returns nil when it succeeded.
+var attacks = map[string]func() error{
+	"read a file":            func() error { return opens("/etc/passwd", unix.O_RDONLY) },
+	"list a directory":       func() error { return opens("/", unix.O_RDONLY|unix.O_DIRECTORY) },
+	"write a file":           func() error { return opens(target(), unix.O_CREAT|unix.O_WRONLY) },
+	"make a directory":       func() error { return unix.Mkdir(target()+"-dir", 0o700) },
+	"look for a file":        func() error { return unix.Access("/etc/passwd", unix.F_OK) },
+	"make a memory file":     func() error { _, err := unix.MemfdCreate("x", 0); return err },
+	"server's memory, proc":  func() error { return opens(fmt.Sprintf("/proc/%d/mem", os.Getppid()), unix.O_RDONLY) },
+	"server's memory, call":  readParent,
+	"trace the server":       func() error { return unix.PtraceAttach(os.Getppid()) },
+	"signal the server":      func() error { return unix.Kill(os.Getppid(), 0) },
+	"signal a thread of it":  func() error { return unix.Tgkill(os.Getppid(), os.Getppid(), 0) },
+	"internet socket":        func() error { return sockets(unix.AF_INET) },
+	"unix socket":            func() error { return sockets(unix.AF_UNIX) },
+	"kernel socket":          func() error { return sockets(unix.AF_NETLINK) },
+	"connect":                func() error { return unix.Connect(workerSocket, &unix.SockaddrInet4{Port: 80}) },
+	"run a program":          func() error { return unix.Exec("/bin/true", []string{"true"}, nil) },
+	"fork":                   func() error { return forks(uintptr(unix.SIGCHLD)) },
+	"clone a process":        func() error { return forks(unix.CLONE_VM | unix.CLONE_FILES | uintptr(unix.SIGCHLD)) },
+	"raise a limit":          func() error { return raise(unix.RLIMIT_NOFILE) },
+	"raise the file limit":   func() error { return raise(unix.RLIMIT_FSIZE) },
+	"raise a limit, old way": func() error { return call(unix.SYS_SETRLIMIT, unix.RLIMIT_NOFILE, 0) },
+	"gain a user":            func() error { return call(unix.SYS_SETRESUID, 0, 0, 0) },
+	"leave the namespace":    func() error { return unix.Unshare(unix.CLONE_NEWNS) },
+	"mount":                  func() error { return unix.Mount("none", "/mnt", "tmpfs", 0, "") },
+	"load a kernel program":  func() error { return call(unix.SYS_BPF, 0, 0, 0) },
+	"io_uring":               func() error { return call(unix.SYS_IO_URING_SETUP, 1, 0) },
+	"page faults":            func() error { return call(unix.SYS_USERFAULTFD, 0) },
+	"be debugged":            func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) },
+	"be quicker":             func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -20) },
+}
+
+// killed are the attacks that no library does by mistake: they end the worker. The others fail.
+var killed = []string{"server's memory, call", "trace the server", "signal the server", "signal a thread of it", "internet socket", "unix socket", "kernel socket",
+	"connect", "run a program", "fork", "clone a process", "raise a limit, old way", "gain a user", "leave the namespace", "mount", "load a kernel program", "io_uring",
+	"page faults", "be debugged"}
+
+func target() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("goldcrest-attack-%d", os.Getpid()))
+}
+
+func opens(path string, how int) error {
+	fd, err := unix.Open(path, how, 0o600)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
+func sockets(family int) error {
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM, 0)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
+func call(nr uintptr, args ...uintptr) error {
+	var a [3]uintptr
+	copy(a[:], args)
+	if _, _, errno := unix.Syscall(nr, a[0], a[1], a[2]); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func readParent() error {
+	var b [8]byte
+	remote := []unix.RemoteIovec{{Base: uintptr(unsafe.Pointer(&b)), Len: len(b)}} // Go's heap lies at the same place in both.
+	_, err := unix.ProcessVMReadv(os.Getppid(), []unix.Iovec{{Base: &b[0], Len: uint64(len(b))}}, remote, 0)
+	return err
+}
+
+func forks(flags uintptr) error {
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	if pid == 0 {
+		_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+	return nil
+}
+
+func raise(what int) error {
+	return unix.Prlimit(0, what, &unix.Rlimit{Cur: 4096, Max: 4096}, nil)
+}
+
+// attack does one of them on the calling thread, or on one that was there before the sandbox closed.
+func attack(name string, elsewhere chan func()) string {
+	var err error
+	if elsewhere == nil {
+		err = attacks[name]()
+	} else {
+		done := make(chan struct{})
+		elsewhere <- func() { err = attacks[name](); close(done) }
+		<-done
+	}
+	if err == nil {
+		return "succeeded"
+	}
+	return "refused: " + err.Error()
+}
+
+// oldThread starts a thread that does what it is sent.
+func oldThread() chan func() {
+	work, ready := make(chan func()), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		close(ready)
+		for f := range work {
+			f()
+		}
+	}()
+	<-ready
+	return work
+}
+
+// syncBuffer keeps a log.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// openLogged is open with its log kept.
+func openLogged(t *testing.T, cfg Config) (*Pool, *syncBuffer) {
+	t.Helper()
+	log := &syncBuffer{}
+	p, err := Open(context.Background(), cfg, nil, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p, log
+}
+
+// needSandbox skips where the kernel lacks a part: there is nothing to test then, and the pool says so at its start.
+func needSandbox(t *testing.T) {
+	t.Helper()
+	if _, err := landlockVersion(); err != nil || !seccomp.Supported() {
+		t.Skipf("this kernel lacks a part of the sandbox: Landlock %v, seccomp %v", err, seccomp.Supported())
+	}
+}
+
+// Each forbidden thing is tried by a worker, on the thread of its codec and on one that is older than the sandbox.
+func TestSandboxHolds(t *testing.T) {
+	needSandbox(t)
+	for name := range attacks {
+		for _, op := range []string{"attack", "elsewhere"} {
+			t.Run(op+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				cfg := testConfig()
+				cfg.Workers, cfg.Sandbox = 1, SandboxRequired
+				p, log := openLogged(t, cfg)
+				m, err := run(t.Context(), p, picture(t, 4, 4, 0), script(op+":"+name))
+				if mustDie(name) {
+					wantKind(t, err, fault.Poison)
+					// The end of the second one is logged behind the answer.
+					if ends := strings.Count(log.String(), "worker ended"); ends == 0 || ends != strings.Count(log.String(), `state="signal: bad system call`) {
+						t.Errorf("the filter did not end the workers:\n%s", log)
+					}
+					return
+				}
+				if err != nil || !strings.HasPrefix(m.images[0].Note, "refused: ") {
+					t.Errorf("got %q, %v; want a refusal\n%s", m.images[0].Note, err, log)
+				}
+			})
+		}
+	}
+}
+
+func mustDie(name string) bool {
+	for _, k := range killed {
+		if k == name {
+			return true
+		}
+	}
+	return false
+}
+
+// The same things succeed without the sandbox, so the test above can fail.
+func TestAttacksWorkWithoutSandbox(t *testing.T) {
+	cfg := testConfig()
+	cfg.Workers = 1
+	p, log := openLogged(t, cfg)
+	for _, name := range []string{"read a file", "list a directory", "make a directory", "look for a file", "make a memory file", "signal the server",
+		"signal a thread of it", "internet socket", "unix socket", "kernel socket", "fork", "be debugged"} {
+		m, err := run(t.Context(), p, picture(t, 4, 4, 0), script("attack:"+name))
+		if err != nil || m.images[0].Note != "succeeded" {
+			t.Errorf("%s: got %q, %v", name, m.images[0].Note, err)
+		}
+	}
+	_ = os.Remove(target() + "-dir")
+	leftovers, _ := filepath.Glob(filepath.Join(os.TempDir(), "goldcrest-attack-*"))
+	for _, path := range leftovers {
+		_ = os.Remove(path)
+	}
+	if !strings.Contains(log.String(), "transform.sandbox is off") {
+		t.Errorf("the log does not warn:\n%s", log)
+	}
+	if s := p.Sandbox(); !s.Off || s.Whole() || s.String() != "off" {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// Work that a worker has to do goes on in the sandbox, new threads included.
+func TestSandboxAllowsThreads(t *testing.T) {
+	needSandbox(t)
+	cfg := testConfig()
+	cfg.Sandbox = SandboxRequired
+	p, log := openLogged(t, cfg)
+	for range 4 {
+		m, err := run(t.Context(), p, picture(t, 4, 4, 0), script("threads"))
+		if err != nil || m.images[0].Note != "32 threads" {
+			t.Errorf("got %q, %v\n%s", m.images[0].Note, err, log)
+		}
+	}
+	if s := p.Sandbox(); !s.Whole() || !strings.Contains(log.String(), "workers are enclosed") {
+		t.Errorf("got %+v:\n%s", s, log)
+	}
+}
+
+// manyThreads has n goroutines hold a thread each at the same time.
+func manyThreads(n int) string {
+	var all, done sync.WaitGroup
+	all.Add(n)
+	for range n {
+		done.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			all.Done()
+			all.Wait()
+		})
+	}
+	done.Wait()
+	return fmt.Sprintf("%d threads", n)
+}
+
+// A worker that reports less than the whole sandbox is taken under auto, with a warning, and refused under required.
+func TestSandboxIsEnforced(t *testing.T) {
+	cfg := liar(t, "no json")
+	cfg.Sandbox = SandboxRequired
+	_, err := Open(t.Context(), cfg, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "transform.sandbox is required") || !strings.Contains(err.Error(), "auto") {
+		t.Errorf("got %v; want a refusal that says what to do", err)
+	}
+	cfg.Sandbox = SandboxAuto
+	p, log := openLogged(t, cfg)
+	if !strings.Contains(log.String(), "only in part") || p.Sandbox().Whole() {
+		t.Errorf("got %+v:\n%s", p.Sandbox(), log)
+	}
+	long := Sandbox{Missing: []string{strings.Repeat("x", 10*maxText) + "\n", "2", "3", "4", "5"}}.merge(errors.New("cause"))
+	if len(long.Missing) != 5 || len(long.Missing[0]) > maxText || !strings.HasSuffix(long.String(), "cause") {
+		t.Errorf("a worker's report is not bounded: %.500q", long)
+	}
+}
+
+// oldKernel is a server on a kernel that answers ENOSYS to one system call.
+func oldKernel(missing string) {
+	err := seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync, Policy: seccomp.Policy{DefaultAction: seccomp.ActionAllow,
+		Syscalls: []seccomp.SyscallGroup{{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: []string{missing}}}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, mode := range []SandboxMode{SandboxAuto, SandboxRequired} {
+		cfg := testConfig()
+		cfg.Sandbox, cfg.Workers = mode, 1
+		p, err := Open(context.Background(), cfg, nil, nil)
+		if err != nil {
+			fmt.Println(mode, "refuses:", err)
+			continue
+		}
+		m, err := run(context.Background(), p, draw(script(""), 0).Body, script("attack:read a file"))
+		fmt.Println(mode, "has", p.Sandbox(), "and reading is", m.images[0].Note, err)
+		_ = p.Close()
+	}
+}
+
+func TestSandboxOnOlderKernels(t *testing.T) {
+	needSandbox(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for missing, want := range map[string][]string{
+		"landlock_create_ruleset": {"auto has seccomp, without Landlock: this kernel has none", "and reading is refused", "required refuses: ", "Landlock from the start"},
+		"seccomp":                 {"auto has Landlock ", "without seccomp: ", "and reading is refused", "required refuses: "},
+	} {
+		out, err := exec.Command(self, "oldkernel", missing).CombinedOutput()
+		for _, text := range want {
+			if err != nil || !strings.Contains(string(out), text) {
+				t.Errorf("without %s: %v, no %q in\n%s", missing, err, text, out)
+			}
+		}
+	}
+}
+
+// layers tries each layer of Landlock alone, in a process of its own.
+func layers() {
+	runtime.LockOSThread()
+	try := func(what string, err error) { fmt.Printf("%s: %v\n", what, err) }
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		try("no_new_privs", err)
+	}
+	try("birth", landlockAtBirth())
+	try("write", opens(target(), unix.O_CREAT|unix.O_WRONLY))
+	try("append", opens(os.Args[2], unix.O_WRONLY))
+	try("remove", unix.Unlink(os.Args[2]))
+	try("truncate", unix.Truncate(os.Args[2], 0))
+	try("read", opens(os.Args[2], unix.O_RDONLY))
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err == nil {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 1})
+	}
+	try("connect", err)
+	_, err = landlockNothing()
+	try("nothing", err)
+	try("read again", opens(os.Args[2], unix.O_RDONLY))
+}
+
+// Each layer of Landlock holds without seccomp.
+func TestLandlockAlone(t *testing.T) {
+	version, err := landlockVersion()
+	if err != nil {
+		t.Skip("no Landlock:", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(self, "layers", file).CombinedOutput()
+	want := []string{"birth: <nil>", "write: permission denied", "append: permission denied", "remove: permission denied", "read: <nil>",
+		"nothing: <nil>", "read again: permission denied"}
+	if version >= 3 {
+		want = append(want, "truncate: permission denied")
+	}
+	if version >= 4 {
+		want = append(want, "connect: permission denied")
+	}
+	for _, line := range want {
+		if err != nil || !strings.Contains(string(out), line+"\n") {
+			t.Errorf("%v, no line %q in\n%s", err, line, out)
+		}
+	}
+}
