@@ -90,6 +90,9 @@ func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, er
 
 // open builds the parts; after an error some are open.
 func (a *app) open(ctx context.Context) error {
+	if err := a.checkSecrets(a.cfg); err != nil {
+		return err
+	}
 	now, err := newLive(a.cfg)
 	if err != nil {
 		return err
@@ -123,6 +126,15 @@ func (a *app) open(ctx context.Context) error {
 	a.metrics.Sandbox(a.pool.Sandbox().Landlock > 0, a.pool.Sandbox().Seccomp)
 	a.metrics.Watch(a.levels)
 	return nil
+}
+
+// checkSecrets refuses files of secrets that strangers can write, and warns of those that they can read.
+func (a *app) checkSecrets(cfg config.Config) error {
+	warnings, err := cfg.CheckSecretFiles()
+	for _, w := range warnings {
+		a.log.Warn(w)
+	}
+	return err
 }
 
 // openPipeline builds what turns a Ref into bytes, on the given durable tier.
@@ -248,7 +260,7 @@ func (a *app) reload(path string, environ []string, level *slog.LevelVar) error 
 	if err != nil {
 		return err
 	}
-	if err := cfg.Validate(); err != nil {
+	if err := errors.Join(cfg.Validate(), a.checkSecrets(cfg)); err != nil {
 		return err
 	}
 	next, err := newLive(cfg)

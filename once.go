@@ -232,6 +232,8 @@ func checkConfig(ctx context.Context, e env, file string) []check {
 		return checks
 	}
 	checks = append(checks, checkWorker(ctx, cfg))
+	warnings, err := cfg.CheckSecretFiles()
+	checks = append(checks, verdict("secret files", err, strings.Join(append(warnings, "nobody else can write them"), "; ")))
 	_, err = signing.New(cfg.Signing, time.Now)
 	checks = append(checks, verdict("signing keys", err, fmt.Sprintf("%d pairs", len(cfg.Signing.Keys))))
 	if s3 := cfg.Cache.Store.S3; s3.Bucket != "" {

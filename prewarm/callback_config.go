@@ -28,7 +28,7 @@ type CallbackSecret struct {
 	// ID names the secret in messages. Empty = it has no name.
 	ID string `yaml:"id"`
 	// SecretFile is a file that holds the secret: "whsec_" and base64, or any other text or bytes, taken as they are without blanks
-	// around them. At least 24 bytes. It is read again at each reload.
+	// around them. At least 24 bytes. It is read again at each reload. The server refuses to start with one that its group or others can write.
 	SecretFile string `yaml:"secret_file"`
 }
 

@@ -1,0 +1,57 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/signing"
+)
+
+// Every setting that names a secret's file is looked at, in every mode that matters.
+func TestCheckSecretFiles(t *testing.T) {
+	settings := map[string]func(c *Config, file string){
+		"signing.keys[0].key_file": func(c *Config, file string) { c.Signing.Keys = []signing.Key{{KeyFile: file}} },
+		"api.tokens[1].token_file": func(c *Config, file string) { c.API.Tokens = []server.Token{{Token: "x"}, {TokenFile: file}} },
+		"prewarm.callbacks.secrets[0].secret_file": func(c *Config, file string) {
+			c.Prewarm.Door.Callbacks.Secrets = []prewarm.CallbackSecret{{SecretFile: file}}
+		},
+	}
+	for setting, set := range settings {
+		for mode, want := range map[os.FileMode]string{0o400: "", 0o600: "", 0o640: "", 0o644: "warning", 0o444: "warning", 0o604: "warning",
+			0o620: "error", 0o602: "error", 0o666: "error", 0o664: "error"} {
+			file := filepath.Join(t.TempDir(), "secret")
+			if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(file, mode); err != nil {
+				t.Fatal(err)
+			}
+			link := filepath.Join(t.TempDir(), "link") // Mounted secrets are links.
+			if err := os.Symlink(file, link); err != nil {
+				t.Fatal(err)
+			}
+			cfg := Default()
+			set(&cfg, link)
+			warnings, err := cfg.CheckSecretFiles()
+			got := ""
+			switch {
+			case err != nil && strings.HasPrefix(err.Error(), setting+": ") && strings.Contains(err.Error(), "chmod go-w "+link):
+				got = "error"
+			case len(warnings) == 1 && strings.HasPrefix(warnings[0], setting+": "):
+				got = "warning"
+			}
+			if got != want || len(warnings) > 1 || (want != "error") != (err == nil) {
+				t.Errorf("%s, mode %v: got %q (%v, %v), want %q", setting, mode, got, warnings, err, want)
+			}
+		}
+		cfg := Default()
+		set(&cfg, filepath.Join(t.TempDir(), "none"))
+		if warnings, err := cfg.CheckSecretFiles(); err != nil || warnings != nil {
+			t.Errorf("%s: an absent file gives %v, %v; its reader tells it better", setting, warnings, err)
+		}
+	}
+}
