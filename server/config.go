@@ -33,6 +33,9 @@ type Config struct {
 	Drain time.Duration `yaml:"drain"`
 	// MaxURL is the longest request target that is read, in bytes.
 	MaxURL int64 `yaml:"max_url" unit:"bytes"`
+	// Connections bounds the open connections of the public listener; those that wait the longest without a whole request make room
+	// for new ones. The private listener holds as many, at most 256. 0 = half of the files that the process may open, at most 8192.
+	Connections int `yaml:"connections"`
 	// PProf opens /debug/pprof/ on the private listener to tokens with scope admin.
 	PProf bool `yaml:"pprof"`
 }
@@ -62,6 +65,8 @@ func (c Config) Validate() error {
 		return errors.New("server.deadline: must be positive")
 	case c.Drain < 0:
 		return errors.New("server.drain: must not be negative")
+	case c.Connections < 0 || c.Connections > 0 && c.Connections < 4:
+		return errors.New("server.connections: must be 0 (from the machine) or at least 4")
 	case c.MaxURL < 256 || c.MaxURL > 1<<20:
 		return errors.New("server.max_url: must be between 256 bytes and 1 MiB")
 	}

@@ -86,7 +86,7 @@ type Server struct {
 
 	byOrigin bool // answers differ by Origin, whether or not a request has one
 
-	publicListener, adminListener net.Listener
+	publicCrowd, adminCrowd *crowd
 
 	intake   *semaphore.Weighted // what the bodies of prewarm calls may take in memory
 	stopping context.Context     // ends when the private listener does, and with it what only waits
@@ -169,19 +169,23 @@ func (s *Server) servePublic(w http.ResponseWriter, r *http.Request) {
 func (s *Server) Private() http.Handler { return s.private }
 
 // Listen opens both listeners, so that their addresses are known before Serve.
-func (s *Server) Listen() (err error) {
-	if s.publicListener, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+func (s *Server) Listen() error {
+	public, err := net.Listen("tcp", s.cfg.Listen)
+	if err != nil {
 		return err
 	}
-	if s.adminListener, err = net.Listen("tcp", s.cfg.Admin); err != nil {
-		return errors.Join(err, s.publicListener.Close())
+	admin, err := net.Listen("tcp", s.cfg.Admin)
+	if err != nil {
+		return errors.Join(err, public.Close())
 	}
+	bound := connectionBound(s.cfg.Connections)
+	s.publicCrowd, s.adminCrowd = newCrowd(wires{public}, bound), newCrowd(admin, min(bound, adminConnections))
 	return nil
 }
 
 // Addrs are the addresses of the open listeners.
 func (s *Server) Addrs() (public, private net.Addr) {
-	return s.publicListener.Addr(), s.adminListener.Addr()
+	return s.publicCrowd.Addr(), s.adminCrowd.Addr()
 }
 
 // slowReader is how long, past the deadline, a phone on a poor network may take to read its answer.
@@ -192,11 +196,12 @@ const slowReader = 2 * time.Minute
 func (s *Server) Serve(ctx context.Context) error {
 	public := s.httpServer(s.Public())
 	public.WriteTimeout = s.cfg.Deadline + slowReader
-	public.ConnContext = withWire
+	public.ConnContext, public.ConnState = withWire, s.publicCrowd.follow
 	private := s.httpServer(s.private)
+	private.ConnState = s.adminCrowd.follow
 	failed := make(chan error, 2)
-	go func() { failed <- public.Serve(wires{s.publicListener}) }()
-	go func() { failed <- private.Serve(s.adminListener) }()
+	go func() { failed <- public.Serve(s.publicCrowd) }()
+	go func() { failed <- private.Serve(s.adminCrowd) }()
 	select {
 	case err := <-failed:
 		return errors.Join(err, public.Close(), private.Close())

@@ -126,8 +126,8 @@ func TestListenNamesATakenAddress(t *testing.T) {
 	if err := first.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	defer first.publicListener.Close()
-	defer first.adminListener.Close()
+	defer first.publicCrowd.Close()
+	defer first.adminCrowd.Close()
 	public, _ := first.Addrs()
 	second := newFixture(t, func(c *Config, _ *Rules) { c.Listen, c.Admin = "127.0.0.1:0", public.String() })
 	if err := second.Listen(); err == nil {
