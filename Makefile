@@ -13,7 +13,7 @@ export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test build setup vet unit fuzz e2e image-check bench docs clean
+.PHONY: help demo test build setup vet unit fuzz e2e image-check bench soak docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ image-check: ## build the image without a registry and run it read-only as its o
 
 bench: build ## print speed and memory as ratios against references in the same run
 	cd bench && go run .
+
+soak: ## ask for a mix for DURATION (default 8m) and print what grows: memory, files, threads, goroutines
+	cd bench && go run . -run soak -v -soak $(or $(DURATION),8m) -limit 60m
 
 docs: ## regenerate docs/config.md
 	go test ./config -run Docs -update -count=1

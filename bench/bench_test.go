@@ -26,6 +26,22 @@ func TestTableHoldsFiguresAgainstTargets(t *testing.T) {
 	}
 }
 
+func TestSlopeAndSpread(t *testing.T) {
+	var samples []sample
+	for i := range 9 {
+		samples = append(samples, sample{at: time.Duration(i) * 30 * time.Second, pss: 100 + 3*float64(i), files: float64(10 + i%2), threads: 7})
+	}
+	rows := soakRows(samples, 4*time.Minute, 5)
+	for i, want := range []float64{6, 1, 0, 0, 5, 124} {
+		if got := rows[i].ours; got < want-1e-9 || got > want+1e-9 {
+			t.Errorf("%s: %v, want %v", rows[i].what, got, want)
+		}
+	}
+	if rows[0].verdict() != "MISSED" || rows[1].verdict() != "met" {
+		t.Errorf("verdicts %s, %s", rows[0].verdict(), rows[1].verdict())
+	}
+}
+
 func TestMedianAndQuantile(t *testing.T) {
 	if got := median([]float64{9, 1, 5}); got != 5 {
 		t.Errorf("median of three: %v", got)

@@ -27,6 +27,7 @@ type options struct {
 	rounds int
 	round  time.Duration
 	limit  time.Duration
+	soak   time.Duration
 	noise  bool // tell every round
 }
 
@@ -34,6 +35,7 @@ type options struct {
 type part struct {
 	name    string
 	measure func(ctx context.Context, b *bench) ([]row, error)
+	alone   bool // only when it is named
 }
 
 var errSkipped = errors.New("skipped")
@@ -43,7 +45,10 @@ func skipped(format string, args ...any) error {
 }
 
 func parts() []part {
-	return []part{{"hit", measureHits}, {"cold", measureCold}, {"pss", measurePSS}, {"mixed", measureMixed}, {"prewarm", measurePrewarm}, {"kill", measureKill}}
+	return []part{
+		{name: "hit", measure: measureHits}, {name: "cold", measure: measureCold}, {name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
+		{name: "prewarm", measure: measurePrewarm}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
+	}
 }
 
 // bench is what the parts share.
@@ -72,16 +77,20 @@ func main() {
 
 func parseOptions(args []string) (options, error) {
 	var o options
-	var names []string
+	var names, usual []string
 	for _, p := range parts() {
 		names = append(names, p.name)
+		if !p.alone {
+			usual = append(usual, p.name)
+		}
 	}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	list := fs.String("run", strings.Join(names, ","), "the `PARTS` to run")
+	list := fs.String("run", strings.Join(usual, ","), "the `PARTS` to run, of "+strings.Join(names, ", "))
 	fs.StringVar(&o.dir, "dir", os.Getenv("DIR"), "`DIR` with more photos for the cold parts; default $DIR")
 	fs.StringVar(&o.binary, "binary", "", "the `FILE` to measure; default: built from the folder above")
 	fs.IntVar(&o.rounds, "rounds", 7, "rounds of each side of a comparison; the median counts")
 	fs.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of one round of hits")
+	fs.DurationVar(&o.soak, "soak", 8*time.Minute, "length of the soak")
 	fs.DurationVar(&o.limit, "limit", 6*time.Minute, "end of it all")
 	fs.BoolVar(&o.noise, "v", false, "tell every round")
 	if err := fs.Parse(args); err != nil {

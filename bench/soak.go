@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	soakKeys    = 50_000  // distinct variants, far more than the memory tier holds
+	soakHot     = 500     // of them, what most ask for
+	soakMemory  = 8 << 20 // a small memory tier, so that it turns over all the time
+	soakSamples = 48
+	soakClients = 8
+)
+
+// sample is the state of a server and its workers at one moment.
+type sample struct {
+	at                         time.Duration
+	pss                        float64 // MB
+	files, threads, goroutines float64
+}
+
+// measureSoak asks for a mix of hot and ever new variants for a long time and tells what grows.
+func measureSoak(ctx context.Context, b *bench) ([]row, error) {
+	var photo bytes.Buffer
+	if err := jpeg.Encode(&photo, speckled(240, 180), nil); err != nil {
+		return nil, err
+	}
+	origin, stopOrigin, err := serveOrigin(map[string][]byte{"soak.jpg": photo.Bytes()})
+	if err != nil {
+		return nil, err
+	}
+	defer stopOrigin()
+	r, err := b.startServer(ctx, soakMemory)
+	if err != nil {
+		return nil, err
+	}
+	defer r.stop()
+	ctx, cancel := context.WithTimeout(ctx, b.soak)
+	defer cancel()
+	var asked atomic.Int64
+	var wg sync.WaitGroup
+	errs := make([]error, soakClients)
+	for i := range soakClients {
+		wg.Go(func() {
+			if errs[i] = soakAsk(ctx, r, origin+"/soak.jpg", uint64(i), &asked); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	samples, err := soakWatch(ctx, b, r)
+	cancel()
+	wg.Wait()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	return soakRows(samples, b.soak, asked.Load()), nil
+}
+
+// speckled is a small picture that is no flat area.
+func speckled(w, h int) image.Image {
+	r := rand.New(rand.NewPCG(1, 1))
+	img := image.NewNRGBA(image.Rect(0, 0, w, h))
+	for i := range w * h {
+		img.Set(i%w, i/w, color.NRGBA{uint8(i % w), uint8(i / w), uint8(r.Uint32() % 64), 255})
+	}
+	return img
+}
+
+// soakAsk asks until ctx ends: seven of ten for the hot variants, three for any.
+func soakAsk(ctx context.Context, r *rig, source string, seed uint64, asked *atomic.Int64) error {
+	random := rand.New(rand.NewPCG(seed, 7))
+	formats := []string{"jpg", "webp", "png"}
+	for ctx.Err() == nil {
+		n := random.IntN(soakHot)
+		if random.IntN(10) < 3 {
+			n = random.IntN(soakKeys)
+		}
+		path, err := r.path(source, fmt.Sprintf("rs:fit:%d:0/f:%s/cb:%d", 40+n%60, formats[n%len(formats)], n))
+		if err == nil {
+			_, _, err = r.get(ctx, path, "*/*")
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		asked.Add(1)
+	}
+	return nil
+}
+
+// soakWatch samples until ctx ends.
+func soakWatch(ctx context.Context, b *bench, r *rig) ([]sample, error) {
+	var samples []sample
+	begun, tick := time.Now(), time.NewTicker(b.soak/soakSamples)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return samples, nil
+		case <-tick.C:
+		}
+		s := sample{at: time.Since(begun), pss: float64(familyPSS(r.Process.Pid)) / 1e6}
+		for _, pid := range family(r.Process.Pid) {
+			s.files += entries(pid, "fd")
+			s.threads += entries(pid, "task")
+		}
+		var err error
+		if s.goroutines, err = gauge(ctx, "http://"+r.admin+"/metrics", "go_goroutines"); err != nil {
+			if ctx.Err() != nil {
+				return samples, nil
+			}
+			return nil, err
+		}
+		samples = append(samples, s)
+		if b.noise {
+			fmt.Fprintf(os.Stderr, "  %v: %.1f MB, %.0f files, %.0f threads, %.0f goroutines\n", s.at.Round(time.Second), s.pss, s.files, s.threads, s.goroutines)
+		}
+	}
+}
+
+// entries counts what is in a folder of a process.
+func entries(pid int, folder string) float64 {
+	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, folder)) // It may have ended.
+	return float64(len(list))
+}
+
+// gauge reads one metric without labels.
+func gauge(ctx context.Context, url, name string) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	var text bytes.Buffer
+	if _, err := text.ReadFrom(res.Body); err != nil {
+		return 0, err
+	}
+	_, rest, ok := bytes.Cut(text.Bytes(), []byte("\n"+name+" "))
+	if !ok {
+		return 0, fmt.Errorf("there is no metric %s", name)
+	}
+	value, _, _ := bytes.Cut(rest, []byte("\n"))
+	return strconv.ParseFloat(string(value), 64)
+}
+
+// slope is the least-squares slope of values over the samples' time, a minute.
+func slope(samples []sample, value func(sample) float64) float64 {
+	var n, sx, sy, sxx, sxy float64
+	for _, s := range samples {
+		x, y := s.at.Minutes(), value(s)
+		n, sx, sy, sxx, sxy = n+1, sx+x, sy+y, sxx+x*x, sxy+x*y
+	}
+	if d := n*sxx - sx*sx; d != 0 {
+		return (n*sxy - sx*sy) / d
+	}
+	return 0
+}
+
+// soakRows judges the last half of the samples.
+func soakRows(samples []sample, length time.Duration, asked int64) []row {
+	late := samples[len(samples)/2:]
+	what := fmt.Sprintf("soak, %v, last half: ", length)
+	spread := func(value func(sample) float64) (most float64) {
+		for _, s := range late {
+			most = max(most, value(s)-value(late[0]), value(late[0])-value(s))
+		}
+		return most
+	}
+	pss := func(s sample) float64 { return s.pss }
+	rows := []row{
+		{what: what + "slope of PSS, server and workers", ours: slope(late, pss), unit: "MB/min", target: 1, atMost: true},
+		{what: what + "open files, farthest from their start", ours: spread(func(s sample) float64 { return s.files }), unit: "", target: 5, atMost: true},
+		{what: what + "slope of threads", ours: slope(late, func(s sample) float64 { return s.threads }), unit: "1/min"},
+		{what: what + "slope of goroutines", ours: slope(late, func(s sample) float64 { return s.goroutines }), unit: "1/min"},
+		{what: "soak: requests answered", ours: float64(asked)},
+	}
+	if len(late) > 0 {
+		rows = append(rows, row{what: "soak: PSS at the end", ours: late[len(late)-1].pss, unit: "MB"})
+	}
+	return rows
+}
