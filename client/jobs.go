@@ -57,20 +57,22 @@ func (j Job) Ended() bool { return j.State != "queued" && j.State != "running" }
 
 // Verdict is what became of one variant of one image in one format.
 type Verdict struct {
-	Unit    int       `json:"index"`
-	UnitID  string    `json:"id"`
-	Pointer string    `json:"pointer"`
-	Source  string    `json:"source"`
-	Name    string    `json:"name"`
-	Format  string    `json:"format"`
-	Key     string    `json:"key"`
-	State   string    `json:"state"`
-	Reason  string    `json:"reason"`
-	Bytes   int64     `json:"bytes"`
-	Width   int       `json:"width"`
-	Height  int       `json:"height"`
-	From    int64     `json:"source_bytes"`
-	At      time.Time `json:"at"`
+	Unit    int    `json:"index"`
+	UnitID  string `json:"id"`
+	Pointer string `json:"pointer"`
+	Source  string `json:"source"`
+	Name    string `json:"name"`
+	Format  string `json:"format"`
+	Key     string `json:"key"`
+	State   string `json:"state"`
+	Reason  string `json:"reason"`
+	Bytes   int64  `json:"bytes"`
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	// Placeholder is a ThumbHash in base64: how the picture looks through frosted glass. "" = not known.
+	Placeholder string    `json:"placeholder"`
+	From        int64     `json:"source_bytes"`
+	At          time.Time `json:"at"`
 }
 
 // maxPoll is how long one long poll is held by the server.

@@ -190,7 +190,7 @@ func (c *fakeCodec) Transform(ctx context.Context, original []byte, specs []vari
 		return c.onTransform(ctx, specs, emit)
 	}
 	for i, s := range specs {
-		emit(i, variant.Image{Body: append([]byte(s.Format+" of "), original...), Format: s.Format, Width: s.Width}, nil)
+		emit(i, variant.Image{Body: append([]byte(s.Format+" of "), original...), Format: s.Format, Width: s.Width, Placeholder: "AAgC+/8="}, nil)
 	}
 	return nil
 }

@@ -229,6 +229,9 @@ func (p *Pipeline) entry(img variant.Image, originalBytes int) cache.Entry {
 	if img.Stage != variant.StageFinal {
 		attrs[stageAttr] = strconv.Itoa(int(img.Stage))
 	}
+	if img.Placeholder != "" {
+		attrs["ph"] = img.Placeholder
+	}
 	if img.Note != "" {
 		attrs["note"] = img.Note
 	}

@@ -29,6 +29,9 @@ func TestWarm(t *testing.T) {
 			fetches, calls int
 		}{{[]bool{false, true, false}, 1, 1}, {[]bool{true, true, true}, 1, 1}} {
 			for i, w := range r.Warm(t.Context(), refs(1, 2, 3)) {
+				if i != 1 && w.Meta.Attrs["ph"] != "AAgC+/8=" {
+					t.Errorf("round %d, variant %d: got the attributes %v, want its placeholder among them", round, i, w.Meta.Attrs)
+				}
 				if w.Err != nil || w.Present != want.present[i] || w.Meta.Created.IsZero() {
 					t.Errorf("round %d, variant %d: got present %v, %v", round, i, w.Present, w.Err)
 				}

@@ -1,11 +1,13 @@
 package prewarm
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -147,6 +149,39 @@ func TestAnswerReturns(t *testing.T) {
 		case len(a.Units) != 1 || !strings.Contains(string(a.Units[0].Data), tt.want) || a.Units[0].Images[0].Variants[0].URL == "":
 			t.Errorf("%s: got %s %+v", tt.what, a.Units[0].Data, a.Units)
 		}
+	}
+}
+
+// What is stored is told with its size and a placeholder, in the unit and in the verdicts.
+func TestEnrichedHasThePlaceholder(t *testing.T) {
+	d := newDoor(t, func(_ *Config, deps *Deps) {
+		deps.Known = func(_ context.Context, refs []variant.Ref) (out []pipeline.Warmed) {
+			for _, ref := range refs {
+				w := stored(ref, 100)
+				w.Present = true
+				out = append(out, w)
+			}
+			return out
+		}
+	})
+	defer d.Close()
+	c, err := ParseCall(strings.NewReader(`{"img":"https://c.example/a.jpg"}`), "application/json", "", nil, Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Return = returnEnriched
+	a, err := d.Accept(t.Context(), "b", "", [32]byte{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"img":{"url":"https://img.example/pr:one","width":10,"height":20,"bytes":100,"placeholder":"` + testBlur + `","state":"present",` +
+		`"variants":{"one":{"url":"https://img.example/pr:one","format":"webp","width":10,"height":20,"bytes":100,"placeholder":"` + testBlur + `"}}}}`
+	if got := string(a.Units[0].Data); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	rows, _, err := d.Results(t.Context(), a.Job.ID, ResultFilter{}, "", 10)
+	if err != nil || len(rows) != 1 || rows[0].Placeholder != testBlur {
+		t.Errorf("got %+v %v", rows, err)
 	}
 }
 

@@ -42,8 +42,9 @@ type AcceptedVariant struct {
 	Format        variant.Format // Open where negotiation chooses it
 	URL           string         // signed; works at once. "" for a source that cannot have one
 	State         State
-	Bytes         int64 // 0 = not known, or there are several formats
-	Width, Height int   // 0 = not known
+	Bytes         int64  // 0 = not known, or there are several formats
+	Width, Height int    // 0 = not known
+	Placeholder   string // a ThumbHash of the pixels in base64; "" = not known
 }
 
 // ResultFilter chooses verdicts.

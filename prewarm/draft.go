@@ -148,7 +148,7 @@ func (d *drafting) image(u Unit, img Image, planned int) *drafted {
 		*x.size += size
 		return x
 	}
-	x := d.place(planned, w, size+len(w.Source)+len(w.Verdicts)*100)
+	x := d.place(planned, w, size+len(w.Source)+len(w.Verdicts)*160)
 	d.known[name] = x
 	return x
 }
@@ -197,7 +197,7 @@ func (s *Service) overlay(ctx context.Context, d *draft, job string) error {
 // store notes a variant that is stored.
 func (w *work) store(target int, m pipeline.Warmed, s State, now time.Time) {
 	attrs := m.Meta.Attrs
-	o := &outcome{State: s, Bytes: m.Meta.Size, Width: number(attrs["w"]), Height: number(attrs["h"]), At: now, ours: true}
+	o := &outcome{State: s, Bytes: m.Meta.Size, Width: number(attrs["w"]), Height: number(attrs["h"]), Blur: attrs["ph"], At: now, ours: true}
 	if name, ok := strings.CutPrefix(m.Meta.ContentType, "image/"); ok {
 		o.Format, _ = variant.ParseFormat(name)
 	}

@@ -84,6 +84,8 @@ type Verdict struct {
 	Bytes   int64      `json:"bytes,omitempty"`
 	Width   int        `json:"width,omitempty"`
 	Height  int        `json:"height,omitempty"`
-	From    int64      `json:"source_bytes,omitempty"`
-	At      time.Time  `json:"at,omitzero"`
+	// Placeholder is a ThumbHash of the variant's pixels in base64, to be shown until it has come; "" = not known.
+	Placeholder string    `json:"placeholder,omitempty"`
+	From        int64     `json:"source_bytes,omitempty"`
+	At          time.Time `json:"at,omitzero"`
 }

@@ -237,9 +237,12 @@ func (d *door) run(t *testing.T) (stop func()) {
 
 func stored(ref variant.Ref, size int64) pipeline.Warmed {
 	return pipeline.Warmed{Ref: ref, Key: ref.Key(), Meta: cache.Meta{
-		ContentType: ref.Spec.Format.MediaType(), Size: size, Created: time.Now().UTC().Truncate(time.Second), Attrs: map[string]string{"sb": "1000", "w": "10", "h": "20"},
+		ContentType: ref.Spec.Format.MediaType(), Size: size, Created: time.Now().UTC().Truncate(time.Second), Attrs: map[string]string{"sb": "1000", "w": "10", "h": "20", "ph": testBlur},
 	}}
 }
+
+// testBlur stands for a placeholder.
+const testBlur = "AAgCBYAAAAAAAAAAAAAAAAAAAAAA"
 
 func refused(ref variant.Ref, kind fault.Kind) pipeline.Warmed {
 	return pipeline.Warmed{Ref: ref, Key: ref.Key(), Err: fault.New(kind, "test", "for a test", nil)}

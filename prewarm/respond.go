@@ -76,6 +76,7 @@ func (s *Service) answerImage(d *draft, x *drafted, img Image) AcceptedImage {
 			if o.Width > 0 && v.Width == 0 {
 				v.Width, v.Height = o.Width, o.Height
 			}
+			v.Placeholder = cmp.Or(v.Placeholder, o.Blur)
 		}
 		if len(mine) == 1 {
 			v.Bytes = mine[0].Bytes
@@ -107,30 +108,33 @@ func together(all []*outcome, at spot) (State, fault.Kind) {
 
 // enriched is what stands in the place of an image in an enriched unit.
 type enriched struct {
-	URL      string                     `json:"url"`
-	Width    int                        `json:"width,omitempty"`
-	Height   int                        `json:"height,omitempty"`
-	Bytes    int64                      `json:"bytes,omitempty"`
-	State    State                      `json:"state"`
-	Variants map[string]enrichedVariant `json:"variants"`
+	URL    string `json:"url"`
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+	Bytes  int64  `json:"bytes,omitempty"`
+	// Placeholder is a ThumbHash of the first variant's pixels in base64: what to show until it has come.
+	Placeholder string                     `json:"placeholder,omitempty"`
+	State       State                      `json:"state"`
+	Variants    map[string]enrichedVariant `json:"variants"`
 }
 
 type enrichedVariant struct {
-	URL    string         `json:"url"`
-	Format variant.Format `json:"format,omitempty"`
-	Width  int            `json:"width,omitempty"`
-	Height int            `json:"height,omitempty"`
-	Bytes  int64          `json:"bytes,omitempty"`
+	URL         string         `json:"url"`
+	Format      variant.Format `json:"format,omitempty"`
+	Width       int            `json:"width,omitempty"`
+	Height      int            `json:"height,omitempty"`
+	Bytes       int64          `json:"bytes,omitempty"`
+	Placeholder string         `json:"placeholder,omitempty"`
 }
 
 func enrich(img AcceptedImage) enriched {
 	first := img.Variants[0]
 	e := enriched{
-		URL: first.URL, Width: first.Width, Height: first.Height, Bytes: first.Bytes, State: img.State,
+		URL: first.URL, Width: first.Width, Height: first.Height, Bytes: first.Bytes, Placeholder: first.Placeholder, State: img.State,
 		Variants: map[string]enrichedVariant{},
 	}
 	for _, v := range img.Variants {
-		e.Variants[v.Name] = enrichedVariant{v.URL, v.Format, v.Width, v.Height, v.Bytes}
+		e.Variants[v.Name] = enrichedVariant{v.URL, v.Format, v.Width, v.Height, v.Bytes, v.Placeholder}
 	}
 	return e
 }

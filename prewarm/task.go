@@ -57,6 +57,7 @@ type outcome struct {
 	Bytes  int64          `json:"bytes,omitempty"`
 	Width  int            `json:"w,omitempty"`
 	Height int            `json:"h,omitempty"`
+	Blur   string         `json:"blur,omitempty"` // the ThumbHash of its pixels
 	At     time.Time      `json:"at,omitzero"`
 
 	ours bool // settled by this process since the record was read

@@ -67,7 +67,7 @@ func (s *Service) verdicts(j *jobRecord, t *task) (rows []Verdict) {
 				v := Verdict{
 					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: w.Source, Name: p.Targets[i].Name,
 					Format: string(cmp.Or(o.Format, p.specs[i].Format)), State: o.state(at), Reason: o.Reason,
-					Bytes: o.Bytes, Width: o.Width, Height: o.Height, At: o.At,
+					Bytes: o.Bytes, Width: o.Width, Height: o.Height, Placeholder: o.Blur, At: o.At,
 				}
 				if err == nil {
 					v.Key = refs[i].Key()

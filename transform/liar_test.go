@@ -33,6 +33,7 @@ var lies = map[string]func(w *worker, f frame) any{
 	"no size":        func(w *worker, f frame) any { f.Image.Width = 0; return f },
 	"quality":        func(w *worker, f frame) any { f.Image.Quality = 101; return f },
 	"stage":          func(w *worker, f frame) any { f.Image.Stage = variant.StageFirst; return f },
+	"thumbhash":      func(w *worker, f frame) any { f.Image.Placeholder = "AAAA\nx=y"; return f },
 	"frames":         func(w *worker, f frame) any { f.Image.Frames = 1 << 40; return f },
 }
 

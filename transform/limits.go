@@ -1,7 +1,9 @@
 package transform
 
 import (
+	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
@@ -94,7 +96,19 @@ func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim 
 	if img.SourceWidth < 1 || img.SourceHeight < 1 {
 		return fmt.Errorf("a source of %d x %d", img.SourceWidth, img.SourceHeight)
 	}
+	if !isPlaceholder(img.Placeholder) {
+		return fmt.Errorf("a ThumbHash that is none: %q", clean(img.Placeholder))
+	}
 	return nil
+}
+
+// isPlaceholder reports whether text can be a ThumbHash, or is empty. It goes into file headers and answers as it is.
+func isPlaceholder(text string) bool {
+	if len(text) > 44 || strings.ContainsAny(text, "\r\n") {
+		return false
+	}
+	_, err := base64.StdEncoding.Strict().DecodeString(text)
+	return err == nil
 }
 
 // sniffed maps what may come out to what its first bytes must say.

@@ -242,6 +242,7 @@ type Image struct {
 	SourceHeight  int
 	SourceFrames  int
 	Stage         Stage
+	Placeholder   string // a ThumbHash of the pixels: how they look through frosted glass, about 25 bytes in base64; "" = not known
 	Note          string // why this format and q, for explain: "passed through", "still of animation", ...
 	Choice        Choice
 }

@@ -67,7 +67,7 @@ func (e *encoder) image(b encoded) variant.Image {
 	return variant.Image{
 		Body: b.body, Format: b.format, Width: e.pic.size.W, Height: e.pic.size.H, Quality: b.q, Frames: e.pic.frames,
 		SourceFormat: e.src.info.Format, SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.src.info.Frames,
-		Stage: e.stage(b.format), Note: note, Choice: e.choice(b),
+		Stage: e.stage(b.format), Note: note, Placeholder: e.pic.placeholder(b.format, e.job.spec.Background), Choice: e.choice(b),
 	}
 }
 

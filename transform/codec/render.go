@@ -17,10 +17,14 @@ type picture struct {
 	loop   int
 	seen   *view // what the probe saw; nil before it was asked
 
-	inMemory bool // the pixels may be read more than once
+	inMemory bool     // the pixels may be read more than once
+	sum      *summary // nil = nobody sums it up
 }
 
-func (p *picture) free() { p.im.free() }
+func (p *picture) free() {
+	p.im.free()
+	p.sum.free()
+}
 
 // render makes the pixels of a job: trim, crop, scale, turn, crop to the result, blur, sharpen, pixelate, extend, pad.
 func render(src *source, j *job) (*picture, error) {
@@ -91,10 +95,13 @@ func renderAnimation(src *source, j *job) (*picture, error) {
 func finish(im *pixmap, j *job, frames int) (*picture, error) {
 	f := im.facts()
 	p := &picture{im: im, size: size{f.width, f.height / frames}, alpha: f.alpha, grey: f.grey, frames: frames}
-	if j.streamed {
+	var err error
+	if p.sum, err = im.watch(p.size); err == nil && j.streamed {
 		return p, nil
 	}
-	err := im.memory()
+	if err == nil {
+		err = im.memory()
+	}
 	if err == nil && p.alpha {
 		var opaque bool
 		if opaque, err = im.opaque(); err == nil && opaque {
@@ -103,7 +110,7 @@ func finish(im *pixmap, j *job, frames int) (*picture, error) {
 		}
 	}
 	if err != nil {
-		im.free()
+		p.free()
 		return nil, internal("codec.finish", err)
 	}
 	p.inMemory = true
