@@ -22,6 +22,7 @@ func runCheck(ctx context.Context, e env, args []string) error {
 	units := fs.String("units", "", "`FILE` with a Data Unit a line, or - for standard input, in place of URLs")
 	keys := fs.Bool("keys", false, "the arguments are keys, not URLs")
 	variants := fs.String("variants", "", "names of presets, such as lite,std; default: those the server is configured with")
+	budget := fs.Int64("budget", 0, "bytes of each unit, as the units were prewarmed with")
 	var selects manyFlag
 	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times")
 	if err := parseFlags(e, fs, args); err != nil {
@@ -34,7 +35,7 @@ func runCheck(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := checking{api: api, out: e.stdout, call: client.CheckCall{Select: selects}, states: map[string]int{}}
+	c := checking{api: api, out: e.stdout, call: client.CheckCall{Select: selects, Budget: *budget}, states: map[string]int{}}
 	for _, name := range listFlag(*variants) {
 		c.call.Variants = append(c.call.Variants, client.Variant{Name: name})
 	}

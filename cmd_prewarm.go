@@ -60,6 +60,7 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times; default: found by itself")
 	fs.Var(&tags, "tag", "a tag for the jobs; may be given several times")
 	fs.StringVar(&p.call.Priority, "priority", "", "low, normal or high")
+	fs.Int64Var(&p.call.Budget, "budget", 0, "bytes that the images of one unit may have together, in each variant and format; 0 = as many as it takes")
 	fs.IntVar(&p.batch, "batch", 200, "units in one call")
 	out := fs.String("o", "", "`FILE` for the verdicts, one JSON object a line")
 	if err := parseFlags(e, fs, args); err != nil {
@@ -269,7 +270,7 @@ func (t totals) with(j client.Job) totals {
 	c := j.Counts
 	t.DataUnits, t.Images, t.Variants = t.DataUnits+c.DataUnits, t.Images+c.Images, t.Variants+c.Variants
 	t.Made, t.Present, t.Broken, t.Failed, t.Skipped = t.Made+c.Made, t.Present+c.Present, t.Broken+c.Broken, t.Failed+c.Failed, t.Skipped+c.Skipped
-	t.Pending += c.Pending
+	t.Pending, t.Over = t.Pending+c.Pending, t.Over+c.Over
 	t.Source, t.Stored, t.Saved = t.Source+j.Bytes.Source, t.Stored+j.Bytes.Stored, t.Saved+j.Bytes.Saved
 	if j.State == "cancelled" || j.State == "expired" {
 		t.givenUp++
@@ -286,6 +287,9 @@ func (t totals) print(w io.Writer) {
 	row("broken", t.Broken)
 	row("failed", t.Failed)
 	row("skipped", t.Skipped)
+	if t.Over > 0 {
+		row("over budget", t.Over)
+	}
 	if t.Pending > 0 {
 		row("pending", t.Pending)
 	}

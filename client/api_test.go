@@ -179,12 +179,12 @@ func TestPrewarmSaysWhatTheContractSays(t *testing.T) {
 	if r.Header.Get("Idempotency-Key") != "task-1" || r.Header.Get("Prefer") != "wait=2" || r.Header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("headers %v", r.Header)
 	}
-	if _, err := api.PrewarmLines(t.Context(), []byte("{}\n{}\n"), Call{Variants: []Variant{{Name: "lite"}, {Name: "std"}}, Select: []string{"/a", "$.b,c"}, Tags: []string{"t", "u"}, Return: "none"}); err != nil {
+	if _, err := api.PrewarmLines(t.Context(), []byte("{}\n{}\n"), Call{Variants: []Variant{{Name: "lite"}, {Name: "std"}}, Select: []string{"/a", "$.b,c"}, Tags: []string{"t", "u"}, Budget: 200_000, Return: "none"}); err != nil {
 		t.Fatal(err)
 	}
 	r = (*requests)[1]
 	q := r.URL.Query()
-	if q.Get("variants") != "lite,std" || !slices.Equal(q["select"], []string{"/a", "$.b,c"}) || !slices.Equal(q["tag"], []string{"t", "u"}) || q.Get("return") != "none" || r.Header.Get("Content-Type") != "application/x-ndjson" {
+	if q.Get("variants") != "lite,std" || !slices.Equal(q["select"], []string{"/a", "$.b,c"}) || !slices.Equal(q["tag"], []string{"t", "u"}) || q.Get("return") != "none" || q.Get("budget") != "200000" || r.Header.Get("Content-Type") != "application/x-ndjson" {
 		t.Errorf("query %v, headers %v", q, r.Header)
 	}
 	for _, bad := range []Call{{}, {Units: []Unit{{}}, URLs: []string{"x"}}} {

@@ -12,6 +12,7 @@ type CheckCall struct {
 	Keys     []string
 	Variants []Variant // of URLs and units; nil = the configured presets
 	Select   []string  // where images stand in units
+	Budget   int64     // bytes of each unit, as in the Call that made them; 0 = none
 }
 
 // Checked is what is known of one source or key.
@@ -60,7 +61,7 @@ func (a *API) Check(ctx context.Context, c CheckCall) (Checks, error) {
 	if given != 1 {
 		return Checks{}, errors.New("client: a check asks about URLs, units or keys: one of them")
 	}
-	r, err := jsonRequest("/v1/check", envelope{URLs: c.URLs, Units: c.Units, Keys: c.Keys, Variants: c.Variants, Select: c.Select})
+	r, err := jsonRequest("/v1/check", envelope{URLs: c.URLs, Units: c.Units, Keys: c.Keys, Variants: c.Variants, Select: c.Select, Budget: c.Budget})
 	if err != nil {
 		return Checks{}, err
 	}

@@ -28,6 +28,7 @@ type Counts struct {
 	Skipped   int `json:"skipped"`
 	Cancelled int `json:"cancelled"`
 	Expired   int `json:"expired"`
+	Over      int `json:"over"` // of those made or present: larger than their share of their unit's budget
 }
 
 // Bytes sums up sizes over a job's images: of the originals, of their variants, and the difference.
@@ -71,6 +72,8 @@ type Verdict struct {
 	Height  int    `json:"height"`
 	// Placeholder is a ThumbHash in base64: how the picture looks through frosted glass. "" = not known.
 	Placeholder string    `json:"placeholder"`
+	Budget      int64     `json:"budget"` // the variant's share of its unit's budget; 0 = it has none
+	Over        bool      `json:"over"`   // it is larger, even in the lowest quality
 	From        int64     `json:"source_bytes"`
 	At          time.Time `json:"at"`
 }

@@ -18,6 +18,7 @@ type Call struct {
 
 	Variants []Variant     // nil = the presets that the server is configured with
 	Select   []string      // where images stand in a unit, by JSONPath or JSON Pointer; nil = as the server is configured, else found by itself
+	Budget   int64         // bytes that the images of one unit may have together, in each variant and format; 0 = as many as it takes
 	Priority string        // "low", "normal" or "high"; "" = normal
 	Deadline time.Time     // what is not made by then is given up; zero = never
 	TTL      time.Duration // life of the signed URLs in the answer; 0 = for ever
@@ -39,6 +40,7 @@ type Unit struct {
 	Data     json.RawMessage `json:"data"`         // a JSON object
 	Variants []Variant       `json:"variants,omitempty"`
 	Select   []string        `json:"select,omitempty"`
+	Budget   int64           `json:"budget,omitempty"` // bytes of this unit alone; 0 = the call's
 }
 
 // Variant asks for a variant by the name of a preset, or by options ("rs:fit:720:0/f:webp") under a name of the caller's.
@@ -76,7 +78,16 @@ type AcceptedUnit struct {
 	ID     string          `json:"id"`
 	Error  *UnitError      `json:"error"` // nil: the unit was accepted
 	Images []AcceptedImage `json:"images"`
-	Data   json.RawMessage `json:"data"` // with Return "rewritten" or "enriched"
+	Budget *UnitBudget     `json:"budget"` // nil: the unit has none
+	Data   json.RawMessage `json:"data"`   // with Return "rewritten" or "enriched"
+}
+
+// UnitBudget is what became of a unit's budget.
+type UnitBudget struct {
+	Bytes int64  `json:"bytes"` // for all images of the unit, in one variant and format
+	Share int64  `json:"share"` // of each image
+	Used  *int64 `json:"used"`  // in the variant and format that takes most; nil = not all are known yet
+	Over  bool   `json:"over"`  // more is used than was to be
 }
 
 // UnitError says why one unit was not accepted; the others of its call were.
@@ -110,6 +121,7 @@ type AcceptedVariant struct {
 type envelope struct {
 	Variants []Variant  `json:"variants,omitempty"`
 	Select   []string   `json:"select,omitempty"`
+	Budget   int64      `json:"budget,omitempty"`
 	Priority string     `json:"priority,omitempty"`
 	Deadline *time.Time `json:"deadline,omitempty"`
 	TTL      string     `json:"ttl,omitempty"`
@@ -128,7 +140,7 @@ func (a *API) Prewarm(ctx context.Context, c Call) (Accepted, error) {
 		return Accepted{}, errors.New("client: a prewarm call has either units or URLs")
 	}
 	e := envelope{
-		Variants: c.Variants, Select: c.Select, Priority: c.Priority, TTL: duration(c.TTL), Round: duration(c.Round), Tags: c.Tags,
+		Variants: c.Variants, Select: c.Select, Budget: c.Budget, Priority: c.Priority, TTL: duration(c.TTL), Round: duration(c.Round), Tags: c.Tags,
 		Return: c.Return, Callback: c.Callback, Units: c.Units, URLs: c.URLs,
 	}
 	if !c.Deadline.IsZero() {
@@ -164,6 +176,9 @@ func (a *API) PrewarmLines(ctx context.Context, lines []byte, c Call) (Accepted,
 	}
 	if !c.Deadline.IsZero() {
 		r.query.Set("deadline", c.Deadline.UTC().Format(time.RFC3339))
+	}
+	if c.Budget > 0 {
+		r.query.Set("budget", strconv.FormatInt(c.Budget, 10))
 	}
 	r.query["select"], r.query["tag"] = c.Select, c.Tags
 	return a.post(ctx, r, c)

@@ -25,6 +25,7 @@ type AcceptedUnit struct {
 	ID     string
 	Err    *UnitError
 	Images []AcceptedImage
+	Budget *UnitBudget     // nil = the unit has none
 	Data   json.RawMessage // the rewritten or enriched unit, where the call asked for it
 }
 
@@ -63,6 +64,7 @@ type CheckAsk struct {
 	Key      string
 	Source   string
 	Variants []VariantAsk // nil = the configured presets
+	Share    int          // of its unit's budget, see Call.Share; 0 = there is none
 }
 
 // Checked is the answer to one CheckAsk: present if all is stored, pending if work is queued, broken where the source is known to

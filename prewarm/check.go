@@ -84,7 +84,7 @@ func (s *Service) checkStore(ctx context.Context, a CheckAsk, c *Checked) (hash 
 	if len(p.specs) == 0 {
 		return "", fault.New(fault.BadOption, "prewarm.Check", "no variants are named, and prewarm.presets is empty", nil)
 	}
-	refs, err := p.refs(s.deps.Parser(), a.Source)
+	refs, err := p.refs(s.deps.Parser(), a.Source, a.Share)
 	if err != nil {
 		c.State, c.Reason = Broken, fault.KindOf(err)
 		return "", nil

@@ -115,17 +115,24 @@ func (d *drafting) unit(at int, u Unit, asks []VariantAsk) {
 		d.bad[at] = UnitError{Code: f.Kind, Detail: f.Public}
 		return
 	}
+	share := d.call.Share(u)
+	if share > 0 {
+		if _, _, err := d.parser.ParseOptions(d.job.Plans[p].optionsWithin(0, share)); err != nil {
+			d.bad[at] = UnitError{Code: fault.BadOption, Detail: "the unit has a budget, and URLs may not have max_bytes: " + fault.Of(err).Public}
+			return
+		}
+	}
 	for _, img := range u.Images {
 		d.job.Counts.Images++
-		d.images[at] = append(d.images[at], d.image(u, img, p))
+		d.images[at] = append(d.images[at], d.image(u, img, p, share))
 	}
 }
 
 // image drafts one image: as a further place of the same one, or anew.
-func (d *drafting) image(u Unit, img Image, planned int) *drafted {
+func (d *drafting) image(u Unit, img Image, planned, share int) *drafted {
 	p := d.job.Plans[planned]
 	here := spot{Unit: u.Index, ID: u.ID, Pointer: img.Pointer, Auto: img.Auto}
-	w := &work{Spots: []spot{here}, Verdicts: make([]*outcome, len(p.Targets))}
+	w := &work{Spots: []spot{here}, Share: share, Verdicts: make([]*outcome, len(p.Targets))}
 	for i := range w.Verdicts {
 		w.Verdicts[i] = &outcome{State: Pending}
 	}
@@ -139,10 +146,11 @@ func (d *drafting) image(u Unit, img Image, planned int) *drafted {
 	size := len(here.ID) + len(here.Pointer) + 64
 	if bad != "" {
 		// What is no URL is not written down: it may be any text of the unit.
+		w.Share = 0
 		w.close(Broken, bad, d.now)
 		return d.place(planned, w, size)
 	}
-	name := fmt.Sprintf("%d %s", planned, w.Source)
+	name := fmt.Sprintf("%d %d %s", planned, share, w.Source)
 	if x := d.known[name]; x != nil && len(x.work.Spots) < taskSpots && *x.size+size < 2*taskBytes {
 		x.work.Spots = append(x.work.Spots, here)
 		*x.size += size

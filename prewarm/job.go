@@ -44,6 +44,7 @@ type Counts struct {
 	Skipped   int `json:"skipped"`
 	Cancelled int `json:"cancelled,omitempty"`
 	Expired   int `json:"expired,omitempty"`
+	Over      int `json:"over,omitempty"` // of those made or present: larger than their share of their unit's budget
 }
 
 // Bytes sums up sizes over the images of a job that were made or present.
@@ -86,6 +87,8 @@ type Verdict struct {
 	Height  int        `json:"height,omitempty"`
 	// Placeholder is a ThumbHash of the variant's pixels in base64, to be shown until it has come; "" = not known.
 	Placeholder string    `json:"placeholder,omitempty"`
+	Budget      int64     `json:"budget,omitempty"` // the variant's share of its unit's budget, in bytes; 0 = it has none
+	Over        bool      `json:"over,omitempty"`   // it is larger, even in the lowest quality
 	From        int64     `json:"source_bytes,omitempty"`
 	At          time.Time `json:"at,omitzero"`
 }

@@ -34,6 +34,9 @@ func (r *reader) fromQuery(q url.Values) error {
 			raw[name], _ = json.Marshal(v) // A string.
 		}
 	}
+	if v := q.Get("budget"); v != "" {
+		raw["budget"] = []byte(v)
+	}
 	for name, from := range map[string]string{"variants": "variants", "tag": "tags"} {
 		var list []string
 		for _, v := range q[name] {
@@ -56,6 +59,7 @@ func (r *reader) fromEnvelope(values map[string][]byte) error {
 		take func([]byte) error
 	}{
 		{"variants", func(b []byte) (err error) { r.call.Variants, err = variantsOf(b); return err }},
+		{"budget", func(b []byte) (err error) { r.call.Budget, err = budgetOf(b); return err }},
 		{"priority", func(b []byte) error { return oneOf(&r.call.Priority, b, "low", "normal", "high") }},
 		{"return", func(b []byte) error { return oneOf(&r.call.Return, b, "none", "urls", "rewritten", "enriched") }},
 		{"deadline", func(b []byte) error { return instant(&r.call.Deadline, b) }},

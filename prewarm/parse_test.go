@@ -102,6 +102,8 @@ func TestCallsRefusedWhole(t *testing.T) {
 		{"a bad round", `{"data_units":[],"round":7}`, "", "", fault.BadOption, "round: "},
 		{"bad tags", `{"data_units":[],"tags":["a\nb"]}`, "", "", fault.BadOption, "tags: "},
 		{"bad variants", `{"data_units":[],"variants":[1]}`, "", "", fault.BadOption, "variants: "},
+		{"a bad budget", `{"data_units":[],"budget":0}`, "", "", fault.BadOption, "budget: no number of bytes"},
+		{"a budget that is no number", `{}`, "", "budget=200KB", fault.BadOption, "budget: "},
 		{"a bad callback", `{"data_units":[],"callback":{"url":"https://b.example/","events":["all"]}}`, "", "", fault.BadOption, "callback: "},
 		{"a field that is no JSON", `{"data_units":[{}],"priority":NaN}`, "", "", fault.BadOption, "priority: "},
 	}
@@ -119,13 +121,13 @@ func TestCallFields(t *testing.T) {
 	full := Call{
 		Variants: []VariantAsk{{Name: "lite"}, {Name: "std", Options: "rs:fit:720:0/f:webp"}, {Name: "w:9", Options: "w:9"}},
 		Select:   []string{"$.images[*].url", "/cover"}, Priority: "low", Deadline: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
-		TTL: 168 * time.Hour, Round: 24 * time.Hour, Tags: []string{"campaign-7"}, Return: "enriched",
+		TTL: 168 * time.Hour, Round: 24 * time.Hour, Tags: []string{"campaign-7"}, Return: "enriched", Budget: 200_000,
 		Callback: &Callback{URL: "https://b.example/hooks", Events: []string{"job.done", "image.broken"}},
 	}
-	short := Call{Variants: []VariantAsk{{Name: "lite"}, {Name: "std"}, {Name: "third"}}, Select: []string{"$.a[0,1]", "/b"}, Priority: "high", Return: "none", Tags: []string{"a", "b"}}
+	short := Call{Variants: []VariantAsk{{Name: "lite"}, {Name: "std"}, {Name: "third"}}, Select: []string{"$.a[0,1]", "/b"}, Priority: "high", Return: "none", Tags: []string{"a", "b"}, Budget: 9000}
 	both := short
 	both.Priority, both.Tags = "low", []string{"c"}
-	const query = "variants=lite,std&variants=third&select=$.a[0,1]&select=/b&return=none&priority=high&tag=a&tag=b"
+	const query = "variants=lite,std&variants=third&select=$.a[0,1]&select=/b&return=none&priority=high&budget=9000&tag=a&tag=b"
 	tests := []struct {
 		name, body, query string
 		want              Call
@@ -133,7 +135,7 @@ func TestCallFields(t *testing.T) {
 		{"none", `{}`, "", Call{}},
 		{"empty ones", `{"data_units":[],"select":null,"tags":null,"priority":null}`, "select=&variants=&priority=", Call{}},
 		{"all of an envelope", `{"variants":["lite",{"name":"std","options":"rs:fit:720:0/f:webp"},"w:9"],"select":["$.images[*].url","/cover"],"priority":"low",
-			"deadline":"2026-11-23T12:00:00Z","ttl":"168h","round":"24h","tags":["campaign-7"],"return":"enriched","unknown":[1],
+			"deadline":"2026-11-23T12:00:00Z","ttl":"168h","round":"24h","tags":["campaign-7"],"return":"enriched","budget":200000,"unknown":[1],
 			"callback":{"url":"https://b.example/hooks","events":["job.done","image.broken"]},"data_units":[]}`, "", full},
 		{"the query of a bare body", `{"priority":"low","tags":["c"]}`, query, short},
 		{"an envelope goes before the query", `{"urls":[],"priority":"low","tags":["c"]}`, query, both},

@@ -14,7 +14,7 @@ import (
 // maxID bounds a unit's id in bytes.
 const maxID = 256
 
-// unit reads the unit at s of text; whole: skim found its end; wrapped: it may be {id, data, select, variants}.
+// unit reads the unit at s of text; whole: skim found its end; wrapped: it may be {id, data, select, variants, budget}.
 // Its error is a fault of the whole call.
 func (r *reader) unit(text []byte, s span, whole bool, line int, wrapped bool) error {
 	u := Unit{Line: line, Data: json.RawMessage(s.of(text))}
@@ -50,7 +50,7 @@ func (r *reader) validate(text []byte, depth int, whole bool) *UnitError {
 	return nil
 }
 
-// unwrap takes a unit out of {id, data, select, variants}, if that is all there is and data is an object. It returns the id there.
+// unwrap takes a unit out of {id, data, select, variants, budget}, if that is all there is and data is an object. It returns the id there.
 func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *UnitError) {
 	fields, _ := members(u.Data)
 	values := byName(u.Data, fields)
@@ -58,7 +58,7 @@ func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *UnitError) {
 		return nil, nil
 	}
 	for name := range values {
-		if !slices.Contains([]string{"id", "data", "select", "variants"}, name) {
+		if !slices.Contains([]string{"id", "data", "select", "variants", "budget"}, name) {
 			return nil, nil
 		}
 	}
@@ -69,6 +69,9 @@ func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *UnitError) {
 	}
 	if u.Variants, err = variantsOf(values["variants"]); err != nil {
 		return nil, badUnit(err.Error(), "/variants")
+	}
+	if u.Budget, err = budgetOf(values["budget"]); err != nil {
+		return nil, badUnit(err.Error(), "/budget")
 	}
 	return values["id"], nil
 }

@@ -149,11 +149,11 @@ func (p *plan) resolve(bare *variant.Parser) error {
 	return nil
 }
 
-// refs are the variants of a source, by target.
-func (p *plan) refs(parser *variant.Parser, source string) ([]variant.Ref, error) {
+// refs are the variants of a source, by target, none larger than share where that is not 0.
+func (p *plan) refs(parser *variant.Parser, source string, share int) ([]variant.Ref, error) {
 	refs := make([]variant.Ref, len(p.specs))
 	for i, spec := range p.specs {
-		ref, err := parser.Ref(source, spec)
+		ref, err := parser.Ref(source, within(spec, share))
 		if err != nil {
 			return nil, err
 		}

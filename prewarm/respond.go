@@ -52,6 +52,7 @@ func (s *Service) answerUnit(d *draft, at int, u Unit) (out AcceptedUnit, err er
 			urls[img.Source], objects[img.Source] = shown.Variants[0].URL, enrich(shown)
 		}
 	}
+	out.Budget = d.budgetAnswer(at, u)
 	switch d.call.Return {
 	case returnRewritten:
 		out.Data, err = u.Rewrite(urls)
@@ -65,7 +66,7 @@ func (s *Service) answerImage(d *draft, x *drafted, img Image) AcceptedImage {
 	here := spot{Auto: img.Auto}
 	out := AcceptedImage{Pointer: img.Pointer, Source: img.Source}
 	out.State, out.Reason = together(x.work.Verdicts, here)
-	for _, a := range x.plan.Asks {
+	for n, a := range x.plan.Asks {
 		v := AcceptedVariant{Name: a.Name, Format: a.Format}
 		var mine []*outcome
 		for _, t := range a.Targets {
@@ -83,7 +84,7 @@ func (s *Service) answerImage(d *draft, x *drafted, img Image) AcceptedImage {
 		}
 		if x.work.Hash != "" {
 			var err error
-			v.URL, err = s.deps.Sign(x.work.Source, a.Options, d.call.TTL, d.call.Round)
+			v.URL, err = s.deps.Sign(x.work.Source, x.plan.optionsWithin(n, x.work.Share), d.call.TTL, d.call.Round)
 			out.Reason = cmp.Or(out.Reason, fault.KindOf(err)) // No key may sign it: the rest of the call is none the worse.
 		}
 		out.Variants = append(out.Variants, v)

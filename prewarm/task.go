@@ -37,6 +37,7 @@ type work struct {
 	Spots    []spot     `json:"spots"`
 	Tries    int        `json:"tries,omitempty"` // that failed and are to be repeated
 	Next     time.Time  `json:"next,omitzero"`   // not before
+	Share    int        `json:"share,omitempty"` // bytes that a variant may have; 0 = as many as it takes
 	From     int64      `json:"from,omitempty"`  // bytes of the original
 	Verdicts []*outcome `json:"verdicts"`        // one per target of the plan
 }
@@ -169,6 +170,9 @@ func (t *task) tally() tally {
 			for _, at := range w.Spots {
 				sum.Variants++
 				*sum.of(o.state(at))++
+				if o.over(w.Share) {
+					sum.Over++
+				}
 			}
 			if o.State == Made || o.State == Present {
 				stored = true
@@ -212,6 +216,9 @@ func (t *tally) numbers() []*int {
 	return []*int{&t.Variants, &t.Made, &t.Present, &t.Broken, &t.Failed, &t.Pending, &t.Skipped, &t.Cancelled, &t.Expired}
 }
 
+// overMark begins the number of those over their share in a mark: only where there are any.
+const overMark = "over="
+
 // mark is the tally as a record's mark: started, the counts, the bytes, the pending sources.
 func (t tally) mark() string {
 	text := []string{strconv.FormatInt(t.started, 10)}
@@ -220,6 +227,9 @@ func (t tally) mark() string {
 	}
 	for _, n := range []int64{t.Source, t.Stored, t.Saved} {
 		text = append(text, strconv.FormatInt(n, 10))
+	}
+	if t.Over > 0 {
+		text = append(text, overMark+strconv.Itoa(t.Over))
 	}
 	return strings.Join(append(text, t.hashes...), " ")
 }
@@ -246,6 +256,12 @@ func readTally(mark string) (t tally, err error) {
 		}
 	}
 	t.hashes = rest[3:]
+	if len(t.hashes) > 0 && strings.HasPrefix(t.hashes[0], overMark) {
+		if t.Over, err = strconv.Atoi(t.hashes[0][len(overMark):]); err != nil {
+			return t, fault.New(fault.Internal, "prewarm.readTally", "an internal error", err)
+		}
+		t.hashes = t.hashes[1:]
+	}
 	return t, nil
 }
 
@@ -255,6 +271,7 @@ func (t *tally) add(o tally, times int) {
 	for i, n := range o.numbers() {
 		*into[i] += times * *n
 	}
+	t.Over += times * o.Over
 	t.Source += int64(times) * o.Source
 	t.Stored += int64(times) * o.Stored
 	t.Saved += int64(times) * o.Saved

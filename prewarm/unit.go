@@ -20,6 +20,7 @@ type Unit struct {
 
 	Variants []VariantAsk // asked for by this unit alone; nil = the call's
 	Select   []string     // selectors of this unit alone; nil = the call's
+	Budget   int64        // bytes of this unit alone; 0 = the call's
 
 	Err *UnitError // the unit cannot be worked; the others of its call still are
 
@@ -49,6 +50,7 @@ type Image struct {
 type Call struct {
 	Variants []VariantAsk // nil = the configured presets
 	Select   []string     // JSONPath or JSON Pointer; nil = the configured ones, else auto-detection
+	Budget   int64        // bytes that the images of one unit may have together, in each variant and format; 0 = as many as it takes
 	Priority string       // "low", "normal" or "high"; "" = normal
 	Deadline time.Time    // zero = none
 	TTL      time.Duration

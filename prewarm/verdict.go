@@ -61,13 +61,14 @@ func (s *Service) verdicts(j *jobRecord, t *task) (rows []Verdict) {
 	}
 	p, parser := j.Plans[t.Plan], s.deps.Parser()
 	for _, w := range t.Works {
-		refs, err := p.refs(parser, w.Source)
+		refs, err := p.refs(parser, w.Source, w.Share)
 		for _, at := range w.Spots {
 			for i, o := range w.Verdicts {
 				v := Verdict{
 					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: w.Source, Name: p.Targets[i].Name,
 					Format: string(cmp.Or(o.Format, p.specs[i].Format)), State: o.state(at), Reason: o.Reason,
 					Bytes: o.Bytes, Width: o.Width, Height: o.Height, Placeholder: o.Blur, At: o.At,
+					Budget: int64(w.Share), Over: o.over(w.Share),
 				}
 				if err == nil {
 					v.Key = refs[i].Key()
@@ -175,7 +176,7 @@ func (s *Service) sourcesOf(ctx context.Context, j *jobRecord, unit string, foun
 			if w.Hash == "" || unit != "" && !slices.ContainsFunc(w.Spots, func(at spot) bool { return at.ID == unit }) {
 				continue
 			}
-			refs, err := j.Plans[t.Plan].refs(parser, w.Source)
+			refs, err := j.Plans[t.Plan].refs(parser, w.Source, w.Share)
 			if err != nil {
 				continue
 			}

@@ -241,7 +241,7 @@ func (a *attempt) try(ctx context.Context, w *work) {
 		w.close(Expired, "", now)
 		return
 	}
-	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source)
+	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source, w.Share)
 	if err != nil {
 		w.close(Broken, fault.KindOf(err), now)
 		return

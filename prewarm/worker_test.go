@@ -172,17 +172,17 @@ func TestMergeKeepsFirstVerdicts(t *testing.T) {
 
 // A mark says what its task holds.
 func TestMarkRoundTrip(t *testing.T) {
-	w := &work{Source: "s", Hash: "0123456789abcdef", From: 1000, Spots: []spot{{Auto: true}, {}}}
+	w := &work{Source: "s", Hash: "0123456789abcdef", From: 1000, Share: 99, Spots: []spot{{Auto: true}, {}}}
 	w.Verdicts = []*outcome{{State: Made, Bytes: 100}, {State: Broken, Reason: fault.NotAnImage}, {State: Pending}}
 	t1 := (&task{Started: time.Unix(1000, 0), Works: []*work{w}}).tally()
 	t2, err := readTally(t1.mark())
 	if err != nil || t2.Counts != t1.Counts || t2.Bytes != t1.Bytes || t2.started != 1000 || !slices.Equal(t2.hashes, []string{"0123456789ab"}) {
 		t.Errorf("got %+v %v, want %+v", t2, err, t1)
 	}
-	if want := (Counts{Variants: 6, Made: 2, Broken: 1, Skipped: 1, Pending: 2}); t1.Counts != want {
+	if want := (Counts{Variants: 6, Made: 2, Broken: 1, Skipped: 1, Pending: 2, Over: 2}); t1.Counts != want {
 		t.Errorf("got %+v, want %+v", t1.Counts, want)
 	}
-	for _, bad := range []string{"", "x", "1 2 3", "0 a 0 0 0 0 0 0 0 0 0 0 0"} {
+	for _, bad := range []string{"", "x", "1 2 3", "0 a 0 0 0 0 0 0 0 0 0 0 0", "0 1 0 0 0 0 1 0 0 0 0 0 0 over=x"} {
 		if _, err := readTally(bad); err == nil {
 			t.Errorf("%q was read as a mark", bad)
 		}

@@ -114,7 +114,7 @@ func (s *Server) readChecks(c echo.Context) (asks []prewarm.CheckAsk, rows []che
 			if i.Bad != "" {
 				row.State, row.Reason = prewarm.Broken, &i.Bad
 			} else {
-				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants})
+				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants, Share: call.Share(u)})
 			}
 			rows = append(rows, row)
 		}

@@ -13,12 +13,13 @@ import (
 
 // acceptedUnit is one unit in the answer to a prewarm call. What is not known is null.
 type acceptedUnit struct {
-	Index  int                `json:"index"`
-	Line   *int               `json:"line,omitempty"`
-	ID     string             `json:"id"`
-	Error  *prewarm.UnitError `json:"error"`
-	Images []acceptedImage    `json:"images"`
-	Data   json.RawMessage    `json:"data,omitempty"`
+	Index  int                 `json:"index"`
+	Line   *int                `json:"line,omitempty"`
+	ID     string              `json:"id"`
+	Error  *prewarm.UnitError  `json:"error"`
+	Images []acceptedImage     `json:"images"`
+	Budget *prewarm.UnitBudget `json:"budget,omitempty"`
+	Data   json.RawMessage     `json:"data,omitempty"`
 }
 
 type acceptedImage struct {
@@ -85,7 +86,7 @@ func writeAccepted(c echo.Context, status int, a prewarm.Accepted, what string) 
 }
 
 func unitAnswer(u prewarm.AcceptedUnit, what string) acceptedUnit {
-	out := acceptedUnit{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err, Images: []acceptedImage{}, Data: u.Data}
+	out := acceptedUnit{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err, Images: []acceptedImage{}, Budget: u.Budget, Data: u.Data}
 	if what == "none" {
 		return out
 	}

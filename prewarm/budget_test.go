@@ -1,0 +1,139 @@
+package prewarm
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+func TestShareIsEvenWithAFloor(t *testing.T) {
+	for _, tt := range []struct {
+		call, unit int64
+		images     int
+		bad        int
+		want       int
+	}{
+		{0, 0, 3, 0, 0},
+		{200_000, 0, 4, 0, 50_000},
+		{200_000, 0, 3, 0, 66_666},
+		{200_000, 0, 3, 1, 66_666}, // What is no URL gets nothing.
+		{200_000, 90_000, 3, 0, 30_000},
+		{0, 90_000, 1, 0, 90_000},
+		{10_000, 0, 100, 0, leastShare},
+		{1, 0, 1, 0, leastShare},
+		{200_000, 0, 0, 2, 0},
+	} {
+		u := Unit{Budget: tt.unit}
+		for i := range tt.images + tt.bad {
+			img := Image{Source: fmt.Sprintf("https://c.example/%d.jpg", i)}
+			if i >= tt.images {
+				img.Bad = fault.BadSource
+			}
+			u.Images = append(u.Images, img)
+		}
+		if got := (Call{Budget: tt.call}).Share(u); got != tt.want {
+			t.Errorf("%+v: got %d", tt, got)
+		}
+	}
+}
+
+func TestBudgetOfAUnitIsItsOwn(t *testing.T) {
+	c, err := ParseCall(strings.NewReader(`{"budget":9000,"data_units":[{"data":{},"budget":5000},{"data":{},"budget":"x"},{"data":{},"budget":7,"more":1}]}`), "", "", nil, Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := c.Units; c.Budget != 9000 || u[0].Budget != 5000 || u[1].Err == nil || u[1].Err.Pointer != "/budget" || u[2].Budget != 0 || u[2].Err != nil {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// The URLs in the answer are those of what is made: each image of the unit in its share, however often the same source stands in units
+// with other shares; and the verdicts tell what was too large for it.
+func TestBudgetIsKeptAndTold(t *testing.T) {
+	var urls []string
+	d := newDoor(t, func(cfg *Config, deps *Deps) {
+		deps.Sign = func(source, options string, _, _ time.Duration) (string, error) {
+			urls = append(urls, options+" "+source)
+			return "https://img.example/" + options, nil
+		}
+	})
+	made := map[string]int{}
+	d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
+		made[ref.Key()]++
+		size := int64(ref.Spec.MaxBytes)
+		if strings.Contains(ref.Source, "heavy") {
+			size += 1000
+		}
+		return stored(ref, size)
+	}
+	stop := d.run(t)
+	c := Call{Budget: 20_000, Variants: []VariantAsk{{Name: "one"}, {Name: "tiny", Options: "w:9/mb:5000/f:jpg"}}, Units: []Unit{
+		{Index: 0, ID: "two", Images: []Image{{Source: "https://c.example/a.jpg"}, {Source: "https://c.example/heavy.jpg"}}},
+		{Index: 1, ID: "alone", Images: []Image{{Source: "https://c.example/a.jpg"}}},
+		{Index: 2, ID: "bare"},
+	}}
+	a, err := d.Accept(t.Context(), "b", "", [32]byte{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := a.Units[0].Budget; b == nil || *b != (UnitBudget{Bytes: 20_000, Share: 10_000}) || a.Units[2].Budget != nil {
+		t.Errorf("before the work: got %+v, %+v", b, a.Units[2].Budget)
+	}
+	if _, err := d.Job(t.Context(), a.Job.ID, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	a, err = d.Refresh(t.Context(), a, c)
+	if err != nil || a.Job.Counts.Over != 1 {
+		t.Fatalf("got %+v %v, want one over its share", a.Job.Counts, err)
+	}
+	if b := a.Units[0].Budget; b == nil || b.Used == nil || *b.Used != 21_000 || !b.Over {
+		t.Errorf("after the work: got %+v, want 21000 of 20000 used", b)
+	}
+	if b := a.Units[1].Budget; b == nil || b.Used == nil || *b.Used != 20_000 || b.Over {
+		t.Errorf("after the work: got %+v, want 20000 of 20000 used", b)
+	}
+	rows, _, err := d.Results(t.Context(), a.Job.ID, ResultFilter{}, "", 100)
+	if err != nil || len(rows) != 6 {
+		t.Fatalf("got %d rows, %v", len(rows), err)
+	}
+	for _, r := range rows {
+		want := map[int]int64{0: 10_000, 1: 20_000}[r.Unit]
+		if over := strings.Contains(r.Source, "heavy") && r.Name == "one"; r.Budget != want || r.Over != over || made[r.Key] == 0 {
+			t.Errorf("got %+v, made %d times; want it made, a share of %d, over %v", r, made[r.Key], want, over)
+		}
+	}
+	stop()
+	for _, u := range urls {
+		options, source, _ := strings.Cut(u, " ")
+		spec, _, err := d.deps.Parser().ParseOptions(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref, err := d.deps.Parser().Ref(source, spec.Resolve(variant.Accept{}))
+		if err != nil || made[ref.Key()] == 0 {
+			t.Errorf("%s of %s was made %d times, %v", options, source, made[ref.Key()], err)
+		}
+	}
+}
+
+// Where URLs may name presets alone, a budget cannot stand in them.
+func TestBudgetNeedsOptionsInURLs(t *testing.T) {
+	strict, err := variant.NewParser(map[string]string{"one": "w:100/f:webp"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDoor(t, func(_ *Config, deps *Deps) { deps.Parser = func() *variant.Parser { return strict } })
+	defer d.Close()
+	c := oneCall("https://c.example/a.jpg")
+	c.Budget = 20_000
+	a, err := d.Accept(context.Background(), "b", "", [32]byte{}, c)
+	if err != nil || a.Units[0].Err == nil || a.Units[0].Err.Code != fault.BadOption {
+		t.Errorf("got %+v %v, want the unit refused with bad_option", a.Units, err)
+	}
+}
