@@ -207,9 +207,12 @@ type purgeNotice struct {
 // newInstance makes the name of this process among those that share a queue.
 func newInstance() string { return rand.Text() }
 
-// purge removes variants here, and from the memory of the other instances.
+// purge removes variants here, and from the memory of the other instances. What the prewarm door knows against their sources goes too.
 func (a *app) purge(ctx context.Context, what pipeline.Selector) (int, error) {
 	n, err := a.purgeHere(ctx, what)
+	if err == nil {
+		err = a.forgetBroken(ctx, what)
+	}
 	if err != nil || a.door == nil || a.live.Load().cfg.Prewarm.Queue.NATS == "" {
 		return n, err
 	}
@@ -222,6 +225,21 @@ func (a *app) purge(ctx context.Context, what pipeline.Selector) (int, error) {
 		return n, fault.New(fault.Overloaded, "main.purge", "the variants are gone here and from the store, but the other instances could not be told: repeat the purge", err)
 	}
 	return n, nil
+}
+
+// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A door that is shut answers nobody.
+func (a *app) forgetBroken(ctx context.Context, what pipeline.Selector) error {
+	if a.door == nil || a.door.parts.Load() == nil {
+		return nil
+	}
+	prefix := what.Prefix
+	if what.Ref.Source != "" {
+		prefix = what.Ref.SourcePrefix()
+	}
+	if err := a.door.parts.Load().service.Forget(ctx, prefix); err != nil {
+		return fault.New(fault.Overloaded, "main.purge", "the variants are gone, but what prewarm knows of their sources could not be dropped: repeat the purge", err)
+	}
+	return nil
 }
 
 // purgeHere removes variants from memory and store. A purge of everything forgets all bad sources too.

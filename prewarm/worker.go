@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
 )
 
 // hiccup is when a ticket comes again after the ledger did not answer.
@@ -54,8 +56,9 @@ type attempt struct {
 	view *view
 
 	mu     sync.Mutex
-	broken map[string]BrokenSource // by the source's hash
-	judged map[judgement]int       // variants
+	broken map[string]badSource // now, by the source's hash
+	known  map[string]bool      // sources that something is known against, by hash
+	judged map[judgement]int    // variants
 }
 
 // judgement is what verdicts are counted by.
@@ -79,7 +82,7 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 	}
 	a := &attempt{
 		s: s, job: v.record(), view: v, n: n, task: t, late: t.Running,
-		broken: map[string]BrokenSource{}, judged: map[judgement]int{},
+		broken: map[string]badSource{}, known: map[string]bool{}, judged: map[judgement]int{},
 	}
 	if t.ended() {
 		return 0, s.finishIfDone(ctx, id)
@@ -246,12 +249,17 @@ func (a *attempt) try(ctx context.Context, w *work) {
 		w.close(Broken, fault.KindOf(err), now)
 		return
 	}
-	var at []int // the target of each ref still missing
+	var at []int // the targets still missing
 	for i, o := range w.Verdicts {
 		if o.State == Pending {
-			refs[len(at)] = refs[i]
 			at = append(at, i)
 		}
+	}
+	if at = a.answerKnown(ctx, w, refs, at); len(at) == 0 {
+		return
+	}
+	for n, i := range at {
+		refs[n] = refs[i]
 	}
 	if a.job.Round > 0 && w.Tries == 0 && a.s.deps.Forget != nil {
 		a.s.deps.Forget(w.Source) // Somebody mended it, and asks us to look again.
@@ -269,12 +277,12 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 		switch {
 		case f == nil:
 			w.store(at[i], m, a.made(m), now)
-			a.note(w, w.Verdicts[at[i]])
+			a.count(w, w.Verdicts[at[i]])
 		case f.Kind == fault.ShuttingDown || ctx.Err() != nil && f.Kind == fault.Canceled:
 			return fault.Canceled // Not its fault: it is tried again, and not counted.
 		case !f.Kind.Retryable():
 			*o = outcome{State: Broken, Reason: f.Kind, At: now, ours: true}
-			a.note(w, o)
+			a.note(w, o, m.Ref)
 			kind = f.Kind
 		default:
 			worst, kind = f, f.Kind
@@ -297,7 +305,7 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 		if o.Reason == fault.SourceForbidden || o.Reason == fault.DNSFailed {
 			o.State = Broken // After so many tries it will not pass.
 		}
-		a.note(w, o)
+		a.note(w, o, variant.Ref{})
 	}
 	return kind
 }
@@ -310,16 +318,40 @@ func (a *attempt) made(m pipeline.Warmed) State {
 	return Made
 }
 
-// note counts a verdict, and remembers a source that is broken.
-func (a *attempt) note(w *work, o *outcome) {
+// note counts a verdict, and remembers a source that is broken, or which variant of it.
+func (a *attempt) note(w *work, o *outcome, ref variant.Ref) {
+	a.count(w, o)
+	if o.State != Broken {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.broken[w.Hash]
+	if f.whole {
+		return
+	}
+	f.BrokenSource = BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}
+	f.listed = f.listed || w.isBroken(o)
+	if f.whole = isWhole(o.Reason, ref.Spec); !f.whole {
+		if f.variants == nil {
+			f.variants = map[string]brokenVariant{}
+		}
+		f.variants[variantID(ref.Key())] = brokenVariant{o.Reason, o.At}
+	}
+	a.broken[w.Hash] = f
+}
+
+// isBroken reports whether an outcome is told as broken in any place of the image.
+func (w *work) isBroken(o *outcome) bool {
+	return slices.ContainsFunc(w.Spots, func(at spot) bool { return o.state(at) == Broken })
+}
+
+// count counts a verdict, once for each place.
+func (a *attempt) count(w *work, o *outcome) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, at := range w.Spots {
-		state := o.state(at)
-		a.judged[judgement{state, o.Reason}]++
-		if state == Broken {
-			a.broken[w.Hash] = BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}
-		}
+		a.judged[judgement{o.state(at), o.Reason}]++
 	}
 }
 
@@ -327,8 +359,12 @@ func (a *attempt) note(w *work, o *outcome) {
 func (a *attempt) record(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
-	for hash, b := range a.broken {
-		if err := a.s.remember(ctx, hash, b); err != nil {
+	for hash, f := range a.broken {
+		err := a.s.keepKnown(ctx, hash, f)
+		if err == nil && f.listed {
+			err = a.s.remember(ctx, hash, f.BrokenSource)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -340,19 +376,16 @@ func (a *attempt) record(ctx context.Context) error {
 	for j, n := range a.judged {
 		a.s.deps.Observer.Judged(string(j.state), string(j.kind), n)
 	}
-	if a.job.Round > 0 {
-		return a.forgive(ctx)
-	}
-	return nil
+	return a.forgive(ctx)
 }
 
 // forgive takes sources that somebody mended off the feed of broken ones.
 func (a *attempt) forgive(ctx context.Context) error {
 	for _, w := range a.task.Works {
-		if _, broken := a.broken[w.Hash]; broken || w.Hash == "" || w.pending() {
+		if !a.known[w.Hash] && a.job.Round == 0 || w.Hash == "" || slices.ContainsFunc(w.Verdicts, func(o *outcome) bool { return o.State == Pending || o.State == Broken }) {
 			continue
 		}
-		if err := a.s.erase(ctx, "broken."+w.Hash); err != nil {
+		if err := errors.Join(a.s.erase(ctx, "known."+w.Hash), a.s.erase(ctx, "broken."+w.Hash)); err != nil {
 			return err
 		}
 	}

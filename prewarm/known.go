@@ -1,0 +1,176 @@
+package prewarm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// brokenFor is how long what was found broken is answered from the ledger, without another look: as long as the longest pause that viewers'
+// fetches make. A job's retry and a purge of the source make it be looked at again.
+const brokenFor = time.Hour
+
+// maxBrokenVariants bounds what is remembered of one source.
+const maxBrokenVariants = 64
+
+// knownRecord is what the ledger knows against a source, beside the feed of broken ones: what only looked like an image is in no feed.
+type knownRecord struct {
+	Reason fault.Kind `json:"reason,omitempty"`
+	// Whole is when the source was found broken for every variant, for that Reason; zero = it was not.
+	Whole time.Time `json:"whole,omitzero"`
+	// Variants are those that alone cannot be made, by variantID.
+	Variants map[string]brokenVariant `json:"variants,omitempty"`
+}
+
+type brokenVariant struct {
+	Reason fault.Kind `json:"reason"`
+	At     time.Time  `json:"at"`
+}
+
+// badSource is a source that this go at a task found broken: as a whole, or in some variants.
+type badSource struct {
+	BrokenSource
+	listed   bool // it belongs into the feed
+	whole    bool
+	variants map[string]brokenVariant
+}
+
+// variantID stands for a Key.
+func variantID(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:8])
+}
+
+// isWhole reports whether a failure says that no variant of the source can be made: it lies in the original, not in what was asked of it.
+func isWhole(k fault.Kind, spec variant.Spec) bool {
+	switch k {
+	case fault.SourceNotFound, fault.NotAnImage, fault.UnsupportedFormat, fault.DecodeFailed, fault.TruncatedSource, fault.SourceForbidden,
+		fault.DNSFailed, fault.SourceNotAllowed, fault.AddressBlocked:
+		return true
+	case fault.SourceTooLarge, fault.TooManyPixels:
+		return spec.Limits == variant.Limits{}
+	}
+	return false
+}
+
+// isFresh reports whether what was found then still stands. A clock that was set back ends it.
+func isFresh(at, now time.Time) bool {
+	age := now.Sub(at)
+	return !at.IsZero() && age >= 0 && age < brokenFor
+}
+
+// reason is why a variant is known to be broken; "" = it is not.
+func (k knownRecord) reason(key string, now time.Time) fault.Kind {
+	if isFresh(k.Whole, now) {
+		return k.Reason
+	}
+	if v := k.Variants[variantID(key)]; isFresh(v.At, now) {
+		return v.Reason
+	}
+	return ""
+}
+
+// with takes in what was found now.
+func (k knownRecord) with(f badSource, now time.Time) knownRecord {
+	if f.whole {
+		return knownRecord{Reason: f.Reason, Whole: f.At}
+	}
+	all := map[string]brokenVariant{}
+	for id, v := range k.Variants {
+		if isFresh(v.At, now) {
+			all[id] = v
+		}
+	}
+	for id, v := range f.variants {
+		if _, known := all[id]; known || len(all) < maxBrokenVariants {
+			all[id] = v
+		}
+	}
+	return knownRecord{Variants: all}
+}
+
+// readKnown reads what is known against a source; the record has no Revision where nothing is.
+func (s *Service) readKnown(ctx context.Context, hash string) (k knownRecord, r Record, err error) {
+	key := "known." + hash
+	r, err = s.deps.Ledger.Read(ctx, key)
+	if errors.Is(err, ErrNoRecord) {
+		return k, Record{Key: key}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(r.Body, &k)
+	}
+	return k, r, err
+}
+
+// keepKnown keeps what was found against a source.
+func (s *Service) keepKnown(ctx context.Context, hash string, f badSource) error {
+	for {
+		k, r, err := s.readKnown(ctx, hash)
+		if err != nil {
+			return err
+		}
+		if r.Body, err = json.Marshal(k.with(f, s.deps.Now())); err != nil {
+			return err
+		}
+		if err := s.deps.Ledger.Write(ctx, &r); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+}
+
+// answerKnown settles the targets at that are known to be broken, and gives those that are left. Where somebody asked for another look
+// nothing is known.
+func (a *attempt) answerKnown(ctx context.Context, w *work, refs []variant.Ref, at []int) (left []int) {
+	if a.job.Round > 0 {
+		return at
+	}
+	k, r, err := a.s.readKnown(ctx, w.Hash)
+	if err != nil || r.Revision == 0 {
+		return at // Asking the origin costs more, and is never wrong.
+	}
+	a.mu.Lock()
+	a.known[w.Hash] = true
+	a.mu.Unlock()
+	now := a.s.deps.Now().UTC()
+	for _, i := range at {
+		reason := k.reason(refs[i].Key(), now)
+		if reason == "" {
+			left = append(left, i)
+			continue
+		}
+		*w.Verdicts[i] = outcome{State: Broken, Reason: reason, At: now, ours: true}
+		a.count(w, w.Verdicts[i])
+	}
+	return left
+}
+
+// Forget makes sources be looked at again that are known to be broken: those whose variants have keys under prefix ("v1/", "v1/ab/",
+// "v1/ab/<hash>/").
+func (s *Service) Forget(ctx context.Context, prefix string) error {
+	words := strings.Split(prefix, "/")
+	if len(words) > 3 { // All of one source.
+		return s.erase(ctx, "known."+words[2])
+	}
+	hash := words[len(words)-1]
+	if hash == "" && len(words) == 3 {
+		hash = words[1] // The second word is the beginning of the third.
+	}
+	var keys []string
+	err := s.deps.Ledger.List(ctx, Scan{Prefix: "known"}, func(r Record) bool {
+		if strings.HasPrefix(r.Key, "known."+hash) {
+			keys = append(keys, r.Key)
+		}
+		return true
+	})
+	for _, key := range keys {
+		err = errors.Join(err, s.erase(ctx, key))
+	}
+	return err
+}

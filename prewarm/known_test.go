@@ -1,0 +1,134 @@
+package prewarm
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// ended posts a call and waits for the end of its job.
+func (d *door) ended(t *testing.T, c Call) Job {
+	t.Helper()
+	a, err := d.Accept(t.Context(), "b", "", [32]byte{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
+	if err != nil || !j.State.final() {
+		t.Fatalf("got %+v %v", j, err)
+	}
+	return j
+}
+
+const broken = "https://c.example/gone.jpg"
+
+// What was found broken is answered for an hour without another look, of a restarted process too; then it is looked at again, and is
+// taken off the feed when it was mended.
+func TestBrokenIsKnownForAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { return refused(ref, fault.SourceNotFound) }
+		stop := d.run(t)
+		for range 2 {
+			if j := d.ended(t, oneCall(broken)); j.Counts.Broken != 1 || len(d.tries) != 1 {
+				t.Fatalf("got %+v after %d tries, want one", j.Counts, len(d.tries))
+			}
+		}
+		stop()
+		ledger := d.memory
+		d = newDoor(t, func(_ *Config, deps *Deps) { deps.Ledger, deps.Queue = ledger, ledger })
+		d.memory = ledger
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { return stored(ref, 100) }
+		defer d.run(t)()
+		j := d.ended(t, oneCall(broken))
+		rows, _, err := d.Results(t.Context(), j.ID, ResultFilter{}, "", 1)
+		if err != nil || len(d.tries) != 0 || rows[0].State != Broken || rows[0].Reason != fault.SourceNotFound {
+			t.Errorf("after a restart: got %+v after %d tries, %v", rows, len(d.tries), err)
+		}
+		if feed, err := d.Broken(t.Context(), time.Time{}, 10); err != nil || len(feed) != 1 || feed[0].Count != 1 {
+			t.Errorf("got the feed %+v %v, want the source found once", feed, err)
+		}
+		time.Sleep(brokenFor)
+		if j := d.ended(t, oneCall(broken)); j.Counts.Made != 1 || len(d.tries) != 1 {
+			t.Errorf("after an hour: got %+v after %d tries", j.Counts, len(d.tries))
+		}
+		if feed, err := d.Broken(t.Context(), time.Time{}, 10); err != nil || len(feed) != 0 {
+			t.Errorf("got the feed %+v %v, want the mended source gone", feed, err)
+		}
+	})
+}
+
+// A retry and a purge ask for another look, and get it.
+func TestRetryAndPurgeLookAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { return refused(ref, fault.SourceNotFound) }
+		defer d.run(t)()
+		j := d.ended(t, oneCall(broken))
+		if _, err := d.Retry(t.Context(), j.ID); err != nil {
+			t.Fatal(err)
+		}
+		if j, err := d.Job(t.Context(), j.ID, time.Hour); err != nil || j.Counts.Broken != 1 || len(d.tries) != 2 {
+			t.Fatalf("retried: got %+v after %d tries, %v", j.Counts, len(d.tries), err)
+		}
+		ref, err := d.deps.Parser().Ref(broken, variant.Spec{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := ref.SourcePrefix()
+		for i, tt := range []struct {
+			prefix string
+			looked bool
+		}{{source, true}, {"v1/", true}, {source[:len("v1/ab/")], true}, {source[:len("v1/ab/cdef")], true}, {"v1/zz/", false}} {
+			if err := d.Forget(t.Context(), tt.prefix); err != nil {
+				t.Fatal(err)
+			}
+			before := len(d.tries)
+			if d.ended(t, oneCall(broken)); len(d.tries) > before != tt.looked {
+				t.Errorf("%d: after a purge of %s it was looked at: %v, want %v", i, tt.prefix, !tt.looked, tt.looked)
+			}
+		}
+	})
+}
+
+// What lies in one variant is held against that one alone; and what only looked like an image is known, too, but in no feed.
+func TestKnownOfOneVariantAndOfGuesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
+			switch {
+			case ref.Source != broken:
+				return refused(ref, fault.NotAnImage)
+			case ref.Spec.Width == 9:
+				return refused(ref, fault.ResultTooLarge)
+			}
+			return stored(ref, 100)
+		}
+		defer d.run(t)()
+		c := oneCall(broken)
+		c.Variants = []VariantAsk{{Name: "w:9/f:jpg"}}
+		for range 2 {
+			if j := d.ended(t, c); j.Counts.Broken != 1 || len(d.tries) != 1 {
+				t.Errorf("got %+v after %d tries, want one", j.Counts, len(d.tries))
+			}
+		}
+		c.Variants = []VariantAsk{{Name: "w:9/f:jpg"}, {Name: "w:8/f:jpg"}}
+		if j := d.ended(t, c); j.Counts.Broken != 1 || j.Counts.Made != 1 || len(d.tries) != 2 {
+			t.Errorf("got %+v after %d tries, want the other variant made", j.Counts, len(d.tries))
+		}
+		guess := oneCall("https://c.example/page")
+		guess.Units[0].Images[0].Auto = true
+		for range 2 {
+			if j := d.ended(t, guess); j.Counts.Skipped != 1 || len(d.tries) != 3 {
+				t.Errorf("got %+v after %d tries, want one more", j.Counts, len(d.tries))
+			}
+		}
+		if feed, err := d.Broken(t.Context(), time.Time{}, 10); err != nil || len(feed) != 1 || feed[0].Reason != fault.ResultTooLarge {
+			t.Errorf("got the feed %+v %v", feed, err)
+		}
+	})
+}
