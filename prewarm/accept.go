@@ -287,6 +287,9 @@ func (s *Service) commit(ctx context.Context, d *draft, id, token string) error 
 	}
 	j.revision = last.Revision
 	s.install(d, records)
+	for _, t := range d.tasks {
+		s.heard(j, t.Works)
+	}
 	if len(tickets) == 0 {
 		return s.finish(ctx, id)
 	}

@@ -79,7 +79,7 @@ func (s *Service) finish(ctx context.Context, id string) error {
 		now := s.deps.Now().UTC()
 		j.Job = v.describe(now)
 		j.State, j.Ended, j.FinishedAt, j.ETA = ending(j.Counts, j.Cancel), true, now, 0
-		if err := s.announce(ctx, &j); err != nil {
+		if err := s.announce(ctx, v, &j); err != nil {
 			return err
 		}
 		if err := s.writeJob(ctx, &j); errors.Is(err, ErrConflict) {
@@ -198,6 +198,9 @@ func (s *Service) sweepJob(ctx context.Context, id string, active Record, seen m
 		err = s.closeAll(ctx, id, Cancelled)
 	case !j.Deadline.IsZero() && !now.Before(j.Deadline):
 		err = s.closeAll(ctx, id, Expired)
+	}
+	if err == nil {
+		err = s.tellBrokenOf(ctx, id) // What a process that died had not told.
 	}
 	if err != nil || seen[id] && idle < s.times.stuck {
 		return err

@@ -28,6 +28,8 @@ type Service struct {
 	backlog   backlog
 
 	ends     chan string     // jobs that may have ended
+	news     chan brokenNews // what was found broken lately
+	telling  sync.Mutex      // held while what is broken is told: two at once would put an event twice
 	seen     map[string]bool // active jobs whose tickets were put, or put anew, by this instance; touched by sweep alone
 	stop     context.CancelFunc
 	tendings sync.WaitGroup
@@ -76,7 +78,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 			sweep: 30 * time.Second, stuck: 10 * time.Minute, known: 2 * time.Second, moment: 250 * time.Millisecond,
 			adopt: 30 * time.Second, retell: CallbackDelays(),
 		},
-		views: map[string]*view{}, accepting: map[string]chan struct{}{}, ends: make(chan string, 256), seen: map[string]bool{},
+		views: map[string]*view{}, accepting: map[string]chan struct{}{}, ends: make(chan string, 256), news: make(chan brokenNews, 256), seen: map[string]bool{},
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -97,6 +99,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	var worked, told error
 	running.Go(func() { s.tend(ctx) })
+	running.Go(func() { s.batch(ctx) })
 	running.Go(func() {
 		defer cancel()
 		worked = s.deps.Queue.Consume(ctx, []string{LaneHigh, LaneNormal, LaneLow}, s.cfg.Workers, s.work)

@@ -18,86 +18,32 @@ type eventRecord struct {
 	Next  time.Time `json:"next,omitzero"`
 }
 
-// A broken event is bounded, so that its record fits a message.
-const (
-	brokenEvent      = 1000      // sources
-	brokenEventBytes = 400 << 10 // of their text
-)
-
 // longestSilence bounds the wait for a further try: more is due to a clock that was set back.
 const longestSilence = 12 * time.Hour
 
-// announce puts the events of a job's end into the ledger and the queue. Their names follow from the job, so that doing it twice
-// changes nothing.
-func (s *Service) announce(ctx context.Context, j *jobRecord) error {
+// announce puts the events of a job's end into the ledger and the queue: what of its broken sources was not told before, and that it is
+// done. Their names follow from the job, so that doing it twice changes nothing.
+func (s *Service) announce(ctx context.Context, v *view, j *jobRecord) error {
 	if j.Hook == nil || s.deps.Tell == nil {
 		return nil
 	}
-	var events []*Record
-	add := func(name string, e Event) error {
-		e.ID = fmt.Sprintf("%s-%d-%s", j.ID, j.Round, name)
-		e.Job, e.At = j.Job, j.FinishedAt
-		body, err := json.Marshal(eventRecord{Event: e, Hook: j.Hook})
-		events = append(events, &Record{Key: "event." + e.ID, Mark: e.Type, Body: body})
+	if err := s.tellBroken(ctx, v, j.Job); err != nil || !j.Hook.Wants(JobDone) {
 		return err
 	}
-	if j.Hook.Wants(ImageBroken) && j.Counts.Broken > 0 {
-		all, err := s.brokenOf(ctx, j.ID)
-		if err != nil {
-			return err
-		}
-		for i, some := range portions(all) {
-			if err := add(fmt.Sprintf("broken-%d", i), Event{Type: ImageBroken, Broken: some}); err != nil {
-				return err
-			}
-		}
+	e := Event{ID: fmt.Sprintf("%s-%d-done", j.ID, j.Round), Type: JobDone, Job: j.Job, At: j.FinishedAt}
+	return s.putEvent(ctx, &eventRecord{Event: e, Hook: j.Hook})
+}
+
+// putEvent puts an event into the ledger, if it is not there, and its ticket into the queue.
+func (s *Service) putEvent(ctx context.Context, e *eventRecord) error {
+	body, err := json.Marshal(e)
+	if err == nil {
+		err = s.deps.Ledger.Write(ctx, &Record{Key: "event." + e.ID, Mark: e.Type, Body: body})
 	}
-	if j.Hook.Wants(JobDone) {
-		if err := add("done", Event{Type: JobDone}); err != nil {
-			return err
-		}
-	}
-	if err := s.deps.Ledger.Write(ctx, events...); err != nil && !errors.Is(err, ErrConflict) {
+	if err != nil && !errors.Is(err, ErrConflict) {
 		return err
 	}
-	var tickets []Ticket
-	for _, r := range events {
-		tickets = append(tickets, Ticket{Lane: LaneTell, ID: r.Key[len("event."):]})
-	}
-	return s.deps.Queue.Put(ctx, tickets...)
-}
-
-// brokenOf are the broken sources of a job, each once.
-func (s *Service) brokenOf(ctx context.Context, id string) (all []BrokenSource, err error) {
-	seen := map[string]bool{}
-	err = s.eachTask(ctx, id, func(_ int, t *task) error {
-		for _, w := range t.Works {
-			for _, o := range w.Verdicts {
-				if o.state(w.Spots[0]) == Broken && !seen[w.Source] {
-					seen[w.Source] = true
-					all = append(all, BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At})
-				}
-			}
-		}
-		return nil
-	})
-	return all, err
-}
-
-// portions cuts a list so that each part fits an event.
-func portions(all []BrokenSource) (parts [][]BrokenSource) {
-	from, size := 0, 0
-	for i, b := range all {
-		if i > from && (i-from == brokenEvent || size+len(b.Source) > brokenEventBytes) {
-			parts = append(parts, all[from:i])
-			from, size = i, 0
-		}
-		size += len(b.Source) + 100
-	}
-	if from < len(all) {
-		parts = append(parts, all[from:])
-	}
-	return parts
+	return s.deps.Queue.Put(ctx, Ticket{Lane: LaneTell, ID: e.ID})
 }
 
 // tell is the Handler of the tell lane: it tells one event, or says when to try again.

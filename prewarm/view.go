@@ -122,9 +122,10 @@ type view struct {
 	loaded  bool
 	tasks   map[int]taskMark
 	sum     tally
-	lost    int           // variants whose task the ledger has lost
-	changed chan struct{} // closed, and replaced, at every change
-	moved   time.Time     // when the last change was seen
+	lost    int            // variants whose task the ledger has lost
+	looked  map[int]uint64 // tasks whose broken sources all stand in events, by revision
+	changed chan struct{}  // closed, and replaced, at every change
+	moved   time.Time      // when the last change was seen
 }
 
 // taskMark is the last known of a task.
@@ -133,7 +134,9 @@ type taskMark struct {
 	tally    tally
 }
 
-func newView() *view { return &view{tasks: map[int]taskMark{}, changed: make(chan struct{})} }
+func newView() *view {
+	return &view{tasks: map[int]taskMark{}, looked: map[int]uint64{}, changed: make(chan struct{})}
+}
 
 // apply takes over a task's tally unless a later one is known, and reports whether the job has nothing left to do.
 func (v *view) apply(n int, revision uint64, t tally, now time.Time) (done bool) {

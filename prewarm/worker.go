@@ -373,6 +373,7 @@ func (a *attempt) record(ctx context.Context) error {
 	if err := a.write(ctx); err != nil {
 		return err
 	}
+	a.s.heard(a.job, a.task.Works)
 	for j, n := range a.judged {
 		a.s.deps.Observer.Judged(string(j.state), string(j.kind), n)
 	}

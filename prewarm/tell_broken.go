@@ -1,0 +1,210 @@
+package prewarm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Backends are told of broken sources in batches while their job runs: of so many, or of what there is when so much time has passed
+// since the first.
+const (
+	brokenBatch      = 100
+	brokenPatience   = 10 * time.Second
+	brokenEventBytes = 400 << 10 // of the sources' text, so that the record fits a message
+)
+
+// toldRecord is which broken sources of a job its backend is told of. An event stands in it before it is put, together with the mark of
+// what it tells: so each source is in one event, and an event put twice is the same one.
+//
+//  1. A writes event 1 into the record, and dies.
+//  2. B finds event 1 there and puts it: under its name, so that it is in the ledger once.
+//  3. B marks what was found since, in event 2. Had A lived on to do that, one of the two writes would have failed.
+type toldRecord struct {
+	Round  int          `json:"round"`
+	Events int          `json:"events"`         // of this round
+	Tasks  []uint16     `json:"tasks"`          // by task, a bit for each image that stands in an event
+	Last   *eventRecord `json:"last,omitempty"` // maybe not put yet
+}
+
+// Every image of a task has a bit.
+const _ = uint(16 - taskImages)
+
+// tellBroken puts events of what was found broken in a job and stands in none yet. v is a loaded view, of the job as now says.
+func (s *Service) tellBroken(ctx context.Context, v *view, now Job) error {
+	j := v.record()
+	if j.Hook == nil || s.deps.Tell == nil || !j.Hook.Wants(ImageBroken) {
+		return nil
+	}
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	key := "told." + j.ID
+	for {
+		var told toldRecord
+		r, err := s.deps.Ledger.Read(ctx, key)
+		if err == nil {
+			err = json.Unmarshal(r.Body, &told)
+		} else if errors.Is(err, ErrNoRecord) {
+			r, err = Record{Key: key}, nil
+		}
+		if err == nil && told.Last != nil {
+			err = s.putEvent(ctx, told.Last)
+		}
+		if err != nil {
+			return err
+		}
+		if told.Round < j.Round {
+			told = toldRecord{Round: j.Round}
+		}
+		some, looked, err := s.untold(ctx, v, &told)
+		if err != nil || len(some) == 0 && told.Last == nil {
+			return err
+		}
+		if told.Last = nil; len(some) > 0 {
+			e := Event{ID: fmt.Sprintf("%s-%d-broken-%d", j.ID, j.Round, told.Events), Type: ImageBroken, Job: now, Broken: some, At: s.deps.Now().UTC()}
+			told.Last = &eventRecord{Event: e, Hook: j.Hook}
+			told.Events++
+		}
+		if r.Body, err = json.Marshal(told); err != nil {
+			return err
+		}
+		switch err := s.deps.Ledger.Write(ctx, &r); {
+		case err == nil:
+			v.mu.Lock()
+			maps.Copy(v.looked, looked)
+			v.mu.Unlock()
+		case !errors.Is(err, ErrConflict): // Else somebody tells at the same time: what is left is seen on the next look.
+			return err
+		}
+	}
+}
+
+// untold finds a batch of broken sources that stand in no event, and marks them. looked are the tasks, with their revisions, that hold
+// no others.
+func (s *Service) untold(ctx context.Context, v *view, told *toldRecord) (some []BrokenSource, looked map[int]uint64, err error) {
+	v.mu.Lock()
+	j, at := v.job, map[int]uint64{}
+	for n, t := range v.tasks {
+		if t.tally.Broken > 0 && v.looked[n] != t.revision {
+			at[n] = t.revision
+		}
+	}
+	v.mu.Unlock()
+	looked = map[int]uint64{}
+	seen, size := map[string]bool{}, 0
+	for _, n := range slices.Sorted(maps.Keys(at)) {
+		r, err := s.deps.Ledger.Read(ctx, taskKey(j.ID, n))
+		if errors.Is(err, ErrNoRecord) {
+			continue
+		}
+		var t *task
+		if err == nil {
+			t, err = readTask(r)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		for len(told.Tasks) <= n {
+			told.Tasks = append(told.Tasks, 0)
+		}
+		for i, w := range t.Works {
+			b, ok := w.brokenSource()
+			if !ok || told.Tasks[n]&(1<<i) != 0 || w.Hash == "" && j.Round > 0 {
+				continue // The last is what no retry can mend, and was told in the first round.
+			}
+			if size += len(b.Source) + 100; len(some) == brokenBatch || len(some) > 0 && size > brokenEventBytes {
+				return some, looked, nil
+			}
+			told.Tasks[n] |= 1 << i
+			if !seen[b.Source] {
+				seen[b.Source] = true
+				some = append(some, b)
+			}
+		}
+		looked[n] = r.Revision
+	}
+	return some, looked, nil
+}
+
+// brokenSource is the image as one that is broken in any variant; false: it is not.
+func (w *work) brokenSource() (BrokenSource, bool) {
+	for _, o := range w.Verdicts {
+		if w.isBroken(o) {
+			return BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}, true
+		}
+	}
+	return BrokenSource{}, false
+}
+
+// brokenNews is how many sources of a job were found broken just now.
+type brokenNews struct {
+	job string
+	n   int
+}
+
+// heard passes news on to who batches them. Too many are dropped: the next sweep finds what they told.
+func (s *Service) heard(j *jobRecord, works []*work) {
+	n := 0
+	for _, w := range works {
+		if slices.ContainsFunc(w.Verdicts, func(o *outcome) bool { return o.ours && w.isBroken(o) }) {
+			n++
+		}
+	}
+	if n == 0 || j.Hook == nil || !j.Hook.Wants(ImageBroken) {
+		return
+	}
+	select {
+	case s.news <- brokenNews{j.ID, n}:
+	default:
+	}
+}
+
+// batch tells backends of broken sources while their jobs run, until ctx ends. What it had not told by then the next process finds.
+func (s *Service) batch(ctx context.Context) {
+	type waiting struct {
+		n     int
+		until time.Time
+	}
+	jobs := map[string]waiting{}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case news := <-s.news:
+			w, known := jobs[news.job]
+			if !known {
+				w.until = s.deps.Now().Add(brokenPatience)
+			}
+			w.n += news.n
+			jobs[news.job] = w
+		case <-tick.C:
+		}
+		for id, w := range jobs {
+			if w.n < brokenBatch && s.deps.Now().Before(w.until) {
+				continue
+			}
+			delete(jobs, id)
+			if err := s.tellBrokenOf(ctx, id); err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.NoSuchJob {
+				s.deps.Log.Warn("broken sources could not be told; trying again", "job", id, "error", err)
+				jobs[id] = waiting{until: s.deps.Now().Add(hiccup)}
+			}
+		}
+	}
+}
+
+// tellBrokenOf is tellBroken for a job as it is now; the end of a job tells what is left itself.
+func (s *Service) tellBrokenOf(ctx context.Context, id string) error {
+	v, err := s.view(ctx, id)
+	if err != nil || v.record().Ended {
+		return err
+	}
+	return s.tellBroken(ctx, v, v.describe(s.deps.Now()))
+}

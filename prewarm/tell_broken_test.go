@@ -1,0 +1,202 @@
+package prewarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// told keeps what backends are told.
+type told struct {
+	mu     sync.Mutex
+	events []Event
+}
+
+func (l *told) Tell(_ context.Context, e Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e)
+	return nil
+}
+
+// sources counts in how many different events each source was told, and how many events there were of a type.
+func (l *told) sources() (by map[string]int, broken, done int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	by = map[string]int{}
+	known := map[string]bool{}
+	for _, e := range l.events {
+		if known[e.ID] {
+			continue
+		}
+		known[e.ID] = true
+		if e.Type == JobDone {
+			done++
+			continue
+		}
+		broken++
+		for _, b := range e.Broken {
+			by[b.Source]++
+		}
+	}
+	return by, broken, done
+}
+
+// tellingDoor is a door whose sources are broken, but those with "slow" in their names, which take an hour.
+func tellingDoor(t *testing.T, l *told, ledger *memory) *door {
+	d := newDoor(t, func(c *Config, deps *Deps) {
+		c.Workers = 8
+		deps.Tell, deps.CheckCallback = l, func(Callback) error { return nil }
+		if ledger != nil {
+			deps.Ledger, deps.Queue = ledger, ledger
+		}
+		deps.Warm = func(ctx context.Context, refs []variant.Ref) (out []pipeline.Warmed) {
+			wait, kind := time.Duration(0), fault.SourceNotFound
+			if strings.Contains(refs[0].Source, "slow") {
+				wait, kind = time.Hour, ""
+			}
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				kind = fault.Canceled
+			}
+			for _, ref := range refs {
+				if kind == "" {
+					out = append(out, stored(ref, 100))
+				} else {
+					out = append(out, refused(ref, kind))
+				}
+			}
+			return out
+		}
+	})
+	if ledger != nil {
+		d.memory = ledger
+	}
+	return d
+}
+
+// brokenCall has n broken sources and a slow one that comes last, alone in its task where n fills whole ones, and wants to be told.
+func brokenCall(n int) Call {
+	var sources []string
+	for i := range n {
+		sources = append(sources, fmt.Sprintf("https://c.example/%d.jpg", i))
+	}
+	c := oneCall(append(sources, "https://c.example/slow.jpg")...)
+	c.Callback = &Callback{URL: "https://b.example/hook"}
+	return c
+}
+
+// Broken sources are told while the job runs, in batches, each in one event; the end tells the rest.
+func TestBrokenIsToldDuringTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &told{}
+		d := tellingDoor(t, l, nil)
+		defer d.run(t)()
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(15*taskImages))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * brokenPatience)
+		by, events, done := l.sources()
+		if len(by) != 15*taskImages || events < 3 || done != 0 {
+			t.Errorf("while the job runs: %d sources in %d events, %d ends; want 240 in at least 3, none", len(by), events, done)
+		}
+		for _, e := range l.events {
+			if len(e.Broken) > brokenBatch || e.Job.State != Running || e.Job.ID != a.Job.ID || e.Job.Callback == nil {
+				t.Errorf("the event %s has %d sources of the job %+v", e.ID, len(e.Broken), e.Job)
+			}
+		}
+		if _, err := d.Job(t.Context(), a.Job.ID, 2*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		by, again, done := l.sources()
+		for source, n := range by {
+			if n != 1 {
+				t.Errorf("%s stands in %d events", source, n)
+			}
+		}
+		deliveries := 0
+		for _, e := range l.events {
+			if e.Type == ImageBroken {
+				deliveries++
+			}
+		}
+		if again != events || done != 1 || deliveries != events {
+			t.Errorf("at the end: %d events of broken sources in %d deliveries, %d of the end; want %d, each once, and 1", again, deliveries, done, events)
+		}
+		if _, err := d.Retry(t.Context(), a.Job.ID); err != nil { // What is still broken is news again.
+			t.Fatal(err)
+		}
+		if _, err := d.Job(t.Context(), a.Job.ID, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		by, _, done = l.sources()
+		for source, n := range by {
+			if n != 2 {
+				t.Errorf("after a retry %s stands in %d events, want 2", source, n)
+			}
+		}
+		if done != 2 {
+			t.Errorf("after a retry: %d ends, want 2", done)
+		}
+	})
+}
+
+// Whatever write a process dies at, no source is lost, and none stands in two different events.
+func TestBrokenIsToldAfterARestart(t *testing.T) {
+	for _, dies := range []string{"told", "event", "after told", "after event"} {
+		t.Run(dies, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &told{}
+				d := tellingDoor(t, l, nil)
+				dead := errors.New("the process is dead")
+				prefix, after := strings.CutPrefix(dies, "after ")
+				seen := false
+				d.memory.onWrite = func(r *Record) error {
+					if seen && (after || !strings.HasPrefix(r.Key, "task.")) {
+						return dead
+					}
+					if strings.HasPrefix(r.Key, prefix+".") {
+						if seen = true; !after {
+							return dead
+						}
+					}
+					return nil
+				}
+				stop := d.run(t)
+				if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(9*taskImages)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * brokenPatience)
+				stop()
+				if d.memory.onWrite = nil; !seen {
+					t.Fatal("nothing was to be told")
+				}
+				d = tellingDoor(t, l, d.memory)
+				defer d.run(t)()
+				time.Sleep(2 * time.Minute)
+				by, _, done := l.sources()
+				if len(by) != 9*taskImages || done != 0 {
+					t.Errorf("after the restart %d sources were told and %d ends, want 144 and none", len(by), done)
+				}
+				for source, n := range by {
+					if n != 1 {
+						t.Errorf("%s stands in %d events", source, n)
+					}
+				}
+			})
+		})
+	}
+}
