@@ -110,6 +110,7 @@ func (a *app) open(ctx context.Context) error {
 	}
 	deps := server.Deps{
 		Images: a.pipeline, Check: a.pool.Check, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
+		Warm:     a.pipeline.Warm,
 		NoImages: !a.cfg.Is(config.RoleProxy),
 		Overview: &server.Overview{
 			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals,

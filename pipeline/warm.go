@@ -14,6 +14,7 @@ type Warmed struct {
 	Key     string
 	Meta    cache.Meta // of the stored entry
 	Present bool       // it was stored already: no work was done
+	Timings Timings    // of the work; zero where it was Present
 	Err     error      // nil: the store has acknowledged the entry
 }
 
@@ -72,7 +73,7 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 		if w.Err = f.err; w.Err != nil {
 			continue
 		}
-		w.Meta, w.Present = f.answer.Entry.Meta, f.answer.Outcome == Hit
+		w.Meta, w.Present, w.Timings = f.answer.Entry.Meta, f.answer.Outcome == Hit, f.answer.Timings
 		if f.storeErr != nil && !errors.Is(f.storeErr, errPurged) {
 			// A viewer's write is dropped when too much is pending; Warm's own may wait for its turn.
 			w.Err = p.save(ctx, w.Key, f.answer.Entry, p.generations.of(w.Key), true)

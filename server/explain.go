@@ -29,6 +29,7 @@ type explanation struct {
 	Key        string         `json:"key"`
 	Tier       string         `json:"tier"` // memory, store, or none
 	Stored     *storedVariant `json:"stored"`
+	Run        *explainedRun  `json:"run,omitempty"` // nil: it was not asked for
 }
 
 // storedVariant is what is known of a variant that is there.
@@ -41,7 +42,7 @@ type storedVariant struct {
 }
 
 // explain says how an image URL is understood, negotiated with the headers of this very request. It fetches and makes
-// nothing. A wrong signature is said to be wrong, and the rest is explained all the same: that is when one asks.
+// nothing, but with run=1 what is not stored yet. A wrong signature is said to be wrong, and the rest is explained all the same: that is when one asks.
 func (s *Server) explain(c echo.Context) error {
 	r, rl := c.Request(), s.rules.Load()
 	target, ok := strings.CutPrefix(r.RequestURI, "/v1/explain")
@@ -51,6 +52,7 @@ func (s *Server) explain(c echo.Context) error {
 	if rest, ok := strings.CutPrefix(target, s.cfg.PathPrefix); ok && strings.HasPrefix(rest, "/") {
 		target = rest
 	}
+	target, run := cutRun(target)
 	e := explanation{Signature: "valid", Tier: "none"}
 	verified, err := rl.Keys.Verify(target)
 	path := verified.Path
@@ -86,6 +88,9 @@ func (s *Server) explain(c echo.Context) error {
 	e.Options = canonicalOptions(ref)
 	ref.Spec = ref.Spec.Resolve(accept(r.Header, rl.Negotiation))
 	e.Format, e.Class, e.Key, e.SourceTag = ref.Spec.Format, className(ref.Spec.Class), ref.Key(), "s-"+shortHash(ref)
+	if run {
+		e.Run = s.runExplained(r.Context(), ref, e)
+	}
 	if m, tier, err := s.deps.Images.Stat(r.Context(), ref); err == nil {
 		e.Tier = tier
 		e.Stored = &storedVariant{ContentType: m.ContentType, Bytes: m.Size, Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs}

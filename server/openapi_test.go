@@ -267,6 +267,7 @@ func TestOpenAPI(t *testing.T) {
 		{"POST", "/v1/sign", "/v1/sign", js, `{"source":"` + photo + `","options":"w:9","ttl":"1h","round":"1h"}`},
 		{"POST", "/v1/sign", "/v1/sign", js, `{"urls":["` + photo + `"],"preset":"lite"}`},
 		{"GET", "/v1/explain/{path}", "/v1/explain" + a.url("pr:lite/exp:4000000000", photo), "", ""},
+		{"GET", "/v1/explain/{path}", "/v1/explain" + a.url("pr:lite/exp:4000000000", photo) + "?run=1", "", ""},
 		{"GET", "/v1/explain/{path}", "/v1/explain/x/nonsense", "", ""},
 		{"GET", "/v1/stats", "/v1/stats", "", ""}, {"GET", "/v1/config", "/v1/config", "", ""},
 		{"POST", "/v1/compat/lambda", "/v1/compat/lambda", js, `{"key_urls_map":{"a/b":"` + photo + `"},"quality":90,"bucket_name":"b"}`},

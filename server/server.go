@@ -50,6 +50,8 @@ type Deps struct {
 	Log     *slog.Logger                // nil = no log
 	Now     func() time.Time            // nil = time.Now
 
+	// Warm makes what is missing of the variants of one source, behind all viewers. nil = explain runs nothing.
+	Warm        func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
 	NoImages    bool                                                           // the public listener answers /health alone
 	Prewarm     Prewarm                                                        // nil = this instance has no queue, and no routes for it
 	Predecessor Predecessor                                                    // nil = its call is not answered
