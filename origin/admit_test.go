@@ -21,17 +21,20 @@ func TestAdmitOnlyWhatAsks(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := newClient(t, Hooks{}, func(cfg *Config) { cfg.PerHost = 1 })
-	var admitted, released atomic.Int64
+	var admitted, released, waits atomic.Int64
 	lim := Limits{Admit: func(context.Context) (func(), error) {
 		admitted.Add(1)
 		return func() { released.Add(1) }, nil
-	}}
+	}, Waits: func() { waits.Add(1) }}
 	first := make(chan error, 1)
 	go func() {
 		_, err := c.Fetch(t.Context(), srv.URL+"/a.jpg", lim)
 		first <- err
 	}()
 	<-asked
+	if n := waits.Load(); n != 0 {
+		t.Errorf("the first fetch said %d times that it waits", n)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	_, err := c.Fetch(ctx, srv.URL+"/b.jpg", lim)
@@ -40,7 +43,7 @@ func TestAdmitOnlyWhatAsks(t *testing.T) {
 	wantKind(t, <-first, fault.SourceNotFound)
 	_, err = c.Fetch(t.Context(), srv.URL+"/a.jpg", lim) // Remembered.
 	wantKind(t, err, fault.SourceNotFound)
-	if admitted.Load() != 1 || released.Load() != 1 {
-		t.Errorf("got %d slots taken, %d given back, want 1 and 1", admitted.Load(), released.Load())
+	if admitted.Load() != 1 || released.Load() != 1 || waits.Load() != 1 {
+		t.Errorf("got %d slots taken, %d given back, %d waits, want 1 of each", admitted.Load(), released.Load(), waits.Load())
 	}
 }

@@ -35,6 +35,8 @@ type Limits struct {
 	// Admit, if set, is asked for a slot once the host has room for the fetch and before anything is sent, so that fetches that
 	// queue for one slow host take no slots from the others. The fetch gives it back.
 	Admit func(ctx context.Context) (release func(), err error)
+	// Waits, if set, is called where the fetch has to wait for its host: a slot that the caller brings along is better lent to others.
+	Waits func()
 }
 
 // Observer learns what a Client does; wired to metrics by the composition root. All methods are safe for concurrent use.
@@ -183,7 +185,7 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	if err := c.known(source); err != nil {
 		return Original{}, err
 	}
-	v, err := s.hosts.enter(ctx, u.Scheme+"://"+u.Host)
+	v, err := s.hosts.enter(ctx, u.Scheme+"://"+u.Host, limits.Waits)
 	if err != nil {
 		return Original{}, err
 	}

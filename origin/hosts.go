@@ -40,13 +40,20 @@ func newHosts(slots int, now func() time.Time) *hosts {
 	return &hosts{now: now, slots: int64(slots), known: map[string]*host{}}
 }
 
-// enter waits for a slot of the host. The circuit is looked at before the wait and after it, since it may open meanwhile.
-func (t *hosts) enter(ctx context.Context, name string) (*visit, error) {
+// enter waits for a slot of the host, calling waits (nil = nobody) if there is none at once. The circuit is looked at before the wait and
+// after it, since it may open meanwhile.
+func (t *hosts) enter(ctx context.Context, name string, waits func()) (*visit, error) {
 	h, err := t.join(name)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.slots.Acquire(ctx, 1); err != nil {
+	if !h.slots.TryAcquire(1) {
+		if waits != nil {
+			waits()
+		}
+		err = h.slots.Acquire(ctx, 1)
+	}
+	if err != nil {
 		t.quit(name, h)
 		return nil, waited(err, "origin.enter", "too many fetches from this host are waiting")
 	}

@@ -176,32 +176,32 @@ func TestBreakerLetsOneProbePass(t *testing.T) {
 	table := newHosts(8, watch.now)
 	bad := fault.New(fault.ConnectFailed, "", "", nil)
 	for range breakerRun {
-		v, err := table.enter(context.Background(), "h")
+		v, err := table.enter(context.Background(), "h", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		v.leave(bad)
 	}
 	watch.move(firstPause)
-	probe, err := table.enter(context.Background(), "h")
+	probe, err := table.enter(context.Background(), "h", nil)
 	if err != nil || !probe.probe {
 		t.Fatalf("no probe: %v", err)
 	}
-	_, err = table.enter(context.Background(), "h")
+	_, err = table.enter(context.Background(), "h", nil)
 	wantKind(t, err, fault.OriginCircuitOpen)
 	probe.leave(fault.New(fault.Canceled, "", "", nil)) // It says nothing: the pause begins again.
-	_, err = table.enter(context.Background(), "h")
+	_, err = table.enter(context.Background(), "h", nil)
 	wantKind(t, err, fault.OriginCircuitOpen)
 	watch.move(firstPause)
-	if probe, err = table.enter(context.Background(), "h"); err != nil {
+	if probe, err = table.enter(context.Background(), "h", nil); err != nil {
 		t.Fatal(err)
 	}
 	probe.leave(bad)
 	watch.move(firstPause)
-	_, err = table.enter(context.Background(), "h")
+	_, err = table.enter(context.Background(), "h", nil)
 	wantKind(t, err, fault.OriginCircuitOpen) // The pause has doubled.
 	watch.move(-time.Hour)
-	if probe, err = table.enter(context.Background(), "h"); err != nil {
+	if probe, err = table.enter(context.Background(), "h", nil); err != nil {
 		t.Fatalf("a clock set back froze the circuit: %v", err)
 	}
 	probe.leave(fault.New(fault.SourceNotFound, "", "", nil)) // An answer, if not a picture.
@@ -217,7 +217,7 @@ func TestHostSlots(t *testing.T) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				v, err := table.enter(context.Background(), "h")
+				v, err := table.enter(context.Background(), "h", nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -231,13 +231,13 @@ func TestHostSlots(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
-		_, err := table.enter(ctx, "h")
+		_, err := table.enter(ctx, "h", nil)
 		wantKind(t, err, fault.Overloaded)
 		gone, leave := context.WithCancel(context.Background())
 		leave()
-		_, err = table.enter(gone, "h")
+		_, err = table.enter(gone, "h", nil)
 		wantKind(t, err, fault.Canceled)
-		other, err := table.enter(context.Background(), "other")
+		other, err := table.enter(context.Background(), "other", nil)
 		if err != nil {
 			t.Errorf("another host has to wait: %v", err)
 		} else {
@@ -257,7 +257,7 @@ func TestHostsAreBounded(t *testing.T) {
 	table := newHosts(1, newClock().now)
 	bad := fault.New(fault.ConnectFailed, "", "", nil)
 	for i := range maxHosts + 10 {
-		v, err := table.enter(context.Background(), fmt.Sprint(i))
+		v, err := table.enter(context.Background(), fmt.Sprint(i), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

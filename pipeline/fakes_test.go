@@ -138,9 +138,16 @@ type fakeOrigin struct {
 	fetches  int
 	released int
 	onFetch  func(ctx context.Context, source string) (origin.Original, error)
+	onEnter  func(source string) (busy bool, wait func()) // the host has no room; nil = it always has
 }
 
 func (o *fakeOrigin) Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error) {
+	if o.onEnter != nil {
+		if busy, wait := o.onEnter(source); busy {
+			lim.Waits()
+			wait()
+		}
+	}
 	release, err := lim.Admit(ctx)
 	if err != nil {
 		return origin.Original{}, err

@@ -97,6 +97,12 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 		d.wait = time.Since(start)
 		return release, nil
 	}
+	lim.Waits = func() {
+		if slot != nil {
+			slot()
+			slot = nil // Admit asks for another.
+		}
+	}
 	d.original, d.err = o.fetcher.Fetch(ctx, source, lim)
 	d.elapsed = time.Since(start) - d.wait
 	if slot != nil { // The source was known to be bad: nothing was asked.

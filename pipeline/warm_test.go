@@ -46,6 +46,35 @@ func TestWarm(t *testing.T) {
 	})
 }
 
+// Background work that waits for its host lends its fetch slot to viewers meanwhile, and asks for another.
+func TestWarmLendsItsSlotWhileTheHostIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config, _ *Parts) { c.FetchSlots = 1 })
+		free := make(chan struct{})
+		r.origin.onEnter = func(source string) (bool, func()) {
+			return source == ref(1).Source, func() { <-free }
+		}
+		warmed := make(chan []Warmed)
+		go func() { warmed <- r.Warm(t.Context(), refs(1)) }()
+		synctest.Wait()
+		if l := r.Load(); l.Fetching != 0 || l.Fills != 1 {
+			t.Errorf("while the host is busy: got %+v, want no fetch slot taken", l)
+		}
+		other := ref(2)
+		other.Source = "https://quick.example/b.jpg"
+		if _, err := r.Get(t.Context(), other); err != nil {
+			t.Errorf("a viewer of another host: %v", err)
+		}
+		close(free)
+		if w := (<-warmed)[0]; w.Err != nil {
+			t.Error(w.Err)
+		}
+		if l := r.Load(); l.Fetching != 0 {
+			t.Errorf("at the end: got %+v", l)
+		}
+	})
+}
+
 // Warm returns only when the store has acknowledged, and says what failed.
 func TestWarmWaitsForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
