@@ -61,6 +61,7 @@ type app struct {
 	server   *server.Server
 	live     atomic.Pointer[live]
 	instance string
+	oneStage bool // variants are made for good at once, by whichever door
 	started  time.Time
 }
 
@@ -197,6 +198,9 @@ func (a *app) pipelineConfig() pipeline.Config {
 	c.FetchTimeout = a.cfg.Origin.Timeout + a.cfg.Server.Deadline
 	c.FillTimeout = c.FetchTimeout + a.cfg.Transform.Timeout
 	c.TTL, c.Revalidate = a.cfg.Cache.TTL, a.cfg.Cache.Revalidate
+	if a.oneStage {
+		c.Upgrades = 0
+	}
 	c.StaleIfError, c.HonourOrigin = a.cfg.Cache.SIE, a.cfg.Cache.HonourOrigin
 	return c
 }

@@ -23,6 +23,9 @@ func (f fillMeter) Filled(format string, kind fault.Kind, t pipeline.Timings) {
 // Remade implements pipeline.Observer.
 func (f fillMeter) Remade(outcome string) { f.m.Remade(outcome) }
 
+// Upgraded implements pipeline.Observer.
+func (f fillMeter) Upgraded(outcome string) { f.m.Upgraded(outcome) }
+
 // fetchMeter counts downloads for the origin.
 type fetchMeter struct{ m *metrics.Metrics }
 
@@ -57,7 +60,7 @@ func (a *app) levels() metrics.Levels {
 	l := metrics.Levels{
 		MemoryBytes: memory.Bytes, MemoryEntries: int64(memory.Entries), Fills: load.Fills,
 		FetchRunning: load.Fetching, FetchWaiting: load.FetchWaiting,
-		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting,
+		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting, UpgradesPending: load.Upgrades,
 		Workers: pool.Workers, WorkersBusy: pool.Busy,
 	}
 	if a.door != nil {

@@ -69,7 +69,7 @@ func getOnce(ctx context.Context, e env, cfg config.Config, ref variant.Ref) (an
 		return answer, err
 	}
 	cfg.Transform.Workers = 1
-	a := &app{cfg: cfg, log: newLog(e.stderr, cfg.Log, logLevel("error")), metrics: metrics.New()}
+	a := &app{cfg: cfg, log: newLog(e.stderr, cfg.Log, logLevel("error")), metrics: metrics.New(), oneStage: true}
 	defer func() { err = errors.Join(err, a.close(ctx)) }()
 	if err := a.openPipeline(ctx, cache.NewMemory(64<<20).Store()); err != nil {
 		return answer, err

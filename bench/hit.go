@@ -112,7 +112,7 @@ func (b *bench) startHits(ctx context.Context) (*hits, error) {
 	return t, nil
 }
 
-// warm fills the memory tier with pictures of about hitBytes, each asked for twice.
+// warm fills the memory tier with pictures of about hitBytes, each asked for twice and then in its final stage.
 func (r *rig) warm(ctx context.Context) (paths []string, bodies [][]byte, contentType string, err error) {
 	origin, stopOrigin, err := serveOrigin(map[string][]byte{"a.jpg": drawPicture()})
 	if err != nil {
@@ -128,15 +128,39 @@ func (r *rig) warm(ctx context.Context) (paths []string, bodies [][]byte, conten
 		if err != nil {
 			return nil, nil, "", err
 		}
-		var body []byte
 		for range 2 {
-			if body, contentType, err = r.get(ctx, path, browserAccept); err != nil {
+			if _, _, err = r.get(ctx, path, browserAccept); err != nil {
 				return nil, nil, "", err
 			}
 		}
-		paths, bodies = append(paths, path), append(bodies, body)
+		paths = append(paths, path)
+	}
+	if err := r.awaitUpgrades(ctx); err != nil {
+		return nil, nil, "", err
+	}
+	for _, path := range paths {
+		var body []byte
+		if body, contentType, err = r.get(ctx, path, browserAccept); err != nil {
+			return nil, nil, "", err
+		}
+		bodies = append(bodies, body)
 	}
 	return paths, bodies, contentType, nil
+}
+
+// awaitUpgrades waits until what was asked for twice is of its final stage.
+func (r *rig) awaitUpgrades(ctx context.Context) error {
+	for {
+		n, err := r.metric(ctx, "goldcrest_upgrades_pending")
+		if err != nil || n == 0 {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // widthFor finds the width at which a variant has about hitBytes.

@@ -40,6 +40,7 @@ type Metrics struct {
 	formatSeconds *prometheus.HistogramVec
 	refused       *prometheus.CounterVec
 	remakes       *prometheus.CounterVec
+	upgrades      *prometheus.CounterVec
 
 	storeOps      *prometheus.CounterVec
 	storeSeconds  *prometheus.HistogramVec
@@ -100,6 +101,7 @@ func (m *Metrics) declareFills() {
 	m.formatSeconds = m.seconds("fill_transform_seconds", "Time a fill spent in its transform, by format of the variant.", "format")
 	m.refused = m.counters("gate_refused_total", "Requests turned away because a gate's waiting room was full.", "gate")
 	m.remakes = m.counters("remakes_total", "Old entries remade behind an answer, by outcome.", "outcome")
+	m.upgrades = m.counters("upgrades_total", "First-stage entries asked to be upgraded (queued, dropped), and what became of the queued ones (made, kept, present, gone, failed).", "outcome")
 }
 
 func (m *Metrics) declareStores() {
@@ -230,6 +232,9 @@ func (m *Metrics) Refused(gate string) { m.refused.WithLabelValues(word(gate)).I
 // Remade counts an old entry that was remade behind an answer.
 func (m *Metrics) Remade(outcome string) { m.remakes.WithLabelValues(word(outcome)).Inc() }
 
+// Upgraded counts a first-stage entry that was asked to be upgraded, or what became of one.
+func (m *Metrics) Upgraded(outcome string) { m.upgrades.WithLabelValues(word(outcome)).Inc() }
+
 // Observe counts an operation on a tier of the cache (cache.Observer).
 func (m *Metrics) Observe(tier, op, outcome string, elapsed time.Duration, bytes int64) {
 	s := m.tiers.get(tierLabels{tier, op, outcome}, m.tierSeries)
@@ -314,6 +319,7 @@ type Levels struct {
 	FetchWaiting     int   `json:"fetch_waiting"`
 	TransformRunning int   `json:"transform_running"` // the transform gate
 	TransformWaiting int   `json:"transform_waiting"`
+	UpgradesPending  int   `json:"upgrades_pending"` // first-stage entries in the queue or in work
 	Workers          int   `json:"workers"`
 	WorkersBusy      int   `json:"workers_busy"`
 	ImageBytes       int64 `json:"image_bytes"`          // estimated decoded bytes of the pictures in work
@@ -351,6 +357,7 @@ var levels = func() []level {
 		{running, []string{"transform"}, func(l Levels) float64 { return float64(l.TransformRunning) }},
 		{waiting, []string{"fetch"}, func(l Levels) float64 { return float64(l.FetchWaiting) }},
 		{waiting, []string{"transform"}, func(l Levels) float64 { return float64(l.TransformWaiting) }},
+		plain("upgrades_pending", "First-stage entries that wait to be upgraded, or are being.", func(l Levels) float64 { return float64(l.UpgradesPending) }),
 		plain("workers", "Worker processes that are ready or busy.", func(l Levels) float64 { return float64(l.Workers) }),
 		plain("workers_busy", "Worker processes at work.", func(l Levels) float64 { return float64(l.WorkersBusy) }),
 		plain("image_bytes", "Estimated decoded bytes of the pictures in work.", func(l Levels) float64 { return float64(l.ImageBytes) }),

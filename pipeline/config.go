@@ -18,6 +18,8 @@ type Config struct {
 	StaleIfError   time.Duration // how long past TTL an entry still answers when its origin fails
 	HonourOrigin   bool          // the origin's Cache-Control bounds the life of an entry
 	Remakes        int           // entries remade behind answers at the same time
+	Upgrades       int           // first-stage entries upgraded at the same time; 0 = viewers get the final stage at once
+	UpgradeRoom    int           // first-stage entries that may wait for that; past it a request is dropped, and the next hit asks again
 }
 
 // Default is the configuration of a small machine.
@@ -25,6 +27,7 @@ func Default() Config {
 	return Config{
 		FetchSlots: 64, FetchRoom: 1024, TransformSlots: 2, TransformRoom: 512,
 		FillTimeout: 60 * time.Second, FetchTimeout: 30 * time.Second, StaleIfError: 24 * time.Hour, Remakes: 1,
+		Upgrades: 1, UpgradeRoom: 1024,
 	}
 }
 
@@ -35,6 +38,8 @@ func (c Config) Validate() error {
 		return errors.New("pipeline: at least one fetch slot and one transform slot are needed")
 	case c.FetchRoom < 0 || c.TransformRoom < 0 || c.Remakes < 1:
 		return errors.New("pipeline: waiting rooms and remakes must not be negative")
+	case c.Upgrades < 0 || c.UpgradeRoom < 0:
+		return errors.New("pipeline: upgrades and their waiting room must not be negative")
 	case c.FillTimeout <= 0 || c.FetchTimeout <= 0:
 		return errors.New("pipeline: the fill and fetch timeouts must be positive")
 	case c.TTL < 0 || c.Revalidate < 0 || c.StaleIfError < 0:

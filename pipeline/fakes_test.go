@@ -57,7 +57,7 @@ func (t *fakeTiers) Lookup(_ context.Context, key string) (cache.Entry, string, 
 func (t *fakeTiers) Remember(key string, e cache.Entry, background bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !background {
+	if _, there := t.memory[key]; there || !background {
 		t.memory[key] = e
 	}
 }
@@ -112,7 +112,12 @@ type fakeStore struct {
 	onStat func() error
 }
 
-func (s fakeStore) Get(context.Context, string) (cache.Entry, error) {
+func (s fakeStore) Get(_ context.Context, key string) (cache.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.store[key]; ok {
+		return e, nil
+	}
 	return cache.Entry{}, cache.ErrMiss
 }
 

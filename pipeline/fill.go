@@ -39,6 +39,8 @@ type batch struct {
 	fills   []*fill
 	stage   variant.Stage
 	refresh bool   // remake although an entry exists
+	upgrade bool   // a refresh that only replaces a first-stage entry, by a smaller one
+	kept    bool   // that one was not larger; written before its fill is published
 	slot    func() // gives back a fetch slot that the batch was started with; nil = none
 }
 
@@ -47,9 +49,10 @@ type order struct {
 	source  string
 	keys    []string
 	specs   []variant.Spec
-	viewer  bool
+	rank    rank
 	stage   variant.Stage
 	refresh bool
+	upgrade bool
 	slot    func() // handed to the batch, if one starts
 }
 
@@ -83,9 +86,9 @@ type fills struct {
 }
 
 // join returns the fill of each key, starting one batch for those that nobody makes yet. led tells which are in that batch;
-// run is called in a goroutine of its own when there is any. A viewer's join raises the urgency of what it finds.
+// run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its own rank.
 func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
-	b := &batch{source: o.source, urgency: &urgency{viewer: o.viewer}, stage: o.stage, refresh: o.refresh}
+	b := &batch{source: o.source, urgency: &urgency{rank: o.rank}, stage: o.stage, refresh: o.refresh, upgrade: o.upgrade}
 	led = make([]bool, len(o.keys))
 	t.mu.Lock()
 	if t.closed {
@@ -112,10 +115,8 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 		go t.work(b, run)
 	}
 	t.mu.Unlock()
-	if o.viewer {
-		for _, f := range all {
-			f.batch.urgency.raise()
-		}
+	for _, f := range all {
+		f.batch.urgency.raise(o.rank)
 	}
 	return all, led, nil
 }
@@ -179,6 +180,31 @@ func (t *fills) save(f *fill, write func() error) {
 		}()
 		f.storeErr = write()
 	}()
+}
+
+// settled waits until nobody makes or stores name any more, or ctx ends.
+func (t *fills) settled(ctx context.Context, name string) error {
+	t.mu.Lock()
+	f := t.byName[name]
+	t.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	select {
+	case <-f.stored:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// spawn runs work in a goroutine that close waits for. It does nothing once close was called.
+func (t *fills) spawn(work func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.running.Go(work)
+	}
 }
 
 // close refuses new fills and waits until the running ones ended, or ctx.

@@ -44,22 +44,30 @@ func (p *Pipeline) honour(e *cache.Entry, fresh origin.Freshness) (noStore bool)
 	return false
 }
 
-// remakeIfOld remakes, behind the answer, an entry that is stale or was made by an older recipe. At most cfg.Remakes run at a
-// time and more are not remembered: the next hit asks again, so an upgrade never makes a cold fleet.
-func (p *Pipeline) remakeIfOld(ref variant.Ref, a Answer) {
+// follow does what a viewer's hit calls for behind its answer: an entry that is stale or of an older recipe is remade, one of the
+// first stage upgraded.
+func (p *Pipeline) follow(ref variant.Ref, key string, a Answer) {
 	// A stale entry past Revalidate is here because its origin failed a moment ago: asking again at once would not help.
 	stale := a.Outcome == Stale && a.Over <= p.cfg.Revalidate
 	outdated := a.Outcome == Hit && a.Entry.Recipe < variant.Recipe
-	if !stale && !outdated {
-		return
+	switch {
+	case stale || outdated:
+		p.remake(ref, key)
+	case a.Outcome == Hit: // Whoever made it, or waited while it was made, has not come back yet.
+		p.upgradeIfFirst(ref, key, a.Entry.Meta)
 	}
+}
+
+// remake makes an old entry anew. At most cfg.Remakes run at a time and more are not remembered: the next hit asks again, so a
+// new recipe never makes a cold fleet.
+func (p *Pipeline) remake(ref variant.Ref, key string) {
 	select {
 	case p.remakes <- struct{}{}:
 	default:
 		p.parts.Observer.Remade("deferred")
 		return
 	}
-	o := order{source: ref.Source, keys: []string{ref.Key()}, specs: []variant.Spec{ref.Spec}, refresh: true}
+	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: warming, stage: variant.StageFinal, refresh: true}
 	all, _, err := p.fills.join(o, p.runner(context.Background()))
 	if err != nil {
 		<-p.remakes

@@ -11,18 +11,18 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// grants starts an acquire for each letter in order ("v" viewer, "b" background) on a full gate and returns the order in
+// grants starts an acquire for each letter in order ("v" viewer, "b" background, "u" upgrade) on a full gate and returns the order in
 // which they are let in, one slot at a time.
 func grants(t *testing.T, g *gate, who string) string {
 	t.Helper()
-	hold, err := g.acquire(t.Context(), &urgency{})
+	hold, err := g.acquire(t.Context(), &urgency{rank: warming})
 	if err != nil {
 		t.Fatal(err)
 	}
 	order := make(chan byte, len(who))
 	for i := range who {
 		go func() {
-			release, err := g.acquire(context.Background(), &urgency{viewer: who[i] == 'v'})
+			release, err := g.acquire(context.Background(), &urgency{rank: map[byte]rank{'u': upgrading, 'b': warming, 'v': viewing}[who[i]]})
 			if err != nil {
 				t.Error(err)
 				return
@@ -42,11 +42,12 @@ func grants(t *testing.T, g *gate, who string) string {
 	return got
 }
 
-// Viewers pass before background work, which still gets one grant in ten.
+// Viewers pass before background work, which still gets one grant in ten, and both before upgrades.
 func TestGateOrder(t *testing.T) {
 	for who, want := range map[string]string{
 		"bbv":                  "vbb",
 		"vbvb":                 "vvbb",
+		"uubvuv":               "vvbuuu",
 		"bbvvvvvvvvvvvvvvvvvv": "vvvvvvvvvbvvvvvvvvvb",
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -61,17 +62,17 @@ func TestGateOrder(t *testing.T) {
 func TestGateRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate("test", 1, 1, noObserver{})
-		hold, _ := g.acquire(t.Context(), &urgency{viewer: true})
+		hold, _ := g.acquire(t.Context(), &urgency{rank: viewing})
 		done := make(chan struct{})
 		go func() {
-			release, err := g.acquire(context.Background(), &urgency{viewer: true})
+			release, err := g.acquire(context.Background(), &urgency{rank: viewing})
 			if err == nil {
 				release()
 			}
 			close(done)
 		}()
 		synctest.Wait()
-		_, err := g.acquire(t.Context(), &urgency{viewer: true})
+		_, err := g.acquire(t.Context(), &urgency{rank: viewing})
 		wantKind(t, err, fault.Overloaded)
 		if fault.Of(err).RetryAfter <= 0 {
 			t.Error("an overloaded fault without Retry-After")
@@ -88,13 +89,13 @@ func TestGateRefuses(t *testing.T) {
 func TestGatePromotes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate("test", 1, 10, noObserver{})
-		hold, _ := g.acquire(t.Context(), &urgency{})
+		hold, _ := g.acquire(t.Context(), &urgency{rank: warming})
 		var order []string
-		joined := &urgency{}
+		joined := &urgency{rank: warming}
 		for _, w := range []struct {
 			name string
 			u    *urgency
-		}{{"first", &urgency{}}, {"joined", joined}} {
+		}{{"first", &urgency{rank: warming}}, {"joined", joined}} {
 			go func() {
 				release, err := g.acquire(context.Background(), w.u)
 				if err != nil {
@@ -106,7 +107,7 @@ func TestGatePromotes(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		joined.raise()
+		joined.raise(viewing)
 		hold()
 		synctest.Wait()
 		if len(order) != 2 || order[0] != "joined" {
@@ -119,11 +120,11 @@ func TestGatePromotes(t *testing.T) {
 func TestGateLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate("test", 1, 10, noObserver{})
-		hold, _ := g.acquire(t.Context(), &urgency{})
+		hold, _ := g.acquire(t.Context(), &urgency{rank: warming})
 		ctx, cancel := context.WithCancel(t.Context())
 		got := make(chan error, 1)
 		go func() {
-			_, err := g.acquire(ctx, &urgency{viewer: true})
+			_, err := g.acquire(ctx, &urgency{rank: viewing})
 			got <- err
 		}()
 		synctest.Wait()
@@ -147,7 +148,7 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 		leave := make(chan struct{})
 		for range 5 {
 			go func() {
-				release, err := g.acquire(t.Context(), &urgency{})
+				release, err := g.acquire(t.Context(), &urgency{rank: warming})
 				if err != nil {
 					t.Error(err)
 					return
@@ -167,7 +168,7 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 		step("before any viewer", 2)
 		seen := make(chan struct{})
 		go func() {
-			release, err := g.acquire(t.Context(), &urgency{viewer: true})
+			release, err := g.acquire(t.Context(), &urgency{rank: viewing})
 			if err == nil {
 				release()
 			}
@@ -179,7 +180,7 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 		step("after a viewer", 1)
 		leave <- struct{}{}
 		step("one left, one came", 1)
-		if release, err := g.acquire(t.Context(), &urgency{viewer: true}); err != nil || held.Load() != 1 {
+		if release, err := g.acquire(t.Context(), &urgency{rank: viewing}); err != nil || held.Load() != 1 {
 			t.Errorf("the next viewer: %v, background work has %d slots", err, held.Load())
 		} else {
 			release()

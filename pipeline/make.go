@@ -51,6 +51,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	if len(todo) == 0 {
 		return
 	}
+	b.urgency.raise(warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
 	waitFrom := p.parts.Now()
 	release, err := p.transforms.acquire(ctx, b.urgency)
 	if err != nil {
@@ -72,12 +73,16 @@ type run struct {
 	timings       Timings
 	download      *download
 	old           map[*fill]Answer // entries too old to be answered unless the origin fails
+	first         *cache.Entry     // the entry that an upgrade replaces
 }
 
 // lookUp publishes what the cache has and returns the fills that must be made.
 func (r *run) lookUp(ctx context.Context) (todo []*fill) {
 	r.old = map[*fill]Answer{}
 	for _, f := range r.b.fills {
+		if r.b.upgrade && !r.findFirst(ctx, f) {
+			continue
+		}
 		if r.b.refresh {
 			todo = append(todo, f)
 			continue
@@ -108,6 +113,8 @@ func (r *run) accept(todo []*fill) (good []*fill) {
 		switch {
 		case f.spec.Limits.Bytes > 0 && int64(len(body)) > f.spec.Limits.Bytes:
 			r.fail([]*fill{f}, fault.New(fault.SourceTooLarge, "pipeline.accept", "the original is larger than the URL allows", nil))
+		case r.first != nil && !madeOf(r.first.Meta, body):
+			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original has changed since the first stage was made", nil))
 		case !sumMatches(f.spec, body):
 			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original does not have the checksum in the URL", nil))
 		default:
@@ -154,8 +161,10 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	if r.p.cfg.HonourOrigin {
 		a.NoStore = r.p.honour(&a.Entry, r.download.original.Fresh)
 	}
-	viewer := r.b.urgency.isViewer()
-	if !a.NoStore && r.generation.tryHold() { // Before publishing, so that whoever asks next finds it in memory.
+	viewer := r.b.urgency.present() == viewing
+	if r.first != nil {
+		a.Entry, r.b.kept = better(*r.first, a.Entry)
+	} else if !a.NoStore && r.generation.tryHold() { // Before publishing, so that whoever asks next finds it in memory.
 		r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
 		r.generation.release()
 	}
@@ -165,7 +174,12 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	r.p.fills.save(f, func() error { return r.p.save(ctx, f.key, a.Entry, r.generation, !viewer) })
+	r.p.fills.save(f, func() error {
+		if r.first != nil {
+			return r.p.replace(ctx, f.key, r.first.Meta, a.Entry, r.generation)
+		}
+		return r.p.save(ctx, f.key, a.Entry, r.generation, !viewer)
+	})
 }
 
 // fail publishes err, or the old entry where there is one and the failure may pass.
@@ -215,8 +229,11 @@ func (p *Pipeline) logStore(msg, key string, err error) {
 // errPurged tells Warm that what it made was purged meanwhile.
 var errPurged = errors.New("purged while it was being made")
 
-// stageAttr is the entry attribute that says that a variant is not final.
-const stageAttr = "stage"
+// The entry attributes that say that a variant is not final, and of how many bytes its original was.
+const (
+	stageAttr = "stage"
+	sizeAttr  = "sb"
+)
 
 // entry wraps an image for the cache.
 func (p *Pipeline) entry(img variant.Image, originalBytes int) cache.Entry {
@@ -224,7 +241,7 @@ func (p *Pipeline) entry(img variant.Image, originalBytes int) cache.Entry {
 	attrs := map[string]string{
 		"w": strconv.Itoa(img.Width), "h": strconv.Itoa(img.Height), "q": strconv.Itoa(img.Quality), "fr": strconv.Itoa(img.Frames),
 		"sw": strconv.Itoa(img.SourceWidth), "sh": strconv.Itoa(img.SourceHeight), "sf": img.SourceFormat,
-		"sfr": strconv.Itoa(img.SourceFrames), "sb": strconv.Itoa(originalBytes),
+		"sfr": strconv.Itoa(img.SourceFrames), sizeAttr: strconv.Itoa(originalBytes),
 	}
 	if img.Stage != variant.StageFinal {
 		attrs[stageAttr] = strconv.Itoa(int(img.Stage))

@@ -47,7 +47,7 @@ func (o *originals) get(ctx context.Context, source string, lim origin.Limits, u
 	d := o.byKey[key]
 	if d == nil {
 		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timeout)
-		d = &download{urgency: &urgency{viewer: u.isViewer()}, done: make(chan struct{}), cancel: cancel}
+		d = &download{urgency: &urgency{rank: u.present()}, done: make(chan struct{}), cancel: cancel}
 		o.byKey[key] = d
 		go o.run(fetchCtx, d, key, source, lim, slot)
 		slot = nil

@@ -74,6 +74,9 @@ type Observer interface {
 	Refused(gate string)
 	Filled(format string, kind fault.Kind, t Timings)
 	Remade(outcome string)
+	// Upgraded is called for each entry that an upgrade was asked for (queued or dropped) and for each that left the queue: made,
+	// kept (the first stage was not larger), present (another instance made it), gone (purged meanwhile) or failed.
+	Upgraded(outcome string)
 }
 
 // Parts is what a Pipeline is made of.
@@ -97,6 +100,7 @@ type Pipeline struct {
 	transforms  *gate
 	generations generations
 	remakes     chan struct{}
+	upgrades    upgrades
 }
 
 // New makes a Pipeline.
@@ -121,6 +125,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	}
 	p.transforms = newGate("transform", cfg.TransformSlots, cfg.TransformRoom, parts.Observer)
 	p.transforms.hold = viewerHold
+	p.upgrades.open(cfg, parts.Now)
 	return p, nil
 }
 
@@ -130,11 +135,11 @@ func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 	key := ref.Key()
 	if e, ok := p.parts.Tiers.Recall(key); ok {
 		if a, usable := p.answer(e, "memory"); usable {
-			p.remakeIfOld(ref, a)
+			p.follow(ref, key, a)
 			return a, nil
 		}
 	}
-	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, viewer: true, stage: variant.StageFirst}
+	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: viewing, stage: p.viewerStage()}
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil {
 		return Answer{}, err
@@ -152,7 +157,7 @@ func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 	if !led[0] && a.Outcome == Miss {
 		a.Outcome = Collapsed
 	}
-	p.remakeIfOld(ref, a)
+	p.follow(ref, key, a)
 	return a, nil
 }
 
@@ -169,27 +174,33 @@ func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 }
 
 // Stat describes a stored variant without its bytes: from memory, else by one look at the store. It returns cache.ErrMiss
-// when there is none, or one too old to be answered.
+// when there is none, or one too old to be answered. Like Get it counts as a viewer's hit, after which the entry may be remade.
 func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (cache.Meta, string, error) {
-	m, tier, err := p.parts.Tiers.Stat(ctx, ref.Key())
+	key := ref.Key()
+	m, tier, err := p.parts.Tiers.Stat(ctx, key)
 	if err != nil {
 		return cache.Meta{}, "", err
 	}
-	if a, usable := p.answer(cache.Entry{Meta: m}, tier); !usable || a.Outcome == Stale {
+	a, usable := p.answer(cache.Entry{Meta: m}, tier)
+	if !usable || a.Outcome == Stale {
 		return cache.Meta{}, "", cache.ErrMiss
 	}
+	p.follow(ref, key, a)
 	return m, tier, nil
 }
 
-// Close refuses new fills and waits until running ones are made and stored, or ctx ends.
-func (p *Pipeline) Close(ctx context.Context) error { return p.fills.close(ctx) }
+// Close refuses new fills, forgets the upgrades that wait, and waits until running fills are made and stored, or ctx ends.
+func (p *Pipeline) Close(ctx context.Context) error {
+	p.upgrades.end()
+	return p.fills.close(ctx)
+}
 
 // Load tells how busy the pipeline is.
-type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting int }
+type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting, Upgrades int }
 
 // Load reports the present load, for metrics.
 func (p *Pipeline) Load() Load {
-	l := Load{Fills: p.fills.inFlight()}
+	l := Load{Fills: p.fills.inFlight(), Upgrades: p.upgrades.pending()}
 	l.Fetching, l.FetchWaiting = p.originals.gate.load()
 	l.Transforming, l.TransformWaiting = p.transforms.load()
 	return l
@@ -201,3 +212,4 @@ type noObserver struct{}
 func (noObserver) Refused(string)                     {}
 func (noObserver) Filled(string, fault.Kind, Timings) {}
 func (noObserver) Remade(string)                      {}
+func (noObserver) Upgraded(string)                    {}

@@ -26,6 +26,7 @@ func (p *Pipeline) Purge(ctx context.Context, what Selector) (int, error) {
 	p.generations.raise(prefix)
 	p.fills.detach(prefix)
 	p.originals.detach(what.Ref.Source)
+	p.upgrades.forget(prefix)
 	return p.parts.Tiers.Delete(ctx, prefix)
 }
 

@@ -6,10 +6,10 @@ import (
 )
 
 // Recall is Get for a caller that knows the Key and wants nothing but a hit of the memory tier. It is false for everything that
-// Get would do more for than answer: what is absent, stale, or made by an older recipe.
+// Get would do more for than answer: what is absent, stale, made by an older recipe, or to be queued for its upgrade.
 func (p *Pipeline) Recall(key string) (Answer, bool) {
 	e, ok := p.parts.Tiers.Recall(key)
-	if !ok || e.Recipe < variant.Recipe {
+	if !ok || e.Recipe < variant.Recipe || isFirst(e.Meta) && p.upgrades.wants(key) {
 		return Answer{}, false
 	}
 	a, usable := p.answer(e, cache.TierMemory)

@@ -13,14 +13,15 @@ type Warmed struct {
 	Ref     variant.Ref
 	Key     string
 	Meta    cache.Meta // of the stored entry
-	Present bool       // it was stored already: no work was done
+	Present bool       // it was stored already, maybe at its first stage: no work was done
 	Timings Timings    // of the work; zero where it was Present
 	Err     error      // nil: the store has acknowledged the entry
 }
 
 // Warm makes what is missing of the variants of one source and returns when they are stored: at most one fetch and one
 // transform call. refs must be resolved and name one source. It waits for a fetch slot before it begins, behind every viewer, so a viewer who
-// joins one of its fills never queues behind other background work. A failing store is an error here, never a miss.
+// joins one of its fills never queues behind other background work. A failing store is an error here, never a miss. What is stored, or
+// is being made for a viewer, at its first stage counts as it is and is queued for its upgrade.
 func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 	out := make([]Warmed, len(refs))
 	var o order
@@ -29,6 +30,7 @@ func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 		out[i] = p.known(ctx, ref.Key())
 		out[i].Ref, o.source = ref, ref.Source
 		if out[i].Present || out[i].Err != nil {
+			p.upgradeIfFirst(ref, out[i].Key, out[i].Meta)
 			continue
 		}
 		o.keys, o.specs, at = append(o.keys, out[i].Key), append(o.specs, ref.Spec), append(at, i)
@@ -46,11 +48,11 @@ func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 
 // warm makes the ordered variants; an error stands for all of them.
 func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) error {
-	slot, err := p.originals.gate.acquire(ctx, &urgency{})
+	slot, err := p.originals.gate.acquire(ctx, &urgency{rank: warming})
 	if err != nil {
 		return err
 	}
-	o.slot = slot
+	o.slot, o.rank, o.stage = slot, warming, variant.StageFinal
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	started := false
 	for _, l := range led {
@@ -78,6 +80,7 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 			// A viewer's write is dropped when too much is pending; Warm's own may wait for its turn.
 			w.Err = p.save(ctx, w.Key, f.answer.Entry, p.generations.of(w.Key), true)
 		}
+		p.upgradeIfFirst(w.Ref, w.Key, w.Meta)
 	}
 	return nil
 }

@@ -91,9 +91,10 @@ func (s *Server) explain(c echo.Context) error {
 	if run {
 		e.Run = s.runExplained(r.Context(), ref, e)
 	}
-	if m, tier, err := s.deps.Images.Stat(r.Context(), ref); err == nil {
-		e.Tier = tier
-		e.Stored = &storedVariant{ContentType: m.ContentType, Bytes: m.Size, Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs}
+	if a, err := s.deps.Images.Peek(r.Context(), ref); err == nil { // Not Stat, which is a viewer's hit: nothing is to be made for this.
+		m := a.Entry.Meta
+		e.Tier = a.Tier
+		e.Stored = &storedVariant{ContentType: m.ContentType, Bytes: int64(len(a.Entry.Body)), Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs}
 	}
 	return c.JSON(http.StatusOK, e)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -290,5 +291,62 @@ func TestHitsWhileRulesAreReplaced(t *testing.T) {
 	wg.Wait()
 	if s.recalls.Load() == 0 {
 		t.Error("no hit")
+	}
+}
+
+// What was kept ready of a first-stage entry never meets the bytes or the lifetimes of the one that replaced it.
+func TestHitsAfterAnUpgrade(t *testing.T) {
+	const short, long = "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400", "public, max-age=2592000, stale-while-revalidate=3600, stale-if-error=86400, immutable"
+	for _, tc := range []struct {
+		name, etag, modified string
+		upgrade              func(*cache.Entry)
+	}{
+		{"a smaller one", `"final"`, testMade.Add(time.Second).Format(http.TimeFormat), func(e *cache.Entry) {
+			e.Body, e.ETag, e.Size, e.Created = e.Body[:700], `"final"`, 700, e.Created.Add(time.Second)
+		}},
+		{"the first stage kept", testETag, testMade.Format(http.TimeFormat), func(*cache.Entry) {}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSocket(t, nil)
+			s.change = func(e *cache.Entry) { e.Attrs["stage"] = "1" }
+			url := s.url("w:480/f:avif", photo)
+			for range 2 { // The long way, then as it was kept ready.
+				res, body := s.ask("GET", url)
+				if res.Header.Get("Cache-Control") != short || res.Header.Get("ETag") != testETag || len(body) != 1000 {
+					t.Errorf("first stage: %d bytes, %v", len(body), res.Header)
+				}
+			}
+			asked := s.asked()
+			s.mu.Lock()
+			for key, e := range s.made {
+				e.Attrs = maps.Clone(e.Attrs)
+				delete(e.Attrs, "stage")
+				tc.upgrade(&e)
+				s.made[key] = e
+			}
+			s.mu.Unlock()
+			status := http.StatusOK
+			if tc.etag == testETag {
+				status = http.StatusNotModified
+			}
+			for range 3 {
+				for _, h := range []string{"If-None-Match: " + testETag, "If-Modified-Since: " + testMade.Format(http.TimeFormat), "Range: bytes=0-9\r\nIf-Range: " + testETag} {
+					want := status
+					if strings.HasPrefix(h, "Range") && tc.etag == testETag {
+						want = http.StatusPartialContent
+					}
+					if res, body := s.ask("GET", url, h); res.StatusCode != want || want == 200 && len(body) != 700 || res.Header.Get("Cache-Control") != long {
+						t.Errorf("%s: got %d with %d bytes, %s, want %d", h, res.StatusCode, len(body), res.Header.Get("Cache-Control"), want)
+					}
+				}
+				res, body := s.ask("GET", url)
+				if h := res.Header; h.Get("Cache-Control") != long || h.Get("ETag") != tc.etag || h.Get("Last-Modified") != tc.modified || strconv.Itoa(len(body)) != h.Get("Content-Length") {
+					t.Errorf("upgraded: %d bytes, %v", len(body), h)
+				}
+			}
+			if long := s.asked() - asked; long == 0 || s.recalls.Load() < 9 {
+				t.Errorf("%d questions the long way, %d recalls: not both ways were taken", long, s.recalls.Load())
+			}
+		})
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -223,8 +223,8 @@ func describedAPI(t *testing.T) *apiFixture {
 	p.onStats = func(context.Context) (prewarm.Stats, error) {
 		return prewarm.Stats{Waiting: map[string]int{"low": 1}}, nil
 	}
-	a.images.onStat = func(_ context.Context, ref variant.Ref) (cache.Meta, string, error) {
-		return testEntry(ref).Meta, "store", nil
+	a.images.onPeek = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
+		return pipeline.Answer{Entry: testEntry(ref), Outcome: pipeline.Hit, Tier: "store"}, nil
 	}
 	return a
 }

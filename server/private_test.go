@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -244,8 +244,8 @@ func TestSignRefuses(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	f := newFixture(t, nil)
-	f.images.onStat = func(_ context.Context, ref variant.Ref) (cache.Meta, string, error) {
-		return testEntry(ref).Meta, "store", nil
+	f.images.onPeek = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
+		return pipeline.Answer{Entry: testEntry(ref), Outcome: pipeline.Hit, Tier: "store"}, nil
 	}
 	good := f.url("pr:lite/exp:"+"4000000000", photo+"?token=x")
 	var e explanation
@@ -263,7 +263,7 @@ func TestExplain(t *testing.T) {
 		e.Class != "saver" || e.Key != ref.Key() || e.Tier != "store" || e.Vary != "Accept" || !e.Open || e.Expires.Unix() != 4000000000 || e.Stored.Bytes != 1000 {
 		t.Errorf("%+v", e)
 	}
-	f.images.onStat = nil
+	f.images.onPeek = nil
 	read("/wrong" + good[44:])
 	if e.Signature != "bad_signature" || e.Tier != "none" || e.Stored != nil || e.Key != ref.Key() {
 		t.Errorf("%+v", e)
@@ -279,7 +279,7 @@ func TestExplain(t *testing.T) {
 	if w := f.private("GET", "/v1/explain"+f.url("w:x", photo), "", bearer); w.Code != 400 || code(t, w) != fault.BadOption {
 		t.Errorf("status %d", w.Code)
 	}
-	if f.images.gets+f.images.peeks != 0 {
-		t.Errorf("%d gets and %d peeks", f.images.gets, f.images.peeks)
+	if f.images.gets+f.images.stats != 0 {
+		t.Errorf("%d gets and %d stats", f.images.gets, f.images.stats)
 	}
 }

@@ -31,7 +31,8 @@ type Images interface {
 	Get(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
 	// Peek returns it only if memory or the store has it; not_cached otherwise.
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
-	// Stat describes it and names its tier without reading its bytes; any error means that this is not known.
+	// Stat describes it and names its tier without reading its bytes, for a viewer who may hold it; any error means that this is not
+	// known.
 	Stat(ctx context.Context, ref variant.Ref) (cache.Meta, string, error)
 }
 

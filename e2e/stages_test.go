@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// The lifetimes of a variant that a better one will replace, and of a final one.
+const (
+	shortLife = "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400"
+	longLife  = "public, max-age=2592000, stale-while-revalidate=3600, stale-if-error=86400, immutable"
+)
+
+// upgraded is the number of upgrades that ended with a final entry.
+func (s *server) upgraded() float64 {
+	return s.metric("goldcrest_upgrades_total", `outcome="made"`) + s.metric("goldcrest_upgrades_total", `outcome="kept"`)
+}
+
+// A cold AVIF is answered by the fast encoder and shortly kept; hit again it is replaced, once, by one that is not larger.
+func TestTwoStages(t *testing.T) {
+	corpus(t)
+	o, dir := startOrigin(t), t.TempDir()
+	s := startIn(t, dir)
+	path := signed("rs:fit:800:0", o.URL+"/photos/groceries.jpg")
+	cold := s.get(path, "Accept", chrome)
+	cold.want(t, "Content-Type", "image/avif")
+	cold.want(t, "Cache-Control", shortLife)
+	if n := s.metric("goldcrest_upgrades_total"); n != 0 {
+		t.Errorf("got %v upgrades before anybody asked again", n)
+	}
+	again := s.get(path, "Accept", chrome)
+	again.want(t, "Cache-Status", "goldcrest; hit; detail=memory")
+	again.want(t, "ETag", cold.Header.Get("ETag"))
+	again.want(t, "Cache-Control", shortLife)
+	eventually(t, "the entry is upgraded", func() bool { return s.upgraded() == 1 })
+
+	final := s.get(path, "Accept", chrome)
+	final.want(t, "Cache-Control", longLife)
+	final.want(t, "Cache-Status", "goldcrest; hit; detail=memory")
+	if len(final.body) >= len(cold.body) || final.Header.Get("ETag") == cold.Header.Get("ETag") {
+		t.Errorf("got %d bytes after %d, ETag %s after %s", len(final.body), len(cold.body), final.Header.Get("ETag"), cold.Header.Get("ETag"))
+	}
+	for range 5 { // By the fast path too, and to those who hold the first stage.
+		if a := s.get(path, "Accept", chrome, "If-None-Match", cold.Header.Get("ETag")); a.StatusCode != 200 || !bytes.Equal(a.body, final.body) {
+			t.Errorf("the old ETag: got %d with %d bytes", a.StatusCode, len(a.body))
+		}
+		if a := s.get(path, "Accept", chrome, "If-Modified-Since", cold.Header.Get("Last-Modified")); a.StatusCode != 200 {
+			t.Errorf("the old Last-Modified: got %d", a.StatusCode)
+		}
+	}
+	if a := s.get(path, "Accept", chrome, "If-None-Match", final.Header.Get("ETag")); a.StatusCode != 304 {
+		t.Errorf("the new ETag: got %d", a.StatusCode)
+	}
+	if a := s.get(path, "Accept", chrome, "Range", "bytes=0-9", "If-Range", cold.Header.Get("ETag")); a.StatusCode != 200 || !bytes.Equal(a.body, final.body) {
+		t.Errorf("a range of the first stage: got %d with %d bytes", a.StatusCode, len(a.body))
+	}
+	if a := s.get(path, "Accept", chrome, "Range", "bytes=0-9", "If-Range", final.Header.Get("ETag")); a.StatusCode != 206 || !bytes.Equal(a.body, final.body[:10]) {
+		t.Errorf("a range of the final stage: got %d with %d bytes", a.StatusCode, len(a.body))
+	}
+	if fetched, transforms := o.total(), s.metric("goldcrest_transforms_total"); fetched != 2 || transforms != 2 {
+		t.Errorf("got %d fetches and %v transforms, want 2 of each", fetched, transforms)
+	}
+	s.stop()
+
+	stored := startIn(t, dir)
+	a := stored.get(path, "Accept", chrome)
+	a.want(t, "Cache-Status", "goldcrest; hit; detail=store")
+	a.want(t, "Cache-Control", longLife)
+	if !bytes.Equal(a.body, final.body) {
+		t.Error("the store has other bytes than memory had")
+	}
+}
+
+// A client that only ever revalidates gets its upgrade as well.
+func TestTwoStagesByRevalidation(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t)
+	path := signed("w:400/f:avif", o.URL+"/photos/groceries.jpg")
+	cold := s.get(path)
+	if a := s.get(path, "If-None-Match", cold.Header.Get("ETag")); a.StatusCode != 304 || a.Header.Get("Cache-Control") != shortLife {
+		t.Errorf("got %d, %s", a.StatusCode, a.Header.Get("Cache-Control"))
+	}
+	eventually(t, "the entry is upgraded", func() bool { return s.upgraded() == 1 })
+}
+
+// Clients of other formats get the final stage at once, however often they ask.
+func TestOneStageForOtherFormats(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t)
+	path := signed("rs:fit:400:0", o.URL+"/photos/groceries.jpg")
+	for _, accept := range []string{"image/webp,*/*", "*/*"} {
+		tag := ""
+		for range 4 {
+			a := s.get(path, "Accept", accept)
+			a.want(t, "Cache-Control", longLife)
+			if got := a.Header.Get("ETag"); tag != "" && got != tag {
+				t.Errorf("%s: got ETag %s after %s", accept, got, tag)
+			} else {
+				tag = got
+			}
+		}
+	}
+	if got, want := s.metric("goldcrest_transforms_total"), s.metric("goldcrest_upgrades_total"); got != 2 || want != 0 {
+		t.Errorf("got %v transforms and %v upgrades, want 2 and none", got, want)
+	}
+}
+
+// What is made ahead of need is final at once, and the very bytes that an upgrade comes to. A first stage that a job finds is
+// present, and upgraded.
+func TestPrewarmMakesTheFinalStage(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t, append(prewarmEnv, "GOLDCREST_PREWARM_PRESETS=[std]", "GOLDCREST_PREWARM_FORMATS=[avif]")...)
+	unit := func(photo string) job {
+		t.Helper()
+		a := s.prewarm("", fmt.Sprintf(`{"id":%q,"images":[%q]}`, photo, o.URL+"/photos/"+photo), "Prefer", "wait=60")
+		return s.ended(a.Job)
+	}
+	if j := unit("groceries.jpg"); j.State != "done" || j.Counts["made"] != 1 {
+		t.Fatalf("got %+v", j)
+	}
+	path := signed("pr:std", o.URL+"/photos/groceries.jpg")
+	a := s.get(path, "Accept", chrome)
+	a.want(t, "Cache-Control", longLife)
+	if status := a.Header.Get("Cache-Status"); !strings.HasPrefix(status, "goldcrest; hit") {
+		t.Errorf("got %s", status)
+	}
+	if n := s.metric("goldcrest_upgrades_total"); n != 0 || o.total() != 1 {
+		t.Errorf("got %v upgrades and %d fetches", n, o.total())
+	}
+
+	cold := s.get(signed("pr:std", o.URL+"/photos/truck-street.jpg"), "Accept", chrome)
+	cold.want(t, "Cache-Control", shortLife)
+	eventually(t, "it is stored", func() bool { return s.metric("goldcrest_fills_in_flight") == 0 })
+	if j := unit("truck-street.jpg"); j.State != "done" || j.Counts["present"] != 1 {
+		t.Errorf("got %+v", j)
+	}
+	eventually(t, "the entry is upgraded", func() bool { return s.upgraded() == 1 })
+	s.get(signed("pr:std", o.URL+"/photos/truck-street.jpg"), "Accept", chrome).want(t, "Cache-Control", longLife)
+}

@@ -1,0 +1,266 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// upgradePause is how long an entry stays at its first stage after its upgrade failed, most often since its original is gone.
+const upgradePause = time.Hour
+
+// maxPaused bounds the entries that this is remembered of; past it some are asked again sooner.
+const maxPaused = 4096
+
+// upgrades is the queue of first-stage entries that were hit again. Each key is in it once. Safe for concurrent use.
+type upgrades struct {
+	workers, room int
+	now           func() time.Time
+	life          context.Context // ends with the pipeline
+	end           context.CancelFunc
+
+	mu      sync.Mutex
+	queue   []variant.Ref
+	busy    map[string]bool      // keys that wait or are worked on
+	paused  map[string]time.Time // keys whose upgrade failed, until when
+	running int
+}
+
+func (u *upgrades) open(cfg Config, now func() time.Time) {
+	u.workers, u.room, u.now = cfg.Upgrades, cfg.UpgradeRoom, now
+	u.life, u.end = context.WithCancel(context.Background())
+	u.busy, u.paused = map[string]bool{}, map[string]time.Time{}
+}
+
+// wants reports whether an upgrade of key should be asked for.
+func (u *upgrades) wants(key string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.wanted(key)
+}
+
+// wanted is wants; mu is held.
+func (u *upgrades) wanted(key string) bool {
+	return u.workers > 0 && !u.busy[key] && !u.now().Before(u.paused[key])
+}
+
+// add queues an entry and says what became of that ("" = it is not wanted), and whether another worker is to start.
+func (u *upgrades) add(ref variant.Ref, key string) (outcome string, start bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.wanted(key) {
+		return "", false
+	}
+	if len(u.queue) >= u.room {
+		return "dropped", false
+	}
+	u.queue, u.busy[key] = append(u.queue, ref), true
+	if start = u.running < u.workers; start {
+		u.running++
+	}
+	return "queued", start
+}
+
+// next takes the entry that waits longest; false ends the worker.
+func (u *upgrades) next() (ref variant.Ref, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.queue) == 0 || u.life.Err() != nil {
+		u.running--
+		return ref, false
+	}
+	ref = u.queue[0]
+	u.queue = u.queue[1:]
+	return ref, true
+}
+
+// done ends the work on key; with pause it is not wanted again for a while.
+func (u *upgrades) done(key string, pause bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.busy, key)
+	delete(u.paused, key)
+	if !pause {
+		return
+	}
+	now := u.now()
+	if len(u.paused) >= maxPaused {
+		maps.DeleteFunc(u.paused, func(_ string, until time.Time) bool { return !now.Before(until) })
+	}
+	for old := range u.paused { // Any will do: at worst it is tried again before its time.
+		if len(u.paused) < maxPaused {
+			break
+		}
+		delete(u.paused, old)
+	}
+	u.paused[key] = now.Add(upgradePause)
+}
+
+// forget makes the keys under prefix wanted again.
+func (u *upgrades) forget(prefix string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	maps.DeleteFunc(u.paused, func(key string, _ time.Time) bool { return strings.HasPrefix(key, prefix) })
+}
+
+// pending is how many entries wait or are worked on.
+func (u *upgrades) pending() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.busy)
+}
+
+// isFirst reports whether an entry is of the first stage.
+func isFirst(m cache.Meta) bool { return m.Attrs[stageAttr] == strconv.Itoa(int(variant.StageFirst)) }
+
+// viewerStage is the stage at which viewers' fills are made.
+func (p *Pipeline) viewerStage() variant.Stage {
+	if p.cfg.Upgrades == 0 {
+		return variant.StageFinal
+	}
+	return variant.StageFirst
+}
+
+// upgradeIfFirst queues a first-stage entry for its upgrade.
+func (p *Pipeline) upgradeIfFirst(ref variant.Ref, key string, m cache.Meta) {
+	if !isFirst(m) {
+		return
+	}
+	outcome, start := p.upgrades.add(ref, key)
+	if outcome != "" {
+		p.parts.Observer.Upgraded(outcome)
+	}
+	if start {
+		p.fills.spawn(p.upgradeAll)
+	}
+}
+
+// upgradeAll works until the queue is empty.
+func (p *Pipeline) upgradeAll() {
+	for ref, ok := p.upgrades.next(); ok; ref, ok = p.upgrades.next() {
+		key := ref.Key()
+		outcome := p.upgrade(p.upgrades.life, ref, key)
+		p.upgrades.done(key, outcome == "failed")
+		p.parts.Observer.Upgraded(outcome)
+	}
+}
+
+// upgrade makes the final stage of an entry once nobody else wants the machine, however long that takes. It waits for that before
+// it fetches, so that it holds no original while it waits; and then no longer, so that none is fetched in vain.
+func (p *Pipeline) upgrade(ctx context.Context, ref variant.Ref, key string) (outcome string) {
+	const ended = "dropped" // The pipeline is closing.
+	// The viewer's own write must not land on top of what replaces it.
+	if p.fills.settled(ctx, key) != nil {
+		return ended
+	}
+	u := &urgency{rank: upgrading}
+	turn, err := p.transforms.acquire(ctx, u)
+	if err != nil {
+		return ended
+	}
+	turn()
+	slot, err := p.originals.gate.acquire(ctx, u)
+	if err != nil {
+		return ended
+	}
+	o := order{
+		source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: upgrading, stage: variant.StageFinal,
+		refresh: true, upgrade: true, slot: slot,
+	}
+	all, led, err := p.fills.join(o, p.runner(ctx))
+	if err != nil || !led[0] { // Else it is being remade for another reason, which comes to the same.
+		slot()
+	}
+	if err != nil {
+		return ended
+	}
+	f := all[0]
+	<-f.stored
+	switch {
+	case errors.Is(f.err, errPurged) || errors.Is(f.storeErr, errPurged):
+		return "gone"
+	case f.err != nil || f.storeErr != nil || f.answer.NoStore:
+		return "failed"
+	case f.answer.Outcome == Hit:
+		return "present"
+	case f.batch.kept:
+		return "kept"
+	}
+	return "made"
+}
+
+// findFirst finds the entry that an upgrade replaces: in the store, which another instance may have brought the final one to, or in
+// memory where the store never got it. Where there is nothing to do it publishes that and returns false.
+func (r *run) findFirst(ctx context.Context, f *fill) bool {
+	e, err := r.p.parts.Store.Get(ctx, f.key)
+	if errors.Is(err, cache.ErrMiss) {
+		var ok bool
+		if e, ok = r.p.parts.Tiers.Recall(f.key); ok {
+			err = nil
+		} else {
+			err = errPurged
+		}
+	}
+	switch {
+	case err != nil:
+		f.publish(Answer{}, err)
+		return false
+	case isFirst(e.Meta):
+		r.first = &e
+		return true
+	}
+	if r.generation.tryHold() {
+		r.p.parts.Keeper.Remember(f.key, e, true)
+		r.generation.release()
+	}
+	f.publish(Answer{Entry: e, Outcome: Hit}, nil)
+	return false
+}
+
+// madeOf reports whether an entry was made of an original of these bytes, as far as its size tells.
+func madeOf(m cache.Meta, original []byte) bool {
+	return m.Attrs[sizeAttr] == strconv.Itoa(len(original))
+}
+
+// better is the smaller of two stages of a variant, as its final one: both are at the same quality.
+func better(first, final cache.Entry) (e cache.Entry, kept bool) {
+	if len(final.Body) < len(first.Body) {
+		// Later by what If-Modified-Since can tell apart.
+		if next := first.Created.Add(time.Second); final.Created.Before(next) {
+			final.Created = next
+		}
+		return final, false
+	}
+	first.Attrs = maps.Clone(first.Attrs)
+	delete(first.Attrs, stageAttr)
+	return first, true
+}
+
+// replace puts e in the place of the first-stage entry, in the store and then in memory, unless the source was purged since the
+// upgrade began, or the entry is not there any more.
+func (p *Pipeline) replace(ctx context.Context, key string, first cache.Meta, e cache.Entry, g generation) error {
+	if !g.hold() {
+		return errPurged
+	}
+	defer g.release()
+	m, _, err := p.parts.Tiers.Stat(ctx, key)
+	if errors.Is(err, cache.ErrMiss) || err == nil && m.ETag != first.ETag {
+		return errPurged
+	}
+	if err == nil {
+		err = p.parts.Keeper.Save(ctx, key, e)
+	}
+	if err != nil {
+		p.logStore("an upgraded variant was not stored", key, err)
+		return err
+	}
+	p.parts.Keeper.Remember(key, e, true)
+	return nil
+}
