@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/variant"
@@ -21,11 +20,11 @@ func TestExplainRuns(t *testing.T) {
 		warmed = append(warmed, refs...)
 		return []pipeline.Warmed{answer}
 	}
-	f.images.onStat = func(_ context.Context, ref variant.Ref) (cache.Meta, string, error) {
+	f.images.onPeek = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
 		if len(warmed) == 0 {
-			return cache.Meta{}, "", cache.ErrMiss
+			return pipeline.Answer{}, fault.New(fault.NotCached, "test", "not there", nil)
 		}
-		return testEntry(ref).Meta, "store", nil
+		return pipeline.Answer{Entry: testEntry(ref), Tier: "store"}, nil
 	}
 	read := func(path string) (e explanation) {
 		t.Helper()
