@@ -189,7 +189,8 @@ func (s Spec) IsOpen() bool { return s.Format == Open || s.Accepts != 0 }
 func (s Spec) VariesByHints() bool { return s.Net == NetAuto }
 
 // Resolve settles what a URL leaves open, before the Key: the format, the formats it may become, and the weight class with its
-// bound on dpr. What cannot change the bytes is folded away. Resolving twice changes nothing.
+// bound on dpr, which whoever sees the picture lifts for print. What cannot change the bytes is folded away. Resolving twice
+// changes nothing.
 func (s Spec) Resolve(a Accept) Spec {
 	if s.Format == Open {
 		s.Format, s.Accepts = a.Best, a.Formats
@@ -200,19 +201,19 @@ func (s Spec) Resolve(a Accept) Spec {
 	if s.Net == NetAuto && a.Slow {
 		s.Net = Net2G
 	}
+	if s.Accepts == 0 && s.Quality == 0 {
+		s.Quality = *s.FormatQuality.of(s.Format)
+	}
 	switch s.Net {
 	case Net2G:
 		s.Class = ClassSaver
-		s.DPR = min(orOne(s.DPR), 1)
+		s.boundDPR(1)
 	case Net3G:
-		s.DPR = min(orOne(s.DPR), 1.5)
+		s.boundDPR(1.5)
 	case NetWifi:
 		s.Class = ClassHigh
 	}
 	s.Net = NetDefault
-	if s.Accepts == 0 && s.Quality == 0 {
-		s.Quality = *s.FormatQuality.of(s.Format)
-	}
 	if s.Accepts == 0 || s.Quality != 0 {
 		s.FormatQuality = Qualities{}
 	}
@@ -220,4 +221,16 @@ func (s Spec) Resolve(a Accept) Spec {
 		s.Class = ClassNormal // an explicit quality beats the weight class
 	}
 	return s.normal()
+}
+
+// boundDPR holds dpr to a weight class's bound. A document keeps its pixels; whether an unnamed picture is one shows when it is made,
+// but nobody looks at a picture whose quality is given.
+func (s *Spec) boundDPR(most float64) {
+	switch {
+	case orOne(s.DPR) <= most || s.Legible == LegibleYes:
+	case s.Legible == LegibleNo || s.Quality != 0:
+		s.DPR = most
+	default:
+		s.DPRMost = most
+	}
 }

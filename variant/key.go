@@ -258,8 +258,10 @@ func (s Spec) netWord() string {
 		return netWords[min(s.Net, NetWifi)]
 	case s.Class == ClassHigh:
 		return netWords[NetWifi]
-	case s.Class == ClassSaver:
+	case s.Class == ClassSaver || s.DPRMost == 1:
 		return netWords[Net2G]
+	case s.DPRMost != 0:
+		return netWords[Net3G]
 	}
 	return ""
 }

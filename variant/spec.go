@@ -218,6 +218,7 @@ type Spec struct {
 
 	// Set by Resolve, never by a URL:
 	Class   Class     // the weight class
+	DPRMost float64   // what the weight class bounds DPR to, unless the picture turns out to hold print; 0 = no bound
 	Accepts FormatSet // the formats this open URL may answer with; 0 when the URL names the format
 }
 

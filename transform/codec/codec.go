@@ -131,7 +131,7 @@ func (c *Codec) makeGroup(src *source, group []*job, emit func(i int, img varian
 			return
 		}
 	}
-	pic, err := render(src, group[0])
+	pic, err := c.renderGroup(src, group)
 	if err != nil {
 		for _, j := range group {
 			emit(j.index, variant.Image{}, err)
@@ -145,6 +145,26 @@ func (c *Codec) makeGroup(src *source, group []*job, emit func(i int, img varian
 		e.free()
 		emit(j.index, img, err)
 	}
+}
+
+// renderGroup renders the pixels of a group. Those of print get the size that was asked for: it is quality that a slow line cuts
+// there, never pixels.
+func (c *Codec) renderGroup(src *source, group []*job) (*picture, error) {
+	first := group[0]
+	pic, err := render(src, first)
+	if err != nil || first.spec.DPRMost == 0 {
+		return pic, err
+	}
+	if v := c.choices.look(pic); v == nil || !v.kind.legible() {
+		return pic, nil
+	}
+	for _, j := range group {
+		if !j.unbound(src) {
+			return pic, nil
+		}
+	}
+	pic.free()
+	return render(src, first)
 }
 
 // errReread says that the pixels are needed once more than a stream can give them.

@@ -16,9 +16,10 @@ type job struct {
 	lim      Limits
 	plan     plan
 	load     loadKey
-	frames   int  // frames that are kept; 1 = a still
-	clear    bool // extension and padding are transparent
-	streamed bool // the pixels are encoded as they are decoded, and read once only
+	frames   int     // frames that are kept; 1 = a still
+	clear    bool    // extension and padding are transparent
+	fullDPR  float64 // what the URL asks for, where its weight class bounds it
+	streamed bool    // the pixels are encoded as they are decoded, and read once only
 	stillFor string
 }
 
@@ -42,24 +43,47 @@ func newJob(index int, spec variant.Spec, stage variant.Stage, src *source, lim 
 	if spec.Limits.Bytes > 0 && int64(len(src.original)) > spec.Limits.Bytes {
 		return nil, fault.New(fault.SourceTooLarge, "codec.newJob", "the original is larger than the URL allows", nil)
 	}
-	j := &job{index: index, spec: spec, stage: stage, lim: lim, frames: 1}
+	j := &job{index: index, spec: spec, stage: stage, lim: lim, frames: 1, fullDPR: spec.DPR}
 	if err := j.setFrames(src); err != nil {
 		return nil, err
 	}
-	exif := src.exif
-	if spec.KeepOrientation {
-		exif = orientation{}
+	if spec.DPRMost > 0 {
+		j.spec.DPR = min(spec.DPR, spec.DPRMost)
 	}
-	var err error
-	if j.plan, err = newPlan(spec, src.stored, exif, lim.ResultPixels); err != nil {
+	if err := j.draw(src); err != nil {
 		return nil, err
 	}
 	if j.frames > 1 && j.plan.out.area()*int64(j.frames) > max(lim.ResultPixels, lim.Pixels) {
 		return nil, fault.New(fault.ResultTooLarge, "codec.newJob", "the animation asked for is too large", nil)
 	}
 	j.clear = spec.Accepts == 0 && hasAlpha(spec.Format) && !spec.Background.Set
-	j.load = j.loading(src)
 	return j, nil
+}
+
+// draw plans the geometry and how the source is decoded for it.
+func (j *job) draw(src *source) error {
+	exif := src.exif
+	if j.spec.KeepOrientation {
+		exif = orientation{}
+	}
+	plan, err := newPlan(j.spec, src.stored, exif, j.lim.ResultPixels)
+	if err != nil {
+		return err
+	}
+	j.plan = plan
+	j.load = j.loading(src)
+	return nil
+}
+
+// unbound plans again with the dpr that the URL asks for. It is false, and nothing changes, where that is too large.
+func (j *job) unbound(src *source) bool {
+	bound := *j
+	j.spec.DPR, j.spec.DPRMost = j.fullDPR, 0
+	if err := j.draw(src); err != nil {
+		*j = bound
+		return false
+	}
+	return true
 }
 
 // setFrames decides between still and animation. A URL that names WebP or GIF asks for the animation where the operator allows
