@@ -97,9 +97,10 @@ func parseTarget(cfg config.Config, target, options string) (variant.Ref, error)
 	return parser.Ref(target, spec)
 }
 
-// runExplain tells what a signed URL asks for, without fetching anything.
-func runExplain(_ context.Context, e env, args []string) error {
+// runExplain tells what a signed URL asks for; it fetches nothing unless it is told to make the variant.
+func runExplain(ctx context.Context, e env, args []string) error {
 	fs := newFlags("explain")
+	run := fs.Bool("run", false, "make the variant, without a server, and tell how its format and quality were chosen")
 	accept := fs.String("accept", "image/avif,image/webp,*/*", "the client's Accept header")
 	cfg, _, err := configured(e, fs, args)
 	if err != nil {
@@ -133,8 +134,47 @@ func runExplain(_ context.Context, e env, args []string) error {
 	if err != nil {
 		return fmt.Errorf("the signature is %s; the path cannot be read: %w", signature, err)
 	}
-	printExplanation(e.stdout, signature, ref, terms, variant.ParseAccept(*accept, cfg.Negotiation))
+	client := variant.ParseAccept(*accept, cfg.Negotiation)
+	printExplanation(e.stdout, signature, ref, terms, client)
+	if !*run {
+		return nil
+	}
+	ref.Spec = ref.Spec.Resolve(client)
+	answer, err := getOnce(ctx, e, cfg, ref)
+	if err != nil {
+		return err
+	}
+	printChoice(e.stdout, answer)
 	return nil
+}
+
+// printChoice tells how the format and the quality of a variant were chosen.
+func printChoice(w io.Writer, answer pipeline.Answer) {
+	a := answer.Entry.Attrs
+	fact := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-10s %s\n", name, value)
+		}
+	}
+	kind := a["kind"]
+	if kind != "" {
+		kind += " (probability of print " + a["print"] + ")"
+	}
+	quality := a["q"]
+	if quality == "0" {
+		quality = "lossless"
+	}
+	if a["predicted"] != "" {
+		quality += " (predicted " + a["predicted"] + " for a score of " + a["target"] + ")"
+	}
+	fact("kind", kind)
+	fact("q", quality)
+	fact("tried", a["tried"])
+	fact("why", a["note"])
+	fact("bytes", fmt.Sprintf("%d of %s, %sx%s of %sx%s %s", len(answer.Entry.Body), a["sb"], a["w"], a["h"], a["sw"], a["sh"], a["sf"]))
+	t := answer.Timings
+	fact("time", fmt.Sprintf("fetch %s, transform %s, of which the probe %s", t.Fetch.Round(time.Millisecond), t.Transform.Round(time.Millisecond),
+		t.Probe.Round(100*time.Microsecond)))
 }
 
 // printExplanation prints one fact a line. The source's query stays out: it may hold secrets.

@@ -16,7 +16,7 @@ import (
 
 const (
 	coldConnections = 4
-	coldOptions     = "rs:fit:800:0/q:75/f:%s/cb:%d"
+	coldOptions     = "rs:fit:800:0/q:75/f:%s"
 	settling        = 150 * time.Millisecond // what is done behind the answers belongs to the round
 )
 
@@ -59,7 +59,7 @@ func (c *cold) compare(ctx context.Context, b *bench, name, format, reference st
 	var ours work
 	raw := make([]work, len(modes))
 	for i := range 1 + max(b.rounds/2, 1) {
-		pass, err := c.pass(ctx, format)
+		pass, err := c.pass(ctx, fixed(format))
 		if err != nil {
 			return nil, err
 		}
@@ -147,16 +147,22 @@ func (b *bench) buildReference(ctx context.Context) (string, error) {
 }
 
 // next is the path of a variant that nobody has asked for yet.
-func (c *cold) next(format string) (string, error) {
+func (c *cold) next(options string) (string, error) {
 	n := c.asked.Add(1)
 	p := c.photos[int(n)%len(c.photos)]
-	return c.rig.path(c.origin+"/"+p.name, fmt.Sprintf(coldOptions, format, n))
+	return c.rig.path(c.origin+"/"+p.name, fmt.Sprintf("%s/cb:%d", options, n))
 }
 
+// fixed are the options of a format at the quality of the comparison, which any client may ask for.
+func fixed(format string) wanted { return wanted{fmt.Sprintf(coldOptions, format), "*/*"} }
+
+// wanted is what is asked for: the options of the URL, and the client's Accept header.
+type wanted struct{ options, accept string }
+
 // pass asks the proxy for each photo once.
-func (c *cold) pass(ctx context.Context, format string) (work, error) {
+func (c *cold) pass(ctx context.Context, w wanted) (work, error) {
 	before, began := familyCPU(c.rig.Process.Pid), time.Now()
-	bytes, err := c.ask(ctx, format, coldConnections, len(c.photos))
+	bytes, err := c.ask(ctx, w, coldConnections, len(c.photos))
 	if err != nil {
 		return work{}, err
 	}
@@ -167,7 +173,7 @@ func (c *cold) pass(ctx context.Context, format string) (work, error) {
 }
 
 // ask asks for n new variants over some connections, and returns the bytes that came.
-func (c *cold) ask(ctx context.Context, format string, connections, n int) (int64, error) {
+func (c *cold) ask(ctx context.Context, w wanted, connections, n int) (int64, error) {
 	var taken, bytes atomic.Int64
 	var wg sync.WaitGroup
 	errs := make([]error, connections)
@@ -176,8 +182,8 @@ func (c *cold) ask(ctx context.Context, format string, connections, n int) (int6
 			for taken.Add(1) <= int64(n) && errs[i] == nil {
 				var path string
 				var body []byte
-				if path, errs[i] = c.next(format); errs[i] == nil {
-					body, _, errs[i] = c.rig.get(ctx, path, "*/*")
+				if path, errs[i] = c.next(w.options); errs[i] == nil {
+					body, _, errs[i] = c.rig.get(ctx, path, w.accept)
 				}
 				bytes.Add(int64(len(body)))
 			}

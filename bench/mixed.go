@@ -36,7 +36,7 @@ func measureMixed(ctx context.Context, b *bench) ([]row, error) {
 	encoding, stop := context.WithCancel(ctx)
 	encoded := make(chan error, 1)
 	go func() {
-		_, err := c.ask(encoding, "webp", 2*runtime.NumCPU(), 1<<30)
+		_, err := c.ask(encoding, fixed("webp"), 2*runtime.NumCPU(), 1<<30)
 		encoded <- err
 	}()
 	time.Sleep(500 * time.Millisecond) // Until every worker has something to do.

@@ -259,7 +259,7 @@ func (p *prewarming) look(ctx context.Context, requests [][]byte) (v view, err e
 		return v, err
 	}
 	for range p.photos { // Each once, in the same order each time.
-		path, err := p.next("webp")
+		path, err := p.next(fixed("webp").options)
 		if err != nil {
 			return v, err
 		}

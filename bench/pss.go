@@ -27,7 +27,7 @@ func measurePSS(ctx context.Context, b *bench) ([]row, error) {
 	idle := familyPSS(c.rig.Process.Pid)
 	done := make(chan error, 1)
 	go func() {
-		_, err := c.ask(ctx, "webp", pssConnections, pssPasses*len(c.photos))
+		_, err := c.ask(ctx, fixed("webp"), pssConnections, pssPasses*len(c.photos))
 		done <- err
 	}()
 	var peak int64

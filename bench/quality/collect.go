@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,16 +26,17 @@ type coder struct {
 	effort int
 	chroma bool // 4:4:4
 	grid   []int
+	low    []int // for print and drawings too, which keep full colours from lower targets on
 }
 
 var coders = []coder{
-	{"avif9", variant.AVIF, 0, false, []int{30, 44, 58, 74}},
-	{"avif8", variant.AVIF, 1, false, []int{30, 44, 58, 74}},
-	{"avif9c", variant.AVIF, 0, true, []int{58, 72, 84}},
-	{"avif8c", variant.AVIF, 1, true, []int{58, 72, 84}},
-	{"webp4", variant.WebP, 4, false, []int{18, 38, 62, 82}},
-	{"jpeg", variant.JPEG, 0, false, []int{18, 38, 60, 80}},
-	{"jpegc", variant.JPEG, 0, true, []int{66, 80, 90}},
+	{"avif9", variant.AVIF, 0, false, []int{30, 44, 58, 74}, nil},
+	{"avif8", variant.AVIF, 1, false, []int{30, 44, 58, 74}, nil},
+	{"avif9c", variant.AVIF, 0, true, []int{58, 72, 84}, nil},
+	{"avif8c", variant.AVIF, 1, true, []int{58, 72, 84}, []int{30, 44}},
+	{"webp4", variant.WebP, 4, false, []int{18, 38, 62, 82}, nil},
+	{"jpeg", variant.JPEG, 0, false, []int{18, 38, 60, 80}, nil},
+	{"jpegc", variant.JPEG, 0, true, []int{66, 80, 90}, []int{30, 48}},
 }
 
 // row is one measured candidate.
@@ -183,7 +185,11 @@ func measure(ctx context.Context, c *codec.Codec, s *scorer, w *rowFile, ref ref
 	library := c.Versions()["libaom"]
 	var todo []row
 	for _, cd := range coders {
-		for _, q := range cd.grid {
+		grid := cd.grid
+		if ref.kind != kindPhoto {
+			grid = append(slices.Clone(grid), cd.low...)
+		}
+		for _, q := range grid {
 			r := row{library: library, id: ref.id, source: ref.source, kind: ref.kind, coder: cd.name, q: q}
 			if !w.has(r) {
 				todo = append(todo, r)

@@ -12,8 +12,14 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec"
 )
 
-// The fit aims a little higher than it is called, so that pictures the model misjudges do not fall below the floor.
-var margins = map[string]float64{"photo": 1, "drawn": 2}
+// margin is how much higher the fit aims than it is called, so that pictures which the model misjudges do not fall below the floor:
+// ten below the target for photos of the higher classes, five for those of the saving one. Print is harder to foresee.
+func margin(group string, target float64) float64 {
+	if group == "photo" && target < 60 {
+		return 1
+	}
+	return 2
+}
 
 const (
 	penalty   = 3.0
@@ -85,6 +91,9 @@ func fit(_ context.Context, o options) error {
 
 // targetsOf are the scores that a coder is fitted for: 4:4:4 serves the high ones alone.
 func targetsOf(c coder) []float64 {
+	if c.low != nil {
+		return []float64{60, 65, 70, 75, 80, 85}
+	}
 	if c.chroma {
 		return []float64{70, 75, 80, 85}
 	}
@@ -242,7 +251,7 @@ func fitPredictor(all map[curveKey]*curve, library string, c coder, group string
 		if s.kind == kindText {
 			values = cv.worst
 		}
-		q := cv.reach(values, target+margins[group])
+		q := cv.reach(values, target+margin(group, target))
 		rise := math.Max(cv.rise(values, q), minWeight)
 		f.add(s, cv, values, q, rise*rise)
 	}

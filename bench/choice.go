@@ -1,0 +1,39 @@
+package main
+
+import "context"
+
+// measureChoice compares cold pictures at the defaults, for a client that takes AVIF, with what the same server does when its URLs
+// name WebP at q 79, the default of other proxies; and the price of looking at each picture.
+func measureChoice(ctx context.Context, b *bench) ([]row, error) {
+	c, err := b.startCold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	const size = "rs:fit:800:0"
+	ways := []wanted{
+		{size, "image/avif,image/webp,*/*"},
+		{size + "/f:webp/q:79", "*/*"},
+		{size + "/f:avif/q:57", "*/*"},
+		{size + "/f:avif", "*/*"},
+	}
+	passes := make([]work, len(ways))
+	for i := range 1 + max(b.rounds/2, 1) {
+		for k, w := range ways {
+			pass, err := c.pass(ctx, w)
+			if err != nil {
+				return nil, err
+			}
+			if i > 0 { // The first pass warms up.
+				passes[k].add(pass)
+			}
+		}
+	}
+	open, webp, fixed, chosen := passes[0], passes[1], passes[2], passes[3]
+	mean := func(w work) float64 { return float64(w.bytes) / float64(w.images) / 1000 }
+	return []row{
+		{what: "cold, defaults, AVIF client, against WebP q79: images", ours: median(open.rates), reference: median(webp.rates), unit: "1/s", target: 1.4},
+		{what: "cold, defaults, AVIF client, against WebP q79: size", ours: mean(open), reference: mean(webp), unit: "KB"},
+		{what: "cold AVIF, chosen q against q57: CPU an image, all of it", ours: median(chosen.costs), reference: median(fixed.costs), unit: "ms"},
+	}, nil
+}
