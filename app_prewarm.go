@@ -67,6 +67,7 @@ func (a *app) openDoor(ctx context.Context) (err error) {
 	}
 	b.service, err = prewarm.New(cfg.Door, prewarm.Deps{
 		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known, KnownKey: a.pipeline.KnownKey,
+		Improve:     a.pipeline.Improve,
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
 		Sign:        a.sign, Tell: b.webhooks, Forget: a.origin.Forget, CheckCallback: b.webhooks.Check,

@@ -182,6 +182,12 @@ func TestUpgradeByWarm(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		r.want(t, "joined", map[string]int{"queued": 2, "made": 2}, 5, 5)
+		r.origin.onFetch = nil
+		r.get(t, 4)
+		for range 2 {
+			r.Improve(r.Known(t.Context(), []variant.Ref{avif(4), avif(5)}))
+			r.want(t, "improved", map[string]int{"queued": 3, "made": 3}, 7, 7)
+		}
 	})
 }
 

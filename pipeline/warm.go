@@ -24,13 +24,13 @@ type Warmed struct {
 // is being made for a viewer, at its first stage counts as it is and is queued for its upgrade.
 func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 	out := make([]Warmed, len(refs))
+	defer p.Improve(out)
 	var o order
 	var at []int // index in out of each key ordered
 	for i, ref := range refs {
 		out[i] = p.known(ctx, ref.Key())
 		out[i].Ref, o.source = ref, ref.Source
 		if out[i].Present || out[i].Err != nil {
-			p.upgradeIfFirst(ref, out[i].Key, out[i].Meta)
 			continue
 		}
 		o.keys, o.specs, at = append(o.keys, out[i].Key), append(o.specs, ref.Spec), append(at, i)
@@ -80,7 +80,15 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 			// A viewer's write is dropped when too much is pending; Warm's own may wait for its turn.
 			w.Err = p.save(ctx, w.Key, f.answer.Entry, p.generations.of(w.Key), true)
 		}
-		p.upgradeIfFirst(w.Ref, w.Key, w.Meta)
 	}
 	return nil
+}
+
+// Improve queues those of found that are stored at their first stage for their upgrade, as Warm does by itself.
+func (p *Pipeline) Improve(found []Warmed) {
+	for _, w := range found {
+		if w.Err == nil {
+			p.upgradeIfFirst(w.Ref, w.Key, w.Meta)
+		}
+	}
 }

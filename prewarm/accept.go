@@ -233,10 +233,14 @@ func (s *Service) lookUp(ctx context.Context, d *draft) {
 				if err != nil || ctx.Err() != nil {
 					continue
 				}
-				for i, w := range s.deps.Known(ctx, refs) {
+				found := s.deps.Known(ctx, refs)
+				for i, w := range found {
 					if w.Err == nil && w.Present {
 						x.work.store(i, w, Present, now)
 					}
+				}
+				if s.deps.Improve != nil {
+					s.deps.Improve(found)
 				}
 			}
 		})

@@ -225,3 +225,30 @@ func TestRefusedCallGivesItsKeyBack(t *testing.T) {
 		t.Errorf("got %+v %v", a.Job, err)
 	}
 }
+
+// What a call finds stored is offered for improvement; a check is not.
+func TestAcceptImprovesWhatIsStored(t *testing.T) {
+	var offered []string
+	d := newDoor(t, func(_ *Config, deps *Deps) {
+		deps.Known = func(_ context.Context, refs []variant.Ref) (out []pipeline.Warmed) {
+			for _, ref := range refs {
+				w := stored(ref, 100)
+				w.Present = true
+				out = append(out, w)
+			}
+			return out
+		}
+		deps.Improve = func(found []pipeline.Warmed) {
+			for _, w := range found {
+				offered = append(offered, w.Key)
+			}
+		}
+	})
+	defer d.Close()
+	if _, err := d.Check(t.Context(), []CheckAsk{{Source: "https://c.example/a.jpg", Variants: []VariantAsk{{Name: "one"}}}}); err != nil || len(offered) != 0 {
+		t.Errorf("a check offered %v, %v", offered, err)
+	}
+	if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg")); err != nil || len(offered) != 1 {
+		t.Errorf("got %v offered, %v, want the one variant", offered, err)
+	}
+}

@@ -99,6 +99,8 @@ type Deps struct {
 	Warm func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
 	// Known tells without any work whether variants are stored: Present, or not, or Err where the store does not answer.
 	Known func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
+	// Improve is told what of a call is stored, which may be worth making better; nil = nothing is.
+	Improve func(found []pipeline.Warmed)
 	// KnownKey is Known for one key.
 	KnownKey func(ctx context.Context, key string) (present bool, err error)
 	// Parser and Negotiation give the rules in force.
