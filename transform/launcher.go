@@ -18,8 +18,9 @@ import (
 // niceness puts workers below the server, so that hits stay fast while every core encodes.
 const niceness = 10
 
-// startTimeout bounds the time from a worker's start to its first frame.
-const startTimeout = 20 * time.Second
+// startTimeout bounds the time from a worker's start to its first frame. It needs 0.2 s of a processor, and where others take all of them,
+// a process as patient as this one gets a hundredth: who is killed then begins anew, for ever.
+const startTimeout = time.Minute
 
 // environment is all that a worker sees of ours: a tight allocator (one arena, no mapping and unmapping of every row buffer: ADR 5), a heap that
 // is collected by its size alone, and fixed behaviour of libvips.
