@@ -5,6 +5,7 @@
 //	go run ./bench/quality collect -dir DIR   encode and score a grid of qualities; rows are kept in -rows and never made twice
 //	go run ./bench/quality fit                fit the model from the rows; -write puts it into the codec
 //	go run ./bench/quality report -dir DIR    the product's own choices, scored, with fixed q and other defaults in the same table
+//	go run ./bench/quality ocr -dir DIR       what tesseract reads in documents of each class
 //
 // A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
 // show. The default is the test corpus beside the project. -ss2 names the ssimulacra2 program (Debian's libjxl-devtools).
@@ -43,14 +44,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report}
+	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	command := commands[name]
 	if command == nil {
-		return fmt.Errorf("there is no command %q; there are collect, fit and report", name)
+		return fmt.Errorf("there is no command %q; there are collect, fit, report and ocr", name)
 	}
 	o, err := parseOptions(args)
 	if err != nil {
