@@ -107,7 +107,7 @@ func TestFault24ReloadUnderLoad(t *testing.T) {
 	reloads := func(outcome string) float64 {
 		return s.metric("goldcrest_config_reloads_total", fmt.Sprintf("outcome=%q", outcome))
 	}
-	for i := range 10 {
+	for i := range 100 {
 		text, outcome := rotated, "ok"
 		if i%2 == 1 {
 			text, outcome = "server: {nonsense: 1}", "error"

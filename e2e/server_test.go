@@ -83,6 +83,12 @@ func start(t *testing.T, env ...string) *server {
 // startIn runs a server on a given data folder, so that a test can start another one on the same store.
 func startIn(t *testing.T, dir string, env ...string) *server {
 	t.Helper()
+	return startCommand(t, dir, []string{binary}, env...)
+}
+
+// startCommand is startIn by another program, which runs the one under test in its place.
+func startCommand(t *testing.T, dir string, command []string, env ...string) *server {
+	t.Helper()
 	file := filepath.Join(dir, "config.yaml")
 	if _, err := os.Stat(file); err != nil {
 		if err := os.WriteFile(file, []byte(configText(dir, "")), 0o600); err != nil {
@@ -90,7 +96,7 @@ func startIn(t *testing.T, dir string, env ...string) *server {
 		}
 	}
 	s := &server{t: t, dir: dir, log: &logBuffer{}, done: make(chan struct{})}
-	s.cmd = exec.Command(binary, "serve", "-config", file)
+	s.cmd = exec.Command(command[0], append(command[1:], "serve", "-config", file)...)
 	s.cmd.Env = append(os.Environ(), env...)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
