@@ -193,11 +193,11 @@ func TestFault16KillDuringCompat(t *testing.T) {
 	s := startIn(t, dir, env...)
 	s.postLambda(urls)
 	some := 1 + rand.N(n/2)
-	eventually(t, "some keys have come to their end", func() bool { return ended() >= some })
+	within(t, time.Minute, "some keys have come to their end", func() bool { return ended() >= some })
 	s.kill()
 	before := ended()
 	startIn(t, dir, env...)
-	eventually(t, "every key has come to its end", func() bool { return ended() == n })
+	within(t, 2*time.Minute, "every key has come to its end", func() bool { return ended() == n })
 	t.Logf("%d of %d keys had ended at the kill", before, n)
 	if before == n {
 		t.Error("the kill came when all was done")

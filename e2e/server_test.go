@@ -250,12 +250,18 @@ lines:
 // eventually waits until ok holds, for work that ends behind an answer.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	within(t, 10*time.Second, what, ok)
+}
+
+// within waits until ok holds, and for d at the most.
+func within(t *testing.T, d time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(d); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("not within 10 s: %s", what)
+	t.Fatalf("not within %v: %s", d, what)
 }
 
 // want fails unless a header has a value.
