@@ -45,7 +45,7 @@ func commands() []command {
 		{name: "prewarm", args: "[-variants LIST] [-select S] [-budget BYTES] [-o VERDICTS.jsonl] FILE.jsonl|-", summary: "have a running server make the pictures of Data Units", run: runPrewarm},
 		{name: "check", args: "[-variants LIST] URL... | -keys KEY... | -units FILE.jsonl|-", summary: "ask a running server what is there", run: runCheck},
 		{name: "purge", args: "-source URL | -unit ID | -tag TAG | -prefix KEY | -all", summary: "remove variants on a running server", run: runPurge},
-		{name: "explain", args: "[-accept A] PATH|URL", summary: "tell what a signed URL asks for", run: runExplain},
+		{name: "explain", args: "[-accept A] [-run] PATH|URL", summary: "tell what a signed URL asks for", run: runExplain},
 		{name: "config", args: "[-config FILE]", summary: "print the effective configuration, secrets masked", run: runConfig},
 		{name: "doctor", args: "[-config FILE]", summary: "check configuration, keys, store, codecs, disk; say what to do", run: runDoctor},
 		{name: "healthcheck", args: "[-url URL]", summary: "exit 0 if the local server is healthy (for containers)", run: runHealthcheck},

@@ -108,9 +108,13 @@ func TestBoundIsHard(t *testing.T) {
 }
 
 func TestMinFreeIsKept(t *testing.T) {
-	s, obs := open(t, Config{})
+	dir := memoryDir(t)
+	s, _ := open(t, Config{Dir: dir})
 	put(t, s, "v1/a", cachetest.Entry("x", 3000))
-	s.cfg.MinFree = 1 << 60
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, obs := open(t, Config{Dir: dir, MinFree: 1 << 60})
 	if err := s.Put(t.Context(), "v1/b", cachetest.Entry("x", 3000)); !errors.Is(err, ErrFull) {
 		t.Errorf("Put = %v, want ErrFull", err)
 	}
