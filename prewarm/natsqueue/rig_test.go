@@ -210,7 +210,7 @@ func wantWaiting(t *testing.T, q *Queue, lane string, want int) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C { // A ticket for broken sources may rest for ten seconds.
 		n, err := q.Waiting(t.Context(), lane)
 		if err != nil {
 			t.Fatalf("%s: %v", lane, err)
