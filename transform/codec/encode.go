@@ -195,6 +195,9 @@ func (e *encoder) mustNotGrow() bool {
 		s.AutoSize.Bytes == 0
 }
 
+// paletteQuality is the q of the palette that an open URL's PNG falls back to: the highest, 256 colours at most.
+const paletteQuality = 100
+
 // lighter looks for bytes below the original's: the client's other formats, then lower qualities down to the floor, then the
 // original itself; if nothing helps, the smallest encode.
 func (e *encoder) lighter(first encoded) (encoded, error) {
@@ -211,7 +214,13 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 			return best, err
 		}
 	}
-	if best.q > 0 && best.format != variant.GIF {
+	if best.format == variant.PNG && best.q == 0 { // Its only lower quality is a palette.
+		if done, err := consider(e.save(variant.PNG, settings{q: paletteQuality, effort: effortPalette})); done || err != nil {
+			best.note = andNote(best.note, "a palette, else larger than the original")
+			return best, err
+		}
+	}
+	if best.q > 0 && best.format != variant.GIF && best.format != variant.PNG {
 		s := e.choices.choose(e.pic, e.wish(best.format))
 		for _, q := range []int{(s.q + s.floor) / 2, s.floor} {
 			if q >= best.q {

@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"image"
+	"image/color"
 	"strings"
 	"testing"
 
@@ -75,6 +76,25 @@ func TestNeverLargerTriesOtherFormatsFirst(t *testing.T) {
 	got = must(t, c, photo, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG, Legible: variant.LegibleNo})
 	if len(got.Body) >= len(photo) || got.Quality == 0 || got.Quality >= got.Choice.Predicted {
 		t.Errorf("a JPEG of %d bytes: %d bytes at q %d (%s), want fewer at a lower q", len(photo), len(got.Body), got.Quality, got.Note)
+	}
+}
+
+// A drawing with alpha whose original has a palette: true colours would outgrow it.
+func TestNeverLargerFallsBackToAPalette(t *testing.T) {
+	c := mustNew(t, "")
+	img := image.NewNRGBA(image.Rect(0, 0, 900, 900))
+	for i := range 60 {
+		fill(img, image.Rect(7*i, 11*i, 7*i+60, 11*i+200), color.NRGBA{uint8(4 * i), 90, uint8(250 - 4*i), 255})
+	}
+	original := must(t, c, pngOf(t, img), variant.Spec{Format: variant.PNG, Quality: 90}).Body
+	open := variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG | variant.AcceptPNG, Width: 700}
+	got := must(t, c, original, open)
+	exact := must(t, c, original, variant.Spec{Format: variant.PNG, Width: 700})
+	if got.Format != variant.PNG || got.Quality != paletteQuality || len(got.Body) >= len(exact.Body)*2/3 {
+		t.Errorf("%d bytes of %s at q %d (tried %s), without a palette %d", len(got.Body), got.Format, got.Quality, got.Choice.Tried, len(exact.Body))
+	}
+	if _, _, _, a := decode(t, got.Body).At(699, 2).RGBA(); a != 0 {
+		t.Errorf("a clear corner has alpha %d", a)
 	}
 }
 
