@@ -34,6 +34,11 @@ func (w *work) add(pass work) {
 	w.costs = append(w.costs, pass.cpu*1000/float64(pass.images))
 }
 
+// and is both passes as one.
+func (w work) and(pass work) work {
+	return work{images: w.images + pass.images, wall: w.wall + pass.wall, cpu: w.cpu + pass.cpu, bytes: w.bytes + pass.bytes}
+}
+
 // measureCold compares pictures that are made with raw libvips: the same originals, size, quality and encoder settings.
 func measureCold(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)

@@ -46,7 +46,7 @@ func skipped(format string, args ...any) error {
 
 func parts() []part {
 	return []part{
-		{name: "hit", measure: measureHits}, {name: "cold", measure: measureCold}, {name: "choice", measure: measureChoice}, {name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
+		{name: "hit", measure: measureHits}, {name: "cold", measure: measureCold}, {name: "choice", measure: measureChoice}, {name: "several", measure: measureSeveral}, {name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
 		{name: "prewarm", measure: measurePrewarm}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
 	}
 }

@@ -133,9 +133,13 @@ func (b *bench) syncRate() (float64, error) {
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
+// oneVariant is what the units of the comparison with libvips ask for.
+func oneVariant() client.Call {
+	return client.Call{Return: "none", Variants: []client.Variant{{Name: "w", Options: "rs:fit:800:0/q:75/f:webp"}}}
+}
+
 // post gives n units, each with a photo under a name that is new to the server.
-func (p *prewarming) post(ctx context.Context, n int) (client.Accepted, error) {
-	call := client.Call{Return: "none", Variants: []client.Variant{{Name: "w", Options: "rs:fit:800:0/q:75/f:webp"}}}
+func (p *prewarming) post(ctx context.Context, call client.Call, n int) (client.Accepted, error) {
 	for range n {
 		p.given++
 		source := fmt.Sprintf("%s/%s?v=%d", p.origin, p.photos[p.given%len(p.photos)].name, p.given)
@@ -144,26 +148,35 @@ func (p *prewarming) post(ctx context.Context, n int) (client.Accepted, error) {
 	return p.api.Prewarm(ctx, call)
 }
 
+// job has n photos made into the variants of a call, and measures from the call to the end of its job.
+func (p *prewarming) job(ctx context.Context, call client.Call, n int) (work, error) {
+	before, began := familyCPU(p.rig.Process.Pid), time.Now()
+	a, err := p.post(ctx, call, n)
+	if err != nil {
+		return work{}, err
+	}
+	j, err := p.api.Wait(ctx, a.Job, nil)
+	if err != nil {
+		return work{}, err
+	}
+	pass := work{images: j.Counts.Made, wall: time.Since(began).Seconds()}
+	if pass.images != n*len(call.Variants) {
+		return work{}, fmt.Errorf("the job ended %s: %+v", j.State, j.Counts)
+	}
+	time.Sleep(settling)
+	pass.cpu = (familyCPU(p.rig.Process.Pid) - before).Seconds()
+	return pass, nil
+}
+
 // measureWork compares the time from a call to the end of its job with that of raw libvips for the same photos.
 func (p *prewarming) measureWork(ctx context.Context, b *bench) ([]row, error) {
 	var ours work
 	raw := make([]work, len(modes))
 	for i := range 1 + max(b.rounds/2, 1) {
-		before, began := familyCPU(p.rig.Process.Pid), time.Now()
-		a, err := p.post(ctx, workPasses*len(p.photos))
+		pass, err := p.job(ctx, oneVariant(), workPasses*len(p.photos))
 		if err != nil {
 			return nil, err
 		}
-		j, err := p.api.Wait(ctx, a.Job, nil)
-		if err != nil {
-			return nil, err
-		}
-		pass := work{images: j.Counts.Made, wall: time.Since(began).Seconds()}
-		if pass.images != workPasses*len(p.photos) {
-			return nil, fmt.Errorf("the job ended %s: %+v", j.State, j.Counts)
-		}
-		time.Sleep(settling)
-		pass.cpu = (familyCPU(p.rig.Process.Pid) - before).Seconds()
 		for k, mode := range modes {
 			reference, err := p.raw(ctx, mode, "webp")
 			if err != nil {
@@ -212,7 +225,7 @@ func (p *prewarming) measureViewers(ctx context.Context, b *bench) ([]row, error
 	if err != nil {
 		return nil, err
 	}
-	job, err := p.post(ctx, loadUnits)
+	job, err := p.post(ctx, oneVariant(), loadUnits)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@
 //	go run ./bench/quality fit                fit the model from the rows; -write puts it into the codec
 //	go run ./bench/quality report -dir DIR    the product's own choices, scored, with fixed q and other defaults in the same table
 //	go run ./bench/quality ocr -dir DIR       what tesseract reads in documents of each class
+//	go run ./bench/quality sheet -dir DIR     contact sheets: originals beside each class
+//	go run ./bench/quality chain -dir DIR     pictures made from a larger one of the same call against those made alone
 //
 // A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
 // show. The default is the test corpus beside the project. -ss2 names the ssimulacra2 program (Debian's libjxl-devtools).
@@ -27,6 +29,7 @@ type options struct {
 	dirs    []string
 	ss2     []string
 	rows    string
+	out     string
 	write   bool
 	holdOut int
 	all     bool
@@ -44,14 +47,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr}
+	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	command := commands[name]
 	if command == nil {
-		return fmt.Errorf("there is no command %q; there are collect, fit, report and ocr", name)
+		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet and chain", name)
 	}
 	o, err := parseOptions(args)
 	if err != nil {
@@ -70,6 +73,7 @@ func parseOptions(args []string) (options, error) {
 	dirs := fs.String("dir", corpus+"/photos", "`DIRS` with pictures, joined by commas")
 	ss2 := fs.String("ss2", "ssimulacra2", "the `COMMAND` that scores two pictures")
 	fs.StringVar(&o.rows, "rows", "build/quality.tsv", "the `FILE` that keeps what was measured")
+	fs.StringVar(&o.out, "out", "build/sheets", "sheet: the `FOLDER` that gets the sheets")
 	fs.BoolVar(&o.write, "write", false, "fit: write the model into transform/codec")
 	fs.IntVar(&o.holdOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
 	fs.BoolVar(&o.all, "all", false, "report: judge the pictures of the fit too")

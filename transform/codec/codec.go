@@ -85,7 +85,8 @@ var required = []string{
 }
 
 // Transform makes a variant of original for each spec and hands each to emit as it is ready, on the calling goroutine and not in
-// order. A variant never depends on which others were asked for with it. A non-nil error stands for every spec not emitted.
+// order: a picture may be made from a larger one that is asked for with it, which saves a decode and much of the scaling and
+// cannot be told from one made alone. A non-nil error stands for every spec not emitted.
 func (c *Codec) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error {
 	info, err := sniff.Inspect(original)
 	if err != nil {
@@ -108,43 +109,54 @@ func (c *Codec) Transform(original []byte, specs []variant.Spec, stage variant.S
 		}
 		jobs = append(jobs, j)
 	}
-	src.share(jobs, lim.Memory)
-	for _, group := range grouped(jobs) {
-		c.makeGroup(src, group, emit)
+	groups := grouped(jobs)
+	src.share(groups, chained(groups), lim.Memory)
+	var larger chain
+	defer func() { larger.free() }()
+	for i, group := range groups {
+		if pic := c.makeGroup(src, group, larger.next(group[0]), leads(groups[i:]), emit); pic != nil {
+			larger = append(larger, link{pic, group[0]})
+		}
 	}
 	runtime.KeepAlive(original)
 	return nil
 }
 
-// makeGroup renders the pixels that several variants have in common once, and encodes each.
-func (c *Codec) makeGroup(src *source, group []*job, emit func(i int, img variant.Image, err error)) {
+// makeGroup renders the pixels that several variants have in common once, from a larger picture where they may be, and encodes
+// each. The picture of a group that leads to smaller ones is returned, and is the caller's to free.
+func (c *Codec) makeGroup(src *source, group []*job, from *link, leads bool, emit func(i int, img variant.Image, err error)) *picture {
 	if c.engine == EngineBimg {
 		group = bimgGroup(c.choices, src, group, emit)
 	}
 	if len(group) == 0 {
-		return
+		return nil
 	}
-	if j := group[0]; len(group) == 1 && j.streams(src) {
+	if j := group[0]; len(group) == 1 && !leads && from == nil && j.streams(src) {
 		img, err := c.stream(src, j)
 		if err != errReread { //nolint:errorlint // our own sentinel, never wrapped
 			emit(j.index, img, err)
-			return
+			return nil
 		}
 	}
+	group[0].from = from
 	pic, err := c.renderGroup(src, group)
 	if err != nil {
 		for _, j := range group {
 			emit(j.index, variant.Image{}, err)
 		}
-		return
+		return nil
 	}
-	defer pic.free()
 	for _, j := range group {
 		e := encoder{choices: c.choices, src: src, pic: pic, job: j}
 		img, err := e.encode()
 		e.free()
 		emit(j.index, img, err)
 	}
+	if leads {
+		return pic
+	}
+	pic.free()
+	return nil
 }
 
 // renderGroup renders the pixels of a group. Those of print get the size that was asked for: it is quality that a slow line cuts
@@ -164,6 +176,9 @@ func (c *Codec) renderGroup(src *source, group []*job) (*picture, error) {
 		}
 	}
 	pic.free()
+	if first.from != nil && !first.follows(first.from.job) {
+		first.from = nil
+	}
 	return render(src, first)
 }
 

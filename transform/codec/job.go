@@ -20,6 +20,7 @@ type job struct {
 	clear    bool    // extension and padding are transparent
 	fullDPR  float64 // what the URL asks for, where its weight class bounds it
 	streamed bool    // the pixels are encoded as they are decoded, and read once only
+	from     *link   // a larger picture of the same source, which the pixels are made from; nil = the source
 	stillFor string
 }
 

@@ -57,23 +57,25 @@ GC_FN int gc_sample(const uint8_t *p, int width, int height, int bands, int step
 	return n;
 }
 
-// gc_planes turns pixels into luma and chroma as JPEG has them.
-GC_FN void gc_planes(const uint8_t *rgb, int n, float *y, float *cb, float *cr) {
-	for (int i = 0; i < n; i++) {
-		float r = rgb[3 * i], g = rgb[3 * i + 1], b = rgb[3 * i + 2];
-		float l = 0.299f * r + 0.587f * g + 0.114f * b;
-		y[i] = l;
-		cb[i] = 0.564f * (b - l);
-		cr[i] = 0.713f * (r - l);
-	}
-}
+// GcTile holds the planes of one tile, as JPEG has them. Tiles are small enough for the processor's nearest cache.
+typedef struct {
+	float y[GC_TILE * GC_TILE], cb[GC_TILE * GC_TILE], cr[GC_TILE * GC_TILE], half[GC_TILE * GC_TILE / 4];
+} GcTile;
 
-// gc_halve averages squares of four.
-GC_FN void gc_halve(const float *in, int width, int height, float *out) {
-	for (int y = 0; y < height / 2; y++)
-		for (int x = 0; x < width / 2; x++) {
-			const float *p = in + (size_t) 2 * y * width + 2 * x;
-			out[(size_t) y * (width / 2) + x] = 0.25f * (p[0] + p[1] + p[width] + p[width + 1]);
+// gc_planes takes a tile out of a sample.
+GC_FN void gc_planes(const uint8_t *rgb, GcTile *t) {
+	for (int y = 0; y < GC_TILE; y++, rgb += GC_ACROSS * GC_TILE * 3)
+		for (int x = 0; x < GC_TILE; x++) {
+			float r = rgb[3 * x], g = rgb[3 * x + 1], b = rgb[3 * x + 2];
+			float l = 0.299f * r + 0.587f * g + 0.114f * b;
+			t->y[y * GC_TILE + x] = l;
+			t->cb[y * GC_TILE + x] = 0.564f * (b - l);
+			t->cr[y * GC_TILE + x] = 0.713f * (r - l);
+		}
+	for (int y = 0; y < GC_TILE / 2; y++)
+		for (int x = 0; x < GC_TILE / 2; x++) {
+			const float *p = t->y + 2 * y * GC_TILE + 2 * x;
+			t->half[y * (GC_TILE / 2) + x] = 0.25f * (p[0] + p[1] + p[GC_TILE] + p[GC_TILE + 1]);
 		}
 }
 
@@ -81,99 +83,82 @@ typedef struct {
 	float mean, var, err, dissimilarity, other;
 } GcBlock;
 
-// gc_block compares an 8 x 8 block with what became of it.
+// gc_block compares an 8 x 8 block with what became of it. Columns are summed side by side, which the compiler makes vectors of.
 GC_FN GcBlock gc_block(const float *a, const float *b, int stride) {
-	float sa = 0, sb = 0, saa = 0, sbb = 0, sab = 0;
-	for (int y = 0; y < 8; y++)
+	float sa[8] = {0}, sb[8] = {0}, saa[8] = {0}, sbb[8] = {0}, sab[8] = {0};
+	for (int y = 0; y < 8; y++, a += stride, b += stride)
 		for (int x = 0; x < 8; x++) {
-			float u = a[y * stride + x], v = b[y * stride + x];
-			sa += u;
-			sb += v;
-			saa += u * u;
-			sbb += v * v;
-			sab += u * v;
+			sa[x] += a[x];
+			sb[x] += b[x];
+			saa[x] += a[x] * a[x];
+			sbb[x] += b[x] * b[x];
+			sab[x] += a[x] * b[x];
 		}
-	float ma = sa / 64, mb = sb / 64;
-	float va = fmaxf(saa / 64 - ma * ma, 0), vb = fmaxf(sbb / 64 - mb * mb, 0), cov = sab / 64 - ma * mb;
-	GcBlock r = {.mean = ma, .var = va, .other = vb, .err = fmaxf(saa + sbb - 2 * sab, 0) / 64};
+	for (int x = 1; x < 8; x++)
+		sa[0] += sa[x], sb[0] += sb[x], saa[0] += saa[x], sbb[0] += sbb[x], sab[0] += sab[x];
+	float ma = sa[0] / 64, mb = sb[0] / 64;
+	float va = fmaxf(saa[0] / 64 - ma * ma, 0), vb = fmaxf(sbb[0] / 64 - mb * mb, 0), cov = sab[0] / 64 - ma * mb;
+	GcBlock r = {.mean = ma, .var = va, .other = vb, .err = fmaxf(saa[0] + sbb[0] - 2 * sab[0], 0) / 64};
 	r.dissimilarity = 1 - (2 * cov + 12) / (va + vb + 12);
 	return r;
 }
 
-GC_FN void gc_compare(const float *a, const float *b, int width, int height, int tiles, int tile, float *mean, float *pooled) {
-	double s = 0, s4 = 0;
-	int n = 0;
-	for (int i = 0; i < tiles; i++) {
-		int x0 = i % GC_ACROSS * tile, y0 = i / GC_ACROSS * tile;
-		for (int y = 0; y < tile; y += 8)
-			for (int x = 0; x < tile; x += 8, n++) {
-				size_t at = (size_t) (y0 + y) * width + x0 + x;
-				float d = gc_block(a + at, b + at, width).dissimilarity;
-				s += d;
-				s4 += (double) d * d * d * d;
-			}
-	}
-	*mean = s / n;
-	*pooled = pow(s4 / n, 0.25);
+// Sums over tiles, of which gc_finish makes means: see GcTraits.
+typedef struct {
+	double flat, busy, busy4, dark, mean, luma, luma4, loss, loss4, soft, ring, half, half4, blue, blue4, red, red4, chroma, colourful;
+	long equal, steep, strokes, print, plain;
+} GcSums;
+
+GC_FN double gc_fourth(float v) { return (double) v * v * v * v; }
+
+// gc_luma counts what the luma of a tile tells.
+GC_FN void gc_luma(const float *a, const float *b, GcSums *s) {
+	for (int y = 0; y < GC_TILE; y += 8)
+		for (int x = 0; x < GC_TILE; x += 8) {
+			GcBlock k = gc_block(a + y * GC_TILE + x, b + y * GC_TILE + x, GC_TILE);
+			float v = log2f(1 + k.var), e = sqrtf(k.err), sa = sqrtf(k.var + 4), sb = sqrtf(k.other + 4);
+			s->flat += k.var < 1;
+			s->busy += v;
+			s->busy4 += gc_fourth(v);
+			s->dark += k.mean < 48;
+			s->mean += k.mean;
+			s->luma += e;
+			s->luma4 += gc_fourth(e);
+			s->loss += k.dissimilarity;
+			s->loss4 += gc_fourth(k.dissimilarity);
+			s->soft += fmaxf(0, 1 - sb / sa);
+			s->ring += fmaxf(0, sb / sa - 1);
+		}
 }
 
-// gc_luma fills in what the luma planes tell.
-GC_FN void gc_luma(const float *a, const float *b, int width, GcTraits *t) {
-	double flat = 0, busy = 0, busy4 = 0, dark = 0, mean = 0, err = 0, err4 = 0, loss = 0, loss4 = 0, soft = 0, ring = 0;
-	int n = 0;
-	for (int i = 0; i < t->tiles; i++) {
-		int x0 = i % GC_ACROSS * GC_TILE, y0 = i / GC_ACROSS * GC_TILE;
-		for (int y = 0; y < GC_TILE; y += 8)
-			for (int x = 0; x < GC_TILE; x += 8, n++) {
-				size_t at = (size_t) (y0 + y) * width + x0 + x;
-				GcBlock k = gc_block(a + at, b + at, width);
-				float v = log2f(1 + k.var), e = sqrtf(k.err);
-				flat += k.var < 1;
-				busy += v;
-				busy4 += (double) v * v * v * v;
-				dark += k.mean < 48;
-				mean += k.mean;
-				err += e;
-				err4 += (double) e * e * e * e;
-				loss += k.dissimilarity;
-				loss4 += (double) k.dissimilarity * k.dissimilarity * k.dissimilarity * k.dissimilarity;
-				float sa = sqrtf(k.var + 4), sb = sqrtf(k.other + 4);
-				soft += fmaxf(0, 1 - sb / sa);
-				ring += fmaxf(0, sb / sa - 1);
-			}
-	}
-	t->flat = flat / n, t->busy = busy / n, t->busy4 = pow(busy4 / n, 0.25), t->dark = dark / n, t->mean = mean / n;
-	t->luma = err / n, t->luma4 = pow(err4 / n, 0.25), t->loss = loss / n, t->loss4 = pow(loss4 / n, 0.25);
-	t->soft = soft / n, t->ring = ring / n;
+// gc_half counts what is lost at half size.
+GC_FN void gc_half(const float *a, const float *b, GcSums *s) {
+	for (int y = 0; y < GC_TILE / 2; y += 8)
+		for (int x = 0; x < GC_TILE / 2; x += 8) {
+			float d = gc_block(a + y * (GC_TILE / 2) + x, b + y * (GC_TILE / 2) + x, GC_TILE / 2).dissimilarity;
+			s->half += d;
+			s->half4 += gc_fourth(d);
+		}
 }
 
-GC_FN void gc_chroma(const float *a, const float *b, int width, int tiles, float *err, float *err4, float *busy) {
-	double s = 0, s4 = 0, v = 0;
-	int n = 0;
-	for (int i = 0; i < tiles; i++) {
-		int x0 = i % GC_ACROSS * GC_TILE, y0 = i / GC_ACROSS * GC_TILE;
-		for (int y = 0; y < GC_TILE; y += 8)
-			for (int x = 0; x < GC_TILE; x += 8, n++) {
-				size_t at = (size_t) (y0 + y) * width + x0 + x;
-				GcBlock k = gc_block(a + at, b + at, width);
-				float e = sqrtf(k.err);
-				s += e;
-				s4 += (double) e * e * e * e;
-				v += log2f(1 + k.var);
-			}
-	}
-	*err = s / n;
-	*err4 = pow(s4 / n, 0.25);
-	*busy += v / n / 2;
+GC_FN void gc_chroma(const float *a, const float *b, double *err, double *err4, double *busy) {
+	for (int y = 0; y < GC_TILE; y += 8)
+		for (int x = 0; x < GC_TILE; x += 8) {
+			GcBlock k = gc_block(a + y * GC_TILE + x, b + y * GC_TILE + x, GC_TILE);
+			float e = sqrtf(k.err);
+			*err += e;
+			*err4 += gc_fourth(e);
+			*busy += log2f(1 + k.var);
+		}
 }
 
 // gc_print reports whether a tile looks like print: one level that most pixels are near, and thin marks at the other end of the
 // range, with little between. A plain tile has no range.
-GC_FN int gc_print(const float *p, int stride, int *plain) {
+GC_FN int gc_print(const float *p, int *plain) {
 	int histogram[64] = {0};
 	for (int y = 0; y < GC_TILE; y++)
 		for (int x = 0; x < GC_TILE; x++)
-			histogram[VIPS_CLIP(0, (int) p[y * stride + x] / 4, 63)]++;
+			histogram[VIPS_CLIP(0, (int) p[y * GC_TILE + x] / 4, 63)]++;
 	const int n = GC_TILE * GC_TILE, few = n / 50;
 	int low = 0, high = 63, ground = 1, most = 0;
 	for (int sum = histogram[low]; sum < few; sum += histogram[++low])
@@ -194,12 +179,12 @@ GC_FN int gc_print(const float *p, int stride, int *plain) {
 	for (int y = 0; y < GC_TILE; y++) {
 		int before = 0, began = 0;
 		for (int x = 0; x < GC_TILE; x++) {
-			float v = p[y * stride + x];
+			float v = p[y * GC_TILE + x];
 			int here = fabsf(v - far) < 0.45f * range;
 			back += fabsf(v - level) < 0.25f * range;
 			ink += here;
 			began += here && !before;
-			sharp += x > 1 && fabsf(v - p[y * stride + x - 2]) > 0.45f * range;
+			sharp += x > 1 && fabsf(v - p[y * GC_TILE + x - 2]) > 0.45f * range;
 			before = here;
 		}
 		runs += began;
@@ -210,47 +195,42 @@ GC_FN int gc_print(const float *p, int stride, int *plain) {
 }
 
 // gc_marks counts steps along rows, and tiles of print.
-GC_FN void gc_marks(const float *a, const float *cb, const float *cr, int width, GcTraits *t) {
-	long equal = 0, steep = 0, strokes = 0, print = 0, plain = 0;
-	double colourful = 0;
-	for (int i = 0; i < t->tiles; i++) {
-		int x0 = i % GC_ACROSS * GC_TILE, y0 = i / GC_ACROSS * GC_TILE, none;
-		print += gc_print(a + (size_t) y0 * width + x0, width, &none);
-		plain += none;
-		for (int y = 0; y < GC_TILE; y++) {
-			const float *p = a + (size_t) (y0 + y) * width + x0;
-			int last = 0, at = -100;
-			for (int x = 1; x < GC_TILE; x++) {
-				float d = p[x] - p[x - 1], m = fabsf(d);
-				equal += m < 0.5f;
-				if (m < 24)
-					continue;
-				steep++;
-				int sign = d > 0 ? 1 : -1;
-				strokes += sign == -last && x - at < 8;
-				last = sign;
-				at = x;
-			}
+GC_FN void gc_marks(const GcTile *t, GcSums *s) {
+	int none;
+	s->print += gc_print(t->y, &none);
+	s->plain += none;
+	for (int y = 0; y < GC_TILE; y++) {
+		const float *p = t->y + y * GC_TILE;
+		int equal = 0, steep = 0;
+		for (int x = 1; x < GC_TILE; x++) {
+			float m = fabsf(p[x] - p[x - 1]);
+			equal += m < 0.5f;
+			steep += m >= 24;
 		}
-		for (int y = 0; y < GC_TILE; y++)
-			for (int x = 0; x < GC_TILE; x++) {
-				size_t k = (size_t) (y0 + y) * width + x0 + x;
-				colourful += fabsf(cb[k]) + fabsf(cr[k]);
-			}
+		s->equal += equal;
+		s->steep += steep;
+		int last = 0, at = -100;
+		for (int x = 1; steep > 1 && x < GC_TILE; x++) {
+			float d = p[x] - p[x - 1];
+			if (fabsf(d) < 24)
+				continue;
+			int sign = d > 0 ? 1 : -1;
+			s->strokes += sign == -last && x - at < 8;
+			last = sign;
+			at = x;
+		}
 	}
-	float n = (float) t->tiles * GC_TILE * (GC_TILE - 1);
-	t->equal = equal / n;
-	t->steep = steep / n;
-	t->strokes = steep ? (float) strokes / steep : 0;
-	t->print = (float) print / t->tiles;
-	t->plain = (float) plain / t->tiles;
-	t->colourful = colourful / t->tiles / (GC_TILE * GC_TILE);
+	float colour[8] = {0};
+	for (int i = 0; i < GC_TILE * GC_TILE; i += 8)
+		for (int x = 0; x < 8; x++)
+			colour[x] += fabsf(t->cb[i + x]) + fabsf(t->cr[i + x]);
+	for (int x = 0; x < 8; x++)
+		s->colourful += colour[x];
 }
 
-// gc_trial encodes the sample as a JPEG and decodes it again into back.
-GC_FN int gc_trial(uint8_t *sample, int width, int height, int q, uint8_t *back, size_t *bytes) {
-	size_t size = (size_t) width * height * 3;
-	VipsImage *in = vips_image_new_from_memory(sample, size, width, height, 3, VIPS_FORMAT_UCHAR);
+// gc_trial encodes the sample as a JPEG and decodes it again into memory.
+GC_FN int gc_trial(uint8_t *sample, int width, int height, int q, VipsImage **back, size_t *bytes) {
+	VipsImage *in = vips_image_new_from_memory(sample, (size_t) width * height * 3, width, height, 3, VIPS_FORMAT_UCHAR);
 	if (!in)
 		return -1;
 	in->Type = VIPS_INTERPRETATION_sRGB;
@@ -258,18 +238,26 @@ GC_FN int gc_trial(uint8_t *sample, int width, int height, int q, uint8_t *back,
 	VipsImage *out = NULL;
 	int r = vips_jpegsave_buffer(in, &buf, bytes, "Q", q, NULL) || vips_jpegload_buffer(buf, *bytes, &out, NULL);
 	if (!r) {
-		VipsImage *mem = vips_image_copy_memory(out);
-		r = mem ? 0 : -1;
-		if (mem) {
-			memcpy(back, VIPS_IMAGE_ADDR(mem, 0, 0), size);
-			g_object_unref(mem);
-		}
+		*back = vips_image_copy_memory(out);
+		r = *back ? 0 : -1;
 	}
 	if (out)
 		g_object_unref(out);
 	g_object_unref(in);
 	g_free(buf);
 	return r;
+}
+
+// gc_finish makes means of sums.
+GC_FN void gc_finish(const GcSums *s, size_t bytes, GcTraits *t) {
+	const double tiles = t->tiles, pixels = tiles * GC_TILE * GC_TILE, n = pixels / 64, quarter = n / 4, steps = tiles * GC_TILE * (GC_TILE - 1);
+	t->flat = s->flat / n, t->busy = s->busy / n, t->busy4 = pow(s->busy4 / n, 0.25), t->dark = s->dark / n, t->mean = s->mean / n;
+	t->luma = s->luma / n, t->luma4 = pow(s->luma4 / n, 0.25), t->loss = s->loss / n, t->loss4 = pow(s->loss4 / n, 0.25);
+	t->soft = s->soft / n, t->ring = s->ring / n, t->half = s->half / quarter, t->half4 = pow(s->half4 / quarter, 0.25);
+	t->blue = s->blue / n, t->blue4 = pow(s->blue4 / n, 0.25), t->red = s->red / n, t->red4 = pow(s->red4 / n, 0.25);
+	t->chroma = s->chroma / n / 2, t->colourful = s->colourful / pixels;
+	t->equal = s->equal / steps, t->steep = s->steep / steps, t->strokes = s->steep ? (double) s->strokes / s->steep : 0;
+	t->print = s->print / tiles, t->plain = s->plain / tiles, t->rate = bytes / pixels;
 }
 
 // gc_traits measures a picture in memory on about pixels of its pixels. The picture is at least a tile wide and high.
@@ -282,30 +270,28 @@ GC_FN int gc_traits(VipsImage *in, int pixels, int q, GcTraits *t) {
 	int wanted = VIPS_MAX(pixels / (GC_TILE * GC_TILE), GC_ACROSS);
 	int step = VIPS_MAX(1, (t->all + wanted - 1) / wanted);
 	int rows = (t->all / step + 2 + GC_ACROSS - 1) / GC_ACROSS;
-	int w = GC_ACROSS * GC_TILE, h = rows * GC_TILE;
-	size_t n = (size_t) w * h;
-	uint8_t *rgb = g_malloc0(n * 6);
-	float *planes = g_malloc0(n * 8 * sizeof(float));
-	float *y = planes, *cb = y + n, *cr = cb + n, *y2 = cr + n, *cb2 = y2 + n, *cr2 = cb2 + n, *hy = cr2 + n, *hy2 = hy + n / 4;
+	uint8_t *rgb = g_malloc0((size_t) rows * GC_TILE * GC_ACROSS * GC_TILE * 3);
 	t->tiles = gc_sample(VIPS_IMAGE_ADDR(in, 0, 0), width, height, bands, step, rgb, rows * GC_ACROSS);
-	h = (t->tiles + GC_ACROSS - 1) / GC_ACROSS * GC_TILE;
-	n = (size_t) w * h;
+	VipsImage *back = NULL;
 	size_t bytes = 0;
-	int r = gc_trial(rgb, w, h, q, rgb + 3 * n, &bytes);
+	int r = gc_trial(rgb, GC_ACROSS * GC_TILE, (t->tiles + GC_ACROSS - 1) / GC_ACROSS * GC_TILE, q, &back, &bytes);
 	if (!r) {
-		gc_planes(rgb, n, y, cb, cr);
-		gc_planes(rgb + 3 * n, n, y2, cb2, cr2);
-		gc_luma(y, y2, w, t);
-		gc_chroma(cb, cb2, w, t->tiles, &t->blue, &t->blue4, &t->chroma);
-		gc_chroma(cr, cr2, w, t->tiles, &t->red, &t->red4, &t->chroma);
-		gc_halve(y, w, h, hy);
-		gc_halve(y2, w, h, hy2);
-		gc_compare(hy, hy2, w / 2, h / 2, t->tiles, GC_TILE / 2, &t->half, &t->half4);
-		gc_marks(y, cb, cr, w, t);
-		t->rate = (float) bytes / ((float) t->tiles * GC_TILE * GC_TILE);
+		GcSums s = {0};
+		GcTile a, b;
+		for (int i = 0; i < t->tiles; i++) {
+			size_t at = ((size_t) (i / GC_ACROSS) * GC_TILE * GC_ACROSS + i % GC_ACROSS) * GC_TILE * 3;
+			gc_planes(rgb + at, &a);
+			gc_planes(VIPS_IMAGE_ADDR(back, 0, 0) + at, &b);
+			gc_luma(a.y, b.y, &s);
+			gc_half(a.half, b.half, &s);
+			gc_chroma(a.cb, b.cb, &s.blue, &s.blue4, &s.chroma);
+			gc_chroma(a.cr, b.cr, &s.red, &s.red4, &s.chroma);
+			gc_marks(&a, &s);
+		}
+		gc_finish(&s, bytes, t);
+		g_object_unref(back);
 	}
 	g_free(rgb);
-	g_free(planes);
 	return r;
 }
 

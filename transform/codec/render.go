@@ -31,7 +31,7 @@ func render(src *source, j *job) (*picture, error) {
 	if j.frames > 1 {
 		return renderAnimation(src, j)
 	}
-	im, err := src.load(j.load)
+	im, err := j.pixels(src)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +41,14 @@ func render(src *source, j *job) (*picture, error) {
 		return nil, err
 	}
 	return finish(im, j, 1)
+}
+
+// pixels are what a still is made from.
+func (j *job) pixels(src *source) (*pixmap, error) {
+	if j.from != nil {
+		return j.from.pic.im.clone(), nil
+	}
+	return src.load(j.load)
 }
 
 // renderAnimation renders frame by frame, so that nothing bleeds from one into the next, and stacks them again. What depends on
@@ -241,6 +249,9 @@ func shrunk(a rect, stored, now size) rect {
 // scale resizes, converts the colours of what is left, and turns the small picture. Everything up to the copy into memory is
 // decoded here, so a failure here is the source's.
 func (r *renderer) scale() error {
+	if r.job.from != nil {
+		return r.rescale()
+	}
 	p := &r.plan
 	if p.enlarges { // An enlargement reads back and forth, a sequential source cannot.
 		if err := r.im.memory(); err != nil {

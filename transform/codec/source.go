@@ -106,9 +106,13 @@ func (s *source) load(k loadKey) (*pixmap, error) {
 }
 
 // share counts how many distinct pictures each way of decoding serves, so that a way needed twice is decoded once. Decoding to
-// memory first gives the same pixels, so it changes no variant. A picture that does not fit in memory bytes is decoded each time.
-func (s *source) share(jobs []*job, memory int64) {
-	for _, group := range grouped(jobs) {
+// memory first gives the same pixels, so it changes no variant. A picture that does not fit in memory bytes is decoded each time, and
+// groups that follow a larger one need none.
+func (s *source) share(groups [][]*job, follows []bool, memory int64) {
+	for i, group := range groups {
+		if follows[i] {
+			continue
+		}
 		k := group[0].load
 		bytes := s.stored.area() * int64(k.pages) * int64(s.facts.bands*s.facts.bits/8)
 		if memory <= 0 || bytes <= memory {

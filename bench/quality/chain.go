@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// chainWidths are the variants of one original that are made in one call and alone, chainCoders how.
+var (
+	chainWidths = []int{1080, 640, 320}
+	chainCoders = []codec.Encoding{
+		{Format: variant.PNG}, {Format: variant.WebP, Q: 75, Effort: 4}, {Format: variant.JPEG, Q: 75}, {Format: variant.AVIF, Q: 57},
+	}
+)
+
+// chainFigures is what comes out, for two smaller variants of each picture.
+type chainFigures struct {
+	loss, growth, saved map[variant.Format][]float64 // score lost, bytes, CPU of alone against together
+}
+
+// chain tells what becomes of pictures that are made from a larger one of the same call: their score, without loss and
+// as they are sent, against that of the same pictures made alone; and what it spares.
+func chain(ctx context.Context, o options) error {
+	c, err := codec.New(codec.EngineVips)
+	if err != nil {
+		return err
+	}
+	s, err := newScorer(o, c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	found, err := pictures(o.dirs)
+	if err != nil {
+		return err
+	}
+	f := chainFigures{loss: map[variant.Format][]float64{}, growth: map[variant.Format][]float64{}, saved: map[variant.Format][]float64{}}
+	for i, p := range found {
+		body, err := os.ReadFile(p.file)
+		if err != nil {
+			return err
+		}
+		info, err := sniff.Inspect(body)
+		if err != nil || min(info.Width, info.Height) < chainWidths[0] || !o.all && pick(sourceOf(filepath.Base(p.file)), o.holdOut) != 0 {
+			continue
+		}
+		if err := f.add(ctx, c, s, fmt.Sprint("chain-", i), body); err != nil {
+			return fmt.Errorf("%s: %w", p.file, err)
+		}
+	}
+	if len(f.saved) == 0 {
+		return fmt.Errorf("no picture of %s is %d pixels wide and high", strings.Join(o.dirs, ", "), chainWidths[0])
+	}
+	for _, e := range chainCoders {
+		loss := f.loss[e.Format]
+		fmt.Printf("%-5s n %d, score alone less score together: mean %.2f, least %.2f, most %.2f; bytes together / alone %.3f; CPU alone / together %.2f\n",
+			e.Format, len(loss), mean(loss), slices.Min(loss), slices.Max(loss), mean(f.growth[e.Format]), mean(f.saved[e.Format]))
+	}
+	return nil
+}
+
+// add makes one picture in every way, and scores it against what a decode of all pixels and one careful step of scaling give.
+func (f *chainFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name string, body []byte) error {
+	exact, err := chainExact(c, s, name, body)
+	defer func() {
+		for _, j := range exact {
+			j.close()
+			j.ref.Free()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for _, e := range chainCoders {
+		alone, alonePrice, err := chainAlone(c, body, e)
+		if err != nil {
+			return err
+		}
+		together, price, err := chainMade(c, body, chainSpecs(e))
+		if err != nil {
+			return err
+		}
+		f.saved[e.Format] = append(f.saved[e.Format], float64(alonePrice)/float64(price))
+		for k, j := range exact {
+			without, _, err := j.score(ctx, alone[k+1].Body)
+			if err != nil {
+				return err
+			}
+			with, _, err := j.score(ctx, together[k+1].Body)
+			if err != nil {
+				return err
+			}
+			f.loss[e.Format] = append(f.loss[e.Format], without-with)
+			f.growth[e.Format] = append(f.growth[e.Format], float64(len(together[k+1].Body))/float64(len(alone[k+1].Body)))
+		}
+	}
+	return nil
+}
+
+// chainExact are the smaller widths, scaled from all pixels in one step.
+func chainExact(c *codec.Codec, s *scorer, name string, body []byte) (exact []*judged, err error) {
+	full, err := c.Raster(body, variant.Spec{Format: variant.PNG}, unlimited)
+	if err != nil {
+		return nil, err
+	}
+	defer full.Free()
+	lossless, err := full.Encode(codec.Encoding{Format: variant.PNG})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range chainWidths[1:] {
+		im, err := c.Raster(lossless, variant.Spec{Width: w, Format: variant.PNG}, unlimited)
+		if err != nil {
+			return exact, err
+		}
+		j, err := s.judge(im, fmt.Sprint(name, "-", w), false)
+		if err != nil {
+			return exact, err
+		}
+		exact = append(exact, j)
+	}
+	return exact, nil
+}
+
+func chainSpecs(e codec.Encoding) []variant.Spec {
+	var specs []variant.Spec
+	for _, w := range chainWidths {
+		specs = append(specs, variant.Spec{Width: w, Format: e.Format, Quality: uint8(e.Q)})
+	}
+	return specs
+}
+
+// chainAlone makes each width in a call of its own.
+func chainAlone(c *codec.Codec, body []byte, e codec.Encoding) (all []variant.Image, price time.Duration, err error) {
+	for _, spec := range chainSpecs(e) {
+		got, d, err := chainMade(c, body, []variant.Spec{spec})
+		if err != nil {
+			return nil, 0, err
+		}
+		all, price = append(all, got...), price+d
+	}
+	return all, price, nil
+}
+
+// chainMade makes specs in one call, and tells its processor time.
+func chainMade(c *codec.Codec, body []byte, specs []variant.Spec) ([]variant.Image, time.Duration, error) {
+	all := make([]variant.Image, len(specs))
+	var failed error
+	start := threadTime()
+	err := c.Transform(body, specs, variant.StageFirst, unlimited, func(i int, img variant.Image, err error) {
+		all[i] = img
+		if err != nil {
+			failed = err
+		}
+	})
+	if err == nil {
+		err = failed
+	}
+	return all, threadTime() - start, err
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/goldcrest/goldcrest/client"
+)
+
+// severalWidths are the variants of one original that apps ask for: a large view, a list, a thumbnail.
+var severalWidths = []int{1080, 640, 320}
+
+// measureSeveral compares the variants of new originals made in one go, as prewarm has them, with the same variants of as many new
+// originals each asked for by itself.
+func measureSeveral(ctx context.Context, b *bench) ([]row, error) {
+	c, err := b.startCold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	p := &prewarming{cold: c}
+	if p.api, err = c.rig.api(); err != nil {
+		return nil, err
+	}
+	var rows []row
+	for _, f := range []struct {
+		options string
+		target  float64
+	}{{"q:75/f:webp", 1.25}, {"q:75/f:jpg", 1.5}, {"q:57/f:avif", 1.3}} {
+		var together, alone work
+		for i := range 1 + max(b.rounds/2, 1) {
+			one, err := p.several(ctx, f.options, severalWidths)
+			if err != nil {
+				return nil, err
+			}
+			var each work
+			for _, w := range severalWidths {
+				pass, err := p.several(ctx, f.options, []int{w})
+				if err != nil {
+					return nil, err
+				}
+				each = each.and(pass)
+			}
+			if i > 0 { // The first round warms up.
+				together.add(one)
+				alone.add(each)
+			}
+			if b.noise {
+				fmt.Fprintf(os.Stderr, "  %s: together %.1f/s, alone %.1f/s\n", f.options, float64(one.images)/one.wall, float64(each.images)/each.wall)
+			}
+		}
+		what := fmt.Sprintf("3 variants of an original in one go, %s, against alone: ", f.options)
+		rows = append(rows,
+			row{what: what + "images", ours: median(together.rates), reference: median(alone.rates), unit: "1/s", target: f.target},
+			row{what: what + "CPU an image", ours: median(together.costs), reference: median(alone.costs), unit: "ms"})
+	}
+	return rows, nil
+}
+
+// several has each photo, under a name that is new to the server, made in some widths.
+func (p *prewarming) several(ctx context.Context, options string, widths []int) (work, error) {
+	call := client.Call{Return: "none"}
+	for _, w := range widths {
+		call.Variants = append(call.Variants, client.Variant{Name: fmt.Sprint("w", w), Options: fmt.Sprintf("rs:fit:%d:0/%s", w, options)})
+	}
+	return p.job(ctx, call, len(p.photos))
+}
