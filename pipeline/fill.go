@@ -42,6 +42,11 @@ type batch struct {
 	upgrade bool   // a refresh that only replaces a first-stage entry, by a smaller one
 	kept    bool   // that one was not larger; written before its fill is published
 	slot    func() // gives back a fetch slot that the batch was started with; nil = none
+
+	// Guarded by the table's mutex.
+	wanted  int                // how many wait for one of its fills, or go on without waiting but want it all the same
+	callOff context.CancelFunc // ends its waiting; nil while it does not wait
+	dropped bool               // nobody wanted it any more while it waited
 }
 
 // order is what join is asked for: the variants of one source.
@@ -86,7 +91,8 @@ type fills struct {
 }
 
 // join returns the fill of each key, starting one batch for those that nobody makes yet. led tells which are in that batch;
-// run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its own rank.
+// run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its own rank, and
+// wants each fill until quit.
 func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
 	b := &batch{source: o.source, urgency: &urgency{rank: o.rank}, stage: o.stage, refresh: o.refresh, upgrade: o.upgrade}
 	led = make([]bool, len(o.keys))
@@ -107,6 +113,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 			b.fills = append(b.fills, f)
 			led[i] = true
 		}
+		f.batch.wanted++
 		all = append(all, f)
 	}
 	if len(b.fills) > 0 {
@@ -138,6 +145,58 @@ func (t *fills) work(b *batch, run func(*batch)) {
 		}
 	}()
 	run(b)
+}
+
+// quit tells that somebody who joined f does not want it any more. A batch that nobody wants is dropped while it waits for its
+// original or for a worker; what a worker has begun ends by itself. Whoever joins while the last one quits never gets a dropped fill:
+//  1. A's batch waits at a gate, and A is the only one who wants it.
+//  2. A hangs up and B asks for the same key. Both need the table's lock.
+//  3. B is first: join finds the fill and wants it too. A's quit finds B, and drops nothing.
+//  4. Or A is first: in one turn of the lock quit counts down to nobody, takes the fills out of the table and marks the batch. B's
+//     join finds no fill there and begins its own.
+//
+// Nor is a slot lost that the gate grants at that moment: acquire gives it back if it saw the end of its context first, and else
+// the batch does, which pass then tells that it was dropped.
+func (t *fills) quit(f *fill) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := f.batch
+	if b.wanted--; b.wanted == 0 && b.callOff != nil {
+		t.drop(b)
+	}
+}
+
+// drop calls a batch off. The lock is held.
+func (t *fills) drop(b *batch) {
+	b.dropped = true
+	for _, f := range b.fills {
+		if t.byName[f.name] == f {
+			delete(t.byName, f.name)
+		}
+	}
+	if b.callOff != nil {
+		b.callOff()
+	}
+}
+
+// wait begins the part of a batch that quit may call off by ending its context. It is false where everybody has quit already.
+func (t *fills) wait(b *batch, callOff context.CancelFunc) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b.wanted == 0 {
+		t.drop(b)
+		return false
+	}
+	b.callOff = callOff
+	return true
+}
+
+// pass ends that part. It is false where the batch was dropped.
+func (t *fills) pass(b *batch) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b.callOff = nil
+	return !b.dropped
 }
 
 // leave takes a fill out of the table and tells those who wait for the store.

@@ -34,12 +34,17 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	r.generation = p.generations.of(b.fills[0].key)
 	todo := r.lookUp(ctx)
 	if len(todo) == 0 {
-		if b.slot != nil {
-			b.slot()
-		}
+		b.giveSlot()
 		return
 	}
-	d, back, err := p.originals.get(ctx, b.source, fetchLimits(todo), b.urgency, b.slot)
+	wanted, callOff := context.WithCancel(ctx)
+	defer callOff()
+	if !p.fills.wait(b, callOff) {
+		b.giveSlot()
+		r.fail(todo, errUnwanted)
+		return
+	}
+	d, back, err := p.originals.get(wanted, b.source, fetchLimits(todo), b.urgency, b.slot)
 	if err != nil {
 		r.fail(todo, err)
 		return
@@ -53,7 +58,11 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	}
 	b.urgency.raise(warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
 	waitFrom := p.parts.Now()
-	release, err := p.transforms.acquire(ctx, b.urgency)
+	release, err := p.transforms.acquire(wanted, b.urgency)
+	if err == nil && !p.fills.pass(b) {
+		release()
+		err = errUnwanted
+	}
 	if err != nil {
 		r.fail(todo, err)
 		return
@@ -61,6 +70,16 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	r.transformFrom = p.parts.Now()
 	r.timings.Queue += r.transformFrom.Sub(waitFrom)
 	r.transform(ctx, todo, release)
+}
+
+// errUnwanted is what becomes of a batch that everybody has quit.
+var errUnwanted = fault.New(fault.Canceled, "pipeline.run", "nobody waits for the picture any more", context.Canceled)
+
+// giveSlot gives back the fetch slot that came with the batch, where it is not needed.
+func (b *batch) giveSlot() {
+	if b.slot != nil {
+		b.slot()
+	}
 }
 
 // run is the state of making one batch.

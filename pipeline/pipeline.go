@@ -130,7 +130,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 }
 
 // Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be resolved.
-// The caller's ctx bounds its own waiting only; the work it began goes on for the others.
+// The caller's ctx bounds its own waiting only: the work it began goes on for the others, and also for nobody once a worker has it.
 func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 	key := ref.Key()
 	if e, ok := p.parts.Tiers.Recall(key); ok {
@@ -148,6 +148,7 @@ func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 	select {
 	case <-f.ready:
 	case <-ctx.Done():
+		p.fills.quit(f)
 		return Answer{}, ctx.Err()
 	}
 	if f.err != nil {

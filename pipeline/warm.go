@@ -69,6 +69,7 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 		select {
 		case <-f.stored:
 		case <-ctx.Done():
+			p.fills.quit(f)
 			w.Err = ctx.Err()
 			continue
 		}
