@@ -55,7 +55,7 @@ image-check: ## build the image without a registry and run it read-only as its o
 	@.ci/image-check
 
 bench: build ## print speed and memory as ratios against references in the same run
-	cd bench && go run .
+	cd bench && go run . -out results -limit 30m
 
 soak: ## ask for a mix for DURATION (default 8m) and print what grows: memory, files, threads, goroutines
 	cd bench && go run . -run soak -v -soak $(or $(DURATION),8m) -limit 60m

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/csv"
+	"encoding/xml"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +95,41 @@ func TestLoopsCountAnswersAndNoticeErrors(t *testing.T) {
 	}
 	if _, err := closedLoop(addr, [][]byte{rawRequest("/bad")}, 1, 10*time.Millisecond); err == nil {
 		t.Error("a 418 is no error")
+	}
+}
+
+func TestResultsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	rows := []row{
+		{what: "hits <c=64>", ours: 90, reference: 100, unit: "1/s", target: 0.8}, {what: "p99", ours: 12, unit: "ms", target: 10, atMost: true},
+		{what: "no target", ours: 3, unit: "MB"},
+	}
+	day := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	if err := writeResults(dir, "a machine, of two cores", day, rows); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(filepath.Join(dir, "2026-03-04.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(got) != 4 || got[1][6] != "0.9" || got[1][9] != "met" || got[2][9] != "MISSED" || got[3][1] != "a machine, of two cores" {
+		t.Errorf("the table: %q (%v)", got, err)
+	}
+	picture, err := os.ReadFile(filepath.Join(dir, "2026-03-04.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xml.Unmarshal(picture, new(struct{})); err != nil {
+		t.Errorf("the picture: %v", err)
+	}
+	for _, want := range []string{"hits &lt;c=64&gt;", ">1.12<", ">0.83<"} {
+		if !strings.Contains(string(picture), want) {
+			t.Errorf("the picture lacks %q", want)
+		}
+	}
+	if strings.Contains(string(picture), "no target") {
+		t.Error("the picture draws a figure without a target")
 	}
 }

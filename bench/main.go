@@ -24,6 +24,7 @@ type options struct {
 	run    []string
 	dir    string
 	binary string
+	out    string
 	rounds int
 	round  time.Duration
 	limit  time.Duration
@@ -88,6 +89,7 @@ func parseOptions(args []string) (options, error) {
 	list := fs.String("run", strings.Join(usual, ","), "the `PARTS` to run, of "+strings.Join(names, ", "))
 	fs.StringVar(&o.dir, "dir", os.Getenv("DIR"), "`DIR` with more photos for the cold parts; default $DIR")
 	fs.StringVar(&o.binary, "binary", "", "the `FILE` to measure; default: built from the folder above")
+	fs.StringVar(&o.out, "out", "", "`FOLDER` that keeps the figures as CSV and SVG; default: none does")
 	fs.IntVar(&o.rounds, "rounds", 7, "rounds of each side of a comparison; the median counts")
 	fs.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of one round of hits")
 	fs.DurationVar(&o.soak, "soak", 8*time.Minute, "length of the soak")
@@ -142,5 +144,8 @@ func run(ctx context.Context, args []string) error {
 		rows = append(rows, got...)
 	}
 	printTable(os.Stdout, rows)
-	return nil
+	if o.out == "" {
+		return nil
+	}
+	return writeResults(o.out, machine(ctx, b.binary), time.Now(), rows)
 }
