@@ -13,7 +13,7 @@ export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test build setup vet unit fuzz e2e image-check bench soak docs clean
+.PHONY: help demo test build vet unit fuzz e2e docs-check image-check bench soak docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,10 @@ fuzz: ## each fuzz target for FUZZTIME (default 3s)
 
 e2e: ## black-box tests of the built binary
 	cd e2e && go test -count=1 ./...
+
+docs-check: ## run every command of the documents, follow their links, hold their tables to the code; a part of unit and e2e
+	go test -count=1 -run 'Doc|Links|Runbook|Deploy' . ./variant ./server ./metrics ./config
+	cd e2e && go test -count=1 -v -run 'TestDocs$$' .
 
 image-check: ## build the image without a registry and run it read-only as its own user (as root; else it is skipped)
 	@.ci/image-check

@@ -33,7 +33,7 @@ func described(t *testing.T) map[string][]string {
 	return known
 }
 
-// Every metric that an alert, a chart or an autoscaler names exists, and has the labels that it is asked by.
+// Every metric that an alert, a chart, an autoscaler or the runbook names exists, and has the labels that it is asked by.
 func TestDeployNamesMetrics(t *testing.T) {
 	known := described(t)
 	name := regexp.MustCompile(`\b(goldcrest_[a-z_]+)(?:\{([^}]*)\})?`)
@@ -41,6 +41,7 @@ func TestDeployNamesMetrics(t *testing.T) {
 	by := regexp.MustCompile(`by \(([a-z_, ]+)\) \([a-z]*\(?(goldcrest_[a-z_]+)`)
 	for file, least := range map[string]int{
 		"../deploy/prometheus/alerts.yaml": 15, "../deploy/grafana/goldcrest.json": 40, "../deploy/kubernetes/prewarm.yaml": 1, "../deploy/README.md": 1,
+		"../docs/operate.md": 9,
 	} {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -205,4 +208,33 @@ func TestFallbackKeepsStatusAndIsKeptShortly(t *testing.T) {
 			t.Errorf("status %d", w.Code)
 		}
 	})
+}
+
+// The table of docs/urls.md has every failure that an image URL can meet, with its status.
+func TestDocsHaveEveryCode(t *testing.T) {
+	text, err := os.ReadFile("../docs/urls.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([45]\d\d) \| ([a-z_, ]+) \|`).FindAllStringSubmatch(string(text), -1) {
+		for kind := range strings.SplitSeq(row[2], ", ") {
+			got[kind] = row[1]
+		}
+	}
+	// The private listener's own, and what no viewer sees.
+	const others = " unauthorized forbidden_scope not_found no_such_job method_not_allowed idempotency_conflict body_too_large bad_unit bad_selector queue_full disk_full canceled "
+	for _, kind := range fault.Kinds() {
+		want := strconv.Itoa(refusalOf(kind).status)
+		if strings.Contains(others, " "+string(kind)+" ") {
+			want = ""
+		}
+		if got[string(kind)] != want {
+			t.Errorf("docs/urls.md has %s with status %q, want %q", kind, got[string(kind)], want)
+		}
+		delete(got, string(kind))
+	}
+	for kind := range got {
+		t.Errorf("docs/urls.md has %s, which does not exist", kind)
+	}
 }
