@@ -175,7 +175,7 @@ func (a *app) openStore(ctx context.Context) (cache.Store, error) {
 	}
 	store, err := dirstore.Open(s.Dir, a.metrics)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the store's directory (cache.store.dir) cannot be used: %w", err)
 	}
 	a.store = store
 	return store, nil

@@ -122,9 +122,9 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 	case failed != nil:
 		return fmt.Errorf("%w\nWhat was accepted before goes on at the server", p.flags.explain(failed))
 	case t.unreadable > 0:
-		return fmt.Errorf("%d lines could not be read as Data Units; they are named above", t.unreadable)
+		return fmt.Errorf("%d lines could not be read as Data Units; they are named above: mend them and run this again, what is made stays", t.unreadable)
 	case t.givenUp > 0:
-		return fmt.Errorf("%d jobs were cancelled or expired before they ended", t.givenUp)
+		return fmt.Errorf("%d jobs were cancelled or expired before they ended: run this again for the rest", t.givenUp)
 	case t.Failed > 0:
 		return fmt.Errorf("%d variants failed though they were tried again; run this again later: what is made stays", t.Failed)
 	}

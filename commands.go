@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -145,7 +146,7 @@ func runHealthcheck(ctx context.Context, e env, args []string) error {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("the server does not answer: %w", err)
+		return fmt.Errorf("the server does not answer: %w\nIs it running, and is that its private listener (server.admin)? -url names another", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -175,12 +176,14 @@ func runSign(_ context.Context, e env, args []string) error {
 	}
 	if *preset != "" {
 		if _, ok := cfg.Presets[*preset]; !ok {
-			return usageError{fmt.Errorf("there is no preset %q in the configuration", *preset)}
+			return usageError{fmt.Errorf("there is no preset %q; those of the configuration are: %s", *preset, strings.Join(slices.Sorted(maps.Keys(cfg.Presets)), ", "))}
 		}
 		*options = "pr:" + *preset
 		if cfg.OnlyPresets {
 			*options = *preset
 		}
+	} else if err := readable(cfg, *options); err != nil {
+		return err
 	}
 	for _, source := range fs.Args() {
 		url, err := signer.URL(source, *options, *ttl, *round)
@@ -192,10 +195,22 @@ func runSign(_ context.Context, e env, args []string) error {
 	return nil
 }
 
+// readable tells before a URL is signed that the server would refuse its options.
+func readable(cfg config.Config, options string) error {
+	if cfg.OnlyPresets {
+		return nil // They are names then, which the server looks up.
+	}
+	parser, err := variant.NewParser(cfg.Presets, false)
+	if err == nil {
+		_, _, err = parser.ParseOptions(options)
+	}
+	return err
+}
+
 // newSigner makes a client.Signer of the configuration's first key.
 func newSigner(cfg config.Config) (*client.Signer, error) {
 	if len(cfg.Signing.Keys) == 0 {
-		return nil, errors.New("no signing key is configured; set signing.keys (32 random bytes each: openssl rand -hex 32)")
+		return nil, errors.New("there is no signing key: " + keyTodo)
 	}
 	keys, err := signing.New(cfg.Signing, time.Now)
 	if err != nil {

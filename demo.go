@@ -124,7 +124,7 @@ func demoPictures(dir string) ([]picture, error) {
 		out = append(out, picture{f.Name(), body})
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("there are no pictures in %s", from)
+		return nil, fmt.Errorf("there are no pictures in %s; give a folder with .jpg, .png, .webp, .gif, .avif, .heic, .tif or .bmp files", from)
 	}
 	slices.SortFunc(out, func(a, b picture) int { return strings.Compare(a.name, b.name) })
 	return out, nil

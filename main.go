@@ -81,7 +81,7 @@ func dispatch(ctx context.Context, e env, args []string) int {
 		}
 		return exitCode(e, c, c.run(ctx, e, args))
 	}
-	fmt.Fprintf(e.stderr, "goldcrest: there is no command %q. \"goldcrest help\" lists them.\n", name)
+	fmt.Fprintf(e.stderr, "goldcrest: there is no command %q; \"goldcrest help\" lists them\n", name)
 	return exitUsage
 }
 
@@ -92,10 +92,13 @@ func exitCode(e env, c command, err error) int {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(e.stderr, "goldcrest %s: %v\nusage: goldcrest %s %s\n", c.name, err, c.name, c.args)
+		fmt.Fprintf(e.stderr, "goldcrest %s: %v\nusage: %s\n\"goldcrest %s -h\" tells the flags.\n", c.name, err, strings.TrimSpace("goldcrest "+c.name+" "+c.args), c.name)
 		return exitUsage
 	default:
-		fmt.Fprintf(e.stderr, "goldcrest %s: %v\n", c.name, err)
+		fmt.Fprintf(e.stderr, "goldcrest %s: %s\n", c.name, told(err))
+		if todo := advice(err); todo != "" {
+			fmt.Fprintf(e.stderr, "To do: %s.\n", todo)
+		}
 		return exitFailed
 	}
 }

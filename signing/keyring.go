@@ -47,7 +47,7 @@ func New(cfg Config, now func() time.Time) (*Keyring, error) {
 		return nil, err
 	}
 	if len(cfg.Keys) == 0 {
-		return nil, errors.New("signing.keys: there is no key; without one every URL would be refused")
+		return nil, errors.New("signing.keys: there is no key; without one every URL would be refused (\"openssl rand -hex 32\" makes one)")
 	}
 	if now == nil {
 		now = time.Now
