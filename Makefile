@@ -13,7 +13,7 @@ export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test build vet unit fuzz e2e docs-check image-check bench soak docs clean
+.PHONY: help demo test build vet lint unit fuzz e2e docs-check image-check bench soak docs hooks release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ vet: ## gofmt, go vet, staticcheck
 	go vet ./...
 	cd e2e && go vet ./...
 	$(TOOLS)/bin/staticcheck ./...
+
+lint: ## a few more linters (.golangci.yml); builds golangci-lint the first time, which takes minutes
+	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 
 unit: ## unit tests with the race detector; those in JavaScript and Python where node (20 or later) and python3 are installed
 	go test -race -count=1 ./...
@@ -66,6 +69,12 @@ soak: ## ask for a mix for DURATION (default 8m) and print what grows: memory, f
 
 docs: ## regenerate docs/config.md
 	go test ./config -run Docs -update -count=1
+
+hooks: ## have git run the quick checks before each commit (.ci/hooks/pre-commit)
+	git config core.hooksPath .ci/hooks
+
+release: ## build/release: the program with its version, its bill of materials, checksums
+	VERSION="$(VERSION)" .ci/release
 
 clean: ## remove what builds leave behind
 	rm -rf goldcrest data build
