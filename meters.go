@@ -61,7 +61,7 @@ func (a *app) levels() metrics.Levels {
 		MemoryBytes: memory.Bytes, MemoryEntries: int64(memory.Entries), Fills: load.Fills,
 		FetchRunning: load.Fetching, FetchWaiting: load.FetchWaiting,
 		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting, UpgradesPending: load.Upgrades,
-		Workers: pool.Workers, WorkersBusy: pool.Busy,
+		Workers: pool.Workers, WorkersBusy: pool.Busy, ImageBytes: pool.Bytes,
 	}
 	if a.door != nil {
 		a.prewarmLevels(&l)

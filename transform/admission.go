@@ -3,6 +3,7 @@ package transform
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -14,6 +15,7 @@ import (
 // from the header, which is an upper one: memory is promised before a worker touches a pixel.
 type admission struct {
 	total int64
+	used  atomic.Int64 // admitted and not yet given back
 	free  *semaphore.Weighted
 }
 
@@ -32,7 +34,8 @@ func (a *admission) admit(ctx context.Context, bytes int64) (release func(), wai
 	if err := a.free.Acquire(ctx, bytes); err != nil {
 		return nil, time.Since(begin), contextFault(ctx)
 	}
-	return func() { a.free.Release(bytes) }, time.Since(begin), nil
+	a.used.Add(bytes)
+	return func() { a.used.Add(-bytes); a.free.Release(bytes) }, time.Since(begin), nil
 }
 
 // contextFault is the fault of a caller whose context ended while it waited.

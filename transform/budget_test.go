@@ -38,8 +38,14 @@ func TestAdmissionIsInOrderOfArrival(t *testing.T) {
 		if len(order) != 0 {
 			t.Errorf("%v overtook", order)
 		}
+		if used := a.used.Load(); used != 60 {
+			t.Errorf("%d bytes are in use, want 60", used)
+		}
 		first()
 		synctest.Wait()
+		if used := a.used.Load(); used != 0 {
+			t.Errorf("%d bytes are in use after all have ended", used)
+		}
 		if len(order) != 2 || order[0] != 80 {
 			t.Errorf("got order %v, want [80 30]", order)
 		}

@@ -69,6 +69,7 @@ type Stats struct {
 	Crashes  int64 // workers that died, panicked, fell silent or broke the protocol
 	Killed   int64 // workers killed at a deadline or at their processor budget
 	Recycled int64 // workers replaced after their number of requests or for their memory
+	Bytes    int64 // decoded bytes of the pictures in work, as estimated from their headers
 }
 
 // Open starts the workers. It returns when the first one is ready, and fails if that one does not start; the others follow.
@@ -153,7 +154,7 @@ func (p *Pool) Size() int { return p.cfg.Workers }
 // Stats is a snapshot for metrics and the console.
 func (p *Pool) Stats() Stats {
 	return Stats{Workers: int(p.workers.Load()), Busy: int(p.busy.Load()), Spawned: p.spawned.Load(), Crashes: p.crashes.Load(),
-		Killed: p.killed.Load(), Recycled: p.recycled.Load()}
+		Killed: p.killed.Load(), Recycled: p.recycled.Load(), Bytes: p.memory.used.Load()}
 }
 
 // Versions names the codec libraries, as the first worker reported them.
