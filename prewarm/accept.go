@@ -271,7 +271,7 @@ func (s *Service) commit(ctx context.Context, d *draft, id, token string) error 
 		}
 		records = append(records, r)
 		if !t.ended() {
-			tickets = append(tickets, Ticket{Lane: j.Lane, ID: ticketID(id, n, 0)})
+			tickets = append(tickets, Ticket{Lane: j.Lane, ID: ticketID(id, n, j.Round)})
 		}
 	}
 	last, err := j.record()

@@ -58,6 +58,9 @@ func (s *Service) draft(call Call) (*draft, error) {
 		},
 		Hook: call.Callback, Lane: LaneNormal,
 	}
+	if call.Again {
+		d.job.Round = 1 // As a job's Retry: whoever asks again knows more than the ledger.
+	}
 	if p := d.job.Priority; p == LaneHigh || p == LaneLow {
 		d.job.Lane = p
 	}

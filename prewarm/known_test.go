@@ -132,3 +132,32 @@ func TestKnownOfOneVariantAndOfGuesses(t *testing.T) {
 		}
 	})
 }
+
+// A call that asks again makes what is known to be broken be looked at, and takes what was mended off the feed.
+func TestAgainLooksAtBrokenSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		mended := false
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
+			if mended {
+				return stored(ref, 100)
+			}
+			return refused(ref, fault.SourceNotFound)
+		}
+		defer d.run(t)()
+		again := oneCall(broken)
+		again.Again = true
+		for n, want := range []struct {
+			call        Call
+			mended      bool
+			tries, feed int
+		}{{oneCall(broken), false, 1, 1}, {again, false, 2, 1}, {oneCall(broken), true, 2, 1}, {again, true, 3, 0}, {oneCall(broken), true, 4, 0}} {
+			mended = want.mended
+			d.ended(t, want.call)
+			feed, err := d.Broken(t.Context(), time.Time{}, 10)
+			if err != nil || len(d.tries) != want.tries || len(feed) != want.feed {
+				t.Errorf("call %d: got %d tries and the feed %+v %v, want %+v", n, len(d.tries), feed, err, want)
+			}
+		}
+	})
+}

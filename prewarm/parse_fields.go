@@ -34,8 +34,10 @@ func (r *reader) fromQuery(q url.Values) error {
 			raw[name], _ = json.Marshal(v) // A string.
 		}
 	}
-	if v := q.Get("budget"); v != "" {
-		raw["budget"] = []byte(v)
+	for _, name := range []string{"budget", "again"} {
+		if v := q.Get(name); v != "" {
+			raw[name] = []byte(v)
+		}
 	}
 	for name, from := range map[string]string{"variants": "variants", "tag": "tags"} {
 		var list []string
@@ -65,6 +67,12 @@ func (r *reader) fromEnvelope(values map[string][]byte) error {
 		{"deadline", func(b []byte) error { return instant(&r.call.Deadline, b) }},
 		{"ttl", func(b []byte) error { return duration(&r.call.TTL, b) }},
 		{"round", func(b []byte) error { return duration(&r.call.Round, b) }},
+		{"again", func(b []byte) error {
+			if json.Unmarshal(b, &r.call.Again) != nil {
+				return errors.New("neither true nor false")
+			}
+			return nil
+		}},
 		{"tags", func(b []byte) (err error) { r.call.Tags, err = tagsOf(b); return err }},
 		{"callback", func(b []byte) (err error) { r.call.Callback, err = callbackOf(b); return err }},
 	} {

@@ -58,6 +58,7 @@ type Call struct {
 	Tags     []string
 	Return   string // "none", "urls" (default), "rewritten", "enriched"
 	Callback *Callback
+	Again    bool // look again at sources that are known to be broken; those that were mended leave the feed of broken ones
 	Units    []Unit
 }
 
