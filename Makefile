@@ -5,6 +5,7 @@ TOOLS   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/goldcrest
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 3s
+UPLOT   := 1.6.32
 # What setup installed for the tests that need it: a real S3 server, a real NATS server, published clients of imgproxy.
 export GOLDCREST_VERSITYGW   ?= $(TOOLS)/bin/versitygw
 export GOLDCREST_NATS_SERVER ?= $(TOOLS)/bin/nats-server
@@ -13,7 +14,7 @@ export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test build vet lint unit fuzz e2e docs-check image-check bench soak docs hooks release clean
+.PHONY: help demo test build vet lint unit fuzz e2e docs-check image-check bench soak docs hooks release vendor-console clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -66,6 +67,11 @@ bench: build ## print speed and memory as ratios against references in the same 
 
 soak: ## ask for a mix for DURATION (default 8m) and print what grows: memory, files, threads, goroutines
 	cd bench && go run . -run soak -v -soak $(or $(DURATION),8m) -limit 60m
+
+vendor-console: ## fetch the console's chart library (pinned by UPLOT above) into server/console/uplot
+	@set -euo pipefail; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	(cd "$$dir" && npm pack --silent uplot@$(UPLOT) >/dev/null && tar xzf uplot-$(UPLOT).tgz); \
+	cp "$$dir"/package/dist/uPlot.iife.min.js "$$dir"/package/dist/uPlot.min.css "$$dir"/package/LICENSE server/console/uplot/
 
 docs: ## regenerate docs/config.md
 	go test ./config -run Docs -update -count=1

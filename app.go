@@ -63,6 +63,7 @@ type app struct {
 	instance string
 	oneStage bool // variants are made for good at once, by whichever door
 	started  time.Time
+	history  *metrics.History
 }
 
 // live is what a reload replaces, as the parts outside the server see it.
@@ -83,6 +84,7 @@ func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, er
 		return nil, fmt.Errorf("the configuration cannot work:\n%w", err)
 	}
 	a := &app{cfg: cfg, log: log, metrics: metrics.New(), instance: newInstance(), started: time.Now()}
+	a.history = a.metrics.NewHistory(a.started)
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.close(ctx))
 	}
@@ -114,7 +116,7 @@ func (a *app) open(ctx context.Context) error {
 		Warm:     a.pipeline.Warm,
 		NoImages: !a.cfg.Is(config.RoleProxy),
 		Overview: &server.Overview{
-			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals,
+			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
 			Config: func(w io.Writer) error { return a.live.Load().cfg.Print(w) },
 		},
 	}

@@ -114,10 +114,11 @@ func (a *app) sign(source, options string, ttl, round time.Duration) (string, er
 
 // work opens the door, if the start could not, and runs the prewarm workers until ctx ends.
 func (a *app) work(ctx context.Context) (wait func()) {
-	if a.door == nil {
-		return func() {}
-	}
 	var working sync.WaitGroup
+	working.Go(func() { a.keepHistory(ctx) })
+	if a.door == nil {
+		return working.Wait
+	}
 	working.Go(func() {
 		for a.door.parts.Load() == nil {
 			if !rest(ctx, reopenEvery) {

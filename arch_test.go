@@ -43,7 +43,9 @@ var layers = map[string]layer{
 
 	"prewarm/natsqueue": {[]string{"prewarm", "fault"}, "a Queue and nothing else"},
 
-	"server": {[]string{"signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
+
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
 	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue"},
 		"imports only packages that hold a Config struct"},
@@ -85,7 +87,7 @@ var pure = map[string][]string{
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store",
-	"transform", "pipeline", "prewarm", "prewarm/natsqueue", "server", "client", "config"}
+	"transform", "pipeline", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
 
 // listed is the part of `go list -json` that the rules read.
 type listed struct {

@@ -63,6 +63,8 @@ func (a *app) levels() metrics.Levels {
 		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting, UpgradesPending: load.Upgrades,
 		Workers: pool.Workers, WorkersBusy: pool.Busy, ImageBytes: pool.Bytes,
 	}
+	l.PendingBytes, l.StoreOpen = a.tiers.Load()
+	l.NegativeEntries, l.BreakersOpen = a.origin.Known()
 	if a.door != nil {
 		a.prewarmLevels(&l)
 	}

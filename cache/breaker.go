@@ -55,3 +55,10 @@ func (b *breaker) leave(probe bool, v verdict) {
 		b.until = time.Now().Add(breakerRest)
 	}
 }
+
+// open reports whether calls are being spared.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures >= breakerFailures
+}

@@ -137,6 +137,14 @@ func (t *Tiered) Delete(ctx context.Context, prefix string) (int, error) {
 	return max(n, forgotten), nil
 }
 
+// Load tells how many bytes wait to be written to the store, and whether it is given a rest because it failed lately.
+func (t *Tiered) Load() (pending int64, resting bool) {
+	t.pending.mu.Lock()
+	pending = t.pending.used
+	t.pending.mu.Unlock()
+	return pending, t.reads.open() || t.writes.open()
+}
+
 func (t *Tiered) recall(key, op string) (Entry, bool) {
 	start := time.Now()
 	e, ok := t.mem.Get(key)

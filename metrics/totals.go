@@ -8,6 +8,8 @@ import (
 type Totals struct {
 	Requests      int64 `json:"requests"` // answered with a picture
 	Hits          int64 `json:"hits"`     // of them from memory or store
+	HitsMemory    int64 `json:"hits_memory"`
+	HitsStore     int64 `json:"hits_store"`
 	Stale         int64 `json:"stale"`
 	Misses        int64 `json:"misses"`
 	Collapsed     int64 `json:"collapsed"`
@@ -16,6 +18,8 @@ type Totals struct {
 	ReplacedBytes int64 `json:"replaced_bytes"` // of the originals in whose place variants were sent
 	SavedBytes    int64 `json:"saved_bytes"`
 	Fetches       int64 `json:"fetches"`
+	FetchFailures int64 `json:"fetch_failures"` // of the fetches
+	StoreFailures int64 `json:"store_failures"` // operations on the store that failed, or were spared because it does
 	Transforms    int64 `json:"transforms"`
 	Units         int64 `json:"data_units"`
 	Made          int64 `json:"made"`   // variants made for Data Units
@@ -23,39 +27,55 @@ type Totals struct {
 }
 
 // Totals reads the counters. It costs a scrape.
-func (m *Metrics) Totals() Totals {
-	// A failing collector leaves its own family out; the others are given all the same.
+func (m *Metrics) Totals() Totals { return m.gather().totals() }
+
+// gathered are the metrics at one moment, by their names without prefix.
+type gathered map[string]*dto.MetricFamily
+
+// gather reads all metrics. A failing collector leaves its own family out; the others are given all the same.
+func (m *Metrics) gather() gathered {
 	families, _ := m.registry.Gather()
-	sum := func(name, label, value string) int64 {
-		for _, f := range families {
-			if f.GetName() == "goldcrest_"+name {
-				return sumOf(f, label, value)
-			}
-		}
-		return 0
+	out := make(gathered, len(families))
+	for _, f := range families {
+		out[f.GetName()] = f
 	}
+	return out
+}
+
+func (g gathered) totals() Totals {
 	t := Totals{
-		Hits: sum("requests_total", "outcome", "hit"), Stale: sum("requests_total", "outcome", "stale"),
-		Misses: sum("requests_total", "outcome", "miss"), Collapsed: sum("requests_total", "outcome", "collapsed"),
-		Errors: sum("errors_total", "", ""), ServedBytes: sum("served_bytes_total", "", "") - sum("served_bytes_total", "format", "none"),
-		ReplacedBytes: sum("replaced_bytes_total", "", ""), SavedBytes: sum("saved_bytes_total", "", ""),
-		Fetches: sum("fetches_total", "", ""), Transforms: sum("transforms_total", "", ""), Units: sum("prewarm_units_total", "", ""),
-		Made: sum("prewarm_verdicts_total", "state", "made"), Broken: sum("prewarm_verdicts_total", "state", "broken"),
+		Hits: g.sum("requests_total", "outcome", "hit"), Stale: g.sum("requests_total", "outcome", "stale"),
+		HitsMemory: g.sum("requests_total", "outcome", "hit", "tier", "memory"), HitsStore: g.sum("requests_total", "outcome", "hit", "tier", "store"),
+		Misses: g.sum("requests_total", "outcome", "miss"), Collapsed: g.sum("requests_total", "outcome", "collapsed"),
+		Errors: g.sum("errors_total"), ServedBytes: g.sum("served_bytes_total") - g.sum("served_bytes_total", "format", "none"),
+		ReplacedBytes: g.sum("replaced_bytes_total"), SavedBytes: g.sum("saved_bytes_total"),
+		Fetches: g.sum("fetches_total"), FetchFailures: g.sum("fetches_total") - g.sum("fetches_total", "kind", "none"),
+		StoreFailures: g.sum("store_operations_total", "outcome", "error") + g.sum("store_operations_total", "outcome", "open"),
+		Transforms:    g.sum("transforms_total"), Units: g.sum("prewarm_units_total"),
+		Made: g.sum("prewarm_verdicts_total", "state", "made"), Broken: g.sum("prewarm_verdicts_total", "state", "broken"),
 	}
 	t.Requests = t.Hits + t.Stale + t.Misses + t.Collapsed
 	return t
 }
 
-// sumOf adds up the samples of a family that have a label's value; label "" = all.
-func sumOf(f *dto.MetricFamily, label, value string) (sum int64) {
-samples:
-	for _, m := range f.GetMetric() {
-		for _, l := range m.GetLabel() {
-			if l.GetName() == label && l.GetValue() != value {
-				continue samples
-			}
+// sum adds up the samples of a family of counters that have all of some labels' values (name, value, name, value ...).
+func (g gathered) sum(name string, labels ...string) (sum int64) {
+	for _, m := range g["goldcrest_"+name].GetMetric() {
+		if has(m, labels) {
+			sum += int64(m.GetCounter().GetValue())
 		}
-		sum += int64(m.GetCounter().GetValue())
 	}
 	return sum
+}
+
+// has reports whether a sample has all of some labels' values.
+func has(m *dto.Metric, labels []string) bool {
+	for i := 0; i+1 < len(labels); i += 2 {
+		for _, l := range m.GetLabel() {
+			if l.GetName() == labels[i] && l.GetValue() != labels[i+1] {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -161,6 +161,11 @@ func (c *Client) Allowed(source string) error {
 // Forget drops what is remembered against source, so that the next Fetch asks its origin again.
 func (c *Client) Forget(source string) { c.negatives.forget(source) }
 
+// Known tells how many sources are known to be bad, and how many hosts are given a rest because they failed lately.
+func (c *Client) Known() (bad, resting int) {
+	return c.negatives.count(), c.settings.Load().hosts.resting()
+}
+
 // ForgetAll drops what is known of bad sources.
 func (c *Client) ForgetAll() { c.negatives.clear() }
 

@@ -130,3 +130,15 @@ func waited(err error, op, public string) error {
 	f.RetryAfter = time.Second
 	return f
 }
+
+// resting is how many hosts are not asked at the moment.
+func (t *hosts) resting() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.known {
+		if h.breaker.pause > 0 {
+			n++
+		}
+	}
+	return n
+}

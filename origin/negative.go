@@ -98,6 +98,18 @@ func (t *negatives) forget(source string) {
 	delete(t.entries, source)
 }
 
+// count is how many sources are answered from here.
+func (t *negatives) count() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.entries {
+		if e.left(t.now()) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func (t *negatives) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -27,7 +27,7 @@ func (s *Server) openHeaders(c echo.Context, k *call) {
 	if k.door == privateDoor {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		h.Set("Vary", "Authorization")
+		h.Set("Vary", "Authorization, Cookie")
 		return
 	}
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")

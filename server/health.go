@@ -25,6 +25,7 @@ func (s *Server) routePrivate(e *echo.Echo) {
 	e.POST("/v1/sign", s.sign, s.need(ScopeSign))
 	e.GET("/v1/explain/*", s.explain, s.need(ScopeExplain))
 	s.routePrewarm(e)
+	s.routeConsole(e)
 	if s.cfg.PProf {
 		g := e.Group("/debug/pprof", s.need(ScopeAdmin))
 		g.GET("/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))

@@ -217,6 +217,7 @@ func (s *Server) routePrewarm(e *echo.Echo) {
 	}
 	if s.deps.Overview != nil {
 		e.GET("/v1/stats", s.stats, s.need(ScopeAdmin, ScopeExplain))
+		e.GET("/v1/history", s.history, s.need(ScopeAdmin, ScopeExplain))
 		e.GET("/v1/config", s.config, s.need(ScopeAdmin))
 	}
 	if s.deps.Predecessor != nil {

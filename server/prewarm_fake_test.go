@@ -101,6 +101,9 @@ func newAPI(t testing.TB, change func(*Config, *Rules)) *apiFixture {
 		d.Overview = &Overview{
 			Version: "v1", Started: testNow.Add(-time.Hour), Levels: func() metrics.Levels { return metrics.Levels{Workers: 2} },
 			Totals: func() metrics.Totals { return metrics.Totals{Hits: 7} },
+			History: func(time.Time) ([]metrics.Sample, []metrics.Day) {
+				return []metrics.Sample{{At: testNow, Seconds: 10, Memory: 3, P50: 1.5}}, []metrics.Day{{Day: "2026-11-23", Requests: 3}}
+			},
 			Config: func(w io.Writer) error { _, err := io.WriteString(w, "log: {level: info}\n"); return err },
 		}
 	})

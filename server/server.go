@@ -89,6 +89,8 @@ type Server struct {
 
 	byOrigin bool // answers differ by Origin, whether or not a request has one
 
+	sessions *sessions // of the console
+
 	publicCrowd, adminCrowd *crowd
 
 	intake   *semaphore.Weighted // what the bodies of prewarm calls may take in memory
@@ -111,7 +113,7 @@ func New(cfg Config, deps Deps, r Rules) (*Server, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, deps: deps, byOrigin: len(cfg.CORS) > 0 && !slices.Contains(cfg.CORS, "*")}
+	s := &Server{cfg: cfg, deps: deps, sessions: newSessions(), byOrigin: len(cfg.CORS) > 0 && !slices.Contains(cfg.CORS, "*")}
 	if err := s.Reload(r); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,8 @@ type Overview struct {
 	Started time.Time             // of the process
 	Levels  func() metrics.Levels // the present state of the parts
 	Totals  func() metrics.Totals // since the start
+	// History gives the samples taken after a time, and the days that are kept.
+	History func(since time.Time) ([]metrics.Sample, []metrics.Day)
 	Config  func(io.Writer) error // the effective configuration as YAML, secrets masked
 }
 
@@ -46,6 +48,19 @@ func (s *Server) stats(c echo.Context) error {
 		answer.Prewarm = &p
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// history is GET /v1/history: what this instance did in the last hour, step by step, and day by day.
+func (s *Server) history(c echo.Context) error {
+	since, err := s.since(c.QueryParam("since"))
+	if err != nil {
+		return err
+	}
+	samples, days := s.deps.Overview.History(since)
+	return c.JSON(http.StatusOK, struct {
+		Samples []metrics.Sample `json:"samples"`
+		Days    []metrics.Day    `json:"days"`
+	}{samples, days})
 }
 
 // config is GET /v1/config: the effective configuration, secrets masked.

@@ -2,7 +2,9 @@ package variant
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -44,6 +46,11 @@ func NewParser(presets map[string]string, onlyPresets bool, canonical ...string)
 		p.presets[name] = options
 	}
 	return p, nil
+}
+
+// Presets are the names of the presets, sorted.
+func (p *Parser) Presets() []string {
+	return append([]string{}, slices.Sorted(maps.Keys(p.presets))...)
 }
 
 // flatten lists a preset's options in order, those of the presets it uses in their place. within are the presets being read.

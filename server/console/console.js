@@ -1,0 +1,836 @@
+// The console's page. Everything that comes from outside reaches the document as text: there is no markup in a string anywhere, and the
+// page's policy (trusted types) would refuse it.
+"use strict";
+
+// ---- the document ----------------------------------------------------------------------------------------------------------------
+
+// h makes an element: attributes, listeners (onclick), and children, of which strings become text.
+function h(tag, attrs, ...children) {
+  const el = document.createElement(tag);
+  for (const [name, value] of Object.entries(attrs || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) el.addEventListener(name.slice(2), value);
+    else if (name in el && typeof value !== "string") el[name] = value;
+    else el.setAttribute(name, value === true ? "" : value);
+  }
+  el.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  return el;
+}
+const $ = (id) => document.getElementById(id);
+let serial = 0;
+
+// field is a labelled control.
+function field(label, control, hint) {
+  control.id ||= "f" + ++serial;
+  return h("div", { class: "field" }, h("label", { for: control.id }, label), control, hint && h("span", { class: "hint" }, hint));
+}
+const select = (attrs, options) => h("select", attrs, options.map((o) => h("option", { value: o[0] }, o[1])));
+const pill = (kind, text) => h("span", { class: "pill " + kind }, text);
+const card = (title, ...children) => h("section", { class: "card" }, title && h("h2", {}, title), children);
+const empty = (title, ...lines) => h("div", { class: "empty" }, h("strong", {}, title), lines.map((l) => (typeof l === "string" ? h("p", {}, l) : l)));
+const pageHead = (title, ...rest) => h("div", { class: "head" }, h("h1", { class: "grow" }, title), rest);
+
+// table lays rows out; on a phone each becomes a block whose cells say their label.
+function table(caption, columns, rows) {
+  return h("div", { class: "scroll" }, h("table", { "aria-label": caption },
+    h("thead", {}, h("tr", {}, columns.map((c) => h("th", { class: c.num ? "num" : null, scope: "col" }, c.label || h("span", { class: "soft" }, ""))))),
+    h("tbody", {}, rows)));
+}
+const cells = (columns, values) => values.map((v, i) => h("td", { class: [columns[i].num ? "num" : "", columns[i].class || ""].join(" ").trim() || null, "data-label": columns[i].label }, v === "" ? "" : h("div", {}, v)));
+
+let noteTimer = 0;
+function note(text) {
+  $("note").textContent = text;
+  clearTimeout(noteTimer);
+  noteTimer = setTimeout(() => { $("note").textContent = ""; }, 4000);
+}
+async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    note(what + " copied");
+  } catch {
+    note("The browser did not let it be copied; select it and copy by hand");
+  }
+}
+
+// ---- figures ---------------------------------------------------------------------------------------------------------------------
+
+const whole = new Intl.NumberFormat("en");
+const count = (n) => whole.format(n || 0);
+function scaled(n) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let i = 0, v = Math.abs(n || 0);
+  while (v >= 999.5 && i < units.length - 1) { v /= 1000; i++; }
+  return [(n < 0 ? "-" : "") + (i === 0 || v >= 9.95 ? Math.round(v) : v.toFixed(1)), units[i]];
+}
+const bytes = (n) => scaled(n).join(" ");
+const many = (n, one, more = one + "s") => count(n) + " " + (n === 1 ? one : more);
+const percent = (part, all) => (all > 0 ? Math.round((1000 * part) / all) / 10 + " %" : "–");
+function millis(ms) {
+  if (!ms) return ["–", ""];
+  if (ms >= 1000) return [(ms / 1000).toFixed(ms >= 10000 ? 0 : 1), "s"];
+  return [ms >= 10 ? Math.round(ms) : ms.toFixed(1), "ms"];
+}
+function span(s) {
+  if (s < 60) return Math.max(0, Math.round(s)) + " s";
+  if (s < 3600) return Math.round(s / 60) + " min";
+  if (s < 86400) return Math.floor(s / 3600) + " h " + Math.round((s % 3600) / 60) + " min";
+  return Math.floor(s / 86400) + " d " + Math.round((s % 86400) / 3600) + " h";
+}
+function when(text) {
+  const t = new Date(text), ago = (Date.now() - t) / 1000;
+  return h("time", { datetime: text, title: t.toLocaleString() }, ago < 45 ? "just now" : span(ago) + " ago");
+}
+const figure = ([n, unit]) => [String(n), unit && h("span", { class: "unit" }, unit)];
+
+// reasons say what happened to a source, and what to do, by the code of the API.
+const reasons = {
+  source_not_found: ["The origin has no such file", "Mend the URL, or put the file back."],
+  source_forbidden: ["The origin refuses us", "Allow this server at the origin, or renew the URL’s own signature."],
+  dns_failed: ["The host name does not exist", "Mend the host in the URL, or its DNS record."],
+  not_an_image: ["It is no image, whatever its name says", "Look at what the URL gives: often it is an HTML page."],
+  unsupported_format: ["An image, of a kind that is not taken", "Export it as JPEG, PNG, WebP, AVIF, HEIC, GIF or TIFF."],
+  decode_failed: ["The file is damaged", "Export it again."],
+  truncated_source: ["The file ends in the middle", "Upload it again; its upload was cut off."],
+  too_many_pixels: ["More pixels than transform.max_pixels", "Shrink it at its source, or raise the limit."],
+  too_many_frames: ["More frames than are taken", "Cut the animation, or ask for a still."],
+  source_too_large: ["Larger than origin.max_bytes", "Shrink it at its source, or raise the limit."],
+  source_not_allowed: ["The host is not in origin.allow", "Add the host there, or mend the URL."],
+  address_blocked: ["The host is at a private address", "Name its network in origin.allow_private if that is meant."],
+  bad_source: ["It is no http or https URL", "Mend it in the Data Unit."],
+  too_costly: ["Decoding it takes too long", "Export it anew, in a plainer form."],
+  poison: ["It crashed the decoder twice", "Export it anew; and do not trust the file."],
+  hash_mismatch: ["It is not the file that was signed", "Sign it anew."],
+  result_too_large: ["The picture asked for is too large", "Ask for a smaller one."],
+  connect_failed: ["The origin cannot be reached", "Look at the origin; then retry."],
+  source_error: ["The origin answered with an error", "Look at the origin; then retry."],
+  source_timeout: ["The origin was too slow", "Look at the origin; then retry."],
+  tls_failed: ["The origin’s certificate is not valid", "Mend the certificate."],
+};
+const reasonOf = (code) => (reasons[code] || [code || "no reason was given", ""])[0];
+const remedyOf = (code) => (reasons[code] || ["", ""])[1];
+
+// ---- the server ------------------------------------------------------------------------------------------------------------------
+
+let me = null; // the session: token, scopes, csrf, ...
+const may = (...scopes) => scopes.some((s) => me.scopes.includes(s));
+
+// Refusal is an answer that is none, in words.
+class Refusal extends Error {
+  constructor(status, problem) {
+    super(problem.detail || problem.title || "The server answered " + status);
+    Object.assign(this, { status, code: problem.code, title: problem.title || "The call failed", id: problem.request_id, retryable: problem.retryable });
+  }
+}
+
+async function call(method, path, { body, headers, signal } = {}) {
+  const all = { Accept: "application/json", ...headers };
+  if (method !== "GET") all["X-CSRF-Token"] = me.csrf;
+  let res;
+  try {
+    res = await fetch(path, { method, headers: all, body, signal, credentials: "same-origin", cache: "no-store" });
+  } catch (e) {
+    if (e.name === "AbortError") throw e;
+    throw new Refusal(0, { title: "The server does not answer", detail: "It may be restarting, or the way to it is cut. This page goes on trying." });
+  }
+  if (res.status === 401) {
+    location.assign("/console/login");
+    await new Promise(() => {}); // The page is leaving.
+  }
+  if (!res.ok) throw new Refusal(res.status, await res.json().catch(() => ({})));
+  return res;
+}
+const get = async (path, more) => (await call("GET", path, more)).json();
+const send = (method, path, value, more = {}) =>
+  call(method, path, { ...more, body: value === undefined ? undefined : JSON.stringify(value), headers: { "Content-Type": "application/json", ...more.headers } });
+
+function alertOf(e) {
+  if (!(e instanceof Refusal)) console.error(e);
+  return h("div", { class: "alert", role: "alert" }, h("strong", {}, e.title || "This page has a bug"), h("span", { class: "wrap" }, e.message),
+    e.id && h("span", { class: "hint" }, "Request ", h("code", {}, e.id), e.retryable ? "; the same call may succeed later." : ""));
+}
+
+// every runs work now and then every ms while the page is shown and seen; what fails is told and tried again.
+function every(page, ms, work) {
+  let timer = 0;
+  const turn = async () => {
+    if (page.over) return;
+    try {
+      if (!document.hidden) await work();
+      page.trouble(null);
+    } catch (e) {
+      if (!page.over && e.name !== "AbortError") page.trouble(e);
+    }
+    if (!page.over) timer = setTimeout(turn, ms);
+  };
+  page.ends(() => clearTimeout(timer));
+  return turn();
+}
+
+// ---- pages and the way between them ----------------------------------------------------------------------------------------------
+
+const pages = [
+  { name: "overview", title: "Overview", scopes: ["admin", "explain"], show: overview },
+  { name: "jobs", title: "Jobs", scopes: ["prewarm"], show: jobs, queue: true },
+  { name: "broken", title: "Broken", scopes: ["prewarm", "check"], show: broken, queue: true },
+  { name: "playground", title: "Playground", scopes: ["sign", "explain"], all: true, show: playground },
+  { name: "config", title: "Config", scopes: ["admin"], show: config },
+];
+let current = null;
+
+function open() {
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const page = pages.find((p) => p.name === name);
+  if (!page) {
+    location.replace("#/overview");
+    return;
+  }
+  if (current) current.close();
+  document.title = page.title + " · Goldcrest";
+  for (const a of $("nav").querySelectorAll("a")) {
+    if (a.hash === "#/" + name) a.setAttribute("aria-current", "page");
+    else a.removeAttribute("aria-current");
+  }
+  const body = h("div", { class: "stack" }), trouble = h("div", {});
+  const ends = [];
+  const own = {
+    over: false, body, ends: (f) => ends.push(f),
+    trouble: (e) => trouble.replaceChildren(...(e ? [alertOf(e)] : [])),
+    close: () => { own.over = true; ends.forEach((f) => f()); },
+  };
+  current = own;
+  $("main").replaceChildren(trouble, body);
+  const lacks = page.all ? page.scopes.filter((s) => !may(s)) : may(...page.scopes) ? [] : page.scopes;
+  if (lacks.length) {
+    body.append(pageHead(page.title), card("", empty("This token may not see this page", `It needs the scope ${lacks.join(page.all ? " and " : " or ")}; the token “${me.token}” has ${me.scopes.join(", ")}.`, "Log in with another token, or add the scope in api.tokens and reload the server.")));
+  } else if (page.queue && !me.queue) {
+    body.append(pageHead(page.title), card("", empty("This instance takes no Data Units", "Its configuration gives it no queue (roles, prewarm.queue). Open the console of an instance that has one.")));
+  } else {
+    page.show(own, rest);
+  }
+}
+
+// ---- overview --------------------------------------------------------------------------------------------------------------------
+
+function overview(page) {
+  const tile = (label) => {
+    const big = h("dd", { class: "big" }, "–"), sub = h("dd", { class: "sub" });
+    return { el: h("dl", { class: "card tile" }, h("dt", {}, label), big, sub), set(f, s) { big.replaceChildren(...figure(f).filter(Boolean)); sub.textContent = s; } };
+  };
+  const t = { rate: tile("Pictures a second"), hits: tile("Hit ratio"), p: tile("Median answer"), saved: tile("Saved today"), total: tile("Saved since the start"), queue: tile("Prewarm queue"), workers: tile("Workers busy"), errors: tile("Errors") };
+  const state = pill("", "…"), uptime = h("span", { class: "soft" });
+  const series = [["k1", "Hit in memory"], ["k2", "Hit in the store"], ["k3", "Made"], ["k4", "Error"]];
+  const outcome = chart(page, "Requests by outcome in the last hour", "chart"), speed = chart(page, "Answer times in the last hour", "chart low"), days = chart(page, "Bytes saved per day", "chart low");
+  const health = h("ul", { class: "health" });
+  page.body.append(pageHead("Overview", state, uptime),
+    h("div", { class: "tiles" }, Object.values(t).map((x) => x.el)),
+    h("section", { class: "card" }, h("header", {}, h("h2", {}, "Requests by outcome"), legend(series)), outcome.el),
+    h("div", { class: "two" },
+      h("section", { class: "card" }, h("header", {}, h("h2", {}, "Answer times"), legend([["k1", "Median"], ["k3", "99th percentile"]])), speed.el),
+      h("section", { class: "card" }, h("header", {}, h("h2", {}, "Saved per day"), h("span", { class: "hint" }, "against sending the originals")), days.el)),
+    card("Health", health));
+
+  let samples = [], today = 0, last = null;
+  every(page, 10000, async () => {
+    const newest = samples.length ? samples[samples.length - 1].at : "";
+    const more = await get("/v1/history" + (newest ? "?since=" + encodeURIComponent(newest) : ""));
+    samples = samples.concat(more.samples).slice(-360);
+    today = more.days.reduce((sum, d) => (d.day === new Date().toISOString().slice(0, 10) ? d.saved_bytes : sum), 0);
+    drawOutcomes(outcome, samples);
+    drawSpeed(speed, samples);
+    drawDays(days, more.days);
+    t.p.set(...speedNow(samples));
+    t.saved.set(scaled(today), more.days.length ? count(more.days[more.days.length - 1].requests) + " pictures" : "");
+  });
+  every(page, 2000, async () => {
+    const s = await get("/v1/stats"), n = s.totals, l = s.levels;
+    state.className = "pill " + (s.ready ? "good" : "bad");
+    state.textContent = s.ready ? "Serving" : "Stopping";
+    uptime.textContent = `${s.version} · up ${span(s.uptime_s)}`;
+    const now = { at: performance.now(), ...n };
+    if (last) t.rate.set([((now.requests - last.requests) / ((now.at - last.at) / 1000)).toFixed(1), "/s"], count(n.requests) + " since the start");
+    else t.rate.set(["–", ""], count(n.requests) + " since the start");
+    last = now;
+    t.hits.set([percent(n.hits + n.stale, n.requests), ""], `memory ${percent(n.hits_memory, n.requests)} · store ${percent(n.hits_store, n.requests)}`);
+    t.total.set(scaled(n.saved_bytes), `${percent(n.saved_bytes, n.replaced_bytes)} of ${bytes(n.replaced_bytes)}`);
+    t.queue.set([s.prewarm ? count(l.prewarm_waiting) : "–", s.prewarm ? "tasks" : ""], s.prewarm ? `${many(l.prewarm_jobs, "job")}, ${many(l.prewarm_variants, "variant")} to do` : "no queue here");
+    t.workers.set([`${l.workers_busy} / ${l.workers}`, ""], `${l.transform_waiting} wait, ${l.fetch_running} fetches run`);
+    t.errors.set([count(n.errors), ""], `${percent(n.errors, n.requests + n.errors)} of all answers`);
+    health.replaceChildren(...healthRows(s));
+  });
+}
+
+const legend = (series) => h("ul", { class: "legend" }, series.map(([k, label]) => h("li", {}, h("span", { class: "key " + k, "aria-hidden": "true" }), label)));
+
+function healthRows({ ready, levels: l, totals: n, prewarm }) {
+  const row = (name, kind, word, text) => h("li", {}, h("span", {}, name), pill(kind, word), h("span", { class: "soft" }, text));
+  return [
+    l.workers > 0 ? row("Workers", "good", "Working", `${l.workers} ready, ${l.workers_busy} busy; ${many(n.transforms, "original")} decoded.`)
+      : row("Workers", "bad", "None", "No worker process is ready: only stored pictures are served. Look at the log and at goldcrest doctor."),
+    l.store_breaker_open ? row("Store", "bad", "Resting", "It failed several times in a row and is left in peace; pictures are made anew meanwhile. Look at its disk or bucket.")
+      : row("Store", "good", "Answering", `${bytes(l.store_pending_bytes)} wait to be written; ${many(n.store_failures, "operation")} failed since the start. Memory holds ${many(l.memory_entries, "picture")}, ${bytes(l.memory_bytes)}.`),
+    l.origin_breakers_open > 0 ? row("Origins", "bad", `${l.origin_breakers_open} resting`, "Hosts that failed several times in a row are left in peace for some seconds. The log names them.")
+      : row("Origins", "good", "Answering", `${many(n.fetches, "original")} asked for, ${count(n.fetch_failures)} in vain; ${many(l.negative_entries, "source")} known to be bad.`),
+    !prewarm ? row("Queue", "", "None", "This instance takes no Data Units.")
+      : row("Queue", "good", l.prewarm_working || l.prewarm_waiting ? "Working" : "Idle", `${many(l.prewarm_waiting, "task")} waiting, ${many(l.prewarm_working, "image")} in work here; ${many(n.data_units, "Data Unit")} taken since the start.`),
+    row("This instance", ready ? "good" : "bad", ready ? "Ready" : "Stopping", ready ? "It takes requests." : "It is stopping and takes no new requests."),
+  ];
+}
+
+function speedNow(samples) {
+  const lately = samples.slice(-6).filter((s) => s.p50_ms > 0);
+  if (!lately.length) return [["–", ""], "no requests in the last minute"];
+  const p50 = millis(lately[lately.length - 1].p50_ms), p99 = millis(Math.max(...lately.map((s) => s.p99_ms)));
+  return [[p50.join(" ").trim(), ""], "99th percentile " + p99.join(" ")];
+}
+
+// chart holds one uPlot; draw gives it options by the present colours, and data.
+function chart(page, label, cls) {
+  const el = h("div", { class: cls, role: "img", "aria-label": label });
+  let plot = null, again = null;
+  const build = () => {
+    if (!again || !el.clientWidth) return;
+    if (plot) plot.destroy();
+    const css = getComputedStyle(document.documentElement), colour = (n) => css.getPropertyValue("--" + n).trim();
+    const font = "12px " + css.fontFamily;
+    const [opts, data, summary] = again(colour);
+    const axis = (more) => ({ stroke: colour("soft"), font, grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, ...more });
+    opts.axes = opts.axes.map(axis);
+    el.setAttribute("aria-label", summary ? label + ": " + summary : label);
+    plot = new uPlot({ width: el.clientWidth, height: el.clientHeight, legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0], ...opts }, data, el);
+  };
+  const watch = new ResizeObserver(() => { if (plot && plot.width !== el.clientWidth) build(); });
+  watch.observe(el);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", build);
+  page.ends(() => { watch.disconnect(); dark.removeEventListener("change", build); if (plot) plot.destroy(); });
+  return { el, draw(f) { again = f; build(); } };
+}
+
+const clock = (u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
+const hour = (u, min, max) => [Math.min(min ?? Infinity, Date.now() / 1000 - 3600), Date.now() / 1000];
+const upTo = (least) => (u, min, max) => [0, Math.max(max || 0, least) * 1.08];
+
+function drawOutcomes(c, samples) {
+  const kinds = [(s) => s.hits_memory, (s) => s.hits_store, (s) => s.misses + s.collapsed + s.stale, (s) => s.errors];
+  const x = samples.map((s) => new Date(s.at) / 1000), sums = samples.map(() => 0);
+  const rows = kinds.map((k) => samples.map((s, i) => (sums[i] += k(s) / (s.seconds || 1))));
+  const all = samples.reduce((n, s) => n + s.hits_memory + s.hits_store + s.misses + s.collapsed + s.stale + s.errors, 0);
+  c.draw((colour) => [{
+    scales: { x: { range: hour }, y: { range: upTo(1) } },
+    axes: [{ values: clock, size: 26 }, { size: 46, values: (u, v) => v.map((n) => (n >= 10 ? Math.round(n) : Math.round(n * 10) / 10) + "/s") }],
+    series: [{}, ...["c4", "c3", "c2", "c1"].map((k) => ({ stroke: colour(k), fill: colour(k), width: 1, points: { show: false } }))],
+  }, [x, ...rows.reverse()], `${count(all)} requests`]);
+}
+
+function drawSpeed(c, samples) {
+  const x = samples.map((s) => new Date(s.at) / 1000);
+  c.draw((colour) => [{
+    scales: { x: { range: hour }, y: { distr: 3, range: (u, min, max) => [10 ** Math.floor(Math.log10(min || 1)), 10 ** Math.ceil(Math.log10(max || 100))] } },
+    axes: [{ values: clock, size: 26 }, { size: 62, space: 24, filter: (u, v) => v.map((n) => (Number.isInteger(Math.round(Math.log10(n) * 1e6) / 1e6) ? n : null)), values: (u, v) => v.map((n) => (n ? (n >= 1000 ? n / 1000 + " s" : n + " ms") : "")) }],
+    series: [{}, ...["c3", "c1"].map((k) => ({ stroke: colour(k), width: 2, spanGaps: true, points: { size: 5, fill: colour(k), stroke: colour(k) } }))],
+  }, [x, samples.map((s) => s.p99_ms || null), samples.map((s) => s.p50_ms || null)], speedNow(samples)[1]]);
+}
+
+function drawDays(c, days) {
+  const today = Math.floor(Date.now() / 86400000), by = Object.fromEntries(days.map((d) => [d.day, d.saved_bytes]));
+  const names = Array.from({ length: 14 }, (_, i) => new Date((today - 13 + i) * 86400000).toISOString().slice(0, 10));
+  c.draw((colour) => [{
+    scales: { x: { time: false, range: [-0.6, 13.6] }, y: { range: upTo(1000) } },
+    axes: [{ size: 26, grid: { show: false }, splits: [0, 3, 6, 9, 13], values: (u, v) => v.map((i) => (names[i] ? new Date(names[i]).toLocaleDateString([], { day: "numeric", month: "short" }) : "")) },
+      { size: 62, values: (u, v) => v.map((n) => (n ? bytes(n) : "0")) }],
+    series: [{}, { fill: colour("c1"), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.65, 40], radius: 0.15 }) }],
+  }, [names.map((_, i) => i), names.map((n) => by[n] || 0)], days.map((d) => `${d.day} ${bytes(d.saved_bytes)}`).join(", ")]);
+}
+
+// ---- jobs ------------------------------------------------------------------------------------------------------------------------
+
+const stateKinds = { done: "good", made: "good", present: "good", running: "busy", queued: "", pending: "", partial: "bad", failed: "bad", broken: "bad", cancelled: "", expired: "", skipped: "" };
+const statePill = (s) => pill(stateKinds[s] || "", s);
+const ended = (j) => !["queued", "running"].includes(j.state);
+const settled = (c) => c.variants - c.pending - (c.cancelled || 0) - (c.expired || 0);
+const short = (id) => id.slice(0, 8) + "…" + id.slice(-4);
+const flash = new Map(); // by job: what its acceptance said about units that could not be read
+
+function bar(c, label) {
+  return h("progress", { max: Math.max(1, c.variants), value: settled(c), "aria-label": label });
+}
+
+function jobs(page, [id]) {
+  if (id) return job(page, id);
+  const columns = [{ label: "Job", class: "lead" }, { label: "State" }, { label: "Progress", class: "cellbar" }, { label: "Broken, failed", num: true }, { label: "Saved", num: true }, { label: "Tags", class: "wrap" }, { label: "Posted" }];
+  const list = h("div", {}, h("p", { class: "hint" }, "Loading …"));
+  const start = starter();
+  page.body.append(pageHead("Jobs"), start.el, h("section", { class: "card" }, h("h2", {}, "Kept jobs"), list));
+  const row = (j) => h("tr", {}, cells(columns, [
+    h("a", { href: "#/jobs/" + encodeURIComponent(j.job), class: "mono" }, short(j.job)), statePill(j.state),
+    [`${count(settled(j.counts))} of ${count(j.counts.variants)}`, bar(j.counts, "Progress of job " + short(j.job))],
+    `${count(j.counts.broken)}, ${count(j.counts.failed)}`, bytes(j.bytes.saved), (j.tags || []).join(", "), when(j.created_at),
+  ]));
+  let more = [], cursor = "";
+  const older = h("button", { type: "button", hidden: true, onclick: async () => {
+    try {
+      const next = await get("/v1/jobs?limit=50&cursor=" + encodeURIComponent(cursor));
+      more = more.concat(next.jobs);
+      cursor = next.cursor || "";
+      draw(head);
+    } catch (e) { page.trouble(e); }
+  } }, "Older jobs");
+  let head = [];
+  const draw = (first) => {
+    head = first;
+    const known = new Set(first.map((j) => j.job)), all = first.concat(more.filter((j) => !known.has(j.job)));
+    older.hidden = !cursor;
+    list.replaceChildren(all.length ? table("Jobs", columns, all.map(row))
+      : empty("No jobs yet", "A job is one call that brought Data Units. Paste or drop a file above to start the first, or post one from your backend:",
+        h("code", { class: "wrap" }, "curl -H 'Authorization: Bearer …' --data-binary @units.jsonl -H 'Content-Type: application/x-ndjson' …/v1/prewarm")), older);
+    if (!all.length) start.el.open = true;
+  };
+  let begun = false;
+  every(page, 3000, async () => {
+    const first = await get("/v1/jobs?limit=50");
+    if (!begun) cursor = first.cursor || "";
+    begun = true;
+    draw(first.jobs);
+  });
+}
+
+// starter is the form that posts Data Units.
+function starter() {
+  const text = h("textarea", { rows: 7, spellcheck: false, class: "mono", placeholder: '{"id": "shoe-1", "images": [{"url": "https://images.example/shoe.jpg"}]}' });
+  const file = h("input", { type: "file", accept: ".json,.jsonl,.ndjson,.gz,application/json", hidden: true, "aria-label": "A file of Data Units", onchange: () => take(file.files[0]) });
+  const chosen = h("span", { class: "grow" }, "Drop a .json, .jsonl or .gz file here, or");
+  const drop = h("div", { class: "drop" }, chosen, h("button", { type: "button", class: "small", onclick: () => file.click() }, "Choose a file"), file);
+  const variants = h("input", { placeholder: "those of prewarm.presets", list: "presets", autocomplete: "off" });
+  const priority = select({}, [["normal", "Normal"], ["high", "High"], ["low", "Low"]]);
+  const tag = h("input", { placeholder: "none", autocomplete: "off", maxlength: "128" });
+  const go = h("button", { class: "primary", type: "submit" }, "Start the job"), why = h("div", {});
+  let held = null;
+  const take = async (f) => {
+    if (!f) return;
+    held = /\.gz$/i.test(f.name) ? f : null;
+    chosen.textContent = `${f.name}, ${bytes(f.size)}`;
+    if (held) text.value = "";
+    else text.value = await f.text();
+    text.disabled = !!held;
+  };
+  drop.addEventListener("dragover", (e) => { e.preventDefault(); drop.classList.add("over"); });
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (e) => { e.preventDefault(); drop.classList.remove("over"); take(e.dataTransfer.files[0]); });
+
+  const submit = async (e) => {
+    e.preventDefault();
+    why.replaceChildren();
+    go.disabled = true;
+    try {
+      const lines = held ? /\.(jsonl|ndjson)\.gz$/i.test(held.name) : isLines(text.value);
+      const query = new URLSearchParams({ return: "none", priority: priority.value });
+      if (variants.value.trim()) query.set("variants", variants.value.trim());
+      if (tag.value.trim()) query.set("tag", tag.value.trim());
+      const headers = { "Content-Type": lines ? "application/x-ndjson" : "application/json" };
+      if (held) headers["Content-Encoding"] = "gzip";
+      const a = await (await call("POST", "/v1/prewarm?" + query, { body: held || text.value, headers })).json();
+      const bad = a.units.filter((u) => u.error);
+      if (a.job) {
+        if (bad.length) flash.set(a.job, bad);
+        location.hash = "#/jobs/" + encodeURIComponent(a.job);
+      } else why.replaceChildren(unreadable(bad));
+    } catch (e) {
+      why.replaceChildren(e instanceof SyntaxError ? alertOf(new Refusal(0, { title: "This is no JSON", detail: e.message })) : alertOf(e));
+    } finally { go.disabled = false; }
+  };
+  const el = h("details", { class: "card" }, h("summary", {}, "Start a job"), h("form", { class: "stack", onsubmit: submit },
+    field("Data Units: a JSON object, an array, or one object a line", text), drop,
+    h("div", { class: "fields" }, field("Variants", variants), field("Priority", priority), field("Tag", tag)),
+    h("datalist", { id: "presets" }, me.presets.map((p) => h("option", { value: p }))),
+    h("div", { class: "row" }, go, h("span", { class: "hint" }, "Image URLs are found by themselves. Nothing of the text is kept.")), why));
+  return { el };
+}
+
+// isLines tells a text of one JSON value a line from one JSON text; a SyntaxError says where it is neither.
+function isLines(text) {
+  let whole;
+  try { JSON.parse(text); return false; } catch (e) { whole = e; }
+  const lines = text.split("\n").map((l, i) => [l.trim(), i + 1]).filter(([l]) => l);
+  if (!lines.length) throw new SyntaxError("There is nothing in the field. Paste Data Units, or choose a file.");
+  if (lines.length === 1 || !/^[{["]/.test(lines[1][0])) throw whole;
+  for (const [l, n] of lines) {
+    try { JSON.parse(l); } catch (e) { throw new SyntaxError(`Line ${n}: ${e.message}`); }
+  }
+  return true;
+}
+
+const unreadable = (bad) => h("div", { class: "alert", role: "alert" }, h("strong", {}, `${count(bad.length)} Data Unit${bad.length === 1 ? "" : "s"} could not be read; the others were taken`),
+  bad.slice(0, 5).map((u) => h("span", { class: "wrap" }, `Unit ${u.line ? "in line " + u.line : u.index}${u.error.pointer ? " at " + u.error.pointer : ""}: ${u.error.detail}`)),
+  bad.length > 5 && h("span", { class: "hint" }, `and ${count(bad.length - 5)} more`));
+
+function job(page, id) {
+  const at = "/v1/jobs/" + encodeURIComponent(id);
+  const state = h("span", {}), progress = h("progress", { max: 1, value: 0, "aria-label": "Progress of the job" }), words = h("p", { class: "soft" });
+  const counts = h("dl", { class: "counts" });
+  const retry = h("button", { type: "button", hidden: true, onclick: () => act(retry, "POST", "/retry", "What failed or was broken is looked at again") }, "Retry broken and failed");
+  const cancel = h("button", { type: "button", class: "danger", hidden: true, onclick: () => {
+    if (cancel.dataset.sure) return act(cancel, "DELETE", "", "What was not started yet is given up");
+    cancel.dataset.sure = "1";
+    cancel.textContent = "Really cancel?";
+    setTimeout(() => { delete cancel.dataset.sure; cancel.textContent = "Cancel"; }, 4000);
+  } }, "Cancel");
+  page.body.append(h("p", {}, h("a", { href: "#/jobs" }, "← All jobs")), pageHead(["Job ", h("span", { class: "mono" }, short(id))], state, retry, cancel));
+  if (flash.has(id)) page.body.append(unreadable(flash.get(id)));
+  page.body.append(h("section", { class: "card stack" }, progress, words, counts));
+  const verdicts = verdictList(page, at);
+  page.body.append(verdicts.el);
+
+  let stream = null;
+  const draw = (j) => {
+    const c = j.counts;
+    state.replaceChildren(statePill(j.state));
+    progress.max = Math.max(1, c.variants);
+    progress.value = settled(c);
+    words.replaceChildren(`${count(settled(c))} of ${many(c.variants, "variant")}, of ${many(c.images, "image")} in ${many(c.data_units, "Data Unit")}`,
+      ...(j.eta_s ? [`, about ${span(j.eta_s)} to go`] : []), ...(j.finished_at ? [", ended ", when(j.finished_at)] : []), ". ",
+      j.bytes.stored ? `They take ${bytes(j.bytes.stored)}, which is ${bytes(j.bytes.saved)} less than the originals in their place.` : "");
+    counts.replaceChildren(...["made", "present", "broken", "failed", "skipped", "cancelled", "expired", "pending"].filter((k) => c[k] || ["made", "present", "broken", "failed"].includes(k))
+      .map((k) => h("div", {}, h("dt", {}, k), h("dd", { class: k === "broken" && c[k] ? "error" : null }, count(c[k])))));
+    retry.hidden = !ended(j) || !(c.broken + c.failed);
+    cancel.hidden = ended(j);
+    verdicts.changed(c);
+  };
+  // follow keeps the job's events; a browser comes back by itself where a stream was cut.
+  const follow = () => {
+    if (stream) stream.close();
+    stream = new EventSource(at + "/events");
+    stream.addEventListener("job", (e) => { page.trouble(null); draw(JSON.parse(e.data)); });
+    stream.addEventListener("end", () => stream.close());
+    stream.addEventListener("error", () => { if (stream.readyState === EventSource.CLOSED) get(at).then(draw, page.trouble); });
+  };
+  async function act(button, method, path, said) {
+    button.disabled = true;
+    try {
+      draw(await (await send(method, at + path)).json());
+      note(said);
+      follow();
+    } catch (e) { page.trouble(e); }
+    button.disabled = false;
+  }
+  page.ends(() => stream && stream.close());
+  get(at).then((j) => { draw(j); follow(); }, page.trouble);
+}
+
+// verdictList shows what became of a job's variants, by state and by the beginning or any part of their source.
+function verdictList(page, at) {
+  const columns = [{ label: "State" }, { label: "Source", class: "source" }, { label: "Variant" }, { label: "Size", num: true }, { label: "Bytes", num: true }];
+  const which = select({}, [["", "All"], ["made", "Made"], ["present", "Present"], ["broken", "Broken"], ["failed", "Failed"], ["skipped", "Skipped"], ["pending", "Pending"], ["cancelled", "Cancelled"], ["expired", "Expired"]]);
+  const find = h("input", { type: "search", placeholder: "part of a source or id", autocomplete: "off" });
+  const list = h("div", {}, h("p", { class: "hint" }, "Loading …")), shown = h("span", { class: "hint", role: "status" });
+  const more = h("button", { type: "button", hidden: true, onclick: () => load(true) }, "More verdicts");
+  let rows = [], next = "", turn = 0;
+  const row = (v) => h("tr", {}, cells(columns, [
+    [statePill(v.state), v.reason && h("div", { class: "hint" }, reasonOf(v.reason))], [v.source, h("div", { class: "hint" }, `unit ${v.id}${v.pointer ? " at " + v.pointer : ""}`)],
+    [v.name, v.format && h("div", { class: "hint" }, v.format)], v.width ? `${v.width} × ${v.height}` : "", v.bytes ? [bytes(v.bytes), v.source_bytes && h("div", { class: "hint" }, "of " + bytes(v.source_bytes))] : "",
+  ]));
+  const draw = () => {
+    const q = find.value.trim().toLowerCase(), seen = rows.filter((v) => !q || (v.source + " " + v.id).toLowerCase().includes(q));
+    shown.textContent = rows.length ? `${count(seen.length)}${next ? " of those read" : ""} shown` : "";
+    list.replaceChildren(seen.length ? table("Verdicts", columns, seen.slice(0, 1000).map(row)) : empty(which.value || q ? "No such verdict" : "No verdicts yet", which.value || q ? "Choose another state, or search for less." : "They come as the job goes on."));
+    more.hidden = !next;
+  };
+  async function load(further) {
+    const mine = ++turn;
+    try {
+      const query = new URLSearchParams({ limit: "200" });
+      if (which.value) query.set("state", which.value);
+      const res = await call("GET", further ? next : at + "/results?" + query);
+      const text = await res.text(), link = /<([^>]+)>; rel="next"/.exec(res.headers.get("Link") || "");
+      if (page.over || mine !== turn) return;
+      const got = text.split("\n").filter(Boolean).map((l) => JSON.parse(l));
+      rows = further ? rows.concat(got) : got;
+      next = link ? link[1] : "";
+      draw();
+    } catch (e) { page.trouble(e); }
+  }
+  which.addEventListener("change", () => load(false));
+  find.addEventListener("input", draw);
+  let told = "", timer = 0;
+  page.ends(() => clearTimeout(timer));
+  return {
+    el: h("section", { class: "card" }, h("header", {}, h("h2", {}, "Verdicts"), shown), h("div", { class: "fields" }, field("State", which), field("Find", find)), list, more),
+    // changed reads the first page anew when the counts moved, once a second at most.
+    changed(c) {
+      const now = JSON.stringify(c);
+      if (now === told) return;
+      const first = !told;
+      told = now;
+      clearTimeout(timer);
+      timer = setTimeout(() => load(false), first ? 0 : 1000);
+    },
+  };
+}
+
+// ---- broken ----------------------------------------------------------------------------------------------------------------------
+
+function broken(page) {
+  const columns = [{ label: "Source", class: "source" }, { label: "Reason" }, { label: "Times", num: true }, { label: "Last seen" }, { label: "" }];
+  const since = select({}, [["24h", "The last day"], ["168h", "The last week"], ["", "All that is kept"]]);
+  const reason = select({}, [["", "Any reason"]]), find = h("input", { type: "search", placeholder: "part of a source", autocomplete: "off" });
+  since.value = "168h";
+  const list = h("div", {}, h("p", { class: "hint" }, "Loading …")), shown = h("span", { class: "hint", role: "status" });
+  const all = h("button", { type: "button", hidden: true, onclick: () => again(seen().map((b) => b.source)) }, "Retry those shown");
+  const asked = new Map(); // by source: what became of a retry
+  let rows = [];
+  const seen = () => rows.filter((b) => (!reason.value || b.reason === reason.value) && b.source.toLowerCase().includes(find.value.trim().toLowerCase())).slice(0, 500);
+  const row = (b) => h("tr", {}, cells(columns, [b.source, [h("div", {}, reasonOf(b.reason)), h("div", { class: "hint" }, remedyOf(b.reason))], count(b.count), when(b.at),
+    asked.get(b.source) || (may("prewarm") ? h("button", { type: "button", class: "small", "aria-label": "Retry " + b.source, onclick: () => again([b.source]) }, "Retry") : "")]));
+  const draw = () => {
+    const some = seen();
+    shown.textContent = rows.length ? `${count(some.length)} of ${count(rows.length)} sources` : "";
+    all.hidden = !may("prewarm") || some.length < 2;
+    list.replaceChildren(some.length ? table("Broken sources", columns, some.map(row))
+      : rows.length ? empty("Nothing broken for that reason", "Choose another reason, or search for less.")
+        : empty("Nothing is broken", "Sources that no variant can be made of are listed here, with what is wrong and what to do. They come from prewarm jobs."));
+  };
+  async function again(sources) {
+    for (const s of sources) asked.set(s, h("span", { class: "soft" }, "Asking …"));
+    draw();
+    try {
+      const a = await (await send("POST", "/v1/prewarm", { urls: sources, again: true, return: "none", tags: ["console-retry"] })).json();
+      const j = a.job;
+      for (const s of sources) asked.set(s, j ? h("a", { href: "#/jobs/" + encodeURIComponent(j) }, "Looking again") : "");
+      draw();
+      if (!j) return load();
+      const end = await get(`/v1/jobs/${encodeURIComponent(j)}?wait=30`);
+      const left = end.counts.broken;
+      note(!ended(end) ? "The job is still at work" : left ? `${count(left)} variants are still broken` : "Mended");
+      if (ended(end)) sources.forEach((s) => asked.delete(s));
+      await load();
+    } catch (e) {
+      sources.forEach((s) => asked.delete(s));
+      draw();
+      page.trouble(e);
+    }
+  }
+  async function load() {
+    const got = await get("/v1/broken?limit=10000" + (since.value ? "&since=" + since.value : ""));
+    rows = got.broken.reverse();
+    const kinds = [...new Set(rows.map((b) => b.reason))].sort(), chosen = reason.value;
+    reason.replaceChildren(h("option", { value: "" }, "Any reason"), ...kinds.map((k) => h("option", { value: k }, reasonOf(k))));
+    reason.value = kinds.includes(chosen) ? chosen : "";
+    draw();
+  }
+  since.addEventListener("change", () => load().catch(page.trouble));
+  reason.addEventListener("change", draw);
+  find.addEventListener("input", draw);
+  page.body.append(pageHead("Broken", all), h("section", { class: "card stack" }, h("div", { class: "fields" }, field("Seen in", since), field("Reason", reason), field("Find", find)), shown, list));
+  every(page, 15000, load);
+}
+
+// ---- playground ------------------------------------------------------------------------------------------------------------------
+
+const clients = [["image/avif,image/webp,image/*,*/*;q=0.8", "Of today"], ["image/webp,image/*,*/*;q=0.8", "Without AVIF"], ["*/*", "Unknown"]];
+const netClasses = [["2g", "2G"], ["3g", "3G"], ["4g", "4G"], ["wifi", "Wi-Fi"]];
+
+function playground(page) {
+  const c = {
+    source: h("input", { type: "url", required: true, placeholder: "https://images.example/shoe.jpg", autocomplete: "off", spellcheck: false }),
+    preset: select({}, [["", me.only_presets ? "Choose one" : "None"], ...me.presets.map((p) => [p, p])]),
+    type: select({}, [["fit", "Fit"], ["fill", "Fill and crop"], ["force", "Force"]]),
+    width: h("input", { type: "number", min: 0, max: 16383, value: "800", inputmode: "numeric" }), height: h("input", { type: "number", min: 0, max: 16383, placeholder: "as it comes", inputmode: "numeric" }),
+    gravity: select({}, [["sm", "Smart"], ["ce", "Centre"], ["no", "Top"], ["so", "Bottom"], ["we", "Left"], ["ea", "Right"]]),
+    dpr: select({}, [["", "1"], ["1.5", "1.5"], ["2", "2"], ["3", "3"]]),
+    format: select({}, [["", "Negotiated"], ["avif", "AVIF"], ["webp", "WebP"], ["jpg", "JPEG"], ["png", "PNG"]]),
+    net: select({}, [["", "4G, usual"], ...netClasses, ["auto", "By client hints"]]),
+    auto: h("input", { type: "checkbox", checked: true }), quality: h("input", { type: "range", min: 1, max: 100, value: "75", disabled: true, "aria-label": "Quality" }),
+    client: select({}, clients), ttl: select({}, [["", "Never"], ["24h", "In a day"], ["168h", "In a week"]]),
+    more: h("input", { placeholder: "blur:3/bg:fff", autocomplete: "off", spellcheck: false }),
+  };
+  const shownQuality = h("output", { class: "hint" }, "chosen for each picture"), text = h("code", { class: "wrap" });
+  const options = (change = {}) => {
+    const v = (n) => (n in change ? change[n] : c[n].type === "checkbox" ? c[n].checked : c[n].value.trim());
+    const out = [];
+    if (v("preset")) out.push("pr:" + v("preset"));
+    if (me.only_presets) return out.join("/");
+    if (+v("width") || +v("height")) out.push(`rs:${v("type")}:${+v("width") || 0}:${+v("height") || 0}`);
+    if (v("type") === "fill" && +v("width") && +v("height")) out.push("g:" + v("gravity"));
+    if (v("dpr")) out.push("dpr:" + v("dpr"));
+    if (v("net")) out.push("net:" + v("net"));
+    if (v("more")) out.push(v("more").replace(/^\/+|\/+$/g, ""));
+    if (!v("auto")) out.push("q:" + v("quality"));
+    if (v("format")) out.push("f:" + v("format"));
+    return out.join("/");
+  };
+  const told = () => {
+    c.quality.disabled = c.auto.checked;
+    shownQuality.textContent = c.auto.checked ? "chosen for each picture" : c.quality.value;
+    c.gravity.disabled = c.type.value !== "fill";
+    text.textContent = options() || "none: the picture’s own size";
+  };
+  const go = h("button", { class: "primary", type: "submit" }, "Make it"), classes = h("button", { type: "button", onclick: () => run(compareClasses) }, "Compare net classes");
+  const form = h("form", { class: "card stack", onsubmit: (e) => { e.preventDefault(); run(make); }, oninput: told }, field("Source", c.source),
+    me.presets.length > 0 && field("Preset", c.preset),
+    !me.only_presets && [h("div", { class: "fields" }, field("Width", c.width), field("Height", c.height)),
+      h("div", { class: "fields" }, field("Resize", c.type), field("Gravity", c.gravity)), h("div", { class: "fields" }, field("Format", c.format), field("Net class", c.net)),
+      h("div", { class: "field" }, h("label", { class: "check" }, c.auto, "Automatic quality"), h("div", { class: "row" }, h("div", { class: "grow" }, c.quality), shownQuality)),
+      h("div", { class: "fields" }, field("Pixel ratio", c.dpr), field("Further options", c.more))],
+    h("div", { class: "fields" }, field("Browser", c.client), field("URL expires", c.ttl)),
+    h("div", { class: "field" }, h("span", { class: "hint" }, "Options"), text), h("div", { class: "row" }, go, classes));
+  const out = h("div", { class: "stack", "aria-live": "polite" }, card("", empty("Nothing made yet", "Give the URL of a picture that this server may fetch, choose options, and press “Make it”. The picture is made behind all viewers and kept like any other.")));
+  page.body.append(pageHead("Playground"), h("div", { class: "play" }, form, out));
+  told();
+
+  const urls = [];
+  page.ends(() => urls.forEach((u) => URL.revokeObjectURL(u)));
+  async function sign(opts) {
+    const a = await (await send("POST", "/v1/sign", { source: c.source.value.trim(), options: opts, ...(c.ttl.value ? { ttl: c.ttl.value } : {}) })).json();
+    return a.urls[0].url;
+  }
+  // produce signs, makes and fetches one picture.
+  async function produce(opts) {
+    const url = await sign(opts), path = url.slice(me.base_url.length), headers = { Accept: c.client.value };
+    const explained = await get("/v1/explain" + path + (path.includes("?") ? "&" : "?") + "run=1", { headers });
+    if (!explained.stored) {
+      const r = explained.run || {};
+      throw new Refusal(0, { title: reasons[r.code] ? reasonOf(r.code) : "The picture could not be made", detail: `${r.detail || "The server does not say why."} ${remedyOf(r.code)}`.trim(), retryable: r.retryable });
+    }
+    const blob = await (await call("GET", "/console/picture" + path, { headers })).blob();
+    const src = URL.createObjectURL(blob);
+    urls.push(src);
+    return { url, explained, src };
+  }
+  async function run(work) {
+    if (!form.reportValidity()) return;
+    for (const b of [go, classes]) b.disabled = true;
+    out.setAttribute("aria-busy", "true");
+    page.trouble(null);
+    try { await work(); } catch (e) { if (!page.over) out.replaceChildren(alertOf(e)); }
+    out.removeAttribute("aria-busy");
+    for (const b of [go, classes]) b.disabled = false;
+  }
+  async function make() {
+    out.replaceChildren(card("", h("p", { class: "hint" }, "Signing, fetching, making …")));
+    const one = await produce(options());
+    // The same pixels without loss, to hold the picture against. Where they are too many, there is just the picture.
+    const ref = me.only_presets ? null : await produce(options({ auto: true, format: "png" })).catch(() => null);
+    if (page.over) return;
+    out.replaceChildren(signedCard(one.url), h("section", { class: "card stack" }, compare(one, ref), facts(one.explained)), card("How it came about", tree(one.explained)));
+  }
+  async function compareClasses() {
+    out.replaceChildren(card("", h("p", { class: "hint" }, "Making one for each class …")));
+    const shots = [];
+    for (const [net, name] of netClasses) {
+      const one = await produce(options({ net })), s = one.explained.stored;
+      shots.push(h("figure", {}, h("div", { class: "shot" }, h("img", { src: one.src, alt: "The picture for " + name })),
+        h("figcaption", {}, h("strong", {}, name), h("div", {}, bytes(s.bytes), h("span", { class: "soft" }, ` of ${bytes(+s.attrs.sb)}`)),
+          h("div", { class: "hint" }, `${s.content_type.replace("image/", "")}, quality ${s.attrs.q || "–"}, ${s.attrs.w} × ${s.attrs.h}`), h("button", { type: "button", class: "small", onclick: () => copy(one.url, "URL") }, "Copy URL"))));
+      if (page.over) return;
+      out.replaceChildren(h("section", { class: "card" }, h("header", {}, h("h2", {}, "By net class"), h("span", { class: "hint" }, "the same pixels asked for; less quality on slower networks, and 2G and 3G cap the pixel ratio")), h("div", { class: "classes" }, shots)));
+    }
+  }
+}
+
+function signedCard(url) {
+  const box = h("input", { readonly: true, value: url, class: "mono", "aria-label": "Signed URL", onfocus: () => box.select() });
+  return h("section", { class: "card" }, h("h2", {}, "Signed URL"), h("div", { class: "signed" }, box, h("button", { type: "button", onclick: () => copy(url, "URL") }, "Copy")));
+}
+
+// compare lays the picture over the lossless one, divided where the slider stands.
+function compare(one, ref) {
+  const frame = h("figure", {}), w = +one.explained.stored.attrs.w, hgt = +one.explained.stored.attrs.h;
+  const img = (src, alt, cls) => h("img", { src, alt, class: cls, width: String(w), height: String(hgt) });
+  if (!ref) {
+    frame.append(img(one.src, "The picture as it is sent", ""));
+    return h("div", { class: "compare" }, frame);
+  }
+  const after = img(one.src, "The picture as it is sent", "after"), line = h("div", { class: "divider" });
+  const slider = h("input", { type: "range", min: 0, max: 100, step: "0.5", value: "50", "aria-label": "Divider between the lossless picture on the left and the sent one on the right" });
+  const set = () => { after.style.clipPath = `inset(0 0 0 ${slider.value}%)`; line.style.left = slider.value + "%"; };
+  slider.addEventListener("input", set);
+  set();
+  const s = one.explained.stored;
+  frame.append(img(ref.src, "The same pixels without loss", ""), after, line, h("div", { class: "tag l" }, `Lossless, ${bytes(ref.explained.stored.bytes)}`),
+    h("div", { class: "tag r" }, `${s.content_type.replace("image/", "").toUpperCase()}, ${bytes(s.bytes)}`));
+  const drag = (e) => {
+    const box = frame.getBoundingClientRect();
+    slider.value = String((100 * (e.clientX - box.left)) / box.width);
+    set();
+  };
+  frame.addEventListener("pointerdown", (e) => { e.preventDefault(); frame.setPointerCapture(e.pointerId); drag(e); });
+  frame.addEventListener("pointermove", (e) => { if (e.buttons) drag(e); });
+  return h("div", { class: "stack" }, h("div", { class: "compare" }, frame), slider);
+}
+
+function facts(e) {
+  const s = e.stored, a = s.attrs, of = +a.sb;
+  const one = (k, v) => h("div", {}, h("dt", {}, k), h("dd", {}, v));
+  return h("dl", { class: "facts" }, one("Bytes", bytes(s.bytes)), one("Original", of ? bytes(of) : "–"), one("Saved", of ? percent(of - s.bytes, of) : "–"),
+    one("Format", s.content_type.replace("image/", "")), one("Quality", a.q && a.q !== "0" ? a.q : "lossless"), one("Pixels", `${a.w} × ${a.h}`));
+}
+
+// tree tells the life of the request in the order of its phases.
+function tree(e) {
+  const s = e.stored || { attrs: {} }, a = s.attrs || {}, r = e.run;
+  const leaf = (k, v) => (v === "" || v === null || v === undefined ? null : h("li", {}, h("span", { class: "k" }, k), h("span", { class: "v" }, String(v))));
+  const node = (k, v, ...under) => h("li", {}, h("b", {}, k), " ", h("span", { class: "v" }, v), h("ul", {}, under.filter(Boolean)));
+  const known = new Set(["w", "h", "q", "sw", "sh", "sf", "sb", "kind", "print", "target", "predicted", "tried", "note", "ph", "fr", "sfr"]);
+  const ms = (n) => millis(n || 0.01).join(" ");
+  return h("ul", { class: "tree" },
+    node("Verified", e.signature === "valid" ? "the signature is right" : e.signature, leaf("refused", e.refused), leaf("detail", e.detail)),
+    node("Parsed", e.options || "no options", leaf("source host", e.source_host), leaf("source tag", e.source_tag), leaf("presets", (e.presets || []).join(", ")), leaf("expires", e.expires && new Date(e.expires).toLocaleString())),
+    node("Negotiated", `${e.format} in class ${e.class}`, leaf("format", e.open ? "left open by the URL, chosen by Accept" : "named by the URL"), leaf("vary", e.vary || "nothing")),
+    node("Looked up", e.tier === "none" ? "not stored" : "in " + e.tier, leaf("key", e.key)),
+    r && node(r.outcome === "made" ? "Made" : r.outcome === "present" ? "Was stored already" : "Not made", r.outcome === "made" ? `in ${ms(r.queue_ms + r.fetch_ms + r.transform_ms)}` : "",
+      r.outcome === "made" && leaf("waited", ms(r.queue_ms)), r.outcome === "made" && leaf("fetched in", ms(r.fetch_ms)), r.outcome === "made" && leaf("decoded and encoded in", ms(r.transform_ms)), leaf("detail", r.detail)),
+    a.sb && node("Original", `${a.sf || ""} ${a.sw} × ${a.sh}, ${bytes(+a.sb)}`),
+    s.content_type && node("Encoded", `${s.content_type.replace("image/", "")} ${a.w} × ${a.h}, ${bytes(s.bytes)}`, leaf("quality", a.q), leaf("looks like", a.kind), leaf("share of print", a.print), leaf("score aimed at", a.target),
+      leaf("quality predicted by the trial", a.predicted), leaf("tried", a.tried), leaf("note", a.note), +a.sfr > 1 && leaf("frames", `${a.fr} of ${a.sfr}`), Object.entries(a).filter(([k]) => !known.has(k)).map(([k, v]) => leaf(k, v)), leaf("recipe", s.recipe)));
+}
+
+// ---- configuration ---------------------------------------------------------------------------------------------------------------
+
+function config(page) {
+  const box = h("pre", { class: "yaml", tabindex: 0, "aria-label": "Effective configuration" }), find = h("input", { type: "search", placeholder: "a key or a value", autocomplete: "off" }), shown = h("span", { class: "hint", role: "status" });
+  const all = h("button", { type: "button", onclick: () => copy(text, "Configuration") }, "Copy");
+  let text = "";
+  const draw = () => {
+    const q = find.value.trim().toLowerCase();
+    let hits = 0, first = null;
+    box.replaceChildren(...text.replace(/\n$/, "").split("\n").map((l) => {
+      const m = /^(\s*(?:- )?)([A-Za-z0-9_.*-]+:)(.*)$/.exec(l), line = h("span", { class: "line" });
+      const value = (v) => (/\*{3,}|masked|<secret>/i.test(v) ? h("span", { class: "masked" }, v) : v);
+      if (m) line.append(m[1], h("span", { class: "k" }, m[2]), value(m[3]));
+      else line.append(value(l) || "\n");
+      if (q && l.toLowerCase().includes(q)) {
+        hits++;
+        line.classList.add("hit");
+        first ||= line;
+      }
+      return line;
+    }));
+    shown.textContent = q ? `${count(hits)} line${hits === 1 ? "" : "s"}` : "";
+    if (first) first.scrollIntoView({ block: "nearest" });
+  };
+  find.addEventListener("input", draw);
+  page.body.append(pageHead("Config", all), h("p", { class: "soft" }, "What is in force on this instance: compiled defaults, then the file, then the environment. Secrets are masked. SIGHUP reloads it."),
+    h("section", { class: "card stack" }, h("div", { class: "fields" }, field("Find", find)), shown, box));
+  call("GET", "/v1/config", { headers: { Accept: "application/yaml" } }).then((r) => r.text()).then((t) => { text = t; draw(); }).catch(page.trouble);
+}
+
+// ---- begin -----------------------------------------------------------------------------------------------------------------------
+
+async function begin() {
+  try {
+    me = await get("/console/session");
+  } catch (e) {
+    $("main").replaceChildren(alertOf(e), h("button", { type: "button", onclick: () => location.reload() }, "Try again"));
+    return;
+  }
+  $("who").textContent = me.token;
+  $("nav").append(...pages.map((p) => h("li", {}, h("a", { href: "#/" + p.name }, p.title))));
+  $("logout").addEventListener("click", async () => {
+    try { await call("POST", "/console/logout"); } catch (e) { console.error(e); }
+    location.assign("/console/login");
+  });
+  document.querySelector(".skip").addEventListener("click", (e) => { e.preventDefault(); $("main").focus(); });
+  addEventListener("hashchange", () => { open(); $("main").focus({ preventScroll: true }); scrollTo(0, 0); });
+  open();
+}
+begin();
