@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -88,17 +90,28 @@ func (o *origin) page(path string, src func(i int) string) string {
 	return o.URL + path
 }
 
+// pageOrigin is an origin of forty pictures: photos where there is a corpus, else drawn ones.
+func pageOrigin(t *testing.T) (o *origin, url func(i int) string) {
+	dir := os.Getenv("GOLDCREST_CORPUS")
+	if _, err := os.Stat(filepath.Join(dir, "photos")); dir == "" || err != nil {
+		o = drawn(t, pagePictures, 1200, 800)
+		return o, func(i int) string { return fmt.Sprintf("%s/drawn/%d.jpg", o.URL, i) }
+	}
+	photos := []string{"groceries.jpg", "truck-street.jpg", "kimono-drawing.jpg", "exif-portrait-1.jpg", "flower-grey.jpg"}
+	o = startOrigin(t)
+	return o, func(i int) string { return fmt.Sprintf("%s/alias/%d/%s", o.URL, i, photos[i%len(photos)]) }
+}
+
 // A page of pictures over a phone's network: through the proxy it takes a fraction of the bytes and of the time, in the format that the
 // browser names.
 func TestPageOverPhoneNetwork(t *testing.T) {
-	o := drawn(t, pagePictures, 1200, 800)
+	o, picture := pageOrigin(t)
 	s := start(t)
 	b := openBrowser(t)
 	l := &loads{}
 	if err := chromedp.Listen(b.ctx, l.heard); err != nil {
 		t.Fatal(err)
 	}
-	picture := func(i int) string { return fmt.Sprintf("%s/drawn/%d.jpg", o.URL, i) }
 	originals := o.page("/originals", picture)
 	proxied := o.page("/proxied", func(i int) string { return s.public + signed("rs:fit:400:0", picture(i)) })
 	slow := o.page("/slow", func(i int) string { return s.public + signed("rs:fit:400:0/net:2g", picture(i)) })

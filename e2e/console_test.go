@@ -279,7 +279,16 @@ const hour = `(() => {
 		samples.push({at: new Date(now - (360 - i) * 1e4).toISOString(), seconds: 10, hits_memory: Math.round(wave * 8), hits_store: Math.round(wave * 1.2), stale: 0, misses: Math.round(wave * (0.3 + flood)), collapsed: 3 * flood, errors: i % 47 ? 0 : 2, saved_bytes: 1e7, p50_ms: 0.4 + 0.15 * Math.sin(i / 30) + flood, p99_ms: 90 + 30 * Math.sin(i / 25) + 240 * flood});
 	}
 	for (let i = 9; i >= 0; i--) days.push({day: new Date(now - i * 864e5).toISOString().slice(0, 10), requests: 1200000 + 90000 * i, served_bytes: 3e10, replaced_bytes: 2e11, saved_bytes: 1.1e11 + 3e10 * Math.sin(i)});
-	window.fetch = (path, opts) => String(path).startsWith("/v1/history") ? Promise.resolve(new Response(JSON.stringify({samples: path.includes("since") ? [] : samples, days}))) : real(path, opts);
+	window.fetch = async (path, opts) => {
+		if (path.startsWith("/v1/history")) return new Response(JSON.stringify({samples: path.includes("since") ? [] : samples, days}));
+		const res = await real(path, opts);
+		if (path !== "/v1/stats") return res;
+		const s = await res.json(), n = 1283400 + Math.round((Date.now() - now) * 0.0712);
+		Object.assign(s, {version: "v1.0.0", uptime_s: 266400});
+		Object.assign(s.totals, {requests: n, hits_memory: Math.round(n * 0.845), hits_store: Math.round(n * 0.127), hits: Math.round(n * 0.972), stale: 0, errors: 412, saved_bytes: 1.16e12, replaced_bytes: 1.31e12, fetches: 35902, fetch_failures: 118, transforms: 35784, data_units: 9480});
+		Object.assign(s.levels, {memory_entries: 11873, memory_bytes: 2.55e8, workers: 8, workers_busy: 3, prewarm_waiting: 42, prewarm_jobs: 1, prewarm_variants: 318, prewarm_working: 6, negative_entries: 118, fetch_running: 2});
+		return new Response(JSON.stringify(s));
+	};
 	return true;
 })()`
 
@@ -306,7 +315,7 @@ func consoleOverview(b *browser, s *server, o *origin) {
 	b.visit("Config")
 	eval[bool](b, hour)
 	b.visit("Overview")
-	b.wait("a rate", `/Pictures a second\s+[\d.]+/.test(document.querySelector(".tile").innerText)`)
+	b.wait("a rate", `document.querySelector(".tile") && /Pictures a second\s+[\d.]+/.test(document.querySelector(".tile").innerText)`)
 	b.wait("charts", `document.querySelectorAll(".chart canvas").length === 3 && document.querySelector(".health li")`)
 	b.picture("overview")
 }

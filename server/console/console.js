@@ -65,7 +65,13 @@ function scaled(n) {
 }
 const bytes = (n) => scaled(n).join(" ");
 const many = (n, one, more = one + "s") => count(n) + " " + (n === 1 ? one : more);
-const percent = (part, all) => (all > 0 ? Math.round((1000 * part) / all) / 10 + " %" : "–");
+function percent(part, all) {
+  if (!(all > 0)) return "–";
+  const tenths = Math.round((1000 * part) / all);
+  return part > 0 && tenths === 0 ? "< 0.1 %" : tenths / 10 + " %";
+}
+// sentence makes one of the API's texts, which begin small and end without a dot.
+const sentence = (s) => s && s[0].toUpperCase() + s.slice(1) + (/[.?!]$/.test(s) ? "" : ".");
 function millis(ms) {
   if (!ms) return ["–", ""];
   if (ms >= 1000) return [(ms / 1000).toFixed(ms >= 10000 ? 0 : 1), "s"];
@@ -146,7 +152,7 @@ const send = (method, path, value, more = {}) =>
 
 function alertOf(e) {
   if (!(e instanceof Refusal)) console.error(e);
-  return h("div", { class: "alert", role: "alert" }, h("strong", {}, e.title || "This page has a bug"), h("span", { class: "wrap" }, e.message),
+  return h("div", { class: "alert", role: "alert" }, h("strong", {}, e.title || "This page has a bug"), h("span", { class: "wrap" }, sentence(e.message)),
     e.id && h("span", { class: "hint" }, "Request ", h("code", {}, e.id), e.retryable ? "; the same call may succeed later." : ""));
 }
 
@@ -186,6 +192,7 @@ function open() {
     return;
   }
   if (current) current.close();
+  $("note").textContent = "";
   document.title = page.title + " · Goldcrest";
   for (const a of $("nav").querySelectorAll("a")) {
     if (a.hash === "#/" + name) a.setAttribute("aria-current", "page");
@@ -254,7 +261,7 @@ function overview(page) {
     t.hits.set([percent(n.hits + n.stale, n.requests), ""], `memory ${percent(n.hits_memory, n.requests)} · store ${percent(n.hits_store, n.requests)}`);
     t.total.set(scaled(n.saved_bytes), `${percent(n.saved_bytes, n.replaced_bytes)} of ${bytes(n.replaced_bytes)}`);
     t.queue.set([s.prewarm ? count(l.prewarm_waiting) : "–", s.prewarm ? "tasks" : ""], s.prewarm ? `${many(l.prewarm_jobs, "job")}, ${many(l.prewarm_variants, "variant")} to do` : "no queue here");
-    t.workers.set([`${l.workers_busy} / ${l.workers}`, ""], `${l.transform_waiting} wait, ${l.fetch_running} fetches run`);
+    t.workers.set([`${l.workers_busy} / ${l.workers}`, ""], `${count(l.transform_waiting)} waiting, ${many(l.fetch_running, "fetch", "fetches")} running`);
     t.errors.set([count(n.errors), ""], `${percent(n.errors, n.requests + n.errors)} of all answers`);
     health.replaceChildren(...healthRows(s));
   });
@@ -309,25 +316,26 @@ function chart(page, label, cls) {
 
 const clock = (u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
 const hour = (u, min, max) => [Math.min(min ?? Infinity, Date.now() / 1000 - 3600), Date.now() / 1000];
+const decades = [0.01, 0.1, 1, 10, 100, 1000, 10000, 100000];
 const upTo = (least) => (u, min, max) => [0, Math.max(max || 0, least) * 1.08];
 
 function drawOutcomes(c, samples) {
   const kinds = [(s) => s.hits_memory, (s) => s.hits_store, (s) => s.misses + s.collapsed + s.stale, (s) => s.errors];
   const x = samples.map((s) => new Date(s.at) / 1000), sums = samples.map(() => 0);
-  const rows = kinds.map((k) => samples.map((s, i) => (sums[i] += k(s) / (s.seconds || 1))));
+  const rows = kinds.map((k) => samples.map((s, i) => (sums[i] += k(s) / (s.seconds || 1)))).reverse(); // The tallest is drawn first, the others over it.
   const all = samples.reduce((n, s) => n + s.hits_memory + s.hits_store + s.misses + s.collapsed + s.stale + s.errors, 0);
   c.draw((colour) => [{
     scales: { x: { range: hour }, y: { range: upTo(1) } },
-    axes: [{ values: clock, size: 26 }, { size: 46, values: (u, v) => v.map((n) => (n >= 10 ? Math.round(n) : Math.round(n * 10) / 10) + "/s") }],
+    axes: [{ values: clock, size: 22 }, { size: 46, values: (u, v) => v.map((n) => (n >= 10 ? Math.round(n) : Math.round(n * 10) / 10) + "/s") }],
     series: [{}, ...["c4", "c3", "c2", "c1"].map((k) => ({ stroke: colour(k), fill: colour(k), width: 1, points: { show: false } }))],
-  }, [x, ...rows.reverse()], `${count(all)} requests`]);
+  }, [x, ...rows], `${count(all)} requests`]);
 }
 
 function drawSpeed(c, samples) {
   const x = samples.map((s) => new Date(s.at) / 1000);
   c.draw((colour) => [{
-    scales: { x: { range: hour }, y: { distr: 3, range: (u, min, max) => [10 ** Math.floor(Math.log10(min || 1)), 10 ** Math.ceil(Math.log10(max || 100))] } },
-    axes: [{ values: clock, size: 26 }, { size: 62, space: 24, filter: (u, v) => v.map((n) => (Number.isInteger(Math.round(Math.log10(n) * 1e6) / 1e6) ? n : null)), values: (u, v) => v.map((n) => (n ? (n >= 1000 ? n / 1000 + " s" : n + " ms") : "")) }],
+    scales: { x: { range: hour }, y: { distr: 3, range: (u, min, max) => [decades.findLast((n) => n <= (min || 1)) || 0.01, decades.find((n) => n >= (max || 100)) || 100000] } },
+    axes: [{ values: clock, size: 22 }, { size: 62, splits: (u, i, min, max) => decades.filter((n) => n >= min && n <= max), filter: (u, v) => v, values: (u, v) => v.map((n) => (n >= 1000 ? n / 1000 + " s" : n + " ms")) }],
     series: [{}, ...["c3", "c1"].map((k) => ({ stroke: colour(k), width: 2, spanGaps: true, points: { size: 5, fill: colour(k), stroke: colour(k) } }))],
   }, [x, samples.map((s) => s.p99_ms || null), samples.map((s) => s.p50_ms || null)], speedNow(samples)[1]]);
 }
@@ -337,7 +345,7 @@ function drawDays(c, days) {
   const names = Array.from({ length: 14 }, (_, i) => new Date((today - 13 + i) * 86400000).toISOString().slice(0, 10));
   c.draw((colour) => [{
     scales: { x: { time: false, range: [-0.6, 13.6] }, y: { range: upTo(1000) } },
-    axes: [{ size: 26, grid: { show: false }, splits: [0, 3, 6, 9, 13], values: (u, v) => v.map((i) => (names[i] ? new Date(names[i]).toLocaleDateString([], { day: "numeric", month: "short" }) : "")) },
+    axes: [{ size: 22, grid: { show: false }, splits: [0, 3, 6, 9, 13], values: (u, v) => v.map((i) => (names[i] ? new Date(names[i]).toLocaleDateString([], { day: "numeric", month: "short" }) : "")) },
       { size: 62, values: (u, v) => v.map((n) => (n ? bytes(n) : "0")) }],
     series: [{}, { fill: colour("c1"), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.65, 40], radius: 0.15 }) }],
   }, [names.map((_, i) => i), names.map((n) => by[n] || 0)], days.map((d) => `${d.day} ${bytes(d.saved_bytes)}`).join(", ")]);
@@ -461,7 +469,7 @@ function isLines(text) {
 }
 
 const unreadable = (bad) => h("div", { class: "alert", role: "alert" }, h("strong", {}, `${count(bad.length)} Data Unit${bad.length === 1 ? "" : "s"} could not be read; the others were taken`),
-  bad.slice(0, 5).map((u) => h("span", { class: "wrap" }, `Unit ${u.line ? "in line " + u.line : u.index}${u.error.pointer ? " at " + u.error.pointer : ""}: ${u.error.detail}`)),
+  bad.slice(0, 5).map((u) => h("span", { class: "wrap" }, `Unit ${u.line ? "in line " + u.line : u.index}${u.error.pointer ? " at " + u.error.pointer : ""}: ${sentence(u.error.detail)}`)),
   bad.length > 5 && h("span", { class: "hint" }, `and ${count(bad.length - 5)} more`));
 
 function job(page, id) {
@@ -689,7 +697,7 @@ function playground(page) {
     const explained = await get("/v1/explain" + path + (path.includes("?") ? "&" : "?") + "run=1", { headers });
     if (!explained.stored) {
       const r = explained.run || {};
-      throw new Refusal(0, { title: reasons[r.code] ? reasonOf(r.code) : "The picture could not be made", detail: `${r.detail || "The server does not say why."} ${remedyOf(r.code)}`.trim(), retryable: r.retryable });
+      throw new Refusal(0, { title: reasons[r.code] ? reasonOf(r.code) : "The picture could not be made", detail: `${sentence(r.detail || "the server does not say why")} ${remedyOf(r.code)}`.trim(), retryable: r.retryable });
     }
     const blob = await (await call("GET", "/console/picture" + path, { headers })).blob();
     const src = URL.createObjectURL(blob);
