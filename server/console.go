@@ -196,12 +196,9 @@ func (s *Server) consoleSession(c echo.Context) error {
 // It makes nothing.
 func (s *Server) consolePicture(c echo.Context) error {
 	r, rl := c.Request(), s.rules.Load()
-	target, ok := strings.CutPrefix(r.RequestURI, "/console/picture")
-	if !ok {
-		return fault.New(fault.NotFound, "server.consolePicture", "there is nothing at this path", nil)
-	}
-	if rest, ok := strings.CutPrefix(target, s.cfg.PathPrefix); ok && strings.HasPrefix(rest, "/") {
-		target = rest
+	target, err := s.targetBelow(r, "/console/picture")
+	if err != nil {
+		return err
 	}
 	verified, err := rl.Keys.Verify(target)
 	if err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,9 +9,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server/console"
 )
 
@@ -190,6 +193,24 @@ func TestConsoleSessionEnds(t *testing.T) {
 	if page(v) != 303 || f.private("GET", "/v1/stats", "", v.cookie).Code != 401 {
 		t.Error("it outlives its token")
 	}
+}
+
+// A stream of events does not outlive the session that it was opened by by more than a heartbeat.
+func TestConsoleStreamEndsWithSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newAPI(t, nil)
+		f.prewarm.onWatch = func(context.Context, string) (<-chan prewarm.Job, error) { return make(chan prewarm.Job), nil }
+		v := f.loginWith(testToken)
+		go func() {
+			time.Sleep(heartbeat + time.Second)
+			f.private("POST", "/console/logout", "", v.cookie, v.csrf)
+		}()
+		began := time.Now()
+		w := f.private("GET", "/v1/jobs/j1/events", "", v.cookie)
+		if lived := time.Since(began); w.Code != 200 || lived != 2*heartbeat {
+			t.Errorf("status %d; it lived for %v, want %v", w.Code, lived, 2*heartbeat)
+		}
+	})
 }
 
 // Guessing is slow, and costs nobody else their way in.

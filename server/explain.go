@@ -45,12 +45,9 @@ type storedVariant struct {
 // nothing, but with run=1 what is not stored yet. A wrong signature is said to be wrong, and the rest is explained all the same: that is when one asks.
 func (s *Server) explain(c echo.Context) error {
 	r, rl := c.Request(), s.rules.Load()
-	target, ok := strings.CutPrefix(r.RequestURI, "/v1/explain")
-	if !ok {
-		return fault.New(fault.NotFound, "server.explain", "there is nothing at this path", nil)
-	}
-	if rest, ok := strings.CutPrefix(target, s.cfg.PathPrefix); ok && strings.HasPrefix(rest, "/") {
-		target = rest
+	target, err := s.targetBelow(r, "/v1/explain")
+	if err != nil {
+		return err
 	}
 	target, run := cutRun(target)
 	e := explanation{Signature: "valid", Tier: "none"}
@@ -97,6 +94,18 @@ func (s *Server) explain(c echo.Context) error {
 		e.Stored = &storedVariant{ContentType: m.ContentType, Bytes: int64(len(a.Entry.Body)), Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs}
 	}
 	return c.JSON(http.StatusOK, e)
+}
+
+// targetBelow is the image path that stands behind a route of the private door, as it was sent, less the path prefix.
+func (s *Server) targetBelow(r *http.Request, route string) (string, error) {
+	target, ok := strings.CutPrefix(r.RequestURI, route)
+	if !ok {
+		return "", fault.New(fault.NotFound, "server.targetBelow", "there is nothing at this path", nil)
+	}
+	if rest, ok := strings.CutPrefix(target, s.cfg.PathPrefix); ok && strings.HasPrefix(rest, "/") {
+		target = rest
+	}
+	return target, nil
 }
 
 // canonicalOptions is the options part of the ref's own path. A fallback's URL may hold a secret and is left out.

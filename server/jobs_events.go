@@ -38,6 +38,9 @@ func (s *Server) jobEvents(c echo.Context) error {
 		case <-ctx.Done():
 			return nil // The listener left, or the server stops: either way the stream has ended as it may.
 		case <-beat.C:
+			if _, gone := s.caller(c.Request()); gone != nil {
+				return nil // The session has ended, or the token was taken away.
+			}
 			_, err = fmt.Fprint(w, ":\n\n")
 		case job, more := <-changes:
 			if !more {
