@@ -355,3 +355,27 @@ func consoleScopes(b *browser, s *server) {
 		b.t.Errorf("%d buttons for what the token may not do", buttons)
 	}
 }
+
+// What was saved by day is told by the next process too.
+func TestDaysOutliveTheProcess(t *testing.T) {
+	o, dir := drawn(t, 1, 600, 400), t.TempDir()
+	s := startIn(t, dir, consoleEnv...)
+	for range 3 {
+		s.get(signed("rs:fit:300:0/f:webp", o.URL+"/drawn/0.jpg"))
+	}
+	s.stop()
+	s = startIn(t, dir, consoleEnv...)
+	var history struct {
+		Days []struct {
+			Requests int
+			Saved    int `json:"saved_bytes"`
+		}
+	}
+	eventually(t, "the days", func() bool {
+		err := json.Unmarshal(s.call("GET", "/v1/history", "").body, &history)
+		return err == nil && len(history.Days) > 0
+	})
+	if d := history.Days[0]; d.Requests != 3 || d.Saved == 0 {
+		t.Errorf("got %+v", history)
+	}
+}
