@@ -112,6 +112,8 @@ func TestConsole(t *testing.T) {
 	b.shot("login-refused")
 	b.enter(s, backendToken)
 	b.see("Requests by outcome")
+	b.see("Nothing has been asked for yet")
+	b.picture("overview-empty")
 	t.Run("jobs", func(t *testing.T) { consoleJobs(b.in(t), s, o) })
 	t.Run("broken", func(t *testing.T) { consoleBroken(b.in(t), o) })
 	t.Run("playground", func(t *testing.T) { consolePlayground(b.in(t), s, o) })

@@ -13,7 +13,7 @@ type Totals struct {
 	Stale         int64 `json:"stale"`
 	Misses        int64 `json:"misses"`
 	Collapsed     int64 `json:"collapsed"`
-	Errors        int64 `json:"errors"`
+	Errors        int64 `json:"errors"` // refusals and failures at the public door
 	ServedBytes   int64 `json:"served_bytes"`
 	ReplacedBytes int64 `json:"replaced_bytes"` // of the originals in whose place variants were sent
 	SavedBytes    int64 `json:"saved_bytes"`
@@ -47,7 +47,7 @@ func (g gathered) totals() Totals {
 		Hits: g.sum("requests_total", "outcome", "hit"), Stale: g.sum("requests_total", "outcome", "stale"),
 		HitsMemory: g.sum("requests_total", "outcome", "hit", "tier", "memory"), HitsStore: g.sum("requests_total", "outcome", "hit", "tier", "store"),
 		Misses: g.sum("requests_total", "outcome", "miss"), Collapsed: g.sum("requests_total", "outcome", "collapsed"),
-		Errors: g.sum("errors_total"), ServedBytes: g.sum("served_bytes_total") - g.sum("served_bytes_total", "format", "none"),
+		Errors: g.sum("requests_total", "door", "public", "outcome", "error"), ServedBytes: g.sum("served_bytes_total") - g.sum("served_bytes_total", "format", "none"),
 		ReplacedBytes: g.sum("replaced_bytes_total"), SavedBytes: g.sum("saved_bytes_total"),
 		Fetches: g.sum("fetches_total"), FetchFailures: g.sum("fetches_total") - g.sum("fetches_total", "kind", "none"),
 		StoreFailures: g.sum("store_operations_total", "outcome", "error") + g.sum("store_operations_total", "outcome", "open"),

@@ -12,6 +12,7 @@ func TestTotalsSumTheCounters(t *testing.T) {
 	m.Request(Request{Door: "public", Status: 200, Outcome: "collapsed", Format: "jpeg", Bytes: 50, Original: 40})
 	m.Request(Request{Door: "public", Status: 502, Outcome: "miss", Kind: "dns_failed", Bytes: 200})
 	m.Request(Request{Door: "private", Status: 200, Bytes: 1000})
+	m.Request(Request{Door: "private", Status: 401, Kind: "unauthorized"})
 	m.Fetched("", 0, 1)
 	m.Fetched("dns_failed", 0, 0)
 	m.Transformed("", 0, 0)

@@ -229,9 +229,10 @@ function overview(page) {
   const series = [["k1", "Hit in memory"], ["k2", "Hit in the store"], ["k3", "Made"], ["k4", "Error"]];
   const outcome = chart(page, "Requests by outcome in the last hour", "chart"), speed = chart(page, "Answer times in the last hour", "chart low"), days = chart(page, "Bytes saved per day", "chart low");
   const health = h("ul", { class: "health" });
+  const nothing = h("section", { class: "card", hidden: true }, empty("Nothing has been asked for yet", h("p", {}, "Make a signed URL in the ", h("a", { href: "#/playground" }, "playground"), " and open it in a browser; what comes of it is shown here, live.")));
   page.body.append(pageHead("Overview", state, uptime),
     h("div", { class: "tiles" }, Object.values(t).map((x) => x.el)),
-    h("section", { class: "card" }, h("header", {}, h("h2", {}, "Requests by outcome"), legend(series)), outcome.el),
+    nothing, h("section", { class: "card" }, h("header", {}, h("h2", {}, "Requests by outcome"), legend(series)), outcome.el),
     h("div", { class: "two" },
       h("section", { class: "card" }, h("header", {}, h("h2", {}, "Answer times"), legend([["k1", "Median"], ["k3", "99th percentile"]])), speed.el),
       h("section", { class: "card" }, h("header", {}, h("h2", {}, "Saved per day"), h("span", { class: "hint" }, "against sending the originals")), days.el)),
@@ -254,6 +255,7 @@ function overview(page) {
     state.className = "pill " + (s.ready ? "good" : "bad");
     state.textContent = s.ready ? "Serving" : "Stopping";
     uptime.textContent = `${s.version} · up ${span(s.uptime_s)}`;
+    nothing.hidden = n.requests + n.errors > 0;
     const now = { at: performance.now(), ...n };
     if (last) t.rate.set([((now.requests - last.requests) / ((now.at - last.at) / 1000)).toFixed(1), "/s"], count(n.requests) + " since the start");
     else t.rate.set(["–", ""], count(n.requests) + " since the start");
@@ -315,7 +317,11 @@ function chart(page, label, cls) {
 }
 
 const clock = (u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
-const hour = (u, min, max) => [Math.min(min ?? Infinity, Date.now() / 1000 - 3600), Date.now() / 1000];
+// hour is the last one, or what there is of it: five minutes at the least.
+const hour = (u, min) => {
+  const now = Date.now() / 1000;
+  return [Math.max(now - 3600, Math.min(min ?? now, now - 300)), now];
+};
 const decades = [0.01, 0.1, 1, 10, 100, 1000, 10000, 100000];
 const upTo = (least) => (u, min, max) => [0, Math.max(max || 0, least) * 1.08];
 
@@ -336,7 +342,7 @@ function drawSpeed(c, samples) {
   c.draw((colour) => [{
     scales: { x: { range: hour }, y: { distr: 3, range: (u, min, max) => [decades.findLast((n) => n <= (min || 1)) || 0.01, decades.find((n) => n >= (max || 100)) || 100000] } },
     axes: [{ values: clock, size: 22 }, { size: 62, splits: (u, i, min, max) => decades.filter((n) => n >= min && n <= max), filter: (u, v) => v, values: (u, v) => v.map((n) => (n >= 1000 ? n / 1000 + " s" : n + " ms")) }],
-    series: [{}, ...["c3", "c1"].map((k) => ({ stroke: colour(k), width: 2, spanGaps: true, points: { size: 5, fill: colour(k), stroke: colour(k) } }))],
+    series: [{}, ...["c3", "c1"].map((k) => ({ stroke: colour(k), width: 2, spanGaps: true, points: { show: samples.length < 40, size: 5, fill: colour(k), stroke: colour(k) } }))],
   }, [x, samples.map((s) => s.p99_ms || null), samples.map((s) => s.p50_ms || null)], speedNow(samples)[1]]);
 }
 
@@ -409,7 +415,7 @@ function starter() {
   const file = h("input", { type: "file", accept: ".json,.jsonl,.ndjson,.gz,application/json", hidden: true, "aria-label": "A file of Data Units", onchange: () => take(file.files[0]) });
   const chosen = h("span", { class: "grow" }, "Drop a .json, .jsonl or .gz file here, or");
   const drop = h("div", { class: "drop" }, chosen, h("button", { type: "button", class: "small", onclick: () => file.click() }, "Choose a file"), file);
-  const variants = h("input", { placeholder: "those of prewarm.presets", list: "presets", autocomplete: "off" });
+  const variants = h("input", { placeholder: "as configured", list: "presets", autocomplete: "off" });
   const priority = select({}, [["normal", "Normal"], ["high", "High"], ["low", "Low"]]);
   const tag = h("input", { placeholder: "none", autocomplete: "off", maxlength: "128" });
   const go = h("button", { class: "primary", type: "submit" }, "Start the job"), why = h("div", {});
