@@ -69,8 +69,12 @@ func TestNegativesAreBounded(t *testing.T) {
 	for i := range maxNegatives + 500 {
 		n.learn(fmt.Sprint(i), fault.New(fault.SourceNotFound, "", "", errors.New("cause")))
 	}
-	if len(n.entries) != maxNegatives {
-		t.Errorf("%d entries, want %d", len(n.entries), maxNegatives)
+	if len(n.entries) != maxNegatives || n.count() != maxNegatives {
+		t.Errorf("%d entries, %d of which answer; want %d", len(n.entries), n.count(), maxNegatives)
+	}
+	watch.move(firstNegative)
+	if n.count() != 0 {
+		t.Errorf("%d entries answer after their time", n.count())
 	}
 	for _, kind := range fault.Kinds() {
 		n.clear()
@@ -100,6 +104,9 @@ func TestFault11BreakerOpens(t *testing.T) {
 	}
 	for range breakerRun {
 		wantKind(t, ask(), fault.SourceError)
+	}
+	if bad, resting := c.Known(); bad != 0 || resting != 1 {
+		t.Errorf("%d sources are known to be bad and %d hosts rest, want none and one", bad, resting)
 	}
 	for range 20 {
 		err := ask()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -142,6 +143,11 @@ func TestConsoleAgainstForgery(t *testing.T) {
 func TestConsoleScopes(t *testing.T) {
 	f := newAPI(t, nil)
 	v := f.loginWith("a-token-that-may-only-check")
+	var own sessionAnswer
+	if err := json.Unmarshal(f.private("GET", "/console/session", "", v.cookie).Body.Bytes(), &own); err != nil || own.Token != "narrow" ||
+		!slices.Equal(own.Scopes, []string{ScopeCheck}) || !slices.Equal(own.Presets, []string{"lite"}) || own.BaseURL != "http://localhost:8080" || !own.Queue {
+		t.Errorf("the page is told %+v, %v", own, err)
+	}
 	for path, want := range map[string]int{"/v1/stats": 403, "/v1/history": 403, "/v1/config": 403, "/v1/jobs": 403, "/console/picture" + f.url("", photo): 403, "/console/": 200, "/console/session": 200} {
 		w := f.private("GET", path, "", v.cookie)
 		if w.Code != want {

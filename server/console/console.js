@@ -238,17 +238,17 @@ function overview(page) {
       h("section", { class: "card" }, h("header", {}, h("h2", {}, "Saved per day"), h("span", { class: "hint" }, "against sending the originals")), days.el)),
     card("Health", health));
 
-  let samples = [], today = 0, last = null;
+  let samples = [], last = null;
   every(page, 10000, async () => {
     const newest = samples.length ? samples[samples.length - 1].at : "";
     const more = await get("/v1/history" + (newest ? "?since=" + encodeURIComponent(newest) : ""));
     samples = samples.concat(more.samples).slice(-360);
-    today = more.days.reduce((sum, d) => (d.day === new Date().toISOString().slice(0, 10) ? d.saved_bytes : sum), 0);
+    const today = more.days.find((d) => d.day === new Date().toISOString().slice(0, 10)), pictures = today ? today.requests : 0;
     drawOutcomes(outcome, samples);
     drawSpeed(speed, samples);
     drawDays(days, more.days);
     t.p.set(...speedNow(samples));
-    t.saved.set(scaled(today), more.days.length ? count(more.days[more.days.length - 1].requests) + " pictures" : "");
+    t.saved.set(scaled(today ? today.saved_bytes : 0), many(pictures, "picture"));
   });
   every(page, 2000, async () => {
     const s = await get("/v1/stats"), n = s.totals, l = s.levels;
@@ -260,11 +260,11 @@ function overview(page) {
     if (last) t.rate.set([((now.requests - last.requests) / ((now.at - last.at) / 1000)).toFixed(1), "/s"], count(n.requests) + " since the start");
     else t.rate.set(["–", ""], count(n.requests) + " since the start");
     last = now;
-    t.hits.set([percent(n.hits + n.stale, n.requests), ""], `memory ${percent(n.hits_memory, n.requests)} · store ${percent(n.hits_store, n.requests)}`);
-    t.total.set(scaled(n.saved_bytes), `${percent(n.saved_bytes, n.replaced_bytes)} of ${bytes(n.replaced_bytes)}`);
+    t.hits.set([percent(n.hits + n.stale, n.requests), ""], n.requests ? `memory ${percent(n.hits_memory, n.requests)} · store ${percent(n.hits_store, n.requests)}` : "memory and store");
+    t.total.set(scaled(n.saved_bytes), n.replaced_bytes ? `${percent(n.saved_bytes, n.replaced_bytes)} of ${bytes(n.replaced_bytes)}` : "nothing was sent yet");
     t.queue.set([s.prewarm ? count(l.prewarm_waiting) : "–", s.prewarm ? "tasks" : ""], s.prewarm ? `${many(l.prewarm_jobs, "job")}, ${many(l.prewarm_variants, "variant")} to do` : "no queue here");
     t.workers.set([`${l.workers_busy} / ${l.workers}`, ""], `${count(l.transform_waiting)} waiting, ${many(l.fetch_running, "fetch", "fetches")} running`);
-    t.errors.set([count(n.errors), ""], `${percent(n.errors, n.requests + n.errors)} of all answers`);
+    t.errors.set([count(n.errors), ""], n.requests + n.errors ? `${percent(n.errors, n.requests + n.errors)} of all answers` : "nothing was asked for yet");
     health.replaceChildren(...healthRows(s));
   });
 }
@@ -306,7 +306,7 @@ function chart(page, label, cls) {
     const axis = (more) => ({ stroke: colour("soft"), font, grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, ...more });
     opts.axes = opts.axes.map(axis);
     el.setAttribute("aria-label", summary ? label + ": " + summary : label);
-    plot = new uPlot({ width: el.clientWidth, height: el.clientHeight, legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0], ...opts }, data, el);
+    plot = new uPlot({ width: el.clientWidth, height: el.clientHeight, legend: { show: false }, cursor: { show: false }, padding: [8, 18, 0, 0], ...opts }, data, el);
   };
   const watch = new ResizeObserver(() => { if (plot && plot.width !== el.clientWidth) build(); });
   watch.observe(el);
@@ -332,7 +332,7 @@ function drawOutcomes(c, samples) {
   const all = samples.reduce((n, s) => n + s.hits_memory + s.hits_store + s.misses + s.collapsed + s.stale + s.errors, 0);
   c.draw((colour) => [{
     scales: { x: { range: hour }, y: { range: upTo(1) } },
-    axes: [{ values: clock, size: 22 }, { size: 46, values: (u, v) => v.map((n) => (n >= 10 ? Math.round(n) : Math.round(n * 10) / 10) + "/s") }],
+    axes: [{ values: clock, size: 22, incrs: [60, 300, 600, 900, 1800, 3600] }, { size: 46, values: (u, v) => v.map((n) => (n >= 10 ? Math.round(n) : Math.round(n * 10) / 10) + "/s") }],
     series: [{}, ...["c4", "c3", "c2", "c1"].map((k) => ({ stroke: colour(k), fill: colour(k), width: 1, points: { show: false } }))],
   }, [x, ...rows], `${count(all)} requests`]);
 }
@@ -341,7 +341,7 @@ function drawSpeed(c, samples) {
   const x = samples.map((s) => new Date(s.at) / 1000);
   c.draw((colour) => [{
     scales: { x: { range: hour }, y: { distr: 3, range: (u, min, max) => [decades.findLast((n) => n <= (min || 1)) || 0.01, decades.find((n) => n >= (max || 100)) || 100000] } },
-    axes: [{ values: clock, size: 22 }, { size: 62, splits: (u, i, min, max) => decades.filter((n) => n >= min && n <= max), filter: (u, v) => v, values: (u, v) => v.map((n) => (n >= 1000 ? n / 1000 + " s" : n + " ms")) }],
+    axes: [{ values: clock, size: 22, incrs: [60, 300, 600, 900, 1800, 3600] }, { size: 62, splits: (u, i, min, max) => decades.filter((n) => n >= min && n <= max), filter: (u, v) => v, values: (u, v) => v.map((n) => (n >= 1000 ? n / 1000 + " s" : n + " ms")) }],
     series: [{}, ...["c3", "c1"].map((k) => ({ stroke: colour(k), width: 2, spanGaps: true, points: { show: samples.length < 40, size: 5, fill: colour(k), stroke: colour(k) } }))],
   }, [x, samples.map((s) => s.p99_ms || null), samples.map((s) => s.p50_ms || null)], speedNow(samples)[1]]);
 }
