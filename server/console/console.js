@@ -323,6 +323,11 @@ const hour = (u, min) => {
   return [Math.max(now - 3600, Math.min(min ?? now, now - 300)), now];
 };
 const decades = [0.01, 0.1, 1, 10, 100, 1000, 10000, 100000];
+// wholeDecades is one at the least, also where all values are the same.
+function wholeDecades(u, min, max) {
+  const low = decades.findLast((n) => n <= (min || 1)) || 0.01;
+  return [low, decades.find((n) => n > low && n >= (max || 100)) || 100000];
+}
 const upTo = (least) => (u, min, max) => [0, Math.max(max || 0, least) * 1.08];
 
 function drawOutcomes(c, samples) {
@@ -340,7 +345,7 @@ function drawOutcomes(c, samples) {
 function drawSpeed(c, samples) {
   const x = samples.map((s) => new Date(s.at) / 1000);
   c.draw((colour) => [{
-    scales: { x: { range: hour }, y: { distr: 3, range: (u, min, max) => [decades.findLast((n) => n <= (min || 1)) || 0.01, decades.find((n) => n >= (max || 100)) || 100000] } },
+    scales: { x: { range: hour }, y: { distr: 3, range: wholeDecades } },
     axes: [{ values: clock, size: 22, incrs: [60, 300, 600, 900, 1800, 3600] }, { size: 62, splits: (u, i, min, max) => decades.filter((n) => n >= min && n <= max), filter: (u, v) => v, values: (u, v) => v.map((n) => (n >= 1000 ? n / 1000 + " s" : n + " ms")) }],
     series: [{}, ...["c3", "c1"].map((k) => ({ stroke: colour(k), width: 2, spanGaps: true, points: { show: samples.length < 40, size: 5, fill: colour(k), stroke: colour(k) } }))],
   }, [x, samples.map((s) => s.p99_ms || null), samples.map((s) => s.p50_ms || null)], speedNow(samples)[1]]);
