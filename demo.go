@@ -19,6 +19,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/client"
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -47,6 +48,7 @@ type demo struct {
 	env      env
 	pictures []picture
 	origin   string
+	admin    string // address of the private listener
 	cfg      config.Config
 	signer   *client.Signer
 	http     *http.Client
@@ -90,7 +92,8 @@ func runDemo(ctx context.Context, e env, args []string) error {
 		if err := d.secondRound(ctx); err != nil || *once {
 			return err
 		}
-		fmt.Fprintf(e.stdout, "\nServing on %s until Ctrl-C.\n", d.cfg.Server.BaseURL)
+		fmt.Fprintf(e.stdout, "\nServing on %s until Ctrl-C.\nThe console is at http://%s/console/, and the token to log in is %s\nA source for its playground: %s/%s\n",
+			d.cfg.Server.BaseURL, d.admin, d.cfg.API.Tokens[0].Token, d.origin, d.pictures[0].name)
 		<-ctx.Done()
 		return nil
 	})
@@ -174,6 +177,9 @@ func (d *demo) configure(store, listen string) error {
 	c.Server.Listen, c.Server.Admin, c.Server.BaseURL = listen, "127.0.0.1:0", "http://"+listen
 	c.Server.Drain = time.Second
 	c.Signing.Keys = []signing.Key{{Key: hex.EncodeToString(secret[:32]), Salt: hex.EncodeToString(secret[32:])}}
+	c.API.Tokens = []server.Token{{Name: "demo", Token: rand.Text(), Scopes: []string{server.ScopePrewarm, server.ScopeCheck, server.ScopeSign, server.ScopeExplain, server.ScopeAdmin}}}
+	c.Presets = map[string]string{"lite": "rs:fit:480:0/net:2g", "std": "rs:fit:800:0"}
+	c.Prewarm.Door.Presets = []string{"lite", "std"}
 	c.Origin.AllowPrivate = []string{"127.0.0.0/8"}
 	c.Cache.Store.Dir.Dir, c.Prewarm.Queue.Dir = filepath.Join(store, "pictures"), filepath.Join(store, "queue")
 	d.cfg = c
@@ -191,10 +197,14 @@ func (d *demo) run(ctx context.Context, f func(context.Context) error) error {
 		return errors.Join(err, a.close(ctx))
 	}
 	serving, stop := context.WithCancel(ctx)
+	_, admin := a.server.Addrs()
+	d.admin = admin.String()
+	wait := a.work(serving)
 	done := make(chan error, 1)
 	go func() { done <- a.server.Serve(serving) }()
 	err = f(ctx)
 	stop()
+	wait()
 	return errors.Join(err, <-done, a.close(context.WithoutCancel(ctx)))
 }
 
