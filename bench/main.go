@@ -49,6 +49,7 @@ func parts() []part {
 	return []part{
 		{name: "hit", measure: measureHits}, {name: "cold", measure: measureCold}, {name: "choice", measure: measureChoice}, {name: "several", measure: measureSeveral}, {name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
 		{name: "prewarm", measure: measurePrewarm}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
+		{name: "overload", measure: measureOverload, alone: true}, {name: "storm", measure: measureStorm, alone: true}, {name: "starve", measure: measureStarve, alone: true},
 	}
 }
 

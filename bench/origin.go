@@ -11,6 +11,11 @@ import (
 // serveOrigin serves originals from memory on a loopback port: any path that ends in /NAME is that original, so that each request
 // can have a source of its own. It returns its address and what ends it.
 func serveOrigin(originals map[string][]byte) (base string, stop func(), err error) {
+	return serveSlowOrigin(originals, 0)
+}
+
+// serveSlowOrigin is serveOrigin with a pause before each answer.
+func serveSlowOrigin(originals map[string][]byte, pause time.Duration) (base string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
@@ -19,6 +24,11 @@ func serveOrigin(originals map[string][]byte) (base string, stop func(), err err
 		body, ok := originals[r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]]
 		if !ok {
 			http.NotFound(w, r)
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-r.Context().Done():
 			return
 		}
 		w.Header().Set("Content-Type", "image/jpeg")

@@ -99,7 +99,7 @@ func (m *Metrics) declareFills() {
 	m.fills = m.counters("fills_total", "Variants made, by format and by kind of failure (none for success).", "format", "kind")
 	m.phaseSeconds = m.seconds("phase_seconds", "Time a fill spent in each phase: lookup, queue, fetch, transform.", "phase")
 	m.formatSeconds = m.seconds("fill_transform_seconds", "Time a fill spent in its transform, by format of the variant.", "format")
-	m.refused = m.counters("gate_refused_total", "Requests turned away because a gate's waiting room was full.", "gate")
+	m.refused = m.counters("gate_refused_total", "Viewers' pictures refused at a gate: they would have waited too long, or its waiting room was full.", "gate")
 	m.remakes = m.counters("remakes_total", "Old entries remade behind an answer, by outcome.", "outcome")
 	m.upgrades = m.counters("upgrades_total", "First-stage entries asked to be upgraded (queued, dropped), and what became of the queued ones (made, kept, present, gone, failed).", "outcome")
 }

@@ -11,6 +11,7 @@ type Config struct {
 	FetchRoom      int           // viewers that may wait for a fetch slot; past it they are refused
 	TransformSlots int           // transforms at the same time: the number of workers
 	TransformRoom  int           // viewers that may wait for a transform slot
+	Patience       time.Duration // how long viewers may wait at a gate while there always is one who does; 0 = always for half of what is left of their deadlines
 	FillTimeout    time.Duration // how long one fill may take in all
 	FetchTimeout   time.Duration // how long a download may take, with its wait for a slot
 	TTL            time.Duration // age from which an entry is old; 0 = never
@@ -25,7 +26,7 @@ type Config struct {
 // Default is the configuration of a small machine.
 func Default() Config {
 	return Config{
-		FetchSlots: 64, FetchRoom: 1024, TransformSlots: 2, TransformRoom: 512,
+		FetchSlots: 64, FetchRoom: 1024, TransformSlots: 2, TransformRoom: 512, Patience: 1500 * time.Millisecond,
 		FillTimeout: 60 * time.Second, FetchTimeout: 30 * time.Second, StaleIfError: 24 * time.Hour, Remakes: 1,
 		Upgrades: 1, UpgradeRoom: 1024,
 	}
@@ -42,6 +43,8 @@ func (c Config) Validate() error {
 		return errors.New("pipeline: upgrades and their waiting room must not be negative")
 	case c.FillTimeout <= 0 || c.FetchTimeout <= 0:
 		return errors.New("pipeline: the fill and fetch timeouts must be positive")
+	case c.Patience < 0:
+		return errors.New("pipeline: patience must not be negative")
 	case c.TTL < 0 || c.Revalidate < 0 || c.StaleIfError < 0:
 		return errors.New("pipeline: ttl, revalidate and sie must not be negative")
 	}

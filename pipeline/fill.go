@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/variant"
@@ -47,6 +48,7 @@ type batch struct {
 	wanted  int                // how many wait for one of its fills, or go on without waiting but want it all the same
 	callOff context.CancelFunc // ends its waiting; nil while it does not wait
 	dropped bool               // nobody wanted it any more while it waited
+	due     time.Time          // the latest deadline of the viewers who wait for it
 }
 
 // order is what join is asked for: the variants of one source.
@@ -58,7 +60,8 @@ type order struct {
 	stage   variant.Stage
 	refresh bool
 	upgrade bool
-	slot    func() // handed to the batch, if one starts
+	due     time.Time // the viewer's deadline
+	slot    func()    // handed to the batch, if one starts
 }
 
 // publish hands the answer to everybody who waits. Only the first call counts. A failed fill leaves the table before anybody
@@ -114,6 +117,9 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 			led[i] = true
 		}
 		f.batch.wanted++
+		if o.due.After(f.batch.due) {
+			f.batch.due = o.due
+		}
 		all = append(all, f)
 	}
 	if len(b.fills) > 0 {
@@ -189,6 +195,13 @@ func (t *fills) wait(b *batch, callOff context.CancelFunc) bool {
 	}
 	b.callOff = callOff
 	return true
+}
+
+// due is the latest deadline of the viewers who wait for a batch.
+func (t *fills) due(b *batch) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return b.due
 }
 
 // pass ends that part. It is false where the batch was dropped.

@@ -5,121 +5,130 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/goldcrest/goldcrest/fault"
 )
 
 // backgroundShare is the reciprocal share of grants that background work gets while viewers wait: one in ten, so that jobs
 // end even under a constant load of viewers.
 const backgroundShare = 10
 
-// viewerHold is how long one slot is kept from background work after a viewer took one: viewers come in groups, and each would
-// wait for a picture in work that nobody is waiting for.
+// lightTurns is how many light pictures pass a heavy one that waits: it gets the next turn, however many more there are.
+const lightTurns = 3
+
+// viewerHold is how long one slot is kept from background work after a viewer took one, and from heavy pictures after a light one did:
+// viewers come in groups, and each would wait for a picture in work that nobody is waiting for, or for one that takes many times as long.
 const viewerHold = time.Second
 
-// rank says who waits for a piece of work, the least pressing first.
-type rank int
+// line is where a piece of work waits, the least pressing first.
+type line int
 
 const (
-	upgrading rank = iota // nobody: a good answer is there already
-	warming               // nobody yet: prewarm, and what is remade behind an answer
-	viewing               // a viewer
-	ranks                 // how many there are
+	upgradeLine line = iota
+	warmLine
+	heavyLine // viewers of what takes long
+	lightLine // viewers of everything else
+	lines     // how many there are
 )
 
-// urgency is the rank of a piece of work. It only rises: background work that a viewer joins is viewers' work from then on.
-// Safe for concurrent use.
-type urgency struct {
-	mu   sync.Mutex
-	rank rank
-	then []func(rank)
+// piece is what a piece of work asks of a gate.
+type piece struct {
+	urgency  *urgency
+	heavy    bool
+	deadline time.Time // of the viewers who wait for it; zero = they, or background work, wait as long as it takes
+	booked   bool      // it counts already among those that wait; guarded by the gate's mutex
 }
 
-// raise lifts the work to a rank, unless it is there or higher, and tells everybody who asked to know.
-func (u *urgency) raise(to rank) {
-	u.mu.Lock()
-	if to <= u.rank {
-		u.mu.Unlock()
-		return
+// line is where the piece waits at a rank.
+func (p *piece) line(r rank) line {
+	switch {
+	case r == upgrading:
+		return upgradeLine
+	case r == warming:
+		return warmLine
+	case p.heavy:
+		return heavyLine
 	}
-	u.rank = to
-	then := u.then
-	u.mu.Unlock()
-	for _, f := range then {
-		f(to)
-	}
+	return lightLine
 }
 
-// onRaise calls f with the present rank, and again with each higher one.
-func (u *urgency) onRaise(f func(rank)) {
-	u.mu.Lock()
-	u.then = append(u.then, f)
-	now := u.rank
-	u.mu.Unlock()
-	f(now)
-}
-
-// present is the rank by now.
-func (u *urgency) present() rank {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.rank
-}
-
-// gate admits work to a limited number of slots. Viewers pass before background work, in order of arrival within each, and
-// upgrades when nobody else waits and another slot stays free; the viewers' waiting room is bounded, so that overload is refused
-// early instead of answered late.
+// gate admits work to a limited number of slots. Viewers pass before background work, light pictures before heavy ones, in order of
+// arrival within each, and upgrades when nobody else waits and another slot stays free. The viewers' waiting room is bounded in
+// pieces of work and, by admit, in time, so that overload is refused early instead of answered late.
 type gate struct {
-	name string
-	room int // viewers that may wait
-	obs  Observer
-	hold time.Duration // viewerHold, or 0 where no slot is kept
+	name     string
+	room     int           // viewers that may wait
+	patience time.Duration // how long they may wait once there is always somebody who waits; 0 = as far as their deadlines let them
+	obs      Observer
+	hold     time.Duration // viewerHold, or 0 where no slot is kept
 
-	mu      sync.Mutex
-	kept    bool        // one slot is kept for viewers
-	over    *time.Timer // ends that
-	slots   int
-	running int
-	grants  int
-	rooms   [ranks]*list.List // of *waiter
+	mu     sync.Mutex
+	slots  int
+	rooms  [lines]*list.List // of *waiter
+	grants int
+	passed int       // light pieces since a heavy one that waits had its turn
+	since  time.Time // from when on there has always been a viewer who waits; zero while there is none
+
+	keptForViewers, keptForLight kept
+
+	running [2]int // by weight, see heavy
+	booked  [2]int
+	takes   [2]time.Duration // how long a piece holds its slot, on average of late
+}
+
+// kept says that one slot is kept for some, until a timer ends it.
+type kept struct {
+	on   bool
+	over *time.Timer
 }
 
 // waiter is one acquire in a waiting room. Its fields are guarded by the gate's mutex; ready is closed by the grant.
 type waiter struct {
 	ready chan struct{}
+	piece *piece
 	rank  rank
 	place *list.Element // nil once granted or gone
+	give  func()        // releases what was granted; set before ready is closed
 }
 
 func newGate(name string, slots, room int, obs Observer) *gate {
-	return &gate{name: name, slots: max(slots, 1), room: room, obs: obs, rooms: [ranks]*list.List{list.New(), list.New(), list.New()}}
+	g := &gate{name: name, slots: max(slots, 1), room: room, obs: obs, takes: firstTakes}
+	for l := range g.rooms {
+		g.rooms[l] = list.New()
+	}
+	return g
 }
 
-// acquire waits for a slot and returns its release, which must be called exactly once. It fails with overloaded when the
-// viewers' waiting room is full, and with ctx's error when that ends first.
+// acquire is enter for a light piece without a deadline.
 func (g *gate) acquire(ctx context.Context, u *urgency) (release func(), err error) {
-	r := u.present()
+	return g.enter(ctx, &piece{urgency: u})
+}
+
+// enter waits for a slot and returns its release, which must be called exactly once. It fails with overloaded when the viewers'
+// waiting room is full or their deadline cannot be met any more, and with ctx's error when that ends first.
+func (g *gate) enter(ctx context.Context, p *piece) (release func(), err error) {
+	r := p.urgency.present()
 	g.mu.Lock()
-	if g.free(r) && !g.awaited(r) {
-		g.take(r)
+	g.drop(p)
+	l := p.line(r)
+	if g.free(l) && !g.awaited(l) {
+		release = g.take(p, r)
 		g.mu.Unlock()
-		return g.release, nil
+		return release, nil
 	}
-	if r == viewing && g.rooms[viewing].Len() >= g.room {
-		g.mu.Unlock()
-		g.obs.Refused(g.name)
-		e := fault.New(fault.Overloaded, "pipeline.acquire", "too many pictures are waiting; try again shortly", nil)
-		e.RetryAfter = time.Second
-		return nil, e
+	if r == viewing {
+		if wait := g.wait(p); g.viewers() >= g.room || !p.deadline.IsZero() && wait > time.Until(p.deadline) {
+			g.mu.Unlock()
+			return nil, g.refuse(wait)
+		}
 	}
-	w := &waiter{ready: make(chan struct{}), rank: r}
-	w.place = g.rooms[r].PushBack(w)
+	w := &waiter{ready: make(chan struct{}), piece: p, rank: r}
+	w.place = g.rooms[l].PushBack(w)
+	g.note()
 	g.mu.Unlock()
-	u.onRaise(func(to rank) { g.promote(w, to) })
+	p.urgency.onRaise(func(to rank) { g.promote(w, to) })
 
 	select {
 	case <-w.ready:
-		return g.release, nil
+		return w.give, nil
 	case <-ctx.Done():
 		g.leave(w)
 		return nil, ctx.Err()
@@ -133,99 +142,147 @@ func (g *gate) promote(w *waiter, to rank) {
 	if w.place == nil || w.rank >= to {
 		return
 	}
-	g.rooms[w.rank].Remove(w.place)
+	g.rooms[w.piece.line(w.rank)].Remove(w.place)
 	w.rank = to
-	w.place = g.rooms[to].PushBack(w)
+	w.place = g.rooms[w.piece.line(to)].PushBack(w)
+	g.note()
 	g.grant()
 }
 
-// awaited reports whether work of that rank or a higher one waits.
-func (g *gate) awaited(r rank) bool {
-	for ; r < ranks; r++ {
-		if g.rooms[r].Len() > 0 {
+// viewers is how many of them wait.
+func (g *gate) viewers() int { return g.rooms[heavyLine].Len() + g.rooms[lightLine].Len() }
+
+// note keeps since after a change of the viewers' rooms.
+func (g *gate) note() {
+	if g.viewers() == 0 {
+		g.since = time.Time{}
+	} else if g.since.IsZero() {
+		g.since = time.Now()
+	}
+}
+
+// awaited reports whether work of that line or a more pressing one waits.
+func (g *gate) awaited(l line) bool {
+	for ; l < lines; l++ {
+		if g.rooms[l].Len() > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// free reports whether there is a slot for work of that rank. An upgrade leaves one for whoever comes next, if there are two.
-func (g *gate) free(r rank) bool {
-	if r == upgrading || r == warming && g.kept {
-		return g.running < max(g.slots-1, 1)
+// free reports whether there is a slot for a line. An upgrade leaves one for whoever comes next, if there are two.
+func (g *gate) free(l line) bool {
+	all, most := g.running[0]+g.running[1], max(g.slots-1, 1)
+	switch {
+	case l == upgradeLine || l == warmLine && g.keptForViewers.on:
+		return all < most
+	case l == heavyLine && g.keptForLight.on:
+		return all < g.slots && g.running[1] < most
 	}
-	return g.running < g.slots
+	return all < g.slots
 }
 
-// take occupies a slot. A viewer's keeps another one for the next.
-func (g *gate) take(r rank) {
-	g.running++
-	if r != viewing || g.hold == 0 || g.slots == 1 {
+// take occupies a slot and returns its release. A viewer's keeps another one for the next.
+func (g *gate) take(p *piece, r rank) (release func()) {
+	g.running[weight(p.heavy)]++
+	if r == viewing && g.hold > 0 && g.slots > 1 {
+		g.keep(&g.keptForViewers)
+		if !p.heavy {
+			g.keep(&g.keptForLight)
+		}
+	}
+	began := time.Now()
+	return func() {
+		held := time.Since(began)
+		if r == upgrading {
+			held = 0 // It waited for a free slot and had no use for it.
+		}
+		g.release(p.heavy, held)
+	}
+}
+
+// keep begins to keep a slot, or goes on to.
+func (g *gate) keep(k *kept) {
+	k.on = true
+	if k.over != nil {
+		k.over.Reset(g.hold)
 		return
 	}
-	g.kept = true
-	if g.over == nil {
-		g.over = time.AfterFunc(g.hold, g.unkeep)
-	} else {
-		g.over.Reset(g.hold)
-	}
-}
-
-// unkeep ends the keeping of a slot.
-func (g *gate) unkeep() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.kept = false
-	g.grant()
+	k.over = time.AfterFunc(g.hold, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		k.on = false
+		g.grant()
+	})
 }
 
 // leave takes a waiter out of its room; a grant that came first is given back.
 func (g *gate) leave(w *waiter) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if w.place != nil {
-		g.rooms[w.rank].Remove(w.place)
+		g.rooms[w.piece.line(w.rank)].Remove(w.place)
 		w.place = nil
-		g.mu.Unlock()
+		g.note()
 		return
 	}
-	g.mu.Unlock()
-	g.release()
+	g.running[weight(w.piece.heavy)]--
+	g.grant()
 }
 
-// release gives a slot back and grants it to the next waiter.
-func (g *gate) release() {
+// release gives a slot back and grants it to the next waiter. held is how long it was worked in; 0 = it was not.
+func (g *gate) release(heavy bool, held time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.running--
+	if held > 0 {
+		g.learn(heavy, held)
+	}
+	g.running[weight(heavy)]--
 	g.grant()
 }
 
 // grant lets waiters in as long as there are slots for them.
 func (g *gate) grant() {
 	for w := g.next(); w != nil; w = g.next() {
-		g.rooms[w.rank].Remove(w.place)
+		g.rooms[w.piece.line(w.rank)].Remove(w.place)
 		w.place = nil
-		g.take(w.rank)
+		w.give = g.take(w.piece, w.rank)
 		close(w.ready)
 	}
+	g.note()
 }
 
 // next chooses who passes, if anybody: a viewer, but every tenth grant is offered to background work first; an upgrade last.
 func (g *gate) next() *waiter {
-	viewer, other := g.first(viewing), g.first(warming)
+	viewer, other := g.nextViewer(), g.first(warmLine)
 	if viewer == nil && other == nil {
-		return g.first(upgrading)
+		return g.first(upgradeLine)
 	}
 	if g.grants++; viewer == nil || other != nil && g.grants%backgroundShare == 0 {
 		return other
 	}
+	if viewer.piece.heavy {
+		g.passed = 0
+	} else if g.rooms[heavyLine].Len() > 0 {
+		g.passed++
+	}
 	return viewer
 }
 
-// first is who waits longest in a room, nil where nobody does or no slot is free for them.
-func (g *gate) first(r rank) *waiter {
-	e := g.rooms[r].Front()
-	if e == nil || !g.free(r) {
+// nextViewer is a light one as a rule, and after a few of them a heavy one.
+func (g *gate) nextViewer() *waiter {
+	light, heavy := g.first(lightLine), g.first(heavyLine)
+	if light == nil || heavy != nil && g.passed >= lightTurns {
+		return heavy
+	}
+	return light
+}
+
+// first is who waits longest in a line, nil where nobody does or no slot is free for them.
+func (g *gate) first(l line) *waiter {
+	e := g.rooms[l].Front()
+	if e == nil || !g.free(l) {
 		return nil
 	}
 	return e.Value.(*waiter)
@@ -238,5 +295,5 @@ func (g *gate) load() (running, waiting int) {
 	for _, room := range g.rooms {
 		waiting += room.Len()
 	}
-	return g.running, waiting
+	return g.running[0] + g.running[1], waiting
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// grants starts an acquire for each letter in order ("v" viewer, "b" background, "u" upgrade) on a full gate and returns the order in
+// grants starts an acquire for each letter in order ("v" viewer, "h" viewer of what is heavy, "b" background, "u" upgrade) on a full gate and returns the order in
 // which they are let in, one slot at a time.
 func grants(t *testing.T, g *gate, who string) string {
 	t.Helper()
@@ -22,7 +22,8 @@ func grants(t *testing.T, g *gate, who string) string {
 	order := make(chan byte, len(who))
 	for i := range who {
 		go func() {
-			release, err := g.acquire(context.Background(), &urgency{rank: map[byte]rank{'u': upgrading, 'b': warming, 'v': viewing}[who[i]]})
+			u := &urgency{rank: map[byte]rank{'u': upgrading, 'b': warming, 'v': viewing, 'h': viewing}[who[i]]}
+			release, err := g.enter(context.Background(), &piece{urgency: u, heavy: who[i] == 'h'})
 			if err != nil {
 				t.Error(err)
 				return
@@ -42,11 +43,14 @@ func grants(t *testing.T, g *gate, who string) string {
 	return got
 }
 
-// Viewers pass before background work, which still gets one grant in ten, and both before upgrades.
+// Viewers pass before background work, which still gets one grant in ten, and both before upgrades. What is light passes what is heavy,
+// which gets every fourth turn of the viewers.
 func TestGateOrder(t *testing.T) {
 	for who, want := range map[string]string{
 		"bbv":                  "vbb",
 		"vbvb":                 "vvbb",
+		"hhvvvvv":              "vvvhvvh",
+		"bhv":                  "vhb",
 		"uubvuv":               "vvbuuu",
 		"bbvvvvvvvvvvvvvvvvvv": "vvvvvvvvvbvvvvvvvvvb",
 	} {

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,6 +38,14 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 		b.giveSlot()
 		return
 	}
+	seat := &piece{urgency: b.urgency, heavy: r.heavy(todo), deadline: p.fills.due(b)}
+	if err := p.admit(seat); err != nil {
+		b.giveSlot()
+		r.fail(todo, err)
+		return
+	}
+	r.seat = seat
+	defer p.transforms.unbook(seat)
 	wanted, callOff := context.WithCancel(ctx)
 	defer callOff()
 	if !p.fills.wait(b, callOff) {
@@ -58,7 +67,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	}
 	b.urgency.raise(warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
 	waitFrom := p.parts.Now()
-	release, err := p.transforms.acquire(wanted, b.urgency)
+	release, err := p.transforms.enter(wanted, r.weighed(todo))
 	if err == nil && !p.fills.pass(b) {
 		release()
 		err = errUnwanted
@@ -70,6 +79,18 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	r.transformFrom = p.parts.Now()
 	r.timings.Queue += r.transformFrom.Sub(waitFrom)
 	r.transform(ctx, todo, release)
+}
+
+// admit refuses a viewer's batch early where it would wait for too long: before its original is fetched, and not as long as others want
+// what it makes. Background work waits as long as it takes.
+func (p *Pipeline) admit(seat *piece) error {
+	if seat.urgency.present() < viewing {
+		return nil
+	}
+	if err := p.originals.gate.would(&piece{urgency: seat.urgency, deadline: seat.deadline}); err != nil {
+		return err
+	}
+	return p.transforms.admit(seat)
 }
 
 // errUnwanted is what becomes of a batch that everybody has quit.
@@ -91,8 +112,24 @@ type run struct {
 	transformFrom time.Time
 	timings       Timings
 	download      *download
+	seat          *piece           // at the transform gate
 	old           map[*fill]Answer // entries too old to be answered unless the origin fails
 	first         *cache.Entry     // the entry that an upgrade replaces
+}
+
+// heavy reports whether any of the variants is heavy, by what is known by now.
+func (r *run) heavy(todo []*fill) bool {
+	var original *origin.Original
+	if r.download != nil {
+		original = &r.download.original
+	}
+	return slices.ContainsFunc(todo, func(f *fill) bool { return heavy(f.spec, original) })
+}
+
+// weighed is the batch's seat at the transform gate once its original is known.
+func (r *run) weighed(todo []*fill) *piece {
+	r.p.transforms.unbook(r.seat)
+	return &piece{urgency: r.b.urgency, heavy: r.heavy(todo), deadline: r.p.fills.due(r.b)}
 }
 
 // lookUp publishes what the cache has and returns the fills that must be made.

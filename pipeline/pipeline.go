@@ -124,7 +124,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{},
 	}
 	p.transforms = newGate("transform", cfg.TransformSlots, cfg.TransformRoom, parts.Observer)
-	p.transforms.hold = viewerHold
+	p.transforms.hold, p.transforms.patience, p.originals.gate.patience = viewerHold, cfg.Patience, cfg.Patience
 	p.upgrades.open(cfg, parts.Now)
 	return p, nil
 }
@@ -139,7 +139,7 @@ func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 			return a, nil
 		}
 	}
-	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: viewing, stage: p.viewerStage()}
+	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: viewing, stage: p.viewerStage(), due: p.due(ctx)}
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil {
 		return Answer{}, err
@@ -160,6 +160,14 @@ func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 	}
 	p.follow(ref, key, a)
 	return a, nil
+}
+
+// due is until when a viewer waits.
+func (p *Pipeline) due(ctx context.Context) time.Time {
+	if d, ok := ctx.Deadline(); ok {
+		return d
+	}
+	return time.Now().Add(p.cfg.FillTimeout)
 }
 
 // Peek returns the variant if memory or the store has it, and not_cached otherwise. It never fetches or transforms.

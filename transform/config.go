@@ -18,6 +18,10 @@ type Config struct {
 	// CPU is the processor time that one variant may take, over all threads of its worker; past it the worker is killed and
 	// the answer is too_costly. It starts again with each variant of a request.
 	CPU time.Duration `yaml:"cpu"`
+	// Patience is how long viewers may have to wait for a worker, as estimated when they ask, once somebody has always been waiting for a
+	// while: past it they are refused at once with overloaded and Retry-After. A group that comes at once to an idle server may wait
+	// for half of server.deadline. 0 = always for half of that.
+	Patience time.Duration `yaml:"patience"`
 	// MaxPixels bounds width x height x decoded frames of an original.
 	MaxPixels int64 `yaml:"max_pixels" unit:"pixels"`
 	// MaxResultPixels bounds width x height of a variant.
@@ -53,6 +57,7 @@ func Default() Config {
 		Engine:          "vips",
 		Timeout:         15 * time.Second,
 		CPU:             5 * time.Second,
+		Patience:        1500 * time.Millisecond,
 		MaxPixels:       50_000_000,
 		MaxResultPixels: 16_000_000,
 		AVIFMaxPixels:   2_000_000,
@@ -76,6 +81,7 @@ func (c Config) Validate() error {
 	check(c.Workers >= 0 && c.Workers <= 1024, "workers: %d is not between 0 (one per core) and 1024", c.Workers)
 	check(c.Timeout > 0, "timeout: %v must be more than 0", c.Timeout)
 	check(c.CPU > 0, "cpu: %v must be more than 0", c.CPU)
+	check(c.Patience >= 0, "patience: %v must not be negative", c.Patience)
 	check(c.MaxPixels > 0, "max_pixels: %d must be more than 0", c.MaxPixels)
 	check(c.MaxResultPixels > 0, "max_result_pixels: %d must be more than 0", c.MaxResultPixels)
 	check(c.AVIFMaxPixels >= 0, "avif_max_pixels: %d must not be negative", c.AVIFMaxPixels)

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/sniff"
+)
+
+const (
+	overloadTimes  = 5 // the capacity
+	overloadFor    = 20 * time.Second
+	overloadHits   = 0.7                   // of the requests
+	overloadOrigin = 50 * time.Millisecond // until it answers
+	overloadMemory = 64 << 20              // the memory tier
+	overloadPSS    = 64 + 160 + 256        // MB: the memory tier, what cold pictures may take, origin.memory
+	normalShare    = 0.5                   // of the capacity, before and after
+	normalFor      = 8 * time.Second       // before
+	afterFor       = 12 * time.Second      // after, of which the first part does not count
+	recovery       = 5 * time.Second       // that part
+	capacityFor    = 4 * time.Second       // the capacity is measured
+	capacityOf     = "rs:fit:800:0/q:75/f:webp"
+	repeats        = 3 // of what is refused, in a retry storm
+)
+
+// overload is a server with a slow origin, and what it can do.
+type overload struct {
+	*cold
+	client   *http.Client
+	capacity float64 // new pictures a second
+	warm     []string
+	peak     float64 // PSS of server and workers in MB
+}
+
+// startOverload starts a server, warms some variants up and measures how many new ones it makes a second.
+func (b *bench) startOverload(ctx context.Context) (*overload, error) {
+	photos, err := b.photos()
+	if err != nil {
+		return nil, err
+	}
+	base, stopOrigin, err := serveSlowOrigin(originals(photos), overloadOrigin)
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.startServer(ctx, overloadMemory)
+	if err != nil {
+		stopOrigin()
+		return nil, err
+	}
+	o := &overload{cold: &cold{rig: r, photos: photos, origin: base}, client: stormClient()}
+	o.stop = func() { r.stop(); stopOrigin() }
+	for range 32 {
+		path, err := o.next(capacityOf)
+		if err == nil {
+			_, _, err = r.get(ctx, path, "*/*")
+		}
+		if err != nil {
+			o.stop()
+			return nil, err
+		}
+		o.warm = append(o.warm, path)
+	}
+	measured, cancel := context.WithTimeout(ctx, capacityFor)
+	defer cancel()
+	before := o.asked.Load()
+	if _, err := o.ask(measured, wanted{capacityOf, "*/*"}, 4*runtime.NumCPU(), 1<<30); err != nil && measured.Err() == nil {
+		o.stop()
+		return nil, err
+	}
+	o.capacity = float64(o.asked.Load()-before) / capacityFor.Seconds()
+	time.Sleep(time.Second) // What was begun ends.
+	return o, nil
+}
+
+// mix is hits and new pictures in the proportion of the fault.
+func (o *overload) mix(n int) (ask, error) {
+	if n*7%10 < int(10*overloadHits) { // Spread evenly.
+		return ask{path: o.warm[n%len(o.warm)], hit: true}, nil
+	}
+	path, err := o.next(capacityOf)
+	return ask{path: path}, err
+}
+
+// run is a storm of the mix in which so many new pictures a second are asked for, with a watch on the memory.
+func (o *overload) run(ctx context.Context, misses float64, d time.Duration, repeats int) ([]told, error) {
+	watched, stop := context.WithCancel(ctx)
+	gone := make(chan float64)
+	go func() {
+		peak := 0.0
+		for watched.Err() == nil {
+			peak = max(peak, float64(familyPSS(o.rig.Process.Pid))/1e6)
+			select {
+			case <-watched.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+		gone <- peak
+	}()
+	all, err := storm(ctx, o.client, "http://"+o.rig.addr, misses/(1-overloadHits), d, repeats, o.mix)
+	stop()
+	o.peak = max(o.peak, <-gone)
+	return all, err
+}
+
+func isHit(t told) bool           { return t.hit }
+func isMade(t told) bool          { return !t.hit && t.status == http.StatusOK }
+func lastOf(t told) time.Duration { return t.took }
+
+// measureOverload is fault 1: an open loop at five times the capacity.
+func measureOverload(ctx context.Context, b *bench) ([]row, error) {
+	o, err := b.startOverload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer o.stop()
+	all, err := o.run(ctx, overloadTimes*o.capacity, overloadFor, 0)
+	if err != nil {
+		return nil, err
+	}
+	o.tell(b, "overload", all)
+	refused := func(t told) bool { return t.refused > 0 }
+	good := count(all, func(t told) bool { return isMade(t) && t.due+t.took <= overloadFor }) / overloadFor.Seconds()
+	what := fmt.Sprintf("%d times the capacity (%.0f new pictures/s) for %v: ", overloadTimes, o.capacity, overloadFor)
+	return []row{
+		{what: what + "hits p99", ours: quantile(delays(all, isHit, lastOf), 0.99), unit: "ms", target: 20, atMost: true},
+		{what: what + "hits that failed", ours: count(all, func(t told) bool { return t.hit && t.status != 200 }), unit: "", target: 0.5, atMost: true},
+		{what: what + "refusals p99", ours: quantile(delays(all, refused, lastOf), 0.99), unit: "ms", target: 50, atMost: true},
+		{what: what + "refusals without Retry-After", ours: count(all, func(t told) bool { return t.unhinted > 0 }), target: 0.5, atMost: true},
+		{what: what + "neither served nor refused", ours: count(all, func(t told) bool { return t.status != 200 && t.status != 503 }), target: 0.5, atMost: true},
+		{what: what + "goodput", ours: good, reference: o.capacity, unit: "1/s", target: 0.9},
+		{what: what + "pictures made p99", ours: quantile(delays(all, isMade, lastOf), 0.99), unit: "ms"},
+		{what: what + "peak PSS", ours: o.peak, unit: "MB", target: overloadPSS, atMost: true},
+	}, nil
+}
+
+// measureStorm is fault 2: the same, and all who are refused come back three times.
+func measureStorm(ctx context.Context, b *bench) ([]row, error) {
+	o, err := b.startOverload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer o.stop()
+	before, err := o.run(ctx, normalShare*o.capacity, normalFor, 0)
+	if err != nil {
+		return nil, err
+	}
+	o.tell(b, "before", before)
+	type end struct {
+		all []told
+		err error
+	}
+	ended := make(chan end, 1)
+	go func() { // It goes on behind the normal load until its last repeat is answered.
+		all, err := o.run(ctx, overloadTimes*o.capacity, overloadFor, repeats)
+		ended <- end{all, err}
+	}()
+	time.Sleep(overloadFor)
+	after, err := storm(ctx, stormClient(), "http://"+o.rig.addr, normalShare*o.capacity/(1-overloadHits), afterFor, 0, o.mix)
+	if err != nil {
+		return nil, err
+	}
+	o.tell(b, "after", after)
+	e := <-ended
+	if e.err != nil {
+		return nil, e.err
+	}
+	o.tell(b, "storm", e.all)
+	late := func(t told) bool { return !t.hit && t.due >= recovery }
+	what := fmt.Sprintf("a retry storm (%d repeats) ended %v ago: ", repeats, recovery)
+	return []row{
+		{what: what + "normal load, new pictures p99", ours: quantile(delays(after, late, lastOf), 0.99),
+			reference: quantile(delays(before, func(t told) bool { return !t.hit }, lastOf), 0.99), unit: "ms", target: 1.5, atMost: true},
+		{what: what + "refused", ours: count(after, func(t told) bool { return late(t) && t.status != 200 }), target: 0.5, atMost: true},
+	}, nil
+}
+
+// tell prints what became of a run, where that is wanted.
+func (o *overload) tell(b *bench, name string, all []told) {
+	if !b.noise {
+		return
+	}
+	made := delays(all, isMade, lastOf)
+	fmt.Fprintf(os.Stderr, "  %s: %d asked, %.0f hits (p99 %.1f ms), %d made (p50 %.0f, p99 %.0f ms), %.0f refused, %.0f else\n", name, len(all),
+		count(all, isHit), quantile(delays(all, isHit, lastOf), 0.99), len(made), quantile(made, 0.5), quantile(made, 0.99),
+		count(all, func(t told) bool { return t.status == 503 || t.status == 429 }),
+		count(all, func(t told) bool { return t.status != 200 && t.status != 503 && t.status != 429 }))
+	var line strings.Builder
+	for s := range int(overloadFor.Seconds()) {
+		in := func(t told) bool { return !t.hit && int(t.due.Seconds()) == s }
+		fmt.Fprintf(&line, " %.0f/%.0f", count(all, func(t told) bool { return in(t) && t.status == 200 }), count(all, in))
+	}
+	fmt.Fprintln(os.Stderr, "   made of asked by second:"+line.String())
+}
+
+const (
+	starveFor    = 12 * time.Second
+	starveRate   = 6.0 // light pictures a second: well below what one core makes
+	starveLight  = "rs:fit:800:0/q:75/f:jpg"
+	starveHeavy  = "rs:fit:1920:0/q:60/f:avif"
+	starvePixels = 11_500_000 // the originals of heavy ones
+)
+
+// measureStarve is fault 3: a fifth of the requests asks for large AVIFs of 12 MP photos, which are more than can be made.
+func measureStarve(ctx context.Context, b *bench) ([]row, error) {
+	o, err := b.startOverload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer o.stop()
+	var large []photo
+	for _, p := range o.photos {
+		if info, err := sniff.Inspect(p.body); err == nil && info.Pixels() >= starvePixels {
+			large = append(large, p)
+		}
+	}
+	if len(large) == 0 {
+		return nil, skipped("there is no photo of 12 MP")
+	}
+	light := func(int) (ask, error) {
+		path, err := o.next(starveLight)
+		return ask{path: path, tag: "light"}, err
+	}
+	base := "http://" + o.rig.addr
+	alone, err := storm(ctx, o.client, base, starveRate, starveFor, 0, light)
+	if err != nil {
+		return nil, err
+	}
+	o.tell(b, "alone", alone)
+	mixed, err := storm(ctx, o.client, base, starveRate/0.8, starveFor, 0, func(n int) (ask, error) {
+		if n%5 != 0 {
+			return light(n)
+		}
+		path, err := o.rig.path(o.origin+"/"+large[n/5%len(large)].name, fmt.Sprintf("%s/cb:h%d", starveHeavy, n))
+		return ask{path: path, tag: "heavy"}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.tell(b, "mixed", mixed)
+	isLight := func(t told) bool { return t.tag == "light" }
+	what := "a fifth large AVIFs of 12 MP photos: "
+	return []row{
+		{what: what + "JPEGs p95, against JPEGs alone", ours: quantile(delays(mixed, isLight, lastOf), 0.95),
+			reference: quantile(delays(alone, isLight, lastOf), 0.95), unit: "ms", target: 2, atMost: true},
+		{what: what + "JPEGs not served", ours: count(mixed, func(t told) bool { return isLight(t) && t.status != 200 }), target: 0.5, atMost: true},
+		{what: what + "AVIFs made", ours: count(mixed, func(t told) bool { return t.tag == "heavy" && t.status == 200 }),
+			reference: count(mixed, func(t told) bool { return t.tag == "heavy" }), unit: ""},
+	}, nil
+}

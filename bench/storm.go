@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// ask is one request of an open loop.
+type ask struct {
+	path string
+	hit  bool // the variant is in memory
+	tag  string
+}
+
+// told is how an ask was answered.
+type told struct {
+	ask
+	due, took time.Duration // when it was due, since the loop began, and how long after that the last answer was there
+	status    int           // of the last answer; 0 = there was none
+	refused   int           // answers 503 or 429
+	unhinted  int           // of those, without Retry-After
+}
+
+// stormClient keeps as many connections as there are requests in work.
+func stormClient() *http.Client {
+	return &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4096, DisableCompression: true}}
+}
+
+// storm asks at a fixed rate, whether or not the answers come, for a time, and repeats what is refused as often as told, each time when
+// Retry-After is over. next makes the n-th ask. It returns when all are answered.
+func storm(ctx context.Context, client *http.Client, base string, rate float64, d time.Duration, repeats int, next func(n int) (ask, error)) ([]told, error) {
+	var wg sync.WaitGroup
+	total := int(rate * d.Seconds())
+	all := make([]told, total)
+	began := time.Now()
+	for n := range all {
+		a, err := next(n)
+		if err != nil {
+			return nil, err
+		}
+		due := time.Duration(float64(n) / rate * float64(time.Second))
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Until(began.Add(due))):
+		}
+		wg.Go(func() {
+			t := told{ask: a, due: due}
+			for turn := 0; ; turn++ {
+				status, pause := once(ctx, client, base+a.path)
+				t.status, t.took = status, time.Since(began)-due
+				if status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
+					break
+				}
+				if t.refused++; pause == 0 {
+					t.unhinted++
+				}
+				if turn == repeats {
+					break
+				}
+				time.Sleep(pause)
+			}
+			all[n] = t
+		})
+	}
+	wg.Wait()
+	return all, nil
+}
+
+// once asks once. pause is the answer's Retry-After, 0 where it has none.
+func once(ctx context.Context, client *http.Client, url string) (status int, pause time.Duration) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, 0
+	}
+	req.Header.Set("Accept", "*/*")
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, 0
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return 0, 0
+	}
+	seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // Without the header there is no pause.
+	return res.StatusCode, time.Duration(seconds) * time.Second
+}
+
+// delays are those of the asks that keep holds for, in order.
+func delays(all []told, keep func(told) bool, of func(told) time.Duration) []time.Duration {
+	var got []time.Duration
+	for _, t := range all {
+		if keep(t) {
+			got = append(got, of(t))
+		}
+	}
+	slices.Sort(got)
+	return got
+}
+
+// count is how many asks keep holds for.
+func count(all []told, keep func(told) bool) float64 {
+	n := 0.0
+	for _, t := range all {
+		if keep(t) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,231 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// newBusyRig is a rig whose pictures take a worker 100 ms each, with n workers, and whose viewers have 25 s.
+func newBusyRig(t *testing.T, n int) *rig {
+	t.Helper()
+	r := newRig(t, func(c *Config, _ *Parts) { c.TransformSlots = n })
+	r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+		time.Sleep(50 * time.Millisecond)
+		return origin.Original{Body: []byte("x"), Info: sniff.Info{Format: "jpeg", Width: 4000, Height: 3000}}, nil
+	}
+	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		time.Sleep(100 * time.Millisecond)
+		emit(0, variant.Image{Body: []byte("x"), Format: specs[0].Format}, nil)
+		return nil
+	}
+	return r
+}
+
+// ask is one viewer with a deadline; it returns how long that took and the fault.
+func (r *rig) ask(ref variant.Ref, patience time.Duration) (took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	began := time.Now()
+	_, err = r.Get(ctx, ref)
+	return time.Since(began), err
+}
+
+// numbered is the Ref of one picture of many.
+func numbered(i int) variant.Ref {
+	r := ref(100)
+	r.Source = fmt.Sprintf("https://c.example/%d.jpg", i)
+	return r
+}
+
+// Five times the capacity for twenty seconds: whoever is not refused is served in time, refusals come at once and tell when to come
+// back, no worker is ever idle, and what is in memory is answered without waiting.
+func TestFault01Overload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate, seconds = 100, 20 // Two workers make 20 a second.
+		r := newBusyRig(t, 2)
+		if _, err := r.ask(ref(1), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		served, refused := 0, 0
+		var all sync.WaitGroup
+		for i := range rate * seconds {
+			all.Go(func() {
+				took, err := r.ask(numbered(i), 25*time.Second)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					served++
+				case fault.KindOf(err) != fault.Overloaded || fault.Of(err).RetryAfter < time.Second || took > 0:
+					t.Errorf("got %v after %v, want overloaded at once, with Retry-After", err, took)
+				default:
+					refused++
+				}
+			})
+			if took, err := r.ask(ref(1), time.Second); err != nil || took > 0 {
+				t.Errorf("a hit: %v after %v", err, took)
+			}
+			time.Sleep(time.Second / rate)
+		}
+		ended := time.Now()
+		all.Wait()
+		if drained := time.Since(ended); drained > 5*time.Second {
+			t.Errorf("the queue was gone only %v after the load, want at most 5 s", drained)
+		}
+		if least := 20*seconds + 20; served < least || served+refused != rate*seconds {
+			t.Errorf("got %d served, %d refused; want at least %d served", served, refused, least)
+		}
+	})
+}
+
+// A group that comes at once to an idle server is served in full, as far as its deadline reaches.
+func TestFault01BurstIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBusyRig(t, 2)
+		var all sync.WaitGroup
+		for i := range 200 { // 10 s of work
+			all.Go(func() {
+				if _, err := r.ask(numbered(i), 25*time.Second); err != nil {
+					t.Errorf("picture %d: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// Whoever has too little time left is refused at once instead of waiting in vain, and nothing is fetched for them.
+func TestFault01DeadlineTooShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBusyRig(t, 1)
+		var all sync.WaitGroup
+		for i := range 50 { // 5 s of work
+			all.Go(func() { _, _ = r.ask(numbered(i), 25*time.Second) })
+		}
+		synctest.Wait()
+		took, err := r.ask(numbered(100), 2*time.Second)
+		wantKind(t, err, fault.Overloaded)
+		if took > 0 {
+			t.Errorf("refused after %v, want at once", took)
+		}
+		all.Wait()
+		synctest.Wait()
+		if fetches, _ := r.origin.counts(); fetches != 50 {
+			t.Errorf("got %d fetches, want none for who was refused", fetches)
+		}
+		if _, err := r.ask(numbered(101), 2*time.Second); err != nil {
+			t.Errorf("after the load: %v", err)
+		}
+	})
+}
+
+// Those who were refused come back three times, as they were told to: 5 s after the load ended a normal one is served at once.
+func TestFault02RetryStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate, seconds = 100, 20
+		r := newBusyRig(t, 2)
+		var all sync.WaitGroup
+		for i := range rate * seconds {
+			all.Go(func() {
+				for range 4 {
+					_, err := r.ask(numbered(i), 25*time.Second)
+					if err == nil {
+						return
+					}
+					time.Sleep(fault.Of(err).RetryAfter)
+				}
+			})
+			time.Sleep(time.Second / rate)
+		}
+		time.Sleep(5 * time.Second)
+		for i := range 50 { // Half of what can be made.
+			if took, err := r.ask(numbered(-1-i), 25*time.Second); err != nil || took > time.Second {
+				t.Errorf("normal request %d: %v after %v", i, err, took)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		all.Wait()
+		synctest.Wait()
+		if l := r.Load(); l != (Load{}) {
+			t.Errorf("got %+v at the end", l)
+		}
+	})
+}
+
+// A stream of heavy pictures, more than one worker can make, leaves the other to the light ones; and they get their turn
+// where the light ones are too many.
+func TestFault03LightIsNotStarved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBusyRig(t, 2)
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+			time.Sleep(map[variant.Format]time.Duration{variant.AVIF: 2 * time.Second}[specs[0].Format] + 100*time.Millisecond)
+			emit(0, variant.Image{Body: []byte("x"), Format: specs[0].Format}, nil)
+			return nil
+		}
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		made := map[variant.Format]int{}
+		slow := 0
+		for i := range 200 {
+			all.Go(func() {
+				ref := numbered(i)
+				if i%5 == 0 {
+					ref.Spec.Format, ref.Spec.Width = variant.AVIF, 2000
+				}
+				took, err := r.ask(ref, 25*time.Second)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					made[ref.Spec.Format]++
+				}
+				if ref.Spec.Format == variant.WebP && (err != nil || took > 600*time.Millisecond) {
+					slow++
+				}
+			})
+			time.Sleep(200 * time.Millisecond) // 4 light ones and a heavy one a second: 0.2 + 1.05 workers
+		}
+		all.Wait()
+		if slow > 5 { // Those before a slot was kept for them.
+			t.Errorf("got %d light pictures refused or slow, want nearly none", slow)
+		}
+		if made[variant.WebP] < 155 || made[variant.AVIF] < 15 {
+			t.Errorf("got %v made, want the light ones and as many heavy ones as one worker makes", made)
+		}
+	})
+}
+
+// What is heavy is told by what the URL asks for and by the original.
+func TestHeavy(t *testing.T) {
+	spec := func(w int, f variant.Format) variant.Spec { return variant.Spec{Width: w, Format: f} }
+	original := func(format string, w, h int) *origin.Original {
+		return &origin.Original{Info: sniff.Info{Format: format, Width: w, Height: h}}
+	}
+	for name, c := range map[string]struct {
+		spec     variant.Spec
+		original *origin.Original
+		want     bool
+	}{
+		"a thumbnail of anything":           {spec(200, variant.JPEG), nil, false},
+		"what phones get":                   {spec(800, variant.AVIF), original("jpeg", 4000, 3000), false},
+		"a large AVIF":                      {spec(1600, variant.AVIF), nil, true},
+		"a large AVIF of a small original":  {spec(1600, variant.AVIF), original("jpeg", 640, 480), false},
+		"a whole photo as JPEG":             {spec(0, variant.JPEG), original("jpeg", 4000, 3000), false},
+		"a whole photo as AVIF":             {spec(0, variant.AVIF), original("jpeg", 4000, 3000), true},
+		"a thumbnail of a large screenshot": {spec(200, variant.JPEG), original("png", 5000, 3000), true},
+		"twice the pixels by dpr":           {variant.Spec{Width: 800, DPR: 2, Format: variant.AVIF}, nil, true},
+	} {
+		if got := heavy(c.spec, c.original); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}
