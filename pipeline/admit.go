@@ -11,6 +11,9 @@ import (
 // firstTakes is how long light and heavy pieces are expected to hold a slot before any did.
 var firstTakes = [2]time.Duration{100 * time.Millisecond, 500 * time.Millisecond}
 
+// bookedMost is how many pieces that are still being fetched count for each slot while nobody waits at the gate.
+const bookedMost = 16
+
 // heavyWork is the estimate from which on a picture counts as heavy: several times what most take.
 const heavyWork = 300 * time.Millisecond
 
@@ -132,7 +135,11 @@ func (g *gate) drop(p *piece) {
 
 // wait is how long a piece that comes now will wait for its slot, by what those before it are expected to take. The lock is held.
 func (g *gate) wait(p *piece) time.Duration {
-	light, heavy := g.rooms[lightLine].Len()+g.booked[0], g.rooms[heavyLine].Len()+g.booked[1]
+	light, heavy := g.booked[0], g.booked[1]
+	if g.viewers() == 0 { // Their originals come slowly, if there are many: they will not all be here at once.
+		light, heavy = min(light, bookedMost*g.slots), min(heavy, bookedMost*g.slots/4)
+	}
+	light, heavy = light+g.rooms[lightLine].Len(), heavy+g.rooms[heavyLine].Len()
 	if light+heavy+g.running[0]+g.running[1] < g.slots {
 		return 0
 	}

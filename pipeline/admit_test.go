@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -126,6 +127,34 @@ func TestFault01DeadlineTooShort(t *testing.T) {
 		if _, err := r.ask(numbered(101), 2*time.Second); err != nil {
 			t.Errorf("after the load: %v", err)
 		}
+	})
+}
+
+// Pictures of an origin that hardly answers keep no others from the idle workers.
+func TestFault01SlowOriginShedsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBusyRig(t, 2)
+		r.origin.onEnter = func(source string) (bool, func()) {
+			return strings.Contains(source, "slow"), func() { time.Sleep(20 * time.Second) }
+		}
+		var all sync.WaitGroup
+		for i := range 1000 {
+			all.Go(func() {
+				slow := ref(100)
+				slow.Source = fmt.Sprintf("https://slow.example/%d.jpg", i)
+				if _, err := r.ask(slow, 10*time.Second); fault.KindOf(err) == fault.Overloaded {
+					t.Errorf("picture %d of the slow origin: %v", i, err)
+				}
+			})
+		}
+		synctest.Wait()
+		for i := range 10 {
+			if took, err := r.ask(numbered(i), 10*time.Second); err != nil || took > time.Second {
+				t.Errorf("picture %d of another: %v after %v", i, err, took)
+			}
+		}
+		all.Wait()
+		time.Sleep(time.Minute) // Until the fetches have noticed.
 	})
 }
 
