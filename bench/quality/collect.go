@@ -32,11 +32,12 @@ type coder struct {
 var coders = []coder{
 	{"avif9", variant.AVIF, 0, false, []int{30, 44, 58, 74}, nil},
 	{"avif8", variant.AVIF, 1, false, []int{30, 44, 58, 74}, nil},
-	{"avif9c", variant.AVIF, 0, true, []int{58, 72, 84}, nil},
+	{"avif9c", variant.AVIF, 0, true, []int{58, 72, 84}, []int{30, 44}},
 	{"avif8c", variant.AVIF, 1, true, []int{58, 72, 84}, []int{30, 44}},
 	{"webp4", variant.WebP, 4, false, []int{18, 38, 62, 82}, nil},
+	{"webp4c", variant.WebP, 4, true, []int{18, 38, 62, 82, 92}, nil},
 	{"jpeg", variant.JPEG, 0, false, []int{18, 38, 60, 80}, nil},
-	{"jpegc", variant.JPEG, 0, true, []int{66, 80, 90}, []int{30, 48}},
+	{"jpegc", variant.JPEG, 0, true, []int{30, 48, 66, 80, 90}, nil},
 }
 
 // row is one measured candidate.

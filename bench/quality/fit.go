@@ -22,8 +22,9 @@ func margin(group string, target float64) float64 {
 }
 
 const (
-	penalty   = 3.0
-	minWeight = 0.15 // of a sample: pictures whose score hardly depends on q teach little, but not nothing
+	penalty    = 1.0
+	leastDrawn = 15   // the lowest q of print and drawings: a page that is misjudged below cannot be read
+	minWeight  = 0.15 // of a sample: pictures whose score hardly depends on q teach little, but not nothing
 )
 
 // sample is one reference with what the probe sees of it.
@@ -69,7 +70,7 @@ func fit(_ context.Context, o options) error {
 		set := &codec.Set{}
 		for _, c := range coders {
 			for _, group := range []string{"photo", "drawn"} {
-				for _, target := range targetsOf(c) {
+				for _, target := range targetsOf(c, group) {
 					if p, ok := fitPredictor(all, library, c, group, target, learn); ok {
 						set.Predictors = append(set.Predictors, p)
 					}
@@ -89,15 +90,15 @@ func fit(_ context.Context, o options) error {
 	return os.WriteFile("transform/codec/model.json", append(compact(b), '\n'), 0o644)
 }
 
-// targetsOf are the scores that a coder is fitted for: 4:4:4 serves the high ones alone.
-func targetsOf(c coder) []float64 {
-	if c.low != nil {
-		return []float64{60, 65, 70, 75, 80, 85}
-	}
-	if c.chroma {
+// targetsOf are the scores that a coder is fitted for: AVIF with full colours serves photos for the high ones alone.
+func targetsOf(c coder, group string) []float64 {
+	switch {
+	case !c.chroma:
+		return []float64{40, 50, 60, 65, 70, 75, 80}
+	case group == "photo" && c.low != nil:
 		return []float64{70, 75, 80, 85}
 	}
-	return []float64{40, 50, 60, 65, 70, 75, 80}
+	return []float64{40, 50, 60, 65, 70, 75, 80, 85}
 }
 
 // setOf is the name that the codec gives to a libaom's coefficients.
@@ -259,6 +260,9 @@ func fitPredictor(all map[curveKey]*curve, library string, c coder, group string
 		return codec.Predictor{}, false
 	}
 	low, high := percentile(f.y, 3), percentile(f.y, 97)
+	if group != "photo" {
+		low = math.Max(low, leastDrawn)
+	}
 	p := codec.Predictor{Coder: c.name, Kind: group, Target: target, Low: math.Round(low), High: math.Round(high)}
 	f.report(library, p)
 	p.Base, p.Weights = ridge(f.x, f.y, f.weight, penalty)

@@ -164,7 +164,7 @@ func TestQRisesWithTheTarget(t *testing.T) {
 		seen = append(seen, traits)
 	}
 	for name, set := range m.Sets {
-		for _, coder := range []string{"avif9", "avif8", "webp4", "jpeg", "avif9c", "avif8c", "jpegc"} {
+		for _, coder := range []string{"avif9", "avif8", "webp4", "jpeg", "avif9c", "avif8c", "webp4c", "jpegc"} {
 			for _, group := range []string{groupPhoto, groupDrawn} {
 				for i, traits := range seen {
 					last := 0

@@ -116,8 +116,8 @@ func TestQualityOptions(t *testing.T) {
 			t.Errorf("%s: saver %d, normal %d, high %d bytes, want them rising", f, saver, normal, high)
 		}
 		photo, text := variant.Spec{Format: f, Class: variant.ClassSaver}, variant.Spec{Format: f, Class: variant.ClassSaver, Legible: variant.LegibleYes}
-		if p, l := must(t, c, original, photo).Quality, must(t, c, original, text).Quality; l <= p {
-			t.Errorf("%s: a saver text gets q %d, a photo %d", f, l, p)
+		if p, l := must(t, c, original, photo).Choice.Target, must(t, c, original, text).Choice.Target; p != 50 || l != 60 {
+			t.Errorf("%s: a saver text aims at %g, a photo at %g", f, l, p)
 		}
 	}
 }

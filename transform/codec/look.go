@@ -48,19 +48,6 @@ func (e *encoder) wish(f variant.Format) wish {
 	return w
 }
 
-// kindFor is what the picture shows, by the URL's word or by its looks, for an encode in a format; a photo where the URL names q, so
-// that nobody needs to look.
-func (e *encoder) kindFor(f variant.Format) Kind {
-	if explicitQuality(f, e.job.spec) > 0 {
-		return Photo
-	}
-	v := e.choices.look(e.pic)
-	if v == nil {
-		return kindOf(Photo, e.job.spec.Legible)
-	}
-	return kindOf(v.kind, e.job.spec.Legible)
-}
-
 // kindOf is the kind that counts, where the URL may have a word in it.
 func kindOf(seen Kind, word variant.Legibility) Kind {
 	switch {

@@ -40,7 +40,7 @@ type Set struct {
 
 // Predictor is the q of one coder for one kind of picture and one target of SSIMULACRA2, kept between Low and High.
 type Predictor struct {
-	Coder   string    `json:"coder"` // avif9, avif8, webp4, jpeg; with a c at its end for 4:4:4
+	Coder   string    `json:"coder"` // avif9, avif8, webp4, jpeg; with a c at its end for full colours
 	Kind    string    `json:"kind"`  // photo or drawn
 	Target  float64   `json:"target"`
 	Base    float64   `json:"base"`
@@ -161,7 +161,7 @@ func coderName(f variant.Format, effort int, fullChroma bool) string {
 	case variant.AVIF:
 		name = fmt.Sprintf("avif%d", 9-effort)
 	case variant.WebP:
-		return "webp4"
+		name = "webp4"
 	case variant.JPEG:
 		name = "jpeg"
 	default:

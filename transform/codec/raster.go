@@ -15,7 +15,7 @@ import (
 type Raster struct{ im *pixmap }
 
 // Encoding is what an encoder is told: the format, its q (1..100; PNG is lossless and has none), its effort in libvips' scale, and
-// 4:4:4 instead of 4:2:0.
+// full colours: 4:4:4 instead of 4:2:0, and for WebP, which has none, the careful way to halve them.
 type Encoding struct {
 	Format     variant.Format
 	Q, Effort  int

@@ -10,13 +10,9 @@ const (
 )
 
 // effort is how hard AVIF is encoded. A picture above the bound of the request path gets the fast encoder in any stage: the other one
-// could use up the processor time that a variant may take. Print and drawings get the good one at once: the third of the bytes that
-// it spares takes a slow line longer to carry than the encoder to save.
+// could use up the processor time that a variant may take.
 func (e *encoder) effort() int {
-	switch {
-	case !e.avifAllowed():
-		return effortFirst
-	case e.job.stage == variant.StageFinal, e.kindFor(variant.AVIF) != Photo:
+	if e.job.stage == variant.StageFinal && e.avifAllowed() {
 		return effortFinal
 	}
 	return effortFirst

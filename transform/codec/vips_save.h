@@ -16,7 +16,7 @@ typedef struct {
 	int format;       // GC_SAVE_JPEG ...
 	int q;            // 1..100
 	int effort;       // WebP 0..6, AVIF 0..9, GIF and PNG palettes 1..10
-	int full_chroma;  // 4:4:4 instead of 4:2:0
+	int full_chroma;  // 4:4:4 instead of 4:2:0; WebP, which has none, gets colours fitted to what a decoder will make of them
 	int alpha_q;      // WebP
 	int palette;      // PNG: quantise to a palette with quality q
 	int bits;         // GIF: bits of the palette
@@ -64,7 +64,8 @@ GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 				GC_NO_METADATA, NULL);
 		return vips_pngsave_buffer(in, buf, len, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, GC_NO_METADATA, NULL);
 	case GC_SAVE_WEBP:
-		return vips_webpsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "alpha_q", o.alpha_q, "lossless", o.lossless, GC_NO_METADATA, NULL);
+		return vips_webpsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "alpha_q", o.alpha_q, "lossless", o.lossless,
+			"smart_subsample", o.full_chroma, GC_NO_METADATA, NULL);
 	case GC_SAVE_AVIF:
 		return vips_heifsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_AV1,
 			"encoder", VIPS_FOREIGN_HEIF_ENCODER_AOM, "bitdepth", 8, "subsample_mode", chroma, GC_NO_METADATA, NULL);

@@ -122,10 +122,11 @@ func warmTIFF() []byte {
 	return binary.LittleEndian.AppendUint32(b, 0)
 }
 
-// Versions names the engine and the libraries behind it, and says where a HEIC decoder is missing. A library that the process
+// Versions names the engine, the libraries behind it and the libaom that its qualities were fitted for, and says where a HEIC decoder is missing. A library that the process
 // cannot see is left out.
 func (c *Codec) Versions() map[string]string {
-	v := map[string]string{"engine": c.engine, "bimg": bimg.Version, "libvips": bimg.VipsVersion, "go": runtime.Version()}
+	v := map[string]string{"engine": c.engine, "bimg": bimg.Version, "libvips": bimg.VipsVersion, "go": runtime.Version(),
+		"quality": "for libaom " + setFor(aomVersion())}
 	if c.readsHEIC() != nil {
 		v["heic"] = "no decoder"
 	}

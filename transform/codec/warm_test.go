@@ -9,7 +9,7 @@ func TestWarm(t *testing.T) {
 			t.Errorf("engine %q: %v", engine, err)
 		}
 		v := c.Versions()
-		for _, name := range []string{"engine", "libvips", "bimg", "go"} {
+		for _, name := range []string{"engine", "libvips", "bimg", "go", "quality"} {
 			if v[name] == "" {
 				t.Errorf("engine %q: Versions() lacks %s: %v", engine, name, v)
 			}
