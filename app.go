@@ -22,6 +22,7 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
@@ -64,6 +65,7 @@ type app struct {
 	oneStage bool // variants are made for good at once, by whichever door
 	started  time.Time
 	history  *metrics.History
+	watcher  *pressure.Watcher
 }
 
 // live is what a reload replaces, as the parts outside the server see it.
@@ -108,12 +110,14 @@ func (a *app) open(ctx context.Context) error {
 	if err := a.openPipeline(ctx, store); err != nil {
 		return err
 	}
+	a.watcher = a.newWatcher()
 	if err := a.openPrewarm(ctx); err != nil {
 		return err
 	}
 	deps := server.Deps{
 		Images: a.pipeline, Check: a.pool.Check, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
 		Warm:     a.pipeline.Warm,
+		Pressure: a.watcher.Step,
 		NoImages: !a.cfg.Is(config.RoleProxy),
 		Overview: &server.Overview{
 			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
@@ -235,6 +239,7 @@ func (a *app) serve(ctx context.Context) error {
 	}
 	public, admin := a.server.Addrs()
 	a.log.Info("serving", "public", public.String(), "admin", admin.String(), "version", version)
+	go a.watcher.Run(ctx)
 	wait := a.work(ctx)
 	defer wait()
 	return a.server.Serve(ctx)

@@ -30,6 +30,8 @@ var layers = map[string]layer{
 	"signing": {[]string{"fault"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
 	"origin":  {[]string{"fault", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
 
+	"pressure": {nil, "a leaf: it reads how much memory is left and says which step that calls for; what a step means is for others to know"},
+
 	"cache":           {nil, "a leaf that knows no images and classifies no failures: the pipeline makes faults of its errors"},
 	"cache/s3store":   {[]string{"cache"}, "a Store and nothing else"},
 	"cache/dirstore":  {[]string{"cache"}, "a Store and nothing else"},
@@ -38,16 +40,16 @@ var layers = map[string]layer{
 	"transform":       {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
 	"transform/codec": {[]string{"transform", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
-	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics"}, "the heart: the transform is plugged in through an interface"},
+	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure"}, "the heart: the transform is plugged in through an interface"},
 	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
 	"prewarm/natsqueue": {[]string{"prewarm", "fault"}, "a Queue and nothing else"},
 
-	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue"},
+	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "pressure"},
 		"imports only packages that hold a Config struct"},
 
 	"":      {[]string{"*"}, "main and app are the composition root: the only place that knows all"},
@@ -86,7 +88,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store",
+var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure",
 	"transform", "pipeline", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
 
 // listed is the part of `go list -json` that the rules read.

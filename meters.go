@@ -65,6 +65,10 @@ func (a *app) levels() metrics.Levels {
 	}
 	l.PendingBytes, l.StoreOpen = a.tiers.Load()
 	l.NegativeEntries, l.BreakersOpen = a.origin.Known()
+	if a.watcher != nil {
+		now := a.watcher.Level()
+		l.PressureStep, l.PressureUsed, l.PressureLimit = int(now.Step), now.Used, now.Limit
+	}
 	if a.door != nil {
 		a.prewarmLevels(&l)
 	}

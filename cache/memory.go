@@ -123,6 +123,14 @@ func (m *Memory) Delete(prefix string) int {
 	return n
 }
 
+// Bound changes how many bytes all entries may take together, and drops what does not fit any more.
+func (m *Memory) Bound(max int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.max = max
+	m.evict()
+}
+
 // Stats returns a snapshot.
 func (m *Memory) Stats() MemoryStats {
 	m.mu.Lock()

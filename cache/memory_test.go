@@ -252,3 +252,28 @@ func BenchmarkMemoryHit(b *testing.B) {
 		}
 	})
 }
+
+// A lower bound drops what does not fit, and takes no more; a higher one lets it grow again.
+func TestFault34BoundShrinks(t *testing.T) {
+	m := cache.NewMemory(1 << 20)
+	put := func(from, n int) {
+		for i := range n {
+			m.Put(fmt.Sprint("v1/", from+i), cache.Entry{Body: make([]byte, 10<<10)}, false)
+		}
+	}
+	put(0, 80)
+	full := m.Stats()
+	m.Bound(1 << 18)
+	if s := m.Stats(); s.Bytes > 1<<18 || s.Entries == 0 || s.Entries >= full.Entries {
+		t.Errorf("got %d entries of %d bytes after %d of %d", s.Entries, s.Bytes, full.Entries, full.Bytes)
+	}
+	put(100, 80)
+	if s := m.Stats(); s.Bytes > 1<<18 {
+		t.Errorf("got %d bytes under the lower bound", s.Bytes)
+	}
+	m.Bound(1 << 20)
+	put(200, 80)
+	if s := m.Stats(); s.Bytes < 1<<19 {
+		t.Errorf("got %d bytes under the old bound again", s.Bytes)
+	}
+}

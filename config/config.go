@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache/dirstore"
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/server"
@@ -42,6 +43,8 @@ type Config struct {
 	Negotiation variant.Negotiation `yaml:"negotiation"`
 	// Cache is how variants are kept and how long answers live.
 	Cache Cache `yaml:"cache"`
+	// Memory is how much memory server and workers may take together.
+	Memory pressure.Config `yaml:"memory"`
 	// Prewarm is the making of variants ahead of need.
 	Prewarm Prewarm `yaml:"prewarm"`
 	// Compat is the predecessor's call.
@@ -118,7 +121,8 @@ func Default() Config {
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,
 			Store: Store{Dir: dirstore.Default(), Tier: cache.DefaultStore(), S3: s3store.Default()},
 		},
-		Log: Log{Level: "info", Format: "json"},
+		Memory: pressure.Default(),
+		Log:    Log{Level: "info", Format: "json"},
 	}
 }
 
@@ -129,7 +133,7 @@ func (c Config) Validate() error {
 		err = fmt.Errorf("presets: %w", err)
 	}
 	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
-		c.Quality.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), err, c.Log.Validate())
+		c.Quality.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate())
 }
 
 func (c Config) validateRoles() error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -61,6 +62,10 @@ func (p *Pipeline) follow(ref variant.Ref, key string, a Answer) {
 // remake makes an old entry anew. At most cfg.Remakes run at a time and more are not remembered: the next hit asks again, so a
 // new recipe never makes a cold fleet.
 func (p *Pipeline) remake(ref variant.Ref, key string) {
+	if p.relief.now() > pressure.Normal {
+		p.parts.Observer.Remade("deferred")
+		return
+	}
 	select {
 	case p.remakes <- struct{}{}:
 	default:

@@ -16,6 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -86,6 +87,9 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 func (p *Pipeline) admit(seat *piece) error {
 	if seat.urgency.present() < viewing {
 		return nil
+	}
+	if p.relief.now() >= pressure.CacheOnly {
+		return errShort()
 	}
 	if err := p.originals.gate.would(&piece{urgency: seat.urgency, deadline: seat.deadline}); err != nil {
 		return err

@@ -101,6 +101,7 @@ type Pipeline struct {
 	generations generations
 	remakes     chan struct{}
 	upgrades    upgrades
+	relief      *relief
 }
 
 // New makes a Pipeline.
@@ -117,7 +118,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	if parts.Log == nil {
 		parts.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes)}
+	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief()}
 	p.fills.byName = map[string]*fill{}
 	p.originals = originals{
 		fetcher: parts.Fetcher, gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),

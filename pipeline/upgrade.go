@@ -160,6 +160,9 @@ func (p *Pipeline) upgrade(ctx context.Context, ref variant.Ref, key string) (ou
 	if p.fills.settled(ctx, key) != nil {
 		return ended
 	}
+	if p.relief.await(ctx) != nil {
+		return ended
+	}
 	u := &urgency{rank: upgrading}
 	turn, err := p.transforms.acquire(ctx, u)
 	if err != nil {

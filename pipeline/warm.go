@@ -48,6 +48,9 @@ func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 
 // warm makes the ordered variants; an error stands for all of them.
 func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) error {
+	if err := p.relief.await(ctx); err != nil {
+		return err
+	}
 	slot, err := p.originals.gate.acquire(ctx, &urgency{rank: warming})
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pressure"
 )
 
 // routePrivate lays out the private door.
@@ -39,7 +40,7 @@ func (s *Server) routePrivate(e *echo.Echo) {
 // health tells a load balancer on the public door whether to send requests here. It says nothing else.
 func (s *Server) health(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if s.draining.Load() {
+	if s.draining.Load() || s.pressure() >= pressure.Refuse {
 		return c.NoContent(http.StatusServiceUnavailable)
 	}
 	return c.NoContent(http.StatusOK)
@@ -50,7 +51,10 @@ func (s *Server) readyz(c echo.Context) error {
 	if s.draining.Load() {
 		return fault.New(fault.ShuttingDown, "server.readyz", "this server is shutting down", nil)
 	}
-	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+	if err := s.short(pressure.Refuse); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]string{"status": "ready", "memory": s.pressure().String()})
 }
 
 // healthz makes a worker do something: an orchestrator restarts what cannot.
@@ -62,7 +66,7 @@ func (s *Server) healthz(c echo.Context) error {
 			return fault.New(fault.Overloaded, "server.healthz", "no worker answers", err)
 		}
 	}
-	answer := map[string]string{"status": "ok"}
+	answer := map[string]string{"status": "ok", "memory": s.pressure().String()}
 	if s.deps.Sandbox != "" {
 		answer["sandbox"] = s.deps.Sandbox
 	}

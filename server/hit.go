@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -95,7 +96,7 @@ func attrs(pairs ...string) []slog.Attr {
 // conditions only those that a cache sends, by which it may hold the picture already, are plain.
 func (s *Server) plain(r *http.Request) bool {
 	h := r.Header
-	return r.Method == http.MethodGet && r.ContentLength == 0 && !s.draining.Load() && !(s.byOrigin && h["Origin"] != nil) &&
+	return r.Method == http.MethodGet && r.ContentLength == 0 && !s.draining.Load() && s.pressure() < pressure.Refuse && !(s.byOrigin && h["Origin"] != nil) &&
 		h["Range"] == nil && h["If-Range"] == nil && h["If-Match"] == nil && h["If-Unmodified-Since"] == nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -36,6 +37,9 @@ func (s *Server) image(c echo.Context) error {
 	k.vary = "Accept" // Until the URL is understood it may be an open one.
 	if viaOurselves(r.Header) {
 		return fault.New(fault.SourceNotAllowed, "server.image", "the source is a URL of this image proxy itself", nil)
+	}
+	if err := s.short(pressure.Refuse); err != nil {
+		return err
 	}
 	q, err := s.understand(k, r)
 	if err != nil {

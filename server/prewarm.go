@@ -221,12 +221,12 @@ func (s *Server) routePrewarm(e *echo.Echo) {
 		e.GET("/v1/config", s.config, s.need(ScopeAdmin))
 	}
 	if s.deps.Predecessor != nil {
-		e.POST("/v1/compat/lambda", compat(s.deps.Predecessor), s.need(ScopeCompat))
+		e.POST("/v1/compat/lambda", compat(s.deps.Predecessor), s.need(ScopeCompat), s.spare)
 	}
 	if s.deps.Prewarm == nil {
 		return
 	}
-	e.POST("/v1/prewarm", s.prewarmCall, s.need(ScopePrewarm))
+	e.POST("/v1/prewarm", s.prewarmCall, s.need(ScopePrewarm), s.spare)
 	e.GET("/v1/jobs", s.listJobs, s.need(ScopePrewarm))
 	e.GET("/v1/jobs/:id", s.job, s.need(ScopePrewarm))
 	e.DELETE("/v1/jobs/:id", s.cancelJob, s.need(ScopePrewarm))

@@ -16,8 +16,10 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
@@ -53,6 +55,7 @@ type Deps struct {
 
 	// Warm makes what is missing of the variants of one source, behind all viewers. nil = explain runs nothing.
 	Warm        func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
+	Pressure    func() pressure.Step                                           // how short memory is; nil = never
 	NoImages    bool                                                           // the public listener answers /health alone
 	Prewarm     Prewarm                                                        // nil = this instance has no queue, and no routes for it
 	Predecessor Predecessor                                                    // nil = its call is not answered
@@ -158,6 +161,34 @@ func (s *Server) Reload(r Rules) error {
 	}
 	s.rules.Store(&rules{Rules: r, tokens: tokens, targets: newTargets(), accepts: newAccepts(r.Negotiation)})
 	return nil
+}
+
+// pressure is how short memory is.
+func (s *Server) pressure() pressure.Step {
+	if s.deps.Pressure == nil {
+		return pressure.Normal
+	}
+	return s.deps.Pressure()
+}
+
+// short refuses a request while memory is shorter than it may be for that.
+func (s *Server) short(from pressure.Step) error {
+	if s.pressure() < from {
+		return nil
+	}
+	f := fault.New(fault.Overloaded, "server.short", "this server is short of memory; try again shortly", nil)
+	f.RetryAfter = 5 * time.Second
+	return f
+}
+
+// spare refuses calls that take memory to give work for later while there is hardly enough for answers.
+func (s *Server) spare(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := s.short(pressure.CacheOnly); err != nil {
+			return err
+		}
+		return next(c)
+	}
 }
 
 // Public is the handler behind the public listener.

@@ -41,6 +41,9 @@ type Pool struct {
 	mu    sync.Mutex // orders calls.Add before Close's calls.Wait
 	calls sync.WaitGroup
 
+	crewMu sync.Mutex
+	crew   map[int]struct{} // process ids of the workers that are ready
+
 	birth                              error // why workers are born without their first layer; set before the first one
 	sandbox                            atomic.Pointer[Sandbox]
 	versions                           atomic.Pointer[map[string]string]
@@ -95,7 +98,7 @@ func newPool(cfg Config, obs Observer, log *slog.Logger) *Pool {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now),
+	return &Pool{cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now), crew: map[int]struct{}{},
 		ready: make(chan *child), pingEvery: pingEvery, pingTimeout: pingTimeout}
 }
 
@@ -155,6 +158,29 @@ func (p *Pool) Size() int { return p.cfg.Workers }
 func (p *Pool) Stats() Stats {
 	return Stats{Workers: int(p.workers.Load()), Busy: int(p.busy.Load()), Spawned: p.spawned.Load(), Crashes: p.crashes.Load(),
 		Killed: p.killed.Load(), Recycled: p.recycled.Load(), Bytes: p.memory.used.Load()}
+}
+
+// Memory is what the workers take beside the memory that they share with this process, in bytes.
+func (p *Pool) Memory() (sum int64) {
+	p.crewMu.Lock()
+	defer p.crewMu.Unlock()
+	for pid := range p.crew {
+		if _, private, err := usage(pid); err == nil { // Else it has just ended.
+			sum += private
+		}
+	}
+	return sum
+}
+
+// muster notes that a worker is ready, or gone.
+func (p *Pool) muster(pid int, ready bool) {
+	p.crewMu.Lock()
+	defer p.crewMu.Unlock()
+	if ready {
+		p.crew[pid] = struct{}{}
+	} else {
+		delete(p.crew, pid)
+	}
 }
 
 // Versions names the codec libraries, as the first worker reported them.

@@ -142,6 +142,7 @@ func (p *Pool) hire() (*child, error) {
 	c.baseline = private
 	p.versions.CompareAndSwap(nil, &c.hello.Versions)
 	p.workers.Add(1)
+	p.muster(c.pid, true)
 	p.obs.WorkerStarted(time.Since(begin))
 	return c, nil
 }
@@ -172,6 +173,7 @@ func (p *Pool) worn(c *child) cause {
 
 // retire ends a worker and tells the operator why, unless that is routine.
 func (p *Pool) retire(c *child, why cause, detail error) {
+	p.muster(c.pid, false)
 	c.dispose()
 	p.workers.Add(-1)
 	p.obs.WorkerEnded(string(why))

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"runtime/debug"
+
+	"github.com/goldcrest/goldcrest/pressure"
+)
+
+// newWatcher makes what watches the memory of the control group and of the processes.
+func (a *app) newWatcher() *pressure.Watcher {
+	return pressure.New([]pressure.Gauge{pressure.Group("/"), a.processes}, a.relieve, nil)
+}
+
+// processes gauges server and workers against memory.limit.
+func (a *app) processes() (used, limit int64, err error) {
+	own, err := pressure.Resident()
+	return own + a.pool.Memory(), a.live.Load().cfg.Memory.Limit, err
+}
+
+// relieve gives up work, and memory that is held to save work, as a step calls for.
+func (a *app) relieve(from pressure.Step, to pressure.Level) {
+	if to.Step > from {
+		a.log.Warn("memory is short; giving work up", "step", to.Step.String(), "used", to.Used, "limit", to.Limit)
+	} else {
+		a.log.Info("memory is less short; taking work up", "step", to.Step.String(), "used", to.Used, "limit", to.Limit)
+	}
+	a.pipeline.Relieve(to.Step)
+	tier := a.live.Load().cfg.Cache.Memory.Memory
+	switch to.Step {
+	case pressure.CacheOnly:
+		tier /= 2
+	case pressure.Refuse:
+		tier /= 8 // Else nothing would ever end this step where the tier itself is too large.
+	}
+	a.memory.Bound(tier)
+	if to.Step > from {
+		debug.FreeOSMemory()
+	}
+}
