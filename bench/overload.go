@@ -199,7 +199,7 @@ func (o *overload) tell(b *bench, name string, all []told) {
 
 const (
 	starveFor    = 12 * time.Second
-	starveRate   = 6.0 // light pictures a second: well below what one core makes
+	starveShare  = 0.25 // of the capacity: half of what one worker of two makes in light pictures
 	starveLight  = "rs:fit:800:0/q:75/f:jpg"
 	starveHeavy  = "rs:fit:1920:0/q:60/f:avif"
 	starvePixels = 11_500_000 // the originals of heavy ones
@@ -226,12 +226,13 @@ func measureStarve(ctx context.Context, b *bench) ([]row, error) {
 		return ask{path: path, tag: "light"}, err
 	}
 	base := "http://" + o.rig.addr
-	alone, err := storm(ctx, o.client, base, starveRate, starveFor, 0, light)
+	rate := starveShare * o.capacity
+	alone, err := storm(ctx, o.client, base, rate, starveFor, 0, light)
 	if err != nil {
 		return nil, err
 	}
 	o.tell(b, "alone", alone)
-	mixed, err := storm(ctx, o.client, base, starveRate/0.8, starveFor, 0, func(n int) (ask, error) {
+	mixed, err := storm(ctx, o.client, base, rate/0.8, starveFor, 0, func(n int) (ask, error) {
 		if n%5 != 0 {
 			return light(n)
 		}

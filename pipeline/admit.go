@@ -143,12 +143,24 @@ func (g *gate) wait(p *piece) time.Duration {
 	if light+heavy+g.running[0]+g.running[1] < g.slots {
 		return 0
 	}
-	if !p.heavy {
-		heavy = min(heavy, light/lightTurns) // It passes the others.
+	// Those in work are half done, on average.
+	lightWork := time.Duration(2*light+g.running[0]) * g.takes[0] / 2
+	heavies := func(n int) time.Duration { return time.Duration(2*n+g.running[1]) * g.takes[1] / 2 }
+	if g.slots == 1 || !g.keptForLight.on {
+		if !p.heavy {
+			heavy = min(heavy, light/lightTurns) // It passes the others.
+		}
+		return (lightWork + heavies(heavy)) / time.Duration(g.slots)
 	}
-	sum := time.Duration(light)*g.takes[0] + time.Duration(heavy)*g.takes[1]
-	sum += (time.Duration(g.running[0])*g.takes[0] + time.Duration(g.running[1])*g.takes[1]) / 2 // They are half done, on average.
-	return sum / time.Duration(g.slots)
+	if p.heavy {
+		return max(heavies(heavy)/time.Duration(g.slots-1), (lightWork+heavies(heavy))/time.Duration(g.slots))
+	}
+	held := min(g.running[1]+min(heavy, light/lightTurns), g.slots-1) // The slots that light pieces do not get.
+	wait := lightWork / time.Duration(g.slots-held)
+	if g.running[1] == g.slots { // The kept slot has yet to come free.
+		wait += g.takes[1] / 2 / time.Duration(g.slots)
+	}
+	return wait
 }
 
 // refuse is the answer to a viewer who would wait too long; they are told to come back when most of those before them are served.
