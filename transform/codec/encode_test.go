@@ -183,7 +183,7 @@ func TestChroma(t *testing.T) {
 		spec variant.Spec
 		want image.YCbCrSubsampleRatio
 	}{
-		{variant.Spec{Format: variant.JPEG}, image.YCbCrSubsampleRatio420},
+		{variant.Spec{Format: variant.JPEG, Legible: variant.LegibleYes}, image.YCbCrSubsampleRatio444},
 		{variant.Spec{Format: variant.JPEG, Quality: 89}, image.YCbCrSubsampleRatio420},
 		{variant.Spec{Format: variant.JPEG, Quality: 90}, image.YCbCrSubsampleRatio444},
 		{variant.Spec{Format: variant.JPEG, Class: variant.ClassHigh}, image.YCbCrSubsampleRatio444},
