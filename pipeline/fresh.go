@@ -17,8 +17,7 @@ const lifeAttr = "life"
 // answer judges an entry by its age: usable as a hit, usable as stale while it is remade, or too old (false).
 func (p *Pipeline) answer(e cache.Entry, tier string) (a Answer, usable bool) {
 	a = Answer{Entry: e, Outcome: Hit, Tier: tier}
-	// A clock that was set back must not make entries from the future; they count as new.
-	a.Age = max(p.parts.Now().Sub(e.Created), 0)
+	a.Age = p.age(e.Meta)
 	life := p.cfg.TTL
 	if s, ok := e.Attrs[lifeAttr]; ok && p.cfg.HonourOrigin {
 		if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
@@ -33,6 +32,9 @@ func (p *Pipeline) answer(e cache.Entry, tier string) (a Answer, usable bool) {
 	a.Outcome, a.Over = Stale, a.Age-life
 	return a, a.Over <= p.cfg.Revalidate
 }
+
+// age is how old an entry is by the calm clock, never negative.
+func (p *Pipeline) age(m cache.Meta) time.Duration { return max(p.clock.now().Sub(m.Created), 0) }
 
 // honour notes the origin's freshness in the entry and reports whether the origin forbids keeping it.
 func (p *Pipeline) honour(e *cache.Entry, fresh origin.Freshness) (noStore bool) {

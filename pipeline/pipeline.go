@@ -102,6 +102,7 @@ type Pipeline struct {
 	remakes     chan struct{}
 	upgrades    upgrades
 	relief      *relief
+	clock       *calm // by which entries age
 }
 
 // New makes a Pipeline.
@@ -118,7 +119,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	if parts.Log == nil {
 		parts.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief()}
+	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief(), clock: newCalm(parts.Now)}
 	p.fills.byName = map[string]*fill{}
 	p.originals = originals{
 		fetcher: parts.Fetcher, gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -46,7 +47,7 @@ func TestMain(m *testing.M) {
 	case "layers":
 		layers()
 	default:
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m) // It leaves with the tests' code.
 	}
 }
 
