@@ -154,7 +154,7 @@ func (a *app) openPipeline(ctx context.Context, store cache.Store) (err error) {
 	}
 	pool := a.cfg.Transform
 	pool.Quality = a.cfg.Quality
-	pool.OriginalBytes, pool.Build = a.cfg.Origin.MaxBytes, buildID()
+	pool.OriginalBytes, pool.Build, pool.ImageMemory = a.cfg.Origin.MaxBytes, buildID(), a.fitMemory(pool.ImageMemory)
 	if a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log); err != nil {
 		return err
 	}

@@ -11,6 +11,20 @@ func (a *app) newWatcher() *pressure.Watcher {
 	return pressure.New([]pressure.Gauge{pressure.Group("/"), a.processes}, a.relieve, nil)
 }
 
+// fitMemory lowers the room for decoded pictures to half of the memory that there is at all: it may be taken in a moment, before any step
+// is of help.
+func (a *app) fitMemory(imageMemory int64) int64 {
+	limit := a.cfg.Memory.Limit
+	if _, group, err := pressure.Group("/")(); err == nil && group > 0 && (limit == 0 || group < limit) {
+		limit = group
+	}
+	if limit == 0 || imageMemory <= limit/2 {
+		return imageMemory
+	}
+	a.log.Warn("transform.image_memory is lowered to half of the memory limit", "from", imageMemory, "to", limit/2, "limit", limit)
+	return limit / 2
+}
+
 // processes gauges server and workers against memory.limit.
 func (a *app) processes() (used, limit int64, err error) {
 	own, err := pressure.Resident()

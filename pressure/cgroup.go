@@ -5,66 +5,87 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Group gauges the control group (cgroup v2) that this process runs in, under the given root folder ("/" on a real machine): the memory
-// that cannot be had back by dropping file pages, against the lowest limit of the group and those it lies in. Without a limit it is
-// always 0 of 0.
+// group is a folder that tells of a control group, by the names that its version of the interface has.
+type group struct {
+	dir            string
+	limit, current string
+	files          []string // of memory.stat: pages that the kernel takes back before it kills anybody
+}
+
+// unlimited is from where on version 1 means "no limit" by a number.
+const unlimited = 1 << 60
+
+// Group gauges the control group (version 1 or 2) that this process runs in, under the given root folder ("/" on a real machine): the
+// memory that cannot be had back by dropping file pages, against the lowest limit of the group and those it lies in. Without a limit it
+// is always 0 of 0.
 func Group(root string) Gauge {
-	dirs := groups(root)
+	all := groups(root)
 	return func() (used, limit int64, err error) {
-		at := ""
-		for _, dir := range dirs {
-			max, err := readNumber(filepath.Join(dir, "memory.max"))
-			if err == nil && (limit == 0 || max < limit) {
-				limit, at = max, dir
+		var at *group
+		for i := range all {
+			g := &all[i]
+			max, err := readNumber(filepath.Join(g.dir, g.limit))
+			if err == nil && max < unlimited && (at == nil || max < limit) {
+				limit, at = max, g
 			}
 		}
-		if at == "" {
+		if at == nil {
 			return 0, 0, nil
 		}
-		used, err = groupUsed(at)
+		used, err = at.used()
 		return used, limit, err
 	}
 }
 
-// groups are the folders of the process's group and of those it lies in, the innermost first.
-func groups(root string) (dirs []string) {
+// groups are the process's group and those it lies in, the innermost first. A container may see its own group as the root.
+func groups(root string) (all []group) {
 	base := filepath.Join(root, "sys/fs/cgroup")
 	own, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
 		return nil
 	}
-	for line := range strings.Lines(string(own)) {
-		path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
-		if !ok {
+	for line := range strings.Lines(string(own)) { // "0::PATH", or "N:CONTROLLERS:PATH" for version 1
+		field := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(field) < 3 {
 			continue
 		}
-		for path = filepath.Clean("/" + path); ; path = filepath.Dir(path) {
-			dirs = append(dirs, filepath.Join(base, path))
+		g, dir := group{limit: "memory.max", current: "memory.current", files: []string{"inactive_file", "active_file"}}, base
+		switch {
+		case field[1] == "memory":
+			g = group{limit: "memory.limit_in_bytes", current: "memory.usage_in_bytes", files: []string{"total_inactive_file", "total_active_file"}}
+			dir = filepath.Join(base, "memory")
+		case field[0] != "0":
+			continue
+		}
+		for path := filepath.Clean("/" + field[2]); ; path = filepath.Dir(path) {
+			g.dir = filepath.Join(dir, path)
+			all = append(all, g)
 			if path == "/" {
-				return dirs
+				break
 			}
 		}
 	}
-	return nil
+	return all
 }
 
-// groupUsed is a group's memory less the file pages, which the kernel takes back before it kills anybody.
-func groupUsed(dir string) (int64, error) {
-	used, err := readNumber(filepath.Join(dir, "memory.current"))
+// used is the group's memory less the file pages.
+func (g group) used() (int64, error) {
+	used, err := readNumber(filepath.Join(g.dir, g.current))
 	if err != nil {
 		return 0, err
 	}
-	stat, err := os.ReadFile(filepath.Join(dir, "memory.stat"))
+	stat, err := os.ReadFile(filepath.Join(g.dir, "memory.stat"))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(stat)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if name == "inactive_file" || name == "active_file" {
+		if slices.Contains(g.files, name) {
 			n, err := strconv.ParseInt(value, 10, 64)
 			if err != nil {
 				return 0, err

@@ -103,8 +103,11 @@ func TestFault34Group(t *testing.T) {
 		used, limit int64
 		fails       bool
 	}{
-		"no groups":      {nil, 0, 0, false},
-		"an old kernel":  {map[string]string{"proc/self/cgroup": "4:memory:/a\n"}, 0, 0, false},
+		"no groups":          {nil, 0, 0, false},
+		"another controller": {map[string]string{"proc/self/cgroup": "3:cpu:/a\n", "sys/fs/cgroup/a/memory.max": "1000\n"}, 0, 0, false},
+		"version 1": {map[string]string{"proc/self/cgroup": "4:memory:/a\n0::/\n", "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "9223372036854771712\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "900\n", "sys/fs/cgroup/memory/memory.usage_in_bytes": "150\n",
+			"sys/fs/cgroup/memory/memory.stat": "inactive_file 5\ntotal_inactive_file 20\ntotal_active_file 30\n"}, 100, 900, false},
 		"without limits": {map[string]string{"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/memory.max": "max\n"}, 0, 0, false},
 		"its own": {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1000\n",
 			"sys/fs/cgroup/memory.current": "110\n", "sys/fs/cgroup/memory.stat": stat}, 70, 1000, false},

@@ -31,7 +31,7 @@ type Config struct {
 	// MaxFrames bounds the frames of an animated variant. 1 = animations become their first frame.
 	MaxFrames int `yaml:"max_frames"`
 	// ImageMemory bounds the decoded pixels of all pictures in work, as estimated from their headers, in bytes. A single
-	// picture that needs more is refused with too_many_pixels.
+	// picture that needs more is refused with too_many_pixels. At most half of memory.limit, or of the control group's limit, is used.
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
 	// Recycle is the number of requests after which a worker is replaced by a fresh one. 0 = never.
 	Recycle int `yaml:"recycle"`
