@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	bits "encoding/binary"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -144,7 +145,7 @@ func (s *server) storedHits(o *origin, answers []accepted) {
 func whole(body []byte, format string) bool {
 	if format == "webp" {
 		return len(body) > 12 && string(body[:4]) == "RIFF" && string(body[8:12]) == "WEBP" &&
-			len(body) == 8+int(body[4])|int(body[5])<<8|int(body[6])<<16
+			len(body) == 8+int(bits.LittleEndian.Uint32(body[4:]))
 	}
 	_, err := jpeg.Decode(bytes.NewReader(body))
 	return err == nil
