@@ -86,7 +86,7 @@ func (s *server) ended(id string) (j job) {
 	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); {
 		a := s.call("GET", "/v1/jobs/"+id+"?wait=20", "")
 		if j = (job{}); a.StatusCode == 503 {
-			continue // A queue that is short of a moment says so, and is asked again.
+			continue // A queue that is too busy says so, and is asked again.
 		}
 		if err := json.Unmarshal(a.body, &j); err != nil || a.StatusCode != 200 {
 			s.t.Fatalf("job %s: got %d, %v: %s", id, a.StatusCode, err, a.body)
