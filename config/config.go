@@ -115,7 +115,7 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Roles: []string{RoleProxy, RolePrewarm}, Prewarm: Prewarm{Door: prewarm.Default(), Queue: natsqueue.Default()},
-		Server: server.Default(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
+		Server: server.Default(), API: server.DefaultAPI(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
 		Quality: transform.DefaultQuality(), Negotiation: variant.Default(),
 		Cache: Cache{
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,

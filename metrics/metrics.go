@@ -3,6 +3,7 @@ package metrics
 
 import (
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ type Metrics struct {
 	requests       *prometheus.CounterVec
 	requestSeconds *prometheus.HistogramVec
 	errors         *prometheus.CounterVec
+	limited        *prometheus.CounterVec
 	servedBytes    *prometheus.CounterVec
 	replacedBytes  *prometheus.CounterVec
 	savedBytes     *prometheus.CounterVec
@@ -90,6 +92,7 @@ func (m *Metrics) declareAnswers() {
 	m.requests = m.counters("requests_total", "Answered requests by door (public, private), status, outcome of the look-up (none where there was none) and tier that had the entry.", "door", "status", "outcome", "tier")
 	m.requestSeconds = m.seconds("request_seconds", "Time from a request's first byte to its answer's last.", "door", "outcome")
 	m.errors = m.counters("errors_total", "Requests answered with an error, by code of the problem document.", "kind")
+	m.limited = m.counters("limited_total", "Calls of a token, or variants to be made for a key id, that were refused for their limit.", "what", "name")
 	m.servedBytes = m.counters("served_bytes_total", "Bytes of bodies sent, by format of the variant (none for what is no picture).", "format")
 	m.replacedBytes = m.counters("replaced_bytes_total", "Bytes of the originals in whose place variants were sent.", "format")
 	m.savedBytes = m.counters("saved_bytes_total", "Bytes that variants were smaller than the originals in whose place they were sent.", "format")
@@ -201,6 +204,15 @@ func (m *Metrics) Request(r Request) {
 		s.replaced.Add(float64(r.Original))
 		s.saved.Add(float64(max(0, r.Original-r.Bytes)))
 	}
+}
+
+// Limited counts what was refused for the limit of a token or key. The name is not the caller's to choose but the configuration's, so the
+// label is bounded too.
+func (m *Metrics) Limited(what, name string) {
+	if name == "" {
+		name = "none"
+	}
+	m.limited.WithLabelValues(word(what), strings.ToValidUTF8(name, "")).Inc()
 }
 
 // Fill is the making of one variant.

@@ -49,6 +49,8 @@ type batch struct {
 	callOff context.CancelFunc // ends its waiting; nil while it does not wait
 	dropped bool               // nobody wanted it any more while it waited
 	due     time.Time          // the latest deadline of the viewers who wait for it
+	paid    bool               // somebody who wants it may have it made
+	tolls   []Toll             // of those who were not asked yet; nobody is once it is paid
 }
 
 // order is what join is asked for: the variants of one source.
@@ -62,6 +64,7 @@ type order struct {
 	upgrade bool
 	due     time.Time // the viewer's deadline
 	slot    func()    // handed to the batch, if one starts
+	toll    Toll      // nil = what is ordered may be made
 }
 
 // publish hands the answer to everybody who waits. Only the first call counts. A failed fill leaves the table before anybody
@@ -117,6 +120,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 			led[i] = true
 		}
 		f.batch.wanted++
+		f.batch.owe(o.toll)
 		if o.due.After(f.batch.due) {
 			f.batch.due = o.due
 		}
@@ -175,13 +179,18 @@ func (t *fills) quit(f *fill) {
 // drop calls a batch off. The lock is held.
 func (t *fills) drop(b *batch) {
 	b.dropped = true
+	t.forget(b)
+	if b.callOff != nil {
+		b.callOff()
+	}
+}
+
+// forget takes a batch out of the table. The lock is held.
+func (t *fills) forget(b *batch) {
 	for _, f := range b.fills {
 		if t.byName[f.name] == f {
 			delete(t.byName, f.name)
 		}
-	}
-	if b.callOff != nil {
-		b.callOff()
 	}
 }
 

@@ -39,6 +39,11 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 		b.giveSlot()
 		return
 	}
+	if err := p.fills.collect(b); err != nil {
+		b.giveSlot()
+		r.fail(todo, err)
+		return
+	}
 	seat := &piece{urgency: b.urgency, heavy: r.heavy(todo), deadline: p.fills.due(b)}
 	if err := p.admit(seat); err != nil {
 		b.giveSlot()

@@ -134,6 +134,11 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 // Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be resolved.
 // The caller's ctx bounds its own waiting only: the work it began goes on for the others, and also for nobody once a worker has it.
 func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
+	return p.GetFor(ctx, ref, nil)
+}
+
+// GetFor is Get for a viewer whose variant is only made if toll agrees; nil always does.
+func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, toll Toll) (Answer, error) {
 	key := ref.Key()
 	if e, ok := p.parts.Tiers.Recall(key); ok {
 		if a, usable := p.answer(e, "memory"); usable {
@@ -141,7 +146,7 @@ func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 			return a, nil
 		}
 	}
-	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: viewing, stage: p.viewerStage(), due: p.due(ctx)}
+	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: viewing, stage: p.viewerStage(), due: p.due(ctx), toll: toll}
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil {
 		return Answer{}, err

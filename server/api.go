@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/signing"
 )
 
 // credential is a token as it is kept: the secret itself is forgotten.
@@ -21,12 +22,14 @@ type credential struct {
 	name   string
 	sum    [sha256.Size]byte
 	scopes []string
+	limit  signing.Limit
+	bucket *bucket // nil = no limit
 }
 
 // readTokens loads the secrets of the configured tokens.
-func readTokens(tokens []Token) ([]credential, error) {
-	list := make([]credential, 0, len(tokens))
-	for i, t := range tokens {
+func readTokens(api API) ([]credential, error) {
+	list := make([]credential, 0, len(api.Tokens))
+	for i, t := range api.Tokens {
 		secret := t.Token
 		if t.TokenFile != "" {
 			b, err := os.ReadFile(t.TokenFile)
@@ -37,7 +40,8 @@ func readTokens(tokens []Token) ([]credential, error) {
 				return nil, fmt.Errorf("api.tokens[%d] (%s): the token in %s is shorter than %d characters", i, t.Name, t.TokenFile, minToken)
 			}
 		}
-		list = append(list, credential{name: t.Name, sum: sha256.Sum256([]byte(secret)), scopes: t.Scopes})
+		limit := signing.Limit{Rate: t.Rate, Burst: t.Burst}.Or(signing.Limit{Rate: api.Rate, Burst: api.Burst})
+		list = append(list, credential{name: t.Name, sum: sha256.Sum256([]byte(secret)), scopes: t.Scopes, limit: limit})
 	}
 	return list, nil
 }
@@ -61,7 +65,7 @@ func (r *rules) find(sum [sha256.Size]byte) (who credential, found bool) {
 	return who, found
 }
 
-// need lets only callers with one of the scopes through.
+// need lets only callers with one of the scopes through, as often as their token may call.
 func (s *Server) need(scopes ...string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -70,6 +74,9 @@ func (s *Server) need(scopes ...string) echo.MiddlewareFunc {
 				return err
 			}
 			callOf(c).token, callOf(c).scopes = who.name, who.scopes
+			if err := who.bucket.take(s.deps.Now()); err != nil {
+				return err
+			}
 			for _, scope := range scopes {
 				if slices.Contains(who.scopes, scope) {
 					return next(c)

@@ -16,7 +16,7 @@ func BenchmarkBadToken(b *testing.B) {
 		tokens[i] = Token{Name: "t", Token: right[:31] + string(rune('A'+i))}
 	}
 	tokens[3].Token = right
-	list, err := readTokens(tokens)
+	list, err := readTokens(API{Tokens: tokens})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/goldcrest/goldcrest/signing"
 )
 
 // Config holds what the two listeners are told. Start from Default.
@@ -82,7 +84,15 @@ func (c Config) Validate() error {
 type API struct {
 	// Tokens are the bearer tokens of the API. Empty = the API refuses everybody.
 	Tokens []Token `yaml:"tokens"`
+	// Rate is how many calls a second each token may make, however many Data Units they hold; more are refused with rate_limited
+	// before their body is read. 0 = no limit.
+	Rate int `yaml:"rate"`
+	// Burst is how many of them may come at once. 0 = two seconds' worth.
+	Burst int `yaml:"burst"`
 }
+
+// DefaultAPI has no tokens, and a limit that only floods reach: a million Data Units an hour are 278 calls a second if each comes alone.
+func DefaultAPI() API { return API{Rate: 1000} }
 
 // Token is one caller of the API.
 type Token struct {
@@ -95,6 +105,10 @@ type Token struct {
 	TokenFile string `yaml:"token_file"`
 	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, admin.
 	Scopes []string `yaml:"scopes"`
+	// Rate is api.rate for this token alone. 0 = that.
+	Rate int `yaml:"rate"`
+	// Burst belongs to Rate. 0 = two seconds' worth.
+	Burst int `yaml:"burst"`
 }
 
 // The scopes of API tokens.
@@ -114,6 +128,9 @@ const minToken = 16
 // Validate reports the first token that cannot work.
 func (a API) Validate() error {
 	known := []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge, ScopeCompat, ScopeAdmin}
+	if err := (signing.Limit{Rate: a.Rate, Burst: a.Burst}).Validate(); err != nil {
+		return fmt.Errorf("api.%w", err)
+	}
 	for i, t := range a.Tokens {
 		name := fmt.Sprintf("api.tokens[%d] (%s)", i, t.Name)
 		switch {
@@ -128,6 +145,9 @@ func (a API) Validate() error {
 			if !slices.Contains(known, s) {
 				return fmt.Errorf("%s: unknown scope %q; known are %s", name, s, strings.Join(known, ", "))
 			}
+		}
+		if err := (signing.Limit{Rate: t.Rate, Burst: t.Burst}).Validate(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil

@@ -42,6 +42,7 @@ type fakeImages struct {
 	onGet, onPeek func(context.Context, variant.Ref) (pipeline.Answer, error)
 	onStat        func(context.Context, variant.Ref) (cache.Meta, string, error)
 	onRecall      func(key string) (pipeline.Answer, bool)
+	onMake        func() // for each variant that has to be made and may be; nil = none has to be
 
 	mu                 sync.Mutex
 	gets, peeks, stats int
@@ -53,6 +54,16 @@ func (f *fakeImages) count(n *int, ref variant.Ref) {
 	defer f.mu.Unlock()
 	*n++
 	f.asked = append(f.asked, ref)
+}
+
+func (f *fakeImages) GetFor(ctx context.Context, ref variant.Ref, toll pipeline.Toll) (pipeline.Answer, error) {
+	if f.onMake != nil && toll != nil {
+		if err := toll(); err != nil {
+			return pipeline.Answer{}, err
+		}
+		f.onMake()
+	}
+	return f.Get(ctx, ref)
 }
 
 func (f *fakeImages) Get(ctx context.Context, ref variant.Ref) (pipeline.Answer, error) {

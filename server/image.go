@@ -51,7 +51,7 @@ func (s *Server) image(c echo.Context) error {
 			return nil
 		}
 	}
-	a, err := s.answer(r, k, q.ref)
+	a, err := s.answer(r, k, q)
 	if err != nil {
 		if q.ref.Spec.Fallback != "" && s.fallback(c, k, q, err) {
 			return nil
@@ -167,15 +167,15 @@ func viaOurselves(h http.Header) bool {
 }
 
 // answer asks the pipeline within the deadline.
-func (s *Server) answer(r *http.Request, k *call, ref variant.Ref) (pipeline.Answer, error) {
+func (s *Server) answer(r *http.Request, k *call, q wish) (a pipeline.Answer, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Deadline)
 	defer cancel()
-	ask := s.deps.Images.Get
-	if onlyIfCached(r.Header) {
-		ask = s.deps.Images.Peek
-	}
 	k.looked = true
-	a, err := ask(ctx, ref)
+	if onlyIfCached(r.Header) {
+		a, err = s.deps.Images.Peek(ctx, q.ref)
+	} else {
+		a, err = s.deps.Images.GetFor(ctx, q.ref, s.toll(q))
+	}
 	now := s.deps.Now()
 	if err != nil {
 		k.marked = now
@@ -306,12 +306,12 @@ const fallbackTTL = time.Minute
 func (s *Server) fallback(c echo.Context, k *call, q wish, cause error) bool {
 	r := c.Request()
 	f := faultOf(r, cause)
-	ask := s.deps.Images.Get
+	peek := false
 	switch f.Kind {
 	case fault.Canceled:
 		return false
-	case fault.NotCached, fault.Overloaded, fault.ShuttingDown:
-		ask = s.deps.Images.Peek // No work was wanted, or there is too much of it already.
+	case fault.NotCached, fault.Overloaded, fault.ShuttingDown, fault.RateLimited:
+		peek = true // No work was wanted, or there is too much of it already.
 	}
 	spec := q.ref.Spec
 	spec.Fallback, spec.HashType, spec.HashSum = "", "", "" // The checksum is the original's.
@@ -321,7 +321,12 @@ func (s *Server) fallback(c echo.Context, k *call, q wish, cause error) bool {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), fallbackBudget)
 	defer cancel()
-	a, err := ask(ctx, ref)
+	var a pipeline.Answer
+	if peek {
+		a, err = s.deps.Images.Peek(ctx, ref)
+	} else {
+		a, err = s.deps.Images.GetFor(ctx, ref, s.toll(q))
+	}
 	if err != nil {
 		return false
 	}

@@ -29,8 +29,8 @@ import (
 type Images interface {
 	// Recall answers a Key from memory alone, if that has it and nothing is to be done for it but to answer it.
 	Recall(key string) (pipeline.Answer, bool)
-	// Get returns the variant, making it if need be.
-	Get(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
+	// GetFor returns the variant, making it if need be and toll agrees.
+	GetFor(ctx context.Context, ref variant.Ref, toll pipeline.Toll) (pipeline.Answer, error)
 	// Peek returns it only if memory or the store has it; not_cached otherwise.
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
 	// Stat describes it and names its tier without reading its bytes, for a viewer who may hold it; any error means that this is not
@@ -41,6 +41,8 @@ type Images interface {
 // Meter counts answers. Implemented by metrics.Metrics.
 type Meter interface {
 	Request(r metrics.Request)
+	// Limited counts what was refused for the limit of a token or key, which are what; name is the operator's for it.
+	Limited(what, name string)
 }
 
 // Deps is what a Server speaks for.
@@ -78,7 +80,8 @@ type Rules struct {
 type rules struct {
 	Rules
 	tokens  []credential
-	targets *targets // what verified under these keys
+	keys    map[string]*bucket // by key id; absent = no limit
+	targets *targets           // what verified under these keys
 	accepts *accepts
 }
 
@@ -155,11 +158,13 @@ func (s *Server) Reload(r Rules) error {
 	if err := r.API.Validate(); err != nil {
 		return err
 	}
-	tokens, err := readTokens(r.API.Tokens)
+	tokens, err := readTokens(r.API)
 	if err != nil {
 		return err
 	}
-	s.rules.Store(&rules{Rules: r, tokens: tokens, targets: newTargets(), accepts: newAccepts(r.Negotiation)})
+	next := &rules{Rules: r, tokens: tokens, targets: newTargets(), accepts: newAccepts(r.Negotiation)}
+	s.limit(next, s.rules.Load())
+	s.rules.Store(next)
 	return nil
 }
 

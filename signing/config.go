@@ -17,6 +17,11 @@ type Config struct {
 	SignatureSize int `yaml:"signature_size"`
 	// AllowShortKeys takes keys shorter than 32 bytes too, for those who bring keys that are in use elsewhere.
 	AllowShortKeys bool `yaml:"allow_short_keys"`
+	// Rate is how many variants a second may be made for the viewers of each key id. What is stored is answered beyond it too, so that a
+	// key in wrong hands costs no viewer a picture that is there; the rest is refused with rate_limited. 0 = no limit.
+	Rate int `yaml:"rate"`
+	// Burst is how many of them may come at once. 0 = two seconds' worth.
+	Burst int `yaml:"burst"`
 }
 
 // Key is one pair of a key and a salt, and what URLs signed with it may ask for.
@@ -39,10 +44,14 @@ type Key struct {
 	NotBefore string `yaml:"not_before"`
 	// NotAfter is the moment from which the pair is no longer valid: RFC 3339, or a date for its end in UTC. Empty means never.
 	NotAfter string `yaml:"not_after"`
+	// Rate is signing.rate for the key's id alone. 0 = that. Among the pairs of an id the first that names one speaks for all.
+	Rate int `yaml:"rate"`
+	// Burst belongs to Rate. 0 = two seconds' worth.
+	Burst int `yaml:"burst"`
 }
 
-// Default is the configuration of a file that says nothing: no keys, signatures of full length.
-func Default() Config { return Config{SignatureSize: maxSize} }
+// Default is the configuration of a file that says nothing: no keys, signatures of full length, a limit that only floods reach.
+func Default() Config { return Config{SignatureSize: maxSize, Rate: 1000} }
 
 const (
 	minSize = 16
@@ -55,6 +64,9 @@ const (
 func (c Config) Validate() error {
 	if c.SignatureSize != 0 && (c.SignatureSize < minSize || c.SignatureSize > maxSize) {
 		return fmt.Errorf("signing.signature_size: %d is not from %d to %d", c.SignatureSize, minSize, maxSize)
+	}
+	if err := (Limit{c.Rate, c.Burst}).Validate(); err != nil {
+		return fmt.Errorf("signing.%w", err)
 	}
 	for i, k := range c.Keys {
 		if err := c.validate(k); err != nil {
@@ -96,7 +108,21 @@ func (c Config) validate(k Key) error {
 	if _, err := moment(k.NotAfter, 24*time.Hour); err != nil {
 		return fmt.Errorf("not_after: %w", err)
 	}
-	return nil
+	return Limit{k.Rate, k.Burst}.Validate()
+}
+
+// limits gives each id its limit.
+func (c Config) limits() map[string]Limit {
+	out := map[string]Limit{}
+	for _, k := range c.Keys {
+		if out[k.ID].Rate == 0 {
+			out[k.ID] = Limit{k.Rate, k.Burst}
+		}
+	}
+	for id, l := range out {
+		out[id] = l.Or(Limit{c.Rate, c.Burst})
+	}
+	return out
 }
 
 // decode turns key and salt into bytes.

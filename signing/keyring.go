@@ -18,9 +18,10 @@ import (
 
 // Keyring holds the pairs that sign and verify. It is immutable and safe for concurrent use; a reload makes a new one.
 type Keyring struct {
-	pairs []*Pair
-	size  int
-	now   func() time.Time
+	pairs  []*Pair
+	size   int
+	limits map[string]Limit
+	now    func() time.Time
 }
 
 // Pair is a key and a salt, and what may be asked for with them.
@@ -52,7 +53,7 @@ func New(cfg Config, now func() time.Time) (*Keyring, error) {
 	if now == nil {
 		now = time.Now
 	}
-	k := &Keyring{size: cfg.SignatureSize, now: now}
+	k := &Keyring{size: cfg.SignatureSize, limits: cfg.limits(), now: now}
 	if k.size == 0 {
 		k.size = maxSize
 	}
@@ -132,6 +133,9 @@ func (k *Keyring) Verify(rawTarget string) (Verified, error) {
 func badSignature() error {
 	return fault.New(fault.BadSignature, "signing.Verify", "the URL is not signed, or its signature is wrong", nil)
 }
+
+// Limits gives for each id how many variants may be made for its viewers. The map is the caller's to read only.
+func (k *Keyring) Limits() map[string]Limit { return k.limits }
 
 // Sign signs a path that begins with "/" and returns "/signature" and the path. The first valid pair of the id signs, or of all
 // pairs when kid is "".

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/signing"
+)
+
+// bucket bounds how often one caller may ask for what costs something. nil bounds nothing. Safe for concurrent use.
+type bucket struct {
+	what, name string // for the meter: token or key, and which
+	rate       *rate.Limiter
+	meter      Meter // nil = none
+}
+
+// take counts one more, or refuses it and says when the next would be taken.
+func (b *bucket) take(now time.Time) error {
+	if b == nil || b.rate.AllowN(now, 1) {
+		return nil
+	}
+	if b.meter != nil {
+		b.meter.Limited(b.what, b.name)
+	}
+	f := fault.New(fault.RateLimited, "server.take", "more is asked for with this "+b.what+" than its limit allows; try again shortly", nil)
+	missing := 1 - b.rate.TokensAt(now)
+	f.RetryAfter = time.Duration(missing / float64(b.rate.Limit()) * float64(time.Second))
+	return f
+}
+
+// limit gives the tokens and keys of next their buckets. Those that prev has too keep their level, so that a reload fills none; prev
+// may be nil.
+func (s *Server) limit(next, prev *rules) {
+	old, keys := map[[sha256.Size]byte]*bucket{}, map[string]*bucket{}
+	if prev != nil {
+		keys = prev.keys
+		for _, t := range prev.tokens {
+			old[t.sum] = t.bucket
+		}
+	}
+	for i, t := range next.tokens {
+		next.tokens[i].bucket = s.bucketOf(old[t.sum], "token", t.name, t.limit)
+	}
+	next.keys = map[string]*bucket{}
+	for id, l := range next.Keys.Limits() {
+		if b := s.bucketOf(keys[id], "key", id, l); b != nil {
+			next.keys[id] = b
+		}
+	}
+}
+
+// bucketOf makes a bucket, or sets the one there is to a limit; nil if there is none.
+func (s *Server) bucketOf(b *bucket, what, name string, l signing.Limit) *bucket {
+	if l.Rate == 0 {
+		return nil
+	}
+	if b == nil || b.name != name {
+		return &bucket{what: what, name: name, rate: rate.NewLimiter(rate.Limit(l.Rate), l.Burst), meter: s.deps.Meter}
+	}
+	now := s.deps.Now()
+	b.rate.SetLimitAt(now, rate.Limit(l.Rate))
+	b.rate.SetBurstAt(now, l.Burst)
+	return b
+}
+
+// toll is what a viewer's variant costs the key that signed its URL; nil if nothing.
+func (s *Server) toll(q wish) pipeline.Toll {
+	b := q.rules.keys[q.known.pair.ID()]
+	if b == nil {
+		return nil
+	}
+	return func() error { return b.take(s.deps.Now()) }
+}

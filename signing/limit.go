@@ -1,0 +1,33 @@
+package signing
+
+import "fmt"
+
+// Limit bounds how often something may be done: Rate times a second in the long run, Burst times at once. A Rate of 0 is no limit.
+type Limit struct{ Rate, Burst int }
+
+// Or is l, or else where l says nothing. A Burst of 0 becomes two seconds' worth.
+func (l Limit) Or(other Limit) Limit {
+	if l.Rate == 0 {
+		l = other
+	}
+	if l.Burst == 0 {
+		l.Burst = 2 * l.Rate
+	}
+	return l
+}
+
+// Validate reports what cannot be a limit; the keys that it stands for are named rate and burst.
+func (l Limit) Validate() error {
+	switch {
+	case l.Rate < 0 || l.Rate > maxRate:
+		return fmt.Errorf("rate: %d is not from 0 to %d", l.Rate, maxRate)
+	case l.Burst < 0 || l.Burst > 10*maxRate:
+		return fmt.Errorf("burst: %d is not from 0 to %d", l.Burst, 10*maxRate)
+	case l.Rate == 0 && l.Burst > 0:
+		return fmt.Errorf("burst: %d has no meaning without a rate", l.Burst)
+	}
+	return nil
+}
+
+// maxRate is far beyond what one instance answers.
+const maxRate = 1_000_000
