@@ -115,7 +115,7 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	deps := server.Deps{
-		Images: a.pipeline, Check: a.pool.Check, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
+		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
 		Warm:     a.pipeline.Warm,
 		Pressure: a.watcher.Step,
 		NoImages: !a.cfg.Is(config.RoleProxy),

@@ -150,3 +150,63 @@ func TestFault28RotatedPhotos(t *testing.T) {
 		})
 	}
 }
+
+// healthcheck ends well while every worker is busy and others wait, and badly once workers, and all that take their place, hang: an
+// orchestrator restarts the one and must not restart the other.
+func TestFault18Healthcheck(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t, "GOLDCREST_TRANSFORM_TIMEOUT=2s")
+	health := func() int {
+		_, code := runBinary(t, "healthcheck", "-url", s.admin+"/healthz")
+		return code
+	}
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for client := range 6 {
+		load.Go(func() {
+			for w := 600; ; w++ {
+				select {
+				case <-stop:
+					return
+				default:
+					request("GET", s.public+signed(fmt.Sprintf("w:%d/h:%d/rt:force/f:avif", w, 500+client), o.URL+"/photos/nightsky-24mp.jpg"))
+				}
+			}
+		})
+	}
+	eventually(t, "both workers have work and somebody waits", func() bool {
+		return s.metric("goldcrest_workers_busy") == 2 && s.metric("goldcrest_gate_waiting", `gate="transform"`) > 0
+	})
+	for range 8 {
+		if code := health(); code != 0 {
+			t.Errorf("a busy server: exit %d", code)
+		}
+	}
+	hung := make(chan struct{})
+	go func() {
+		defer close(hung)
+		for {
+			for _, pid := range s.workers() {
+				syscall.Kill(pid, syscall.SIGSTOP)
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	begin := time.Now()
+	within(t, 30*time.Second, "the check tells that nothing is made", func() bool { return health() != 0 })
+	if took := time.Since(begin); took < 4*time.Second {
+		t.Errorf("reported after %v: one deadline of 2 s proves nothing", took)
+	}
+	close(stop)
+	<-hung
+	for _, pid := range s.workers() {
+		syscall.Kill(pid, syscall.SIGCONT)
+	}
+	load.Wait()
+	eventually(t, "the server is well again", func() bool { return health() == 0 })
+}

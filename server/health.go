@@ -57,13 +57,16 @@ func (s *Server) readyz(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready", "memory": s.pressure().String()})
 }
 
-// healthz makes a worker do something: an orchestrator restarts what cannot.
+// healthPatience is how long a check waits for a worker: less than the timeouts of those who ask, and enough where one is idle.
+const healthPatience = 2 * time.Second
+
+// healthz tells whether workers get anywhere: an orchestrator restarts what does not, and must not restart what is only busy.
 func (s *Server) healthz(c echo.Context) error {
 	if s.deps.Check != nil {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(c.Request().Context(), healthPatience)
 		defer cancel()
 		if err := s.deps.Check(ctx); err != nil {
-			return fault.New(fault.Overloaded, "server.healthz", "no worker answers", err)
+			return fault.New(fault.Overloaded, "server.healthz", "the workers make no pictures", err)
 		}
 	}
 	answer := map[string]string{"status": "ok", "memory": s.pressure().String()}

@@ -48,7 +48,7 @@ type Meter interface {
 // Deps is what a Server speaks for.
 type Deps struct {
 	Images  Images
-	Check   func(context.Context) error // exercises a worker; nil = nothing to check
+	Check   func(context.Context) error // whether workers get anywhere, told by the end of the context; nil = there are none
 	Sandbox string                      // how workers are enclosed, for /healthz; empty = not told
 	Metrics http.Handler                // nil = no /metrics
 	Meter   Meter                       // nil = none

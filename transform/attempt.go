@@ -51,6 +51,8 @@ func (p *Pool) transform(ctx context.Context, t *task) error {
 	if err := p.poison.check(t.original); err != nil {
 		return err
 	}
+	p.pulse.enter()
+	defer p.pulse.leave()
 	release, waited, err := p.memory.admit(ctx, t.need)
 	if err != nil {
 		return err
@@ -186,7 +188,13 @@ func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun 
 	var end ending                          // written before events is closed
 	go func() {
 		defer close(events)
-		end = c.exchange(o, func(e event) { events <- e })
+		end = c.exchange(o, func(e event) {
+			p.pulse.beat()
+			events <- e
+		})
+		if end.cause == causeNone {
+			p.pulse.beat()
+		}
 	}()
 	ended := false
 	defer func() {

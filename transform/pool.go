@@ -4,6 +4,7 @@ package transform
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
@@ -32,14 +33,17 @@ type Pool struct {
 	poison *poison
 	ready  chan *child // idle workers; callers wait here in the order in which they came
 
-	pingEvery, pingTimeout time.Duration
+	pingEvery, pingTimeout, startGrace time.Duration
+
+	pulse pulse
 
 	life  context.Context // ends with Close
 	end   context.CancelFunc
 	slots sync.WaitGroup
 
-	mu    sync.Mutex // orders calls.Add before Close's calls.Wait
-	calls sync.WaitGroup
+	mu      sync.Mutex // orders calls.Add before Close's calls.Wait
+	calls   sync.WaitGroup
+	probing *probe // the tiny picture in line; nil = none
 
 	crewMu sync.Mutex
 	crew   map[int]struct{} // process ids of the workers that are ready
@@ -48,6 +52,7 @@ type Pool struct {
 	sandbox                            atomic.Pointer[Sandbox]
 	versions                           atomic.Pointer[map[string]string]
 	workers, busy                      atomic.Int64
+	checks                             atomic.Uint64
 	spawned, crashes, killed, recycled atomic.Int64
 }
 
@@ -99,7 +104,7 @@ func newPool(cfg Config, obs Observer, log *slog.Logger) *Pool {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Pool{cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now), crew: map[int]struct{}{},
-		ready: make(chan *child), pingEvery: pingEvery, pingTimeout: pingTimeout}
+		ready: make(chan *child), pingEvery: pingEvery, pingTimeout: pingTimeout, startGrace: startGrace, pulse: pulse{now: time.Now}}
 }
 
 func (p *Pool) open(ctx context.Context) (err error) {
@@ -205,7 +210,9 @@ func (p *Pool) Forget() { p.poison.clear() }
 // Check makes a tiny picture, the whole way through a worker.
 func (p *Pool) Check(ctx context.Context) error {
 	var original bytes.Buffer
-	if err := png.Encode(&original, image.NewGray(image.Rect(0, 0, 16, 16))); err != nil {
+	pixels := image.NewGray(image.Rect(0, 0, 16, 16))
+	binary.BigEndian.PutUint64(pixels.Pix, p.checks.Add(1)) // Should workers die of one, the next is not refused as poison.
+	if err := png.Encode(&original, pixels); err != nil {
 		return err
 	}
 	var own error
