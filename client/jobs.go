@@ -50,7 +50,8 @@ type Job struct {
 	CreatedAt  time.Time `json:"created_at"`
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
-	ETA        int       `json:"eta_s"` // seconds; 0 = not known, or done
+	ETA        int       `json:"eta_s"`      // seconds; 0 = not known, or done
+	RequestID  string    `json:"request_id"` // of the call, as it stands in the server's log
 }
 
 // Ended reports whether nothing more will happen to the job by itself.

@@ -139,6 +139,9 @@ func TestCeleryExample(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("no callback came\n%s", s.log)
 	}
+	if id := c.header.Get("X-Request-Id"); len(id) != 36 || !strings.Contains(string(c.body), `"request_id":"`+id+`"`) || !strings.Contains(s.log.String(), id) {
+		t.Errorf("the callback came of request %q, which the body or the log does not know", id)
+	}
 	if !strings.Contains(string(c.body), a.Job) || !strings.Contains(string(c.body), "job.done") {
 		t.Errorf("the callback says %s", c.body)
 	}

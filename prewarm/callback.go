@@ -164,6 +164,9 @@ func (w *Webhooks) Tell(ctx context.Context, e Event) error {
 	req.Header.Set("Webhook-Id", e.ID)
 	req.Header.Set("Webhook-Timestamp", at)
 	req.Header.Set("Webhook-Signature", rules.sign(e.ID, at, body))
+	if e.Job.Request != "" {
+		req.Header.Set("X-Request-Id", e.Job.Request)
+	}
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return undelivered(err)

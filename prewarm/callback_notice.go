@@ -33,6 +33,8 @@ type noticeData struct {
 	Counts Counts   `json:"counts"`
 	Bytes  Bytes    `json:"bytes"`
 	Tags   []string `json:"tags"`
+	// Request is the id of the call that the job came of; "" of jobs from before there was one.
+	Request string `json:"request_id,omitempty"`
 	// Broken may be cut short to keep the body below its limit: BrokenOmitted is how many were left out. GET /v1/broken has all.
 	Broken        []brokenRow `json:"broken"`
 	BrokenOmitted int         `json:"broken_omitted"`
@@ -48,7 +50,7 @@ type brokenRow struct {
 // text of a unit, and of a source no query.
 func (e Event) notice() ([]byte, error) {
 	n := notice{Type: e.Type, Timestamp: e.At.UTC(), Data: noticeData{
-		Job: e.Job.ID, State: e.Job.State, Counts: e.Job.Counts, Bytes: e.Job.Bytes, Tags: firstTags(e.Job.Tags),
+		Job: e.Job.ID, State: e.Job.State, Counts: e.Job.Counts, Bytes: e.Job.Bytes, Tags: firstTags(e.Job.Tags), Request: e.Job.Request,
 		Broken: []brokenRow{}, BrokenOmitted: len(e.Broken),
 	}}
 	body, err := json.Marshal(n)

@@ -90,12 +90,16 @@ func TestTellOverTLS(t *testing.T) {
 	roots.AddCert(s.Certificate())
 	w := newHooks(t, s.Client(), "127.0.0.1")
 	e := eventTo(s.URL + "/hooks/images?key=hush")
+	e.Job.Request = "req-1"
 	e.Broken = []BrokenSource{{Source: "https://c.example/a.jpg?sig=hush#f", Reason: fault.SourceNotFound}}
 	if err := w.Tell(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	if got.Method != http.MethodPost || got.URL.RawQuery != "key=hush" || got.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("request: %s %s %v", got.Method, got.URL, got.Header)
+	}
+	if id := got.Header.Get("X-Request-Id"); id != "req-1" {
+		t.Errorf("X-Request-Id %q", id)
 	}
 	if id, at := got.Header.Get("webhook-id"), got.Header.Get("webhook-timestamp"); id != hookID || at != fmt.Sprint(hookAt) {
 		t.Errorf("id %q, timestamp %q", id, at)
@@ -105,7 +109,7 @@ func TestTellOverTLS(t *testing.T) {
 	}
 	want := `{"type":"job.done","timestamp":"2026-01-02T03:04:05Z","data":{"job":"j1","state":"partial","counts":{"data_units":0,"images":2,` +
 		`"variants":0,"made":1,"present":0,"broken":1,"failed":0,"pending":0,"skipped":0},"bytes":{"source":0,"stored":0,"saved":0},` +
-		`"tags":["campaign-7"],"broken":[{"source":"https://c.example/a.jpg","reason":"source_not_found"}],"broken_omitted":0}}`
+		`"tags":["campaign-7"],"request_id":"req-1","broken":[{"source":"https://c.example/a.jpg","reason":"source_not_found"}],"broken_omitted":0}}`
 	if string(body) != want {
 		t.Errorf("body\n%s\nwant\n%s", body, want)
 	}

@@ -53,7 +53,7 @@ func (s *Service) draft(call Call) (*draft, error) {
 	}
 	d.job = &jobRecord{
 		Job: Job{
-			Tags: call.Tags, Priority: cmp.Or(call.Priority, LaneNormal), Deadline: call.Deadline, Callback: call.Callback,
+			Tags: call.Tags, Priority: cmp.Or(call.Priority, LaneNormal), Deadline: call.Deadline, Callback: call.Callback, Request: call.Request,
 			Counts: Counts{DataUnits: len(call.Units)},
 		},
 		Hook: call.Callback, Lane: LaneNormal,

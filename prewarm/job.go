@@ -66,7 +66,8 @@ type Job struct {
 	CreatedAt  time.Time `json:"created_at"`
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	FinishedAt time.Time `json:"finished_at,omitzero"`
-	ETA        int       `json:"eta_s,omitempty"` // seconds; 0 = unknown or done
+	ETA        int       `json:"eta_s,omitempty"`      // seconds; 0 = unknown or done
+	Request    string    `json:"request_id,omitempty"` // of the call
 	Callback   *Callback `json:"-"`
 	Token      string    `json:"-"` // name of the API token that posted it
 }

@@ -87,7 +87,7 @@ func (s *Service) tellEvent(ctx context.Context, key string) (again time.Duratio
 		s.deps.Observer.Told("ok")
 	case !f.Kind.Retryable() || e.Tries >= len(s.times.retell):
 		s.deps.Observer.Told("given_up")
-		s.deps.Log.Warn("a backend was not told", "event", e.ID, "tries", e.Tries+1, "error", err)
+		s.deps.Log.Warn("a backend was not told", "event", e.ID, "request", e.Job.Request, "tries", e.Tries+1, "error", err)
 	default:
 		s.deps.Observer.Told("again")
 		again = min(max(s.times.retell[e.Tries], f.RetryAfter), longestSilence)

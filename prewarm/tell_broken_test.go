@@ -92,7 +92,7 @@ func brokenCall(n int) Call {
 		sources = append(sources, fmt.Sprintf("https://c.example/%d.jpg", i))
 	}
 	c := oneCall(append(sources, "https://c.example/slow.jpg")...)
-	c.Callback = &Callback{URL: "https://b.example/hook"}
+	c.Callback, c.Request = &Callback{URL: "https://b.example/hook"}, "req-1"
 	return c
 }
 
@@ -112,7 +112,7 @@ func TestBrokenIsToldDuringTheJob(t *testing.T) {
 			t.Errorf("while the job runs: %d sources in %d events, %d ends; want 240 in at least 3, none", len(by), events, done)
 		}
 		for _, e := range l.events {
-			if len(e.Broken) > brokenBatch || e.Job.State != Running || e.Job.ID != a.Job.ID || e.Job.Callback == nil {
+			if len(e.Broken) > brokenBatch || e.Job.State != Running || e.Job.ID != a.Job.ID || e.Job.Callback == nil || e.Job.Request != "req-1" {
 				t.Errorf("the event %s has %d sources of the job %+v", e.ID, len(e.Broken), e.Job)
 			}
 		}

@@ -60,6 +60,7 @@ type Call struct {
 	Callback *Callback
 	Again    bool // look again at sources that are known to be broken; those that were mended leave the feed of broken ones
 	Units    []Unit
+	Request  string // the id of the request that brought it; goes with the job to its callbacks
 }
 
 // VariantAsk is one variant by the name of a preset, or by options under a name of the caller's.

@@ -75,6 +75,7 @@ func (s *Server) prewarmCall(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
+	call.Request = callOf(c).id
 	accepted, err := s.deps.Prewarm.Accept(ctx, callOf(c).token, key, sum, call)
 	if err != nil {
 		return err

@@ -53,12 +53,12 @@ func accepting(a *apiFixture, job prewarm.Job) *struct {
 func TestPrewarmIsAccepted(t *testing.T) {
 	a := newAPI(t, nil)
 	last := accepting(a, aJob())
-	w := a.private("POST", "/v1/prewarm?variants=lite,std&tag=spring", unitBody, bearer, "Content-Type: application/json", "Idempotency-Key: k1")
+	w := a.private("POST", "/v1/prewarm?variants=lite,std&tag=spring", unitBody, bearer, "Content-Type: application/json", "Idempotency-Key: k1", "X-Request-Id: req-1")
 	if w.Code != 202 {
 		t.Fatalf("status %d: %s", w.Code, w.Body)
 	}
 	header(t, w, "Location", "/v1/jobs/j1")
-	if last.token != "backend" || last.idem != "k1" || len(last.call.Variants) != 2 || len(last.call.Units) != 1 || last.call.Units[0].ID != "du_1" {
+	if last.token != "backend" || last.idem != "k1" || last.call.Request != "req-1" || len(last.call.Variants) != 2 || len(last.call.Units) != 1 || last.call.Units[0].ID != "du_1" {
 		t.Errorf("told %+v", last)
 	}
 	want := `{"job":"j1","state":"running","counts":{"data_units":1,"images":1,"variants":3,"made":1,"present":0,"broken":0,"failed":0,"pending":2,"skipped":0},` +
