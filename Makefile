@@ -62,8 +62,8 @@ docs-check: ## run every command of the documents, follow their links, hold thei
 image-check: ## build the image without a registry and run it read-only as its own user (as root; else it is skipped)
 	@.ci/image-check
 
-bench: build ## print speed and memory as ratios against references in the same run
-	cd bench && go run . -out results -limit 30m
+bench: ## install what it compares with, print speed and memory as ratios against references in the same run, keep them in bench/results
+	@$(call SETUP,bench); cd bench && go run . -out results -limit 45m
 
 soak: ## ask for a mix for DURATION (default 8m) and print what grows: memory, files, threads, goroutines
 	cd bench && go run . -run soak -v -soak $(or $(DURATION),8m) -limit 60m

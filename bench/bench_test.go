@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/xml"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -131,5 +132,51 @@ func TestResultsAreKept(t *testing.T) {
 	}
 	if strings.Contains(string(picture), "no target") {
 		t.Error("the picture draws a figure without a target")
+	}
+}
+
+func TestNginxServesTheSameBodies(t *testing.T) {
+	b := &bench{work: t.TempDir()}
+	if err := os.Chmod(filepath.Dir(b.work), 0o755); err != nil { // The folders of a test are closed to others, and nginx may have a user of its own.
+		t.Fatal(err)
+	}
+	p, addr, requests, err := b.startNginx(t.Context(), [][]byte{[]byte("one"), make([]byte, 30_000)}, "image/avif")
+	if errors.Is(err, errSkipped) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.stop()
+	c, err := dial(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for i, want := range []int{3, 30_000} {
+		if got, err := c.roundTrip(requests[i]); got != want || err != nil {
+			t.Errorf("body %d has %d bytes, want %d (%v)", i, got, want, err)
+		}
+	}
+	if !strings.Contains(string(c.buf[:1000]), "Content-Type: image/avif") {
+		t.Errorf("%.300q", c.buf)
+	}
+}
+
+func TestFirstAnswerWaitsForItsServer(t *testing.T) {
+	asked := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Length", "2")
+		_, _ = w.Write([]byte("ok")) // The other side is in this test.
+	}))
+	defer srv.Close()
+	p, addr := &process{done: make(chan struct{})}, srv.Listener.(*net.TCPListener).Addr().String()
+	took, err := firstAnswer(t.Context(), p, addr, rawRequest("/"), time.Now().Add(-time.Second))
+	if took < 1000 || err != nil || asked != 3 {
+		t.Errorf("%v ms and %d requests, %v", took, asked, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -23,38 +24,62 @@ const (
 	hitOptions     = "rs:fit:%d:0/cb:%d"
 )
 
-// measureHits compares memory hits of the proxy with a bare net/http handler that serves the same bodies from a map.
+// measureHits compares memory hits of the proxy with a bare net/http handler that serves the same bodies from a map, and with nginx
+// that has them as files.
 func measureHits(ctx context.Context, b *bench) ([]row, error) {
 	t, err := b.startHits(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer t.stop()
-	ours := side{addr: t.rig.addr, pid: t.rig.Process.Pid, requests: t.requests}
-	bare := side{addr: t.bareAddr, pid: t.bare.Process.Pid, requests: t.requests}
+	ours := side{name: "ours", addr: t.rig.addr, pid: t.rig.Process.Pid, requests: t.requests}
+	bare := side{name: "bare", addr: t.bareAddr, pid: t.bare.Process.Pid, requests: t.requests}
+	sides := []*side{&ours, &bare}
+	nginx := side{name: "nginx"}
+	p, addr, requests, err := b.startNginx(ctx, t.bodies, t.contentType)
+	switch {
+	case err == nil:
+		defer p.stop()
+		nginx.addr, nginx.pid, nginx.requests = addr, p.Process.Pid, requests
+		sides = append(sides, &nginx)
+	case errors.Is(err, errSkipped):
+		fmt.Fprintf(os.Stderr, "  the comparison with nginx is %v\n", err)
+	default:
+		return nil, err
+	}
 	for range b.rounds {
-		for _, s := range []*side{&ours, &bare} {
+		for _, s := range sides {
 			if err := s.round(b.round); err != nil {
 				return nil, err
 			}
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
+			if b.noise {
+				fmt.Fprintf(os.Stderr, "  %s %.0f/s %.1f us", s.name, last(s.rates), last(s.costs))
+			}
 		}
 		if b.noise {
-			fmt.Fprintf(os.Stderr, "  ours %.0f/s %.1f us, bare %.0f/s %.1f us\n", last(ours.rates), last(ours.costs), last(bare.rates), last(bare.costs))
+			fmt.Fprintln(os.Stderr)
 		}
 	}
-	return []row{
+	rows := []row{
 		{what: "hit, 30 KB, c=64: requests", ours: median(ours.rates), reference: median(bare.rates), unit: "1/s", target: 0.83},
 		{what: "hit, 30 KB, c=64: CPU a request", ours: median(ours.costs), reference: median(bare.costs), unit: "us", target: 1.25, atMost: true},
-	}, nil
+	}
+	if len(nginx.rates) > 0 {
+		rows = append(rows,
+			row{what: "hit, 30 KB, c=64: requests, against nginx with files", ours: median(ours.rates), reference: median(nginx.rates), unit: "1/s"},
+			row{what: "hit, 30 KB, c=64: CPU a request, against nginx with files", ours: median(ours.costs), reference: median(nginx.costs), unit: "us"})
+	}
+	return rows, nil
 }
 
 func last(list []float64) float64 { return list[len(list)-1] }
 
-// side is one of two servers that are compared.
+// side is one of the servers that are compared.
 type side struct {
+	name     string
 	addr     string
 	pid      int
 	requests [][]byte
@@ -63,32 +88,28 @@ type side struct {
 }
 
 func (s *side) round(d time.Duration) error {
-	before, err := readStat(s.pid)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
+	before, began := familyCPU(s.pid), time.Now()
 	n, err := closedLoop(s.addr, s.requests, hitConnections, d)
 	if err != nil {
 		return err
 	}
 	took := time.Since(began)
-	after, err := readStat(s.pid)
-	if err != nil {
-		return err
-	}
+	cpu := familyCPU(s.pid) - before
 	s.rates = append(s.rates, float64(n)/took.Seconds())
-	s.costs = append(s.costs, float64((after.cpu-before.cpu).Microseconds())/float64(n))
+	s.costs = append(s.costs, float64(cpu.Microseconds())/float64(n))
 	return nil
 }
 
 // hits is a proxy with warm pictures beside a bare handler with the same ones.
 type hits struct {
-	rig      *rig
-	bare     *process
-	bareAddr string
-	requests [][]byte
-	stop     func()
+	rig         *rig
+	bare        *process
+	bareAddr    string
+	bareArgs    []string // program and arguments that start it
+	requests    [][]byte
+	bodies      [][]byte
+	contentType string
+	stop        func()
 }
 
 func (b *bench) startHits(ctx context.Context) (*hits, error) {
@@ -99,6 +120,7 @@ func (b *bench) startHits(ctx context.Context) (*hits, error) {
 	t := &hits{rig: r, stop: r.stop}
 	paths, bodies, contentType, err := r.warm(ctx)
 	if err == nil {
+		t.bodies, t.contentType = bodies, contentType
 		err = t.startBare(ctx, b, paths, bodies, contentType)
 	}
 	if err != nil {
@@ -232,10 +254,10 @@ func (t *hits) startBare(ctx context.Context, b *bench, paths []string, bodies [
 	if err != nil {
 		return err
 	}
+	t.bareAddr, t.bareArgs = addr, []string{self, bareArgument, file}
 	if t.bare, err = start(self, bareArgument, file); err != nil {
 		return err
 	}
-	t.bareAddr = addr
 	return awaitReady(ctx, t.bare, "http://"+addr+paths[0])
 }
 

@@ -1,5 +1,5 @@
 // Package main (bench) measures the proxy against references in one run and prints ratios: hits against a bare net/http
-// handler, cold pictures against raw libvips, memory at a burst, hits while every core encodes.
+// handler and nginx, cold pictures against raw libvips, bursts, slow origins, memory, hits while every core encodes.
 //
 // Run it with "make bench", or here with "go run .". -run picks parts, -dir adds a folder of photos. A part whose needs are
 // not met says so and is skipped. Figures of two runs, or of two machines, do not compare; the ratios of one run do.
@@ -47,7 +47,10 @@ func skipped(format string, args ...any) error {
 
 func parts() []part {
 	return []part{
-		{name: "hit", measure: measureHits}, {name: "cold", measure: measureCold}, {name: "choice", measure: measureChoice}, {name: "several", measure: measureSeveral}, {name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
+		{name: "hit", measure: measureHits}, {name: "start", measure: measureStart},
+		{name: "cold", measure: measureCold}, {name: "choice", measure: measureChoice}, {name: "several", measure: measureSeveral},
+		{name: "slow", measure: measureSlow}, {name: "burst", measure: measureBurst},
+		{name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
 		{name: "prewarm", measure: measurePrewarm}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
 		{name: "overload", measure: measureOverload, alone: true}, {name: "storm", measure: measureStorm, alone: true}, {name: "starve", measure: measureStarve, alone: true},
 	}

@@ -11,6 +11,9 @@ import (
 // severalWidths are the variants of one original that apps ask for: a large view, a list, a thumbnail.
 var severalWidths = []int{1080, 640, 320}
 
+// severalMore is twice as many, for screens of more kinds.
+var severalMore = []int{1080, 800, 640, 480, 320, 160}
+
 // measureSeveral compares the variants of new originals made in one go, as prewarm has them, with the same variants of as many new
 // originals each asked for by itself.
 func measureSeveral(ctx context.Context, b *bench) ([]row, error) {
@@ -26,16 +29,20 @@ func measureSeveral(ctx context.Context, b *bench) ([]row, error) {
 	var rows []row
 	for _, f := range []struct {
 		options string
+		widths  []int
 		target  float64
-	}{{"q:75/f:webp", 1.25}, {"q:75/f:jpg", 1.5}, {"q:57/f:avif", 1.3}} {
+	}{
+		{"q:75/f:webp", severalWidths, 1.25}, {"q:75/f:jpg", severalWidths, 1.5}, {"q:57/f:avif", severalWidths, 1.3},
+		{"q:75/f:webp", severalMore, 1.25}, {"q:75/f:jpg", severalMore, 1.5}, {"q:57/f:avif", severalMore, 1.3},
+	} {
 		var together, alone work
 		for i := range 1 + max(b.rounds/2, 1) {
-			one, err := p.several(ctx, f.options, severalWidths)
+			one, err := p.several(ctx, f.options, f.widths)
 			if err != nil {
 				return nil, err
 			}
 			var each work
-			for _, w := range severalWidths {
+			for _, w := range f.widths {
 				pass, err := p.several(ctx, f.options, []int{w})
 				if err != nil {
 					return nil, err
@@ -50,7 +57,7 @@ func measureSeveral(ctx context.Context, b *bench) ([]row, error) {
 				fmt.Fprintf(os.Stderr, "  %s: together %.1f/s, alone %.1f/s\n", f.options, float64(one.images)/one.wall, float64(each.images)/each.wall)
 			}
 		}
-		what := fmt.Sprintf("3 variants of an original in one go, %s, against alone: ", f.options)
+		what := fmt.Sprintf("%d variants of an original in one go, %s, against alone: ", len(f.widths), f.options)
 		rows = append(rows,
 			row{what: what + "images", ours: median(together.rates), reference: median(alone.rates), unit: "1/s", target: f.target},
 			row{what: what + "CPU an image", ours: median(together.costs), reference: median(alone.costs), unit: "ms"})
