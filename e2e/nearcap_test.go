@@ -79,7 +79,7 @@ func TestFault36NearTheCap(t *testing.T) {
 		o.on(name, func(w http.ResponseWriter, _ *http.Request) { w.Write(file) })
 		sources = append(sources, o.URL+name)
 	}
-	s := start(t, "GOLDCREST_TRANSFORM_IMAGE_MEMORY=512MiB")
+	s := start(t, "GOLDCREST_TRANSFORM_IMAGE_MEMORY=512MiB", "GOLDCREST_SERVER_DEADLINE=35s", "GOLDCREST_TRANSFORM_TIMEOUT=30s")
 	base, peak := s.pss(), int64(0)
 	told := map[int]int{}
 	var mu sync.Mutex
