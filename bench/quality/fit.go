@@ -15,8 +15,11 @@ import (
 // margin is how much higher the fit aims than it is called, so that pictures which the model misjudges do not fall below the floor:
 // ten below the target for photos of the higher classes, five for those of the saving one. Print is harder to foresee.
 func margin(group string, target float64) float64 {
-	if group == "photo" && target < 60 {
+	switch {
+	case group == "photo" && target < 60:
 		return 1
+	case group != "photo" && target < 65: // Where print is lost first.
+		return 5
 	}
 	return 2
 }
