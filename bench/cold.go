@@ -200,7 +200,11 @@ func (c *cold) ask(ctx context.Context, w wanted, connections, n int) (int64, er
 
 // raw lets libvips make each photo once.
 func (c *cold) raw(ctx context.Context, mode, format string) (work, error) {
-	args := []string{mode, format, fmt.Sprint(min(2, runtime.NumCPU()))}
+	return c.rawOn(ctx, mode, format, min(2, runtime.NumCPU()))
+}
+
+func (c *cold) rawOn(ctx context.Context, mode, format string, threads int) (work, error) {
+	args := []string{mode, format, fmt.Sprint(threads)}
 	for _, p := range c.photos {
 		args = append(args, p.file)
 	}

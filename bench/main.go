@@ -51,7 +51,7 @@ func parts() []part {
 		{name: "cold", measure: measureCold}, {name: "choice", measure: measureChoice}, {name: "several", measure: measureSeveral},
 		{name: "slow", measure: measureSlow}, {name: "burst", measure: measureBurst},
 		{name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
-		{name: "prewarm", measure: measurePrewarm}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
+		{name: "prewarm", measure: measurePrewarm}, {name: "scale", measure: measureScale}, {name: "twins", measure: measureTwins}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
 		{name: "overload", measure: measureOverload, alone: true}, {name: "storm", measure: measureStorm, alone: true}, {name: "starve", measure: measureStarve, alone: true},
 	}
 }

@@ -16,6 +16,11 @@ func serveOrigin(originals map[string][]byte) (base string, stop func(), err err
 
 // serveSlowOrigin is serveOrigin with a pause before each answer.
 func serveSlowOrigin(originals map[string][]byte, pause time.Duration) (base string, stop func(), err error) {
+	return serveWatchedOrigin(originals, pause, func(*http.Request) {})
+}
+
+// serveWatchedOrigin is serveSlowOrigin that tells of each request; tell is called from several goroutines.
+func serveWatchedOrigin(originals map[string][]byte, pause time.Duration, tell func(*http.Request)) (base string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
@@ -26,6 +31,7 @@ func serveSlowOrigin(originals map[string][]byte, pause time.Duration) (base str
 			http.NotFound(w, r)
 			return
 		}
+		tell(r)
 		select {
 		case <-time.After(pause):
 		case <-r.Context().Done():

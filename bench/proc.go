@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -60,6 +61,15 @@ func familyCPU(pid int) time.Duration {
 		}
 	}
 	return sum
+}
+
+// ownCPU is the processor time that this program has used so far, without its children.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0 // It cannot fail for oneself.
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // familyPSS is the memory of a process and its children, shared pages counted once, in bytes.

@@ -42,8 +42,12 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-func start(name string, args ...string) (*process, error) {
+func start(name string, args ...string) (*process, error) { return startWith(nil, name, args...) }
+
+// startWith is start with more variables in the environment.
+func startWith(env []string, name string, args ...string) (*process, error) {
 	p := &process{exec.Command(name, args...), make(chan struct{})}
+	p.Env = append(os.Environ(), env...)
 	if err := p.Start(); err != nil {
 		return nil, err
 	}

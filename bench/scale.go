@@ -1,0 +1,277 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/client"
+)
+
+const (
+	scaleRounds = 3
+	scalePasses = 3 // over all photos, in a job
+)
+
+// scaleCall is heavy for the instances and light for what they share, which needs the same cores here.
+func scaleCall() client.Call {
+	return client.Call{Return: "none", Variants: []client.Variant{{Name: "a", Options: "rs:fit:1280:0/q:57/f:avif"}}}
+}
+
+// scaling is a cluster with an origin that notes when it was asked.
+type scaling struct {
+	*bench
+	*cluster
+	photos []photo
+	origin string
+	given  int
+
+	mu    sync.Mutex
+	asked []time.Time    // each request to the origin
+	times map[string]int // requests by path and query
+}
+
+// measureScale measures how prewarm grows with the number of instances. The S3 server and the NATS cluster are real ones, on this machine,
+// which has to carry them too.
+func measureScale(ctx context.Context, b *bench) ([]row, error) {
+	return b.scale(ctx, (*scaling).measureCores)
+}
+
+// measureTwins measures how often two instances make the same picture, and how soon a purge has reached both.
+func measureTwins(ctx context.Context, b *bench) ([]row, error) {
+	return b.scale(ctx, (*scaling).measureTwice, (*scaling).measurePurges)
+}
+
+// scale runs some series on a cluster of their own.
+func (b *bench) scale(ctx context.Context, series ...func(*scaling, context.Context) ([]row, error)) ([]row, error) {
+	s := &scaling{bench: b, times: map[string]int{}}
+	var err error
+	if s.photos, err = b.photos(); err != nil {
+		return nil, err
+	}
+	base, stopOrigin, err := serveWatchedOrigin(originals(s.photos), 0, s.note)
+	if err != nil {
+		return nil, err
+	}
+	defer stopOrigin()
+	s.origin = base
+	if s.cluster, err = b.startCluster(ctx); err != nil {
+		return nil, err
+	}
+	defer s.cluster.stop()
+	var rows []row
+	for _, measure := range series {
+		got, err := measure(s, ctx)
+		if errors.Is(err, errSkipped) {
+			fmt.Fprintf(os.Stderr, "  a part of it was %v\n", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, got...)
+	}
+	return rows, nil
+}
+
+// note keeps that the origin was asked.
+func (s *scaling) note(r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, time.Now())
+	s.times[r.URL.RequestURI()]++
+}
+
+// source is a photo under a name that is new to all instances.
+func (s *scaling) source() string {
+	s.given++
+	return fmt.Sprintf("%s/%s?v=%d", s.origin, s.photos[s.given%len(s.photos)].name, s.given)
+}
+
+// fetched is how often the origin was asked for a source.
+func (s *scaling) fetched(source string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.times[strings.TrimPrefix(source, s.origin)]
+}
+
+// launch starts some instances, each on a core of its own as long as there are enough.
+func (s *scaling) launch(ctx context.Context, n int) (instances []*rig, end func(), err error) {
+	end = func() {
+		for _, r := range instances {
+			r.stop()
+		}
+	}
+	for i := range n {
+		r, err := s.startInstance(ctx, s.cluster, i%runtime.NumCPU())
+		if err != nil {
+			end()
+			return nil, nil, err
+		}
+		instances = append(instances, r)
+	}
+	return instances, end, nil
+}
+
+// pace is what one job showed.
+type pace struct {
+	rate                      float64 // images a second, in the job's middle
+	wall                      float64 // images a second, from the call to the job's end
+	ours, store, nats, others float64 // milliseconds of processor time an image: of the instances, S3, NATS, origin and this program
+}
+
+// job has the instances work off n photos.
+func (s *scaling) job(ctx context.Context, instances []*rig, call client.Call, n int) (p pace, err error) {
+	api, err := instances[0].api()
+	if err != nil {
+		return p, err
+	}
+	call.Units = nil
+	for range n {
+		source := s.source()
+		call.Units = append(call.Units, unitOf(s.given, source))
+	}
+	cpu := func() [4]time.Duration {
+		store, nats := s.cluster.cpu()
+		var ours time.Duration
+		for _, r := range instances {
+			ours += familyCPU(r.Process.Pid)
+		}
+		return [4]time.Duration{ours, store, nats, ownCPU()}
+	}
+	s.mu.Lock()
+	s.asked = nil
+	s.mu.Unlock()
+	before, began := cpu(), time.Now()
+	a, err := api.Prewarm(ctx, call)
+	if err != nil {
+		return p, err
+	}
+	j, err := api.Wait(ctx, a.Job, nil)
+	if err != nil {
+		return p, err
+	}
+	if j.Counts.Made != n {
+		return p, fmt.Errorf("the job ended %s: %+v", j.State, j.Counts)
+	}
+	p.wall = float64(n) / time.Since(began).Seconds()
+	after := cpu()
+	per := func(i int) float64 { return (after[i] - before[i]).Seconds() * 1000 / float64(n) }
+	p.ours, p.store, p.nats, p.others = per(0), per(1), per(2), per(3)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.rate = middle(s.asked)
+	return p, nil
+}
+
+// middle is the rate of what happened between the first fifth and the last: a job's begin is a rush into empty slots, at its end some
+// instances have nothing left to do.
+func middle(times []time.Time) float64 {
+	from, to := len(times)/5, len(times)*4/5
+	if to <= from {
+		return 0
+	}
+	return float64(to-from) / times[to].Sub(times[from]).Seconds()
+}
+
+// grow measures a job on each number of instances, in turn, and returns what they showed in the median of their rates.
+func (s *scaling) grow(ctx context.Context, counts []int) (map[int]pace, error) {
+	all := map[int][]pace{}
+	for range scaleRounds {
+		for _, n := range counts {
+			p, err := s.measure(ctx, n)
+			if err != nil {
+				return nil, err
+			}
+			all[n] = append(all[n], p)
+			if s.noise {
+				fmt.Fprintf(os.Stderr, "  %d instances: %.2f images/s (%.2f with begin and end); CPU an image: instances %.1f ms, S3 %.1f, NATS %.1f, origin and load %.1f\n",
+					n, p.rate, p.wall, p.ours, p.store, p.nats, p.others)
+			}
+		}
+	}
+	typical := map[int]pace{}
+	for n, list := range all {
+		slices.SortFunc(list, func(a, b pace) int { return cmp.Compare(a.rate, b.rate) })
+		typical[n] = list[len(list)/2]
+	}
+	return typical, nil
+}
+
+// measure lets n instances work off a job.
+func (s *scaling) measure(ctx context.Context, n int) (pace, error) {
+	instances, end, err := s.launch(ctx, n)
+	if err != nil {
+		return pace{}, err
+	}
+	defer end()
+	if _, err := s.job(ctx, instances, scaleCall(), 8*n); err != nil { // Warms up.
+		return pace{}, err
+	}
+	return s.job(ctx, instances, scaleCall(), scalePasses*len(s.photos))
+}
+
+// measureCores gives each instance a whole core. What they share has to be carried by the same cores, which is part of what comes out, and
+// what raw libvips gains from more cores in the same run is the limit.
+func (s *scaling) measureCores(ctx context.Context) ([]row, error) {
+	cores, counts := runtime.NumCPU(), []int{1}
+	for _, n := range []int{2, 4} {
+		if n > cores {
+			fmt.Fprintf(os.Stderr, "  %d instances of a whole core need as many; there are %d\n", n, cores)
+			continue
+		}
+		counts = append(counts, n)
+	}
+	got, err := s.grow(ctx, counts)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := s.rawGain(ctx, counts)
+	if err != nil {
+		return nil, err
+	}
+	var rows []row
+	for _, n := range counts[1:] {
+		p := got[n]
+		rows = append(rows,
+			row{what: fmt.Sprintf("prewarm, AVIF 1280 px: %d instances of a whole core against one", n), ours: p.rate, reference: got[1].rate, unit: "1/s", target: 0.95 * float64(n)},
+			row{what: "the same, of what raw libvips gains", ours: p.rate / got[1].rate, reference: raw[n], target: 0.95},
+			row{what: "the same: share of the processor time that S3, NATS, origin and load took", ours: 100 * (1 - p.ours/(p.ours+p.store+p.nats+p.others)), unit: "%"})
+	}
+	return rows, nil
+}
+
+// rawGain is how many times as fast raw libvips is on more threads, each on a core of its own, as on one.
+func (s *scaling) rawGain(ctx context.Context, counts []int) (map[int]float64, error) {
+	c := &cold{photos: s.photos}
+	var err error
+	if c.reference, err = s.buildReference(ctx); err != nil {
+		return nil, err
+	}
+	rates := map[int][]float64{}
+	for range 1 + scaleRounds {
+		for _, n := range counts {
+			pass, err := c.rawOn(ctx, "exact", "webp", n)
+			if err != nil {
+				return nil, err
+			}
+			rates[n] = append(rates[n], float64(pass.images)/pass.wall)
+		}
+	}
+	gain := map[int]float64{}
+	for n, list := range rates {
+		gain[n] = median(list) / median(rates[1])
+	}
+	if s.noise {
+		fmt.Fprintf(os.Stderr, "  raw libvips, images/s by threads: %v\n", rates)
+	}
+	return gain, nil
+}
