@@ -82,20 +82,27 @@ func speckled(w, h int) image.Image {
 // soakAsk asks until ctx ends: seven of ten for the hot variants, three for any.
 func soakAsk(ctx context.Context, r *rig, source string, seed uint64, asked *atomic.Int64) error {
 	random := rand.New(rand.NewPCG(seed, 7))
-	formats := []string{"jpg", "webp", "png"}
+	formats, client := []string{"jpg", "webp", "png"}, stormClient()
 	for ctx.Err() == nil {
 		n := random.IntN(soakHot)
 		if random.IntN(10) < 3 {
 			n = random.IntN(soakKeys)
 		}
 		path, err := r.path(source, fmt.Sprintf("rs:fit:%d:0/f:%s/cb:%d", 40+n%60, formats[n%len(formats)], n))
-		if err == nil {
-			_, _, err = r.get(ctx, path, "*/*")
-		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil {
 			return err
 		}
-		asked.Add(1)
+		switch status, pause := once(ctx, client, "http://"+r.addr+path); {
+		case status == http.StatusOK:
+			asked.Add(1)
+		case status == http.StatusServiceUnavailable && pause > 0: // Somebody else wants the processor.
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		case ctx.Err() == nil:
+			return fmt.Errorf("%s: got status %d", path, status)
+		}
 	}
 	return nil
 }

@@ -223,8 +223,8 @@ func TestFault14LyingStore(t *testing.T) {
 	corpus(t)
 	b, o, dir := startS3(t), startOrigin(t), t.TempDir()
 	source := o.URL + "/photos/groceries.jpg"
-	path := func(i int) string { return signed(fmt.Sprintf("w:%d/f:jpg", 100+i), source) }
-	const n = 30
+	path := func(i int) string { return signed(fmt.Sprintf("rs:force:%d:%d/f:jpg", 40+i%32, 40+i/32), source) }
+	const n = 1000
 	good := make([][]byte, n)
 	s := startIn(t, dir, b.env()...)
 	for i := range n {

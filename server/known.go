@@ -126,7 +126,7 @@ type targets struct {
 
 const (
 	// targetsBytes is what the known URLs of one set of rules may take, both halves together.
-	targetsBytes = 32 << 20
+	targetsBytes = 16 << 20
 	// knownBytes and readyBytes are what a known URL and an answer to it take beside their texts, as measured.
 	knownBytes = 800
 	readyBytes = 700
