@@ -203,7 +203,7 @@ func (a *app) pipelineConfig() pipeline.Config {
 	c.TransformSlots = a.pool.Size()
 	c.FetchTimeout = a.cfg.Origin.Timeout + a.cfg.Server.Deadline
 	c.FillTimeout = c.FetchTimeout + a.cfg.Transform.Timeout
-	c.Patience = a.cfg.Transform.Patience
+	c.Patience, c.Masters = a.cfg.Transform.Patience, a.cfg.Cache.Masters
 	c.TTL, c.Revalidate = a.cfg.Cache.TTL, a.cfg.Cache.Revalidate
 	if a.oneStage {
 		c.Upgrades = 0

@@ -236,6 +236,6 @@ func (nopCloser) Close() error { return nil }
 type codecAdapter struct{ *codec.Codec }
 
 // Transform implements transform.Codec.
-func (c codecAdapter) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim transform.Limits, emit func(i int, img variant.Image, err error)) error {
+func (c codecAdapter) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim transform.Limits, emit func(i int, img variant.Image, err error)) error {
 	return c.Codec.Transform(original, specs, stage, codec.Limits(lim), emit)
 }

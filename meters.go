@@ -26,6 +26,9 @@ func (f fillMeter) Remade(outcome string) { f.m.Remade(outcome) }
 // Upgraded implements pipeline.Observer.
 func (f fillMeter) Upgraded(outcome string) { f.m.Upgraded(outcome) }
 
+// Mastered implements pipeline.Observer.
+func (f fillMeter) Mastered(outcome string) { f.m.Mastered(outcome) }
+
 // fetchMeter counts downloads for the origin.
 type fetchMeter struct{ m *metrics.Metrics }
 

@@ -80,7 +80,7 @@ func drawnSeeds(t *testing.T, p *transform.Pool) map[string][]byte {
 		seeds[name] = b.Bytes()
 	}
 	specs := []variant.Spec{{Format: variant.WebP}, {Format: variant.AVIF}, {Format: variant.JPEG}, {Format: variant.PNG, Quality: 60}}
-	err := p.Transform(t.Context(), seeds["drawn.png"], specs, variant.StageFinal, func(i int, made variant.Image, err error) {
+	err := p.Transform(t.Context(), variant.Original{Body: seeds["drawn.png"]}, specs, variant.StageFinal, func(i int, made variant.Image, err error) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +252,7 @@ func try(t *testing.T, p *transform.Pool, c *tally, what string, mutant []byte) 
 		}
 	}
 	begin := time.Now()
-	err := p.Transform(context.Background(), mutant, specs, variant.StageFinal, func(_ int, img variant.Image, err error) {
+	err := p.Transform(context.Background(), variant.Original{Body: mutant}, specs, variant.StageFinal, func(_ int, img variant.Image, err error) {
 		judge(err)
 		if err == nil && (len(img.Body) == 0 || img.Width > 64) {
 			t.Errorf("%s: a variant of %d bytes and %d x %d", what, len(img.Body), img.Width, img.Height)

@@ -29,7 +29,7 @@ func BenchmarkSandbox(b *testing.B) {
 				}
 				for _, p := range pair {
 					var own error
-					err := p.Transform(b.Context(), files[names[n%len(names)]], []variant.Spec{{Width: 400, Format: format, Quality: 75}}, variant.StageFinal,
+					err := p.Transform(b.Context(), variant.Original{Body: files[names[n%len(names)]]}, []variant.Spec{{Width: 400, Format: format, Quality: 75}}, variant.StageFinal,
 						func(_ int, _ variant.Image, err error) { own = err })
 					if err := errors.Join(err, own); err != nil {
 						b.Error(err)

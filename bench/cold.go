@@ -109,6 +109,7 @@ type cold struct {
 	origin    string
 	reference string // executable
 	asked     atomic.Int64
+	known     bool // the originals are those of before, and only the variants are new
 	stop      func()
 }
 
@@ -154,7 +155,11 @@ func (b *bench) buildReference(ctx context.Context) (string, error) {
 // next is the path of a variant that nobody has asked for yet.
 func (c *cold) next(options string) (string, error) {
 	n := c.asked.Add(1)
-	p := c.photos[int(n)%len(c.photos)]
+	at := int(n) % len(c.photos)
+	p := c.photos[at]
+	if c.known { // Where nothing is cut off, its gravity makes another variant of the same picture.
+		return c.rig.path(fmt.Sprintf("%s/%d/%s", c.origin, at, p.name), fmt.Sprintf("%s/g:no:0:%d", options, n))
+	}
 	return c.rig.path(c.origin+"/"+p.name, fmt.Sprintf("%s/cb:%d", options, n))
 }
 

@@ -49,6 +49,7 @@ func parts() []part {
 	return []part{
 		{name: "hit", measure: measureHits}, {name: "start", measure: measureStart},
 		{name: "cold", measure: measureCold}, {name: "choice", measure: measureChoice}, {name: "several", measure: measureSeveral},
+		{name: "master", measure: measureMaster},
 		{name: "slow", measure: measureSlow}, {name: "burst", measure: measureBurst},
 		{name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
 		{name: "prewarm", measure: measurePrewarm}, {name: "scale", measure: measureScale}, {name: "twins", measure: measureTwins}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
@@ -59,8 +60,9 @@ func parts() []part {
 // bench is what the parts share.
 type bench struct {
 	options
-	work   string // folder of its own, removed at the end
-	binary string // the program under test
+	work    string // folder of its own, removed at the end
+	binary  string // the program under test
+	masters int    // the side of the masters that its servers keep; 0 = they keep none
 }
 
 func main() {

@@ -23,14 +23,14 @@ const (
 )
 
 // rigConfig is a server as it comes, but for its addresses, its data folder and its loopback origin. The arguments: public and
-// private address, data folder, key, salt, bytes of the memory tier.
+// private address, data folder, key, salt, bytes of the memory tier, the side of masters.
 const rigConfig = `
 server: {listen: %q, admin: %q, drain: 1s}
 signing: {keys: [{key: %s, salt: %s}]}
 api: {tokens: [{name: bench, token: bench-token-0123456789, scopes: [prewarm]}]}
 origin: {allow_private: ["127.0.0.0/8"], per_host: 64}
-cache: {memory: %d, store: {dir: %s/store, min_free: 1MiB}}
-prewarm: {queue: {dir: %[6]s/queue}}
+cache: {memory: %d, masters: %d, store: {dir: %s/store, min_free: 1MiB}}
+prewarm: {queue: {dir: %[7]s/queue}}
 `
 
 // memoryTier is the default of the memory tier, in bytes.
@@ -91,7 +91,7 @@ func (b *bench) newRig(memory int64) (*rig, error) {
 	if r.addr, r.admin, err = freeAddrs(); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(r.config(), fmt.Appendf(nil, rigConfig, r.addr, r.admin, key, salt, memory, r.dir), 0o600); err != nil {
+	if err := os.WriteFile(r.config(), fmt.Appendf(nil, rigConfig, r.addr, r.admin, key, salt, memory, b.masters, r.dir), 0o600); err != nil {
 		return nil, err
 	}
 	r.signer, err = client.New(client.Config{BaseURL: "http://" + r.addr, Key: key, Salt: salt})

@@ -62,6 +62,15 @@ func (t *Tiered) Lookup(ctx context.Context, key string) (Entry, string, error) 
 	return e, TierStore, nil
 }
 
+// Read is Lookup in the store alone: it neither looks into the memory nor keeps anything there.
+func (t *Tiered) Read(ctx context.Context, key string) (e Entry, err error) {
+	err = t.read(ctx, "get", func(ctx context.Context) error {
+		e, err = t.store.Get(ctx, key)
+		return err
+	})
+	return e, err
+}
+
 // Stat is Lookup without the body: the memory stays as it is.
 func (t *Tiered) Stat(ctx context.Context, key string) (Meta, string, error) {
 	if e, ok := t.recall(key, "stat"); ok {

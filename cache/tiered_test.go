@@ -140,6 +140,33 @@ func TestTieredLookupFillsMemory(t *testing.T) {
 	obs.expect(t, "memory get miss", 2)
 }
 
+// Read is a look-up under the same budget, beside the memory: it is neither asked nor filled.
+func TestTieredRead(t *testing.T) {
+	mem, want := cache.NewMemory(1<<20), cache.Entry{Body: []byte("stored")}
+	store := fakeStore{get: func(ctx context.Context, key string) (cache.Entry, error) {
+		if key == "slow" {
+			<-ctx.Done()
+			return cache.Entry{}, ctx.Err()
+		}
+		return want, nil
+	}}
+	cfg := cache.DefaultStore()
+	cfg.Lookup = time.Millisecond
+	tiers := cache.NewTiered(mem, store, cfg, nil)
+	tiers.Remember("key", cache.Entry{Body: []byte("remembered")}, false)
+	for _, key := range []string{"key", "other"} {
+		if e, err := tiers.Read(t.Context(), key); err != nil || string(e.Body) != "stored" {
+			t.Errorf("%s: got %q, %v", key, e.Body, err)
+		}
+	}
+	if _, ok := tiers.Recall("other"); ok {
+		t.Error("what was read is in memory")
+	}
+	if _, err := tiers.Read(t.Context(), "slow"); err == nil || errors.Is(err, cache.ErrMiss) {
+		t.Errorf("a store without an answer: got %v, want an error that is no miss", err)
+	}
+}
+
 // TestFault13SlowStore: a store that hangs costs a reader the look-up budget, then, while the breaker is open, nothing; one
 // probe at a time finds out that it is back.
 func TestFault13SlowStore(t *testing.T) {

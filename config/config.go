@@ -75,6 +75,10 @@ type Cache struct {
 	SIE time.Duration `yaml:"sie"`
 	// HonourOrigin lets the origin's Cache-Control shorten the life of an entry and of its answers.
 	HonourOrigin bool `yaml:"honour_origin"`
+	// Masters is the longer side, in pixels, of the master that is stored of each original beside its variants: new variants up to three
+	// quarters of it are made from that, without asking the origin again, also when the source's URL has expired or its original is gone.
+	// At least 512. 0 = none are stored, nor used.
+	Masters int `yaml:"masters"`
 	// Store is the durable tier: a bucket if one is named, else a directory.
 	Store Store `yaml:"store"`
 }
@@ -178,6 +182,9 @@ func (c Cache) Validate() error {
 	errs := []error{c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate()}
 	if c.MaxAge < time.Second {
 		errs = append(errs, fmt.Errorf("cache.max_age: %s is less than a second", formatDuration(c.MaxAge)))
+	}
+	if c.Masters != 0 && (c.Masters < 512 || c.Masters > 8192) {
+		errs = append(errs, fmt.Errorf("cache.masters: %d is neither 0 nor between 512 and 8192", c.Masters))
 	}
 	if c.Revalidate > 0 && c.TTL == 0 {
 		errs = append(errs, errors.New("cache.revalidate: has no meaning while cache.ttl is 0, which keeps entries for ever"))

@@ -43,6 +43,7 @@ type Metrics struct {
 	refused       *prometheus.CounterVec
 	remakes       *prometheus.CounterVec
 	upgrades      *prometheus.CounterVec
+	masters       *prometheus.CounterVec
 
 	storeOps      *prometheus.CounterVec
 	storeSeconds  *prometheus.HistogramVec
@@ -89,7 +90,7 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 func (m *Metrics) declareAnswers() {
-	m.requests = m.counters("requests_total", "Answered requests by door (public, private), status, outcome of the look-up (none where there was none) and tier that had the entry.", "door", "status", "outcome", "tier")
+	m.requests = m.counters("requests_total", "Answered requests by door (public, private), status, outcome of the look-up (none where there was none) and tier that had the entry, or the master that it was made from.", "door", "status", "outcome", "tier")
 	m.requestSeconds = m.seconds("request_seconds", "Time from a request's first byte to its answer's last.", "door", "outcome")
 	m.errors = m.counters("errors_total", "Requests answered with an error, by code of the problem document.", "kind")
 	m.limited = m.counters("limited_total", "Calls of a token, or variants to be made for a key id, that were refused for their limit.", "what", "name")
@@ -104,6 +105,7 @@ func (m *Metrics) declareFills() {
 	m.formatSeconds = m.seconds("fill_transform_seconds", "Time a fill spent in its transform, by format of the variant.", "format")
 	m.refused = m.counters("gate_refused_total", "Viewers' pictures refused at a gate: they would have waited too long, or its waiting room was full.", "gate")
 	m.remakes = m.counters("remakes_total", "Old entries remade behind an answer, by outcome.", "outcome")
+	m.masters = m.counters("masters_total", "Variants made from a stored master instead of the original (used), and masters made, failed, or dropped because too much else was to be done.", "outcome")
 	m.upgrades = m.counters("upgrades_total", "First-stage entries asked to be upgraded (queued, dropped), and what became of the queued ones (made, kept, present, gone, failed).", "outcome")
 }
 
@@ -243,6 +245,9 @@ func (m *Metrics) Refused(gate string) { m.refused.WithLabelValues(word(gate)).I
 
 // Remade counts an old entry that was remade behind an answer.
 func (m *Metrics) Remade(outcome string) { m.remakes.WithLabelValues(word(outcome)).Inc() }
+
+// Mastered counts a variant that was made from a master, or what became of a master to be made.
+func (m *Metrics) Mastered(outcome string) { m.masters.WithLabelValues(word(outcome)).Inc() }
 
 // Upgraded counts a first-stage entry that was asked to be upgraded, or what became of one.
 func (m *Metrics) Upgraded(outcome string) { m.upgrades.WithLabelValues(word(outcome)).Inc() }

@@ -20,6 +20,7 @@ type Config struct {
 	HonourOrigin   bool          // the origin's Cache-Control bounds the life of an entry
 	Remakes        int           // entries remade behind answers at the same time
 	Upgrades       int           // first-stage entries upgraded at the same time; 0 = viewers get the final stage at once
+	Masters        int           // the longer side of the masters that are stored of originals, in pixels; 0 = none are stored, nor read
 	UpgradeRoom    int           // first-stage entries that may wait for that; past it a request is dropped, and the next hit asks again
 }
 
@@ -41,6 +42,8 @@ func (c Config) Validate() error {
 		return errors.New("pipeline: waiting rooms and remakes must not be negative")
 	case c.Upgrades < 0 || c.UpgradeRoom < 0:
 		return errors.New("pipeline: upgrades and their waiting room must not be negative")
+	case c.Masters < 0:
+		return errors.New("pipeline: the side of masters must not be negative")
 	case c.FillTimeout <= 0 || c.FetchTimeout <= 0:
 		return errors.New("pipeline: the fill and fetch timeouts must be positive")
 	case c.Patience < 0:

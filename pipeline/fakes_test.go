@@ -20,8 +20,11 @@ type fakeTiers struct {
 	store  map[string]cache.Entry
 	gets   int
 	puts   int
+	reads  int
 
 	onLookup func(key string) error
+	onRead   func()
+	onDelete func()
 	onSave   func(key string, wait bool) error
 }
 
@@ -52,6 +55,19 @@ func (t *fakeTiers) Lookup(_ context.Context, key string) (cache.Entry, string, 
 		return e, "store", nil
 	}
 	return cache.Entry{}, "", cache.ErrMiss
+}
+
+func (t *fakeTiers) Read(_ context.Context, key string) (cache.Entry, error) {
+	if t.onRead != nil {
+		t.onRead()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reads++
+	if e, ok := t.store[key]; ok {
+		return e, nil
+	}
+	return cache.Entry{}, cache.ErrMiss
 }
 
 func (t *fakeTiers) Remember(key string, e cache.Entry, background bool) {
@@ -89,6 +105,9 @@ func (t *fakeTiers) Stat(ctx context.Context, key string) (cache.Meta, string, e
 }
 
 func (t *fakeTiers) Delete(_ context.Context, prefix string) (int, error) {
+	if t.onDelete != nil {
+		t.onDelete()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := 0
@@ -189,22 +208,36 @@ type fakeCodec struct {
 	calls       int
 	images      int
 	stages      []variant.Stage // asked for, of each call
+	originals   []variant.Original
 	onTransform func(ctx context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error
 }
 
-func (c *fakeCodec) Transform(ctx context.Context, original []byte, specs []variant.Spec, stage variant.Stage, emit func(int, variant.Image, error)) error {
+func (c *fakeCodec) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(int, variant.Image, error)) error {
 	c.mu.Lock()
 	c.calls++
 	c.images += len(specs)
 	c.stages = append(c.stages, stage)
+	c.originals = append(c.originals, original)
 	c.mu.Unlock()
 	if c.onTransform != nil {
 		return c.onTransform(ctx, specs, emit)
 	}
 	for i, s := range specs {
-		emit(i, variant.Image{Body: append([]byte(s.Format+" of "), original...), Format: s.Format, Width: s.Width, Placeholder: "AAgC+/8="}, nil)
+		if s.Master {
+			emit(i, masterImage(s.Width, original.Body), nil)
+			continue
+		}
+		emit(i, variant.Image{Body: append([]byte(s.Format+" of "), original.Body...), Format: s.Format, Width: s.Width, Placeholder: "AAgC+/8="}, nil)
 	}
 	return nil
+}
+
+// masterImage is the master of a landscape picture of 12 MP.
+func masterImage(side int, original []byte) variant.Image {
+	return variant.Image{
+		Body: append([]byte("master of "), original...), Format: variant.JPEG, Width: side, Height: side * 3 / 4, Quality: 90, Frames: 1,
+		SourceWidth: 4000, SourceHeight: 3000, SourceFormat: "jpeg", SourceFrames: 1,
+	}
 }
 
 // rig is a pipeline on fakes.

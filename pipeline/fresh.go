@@ -26,6 +26,9 @@ func (p *Pipeline) answer(e cache.Entry, tier string) (a Answer, usable bool) {
 	} else if life == 0 {
 		return a, true
 	}
+	if since := e.Attrs[sinceAttr]; since != "" { // What was made from a master is as old as that.
+		a.Age += time.Duration(number(since)) * time.Second
+	}
 	if a.Age <= life {
 		return a, true
 	}

@@ -2,13 +2,9 @@ package pipeline
 
 import (
 	"context"
-	"crypto/md5"  //nolint:gosec // hashsum is the caller's choice of checksum, not a defence
-	"crypto/sha1" //nolint:gosec // as above
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"errors"
-	"hash"
 	"slices"
 	"strconv"
 	"time"
@@ -59,14 +55,16 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 		r.fail(todo, errUnwanted)
 		return
 	}
-	d, back, err := p.originals.get(wanted, b.source, fetchLimits(todo), b.urgency, b.slot)
+	d, back, err := r.get(wanted, todo)
 	if err != nil {
 		r.fail(todo, err)
 		return
 	}
 	defer back()
 	r.download = d
-	r.timings.Queue, r.timings.Fetch = d.wait, d.elapsed
+	if d.master == nil { // Else it belongs to the look-up.
+		r.timings.Queue, r.timings.Fetch = d.wait, d.elapsed
+	}
 	todo = r.accept(todo)
 	if len(todo) == 0 {
 		return
@@ -85,6 +83,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	r.transformFrom = p.parts.Now()
 	r.timings.Queue += r.transformFrom.Sub(waitFrom)
 	r.transform(ctx, todo, release)
+	r.leaveMaster(ctx)
 }
 
 // admit refuses a viewer's batch early where it would wait for too long: before its original is fetched, and not as long as others want
@@ -121,6 +120,9 @@ type run struct {
 	transformFrom time.Time
 	timings       Timings
 	download      *download
+	masterWanted  bool             // there is no master, or an old one
+	made          *variant.Image   // the master, where it was made along with the variants
+	gone          error            // why the master stands in for an original that cannot be had; nil = it does not
 	seat          *piece           // at the transform gate
 	old           map[*fill]Answer // entries too old to be answered unless the origin fails
 	first         *cache.Entry     // the entry that an upgrade replaces
@@ -171,22 +173,13 @@ func (r *run) lookUp(ctx context.Context) (todo []*fill) {
 	return todo
 }
 
-// accept drops the fills whose own limits or checksum the original does not meet.
-func (r *run) accept(todo []*fill) (good []*fill) {
-	body := r.download.original.Body
-	for _, f := range todo {
-		switch {
-		case f.spec.Limits.Bytes > 0 && int64(len(body)) > f.spec.Limits.Bytes:
-			r.fail([]*fill{f}, fault.New(fault.SourceTooLarge, "pipeline.accept", "the original is larger than the URL allows", nil))
-		case r.first != nil && !madeOf(r.first.Meta, body):
-			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original has changed since the first stage was made", nil))
-		case !sumMatches(f.spec, body):
-			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original does not have the checksum in the URL", nil))
-		default:
-			good = append(good, f)
-		}
+// from is what the fills are made from.
+func (r *run) from() variant.Original {
+	o := variant.Original{Body: r.download.original.Body}
+	if m := r.download.master; m != nil {
+		o.Master = &m.of
 	}
-	return good
+	return o
 }
 
 // transform makes the images, publishing each as it is ready and storing it behind the answer.
@@ -195,14 +188,20 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 	for i, f := range todo {
 		specs[i] = f.spec
 	}
+	specs, keep := r.withMaster(specs)
+	defer keep(ctx)
 	err := func() error {
 		defer release()
-		return r.p.parts.Transformer.Transform(ctx, r.download.original.Body, specs, r.b.stage, func(i int, img variant.Image, err error) {
-			if err != nil {
+		return r.p.parts.Transformer.Transform(ctx, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
+			switch {
+			case i == len(todo) && err == nil:
+				r.made = &img
+			case i == len(todo): // That the master could not be made is no fault of the variants.
+			case err != nil:
 				r.fail(todo[i:i+1], err)
-				return
+			default:
+				r.deliver(ctx, todo[i], img)
 			}
-			r.deliver(ctx, todo[i], img)
 		})
 	}()
 	if err == nil {
@@ -221,9 +220,13 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	t := r.timings
 	t.Transform, t.Probe = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe
-	e := r.p.entry(img, len(r.download.original.Body))
+	e := r.p.entry(img, r.from().Bytes())
 	a := Answer{Entry: e, Outcome: Miss, Timings: t}
-	if r.p.cfg.HonourOrigin {
+	if r.download.master != nil {
+		a.Tier = TierMaster
+		r.inherit(&a.Entry)
+		r.p.parts.Observer.Mastered("used")
+	} else if r.p.cfg.HonourOrigin {
 		a.NoStore = r.p.honour(&a.Entry, r.download.original.Fresh)
 	}
 	viewer := r.b.urgency.present() == viewing
@@ -249,6 +252,9 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 
 // fail publishes err, or the old entry where there is one and the failure may pass.
 func (r *run) fail(todo []*fill, err error) {
+	if !r.transformFrom.IsZero() && r.download.master != nil {
+		r.distrust(err)
+	}
 	t := r.timings
 	if !r.transformFrom.IsZero() {
 		t.Transform = r.p.parts.Now().Sub(r.transformFrom)
@@ -301,12 +307,12 @@ const (
 )
 
 // entry wraps an image for the cache.
-func (p *Pipeline) entry(img variant.Image, originalBytes int) cache.Entry {
+func (p *Pipeline) entry(img variant.Image, originalBytes int64) cache.Entry {
 	sum := sha256.Sum256(img.Body)
 	attrs := map[string]string{
 		"w": strconv.Itoa(img.Width), "h": strconv.Itoa(img.Height), "q": strconv.Itoa(img.Quality), "fr": strconv.Itoa(img.Frames),
 		"sw": strconv.Itoa(img.SourceWidth), "sh": strconv.Itoa(img.SourceHeight), "sf": img.SourceFormat,
-		"sfr": strconv.Itoa(img.SourceFrames), sizeAttr: strconv.Itoa(originalBytes),
+		"sfr": strconv.Itoa(img.SourceFrames), sizeAttr: strconv.FormatInt(originalBytes, 10),
 	}
 	if img.Stage != variant.StageFinal {
 		attrs[stageAttr] = strconv.Itoa(int(img.Stage))
@@ -338,37 +344,4 @@ func addChoice(attrs map[string]string, c variant.Choice) {
 	if c.Tried != "" {
 		attrs["tried"] = c.Tried
 	}
-}
-
-// fetchLimits is the loosest of the fills' own limits; accept applies each.
-func fetchLimits(todo []*fill) origin.Limits {
-	var lim origin.Limits
-	for _, f := range todo {
-		if f.spec.Limits.Bytes == 0 {
-			return origin.Limits{}
-		}
-		lim.Bytes = max(lim.Bytes, f.spec.Limits.Bytes)
-	}
-	return lim
-}
-
-// sumMatches compares the original with the checksum in the spec, if there is one.
-func sumMatches(s variant.Spec, body []byte) bool {
-	var h hash.Hash
-	switch s.HashType {
-	case "":
-		return true
-	case "md5":
-		h = md5.New() //nolint:gosec // see above
-	case "sha1":
-		h = sha1.New() //nolint:gosec // see above
-	case "sha256":
-		h = sha256.New()
-	case "sha512":
-		h = sha512.New()
-	default:
-		return false
-	}
-	h.Write(body)
-	return hex.EncodeToString(h.Sum(nil)) == s.HashSum
 }

@@ -16,12 +16,23 @@ import (
 // originals collapses downloads: however many variants of one original are being made, from any door, it is fetched once.
 // A download runs detached from the fills that wait for it and is dropped when the last of them is done with its bytes.
 type originals struct {
-	fetcher Fetcher
+	fetch   fetch
 	gate    *gate
 	timeout time.Duration
 
 	mu    sync.Mutex
 	byKey map[string]*download
+}
+
+// fetch gets what key names into d. It calls lim.Admit before it takes anything up.
+type fetch func(ctx context.Context, d *download, key string, lim origin.Limits) error
+
+// fetchOriginal has a Fetcher get originals, which name themselves.
+func fetchOriginal(from Fetcher) fetch {
+	return func(ctx context.Context, d *download, source string, lim origin.Limits) (err error) {
+		d.original, err = from.Fetch(ctx, source, lim)
+		return err
+	}
 }
 
 // download is one fetch and the original it gave.
@@ -33,6 +44,7 @@ type download struct {
 
 	// Written before done is closed.
 	original origin.Original
+	master   *standIn // nil: it is the original itself
 	err      error
 	wait     time.Duration // spent before a fetch slot was free
 	elapsed  time.Duration // spent fetching
@@ -103,7 +115,7 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 			slot = nil // Admit asks for another.
 		}
 	}
-	d.original, d.err = o.fetcher.Fetch(ctx, source, lim)
+	d.err = o.fetch(ctx, d, source, lim)
 	d.elapsed = time.Since(start) - d.wait
 	if slot != nil { // The source was known to be bad: nothing was asked.
 		slot()
@@ -133,10 +145,18 @@ func (o *originals) giveBack(key string, d *download) {
 
 // detach makes later fills fetch source anew. An empty source means all.
 func (o *originals) detach(source string) {
+	if source != "" {
+		source += "\x00"
+	}
+	o.detachPrefix(source)
+}
+
+// detachPrefix is detach for all that is named so.
+func (o *originals) detachPrefix(prefix string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for key := range o.byKey {
-		if source == "" || strings.HasPrefix(key, source+"\x00") {
+		if strings.HasPrefix(key, prefix) {
 			delete(o.byKey, key)
 		}
 	}

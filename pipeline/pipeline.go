@@ -31,7 +31,7 @@ type Timings struct{ Lookup, Queue, Fetch, Transform, Probe time.Duration }
 type Answer struct {
 	Entry   cache.Entry
 	Outcome Outcome
-	Tier    string        // memory or store for hits, else ""
+	Tier    string        // memory or store for hits, master for what was made from one, else ""
 	Age     time.Duration // of the entry
 	Over    time.Duration // stale: how long past its life the entry is
 	Timings Timings
@@ -44,10 +44,10 @@ type Fetcher interface {
 	Forget(source string)
 }
 
-// Transformer makes images of one original at the stage asked for. Each spec is emitted as it is ready, at most once and from one goroutine; a
+// Transformer makes images, or the master, of one original at the stage asked for. Each spec is emitted as it is ready, at most once and from one goroutine; a
 // non-nil error stands for every spec that was not emitted. Implemented by transform.Pool.
 type Transformer interface {
-	Transform(ctx context.Context, original []byte, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error
+	Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error
 }
 
 // Tiers is the cache as the pipeline reads it. Implemented by cache.Tiered.
@@ -55,6 +55,8 @@ type Tiers interface {
 	// Lookup reads memory, then the store under its own short budget. An error other than cache.ErrMiss means unknown.
 	Lookup(ctx context.Context, key string) (cache.Entry, string, error)
 	Stat(ctx context.Context, key string) (cache.Meta, string, error)
+	// Read reads the store alone, under the budget of Lookup, and keeps nothing in memory.
+	Read(ctx context.Context, key string) (cache.Entry, error)
 	// Recall reads memory only.
 	Recall(key string) (cache.Entry, bool)
 	Delete(ctx context.Context, prefix string) (int, error)
@@ -77,6 +79,9 @@ type Observer interface {
 	// Upgraded is called for each entry that an upgrade was asked for (queued or dropped) and for each that left the queue: made,
 	// kept (the first stage was not larger), present (another instance made it), gone (purged meanwhile) or failed.
 	Upgraded(outcome string)
+	// Mastered is called for each fill that was made from a master (used), and for each master that was made, failed, or was dropped
+	// because too much else was to be done.
+	Mastered(outcome string)
 }
 
 // Parts is what a Pipeline is made of.
@@ -97,6 +102,7 @@ type Pipeline struct {
 	parts       Parts
 	fills       fills
 	originals   originals
+	masters     masters
 	transforms  *gate
 	generations generations
 	remakes     chan struct{}
@@ -122,12 +128,13 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief(), clock: newCalm(parts.Now)}
 	p.fills.byName = map[string]*fill{}
 	p.originals = originals{
-		fetcher: parts.Fetcher, gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
+		fetch: fetchOriginal(parts.Fetcher), gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{},
 	}
 	p.transforms = newGate("transform", cfg.TransformSlots, cfg.TransformRoom, parts.Observer)
 	p.transforms.hold, p.transforms.patience, p.originals.gate.patience = viewerHold, cfg.Patience, cfg.Patience
 	p.upgrades.open(cfg, parts.Now)
+	p.masters.open(cfg, parts)
 	return p, nil
 }
 
@@ -229,3 +236,4 @@ func (noObserver) Refused(string)                     {}
 func (noObserver) Filled(string, fault.Kind, Timings) {}
 func (noObserver) Remade(string)                      {}
 func (noObserver) Upgraded(string)                    {}
+func (noObserver) Mastered(string)                    {}

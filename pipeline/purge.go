@@ -24,9 +24,11 @@ func (p *Pipeline) Purge(ctx context.Context, what Selector) (int, error) {
 		p.parts.Fetcher.Forget(what.Ref.Source)
 	}
 	p.generations.raise(prefix)
+	defer p.generations.settle(prefix)
 	p.fills.detach(prefix)
 	p.originals.detach(what.Ref.Source)
 	p.upgrades.forget(prefix)
+	defer p.masters.reads.detachPrefix(prefix)
 	return p.parts.Tiers.Delete(ctx, prefix)
 }
 
@@ -38,14 +40,16 @@ func (p *Pipeline) Purge(ctx context.Context, what Selector) (int, error) {
 //  4. Any later write of a fill from before finds the generation raised and does not happen.
 type generations [1024]struct {
 	sync.RWMutex
-	n uint64
+	n       uint64
+	purging int // purges that have not ended
 }
 
 // generation is the one of a source at the beginning of a fill.
 type generation struct {
-	all  *generations
-	slot int
-	n    uint64
+	all     *generations
+	slot    int
+	n       uint64
+	purging bool // the purge that began it had not ended
 }
 
 // of is the present generation of the source that key belongs to.
@@ -53,7 +57,7 @@ func (g *generations) of(key string) generation {
 	i := slot(sourcePart(key))
 	g[i].RLock()
 	defer g[i].RUnlock()
-	return generation{g, i, g[i].n}
+	return generation{g, i, g[i].n, g[i].purging > 0}
 }
 
 // hold reports whether nothing was purged since, and then keeps purges waiting until release.
@@ -77,18 +81,34 @@ func (g generation) check() bool {
 // release ends a successful hold.
 func (g generation) release() { g.all[g.slot].RUnlock() }
 
-// raise begins a new generation for every key under prefix.
+// raise begins a new generation for every key under prefix, with a purge that settle ends.
 func (g *generations) raise(prefix string) {
-	from, to := 0, len(g) // The prefix spans sources,
-	if part := sourcePart(prefix); strings.HasSuffix(part, "/") && strings.Count(part, "/") == 3 {
-		from = slot(part) // or lies within one.
-		to = from + 1
-	}
+	from, to := g.slots(prefix)
 	for i := from; i < to; i++ {
 		g[i].Lock()
 		g[i].n++
+		g[i].purging++
 		g[i].Unlock()
 	}
+}
+
+// settle tells that the purge of prefix has ended.
+func (g *generations) settle(prefix string) {
+	from, to := g.slots(prefix)
+	for i := from; i < to; i++ {
+		g[i].Lock()
+		g[i].purging--
+		g[i].Unlock()
+	}
+}
+
+// slots are the counters of the keys under prefix.
+func (g *generations) slots(prefix string) (from, to int) {
+	if part := sourcePart(prefix); strings.HasSuffix(part, "/") && strings.Count(part, "/") == 3 {
+		from = slot(part) // It lies within one source,
+		return from, from + 1
+	}
+	return 0, len(g) // or spans several.
 }
 
 // slot is the counter of a source.

@@ -228,8 +228,8 @@ func (r *run) findFirst(ctx context.Context, f *fill) bool {
 }
 
 // madeOf reports whether an entry was made of an original of these bytes, as far as its size tells.
-func madeOf(m cache.Meta, original []byte) bool {
-	return m.Attrs[sizeAttr] == strconv.Itoa(len(original))
+func madeOf(m cache.Meta, original int64) bool {
+	return m.Attrs[sizeAttr] == strconv.FormatInt(original, 10)
 }
 
 // better is the smaller of two stages of a variant, as its final one: both are at the same quality.

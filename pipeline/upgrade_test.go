@@ -35,6 +35,7 @@ func (r *upgradeRig) Upgraded(outcome string) {
 func (r *upgradeRig) Refused(string)                     {}
 func (r *upgradeRig) Filled(string, fault.Kind, Timings) {}
 func (r *upgradeRig) Remade(string)                      {}
+func (r *upgradeRig) Mastered(string)                    {}
 
 func newUpgradeRig(t *testing.T, change func(*Config, *Parts)) *upgradeRig {
 	t.Helper()

@@ -88,10 +88,15 @@ func cacheStatus(k *call) string {
 		return "goldcrest; hit; detail=" + k.tier
 	case k.outcome == pipeline.Stale:
 		return "goldcrest; hit; ttl=-" + seconds(k.over) + "; detail=stale"
-	case k.outcome == pipeline.Collapsed:
-		return "goldcrest; fwd=miss; collapsed"
-	case k.outcome == pipeline.Miss:
-		return "goldcrest; fwd=miss"
+	case k.outcome == pipeline.Collapsed || k.outcome == pipeline.Miss:
+		status := "goldcrest; fwd=miss"
+		if k.outcome == pipeline.Collapsed {
+			status += "; collapsed"
+		}
+		if k.tier == pipeline.TierMaster {
+			status += "; detail=master"
+		}
+		return status
 	case k.kind != "" && k.looked:
 		return "goldcrest; fwd=miss; detail=" + string(k.kind)
 	case k.kind != "":

@@ -57,6 +57,8 @@ func TestCacheStatusAndTimingsTellTheOutcome(t *testing.T) {
 		{"miss", pipeline.Answer{Outcome: pipeline.Miss, Timings: pipeline.Timings{Lookup: 1e6, Queue: 2e6, Fetch: 3e6, Transform: 4e6}},
 			"goldcrest; fwd=miss", "lookup;dur=1, queue;dur=2, fetch;dur=3, transform;dur=4", finalControl},
 		{"collapsed", pipeline.Answer{Outcome: pipeline.Collapsed}, "goldcrest; fwd=miss; collapsed", "", finalControl},
+		{"from a master", pipeline.Answer{Outcome: pipeline.Miss, Tier: pipeline.TierMaster}, "goldcrest; fwd=miss; detail=master", "", finalControl},
+		{"collapsed, from a master", pipeline.Answer{Outcome: pipeline.Collapsed, Tier: pipeline.TierMaster}, "goldcrest; fwd=miss; collapsed; detail=master", "", finalControl},
 		{"forbidden to keep", pipeline.Answer{Outcome: pipeline.Miss, NoStore: true}, "goldcrest; fwd=miss", "", "no-store"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 
 // task is one call of Transform.
 type task struct {
-	original []byte
+	original variant.Original
 	specs    []variant.Spec
 	stage    variant.Stage
 	open     []int // specs that were not emitted yet
@@ -25,10 +25,10 @@ type task struct {
 }
 
 // Transform decodes original once and makes a variant for each spec, at the stage asked for. It calls emit at most once per spec, from the calling
-// goroutine, as each is ready; a non-nil error stands for every spec that was not emitted. original is not read after it
+// goroutine, as each is ready; a non-nil error stands for every spec that was not emitted. original.Body is not read after it
 // returns. When ctx ends before a worker was found, nothing is done; when it ends later, Transform returns at once while the
 // worker finishes the picture for nobody, since killing it would cost more.
-func (p *Pool) Transform(ctx context.Context, original []byte, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error {
+func (p *Pool) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error {
 	begin := time.Now()
 	t := &task{original: original, specs: specs, stage: stage, emit: emit}
 	err := p.transform(ctx, t)
@@ -48,7 +48,7 @@ func (p *Pool) transform(ctx context.Context, t *task) error {
 	if err := p.screen(t); err != nil || len(t.open) == 0 {
 		return err
 	}
-	if err := p.poison.check(t.original); err != nil {
+	if err := p.poison.check(t.original.Body); err != nil {
 		return err
 	}
 	p.pulse.enter()
@@ -69,7 +69,7 @@ func (p *Pool) transform(ctx context.Context, t *task) error {
 
 // screen refuses what the header alone forbids: the whole original by its error, single specs by emit.
 func (p *Pool) screen(t *task) error {
-	info, err := examine(t.original, p.cfg)
+	info, err := examine(t.original.Body, p.cfg)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 			return err
 		}
 		from = p.ready
-		if err := p.poison.check(t.original); err != nil { // asked here, since others may have tried it while this call waited
+		if err := p.poison.check(t.original.Body); err != nil { // asked here, since others may have tried it while this call waited
 			p.giveBack(c, handback{})
 			return err
 		}
@@ -116,7 +116,7 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 			return p.conclude(t, end)
 		}
 		crashes++
-		poisoned := p.poison.crash(t.original) || crashes >= poisonTries
+		poisoned := p.poison.crash(t.original.Body) || crashes >= poisonTries
 		if poisoned || len(t.open) == 0 {
 			p.giveBack(c, handback{cause: end.cause, detail: end.detail})
 			if len(t.open) == 0 {
@@ -133,7 +133,7 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 // conclude words the end of an attempt whose worker did not crash.
 func (p *Pool) conclude(t *task, end ending) error {
 	if end.cause == causeNone {
-		p.poison.forgive(t.original)
+		p.poison.forgive(t.original.Body)
 	}
 	if len(t.open) == 0 {
 		return nil

@@ -31,7 +31,7 @@ type child struct {
 
 // order is what one attempt asks of a worker: the specs of todo, out of specs.
 type order struct {
-	original []byte
+	original variant.Original
 	specs    []variant.Spec
 	stage    variant.Stage
 	todo     []int
@@ -106,9 +106,9 @@ func (c *child) prepare(o order) ([]byte, error) {
 		specs[k] = o.specs[i]
 		specs[k].Fallback = "" // A worker draws; it has no use for a URL that may hold a secret.
 	}
-	copy(c.mem.bytes[:c.mem.area], o.original)
+	copy(c.mem.bytes[:c.mem.area], o.original.Body)
 	c.lastID++
-	r := request{Length: int64(len(o.original)), Area: c.mem.area, Limits: o.limits, Specs: specs, Stage: o.stage}
+	r := request{Length: int64(len(o.original.Body)), Area: c.mem.area, Limits: o.limits, Specs: specs, Stage: o.stage, Master: o.original.Master}
 	f := frame{Type: frameRequest, ID: c.lastID, Request: &r}
 	packet, err := json.Marshal(f)
 	if err != nil || len(packet) <= maxFrame {
@@ -159,7 +159,7 @@ func (c *child) exchange(o order, deliver func(event)) ending {
 			if f.Panic {
 				end.cause = causePanic
 			}
-			if err := c.mem.trim(int64(len(o.original)), largest); err != nil && end.cause == causeNone {
+			if err := c.mem.trim(int64(len(o.original.Body)), largest); err != nil && end.cause == causeNone {
 				end.cause, end.detail = causeMemory, err
 			}
 			return end

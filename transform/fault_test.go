@@ -124,7 +124,7 @@ func TestFault18WorkerDiesBeforeTheRequest(t *testing.T) {
 	_ = unix.Kill(c.pid, unix.SIGKILL)
 	receiveWithin(t, c.exited, "its end")
 	original := picture(t, 4, 4, 0)
-	task := &task{original: original, specs: []variant.Spec{script("")}, open: []int{0}, emit: func(int, variant.Image, error) {}}
+	task := &task{original: variant.Original{Body: original}, specs: []variant.Spec{script("")}, open: []int{0}, emit: func(int, variant.Image, error) {}}
 	_, begun, err := p.attempt(t.Context(), c, task)
 	if begun || err != nil {
 		t.Errorf("begun %v, error %v", begun, err)

@@ -57,12 +57,13 @@ type hello struct {
 
 // request describes one transform. The original lies at offset 0 of the shared memory, variants go to Area.
 type request struct {
-	Length  int64          `json:"length"`
-	Area    int64          `json:"area"`
-	Limits  Limits         `json:"limits"`
-	Specs   []variant.Spec `json:"specs,omitempty"`
-	Stage   variant.Stage  `json:"stage,omitempty"`
-	Spilled int64          `json:"spilled,omitempty"` // > 0: Specs are that many bytes of JSON at Area instead
+	Length  int64           `json:"length"`
+	Area    int64           `json:"area"`
+	Limits  Limits          `json:"limits"`
+	Specs   []variant.Spec  `json:"specs,omitempty"`
+	Stage   variant.Stage   `json:"stage,omitempty"`
+	Master  *variant.Master `json:"master,omitempty"`  // nil: it is the original itself that lies there
+	Spilled int64           `json:"spilled,omitempty"` // > 0: Specs are that many bytes of JSON at Area instead
 }
 
 // failure is a fault on its way through the socket.

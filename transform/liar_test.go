@@ -103,7 +103,7 @@ func TestLyingWorkers(t *testing.T) {
 func TestVariantGivenTwiceIsEmittedOnce(t *testing.T) {
 	p, w := open(t, liar(t, "twice"))
 	count := 0
-	err := p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script("")}, variant.StageFinal, func(int, variant.Image, error) { count++ })
+	err := p.Transform(t.Context(), variant.Original{Body: picture(t, 4, 4, 0)}, []variant.Spec{script("")}, variant.StageFinal, func(int, variant.Image, error) { count++ })
 	if err != nil || count != 1 {
 		t.Errorf("emitted %d times, error %v; want once", count, err)
 	}

@@ -47,7 +47,7 @@ func TestFault21CanceledWhileWorking(t *testing.T) {
 	fifo := makeFIFO(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	emitted := 0
-	err := p.Transform(ctx, picture(t, 4, 4, 0), []variant.Spec{script(""), script("wait:" + fifo), script("")}, variant.StageFinal, func(int, variant.Image, error) {
+	err := p.Transform(ctx, variant.Original{Body: picture(t, 4, 4, 0)}, []variant.Spec{script(""), script("wait:" + fifo), script("")}, variant.StageFinal, func(int, variant.Image, error) {
 		emitted++
 		cancel()
 	})
@@ -74,7 +74,7 @@ func TestPanickingCallerLosesNoWorker(t *testing.T) {
 				t.Error("the panic was swallowed")
 			}
 		}()
-		_ = p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script("")}, variant.StageFinal, func(int, variant.Image, error) { panic("caller") })
+		_ = p.Transform(t.Context(), variant.Original{Body: picture(t, 4, 4, 0)}, []variant.Spec{script("")}, variant.StageFinal, func(int, variant.Image, error) { panic("caller") })
 	}()
 	if _, err := run(t.Context(), p, picture(t, 4, 4, 0), script("")); err != nil {
 		t.Error(err)
@@ -90,7 +90,7 @@ func TestCloseEndsWorkersAndCallers(t *testing.T) {
 	fifo := makeFIFO(t)
 	begun, done := make(chan struct{}), make(chan error, 2)
 	go func() {
-		done <- p.Transform(context.Background(), picture(t, 4, 4, 0), []variant.Spec{script(""), script("wait:" + fifo)}, variant.StageFinal,
+		done <- p.Transform(context.Background(), variant.Original{Body: picture(t, 4, 4, 0)}, []variant.Spec{script(""), script("wait:" + fifo)}, variant.StageFinal,
 			func(int, variant.Image, error) { close(begun) })
 	}()
 	receiveWithin(t, begun, "the work")
@@ -177,7 +177,7 @@ func parent() {
 	}
 	var original bytes.Buffer
 	original.Write(draw(variant.Spec{Width: 4, Height: 4}, 0).Body)
-	_ = p.Transform(context.Background(), original.Bytes(), []variant.Spec{script(""), script("spin")}, variant.StageFinal, func(int, variant.Image, error) {
+	_ = p.Transform(context.Background(), variant.Original{Body: original.Bytes()}, []variant.Spec{script(""), script("spin")}, variant.StageFinal, func(int, variant.Image, error) {
 		fmt.Println("working")
 	})
 	select {}

@@ -36,9 +36,9 @@ func examine(original []byte, cfg Config) (sniff.Info, error) {
 }
 
 // admissible decides whether spec may be made of an original that info describes, and how many frames that decodes.
-func admissible(original []byte, info sniff.Info, spec variant.Spec, lim Limits) (frames int, err error) {
+func admissible(original variant.Original, info sniff.Info, spec variant.Spec, lim Limits) (frames int, err error) {
 	own := spec.Limits
-	if own.Bytes > 0 && int64(len(original)) > own.Bytes {
+	if own.Bytes > 0 && original.Bytes() > own.Bytes {
 		return 0, fault.New(fault.SourceTooLarge, "transform.admissible", "the source has more bytes than the URL allows", nil)
 	}
 	maxFrames := lim.Frames
@@ -48,6 +48,9 @@ func admissible(original []byte, info sniff.Info, spec variant.Spec, lim Limits)
 	maxPixels := lim.Pixels
 	if own.Pixels > 0 {
 		maxPixels = min(maxPixels, own.Pixels)
+	}
+	if m := original.Master; m != nil {
+		info.Width, info.Height = m.Width, m.Height
 	}
 	frames = 1
 	if maxFrames > 1 && animates(spec) && (info.Format == "gif" || info.Format == "webp") {

@@ -45,7 +45,7 @@ func TestAdmissible(t *testing.T) {
 		"frames count as pixels":   {sniff.Info{Format: "webp", Width: 1000, Height: 1000, Frames: 13}, variant.Spec{Format: variant.GIF}, lim, 0, fault.TooManyPixels},
 	} {
 		t.Run(name, func(t *testing.T) {
-			frames, err := admissible(make([]byte, 10), test.info, test.spec, test.lim)
+			frames, err := admissible(variant.Original{Body: make([]byte, 10)}, test.info, test.spec, test.lim)
 			wantKind(t, err, test.want)
 			if frames != test.frames {
 				t.Errorf("got %d frames, want %d", frames, test.frames)
@@ -119,7 +119,7 @@ func TestFault36HostileFilesAreAdmittedByDecodedBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		task := &task{original: original, specs: []variant.Spec{{Format: variant.WebP}}, emit: func(int, variant.Image, error) {}}
+		task := &task{original: variant.Original{Body: original}, specs: []variant.Spec{{Format: variant.WebP}}, emit: func(int, variant.Image, error) {}}
 		if err := p.screen(task); err != nil || len(task.open) == 0 {
 			continue
 		}

@@ -57,7 +57,7 @@ type scripted struct{ old chan func() }
 func (scripted) Warm() error                 { return nil }
 func (scripted) Versions() map[string]string { return map[string]string{"fake": "1.0"} }
 
-func (s scripted) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(int, variant.Image, error)) error {
+func (s scripted) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(int, variant.Image, error)) error {
 	for i, spec := range specs {
 		op, arg, _ := strings.Cut(spec.CacheBuster, ":")
 		note, err := s.perform(op, arg)
@@ -74,7 +74,7 @@ func (s scripted) Transform(original []byte, specs []variant.Spec, stage variant
 		case "stage":
 			note = fmt.Sprint("asked for stage ", stage)
 		}
-		img := draw(spec, len(original))
+		img := draw(spec, len(original.Body))
 		if note != "" {
 			img.Note = note
 		}
@@ -259,7 +259,7 @@ type made struct {
 
 func run(ctx context.Context, p *Pool, original []byte, specs ...variant.Spec) (made, error) {
 	m := made{map[int]variant.Image{}, map[int]error{}}
-	err := p.Transform(ctx, original, specs, variant.StageFinal, func(i int, img variant.Image, err error) {
+	err := p.Transform(ctx, variant.Original{Body: original}, specs, variant.StageFinal, func(i int, img variant.Image, err error) {
 		if err != nil {
 			m.errs[i] = err
 		} else {

@@ -216,7 +216,7 @@ func (p *Pool) Check(ctx context.Context) error {
 		return err
 	}
 	var own error
-	err := p.Transform(ctx, original.Bytes(), []variant.Spec{{Width: 8, Format: variant.JPEG, Quality: 75}}, variant.StageFinal,
+	err := p.Transform(ctx, variant.Original{Body: original.Bytes()}, []variant.Spec{{Width: 8, Format: variant.JPEG, Quality: 75}}, variant.StageFinal,
 		func(_ int, _ variant.Image, err error) { own = err })
 	return errors.Join(err, own)
 }

@@ -58,7 +58,7 @@ func TestTransformEmitsEachVariantAsItIsReady(t *testing.T) {
 	p, _ := open(t, testConfig())
 	fifo := makeFIFO(t)
 	order := []int{}
-	err := p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script(""), script("wait:" + fifo)}, variant.StageFinal, func(i int, _ variant.Image, err error) {
+	err := p.Transform(t.Context(), variant.Original{Body: picture(t, 4, 4, 0)}, []variant.Spec{script(""), script("wait:" + fifo)}, variant.StageFinal, func(i int, _ variant.Image, err error) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -305,7 +305,7 @@ func BenchmarkHandOver(b *testing.B) {
 	specs := []variant.Spec{script("")}
 	b.SetBytes(int64(len(original)))
 	for b.Loop() {
-		if err := p.Transform(context.Background(), original, specs, variant.StageFinal, func(int, variant.Image, error) {}); err != nil {
+		if err := p.Transform(context.Background(), variant.Original{Body: original}, specs, variant.StageFinal, func(int, variant.Image, error) {}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -317,7 +317,7 @@ func TestStageReachesTheCodec(t *testing.T) {
 	p, _ := open(t, testConfig())
 	for _, stage := range []variant.Stage{variant.StageFinal, variant.StageFirst} {
 		got := ""
-		err := p.Transform(t.Context(), picture(t, 4, 4, 0), []variant.Spec{script("stage")}, stage, func(_ int, img variant.Image, _ error) { got = img.Note })
+		err := p.Transform(t.Context(), variant.Original{Body: picture(t, 4, 4, 0)}, []variant.Spec{script("stage")}, stage, func(_ int, img variant.Image, _ error) { got = img.Note })
 		if want := fmt.Sprint("asked for stage ", stage); err != nil || got != want {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}

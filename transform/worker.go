@@ -157,7 +157,7 @@ func (w *worker) transform(id uint64, r *request) (done frame) {
 			lost = w.emit(id, r.Area, i, img, err)
 		}
 	}
-	err := w.codec.Transform(w.mem[:r.Length:r.Length], specs, r.Stage, r.Limits, emit)
+	err := w.codec.Transform(variant.Original{Body: w.mem[:r.Length:r.Length], Master: r.Master}, specs, r.Stage, r.Limits, emit)
 	done.Fault = failureOf(errors.Join(lost, err))
 	return done
 }

@@ -220,6 +220,9 @@ type Spec struct {
 	Class   Class     // the weight class
 	DPRMost float64   // what the weight class bounds DPR to, unless the picture turns out to hold print; 0 = no bound
 	Accepts FormatSet // the formats this open URL may answer with; 0 when the URL names the format
+
+	// Set by the pipeline alone: not a variant is made but the original's master, which fits into Width x Height.
+	Master bool
 }
 
 // Stage says how much work went into a variant. Only AVIF has a first stage; whatever comes out in another format is final.
@@ -243,6 +246,7 @@ type Image struct {
 	SourceHeight  int
 	SourceFrames  int
 	Stage         Stage
+	Exact         bool   // a master that is the original itself, less its metadata
 	Placeholder   string // a ThumbHash of the pixels: how they look through frosted glass, about 25 bytes in base64; "" = not known
 	Note          string // why this format and q, for explain: "passed through", "still of animation", ...
 	Choice        Choice

@@ -70,7 +70,7 @@ func chain(ctx context.Context, o options) error {
 
 // add makes one picture in every way, and scores it against what a decode of all pixels and one careful step of scaling give.
 func (f *chainFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name string, body []byte) error {
-	exact, err := chainExact(c, s, name, body)
+	exact, err := chainExact(c, s, name, body, chainWidths[1:])
 	defer func() {
 		for _, j := range exact {
 			j.close()
@@ -85,7 +85,7 @@ func (f *chainFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name 
 		if err != nil {
 			return err
 		}
-		together, price, err := chainMade(c, body, chainSpecs(e))
+		together, price, err := chainMade(c, variant.Original{Body: body}, chainSpecs(e))
 		if err != nil {
 			return err
 		}
@@ -106,8 +106,8 @@ func (f *chainFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name 
 	return nil
 }
 
-// chainExact are the smaller widths, scaled from all pixels in one step.
-func chainExact(c *codec.Codec, s *scorer, name string, body []byte) (exact []*judged, err error) {
+// chainExact are some widths of a picture, scaled from all pixels in one step.
+func chainExact(c *codec.Codec, s *scorer, name string, body []byte, widths []int) (exact []*judged, err error) {
 	full, err := c.Raster(body, variant.Spec{Format: variant.PNG}, unlimited)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func chainExact(c *codec.Codec, s *scorer, name string, body []byte) (exact []*j
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range chainWidths[1:] {
+	for _, w := range widths {
 		im, err := c.Raster(lossless, variant.Spec{Width: w, Format: variant.PNG}, unlimited)
 		if err != nil {
 			return exact, err
@@ -142,7 +142,7 @@ func chainSpecs(e codec.Encoding) []variant.Spec {
 // chainAlone makes each width in a call of its own.
 func chainAlone(c *codec.Codec, body []byte, e codec.Encoding) (all []variant.Image, price time.Duration, err error) {
 	for _, spec := range chainSpecs(e) {
-		got, d, err := chainMade(c, body, []variant.Spec{spec})
+		got, d, err := chainMade(c, variant.Original{Body: body}, []variant.Spec{spec})
 		if err != nil {
 			return nil, 0, err
 		}
@@ -152,11 +152,11 @@ func chainAlone(c *codec.Codec, body []byte, e codec.Encoding) (all []variant.Im
 }
 
 // chainMade makes specs in one call, and tells its processor time.
-func chainMade(c *codec.Codec, body []byte, specs []variant.Spec) ([]variant.Image, time.Duration, error) {
+func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) ([]variant.Image, time.Duration, error) {
 	all := make([]variant.Image, len(specs))
 	var failed error
 	start := threadTime()
-	err := c.Transform(body, specs, variant.StageFirst, unlimited, func(i int, img variant.Image, err error) {
+	err := c.Transform(original, specs, variant.StageFirst, unlimited, func(i int, img variant.Image, err error) {
 		all[i] = img
 		if err != nil {
 			failed = err

@@ -8,6 +8,7 @@
 //	go run ./bench/quality ocr -dir DIR       what tesseract reads in documents of each class
 //	go run ./bench/quality sheet -dir DIR     contact sheets: originals beside each class
 //	go run ./bench/quality chain -dir DIR     pictures made from a larger one of the same call against those made alone
+//	go run ./bench/quality master -dir DIR    pictures made from the master of an original against those made from it
 //
 // A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
 // show. The default is the test corpus beside the project. -ss2 names the ssimulacra2 program (Debian's libjxl-devtools).
@@ -47,14 +48,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain}
+	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "master": master}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	command := commands[name]
 	if command == nil {
-		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet and chain", name)
+		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain and master", name)
 	}
 	o, err := parseOptions(args)
 	if err != nil {

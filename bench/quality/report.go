@@ -174,7 +174,7 @@ func judgeWays(ctx context.Context, c *codec.Codec, s *scorer, r reference, name
 // transformOne makes a variant as a worker would.
 func transformOne(c *codec.Codec, original []byte, w way) (made variant.Image, err error) {
 	var fault error
-	err = c.Transform(original, []variant.Spec{w.spec}, w.stage, unlimited, func(_ int, img variant.Image, err error) { made, fault = img, err })
+	err = c.Transform(variant.Original{Body: original}, []variant.Spec{w.spec}, w.stage, unlimited, func(_ int, img variant.Image, err error) { made, fault = img, err })
 	if err == nil {
 		err = fault
 	}

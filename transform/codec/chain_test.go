@@ -34,7 +34,7 @@ func TestMadeFromALargerOne(t *testing.T) {
 		for name, original := range originals {
 			alone := must(t, c, original, tt.spec)
 			var got variant.Image
-			err := c.Transform(original, []variant.Spec{tt.spec, larger}, variant.StageFinal, testLimits, func(i int, img variant.Image, err error) {
+			err := c.Transform(variant.Original{Body: original}, []variant.Spec{tt.spec, larger}, variant.StageFinal, testLimits, func(i int, img variant.Image, err error) {
 				if err != nil {
 					t.Errorf("%s of %s: %v", tt.name, name, err)
 				}

@@ -86,9 +86,9 @@ var required = []string{
 
 // Transform makes a variant of original for each spec and hands each to emit as it is ready, on the calling goroutine and not in
 // order: a picture may be made from a larger one that is asked for with it, which saves a decode and much of the scaling and
-// cannot be told from one made alone. A non-nil error stands for every spec not emitted.
-func (c *Codec) Transform(original []byte, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error {
-	info, err := sniff.Inspect(original)
+// cannot be told from one made alone. Of a master variants come out as of its original, as long as they are not larger than it. A non-nil error stands for every spec not emitted.
+func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error {
+	info, err := sniff.Inspect(original.Body)
 	if err != nil {
 		return err
 	}
@@ -107,6 +107,12 @@ func (c *Codec) Transform(original []byte, specs []variant.Spec, stage variant.S
 			emit(i, variant.Image{}, err)
 			continue
 		}
+		if spec.Master {
+			if img, ok := exactMaster(src, j); ok {
+				emit(i, img, nil)
+				continue
+			}
+		}
 		jobs = append(jobs, j)
 	}
 	groups := grouped(jobs)
@@ -118,14 +124,14 @@ func (c *Codec) Transform(original []byte, specs []variant.Spec, stage variant.S
 			larger = append(larger, link{pic, group[0]})
 		}
 	}
-	runtime.KeepAlive(original)
+	runtime.KeepAlive(original.Body)
 	return nil
 }
 
 // makeGroup renders the pixels that several variants have in common once, from a larger picture where they may be, and encodes
 // each. The picture of a group that leads to smaller ones is returned, and is the caller's to free.
 func (c *Codec) makeGroup(src *source, group []*job, from *link, leads bool, emit func(i int, img variant.Image, err error)) *picture {
-	if c.engine == EngineBimg {
+	if c.engine == EngineBimg && src.master == nil {
 		group = bimgGroup(c.choices, src, group, emit)
 	}
 	if len(group) == 0 {
@@ -203,7 +209,7 @@ func (c *Codec) stream(src *source, j *job) (variant.Image, error) {
 	case err != nil:
 		// The encoder was the first to read the pixels, so it may be the source that is broken: rendering to memory tells.
 		return variant.Image{}, errReread
-	case e.mustNotGrow() && len(best.body) >= len(src.original):
+	case e.mustNotGrow() && int64(len(best.body)) >= src.bytes():
 		return variant.Image{}, errReread
 	}
 	return e.image(best), nil

@@ -49,7 +49,7 @@ func one(t testing.TB, c *Codec, original []byte, spec variant.Spec, lim Limits)
 	var got variant.Image
 	var fail error
 	emitted := false
-	err := c.Transform(original, []variant.Spec{spec}, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
+	err := c.Transform(variant.Original{Body: original}, []variant.Spec{spec}, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
 		if i != 0 || emitted {
 			t.Fatalf("emit(%d) emitted before: %v", i, emitted)
 		}

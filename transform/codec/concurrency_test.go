@@ -40,7 +40,7 @@ func TestSameBytesAloneAndTogether(t *testing.T) {
 			for _, memory := range []int64{0, 1} {
 				lim := testLimits
 				lim.Memory = memory
-				err := c.Transform(original, specs, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
+				err := c.Transform(variant.Original{Body: original}, specs, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
 					if err != nil || !bytes.Equal(img.Body, alone[i].Body) {
 						t.Errorf("%s %s: spec %d differs when made with others (%v)", engine, name, i, err)
 					}
@@ -94,7 +94,7 @@ func TestNothingLeaks(t *testing.T) {
 		for _, b := range files {
 			specs := append(manySpecs(), variant.Spec{Format: variant.WebP, Width: 190}, variant.Spec{Format: variant.GIF, Width: 20}, variant.Spec{Trim: variant.Trim{On: true, Threshold: 10}},
 				variant.Spec{Width: 99999, Enlarge: true}, variant.Spec{Crop: variant.Crop{Width: 50, Height: 50, Gravity: variant.Gravity{Kind: variant.Smart}, GravitySet: true}})
-			_ = c.Transform(b, specs, variant.StageFirst, animationLimits(10), func(int, variant.Image, error) {})
+			_ = c.Transform(variant.Original{Body: b}, specs, variant.StageFirst, animationLimits(10), func(int, variant.Image, error) {})
 		}
 	}
 	round()

@@ -103,7 +103,7 @@ func TestCorpusPhotos(t *testing.T) {
 			for i, f := range formats {
 				specs[i] = variant.Spec{Width: 200, Format: f, Class: variant.ClassHigh}
 			}
-			err = c.Transform(original, specs, variant.StageFirst, testLimits, func(i int, img variant.Image, err error) {
+			err = c.Transform(variant.Original{Body: original}, specs, variant.StageFirst, testLimits, func(i int, img variant.Image, err error) {
 				if err != nil {
 					t.Errorf("%s: %v", specs[i].Format, err)
 					return

@@ -43,6 +43,9 @@ func (e *encoder) free() {
 
 // encode chooses the format and the quality, and keeps an open URL from costing more than its original.
 func (e *encoder) encode() (variant.Image, error) {
+	if e.job.spec.Master {
+		return e.master()
+	}
 	best, err := e.attempt(e.format())
 	if err == nil {
 		best, err = e.orLossless(best)
@@ -50,7 +53,7 @@ func (e *encoder) encode() (variant.Image, error) {
 	if err != nil {
 		return variant.Image{}, err
 	}
-	if e.mustNotGrow() && len(best.body) >= len(e.src.original) {
+	if e.mustNotGrow() && int64(len(best.body)) >= e.src.bytes() {
 		if best, err = e.lighter(best); err != nil {
 			return variant.Image{}, err
 		}
@@ -64,9 +67,12 @@ func (e *encoder) image(b encoded) variant.Image {
 	if e.job.stillFor != "" {
 		note += "; " + e.job.stillFor
 	}
+	if e.src.master != nil {
+		note = andNote(note, "from the master")
+	}
 	return variant.Image{
 		Body: b.body, Format: b.format, Width: e.pic.size.W, Height: e.pic.size.H, Quality: b.q, Frames: e.pic.frames,
-		SourceFormat: e.src.info.Format, SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.src.info.Frames,
+		SourceFormat: e.src.format(), SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.src.info.Frames,
 		Stage: e.stage(b.format), Note: note, Placeholder: e.pic.placeholder(b.format, e.job.spec.Background), Choice: e.choice(b),
 	}
 }
@@ -206,7 +212,7 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 		if err == nil && len(c.body) < len(best.body) {
 			best = c
 		}
-		return len(best.body) < len(e.src.original), err
+		return int64(len(best.body)) < e.src.bytes(), err
 	}
 	for _, f := range e.others(first.format) {
 		if done, err := consider(e.attempt(f)); done || err != nil {
@@ -256,47 +262,55 @@ func (e *encoder) others(first variant.Format) []variant.Format {
 			out = append(out, f)
 		}
 	}
-	drawn := e.src.info.Format == "png" || e.src.info.Format == "gif" || e.src.info.Format == "bmp"
+	in := e.src.format()
 	add(variant.AVIF, variant.AcceptAVIF, e.avifAllowed())
 	add(variant.WebP, variant.AcceptWebP, true)
 	add(variant.JPEG, variant.AcceptJPEG, !e.keepsAlpha())
-	add(variant.PNG, variant.AcceptPNG, drawn)
+	add(variant.PNG, variant.AcceptPNG, in == "png" || in == "gif" || in == "bmp")
 	return out
 }
 
 // passThrough is the original's own bytes with its metadata cut out, where the spec changes no pixel and the file needs no
 // conversion to be shown rightly.
 func (e *encoder) passThrough() (encoded, bool) {
-	s, p, in := e.job.spec, e.job.plan, e.src.info
-	changes := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Background.Set || p.final != (orientation{}) ||
-		p.cropSize != p.stored || p.scaled != p.stored || p.out != p.stored
-	f := e.src.facts
-	plain := !e.src.useICC && f.bits == 8 && in.Bits <= 8 && !in.CMYK && (f.rgb || f.grey)
-	format, accept := sourceFormat(in.Format)
-	if changes || !plain || in.Orientation != 1 || in.Frames != e.job.frames || !in.Complete || s.Accepts&accept == 0 {
-		return encoded{}, false
-	}
-	body, err := stripContainer(format, e.src.original[:in.End])
-	if err != nil || (s.MaxBytes > 0 && len(body) > s.MaxBytes) {
+	s := e.job.spec
+	body, format, ok := untouched(e.src, e.job)
+	if !ok || !s.Accepts.Has(format) || (s.MaxBytes > 0 && len(body) > s.MaxBytes) {
 		return encoded{}, false
 	}
 	return encoded{body: body, format: format, note: "passed through, any encode would be larger"}, true
 }
 
+// untouched is the original's own bytes less its metadata, where the job changes no pixel and the file needs no conversion.
+func untouched(src *source, j *job) (body []byte, format variant.Format, ok bool) {
+	s, p, in := j.spec, j.plan, src.info
+	changes := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Background.Set || p.final != (orientation{}) ||
+		p.cropSize != p.stored || p.scaled != p.stored || p.out != p.stored
+	f := src.facts
+	plain := !src.useICC && f.bits == 8 && in.Bits <= 8 && !in.CMYK && (f.rgb || f.grey)
+	remade := src.master != nil && !src.master.Exact
+	format = sourceFormat(in.Format)
+	if changes || !plain || remade || in.Orientation != 1 || in.Frames != j.frames || !in.Complete || format == variant.Open {
+		return nil, variant.Open, false
+	}
+	body, err := stripContainer(format, src.original[:in.End])
+	return body, format, err == nil
+}
+
 // sourceFormat is the format of an original that may be passed through; AVIF is not among them, as its metadata cannot be cut
 // out without rewriting the file.
-func sourceFormat(name string) (variant.Format, variant.FormatSet) {
+func sourceFormat(name string) variant.Format {
 	switch name {
 	case "jpeg":
-		return variant.JPEG, variant.AcceptJPEG
+		return variant.JPEG
 	case "png":
-		return variant.PNG, variant.AcceptPNG
+		return variant.PNG
 	case "webp":
-		return variant.WebP, variant.AcceptWebP
+		return variant.WebP
 	case "gif":
-		return variant.GIF, variant.AcceptGIF
+		return variant.GIF
 	}
-	return "", 0
+	return variant.Open
 }
 
 func andNote(a, b string) string {

@@ -44,7 +44,7 @@ func child(path string) int {
 		{Width: 320, Format: variant.JPEG}, {Width: 320, Format: variant.WebP, Accepts: acceptWebP}, {Width: 100, Height: 100, Resize: variant.Fill, Format: variant.PNG},
 		{Format: variant.JPEG, Accepts: acceptAny, Width: 5000},
 	}
-	err = c.Transform(b, specs, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
+	err = c.Transform(variant.Original{Body: b}, specs, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
 		if err != nil {
 			fmt.Println("fault", fault.KindOf(err))
 			return

@@ -41,10 +41,14 @@ func newJob(index int, spec variant.Spec, stage variant.Stage, src *source, lim 
 	if src.stored.area() > lim.Pixels {
 		return nil, fault.New(fault.TooManyPixels, "codec.newJob", fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", src.stored.W, src.stored.H), nil)
 	}
-	if spec.Limits.Bytes > 0 && int64(len(src.original)) > spec.Limits.Bytes {
+	if spec.Limits.Bytes > 0 && src.bytes() > spec.Limits.Bytes {
 		return nil, fault.New(fault.SourceTooLarge, "codec.newJob", "the original is larger than the URL allows", nil)
 	}
 	j := &job{index: index, spec: spec, stage: stage, lim: lim, frames: 1, fullDPR: spec.DPR}
+	if spec.Master {
+		j.spec.Width = masterBox(src, spec.Width)
+		j.spec.Height = j.spec.Width
+	}
 	if err := j.setFrames(src); err != nil {
 		return nil, err
 	}
@@ -135,7 +139,13 @@ func (j *job) loading(src *source) loadKey {
 	if j.frames > 1 || j.spec.Trim.On {
 		return k
 	}
-	f := j.plan.shrink()
+	f := j.plan.shrink() * src.reduced()
+	switch {
+	case j.spec.Master:
+		f *= 1.002 // Its box is what the decoder shrinks to, but for rounding.
+	case src.reduced() < 1:
+		f /= masterResample
+	}
 	switch src.info.Format {
 	case "jpeg":
 		for _, s := range []int{8, 4, 2} {

@@ -85,7 +85,7 @@ func TestPlaceholderIsTheSameForAllVariantsOfItsPixels(t *testing.T) {
 	specs := []variant.Spec{{Width: 400, Format: variant.JPEG}, {Width: 400, Format: variant.WebP}, {Width: 400, Format: variant.AVIF}}
 	for _, stage := range []variant.Stage{variant.StageFirst, variant.StageFinal} {
 		n := 0
-		err := c.Transform(original, specs, stage, testLimits, func(i int, img variant.Image, err error) {
+		err := c.Transform(variant.Original{Body: original}, specs, stage, testLimits, func(i int, img variant.Image, err error) {
 			n++
 			if err != nil || img.Placeholder != alone {
 				t.Errorf("stage %d, %s: %q (%v), want %q", stage, specs[i].Format, img.Placeholder, err, alone)

@@ -23,6 +23,7 @@ type settings struct {
 	fullChroma bool // 4:4:4
 	alphaQ     int
 	lossless   bool
+	baseline   bool    // JPEG: in one pass, which is read in less time
 	target     float64 // of SSIMULACRA2; 0 = none: the URL names q, or the format has none
 	predicted  int     // the q that the model named; 0 = none
 	note       string

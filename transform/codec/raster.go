@@ -31,7 +31,7 @@ func (c *Codec) Raster(original []byte, spec variant.Spec, lim Limits) (*Raster,
 	if err := admit(info, lim); err != nil {
 		return nil, err
 	}
-	src, err := open(original, info, lim)
+	src, err := open(variant.Original{Body: original}, info, lim)
 	if err != nil {
 		return nil, err
 	}

@@ -253,7 +253,7 @@ func (r *renderer) scale() error {
 		return r.rescale()
 	}
 	p := &r.plan
-	if p.enlarges { // An enlargement reads back and forth, a sequential source cannot.
+	if s, now := p.storedScaled(), r.im.size(); p.enlarges || s.W > now.W || s.H > now.H { // An enlargement reads back and forth, a sequential source cannot.
 		if err := r.im.memory(); err != nil {
 			return undecodable("codec.scale", err)
 		}

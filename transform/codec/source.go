@@ -7,17 +7,20 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/variant"
 )
 
 // source is one original, ready to be decoded as often as the variants need.
 type source struct {
 	original []byte
-	body     []byte // what is decoded: the original, or a mended copy
+	master   *variant.Master // of the original that original stands for; nil = it is one
+	body     []byte          // what is decoded: the original, or a mended copy
 	info     sniff.Info
 	strict   strictness
 	exif     orientation
 	facts    facts
-	stored   size    // one frame as stored
+	stored   size    // one frame as stored; of a master, its original upright
+	decoded  size    // one frame as it is decoded in full; less than stored where a master is smaller
 	useICC   bool    // the profile says other than sRGB
 	pixels   *pixmap // formats decoded in Go
 	delays   []int
@@ -34,8 +37,8 @@ type loadKey struct {
 }
 
 // open reads what the decoder says of the picture and decides how strictly it is decoded.
-func open(original []byte, info sniff.Info, lim Limits) (*source, error) {
-	s := &source{original: original, body: original, info: info, strict: whole, shared: map[loadKey]*pixmap{}, uses: map[loadKey]int{}}
+func open(original variant.Original, info sniff.Info, lim Limits) (*source, error) {
+	s := &source{original: original.Body, master: original.Master, body: original.Body, info: info, strict: whole, shared: map[loadKey]*pixmap{}, uses: map[loadKey]int{}}
 	if err := s.probe(lim); err != nil {
 		s.close()
 		return nil, err
@@ -72,7 +75,11 @@ func (s *source) probe(lim Limits) error {
 	}
 	defer im.free()
 	s.facts = im.facts()
-	s.stored = size{s.facts.width, s.facts.height}
+	s.decoded = size{s.facts.width, s.facts.height}
+	s.stored = s.decoded
+	if m := s.master; m != nil {
+		s.stored = size{m.Width, m.Height}
+	}
 	if s.stored.area() > lim.Pixels {
 		return fault.New(fault.TooManyPixels, "codec.open", fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", s.stored.W, s.stored.H), nil)
 	}
@@ -80,6 +87,22 @@ func (s *source) probe(lim Limits) error {
 	s.exif = exifOrientation(s.info.Orientation)
 	s.useICC = s.facts.profile && !isSRGB(im.profile())
 	return nil
+}
+
+// bytes is the size of the original.
+func (s *source) bytes() int64 { return variant.Original{Body: s.original, Master: s.master}.Bytes() }
+
+// format is the original's.
+func (s *source) format() string {
+	if s.master != nil {
+		return s.master.Format
+	}
+	return s.info.Format
+}
+
+// reduced is how much smaller than its original a master is; 1 for an original.
+func (s *source) reduced() float64 {
+	return math.Min(float64(s.decoded.W)/float64(s.stored.W), float64(s.decoded.H)/float64(s.stored.H))
 }
 
 // load opens the picture in one way. The pixels are decoded when they are first wanted.
@@ -114,7 +137,7 @@ func (s *source) share(groups [][]*job, follows []bool, memory int64) {
 			continue
 		}
 		k := group[0].load
-		bytes := s.stored.area() * int64(k.pages) * int64(s.facts.bands*s.facts.bits/8)
+		bytes := s.decoded.area() * int64(k.pages) * int64(s.facts.bands*s.facts.bits/8)
 		if memory <= 0 || bytes <= memory {
 			s.uses[k]++
 		}

@@ -10,7 +10,7 @@ import (
 // staged makes one variant at a stage.
 func staged(t *testing.T, c *Codec, original []byte, spec variant.Spec, stage variant.Stage) (got variant.Image) {
 	t.Helper()
-	err := c.Transform(original, []variant.Spec{spec}, stage, testLimits, func(_ int, img variant.Image, err error) {
+	err := c.Transform(variant.Original{Body: original}, []variant.Spec{spec}, stage, testLimits, func(_ int, img variant.Image, err error) {
 		if err != nil {
 			t.Error(err)
 		}

@@ -133,7 +133,7 @@ func TestTrap5MetadataIsGone(t *testing.T) {
 		}
 		lim := animationLimits(100)
 		lim.ResultPixels, lim.AVIFPixels = 50_000, 50_000 // Full-size encodes of large photos are refused, they cost too much here.
-		err := c.Transform(original, specs, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
+		err := c.Transform(variant.Original{Body: original}, specs, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
 			if err == nil {
 				wantBare(t, e.Name(), img.Format, img.Body)
 			} else if specs[i].Width > 0 {

@@ -21,6 +21,7 @@ typedef struct {
 	int palette;      // PNG: quantise to a palette with quality q
 	int bits;         // GIF: bits of the palette
 	int lossless;     // WebP
+	int baseline;     // JPEG: not progressive
 } GcSave;
 
 GC_FN void *gc_drop_field(VipsImage *image, const char *name, GValue *value, void *user) {
@@ -56,7 +57,7 @@ GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 	// without filters screenshots and photos grow by a sixth to a third.
 	switch (o.format) {
 	case GC_SAVE_JPEG:
-		return vips_jpegsave_buffer(in, buf, len, "Q", o.q, "optimize_coding", TRUE, "interlace", TRUE, "subsample_mode", chroma,
+		return vips_jpegsave_buffer(in, buf, len, "Q", o.q, "optimize_coding", TRUE, "interlace", !o.baseline, "subsample_mode", chroma,
 			GC_NO_METADATA, NULL);
 	case GC_SAVE_PNG:
 		if (o.palette)

@@ -57,7 +57,7 @@ func (c *Codec) readsHEIC() error {
 // all makes every spec or fails.
 func (c *Codec) all(original []byte, specs []variant.Spec, f func(i int, img variant.Image)) error {
 	var first error
-	err := c.Transform(original, specs, variant.StageFinal, warmLimits, func(i int, img variant.Image, err error) {
+	err := c.Transform(variant.Original{Body: original}, specs, variant.StageFinal, warmLimits, func(i int, img variant.Image, err error) {
 		if err != nil && first == nil {
 			first = fmt.Errorf("%s: %w", specs[i].Format, err)
 		} else if err == nil {

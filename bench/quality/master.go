@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// masterSide is the longer side of the masters, masterReach how large a part of it their variants are at most.
+const (
+	masterSide  = 1600
+	masterReach = 0.75
+)
+
+// masterWidths are the variants that are made of originals and of their masters, masterCoders how.
+var (
+	masterWidths = []int{1536, 1080, 640, 320}
+	masterCoders = []codec.Encoding{
+		{Format: variant.PNG}, {Format: variant.WebP, Q: 75, Effort: 4}, {Format: variant.JPEG, Q: 75}, {Format: variant.AVIF, Q: 57},
+		{Format: variant.JPEG, Q: 92},
+	}
+)
+
+// masterFigures is what comes out for each coder, and of the masters themselves.
+type masterFigures struct {
+	loss, growth, saved [][]float64 // score lost, bytes, and CPU of the original's against the master's
+	bytes, shares       []float64   // KB of the masters, and against their originals
+	price               []float64   // ms of CPU that making one takes
+}
+
+// master tells what variants lose that are made from the master of their original, against those made from the original; and what it
+// spares.
+func master(ctx context.Context, o options) error {
+	c, err := codec.New(codec.EngineVips)
+	if err != nil {
+		return err
+	}
+	s, err := newScorer(o, c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	found, err := pictures(o.dirs)
+	if err != nil {
+		return err
+	}
+	n := len(masterCoders)
+	f := masterFigures{loss: make([][]float64, n), growth: make([][]float64, n), saved: make([][]float64, n)}
+	for i, p := range found {
+		body, err := os.ReadFile(p.file)
+		if err != nil {
+			return err
+		}
+		info, err := sniff.Inspect(body)
+		if err != nil || max(info.Width, info.Height) <= masterSide || !o.all && pick(sourceOf(filepath.Base(p.file)), o.holdOut) != 0 {
+			continue
+		}
+		if err := f.add(ctx, c, s, fmt.Sprint("master-", i), body); err != nil {
+			return fmt.Errorf("%s: %w", p.file, err)
+		}
+	}
+	if len(f.bytes) == 0 {
+		return fmt.Errorf("no picture of %s is longer than %d pixels", strings.Join(o.dirs, ", "), masterSide)
+	}
+	fmt.Printf("%d masters: %.0f KB on average, at most %.0f, %.2f of their originals; made in %.0f ms of CPU\n",
+		len(f.bytes), mean(f.bytes), slices.Max(f.bytes), mean(f.shares), mean(f.price))
+	for i, e := range masterCoders {
+		fmt.Printf("%-5s q%-3d n %d, score of the original's less score of the master's: mean %.2f, least %.2f, most %.2f; bytes master's / original's %.3f; CPU original's / master's %.2f\n",
+			e.Format, e.Q, len(f.loss[i]), mean(f.loss[i]), slices.Min(f.loss[i]), slices.Max(f.loss[i]), mean(f.growth[i]), mean(f.saved[i]))
+	}
+	return nil
+}
+
+// add makes the variants of one picture in both ways, and scores them against what a decode of all pixels and one careful step of
+// scaling give.
+func (f *masterFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name string, body []byte) error {
+	original := variant.Original{Body: body}
+	made, price, err := chainMade(c, original, []variant.Spec{{Master: true, Width: masterSide, Height: masterSide}})
+	if err != nil {
+		return err
+	}
+	m := made[0]
+	f.bytes, f.shares = append(f.bytes, float64(len(m.Body))/1000), append(f.shares, float64(len(m.Body))/float64(len(body)))
+	f.price = append(f.price, float64(price)/float64(time.Millisecond))
+	reduced := variant.Original{Body: m.Body, Master: &variant.Master{Width: m.SourceWidth, Height: m.SourceHeight, Format: m.SourceFormat, Bytes: int64(len(body))}}
+	reach := masterReach * float64(m.Width) / float64(m.SourceWidth)
+	var widths []int
+	for _, w := range masterWidths {
+		if (variant.Spec{Width: w}).Scale(m.SourceWidth, m.SourceHeight) <= reach {
+			widths = append(widths, w)
+		}
+	}
+	exact, err := chainExact(c, s, name, body, widths)
+	defer func() {
+		for _, j := range exact {
+			j.close()
+			j.ref.Free()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for i, e := range masterCoders {
+		for k, w := range widths {
+			if err := f.compare(ctx, c, i, original, reduced, variant.Spec{Width: w, Format: e.Format, Quality: uint8(e.Q)}, exact[k]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// compare makes one variant of the original and of its master.
+func (f *masterFigures) compare(ctx context.Context, c *codec.Codec, i int, original, reduced variant.Original, spec variant.Spec, exact *judged) error {
+	var scores, prices, sizes [2]float64
+	for k, from := range []variant.Original{original, reduced} {
+		made, price, err := chainMade(c, from, []variant.Spec{spec})
+		if err != nil {
+			return err
+		}
+		if scores[k], _, err = exact.score(ctx, made[0].Body); err != nil {
+			return err
+		}
+		prices[k], sizes[k] = float64(price), float64(len(made[0].Body))
+	}
+	f.loss[i], f.growth[i], f.saved[i] = append(f.loss[i], scores[0]-scores[1]), append(f.growth[i], sizes[1]/sizes[0]), append(f.saved[i], prices[0]/prices[1])
+	return nil
+}

@@ -1,0 +1,67 @@
+package pipeline
+
+import (
+	"crypto/md5"  //nolint:gosec // hashsum is the caller's choice of checksum, not a defence
+	"crypto/sha1" //nolint:gosec // as above
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"hash"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// accept drops the fills whose own limits or checksum the original does not meet.
+func (r *run) accept(todo []*fill) (good []*fill) {
+	in := r.from()
+	for _, f := range todo {
+		switch {
+		case r.gone != nil && !r.download.master.serves(f.spec):
+			r.fail([]*fill{f}, r.gone)
+		case f.spec.Limits.Bytes > 0 && in.Bytes() > f.spec.Limits.Bytes:
+			r.fail([]*fill{f}, fault.New(fault.SourceTooLarge, "pipeline.accept", "the original is larger than the URL allows", nil))
+		case r.first != nil && !madeOf(r.first.Meta, in.Bytes()):
+			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original has changed since the first stage was made", nil))
+		case !sumMatches(f.spec, in.Body):
+			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original does not have the checksum in the URL", nil))
+		default:
+			good = append(good, f)
+		}
+	}
+	return good
+}
+
+// fetchLimits is the loosest of the fills' own limits; accept applies each.
+func fetchLimits(todo []*fill) origin.Limits {
+	var lim origin.Limits
+	for _, f := range todo {
+		if f.spec.Limits.Bytes == 0 {
+			return origin.Limits{}
+		}
+		lim.Bytes = max(lim.Bytes, f.spec.Limits.Bytes)
+	}
+	return lim
+}
+
+// sumMatches compares the original with the checksum in the spec, if there is one.
+func sumMatches(s variant.Spec, body []byte) bool {
+	var h hash.Hash
+	switch s.HashType {
+	case "":
+		return true
+	case "md5":
+		h = md5.New() //nolint:gosec // see above
+	case "sha1":
+		h = sha1.New() //nolint:gosec // see above
+	case "sha256":
+		h = sha256.New()
+	case "sha512":
+		h = sha512.New()
+	default:
+		return false
+	}
+	h.Write(body)
+	return hex.EncodeToString(h.Sum(nil)) == s.HashSum
+}
