@@ -30,13 +30,14 @@ func TestTableHoldsFiguresAgainstTargets(t *testing.T) {
 	}
 }
 
-func TestSlopeAndSpread(t *testing.T) {
+func TestSlopeAndGrowth(t *testing.T) {
 	var samples []sample
 	for i := range 9 {
-		samples = append(samples, sample{at: time.Duration(i) * 30 * time.Second, pss: 100 + 3*float64(i), files: float64(10 + i%2), threads: 7})
+		samples = append(samples, sample{at: time.Duration(i) * 30 * time.Second, pss: 100 + 3*float64(i), files: float64(10 + i), threads: 7})
 	}
+	samples[6].pss = 60 // A worker is just being replaced.
 	rows := soakRows(samples, 4*time.Minute, 5)
-	for i, want := range []float64{6, 1, 0, 0, 5, 124} {
+	for i, want := range []float64{6, 4, 0, 0, 5, 124} {
 		if got := rows[i].ours; got < want-1e-9 || got > want+1e-9 {
 			t.Errorf("%s: %v, want %v", rows[i].what, got, want)
 		}

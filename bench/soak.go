@@ -166,39 +166,46 @@ func gauge(ctx context.Context, url, name string) (float64, error) {
 	return strconv.ParseFloat(string(value), 64)
 }
 
-// slope is the least-squares slope of values over the samples' time, a minute.
+// slope is how fast values grow over the samples' time, a minute: the median of the slopes between any two samples (Theil and Sen), which
+// a worker that is just being replaced does not bend.
 func slope(samples []sample, value func(sample) float64) float64 {
-	var n, sx, sy, sxx, sxy float64
-	for _, s := range samples {
-		x, y := s.at.Minutes(), value(s)
-		n, sx, sy, sxx, sxy = n+1, sx+x, sy+y, sxx+x*x, sxy+x*y
+	var all []float64
+	for i, a := range samples {
+		for _, b := range samples[i+1:] {
+			all = append(all, (value(b)-value(a))/(b.at-a.at).Minutes())
+		}
 	}
-	if d := n*sxx - sx*sx; d != 0 {
-		return (n*sxy - sx*sy) / d
+	if len(all) == 0 {
+		return 0
 	}
-	return 0
+	return median(all)
 }
 
 // soakRows judges the last half of the samples.
 func soakRows(samples []sample, length time.Duration, asked int64) []row {
 	late := samples[len(samples)/2:]
+	if len(late) == 0 {
+		return nil
+	}
 	what := fmt.Sprintf("soak, %v, last half: ", length)
-	spread := func(value func(sample) float64) (most float64) {
-		for _, s := range late {
-			most = max(most, value(s)-value(late[0]), value(late[0])-value(s))
+	third := max(len(late)/3, 1)
+	growth := func(value func(sample) float64) float64 { // From the middle of the first third to that of the last.
+		of := func(some []sample) (values []float64) {
+			for _, s := range some {
+				values = append(values, value(s))
+			}
+			return values
 		}
-		return most
+		return median(of(late[len(late)-third:])) - median(of(late[:third]))
 	}
 	pss := func(s sample) float64 { return s.pss }
 	rows := []row{
 		{what: what + "slope of PSS, server and workers", ours: slope(late, pss), unit: "MB/min", target: 1, atMost: true},
-		{what: what + "open files, farthest from their start", ours: spread(func(s sample) float64 { return s.files }), unit: "", target: 5, atMost: true},
+		{what: what + "growth of open files", ours: growth(func(s sample) float64 { return s.files }), unit: "", target: 5, atMost: true},
 		{what: what + "slope of threads", ours: slope(late, func(s sample) float64 { return s.threads }), unit: "1/min"},
 		{what: what + "slope of goroutines", ours: slope(late, func(s sample) float64 { return s.goroutines }), unit: "1/min"},
 		{what: "soak: requests answered", ours: float64(asked)},
-	}
-	if len(late) > 0 {
-		rows = append(rows, row{what: "soak: PSS at the end", ours: late[len(late)-1].pss, unit: "MB"})
+		{what: "soak: PSS at the end", ours: late[len(late)-1].pss, unit: "MB"},
 	}
 	return rows
 }
