@@ -29,6 +29,7 @@ func (p *Pipeline) runner(ctx context.Context) func(*batch) {
 // run makes the fills of a batch: look up, fetch, transform, publish, store. It publishes every fill.
 func (p *Pipeline) run(ctx context.Context, b *batch) {
 	r := &run{p: p, b: b, start: p.parts.Now()}
+	b.run = r
 	r.generation = p.generations.of(b.fills[0].key)
 	todo := r.lookUp(ctx)
 	if len(todo) == 0 {
@@ -70,19 +71,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 		return
 	}
 	b.urgency.raise(warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
-	waitFrom := p.parts.Now()
-	release, err := p.transforms.enter(wanted, r.weighed(todo))
-	if err == nil && !p.fills.pass(b) {
-		release()
-		err = errUnwanted
-	}
-	if err != nil {
-		r.fail(todo, err)
-		return
-	}
-	r.transformFrom = p.parts.Now()
-	r.timings.Queue += r.transformFrom.Sub(waitFrom)
-	r.transform(ctx, todo, release)
+	r.make(ctx, wanted, callOff, todo)
 	r.leaveMaster(ctx)
 }
 
@@ -117,7 +106,9 @@ type run struct {
 	b             *batch
 	generation    generation
 	start         time.Time
+	waitFrom      time.Time // at the transform gate
 	transformFrom time.Time
+	joint         bool // its call made variants of others too
 	timings       Timings
 	download      *download
 	masterWanted  bool             // there is no master, or an old one
@@ -182,38 +173,31 @@ func (r *run) from() variant.Original {
 	return o
 }
 
-// transform makes the images, publishing each as it is ready and storing it behind the answer.
-func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
+// transform makes the images, of this run and of others whose fills are among todo, publishing each as it is ready and storing it behind
+// the answer.
+func (r *run) transform(ctx context.Context, todo []*fill, release func()) error {
 	specs := make([]variant.Spec, len(todo))
 	for i, f := range todo {
 		specs[i] = f.spec
 	}
 	specs, keep := r.withMaster(specs)
 	defer keep(ctx)
-	err := func() error {
-		defer release()
-		return r.p.parts.Transformer.Transform(ctx, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
-			switch {
-			case i == len(todo) && err == nil:
-				r.made = &img
-			case i == len(todo): // That the master could not be made is no fault of the variants.
-			case err != nil:
-				r.fail(todo[i:i+1], err)
-			default:
-				r.deliver(ctx, todo[i], img)
-			}
-		})
-	}()
-	if err == nil {
-		err = fault.New(fault.Internal, "pipeline.transform", "an internal error", errors.New("the transform left a variant out"))
-	}
-	var rest []*fill
-	for _, f := range todo {
-		if !f.published {
-			rest = append(rest, f)
+	defer release()
+	err := r.p.parts.Transformer.Transform(ctx, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
+		switch {
+		case i == len(todo) && err == nil:
+			r.made = &img
+		case i == len(todo): // That the master could not be made is no fault of the variants.
+		case err != nil:
+			todo[i].batch.run.fail(todo[i:i+1], err)
+		default:
+			todo[i].batch.run.deliver(ctx, todo[i], img)
 		}
+	})
+	if err == nil {
+		err = errLeftOut()
 	}
-	r.fail(rest, err)
+	return err
 }
 
 // deliver publishes one image and stores it.
