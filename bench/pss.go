@@ -57,6 +57,19 @@ func measurePSS(ctx context.Context, b *bench) ([]row, error) {
 
 // metric reads a sample without labels from the private listener.
 func (r *rig) metric(ctx context.Context, name string) (float64, error) {
+	found := false
+	value, err := r.metrics(ctx, func(sample string) bool {
+		found = found || sample == name
+		return sample == name
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("there is no metric %s", name)
+	}
+	return value, err
+}
+
+// metrics sums the samples of the private listener whose name, with its labels, is wanted.
+func (r *rig) metrics(ctx context.Context, wanted func(name string) bool) (sum float64, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admin+"/metrics", nil)
 	if err != nil {
 		return 0, err
@@ -66,10 +79,17 @@ func (r *rig) metric(ctx context.Context, name string) (float64, error) {
 		return 0, err
 	}
 	defer res.Body.Close()
-	for sc := bufio.NewScanner(res.Body); sc.Scan(); {
-		if value, ok := strings.CutPrefix(sc.Text(), name+" "); ok {
-			return strconv.ParseFloat(value, 64)
+	sc := bufio.NewScanner(res.Body)
+	for sc.Scan() {
+		at := strings.LastIndexByte(sc.Text(), ' ')
+		if at < 0 || !wanted(sc.Text()[:at]) {
+			continue
 		}
+		value, err := strconv.ParseFloat(sc.Text()[at+1:], 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += value
 	}
-	return 0, fmt.Errorf("there is no metric %s", name)
+	return sum, sc.Err()
 }

@@ -45,9 +45,10 @@ func measureScale(ctx context.Context, b *bench) ([]row, error) {
 	return b.scale(ctx, (*scaling).measureCores)
 }
 
-// measureTwins measures how often two instances make the same picture, and how soon a purge has reached both.
+// measureTwins measures how often two instances make the same picture, what one costs that the other has stored, and how soon a purge
+// has reached both.
 func measureTwins(ctx context.Context, b *bench) ([]row, error) {
-	return b.scale(ctx, (*scaling).measureTwice, (*scaling).measurePurges)
+	return b.scale(ctx, (*scaling).measureTwice, (*scaling).measureStored, (*scaling).measurePurges)
 }
 
 // scale runs some series on a cluster of their own.
@@ -126,6 +127,7 @@ type pace struct {
 	rate                      float64 // images a second, in the job's middle
 	wall                      float64 // images a second, from the call to the job's end
 	ours, store, nats, others float64 // milliseconds of processor time an image: of the instances, S3, NATS, origin and this program
+	requests                  float64 // to S3, an image
 }
 
 // job has the instances work off n photos.
@@ -150,6 +152,10 @@ func (s *scaling) job(ctx context.Context, instances []*rig, call client.Call, n
 	s.mu.Lock()
 	s.asked = nil
 	s.mu.Unlock()
+	requests, err := storeRequests(ctx, instances)
+	if err != nil {
+		return p, err
+	}
 	before, began := cpu(), time.Now()
 	a, err := api.Prewarm(ctx, call)
 	if err != nil {
@@ -164,12 +170,31 @@ func (s *scaling) job(ctx context.Context, instances []*rig, call client.Call, n
 	}
 	p.wall = float64(n) / time.Since(began).Seconds()
 	after := cpu()
+	all, err := storeRequests(ctx, instances)
+	if err != nil {
+		return p, err
+	}
+	p.requests = (all - requests) / float64(n)
 	per := func(i int) float64 { return (after[i] - before[i]).Seconds() * 1000 / float64(n) }
 	p.ours, p.store, p.nats, p.others = per(0), per(1), per(2), per(3)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.rate = middle(s.asked)
 	return p, nil
+}
+
+// storeRequests is how many requests the instances have sent to S3.
+func storeRequests(ctx context.Context, instances []*rig) (sum float64, err error) {
+	for _, r := range instances {
+		n, err := r.metrics(ctx, func(name string) bool {
+			return strings.HasPrefix(name, "goldcrest_store_operations_total{") && strings.Contains(name, `tier="s3"`)
+		})
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // middle is the rate of what happened between the first fifth and the last: a job's begin is a rush into empty slots, at its end some
@@ -246,7 +271,7 @@ func (s *scaling) measureCores(ctx context.Context) ([]row, error) {
 			row{what: "the same, of what raw libvips gains", ours: p.rate / got[1].rate, reference: raw[n], target: 0.95},
 			row{what: "the same: share of the processor time that S3, NATS, origin and load took", ours: 100 * (1 - p.ours/(p.ours+p.store+p.nats+p.others)), unit: "%"})
 	}
-	return rows, nil
+	return append(rows, row{what: "the same: requests to S3 an image", ours: got[1].requests, unit: ""}), nil
 }
 
 // rawGain is how many times as fast raw libvips is on more threads, each on a core of its own, as on one.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -23,6 +24,7 @@ const (
 	crowdKeys   = 100 // new pictures that viewers come for
 	crowdViews  = 8   // of each picture
 	crowdFor    = 20 * time.Second
+	storedKeys  = 200 // pictures that one instance makes and the other reads
 	purgeRounds = 20
 )
 
@@ -64,6 +66,9 @@ func (s *scaling) view(ctx context.Context, r *rig, source string) (string, erro
 		return "", err
 	}
 	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return "", err
+	}
 	switch res.StatusCode {
 	case http.StatusOK:
 	case http.StatusServiceUnavailable:
@@ -163,6 +168,40 @@ func (s *scaling) crowd(ctx context.Context, instances []*rig, choose func(sourc
 		made += s.fetched(source)
 	}
 	return made, refused, nil
+}
+
+// measureStored measures what a picture costs an instance that another one has stored.
+func (s *scaling) measureStored(ctx context.Context) ([]row, error) {
+	instances, end, err := s.pair(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	var sources []string
+	for range storedKeys {
+		source := s.source()
+		if _, err := s.view(ctx, instances[0], source); err != nil {
+			return nil, err
+		}
+		sources = append(sources, source)
+	}
+	time.Sleep(time.Second) // Until the last ones are stored.
+	var took []time.Duration
+	before := familyCPU(instances[1].Process.Pid)
+	for _, source := range sources {
+		began := time.Now()
+		status, err := s.view(ctx, instances[1], source)
+		if err != nil || !strings.Contains(status, "detail=store") {
+			return nil, errors.Join(err, fmt.Errorf("a stored picture: %s", status))
+		}
+		took = append(took, time.Since(began))
+	}
+	cpu := familyCPU(instances[1].Process.Pid) - before
+	slices.Sort(took)
+	return []row{
+		{what: "hit in S3: CPU of the instance", ours: cpu.Seconds() * 1000 / storedKeys, unit: "ms"},
+		{what: "hit in S3: p50", ours: quantile(took, 0.5), unit: "ms"},
+	}, nil
 }
 
 // measurePurges measures how soon after its call a purge has taken a picture out of the memory of every instance.
