@@ -37,13 +37,13 @@ func (s *Service) look(ctx context.Context, id string) (Job, <-chan struct{}, er
 			return Job{}, nil, err
 		}
 		v.mu.Lock()
-		changed := v.changed
+		changed, stale := v.changed, v.stale
 		v.mu.Unlock()
 		s.mu.Lock()
 		current := s.views[id] == v
 		s.mu.Unlock()
-		// A view that was forgotten before its channel was taken will never tell.
-		if j := v.describe(s.deps.Now()); current || j.State.final() {
+		// A view that was forgotten before its channel was taken will never tell, nor one tell again that it had grown old by then.
+		if j := v.describe(s.deps.Now()); current && !stale || j.State.final() {
 			return j, changed, nil
 		}
 	}

@@ -56,6 +56,7 @@ func TestBrokenIsKnownForAnHour(t *testing.T) {
 		if j := d.ended(t, oneCall(broken)); j.Counts.Made != 1 || len(d.tries) != 1 {
 			t.Errorf("after an hour: got %+v after %d tries", j.Counts, len(d.tries))
 		}
+		synctest.Wait()
 		if feed, err := d.Broken(t.Context(), time.Time{}, 10); err != nil || len(feed) != 0 {
 			t.Errorf("got the feed %+v %v, want the mended source gone", feed, err)
 		}

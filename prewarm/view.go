@@ -245,6 +245,9 @@ func (s *Service) load(ctx context.Context, id string, v *view) error {
 			return err
 		}
 		v.mu.Lock()
+		if v.job != nil && v.job.revision != j.revision {
+			v.wake() // While the ledger is not followed, nobody else tells those who wait.
+		}
 		v.job, v.cancel = j, j.Cancel
 		v.mu.Unlock()
 	}

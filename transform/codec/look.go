@@ -90,3 +90,16 @@ func (e *encoder) choice(b encoded) variant.Choice {
 	}
 	return c
 }
+
+// kindFor is what the picture shows, by the URL's word or by its looks, for an encode in a format; a photo where the URL names q, so
+// that nobody needs to look.
+func (e *encoder) kindFor(f variant.Format) Kind {
+	if explicitQuality(f, e.job.spec) > 0 {
+		return Photo
+	}
+	v := e.choices.look(e.pic)
+	if v == nil {
+		return kindOf(Photo, e.job.spec.Legible)
+	}
+	return kindOf(v.kind, e.job.spec.Legible)
+}

@@ -9,10 +9,11 @@ const (
 	effortFinal = 1
 )
 
-// effort is how hard AVIF is encoded. A picture above the bound of the request path gets the fast encoder in any stage: the other one
-// could use up the processor time that a variant may take.
+// effort is how hard AVIF is encoded. Print and drawings get the second effort at once: the first takes a third more bytes of them, which
+// costs a slow network more time than the encoder spares. A picture above the bound of the request path gets the first in any stage: the
+// other one could use up the processor time that a variant may take.
 func (e *encoder) effort() int {
-	if e.job.stage == variant.StageFinal && e.avifAllowed() {
+	if e.avifAllowed() && (e.job.stage == variant.StageFinal || e.kindFor(variant.AVIF) != Photo) {
 		return effortFinal
 	}
 	return effortFirst
