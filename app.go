@@ -26,6 +26,8 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/trace"
+	"github.com/goldcrest/goldcrest/tracing"
 	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -66,6 +68,7 @@ type app struct {
 	started  time.Time
 	history  *metrics.History
 	watcher  *pressure.Watcher
+	tracing  *tracing.Tracer // nil = nothing is traced
 }
 
 // live is what a reload replaces, as the parts outside the server see it.
@@ -103,6 +106,11 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	a.live.Store(now)
+	if a.cfg.Tracing.OTLP != "" {
+		if a.tracing, err = tracing.Open(ctx, a.cfg.Tracing, version, a.instance, a.log); err != nil {
+			return err
+		}
+	}
 	store, err := a.openStore(ctx)
 	if err != nil {
 		return err
@@ -119,6 +127,7 @@ func (a *app) open(ctx context.Context) error {
 		Warm:     a.pipeline.Warm,
 		Pressure: a.watcher.Step,
 		NoImages: !a.cfg.Is(config.RoleProxy),
+		Tracer:   a.tracer(), TrustTraces: a.cfg.Tracing.Trust,
 		Overview: &server.Overview{
 			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
 			Config: func(w io.Writer) error { return a.live.Load().cfg.Print(w) },
@@ -134,6 +143,14 @@ func (a *app) open(ctx context.Context) error {
 	a.metrics.Sandbox(a.pool.Sandbox().Landlock > 0, a.pool.Sandbox().Seccomp)
 	a.metrics.Watch(a.levels)
 	return nil
+}
+
+// tracer is what records traces; nil if nothing does. A nil pointer in an interface would not be nil.
+func (a *app) tracer() trace.Tracer {
+	if a.tracing == nil {
+		return nil
+	}
+	return a.tracing
 }
 
 // checkSecrets refuses files of secrets that strangers can write, and warns of those that they can read.
@@ -262,6 +279,9 @@ func (a *app) close(ctx context.Context) error {
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
+	}
+	if a.tracing != nil { // The last: until here spans ended. What the collector does not take in time is no failure of the stop.
+		_ = a.tracing.Close(ctx)
 	}
 	return errors.Join(errs...)
 }

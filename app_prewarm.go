@@ -71,7 +71,7 @@ func (a *app) openDoor(ctx context.Context) (err error) {
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
 		Sign:        a.sign, Tell: b.webhooks, Forget: a.origin.Forget, CheckCallback: b.webhooks.Check,
-		Observer: a.metrics, Log: a.log,
+		Observer: a.metrics, Log: a.log, Tracer: a.tracer(),
 	})
 	if err != nil {
 		return err

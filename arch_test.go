@@ -30,6 +30,10 @@ var layers = map[string]layer{
 	"signing": {[]string{"fault"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
 	"origin":  {[]string{"fault", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
 
+	"trace":           {nil, "the ground: a step is named where it is taken, and whoever records it is plugged in from above"},
+	"trace/tracetest": {[]string{"trace"}, "a fake for the tests of those who name their steps"},
+
+	"tracing":  {[]string{"trace"}, "a recorder and nothing else"},
 	"pressure": {nil, "a leaf: it reads how much memory is left and says which step that calls for; what a step means is for others to know"},
 
 	"cache":           {nil, "a leaf that knows no images and classifies no failures: the pipeline makes faults of its errors"},
@@ -40,16 +44,16 @@ var layers = map[string]layer{
 	"transform":       {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
 	"transform/codec": {[]string{"transform", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
-	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure"}, "the heart: the transform is plugged in through an interface"},
-	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics"}, "a door to the pipeline, beside the HTTP door and not behind it"},
+	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "trace"}, "the heart: the transform is plugged in through an interface"},
+	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
 	"prewarm/natsqueue": {[]string{"prewarm", "fault"}, "a Queue and nothing else"},
 
-	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "pressure"},
+	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "pressure", "tracing"},
 		"imports only packages that hold a Config struct"},
 
 	"":      {[]string{"*"}, "main and app are the composition root: the only place that knows all"},
@@ -75,6 +79,7 @@ var fences = []fence{
 	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
 	{"github.com/nats-io/", []string{"prewarm/natsqueue"}, "the queue is a contract: one implementation owns NATS"},
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
+	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
 	{"net/http", []string{"", "origin", "server", "client", "metrics", "cache/s3store", "prewarm", "bench"}, "only doors and remote parts speak HTTP"},
 	{"os/exec", []string{"", "transform", "bench", "bench/quality"}, "only the pool starts processes"},
@@ -88,7 +93,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure",
+var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "trace", "trace/tracetest", "tracing",
 	"transform", "pipeline", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
 
 // listed is the part of `go list -json` that the rules read.

@@ -18,6 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/tracing"
 	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -55,6 +56,8 @@ type Config struct {
 	OnlyPresets bool `yaml:"only_presets"`
 	// Log is what is logged, and how.
 	Log Log `yaml:"log"`
+	// Tracing is where traces go, and of what.
+	Tracing tracing.Config `yaml:"tracing"`
 }
 
 // Cache is how variants are kept and how long answers live.
@@ -125,8 +128,9 @@ func Default() Config {
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,
 			Store: Store{Dir: dirstore.Default(), Tier: cache.DefaultStore(), S3: s3store.Default()},
 		},
-		Memory: pressure.Default(),
-		Log:    Log{Level: "info", Format: "json"},
+		Memory:  pressure.Default(),
+		Log:     Log{Level: "info", Format: "json"},
+		Tracing: tracing.Default(),
 	}
 }
 
@@ -137,7 +141,7 @@ func (c Config) Validate() error {
 		err = fmt.Errorf("presets: %w", err)
 	}
 	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
-		c.Quality.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate())
+		c.Quality.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
 }
 
 func (c Config) validateRoles() error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -116,6 +117,9 @@ func (r *run) make(ctx, wanted context.Context, callOff context.CancelFunc, todo
 // ride waits for the end of another batch's call and returns what r is still to make by itself.
 func (r *run) ride(wanted context.Context, callOff context.CancelFunc, seat *piece, x *rider) []*fill {
 	t := &r.p.fills
+	_, span := trace.Start(wanted, "transform")
+	span.Set("shared", "true") // The carrier records it.
+	defer span.End("")
 	begun := r.p.transforms.ride(seat.heavy)
 	left := false
 	select {
@@ -140,7 +144,9 @@ func (r *run) ride(wanted context.Context, callOff context.CancelFunc, seat *pie
 
 // call waits for a worker and has it make todo, and what riders there are. An error stands for all that was not published.
 func (r *run) call(ctx, wanted context.Context, seat *piece, todo []*fill) error {
+	_, waiting := trace.Start(wanted, "queue")
 	release, err := r.p.transforms.enter(wanted, seat)
+	waiting.End(failure(err))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pressure"
+	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -136,6 +137,8 @@ func (r *run) weighed(todo []*fill) *piece {
 
 // lookUp publishes what the cache has and returns the fills that must be made.
 func (r *run) lookUp(ctx context.Context) (todo []*fill) {
+	ctx, span := trace.Start(ctx, "lookup")
+	defer span.End("")
 	r.old = map[*fill]Answer{}
 	for _, f := range r.b.fills {
 		if r.b.upgrade && !r.findFirst(ctx, f) {
@@ -183,7 +186,10 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) error
 	specs, keep := r.withMaster(specs)
 	defer keep(ctx)
 	defer release()
-	err := r.p.parts.Transformer.Transform(ctx, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
+	within, span := trace.Start(ctx, "transform")
+	span.Set("format", string(specs[0].Format))
+	span.Set("variants", strconv.Itoa(len(specs)))
+	err := r.p.parts.Transformer.Transform(within, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
 		switch {
 		case i == len(todo) && err == nil:
 			r.made = &img
@@ -194,6 +200,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) error
 			todo[i].batch.run.deliver(ctx, todo[i], img)
 		}
 	})
+	span.End(failure(err))
 	if err == nil {
 		err = errLeftOut()
 	}
@@ -226,7 +233,10 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	r.p.fills.save(f, func() error {
+	r.p.fills.save(f, func() (err error) {
+		ctx, span := trace.Start(ctx, "store")
+		span.Set("format", string(img.Format))
+		defer func() { span.End(failure(err)) }()
 		if r.first != nil {
 			return r.p.replace(ctx, f.key, r.first.Meta, a.Entry, r.generation)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/trace"
 )
 
 // originals collapses downloads: however many variants of one original are being made, from any door, it is fetched once.
@@ -56,11 +57,12 @@ type download struct {
 // get returns the download of source once it ended, shared with everybody who wants it at the same time, and the function
 // that gives it back, to be called exactly once when its bytes are no longer read. slot, if not nil, is a fetch slot that
 // the caller already holds; get takes it over.
-func (o *originals) get(ctx context.Context, source string, lim origin.Limits, u *urgency, slot func()) (*download, func(), error) {
+func (o *originals) get(ctx context.Context, source string, lim origin.Limits, u *urgency, slot func()) (_ *download, _ func(), err error) {
 	key := source + "\x00" + strconv.FormatInt(lim.Bytes, 10)
 	o.mu.Lock()
 	d := o.byKey[key]
-	if d == nil {
+	joined := d != nil
+	if !joined {
 		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timeout)
 		d = &download{urgency: &urgency{rank: u.present()}, done: make(chan struct{}), cancel: cancel}
 		o.byKey[key] = d
@@ -73,6 +75,11 @@ func (o *originals) get(ctx context.Context, source string, lim origin.Limits, u
 		slot()
 	}
 	u.onRaise(d.urgency.raise)
+	if joined {
+		_, span := trace.Start(ctx, o.gate.name)
+		span.Set("shared", "true") // Whoever began it records it.
+		defer func() { span.End(failure(err)) }()
+	}
 	back := sync.OnceFunc(func() { o.giveBack(key, d) })
 	select {
 	case <-d.done:
@@ -103,6 +110,7 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 		}
 		close(d.done)
 	}()
+	_, step := trace.Start(ctx, "queue")
 	lim.Admit = func(ctx context.Context) (release func(), err error) {
 		if slot != nil {
 			release, slot = slot, nil
@@ -110,6 +118,8 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 			return nil, err
 		}
 		d.wait = time.Since(start)
+		step.End("")
+		_, step = trace.Start(ctx, o.gate.name) // fetch, or master
 		return release, nil
 	}
 	lim.Waits = func() {
@@ -120,6 +130,7 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 	}
 	d.err = o.fetch(ctx, d, source, lim)
 	d.elapsed = time.Since(start) - d.wait
+	step.End(failure(d.err))
 	if slot != nil { // The source was known to be bad: nothing was asked.
 		slot()
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -159,6 +160,11 @@ func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, toll Toll) (Answ
 		return Answer{}, err
 	}
 	f := all[0]
+	if !led[0] {
+		_, span := trace.Start(ctx, "lookup")
+		span.Set("shared", "true") // Whoever began to make it records the rest.
+		defer span.End("")
+	}
 	select {
 	case <-f.ready:
 	case <-ctx.Done():

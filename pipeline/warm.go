@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -27,14 +28,16 @@ func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 	defer p.Improve(out)
 	var o order
 	var at []int // index in out of each key ordered
+	looking, span := trace.Start(ctx, "lookup")
 	for i, ref := range refs {
-		out[i] = p.known(ctx, ref.Key())
+		out[i] = p.known(looking, ref.Key())
 		out[i].Ref, o.source = ref, ref.Source
 		if out[i].Present || out[i].Err != nil {
 			continue
 		}
 		o.keys, o.specs, at = append(o.keys, out[i].Key), append(o.specs, ref.Spec), append(at, i)
 	}
+	span.End("")
 	if len(at) == 0 {
 		return out
 	}
@@ -48,10 +51,7 @@ func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 
 // warm makes the ordered variants; an error stands for all of them.
 func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) error {
-	if err := p.relief.await(ctx); err != nil {
-		return err
-	}
-	slot, err := p.originals.gate.acquire(ctx, &urgency{rank: warming})
+	slot, err := p.warmSlot(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,6 +86,16 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 		}
 	}
 	return nil
+}
+
+// warmSlot waits until there is memory for background work, and a fetch slot.
+func (p *Pipeline) warmSlot(ctx context.Context) (slot func(), err error) {
+	ctx, span := trace.Start(ctx, "queue")
+	defer func() { span.End(failure(err)) }()
+	if err := p.relief.await(ctx); err != nil {
+		return nil, err
+	}
+	return p.originals.gate.acquire(ctx, &urgency{rank: warming})
 }
 
 // Improve queues those of found that are stored at their first stage for their upgrade, as Warm does by itself.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/trace"
 )
 
 // Accept records a call and returns when all of it is on disk. token is the name of the API token; idem the Idempotency-Key ("" =
@@ -261,6 +262,7 @@ func (s *Service) lookUp(ctx context.Context, d *draft) {
 // the process dies before that, tend puts them, for the job is among the active ones.
 func (s *Service) commit(ctx context.Context, d *draft, id, token string) error {
 	j := d.job
+	j.Trace = trace.From(ctx).Parent()
 	j.ID, j.Owner, j.Token, j.CreatedAt, j.State = id, token, token, s.deps.Now().UTC(), Queued
 	var records []*Record
 	var tickets []Ticket

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -115,5 +116,6 @@ type Deps struct {
 	CheckCallback func(Callback) error
 	Observer      Observer
 	Log           *slog.Logger
+	Tracer        trace.Tracer     // nil = nothing is traced
 	Now           func() time.Time // nil = time.Now
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/trace"
 )
 
 // The types of Event.
@@ -166,6 +167,9 @@ func (w *Webhooks) Tell(ctx context.Context, e Event) error {
 	req.Header.Set("Webhook-Signature", rules.sign(e.ID, at, body))
 	if e.Job.Request != "" {
 		req.Header.Set("X-Request-Id", e.Job.Request)
+	}
+	if parent := trace.From(ctx).Parent(); parent != "" {
+		req.Header.Set("Traceparent", parent)
 	}
 	resp, err := w.client.Do(req)
 	if err != nil {

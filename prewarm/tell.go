@@ -14,6 +14,7 @@ import (
 type eventRecord struct {
 	Event
 	Hook  *Callback `json:"callback"`
+	Trace string    `json:"trace,omitempty"` // as the job's
 	Tries int       `json:"tries,omitempty"`
 	Next  time.Time `json:"next,omitzero"`
 }
@@ -31,7 +32,7 @@ func (s *Service) announce(ctx context.Context, v *view, j *jobRecord) error {
 		return err
 	}
 	e := Event{ID: fmt.Sprintf("%s-%d-done", j.ID, j.Round), Type: JobDone, Job: j.Job, At: j.FinishedAt}
-	return s.putEvent(ctx, &eventRecord{Event: e, Hook: j.Hook})
+	return s.putEvent(ctx, &eventRecord{Event: e, Hook: j.Hook, Trace: j.Trace})
 }
 
 // putEvent puts an event into the ledger, if it is not there, and its ticket into the queue.
@@ -77,7 +78,12 @@ func (s *Service) tellEvent(ctx context.Context, key string) (again time.Duratio
 		return time.Hour, nil // An instance that has somebody to tell it may come.
 	}
 	e.Job.Callback = e.Hook
-	err = s.deps.Tell.Tell(ctx, e.Event)
+	telling, span := s.resume(ctx, "callback", e.Trace)
+	span.Set("event", e.Type)
+	span.Set("job", e.Job.ID)
+	span.Set("id", e.Job.Request)
+	err = s.deps.Tell.Tell(telling, e.Event)
+	span.End(string(fault.KindOf(err)))
 	if err != nil && ctx.Err() != nil {
 		return time.Millisecond, nil // We were stopped: that was no try.
 	}

@@ -68,7 +68,7 @@ func (s *Service) tellBroken(ctx context.Context, v *view, now Job) error {
 		}
 		if told.Last = nil; len(some) > 0 {
 			e := Event{ID: fmt.Sprintf("%s-%d-broken-%d", j.ID, j.Round, told.Events), Type: ImageBroken, Job: now, Broken: some, At: s.deps.Now().UTC()}
-			told.Last = &eventRecord{Event: e, Hook: j.Hook}
+			told.Last = &eventRecord{Event: e, Hook: j.Hook, Trace: j.Trace}
 			told.Events++
 		}
 		if r.Body, err = json.Marshal(told); err != nil {

@@ -27,6 +27,7 @@ type jobRecord struct {
 	Round  int       `json:"round"` // rises with every Retry
 	Cancel bool      `json:"cancel,omitempty"`
 	Ended  bool      `json:"ended,omitempty"`
+	Trace  string    `json:"trace,omitempty"` // traceparent of the call, if it is traced: by it every instance goes on with the trace
 
 	revision uint64
 }

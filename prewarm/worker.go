@@ -104,8 +104,7 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 	if err := a.begin(ctx, now); err != nil {
 		return 0, err
 	}
-	a.run(ctx)
-	if err := a.record(ctx); err != nil {
+	if err := a.traced(ctx); err != nil {
 		return 0, err
 	}
 	if t.ended() {
@@ -210,61 +209,6 @@ func (s *Service) tallied(job string, n int, revision uint64, t tally) {
 	if v != nil {
 		v.apply(n, revision, t, s.deps.Now())
 	}
-}
-
-// run tries every image that is due, at the same time as far as slots allow.
-func (a *attempt) run(ctx context.Context) {
-	var trying sync.WaitGroup
-	for _, w := range a.task.Works {
-		if w.pending() && w.due(a.s.deps.Now()) == 0 {
-			trying.Go(func() { a.try(ctx, w) })
-		}
-	}
-	trying.Wait()
-}
-
-// try makes what is missing of one image.
-func (a *attempt) try(ctx context.Context, w *work) {
-	host := hostOf(w.Source)
-	if a.s.hosts.acquire(ctx, host) != nil {
-		return
-	}
-	kind := fault.Canceled
-	defer func() { a.s.hosts.release(host, kind) }()
-	if a.s.slots.acquire(ctx, a.job.Lane) != nil {
-		return
-	}
-	defer a.s.slots.release()
-	now := a.s.deps.Now().UTC()
-	switch {
-	case a.view.isCancelled():
-		w.close(Cancelled, "", now)
-		return
-	case a.expired(now):
-		w.close(Expired, "", now)
-		return
-	}
-	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source, w.Share)
-	if err != nil {
-		w.close(Broken, fault.KindOf(err), now)
-		return
-	}
-	var at []int // the targets still missing
-	for i, o := range w.Verdicts {
-		if o.State == Pending {
-			at = append(at, i)
-		}
-	}
-	if at = a.answerKnown(ctx, w, refs, at); len(at) == 0 {
-		return
-	}
-	for n, i := range at {
-		refs[n] = refs[i]
-	}
-	if a.job.Round > 0 && w.Tries == 0 && a.s.deps.Forget != nil {
-		a.s.deps.Forget(w.Source) // Somebody mended it, and asks us to look again.
-	}
-	kind = a.judge(ctx, w, at, a.s.deps.Warm(ctx, refs[:len(at)]))
 }
 
 // judge turns what was made into verdicts. It returns the kind of failure, if any.

@@ -14,6 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
+	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -101,10 +102,10 @@ func (s *Server) plain(r *http.Request) bool {
 }
 
 // hit answers a request for a known URL whose variant is in memory, without the router. It reports whether it did: everything
-// else, and whatever is out of the ordinary, is left to the long way, whose answer is the same.
+// else, what is traced, and whatever is out of the ordinary, is left to the long way, whose answer is the same.
 func (s *Server) hit(w http.ResponseWriter, r *http.Request) bool {
 	c, ok := r.Context().Value(wireKey{}).(*wire)
-	if !ok || !s.plain(r) || int64(len(r.RequestURI)) > s.cfg.MaxURL || viaOurselves(r.Header) {
+	if !ok || !s.plain(r) || int64(len(r.RequestURI)) > s.cfg.MaxURL || viaOurselves(r.Header) || s.deps.Tracer != nil && trace.From(r.Context()) != nil {
 		return false
 	}
 	began, rl := s.deps.Now(), s.rules.Load()

@@ -20,6 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/trace"
 )
 
 // door names the listener a request came in by.
@@ -56,6 +57,8 @@ type call struct {
 	id       string
 	began    time.Time
 	marked   time.Time // end of the last phase
+	ended    time.Time // when the answer was given
+	span     *trace.Span
 	took     [phases]time.Duration
 	probe    time.Duration // the part of transform in which the quality was chosen
 	vary     string        // what the answer depends on beside the URL
@@ -86,6 +89,7 @@ func callOf(c echo.Context) *call { return c.Response().Writer.(*call) }
 // mark ends a phase.
 func (k *call) mark(p phase, now time.Time) {
 	k.took[p] += now.Sub(k.marked)
+	k.span.Step(phaseNames[p], k.marked, now)
 	k.marked = now
 }
 
@@ -96,6 +100,7 @@ func (s *Server) observe(d door) echo.MiddlewareFunc {
 			now := s.deps.Now()
 			w := c.Response()
 			k := &call{ResponseWriter: w.Writer, door: d, id: requestID(c.Request().Header.Get("X-Request-Id")), began: now, marked: now}
+			k.span = trace.From(c.Request().Context())
 			w.Writer = k
 			s.openHeaders(c, k)
 			defer s.record(c, k)
@@ -154,7 +159,8 @@ func newID(now time.Time) string {
 
 // record counts the request and writes its one line, the attributes in the order of the phases.
 func (s *Server) record(c echo.Context, k *call) {
-	w, elapsed := c.Response(), s.deps.Now().Sub(k.began)
+	k.ended = s.deps.Now()
+	w, elapsed := c.Response(), k.ended.Sub(k.began)
 	if s.deps.Meter != nil {
 		m := metrics.Request{
 			Door: string(k.door), Status: w.Status, Outcome: string(k.outcome), Tier: k.tier, Format: k.format, Kind: string(k.kind),
@@ -165,6 +171,8 @@ func (s *Server) record(c echo.Context, k *call) {
 		}
 		s.deps.Meter.Request(m)
 	}
+	said := k.pairs(c.Path())
+	k.tell(clip(c.Request().Method, 16), w.Status, said[:])
 	level := levelOf(c.Path(), w.Status)
 	if !s.deps.Log.Enabled(context.Background(), level) {
 		return
@@ -172,10 +180,7 @@ func (s *Server) record(c echo.Context, k *call) {
 	line := make([]slog.Attr, 0, 24)
 	line = append(line, slog.String("id", k.id), slog.String("door", string(k.door)), slog.String("method", clip(c.Request().Method, 16)),
 		slog.Int("status", w.Status), slog.Int64("bytes", w.Size), slog.Float64("ms", milliseconds(elapsed)))
-	for _, a := range [...]struct{ name, value string }{
-		{"route", routeOf(k, c.Path())}, {"token", k.token}, {"options", k.options}, {"source_host", clip(k.host, 255)}, {"source", k.source},
-		{"outcome", string(k.outcome)}, {"tier", k.tier}, {"format", k.format}, {"code", string(k.kind)},
-	} {
+	for _, a := range said {
 		if a.value != "" {
 			line = append(line, slog.String(a.name, a.value))
 		}
@@ -191,6 +196,17 @@ func (s *Server) record(c echo.Context, k *call) {
 		}
 	}
 	s.deps.Log.LogAttrs(context.Background(), level, "request", line...)
+}
+
+// pair is something that a log line says; an empty value says nothing.
+type pair struct{ name, value string }
+
+// pairs are what log line and span say of a request, in the order of the phases. None holds a secret.
+func (k *call) pairs(pattern string) [9]pair {
+	return [9]pair{
+		{"route", routeOf(k, pattern)}, {"token", k.token}, {"options", k.options}, {"source_host", clip(k.host, 255)}, {"source", k.source},
+		{"outcome", string(k.outcome)}, {"tier", k.tier}, {"format", k.format}, {"code", string(k.kind)},
+	}
 }
 
 // routeOf names the route of an answer without images; its pattern, never the path that was sent.

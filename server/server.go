@@ -22,6 +22,7 @@ import (
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -53,6 +54,7 @@ type Deps struct {
 	Metrics http.Handler                // nil = no /metrics
 	Meter   Meter                       // nil = none
 	Log     *slog.Logger                // nil = no log
+	Tracer  trace.Tracer                // nil = nothing is traced
 	Now     func() time.Time            // nil = time.Now
 
 	// Warm makes what is missing of the variants of one source, behind all viewers. nil = explain runs nothing.
@@ -63,6 +65,7 @@ type Deps struct {
 	Predecessor Predecessor                                                    // nil = its call is not answered
 	Purge       func(ctx context.Context, what pipeline.Selector) (int, error) // on every instance; nil = no purge
 	Overview    *Overview                                                      // nil = none is given
+	TrustTraces bool                                                           // viewers' requests say themselves whether they are traced
 }
 
 // Rules is what a reload replaces, as a whole.
@@ -201,13 +204,23 @@ func (s *Server) Public() http.Handler { return http.HandlerFunc(s.servePublic) 
 
 // servePublic answers what is known and in memory at once. Everything else goes through the router.
 func (s *Server) servePublic(w http.ResponseWriter, r *http.Request) {
+	if s.deps.Tracer != nil {
+		r = s.traced(r, publicDoor)
+	}
 	if !s.hit(w, r) {
 		s.public.ServeHTTP(w, r)
 	}
 }
 
 // Private is the handler behind the private listener.
-func (s *Server) Private() http.Handler { return s.private }
+func (s *Server) Private() http.Handler { return http.HandlerFunc(s.servePrivate) }
+
+func (s *Server) servePrivate(w http.ResponseWriter, r *http.Request) {
+	if s.deps.Tracer != nil {
+		r = s.traced(r, privateDoor)
+	}
+	s.private.ServeHTTP(w, r)
+}
 
 // Listen opens both listeners, so that their addresses are known before Serve.
 func (s *Server) Listen() error {
@@ -238,7 +251,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	public := s.httpServer(s.Public())
 	public.WriteTimeout = s.cfg.Deadline + slowReader
 	public.ConnContext, public.ConnState = withWire, s.publicCrowd.follow
-	private := s.httpServer(s.private)
+	private := s.httpServer(s.Private())
 	private.ConnState = s.adminCrowd.follow
 	failed := make(chan error, 2)
 	go func() { failed <- public.Serve(s.publicCrowd) }()

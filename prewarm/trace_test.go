@@ -1,0 +1,70 @@
+package prewarm
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/trace"
+	"github.com/goldcrest/goldcrest/trace/tracetest"
+)
+
+// The work on a traced call, and the telling of its end, go on with its trace, whoever does them and whenever.
+func TestTraceOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tracer, l := &tracetest.Tracer{}, &told{}
+		d := tellingDoor(t, l, nil)
+		d.deps.Tracer = tracer
+		defer d.run(t)()
+		ctx, span := trace.Begin(t.Context(), tracer, "call", "", time.Now())
+		if _, err := d.Accept(ctx, "b", "", [32]byte{}, brokenCall(taskImages+1)); err != nil {
+			t.Fatal(err)
+		}
+		span.End("")
+		time.Sleep(2 * time.Hour)
+		if got := tracer.Parents(); len(got) < 4 || got[0] != "" || slices.ContainsFunc(got[1:], func(p string) bool { return p != "parent of call" }) {
+			t.Errorf("steps of %q, want two tasks and two callbacks of the call", got)
+		}
+		notes := tracer.Notes()
+		for _, want := range []string{"task task=0", "task task=1", "task id=req-1", "task begins image", "image begins queue", "image unit=0", "image source_host=c.example",
+			`image ends "source_not_found"`, `task ends ""`, "callback event=job.done", "callback event=image.broken", `callback ends ""`} {
+			if !slices.Contains(notes, want) {
+				t.Errorf("no %q in %q", want, notes)
+			}
+		}
+	})
+}
+
+// A call that is not traced begins no trace by itself.
+func TestNoTraceOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tracer, l := &tracetest.Tracer{}, &told{}
+		d := tellingDoor(t, l, nil)
+		d.deps.Tracer = tracer
+		defer d.run(t)()
+		if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(2)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := tracer.Parents(); len(got) != 0 || len(l.events) == 0 {
+			t.Errorf("began %q, %d events told", got, len(l.events))
+		}
+	})
+}
+
+func TestCallbackGoesOnWithTheTrace(t *testing.T) {
+	var got http.Header
+	s := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
+	defer s.Close()
+	w := newHooks(t, s.Client(), "127.0.0.1")
+	ctx, _ := trace.Begin(t.Context(), &tracetest.Tracer{}, "callback", "", time.Now())
+	if err := w.Tell(ctx, eventTo(s.URL)); err != nil || got.Get("Traceparent") != "parent of callback" {
+		t.Errorf("%v, Traceparent %q", err, got.Get("Traceparent"))
+	}
+	if err := w.Tell(t.Context(), eventTo(s.URL)); err != nil || got.Get("Traceparent") != "" {
+		t.Errorf("untraced: %v, Traceparent %q", err, got.Get("Traceparent"))
+	}
+}

@@ -1,0 +1,109 @@
+package prewarm
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/trace"
+)
+
+// traced is run and record, as a step of the call's trace if it has one.
+func (a *attempt) traced(ctx context.Context) (err error) {
+	ctx, span := a.s.resume(ctx, "task", a.job.Trace)
+	span.Set("job", a.job.ID)
+	span.Set("task", strconv.Itoa(a.n))
+	span.Set("id", a.job.Request)
+	defer func() { span.End(string(fault.KindOf(err))) }()
+	a.run(ctx)
+	return a.record(ctx)
+}
+
+// resume goes on with the trace of a job's call; it begins none of its own.
+func (s *Service) resume(ctx context.Context, name, parent string) (context.Context, *trace.Span) {
+	if parent == "" {
+		return ctx, nil
+	}
+	return trace.Begin(ctx, s.deps.Tracer, name, parent, time.Now())
+}
+
+// run tries every image that is due, at the same time as far as slots allow.
+func (a *attempt) run(ctx context.Context) {
+	var trying sync.WaitGroup
+	for _, w := range a.task.Works {
+		if w.pending() && w.due(a.s.deps.Now()) == 0 {
+			trying.Go(func() {
+				ctx, span := trace.Start(ctx, "image")
+				span.Set("unit", strconv.Itoa(w.Spots[0].Unit))
+				span.Set("source_host", hostOf(w.Source))
+				span.Set("source", w.Hash)
+				kind := a.try(ctx, w)
+				if kind == fault.Canceled { // Nothing was tried, or not to its end.
+					kind = ""
+				}
+				span.End(string(kind))
+			})
+		}
+	}
+	trying.Wait()
+}
+
+// try makes what is missing of one image. It returns the kind of failure, if any.
+func (a *attempt) try(ctx context.Context, w *work) (kind fault.Kind) {
+	host := hostOf(w.Source)
+	kind = fault.Canceled
+	leave, err := a.enter(ctx, host)
+	if err != nil {
+		return kind
+	}
+	defer func() { leave(kind) }()
+	now := a.s.deps.Now().UTC()
+	switch {
+	case a.view.isCancelled():
+		w.close(Cancelled, "", now)
+		return kind
+	case a.expired(now):
+		w.close(Expired, "", now)
+		return kind
+	}
+	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source, w.Share)
+	if err != nil {
+		w.close(Broken, fault.KindOf(err), now)
+		return kind
+	}
+	var at []int // the targets still missing
+	for i, o := range w.Verdicts {
+		if o.State == Pending {
+			at = append(at, i)
+		}
+	}
+	if at = a.answerKnown(ctx, w, refs, at); len(at) == 0 {
+		return kind
+	}
+	for n, i := range at {
+		refs[n] = refs[i]
+	}
+	if a.job.Round > 0 && w.Tries == 0 && a.s.deps.Forget != nil {
+		a.s.deps.Forget(w.Source) // Somebody mended it, and asks us to look again.
+	}
+	return a.judge(ctx, w, at, a.s.deps.Warm(ctx, refs[:len(at)]))
+}
+
+// enter waits for a place at the image's host, and for one of the workers'. leave gives both back.
+func (a *attempt) enter(ctx context.Context, host string) (leave func(kind fault.Kind), err error) {
+	ctx, span := trace.Start(ctx, "queue")
+	defer func() { span.End(string(fault.KindOf(err))) }()
+	if err := a.s.hosts.acquire(ctx, host); err != nil {
+		return nil, err
+	}
+	if err := a.s.slots.acquire(ctx, a.job.Lane); err != nil {
+		a.s.hosts.release(host, fault.Canceled)
+		return nil, err
+	}
+	return func(kind fault.Kind) {
+		a.s.slots.release()
+		a.s.hosts.release(host, kind)
+	}, nil
+}
