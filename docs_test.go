@@ -1,10 +1,15 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -58,5 +63,74 @@ func TestReliabilityHasEveryRow(t *testing.T) {
 	want := "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38"
 	if strings.Join(got, " ") != want {
 		t.Errorf("rows %v", got)
+	}
+}
+
+// said are the log lines from info on that are written out in the code: text and attributes.
+func said(t *testing.T) map[string][]string {
+	t.Helper()
+	lines := map[string][]string{}
+	text := func(e ast.Expr) (string, bool) {
+		lit, ok := e.(*ast.BasicLit)
+		if !ok || lit.Kind != token.STRING {
+			return "", false
+		}
+		s, err := strconv.Unquote(lit.Value)
+		return s, err == nil
+	}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (path == "e2e" || path == "bench") {
+			return fs.SkipDir
+		}
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				return true
+			}
+			level, ok := call.Fun.(*ast.SelectorExpr)
+			line, written := text(call.Args[0])
+			if !ok || !written || !slices.Contains([]string{"Info", "Warn", "Error"}, level.Sel.Name) {
+				return true
+			}
+			lines[line] = nil
+			for i := 1; i < len(call.Args); i += 2 {
+				if name, ok := text(call.Args[i]); ok {
+					lines[line] = append(lines[line], name)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil || len(lines) < 25 {
+		t.Fatalf("%d lines, %v", len(lines), err)
+	}
+	return lines
+}
+
+// Operators find every log line in the document, in a row that names its attributes.
+func TestLogLinesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("docs/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, attributes := range said(t) {
+		row := regexp.MustCompile(`(?m)^\|.*` + regexp.QuoteMeta("`"+line+"`") + `.*$`).FindString(string(doc))
+		if row == "" {
+			t.Errorf("docs/operate.md has no row for the log line %q", line)
+			continue
+		}
+		for _, name := range attributes {
+			if !strings.Contains(row, "`"+name+"`") {
+				t.Errorf("docs/operate.md does not name %q of the log line %q", name, line)
+			}
+		}
 	}
 }
