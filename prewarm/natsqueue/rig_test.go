@@ -154,7 +154,7 @@ func accept(t testing.TB, i *instance, c prewarm.Call) prewarm.Accepted {
 // ended waits for the end of a job.
 func ended(t testing.TB, i *instance, id string) prewarm.Job {
 	t.Helper()
-	j, err := i.Job(t.Context(), id, 20*time.Second)
+	j, err := i.Job(t.Context(), id, 2*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
