@@ -49,7 +49,7 @@ func parts() []part {
 	return []part{
 		{name: "hit", measure: measureHits}, {name: "start", measure: measureStart},
 		{name: "cold", measure: measureCold}, {name: "choice", measure: measureChoice}, {name: "several", measure: measureSeveral},
-		{name: "master", measure: measureMaster}, {name: "viewers", measure: measureViewers},
+		{name: "master", measure: measureMaster},
 		{name: "slow", measure: measureSlow}, {name: "burst", measure: measureBurst},
 		{name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
 		{name: "prewarm", measure: measurePrewarm}, {name: "scale", measure: measureScale}, {name: "twins", measure: measureTwins}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},

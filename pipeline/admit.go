@@ -118,17 +118,6 @@ func (g *gate) check(p *piece) error {
 	return nil
 }
 
-// ride counts a batch that waits for the slot of another one; the function that it returns ends that.
-func (g *gate) ride(heavy bool) (end func()) {
-	add := func(n int) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.riding[weight(heavy)] += n
-	}
-	add(1)
-	return func() { add(-1) }
-}
-
 // unbook gives up a booked place that was not taken.
 func (g *gate) unbook(p *piece) {
 	g.mu.Lock()
@@ -150,7 +139,7 @@ func (g *gate) wait(p *piece) time.Duration {
 	if g.viewers() == 0 { // Their originals come slowly, if there are many: they will not all be here at once.
 		light, heavy = min(light, bookedMost*g.slots), min(heavy, bookedMost*g.slots/4)
 	}
-	light, heavy = light+g.rooms[lightLine].Len()+g.riding[0], heavy+g.rooms[heavyLine].Len()+g.riding[1]
+	light, heavy = light+g.rooms[lightLine].Len(), heavy+g.rooms[heavyLine].Len()
 	if light+heavy+g.running[0]+g.running[1] < g.slots {
 		return 0
 	}

@@ -42,7 +42,6 @@ type batch struct {
 	refresh bool   // remake although an entry exists
 	upgrade bool   // a refresh that only replaces a first-stage entry, by a smaller one
 	kept    bool   // that one was not larger; written before its fill is published
-	run     *run   // that makes them
 	slot    func() // gives back a fetch slot that the batch was started with; nil = none
 
 	// Guarded by the table's mutex.
@@ -50,8 +49,6 @@ type batch struct {
 	callOff context.CancelFunc // ends its waiting; nil while it does not wait
 	dropped bool               // nobody wanted it any more while it waited
 	due     time.Time          // the latest deadline of the viewers who wait for it
-	riders  []*rider           // batches that its call is to make too
-	endRide func()             // lets nobody board any more; nil = nobody can
 	paid    bool               // somebody who wants it may have it made
 	tolls   []Toll             // of those who were not asked yet; nobody is once it is paid
 }
@@ -182,7 +179,6 @@ func (t *fills) quit(f *fill) {
 // drop calls a batch off. The lock is held.
 func (t *fills) drop(b *batch) {
 	b.dropped = true
-	b.closeRide()
 	t.forget(b)
 	if b.callOff != nil {
 		b.callOff()
@@ -217,20 +213,12 @@ func (t *fills) due(b *batch) time.Time {
 	return b.due
 }
 
-// pass ends that part, for the batch and for those that ride with it. It is false where the batch was dropped.
-func (t *fills) pass(b *batch) (riders []*rider, ok bool) {
+// pass ends that part. It is false where the batch was dropped.
+func (t *fills) pass(b *batch) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b.callOff = nil
-	b.closeRide()
-	if b.dropped {
-		return nil, false
-	}
-	riders, b.riders = b.riders, nil
-	for _, x := range riders {
-		x.begun, x.run.b.callOff = true, nil
-	}
-	return riders, true
+	return !b.dropped
 }
 
 // leave takes a fill out of the table and tells those who wait for the store.

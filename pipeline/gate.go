@@ -34,7 +34,6 @@ type piece struct {
 	urgency  *urgency
 	heavy    bool
 	deadline time.Time // of the viewers who wait for it; zero = they, or background work, wait as long as it takes
-	batches  int       // that its slot is for; 0 = one
 	booked   bool      // it counts already among those that wait; guarded by the gate's mutex
 }
 
@@ -72,7 +71,6 @@ type gate struct {
 
 	running [2]int // by weight, see heavy
 	booked  [2]int
-	riding  [2]int           // batches that wait for another's slot
 	takes   [2]time.Duration // how long a piece holds its slot, on average of late
 }
 
@@ -200,7 +198,7 @@ func (g *gate) take(p *piece, r rank) (release func()) {
 		if r == upgrading {
 			held = 0 // It waited for a free slot and had no use for it.
 		}
-		g.release(p.heavy, held/time.Duration(max(p.batches, 1)))
+		g.release(p.heavy, held)
 	}
 }
 

@@ -30,7 +30,6 @@ func (p *Pipeline) runner(ctx context.Context) func(*batch) {
 // run makes the fills of a batch: look up, fetch, transform, publish, store. It publishes every fill.
 func (p *Pipeline) run(ctx context.Context, b *batch) {
 	r := &run{p: p, b: b, start: p.parts.Now()}
-	b.run = r
 	r.generation = p.generations.of(b.fills[0].key)
 	todo := r.lookUp(ctx)
 	if len(todo) == 0 {
@@ -72,7 +71,21 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 		return
 	}
 	b.urgency.raise(warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
-	r.make(ctx, wanted, callOff, todo)
+	waitFrom := p.parts.Now()
+	_, waiting := trace.Start(wanted, "queue")
+	release, err := p.transforms.enter(wanted, r.weighed(todo))
+	waiting.End(failure(err))
+	if err == nil && !p.fills.pass(b) {
+		release()
+		err = errUnwanted
+	}
+	if err != nil {
+		r.fail(todo, err)
+		return
+	}
+	r.transformFrom = p.parts.Now()
+	r.timings.Queue += r.transformFrom.Sub(waitFrom)
+	r.transform(ctx, todo, release)
 	r.leaveMaster(ctx)
 }
 
@@ -107,9 +120,7 @@ type run struct {
 	b             *batch
 	generation    generation
 	start         time.Time
-	waitFrom      time.Time // at the transform gate
 	transformFrom time.Time
-	joint         bool // its call made variants of others too
 	timings       Timings
 	download      *download
 	masterWanted  bool             // there is no master, or an old one
@@ -176,35 +187,42 @@ func (r *run) from() variant.Original {
 	return o
 }
 
-// transform makes the images, of this run and of others whose fills are among todo, publishing each as it is ready and storing it behind
-// the answer.
-func (r *run) transform(ctx context.Context, todo []*fill, release func()) error {
+// transform makes the images, publishing each as it is ready and storing it behind the answer.
+func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 	specs := make([]variant.Spec, len(todo))
 	for i, f := range todo {
 		specs[i] = f.spec
 	}
 	specs, keep := r.withMaster(specs)
 	defer keep(ctx)
-	defer release()
 	within, span := trace.Start(ctx, "transform")
 	span.Set("format", string(specs[0].Format))
 	span.Set("variants", strconv.Itoa(len(specs)))
-	err := r.p.parts.Transformer.Transform(within, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
-		switch {
-		case i == len(todo) && err == nil:
-			r.made = &img
-		case i == len(todo): // That the master could not be made is no fault of the variants.
-		case err != nil:
-			todo[i].batch.run.fail(todo[i:i+1], err)
-		default:
-			todo[i].batch.run.deliver(ctx, todo[i], img)
-		}
-	})
+	err := func() error {
+		defer release()
+		return r.p.parts.Transformer.Transform(within, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
+			switch {
+			case i == len(todo) && err == nil:
+				r.made = &img
+			case i == len(todo): // That the master could not be made is no fault of the variants.
+			case err != nil:
+				r.fail(todo[i:i+1], err)
+			default:
+				r.deliver(ctx, todo[i], img)
+			}
+		})
+	}()
 	span.End(failure(err))
 	if err == nil {
-		err = errLeftOut()
+		err = fault.New(fault.Internal, "pipeline.transform", "an internal error", errors.New("the transform left a variant out"))
 	}
-	return err
+	var rest []*fill
+	for _, f := range todo {
+		if !f.published {
+			rest = append(rest, f)
+		}
+	}
+	r.fail(rest, err)
 }
 
 // deliver publishes one image and stores it.

@@ -43,9 +43,6 @@ type download struct {
 	users   int // guarded by originals.mu: fills that wait for or read the original
 	cancel  context.CancelFunc
 
-	carriers map[jointKey]*batch // batches that wait for a worker, and that others of this original may ride with; guarded by fills.mu
-	claimed  bool                // a master is made of it, or was; guarded by masters.mu
-
 	// Written before done is closed.
 	original origin.Original
 	master   *standIn // nil: it is the original itself
