@@ -54,17 +54,18 @@ func (m *masters) open(cfg Config, parts Parts) {
 	}
 }
 
-// claim is true for one who may make the master of key, until done; never for more than mastersBehind at a time.
-func (m *masters) claim(key string) (ok, full bool) {
+// claim is true for one who may make the master of key, until done: once for each download, and never for more than mastersBehind at a
+// time.
+func (m *masters) claim(d *download, key string) (ok, full bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case m.making[key]:
+	case m.making[key] || d.claimed:
 		return false, false
 	case len(m.making) >= mastersBehind:
 		return false, true
 	}
-	m.making[key] = true
+	m.making[key], d.claimed = true, true
 	return true, false
 }
 
@@ -217,7 +218,7 @@ func (r *run) spare() (key string, ok bool) {
 		return "", false
 	}
 	key = masterKey(r.b.fills[0].key)
-	ok, full := p.masters.claim(key)
+	ok, full := p.masters.claim(r.download, key)
 	if full {
 		p.parts.Observer.Mastered("dropped")
 	}

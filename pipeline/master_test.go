@@ -339,3 +339,19 @@ func TestWithoutMasters(t *testing.T) {
 		}
 	})
 }
+
+// A master is made once of a download, however many fills shared it.
+func TestMasterOncePerDownload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
+		hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+		for _, w := range []int{100, 200, 300} {
+			go func() { _, _ = r.Get(context.Background(), ref(w)) }()
+			synctest.Wait()
+		}
+		hold()
+		synctest.Wait()
+		count.want(t, "made", 1)
+		r.wantFetches(t, 1)
+	})
+}

@@ -43,6 +43,8 @@ type download struct {
 	users   int // guarded by originals.mu: fills that wait for or read the original
 	cancel  context.CancelFunc
 
+	claimed bool // a master is made of it, or was; guarded by masters.mu
+
 	// Written before done is closed.
 	original origin.Original
 	master   *standIn // nil: it is the original itself
