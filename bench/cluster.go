@@ -157,20 +157,14 @@ func (c *cluster) cpu() (store, nats time.Duration) {
 
 // awaitPort returns when something listens at an address.
 func (p *process) awaitPort(ctx context.Context, addr string) error {
-	for late := time.After(20 * time.Second); ; {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			return conn.Close()
+	return p.await(ctx, func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return false
 		}
-		select {
-		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready", filepath.Base(p.Path))
-		case <-late:
-			return fmt.Errorf("%s was not ready in 20 s", filepath.Base(p.Path))
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+		_ = conn.Close()
+		return true
+	})
 }
 
 // startInstance runs one of several servers on a core of its own until it is ready.

@@ -144,12 +144,21 @@ func freeAddrs() (a, b string, err error) {
 
 // awaitReady returns when url answers 200.
 func awaitReady(ctx context.Context, p *process, url string) error {
+	return p.await(ctx, func() bool {
+		res, err := http.Get(url)
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+// await returns when ready is true, which is asked again and again; an error if the process ends before, or takes too long.
+func (p *process) await(ctx context.Context, ready func() bool) error {
 	for late := time.After(20 * time.Second); ; {
-		if res, err := http.Get(url); err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
+		if ready() {
+			return nil
 		}
 		select {
 		case <-p.done:

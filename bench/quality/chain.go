@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,32 +31,13 @@ type chainFigures struct {
 // chain tells what becomes of pictures that are made from a larger one of the same call: their score, without loss and
 // as they are sent, against that of the same pictures made alone; and what it spares.
 func chain(ctx context.Context, o options) error {
-	c, err := codec.New(codec.EngineVips)
-	if err != nil {
-		return err
-	}
-	s, err := newScorer(o, c)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	found, err := pictures(o.dirs)
-	if err != nil {
-		return err
-	}
 	f := chainFigures{loss: map[variant.Format][]float64{}, growth: map[variant.Format][]float64{}, saved: map[variant.Format][]float64{}}
-	for i, p := range found {
-		body, err := os.ReadFile(p.file)
-		if err != nil {
-			return err
-		}
-		info, err := sniff.Inspect(body)
-		if err != nil || min(info.Width, info.Height) < chainWidths[0] || !o.all && pick(sourceOf(filepath.Base(p.file)), o.holdOut) != 0 {
-			continue
-		}
-		if err := f.add(ctx, c, s, fmt.Sprint("chain-", i), body); err != nil {
-			return fmt.Errorf("%s: %w", p.file, err)
-		}
+	suits := func(i sniff.Info) bool { return min(i.Width, i.Height) >= chainWidths[0] }
+	err := eachOriginal(o, suits, func(c *codec.Codec, s *scorer, name string, body []byte) error {
+		return f.add(ctx, c, s, "chain-"+name, body)
+	})
+	if err != nil {
+		return err
 	}
 	if len(f.saved) == 0 {
 		return fmt.Errorf("no picture of %s is %d pixels wide and high", strings.Join(o.dirs, ", "), chainWidths[0])
@@ -166,4 +148,35 @@ func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) 
 		err = failed
 	}
 	return all, threadTime() - start, err
+}
+
+// eachOriginal calls do with every picture as it is found, by name and bytes, that suits and, unless all are asked for, that the fit did not see.
+func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec, s *scorer, name string, body []byte) error) error {
+	c, err := codec.New(codec.EngineVips)
+	if err != nil {
+		return err
+	}
+	s, err := newScorer(o, c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	found, err := pictures(o.dirs)
+	if err != nil {
+		return err
+	}
+	for i, p := range found {
+		body, err := os.ReadFile(p.file)
+		if err != nil {
+			return err
+		}
+		info, err := sniff.Inspect(body)
+		if err != nil || !suits(info) || !o.all && pick(sourceOf(filepath.Base(p.file)), o.holdOut) != 0 {
+			continue
+		}
+		if err := do(c, s, strconv.Itoa(i), body); err != nil {
+			return fmt.Errorf("%s: %w", p.file, err)
+		}
+	}
+	return nil
 }

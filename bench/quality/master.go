@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -39,33 +37,14 @@ type masterFigures struct {
 // master tells what variants lose that are made from the master of their original, against those made from the original; and what it
 // spares.
 func master(ctx context.Context, o options) error {
-	c, err := codec.New(codec.EngineVips)
-	if err != nil {
-		return err
-	}
-	s, err := newScorer(o, c)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	found, err := pictures(o.dirs)
-	if err != nil {
-		return err
-	}
 	n := len(masterCoders)
 	f := masterFigures{loss: make([][]float64, n), growth: make([][]float64, n), saved: make([][]float64, n)}
-	for i, p := range found {
-		body, err := os.ReadFile(p.file)
-		if err != nil {
-			return err
-		}
-		info, err := sniff.Inspect(body)
-		if err != nil || max(info.Width, info.Height) <= masterSide || !o.all && pick(sourceOf(filepath.Base(p.file)), o.holdOut) != 0 {
-			continue
-		}
-		if err := f.add(ctx, c, s, fmt.Sprint("master-", i), body); err != nil {
-			return fmt.Errorf("%s: %w", p.file, err)
-		}
+	suits := func(i sniff.Info) bool { return max(i.Width, i.Height) > masterSide }
+	err := eachOriginal(o, suits, func(c *codec.Codec, s *scorer, name string, body []byte) error {
+		return f.add(ctx, c, s, "master-"+name, body)
+	})
+	if err != nil {
+		return err
 	}
 	if len(f.bytes) == 0 {
 		return fmt.Errorf("no picture of %s is longer than %d pixels", strings.Join(o.dirs, ", "), masterSide)
