@@ -176,7 +176,7 @@ func (a *app) openPipeline(ctx context.Context, store cache.Store) (err error) {
 		return err
 	}
 	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
-		Tiers: a.tiers, Keeper: a.tiers, Store: store, Fetcher: a.origin, Transformer: a.pool,
+		Tiers: a.tiers, Keeper: a.tiers, Store: store, Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
 		Observer: fillMeter{a.metrics}, Log: a.log,
 	})
 	return err

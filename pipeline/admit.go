@@ -140,27 +140,32 @@ func (g *gate) wait(p *piece) time.Duration {
 		light, heavy = min(light, bookedMost*g.slots), min(heavy, bookedMost*g.slots/4)
 	}
 	light, heavy = light+g.rooms[lightLine].Len(), heavy+g.rooms[heavyLine].Len()
-	if light+heavy+g.running[0]+g.running[1] < g.slots {
-		return 0
-	}
+	inWork := g.running[0] + g.running[1]
 	// Those in work are half done, on average.
+	heavies := func(waiting, working int) time.Duration { return time.Duration(2*waiting+working) * g.takes[1] / 2 }
 	lightWork := time.Duration(2*light+g.running[0]) * g.takes[0] / 2
-	heavies := func(n int) time.Duration { return time.Duration(2*n+g.running[1]) * g.takes[1] / 2 }
-	if g.slots == 1 || !g.keptForLight.on {
-		if !p.heavy {
-			heavy = min(heavy, light/lightTurns) // It passes the others.
+	switch {
+	case g.keptForLight.on && p.heavy:
+		if heavy+g.aside < g.asides {
+			return 0
 		}
-		return (lightWork + heavies(heavy)) / time.Duration(g.slots)
+		return heavies(heavy, g.aside) / time.Duration(g.asides)
+	case g.keptForLight.on:
+		if light+inWork < g.slots {
+			return 0
+		}
+		held := min(g.running[1], g.slots-1) // The slots that come free later than others.
+		wait := lightWork / time.Duration(g.slots-held)
+		if g.running[1] == g.slots {
+			wait += g.takes[1] / 2 / time.Duration(g.slots)
+		}
+		return wait
+	case light+heavy+inWork < g.slots:
+		return 0
+	case !p.heavy:
+		heavy = min(heavy, light/lightTurns) // It passes the others.
 	}
-	if p.heavy {
-		return max(heavies(heavy)/time.Duration(g.slots-1), (lightWork+heavies(heavy))/time.Duration(g.slots))
-	}
-	held := min(g.running[1]+min(heavy, light/lightTurns), g.slots-1) // The slots that light pieces do not get.
-	wait := lightWork / time.Duration(g.slots-held)
-	if g.running[1] == g.slots { // The kept slot has yet to come free.
-		wait += g.takes[1] / 2 / time.Duration(g.slots)
-	}
-	return wait
+	return (lightWork + heavies(heavy, g.running[1])) / time.Duration(g.slots)
 }
 
 // refuse is the answer to a viewer who would wait too long; they are told to come back when most of those before them are served.

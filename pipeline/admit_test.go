@@ -191,8 +191,7 @@ func TestFault02RetryStorm(t *testing.T) {
 	})
 }
 
-// A stream of heavy pictures, more than one worker can make, leaves the other to the light ones; and they get their turn
-// where the light ones are too many.
+// A stream of heavy pictures, more than one worker can make, is made aside and leaves both slots to the light ones.
 func TestFault03LightIsNotStarved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newBusyRig(t, 2)
@@ -221,7 +220,7 @@ func TestFault03LightIsNotStarved(t *testing.T) {
 					slow++
 				}
 			})
-			time.Sleep(200 * time.Millisecond) // 4 light ones and a heavy one a second: 0.2 + 1.05 workers
+			time.Sleep(200 * time.Millisecond) // 4 light ones and a heavy one a second: 0.4 + 2.1 workers
 		}
 		all.Wait()
 		if slow > 5 { // Those before a slot was kept for them.

@@ -14,8 +14,9 @@ const backgroundShare = 10
 // lightTurns is how many light pictures pass a heavy one that waits: it gets the next turn, however many more there are.
 const lightTurns = 3
 
-// viewerHold is how long one slot is kept from background work after a viewer took one, and from heavy pictures after a light one did:
-// viewers come in groups, and each would wait for a picture in work that nobody is waiting for, or for one that takes many times as long.
+// viewerHold is how long one slot is kept from background work after a viewer took one, and all of them from viewers' heavy pictures, which
+// are then made aside, after a light one did: viewers come in groups, and each would wait for a picture in work that nobody is waiting
+// for, or for one that takes many times as long.
 const viewerHold = time.Second
 
 // line is where a piece of work waits, the least pressing first.
@@ -35,6 +36,7 @@ type piece struct {
 	heavy    bool
 	deadline time.Time // of the viewers who wait for it; zero = they, or background work, wait as long as it takes
 	booked   bool      // it counts already among those that wait; guarded by the gate's mutex
+	aside    bool      // it was granted a place beside the slots; set before enter returns
 }
 
 // line is where the piece waits at a rank.
@@ -62,6 +64,7 @@ type gate struct {
 
 	mu     sync.Mutex
 	slots  int
+	asides int               // places beside the slots, for heavy pieces while the slots are kept for light ones
 	rooms  [lines]*list.List // of *waiter
 	grants int
 	passed int       // light pieces since a heavy one that waits had its turn
@@ -69,12 +72,13 @@ type gate struct {
 
 	keptForViewers, keptForLight kept
 
-	running [2]int // by weight, see heavy
+	running [2]int // in the slots, by weight, see heavy
+	aside   int    // beside them
 	booked  [2]int
 	takes   [2]time.Duration // how long a piece holds its slot, on average of late
 }
 
-// kept says that one slot is kept for some, until a timer ends it.
+// kept says that slots are kept for some, until a timer ends it.
 type kept struct {
 	on   bool
 	over *time.Timer
@@ -90,7 +94,8 @@ type waiter struct {
 }
 
 func newGate(name string, slots, room int, obs Observer) *gate {
-	g := &gate{name: name, slots: max(slots, 1), room: room, obs: obs, takes: firstTakes}
+	slots = max(slots, 1)
+	g := &gate{name: name, slots: slots, asides: max(slots-1, 1), room: room, obs: obs, takes: firstTakes}
 	for l := range g.rooms {
 		g.rooms[l] = list.New()
 	}
@@ -173,20 +178,21 @@ func (g *gate) awaited(l line) bool {
 
 // free reports whether there is a slot for a line. An upgrade leaves one for whoever comes next, if there are two.
 func (g *gate) free(l line) bool {
-	all, most := g.running[0]+g.running[1], max(g.slots-1, 1)
+	all := g.running[0] + g.running[1]
 	switch {
 	case l == upgradeLine || l == warmLine && g.keptForViewers.on:
-		return all < most
+		return all < max(g.slots-1, 1)
 	case l == heavyLine && g.keptForLight.on:
-		return all < g.slots && g.running[1] < most
+		return g.aside < g.asides
 	}
 	return all < g.slots
 }
 
-// take occupies a slot and returns its release. A viewer's keeps another one for the next.
+// take occupies a slot, or a place beside them, and returns its release. A viewer's keeps another slot for the next.
 func (g *gate) take(p *piece, r rank) (release func()) {
-	g.running[weight(p.heavy)]++
-	if r == viewing && g.hold > 0 && g.slots > 1 {
+	p.aside = p.line(r) == heavyLine && g.keptForLight.on
+	*g.place(p)++
+	if r == viewing && g.hold > 0 {
 		g.keep(&g.keptForViewers)
 		if !p.heavy {
 			g.keep(&g.keptForLight)
@@ -198,8 +204,16 @@ func (g *gate) take(p *piece, r rank) (release func()) {
 		if r == upgrading {
 			held = 0 // It waited for a free slot and had no use for it.
 		}
-		g.release(p.heavy, held)
+		g.release(p, held)
 	}
+}
+
+// place is where a piece that was granted counts.
+func (g *gate) place(p *piece) *int {
+	if p.aside {
+		return &g.aside
+	}
+	return &g.running[weight(p.heavy)]
 }
 
 // keep begins to keep a slot, or goes on to.
@@ -227,18 +241,18 @@ func (g *gate) leave(w *waiter) {
 		g.note()
 		return
 	}
-	g.running[weight(w.piece.heavy)]--
+	*g.place(w.piece)--
 	g.grant()
 }
 
-// release gives a slot back and grants it to the next waiter. held is how long it was worked in; 0 = it was not.
-func (g *gate) release(heavy bool, held time.Duration) {
+// release gives a piece's place back and grants it to the next waiter. held is how long it was worked in; 0 = it was not.
+func (g *gate) release(p *piece, held time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if held > 0 {
-		g.learn(heavy, held)
+		g.learn(p.heavy, held)
 	}
-	g.running[weight(heavy)]--
+	*g.place(p)--
 	g.grant()
 }
 
@@ -295,5 +309,5 @@ func (g *gate) load() (running, waiting int) {
 	for _, room := range g.rooms {
 		waiting += room.Len()
 	}
-	return g.running[0] + g.running[1], waiting
+	return g.running[0] + g.running[1] + g.aside, waiting
 }

@@ -73,7 +73,8 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	b.urgency.raise(warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
 	waitFrom := p.parts.Now()
 	_, waiting := trace.Start(wanted, "queue")
-	release, err := p.transforms.enter(wanted, r.weighed(todo))
+	seat = r.weighed(todo)
+	release, err := p.transforms.enter(wanted, seat)
 	waiting.End(failure(err))
 	if err == nil && !p.fills.pass(b) {
 		release()
@@ -82,6 +83,9 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	if err != nil {
 		r.fail(todo, err)
 		return
+	}
+	if r.with = p.parts.Transformer; seat.aside {
+		r.with = p.parts.Aside
 	}
 	r.transformFrom = p.parts.Now()
 	r.timings.Queue += r.transformFrom.Sub(waitFrom)
@@ -127,6 +131,7 @@ type run struct {
 	made          *variant.Image   // the master, where it was made along with the variants
 	gone          error            // why the master stands in for an original that cannot be had; nil = it does not
 	seat          *piece           // at the transform gate
+	with          Transformer      // what that seat gets
 	old           map[*fill]Answer // entries too old to be answered unless the origin fails
 	first         *cache.Entry     // the entry that an upgrade replaces
 }
@@ -200,7 +205,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 	span.Set("variants", strconv.Itoa(len(specs)))
 	err := func() error {
 		defer release()
-		return r.p.parts.Transformer.Transform(within, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
+		return r.with.Transform(within, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
 			switch {
 			case i == len(todo) && err == nil:
 				r.made = &img

@@ -92,7 +92,8 @@ type Parts struct {
 	Store       cache.Store // the durable tier itself: what Warm trusts
 	Fetcher     Fetcher
 	Transformer Transformer
-	Observer    Observer // nil = none
+	Aside       Transformer // makes what is heavy beside light pictures, in workers that do not hold them up; nil = Transformer
+	Observer    Observer    // nil = none
 	Log         *slog.Logger
 	Now         func() time.Time // nil = time.Now
 }
@@ -116,6 +117,9 @@ type Pipeline struct {
 func New(cfg Config, parts Parts) (*Pipeline, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if parts.Aside == nil {
+		parts.Aside = parts.Transformer
 	}
 	if parts.Observer == nil {
 		parts.Observer = noObserver{}

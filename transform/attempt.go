@@ -21,6 +21,7 @@ type task struct {
 	release  func() // gives the admitted memory back
 	cpu      time.Duration
 	need     int64 // bytes that decoding takes, at most
+	aside    bool  // in a worker aside
 	left     bool  // the caller has gone, the work goes on and cleans up by itself
 }
 
@@ -29,8 +30,12 @@ type task struct {
 // returns. When ctx ends before a worker was found, nothing is done; when it ends later, Transform returns at once while the
 // worker finishes the picture for nobody, since killing it would cost more.
 func (p *Pool) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error {
+	return p.run(ctx, &task{original: original, specs: specs, stage: stage, emit: emit})
+}
+
+// run does a task, and tells how it went.
+func (p *Pool) run(ctx context.Context, t *task) error {
 	begin := time.Now()
-	t := &task{original: original, specs: specs, stage: stage, emit: emit}
 	err := p.transform(ctx, t)
 	p.obs.Transformed(fault.KindOf(err), time.Since(begin), t.cpu)
 	return err
@@ -87,13 +92,17 @@ func (p *Pool) screen(t *task) error {
 
 // attempts works on the open specs until they are made, refused, or have crashed a worker twice.
 func (p *Pool) attempts(ctx context.Context, t *task) error {
-	from := (<-chan *child)(p.ready)
+	home := queue{from: p.ready}
+	if t.aside {
+		home = queue{from: p.aside, wake: p.wanted}
+	}
+	at := home
 	for crashes := 0; ; {
-		c, err := p.borrow(ctx, from)
+		c, err := p.borrow(ctx, at)
 		if err != nil {
 			return err
 		}
-		from = p.ready
+		at = home
 		if err := p.poison.check(t.original.Body); err != nil { // asked here, since others may have tried it while this call waited
 			p.giveBack(c, handback{})
 			return err
@@ -126,7 +135,7 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 		}
 		again := make(chan *child)
 		p.giveBack(c, handback{cause: end.cause, detail: end.detail, again: again, gone: ctx.Done()})
-		from = again
+		at = queue{from: again}
 	}
 }
 
@@ -150,19 +159,29 @@ func (p *Pool) conclude(t *task, end ending) error {
 	return fault.New(fault.Internal, op, "an internal error", fmt.Errorf("the codec left out %d specs", len(t.open)))
 }
 
+// queue is where callers wait for a worker.
+type queue struct {
+	from <-chan *child
+	wake chan<- struct{} // wakes one of its slots, if one sleeps; nil = they never do
+}
+
 // borrow waits for a worker, in the order of the calls.
-func (p *Pool) borrow(ctx context.Context, from <-chan *child) (*child, error) {
+func (p *Pool) borrow(ctx context.Context, q queue) (*child, error) {
 	if ctx.Err() != nil {
 		return nil, contextFault(ctx)
 	}
-	select {
-	case c := <-from:
-		p.busy.Add(1)
-		return c, nil
-	case <-ctx.Done():
-		return nil, contextFault(ctx)
-	case <-p.life.Done():
-		return nil, shuttingDown()
+	for {
+		select {
+		case c := <-q.from:
+			p.busy.Add(1)
+			return c, nil
+		case q.wake <- struct{}{}:
+			q.wake = nil
+		case <-ctx.Done():
+			return nil, contextFault(ctx)
+		case <-p.life.Done():
+			return nil, shuttingDown()
+		}
 	}
 }
 

@@ -62,6 +62,7 @@ const (
 	causeStart   cause = "start"   // it never became ready
 	causeRecycle cause = "recycle" // it served its number of requests
 	causeMemory  cause = "memory"  // it grew past its bound
+	causeUnused  cause = "unused"  // a worker aside that nobody needed for a while
 	causeClose   cause = "close"   // the pool was closed
 )
 

@@ -10,7 +10,8 @@ import (
 type Config struct {
 	// Engine is the pixel path: vips (the built-in one) or bimg.
 	Engine string `yaml:"engine"`
-	// Workers is the number of worker processes, each of which makes one picture at a time. 0 = one per core.
+	// Workers is the number of worker processes, each of which makes one picture at a time. 0 = one per core. While heavy pictures are asked for
+	// among light ones, up to one fewer (at least one) of lower priority make the heavy ones beside them.
 	Workers int `yaml:"workers"`
 	// Timeout is the wall time that one variant may take in a worker; past it the worker is killed and the answer is
 	// transform_timeout. The clock starts again with each variant of a request.

@@ -31,7 +31,9 @@ type Pool struct {
 	launch *launcher
 	memory *admission
 	poison *poison
-	ready  chan *child // idle workers; callers wait here in the order in which they came
+	ready  chan *child   // idle workers; callers wait here in the order in which they came
+	aside  chan *child   // the same for workers aside
+	wanted chan struct{} // wakes one of those
 
 	pingEvery, pingTimeout, startGrace time.Duration
 
@@ -60,7 +62,7 @@ type Pool struct {
 type Observer interface {
 	// WorkerStarted is called when a worker is ready, with the time that its start took.
 	WorkerStarted(took time.Duration)
-	// WorkerEnded is called once per worker that ended: crash, lie, timeout, cpu, panic, idle, start, recycle, memory, close.
+	// WorkerEnded is called once per worker that ended: crash, lie, timeout, cpu, panic, idle, start, recycle, memory, unused, close.
 	WorkerEnded(reason string)
 	// Transformed is called once per Transform, with the kind of its error ("" = none), its wall time and the processor time
 	// that its workers spent, as far as known.
@@ -104,7 +106,7 @@ func newPool(cfg Config, obs Observer, log *slog.Logger) *Pool {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Pool{cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now), crew: map[int]struct{}{},
-		ready: make(chan *child), pingEvery: pingEvery, pingTimeout: pingTimeout, startGrace: startGrace, pulse: pulse{now: time.Now}}
+		ready: make(chan *child), aside: make(chan *child), wanted: make(chan struct{}), pingEvery: pingEvery, pingTimeout: pingTimeout, startGrace: startGrace, pulse: pulse{now: time.Now}}
 }
 
 func (p *Pool) open(ctx context.Context) (err error) {
@@ -115,7 +117,7 @@ func (p *Pool) open(ctx context.Context) (err error) {
 	p.life, p.end = context.WithCancel(context.Background())
 	started := make(chan error, 1)
 	p.slots.Add(1)
-	go (&slot{pool: p, next: p.ready}).run(started)
+	go (&slot{pool: p, next: p.ready, home: p.ready}).run(started)
 	select {
 	case err = <-started:
 	case <-ctx.Done():
@@ -126,8 +128,9 @@ func (p *Pool) open(ctx context.Context) (err error) {
 	}
 	for range p.cfg.Workers - 1 {
 		p.slots.Add(1)
-		go (&slot{pool: p, next: p.ready}).run(nil)
+		go (&slot{pool: p, next: p.ready, home: p.ready}).run(nil)
 	}
+	p.openAside()
 	return nil
 }
 

@@ -23,6 +23,23 @@ type slot struct {
 	// fresh one so that a bad picture does not take a second worker down.
 	next chan<- *child
 	gone <-chan struct{} // that caller has left; nil for the queue
+	home chan<- *child   // the queue
+	// wanted wakes a slot of a worker aside, which sleeps while nobody needs it; nil = the slot always has a worker.
+	wanted <-chan struct{}
+}
+
+// queued returns to the queue of all callers.
+func (s *slot) queued() { s.next, s.gone = s.home, nil }
+
+// sleep waits until somebody wants a worker of a slot aside, or the pool closes.
+func (s *slot) sleep() {
+	if s.wanted == nil || s.next != s.home { // Else a caller waits for the fresh one.
+		return
+	}
+	select {
+	case <-s.wanted:
+	case <-s.pool.life.Done():
+	}
 }
 
 // handback is what a borrower says when it gives a worker back.
@@ -38,8 +55,8 @@ type handback struct {
 func (s *slot) run(started chan<- error) {
 	defer s.pool.slots.Done()
 	pause := backoffFirst
-	for s.pool.life.Err() == nil {
-		c, err := s.pool.hire()
+	for s.sleep(); s.pool.life.Err() == nil; s.sleep() {
+		c, err := s.hire()
 		if started != nil {
 			started <- err
 			if err != nil {
@@ -68,11 +85,12 @@ func (s *slot) run(started chan<- error) {
 func (s *slot) lend(c *child) {
 	ping := time.NewTicker(s.pool.pingEvery)
 	defer ping.Stop()
-	for {
+	for rest := 0; ; {
 		select {
 		case s.next <- c:
 			h := s.await(c)
-			s.next, s.gone = s.pool.ready, nil
+			s.queued()
+			rest = 0
 			if h.again != nil {
 				s.next, s.gone = h.again, h.gone
 			}
@@ -84,8 +102,12 @@ func (s *slot) lend(c *child) {
 				return
 			}
 		case <-s.gone:
-			s.next, s.gone = s.pool.ready, nil
+			s.queued()
 		case <-ping.C:
+			if rest++; s.wanted != nil && rest > asideRest {
+				s.pool.retire(c, causeUnused, nil)
+				return
+			}
 			if !c.ping(s.pool.pingTimeout) {
 				s.pool.retire(c, causeIdle, fmt.Errorf("no answer within %v", s.pool.pingTimeout))
 				return
@@ -111,6 +133,15 @@ func (s *slot) await(c *child) handback {
 		h.cause = causeClose
 		return h
 	}
+}
+
+// hire starts a worker for the slot.
+func (s *slot) hire() (*child, error) {
+	c, err := s.pool.hire()
+	if err == nil && s.wanted != nil {
+		s.pool.lower(c)
+	}
+	return c, err
 }
 
 // hire starts a worker and waits until it is ready.
@@ -178,7 +209,7 @@ func (p *Pool) retire(c *child, why cause, detail error) {
 	p.workers.Add(-1)
 	p.obs.WorkerEnded(string(why))
 	switch why {
-	case causeClose:
+	case causeClose, causeUnused:
 		return
 	case causeRecycle, causeMemory:
 		p.recycled.Add(1)

@@ -1,0 +1,81 @@
+package transform
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// aside is run in the workers aside.
+func aside(ctx context.Context, p *Pool, original []byte, specs ...variant.Spec) (notes []string, err error) {
+	err = p.Aside().Transform(ctx, variant.Original{Body: original}, specs, variant.StageFinal, func(_ int, img variant.Image, err error) {
+		if err == nil {
+			notes = append(notes, img.Note)
+		}
+	})
+	return notes, err
+}
+
+// What takes long is made beside the pool's workers, all threads of its own below theirs, and several callers take turns there.
+func TestAsideHoldsNobodyUp(t *testing.T) {
+	cfg := testConfig()
+	cfg.Workers = 1
+	p, _ := open(t, cfg)
+	fifo := makeFIFO(t)
+	first := make(chan error, 1)
+	go func() {
+		_, err := aside(context.Background(), p, picture(t, 4, 4, 0), script("wait:"+fifo))
+		first <- err
+	}()
+	second := make(chan error, 1)
+	go func() {
+		notes, err := aside(context.Background(), p, picture(t, 4, 4, 1), script("self"))
+		if err == nil && !strings.Contains(strings.Join(notes, " "), "nice=15") {
+			t.Errorf("got %q, want a niceness of 15", notes)
+		}
+		second <- err
+	}()
+	if m, err := run(t.Context(), p, picture(t, 4, 4, 2), script("self")); err != nil || !strings.Contains(m.images[0].Note, "nice=10") {
+		t.Errorf("got %v, error %v; want a picture of a worker of the pool", m.images, err)
+	}
+	openFIFO(t, fifo)
+	for _, done := range []chan error{first, second} {
+		if err := receiveWithin(t, done, "a picture made aside"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := p.Stats(); got.Spawned != 2 {
+		t.Errorf("got %+v, want two workers in all", got)
+	}
+}
+
+// A worker aside that crashes is replaced for its caller, one that nobody needs ends, and the next caller gets a new one.
+func TestAsideComesAndGoes(t *testing.T) {
+	cfg := testConfig()
+	cfg.Workers = 1
+	w := newWatcher()
+	p := newPool(cfg, w, nil)
+	p.pingEvery = 50 * time.Millisecond
+	if err := p.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	for range 2 {
+		once := filepath.Join(t.TempDir(), "crashed")
+		if notes, err := aside(context.Background(), p, picture(t, 4, 4, 0), script("once:"+once)); err != nil || len(notes) != 1 {
+			t.Errorf("got %d pictures, error %v", len(notes), err)
+		}
+		for _, want := range []string{"crash", "unused"} {
+			if got := receiveWithin(t, w.ended, "a worker to end"); got != want {
+				t.Errorf("got a worker ended by %q, want %q", got, want)
+			}
+		}
+	}
+	if got := p.Stats(); got.Workers != 1 || got.Spawned != 5 || got.Crashes != 2 {
+		t.Errorf("got %+v, want the pool's one worker left", got)
+	}
+}
