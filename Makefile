@@ -49,7 +49,8 @@ unit: ## unit tests with the race detector; those in JavaScript and Python where
 fuzz: ## each fuzz target for FUZZTIME (default 3s)
 	@set -euo pipefail; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | sed 's/func //'); do \
-			echo "fuzz $$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir | tail -n 1; \
+			echo "fuzz $$dir $$target"; out=$$(go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir 2>&1) || { echo "$$out"; exit 1; }; \
+			echo "$$out" | tail -n 1; \
 		done; done
 
 e2e: ## black-box tests of the built binary
