@@ -262,7 +262,7 @@ func fitPredictor(all map[curveKey]*curve, library string, c coder, group string
 	if len(f.y) < 30 {
 		return codec.Predictor{}, false
 	}
-	low, high := percentile(f.y, 3), percentile(f.y, 97)
+	low, high := percentile(f.y, 3), slices.Max(f.y)
 	if group != "photo" {
 		low = math.Max(low, leastDrawn)
 	}

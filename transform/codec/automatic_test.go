@@ -184,6 +184,45 @@ func TestQRisesWithTheTarget(t *testing.T) {
 	}
 }
 
+// What may be a photo or a drawing gets a q between theirs, by the odds, and speed 8 one that is at most one below speed 9's.
+func TestQBetweenKinds(t *testing.T) {
+	c := mustNew(t, "")
+	a, err := newAutomatic("3.14")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flat := image.NewNRGBA(image.Rect(0, 0, 600, 400))
+	fill(flat, image.Rect(40, 40, 300, 200), blue)
+	for name, tt := range map[string]struct {
+		img      image.Image
+		from, to float64 // the odds of a photo
+	}{"a landscape": {meadow(700, 500), 0.5, 1}, "plain areas": {opaque(flat), 0, 0.5}, "grain": {noise(700, 500, 3), 0, 1}} {
+		im, err := c.Raster(pngOf(t, tt.img), variant.Spec{}, testLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		traits, err := im.Traits()
+		im.Free()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := a.model.photoRatherThanGraphic(traits)
+		if p < tt.from || p > tt.to {
+			t.Errorf("%s: a photo by %.2f, want %.1f to %.1f", name, p, tt.from, tt.to)
+		}
+		for _, target := range []float64{50, 70} {
+			photo, _ := a.photoQ("avif8", target, traits)
+			drawn, _ := a.set.Q(a.model, "avif8", groupDrawn, target, traits)
+			if got, ok := a.predict("avif8", Photo, target, traits); !ok || got < min(photo, drawn) || got > max(photo, drawn) {
+				t.Errorf("%s, target %.0f: q %d, want one between %d and %d", name, target, got, photo, drawn)
+			}
+			if fast, _ := a.photoQ("avif9", target, traits); photo < fast-1 {
+				t.Errorf("%s, target %.0f: q %d in speed 8, %d in speed 9", name, target, photo, fast)
+			}
+		}
+	}
+}
+
 func TestModelIsChecked(t *testing.T) {
 	for name, file := range map[string]string{
 		"no JSON": "{", "nothing": "{}", "short lists": `{"mean":[1],"spread":[1],"kinds":[{"kind":"photo","weights":[1]}],"sets":{}}`,

@@ -108,14 +108,28 @@ func line(base float64, weights []float64, x [featureCount]float64) float64 {
 	return base
 }
 
-// Shares are the probabilities of the kinds, which sum to 1.
-func (m *Model) Shares(t Traits) map[string]float64 {
-	x, sum := m.scaled(t), 0.0
+// scores are those of the kinds.
+func (m *Model) scores(t Traits) map[string]float64 {
+	x := m.scaled(t)
 	out := map[string]float64{}
 	for _, k := range m.Kinds {
-		v := math.Exp(line(k.Base, k.Weights, x))
-		out[k.Kind] = v
-		sum += v
+		out[k.Kind] = line(k.Base, k.Weights, x)
+	}
+	return out
+}
+
+// photoRatherThanGraphic is the probability of a photo among those of photo and graphic.
+func (m *Model) photoRatherThanGraphic(t Traits) float64 {
+	s := m.scores(t)
+	return 1 / (1 + math.Exp(s[string(Graphic)]-s[string(Photo)]))
+}
+
+// Shares are the probabilities of the kinds, which sum to 1.
+func (m *Model) Shares(t Traits) map[string]float64 {
+	out, sum := m.scores(t), 0.0
+	for k, score := range out {
+		out[k] = math.Exp(score)
+		sum += out[k]
 	}
 	for k := range out {
 		out[k] /= sum
