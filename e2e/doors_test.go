@@ -1,0 +1,189 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// startTrap listens on every address of this machine, so that any spelling that gets through reaches it, and counts connections.
+func startTrap(t *testing.T) (port string, trapped *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	trapped = &atomic.Int64{}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			trapped.Add(1)
+			c.Close()
+		}
+	}()
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port, trapped
+}
+
+// inward are the corpus' spellings of addresses that must not be reached, with the trap's port.
+func inward(t *testing.T, port string) (sources []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(corpus(t), "vectors", "ssrf.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Split(line, "\t")
+		if len(f) < 3 || f[2] != "refuse" || strings.Contains(f[1], "{{PUBLIC}}") { // Those two are the redirects below.
+			continue
+		}
+		source := f[1]
+		if rest, ok := strings.CutPrefix(source, "http://"); ok && !strings.HasPrefix(rest, "/") {
+			host, path, _ := strings.Cut(rest, "/")
+			source = "http://" + host + ":" + port + "/" + path
+		}
+		sources = append(sources, source)
+	}
+	if len(sources) < 20 {
+		t.Fatalf("only %d spellings", len(sources))
+	}
+	return sources
+}
+
+// startPublic is an origin at an address that the servers under test may reach: a picture at /ok.jpg, and at /to/N a redirect to the
+// N-th of targets.
+func startPublic(t *testing.T, targets []string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Skipf("127.0.0.2 is not an address of this machine: %v", err)
+	}
+	ok := photo(t, "groceries.jpg")
+	h := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch n, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/to/")); {
+		case r.URL.Path == "/ok.jpg":
+			w.Write(ok)
+		case r.URL.Path == "/loop":
+			http.Redirect(w, r, "/loop", http.StatusFound)
+		case err == nil && n < len(targets):
+			w.Header().Set("Location", targets[n])
+			w.WriteHeader(http.StatusFound)
+		default:
+			http.NotFound(w, r)
+		}
+	})}
+	go h.Serve(l)
+	t.Cleanup(func() { h.Close() })
+	return "http://" + l.Addr().String()
+}
+
+// No spelling of an address inside leads there, by any door that takes a URL, whichever resolver looks names up.
+func TestFault10NoDoorLeadsInside(t *testing.T) {
+	b := startS3(t)
+	port, trapped := startTrap(t)
+	sources := inward(t, port)
+	base := startPublic(t, sources)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("whsec_bXktb3duLXNlY3JldC1vZi0yNC1ieXRlcyE=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, resolver := range []string{"go", "cgo"} {
+		t.Run(resolver, func(t *testing.T) {
+			s := start(t, append(b.compatEnv(t), "GODEBUG=netdns="+resolver, `GOLDCREST_PRESETS={small: "rs:fit:160:0/f:jpg"}`, "GOLDCREST_PREWARM_PRESETS=[small]",
+				"GOLDCREST_ORIGIN_ALLOW_PRIVATE=[127.0.0.2/32]", "GOLDCREST_PREWARM_RETRY=[10ms]",
+				"GOLDCREST_API_TOKENS=[{name: all, token: "+backendToken+", scopes: [prewarm, check, explain, compat]}]",
+				`GOLDCREST_PREWARM_CALLBACKS_ALLOW=["http://*:`+port+`"]`, "GOLDCREST_PREWARM_CALLBACKS_SECRETS=[{secret_file: "+secret+"}]")...)
+			defer func() {
+				if n := trapped.Swap(0); n != 0 {
+					t.Errorf("%d connections to the trap", n)
+				}
+			}()
+			if a := s.get(signed("w:100/f:jpg", base+"/ok.jpg")); a.StatusCode != 200 {
+				t.Fatalf("the picture outside: got %d %s", a.StatusCode, a.body)
+			}
+			no := func(what string, a answer) {
+				t.Helper()
+				if a.StatusCode < 400 {
+					t.Errorf("%s: got %d, want a refusal", what, a.StatusCode)
+				}
+			}
+			for i, source := range sources {
+				no("GET "+source, s.get(signed("w:100/f:jpg", source)))
+				no("GET plain "+source, s.get(sign("/w:100/f:jpg/plain/"+url.QueryEscape(source))))
+				no("fallback "+source, s.get(signed("w:100/fiu:"+base64.RawURLEncoding.EncodeToString([]byte(source)), base+"/missing.jpg")))
+				no("redirect to "+source, s.get(signed("w:100/f:jpg", fmt.Sprintf("%s/to/%d", base, i))))
+				s.call("GET", "/v1/explain"+signed("w:100/f:jpg", source)+"?run=1", "")
+			}
+			no("endless redirects", s.get(signed("w:100/f:jpg", base+"/loop")))
+			s.prewarmInward(b, resolver, sources)
+			for _, source := range sources {
+				s.callBack(base+"/ok.jpg", source)
+			}
+		})
+	}
+}
+
+// prewarmInward hands sources that must not be reached to whatever makes pictures ahead.
+func (s *server) prewarmInward(b *s3, resolver string, sources []string) {
+	s.t.Helper()
+	list, err := json.Marshal(map[string]any{"urls": sources})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.call("POST", "/v1/check", string(list))
+	var units strings.Builder
+	legacy := map[string]string{}
+	for i, source := range sources {
+		line, err := json.Marshal(map[string]any{"id": fmt.Sprint("u", i), "photo": source})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		units.Write(append(line, '\n'))
+		legacy[fmt.Sprintf("pics/%s-%d", resolver, i)] = source
+	}
+	a := s.prewarm("", units.String(), "Content-Type", "application/x-ndjson")
+	s.ended(a.Job)
+	for _, v := range s.verdicts(a.Job) {
+		if v.State != "broken" {
+			s.t.Errorf("prewarm of %s: %s %s, want broken", v.Source, v.State, v.Reason)
+		}
+	}
+	s.postLambda(legacy)
+	for key := range legacy {
+		eventually(s.t, "the broken mark of "+key, func() bool { _, broken := b.ends(key); return broken })
+	}
+}
+
+// callBack posts a picture whose callback goes where it must not, and waits until it was given up, or the call refused.
+func (s *server) callBack(picture, target string) {
+	s.t.Helper()
+	body, err := json.Marshal(map[string]any{"urls": []string{picture}, "callback": map[string]any{"url": target, "events": []string{"job.done"}}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	before := s.metric("goldcrest_prewarm_callbacks_total")
+	a := s.call("POST", "/v1/prewarm", string(body))
+	if a.StatusCode >= 400 && a.StatusCode < 500 {
+		return
+	}
+	if a.StatusCode >= 500 {
+		s.t.Fatalf("callback to %s: got %d %s", target, a.StatusCode, a.body)
+	}
+	eventually(s.t, "the callback to "+target, func() bool { return s.metric("goldcrest_prewarm_callbacks_total") > before })
+	if ok := s.metric("goldcrest_prewarm_callbacks_total", `outcome="ok"`); ok != 0 {
+		s.t.Errorf("callback to %s: %v were taken", target, ok)
+	}
+}
