@@ -19,16 +19,23 @@ type repeated struct {
 	rest string
 }
 
-func (r *repeated) Read(p []byte) (int, error) {
-	if r.rest == "" {
-		if r.n == 0 {
-			return 0, io.EOF
+// Read fills p: a read of two bytes would be sent as a packet of its own.
+func (r *repeated) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if r.rest == "" {
+			if r.n == 0 {
+				break
+			}
+			r.n--
+			r.rest = r.text
 		}
-		r.n--
-		r.rest = r.text
+		m := copy(p[n:], r.rest)
+		r.rest = r.rest[m:]
+		n += m
 	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
+	if n == 0 {
+		return 0, io.EOF
+	}
 	return n, nil
 }
 
