@@ -22,11 +22,11 @@ const niceness = 10
 // a process as patient as this one gets a hundredth: who is killed then begins anew, for ever.
 const startTimeout = time.Minute
 
-// environment is all that a worker sees of ours: a tight allocator (one arena, no mapping and unmapping of every row buffer: ADR 5), a heap that
-// is collected by its size alone, and fixed behaviour of libvips.
+// environment is all that a worker sees of ours: a tight allocator (one arena, no mapping and unmapping of every row buffer) and a heap that is
+// collected as soon as it has doubled (ADR 5), and fixed behaviour of libvips.
 var environment = []string{
 	"MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=33554432", "MALLOC_TRIM_THRESHOLD_=33554432",
-	"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=32MiB",
+	"GOMAXPROCS=1", "GOGC=100",
 	"VIPS_CONCURRENCY=1", "VIPS_WARNING=0", "LC_ALL=C.UTF-8",
 }
 
