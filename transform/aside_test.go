@@ -53,6 +53,25 @@ func TestAsideHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+// Who has woken a slot gets a worker of it although the first went to another caller and did not come back.
+func TestAsideForgetsNobody(t *testing.T) {
+	cfg := testConfig()
+	cfg.Workers, cfg.Recycle = 1, 1 // One place aside, and a fresh worker for each picture.
+	p, _ := open(t, cfg)
+	done := make(chan error, 8)
+	for i := range cap(done) {
+		go func() {
+			_, err := aside(context.Background(), p, picture(t, 4, 4, i), script("self"))
+			done <- err
+		}()
+	}
+	for range cap(done) {
+		if err := receiveWithin(t, done, "a picture made aside"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A worker aside that crashes is replaced for its caller, one that nobody needs ends, and the next caller gets a new one.
 func TestAsideComesAndGoes(t *testing.T) {
 	cfg := testConfig()

@@ -170,6 +170,10 @@ func (p *Pool) borrow(ctx context.Context, q queue) (*child, error) {
 	if ctx.Err() != nil {
 		return nil, contextFault(ctx)
 	}
+	if q.wake != nil {
+		p.asking.Add(1)
+		defer p.asking.Add(-1)
+	}
 	for {
 		select {
 		case c := <-q.from:

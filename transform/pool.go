@@ -34,6 +34,7 @@ type Pool struct {
 	ready  chan *child   // idle workers; callers wait here in the order in which they came
 	aside  chan *child   // the same for workers aside
 	wanted chan struct{} // wakes one of those
+	asking atomic.Int64  // callers that wait for one
 
 	pingEvery, pingTimeout, startGrace time.Duration
 

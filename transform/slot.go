@@ -31,9 +31,10 @@ type slot struct {
 // queued returns to the queue of all callers.
 func (s *slot) queued() { s.next, s.gone = s.home, nil }
 
-// sleep waits until somebody wants a worker of a slot aside, or the pool closes.
+// sleep waits until somebody wants a worker of a slot aside, or the pool closes. Who asks already may have woken this slot before, and must not
+// wait for a worker that did not start, or that went to another and was worn out there.
 func (s *slot) sleep() {
-	if s.wanted == nil || s.next != s.home { // Else a caller waits for the fresh one.
+	if s.wanted == nil || s.next != s.home || s.pool.asking.Load() > 0 {
 		return
 	}
 	select {
