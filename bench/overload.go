@@ -299,7 +299,7 @@ func (o *overload) starve(ctx context.Context, b *bench, large []photo, share fl
 		if n%5 != 0 {
 			return light(n)
 		}
-		path, err := o.rig.path(o.origin+"/"+large[n/5%len(large)].name, fmt.Sprintf("%s/cb:h%d", starveHeavy, n))
+		path, err := o.rig.path(o.origin+"/"+large[n/5%len(large)].name, fmt.Sprintf("%s/cb:h%d", starveHeavy, o.asked.Add(1)))
 		return ask{path: path, tag: "heavy"}, err
 	})
 	if err != nil {

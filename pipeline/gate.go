@@ -181,7 +181,7 @@ func (g *gate) free(l line) bool {
 	all := g.running[0] + g.running[1]
 	switch {
 	case l == upgradeLine || l == warmLine && g.keptForViewers.on:
-		return all < max(g.slots-1, 1)
+		return all+g.aside < max(g.slots-1, 1) // What viewers wait for aside counts: background work would take its core.
 	case l == heavyLine && g.keptForLight.on:
 		return g.aside < g.asides
 	}

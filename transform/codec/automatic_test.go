@@ -216,6 +216,9 @@ func TestQBetweenKinds(t *testing.T) {
 			if got, ok := a.predict("avif8", Photo, target, traits); !ok || got < min(photo, drawn) || got > max(photo, drawn) {
 				t.Errorf("%s, target %.0f: q %d, want one between %d and %d", name, target, got, photo, drawn)
 			}
+			if full, _ := a.photoQ("avif8c", target, traits); full > photo+5 {
+				t.Errorf("%s, target %.0f: q %d with full colours, %d with halved ones", name, target, full, photo)
+			}
 			if fast, _ := a.photoQ("avif9", target, traits); photo < fast-1 {
 				t.Errorf("%s, target %.0f: q %d in speed 8, %d in speed 9", name, target, photo, fast)
 			}

@@ -152,6 +152,9 @@ func (a *automatic) predict(coder string, kind Kind, target float64, t Traits) (
 // photoQ is the q for a photo. AVIF of speed 8 reaches the same score with a q that is 0.7 lower than that of speed 9, on average of those that
 // the model was fitted on; where it is foretold to be more than one lower, speed 9 is believed: what is misjudged so is fine grain.
 func (a *automatic) photoQ(coder string, target float64, t Traits) (int, bool) {
+	if strings.HasPrefix(coder, "avif") && target < fullChromaMixed { // Full colours were not fitted for photos below; the q differs by one or two.
+		coder = strings.TrimSuffix(coder, "c")
+	}
 	q, ok := a.set.Q(a.model, coder, groupPhoto, target, t)
 	if rest, better := strings.CutPrefix(coder, "avif8"); better {
 		if fast, ok := a.set.Q(a.model, "avif9"+rest, groupPhoto, target, t); ok {
