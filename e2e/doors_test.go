@@ -96,10 +96,7 @@ func TestFault10NoDoorLeadsInside(t *testing.T) {
 	port, trapped := startTrap(t)
 	sources := inward(t, port)
 	base := startPublic(t, sources)
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("whsec_bXktb3duLXNlY3JldC1vZi0yNC1ieXRlcyE=\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	secret := callbackSecret(t)
 	for _, resolver := range []string{"go", "cgo"} {
 		t.Run(resolver, func(t *testing.T) {
 			s := start(t, append(b.compatEnv(t), "GODEBUG=netdns="+resolver, `GOLDCREST_PRESETS={small: "rs:fit:160:0/f:jpg"}`, "GOLDCREST_PREWARM_PRESETS=[small]",

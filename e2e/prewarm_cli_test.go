@@ -102,6 +102,16 @@ func python(t *testing.T) string {
 	return path
 }
 
+// callbackSecret is a file that holds one to sign callbacks with.
+func callbackSecret(t *testing.T) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("whsec_bXktb3duLXNlY3JldC1vZi0yNC1ieXRlcyE=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 const celery = "../examples/celery"
 
 // The example for Celery compiles, works against a running server without Celery or a broker, and believes our callbacks alone.
@@ -109,10 +119,7 @@ func TestCeleryExample(t *testing.T) {
 	corpus(t)
 	python := python(t)
 	o, h := startOrigin(t), startHook(t)
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("whsec_bXktb3duLXNlY3JldC1vZi0yNC1ieXRlcyE=\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	secret := callbackSecret(t)
 	s := start(t, append(prewarmEnv, "GOLDCREST_PREWARM_CALLBACKS_ALLOW=[\""+h.URL+"\"]", "GOLDCREST_PREWARM_CALLBACKS_SECRETS=[{secret_file: "+secret+"}]")...)
 	cache := "PYTHONPYCACHEPREFIX=" + t.TempDir()
 	for _, name := range []string{"tasks.py", "stub.py"} {

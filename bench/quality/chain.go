@@ -152,19 +152,11 @@ func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) 
 
 // eachOriginal calls do with every picture as it is found, by name and bytes, that suits and, unless all are asked for, that the fit did not see.
 func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec, s *scorer, name string, body []byte) error) error {
-	c, err := codec.New(codec.EngineVips)
-	if err != nil {
-		return err
-	}
-	s, err := newScorer(o, c)
+	c, s, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	found, err := pictures(o.dirs)
-	if err != nil {
-		return err
-	}
 	for i, p := range found {
 		body, err := os.ReadFile(p.file)
 		if err != nil {

@@ -143,11 +143,7 @@ func (w *rowFile) add(r row) error {
 
 // collect measures what is not in the file yet.
 func collect(ctx context.Context, o options) error {
-	c, err := codec.New(codec.EngineVips)
-	if err != nil {
-		return err
-	}
-	s, err := newScorer(o, c)
+	c, s, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
@@ -157,10 +153,6 @@ func collect(ctx context.Context, o options) error {
 		return err
 	}
 	defer w.f.Close()
-	found, err := pictures(o.dirs)
-	if err != nil {
-		return err
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(o.jobs)
 	for i, p := range found {

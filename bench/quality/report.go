@@ -67,19 +67,11 @@ var efforts = map[variant.Format]int{variant.WebP: 4}
 
 // report makes every reference that the fit did not see in every way, and prints what comes out.
 func report(ctx context.Context, o options) error {
-	c, err := codec.New(codec.EngineVips)
-	if err != nil {
-		return err
-	}
-	s, err := newScorer(o, c)
+	c, s, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	found, err := pictures(o.dirs)
-	if err != nil {
-		return err
-	}
 	var mu sync.Mutex
 	var figures []figure
 	g, ctx := errgroup.WithContext(ctx)

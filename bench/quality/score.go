@@ -28,6 +28,20 @@ func newScorer(o options, c *codec.Codec) (*scorer, error) {
 	return &scorer{command: o.ss2, dir: dir, codec: c}, err
 }
 
+// openAll opens what most measurements need: the product's codec, a scorer, which is the caller's to close, and the pictures of the folders.
+func openAll(o options) (*codec.Codec, *scorer, []picture, error) {
+	c, err := codec.New(codec.EngineVips)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	found, err := pictures(o.dirs)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s, err := newScorer(o, c)
+	return c, s, found, err
+}
+
 func (s *scorer) close() { os.RemoveAll(s.dir) }
 
 // judged is what scores need of a reference: its pixels on disk, whole and in tiles.
