@@ -86,21 +86,27 @@ func (o *overload) most(ctx context.Context) (float64, error) {
 	began := time.Now()
 	for i := range errs {
 		wg.Go(func() {
-			for errs[i] == nil {
+			for {
 				path, err := o.next(capacityOf)
 				if err == nil {
 					_, _, err = o.rig.get(measured, path, "*/*")
 				}
-				if err == nil && time.Since(began) > settleFor {
+				if measured.Err() != nil {
+					return
+				}
+				if err != nil {
+					errs[i] = err
+					return
+				}
+				if time.Since(began) > settleFor {
 					made.Add(1)
 				}
-				errs[i] = err
 			}
 		})
 	}
 	wg.Wait()
-	if measured.Err() == nil {
-		return 0, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return 0, err
 	}
 	time.Sleep(settleFor) // What was begun ends.
 	return float64(made.Load()) / capacityFor.Seconds(), nil

@@ -118,7 +118,7 @@ func (d *decoder) nearest(wrong string) string {
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, m member, path string) {
 	if n.Kind != yaml.SequenceNode {
-		d.fail(n, path, "wants a list, not %s", kindName(n))
+		d.fail(n, path, "wants a list, such as [a, b], not %s", kindName(n))
 		return
 	}
 	for _, child := range n.Content {

@@ -110,7 +110,7 @@ func TestDecodeFileRefuses(t *testing.T) {
 		{"a merge key", "<<: {listen: a}", "<< is not a key"},
 		{"a section for a value", "listen: {a: b}", "listen wants a single value, not keys and values"},
 		{"a value for a section", "deep: 3", "deep wants keys and values, not a single value"},
-		{"a value for a list", "keys: a", "keys wants a list, not a single value"},
+		{"a value for a list", "keys: a", "keys wants a list, such as [a, b], not a single value"},
 		{"a list for a map", "presets: [a]", "presets wants keys and values, not a list"},
 		{"a list for the whole", "[a]", "the configuration wants keys and values, not a list"},
 		{"no value", "listen:", "listen has no value"},

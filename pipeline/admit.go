@@ -8,8 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// firstTakes is how long light and heavy pieces are expected to hold a slot before any did.
-var firstTakes = [2]time.Duration{100 * time.Millisecond, 500 * time.Millisecond}
+// firstTakes is how long light pieces, heavy ones, and heavy ones aside are expected to hold their places before any did.
+var firstTakes = [3]time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
 // bookedMost is how many pieces that are still being fetched count for each slot while nobody waits at the gate.
 const bookedMost = 16
@@ -73,9 +73,15 @@ func weight(heavy bool) int {
 	return 0
 }
 
-// learn takes how long a piece held its slot.
-func (g *gate) learn(heavy bool, held time.Duration) {
-	t := &g.takes[weight(heavy)]
+// asideTakes is the index among takes of pieces aside, which wait for the processor too.
+const asideTakes = 2
+
+// learn takes how long a piece held its place.
+func (g *gate) learn(p *piece, held time.Duration) {
+	t := &g.takes[weight(p.heavy)]
+	if p.aside {
+		t = &g.takes[asideTakes]
+	}
 	*t += (held - *t) / 8
 }
 
@@ -142,14 +148,16 @@ func (g *gate) wait(p *piece) time.Duration {
 	light, heavy = light+g.rooms[lightLine].Len(), heavy+g.rooms[heavyLine].Len()
 	inWork := g.running[0] + g.running[1]
 	// Those in work are half done, on average.
-	heavies := func(waiting, working int) time.Duration { return time.Duration(2*waiting+working) * g.takes[1] / 2 }
-	lightWork := time.Duration(2*light+g.running[0]) * g.takes[0] / 2
+	work := func(waiting, working int, takes time.Duration) time.Duration {
+		return time.Duration(2*waiting+working) * takes / 2
+	}
+	lightWork := work(light, g.running[0], g.takes[0])
 	switch {
 	case g.keptForLight.on && p.heavy:
 		if heavy+g.aside < g.asides {
 			return 0
 		}
-		return heavies(heavy, g.aside) / time.Duration(g.asides)
+		return work(heavy, g.aside, g.takes[asideTakes]) / time.Duration(g.asides)
 	case g.keptForLight.on:
 		if light+inWork < g.slots {
 			return 0
@@ -165,7 +173,7 @@ func (g *gate) wait(p *piece) time.Duration {
 	case !p.heavy:
 		heavy = min(heavy, light/lightTurns) // It passes the others.
 	}
-	return (lightWork + heavies(heavy, g.running[1])) / time.Duration(g.slots)
+	return (lightWork + work(heavy, g.running[1], g.takes[1])) / time.Duration(g.slots)
 }
 
 // refuse is the answer to a viewer who would wait too long; they are told to come back when most of those before them are served.

@@ -75,7 +75,7 @@ type gate struct {
 	running [2]int // in the slots, by weight, see heavy
 	aside   int    // beside them
 	booked  [2]int
-	takes   [2]time.Duration // how long a piece holds its slot, on average of late
+	takes   [3]time.Duration // how long a piece holds its place, on average of late, see firstTakes
 }
 
 // kept says that slots are kept for some, until a timer ends it.
@@ -166,8 +166,11 @@ func (g *gate) note() {
 	}
 }
 
-// awaited reports whether work of that line or a more pressing one waits.
+// awaited reports whether work of that line or a more pressing one waits for what this line may have.
 func (g *gate) awaited(l line) bool {
+	if l == heavyLine && g.keptForLight.on { // The places aside are its own.
+		return g.rooms[heavyLine].Len() > 0
+	}
 	for ; l < lines; l++ {
 		if g.rooms[l].Len() > 0 {
 			return true
@@ -250,7 +253,7 @@ func (g *gate) release(p *piece, held time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if held > 0 {
-		g.learn(p.heavy, held)
+		g.learn(p, held)
 	}
 	*g.place(p)--
 	g.grant()

@@ -200,3 +200,43 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 		}
 	})
 }
+
+// A heavy piece gets a free place aside at once though light ones wait for the slots, and the time that it takes there is nobody else's estimate.
+func TestFault03AsideWaitsForNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate("test", 2, 10, noObserver{})
+		g.hold = viewerHold
+		viewer := func(heavy bool) *piece { return &piece{urgency: &urgency{rank: viewing}, heavy: heavy} }
+		var light []func()
+		for range 2 {
+			release, err := g.enter(t.Context(), viewer(false))
+			if err != nil {
+				t.Fatal(err)
+			}
+			light = append(light, release)
+		}
+		third := make(chan func(), 1)
+		go func() {
+			release, err := g.enter(t.Context(), viewer(false))
+			if err != nil {
+				t.Error(err)
+			}
+			third <- release
+		}()
+		synctest.Wait()
+		began, before := time.Now(), g.takes[weight(true)]
+		p := viewer(true)
+		release, err := g.enter(t.Context(), p)
+		if err != nil || !p.aside || time.Since(began) != 0 {
+			t.Fatalf("error %v, aside %v after %v; want a place aside at once", err, p.aside, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+		release()
+		if g.takes[weight(true)] != before || g.takes[asideTakes] <= firstTakes[asideTakes] {
+			t.Errorf("heavy pieces are expected to take %v in a slot and %v aside, want %v and more than %v", g.takes[1], g.takes[asideTakes], before, firstTakes[asideTakes])
+		}
+		light[0]()
+		light[1]()
+		(<-third)()
+	})
+}

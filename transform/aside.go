@@ -8,9 +8,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// asideNiceness puts workers aside below the others: beside one of those on the same core they get a quarter of it, since the kernel weighs
-// a niceness of 10 with 110 and one of 15 with 36 (sched_prio_to_weight in Linux' kernel/sched/core.c).
-const asideNiceness = 15
+// asideBelow is how much more niceness workers aside get than the others have: beside one of those on the same core they get a quarter of it,
+// since the kernel weighs a niceness of 10 with 110 and one of 15 with 36 (sched_prio_to_weight in Linux' kernel/sched/core.c).
+const asideBelow = 5
 
 // asideRest is after how many pings without work a worker aside ends.
 const asideRest = 3
@@ -36,9 +36,13 @@ func (p *Pool) openAside() {
 	}
 }
 
-// lower takes priority from all threads of a worker, which is a process group of its own.
+// lower takes priority from all threads of a worker, which is a process group of its own and was born with the niceness of the others.
 func (p *Pool) lower(c *child) {
-	if err := unix.Setpriority(unix.PRIO_PGRP, c.pid, asideNiceness); err != nil {
+	own, err := unix.Getpriority(unix.PRIO_PROCESS, c.pid)
+	if err == nil {
+		err = unix.Setpriority(unix.PRIO_PGRP, c.pid, min(20-own+asideBelow, 19)) // The system call returns 20 - niceness.
+	}
+	if err != nil {
 		p.log.Warn("a worker aside keeps its priority", "error", err)
 	}
 }
