@@ -8,6 +8,7 @@
 //	go run ./bench/quality ocr -dir DIR       what tesseract reads in documents of each class
 //	go run ./bench/quality sheet -dir DIR     contact sheets: originals beside each class
 //	go run ./bench/quality chain -dir DIR     pictures made from a larger one of the same call against those made alone
+//	go run ./bench/quality levels -dir DIR    documents in few levels, the fit of their score (-write), and what it chooses
 //	go run ./bench/quality master -dir DIR    pictures made from the master of an original against those made from it
 //
 // A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
@@ -48,14 +49,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "master": master}
+	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "levels": levels, "master": master}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	command := commands[name]
 	if command == nil {
-		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain and master", name)
+		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain, levels and master", name)
 	}
 	o, err := parseOptions(args)
 	if err != nil {

@@ -160,10 +160,7 @@ func references(p picture) ([]reference, error) {
 // sourceOf joins pictures that are one motif in several files: the name without its numbers at the end.
 func sourceOf(name string) string {
 	base := strings.TrimSuffix(name, filepath.Ext(name))
-	if strings.HasPrefix(base, "exif-portrait-") {
-		return "exif-portrait"
-	}
-	return base
+	return strings.TrimSuffix(strings.TrimRight(base, "0123456789"), "-")
 }
 
 // pick divides names into n groups, the same at every run.

@@ -22,7 +22,7 @@ type way struct {
 	fixed *codec.Encoding
 }
 
-// ways are the product's choices for each class, and what other proxies send by default (imgproxy, thumbor, libvips, and the
+// ways are the product's choices for the clients of each class, who take older formats too, and what other proxies send by default (imgproxy, thumbor, libvips, and the
 // predecessor, which sent JPEG of q 90 or 95).
 func ways() []way {
 	var out []way
@@ -31,11 +31,12 @@ func ways() []way {
 		class variant.Class
 	}{{"high", variant.ClassHigh}, {"normal", variant.ClassNormal}, {"saver", variant.ClassSaver}}
 	for _, c := range classes {
+		old := variant.AcceptJPEG | variant.AcceptPNG
 		out = append(out,
-			way{name: c.name + " avif first", spec: variant.Spec{Format: variant.AVIF, Class: c.class}, stage: variant.StageFirst},
-			way{name: c.name + " avif final", spec: variant.Spec{Format: variant.AVIF, Class: c.class}},
-			way{name: c.name + " webp", spec: variant.Spec{Format: variant.WebP, Class: c.class}},
-			way{name: c.name + " jpeg", spec: variant.Spec{Format: variant.JPEG, Class: c.class}})
+			way{name: c.name + " avif first", spec: variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: old | variant.AcceptWebP | variant.AcceptAVIF}, stage: variant.StageFirst},
+			way{name: c.name + " avif final", spec: variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: old | variant.AcceptWebP | variant.AcceptAVIF}},
+			way{name: c.name + " webp", spec: variant.Spec{Format: variant.WebP, Class: c.class, Accepts: old | variant.AcceptWebP}},
+			way{name: c.name + " jpeg", spec: variant.Spec{Format: variant.JPEG, Class: c.class, Accepts: old}})
 	}
 	fixed := func(name string, f variant.Format, q, effort int) {
 		out = append(out, way{name: name, fixed: &codec.Encoding{Format: f, Q: q, Effort: effort}})
@@ -141,7 +142,7 @@ func judgeWays(ctx context.Context, c *codec.Codec, s *scorer, r reference, name
 				return nil, err
 			}
 			body, f.probe = made.Body, made.Choice.Probe
-			again := codec.Encoding{Format: made.Format, Q: made.Quality, Effort: efforts[made.Format], FullChroma: r.kind != kindPhoto}
+			again := codec.Encoding{Format: made.Format, Q: made.Quality, Effort: efforts[made.Format], FullChroma: r.kind != kindPhoto, Lossless: made.Quality == 0}
 			if made.Format == variant.AVIF && made.Stage == variant.StageFinal {
 				again.Effort++
 			}

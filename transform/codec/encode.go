@@ -46,10 +46,7 @@ func (e *encoder) encode() (variant.Image, error) {
 	if e.job.spec.Master {
 		return e.master()
 	}
-	best, err := e.attempt(e.format())
-	if err == nil {
-		best, err = e.orLossless(best)
-	}
+	best, err := e.first()
 	if err != nil {
 		return variant.Image{}, err
 	}
@@ -59,6 +56,19 @@ func (e *encoder) encode() (variant.Image, error) {
 		}
 	}
 	return e.image(best), nil
+}
+
+// first is the encode that the spec leads to: in few levels where that keeps the target, as it costs fewer bytes and less time than any other.
+func (e *encoder) first() (encoded, error) {
+	f := e.format()
+	if few, ok, err := e.inLevels(f); ok || err != nil {
+		return few, err
+	}
+	best, err := e.attempt(f)
+	if err != nil {
+		return best, err
+	}
+	return e.orLossless(best)
 }
 
 func (e *encoder) image(b encoded) variant.Image {
@@ -134,6 +144,11 @@ func (e *encoder) save(f variant.Format, s settings) (encoded, error) {
 	if err != nil {
 		return encoded{}, internal("codec.save", err)
 	}
+	return e.saveAs(im, f, s)
+}
+
+// saveAs is save for pixels that differ from the picture's.
+func (e *encoder) saveAs(im *pixmap, f variant.Format, s settings) (encoded, error) {
 	body, err := im.save(s.options(f))
 	if err != nil {
 		return encoded{}, internal("codec.save", err)

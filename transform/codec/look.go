@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -80,6 +81,45 @@ func (e *encoder) orLossless(best encoded) (encoded, error) {
 		return best, err
 	}
 	return exact, nil
+}
+
+// inLevels is the picture in few levels, and these without loss, where it is print on flat ground whose target they keep, and the client takes a
+// format for it. Up to eight levels cost fewer bytes than any lossy encode of the same picture; a URL's own format gives way only to itself.
+func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
+	s := e.job.spec
+	switch {
+	case f == variant.WebP || s.Accepts&variant.AcceptWebP != 0:
+		f = variant.WebP
+	case s.Accepts&variant.AcceptPNG != 0:
+		f = variant.PNG
+	default:
+		return few, false, nil
+	}
+	v := e.choices.look(e.pic)
+	if v == nil || kindOf(v.kind, s.Legible) != Text || v.traits.Equal < LevelsFlat || e.pic.alpha || explicitQuality(e.format(), s) > 0 || s.AutoSize.Bytes > 0 {
+		return few, false, nil
+	}
+	im, err := e.prepared(f)
+	if err != nil {
+		return few, false, internal("codec.inLevels", err)
+	}
+	wanted := max(target(e.wish(f), Text), levelsLeast)
+	pixels, n, err := e.choices.inLevels(im, wanted)
+	if err != nil || pixels == nil {
+		return few, false, err
+	}
+	defer pixels.free()
+	set := settings{effort: effortWebP, alphaQ: 100, lossless: true, note: fmt.Sprintf("text in %d levels, target %.0f", n, wanted)}
+	if f == variant.PNG {
+		if set.bits, err = pixels.bits(); err != nil {
+			return few, false, internal("codec.inLevels", err)
+		}
+		set.lossless, set.q, set.effort = false, 100, effortPalette
+	}
+	few, err = e.saveAs(pixels, f, set)
+	few.q, few.target = 0, wanted
+	ok = err == nil && (s.MaxBytes == 0 || len(few.body) <= s.MaxBytes)
+	return few, ok, err
 }
 
 // choice tells how the quality of an encode was chosen.

@@ -30,13 +30,26 @@ func (im *pixmap) traits() (Traits, error) {
 	if C.gc_traits(im.p, probePixels, probeQuality, &t) != 0 {
 		return Traits{}, vipsError()
 	}
+	return traitsOf(t), nil
+}
+
+// against is traits, where the trial is what the picture has become in other, of the same size.
+func (im *pixmap) against(other *pixmap) (Traits, error) {
+	var t C.GcTraits
+	if C.gc_against(im.p, other.p, probePixels, &t) != 0 {
+		return Traits{}, vipsError()
+	}
+	return traitsOf(t), nil
+}
+
+func traitsOf(t C.GcTraits) Traits {
 	f := func(v C.float) float64 { return float64(v) }
 	return Traits{
 		Flat: f(t.flat), Busy: f(t.busy), Busy4: f(t.busy4), Dark: f(t.dark), Mean: f(t.mean), Chroma: f(t.chroma), Equal: f(t.equal),
 		Steep: f(t.steep), Strokes: f(t.strokes), Print: f(t.print), Plain: f(t.plain), Colourful: f(t.colourful), Rate: f(t.rate),
 		Luma: f(t.luma), Luma4: f(t.luma4), Loss: f(t.loss), Loss4: f(t.loss4), Half: f(t.half), Half4: f(t.half4), Blue: f(t.blue),
 		Red: f(t.red), Blue4: f(t.blue4), Red4: f(t.red4), Soft: f(t.soft), Ring: f(t.ring),
-	}, nil
+	}
 }
 
 // featureCount is the number of values that the models read.

@@ -260,38 +260,62 @@ GC_FN void gc_finish(const GcSums *s, size_t bytes, GcTraits *t) {
 	t->print = s->print / tiles, t->plain = s->plain / tiles, t->rate = bytes / pixels;
 }
 
-// gc_traits measures a picture in memory on about pixels of its pixels. The picture is at least a tile wide and high.
-GC_FN int gc_traits(VipsImage *in, int pixels, int q, GcTraits *t) {
+// gc_gather copies about pixels of a picture's pixels into a sample, which the caller frees. The picture is in memory and at least a tile wide
+// and high; of pictures of one size the same pixels are taken.
+GC_FN uint8_t *gc_gather(VipsImage *in, int pixels, GcTraits *t) {
 	int width = vips_image_get_width(in), height = vips_image_get_height(in), bands = vips_image_get_bands(in);
 	memset(t, 0, sizeof(*t));
 	if (vips_image_wio_input(in))
-		return -1;
+		return NULL;
 	t->all = (width / GC_TILE) * (height / GC_TILE);
 	int wanted = VIPS_MAX(pixels / (GC_TILE * GC_TILE), GC_ACROSS);
 	int step = VIPS_MAX(1, (t->all + wanted - 1) / wanted);
 	int rows = (t->all / step + 2 + GC_ACROSS - 1) / GC_ACROSS;
 	uint8_t *rgb = g_malloc0((size_t) rows * GC_TILE * GC_ACROSS * GC_TILE * 3);
 	t->tiles = gc_sample(VIPS_IMAGE_ADDR(in, 0, 0), width, height, bands, step, rgb, rows * GC_ACROSS);
+	return rgb;
+}
+
+// gc_judge compares a sample with what became of it.
+GC_FN void gc_judge(const uint8_t *rgb, const uint8_t *other, size_t bytes, GcTraits *t) {
+	GcSums s = {0};
+	GcTile a, b;
+	for (int i = 0; i < t->tiles; i++) {
+		size_t at = ((size_t) (i / GC_ACROSS) * GC_TILE * GC_ACROSS + i % GC_ACROSS) * GC_TILE * 3;
+		gc_planes(rgb + at, &a);
+		gc_planes(other + at, &b);
+		gc_luma(a.y, b.y, &s);
+		gc_half(a.half, b.half, &s);
+		gc_chroma(a.cb, b.cb, &s.blue, &s.blue4, &s.chroma);
+		gc_chroma(a.cr, b.cr, &s.red, &s.red4, &s.chroma);
+		gc_marks(&a, &s);
+	}
+	gc_finish(&s, bytes, t);
+}
+
+// gc_traits measures a picture by a trial encode.
+GC_FN int gc_traits(VipsImage *in, int pixels, int q, GcTraits *t) {
+	uint8_t *rgb = gc_gather(in, pixels, t);
 	VipsImage *back = NULL;
 	size_t bytes = 0;
-	int r = gc_trial(rgb, GC_ACROSS * GC_TILE, (t->tiles + GC_ACROSS - 1) / GC_ACROSS * GC_TILE, q, &back, &bytes);
+	int r = rgb ? gc_trial(rgb, GC_ACROSS * GC_TILE, (t->tiles + GC_ACROSS - 1) / GC_ACROSS * GC_TILE, q, &back, &bytes) : -1;
 	if (!r) {
-		GcSums s = {0};
-		GcTile a, b;
-		for (int i = 0; i < t->tiles; i++) {
-			size_t at = ((size_t) (i / GC_ACROSS) * GC_TILE * GC_ACROSS + i % GC_ACROSS) * GC_TILE * 3;
-			gc_planes(rgb + at, &a);
-			gc_planes(VIPS_IMAGE_ADDR(back, 0, 0) + at, &b);
-			gc_luma(a.y, b.y, &s);
-			gc_half(a.half, b.half, &s);
-			gc_chroma(a.cb, b.cb, &s.blue, &s.blue4, &s.chroma);
-			gc_chroma(a.cr, b.cr, &s.red, &s.red4, &s.chroma);
-			gc_marks(&a, &s);
-		}
-		gc_finish(&s, bytes, t);
+		gc_judge(rgb, VIPS_IMAGE_ADDR(back, 0, 0), bytes, t);
 		g_object_unref(back);
 	}
 	g_free(rgb);
+	return r;
+}
+
+// gc_against measures a picture by what another of its size has become of it.
+GC_FN int gc_against(VipsImage *in, VipsImage *other, int pixels, GcTraits *t) {
+	GcTraits same;
+	uint8_t *rgb = gc_gather(in, pixels, t), *became = gc_gather(other, pixels, &same);
+	int r = rgb && became ? 0 : -1;
+	if (!r)
+		gc_judge(rgb, became, 0, t);
+	g_free(rgb);
+	g_free(became);
 	return r;
 }
 

@@ -25,6 +25,7 @@ type settings struct {
 	alphaQ     int
 	lossless   bool
 	baseline   bool    // JPEG: in one pass, which is read in less time
+	bits       int     // PNG in a palette: those of a pixel that hold every colour; 0 = as many as a palette has, and colours mixed by dithering
 	target     float64 // of SSIMULACRA2; 0 = none: the URL names q, or the format has none
 	predicted  int     // the q that the model named; 0 = none
 	note       string
@@ -42,6 +43,8 @@ type wish struct {
 type chooser interface {
 	choose(pic *picture, w wish) settings
 	look(pic *picture) *view // nil where there is nothing to see
+	// inLevels is a picture of print in so many levels that it is expected to keep the target, without alpha and in memory; nil where none suits.
+	inLevels(im *pixmap, target float64) (few *pixmap, n int, err error)
 }
 
 // The efforts. WebP 4 is where bytes stop falling fast; palettes at 4 took half
@@ -79,9 +82,10 @@ func fullChroma(f variant.Format, kind Kind, target float64, t Traits) bool {
 // automatic chooses the q that the model expects to reach the target, from what the picture is like. The table answers for
 // pictures that cannot be probed: animations, and those smaller than a tile.
 type automatic struct {
-	model *Model
-	set   *Set
-	table table
+	model  *Model
+	set    *Set
+	levels *LevelsModel
+	table  table
 }
 
 // newAutomatic takes the coefficients of the encoder libraries that are linked. An unknown libaom is taken for recent: where
@@ -91,7 +95,11 @@ func newAutomatic(aom string) (*automatic, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &automatic{model: m, set: m.Sets[setFor(aom)], table: fixedTable(aom)}, nil
+	l, err := readLevels(levelsFile)
+	if err != nil {
+		return nil, err
+	}
+	return &automatic{model: m, set: m.Sets[setFor(aom)], levels: l, table: fixedTable(aom)}, nil
 }
 
 // setFor is the name of the coefficients for a libaom.
@@ -211,6 +219,8 @@ func olderThan(version string, major, minor int) bool {
 }
 
 func (t table) look(*picture) *view { return nil }
+
+func (t table) inLevels(*pixmap, float64) (*pixmap, int, error) { return nil, 0, nil }
 
 func (t table) choose(_ *picture, w wish) settings {
 	s := settings{effort: effortPalette}

@@ -43,7 +43,10 @@ func (s settings) options(f variant.Format) C.GcSave {
 		o.format = C.GC_SAVE_JPEG
 	case variant.PNG:
 		o.format = C.GC_SAVE_PNG
-		o.palette = flag(!s.lossless)
+		o.palette, o.bits, o.dither = flag(!s.lossless), 8, flag(s.bits == 0)
+		if s.bits > 0 {
+			o.bits = C.int(s.bits)
+		}
 	case variant.WebP:
 		o.format = C.GC_SAVE_WEBP
 		o.lossless = flag(s.lossless)

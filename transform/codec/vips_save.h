@@ -19,7 +19,8 @@ typedef struct {
 	int full_chroma;  // 4:4:4 instead of 4:2:0; WebP, which has none, gets colours fitted to what a decoder will make of them
 	int alpha_q;      // WebP
 	int palette;      // PNG: quantise to a palette with quality q
-	int bits;         // GIF: bits of the palette
+	int bits;         // GIF, and PNG with a palette: bits of a pixel
+	int dither;       // PNG with a palette
 	int lossless;     // WebP
 	int baseline;     // JPEG: not progressive
 } GcSave;
@@ -61,8 +62,8 @@ GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 			GC_NO_METADATA, NULL);
 	case GC_SAVE_PNG:
 		if (o.palette)
-			return vips_pngsave_buffer(in, buf, len, "compression", 6, "palette", TRUE, "Q", o.q, "effort", o.effort,
-				GC_NO_METADATA, NULL);
+			return vips_pngsave_buffer(in, buf, len, "compression", 6, "palette", TRUE, "Q", o.q, "effort", o.effort, "bitdepth", o.bits,
+				"dither", (double) o.dither, GC_NO_METADATA, NULL);
 		return vips_pngsave_buffer(in, buf, len, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, GC_NO_METADATA, NULL);
 	case GC_SAVE_WEBP:
 		return vips_webpsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "alpha_q", o.alpha_q, "lossless", o.lossless,

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// levelsFile is where the fit is kept, from the project's root.
+const levelsFile = "transform/codec/levels.json"
+
+// levelsPenalty keeps weights of features that say nearly the same small; what is chosen does not depend on it between 0.3 and 30.
+const levelsPenalty = 10
+
+// inLevels is one reference in so many levels.
+type inLevels struct {
+	id, source string
+	n, bytes   int
+	score      float64 // of its worst part
+	traits     codec.Traits
+	suits      bool // as the product would ask the model about it
+	lossy      lossy
+}
+
+// lossy is what the product makes of the reference without levels, for clients of each format.
+type lossy map[variant.Format]lossyFigure
+
+// lossyFormats are those that URLs get without levels when they name them.
+var lossyFormats = []variant.Format{variant.AVIF, variant.JPEG}
+
+type lossyFigure struct {
+	bytes int
+	score float64
+}
+
+// levels measures drawn references in few levels, fits the model of their score, and prints what it would choose for pictures of sources that it
+// was not fitted on.
+func levels(ctx context.Context, o options) error {
+	c, s, found, err := openAll(o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var mu sync.Mutex
+	var rows []inLevels
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(o.jobs)
+	for i, p := range found {
+		refs, err := references(p)
+		if err != nil {
+			return err
+		}
+		for k, r := range refs {
+			if p.kind == kindPhoto {
+				continue
+			}
+			g.Go(func() error {
+				got, err := levelsOf(ctx, c, s, r, fmt.Sprintf("%d-%d", i, k))
+				if err != nil {
+					return fmt.Errorf("%s: %w", r.id, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				rows = append(rows, got...)
+				return nil
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	m, err := fitLevels(rows, "")
+	if err != nil {
+		return err
+	}
+	for _, target := range []float64{70, 80} {
+		if err := judgeLevels(rows, target); err != nil {
+			return err
+		}
+	}
+	if !o.write {
+		return nil
+	}
+	body, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.FromSlash(levelsFile), append(body, '\n'), 0o644)
+}
+
+// levelsOf measures one reference in every number of levels.
+func levelsOf(ctx context.Context, c *codec.Codec, s *scorer, r reference, name string) ([]inLevels, error) {
+	im, err := r.render(c)
+	if err != nil {
+		return nil, err
+	}
+	defer im.Free()
+	if t, err := im.Traits(); err != nil || t.Equal < codec.LevelsFlat {
+		return nil, err
+	}
+	j, err := s.judge(im, name, true)
+	if err != nil {
+		return nil, err
+	}
+	defer j.close()
+	original, err := im.Encode(codec.Encoding{Format: variant.PNG})
+	if err != nil {
+		return nil, err
+	}
+	without := lossy{}
+	for _, f := range lossyFormats {
+		made, err := transformOne(c, original, way{spec: variant.Spec{Format: f}})
+		if err != nil {
+			return nil, err
+		}
+		all, worst, err := j.score(ctx, made.Body)
+		if err != nil {
+			return nil, err
+		}
+		without[f] = lossyFigure{len(made.Body), min(all, worst)}
+	}
+	var out []inLevels
+	for _, n := range []int{3, 4, 5, 6, 8, 12} { // Two more than the product tries, so that the fit sees what it must refuse.
+		row := inLevels{id: r.id, source: r.source, n: n, lossy: without}
+		few, t, suits, err := im.Levels(n)
+		if err != nil {
+			return nil, err
+		}
+		row.traits, row.suits = t, suits
+		body, err := few.Encode(codec.Encoding{Format: variant.WebP, Effort: 4, Lossless: true})
+		few.Free()
+		if err != nil {
+			return nil, err
+		}
+		all, worst, err := j.score(ctx, body)
+		if err != nil {
+			return nil, err
+		}
+		row.bytes, row.score = len(body), min(all, worst)
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// fitLevels fits the model on the rows of all sources but one, where the pictures look like what it will be asked about.
+func fitLevels(rows []inLevels, without string) (*codec.LevelsModel, error) {
+	var x [][]float64
+	var y, weight []float64
+	sources := map[string]bool{}
+	for _, r := range rows {
+		if r.source == without || !r.suits || r.score < 30 || r.score > 93 {
+			continue
+		}
+		f := codec.LevelsFeatures(r.traits)
+		x, y, weight = append(x, f[:]), append(y, r.score), append(weight, 1)
+		sources[r.source] = true
+	}
+	if len(sources) < 10 {
+		return nil, fmt.Errorf("pictures of %d sources are too few for a fit", len(sources))
+	}
+	base, w := ridge(x, y, weight, levelsPenalty)
+	round := func(v float64) float64 { return math.Round(v*1e4) / 1e4 }
+	m := &codec.LevelsModel{Note: fmt.Sprintf("%d pictures in levels, of %d sources", len(x), len(sources)), Base: round(base)}
+	for _, v := range w {
+		m.Weights = append(m.Weights, round(v))
+	}
+	return m, nil
+}
+
+// judgeLevels prints what the first number of levels that is expected to reach the target comes to, each source left out of the fit.
+func judgeLevels(rows []inLevels, target float64) error {
+	models := map[string]*codec.LevelsModel{}
+	chosen := map[string]inLevels{}
+	ids := map[string]bool{}
+	var off []float64
+	for _, r := range rows {
+		ids[r.id] = true
+		m := models[r.source]
+		if m == nil {
+			var err error
+			if m, err = fitLevels(rows, r.source); err != nil {
+				return err
+			}
+			models[r.source] = m
+		}
+		if !r.suits {
+			continue
+		}
+		if r.score > 30 && r.score < 93 {
+			off = append(off, r.score-m.Score(r.traits))
+		}
+		if m.Score(r.traits) < target || !slices.Contains(codec.LevelCounts(), r.n) {
+			continue
+		}
+		if best, ok := chosen[r.id]; !ok || r.n < best.n {
+			chosen[r.id] = r
+		}
+	}
+	fmt.Printf("\ntarget %.0f: the score is off by %.1f (rms); levels suit %d of %d pictures\n", target, deviation(off), len(chosen), len(ids))
+	for _, f := range lossyFormats {
+		n, ours, theirs := 0, 0, 0
+		var score, their []float64
+		for _, r := range chosen {
+			l := r.lossy[f]
+			n, ours, theirs = n+1, ours+r.bytes, theirs+l.bytes
+			score, their = append(score, r.score), append(their, l.score)
+		}
+		if n > 0 {
+			fmt.Printf("%-5s %d pictures: %.2f of the bytes, score of the worst part mean %.1f sd %.1f worst %.1f, without levels at target 70 %.1f %.1f %.1f\n", f, n,
+				float64(ours)/float64(theirs), mean(score), deviation(score), percentile(score, 0), mean(their), deviation(their), percentile(their, 0))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+// Few levels: a picture whose samples take only some values. Print on paper keeps its score with four of them.
+#ifndef GOLDCREST_LEVELS_H
+#define GOLDCREST_LEVELS_H
+
+#include "probe.h"
+
+// gc_histogram counts the samples of an 8-bit picture in memory, all bands together.
+GC_FN int gc_histogram(VipsImage *in, uint64_t count[256]) {
+	if (vips_image_wio_input(in))
+		return -1;
+	const uint8_t *p = VIPS_IMAGE_ADDR(in, 0, 0);
+	size_t n = VIPS_IMAGE_SIZEOF_IMAGE(in);
+	for (size_t i = 0; i < n; i++)
+		count[p[i]]++;
+	return 0;
+}
+
+// gc_map copies an 8-bit picture into memory with its samples replaced by a table's.
+GC_FN int gc_map(VipsImage *in, VipsImage **out, const uint8_t table[256]) {
+	VipsImage *lut = vips_image_new_from_memory_copy(table, 256, 256, 1, 1, VIPS_FORMAT_UCHAR);
+	if (!lut)
+		return -1;
+	VipsImage *mapped = NULL;
+	int r = vips_maplut(in, &mapped, lut, NULL);
+	if (!r) {
+		*out = vips_image_copy_memory(mapped);
+		r = *out ? 0 : -1;
+		g_object_unref(mapped);
+	}
+	g_object_unref(lut);
+	return r;
+}
+
+// gc_contours is the largest share of pixels, among the tiles of a picture, at which a step of 16 or more has come where there was none of 8:
+// what makes faces into maps. Both are in memory and of one size.
+GC_FN int gc_contours(VipsImage *in, VipsImage *few, double *share) {
+	if (vips_image_wio_input(in) || vips_image_wio_input(few))
+		return -1;
+	int width = vips_image_get_width(in), height = vips_image_get_height(in), bands = vips_image_get_bands(in), most = 0;
+	const uint8_t *a = VIPS_IMAGE_ADDR(in, 0, 0), *b = VIPS_IMAGE_ADDR(few, 0, 0);
+	for (int ty = 0; ty + GC_TILE <= height; ty += GC_TILE)
+		for (int tx = 0; tx + GC_TILE <= width; tx += GC_TILE) {
+			int n = 0;
+			for (int y = ty; y < ty + GC_TILE; y++) {
+				size_t at = ((size_t) y * width + tx) * bands;
+				for (int x = bands; x < GC_TILE * bands; x++)
+					n += abs(a[at + x] - a[at + x - bands]) < 8 && abs(b[at + x] - b[at + x - bands]) >= 16;
+			}
+			most = VIPS_MAX(most, n);
+		}
+	*share = (double) most / (GC_TILE * (GC_TILE - 1) * bands);
+	return 0;
+}
+
+// gc_colours counts the colours of a picture in memory, of three bands or one, up to 17.
+GC_FN int gc_colours(VipsImage *in) {
+	uint32_t seen[17];
+	if (vips_image_wio_input(in))
+		return -1;
+	const uint8_t *p = VIPS_IMAGE_ADDR(in, 0, 0);
+	int bands = vips_image_get_bands(in), n = 0;
+	for (guint64 i = 0; i < VIPS_IMAGE_N_PELS(in) && n < 17; i++, p += bands) {
+		uint32_t c = bands < 3 ? p[0] : (uint32_t) p[0] << 16 | p[1] << 8 | p[2];
+		int at = 0;
+		while (at < n && seen[at] != c)
+			at++;
+		if (at == n)
+			seen[n++] = c;
+	}
+	return n;
+}
+
+#endif

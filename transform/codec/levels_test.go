@@ -1,0 +1,177 @@
+package codec
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/basicfont"
+	"golang.org/x/image/math/fixed"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// scan is a clean page of print, half of it empty, to be shown smaller than it is, so that its edges are soft.
+func scan(w, h int) *image.NRGBA {
+	img := image.NewNRGBA(image.Rect(0, 0, w, h))
+	fill(img, img.Bounds(), color.NRGBA{255, 255, 255, 255})
+	d := font.Drawer{Dst: img, Src: image.NewUniform(color.NRGBA{20, 20, 20, 255}), Face: basicfont.Face7x13}
+	random := rand.New(rand.NewPCG(1, 2))
+	for y := 40; y < h-20; y += 26 {
+		d.Dot = fixed.P(40, y)
+		for n := random.IntN(w); d.Dot.X.Ceil() < n; {
+			d.DrawString(string(rune('a'+random.IntN(26))) + [...]string{"", "", "", " "}[random.IntN(4)])
+		}
+	}
+	return img
+}
+
+// with lays a picture on another.
+func with(on *image.NRGBA, img image.Image, x, y int) *image.NRGBA {
+	draw.Draw(on, img.Bounds().Add(image.Pt(x, y)), img, image.Point{}, draw.Src)
+	return on
+}
+
+// Print comes in few levels, without loss, to clients who take a format for it, where nothing in it has shades or colours.
+func TestPrintInFewLevels(t *testing.T) {
+	c := mustNew(t, "")
+	const old, all = variant.AcceptJPEG | variant.AcceptPNG, variant.AcceptJPEG | variant.AcceptPNG | variant.AcceptWebP | variant.AcceptAVIF
+	clean, portrait := pngOf(t, scan(1500, 1100)), pngOf(t, with(scan(1500, 1100), meadow(300, 300), 1000, 300))
+	ink := scan(1500, 1100)
+	fill(ink, image.Rect(1100, 100, 1400, 900), red)
+	glass := scan(1500, 1100)
+	fill(glass, image.Rect(1100, 100, 1400, 900), color.NRGBA{})
+	for _, tt := range []struct {
+		name     string
+		original []byte
+		spec     variant.Spec
+		want     variant.Format // Open = not in levels
+	}{
+		{"AVIF and WebP", clean, variant.Spec{Format: variant.AVIF, Accepts: all}, variant.WebP},
+		{"WebP", clean, variant.Spec{Format: variant.WebP, Accepts: old | variant.AcceptWebP}, variant.WebP},
+		{"PNG", clean, variant.Spec{Format: variant.JPEG, Accepts: old}, variant.PNG},
+		{"JPEG alone", clean, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG}, variant.Open},
+		{"WebP named by the URL", clean, variant.Spec{Format: variant.WebP}, variant.WebP},
+		{"AVIF named by the URL", clean, variant.Spec{Format: variant.AVIF}, variant.Open},
+		{"a higher target", clean, variant.Spec{Format: variant.WebP, Class: variant.ClassHigh}, variant.WebP},
+		{"q named by the URL", clean, variant.Spec{Format: variant.WebP, Quality: 60}, variant.Open},
+		{"q named for a format", clean, variant.Spec{Format: variant.WebP, Accepts: all, FormatQuality: variant.Qualities{WebP: 60}}, variant.Open},
+		{"said to be no print", clean, variant.Spec{Format: variant.WebP, Legible: variant.LegibleNo}, variant.Open},
+		{"a size to come near to", clean, variant.Spec{Format: variant.WebP, AutoSize: variant.AutoSize{Bytes: 9000}}, variant.Open},
+		{"fewer bytes than it takes", clean, variant.Spec{Format: variant.WebP, MaxBytes: 6000}, variant.Open},
+		{"with a photo", portrait, variant.Spec{Format: variant.WebP, Legible: variant.LegibleYes}, variant.Open},
+		{"a landscape, said to be print", pngOf(t, meadow(1500, 1100)), variant.Spec{Format: variant.WebP, Legible: variant.LegibleYes}, variant.Open},
+		{"with glass", pngOf(t, glass), variant.Spec{Format: variant.WebP, Legible: variant.LegibleYes}, variant.Open},
+	} {
+		tt.spec.Width = 750
+		got := must(t, c, tt.original, tt.spec)
+		levels := strings.HasPrefix(got.Note, "text in ")
+		switch {
+		case levels != (tt.want != variant.Open):
+			t.Errorf("%s: %s of %d bytes, %q", tt.name, got.Format, len(got.Body), got.Note)
+		case levels && (got.Format != tt.want || got.Quality != 0):
+			t.Errorf("%s: %s at q %d, want %s without loss", tt.name, got.Format, got.Quality, tt.want)
+		}
+	}
+}
+
+// What comes in levels is smaller than any other encode, and near to the pixels that it stands for, in either format.
+func TestFewLevelsAreSmallAndNear(t *testing.T) {
+	c := mustNew(t, "")
+	original := pngOf(t, scan(1500, 1100))
+	exact := decode(t, must(t, c, original, variant.Spec{Format: variant.PNG, Width: 750}).Body)
+	lossy := must(t, c, original, variant.Spec{Format: variant.AVIF, Width: 750})
+	webp := must(t, c, original, variant.Spec{Format: variant.WebP, Width: 750})
+	png := must(t, c, original, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG | variant.AcceptPNG, Width: 750})
+	jpeg := must(t, c, original, variant.Spec{Format: variant.JPEG, Width: 750})
+	if len(webp.Body) > len(lossy.Body)*8/10 || len(png.Body) > len(jpeg.Body)/2 {
+		t.Errorf("WebP in levels %d bytes, AVIF %d; PNG %d, JPEG %d; want 0.8 and 0.5 of them at most", len(webp.Body), len(lossy.Body), len(png.Body), len(jpeg.Body))
+	}
+	few := decode(t, webp.Body)
+	if same := decode(t, png.Body); string(same.Pix) != string(few.Pix) {
+		t.Error("PNG and WebP show other pixels")
+	}
+	seen := map[uint8]bool{}
+	for i := 0; i < len(few.Pix); i += 4 {
+		seen[few.Pix[i]] = true
+		if d := abs(int(few.Pix[i]) - int(exact.Pix[i])); d > 80 {
+			t.Fatalf("sample %d: %d, was %d", i, few.Pix[i], exact.Pix[i])
+		}
+	}
+	if len(seen) > 8 || !seen[255] {
+		t.Errorf("%d levels, white among them %v; want 8 at most, and white paper", len(seen), seen[255])
+	}
+}
+
+// The tables have the least squared error of all with so many levels, which a search of every cut confirms for three.
+func TestLevelTables(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	var count [256]float64
+	for _, v := range []int{0, 3, 4, 90, 100, 101, 180, 250, 255} {
+		count[v] = float64(1 + random.IntN(1000))
+	}
+	loss := func(table [256]byte) (sum float64) {
+		for v, n := range count {
+			d := float64(v) - float64(table[v])
+			sum += n * d * d
+		}
+		return sum
+	}
+	tables := levelTables(&count, 12)
+	for n := 2; n <= 12; n++ {
+		levels := map[byte]bool{}
+		for v := range 256 {
+			levels[tables[n][v]] = true
+			if v > 0 && tables[n][v] < tables[n][v-1] {
+				t.Fatalf("%d levels: %d becomes %d, which is darker than what %d becomes", n, v, tables[n][v], v-1)
+			}
+		}
+		if len(levels) > n+1 { // Values that do not occur may become anything.
+			t.Errorf("%d levels: there are %d", n, len(levels))
+		}
+		if loss(tables[n]) > loss(tables[n-1]) {
+			t.Errorf("%d levels lose more than one fewer", n)
+		}
+	}
+	if loss(tables[9]) != 0 {
+		t.Errorf("as many levels as values lose %g", loss(tables[9]))
+	}
+	least := loss(tables[1])
+	for a := 1; a < 256; a++ {
+		for b := a + 1; b < 256; b++ {
+			least = min(least, loss(cutAt(&count, 0, a, b, 256)))
+		}
+	}
+	if got := loss(tables[3]); got > least {
+		t.Errorf("three levels lose %g, a search finds %g", got, least)
+	}
+}
+
+// cutAt is a table whose levels are the rounded means between the cuts.
+func cutAt(count *[256]float64, cuts ...int) (table [256]byte) {
+	for i := 1; i < len(cuts); i++ {
+		sum, n := 0.0, 0.0
+		for v := cuts[i-1]; v < cuts[i]; v++ {
+			sum, n = sum+count[v]*float64(v), n+count[v]
+		}
+		for v := cuts[i-1]; v < cuts[i]; v++ {
+			table[v] = byte(sum/max(n, 1) + 0.5)
+		}
+	}
+	return table
+}
+
+func TestReadLevels(t *testing.T) {
+	if _, err := readLevels(levelsFile); err != nil {
+		t.Error(err)
+	}
+	for _, file := range []string{"", "{}", `{"base":1,"weights":[1,2]}`} {
+		if _, err := readLevels([]byte(file)); err == nil {
+			t.Errorf("%q was taken", file)
+		}
+	}
+}
