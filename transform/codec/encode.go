@@ -236,9 +236,13 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 			return best, err
 		}
 	}
-	if best.format == variant.PNG && best.q == 0 { // Its only lower quality is a palette.
-		for _, q := range paletteQualities {
-			if done, err := consider(e.save(variant.PNG, settings{q: q, effort: effortPalette})); done || err != nil {
+	if e.job.spec.Accepts&variant.AcceptPNG != 0 && (e.plain(LevelsFlat) || best.format == variant.PNG && best.q == 0) { // PNG's only lower quality is a palette.
+		s := settings{effort: effortPalette}
+		if e.plain(LevelsFlat) {
+			s.bits = 8 // Dithering would fill its plain areas with grain.
+		}
+		for _, s.q = range paletteQualities {
+			if done, err := consider(e.save(variant.PNG, s)); done || err != nil {
 				best.note = andNote(best.note, "a palette, else larger than the original")
 				return best, err
 			}

@@ -119,6 +119,21 @@ func TestNeverLargerCoarsensThePalette(t *testing.T) {
 	}
 }
 
+// A screen of small print and colours whose PNG is smaller than any JPEG of it: old clients get a palette, which is sharper too.
+func TestNeverLargerGivesScreensAPalette(t *testing.T) {
+	c := mustNew(t, "")
+	img := scan(1200, 900)
+	for i := range 20 { // More colours than few levels could tell apart.
+		fill(img, image.Rect(900, 45*i, 1190, 45*i+40), color.NRGBA{uint8(12 * i), uint8(230 - 9*i), uint8(60 + 37*i%190), 255})
+	}
+	original := pngOf(t, img)
+	jpeg := must(t, c, original, variant.Spec{Format: variant.JPEG, Width: 800})
+	got := must(t, c, original, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG | variant.AcceptPNG, Width: 800})
+	if got.Format != variant.PNG || got.Quality == 0 || len(got.Body) > len(jpeg.Body)*8/10 {
+		t.Errorf("%d bytes of %s (tried %s; %s), want a PNG of a fifth fewer than the JPEG's %d", len(got.Body), got.Format, got.Choice.Tried, got.Note, len(jpeg.Body))
+	}
+}
+
 // opaque makes clear pixels white.
 func opaque(img *image.NRGBA) *image.NRGBA {
 	for i := 3; i < len(img.Pix); i += 4 {

@@ -63,10 +63,16 @@ func kindOf(seen Kind, word variant.Legibility) Kind {
 // flatFrom is the share of pixels that are like their neighbour from which a picture may be smaller without loss than with it.
 const flatFrom = 0.85
 
+// plain reports whether the picture was seen to be drawn, with at least that share of pixels like their neighbour.
+func (e *encoder) plain(share float64) bool {
+	v := e.pic.seen
+	return v != nil && v.kind != Photo && v.traits.Equal >= share
+}
+
 // orLossless is the lossless encode of a drawn, flat picture where the client takes one and it is smaller.
 func (e *encoder) orLossless(best encoded) (encoded, error) {
-	v, s := e.pic.seen, e.job.spec
-	if s.Accepts == 0 || best.q == 0 || v == nil || v.kind == Photo || v.traits.Equal < flatFrom {
+	s := e.job.spec
+	if s.Accepts == 0 || best.q == 0 || !e.plain(flatFrom) {
 		return best, nil
 	}
 	f := variant.PNG
