@@ -40,16 +40,18 @@ lint: ## a few more linters (.golangci.yml); builds golangci-lint the first time
 
 unit: ## unit tests with the race detector; those in JavaScript and Python where node (20 or later) and python3 are installed
 	go test -race -count=1 ./...
-	@if node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null; then \
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; then \
 		node --test $(wildcard deploy/cdn/*.test.mjs clients/js/*.test.js); \
 	else echo "unit: there is no node 20 or later: the tests of deploy/cdn and clients/js are skipped"; fi
 	@if command -v python3 >/dev/null; then python3 -B -W error -m unittest discover -s clients/python/tests; \
 	else echo "unit: there is no python3: the tests of clients/python are skipped"; fi
 
+# Until Go 1.27 a target may end in "context deadline exceeded" just as its time is up, with no input that fails (golang/go#75804).
 fuzz: ## each fuzz target for FUZZTIME (default 3s)
 	@set -euo pipefail; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | sed 's/func //'); do \
-			echo "fuzz $$dir $$target"; out=$$(go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir 2>&1) || { echo "$$out"; exit 1; }; \
+			echo "fuzz $$dir $$target"; out=$$(go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir 2>&1) || \
+				{ grep -q 'context deadline exceeded' <<<"$$out" && ! grep -q 'Failing input written' <<<"$$out"; } || { echo "$$out"; exit 1; }; \
 			echo "$$out" | tail -n 1; \
 		done; done
 
