@@ -15,18 +15,32 @@ var severalWidths = []int{1080, 640, 320}
 var severalMore = []int{1080, 800, 640, 480, 320, 160}
 
 // measureSeveral compares the variants of new originals made in one go, as prewarm has them, with the same variants of as many new
-// originals each asked for by itself.
+// originals each asked for by itself: for all photos, and for those as large as phones take them, where reading the original is most of the work.
 func measureSeveral(ctx context.Context, b *bench) ([]row, error) {
-	c, err := b.startCold(ctx)
+	all, err := b.startCold(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer c.stop()
+	rows, err := b.several(ctx, all, "an original")
+	all.stop()
+	if err != nil {
+		return nil, err
+	}
+	large, err := b.startMaster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer large.stop()
+	more, err := b.several(ctx, large, "an original of 8 to 12 MP")
+	return append(rows, more...), err
+}
+
+// several is measureSeveral for the photos of c.
+func (b *bench) several(ctx context.Context, c *cold, original string) (rows []row, err error) {
 	p := &prewarming{cold: c}
 	if p.api, err = c.rig.api(); err != nil {
 		return nil, err
 	}
-	var rows []row
 	for _, f := range []struct {
 		options string
 		widths  []int
@@ -57,7 +71,7 @@ func measureSeveral(ctx context.Context, b *bench) ([]row, error) {
 				fmt.Fprintf(os.Stderr, "  %s: together %.1f/s, alone %.1f/s\n", f.options, float64(one.images)/one.wall, float64(each.images)/each.wall)
 			}
 		}
-		what := fmt.Sprintf("%d variants of an original in one go, %s, against alone: ", len(f.widths), f.options)
+		what := fmt.Sprintf("%d variants of %s in one go, %s, against alone: ", len(f.widths), original, f.options)
 		rows = append(rows,
 			row{what: what + "images", ours: median(together.rates), reference: median(alone.rates), unit: "1/s", target: f.target},
 			row{what: what + "CPU an image", ours: median(together.costs), reference: median(alone.costs), unit: "ms"})
