@@ -22,6 +22,9 @@ const levelsFile = "transform/codec/levels.json"
 // levelsPenalty keeps weights of features that say nearly the same small; what is chosen does not depend on it between 0.3 and 30.
 const levelsPenalty = 10
 
+// levelsMargin is how much lower the model is than what was measured, so that pictures which it misjudges keep the floor.
+const levelsMargin = 2
+
 // inLevels is one reference in so many levels.
 type inLevels struct {
 	id, source string
@@ -170,7 +173,7 @@ func fitLevels(rows []inLevels, without string) (*codec.LevelsModel, error) {
 	}
 	base, w := ridge(x, y, weight, levelsPenalty)
 	round := func(v float64) float64 { return math.Round(v*1e4) / 1e4 }
-	m := &codec.LevelsModel{Note: fmt.Sprintf("%d pictures in levels, of %d sources", len(x), len(sources)), Base: round(base)}
+	m := &codec.LevelsModel{Note: fmt.Sprintf("%d pictures in levels, of %d sources", len(x), len(sources)), Base: round(base - levelsMargin)}
 	for _, v := range w {
 		m.Weights = append(m.Weights, round(v))
 	}

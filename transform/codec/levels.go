@@ -34,17 +34,17 @@ const (
 	levelsLeast = 70
 )
 
-// What the model was fitted on: pictures whose colours stay, in pooled error of a chroma plane, and which have no shades, see gc_contours. Pages of
-// print come to 0.015, photos in them to several times that.
+// What the model was fitted on: pictures whose colours stay, in pooled error of a chroma plane, and which have no shades, see gc_shades. Pages of
+// print come to 0.04 as a rule, and photos pasted into such pages to 0.05 to 1, however small.
 const (
-	levelsColour   = 2.0
-	levelsContours = 0.03
+	levelsColour = 2.0
+	levelsShades = 0.05
 )
 
 // levelsFeatureCount is the number of values that the model reads.
 const levelsFeatureCount = 13
 
-// LevelsFeatures are what Against tells of a picture in few levels on scales that a linear model can use.
+// LevelsFeatures are what Raster.Levels tells of a picture in few levels, on scales that a linear model can use.
 func LevelsFeatures(t Traits) [levelsFeatureCount]float64 {
 	l := func(v, atLeast float64) float64 { return math.Log(v + atLeast) }
 	return [levelsFeatureCount]float64{
@@ -127,10 +127,10 @@ func (im *pixmap) mapTo(table [256]byte) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_map(in, out, (*C.uint8_t)(&table[0])) })
 }
 
-// contours is the largest share of pixels of a tile at which a step has come in few that was not there.
-func (im *pixmap) contours(few *pixmap) (float64, error) {
+// shades is the largest share of pixels of a tile that are no edges and have changed in few.
+func (im *pixmap) shades(few *pixmap) (float64, error) {
 	var share C.double
-	if C.gc_contours(im.p, few.p, &share) != 0 {
+	if C.gc_shades(im.p, few.p, &share) != 0 {
 		return 0, vipsError()
 	}
 	return float64(share), nil
@@ -154,18 +154,18 @@ func (im *pixmap) bits() (int, error) {
 // inLevels is a picture in so many levels, what it has become, and whether the model may be asked about it.
 func (im *pixmap) inLevels(table [256]byte) (few *pixmap, t Traits, suits bool, err error) {
 	few = im.clone()
-	contours := 0.0
+	shades := 0.0
 	if err = few.mapTo(table); err == nil {
 		t, err = im.against(few)
 	}
 	if err == nil {
-		contours, err = im.contours(few)
+		shades, err = im.shades(few)
 	}
 	if err != nil {
 		few.free()
 		return nil, t, false, err
 	}
-	return few, t, t.Blue4 <= levelsColour && t.Red4 <= levelsColour && contours <= levelsContours, nil
+	return few, t, t.Blue4 <= levelsColour && t.Red4 <= levelsColour && shades <= levelsShades, nil
 }
 
 func (a *automatic) inLevels(im *pixmap, target float64) (few *pixmap, n int, err error) {

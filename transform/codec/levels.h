@@ -31,24 +31,25 @@ GC_FN int gc_map(VipsImage *in, VipsImage **out, const uint8_t table[256]) {
 	return r;
 }
 
-// gc_contours is the largest share of pixels, among the tiles of a picture, at which a step of 16 or more has come where there was none of 8:
-// what makes faces into maps. Both are in memory and of one size.
-GC_FN int gc_contours(VipsImage *in, VipsImage *few, double *share) {
+// gc_shades is the largest share of pixels, among the tiles of a picture, which are like those to their left and above, and have changed by 8
+// or more: faces, shaded boxes and faint grounds, but not the edges of letters. Both are in memory and of one size.
+GC_FN int gc_shades(VipsImage *in, VipsImage *few, double *share) {
 	if (vips_image_wio_input(in) || vips_image_wio_input(few))
 		return -1;
 	int width = vips_image_get_width(in), height = vips_image_get_height(in), bands = vips_image_get_bands(in), most = 0;
+	size_t line = (size_t) width * bands;
 	const uint8_t *a = VIPS_IMAGE_ADDR(in, 0, 0), *b = VIPS_IMAGE_ADDR(few, 0, 0);
 	for (int ty = 0; ty + GC_TILE <= height; ty += GC_TILE)
 		for (int tx = 0; tx + GC_TILE <= width; tx += GC_TILE) {
 			int n = 0;
-			for (int y = ty; y < ty + GC_TILE; y++) {
-				size_t at = ((size_t) y * width + tx) * bands;
+			for (int y = ty + 1; y < ty + GC_TILE; y++) {
+				const uint8_t *p = a + y * line + tx * bands, *q = b + y * line + tx * bands;
 				for (int x = bands; x < GC_TILE * bands; x++)
-					n += abs(a[at + x] - a[at + x - bands]) < 8 && abs(b[at + x] - b[at + x - bands]) >= 16;
+					n += abs(p[x] - p[x - bands]) < 8 & abs(p[x] - p[x - line]) < 8 & abs(p[x] - q[x]) >= 8;
 			}
 			most = VIPS_MAX(most, n);
 		}
-	*share = (double) most / (GC_TILE * (GC_TILE - 1) * bands);
+	*share = (double) most / ((GC_TILE - 1) * (GC_TILE - 1) * bands);
 	return 0;
 }
 

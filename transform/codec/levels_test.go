@@ -41,8 +41,8 @@ func TestPrintInFewLevels(t *testing.T) {
 	c := mustNew(t, "")
 	const old, all = variant.AcceptJPEG | variant.AcceptPNG, variant.AcceptJPEG | variant.AcceptPNG | variant.AcceptWebP | variant.AcceptAVIF
 	clean, portrait := pngOf(t, scan(1500, 1100)), pngOf(t, with(scan(1500, 1100), meadow(300, 300), 1000, 300))
-	ink := scan(1500, 1100)
-	fill(ink, image.Rect(1100, 100, 1400, 900), red)
+	small := image.NewGray(image.Rect(0, 0, 120, 120))
+	draw.Draw(small, small.Rect, meadow(120, 120), image.Point{}, draw.Src)
 	glass := scan(1500, 1100)
 	fill(glass, image.Rect(1100, 100, 1400, 900), color.NRGBA{})
 	for _, tt := range []struct {
@@ -64,6 +64,7 @@ func TestPrintInFewLevels(t *testing.T) {
 		{"a size to come near to", clean, variant.Spec{Format: variant.WebP, AutoSize: variant.AutoSize{Bytes: 9000}}, variant.Open},
 		{"fewer bytes than it takes", clean, variant.Spec{Format: variant.WebP, MaxBytes: 6000}, variant.Open},
 		{"with a photo", portrait, variant.Spec{Format: variant.WebP, Legible: variant.LegibleYes}, variant.Open},
+		{"with a small grey photo", pngOf(t, with(scan(1500, 1100), small, 1100, 300)), variant.Spec{Format: variant.WebP, Legible: variant.LegibleYes}, variant.Open},
 		{"a landscape, said to be print", pngOf(t, meadow(1500, 1100)), variant.Spec{Format: variant.WebP, Legible: variant.LegibleYes}, variant.Open},
 		{"with glass", pngOf(t, glass), variant.Spec{Format: variant.WebP, Legible: variant.LegibleYes}, variant.Open},
 	} {
