@@ -119,6 +119,7 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	a.watcher = a.newWatcher()
+	a.fitHeap()
 	if err := a.openPrewarm(ctx); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"runtime/debug"
 
 	"github.com/goldcrest/goldcrest/pressure"
@@ -11,13 +12,27 @@ func (a *app) newWatcher() *pressure.Watcher {
 	return pressure.New([]pressure.Gauge{pressure.Group("/"), a.processes}, a.relieve, nil)
 }
 
-// fitMemory lowers the room for decoded pictures to half of the memory that there is at all: it may be taken in a moment, before any step
-// is of help.
-func (a *app) fitMemory(imageMemory int64) int64 {
+// memoryLimit is the memory that there is for server and workers, 0 = nobody says.
+func (a *app) memoryLimit() int64 {
 	limit := a.cfg.Memory.Limit
 	if _, group, err := pressure.Group("/")(); err == nil && group > 0 && (limit == 0 || group < limit) {
 		limit = group
 	}
+	return limit
+}
+
+// fitHeap has Go collect garbage early once the server's own memory nears half of what there is: else the memory tier's garbage may take as much
+// as the tier, in less time than a step takes. An operator's GOMEMLIMIT stands.
+func (a *app) fitHeap() {
+	if limit := a.memoryLimit(); limit > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit / 2)
+	}
+}
+
+// fitMemory lowers the room for decoded pictures to half of the memory that there is at all: it may be taken in a moment, before any step
+// is of help.
+func (a *app) fitMemory(imageMemory int64) int64 {
+	limit := a.memoryLimit()
 	if limit == 0 || imageMemory <= limit/2 {
 		return imageMemory
 	}

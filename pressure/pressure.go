@@ -29,10 +29,12 @@ var shares = [...]float64{NoPrewarm: 0.80, CacheOnly: 0.90, Refuse: 0.95}
 
 const slack = 0.05
 
-// Interval is the time between two samples, and calm how long memory must have been low before a step ends: memory that has just been
-// given back is taken again by what was held back.
+// interval is the time between two samples, near the same from half of the limit on, of which a few pictures can take the rest in a tenth of a
+// second, and calm how long memory must have been low before a step ends: memory that has just been given back is taken again by what was
+// held back.
 const (
-	Interval = 500 * time.Millisecond
+	interval = 500 * time.Millisecond
+	near     = 50 * time.Millisecond
 	calm     = 3 * time.Second
 )
 
@@ -76,15 +78,20 @@ func (w *Watcher) Step() Step { return w.level.Load().Step }
 
 // Run samples until ctx ends.
 func (w *Watcher) Run(ctx context.Context) {
-	t := time.NewTicker(Interval)
+	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
-		w.Sample()
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
+		w.Sample()
+		next := interval
+		if l := w.Level(); l.Limit > 0 && l.Used >= l.Limit/2 {
+			next = near
+		}
+		t.Reset(next)
 	}
 }
 

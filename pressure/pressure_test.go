@@ -1,10 +1,12 @@
 package pressure
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,4 +129,36 @@ func TestFault34Group(t *testing.T) {
 	if n, err := Resident(); err != nil || n < 1<<20 {
 		t.Errorf("this process takes %d bytes, %v", n, err)
 	}
+}
+
+// From half of the limit on samples are taken ten times as often.
+func TestFault34NearTheLimitItLooksMoreOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var used, looks atomic.Int64
+		used.Store(10)
+		w := New([]Gauge{func() (int64, int64, error) { looks.Add(1); return used.Load(), 100, nil }}, nil, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			w.Run(ctx)
+			close(done)
+		}()
+		count := func(d time.Duration) int64 {
+			looks.Store(0)
+			time.Sleep(d)
+			synctest.Wait()
+			return looks.Load()
+		}
+		count(time.Millisecond)
+		if n := count(5 * time.Second); n != 10 {
+			t.Errorf("got %d samples in five seconds, want 10", n)
+		}
+		used.Store(50)
+		count(interval)
+		if n := count(time.Second); n != 20 {
+			t.Errorf("got %d samples in a second at half of the limit, want 20", n)
+		}
+		stop()
+		<-done
+	})
 }
