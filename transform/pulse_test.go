@@ -2,7 +2,12 @@ package transform
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,6 +123,31 @@ func TestFault18StuckPoolIsReported(t *testing.T) {
 	}
 }
 
+// stopWorker stops all threads of a worker. The signal alone does not wait for that, and what still runs may yet make a picture.
+func stopWorker(t *testing.T, pid int) {
+	t.Helper()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		running := 0
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, f := range files {
+			stat, _ := os.ReadFile(f)
+			if _, after, ok := strings.Cut(string(stat), ") "); ok && !strings.HasPrefix(after, "T") {
+				running++
+			}
+		}
+		if running == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d threads of worker %d do not stop", running, pid)
+		}
+		runtime.Gosched()
+	}
+}
+
 // Workers that are stopped once are replaced by the pool itself, which is no reason to restart the server.
 func TestFault18HungOnceIsNotStuck(t *testing.T) {
 	cfg := testConfig()
@@ -125,7 +155,7 @@ func TestFault18HungOnceIsNotStuck(t *testing.T) {
 	p, w := open(t, cfg)
 	p.crewMu.Lock()
 	for pid := range p.crew {
-		_ = unix.Kill(pid, unix.SIGSTOP)
+		stopWorker(t, pid)
 	}
 	p.crewMu.Unlock()
 	var kinds [3]fault.Kind

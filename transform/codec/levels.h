@@ -32,16 +32,16 @@ GC_FN int gc_map(VipsImage *in, VipsImage **out, const uint8_t table[256]) {
 }
 
 // gc_shades is the largest share of pixels, among the tiles of a picture, which are like those to their left and above, and have changed by 8
-// or more: faces, shaded boxes and faint grounds, but not the edges of letters. Both are in memory and of one size.
+// or more: faces, shaded boxes and faint grounds, but not the edges of letters. Both are in memory, of one size, and at least a tile wide and high.
 GC_FN int gc_shades(VipsImage *in, VipsImage *few, double *share) {
 	if (vips_image_wio_input(in) || vips_image_wio_input(few))
 		return -1;
 	int width = vips_image_get_width(in), height = vips_image_get_height(in), bands = vips_image_get_bands(in), most = 0;
 	size_t line = (size_t) width * bands;
 	const uint8_t *a = VIPS_IMAGE_ADDR(in, 0, 0), *b = VIPS_IMAGE_ADDR(few, 0, 0);
-	for (int ty = 0; ty + GC_TILE <= height; ty += GC_TILE)
-		for (int tx = 0; tx + GC_TILE <= width; tx += GC_TILE) {
-			int n = 0;
+	for (int down = 0; down < height; down += GC_TILE)
+		for (int across = 0; across < width; across += GC_TILE) {
+			int ty = VIPS_MIN(down, height - GC_TILE), tx = VIPS_MIN(across, width - GC_TILE), n = 0; // The last ones overlap with those before.
 			for (int y = ty + 1; y < ty + GC_TILE; y++) {
 				const uint8_t *p = a + y * line + tx * bands, *q = b + y * line + tx * bands;
 				for (int x = bands; x < GC_TILE * bands; x++)
