@@ -424,14 +424,15 @@ function starter() {
   const priority = select({}, [["normal", "Normal"], ["high", "High"], ["low", "Low"]]);
   const tag = h("input", { placeholder: "none", autocomplete: "off", maxlength: "128" });
   const go = h("button", { class: "primary", type: "submit" }, "Start the job"), why = h("div", {});
-  let held = null;
-  const take = async (f) => {
+  let held = null, reading = null; // reading is the latest file on its way into the field.
+  const take = (f) => {
     if (!f) return;
     held = /\.gz$/i.test(f.name) ? f : null;
     chosen.textContent = `${f.name}, ${bytes(f.size)}`;
-    if (held) text.value = "";
-    else text.value = await f.text();
+    text.value = "";
     text.disabled = !!held;
+    const own = held ? null : f.text().then((t) => { if (reading === own) text.value = t; });
+    reading = own;
   };
   drop.addEventListener("dragover", (e) => { e.preventDefault(); drop.classList.add("over"); });
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
@@ -442,6 +443,7 @@ function starter() {
     why.replaceChildren();
     go.disabled = true;
     try {
+      await reading;
       const lines = held ? /\.(jsonl|ndjson)\.gz$/i.test(held.name) : isLines(text.value);
       const query = new URLSearchParams({ return: "none", priority: priority.value });
       if (variants.value.trim()) query.set("variants", variants.value.trim());
