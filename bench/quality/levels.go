@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/variant"
@@ -54,32 +51,11 @@ func levels(ctx context.Context, o options) error {
 		return err
 	}
 	defer s.close()
-	var mu sync.Mutex
-	var rows []inLevels
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.jobs)
-	for i, p := range found {
-		refs, err := references(p)
-		if err != nil {
-			return err
-		}
-		for k, r := range refs {
-			if p.kind == kindPhoto {
-				continue
-			}
-			g.Go(func() error {
-				got, err := levelsOf(ctx, c, s, r, fmt.Sprintf("%d-%d", i, k))
-				if err != nil {
-					return fmt.Errorf("%s: %w", r.id, err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				rows = append(rows, got...)
-				return nil
-			})
-		}
-	}
-	if err := g.Wait(); err != nil {
+	drawn := func(r reference) bool { return r.kind != kindPhoto }
+	rows, err := eachReference(ctx, o.jobs, found, drawn, func(ctx context.Context, r reference, name string) ([]inLevels, error) {
+		return levelsOf(ctx, c, s, r, name)
+	})
+	if err != nil {
 		return err
 	}
 	m, err := fitLevels(rows, "")

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -9,6 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec"
@@ -155,6 +160,38 @@ func references(p picture) ([]reference, error) {
 		}
 	}
 	return out, nil
+}
+
+// eachReference calls do for the references of pictures that are wanted, some at a time, and gathers what it makes of them. wanted is called by one
+// goroutine, do by several; each call has a name of its own.
+func eachReference[T any](ctx context.Context, jobs int, found []picture, wanted func(reference) bool,
+	do func(ctx context.Context, r reference, name string) ([]T, error)) (all []T, err error) {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(jobs)
+	for i, p := range found {
+		refs, err := references(p)
+		if err != nil {
+			return nil, errors.Join(err, g.Wait())
+		}
+		for k, r := range refs {
+			if !wanted(r) {
+				continue
+			}
+			g.Go(func() error {
+				got, err := do(ctx, r, fmt.Sprintf("%d-%d", i, k))
+				if err != nil {
+					return fmt.Errorf("%s: %w", r.id, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, got...)
+				return nil
+			})
+		}
+	}
+	err = g.Wait()
+	return all, err
 }
 
 // sourceOf joins pictures that are one motif in several files: the name without its numbers at the end.

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/variant"
@@ -73,34 +70,18 @@ func report(ctx context.Context, o options) error {
 		return err
 	}
 	defer s.close()
-	var mu sync.Mutex
-	var figures []figure
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.jobs)
 	n := 0
-	for i, p := range found {
-		refs, err := references(p)
-		if err != nil {
-			return err
-		}
-		for k, r := range refs {
-			if !o.all && pick(r.source, o.holdOut) != 0 || !strings.HasSuffix(r.id, "#800") && r.kind != kindText {
-				continue
-			}
+	wanted := func(r reference) bool {
+		ok := (o.all || pick(r.source, o.holdOut) == 0) && (strings.HasSuffix(r.id, "#800") || r.kind == kindText)
+		if ok {
 			n++
-			g.Go(func() error {
-				got, err := judgeWays(ctx, c, s, r, fmt.Sprintf("%d-%d", i, k))
-				if err != nil {
-					return fmt.Errorf("%s: %w", r.id, err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				figures = append(figures, got...)
-				return nil
-			})
 		}
+		return ok
 	}
-	if err := g.Wait(); err != nil {
+	figures, err := eachReference(ctx, o.jobs, found, wanted, func(ctx context.Context, r reference, name string) ([]figure, error) {
+		return judgeWays(ctx, c, s, r, name)
+	})
+	if err != nil {
 		return err
 	}
 	if n == 0 {

@@ -92,7 +92,7 @@ func (e *encoder) orLossless(best encoded) (encoded, error) {
 // inLevels is the picture in few levels, and these without loss, where it is print on flat ground whose target they keep, and the client takes a
 // format for it. Up to eight levels cost fewer bytes than any lossy encode of the same picture; a URL's own format gives way only to itself.
 func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
-	s := e.job.spec
+	s, first := e.job.spec, f
 	switch {
 	case f == variant.WebP || s.Accepts&variant.AcceptWebP != 0:
 		f = variant.WebP
@@ -102,7 +102,7 @@ func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
 		return few, false, nil
 	}
 	v := e.choices.look(e.pic)
-	if v == nil || kindOf(v.kind, s.Legible) != Text || v.traits.Equal < LevelsFlat || e.pic.alpha || explicitQuality(e.format(), s) > 0 || s.AutoSize.Bytes > 0 {
+	if v == nil || kindOf(v.kind, s.Legible) != Text || v.traits.Equal < LevelsFlat || e.pic.alpha || explicitQuality(first, s) > 0 || s.AutoSize.Bytes > 0 {
 		return few, false, nil
 	}
 	im, err := e.prepared(f)
