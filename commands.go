@@ -82,6 +82,7 @@ func runWorker(_ context.Context, e env, _ []string) error {
 	if err != nil {
 		return err
 	}
+	c.Alone()
 	return transform.Serve(codecAdapter{c}, buildID())
 }
 

@@ -157,6 +157,7 @@ func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec
 		return err
 	}
 	defer s.close()
+	c.Alone()
 	for i, p := range found {
 		body, err := os.ReadFile(p.file)
 		if err != nil {

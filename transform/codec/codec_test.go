@@ -34,7 +34,16 @@ func readCorpus(t testing.TB, parts ...string) []byte {
 	return b
 }
 
+// mustNew is a codec as a worker has it.
 func mustNew(t testing.TB, engine string) *Codec {
+	t.Helper()
+	c := mustShare(t, engine)
+	c.Alone()
+	return c
+}
+
+// mustShare is a codec for several goroutines.
+func mustShare(t testing.TB, engine string) *Codec {
 	t.Helper()
 	c, err := New(engine)
 	if err != nil {

@@ -58,7 +58,7 @@ func TestSameBytesAloneAndTogether(t *testing.T) {
 func TestTrap1RotatedFilesUnderConcurrency(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	for _, engine := range []string{EngineVips, EngineBimg} {
-		c := mustNew(t, engine)
+		c := mustShare(t, engine)
 		var originals [][]byte
 		for i := range 8 {
 			originals = append(originals, withOrientation(jpegOf(t, scene(600+10*i, 400), 88), byte(1+i)))
@@ -82,6 +82,20 @@ func TestTrap1RotatedFilesUnderConcurrency(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	}
+}
+
+// Vector code is for processes that make one picture at a time: several at a time crash in liborc, once in some hundred thousand pictures.
+func TestVectorsAreForOneAtATime(t *testing.T) {
+	if mustNew(t, ""); !usesVectors() {
+		t.Skip("libvips has no vector code here")
+	}
+	c := mustShare(t, "")
+	if usesVectors() {
+		t.Error("several goroutines may use vector code")
+	}
+	if c.Alone(); !usesVectors() {
+		t.Error("a worker does without vector code")
 	}
 }
 

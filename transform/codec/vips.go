@@ -45,6 +45,12 @@ var loaders = map[string]C.int{
 // boot settles libvips for this process; it may be called again.
 func boot() { C.gc_boot() }
 
+// useVectors says whether operations that are built from now on use vector code, in the whole process.
+func useVectors(on bool) { C.vips_vector_set_enabled(C.gboolean(flag(on))) }
+
+// usesVectors is what useVectors said, and whether this libvips and processor can.
+func usesVectors() bool { return C.vips_vector_isenabled() != 0 }
+
 // loadsSVG reports whether libvips takes an SVG although untrusted loaders are blocked.
 func loadsSVG() bool { return C.gc_probe_svg() != 0 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <vips/vips.h>
+#include <vips/vector.h>
 
 // A file names no function of its own, so unused ones are no fault of the file that includes it.
 #define GC_FN static __attribute__((unused))
