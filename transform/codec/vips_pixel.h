@@ -2,7 +2,7 @@
 #ifndef GOLDCREST_VIPS_PIXEL_H
 #define GOLDCREST_VIPS_PIXEL_H
 
-#include "vips_load.h"
+#include "vips_reduce.h"
 
 GC_FN int gc_memory(VipsImage *in, VipsImage **out) {
 	*out = vips_image_copy_memory(in);
@@ -25,6 +25,8 @@ GC_FN int gc_back(VipsImage *in, VipsImage **out, VipsBandFormat format, VipsInt
 
 // gc_resize scales by exact factors. Transparent pixels carry no colour: alpha is multiplied in first and divided out after.
 GC_FN int gc_resize(VipsImage *in, VipsImage **out, double hscale, double vscale) {
+	if (gc_reduces(in, hscale, vscale))
+		return gc_reduce(in, out, hscale, vscale);
 	if (!vips_image_hasalpha(in))
 		return vips_resize(in, out, hscale, "vscale", vscale, NULL);
 	VipsImage *base = vips_image_new();
