@@ -179,7 +179,8 @@ func (s *Store) Delete(ctx context.Context, prefix string) (int, error) {
 			return removed, err
 		})
 		if n > 0 { // a purge must not come undone by a power cut
-			err = errors.Join(err, s.syncUp(path.Dir(prefix+"x"), false))
+			dir := path.Dir(prefix + "x")
+			err = errors.Join(err, s.syncUp(dir, dir))
 		}
 		return err
 	})
@@ -245,17 +246,17 @@ func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
 	if err == nil {
 		err = ctx.Err() // the last moment at which the caller's leaving changes nothing
 	}
-	var made bool
+	var there string
 	if err == nil {
-		made, err = s.place(temp, key, size)
+		there, err = s.place(temp, key, size)
 	}
 	if err != nil {
 		_ = s.root.Remove(temp) // it may never have come to be; the next start removes it otherwise
 		return err
 	}
 	// Without the directory's own sync a power cut could undo the rename after prewarming has reported the variant as made and
-	// has taken its unit off the queue. A directory that is new needs the same from its parents.
-	return s.syncUp(path.Dir(key), made)
+	// has taken its unit off the queue. A directory that is new needs the same from the one that it was made in.
+	return s.syncUp(path.Dir(key), there)
 }
 
 func (s *Store) writeFile(name string, parts ...[]byte) error {
@@ -274,47 +275,54 @@ func (s *Store) writeFile(name string, parts ...[]byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// place renames a finished file to its key and reports whether it had to make a directory for it.
-func (s *Store) place(temp, key string, size int64) (made bool, err error) {
+// place renames a finished file to its key and says which of the directories above it was there before: the lowest.
+func (s *Store) place(temp, key string, size int64) (there string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dir := path.Dir(key)
+	there = dir
 	var old int64
 	if info, err := s.root.Lstat(key); err == nil {
 		old = onDisk(info.Size())
-	} else if _, err := s.root.Lstat(dir); err != nil {
-		made = true
+	} else {
+		for there != "." && !s.exists(there) {
+			there = path.Dir(there)
+		}
+	}
+	if there != dir {
 		if err := s.root.MkdirAll(dir, 0o700); err != nil {
-			return false, err
+			return "", err
 		}
 	}
 	if err := s.root.Rename(temp, key); err != nil {
-		return false, err
+		return "", err
 	}
 	s.used += size - old
 	if s.placed != nil {
 		s.placed[key] = size
 	}
-	return made, nil
+	return there, nil
 }
 
-// syncUp makes the names in dir durable, with up also those of its parents. A directory that is gone has no names to keep:
-// its nearest parent is synced in its place.
-func (s *Store) syncUp(dir string, up bool) error {
-	for {
+func (s *Store) exists(dir string) bool {
+	_, err := s.root.Lstat(dir)
+	return err == nil
+}
+
+// syncUp makes the names in dir durable, and those in its parents up to top. A directory that is gone has no names to keep: its nearest parent
+// is synced in its place.
+func (s *Store) syncUp(dir, top string) error {
+	for reached := false; ; dir = path.Dir(dir) {
+		reached = reached || dir == top
 		d, err := s.root.Open(dir)
 		if err == nil {
 			err = errors.Join(d.Sync(), d.Close())
-			if err != nil || !up {
-				return err
-			}
-		} else if !absent(err) {
+		} else if absent(err) && dir != "." {
+			continue
+		}
+		if err != nil || reached || dir == "." {
 			return err
 		}
-		if dir == "." {
-			return nil
-		}
-		dir = path.Dir(dir)
 	}
 }
 
