@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"golang.org/x/image/font"
@@ -261,5 +262,54 @@ func TestFlatDrawingsGoLossless(t *testing.T) {
 	}
 	if got := must(t, c, original, variant.Spec{Format: variant.WebP}); got.Quality == 0 {
 		t.Errorf("a URL that names WebP got it without loss (%s)", got.Note)
+	}
+}
+
+// A sky full of stars looks like print, and is not held to print's lower demands; a dark screen with light letters is.
+func TestNightsAreNoPrint(t *testing.T) {
+	c := mustNew(t, "")
+	random := rand.New(rand.NewPCG(7, 8))
+	sky := image.NewNRGBA(image.Rect(0, 0, 1600, 1200))
+	for i := 0; i < len(sky.Pix); i += 4 {
+		v := uint8(4 + random.IntN(8))
+		copy(sky.Pix[i:], []byte{v, v, v + 2, 255})
+	}
+	for range 9000 {
+		x, y, v := random.IntN(1598), random.IntN(1198), uint8(40+random.ExpFloat64()*40)
+		fill(sky, image.Rect(x, y, x+2, y+2), color.NRGBA{v, v, v, 255})
+	}
+	screen := scan(1600, 1200)
+	for i := 0; i < len(screen.Pix); i++ {
+		if i%4 < 3 {
+			screen.Pix[i] = 20 + uint8((255-int(screen.Pix[i]))*215/255)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		img   image.Image
+		night bool
+	}{{"sky", sky, true}, {"screen", screen, false}} {
+		r, err := c.Raster(pngOf(t, tt.img), variant.Spec{Width: 800}, testLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		traits, err := r.Traits()
+		r.Free()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if night(traits) != tt.night {
+			t.Errorf("%s: a night %v, dark %.2f, soft %.3f", tt.name, !tt.night, traits.Dark, traits.Soft)
+		}
+		a := c.choices.(*automatic)
+		photo, _ := a.photoQ("avif8", 70, traits)
+		drawn, _ := a.set.Q(a.model, "avif8", groupDrawn, 70, traits)
+		want := drawn
+		if tt.night {
+			want = max(photo, drawn) + nightMore
+		}
+		if q, _ := a.predict("avif8", Text, 70, traits); q != want {
+			t.Errorf("%s taken for text: q %d, want %d; as a photo %d, drawn %d", tt.name, q, want, photo, drawn)
+		}
 	}
 }

@@ -142,20 +142,46 @@ func (a *automatic) choose(pic *picture, w wish) settings {
 
 func (a *automatic) look(pic *picture) *view { return pic.look(a.model) }
 
+// Stars are thin bright marks, and taken for print or drawings, whose predictors were not fitted on them. Such a picture is a night where so many of its blocks are
+// dark, and a trial takes so much of its contrast, as it does with what is faint; screens with light letters on dark ground come to 0.01 to 0.09.
+// What demands more counts then, and AVIF, which wipes faint stars out, gets more on top.
+const (
+	nightDark = 0.4
+	nightSoft = 0.1
+	nightMore = 4
+)
+
+func night(t Traits) bool { return t.Dark >= nightDark && t.Soft >= nightSoft }
+
 // predict is the q for a kind; a mixed picture gets what is needed by the more demanding of its parts, and one that may be a photo or a
 // drawing what lies between, by the odds.
 func (a *automatic) predict(coder string, kind Kind, target float64, t Traits) (int, bool) {
 	drawn, ok := a.set.Q(a.model, coder, groupDrawn, target, t)
-	if kind == Text || !ok {
+	night := kind != Photo && night(t)
+	if kind == Text && !night || !ok {
 		return drawn, ok
 	}
 	photo, ok := a.photoQ(coder, target, t)
-	if kind == Mixed {
-		return max(photo, drawn), ok
+	if night || kind == Mixed {
+		q := max(photo, drawn)
+		if night && strings.HasPrefix(coder, "avif") {
+			q = min(q+nightMore, 100)
+		}
+		return q, ok
 	}
 	p := a.model.photoRatherThanGraphic(t)
 	return int(math.Round(p*float64(photo) + (1-p)*float64(drawn))), ok
 }
+
+// The fit aims above the target, lest what is misjudged falls far below. In the saving class photos that it never saw came to 52.1 where 50 was
+// asked for, on average: some of it is given back. Photos that a trial encodes in few bytes a pixel, smooth and dark ones, are insured against
+// being misjudged, which costs them some 300 bytes.
+const (
+	savingBelow = 60
+	savingLess  = 1.5
+	lightRate   = 0.04
+	lightMore   = 3
+)
 
 // photoQ is the q for a photo. AVIF of speed 8 reaches the same score with a q that is 0.7 lower than that of speed 9, on average of those that
 // the model was fitted on; where it is foretold to be more than one lower, speed 9 is believed: what is misjudged so is fine grain.
@@ -163,11 +189,18 @@ func (a *automatic) photoQ(coder string, target float64, t Traits) (int, bool) {
 	if strings.HasPrefix(coder, "avif") && target < fullChromaMixed { // Full colours were not fitted for photos below; the q differs by one or two.
 		coder = strings.TrimSuffix(coder, "c")
 	}
+	saving := target < savingBelow
+	if saving {
+		target -= savingLess
+	}
 	q, ok := a.set.Q(a.model, coder, groupPhoto, target, t)
 	if rest, better := strings.CutPrefix(coder, "avif8"); better {
 		if fast, ok := a.set.Q(a.model, "avif9"+rest, groupPhoto, target, t); ok {
 			q = max(q, fast-1)
 		}
+	}
+	if saving && t.Rate < lightRate {
+		q += lightMore
 	}
 	return q, ok
 }

@@ -166,7 +166,7 @@ GC_FN int gc_reduce(VipsImage *in, VipsImage **out, double hscale, double vscale
 	VipsImage *lower = in;
 	if (vscale == 1)
 		g_object_ref(in);
-	else if (vips_reducev(in, &lower, 1 / vscale, NULL))
+	else if (vips_reducev(in, &lower, 1 / vscale, "gap", 6.0, NULL)) // From 12 times on lines are averaged first: half the time at 30 times.
 		return -1;
 	const int width = VIPS_MAX(1, VIPS_ROUND_UINT(in->Xsize * hscale));
 	VipsImage *o = vips_image_new();
