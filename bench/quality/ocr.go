@@ -67,7 +67,7 @@ func ocr(ctx context.Context, o options) error {
 	return nil
 }
 
-// readAgain counts the words of the lossless picture, and compares with them what is read in an AVIF of each class.
+// readAgain counts the words of the lossless picture, and compares with them what is read in what a client of all formats gets of each class.
 func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string, classes []variant.Class) (int, []float64, error) {
 	file := filepath.Join(dir, "page.ppm")
 	if err := writePPM(file, im); err != nil {
@@ -83,7 +83,7 @@ func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string
 	}
 	var scores []float64
 	for _, class := range classes {
-		made, err := transformOne(c, original, way{spec: variant.Spec{Format: variant.AVIF, Class: class}})
+		made, err := transformOne(c, original, way{spec: variant.Spec{Format: variant.AVIF, Class: class, Accepts: modern}})
 		if err != nil {
 			return 0, nil, err
 		}

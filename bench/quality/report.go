@@ -19,6 +19,12 @@ type way struct {
 	fixed *codec.Encoding
 }
 
+// What clients take: those of before 2010, and those of today.
+const (
+	old    = variant.AcceptJPEG | variant.AcceptPNG
+	modern = old | variant.AcceptWebP | variant.AcceptAVIF
+)
+
 // ways are the product's choices for the clients of each class, who take older formats too, and what other proxies send by default (imgproxy, thumbor, libvips, and the
 // predecessor, which sent JPEG of q 90 or 95).
 func ways() []way {
@@ -28,10 +34,9 @@ func ways() []way {
 		class variant.Class
 	}{{"high", variant.ClassHigh}, {"normal", variant.ClassNormal}, {"saver", variant.ClassSaver}}
 	for _, c := range classes {
-		old := variant.AcceptJPEG | variant.AcceptPNG
 		out = append(out,
-			way{name: c.name + " avif first", spec: variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: old | variant.AcceptWebP | variant.AcceptAVIF}, stage: variant.StageFirst},
-			way{name: c.name + " avif final", spec: variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: old | variant.AcceptWebP | variant.AcceptAVIF}},
+			way{name: c.name + " avif first", spec: variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: modern}, stage: variant.StageFirst},
+			way{name: c.name + " avif final", spec: variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: modern}},
 			way{name: c.name + " webp", spec: variant.Spec{Format: variant.WebP, Class: c.class, Accepts: old | variant.AcceptWebP}},
 			way{name: c.name + " jpeg", spec: variant.Spec{Format: variant.JPEG, Class: c.class, Accepts: old}})
 	}
