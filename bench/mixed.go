@@ -82,9 +82,8 @@ func (c *cold) whileEncoding(ctx context.Context, do func() error) (made int64, 
 	before := c.asked.Load()
 	err = do()
 	made = c.asked.Load() - before
-	stopped := encoding.Err() != nil
 	stop()
-	if asked := <-encoded; err == nil && stopped {
+	if asked := <-encoded; err == nil && !errors.Is(asked, context.Canceled) {
 		err = asked
 	}
 	return made, err
