@@ -314,23 +314,45 @@ func (a *attempt) record(ctx context.Context) error {
 	}
 	// Still running where something is due now: what goes on with it must know that some may be made already.
 	a.task.Running = !a.task.ended() && a.wait(a.s.deps.Now()) == 0
-	if err := a.write(ctx); err != nil {
+	// The feed first: 1. the task is written, and was the job's last; 2. its owner hears that the job has ended; 3. and finds in the feed what was
+	// mended; 4. which is only now taken off.
+	forgiven, err := a.forgive(ctx)
+	if err == nil {
+		err = a.write(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	a.s.heard(a.job, a.task.Works)
 	for j, n := range a.judged {
 		a.s.deps.Observer.Judged(string(j.state), string(j.kind), n)
 	}
-	return a.forgive(ctx)
+	return a.restore(ctx, forgiven)
 }
 
 // forgive takes sources that somebody mended off the feed of broken ones.
-func (a *attempt) forgive(ctx context.Context) error {
+func (a *attempt) forgive(ctx context.Context) (forgiven []*work, err error) {
 	for _, w := range a.task.Works {
 		if !a.known[w.Hash] && a.job.Round == 0 || w.Hash == "" || slices.ContainsFunc(w.Verdicts, func(o *outcome) bool { return o.State == Pending || o.State == Broken }) {
 			continue
 		}
 		if err := errors.Join(a.s.erase(ctx, "known."+w.Hash), a.s.erase(ctx, "broken."+w.Hash)); err != nil {
+			return nil, err
+		}
+		forgiven = append(forgiven, w)
+	}
+	return forgiven, nil
+}
+
+// restore puts back what another go at the task, whose verdicts count, found broken meanwhile.
+func (a *attempt) restore(ctx context.Context, forgiven []*work) error {
+	for _, w := range forgiven {
+		at := slices.IndexFunc(w.Verdicts, w.isBroken)
+		if at < 0 {
+			continue
+		}
+		o := w.Verdicts[at]
+		if err := a.s.remember(ctx, w.Hash, BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}); err != nil {
 			return err
 		}
 	}
