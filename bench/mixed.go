@@ -36,38 +36,40 @@ func measureMixed(ctx context.Context, b *bench) ([]row, error) {
 	for _, path := range paths {
 		requests = append(requests, rawRequest(path))
 	}
-	var idle, busy, bareIdle, bareBusy load
-	for range max(b.rounds/2, 1) { // A quiet and a loud round in turn: the machine itself may be fast or slow for seconds.
-		err := errors.Join(hitsAt(c.rig.addr, requests, &idle), hitsAt(beside.bareAddr, requests, &bareIdle))
+	ours := side{addr: c.rig.addr, pid: c.rig.Process.Pid, requests: requests}
+	bare := side{addr: beside.bareAddr, pid: beside.bare.Process.Pid, requests: requests}
+	busy, bareBusy := ours, bare
+	var delays, busyDelays []time.Duration // of ours, at the fixed rate
+	measure := func(delays *[]time.Duration, ours, bare *side) error {
+		d, err := openLoop(ours.addr, requests, hitConnections, mixedRate, mixedDuration)
 		if err != nil {
+			return err
+		}
+		*delays = append(*delays, d...)
+		return errors.Join(ours.round(mixedDuration/2), bare.round(mixedDuration/2))
+	}
+	for range max(b.rounds/2, 1) { // A quiet and a loud round in turn: the machine itself may be fast or slow for seconds.
+		if err := measure(&delays, &ours, &bare); err != nil {
 			return nil, err
 		}
-		made, err := c.whileEncoding(ctx, func() error {
-			return errors.Join(hitsAt(c.rig.addr, requests, &busy), hitsAt(beside.bareAddr, requests, &bareBusy))
-		})
+		made, err := c.whileEncoding(ctx, func() error { return measure(&busyDelays, &busy, &bareBusy) })
 		if err != nil {
 			return nil, err
 		}
 		if b.noise {
 			fmt.Fprintf(os.Stderr, "  %.0f hits/s, %.0f while pictures were made; bare %.0f and %.0f; %d pictures\n",
-				last(idle.rates), last(busy.rates), last(bareIdle.rates), last(bareBusy.rates), made)
+				last(ours.rates), last(busy.rates), last(bare.rates), last(bareBusy.rates), made)
 		}
 	}
-	slices.Sort(idle.delays)
-	slices.Sort(busy.delays)
+	slices.Sort(delays)
+	slices.Sort(busyDelays)
 	what := fmt.Sprintf("hits at %d/s while every core encodes: ", mixedRate)
 	return []row{
-		{what: what + "p50", ours: quantile(busy.delays, 0.5), reference: quantile(idle.delays, 0.5), unit: "ms"},
-		{what: what + "p99", ours: quantile(busy.delays, 0.99), unit: "ms", target: 10, atMost: true},
-		{what: "hits at saturation while every core encodes, against idle", ours: median(busy.rates), reference: median(idle.rates), unit: "1/s", target: 0.8},
-		{what: "the same of a bare net/http server beside them", ours: median(bareBusy.rates), reference: median(bareIdle.rates), unit: "1/s"},
+		{what: what + "p50", ours: quantile(busyDelays, 0.5), reference: quantile(delays, 0.5), unit: "ms"},
+		{what: what + "p99", ours: quantile(busyDelays, 0.99), unit: "ms", target: 10, atMost: true},
+		{what: "hits at saturation while every core encodes, against idle", ours: median(busy.rates), reference: median(ours.rates), unit: "1/s", target: 0.8},
+		{what: "the same of a bare net/http server beside them", ours: median(bareBusy.rates), reference: median(bare.rates), unit: "1/s"},
 	}, nil
-}
-
-// load is what the rounds have seen.
-type load struct {
-	delays []time.Duration // at the fixed rate
-	rates  []float64       // at saturation
 }
 
 // whileEncoding keeps every worker at work while it calls do, and returns how many pictures were asked for meanwhile.
@@ -87,15 +89,4 @@ func (c *cold) whileEncoding(ctx context.Context, do func() error) (made int64, 
 		err = asked
 	}
 	return made, err
-}
-
-// hitsAt measures one round more at the fixed rate, and one at saturation.
-func hitsAt(addr string, requests [][]byte, l *load) error {
-	delays, err := openLoop(addr, requests, hitConnections, mixedRate, mixedDuration)
-	if err != nil {
-		return err
-	}
-	n, err := closedLoop(addr, requests, hitConnections, mixedDuration/2)
-	l.delays, l.rates = append(l.delays, delays...), append(l.rates, float64(n)/(mixedDuration/2).Seconds())
-	return err
 }

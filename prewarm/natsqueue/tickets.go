@@ -82,12 +82,7 @@ func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h prewar
 	var running sync.WaitGroup
 	defer running.Wait()
 	for ctx.Err() == nil {
-		n := takeAll(ctx, free)
-		// Half of them now and the rest a moment later: who asks for all at once takes most of a short job from the other instances.
-		for range n / 2 {
-			free <- struct{}{}
-		}
-		n -= n / 2
+		n := takeHalf(ctx, free)
 		got := 0
 		for _, lane := range lanes {
 			for _, m := range q.fetch(lane, n-got) {
@@ -123,22 +118,19 @@ func rouse(wake chan<- struct{}) {
 	}
 }
 
-// takeAll waits for one free slot and takes all there are.
-func takeAll(ctx context.Context, free <-chan struct{}) (n int) {
+// takeHalf waits for one free slot and takes half of those that there are, the odd one too; the others follow a moment later. Whoever asks for
+// all at once takes most of a short job from the other instances. Nobody else takes slots.
+func takeHalf(ctx context.Context, free <-chan struct{}) (n int) {
 	select {
 	case <-free:
-		n = 1
 	case <-ctx.Done():
 		return 0
 	}
-	for {
-		select {
-		case <-free:
-			n++
-		default:
-			return n
-		}
+	more := len(free) / 2
+	for range more {
+		<-free
 	}
+	return 1 + more
 }
 
 // fetch takes at most n tickets of a lane that wait now. No more than can be worked on are taken, so that what comes later in an

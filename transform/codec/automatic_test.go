@@ -16,6 +16,21 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
+// mustTraits are what a picture is like as spec renders it.
+func mustTraits(t *testing.T, c *Codec, original []byte, spec variant.Spec) Traits {
+	t.Helper()
+	r, err := c.Raster(original, spec, testLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Free()
+	traits, err := r.Traits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return traits
+}
+
 // page is a sheet of small print on tinted paper, with some grain as a scanner leaves it.
 func page(w, h int) *image.NRGBA {
 	img := noise(w, h, 7)
@@ -198,15 +213,7 @@ func TestQBetweenKinds(t *testing.T) {
 		img      image.Image
 		from, to float64 // the odds of a photo
 	}{"a landscape": {meadow(700, 500), 0.5, 1}, "plain areas": {opaque(flat), 0, 0.5}, "grain": {noise(700, 500, 3), 0, 1}} {
-		im, err := c.Raster(pngOf(t, tt.img), variant.Spec{}, testLimits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		traits, err := im.Traits()
-		im.Free()
-		if err != nil {
-			t.Fatal(err)
-		}
+		traits := mustTraits(t, c, pngOf(t, tt.img), variant.Spec{})
 		p := a.model.photoRatherThanGraphic(traits)
 		if p < tt.from || p > tt.to {
 			t.Errorf("%s: a photo by %.2f, want %.1f to %.1f", name, p, tt.from, tt.to)
@@ -289,15 +296,7 @@ func TestNightsAreNoPrint(t *testing.T) {
 		img   image.Image
 		night bool
 	}{{"sky", sky, true}, {"screen", screen, false}} {
-		r, err := c.Raster(pngOf(t, tt.img), variant.Spec{Width: 800}, testLimits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		traits, err := r.Traits()
-		r.Free()
-		if err != nil {
-			t.Fatal(err)
-		}
+		traits := mustTraits(t, c, pngOf(t, tt.img), variant.Spec{Width: 800})
 		if night(traits) != tt.night {
 			t.Errorf("%s: a night %v, dark %.2f, soft %.3f", tt.name, !tt.night, traits.Dark, traits.Soft)
 		}

@@ -60,7 +60,6 @@ func New(engine string) (*Codec, error) {
 		return nil, fmt.Errorf("codec.New: unknown engine %q, want %q or %q", engine, EngineVips, EngineBimg)
 	}
 	boot()
-	useVectors(false)
 	if loadsSVG() {
 		return nil, fmt.Errorf("codec.New: libvips loads SVG although untrusted loaders are blocked")
 	}
@@ -82,7 +81,7 @@ func New(engine string) (*Codec, error) {
 // Alone promises that this process makes one picture at a time from now on, as a worker does, and has libvips use vector code, which takes an
 // eighth off the processor time of a JPEG. liborc makes that code at run time, and frees it without the lock under which it makes it (0.4.33;
 // found in https://github.com/libvips/libvips/pull/1211): two pictures at a time may crash the process. New takes the promise back.
-func (c *Codec) Alone() { useVectors(true) }
+func (c *Codec) Alone() { useVectors() }
 
 // required are the operations without which a format of the contract could not be read or written.
 var required = []string{

@@ -142,9 +142,9 @@ func (a *automatic) choose(pic *picture, w wish) settings {
 
 func (a *automatic) look(pic *picture) *view { return pic.look(a.model) }
 
-// Stars are thin bright marks, and taken for print or drawings, whose predictors were not fitted on them. Such a picture is a night where so many of its blocks are
-// dark, and a trial takes so much of its contrast, as it does with what is faint; screens with light letters on dark ground come to 0.01 to 0.09.
-// What demands more counts then, and AVIF, which wipes faint stars out, gets more on top.
+// Stars are thin bright marks, and taken for print or drawings, whose predictors were not fitted on them. Such a picture is a night where so many of
+// its blocks are dark, and a trial takes so much of its contrast, as it does with what is faint; screens with light letters on dark ground come to
+// 0.01 to 0.09. What demands more counts then, and AVIF, which wipes faint stars out, gets more on top.
 const (
 	nightDark = 0.4
 	nightSoft = 0.1
@@ -157,14 +157,14 @@ func night(t Traits) bool { return t.Dark >= nightDark && t.Soft >= nightSoft }
 // drawing what lies between, by the odds.
 func (a *automatic) predict(coder string, kind Kind, target float64, t Traits) (int, bool) {
 	drawn, ok := a.set.Q(a.model, coder, groupDrawn, target, t)
-	night := kind != Photo && night(t)
-	if kind == Text && !night || !ok {
+	sky := kind != Photo && night(t)
+	if kind == Text && !sky || !ok {
 		return drawn, ok
 	}
 	photo, ok := a.photoQ(coder, target, t)
-	if night || kind == Mixed {
+	if sky || kind == Mixed {
 		q := max(photo, drawn)
-		if night && strings.HasPrefix(coder, "avif") {
+		if sky && strings.HasPrefix(coder, "avif") {
 			q = min(q+nightMore, 100)
 		}
 		return q, ok

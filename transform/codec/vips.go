@@ -45,10 +45,10 @@ var loaders = map[string]C.int{
 // boot settles libvips for this process; it may be called again.
 func boot() { C.gc_boot() }
 
-// useVectors says whether operations that are built from now on use vector code, in the whole process.
-func useVectors(on bool) { C.vips_vector_set_enabled(C.gboolean(flag(on))) }
+// useVectors has operations that are built from now on use vector code, in the whole process; boot ends that.
+func useVectors() { C.vips_vector_set_enabled(1) }
 
-// usesVectors is what useVectors said, and whether this libvips and processor can.
+// usesVectors reports whether they do, which not every libvips and processor can.
 func usesVectors() bool { return C.vips_vector_isenabled() != 0 }
 
 // loadsSVG reports whether libvips takes an SVG although untrusted loaders are blocked.

@@ -16,7 +16,7 @@ enum { GC_JPEG = 1, GC_PNG, GC_WEBP, GC_GIF, GC_HEIF, GC_TIFF };
 
 GC_FN void gc_quiet(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer user) {}
 
-// gc_boot settles the process once: no operation cache, one thread, no untrusted loaders, no warnings on stderr (a broken PNG
+// gc_boot settles the process once: no operation cache, one thread, no vector code (see Codec.Alone), no untrusted loaders, no warnings on stderr (a broken PNG
 // writes hundreds, and stderr may be a file under a size limit), no temporary files for large pictures.
 GC_FN void gc_boot(void) {
 	g_setenv("VIPS_DISC_THRESHOLD", "1000g", TRUE); // libvips knows k, m and g; another letter would mean bytes.
@@ -25,6 +25,7 @@ GC_FN void gc_boot(void) {
 	vips_cache_set_max_mem(0);
 	vips_cache_set_max_files(0);
 	vips_concurrency_set(1);
+	vips_vector_set_enabled(FALSE);
 	vips_block_untrusted_set(TRUE);
 }
 
