@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +114,42 @@ func TestSweepCarriesOnRetry(t *testing.T) {
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
 		if err != nil || j.State != Done || j.Counts.Made != 1 || !forgotten {
 			t.Errorf("got %+v %v; its source was asked anew: %v", j, err, forgotten)
+		}
+	})
+}
+
+// Ensure a backend is told once of an end that is written down later than it was told, and come to again until then.
+func TestAnEndIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &told{}
+		d := newDoor(t, func(_ *Config, deps *Deps) {
+			deps.Tell, deps.CheckCallback = l, func(Callback) error { return nil }
+		})
+		written := time.Now().Add(2 * time.Minute)
+		d.memory.onWrite = func(r *Record) error {
+			if strings.HasPrefix(r.Key, "job.") && r.Revision > 0 && time.Now().Before(written) {
+				return fault.New(fault.Overloaded, "test", "for a test", nil)
+			}
+			return nil
+		}
+		defer d.run(t)()
+		call := oneCall("https://c.example/a.jpg")
+		call.Callback = &Callback{URL: "https://b.example/hook"}
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, _, done := l.sources(); done != 1 {
+			t.Errorf("%d ends were told before it was written down, want 1", done)
+		}
+		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
+		if err != nil || j.State != Done || time.Now().Before(written) {
+			t.Errorf("got %+v %v", j, err)
+		}
+		time.Sleep(time.Minute)
+		if len(l.events) != 1 {
+			t.Errorf("the backend was told %d times", len(l.events))
 		}
 	})
 }

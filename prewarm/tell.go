@@ -10,7 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// eventRecord is what the ledger keeps of an event until it was told.
+// eventRecord is what the ledger keeps of an event until it was told. Then a bare record with the mark toldMark takes its place: whoever
+// finishes the job at the same time, or again after a restart, finds it there and tells nothing twice.
 type eventRecord struct {
 	Event
 	Hook  *Callback `json:"callback"`
@@ -18,6 +19,9 @@ type eventRecord struct {
 	Tries int       `json:"tries,omitempty"`
 	Next  time.Time `json:"next,omitzero"`
 }
+
+// toldMark marks an event that was told, or given up.
+const toldMark = "told"
 
 // longestSilence bounds the wait for a further try: more is due to a clock that was set back.
 const longestSilence = 12 * time.Hour
@@ -54,7 +58,7 @@ func (s *Service) tell(ctx context.Context, t Ticket) (again time.Duration) {
 	case err == nil:
 		return again
 	case errors.Is(err, ErrNoRecord):
-		return 0 // It was told, or its time is over.
+		return 0 // Its time is over.
 	case ctx.Err() != nil:
 		return time.Millisecond // Whoever is there next goes on.
 	}
@@ -64,7 +68,7 @@ func (s *Service) tell(ctx context.Context, t Ticket) (again time.Duration) {
 
 func (s *Service) tellEvent(ctx context.Context, key string) (again time.Duration, err error) {
 	r, err := s.deps.Ledger.Read(ctx, key)
-	if err != nil {
+	if err != nil || r.Mark == toldMark {
 		return 0, err
 	}
 	var e eventRecord
@@ -104,5 +108,5 @@ func (s *Service) tellEvent(ctx context.Context, key string) (again time.Duratio
 		}
 		return again, s.deps.Ledger.Write(ctx, &r)
 	}
-	return 0, s.deps.Ledger.Write(ctx, &Record{Key: key, Revision: r.Revision})
+	return 0, s.deps.Ledger.Write(ctx, &Record{Key: key, Revision: r.Revision, Mark: toldMark})
 }
