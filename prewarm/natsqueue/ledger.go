@@ -226,13 +226,21 @@ func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Rec
 	if !s.Since.IsZero() {
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.Since
 	}
-	var c jetstream.Consumer
-	err := q.patiently(ctx, func() (err error) {
-		c, err = q.ledger.CreateConsumer(ctx, cfg)
+	// A listing's consumer lives on one server. If that is lost, another one goes on behind the last record seen.
+	return classify("natsqueue.List", q.patiently(ctx, func() error {
+		last, err := q.listing(ctx, cfg, yield)
+		if last > 0 {
+			cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, last+1, nil
+		}
 		return err
-	})
+	}))
+}
+
+// listing lists with a consumer of its own; last is the revision of the last record that it yielded.
+func (q *Queue) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield func(prewarm.Record) bool) (last uint64, err error) {
+	c, err := q.ledger.CreateConsumer(ctx, cfg)
 	if err != nil {
-		return classify("natsqueue.List", err)
+		return 0, err
 	}
 	defer func() {
 		// It would end by itself too, but only after a while.
@@ -240,45 +248,49 @@ func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Rec
 		defer cancel()
 		_ = q.ledger.DeleteConsumer(ctx, c.CachedInfo().Name)
 	}()
-	return classify("natsqueue.List", scan(ctx, c, yield))
+	return scan(ctx, c, yield)
 }
 
 // scan reads a listing's consumer to its end. It never takes silence for the end: a listing is whole or an error.
-func scan(ctx context.Context, c jetstream.Consumer, yield func(prewarm.Record) bool) error {
+func scan(ctx context.Context, c jetstream.Consumer, yield func(prewarm.Record) bool) (last uint64, err error) {
 	left, silent := c.CachedInfo().NumPending, 0
 	for next := uint64(1); left > 0; {
 		batch, err := c.FetchNoWait(scanBatch)
 		if err != nil {
-			return err
+			return last, err
 		}
 		silent++
 		for m := range batch.Messages() {
 			r, meta, err := record(m)
 			if err != nil {
-				return err
+				return last, err
 			}
 			if meta.Sequence.Consumer != next {
-				return fmt.Errorf("record %d of a listing came as number %d", next, meta.Sequence.Consumer)
+				return last, fmt.Errorf("record %d of a listing came as number %d", next, meta.Sequence.Consumer)
 			}
 			next, left, silent = next+1, meta.NumPending, 0
 			if ctx.Err() != nil || !yield(r) {
-				return ctx.Err()
+				return last, ctx.Err()
 			}
+			last = r.Revision
 		}
 		if err := batch.Error(); err != nil {
-			return err
+			return last, err
 		}
 		if silent > 0 { // What was left may have been deleted.
 			info, err := c.Info(ctx)
+			if errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return last, errors.New("a listing's consumer was lost") // Not for good, as a 404 would say.
+			}
 			if err != nil {
-				return err
+				return last, err
 			}
 			if left = info.NumPending; silent > tries {
-				return errors.New("a listing got no answer")
+				return last, errors.New("a listing got no answer")
 			}
 		}
 	}
-	return nil
+	return last, nil
 }
 
 // record reads a message of the ledger.

@@ -127,6 +127,34 @@ func TestLedgerLists(t *testing.T) {
 	}
 }
 
+// Ensure a listing is whole, each record once, although what serves it is lost on the way, as with the server it lives on.
+func TestLedgerListsOnAfterALoss(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	var all []*prewarm.Record
+	for i := range 3 * scanBatch {
+		all = append(all, rec(fmt.Sprintf("task.b.%05d", i), "m", "", 0))
+	}
+	mustWrite(t, q, all...)
+	n, lost := 0, 0
+	err := q.List(t.Context(), prewarm.Scan{Prefix: "task.b"}, func(r prewarm.Record) bool {
+		if r.Key != all[n].Key {
+			t.Fatalf("got %s as record %d", r.Key, n)
+		}
+		if n++; n == 1 || n == scanBatch+10 {
+			for name := range q.ledger.ConsumerNames(t.Context()).Name() {
+				if err := q.ledger.DeleteConsumer(t.Context(), name); err != nil {
+					t.Error(err)
+				}
+				lost++
+			}
+		}
+		return true
+	})
+	if err != nil || n != len(all) || lost != 2 {
+		t.Errorf("got %d of %d records after %d losses, %v", n, len(all), lost, err)
+	}
+}
+
 // A deletion takes away the revision that it names, and none that came after it.
 func TestLedgerDeletes(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
