@@ -203,13 +203,16 @@ func (c *cold) ask(ctx context.Context, w wanted, connections, n int) (int64, er
 	return bytes.Load(), errors.Join(errs...)
 }
 
-// raw lets libvips make each photo once.
-func (c *cold) raw(ctx context.Context, mode, format string) (work, error) {
-	return c.rawOn(ctx, mode, format, min(2, runtime.NumCPU()))
+// raw lets libvips make each photo once, or in several widths.
+func (c *cold) raw(ctx context.Context, mode, format string, widths ...int) (work, error) {
+	return c.rawOn(ctx, mode, format, min(2, runtime.NumCPU()), widths...)
 }
 
-func (c *cold) rawOn(ctx context.Context, mode, format string, threads int) (work, error) {
-	args := []string{mode, format, fmt.Sprint(threads)}
+func (c *cold) rawOn(ctx context.Context, mode, format string, threads int, widths ...int) (work, error) {
+	if len(widths) == 0 {
+		widths = []int{coldWidth}
+	}
+	args := []string{mode, format, strings.Join(strings.Fields(strings.Trim(fmt.Sprint(widths), "[]")), ","), fmt.Sprint(threads)}
 	for _, p := range c.photos {
 		args = append(args, p.file)
 	}

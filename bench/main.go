@@ -99,7 +99,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.rounds, "rounds", 7, "rounds of each side of a comparison; the median counts")
 	fs.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of one round of hits")
 	fs.DurationVar(&o.soak, "soak", 8*time.Minute, "length of the soak")
-	fs.DurationVar(&o.limit, "limit", 6*time.Minute, "end of it all")
+	fs.DurationVar(&o.limit, "limit", 10*time.Minute, "end of it all")
 	fs.BoolVar(&o.noise, "v", false, "tell every round")
 	if err := fs.Parse(args); err != nil {
 		return o, err

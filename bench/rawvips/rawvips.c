@@ -1,11 +1,13 @@
 // rawvips is the reference of the cold parts: what libvips costs with nothing around it. Threads of one process pull files from one
-// list, read into memory before, and make pictures of at most 800 px width, upright, in sRGB, without metadata.
+// list, read into memory before, and make pictures of at most the given widths, upright, in sRGB, without metadata.
 //
-//   rawvips MODE FORMAT THREADS FILE...
+//   rawvips MODE FORMAT WIDTHS THREADS FILE...
 //
 // MODE     thumbnail: vips_thumbnail_buffer
 //          exact: the named loader, shrunk on load right up to the target, vips_resize, sequential access
-// FORMAT   webp, jpeg: libvips' own settings; jpeg-progressive: optimized and progressive
+//          chain: exact for the first width, and each further one from the pixels of the one before
+// FORMAT   webp, jpeg: libvips' own settings; jpeg-progressive: optimized and progressive; avif: speed 8
+// WIDTHS   from large to small, joined by commas
 //
 // It prints: pictures, seconds, seconds of processor time, bytes out.
 #include <pthread.h>
@@ -17,7 +19,7 @@
 #include <time.h>
 #include <vips/vips.h>
 
-enum { WIDTH = 800, QUALITY = 75 };
+enum { QUALITY = 75, AVIF_QUALITY = 57, AVIF_EFFORT = 1 }; // effort 1 is speed 8
 
 typedef struct {
 	void *bytes;
@@ -28,7 +30,8 @@ static File *files;
 static int count;
 static atomic_int next;
 static atomic_long made, written;
-static int exact, webp, progressive;
+static int exact, chain, webp, avif, progressive;
+static int widths[8], variants;
 
 static void die(const char *what) {
 	fprintf(stderr, "rawvips: %s: %s\n", what, vips_error_buffer());
@@ -52,17 +55,26 @@ static VipsImage *step(VipsImage *old, VipsImage *new) {
 	return new;
 }
 
-static VipsImage *shrink_exactly(File f) {
+static VipsImage *narrow(VipsImage *image, int to) {
+	VipsImage *out;
+	if (image->Xsize <= to)
+		return image;
+	if (vips_resize(image, &out, (double) to / image->Xsize, NULL))
+		die("resize");
+	return step(image, out);
+}
+
+static VipsImage *shrink_exactly(File f, int to) {
 	int upright, profile, shrink = 8;
 	probe(f, &upright, &profile);
-	while (shrink > 1 && upright / shrink < WIDTH)
+	while (shrink > 1 && upright / shrink < to)
 		shrink /= 2;
 	VipsImage *image, *out;
 	if (vips_jpegload_buffer(f.bytes, f.length, &image, "access", VIPS_ACCESS_SEQUENTIAL, "shrink", shrink, NULL))
 		die("load");
 	int width = vips_image_get_orientation(image) >= 5 ? image->Ysize : image->Xsize;
-	if (width > WIDTH) {
-		if (vips_resize(image, &out, (double) WIDTH / width, NULL))
+	if (width > to) {
+		if (vips_resize(image, &out, (double) to / width, NULL))
 			die("resize");
 		image = step(image, out);
 	}
@@ -82,31 +94,48 @@ static VipsImage *shrink_exactly(File f) {
 	return image;
 }
 
-static VipsImage *shrink_by_thumbnail(File f) {
+static VipsImage *shrink_by_thumbnail(File f, int to) {
 	VipsImage *image;
 	int upright, profile;
 	probe(f, &upright, &profile);
 	const char *into = profile ? "srgb" : NULL;
-	if (vips_thumbnail_buffer(f.bytes, f.length, &image, WIDTH, "height", VIPS_MAX_COORD, "size", VIPS_SIZE_DOWN, "export_profile", into, NULL))
+	if (vips_thumbnail_buffer(f.bytes, f.length, &image, to, "height", VIPS_MAX_COORD, "size", VIPS_SIZE_DOWN, "export_profile", into, NULL))
 		die("thumbnail");
 	return image;
 }
 
-static void convert(File f) {
-	VipsImage *image = exact ? shrink_exactly(f) : shrink_by_thumbnail(f);
+static void save(VipsImage *image) {
 	void *out;
 	size_t length;
 	int failed;
 	if (webp)
 		failed = vips_webpsave_buffer(image, &out, &length, "Q", QUALITY, "strip", TRUE, NULL);
+	else if (avif)
+		failed = vips_heifsave_buffer(image, &out, &length, "Q", AVIF_QUALITY, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_AV1, "effort", AVIF_EFFORT, "strip", TRUE, NULL);
 	else
 		failed = vips_jpegsave_buffer(image, &out, &length, "Q", QUALITY, "strip", TRUE, "optimize_coding", progressive, "interlace", progressive, NULL);
 	if (failed)
 		die("save");
-	g_object_unref(image);
 	g_free(out);
 	atomic_fetch_add(&made, 1);
 	atomic_fetch_add(&written, (long) length);
+}
+
+static void convert(File f) {
+	VipsImage *image = NULL;
+	for (int i = 0; i < variants; i++) {
+		if (chain && image)
+			image = narrow(image, widths[i]);
+		else
+			image = exact ? shrink_exactly(f, widths[i]) : shrink_by_thumbnail(f, widths[i]);
+		if (chain)
+			image = step(image, vips_image_copy_memory(image));
+		save(image);
+		if (!chain)
+			g_object_unref(image);
+	}
+	if (chain)
+		g_object_unref(image);
 }
 
 static void *work(void *unused) {
@@ -138,20 +167,24 @@ static double seconds(void) {
 }
 
 int main(int argc, char **argv) {
-	if (argc < 5 || VIPS_INIT(argv[0])) {
-		fprintf(stderr, "usage: rawvips thumbnail|exact webp|jpeg|jpeg-progressive THREADS FILE...\n");
+	if (argc < 6 || VIPS_INIT(argv[0])) {
+		fprintf(stderr, "usage: rawvips thumbnail|exact|chain webp|jpeg|jpeg-progressive|avif WIDTH,... THREADS FILE...\n");
 		return 2;
 	}
 	vips_cache_set_max(0);
 	vips_concurrency_set(1);
-	exact = !strcmp(argv[1], "exact");
+	chain = !strcmp(argv[1], "chain");
+	exact = chain || !strcmp(argv[1], "exact");
 	webp = !strcmp(argv[2], "webp");
+	avif = !strcmp(argv[2], "avif");
 	progressive = !strcmp(argv[2], "jpeg-progressive");
-	int threads = atoi(argv[3]);
-	count = argc - 4;
+	for (char *at = argv[3]; *at && variants < (int) G_N_ELEMENTS(widths); at += *at == ',')
+		widths[variants++] = strtol(at, &at, 10);
+	int threads = atoi(argv[4]);
+	count = argc - 5;
 	files = g_new0(File, count);
 	for (int i = 0; i < count; i++)
-		files[i] = read_file(argv[4 + i]);
+		files[i] = read_file(argv[5 + i]);
 	convert(files[0]); // Once before the clock runs: libraries load and tables are made at the first use.
 	made = written = 0;
 
