@@ -3,7 +3,7 @@ ARG BUILD_BASE=golang:1.26-trixie
 ARG RUN_BASE=debian:trixie-slim
 
 FROM ${BUILD_BASE} AS build
-RUN apt-get update && apt-get install -y --no-install-recommends libvips-dev pkg-config gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends libvips-dev libheif-dev pkg-config gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

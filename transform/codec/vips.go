@@ -1,6 +1,6 @@
 package codec
 
-// #cgo pkg-config: vips
+// #cgo pkg-config: vips libheif
 // #cgo LDFLAGS: -ldl
 // #include "vips_load.h"
 // #include "vips_pixel.h"
