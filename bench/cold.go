@@ -212,7 +212,7 @@ func (c *cold) rawOn(ctx context.Context, mode, format string, threads int, widt
 	if len(widths) == 0 {
 		widths = []int{coldWidth}
 	}
-	args := []string{mode, format, strings.Join(strings.Fields(strings.Trim(fmt.Sprint(widths), "[]")), ","), fmt.Sprint(threads)}
+	args := []string{mode, format, strings.ReplaceAll(strings.Trim(fmt.Sprint(widths), "[]"), " ", ","), fmt.Sprint(threads)}
 	for _, p := range c.photos {
 		args = append(args, p.file)
 	}
