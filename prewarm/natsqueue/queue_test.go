@@ -222,7 +222,9 @@ func TestQueueLanes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantWaiting(t, q, "normal", 2)
+	for lane, n := range map[string]int{"high": 1, "normal": 2, "low": 1} {
+		wantWaiting(t, q, lane, n)
+	}
 	got := make(chan string, 10)
 	note := func(_ context.Context, k prewarm.Ticket) time.Duration {
 		got <- k.Lane + " " + k.ID
