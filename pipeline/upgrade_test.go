@@ -81,7 +81,12 @@ func (r *upgradeRig) lastStage() variant.Stage {
 // get is Get of one width as AVIF, after which everything behind it has settled.
 func (r *upgradeRig) get(t *testing.T, width int) Answer {
 	t.Helper()
-	a, err := r.Get(t.Context(), avif(width))
+	return r.getRef(t, avif(width))
+}
+
+func (r *upgradeRig) getRef(t *testing.T, v variant.Ref) Answer {
+	t.Helper()
+	a, err := r.Get(t.Context(), v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,13 +353,18 @@ func TestUpgradeThatBeganEnds(t *testing.T) {
 func TestUpgradeQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TransformSlots, c.UpgradeRoom = 1, 2 })
+		get := func(width int) { // Each from a source of its own: upgrades of one source might share a fetch.
+			v := avif(width)
+			v.Source = fmt.Sprint(v.Source, "?", width)
+			r.getRef(t, v)
+		}
 		for w := range 5 {
-			r.get(t, w)
+			get(w)
 		}
 		hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
 		for range 2 {
 			for w := range 5 {
-				r.get(t, w)
+				get(w)
 			}
 		}
 		// One is at the gate, two wait, and two were dropped twice.
@@ -365,7 +375,7 @@ func TestUpgradeQueueIsBounded(t *testing.T) {
 		hold()
 		r.want(t, "worked off", map[string]int{"queued": 3, "dropped": 4, "made": 3}, 8, 8)
 		for w := range 5 {
-			r.get(t, w)
+			get(w)
 		}
 		r.want(t, "asked again", map[string]int{"queued": 5, "dropped": 4, "made": 5}, 10, 10)
 	})
