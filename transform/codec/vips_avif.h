@@ -95,41 +95,25 @@ GC_FN void gc_chroma(const uint8_t *above, const uint8_t *below, int n, int side
 	}
 }
 
-// gc_fill makes the planes of an image.
-GC_FN int gc_fill(VipsImage *in, struct heif_image *out, int side) {
+// gc_planar makes the planes of a picture that lies in memory.
+GC_FN struct heif_error gc_planar(VipsImage *in, int side, struct heif_image **out) {
+	const enum heif_chroma chroma = side == 2 ? heif_chroma_420 : heif_chroma_444;
 	int strides[3];
 	uint8_t *planes[3];
-	for (int c = 0; c < 3; c++)
-		planes[c] = heif_image_get_plane(out, (enum heif_channel) (heif_channel_Y + c), &strides[c]);
-	VipsRegion *region = vips_region_new(in);
-	int failed = 0;
-	for (int top = 0; top < in->Ysize && !failed; top += GC_STRIP) {
-		const VipsRect strip = {0, top, in->Xsize, VIPS_MIN(GC_STRIP, in->Ysize - top)};
-		if ((failed = vips_region_prepare(region, &strip)))
-			break;
-		for (int y = top; y < VIPS_RECT_BOTTOM(&strip); y++) {
-			const uint8_t *line = VIPS_REGION_ADDR(region, 0, y);
-			gc_luma(line, in->Xsize, planes[0] + (size_t) y * strides[0]);
-			if (y % side)
-				continue;
-			const uint8_t *below = side == 2 && y + 1 < in->Ysize ? VIPS_REGION_ADDR(region, 0, y + 1) : line;
-			gc_chroma(line, below, in->Xsize, side, planes[1] + (size_t) (y / side) * strides[1], planes[2] + (size_t) (y / side) * strides[2]);
-		}
-	}
-	g_object_unref(region);
-	return failed;
-}
-
-// gc_planar makes an image of planes; *failed is as gc_fill returns it.
-GC_FN struct heif_error gc_planar(VipsImage *in, int side, struct heif_image **out, int *failed) {
-	const enum heif_chroma chroma = side == 2 ? heif_chroma_420 : heif_chroma_444;
 	struct heif_error e = heif_image_create(in->Xsize, in->Ysize, heif_colorspace_YCbCr, chroma, out);
 	for (int c = 0; c < 3 && !e.code; c++) {
 		const int by = c ? side : 1;
 		e = heif_image_add_plane(*out, (enum heif_channel) (heif_channel_Y + c), (in->Xsize + by - 1) / by, (in->Ysize + by - 1) / by, 8);
+		planes[c] = heif_image_get_plane(*out, (enum heif_channel) (heif_channel_Y + c), &strides[c]);
 	}
-	if (!e.code)
-		*failed = gc_fill(in, *out, side);
+	for (int y = 0; y < in->Ysize && !e.code; y++) {
+		const uint8_t *line = VIPS_IMAGE_ADDR(in, 0, y);
+		gc_luma(line, in->Xsize, planes[0] + (size_t) y * strides[0]);
+		if (y % side)
+			continue;
+		const uint8_t *below = side == 2 && y + 1 < in->Ysize ? VIPS_IMAGE_ADDR(in, 0, y + 1) : line;
+		gc_chroma(line, below, in->Xsize, side, planes[1] + (size_t) (y / side) * strides[1], planes[2] + (size_t) (y / side) * strides[2]);
+	}
 	return e;
 }
 
@@ -155,6 +139,9 @@ GC_FN int gc_avif_can(VipsImage *in) {
 
 // gc_avif encodes a picture of which gc_avif_can is true. *buf is freed by g_free.
 GC_FN int gc_avif(VipsImage *in, int q, int effort, int full_chroma, void **buf, size_t *len) {
+	VipsImage *pixels = vips_image_copy_memory(in);
+	if (!pixels)
+		return -1;
 	struct heif_context *context = heif_context_alloc();
 	const struct heif_encoder_descriptor *aom = NULL;
 	struct heif_encoder *encoder = NULL;
@@ -163,7 +150,6 @@ GC_FN int gc_avif(VipsImage *in, int q, int effort, int full_chroma, void **buf,
 	struct heif_encoding_options *options = heif_encoding_options_alloc();
 	struct heif_writer writer = {1, gc_write};
 	GcBytes out = {0};
-	int failed = 0;
 	options->save_alpha_channel = 0;
 	struct heif_error e = {heif_error_Ok};
 	if (heif_context_get_encoder_descriptors(context, heif_compression_AV1, "aom", &aom, 1) < 1)
@@ -173,11 +159,9 @@ GC_FN int gc_avif(VipsImage *in, int q, int effort, int full_chroma, void **buf,
 	GC_TRY(heif_encoder_set_parameter_integer(encoder, "speed", 9 - effort));
 	GC_TRY(heif_encoder_set_parameter_integer(encoder, "threads", 1));
 	GC_TRY(heif_encoder_set_parameter_string(encoder, "chroma", full_chroma ? "444" : "420"));
-	GC_TRY(gc_planar(in, full_chroma ? 1 : 2, &image, &failed));
-	if (!failed) {
-		GC_TRY(heif_context_encode_image(context, image, encoder, options, &handle));
-		GC_TRY(heif_context_write(context, &writer, &out));
-	}
+	GC_TRY(gc_planar(pixels, full_chroma ? 1 : 2, &image));
+	GC_TRY(heif_context_encode_image(context, image, encoder, options, &handle));
+	GC_TRY(heif_context_write(context, &writer, &out));
 	if (e.code)
 		vips_error("avif", "%s", e.message);
 	if (handle)
@@ -188,9 +172,10 @@ GC_FN int gc_avif(VipsImage *in, int q, int effort, int full_chroma, void **buf,
 		heif_encoder_release(encoder);
 	heif_encoding_options_free(options);
 	heif_context_free(context);
+	g_object_unref(pixels);
 	*buf = out.bytes;
 	*len = out.length;
-	return failed || e.code ? -1 : 0;
+	return e.code ? -1 : 0;
 }
 
 #endif

@@ -12,8 +12,6 @@
 // A file names no function of its own, so unused ones are no fault of the file that includes it.
 #define GC_FN static __attribute__((unused))
 
-enum { GC_STRIP = 16 }; // lines that we ask a pipeline for at a time; even, so that lines of AVIF that share their colours come together
-
 enum { GC_JPEG = 1, GC_PNG, GC_WEBP, GC_GIF, GC_HEIF, GC_TIFF };
 
 GC_FN void gc_quiet(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer user) {}

@@ -4,29 +4,9 @@
 
 #include "vips_reduce.h"
 
-// gc_memory makes all pixels, in the calling thread: libvips would start another for each picture and wait for it at every strip.
 GC_FN int gc_memory(VipsImage *in, VipsImage **out) {
-	if (in->dtype != VIPS_IMAGE_PARTIAL) {
-		*out = vips_image_copy_memory(in);
-		return *out ? 0 : -1;
-	}
-	VipsImage *o = vips_image_new_memory();
-	VipsRegion *region = vips_region_new(in);
-	int failed = vips_image_pipelinev(o, VIPS_DEMAND_STYLE_ANY, in, NULL) || vips_image_write_prepare(o);
-	for (int top = 0; top < in->Ysize && !failed; top += GC_STRIP) {
-		const VipsRect strip = {0, top, in->Xsize, VIPS_MIN(GC_STRIP, in->Ysize - top)};
-		failed = vips_region_prepare(region, &strip);
-		for (int y = top; y < VIPS_RECT_BOTTOM(&strip) && !failed; y++)
-			failed = vips_image_write_line(o, y, VIPS_REGION_ADDR(region, 0, y));
-	}
-	g_object_unref(region);
-	vips_image_minimise_all(in); // A file that was read to its end is closed.
-	if (failed) {
-		g_object_unref(o);
-		return -1;
-	}
-	*out = o;
-	return 0;
+	*out = vips_image_copy_memory(in);
+	return *out ? 0 : -1;
 }
 
 GC_FN int gc_extract(VipsImage *in, VipsImage **out, int left, int top, int width, int height) {
