@@ -17,17 +17,20 @@ func isBMP(b []byte) bool {
 func inspectBMP(b []byte) (Info, error) {
 	in := Info{Channels: 3, Bits: 8}
 	offset, header := int64(binary.LittleEndian.Uint32(b[10:])), binary.LittleEndian.Uint32(b[14:])
+	head := 14 + int64(header) // bytes before the palette and the pixels
+	if int64(len(b)) < min(head, 38) {
+		return Info{}, broken("it ends before its size")
+	}
 	var depth, compression, stored int64
 	if header == 12 {
 		in.Width, in.Height, depth = le16(b, 18), le16(b, 20), int64(le16(b, 24))
 	} else {
-		if len(b) < 38 {
-			return Info{}, broken("it ends before its size")
-		}
 		in.Width = int(int32(binary.LittleEndian.Uint32(b[18:])))
 		in.Height = int(int32(binary.LittleEndian.Uint32(b[22:])))
-		depth, compression = int64(le16(b, 28)), int64(binary.LittleEndian.Uint32(b[30:]))
-		stored = int64(binary.LittleEndian.Uint32(b[34:]))
+		depth = int64(le16(b, 28))
+	}
+	if header > 16 {
+		compression, stored = int64(binary.LittleEndian.Uint32(b[30:])), int64(binary.LittleEndian.Uint32(b[34:]))
 	}
 	if in.Height < 0 {
 		in.Height = -in.Height // Rows from top to bottom.
@@ -46,7 +49,7 @@ func inspectBMP(b []byte) (Info, error) {
 		stored = (int64(in.Width)*depth + 31) / 32 * 4 * int64(in.Height)
 	}
 	end := offset + stored
-	in.Complete = offset >= 26 && end <= int64(len(b)) && stored > 0
+	in.Complete = offset >= head && end <= int64(len(b)) && stored > 0
 	in.End = int(min(end, int64(len(b))))
 	return in, nil
 }

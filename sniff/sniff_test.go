@@ -222,3 +222,33 @@ func TestDecodedBytes(t *testing.T) {
 		}
 	}
 }
+
+// A BMP whose pixels are said to begin within its header is not whole, and what follows a header of 16 bytes is not part of it.
+func TestBMPHeaders(t *testing.T) {
+	bmp := func(header, offset, stored uint32, compression byte, length int) []byte {
+		b := make([]byte, length)
+		copy(b, "BM")
+		binary.LittleEndian.PutUint32(b[10:], offset)
+		binary.LittleEndian.PutUint32(b[14:], header)
+		binary.LittleEndian.PutUint32(b[18:], 2)
+		binary.LittleEndian.PutUint32(b[22:], 1)
+		b[26], b[28], b[30] = 1, 24, compression
+		binary.LittleEndian.PutUint32(b[34:], stored)
+		return b
+	}
+	for _, tt := range []struct {
+		what     string
+		b        []byte
+		complete bool
+		end      int
+	}{
+		{"pixels behind the header", bmp(40, 54, 4, 1, 70), true, 58},
+		{"pixels within the header", bmp(40, 30, 6, 1, 70), false, 36},
+		{"a header of 16 bytes", bmp(16, 30, 99, 1, 40), true, 38},
+	} {
+		in, err := Inspect(tt.b)
+		if err != nil || in.Complete != tt.complete || in.End != tt.end {
+			t.Errorf("%s: got %+v %v, want complete %v, end %d", tt.what, in, err, tt.complete, tt.end)
+		}
+	}
+}
