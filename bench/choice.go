@@ -10,13 +10,13 @@ func measureChoice(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	defer c.stop()
-	const size = "rs:fit:800:0"
+	const size, accept = "rs:fit:800:0", "image/avif,image/webp,*/*"
 	ways := []wanted{
-		{size, "image/avif,image/webp,*/*"},
+		{size, accept},
 		{size + "/f:webp/q:79", "*/*"},
 		{size + "/f:avif/q:57", "*/*"},
 		{size + "/f:avif", "*/*"},
-		{size + "/legible:0", "image/avif,image/webp,*/*"},
+		{size + "/legible:0", accept},
 	}
 	passes := make([]work, len(ways))
 	for i := range 1 + max(b.rounds/2, 1) {

@@ -55,11 +55,12 @@ static VipsImage *step(VipsImage *old, VipsImage *new) {
 	return new;
 }
 
-static VipsImage *narrow(VipsImage *image, int to) {
+// narrow scales a picture whose width is or will be this, once it is upright.
+static VipsImage *narrow(VipsImage *image, int width, int to) {
 	VipsImage *out;
-	if (image->Xsize <= to)
+	if (width <= to)
 		return image;
-	if (vips_resize(image, &out, (double) to / image->Xsize, NULL))
+	if (vips_resize(image, &out, (double) to / width, NULL))
 		die("resize");
 	return step(image, out);
 }
@@ -72,12 +73,7 @@ static VipsImage *shrink_exactly(File f, int to) {
 	VipsImage *image, *out;
 	if (vips_jpegload_buffer(f.bytes, f.length, &image, "access", VIPS_ACCESS_SEQUENTIAL, "shrink", shrink, NULL))
 		die("load");
-	int width = vips_image_get_orientation(image) >= 5 ? image->Ysize : image->Xsize;
-	if (width > to) {
-		if (vips_resize(image, &out, (double) to / width, NULL))
-			die("resize");
-		image = step(image, out);
-	}
+	image = narrow(image, vips_image_get_orientation(image) >= 5 ? image->Ysize : image->Xsize, to);
 	if (profile) {
 		if (vips_icc_transform(image, &out, "srgb", "embedded", TRUE, NULL))
 			die("profile");
@@ -125,17 +121,16 @@ static void convert(File f) {
 	VipsImage *image = NULL;
 	for (int i = 0; i < variants; i++) {
 		if (chain && image)
-			image = narrow(image, widths[i]);
-		else
+			image = narrow(image, image->Xsize, widths[i]);
+		else {
+			g_clear_object(&image);
 			image = exact ? shrink_exactly(f, widths[i]) : shrink_by_thumbnail(f, widths[i]);
+		}
 		if (chain)
 			image = step(image, vips_image_copy_memory(image));
 		save(image);
-		if (!chain)
-			g_object_unref(image);
 	}
-	if (chain)
-		g_object_unref(image);
+	g_clear_object(&image);
 }
 
 static void *work(void *unused) {

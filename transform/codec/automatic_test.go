@@ -168,16 +168,7 @@ func TestQRisesWithTheTarget(t *testing.T) {
 	}
 	var seen []Traits
 	for _, img := range []image.Image{page(400, 300), meadow(400, 300), scene(400, 300), noise(400, 300, 1)} {
-		im, err := mustNew(t, "").Raster(pngOf(t, img), variant.Spec{Format: variant.PNG}, testLimits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer im.Free()
-		traits, err := im.Traits()
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen = append(seen, traits)
+		seen = append(seen, mustTraits(t, mustNew(t, ""), pngOf(t, img), variant.Spec{Format: variant.PNG}))
 	}
 	for name, set := range m.Sets {
 		for _, coder := range []string{"avif9", "avif8", "webp4", "jpeg", "avif9c", "avif8c", "webp4c", "jpegc"} {

@@ -30,7 +30,10 @@ func (c *Codec) Warm() error {
 		return fmt.Errorf("codec.Warm: %w", err)
 	}
 	files := map[string][]byte{"png": original, "tiff": warmTIFF()}
-	specs := []variant.Spec{{Format: variant.JPEG}, {Format: variant.PNG, Quality: 80}, {Format: variant.WebP}, {Format: variant.AVIF}, {Format: variant.AVIF, Background: variant.Color{Set: true}}, {Format: variant.GIF}}
+	specs := []variant.Spec{
+		{Format: variant.JPEG}, {Format: variant.PNG, Quality: 80}, {Format: variant.WebP}, {Format: variant.GIF},
+		{Format: variant.AVIF}, {Format: variant.AVIF, Background: variant.Color{Set: true}}, // With transparency and without, which are saved in two ways.
+	}
 	err = c.all(original, specs, func(i int, img variant.Image) { files[string(img.Format)] = img.Body })
 	if err != nil {
 		return fmt.Errorf("codec.Warm: encode: %w", err)
