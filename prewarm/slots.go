@@ -82,13 +82,18 @@ type hosts struct {
 	most int
 	mu   sync.Mutex
 	all  map[string]*host
+	idle list.List // names of the hosts in all that nobody uses, the one used last at the back
 }
 
-// host is one that images are fetched from, while there is something to know about it.
+// host is one that images are fetched from, or whose limit is remembered because it failed.
 type host struct {
 	limit, busy int
-	waiting     list.List // of chan struct{}, closed by the grant
+	waiting     list.List     // of chan struct{}, closed by the grant
+	idle        *list.Element // its place in hosts.idle; nil while it is in use
 }
+
+// maxIdleHosts is how many hosts that failed are remembered while nobody uses them. Past it the one unused for longest begins anew.
+const maxIdleHosts = 1024
 
 func newHosts(most int) *hosts { return &hosts{most: most, all: map[string]*host{}} }
 
@@ -108,6 +113,10 @@ func (h *hosts) acquire(ctx context.Context, name string) error {
 	if x == nil {
 		x = &host{limit: h.most}
 		h.all[name] = x
+	}
+	if x.idle != nil {
+		h.idle.Remove(x.idle)
+		x.idle = nil
 	}
 	if x.busy < x.limit && x.waiting.Len() == 0 {
 		x.busy++
@@ -150,7 +159,15 @@ func (h *hosts) release(name string, kind fault.Kind) {
 		close(x.waiting.Remove(x.waiting.Front()).(chan struct{}))
 		x.busy++
 	}
-	if x.busy == 0 && x.waiting.Len() == 0 && x.limit == h.most {
+	if x.busy > 0 || x.waiting.Len() > 0 {
+		return
+	}
+	if x.limit == h.most {
 		delete(h.all, name)
+		return
+	}
+	x.idle = h.idle.PushBack(name)
+	if h.idle.Len() > maxIdleHosts {
+		delete(h.all, h.idle.Remove(h.idle.Front()).(string))
 	}
 }

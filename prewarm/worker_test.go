@@ -2,6 +2,7 @@ package prewarm
 
 import (
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -235,4 +236,32 @@ func TestSlotsAndHosts(t *testing.T) {
 			t.Errorf("a host that behaves is still remembered: %+v", h.all)
 		}
 	})
+}
+
+// Ensure hosts that failed are remembered in a bounded number, and the ones used last among them.
+func TestHostsThatFailedAreForgotten(t *testing.T) {
+	h := newHosts(4)
+	for n := range 10 * maxIdleHosts {
+		name := strconv.Itoa(n)
+		if err := h.acquire(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		h.release(name, fault.SourceError)
+	}
+	if got := len(h.all); got != maxIdleHosts || h.idle.Len() != got {
+		t.Errorf("%d hosts are known, %d of them idle; want %d", got, h.idle.Len(), maxIdleHosts)
+	}
+	last := strconv.Itoa(10*maxIdleHosts - 1)
+	if x := h.all[last]; x == nil || x.limit != 2 {
+		t.Errorf("of the host used last is known %+v, want its limit of 2", x)
+	}
+	for range 2 { // It recovers, and is forgotten.
+		if err := h.acquire(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+		h.release(last, "")
+	}
+	if h.all[last] != nil || len(h.all) != h.idle.Len() {
+		t.Errorf("a host that recovered is still known; %d hosts, %d idle", len(h.all), h.idle.Len())
+	}
 }

@@ -144,9 +144,12 @@ func (e *embedded) room(bytes int64) (bool, error) {
 	if err := syscall.Statfs(e.dir, &fs); err != nil {
 		return false, err
 	}
-	size := int64(fs.Bsize)
-	return int64(fs.Bavail)*size >= min(bytes, int64(fs.Blocks)*size/8*bytes/reserve), nil
+	return int64(fs.Bavail)*fs.Bsize >= needed(bytes, int64(fs.Blocks)*fs.Bsize), nil
 }
+
+// needed is how much of the reserve or the floor must be free on a disk of that size. It divides first: a product of two sizes
+// overflows on large disks.
+func needed(bytes, disk int64) int64 { return min(bytes, disk/8/(reserve/bytes)) }
 
 // isFull reports whether JetStream refused a write for want of room.
 func isFull(err *jetstream.APIError) bool {

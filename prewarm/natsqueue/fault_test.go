@@ -47,6 +47,27 @@ func fill(t *testing.T, dir string) (free func()) {
 	}
 }
 
+// Ensure the reserve holds on disks of every size: a product of two sizes overflows on large ones, and no reserve is left.
+func TestReserveOnDisksOfEverySize(t *testing.T) {
+	const tb = int64(1e12)
+	for _, tt := range []struct{ disk, reserve, floor int64 }{
+		{16 << 20, 2 << 20, 256 << 10},
+		{512 << 20, 64 << 20, 8 << 20},
+		{1 * tb, 64 << 20, 8 << 20},
+		{2 * tb, 64 << 20, 8 << 20},
+		{8 * tb, 64 << 20, 8 << 20},
+		{100 * tb, 64 << 20, 8 << 20},
+		{1 << 62, 64 << 20, 8 << 20},
+	} {
+		if got := needed(reserve, tt.disk); got != tt.reserve {
+			t.Errorf("a disk of %d bytes: the reserve is %d, want %d", tt.disk, got, tt.reserve)
+		}
+		if got := needed(floor, tt.disk); got != tt.floor {
+			t.Errorf("a disk of %d bytes: the floor is %d, want %d", tt.disk, got, tt.floor)
+		}
+	}
+}
+
 // Ensure a full disk is said, loses nothing that was acknowledged, and is over when there is room again.
 func TestFault15DiskFull(t *testing.T) {
 	dir := smallDisk(t, "16m")
