@@ -26,6 +26,8 @@ type fill struct {
 	// Written by the batch before ready is closed, read after it.
 	answer Answer
 	err    error
+	// Why the answer is an old entry instead of a new one: a viewer is served by it, Warm is not. nil = it is none.
+	failure error
 	// Written before stored is closed, read after it.
 	storeErr error
 	// Guarded by being touched from the batch's goroutine alone.

@@ -278,6 +278,9 @@ func (r *run) fail(todo []*fill, err error) {
 	}
 	for _, f := range todo {
 		if old, ok := r.old[f]; ok && fault.KindOf(err).Retryable() && old.Over <= r.p.cfg.StaleIfError {
+			if !f.published {
+				f.failure = err
+			}
 			f.publish(old, nil)
 			continue
 		}

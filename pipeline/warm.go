@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -14,7 +15,7 @@ type Warmed struct {
 	Ref     variant.Ref
 	Key     string
 	Meta    cache.Meta // of the stored entry
-	Present bool       // it was stored already, maybe at its first stage: no work was done
+	Present bool       // the store had it already, maybe at its first stage: no work was done
 	Timings Timings    // of the work; zero where it was Present
 	Err     error      // nil: the store has acknowledged the entry
 }
@@ -56,6 +57,10 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 		return err
 	}
 	o.slot, o.rank, o.stage = slot, warming, variant.StageFinal
+	before := make([]generation, len(o.keys)) // From before memory is looked into, so that a purge since is noticed.
+	for n, key := range o.keys {
+		before[n] = p.generations.of(key)
+	}
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	started := false
 	for _, l := range led {
@@ -71,21 +76,39 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 		w := &out[at[n]]
 		select {
 		case <-f.stored:
+			w.Err = p.judge(ctx, w, f, before[n])
 		case <-ctx.Done():
 			p.fills.quit(f)
 			w.Err = ctx.Err()
-			continue
-		}
-		if w.Err = f.err; w.Err != nil {
-			continue
-		}
-		w.Meta, w.Present, w.Timings = f.answer.Entry.Meta, f.answer.Outcome == Hit, f.answer.Timings
-		if f.storeErr != nil && !errors.Is(f.storeErr, errPurged) {
-			// A viewer's write is dropped when too much is pending; Warm's own may wait for its turn.
-			w.Err = p.save(ctx, w.Key, f.answer.Entry, p.generations.of(w.Key), true)
 		}
 	}
 	return nil
+}
+
+// judge tells what became of a fill that has ended. Only the word of the store counts: either it acknowledged the fill's own write, or it
+// had the entry. An entry that was met in memory, or whose write failed, is saved here.
+func (p *Pipeline) judge(ctx context.Context, w *Warmed, f *fill, g generation) error {
+	switch {
+	case f.err != nil:
+		return f.err
+	case f.failure != nil:
+		return f.failure
+	case f.answer.NoStore:
+		return fault.New(fault.NotCached, "pipeline.Warm", "the origin forbids to keep the picture, and cache.honour_origin is set", nil)
+	}
+	w.Meta, w.Timings = f.answer.Entry.Meta, f.answer.Timings
+	switch {
+	case f.saving && f.storeErr == nil, errors.Is(f.storeErr, errPurged):
+		return nil
+	case !f.saving && f.answer.Tier == cache.TierStore:
+		w.Present = true
+		return nil
+	}
+	if known := p.known(ctx, w.Key); known.Present || known.Err != nil {
+		w.Meta, w.Present, w.Timings = known.Meta, known.Present, Timings{}
+		return known.Err
+	}
+	return p.save(ctx, w.Key, f.answer.Entry, g, true)
 }
 
 // warmSlot waits until there is memory for background work, and a fetch slot.
