@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
 )
 
 // minWindowBytes is what a body must bring in each quarter of the timeout.
@@ -26,13 +28,9 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 	}
 	// A body whose end the protocol marks cannot have lost its tail unnoticed.
 	framed := length >= 0 || len(response.TransferEncoding) > 0
-	coding := strings.ToLower(strings.TrimSpace(strings.Join(response.Header.Values("Content-Encoding"), ",")))
-	switch coding {
-	case "", "identity":
-	case "gzip", "x-gzip":
+	coding, zipped := contentCoding(response.Header)
+	if zipped {
 		length = -1
-	default:
-		return Original{}, fault.New(fault.SourceError, "origin.read", "the origin sends a content coding that was not asked for", nil)
 	}
 	admitted := f.cap
 	if length >= 0 {
@@ -50,7 +48,7 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 	w := watch(response.Body, f.settings.cfg.Timeout/4, cancel)
 	defer w.stop()
 	var body io.Reader = w
-	if strings.HasSuffix(coding, "gzip") {
+	if zipped {
 		f.client.hooks.Observer.Noted("gzip")
 		if body, err = gunzip(w); err != nil {
 			return Original{}, err
@@ -60,7 +58,7 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 		return Original{}, err
 	}
 	if o.Info, err = f.complete(o.Body, framed); err != nil {
-		return Original{}, err
+		return Original{}, stillCoded(coding, o.Body, err)
 	}
 	o.Fresh = parseFreshness(response.Header, f.client.hooks.Now())
 	o.LastModified, _ = http.ParseTime(response.Header.Get("Last-Modified"))
@@ -99,6 +97,33 @@ func tooLarge() error {
 	return fault.New(fault.SourceTooLarge, "origin.read", "the source is larger than allowed", nil)
 }
 
+// contentCoding gives the content codings that an answer names, "" for none, and reports whether gzip is one of them. Stores
+// keep whatever an upload named (aws-chunked, utf-8, none), so a name alone refuses nothing.
+func contentCoding(h http.Header) (coding string, zipped bool) {
+	var names []string
+	for _, line := range h.Values("Content-Encoding") {
+		for name := range strings.SplitSeq(line, ",") {
+			name = strings.ToLower(strings.TrimSpace(name))
+			if name != "" && name != "identity" {
+				names = append(names, name)
+			}
+			zipped = zipped || name == "gzip" || name == "x-gzip"
+		}
+	}
+	return strings.Join(names, ", "), zipped
+}
+
+// stillCoded explains a body that is no picture by the coding that its answer names, where the bytes are nothing else that is
+// known: an HTML page under any coding is an HTML page.
+func stillCoded(coding string, body []byte, err error) error {
+	format := sniff.Format(body)
+	if coding == "" || fault.KindOf(err) != fault.NotAnImage || len(body) == 0 || format != "" && format != "gzip" {
+		return err
+	}
+	public := fmt.Sprintf("the origin sends the file in a content coding that was not asked for and cannot be read (%.40q)", coding)
+	return fault.New(fault.SourceError, "origin.read", public, errThisFile)
+}
+
 // gunzip decodes a body that came compressed although it was not asked for. Some stores put the header on plain files: the bytes
 // decide. What comes out counts against the byte cap.
 func gunzip(r io.Reader) (io.Reader, error) {
@@ -127,7 +152,7 @@ func (g gzipBody) Read(p []byte) (int, error) {
 
 func badGzip(err error) error {
 	if err == gzip.ErrChecksum || err == gzip.ErrHeader || strings.HasPrefix(err.Error(), "flate:") {
-		return fault.New(fault.SourceError, "origin.read", "the origin sends a broken content coding", err)
+		return fault.New(fault.SourceError, "origin.read", "the origin sends a broken content coding", fmt.Errorf("%w: %w", errThisFile, err))
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"errors"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -50,7 +51,7 @@ func (b *breaker) learn(now time.Time, probe bool, err error) {
 	}
 	f := fault.Of(err)
 	switch {
-	case f == nil || answered(f.Kind):
+	case f == nil || answered(err):
 		*b = breaker{probing: b.probing}
 	case f.RetryAfter > 0 && f.Kind == fault.SourceError:
 		b.open(now, min(f.RetryAfter, maxHostPause))
@@ -77,5 +78,12 @@ func failing(k fault.Kind) bool {
 	return false
 }
 
-// answered tells the faults that need a working host to happen.
-func answered(k fault.Kind) bool { return permanent(k) || k == fault.SourceForbidden }
+// errThisFile marks a fault of one file whose Kind may also stand for a failing host: the host answered, and not with an error of
+// its own.
+var errThisFile = errors.New("the answer is about this file alone")
+
+// answered tells the faults that need a working host to happen. They never count against it.
+func answered(err error) bool {
+	k := fault.KindOf(err)
+	return permanent(k) || k == fault.SourceForbidden || k == fault.TooManyRedirects || errors.Is(err, errThisFile)
+}

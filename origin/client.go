@@ -190,7 +190,7 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	if err := c.known(source); err != nil {
 		return Original{}, err
 	}
-	v, err := s.hosts.enter(ctx, u.Scheme+"://"+u.Host, limits.Waits)
+	v, err := s.hosts.enter(ctx, hostName(u), limits.Waits)
 	if err != nil {
 		return Original{}, err
 	}
@@ -206,7 +206,8 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 		}
 		defer release()
 	}
-	f := fetch{client: c, settings: s, source: u, cap: s.cfg.MaxBytes}
+	f := fetch{client: c, settings: s, source: u, at: u, cap: s.cfg.MaxBytes}
+	defer func() { verdict = f.leave(verdict) }()
 	narrowed := limits.Bytes > 0 && limits.Bytes < f.cap
 	if narrowed {
 		f.cap = limits.Bytes

@@ -118,8 +118,11 @@ func TestWaitForMemoryEndsWithTheContext(t *testing.T) {
 func TestStatuses(t *testing.T) {
 	tests := map[int]fault.Kind{
 		203: "", 204: fault.SourceError, 206: fault.SourceError, 300: fault.SourceError, 304: fault.SourceError,
-		400: fault.SourceError, 401: fault.SourceForbidden, 403: fault.SourceForbidden, 404: fault.SourceNotFound, 410: fault.SourceNotFound,
-		418: fault.SourceError, 429: fault.SourceError, 500: fault.SourceError, 503: fault.SourceError,
+		404: fault.SourceNotFound, 410: fault.SourceNotFound, 408: fault.SourceError, 425: fault.SourceError, 429: fault.SourceError,
+		500: fault.SourceError, 501: fault.SourceError, 503: fault.SourceError,
+	}
+	for _, refusal := range []int{400, 401, 402, 403, 405, 406, 409, 412, 415, 416, 418, 421, 422, 451, 499} {
+		tests[refusal] = fault.SourceForbidden
 	}
 	for status, want := range tests {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {

@@ -29,6 +29,8 @@ type fetch struct {
 	cap      int64        // bytes
 	trips    int32        // requests that we made
 	sent     atomic.Int32 // requests that went out; more than trips where the transport repeated one on its own
+	at       *url.URL     // what is being asked for: the source, or where a redirect led to
+	away     *visit       // at the host that a redirect led to last; nil = the source's own was never left
 }
 
 // run tries, and once more after a transport fault: the connection broke, or the body ended before it should.
@@ -52,6 +54,9 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 	defer cancel(nil)
 	u := f.source
 	for hop := 0; ; hop++ {
+		if err := f.arrive(u); err != nil {
+			return Original{}, err
+		}
 		response, err := f.roundTrip(ctx, u)
 		if err != nil {
 			return Original{}, cause(ctx, err)
@@ -75,6 +80,38 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 		u = next
 		f.client.hooks.Observer.Noted("redirect")
 	}
+}
+
+// hostName is the name by which hosts are known to circuits and slots.
+func hostName(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// arrive notes which URL is asked next. A host that a redirect leads to has a circuit of its own: its failures are not those of
+// the host that redirects.
+func (f *fetch) arrive(u *url.URL) (err error) {
+	f.at = u
+	name := hostName(u)
+	if name == hostName(f.source) || f.away != nil && f.away.name == name {
+		return nil
+	}
+	if f.away != nil {
+		f.away.leave(nil) // It answered, with a redirect.
+	}
+	f.away, err = f.settings.hosts.call(name)
+	return err
+}
+
+// leave tells the host that a redirect led to how the fetch ended, and gives what that says of the source's own.
+func (f *fetch) leave(err error) error {
+	at := hostName(f.at)
+	if f.away != nil && f.away.name == at {
+		f.away.leave(err)
+	} else if f.away != nil {
+		f.away.leave(errNotAsked)
+	}
+	if at != hostName(f.source) {
+		return nil // The source's host answered, with a redirect.
+	}
+	return err
 }
 
 // cause prefers the reason why we cut the connection to the error that the cut brought about.
@@ -115,13 +152,18 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	if hop >= f.settings.cfg.Redirects {
 		return nil, fault.New(fault.TooManyRedirects, "origin.redirect", "the origin redirects too often", nil)
 	}
-	location, err := url.Parse(response.Header.Get("Location"))
-	if err != nil || response.Header.Get("Location") == "" {
-		return nil, fault.New(fault.SourceError, "origin.redirect", "the origin redirects to nowhere", redact(err))
+	text := escapeLocation(response.Header.Get("Location"))
+	location, err := url.Parse(text)
+	if err != nil || text == "" {
+		why := errThisFile
+		if err != nil {
+			why = fmt.Errorf("%w: %w", errThisFile, redact(err))
+		}
+		return nil, fault.New(fault.SourceError, "origin.redirect", "the origin redirects to nowhere", why)
 	}
 	to := from.ResolveReference(location)
 	if from.Scheme == "https" && to.Scheme != "https" {
-		return nil, fault.New(fault.SourceNotAllowed, "origin.redirect", "the origin redirects from https to something weaker", nil)
+		return nil, fault.New(fault.SourceNotAllowed, "origin.redirect", "the origin redirects from https to something weaker", errThisFile)
 	}
 	next, err := f.settings.parse(to.String())
 	if err != nil {
@@ -129,24 +171,30 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 		if kind == fault.BadSource {
 			kind = fault.SourceNotAllowed // The source itself was in order.
 		}
-		return nil, fault.New(kind, "origin.redirect", "the origin redirects to an address that is not allowed", err)
+		why := fmt.Errorf("%w: %w", errThisFile, err)
+		return nil, fault.New(kind, "origin.redirect", "the origin redirects to an address that is not allowed", why)
 	}
 	return next, nil
 }
 
-// judge turns a status into a fault. 404 and 410 are the original's absence, 401 and 403 a closed door; every other refusal, 429
-// included, is the origin's trouble, and its Retry-After is honoured.
+// judge turns a status into a fault. 404 and 410 are the original's absence. 408, 425 and 429 ask us to come back later: they are
+// the host's trouble, as every 5xx is, and its Retry-After is honoured. Every other 4xx refuses this one file. What is neither a
+// picture nor an error is about the file too.
 func judge(response *http.Response) error {
 	status := response.StatusCode
-	switch status {
-	case http.StatusOK, http.StatusNonAuthoritativeInfo:
+	var why error
+	switch {
+	case status == http.StatusOK, status == http.StatusNonAuthoritativeInfo:
 		return nil
-	case http.StatusNotFound, http.StatusGone:
+	case status == http.StatusNotFound, status == http.StatusGone:
 		return fault.New(fault.SourceNotFound, "origin.Fetch", fmt.Sprintf("the origin has no such file (%d)", status), nil)
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests:
+	case status >= 400 && status < 500:
 		return fault.New(fault.SourceForbidden, "origin.Fetch", fmt.Sprintf("the origin refuses the file (%d)", status), nil)
+	case status < 400:
+		why = errThisFile
 	}
-	f := fault.New(fault.SourceError, "origin.Fetch", fmt.Sprintf("the origin answered %d", status), nil)
+	f := fault.New(fault.SourceError, "origin.Fetch", fmt.Sprintf("the origin answered %d", status), why)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		f.RetryAfter = retryAfter(response.Header, status)
 	}

@@ -34,6 +34,7 @@ type visit struct {
 	name  string
 	host  *host
 	probe bool
+	guest bool // without a slot
 }
 
 func newHosts(slots int, now func() time.Time) *hosts {
@@ -57,16 +58,39 @@ func (t *hosts) enter(ctx context.Context, name string, waits func()) (*visit, e
 		t.quit(name, h)
 		return nil, waited(err, "origin.enter", "too many fetches from this host are waiting")
 	}
+	v, err := t.pass(name, h)
+	if err != nil {
+		h.slots.Release(1)
+	}
+	return v, err
+}
+
+// call lets a fetch on to the host that a redirect led to, if its circuit is closed. The fetch keeps the slot of the host that it
+// began at and takes none here: two hosts that redirect to each other would wait for each other.
+func (t *hosts) call(name string) (*visit, error) {
+	h, err := t.join(name)
+	if err != nil {
+		return nil, err
+	}
+	v, err := t.pass(name, h)
+	if err != nil {
+		return nil, err
+	}
+	v.guest = true
+	return v, nil
+}
+
+// pass begins the visit of a caller who has joined, or quits the host for it where the circuit is open.
+func (t *hosts) pass(name string, h *host) (*visit, error) {
 	t.mu.Lock()
 	wait := h.breaker.blocked(t.now())
 	probe := wait == 0 && h.breaker.pass()
 	t.mu.Unlock()
 	if wait > 0 {
-		h.slots.Release(1)
 		t.quit(name, h)
 		return nil, circuitOpen(wait)
 	}
-	return &visit{t, name, h, probe}, nil
+	return &visit{table: t, name: name, host: h, probe: probe}, nil
 }
 
 func (t *hosts) join(name string) (*host, error) {
@@ -89,7 +113,9 @@ func (t *hosts) join(name string) (*host, error) {
 
 // leave gives the slot back and tells the circuit how the fetch ended.
 func (v *visit) leave(err error) {
-	v.host.slots.Release(1)
+	if !v.guest {
+		v.host.slots.Release(1)
+	}
 	v.table.mu.Lock()
 	v.host.breaker.learn(v.table.now(), v.probe, err)
 	v.table.mu.Unlock()

@@ -188,9 +188,49 @@ func joinHost(u *url.URL, host string, port int) string {
 	return ownName(host, port)
 }
 
+// escapeLocation escapes what origins leave bare in a Location, as it is done for sources: in the path every byte that may not
+// stand there, and a "%" that begins no escape. Tabs are dropped, as browsers do, and so is the fragment, which is not sent. The
+// host is left alone: parse judges it.
+func escapeLocation(location string) string {
+	location, _, _ = strings.Cut(strings.ReplaceAll(location, "\t", ""), "#")
+	path, query, asked := strings.Cut(location, "?")
+	var b strings.Builder
+	if scheme, rest, ok := strings.Cut(path, "//"); ok && (scheme == "" || strings.HasSuffix(scheme, ":")) {
+		host := len(rest)
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			host = i
+		}
+		b.WriteString(scheme + "//" + rest[:host])
+		path = rest[host:]
+	}
+	for i := range len(path) {
+		if c := path[i]; pathByte(c) || c == '%' && isEscape(path[i:]) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	if asked {
+		b.WriteString("?" + wireQuery(query))
+	}
+	return b.String()
+}
+
+// pathByte tells the bytes that stand for themselves in a path.
+func pathByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~:/[]@!$&'()*+,;=", c) >= 0
+}
+
+// isEscape reports whether s begins with a percent escape.
+func isEscape(s string) bool {
+	return len(s) >= 3 && strings.Trim(s[1:3], "0123456789abcdefABCDEF") == ""
+}
+
+// odd tells the bytes that may not stand in a request line.
+func odd(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' }
+
 // wireQuery escapes the bytes that may not stand in a request line, and nothing else: signed queries are compared byte for byte.
 func wireQuery(query string) string {
-	odd := func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' }
 	var b strings.Builder
 	for i := range len(query) {
 		if c := query[i]; odd(c) {
