@@ -42,6 +42,7 @@ type Store struct {
 	obs    cache.Observer
 	bucket string
 	prefix string // "" or ends with "/"
+	rights rights
 }
 
 var _ cache.Store = (*Store)(nil)
@@ -96,8 +97,8 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 	return s, nil
 }
 
-// Get implements cache.Store. An object that the bucket's policy hides (403) is a miss, since without the right to list S3
-// answers so for an absent one; it is counted apart.
+// Get implements cache.Store. A 403 is a miss only where the self-test found that the bucket may be written but not listed: without the
+// right to list, S3 answers so for an absent object. It is counted apart. Elsewhere a 403 is an error, as of a revoked key.
 func (s *Store) Get(ctx context.Context, key string) (cache.Entry, error) {
 	var e cache.Entry
 	err := s.do(ctx, "get", cache.CheckKey(key), func(ctx context.Context) (n int64, err error) {
@@ -168,7 +169,7 @@ func (s *Store) do(ctx context.Context, op string, err error, call func(context.
 		outcome, err = "miss", cache.ErrMiss
 	case read && missing(err):
 		outcome, err = "miss", cache.ErrMiss
-	case read && forbidden(err):
+	case read && forbidden(err) && s.hides(ctx):
 		outcome, err = "forbidden", cache.ErrMiss
 	default:
 		outcome, n, err = "error", 0, fmt.Errorf("s3store: %w", err)
@@ -236,6 +237,7 @@ func (s *Store) list(ctx context.Context, prefix string, token *string) (names [
 	if err != nil {
 		return nil, nil, err
 	}
+	s.rights.learn(listingAllowed)
 	for _, object := range out.Contents {
 		names = append(names, types.ObjectIdentifier{Key: object.Key})
 	}

@@ -47,7 +47,7 @@ func TestObjectsServeACDN(t *testing.T) {
 	}
 }
 
-// TestFault13S3Errors: whatever S3 answers, Get gives "unknown" and never a wrong "absent", but for 403; one retry, no more.
+// TestFault13S3Errors: whatever S3 answers, Get gives "unknown" and never a wrong "absent"; one retry, no more.
 func TestFault13S3Errors(t *testing.T) {
 	reset := func(w http.ResponseWriter, _ *http.Request) bool {
 		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
@@ -69,7 +69,7 @@ func TestFault13S3Errors(t *testing.T) {
 		{"slow down", answer(503, "SlowDown"), "error", 2},
 		{"reset", reset, "error", 2},
 		{"no such bucket", answer(404, "NoSuchBucket"), "error", 1},
-		{"forbidden", answer(403, "AccessDenied"), "forbidden", 1},
+		{"forbidden", answer(403, "AccessDenied"), "error", 2}, // The second call is the self-test's.
 		{"absent", answer(404, "NoSuchKey"), "miss", 1},
 		{"absent without a code", answer(404, ""), "miss", 1},
 	} {

@@ -27,10 +27,14 @@ func (s *Store) SelfTest(ctx context.Context) error {
 		return s.explain("write", "s3:PutObject", err)
 	}
 	_, headErr := s.stat(limited, key)
+	listErr := s.listProbe(limited, key)
+	if forbidden(listErr) { // The credentials are valid: they have just written.
+		s.rights.learn(listingDenied)
+	}
 	return errors.Join(
 		s.explain("read", "s3:GetObject", s.readProbe(limited, key, probe)),
 		s.explain("look up", "s3:GetObject", headErr),
-		s.explain("list", "s3:ListBucket", s.listProbe(limited, key)),
+		s.explain("list", "s3:ListBucket", listErr),
 		s.explain("delete", "s3:DeleteObject", s.removeOne(ctx, s.name(key))),
 	)
 }
