@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -208,8 +207,8 @@ func (a *app) openStore(ctx context.Context) (cache.Store, error) {
 // originConfig adds this server's own addresses, which are refused as sources.
 func (a *app) originConfig(cfg config.Config) origin.Config {
 	c := cfg.Origin
-	if host := strings.TrimPrefix(strings.TrimPrefix(cfg.Server.BaseURL, "https://"), "http://"); host != "" {
-		c.Own = append(c.Own, strings.Split(host, "/")[0])
+	if host, err := cfg.Server.PublicHost(); err == nil { // Validate has told of any error.
+		c.Own = append(c.Own, host)
 	}
 	return c
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -108,8 +107,7 @@ func (a *app) openCompat(ctx context.Context, b *background) (err error) {
 // sign gives the URL of a variant under the keys in force.
 func (a *app) sign(source, options string, ttl, round time.Duration) (string, error) {
 	now := a.live.Load()
-	base := strings.TrimSuffix(now.cfg.Server.BaseURL, "/") + now.cfg.Server.PathPrefix
-	return now.rules.SignURL(base, "", source, options, signing.Expiry(time.Now(), ttl, round))
+	return now.rules.SignURL(now.cfg.Server.PublicURL(), "", source, options, signing.Expiry(time.Now(), ttl, round))
 }
 
 // work opens the door, if the start could not, and runs the prewarm workers until ctx ends.

@@ -217,7 +217,7 @@ func newSigner(cfg config.Config) (*client.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.FromKeyring(cfg.Server.BaseURL+cfg.Server.PathPrefix, keys)
+	return client.FromKeyring(cfg.Server.PublicURL(), keys)
 }
 
 // stdoutOr opens a file for writing, or gives stdout for "-".

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,8 @@ type Config struct {
 	// host of admin and the address a connection came in on are always allowed; any other name is refused, so that a web
 	// page cannot reach the listener by DNS rebinding.
 	AdminHosts []string `yaml:"admin_hosts"`
-	// BaseURL is the address of the public listener as phones and the CDN write it; signed URLs begin with it.
+	// BaseURL is the address of the public listener as phones and the CDN write it; signed URLs begin with it. Its port may be left out
+	// where it is the scheme's own, 80 or 443.
 	BaseURL string `yaml:"base_url"`
 	// PathPrefix is a path that comes before every image path and is not signed, such as "/img". Empty = none.
 	PathPrefix string `yaml:"path_prefix"`
@@ -53,14 +55,18 @@ func Default() Config {
 // Validate reports the first value that cannot work.
 func (c Config) Validate() error {
 	for name, addr := range map[string]string{"listen": c.Listen, "admin": c.Admin} {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
+		_, port, err := net.SplitHostPort(addr)
+		if err == nil {
+			_, err = net.LookupPort("tcp", port)
+		}
+		if err != nil {
 			return fmt.Errorf("server.%s: %q is not host:port", name, addr)
 		}
 	}
-	u, err := url.Parse(c.BaseURL)
+	if _, err := c.PublicHost(); err != nil {
+		return err
+	}
 	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("server.base_url: %q is not an http or https address without query", c.BaseURL)
 	case c.PathPrefix != "" && (c.PathPrefix[0] != '/' || strings.HasSuffix(c.PathPrefix, "/")):
 		return fmt.Errorf("server.path_prefix: %q must begin with / and not end with it", c.PathPrefix)
 	case c.Deadline <= 0:
@@ -78,6 +84,29 @@ func (c Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+// PublicURL is what image paths are appended to in URLs for viewers: BaseURL and PathPrefix.
+func (c Config) PublicURL() string { return strings.TrimSuffix(c.BaseURL, "/") + c.PathPrefix }
+
+// PublicHost is the host:port of BaseURL. Where the URL names no port, it is the scheme's.
+func (c Config) PublicHost() (string, error) {
+	u, err := url.Parse(c.BaseURL)
+	bad := err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != ""
+	switch {
+	case err == nil && u.User != nil:
+		return "", errors.New("server.base_url: must not hold a user or password")
+	case bad || (u.Scheme != "http" && u.Scheme != "https"):
+		return "", fmt.Errorf("server.base_url: %q is not an http or https address without query", c.BaseURL)
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("server.base_url: %q: %s is not a port", c.BaseURL, port)
+	}
+	return net.JoinHostPort(u.Hostname(), port), nil
 }
 
 // API holds who may call the private listener's API.

@@ -187,7 +187,7 @@ func (s *Server) consoleSession(c echo.Context) error {
 	r := s.rules.Load()
 	callOf(c).token = who.name
 	return c.JSON(http.StatusOK, sessionAnswer{
-		Token: who.name, Scopes: who.scopes, CSRF: one.csrf, Expires: one.expires, BaseURL: strings.TrimSuffix(s.cfg.BaseURL, "/") + s.cfg.PathPrefix,
+		Token: who.name, Scopes: who.scopes, CSRF: one.csrf, Expires: one.expires, BaseURL: s.cfg.PublicURL(),
 		Presets: r.Parser.Presets(), OnlyPresets: r.OnlyPresets, Queue: s.deps.Prewarm != nil,
 	})
 }

@@ -79,7 +79,7 @@ func (s *Server) signOne(r *rules, req signRequest, source string, expires time.
 	if req.Preset != "" {
 		options = "pr:" + req.Preset
 	}
-	return r.SignURL(strings.TrimSuffix(s.cfg.BaseURL, "/")+s.cfg.PathPrefix, req.KeyID, source, options, expires)
+	return r.SignURL(s.cfg.PublicURL(), req.KeyID, source, options, expires)
 }
 
 // SignURL gives the signed URL of a source, which begins with base. options are those of an image path; a single preset may be

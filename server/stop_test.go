@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -141,7 +142,11 @@ func TestConfigValidate(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Config){
 		"listen": func(c *Config) { c.Listen = "8080" }, "admin": func(c *Config) { c.Admin = "" }, "base_url": func(c *Config) { c.BaseURL = "img.example" },
-		"base_url query": func(c *Config) { c.BaseURL = "http://h/?a" }, "path_prefix": func(c *Config) { c.PathPrefix = "img/" }, "deadline": func(c *Config) { c.Deadline = 0 },
+		"base_url query": func(c *Config) { c.BaseURL = "http://h/?a" },
+		"base_url port":  func(c *Config) { c.BaseURL = "http://h:65536" }, "base_url port 0": func(c *Config) { c.BaseURL = "http://h:0" },
+		"base_url user": func(c *Config) { c.BaseURL = "http://u:p@h" }, "base_url port alone": func(c *Config) { c.BaseURL = "http://:80" },
+		"listen port": func(c *Config) { c.Listen = ":80800" }, "admin port": func(c *Config) { c.Admin = ":none" },
+		"base_url more": func(c *Config) { c.BaseURL = "ftp://h" }, "path_prefix": func(c *Config) { c.PathPrefix = "img/" }, "deadline": func(c *Config) { c.Deadline = 0 },
 		"path_prefix end": func(c *Config) { c.PathPrefix = "/img/" }, "drain": func(c *Config) { c.Drain = -1 }, "max_url": func(c *Config) { c.MaxURL = 10 },
 		"cors": func(c *Config) { c.CORS = []string{"shop.example"} }, "cors path": func(c *Config) { c.CORS = []string{"https://shop.example/"} },
 	} {
@@ -149,6 +154,22 @@ func TestConfigValidate(t *testing.T) {
 		change(&c)
 		if c.Validate() == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// Every public URL that Validate takes has a host and a port, which the origin refuses as sources.
+func TestPublicHost(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://img.example.com": "img.example.com:443", "http://img.example.com/": "img.example.com:80",
+		"HTTPS://img.example.com/i/": "img.example.com:443", "https://img.example.com:8443": "img.example.com:8443",
+		"https://img.example.com:": "img.example.com:443", "http://[2001:db8::1]": "[2001:db8::1]:80", "http://localhost:8080": "localhost:8080",
+	} {
+		c := Default()
+		c.BaseURL = url
+		got, err := c.PublicHost()
+		if err = errors.Join(err, c.Validate()); err != nil || got != want {
+			t.Errorf("%s: got %q, %v; want %q", url, got, err, want)
 		}
 	}
 }
