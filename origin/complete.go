@@ -5,7 +5,7 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
-// complete types the bytes and checks that the picture in them ends where it should. A JPEG that may lack its end marker alone
+// complete types the bytes and checks that the picture in them ends where it should. A picture that may lack its end marker alone
 // passes if the protocol vouches for the length: the decoder will see how many rows are there.
 func (f *fetch) complete(body []byte, framed bool) (sniff.Info, error) {
 	info, err := sniff.Inspect(body)
@@ -15,7 +15,7 @@ func (f *fetch) complete(body []byte, framed bool) (sniff.Info, error) {
 	if info.Complete {
 		return info, nil
 	}
-	if framed && info.LacksEOI {
+	if framed && info.LacksEnd {
 		f.client.hooks.Observer.Noted("lacks_eoi")
 		return info, nil
 	}

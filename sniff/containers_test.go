@@ -64,6 +64,29 @@ func TestPNG(t *testing.T) {
 	}
 }
 
+// TestPNGLacksItsEnd cuts the last data chunk by no more than may be missing behind the pixels, and by more.
+func TestPNGLacksItsEnd(t *testing.T) {
+	b := pngSeed(t)
+	twice := append(bytes.Clone(b[:len(b)-12]), "\x00\x00\x01\x00IDAT"...)
+	for _, tt := range []struct {
+		what string
+		b    []byte
+		want bool
+	}{
+		{"nothing", b, false},
+		{"IEND", b[:len(b)-12], true},
+		{"half of IEND", b[:len(b)-6], true},
+		{"the end of IDAT", b[:len(b)-12-pngTail], true},
+		{"more of IDAT", b[:len(b)-12-pngTail-1], false},
+		{"most of another IDAT", twice, false},
+		{"the end of another IDAT", append(twice, make([]byte, 256+4-pngTail)...), true},
+	} {
+		if in, err := Inspect(tt.b); err != nil || in.LacksEnd != tt.want || in.LacksEnd && in.Complete {
+			t.Errorf("%s missing: %+v, %v, want %v", tt.what, in, err, tt.want)
+		}
+	}
+}
+
 func TestGIF(t *testing.T) {
 	frame := func(x, y, w, h byte) string {
 		return string([]byte{0x2c, x, 0, y, 0, w, 0, h, 0, 0, 2, 1, 0x44, 0})

@@ -185,7 +185,7 @@ func FuzzInspect(f *testing.F) {
 			t.Fatalf("unexpected kind: %v", err)
 		}
 		if in.Format != Format(b) || in.Width < 1 || in.Height < 1 || in.Frames < 1 || in.Frames > maxFrames ||
-			in.Orientation < 1 || in.Orientation > 8 || in.End < 0 || in.End > len(b) || in.Complete && in.LacksEOI {
+			in.Orientation < 1 || in.Orientation > 8 || in.End < 0 || in.End > len(b) || in.Complete && in.LacksEnd {
 			t.Errorf("impossible: %+v of %d bytes", in, len(b))
 		}
 		if in.DecodedBytes(in.Frames) < in.DecodedBytes(1) || in.DecodedBytes(1) < in.Pixels() {

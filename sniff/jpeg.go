@@ -49,7 +49,7 @@ func inspectJPEG(b []byte) (Info, error) {
 	}
 	if !w.info.Complete {
 		w.info.End = len(b)
-		w.info.LacksEOI = inScan && w.allCovered()
+		w.info.LacksEnd = inScan && w.allCovered()
 	}
 	return w.info, nil
 }

@@ -1,5 +1,9 @@
 package sniff
 
+// pngTail is what may be missing of a PNG's last data chunk while all pixels are there: its checksum, that of zlib, and the end of the
+// compressed data.
+const pngTail = 16
+
 // inspectPNG walks the chunks up to IEND. Checksums are the decoder's business.
 func inspectPNG(b []byte) (Info, error) {
 	const header = 8
@@ -15,6 +19,10 @@ func inspectPNG(b []byte) (Info, error) {
 	for at := header; ; {
 		size, ok := u32(b, at)
 		if !ok || size > len(b)-at-12 {
+			if at+8 <= len(b) && string(b[at+4:at+8]) == "IDAT" {
+				data = size-(len(b)-at-12) <= pngTail
+			}
+			in.LacksEnd = data
 			return in, nil
 		}
 		body := b[at+8 : at+8+size]

@@ -29,9 +29,9 @@ type Info struct {
 	Scans         int    // JPEG: number of SOS markers
 	End           int    // offset one past the picture's last byte (JPEG EOI, PNG IEND, RIFF size, ...); what follows is not the picture
 	Complete      bool   // false: the file ends before its picture does
-	// LacksEOI narrows an incomplete JPEG: every scan it needs has begun and the file ends in scan data, so that the end marker
-	// may be all that is missing. Only a decoder can tell.
-	LacksEOI bool
+	// LacksEnd narrows an incomplete picture: its end marker may be all that is missing. Only a decoder can tell. A JPEG ends in the
+	// data of its last scan, a PNG behind or just before the end of an IDAT.
+	LacksEnd bool
 }
 
 // Inspect reads the header of b and walks its container to the end. Work is linear in len(b) and no memory is allocated by
@@ -75,6 +75,14 @@ func (i Info) Pixels() int64 { return int64(i.Width) * int64(i.Height) }
 // DecodedBytes is an upper estimate of the memory that decoding the first frames frames takes without shrink-on-load. It covers
 // the decoder's own buffers and one whole decoded picture (a rotation or a crop may need all of it); encoders are not in it.
 func (i Info) DecodedBytes(frames int) int64 {
+	bytes := i.decodedBytes(frames)
+	if i.LacksEnd {
+		bytes += min(int64(i.End), math.MaxInt64-bytes) // A mended copy of the file.
+	}
+	return bytes
+}
+
+func (i Info) decodedBytes(frames int) int64 {
 	pixels, n := i.Pixels(), int64(min(max(frames, 1), max(i.Frames, 1)))
 	channels, sample := int64(max(i.Channels, 1)), sampleBytes(i.Bits)
 	switch i.Format {

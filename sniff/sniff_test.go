@@ -36,8 +36,8 @@ func TestCut(t *testing.T) {
 			if err == nil && in.Complete && !(format == "tiff" && n >= len(b)-4) { // The last link may be missing.
 				t.Errorf("%s cut at %d of %d counts as complete", format, n, len(b))
 			}
-			if err == nil && in.LacksEOI && format != "jpeg" {
-				t.Errorf("%s lacks an EOI", format)
+			if err == nil && in.LacksEnd && format != "jpeg" && format != "png" {
+				t.Errorf("%s cut at %d lacks its end alone", format, n)
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func TestLacksEOI(t *testing.T) {
 	tests := map[int]bool{2: true, 1: true, 10: true, len(b) - 100: false}
 	for cut, want := range tests {
 		in, err := Inspect(b[:len(b)-cut])
-		if err == nil && in.LacksEOI != want || err != nil && want {
+		if err == nil && in.LacksEnd != want || err != nil && want {
 			t.Errorf("%d bytes cut: %+v, %v, want %v", cut, in, err, want)
 		}
 	}
@@ -62,7 +62,7 @@ func TestLacksEOI(t *testing.T) {
 	}
 	for percent, want := range map[int]bool{20: false, 50: false, 99: true} { // A progressive picture needs its last scan.
 		in, err := Inspect(b[:len(b)*percent/100])
-		if err != nil || in.LacksEOI != want || in.Complete {
+		if err != nil || in.LacksEnd != want || in.Complete {
 			t.Errorf("%d %%: %+v, %v, want %v", percent, in, err, want)
 		}
 	}
@@ -182,7 +182,7 @@ func TestJPEGWalk(t *testing.T) {
 		{"garbage between segments", insert(sos, "garbage\xff\x00"), func(i Info) bool { return i.Complete && i.Scans == 1 }},
 		{"restart and stuffing in the scan", insert(len(b)-2, "\xff\xd0\xff\x00\xff\xd7"), func(i Info) bool { return i.Complete && i.Scans == 1 }},
 		{"profile", insert(2, "\xff\xe2\x00\x10ICC_PROFILE\x00\x01\x01"), func(i Info) bool { return i.Profile }},
-		{"segment beyond the end", insert(len(b)-2, "\xff\xe2\xff\xff"), func(i Info) bool { return !i.Complete && !i.LacksEOI }},
+		{"segment beyond the end", insert(len(b)-2, "\xff\xe2\xff\xff"), func(i Info) bool { return !i.Complete && !i.LacksEnd }},
 		{"picture in the EXIF", insert(2, "\xff\xe1\x00\x08\xff\xd8\xff\xd9\xff\xd9"), func(i Info) bool { return i.Complete && i.End == len(b)+10 }},
 	}
 	for _, tt := range tests {

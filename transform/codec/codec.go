@@ -105,8 +105,35 @@ func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage
 		return err
 	}
 	defer src.close()
-	jobs := make([]*job, 0, len(specs))
-	for i, spec := range specs {
+	todo := make([]int, len(specs))
+	for i := range todo {
+		todo[i] = i
+	}
+	var refused []int
+	var why error
+	c.make(src, specs, todo, stage, lim, func(i int, img variant.Image, err error) {
+		if fault.KindOf(err) == fault.DecodeFailed {
+			refused, why = append(refused, i), err
+			return
+		}
+		emit(i, img, err)
+	})
+	if len(refused) > 0 && src.vouch() {
+		c.make(src, specs, refused, stage, lim, emit)
+		refused = nil
+	}
+	for _, i := range refused {
+		emit(i, variant.Image{}, why)
+	}
+	runtime.KeepAlive(original.Body)
+	return nil
+}
+
+// make makes the specs that todo names.
+func (c *Codec) make(src *source, specs []variant.Spec, todo []int, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) {
+	jobs := []*job{}
+	for _, i := range todo {
+		spec := specs[i]
 		j, err := newJob(i, spec, stage, src, lim)
 		if err != nil {
 			emit(i, variant.Image{}, err)
@@ -129,8 +156,6 @@ func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage
 			larger = append(larger, link{pic, group[0]})
 		}
 	}
-	runtime.KeepAlive(original.Body)
-	return nil
 }
 
 // makeGroup renders the pixels that several variants have in common once, from a larger picture where they may be, and encodes
@@ -223,7 +248,7 @@ func (c *Codec) stream(src *source, j *job) (variant.Image, error) {
 // admit refuses by the header what is cut off, whatever size it declares, and what would cost too much to decode.
 func admit(info sniff.Info, lim Limits) error {
 	const op = "codec.admit"
-	if !info.Complete && !info.LacksEOI {
+	if !info.Complete && !info.LacksEnd {
 		return fault.New(fault.TruncatedSource, op, "the picture is cut off", nil)
 	}
 	if info.Pixels() > lim.Pixels {

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"runtime"
@@ -39,17 +40,31 @@ type loadKey struct {
 // open reads what the decoder says of the picture and decides how strictly it is decoded.
 func open(original variant.Original, info sniff.Info, lim Limits) (*source, error) {
 	s := &source{original: original.Body, master: original.Master, body: original.Body, info: info, strict: whole, shared: map[loadKey]*pixmap{}, uses: map[loadKey]int{}}
-	if err := s.probe(lim); err != nil {
+	if err := s.prepare(lim); err != nil {
 		s.close()
 		return nil, err
 	}
-	if info.LacksEOI {
-		if err := s.mend(); err != nil {
-			s.close()
-			return nil, err
+	return s, nil
+}
+
+func (s *source) prepare(lim Limits) error {
+	if s.info.Format == "png" {
+		if err := checkPNG(s.body); err != nil {
+			return err
+		}
+		s.strict = withoutError
+		if s.info.LacksEnd {
+			return cmp.Or(s.mendPNG(), s.probe(lim))
 		}
 	}
-	return s, nil
+	err := s.probe(lim)
+	if fault.KindOf(err) == fault.DecodeFailed && s.vouch() {
+		err = s.probe(lim)
+	}
+	if err != nil || !s.info.LacksEnd {
+		return err
+	}
+	return s.mend()
 }
 
 func (s *source) close() {

@@ -101,12 +101,11 @@ func entropyEnd(b []byte, at int) int {
 
 // stripPNG keeps the critical chunks and tRNS, which is part of the pixels.
 func stripPNG(b []byte) ([]byte, error) {
-	const signature = "\x89PNG\r\n\x1a\n"
-	if !bytes.HasPrefix(b, []byte(signature)) {
+	if !bytes.HasPrefix(b, []byte(pngSignature)) {
 		return nil, errContainer
 	}
-	out := append(make([]byte, 0, len(b)), signature...)
-	for at := len(signature); at+12 <= len(b); {
+	out := append(make([]byte, 0, len(b)), pngSignature...)
+	for at := len(pngSignature); at+12 <= len(b); {
 		n := binary.BigEndian.Uint32(b[at:])
 		if int64(n) > int64(len(b)-at-12) {
 			return nil, errContainer

@@ -25,6 +25,7 @@ type strictness C.int
 const (
 	forgiving      = strictness(C.VIPS_FAIL_ON_NONE)
 	whole          = strictness(C.VIPS_FAIL_ON_TRUNCATED)
+	withoutError   = strictness(C.VIPS_FAIL_ON_ERROR)
 	withoutWarning = strictness(C.VIPS_FAIL_ON_WARNING)
 )
 
