@@ -175,8 +175,29 @@ func TestStat(t *testing.T) {
 	r.tiers.store[ref(1).Key()] = aged(0)
 	r.tiers.store[ref(2).Key()] = aged(2 * time.Hour)
 	for w, want := range map[int]error{1: nil, 2: cache.ErrMiss, 3: cache.ErrMiss} {
-		if _, _, err := r.Stat(t.Context(), ref(w)); err != want {
+		if _, err := r.Stat(t.Context(), ref(w)); err != want {
 			t.Errorf("width %d: got %v, want %v", w, err, want)
 		}
 	}
+}
+
+// Stat and Get say the same of an entry, also of one that is older than its bytes.
+func TestStatIsGetWithoutTheBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config, _ *Parts) { c.TTL = 3 * time.Hour })
+		old := aged(time.Hour)
+		old.Attrs = map[string]string{sinceAttr: "3600"}
+		r.tiers.store[ref(1).Key()] = old
+		stat, err := r.Stat(t.Context(), ref(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Get(t.Context(), ref(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stat.Age != 2*time.Hour || stat.Age != got.Age || stat.Outcome != got.Outcome || stat.Tier != got.Tier || stat.Over != got.Over {
+			t.Errorf("Stat says %+v, Get %+v", stat, got)
+		}
+	})
 }

@@ -206,20 +206,20 @@ func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 	return Answer{}, fault.New(fault.NotCached, "pipeline.Peek", "the variant is not in the cache", nil)
 }
 
-// Stat describes a stored variant without its bytes: from memory, else by one look at the store. It returns cache.ErrMiss
+// Stat is the hit that Get would give, without its bytes: from memory, else by one look at the store. It returns cache.ErrMiss
 // when there is none, or one too old to be answered. Like Get it counts as a viewer's hit, after which the entry may be remade.
-func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (cache.Meta, string, error) {
+func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (Answer, error) {
 	key := ref.Key()
 	m, tier, err := p.parts.Tiers.Stat(ctx, key)
 	if err != nil {
-		return cache.Meta{}, "", err
+		return Answer{}, err
 	}
 	a, usable := p.answer(cache.Entry{Meta: m}, tier)
 	if !usable || a.Outcome == Stale {
-		return cache.Meta{}, "", cache.ErrMiss
+		return Answer{}, cache.ErrMiss
 	}
 	p.follow(ref, key, a)
-	return m, tier, nil
+	return a, nil
 }
 
 // Close refuses new fills, forgets the upgrades that wait, and waits until running fills are made and stored, or ctx ends.

@@ -269,8 +269,8 @@ func TestUpgradeAfterStat(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.want(t, "peeked", map[string]int{}, 1, 1)
-		if m, _, err := r.Stat(t.Context(), avif(1)); err != nil || !isFirst(m) {
-			t.Fatalf("got %v, %v", m, err)
+		if a, err := r.Stat(t.Context(), avif(1)); err != nil || !isFirst(a.Entry.Meta) {
+			t.Fatalf("got %v, %v", a.Entry.Meta, err)
 		}
 		r.want(t, "asked", map[string]int{"queued": 1, "made": 1}, 2, 2)
 	})

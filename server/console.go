@@ -145,11 +145,13 @@ func (s *Server) refuseLogin(c echo.Context, f *fault.Error) error {
 	return s.askToken(c, row.status, f.Public)
 }
 
-// cookie is the session's. It is marked Secure where a TLS proxy says that the browser came by https.
+// cookie is the session's. It is marked Secure where a TLS proxy says that the browser came by https; of several proxies the first
+// one speaks of the browser.
 func (s *Server) cookie(r *http.Request, value string, maxAge int) *http.Cookie {
+	proto, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	return &http.Cookie{
 		Name: sessionCookie, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
+		Secure: r.TLS != nil || strings.EqualFold(strings.TrimSpace(proto), "https"),
 	}
 }
 

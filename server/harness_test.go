@@ -40,7 +40,7 @@ var (
 // fakeImages answers from its func fields and counts. Without them every variant is a memory hit of 1,000 bytes.
 type fakeImages struct {
 	onGet, onPeek func(context.Context, variant.Ref) (pipeline.Answer, error)
-	onStat        func(context.Context, variant.Ref) (cache.Meta, string, error)
+	onStat        func(context.Context, variant.Ref) (pipeline.Answer, error)
 	onRecall      func(key string) (pipeline.Answer, bool)
 	onMake        func() // for each variant that has to be made and may be; nil = none has to be
 
@@ -89,12 +89,12 @@ func (f *fakeImages) Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer
 	return pipeline.Answer{}, fault.New(fault.NotCached, "pipeline.Peek", "the variant is not in the cache", nil)
 }
 
-func (f *fakeImages) Stat(ctx context.Context, ref variant.Ref) (cache.Meta, string, error) {
+func (f *fakeImages) Stat(ctx context.Context, ref variant.Ref) (pipeline.Answer, error) {
 	f.count(&f.stats, ref)
 	if f.onStat != nil {
 		return f.onStat(ctx, ref)
 	}
-	return cache.Meta{}, "", cache.ErrMiss
+	return pipeline.Answer{}, cache.ErrMiss
 }
 
 // testEntry is an entry of 1,000 bytes that count up, in the format of the ref.

@@ -98,7 +98,7 @@ func attrs(pairs ...string) []slog.Attr {
 func (s *Server) plain(r *http.Request) bool {
 	h := r.Header
 	return r.Method == http.MethodGet && r.ContentLength == 0 && !s.draining.Load() && s.pressure() < pressure.Refuse && !(s.byOrigin && h["Origin"] != nil) &&
-		h["Range"] == nil && h["If-Range"] == nil && h["If-Match"] == nil && h["If-Unmodified-Since"] == nil
+		h["Range"] == nil && h["If-Range"] == nil && !preconditioned(h)
 }
 
 // hit answers a request for a known URL whose variant is in memory, without the router. It reports whether it did: everything

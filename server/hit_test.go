@@ -49,6 +49,10 @@ func TestHitsAreAnsweredAsTheLongWay(t *testing.T) {
 		{"only if cached", "", []string{"Cache-Control: only-if-cached"}, nil, nil, 200},
 		{"same ETag", "w:480", []string{"If-None-Match: " + testETag}, large, nil, 304},
 		{"other ETag", "w:480", []string{`If-None-Match: "other"`}, large, nil, 200},
+		{"same ETag in a second line", "w:480", []string{`If-None-Match: "other"`, "If-None-Match: " + testETag}, large, nil, 304},
+		{"other ETags in two lines", "w:480", []string{`If-None-Match: "other"`, `If-None-Match: "third"`}, large, nil, 200},
+		{"hints in a second line", "net:auto", []string{"Save-Data: off", "Save-Data: on"}, nil, nil, 200},
+		{"hints twice", "net:auto", []string{"ECT: 3g, 3g"}, nil, nil, 200},
 		{"not modified since", "w:480", []string{"If-Modified-Since: Mon, 23 Nov 2026 11:00:00 GMT"}, nil, nil, 304},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -96,6 +100,8 @@ func TestHitsThatNeedTheLongWayTakeIt(t *testing.T) {
 	}{
 		{"HEAD", "HEAD", nil, nil, 200, map[string]string{"Content-Length": "1000"}},
 		{"Range", "GET", []string{"Range: bytes=10-19"}, nil, 206, map[string]string{"Content-Range": "bytes 10-19/1000"}},
+		{"Range of another unit", "GET", []string{"Range: rows=1-2"}, nil, 200, map[string]string{"Content-Range": "", "Content-Length": "1000"}},
+		{"If-Match in a second line", "GET", []string{`If-Match: "other"`, "If-Match: " + testETag}, nil, 200, nil},
 		{"If-Match", "GET", []string{`If-Match: "other"`}, nil, 412, map[string]string{"X-Error": "precondition_failed"}},
 		{"If-Unmodified-Since", "GET", []string{"If-Unmodified-Since: Mon, 23 Nov 2026 10:00:00 GMT"}, nil, 412, nil},
 		{"a script's origin", "GET", []string{"Origin: https://shop.example"}, list, 200, map[string]string{"Access-Control-Allow-Origin": "https://shop.example"}},

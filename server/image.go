@@ -45,9 +45,9 @@ func (s *Server) image(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if conditional(r.Header) {
-		if m, tier, err := s.deps.Images.Stat(r.Context(), q.ref); err == nil && unchanged(r.Header, m) {
-			s.notModified(c, k, q, m, tier)
+	if conditional(r.Header) && !preconditioned(r.Header) {
+		if a, err := s.deps.Images.Stat(r.Context(), q.ref); err == nil && unchanged(r.Header, a.Entry.Meta) {
+			s.notModified(c, k, q, a)
 			return nil
 		}
 	}
@@ -216,29 +216,8 @@ func onlyIfCached(h http.Header) bool {
 	return false
 }
 
-// conditional reports whether the client may already hold the answer.
-func conditional(h http.Header) bool {
-	return h.Get("If-None-Match") != "" || h.Get("If-Modified-Since") != ""
-}
-
-// unchanged judges the conditions by RFC 9110 section 13.1: If-Modified-Since counts only without If-None-Match.
-func unchanged(h http.Header, m cache.Meta) bool {
-	if tags := h.Get("If-None-Match"); tags != "" {
-		for tag := range strings.SplitSeq(tags, ",") {
-			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-			if tag == "*" || tag == m.ETag && tag != "" {
-				return true
-			}
-		}
-		return false
-	}
-	since, err := http.ParseTime(h.Get("If-Modified-Since"))
-	return err == nil && !m.Created.Truncate(time.Second).After(since)
-}
-
 // notModified answers 304 with the headers that the 200 would have.
-func (s *Server) notModified(c echo.Context, k *call, q wish, m cache.Meta, tier string) {
-	a := pipeline.Answer{Entry: cache.Entry{Meta: m}, Outcome: pipeline.Hit, Tier: tier, Age: s.deps.Now().Sub(m.Created)}
+func (s *Server) notModified(c echo.Context, k *call, q wish, a pipeline.Answer) {
 	k.looked = true
 	k.note(a)
 	k.mark(lookupPhase, s.deps.Now())
@@ -262,7 +241,7 @@ func (s *Server) deliver(c echo.Context, k *call, q wish, a pipeline.Answer) err
 		return nil
 	}
 	d := &delivery{ResponseWriter: w}
-	http.ServeContent(d, r, "", a.Entry.Created, bytes.NewReader(a.Entry.Body))
+	http.ServeContent(d, conditions(r), "", a.Entry.Created, bytes.NewReader(a.Entry.Body))
 	k.mark(deliverPhase, s.deps.Now())
 	switch d.refused {
 	case http.StatusRequestedRangeNotSatisfiable:

@@ -93,6 +93,15 @@ func TestFault32Delivery(t *testing.T) {
 		{"If-Range by date", "GET", []string{"Range: bytes=0-0", "If-Range: Mon, 23 Nov 2026 11:00:00 GMT"}, 206, nil, body[:1]},
 		{"Range beyond the end", "GET", []string{"Range: bytes=1000-"}, 416, map[string]string{
 			"Content-Range": "bytes */1000", "Cache-Control": "no-store", "ETag": "", "X-Error": "range_not_satisfiable", "Content-Type": "application/problem+json"}, nil},
+		{"Range in capitals", "GET", []string{"Range: BYTES=10-19"}, 206, map[string]string{"Content-Range": "bytes 10-19/1000"}, body[10:20]},
+		{"Range of another unit", "GET", []string{"Range: rows=10-19"}, 200, map[string]string{"Content-Length": "1000", "Content-Range": ""}, body},
+		{"Range without a unit", "GET", []string{"Range: 10-19"}, 200, map[string]string{"Content-Length": "1000"}, body},
+		{"If-Range with another unit", "GET", []string{"Range: rows=1-2", "If-Range: " + testETag}, 200, nil, body},
+		{"If-Range twice", "GET", []string{"Range: bytes=0-0", "If-Range: " + testETag, `If-Range: "other"`}, 200, nil, body},
+		{"If-Match in a second line", "GET", []string{`If-Match: "other"`, "If-Match: " + testETag}, 200, nil, body},
+		{"If-Match before If-None-Match", "GET", []string{`If-Match: "other"`, "If-None-Match: " + testETag}, 412, nil, nil},
+		{"If-Unmodified-Since before If-None-Match", "GET", []string{"If-Unmodified-Since: Mon, 23 Nov 2026 10:00:00 GMT", "If-None-Match: " + testETag}, 412, nil, nil},
+		{"ETag in a second line after a miss", "GET", []string{`If-None-Match: "a"`, "If-None-Match: " + testETag}, 304, nil, nil},
 		{"If-Match other", "GET", []string{`If-Match: "other"`}, 412, map[string]string{"Cache-Control": "no-store", "X-Error": "precondition_failed"}, nil},
 		{"same ETag after a miss", "GET", []string{"If-None-Match: " + testETag}, 304, map[string]string{"Cache-Control": finalControl, "ETag": testETag, "Content-Type": ""}, nil},
 		{"other ETag", "GET", []string{`If-None-Match: "other"`}, 200, nil, body},
@@ -126,6 +135,9 @@ func TestFault32NotModifiedWithoutWork(t *testing.T) {
 		{"same", []string{"If-None-Match: " + testETag}, 304},
 		{"weak", []string{"If-None-Match: W/" + testETag}, 304},
 		{"in a list", []string{`If-None-Match: "a", ` + testETag}, 304},
+		{"in a second line", []string{`If-None-Match: "a"`, `If-None-Match: "b", ` + testETag}, 304},
+		{"after an empty line", []string{"If-None-Match: ", "If-None-Match: " + testETag}, 304},
+		{"two dates are none", []string{"If-Modified-Since: Mon, 23 Nov 2026 11:00:00 GMT", "If-Modified-Since: Mon, 23 Nov 2026 11:00:00 GMT"}, 200},
 		{"any", []string{"If-None-Match: *"}, 304},
 		{"other", []string{`If-None-Match: "a"`}, 200},
 		{"not modified since", []string{"If-Modified-Since: Mon, 23 Nov 2026 11:00:00 GMT"}, 304},
@@ -135,8 +147,8 @@ func TestFault32NotModifiedWithoutWork(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFixture(t, nil)
-			f.images.onStat = func(_ context.Context, ref variant.Ref) (cache.Meta, string, error) {
-				return testEntry(ref).Meta, "store", nil
+			f.images.onStat = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
+				return pipeline.Answer{Entry: cache.Entry{Meta: testEntry(ref).Meta}, Outcome: pipeline.Hit, Tier: "store", Age: time.Hour}, nil
 			}
 			w := f.do("GET", f.url("", photo), append(tc.headers, "Accept: image/avif,*/*")...)
 			if w.Code != tc.status {
@@ -155,6 +167,27 @@ func TestFault32NotModifiedWithoutWork(t *testing.T) {
 				t.Errorf("%d gets and %d stats, want %d and 1", f.images.gets, f.images.stats, wantGets)
 			}
 		})
+	}
+}
+
+// TestNotModifiedLivesAsLongAsTheAnswer asks with and without a condition for an entry that is older than its bytes: it was made from
+// a master.
+func TestNotModifiedLivesAsLongAsTheAnswer(t *testing.T) {
+	f := newFixture(t, func(_ *Config, r *Rules) { r.Lifetimes.HonourOrigin = true })
+	f.images.onStat = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
+		e := testEntry(ref)
+		e.Attrs["life"] = "7200"
+		return pipeline.Answer{Entry: e, Outcome: pipeline.Hit, Tier: "memory", Age: 90 * time.Minute}, nil
+	}
+	f.images.onGet = f.images.onStat
+	target := f.url("f:webp", photo)
+	whole, short := f.do("GET", target), f.do("GET", target, "If-None-Match: "+testETag)
+	if whole.Code != 200 || short.Code != 304 {
+		t.Fatalf("status %d and %d, want 200 and 304", whole.Code, short.Code)
+	}
+	header(t, whole, "Cache-Control", "public, max-age=1800, stale-while-revalidate=3600, stale-if-error=86400")
+	for _, name := range []string{"Cache-Control", "ETag", "Last-Modified", "Vary", "Cache-Status", "Cache-Tag"} {
+		header(t, short, name, whole.Header().Get(name))
 	}
 }
 

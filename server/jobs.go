@@ -56,7 +56,7 @@ func limitOf(c echo.Context, usual, most int) (int, error) {
 
 // job is GET /v1/jobs/{id}; with ?wait= it answers when the job ends, and after so many seconds at the latest.
 func (s *Server) job(c echo.Context) error {
-	wait, err := parseWait("wait", c.QueryParam("wait"))
+	wait, err := parseWait(c.QueryParam("wait"))
 	if err != nil {
 		return err
 	}

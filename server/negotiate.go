@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/goldcrest/goldcrest/variant"
@@ -30,12 +31,18 @@ func accept(h http.Header, cfg variant.Negotiation) variant.Accept {
 
 // slow reports whether the client says that bytes are dear: Save-Data, or an effective connection type of 3g or less.
 func slow(h http.Header) bool {
-	if strings.EqualFold(strings.TrimSpace(h.Get("Save-Data")), "on") {
-		return true
-	}
-	switch strings.ToLower(strings.TrimSpace(h.Get("ECT"))) {
-	case "slow-2g", "2g", "3g":
-		return true
+	return says(h["Save-Data"], "on") || says(h["Ect"], "slow-2g", "2g", "3g")
+}
+
+// says reports whether the lines of a header name one of the words.
+func says(lines []string, words ...string) bool {
+	for _, line := range lines {
+		for said := range strings.SplitSeq(line, ",") {
+			said = strings.TrimSpace(said)
+			if slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(said, w) }) {
+				return true
+			}
+		}
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -61,10 +62,7 @@ func (s *Server) prewarmCall(c echo.Context) error {
 	if len(key) > maxKey {
 		return fault.New(fault.BadOption, "server.prewarmCall", fmt.Sprintf("the Idempotency-Key is longer than %d bytes", maxKey), nil)
 	}
-	wait, err := preferWait(c.Request().Header)
-	if err != nil {
-		return err
-	}
+	wait := preferWait(c.Request().Header)
 	leave, err := s.enterIntake(c.Request())
 	if err != nil {
 		return err
@@ -123,29 +121,30 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, context.Cancel
 func ended(j prewarm.Job) bool { return j.State != prewarm.Queued && j.State != prewarm.Running }
 
 // preferWait reads "Prefer: wait=20" (RFC 7240); 0 = not asked for. Other preferences are none of ours and ignored, as the RFC
-// wants.
-func preferWait(h http.Header) (time.Duration, error) {
-	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
+// wants, and so is a wait that is no number.
+func preferWait(h http.Header) time.Duration {
+	for preference := range strings.SplitSeq(joined(h, "Prefer"), ",") {
 		name, value, _ := strings.Cut(preference, "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
 			continue
 		}
 		value, _, _ = strings.Cut(value, ";")
-		return parseWait("Prefer: wait", strings.Trim(strings.TrimSpace(value), `"`))
+		wait, _ := parseWait(strings.Trim(strings.TrimSpace(value), `"`))
+		return wait
 	}
-	return 0, nil
+	return 0
 }
 
 // parseWait reads a number of seconds and cuts it to what is held at most.
-func parseWait(what, text string) (time.Duration, error) {
+func parseWait(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(text, 10, 31)
-	if err != nil {
-		return 0, fault.New(fault.BadOption, "server.parseWait", what+" is not a number of seconds", nil)
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, fault.New(fault.BadOption, "server.parseWait", "wait is not a number of seconds", nil)
 	}
-	return min(time.Duration(n)*time.Second, maxWait), nil
+	return min(time.Duration(min(n, 3600))*time.Second, maxWait), nil
 }
 
 // readCall reads and parses the body of a call. The sum is over the decoded body and all else that the call depends on, so that a
@@ -167,7 +166,7 @@ func (s *Server) readCall(c echo.Context) (call prewarm.Call, sum [32]byte, err 
 // readBody reads and decompresses a body as far as calls may be long.
 func (s *Server) readBody(c echo.Context) ([]byte, error) {
 	r := c.Request()
-	body, err := prewarm.ReadBody(r.Body, r.Header.Get("Content-Encoding"), s.rules.Load().Prewarm.Limits.Body)
+	body, err := prewarm.ReadBody(r.Body, joined(r.Header, "Content-Encoding"), s.rules.Load().Prewarm.Limits.Body)
 	return body, unreadable(c, err)
 }
 
@@ -191,7 +190,7 @@ func unreadable(c echo.Context, err error) error {
 func (s *Server) enterIntake(r *http.Request) (leave func(), err error) {
 	limit := s.rules.Load().Prewarm.Limits.Body
 	weight := limit
-	if r.ContentLength >= 0 && r.Header.Get("Content-Encoding") == "" {
+	if r.ContentLength >= 0 && joined(r.Header, "Content-Encoding") == "" {
 		weight = min(r.ContentLength, limit)
 	}
 	weight = max(weight*intakeUnits/limit, 1)

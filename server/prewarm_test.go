@@ -137,8 +137,6 @@ func TestPrewarmRefuses(t *testing.T) {
 		{"too large", `{"a":"` + strings.Repeat("x", 1000) + `"}`, []string{bearer}, 413, fault.BodyTooLarge},
 		{"a bomb", zipped(strings.Repeat(" ", 1<<20)), []string{bearer, "Content-Encoding: gzip"}, 413, fault.BodyTooLarge},
 		{"too many units", `[{},{},{}]`, []string{bearer}, 413, fault.BodyTooLarge},
-		{"a wait that is no number", unitBody, []string{bearer, "Prefer: wait=soon"}, 400, fault.BadOption},
-		{"a negative wait", unitBody, []string{bearer, "Prefer: wait=-1"}, 400, fault.BadOption},
 		{"a long key", unitBody, []string{bearer, "Idempotency-Key: " + strings.Repeat("k", 256)}, 400, fault.BadOption},
 	} {
 		w := a.private("POST", "/v1/prewarm", tc.body, tc.headers...)
@@ -201,12 +199,20 @@ func TestPrewarmWaits(t *testing.T) {
 		acc.Units[0].Images[0].State = prewarm.Made
 		return acc, nil
 	}
-	for prefer, want := range map[string]time.Duration{"wait=20": 20 * time.Second, "respond-async, wait=5": 5 * time.Second, "wait=900": time.Minute, `wait="7"; x=1`: 7 * time.Second} {
+	for prefer, want := range map[string]time.Duration{"wait=20": 20 * time.Second, "respond-async, wait=5": 5 * time.Second, "wait=900": time.Minute, `wait="7"; x=1`: 7 * time.Second,
+		"WAIT = 3": 3 * time.Second, "wait=99999999999999999999": time.Minute, "wait=4, wait=5": 4 * time.Second} {
 		w := a.private("POST", "/v1/prewarm", unitBody, bearer, "Prefer: "+prefer)
 		if w.Code != 200 || asked != want || !strings.Contains(w.Body.String(), `"state":"made"`) {
 			t.Errorf("%s: status %d, waited %v, want %v: %s", prefer, w.Code, asked, want, w.Body)
 		}
 		header(t, w, "Preference-Applied", fmt.Sprintf("wait=%d", int(want.Seconds())))
+	}
+	for _, ignored := range []string{"wait=soon", "wait=-1", "wait=1.5", "wait", "wait=", "await=5", "respond-async", ";;=,"} {
+		asked = 0
+		w := a.private("POST", "/v1/prewarm", unitBody, bearer, "Prefer: "+ignored)
+		if w.Code != 202 || asked != 0 || w.Header().Get("Preference-Applied") != "" {
+			t.Errorf("%s: status %d, waited %v; want 202 at once: %s", ignored, w.Code, asked, w.Body)
+		}
 	}
 	if w := a.private("POST", "/v1/prewarm?return=rewritten", unitBody, bearer, "Prefer: wait=1"); w.Code != 200 {
 		t.Errorf("rewritten: status %d", w.Code)

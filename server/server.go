@@ -15,7 +15,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
@@ -34,9 +33,8 @@ type Images interface {
 	GetFor(ctx context.Context, ref variant.Ref, toll pipeline.Toll) (pipeline.Answer, error)
 	// Peek returns it only if memory or the store has it; not_cached otherwise.
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
-	// Stat describes it and names its tier without reading its bytes, for a viewer who may hold it; any error means that this is not
-	// known.
-	Stat(ctx context.Context, ref variant.Ref) (cache.Meta, string, error)
+	// Stat is Peek without the bytes, for a viewer who may hold them: a hit that is not stale. Any error means that this is not known.
+	Stat(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
 }
 
 // Meter counts answers. Implemented by metrics.Metrics.

@@ -40,11 +40,7 @@ func newSocket(t testing.TB, change func(*Config, *Rules)) *socket {
 			change(c, r)
 		}
 	})
-	s.images.onGet, s.images.onRecall = s.get, s.recall
-	s.images.onStat = func(ctx context.Context, ref variant.Ref) (cache.Meta, string, error) {
-		a, err := s.get(ctx, ref)
-		return a.Entry.Meta, cache.TierMemory, err
-	}
+	s.images.onGet, s.images.onRecall, s.images.onStat = s.get, s.recall, s.get
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
