@@ -249,16 +249,18 @@ func newRules(cfg config.Config) (server.Rules, error) {
 	}, nil
 }
 
-// serve answers until ctx ends, then stops gracefully: requests first, then what is still being made and stored.
+// serve answers until ctx ends or a listener is lost, then stops gracefully: requests first, then what is still being made and stored.
 func (a *app) serve(ctx context.Context) error {
 	if err := a.server.Listen(); err != nil {
 		return err
 	}
 	public, admin := a.server.Addrs()
 	a.log.Info("serving", "public", public.String(), "admin", admin.String(), "version", version)
+	ctx, cancel := context.WithCancel(ctx)
 	go a.watcher.Run(ctx)
 	wait := a.work(ctx)
 	defer wait()
+	defer cancel() // Serve also returns when a listener is lost.
 	return a.server.Serve(ctx)
 }
 

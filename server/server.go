@@ -222,11 +222,11 @@ func (s *Server) servePrivate(w http.ResponseWriter, r *http.Request) {
 
 // Listen opens both listeners, so that their addresses are known before Serve.
 func (s *Server) Listen() error {
-	public, err := net.Listen("tcp", s.cfg.Listen)
+	public, err := s.listen("public", s.cfg.Listen)
 	if err != nil {
 		return err
 	}
-	admin, err := net.Listen("tcp", s.cfg.Admin)
+	admin, err := s.listen("private", s.cfg.Admin)
 	if err != nil {
 		return errors.Join(err, public.Close())
 	}
@@ -243,8 +243,8 @@ func (s *Server) Addrs() (public, private net.Addr) {
 // slowReader is how long, past the deadline, a phone on a poor network may take to read its answer.
 const slowReader = 2 * time.Minute
 
-// Serve answers on the open listeners until ctx ends, then stops gracefully as Config.Drain says. It returns nil after a
-// stop in which every request was answered.
+// Serve answers on the open listeners until ctx ends or one of them is lost, then stops gracefully as Config.Drain says. It returns
+// nil after a stop in which every request was answered, and an error if a listener was lost.
 func (s *Server) Serve(ctx context.Context) error {
 	public := s.httpServer(s.Public())
 	public.WriteTimeout = s.cfg.Deadline + slowReader
@@ -256,7 +256,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	go func() { failed <- private.Serve(s.adminCrowd) }()
 	select {
 	case err := <-failed:
-		return errors.Join(err, public.Close(), private.Close())
+		// A listener is lost. What runs may end; the other listener tells meanwhile that this server is not ready.
+		return errors.Join(err, s.stop(public, private))
 	case <-ctx.Done():
 	}
 	return s.stop(public, private)

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	acceptPause    = 5 * time.Millisecond // after the first accept() of a row that fails; it doubles
+	acceptPauseMax = time.Second
+	acceptRelog    = time.Minute // between two log lines while accept() keeps failing
+)
+
+// patient is a listener that outlives the errors of accept(). Nearly all of them concern one connection, or pass: too many open files,
+// no memory, a firewall's refusal, a network error that was pending on the new socket. It tries again, ever more slowly.
+type patient struct {
+	net.Listener
+	name string // for the log: public or private
+	log  *slog.Logger
+
+	close  sync.Once
+	closed chan struct{}
+}
+
+// listen opens a listener on a TCP address.
+func (s *Server) listen(name, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("the %s listener cannot be opened: %w", name, err)
+	}
+	return newPatient(l, name, s.deps.Log), nil
+}
+
+func newPatient(l net.Listener, name string, log *slog.Logger) *patient {
+	return &patient{Listener: l, name: name, log: log, closed: make(chan struct{})}
+}
+
+// Accept waits for the next connection. Its only errors are net.ErrClosed after Close, and that of a listener that is lost.
+func (p *patient) Accept() (net.Conn, error) {
+	var logged time.Time
+	pause, failures := acceptPause, 0
+	for {
+		c, err := p.Listener.Accept()
+		switch {
+		case err == nil && failures > 0:
+			p.log.Info("connections are accepted again", "listener", p.name, "failures", failures)
+			return c, nil
+		case err == nil, errors.Is(err, net.ErrClosed):
+			return c, err
+		case lost(err):
+			return nil, fmt.Errorf("the %s listener is lost: %w", p.name, err)
+		}
+		failures++
+		if time.Since(logged) >= acceptRelog {
+			p.log.Error("a connection could not be accepted; trying again", "listener", p.name, "error", err)
+			logged = time.Now()
+		}
+		if !p.rest(pause) {
+			return nil, net.ErrClosed
+		}
+		pause = min(2*pause, acceptPauseMax)
+	}
+}
+
+// rest pauses; false: the listener was closed.
+func (p *patient) rest(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-p.closed:
+		return false
+	}
+}
+
+// Close ends the listener, and an Accept that pauses.
+func (p *patient) Close() error {
+	p.close.Do(func() { close(p.closed) })
+	return p.Listener.Close()
+}
+
+// lost reports whether an error of accept() says that the socket itself is of no use any more.
+func lost(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK, syscall.EFAULT} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
