@@ -26,8 +26,12 @@ def pause(refused, retries):
     return min(wait, LONGEST_PAUSE) + random.uniform(0, 1 + wait / 4)
 
 
-# acks_late: a task whose worker dies is run again. That is safe, because the task's id is the idempotency key.
-@shared_task(bind=True, acks_late=True, max_retries=20)
+# A task whose worker dies is run again: it is acknowledged late, and rejected where its process is lost. That is safe: the task's id
+# is the idempotency key, so the server answers with the job of the first run.
+durable = {"bind": True, "acks_late": True, "reject_on_worker_lost": True}
+
+
+@shared_task(**durable, max_retries=200)
 def prewarm(self, units, **options):
     """Posts the units and returns the job with the signed URL of every variant. The pictures are made behind it."""
     try:
@@ -38,18 +42,24 @@ def prewarm(self, units, **options):
         raise self.retry(exc=refused, countdown=pause(refused, self.request.retries))
 
 
-@shared_task(bind=True, max_retries=200)
+@shared_task(**durable, max_retries=1000)
 def collect(self, job):
     """Waits for a job and returns the image URLs that have to be mended, with the reason. A callback spares this task."""
     try:
         state = api().job(job, wait=20)
         if state["state"] in ("queued", "running"):
             raise self.retry(countdown=max(5, min(state.get("eta_s") or 5, 60)))
-        return [
-            {"id": v["id"], "pointer": v["pointer"], "source": v["source"], "reason": v["reason"]}
-            for v in api().results(job, state="broken")
-        ]
+        return broken_images(api().results(job, state="broken"))
     except Refused as refused:
         if not refused.retryable:
             raise
         raise self.retry(exc=refused, countdown=pause(refused, self.request.retries))
+
+
+def broken_images(verdicts):
+    """One row for each image. There is a verdict for each of its variants and formats, and all name the same source."""
+    images = {}
+    for v in verdicts:
+        row = {"id": v["id"], "pointer": v["pointer"], "source": v["source"], "reason": v.get("reason")}
+        images.setdefault((v["index"], v["pointer"]), row)
+    return list(images.values())

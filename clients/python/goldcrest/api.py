@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 import random
 import time
@@ -12,7 +13,8 @@ import urllib.request
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Union
+from email.message import Message
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 from .sign import Duration, seconds
 
@@ -28,19 +30,26 @@ class Refused(Exception):
     def __init__(
         self, status: int, code: str, detail: str, retryable: bool, retry_after: Optional[int] = None, request_id: str = ""
     ) -> None:
-        super().__init__(f"{detail} ({status} {code}{', request ' + request_id if request_id else ''})")
+        # args are the arguments: pickle and task queues make an exception anew by calling its class with them.
+        super().__init__(status, code, detail, retryable, retry_after, request_id)
         self.status, self.code, self.detail = status, code, detail
         self.retryable, self.retry_after, self.request_id = retryable, retry_after, request_id
+
+    def __str__(self) -> str:
+        request = f", request {self.request_id}" if self.request_id else ""
+        return f"{self.detail} ({self.status} {self.code}{request})"
 
 
 @dataclass
 class Unit:
-    """A Data Unit with something to say beside its data. A unit without may be given as its bare dict."""
+    """A Data Unit with something to say beside its data. A unit without may be given as its bare dict. budget is in bytes, of this
+    unit alone; 0 = the call's."""
 
     data: Mapping[str, Any]
     id: str = ""
     variants: List[Union[str, Mapping[str, str]]] = field(default_factory=list)
     select: List[str] = field(default_factory=list)
+    budget: int = 0
 
 
 class Client:
@@ -57,12 +66,14 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """url is where the private listener is reached. attempts=1 leaves repeating to the caller, such as a task queue."""
-        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-            raise ValueError("the URL of the private listener is not an http or https URL")
+        base = urllib.parse.urlsplit(url)
+        if base.scheme not in ("http", "https") or not base.hostname or "@" in base.netloc or base.query or base.fragment:
+            raise ValueError("the URL of the private listener is not an http or https URL with a host and no user or query")
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError("the API needs a bearer token that may stand in a header")
         self._url, self._token, self._timeout = url.rstrip("/"), token, timeout
         self._attempts, self._max_pause, self._sleep = attempts, max_pause, sleep
+        self._opener = urllib.request.build_opener(_NoRedirects)
 
     def prewarm(
         self,
@@ -71,6 +82,8 @@ class Client:
         urls: Iterable[str] = (),
         variants: Iterable[Union[str, Mapping[str, str]]] = (),
         select: Iterable[str] = (),
+        budget: int = 0,
+        again: bool = False,
         priority: str = "",
         deadline: Optional[datetime] = None,
         ttl: Duration = 0,
@@ -82,10 +95,13 @@ class Client:
         wait: Duration = 0,
     ) -> Dict[str, Any]:
         """Posts Data Units, or plain image URLs. When this returns, the server has them on disk, and the signed URLs in the answer
-        work. key makes a call safe to repeat: take something that survives the caller, such as a task's id. wait is how long the
-        server may hold its answer back for the verdicts, up to a minute. ttl and round are of the signed URLs."""
+        work. budget is the bytes that the images of one unit may have together, in each variant and format. again looks anew at
+        sources that are known to be broken. key makes a call safe to repeat: take something that survives the caller, such as a
+        task's id. wait is how long the server may hold its answer back for the verdicts, up to a minute. ttl and round are of the
+        signed URLs."""
         call: Dict[str, Any] = {
-            "variants": list(variants), "select": list(select), "priority": priority, "tags": list(tags), "return": returns,
+            "variants": list(variants), "select": list(select), "budget": budget, "again": again, "priority": priority,
+            "tags": list(tags), "return": returns,
             "ttl": _duration(ttl), "round": _duration(round), "callback": callback, "urls": list(urls),
             "data_units": [_unit(u) for u in units],
             "deadline": deadline.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if deadline else None,
@@ -130,13 +146,12 @@ class Client:
         if state:
             query["state"] = state
         while True:
-            with self._send("GET", _job(job) + "/results", query=query) as answer:
-                link = answer.headers.get("Link", "")
-                for line in answer:
-                    if not line.endswith(b"\n"):
-                        raise Refused(0, "connect_failed", "the verdicts end in the middle of a line", True)
-                    yield json.loads(line)
-            target, _, rel = link.partition(">")
+            page, headers = self._send("GET", _job(job) + "/results", query=query)
+            if page and not page.endswith(b"\n"):
+                raise Refused(0, "connect_failed", "the verdicts end in the middle of a line", True)
+            for line in page.splitlines():
+                yield _parse(line)
+            target, _, rel = headers.get("Link", "").partition(">")
             cursor = urllib.parse.parse_qs(urllib.parse.urlsplit(target.lstrip("<")).query).get("cursor")
             if 'rel="next"' not in rel or not cursor:
                 return
@@ -167,14 +182,14 @@ class Client:
         return self._fetch("POST", "/v1/purge", body=what)
 
     def _fetch(self, method: str, path: str, **more: Any) -> Dict[str, Any]:
-        with self._send(method, path, **more) as answer:
-            document: Dict[str, Any] = json.load(answer)
-            return document
+        body, _ = self._send(method, path, **more)
+        document: Dict[str, Any] = _parse(body)
+        return document
 
     def _send(
         self, method: str, path: str, query: Optional[Mapping[str, str]] = None, body: Any = None, headers: Optional[Mapping[str, str]] = None
-    ) -> Any:
-        """Sends a call until it is answered well, or refused for good."""
+    ) -> Tuple[bytes, Message]:
+        """Sends a call until its answer is there as a whole, or it is refused for good."""
         target = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
         sent, data = {"Authorization": f"Bearer {self._token}", **(headers or {})}, None
         if body is not None:
@@ -194,13 +209,29 @@ class Client:
                 self._sleep(min(wait, self._max_pause))
                 attempt += 1
 
-    def _once(self, request: urllib.request.Request) -> Any:
+    def _once(self, request: urllib.request.Request) -> Tuple[bytes, Message]:
         try:
-            return urllib.request.urlopen(request, timeout=self._timeout)
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                return answer.read(), answer.headers
         except urllib.error.HTTPError as error:
             raise _refusal(error) from None
-        except OSError as error:  # no connection, or it broke: nothing was decided
+        except (OSError, http.client.HTTPException) as error:  # no connection, or it broke before the answer's end
             raise Refused(0, "connect_failed", f"the server does not answer: {error}", True) from error
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Refuses to follow: urllib would send the token along to another host."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _parse(text: bytes) -> Any:
+    """Reads an answer's JSON. What is none was not written by the server, but by something on the way to it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Refused(0, "not_json", "the answer is not JSON: is there something else at the server's address?", False) from None
 
 
 def _refusal(error: urllib.error.HTTPError) -> Refused:
@@ -209,9 +240,9 @@ def _refusal(error: urllib.error.HTTPError) -> Refused:
     try:
         with error:
             if error.headers.get_content_type() == "application/problem+json":
-                problem = json.loads(error.read(64 << 10))
-    except (OSError, ValueError):
-        pass
+                problem = dict(json.loads(error.read(64 << 10)))
+    except (OSError, http.client.HTTPException, TypeError, ValueError):
+        pass  # The status says enough.
     after = error.headers.get("Retry-After", "")
     return Refused(
         error.code,
@@ -226,7 +257,8 @@ def _refusal(error: urllib.error.HTTPError) -> Refused:
 def _unit(unit: Union[Unit, Mapping[str, Any]]) -> Dict[str, Any]:
     if not isinstance(unit, Unit):
         return {"data": unit}
-    return {"data": unit.data, **{k: v for k, v in (("id", unit.id), ("variants", unit.variants), ("select", unit.select)) if v}}
+    more = {"id": unit.id, "variants": unit.variants, "select": unit.select, "budget": unit.budget}
+    return {"data": unit.data, **{name: value for name, value in more.items() if value}}
 
 
 def _job(job: str) -> str:

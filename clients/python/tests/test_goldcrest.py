@@ -1,11 +1,16 @@
 """Run by `make test`: python3 -m unittest discover. The vectors are those of the Go package client."""
 
 import contextlib
+import copy
 import gzip
 import http.server
+import importlib
+import inspect
 import json
 import os
 import pathlib
+import pickle
+import pkgutil
 import sys
 import threading
 import unittest
@@ -14,6 +19,7 @@ from datetime import datetime, timedelta, timezone
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "clients" / "python"))
 
+import goldcrest  # noqa: E402
 from goldcrest import BadSignature, Client, Refused, Signer, StaleSignature, Unit, expiry, verify_webhook  # noqa: E402
 
 
@@ -82,6 +88,38 @@ class Webhooks(unittest.TestCase):
         self.assertEqual(event, json.loads(row["body"]))
 
 
+def exceptions():
+    """Every exception class of the package."""
+    modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(goldcrest.__path__, "goldcrest.")]
+    classes = {c for module in modules for _, c in inspect.getmembers(module, inspect.isclass)}
+    return sorted((c for c in classes if issubclass(c, Exception) and c.__module__.startswith("goldcrest")), key=lambda c: c.__name__)
+
+
+class Exceptions(unittest.TestCase):
+    """Task queues and process pools send exceptions on: by pickle, or by their class and args."""
+
+    def test_every_exception_is_whole_after_a_round_trip(self):
+        self.assertGreaterEqual({c.__name__ for c in exceptions()}, {"BadSignature", "Refused", "StaleSignature"})
+        for kind in exceptions():
+            own = inspect.signature(kind) if kind.__init__ is not Exception.__init__ else None
+            # A value of its own for every argument, so that one that is lost or takes another's place is seen.
+            arguments = [f"{name}-{i}" for i, name in enumerate(own.parameters)] if own else ["detail"]
+            first = kind(*arguments)
+            ways = {
+                "copy": copy.copy(first),
+                "deepcopy": copy.deepcopy(first),
+                "args": kind(*json.loads(json.dumps(first.args))),
+                "repr": eval(repr(first), {kind.__name__: kind}),
+            }
+            ways.update({f"pickle {p}": pickle.loads(pickle.dumps(first, p)) for p in range(pickle.HIGHEST_PROTOCOL + 1)})
+            for way, again in ways.items():
+                with self.subTest(exception=kind.__name__, way=way):
+                    self.assertIs(type(again), kind)
+                    self.assertEqual((again.args, str(again), vars(again)), (first.args, str(first), vars(first)))
+            for value in arguments:
+                self.assertIn(value, list(vars(first).values()) or first.args)
+
+
 class Api(unittest.TestCase):
     """A server that gives answers in turn and keeps what it was asked."""
 
@@ -101,9 +139,8 @@ class Api(unittest.TestCase):
                     return
                 text = text if isinstance(text, bytes) else json.dumps(text).encode()
                 self.send_response(status)
-                for name, value in headers.items():
+                for name, value in {"Content-Length": str(len(text)), **headers}.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
 
@@ -126,10 +163,10 @@ class Api(unittest.TestCase):
 
     def test_units_are_posted_again_after_what_passes_by_itself(self):
         self.answers += [(0, {}, b""), self.problem(429, True, {"Retry-After": "7"}, code="queue_full"), (202, {}, {"job": "j1"})]
-        unit = Unit({"photo": "https://a/1.jpg"}, id="u1", select=["/photo"])
+        unit = Unit({"photo": "https://a/1.jpg"}, id="u1", select=["/photo"], budget=9000)
         answer = self.api.prewarm(
             [unit, {"x": "y" * 5000}], variants=["lite"], ttl=timedelta(hours=1), round=60, returns="enriched", wait=0.5,
-            deadline=datetime(2026, 1, 1, tzinfo=timezone.utc), tags=["t"],
+            deadline=datetime(2026, 1, 1, tzinfo=timezone.utc), tags=["t"], budget=120000, again=True,
         )
         self.assertEqual(answer, {"job": "j1"})
         self.assertEqual(len({headers["Idempotency-Key"] for _, _, headers, _ in self.calls}), 1)
@@ -137,8 +174,8 @@ class Api(unittest.TestCase):
         method, path, headers, body = self.calls[2]
         self.assertEqual((method, path), ("POST", "/v1/prewarm"))
         self.assertEqual((headers["Authorization"], headers["Prefer"], headers["Content-Encoding"]), ("Bearer t0ken", "wait=1", "gzip"))
-        self.assertEqual(body.pop("data_units")[0], {"data": {"photo": "https://a/1.jpg"}, "id": "u1", "select": ["/photo"]})
-        self.assertEqual(body, {"variants": ["lite"], "ttl": "3600000ms", "round": "60000ms", "return": "enriched", "deadline": "2026-01-01T00:00:00Z", "tags": ["t"]})
+        self.assertEqual(body.pop("data_units")[0], {"data": {"photo": "https://a/1.jpg"}, "id": "u1", "select": ["/photo"], "budget": 9000})
+        self.assertEqual(body, {"variants": ["lite"], "budget": 120000, "again": True, "ttl": "3600000ms", "round": "60000ms", "return": "enriched", "deadline": "2026-01-01T00:00:00Z", "tags": ["t"]})
 
     def test_refusals_for_good_are_not_repeated_and_tries_end(self):
         self.answers.append(self.problem(422, False, code="bad_selector", detail="no", request_id="r1"))
@@ -152,8 +189,30 @@ class Api(unittest.TestCase):
         self.assertTrue(caught.exception.retryable)
         self.assertEqual([path for _, path, _, _ in self.calls[1:]], ["/v1/jobs/a%2Fb"] * 3)
         self.assertRaises(ValueError, self.api.prewarm)
-        for url, token in (("gc:8081", "t"), ("http://gc", ""), ("http://gc", "a b"), ("http://gc", "a\n")):
-            self.assertRaises(ValueError, Client, url, token)
+        for url, token in (("gc:8081", "t"), ("http://", "t"), ("http://u:s3cret@gc", "t"), ("http://gc", ""), ("http://gc", "a b"), ("http://gc", "a\n")):
+            with self.assertRaises(ValueError) as caught:
+                Client(url, token)
+            self.assertNotIn("s3cret", str(caught.exception))
+
+    def test_an_answer_that_breaks_off_is_asked_for_again(self):
+        cut = (200, {"Content-Length": "999"}, b'{"job":')
+        self.answers += [cut, (200, {}, {"job": "j"}), cut, (200, {}, b'{"index":0}\n'), (502, {"Content-Type": "application/problem+json"}, []), (200, {}, {"job": "j"})]
+        self.assertEqual(self.api.job("j"), {"job": "j"})
+        self.assertEqual(list(self.api.results("j")), [{"index": 0}])
+        self.assertEqual(self.api.job("j"), {"job": "j"})
+        self.assertEqual(len(self.pauses), 3)
+
+    def test_the_token_goes_to_the_server_alone(self):
+        self.answers += [(302, {"Location": self.url + "/elsewhere"}, b""), (200, {}, b"<html>")]
+        with self.assertRaises(Refused) as caught:
+            self.api.job("j")
+        self.assertEqual(caught.exception.status, 302)
+        with self.assertRaises(Refused) as caught:
+            self.api.job("j")
+        self.assertEqual((caught.exception.code, caught.exception.retryable), ("not_json", False))
+        self.assertEqual(len(self.calls), 2)
+        for error in (caught.exception, Refused(0, "c", "d", True)):
+            self.assertNotIn("t0ken", repr(error) + repr(pickle.dumps(error)))
 
     def test_a_job_is_polled_and_its_verdicts_read_page_by_page(self):
         self.answers += [
