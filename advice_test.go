@@ -49,8 +49,8 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		next    string // what to do
 	}{
 		{nil, "frobnicate", 2, `there is no command "frobnicate"`, `"goldcrest help" lists them`},
-		{nil, "serve -nope", 2, "not defined: -nope", `"goldcrest serve -h" tells the flags`},
-		{nil, "version -x", 2, "not defined: -x", "usage: goldcrest version\n"},
+		{nil, "serve -nope", 2, "there is no flag -nope", `"goldcrest serve -h" tells the flags`},
+		{nil, "version -x", 2, "there is no flag -x", "usage: goldcrest version\n"},
 		{nil, "serve -config missing.yaml", 1, "the configuration file cannot be read: open missing.yaml", "look whether the name is right"},
 		{nil, "serve -config " + file(t, "c.yaml", "server: {listn: x}"), 1, "c.yaml:1: server.listn is not a key", "the nearest one is server.listen"},
 		{[]string{"GOLDCREST_SERVRE_LISTEN=x"}, "config", 1, "GOLDCREST_SERVRE_LISTEN is not a key", "the nearest one is GOLDCREST_SERVER_LISTEN"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 
@@ -62,21 +63,26 @@ func (f apiFlags) open() (*client.API, error) {
 // explain adds to a failure of the API what to do about it.
 func (f apiFlags) explain(err error) error {
 	var refused *client.Error
+	var unreached *url.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
-	case !errors.As(err, &refused):
+	case errors.As(err, &unreached):
 		return fmt.Errorf("%w\nIs a server running, and is %s its private listener (server.admin)? -server names another", err, *f.server)
+	case !errors.As(err, &refused):
+		return err
 	}
 	advice := map[string]string{
-		"unauthorized":    "The server does not know this token: compare it with api.tokens in the server's configuration.",
-		"forbidden_scope": "Add the scope to this token in the server's api.tokens and reload it (SIGHUP), or use another token.",
-		"not_found":       "This server has no such route: -server must name the private listener of an instance with the role prewarm.",
-		"disk_full":       "Free space where prewarm.queue.dir is, then run this again: what was accepted before is kept.",
-		"body_too_large":  "Send less at once: -batch sets how many units a call has.",
-		"queue_full":      "The workers do not keep up: run this again later, or add workers.",
+		"unauthorized":        "The server does not know this token: compare it with api.tokens in the server's configuration.",
+		"forbidden_scope":     "Add the scope to this token in the server's api.tokens and reload it (SIGHUP), or use another token.",
+		"not_found":           "This server has no such route: -server must name the private listener of an instance with the role prewarm.",
+		"method_not_allowed":  *f.server + " is a public listener, which serves pictures alone: -server must name the private one (server.admin, 127.0.0.1:8081 by default).",
+		"no_problem_document": *f.server + " is no private listener of Goldcrest: -server must name one (server.admin).",
+		"disk_full":           "Free space where prewarm.queue.dir is, then run this again: what was accepted before is kept.",
+		"body_too_large":      "Send less at once: -batch sets how many units a call has.",
+		"queue_full":          "The workers do not keep up: run this again later, or add workers.",
 	}[refused.Code]
 	if advice == "" {
 		return err

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,9 +17,9 @@ const checkBatch = 1000
 func runCheck(ctx context.Context, e env, args []string) error {
 	fs := newFlags("check")
 	flags := addAPIFlags(e, fs)
-	units := fs.String("units", "", "`FILE` with a Data Unit a line, or - for standard input, in place of URLs")
+	units := fs.String("units", "", "`FILE` with Data Units, one a line or as a JSON array, or - for standard input, in place of URLs")
 	keys := fs.Bool("keys", false, "the arguments are keys, not URLs")
-	variants := fs.String("variants", "", "names of presets, such as lite,std; default: those the server is configured with")
+	variants := fs.String("variants", "", "presets or options, such as lite,rs:fit:480:0; default: the presets that the server is configured with")
 	budget := fs.Int64("budget", 0, "bytes of each unit, as the units were prewarmed with")
 	var selects manyFlag
 	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times")
@@ -30,6 +28,11 @@ func runCheck(ctx context.Context, e env, args []string) error {
 	}
 	if (fs.NArg() == 0) == (*units == "") || *units != "" && *keys {
 		return usageError{errors.New("give URLs, or -keys and keys, or -units FILE")}
+	}
+	for _, arg := range fs.Args() {
+		if isKey := strings.HasPrefix(arg, "v1/"); isKey != *keys {
+			return usageError{fmt.Errorf("%q is not a %s; keys begin with v1/ and are given with -keys", arg, map[bool]string{true: "key", false: "URL"}[*keys])}
+		}
 	}
 	api, err := flags.open()
 	if err != nil {
@@ -68,30 +71,27 @@ type checking struct {
 
 // units asks about the units of a file, batch by batch.
 func (c *checking) units(ctx context.Context, in io.Reader) error {
-	r := bufio.NewReaderSize(in, 64<<10)
+	r := newUnitReader(in)
 	size := 0
-	for n := 1; ; n++ {
-		line, err := readLine(r)
-		ended := errors.Is(err, io.EOF)
-		if err != nil && !ended {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if len(c.call.Units) > 0 && (ended || len(c.call.Units) == checkBatch || size+len(line) > maxBatchBytes) {
+	for {
+		u, err := r.next()
+		if len(c.call.Units) > 0 && (err != nil || len(c.call.Units) == checkBatch || size+len(u.text) > maxBatchBytes) {
 			if err := c.ask(ctx); err != nil {
 				return err
 			}
 			c.call.Units, size = nil, 0
 		}
-		if ended {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if len(strings.TrimSpace(string(line))) == 0 {
+		case err != nil:
+			return err
+		case u.bad != "":
+			c.states["unreadable"]++
+			fmt.Fprintf(c.out, "%-10s line %d: %s (bad_unit)\n", "unreadable", u.line, u.bad)
 			continue
 		}
-		if !json.Valid(line) {
-			return fmt.Errorf("line %d is not JSON; nothing from there on was asked about", n)
-		}
-		c.call.Units, size = append(c.call.Units, client.Unit{Data: line}), size+len(line)
+		c.call.Units, size = append(c.call.Units, client.Unit{Data: u.text}), size+len(u.text)
 	}
 }
 
@@ -135,6 +135,9 @@ func (c *checking) end() error {
 		all += n
 	}
 	fmt.Fprintf(c.out, "%d present, %d pending, %d broken, %d unknown\n", c.states["present"], c.states["pending"], c.states["broken"], c.states["unknown"])
+	if n := c.states["unreadable"]; n > 0 {
+		return fmt.Errorf("%d units could not be read, and %d of the images are not there", n, all-n-c.states["present"])
+	}
 	if n := all - c.states["present"]; n > 0 {
 		return fmt.Errorf("%d of %d are not there; \"goldcrest prewarm\" makes those that are unknown", n, all)
 	}

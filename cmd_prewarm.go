@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -11,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goldcrest/goldcrest/client"
@@ -18,7 +18,6 @@ import (
 
 const (
 	maxBatchBytes = 4 << 20         // a call of lines is closed when it has grown to this
-	maxLineBytes  = 15 << 20        // a longer line would not fit into any call
 	pollEvery     = 2 * time.Second // how long one look at a job may be held back
 	maxJobsAhead  = 1000            // jobs posted and not yet ended: past it, posting waits
 )
@@ -32,7 +31,10 @@ type prewarming struct {
 	key      string           // of this run; each batch's idempotency key begins with it
 	verdicts *json.Encoder    // nil = not wanted
 	bar      *progress        //
+	lines    *bounded         // what is told of single units
+	broken   *bounded         // and of images that could not be made
 	totals   totals           // of the jobs that ended
+	accepted bool             // the server has taken something
 	posted   chan postedBatch // in order
 }
 
@@ -43,31 +45,27 @@ type postedBatch struct {
 	failed error
 }
 
-// totals sums up the jobs of a run.
-type totals struct {
-	client.Counts
-	client.Bytes
-	unreadable int
-	givenUp    int // jobs that were cancelled or expired
-}
-
 // runPrewarm posts Data Units to a running server and waits until their pictures are made.
 func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	fs := newFlags("prewarm")
 	p := &prewarming{flags: addAPIFlags(e, fs), key: rand.Text(), posted: make(chan postedBatch, maxJobsAhead)}
-	variants := fs.String("variants", "", "names of presets, such as lite,std; default: those the server is configured with")
+	variants := fs.String("variants", "", "presets or options, such as lite,rs:fit:480:0; default: the presets that the server is configured with")
 	var selects, tags manyFlag
 	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times; default: found by itself")
 	fs.Var(&tags, "tag", "a tag for the jobs; may be given several times")
 	fs.StringVar(&p.call.Priority, "priority", "", "low, normal or high")
 	fs.Int64Var(&p.call.Budget, "budget", 0, "bytes that the images of one unit may have together, in each variant and format; 0 = as many as it takes")
+	fs.BoolVar(&p.call.Again, "again", false, "look again at sources that are known to be broken, which are else answered for an hour without a fetch")
 	fs.IntVar(&p.batch, "batch", 200, "units in one call")
 	out := fs.String("o", "", "`FILE` for the verdicts, one JSON object a line")
 	if err := parseFlags(e, fs, args); err != nil {
 		return err
 	}
-	if fs.NArg() != 1 || p.batch < 1 {
-		return usageError{errors.New("give one FILE.jsonl with a Data Unit a line, or - for standard input")}
+	if fs.NArg() != 1 {
+		return usageError{errors.New("give one FILE with Data Units, one a line or as a JSON array, or - for standard input")}
+	}
+	if err := errors.Join(atLeast("batch", int64(p.batch), 1), atLeast("budget", p.call.Budget, 0)); err != nil {
+		return err
 	}
 	p.call.Select, p.call.Tags, p.call.Return = selects, tags, "none"
 	for _, name := range listFlag(*variants) {
@@ -90,6 +88,8 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 		p.verdicts = json.NewEncoder(w)
 	}
 	p.bar = newProgress(e.stderr)
+	p.lines, p.broken = &bounded{bar: p.bar, what: "lines"}, &bounded{bar: p.bar, what: "images"}
+	p.totals.reasons = map[string]int{}
 	return p.run(ctx, e, in)
 }
 
@@ -98,7 +98,14 @@ func (e env) open(name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(e.stdin), nil
 	}
-	return os.Open(name)
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, errors.Join(fmt.Errorf("%s is a directory, not a file", name), f.Close())
+	}
+	return f, nil
 }
 
 // run posts in one goroutine and watches the jobs in this one, in the order of their posting.
@@ -107,7 +114,7 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 	defer cancel()
 	go func() {
 		defer close(p.posted)
-		if err := p.post(ctx, e, in); err != nil {
+		if err := p.post(ctx, in); err != nil {
 			select {
 			case p.posted <- postedBatch{failed: err}:
 			case <-ctx.Done():
@@ -115,14 +122,22 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 		}
 	}()
 	failed := p.watch(ctx)
-	p.bar.end()
-	p.totals.print(e.stdout)
 	t := p.totals
+	if p.accepted {
+		p.bar.end()
+		p.broken.end()
+		t.print(e.stdout)
+	}
+	p.lines.end()
 	switch {
+	case failed != nil && !p.accepted:
+		return p.flags.explain(failed)
 	case failed != nil:
 		return fmt.Errorf("%w\nWhat was accepted before goes on at the server", p.flags.explain(failed))
 	case t.unreadable > 0:
-		return fmt.Errorf("%d lines could not be read as Data Units; they are named above: mend them and run this again, what is made stays", t.unreadable)
+		return fmt.Errorf("%d units could not be read; the lines above say why: mend them and run this again, what is made stays", t.unreadable)
+	case !p.accepted:
+		fmt.Fprintln(e.stderr, "there are no Data Units in that file: nothing was done")
 	case t.givenUp > 0:
 		return fmt.Errorf("%d jobs were cancelled or expired before they ended: run this again for the rest", t.givenUp)
 	case t.Failed > 0:
@@ -131,77 +146,93 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 	return nil
 }
 
-// post reads the lines and posts them in batches.
-func (p *prewarming) post(ctx context.Context, e env, in io.Reader) error {
-	r := bufio.NewReaderSize(in, 64<<10)
-	var body bytes.Buffer
-	first, lines := 1, 0 // number of the batch's first line in the file; lines in the batch
-	for n, ended := 1, false; !ended; n++ {
-		line, err := readLine(r)
-		switch {
-		case errors.Is(err, io.EOF):
-			ended = true
-		case err != nil:
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if lines > 0 && (ended || lines == p.batch || body.Len()+len(line) > maxBatchBytes) {
-			if err := p.postBatch(ctx, e, body.Bytes(), first); err != nil {
+// post reads the units and posts them in batches. What was read before an error is posted all the same.
+func (p *prewarming) post(ctx context.Context, in io.Reader) error {
+	units := newUnitReader(in)
+	var b batch
+	for {
+		u, err := units.next()
+		if len(b.lines) > 0 && (err != nil || len(b.lines) == p.batch || b.body.Len()+len(u.text) > maxBatchBytes) {
+			if err := p.postBatch(ctx, b); err != nil {
 				return err
 			}
-			body.Reset()
-			first, lines = n, 0
+			b = batch{}
 		}
-		body.Write(line)
-		body.WriteByte('\n')
-		lines++
-	}
-	return nil
-}
-
-// readLine reads a line without its end; the last one may lack it. io.EOF: there is no more.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
 		switch {
-		case len(line) > maxLineBytes:
-			return nil, fmt.Errorf("it has more than %d MiB, which no call can hold; split the unit", maxLineBytes>>20)
-		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF) && len(line) > 0, err == nil:
-			return bytes.TrimRight(line, "\r\n"), nil
-		default:
-			return nil, err
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case u.bad != "":
+			p.lines.tell("line %d: %s (bad_unit)", u.line, u.bad)
+			if err := p.hand(ctx, postedBatch{bad: 1}); err != nil {
+				return err
+			}
+			continue
 		}
+		b.body.Write(u.text)
+		b.body.WriteByte('\n')
+		b.lines = append(b.lines, u.line)
 	}
 }
 
-// postBatch posts the lines of the file from the one numbered first on, and prints those that the server could not read.
-func (p *prewarming) postBatch(ctx context.Context, e env, body []byte, first int) error {
+// batch is the units of one call.
+type batch struct {
+	body  bytes.Buffer
+	lines []int // the line of the file on which each unit begins
+}
+
+// line is where a unit stands in the file: n is its line in the body, from 1.
+func (b batch) line(n int) int { return b.lines[min(max(n, 1), len(b.lines))-1] }
+
+// postBatch posts a batch, and names the units that the server could not read, or has something to say about.
+func (p *prewarming) postBatch(ctx context.Context, b batch) error {
 	call := p.call
-	call.Key = p.key + "-" + strconv.Itoa(first)
-	accepted, err := p.api.PrewarmLines(ctx, body, call)
+	call.Key = p.key + "-" + strconv.Itoa(b.lines[0])
+	accepted, err := p.api.PrewarmLines(ctx, b.body.Bytes(), call)
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Code == "bad_unit" { // Nothing in it could be read.
+		p.lines.tell("lines %d to %d: %s (%s)", b.lines[0], b.line(len(b.lines)), b.inFile(refused.Detail), refused.Code)
+		return p.hand(ctx, postedBatch{bad: len(b.lines)})
+	}
 	if err != nil {
 		return err
 	}
-	b := postedBatch{job: accepted}
+	posted := postedBatch{job: accepted}
 	for _, u := range accepted.Units {
-		if u.Error == nil {
-			continue
+		switch {
+		case u.Error != nil:
+			posted.bad++
+			at := ""
+			if u.Error.Pointer != "" {
+				at = " at " + u.Error.Pointer
+			}
+			p.lines.tell("line %d%s: %s (%s)", b.line(u.Line), at, u.Error.Detail, u.Error.Code)
+		case u.Note != nil:
+			p.lines.tell("line %d: %s (%s)", b.line(u.Line), u.Note.Detail, u.Note.Code)
 		}
-		b.bad++
-		at := ""
-		if u.Error.Pointer != "" {
-			at = " at " + u.Error.Pointer
-		}
-		p.bar.line("line %d%s: %s (%s)", first+max(u.Line, 1)-1, at, u.Error.Detail, u.Error.Code)
 	}
+	return p.hand(ctx, posted)
+}
+
+// inFile puts the lines of the file in the place of those of the body, in the server's words.
+func (b batch) inFile(detail string) string {
+	before, after, ok := strings.Cut(detail, "in line ")
+	var n int
+	if _, err := fmt.Sscanf(after, "%d", &n); !ok || err != nil {
+		return detail
+	}
+	return before + "in line " + strconv.Itoa(b.line(n)) + strings.TrimPrefix(after, strconv.Itoa(n))
+}
+
+// hand gives what was posted to who watches the jobs.
+func (p *prewarming) hand(ctx context.Context, b postedBatch) error {
 	select {
 	case p.posted <- b:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return nil
 }
 
 // watch follows each job to its end.
@@ -215,6 +246,7 @@ func (p *prewarming) watch(ctx context.Context) error {
 		if b.job.Job == "" { // Nothing in the batch could be worked.
 			continue
 		}
+		p.accepted = true
 		if err := p.follow(ctx, b.job.Job); err != nil {
 			return err
 		}
@@ -238,19 +270,47 @@ func (p *prewarming) follow(ctx context.Context, id string) error {
 			continue
 		}
 		p.totals = p.totals.with(j)
-		if p.verdicts == nil {
-			return nil
+		return p.results(ctx, j)
+	}
+}
+
+// results reads the verdicts of a job that has ended: all of them where they are to be written, else those of what could not be made.
+func (p *prewarming) results(ctx context.Context, j client.Job) error {
+	var states []string
+	switch {
+	case p.verdicts != nil:
+		states = []string{""}
+	default:
+		if j.Counts.Broken > 0 {
+			states = append(states, "broken")
 		}
-		for v, err := range p.api.Results(ctx, id, "") {
-			if err == nil {
-				err = p.verdicts.Encode(v)
-			}
+		if j.Counts.Failed > 0 {
+			states = append(states, "failed")
+		}
+	}
+	told := ""
+	for _, state := range states {
+		for v, err := range p.api.Results(ctx, j.ID, state) {
 			if err != nil {
 				return err
 			}
+			if p.verdicts != nil {
+				if err := p.verdicts.Encode(v); err != nil {
+					return err
+				}
+			}
+			if v.State != "broken" && v.State != "failed" {
+				continue
+			}
+			p.totals.reasons[v.Reason]++
+			// The variants of an image follow each other: it is told once.
+			if image := fmt.Sprintf("%s: %s at %s %s", v.State, v.UnitID, v.Pointer, v.Source); image != told {
+				told = image
+				p.broken.tell("%s (%s)", image, v.Reason)
+			}
 		}
-		return nil
 	}
+	return nil
 }
 
 // pauseUntil keeps a server that answers early from being asked without pause.
@@ -263,43 +323,4 @@ func pauseUntil(ctx context.Context, at time.Time) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// with adds a job.
-func (t totals) with(j client.Job) totals {
-	c := j.Counts
-	t.DataUnits, t.Images, t.Variants = t.DataUnits+c.DataUnits, t.Images+c.Images, t.Variants+c.Variants
-	t.Made, t.Present, t.Broken, t.Failed, t.Skipped = t.Made+c.Made, t.Present+c.Present, t.Broken+c.Broken, t.Failed+c.Failed, t.Skipped+c.Skipped
-	t.Pending, t.Over = t.Pending+c.Pending, t.Over+c.Over
-	t.Source, t.Stored, t.Saved = t.Source+j.Bytes.Source, t.Stored+j.Bytes.Stored, t.Saved+j.Bytes.Saved
-	if j.State == "cancelled" || j.State == "expired" {
-		t.givenUp++
-	}
-	return t
-}
-
-// print writes the closing table.
-func (t totals) print(w io.Writer) {
-	row := func(name string, n int) { fmt.Fprintf(w, "%-14s %12s\n", name, thousands(n)) }
-	fmt.Fprintf(w, "%-14s %12s\n", "", "variants")
-	row("made", t.Made)
-	row("present", t.Present)
-	row("broken", t.Broken)
-	row("failed", t.Failed)
-	row("skipped", t.Skipped)
-	if t.Over > 0 {
-		row("over budget", t.Over)
-	}
-	if t.Pending > 0 {
-		row("pending", t.Pending)
-	}
-	fmt.Fprintf(w, "from %s images in %s units", thousands(t.Images), thousands(t.DataUnits))
-	if t.unreadable > 0 {
-		fmt.Fprintf(w, "; %s lines unreadable", thousands(t.unreadable))
-	}
-	fmt.Fprintf(w, "\nbytes before   %12s\nbytes after    %12s", megabytes(t.Source), megabytes(t.Stored))
-	if t.Source > 0 {
-		fmt.Fprintf(w, "   %.1f %% saved", 100*(1-float64(t.Stored)/float64(t.Source)))
-	}
-	fmt.Fprintln(w)
 }

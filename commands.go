@@ -139,6 +139,9 @@ func runHealthcheck(ctx context.Context, e env, args []string) error {
 		}
 		*url = "http://" + addr + "/healthz"
 	}
+	if !strings.HasPrefix(*url, "http://") && !strings.HasPrefix(*url, "https://") {
+		return usageError{fmt.Errorf("-url: %q is not an http or https URL", *url)}
+	}
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, *url, nil)
@@ -168,16 +171,19 @@ func runSign(_ context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if fs.NArg() == 0 || (*options != "" && *preset != "") {
+	switch {
+	case fs.NArg() == 0 || (*options != "" && *preset != ""):
 		return usageError{errors.New("give at least one source URL, and only one of -options and -preset")}
+	case *ttl < 0 || *round < 0:
+		return usageError{errors.New("-ttl and -round are not negative: a URL that has expired is of no use")}
 	}
 	signer, err := newSigner(cfg)
 	if err != nil {
 		return err
 	}
 	if *preset != "" {
-		if _, ok := cfg.Presets[*preset]; !ok {
-			return usageError{fmt.Errorf("there is no preset %q; those of the configuration are: %s", *preset, strings.Join(slices.Sorted(maps.Keys(cfg.Presets)), ", "))}
+		if err := knownPreset(cfg, *preset); err != nil {
+			return usageError{err}
 		}
 		*options = "pr:" + *preset
 		if cfg.OnlyPresets {
@@ -186,14 +192,28 @@ func runSign(_ context.Context, e env, args []string) error {
 	} else if err := readable(cfg, *options); err != nil {
 		return err
 	}
-	for _, source := range fs.Args() {
+	for i, source := range fs.Args() {
 		url, err := signer.URL(source, *options, *ttl, *round)
+		if err != nil && fs.NArg() > 1 {
+			return fmt.Errorf("URL %d of %d: %w", i+1, fs.NArg(), err)
+		}
 		if err != nil {
 			return err
 		}
 		fmt.Fprintln(e.stdout, url)
 	}
 	return nil
+}
+
+// knownPreset tells that the configuration has no preset of the name.
+func knownPreset(cfg config.Config, name string) error {
+	if _, ok := cfg.Presets[name]; ok {
+		return nil
+	}
+	if len(cfg.Presets) == 0 {
+		return fmt.Errorf("there is no preset %q: the configuration has none (-config names its file); -options takes options", name)
+	}
+	return fmt.Errorf("there is no preset %q; those of the configuration are: %s", name, strings.Join(slices.Sorted(maps.Keys(cfg.Presets)), ", "))
 }
 
 // readable tells before a URL is signed that the server would refuse its options.

@@ -46,6 +46,7 @@ func demoClients() []demoClient {
 // demo is one run: a loopback origin, a server on a temporary store, and what was measured.
 type demo struct {
 	env      env
+	once     bool // it ends after the table
 	pictures []picture
 	origin   string
 	admin    string // address of the private listener
@@ -71,7 +72,7 @@ func runDemo(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	d := &demo{env: e, pictures: pictures, http: &http.Client{Timeout: time.Minute}, totals: map[string]*demoTotal{}}
+	d := &demo{env: e, once: *once, pictures: pictures, http: &http.Client{Timeout: time.Minute}, totals: map[string]*demoTotal{}}
 	stopOrigin, err := d.serveOrigin()
 	if err != nil {
 		return err
@@ -241,6 +242,10 @@ func (d *demo) secondRound(ctx context.Context) error {
 			fmt.Fprintf(d.env.stdout, "  %-16s %3d pictures  %s instead of %s: %.1f %% saved\n",
 				c.name, t.requests, kilobytes(t.served), kilobytes(t.original), 100*(1-float64(t.served)/float64(t.original)))
 		}
+	}
+	if d.once {
+		fmt.Fprintln(d.env.stdout, "\nWithout -once it goes on serving: signed URLs to open in a browser, and the console.")
+		return nil
 	}
 	fmt.Fprintln(d.env.stdout, "\nSigned URLs to try in a browser:")
 	for _, p := range d.pictures[:min(3, len(d.pictures))] {

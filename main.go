@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // Exit codes of every subcommand.
@@ -32,6 +34,7 @@ type env struct {
 type command struct {
 	name, args, summary string
 	run                 func(ctx context.Context, e env, args []string) error
+	operands            bool // it takes arguments beside flags
 	hidden              bool
 }
 
@@ -40,12 +43,12 @@ func commands() []command {
 	return []command{
 		{name: "serve", args: "[-config FILE]", summary: "run the proxy (the default)", run: runServe},
 		{name: "demo", args: "[-once] [-dir DIR] [-listen ADDR]", summary: "show it on real pictures, then go on serving", run: runDemo},
-		{name: "sign", args: "[-options O | -preset P] [-ttl D] [-round D] URL...", summary: "print signed URLs", run: runSign},
-		{name: "get", args: "[-options O] [-accept A] -o FILE URL|PATH", summary: "run the pipeline once, without a server", run: runGet},
-		{name: "prewarm", args: "[-variants LIST] [-select S] [-budget BYTES] [-o VERDICTS.jsonl] FILE.jsonl|-", summary: "have a running server make the pictures of Data Units", run: runPrewarm},
-		{name: "check", args: "[-variants LIST] URL... | -keys KEY... | -units FILE.jsonl|-", summary: "ask a running server what is there", run: runCheck},
+		{name: "sign", args: "[-options O | -preset P] [-ttl D] [-round D] URL...", summary: "print signed URLs", run: runSign, operands: true},
+		{name: "get", args: "[-options O] [-accept A] -o FILE URL|PATH", summary: "run the pipeline once, without a server", run: runGet, operands: true},
+		{name: "prewarm", args: "[-variants LIST] [-select S] [-budget BYTES] [-again] [-o VERDICTS.jsonl] FILE|-", summary: "have a running server make the pictures of Data Units", run: runPrewarm, operands: true},
+		{name: "check", args: "[-variants LIST] URL... | -keys KEY... | -units FILE|-", summary: "ask a running server what is there", run: runCheck, operands: true},
 		{name: "purge", args: "-source URL | -unit ID | -tag TAG | -prefix KEY | -all", summary: "remove variants on a running server", run: runPurge},
-		{name: "explain", args: "[-accept A] [-run] PATH|URL", summary: "tell what a signed URL asks for", run: runExplain},
+		{name: "explain", args: "[-accept A] [-run] PATH|URL", summary: "tell what a signed URL asks for", run: runExplain, operands: true},
 		{name: "config", args: "[-config FILE]", summary: "print the effective configuration, secrets masked", run: runConfig},
 		{name: "doctor", args: "[-config FILE]", summary: "check configuration, keys, store, codecs, disk; say what to do", run: runDoctor},
 		{name: "healthcheck", args: "[-url URL]", summary: "exit 0 if the local server is healthy (for containers)", run: runHealthcheck},
@@ -65,23 +68,32 @@ func main() {
 // dispatch runs the subcommand that args names and returns the exit code.
 func dispatch(ctx context.Context, e env, args []string) int {
 	name := "serve"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+	switch {
+	case len(args) == 0:
+	case !strings.HasPrefix(args[0], "-"):
 		name, args = args[0], args[1:]
-	} else if len(args) > 0 && isHelp(args[0]) {
-		printHelp(e.stdout)
-		return exitOK
+	case isHelp(args[0]):
+		name, args = "help", args[1:]
+	case args[0] == "-version" || args[0] == "--version":
+		name, args = "version", args[1:]
 	}
 	if name == "help" {
-		printHelp(e.stdout)
-		return exitOK
-	}
-	for _, c := range commands() {
-		if c.name != name {
-			continue
+		if len(args) == 0 || isHelp(args[0]) || args[0] == "help" {
+			printHelp(e.stdout)
+			return exitOK
 		}
-		return exitCode(e, c, c.run(ctx, e, args))
+		name, args = args[0], []string{"-h"}
 	}
-	fmt.Fprintf(e.stderr, "goldcrest: there is no command %q; \"goldcrest help\" lists them\n", name)
+	var names []string
+	for _, c := range commands() {
+		if c.name == name {
+			return exitCode(e, c, c.run(ctx, e, args))
+		}
+		if !c.hidden {
+			names = append(names, c.name)
+		}
+	}
+	fmt.Fprintf(e.stderr, "goldcrest: there is no command %q%s; \"goldcrest help\" lists them\n", name, didYouMean("", fault.Meant(name, names)))
 	return exitUsage
 }
 
@@ -92,7 +104,7 @@ func exitCode(e env, c command, err error) int {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(e.stderr, "goldcrest %s: %v\nusage: %s\n\"goldcrest %s -h\" tells the flags.\n", c.name, err, strings.TrimSpace("goldcrest "+c.name+" "+c.args), c.name)
+		fmt.Fprintf(e.stderr, "goldcrest %s: %v\nusage: %s\n\"goldcrest %s -h\" tells the flags.\n", c.name, err, c.usage(), c.name)
 		return exitUsage
 	default:
 		fmt.Fprintf(e.stderr, "goldcrest %s: %s\n", c.name, told(err))
@@ -106,31 +118,8 @@ func exitCode(e env, c command, err error) int {
 // usageError is a wrong call of a subcommand.
 type usageError struct{ error }
 
-// newFlags makes a subcommand's flag set; parseFlags reads it.
-func newFlags(name string) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	return fs
-}
-
-// parseFlags parses args; "-h" prints the flags and gives flag.ErrHelp, anything wrong gives a usageError.
-func parseFlags(e env, fs *flag.FlagSet, args []string) error {
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		for _, c := range commands() {
-			if c.name == fs.Name() {
-				fmt.Fprintf(e.stdout, "goldcrest %s %s\n    %s\n\n", c.name, c.args, c.summary)
-			}
-		}
-		fs.SetOutput(e.stdout)
-		fs.PrintDefaults()
-		return err
-	}
-	if err != nil {
-		return usageError{err}
-	}
-	return nil
-}
+// usage is the command's call in one line.
+func (c command) usage() string { return strings.TrimSpace("goldcrest " + c.name + " " + c.args) }
 
 // isHelp reports whether an argument asks for help.
 func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" || arg == "--h" }
@@ -143,5 +132,5 @@ func printHelp(w io.Writer) {
 			fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
 		}
 	}
-	fmt.Fprint(w, "\n\"goldcrest COMMAND -h\" tells its flags. Configuration: config.yaml, docs/config.md.\n")
+	fmt.Fprint(w, "\n\"goldcrest help COMMAND\" tells its flags. Configuration: config.yaml, docs/config.md.\n")
 }

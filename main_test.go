@@ -13,9 +13,17 @@ import (
 	"github.com/goldcrest/goldcrest/transform"
 )
 
+// asProgram makes this binary the program, for tests that need its exit codes.
+const asProgram = "TEST_AS_PROGRAM"
+
 // TestMain makes this binary its own worker, as the real one is.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		main()
+		return
+	}
+	if os.Getenv(asProgram) != "" {
+		os.Unsetenv(asProgram)
 		main()
 		return
 	}

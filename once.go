@@ -28,7 +28,7 @@ func runGet(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	if fs.NArg() != 1 || *out == "" {
-		return usageError{errors.New("give one source URL or unsigned path, and -o FILE")}
+		return usageError{errors.New("give one source URL, signed URL or path, and -o FILE (- for standard output)")}
 	}
 	ref, err := parseTarget(cfg, fs.Arg(0), *options)
 	if err != nil {
@@ -73,11 +73,15 @@ func parseTarget(cfg config.Config, target, options string) (variant.Ref, error)
 	if err != nil {
 		return variant.Ref{}, err
 	}
-	if strings.HasPrefix(target, "/") {
+	path, err := unsigned(cfg, target)
+	if err != nil {
+		return variant.Ref{}, err
+	}
+	if path != "" {
 		if options != "" {
 			return variant.Ref{}, usageError{errors.New("a path holds its own options; leave -options out")}
 		}
-		ref, _, err := parser.ParsePath(target)
+		ref, _, err := parser.ParsePath(path)
 		return ref, err
 	}
 	spec, _, err := parser.ParseOptions(options)
@@ -85,6 +89,39 @@ func parseTarget(cfg config.Config, target, options string) (variant.Ref, error)
 		return variant.Ref{}, err
 	}
 	return parser.Ref(target, spec)
+}
+
+// unsigned gives the path of options and source in a URL or path of this server; "" = target is the URL of a source.
+func unsigned(cfg config.Config, target string) (string, error) {
+	base := cfg.Server.BaseURL + "/"
+	isPath := strings.HasPrefix(target, "/")
+	if len(cfg.Signing.Keys) > 0 {
+		keys, err := signing.New(cfg.Signing, time.Now)
+		if err != nil {
+			return "", err
+		}
+		verified, err := keys.Verify(signedPath(cfg, target))
+		if err == nil {
+			return verified.Path, nil
+		}
+		if !isPath && base != "/" && strings.HasPrefix(target, base) {
+			return "", fmt.Errorf("that is a URL of this server (server.base_url), and %w", err)
+		}
+	}
+	if isPath {
+		return target, nil
+	}
+	return "", nil
+}
+
+// signedPath gives the path of a URL as it is signed: without host and prefix.
+func signedPath(cfg config.Config, target string) string {
+	target = strings.TrimPrefix(target, cfg.Server.BaseURL)
+	if i := strings.Index(target, "://"); i > 0 && !strings.HasPrefix(target, "/") {
+		_, path, _ := strings.Cut(target[i+3:], "/")
+		target = "/" + path
+	}
+	return strings.TrimPrefix(target, cfg.Server.PathPrefix)
 }
 
 // runExplain tells what a signed URL asks for; it fetches nothing unless it is told to make the variant.
@@ -103,16 +140,11 @@ func runExplain(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	target := strings.TrimPrefix(fs.Arg(0), cfg.Server.BaseURL)
-	if i := strings.Index(target, "://"); i > 0 && !strings.HasPrefix(target, "/") {
-		_, path, _ := strings.Cut(target[i+3:], "/")
-		target = "/" + path
-	}
-	target = strings.TrimPrefix(target, cfg.Server.PathPrefix)
+	target := signedPath(cfg, fs.Arg(0))
 	signature := "valid"
-	verified, err := keys.Verify(target)
-	if err != nil {
-		signature = "not valid: " + fault.Of(err).Public
+	verified, wrong := keys.Verify(target)
+	if wrong != nil {
+		signature = "not valid: " + fault.Of(wrong).Public
 		_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
 		verified.Path = "/" + rest
 	}
@@ -126,15 +158,20 @@ func runExplain(ctx context.Context, e env, args []string) error {
 	}
 	client := variant.ParseAccept(*accept, cfg.Negotiation)
 	printExplanation(e.stdout, signature, ref, terms, client)
-	if !*run {
-		return nil
+	if *run {
+		ref.Spec = ref.Spec.Resolve(client)
+		answer, err := getOnce(ctx, e, cfg, ref)
+		if err != nil {
+			return err
+		}
+		printChoice(e.stdout, answer)
 	}
-	ref.Spec = ref.Spec.Resolve(client)
-	answer, err := getOnce(ctx, e, cfg, ref)
-	if err != nil {
-		return err
+	if wrong == nil && terms.Expired(time.Now()) {
+		return errors.New("the server refuses this URL: it has expired")
 	}
-	printChoice(e.stdout, answer)
+	if wrong != nil {
+		return fmt.Errorf("the server refuses this URL: %w", wrong)
+	}
 	return nil
 }
 

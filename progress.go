@@ -63,6 +63,35 @@ func (p *progress) line(format string, args ...any) {
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
+// bounded tells of single things above the bar, of the first ones only: a file may have millions that are wrong.
+type bounded struct {
+	bar  *progress
+	what string // they are
+	mu   sync.Mutex
+	told int
+}
+
+// maxTold is how many things of a kind are told one by one.
+const maxTold = 20
+
+// tell tells of one.
+func (b *bounded) tell(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.told++; b.told <= maxTold {
+		b.bar.line(format, args...)
+	}
+}
+
+// end says how many were not told.
+func (b *bounded) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := b.told - maxTold; n > 0 {
+		b.bar.line("and %s more %s", thousands(n), b.what)
+	}
+}
+
 // end shows the last state and leaves it standing.
 func (p *progress) end() {
 	p.mu.Lock()

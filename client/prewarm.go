@@ -26,6 +26,7 @@ type Call struct {
 	Tags     []string      // for finding and purging the job's pictures later
 	Return   string        // "none", "urls", "rewritten" or "enriched"; "" = urls
 	Callback *Callback     // who is told when the job ends
+	Again    bool          // look again at sources that are known to be broken, which are else answered for an hour without a fetch
 
 	// Key makes the call safe to repeat: the same key with the same body gives the same job. Take something that survives the
 	// caller, such as a task's id. "" = a random one, which covers the repeats of this very call only.
@@ -77,6 +78,7 @@ type AcceptedUnit struct {
 	Line   int             `json:"line"` // of an NDJSON body; 0 otherwise
 	ID     string          `json:"id"`
 	Error  *UnitError      `json:"error"` // nil: the unit was accepted
+	Note   *UnitNote       `json:"note"`  // nil: there is nothing to say about it
 	Images []AcceptedImage `json:"images"`
 	Budget *UnitBudget     `json:"budget"` // nil: the unit has none
 	Data   json.RawMessage `json:"data"`   // with Return "rewritten" or "enriched"
@@ -95,6 +97,12 @@ type UnitError struct {
 	Code    string `json:"code"`
 	Detail  string `json:"detail"`
 	Pointer string `json:"pointer"`
+}
+
+// UnitNote says that an accepted unit is perhaps not what was meant: no image was found in it.
+type UnitNote struct {
+	Code   string `json:"code"` // no_images or nothing_selected
+	Detail string `json:"detail"`
 }
 
 // AcceptedImage is one image of a unit.
@@ -129,6 +137,7 @@ type envelope struct {
 	Tags     []string   `json:"tags,omitempty"`
 	Return   string     `json:"return,omitempty"`
 	Callback *Callback  `json:"callback,omitempty"`
+	Again    bool       `json:"again,omitempty"`
 	Units    []Unit     `json:"data_units,omitempty"`
 	URLs     []string   `json:"urls,omitempty"`
 	Keys     []string   `json:"keys,omitempty"`
@@ -141,7 +150,7 @@ func (a *API) Prewarm(ctx context.Context, c Call) (Accepted, error) {
 	}
 	e := envelope{
 		Variants: c.Variants, Select: c.Select, Budget: c.Budget, Priority: c.Priority, TTL: duration(c.TTL), Round: duration(c.Round), Tags: c.Tags,
-		Return: c.Return, Callback: c.Callback, Units: c.Units, URLs: c.URLs,
+		Return: c.Return, Callback: c.Callback, Again: c.Again, Units: c.Units, URLs: c.URLs,
 	}
 	if !c.Deadline.IsZero() {
 		e.Deadline = &c.Deadline
@@ -179,6 +188,9 @@ func (a *API) PrewarmLines(ctx context.Context, lines []byte, c Call) (Accepted,
 	}
 	if c.Budget > 0 {
 		r.query.Set("budget", strconv.FormatInt(c.Budget, 10))
+	}
+	if c.Again {
+		r.query.Set("again", "true")
 	}
 	r.query["select"], r.query["tag"] = c.Select, c.Tags
 	return a.post(ctx, r, c)

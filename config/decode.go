@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // decoder lays YAML over a configuration struct. It is stricter than the yaml package: an unknown key, a key given twice or a
@@ -113,7 +115,7 @@ func (d *decoder) nearest(wrong string) string {
 	for i, k := range d.known {
 		names[i] = k.path
 	}
-	return nearest(wrong, names)
+	return fault.Nearest(wrong, names)
 }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, m member, path string) {

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // notKeys are the variables under our prefix that are not configuration: they belong to the command line and to tests.
@@ -44,7 +46,7 @@ func decodeEnviron(environ []string, root reflect.Value) error {
 		case ok:
 			errs = append(errs, decodeVariable(name, text, k, known))
 		case !notKeys[name] && !serviceLink.MatchString(pair):
-			errs = append(errs, fmt.Errorf("environment: %s is not a key; the nearest one is %s", name, nearest(name, names)))
+			errs = append(errs, fmt.Errorf("environment: %s is not a key; the nearest one is %s", name, fault.Nearest(name, names)))
 		}
 	}
 	return errors.Join(errs...)

@@ -83,38 +83,3 @@ func join(parent, name string) string {
 }
 
 var durationType = reflect.TypeFor[time.Duration]()
-
-// nearest is the known name that a wrong one most likely meant: fewest edits of the last part, then of the whole, so that
-// both a slip of the pen and a right key in the wrong section are found.
-func nearest(wrong string, known []string) string {
-	best, bestCost := "", 0
-	for _, k := range known {
-		cost := 4*distance(lastPart(wrong), lastPart(k)) + distance(wrong, k)
-		if best == "" || cost < bestCost {
-			best, bestCost = k, cost
-		}
-	}
-	return best
-}
-
-func lastPart(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
-
-// distance is the number of single-letter edits between a and b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			edits := diagonal
-			if a[i] != b[j] {
-				edits = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], edits
-		}
-	}
-	return row[len(b)]
-}

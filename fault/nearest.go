@@ -1,0 +1,46 @@
+package fault
+
+import "strings"
+
+// Nearest is the known name that a wrong one most likely means: fewest edits of the part behind the last dot, then of the whole,
+// so that both a typing error and a right key in the wrong section are found. "" = none is known.
+func Nearest(wrong string, known []string) string {
+	best, bestCost := "", 0
+	for _, k := range known {
+		cost := 4*distance(lastPart(wrong), lastPart(k)) + distance(wrong, k)
+		if best == "" || cost < bestCost {
+			best, bestCost = k, cost
+		}
+	}
+	return best
+}
+
+// Meant is Nearest where the wrong name has few letters more, less or other than it; else "".
+func Meant(wrong string, known []string) string {
+	if best := Nearest(wrong, known); distance(wrong, best) <= min(max(2, len(best)/3), len(best)-1) {
+		return best
+	}
+	return ""
+}
+
+func lastPart(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
+
+// distance is the number of single-letter edits between a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			edits := diagonal
+			if a[i] != b[j] {
+				edits = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], edits
+		}
+	}
+	return row[len(b)]
+}
