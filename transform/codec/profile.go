@@ -27,6 +27,23 @@ func isSRGB(p []byte) bool {
 	return isSRGBCurve(tags["rTRC"]) && isSRGBCurve(tags["gTRC"]) && isSRGBCurve(tags["bTRC"])
 }
 
+// fits reports whether an ICC profile speaks of the picture's colour space. One of another is ignored, as browsers do: by it libvips takes the
+// first band for grey and passes the others on, or reads alpha as ink.
+func (f facts) fits(p []byte) bool {
+	if len(p) < 128 {
+		return false
+	}
+	switch string(p[16:20]) {
+	case "RGB ":
+		return f.rgb
+	case "GRAY":
+		return f.grey
+	case "CMYK":
+		return f.cmyk
+	}
+	return false
+}
+
 func profileTags(p []byte) map[string][]byte {
 	tags := map[string][]byte{}
 	n := binary.BigEndian.Uint32(p[128:])

@@ -100,7 +100,7 @@ func (s *source) probe(lim Limits) error {
 	}
 	s.delays = im.delays()
 	s.exif = exifOrientation(s.info.Orientation)
-	s.useICC = s.facts.profile && !isSRGB(im.profile())
+	s.useICC = s.facts.profile && s.facts.fits(im.profile()) && !isSRGB(im.profile())
 	return nil
 }
 

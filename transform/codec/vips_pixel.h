@@ -41,12 +41,16 @@ GC_FN int gc_resize(VipsImage *in, VipsImage **out, double hscale, double vscale
 // one band. An unusable profile is ignored, as browsers do.
 GC_FN int gc_srgb(VipsImage *in, VipsImage **out, int use_profile, int grey) {
 	VipsImage *base = vips_image_new();
-	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 3);
+	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 4);
 	int r = -1;
 	if (use_profile && vips_image_get_typeof(in, VIPS_META_ICC_NAME)) {
 		r = vips_icc_transform(in, &t[0], "srgb", "embedded", TRUE, "depth", 8, NULL);
 		if (r)
 			vips_error_clear();
+	}
+	if (r && !vips_copy(in, &t[3], NULL)) {
+		vips_image_remove(t[3], VIPS_META_ICC_NAME); // vips_colourspace takes it too, for CMYK.
+		in = t[3];
 	}
 	if (r)
 		r = vips_colourspace(in, &t[0], grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, NULL);
