@@ -6,15 +6,18 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 3s
 UPLOT   := 1.6.32
-# What setup installed for the tests that need it: a real S3 server, a real NATS server, published clients of imgproxy.
+# What setup installed for the tests that need it: a real S3 server, a real NATS server, published clients of imgproxy, a linter and a
+# generator for openapi.yaml.
 export GOLDCREST_VERSITYGW   ?= $(TOOLS)/bin/versitygw
 export GOLDCREST_NATS_SERVER ?= $(TOOLS)/bin/nats-server
 export IMGPROXY_CLIENTS      ?= $(TOOLS)/npm
+export REDOCLY               ?= $(TOOLS)/npm/node_modules/.bin/redocly
+export OAPI_CODEGEN         ?= $(TOOLS)/bin/oapi-codegen
 export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test build vet lint unit fuzz e2e docs-check image-check bench soak docs hooks release vendor-console clean
+.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak docs hooks release vendor-console clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,6 +28,9 @@ demo: ## install what is needed, build, show it on real pictures and go on servi
 
 test: ## install what tests need; vet, staticcheck, unit tests with the race detector, a short fuzz of each target, e2e
 	@$(call SETUP,test); $(MAKE) --no-print-directory vet unit fuzz e2e
+
+fresh: ## make demo and make test in a bare Debian 13 root (as root; debootstrap fetches it once); CI runs it after make test
+	@.ci/fresh
 
 build: ## build ./goldcrest
 	go build -ldflags "$(LDFLAGS)" -o goldcrest .
