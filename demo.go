@@ -47,6 +47,7 @@ func demoClients() []demoClient {
 type demo struct {
 	env      env
 	once     bool // it ends after the table
+	larger   bool // a variant was larger than its original
 	pictures []picture
 	origin   string
 	admin    string // address of the private listener
@@ -236,6 +237,9 @@ func (d *demo) secondRound(ctx context.Context) error {
 			return err
 		}
 	}
+	if d.larger {
+		fmt.Fprintln(d.env.stdout, "\nA picture in pure black and white may become larger when it is made smaller: its edges turn grey, which takes more bytes.")
+	}
 	fmt.Fprintln(d.env.stdout, "\nIn all:")
 	for _, c := range demoClients() {
 		if t := d.totals[c.name]; t != nil {
@@ -288,6 +292,7 @@ func (d *demo) ask(ctx context.Context, p picture, c demoClient, count bool) err
 		fmt.Fprintf(d.env.stdout, "%-22s %-16s refused: %s\n", name, c.name, res.Header.Get("X-Error"))
 		return nil
 	}
+	d.larger = d.larger || len(body) > len(p.body)
 	format := strings.TrimPrefix(res.Header.Get("Content-Type"), "image/")
 	fmt.Fprintf(d.env.stdout, "%-22s %-16s %-5s %10s %9s %5.1f%%  %-7s %6d\n", name, c.name, format,
 		kilobytes(len(p.body)), kilobytes(len(body)), 100*(1-float64(len(body))/float64(len(p.body))), whereFrom(res.Header.Get("Cache-Status")), ms)

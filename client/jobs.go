@@ -31,7 +31,8 @@ type Counts struct {
 	Over      int `json:"over"` // of those made or present: larger than their share of their unit's budget
 }
 
-// Bytes sums up sizes over a job's images: of the originals, of their variants, and the difference.
+// Bytes sums up the sizes of what a job has stored: Source those of the originals, each once; Stored those of the variants; Saved what
+// each variant is smaller than its original, so that Stored and Saved are together what the originals take in the place of the variants.
 type Bytes struct {
 	Source int64 `json:"source"`
 	Stored int64 `json:"stored"`

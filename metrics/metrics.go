@@ -35,7 +35,7 @@ type Metrics struct {
 	limited        *prometheus.CounterVec
 	servedBytes    *prometheus.CounterVec
 	replacedBytes  *prometheus.CounterVec
-	savedBytes     *prometheus.CounterVec
+	replacingBytes *prometheus.CounterVec
 
 	fills         *prometheus.CounterVec
 	phaseSeconds  *prometheus.HistogramVec
@@ -96,7 +96,7 @@ func (m *Metrics) declareAnswers() {
 	m.limited = m.counters("limited_total", "Calls of a token, or variants to be made for a key id, that were refused for their limit.", "what", "name")
 	m.servedBytes = m.counters("served_bytes_total", "Bytes of bodies sent, by format of the variant (none for what is no picture).", "format")
 	m.replacedBytes = m.counters("replaced_bytes_total", "Bytes of the originals in whose place variants were sent.", "format")
-	m.savedBytes = m.counters("saved_bytes_total", "Bytes that variants were smaller than the originals in whose place they were sent.", "format")
+	m.replacingBytes = m.counters("replacing_bytes_total", "Bytes of variants that were sent whole in the place of originals; replaced less replacing is what was saved.", "format")
 }
 
 func (m *Metrics) declareFills() {
@@ -204,7 +204,7 @@ func (m *Metrics) Request(r Request) {
 	s.served.Add(float64(r.Bytes))
 	if r.Original > 0 {
 		s.replaced.Add(float64(r.Original))
-		s.saved.Add(float64(max(0, r.Original-r.Bytes)))
+		s.replacing.Add(float64(r.Bytes))
 	}
 }
 

@@ -52,7 +52,7 @@ type answerSeries struct {
 	requests                prometheus.Counter
 	seconds                 prometheus.Observer
 	errors                  prometheus.Counter // nil for successes
-	served, replaced, saved prometheus.Counter
+	served, replaced, replacing prometheus.Counter
 }
 
 // answerSeries finds the series of a kind of answer.
@@ -65,7 +65,7 @@ func (m *Metrics) answerSeries(l answerLabels) *answerSeries {
 	}
 	s.requests = m.requests.WithLabelValues(word(l.door), strconv.Itoa(l.status), outcome, word(l.tier))
 	s.seconds = m.requestSeconds.WithLabelValues(word(l.door), outcome)
-	s.replaced, s.saved = m.replacedBytes.WithLabelValues(format), m.savedBytes.WithLabelValues(format)
+	s.replaced, s.replacing = m.replacedBytes.WithLabelValues(format), m.replacingBytes.WithLabelValues(format)
 	return s
 }
 

@@ -38,7 +38,7 @@ func TestRequestsAreCountedFromManyGoroutines(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for name, want := range map[string]float64{"requests_total": 800, "request_seconds": 800, "served_bytes_total": 800, "saved_bytes_total": 1600, "store_operations_total": 800, "store_bytes_total": 800} {
+	for name, want := range map[string]float64{"requests_total": 800, "request_seconds": 800, "served_bytes_total": 800, "replaced_bytes_total": 2400, "replacing_bytes_total": 800, "store_operations_total": 800, "store_bytes_total": 800} {
 		if got := moved(t, m, name, nil); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}

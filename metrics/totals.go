@@ -16,7 +16,7 @@ type Totals struct {
 	Errors        int64 `json:"errors"` // refusals and failures at the public door
 	ServedBytes   int64 `json:"served_bytes"`
 	ReplacedBytes int64 `json:"replaced_bytes"` // of the originals in whose place variants were sent
-	SavedBytes    int64 `json:"saved_bytes"`
+	SavedBytes    int64 `json:"saved_bytes"`    // replaced less what was sent in their place; below 0 where that was more
 	Fetches       int64 `json:"fetches"`
 	FetchFailures int64 `json:"fetch_failures"` // of the fetches
 	StoreFailures int64 `json:"store_failures"` // operations on the store that failed, or were spared because it does
@@ -48,7 +48,7 @@ func (g gathered) totals() Totals {
 		HitsMemory: g.sum("requests_total", "outcome", "hit", "tier", "memory"), HitsStore: g.sum("requests_total", "outcome", "hit", "tier", "store"),
 		Misses: g.sum("requests_total", "outcome", "miss"), Collapsed: g.sum("requests_total", "outcome", "collapsed"),
 		Errors: g.sum("requests_total", "door", "public", "outcome", "error"), ServedBytes: g.sum("served_bytes_total") - g.sum("served_bytes_total", "format", "none"),
-		ReplacedBytes: g.sum("replaced_bytes_total"), SavedBytes: g.sum("saved_bytes_total"),
+		ReplacedBytes: g.sum("replaced_bytes_total"), SavedBytes: g.sum("replaced_bytes_total") - g.sum("replacing_bytes_total"),
 		Fetches: g.sum("fetches_total"), FetchFailures: g.sum("fetches_total") - g.sum("fetches_total", "kind", "none"),
 		StoreFailures: g.sum("store_operations_total", "outcome", "error") + g.sum("store_operations_total", "outcome", "open"),
 		Transforms:    g.sum("transforms_total"), Units: g.sum("prewarm_units_total"),

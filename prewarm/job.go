@@ -47,11 +47,11 @@ type Counts struct {
 	Over      int `json:"over,omitempty"` // of those made or present: larger than their share of their unit's budget
 }
 
-// Bytes sums up sizes over the images of a job that were made or present.
+// Bytes sums up what a job has stored. Stored and Saved are together what the originals would take in the place of their variants.
 type Bytes struct {
-	Source int64 `json:"source"`
-	Stored int64 `json:"stored"`
-	Saved  int64 `json:"saved"`
+	Source int64 `json:"source"` // of the originals, each once
+	Stored int64 `json:"stored"` // of the variants
+	Saved  int64 `json:"saved"`  // what each variant is smaller than its original, summed; a larger one counts below 0
 }
 
 // Job is the record of one accepted prewarm call. It holds no text of any unit.

@@ -158,7 +158,8 @@ type tally struct {
 // hashDigits is how much of a source's hash stands in a mark: enough to tell a million sources apart.
 const hashDigits = 12
 
-// tally sums the task up. Each place where an image stands counts; bytes count once.
+// tally sums the task up. Each place where an image stands counts; bytes count once. Saved is that of each variant against its original,
+// below 0 where it is larger.
 func (t *task) tally() tally {
 	sum := tally{}
 	if !t.Started.IsZero() {
@@ -177,7 +178,7 @@ func (t *task) tally() tally {
 			if o.State == Made || o.State == Present {
 				stored = true
 				sum.Stored += o.Bytes
-				sum.Saved += max(0, w.From-o.Bytes)
+				sum.Saved += w.From - o.Bytes
 			}
 		}
 		if stored {

@@ -247,7 +247,7 @@ func TestHitsAreLoggedAndCounted(t *testing.T) {
 	for _, want := range []string{
 		`goldcrest_requests_total{door="public",outcome="hit",status="200",tier="memory"} 2`,
 		`goldcrest_requests_total{door="public",outcome="hit",status="304",tier="memory"} 1`,
-		`goldcrest_served_bytes_total{format="webp"} 2000`, `goldcrest_saved_bytes_total{format="webp"} 8000`,
+		`goldcrest_served_bytes_total{format="webp"} 2000`, `goldcrest_replacing_bytes_total{format="webp"} 2000`,
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s", want)

@@ -184,9 +184,16 @@ func agree(t testing.TB, i *instance, j prewarm.Job) {
 	t.Helper()
 	by := map[prewarm.State]int{}
 	rows := map[string]int{}
+	stored, saved := map[string]int64{}, map[string]int64{} // by the source and the variant
 	for _, v := range results(t, i, j.ID, prewarm.ResultFilter{}) {
 		by[v.State]++
 		rows[fmt.Sprintf("%d %s %s %s", v.Unit, v.Pointer, v.Name, v.Key)]++
+		if v.State == prewarm.Made || v.State == prewarm.Present {
+			stored[v.Key], saved[v.Key] = v.Bytes, v.From-v.Bytes
+		}
+	}
+	if got, want := [2]int64{j.Bytes.Stored, j.Bytes.Saved}, [2]int64{sumOf(stored), sumOf(saved)}; got != want {
+		t.Errorf("the job has stored and saved %d bytes, its verdicts come to %d", got, want)
 	}
 	got := fmt.Sprint(by[prewarm.Made], by[prewarm.Present], by[prewarm.Broken], by[prewarm.Failed], by[prewarm.Skipped], by[prewarm.Cancelled], by[prewarm.Expired], by[prewarm.Pending])
 	c := j.Counts
@@ -201,6 +208,13 @@ func agree(t testing.TB, i *instance, j prewarm.Job) {
 			t.Errorf("the verdict %s is there %d times", row, n)
 		}
 	}
+}
+
+func sumOf(all map[string]int64) (sum int64) {
+	for _, n := range all {
+		sum += n
+	}
+	return sum
 }
 
 func passing(kind fault.Kind) error { return fault.New(kind, "test", "for a test", nil) }
