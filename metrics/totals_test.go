@@ -20,7 +20,7 @@ func TestTotalsSumTheCounters(t *testing.T) {
 	m.Judged("made", "", 6)
 	m.Judged("broken", "decode_failed", 2)
 	want := Totals{
-		Requests: 6, Hits: 3, HitsMemory: 3, Stale: 1, Misses: 1, Collapsed: 1, Errors: 1, ServedBytes: 200, ReplacedBytes: 480, SavedBytes: 300,
+		Requests: 6, Hits: 3, HitsMemory: 3, Stale: 1, Misses: 1, Collapsed: 1, Errors: 1, ServedBytes: 200, ReplacedBytes: 480, SavedBytes: 280,
 		Fetches: 2, FetchFailures: 1, Transforms: 1, Units: 5, Made: 6, Broken: 2,
 	}
 	if got := m.Totals(); got != want {
