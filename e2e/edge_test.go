@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,12 +54,31 @@ func startNginx(t *testing.T, backend string) string {
 	}
 	write(t, conf, user+"daemon off; worker_processes 1; pid "+dir+"/pid; error_log stderr;\nevents {}\nhttp {\naccess_log off;\n"+
 		"client_body_temp_path "+dir+"/body; proxy_temp_path "+dir+"/proxy; fastcgi_temp_path "+dir+"/f; uwsgi_temp_path "+dir+"/u; scgi_temp_path "+dir+"/s;\n"+
-		snippet(t, "nginx.conf", "127.0.0.1:8080", backend, "127.0.0.1:8088", addr, "/var/cache/nginx/goldcrest", dir+"/cache")+"}\n")
+		snippet(t, "nginx.conf", "127.0.0.1:8080", backend, "127.0.0.1:8088", addr, "/var/cache/nginx", dir+"/cache")+"}\n")
+	runCommented(t, conf)
 	if out, err := exec.Command(program, "-t", "-c", conf, "-p", dir).CombinedOutput(); err != nil {
 		t.Fatalf("nginx -t: %v\n%s", err, out)
 	}
 	runEdge(t, addr, program, "-c", conf, "-p", dir)
 	return "http://" + addr
+}
+
+// runCommented runs the commands that a configuration's comments give: those indented behind the "#".
+func runCommented(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile(`(?m)^#   (.+)$`).FindAllStringSubmatch(string(text), -1)
+	if len(commands) == 0 {
+		t.Errorf("%s names no command", file)
+	}
+	for _, m := range commands {
+		if out, err := exec.Command("sh", "-c", m[1]).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", m[1], err, out)
+		}
+	}
 }
 
 func startVarnish(t *testing.T, backend string) string {
