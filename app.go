@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
@@ -70,18 +67,6 @@ type app struct {
 	tracing  *tracing.Tracer // nil = nothing is traced
 }
 
-// live is what a reload replaces, as the parts outside the server see it.
-type live struct {
-	cfg   config.Config
-	rules server.Rules
-}
-
-// newLive builds it.
-func newLive(cfg config.Config) (*live, error) {
-	rules, err := newRules(cfg)
-	return &live{cfg, rules}, err
-}
-
 // openApp builds everything that cfg asks for, down to the open listeners' owner. On an error nothing is left open.
 func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, error) {
 	if err := cfg.Validate(); err != nil {
@@ -89,8 +74,14 @@ func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, er
 	}
 	a := &app{cfg: cfg, log: log, metrics: metrics.New(), instance: newInstance(), started: time.Now()}
 	a.history = a.metrics.NewHistory(a.started)
-	if err := a.open(ctx); err != nil {
-		return nil, errors.Join(err, a.close(ctx))
+	err := a.open(ctx)
+	if err == nil {
+		err = ctx.Err() // Some parts do without what did not answer before ctx ended.
+	}
+	if err != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(cfg.Server.Drain, time.Second))
+		defer cancel()
+		return nil, errors.Join(err, a.close(closing))
 	}
 	return a, nil
 }
@@ -100,7 +91,7 @@ func (a *app) open(ctx context.Context) error {
 	if err := a.checkSecrets(a.cfg); err != nil {
 		return err
 	}
-	now, err := newLive(a.cfg)
+	now, err := newLive(a.cfg, nil)
 	if err != nil {
 		return err
 	}
@@ -130,7 +121,7 @@ func (a *app) open(ctx context.Context) error {
 		Tracer:   a.tracer(), TrustTraces: a.cfg.Tracing.Trust,
 		Overview: &server.Overview{
 			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
-			Config: func(w io.Writer) error { return a.live.Load().cfg.Print(w) },
+			Config: func(w io.Writer) error { return a.live.Load().print(w) },
 		},
 	}
 	if a.door != nil { // A nil pointer in an interface would not be nil.
@@ -286,58 +277,6 @@ func (a *app) close(ctx context.Context) error {
 		_ = a.tracing.Close(ctx)
 	}
 	return errors.Join(errs...)
-}
-
-// reload reads the configuration again and swaps what may change while serving: keys, tokens, presets, negotiation, lifetimes
-// and the origin's lists and limits. Anything wrong keeps all of the old.
-func (a *app) reload(path string, environ []string, level *slog.LevelVar) error {
-	cfg, err := config.Load(path, environ)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(cfg.Validate(), a.checkSecrets(cfg)); err != nil {
-		return err
-	}
-	next, err := newLive(cfg)
-	if err != nil {
-		return err
-	}
-	// Secrets in files are all that Validate has not seen; where they fail, the parts swapped before go back.
-	err = a.reloadPrewarm(cfg)
-	if err == nil {
-		err = a.origin.Reload(a.originConfig(cfg))
-	}
-	if err == nil {
-		err = a.server.Reload(next.rules)
-	}
-	if err != nil {
-		return errors.Join(err, a.reloadPrewarm(a.cfg), a.origin.Reload(a.originConfig(a.cfg)))
-	}
-	a.live.Store(next)
-	level.Set(logLevel(cfg.Log.Level))
-	a.cfg = cfg
-	return nil
-}
-
-// reloadOnHangup reloads at every SIGHUP until ctx ends.
-func (a *app) reloadOnHangup(ctx context.Context, path string, environ []string, level *slog.LevelVar) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hup:
-		}
-		if err := a.reload(path, environ, level); err != nil {
-			a.metrics.Reloaded("error")
-			a.log.Error("the new configuration was refused, the old one stays", "error", err)
-			continue
-		}
-		a.metrics.Reloaded("ok")
-		a.log.Info("the configuration was reloaded")
-	}
 }
 
 // logLevel translates the configured word; Validate has checked it.

@@ -10,8 +10,10 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/goldcrest/goldcrest/client"
@@ -49,6 +51,9 @@ func configured(e env, fs *flag.FlagSet, args []string) (cfg config.Config, file
 
 // runServe is the server.
 func runServe(ctx context.Context, e env, args []string) error {
+	hup := make(chan os.Signal, 1) // Before anything is opened: a reload that is asked for during the start comes after it.
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	cfg, file, err := configured(e, newFlags("serve"), args)
 	if err != nil {
 		return err
@@ -57,6 +62,10 @@ func runServe(ctx context.Context, e env, args []string) error {
 	level.Set(logLevel(cfg.Log.Level))
 	log := newLog(e.stderr, cfg.Log, &level)
 	a, err := openApp(ctx, cfg, log)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		log.Info("stopped before it was serving")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -64,7 +73,7 @@ func runServe(ctx context.Context, e env, args []string) error {
 	reloaded := make(chan struct{})
 	go func() {
 		defer close(reloaded)
-		a.reloadOnHangup(reloads, file, e.environ, &level)
+		a.reloadOnHangup(reloads, hup, file, e.environ, &level)
 	}()
 	err = a.serve(ctx)
 	stop()

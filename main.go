@@ -59,6 +59,8 @@ func commands() []command {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second Ctrl-C ends the process at once. A second SIGTERM does not: service managers may repeat it.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	e := env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}
 	code := dispatch(ctx, e, os.Args[1:])
 	stop()

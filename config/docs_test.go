@@ -26,7 +26,7 @@ Every key, from the comments of the structs that hold it. Written by ` + "`go te
 The order is: the defaults below, then the file (` + "`-config FILE`" + ` or ` + "`GOLDCREST_CONFIG`" + `, YAML or JSON), then the
 environment. A list or map replaces the default as a whole. In the environment a text is taken as it stands; lists and maps are YAML text, such as
 ` + "`GOLDCREST_ORIGIN_PORTS='[80, 443]'`" + `. Sizes are written 32MiB, 64kB or as plain numbers, pixels 50MP, durations 300ms, 25s, 1h30m or 7d.
-An unknown key or variable is refused.
+An unknown key or variable is refused. Keys with "yes" under reload are taken at ` + "`SIGHUP`" + `; all others need a restart.
 `
 
 // The reference is made from the code, so that the two cannot differ.
@@ -64,7 +64,7 @@ func row(t *testing.T, k key, meaning string) string {
 		if !k.leaf {
 			head += meaning + "\n\n"
 		}
-		head += "| key | environment | default | meaning |\n|---|---|---|---|\n"
+		head += "| key | environment | default | reload | meaning |\n|---|---|---|---|---|\n"
 	}
 	if !k.leaf {
 		return head
@@ -73,7 +73,11 @@ func row(t *testing.T, k key, meaning string) string {
 	if name := k.env(); name != "" {
 		env = "`" + name + "`"
 	}
-	return head + fmt.Sprintf("| `%s` | %s | %s | %s |\n", k.path, env, code(shown(t, k)), plain.Replace(meaning))
+	reload := "no"
+	if isReloadable(k.path) {
+		reload = "yes"
+	}
+	return head + fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", k.path, env, code(shown(t, k)), reload, plain.Replace(meaning))
 }
 
 // plain keeps a comment from being read as Markdown.

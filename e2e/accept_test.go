@@ -75,12 +75,7 @@ func TestLostListenerEndsTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	select {
-	case <-s.done:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("the process lives on:\n%s", s.log)
-	}
-	if code := s.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(s.log.String(), "the public listener is lost") {
+	if code := s.exits(20 * time.Second); code != 1 || !strings.Contains(s.log.String(), "the public listener is lost") {
 		t.Errorf("exit %d, want 1 and a sentence:\n%s", code, s.log)
 	}
 }

@@ -49,6 +49,8 @@ type server struct {
 	admin  string
 	done   chan struct{}
 	log    *logBuffer
+
+	serving chan [2]string // the addresses of its "serving" line
 }
 
 // logBuffer keeps what the process wrote.
@@ -95,9 +97,23 @@ func startCommand(t *testing.T, dir string, command []string, env ...string) *se
 			t.Fatal(err)
 		}
 	}
-	s := &server{t: t, dir: dir, log: &logBuffer{}, done: make(chan struct{})}
-	s.cmd = exec.Command(command[0], append(command[1:], "serve", "-config", file)...)
-	s.cmd.Env = append(os.Environ(), env...)
+	s := launch(t, dir, append(command, "serve", "-config", file), env...)
+	s.await()
+	return s
+}
+
+// launch starts a process and does not wait until it serves.
+func launch(t *testing.T, dir string, command []string, env ...string) *server {
+	t.Helper()
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	return launchCmd(t, dir, cmd)
+}
+
+// launchCmd is launch for a command that needs more than an environment.
+func launchCmd(t *testing.T, dir string, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, dir: dir, cmd: cmd, log: &logBuffer{}, done: make(chan struct{}), serving: make(chan [2]string, 1)}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -105,29 +121,44 @@ func startCommand(t *testing.T, dir string, command []string, env ...string) *se
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	serving := make(chan [2]string, 1)
-	go s.follow(stderr, serving)
+	go s.follow(stderr)
 	t.Cleanup(s.stop)
-	select {
-	case at := <-serving:
-		s.public, s.admin = "http://"+at[0], "http://"+at[1]
-	case <-s.done:
-		t.Fatalf("the server did not start:\n%s", s.log)
-	case <-time.After(20 * time.Second):
-		t.Fatalf("the server was not ready in 20 s:\n%s", s.log)
-	}
 	return s
 }
 
+// await waits until the server serves.
+func (s *server) await() {
+	s.t.Helper()
+	select {
+	case at := <-s.serving:
+		s.public, s.admin = "http://"+at[0], "http://"+at[1]
+	case <-s.done:
+		s.t.Fatalf("the server did not start:\n%s", s.log)
+	case <-time.After(20 * time.Second):
+		s.t.Fatalf("the server was not ready in 20 s:\n%s", s.log)
+	}
+}
+
+// exits waits until the process has ended by itself and returns its exit code; -1 = a signal ended it.
+func (s *server) exits(within time.Duration) int {
+	s.t.Helper()
+	select {
+	case <-s.done:
+	case <-time.After(within):
+		s.t.Fatalf("the process did not end in %v:\n%s", within, s.log)
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
 // follow reads the log until the process ends and reports the addresses of its "serving" line.
-func (s *server) follow(stderr io.Reader, serving chan<- [2]string) {
+func (s *server) follow(stderr io.Reader) {
 	sc := bufio.NewScanner(stderr)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
 		s.log.line(sc.Text())
 		var line struct{ Msg, Public, Admin string }
 		if json.Unmarshal(sc.Bytes(), &line) == nil && line.Msg == "serving" {
-			serving <- [2]string{line.Public, line.Admin}
+			s.serving <- [2]string{line.Public, line.Admin}
 		}
 	}
 	s.cmd.Wait()

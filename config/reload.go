@@ -1,0 +1,55 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+)
+
+// reloadable are the keys that a serving process takes at a reload; a section stands for all keys below it. Every other key needs a
+// restart, so a new key is in force as a whole or not at all until it is listed here. A key that parts of the program read at the start
+// and others at a reload does not belong here.
+func reloadable() []string {
+	return []string{
+		"api", "signing", "negotiation", "presets", "only_presets", "compat.buckets", "log.level",
+		"origin.allow", "origin.allow_private", "origin.ports", "origin.memory", "origin.per_host", "origin.redirects", "origin.canonical",
+		"cache.max_age", "cache.first_max_age", "cache.swr",
+		"prewarm.select", "prewarm.callbacks",
+	}
+}
+
+// isReloadable reports whether a reload takes the key, or the list that it is a part of.
+func isReloadable(path string) bool {
+	for _, r := range reloadable() {
+		if path == r || strings.HasPrefix(path, r+".") || strings.HasPrefix(path, r+"[]") {
+			return true
+		}
+	}
+	return false
+}
+
+// Reload is the configuration that is in force after a serving process with configuration c has read next: the values of next for the
+// keys that a reload takes, those of c for all others. taken and restart name the keys of either kind whose values differ.
+func (c Config) Reload(next Config) (inForce Config, taken, restart []string) {
+	inForce = c
+	theirs := keys(reflect.ValueOf(&next).Elem())
+	for i, ours := range keys(reflect.ValueOf(&inForce).Elem()) {
+		if !ours.leaf || strings.Contains(ours.path, "[]") || same(ours.value, theirs[i].value) {
+			continue
+		}
+		if !isReloadable(ours.path) {
+			restart = append(restart, ours.path)
+			continue
+		}
+		ours.value.Set(theirs[i].value)
+		taken = append(taken, ours.path)
+	}
+	return inForce, taken, restart
+}
+
+// same compares two values of one key; an absent list is an empty one.
+func same(a, b reflect.Value) bool {
+	if k := a.Kind(); (k == reflect.Slice || k == reflect.Map) && a.Len() == 0 && b.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
+}
