@@ -65,6 +65,9 @@ func (e *Error) Error() string {
 
 // NewAPI makes an API. It connects to nothing.
 func NewAPI(cfg APIConfig) (*API, error) {
+	if strings.Contains(cfg.URL, "@") { // It may hold a password, which no error repeats.
+		return nil, errors.New("client: the URL of the private listener holds a user")
+	}
 	if !isBase(cfg.URL) {
 		return nil, fmt.Errorf("client: %q is not the http or https URL of a private listener", cfg.URL)
 	}
@@ -115,21 +118,26 @@ func jsonRequest(path string, v any) (request, error) {
 	return request{method: http.MethodPost, path: path, body: body, header: http.Header{"Content-Type": {"application/json"}}}, nil
 }
 
+// reply is a success, read to its end.
+type reply struct {
+	header http.Header
+	body   []byte
+}
+
 // fetch sends r until it is answered well, or refused for good, and decodes the answer.
 func (a *API) fetch(ctx context.Context, r request, into any) error {
 	res, err := a.send(ctx, r)
 	if err != nil {
 		return err
 	}
-	defer drain(res.Body)
-	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+	if err := json.Unmarshal(res.body, into); err != nil {
 		return fmt.Errorf("client: %s %s: the answer cannot be read: %w", r.method, r.path, err)
 	}
 	return nil
 }
 
-// send sends r until it is answered with a success, whose body is the caller's to close, or refused for good.
-func (a *API) send(ctx context.Context, r request) (*http.Response, error) {
+// send sends r until it is answered with a success that does not break off, or refused for good.
+func (a *API) send(ctx context.Context, r request) (reply, error) {
 	body, encoding := r.body, ""
 	if len(body) > 4<<10 {
 		body, encoding = compress(body), "gzip"
@@ -141,23 +149,23 @@ func (a *API) send(ctx context.Context, r request) (*http.Response, error) {
 		}
 		wait, again := retryAfter(err, try)
 		if !again || try >= a.cfg.Attempts || ctx.Err() != nil {
-			return nil, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
+			return reply{}, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
 		}
 		if stopped := a.pause(ctx, min(wait, a.cfg.MaxPause)); stopped != nil {
-			return nil, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
+			return reply{}, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
 		}
 	}
 }
 
 // once sends r one time. Any status of 400 and above is an *Error.
-func (a *API) once(ctx context.Context, r request, body []byte, encoding string) (*http.Response, error) {
+func (a *API) once(ctx context.Context, r request, body []byte, encoding string) (reply, error) {
 	target := a.cfg.URL + r.path
 	if len(r.query) > 0 {
 		target += "?" + r.query.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, target, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	for name, values := range r.header {
 		req.Header[name] = values
@@ -168,13 +176,14 @@ func (a *API) once(ctx context.Context, r request, body []byte, encoding string)
 	}
 	res, err := a.cfg.HTTP.Do(req)
 	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode < 300 {
-		return res, nil
+		return reply{}, err
 	}
 	defer drain(res.Body)
-	return nil, refusal(res)
+	if res.StatusCode >= 300 {
+		return reply{}, refusal(res)
+	}
+	text, err := io.ReadAll(res.Body)
+	return reply{res.Header, text}, err
 }
 
 // refusal reads a problem document; anything else on the way is judged by its status.

@@ -63,9 +63,10 @@ func problem(w http.ResponseWriter, status int, code string, retryable bool, ret
 func TestNewAPIRefuses(t *testing.T) {
 	for _, cfg := range []APIConfig{
 		{}, {URL: "http://h", Token: ""}, {URL: "ftp://h", Token: "t"}, {URL: "http://h?x", Token: "t"}, {URL: "h:80", Token: "t"}, {URL: "http://h", Token: "a b"},
+		{URL: "http://u:s3cret@h", Token: "t"},
 	} {
-		if _, err := NewAPI(cfg); err == nil {
-			t.Errorf("%+v was taken", cfg)
+		if _, err := NewAPI(cfg); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
 }
@@ -105,6 +106,27 @@ func TestRetries(t *testing.T) {
 		if d := (*pauses)[i]; d < bounds[0] || d > bounds[1] {
 			t.Errorf("pause %d is %v, want %v", i, d, bounds)
 		}
+	}
+}
+
+// An answer that breaks off is asked for again, as one that did not come is.
+func TestRetriesOfAnswersThatBreakOff(t *testing.T) {
+	api, requests, pauses := apiOn(t, func(n int, _ sent, w http.ResponseWriter) {
+		if n%2 == 1 {
+			w.Header().Set("Content-Length", "999")
+		}
+		io.WriteString(w, `{"job":"j1","index":7}`+"\n")
+	})
+	if j, err := api.Job(t.Context(), "j1", 0); err != nil || j.ID != "j1" {
+		t.Errorf("%+v, %v", j, err)
+	}
+	for v, err := range api.Results(t.Context(), "j1", "") {
+		if err != nil || v.Unit != 7 {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+	if len(*requests) != 4 || len(*pauses) != 2 {
+		t.Errorf("%d requests, %d pauses", len(*requests), len(*pauses))
 	}
 }
 
@@ -163,7 +185,7 @@ func TestPrewarmSaysWhatTheContractSays(t *testing.T) {
 	api, requests, _ := apiOn(t, func(_ int, _ sent, w http.ResponseWriter) { io.WriteString(w, `{"job":"j1","units":[]}`) })
 	call := Call{
 		Units:    []Unit{{ID: "u1", Data: json.RawMessage(`{"a":"` + strings.Repeat("x", 5000) + `"}`), Select: []string{"$.a"}}},
-		Variants: []Variant{{Name: "lite"}, {Name: "w", Options: "rs:fit:9:0"}}, Select: []string{"$..url"}, Priority: "low",
+		Variants: []Variant{{Name: "lite"}, {Name: "w", Options: "rs:fit:9:0"}}, Select: []string{"$..url"}, Again: true, Priority: "low",
 		Deadline: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), TTL: 168 * time.Hour, Round: 24 * time.Hour, Tags: []string{"t"}, Return: "rewritten",
 		Callback: &Callback{URL: "https://b.example/h", Events: []string{"job.done"}}, Key: "task-1", Wait: 1500 * time.Millisecond,
 	}
@@ -172,19 +194,19 @@ func TestPrewarmSaysWhatTheContractSays(t *testing.T) {
 	}
 	r := (*requests)[0]
 	want := `{"variants":["lite",{"name":"w","options":"rs:fit:9:0"}],"select":["$..url"],"priority":"low","deadline":"2026-11-23T12:00:00Z","ttl":"168h0m0s","round":"24h0m0s",` +
-		`"tags":["t"],"return":"rewritten","callback":{"url":"https://b.example/h","events":["job.done"]},"data_units":[{"id":"u1","data":{"a":"` + strings.Repeat("x", 5000) + `"},"select":["$.a"]}]}`
+		`"tags":["t"],"return":"rewritten","callback":{"url":"https://b.example/h","events":["job.done"]},"again":true,"data_units":[{"id":"u1","data":{"a":"` + strings.Repeat("x", 5000) + `"},"select":["$.a"]}]}`
 	if r.body != want {
 		t.Errorf("got  %s\nwant %s", r.body, want)
 	}
 	if r.Header.Get("Idempotency-Key") != "task-1" || r.Header.Get("Prefer") != "wait=2" || r.Header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("headers %v", r.Header)
 	}
-	if _, err := api.PrewarmLines(t.Context(), []byte("{}\n{}\n"), Call{Variants: []Variant{{Name: "lite"}, {Name: "std"}}, Select: []string{"/a", "$.b,c"}, Tags: []string{"t", "u"}, Budget: 200_000, Return: "none"}); err != nil {
+	if _, err := api.PrewarmLines(t.Context(), []byte("{}\n{}\n"), Call{Variants: []Variant{{Name: "lite"}, {Name: "std"}}, Select: []string{"/a", "$.b,c"}, Tags: []string{"t", "u"}, Budget: 200_000, Again: true, Return: "none"}); err != nil {
 		t.Fatal(err)
 	}
 	r = (*requests)[1]
 	q := r.URL.Query()
-	if q.Get("variants") != "lite,std" || !slices.Equal(q["select"], []string{"/a", "$.b,c"}) || !slices.Equal(q["tag"], []string{"t", "u"}) || q.Get("return") != "none" || q.Get("budget") != "200000" || r.Header.Get("Content-Type") != "application/x-ndjson" {
+	if q.Get("variants") != "lite,std" || !slices.Equal(q["select"], []string{"/a", "$.b,c"}) || !slices.Equal(q["tag"], []string{"t", "u"}) || q.Get("return") != "none" || q.Get("budget") != "200000" || q.Get("again") != "true" || r.Header.Get("Content-Type") != "application/x-ndjson" {
 		t.Errorf("query %v, headers %v", q, r.Header)
 	}
 	for _, bad := range []Call{{}, {Units: []Unit{{}}, URLs: []string{"x"}}} {

@@ -48,6 +48,7 @@ type Checks struct {
 // UnreadUnit is a unit that could not be read.
 type UnreadUnit struct {
 	Index int       `json:"index"`
+	Line  int       `json:"line"` // of an NDJSON body; 0 otherwise
 	ID    string    `json:"id"`
 	Error UnitError `json:"error"`
 }

@@ -1,10 +1,9 @@
 package client
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -156,10 +155,8 @@ func (a *API) Results(ctx context.Context, id, state string) iter.Seq2[Verdict, 
 				yield(Verdict{}, err)
 				return
 			}
-			next := nextPage(res.Header)
-			more := verdicts(res.Body, yield)
-			drain(res.Body)
-			if !more || next == "" {
+			next := nextPage(res.header)
+			if !verdicts(res.body, yield) || next == "" {
 				return
 			}
 			r.query.Set("cursor", next)
@@ -168,18 +165,11 @@ func (a *API) Results(ctx context.Context, id, state string) iter.Seq2[Verdict, 
 }
 
 // verdicts yields the lines of a page; false: there is no point in another.
-func verdicts(body io.Reader, yield func(Verdict, error) bool) bool {
-	lines := bufio.NewReader(body)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 0 && err != nil {
-			err = io.ErrUnexpectedEOF // Every line of a whole answer ends.
-		}
-		if errors.Is(err, io.EOF) {
-			return true
-		}
+func verdicts(page []byte, yield func(Verdict, error) bool) bool {
+	for line := range bytes.Lines(page) {
 		var v Verdict
-		if err == nil {
+		err := io.ErrUnexpectedEOF // Every line of a whole answer ends.
+		if bytes.HasSuffix(line, []byte("\n")) {
 			err = json.Unmarshal(line, &v)
 		}
 		if err != nil {
@@ -190,6 +180,7 @@ func verdicts(body io.Reader, yield func(Verdict, error) bool) bool {
 			return false
 		}
 	}
+	return true
 }
 
 // nextPage is the cursor in a header such as `Link: </v1/jobs/1/results?cursor=x>; rel="next"`; "" = the page was the last.

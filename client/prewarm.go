@@ -45,17 +45,18 @@ type Unit struct {
 }
 
 // Variant asks for a variant by the name of a preset, or by options ("rs:fit:720:0/f:webp") under a name of the caller's.
-type Variant struct{ Name, Options string }
+type Variant struct {
+	Name    string `json:"name"`
+	Options string `json:"options"`
+}
 
 // MarshalJSON writes the name alone where it says everything.
 func (v Variant) MarshalJSON() ([]byte, error) {
 	if v.Options == "" {
 		return json.Marshal(v.Name)
 	}
-	return json.Marshal(struct {
-		Name    string `json:"name"`
-		Options string `json:"options"`
-	}{v.Name, v.Options})
+	type plain Variant // without this method
+	return json.Marshal(plain(v))
 }
 
 // Callback says whom to tell what: "job.done", "image.broken".

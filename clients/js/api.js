@@ -10,6 +10,13 @@ export class Refused extends Error {
   }
 }
 
+// Unit is a Data Unit with something to say beside its data.
+export class Unit {
+  constructor(data, { id, variants, select, budget } = {}) {
+    Object.assign(this, { data, id, variants, select, budget });
+  }
+}
+
 export class Client {
   #url;
   #token;
@@ -19,7 +26,7 @@ export class Client {
   #sleep;
 
   constructor({ url, token, attempts = 8, maxPause = 30, fetch = globalThis.fetch, sleep = pause }) {
-    if (!/^https?:\/\/[^/?#]+[^?#]*$/i.test(url ?? "")) throw new TypeError("the URL of the private listener is not an http or https URL");
+    if (!/^https?:\/\/[^/?#@]+[^?#@]*$/i.test(url ?? "")) throw new TypeError("the URL of the private listener is not an http or https URL");
     if (!/^[!-~]+$/.test(token ?? "")) throw new TypeError("the API needs a bearer token that may stand in a header");
     this.#url = url.replace(/\/+$/, "");
     this.#token = token;
@@ -33,7 +40,7 @@ export class Client {
     if ((units.length > 0) === (urls.length > 0)) throw new TypeError("a call has units or URLs: one of them");
     const body = { ...call, ttl: duration(ttl), round: duration(round), deadline: deadline?.toISOString(), return: returns };
     if (urls.length > 0) body.urls = urls;
-    else body.data_units = units.map((unit) => ({ data: unit }));
+    else body.data_units = units.map((unit) => (unit instanceof Unit ? unit : { data: unit }));
     return this.#json("POST", "/v1/prewarm", {
       body, signal, headers: { "Idempotency-Key": key, ...(wait > 0 && { Prefer: `wait=${Math.ceil(wait)}` }) },
     });
@@ -67,9 +74,8 @@ export class Client {
     const query = { limit: 1000, ...(state && { state }) };
     for (;;) {
       const answer = await this.#send("GET", job(id) + "/results", { query, signal });
-      const text = await answer.text();
-      if (text && !text.endsWith("\n")) throw unreachable("the verdicts end in the middle of a line");
-      for (const line of text.split("\n")) if (line) yield JSON.parse(line);
+      if (answer.text && !answer.text.endsWith("\n")) throw unreachable("the verdicts end in the middle of a line");
+      for (const line of answer.text.split("\n")) if (line) yield parse(line);
       const next = /^<([^>]*)>.*rel="next"/.exec(answer.headers.get("Link") ?? "");
       const cursor = next && new URL(next[1], this.#url).searchParams.get("cursor");
       if (!cursor) return;
@@ -87,10 +93,10 @@ export class Client {
   }
 
   async #json(method, path, more) {
-    return (await this.#send(method, path, more)).json();
+    return parse((await this.#send(method, path, more)).text);
   }
 
-  // #send sends a call until it is answered well, or refused for good.
+  // #send sends a call until its answer is there as a whole, or it is refused for good.
   async #send(method, path, { query = {}, body, headers = {}, signal }) {
     const search = new URLSearchParams(query).toString();
     const target = this.#url + path + (search && "?" + search);
@@ -114,11 +120,11 @@ export class Client {
     let answer;
     try {
       answer = await this.#fetch(target, init);
+      if (answer.ok) return { text: await answer.text(), headers: answer.headers };
     } catch (error) {
       if (init.signal?.aborted) throw error;
       throw unreachable(`the server does not answer: ${error.message}`, error);
     }
-    if (answer.ok) return answer;
     throw await refusal(answer);
   }
 }
@@ -126,7 +132,7 @@ export class Client {
 // refusal reads a problem document; anything else on the way is judged by its status.
 async function refusal(answer) {
   let problem = {};
-  if (/^application\/problem\+json\b/.test(answer.headers.get("Content-Type") ?? "")) problem = await answer.json().catch(() => ({}));
+  if (/^application\/problem\+json\b/.test(answer.headers.get("Content-Type") ?? "")) problem = (await answer.json().catch(() => null)) ?? {};
   const after = Number(answer.headers.get("Retry-After") ?? "");
   return new Refused({
     status: answer.status,
@@ -136,6 +142,15 @@ async function refusal(answer) {
     retryAfter: after > 0 ? after : undefined,
     requestID: problem.request_id,
   });
+}
+
+// parse reads an answer's JSON. What is none was not written by the server, but by something on the way to it.
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Refused({ status: 0, code: "not_json", detail: "the answer is not JSON: is there something else at the server's address?", retryable: false });
+  }
 }
 
 function unreachable(detail, cause) {

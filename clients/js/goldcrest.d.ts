@@ -56,15 +56,33 @@ export class Refused extends Error {
 /** The name of a preset, or options under a name of your own. */
 export type Variant = string | { name: string; options: string };
 
+/** A Data Unit with something to say beside its data. */
+export class Unit {
+  constructor(data: object, more?: UnitFields);
+}
+
+export interface UnitFields {
+  /** Default: the one in the data, or one given by the server. */
+  id?: string;
+  variants?: Variant[];
+  select?: string[];
+  /** Bytes of this unit alone. Default: the call's. */
+  budget?: number;
+}
+
 export interface PrewarmCall {
-  /** Data Units, as they are, or */
-  units?: object[];
+  /** Data Units: a Unit, or the data as it is; or */
+  units?: (Unit | object)[];
   /** plain image URLs. */
   urls?: string[];
   /** Default: the presets that the server is configured with. */
   variants?: Variant[];
   /** Where images stand in a unit, by JSONPath or JSON Pointer. */
   select?: string[];
+  /** Bytes that the images of one unit may have together, in each variant and format. */
+  budget?: number;
+  /** Look anew at sources that are known to be broken; else they are answered for an hour without a fetch. */
+  again?: boolean;
   priority?: "low" | "normal" | "high";
   deadline?: Date;
   /** Life of the signed URLs in the answer, in seconds, and what their expiry is rounded up to. */
@@ -88,6 +106,44 @@ export interface Job {
   [more: string]: unknown;
 }
 
+/** What became of an image or a variant. */
+export type State = "pending" | "made" | "present" | "broken" | "failed" | "skipped" | "cancelled" | "expired";
+
+/** What was found in one unit. */
+export interface AcceptedUnit {
+  index: number;
+  id: string;
+  /** Why the unit was not accepted; null: it was. */
+  error: { code: string; detail: string; pointer?: string } | null;
+  images: {
+    pointer: string;
+    source: string;
+    state: State;
+    /** A code, where it is broken, failed or skipped. */
+    reason: string | null;
+    variants: { name: string; format: string | null; url: string | null; state: State; bytes: number | null; width: number | null; height: number | null }[];
+  }[];
+  budget?: { bytes: number; share: number; used: number | null; over: boolean };
+  [more: string]: unknown;
+}
+
+/** What became of one variant of one image in one format; openapi.yaml describes the rest of it. */
+export interface Verdict {
+  index: number;
+  id: string;
+  pointer: string;
+  source: string;
+  name: string;
+  format: string;
+  state: State;
+  /** A code, where it is broken, failed or skipped. */
+  reason?: string;
+  /** The share of the unit's budget, and whether even the lowest quality is larger. */
+  budget?: number;
+  over?: boolean;
+  [more: string]: unknown;
+}
+
 export interface ClientConfig {
   /** Where the private listener is reached. */
   url: string;
@@ -108,7 +164,7 @@ interface Abort {
 export class Client {
   constructor(config: ClientConfig);
   /** Posts Data Units or URLs. Once it resolves, the server has them on disk, and the signed URLs in the answer work. */
-  prewarm(call: PrewarmCall): Promise<Job & { units: any[] }>;
+  prewarm(call: PrewarmCall): Promise<Omit<Job, "job"> & { job: string | null; units: AcceptedUnit[] }>;
   /** The state of a job; with wait, up to 60 seconds, once it has ended. */
   job(id: string, options?: { wait?: number } & Abort): Promise<Job>;
   /** Polls until the job ends. each sees every state on the way. */
@@ -116,7 +172,7 @@ export class Client {
   /** Jobs, the latest first. */
   jobs(options?: Abort): AsyncGenerator<Job>;
   /** The verdicts of a job, page by page. */
-  results(id: string, options?: { state?: string } & Abort): AsyncGenerator<Record<string, any>>;
+  results(id: string, options?: { state?: string } & Abort): AsyncGenerator<Verdict>;
   /** Drives a job's failed and broken variants again. */
   retry(id: string, options?: Abort): Promise<Job>;
   /** Gives up what has not been started of a job. */
@@ -124,7 +180,7 @@ export class Client {
   /** The sources found broken since a time, the latest last. */
   broken(since: Date, options?: { limit?: number } & Abort): Promise<{ source: string; reason: string; at: string; count: number }[]>;
   /** Tells what is stored, queued or broken, without any work. */
-  check(call: { urls?: string[]; data_units?: object[]; keys?: string[]; variants?: Variant[]; select?: string[] } & Abort): Promise<Record<string, any>>;
+  check(call: { urls?: string[]; data_units?: object[]; keys?: string[]; variants?: Variant[]; select?: string[]; budget?: number } & Abort): Promise<Record<string, any>>;
   /** Removes variants everywhere. The answer names the CDN's tags. */
   purge(what: { source?: string; unit?: string; tag?: string; prefix?: string; all?: boolean } & Abort): Promise<Record<string, any>>;
 }

@@ -1,5 +1,5 @@
-// Goldcrest for JavaScript: signed URLs, Data Units, callbacks. No dependencies; node 18 or later, and any runtime with WebCrypto and
+// Goldcrest for JavaScript: signed URLs, Data Units, callbacks. No dependencies; node 20 or later, and any runtime with WebCrypto and
 // fetch. goldcrest.d.ts documents every name.
-export { Client, Refused } from "./api.js";
+export { Client, Refused, Unit } from "./api.js";
 export { expiry, Signer } from "./sign.js";
 export { BadSignature, StaleSignature, verifyWebhook } from "./webhook.js";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { BadSignature, Client, expiry, Refused, Signer, StaleSignature, verifyWebhook } from "./goldcrest.js";
+import { BadSignature, Client, expiry, Refused, Signer, StaleSignature, Unit, verifyWebhook } from "./goldcrest.js";
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../client/testdata/${name}`, import.meta.url), "utf8"));
 
@@ -73,7 +73,7 @@ const problem = (status, body, headers) => json(body, status, { "Content-Type": 
 
 test("units are posted, again after what passes by itself, with one key", async () => {
   const { api, calls, pauses } = client([new TypeError("fetch failed"), problem(429, { code: "queue_full", retryable: true }, { "Retry-After": "7" }), json({ job: "j1" }, 202)]);
-  const answer = await api.prewarm({ units: [{ photo: "https://a/1.jpg" }], variants: ["lite"], ttl: 3600, round: 60, returns: "enriched", wait: 0.5, deadline: new Date(0) });
+  const answer = await api.prewarm({ units: [{ photo: "https://a/1.jpg" }, new Unit({ x: 1 }, { id: "u2", budget: 9000 })], variants: ["lite"], budget: 120000, again: true, ttl: 3600, round: 60, returns: "enriched", wait: 0.5, deadline: new Date(0) });
   assert.equal(answer.job, "j1");
   assert.equal(calls.length, 3);
   assert.equal(new Set(calls.map((c) => c.headers["Idempotency-Key"])).size, 1);
@@ -82,7 +82,7 @@ test("units are posted, again after what passes by itself, with one key", async 
   assert.equal(`${method} ${url}`, "POST http://gc:8081/v1/prewarm");
   assert.equal(headers.Authorization, "Bearer t0ken");
   assert.equal(headers.Prefer, "wait=1");
-  assert.deepEqual(body, { variants: ["lite"], ttl: "3600000ms", round: "60000ms", return: "enriched", deadline: "1970-01-01T00:00:00.000Z", data_units: [{ data: { photo: "https://a/1.jpg" } }] });
+  assert.deepEqual(body, { variants: ["lite"], budget: 120000, again: true, ttl: "3600000ms", round: "60000ms", return: "enriched", deadline: "1970-01-01T00:00:00.000Z", data_units: [{ data: { photo: "https://a/1.jpg" } }, { data: { x: 1 }, id: "u2", budget: 9000 }] });
 });
 
 test("refusals for good are not repeated, and tries end", async () => {
@@ -93,7 +93,21 @@ test("refusals for good are not repeated, and tries end", async () => {
   assert.equal(dead.calls.length, 3);
   assert.equal(dead.calls[0].url, "http://gc:8081/v1/jobs/a%2Fb");
   await assert.rejects(client([]).api.prewarm({}), TypeError);
-  for (const config of [{ url: "gc:8081", token: "t" }, { url: "http://gc", token: "" }, { url: "http://gc", token: "a b" }]) assert.throws(() => new Client(config), TypeError);
+  for (const config of [{ url: "gc:8081", token: "t" }, { url: "http://gc", token: "" }, { url: "http://gc", token: "a b" }, { url: "http://u:s3cret@gc", token: "t" }]) {
+    assert.throws(() => new Client(config), (e) => e instanceof TypeError && !e.message.includes("s3cret"));
+  }
+});
+
+test("an answer that breaks off is asked for again, one that is no JSON is not", async () => {
+  const cut = () => new Response(new ReadableStream({ start: (c) => c.error(new TypeError("terminated")) }));
+  const { api, pauses } = client([cut(), json({ job: "j" }), cut(), new Response('{"index":0}\n'), problem(502, null), json({ job: "j" }), new Response("<html>")]);
+  assert.deepEqual(await api.job("j"), { job: "j" });
+  const verdicts = [];
+  for await (const v of api.results("j")) verdicts.push(v.index);
+  assert.deepEqual(verdicts, [0]);
+  assert.deepEqual(await api.job("j"), { job: "j" });
+  assert.equal(pauses.length, 3);
+  await assert.rejects(api.job("j"), (e) => e instanceof Refused && e.code === "not_json" && !e.retryable);
 });
 
 test("a job is polled until it ends, its verdicts are read page by page", async () => {
