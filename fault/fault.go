@@ -60,6 +60,7 @@ const (
 // The Kinds of API calls: the body of a call, the Data Units in it, and the jobs made of them.
 const (
 	BodyTooLarge        Kind = "body_too_large"
+	BodyTimeout         Kind = "body_timeout"
 	BadUnit             Kind = "bad_unit"
 	BadSelector         Kind = "bad_selector"
 	NoSuchJob           Kind = "no_such_job"
@@ -86,7 +87,7 @@ func Kinds() []Kind {
 		SourceNotAllowed, AddressBlocked, SourceNotFound, SourceTooLarge, SourceError, SourceForbidden, SourceTimeout, ConnectFailed,
 		TLSFailed, TooManyRedirects, DNSFailed, OriginCircuitOpen, TruncatedSource, HashMismatch,
 		NotAnImage, UnsupportedFormat, TooManyPixels, TooManyFrames, ResultTooLarge, DecodeFailed, TooCostly, Poison, TransformTimeout,
-		BodyTooLarge, BadUnit, BadSelector, NoSuchJob, IdempotencyConflict, QueueFull, DiskFull,
+		BodyTooLarge, BodyTimeout, BadUnit, BadSelector, NoSuchJob, IdempotencyConflict, QueueFull, DiskFull,
 		RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal,
 	}
 }
@@ -95,7 +96,7 @@ func Kinds() []Kind {
 func (k Kind) Retryable() bool {
 	switch k {
 	case SourceError, SourceForbidden, SourceTimeout, ConnectFailed, TLSFailed, TooManyRedirects, DNSFailed, OriginCircuitOpen,
-		TransformTimeout, QueueFull, DiskFull, RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal:
+		TransformTimeout, BodyTimeout, QueueFull, DiskFull, RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal:
 		return true
 	}
 	return false

@@ -59,7 +59,7 @@ type compiled struct {
 // with body_too_large past a limit, bad_selector and bad_option for the call's own fields, canceled where the body did not
 // arrive, and bad_unit where nothing could be read, which is the one to be answered 400.
 func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Values, rules Rules) (Call, error) {
-	text, err := ReadBody(body, contentEncoding, rules.Limits.orDefault().Body)
+	text, err := ReadBody(body, contentEncoding, rules.Limits.orDefault().Body, nil)
 	if err != nil {
 		return Call{}, err
 	}

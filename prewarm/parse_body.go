@@ -3,6 +3,7 @@ package prewarm
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -19,7 +20,8 @@ const compressedSlack = 64 << 10
 const zstdWindow = 8 << 20
 
 // ReadBody reads and decompresses at most limit bytes; a larger body is refused when that many were seen. It is what ParseCall does first.
-func ReadBody(body io.Reader, encoding string, limit int64) ([]byte, error) {
+// grow is told how many decoded bytes there are before they are kept, and ends the reading with its error; nil agrees to all.
+func ReadBody(body io.Reader, encoding string, limit int64, grow func(n int64) error) ([]byte, error) {
 	raw := &wire{r: io.LimitedReader{R: body, N: limit + compressedSlack}}
 	decoded := io.Reader(raw)
 	var err error
@@ -40,17 +42,45 @@ func ReadBody(body io.Reader, encoding string, limit int64) ([]byte, error) {
 	var b bytes.Buffer
 	var n int64
 	if err == nil {
-		n, err = b.ReadFrom(io.LimitReader(decoded, limit+1))
+		n, err = b.ReadFrom(&grown{r: io.LimitReader(decoded, limit+1), grow: grow})
 	}
 	switch {
 	case n > limit || raw.r.N <= 0:
 		return nil, tooMuch(fmt.Sprintf("the body is larger than %d bytes; send it in several calls", limit))
+	case isFault(raw.err): // The reader knows better why it ends.
+		return nil, raw.err
 	case raw.err != nil:
 		return nil, fault.New(fault.Canceled, "prewarm.ParseCall", "the body did not arrive whole", raw.err)
+	case isFault(err): // Of grow.
+		return nil, err
 	case err != nil:
 		return nil, unreadable("the body cannot be decompressed", err)
 	}
 	return b.Bytes(), nil
+}
+
+func isFault(err error) bool {
+	var f *fault.Error
+	return errors.As(err, &f)
+}
+
+// grown tells of each piece that is read.
+type grown struct {
+	r    io.Reader
+	n    int64
+	grow func(n int64) error
+}
+
+// Read is that of io.Reader.
+func (g *grown) Read(p []byte) (int, error) {
+	n, err := g.r.Read(p)
+	g.n += int64(n)
+	if n > 0 && g.grow != nil {
+		if full := g.grow(g.n); full != nil {
+			return 0, full
+		}
+	}
+	return n, err
 }
 
 // wire remembers why reading the body failed, so that the caller's connection is not taken for a broken compression.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -12,8 +13,10 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -23,7 +26,9 @@ type credential struct {
 	sum    [sha256.Size]byte
 	scopes []string
 	limit  signing.Limit
-	bucket *bucket // nil = no limit
+	bucket *bucket             // nil = no limit
+	room   *semaphore.Weighted // of the intake, for its bodies
+	stays  *semaphore.Weighted // requests that only wait
 }
 
 // readTokens loads the secrets of the configured tokens.
@@ -73,7 +78,7 @@ func (s *Server) need(scopes ...string) echo.MiddlewareFunc {
 			if err != nil {
 				return err
 			}
-			callOf(c).token, callOf(c).scopes = who.name, who.scopes
+			callOf(c).who = who
 			if err := who.bucket.take(s.deps.Now()); err != nil {
 				return err
 			}
@@ -91,18 +96,20 @@ func (s *Server) need(scopes ...string) echo.MiddlewareFunc {
 const maxBody = 1 << 20
 
 // readJSON decodes a request body that must be one JSON object of known fields.
-func readJSON(c echo.Context, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
+func (s *Server) readJSON(c echo.Context, into any) error {
+	r := c.Request()
+	place := s.enterIntake(r.Context(), callOf(c).who)
+	defer place.leave()
+	body, err := prewarm.ReadBody(r.Body, r.Header.Get("Content-Encoding"), maxBody, place.grow)
+	if err != nil {
+		return unreadable(c, err)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil && d.More() {
+	if err = d.Decode(into); err == nil && d.More() {
 		err = errors.New("more than one JSON value")
 	}
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return fault.New(bodyTooLarge, "server.readJSON", fmt.Sprintf("the body is larger than %d bytes", maxBody), nil)
-	case err != nil:
+	if err != nil {
 		return fault.New(fault.BadOption, "server.readJSON", "the body is not the JSON object expected: "+clip(err.Error(), 200), nil)
 	}
 	return nil

@@ -81,13 +81,10 @@ func (r *checked) fill(f prewarm.Checked) {
 
 // readChecks reads the body: {"keys": [...]}, or what a prewarm call may be. rows with an empty State are those of the asks, in order.
 func (s *Server) readChecks(c echo.Context) (asks []prewarm.CheckAsk, rows []checked, errors []checkedError, err error) {
-	leave, err := s.enterIntake(c.Request())
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	defer leave()
+	place := s.enterIntake(c.Request().Context(), callOf(c).who)
+	defer place.leave()
 	rows, errors = []checked{}, []checkedError{}
-	keys, rest, err := s.readKeys(c)
+	keys, rest, err := s.readKeys(c, place)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -130,8 +127,8 @@ func checkCount(n int) error {
 }
 
 // readKeys reads a body and gives its keys, if it is an object that has them, or the decoded body.
-func (s *Server) readKeys(c echo.Context) (keys []string, body []byte, err error) {
-	if body, err = s.readBody(c); err != nil {
+func (s *Server) readKeys(c echo.Context, room *place) (keys []string, body []byte, err error) {
+	if body, err = s.readBody(c, room); err != nil {
 		return nil, nil, err
 	}
 	var ask struct {

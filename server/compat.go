@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -15,11 +16,16 @@ type Predecessor interface {
 }
 
 // compat answers the predecessor's call as the predecessor did: true, which promises an object or its marker for each key.
-func compat(p Predecessor) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if err := p.Post(c.Request().Context(), c.Request().Body); err != nil {
-			return err
-		}
-		return c.JSON(http.StatusAccepted, true)
+func (s *Server) compat(c echo.Context) error {
+	ctx := c.Request().Context()
+	place := s.enterIntake(ctx, callOf(c).who)
+	defer place.leave()
+	body, err := s.readBody(c, place)
+	if err != nil {
+		return err
 	}
+	if err := s.deps.Predecessor.Post(ctx, bytes.NewReader(body)); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusAccepted, true)
 }

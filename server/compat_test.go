@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // fakePredecessor keeps what was posted.
@@ -26,17 +26,17 @@ func (f *fakePredecessor) Post(_ context.Context, body io.Reader) error {
 
 func TestCompat(t *testing.T) {
 	f := &fakePredecessor{}
-	post := func() (*httptest.ResponseRecorder, error) {
-		w := httptest.NewRecorder()
-		r := httptest.NewRequest(http.MethodPost, "/v1/compat/lambda", strings.NewReader(`{"bucket_name": "b"}`))
-		return w, compat(f)(echo.New().NewContext(r, w))
+	s := newFixtureWith(t, func(_ *Config, r *Rules) {
+		r.API.Tokens = []Token{{Name: "old", Token: testToken, Scopes: []string{ScopeCompat}}}
+	}, func(d *Deps) { d.Predecessor = f })
+	post := func() *httptest.ResponseRecorder {
+		return s.private("POST", "/v1/compat/lambda", `{"bucket_name": "b"}`, bearer)
 	}
-	w, err := post()
-	if err != nil || w.Code != http.StatusAccepted || strings.TrimSpace(w.Body.String()) != "true" || f.got != `{"bucket_name": "b"}` {
-		t.Errorf("%v, %d %q; posted %q", err, w.Code, w.Body, f.got)
+	if w := post(); w.Code != http.StatusAccepted || strings.TrimSpace(w.Body.String()) != "true" || f.got != `{"bucket_name": "b"}` {
+		t.Errorf("%d %q; posted %q", w.Code, w.Body, f.got)
 	}
-	f.err = errors.New("refused")
-	if w, err := post(); !errors.Is(err, f.err) || w.Body.Len() != 0 {
-		t.Errorf("%v, %q", err, w.Body)
+	f.err = fault.New(fault.QueueFull, "test", "refused", nil)
+	if w := post(); w.Code != http.StatusTooManyRequests || code(t, w) != fault.QueueFull {
+		t.Errorf("%d %q", w.Code, w.Body)
 	}
 }

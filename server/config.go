@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -40,6 +41,14 @@ type Config struct {
 	// Connections bounds the open connections of the public listener; those that wait the longest without a whole request make room
 	// for new ones. The private listener holds as many, at most 256. 0 = half of the files that the process may open, at most 8192.
 	Connections int `yaml:"connections"`
+	// ConnectionsPerAddress bounds the connections of one client address (of one /64 network in IPv6) to the public listener. One
+	// more has to wait for nobody: the longest idle of that address makes room, or the new one is closed. 0 = a quarter of
+	// connections, and no bound for loopback, where only a proxy on this machine connects from; -1 = no bound. Behind a CDN or a proxy
+	// on another machine list its networks in trusted_proxies, or set -1.
+	ConnectionsPerAddress int `yaml:"connections_per_address"`
+	// TrustedProxies are networks, such as 10.0.0.0/8, whose connections stand for many clients: connections_per_address does not
+	// count for them.
+	TrustedProxies []string `yaml:"trusted_proxies"`
 	// PProf opens /debug/pprof/ on the private listener to tokens with scope admin.
 	PProf bool `yaml:"pprof"`
 }
@@ -75,8 +84,15 @@ func (c Config) Validate() error {
 		return errors.New("server.drain: must not be negative")
 	case c.Connections < 0 || c.Connections > 0 && c.Connections < 4:
 		return errors.New("server.connections: must be 0 (from the machine) or at least 4")
+	case c.ConnectionsPerAddress < -1:
+		return errors.New("server.connections_per_address: must be a number of connections, 0 (from the machine) or -1 (no bound)")
 	case c.MaxURL < 256 || c.MaxURL > 1<<20:
 		return errors.New("server.max_url: must be between 256 bytes and 1 MiB")
+	}
+	for _, p := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			return fmt.Errorf("server.trusted_proxies: %q is not a network such as 10.0.0.0/8", p)
+		}
 	}
 	for _, o := range c.CORS {
 		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "") {
@@ -107,6 +123,31 @@ func (c Config) PublicHost() (string, error) {
 		return "", fmt.Errorf("server.base_url: %q: %s is not a port", c.BaseURL, port)
 	}
 	return net.JoinHostPort(u.Hostname(), port), nil
+}
+
+// perAddress is how many of bound connections one address may have; 0 = no bound.
+func (c Config) perAddress(bound int) int {
+	switch {
+	case c.ConnectionsPerAddress < 0:
+		return 0
+	case c.ConnectionsPerAddress > 0:
+		return c.ConnectionsPerAddress
+	}
+	return max(bound/perShare, 1)
+}
+
+// trusted are the networks of TrustedProxies, which Validate has read, and loopback where the bound is not configured.
+func (c Config) trusted() []netip.Prefix {
+	var list []netip.Prefix
+	if c.ConnectionsPerAddress == 0 {
+		list = append(list, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	}
+	for _, text := range c.TrustedProxies {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // API holds who may call the private listener's API.

@@ -48,7 +48,7 @@ func (s *Server) consoleHome(c echo.Context) error {
 	if c.Request().URL.Path != consoleHome {
 		return c.Redirect(http.StatusSeeOther, consoleHome)
 	}
-	callOf(c).token = who.name
+	callOf(c).who = who
 	return consoleFile(c, "index.html")
 }
 
@@ -130,7 +130,7 @@ func (s *Server) login(c echo.Context) error {
 	}
 	s.sessions.succeed(addr)
 	s.sessions.end(r)
-	callOf(c).token = who.name
+	callOf(c).who = who
 	c.SetCookie(s.cookie(r, s.sessions.begin(sum, now), int(sessionLife/time.Second)))
 	return c.Redirect(http.StatusSeeOther, consoleHome)
 }
@@ -162,7 +162,7 @@ func (s *Server) logout(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	callOf(c).token = who.name
+	callOf(c).who = who
 	s.sessions.end(r)
 	c.SetCookie(s.cookie(r, "", -1))
 	return c.NoContent(http.StatusNoContent)
@@ -187,7 +187,7 @@ func (s *Server) consoleSession(c echo.Context) error {
 		return fault.New(fault.Unauthorized, "server.consoleSession", "log in at "+consoleLogin+" first", nil)
 	}
 	r := s.rules.Load()
-	callOf(c).token = who.name
+	callOf(c).who = who
 	return c.JSON(http.StatusOK, sessionAnswer{
 		Token: who.name, Scopes: who.scopes, CSRF: one.csrf, Expires: one.expires, BaseURL: s.cfg.PublicURL(),
 		Presets: r.Parser.Presets(), OnlyPresets: r.OnlyPresets, Queue: s.deps.Prewarm != nil,

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -11,9 +12,12 @@ import (
 
 const (
 	mostConnections  = 8192 // per listener, where nothing was configured: each costs about 20 kB
-	adminConnections = 256  // people, probes and backends
+	adminConnections = 256  // people and backends
+	probeConnections = 32   // probes and scrapes, beside them
 
-	grace = 250 * time.Millisecond // what every connection has for its request before it may have to make room
+	grace    = 250 * time.Millisecond // what every connection has for its request before it may have to make room
+	goodbye  = 20 * time.Millisecond  // the same for one that the server has closed and that its peer may still be reading from
+	perShare = 4                      // one address holds 1/perShare of the connections, where nothing was configured
 )
 
 // connectionBound is how many connections a listener holds: what was configured, or half of the files that this process may open, so
@@ -29,10 +33,26 @@ func connectionBound(configured int) int {
 	return int(min(max(files.Cur/2, 16), mostConnections))
 }
 
+// crowdRules are the bounds of a crowd.
+type crowdRules struct {
+	bound      int            // connections in all
+	aside      int            // connections beyond bound, for callers that ask for little; see isAside
+	perAddress int            // connections of one address (of one /64 in IPv6); 0 = no bound
+	trusted    []netip.Prefix // proxies: perAddress does not count for them
+}
+
 // waiter is a connection without a request.
 type waiter struct {
 	conn  net.Conn
-	since time.Time
+	from  netip.Addr
+	until time.Time // it need not make room before
+}
+
+// member is what is known of a connection.
+type member struct {
+	from    netip.Addr    // what perAddress counts it under; zero = nothing
+	waiting *list.Element // nil = it has a request
+	aside   bool
 }
 
 // crowd is a listener with a bounded number of connections. Where the bound is reached, the connection that has kept the server waiting for
@@ -40,60 +60,142 @@ type waiter struct {
 // is never cut. When every connection has one, new ones wait in the kernel's queue.
 type crowd struct {
 	net.Listener
-	bound int
+	rules crowdRules
 
 	mu      sync.Mutex
 	room    sync.Cond
 	waiting list.List // of waiter, the longest first
-	places  map[net.Conn]*list.Element
+	members map[net.Conn]*member
+	aside   int
+	from    map[netip.Addr]int
 	closed  bool
-	evicted int64
+	evicted int64 // had to make room for another connection
+	refused int64 // were one too many of their address
 }
 
-func newCrowd(l net.Listener, bound int) *crowd {
-	c := &crowd{Listener: l, bound: bound, places: map[net.Conn]*list.Element{}}
+func newCrowd(l net.Listener, rules crowdRules) *crowd {
+	c := &crowd{Listener: l, rules: rules, members: map[net.Conn]*member{}, from: map[netip.Addr]int{}}
 	c.room.L = &c.mu
 	return c
 }
 
 // Accept waits for the next connection, and for room for it.
 func (c *crowd) Accept() (net.Conn, error) {
-	conn, err := c.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		conn, err := c.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		leaving, verdict := c.admit(conn)
+		if leaving != nil {
+			_ = leaving.Close() // net/http's reader of it ends with an error.
+		}
+		switch verdict {
+		case admitted:
+			return conn, nil
+		case tooMany:
+			_ = conn.Close()
+		default:
+			_ = conn.Close()
+			return nil, net.ErrClosed
+		}
 	}
-	oldest, closed := c.admit(conn)
-	if oldest != nil {
-		_ = oldest.Close() // net/http's reader of it ends with an error.
-	}
-	if closed {
-		_ = conn.Close()
-		return nil, net.ErrClosed
-	}
-	return conn, nil
 }
 
-// admit waits for room and takes it; oldest is the connection that had to make it.
-func (c *crowd) admit(conn net.Conn) (oldest net.Conn, closed bool) {
+type admission int
+
+const (
+	admitted admission = iota
+	tooMany            // of its address
+	shut               // the listener is closed
+)
+
+// admit waits for room and takes it; leaving is the connection that had to make it.
+func (c *crowd) admit(conn net.Conn) (leaving net.Conn, verdict admission) {
+	m := &member{from: c.countedAs(conn)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.places) >= c.bound && !c.closed {
+	if c.rules.perAddress > 0 && m.from.IsValid() && c.from[m.from] >= c.rules.perAddress {
+		if leaving = c.evict(func(w waiter) bool { return w.from == m.from }); leaving == nil {
+			c.refused++
+			return nil, tooMany
+		}
+	}
+	for len(c.members)-c.aside >= c.rules.bound && !c.closed && leaving == nil {
+		if leaving = c.evict(func(w waiter) bool { return true }); leaving != nil {
+			break
+		}
+		if m.aside = c.aside < c.rules.aside; m.aside {
+			break
+		}
 		if first := c.waiting.Front(); first != nil {
-			left := grace - time.Since(first.Value.(waiter).since)
-			if left <= 0 {
-				oldest = first.Value.(waiter).conn
-				c.forget(oldest)
-				c.evicted++
-				break
-			}
-			defer time.AfterFunc(left, c.room.Broadcast).Stop()
+			defer time.AfterFunc(time.Until(first.Value.(waiter).until), c.room.Broadcast).Stop()
 		}
 		c.room.Wait()
 	}
-	if !c.closed {
-		c.places[conn] = c.waiting.PushBack(waiter{conn, time.Now()})
+	if c.closed {
+		return leaving, shut
 	}
-	return oldest, c.closed
+	if m.aside {
+		c.aside++
+	}
+	if m.from.IsValid() {
+		c.from[m.from]++
+	}
+	c.members[conn] = m
+	c.await(conn, m, grace)
+	return leaving, admitted
+}
+
+// evict gives up the place of the first waiting connection that may have to make room and that fits.
+func (c *crowd) evict(fits func(waiter) bool) net.Conn {
+	now := time.Now()
+	for e := c.waiting.Front(); e != nil; e = e.Next() {
+		w := e.Value.(waiter)
+		if w.until.After(now) {
+			return nil // As do all behind it.
+		}
+		if fits(w) {
+			c.forget(w.conn)
+			c.evicted++
+			return w.conn
+		}
+	}
+	return nil
+}
+
+// await puts a connection among those that wait, in the order in which they may have to make room.
+func (c *crowd) await(conn net.Conn, m *member, patience time.Duration) {
+	w := waiter{conn, m.from, time.Now().Add(patience)}
+	at := c.waiting.Back()
+	for at != nil && at.Value.(waiter).until.After(w.until) {
+		at = at.Prev()
+	}
+	if at == nil {
+		m.waiting = c.waiting.PushFront(w)
+	} else {
+		m.waiting = c.waiting.InsertAfter(w, at)
+	}
+}
+
+// countedAs is what a connection is counted under: its address, in IPv6 its network, since one subscriber has a whole one.
+func (c *crowd) countedAs(conn net.Conn) netip.Addr {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	from := tcp.AddrPort().Addr().Unmap().WithZone("")
+	for _, p := range c.rules.trusted {
+		if p.Contains(from) {
+			return netip.Addr{}
+		}
+	}
+	if from.Is6() {
+		if net64, err := from.Prefix(64); err == nil {
+			return net64.Addr()
+		}
+	}
+	return from
 }
 
 // Close ends the listener, and with it an Accept that waits for room.
@@ -109,19 +211,19 @@ func (c *crowd) Close() error {
 func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	place, known := c.places[conn]
-	if !known {
+	m := c.members[conn]
+	if m == nil {
 		return // It had to make room.
 	}
 	switch state {
 	case http.StateActive:
-		if place != nil {
-			c.waiting.Remove(place)
-			c.places[conn] = nil
+		if m.waiting != nil {
+			c.waiting.Remove(m.waiting)
+			m.waiting = nil
 		}
 	case http.StateIdle:
-		if place == nil {
-			c.places[conn] = c.waiting.PushBack(waiter{conn, time.Now()})
+		if m.waiting == nil {
+			c.await(conn, m, grace)
 		}
 		c.room.Broadcast()
 	case http.StateClosed, http.StateHijacked:
@@ -130,17 +232,48 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// forget frees a connection's place. The lock is held.
-func (c *crowd) forget(conn net.Conn) {
-	if place := c.places[conn]; place != nil {
-		c.waiting.Remove(place)
-	}
-	delete(c.places, conn)
-}
-
-// count is how many connections there are, and how many ever had to make room.
-func (c *crowd) count() (open int, evicted int64) {
+// finish says that the request of a connection is answered and that the connection will be closed: net/http leaves it open for half
+// a second more, so that its peer can read the answer, and it may have to make room in that time.
+func (c *crowd) finish(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.places), c.evicted
+	if m := c.members[conn]; m != nil && m.waiting == nil {
+		c.await(conn, m, goodbye)
+		c.room.Broadcast()
+	}
+}
+
+// isAside reports whether a connection was let in beyond the bound, for a small request.
+func (c *crowd) isAside(conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[conn]
+	return m != nil && m.aside
+}
+
+// forget frees a connection's place. The lock is held.
+func (c *crowd) forget(conn net.Conn) {
+	m := c.members[conn]
+	if m == nil {
+		return
+	}
+	if m.waiting != nil {
+		c.waiting.Remove(m.waiting)
+	}
+	if m.aside {
+		c.aside--
+	}
+	if m.from.IsValid() {
+		if c.from[m.from]--; c.from[m.from] == 0 {
+			delete(c.from, m.from)
+		}
+	}
+	delete(c.members, conn)
+}
+
+// count is how many connections there are, how many ever had to make room, and how many were one too many of their address.
+func (c *crowd) count() (open int, evicted, refused int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.members), c.evicted, c.refused
 }

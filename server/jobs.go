@@ -60,6 +60,13 @@ func (s *Server) job(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if wait > 0 {
+		leave, err := s.stay(callOf(c).who)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
 	ctx := c.Request().Context()
 	waiting, stop := s.untilStop(ctx)
 	defer stop()

@@ -15,6 +15,11 @@ const heartbeat = 15 * time.Second
 
 // jobEvents is GET /v1/jobs/{id}/events: the job as server-sent events whenever it changed, until it ends.
 func (s *Server) jobEvents(c echo.Context) error {
+	leave, err := s.stay(callOf(c).who)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	ctx, stop := s.untilStop(c.Request().Context())
 	defer stop()
 	changes, err := s.deps.Prewarm.Watch(ctx, c.Param("id"))
@@ -31,6 +36,7 @@ func (s *Server) jobEvents(c echo.Context) error {
 		return err
 	}
 	w.Flush()
+	control := http.NewResponseController(w)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -56,6 +62,7 @@ func (s *Server) jobEvents(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		_ = control.SetWriteDeadline(time.Now()) // Each event is an answer of its own to the connection's least rate.
 		w.Flush()
 	}
 }

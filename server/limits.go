@@ -2,8 +2,10 @@ package server
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -35,15 +37,20 @@ func (b *bucket) take(now time.Time) error {
 // limit gives the tokens and keys of next their buckets. Those that prev has too keep their level, so that a reload fills none; prev
 // may be nil.
 func (s *Server) limit(next, prev *rules) {
-	old, keys := map[[sha256.Size]byte]*bucket{}, map[string]*bucket{}
+	old, keys := map[[sha256.Size]byte]credential{}, map[string]*bucket{}
 	if prev != nil {
 		keys = prev.keys
 		for _, t := range prev.tokens {
-			old[t.sum] = t.bucket
+			old[t.sum] = t
 		}
 	}
 	for i, t := range next.tokens {
-		next.tokens[i].bucket = s.bucketOf(old[t.sum], "token", t.name, t.limit)
+		was, kept := old[t.sum]
+		if !kept {
+			was.room, was.stays = newIntakeShare(), semaphore.NewWeighted(maxStays)
+		}
+		n := &next.tokens[i]
+		n.bucket, n.room, n.stays = s.bucketOf(was.bucket, "token", t.name, t.limit), was.room, was.stays
 	}
 	next.keys = map[string]*bucket{}
 	for id, l := range next.Keys.Limits() {
@@ -51,6 +58,18 @@ func (s *Server) limit(next, prev *rules) {
 			next.keys[id] = b
 		}
 	}
+}
+
+// maxStays is how many requests of one token may wait at the same time, long polls and event streams together: the private listener
+// holds a few hundred connections.
+const maxStays = 64
+
+// stay admits a request that only waits, until leave.
+func (s *Server) stay(who credential) (leave func(), err error) {
+	if !who.stays.TryAcquire(1) {
+		return nil, fault.New(fault.RateLimited, "server.stay", fmt.Sprintf("%d requests of this token are waiting already", maxStays), nil)
+	}
+	return func() { who.stays.Release(1) }, nil
 }
 
 // bucketOf makes a bucket, or sets the one there is to a limit; nil if there is none.

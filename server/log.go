@@ -73,10 +73,9 @@ type call struct {
 	over     time.Duration // stale: how long past its life
 	name     string        // file name in the source's URL, for attachments without one
 	format   string
-	original int64  // bytes of the original, if known
-	token    string // name of the API token
-	scopes   []string
-	status   int // of the answer, where the fault's kind does not decide it alone; 0 = it does
+	original int64      // bytes of the original, if known
+	who      credential // whose token it carries; zero = none was needed
+	status   int        // of the answer, where the fault's kind does not decide it alone; 0 = it does
 	kind     fault.Kind
 	cause    error
 }
@@ -103,6 +102,9 @@ func (s *Server) observe(d door) echo.MiddlewareFunc {
 			k.span = trace.From(c.Request().Context())
 			w.Writer = k
 			s.openHeaders(c, k)
+			if d == privateDoor {
+				defer s.paceBody(c)()
+			}
 			defer s.record(c, k)
 			if err := s.run(c, d, next); err != nil {
 				s.fail(c, err)
@@ -204,7 +206,7 @@ type pair struct{ name, value string }
 // pairs are what log line and span say of a request, in the order of the phases. None holds a secret.
 func (k *call) pairs(pattern string) [9]pair {
 	return [9]pair{
-		{"route", routeOf(k, pattern)}, {"token", k.token}, {"options", k.options}, {"source_host", clip(k.host, 255)}, {"source", k.source},
+		{"route", routeOf(k, pattern)}, {"token", k.who.name}, {"options", k.options}, {"source_host", clip(k.host, 255)}, {"source", k.source},
 		{"outcome", string(k.outcome)}, {"tier", k.tier}, {"format", k.format}, {"code", string(k.kind)},
 	}
 }

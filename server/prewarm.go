@@ -8,15 +8,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/labstack/echo/v4"
 )
 
 // Calls takes prewarm calls and acts on their jobs.
@@ -50,10 +47,8 @@ type Prewarm interface {
 var _ Prewarm = (*prewarm.Service)(nil)
 
 const (
-	maxWait        = 60 * time.Second // of a call for its verdicts, and of a long poll
-	intakeRoom     = 8                // calls of the greatest size that may be read at the same time
-	intakePatience = 2 * time.Second  // how long a call waits for its room before it is refused
-	maxKey         = 255              // bytes of an idempotency key
+	maxWait = 60 * time.Second // of a call for its verdicts, and of a long poll
+	maxKey  = 255              // bytes of an idempotency key
 )
 
 // prewarmCall is POST /v1/prewarm.
@@ -63,18 +58,15 @@ func (s *Server) prewarmCall(c echo.Context) error {
 		return fault.New(fault.BadOption, "server.prewarmCall", fmt.Sprintf("the Idempotency-Key is longer than %d bytes", maxKey), nil)
 	}
 	wait := preferWait(c.Request().Header)
-	leave, err := s.enterIntake(c.Request())
-	if err != nil {
-		return err
-	}
-	defer leave()
-	call, sum, err := s.readCall(c)
+	place := s.enterIntake(c.Request().Context(), callOf(c).who)
+	defer place.leave()
+	call, sum, err := s.readCall(c, place)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request().Context()
 	call.Request = callOf(c).id
-	accepted, err := s.deps.Prewarm.Accept(ctx, callOf(c).token, key, sum, call)
+	accepted, err := s.deps.Prewarm.Accept(ctx, callOf(c).who.name, key, sum, call)
 	if err != nil {
 		return err
 	}
@@ -82,13 +74,17 @@ func (s *Server) prewarmCall(c echo.Context) error {
 		for i := range call.Units {
 			call.Units[i].Data = nil // Nobody needs the text any more: a caller that waits must not hold memory.
 		}
-		leave()
+		place.leave()
 	}
 	if wait > 0 && !ended(accepted.Job) {
-		if accepted, err = s.waitFor(ctx, accepted, call, wait); err != nil {
-			return err
+		// Where too many of the token's requests wait already, the answer comes at once: the call is accepted all the same.
+		if leave, full := s.stay(callOf(c).who); full == nil {
+			defer leave()
+			if accepted, err = s.waitFor(ctx, accepted, call, wait); err != nil {
+				return err
+			}
+			c.Response().Header().Set("Preference-Applied", "wait="+seconds(wait))
 		}
-		c.Response().Header().Set("Preference-Applied", "wait="+seconds(wait))
 	}
 	status := http.StatusAccepted
 	if ended(accepted.Job) {
@@ -149,8 +145,8 @@ func parseWait(text string) (time.Duration, error) {
 
 // readCall reads and parses the body of a call. The sum is over the decoded body and all else that the call depends on, so that a
 // caller who compresses the same units again sends the same call.
-func (s *Server) readCall(c echo.Context) (call prewarm.Call, sum [32]byte, err error) {
-	body, err := s.readBody(c)
+func (s *Server) readCall(c echo.Context, room *place) (call prewarm.Call, sum [32]byte, err error) {
+	body, err := s.readBody(c, room)
 	if err != nil {
 		return call, sum, err
 	}
@@ -163,10 +159,10 @@ func (s *Server) readCall(c echo.Context) (call prewarm.Call, sum [32]byte, err 
 	return call, [32]byte(hash.Sum(nil)), nil
 }
 
-// readBody reads and decompresses a body as far as calls may be long.
-func (s *Server) readBody(c echo.Context) ([]byte, error) {
+// readBody reads and decompresses a body as far as calls may be long, and as there is room for it.
+func (s *Server) readBody(c echo.Context, room *place) ([]byte, error) {
 	r := c.Request()
-	body, err := prewarm.ReadBody(r.Body, joined(r.Header, "Content-Encoding"), s.rules.Load().Prewarm.Limits.Body)
+	body, err := prewarm.ReadBody(r.Body, joined(r.Header, "Content-Encoding"), s.rules.Load().Prewarm.Limits.Body, room.grow)
 	return body, unreadable(c, err)
 }
 
@@ -185,31 +181,6 @@ func unreadable(c echo.Context, err error) error {
 	return err
 }
 
-// enterIntake admits calls by what their bodies may take in memory, until leave is called once or more. Past that they wait a moment and are then refused: a refusal is
-// cheap to repeat, since nothing was read.
-func (s *Server) enterIntake(r *http.Request) (leave func(), err error) {
-	limit := s.rules.Load().Prewarm.Limits.Body
-	weight := limit
-	if r.ContentLength >= 0 && joined(r.Header, "Content-Encoding") == "" {
-		weight = min(r.ContentLength, limit)
-	}
-	weight = max(weight*intakeUnits/limit, 1)
-	ctx, cancel := context.WithTimeout(r.Context(), intakePatience)
-	defer cancel()
-	if err := s.intake.Acquire(ctx, weight); err != nil {
-		if r.Context().Err() != nil {
-			return nil, r.Context().Err()
-		}
-		return nil, fault.New(fault.RateLimited, "server.enterIntake", "too many calls are being read at this moment", nil)
-	}
-	return sync.OnceFunc(func() { s.intake.Release(weight) }), nil
-}
-
-// intakeUnits is how finely the weight of a call is told: one call of the greatest size has so many.
-const intakeUnits = 64
-
-func newIntake() *semaphore.Weighted { return semaphore.NewWeighted(intakeRoom * intakeUnits) }
-
 // routePrewarm lays out the API for backends and operators.
 func (s *Server) routePrewarm(e *echo.Echo) {
 	if s.deps.Purge != nil {
@@ -221,7 +192,7 @@ func (s *Server) routePrewarm(e *echo.Echo) {
 		e.GET("/v1/config", s.config, s.need(ScopeAdmin))
 	}
 	if s.deps.Predecessor != nil {
-		e.POST("/v1/compat/lambda", compat(s.deps.Predecessor), s.need(ScopeCompat), s.spare)
+		e.POST("/v1/compat/lambda", s.compat, s.need(ScopeCompat), s.spare)
 	}
 	if s.deps.Prewarm == nil {
 		return

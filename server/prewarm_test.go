@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -225,18 +226,23 @@ func TestPrewarmWaits(t *testing.T) {
 	}
 }
 
-// Bodies that would take too much memory together wait for one another, and are refused when that takes too long.
+// Bodies that would take too much memory together wait for one another, and are refused when that takes too long. What counts is what
+// came of them.
 func TestPrewarmIntakeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAPI(t, nil)
+		const limit = 64 << 10
+		a := newAPI(t, func(_ *Config, r *Rules) {
+			r.Prewarm.Limits = prewarm.DefaultLimits()
+			r.Prewarm.Limits.Body = limit
+		})
 		enter, leave := make(chan struct{}, 100), make(chan struct{})
 		a.prewarm.onAccept = func(context.Context, string, string, [32]byte, prewarm.Call) (prewarm.Accepted, error) {
 			t.Error("a body that never ended was accepted")
 			return prewarm.Accepted{}, nil
 		}
-		for range intakeRoom {
+		for range intakeShare {
 			go func() {
-				r, _ := http.NewRequest("POST", "http://localhost/v1/prewarm", slowBody{enter, leave})
+				r, _ := http.NewRequest("POST", "http://localhost/v1/prewarm", io.MultiReader(strings.NewReader(strings.Repeat(" ", limit)), slowBody{enter, leave}))
 				r.ContentLength = -1
 				r.Header.Set("Authorization", strings.TrimPrefix(bearer, "Authorization: "))
 				a.Private().ServeHTTP(discardWriter{http.Header{}}, r)

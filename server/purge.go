@@ -37,7 +37,7 @@ var prefixPattern = regexp.MustCompile(`^v1/[0-9a-f]{2}/[a-zA-Z0-9/.,_-]*$`)
 // purge is POST /v1/purge: it removes variants from memory on every instance and from the store, and forgets what is known to be bad.
 func (s *Server) purge(c echo.Context) error {
 	var req purgeRequest
-	if err := readJSON(c, &req); err != nil {
+	if err := s.readJSON(c, &req); err != nil {
 		return err
 	}
 	set := 0
@@ -51,7 +51,7 @@ func (s *Server) purge(c echo.Context) error {
 	case set != 1:
 		return badPurge("the body must have exactly one of source, unit, tag, prefix and all")
 	case req.All:
-		if !slices.Contains(callOf(c).scopes, ScopeAdmin) {
+		if !slices.Contains(callOf(c).who.scopes, ScopeAdmin) {
 			return fault.New(fault.ForbiddenScope, "server.purge", "only a token with the scope "+ScopeAdmin+" may purge everything", nil)
 		}
 		return s.purgePrefix(c, "v1/")

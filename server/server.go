@@ -133,6 +133,7 @@ func New(cfg Config, deps Deps, r Rules) (*Server, error) {
 		s.public.OPTIONS("/*", s.preflight)
 	}
 	s.private = s.newEcho(privateDoor)
+	s.private.Pre(probeOnly)
 	s.intake = newIntake()
 	s.stopping, s.stopAll = context.WithCancel(context.Background())
 	s.routePrivate(s.private)
@@ -202,6 +203,10 @@ func (s *Server) Public() http.Handler { return http.HandlerFunc(s.servePublic) 
 
 // servePublic answers what is known and in memory at once. Everything else goes through the router.
 func (s *Server) servePublic(w http.ResponseWriter, r *http.Request) {
+	if hasBody(r) { // No request for a picture has one.
+		dropBody(w)
+		defer s.finish(s.publicCrowd, r)
+	}
 	if s.deps.Tracer != nil {
 		r = s.traced(r, publicDoor)
 	}
@@ -214,6 +219,11 @@ func (s *Server) servePublic(w http.ResponseWriter, r *http.Request) {
 func (s *Server) Private() http.Handler { return http.HandlerFunc(s.servePrivate) }
 
 func (s *Server) servePrivate(w http.ResponseWriter, r *http.Request) {
+	if c := wireOf(r); c != nil && s.adminCrowd.isAside(c) {
+		defer s.finish(s.adminCrowd, r)
+		w.Header().Set("Connection", "close")
+		r = r.WithContext(context.WithValue(r.Context(), asideKey{}, true))
+	}
 	if s.deps.Tracer != nil {
 		r = s.traced(r, privateDoor)
 	}
@@ -231,7 +241,8 @@ func (s *Server) Listen() error {
 		return errors.Join(err, public.Close())
 	}
 	bound := connectionBound(s.cfg.Connections)
-	s.publicCrowd, s.adminCrowd = newCrowd(wires{public}, bound), newCrowd(admin, min(bound, adminConnections))
+	s.publicCrowd = newCrowd(wires{public}, crowdRules{bound: bound, perAddress: s.cfg.perAddress(bound), trusted: s.cfg.trusted()})
+	s.adminCrowd = newCrowd(wires{admin}, crowdRules{bound: min(bound, adminConnections), aside: probeConnections})
 	return nil
 }
 
@@ -240,17 +251,10 @@ func (s *Server) Addrs() (public, private net.Addr) {
 	return s.publicCrowd.Addr(), s.adminCrowd.Addr()
 }
 
-// slowReader is how long, past the deadline, a phone on a poor network may take to read its answer.
-const slowReader = 2 * time.Minute
-
 // Serve answers on the open listeners until ctx ends or one of them is lost, then stops gracefully as Config.Drain says. It returns
 // nil after a stop in which every request was answered, and an error if a listener was lost.
 func (s *Server) Serve(ctx context.Context) error {
-	public := s.httpServer(s.Public())
-	public.WriteTimeout = s.cfg.Deadline + slowReader
-	public.ConnContext, public.ConnState = withWire, s.publicCrowd.follow
-	private := s.httpServer(s.Private())
-	private.ConnState = s.adminCrowd.follow
+	public, private := s.httpServer(s.Public(), s.publicCrowd), s.httpServer(s.Private(), s.adminCrowd)
 	failed := make(chan error, 2)
 	go func() { failed <- public.Serve(s.publicCrowd) }()
 	go func() { failed <- private.Serve(s.adminCrowd) }()
@@ -265,9 +269,12 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // httpServer bounds what a connection may cost before a handler sees it. There is no ReadTimeout: with one, net/http's
 // background read would cancel requests that wait for their picture longer than that.
-func (s *Server) httpServer(h http.Handler) *http.Server {
+func (s *Server) httpServer(h http.Handler, c *crowd) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		ConnContext:       withWire,
+		ConnState:         c.follow,
+		WriteTimeout:      time.Hour, // So that wire learns where an answer begins: it sets the deadlines that count.
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    int(s.cfg.MaxURL) + 16<<10,

@@ -38,7 +38,7 @@ const maxSign = 5000
 // sign makes signed URLs.
 func (s *Server) sign(c echo.Context) error {
 	var req signRequest
-	if err := readJSON(c, &req); err != nil {
+	if err := s.readJSON(c, &req); err != nil {
 		return err
 	}
 	sources := req.URLs

@@ -49,6 +49,7 @@ var refusals = map[fault.Kind]refusal{
 	fault.NoSuchJob:      {404, time.Minute, "There is no such job", 0},
 
 	fault.MethodNotAllowed:    {405, 0, "The method is not allowed", 0},
+	fault.BodyTimeout:         {408, 0, "The request body came too slowly", 0},
 	fault.IdempotencyConflict: {409, 0, "The idempotency key belongs to another body", 0},
 	fault.URLExpired:          {410, time.Hour, "The URL has expired", 0},
 	preconditionFailed:        {412, 0, "A condition of the request does not hold", 0},

@@ -29,6 +29,7 @@ var contractRows = []struct {
 	{403, "forbidden_scope bad_signature key_not_valid source_not_allowed address_blocked", "max-age=60", ""},
 	{404, "source_not_found not_found no_such_job", "max-age=60", ""},
 	{405, "method_not_allowed", "no-store", ""},
+	{408, "body_timeout", "no-store", ""},
 	{409, "idempotency_conflict", "no-store", ""},
 	{410, "url_expired", "max-age=3600", ""},
 	{413, "source_too_large body_too_large", "max-age=3600", ""},
@@ -223,7 +224,7 @@ func TestDocsHaveEveryCode(t *testing.T) {
 		}
 	}
 	// The private listener's own, and what no viewer sees.
-	const others = " unauthorized forbidden_scope not_found no_such_job method_not_allowed idempotency_conflict body_too_large bad_unit bad_selector queue_full disk_full canceled "
+	const others = " unauthorized forbidden_scope not_found no_such_job method_not_allowed idempotency_conflict body_too_large body_timeout bad_unit bad_selector queue_full disk_full canceled "
 	for _, kind := range fault.Kinds() {
 		want := strconv.Itoa(refusalOf(kind).status)
 		if strings.Contains(others, " "+string(kind)+" ") {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"time"
 )
 
-// wires wraps the connections of the public listener.
+// wires wraps the connections of a listener.
 type wires struct{ net.Listener }
 
 // Accept waits for the next connection.
@@ -30,7 +32,13 @@ func withWire(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// wire is a public connection. net/http sorts, copies and checks each header of each answer, which for the dozen of a hit costs
+// wireOf is the connection that a request came in on; nil where there is none, as in tests.
+func wireOf(r *http.Request) *wire {
+	c, _ := r.Context().Value(wireKey{}).(*wire)
+	return c
+}
+
+// wire is a connection of either listener. It bounds how slowly an answer may be read, and makes hits cheap. net/http sorts, copies and checks each header of each answer, which for the dozen of a hit costs
 // more than all the rest, and sends an answer in two pieces. For an answer that prepare announces, wire puts headers that were
 // rendered once behind the status line, and sends head and body in one system call. It edits the stream of bytes and relies on
 // nothing but HTTP/1 itself; what governs the connection (its framing, keep-alive, deadlines, Date) stays net/http's own.
@@ -44,17 +52,31 @@ type wire struct {
 	ahead    int // bytes of the body that went out before net/http wrote them
 	pieces   [5][]byte
 	buffers  net.Buffers
-	writeBy  time.Time // the write deadline that is set
+
+	begun   time.Time // the first write of this answer; zero = there was none
+	sent    int64     // bytes of it
+	writeBy time.Time // the deadline that is set
 }
 
-// SetWriteDeadline spares the timer where it would move by less than a second, and does not take a deadline back: net/http sets
-// one with each request, and between two nothing is written.
-func (c *wire) SetWriteDeadline(t time.Time) error {
-	if d := t.Sub(c.writeBy); t.IsZero() || 0 <= d && d < time.Second {
+// SetWriteDeadline begins an answer, whatever time it is given: net/http calls it with each request. The deadline itself is set with
+// each write, by leastRate: an answer has as long as its bytes take over the slowest network that is served.
+func (c *wire) SetWriteDeadline(time.Time) error {
+	c.begun, c.sent = time.Time{}, 0
+	return nil
+}
+
+// pace sets the deadline for n bytes more. It spares the timer where that would move by little.
+func (c *wire) pace(n int) error {
+	if c.begun.IsZero() {
+		c.begun = time.Now()
+	}
+	c.sent += int64(n)
+	due := c.begun.Add(rated(writeGrace, c.sent))
+	if d := due.Sub(c.writeBy); 0 <= d && d < writeGrace/10 {
 		return nil
 	}
-	c.writeBy = t
-	return c.TCPConn.SetWriteDeadline(t)
+	c.writeBy = due
+	return c.TCPConn.SetWriteDeadline(due)
 }
 
 // prepare announces the next answer: complete header lines to be added, and the body that the handler will write, all of it. The
@@ -63,6 +85,9 @@ func (c *wire) prepare(own, shared, body []byte) {
 	c.prepared, c.own, c.shared, c.body = true, own, shared, body
 }
 
+// ReadFrom hides that of TCPConn, which would pass by Write.
+func (c *wire) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{c}, r) }
+
 // Write sends what net/http wrote, edited as prepare said.
 func (c *wire) Write(p []byte) (int, error) {
 	if c.ahead > 0 {
@@ -70,10 +95,16 @@ func (c *wire) Write(p []byte) (int, error) {
 		if c.ahead -= n; n == len(p) {
 			return n, nil
 		}
+		if err := c.pace(len(p) - n); err != nil {
+			return n, err
+		}
 		more, err := c.TCPConn.Write(p[n:])
 		return n + more, err
 	}
 	if !c.prepared {
+		if err := c.pace(len(p)); err != nil {
+			return 0, err
+		}
 		return c.TCPConn.Write(p)
 	}
 	c.prepared = false
@@ -84,6 +115,9 @@ func (c *wire) Write(p []byte) (int, error) {
 	c.pieces = [...][]byte{p[:status], c.own, c.shared, p[status:head], c.body}
 	c.buffers = c.pieces[:]
 	c.ahead = len(c.body) - (len(p) - head)
+	if err := c.pace(len(p) + c.ahead); err != nil {
+		return 0, err
+	}
 	c.shared, c.body = nil, nil // An idle connection must not hold what the cache has let go of.
 	if _, err := c.buffers.WriteTo(c.TCPConn); err != nil {
 		c.ahead = 0

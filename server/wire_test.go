@@ -9,7 +9,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
 )
@@ -103,36 +102,6 @@ func TestWireRefusesAnotherAnswer(t *testing.T) {
 		if n, err := w.Write([]byte(written)); !errors.Is(err, errWire) || n != 0 {
 			t.Errorf("%q: %d, %v", written, n, err)
 		}
-	}
-}
-
-func TestWireSetsDeadlinesInStepsOfASecond(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	w := &wire{TCPConn: c.(*net.TCPConn)}
-	now := time.Now()
-	for _, tc := range []struct{ set, want time.Duration }{{60 * time.Second, 60}, {60*time.Second + 999*time.Millisecond, 60}, {61 * time.Second, 61}, {0, 61}, {-time.Second, -1}} {
-		at := now.Add(tc.set)
-		if tc.set == 0 {
-			at = time.Time{}
-		}
-		if err := w.SetWriteDeadline(at); err != nil {
-			t.Fatal(err)
-		}
-		if got := w.writeBy.Sub(now); got != tc.want*time.Second {
-			t.Errorf("after %v: %v, want %v s", tc.set, got, tc.want)
-		}
-	}
-	if _, err := w.Write([]byte("late")); err == nil {
-		t.Error("a write after its deadline")
 	}
 }
 

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+const (
+	leastRate  = 2 << 10          // bytes a second that a body or an answer must move on average
+	bodyGrace  = 10 * time.Second // what every body gets before the rate counts
+	writeGrace = 30 * time.Second // the same for an answer: a phone may pass through a tunnel
+)
+
+// rated is the time in which n bytes must have moved.
+func rated(grace time.Duration, n int64) time.Duration {
+	return grace + time.Duration(n)*time.Second/leastRate
+}
+
+// expired is a deadline that has passed.
+var expired = time.Unix(1, 0)
+
+// dropBody makes net/http answer without waiting for what is left of the request's body. By itself it reads on before and after the
+// answer, without a deadline, "Connection: close" or not.
+func dropBody(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(expired) // Where there is no connection (a test's recorder) nothing waits.
+}
+
+// hasBody reports whether a body was announced.
+func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
+
+// finish lets the connection of an answered request make room, if it is to be closed.
+func (s *Server) finish(c *crowd, r *http.Request) {
+	if w := wireOf(r); w != nil {
+		c.finish(w)
+	}
+}
+
+// asideKey marks the requests of connections that are kept for probes.
+type asideKey struct{}
+
+// probeOnly keeps the places for probes to probes: what else comes in on one is refused at once.
+func probeOnly(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if r.Context().Value(asideKey{}) == nil || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics" {
+			return next(c)
+		}
+		f := fault.New(fault.Overloaded, "server.probeOnly", "the private listener has no connection to spare; try again shortly", nil)
+		f.RetryAfter = time.Second
+		return f
+	}
+}
+
+// pacedBody is a request body that must arrive at leastRate. It belongs to one request.
+type pacedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	begun   time.Time
+	read    int64
+	due     time.Time // the deadline that is set
+	ended   bool      // with EOF or an error
+}
+
+// Read reads on, until the deadline that what was read so far allows; then its error is body_timeout.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if due := b.begun.Add(rated(bodyGrace, b.read)); due.Sub(b.due) >= time.Second {
+		b.due = due
+		_ = b.control.SetReadDeadline(due)
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.read += int64(n)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fault.New(fault.BodyTimeout, "server.pacedBody", "the body does not arrive", err)
+	}
+	if err != nil && !b.ended {
+		b.ended = true
+		// What follows on the connection has a deadline of its own, and a deadline that passes while the handler works would cancel the request.
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// paceBody is the private listener's way with bodies: those that handlers read must keep coming, those that they leave are not
+// waited for. The caller calls end when the request is answered.
+func (s *Server) paceBody(c echo.Context) (end func()) {
+	r, w := c.Request(), c.Response()
+	if !hasBody(r) {
+		return func() {}
+	}
+	b := &pacedBody{ReadCloser: r.Body, control: http.NewResponseController(w), begun: time.Now()}
+	r.Body = b
+	w.Before(func() {
+		if !b.ended {
+			dropBody(w)
+		}
+	})
+	return func() {
+		if !b.ended {
+			s.finish(s.adminCrowd, r)
+		}
+	}
+}

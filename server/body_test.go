@@ -1,0 +1,280 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// answerOn reads one answer from a connection and says whether the server closes it then.
+func answerOn(t *testing.T, c net.Conn) (status int, closed bool) {
+	t.Helper()
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, res.Close
+}
+
+// TestBodiesAreNotWaitedFor announces bodies of every form that never come: net/http would wait for them for ever.
+func TestBodiesAreNotWaitedFor(t *testing.T) {
+	s := newSocket(t, nil)
+	_, private := s.Addrs()
+	for _, head := range []string{"Content-Length: 1", "Content-Length: 300000", "Transfer-Encoding: chunked", "Content-Length: 5\r\nExpect: 100-continue"} {
+		for _, tt := range []struct {
+			addr, line string
+			want       int
+		}{
+			{s.addr, "GET " + s.url("w:100", photo), 200},
+			{s.addr, "HEAD /health", 200},
+			{s.addr, "GET /nothing", 403},
+			{s.addr, "POST /nothing", 405},
+			{private.String(), "GET /healthz", 200},
+			{private.String(), "POST /v1/sign", 401},
+			{private.String(), "POST /console/login", 403},
+			{private.String(), "POST /nothing", 404},
+		} {
+			c := dial(t, tt.addr, 1, tt.line+" HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n"+head+"\r\n\r\n")[0]
+			if status, closed := answerOn(t, c); status != tt.want || !closed {
+				t.Errorf("%s with %q: status %d, closed %v; want %d and closed", tt.line, head, status, closed, tt.want)
+			}
+		}
+	}
+}
+
+// TestBodilessCrowd fills the public listener with requests whose bodies never come. Each is answered, and others are served beside them.
+func TestBodilessCrowd(t *testing.T) {
+	const bound = 30
+	s := newSocket(t, func(c *Config, _ *Rules) { c.Connections = bound })
+	for range 3 {
+		dial(t, s.addr, bound, "GET /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+		if res, _ := s.ask("GET", s.url("w:100", photo)); res.StatusCode != 200 {
+			t.Fatalf("status %d", res.StatusCode)
+		}
+	}
+}
+
+// TestProbesHavePlaces holds every connection of the private listener with a call that has begun; probes and scrapes are answered.
+func TestProbesHavePlaces(t *testing.T) {
+	a := newAPI(t, func(c *Config, _ *Rules) {
+		c.Listen, c.Admin, c.Drain, c.Connections = "127.0.0.1:0", "127.0.0.1:0", 0, 8
+	})
+	if err := a.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- a.Serve(ctx) }()
+	defer func() { stop(); <-served }()
+	_, private := a.Addrs()
+	began := make(chan struct{}, 8)
+	a.prewarm.onJob = func(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error) {
+		began <- struct{}{}
+		<-ctx.Done()
+		return prewarm.Job{}, ctx.Err()
+	}
+	dial(t, private.String(), 8, "GET /v1/jobs/j1?wait=60 HTTP/1.1\r\nHost: localhost\r\n"+bearer+"\r\n\r\n")
+	for range 8 {
+		<-began
+	}
+	for range 3 * probeConnections { // More than there are places: each probe gives its own back.
+		for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/v1/jobs": 503} {
+			if status, _ := fetch("http://" + private.String() + path); status != want {
+				t.Fatalf("%s: status %d, want %d", path, status, want)
+			}
+		}
+	}
+}
+
+// TestBodiesKeepALeastRate reads a body that stalls after one byte, on a clock of its own.
+func TestBodiesKeepALeastRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer here.Close()
+		begun := time.Now()
+		b := &pacedBody{ReadCloser: here, control: http.NewResponseController(deadlines{here}), begun: begun}
+		go func() {
+			for range 100 { // Twice the least rate: all of it is read.
+				_, _ = there.Write(make([]byte, 2*leastRate))
+				time.Sleep(time.Second)
+			}
+		}()
+		n, err := io.Copy(io.Discard, b)
+		if fault.KindOf(err) != fault.BodyTimeout || n != 200*leastRate {
+			t.Errorf("read %d bytes, then %v", n, err)
+		}
+		if took := time.Since(begun); took > rated(bodyGrace, n)+time.Second || took < 100*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// deadlines is a ResponseWriter with the deadlines of a connection.
+type deadlines struct{ net.Conn }
+
+func (deadlines) Header() http.Header { return nil }
+func (deadlines) WriteHeader(int)     {}
+
+// TestAnswersKeepALeastRate writes to a peer that reads nothing: the deadline of the write is that of its bytes, and one that reads
+// slowly has longer.
+func TestAnswersKeepALeastRate(t *testing.T) {
+	for n, want := range map[int]time.Duration{1000: 30 * time.Second, 200 << 10: 130 * time.Second} {
+		if got := rated(writeGrace, int64(n)); got < want || got > want+time.Second {
+			t.Errorf("%d bytes have %v, want %v", n, got, want)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dial(t, l.Addr().String(), 1, "x") // It waits in the kernel's queue.
+	conn, err := wires{l}.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w := conn.(*wire)
+	w.begun = time.Now().Add(-24 * time.Hour) // An answer that began so long ago has used up its time.
+	if _, err := w.Write(make([]byte, 64<<20)); !os.IsTimeout(err) {
+		t.Errorf("a slow reader: %v", err)
+	}
+	if err := w.SetWriteDeadline(time.Now()); err != nil || !w.begun.IsZero() {
+		t.Errorf("the next answer: %v, begun %v", err, w.begun)
+	}
+}
+
+// TestIntakeIsShared has one token fill its share of the room for bodies with what it sends; other tokens are read all the same.
+func TestIntakeIsShared(t *testing.T) {
+	a := newAPI(t, nil)
+	mine, other := a.rules.Load().tokens[0], a.rules.Load().tokens[1]
+	limit := a.rules.Load().Prewarm.Limits.Body
+	var held []*place
+	for range intakeShare {
+		p := a.enterIntake(t.Context(), mine)
+		if err := p.grow(limit); err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, p)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := a.enterIntake(t.Context(), mine)
+		if err := p.grow(1); fault.KindOf(err) != fault.RateLimited {
+			t.Errorf("beyond the share: %v", err)
+		}
+	})
+	p := a.enterIntake(t.Context(), other)
+	if err := p.grow(limit); err != nil {
+		t.Errorf("another token: %v", err)
+	}
+	for _, p := range append(held, p) {
+		p.leave()
+		p.leave()
+	}
+	if !a.intake.TryAcquire(intakeRoom * intakeUnits) {
+		t.Error("not all room was given back")
+	}
+}
+
+// TestAnnouncedBodiesTakeNoRoom holds many calls of which one byte came; a call that comes whole is read beside them.
+func TestAnnouncedBodiesTakeNoRoom(t *testing.T) {
+	a := newAPI(t, func(c *Config, _ *Rules) { c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 0 })
+	accepting(a, aJob())
+	if err := a.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- a.Serve(ctx) }()
+	defer func() { stop(); <-served }()
+	_, private := a.Addrs()
+	dial(t, private.String(), 4*intakeRoom, fmt.Sprintf("POST /v1/prewarm HTTP/1.1\r\nHost: localhost\r\n%s\r\nContent-Length: %d\r\n\r\n{", bearer, 16<<20))
+	c := dial(t, private.String(), 1, fmt.Sprintf("POST /v1/prewarm HTTP/1.1\r\nHost: localhost\r\n%s\r\nContent-Length: %d\r\n\r\n%s", bearer, len(unitBody), unitBody))[0]
+	if status, _ := answerOn(t, c); status != 202 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// TestWaitingIsBoundedPerToken has one token wait with as many requests as it may; the next is refused.
+func TestWaitingIsBoundedPerToken(t *testing.T) {
+	a := newAPI(t, nil)
+	who := a.rules.Load().tokens[0]
+	for range maxStays {
+		if _, err := a.stay(who); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, target := range []string{"/v1/jobs/j1?wait=5", "/v1/jobs/j1/events"} {
+		if w := a.private("GET", target, "", bearer); w.Code != 429 || code(t, w) != fault.RateLimited {
+			t.Errorf("%s: status %d", target, w.Code)
+		}
+	}
+	if w := a.private("GET", "/v1/jobs/j1", "", bearer); w.Code == 429 {
+		t.Error("a request that does not wait was refused")
+	}
+}
+
+// from is a connection from an address.
+type from struct {
+	net.Conn
+	addr string
+}
+
+func (f from) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(f.addr))
+}
+
+func (from) Close() error { return nil }
+
+// TestCrowdPerAddress bounds what one address may hold, an IPv6 network being one, and no trusted proxy.
+func TestCrowdPerAddress(t *testing.T) {
+	c := newCrowd(nil, crowdRules{bound: 100, perAddress: 2, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	for _, addr := range []string{"192.0.2.1:1", "[2001:db8::1]:1", "10.0.0.1:1"} {
+		near := strings.Replace(addr, "::1", "::2", 1)
+		for i := range 5 {
+			conn := &from{addr: addr}
+			if i%2 == 1 {
+				conn.addr = near
+			}
+			want := admitted
+			if i >= 2 && !strings.HasPrefix(addr, "10.") {
+				want = tooMany
+			}
+			if _, got := c.admit(conn); got != want {
+				t.Errorf("connection %d from %s: %v, want %v", i, addr, got, want)
+			}
+			c.follow(conn, http.StateActive)
+		}
+	}
+	if _, _, refused := c.count(); refused != 6 {
+		t.Errorf("%d were refused", refused)
+	}
+	if len(c.from) != 2 {
+		t.Errorf("addresses: %v", c.from)
+	}
+	// One that is idle makes room for another of its address.
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(nil, crowdRules{bound: 100, perAddress: 1})
+		first, second := &from{addr: "192.0.2.1:1"}, &from{addr: "192.0.2.1:2"}
+		c.admit(first)
+		time.Sleep(2 * grace)
+		if leaving, verdict := c.admit(second); leaving != net.Conn(first) || verdict != admitted {
+			t.Errorf("leaving %v, verdict %v", leaving, verdict)
+		}
+	})
+}
