@@ -101,11 +101,18 @@ func TestGIF(t *testing.T) {
 		{"stray zero", head + frame(0, 0, 1, 1) + "\x00;", Info{Width: 5, Height: 4, Frames: 1, Complete: true}},
 		{"no frame", head + ";", Info{Width: 5, Height: 4, Frames: 1}},
 		{"comment", head + "!\xfe\x02;;\x00" + frame(0, 0, 1, 1) + ";", Info{Width: 5, Height: 4, Frames: 1, Complete: true}},
-		{"garbage", head + frame(0, 0, 1, 1) + "garbage;", Info{Width: 5, Height: 4, Frames: 1}},
+		{"garbage", head + frame(0, 0, 1, 1) + "garbage;", Info{Width: 5, Height: 4, Frames: 1, LacksEnd: true}},
+		{"no trailer", head + frame(0, 0, 1, 1), Info{Width: 5, Height: 4, Frames: 1, LacksEnd: true}},
+		{"no trailer behind a comment", head + frame(0, 0, 1, 1) + "!\xfe\x02;;\x00", Info{Width: 5, Height: 4, Frames: 1, LacksEnd: true}},
+		{"cut in the data", (head + frame(0, 0, 1, 1))[:25], Info{Width: 5, Height: 4, Frames: 1, LacksEnd: true}},
+		{"cut in the head of a frame", head + frame(0, 0, 1, 1) + frame(0, 0, 1, 1)[:9], Info{Width: 5, Height: 4, Frames: 1}},
+		{"cut behind what announces a frame", head + frame(0, 0, 1, 1) + "!\xf9\x04\x00\x00\x00\x00\x00", Info{Width: 5, Height: 4, Frames: 1}},
+		{"a frame that was announced", head + "!\xf9\x04\x00\x00\x00\x00\x00" + frame(0, 0, 1, 1), Info{Width: 5, Height: 4, Frames: 1, LacksEnd: true}},
 	}
 	for _, tt := range tests {
 		in, err := Inspect([]byte(tt.b))
-		if err != nil || in.Width != tt.want.Width || in.Height != tt.want.Height || in.Frames != tt.want.Frames || in.Complete != tt.want.Complete {
+		if err != nil || in.Width != tt.want.Width || in.Height != tt.want.Height || in.Frames != tt.want.Frames || in.Complete != tt.want.Complete ||
+			in.LacksEnd != tt.want.LacksEnd {
 			t.Errorf("%s: %+v, %v", tt.name, in, err)
 		}
 	}

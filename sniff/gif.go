@@ -3,7 +3,7 @@ package sniff
 import "encoding/binary"
 
 // inspectGIF walks the blocks up to the trailer. The size is the larger of canvas and frame extents, since decoders differ in
-// which of them they allocate.
+// which of them they allocate. Where the trailer is missing behind a frame, the end may be all that is missing.
 func inspectGIF(b []byte) (Info, error) {
 	if len(b) < 13 {
 		return Info{}, broken("it ends before its size")
@@ -11,21 +11,26 @@ func inspectGIF(b []byte) (Info, error) {
 	in := Info{Channels: 3, Bits: 8, End: len(b)}
 	in.Width, in.Height = le16(b, 6), le16(b, 8)
 	at := 13 + colourTable(b[10])
+	announced := false // A block has spoken of a frame that has not come yet.
 	for at < len(b) {
+		in.LacksEnd = in.Frames > 0 && !announced
 		switch b[at] {
 		case 0x3b:
-			in.End, in.Complete = at+1, in.Frames > 0
+			in.End, in.Complete, in.LacksEnd = at+1, in.Frames > 0, false
 			return in, nil
 		case 0x21:
+			announced = announced || at+1 < len(b) && b[at+1] == 0xf9
 			if at+8 <= len(b) && b[at+1] == 0xf9 && b[at+3]&1 != 0 && !in.Alpha {
 				in.Alpha, in.Channels = true, 4
 			}
 			at = skipSubBlocks(b, at+2)
 		case 0x2c:
 			if at+10 > len(b) {
+				in.LacksEnd = false
 				return in, nil
 			}
 			in.Frames++
+			announced = false
 			in.Width = max(in.Width, le16(b, at+1)+le16(b, at+5))
 			in.Height = max(in.Height, le16(b, at+3)+le16(b, at+7))
 			in.Progressive = in.Progressive || b[at+9]&0x40 != 0
@@ -36,6 +41,7 @@ func inspectGIF(b []byte) (Info, error) {
 			return in, nil
 		}
 	}
+	in.LacksEnd = in.Frames > 0 && !announced
 	return in, nil
 }
 

@@ -30,7 +30,7 @@ type Info struct {
 	End           int    // offset one past the picture's last byte (JPEG EOI, PNG IEND, RIFF size, ...); what follows is not the picture
 	Complete      bool   // false: the file ends before its picture does
 	// LacksEnd narrows an incomplete picture: its end marker may be all that is missing. Only a decoder can tell. A JPEG ends in the
-	// data of its last scan, a PNG behind or just before the end of an IDAT.
+	// data of its last scan, a PNG behind or just before the end of an IDAT, a GIF in or behind its last frame.
 	LacksEnd bool
 }
 
@@ -99,9 +99,14 @@ func (i Info) decodedBytes(frames int) int64 {
 			perPixel *= 2 // Adam7 needs the whole picture in the decoder beside the rows that were handed on.
 		}
 		return saturate(pixels, perPixel)
-	case "gif", "webp":
-		// Both decode to RGBA canvases: one per frame kept, and one of the decoder's own (the previous canvas, or lossless WebP's
-		// pixel buffer).
+	case "gif":
+		// An RGBA canvas per frame kept, and the indexes of a frame. For animations a canvas to go back to, and a still that may be made with it.
+		if n == 1 {
+			return saturate(pixels, 5)
+		}
+		return saturate(pixels, 4*(n+2)+1)
+	case "webp":
+		// An RGBA canvas per frame kept, and one of the decoder's own (the previous canvas, or lossless WebP's pixel buffer).
 		return saturate(pixels, 4*(n+1))
 	case "avif", "heic":
 		// The decoder's planes (4:4:4 at worst) and libheif's interleaved copy live at the same time.

@@ -85,7 +85,7 @@ func (c *Codec) Alone() { useVectors() }
 
 // required are the operations without which a format of the contract could not be read or written.
 var required = []string{
-	"jpegload_buffer", "pngload_buffer", "webpload_buffer", "gifload_buffer", "heifload_buffer", "tiffload_buffer",
+	"jpegload_buffer", "pngload_buffer", "webpload_buffer", "heifload_buffer", "tiffload_buffer",
 	"jpegsave_buffer", "pngsave_buffer", "webpsave_buffer", "heifsave_buffer", "gifsave_buffer",
 }
 

@@ -59,7 +59,7 @@ func renderAnimation(src *source, j *job) (*picture, error) {
 		return nil, err
 	}
 	defer roll.free()
-	if err := roll.memory(); err != nil {
+	if err := src.keep(roll); err != nil {
 		return nil, undecodable("codec.render", err)
 	}
 	frames := make([]*pixmap, 0, j.frames)

@@ -23,7 +23,7 @@ type source struct {
 	stored   size    // one frame as stored; of a master, its original upright
 	decoded  size    // one frame as it is decoded in full; less than stored where a master is smaller
 	useICC   bool    // the profile says other than sRGB
-	pixels   *pixmap // formats decoded in Go
+	gif      *gifFile // nil = another format
 	delays   []int
 	pin      runtime.Pinner
 	shared   map[loadKey]*pixmap
@@ -57,6 +57,9 @@ func (s *source) prepare(lim Limits) error {
 			return cmp.Or(s.mendPNG(), s.probe(lim))
 		}
 	}
+	if s.info.Format == "gif" {
+		return cmp.Or(s.openGIF(), s.probe(lim))
+	}
 	err := s.probe(lim)
 	if fault.KindOf(err) == fault.DecodeFailed && s.vouch() {
 		err = s.probe(lim)
@@ -71,25 +74,26 @@ func (s *source) close() {
 	for _, im := range s.shared {
 		im.free()
 	}
-	s.pixels.free()
 	s.pin.Unpin()
 }
 
 // probe opens the picture without decoding it. The decoder's own idea of the size counts too: it is what it will allocate.
 func (s *source) probe(lim Limits) error {
-	if s.info.Format == "bmp" {
-		im, err := loadBMP(s.original)
-		if err != nil {
+	var im *pixmap
+	if s.decodedInGo() {
+		in := s.info
+		s.facts = facts{width: in.Width, height: in.Height, bands: 4, bits: 8, alpha: in.Format == "gif" || in.Alpha, rgb: true}
+		if s.gif != nil {
+			s.facts.loop, s.delays = s.gif.loop, s.gif.delays()
+		}
+	} else {
+		var err error
+		if im, err = s.load(loadKey{}); err != nil {
 			return err
 		}
-		s.pixels = im
+		defer im.free()
+		s.facts = im.facts()
 	}
-	im, err := s.load(loadKey{})
-	if err != nil {
-		return err
-	}
-	defer im.free()
-	s.facts = im.facts()
 	s.decoded = size{s.facts.width, s.facts.height}
 	s.stored = s.decoded
 	if m := s.master; m != nil {
@@ -98,8 +102,11 @@ func (s *source) probe(lim Limits) error {
 	if s.stored.area() > lim.Pixels {
 		return fault.New(fault.TooManyPixels, "codec.open", fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", s.stored.W, s.stored.H), nil)
 	}
-	s.delays = im.delays()
 	s.exif = exifOrientation(s.info.Orientation)
+	if im == nil {
+		return nil
+	}
+	s.delays = im.delays()
 	s.useICC = s.facts.profile && s.facts.fits(im.profile()) && !isSRGB(im.profile())
 	return nil
 }
@@ -122,23 +129,45 @@ func (s *source) reduced() float64 {
 
 // load opens the picture in one way. The pixels are decoded when they are first wanted.
 func (s *source) load(k loadKey) (*pixmap, error) {
-	if s.pixels != nil {
-		return s.pixels.clone(), nil
-	}
 	if im := s.shared[k]; im != nil {
 		return im.clone(), nil
 	}
-	im, err := load(&s.pin, s.body, loading{kind: loaders[s.info.Format], shrink: k.shrink, scale: k.scale, pages: k.pages, strict: s.strict})
+	im, err := s.decode(k)
 	if err != nil {
-		return nil, undecodable("codec.load", err)
+		return nil, err
 	}
 	if s.uses[k] > 1 {
-		if err := im.memory(); err != nil {
+		if err := s.keep(im); err != nil {
 			im.free()
 			return nil, undecodable("codec.load", err)
 		}
 		s.shared[k] = im
 		return im.clone(), nil
+	}
+	return im, nil
+}
+
+// decodedInGo reports whether the format is one that libvips does not read for us.
+func (s *source) decodedInGo() bool { return s.info.Format == "bmp" || s.info.Format == "gif" }
+
+// keep brings loaded pixels into memory, where those decoded in Go are already.
+func (s *source) keep(im *pixmap) error {
+	if s.decodedInGo() {
+		return nil
+	}
+	return im.memory()
+}
+
+func (s *source) decode(k loadKey) (*pixmap, error) {
+	switch s.info.Format {
+	case "bmp":
+		return loadBMP(s.body)
+	case "gif":
+		return s.loadGIF(max(k.pages, 1))
+	}
+	im, err := load(&s.pin, s.body, loading{kind: loaders[s.info.Format], shrink: k.shrink, scale: k.scale, pages: k.pages, strict: s.strict})
+	if err != nil {
+		return nil, undecodable("codec.load", err)
 	}
 	return im, nil
 }

@@ -40,7 +40,7 @@ type loading struct {
 
 // loaders names the loader of each format that libvips reads for us, by the name that the header reader gives it.
 var loaders = map[string]C.int{
-	"jpeg": C.GC_JPEG, "png": C.GC_PNG, "webp": C.GC_WEBP, "gif": C.GC_GIF, "avif": C.GC_HEIF, "heic": C.GC_HEIF, "tiff": C.GC_TIFF,
+	"jpeg": C.GC_JPEG, "png": C.GC_PNG, "webp": C.GC_WEBP, "avif": C.GC_HEIF, "heic": C.GC_HEIF, "tiff": C.GC_TIFF,
 }
 
 // boot settles libvips for this process; it may be called again.
@@ -104,6 +104,17 @@ func fromPixels(samples []byte, width, height, bands int) (*pixmap, error) {
 		return nil, vipsError()
 	}
 	return im, nil
+}
+
+// newPixels makes an sRGB image in memory whose interleaved 8-bit samples the caller writes before anything else is done with it. They are not
+// cleared, and live as long as the image.
+func newPixels(width, height, bands int) (*pixmap, []byte, error) {
+	im := &pixmap{}
+	p := C.gc_new_pixels(C.int(width), C.int(height), C.int(bands), &im.p)
+	if p == nil {
+		return nil, nil, vipsError()
+	}
+	return im, unsafe.Slice((*byte)(p), width*height*bands), nil
 }
 
 func (im *pixmap) free() {

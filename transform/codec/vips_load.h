@@ -12,7 +12,7 @@
 // A file names no function of its own, so unused ones are no fault of the file that includes it.
 #define GC_FN static __attribute__((unused))
 
-enum { GC_JPEG = 1, GC_PNG, GC_WEBP, GC_GIF, GC_HEIF, GC_TIFF };
+enum { GC_JPEG = 1, GC_PNG, GC_WEBP, GC_HEIF, GC_TIFF };
 
 GC_FN void gc_quiet(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer user) {}
 
@@ -57,7 +57,7 @@ typedef struct {
 	int kind;      // GC_JPEG ...
 	int shrink;    // JPEG: 1, 2, 4, 8
 	double scale;  // WebP: 0 < scale <= 1
-	int pages;     // frames to load from the first on, GIF and WebP
+	int pages;     // frames to load from the first on, WebP
 	int fail_on;   // VipsFailOn
 } GcLoad;
 
@@ -72,8 +72,6 @@ GC_FN int gc_load(const void *bytes, size_t len, GcLoad o, VipsImage **out) {
 		return vips_pngload_buffer(buf, len, out, "access", access, "fail_on", o.fail_on, NULL);
 	case GC_WEBP:
 		return vips_webpload_buffer(buf, len, out, "access", access, "fail_on", o.fail_on, "scale", o.scale, "n", o.pages, NULL);
-	case GC_GIF:
-		return vips_gifload_buffer(buf, len, out, "access", access, "fail_on", o.fail_on, "n", o.pages, NULL);
 	case GC_HEIF:
 		return vips_heifload_buffer(buf, len, out, "access", access, "fail_on", o.fail_on, NULL);
 	case GC_TIFF:
@@ -92,6 +90,18 @@ GC_FN int gc_from_pixels(const void *data, size_t len, int width, int height, in
 	int r = vips_copy(raw, out, "interpretation", as, NULL);
 	g_object_unref(raw);
 	return r;
+}
+
+// gc_new_pixels makes an image in memory for the caller to fill, and lends its pixels; NULL where there is no memory.
+GC_FN void *gc_new_pixels(int width, int height, int bands, VipsImage **out) {
+	VipsImage *im = vips_image_new_memory();
+	vips_image_init_fields(im, width, height, bands, VIPS_FORMAT_UCHAR, VIPS_CODING_NONE, bands < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, 1, 1);
+	if (vips_image_write_prepare(im)) {
+		g_object_unref(im);
+		return NULL;
+	}
+	*out = im;
+	return VIPS_IMAGE_ADDR(im, 0, 0);
 }
 
 typedef struct {
