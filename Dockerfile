@@ -9,7 +9,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=unknown
-RUN go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /goldcrest .
+RUN go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /goldcrest . && .ci/licenses /licenses
 
 FROM ${RUN_BASE}
 # trixie splits libheif's codecs into plugins: without aomenc AVIF fails at run time only.
@@ -18,6 +18,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/goldcrest --create-home goldcrest
 COPY --from=build /goldcrest /usr/local/bin/goldcrest
+COPY --from=build /licenses /usr/share/doc/goldcrest/licenses
 COPY config.yaml /etc/goldcrest/config.yaml
 ENV MALLOC_ARENA_MAX=2 GOLDCREST_CONFIG=/etc/goldcrest/config.yaml
 USER goldcrest
