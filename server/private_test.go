@@ -23,7 +23,7 @@ const bearer = "Authorization: Bearer " + testToken
 
 func TestPublicDoorHasNoControlSurface(t *testing.T) {
 	f := newFixture(t, func(c *Config, _ *Rules) { c.PProf = true })
-	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/sign", "/v1/explain/x", "/debug/pprof/", "/console/"} {
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/sign", "/v1/explain/x", "/debug/pprof/", "/console/", "/info" + f.url("", photo)} {
 		if w := f.do("GET", path, bearer); w.Code != 403 || code(t, w) != fault.BadSignature {
 			t.Errorf("%s: status %d", path, w.Code)
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // docPresets are those that the documents name.
@@ -67,13 +69,13 @@ func TestDocsWriteOptionsRightly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
+		for _, m := range quoted.FindAllStringSubmatch(refused.ReplaceAllString(string(text), ""), -1) {
 			name, _, _ := strings.Cut(m[1], ":")
 			if _, known := rules[name]; !known && name != "preset" && name != "pr" {
 				continue
 			}
 			// These stand there as what is refused, what another product takes, and what a method is called.
-			if slices.Contains([]string{"sm:0", "scp:0", "kcr:1", "trim:top-left:10", "autoquality:size"}, m[1]) {
+			if slices.Contains([]string{"trim:top-left:10", "autoquality:size"}, m[1]) {
 				continue
 			}
 			read++
@@ -84,5 +86,48 @@ func TestDocsWriteOptionsRightly(t *testing.T) {
 	}
 	if read < 60 {
 		t.Errorf("only %d options were found", read)
+	}
+}
+
+// refused is the table of docs/urls.md of what is not supported.
+var refused = regexp.MustCompile(`(?s)\n\| of imgproxy \|.*?\n\n`)
+
+// What docs/urls.md says to be refused is refused, with the code that it names.
+func TestDocsListWhatIsRefused(t *testing.T) {
+	text, err := os.ReadFile("../docs/urls.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := refused.FindString(string(text))
+	p := parser(t, docPresets, false)
+	code, read := "", 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 4 || !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		if m := regexp.MustCompile("`([a-z_]+)`").FindStringSubmatch(cells[2]); m != nil {
+			code = m[1]
+		}
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+			var err error
+			switch what := m[1]; {
+			case what == "/info/":
+				continue // Read as a signature: server TestPublicDoorHasNoControlSurface.
+			case strings.HasPrefix(what, "/"):
+				_, _, err = p.ParsePath("/w:100" + what + "aHR0cHM6Ly9leGFtcGxlLmNvbS9hLmpwZw")
+			case strings.Contains(what, ":"):
+				_, _, err = p.ParseOptions(what)
+			default:
+				_, _, err = p.ParseOptions(what + ":1")
+			}
+			read++
+			if got := string(fault.KindOf(err)); err == nil || got != code {
+				t.Errorf("%s: %v, %q, want %s", m[1], err, got, code)
+			}
+		}
+	}
+	if read < 20 {
+		t.Errorf("only %d were tried", read)
 	}
 }

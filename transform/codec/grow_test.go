@@ -173,3 +173,21 @@ func TestBytesAfterTheEndAreNotPassedOn(t *testing.T) {
 		t.Errorf("what was passed through: %+v, %v", in, err)
 	}
 }
+
+// Pure black and white, made smaller, gets greys that take more bytes than the pixels that went: nothing helps, and the note says so.
+func TestNeverLargerHasItsLimit(t *testing.T) {
+	page := image.NewPaletted(image.Rect(0, 0, 1000, 1400), color.Palette{color.White, color.Black})
+	for y := range 1400 {
+		for x := range 1000 {
+			if (x*x+y*y)/1500%2 == 0 { // rings of one period after another
+				page.SetColorIndex(x, y, 1)
+			}
+		}
+	}
+	original := pngOf(t, page)
+	spec := variant.Spec{Format: variant.AVIF, Width: 900, Accepts: variant.AcceptAVIF | variant.AcceptWebP | variant.AcceptJPEG | variant.AcceptPNG}
+	img := must(t, mustNew(t, ""), original, spec)
+	if len(img.Body) <= len(original) || !strings.Contains(img.Note, "larger than the original") {
+		t.Errorf("%d bytes of %d, %s", len(img.Body), len(original), img.Note)
+	}
+}
