@@ -2,12 +2,14 @@ package origin
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 )
@@ -161,6 +163,46 @@ func TestLocationsAreEscapedAsSourcesAre(t *testing.T) {
 		wantKind(t, err, "")
 		if line != want || !bytes.Equal(o.Body, png) {
 			t.Errorf("Location %q: asked for %q, want %q", to, line, want)
+		}
+	}
+}
+
+// panicking panics at the first event of a name.
+type panicking struct{ event string }
+
+func (p panicking) Fetched(fault.Kind, time.Duration, int64) {}
+
+func (p panicking) Noted(event string) {
+	if event == p.event {
+		panic("boom")
+	}
+}
+
+// TestPanicsLoseNeitherSlotsNorMemory panics in the middle of a fetch, also behind a redirect.
+func TestPanicsLoseNeitherSlotsNorMemory(t *testing.T) {
+	png := smallPNG(t)
+	there, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(png)
+	})
+	here, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, there, http.StatusFound) })
+	for _, event := range []string{"redirect", "gzip"} {
+		c := newClient(t, Hooks{Observer: panicking{event}}, nil)
+		slots := 0
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: nothing panicked", event)
+				}
+			}()
+			_, _ = c.Fetch(context.Background(), here, Limits{Admit: func(context.Context) (func(), error) {
+				slots++
+				return func() { slots-- }, nil
+			}})
+		}()
+		s := c.settings.Load()
+		if slots != 0 || len(s.hosts.known) != 0 || !s.memory.TryAcquire(s.cfg.Memory) {
+			t.Errorf("%s: %d slots and %d hosts are held, or memory is", event, slots, len(s.hosts.known))
 		}
 	}
 }

@@ -44,7 +44,7 @@ type batch struct {
 	refresh bool   // remake although an entry exists
 	upgrade bool   // a refresh that only replaces a first-stage entry, by a smaller one
 	kept    bool   // that one was not larger; written before its fill is published
-	slot    func() // gives back a fetch slot that the batch was started with; nil = none
+	slot    func() // gives back a fetch slot that the batch was started with; nil = none, or it was taken
 
 	// Guarded by the table's mutex.
 	wanted  int                // how many wait for one of its fills, or go on without waiting but want it all the same

@@ -54,6 +54,46 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// An origin that answers with something else than a picture fails, whatever its status says: the old entry is answered for as long as
+// that is allowed. Nothing that comes of it is stored, and prewarm hears of the failure.
+func TestAnOriginThatSendsNoPictureFails(t *testing.T) {
+	for kind, stale := range map[fault.Kind]bool{
+		fault.NotAnImage: true, fault.TruncatedSource: true, fault.DecodeFailed: true, fault.SourceError: true, fault.SourceForbidden: true,
+		fault.SourceNotFound: false, fault.SourceTooLarge: false, fault.UnsupportedFormat: false, fault.HashMismatch: false, fault.TooManyPixels: false,
+	} {
+		for _, over := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, time.Hour })
+				bad := fault.New(kind, "test", "not now", nil)
+				r.origin.onFetch = func(context.Context, string) (origin.Original, error) { return origin.Original{}, bad }
+				if kind == fault.DecodeFailed { // Only a worker finds that.
+					r.origin.onFetch = nil
+					r.codec.onTransform = func(context.Context, []variant.Spec, func(int, variant.Image, error)) error { return bad }
+				}
+				age := 90 * time.Minute
+				if over {
+					age = 3 * time.Hour
+				}
+				key := ref(100).Key()
+				r.tiers.store[key] = aged(age)
+				a, err := r.Get(t.Context(), ref(100))
+				if stale && !over {
+					if err != nil || a.Outcome != Stale || string(a.Entry.Body) != "old" {
+						t.Errorf("%s: got %s %q %v, want the old entry", kind, a.Outcome, a.Entry.Body, err)
+					}
+				} else {
+					wantKind(t, err, kind)
+				}
+				wantKind(t, r.Warm(t.Context(), []variant.Ref{ref(100)})[0].Err, kind)
+				synctest.Wait()
+				if string(r.tiers.store[key].Body) != "old" {
+					t.Errorf("%s: the store has %q", kind, r.tiers.store[key].Body)
+				}
+			})
+		}
+	}
+}
+
 // A gone source does not hide behind an old entry: only failures that may pass do.
 func TestStaleIsNoExcuseForGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
@@ -29,21 +30,19 @@ func (p *Pipeline) runner(ctx context.Context) func(*batch) {
 
 // run makes the fills of a batch: look up, fetch, transform, publish, store. It publishes every fill.
 func (p *Pipeline) run(ctx context.Context, b *batch) {
+	defer b.giveSlot()
 	r := &run{p: p, b: b, start: p.parts.Now()}
 	r.generation = p.generations.of(b.fills[0].key)
 	todo := r.lookUp(ctx)
 	if len(todo) == 0 {
-		b.giveSlot()
 		return
 	}
 	if err := p.fills.collect(b); err != nil {
-		b.giveSlot()
 		r.fail(todo, err)
 		return
 	}
 	seat := &piece{urgency: b.urgency, heavy: r.heavy(todo), deadline: p.fills.due(b)}
 	if err := p.admit(seat); err != nil {
-		b.giveSlot()
 		r.fail(todo, err)
 		return
 	}
@@ -52,7 +51,6 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	wanted, callOff := context.WithCancel(ctx)
 	defer callOff()
 	if !p.fills.wait(b, callOff) {
-		b.giveSlot()
 		r.fail(todo, errUnwanted)
 		return
 	}
@@ -76,12 +74,14 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	seat = r.weighed(todo)
 	release, err := p.transforms.enter(wanted, seat)
 	waiting.End(failure(err))
-	if err == nil && !p.fills.pass(b) {
-		release()
-		err = errUnwanted
-	}
 	if err != nil {
 		r.fail(todo, err)
+		return
+	}
+	release = sync.OnceFunc(release)
+	defer release()
+	if !p.fills.pass(b) {
+		r.fail(todo, errUnwanted)
 		return
 	}
 	if r.with = p.parts.Transformer; seat.aside {
@@ -111,10 +111,16 @@ func (p *Pipeline) admit(seat *piece) error {
 // errUnwanted is what becomes of a batch that everybody has quit.
 var errUnwanted = fault.New(fault.Canceled, "pipeline.run", "nobody waits for the picture any more", context.Canceled)
 
-// giveSlot gives back the fetch slot that came with the batch, where it is not needed.
+// takeSlot hands the fetch slot that came with the batch on to a caller who gives it back; nil where there is none, or none any more.
+func (b *batch) takeSlot() (slot func()) {
+	slot, b.slot = b.slot, nil
+	return slot
+}
+
+// giveSlot gives the fetch slot back that came with the batch, where nobody took it.
 func (b *batch) giveSlot() {
-	if b.slot != nil {
-		b.slot()
+	if slot := b.takeSlot(); slot != nil {
+		slot()
 	}
 }
 
@@ -277,7 +283,7 @@ func (r *run) fail(todo []*fill, err error) {
 		t.Transform = r.p.parts.Now().Sub(r.transformFrom)
 	}
 	for _, f := range todo {
-		if old, ok := r.old[f]; ok && fault.KindOf(err).Retryable() && old.Over <= r.p.cfg.StaleIfError {
+		if old, ok := r.old[f]; ok && mayPass(err) && old.Over <= r.p.cfg.StaleIfError {
 			if !f.published {
 				f.failure = err
 			}
@@ -288,6 +294,18 @@ func (r *run) fail(todo []*fill, err error) {
 			r.p.parts.Observer.Filled(string(f.spec.Format), fault.KindOf(err), t)
 		}
 		f.publish(Answer{}, err)
+	}
+}
+
+// mayPass reports whether a failure may pass by itself, so that an old entry is the better answer: it is retryable, or the origin
+// answered with a page, with nothing, or with a broken picture, as origins do while they fail. That the source is gone is no such
+// failure.
+func mayPass(err error) bool {
+	switch k := fault.KindOf(err); k {
+	case fault.NotAnImage, fault.TruncatedSource, fault.DecodeFailed:
+		return true
+	default:
+		return k.Retryable()
 	}
 }
 

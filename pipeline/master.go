@@ -85,18 +85,24 @@ func readMaster(tiers Tiers) fetch {
 		if err != nil {
 			return err
 		}
+		kept := false
+		defer func() {
+			if !kept {
+				release()
+			}
+		}()
 		e, err := tiers.Read(ctx, key)
 		if err == nil && e.Recipe < variant.MasterRecipe {
 			err = cache.ErrMiss // The next fill that fetches makes a better one.
 		}
 		if err != nil {
-			release()
 			return err
 		}
 		d.master = &standIn{entry: e, of: masterOf(e.Meta)}
 		d.original = origin.Original{Body: e.Body, Release: release}
 		d.original.Info.Format, d.original.Info.Frames = strings.TrimPrefix(e.ContentType, "image/"), 1
 		d.original.Info.Width, d.original.Info.Height = number(e.Attrs["w"]), number(e.Attrs["h"])
+		kept = true
 		return nil
 	}
 }
@@ -171,7 +177,7 @@ func (r *run) get(ctx context.Context, todo []*fill) (d *download, back func(), 
 			m = nil
 		}
 	}
-	d, back, err = r.p.originals.get(ctx, r.b.source, fetchLimits(todo), r.b.urgency, r.b.slot)
+	d, back, err = r.p.originals.get(ctx, r.b.source, fetchLimits(todo), r.b.urgency, r.b.takeSlot())
 	if err == nil || m == nil || ctx.Err() != nil {
 		return d, back, err
 	}

@@ -96,9 +96,14 @@ func (o *originals) get(ctx context.Context, source string, lim origin.Limits, u
 // run fetches; a panic becomes an internal fault.
 func (o *originals) run(ctx context.Context, d *download, key, source string, lim origin.Limits, slot func()) {
 	start := time.Now()
+	_, step := trace.Start(ctx, "queue")
 	defer func() {
 		if r := recover(); r != nil {
 			d.err = fault.New(fault.Internal, "pipeline.fetch", "an internal error", fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+		}
+		step.End(failure(d.err))
+		if slot != nil { // Nothing was asked: the source was known to be bad.
+			slot()
 		}
 		if d.err != nil { // A failed download is not joined: the next one who asks meets the origin's own negative table.
 			o.mu.Lock()
@@ -109,7 +114,6 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 		}
 		close(d.done)
 	}()
-	_, step := trace.Start(ctx, "queue")
 	lim.Admit = func(ctx context.Context) (release func(), err error) {
 		if slot != nil {
 			release, slot = slot, nil
@@ -129,10 +133,6 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 	}
 	d.err = o.fetch(ctx, d, source, lim)
 	d.elapsed = time.Since(start) - d.wait
-	step.End(failure(d.err))
-	if slot != nil { // The source was known to be bad: nothing was asked.
-		slot()
-	}
 }
 
 // giveBack drops one use; the last one ends the download and gives its memory back.

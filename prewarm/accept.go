@@ -234,15 +234,17 @@ func (s *Service) lookUp(ctx context.Context, d *draft) {
 				if err != nil || ctx.Err() != nil {
 					continue
 				}
-				found := s.deps.Known(ctx, refs)
-				for i, w := range found {
-					if w.Err == nil && w.Present {
-						x.work.store(i, w, Present, now)
+				s.caught("looking an image up", func() {
+					found := s.deps.Known(ctx, refs)
+					for i, w := range found {
+						if w.Err == nil && w.Present {
+							x.work.store(i, w, Present, now)
+						}
 					}
-				}
-				if s.deps.Improve != nil {
-					s.deps.Improve(found)
-				}
+					if s.deps.Improve != nil {
+						s.deps.Improve(found)
+					}
+				})
 			}
 		})
 	}

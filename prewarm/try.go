@@ -2,12 +2,15 @@ package prewarm
 
 import (
 	"context"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/trace"
+	"github.com/goldcrest/goldcrest/variant"
 )
 
 // traced is run and record, as a step of the call's trace if it has one.
@@ -88,7 +91,30 @@ func (a *attempt) try(ctx context.Context, w *work) (kind fault.Kind) {
 	if a.job.Round > 0 && w.Tries == 0 && a.s.deps.Forget != nil {
 		a.s.deps.Forget(w.Source) // Somebody mended it, and asks us to look again.
 	}
-	return a.judge(ctx, w, at, a.s.deps.Warm(ctx, refs[:len(at)]))
+	return a.judge(ctx, w, at, a.warm(ctx, refs[:len(at)]))
+}
+
+// warm has the variants of an image made.
+func (a *attempt) warm(ctx context.Context, refs []variant.Ref) (out []pipeline.Warmed) {
+	if err := a.s.caught("making an image", func() { out = a.s.deps.Warm(ctx, refs) }); err != nil {
+		out = make([]pipeline.Warmed, len(refs))
+		for i, ref := range refs {
+			out[i] = pipeline.Warmed{Ref: ref, Key: ref.Key(), Err: err}
+		}
+	}
+	return out
+}
+
+// caught runs work that may panic and logs that it did: it runs in a goroutine of ours, where a panic would end the process.
+func (s *Service) caught(what string, work func()) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.deps.Log.Error("a panic while "+what, "panic", r, "stack", string(debug.Stack()))
+			err = fault.New(fault.Internal, "prewarm.caught", "an internal error", nil)
+		}
+	}()
+	work()
+	return nil
 }
 
 // enter waits for a place at the image's host, and for one of the workers'. leave gives both back.

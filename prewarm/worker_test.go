@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"sync"
@@ -101,6 +102,35 @@ func TestDeadlineEndsRetries(t *testing.T) {
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
 		if err != nil || j.State != Expired || j.Counts.Expired != 1 || time.Since(start) > 31*time.Second {
 			t.Errorf("got %+v %v after %v", j, err, time.Since(start))
+		}
+	})
+}
+
+// A panic while an image is looked up or made ends neither the process nor the job: the image is tried again, and its places at the
+// host and among the workers come back.
+func TestPanicsEndNoJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, func(c *Config, deps *Deps) {
+			c.Workers = 1
+			deps.Known = func(context.Context, []variant.Ref) []pipeline.Warmed { panic("boom") }
+		})
+		d.warm = func(ref variant.Ref, try int) pipeline.Warmed {
+			if try <= 2 || ref.Source == "https://c.example/b.jpg" {
+				panic("boom")
+			}
+			return stored(ref, 100)
+		}
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg", "https://c.example/b.jpg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.run(t)()
+		j, err := d.Job(t.Context(), a.Job.ID, 2*time.Hour)
+		if err != nil || j.State != Partial || j.Counts.Made != 1 || j.Counts.Failed != 1 {
+			t.Errorf("got %+v %v, want one image made and one failed", j, err)
+		}
+		if n := d.slots.working(); n != 0 {
+			t.Errorf("%d workers are busy, want none", n)
 		}
 	})
 }
