@@ -50,7 +50,7 @@ type app struct {
 	log      *slog.Logger
 	metrics  *metrics.Metrics
 	memory   *cache.Memory
-	store    io.Closer // nil when the store needs no closing
+	store    *dirstore.Store // nil with a bucket
 	tiers    *cache.Tiered
 	origin   *origin.Client
 	pool     *transform.Pool

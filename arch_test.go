@@ -33,12 +33,13 @@ var layers = map[string]layer{
 	"trace":           {nil, "the ground: a step is named where it is taken, and whoever records it is plugged in from above"},
 	"trace/tracetest": {[]string{"trace"}, "a fake for the tests of those who name their steps"},
 
+	"stall":    {nil, "the ground: whatever calls a disk may need it"},
 	"tracing":  {[]string{"trace"}, "a recorder and nothing else"},
 	"pressure": {nil, "a leaf: it reads how much memory is left and says which step that calls for; what a step means is for others to know"},
 
 	"cache":           {nil, "a leaf that knows no images and classifies no failures: the pipeline makes faults of its errors"},
 	"cache/s3store":   {[]string{"cache"}, "a Store and nothing else"},
-	"cache/dirstore":  {[]string{"cache"}, "a Store and nothing else"},
+	"cache/dirstore":  {[]string{"cache", "stall"}, "a Store and nothing else"},
 	"cache/cachetest": {[]string{"cache"}, "the law of Store must not depend on one Store"},
 
 	"transform":       {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
@@ -47,7 +48,7 @@ var layers = map[string]layer{
 	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "trace"}, "the heart: the transform is plugged in through an interface"},
 	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
-	"prewarm/natsqueue": {[]string{"prewarm", "fault"}, "a Queue and nothing else"},
+	"prewarm/natsqueue": {[]string{"prewarm", "fault", "stall"}, "a Queue and nothing else"},
 
 	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},

@@ -49,7 +49,7 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	}
 }
 
-// The table of faults has each row once, in order.
+// The table of faults has each row once, in order. Rows from 39 on are numbered as their tests are, and may leave numbers out.
 func TestReliabilityHasEveryRow(t *testing.T) {
 	text, err := os.ReadFile("docs/reliability.md")
 	if err != nil {
@@ -61,8 +61,13 @@ func TestReliabilityHasEveryRow(t *testing.T) {
 		got = append(got, r[1])
 	}
 	want := "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38"
-	if strings.Join(got, " ") != want {
+	if all := strings.Join(got, " "); all != want && !strings.HasPrefix(all, want+" ") {
 		t.Errorf("rows %v", got)
+	}
+	for i := 39; i < len(got); i++ {
+		if before, _ := strconv.Atoi(got[i-1]); got[i] <= got[i-1] || before < 39 {
+			t.Errorf("row %s comes after row %s", got[i], got[i-1])
+		}
 	}
 }
 

@@ -67,6 +67,9 @@ func (a *app) levels() metrics.Levels {
 		Workers: pool.Workers, WorkersBusy: pool.Busy, ImageBytes: pool.Bytes,
 	}
 	l.PendingBytes, l.StoreOpen = a.tiers.Load()
+	if a.store != nil {
+		l.StoreHung = a.store.Hung()
+	}
 	l.NegativeEntries, l.BreakersOpen = a.origin.Known()
 	if a.watcher != nil {
 		now := a.watcher.Level()

@@ -47,8 +47,9 @@ type Store interface {
 // Observer learns what a store does; wired to metrics by the composition root. All methods are safe for concurrent use.
 type Observer interface {
 	// Observe is called once per operation. tier is "memory", "dir" or "s3", or "store" for what Tiered decides about whichever
-	// store is behind it; op is get, stat, put, delete, sweep or checksum; outcome is hit, miss, ok or error, "forbidden" (s3: a
-	// 403 read as a miss), and of tier "store" "open" (the breaker spared the call) or "dropped" (too many bytes pending);
+	// store is behind it; op is get, stat, put, delete, sweep or checksum; outcome is hit, miss, ok or error, "hung" (dir: the
+	// disk did not answer in time), "forbidden" (s3: a 403 read as a miss), and of tier "store" "open" (the breaker spared the
+	// call) or "dropped" (too many bytes pending);
 	// bytes is the size moved, 0 if none.
 	Observe(tier, op, outcome string, elapsed time.Duration, bytes int64)
 }

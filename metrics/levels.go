@@ -19,6 +19,7 @@ type Levels struct {
 	NegativeEntries  int   `json:"negative_entries"`     // sources that are known to be bad
 	BreakersOpen     int   `json:"origin_breakers_open"` // origins that are given a rest
 	StoreOpen        bool  `json:"store_breaker_open"`   // the store failed lately and is given a rest
+	StoreHung        int   `json:"store_hung_calls"`     // calls to the directory store that do not return
 	Jobs             int   `json:"prewarm_jobs"`         // that have not ended
 	JobVariants      int   `json:"prewarm_variants"`     // pending in them
 	JobWorking       int   `json:"prewarm_working"`      // images that this instance works on
@@ -62,6 +63,7 @@ var levels = func() []level {
 		plain("memory_step", "How much work is given up for want of memory: 0 none, 1 prewarm, 2 all but cached answers, 3 all.", func(l Levels) float64 { return float64(l.PressureStep) }),
 		plain("memory_used_bytes", "Memory of server and workers, or of their control group, whichever is closer to its limit.", func(l Levels) float64 { return float64(l.PressureUsed) }),
 		plain("memory_limit_bytes", "The limit of that; 0 = none.", func(l Levels) float64 { return float64(l.PressureLimit) }),
+		plain("store_hung_calls", "Calls to the disk of the directory store that have not returned although their callers have left.", func(l Levels) float64 { return float64(l.StoreHung) }),
 		plain("prewarm_jobs", "Prewarm jobs that have not ended.", func(l Levels) float64 { return float64(l.Jobs) }),
 		plain("prewarm_variants_pending", "Variants without a verdict in jobs that have not ended.", func(l Levels) float64 { return float64(l.JobVariants) }),
 		plain("prewarm_images_working", "Images that this instance works on for jobs.", func(l Levels) float64 { return float64(l.JobWorking) }),

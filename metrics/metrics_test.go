@@ -183,6 +183,7 @@ func TestLevelsAreReadAtEachScrape(t *testing.T) {
 		{"memory_step", nil, func() { now.PressureStep = 1 }},
 		{"memory_used_bytes", nil, func() { now.PressureUsed = 1 }},
 		{"memory_limit_bytes", nil, func() { now.PressureLimit = 1 }},
+		{"store_hung_calls", nil, func() { now.StoreHung = 1 }},
 		{"prewarm_jobs", nil, func() { now.Jobs = 1 }},
 		{"prewarm_variants_pending", nil, func() { now.JobVariants = 1 }},
 		{"prewarm_images_working", nil, func() { now.JobWorking = 1 }},

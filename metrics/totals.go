@@ -50,7 +50,7 @@ func (g gathered) totals() Totals {
 		Errors: g.sum("requests_total", "door", "public", "outcome", "error"), ServedBytes: g.sum("served_bytes_total") - g.sum("served_bytes_total", "format", "none"),
 		ReplacedBytes: g.sum("replaced_bytes_total"), SavedBytes: g.sum("replaced_bytes_total") - g.sum("replacing_bytes_total"),
 		Fetches: g.sum("fetches_total"), FetchFailures: g.sum("fetches_total") - g.sum("fetches_total", "kind", "none"),
-		StoreFailures: g.sum("store_operations_total", "outcome", "error") + g.sum("store_operations_total", "outcome", "open"),
+		StoreFailures: g.sum("store_operations_total", "outcome", "error") + g.sum("store_operations_total", "outcome", "hung") + g.sum("store_operations_total", "outcome", "open"),
 		Transforms:    g.sum("transforms_total"), Units: g.sum("prewarm_units_total"),
 		Made: g.sum("prewarm_verdicts_total", "state", "made"), Broken: g.sum("prewarm_verdicts_total", "state", "broken"),
 	}

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/stall"
 )
 
 // ErrFull says that an entry was not written because the store is at its bound, or the disk at the part to be left free. The
@@ -33,13 +33,26 @@ const (
 
 const tier = "dir"
 
-// Store keeps each entry in a file. Safe for concurrent use within one process; a second process is kept out.
+// How many calls use the disk at a time. A disk that hangs holds a thread with each, and no more than these.
+const (
+	maxReads  = 64
+	maxWrites = 32
+)
+
+// closePatience is how long Close waits for calls that hang.
+const closePatience = 2 * time.Second
+
+// Store keeps each entry in a file. Safe for concurrent use within one process; a second process is kept out. System calls on files cannot be
+// cancelled: a caller whose context ends leaves its call behind, see package stall.
 type Store struct {
 	cfg  Config
 	obs  cache.Observer
 	root *os.Root // keeps every path inside, whatever links there are
 	lock *os.File
 	temp atomic.Uint64 // names temporary files
+
+	gets *stall.Calls
+	puts *stall.Calls
 
 	ops    sync.RWMutex // held for reading by each operation; Close waits for them
 	closed bool
@@ -54,7 +67,9 @@ type Store struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the sweeper has ended
 
-	write func(f *os.File, b []byte) error // os.File.Write, but for tests
+	// What tests replace: os.Root.OpenFile for reading, and os.File.Write.
+	open  func(name string, flag int, perm os.FileMode) (*os.File, error)
+	write func(f *os.File, b []byte) error
 }
 
 var _ cache.Store = (*Store)(nil)
@@ -80,7 +95,7 @@ func Open(cfg Config, obs cache.Observer) (*Store, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{
-		cfg: cfg, obs: obs, root: root, lock: lock, max: cfg.MaxBytes,
+		cfg: cfg, obs: obs, root: root, lock: lock, max: cfg.MaxBytes, gets: stall.New(maxReads), puts: stall.New(maxWrites), open: root.OpenFile,
 		kick: make(chan struct{}, 1), reads: make(chan string, 256), cancel: cancel, done: make(chan struct{}),
 		write: func(f *os.File, b []byte) error { _, err := f.Write(b); return err },
 	}
@@ -110,18 +125,32 @@ func take(root *os.Root) (*os.File, error) {
 	return lock, nil
 }
 
-// Close waits for running operations and the sweeper, then gives the directory free.
+// Close waits for running operations and the sweeper, then gives the directory free. Where the disk hangs it gives up after a while: the
+// directory stays locked until the process ends.
 func (s *Store) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	_, err := stall.Do(ctx, stall.New(1), func() (struct{}, error) { return struct{}{}, s.close() })
+	if errors.Is(err, stall.ErrStalled) {
+		return fmt.Errorf("dirstore: the directory does not answer, calls to it are left behind: %w", err)
+	}
+	return err
+}
+
+func (s *Store) close() error {
+	s.cancel() // first: a sweep may be long
 	s.ops.Lock()
 	defer s.ops.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	s.cancel()
 	<-s.done
 	return errors.Join(s.root.Close(), s.lock.Close())
 }
+
+// Hung is the number of calls to the disk that have not returned although their callers have left.
+func (s *Store) Hung() int { return s.gets.Left() + s.puts.Left() }
 
 // Usage says how many bytes the entries take and what the bound is, 0 while it is still being found out.
 func (s *Store) Usage() (used, bound int64) {
@@ -133,11 +162,7 @@ func (s *Store) Usage() (used, bound int64) {
 // Get implements cache.Store.
 func (s *Store) Get(ctx context.Context, key string) (cache.Entry, error) {
 	start := time.Now()
-	var e cache.Entry
-	err := s.enter(ctx, checkKey(key), func() (err error) {
-		e, err = s.read(key, true)
-		return err
-	})
+	e, err := enter(ctx, s, s.gets, checkKey(key), func() (cache.Entry, error) { return s.read(key, true) })
 	s.observe("get", start, err, int64(len(e.Body)))
 	return e, err
 }
@@ -145,23 +170,20 @@ func (s *Store) Get(ctx context.Context, key string) (cache.Entry, error) {
 // Stat implements cache.Store. The body is not read, so its checksum is not verified; its length is.
 func (s *Store) Stat(ctx context.Context, key string) (cache.Meta, error) {
 	start := time.Now()
-	var e cache.Entry
-	err := s.enter(ctx, checkKey(key), func() (err error) {
-		e, err = s.read(key, false)
-		return err
-	})
+	e, err := enter(ctx, s, s.gets, checkKey(key), func() (cache.Entry, error) { return s.read(key, false) })
 	s.observe("stat", start, err, 0)
 	return e.Meta, err
 }
 
-// Put implements cache.Store. When it returns the entry is on disk, and stays there through a power cut.
+// Put implements cache.Store. When it returns the entry is on disk, and stays there through a power cut. One whose caller has left is not
+// placed any more, unless it is being placed at that moment; a Delete waits for that.
 func (s *Store) Put(ctx context.Context, key string, e cache.Entry) error {
 	start := time.Now()
 	e, err := cache.Check(key, e)
 	if err == nil {
 		err = checkKey(key)
 	}
-	err = s.enter(ctx, err, func() error { return s.put(ctx, key, e) })
+	_, err = enter(ctx, s, s.puts, err, func() (struct{}, error) { return struct{}{}, s.put(ctx, key, e) })
 	s.observe("put", start, err, e.Size)
 	return err
 }
@@ -169,22 +191,30 @@ func (s *Store) Put(ctx context.Context, key string, e cache.Entry) error {
 // Delete implements cache.Store.
 func (s *Store) Delete(ctx context.Context, prefix string) (int, error) {
 	start := time.Now()
-	n := 0
-	err := s.enter(ctx, cache.CheckPrefix(prefix), func() error {
-		err := s.walk(ctx, prefix, func(name string, _ fs.FileInfo) (bool, error) {
-			removed, err := s.remove(name, func(fs.FileInfo) bool { return true })
-			if removed {
-				n++
-			}
-			return removed, err
-		})
-		if n > 0 { // a purge must not come undone by a power cut
-			dir := path.Dir(prefix + "x")
-			err = errors.Join(err, s.syncUp(dir, dir))
-		}
-		return err
-	})
+	n, err := enter(ctx, s, s.puts, cache.CheckPrefix(prefix), func() (int, error) { return s.removeAll(ctx, prefix) })
 	s.observe("delete", start, err, 0)
+	return n, err
+}
+
+// removeAll removes every entry whose key begins with prefix, and returns their number.
+//
+// A Put that its caller has left must not land behind it: 1. Put P is in the disk's hands, its caller leaves; 2. this call begins; 3. P goes on
+// and places its entry. So P looks at its context under mu, and mu is taken once before the walk: P has placed its entry by then, and the walk
+// finds it, or it will not place it.
+func (s *Store) removeAll(ctx context.Context, prefix string) (n int, err error) {
+	s.mu.Lock()
+	s.mu.Unlock() //nolint:staticcheck // nothing is done under it: see above
+	err = s.walk(ctx, prefix, func(name string, _ fs.FileInfo) (bool, error) {
+		removed, err := s.remove(name, func(fs.FileInfo) bool { return true })
+		if removed {
+			n++
+		}
+		return removed, err
+	})
+	if n > 0 { // a purge must not come undone by a power cut
+		dir := path.Dir(prefix + "x")
+		err = errors.Join(err, s.syncUp(dir, dir))
+	}
 	return n, err
 }
 
@@ -197,23 +227,26 @@ func checkKey(key string) error {
 }
 
 // enter runs an operation unless err, the context or Close forbid it.
-func (s *Store) enter(ctx context.Context, err error, operation func() error) error {
+func enter[T any](ctx context.Context, s *Store, calls *stall.Calls, err error, operation func() (T, error)) (T, error) {
+	var none T
 	if err != nil {
-		return err
+		return none, err
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return none, err
 	}
-	s.ops.RLock()
-	defer s.ops.RUnlock()
-	if s.closed {
-		return fmt.Errorf("dirstore: %w", fs.ErrClosed)
-	}
-	err = operation()
+	v, err := stall.Do(ctx, calls, func() (T, error) {
+		s.ops.RLock()
+		defer s.ops.RUnlock()
+		if s.closed {
+			return none, fs.ErrClosed
+		}
+		return operation()
+	})
 	if err == nil || errors.Is(err, cache.ErrMiss) || errors.Is(err, ErrFull) {
-		return err
+		return v, err
 	}
-	return fmt.Errorf("dirstore: %w", err)
+	return v, fmt.Errorf("dirstore: %w", err)
 }
 
 func (s *Store) observe(op string, start time.Time, err error, bytes int64) {
@@ -221,6 +254,8 @@ func (s *Store) observe(op string, start time.Time, err error, bytes int64) {
 	switch {
 	case errors.Is(err, cache.ErrMiss):
 		outcome = "miss"
+	case errors.Is(err, stall.ErrStalled):
+		outcome = "hung"
 	case err != nil:
 		outcome = "error"
 	case op == "get" || op == "stat":
@@ -230,100 +265,6 @@ func (s *Store) observe(op string, start time.Time, err error, bytes int64) {
 		bytes = 0
 	}
 	s.obs.Observe(tier, op, outcome, time.Since(start), bytes)
-}
-
-// put writes the entry aside, makes it durable, and renames it into place.
-func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
-	head := encodeHead(cache.MarshalMeta(key, e))
-	size := onDisk(int64(len(head) + len(e.Body)))
-	if err := s.room(size); err != nil {
-		s.nudge()
-		return err
-	}
-	defer s.nudge()
-	temp := path.Join(tempName, strconv.FormatUint(s.temp.Add(1), 10))
-	err := s.writeFile(temp, head, e.Body)
-	if err == nil {
-		err = ctx.Err() // the last moment at which the caller's leaving changes nothing
-	}
-	var there string
-	if err == nil {
-		there, err = s.place(temp, key, size)
-	}
-	if err != nil {
-		_ = s.root.Remove(temp) // it may never have come to be; the next start removes it otherwise
-		return err
-	}
-	// Without the directory's own sync a power cut could undo the rename after prewarming has reported the variant as made and
-	// has taken its unit off the queue. A directory that is new needs the same from the one that it was made in.
-	return s.syncUp(path.Dir(key), there)
-}
-
-func (s *Store) writeFile(name string, parts ...[]byte) error {
-	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	for _, part := range parts {
-		if err == nil {
-			err = s.write(f, part)
-		}
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// place renames a finished file to its key and says which of the directories above it was there before: the lowest.
-func (s *Store) place(temp, key string, size int64) (there string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	dir := path.Dir(key)
-	there = dir
-	var old int64
-	if info, err := s.root.Lstat(key); err == nil {
-		old = onDisk(info.Size())
-	} else {
-		for there != "." && !s.exists(there) {
-			there = path.Dir(there)
-		}
-	}
-	if there != dir {
-		if err := s.root.MkdirAll(dir, 0o700); err != nil {
-			return "", err
-		}
-	}
-	if err := s.root.Rename(temp, key); err != nil {
-		return "", err
-	}
-	s.used += size - old
-	if s.placed != nil {
-		s.placed[key] = size
-	}
-	return there, nil
-}
-
-func (s *Store) exists(dir string) bool {
-	_, err := s.root.Lstat(dir)
-	return err == nil
-}
-
-// syncUp makes the names in dir durable, and those in its parents up to top. A directory that is gone has no names to keep: its nearest parent
-// is synced in its place.
-func (s *Store) syncUp(dir, top string) error {
-	for reached := false; ; dir = path.Dir(dir) {
-		reached = reached || dir == top
-		d, err := s.root.Open(dir)
-		if err == nil {
-			err = errors.Join(d.Sync(), d.Close())
-		} else if absent(err) && dir != "." {
-			continue
-		}
-		if err != nil || reached || dir == "." {
-			return err
-		}
-	}
 }
 
 // remove deletes a file if it still is as the caller wants it, and reports whether it did.
@@ -345,22 +286,6 @@ func (s *Store) remove(name string, wanted func(fs.FileInfo) bool) (bool, error)
 	}
 	s.used = max(0, s.used-onDisk(info.Size()))
 	return true, nil
-}
-
-// room refuses what would pass a bound.
-func (s *Store) room(size int64) error {
-	free, err := s.free()
-	if err != nil {
-		return err
-	}
-	used, bound := s.Usage()
-	switch {
-	case bound > 0 && used+size > bound:
-		return fmt.Errorf("%w: the entries take %d of %d bytes", ErrFull, used, bound)
-	case free-size < s.cfg.MinFree:
-		return fmt.Errorf("%w: %d bytes of the disk are free, %d are to stay so", ErrFull, free, s.cfg.MinFree)
-	}
-	return nil
 }
 
 // nudge has the sweeper look whether there is something to do.

@@ -27,7 +27,7 @@ type counter struct {
 	seen chan string
 }
 
-func newCounter() *counter { return &counter{n: map[string]int{}, seen: make(chan string, 10_000)} }
+func newCounter() *counter { return &counter{n: map[string]int{}, seen: make(chan string, 20_000)} }
 
 func (c *counter) Observe(_, op, outcome string, _ time.Duration, _ int64) {
 	c.mu.Lock()

@@ -42,7 +42,7 @@ func splitHead(b []byte) (meta, rest []byte, err error) {
 func (s *Store) read(key string, whole bool) (cache.Entry, error) {
 	start := time.Now()
 	// Nothing here but regular files is an entry; a pipe must not block the open, a link must not be followed.
-	f, err := s.root.OpenFile(key, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := s.open(key, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		if absent(err) {
 			err = cache.ErrMiss
