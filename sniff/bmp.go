@@ -36,9 +36,11 @@ func inspectBMP(b []byte) (Info, error) {
 		in.Height = -in.Height // Rows from top to bottom.
 	}
 	switch depth {
-	case 1, 4, 8, 16, 24:
-	case 32:
-		in.Channels, in.Alpha = 4, true
+	case 1, 4, 8, 24:
+	case 16, 32:
+		if alpha(b, header, compression) {
+			in.Channels, in.Alpha = 4, true
+		}
 	default:
 		return Info{}, broken("its bit depth is unknown")
 	}
@@ -48,8 +50,41 @@ func inspectBMP(b []byte) (Info, error) {
 	if compression == 0 || compression == 3 || compression == 6 {
 		stored = (int64(in.Width)*depth + 31) / 32 * 4 * int64(in.Height)
 	}
+	if offset == 0 { // The pixels follow at once.
+		offset = head + afterHeader(b, header, depth, compression)
+	}
 	end := offset + stored
-	in.Complete = offset >= head && end <= int64(len(b)) && stored > 0
+	if stored == 0 { // Some writers leave out what compressed pixels take.
+		end = int64(len(b))
+	}
+	in.Complete = offset >= head && end <= int64(len(b)) && end > offset
 	in.End = int(min(end, int64(len(b))))
 	return in, nil
+}
+
+// alpha reports whether a mask names the bits of alpha, which headers of 56 bytes and more have, but for that of OS/2.
+func alpha(b []byte, header uint32, compression int64) bool {
+	has := compression == 6 || header >= 56 && header != 64
+	return has && len(b) >= 70 && binary.LittleEndian.Uint32(b[66:]) != 0
+}
+
+// afterHeader is what stands between a header and the pixels: masks behind a header of 40 bytes, and a palette.
+func afterHeader(b []byte, header uint32, depth, compression int64) int64 {
+	n := int64(0)
+	if header == 40 {
+		n = map[int64]int64{3: 12, 6: 16}[compression]
+	}
+	if depth > 8 {
+		return n
+	}
+	colours, entry := int64(1)<<depth, int64(4)
+	if header == 12 {
+		entry = 3
+	}
+	if header >= 40 && len(b) >= 50 {
+		if used := int64(binary.LittleEndian.Uint32(b[46:])); used > 0 {
+			colours = min(used, 256)
+		}
+	}
+	return n + colours*entry
 }

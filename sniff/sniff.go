@@ -100,9 +100,10 @@ func (i Info) decodedBytes(frames int) int64 {
 		}
 		return saturate(pixels, perPixel)
 	case "gif":
-		// An RGBA canvas per frame kept, and the indexes of a frame. For animations a canvas to go back to, and a still that may be made with it.
+		// An RGBA canvas per frame kept, and the indexes of a frame or an opaque copy. For animations a canvas to go back to, and a still
+		// that may be made with it.
 		if n == 1 {
-			return saturate(pixels, 5)
+			return saturate(pixels, 8)
 		}
 		return saturate(pixels, 4*(n+2)+1)
 	case "webp":
@@ -115,7 +116,7 @@ func (i Info) decodedBytes(frames int) int64 {
 		// One strip may hold the whole picture, so it can be there as a strip and as pixels; frames are read as one tall picture.
 		return saturate(pixels, channels*sample*(n+1))
 	}
-	return saturate(pixels, 8) // BMP: 4 bytes a pixel, read and converted.
+	return saturate(pixels, 8) // BMP: 4 bytes a pixel, and an opaque copy.
 }
 
 // sampleBytes is the memory of one decoded sample: libvips has no type below a byte.

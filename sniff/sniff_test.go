@@ -210,12 +210,12 @@ func TestDecodedBytes(t *testing.T) {
 		{"png adam7", Info{Format: "png", Width: 100, Height: 10, Channels: 4, Bits: 16, Frames: 1, Progressive: true}, 1, 16000},
 		{"png of one bit", Info{Format: "png", Width: 100, Height: 10, Channels: 1, Bits: 1, Frames: 9}, 9, 1000},
 		{"gif", Info{Format: "gif", Width: 100, Height: 10, Frames: 9}, 2, 17000},
-		{"still of a gif", Info{Format: "gif", Width: 100, Height: 10, Frames: 9}, 1, 5000},
-		{"without its end", Info{Format: "gif", Width: 100, Height: 10, Frames: 9, LacksEnd: true, End: 70}, 1, 5070},
+		{"still of a gif", Info{Format: "gif", Width: 100, Height: 10, Frames: 9}, 1, 8000},
+		{"without its end", Info{Format: "gif", Width: 100, Height: 10, Frames: 9, LacksEnd: true, End: 70}, 1, 8070},
 		{"webp, more frames asked than there are", Info{Format: "webp", Width: 100, Height: 10, Frames: 2}, 9, 12000},
 		{"avif of ten bits", Info{Format: "avif", Width: 100, Height: 10, Channels: 3, Bits: 10, Frames: 1}, 1, 12000},
 		{"tiff", Info{Format: "tiff", Width: 100, Height: 10, Channels: 1, Bits: 1, Frames: 1}, 1, 2000},
-		{"no frames", Info{Format: "gif", Width: 100, Height: 10}, 0, 5000},
+		{"no frames", Info{Format: "gif", Width: 100, Height: 10}, 0, 8000},
 		{"beyond int64", Info{Format: "avif", Width: maxSide, Height: maxSide, Channels: 3, Bits: 8, Frames: 1}, 1, math.MaxInt64},
 	}
 	for _, tt := range tests {

@@ -20,9 +20,9 @@ type source struct {
 	strict   strictness
 	exif     orientation
 	facts    facts
-	stored   size    // one frame as stored; of a master, its original upright
-	decoded  size    // one frame as it is decoded in full; less than stored where a master is smaller
-	useICC   bool    // the profile says other than sRGB
+	stored   size     // one frame as stored; of a master, its original upright
+	decoded  size     // one frame as it is decoded in full; less than stored where a master is smaller
+	useICC   bool     // the profile says other than sRGB
 	gif      *gifFile // nil = another format
 	delays   []int
 	pin      runtime.Pinner
@@ -83,6 +83,9 @@ func (s *source) probe(lim Limits) error {
 	if s.decodedInGo() {
 		in := s.info
 		s.facts = facts{width: in.Width, height: in.Height, bands: 4, bits: 8, alpha: in.Format == "gif" || in.Alpha, rgb: true}
+		if !s.facts.alpha {
+			s.facts.bands = 3
+		}
 		if s.gif != nil {
 			s.facts.loop, s.delays = s.gif.loop, s.gif.delays()
 		}
@@ -161,7 +164,7 @@ func (s *source) keep(im *pixmap) error {
 func (s *source) decode(k loadKey) (*pixmap, error) {
 	switch s.info.Format {
 	case "bmp":
-		return loadBMP(s.body)
+		return s.loadBMP()
 	case "gif":
 		return s.loadGIF(max(k.pages, 1))
 	}
