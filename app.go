@@ -195,11 +195,14 @@ func (a *app) openStore(ctx context.Context) (cache.Store, error) {
 	return store, nil
 }
 
-// originConfig adds this server's own addresses, which are refused as sources.
+// originConfig adds this server's own addresses, which are refused as sources, and the marker by which it knows its own requests.
 func (a *app) originConfig(cfg config.Config) origin.Config {
 	c := cfg.Origin
 	if host, err := cfg.Server.PublicHost(); err == nil { // Validate has told of any error.
 		c.Own = append(c.Own, host)
+	}
+	if keys, err := signing.New(cfg.Signing, time.Now); err == nil { // Without keys there is no server that a fetch could come back to.
+		c.Marker = keys.Markers()[0]
 	}
 	return c
 }

@@ -36,6 +36,8 @@ type Config struct {
 
 	// Own lists the host:port pairs of this server itself, which are refused as sources; set by the composition root.
 	Own []string `yaml:"-"`
+	// Marker names this deployment in the Via of each fetch, so that it knows its own requests; set by the composition root.
+	Marker string `yaml:"-"`
 }
 
 // Default is the configuration of a server that was told nothing.

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,7 +138,7 @@ func (f *fetch) roundTrip(ctx context.Context, u *url.URL) (*http.Response, erro
 		// A coding would hide the length from us, and images gain nothing by it.
 		"Accept-Encoding": {"identity"},
 		// Whoever sees this from itself is asked by us on behalf of itself: a loop.
-		"Via": {"1.1 goldcrest"},
+		"Via": {"1.1 " + cmp.Or(f.settings.cfg.Marker, "goldcrest")},
 	}
 	return f.client.transport.RoundTrip(request)
 }

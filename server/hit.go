@@ -105,12 +105,12 @@ func (s *Server) plain(r *http.Request) bool {
 // else, what is traced, and whatever is out of the ordinary, is left to the long way, whose answer is the same.
 func (s *Server) hit(w http.ResponseWriter, r *http.Request) bool {
 	c, ok := r.Context().Value(wireKey{}).(*wire)
-	if !ok || !s.plain(r) || int64(len(r.RequestURI)) > s.cfg.MaxURL || viaOurselves(r.Header) || s.deps.Tracer != nil && trace.From(r.Context()) != nil {
+	if !ok || !s.plain(r) || int64(len(r.RequestURI)) > s.cfg.MaxURL || s.deps.Tracer != nil && trace.From(r.Context()) != nil {
 		return false
 	}
 	began, rl := s.deps.Now(), s.rules.Load()
 	n := rl.targets.get(digestOf(r.RequestURI))
-	if n == nil || !n.usable(began) {
+	if n == nil || !n.usable(began) || rl.ours(r.Header) {
 		return false
 	}
 	y := n.readyFor(n.accept(r.Header, rl.accepts))

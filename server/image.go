@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,8 @@ func (s *Server) image(c echo.Context) error {
 
 	k, r := callOf(c), c.Request()
 	k.vary = "Accept" // Until the URL is understood it may be an open one.
-	if viaOurselves(r.Header) {
+	if s.rules.Load().ours(r.Header) {
+		k.unkept = true
 		return fault.New(fault.SourceNotAllowed, "server.image", "the source is a URL of this image proxy itself", nil)
 	}
 	if err := s.short(pressure.Refuse); err != nil {
@@ -154,11 +156,11 @@ func allowed(key *signing.Pair, ref variant.Ref, terms variant.Terms) error {
 	return nil
 }
 
-// viaOurselves reports whether our own fetcher sent the request: a source that is a URL of ours would go round for ever.
-func viaOurselves(h http.Header) bool {
+// ours reports whether our own fetcher sent the request: a source that is a URL of ours would go round for ever.
+func (rl *rules) ours(h http.Header) bool {
 	for _, line := range h.Values("Via") {
 		for hop := range strings.SplitSeq(line, ",") {
-			if f := strings.Fields(hop); len(f) >= 2 && strings.EqualFold(f[1], "goldcrest") {
+			if f := strings.Fields(hop); len(f) >= 2 && slices.Contains(rl.markers, f[1]) {
 				return true
 			}
 		}

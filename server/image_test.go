@@ -270,15 +270,6 @@ func TestKeysAreHeldToTheirSourcesAndPresets(t *testing.T) {
 	}
 }
 
-func TestOwnFetcherIsRefused(t *testing.T) {
-	f := newFixture(t, nil)
-	for via, want := range map[string]int{"1.1 goldcrest": 403, "1.0 cdn, 1.1 Goldcrest (x)": 403, "1.1 varnish": 200, "goldcrest": 200, "1.1 goldcrest-cdn": 200} {
-		if w := f.do("GET", f.url("", photo), "Via: "+via); w.Code != want {
-			t.Errorf("Via %q: status %d, want %d", via, w.Code, want)
-		}
-	}
-}
-
 func TestPathPrefixIsCutBeforeVerifying(t *testing.T) {
 	f := newFixture(t, func(c *Config, _ *Rules) { c.PathPrefix = "/img" })
 	url := f.url("w:480", photo)

@@ -76,6 +76,7 @@ type call struct {
 	original int64      // bytes of the original, if known
 	who      credential // whose token it carries; zero = none was needed
 	status   int        // of the answer, where the fault's kind does not decide it alone; 0 = it does
+	unkept   bool       // the failure hangs on a header that no cache keys on, so none may keep it
 	kind     fault.Kind
 	cause    error
 }

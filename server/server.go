@@ -83,6 +83,7 @@ type rules struct {
 	tokens  []credential
 	keys    map[string]*bucket // by key id; absent = no limit
 	targets *targets           // what verified under these keys
+	markers []string           // of our own fetcher's requests
 	accepts *accepts
 }
 
@@ -164,7 +165,7 @@ func (s *Server) Reload(r Rules) error {
 	if err != nil {
 		return err
 	}
-	next := &rules{Rules: r, tokens: tokens, targets: newTargets(), accepts: newAccepts(r.Negotiation)}
+	next := &rules{Rules: r, tokens: tokens, markers: r.Keys.Markers(), targets: newTargets(), accepts: newAccepts(r.Negotiation)}
 	s.limit(next, s.rules.Load())
 	s.rules.Store(next)
 	return nil

@@ -162,6 +162,9 @@ func (s *Server) fail(c echo.Context, err error) {
 // refuse sets the headers that every failed answer has, whatever its body, and takes back those of a success.
 func (s *Server) refuse(h http.Header, k *call, f *fault.Error) refusal {
 	row := refusalOf(f.Kind)
+	if k.unkept {
+		row.ttl = 0
+	}
 	if k.status != 0 {
 		row.status = k.status
 	}

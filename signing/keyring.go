@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -209,6 +210,16 @@ func (p *Pair) mac(text string) []byte {
 	h.Write(p.salt)
 	h.Write([]byte(text))
 	return h.Sum(nil)
+}
+
+// Markers are what requests of this deployment's own fetcher are told by, one for each pair, the first pair's first: nobody who has
+// no key can guess them. The text is none that a URL has, so that a marker is no part of a signature.
+func (k *Keyring) Markers() []string {
+	var all []string
+	for _, p := range k.pairs {
+		all = append(all, "goldcrest-"+hex.EncodeToString(p.mac("loop marker")[:8]))
+	}
+	return all
 }
 
 // valid reports whether the pair may be used: from notBefore on, and until before notAfter.

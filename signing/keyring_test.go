@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -312,5 +313,26 @@ func BenchmarkVerify(b *testing.B) {
 		if _, err := k.Verify(url); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestMarkersBelongToTheKeys(t *testing.T) {
+	ring := func(keys ...string) *Keyring {
+		var cfg Config
+		for i, key := range keys {
+			cfg.Keys = append(cfg.Keys, Key{ID: strings.Repeat("k", i), Key: strings.Repeat(key, 32), Salt: "00"})
+		}
+		k, err := New(cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	old, both, other := ring("ab").Markers(), ring("cd", "ab").Markers(), ring("ef").Markers()
+	if len(old) != 1 || len(both) != 2 || both[1] != old[0] || both[0] == old[0] || other[0] == old[0] {
+		t.Errorf("got %v, %v and %v: a pair has one marker, wherever it stands, and no other has it", old, both, other)
+	}
+	if !regexp.MustCompile(`^goldcrest-[0-9a-f]{16}$`).MatchString(old[0]) {
+		t.Errorf("%q is no pseudonym for Via", old[0])
 	}
 }

@@ -176,7 +176,7 @@ test("Worker: equivalent browsers share an entry, and a JPEG client never gets t
 
 test("Worker: what reaches the proxy is folded and signed as it was", async () => {
   const { get, asked } = edge();
-  await get(photo.replace("w:480", "net:auto"), { Accept: chrome, ECT: "4g", RTT: "700", Downlink: "5", Cookie: "a=b", Origin: "https://shop.example" });
+  await get(photo.replace("w:480", "net:auto"), { Accept: chrome, ECT: "4g", RTT: "700", Downlink: "5", Cookie: "a=b", Origin: "https://shop.example", Via: "1.1 x" });
   assert.equal(new URL(asked[0].url).pathname, photo.replace("w:480", "net:auto"));
   assert.equal(new URL(asked[0].url).search, "");
   const headers = Object.fromEntries(asked[0].headers);

@@ -38,6 +38,7 @@ sub goldcrest_recv {
 	unset req.http.RTT;
 	unset req.http.Downlink;
 	unset req.http.Cookie;
+	unset req.http.Via;
 	if (req.url !~ "/plain/") {
 		set req.url = regsub(req.url, "\?.*$", ""); # it reaches no source
 	}

@@ -15,7 +15,7 @@ export async function answer(request, site, cache, send, later) {
   if (!folded || (request.method !== "GET" && request.method !== "HEAD")) return send(request);
   if (!folded.query) url.search = "";
   const toOrigin = new Request(url, request);
-  for (const name of ["Accept", "ECT", "Save-Data", "RTT", "Downlink", "Cookie", "Origin"]) toOrigin.headers.delete(name);
+  for (const name of ["Accept", "ECT", "Save-Data", "RTT", "Downlink", "Cookie", "Origin", "Via"]) toOrigin.headers.delete(name);
   if (folded.accept) toOrigin.headers.set("Accept", folded.accept);
   if (folded.ect) toOrigin.headers.set("ECT", folded.ect);
   if (request.method !== "GET") return send(toOrigin);
