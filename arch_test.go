@@ -42,8 +42,9 @@ var layers = map[string]layer{
 	"cache/dirstore":  {[]string{"cache", "stall"}, "a Store and nothing else"},
 	"cache/cachetest": {[]string{"cache"}, "the law of Store must not depend on one Store"},
 
-	"transform":       {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
-	"transform/codec": {[]string{"transform", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
+	"transform":             {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
+	"transform/codec/score": {nil, "compares pixels, and knows no file"},
+	"transform/codec":       {[]string{"transform", "transform/codec/score", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
 	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "trace"}, "the heart: the transform is plugged in through an interface"},
 	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
@@ -60,7 +61,7 @@ var layers = map[string]layer{
 	"":      {[]string{"*"}, "main and app are the composition root: the only place that knows all"},
 	"bench": {[]string{"*"}, "measures every part"},
 
-	"bench/quality": {[]string{"transform/codec", "variant", "sniff"}, "judges the codec's own encodes, and nothing that a cache or a server adds"},
+	"bench/quality": {[]string{"transform/codec", "transform/codec/score", "variant", "sniff"}, "judges the codec's own encodes, and nothing that a cache or a server adds"},
 	"e2e":           {nil, "a black box: it sees the binary and the contract only"},
 }
 
@@ -72,8 +73,8 @@ type fence struct {
 }
 
 var fences = []fence{
-	{"C", []string{"transform/codec"}, "C code reads hostile files: it runs in worker processes alone"},
-	{"unsafe", []string{"transform", "transform/codec"}, "only the shared memory and its C neighbour need it"},
+	{"C", []string{"transform/codec", "transform/codec/score"}, "C code reads hostile files: it runs in worker processes alone"},
+	{"unsafe", []string{"transform", "transform/codec", "transform/codec/score"}, "only the shared memory and its C neighbours need it"},
 	{"github.com/h2non/bimg", []string{"transform/codec"}, "it starts libvips when imported, and is cgo"},
 	{"github.com/labstack/echo/", []string{"server"}, "HTTP types below the server tie the pipeline to a router"},
 	{"github.com/aws/", []string{"cache/s3store"}, "one store owns the SDK; the others must build without it"},
