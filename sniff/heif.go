@@ -14,6 +14,7 @@ type heifWalk struct {
 	info       Info
 	primary    int // the primary item's id, 0 = not named
 	properties []heifProperty
+	multiplied []int // ids of items whose colours are multiplied by alpha
 	linked     []int // 1-based indexes of the primary item's properties
 	meta, data bool
 }
@@ -23,6 +24,8 @@ type heifProperty struct {
 	width, height int // of an ispe, else 0
 	bits          int // of a pixi, else 0
 	turned        bool
+
+	primaries, transfer int // of a colr that names them by number, else 0
 }
 
 // inspectHEIF walks the boxes of an ISO base media file. The size is the primary item's, else the largest that any item declares.
@@ -101,6 +104,8 @@ func (w *heifWalk) metaBox(name string, body []byte) {
 		}
 	case "idat":
 		w.data = true
+	case "iref":
+		w.references(body)
 	case "iprp":
 		var links []byte
 		boxes(body, func(name string, body []byte) {
@@ -113,6 +118,22 @@ func (w *heifWalk) metaBox(name string, body []byte) {
 		})
 		w.linked = primaryLinks(links, w.primary)
 	}
+}
+
+// references notes the items whose colours are multiplied by alpha.
+func (w *heifWalk) references(b []byte) {
+	if len(b) < 4 {
+		return
+	}
+	read := u16
+	if b[0] > 0 {
+		read = u32
+	}
+	boxes(b[4:], func(name string, body []byte) {
+		if from, ok := read(body, 0); ok && name == "prem" && from != 0 {
+			w.multiplied = append(w.multiplied, from)
+		}
+	})
 }
 
 func (w *heifWalk) property(name string, body []byte) {
@@ -130,6 +151,10 @@ func (w *heifWalk) property(name string, body []byte) {
 	case "colr":
 		kind := string(body[:min(4, len(body))])
 		w.info.Profile = w.info.Profile || kind == "prof" || kind == "rICC"
+		if kind == "nclx" && len(body) >= 10 {
+			p.primaries, _ = u16(body, 4)
+			p.transfer, _ = u16(body, 6)
+		}
 	case "auxC":
 		urn := string(body[min(4, len(body)):])
 		w.info.Alpha = w.info.Alpha || strings.Contains(urn, ":alpha") || strings.Contains(urn, "hevc:2015:auxid:1")
@@ -201,7 +226,11 @@ func (w *heifWalk) choose() {
 		w.info.grow(p.width, p.height)
 		w.info.Bits = max(w.info.Bits, p.bits)
 		turned = turned || p.turned
+		if p.primaries > 0 {
+			w.info.Primaries, w.info.Transfer = p.primaries, p.transfer
+		}
 	}
+	w.info.Premultiplied = w.info.Alpha && slices.Contains(w.multiplied, w.primary)
 	if w.info.Width == 0 {
 		for _, p := range w.properties {
 			if int64(p.width)*int64(p.height) > w.info.Pixels() {

@@ -24,6 +24,9 @@ type Info struct {
 	Bits          int    // bits per channel as stored
 	Alpha         bool   // the picture may have transparent pixels
 	Profile       bool   // an ICC profile is embedded
+	Primaries     int    // AVIF, HEIC: the code point of ITU-T H.273 for the colours' primaries; 0 = not told
+	Transfer      int    // likewise for the tone curve
+	Premultiplied bool   // AVIF, HEIC: colours are multiplied by alpha
 	Progressive   bool   // progressive JPEG, interlaced PNG or GIF
 	CMYK          bool   // four inks; says nothing of inversion
 	Scans         int    // JPEG: number of SOS markers

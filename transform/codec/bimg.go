@@ -72,7 +72,7 @@ func bimgMake(choices chooser, src *source, j *job) (variant.Image, bool) {
 func bimgCan(src *source, j *job, f variant.Format, s settings) bool {
 	sp, p, in, facts := j.spec, j.plan, src.info, src.facts
 	source := (in.Format == "jpeg" || in.Format == "png" || in.Format == "webp") && in.Orientation == 1 && in.Complete && in.Frames == 1
-	pixels := !src.useICC && facts.bits == 8 && in.Bits <= 8 && (facts.rgb || facts.grey) && !facts.alpha && !in.CMYK
+	pixels := !src.converts() && facts.bits == 8 && in.Bits <= 8 && (facts.rgb || facts.grey) && !facts.alpha && !in.CMYK
 	plain := p.final == orientation{} && p.cropSize == p.stored && p.result == p.scaled && p.out == p.scaled &&
 		p.scaled.W < p.stored.W && p.scaled.H < p.stored.H && !sp.Trim.On && sp.Blur == 0 && sp.Sharpen == 0 && sp.Pixelate <= 1 &&
 		sp.MaxBytes == 0 && sp.AutoSize.Bytes == 0

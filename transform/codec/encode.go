@@ -309,7 +309,7 @@ func untouched(src *source, j *job) (body []byte, format variant.Format, ok bool
 	changes := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Background.Set || p.final != (orientation{}) ||
 		p.cropSize != p.stored || p.scaled != p.stored || p.out != p.stored
 	f := src.facts
-	plain := !src.useICC && f.bits == 8 && in.Bits <= 8 && !in.CMYK && (f.rgb || f.grey)
+	plain := !src.converts() && f.bits == 8 && in.Bits <= 8 && !in.CMYK && (f.rgb || f.grey)
 	remade := src.master != nil && !src.master.Exact
 	format = sourceFormat(in.Format)
 	if changes || !plain || remade || in.Orientation != 1 || in.Frames != j.frames || !in.Complete || format == variant.Open {

@@ -45,7 +45,7 @@ func parseGIF(b []byte, canvas size) *gifFile {
 		return g
 	}
 	at := 13
-	global := colours(b, &at, b[10])
+	global := gifPalette(b, &at, b[10])
 	next := gifFrame{transparent: -1, delay: gifDelay}
 	for at < len(b) {
 		switch b[at] {
@@ -63,7 +63,7 @@ func parseGIF(b []byte, canvas size) *gifFile {
 			packed := b[at+9]
 			f.interlaced = packed&0x40 != 0
 			at += 10
-			if f.palette = colours(b, &at, packed); f.palette == nil {
+			if f.palette = gifPalette(b, &at, packed); f.palette == nil {
 				f.palette = global
 			}
 			f.data = at
@@ -77,13 +77,13 @@ func parseGIF(b []byte, canvas size) *gifFile {
 	return g
 }
 
-// colours reads the colour table that a packed field announces and moves on behind it; nil for none.
-func colours(b []byte, at *int, packed byte) []byte {
+// gifPalette reads the colours that a packed field announces and moves on behind it; nil for none.
+func gifPalette(b []byte, at *int, packed byte) []byte {
 	if packed&0x80 == 0 {
 		return nil
 	}
 	from := min(*at, len(b))
-	*at += 3 << (packed&7 + 1)
+	*at += colourTable(packed)
 	return b[from:min(*at, len(b))]
 }
 

@@ -302,6 +302,9 @@ func (r *renderer) attend() error {
 // colours converts to 8-bit sRGB or grey, only where the picture is something else.
 func (r *renderer) colours() error {
 	f := r.src.facts
+	if c := r.src.colours; c != nil {
+		return r.im.convert(c)
+	}
 	if !r.src.useICC && f.bits == 8 && (f.rgb || f.grey) {
 		return nil
 	}

@@ -23,6 +23,7 @@ type source struct {
 	stored   size     // one frame as stored; of a master, its original upright
 	decoded  size     // one frame as it is decoded in full; less than stored where a master is smaller
 	useICC   bool     // the profile says other than sRGB
+	colours  *colours // what the file says without a profile; nil = sRGB
 	gif      *gifFile // nil = another format
 	delays   []int
 	pin      runtime.Pinner
@@ -110,7 +111,7 @@ func (s *source) probe(lim Limits) error {
 		return nil
 	}
 	s.delays = im.delays()
-	s.useICC = s.facts.profile && s.facts.fits(im.profile()) && !isSRGB(im.profile())
+	s.setColours(im.profile())
 	return nil
 }
 
@@ -169,6 +170,11 @@ func (s *source) decode(k loadKey) (*pixmap, error) {
 		return s.loadGIF(max(k.pages, 1))
 	}
 	im, err := load(&s.pin, s.body, loading{kind: loaders[s.info.Format], shrink: k.shrink, scale: k.scale, pages: k.pages, strict: s.strict})
+	if err == nil {
+		if err = im.plain(s.info.Premultiplied); err != nil {
+			im.free()
+		}
+	}
 	if err != nil {
 		return nil, undecodable("codec.load", err)
 	}

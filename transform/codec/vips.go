@@ -188,6 +188,11 @@ func (im *pixmap) memory() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_memory(in, out) })
 }
 
+// plain unpacks samples that cannot be scaled as they are, and divides alpha out of colours that were multiplied with it.
+func (im *pixmap) plain(multiplied bool) error {
+	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_plain(in, out, flag(multiplied)) })
+}
+
 func (im *pixmap) extract(r rect) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int {
 		return C.gc_extract(in, out, C.int(r.X), C.int(r.Y), C.int(r.W), C.int(r.H))

@@ -23,6 +23,21 @@ GC_FN int gc_back(VipsImage *in, VipsImage **out, VipsBandFormat format, VipsInt
 	return r;
 }
 
+// gc_plain unpacks packed samples, as an 8-bit Lab TIFF has, to sRGB, and divides alpha out where it is multiplied in. The short way from packed
+// samples to sRGB would add a pattern of dots.
+GC_FN int gc_plain(VipsImage *in, VipsImage **out, int multiplied) {
+	if (vips_image_get_coding(in) == VIPS_CODING_LABQ) {
+		VipsImage *lab = NULL;
+		int r = vips_LabQ2Lab(in, &lab, NULL) || vips_colourspace(lab, out, VIPS_INTERPRETATION_sRGB, NULL);
+		if (lab)
+			g_object_unref(lab);
+		return r;
+	}
+	if (multiplied && vips_image_hasalpha(in))
+		return gc_back(in, out, vips_image_get_format(in), vips_image_get_interpretation(in));
+	return vips_copy(in, out, NULL);
+}
+
 // gc_resize scales by exact factors. Transparent pixels carry no colour: alpha is multiplied in first and divided out after.
 GC_FN int gc_resize(VipsImage *in, VipsImage **out, double hscale, double vscale) {
 	if (gc_reduces(in, hscale, vscale))
