@@ -44,6 +44,10 @@ func advice(err error) string {
 	case errors.Is(err, syscall.ENOSPC):
 		return "free space on that disk, or name a place on another"
 	}
+	var p partError
+	if errors.As(err, &p) {
+		return p.todo
+	}
 	return ""
 }
 

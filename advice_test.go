@@ -120,6 +120,10 @@ func TestDoctor(t *testing.T) {
 		{"cluster", []string{"GOLDCREST_PREWARM_QUEUE_NATS=nats://127.0.0.1:1"}, "wrong    queue ", "To do: compare prewarm.queue.nats"},
 		{"bucket", []string{"GOLDCREST_CACHE_STORE_S3_BUCKET=b", "GOLDCREST_CACHE_STORE_S3_ENDPOINT=http://127.0.0.1:1"}, "wrong    bucket ", "To do: compare cache.store.s3"},
 		{"secret files", []string{"GOLDCREST_API_TOKENS=[{name: a, token_file: " + open + ", scopes: [check]}]"}, "wrong    secret files ", "To do: chmod go-w"},
+		{"a public URL without a port", []string{"GOLDCREST_SERVER_BASE_URL=https://img.example.com"}, "ok       server ", ""},
+		{"token file", []string{"GOLDCREST_API_TOKENS=[{name: a, token_file: " + plainFile + ".gone, scopes: [check]}]"}, "wrong    server ", "To do: "},
+		{"secret file", []string{"GOLDCREST_PREWARM_CALLBACKS_SECRETS=[{id: a, secret_file: " + plainFile + ".gone}]"}, "wrong    prewarm ", "To do: "},
+		{"listener", []string{"GOLDCREST_SERVER_ADMIN=192.0.2.1:8081"}, "wrong    admin ", "To do: this machine does not have that address"},
 		{"worker", []string{"GOLDCREST_TRANSFORM_COMMAND=[/bin/false]"}, "wrong    worker ", "To do: run"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

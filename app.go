@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -51,6 +50,7 @@ type app struct {
 	metrics  *metrics.Metrics
 	memory   *cache.Memory
 	store    *dirstore.Store // nil with a bucket
+	durable  cache.Store
 	tiers    *cache.Tiered
 	origin   *origin.Client
 	pool     *transform.Pool
@@ -67,73 +67,25 @@ type app struct {
 	tracing  *tracing.Tracer // nil = nothing is traced
 }
 
+// newApp is an app of which no part is built yet.
+func newApp(cfg config.Config, log *slog.Logger) *app {
+	a := &app{cfg: cfg, log: log, metrics: metrics.New(), instance: newInstance(), started: time.Now()}
+	a.history = a.metrics.NewHistory(a.started)
+	return a
+}
+
 // openApp builds everything that cfg asks for, down to the open listeners' owner. On an error nothing is left open.
 func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("the configuration cannot work:\n%w", err)
 	}
-	a := &app{cfg: cfg, log: log, metrics: metrics.New(), instance: newInstance(), started: time.Now()}
-	a.history = a.metrics.NewHistory(a.started)
-	err := a.open(ctx)
-	if err == nil {
-		err = ctx.Err() // Some parts do without what did not answer before ctx ended.
-	}
-	if err != nil {
+	a := newApp(cfg, log)
+	if err := a.open(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(cfg.Server.Drain, time.Second))
 		defer cancel()
 		return nil, errors.Join(err, a.close(closing))
 	}
 	return a, nil
-}
-
-// open builds the parts; after an error some are open.
-func (a *app) open(ctx context.Context) error {
-	if err := a.checkSecrets(a.cfg); err != nil {
-		return err
-	}
-	now, err := newLive(a.cfg, nil)
-	if err != nil {
-		return err
-	}
-	a.live.Store(now)
-	if a.cfg.Tracing.OTLP != "" {
-		if a.tracing, err = tracing.Open(ctx, a.cfg.Tracing, version, a.instance, a.log); err != nil {
-			return err
-		}
-	}
-	store, err := a.openStore(ctx)
-	if err != nil {
-		return err
-	}
-	if err := a.openPipeline(ctx, store); err != nil {
-		return err
-	}
-	a.watcher = a.newWatcher()
-	a.fitHeap()
-	if err := a.openPrewarm(ctx); err != nil {
-		return err
-	}
-	deps := server.Deps{
-		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
-		Warm:     a.pipeline.Warm,
-		Pressure: a.watcher.Step,
-		NoImages: !a.cfg.Is(config.RoleProxy),
-		Tracer:   a.tracer(), TrustTraces: a.cfg.Tracing.Trust,
-		Overview: &server.Overview{
-			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
-			Config: func(w io.Writer) error { return a.live.Load().print(w) },
-		},
-	}
-	if a.door != nil { // A nil pointer in an interface would not be nil.
-		deps.Prewarm, deps.Predecessor = a.door, a.door
-	}
-	if a.server, err = server.New(a.cfg.Server, deps, now.rules); err != nil {
-		return err
-	}
-	a.metrics.Build(version, runtime.Version(), a.pool.Versions()["libvips"])
-	a.metrics.Sandbox(a.pool.Sandbox().Landlock > 0, a.pool.Sandbox().Seccomp)
-	a.metrics.Watch(a.levels)
-	return nil
 }
 
 // tracer is what records traces; nil if nothing does. A nil pointer in an interface would not be nil.
@@ -153,46 +105,38 @@ func (a *app) checkSecrets(cfg config.Config) error {
 	return err
 }
 
-// openPipeline builds what turns a Ref into bytes, on the given durable tier.
-func (a *app) openPipeline(ctx context.Context, store cache.Store) (err error) {
+// openPipeline builds what turns a Ref into bytes.
+func (a *app) openPipeline(context.Context) (err error) {
 	a.memory = cache.NewMemory(a.cfg.Cache.Memory.Memory)
-	a.tiers = cache.NewTiered(a.memory, store, a.cfg.Cache.Store.Tier, a.metrics)
-	if a.origin, err = origin.New(a.originConfig(a.cfg), origin.Hooks{Observer: fetchMeter{a.metrics}}); err != nil {
-		return err
-	}
-	pool := a.cfg.Transform
-	pool.Quality = a.cfg.Quality
-	pool.OriginalBytes, pool.Build, pool.ImageMemory = a.cfg.Origin.MaxBytes, buildID(), a.fitMemory(pool.ImageMemory)
-	if a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log); err != nil {
-		return err
-	}
+	a.tiers = cache.NewTiered(a.memory, a.durable, a.cfg.Cache.Store.Tier, a.metrics)
 	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
-		Tiers: a.tiers, Keeper: a.tiers, Store: store, Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
+		Tiers: a.tiers, Keeper: a.tiers, Store: a.durable, Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
 		Observer: fillMeter{a.metrics}, Log: a.log,
 	})
 	return err
 }
 
 // openStore opens the durable tier: the bucket if one is named, else the directory.
-func (a *app) openStore(ctx context.Context) (cache.Store, error) {
+func (a *app) openStore(ctx context.Context) error {
 	s := a.cfg.Cache.Store
 	if s.S3.Bucket != "" {
 		store, err := s3store.Open(ctx, s.S3, a.metrics)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := store.SelfTest(ctx); err != nil {
 			// A store that is down must not keep viewers from their pictures: serve without it, and say so.
 			a.log.Error("the bucket failed its self-test; serving without it until it answers", "error", err)
 		}
-		return store, nil
+		a.durable = store
+		return nil
 	}
 	store, err := dirstore.Open(s.Dir, a.metrics)
 	if err != nil {
-		return nil, fmt.Errorf("the store's directory (cache.store.dir) cannot be used: %w", err)
+		return fmt.Errorf("the store's directory (cache.store.dir) cannot be used: %w", err)
 	}
-	a.store = store
-	return store, nil
+	a.store, a.durable = store, store
+	return nil
 }
 
 // originConfig adds this server's own addresses, which are refused as sources, and the marker by which it knows its own requests.

@@ -5,10 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +20,6 @@ import (
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
-	"github.com/goldcrest/goldcrest/signing"
-	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/transform/codec"
 )
 
@@ -77,18 +78,6 @@ func checkCodecs() []check {
 
 const codecTodo = "install libvips with its codecs: on Debian libvips-dev, from trixie on also libheif-plugin-aomenc and libheif-plugin-dav1d"
 
-// checkWorker starts one worker as the server would, has it make a picture, and tells how it is enclosed.
-func checkWorker(ctx context.Context, cfg config.Config) check {
-	own := cfg.Transform
-	own.Workers, own.OriginalBytes, own.Build = 1, cfg.Origin.MaxBytes, buildID()
-	pool, err := transform.Open(ctx, own, nil, nil)
-	if err != nil {
-		return verdict("worker", err, "", workerTodo)
-	}
-	defer pool.Close()
-	return verdict("worker", pool.Check(ctx), "makes pictures; sandbox: "+pool.Sandbox().String(), workerTodo)
-}
-
 const workerTodo = "run \"goldcrest doctor -codecs\"; if that is well, try transform.sandbox: off to see whether the sandbox is it"
 
 // checkConfig checks configuration, keys, store, disk and clock.
@@ -101,29 +90,90 @@ func checkConfig(ctx context.Context, e env, file string) []check {
 	if err != nil {
 		return checks
 	}
-	checks = append(checks, checkWorker(ctx, cfg))
-	warnings, err := cfg.CheckSecretFiles()
-	checks = append(checks, verdict("secret files", err, strings.Join(append(warnings, "nobody else can write them"), "; "), "chmod go-w, and give them to the user that the server runs as"))
-	_, err = signing.New(cfg.Signing, time.Now)
-	checks = append(checks, verdict("signing keys", err, fmt.Sprintf("%d pairs", len(cfg.Signing.Keys)), keyTodo))
-	if s3 := cfg.Cache.Store.S3; s3.Bucket != "" {
-		store, err := s3store.Open(ctx, s3, nil)
-		if err == nil {
-			err = store.SelfTest(ctx)
-		}
-		checks = append(checks, verdict("bucket", err, s3.Bucket+": put, get, head, list and delete work",
-			"compare cache.store.s3 with the bucket's name, region and endpoint, and give these credentials the rights to get, put, list and delete"))
-	} else {
-		checks = append(checks, checkDirectory(cfg.Cache.Store.Dir))
-	}
-	if cfg.Is(config.RolePrewarm) || cfg.Prewarm.Queue.NATS != "" {
-		checks = append(checks, checkQueue(ctx, cfg.Prewarm))
-	}
+	checks = append(checks, checkParts(ctx, cfg)...)
+	checks = append(checks, checkListener("listen", cfg.Server.Listen), checkListener("admin", cfg.Server.Admin))
 	clock := check{"clock", "ok", time.Now().UTC().Format(time.RFC3339)}
 	if time.Now().Year() < 2026 {
 		clock = check{"clock", "wrong", "the year is " + time.Now().UTC().Format("2006") + ": expiring URLs cannot be judged. To do: set the clock, and keep it with NTP"}
 	}
 	return append(checks, clock)
+}
+
+// checkParts builds each part as serve does, and looks at what it stands on. A server may be running on the same directories, perhaps as
+// another user: it gets others here, and nothing is left in them.
+func checkParts(ctx context.Context, cfg config.Config) (checks []check) {
+	temp, err := os.MkdirTemp("", "goldcrest-doctor-")
+	if err != nil {
+		return []check{verdict("parts", err, "", "name a directory that this user can write in TMPDIR")}
+	}
+	defer os.RemoveAll(temp)
+	own := cfg
+	own.Cache.Store.Dir.Dir, own.Prewarm.Queue.Dir = filepath.Join(temp, "store"), filepath.Join(temp, "queue")
+	own.Transform.Workers = 1
+	a := newApp(own, slog.New(slog.DiscardHandler))
+	defer a.close(ctx) //nolint:errcheck // What was built for a look is of no use to anybody.
+	built := map[string]bool{}
+	for _, p := range a.parts() {
+		if i := slices.IndexFunc(p.needs, func(name string) bool { return !built[name] }); i >= 0 {
+			checks = append(checks, check{p.name, "unknown", p.needs[i] + " comes first"})
+			continue
+		}
+		err := p.open(ctx)
+		built[p.name] = err == nil
+		if err != nil {
+			checks = append(checks, verdict(p.name, err, "", p.todo))
+			continue
+		}
+		checks = append(checks, a.look(ctx, p.name, cfg)...)
+	}
+	return checks
+}
+
+// look tells of a part that was built, and of what it stands on; cfg is what serve gets.
+func (a *app) look(ctx context.Context, name string, cfg config.Config) []check {
+	switch name {
+	case "secret files":
+		warnings, err := cfg.CheckSecretFiles()
+		return []check{verdict(name, err, strings.Join(append(warnings, "nobody else can write them"), "; "), "")}
+	case "signing keys":
+		return []check{{name, "ok", fmt.Sprintf("%d pairs", len(cfg.Signing.Keys))}}
+	case "worker":
+		return []check{verdict(name, a.pool.Check(ctx), "makes pictures; sandbox: "+a.pool.Sandbox().String(), workerTodo)}
+	case "store":
+		if cfg.Cache.Store.S3.Bucket == "" {
+			return []check{checkDirectory(cfg.Cache.Store.Dir)}
+		}
+		return []check{checkBucket(ctx, cfg.Cache.Store.S3)}
+	case "prewarm":
+		if cfg.Is(config.RolePrewarm) || cfg.Prewarm.Queue.NATS != "" {
+			return []check{checkQueue(ctx, cfg.Prewarm)}
+		}
+	case "server":
+		return []check{{name, "ok", "can be built of these parts"}}
+	}
+	return nil
+}
+
+// checkBucket has the bucket do all that the store asks of it.
+func checkBucket(ctx context.Context, cfg s3store.Config) check {
+	store, err := s3store.Open(ctx, cfg, nil)
+	if err == nil {
+		err = store.SelfTest(ctx)
+	}
+	return verdict("bucket", err, cfg.Bucket+": put, get, head, list and delete work",
+		"compare cache.store.s3 with the bucket's name, region and endpoint, and give these credentials the rights to get, put, list and delete")
+}
+
+// checkListener takes an address for a moment. One that is in use is most likely in use by the server that is looked at.
+func checkListener(key, addr string) check {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return check{key, "ok", addr + " is in use; right if it is by this server, which is running"}
+	}
+	if err == nil {
+		err = l.Close()
+	}
+	return verdict(key, err, addr+" is free", "set server."+key+" to an address of this machine and a port that this user may open")
 }
 
 // checkQueue looks at the cluster, or at the directory of the embedded queue, which a running server may be using at this moment.

@@ -61,8 +61,11 @@ func getOnce(ctx context.Context, e env, cfg config.Config, ref variant.Ref) (an
 	cfg.Transform.Workers = 1
 	a := &app{cfg: cfg, log: newLog(e.stderr, cfg.Log, logLevel("error")), metrics: metrics.New(), oneStage: true}
 	defer func() { err = errors.Join(err, a.close(ctx)) }()
-	if err := a.openPipeline(ctx, cache.NewMemory(64<<20).Store()); err != nil {
-		return answer, err
+	a.durable = cache.NewMemory(64 << 20).Store()
+	for _, open := range []func(context.Context) error{a.openOrigin, a.openWorkers, a.openPipeline} {
+		if err := open(ctx); err != nil {
+			return answer, err
+		}
 	}
 	return a.pipeline.Get(ctx, ref)
 }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"io"
+	"runtime"
+
+	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/tracing"
+	"github.com/goldcrest/goldcrest/transform"
+)
+
+// part is one thing that a server is built of. serve ends at the first that cannot be built; doctor builds the same ones, short of
+// listening, and tells of each.
+type part struct {
+	name  string
+	todo  string   // what to do where the failure itself does not say it
+	needs []string // earlier parts that it is built on
+	open  func(context.Context) error
+}
+
+// partError is a part that cannot be built.
+type partError struct {
+	part
+	error
+}
+
+// Unwrap gives what kept the part from being built.
+func (e partError) Unwrap() error { return e.error }
+
+// parts lists what a server is built of, in order.
+func (a *app) parts() []part {
+	const lookUp = "; docs/config.md explains every key"
+	return []part{
+		{"secret files", "chmod go-w, and give them to the user that the server runs as", nil,
+			func(context.Context) error { return a.checkSecrets(a.cfg) }},
+		{"signing keys", keyTodo, nil, a.openRules},
+		{"tracing", "compare tracing.otlp with the collector's address, or leave it empty", nil, a.openTracing},
+		{"store", "name a directory that this user can write in cache.store.dir, or compare cache.store.s3 with the bucket" + lookUp, nil, a.openStore},
+		{"origin", "correct the section origin, or server.base_url" + lookUp, nil, a.openOrigin},
+		{"worker", workerTodo, nil, a.openWorkers},
+		{"pipeline", "correct the sections cache, origin and transform" + lookUp, []string{"store", "origin", "worker"}, a.openPipeline},
+		{"prewarm", "correct the sections prewarm and compat, and let this user read the files that they name" + lookUp,
+			[]string{"signing keys", "tracing", "pipeline"}, a.openPrewarm},
+		{"server", "correct the sections server and api, and let this user read the files that they name" + lookUp,
+			[]string{"secret files", "prewarm"}, a.openServer},
+	}
+}
+
+// open builds the parts; after an error some are open.
+func (a *app) open(ctx context.Context) error {
+	for _, p := range a.parts() {
+		if err := p.open(ctx); err != nil {
+			return partError{p, err}
+		}
+		if err := ctx.Err(); err != nil {
+			return err // Some parts do without what did not answer before ctx ended.
+		}
+	}
+	return nil
+}
+
+// openRules builds what a reload replaces.
+func (a *app) openRules(context.Context) error {
+	now, err := newLive(a.cfg, nil)
+	if err != nil {
+		return err
+	}
+	a.live.Store(now)
+	return nil
+}
+
+// openTracing connects to the collector, if there is one.
+func (a *app) openTracing(ctx context.Context) (err error) {
+	if a.cfg.Tracing.OTLP != "" {
+		a.tracing, err = tracing.Open(ctx, a.cfg.Tracing, version, a.instance, a.log)
+	}
+	return err
+}
+
+// openOrigin makes the client for originals.
+func (a *app) openOrigin(context.Context) (err error) {
+	a.origin, err = origin.New(a.originConfig(a.cfg), origin.Hooks{Observer: fetchMeter{a.metrics}})
+	return err
+}
+
+// openWorkers starts the worker processes.
+func (a *app) openWorkers(ctx context.Context) (err error) {
+	pool := a.cfg.Transform
+	pool.Quality = a.cfg.Quality
+	pool.OriginalBytes, pool.Build, pool.ImageMemory = a.cfg.Origin.MaxBytes, buildID(), a.fitMemory(pool.ImageMemory)
+	a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log)
+	return err
+}
+
+// openServer makes the two HTTP doors, without their listeners.
+func (a *app) openServer(context.Context) (err error) {
+	a.watcher = a.newWatcher()
+	a.fitHeap()
+	deps := server.Deps{
+		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
+		Warm:     a.pipeline.Warm,
+		Pressure: a.watcher.Step,
+		NoImages: !a.cfg.Is(config.RoleProxy),
+		Tracer:   a.tracer(), TrustTraces: a.cfg.Tracing.Trust,
+		Overview: &server.Overview{
+			Version: version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
+			Config: func(w io.Writer) error { return a.live.Load().print(w) },
+		},
+	}
+	if a.door != nil { // A nil pointer in an interface would not be nil.
+		deps.Prewarm, deps.Predecessor = a.door, a.door
+	}
+	if a.server, err = server.New(a.cfg.Server, deps, a.live.Load().rules); err != nil {
+		return err
+	}
+	a.metrics.Build(version, runtime.Version(), a.pool.Versions()["libvips"])
+	a.metrics.Sandbox(a.pool.Sandbox().Landlock > 0, a.pool.Sandbox().Seccomp)
+	a.metrics.Watch(a.levels)
+	return nil
+}
