@@ -15,7 +15,7 @@ func TestDeployFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := filepath.Join(t.TempDir(), "goldcrest.service")
-	write(t, service, strings.Replace(string(unit), "/usr/local/bin/goldcrest", "/bin/true", 1))
+	write(t, service, strings.Replace(string(unit), "ExecStart=/usr/local/bin/goldcrest", "ExecStart=/bin/true", 1))
 	nats := os.Getenv("GOLDCREST_NATS_SERVER")
 	if nats == "" {
 		nats = "nats-server"

@@ -1,0 +1,165 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Every configuration that is shipped is started, with no other changes than addresses and places of this machine: it takes a Data Unit
+// and serves what it made of it.
+func TestShippedConfigurations(t *testing.T) {
+	corpus(t)
+	for name, secrets := range map[string]string{"deploy/kubernetes/config.yaml": "/run/secrets/goldcrest", "deploy/compose/goldcrest.yaml": "/run/secrets"} {
+		t.Run(name, func(t *testing.T) {
+			store, peers, dir := startS3(t), startNats(t), t.TempDir()
+			if err := os.Mkdir(filepath.Join(filepath.Dir(store.dir), "pictures"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			makeSecrets(t, dir)
+			shipped(t, name, filepath.Join(dir, "config.yaml"), secrets+"/", dir+"/")
+			s := startIn(t, dir, append(shippedEnv, "AWS_ACCESS_KEY_ID=test-access", "AWS_SECRET_ACCESS_KEY=test-secret-key",
+				"GOLDCREST_CACHE_STORE_S3_ENDPOINT="+store.proxy.url, "GOLDCREST_CACHE_STORE_S3_REGION=us-east-1", "GOLDCREST_CACHE_STORE_S3_PATH_STYLE=true",
+				"GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers))...)
+			s.worksAsShipped(readFile(t, filepath.Join(dir, "api")))
+			if store.proxy.puts.Load() == 0 {
+				t.Error("nothing came into the bucket")
+			}
+		})
+	}
+	t.Run("config.yaml", func(t *testing.T) {
+		dir := t.TempDir()
+		makeSecrets(t, dir)
+		shipped(t, "config.yaml", filepath.Join(dir, "config.yaml"), "./data", dir+"/data")
+		s := startIn(t, dir, append(shippedEnv, "GOLDCREST_SIGNING_KEYS=[{key_file: "+dir+"/signing}]", "GOLDCREST_CACHE_STORE_MIN_FREE=1MiB",
+			"GOLDCREST_API_TOKENS=[{name: backend, token_file: "+dir+"/api, scopes: [prewarm]}]", "GOLDCREST_PREWARM_PRESETS=[lite, std]")...)
+		s.worksAsShipped(readFile(t, filepath.Join(dir, "api")))
+	})
+}
+
+// The commands in the head of the systemd unit are run as they stand, but for their places; the service then runs as another user.
+func TestShippedSystemdUnit(t *testing.T) {
+	corpus(t)
+	if os.Getuid() != 0 {
+		t.Skip("only root can run a service as another user")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // The service's user must reach what is below.
+		t.Fatal(err)
+	}
+	places := strings.NewReplacer("/etc/", dir+"/etc/", "/usr/local/bin/", dir+"/bin/", "/var/lib/", dir+"/lib/", "-g goldcrest", "-g 65534")
+	for _, folder := range []string{"etc/systemd/system", "bin", "lib", "from"} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkdir(filepath.Join(dir, "lib/goldcrest"), 0o700); err != nil { // as StateDirectory does
+		t.Fatal(err)
+	}
+	if err := os.Chown(filepath.Join(dir, "lib/goldcrest"), 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "from"), os.DirFS("../deploy/systemd")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary, filepath.Join(dir, "from", "goldcrest")); err != nil {
+		t.Fatal(err)
+	}
+	unit := readFile(t, "../deploy/systemd/goldcrest.service")
+	script := "set -eu\numask 022\nuseradd() { :; }\nsystemctl() { :; }\n" // The user is one that every system has; there is no systemd.
+	env := append(os.Environ(), shippedEnv...)
+	start := ""
+	for line := range strings.Lines(unit) {
+		line = strings.TrimSpace(line)
+		if command, ok := strings.CutPrefix(line, "#   "); ok {
+			script += places.Replace(command) + "\n"
+		}
+		if variable, ok := strings.CutPrefix(line, "Environment="); ok {
+			env = append(env, places.Replace(variable))
+		}
+		if command, ok := strings.CutPrefix(line, "ExecStart="); ok {
+			start = places.Replace(command)
+		}
+	}
+	install := exec.Command("bash", "-c", script)
+	install.Dir = filepath.Join(dir, "from")
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, script, out)
+	}
+	config := filepath.Join(dir, "etc/goldcrest/config.yaml")
+	write(t, config, places.Replace(readFile(t, config))) // It keeps its mode and group.
+	words := strings.Fields(start)
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.Dir, cmd.Env = filepath.Join(dir, "lib/goldcrest"), append(env, "GOLDCREST_CACHE_STORE_MIN_FREE=1MiB")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	s := launchCmd(t, dir, cmd)
+	s.await()
+	s.worksAsShipped(readFile(t, filepath.Join(dir, "etc/goldcrest/api")))
+	if strings.Contains(s.log.String(), "can read") {
+		t.Errorf("the secrets are open to others:\n%s", s.log)
+	}
+}
+
+// shippedEnv are the addresses of this machine; base_url stays what is shipped.
+var shippedEnv = []string{"GOLDCREST_SERVER_LISTEN=127.0.0.1:0", "GOLDCREST_SERVER_ADMIN=127.0.0.1:0", `GOLDCREST_ORIGIN_ALLOW_PRIVATE=["127.0.0.0/8"]`, "GOLDCREST_SERVER_DRAIN=2s"}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// shipped copies a file of the repository with another place in it.
+func shipped(t *testing.T, name, to, place, here string) {
+	t.Helper()
+	text := readFile(t, "../"+name)
+	if !strings.Contains(text, place) {
+		t.Fatalf("%s does not hold %q", name, place)
+	}
+	write(t, to, strings.ReplaceAll(text, place, here))
+}
+
+// makeSecrets makes the files that deploy/README.md makes.
+func makeSecrets(t *testing.T, dir string) {
+	t.Helper()
+	write(t, filepath.Join(dir, "signing"), strings.Repeat("5a", 32)+"\n"+strings.Repeat("a5", 32)+"\n")
+	write(t, filepath.Join(dir, "api"), "shipped-token-0001-0001\n")
+}
+
+// worksAsShipped prewarms a unit and gets one of its URLs, which the job has made.
+func (s *server) worksAsShipped(token string) {
+	s.t.Helper()
+	o := startOrigin(s.t)
+	body := strings.NewReader(`{"id": "a", "image": "` + o.URL + `/photos/groceries.jpg"}`)
+	auth := []string{"Authorization", "Bearer " + strings.TrimSpace(token)}
+	var a accepted
+	within(s.t, 30e9, "the unit was accepted", func() bool {
+		body.Seek(0, 0)
+		res, err := send("POST", s.admin+"/v1/prewarm", body, auth...)
+		return err == nil && res.StatusCode == 202 && json.Unmarshal(res.body, &a) == nil
+	})
+	var j job
+	within(s.t, 60e9, "the job ended", func() bool {
+		res, err := send("GET", s.admin+"/v1/jobs/"+a.Job+"?wait=5", nil, auth...)
+		return err == nil && json.Unmarshal(res.body, &j) == nil && j.State == "done"
+	})
+	u, err := url.Parse(a.Units[0].Images[0].Variants[0].URL)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	res := s.get(u.EscapedPath())
+	if res.StatusCode != 200 || !strings.HasPrefix(res.Header.Get("Content-Type"), "image/") || !strings.Contains(res.Header.Get("Cache-Status"), "hit") {
+		s.t.Errorf("%s: got %d %s %s\n%s", u, res.StatusCode, res.Header.Get("Content-Type"), res.Header.Get("Cache-Status"), s.log)
+	}
+	if n := o.count("/photos/groceries.jpg"); n != 1 {
+		s.t.Errorf("the origin was asked %d times, want once", n)
+	}
+}
