@@ -22,15 +22,7 @@ type natsPeer struct {
 	cmd     *exec.Cmd
 }
 
-const natsConfig = `
-server_name: %s
-listen: "%s"
-http: "%s"
-jetstream: {store_dir: "%s", sync_interval: always}
-cluster: {name: test, listen: "%s", routes: [%s]}
-`
-
-// startNats starts a cluster of three on this machine, or skips the test where nats-server is not installed.
+// startNats starts a cluster of three with the configuration that is shipped for Compose, on addresses of this machine, or skips the test where nats-server is not installed.
 func startNats(t *testing.T) (peers []*natsPeer) {
 	t.Helper()
 	program := os.Getenv("GOLDCREST_NATS_SERVER")
@@ -47,7 +39,8 @@ func startNats(t *testing.T) (peers []*natsPeer) {
 	for i, route := range routes {
 		dir, name := t.TempDir(), fmt.Sprint("peer-", i)
 		p := &natsPeer{t: t, program: program, file: filepath.Join(dir, "nats.conf"), name: name, url: freePort(t), monitor: freePort(t)}
-		text := fmt.Sprintf(natsConfig, name, p.url, p.monitor, filepath.Join(dir, "data"), route, `"nats://`+strings.Join(routes, `", "nats://`)+`"`)
+		text := strings.NewReplacer("0.0.0.0:4222", p.url, "0.0.0.0:8222", p.monitor, "/data", filepath.Join(dir, "data"), "0.0.0.0:6222", route,
+			"nats-1:6222", routes[0], "nats-2:6222", routes[1], "nats-3:6222", routes[2]).Replace(readFile(t, "../deploy/compose/nats.conf"))
 		if err := os.WriteFile(p.file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -64,6 +57,7 @@ func startNats(t *testing.T) (peers []*natsPeer) {
 func (p *natsPeer) start() {
 	p.t.Helper()
 	p.cmd = exec.Command(p.program, "-c", p.file, "-l", filepath.Join(filepath.Dir(p.file), "log"))
+	p.cmd.Env = append(os.Environ(), "NATS_NAME="+p.name)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
