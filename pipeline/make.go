@@ -355,6 +355,9 @@ func (p *Pipeline) entry(img variant.Image, originalBytes int64) cache.Entry {
 	if img.Stage != variant.StageFinal {
 		attrs[stageAttr] = strconv.Itoa(int(img.Stage))
 	}
+	if img.AskedWidth > 0 && img.AskedHeight > 0 {
+		attrs["aw"], attrs["ah"] = strconv.Itoa(img.AskedWidth), strconv.Itoa(img.AskedHeight)
+	}
 	if img.Placeholder != "" {
 		attrs["ph"] = img.Placeholder
 	}

@@ -37,7 +37,7 @@ func (s *Server) openHeaders(c echo.Context, k *call) {
 	}
 	if allowed := s.corsOrigin(c.Request().Header.Get("Origin")); allowed != "" {
 		h.Set("Access-Control-Allow-Origin", allowed)
-		h.Set("Access-Control-Expose-Headers", "ETag, Cache-Status, Content-Disposition, Content-Length, Goldcrest-Frames, Retry-After, Server-Timing, X-Error, X-Request-Id")
+		h.Set("Access-Control-Expose-Headers", "ETag, Cache-Status, Content-Disposition, Content-Length, Goldcrest-Frames, Goldcrest-Reduced, Retry-After, Server-Timing, X-Error, X-Request-Id")
 		h.Set("Timing-Allow-Origin", allowed)
 	}
 	if s.byOrigin {
@@ -137,6 +137,9 @@ func (s *Server) setVariant(h http.Header, k *call, l Lifetimes, a pipeline.Answ
 	if frames := framesLost(m); frames != "" {
 		h.Set("Goldcrest-Frames", frames)
 	}
+	if sizes := reduced(m); sizes != "" {
+		h.Set("Goldcrest-Reduced", sizes)
+	}
 	if d := disposition(terms, k.name, m.ContentType); d != "" {
 		h.Set("Content-Disposition", d)
 	}
@@ -211,6 +214,15 @@ func framesLost(m cache.Meta) string {
 		return ""
 	}
 	return strconv.Itoa(kept) + "/" + strconv.Itoa(had)
+}
+
+// reduced is "what is/what was asked for" where a variant would have been too long, else "".
+func reduced(m cache.Meta) string {
+	w, h := m.Attrs["aw"], m.Attrs["ah"]
+	if w == "" || h == "" {
+		return ""
+	}
+	return m.Attrs["w"] + "x" + m.Attrs["h"] + "/" + w + "x" + h
 }
 
 // disposition is the Content-Disposition of RFC 6266: an ASCII name for old clients, the true one beside it where they

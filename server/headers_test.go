@@ -97,6 +97,16 @@ func TestStillOfAnAnimationSaysSo(t *testing.T) {
 	}
 }
 
+func TestReducedVariantSaysSo(t *testing.T) {
+	f := newFixture(t, nil)
+	f.images.onGet = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
+		e := testEntry(ref)
+		e.Attrs["w"], e.Attrs["h"], e.Attrs["aw"], e.Attrs["ah"] = "655", "16383", "800", "20000"
+		return pipeline.Answer{Entry: e, Outcome: pipeline.Hit, Tier: "memory"}, nil
+	}
+	header(t, f.do("GET", f.url("", photo)), "Goldcrest-Reduced", "655x16383/800x20000")
+}
+
 func TestContentDisposition(t *testing.T) {
 	for _, tc := range []struct {
 		terms variant.Terms

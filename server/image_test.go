@@ -36,7 +36,7 @@ func TestAnswerHasEveryHeaderOfTheContract(t *testing.T) {
 		"Cross-Origin-Resource-Policy": "cross-origin", "X-Content-Type-Options": "nosniff",
 		"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 		"X-Request-Id":            "abc-123", "X-Error": "", "Content-Disposition": "", "Access-Control-Allow-Origin": "",
-		"Goldcrest-Frames": "", "Connection": "",
+		"Goldcrest-Frames": "", "Goldcrest-Reduced": "", "Connection": "",
 	} {
 		header(t, w, name, want)
 	}

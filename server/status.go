@@ -168,7 +168,7 @@ func (s *Server) refuse(h http.Header, k *call, f *fault.Error) refusal {
 	if k.status != 0 {
 		row.status = k.status
 	}
-	for _, name := range []string{"ETag", "Last-Modified", "Accept-Ranges", "Content-Disposition", "Goldcrest-Frames"} {
+	for _, name := range []string{"ETag", "Last-Modified", "Accept-Ranges", "Content-Disposition", "Goldcrest-Frames", "Goldcrest-Reduced"} {
 		h.Del(name)
 	}
 	h.Set("X-Error", string(f.Kind))

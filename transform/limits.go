@@ -90,6 +90,9 @@ func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim 
 	if img.Width < 1 || img.Height < 1 || int64(img.Width) > lim.ResultPixels/int64(img.Height) {
 		return fmt.Errorf("a variant of %d x %d", img.Width, img.Height)
 	}
+	if img.AskedWidth < 0 || img.AskedHeight < 0 {
+		return fmt.Errorf("a variant that was asked for as %d x %d", img.AskedWidth, img.AskedHeight)
+	}
 	if img.Quality < 0 || img.Quality > 100 || img.Frames < 1 || img.Frames > max(lim.Frames, 1) {
 		return fmt.Errorf("a variant of quality %d, %d frames", img.Quality, img.Frames)
 	}

@@ -3,7 +3,7 @@ package variant
 import "math"
 
 // MasterRecipe numbers the way in which masters are made, as Recipe does for variants: it is raised when new ones would be better.
-const MasterRecipe = 1
+const MasterRecipe = 2
 
 // MasterName ends the Key of an original's master: SourcePrefix() + MasterName. No variant's key ends so, since each has a format.
 const MasterName = "master"

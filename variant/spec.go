@@ -239,6 +239,8 @@ type Image struct {
 	Body          []byte // owned by the receiver
 	Format        Format // may differ from Spec.Format for open URLs (alpha, never larger)
 	Width, Height int
+	AskedWidth    int // what the URL asks for where that is too long and was reduced; 0 = it is as asked
+	AskedHeight   int
 	Quality       int    // the encoder's q; 0 = lossless
 	Frames        int    // frames in Body
 	SourceFormat  string // jpeg, png, webp, gif, avif, heic, tiff, bmp

@@ -42,7 +42,7 @@ func bimgGroup(choices chooser, src *source, group []*job, emit func(i int, img 
 // bimgMake resizes and encodes with bimg. ok is false where the cgo path must do it: where bimg cannot, fails, or would break the
 // rule that no open URL outgrows its original.
 func bimgMake(choices chooser, src *source, j *job) (variant.Image, bool) {
-	pic := &picture{size: j.plan.out, frames: 1, grey: src.facts.grey}
+	pic := &picture{size: j.plan.out, asked: j.plan.asked, frames: 1, grey: src.facts.grey}
 	e := encoder{choices: choices, src: src, pic: pic, job: j}
 	f := e.format()
 	s := choices.choose(pic, e.wish(f))

@@ -81,7 +81,7 @@ func (e *encoder) image(b encoded) variant.Image {
 		note = andNote(note, "from the master")
 	}
 	return variant.Image{
-		Body: b.body, Format: b.format, Width: e.pic.size.W, Height: e.pic.size.H, Quality: b.q, Frames: e.pic.frames,
+		Body: b.body, Format: b.format, Width: e.pic.size.W, Height: e.pic.size.H, AskedWidth: e.pic.asked.W, AskedHeight: e.pic.asked.H, Quality: b.q, Frames: e.pic.frames,
 		SourceFormat: e.src.format(), SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.src.info.Frames,
 		Stage: e.stage(b.format), Note: note, Placeholder: e.pic.placeholder(b.format, e.job.spec.Background), Choice: e.choice(b),
 	}

@@ -103,6 +103,7 @@ type plan struct {
 	at       rect // where the result lies on the canvas
 	padding  variant.Padding
 	out      size
+	asked    size // of the whole where it was reduced, since it would have been too long; else nothing
 	enlarges bool
 }
 
@@ -126,6 +127,7 @@ func newPlan(spec variant.Spec, stored size, exif orientation, limit int64) (pla
 	p.scaled = size{max(1, scaleSide(p.cropSize.W, w)), max(1, scaleSide(p.cropSize.H, h))}
 	p.enlarges = p.scaled.W > p.cropSize.W || p.scaled.H > p.cropSize.H
 	p.layOut(spec, dpr)
+	p.shorten(spec, w, h, dpr, limit)
 	if p.out.W > maxSide || p.out.H > maxSide || p.scaled.W > maxScaled || p.scaled.H > maxScaled || p.out.area() > limit {
 		return plan{}, fault.New(fault.ResultTooLarge, "codec.newPlan", "the picture asked for is too large", nil)
 	}
@@ -133,6 +135,40 @@ func newPlan(spec variant.Spec, stored size, exif orientation, limit int64) (pla
 		return plan{}, fault.New(fault.ResultTooLarge, "codec.newPlan", "the picture asked for is too large before it is cropped", nil)
 	}
 	return p, nil
+}
+
+// shorten reduces a picture that fits its box, but is too long for what can come out: its longer side by itself, or its area where that side
+// follows from the one that the URL names. What the URL enlarges, or bounds from below, stays an error.
+func (p *plan) shorten(spec variant.Spec, w, h, dpr float64, limit int64) {
+	if resizeMode(spec, p.cropSize) != variant.Fit || p.enlarges || spec.MinWidth > 0 || spec.MinHeight > 0 {
+		return
+	}
+	follows := spec.Width > 0 && spec.Height == 0 && p.out.H > p.out.W || spec.Height > 0 && spec.Width == 0 && p.out.W > p.out.H
+	short, asked := *p, p.out
+	for range 4 { // Rounding may need a second look.
+		k := 1.0
+		for _, side := range [][2]int{{short.out.W, short.scaled.W}, {short.out.H, short.scaled.H}} {
+			if side[0] > maxSide {
+				k = math.Min(k, float64(maxSide-side[0]+side[1])/float64(side[1]))
+			}
+		}
+		if area := short.out.area(); follows && area > limit {
+			k = math.Min(k, 0.9999*math.Sqrt(float64(limit)/float64(area)))
+		}
+		if k <= 0 {
+			return
+		}
+		if k == 1 {
+			break
+		}
+		w, h = w*k, h*k
+		short.scaled = size{max(1, scaleSide(p.cropSize.W, w)), max(1, scaleSide(p.cropSize.H, h))}
+		short.layOut(spec, dpr)
+	}
+	if short.out != asked && short.out.W <= maxSide && short.out.H <= maxSide && short.out.area() <= limit {
+		short.asked = asked
+		*p = short
+	}
 }
 
 // layOut computes what happens after the resize: crop to the result, extension, padding.
@@ -202,10 +238,7 @@ func shrinkTo(spec variant.Spec, src size) (ws, hs float64) {
 	if spec.Height > 0 {
 		hs = float64(src.H) / float64(spec.Height)
 	}
-	mode := spec.Resize
-	if mode == variant.ResizeAuto {
-		mode = autoMode(spec, src)
-	}
+	mode := resizeMode(spec, src)
 	switch {
 	case mode == variant.Force || (spec.Width == 0 && spec.Height == 0):
 	case spec.Width == 0:
@@ -220,6 +253,14 @@ func shrinkTo(spec variant.Spec, src size) (ws, hs float64) {
 		hs = ws
 	}
 	return ws, hs
+}
+
+// resizeMode is the URL's resizing type, with auto decided.
+func resizeMode(spec variant.Spec, src size) variant.ResizeMode {
+	if spec.Resize == variant.ResizeAuto {
+		return autoMode(spec, src)
+	}
+	return spec.Resize
 }
 
 // autoMode is fill when the box and the source are both landscape (or square) or both portrait, else fit.

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"image"
 	"os"
 	"strconv"
 	"strings"
@@ -101,6 +102,57 @@ func TestPlanSizes(t *testing.T) {
 	}
 }
 
+// TestFitReducesWhatIsTooLong wants of a strip what can come out, and says what was asked for.
+func TestFitReducesWhatIsTooLong(t *testing.T) {
+	tests := []struct {
+		name        string
+		spec        variant.Spec
+		src         size
+		want, asked size
+	}{
+		{"side", variant.Spec{Width: 800}, size{800, 20_000}, size{655, 16_383}, size{800, 20_000}},
+		{"side of a wide one", variant.Spec{Height: 300}, size{20_000, 300}, size{16_383, 246}, size{20_000, 300}},
+		{"side, nothing named", variant.Spec{}, size{800, 20_000}, size{655, 16_383}, size{800, 20_000}},
+		{"side within a box", variant.Spec{Width: 900, Height: 30_000}, size{800, 20_000}, size{655, 16_383}, size{800, 20_000}},
+		{"side, turned", variant.Spec{Width: 800, Rotate: 90}, size{20_000, 800}, size{655, 16_383}, size{800, 20_000}},
+		{"side, auto", variant.Spec{Width: 800, Height: 700, Resize: variant.ResizeAuto}, size{600, 20_000}, size{21, 700}, size{}},
+		{"area", variant.Spec{Width: 2000}, size{2000, 12_000}, size{1633, 9797}, size{2000, 12_000}},
+		{"both", variant.Spec{Width: 1200}, size{1200, 40_000}, size{491, 16_383}, size{1200, 40_000}},
+		{"padding", variant.Spec{Width: 800, Padding: variant.Padding{Top: 100}}, size{800, 20_000}, size{651, 16_383}, size{800, 20_100}},
+		{"what fits", variant.Spec{Width: 400}, size{800, 20_000}, size{400, 10_000}, size{}},
+	}
+	for _, tt := range tests {
+		p, err := newPlan(tt.spec, tt.src, orientation{}, 16_000_000)
+		if err != nil || abs(p.out.W-tt.want.W) > 1 || abs(p.out.H-tt.want.H) > 2 || p.asked != tt.asked {
+			t.Errorf("%s: %v for %v, %v; want %v for %v", tt.name, p.out, p.asked, err, tt.want, tt.asked)
+		}
+		if p.out.W > maxSide || p.out.H > maxSide || p.out.area() > 16_000_000 {
+			t.Errorf("%s: %v is too large still", tt.name, p.out)
+		}
+	}
+}
+
+// TestStripComesOutInEveryFormat makes a strip that is longer than any variant may be.
+func TestStripComesOutInEveryFormat(t *testing.T) {
+	c := mustNew(t, "")
+	strip := image.NewNRGBA(image.Rect(0, 0, 40, 20_000))
+	fill(strip, image.Rect(0, 0, 40, 10_000), red)
+	fill(strip, image.Rect(0, 10_000, 40, 20_000), blue)
+	original := pngOf(t, strip)
+	for _, f := range formats {
+		img := must(t, c, original, variant.Spec{Width: 800, Format: f, Quality: 90})
+		if img.Width != 33 || img.Height != maxSide || img.AskedWidth != 40 || img.AskedHeight != 20_000 {
+			t.Errorf("%s: %d x %d of %d x %d, want 33 x 16383 of 40 x 20000", f, img.Width, img.Height, img.AskedWidth, img.AskedHeight)
+		}
+		got := decode(t, img.Body)
+		wantColour(t, got, 16, 100, red, 12)
+		wantColour(t, got, 16, -100, blue, 12)
+	}
+	if img := must(t, c, original, variant.Spec{Width: 20, Format: variant.JPEG}); img.AskedWidth != 0 || img.Height != 10_000 {
+		t.Errorf("what fits: %d x %d, asked %d", img.Width, img.Height, img.AskedWidth)
+	}
+}
+
 func TestPlanTooLarge(t *testing.T) {
 	tests := []struct {
 		name string
@@ -111,6 +163,10 @@ func TestPlanTooLarge(t *testing.T) {
 		{"side", variant.Spec{Width: 16_384, Height: 1, Resize: variant.Force, Enlarge: true}, size{10, 10}},
 		{"full size of a large source", variant.Spec{}, size{6000, 4000}},
 		{"dpr", variant.Spec{Width: 3000, DPR: 8, Enlarge: true}, size{10, 10}},
+		{"a square of a side", variant.Spec{Width: 5000}, size{5000, 5000}},
+		{"a strip that is filled", variant.Spec{Width: 5000, Height: 12_000, Resize: variant.Fill}, size{5000, 12_000}},
+		{"a strip by force", variant.Spec{Width: 800, Resize: variant.Force}, size{800, 20_000}},
+		{"a strip that is enlarged", variant.Spec{Width: 800, Enlarge: true}, size{400, 10_000}},
 		{"zoom overflows", variant.Spec{Width: 1 << 30, ZoomX: 1e300, ZoomY: 1e300, Enlarge: true}, size{10, 10}},
 		{"extend", variant.Spec{Width: 1 << 30, Height: 10, Extend: true}, size{10, 10}},
 		{"padding", variant.Spec{Padding: variant.Padding{Left: 1 << 30, Right: 1 << 30}}, size{10, 10}},

@@ -10,6 +10,7 @@ import (
 type picture struct {
 	im     *pixmap
 	size   size // of one frame
+	asked  size // what the URL asks for, where that was too long; else nothing
 	alpha  bool
 	grey   bool
 	frames int
@@ -40,7 +41,11 @@ func render(src *source, j *job) (*picture, error) {
 		im.free()
 		return nil, err
 	}
-	return finish(im, j, 1)
+	pic, err := finish(im, j, 1)
+	if err == nil {
+		pic.asked = r.plan.asked
+	}
+	return pic, err
 }
 
 // pixels are what a still is made from.
@@ -88,6 +93,7 @@ func renderAnimation(src *source, j *job) (*picture, error) {
 	if err != nil {
 		return nil, err
 	}
+	pic.asked = first.plan.asked
 	pic.loop, pic.delays = src.facts.loop, make([]int, j.frames)
 	for i := range pic.delays {
 		pic.delays[i] = 100 // What browsers show where nothing is said.
