@@ -54,7 +54,9 @@ func TestFault50HungStore(t *testing.T) {
 	jpeg := photo(t, "groceries.jpg")
 	s, o := start(t, "GOLDCREST_CACHE_MEMORY=0", "GOLDCREST_SIGNING_RATE=0"), startOrigin(t)
 	o.on("/a.jpg", func(w http.ResponseWriter, _ *http.Request) { w.Write(jpeg) })
-	stored := func() float64 { return s.metric("goldcrest_store_operations_total", `tier="dir"`, `op="put"`, `outcome="ok"`) }
+	stored := func() float64 {
+		return s.metric("goldcrest_store_operations_total", `tier="dir"`, `op="put"`, `outcome="ok"`)
+	}
 	path := signed("rs:fit:200:0/f:webp", o.URL+"/a.jpg")
 	s.get(path)
 	eventually(t, "a variant is stored", func() bool { return stored() == 1 })

@@ -49,9 +49,9 @@ type answerLabels struct {
 
 // answerSeries are the series that one kind of answer counts in.
 type answerSeries struct {
-	requests                prometheus.Counter
-	seconds                 prometheus.Observer
-	errors                  prometheus.Counter // nil for successes
+	requests                    prometheus.Counter
+	seconds                     prometheus.Observer
+	errors                      prometheus.Counter // nil for successes
 	served, replaced, replacing prometheus.Counter
 }
 

@@ -3,6 +3,7 @@ package natsqueue
 import (
 	"errors"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -29,8 +30,10 @@ func (c Config) Validate() error {
 		return errors.New("prewarm.queue: dir or nats must be set")
 	}
 	if c.NATS != "" {
-		if _, err := url.Parse(c.NATS); err != nil {
-			return errors.New("prewarm.queue.nats: it is not a URL")
+		for server := range strings.SplitSeq(c.NATS, ",") { // One by one: Go 1.26.0 refuses a list of addresses.
+			if _, err := url.Parse(strings.TrimSpace(server)); err != nil {
+				return errors.New("prewarm.queue.nats: it is not a URL, nor a list of them with commas between")
+			}
 		}
 	}
 	if c.Keep < time.Minute {
