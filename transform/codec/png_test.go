@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -173,4 +174,27 @@ func TestPNGWithoutItsEndIsServed(t *testing.T) {
 	if _, err := one(t, c, b[:len(b)-12], variant.Spec{Format: variant.PNG}, testLimits); fault.KindOf(err) != fault.TruncatedSource {
 		t.Errorf("without its last row and its end: %v, want truncated_source", err)
 	}
+}
+
+func FuzzPNG(f *testing.F) {
+	img := noise(9, 7, 2)
+	f.Add(pngParts{w: 9, h: 7, kind: 2, bits: 8, rows: rgbRows(img)}.file(f))
+	f.Add(pngWithChunk(pngWithICC(f, pngOf(f, img), displayP3ICC()), "gAMA", []byte{0, 1, 0x86, 0xa0}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in, err := sniff.Inspect(b)
+		if err != nil || in.Format != "png" || in.Pixels() > 1<<16 {
+			return
+		}
+		_ = checkPNG(b)
+		if c, byProfile := pngColours(b); c != nil && byProfile {
+			t.Fatal("both a profile and other colours count")
+		}
+		s := source{original: b, info: in}
+		if err := s.mendPNG(); err != nil {
+			return
+		}
+		if mended, err := sniff.Inspect(s.body); err != nil || !mended.Complete || !pngComplete(s.body) {
+			t.Fatalf("what was mended is not whole: %+v, %v", mended, err)
+		}
+	})
 }
