@@ -1,6 +1,23 @@
 package fault
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
+
+// Unknown is the public sentence about a name that is not one of those known: what is a field of the query, of the body.
+func Unknown(what, name string, known []string) string {
+	if len(name) > 64 {
+		name = name[:64]
+	}
+	if meant := Meant(name, known); meant != "" {
+		return fmt.Sprintf("%q is no %s; did you mean %q?", name, what, meant)
+	}
+	if len(known) == 0 {
+		return fmt.Sprintf("%q is no %s; there is none here", name, what)
+	}
+	return fmt.Sprintf("%q is no %s; those are %s", name, what, strings.Join(known, ", "))
+}
 
 // Nearest is the known name that a wrong one most likely means: fewest edits of the part behind the last dot, then of the whole,
 // so that both a typing error and a right key in the wrong section are found. "" = none is known.
@@ -17,7 +34,7 @@ func Nearest(wrong string, known []string) string {
 
 // Meant is Nearest where the wrong name has few letters more, less or other than it; else "".
 func Meant(wrong string, known []string) string {
-	if best := Nearest(wrong, known); distance(wrong, best) <= min(max(2, len(best)/3), len(best)-1) {
+	if best := Nearest(wrong, known); best != "" && distance(wrong, best) <= min(max(2, len(best)/3), len(best)-1) {
 		return best
 	}
 	return ""

@@ -25,6 +25,7 @@ type AcceptedUnit struct {
 	Line   int // of an NDJSON body; 0 = it was none
 	ID     string
 	Err    *UnitError
+	Note   *UnitNote // nil = there is nothing to say
 	Images []AcceptedImage
 	Budget *UnitBudget     // nil = the unit has none
 	Data   json.RawMessage // the rewritten or enriched unit, where the call asked for it

@@ -204,6 +204,9 @@ func byName(text []byte, fields []member) map[string][]byte {
 }
 
 func (r *reader) envelope(values map[string][]byte) error {
+	if err := only("field of a call (an object with data_units or urls as an array is one)", values, envelopeFields()); err != nil {
+		return err
+	}
 	if err := r.fromEnvelope(values); err != nil {
 		return err
 	}

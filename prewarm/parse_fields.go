@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,8 +27,31 @@ func badOption(name, public string) error {
 	return fault.New(fault.BadOption, "prewarm.ParseCall", name+": "+public, nil)
 }
 
+// queryFields are the fields of a call that a query may have.
+func queryFields() []string {
+	return []string{"variants", "select", "budget", "priority", "deadline", "ttl", "round", "again", "tag", "return"}
+}
+
+// envelopeFields are those that an envelope may have.
+func envelopeFields() []string {
+	return []string{"data_units", "urls", "variants", "select", "budget", "priority", "deadline", "ttl", "round", "again", "tags", "return", "callback"}
+}
+
+// only refuses a name that is none of those known, the first in the order of the alphabet.
+func only[V any](what string, given map[string]V, known []string) error {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(known, name) {
+			return fault.New(fault.BadOption, "prewarm.ParseCall", fault.Unknown(what, name, known), nil)
+		}
+	}
+	return nil
+}
+
 // fromQuery takes the fields of the call that the query has: variants and tag as lists with commas or one by one, select one by one.
 func (r *reader) fromQuery(q url.Values) error {
+	if err := only("field of the query", q, queryFields()); err != nil {
+		return err
+	}
 	raw := map[string][]byte{}
 	for _, name := range []string{"priority", "deadline", "ttl", "round", "return"} {
 		if v := q.Get(name); v != "" {
@@ -54,7 +78,7 @@ func (r *reader) fromQuery(q url.Values) error {
 	return r.fromEnvelope(raw)
 }
 
-// fromEnvelope takes the fields of the call that there are. Those with other names are ignored, and null says nothing.
+// fromEnvelope takes the fields of the call that there are; null says nothing.
 func (r *reader) fromEnvelope(values map[string][]byte) error {
 	for _, f := range []struct {
 		name string
@@ -100,6 +124,13 @@ func (r *reader) selectFrom(text []byte) error {
 		return fault.New(fault.BadSelector, "prewarm.ParseCall", "select: "+err.Error(), nil)
 	}
 	return nil
+}
+
+// strictly decodes an object that has no other fields than those known.
+func strictly(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
 }
 
 func instant(to *time.Time, text []byte) error {
@@ -190,8 +221,8 @@ func variantsOf(text []byte) ([]VariantAsk, error) {
 			if strings.Contains(ask.Name, ":") {
 				ask.Options = ask.Name
 			}
-		} else if v[0] != '{' || json.Unmarshal(v, &ask) != nil {
-			return nil, errors.New("a variant is a name, or an object with name and options")
+		} else if v[0] != '{' || strictly(v, &ask) != nil {
+			return nil, errors.New("a variant is a name, or an object with name and options and nothing else")
 		}
 		if ask.Name == "" {
 			ask.Name = ask.Options
@@ -209,8 +240,8 @@ func callbackOf(text []byte) (*Callback, error) {
 		URL    string
 		Events []string
 	}
-	if json.Unmarshal(text, &c) != nil || c.URL == "" {
-		return nil, errors.New("no object with a url")
+	if strictly(text, &c) != nil || c.URL == "" {
+		return nil, errors.New("no object with a url, perhaps events, and nothing else")
 	}
 	for _, e := range c.Events {
 		if e != "job.done" && e != "image.broken" {

@@ -105,6 +105,11 @@ func TestCallsRefusedWhole(t *testing.T) {
 		{"a bad budget", `{"data_units":[],"budget":0}`, "", "", fault.BadOption, "budget: no number of bytes"},
 		{"a budget that is no number", `{}`, "", "budget=200KB", fault.BadOption, "budget: "},
 		{"a bad callback", `{"data_units":[],"callback":{"url":"https://b.example/","events":["all"]}}`, "", "", fault.BadOption, "callback: "},
+		{"an unknown field", `{"data_units":[{}],"varaints":["lite"]}`, "", "", fault.BadOption, `"varaints" is no field of a call (an object with data_units or urls as an array is one); did you mean "variants"?`},
+		{"a field of nobody", `{"urls":[],"headline_text":"x"}`, "", "", fault.BadOption, "those are data_units, urls, variants"},
+		{"an unknown field of the query", `{}`, "", "tags=a", fault.BadOption, `"tags" is no field of the query; did you mean "tag"?`},
+		{"an unknown field of a variant", `{"data_units":[],"variants":[{"name":"a","option":"w:9"}]}`, "", "", fault.BadOption, "name and options and nothing else"},
+		{"an unknown field of a callback", `{"data_units":[],"callback":{"url":"https://b.example/","event":["job.done"]}}`, "", "", fault.BadOption, "and nothing else"},
 		{"a field that is no JSON", `{"data_units":[{}],"priority":NaN}`, "", "", fault.BadOption, "priority: "},
 	}
 	for _, tt := range tests {
@@ -135,7 +140,7 @@ func TestCallFields(t *testing.T) {
 		{"none", `{}`, "", Call{}},
 		{"empty ones", `{"data_units":[],"select":null,"tags":null,"priority":null}`, "select=&variants=&priority=", Call{}},
 		{"all of an envelope", `{"variants":["lite",{"name":"std","options":"rs:fit:720:0/f:webp"},"w:9"],"select":["$.images[*].url","/cover"],"priority":"low",
-			"deadline":"2026-11-23T12:00:00Z","ttl":"168h","round":"24h","tags":["campaign-7"],"return":"enriched","budget":200000,"unknown":[1],
+			"deadline":"2026-11-23T12:00:00Z","ttl":"168h","round":"24h","tags":["campaign-7"],"return":"enriched","budget":200000,
 			"callback":{"url":"https://b.example/hooks","events":["job.done","image.broken"]},"data_units":[]}`, "", full},
 		{"the query of a bare body", `{"priority":"low","tags":["c"]}`, query, short},
 		{"an envelope goes before the query", `{"urls":[],"priority":"low","tags":["c"]}`, query, both},
@@ -254,4 +259,26 @@ func (e *endless) Read(p []byte) (int, error) {
 		n, e.at = n+took, e.at+took
 	}
 	return n, nil
+}
+
+// A unit without images says so, and why.
+func TestUnitNotes(t *testing.T) {
+	for _, tt := range []struct{ body, query, code string }{
+		{`{"photo":"https://c.example/a.jpg"}`, "", ""},
+		{`{"title":"x"}`, "", "no_images"},
+		{`{"photo":"https://c.example/a.jpg"}`, "select=/pictures", "nothing_selected"},
+		{`{"photo":null}`, "select=/photo", "nothing_selected"},
+	} {
+		call, err := parse(t, tt.body, "", tt.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if n := call.Units[0].Note(); n != nil {
+			got = n.Code
+		}
+		if got != tt.code {
+			t.Errorf("%s?%s: %q, want %q", tt.body, tt.query, got, tt.code)
+		}
+	}
 }

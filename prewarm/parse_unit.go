@@ -91,6 +91,7 @@ func (r *reader) read(u *Unit, id json.RawMessage) *fail {
 	if bad != nil {
 		return &fail{unit: bad}
 	}
+	u.Chosen = len(selectors) > 0
 	c := collector{
 		unit: u, src: u.Data, known: map[string]int{}, hints: r.hints, depth: r.limits.Depth, left: &r.images, values: &values,
 	}
@@ -203,7 +204,7 @@ func givenID(data []byte) string {
 
 // url reads one of the plain URLs of a call: it is a unit of its own, and a URL that was asked for by name.
 func (r *reader) url(text []byte) error {
-	u := Unit{Data: text, ID: givenID(text)}
+	u := Unit{Data: text, ID: givenID(text), Chosen: true}
 	switch detail := check(text, 0, r.limits.Depth); {
 	case detail != "":
 		u.Err = badUnit(detail, "")

@@ -22,15 +22,14 @@ func (s *Service) answer(ctx context.Context, d *draft, id string) (Accepted, er
 		return Accepted{}, err
 	}
 	a := Accepted{Job: job}
-	if d.call.Return == returnNone {
-		return a, nil
-	}
 	for i, u := range d.call.Units {
 		unit, err := s.answerUnit(d, i, u)
 		if err != nil {
 			return Accepted{}, err
 		}
-		a.Units = append(a.Units, unit)
+		if d.call.Return != returnNone || unit.Err != nil || unit.Note != nil {
+			a.Units = append(a.Units, unit)
+		}
 	}
 	return a, nil
 }
@@ -40,7 +39,11 @@ func (s *Service) answerUnit(d *draft, at int, u Unit) (out AcceptedUnit, err er
 	if bad, ok := d.bad[at]; ok {
 		out.Err = &bad
 	}
-	if out.Err != nil {
+	if out.Note = u.Note(); out.Err != nil {
+		out.Note = nil
+		return out, nil
+	}
+	if d.call.Return == returnNone {
 		return out, nil
 	}
 	urls, objects := map[string]string{}, map[string]any{}

@@ -22,7 +22,8 @@ type Unit struct {
 	Select   []string     // selectors of this unit alone; nil = the call's
 	Budget   int64        // bytes of this unit alone; 0 = the call's
 
-	Err *UnitError // the unit cannot be worked; the others of its call still are
+	Chosen bool       // selectors say where its images are; else they were found by their looks
+	Err    *UnitError // the unit cannot be worked; the others of its call still are
 
 	places []place // where its images stand in Data, in document order, for Rewrite and Enrich
 }
@@ -32,6 +33,25 @@ type UnitError struct {
 	Code    fault.Kind `json:"code"`
 	Detail  string     `json:"detail"`
 	Pointer string     `json:"pointer,omitempty"` // into the unit, where it is known
+}
+
+// UnitNote says that a unit which was accepted is perhaps not what was meant.
+type UnitNote struct {
+	Code   string `json:"code"` // no_images or nothing_selected
+	Detail string `json:"detail"`
+}
+
+// Note is what there is to say about a unit in which no image was found; nil = nothing.
+func (u Unit) Note() *UnitNote {
+	switch {
+	case u.Err != nil || len(u.Images) > 0:
+		return nil
+	case u.Chosen && u.Skips > 0:
+		return &UnitNote{"nothing_selected", "what the selectors choose in it is null or empty"}
+	case u.Chosen:
+		return &UnitNote{"nothing_selected", "the selectors choose nothing in it"}
+	}
+	return &UnitNote{"no_images", "nothing in it looks like the URL of an image; select says where images are"}
 }
 
 // Image is one image URL of a unit.

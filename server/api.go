@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -95,6 +97,33 @@ func (s *Server) need(scopes ...string) echo.MiddlewareFunc {
 // maxBody bounds a request body of the API, in bytes.
 const maxBody = 1 << 20
 
+// unknownField begins what encoding/json says about a field that is not known.
+const unknownField = "json: unknown field "
+
+// fieldsOf are the names that an object may have for into.
+func fieldsOf(into any) (names []string) {
+	t := reflect.TypeOf(into).Elem()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
+// query lets only requests through whose query has no other fields than these: a misspelt one must not be taken for one left out.
+func query(known ...string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			for _, name := range slices.Sorted(maps.Keys(c.QueryParams())) {
+				if !slices.Contains(known, name) {
+					return fault.New(fault.BadOption, "server.query", fault.Unknown("field of the query", name, known), nil)
+				}
+			}
+			return next(c)
+		}
+	}
+}
+
 // readJSON decodes a request body that must be one JSON object of known fields.
 func (s *Server) readJSON(c echo.Context, into any) error {
 	r := c.Request()
@@ -110,6 +139,9 @@ func (s *Server) readJSON(c echo.Context, into any) error {
 		err = errors.New("more than one JSON value")
 	}
 	if err != nil {
+		if name, ok := strings.CutPrefix(err.Error(), unknownField); ok {
+			return fault.New(fault.BadOption, "server.readJSON", fault.Unknown("field of the body", strings.Trim(name, `"`), fieldsOf(into)), nil)
+		}
 		return fault.New(fault.BadOption, "server.readJSON", "the body is not the JSON object expected: "+clip(err.Error(), 200), nil)
 	}
 	return nil

@@ -3,7 +3,9 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -131,11 +133,14 @@ func (s *Server) readKeys(c echo.Context, room *place) (keys []string, body []by
 	if body, err = s.readBody(c, room); err != nil {
 		return nil, nil, err
 	}
-	var ask struct {
-		Keys []string `json:"keys"`
-	}
-	if json.Unmarshal(body, &ask) != nil || ask.Keys == nil {
+	var ask map[string]json.RawMessage
+	if json.Unmarshal(body, &ask) != nil || json.Unmarshal(ask["keys"], &keys) != nil || keys == nil {
 		return nil, body, nil
 	}
-	return ask.Keys, nil, nil
+	for _, name := range slices.Sorted(maps.Keys(ask)) {
+		if name != "keys" {
+			return nil, nil, fault.New(fault.BadOption, "server.check", fmt.Sprintf("keys stands alone; %.64q does not go with it", name), nil)
+		}
+	}
+	return keys, nil, nil
 }

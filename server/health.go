@@ -23,7 +23,7 @@ func (s *Server) routePrivate(e *echo.Echo) {
 	if s.deps.Metrics != nil {
 		e.Match([]string{http.MethodGet, http.MethodHead}, "/metrics", echo.WrapHandler(s.deps.Metrics))
 	}
-	e.POST("/v1/sign", s.sign, s.need(ScopeSign))
+	e.POST("/v1/sign", s.sign, s.need(ScopeSign), query())
 	e.GET("/v1/explain/*", s.explain, s.need(ScopeExplain))
 	s.routePrewarm(e)
 	s.routeConsole(e)

@@ -93,7 +93,7 @@ func (s *Server) prewarmCall(c echo.Context) error {
 	if accepted.Job.ID != "" {
 		c.Response().Header().Set("Location", "/v1/jobs/"+accepted.Job.ID)
 	}
-	return writeAccepted(c, status, accepted, call.Return)
+	return writeAccepted(c, status, accepted)
 }
 
 // waitFor holds the answer back until the job ends or wait is over, and brings it up to date.
@@ -184,12 +184,12 @@ func unreadable(c echo.Context, err error) error {
 // routePrewarm lays out the API for backends and operators.
 func (s *Server) routePrewarm(e *echo.Echo) {
 	if s.deps.Purge != nil {
-		e.POST("/v1/purge", s.purge, s.need(ScopePurge, ScopeAdmin))
+		e.POST("/v1/purge", s.purge, s.need(ScopePurge, ScopeAdmin), query())
 	}
 	if s.deps.Overview != nil {
-		e.GET("/v1/stats", s.stats, s.need(ScopeAdmin, ScopeExplain))
-		e.GET("/v1/history", s.history, s.need(ScopeAdmin, ScopeExplain))
-		e.GET("/v1/config", s.config, s.need(ScopeAdmin))
+		e.GET("/v1/stats", s.stats, s.need(ScopeAdmin, ScopeExplain), query())
+		e.GET("/v1/history", s.history, s.need(ScopeAdmin, ScopeExplain), query("since"))
+		e.GET("/v1/config", s.config, s.need(ScopeAdmin), query())
 	}
 	if s.deps.Predecessor != nil {
 		e.POST("/v1/compat/lambda", s.compat, s.need(ScopeCompat), s.spare)
@@ -198,12 +198,12 @@ func (s *Server) routePrewarm(e *echo.Echo) {
 		return
 	}
 	e.POST("/v1/prewarm", s.prewarmCall, s.need(ScopePrewarm), s.spare)
-	e.GET("/v1/jobs", s.listJobs, s.need(ScopePrewarm))
-	e.GET("/v1/jobs/:id", s.job, s.need(ScopePrewarm))
-	e.DELETE("/v1/jobs/:id", s.cancelJob, s.need(ScopePrewarm))
-	e.GET("/v1/jobs/:id/results", s.jobResults, s.need(ScopePrewarm))
-	e.GET("/v1/jobs/:id/events", s.jobEvents, s.need(ScopePrewarm))
-	e.POST("/v1/jobs/:id/retry", s.retryJob, s.need(ScopePrewarm))
-	e.GET("/v1/broken", s.broken, s.need(ScopePrewarm, ScopeCheck))
+	e.GET("/v1/jobs", s.listJobs, s.need(ScopePrewarm), query("limit", "cursor"))
+	e.GET("/v1/jobs/:id", s.job, s.need(ScopePrewarm), query("wait"))
+	e.DELETE("/v1/jobs/:id", s.cancelJob, s.need(ScopePrewarm), query())
+	e.GET("/v1/jobs/:id/results", s.jobResults, s.need(ScopePrewarm), query("state", "limit", "cursor"))
+	e.GET("/v1/jobs/:id/events", s.jobEvents, s.need(ScopePrewarm), query())
+	e.POST("/v1/jobs/:id/retry", s.retryJob, s.need(ScopePrewarm), query())
+	e.GET("/v1/broken", s.broken, s.need(ScopePrewarm, ScopeCheck), query("since", "limit"))
 	e.POST("/v1/check", s.check, s.need(ScopeCheck))
 }

@@ -17,6 +17,7 @@ type acceptedUnit struct {
 	Line   *int                `json:"line,omitempty"`
 	ID     string              `json:"id"`
 	Error  *prewarm.UnitError  `json:"error"`
+	Note   *prewarm.UnitNote   `json:"note,omitempty"`
 	Images []acceptedImage     `json:"images"`
 	Budget *prewarm.UnitBudget `json:"budget,omitempty"`
 	Data   json.RawMessage     `json:"data,omitempty"`
@@ -50,8 +51,7 @@ func orNull[T comparable](v T) *T {
 }
 
 // writeAccepted sends the answer unit by unit: that to a large call has some ten megabytes, which need not be in memory twice.
-// Where the caller wants no URLs, only the units that have an error are told of.
-func writeAccepted(c echo.Context, status int, a prewarm.Accepted, what string) error {
+func writeAccepted(c echo.Context, status int, a prewarm.Accepted) error {
 	head, err := json.Marshal(struct {
 		Job    *string        `json:"job"`
 		State  prewarm.State  `json:"state"`
@@ -70,14 +70,11 @@ func writeAccepted(c echo.Context, status int, a prewarm.Accepted, what string) 
 	enc.SetEscapeHTML(false)
 	first := true
 	for _, u := range a.Units {
-		if what == "none" && u.Err == nil {
-			continue
-		}
 		if !first {
 			_ = out.WriteByte(',')
 		}
 		first = false
-		if err := enc.Encode(unitAnswer(u, what)); err != nil {
+		if err := enc.Encode(unitAnswer(u)); err != nil {
 			return err
 		}
 	}
@@ -85,11 +82,8 @@ func writeAccepted(c echo.Context, status int, a prewarm.Accepted, what string) 
 	return out.Flush()
 }
 
-func unitAnswer(u prewarm.AcceptedUnit, what string) acceptedUnit {
-	out := acceptedUnit{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err, Images: []acceptedImage{}, Budget: u.Budget, Data: u.Data}
-	if what == "none" {
-		return out
-	}
+func unitAnswer(u prewarm.AcceptedUnit) acceptedUnit {
+	out := acceptedUnit{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err, Note: u.Note, Images: []acceptedImage{}, Budget: u.Budget, Data: u.Data}
 	for _, i := range u.Images {
 		image := acceptedImage{Pointer: i.Pointer, Source: i.Source, State: i.State, Reason: orNull(i.Reason), Variants: make([]acceptedVariant, len(i.Variants))}
 		for n, v := range i.Variants {

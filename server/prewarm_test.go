@@ -44,7 +44,10 @@ func accepting(a *apiFixture, job prewarm.Job) *struct {
 					{Name: "std", Format: "webp", URL: "https://img.example/y", State: prewarm.Made, Bytes: 5, Width: 3, Height: 2},
 				}})
 			}
-			out.Units = append(out.Units, unit)
+			unit.Note = u.Note()
+			if call.Return != "none" || unit.Err != nil || unit.Note != nil { // As the service does.
+				out.Units = append(out.Units, unit)
+			}
 		}
 		return out, nil
 	}
@@ -276,3 +279,31 @@ type discardWriter struct{ h http.Header }
 func (d discardWriter) Header() http.Header         { return d.h }
 func (d discardWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (d discardWriter) WriteHeader(int)             {}
+
+// A misspelt field of a query is refused on every route of the API, and not taken for one left out.
+func TestUnknownQueryFieldsAreRefused(t *testing.T) {
+	a := newAPI(t, nil)
+	for _, tt := range []struct{ method, target, body, says string }{
+		{"GET", "/v1/jobs?limt=5", "", `did you mean \"limit\"?`},
+		{"GET", "/v1/jobs/j1?wiat=5", "", `did you mean \"wait\"?`},
+		{"GET", "/v1/jobs/j1/results?sate=broken", "", `did you mean \"state\"?`},
+		{"GET", "/v1/jobs/j1/events?x=1", "", "there is none here"},
+		{"DELETE", "/v1/jobs/j1?x=1", "", "there is none here"},
+		{"POST", "/v1/jobs/j1/retry?x=1", "", "there is none here"},
+		{"GET", "/v1/broken?sinse=24h", "", `did you mean \"since\"?`},
+		{"GET", "/v1/history?sinse=24h", "", `did you mean \"since\"?`},
+		{"GET", "/v1/stats?x=1", "", "there is none here"},
+		{"GET", "/v1/config?x=1", "", "there is none here"},
+		{"POST", "/v1/prewarm?varaints=lite", unitBody, `did you mean \"variants\"?`},
+		{"POST", "/v1/check?varaints=lite", unitBody, `did you mean \"variants\"?`},
+		{"POST", "/v1/check", `{"keys":["v1/ab/x"],"urls":[]}`, "keys stands alone"},
+		{"POST", "/v1/purge?x=1", `{"all":true}`, "there is none here"},
+		{"POST", "/v1/purge", `{"tags":"a"}`, `did you mean \"tag\"?`},
+		{"POST", "/v1/sign", `{"sorce":"https://c.example/a.jpg"}`, `did you mean \"source\"?`},
+	} {
+		w := a.private(tt.method, tt.target, tt.body, bearer)
+		if w.Code != 400 || code(t, w) != fault.BadOption || !strings.Contains(w.Body.String(), tt.says) {
+			t.Errorf("%s %s: status %d, want 400 with %s: %s", tt.method, tt.target, w.Code, tt.says, w.Body)
+		}
+	}
+}
