@@ -134,7 +134,7 @@ func (d *drafting) unit(at int, u Unit, asks []VariantAsk) {
 // image drafts one image: as a further place of the same one, or anew.
 func (d *drafting) image(u Unit, img Image, planned, share int) *drafted {
 	p := d.job.Plans[planned]
-	here := spot{Unit: u.Index, ID: u.ID, Pointer: img.Pointer, Auto: img.Auto}
+	here := spot{Unit: u.Index, ID: u.ID, Pointer: img.Pointer, Auto: img.Auto, Sure: img.Sure}
 	w := &work{Spots: []spot{here}, Share: share, Verdicts: make([]*outcome, len(p.Targets))}
 	for i := range w.Verdicts {
 		w.Verdicts[i] = &outcome{State: Pending}

@@ -66,9 +66,13 @@ func isFresh(at, now time.Time) bool {
 	return !at.IsZero() && age >= 0 && age < brokenFor
 }
 
+// isConfigured reports whether a failure comes of the configuration alone. It costs no fetch to find it again, and a change of the
+// configuration mends it, so it is never answered from the ledger.
+func isConfigured(k fault.Kind) bool { return k == fault.SourceNotAllowed || k == fault.AddressBlocked }
+
 // reason is why a variant is known to be broken; "" = it is not.
 func (k knownRecord) reason(key string, now time.Time) fault.Kind {
-	if isFresh(k.Whole, now) {
+	if isFresh(k.Whole, now) && !isConfigured(k.Reason) {
 		return k.Reason
 	}
 	if v := k.Variants[variantID(key)]; isFresh(v.At, now) {

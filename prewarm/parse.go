@@ -40,7 +40,7 @@ type reader struct {
 
 	configured, asked []Selector // of the rules and of the call
 	compiled          map[string]compiled
-	hints             map[string]bool
+	hints             map[string]hint
 	steps, images     int // what selectors may still look at, and images that may still come
 }
 
@@ -68,7 +68,7 @@ func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Va
 
 // ParseText is ParseCall on a body that was read before. The units keep text.
 func ParseText(text []byte, contentType string, query url.Values, rules Rules) (Call, error) {
-	r := reader{limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]bool{}, steps: maxSteps}
+	r := reader{limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]hint{}, steps: maxSteps}
 	r.images = r.limits.Images
 	var err error
 	if r.configured, err = r.compileAll(rules.Select); err != nil {

@@ -97,7 +97,7 @@ func (r *reader) read(u *Unit, id json.RawMessage) *fail {
 	}
 	var f *fail
 	if len(selectors) == 0 {
-		f = c.detect(root, false)
+		f = c.detect(root, noHint)
 	} else {
 		x := selection{src: u.Data, root: root, steps: &r.steps}
 		if err := x.run(selectors); err != nil {

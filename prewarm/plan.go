@@ -94,12 +94,30 @@ func (s *Service) readAsk(a VariantAsk) (ask, variant.Spec, error) {
 			}
 		}
 	}
+	if err != nil && a.Options == "" && !strings.Contains(a.Name, ":") && !slices.Contains(parser.Presets(), a.Name) {
+		return out, spec, fault.New(fault.BadOption, "prewarm.Accept", noPreset(a.Name, parser.Presets()), err)
+	}
 	if err != nil {
 		f := fault.Of(err)
 		return out, spec, fault.New(f.Kind, "prewarm.Accept", fmt.Sprintf("variant %.60q: %s", a.Name, f.Public), err)
 	}
 	out.Format = spec.Format
 	return out, spec, nil
+}
+
+// noPreset says that a variant is named by what is neither a preset nor options.
+func noPreset(name string, presets []string) string {
+	text := fmt.Sprintf("variant %.60q is neither the name of a preset nor options such as w:300/f:webp", name)
+	if before, after, ok := strings.Cut(name, "="); ok {
+		return fmt.Sprintf("%s; is %.60q meant?", text, before+":"+after)
+	}
+	if meant := fault.Meant(name, presets); meant != "" {
+		return fmt.Sprintf("%s; is %q meant?", text, meant)
+	}
+	if len(presets) == 0 {
+		return text + "; no preset is configured"
+	}
+	return text + "; the presets are " + strings.Join(presets, ", ")
 }
 
 // accepts are the clients that a variant is made for: one per configured format where it is open, and both the fast and the slow

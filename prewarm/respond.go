@@ -66,7 +66,7 @@ func (s *Service) answerUnit(d *draft, at int, u Unit) (out AcceptedUnit, err er
 }
 
 func (s *Service) answerImage(d *draft, x *drafted, img Image) AcceptedImage {
-	here := spot{Auto: img.Auto}
+	here := spot{Auto: img.Auto, Sure: img.Sure}
 	out := AcceptedImage{Pointer: img.Pointer, Source: img.Source}
 	out.State, out.Reason = together(x.work.Verdicts, here)
 	for n, a := range x.plan.Asks {

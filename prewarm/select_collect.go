@@ -20,7 +20,7 @@ type collector struct {
 	src     []byte
 	pointer []byte          // of the node at hand
 	known   map[string]int  // source -> index of its image
-	hints   map[string]bool // key -> looksLikeImage, for all units of the call
+	hints   map[string]hint // by key, for all units of the call
 	places  []place
 	fixed   bool // inside a string that holds JSON: pointer is that of the string
 	opened  int  // levels of such strings around
@@ -62,11 +62,14 @@ func (c *collector) each(n *node, visit func(kid *node) *fail) *fail {
 	return nil
 }
 
-// detect notes every string that looks like the URL of an image; hinted: a key around it looks like that of an image.
-func (c *collector) detect(n *node, hinted bool) *fail {
+// detect notes every string that looks like the URL of an image; at is what the keys around it say.
+func (c *collector) detect(n *node, at hint) *fail {
 	if !n.is('"') {
 		return c.each(n, func(kid *node) *fail {
-			return c.detect(kid, hinted || n.is('{') && c.hint(kid.key))
+			if n.is('{') {
+				return c.detect(kid, c.hint(kid.key).under(at))
+			}
+			return c.detect(kid, at)
 		})
 	}
 	text := n.text(c.src)
@@ -77,30 +80,31 @@ func (c *collector) detect(n *node, hinted bool) *fail {
 		}
 	}
 	s := decodeString(text)
+	found, sure := detect(s, at)
 	switch {
-	case detect(s, hinted):
-		return c.note(n, s, true)
+	case found:
+		return c.note(n, s, Image{Auto: true, Sure: sure})
 	case c.opened < maxOpened && holdsJSON(s):
-		return c.open(n, s, hinted)
+		return c.open(n, s, at)
 	}
 	return nil
 }
 
-// hint is looksLikeImage with a memory: the units of a call have the same keys.
-func (c *collector) hint(key string) bool {
+// hint is hintOf with a memory: the units of a call have the same keys.
+func (c *collector) hint(key string) hint {
 	const entries, size = 1024, 64
-	yes, known := c.hints[key]
+	h, known := c.hints[key]
 	if !known {
-		yes = looksLikeImage(key)
+		h = hintOf(key)
 		if len(c.hints) < entries && len(key) <= size {
-			c.hints[key] = yes
+			c.hints[key] = h
 		}
 	}
-	return yes
+	return h
 }
 
 // open looks for images in a string that holds JSON.
-func (c *collector) open(n *node, s string, hinted bool) *fail {
+func (c *collector) open(n *node, s string, at hint) *fail {
 	inner := []byte(s)
 	whole, ok := skim(inner, skipBlank(inner, 0))
 	if !ok || skipBlank(inner, whole.end) != len(inner) || check(inner, whole.depth, c.depth) != "" {
@@ -112,7 +116,7 @@ func (c *collector) open(n *node, s string, hinted bool) *fail {
 	}
 	within := *c
 	within.src, within.places, within.fixed, within.opened = inner, nil, true, c.opened+1
-	f := within.detect(root, hinted)
+	f := within.detect(root, at)
 	if len(within.places) > 0 {
 		c.places = append(c.places, place{start: int(n.start), end: int(n.end), inner: within.places})
 	}
@@ -138,14 +142,14 @@ func (c *collector) take(n *node, list bool) *fail {
 		c.unit.Skips++
 		return nil
 	case n.is('"'):
-		return c.note(n, decodeString(n.text(c.src)), false)
+		return c.note(n, decodeString(n.text(c.src)), Image{})
 	case n.is('{'):
 		return c.object(n)
 	case n.is('[') && list:
 		n.taken = true
 		return c.each(n, func(kid *node) *fail { return c.take(kid, false) })
 	}
-	return c.noteBad(n, "", false)
+	return c.noteBad(n, "", Image{})
 }
 
 // object takes the address in an object: the first of url, src and href that is neither null nor empty.
@@ -166,15 +170,15 @@ func (c *collector) object(n *node) *fail {
 		}
 	}
 	if !empty {
-		return c.noteBad(n, "", false)
+		return c.noteBad(n, "", Image{})
 	}
 	n.taken = true
 	c.unit.Skips++
 	return nil
 }
 
-// note notes the string s that stands at n as an image; an empty one is skipped.
-func (c *collector) note(n *node, s string, auto bool) *fail {
+// note notes the string s that stands at n as an image, found as img says; an empty one is skipped.
+func (c *collector) note(n *node, s string, img Image) *fail {
 	if s = strings.TrimSpace(s); s == "" {
 		n.taken = true
 		c.unit.Skips++
@@ -182,10 +186,11 @@ func (c *collector) note(n *node, s string, auto bool) *fail {
 	}
 	source, bad := sourceOf(s)
 	if bad != "" {
-		return c.noteBad(n, source, auto)
+		return c.noteBad(n, source, img)
 	}
 	n.taken = true
-	if f := c.add(Image{Source: source, Auto: auto}); f != nil {
+	img.Source = source
+	if f := c.add(img); f != nil {
 		return f
 	}
 	c.places = append(c.places, place{start: int(n.start), end: int(n.end), image: c.known[source]})
@@ -193,14 +198,17 @@ func (c *collector) note(n *node, s string, auto bool) *fail {
 }
 
 // noteBad notes that a value was found which is no address. It is never replaced.
-func (c *collector) noteBad(n *node, shown string, auto bool) *fail {
+func (c *collector) noteBad(n *node, shown string, img Image) *fail {
 	n.taken = true
-	return c.add(Image{Source: shown, Auto: auto, Bad: fault.BadSource})
+	img.Source, img.Bad = shown, fault.BadSource
+	return c.add(img)
 }
 
 // add adds an image, unless the unit has one of that source.
 func (c *collector) add(img Image) *fail {
-	if _, twice := c.known[img.Source]; twice && img.Source != "" {
+	if i, twice := c.known[img.Source]; twice && img.Source != "" {
+		first := &c.unit.Images[i]
+		first.Auto, first.Sure = first.Auto && img.Auto, first.Sure || img.Sure // The surest place decides.
 		return nil
 	}
 	if *c.left--; *c.left < 0 {

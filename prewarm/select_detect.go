@@ -18,17 +18,44 @@ var imageExtensions = map[string]bool{
 	"heic": true, "heif": true, "bmp": true, "dib": true, "tif": true, "tiff": true, "svg": true, "jxl": true,
 }
 
-// looksLikeImage reports whether a key names an image or an address: image_1, photoUrl, thumbnails, avatar_url, PRODUCTIMG.
-func looksLikeImage(key string) bool {
+// hint is how much a key says that an image stands under it.
+type hint int8
+
+const (
+	noHint     hint = iota
+	weakHint        // it may be an address of anything: url, src, PRODUCTIMG; or only a key further around looks like that of an image
+	strongHint      // one of its words is that for an image
+)
+
+// imageNames are the words that say image and nothing else.
+var imageNames = map[string]bool{"image": true, "img": true, "photo": true, "pic": true, "picture": true, "thumb": true, "thumbnail": true}
+
+// hintOf reads a key: image_1, photoUrl, thumbnails are strong hints; avatar_url, PRODUCTIMG weak ones.
+func hintOf(key string) (h hint) {
 	for _, word := range words(key) {
 		word = strings.TrimSuffix(word, "s")
+		if imageNames[word] {
+			return strongHint
+		}
 		for _, w := range imageWords {
 			if strings.HasPrefix(word, w) || strings.HasSuffix(word, w) {
-				return true
+				h = weakHint
 			}
 		}
 	}
-	return false
+	return h
+}
+
+// under is the hint at a value whose key has the hint h, in an object at which around is the hint: the url in an image is that image's, and
+// anything else in it is only near one.
+func (h hint) under(around hint) hint {
+	if h == weakHint && around == strongHint {
+		return strongHint
+	}
+	if h == noHint && around != noHint {
+		return weakHint
+	}
+	return h
 }
 
 // words cuts a key at everything but letters, and before a capital after a small letter; in lower case.
@@ -84,10 +111,15 @@ func isText(s string) bool {
 	return i < slash || strings.Contains(s[i:], "://") || !hasImageExtension(s)
 }
 
-// detect says whether a string is the URL of an image by its looks; hinted: its key or one around it looks like that of an image.
-func detect(s string, hinted bool) bool {
+// detect says whether a string is the URL of an image by its looks, and whether that is more than a guess: its name ends like an image's,
+// or its key says so.
+func detect(s string, at hint) (found, sure bool) {
 	s = strings.TrimSpace(s)
-	return isHTTP(s) && (hinted || hasImageExtension(s)) && !isText(s)
+	if !isHTTP(s) || isText(s) {
+		return false, false
+	}
+	named := hasImageExtension(s)
+	return named || at != noHint, named || at == strongHint
 }
 
 // sourceOf is a found value as it is to be fetched, or, with the kind of its fault, what may be shown of it: nothing of a value that does

@@ -175,7 +175,7 @@ func TestKeysLikeImages(t *testing.T) {
 		"url2": true, "dataSrc": true, "srcset": true, "PRODUCTIMG": true, "bildURL": true, "urls": true, "картинка_img": true,
 		"": false, "id": false, "hourly": false, "title": false, "im_age": false, "link": false, "href": false,
 	} {
-		if got := looksLikeImage(key); got != want {
+		if got := hintOf(key) != noHint; got != want {
 			t.Errorf("%q: %v", key, got)
 		}
 	}

@@ -48,6 +48,7 @@ type spot struct {
 	ID      string `json:"id"`
 	Pointer string `json:"pointer"`
 	Auto    bool   `json:"auto,omitempty"`
+	Sure    bool   `json:"sure,omitempty"` // see Image
 }
 
 // outcome is what became of one target. Once its state is no longer pending it is not changed, but by Retry.
@@ -66,7 +67,7 @@ type outcome struct {
 
 // state is the outcome's as it counts for a spot: what was only guessed to be an image is skipped where it is none.
 func (o *outcome) state(at spot) State {
-	if o.State == Broken && at.Auto && (o.Reason == fault.NotAnImage || o.Reason == fault.UnsupportedFormat) {
+	if o.State == Broken && at.Auto && (o.Reason == fault.NotAnImage && !at.Sure || o.Reason == fault.UnsupportedFormat) {
 		return Skipped
 	}
 	return o.State

@@ -60,7 +60,8 @@ type Image struct {
 	// JSON it is the pointer of that string.
 	Pointer string
 	Source  string // as it is to be fetched: blanks around it and the #fragment removed
-	Auto    bool   // found by auto-detection: no image (415) means skipped, not broken
+	Auto    bool   // found by auto-detection: what is no image is skipped, not broken,
+	Sure    bool   // unless its name ends like an image's, or its key says image: then HTML in its place is broken
 	// Bad is set where the value is no usable http(s) URL: the verdict is broken without a fetch; "" otherwise. Source is then what
 	// stands there, or "" where that does not look like a URL: it might be anybody's text.
 	Bad fault.Kind
