@@ -108,7 +108,7 @@ func newDocRig(t *testing.T, name string) *docRig {
 	write(t, filepath.Join(data, "config.yaml"), fmt.Sprintf(docConfig, public, admin, data))
 	startIn(t, data)
 	r.env = append(r.env, "GOLDCREST_CONFIG="+filepath.Join(data, "config.yaml"), "GOLDCREST_URL=http://"+admin,
-		"GOLDCREST_TOKEN=docs-token-0001-0001", "TOKEN=docs-token-0001-0001")
+		"GOLDCREST_TOKEN=docs-token-0001-0001")
 	return r
 }
 

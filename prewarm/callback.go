@@ -32,7 +32,7 @@ type Event struct {
 	ID     string // the same at every try, so that receivers can drop a second delivery; letters, digits, "_" and "-"
 	Type   string // JobDone or ImageBroken
 	Job    Job    // with its Callback
-	Broken []BrokenSource
+	Broken []BrokenImage
 	At     time.Time
 }
 

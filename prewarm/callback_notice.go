@@ -2,6 +2,7 @@ package prewarm
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,10 +16,29 @@ type BrokenSource struct {
 	At     time.Time  `json:"at"`
 }
 
+// BrokenImage is a broken source and where it stands.
+type BrokenImage struct {
+	BrokenSource
+	Units   []string `json:"units,omitempty"`         // ids of units that hold it, maxUnits at most
+	Omitted int      `json:"units_omitted,omitempty"` // how many more there are
+}
+
 const (
 	maxNotice = 256 << 10 // bytes of a callback's body
 	maxTags   = 16 << 10  // bytes of the tags in it
+	maxUnits  = 100       // units that are named for one source
 )
+
+// add names another unit, once.
+func (b *BrokenImage) add(unit string) {
+	switch {
+	case slices.Contains(b.Units, unit):
+	case len(b.Units) < maxUnits:
+		b.Units = append(b.Units, unit)
+	default:
+		b.Omitted++
+	}
+}
 
 // notice is the body of a callback.
 type notice struct {
@@ -42,8 +62,10 @@ type noticeData struct {
 
 // brokenRow is a broken source in a callback.
 type brokenRow struct {
-	Source string     `json:"source"` // without its query, which may hold a signature; "" if it is no URL at all
-	Reason fault.Kind `json:"reason"`
+	Source  string     `json:"source"` // without its query, which may hold a signature; "" if it is no URL at all
+	Reason  fault.Kind `json:"reason"`
+	Units   []string   `json:"units"` // ids
+	Omitted int        `json:"units_omitted,omitempty"`
 }
 
 // notice is the event's JSON, at most maxNotice long and the same at every try. It tells what every receiver may know: never the
@@ -59,7 +81,7 @@ func (e Event) notice() ([]byte, error) {
 	}
 	room := maxNotice - len(body)
 	for _, b := range e.Broken {
-		row := brokenRow{Source: withoutQuery(b.Source), Reason: b.Reason}
+		row := brokenRow{Source: withoutQuery(b.Source), Reason: b.Reason, Units: append([]string{}, b.Units...), Omitted: b.Omitted}
 		text, err := json.Marshal(row)
 		if err != nil {
 			return nil, fault.New(fault.Internal, "prewarm.notice", "an internal error", err)

@@ -91,7 +91,7 @@ func TestTellOverTLS(t *testing.T) {
 	w := newHooks(t, s.Client(), "127.0.0.1")
 	e := eventTo(s.URL + "/hooks/images?key=hush")
 	e.Job.Request = "req-1"
-	e.Broken = []BrokenSource{{Source: "https://c.example/a.jpg?sig=hush#f", Reason: fault.SourceNotFound}}
+	e.Broken = []BrokenImage{{BrokenSource: BrokenSource{Source: "https://c.example/a.jpg?sig=hush#f", Reason: fault.SourceNotFound}, Units: []string{"du_1", "du_2"}}}
 	if err := w.Tell(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestTellOverTLS(t *testing.T) {
 	}
 	want := `{"type":"job.done","timestamp":"2026-01-02T03:04:05Z","data":{"job":"j1","state":"partial","counts":{"data_units":0,"images":2,` +
 		`"variants":0,"made":1,"present":0,"broken":1,"failed":0,"pending":0,"skipped":0},"bytes":{"source":0,"stored":0,"saved":0},` +
-		`"tags":["campaign-7"],"request_id":"req-1","broken":[{"source":"https://c.example/a.jpg","reason":"source_not_found"}],"broken_omitted":0}}`
+		`"tags":["campaign-7"],"request_id":"req-1","broken":[{"source":"https://c.example/a.jpg","reason":"source_not_found","units":["du_1","du_2"]}],"broken_omitted":0}}`
 	if string(body) != want {
 		t.Errorf("body\n%s\nwant\n%s", body, want)
 	}
@@ -206,7 +206,8 @@ func TestNoticeIsBounded(t *testing.T) {
 	e := eventTo("")
 	e.Type, e.Job.Tags = ImageBroken, nil
 	for i := range 10_000 {
-		e.Broken = append(e.Broken, BrokenSource{Source: fmt.Sprintf("https://c.example/%d/<&>%s?token=hush", i, strings.Repeat("é", 20)), Reason: fault.NotAnImage})
+		source := BrokenSource{Source: fmt.Sprintf("https://c.example/%d/<&>%s?token=hush", i, strings.Repeat("é", 20)), Reason: fault.NotAnImage}
+		e.Broken = append(e.Broken, BrokenImage{BrokenSource: source, Units: []string{fmt.Sprint("<", i)}})
 	}
 	for range 50_000 {
 		e.Job.Tags = append(e.Job.Tags, "<tag>")

@@ -87,7 +87,7 @@ func (s *Service) tellBroken(ctx context.Context, v *view, now Job) error {
 
 // untold finds a batch of broken sources that stand in no event, and marks them. looked are the tasks, with their revisions, that hold
 // no others.
-func (s *Service) untold(ctx context.Context, v *view, told *toldRecord) (some []BrokenSource, looked map[int]uint64, err error) {
+func (s *Service) untold(ctx context.Context, v *view, told *toldRecord) (some []BrokenImage, looked map[int]uint64, err error) {
 	v.mu.Lock()
 	j, at := v.job, map[int]uint64{}
 	for n, t := range v.tasks {
@@ -97,7 +97,7 @@ func (s *Service) untold(ctx context.Context, v *view, told *toldRecord) (some [
 	}
 	v.mu.Unlock()
 	looked = map[int]uint64{}
-	seen, size := map[string]bool{}, 0
+	seen, size := map[string]int{}, 0
 	for _, n := range slices.Sorted(maps.Keys(at)) {
 		r, err := s.deps.Ledger.Read(ctx, taskKey(j.ID, n))
 		if errors.Is(err, ErrNoRecord) {
@@ -114,16 +114,18 @@ func (s *Service) untold(ctx context.Context, v *view, told *toldRecord) (some [
 			told.Tasks = append(told.Tasks, 0)
 		}
 		for i, w := range t.Works {
-			b, ok := w.brokenSource()
+			b, ok := w.brokenImage()
 			if !ok || told.Tasks[n]&(1<<i) != 0 || w.Hash == "" && j.Round > 0 {
 				continue // The last is what no retry can mend, and was told in the first round.
 			}
-			if size += len(b.Source) + 100; len(some) == brokenBatch || len(some) > 0 && size > brokenEventBytes {
+			if size += b.size(); len(some) == brokenBatch || len(some) > 0 && size > brokenEventBytes {
 				return some, looked, nil
 			}
 			told.Tasks[n] |= 1 << i
-			if !seen[b.Source] {
-				seen[b.Source] = true
+			if at, known := seen[b.Source]; known {
+				some[at].merge(b)
+			} else {
+				seen[b.Source] = len(some)
 				some = append(some, b)
 			}
 		}
@@ -132,14 +134,38 @@ func (s *Service) untold(ctx context.Context, v *view, told *toldRecord) (some [
 	return some, looked, nil
 }
 
-// brokenSource is the image as one that is broken in any variant; false: it is not.
-func (w *work) brokenSource() (BrokenSource, bool) {
+// brokenImage is the image as one that is broken in any variant, with the units where it counts as that; false: it is not.
+func (w *work) brokenImage() (BrokenImage, bool) {
 	for _, o := range w.Verdicts {
-		if w.isBroken(o) {
-			return BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}, true
+		if !w.isBroken(o) {
+			continue
 		}
+		b := BrokenImage{BrokenSource: BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}}
+		for _, at := range w.Spots {
+			if o.state(at) == Broken {
+				b.add(at.ID)
+			}
+		}
+		return b, true
 	}
-	return BrokenSource{}, false
+	return BrokenImage{}, false
+}
+
+// merge takes over the units of the same source in another task.
+func (b *BrokenImage) merge(other BrokenImage) {
+	for _, unit := range other.Units {
+		b.add(unit)
+	}
+	b.Omitted += other.Omitted
+}
+
+// size is about how long the image is as JSON.
+func (b *BrokenImage) size() int {
+	n := len(b.Source) + 100
+	for _, unit := range b.Units {
+		n += len(unit) + 3
+	}
+	return n
 }
 
 // brokenNews is how many sources of a job were found broken just now.

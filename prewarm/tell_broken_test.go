@@ -112,6 +112,11 @@ func TestBrokenIsToldDuringTheJob(t *testing.T) {
 			t.Errorf("while the job runs: %d sources in %d events, %d ends; want 240 in at least 3, none", len(by), events, done)
 		}
 		for _, e := range l.events {
+			for _, b := range e.Broken {
+				if len(b.Units) != 1 || b.Units[0] == "" {
+					t.Errorf("%s is told of the units %q", b.Source, b.Units)
+				}
+			}
 			if len(e.Broken) > brokenBatch || e.Job.State != Running || e.Job.ID != a.Job.ID || e.Job.Callback == nil || e.Job.Request != "req-1" {
 				t.Errorf("the event %s has %d sources of the job %+v", e.ID, len(e.Broken), e.Job)
 			}
@@ -198,5 +203,23 @@ func TestBrokenIsToldAfterARestart(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A broken source is told with the units where it counts as broken: each once, so many at the most, and the rest counted.
+func TestBrokenTellsItsUnits(t *testing.T) {
+	w := &work{Source: "https://c.example/a", Verdicts: []*outcome{{State: Made}, {State: Broken, Reason: fault.NotAnImage}}}
+	w.Spots = []spot{{ID: "a"}, {ID: "guessed", Auto: true}, {ID: "a", Pointer: "/b"}}
+	for i := range maxUnits {
+		w.Spots = append(w.Spots, spot{ID: fmt.Sprint("u", i)})
+	}
+	b, ok := w.brokenImage()
+	if !ok || b.Reason != fault.NotAnImage || len(b.Units) != maxUnits || b.Units[0] != "a" || b.Units[1] != "u0" || b.Omitted != 1 {
+		t.Errorf("%+v, %t", b, ok)
+	}
+	one := BrokenImage{Units: []string{"a"}}
+	one.merge(BrokenImage{Units: []string{"a", "b"}, Omitted: 2})
+	if strings.Join(one.Units, " ") != "a b" || one.Omitted != 2 {
+		t.Errorf("merged: %+v", one)
 	}
 }
