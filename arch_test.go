@@ -27,11 +27,13 @@ var layers = map[string]layer{
 	"metrics": {nil, "the ground: labels are plain strings, so that a metric never ties two packages together"},
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
 	"variant": {[]string{"fault"}, "what a variant is must be decidable without I/O and by every door alike"},
-	"signing": {[]string{"fault"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
+	"signing": {[]string{"fault", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
 	"origin":  {[]string{"fault", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
 
 	"trace":           {nil, "the ground: a step is named where it is taken, and whoever records it is plugged in from above"},
 	"trace/tracetest": {[]string{"trace"}, "a fake for the tests of those who name their steps"},
+
+	"secretfile": {nil, "the ground: whoever reads a secret from a file reads it the same way"},
 
 	"stall":    {nil, "the ground: whatever calls a disk may need it"},
 	"tracing":  {[]string{"trace"}, "a recorder and nothing else"},
@@ -47,15 +49,15 @@ var layers = map[string]layer{
 	"transform/codec":       {[]string{"transform", "transform/codec/score", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
 	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "trace"}, "the heart: the transform is plugged in through an interface"},
-	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
+	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
 	"prewarm/natsqueue": {[]string{"prewarm", "fault", "stall"}, "a Queue and nothing else"},
 
-	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "pressure", "tracing", "fault"},
+	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "pressure", "secretfile", "tracing", "fault"},
 		"imports only packages that hold a Config struct"},
 
 	"":      {[]string{"*"}, "main and app are the composition root: the only place that knows all"},
@@ -95,7 +97,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "trace", "trace/tracetest", "tracing",
+var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "trace", "trace/tracetest", "tracing", "secretfile",
 	"transform", "pipeline", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
 
 // listed is the part of `go list -json` that the rules read.

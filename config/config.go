@@ -58,6 +58,8 @@ type Config struct {
 	Log Log `yaml:"log"`
 	// Tracing is where traces go, and of what.
 	Tracing tracing.Config `yaml:"tracing"`
+
+	file string // that it was read from, if that holds secrets
 }
 
 // Cache is how variants are kept and how long answers live.

@@ -2,9 +2,13 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"reflect"
+
+	"github.com/goldcrest/goldcrest/secretfile"
 )
+
+// maxFile bounds the configuration file in bytes.
+const maxFile = 16 << 20
 
 // Load reads the defaults, over them the file at path ("" = no file), and over it the GOLDCREST_ variables of environ (as
 // os.Environ gives them). It keeps nothing: a reload is another Load. Values are read, not judged: the caller completes the
@@ -13,12 +17,19 @@ func Load(path string, environ []string) (Config, error) {
 	c := Default()
 	root := reflect.ValueOf(&c).Elem()
 	if path != "" {
-		text, err := os.ReadFile(path)
-		if err != nil {
+		var bad error
+		err := secretfile.ReadIf(path, maxFile, func(text []byte) (bool, error) {
+			bad = decodeFile(path, text, root)
+			return bad == nil && holdsSecrets(root), bad
+		})
+		switch {
+		case bad != nil:
+			return Config{}, bad
+		case err != nil:
 			return Config{}, fmt.Errorf("the configuration file cannot be read: %w", err)
 		}
-		if err := decodeFile(path, text, root); err != nil {
-			return Config{}, err
+		if holdsSecrets(root) {
+			c.file = path
 		}
 	}
 	if err := decodeEnviron(environ, root); err != nil {

@@ -31,6 +31,7 @@ func isReloadable(path string) bool {
 // keys that a reload takes, those of c for all others. taken and restart name the keys of either kind whose values differ.
 func (c Config) Reload(next Config) (inForce Config, taken, restart []string) {
 	inForce = c
+	inForce.file = next.file
 	theirs := keys(reflect.ValueOf(&next).Elem())
 	for i, ours := range keys(reflect.ValueOf(&inForce).Elem()) {
 		if !ours.leaf || strings.Contains(ours.path, "[]") || same(ours.value, theirs[i].value) {

@@ -3,8 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/goldcrest/goldcrest/secretfile"
 )
 
 // secretFiles are the settings that name a file with a secret, and the files.
@@ -24,30 +27,44 @@ func (c Config) secretFiles() map[string]string {
 	for i, s := range c.Prewarm.Door.Callbacks.Secrets {
 		add(fmt.Sprintf("prewarm.callbacks.secrets[%d].secret_file", i), s.SecretFile)
 	}
+	add("the configuration file holds secrets", c.file)
 	return files
 }
 
-// CheckSecretFiles looks at who may touch the files that hold keys and tokens. One that its group or others can write is an error: whoever
-// writes it is the server's owner. The warnings name those that everybody can read, as mounted secrets often are on purpose. A
-// file that is not there is left to its reader.
+// CheckSecretFiles looks at who may touch the files that hold keys and tokens, the configuration's own where it does. One that another
+// user can write or exchange is an error: that user would be the server's owner. The warnings name those that everybody can read, as
+// mounted secrets often are on purpose. A file that is not there is left to its reader, who judges the file that it opens once more.
 func (c Config) CheckSecretFiles() (warnings []string, err error) {
 	var errs []error
-	for setting, file := range c.secretFiles() {
-		info, err := os.Stat(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+	files := c.secretFiles()
+	for _, setting := range slices.Sorted(maps.Keys(files)) {
+		warning, err := secretfile.Check(files[setting])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", setting, err))
-			continue
 		}
-		switch mode := info.Mode(); {
-		case !mode.IsRegular(): // a pipe from a secrets manager; who may read it is no matter of its mode
-		case mode.Perm()&0o022 != 0:
-			errs = append(errs, fmt.Errorf("%s: %s can be written by others than its owner (%v): chmod go-w %[2]s", setting, file, mode.Perm()))
-		case mode.Perm()&0o004 != 0:
-			warnings = append(warnings, fmt.Sprintf("%s: every user of this machine can read %s (%v)", setting, file, mode.Perm()))
+		if warning != "" {
+			warnings = append(warnings, setting+": "+warning)
 		}
 	}
 	return warnings, errors.Join(errs...)
+}
+
+// holdsSecrets reports whether any value of a struct that is tagged as a secret is set.
+func holdsSecrets(v reflect.Value) bool {
+	for _, m := range members(v.Type()) {
+		f := v.FieldByIndex(m.index)
+		switch {
+		case m.secret && !f.IsZero():
+			return true
+		case f.Kind() == reflect.Struct && holdsSecrets(f):
+			return true
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
+			for i := range f.Len() {
+				if holdsSecrets(f.Index(i)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

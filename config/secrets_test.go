@@ -55,3 +55,52 @@ func TestCheckSecretFiles(t *testing.T) {
 		}
 	}
 }
+
+// A configuration file that holds a secret itself is a secret's file; one without may be anybody's to read.
+func TestConfigurationFileWithSecrets(t *testing.T) {
+	const key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+	for text, secret := range map[string]bool{
+		"log: {level: info}":                                   false,
+		"signing: {keys: [{key_file: /x}]}":                    false,
+		"signing: {keys: [{key: " + key + "}]}":                true,
+		"signing: {keys: [{key_file: /x, salt: abcd}]}":        true,
+		"api: {tokens: [{name: a, token: a-token-of-length}]}": true,
+	} {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for mode, want := range map[os.FileMode]string{0o600: "", 0o644: "warning", 0o666: "error"} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := Load(path, nil)
+			got := ""
+			if err != nil && strings.Contains(err.Error(), "chmod go-w "+path) && !strings.Contains(err.Error(), key) {
+				got = "error"
+			}
+			warnings, bad := cfg.CheckSecretFiles()
+			if len(warnings) == 1 && strings.Contains(warnings[0], path) {
+				got = "warning"
+			}
+			if !secret {
+				want = ""
+			}
+			if got != want || bad != nil {
+				t.Errorf("%s, mode %v: got %q (%v, %v, %v), want %q", text, mode, got, err, warnings, bad, want)
+			}
+		}
+		// A reload looks at the file that it read.
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := Load(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inForce, _, _ := Default().Reload(cfg)
+		if warnings, _ := inForce.CheckSecretFiles(); (len(warnings) == 1) != secret {
+			t.Errorf("%s: after a reload the warnings are %v", text, warnings)
+		}
+	}
+}

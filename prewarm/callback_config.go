@@ -5,10 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
 	"strings"
+
+	"github.com/goldcrest/goldcrest/secretfile"
 )
 
 // CallbackConfig says whom callbacks may tell, and what they are signed with.
@@ -28,7 +28,8 @@ type CallbackSecret struct {
 	// ID names the secret in messages. Empty = it has no name.
 	ID string `yaml:"id"`
 	// SecretFile is a file that holds the secret: "whsec_" and base64, or any other text or bytes, taken as they are without blanks
-	// around them. At least 24 bytes. It is read again at each reload. The server refuses to start with one that its group or others can write.
+	// around them. At least 24 bytes. It is read again at each reload. The server refuses one that another user
+	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
 	SecretFile string `yaml:"secret_file"`
 }
 
@@ -82,12 +83,7 @@ func (c CallbackConfig) rules() (callbackRules, error) {
 
 // readSecret reads a secret; its errors never repeat any of it.
 func readSecret(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	text, err := secretfile.Read(name, maxSecretFile)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +93,8 @@ func readSecret(name string) ([]byte, error) {
 			return nil, fmt.Errorf("%s begins with %s, but base64 does not follow", name, secretPrefix)
 		}
 	}
-	if len(secret) < minSecret || len(text) > maxSecretFile {
-		return nil, fmt.Errorf("the secret in %s has less than %d bytes, or the file more than %d", name, minSecret, maxSecretFile)
+	if len(secret) < minSecret {
+		return nil, fmt.Errorf("the secret in %s has less than %d bytes", name, minSecret)
 	}
 	return secret, nil
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/secretfile"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -33,13 +33,16 @@ type credential struct {
 	stays  *semaphore.Weighted // requests that only wait
 }
 
+// maxTokenFile bounds a file with a token in bytes.
+const maxTokenFile = 64 << 10
+
 // readTokens loads the secrets of the configured tokens.
 func readTokens(api API) ([]credential, error) {
 	list := make([]credential, 0, len(api.Tokens))
 	for i, t := range api.Tokens {
 		secret := t.Token
 		if t.TokenFile != "" {
-			b, err := os.ReadFile(t.TokenFile)
+			b, err := secretfile.Read(t.TokenFile, maxTokenFile)
 			if err != nil {
 				return nil, fmt.Errorf("api.tokens[%d] (%s): %w", i, t.Name, err)
 			}

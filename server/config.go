@@ -171,7 +171,8 @@ type Token struct {
 	// Token is the secret itself, at least 16 characters; or set token_file.
 	Token string `yaml:"token" secret:"true"`
 	// TokenFile is a file that holds the secret; blanks around it are dropped. It is read again at each reload.
-	// The server refuses to start with one that its group or others can write.
+	// The server refuses one that another user
+	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
 	TokenFile string `yaml:"token_file"`
 	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, admin.
 	Scopes []string `yaml:"scopes"`

@@ -117,18 +117,12 @@ func (s *Server) login(c echo.Context) error {
 	if err != nil {
 		return fault.New(bodyTooLarge, "server.login", "the form is larger than "+strconv.Itoa(maxLogin)+" bytes", nil)
 	}
-	addr := loginAddr(r)
-	if !s.sessions.try(addr, now) {
-		return s.refuseLogin(c, &fault.Error{Kind: fault.RateLimited, Op: "server.login", RetryAfter: time.Minute,
-			Public: "Too many failed logins from this address. Wait a minute, then try again."})
-	}
 	form, _ := url.ParseQuery(string(body)) // What cannot be read is no token.
 	sum := sha256.Sum256([]byte(strings.TrimSpace(form.Get("token"))))
-	who, ok := s.rules.Load().find(sum)
-	if !ok {
-		return s.refuseLogin(c, fault.New(fault.Unauthorized, "server.login", "No API token of this server reads like that. Take one from api.tokens in its configuration.", nil))
+	who, wrong := s.loginToken(r, sum)
+	if wrong != nil {
+		return s.refuseLogin(c, wrong)
 	}
-	s.sessions.succeed(addr)
 	s.sessions.end(r)
 	callOf(c).who = who
 	c.SetCookie(s.cookie(r, s.sessions.begin(sum, now), int(sessionLife/time.Second)))

@@ -239,26 +239,31 @@ func TestConsoleLoginTries(t *testing.T) {
 			t.Errorf("try %d: status %d", i, got)
 		}
 	}
-	if got := from("192.0.2.1:10", testToken); got != 429 {
-		t.Errorf("the right token after five wrong ones: status %d", got)
+	if got := from("192.0.2.1:10", "nonsense-nonsense"); got != 429 {
+		t.Errorf("a sixth wrong token: status %d", got)
+	}
+	if got := from("192.0.2.1:10", testToken); got != 303 {
+		t.Errorf("the right token after six wrong ones: status %d", got)
 	}
 	for i := range 5 {
 		from(fmt.Sprintf("[2001:db8::%d]:9", i), "nonsense-nonsense")
 	}
-	if got := from("[2001:db8::ffff]:9", testToken); got != 429 {
+	if got := from("[2001:db8::ffff]:9", "nonsense-nonsense"); got != 429 {
 		t.Errorf("from the same network of IPv6: status %d", got)
 	}
-	if got := from("192.0.2.2:9", testToken); got != 303 {
+	if got := from("192.0.2.2:9", "nonsense-nonsense"); got != 401 {
 		t.Errorf("from elsewhere: status %d", got)
 	}
 	f.later.Store(int64(time.Minute))
-	if got := from("192.0.2.1:9", testToken); got != 303 {
+	if got := from("192.0.2.1:9", "nonsense-nonsense"); got != 401 {
 		t.Errorf("a minute later: status %d", got)
 	}
-	for i := range maxLoginAddrs + 10 {
-		from(fmt.Sprintf("10.0.%d.%d:9", i/256, i%256), "nonsense-nonsense")
+	for i := range maxGuessers + 10 {
+		if got := from(fmt.Sprintf("10.0.%d.%d:9", i/256, i%256), "nonsense-nonsense"); got != 401 {
+			t.Fatalf("address %d: status %d", i, got)
+		}
 	}
-	if n := len(f.sessions.tries); n > maxLoginAddrs {
+	if n := len(f.logins.by); n != maxGuessers {
 		t.Errorf("%d addresses are remembered", n)
 	}
 	if w := f.tryLogin(strings.Repeat("a", maxLogin)); w.Code != 413 {

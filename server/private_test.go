@@ -283,3 +283,43 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%d gets and %d stats", f.images.gets, f.images.stats)
 	}
 }
+
+// Wrong bearer tokens are limited by address, also those that a table of bounded size has to forget; right ones never are.
+func TestBearerGuesses(t *testing.T) {
+	f := newAPI(t, nil)
+	from := func(addr, token string) int {
+		r := httptest.NewRequest("GET", "/v1/config", nil)
+		r.Host, r.RemoteAddr = "localhost", addr
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		w := httptest.NewRecorder()
+		f.Private().ServeHTTP(w, r)
+		if (w.Header().Get("Retry-After") != "") != (w.Code == 429) {
+			t.Errorf("status %d with Retry-After %q", w.Code, w.Header().Get("Retry-After"))
+		}
+		return w.Code
+	}
+	for i := range bearerGuesses {
+		if got := from("192.0.2.1:9", "a-token-of-nobody"); got != 401 {
+			t.Fatalf("guess %d: status %d", i, got)
+		}
+	}
+	if got := from("192.0.2.1:10", "another-token-of-nobody"); got != 429 {
+		t.Errorf("one guess more: status %d", got)
+	}
+	for _, x := range []struct {
+		addr, token string
+		want        int
+	}{
+		{"192.0.2.1:9", testToken, 200}, {"192.0.2.1:9", "", 401}, {"192.0.2.2:9", "a-token-of-nobody", 401}, {"192.0.2.1:9", "a-token-of-nobody", 429},
+	} {
+		if got := from(x.addr, x.token); got != x.want {
+			t.Errorf("%s with %q: status %d, want %d", x.addr, x.token, got, x.want)
+		}
+	}
+	f.later.Store(int64(time.Minute))
+	if got := from("192.0.2.1:9", "a-token-of-nobody"); got != 401 {
+		t.Errorf("a minute later: status %d", got)
+	}
+}

@@ -97,7 +97,8 @@ type Server struct {
 
 	byOrigin bool // answers differ by Origin, whether or not a request has one
 
-	sessions *sessions // of the console
+	sessions        *sessions // of the console
+	logins, bearers *guesses  // wrong tokens
 
 	publicCrowd, adminCrowd *crowd
 
@@ -121,7 +122,8 @@ func New(cfg Config, deps Deps, r Rules) (*Server, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, deps: deps, sessions: newSessions(), byOrigin: len(cfg.CORS) > 0 && !slices.Contains(cfg.CORS, "*")}
+	s := &Server{cfg: cfg, deps: deps, sessions: newSessions(), logins: newGuesses(loginGuesses), bearers: newGuesses(bearerGuesses),
+		byOrigin: len(cfg.CORS) > 0 && !slices.Contains(cfg.CORS, "*")}
 	if err := s.Reload(r); err != nil {
 		return nil, err
 	}

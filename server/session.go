@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -18,8 +17,6 @@ const (
 	csrfHeader    = "X-CSRF-Token"
 	sessionLife   = 12 * time.Hour
 	maxSessions   = 1000 // the oldest ends when there is one more
-	loginTries    = 5    // that failed, of one address in a minute
-	maxLoginAddrs = 4096
 )
 
 // session is a browser that showed a token. It may do what the token may, and ends with it.
@@ -29,23 +26,14 @@ type session struct {
 	expires time.Time
 }
 
-// sessions are the browsers that are logged in, by the digest of their cookie, and the addresses that guess at tokens. They live in
-// memory: a restart ends them. Safe for concurrent use.
+// sessions are the browsers that are logged in, by the digest of their cookie. They live in memory: a restart ends them. Safe for
+// concurrent use.
 type sessions struct {
-	mu    sync.Mutex
-	open  map[[sha256.Size]byte]session
-	tries map[string]tries
+	mu   sync.Mutex
+	open map[[sha256.Size]byte]session
 }
 
-// tries are the failed logins of an address in the minute that began at since.
-type tries struct {
-	n     int
-	since time.Time
-}
-
-func newSessions() *sessions {
-	return &sessions{open: map[[sha256.Size]byte]session{}, tries: map[string]tries{}}
-}
+func newSessions() *sessions { return &sessions{open: map[[sha256.Size]byte]session{}} }
 
 // begin opens a session for the token of a digest and gives its cookie's value.
 func (s *sessions) begin(token [sha256.Size]byte, now time.Time) (cookie string) {
@@ -88,61 +76,13 @@ func (s *sessions) end(r *http.Request) {
 	}
 }
 
-// try counts a login of an address as failed until succeed takes it back, so that tries made at the same time count too. false: it has
-// to wait.
-func (s *sessions) try(addr string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, known := s.tries[addr]
-	if age := now.Sub(t.since); age < 0 || age >= time.Minute {
-		t = tries{since: now}
-	}
-	if !known && len(s.tries) >= maxLoginAddrs {
-		for a, old := range s.tries {
-			if now.Sub(old.since) >= time.Minute {
-				delete(s.tries, a)
-			}
-		}
-		if len(s.tries) >= maxLoginAddrs {
-			return false
-		}
-	}
-	if t.n >= loginTries {
-		return false
-	}
-	t.n++
-	s.tries[addr] = t
-	return true
-}
-
-// succeed takes back the try of a login that went well.
-func (s *sessions) succeed(addr string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.tries[addr]; t.n > 1 {
-		t.n--
-		s.tries[addr] = t
-	} else {
-		delete(s.tries, addr)
-	}
-}
-
-// loginAddr is what the tries of a request count for. The 64 low bits of an IPv6 address are its owner's to choose.
-func loginAddr(r *http.Request) string {
-	host := hostOnly(r.RemoteAddr)
-	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
-		return ip.Mask(net.CIDRMask(64, 128)).String()
-	}
-	return host
-}
-
 // caller finds who calls the private door: the holder of the bearer token or, without one, of the console's session.
 func (s *Server) caller(r *http.Request) (credential, error) {
 	if r.Header.Get("Authorization") != "" {
 		if who, ok := s.rules.Load().holder(r); ok {
 			return who, nil
 		}
-		return credential{}, fault.New(fault.Unauthorized, "server.caller", "a valid bearer token is needed", nil)
+		return credential{}, s.bearers.wrong(guesser(r), s.deps.Now(), "a valid bearer token is needed")
 	}
 	who, one, ok := s.visitor(r)
 	if !ok {

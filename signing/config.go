@@ -33,7 +33,8 @@ type Key struct {
 	// Salt is the salt in hexadecimal digits. Empty means none.
 	Salt string `yaml:"salt" secret:"true"`
 	// KeyFile is a file with the key in its first line and the salt in its second, both in hexadecimal digits, in place of Key and Salt.
-	// The server refuses to start with one that its group or others can write.
+	// The server refuses one that another user
+	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
 	KeyFile string `yaml:"key_file"`
 	// Sources are the hosts of the sources that the pair may ask for, compared by labels: "img.example.com" is that host alone,
 	// "*.example.com" every host below example.com. Empty means every host.

@@ -10,12 +10,15 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/secretfile"
 )
+
+// maxKeyFile bounds a file with a key and a salt in bytes.
+const maxKeyFile = 64 << 10
 
 // Keyring holds the pairs that sign and verify. It is immutable and safe for concurrent use; a reload makes a new one.
 type Keyring struct {
@@ -70,7 +73,7 @@ func New(cfg Config, now func() time.Time) (*Keyring, error) {
 
 func (c Config) pair(k Key) (*Pair, error) {
 	if k.KeyFile != "" {
-		text, err := os.ReadFile(k.KeyFile)
+		text, err := secretfile.Read(k.KeyFile, maxKeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("key_file: %w", err)
 		}
