@@ -64,6 +64,7 @@ func (a *app) openDoor(ctx context.Context) (err error) {
 	if b.queue, err = natsqueue.Open(ctx, cfg.Queue, a.log); err != nil {
 		return err
 	}
+	cfg.Door.Drain = a.live.Load().cfg.Server.Drain
 	b.service, err = prewarm.New(cfg.Door, prewarm.Deps{
 		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known, KnownKey: a.pipeline.KnownKey,
 		Improve:     a.pipeline.Improve,

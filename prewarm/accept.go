@@ -153,7 +153,7 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 // disclaim gives an Idempotency-Key back whose call was refused, so that the next try need not wait. Where it is not certain that the
 // job does not exist, the key stays; so it does where the ledger does not answer.
 func (s *Service) disclaim(ctx context.Context, key, job string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	if _, err := s.readJob(ctx, job); fault.KindOf(err) == fault.NoSuchJob {
 		_ = s.erase(ctx, key)

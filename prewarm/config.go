@@ -28,6 +28,8 @@ type Config struct {
 	// Callbacks is whom backends may have told about their jobs.
 	Callbacks CallbackConfig `yaml:"callbacks"`
 
+	// Drain is how long a stopping worker may take to end the images that it has begun; the composition root sets it from server.drain.
+	Drain time.Duration `yaml:"-"`
 	// Backlog is the number of images that may wait; past it calls are refused with queue_full. 0 = 1,000,000.
 	Backlog int `yaml:"-"`
 }

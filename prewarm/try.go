@@ -14,14 +14,14 @@ import (
 )
 
 // traced is run and record, as a step of the call's trace if it has one.
-func (a *attempt) traced(ctx context.Context) (err error) {
+func (a *attempt) traced(ctx context.Context, began time.Time) (err error) {
 	ctx, span := a.s.resume(ctx, "task", a.job.Trace)
 	span.Set("job", a.job.ID)
 	span.Set("task", strconv.Itoa(a.n))
 	span.Set("id", a.job.Request)
 	defer func() { span.End(string(fault.KindOf(err))) }()
 	a.run(ctx)
-	return a.record(ctx)
+	return a.record(ctx, began)
 }
 
 // resume goes on with the trace of a job's call; it begins none of its own.
@@ -53,7 +53,8 @@ func (a *attempt) run(ctx context.Context) {
 	trying.Wait()
 }
 
-// try makes what is missing of one image. It returns the kind of failure, if any.
+// try makes what is missing of one image. It returns the kind of failure, if any. When ctx ends, what is begun has the drain to end, and
+// nothing more is begun.
 func (a *attempt) try(ctx context.Context, w *work) (kind fault.Kind) {
 	host := hostOf(w.Source)
 	kind = fault.Canceled
@@ -62,6 +63,12 @@ func (a *attempt) try(ctx context.Context, w *work) (kind fault.Kind) {
 		return kind
 	}
 	defer func() { leave(kind) }()
+	if ctx.Err() != nil { // The place may have come with the stop.
+		return kind
+	}
+	a.mu.Lock()
+	a.begun = true
+	a.mu.Unlock()
 	now := a.s.deps.Now().UTC()
 	switch {
 	case a.view.isCancelled():
@@ -91,7 +98,9 @@ func (a *attempt) try(ctx context.Context, w *work) (kind fault.Kind) {
 	if a.job.Round > 0 && w.Tries == 0 && a.s.deps.Forget != nil {
 		a.s.deps.Forget(w.Source) // Somebody mended it, and asks us to look again.
 	}
-	return a.judge(ctx, w, at, a.warm(ctx, refs[:len(at)]))
+	warm, done := draining(ctx, a.s.cfg.Drain)
+	defer done()
+	return a.judge(ctx, w, at, a.warm(warm, refs[:len(at)]))
 }
 
 // warm has the variants of an image made.

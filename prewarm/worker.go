@@ -18,8 +18,26 @@ import (
 // hiccup is when a ticket comes again after the ledger did not answer.
 const hiccup = 5 * time.Second
 
-// lastWords is how long verdicts may take to be written when the process is stopping.
-const lastWords = 10 * time.Second
+// How long verdicts may take to be written; when the process is stopping, how long past the drain.
+const (
+	writeTimeout = 10 * time.Second
+	lastWords    = time.Second
+)
+
+// draining is a context that ends d after ctx does, or when its cancel is called.
+func draining(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		late := time.NewTimer(d)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() { stop(); cancel() }
+}
 
 // work is the Handler of tickets: it works on one task. The ticket is done with only when every verdict is on disk.
 func (s *Service) work(ctx context.Context, t Ticket) (again time.Duration) {
@@ -56,6 +74,7 @@ type attempt struct {
 	view *view
 
 	mu     sync.Mutex
+	begun  bool                 // something of the task was tried
 	broken map[string]badSource // now, by the source's hash
 	known  map[string]bool      // sources that something is known against, by hash
 	judged map[judgement]int    // variants
@@ -101,10 +120,14 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 	if wait := a.wait(now); wait > 0 {
 		return wait, nil
 	}
+	if err := ctx.Err(); err != nil {
+		return 0, err // A worker that stops begins nothing.
+	}
+	began := t.Started
 	if err := a.begin(ctx, now); err != nil {
 		return 0, err
 	}
-	if err := a.traced(ctx); err != nil {
+	if err := a.traced(ctx, began); err != nil {
 		return 0, err
 	}
 	if t.ended() {
@@ -299,9 +322,12 @@ func (a *attempt) count(w *work, o *outcome) {
 	}
 }
 
-// record writes the verdicts down, also those of a task that was stopped in the middle.
-func (a *attempt) record(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+// record writes the verdicts down, also those of a task that was stopped in the middle. A task of which nothing was begun is written as it
+// was before; began is since when it had been worked on.
+func (a *attempt) record(ctx context.Context, began time.Time) error {
+	ctx, stop := draining(ctx, a.s.cfg.Drain+lastWords)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	for hash, f := range a.broken {
 		err := a.s.keepKnown(ctx, hash, f)
@@ -314,6 +340,9 @@ func (a *attempt) record(ctx context.Context) error {
 	}
 	// Still running where something is due now: what goes on with it must know that some may be made already.
 	a.task.Running = !a.task.ended() && a.wait(a.s.deps.Now()) == 0
+	if !a.begun {
+		a.task.Running, a.task.Started = a.late, began
+	}
 	// The feed first: 1. the task is written, and was the job's last; 2. its owner hears that the job has ended; 3. and finds in the feed what was
 	// mended; 4. which is only now taken off.
 	forgiven, err := a.forgive(ctx)

@@ -202,8 +202,7 @@ func (s *Store) Delete(ctx context.Context, prefix string) (int, error) {
 // and places its entry. So P looks at its context under mu, and mu is taken once before the walk: P has placed its entry by then, and the walk
 // finds it, or it will not place it.
 func (s *Store) removeAll(ctx context.Context, prefix string) (n int, err error) {
-	s.mu.Lock()
-	s.mu.Unlock() //nolint:staticcheck // nothing is done under it: see above
+	s.awaitPlacing()
 	err = s.walk(ctx, prefix, func(name string, _ fs.FileInfo) (bool, error) {
 		removed, err := s.remove(name, func(fs.FileInfo) bool { return true })
 		if removed {
@@ -216,6 +215,12 @@ func (s *Store) removeAll(ctx context.Context, prefix string) (n int, err error)
 		err = errors.Join(err, s.syncUp(dir, dir))
 	}
 	return n, err
+}
+
+// awaitPlacing returns when the entry that is being placed at this moment is.
+func (s *Store) awaitPlacing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 }
 
 // checkKey is cache.CheckKey with the store's own names excepted.

@@ -29,7 +29,8 @@ const (
 const (
 	callTimeout = 15 * time.Second
 	ackTimeout  = 5 * time.Second
-	maxInFlight = 1024 // published and not acknowledged yet
+	stopTimeout = time.Second // at a stop, which does not wait for a cluster that is away
+	maxInFlight = 1024        // published and not acknowledged yet
 )
 
 // Queue is the prewarm Queue, Ledger and Bus on NATS JetStream. Safe for concurrent use.
@@ -187,10 +188,12 @@ const placingTries = 10
 func (q *Queue) Close(ctx context.Context) error {
 	var errs []error
 	if q.conn != nil {
-		ctx, cancel := lasting(ctx, ackTimeout)
+		ctx, cancel := lasting(ctx, stopTimeout)
 		defer cancel()
-		if err := q.conn.FlushWithContext(ctx); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-			errs = append(errs, err)
+		if q.conn.IsConnected() {
+			if err := q.conn.FlushWithContext(ctx); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+				errs = append(errs, err)
+			}
 		}
 		q.conn.Close()
 	}

@@ -84,7 +84,9 @@ func (w *world) keys() map[string]int {
 // instance is one Service with its workers.
 type instance struct {
 	*prewarm.Service
-	stop func()
+	ctx    context.Context // of its workers
+	cancel func()
+	stop   func()
 }
 
 // start makes a Service on a queue; its workers run when run is set. Both end with stop, or with the test.
@@ -120,7 +122,7 @@ func start(t testing.TB, q *Queue, w *world, run bool, change func(*prewarm.Conf
 			}
 		})
 	}
-	i := &instance{Service: s, stop: sync.OnceFunc(func() { cancel(); running.Wait(); s.Close() })}
+	i := &instance{Service: s, ctx: ctx, cancel: cancel, stop: sync.OnceFunc(func() { cancel(); running.Wait(); s.Close() })}
 	t.Cleanup(i.stop)
 	return i
 }

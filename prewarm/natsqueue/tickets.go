@@ -85,6 +85,9 @@ func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h prewar
 		n := takeHalf(ctx, free)
 		got := 0
 		for _, lane := range lanes {
+			if ctx.Err() != nil {
+				break
+			}
 			for _, m := range q.fetch(lane, n-got) {
 				got++
 				running.Go(func() {
@@ -164,7 +167,11 @@ func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h prew
 	if again > 0 {
 		err = m.NakWithDelay(again)
 	} else {
-		ctx, cancel := lasting(ctx, ackTimeout)
+		patience := ackTimeout
+		if ctx.Err() != nil {
+			patience = stopTimeout
+		}
+		ctx, cancel := lasting(ctx, patience)
 		err = m.DoubleAck(ctx)
 		cancel()
 	}
