@@ -17,6 +17,9 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
+// firstBuffer is what a body of unknown length is given to begin with.
+const firstBuffer = 64 << 10
+
 // minWindowBytes is what a body must bring in each quarter of the timeout.
 const minWindowBytes = 1 << 10
 
@@ -32,21 +35,28 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 	if zipped {
 		length = -1
 	}
-	admitted := f.cap
-	if length >= 0 {
-		admitted = length
+	first, most := length, length
+	if length < 0 {
+		first, most = min(firstBuffer, f.cap), f.cap
 	}
-	memory := f.settings.memory
-	if err := memory.Acquire(ctx, admitted); err != nil {
-		return Original{}, waited(ctx.Err(), "origin.read", "too many originals are in work")
+	held, err := f.settings.memory.enter(ctx, hostName(f.source), first, most)
+	if err != nil {
+		return Original{}, noRoom(err)
 	}
 	defer func() {
-		kept := int64(len(o.Body)) // 0 after a fault.
-		memory.Release(admitted - kept)
-		o.Release = sync.OnceFunc(func() { memory.Release(kept) })
+		held.arrived(int64(len(o.Body))) // 0 after a fault.
+		o.Release = sync.OnceFunc(held.release)
 	}()
 	w := watch(response.Body, f.settings.cfg.Timeout/4, cancel)
 	defer w.stop()
+	grow := func(bytes int64) error {
+		w.rest(true)
+		defer w.rest(false)
+		if err := held.grow(ctx, bytes); err != nil {
+			return noRoom(err)
+		}
+		return nil
+	}
 	var body io.Reader = w
 	if zipped {
 		f.client.hooks.Observer.Noted("gzip")
@@ -54,7 +64,7 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 			return Original{}, err
 		}
 	}
-	if o.Body, err = readAll(body, length, f.cap); err != nil {
+	if o.Body, err = readAll(body, length, f.cap, grow); err != nil {
 		return Original{}, err
 	}
 	if o.Info, err = f.complete(o.Body, framed); err != nil {
@@ -65,14 +75,18 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 	return o, nil
 }
 
-// readAll reads a body of a known length into a buffer of just that size, and one of an unknown length (-1) up to limit.
-func readAll(r io.Reader, length, limit int64) ([]byte, error) {
+// noRoom words the end of a wait for memory.
+func noRoom(err error) error { return waited(err, "origin.read", "too many originals are in work") }
+
+// readAll reads a body of a known length into a buffer of just that size, and one of an unknown length (-1) up to limit. The latter's
+// buffer grows by what grow admits.
+func readAll(r io.Reader, length, limit int64, grow func(bytes int64) error) ([]byte, error) {
 	if length >= 0 {
 		b := make([]byte, length)
 		_, err := io.ReadFull(r, b)
 		return b, err
 	}
-	b := make([]byte, 0, min(64<<10, limit+1))
+	b := make([]byte, 0, min(firstBuffer, limit+1))
 	for {
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -86,7 +100,13 @@ func readAll(r io.Reader, length, limit int64) ([]byte, error) {
 			return nil, err
 		}
 		if len(b) == cap(b) {
-			grown := make([]byte, len(b), min(2*int64(cap(b)), limit+1))
+			size := min(2*int64(cap(b)), limit+1)
+			if more := min(size, limit) - int64(cap(b)); more > 0 {
+				if err := grow(more); err != nil {
+					return nil, err
+				}
+			}
+			grown := make([]byte, len(b), size)
 			copy(grown, b)
 			b = grown
 		}
@@ -164,9 +184,10 @@ type watched struct {
 	window time.Duration
 	got    atomic.Int64
 
-	mu    sync.Mutex
-	timer *time.Timer // nil = stopped
-	seen  int64
+	mu      sync.Mutex
+	timer   *time.Timer // nil = stopped
+	seen    int64
+	resting bool // nobody reads
 }
 
 func watch(body io.Reader, window time.Duration, cancel context.CancelCauseFunc) *watched {
@@ -192,11 +213,19 @@ func (w *watched) look() {
 		return
 	}
 	got := w.got.Load()
-	if got-w.seen < minWindowBytes {
+	if got-w.seen < minWindowBytes && !w.resting {
 		w.cancel(errSlow)
 		return
 	}
 	w.seen = got
+	w.timer.Reset(w.window)
+}
+
+// rest tells that nobody reads for a while, or does again from now on.
+func (w *watched) rest(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.resting, w.seen = on, w.got.Load()
 	w.timer.Reset(w.window)
 }
 

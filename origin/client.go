@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
 )
@@ -70,7 +68,7 @@ type settings struct {
 	own    []string
 	guard  guard
 	hosts  *hosts
-	memory *semaphore.Weighted
+	memory *budget
 }
 
 // New makes a Client. It opens nothing.
@@ -139,10 +137,10 @@ func (c *Client) Reload(cfg Config) error {
 	} else {
 		s.hosts = newHosts(cfg.PerHost, c.hooks.Now)
 	}
-	if old != nil && old.cfg.Memory == cfg.Memory {
+	if old != nil && old.cfg.Memory == cfg.Memory && old.cfg.MaxBytes == cfg.MaxBytes {
 		s.memory = old.memory
 	} else {
-		s.memory = semaphore.NewWeighted(cfg.Memory)
+		s.memory = newBudget(cfg.Memory, cfg.MaxBytes)
 	}
 	c.settings.Store(s)
 	c.negatives.clear() // The limits that made a source bad may have moved.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -44,17 +45,14 @@ func TestFetch(t *testing.T) {
 		t.Errorf("observed %v", watcher.count)
 	}
 	// The bytes stay admitted until Release, which counts once.
-	total := c.settings.Load().cfg.Memory
 	memory := c.settings.Load().memory
-	if memory.TryAcquire(total - int64(len(body)) + 1) {
-		t.Error("the original is not counted against the memory")
+	if memory.used != int64(len(body)) {
+		t.Errorf("%d bytes are held, want %d", memory.used, len(body))
 	}
 	o.Release()
 	o.Release()
-	if !memory.TryAcquire(total) {
-		t.Error("the memory was not given back")
-	} else if memory.TryAcquire(1) {
-		t.Error("the memory was given back twice")
+	if memory.used != 0 {
+		t.Errorf("%d bytes are held after the release, want none", memory.used)
 	}
 }
 
@@ -84,19 +82,17 @@ func TestMemoryComesBackAfterEveryFault(t *testing.T) {
 		"/chunked": "", "/large": fault.SourceTooLarge, "/500": fault.SourceError} {
 		_, err := get(t, c, base+path)
 		wantKind(t, err, want)
-		memory := c.settings.Load().memory
-		if !memory.TryAcquire(100_000) {
-			t.Fatalf("%s: memory was not given back", path)
+		if memory := c.settings.Load().memory; memory.used != 0 || len(memory.hosts)+len(memory.growing) != 0 {
+			t.Fatalf("%s: %d bytes were not given back", path, memory.used)
 		}
-		memory.Release(100_000)
 	}
 }
 
 func TestWaitForMemoryEndsWithTheContext(t *testing.T) {
 	c := newClient(t, Hooks{}, func(cfg *Config) { cfg.MaxBytes, cfg.Memory = 1000, 1000 })
-	f := fetch{client: c, settings: c.settings.Load(), cap: 1000}
-	if !f.settings.memory.TryAcquire(500) {
-		t.Fatal("no memory at the start")
+	f := fetch{client: c, settings: c.settings.Load(), source: &url.URL{Scheme: "http", Host: "c.example"}, cap: 1000}
+	if _, err := f.settings.memory.enter(context.Background(), "http://d.example", 500, 500); err != nil {
+		t.Fatal(err)
 	}
 	late, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
 	defer cancel()

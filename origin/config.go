@@ -22,7 +22,8 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 	// MaxBytes is the size of the largest original, in bytes.
 	MaxBytes int64 `yaml:"max_bytes" unit:"bytes"`
-	// Memory bounds the originals that are held at one time, in bytes; further fetches wait for room. It cannot be below max_bytes.
+	// Memory bounds the originals that are held at one time, in bytes; further fetches wait for room. While they come in, those of one
+	// host take a quarter of it at most, or one of max_bytes. It cannot be below max_bytes.
 	Memory int64 `yaml:"memory" unit:"bytes"`
 	// Slots is the number of fetches at one time, over all hosts.
 	Slots int `yaml:"slots"`

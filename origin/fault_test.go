@@ -188,7 +188,7 @@ func TestFault07EndlessBody(t *testing.T) {
 	// What the sockets hold cannot be seen from here: what is read, can.
 	var read int64
 	endless := readerFunc(func(p []byte) (int, error) { read += int64(len(p)); return len(p), nil })
-	_, err = readAll(endless, -1, limit)
+	_, err = readAll(endless, -1, limit, func(int64) error { return nil })
 	wantKind(t, err, fault.SourceTooLarge)
 	if read > limit+64<<10 {
 		t.Errorf("%d bytes read of a cap of %d", read, limit)
