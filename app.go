@@ -55,7 +55,9 @@ type app struct {
 	origin   *origin.Client
 	pool     *transform.Pool
 	pipeline *pipeline.Pipeline
-	door     *door // nil = the instance has no queue
+	purges   *cache.Purges
+	shared   *sharedPurges // nil = no other instance shares the store, as far as this one knows
+	door     *door         // nil = the instance has no queue
 	webhooks *prewarm.Webhooks
 	server   *server.Server
 	live     atomic.Pointer[live]
@@ -108,9 +110,10 @@ func (a *app) checkSecrets(cfg config.Config) error {
 // openPipeline builds what turns a Ref into bytes.
 func (a *app) openPipeline(context.Context) (err error) {
 	a.memory = cache.NewMemory(a.cfg.Cache.Memory.Memory)
-	a.tiers = cache.NewTiered(a.memory, a.durable, a.cfg.Cache.Store.Tier, a.metrics)
+	a.purges = cache.NewPurges(a.firstGeneration())
+	a.tiers = cache.NewTiered(a.memory, a.durable, a.purges, a.cfg.Cache.Store.Tier, a.metrics)
 	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
-		Tiers: a.tiers, Keeper: a.tiers, Store: a.durable, Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
+		Tiers: a.tiers, Keeper: a.tiers, Store: a.purges.Guard(a.durable), Purges: a.purges, Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
 		Observer: fillMeter{a.metrics}, Log: a.log,
 	})
 	return err
@@ -211,6 +214,7 @@ func (a *app) close(ctx context.Context) error {
 	if a.pipeline != nil {
 		errs = append(errs, a.pipeline.Close(ctx))
 	}
+	a.shared.close(ctx) // Nothing is made or written any more.
 	if a.pool != nil {
 		errs = append(errs, a.pool.Close())
 	}

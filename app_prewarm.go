@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"sync"
 	"syscall"
@@ -11,8 +9,6 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/config"
-	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/signing"
@@ -25,12 +21,14 @@ type background struct {
 	service  *prewarm.Service
 	compat   *prewarm.Compat
 	webhooks *prewarm.Webhooks
-	hush     func() // ends the listening to purges of other instances; nil = it does not listen
 }
 
 // openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. Of what can keep
 // the queue from opening, only another server on the same directory ends the start: two would spoil it.
 func (a *app) openPrewarm(ctx context.Context) error {
+	if err := a.openPurges(); err != nil {
+		return err
+	}
 	cfg := a.live.Load().cfg
 	if !cfg.Is(config.RolePrewarm) && cfg.Prewarm.Queue.NATS == "" {
 		return nil
@@ -78,11 +76,6 @@ func (a *app) openDoor(ctx context.Context) (err error) {
 	}
 	if err := a.openCompat(ctx, b); err != nil {
 		return err
-	}
-	if cfg.Queue.NATS != "" {
-		if b.hush, err = b.queue.Subscribe(a.purgeHeard); err != nil {
-			return err
-		}
 	}
 	a.door.parts.Store(b)
 	return nil
@@ -170,9 +163,6 @@ func (b *background) close(ctx context.Context) error {
 	if b == nil {
 		return nil
 	}
-	if b.hush != nil {
-		b.hush()
-	}
 	if b.service != nil {
 		b.service.Close()
 	}
@@ -192,82 +182,4 @@ func (a *app) reloadPrewarm(cfg config.Config) error {
 		err = errors.Join(err, b.compat.Reload(cfg.Compat))
 	}
 	return err
-}
-
-// allKeys begins every key.
-const allKeys = "v1/"
-
-// purgeNotice tells the other instances of a purge.
-type purgeNotice struct {
-	From   string `json:"from"` // the instance
-	Source string `json:"source,omitempty"`
-	Buster string `json:"cb,omitempty"`
-	Prefix string `json:"prefix,omitempty"`
-}
-
-// newInstance makes the name of this process among those that share a queue.
-func newInstance() string { return rand.Text() }
-
-// purge removes variants here, and from the memory of the other instances. What the prewarm door knows against their sources goes too.
-func (a *app) purge(ctx context.Context, what pipeline.Selector) (int, error) {
-	n, err := a.purgeHere(ctx, what)
-	if err == nil {
-		err = a.forgetBroken(ctx, what)
-	}
-	if err != nil || a.door == nil || a.live.Load().cfg.Prewarm.Queue.NATS == "" {
-		return n, err
-	}
-	notice, err := json.Marshal(purgeNotice{From: a.instance, Source: what.Ref.Source, Buster: what.Ref.Spec.CacheBuster, Prefix: what.Prefix})
-	b, shut := a.door.open()
-	if err = errors.Join(err, shut); err == nil {
-		err = b.queue.Publish(ctx, notice)
-	}
-	if err != nil {
-		return n, fault.New(fault.Overloaded, "main.purge", "the variants are gone here and from the store, but the other instances could not be told: repeat the purge", err)
-	}
-	return n, nil
-}
-
-// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A door that is shut answers nobody.
-func (a *app) forgetBroken(ctx context.Context, what pipeline.Selector) error {
-	if a.door == nil || a.door.parts.Load() == nil {
-		return nil
-	}
-	prefix := what.Prefix
-	if what.Ref.Source != "" {
-		prefix = what.Ref.SourcePrefix()
-	}
-	if err := a.door.parts.Load().service.Forget(ctx, prefix); err != nil {
-		return fault.New(fault.Overloaded, "main.purge", "the variants are gone, but what prewarm knows of their sources could not be dropped: repeat the purge", err)
-	}
-	return nil
-}
-
-// purgeHere removes variants from memory and store. A purge of everything forgets all bad sources too.
-func (a *app) purgeHere(ctx context.Context, what pipeline.Selector) (int, error) {
-	if what.Prefix == allKeys {
-		a.origin.ForgetAll()
-	}
-	return a.pipeline.Purge(ctx, what)
-}
-
-// purgeHeard repeats a purge of another instance: what this one has in memory, and was about to write, must go too.
-func (a *app) purgeHeard(message []byte) {
-	var notice purgeNotice
-	if err := json.Unmarshal(message, &notice); err != nil || notice.From == a.instance {
-		return
-	}
-	what := pipeline.Selector{Prefix: notice.Prefix}
-	var err error
-	if notice.Source != "" {
-		what.Ref, err = a.live.Load().rules.Parser.Ref(notice.Source, variant.Spec{CacheBuster: notice.Buster})
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err == nil {
-		_, err = a.purgeHere(ctx, what)
-	}
-	if err != nil {
-		a.log.Warn("a purge of another instance could not be repeated here", "error", err)
-	}
 }

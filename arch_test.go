@@ -51,7 +51,11 @@ var layers = map[string]layer{
 	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "trace"}, "the heart: the transform is plugged in through an interface"},
 	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
-	"prewarm/natsqueue": {[]string{"prewarm", "fault", "stall"}, "a Queue and nothing else"},
+	"purge": {[]string{"cache"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
+
+	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
+
+	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
 	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
@@ -98,7 +102,7 @@ var pure = map[string][]string{
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "trace", "trace/tracetest", "tracing", "secretfile",
-	"transform", "pipeline", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
+	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
 
 // listed is the part of `go list -json` that the rules read.
 type listed struct {

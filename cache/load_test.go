@@ -15,7 +15,7 @@ func TestLoad(t *testing.T) {
 		get: func(context.Context, string) (cache.Entry, error) { return cache.Entry{}, errors.New("down") },
 		put: func(context.Context, string, cache.Entry) error { close(begun); <-end; return nil },
 	}
-	tiers := cache.NewTiered(cache.NewMemory(1<<20), store, cache.DefaultStore(), nil)
+	tiers := cache.NewTiered(cache.NewMemory(1<<20), store, cache.NewPurges(cache.Generation{Epoch: 1}), cache.DefaultStore(), nil)
 	saved := make(chan error)
 	go func() { saved <- tiers.Save(t.Context(), "v1/ab/c", cache.Entry{Body: make([]byte, 1000)}) }()
 	<-begun

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"math"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -107,14 +106,14 @@ func (m *Memory) Put(key string, e Entry, background bool) bool {
 	return true
 }
 
-// Delete removes every entry whose key begins with prefix and returns how many there were.
-func (m *Memory) Delete(prefix string) int {
+// Forget removes every entry whose key matches and returns how many there were.
+func (m *Memory) Forget(match func(key string) bool) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := 0
 	for _, q := range m.queues() {
 		for _, key := range q.list.Keys() {
-			if strings.HasPrefix(key, prefix) {
+			if match(key) {
 				q.take(key)
 				n++
 			}
@@ -303,7 +302,7 @@ func (s memoryStore) Delete(ctx context.Context, prefix string) (int, error) {
 	if err := firstError(ctx.Err(), CheckPrefix(prefix)); err != nil {
 		return 0, err
 	}
-	return s.m.Delete(prefix), nil
+	return s.m.Forget(Under([]string{prefix})), nil
 }
 
 func firstError(errs ...error) error {

@@ -24,9 +24,9 @@ type Tiered struct {
 	reads   breaker
 	writes  breaker
 	pending *pending
+	purges  *Purges
 
-	mu     sync.RWMutex // held for reading while a look-up fills the memory, so that a Delete wins over it
-	purges uint64
+	filling sync.RWMutex // held for reading while an entry is put into memory, so that Forget wins over it
 }
 
 // The tiers that Lookup and Stat name.
@@ -35,12 +35,12 @@ const (
 	TierStore  = "store"
 )
 
-// NewTiered makes a Tiered; obs may be nil.
-func NewTiered(mem *Memory, store Store, cfg StoreConfig, obs Observer) *Tiered {
+// NewTiered makes a Tiered that hides from its readers what purges covers, and writes none of it; obs may be nil.
+func NewTiered(mem *Memory, store Store, purges *Purges, cfg StoreConfig, obs Observer) *Tiered {
 	if obs == nil {
 		obs = NoObserver{}
 	}
-	return &Tiered{mem: mem, store: store, cfg: cfg, obs: obs, pending: newPending(cfg.Pending)}
+	return &Tiered{mem: mem, store: purges.Guard(store), purges: purges, cfg: cfg, obs: obs, pending: newPending(cfg.Pending)}
 }
 
 // Lookup finds an entry and says which tier had it; one from the store is kept in memory. The error is ErrMiss when the
@@ -49,7 +49,6 @@ func (t *Tiered) Lookup(ctx context.Context, key string) (Entry, string, error) 
 	if e, ok := t.recall(key, "get"); ok {
 		return e, TierMemory, nil
 	}
-	before := t.generation()
 	var e Entry
 	err := t.read(ctx, "get", func(ctx context.Context) (err error) {
 		e, err = t.store.Get(ctx, key)
@@ -58,7 +57,7 @@ func (t *Tiered) Lookup(ctx context.Context, key string) (Entry, string, error) 
 	if err != nil {
 		return Entry{}, "", err
 	}
-	t.backfill(key, e, before)
+	t.remember(key, e, false)
 	return e, TierStore, nil
 }
 
@@ -87,63 +86,84 @@ func (t *Tiered) Stat(ctx context.Context, key string) (Meta, string, error) {
 	return m, TierStore, nil
 }
 
-// Recall looks into the memory only.
+// Recall looks into the memory only. It finds nothing while memory is not trusted.
 func (t *Tiered) Recall(key string) (Entry, bool) { return t.recall(key, "get") }
 
 // Remember keeps an entry in memory only. With background it uses no room that viewers' entries need.
 func (t *Tiered) Remember(key string, e Entry, background bool) {
 	outcome := "ok"
-	if !t.mem.Put(key, e, background) {
+	if !t.remember(key, e, background) {
 		outcome = "dropped"
 	}
 	t.obs.Observe(TierMemory, "put", outcome, 0, int64(len(e.Body)))
 }
 
-// Save writes an entry to the store and returns when it is there. It waits while too many bytes are pending, and asks the
-// store even when it failed lately: its caller needs to know.
+// remember puts an entry into memory that is not purged.
+func (t *Tiered) remember(key string, e Entry, background bool) bool {
+	t.filling.RLock()
+	defer t.filling.RUnlock()
+	return !t.purges.Covered(key, e.Generation()) && t.mem.Put(key, e, background)
+}
+
+// Save writes an entry to the store and returns when it is there. It waits while a purge holds the key and while too many bytes are
+// pending, and asks the store even when it failed lately: its caller needs to know. A purged entry is ErrPurged.
 func (t *Tiered) Save(ctx context.Context, key string, e Entry) error {
-	n := int64(len(e.Body))
-	if err := t.pending.acquire(ctx, n); err != nil {
-		return fmt.Errorf("cache: put: %w", err)
-	}
-	defer t.pending.release(n)
-	probe, _ := t.writes.enter()
-	return t.put(ctx, key, e, probe)
+	return t.unheld(ctx, key, func() error {
+		n := int64(len(e.Body))
+		if err := t.pending.acquire(ctx, n); err != nil {
+			return err
+		}
+		defer t.pending.release(n)
+		probe, _ := t.writes.enter()
+		return t.put(ctx, key, e, probe)
+	})
 }
 
 // SaveBehind writes an entry of a viewer, who was answered already: it gives up at once, with ErrPending or ErrUnavailable,
-// where Save would wait. It returns when the entry is stored; the caller brings the goroutine.
+// where Save would wait for room. It returns when the entry is stored; the caller brings the goroutine.
 func (t *Tiered) SaveBehind(ctx context.Context, key string, e Entry) error {
-	n := int64(len(e.Body))
-	if ok, _ := t.pending.tryAcquire(n); !ok {
-		t.obs.Observe(TierStore, "put", "dropped", 0, n)
-		return ErrPending
-	}
-	defer t.pending.release(n)
-	probe, ok := t.writes.enter()
-	if !ok {
-		t.obs.Observe(TierStore, "put", "open", 0, n)
-		return ErrUnavailable
-	}
-	return t.put(ctx, key, e, probe)
+	return t.unheld(ctx, key, func() error {
+		n := int64(len(e.Body))
+		if ok, _ := t.pending.tryAcquire(n); !ok {
+			t.obs.Observe(TierStore, "put", "dropped", 0, n)
+			return ErrPending
+		}
+		defer t.pending.release(n)
+		probe, ok := t.writes.enter()
+		if !ok {
+			t.obs.Observe(TierStore, "put", "open", 0, n)
+			return ErrUnavailable
+		}
+		return t.put(ctx, key, e, probe)
+	})
 }
 
-// Delete removes every entry whose key begins with prefix from both tiers, from memory even when the store fails, and returns
-// how many the fuller tier had. A look-up that runs meanwhile brings none of them back into memory.
-func (t *Tiered) Delete(ctx context.Context, prefix string) (int, error) {
-	forgotten := t.mem.Delete(prefix)
-	n, err := t.store.Delete(ctx, prefix)
-	// Look-ups that began before this line, and may hold what the store no longer has, do not fill the memory; those that
-	// begin after it find the store without the entries.
-	t.mu.Lock()
-	t.purges++
-	t.mu.Unlock()
-	forgotten += t.mem.Delete(prefix)
-	t.obs.Observe(TierMemory, "delete", "ok", 0, 0)
-	if err != nil {
-		return max(n, forgotten), fmt.Errorf("cache: delete: %w", err)
+// unheld writes once no purge holds the key. It waits for that before it takes room, so that a purge keeps no other write waiting; and a
+// write has all that it needs before it begins, so that it keeps no purge waiting for longer than the store takes.
+func (t *Tiered) unheld(ctx context.Context, key string, write func() error) error {
+	for {
+		err := t.purges.await(ctx, key)
+		if err == nil {
+			err = write()
+		}
+		switch {
+		case errors.Is(err, errHeld): // The purge began just now.
+		case err == nil, errors.Is(err, ErrPurged), errors.Is(err, ErrPending), errors.Is(err, ErrUnavailable):
+			return err
+		default:
+			return fmt.Errorf("cache: put: %w", err)
+		}
 	}
-	return max(n, forgotten), nil
+}
+
+// Forget removes from memory every entry whose key matches and that is purged already. A look-up that runs meanwhile brings none of them
+// back: either it puts its entry there before this line and Forget removes it, or it finds it purged.
+func (t *Tiered) Forget(match func(key string) bool) int {
+	t.filling.Lock()
+	t.filling.Unlock() //nolint:staticcheck // Whoever looked before the purge has put its entry by now.
+	n := t.mem.Forget(match)
+	t.obs.Observe(TierMemory, "delete", "ok", 0, 0)
+	return n
 }
 
 // Load tells how many bytes wait to be written to the store, and whether it is given a rest because it failed lately.
@@ -156,6 +176,10 @@ func (t *Tiered) Load() (pending int64, resting bool) {
 
 func (t *Tiered) recall(key, op string) (Entry, bool) {
 	start := time.Now()
+	if !t.purges.Trusted() {
+		t.obs.Observe(TierMemory, op, "miss", 0, 0)
+		return Entry{}, false
+	}
 	e, ok := t.mem.Get(key)
 	if !ok {
 		t.obs.Observe(TierMemory, op, "miss", time.Since(start), 0)
@@ -163,20 +187,6 @@ func (t *Tiered) recall(key, op string) (Entry, bool) {
 	}
 	t.obs.Observe(TierMemory, op, "hit", time.Since(start), int64(len(e.Body)))
 	return e, true
-}
-
-func (t *Tiered) generation() uint64 {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.purges
-}
-
-func (t *Tiered) backfill(key string, e Entry, before uint64) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if t.purges == before {
-		t.mem.Put(key, e, false)
-	}
 }
 
 // read asks the store within the budget, unless the breaker is open.
@@ -205,10 +215,7 @@ func (t *Tiered) put(ctx context.Context, key string, e Entry, probe bool) error
 	defer cancel()
 	err := t.store.Put(limited, key, e)
 	v = judge(ctx, err)
-	if err != nil {
-		return fmt.Errorf("cache: put: %w", err)
-	}
-	return nil
+	return err
 }
 
 // judge says what err tells of the store: nothing when the caller itself left or asked for a key that cannot be.
@@ -216,7 +223,7 @@ func judge(ctx context.Context, err error) verdict {
 	switch {
 	case err == nil, errors.Is(err, ErrMiss):
 		return worked
-	case ctx.Err() != nil, errors.Is(err, ErrBadKey):
+	case ctx.Err() != nil, errors.Is(err, ErrBadKey), errors.Is(err, ErrPurged), errors.Is(err, errHeld), errors.Is(err, ErrUnavailable):
 		return unknown
 	}
 	return failed

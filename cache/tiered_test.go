@@ -71,7 +71,10 @@ func (c *counter) expect(t *testing.T, what string, want int) {
 }
 
 // asStore holds a Tiered to the law of Store, through the methods that the pipeline uses.
-type asStore struct{ t *cache.Tiered }
+type asStore struct {
+	t     *cache.Tiered
+	store cache.Store
+}
 
 func (s asStore) Get(ctx context.Context, key string) (cache.Entry, error) {
 	if err := ctx.Err(); err != nil {
@@ -99,7 +102,11 @@ func (s asStore) Put(ctx context.Context, key string, e cache.Entry) error {
 }
 
 func (s asStore) Delete(ctx context.Context, prefix string) (int, error) {
-	return s.t.Delete(ctx, prefix)
+	n, err := s.store.Delete(ctx, prefix)
+	if err != nil {
+		return n, err
+	}
+	return max(n, s.t.Forget(cache.Under([]string{prefix}))), nil
 }
 
 func TestTieredIsAStore(t *testing.T) {
@@ -108,7 +115,8 @@ func TestTieredIsAStore(t *testing.T) {
 			cachetest.Run(t, func(*testing.T) cache.Store {
 				cfg := cache.DefaultStore()
 				cfg.Lookup = time.Minute // a slow machine is no fault here
-				return asStore{cache.NewTiered(cache.NewMemory(memory), cache.NewMemory(256<<20).Store(), cfg, nil)}
+				store := cache.NewMemory(256 << 20).Store()
+				return asStore{cache.NewTiered(cache.NewMemory(memory), store, cache.NewPurges(cache.Generation{Epoch: 1}), cfg, nil), store}
 			})
 		})
 	}
@@ -116,7 +124,7 @@ func TestTieredIsAStore(t *testing.T) {
 
 func TestTieredLookupFillsMemory(t *testing.T) {
 	store, obs := cache.NewMemory(1<<20).Store(), &counter{}
-	tiers := cache.NewTiered(cache.NewMemory(1<<20), store, cache.DefaultStore(), obs)
+	tiers := cache.NewTiered(cache.NewMemory(1<<20), store, cache.NewPurges(cache.Generation{Epoch: 1}), cache.DefaultStore(), obs)
 	want := cachetest.Entry("one", 100)
 	if err := tiers.Save(t.Context(), "v1/a", want); err != nil {
 		t.Fatal(err)
@@ -152,7 +160,7 @@ func TestTieredRead(t *testing.T) {
 	}}
 	cfg := cache.DefaultStore()
 	cfg.Lookup = time.Millisecond
-	tiers := cache.NewTiered(mem, store, cfg, nil)
+	tiers := cache.NewTiered(mem, store, cache.NewPurges(cache.Generation{Epoch: 1}), cfg, nil)
 	tiers.Remember("key", cache.Entry{Body: []byte("remembered")}, false)
 	for _, key := range []string{"key", "other"} {
 		if e, err := tiers.Read(t.Context(), key); err != nil || string(e.Body) != "stored" {
@@ -181,7 +189,7 @@ func TestFault13SlowStore(t *testing.T) {
 			return cache.Entry{}, cache.ErrMiss
 		}}
 		obs := &counter{}
-		tiers := cache.NewTiered(cache.NewMemory(1<<20), store, cache.DefaultStore(), obs)
+		tiers := cache.NewTiered(cache.NewMemory(1<<20), store, cache.NewPurges(cache.Generation{Epoch: 1}), cache.DefaultStore(), obs)
 		lookup := func() (time.Duration, error) {
 			start := time.Now()
 			_, _, err := tiers.Lookup(t.Context(), "v1/a")
@@ -226,7 +234,7 @@ func TestTieredCallersWhoLeaveDoNotOpenTheBreaker(t *testing.T) {
 			<-ctx.Done()
 			return cache.Entry{}, ctx.Err()
 		}}
-		tiers := cache.NewTiered(cache.NewMemory(0), store, cache.DefaultStore(), nil)
+		tiers := cache.NewTiered(cache.NewMemory(0), store, cache.NewPurges(cache.Generation{Epoch: 1}), cache.DefaultStore(), nil)
 		for range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			if _, _, err := tiers.Lookup(ctx, "v1/a"); !errors.Is(err, context.DeadlineExceeded) {
@@ -252,7 +260,7 @@ func TestTieredPending(t *testing.T) {
 		cfg := cache.DefaultStore()
 		cfg.Pending = 1000
 		obs := &counter{}
-		tiers := cache.NewTiered(cache.NewMemory(0), store, cfg, obs)
+		tiers := cache.NewTiered(cache.NewMemory(0), store, cache.NewPurges(cache.Generation{Epoch: 1}), cfg, obs)
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if err := tiers.SaveBehind(t.Context(), "v1/a", entry(5000)); err != nil { // larger than the bound, but alone
@@ -299,7 +307,7 @@ func TestTieredBrokenWrites(t *testing.T) {
 		}
 		return nil
 	}}
-	tiers := cache.NewTiered(cache.NewMemory(0), store, cache.DefaultStore(), nil)
+	tiers := cache.NewTiered(cache.NewMemory(0), store, cache.NewPurges(cache.Generation{Epoch: 1}), cache.DefaultStore(), nil)
 	for range 5 {
 		if err := tiers.SaveBehind(t.Context(), "v1/a", entry(1)); !errors.Is(err, broken) {
 			t.Errorf("SaveBehind = %v", err)
@@ -321,47 +329,6 @@ func TestTieredBrokenWrites(t *testing.T) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}
-}
-
-func TestTieredDelete(t *testing.T) {
-	broken := errors.New("down")
-	tiers := cache.NewTiered(cache.NewMemory(1<<20), fakeStore{remove: func(context.Context, string) (int, error) {
-		return 0, broken
-	}}, cache.DefaultStore(), nil)
-	tiers.Remember("v1/a", entry(1), false)
-	if n, err := tiers.Delete(t.Context(), "v1/"); n != 1 || !errors.Is(err, broken) {
-		t.Errorf("Delete = %d, %v", n, err)
-	}
-	if _, ok := tiers.Recall("v1/a"); ok {
-		t.Error("a store that fails keeps the memory from forgetting")
-	}
-}
-
-// TestTieredDeleteWinsOverLookup runs the schedule: a look-up has read the old entry, Delete runs to its end, the look-up goes on.
-func TestTieredDeleteWinsOverLookup(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		read := make(chan struct{})
-		store := fakeStore{get: func(context.Context, string) (cache.Entry, error) {
-			<-read
-			return entry(1), nil
-		}}
-		tiers := cache.NewTiered(cache.NewMemory(1<<20), store, cache.DefaultStore(), nil)
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if _, _, err := tiers.Lookup(t.Context(), "v1/a"); err != nil {
-				t.Errorf("Lookup = %v", err)
-			}
-		})
-		synctest.Wait()
-		if _, err := tiers.Delete(t.Context(), "v1/"); err != nil {
-			t.Errorf("Delete = %v", err)
-		}
-		close(read)
-		wg.Wait()
-		if _, ok := tiers.Recall("v1/a"); ok {
-			t.Error("a look-up brought a deleted entry back into memory")
-		}
-	})
 }
 
 func TestConfigs(t *testing.T) {

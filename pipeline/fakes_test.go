@@ -2,25 +2,30 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/cache/cachetest"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// fakeTiers is a memory map and a store map. The func fields, where set, come first.
+// fakeTiers is the real tiers over a store in a map. It counts what is asked, and the func fields, where set, come first.
 type fakeTiers struct {
-	mu     sync.Mutex
-	memory map[string]cache.Entry
-	store  map[string]cache.Entry
-	gets   int
-	puts   int
-	reads  int
+	*cache.Tiered
+	memory *cache.Memory
+
+	mu    sync.Mutex
+	store map[string]cache.Entry
+	gets  int
+	puts  int
+	reads int
 
 	onLookup func(key string) error
 	onRead   func()
@@ -28,20 +33,16 @@ type fakeTiers struct {
 	onSave   func(key string, wait bool) error
 }
 
-func newFakeTiers() *fakeTiers {
-	return &fakeTiers{memory: map[string]cache.Entry{}, store: map[string]cache.Entry{}}
+func newFakeTiers(purges *cache.Purges) *fakeTiers {
+	t := &fakeTiers{memory: cache.NewMemory(64 << 20), store: map[string]cache.Entry{}}
+	patient := cache.StoreConfig{Lookup: time.Hour, Timeout: time.Hour, Pending: 64 << 20}
+	t.Tiered = cache.NewTiered(t.memory, mapStore{fakeTiers: t}, purges, patient, nil)
+	return t
 }
 
-func (t *fakeTiers) Recall(key string) (cache.Entry, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e, ok := t.memory[key]
-	return e, ok
-}
-
-func (t *fakeTiers) Lookup(_ context.Context, key string) (cache.Entry, string, error) {
+func (t *fakeTiers) Lookup(ctx context.Context, key string) (cache.Entry, string, error) {
 	if e, ok := t.Recall(key); ok {
-		return e, "memory", nil
+		return e, cache.TierMemory, nil
 	}
 	if t.onLookup != nil {
 		if err := t.onLookup(key); err != nil {
@@ -49,89 +50,56 @@ func (t *fakeTiers) Lookup(_ context.Context, key string) (cache.Entry, string, 
 		}
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.gets++
-	if e, ok := t.store[key]; ok {
-		return e, "store", nil
-	}
-	return cache.Entry{}, "", cache.ErrMiss
+	t.mu.Unlock()
+	return t.Tiered.Lookup(ctx, key)
 }
 
-func (t *fakeTiers) Read(_ context.Context, key string) (cache.Entry, error) {
+func (t *fakeTiers) Read(ctx context.Context, key string) (cache.Entry, error) {
 	if t.onRead != nil {
 		t.onRead()
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.reads++
-	if e, ok := t.store[key]; ok {
-		return e, nil
-	}
-	return cache.Entry{}, cache.ErrMiss
+	t.mu.Unlock()
+	return t.Tiered.Read(ctx, key)
 }
 
-func (t *fakeTiers) Remember(key string, e cache.Entry, background bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, there := t.memory[key]; there || !background {
-		t.memory[key] = e
-	}
-}
-
-func (t *fakeTiers) Save(_ context.Context, key string, e cache.Entry) error {
-	return t.save(key, e, true)
-}
-
-func (t *fakeTiers) SaveBehind(_ context.Context, key string, e cache.Entry) error {
-	return t.save(key, e, false)
-}
-
-func (t *fakeTiers) save(key string, e cache.Entry, wait bool) error {
+func (t *fakeTiers) Save(ctx context.Context, key string, e cache.Entry) error {
 	if t.onSave != nil {
-		if err := t.onSave(key, wait); err != nil {
+		if err := t.onSave(key, true); err != nil {
 			return err
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.puts++
-	t.store[key] = e
-	return nil
+	return t.Tiered.Save(ctx, key, e)
 }
 
-func (t *fakeTiers) Stat(ctx context.Context, key string) (cache.Meta, string, error) {
-	e, tier, err := t.Lookup(ctx, key)
-	return e.Meta, tier, err
-}
-
-func (t *fakeTiers) Delete(_ context.Context, prefix string) (int, error) {
-	if t.onDelete != nil {
-		t.onDelete()
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := 0
-	for key := range t.store {
-		if strings.HasPrefix(key, prefix) {
-			delete(t.store, key)
-			n++
+func (t *fakeTiers) SaveBehind(ctx context.Context, key string, e cache.Entry) error {
+	if t.onSave != nil {
+		if err := t.onSave(key, false); err != nil {
+			return err
 		}
 	}
-	for key := range t.memory {
-		if strings.HasPrefix(key, prefix) {
-			delete(t.memory, key)
-		}
-	}
-	return n, nil
+	return t.Tiered.SaveBehind(ctx, key, e)
 }
 
-// fakeStore is the durable half of fakeTiers as Warm sees it.
-type fakeStore struct {
+// remembered is how many entries memory has; forgetAll leaves none.
+func (t *fakeTiers) remembered() int { return t.memory.Stats().Entries }
+
+func (t *fakeTiers) forgetAll() { t.memory.Forget(func(string) bool { return true }) }
+
+// mapStore is a Store in the map of a fakeTiers.
+type mapStore struct {
 	*fakeTiers
 	onStat func() error
 }
 
-func (s fakeStore) Get(_ context.Context, key string) (cache.Entry, error) {
+var _ cache.Store = mapStore{}
+
+func (s mapStore) Get(ctx context.Context, key string) (cache.Entry, error) {
+	if err := errors.Join(ctx.Err(), cache.CheckKey(key)); err != nil {
+		return cache.Entry{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.store[key]; ok {
@@ -140,20 +108,47 @@ func (s fakeStore) Get(_ context.Context, key string) (cache.Entry, error) {
 	return cache.Entry{}, cache.ErrMiss
 }
 
-func (s fakeStore) Put(context.Context, string, cache.Entry) error { return nil }
+func (s mapStore) Put(ctx context.Context, key string, e cache.Entry) error {
+	e, err := cache.Check(key, e)
+	if err = errors.Join(ctx.Err(), err); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.puts++
+	s.store[key] = e
+	return nil
+}
 
-func (s fakeStore) Stat(_ context.Context, key string) (cache.Meta, error) {
+func (s mapStore) Stat(ctx context.Context, key string) (cache.Meta, error) {
 	if s.onStat != nil {
 		if err := s.onStat(); err != nil {
 			return cache.Meta{}, err
 		}
 	}
+	e, err := s.Get(ctx, key)
+	return e.Meta, err
+}
+
+func (s mapStore) Delete(ctx context.Context, prefix string) (int, error) {
+	if err := errors.Join(ctx.Err(), cache.CheckPrefix(prefix)); err != nil {
+		return 0, err
+	}
+	if s.onDelete != nil {
+		s.onDelete()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e, ok := s.store[key]; ok {
-		return e.Meta, nil
-	}
-	return cache.Meta{}, cache.ErrMiss
+	before := len(s.store)
+	maps.DeleteFunc(s.store, func(key string, _ cache.Entry) bool { return strings.HasPrefix(key, prefix) })
+	return before - len(s.store), nil
+}
+
+// A fake must not be kinder than what it stands for: it passes the suite of the real stores.
+func TestFakeStoreConforms(t *testing.T) {
+	cachetest.Run(t, func(*testing.T) cache.Store {
+		return mapStore{fakeTiers: newFakeTiers(cache.NewPurges(cache.Generation{Epoch: 1}))}
+	})
 }
 
 // fakeOrigin counts fetches and releases.
@@ -250,10 +245,12 @@ type rig struct {
 
 func newRig(t *testing.T, change func(*Config, *Parts)) *rig {
 	t.Helper()
-	r := &rig{tiers: newFakeTiers(), origin: &fakeOrigin{}, codec: &fakeCodec{}}
+	purges := cache.NewPurges(cache.Generation{Epoch: 1})
+	r := &rig{tiers: newFakeTiers(purges), origin: &fakeOrigin{}, codec: &fakeCodec{}}
 	cfg := Default()
 	parts := Parts{
-		Tiers: r.tiers, Keeper: r.tiers, Store: fakeStore{fakeTiers: r.tiers}, Fetcher: r.origin, Transformer: r.codec,
+		Tiers: r.tiers, Keeper: r.tiers, Store: purges.Guard(mapStore{fakeTiers: r.tiers}), Purges: purges,
+		Fetcher: r.origin, Transformer: r.codec,
 	}
 	if change != nil {
 		change(&cfg, &parts)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -235,17 +234,6 @@ func (t *fills) remove(f *fill) {
 	defer t.mu.Unlock()
 	if t.byName[f.name] == f {
 		delete(t.byName, f.name)
-	}
-}
-
-// detach takes the fills under prefix out of the table, so that nobody who comes after a purge joins one from before it.
-func (t *fills) detach(prefix string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for name := range t.byName {
-		if strings.HasPrefix(name, prefix) {
-			delete(t.byName, name)
-		}
 	}
 }
 

@@ -148,12 +148,12 @@ func TestPurgeWinsOverRacingFill(t *testing.T) {
 		}
 		<-landing
 		go func() { close(purged) }() // Purge waits for the write.
-		if _, err := r.Purge(t.Context(), Selector{Ref: ref(100)}); err != nil {
+		if _, err := r.Purge(t.Context(), Selector{Refs: refs(100)}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if len(r.tiers.store) != 0 || len(r.tiers.memory) != 0 {
-			t.Errorf("got %d stored and %d remembered after the purge, want none", len(r.tiers.store), len(r.tiers.memory))
+		if len(r.tiers.store) != 0 || r.tiers.remembered() != 0 {
+			t.Errorf("got %d stored and %d remembered after the purge, want none", len(r.tiers.store), r.tiers.remembered())
 		}
 	})
 }
@@ -172,7 +172,7 @@ func TestPurgeDetachesRunningFills(t *testing.T) {
 			done <- err
 		}()
 		synctest.Wait()
-		if _, err := r.Purge(t.Context(), Selector{Ref: ref(100)}); err != nil {
+		if _, err := r.Purge(t.Context(), Selector{Refs: refs(100)}); err != nil {
 			t.Fatal(err)
 		}
 		a, err := r.Get(t.Context(), ref(100))

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
@@ -38,7 +39,19 @@ func (p *Pipeline) known(ctx context.Context, key string) Warmed {
 		return w
 	}
 	if _, usable := p.answer(cache.Entry{Meta: m}, "store"); err == nil && usable {
-		w.Meta, w.Present = m, true
+		if w.Err = p.vouch(); w.Err == nil {
+			w.Meta, w.Present = m, true
+		}
 	}
 	return w
+}
+
+// vouch is nil where this instance knows all purges: else what it finds in the store may be purged.
+func (p *Pipeline) vouch() error {
+	if p.parts.Purges.Trusted() {
+		return nil
+	}
+	f := fault.New(fault.Overloaded, "pipeline.vouch", "this instance is out of contact with the others and cannot tell what is purged", nil)
+	f.RetryAfter = 5 * time.Second
+	return f
 }

@@ -32,7 +32,6 @@ func (p *Pipeline) runner(ctx context.Context) func(*batch) {
 func (p *Pipeline) run(ctx context.Context, b *batch) {
 	defer b.giveSlot()
 	r := &run{p: p, b: b, start: p.parts.Now()}
-	r.generation = p.generations.of(b.fills[0].key)
 	todo := r.lookUp(ctx)
 	if len(todo) == 0 {
 		return
@@ -128,7 +127,7 @@ func (b *batch) giveSlot() {
 type run struct {
 	p             *Pipeline
 	b             *batch
-	generation    generation
+	generation    cache.Generation // of what is made
 	start         time.Time
 	transformFrom time.Time
 	timings       Timings
@@ -240,7 +239,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	t := r.timings
 	t.Transform, t.Probe = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe
-	e := r.p.entry(img, r.from().Bytes())
+	e := r.p.entry(img, r.from().Bytes(), r.generation)
 	a := Answer{Entry: e, Outcome: Miss, Timings: t}
 	if r.download.master != nil {
 		a.Tier = TierMaster
@@ -252,9 +251,8 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	viewer := r.b.urgency.present() == viewing
 	if r.first != nil {
 		a.Entry, r.b.kept = better(*r.first, a.Entry)
-	} else if !a.NoStore && r.generation.tryHold() { // Before publishing, so that whoever asks next finds it in memory.
+	} else if !a.NoStore { // Before publishing, so that whoever asks next finds it in memory.
 		r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
-		r.generation.release()
 	}
 	f.publish(a, nil)
 	r.p.parts.Observer.Filled(string(img.Format), "", t)
@@ -267,9 +265,9 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 		span.Set("format", string(img.Format))
 		defer func() { span.End(failure(err)) }()
 		if r.first != nil {
-			return r.p.replace(ctx, f.key, r.first.Meta, a.Entry, r.generation)
+			return r.p.replace(ctx, f.key, r.first.Meta, a.Entry)
 		}
-		return r.p.save(ctx, f.key, a.Entry, r.generation, !viewer)
+		return r.p.save(ctx, f.key, a.Entry, !viewer)
 	})
 }
 
@@ -309,12 +307,8 @@ func mayPass(err error) bool {
 	}
 }
 
-// save stores an entry unless its source was purged since the fill began.
-func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, g generation, wait bool) error {
-	if !g.hold() {
-		return errPurged
-	}
-	defer g.release()
+// save stores an entry unless its source was purged since its making began.
+func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, wait bool) error {
 	save := p.parts.Keeper.SaveBehind
 	if wait {
 		save = p.parts.Keeper.Save
@@ -329,14 +323,11 @@ func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, g genera
 // logStore logs a failure of the store: nobody waits for a write behind an answer, so no door would. Unknown is a miss for a
 // reader, and what the cache decided itself (to give the store a rest, to drop a write) is counted there.
 func (p *Pipeline) logStore(msg, key string, err error) {
-	if errors.Is(err, cache.ErrMiss) || errors.Is(err, cache.ErrUnavailable) || errors.Is(err, cache.ErrPending) {
+	if errors.Is(err, cache.ErrMiss) || errors.Is(err, cache.ErrUnavailable) || errors.Is(err, cache.ErrPending) || errors.Is(err, cache.ErrPurged) {
 		return
 	}
 	p.parts.Log.Warn(msg, "key", key, "error", err)
 }
-
-// errPurged tells Warm that what it made was purged meanwhile.
-var errPurged = errors.New("purged while it was being made")
 
 // The entry attributes that say that a variant is not final, and of how many bytes its original was.
 const (
@@ -345,12 +336,15 @@ const (
 )
 
 // entry wraps an image for the cache.
-func (p *Pipeline) entry(img variant.Image, originalBytes int64) cache.Entry {
+func (p *Pipeline) entry(img variant.Image, originalBytes int64, g cache.Generation) cache.Entry {
 	sum := sha256.Sum256(img.Body)
 	attrs := map[string]string{
 		"w": strconv.Itoa(img.Width), "h": strconv.Itoa(img.Height), "q": strconv.Itoa(img.Quality), "fr": strconv.Itoa(img.Frames),
 		"sw": strconv.Itoa(img.SourceWidth), "sh": strconv.Itoa(img.SourceHeight), "sf": img.SourceFormat,
 		"sfr": strconv.Itoa(img.SourceFrames), sizeAttr: strconv.FormatInt(originalBytes, 10),
+	}
+	if began := g.String(); began != "" {
+		attrs[cache.GenerationAttr] = began
 	}
 	if img.Stage != variant.StageFinal {
 		attrs[stageAttr] = strconv.Itoa(int(img.Stage))

@@ -50,7 +50,7 @@ func (m *masters) open(cfg Config, parts Parts) {
 	m.side, m.making = cfg.Masters, map[string]bool{}
 	m.reads = originals{
 		fetch: readMaster(parts.Tiers), gate: newGate(TierMaster, masterReads, cfg.FetchRoom, parts.Observer),
-		timeout: cfg.FetchTimeout, byKey: map[string]*download{},
+		timeout: cfg.FetchTimeout, byKey: map[string]*download{}, purges: parts.Purges,
 	}
 }
 
@@ -164,6 +164,8 @@ func (s *standIn) servesAny(todo []*fill) bool {
 // get gets what the fills are made from: the master where it serves them all and is fresh, else the original; and where that cannot be
 // had, the master for those that it serves. back is to be called when the bytes are no longer read.
 func (r *run) get(ctx context.Context, todo []*fill) (d *download, back func(), err error) {
+	// From before anything is read: what is made of it is purged by all that comes later.
+	r.generation = r.p.parts.Purges.Now()
 	m, giveBack := r.readMaster(ctx)
 	if m != nil {
 		a, _ := r.p.answer(m.master.entry, "")
@@ -177,7 +179,7 @@ func (r *run) get(ctx context.Context, todo []*fill) (d *download, back func(), 
 			m = nil
 		}
 	}
-	d, back, err = r.p.originals.get(ctx, r.b.source, fetchLimits(todo), r.b.urgency, r.b.takeSlot())
+	d, back, err = r.p.originals.get(ctx, r.b.source, r.use(), fetchLimits(todo), r.b.urgency, r.b.takeSlot())
 	if err == nil || m == nil || ctx.Err() != nil {
 		return d, back, err
 	}
@@ -188,21 +190,18 @@ func (r *run) get(ctx context.Context, todo []*fill) (d *download, back func(), 
 	return m, giveBack, nil
 }
 
-// readMaster reads the master; nil where there is none. While a purge is under way it may be there still although it should not:
-//  1. The purge begins a new generation of the source.
-//  2. A fill begins in it, and reads the master, and then the purge deletes that.
-//  3. The fill writes what it made, since nothing was purged in its generation.
-//
-// So a fill that begins while one is under way reads no master; and one that begins later finds neither the entry nor, since the purge
-// ends all sharing before and after it deletes, somebody else's reading of it.
+// use says what the run gets originals for.
+func (r *run) use() use { return use{r.b.fills[0].key, r.generation} }
+
+// readMaster reads the master; nil where there is none. One from before a purge is a miss, and one that is being read then is not shared.
 func (r *run) readMaster(ctx context.Context) (*download, func()) {
 	p := r.p
-	if p.masters.side == 0 || r.generation.purging {
+	if p.masters.side == 0 {
 		return nil, nil
 	}
 	key := masterKey(r.b.fills[0].key)
 	start := p.parts.Now()
-	d, back, err := p.masters.reads.get(ctx, key, origin.Limits{}, r.b.urgency, nil)
+	d, back, err := p.masters.reads.get(ctx, key, r.use(), origin.Limits{}, r.b.urgency, nil)
 	r.timings.Lookup += p.parts.Now().Sub(start)
 	if err != nil {
 		r.masterWanted = errors.Is(err, cache.ErrMiss)
@@ -289,7 +288,7 @@ func (r *run) keepMaster(ctx context.Context, key string, img *variant.Image) {
 		p.parts.Observer.Mastered("failed")
 		return
 	}
-	e := p.entry(*img, int64(len(r.download.original.Body)))
+	e := p.entry(*img, int64(len(r.download.original.Body)), r.generation)
 	e.Recipe = variant.MasterRecipe
 	if img.Exact {
 		e.Attrs[exactAttr] = "1"
@@ -298,7 +297,7 @@ func (r *run) keepMaster(ctx context.Context, key string, img *variant.Image) {
 		p.honour(&e, r.download.original.Fresh)
 	}
 	outcome := "made"
-	if err := p.save(context.WithoutCancel(ctx), key, e, r.generation, true); err != nil {
+	if err := p.save(context.WithoutCancel(ctx), key, e, true); err != nil {
 		outcome = "failed"
 	}
 	p.parts.Observer.Mastered(outcome)
@@ -319,7 +318,7 @@ func (r *run) distrust(err error) {
 	case fault.NotAnImage, fault.DecodeFailed, fault.TruncatedSource, fault.Poison, fault.UnsupportedFormat:
 		key := masterKey(r.b.fills[0].key)
 		r.p.masters.reads.detachPrefix(key) // Others may share it at this moment.
-		if _, err := r.p.parts.Tiers.Delete(context.Background(), key); err != nil {
+		if _, err := r.p.parts.Store.Delete(context.Background(), key); err != nil {
 			r.p.logStore("a master that cannot be read was not removed", key, err)
 		}
 	}

@@ -86,7 +86,7 @@ func TestMasterServesTheNextVariant(t *testing.T) {
 		if !bytes.HasPrefix(last.Body, []byte("master of ")) || last.Master == nil || *last.Master != want {
 			t.Errorf("the second is made from %q, %+v, want a master of %+v", last.Body, last.Master, want)
 		}
-		if _, ok := r.tiers.memory[masterKey(ref(1).Key())]; ok || r.codec.calls != 3 {
+		if _, ok := r.tiers.memory.Peek(masterKey(ref(1).Key())); ok || r.codec.calls != 3 {
 			t.Errorf("the master is in memory, or there were %d calls, want 3", r.codec.calls)
 		}
 		if running, _ := r.masters.reads.gate.load(); running != 0 {
@@ -200,7 +200,7 @@ func TestMasterOfAGoneOriginal(t *testing.T) {
 		}
 		wantKind(t, got[1].Err, fault.SourceNotFound)
 		synctest.Wait()
-		if _, err := r.Purge(t.Context(), Selector{Ref: ref(1)}); err != nil {
+		if _, err := r.Purge(t.Context(), Selector{Refs: refs(1)}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := r.Get(t.Context(), ref(400))

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/trace"
@@ -20,6 +20,7 @@ type originals struct {
 	fetch   fetch
 	gate    *gate
 	timeout time.Duration
+	purges  *cache.Purges
 
 	mu    sync.Mutex
 	byKey map[string]*download
@@ -43,6 +44,8 @@ type download struct {
 	users   int // guarded by originals.mu: fills that wait for or read the original
 	cancel  context.CancelFunc
 
+	generation cache.Generation // before which nothing of it was read
+
 	claimed bool // a master is made of it, or was; guarded by masters.mu
 
 	// Written before done is closed.
@@ -53,17 +56,23 @@ type download struct {
 	elapsed  time.Duration // spent fetching
 }
 
+// use says what an original is got for: the key of what is made of it, and the generation in which that began.
+type use struct {
+	key        string
+	generation cache.Generation
+}
+
 // get returns the download of source once it ended, shared with everybody who wants it at the same time, and the function
-// that gives it back, to be called exactly once when its bytes are no longer read. slot, if not nil, is a fetch slot that
-// the caller already holds; get takes it over.
-func (o *originals) get(ctx context.Context, source string, lim origin.Limits, u *urgency, slot func()) (_ *download, _ func(), err error) {
+// that gives it back, to be called exactly once when its bytes are no longer read. One that began before the key was purged is not
+// shared. slot, if not nil, is a fetch slot that the caller already holds; get takes it over.
+func (o *originals) get(ctx context.Context, source string, of use, lim origin.Limits, u *urgency, slot func()) (_ *download, _ func(), err error) {
 	key := source + "\x00" + strconv.FormatInt(lim.Bytes, 10)
 	o.mu.Lock()
 	d := o.byKey[key]
-	joined := d != nil
+	joined := d != nil && !o.purges.Covered(of.key, d.generation)
 	if !joined {
 		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timeout)
-		d = &download{urgency: &urgency{rank: u.present()}, done: make(chan struct{}), cancel: cancel}
+		d = &download{urgency: &urgency{rank: u.present()}, done: make(chan struct{}), cancel: cancel, generation: of.generation}
 		o.byKey[key] = d
 		go o.run(fetchCtx, d, key, source, lim, slot)
 		slot = nil
@@ -154,23 +163,4 @@ func (o *originals) giveBack(key string, d *download) {
 			d.original.Release()
 		}
 	}()
-}
-
-// detach makes later fills fetch source anew. An empty source means all.
-func (o *originals) detach(source string) {
-	if source != "" {
-		source += "\x00"
-	}
-	o.detachPrefix(source)
-}
-
-// detachPrefix is detach for all that is named so.
-func (o *originals) detachPrefix(prefix string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for key := range o.byKey {
-		if strings.HasPrefix(key, prefix) {
-			delete(o.byKey, key)
-		}
-	}
 }

@@ -60,14 +60,16 @@ type Tiers interface {
 	Read(ctx context.Context, key string) (cache.Entry, error)
 	// Recall reads memory only.
 	Recall(key string) (cache.Entry, bool)
-	Delete(ctx context.Context, prefix string) (int, error)
+	// Forget drops from memory what matches and is purged already.
+	Forget(match func(key string) bool) int
 }
 
 // Keeper is the cache as the pipeline writes it. Implemented by cache.Tiered.
 type Keeper interface {
 	// Remember keeps an entry in memory; background entries do not push out what viewers read.
 	Remember(key string, e cache.Entry, background bool)
-	// Save writes to the store and waits for its turn; SaveBehind gives up where too much is pending.
+	// Save writes to the store and waits for its turn; SaveBehind gives up where too much is pending. What was purged since its
+	// making began is cache.ErrPurged.
 	Save(ctx context.Context, key string, e cache.Entry) error
 	SaveBehind(ctx context.Context, key string, e cache.Entry) error
 }
@@ -89,7 +91,8 @@ type Observer interface {
 type Parts struct {
 	Tiers       Tiers
 	Keeper      Keeper
-	Store       cache.Store // the durable tier itself: what Warm trusts
+	Store       cache.Store // the durable tier itself, guarded by Purges: what Warm trusts
+	Purges      *cache.Purges
 	Fetcher     Fetcher
 	Transformer Transformer
 	Aside       Transformer // makes what is heavy beside light pictures, in workers that do not hold them up; nil = Transformer
@@ -100,17 +103,16 @@ type Parts struct {
 
 // Pipeline answers Refs. Safe for concurrent use.
 type Pipeline struct {
-	cfg         Config
-	parts       Parts
-	fills       fills
-	originals   originals
-	masters     masters
-	transforms  *gate
-	generations generations
-	remakes     chan struct{}
-	upgrades    upgrades
-	relief      *relief
-	clock       *calm // by which entries age
+	cfg        Config
+	parts      Parts
+	fills      fills
+	originals  originals
+	masters    masters
+	transforms *gate
+	remakes    chan struct{}
+	upgrades   upgrades
+	relief     *relief
+	clock      *calm // by which entries age
 }
 
 // New makes a Pipeline.
@@ -134,7 +136,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	p.fills.byName = map[string]*fill{}
 	p.originals = originals{
 		fetch: fetchOriginal(parts.Fetcher), gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
-		timeout: cfg.FetchTimeout, byKey: map[string]*download{},
+		timeout: cfg.FetchTimeout, byKey: map[string]*download{}, purges: parts.Purges,
 	}
 	p.transforms = newGate("transform", cfg.TransformSlots, cfg.TransformRoom, parts.Observer)
 	p.transforms.hold, p.transforms.patience, p.originals.gate.patience = viewerHold, cfg.Patience, cfg.Patience

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/variant"
@@ -28,7 +27,7 @@ func TestGetMissMemoryStore(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		clear(r.tiers.memory)
+		r.tiers.forgetAll()
 		a, err := r.Get(t.Context(), ref(100))
 		if err != nil || a.Outcome != Hit || a.Tier != "store" {
 			t.Fatalf("got %s %s %v, want a hit in the store", a.Outcome, a.Tier, err)
@@ -139,9 +138,7 @@ func TestFault13BrokenStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("store is down")
 		r := newRig(t, func(_ *Config, p *Parts) {
-			s := p.Store.(fakeStore)
-			s.onStat = func() error { return broken }
-			p.Store = s
+			p.Store = mapStore{fakeTiers: p.Tiers.(*fakeTiers), onStat: func() error { return broken }}
 		})
 		r.tiers.onLookup = func(string) error { return broken }
 		r.tiers.onSave = func(string, bool) error { return broken }
@@ -243,5 +240,3 @@ func TestCloseWaitsForTheStore(t *testing.T) {
 		wantKind(t, err, fault.ShuttingDown)
 	})
 }
-
-var _ cache.Store = fakeStore{}

@@ -2,120 +2,107 @@ package pipeline
 
 import (
 	"context"
-	"hash/fnv"
+	"errors"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Selector says what to purge: all variants of Ref's source, or, where that is empty, all keys under Prefix.
+// Selector says what to purge: all variants of the sources of Refs, or, where there are none, all keys under Prefix.
 type Selector struct {
-	Ref    variant.Ref
+	Refs   []variant.Ref
 	Prefix string
 }
 
-// Purge removes entries from memory and store and makes sure that no fill that began before it writes one back. It returns
-// how many entries there were.
+// Prefixes are the beginnings of the keys that a Selector names.
+func (s Selector) Prefixes() []string {
+	if len(s.Refs) == 0 {
+		return []string{s.Prefix}
+	}
+	var out []string
+	for _, ref := range s.Refs {
+		out = append(out, ref.SourcePrefix())
+	}
+	return out
+}
+
+// Sources are those that a Selector names.
+func (s Selector) Sources() (out []string) {
+	for _, ref := range s.Refs {
+		out = append(out, ref.Source)
+	}
+	return out
+}
+
+// removers is how many prefixes are deleted at the same time.
+const removers = 8
+
+// purgeHold bounds the time for which a purge that ends in an error, or with its instance, holds writes.
+const purgeHold = 30 * time.Second
+
+// Purge removes entries of an instance that shares its store with no other. It returns how many the store had. Schedule: [cache.Purges].
 func (p *Pipeline) Purge(ctx context.Context, what Selector) (int, error) {
-	prefix := what.Prefix
-	if what.Ref.Source != "" {
-		prefix = what.Ref.SourcePrefix()
-		p.parts.Fetcher.Forget(what.Ref.Source)
+	g := p.parts.Purges.Next()
+	defer p.EndPurge(g)
+	idle := p.BeginPurge(g, what.Prefixes(), what.Sources(), purgeHold)
+	if err := idle(ctx); err != nil {
+		return 0, err
 	}
-	p.generations.raise(prefix)
-	defer p.generations.settle(prefix)
-	p.fills.detach(prefix)
-	p.originals.detach(what.Ref.Source)
-	p.upgrades.forget(prefix)
-	defer p.masters.reads.detachPrefix(prefix)
-	return p.parts.Tiers.Delete(ctx, prefix)
+	return p.Remove(ctx, what.Prefixes())
 }
 
-// generations counts purges by source, in a fixed number of counters: sources that share one only lose a write-back. A write
-// holds its counter for reading from the check of the generation until the write ended; Purge raises it under the write lock:
-//  1. A fill holds the counter, finds its generation unchanged, and writes.
-//  2. Purge waits for the counter.
-//  3. The write ends; Purge raises the generation and only then deletes, this write included.
-//  4. Any later write of a fill from before finds the generation raised and does not happen.
-type generations [1024]struct {
-	sync.RWMutex
-	n       uint64
-	purging int // purges that have not ended
-}
-
-// generation is the one of a source at the beginning of a fill.
-type generation struct {
-	all     *generations
-	slot    int
-	n       uint64
-	purging bool // the purge that began it had not ended
-}
-
-// of is the present generation of the source that key belongs to.
-func (g *generations) of(key string) generation {
-	i := slot(sourcePart(key))
-	g[i].RLock()
-	defer g[i].RUnlock()
-	return generation{g, i, g[i].n, g[i].purging > 0}
-}
-
-// hold reports whether nothing was purged since, and then keeps purges waiting until release.
-func (g generation) hold() bool {
-	g.all[g.slot].RLock()
-	return g.check()
-}
-
-// tryHold is hold without waiting: false also where a purge is on its way.
-func (g generation) tryHold() bool { return g.all[g.slot].TryRLock() && g.check() }
-
-// check gives the counter back unless the generation is unchanged.
-func (g generation) check() bool {
-	if g.all[g.slot].n == g.n {
-		return true
+// BeginPurge applies a purge to this instance: older entries are misses from here on and gone from memory, what makes them is left alone
+// by all who come later, and writes of newer ones wait for EndPurge, or limit. idle returns when the older writes have ended.
+func (p *Pipeline) BeginPurge(g cache.Generation, prefixes, sources []string, limit time.Duration) (idle func(context.Context) error) {
+	idle = p.parts.Purges.Begin(g, prefixes, limit)
+	under := cache.Under(prefixes)
+	p.parts.Tiers.Forget(under)
+	p.fills.detach(under)
+	p.upgrades.forget(under)
+	for _, source := range sources {
+		p.parts.Fetcher.Forget(source)
 	}
-	g.all[g.slot].RUnlock()
-	return false
+	return idle
 }
 
-// release ends a successful hold.
-func (g generation) release() { g.all[g.slot].RUnlock() }
+// ForgetAll drops all of memory.
+func (p *Pipeline) ForgetAll() { p.parts.Tiers.Forget(func(string) bool { return true }) }
 
-// raise begins a new generation for every key under prefix, with a purge that settle ends.
-func (g *generations) raise(prefix string) {
-	from, to := g.slots(prefix)
-	for i := from; i < to; i++ {
-		g[i].Lock()
-		g[i].n++
-		g[i].purging++
-		g[i].Unlock()
+// EndPurge lets the writes go on that a purge holds.
+func (p *Pipeline) EndPurge(g cache.Generation) { p.parts.Purges.End(g) }
+
+// Remove deletes all entries under the prefixes from the store and returns how many there were.
+func (p *Pipeline) Remove(ctx context.Context, prefixes []string) (n int, err error) {
+	var mu sync.Mutex
+	var working sync.WaitGroup
+	next := make(chan string)
+	for range min(removers, len(prefixes)) {
+		working.Go(func() {
+			for prefix := range next {
+				removed, failure := p.parts.Store.Delete(ctx, prefix)
+				mu.Lock()
+				n, err = n+removed, errors.Join(err, failure)
+				mu.Unlock()
+			}
+		})
 	}
-}
-
-// settle tells that the purge of prefix has ended.
-func (g *generations) settle(prefix string) {
-	from, to := g.slots(prefix)
-	for i := from; i < to; i++ {
-		g[i].Lock()
-		g[i].purging--
-		g[i].Unlock()
+	for _, prefix := range prefixes {
+		next <- prefix
 	}
+	close(next)
+	working.Wait()
+	return n, err
 }
 
-// slots are the counters of the keys under prefix.
-func (g *generations) slots(prefix string) (from, to int) {
-	if part := sourcePart(prefix); strings.HasSuffix(part, "/") && strings.Count(part, "/") == 3 {
-		from = slot(part) // It lies within one source,
-		return from, from + 1
-	}
-	return 0, len(g) // or spans several.
-}
-
-// slot is the counter of a source.
-func slot(part string) int {
-	h := fnv.New32a()
-	h.Write([]byte(part))
-	return int(h.Sum32() % uint32(len(generations{})))
+// errPurgedAgain is what becomes of a variant that was purged each time it was made.
+func errPurgedAgain() error {
+	f := fault.New(fault.Overloaded, "pipeline.Warm", "the picture was purged each time that it was made", cache.ErrPurged)
+	f.RetryAfter = 5 * time.Second
+	return f
 }
 
 // sourcePart cuts a key ("v1/ab/hash/spec.ext") behind its source.
@@ -129,4 +116,37 @@ func sourcePart(key string) string {
 		}
 	}
 	return key
+}
+
+// detach takes the fills of keys that match out of the table, so that nobody who comes after a purge joins one from before it.
+func (t *fills) detach(match func(key string) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, f := range t.byName {
+		if match(f.key) {
+			delete(t.byName, name)
+		}
+	}
+}
+
+// forget makes the keys that match wanted again.
+func (u *upgrades) forget(match func(key string) bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for key := range u.paused {
+		if match(key) {
+			delete(u.paused, key)
+		}
+	}
+}
+
+// detachPrefix makes later readers get anew what is named so.
+func (o *originals) detachPrefix(prefix string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key := range o.byKey {
+		if strings.HasPrefix(key, prefix) {
+			delete(o.byKey, key)
+		}
+	}
 }

@@ -35,7 +35,7 @@ func TestRecall(t *testing.T) {
 				if _, ok := r.Recall(key); ok {
 					t.Error("an entry of the store alone was answered")
 				}
-				r.tiers.memory[key] = e
+				r.tiers.memory.Put(key, e, false)
 				a, ok := r.Recall(key)
 				if ok != tt.want {
 					t.Fatalf("answered: %v, want %v", ok, tt.want)

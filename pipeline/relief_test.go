@@ -38,7 +38,7 @@ func TestFault34Relief(t *testing.T) {
 				t.Errorf("cached in %s: %v %v %v", tier, a.Outcome, a.Tier, err)
 			}
 			synctest.Wait()
-			clear(r.tiers.memory)
+			r.tiers.forgetAll()
 		}
 		if fetches, _ := r.origin.counts(); fetches != 2 || len(warmed) != 0 {
 			t.Errorf("got %d fetches, %d warmed; want those of the two viewers alone", fetches, len(warmed))

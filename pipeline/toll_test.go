@@ -45,9 +45,7 @@ func TestTollIsAskedOnlyForWhatIsMade(t *testing.T) {
 			if err != nil || a.Outcome != Hit || a.Tier != tier || poor.asked != 1 {
 				t.Errorf("got %v, %s from %s after %d times; want a hit for nothing", err, a.Outcome, a.Tier, poor.asked)
 			}
-			r.tiers.mu.Lock()
-			clear(r.tiers.memory)
-			r.tiers.mu.Unlock()
+			r.tiers.forgetAll()
 		}
 	})
 }

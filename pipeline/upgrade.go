@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -103,13 +102,6 @@ func (u *upgrades) done(key string, pause bool) {
 	u.paused[key] = now.Add(upgradePause)
 }
 
-// forget makes the keys under prefix wanted again.
-func (u *upgrades) forget(prefix string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	maps.DeleteFunc(u.paused, func(key string, _ time.Time) bool { return strings.HasPrefix(key, prefix) })
-}
-
 // pending is how many entries wait or are worked on.
 func (u *upgrades) pending() int {
 	u.mu.Lock()
@@ -187,7 +179,7 @@ func (p *Pipeline) upgrade(ctx context.Context, ref variant.Ref, key string) (ou
 	f := all[0]
 	<-f.stored
 	switch {
-	case errors.Is(f.err, errPurged) || errors.Is(f.storeErr, errPurged):
+	case errors.Is(f.err, cache.ErrPurged) || errors.Is(f.storeErr, cache.ErrPurged):
 		return "gone"
 	case f.err != nil || f.storeErr != nil || f.answer.NoStore:
 		return "failed"
@@ -208,7 +200,7 @@ func (r *run) findFirst(ctx context.Context, f *fill) bool {
 		if e, ok = r.p.parts.Tiers.Recall(f.key); ok {
 			err = nil
 		} else {
-			err = errPurged
+			err = cache.ErrPurged
 		}
 	}
 	switch {
@@ -219,10 +211,7 @@ func (r *run) findFirst(ctx context.Context, f *fill) bool {
 		r.first = &e
 		return true
 	}
-	if r.generation.tryHold() {
-		r.p.parts.Keeper.Remember(f.key, e, true)
-		r.generation.release()
-	}
+	r.p.parts.Keeper.Remember(f.key, e, true)
 	f.publish(Answer{Entry: e, Outcome: Hit}, nil)
 	return false
 }
@@ -246,16 +235,12 @@ func better(first, final cache.Entry) (e cache.Entry, kept bool) {
 	return first, true
 }
 
-// replace puts e in the place of the first-stage entry, in the store and then in memory, unless the source was purged since the
-// upgrade began, or the entry is not there any more.
-func (p *Pipeline) replace(ctx context.Context, key string, first cache.Meta, e cache.Entry, g generation) error {
-	if !g.hold() {
-		return errPurged
-	}
-	defer g.release()
+// replace puts e in the place of the first-stage entry, in the store and then in memory, unless the source was purged since its making
+// began, or the entry is not there any more.
+func (p *Pipeline) replace(ctx context.Context, key string, first cache.Meta, e cache.Entry) error {
 	m, _, err := p.parts.Tiers.Stat(ctx, key)
 	if errors.Is(err, cache.ErrMiss) || err == nil && m.ETag != first.ETag {
-		return errPurged
+		return cache.ErrPurged
 	}
 	if err == nil {
 		err = p.parts.Keeper.Save(ctx, key, e)

@@ -40,7 +40,7 @@ func TestUpgradeFails(t *testing.T) {
 				time.Sleep(upgradePause)
 				r.get(t, 1)
 				r.want(t, "after the pause", map[string]int{"queued": 2, "failed": 2}, 3, 1)
-				if _, err := r.Purge(t.Context(), Selector{Ref: avif(1)}); err != nil {
+				if _, err := r.Purge(t.Context(), Selector{Refs: []variant.Ref{avif(1)}}); err != nil {
 					t.Fatal(err)
 				}
 				r.origin.onFetch = nil
@@ -124,14 +124,14 @@ func TestPurgeWinsOverUpgrade(t *testing.T) {
 					hold, _ = r.transforms.acquire(t.Context(), &urgency{rank: viewing})
 					time.Sleep(2 * time.Second)
 				}
-				if _, err := r.Purge(t.Context(), Selector{Ref: avif(1)}); err != nil {
+				if _, err := r.Purge(t.Context(), Selector{Refs: []variant.Ref{avif(1)}}); err != nil {
 					t.Fatal(err)
 				}
 				hold()
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if r.outcomes["gone"] != 1 || len(r.tiers.memory)+len(r.tiers.store) != 0 {
-					t.Errorf("got %v, %d in memory, %d stored", r.outcomes, len(r.tiers.memory), len(r.tiers.store))
+				if r.outcomes["gone"] != 1 || r.tiers.remembered()+len(r.tiers.store) != 0 {
+					t.Errorf("got %v, %d in memory, %d stored", r.outcomes, r.tiers.remembered(), len(r.tiers.store))
 				}
 			})
 		})

@@ -27,27 +27,51 @@ type Warmed struct {
 func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 	out := make([]Warmed, len(refs))
 	defer p.Improve(out)
+	all := make([]int, len(refs))
+	for i := range refs {
+		all[i] = i
+	}
+	for range warmTries {
+		if all = p.warmSome(ctx, refs, all, out); len(all) == 0 {
+			return out
+		}
+	}
+	for _, i := range all {
+		out[i].Err = errPurgedAgain()
+	}
+	return out
+}
+
+// warmTries is how often Warm makes a variant that was purged while it was made.
+const warmTries = 4
+
+// warmSome is one try at those of refs; it returns those that were purged meanwhile.
+func (p *Pipeline) warmSome(ctx context.Context, refs []variant.Ref, some []int, out []Warmed) (again []int) {
 	var o order
-	var at []int // index in out of each key ordered
+	var at []int // the place in out of each key ordered
 	looking, span := trace.Start(ctx, "lookup")
-	for i, ref := range refs {
-		out[i] = p.known(looking, ref.Key())
-		out[i].Ref, o.source = ref, ref.Source
+	for _, i := range some {
+		out[i] = p.known(looking, refs[i].Key())
+		out[i].Ref, o.source = refs[i], refs[i].Source
 		if out[i].Present || out[i].Err != nil {
 			continue
 		}
-		o.keys, o.specs, at = append(o.keys, out[i].Key), append(o.specs, ref.Spec), append(at, i)
+		o.keys, o.specs, at = append(o.keys, out[i].Key), append(o.specs, refs[i].Spec), append(at, i)
 	}
 	span.End("")
 	if len(at) == 0 {
-		return out
+		return nil
 	}
-	if err := p.warm(ctx, o, at, out); err != nil {
-		for _, i := range at {
+	err := p.warm(ctx, o, at, out)
+	for _, i := range at {
+		if err != nil {
 			out[i].Err = err
 		}
+		if errors.Is(out[i].Err, cache.ErrPurged) {
+			again = append(again, i)
+		}
 	}
-	return out
+	return again
 }
 
 // warm makes the ordered variants; an error stands for all of them.
@@ -57,10 +81,6 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 		return err
 	}
 	o.slot, o.rank, o.stage = slot, warming, variant.StageFinal
-	before := make([]generation, len(o.keys)) // From before memory is looked into, so that a purge since is noticed.
-	for n, key := range o.keys {
-		before[n] = p.generations.of(key)
-	}
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	started := false
 	for _, l := range led {
@@ -76,7 +96,7 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 		w := &out[at[n]]
 		select {
 		case <-f.stored:
-			w.Err = p.judge(ctx, w, f, before[n])
+			w.Err = p.judge(ctx, w, f)
 		case <-ctx.Done():
 			p.fills.quit(f)
 			w.Err = ctx.Err()
@@ -87,7 +107,7 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 
 // judge tells what became of a fill that has ended. Only the word of the store counts: either it acknowledged the fill's own write, or it
 // had the entry. An entry that was met in memory, or whose write failed, is saved here.
-func (p *Pipeline) judge(ctx context.Context, w *Warmed, f *fill, g generation) error {
+func (p *Pipeline) judge(ctx context.Context, w *Warmed, f *fill) error {
 	switch {
 	case f.err != nil:
 		return f.err
@@ -98,17 +118,22 @@ func (p *Pipeline) judge(ctx context.Context, w *Warmed, f *fill, g generation) 
 	}
 	w.Meta, w.Timings = f.answer.Entry.Meta, f.answer.Timings
 	switch {
-	case f.saving && f.storeErr == nil, errors.Is(f.storeErr, errPurged):
-		return nil
+	case errors.Is(f.storeErr, cache.ErrPurged):
+		return f.storeErr
+	case f.saving && f.storeErr == nil:
+		return p.vouch()
 	case !f.saving && f.answer.Tier == cache.TierStore:
 		w.Present = true
-		return nil
+		return p.vouch()
 	}
 	if known := p.known(ctx, w.Key); known.Present || known.Err != nil {
 		w.Meta, w.Present, w.Timings = known.Meta, known.Present, Timings{}
 		return known.Err
 	}
-	return p.save(ctx, w.Key, f.answer.Entry, g, true)
+	if err := p.save(ctx, w.Key, f.answer.Entry, true); err != nil {
+		return err
+	}
+	return p.vouch()
 }
 
 // warmSlot waits until there is memory for background work, and a fetch slot.

@@ -37,8 +37,8 @@ func newShaky(t *testing.T, fail func(put int) error, change func(*Config, *Part
 	t.Helper()
 	s := &shaky{Store: cache.NewMemory(1 << 24).Store(), fail: fail}
 	return newRig(t, func(c *Config, p *Parts) {
-		tiers := cache.NewTiered(cache.NewMemory(1<<20), s, cache.DefaultStore(), nil)
-		p.Tiers, p.Keeper, p.Store = tiers, tiers, s
+		tiers := cache.NewTiered(cache.NewMemory(1<<20), s, p.Purges, cache.DefaultStore(), nil)
+		p.Tiers, p.Keeper, p.Store = tiers, tiers, p.Purges.Guard(s)
 		if change != nil {
 			change(c, p)
 		}

@@ -92,10 +92,3 @@ type Ledger interface {
 	List(ctx context.Context, s Scan, yield func(Record) bool) error
 	Follow(ctx context.Context, prefixes []string, started func(), each func(Record)) error
 }
-
-// Bus carries small messages to every running instance, the sender maybe included: at most once, and without promises to those
-// that are not connected. Purges travel on it.
-type Bus interface {
-	Publish(ctx context.Context, message []byte) error
-	Subscribe(handle func(message []byte)) (stop func(), err error)
-}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -77,9 +78,9 @@ func TestPurge(t *testing.T) {
 		purges      []pipeline.Selector
 		answer      purgeAnswer
 	}{
-		{`{"source":"` + photo + `"}`, narrow, 200, []pipeline.Selector{{Ref: ref}}, purgeAnswer{3, 1, []string{tag}, false}},
-		{`{"unit":"u1"}`, narrow, 200, []pipeline.Selector{{Ref: ref}, {Ref: ref}}, purgeAnswer{6, 2, []string{tag, tag}, false}},
-		{`{"tag":"spring"}`, narrow, 200, []pipeline.Selector{{Ref: ref}, {Ref: ref}}, purgeAnswer{6, 2, []string{tag, tag}, false}},
+		{`{"source":"` + photo + `"}`, narrow, 200, []pipeline.Selector{{Refs: []variant.Ref{ref}}}, purgeAnswer{3, 1, []string{tag}, false}},
+		{`{"unit":"u1"}`, narrow, 200, []pipeline.Selector{{Refs: []variant.Ref{ref, ref}}}, purgeAnswer{3, 2, []string{tag, tag}, false}},
+		{`{"tag":"spring"}`, narrow, 200, []pipeline.Selector{{Refs: []variant.Ref{ref, ref}}}, purgeAnswer{3, 2, []string{tag, tag}, false}},
 		{`{"tag":"autumn"}`, narrow, 200, nil, purgeAnswer{0, 0, []string{}, false}},
 		{`{"prefix":"v1/ab/"}`, narrow, 200, []pipeline.Selector{{Prefix: "v1/ab/"}}, purgeAnswer{3, 0, []string{}, true}},
 		{`{"prefix":"` + ref.SourcePrefix() + `"}`, narrow, 200, []pipeline.Selector{{Prefix: ref.SourcePrefix()}}, purgeAnswer{3, 0, []string{tag}, false}},
@@ -104,7 +105,7 @@ func TestPurge(t *testing.T) {
 			continue
 		}
 		for i := range tc.purges {
-			if a.purged[i] != tc.purges[i] {
+			if !reflect.DeepEqual(a.purged[i], tc.purges[i]) {
 				t.Errorf("%s: purged %v, want %v", tc.body, a.purged, tc.purges)
 			}
 		}

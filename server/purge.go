@@ -66,12 +66,12 @@ func (s *Server) purge(c echo.Context) error {
 		return err
 	}
 	answer := purgeAnswer{Sources: len(refs), CDNTags: []string{}}
-	for _, ref := range refs {
-		n, err := s.deps.Purge(ctx, pipeline.Selector{Ref: ref})
-		if err != nil {
+	if len(refs) > 0 { // All at once: one that fails in the middle is repeated as a whole.
+		if answer.Purged, err = s.deps.Purge(ctx, pipeline.Selector{Refs: refs}); err != nil {
 			return purgeFault(err)
 		}
-		answer.Purged += n
+	}
+	for _, ref := range refs {
 		answer.CDNTags = append(answer.CDNTags, "s-"+shortHash(ref))
 	}
 	return c.JSON(http.StatusOK, answer)

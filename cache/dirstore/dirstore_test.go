@@ -110,6 +110,14 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// An entry that was made before a purge never comes back, whenever its write lands.
+func TestStoreKeepsTheLawOfPurges(t *testing.T) {
+	cachetest.RunPurges(t, func(t *testing.T) cache.Store {
+		s, _ := open(t, Config{Dir: t.TempDir()})
+		return s
+	})
+}
+
 func TestEntriesSurviveARestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "store")
 	want := cachetest.Entry("one", 10_000)

@@ -16,6 +16,15 @@ import (
 	"github.com/goldcrest/goldcrest/cache/cachetest"
 )
 
+// An entry that was made before a purge never comes back, whenever its write lands.
+func TestStoreKeepsTheLawOfPurges(t *testing.T) {
+	cachetest.RunPurges(t, func(t *testing.T) cache.Store {
+		_, cfg := newFake(t)
+		s, _ := openStore(t, cfg)
+		return s
+	})
+}
+
 func TestStoreOnFake(t *testing.T) {
 	cachetest.Run(t, func(t *testing.T) cache.Store {
 		_, cfg := newFake(t)

@@ -22,7 +22,6 @@ const (
 	taskSubject  = "goldcrest.task."
 	ledgerRoot   = "goldcrest.ledger."
 	wakeSubject  = "goldcrest.wake"
-	busSubject   = "goldcrest.bus"
 )
 
 // The patience of one call; a cluster elects a new leader within it.
@@ -33,7 +32,7 @@ const (
 	maxInFlight = 1024        // published and not acknowledged yet
 )
 
-// Queue is the prewarm Queue, Ledger and Bus on NATS JetStream. Safe for concurrent use.
+// Queue is the prewarm Queue and Ledger on NATS JetStream. Safe for concurrent use.
 type Queue struct {
 	log      *slog.Logger
 	embedded *embedded // nil with an external cluster
@@ -48,7 +47,6 @@ type Queue struct {
 var (
 	_ prewarm.Queue  = (*Queue)(nil)
 	_ prewarm.Ledger = (*Queue)(nil)
-	_ prewarm.Bus    = (*Queue)(nil)
 )
 
 // Open connects to the cluster, or starts the embedded server in this process. On an error nothing is left open.

@@ -287,23 +287,6 @@ func TestQueueDeliversAgain(t *testing.T) {
 	<-again
 }
 
-// The Bus reaches every subscriber.
-func TestBus(t *testing.T) {
-	q := open(t, t.TempDir(), nil)
-	got := make(chan string, 2)
-	stop, err := q.Subscribe(func(m []byte) { got <- string(m) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	if err := q.Publish(t.Context(), []byte("purge")); err != nil {
-		t.Fatal(err)
-	}
-	if m := <-got; m != "purge" {
-		t.Errorf("got %q", m)
-	}
-}
-
 // Two processes never share a directory.
 func TestDirectoryIsLocked(t *testing.T) {
 	dir := t.TempDir()

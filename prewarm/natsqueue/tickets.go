@@ -206,22 +206,3 @@ func (q *Queue) beat(m jetstream.Msg, done <-chan struct{}) {
 		}
 	}
 }
-
-// Publish implements prewarm.Bus.
-func (q *Queue) Publish(ctx context.Context, message []byte) error {
-	if err := q.conn.Publish(busSubject, message); err != nil {
-		return classify("natsqueue.Publish", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
-	defer cancel()
-	return classify("natsqueue.Publish", q.conn.FlushWithContext(ctx))
-}
-
-// Subscribe implements prewarm.Bus.
-func (q *Queue) Subscribe(handle func(message []byte)) (stop func(), err error) {
-	sub, err := q.conn.Subscribe(busSubject, func(m *nats.Msg) { handle(m.Data) })
-	if err != nil {
-		return nil, classify("natsqueue.Subscribe", err)
-	}
-	return func() { _ = sub.Unsubscribe() }, nil
-}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
+	"github.com/goldcrest/goldcrest/purge"
+)
+
+// allKeys begins every key.
+const allKeys = "v1/"
+
+// newInstance makes the name of this process among those that share a queue.
+func newInstance() string { return rand.Text() }
+
+// sharedPurges brings purges to and from the other instances.
+type sharedPurges struct {
+	*purge.Shared
+	log     *natsqueue.Purges
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// firstGeneration is the one before the first purge: an instance alone numbers purges by itself, from its start.
+func (a *app) firstGeneration() cache.Generation {
+	if a.cfg.Prewarm.Queue.NATS != "" {
+		return cache.Generation{}
+	}
+	return cache.Generation{Epoch: time.Now().UnixMilli()}
+}
+
+// openPurges begins to follow the purges of the instances that share a cluster. It does not wait for the cluster.
+func (a *app) openPurges() error {
+	if a.cfg.Prewarm.Queue.NATS == "" {
+		return nil
+	}
+	log, err := natsqueue.OpenPurges(a.cfg.Prewarm.Queue, a.log)
+	if err != nil {
+		return err
+	}
+	cfg := purge.Default()
+	cfg.OwnStore = a.cfg.Cache.Store.S3.Bucket == ""
+	ctx, stop := context.WithCancel(context.Background())
+	a.shared = &sharedPurges{Shared: purge.NewShared(cfg, a.instance, log, purged{a}, a.purges, a.log), log: log, stop: stop}
+	a.shared.running.Go(func() { a.shared.Run(ctx) })
+	return nil
+}
+
+// close leaves the other instances. That they cannot be told is no failure: they wait for the end of a lease.
+func (s *sharedPurges) close(ctx context.Context) {
+	if s == nil {
+		return
+	}
+	s.stop()
+	s.running.Wait()
+	_ = s.Leave(ctx)
+	s.log.Close()
+}
+
+// purged is this instance as purges see it.
+type purged struct{ *app }
+
+var _ purge.Instance = purged{}
+
+// BeginPurge implements purge.Instance. A purge of everything forgets all bad sources too.
+func (a purged) BeginPurge(g cache.Generation, prefixes, sources []string, limit time.Duration) func(context.Context) error {
+	if slices.Contains(prefixes, allKeys) {
+		a.origin.ForgetAll()
+	}
+	return a.pipeline.BeginPurge(g, prefixes, sources, limit)
+}
+
+// EndPurge implements purge.Instance.
+func (a purged) EndPurge(g cache.Generation) { a.pipeline.EndPurge(g) }
+
+// Remove implements purge.Instance.
+func (a purged) Remove(ctx context.Context, prefixes []string) (int, error) {
+	return a.pipeline.Remove(ctx, prefixes)
+}
+
+// ForgetAll implements purge.Instance.
+func (a purged) ForgetAll() { a.pipeline.ForgetAll() }
+
+// purge removes variants here and on the other instances. What the prewarm door knows against their sources goes too.
+func (a *app) purge(ctx context.Context, what pipeline.Selector) (n int, err error) {
+	if a.shared != nil {
+		n, err = a.shared.Purge(ctx, what.Prefixes(), what.Sources())
+	} else {
+		if what.Prefix == allKeys {
+			a.origin.ForgetAll()
+		}
+		n, err = a.pipeline.Purge(ctx, what)
+	}
+	if err != nil {
+		return n, purgeFault(err)
+	}
+	return n, a.forgetBroken(ctx, what)
+}
+
+// purgeFault says what the caller is to do: repeat the purge.
+func purgeFault(err error) error {
+	said := ""
+	switch {
+	case errors.Is(err, purge.ErrAway):
+		said = "an instance did not confirm the purge and may still serve what was to be purged: repeat the purge"
+	case errors.Is(err, purge.ErrLog):
+		said = "the queue did not take the purge, so that not all instances know of it: repeat the purge"
+	default:
+		return err
+	}
+	f := fault.New(fault.Overloaded, "main.purge", said, err)
+	f.RetryAfter = 5 * time.Second
+	return f
+}
+
+// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A door that is shut answers nobody.
+func (a *app) forgetBroken(ctx context.Context, what pipeline.Selector) error {
+	if a.door == nil || a.door.parts.Load() == nil {
+		return nil
+	}
+	for _, prefix := range what.Prefixes() {
+		if err := a.door.parts.Load().service.Forget(ctx, prefix); err != nil {
+			return fault.New(fault.Overloaded, "main.purge", "the variants are gone, but what prewarm knows of their sources could not be dropped: repeat the purge", err)
+		}
+	}
+	return nil
+}

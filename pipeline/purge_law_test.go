@@ -1,0 +1,198 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// What is purged while Warm makes it is made again, from an original that is fetched anew, and only then reported as made.
+func TestWarmMakesPurgedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		purges := 1
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+			for ; purges > 0; purges-- {
+				if _, err := r.Purge(t.Context(), Selector{Refs: refs(1)}); err != nil {
+					t.Error(err)
+				}
+			}
+			for i := range specs {
+				emit(i, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
+			}
+			return nil
+		}
+		for i, w := range r.Warm(t.Context(), refs(1, 2)) {
+			if _, stored := r.tiers.store[w.Key]; w.Err != nil || w.Present || !stored {
+				t.Errorf("variant %d: %v, present %v, stored %v", i, w.Err, w.Present, stored)
+			}
+		}
+		if fetches, _ := r.origin.counts(); fetches != 2 {
+			t.Errorf("%d fetches, want one anew after the purge", fetches)
+		}
+	})
+}
+
+// What is purged each time that it is made is an error that may pass, after a few tries.
+func TestWarmGivesUpOnWhatIsPurgedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+			if _, err := r.Purge(t.Context(), Selector{Refs: refs(1)}); err != nil {
+				t.Error(err)
+			}
+			emit(0, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
+			return nil
+		}
+		w := r.Warm(t.Context(), refs(1))[0]
+		wantKind(t, w.Err, fault.Overloaded)
+		if len(r.tiers.store) != 0 || r.codec.calls != warmTries {
+			t.Errorf("%d stored after %d tries", len(r.tiers.store), r.codec.calls)
+		}
+	})
+}
+
+// A purge concerns its own sources alone: what is made of 2,000 others meanwhile is stored.
+func TestPurgeOfAnotherSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		purge := func() {
+			for i := range 2000 {
+				other := ref(1)
+				other.Source += string(rune('a'+i%26)) + time.Duration(i).String()
+				if _, err := r.Purge(t.Context(), Selector{Refs: []variant.Ref{other}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+			purge()
+			emit(0, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
+			return nil
+		}
+		if w := r.Warm(t.Context(), refs(1))[0]; w.Err != nil || r.codec.calls != 1 || len(r.tiers.store) != 1 {
+			t.Errorf("%v after %d calls, %d stored", w.Err, r.codec.calls, len(r.tiers.store))
+		}
+	})
+}
+
+// An upgrade that looks for its entry while a purge deletes puts nothing back, neither a first stage nor what another instance made final.
+func TestUpgradeDuringAPurge(t *testing.T) {
+	for _, stored := range []string{"first", "final"} {
+		t.Run(stored, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newUpgradeRig(t, nil)
+				made := r.get(t, 1)
+				synctest.Wait()
+				key := avif(1).Key()
+				if stored == "final" {
+					e := r.tiers.store[key]
+					e.Attrs = map[string]string{cache.GenerationAttr: made.Entry.Attrs[cache.GenerationAttr]}
+					r.tiers.store[key] = e
+				}
+				deleting, deleted := make(chan struct{}), make(chan struct{})
+				r.tiers.onDelete = func() { close(deleting); <-deleted }
+				purged := make(chan error)
+				go func() {
+					_, err := r.Purge(t.Context(), Selector{Refs: []variant.Ref{avif(1)}})
+					purged <- err
+				}()
+				<-deleting // The entry is in the store yet.
+				r.upgradeIfFirst(avif(1), key, made.Entry.Meta)
+				synctest.Wait()
+				close(deleted)
+				if err := <-purged; err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if n := r.tiers.remembered() + len(r.tiers.store); n != 0 || r.outcomes["gone"] != 1 {
+					t.Errorf("%d entries are back, outcomes %v", n, r.outcomes)
+				}
+			})
+		})
+	}
+}
+
+// A fill that begins after a purge joins no download from before it.
+func TestPurgeEndsSharedDownloads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		old := make(chan struct{})
+		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+			if fetches, _ := r.origin.counts(); fetches == 1 {
+				<-old
+				return origin.Original{Body: []byte("old")}, nil
+			}
+			return origin.Original{Body: []byte("new")}, nil
+		}
+		go func() { _, _ = r.Get(context.Background(), ref(1)) }()
+		synctest.Wait()
+		for _, what := range []Selector{{Refs: refs(1)}, {Prefix: "v1/"}} {
+			if _, err := r.Purge(t.Context(), what); err != nil {
+				t.Fatal(err)
+			}
+			a, err := r.Get(t.Context(), ref(2))
+			if err != nil || string(a.Entry.Body) != "webp of new" {
+				t.Errorf("after the purge of %v: %q, %v", what, a.Entry.Body, err)
+			}
+		}
+		close(old)
+	})
+}
+
+// An instance that is out of contact cannot tell what is purged: viewers are served from the store, Warm vouches for nothing.
+func TestOutOfContact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		if _, err := r.Get(t.Context(), ref(1)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		r.parts.Purges.Trust(time.Now())
+		if a, err := r.Get(t.Context(), ref(1)); err != nil || a.Tier != cache.TierStore {
+			t.Errorf("got %s of %q, %v", a.Outcome, a.Tier, err)
+		}
+		for _, width := range []int{1, 2} {
+			w := r.Warm(t.Context(), refs(width))[0]
+			wantKind(t, w.Err, fault.Overloaded)
+		}
+		r.parts.Purges.Trust(time.Now().Add(time.Second))
+		if w := r.Warm(t.Context(), refs(2))[0]; w.Err != nil || !w.Present {
+			t.Errorf("in contact again: present %v, %v", w.Present, w.Err)
+		}
+	})
+}
+
+// A purge whose store fails is an error, and what is made next is written all the same.
+func TestPurgeWithABrokenStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("down")
+		var r *rig
+		r = newRig(t, func(_ *Config, p *Parts) { p.Store = undeletable{p.Store, down} })
+		if _, err := r.Purge(t.Context(), Selector{Refs: refs(1, 2)}); !errors.Is(err, down) {
+			t.Errorf("Purge = %v", err)
+		}
+		if _, err := r.Get(t.Context(), ref(1)); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if len(r.tiers.store) != 1 {
+			t.Error("what was made after the purge is not stored")
+		}
+	})
+}
+
+// undeletable is a Store that deletes nothing.
+type undeletable struct {
+	cache.Store
+	err error
+}
+
+func (s undeletable) Delete(context.Context, string) (int, error) { return 0, s.err }

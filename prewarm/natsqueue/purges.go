@@ -1,0 +1,163 @@
+package natsqueue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/goldcrest/goldcrest/purge"
+)
+
+// The stream of purges. A record is kept for a day: longer than any write from before a purge can take to land.
+const (
+	purgeStream = "GOLDCREST_PURGES"
+	purgeRoot   = "goldcrest.purge."
+	purgesKept  = 24 * time.Hour
+)
+
+// Purges is the purge.Log on a JetStream stream of an external cluster. It has a connection of its own, so that a purge does not wait
+// behind the work of Data Units. Safe for concurrent use.
+type Purges struct {
+	conn *nats.Conn
+	js   jetstream.JetStream
+
+	mu     sync.Mutex
+	stream jetstream.Stream // nil until it was found or made
+}
+
+var _ purge.Log = (*Purges)(nil)
+
+// OpenPurges returns at once; calls fail while the cluster is not reached.
+func OpenPurges(cfg Config, log *slog.Logger) (*Purges, error) {
+	conn, err := nats.Connect(cfg.NATS,
+		nats.Name("goldcrest purges"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond),
+		nats.Timeout(2*time.Second), nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.Debug("the connection for purges", "error", err)
+		}))
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(ackTimeout))
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Purges{conn: conn, js: js}, nil
+}
+
+// Close ends the connection.
+func (p *Purges) Close() { p.conn.Close() }
+
+// open finds the stream, or makes it: on three servers where the cluster has as many.
+func (p *Purges) open(ctx context.Context) (jetstream.Stream, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stream != nil {
+		return p.stream, nil
+	}
+	s, err := p.js.Stream(ctx, purgeStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		cfg := jetstream.StreamConfig{
+			Name: purgeStream, Subjects: []string{purgeRoot + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+			MaxMsgsPerSubject: 1, Discard: jetstream.DiscardOld, MaxAge: purgesKept, Duplicates: 2 * time.Minute, Replicas: 3,
+		}
+		if len(p.conn.Servers()) < 3 {
+			cfg.Replicas = 1
+		}
+		if s, err = p.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			s, err = p.js.Stream(ctx, purgeStream) // Another instance made it at the same moment.
+		}
+	}
+	if err == nil {
+		p.stream = s
+	}
+	return s, err
+}
+
+// lost has the stream looked for anew after an error: it may have been made anew, by whichever instance.
+func (p *Purges) lost() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stream = nil
+}
+
+// Append implements purge.Log.
+func (p *Purges) Append(ctx context.Context, name string, body []byte) error {
+	if _, err := p.open(ctx); err != nil {
+		return err
+	}
+	m := &nats.Msg{Subject: purgeRoot + name, Data: body}
+	_, err := p.js.PublishMsg(ctx, m, jetstream.WithExpectStream(purgeStream))
+	if err != nil {
+		p.lost()
+	}
+	return err
+}
+
+// Follow implements purge.Log. The client library makes its consumer anew after every gap, from the last record seen.
+func (p *Purges) Follow(ctx context.Context, after purge.Place, begun func(purge.Place), each func(purge.Record)) error {
+	s, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		p.lost()
+		return err
+	}
+	now := purge.Place{Epoch: info.Created.UnixMilli(), Seq: info.State.LastSeq}
+	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
+	if after.Epoch == now.Epoch && after.Seq <= now.Seq {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after.Seq+1
+	}
+	c, err := s.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		p.lost()
+		return err
+	}
+	begun(now)
+	broken := make(chan error, 1)
+	fail := func(err error) {
+		select {
+		case broken <- err:
+		default:
+		}
+	}
+	running, err := c.Consume(func(m jetstream.Msg) {
+		meta, err := m.Metadata()
+		if err != nil {
+			fail(err)
+			return
+		}
+		each(purge.Record{
+			Place: purge.Place{Epoch: now.Epoch, Seq: meta.Sequence.Stream}, Name: strings.TrimPrefix(m.Subject(), purgeRoot), Body: m.Data(),
+		})
+	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+		if !errors.Is(err, jetstream.ErrOrderedConsumerReset) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
+			fail(err)
+		}
+	}))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		running.Stop()
+		<-running.Closed() // From here on each is not called.
+	}()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-broken:
+		p.lost()
+		return err
+	case <-running.Closed():
+		return errors.New("the consumer of purges ended")
+	}
+}

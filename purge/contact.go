@@ -1,0 +1,149 @@
+package purge
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+)
+
+// restEvery is the pause before a log is followed again that could not be.
+const restEvery = time.Second
+
+// kept is for how long a Log surely has a purge.
+const kept = 23 * time.Hour
+
+// Run hears of purges and shows life until ctx ends.
+func (s *Shared) Run(ctx context.Context) {
+	s.mu.Lock()
+	s.life = ctx
+	s.mu.Unlock()
+	s.working.Go(func() { s.show(ctx) })
+	defer s.working.Wait()
+	for ctx.Err() == nil {
+		follow, cancel := context.WithCancel(ctx)
+		s.mu.Lock()
+		after := s.place
+		s.again = cancel
+		s.mu.Unlock()
+		err := s.log.Follow(follow, after, func(l Place) {
+			s.compare(after, l)
+			s.sign(ctx)
+		}, s.read)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			s.out.Warn("purges of other instances cannot be followed; trying again", "error", err)
+		}
+		select {
+		case <-time.After(restEvery):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// compare drops memory where purges may have been missed: the log is another one, or this instance was away for as long as purges are kept.
+func (s *Shared) compare(after, now Place) {
+	s.mu.Lock()
+	away := time.Since(s.contact)
+	s.mu.Unlock()
+	if after == (Place{}) || after.Epoch == now.Epoch && after.Seq <= now.Seq && away < kept {
+		return
+	}
+	s.out.Warn("purges may have been missed, since their log was made anew or this instance was away for long; memory is dropped")
+	s.mu.Lock()
+	s.place = Place{Epoch: now.Epoch}
+	s.mu.Unlock()
+	s.instance.ForgetAll()
+}
+
+// show shows life at intervals, and follows the log anew where that does not come back.
+func (s *Shared) show(ctx context.Context) {
+	tick := time.NewTicker(s.cfg.renew())
+	defer tick.Stop()
+	out := false
+	for lost := time.Now(); ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		contact, again := s.contact, s.again
+		s.mu.Unlock()
+		switch away := !time.Now().Before(contact); {
+		case away && !out && !contact.IsZero():
+			out = true
+			s.out.Warn("out of contact with the other instances: memory is not used until purges can be followed again")
+		case !away && out:
+			out = false
+			s.out.Info("in contact with the other instances again: memory is used")
+		}
+		if time.Now().Before(contact) {
+			lost = time.Now()
+		} else if time.Since(lost) > s.cfg.Lease && again != nil {
+			lost = time.Now()
+			again()
+		}
+		s.sign(ctx)
+	}
+}
+
+// sign appends a sign of life, in the background: a log that hangs must not keep the next one waiting.
+func (s *Shared) sign(ctx context.Context) {
+	s.mu.Lock()
+	s.signs++
+	n, now := s.signs, time.Now()
+	s.sent[n] = now
+	for old, at := range s.sent {
+		if now.Sub(at) > s.cfg.Lease {
+			delete(s.sent, old)
+		}
+	}
+	s.mu.Unlock()
+	s.working.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.Lease)
+		defer cancel()
+		if err := s.log.Append(ctx, name(hereWord, s.name), []byte(strconv.FormatUint(n, 10))); err != nil {
+			s.out.Debug("a sign of life was not taken", "error", err)
+		}
+	})
+}
+
+// here takes a sign of life. One of this instance's own that comes back proves that it has applied all purges before.
+func (s *Shared) here(peer string, r Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if peer != s.name {
+		if len(r.Body) == 0 {
+			delete(s.peers, peer)
+		} else {
+			s.peers[peer] = time.Now()
+		}
+		return
+	}
+	n, err := strconv.ParseUint(string(r.Body), 10, 64)
+	at, ok := s.sent[n]
+	if err != nil || !ok {
+		return
+	}
+	delete(s.sent, n)
+	s.met = true
+	s.ready()
+	s.purges.Advance(cache.Generation(r.Place))
+	if until := at.Add(s.cfg.Lease); until.After(s.contact) {
+		s.contact = until
+		s.purges.Trust(until)
+	}
+}
+
+// Leave tells the others that this instance serves no more. Run must have ended.
+func (s *Shared) Leave(ctx context.Context) error {
+	s.purges.Trust(time.Now())
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return s.log.Append(ctx, name(hereWord, s.name), nil)
+}
