@@ -65,7 +65,7 @@ func TestNoticeHasEveryModule(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, list, _ := strings.Cut(string(notice), "In the program:")
-	list, _, _ = strings.Cut(list, "\nIn the console's page")
+	list, _, _ = strings.Cut(list, "\nIn the ") // the next part
 	named, licences := map[string]string{}, []string(nil)
 	for line := range strings.Lines(list) {
 		if path, ok := strings.CutPrefix(line, "  "); ok {
