@@ -26,6 +26,7 @@ type s3 struct {
 type httptestProxy struct {
 	url   string
 	fault atomic.Pointer[http.HandlerFunc]
+	slow  atomic.Int64 // nanoseconds that an answer takes longer, at the most
 	puts  atomic.Int64
 	gets  atomic.Int64
 }
@@ -100,6 +101,9 @@ func startProxy(t *testing.T, target string) *httptestProxy {
 			p.puts.Add(1)
 		case http.MethodGet:
 			p.gets.Add(1)
+		}
+		if d := p.slow.Load(); d > 0 {
+			time.Sleep(time.Duration(rand.N(d)))
 		}
 		if f := p.fault.Load(); f != nil {
 			(*f)(w, r)
