@@ -72,6 +72,7 @@ type app struct {
 // newApp is an app of which no part is built yet.
 func newApp(cfg config.Config, log *slog.Logger) *app {
 	a := &app{cfg: cfg, log: log, metrics: metrics.New(), instance: newInstance(), started: time.Now()}
+	a.metrics.Expect(expected(cfg))
 	a.history = a.metrics.NewHistory(a.started)
 	return a
 }

@@ -4,10 +4,23 @@ import (
 	"context"
 	"time"
 
+	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 )
+
+// expected are the words that an instance with this configuration counts by.
+func expected(cfg config.Config) metrics.Expected {
+	e := metrics.Expected{Store: "dir"}
+	if cfg.Cache.Store.S3.Bucket != "" {
+		e.Store = "s3"
+	}
+	for _, k := range fault.Kinds() {
+		e.Kinds = append(e.Kinds, string(k))
+	}
+	return e
+}
 
 // fillMeter counts fills for the pipeline.
 type fillMeter struct{ m *metrics.Metrics }

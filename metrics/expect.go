@@ -1,0 +1,96 @@
+package metrics
+
+import "slices"
+
+// Expected are the words of other packages that label values are made of. Metrics imports no package of the module, so the composition
+// root hands them over.
+type Expected struct {
+	Kinds []string // of failures
+	Store string   // the tier behind memory: dir or s3
+}
+
+// The words that this package's callers count by. TestEveryWordIsThereFromTheStart compares them with the callers' sources.
+var (
+	formats  = []string{"jpg", "png", "webp", "avif", "gif"}
+	answered = []struct{ outcome, tier string }{
+		{"hit", "memory"}, {"hit", "store"}, {"stale", "memory"}, {"stale", "store"}, {"miss", ""}, {"miss", "master"}, {"collapsed", ""},
+	}
+	errorStatuses = []string{"400", "403", "404", "422", "429", "500", "502", "503", "504"}
+	gates         = []string{"fetch", "transform", "master"}
+	phases        = []string{"lookup", "queue", "fetch", "transform"}
+	remade        = []string{"made", "failed", "deferred"}
+	mastered      = []string{"used", "made", "failed", "dropped"}
+	upgraded      = []string{"queued", "dropped", "made", "kept", "present", "gone", "failed"}
+	turns         = []string{"retry", "redirect", "known_bad", "gzip", "lacks_eoi"}
+	endings       = []string{"crash", "lie", "timeout", "cpu", "panic", "idle", "start", "recycle", "memory", "unused", "close"}
+	told          = []string{"ok", "again", "given_up"}
+	reloaded      = []string{"ok", "error"}
+	judged        = []string{"made", "present", "skipped", "cancelled", "expired"}
+)
+
+// Expect starts the series of all known label values at 0. A rate or an increase needs a value before the first event, and a panel
+// without series says "No data" about an instance that has nothing to complain of. What has a configured name (limited_total), and
+// failures by format (fills_total), begin with their first event.
+func (m *Metrics) Expect(e Expected) {
+	failures := append([]string{"none"}, e.Kinds...)
+	start(m.errors, e.Kinds)
+	start(m.refused, gates)
+	start(m.fetches, failures)
+	start(m.transforms, failures)
+	start(m.remakes, remade)
+	start(m.masters, mastered)
+	start(m.upgrades, upgraded)
+	start(m.originEvents, turns)
+	start(m.workersEnded, endings)
+	start(m.told, told)
+	start(m.reloads, reloaded)
+	start(m.verdicts, judged, []string{"none"})
+	start(m.verdicts, []string{"broken", "failed"}, e.Kinds)
+	start(m.fills, formats, []string{"none"})
+	start(m.phaseSeconds, phases)
+	start(m.formatSeconds, formats)
+	start(m.fetchSeconds, []string{"none"})
+	m.expectAnswers()
+	m.expectTier("memory", "hit", "miss", "ok")
+	m.expectTier(e.Store, "hit", "miss", "ok", "error")
+}
+
+func (m *Metrics) expectAnswers() {
+	for _, format := range formats {
+		m.answerSeries(answerLabels{door: "public", outcome: "hit", tier: "memory", format: format, status: 200})
+	}
+	for _, a := range answered {
+		m.answerSeries(answerLabels{door: "public", outcome: a.outcome, tier: a.tier, status: 200})
+	}
+	start(m.requests, []string{"public"}, errorStatuses, []string{"error"}, []string{"none"})
+	start(m.requests, []string{"private"}, []string{"200"}, []string{"none"}, []string{"none"})
+	start(m.requestSeconds, []string{"public"}, []string{"error"})
+}
+
+// expectTier starts the series of a tier's reads and writes.
+func (m *Metrics) expectTier(tier string, outcomes ...string) {
+	for _, o := range outcomes {
+		op := "get"
+		if o == "ok" {
+			op = "put"
+		}
+		m.tierSeries(tierLabels{tier, op, o})
+	}
+}
+
+// start makes the series of every combination of some label values, in the order of the labels.
+func start[M any](vec interface{ WithLabelValues(...string) M }, values ...[]string) {
+	combinations := [][]string{nil}
+	for _, of := range values {
+		var longer [][]string
+		for _, c := range combinations {
+			for _, v := range of {
+				longer = append(longer, append(slices.Clip(c), v))
+			}
+		}
+		combinations = longer
+	}
+	for _, c := range combinations {
+		vec.WithLabelValues(c...)
+	}
+}
