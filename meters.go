@@ -29,8 +29,12 @@ type fillMeter struct{ m *metrics.Metrics }
 func (f fillMeter) Refused(gate string) { f.m.Refused(gate) }
 
 // Filled implements pipeline.Observer.
-func (f fillMeter) Filled(format string, kind fault.Kind, t pipeline.Timings) {
-	f.m.Filled(metrics.Fill{Format: format, Kind: string(kind), Lookup: t.Lookup, Queue: t.Queue, Fetch: t.Fetch, Transform: t.Transform})
+func (f fillMeter) Filled(g pipeline.Filling) {
+	t := g.Timings
+	f.m.Filled(metrics.Fill{
+		Format: g.Format, Kind: string(g.Kind), Class: g.Class.String(), Picture: g.Picture, Score: g.Score,
+		Lookup: t.Lookup, Queue: t.Queue, Fetch: t.Fetch, Transform: t.Transform,
+	})
 }
 
 // Remade implements pipeline.Observer.

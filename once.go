@@ -197,6 +197,9 @@ func printChoice(w io.Writer, answer pipeline.Answer) {
 	if a["predicted"] != "" {
 		quality += " (predicted " + a["predicted"] + " for a score of " + a["target"] + ")"
 	}
+	if a["score"] != "" {
+		quality += ", measured " + a["score"]
+	}
 	fact("kind", kind)
 	fact("q", quality)
 	fact("tried", a["tried"])

@@ -73,6 +73,7 @@ type Verdict struct {
 	Height  int    `json:"height"`
 	// Placeholder is a ThumbHash in base64: how the picture looks through frosted glass. "" = not known.
 	Placeholder string    `json:"placeholder"`
+	Score       float64   `json:"score"`  // SSIMULACRA2 that was measured; 0 = not measured
 	Budget      int64     `json:"budget"` // the variant's share of its unit's budget; 0 = it has none
 	Over        bool      `json:"over"`   // it is larger, even in the lowest quality
 	From        int64     `json:"source_bytes"`

@@ -14,6 +14,7 @@ import (
 
 // The buckets of the histograms: a hit takes well under a millisecond, an AVIF of 12 MP several seconds.
 var (
+	scoreBuckets   = []float64{30, 40, 45, 50, 55, 60, 65, 68, 69.5, 71, 73, 76, 80, 85, 90, 95, 100}
 	secondsBuckets = []float64{.0002, .001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 	bytesBuckets   = []float64{1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
 )
@@ -40,6 +41,7 @@ type Metrics struct {
 	fills         *prometheus.CounterVec
 	phaseSeconds  *prometheus.HistogramVec
 	formatSeconds *prometheus.HistogramVec
+	scores        *prometheus.HistogramVec
 	refused       *prometheus.CounterVec
 	remakes       *prometheus.CounterVec
 	upgrades      *prometheus.CounterVec
@@ -102,6 +104,8 @@ func (m *Metrics) declareAnswers() {
 func (m *Metrics) declareFills() {
 	m.fills = m.counters("fills_total", "Variants made, by format and by kind of failure (none for success).", "format", "kind")
 	m.phaseSeconds = m.seconds("phase_seconds", "Time a fill spent in each phase: lookup, queue, fetch, transform.", "phase")
+	m.scores = m.histograms("score", "SSIMULACRA2 of the variants whose score was measured, by weight class, format and what they show.", scoreBuckets,
+		"class", "format", "picture")
 	m.formatSeconds = m.seconds("fill_transform_seconds", "Time a fill spent in its transform, by format of the variant.", "format")
 	m.refused = m.counters("gate_refused_total", "Viewers' pictures refused at a gate: they would have waited too long, or its waiting room was full.", "gate")
 	m.remakes = m.counters("remakes_total", "Old entries remade behind an answer, by outcome.", "outcome")
@@ -159,7 +163,11 @@ func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.His
 }
 
 func (m *Metrics) seconds(name, help string, labels ...string) *prometheus.HistogramVec {
-	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "goldcrest_" + name, Help: help, Buckets: secondsBuckets}, labels)
+	return m.histograms(name, help, secondsBuckets, labels...)
+}
+
+func (m *Metrics) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "goldcrest_" + name, Help: help, Buckets: buckets}, labels)
 	m.registry.MustRegister(h)
 	return h
 }
@@ -220,7 +228,9 @@ func (m *Metrics) Limited(what, name string) {
 // Fill is the making of one variant.
 type Fill struct {
 	Format                          string
-	Kind                            string // of the fault; "" = success
+	Kind                            string  // of the fault; "" = success
+	Class, Picture                  string  // the weight class, and what the picture shows
+	Score                           float64 // SSIMULACRA2 that was measured; 0 = not measured
 	Lookup, Queue, Fetch, Transform time.Duration
 }
 
@@ -234,6 +244,9 @@ func (m *Metrics) Filled(f Fill) {
 		if p.took > 0 {
 			m.phaseSeconds.WithLabelValues(p.name).Observe(p.took.Seconds())
 		}
+	}
+	if f.Score > 0 {
+		m.scores.WithLabelValues(word(f.Class), word(f.Format), word(f.Picture)).Observe(f.Score)
 	}
 	if f.Transform > 0 {
 		m.formatSeconds.WithLabelValues(word(f.Format)).Observe(f.Transform.Seconds())

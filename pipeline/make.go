@@ -255,7 +255,7 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 		r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
 	}
 	f.publish(a, nil)
-	r.p.parts.Observer.Filled(string(img.Format), "", t)
+	r.p.parts.Observer.Filled(Filling{Format: string(img.Format), Class: f.spec.Class, Picture: img.Choice.Kind, Score: img.Choice.Score, Timings: t})
 	if a.NoStore {
 		return
 	}
@@ -289,7 +289,7 @@ func (r *run) fail(todo []*fill, err error) {
 			continue
 		}
 		if !f.published {
-			r.p.parts.Observer.Filled(string(f.spec.Format), fault.KindOf(err), t)
+			r.p.parts.Observer.Filled(Filling{Format: string(f.spec.Format), Class: f.spec.Class, Kind: fault.KindOf(err), Timings: t})
 		}
 		f.publish(Answer{}, err)
 	}
@@ -329,10 +329,11 @@ func (p *Pipeline) logStore(msg, key string, err error) {
 	p.parts.Log.Warn(msg, "key", key, "error", err)
 }
 
-// The entry attributes that say that a variant is not final, and of how many bytes its original was.
+// The entry attributes that say that a variant is not final, of how many bytes its original was, and what it scores.
 const (
 	stageAttr = "stage"
 	sizeAttr  = "sb"
+	scoreAttr = "score" // that was measured of it
 )
 
 // entry wraps an image for the cache.
@@ -375,6 +376,9 @@ func addChoice(attrs map[string]string, c variant.Choice) {
 	}
 	if c.Predicted > 0 {
 		attrs["predicted"] = strconv.Itoa(c.Predicted)
+	}
+	if c.Score > 0 {
+		attrs[scoreAttr] = strconv.FormatFloat(c.Score, 'f', 1, 64)
 	}
 	if c.Tried != "" {
 		attrs["tried"] = c.Tried

@@ -191,13 +191,13 @@ type fillCount struct {
 	by map[fault.Kind]int
 }
 
-func (c *fillCount) Filled(_ string, kind fault.Kind, _ Timings) {
+func (c *fillCount) Filled(f Filling) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.by == nil {
 		c.by = map[fault.Kind]int{}
 	}
-	c.by[kind]++
+	c.by[f.Kind]++
 }
 
 func (c *fillCount) of(kind fault.Kind) int {

@@ -221,9 +221,10 @@ func madeOf(m cache.Meta, original int64) bool {
 	return m.Attrs[sizeAttr] == strconv.FormatInt(original, 10)
 }
 
-// better is the smaller of two stages of a variant, as its final one: both are at the same quality.
+// better is the final one of two stages of a variant: the second where its quality was measured, since that of the first was foretold, else
+// the smaller.
 func better(first, final cache.Entry) (e cache.Entry, kept bool) {
-	if len(final.Body) < len(first.Body) {
+	if final.Attrs[scoreAttr] != "" && final.ETag != first.ETag || len(final.Body) < len(first.Body) {
 		// Later by what If-Modified-Since can tell apart.
 		if next := first.Created.Add(time.Second); final.Created.Before(next) {
 			final.Created = next

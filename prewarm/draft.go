@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -209,6 +210,7 @@ func (s *Service) overlay(ctx context.Context, d *draft, job string) error {
 func (w *work) store(target int, m pipeline.Warmed, s State, now time.Time) {
 	attrs := m.Meta.Attrs
 	o := &outcome{State: s, Bytes: m.Meta.Size, Width: number(attrs["w"]), Height: number(attrs["h"]), Blur: attrs["ph"], At: now, ours: true}
+	o.Score, _ = strconv.ParseFloat(attrs["score"], 64) // Absent where nobody measured it.
 	if name, ok := strings.CutPrefix(m.Meta.ContentType, "image/"); ok {
 		o.Format, _ = variant.ParseFormat(name)
 	}

@@ -88,6 +88,7 @@ type Verdict struct {
 	Height  int        `json:"height,omitempty"`
 	// Placeholder is a ThumbHash of the variant's pixels in base64, to be shown until it has come; "" = not known.
 	Placeholder string    `json:"placeholder,omitempty"`
+	Score       float64   `json:"score,omitempty"`  // SSIMULACRA2 that was measured, of print that of its worst part; 0 = not measured
 	Budget      int64     `json:"budget,omitempty"` // the variant's share of its unit's budget, in bytes; 0 = it has none
 	Over        bool      `json:"over,omitempty"`   // it is larger, even in the lowest quality
 	From        int64     `json:"source_bytes,omitempty"`

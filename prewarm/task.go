@@ -60,6 +60,7 @@ type outcome struct {
 	Width  int            `json:"w,omitempty"`
 	Height int            `json:"h,omitempty"`
 	Blur   string         `json:"blur,omitempty"` // the ThumbHash of its pixels
+	Score  float64        `json:"score,omitempty"`
 	At     time.Time      `json:"at,omitzero"`
 
 	ours bool // settled by this process since the record was read

@@ -67,7 +67,7 @@ func (s *Service) verdicts(j *jobRecord, t *task) (rows []Verdict) {
 				v := Verdict{
 					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: w.Source, Name: p.Targets[i].Name,
 					Format: string(cmp.Or(o.Format, p.specs[i].Format)), State: o.state(at), Reason: o.Reason,
-					Bytes: o.Bytes, Width: o.Width, Height: o.Height, Placeholder: o.Blur, At: o.At,
+					Bytes: o.Bytes, Width: o.Width, Height: o.Height, Placeholder: o.Blur, Score: o.Score, At: o.At,
 					Budget: int64(w.Share), Over: o.over(w.Share),
 				}
 				if err == nil {

@@ -84,7 +84,7 @@ func (s *Server) explain(c echo.Context) error {
 	}
 	e.Options = canonicalOptions(ref)
 	ref.Spec = ref.Spec.Resolve(accept(r.Header, rl.Negotiation))
-	e.Format, e.Class, e.Key, e.SourceTag = ref.Spec.Format, className(ref.Spec.Class), ref.Key(), "s-"+shortHash(ref)
+	e.Format, e.Class, e.Key, e.SourceTag = ref.Spec.Format, ref.Spec.Class.String(), ref.Key(), "s-"+shortHash(ref)
 	if run {
 		e.Run = s.runExplained(r.Context(), ref, e)
 	}
@@ -116,14 +116,4 @@ func canonicalOptions(ref variant.Ref) string {
 		return path[:i]
 	}
 	return ""
-}
-
-func className(c variant.Class) string {
-	switch c {
-	case variant.ClassHigh:
-		return "high"
-	case variant.ClassSaver:
-		return "saver"
-	}
-	return "normal"
 }

@@ -125,6 +125,17 @@ const (
 	ClassSaver
 )
 
+// String is the class in a word.
+func (c Class) String() string {
+	switch c {
+	case ClassHigh:
+		return "high"
+	case ClassSaver:
+		return "saver"
+	}
+	return "normal"
+}
+
 // Legibility says whether the picture is treated as text.
 type Legibility uint8
 
@@ -260,6 +271,7 @@ type Choice struct {
 	Print     float64       // the probability that it is a text
 	Target    float64       // the score aimed at; 0 = none
 	Predicted int           // the q that was expected to reach it; 0 = none
+	Score     float64       // SSIMULACRA2 that it reached, of print that of its worst part; 0 = not measured
 	Tried     string        // every encode, in its order
 	Probe     time.Duration // what looking at the picture took
 }

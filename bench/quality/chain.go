@@ -33,8 +33,8 @@ type chainFigures struct {
 func chain(ctx context.Context, o options) error {
 	f := chainFigures{loss: map[variant.Format][]float64{}, growth: map[variant.Format][]float64{}, saved: map[variant.Format][]float64{}}
 	suits := func(i sniff.Info) bool { return min(i.Width, i.Height) >= chainWidths[0] }
-	err := eachOriginal(o, suits, func(c *codec.Codec, s *scorer, name string, body []byte) error {
-		return f.add(ctx, c, s, "chain-"+name, body)
+	err := eachOriginal(o, suits, func(c *codec.Codec, name string, body []byte) error {
+		return f.add(ctx, c, "chain-"+name, body)
 	})
 	if err != nil {
 		return err
@@ -51,12 +51,11 @@ func chain(ctx context.Context, o options) error {
 }
 
 // add makes one picture in every way, and scores it against what a decode of all pixels and one careful step of scaling give.
-func (f *chainFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name string, body []byte) error {
-	exact, err := chainExact(c, s, name, body, chainWidths[1:])
+func (f *chainFigures) add(ctx context.Context, c *codec.Codec, name string, body []byte) error {
+	exact, err := chainExact(c, name, body, chainWidths[1:])
 	defer func() {
 		for _, j := range exact {
-			j.close()
-			j.ref.Free()
+			j.Close()
 		}
 	}()
 	if err != nil {
@@ -73,11 +72,11 @@ func (f *chainFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name 
 		}
 		f.saved[e.Format] = append(f.saved[e.Format], float64(alonePrice)/float64(price))
 		for k, j := range exact {
-			without, _, err := j.score(ctx, alone[k+1].Body)
+			without, _, err := j.Score(alone[k+1].Body)
 			if err != nil {
 				return err
 			}
-			with, _, err := j.score(ctx, together[k+1].Body)
+			with, _, err := j.Score(together[k+1].Body)
 			if err != nil {
 				return err
 			}
@@ -89,7 +88,7 @@ func (f *chainFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name 
 }
 
 // chainExact are some widths of a picture, scaled from all pixels in one step.
-func chainExact(c *codec.Codec, s *scorer, name string, body []byte, widths []int) (exact []*judged, err error) {
+func chainExact(c *codec.Codec, name string, body []byte, widths []int) (exact []*codec.Judge, err error) {
 	full, err := c.Raster(body, variant.Spec{Format: variant.PNG}, unlimited)
 	if err != nil {
 		return nil, err
@@ -104,7 +103,8 @@ func chainExact(c *codec.Codec, s *scorer, name string, body []byte, widths []in
 		if err != nil {
 			return exact, err
 		}
-		j, err := s.judge(im, fmt.Sprint(name, "-", w), false)
+		j, err := im.Judge(false)
+		im.Free()
 		if err != nil {
 			return exact, err
 		}
@@ -151,12 +151,11 @@ func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) 
 }
 
 // eachOriginal calls do with every picture as it is found, by name and bytes, that suits and, unless all are asked for, that the fit did not see.
-func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec, s *scorer, name string, body []byte) error) error {
-	c, s, found, err := openAll(o)
+func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec, name string, body []byte) error) error {
+	c, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	c.Alone()
 	for i, p := range found {
 		body, err := os.ReadFile(p.file)
@@ -167,7 +166,7 @@ func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec
 		if err != nil || !suits(info) || !o.all && pick(sourceOf(filepath.Base(p.file)), o.holdOut) != 0 {
 			continue
 		}
-		if err := do(c, s, strconv.Itoa(i), body); err != nil {
+		if err := do(c, strconv.Itoa(i), body); err != nil {
 			return fmt.Errorf("%s: %w", p.file, err)
 		}
 	}

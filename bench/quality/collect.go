@@ -143,11 +143,10 @@ func (w *rowFile) add(r row) error {
 
 // collect measures what is not in the file yet.
 func collect(ctx context.Context, o options) error {
-	c, s, found, err := openAll(o)
+	c, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	w, err := openRows(o.rows)
 	if err != nil {
 		return err
@@ -161,8 +160,8 @@ func collect(ctx context.Context, o options) error {
 			if err != nil {
 				return err
 			}
-			for n, r := range refs {
-				if err := measure(ctx, c, s, w, r, fmt.Sprintf("%d-%d", i, n)); err != nil {
+			for _, r := range refs {
+				if err := measure(ctx, c, w, r, o.coders); err != nil {
 					return fmt.Errorf("%s: %w", r.id, err)
 				}
 			}
@@ -173,11 +172,14 @@ func collect(ctx context.Context, o options) error {
 	return g.Wait()
 }
 
-// measure encodes and scores one reference over the grid.
-func measure(ctx context.Context, c *codec.Codec, s *scorer, w *rowFile, ref reference, name string) error {
+// measure encodes and scores one reference over the grid, by all coders or only some.
+func measure(ctx context.Context, c *codec.Codec, w *rowFile, ref reference, only []string) error {
 	library := c.Versions()["libaom"]
 	var todo []row
 	for _, cd := range coders {
+		if only != nil && !slices.Contains(only, cd.name) {
+			continue
+		}
 		grid := cd.grid
 		if ref.kind != kindPhoto {
 			grid = append(slices.Clone(grid), cd.low...)
@@ -197,13 +199,16 @@ func measure(ctx context.Context, c *codec.Codec, s *scorer, w *rowFile, ref ref
 		return err
 	}
 	defer im.Free()
-	j, err := s.judge(im, name, ref.kind == kindText)
+	j, err := im.Judge(ref.kind == kindText)
 	if err != nil {
 		return err
 	}
-	defer j.close()
+	defer j.Close()
 	width, height := im.Size()
 	for _, r := range todo {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		cd := coderNamed(r.coder)
 		start := threadTime()
 		body, err := im.Encode(codec.Encoding{Format: cd.format, Q: r.q, Effort: cd.effort, FullChroma: cd.chroma})
@@ -211,7 +216,7 @@ func measure(ctx context.Context, c *codec.Codec, s *scorer, w *rowFile, ref ref
 			return err
 		}
 		r.width, r.height, r.bytes, r.cpu = width, height, len(body), threadTime()-start
-		if r.score, r.worst, err = j.score(ctx, body); err != nil {
+		if r.score, r.worst, err = j.Score(body); err != nil {
 			return err
 		}
 		if err := w.add(r); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -62,15 +63,25 @@ func fit(_ context.Context, o options) error {
 		return err
 	}
 	m := &codec.Model{Sets: map[string]*codec.Set{}}
+	if o.extend {
+		if m, err = shipped(); err != nil {
+			return err
+		}
+	}
 	scale(m, samples)
 	held := func(s sample) bool { return pick(s.source, o.holdOut) == 0 }
 	learn := slices.DeleteFunc(slices.Clone(samples), held)
-	m.Kinds = fitKinds(learn)
+	if !o.extend {
+		m.Kinds = fitKinds(learn)
+	}
 	confusion(m, samples, held)
 	all := curves(rows)
 	fmt.Printf("\n%-5s %-7s %-6s %6s %4s | %-30s | %s\n", "aom", "coder", "kind", "target", "n", "fixed q: sd p10 worst KB", "leave one source out: mean sd p10 worst KB")
 	for _, library := range libraries(rows) {
 		set := &codec.Set{}
+		if o.extend {
+			set.Predictors = unmeasured(m, all, library)
+		}
 		for _, c := range coders {
 			for _, group := range []string{"photo", "drawn"} {
 				for _, target := range targetsOf(c, group) {
@@ -82,7 +93,11 @@ func fit(_ context.Context, o options) error {
 		}
 		m.Sets[setOf(library)] = set
 	}
-	m.Note = fmt.Sprintf("fitted on %d references of %d sources; one source in %d held out", len(learn), countSources(learn), o.holdOut)
+	note := fmt.Sprintf("fitted on %d references of %d sources; one source in %d held out", len(learn), countSources(learn), o.holdOut)
+	if o.extend {
+		note = fmt.Sprintf("%s; %s: %s", m.Note, setOf(libraries(rows)[0]), note)
+	}
+	m.Note = note
 	if !o.write {
 		return nil
 	}
@@ -90,7 +105,31 @@ func fit(_ context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile("transform/codec/model.json", append(compact(b), '\n'), 0o644)
+	return os.WriteFile(modelFile, append(compact(b), '\n'), 0o644)
+}
+
+// modelFile is where the codec keeps its coefficients.
+const modelFile = "transform/codec/model.json"
+
+// shipped is the model that the codec has.
+func shipped() (*codec.Model, error) {
+	b, err := os.ReadFile(modelFile)
+	if err != nil {
+		return nil, err
+	}
+	var m codec.Model
+	return &m, json.Unmarshal(b, &m)
+}
+
+// unmeasured are the shipped predictors of the coders of which there are no rows: those of the latest libraries, for encoders that the
+// distribution changes little.
+func unmeasured(m *codec.Model, all map[curveKey]*curve, library string) (kept []codec.Predictor) {
+	for _, p := range m.Sets[codec.SetFor("")].Predictors {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(all)), func(k curveKey) bool { return k.library == library && k.coder == p.Coder }) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
 }
 
 // targetsOf are the scores that a coder is fitted for: AVIF with full colours serves photos for the high ones alone.
@@ -106,10 +145,7 @@ func targetsOf(c coder, group string) []float64 {
 
 // setOf is the name that the codec gives to a libaom's coefficients.
 func setOf(library string) string {
-	if strings.HasPrefix(strings.TrimPrefix(library, "v"), "3.6") {
-		return "3.6"
-	}
-	return "3.12"
+	return codec.SetFor(library)
 }
 
 func libraries(rows []row) []string {
@@ -162,25 +198,33 @@ func probe(o options) ([]sample, error) {
 	return out, nil
 }
 
-// scale finds the features' means and spreads, and scales the samples by them.
-func scale(m *codec.Model, samples []sample) {
+// spread finds the features' means and spreads.
+func spread(samples []sample) (mean, deviation []float64) {
 	n := float64(len(samples))
 	for _, s := range samples {
 		f := s.traits.Features()
-		if m.Mean == nil {
-			m.Mean, m.Spread = make([]float64, len(f)), make([]float64, len(f))
+		if mean == nil {
+			mean, deviation = make([]float64, len(f)), make([]float64, len(f))
 		}
 		for j, v := range f {
-			m.Mean[j] += v / n
+			mean[j] += v / n
 		}
 	}
 	for _, s := range samples {
 		for j, v := range s.traits.Features() {
-			m.Spread[j] += (v - m.Mean[j]) * (v - m.Mean[j]) / n
+			deviation[j] += (v - mean[j]) * (v - mean[j]) / n
 		}
 	}
-	for j := range m.Spread {
-		m.Spread[j] = math.Max(math.Sqrt(m.Spread[j]), 1e-6)
+	for j := range deviation {
+		deviation[j] = math.Max(math.Sqrt(deviation[j]), 1e-6)
+	}
+	return mean, deviation
+}
+
+// scale scales the samples by the features' means and spreads: the model's, or, where it has none, their own.
+func scale(m *codec.Model, samples []sample) {
+	if m.Mean == nil {
+		m.Mean, m.Spread = spread(samples)
 	}
 	for i, s := range samples {
 		for j, v := range s.traits.Features() {

@@ -46,14 +46,13 @@ type lossyFigure struct {
 // levels measures drawn references in few levels, fits the model of their score, and prints what it would choose for pictures of sources that it
 // was not fitted on.
 func levels(ctx context.Context, o options) error {
-	c, s, found, err := openAll(o)
+	c, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	drawn := func(r reference) bool { return r.kind != kindPhoto }
 	rows, err := eachReference(ctx, o.jobs, found, drawn, func(ctx context.Context, r reference, name string) ([]inLevels, error) {
-		return levelsOf(ctx, c, s, r, name)
+		return levelsOf(ctx, c, r, name)
 	})
 	if err != nil {
 		return err
@@ -78,7 +77,7 @@ func levels(ctx context.Context, o options) error {
 }
 
 // levelsOf measures one reference in every number of levels.
-func levelsOf(ctx context.Context, c *codec.Codec, s *scorer, r reference, name string) ([]inLevels, error) {
+func levelsOf(ctx context.Context, c *codec.Codec, r reference, name string) ([]inLevels, error) {
 	im, err := r.render(c)
 	if err != nil {
 		return nil, err
@@ -87,11 +86,11 @@ func levelsOf(ctx context.Context, c *codec.Codec, s *scorer, r reference, name 
 	if t, err := im.Traits(); err != nil || t.Equal < codec.LevelsFlat {
 		return nil, err
 	}
-	j, err := s.judge(im, name, true)
+	j, err := im.Judge(true)
 	if err != nil {
 		return nil, err
 	}
-	defer j.close()
+	defer j.Close()
 	original, err := im.Encode(codec.Encoding{Format: variant.PNG})
 	if err != nil {
 		return nil, err
@@ -102,7 +101,7 @@ func levelsOf(ctx context.Context, c *codec.Codec, s *scorer, r reference, name 
 		if err != nil {
 			return nil, err
 		}
-		all, worst, err := j.score(ctx, made.Body)
+		all, worst, err := j.Score(made.Body)
 		if err != nil {
 			return nil, err
 		}
@@ -121,7 +120,7 @@ func levelsOf(ctx context.Context, c *codec.Codec, s *scorer, r reference, name 
 		if err != nil {
 			return nil, err
 		}
-		all, worst, err := j.score(ctx, body)
+		all, worst, err := j.Score(body)
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,7 @@
 //	go run ./bench/quality master -dir DIR    pictures made from the master of an original against those made from it
 //
 // A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
-// show. The default is the test corpus beside the project. -ss2 names the ssimulacra2 program (Debian's libjxl-devtools).
+// show. The default is the test corpus beside the project.
 package main
 
 import (
@@ -29,10 +29,11 @@ import (
 // options is what the command line says.
 type options struct {
 	dirs    []string
-	ss2     []string
 	rows    string
 	out     string
 	write   bool
+	coders  []string
+	extend  bool
 	holdOut int
 	all     bool
 	jobs    int
@@ -73,9 +74,10 @@ func parseOptions(args []string) (options, error) {
 	}
 	fs := flag.NewFlagSet("quality", flag.ContinueOnError)
 	dirs := fs.String("dir", corpus+"/photos", "`DIRS` with pictures, joined by commas")
-	ss2 := fs.String("ss2", "ssimulacra2", "the `COMMAND` that scores two pictures")
 	fs.StringVar(&o.rows, "rows", "build/quality.tsv", "the `FILE` that keeps what was measured")
 	fs.StringVar(&o.out, "out", "build/sheets", "sheet: the `FOLDER` that gets the sheets")
+	names := fs.String("coders", "", "collect: measure these `CODERS` alone, joined by commas")
+	fs.BoolVar(&o.extend, "extend", false, "fit: keep the shipped model, and fit it to the encoder libraries of the rows")
 	fs.BoolVar(&o.write, "write", false, "fit: write the model into transform/codec")
 	fs.IntVar(&o.holdOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
 	fs.BoolVar(&o.all, "all", false, "report: judge the pictures of the fit too")
@@ -89,6 +91,9 @@ func parseOptions(args []string) (options, error) {
 	if o.holdOut < 2 || o.jobs < 1 {
 		return o, errors.New("-hold-out is at least 2 and -jobs at least 1")
 	}
-	o.dirs, o.ss2 = strings.Split(*dirs, ","), strings.Fields(*ss2)
+	o.dirs = strings.Split(*dirs, ",")
+	if *names != "" {
+		o.coders = strings.Split(*names, ",")
+	}
 	return o, nil
 }

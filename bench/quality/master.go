@@ -40,8 +40,8 @@ func master(ctx context.Context, o options) error {
 	n := len(masterCoders)
 	f := masterFigures{loss: make([][]float64, n), growth: make([][]float64, n), saved: make([][]float64, n)}
 	suits := func(i sniff.Info) bool { return max(i.Width, i.Height) > masterSide }
-	err := eachOriginal(o, suits, func(c *codec.Codec, s *scorer, name string, body []byte) error {
-		return f.add(ctx, c, s, "master-"+name, body)
+	err := eachOriginal(o, suits, func(c *codec.Codec, name string, body []byte) error {
+		return f.add(ctx, c, "master-"+name, body)
 	})
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func master(ctx context.Context, o options) error {
 
 // add makes the variants of one picture in both ways, and scores them against what a decode of all pixels and one careful step of
 // scaling give.
-func (f *masterFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name string, body []byte) error {
+func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, body []byte) error {
 	original := variant.Original{Body: body}
 	made, price, err := chainMade(c, original, []variant.Spec{{Master: true, Width: masterSide, Height: masterSide}})
 	if err != nil {
@@ -77,11 +77,10 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name
 			widths = append(widths, w)
 		}
 	}
-	exact, err := chainExact(c, s, name, body, widths)
+	exact, err := chainExact(c, name, body, widths)
 	defer func() {
 		for _, j := range exact {
-			j.close()
-			j.ref.Free()
+			j.Close()
 		}
 	}()
 	if err != nil {
@@ -98,14 +97,14 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, s *scorer, name
 }
 
 // compare makes one variant of the original and of its master.
-func (f *masterFigures) compare(ctx context.Context, c *codec.Codec, i int, original, reduced variant.Original, spec variant.Spec, exact *judged) error {
+func (f *masterFigures) compare(ctx context.Context, c *codec.Codec, i int, original, reduced variant.Original, spec variant.Spec, exact *codec.Judge) error {
 	var scores, prices, sizes [2]float64
 	for k, from := range []variant.Original{original, reduced} {
 		made, price, err := chainMade(c, from, []variant.Spec{spec})
 		if err != nil {
 			return err
 		}
-		if scores[k], _, err = exact.score(ctx, made[0].Body); err != nil {
+		if scores[k], _, err = exact.Score(made[0].Body); err != nil {
 			return err
 		}
 		prices[k], sizes[k] = float64(price), float64(len(made[0].Body))

@@ -69,8 +69,8 @@ func ocr(ctx context.Context, o options) error {
 
 // readAgain counts the words of the lossless picture, and compares with them what is read in what a client of all formats gets of each class.
 func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string, classes []variant.Class) (int, []float64, error) {
-	file := filepath.Join(dir, "page.ppm")
-	if err := writePPM(file, im); err != nil {
+	file := filepath.Join(dir, "page.png")
+	if err := writeRaster(file, im); err != nil {
 		return 0, nil, err
 	}
 	want, err := words(ctx, file)
@@ -91,7 +91,7 @@ func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string
 		if err != nil {
 			return 0, nil, err
 		}
-		err = writePPM(file, again)
+		err = writeRaster(file, again)
 		again.Free()
 		if err != nil {
 			return 0, nil, err
@@ -107,6 +107,15 @@ func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string
 		total += n
 	}
 	return total, scores, nil
+}
+
+// writeRaster writes a picture as PNG.
+func writeRaster(file string, im *codec.Raster) error {
+	body, err := im.Encode(codec.Encoding{Format: variant.PNG})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, body, 0o600)
 }
 
 // words counts the words that tesseract reads.

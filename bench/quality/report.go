@@ -70,11 +70,10 @@ var efforts = map[variant.Format]int{variant.WebP: 4}
 
 // report makes every reference that the fit did not see in every way, and prints what comes out.
 func report(ctx context.Context, o options) error {
-	c, s, found, err := openAll(o)
+	c, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	n := 0
 	wanted := func(r reference) bool {
 		ok := (o.all || pick(r.source, o.holdOut) == 0) && (strings.HasSuffix(r.id, "#800") || r.kind == kindText)
@@ -84,7 +83,7 @@ func report(ctx context.Context, o options) error {
 		return ok
 	}
 	figures, err := eachReference(ctx, o.jobs, found, wanted, func(ctx context.Context, r reference, name string) ([]figure, error) {
-		return judgeWays(ctx, c, s, r, name)
+		return judgeWays(ctx, c, r, name)
 	})
 	if err != nil {
 		return err
@@ -98,17 +97,17 @@ func report(ctx context.Context, o options) error {
 }
 
 // judgeWays encodes one reference in every way.
-func judgeWays(ctx context.Context, c *codec.Codec, s *scorer, r reference, name string) ([]figure, error) {
+func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string) ([]figure, error) {
 	im, err := r.render(c)
 	if err != nil {
 		return nil, err
 	}
 	defer im.Free()
-	j, err := s.judge(im, name, r.kind == kindText)
+	j, err := im.Judge(r.kind == kindText)
 	if err != nil {
 		return nil, err
 	}
-	defer j.close()
+	defer j.Close()
 	original, err := im.Encode(codec.Encoding{Format: variant.PNG})
 	if err != nil {
 		return nil, err
@@ -139,7 +138,7 @@ func judgeWays(ctx context.Context, c *codec.Codec, s *scorer, r reference, name
 		}
 		f.encode = threadTime() - start
 		f.bytes = float64(len(body))
-		if f.score, f.worst, err = j.score(ctx, body); err != nil {
+		if f.score, f.worst, err = j.Score(body); err != nil {
 			return nil, err
 		}
 		if f.score < 60 && strings.HasPrefix(w.name, "normal") {

@@ -31,16 +31,6 @@ func TestStoreOnServer(t *testing.T) {
 			})
 		})
 	}
-	t.Run("purges", func(t *testing.T) {
-		n := 0
-		cachetest.RunPurges(t, func(t *testing.T) cache.Store {
-			n++
-			own := cfg
-			own.Prefix = fmt.Sprint("purges/", n)
-			s, _ := openStore(t, own)
-			return s
-		})
-	})
 	t.Run("self-test", func(t *testing.T) {
 		s, _ := openStore(t, cfg)
 		if err := s.SelfTest(t.Context()); err != nil {

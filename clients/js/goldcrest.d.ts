@@ -141,6 +141,8 @@ export interface Verdict {
   /** The share of the unit's budget, and whether even the lowest quality is larger. */
   budget?: number;
   over?: boolean;
+  /** SSIMULACRA2 that was measured; absent where it was foretold. */
+  score?: number;
   [more: string]: unknown;
 }
 

@@ -15,6 +15,8 @@ type encoded struct {
 
 	target    float64 // that q was chosen for; 0 = none
 	predicted int     // the q that the model named; 0 = none
+	score     float64 // that it reached; 0 = nobody measured it
+	foretold  bool    // a final one would be measured, and may be another
 }
 
 // String is the attempt in a few words.
@@ -51,9 +53,11 @@ func (e *encoder) encode() (variant.Image, error) {
 		return variant.Image{}, err
 	}
 	if e.mustNotGrow() && int64(len(best.body)) >= e.src.bytes() {
+		foretold := best.foretold
 		if best, err = e.lighter(best); err != nil {
 			return variant.Image{}, err
 		}
+		best.foretold = foretold
 	}
 	return e.image(best), nil
 }
@@ -83,7 +87,7 @@ func (e *encoder) image(b encoded) variant.Image {
 	return variant.Image{
 		Body: b.body, Format: b.format, Width: e.pic.size.W, Height: e.pic.size.H, AskedWidth: e.pic.asked.W, AskedHeight: e.pic.asked.H, Quality: b.q, Frames: e.pic.frames,
 		SourceFormat: e.src.format(), SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.src.info.Frames,
-		Stage: e.stage(b.format), Note: note, Placeholder: e.pic.placeholder(b.format, e.job.spec.Background), Choice: e.choice(b),
+		Stage: e.stage(b), Note: note, Placeholder: e.pic.placeholder(b.format, e.job.spec.Background), Choice: e.choice(b),
 	}
 }
 
@@ -134,8 +138,12 @@ func (e *encoder) attempt(f variant.Format) (encoded, error) {
 		return e.fit(f, s, spec.AutoSize.Bytes, high, min(low, high))
 	case spec.MaxBytes > 0:
 		return e.fit(f, s, spec.MaxBytes, s.q, min(lowestQuality, s.q))
+	case e.measures(s):
+		return e.measured(f, s)
 	}
-	return e.save(f, s)
+	out, err := e.save(f, s)
+	out.foretold = s.predicted > 0 && e.measurable()
+	return out, err
 }
 
 // save encodes once and cuts out of the container what the encoder may have put there.

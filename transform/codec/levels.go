@@ -168,8 +168,14 @@ func (im *pixmap) inLevels(table [256]byte) (few *pixmap, t Traits, suits bool, 
 	return few, t, t.Blue4 <= levelsColour && t.Red4 <= levelsColour && shades <= levelsShades, nil
 }
 
-func (a *automatic) inLevels(im *pixmap, target float64) (few *pixmap, n int, err error) {
+// fewerLevels are tried where the score is measured.
+var fewerLevels = []int{2, 3}
+
+func (a *automatic) inLevels(im *pixmap, target float64, measure func(few *pixmap) (float64, error)) (few *pixmap, n int, err error) {
 	counts := LevelCounts()
+	if measure != nil {
+		counts = append(fewerLevels[:len(fewerLevels):len(fewerLevels)], counts...)
+	}
 	count, err := im.histogram()
 	if err != nil {
 		return nil, 0, internal("codec.inLevels", err)
@@ -180,7 +186,16 @@ func (a *automatic) inLevels(im *pixmap, target float64) (few *pixmap, n int, er
 		if err != nil {
 			return nil, 0, internal("codec.inLevels", err)
 		}
-		if suits && a.levels.Score(t) >= target {
+		keeps := suits && measure == nil && a.levels.Score(t) >= target
+		if suits && measure != nil {
+			var reached float64
+			if reached, err = measure(few); err != nil {
+				few.free()
+				return nil, 0, err
+			}
+			keeps = reached >= target-scoreSlack
+		}
+		if keeps {
 			return few, n, nil
 		}
 		few.free()

@@ -110,7 +110,22 @@ func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
 		return few, false, internal("codec.inLevels", err)
 	}
 	wanted := max(target(e.wish(f), Text), levelsLeast)
-	pixels, n, err := e.choices.inLevels(im, wanted)
+	var reached float64 // of the levels that are kept; 0 = not measured
+	var measure func(*pixmap) (float64, error)
+	if e.job.stage == variant.StageFinal && e.measurable() {
+		j, err := newJudge(im, true)
+		if err != nil {
+			return few, false, err
+		}
+		if j != nil {
+			defer j.close()
+			measure = func(few *pixmap) (float64, error) {
+				_, reached, err = j.compare(few)
+				return reached, err
+			}
+		}
+	}
+	pixels, n, err := e.choices.inLevels(im, wanted, measure)
 	if err != nil || pixels == nil {
 		return few, false, err
 	}
@@ -123,14 +138,14 @@ func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
 		set.lossless, set.q, set.effort = false, 100, effortPalette
 	}
 	few, err = e.saveAs(pixels, f, set)
-	few.q, few.target = 0, wanted
+	few.q, few.target, few.score, few.foretold = 0, wanted, reached, measure == nil && e.measurable()
 	ok = err == nil && (s.MaxBytes == 0 || len(few.body) <= s.MaxBytes)
 	return few, ok, err
 }
 
 // choice tells how the quality of an encode was chosen.
 func (e *encoder) choice(b encoded) variant.Choice {
-	c := variant.Choice{Target: b.target, Predicted: b.predicted, Tried: strings.Join(e.tried, "; ")}
+	c := variant.Choice{Target: b.target, Predicted: b.predicted, Score: b.score, Tried: strings.Join(e.tried, "; ")}
 	if v := e.pic.seen; v != nil {
 		c.Kind, c.Print, c.Probe = string(kindOf(v.kind, e.job.spec.Legible)), v.print, v.took
 	}

@@ -23,7 +23,7 @@ type Model struct {
 	Mean   []float64       `json:"mean"`
 	Spread []float64       `json:"spread"`
 	Kinds  []KindModel     `json:"kinds"`
-	Sets   map[string]*Set `json:"sets"` // by encoder libraries: "3.12" for libaom 3.12 and later, "3.6" for earlier ones
+	Sets   map[string]*Set `json:"sets"` // by encoder libraries, see SetFor
 }
 
 // KindModel is the score of one kind of picture; the largest of exp(score), divided by their sum, is a probability.
@@ -79,16 +79,17 @@ func readModel(file []byte) (*Model, error) {
 			return nil, fmt.Errorf("codec: model.json: a list of %d coefficients, want %d", len(l), featureCount)
 		}
 	}
-	if len(m.Kinds) == 0 || m.Sets[recentSet] == nil || m.Sets[olderSet] == nil {
-		return nil, fmt.Errorf("codec: model.json: kinds and the sets %s and %s are needed", olderSet, recentSet)
+	if len(m.Kinds) == 0 || m.Sets[recentSet] == nil || m.Sets[trixieSet] == nil || m.Sets[olderSet] == nil {
+		return nil, fmt.Errorf("codec: model.json: kinds and the sets %s, %s and %s are needed", olderSet, trixieSet, recentSet)
 	}
 	return &m, nil
 }
 
 // The sets of encoder libraries.
 const (
-	recentSet = "3.12"
-	olderSet  = "3.6"
+	recentSet = "3.14" // and later, tuned by iq
+	trixieSet = "3.12" // Debian 13, tuned by iq
+	olderSet  = "3.6"  // Debian 12, tuned by ssim
 )
 
 // scaled are the features as the model's lines read them. What lies far outside of everything that the model was fitted on is

@@ -43,8 +43,11 @@ type wish struct {
 type chooser interface {
 	choose(pic *picture, w wish) settings
 	look(pic *picture) *view // nil where there is nothing to see
-	// inLevels is a picture of print in so many levels that it is expected to keep the target, without alpha and in memory; nil where none suits.
-	inLevels(im *pixmap, target float64) (few *pixmap, n int, err error)
+	// expect is the q that is foretold to reach a score; 0 where none is.
+	expect(pic *picture, w wish, score float64) int
+	// inLevels is a picture of print, without alpha and in memory, in the fewest levels that keep the target: by measure, or as it is foretold
+	// where that is nil. It is nil where none suits.
+	inLevels(im *pixmap, target float64, measure func(few *pixmap) (float64, error)) (few *pixmap, n int, err error)
 }
 
 // The efforts. WebP 4 is where bytes stop falling fast; palettes at 4 took half
@@ -99,13 +102,17 @@ func newAutomatic(aom string) (*automatic, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &automatic{model: m, set: m.Sets[setFor(aom)], levels: l, table: fixedTable(aom)}, nil
+	return &automatic{model: m, set: m.Sets[SetFor(aom)], levels: l, table: fixedTable(aom)}, nil
 }
 
-// setFor is the name of the coefficients for a libaom.
-func setFor(aom string) string {
-	if olderThan(aom, 3, 12) {
+// SetFor is the name of the coefficients for a libaom, by its version. What it is told to keep like the original is part of them: see
+// gc_tune.
+func SetFor(aom string) string {
+	switch {
+	case olderThan(aom, 3, 12):
 		return olderSet
+	case olderThan(aom, 3, 13):
+		return trixieSet
 	}
 	return recentSet
 }
@@ -138,6 +145,16 @@ func (a *automatic) choose(pic *picture, w wish) settings {
 		s.alphaQ = min(100, s.q+20)
 	}
 	return s
+}
+
+func (a *automatic) expect(pic *picture, w wish, score float64) int {
+	v := a.look(pic)
+	if v == nil {
+		return 0
+	}
+	kind := kindOf(v.kind, w.spec.Legible)
+	q, _ := a.predict(coderName(w.format, w.effort, fullChroma(w.format, kind, target(w, kind), v.traits)), kind, score, v.traits)
+	return q
 }
 
 func (a *automatic) look(pic *picture) *view { return pic.look(a.model) }
@@ -253,7 +270,11 @@ func olderThan(version string, major, minor int) bool {
 
 func (t table) look(*picture) *view { return nil }
 
-func (t table) inLevels(*pixmap, float64) (*pixmap, int, error) { return nil, 0, nil }
+func (t table) expect(*picture, wish, float64) int { return 0 }
+
+func (t table) inLevels(*pixmap, float64, func(*pixmap) (float64, error)) (*pixmap, int, error) {
+	return nil, 0, nil
+}
 
 func (t table) choose(_ *picture, w wish) settings {
 	s := settings{effort: effortPalette}

@@ -32,24 +32,14 @@ func (c *Codec) Raster(original []byte, spec variant.Spec, lim Limits) (*Raster,
 	if err := admit(info, lim); err != nil {
 		return nil, err
 	}
-	src, err := open(variant.Original{Body: original}, info, lim)
-	if err != nil {
-		return nil, err
-	}
-	defer src.close()
-	j, err := newJob(0, spec, variant.StageFinal, src, lim)
-	if err != nil {
-		return nil, err
-	}
-	pic, err := render(src, j)
+	pic, err := decoded(original, info, spec, lim)
 	if err != nil {
 		return nil, err
 	}
 	if pic.alpha {
-		err = pic.im.flatten(colourBands(variant.Color{}, pic.grey))
-	}
-	if err == nil {
-		err = pic.im.memory()
+		if err = pic.im.flatten(colourBands(variant.Color{}, pic.grey)); err == nil {
+			err = pic.im.memory()
+		}
 	}
 	if err == nil {
 		err = pic.im.bare()

@@ -9,6 +9,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
+// tunesIQ reports whether the linked libaom can be told to keep what people see, rather than structure alone.
+func tunesIQ() bool { return C.gc_tunes_iq() == 1 }
+
 // bare removes everything but the pixels.
 func (im *pixmap) bare() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_bare(in, out) })

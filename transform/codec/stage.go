@@ -19,9 +19,11 @@ func (e *encoder) effort() int {
 	return effortFirst
 }
 
-// stage is what a variant counts as that came out in format f: first only where a final one would be another.
-func (e *encoder) stage(f variant.Format) variant.Stage {
-	if f == variant.AVIF && e.avifAllowed() && e.effort() == effortFirst {
+// stage is what a variant counts as. Only an AVIF is first: its final one is made by another encoder, or by its measured score. Other formats
+// that a viewer waits for are final by what was foretold of them: to make each of them twice would cost more than it spares.
+func (e *encoder) stage(b encoded) variant.Stage {
+	faster := e.effort() == effortFirst
+	if b.format == variant.AVIF && e.avifAllowed() && e.job.stage == variant.StageFirst && (b.foretold || faster) {
 		return variant.StageFirst
 	}
 	return variant.StageFinal

@@ -22,28 +22,32 @@ func staged(t *testing.T, c *Codec, original []byte, spec variant.Spec, stage va
 	return got
 }
 
-// Only an AVIF within the pixel bound of the request path has two stages; everything else is final in either, and the same bytes.
-func TestOnlyAVIFHasTwoStages(t *testing.T) {
+// An AVIF within the pixel bound of the request path has two stages; everything else is final in either, and the same bytes unless only what
+// nobody waits for is measured.
+func TestStages(t *testing.T) {
 	c := mustNew(t, EngineVips)
 	original := pngOf(t, scene(1500, 1500))
 	for _, tt := range []struct {
-		name   string
-		spec   variant.Spec
-		stages bool
+		name          string
+		spec          variant.Spec
+		stages, other bool
 	}{
-		{"avif", variant.Spec{Format: variant.AVIF, Width: 300}, true},
-		{"avif, q as asked", variant.Spec{Format: variant.AVIF, Width: 300, Quality: 50}, true},
-		{"avif, negotiated", variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptAVIF | variant.AcceptJPEG, Width: 300}, true},
-		{"avif above the bound", variant.Spec{Format: variant.AVIF, Width: 1450}, false},
-		{"webp", variant.Spec{Format: variant.WebP, Width: 300}, false},
-		{"jpeg", variant.Spec{Format: variant.JPEG, Width: 300}, false},
-		{"png", variant.Spec{Format: variant.PNG, Width: 100}, false},
+		{"avif", variant.Spec{Format: variant.AVIF, Width: 300}, true, true},
+		{"avif, q as asked", variant.Spec{Format: variant.AVIF, Width: 300, Quality: 50}, true, true},
+		{"avif, negotiated", variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptAVIF | variant.AcceptJPEG, Width: 300}, true, true},
+		{"avif above the bound", variant.Spec{Format: variant.AVIF, Width: 1450}, false, true},
+		{"avif above the bound, q as asked", variant.Spec{Format: variant.AVIF, Width: 1450, Quality: 50}, false, false},
+		{"webp", variant.Spec{Format: variant.WebP, Width: 300}, false, true},
+		{"jpeg", variant.Spec{Format: variant.JPEG, Width: 300}, false, true},
+		{"jpeg, q as asked", variant.Spec{Format: variant.JPEG, Width: 300, Quality: 70}, false, false},
+		{"jpeg, a bound on bytes", variant.Spec{Format: variant.JPEG, Width: 300, MaxBytes: 9000}, false, false},
+		{"png", variant.Spec{Format: variant.PNG, Width: 100}, false, false},
 	} {
 		first, final := staged(t, c, original, tt.spec, variant.StageFirst), staged(t, c, original, tt.spec, variant.StageFinal)
 		if got := first.Stage == variant.StageFirst; got != tt.stages || final.Stage != variant.StageFinal {
 			t.Errorf("%s: got stage %d for the first and %d for the final one", tt.name, first.Stage, final.Stage)
 		}
-		if same := bytes.Equal(first.Body, final.Body); same == tt.stages {
+		if same := bytes.Equal(first.Body, final.Body); same == tt.other {
 			t.Errorf("%s: the bytes of both stages are the same: %v", tt.name, same)
 		}
 		if first.Format != final.Format || first.Width != final.Width {

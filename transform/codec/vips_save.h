@@ -69,10 +69,7 @@ GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 		return vips_webpsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "alpha_q", o.alpha_q, "lossless", o.lossless,
 			"smart_subsample", o.full_chroma, GC_NO_METADATA, NULL);
 	case GC_SAVE_AVIF:
-		if (gc_avif_can(in))
-			return gc_avif(in, o.q, o.effort, o.full_chroma, buf, len);
-		return vips_heifsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_AV1,
-			"encoder", VIPS_FOREIGN_HEIF_ENCODER_AOM, "bitdepth", 8, "subsample_mode", chroma, GC_NO_METADATA, NULL);
+		return gc_avif(in, o.q, o.effort, o.full_chroma, buf, len);
 	case GC_SAVE_GIF:
 		return vips_gifsave_buffer(in, buf, len, "effort", o.effort, "bitdepth", o.bits, GC_NO_METADATA, NULL);
 	}

@@ -129,7 +129,7 @@ func warmTIFF() []byte {
 // cannot see is left out.
 func (c *Codec) Versions() map[string]string {
 	v := map[string]string{"engine": c.engine, "bimg": bimg.Version, "libvips": bimg.VipsVersion, "go": runtime.Version(),
-		"quality": "for libaom " + setFor(aomVersion())}
+		"quality": "for libaom " + SetFor(aomVersion()) + ", tune " + map[bool]string{true: "iq", false: "ssim"}[tunesIQ()]}
 	if c.readsHEIC() != nil {
 		v["heic"] = "no decoder"
 	}
