@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 		parent()
 	case "oldkernel":
 		oldKernel(os.Args[2])
+	case "bomb":
+		bomb()
 	case "layers":
 		layers()
 	default:

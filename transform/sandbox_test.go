@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"unsafe"
 
@@ -23,17 +24,29 @@ import (
 
 // attacks are what a worker must not be able to do. Each returns nil when it succeeded.
 var attacks = map[string]func() error{
-	"read a file":            func() error { return opens("/etc/passwd", unix.O_RDONLY) },
-	"list a directory":       func() error { return opens("/", unix.O_RDONLY|unix.O_DIRECTORY) },
-	"write a file":           func() error { return opens(target(), unix.O_CREAT|unix.O_WRONLY) },
-	"make a directory":       func() error { return unix.Mkdir(target()+"-dir", 0o700) },
-	"look for a file":        func() error { return unix.Access("/etc/passwd", unix.F_OK) },
-	"make a memory file":     func() error { _, err := unix.MemfdCreate("x", 0); return err },
-	"server's memory, proc":  func() error { return opens(fmt.Sprintf("/proc/%d/mem", os.Getppid()), unix.O_RDONLY) },
-	"server's memory, call":  readParent,
-	"trace the server":       func() error { return unix.PtraceAttach(os.Getppid()) },
-	"signal the server":      func() error { return unix.Kill(os.Getppid(), 0) },
-	"signal a thread of it":  func() error { return unix.Tgkill(os.Getppid(), os.Getppid(), 0) },
+	"read a file":           func() error { return opens("/etc/passwd", unix.O_RDONLY) },
+	"list a directory":      func() error { return opens("/", unix.O_RDONLY|unix.O_DIRECTORY) },
+	"write a file":          func() error { return opens(target(), unix.O_CREAT|unix.O_WRONLY) },
+	"make a directory":      func() error { return unix.Mkdir(target()+"-dir", 0o700) },
+	"look for a file":       func() error { return unix.Access("/etc/passwd", unix.F_OK) },
+	"make a memory file":    func() error { _, err := unix.MemfdCreate("x", 0); return err },
+	"server's memory, proc": func() error { return opens(fmt.Sprintf("/proc/%d/mem", os.Getppid()), unix.O_RDONLY) },
+	"server's memory, call": readParent,
+	"trace the server":      func() error { return unix.PtraceAttach(os.Getppid()) },
+	"signal the server":     func() error { return unix.Kill(os.Getppid(), 0) },
+	"signal a thread of it": func() error { return unix.Tgkill(os.Getppid(), os.Getppid(), 0) },
+	"pin the server":        func() error { return unix.SchedSetaffinity(os.Getppid(), &unix.CPUSet{1}) },
+	"where the server runs": func() error { return unix.SchedGetaffinity(os.Getppid(), &unix.CPUSet{}) },
+	"slow the server down":  func() error { return unix.Setpriority(unix.PRIO_PROCESS, os.Getppid(), 19) },
+	"schedule the server":   func() error { return unix.SchedSetAttr(os.Getppid(), &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0) },
+	"parameters of the server": func() error {
+		var zero int32
+		return call(unix.SYS_SCHED_SETPARAM, uintptr(os.Getppid()), uintptr(unsafe.Pointer(&zero)))
+	},
+	"limit the server":       func() error { return unix.Prlimit(os.Getppid(), unix.RLIMIT_NOFILE, nil, &unix.Rlimit{}) },
+	"queue a signal":         func() error { return call(unix.SYS_RT_SIGQUEUEINFO, uintptr(os.Getppid()), 0, 0) },
+	"move its memory":        func() error { return call(unix.SYS_MIGRATE_PAGES, uintptr(os.Getppid()), 0, 0) },
+	"the server's handle":    func() error { return call(unix.SYS_PIDFD_OPEN, uintptr(os.Getppid()), 0) },
 	"internet socket":        func() error { return sockets(unix.AF_INET) },
 	"unix socket":            func() error { return sockets(unix.AF_UNIX) },
 	"kernel socket":          func() error { return sockets(unix.AF_NETLINK) },
@@ -57,7 +70,7 @@ var attacks = map[string]func() error{
 // killed are the attacks that no library does by mistake: they end the worker. The others fail.
 var killed = []string{"server's memory, call", "trace the server", "signal the server", "signal a thread of it", "internet socket", "unix socket", "kernel socket",
 	"connect", "run a program", "fork", "clone a process", "raise a limit, old way", "gain a user", "leave the namespace", "mount", "load a kernel program", "io_uring",
-	"page faults", "be debugged"}
+	"page faults", "be debugged", "queue a signal", "move its memory", "the server's handle"}
 
 func target() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("goldcrest-attack-%d", os.Getpid()))
@@ -220,7 +233,8 @@ func TestAttacksWorkWithoutSandbox(t *testing.T) {
 	cfg.Workers = 1
 	p, log := openLogged(t, cfg)
 	for _, name := range []string{"read a file", "list a directory", "make a directory", "look for a file", "make a memory file", "signal the server",
-		"signal a thread of it", "internet socket", "unix socket", "kernel socket", "fork", "be debugged"} {
+		"signal a thread of it", "internet socket", "unix socket", "kernel socket", "fork", "be debugged", "where the server runs",
+		"schedule the server", "parameters of the server", "the server's handle"} {
 		m, err := run(t.Context(), p, picture(t, 4, 4, 0), script("attack:"+name))
 		if err != nil || m.images[0].Note != "succeeded" {
 			t.Errorf("%s: got %q, %v", name, m.images[0].Note, err)
@@ -253,6 +267,28 @@ func TestSandboxAllowsThreads(t *testing.T) {
 	}
 	if s := p.Sandbox(); !s.Whole() || !strings.Contains(log.String(), "workers are enclosed") {
 		t.Errorf("got %+v:\n%s", s, log)
+	}
+}
+
+// bomb makes more threads than it has room for.
+func bomb() {
+	if err := limitThreads(16); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(manyThreads(64))
+}
+
+// A worker cannot make threads without end. The kernel holds root to nothing, so the test is another user.
+func TestThreadsAreBounded(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe", "bomb")
+	cmd.Env = append(os.Environ(), "GOTRACEBACK=none")
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 61234, Gid: 61234}}
+	}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "failed to create new OS thread") {
+		t.Errorf("got %v:\n%s\nwant no more threads than there is room for", err, out)
 	}
 }
 

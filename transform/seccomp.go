@@ -13,7 +13,7 @@ var callsAllowed = []string{
 	"read", "write", "readv", "writev", "close", "fstat", "lseek", "poll", "ppoll", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
 	"brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "map_shadow_stack", "get_mempolicy", "set_mempolicy",
 	"futex", "futex_wait", "futex_wake", "futex_requeue", "futex_waitv", "membarrier", "rseq", "set_robust_list", "set_tid_address",
-	"sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_getscheduler", "sched_get_priority_max",
+	"sched_yield", "sched_getparam", "sched_getscheduler", "sched_get_priority_max",
 	"sched_get_priority_min", "getcpu", "gettid", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getpriority", "getrusage", "times",
 	"sysinfo", "uname", "rt_sigreturn", "rt_sigprocmask", "rt_sigaction", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
 	"nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "getrandom", "exit", "exit_group",
@@ -23,7 +23,7 @@ var callsAllowed = []string{
 var callsRefused = []string{
 	"open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs",
 	"readlink", "readlinkat", "getcwd", "getdents64", "memfd_create", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate", "fallocate", "fcntl", "ioctl",
-	"prlimit64", "getrlimit", "setpriority", "sched_setscheduler", "sched_setattr", "mlock", "mlock2", "eventfd2", "pipe2", "dup", "dup3",
+	"prlimit64", "getrlimit", "setpriority", "sched_setscheduler", "sched_setattr", "sched_setparam", "mlock", "mlock2", "eventfd2", "pipe2", "dup", "dup3",
 }
 
 const (
@@ -56,11 +56,18 @@ func filterCalls() error {
 		Policy: seccomp.Policy{DefaultAction: seccomp.ActionKillProcess, Syscalls: []seccomp.SyscallGroup{
 			{Action: seccomp.ActionAllow, Names: known(callsAllowed)},
 			{Action: seccomp.ActionErrno, Names: known(callsRefused)},
+			// Threads of other processes are not ours to pin; libraries ask about their own by id and live without an answer.
+			{Action: seccomp.ActionErrno, NamesWithCondtions: []seccomp.NameWithConditions{
+				is("sched_setaffinity", 0, seccomp.NotEqual, 0),
+				is("sched_getaffinity", 0, seccomp.NotEqual, 0),
+			}},
 			// clone3 keeps its flags in memory, where no filter sees them; the C library then falls back to clone.
 			{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: known([]string{"clone3"})},
 			// Threads, but no processes; signals, but to no one else.
 			{Action: seccomp.ActionAllow, NamesWithCondtions: []seccomp.NameWithConditions{
 				is("clone", 0, seccomp.BitsSet, unix.CLONE_THREAD),
+				is("sched_setaffinity", 0, seccomp.Equal, 0),
+				is("sched_getaffinity", 0, seccomp.Equal, 0),
 				is("tgkill", 0, seccomp.Equal, uint64(os.Getpid())),
 				is("prctl", 0, seccomp.Equal, setName),
 				is("prctl", 0, seccomp.Equal, nameRange),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -100,7 +101,38 @@ func confine() error {
 			return fmt.Errorf("limit a worker: %w", err)
 		}
 	}
+	return limitThreads(threadRoom)
+}
+
+// threadRoom is how many threads this user may have beyond those that it has when a worker starts. The kernel counts all
+// processes of a user together, also those in other containers, so the room is wide. It stops a worker that makes threads without end.
+const threadRoom = 4096
+
+// limitThreads bounds the threads that this process can make: to what its user has, and room. The kernel does not hold root to it: there the control group must
+// (pids.max, TasksMax).
+func limitThreads(room uint64) error {
+	var have unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &have); err != nil {
+		return fmt.Errorf("limit the threads of a worker: %w", err)
+	}
+	to := min(have.Cur, have.Max, userThreads()+room)
+	if err := unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: to, Max: to}); err != nil {
+		return fmt.Errorf("limit the threads of a worker: %w", err)
+	}
 	return nil
+}
+
+// userThreads counts the threads of this user as far as /proc shows them.
+func userThreads() uint64 {
+	var n uint64
+	processes, _ := filepath.Glob("/proc/[0-9]*/task")
+	for _, path := range processes {
+		var s unix.Stat_t
+		if unix.Stat(path, &s) == nil && int(s.Uid) == os.Getuid() {
+			n += max(uint64(s.Nlink), 2) - 2 // one directory for each thread
+		}
+	}
+	return n
 }
 
 // listen reads the server's frames. At the end of the socket the server is gone, and with it everybody who waits for this
