@@ -95,9 +95,9 @@ func (d *door) Job(ctx context.Context, id string, wait time.Duration) (prewarm.
 }
 
 // Jobs implements server.Jobs.
-func (d *door) Jobs(ctx context.Context, limit int, cursor string) ([]prewarm.Job, string, error) {
+func (d *door) Jobs(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error) {
 	p, err := through(d, func(s *prewarm.Service) (p page[prewarm.Job], err error) {
-		p.rows, p.next, err = s.Jobs(ctx, limit, cursor)
+		p.rows, p.next, err = s.Jobs(ctx, who, limit, cursor)
 		return p, err
 	})
 	return p.rows, p.next, err
@@ -118,13 +118,13 @@ func (d *door) Watch(ctx context.Context, id string) (<-chan prewarm.Job, error)
 }
 
 // Broken implements server.Jobs.
-func (d *door) Broken(ctx context.Context, since time.Time, limit int) ([]prewarm.BrokenCount, error) {
-	return through(d, func(s *prewarm.Service) ([]prewarm.BrokenCount, error) { return s.Broken(ctx, since, limit) })
+func (d *door) Broken(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error) {
+	return through(d, func(s *prewarm.Service) ([]prewarm.BrokenCount, error) { return s.Broken(ctx, who, since, limit) })
 }
 
 // Sources implements server.Prewarm.
-func (d *door) Sources(ctx context.Context, unit, tag string) ([]variant.Ref, error) {
-	return through(d, func(s *prewarm.Service) ([]variant.Ref, error) { return s.Sources(ctx, unit, tag) })
+func (d *door) Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error) {
+	return through(d, func(s *prewarm.Service) ([]variant.Ref, error) { return s.Sources(ctx, who, unit, tag) })
 }
 
 // Stats implements server.Prewarm.

@@ -27,7 +27,7 @@ func TestDoorRefusesWhileShut(t *testing.T) {
 		d := &door{}
 		d.shut(tc.err)
 		_, accept := d.Accept(t.Context(), "", "", [32]byte{}, prewarm.Call{})
-		_, _, jobs := d.Jobs(t.Context(), 1, "")
+		_, _, jobs := d.Jobs(t.Context(), prewarm.Caller{}, 1, "")
 		_, _, results := d.Results(t.Context(), "j", prewarm.ResultFilter{}, "", 1)
 		for name, err := range map[string]error{"Accept": accept, "Jobs": jobs, "Results": results, "Post": d.Post(t.Context(), io.Reader(strings.NewReader("")))} {
 			if f := fault.Of(err); f == nil || f.Kind != tc.want || f.RetryAfter == 0 || !f.Kind.Retryable() {

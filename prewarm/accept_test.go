@@ -179,7 +179,7 @@ func TestEnrichedHasThePlaceholder(t *testing.T) {
 	if got := string(a.Units[0].Data); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	rows, _, err := d.Results(t.Context(), a.Job.ID, ResultFilter{}, "", 10)
+	rows, _, err := d.Results(t.Context(), a.Job.ID, ResultFilter{For: everyone}, "", 10)
 	if err != nil || len(rows) != 1 || rows[0].Placeholder != testBlur {
 		t.Errorf("got %+v %v", rows, err)
 	}

@@ -52,6 +52,7 @@ type AcceptedVariant struct {
 
 // ResultFilter chooses verdicts.
 type ResultFilter struct {
+	For   Caller
 	State State // "" = all
 }
 

@@ -64,7 +64,7 @@ func TestVerdictsOfTheConfigurationAreNotRemembered(t *testing.T) {
 				t.Errorf("%s: after a change of the configuration: %+v", kind, j.Counts)
 			}
 			synctest.Wait()
-			if feed, err := d.Broken(t.Context(), time.Time{}, 10); err != nil || len(feed) != 0 {
+			if feed, err := d.Broken(t.Context(), everyone, time.Time{}, 10); err != nil || len(feed) != 0 {
 				t.Errorf("%s: the feed still has %+v, %v", kind, feed, err)
 			}
 		})

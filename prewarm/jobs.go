@@ -84,19 +84,27 @@ func (s *Service) Watch(ctx context.Context, id string) (<-chan Job, error) {
 // maxPage bounds a page of a listing.
 const maxPage = 1000
 
-// Jobs lists jobs, the latest first, and gives the cursor of the next page ("" = none).
-func (s *Service) Jobs(ctx context.Context, limit int, cursor string) ([]Job, string, error) {
+// Jobs lists the jobs that who may see, the latest first, and gives the cursor of the next page ("" = none).
+func (s *Service) Jobs(ctx context.Context, who Caller, limit int, cursor string) ([]Job, string, error) {
 	limit = min(max(limit, 1), maxPage)
 	var ids []string
+	var unmarked []string // Their records alone say whose they are.
 	for day := s.deps.Now().Add(time.Hour); day.After(s.deps.Now().Add(-s.cfg.Keep - 48*time.Hour)); day = day.Add(-24 * time.Hour) {
 		from := len(ids)
 		err := s.deps.Ledger.List(ctx, Scan{Prefix: "job." + dayOf(day)}, func(r Record) bool {
 			id := r.Key[strings.LastIndexByte(r.Key, '.')+1:]
-			if cursor == "" || id < cursor {
+			if owner, known := ownerOf(r.Mark); (cursor == "" || id < cursor) && (who.All || !known || owner == ownerMark(who.Name)) {
 				ids = append(ids, id)
+				if !known {
+					unmarked = append(unmarked, id)
+				}
 			}
 			return true
 		})
+		if err == nil && !who.All {
+			ids, err = s.withoutOthers(ctx, who, ids, from, unmarked)
+		}
+		unmarked = nil
 		if err != nil {
 			return nil, "", err
 		}
@@ -122,6 +130,22 @@ func (s *Service) Jobs(ctx context.Context, limit int, cursor string) ([]Job, st
 		jobs = append(jobs, j)
 	}
 	return jobs, next, nil
+}
+
+// withoutOthers takes the jobs of others out of ids, of those from a place on whose marks do not tell.
+func (s *Service) withoutOthers(ctx context.Context, who Caller, ids []string, from int, unmarked []string) ([]string, error) {
+	others := map[string]bool{}
+	for _, id := range unmarked {
+		j, err := s.Job(ctx, id, 0)
+		if fault.KindOf(err) == fault.NoSuchJob {
+			continue // Its time was over just now.
+		}
+		if err != nil {
+			return nil, err
+		}
+		others[id] = !who.Owns(j.Token)
+	}
+	return append(ids[:from], slices.DeleteFunc(ids[from:], func(id string) bool { return others[id] })...), nil
 }
 
 // Cancel ends what of a job has not been started.

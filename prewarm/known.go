@@ -151,6 +151,7 @@ func (a *attempt) answerKnown(ctx context.Context, w *work, refs []variant.Ref, 
 		}
 		*w.Verdicts[i] = outcome{State: Broken, Reason: reason, At: now, ours: true}
 		a.count(w, w.Verdicts[i])
+		a.shareFeed(ctx, w)
 	}
 	return left
 }

@@ -45,11 +45,11 @@ func TestBrokenIsKnownForAnHour(t *testing.T) {
 		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { return stored(ref, 100) }
 		defer d.run(t)()
 		j := d.ended(t, oneCall(broken))
-		rows, _, err := d.Results(t.Context(), j.ID, ResultFilter{}, "", 1)
+		rows, _, err := d.Results(t.Context(), j.ID, ResultFilter{For: everyone}, "", 1)
 		if err != nil || len(d.tries) != 0 || rows[0].State != Broken || rows[0].Reason != fault.SourceNotFound {
 			t.Errorf("after a restart: got %+v after %d tries, %v", rows, len(d.tries), err)
 		}
-		if feed, err := d.Broken(t.Context(), time.Time{}, 10); err != nil || len(feed) != 1 || feed[0].Count != 1 {
+		if feed, err := d.Broken(t.Context(), everyone, time.Time{}, 10); err != nil || len(feed) != 1 || feed[0].Count != 1 {
 			t.Errorf("got the feed %+v %v, want the source found once", feed, err)
 		}
 		time.Sleep(brokenFor)
@@ -57,7 +57,7 @@ func TestBrokenIsKnownForAnHour(t *testing.T) {
 			t.Errorf("after an hour: got %+v after %d tries", j.Counts, len(d.tries))
 		}
 		synctest.Wait()
-		if feed, err := d.Broken(t.Context(), time.Time{}, 10); err != nil || len(feed) != 0 {
+		if feed, err := d.Broken(t.Context(), everyone, time.Time{}, 10); err != nil || len(feed) != 0 {
 			t.Errorf("got the feed %+v %v, want the mended source gone", feed, err)
 		}
 	})
@@ -128,7 +128,7 @@ func TestKnownOfOneVariantAndOfGuesses(t *testing.T) {
 				t.Errorf("got %+v after %d tries, want one more", j.Counts, len(d.tries))
 			}
 		}
-		if feed, err := d.Broken(t.Context(), time.Time{}, 10); err != nil || len(feed) != 1 || feed[0].Reason != fault.ResultTooLarge {
+		if feed, err := d.Broken(t.Context(), everyone, time.Time{}, 10); err != nil || len(feed) != 1 || feed[0].Reason != fault.ResultTooLarge {
 			t.Errorf("got the feed %+v %v", feed, err)
 		}
 	})
@@ -155,7 +155,7 @@ func TestAgainLooksAtBrokenSources(t *testing.T) {
 		}{{oneCall(broken), false, 1, 1}, {again, false, 2, 1}, {oneCall(broken), true, 2, 1}, {again, true, 3, 0}, {oneCall(broken), true, 4, 0}} {
 			mended = want.mended
 			d.ended(t, want.call)
-			feed, err := d.Broken(t.Context(), time.Time{}, 10)
+			feed, err := d.Broken(t.Context(), everyone, time.Time{}, 10)
 			if err != nil || len(d.tries) != want.tries || len(feed) != want.feed {
 				t.Errorf("call %d: got %d tries and the feed %+v %v, want %+v", n, len(d.tries), feed, err, want)
 			}

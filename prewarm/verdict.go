@@ -17,6 +17,9 @@ import (
 // Results lists the verdicts of a job in the order of its images, and gives the cursor of the next page ("" = none).
 func (s *Service) Results(ctx context.Context, id string, f ResultFilter, cursor string, limit int) ([]Verdict, string, error) {
 	j, err := s.readJob(ctx, id)
+	if err == nil && !f.For.Owns(j.Owner) {
+		err = noSuchJob()
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -27,6 +30,12 @@ func (s *Service) Results(ctx context.Context, id string, f ResultFilter, cursor
 		}
 	}
 	limit = min(max(limit, 1), 10*maxPage)
+	mask := func(v Verdict) Verdict {
+		if !f.For.Shows(j.Owner) {
+			v.Source = MaskQuery(v.Source)
+		}
+		return v
+	}
 	var out []Verdict
 	for ; n < j.Tasks; n, row = n+1, 0 {
 		r, err := s.deps.Ledger.Read(ctx, taskKey(id, n))
@@ -48,7 +57,7 @@ func (s *Service) Results(ctx context.Context, id string, f ResultFilter, cursor
 			if len(out) == limit {
 				return out, fmt.Sprintf("%d-%d", n, row), nil
 			}
-			out = append(out, rows[row])
+			out = append(out, mask(rows[row]))
 		}
 	}
 	return out, "", nil
@@ -89,10 +98,20 @@ type brokenRecord struct {
 	Reason fault.Kind `json:"reason"`
 	Count  int        `json:"count"`
 	At     time.Time  `json:"at"`
+	Owners []string   `json:"owners,omitempty"` // tokens whose jobs had it
 }
 
-// remember counts a source as broken once more.
-func (s *Service) remember(ctx context.Context, hash string, b BrokenSource) error {
+// seenBy reports whether a row of the feed is for a caller, and whether with the source's query.
+func (b brokenRecord) seenBy(who Caller) (seen, shown bool) {
+	if len(b.Owners) == 0 {
+		return who.All, who.All
+	}
+	own := slices.ContainsFunc(b.Owners, who.Shows)
+	return who.All || own, own
+}
+
+// remember counts a source as broken once more, in a job of owner.
+func (s *Service) remember(ctx context.Context, hash, owner string, b BrokenSource) error {
 	key := "broken." + hash
 	for {
 		var known brokenRecord
@@ -105,7 +124,10 @@ func (s *Service) remember(ctx context.Context, hash string, b BrokenSource) err
 		if err != nil {
 			return err
 		}
-		r.Body, err = json.Marshal(brokenRecord{b.Source, b.Reason, known.Count + 1, b.At})
+		if owner != "" && !slices.Contains(known.Owners, owner) && len(known.Owners) < maxOwners {
+			known.Owners = append(known.Owners, owner)
+		}
+		r.Body, err = json.Marshal(brokenRecord{b.Source, b.Reason, known.Count + 1, b.At, known.Owners})
 		if err != nil {
 			return err
 		}
@@ -116,8 +138,26 @@ func (s *Service) remember(ctx context.Context, hash string, b BrokenSource) err
 	}
 }
 
-// Broken lists at most limit sources found broken at or after since, those found first of all first.
-func (s *Service) Broken(ctx context.Context, since time.Time, limit int) ([]BrokenCount, error) {
+// shareFeed lets the job's owner see a source in the feed that was found broken in a job of somebody else. That is not certain to be
+// written: the verdict tells the owner all the same.
+func (a *attempt) shareFeed(ctx context.Context, w *work) {
+	owner := a.job.Owner
+	r, err := a.s.deps.Ledger.Read(ctx, "broken."+w.Hash)
+	var b brokenRecord
+	if err != nil || json.Unmarshal(r.Body, &b) != nil || owner == "" || slices.Contains(b.Owners, owner) || len(b.Owners) >= maxOwners {
+		return
+	}
+	b.Owners = append(b.Owners, owner)
+	if r.Body, err = json.Marshal(b); err == nil {
+		err = a.s.deps.Ledger.Write(ctx, &r)
+	}
+	if err != nil && !errors.Is(err, ErrConflict) {
+		a.s.deps.Log.Warn("a broken source could not be shown to the owner of another job", "job", a.job.ID, "error", err)
+	}
+}
+
+// Broken lists at most limit sources found broken at or after since in jobs that who may see, those found first of all first.
+func (s *Service) Broken(ctx context.Context, who Caller, since time.Time, limit int) ([]BrokenCount, error) {
 	limit = min(max(limit, 1), 10*maxPage)
 	var out []BrokenCount
 	var bad error
@@ -125,6 +165,13 @@ func (s *Service) Broken(ctx context.Context, since time.Time, limit int) ([]Bro
 		var b brokenRecord
 		if bad = json.Unmarshal(r.Body, &b); bad != nil {
 			return false
+		}
+		seen, shown := b.seenBy(who)
+		if !seen {
+			return true
+		}
+		if !shown {
+			b.Source = MaskQuery(b.Source)
 		}
 		out = append(out, BrokenCount{BrokenSource{b.Source, b.Reason, b.At}, b.Count})
 		return len(out) < limit
@@ -135,8 +182,8 @@ func (s *Service) Broken(ctx context.Context, since time.Time, limit int) ([]Bro
 	return out, err
 }
 
-// Sources finds the sources of a unit or a tag in the jobs that are kept, one Ref for each: what a purge by unit or tag is about.
-func (s *Service) Sources(ctx context.Context, unit, tag string) ([]variant.Ref, error) {
+// Sources finds the sources of a unit or a tag in the kept jobs that who may see, one Ref for each: what a purge by unit or tag is about.
+func (s *Service) Sources(ctx context.Context, who Caller, unit, tag string) ([]variant.Ref, error) {
 	if unit == "" && tag == "" {
 		return nil, fault.New(fault.BadOption, "prewarm.Sources", "a unit or a tag must be named", nil)
 	}
@@ -144,7 +191,7 @@ func (s *Service) Sources(ctx context.Context, unit, tag string) ([]variant.Ref,
 	var bad error
 	err := s.deps.Ledger.List(ctx, Scan{Prefix: "job", Bodies: true}, func(r Record) bool {
 		var j *jobRecord
-		if j, bad = s.parseJob(r); bad == nil && (tag == "" || slices.Contains(j.Tags, tag)) {
+		if j, bad = s.parseJob(r); bad == nil && who.Owns(j.Owner) && (tag == "" || slices.Contains(j.Tags, tag)) {
 			jobs = append(jobs, j)
 		}
 		return bad == nil

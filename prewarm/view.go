@@ -96,8 +96,11 @@ func (j *jobRecord) record() (*Record, error) {
 	key, _ := jobKey(j.ID)
 	body, err := json.Marshal(j)
 	mark := string(j.State)
+	if j.Owner != "" {
+		mark += " " + ownerMark(j.Owner)
+	}
 	if j.Cancel && !j.Ended {
-		mark = markCancel
+		mark = markCancel // As it is, so that instances of an older version hear of it too.
 	}
 	return &Record{Key: key, Revision: j.revision, Mark: mark, Body: body}, err
 }

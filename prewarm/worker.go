@@ -332,7 +332,7 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 	for hash, f := range a.broken {
 		err := a.s.keepKnown(ctx, hash, f)
 		if err == nil && f.listed {
-			err = a.s.remember(ctx, hash, f.BrokenSource)
+			err = a.s.remember(ctx, hash, a.job.Owner, f.BrokenSource)
 		}
 		if err != nil {
 			return err
@@ -381,7 +381,7 @@ func (a *attempt) restore(ctx context.Context, forgiven []*work) error {
 			continue
 		}
 		o := w.Verdicts[at]
-		if err := a.s.remember(ctx, w.Hash, BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}); err != nil {
+		if err := a.s.remember(ctx, w.Hash, a.job.Owner, BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}); err != nil {
 			return err
 		}
 	}

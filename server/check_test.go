@@ -65,7 +65,7 @@ func TestPurge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.prewarm.onSources = func(_ context.Context, unit, tag string) ([]variant.Ref, error) {
+	a.prewarm.onSources = func(_ context.Context, _ prewarm.Caller, unit, tag string) ([]variant.Ref, error) {
 		if unit == "u1" || tag == "spring" {
 			return []variant.Ref{ref, ref}, nil
 		}

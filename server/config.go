@@ -166,7 +166,8 @@ func DefaultAPI() API { return API{Rate: 1000} }
 
 // Token is one caller of the API.
 type Token struct {
-	// Name says whose token it is, for the log.
+	// Name says whose token it is: in the log, and as the owner of the jobs that it posts, which keeps them when the secret is rotated.
+	// Jobs of a token without a name belong to admin.
 	Name string `yaml:"name"`
 	// Token is the secret itself, at least 16 characters; or set token_file.
 	Token string `yaml:"token" secret:"true"`

@@ -25,13 +25,32 @@ const (
 	maxBroken   = 10000
 )
 
+// owner is the credential as prewarm knows callers. One with the scope admin sees what is everybody's.
+func (t credential) owner() prewarm.Caller {
+	return prewarm.Caller{Name: t.name, All: slices.Contains(t.scopes, ScopeAdmin)}
+}
+
+// owned lets only those act on a job who may see it. For others there is none, so that ids cannot be found by trying.
+func (s *Server) owned(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		j, err := s.deps.Prewarm.Job(c.Request().Context(), c.Param("id"), 0)
+		if err == nil && !callOf(c).who.owner().Owns(j.Token) {
+			err = fault.New(fault.NoSuchJob, "server.owned", "there is no such job", nil)
+		}
+		if err != nil {
+			return err
+		}
+		return next(c)
+	}
+}
+
 // listJobs is GET /v1/jobs: the latest first.
 func (s *Server) listJobs(c echo.Context) error {
 	limit, err := limitOf(c, jobsPage, maxJobsPage)
 	if err != nil {
 		return err
 	}
-	jobs, next, err := s.deps.Prewarm.Jobs(c.Request().Context(), limit, c.QueryParam("cursor"))
+	jobs, next, err := s.deps.Prewarm.Jobs(c.Request().Context(), callOf(c).who.owner(), limit, c.QueryParam("cursor"))
 	if err != nil {
 		return err
 	}
@@ -110,7 +129,7 @@ func (s *Server) jobResults(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	filter := prewarm.ResultFilter{State: prewarm.State(c.QueryParam("state"))}
+	filter := prewarm.ResultFilter{For: callOf(c).who.owner(), State: prewarm.State(c.QueryParam("state"))}
 	if filter.State != "" && !slices.Contains(verdictStates, filter.State) {
 		return fault.New(fault.BadOption, "server.jobResults", fmt.Sprintf("state is none of %v", verdictStates), nil)
 	}
@@ -148,7 +167,7 @@ func (s *Server) broken(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := s.deps.Prewarm.Broken(c.Request().Context(), since, limit)
+	rows, err := s.deps.Prewarm.Broken(c.Request().Context(), callOf(c).who.owner(), since, limit)
 	if err != nil {
 		return err
 	}

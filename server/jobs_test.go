@@ -31,7 +31,7 @@ func TestJobRoutes(t *testing.T) {
 		}
 		return aJob(), nil
 	}
-	a.prewarm.onJobs = func(_ context.Context, limit int, cursor string) ([]prewarm.Job, string, error) {
+	a.prewarm.onJobs = func(_ context.Context, _ prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error) {
 		asked.limit, asked.cursor = limit, cursor
 		return []prewarm.Job{aJob()}, "next", nil
 	}
@@ -110,7 +110,7 @@ func TestResultsByPage(t *testing.T) {
 func TestBrokenSince(t *testing.T) {
 	a := newAPI(t, nil)
 	var since time.Time
-	a.prewarm.onBroken = func(_ context.Context, at time.Time, limit int) ([]prewarm.BrokenCount, error) {
+	a.prewarm.onBroken = func(_ context.Context, _ prewarm.Caller, at time.Time, limit int) ([]prewarm.BrokenCount, error) {
 		since = at
 		return []prewarm.BrokenCount{{BrokenSource: prewarm.BrokenSource{Source: "https://c.example/a.jpg", Reason: fault.SourceNotFound, At: testNow}, Count: 2}}, nil
 	}

@@ -29,18 +29,18 @@ type Calls interface {
 // Jobs tells about jobs.
 type Jobs interface {
 	Job(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error)
-	Jobs(ctx context.Context, limit int, cursor string) ([]prewarm.Job, string, error)
+	Jobs(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error)
 	Results(ctx context.Context, id string, f prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error)
 	Watch(ctx context.Context, id string) (<-chan prewarm.Job, error)
-	Broken(ctx context.Context, since time.Time, limit int) ([]prewarm.BrokenCount, error)
+	Broken(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
 }
 
 // Prewarm is the prewarm door as HTTP speaks for it. Implemented by prewarm.Service.
 type Prewarm interface {
 	Calls
 	Jobs
-	// Sources finds the sources of a unit or a tag in the jobs that are kept.
-	Sources(ctx context.Context, unit, tag string) ([]variant.Ref, error)
+	// Sources finds the sources of a unit or a tag in the kept jobs that who may see.
+	Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
 	Stats(ctx context.Context) (prewarm.Stats, error)
 }
 
@@ -198,12 +198,13 @@ func (s *Server) routePrewarm(e *echo.Echo) {
 		return
 	}
 	e.POST("/v1/prewarm", s.prewarmCall, s.need(ScopePrewarm), s.spare)
-	e.GET("/v1/jobs", s.listJobs, s.need(ScopePrewarm), query("limit", "cursor"))
-	e.GET("/v1/jobs/:id", s.job, s.need(ScopePrewarm), query("wait"))
-	e.DELETE("/v1/jobs/:id", s.cancelJob, s.need(ScopePrewarm), query())
-	e.GET("/v1/jobs/:id/results", s.jobResults, s.need(ScopePrewarm), query("state", "limit", "cursor"))
-	e.GET("/v1/jobs/:id/events", s.jobEvents, s.need(ScopePrewarm), query())
-	e.POST("/v1/jobs/:id/retry", s.retryJob, s.need(ScopePrewarm), query())
-	e.GET("/v1/broken", s.broken, s.need(ScopePrewarm, ScopeCheck), query("since", "limit"))
+	see := s.need(ScopePrewarm, ScopeAdmin)
+	e.GET("/v1/jobs", s.listJobs, see, query("limit", "cursor"))
+	e.GET("/v1/jobs/:id", s.job, see, query("wait"), s.owned)
+	e.DELETE("/v1/jobs/:id", s.cancelJob, see, query(), s.owned)
+	e.GET("/v1/jobs/:id/results", s.jobResults, see, query("state", "limit", "cursor"), s.owned)
+	e.GET("/v1/jobs/:id/events", s.jobEvents, see, query(), s.owned)
+	e.POST("/v1/jobs/:id/retry", s.retryJob, see, query(), s.owned)
+	e.GET("/v1/broken", s.broken, s.need(ScopePrewarm, ScopeCheck, ScopeAdmin), query("since", "limit"))
 	e.POST("/v1/check", s.check, s.need(ScopeCheck))
 }

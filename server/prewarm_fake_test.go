@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// fakePrewarm answers from its func fields; one that is nil and called all the same is a bug of the test.
+// fakePrewarm answers from its func fields; one that is nil and called all the same is a bug of the test. Every job is aJob where onJob is nil.
 type fakePrewarm struct {
 	onAccept  func(ctx context.Context, token, idem string, sum [32]byte, call prewarm.Call) (prewarm.Accepted, error)
 	onRefresh func(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error)
@@ -22,11 +22,11 @@ type fakePrewarm struct {
 	onRetry   func(ctx context.Context, id string) (prewarm.Job, error)
 	onCancel  func(ctx context.Context, id string) (prewarm.Job, error)
 	onJob     func(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error)
-	onJobs    func(ctx context.Context, limit int, cursor string) ([]prewarm.Job, string, error)
+	onJobs    func(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error)
 	onResults func(ctx context.Context, id string, f prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error)
 	onWatch   func(ctx context.Context, id string) (<-chan prewarm.Job, error)
-	onBroken  func(ctx context.Context, since time.Time, limit int) ([]prewarm.BrokenCount, error)
-	onSources func(ctx context.Context, unit, tag string) ([]variant.Ref, error)
+	onBroken  func(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
+	onSources func(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
 	onStats   func(ctx context.Context) (prewarm.Stats, error)
 }
 
@@ -51,11 +51,14 @@ func (f *fakePrewarm) Cancel(ctx context.Context, id string) (prewarm.Job, error
 }
 
 func (f *fakePrewarm) Job(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error) {
+	if f.onJob == nil {
+		return aJob(), nil
+	}
 	return f.onJob(ctx, id, wait)
 }
 
-func (f *fakePrewarm) Jobs(ctx context.Context, limit int, cursor string) ([]prewarm.Job, string, error) {
-	return f.onJobs(ctx, limit, cursor)
+func (f *fakePrewarm) Jobs(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error) {
+	return f.onJobs(ctx, who, limit, cursor)
 }
 
 func (f *fakePrewarm) Results(ctx context.Context, id string, r prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error) {
@@ -66,12 +69,12 @@ func (f *fakePrewarm) Watch(ctx context.Context, id string) (<-chan prewarm.Job,
 	return f.onWatch(ctx, id)
 }
 
-func (f *fakePrewarm) Broken(ctx context.Context, since time.Time, limit int) ([]prewarm.BrokenCount, error) {
-	return f.onBroken(ctx, since, limit)
+func (f *fakePrewarm) Broken(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error) {
+	return f.onBroken(ctx, who, since, limit)
 }
 
-func (f *fakePrewarm) Sources(ctx context.Context, unit, tag string) ([]variant.Ref, error) {
-	return f.onSources(ctx, unit, tag)
+func (f *fakePrewarm) Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error) {
+	return f.onSources(ctx, who, unit, tag)
 }
 
 func (f *fakePrewarm) Stats(ctx context.Context) (prewarm.Stats, error) { return f.onStats(ctx) }
@@ -113,7 +116,7 @@ func newAPI(t testing.TB, change func(*Config, *Rules)) *apiFixture {
 // aJob is a job in the middle of its work.
 func aJob() prewarm.Job {
 	return prewarm.Job{
-		ID: "j1", State: prewarm.Running, Priority: "normal", CreatedAt: testNow, Tags: []string{"spring"},
+		ID: "j1", State: prewarm.Running, Priority: "normal", CreatedAt: testNow, Tags: []string{"spring"}, Token: "backend",
 		Counts: prewarm.Counts{DataUnits: 1, Images: 1, Variants: 3, Made: 1, Pending: 2}, Bytes: prewarm.Bytes{Source: 100, Stored: 40, Saved: 60},
 	}
 }

@@ -61,7 +61,7 @@ func (s *Server) purge(c echo.Context) error {
 		}
 		return s.purgePrefix(c, req.Prefix)
 	}
-	refs, err := s.purgeRefs(ctx, req)
+	refs, err := s.purgeRefs(ctx, callOf(c).who, req)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (s *Server) purge(c echo.Context) error {
 }
 
 // purgeRefs finds the sources that a request names.
-func (s *Server) purgeRefs(ctx context.Context, req purgeRequest) ([]variant.Ref, error) {
+func (s *Server) purgeRefs(ctx context.Context, who credential, req purgeRequest) ([]variant.Ref, error) {
 	if req.Source != "" {
 		ref, err := s.rules.Load().Parser.Ref(req.Source, variant.Spec{})
 		return []variant.Ref{ref}, err
@@ -86,7 +86,7 @@ func (s *Server) purgeRefs(ctx context.Context, req purgeRequest) ([]variant.Ref
 	if s.deps.Prewarm == nil {
 		return nil, badPurge("this instance keeps no jobs, by which units and tags are found; purge by source")
 	}
-	return s.deps.Prewarm.Sources(ctx, req.Unit, req.Tag)
+	return s.deps.Prewarm.Sources(ctx, who.owner(), req.Unit, req.Tag)
 }
 
 // purgePrefix purges by the beginning of keys. Only one that holds a source's whole hash says which tag the CDN knows it by.

@@ -158,7 +158,7 @@ func TestBacklogAndSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string][2]string{"one unit": {"du_3", ""}, "a tag": {"", "campaign"}, "no unit": {"du_99", ""}, "no tag": {"", "other"}} {
-		refs, err := i.Sources(t.Context(), want[0], want[1])
+		refs, err := i.Sources(t.Context(), everyone, want[0], want[1])
 		if n := map[string]int{"one unit": 1, "a tag": 20}[name]; err != nil || len(refs) != n {
 			t.Errorf("%s: got %d sources %v, want %d", name, len(refs), err, n)
 		}

@@ -170,6 +170,7 @@ func ended(t testing.TB, i *instance, id string) prewarm.Job {
 func results(t testing.TB, i *instance, id string, f prewarm.ResultFilter) (all []prewarm.Verdict) {
 	t.Helper()
 	for cursor := ""; ; {
+		f.For = everyone
 		page, next, err := i.Results(t.Context(), id, f, cursor, 7)
 		if err != nil {
 			t.Fatal(err)
@@ -187,7 +188,7 @@ func agree(t testing.TB, i *instance, j prewarm.Job) {
 	by := map[prewarm.State]int{}
 	rows := map[string]int{}
 	stored, saved := map[string]int64{}, map[string]int64{} // by the source and the variant
-	for _, v := range results(t, i, j.ID, prewarm.ResultFilter{}) {
+	for _, v := range results(t, i, j.ID, prewarm.ResultFilter{For: everyone}) {
 		by[v.State]++
 		rows[fmt.Sprintf("%d %s %s %s", v.Unit, v.Pointer, v.Name, v.Key)]++
 		if v.State == prewarm.Made || v.State == prewarm.Present {

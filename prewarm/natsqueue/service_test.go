@@ -42,11 +42,11 @@ func TestJobIsWorkedOff(t *testing.T) {
 	if n := w.warmed("https://c.example/3.jpg"); n != 1 {
 		t.Errorf("an image was worked on %d times", n)
 	}
-	jobs, next, err := i.Jobs(t.Context(), 1, "")
+	jobs, next, err := i.Jobs(t.Context(), everyone, 1, "")
 	if err != nil || len(jobs) != 1 || jobs[0].ID != again.Job.ID {
 		t.Errorf("got %+v %v", jobs, err)
 	}
-	if jobs, next, err = i.Jobs(t.Context(), 1, next); err != nil || next != "" || len(jobs) != 1 || jobs[0].ID != a.Job.ID {
+	if jobs, next, err = i.Jobs(t.Context(), everyone, 1, next); err != nil || next != "" || len(jobs) != 1 || jobs[0].ID != a.Job.ID {
 		t.Errorf("second page: got %+v %q %v", jobs, next, err)
 	}
 }
@@ -86,7 +86,7 @@ func TestVerdicts(t *testing.T) {
 	j := ended(t, i, a.Job.ID)
 	agree(t, i, j)
 	got := map[string]string{}
-	for _, v := range results(t, i, j.ID, prewarm.ResultFilter{}) {
+	for _, v := range results(t, i, j.ID, prewarm.ResultFilter{For: everyone}) {
 		got[fmt.Sprintf("%d%s %s", v.Unit, v.Pointer, v.Format)] = strings.TrimSpace(string(v.State) + " " + string(v.Reason))
 	}
 	for place, want := range map[string]string{
@@ -107,7 +107,7 @@ func TestVerdicts(t *testing.T) {
 	if j.State != prewarm.Partial {
 		t.Errorf("got %s, want partial", j.State)
 	}
-	broken, err := i.Broken(t.Context(), time.Now().Add(-time.Minute), 100)
+	broken, err := i.Broken(t.Context(), everyone, time.Now().Add(-time.Minute), 100)
 	if err != nil || len(broken) != 3 || broken[0].Count != 1 {
 		t.Errorf("got %+v %v, want three broken sources", broken, err)
 	}
@@ -271,7 +271,7 @@ func TestRetry(t *testing.T) {
 	if n := w.warmed("https://c.example/4.jpg"); n != 1 {
 		t.Errorf("what was made is worked on %d times", n)
 	}
-	if broken, err := i.Broken(t.Context(), time.Time{}, 10); err != nil || len(broken) != 0 {
+	if broken, err := i.Broken(t.Context(), everyone, time.Time{}, 10); err != nil || len(broken) != 0 {
 		t.Errorf("got %+v %v: mended sources are still in the feed", broken, err)
 	}
 }

@@ -1,0 +1,142 @@
+package prewarm
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// post posts a call as a token and waits for the end of its job.
+func (d *door) post(t *testing.T, owner string, c Call) Job {
+	t.Helper()
+	a, err := d.Accept(t.Context(), owner, "", [32]byte{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
+	if err != nil || !j.State.final() || j.Token != owner {
+		t.Fatalf("got %+v of %q, %v", j, j.Token, err)
+	}
+	return j
+}
+
+// listed are the ids of all pages of a caller's jobs.
+func (d *door) listed(t *testing.T, who Caller) (ids []string) {
+	t.Helper()
+	cursor := ""
+	for {
+		page, next, err := d.Jobs(t.Context(), who, 1, cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range page {
+			ids = append(ids, j.ID)
+		}
+		if cursor = next; cursor == "" {
+			return ids
+		}
+	}
+}
+
+var anna, bob, admin = Caller{Name: "anna"}, Caller{Name: "bob"}, Caller{Name: "operator", All: true}
+
+// Jobs are listed for their owner and admin: those that ran, those that were cancelled, and those whose marks an older version wrote.
+func TestJobsBelongToTheirToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		defer d.run(t)()
+		a := d.post(t, "anna", oneCall("https://c.example/a.jpg"))
+		b := d.post(t, "bob", oneCall("https://c.example/b.jpg"))
+		none := d.post(t, "", oneCall("https://c.example/c.jpg"))
+		later, err := d.Accept(t.Context(), "anna", "", [32]byte{}, oneCall("https://c.example/d.jpg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, _ := jobKey(b.ID)
+		r, err := d.Service.deps.Ledger.Read(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Mark, _, _ = strings.Cut(r.Mark, " ")
+		if err := d.Service.deps.Ledger.Write(t.Context(), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range []struct {
+			who  Caller
+			want []string
+		}{
+			{anna, []string{later.Job.ID, a.ID}}, {bob, []string{b.ID}}, {admin, []string{later.Job.ID, none.ID, b.ID, a.ID}}, {Caller{}, nil}, {Caller{Name: "eve"}, nil},
+		} {
+			if got := d.listed(t, x.who); !slices.Equal(got, x.want) {
+				t.Errorf("%+v sees %v, want %v", x.who, got, x.want)
+			}
+			_, _, err := d.Results(t.Context(), a.ID, ResultFilter{For: x.who}, "", 10)
+			if refused := fault.KindOf(err) == fault.NoSuchJob; refused == slices.Contains(x.want, a.ID) {
+				t.Errorf("%+v asks for the results: %v", x.who, err)
+			}
+		}
+	})
+}
+
+// A caller finds the sources of its own jobs by unit and tag, and nobody else's.
+func TestSourcesBelongToTheirToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		defer d.run(t)()
+		c := oneCall("https://c.example/a.jpg")
+		c.Tags = []string{"spring"}
+		d.post(t, "anna", c)
+		for who, want := range map[Caller]int{anna: 1, bob: 0, admin: 1, {}: 0} {
+			refs, err := d.Sources(t.Context(), who, "", "spring")
+			if err != nil || len(refs) != want {
+				t.Errorf("%+v finds %v, %v", who, refs, err)
+			}
+		}
+	})
+}
+
+// The feed holds a source for everybody whose job had it, also where it was known to be broken by somebody else's; its query is for them alone.
+func TestFeedAndQueriesBelongToTheirToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const source = "https://c.example/gone.jpg?token=hush"
+		d := newDoor(t, nil)
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { return refused(ref, fault.SourceNotFound) }
+		defer d.run(t)()
+		feed := func(who Caller) string {
+			rows, err := d.Broken(t.Context(), who, time.Time{}, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var text []string
+			for _, r := range rows {
+				text = append(text, r.Source)
+			}
+			return strings.Join(text, " ")
+		}
+		j := d.post(t, "anna", oneCall(source))
+		masked := MaskQuery(source)
+		if a, b, all := feed(anna), feed(bob), feed(admin); a != source || b != "" || all != masked || strings.Contains(masked, "hush") {
+			t.Errorf("the feed is %q for its owner, %q for another, %q for admin", a, b, all)
+		}
+		for who, want := range map[Caller]string{anna: source, admin: masked} {
+			rows, _, err := d.Results(t.Context(), j.ID, ResultFilter{For: who}, "", 1)
+			if err != nil || rows[0].Source != want {
+				t.Errorf("%+v reads %+v, %v", who, rows, err)
+			}
+		}
+		tries := len(d.tries)
+		d.post(t, "bob", oneCall(source))
+		if b := feed(bob); b != source || len(d.tries) != tries {
+			t.Errorf("the feed is %q for the second owner, after %d more tries", b, len(d.tries)-tries)
+		}
+		if d.post(t, "", oneCall("https://c.example/other.jpg?token=hush")); feed(Caller{}) != "" || !strings.Contains(feed(admin), "other.jpg?token=hush") {
+			t.Errorf("of a job without an owner, nobody sees %q and admin %q", feed(Caller{}), feed(admin))
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// Every route of the private door, asked by everybody: what is not listed here fails the test.
+func TestMatrix(t *testing.T) {
+	const (
+		wrong, other, owner, admin = "a-token-of-the-wrong-scope", "a-token-of-another-tenant", "the-token-that-owns-the-job", "the-token-of-an-operator"
+	)
+	a := describedAPI(t)
+	rules := a.rules.Load().Rules
+	tenant := []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge, ScopeCompat}
+	rules.API.Tokens = []Token{
+		{Name: "other", Token: other, Scopes: tenant}, {Name: "backend", Token: owner, Scopes: tenant},
+		{Name: "operator", Token: admin, Scopes: []string{ScopeAdmin, ScopeExplain, ScopeCheck, ScopeSign, ScopePrewarm, ScopeCompat}},
+		{Name: "sign", Token: wrong + "-sign", Scopes: []string{ScopeSign}}, {Name: "compat", Token: wrong + "-compat", Scopes: []string{ScopeCompat}},
+	}
+	if err := a.Reload(rules); err != nil {
+		t.Fatal(err)
+	}
+	var asked prewarm.Caller
+	a.prewarm.onJobs = func(_ context.Context, who prewarm.Caller, _ int, _ string) ([]prewarm.Job, string, error) {
+		asked = who
+		return nil, "", nil
+	}
+	a.prewarm.onBroken = func(_ context.Context, who prewarm.Caller, _ time.Time, _ int) ([]prewarm.BrokenCount, error) {
+		asked = who
+		return nil, nil
+	}
+	call := `{"urls":["https://c.example/a.jpg"]}`
+	rows := map[string]struct {
+		path, body          string
+		owner, other, admin int
+	}{
+		"POST /v1/prewarm":          {"", call, 200, 200, 200},
+		"POST /v1/check":            {"", call, 200, 200, 200},
+		"GET /v1/jobs":              {"", "", 200, 200, 200},
+		"GET /v1/jobs/{id}":         {"/v1/jobs/j1", "", 200, 404, 200},
+		"DELETE /v1/jobs/{id}":      {"/v1/jobs/j1", "", 200, 404, 200},
+		"GET /v1/jobs/{id}/results": {"/v1/jobs/j1/results", "", 200, 404, 200},
+		"GET /v1/jobs/{id}/events":  {"/v1/jobs/j1/events", "", 200, 404, 200},
+		"POST /v1/jobs/{id}/retry":  {"/v1/jobs/j1/retry", "", 202, 404, 202},
+		"GET /v1/broken":            {"", "", 200, 200, 200},
+		"POST /v1/sign":             {"", `{"source":"` + photo + `"}`, 200, 200, 200},
+		"GET /v1/explain/{path}":    {"/v1/explain" + a.url("w:9", photo), "", 200, 200, 200},
+		"POST /v1/purge":            {"", `{"source":"` + photo + `"}`, 200, 200, 200},
+		"POST /v1/compat/lambda":    {"", `{"key_urls_map":{},"bucket_name":"b"}`, 202, 202, 202},
+		"GET /v1/stats":             {"", "", 200, 200, 200},
+		"GET /v1/history":           {"", "", 200, 200, 200},
+		"GET /v1/config":            {"", "", 403, 403, 200},
+		"GET /debug/pprof/{path}":   {"/debug/pprof/", "", 403, 403, 200},
+		"GET /debug/pprof/cmdline":  {"", "", 403, 403, 200},
+		"GET /debug/pprof/symbol":   {"", "", 403, 403, 200},
+	}
+	slow := map[string]bool{"GET /debug/pprof/profile": true, "GET /debug/pprof/trace": true} // They take their time for those who may.
+	open := []string{"/healthz", "/readyz", "/metrics", "/console"}                           // Without tokens; the console has sessions, see TestConsoleScopes.
+	for route := range routes(a.Server) {
+		method, path, _ := strings.Cut(route, " ")
+		row, listed := rows[route]
+		isOpen := false
+		for _, prefix := range open {
+			isOpen = isOpen || strings.HasPrefix(path, prefix)
+		}
+		switch {
+		case isOpen:
+			continue
+		case slow[route]:
+			row.owner, row.other = 403, 403
+		case !listed:
+			t.Errorf("%s has no row: who may call it?", route)
+			continue
+		}
+		if row.path != "" {
+			path = row.path
+		}
+		unfit := wrong + "-sign"
+		if strings.Contains(path, "/sign") {
+			unfit = wrong + "-compat"
+		}
+		for _, x := range []struct {
+			who, token string
+			want       int
+		}{
+			{"nobody", "", 401}, {"a stranger", "a-token-of-nobody-at-all", 401}, {"the wrong scope", unfit, 403},
+			{"another tenant", other, row.other}, {"the owner", owner, row.owner}, {"admin", admin, row.admin},
+		} {
+			if x.want == 0 {
+				continue
+			}
+			asked = prewarm.Caller{}
+			headers := []string{"Content-Type: application/json"}
+			if x.token != "" {
+				headers = append(headers, "Authorization: Bearer "+x.token)
+			}
+			w := a.private(method, path, row.body, headers...)
+			if w.Code != x.want {
+				t.Errorf("%s by %s: status %d, want %d: %s", route, x.who, w.Code, x.want, w.Body)
+			}
+			if x.want == 404 && code(t, w) != "no_such_job" {
+				t.Errorf("%s by %s: an id can be told from one that does not exist: %s", route, x.who, w.Body)
+			}
+			if asked.All && x.who != "admin" || asked.Name == "" && (path == "/v1/jobs" || path == "/v1/broken") && x.want == 200 {
+				t.Errorf("%s by %s asks as %+v", route, x.who, asked)
+			}
+		}
+	}
+}
