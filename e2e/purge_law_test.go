@@ -27,18 +27,11 @@ func plain(t *testing.T, c color.Color) []byte {
 	return body.Bytes()
 }
 
-// Two instances share a slow bucket and a cluster. While both are asked for pictures all the time, each picture changes and is purged, at
-// one or the other. From the purge's answer on nobody is served the old picture, and it does not come back.
-func TestFault40PurgeOnTwoInstances(t *testing.T) {
-	const sources = 40
-	b, peers, o := startS3(t), startNats(t), startOrigin(t)
-	b.proxy.slow.Store(int64(45 * time.Millisecond))
-	env := append(append(b.env(), prewarmEnv...), "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers))
-	instances := []*server{start(t, env...), start(t, env...)}
+// changingPictures are pictures of the origin, slow to come, that are red until they have changed, and then blue.
+func changingPictures(t *testing.T, o *origin, n int) (paths []string, changed []atomic.Bool) {
 	old, fresh := plain(t, color.RGBA{200, 0, 0, 255}), plain(t, color.RGBA{0, 0, 200, 255})
-	changed := make([]atomic.Bool, sources)
-	var paths []string
-	for i := range sources {
+	changed = make([]atomic.Bool, n)
+	for i := range n {
 		path := fmt.Sprintf("/law/%d.jpg", i)
 		o.on(path, func(w http.ResponseWriter, _ *http.Request) {
 			body := old
@@ -51,6 +44,18 @@ func TestFault40PurgeOnTwoInstances(t *testing.T) {
 		})
 		paths = append(paths, path)
 	}
+	return paths, changed
+}
+
+// Two instances share a slow bucket and a cluster. While both are asked for pictures all the time, each picture changes and is purged, at
+// one or the other. From the purge's answer on nobody is served the old picture, and it does not come back.
+func TestFault40PurgeOnTwoInstances(t *testing.T) {
+	const sources = 40
+	b, peers, o := startS3(t), startNats(t), startOrigin(t)
+	b.proxy.slow.Store(int64(45 * time.Millisecond))
+	env := append(append(b.env(), prewarmEnv...), "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers))
+	instances := []*server{start(t, env...), start(t, env...)}
+	paths, changed := changingPictures(t, o, sources)
 	isOld := func(s *server, i int) bool {
 		a := s.get(signed("w:32/f:jpg", o.URL+paths[i]))
 		img, err := jpeg.Decode(bytes.NewReader(a.body))
