@@ -74,9 +74,15 @@ func (d *door) Refresh(ctx context.Context, a prewarm.Accepted, call prewarm.Cal
 	return through(d, func(s *prewarm.Service) (prewarm.Accepted, error) { return s.Refresh(ctx, a, call) })
 }
 
+// Weigh implements server.Prewarm.
+func (d *door) Weigh(call prewarm.Call) (int, error) {
+	return through(d, func(s *prewarm.Service) (int, error) { return s.Weigh(call) })
+}
+
 // Check implements server.Calls.
-func (d *door) Check(ctx context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
-	return through(d, func(s *prewarm.Service) ([]prewarm.Checked, error) { return s.Check(ctx, asks) })
+func (d *door) Check(ctx context.Context, asks []prewarm.CheckAsk, tell func(prewarm.Checked) error) error {
+	_, err := through(d, func(s *prewarm.Service) (struct{}, error) { return struct{}{}, s.Check(ctx, asks, tell) })
+	return err
 }
 
 // Retry implements server.Calls.
@@ -133,10 +139,10 @@ func (d *door) Stats(ctx context.Context) (prewarm.Stats, error) {
 }
 
 // Post implements server.Predecessor.
-func (d *door) Post(ctx context.Context, body io.Reader) error {
+func (d *door) Post(ctx context.Context, body io.Reader, room func(pictures int) error) error {
 	b, err := d.open()
 	if err != nil {
 		return err
 	}
-	return b.compat.Post(ctx, body)
+	return b.compat.Post(ctx, body, room)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,7 +28,7 @@ func TestDoorRefusesWhileShut(t *testing.T) {
 		_, accept := d.Accept(t.Context(), "", "", [32]byte{}, prewarm.Call{})
 		_, _, jobs := d.Jobs(t.Context(), prewarm.Caller{}, 1, "")
 		_, _, results := d.Results(t.Context(), "j", prewarm.ResultFilter{}, "", 1)
-		for name, err := range map[string]error{"Accept": accept, "Jobs": jobs, "Results": results, "Post": d.Post(t.Context(), io.Reader(strings.NewReader("")))} {
+		for name, err := range map[string]error{"Accept": accept, "Jobs": jobs, "Results": results, "Post": d.Post(t.Context(), strings.NewReader(""), nil)} {
 			if f := fault.Of(err); f == nil || f.Kind != tc.want || f.RetryAfter == 0 || !f.Kind.Retryable() {
 				t.Errorf("%v: %s: got %v, want %s", tc.err, name, err, tc.want)
 			}

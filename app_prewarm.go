@@ -87,7 +87,7 @@ func (a *app) openCompat(ctx context.Context, b *background) (err error) {
 	deps := prewarm.CompatDeps{
 		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Get: a.pipeline.Get,
 		Parser: func() *variant.Parser { return a.live.Load().rules.Parser },
-		Retry:  cfg.Prewarm.Door.Retry, Slots: cfg.Prewarm.Door.Workers, Observer: a.metrics, Log: a.log,
+		Retry:  cfg.Prewarm.Door.Retry, Slots: cfg.Prewarm.Door.Workers, Most: cfg.Prewarm.Door.CallVariants, Observer: a.metrics, Log: a.log,
 	}
 	if len(cfg.Compat.Buckets) > 0 {
 		if deps.Sink, err = s3store.OpenSink(ctx, cfg.Cache.Store.S3, a.metrics); err != nil {

@@ -143,11 +143,11 @@ func TestAnswerReturns(t *testing.T) {
 		case err != nil:
 			t.Errorf("%s: %v", tt.what, err)
 		case tt.what == "none":
-			if a.Units != nil || a.Job.Counts.Images != 1 {
+			if units(a) != nil || a.Job.Counts.Images != 1 {
 				t.Errorf("none: got %+v", a)
 			}
-		case len(a.Units) != 1 || !strings.Contains(string(a.Units[0].Data), tt.want) || a.Units[0].Images[0].Variants[0].URL == "":
-			t.Errorf("%s: got %s %+v", tt.what, a.Units[0].Data, a.Units)
+		case len(units(a)) != 1 || !strings.Contains(string(units(a)[0].Data), tt.want) || units(a)[0].Images[0].Variants[0].URL == "":
+			t.Errorf("%s: got %s %+v", tt.what, units(a)[0].Data, units(a))
 		}
 	}
 }
@@ -176,7 +176,7 @@ func TestEnrichedHasThePlaceholder(t *testing.T) {
 	}
 	want := `{"img":{"url":"https://img.example/pr:one","width":10,"height":20,"bytes":100,"placeholder":"` + testBlur + `","state":"present",` +
 		`"variants":{"one":{"url":"https://img.example/pr:one","format":"webp","width":10,"height":20,"bytes":100,"placeholder":"` + testBlur + `"}}}}`
-	if got := string(a.Units[0].Data); got != want {
+	if got := string(units(a)[0].Data); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	rows, _, err := d.Results(t.Context(), a.Job.ID, ResultFilter{For: everyone}, "", 10)
@@ -245,7 +245,7 @@ func TestAcceptImprovesWhatIsStored(t *testing.T) {
 		}
 	})
 	defer d.Close()
-	if _, err := d.Check(t.Context(), []CheckAsk{{Source: "https://c.example/a.jpg", Variants: []VariantAsk{{Name: "one"}}}}); err != nil || len(offered) != 0 {
+	if err := d.Check(t.Context(), []CheckAsk{{Source: "https://c.example/a.jpg", Variants: []VariantAsk{{Name: "one"}}}}, func(Checked) error { return nil }); err != nil || len(offered) != 0 {
 		t.Errorf("a check offered %v, %v", offered, err)
 	}
 	if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg")); err != nil || len(offered) != 1 {

@@ -3,6 +3,7 @@ package prewarm
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 // Accepted is the answer to a prewarm call.
 type Accepted struct {
 	Job      Job
-	Units    []AcceptedUnit
-	Replayed bool // the Idempotency-Key was known: the job is an earlier one
+	Units    iter.Seq2[AcceptedUnit, error] // made one by one as they are read: those of a large call need not be in memory together
+	Replayed bool                           // the Idempotency-Key was known: the job is an earlier one
 }
 
 // AcceptedUnit is what is known of one unit.

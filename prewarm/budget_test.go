@@ -82,8 +82,8 @@ func TestBudgetIsKeptAndTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b := a.Units[0].Budget; b == nil || *b != (UnitBudget{Bytes: 20_000, Share: 10_000}) || a.Units[2].Budget != nil {
-		t.Errorf("before the work: got %+v, %+v", b, a.Units[2].Budget)
+	if b := units(a)[0].Budget; b == nil || *b != (UnitBudget{Bytes: 20_000, Share: 10_000}) || units(a)[2].Budget != nil {
+		t.Errorf("before the work: got %+v, %+v", b, units(a)[2].Budget)
 	}
 	if _, err := d.Job(t.Context(), a.Job.ID, time.Minute); err != nil {
 		t.Fatal(err)
@@ -92,10 +92,10 @@ func TestBudgetIsKeptAndTold(t *testing.T) {
 	if err != nil || a.Job.Counts.Over != 1 {
 		t.Fatalf("got %+v %v, want one over its share", a.Job.Counts, err)
 	}
-	if b := a.Units[0].Budget; b == nil || b.Used == nil || *b.Used != 21_000 || !b.Over {
+	if b := units(a)[0].Budget; b == nil || b.Used == nil || *b.Used != 21_000 || !b.Over {
 		t.Errorf("after the work: got %+v, want 21000 of 20000 used", b)
 	}
-	if b := a.Units[1].Budget; b == nil || b.Used == nil || *b.Used != 20_000 || b.Over {
+	if b := units(a)[1].Budget; b == nil || b.Used == nil || *b.Used != 20_000 || b.Over {
 		t.Errorf("after the work: got %+v, want 20000 of 20000 used", b)
 	}
 	rows, _, err := d.Results(t.Context(), a.Job.ID, ResultFilter{For: everyone}, "", 100)
@@ -133,7 +133,7 @@ func TestBudgetNeedsOptionsInURLs(t *testing.T) {
 	c := oneCall("https://c.example/a.jpg")
 	c.Budget = 20_000
 	a, err := d.Accept(context.Background(), "b", "", [32]byte{}, c)
-	if err != nil || a.Units[0].Err == nil || a.Units[0].Err.Code != fault.BadOption {
-		t.Errorf("got %+v %v, want the unit refused with bad_option", a.Units, err)
+	if err != nil || units(a)[0].Err == nil || units(a)[0].Err.Code != fault.BadOption {
+		t.Errorf("got %+v %v, want the unit refused with bad_option", units(a), err)
 	}
 }

@@ -5,44 +5,113 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Check tells what is known of variants. No work is done.
-func (s *Service) Check(ctx context.Context, asks []CheckAsk) ([]Checked, error) {
-	out := make([]Checked, len(asks))
-	open := map[string][]int{} // by the source's hash: the answers that the store could not give
-	for i, a := range asks {
-		hash, err := s.checkStore(ctx, a, &out[i])
+// Check gives tell what is known of each ask, in their order, one by one: the answers to a large call need not be in memory together.
+// No work is done. asks past prewarm.call_variants are refused before the first: body_too_large.
+func (s *Service) Check(ctx context.Context, asks []CheckAsk, tell func(Checked) error) error {
+	c := checking{s: s, ctx: ctx, parser: s.deps.Parser(), judged: map[string]judged{}}
+	sum := 0
+	for _, a := range asks {
+		n, err := c.weigh(a)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out[i].Ask = a
-		if out[i].State == Unknown && len(hash) >= hashDigits {
-			open[hash] = append(open[hash], i)
+		sum += n
+		if err := withinCall(sum, s.cfg.CallVariants); err != nil {
+			return err
 		}
 	}
-	if len(open) == 0 {
-		return out, nil
+	for _, a := range asks {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		found, err := c.check(a)
+		if err == nil {
+			err = tell(found)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	pending, err := s.pendingSources(ctx)
+	return nil
+}
+
+// checking is the state of one Check.
+type checking struct {
+	s       *Service
+	ctx     context.Context
+	parser  *variant.Parser
+	asks    []VariantAsk // that plan was made for; those of one unit follow each other
+	plan    *plan
+	pending map[string]bool   // what active jobs have to do; nil = not read yet
+	judged  map[string]judged // by source: what is not stored
+}
+
+// judged is what is known of a source that is not stored.
+type judged struct {
+	state  State
+	reason fault.Kind
+}
+
+// weigh counts the variants of an ask.
+func (c *checking) weigh(a CheckAsk) (int, error) {
+	if a.Key != "" {
+		return 1, nil
+	}
+	p, err := c.planOf(a.Variants)
 	if err != nil {
+		return 0, err
+	}
+	return len(p.Targets), nil
+}
+
+func (c *checking) planOf(asks []VariantAsk) (*plan, error) {
+	if c.plan != nil && slices.Equal(asks, c.asks) {
+		return c.plan, nil
+	}
+	p := c.s.newPlanner(asks)
+	if _, err := p.plan(nil); err != nil {
 		return nil, err
 	}
-	for hash, at := range open {
-		state, reason := Pending, fault.Kind("")
-		if !pending[hash[:hashDigits]] {
-			if state, reason, err = s.checkBroken(ctx, hash); err != nil {
-				return nil, err
-			}
+	c.asks, c.plan = asks, p.plans[0]
+	return c.plan, nil
+}
+
+func (c *checking) check(a CheckAsk) (Checked, error) {
+	out := Checked{Ask: a}
+	hash, err := c.stored(a, &out)
+	if err != nil || out.State != Unknown || len(hash) < hashDigits {
+		return out, err
+	}
+	known, ok := c.judged[hash]
+	if !ok {
+		if known, err = c.judge(hash); err != nil {
+			return out, err
 		}
-		for _, i := range at {
-			out[i].answer(state, reason)
+		c.judged[hash] = known
+	}
+	out.answer(known.state, known.reason)
+	return out, nil
+}
+
+// judge tells what is known of a source, by its hash, that is not stored.
+func (c *checking) judge(hash string) (known judged, err error) {
+	if c.pending == nil {
+		if c.pending, err = c.s.pendingSources(c.ctx); err != nil {
+			return known, err
 		}
 	}
-	return out, nil
+	if c.pending[hash[:hashDigits]] {
+		return judged{state: Pending}, nil
+	}
+	known.state, known.reason, err = c.s.checkBroken(c.ctx, hash)
+	return known, err
 }
 
 // answer gives the answer for what is not stored.
@@ -55,9 +124,10 @@ func (c *Checked) answer(state State, reason fault.Kind) {
 	}
 }
 
-// checkStore asks the store: present, or unknown. It gives the hash of the source.
-func (s *Service) checkStore(ctx context.Context, a CheckAsk, c *Checked) (hash string, err error) {
-	c.State = Unknown
+// stored asks the store: present, or unknown. It gives the hash of the source.
+func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
+	s, ctx := c.s, c.ctx
+	out.State = Unknown
 	if a.Key != "" {
 		if words := strings.Split(a.Key, "/"); len(words) == 4 {
 			hash = words[2]
@@ -67,29 +137,20 @@ func (s *Service) checkStore(ctx context.Context, a CheckAsk, c *Checked) (hash 
 		}
 		present, err := s.deps.KnownKey(ctx, a.Key)
 		if present {
-			c.State = Present
+			out.State = Present
 		}
 		return hash, err
 	}
-	asked := a.Variants
-	for _, name := range s.cfg.Presets {
-		if a.Variants == nil {
-			asked = append(asked, VariantAsk{Name: name})
-		}
-	}
-	p, err := s.newPlan(asked)
+	p, err := c.planOf(a.Variants)
 	if err != nil {
 		return "", err
 	}
-	if len(p.specs) == 0 {
-		return "", fault.New(fault.BadOption, "prewarm.Check", "no variants are named, and prewarm.presets is empty", nil)
-	}
-	refs, err := p.refs(s.deps.Parser(), a.Source, a.Share)
+	refs, err := p.refs(c.parser, a.Source, a.Share)
 	if err != nil {
-		c.State, c.Reason = Broken, fault.KindOf(err)
+		out.State, out.Reason = Broken, fault.KindOf(err)
 		return "", nil
 	}
-	c.State = Present
+	out.State = Present
 	for i, w := range s.deps.Known(ctx, refs) {
 		if w.Err != nil {
 			return "", w.Err
@@ -101,9 +162,9 @@ func (s *Service) checkStore(ctx context.Context, a CheckAsk, c *Checked) (hash 
 			v.State, v.Bytes, v.Width, v.Height, v.From = Present, o.Verdicts[0].Bytes, o.Verdicts[0].Width, o.Verdicts[0].Height, o.From
 			v.Format = string(cmp.Or(o.Verdicts[0].Format, p.specs[i].Format))
 		} else {
-			c.State = Unknown
+			out.State = Unknown
 		}
-		c.Variants = append(c.Variants, v)
+		out.Variants = append(out.Variants, v)
 	}
 	return refs[0].SourceHash(), nil
 }

@@ -42,6 +42,7 @@ type CompatDeps struct {
 	Retry    []time.Duration // pauses before further tries of a source whose failure may pass
 	Slots    int             // pictures at one time
 	Backlog  int             // pictures that may wait; past it calls are refused. 0 = 1,000,000
+	Most     int             // pictures of one call; 0 = 50,000, which is the most
 	Observer Observer
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -66,6 +67,9 @@ func NewCompat(cfg CompatConfig, deps CompatDeps) (*Compat, error) {
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
+	}
+	if deps.Most == 0 || deps.Most > maxCompatImages {
+		deps.Most = maxCompatImages
 	}
 	if deps.Backlog == 0 {
 		deps.Backlog = 1_000_000
@@ -112,13 +116,17 @@ const (
 	maxCompatImages = 50_000
 )
 
-// Post reads a call as ParseCompat does, and accepts it. Without a bucket there is no such call: not_found.
-func (c *Compat) Post(ctx context.Context, body io.Reader) error {
+// Post reads a call as ParseCompat does, and accepts it. room is asked for as many pictures as the call has before anything is made of
+// them, and ends it with its error. Without a bucket there is no such call: not_found.
+func (c *Compat) Post(ctx context.Context, body io.Reader, room func(pictures int) error) error {
 	if len(c.cfg.Load().Buckets) == 0 {
 		return noSuchBucket()
 	}
-	call, err := ParseCompat(body, maxCompatBody, maxCompatImages)
+	call, err := ParseCompat(body, maxCompatBody, c.deps.Most)
 	if err != nil {
+		return err
+	}
+	if err := room(len(call.Images)); err != nil {
 		return err
 	}
 	return c.Accept(ctx, call)

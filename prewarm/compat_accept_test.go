@@ -57,11 +57,20 @@ func TestCompatOff(t *testing.T) {
 
 func TestCompatPost(t *testing.T) {
 	c, w := newCompat(t)
-	post := func(body string) error { return c.Post(t.Context(), strings.NewReader(body)) }
+	asked := 0
+	room := func(pictures int) error { asked = pictures; return nil }
+	post := func(body string) error { return c.Post(t.Context(), strings.NewReader(body), room) }
 	wantFault(t, "good", post(`{"key_urls_map": {"p/1": "https://c.example/1"}, "quality": 85, "bucket_name": "old"}`), "")
-	if len(w.tickets) != 1 {
-		t.Errorf("%d tickets", len(w.tickets))
+	if len(w.tickets) != 1 || asked != 1 {
+		t.Errorf("%d tickets, room for %d pictures", len(w.tickets), asked)
 	}
+	full := fault.New(fault.RateLimited, "", "", nil)
+	room = func(int) error { return full }
+	wantFault(t, "no room", post(`{"key_urls_map": {"p/2": "https://c.example/2"}, "bucket_name": "old"}`), fault.RateLimited)
+	if len(w.tickets) != 1 {
+		t.Errorf("%d tickets after a refused call", len(w.tickets))
+	}
+	room = func(int) error { return nil }
 	wantFault(t, "not JSON", post(`{`), fault.BadUnit)
 	wantFault(t, "other bucket", post(`{"key_urls_map": {}, "bucket_name": "goldcrest"}`), fault.NotFound)
 	if err := c.Reload(CompatConfig{}); err != nil {

@@ -120,7 +120,7 @@ func (p *compatParser) image(key string, keys map[string]bool) error {
 		return badCompat("a key stands twice in key_urls_map", nil)
 	}
 	if len(keys) == p.maxImages {
-		return badCompat(fmt.Sprintf("key_urls_map has more than %d keys", p.maxImages), nil)
+		return fault.New(fault.BodyTooLarge, "prewarm.ParseCompat", fmt.Sprintf("key_urls_map has more than %d keys", p.maxImages), nil)
 	}
 	keys[key] = true
 	source, err := p.text("a value of key_urls_map is not a text")

@@ -20,6 +20,9 @@ type Config struct {
 	Select []string `yaml:"select"`
 	// Workers is the number of images worked on at the same time, most of them waiting for their origin. 0 = four per core.
 	Workers int `yaml:"workers"`
+	// CallVariants is how many variants one call may ask for: its images times the variants of each, formats and weight classes counted
+	// apart. Past it the call is refused before anything is built.
+	CallVariants int `yaml:"call_variants"`
 	// Retry are the pauses before each further try of an image whose failure may pass, with up to a fifth added by chance; each at
 	// most an hour. Empty = no further try.
 	Retry []time.Duration `yaml:"retry"`
@@ -40,11 +43,16 @@ func Default() Config {
 		Formats: []string{"avif", "webp", "jpeg"},
 		Retry:   []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute},
 		Keep:    168 * time.Hour,
+
+		CallVariants: 200_000,
 	}
 }
 
 // maxTries bounds the list of pauses: it stands for a configuration written by mistake.
 const maxTries = 20
+
+// maxCallVariants bounds the bound: what a call asks for is in memory while it is accepted.
+const maxCallVariants = 2_000_000
 
 // Validate names every setting that cannot work.
 func (c Config) Validate() error {
@@ -67,6 +75,9 @@ func (c Config) Validate() error {
 	}
 	if c.Workers < 0 || c.Workers > 4096 {
 		errs = append(errs, fmt.Errorf("prewarm.workers: %d is not between 0 (four per core) and 4096", c.Workers))
+	}
+	if c.CallVariants < 1 || c.CallVariants > maxCallVariants {
+		errs = append(errs, fmt.Errorf("prewarm.call_variants: %d is not between 1 and %d", c.CallVariants, maxCallVariants))
 	}
 	if c.Keep < time.Hour {
 		errs = append(errs, fmt.Errorf("prewarm.keep: %v is less than an hour", c.Keep))

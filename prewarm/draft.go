@@ -31,26 +31,29 @@ type drafted struct {
 	size *int // of its task, in bytes of text
 }
 
-// maxPlans bounds the different lists of variants in one call: all of them stand in the job's record.
-const maxPlans = 64
-
 // drafting is the state of making a draft.
 type drafting struct {
 	*draft
-	s      *Service
+	*planner
 	parser *variant.Parser
 	now    time.Time
-	plans  map[string]int      // by what was asked for
-	known  map[string]*drafted // by plan and source
+	drawn  map[string]*drafted // by plan and source
 	open   map[int]*task       // by plan: the one that still has room
 	sizes  map[*task]*int
 }
 
-// draft cuts a call into tasks: equal images come together, and no task is large.
+// draft cuts a call into tasks: equal images come together, and no task is large. A call that asks for too much is refused before.
 func (s *Service) draft(call Call) (*draft, error) {
+	p := s.newPlanner(call.Variants)
+	if _, err := p.plan(nil); err != nil {
+		return nil, err
+	}
+	if _, err := p.weigh(call); err != nil {
+		return nil, err
+	}
 	d := &drafting{
-		draft: &draft{call: call, bad: map[int]UnitError{}}, s: s, parser: s.deps.Parser(), now: s.deps.Now().UTC(),
-		plans: map[string]int{}, known: map[string]*drafted{}, open: map[int]*task{}, sizes: map[*task]*int{},
+		draft: &draft{call: call, bad: map[int]UnitError{}}, planner: p, parser: s.deps.Parser(), now: s.deps.Now().UTC(),
+		drawn: map[string]*drafted{}, open: map[int]*task{}, sizes: map[*task]*int{},
 	}
 	d.job = &jobRecord{
 		Job: Job{
@@ -65,55 +68,22 @@ func (s *Service) draft(call Call) (*draft, error) {
 	if p := d.job.Priority; p == LaneHigh || p == LaneLow {
 		d.job.Lane = p
 	}
-	asks := call.Variants
-	for _, name := range s.cfg.Presets {
-		if call.Variants == nil {
-			asks = append(asks, VariantAsk{Name: name})
-		}
-	}
-	if len(asks) == 0 {
-		return nil, fault.New(fault.BadOption, "prewarm.Accept", "the call names no variants, and prewarm.presets is empty", nil)
-	}
-	if _, err := d.plan(asks); err != nil {
-		return nil, err
-	}
 	d.images = make([][]*drafted, len(call.Units))
 	for i, u := range call.Units {
 		if u.Err == nil {
-			d.unit(i, u, asks)
+			d.unit(i, u)
 		}
 	}
-	d.job.Tasks = len(d.tasks)
+	d.job.Plans, d.job.Tasks = p.plans, len(d.tasks)
 	for _, t := range d.tasks {
 		d.job.Counts.Variants += t.tally().Variants
 	}
 	return d.draft, nil
 }
 
-// plan finds or makes the plan of a list of asks.
-func (d *drafting) plan(asks []VariantAsk) (int, error) {
-	name := fmt.Sprintf("%q", asks)
-	if i, ok := d.plans[name]; ok {
-		return i, nil
-	}
-	if len(d.job.Plans) == maxPlans {
-		return 0, fault.New(fault.BadOption, "prewarm.Accept", fmt.Sprintf("the call has more than %d different lists of variants", maxPlans), nil)
-	}
-	p, err := d.s.newPlan(asks)
-	if err != nil {
-		return 0, err
-	}
-	d.plans[name] = len(d.job.Plans)
-	d.job.Plans = append(d.job.Plans, p)
-	return d.plans[name], nil
-}
-
 // unit drafts the images of one unit.
-func (d *drafting) unit(at int, u Unit, asks []VariantAsk) {
-	if u.Variants != nil {
-		asks = u.Variants
-	}
-	p, err := d.plan(asks)
+func (d *drafting) unit(at int, u Unit) {
+	p, err := d.plan(u.Variants)
 	if err != nil {
 		f := fault.Of(err)
 		d.bad[at] = UnitError{Code: f.Kind, Detail: f.Public}
@@ -121,7 +91,7 @@ func (d *drafting) unit(at int, u Unit, asks []VariantAsk) {
 	}
 	share := d.call.Share(u)
 	if share > 0 {
-		if _, _, err := d.parser.ParseOptions(d.job.Plans[p].optionsWithin(0, share)); err != nil {
+		if _, _, err := d.parser.ParseOptions(d.plans[p].optionsWithin(0, share)); err != nil {
 			d.bad[at] = UnitError{Code: fault.BadOption, Detail: "the unit has a budget, and URLs may not have max_bytes: " + fault.Of(err).Public}
 			return
 		}
@@ -134,7 +104,7 @@ func (d *drafting) unit(at int, u Unit, asks []VariantAsk) {
 
 // image drafts one image: as a further place of the same one, or anew.
 func (d *drafting) image(u Unit, img Image, planned, share int) *drafted {
-	p := d.job.Plans[planned]
+	p := d.plans[planned]
 	here := spot{Unit: u.Index, ID: u.ID, Pointer: img.Pointer, Auto: img.Auto, Sure: img.Sure}
 	w := &work{Spots: []spot{here}, Share: share, Verdicts: make([]*outcome, len(p.Targets))}
 	for i := range w.Verdicts {
@@ -155,13 +125,13 @@ func (d *drafting) image(u Unit, img Image, planned, share int) *drafted {
 		return d.place(planned, w, size)
 	}
 	name := fmt.Sprintf("%d %d %s", planned, share, w.Source)
-	if x := d.known[name]; x != nil && len(x.work.Spots) < taskSpots && *x.size+size < 2*taskBytes {
+	if x := d.drawn[name]; x != nil && len(x.work.Spots) < taskSpots && *x.size+size < 2*taskBytes {
 		x.work.Spots = append(x.work.Spots, here)
 		*x.size += size
 		return x
 	}
 	x := d.place(planned, w, size+len(w.Source)+len(w.Verdicts)*160)
-	d.known[name] = x
+	d.drawn[name] = x
 	return x
 }
 
@@ -175,7 +145,7 @@ func (d *drafting) place(planned int, w *work, size int) *drafted {
 	}
 	t.Works = append(t.Works, w)
 	*d.sizes[t] += size
-	x := &drafted{plan: d.job.Plans[planned], work: w, size: d.sizes[t]}
+	x := &drafted{plan: d.plans[planned], work: w, size: d.sizes[t]}
 	d.works = append(d.works, x)
 	return x
 }

@@ -53,7 +53,7 @@ func TestSweepMendsJobs(t *testing.T) {
 					t.Errorf("got %+v %v", j, err)
 				}
 				now, err := d.Refresh(t.Context(), a, call)
-				if err != nil || now.Units[0].Images[0].State != Made || now.Job.State != Done {
+				if err != nil || units(now)[0].Images[0].State != Made || now.Job.State != Done {
 					t.Errorf("the answer is now %+v %v", now, err)
 				}
 				time.Sleep(3 * time.Minute)

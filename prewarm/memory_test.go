@@ -256,3 +256,17 @@ func oneCall(sources ...string) Call {
 	}
 	return Call{Units: []Unit{u}}
 }
+
+// units are those of an answer.
+func units(a Accepted) (all []AcceptedUnit) {
+	if a.Units == nil {
+		return nil
+	}
+	for u, err := range a.Units {
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, u)
+	}
+	return all
+}

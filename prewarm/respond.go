@@ -21,17 +21,15 @@ func (s *Service) answer(ctx context.Context, d *draft, id string) (Accepted, er
 	if err != nil {
 		return Accepted{}, err
 	}
-	a := Accepted{Job: job}
-	for i, u := range d.call.Units {
-		unit, err := s.answerUnit(d, i, u)
-		if err != nil {
-			return Accepted{}, err
+	return Accepted{Job: job, Units: func(yield func(AcceptedUnit, error) bool) {
+		for i, u := range d.call.Units {
+			unit, err := s.answerUnit(d, i, u)
+			told := err != nil || d.call.Return != returnNone || unit.Err != nil || unit.Note != nil
+			if told && !yield(unit, err) {
+				return
+			}
 		}
-		if d.call.Return != returnNone || unit.Err != nil || unit.Note != nil {
-			a.Units = append(a.Units, unit)
-		}
-	}
-	return a, nil
+	}}, nil
 }
 
 func (s *Service) answerUnit(d *draft, at int, u Unit) (out AcceptedUnit, err error) {

@@ -49,25 +49,38 @@ type checkedError struct {
 
 // check is POST /v1/check: what is there of sources, units or keys. No work is done for it.
 func (s *Server) check(c echo.Context) error {
-	asks, rows, errors, err := s.readChecks(c)
+	place := s.enterIntake(c.Request().Context(), callOf(c).who)
+	defer place.leave()
+	asks, known, errors, err := s.readChecks(c, place)
 	if err != nil {
 		return err
 	}
-	found, err := s.deps.Prewarm.Check(c.Request().Context(), asks)
-	if err != nil {
-		return err
+	out := newRows(c, http.StatusOK, `{"checked":[`)
+	add := func() error { // the next row
+		row := known[0]
+		known = known[1:]
+		return out.add(row)
 	}
-	next := 0
-	for i := range rows {
-		if rows[i].State == "" { // It was asked; the others are known to be broken.
-			rows[i].fill(found[next])
-			next++
+	err = s.deps.Prewarm.Check(c.Request().Context(), asks, func(found prewarm.Checked) error {
+		for known[0].State != "" { // It was not asked: it is known to be broken.
+			if err := add(); err != nil {
+				return err
+			}
 		}
+		known[0].fill(found)
+		return add()
+	})
+	for err == nil && len(known) > 0 {
+		err = add()
 	}
-	return c.JSON(http.StatusOK, struct {
-		Checked []checked      `json:"checked"`
-		Errors  []checkedError `json:"errors"`
-	}{rows, errors})
+	if err != nil {
+		return out.cut(err)
+	}
+	text, err := json.Marshal(errors)
+	if err != nil {
+		return out.cut(err)
+	}
+	return out.end(`],"errors":` + string(text) + "}\n")
 }
 
 // fill takes over what is known.
@@ -82,9 +95,7 @@ func (r *checked) fill(f prewarm.Checked) {
 }
 
 // readChecks reads the body: {"keys": [...]}, or what a prewarm call may be. rows with an empty State are those of the asks, in order.
-func (s *Server) readChecks(c echo.Context) (asks []prewarm.CheckAsk, rows []checked, errors []checkedError, err error) {
-	place := s.enterIntake(c.Request().Context(), callOf(c).who)
-	defer place.leave()
+func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckAsk, rows []checked, errors []checkedError, err error) {
 	rows, errors = []checked{}, []checkedError{}
 	keys, rest, err := s.readKeys(c, place)
 	if err != nil {
@@ -97,6 +108,13 @@ func (s *Server) readChecks(c echo.Context) (asks []prewarm.CheckAsk, rows []che
 		return asks, rows, errors, checkCount(len(asks))
 	}
 	call, err := s.parseCall(c, rest)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	asked, err := s.deps.Prewarm.Weigh(call)
+	if err == nil {
+		err = place.ask(asked)
+	}
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -18,10 +18,10 @@ type fakePredecessor struct {
 	err error
 }
 
-func (f *fakePredecessor) Post(_ context.Context, body io.Reader) error {
+func (f *fakePredecessor) Post(_ context.Context, body io.Reader, room func(pictures int) error) error {
 	b, err := io.ReadAll(body)
 	f.got = string(b)
-	return errors.Join(err, f.err)
+	return errors.Join(err, room(1), f.err)
 }
 
 func TestCompat(t *testing.T) {

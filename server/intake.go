@@ -14,6 +14,11 @@ const (
 	intakeShare    = intakeRoom / 2  // of which one token may have so many
 	intakeUnits    = 64              // how finely room is told: a body of the greatest size takes so many units
 	intakePatience = 2 * time.Second // how long a body waits for room before its call is refused
+
+	againPatience = 30 * time.Second // the same for a call that is accepted already
+
+	variantBytes = 1024 // what one variant that a call asks for takes until the call is answered
+	imageBytes   = 256 // and one image while its call waits for the end of its job
 )
 
 // place is the room that the bodies of one call take in memory. It grows as bytes arrive, so that a body which is announced and
@@ -23,17 +28,47 @@ type place struct {
 	all   *semaphore.Weighted // of all callers
 	own   *semaphore.Weighted // of this token
 	unit  int64               // bytes
+	body  int64               // of them there are
+	asked int64               // bytes that the variants take which the call asks for
 	units int64               // held
+
+	patience time.Duration
 }
 
 // enterIntake opens an empty place for the call's bodies. The caller must leave it; leaving twice is fine.
 func (s *Server) enterIntake(ctx context.Context, who credential) *place {
-	return &place{ctx: ctx, all: s.intake, own: who.room, unit: max(s.rules.Load().Prewarm.Limits.Body/intakeUnits, 1)}
+	return &place{ctx: ctx, all: s.intake, own: who.room, unit: max(s.rules.Load().Prewarm.Limits.Body/intakeUnits, 1), patience: intakePatience}
 }
 
 // grow takes room for a body of n bytes so far. A call that finds none for a moment is refused: its caller can send it again.
 func (p *place) grow(n int64) error {
-	for p.units*p.unit < n {
+	p.body = n
+	return p.fit()
+}
+
+// ask takes room for n variants, before they are built.
+func (p *place) ask(n int) error {
+	p.asked = int64(n) * variantBytes
+	return p.fit()
+}
+
+// keep gives the room back that exceeds n bytes, rounded down: small calls that wait hold none.
+func (p *place) keep(n int64) {
+	p.body, p.asked = n, 0
+	if more := p.units - n/p.unit; more > 0 {
+		p.release(more)
+	}
+}
+
+// again is ask for an accepted call whose answer is made anew: refused it would be sent again, so it waits for longer.
+func (p *place) again(n int) error {
+	p.patience = againPatience
+	return p.ask(n)
+}
+
+// fit takes the room that is missing. One call never takes more than the share of its token: it would wait for itself.
+func (p *place) fit() error {
+	for p.units*p.unit < p.body+p.asked && p.units < intakeShare*intakeUnits {
 		if err := p.take(); err != nil {
 			return err
 		}
@@ -42,7 +77,7 @@ func (p *place) grow(n int64) error {
 }
 
 func (p *place) take() error {
-	ctx, cancel := context.WithTimeout(p.ctx, intakePatience)
+	ctx, cancel := context.WithTimeout(p.ctx, p.patience)
 	defer cancel()
 	err := p.own.Acquire(ctx, 1)
 	if err == nil {
@@ -61,10 +96,12 @@ func (p *place) take() error {
 }
 
 // leave gives all room back.
-func (p *place) leave() {
-	p.all.Release(p.units)
-	p.own.Release(p.units)
-	p.units = 0
+func (p *place) leave() { p.release(p.units) }
+
+func (p *place) release(units int64) {
+	p.all.Release(units)
+	p.own.Release(units)
+	p.units -= units
 }
 
 func newIntake() *semaphore.Weighted { return semaphore.NewWeighted(intakeRoom * intakeUnits) }

@@ -340,7 +340,7 @@ func TestOpenAPIFindsDifferences(t *testing.T) {
 // post is a Predecessor that takes everything.
 type post struct{}
 
-func (post) Post(_ context.Context, body io.Reader) error {
+func (post) Post(_ context.Context, body io.Reader, _ func(int) error) error {
 	_, err := io.Copy(io.Discard, body)
 	return err
 }

@@ -21,7 +21,8 @@ type Calls interface {
 	Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call prewarm.Call) (prewarm.Accepted, error)
 	// Refresh brings the answer to a call up to date.
 	Refresh(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error)
-	Check(ctx context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error)
+	// Check gives tell what is known of each ask, in their order.
+	Check(ctx context.Context, asks []prewarm.CheckAsk, tell func(prewarm.Checked) error) error
 	Retry(ctx context.Context, id string) (prewarm.Job, error)
 	Cancel(ctx context.Context, id string) (prewarm.Job, error)
 }
@@ -39,6 +40,8 @@ type Jobs interface {
 type Prewarm interface {
 	Calls
 	Jobs
+	// Weigh counts the variants that a call asks for, or refuses it.
+	Weigh(call prewarm.Call) (int, error)
 	// Sources finds the sources of a unit or a tag in the kept jobs that who may see.
 	Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
 	Stats(ctx context.Context) (prewarm.Stats, error)
@@ -64,23 +67,26 @@ func (s *Server) prewarmCall(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	asked, err := s.deps.Prewarm.Weigh(call)
+	if err == nil {
+		err = place.ask(asked)
+	}
+	if err != nil {
+		return err
+	}
 	ctx := c.Request().Context()
 	call.Request = callOf(c).id
 	accepted, err := s.deps.Prewarm.Accept(ctx, callOf(c).who.name, key, sum, call)
 	if err != nil {
 		return err
 	}
-	if call.Return != "rewritten" && call.Return != "enriched" {
-		for i := range call.Units {
-			call.Units[i].Data = nil // Nobody needs the text any more: a caller that waits must not hold memory.
-		}
-		place.leave()
-	}
 	if wait > 0 && !ended(accepted.Job) {
 		// Where too many of the token's requests wait already, the answer comes at once: the call is accepted all the same.
 		if leave, full := s.stay(callOf(c).who); full == nil {
 			defer leave()
-			if accepted, err = s.waitFor(ctx, accepted, call, wait); err != nil {
+			accepted.Units = nil // Nobody needs it any more: a caller that waits must not hold memory.
+			place.keep(thin(call))
+			if accepted, err = s.waitFor(ctx, accepted, call, wait, func() error { return place.again(asked) }); err != nil {
 				return err
 			}
 			c.Response().Header().Set("Preference-Applied", "wait="+seconds(wait))
@@ -96,11 +102,28 @@ func (s *Server) prewarmCall(c echo.Context) error {
 	return writeAccepted(c, status, accepted)
 }
 
-// waitFor holds the answer back until the job ends or wait is over, and brings it up to date.
-func (s *Server) waitFor(ctx context.Context, a prewarm.Accepted, call prewarm.Call, wait time.Duration) (prewarm.Accepted, error) {
+// thin drops the text of a call's units, unless the answer needs it, and gives the bytes that are left of the call.
+func thin(call prewarm.Call) (left int64) {
+	for i := range call.Units {
+		u := &call.Units[i]
+		if call.Return != "rewritten" && call.Return != "enriched" {
+			u.Data = nil
+		}
+		left += int64(len(u.Data)) + int64(len(u.Images))*imageBytes
+	}
+	return left
+}
+
+// waitFor holds the answer back until the job ends or wait is over, and brings it up to date when there is room for it.
+func (s *Server) waitFor(
+	ctx context.Context, a prewarm.Accepted, call prewarm.Call, wait time.Duration, room func() error,
+) (prewarm.Accepted, error) {
 	waiting, stop := s.untilStop(ctx)
 	defer stop()
 	if _, err := s.deps.Prewarm.Job(waiting, a.Job.ID, wait); err != nil && (waiting.Err() == nil || ctx.Err() != nil) {
+		return a, err
+	}
+	if err := room(); err != nil {
 		return a, err
 	}
 	return s.deps.Prewarm.Refresh(ctx, a, call)

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"encoding/json"
+	"net/http"
 
 	"github.com/labstack/echo/v4"
 
@@ -60,26 +61,59 @@ func writeAccepted(c echo.Context, status int, a prewarm.Accepted) error {
 	if err != nil {
 		return err
 	}
-	w := c.Response()
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	out := bufio.NewWriterSize(w, 64<<10)
-	_, _ = out.Write(head[:len(head)-1]) // A failed write shows at Flush.
-	_, _ = out.WriteString(`,"units":[`)
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	first := true
-	for _, u := range a.Units {
-		if !first {
-			_ = out.WriteByte(',')
+	out := newRows(c, status, string(head[:len(head)-1])+`,"units":[`)
+	for u, err := range a.Units {
+		if err == nil {
+			err = out.add(unitAnswer(u))
 		}
-		first = false
-		if err := enc.Encode(unitAnswer(u)); err != nil {
-			return err
+		if err != nil {
+			return out.cut(err)
 		}
 	}
-	_, _ = out.WriteString("]}\n")
-	return out.Flush()
+	return out.end("]}\n")
+}
+
+// rows writes a JSON document with a long array row by row, so that it is never in memory as a whole.
+type rows struct {
+	c     echo.Context
+	out   *bufio.Writer
+	enc   *json.Encoder
+	begun bool // there is a row
+}
+
+// newRows begins a document with the text before its rows. Nothing is sent before the buffer is full: until then an error is answered as any other.
+func newRows(c echo.Context, status int, before string) *rows {
+	w := c.Response()
+	w.Header().Set("Content-Type", "application/json")
+	w.Status = status
+	r := &rows{c: c, out: bufio.NewWriterSize(w, 64<<10)}
+	r.enc = json.NewEncoder(r.out)
+	r.enc.SetEscapeHTML(false)
+	_, _ = r.out.WriteString(before) // A failed write shows at the next one.
+	return r
+}
+
+func (r *rows) add(row any) error {
+	if r.begun {
+		_ = r.out.WriteByte(',')
+	}
+	r.begun = true
+	return r.enc.Encode(row)
+}
+
+func (r *rows) end(after string) error {
+	_, _ = r.out.WriteString(after)
+	return r.out.Flush()
+}
+
+// cut ends a document that cannot be ended: once its beginning is sent, the caller must see that the rest is missing.
+func (r *rows) cut(err error) error {
+	if !r.c.Response().Committed {
+		return err
+	}
+	k := callOf(r.c)
+	k.kind, k.cause = fault.KindOf(err), err // For the log; an answer is no longer possible.
+	panic(http.ErrAbortHandler)
 }
 
 func unitAnswer(u prewarm.AcceptedUnit) acceptedUnit {

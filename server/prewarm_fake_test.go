@@ -27,6 +27,7 @@ type fakePrewarm struct {
 	onWatch   func(ctx context.Context, id string) (<-chan prewarm.Job, error)
 	onBroken  func(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
 	onSources func(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
+	onWeigh   func(call prewarm.Call) (int, error) // nil = one variant of each image
 	onStats   func(ctx context.Context) (prewarm.Stats, error)
 }
 
@@ -38,8 +39,24 @@ func (f *fakePrewarm) Refresh(ctx context.Context, a prewarm.Accepted, call prew
 	return f.onRefresh(ctx, a, call)
 }
 
-func (f *fakePrewarm) Check(ctx context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
-	return f.onCheck(ctx, asks)
+func (f *fakePrewarm) Check(ctx context.Context, asks []prewarm.CheckAsk, tell func(prewarm.Checked) error) error {
+	found, err := f.onCheck(ctx, asks)
+	for _, c := range found {
+		if err := tell(c); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (f *fakePrewarm) Weigh(call prewarm.Call) (n int, err error) {
+	if f.onWeigh != nil {
+		return f.onWeigh(call)
+	}
+	for _, u := range call.Units {
+		n += len(u.Images)
+	}
+	return n, nil
 }
 
 func (f *fakePrewarm) Retry(ctx context.Context, id string) (prewarm.Job, error) {

@@ -134,7 +134,8 @@ func TestCheck(t *testing.T) {
 		{Source: source(0)}, {Source: source(1)}, {Source: source(7)}, {Source: source(8)}, {Source: source(0), Variants: []prewarm.VariantAsk{{Name: "std"}}},
 		{Key: present}, {Key: "v1/00/0123/x.webp"}, {Source: "ftp://x"},
 	}
-	got, err := i.Check(t.Context(), asks)
+	var got []prewarm.Checked
+	err := i.Check(t.Context(), asks, func(c prewarm.Checked) error { got = append(got, c); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ func TestReturnNoneTellsErrorsAndNotes(t *testing.T) {
 	c.Units[2].Images = nil
 	c.Units[3].Variants = []prewarm.VariantAsk{{Name: "nobody"}}
 	a := accept(t, i, c)
-	if len(a.Units) != 3 || a.Units[0].Index != 1 || a.Units[0].Err == nil || a.Units[1].Index != 2 || a.Units[1].Note == nil || a.Units[2].Err == nil {
-		t.Errorf("got %+v", a.Units)
+	if len(units(a)) != 3 || units(a)[0].Index != 1 || units(a)[0].Err == nil || units(a)[1].Index != 2 || units(a)[1].Note == nil || units(a)[2].Err == nil {
+		t.Errorf("got %+v", units(a))
 	}
 	if j := ended(t, i, a.Job.ID); j.Counts.Images != 1 {
 		t.Errorf("got %+v", j)

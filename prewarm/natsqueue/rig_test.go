@@ -241,3 +241,17 @@ func wantWaiting(t *testing.T, q *Queue, lane string, want int) {
 		}
 	}
 }
+
+// units are those of an answer.
+func units(a prewarm.Accepted) (all []prewarm.AcceptedUnit) {
+	if a.Units == nil {
+		return nil
+	}
+	for u, err := range a.Units {
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, u)
+	}
+	return all
+}

@@ -21,10 +21,10 @@ func TestJobIsWorkedOff(t *testing.T) {
 	w := newWorld()
 	i := start(t, open(t, t.TempDir(), nil), w, true, nil)
 	a := accept(t, i, call(0, 50))
-	if a.Job.State != prewarm.Queued && a.Job.State != prewarm.Running || a.Job.Counts.Variants != 100 || len(a.Units) != 50 {
-		t.Errorf("got %+v with %d units", a.Job, len(a.Units))
+	if a.Job.State != prewarm.Queued && a.Job.State != prewarm.Running || a.Job.Counts.Variants != 100 || len(units(a)) != 50 {
+		t.Errorf("got %+v with %d units", a.Job, len(units(a)))
 	}
-	if v := a.Units[7].Images[0].Variants[0]; !strings.HasPrefix(v.URL, "https://img.example/sig/pr:lite/") || v.State != prewarm.Pending {
+	if v := units(a)[7].Images[0].Variants[0]; !strings.HasPrefix(v.URL, "https://img.example/sig/pr:lite/") || v.State != prewarm.Pending {
 		t.Errorf("got %+v", v)
 	}
 	j := ended(t, i, a.Job.ID)
@@ -36,7 +36,7 @@ func TestJobIsWorkedOff(t *testing.T) {
 	}
 	agree(t, i, j)
 	again := accept(t, i, call(0, 50))
-	if again.Job.State != prewarm.Done || again.Job.Counts.Present != 100 || again.Units[3].Images[0].State != prewarm.Present {
+	if again.Job.State != prewarm.Done || again.Job.Counts.Present != 100 || units(again)[3].Images[0].State != prewarm.Present {
 		t.Errorf("the same call again: got %+v", again.Job)
 	}
 	if n := w.warmed("https://c.example/3.jpg"); n != 1 {
@@ -80,8 +80,8 @@ func TestVerdicts(t *testing.T) {
 		{Index: 3, ID: "d", Variants: []prewarm.VariantAsk{{Name: "nosuch"}}, Images: []prewarm.Image{at("good", false)}},
 	}}
 	a := accept(t, i, c)
-	if a.Units[2].Err == nil || a.Units[3].Err == nil || a.Units[3].Err.Code != fault.BadOption {
-		t.Errorf("got %+v", a.Units)
+	if units(a)[2].Err == nil || units(a)[3].Err == nil || units(a)[3].Err.Code != fault.BadOption {
+		t.Errorf("got %+v", units(a))
 	}
 	j := ended(t, i, a.Job.ID)
 	agree(t, i, j)
@@ -139,7 +139,7 @@ func TestIdempotency(t *testing.T) {
 		}
 	}
 	a, err := both[0].Accept(t.Context(), "backend", "key", body, call(0, 20))
-	if err != nil || !a.Replayed || len(a.Units) != 20 {
+	if err != nil || !a.Replayed || len(units(a)) != 20 {
 		t.Errorf("got %+v %v, want a replay", a.Job, err)
 	}
 	_, err = both[1].Accept(t.Context(), "backend", "key", sha256.Sum256([]byte("b")), call(0, 20))

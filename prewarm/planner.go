@@ -1,0 +1,86 @@
+package prewarm
+
+import (
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// maxPlans bounds the different lists of variants in one call: all of them stand in the job's record.
+const maxPlans = 64
+
+// planner makes the plans of one call: each list of variants once.
+type planner struct {
+	s     *Service
+	plans []*plan
+	known map[string]int // by what was asked for
+	asks  []VariantAsk   // of the units that name none
+}
+
+// newPlanner makes a planner for a call that asks for variants; nil = for the configured presets.
+func (s *Service) newPlanner(asks []VariantAsk) *planner {
+	p := &planner{s: s, known: map[string]int{}, asks: asks}
+	if asks == nil {
+		for _, name := range s.cfg.Presets {
+			p.asks = append(p.asks, VariantAsk{Name: name})
+		}
+	}
+	return p
+}
+
+// plan finds or makes the plan of a list of asks; nil = of the call's.
+func (p *planner) plan(asks []VariantAsk) (int, error) {
+	if asks == nil {
+		asks = p.asks
+	}
+	if len(asks) == 0 {
+		return 0, fault.New(fault.BadOption, "prewarm.Accept", "the call names no variants, and prewarm.presets is empty", nil)
+	}
+	name := fmt.Sprintf("%q", asks)
+	if i, ok := p.known[name]; ok {
+		return i, nil
+	}
+	if len(p.plans) == maxPlans {
+		return 0, fault.New(fault.BadOption, "prewarm.Accept", fmt.Sprintf("the call has more than %d different lists of variants", maxPlans), nil)
+	}
+	made, err := p.s.newPlan(asks)
+	if err != nil {
+		return 0, err
+	}
+	p.known[name] = len(p.plans)
+	p.plans = append(p.plans, made)
+	return p.known[name], nil
+}
+
+// Weigh counts what a call asks for: the variants of each of its images, in each format and weight class. Nothing is built for it.
+// A call of more than prewarm.call_variants is refused: body_too_large.
+func (s *Service) Weigh(call Call) (int, error) {
+	return s.newPlanner(call.Variants).weigh(call)
+}
+
+// weigh counts the variants of a call. Those of a unit that cannot be planned are not counted: they are not made.
+func (p *planner) weigh(call Call) (sum int, err error) {
+	for _, u := range call.Units {
+		if u.Err != nil || len(u.Images) == 0 {
+			continue
+		}
+		i, err := p.plan(u.Variants)
+		if err != nil {
+			continue
+		}
+		sum += len(u.Images) * len(p.plans[i].Targets)
+		if err := withinCall(sum, p.s.cfg.CallVariants); err != nil {
+			return 0, err
+		}
+	}
+	return sum, nil
+}
+
+// withinCall refuses a call that asks for n variants, if that is more than most.
+func withinCall(n, most int) error {
+	if n <= most {
+		return nil
+	}
+	return fault.New(fault.BodyTooLarge, "prewarm.Weigh", fmt.Sprintf("the call asks for more than %d variants: images times variants, formats and "+
+		"weight classes counted apart; send it in several", most), nil)
+}
