@@ -56,11 +56,35 @@ func TestWrongCallsOfTheProgram(t *testing.T) {
 	}
 	environ := []string{"GOLDCREST_SIGNING_KEYS=[{key: " + key + "}]", "GOLDCREST_SERVER_BASE_URL=http://img.example:8080", "GOLDCREST_TOKEN=0123456789abcdef",
 		"GOLDCREST_CACHE_STORE_DIR=" + dir + "/store", "GOLDCREST_ORIGIN_ALLOW_PRIVATE=[127.0.0.0/8]"}
-	for _, tt := range []struct {
-		args []string
-		code int
-		says []string
-	}{
+	for _, tt := range wrongCalls(signed, wrong) {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			t.Parallel()
+			code, out, errs := program(t, dir, environ, "", tt.args...)
+			if code != tt.code {
+				t.Errorf("exit %d, want %d:\n%s%s", code, tt.code, out, errs)
+			}
+			for _, want := range tt.says {
+				if !strings.Contains(out+errs, want) {
+					t.Errorf("%q is not in\n%s%s", want, out, errs)
+				}
+			}
+			if strings.Contains(errs, "Is a server running") {
+				t.Errorf("no server was asked:\n%s", errs)
+			}
+		})
+	}
+}
+
+// programCall is a call of the program: how it exits, and what it prints.
+type programCall struct {
+	args []string
+	code int
+	says []string
+}
+
+// wrongCalls are calls as people mistype them, with right ones beside them. signed is a URL of the server; wrong is not signed.
+func wrongCalls(signed, wrong string) []programCall {
+	return []programCall{
 		{[]string{"help"}, exitOK, []string{"usage: goldcrest COMMAND", "prewarm"}},
 		{[]string{"help", "help"}, exitOK, []string{"usage: goldcrest COMMAND"}},
 		{[]string{"help", "sign"}, exitOK, []string{"usage: goldcrest sign ", "-ttl duration"}},
@@ -101,22 +125,6 @@ func TestWrongCallsOfTheProgram(t *testing.T) {
 		{[]string{"check", "v1/ab/x/y"}, exitUsage, []string{`"v1/ab/x/y" is not a URL; keys begin with v1/ and are given with -keys`}},
 		{[]string{"check", "-keys", "http://c.example/a.jpg"}, exitUsage, []string{"is not a key"}},
 		{[]string{"check", "-units", "nowhere"}, exitFailed, []string{"open nowhere", "look whether the name is right"}},
-	} {
-		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
-			t.Parallel()
-			code, out, errs := program(t, dir, environ, "", tt.args...)
-			if code != tt.code {
-				t.Errorf("exit %d, want %d:\n%s%s", code, tt.code, out, errs)
-			}
-			for _, want := range tt.says {
-				if !strings.Contains(out+errs, want) {
-					t.Errorf("%q is not in\n%s%s", want, out, errs)
-				}
-			}
-			if strings.Contains(errs, "Is a server running") {
-				t.Errorf("no server was asked:\n%s", errs)
-			}
-		})
 	}
 }
 

@@ -174,8 +174,7 @@ func TestOutOfContact(t *testing.T) {
 func TestPurgeWithABrokenStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")
-		var r *rig
-		r = newRig(t, func(_ *Config, p *Parts) { p.Store = undeletable{p.Store, down} })
+		r := newRig(t, func(_ *Config, p *Parts) { p.Store = undeletable{p.Store, down} })
 		if _, err := r.Purge(t.Context(), Selector{Refs: refs(1, 2)}); !errors.Is(err, down) {
 			t.Errorf("Purge = %v", err)
 		}

@@ -138,7 +138,7 @@ func TestFault50LeftPutDoesNotLand(t *testing.T) {
 		t.Error(err)
 	}
 	close(heal) // 3.
-	func() { // the call that was left ends
+	func() {    // the call that was left ends
 		s.ops.Lock()
 		defer s.ops.Unlock()
 	}()
