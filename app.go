@@ -109,12 +109,13 @@ func (a *app) checkSecrets(cfg config.Config) error {
 }
 
 // openPipeline builds what turns a Ref into bytes.
-func (a *app) openPipeline(context.Context) (err error) {
+func (a *app) openPipeline(ctx context.Context) (err error) {
 	a.memory = cache.NewMemory(a.cfg.Cache.Memory.Memory)
 	a.purges = cache.NewPurges(a.firstGeneration())
 	a.tiers = cache.NewTiered(a.memory, a.durable, a.purges, a.cfg.Cache.Store.Tier, a.metrics)
 	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
-		Tiers: a.tiers, Keeper: a.tiers, Store: a.purges.Guard(a.durable), Purges: a.purges, Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
+		Tiers: a.tiers, Keeper: a.tiers, Store: a.purges.Guard(a.durable), Purges: a.purges, PurgeLog: a.openPurgeLog(ctx),
+		Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
 		Observer: fillMeter{a.metrics}, Log: a.log,
 	})
 	return err

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
@@ -27,6 +29,20 @@ type sharedPurges struct {
 	log     *natsqueue.Purges
 	stop    context.CancelFunc
 	running sync.WaitGroup
+}
+
+// openPurgeLog opens what keeps the purges of an instance alone over a restart; nil where nothing does. Only writes to a bucket outlive
+// their process, and only an instance with a queue has a directory that is its own.
+func (a *app) openPurgeLog(ctx context.Context) pipeline.PurgeLog {
+	if a.cfg.Prewarm.Queue.NATS != "" || a.cfg.Cache.Store.S3.Bucket == "" || !a.cfg.Is(config.RolePrewarm) {
+		return nil
+	}
+	path := filepath.Join(a.cfg.Prewarm.Queue.Dir, "purges.jsonl")
+	file, err := purge.OpenFile(ctx, path, a.purges)
+	if err != nil {
+		a.log.Error("the purges before this start cannot be read; what they purged may come back", "file", path, "error", err)
+	}
+	return file
 }
 
 // firstGeneration is the one before the first purge: an instance alone numbers purges by itself, from its start.
@@ -113,6 +129,8 @@ func purgeFault(err error) error {
 		said = "an instance did not confirm the purge and may still serve what was to be purged: repeat the purge"
 	case errors.Is(err, purge.ErrLog):
 		said = "the queue did not take the purge, so that not all instances know of it: repeat the purge"
+	case errors.Is(err, purge.ErrNotKept):
+		said = "the purge could not be written to the queue's disk, so that a restart may forget it: repeat the purge"
 	default:
 		return err
 	}

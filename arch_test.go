@@ -51,7 +51,7 @@ var layers = map[string]layer{
 	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "trace"}, "the heart: the transform is plugged in through an interface"},
 	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
-	"purge": {[]string{"cache"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
+	"purge": {[]string{"cache", "stall"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
 
 	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
 

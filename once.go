@@ -58,7 +58,7 @@ func getOnce(ctx context.Context, e env, cfg config.Config, ref variant.Ref) (an
 	if err := cfg.Validate(); err != nil {
 		return answer, err
 	}
-	cfg.Transform.Workers = 1
+	cfg.Transform.Workers, cfg.Cache.Store.S3.Bucket = 1, "" // Nothing is stored.
 	a := &app{cfg: cfg, log: newLog(e.stderr, cfg.Log, logLevel("error")), metrics: metrics.New(), oneStage: true}
 	defer func() { err = errors.Join(err, a.close(ctx)) }()
 	a.durable = cache.NewMemory(64 << 20).Store()

@@ -23,7 +23,13 @@ type natsPeer struct {
 }
 
 // startNats starts a cluster of three with the configuration that is shipped for Compose, on addresses of this machine, or skips the test where nats-server is not installed.
-func startNats(t *testing.T) (peers []*natsPeer) {
+func startNats(t *testing.T) []*natsPeer {
+	t.Helper()
+	return startNatsWith(t, readFile(t, "../deploy/compose/nats.conf"))
+}
+
+// startNatsWith is startNats with another configuration.
+func startNatsWith(t *testing.T, conf string) (peers []*natsPeer) {
 	t.Helper()
 	program := os.Getenv("GOLDCREST_NATS_SERVER")
 	if program == "" {
@@ -40,7 +46,7 @@ func startNats(t *testing.T) (peers []*natsPeer) {
 		dir, name := t.TempDir(), fmt.Sprint("peer-", i)
 		p := &natsPeer{t: t, program: program, file: filepath.Join(dir, "nats.conf"), name: name, url: freePort(t), monitor: freePort(t)}
 		text := strings.NewReplacer("0.0.0.0:4222", p.url, "0.0.0.0:8222", p.monitor, "/data", filepath.Join(dir, "data"), "0.0.0.0:6222", route,
-			"nats-1:6222", routes[0], "nats-2:6222", routes[1], "nats-3:6222", routes[2]).Replace(readFile(t, "../deploy/compose/nats.conf"))
+			"nats-1:6222", routes[0], "nats-2:6222", routes[1], "nats-3:6222", routes[2]).Replace(conf)
 		if err := os.WriteFile(p.file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

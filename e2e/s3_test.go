@@ -2,15 +2,19 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,6 +29,7 @@ type s3 struct {
 // httptestProxy passes requests on unless fault says otherwise.
 type httptestProxy struct {
 	url   string
+	pass  http.Handler
 	fault atomic.Pointer[http.HandlerFunc]
 	slow  atomic.Int64 // nanoseconds that an answer takes longer, at the most
 	puts  atomic.Int64
@@ -85,11 +90,10 @@ func startProxy(t *testing.T, target string) *httptestProxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &httptestProxy{}
-	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	p := &httptestProxy{pass: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(u)
 		r.Out.Host = r.In.Host // The signature covers it.
-	}}
+	}}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +113,7 @@ func startProxy(t *testing.T, target string) *httptestProxy {
 			(*f)(w, r)
 			return
 		}
-		pass.ServeHTTP(w, r)
+		p.pass.ServeHTTP(w, r)
 	})}
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
@@ -123,6 +127,45 @@ func (p *httptestProxy) fail(h http.HandlerFunc) {
 		return
 	}
 	p.fault.Store(&h)
+}
+
+// delayWrites takes writes and cuts their connections, so that their callers give up. land brings them to the bucket, and all else passes.
+func (p *httptestProxy) delayWrites(t *testing.T) (land func()) {
+	var mu sync.Mutex
+	var taken []*http.Request
+	p.fail(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut {
+			p.pass.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		late := r.Clone(context.WithoutCancel(r.Context()))
+		late.Body = io.NopCloser(bytes.NewReader(body))
+		mu.Lock()
+		taken = append(taken, late)
+		mu.Unlock()
+		if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			c.Close()
+		}
+	})
+	return func() {
+		p.fail(nil)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(taken) == 0 {
+			t.Error("no write was on its way")
+		}
+		for _, late := range taken {
+			w := httptest.NewRecorder()
+			p.pass.ServeHTTP(w, late)
+			if w.Code != 200 {
+				t.Errorf("a late write: %d %s", w.Code, w.Body)
+			}
+		}
+	}
 }
 
 // env is what a server needs to use the bucket.

@@ -104,6 +104,7 @@ type Parts struct {
 	Keeper      Keeper
 	Store       cache.Store // the durable tier itself, guarded by Purges: what Warm trusts
 	Purges      *cache.Purges
+	PurgeLog    PurgeLog // of an instance alone; nil = its purges are forgotten with the process
 	Fetcher     Fetcher
 	Transformer Transformer
 	Aside       Transformer // makes what is heavy beside light pictures, in workers that do not hold them up; nil = Transformer

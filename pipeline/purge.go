@@ -44,15 +44,26 @@ const removers = 8
 // purgeHold bounds the time for which a purge that ends in an error, or with its instance, holds writes.
 const purgeHold = 30 * time.Second
 
+// PurgeLog keeps purges so that the next process knows them. Implemented by purge.File.
+type PurgeLog interface {
+	// Keep returns when the purge is on disk.
+	Keep(ctx context.Context, g cache.Generation, prefixes []string) error
+}
+
 // Purge removes entries of an instance that shares its store with no other. It returns how many the store had. Schedule: [cache.Purges].
-func (p *Pipeline) Purge(ctx context.Context, what Selector) (int, error) {
+// A purge that cannot be kept is done all the same: it may be what frees the disk.
+func (p *Pipeline) Purge(ctx context.Context, what Selector) (n int, err error) {
 	g := p.parts.Purges.Next()
 	defer p.EndPurge(g)
 	idle := p.BeginPurge(g, what.Prefixes(), what.Sources(), purgeHold)
-	if err := idle(ctx); err != nil {
-		return 0, err
+	var kept error
+	if p.parts.PurgeLog != nil {
+		kept = p.parts.PurgeLog.Keep(ctx, g, what.Prefixes())
 	}
-	return p.Remove(ctx, what.Prefixes())
+	if err = idle(ctx); err == nil {
+		n, err = p.Remove(ctx, what.Prefixes())
+	}
+	return n, errors.Join(err, kept)
 }
 
 // BeginPurge applies a purge to this instance: older entries are misses from here on and gone from memory, what makes them is left alone

@@ -59,6 +59,31 @@ func TestWarmGivesUpOnWhatIsPurgedAgain(t *testing.T) {
 	})
 }
 
+// fullDisk is a PurgeLog that takes nothing.
+type fullDisk struct{ asked []string }
+
+var errFullDisk = errors.New("no space left")
+
+func (d *fullDisk) Keep(_ context.Context, _ cache.Generation, prefixes []string) error {
+	d.asked = append(d.asked, prefixes...)
+	return errFullDisk
+}
+
+// A purge that cannot be kept for the next process is done and told as an error.
+func TestPurgeThatIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &fullDisk{}
+		r := newRig(t, func(_ *Config, parts *Parts) { parts.PurgeLog = disk })
+		if w := r.Warm(t.Context(), refs(1))[0]; w.Err != nil {
+			t.Fatal(w.Err)
+		}
+		n, err := r.Purge(t.Context(), Selector{Refs: refs(1)})
+		if n != 1 || !errors.Is(err, errFullDisk) || len(r.tiers.store) != 0 || len(disk.asked) != 1 || disk.asked[0] != ref(1).SourcePrefix() {
+			t.Errorf("Purge = %d, %v; %d stored, %q to keep", n, err, len(r.tiers.store), disk.asked)
+		}
+	})
+}
+
 // A purge concerns its own sources alone: what is made of 2,000 others meanwhile is stored.
 func TestPurgeOfAnotherSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
