@@ -105,7 +105,7 @@ func TestPrewarmCommand(t *testing.T) {
 	if want := []string{`{"id":1}` + "\n" + `{"id":2}` + "\n", `{"id":3}` + "\n" + `{"id":4}` + "\n"}; strings.Join(api.bodies, "|") != strings.Join(want, "|") {
 		t.Errorf("posted %q, want %q", api.bodies, want)
 	}
-	if api.query[0] != "return=none&select=%24.a&select=%2Fb&tag=x&variants=lite%2Cstd" {
+	if api.query[0] != "body=units&return=none&select=%24.a&select=%2Fb&tag=x&variants=lite%2Cstd" {
 		t.Errorf("query %s", api.query[0])
 	}
 	if len(api.keys) != 2 {
@@ -198,7 +198,7 @@ func TestCheckAndPurgeCommands(t *testing.T) {
 	}{
 		{[]string{"check", "-keys", "v1/ab/x"}, "", exitOK, `/v1/check {"keys":["v1/ab/x"]}`, []string{"present    -                    1/1  v1/ab/x", "1 present, 0 pending"}},
 		{[]string{"check", "-variants", "lite", "https://c.example/gone.jpg"}, "", exitFailed, `/v1/check {"variants":["lite"],"urls":["https://c.example/gone.jpg"]}`, []string{"broken     source_not_found     0/0  https://c.example/gone.jpg", "1 of 1 are not there"}},
-		{[]string{"check", "-units", "-"}, "{\"p\":1}\n\n", exitOK, `/v1/check {"data_units":[{"data":{"p":1}}]}`, []string{"u1 /p"}},
+		{[]string{"check", "-units", "-"}, "{\"p\":1}\n\n", exitOK, `/v1/check {"data_units":[{"data":{"p":1}}],"wrapped":true}`, []string{"u1 /p"}},
 		{[]string{"check", "-units", "-"}, "{", exitFailed, "", []string{"unreadable line 1: it is not valid JSON", "1 units could not be read"}},
 		{[]string{"check"}, "", exitUsage, "", []string{"give URLs"}},
 		{[]string{"purge", "-source", "https://c.example/a.jpg"}, "", exitOK, `/v1/purge {"source":"https://c.example/a.jpg"}`, []string{"2 variants purged", "purge at the CDN: s-ab"}},

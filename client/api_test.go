@@ -194,7 +194,7 @@ func TestPrewarmSaysWhatTheContractSays(t *testing.T) {
 	}
 	r := (*requests)[0]
 	want := `{"variants":["lite",{"name":"w","options":"rs:fit:9:0"}],"select":["$..url"],"priority":"low","deadline":"2026-11-23T12:00:00Z","ttl":"168h0m0s","round":"24h0m0s",` +
-		`"tags":["t"],"return":"rewritten","callback":{"url":"https://b.example/h","events":["job.done"]},"again":true,"data_units":[{"id":"u1","data":{"a":"` + strings.Repeat("x", 5000) + `"},"select":["$.a"]}]}`
+		`"tags":["t"],"return":"rewritten","callback":{"url":"https://b.example/h","events":["job.done"]},"again":true,"data_units":[{"id":"u1","data":{"a":"` + strings.Repeat("x", 5000) + `"},"select":["$.a"]}],"wrapped":true}`
 	if r.body != want {
 		t.Errorf("got  %s\nwant %s", r.body, want)
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"net/url"
 )
 
 // CheckCall asks what is there of sources, units or keys: one of them.
@@ -62,10 +63,11 @@ func (a *API) Check(ctx context.Context, c CheckCall) (Checks, error) {
 	if given != 1 {
 		return Checks{}, errors.New("client: a check asks about URLs, units or keys: one of them")
 	}
-	r, err := jsonRequest("/v1/check", envelope{URLs: c.URLs, Units: c.Units, Keys: c.Keys, Variants: c.Variants, Select: c.Select, Budget: c.Budget})
+	r, err := jsonRequest("/v1/check", envelope{URLs: c.URLs, Units: c.Units, Keys: c.Keys, Variants: c.Variants, Select: c.Select, Budget: c.Budget, Wrapped: len(c.Units) > 0})
 	if err != nil {
 		return Checks{}, err
 	}
+	r.query = url.Values{"body": {"envelope"}}
 	var out Checks
 	err = a.fetch(ctx, r, &out)
 	return out, err

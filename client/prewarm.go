@@ -141,6 +141,7 @@ type envelope struct {
 	Again    bool       `json:"again,omitempty"`
 	Units    []Unit     `json:"data_units,omitempty"`
 	URLs     []string   `json:"urls,omitempty"`
+	Wrapped  bool       `json:"wrapped,omitempty"` // every unit is, so that nothing in its Data is read as a field of the call
 	Keys     []string   `json:"keys,omitempty"`
 }
 
@@ -151,7 +152,7 @@ func (a *API) Prewarm(ctx context.Context, c Call) (Accepted, error) {
 	}
 	e := envelope{
 		Variants: c.Variants, Select: c.Select, Budget: c.Budget, Priority: c.Priority, TTL: duration(c.TTL), Round: duration(c.Round), Tags: c.Tags,
-		Return: c.Return, Callback: c.Callback, Again: c.Again, Units: c.Units, URLs: c.URLs,
+		Return: c.Return, Callback: c.Callback, Again: c.Again, Units: c.Units, URLs: c.URLs, Wrapped: len(c.Units) > 0,
 	}
 	if !c.Deadline.IsZero() {
 		e.Deadline = &c.Deadline
@@ -160,13 +161,14 @@ func (a *API) Prewarm(ctx context.Context, c Call) (Accepted, error) {
 	if err != nil {
 		return Accepted{}, err
 	}
+	r.query = url.Values{"body": {"envelope"}}
 	return a.post(ctx, r, c)
 }
 
-// PrewarmLines posts units as they are, one JSON value a line. A line that cannot be read is answered in its place and keeps
+// PrewarmLines posts units as they are, one JSON value a line: nothing in them is read as a field of the call. A line that cannot be read is answered in its place and keeps
 // none of the others. Units and URLs of the call stay empty; variants by options and callbacks need Prewarm.
 func (a *API) PrewarmLines(ctx context.Context, lines []byte, c Call) (Accepted, error) {
-	r := request{method: http.MethodPost, path: "/v1/prewarm", body: lines, header: http.Header{"Content-Type": {"application/x-ndjson"}}, query: url.Values{}}
+	r := request{method: http.MethodPost, path: "/v1/prewarm", body: lines, header: http.Header{"Content-Type": {"application/x-ndjson"}}, query: url.Values{"body": {"units"}}}
 	var names []string
 	for _, v := range c.Variants {
 		if v.Options != "" {

@@ -29,6 +29,7 @@ func DefaultLimits() Limits {
 type Rules struct {
 	Limits    Limits
 	Select    []string // selectors where neither unit nor call names any; none = auto-detection
+	Bodies    []string // the readings of a body that the caller's token may name; where it is one, that; none = all
 	IDPointer string   // JSON Pointer of a unit's id, looked at before id, unit_id and uuid; "" = none
 }
 
@@ -37,6 +38,9 @@ type reader struct {
 	call   Call
 	limits Limits
 	rules  Rules
+
+	body    string // how the body is read: one of the readings; "" = by its shape
+	wrapped *bool  // whether data_units are wrapped; nil = each by its shape
 
 	configured, asked []Selector // of the rules and of the call
 	compiled          map[string]compiled
@@ -77,12 +81,7 @@ func ParseText(text []byte, contentType string, query url.Values, rules Rules) (
 	if err := r.fromQuery(query); err != nil {
 		return Call{}, err
 	}
-	if isLines(contentType) {
-		err = r.lines(text)
-	} else {
-		err = r.document(text)
-	}
-	if err != nil {
+	if err = r.readAs(text, isLines(contentType)); err != nil {
 		return Call{}, err
 	}
 	return r.call, r.nothing()
@@ -186,7 +185,21 @@ func (r *reader) object(text []byte) error {
 	if units, urls := values["data_units"], values["urls"]; isArray(units) || isArray(urls) {
 		return r.envelope(values)
 	}
+	if r.body == BodyEnvelope {
+		return notAs(r.body, "it is no object with data_units or urls as an array")
+	}
 	whole, ok := skim(text, 0)
+	return r.unit(text, whole, ok, 0, false)
+}
+
+// wholeUnit reads a body that is one unit, whatever its fields are called.
+func (r *reader) wholeUnit(text []byte) error {
+	text = bytes.Trim(text, " \t\r\n")
+	if len(text) == 0 {
+		return unreadable("the body is empty", nil)
+	}
+	whole, ok := skim(text, 0)
+	whole.start, whole.end = 0, len(text) // What follows the value makes the unit unreadable.
 	return r.unit(text, whole, ok, 0, false)
 }
 
@@ -210,8 +223,10 @@ func (r *reader) envelope(values map[string][]byte) error {
 	if err := r.fromEnvelope(values); err != nil {
 		return err
 	}
+	// Where the reading is fixed, a unit is wrapped only if the call says so: a document may look like a wrapped one.
+	wrapped := r.body == "" && r.wrapped == nil || r.wrapped != nil && *r.wrapped
 	if units := values["data_units"]; isArray(units) {
-		if err := r.array(units, true); err != nil {
+		if err := r.array(units, wrapped); err != nil {
 			return err
 		}
 	}

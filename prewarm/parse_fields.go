@@ -29,12 +29,12 @@ func badOption(name, public string) error {
 
 // queryFields are the fields of a call that a query may have.
 func queryFields() []string {
-	return []string{"variants", "select", "budget", "priority", "deadline", "ttl", "round", "again", "tag", "return"}
+	return []string{"variants", "select", "budget", "priority", "deadline", "ttl", "round", "again", "tag", "return", "body"}
 }
 
 // envelopeFields are those that an envelope may have.
 func envelopeFields() []string {
-	return []string{"data_units", "urls", "variants", "select", "budget", "priority", "deadline", "ttl", "round", "again", "tags", "return", "callback"}
+	return []string{"data_units", "urls", "variants", "select", "budget", "priority", "deadline", "ttl", "round", "again", "tags", "return", "callback", "wrapped"}
 }
 
 // only refuses a name that is none of those known, the first in the order of the alphabet.
@@ -50,6 +50,10 @@ func only[V any](what string, given map[string]V, known []string) error {
 // fromQuery takes the fields of the call that the query has: variants and tag as lists with commas or one by one, select one by one.
 func (r *reader) fromQuery(q url.Values) error {
 	if err := only("field of the query", q, queryFields()); err != nil {
+		return err
+	}
+	var err error
+	if r.body, err = Reading(q, r.rules.Bodies); err != nil {
 		return err
 	}
 	raw := map[string][]byte{}
@@ -93,6 +97,12 @@ func (r *reader) fromEnvelope(values map[string][]byte) error {
 		{"round", func(b []byte) error { return duration(&r.call.Round, b) }},
 		{"again", func(b []byte) error {
 			if json.Unmarshal(b, &r.call.Again) != nil {
+				return errors.New("neither true nor false")
+			}
+			return nil
+		}},
+		{"wrapped", func(b []byte) error {
+			if json.Unmarshal(b, &r.wrapped) != nil {
 				return errors.New("neither true nor false")
 			}
 			return nil

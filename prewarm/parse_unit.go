@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -54,13 +55,11 @@ func (r *reader) validate(text []byte, depth int, whole bool) *UnitError {
 func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *UnitError) {
 	fields, _ := members(u.Data)
 	values := byName(u.Data, fields)
-	if data := values["data"]; len(data) == 0 || data[0] != '{' {
-		return nil, nil
-	}
-	for name := range values {
-		if !slices.Contains([]string{"id", "data", "select", "variants", "budget"}, name) {
-			return nil, nil
+	if why := notWrapped(values); why != "" {
+		if r.wrapped != nil { // The call says that it is wrapped.
+			return nil, badUnit(why, "")
 		}
+		return nil, nil
 	}
 	u.Data = values["data"]
 	var err error
@@ -74,6 +73,20 @@ func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *UnitError) {
 		return nil, badUnit(err.Error(), "/budget")
 	}
 	return values["id"], nil
+}
+
+// notWrapped says why an object with these fields is no wrapped unit; "" = it is one.
+func notWrapped(values map[string][]byte) string {
+	if data := values["data"]; len(data) == 0 || data[0] != '{' {
+		return "a wrapped unit has data, which is a JSON object"
+	}
+	known := []string{"id", "data", "select", "variants", "budget"}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !slices.Contains(known, name) {
+			return fault.Unknown("field of a wrapped unit", name, known)
+		}
+	}
+	return ""
 }
 
 // read finds the id and the images of a unit that is a valid JSON object.

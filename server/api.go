@@ -27,6 +27,7 @@ type credential struct {
 	name   string
 	sum    [sha256.Size]byte
 	scopes []string
+	bodies []string // the readings of a body that it may post; none = all
 	limit  signing.Limit
 	bucket *bucket             // nil = no limit
 	room   *semaphore.Weighted // of the intake, for its bodies
@@ -51,7 +52,7 @@ func readTokens(api API) ([]credential, error) {
 			}
 		}
 		limit := signing.Limit{Rate: t.Rate, Burst: t.Burst}.Or(signing.Limit{Rate: api.Rate, Burst: api.Burst})
-		list = append(list, credential{name: t.Name, sum: sha256.Sum256([]byte(secret)), scopes: t.Scopes, limit: limit})
+		list = append(list, credential{name: t.Name, sum: sha256.Sum256([]byte(secret)), scopes: t.Scopes, bodies: t.Bodies, limit: limit})
 	}
 	return list, nil
 }

@@ -151,6 +151,13 @@ func (s *Server) readKeys(c echo.Context, room *place) (keys []string, body []by
 	if body, err = s.readBody(c, room); err != nil {
 		return nil, nil, err
 	}
+	reading, err := prewarm.Reading(c.QueryParams(), callOf(c).who.bodies)
+	if err != nil {
+		return nil, nil, err
+	}
+	if reading == prewarm.BodyUnit || reading == prewarm.BodyUnits {
+		return nil, body, nil // A document may have a field called keys.
+	}
 	var ask map[string]json.RawMessage
 	if json.Unmarshal(body, &ask) != nil || json.Unmarshal(ask["keys"], &keys) != nil || keys == nil {
 		return nil, body, nil

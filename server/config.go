@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -177,6 +178,10 @@ type Token struct {
 	TokenFile string `yaml:"token_file"`
 	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, admin.
 	Scopes []string `yaml:"scopes"`
+	// Bodies are the ways in which bodies of this token may be read: unit, units and envelope, as the query's body says; where one is
+	// listed, that needs no saying. With unit and units nothing inside a posted document is an instruction. Empty = any, and where the query does
+	// not say, by the body's shape.
+	Bodies []string `yaml:"bodies"`
 	// Rate is api.rate for this token alone. 0 = that.
 	Rate int `yaml:"rate"`
 	// Burst belongs to Rate. 0 = two seconds' worth.
@@ -216,6 +221,11 @@ func (a API) Validate() error {
 		for _, s := range t.Scopes {
 			if !slices.Contains(known, s) {
 				return fmt.Errorf("%s: unknown scope %q; known are %s", name, s, strings.Join(known, ", "))
+			}
+		}
+		for _, b := range t.Bodies {
+			if !slices.Contains(prewarm.Bodies(), b) {
+				return fmt.Errorf("%s: bodies: %q is none of %s", name, b, strings.Join(prewarm.Bodies(), ", "))
 			}
 		}
 		if err := (signing.Limit{Rate: t.Rate, Burst: t.Burst}).Validate(); err != nil {

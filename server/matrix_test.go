@@ -112,3 +112,29 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 }
+
+// A token whose configuration names one reading posts documents, whatever they look like.
+func TestBodiesOfATokenAreFixed(t *testing.T) {
+	a := newAPI(t, func(_ *Config, r *Rules) { r.API.Tokens[0].Bodies = []string{prewarm.BodyUnit} })
+	var got prewarm.Call
+	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
+		got = call
+		return prewarm.Accepted{Job: doneJob()}, nil
+	}
+	a.prewarm.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
+		return make([]prewarm.Checked, len(asks)), nil
+	}
+	doc := `{"urls":["https://evil.example/a.jpg"],"keys":["v1/ab/c"],"priority":"high","callback":{"url":"https://evil.example/"},"photo":"https://c.example/a.jpg"}`
+	const js = "Content-Type: application/json"
+	if w := a.private("POST", "/v1/prewarm", doc, bearer, js); w.Code != 200 || got.Callback != nil || got.Priority != "" || len(got.Units) != 1 {
+		t.Errorf("status %d, the call is %+v: %s", w.Code, got, w.Body)
+	}
+	if w := a.private("POST", "/v1/check", doc, bearer, js); w.Code != 200 || strings.Contains(w.Body.String(), "v1/ab/c") || !strings.Contains(w.Body.String(), "c.example/a.jpg") {
+		t.Errorf("check: status %d: %s", w.Code, w.Body)
+	}
+	for _, path := range []string{"/v1/prewarm?body=envelope", "/v1/check?body=envelope"} {
+		if w := a.private("POST", path, doc, bearer, js); w.Code != 403 || code(t, w) != "forbidden_scope" {
+			t.Errorf("%s: status %d: %s", path, w.Code, w.Body)
+		}
+	}
+}

@@ -191,7 +191,9 @@ func (s *Server) readBody(c echo.Context, room *place) ([]byte, error) {
 
 // parseCall reads a decoded body by the request's other parts.
 func (s *Server) parseCall(c echo.Context, body []byte) (prewarm.Call, error) {
-	call, err := prewarm.ParseText(body, c.Request().Header.Get("Content-Type"), c.QueryParams(), s.rules.Load().Prewarm)
+	rules := s.rules.Load().Prewarm
+	rules.Bodies = callOf(c).who.bodies
+	call, err := prewarm.ParseText(body, c.Request().Header.Get("Content-Type"), c.QueryParams(), rules)
 	return call, unreadable(c, err)
 }
 

@@ -40,9 +40,9 @@ export class Client {
     if ((units.length > 0) === (urls.length > 0)) throw new TypeError("a call has units or URLs: one of them");
     const body = { ...call, ttl: duration(ttl), round: duration(round), deadline: deadline?.toISOString(), return: returns };
     if (urls.length > 0) body.urls = urls;
-    else body.data_units = units.map((unit) => (unit instanceof Unit ? unit : { data: unit }));
+    else Object.assign(body, { data_units: units.map((unit) => (unit instanceof Unit ? unit : { data: unit })), wrapped: true }); // Nothing inside a unit is a field of the call.
     return this.#json("POST", "/v1/prewarm", {
-      body, signal, headers: { "Idempotency-Key": key, ...(wait > 0 && { Prefer: `wait=${Math.ceil(wait)}` }) },
+      body, signal, query: { body: "envelope" }, headers: { "Idempotency-Key": key, ...(wait > 0 && { Prefer: `wait=${Math.ceil(wait)}` }) },
     });
   }
 

@@ -79,10 +79,10 @@ test("units are posted, again after what passes by itself, with one key", async 
   assert.equal(new Set(calls.map((c) => c.headers["Idempotency-Key"])).size, 1);
   assert.ok(pauses[0] < 1 && pauses[1] >= 7 && pauses[1] < 8, String(pauses));
   const { url, method, headers, body } = calls[2];
-  assert.equal(`${method} ${url}`, "POST http://gc:8081/v1/prewarm");
+  assert.equal(`${method} ${url}`, "POST http://gc:8081/v1/prewarm?body=envelope");
   assert.equal(headers.Authorization, "Bearer t0ken");
   assert.equal(headers.Prefer, "wait=1");
-  assert.deepEqual(body, { variants: ["lite"], budget: 120000, again: true, ttl: "3600000ms", round: "60000ms", return: "enriched", deadline: "1970-01-01T00:00:00.000Z", data_units: [{ data: { photo: "https://a/1.jpg" } }, { data: { x: 1 }, id: "u2", budget: 9000 }] });
+  assert.deepEqual(body, { variants: ["lite"], budget: 120000, again: true, ttl: "3600000ms", round: "60000ms", return: "enriched", deadline: "1970-01-01T00:00:00.000Z", data_units: [{ data: { photo: "https://a/1.jpg" } }, { data: { x: 1 }, id: "u2", budget: 9000 }], wrapped: true });
 });
 
 test("refusals for good are not repeated, and tries end", async () => {

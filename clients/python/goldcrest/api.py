@@ -107,12 +107,14 @@ class Client:
             "deadline": deadline.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if deadline else None,
         }
         call = {name: value for name, value in call.items() if value}
+        if "data_units" in call:
+            call["wrapped"] = True  # Nothing inside a unit is a field of the call.
         if ("data_units" in call) == ("urls" in call):
             raise ValueError("a call has units or URLs: one of them")
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         if wait:
             headers["Prefer"] = f"wait={_whole(wait)}"
-        return self._fetch("POST", "/v1/prewarm", body=call, headers=headers)
+        return self._fetch("POST", "/v1/prewarm", query={"body": "envelope"}, body=call, headers=headers)
 
     def job(self, job: str, wait: Duration = 0) -> Dict[str, Any]:
         """The state of a job; with wait, up to a minute, once it has ended."""

@@ -172,10 +172,10 @@ class Api(unittest.TestCase):
         self.assertEqual(len({headers["Idempotency-Key"] for _, _, headers, _ in self.calls}), 1)
         self.assertTrue(self.pauses[0] <= 1 and 7 <= self.pauses[1] < 8, self.pauses)
         method, path, headers, body = self.calls[2]
-        self.assertEqual((method, path), ("POST", "/v1/prewarm"))
+        self.assertEqual((method, path), ("POST", "/v1/prewarm?body=envelope"))
         self.assertEqual((headers["Authorization"], headers["Prefer"], headers["Content-Encoding"]), ("Bearer t0ken", "wait=1", "gzip"))
         self.assertEqual(body.pop("data_units")[0], {"data": {"photo": "https://a/1.jpg"}, "id": "u1", "select": ["/photo"], "budget": 9000})
-        self.assertEqual(body, {"variants": ["lite"], "budget": 120000, "again": True, "ttl": "3600000ms", "round": "60000ms", "return": "enriched", "deadline": "2026-01-01T00:00:00Z", "tags": ["t"]})
+        self.assertEqual(body, {"wrapped": True, "variants": ["lite"], "budget": 120000, "again": True, "ttl": "3600000ms", "round": "60000ms", "return": "enriched", "deadline": "2026-01-01T00:00:00Z", "tags": ["t"]})
 
     def test_refusals_for_good_are_not_repeated_and_tries_end(self):
         self.answers.append(self.problem(422, False, code="bad_selector", detail="no", request_id="r1"))
