@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
@@ -145,15 +147,22 @@ func consoleJobs(b *browser, s *server, o *origin) {
 	b.press("Start the job")
 	b.wait("the job's end", `document.querySelector("h1 + .pill, .head .pill")?.innerText === "partial"`)
 	b.see("20 of 20 variants")
-	b.wait("its rows", `document.querySelectorAll("tbody tr").length === 20`)
+	b.wait("a row for each image, the broken one first", `document.querySelectorAll("tbody tr").length === 5 && document.querySelector("tbody tr").innerText.includes("/missing/a.jpg")`)
+	b.wait("its variants", `document.querySelectorAll("tbody li").length === 20`)
+	b.wait("the pictures of the others, as they are stored", `[...document.querySelectorAll("tbody img")].filter((i) => i.scrollIntoView() || i.complete && i.naturalWidth > 0).length === 4`)
+	link := eval[string](b, `document.querySelector("tbody tr:last-child li a").href`)
+	if a, err := request("GET", strings.Replace(link, "http://localhost:8080", s.public, 1)); err != nil || a.StatusCode != 200 || !strings.HasPrefix(a.Header.Get("X-Cache"), "hit") && a.Header.Get("Cache-Status") == "" {
+		b.t.Errorf("the link of a variant %s: %v %+v", link, err, a.Response)
+	}
 	b.choose("State", "Broken")
 	b.see("The origin has no such file")
-	b.wait("the broken rows alone", `document.querySelectorAll("tbody tr").length === 4`)
+	b.wait("the broken image alone", `document.querySelectorAll("tbody tr").length === 1 && document.querySelectorAll("tbody li").length === 4`)
 	b.fill("Find", "nothing like that")
 	b.see("No such verdict")
 	b.fill("Find", "missing")
 	b.choose("State", "All")
 	b.fill("Find", "")
+	b.wait("all images with their pictures", `document.querySelectorAll("tbody tr").length === 5 && document.querySelectorAll("tbody img").length === 4`)
 	b.picture("job")
 	b.see("Retry broken and failed")
 
@@ -164,11 +173,12 @@ func consoleJobs(b *browser, s *server, o *origin) {
 	b.wait("the job done", `document.querySelector(".head .pill")?.innerText === "done"`)
 
 	// Another comes from a file, and is cancelled while its origin makes it wait.
-	gate := make(chan struct{})
+	gate, slowly := make(chan struct{}), landscape(64, 48, 1)
 	for i := range 4 {
 		o.on(fmt.Sprintf("/slow/%d.jpg", i), func(w http.ResponseWriter, r *http.Request) {
 			select {
 			case <-gate:
+				w.Write(slowly)
 			case <-r.Context().Done():
 			}
 		})
@@ -195,6 +205,56 @@ func consoleJobs(b *browser, s *server, o *origin) {
 	b.wait("both jobs", `document.querySelectorAll("tbody tr").length === 2`)
 	b.see("spring")
 	b.picture("jobs")
+	b.holds("a.mono", s, func() { // A third job comes while the first's link has the focus.
+		s.prewarm("", `{"id": "no-image", "title": "Nothing to see"}`)
+		b.wait("the third job", `document.querySelectorAll("tbody tr").length === 3`)
+	})
+	b.see("no images")
+	b.press(eval[string](b, `document.querySelector("tbody tr a").innerText`))
+	b.see("No image was found in 1 Data Unit")
+	b.picture("job-without-images")
+	consoleUnreadable(b)
+}
+
+// holds checks that a page's update leaves the focus, and the text that a person has selected, where they are.
+func (b *browser) holds(selector string, s *server, update func()) {
+	b.t.Helper()
+	eval[bool](b, fmt.Sprintf(`(() => {
+		const e = document.querySelector("tbody " + %q), r = document.createRange();
+		window.held = e;
+		e.focus();
+		r.selectNodeContents(e);
+		getSelection().removeAllRanges();
+		getSelection().addRange(r);
+		return true;
+	})()`, selector))
+	update()
+	if got := eval[string](b, `[held.isConnected, document.activeElement === held, getSelection().toString() === held.innerText].join(" ")`); got != "true true true" {
+		b.t.Errorf("after an update: there, focused, selected: %s", got)
+	}
+}
+
+// consoleUnreadable posts batches of which a line cannot be read: pasted, and in a packed file, which the page does not look into.
+func consoleUnreadable(b *browser) {
+	b.visit("Jobs")
+	b.press("Start a job")
+	b.fill("Data Units", "{\"id\": \"a\"}\n{\"id\": \"b\"\n{\"id\": \"c\"}")
+	b.press("Start the job")
+	b.see("Line 2:")
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	fmt.Fprint(w, "{\"id\": \"a\"}\n{\"id\": \"b\"\n{\"id\": \"c\"}\n")
+	w.Close()
+	file := filepath.Join(b.t.TempDir(), "units.jsonl.gz")
+	if err := os.WriteFile(file, packed.Bytes(), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	b.run(chromedp.SetUploadFiles(chromedp.CSS(`input[type=file]`), []string{file}, chromedp.NodeReady))
+	b.see("units.jsonl.gz")
+	b.press("Start the job")
+	b.see("1 Data Unit could not be read; the others were taken")
+	b.see("in line 2")
+	b.picture("job-unreadable-line")
 }
 
 func consoleBroken(b *browser, o *origin) {
@@ -214,6 +274,10 @@ func consoleBroken(b *browser, o *origin) {
 	b.choose("Reason", "Any reason")
 	b.wait("all rows", `document.querySelectorAll("tbody tr").length === 4`)
 	b.picture("broken")
+	b.holds("button", nil, func() {
+		eval[bool](b, `(() => { const s = [...document.querySelectorAll("select")][0]; s.dispatchEvent(new Event("change", {bubbles: true})); return true; })()`)
+		b.wait("the list read anew", `performance.getEntriesByType("resource").filter((r) => r.name.includes("/v1/broken")).length > 1`)
+	})
 	mended := landscape(300, 200, 3)
 	o.on("/broken/cut.jpg", func(w http.ResponseWriter, _ *http.Request) { w.Write(mended) })
 	before := o.count("/broken/cut.jpg")
@@ -278,7 +342,8 @@ const hour = `(() => {
 	const real = window.fetch, now = Date.now(), samples = [], days = [];
 	for (let i = 0; i < 360; i++) {
 		const wave = 60 + 25 * Math.sin(i / 40) + 8 * Math.sin(i / 7), flood = i > 200 && i < 250 ? 1 : 0;
-		samples.push({at: new Date(now - (360 - i) * 1e4).toISOString(), seconds: 10, hits_memory: Math.round(wave * 8), hits_store: Math.round(wave * 1.2), stale: 0, misses: Math.round(wave * (0.3 + flood)), collapsed: 3 * flood, errors: i % 47 ? 0 : 2, saved_bytes: 1e7, p50_ms: 0.4 + 0.15 * Math.sin(i / 30) + flood, p99_ms: 90 + 30 * Math.sin(i / 25) + 240 * flood});
+		const idle = i > 90 && i < 130 ? 0 : 1;
+		samples.push({at: new Date(now - (360 - i) * 1e4).toISOString(), seconds: 10, hits_memory: idle * Math.round(wave * 8), hits_store: idle * Math.round(wave * 1.2), stale: 0, misses: idle * Math.round(wave * (0.3 + flood)), collapsed: 3 * flood, errors: i % 47 ? 0 : 2 * idle, saved_bytes: 1e7, p50_ms: idle * (0.4 + 0.15 * Math.sin(i / 30) + flood), p99_ms: idle * (90 + 30 * Math.sin(i / 25) + 240 * flood)});
 	}
 	for (let i = 9; i >= 0; i--) days.push({day: new Date(now - i * 864e5).toISOString().slice(0, 10), requests: 1200000 + 90000 * i, served_bytes: 3e10, replaced_bytes: 2e11, saved_bytes: 1.1e11 + 3e10 * Math.sin(i)});
 	window.fetch = async (path, opts) => {
@@ -288,6 +353,7 @@ const hour = `(() => {
 		const s = await res.json(), n = 1283400 + Math.round((Date.now() - now) * 0.0712);
 		Object.assign(s, {version: "v1.0.0", uptime_s: 266400});
 		Object.assign(s.totals, {requests: n, hits_memory: Math.round(n * 0.845), hits_store: Math.round(n * 0.127), hits: Math.round(n * 0.972), stale: 0, errors: 412, saved_bytes: 1.16e12, replaced_bytes: 1.31e12, fetches: 35902, fetch_failures: 118, transforms: 35784, data_units: 9480});
+		s.errors = [["source_timeout", "images.partner.example", 148, 12, 391], ["source_not_found", "cdn.shop.example", 9, 8, 203], ["bad_signature", "", 1, 0, 17]].map(([code, host, recent, before, total]) => ({code, host, recent, before, total, last: new Date(now - 4e4).toISOString()}));
 		Object.assign(s.levels, {memory_entries: 11873, memory_bytes: 2.55e8, workers: 8, workers_busy: 3, prewarm_waiting: 42, prewarm_jobs: 1, prewarm_variants: 318, prewarm_working: 6, negative_entries: 118, fetch_running: 2});
 		return new Response(JSON.stringify(s));
 	};
@@ -318,7 +384,18 @@ func consoleOverview(b *browser, s *server, o *origin) {
 	eval[bool](b, hour)
 	b.visit("Overview")
 	b.wait("a rate", `document.querySelector(".tile") && /Pictures a second\s+[\d.]+/.test(document.querySelector(".tile").innerText)`)
+	b.wait("the errors' hosts", `document.querySelector('[aria-label="Errors by code and host"] tbody tr')`)
 	b.wait("charts", `document.querySelectorAll(".chart canvas").length === 3 && document.querySelector(".health li")`)
+	b.wait("the error that rises, coloured", `[...document.querySelectorAll("tr.rising")].map((r) => r.innerText).join().includes("images.partner.example") && document.querySelectorAll("tr.rising").length === 1`)
+	for _, place := range []struct {
+		share float64
+		says  string
+	}{{0.9, "/s"}, {0.3, "no requests"}} { // Nothing was asked for between 25 % and 36 % of the hour.
+		at := eval[struct{ X, Y float64 }](b, fmt.Sprintf(`(() => { scrollTo(0, 0); const r = document.querySelector(".chart .u-over").getBoundingClientRect(); return {X: r.x + %v * r.width, Y: r.y + r.height / 2}; })()`, place.share))
+		b.run(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at.X, at.Y))
+		b.wait("the values under the cursor", fmt.Sprintf(`/\d\d:\d\d:\d\d/.test(document.querySelector(".legend .at").innerText) && document.querySelector(".legend").innerText.includes(%q)`, place.says))
+	}
+	b.shot("overview-cursor")
 	b.picture("overview")
 }
 

@@ -174,6 +174,9 @@ func (s *Server) record(c echo.Context, k *call) {
 		}
 		s.deps.Meter.Request(m)
 	}
+	if k.door == publicDoor && k.kind != "" {
+		s.troubles.add(k.kind, clip(k.host, 255), k.ended)
+	}
 	said := k.pairs(c.Path())
 	k.tell(clip(c.Request().Method, 16), w.Status, said[:])
 	level := levelOf(c.Path(), w.Status)

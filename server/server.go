@@ -102,6 +102,8 @@ type Server struct {
 
 	publicCrowd, adminCrowd *crowd
 
+	troubles troubles // error answers to viewers, by code and host
+
 	intake   *semaphore.Weighted // what the bodies of prewarm calls may take in memory
 	stopping context.Context     // ends when the private listener does, and with it what only waits
 	stopAll  context.CancelFunc

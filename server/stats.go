@@ -31,14 +31,16 @@ type statsAnswer struct {
 	Ready   bool           `json:"ready"`
 	Levels  metrics.Levels `json:"levels"`
 	Totals  metrics.Totals `json:"totals"`
+	Errors  []Trouble      `json:"errors"`  // of viewers, by code and host
 	Prewarm *prewarm.Stats `json:"prewarm"` // null: this instance has no queue
 }
 
 // stats is GET /v1/stats: the figures of this instance.
 func (s *Server) stats(c echo.Context) error {
 	o := s.deps.Overview
+	now := s.deps.Now()
 	answer := statsAnswer{
-		Version: o.Version, Uptime: int64(s.deps.Now().Sub(o.Started) / time.Second), Ready: !s.draining.Load(), Levels: o.Levels(), Totals: o.Totals(),
+		Version: o.Version, Uptime: int64(now.Sub(o.Started) / time.Second), Errors: s.troubles.list(now), Ready: !s.draining.Load(), Levels: o.Levels(), Totals: o.Totals(),
 	}
 	if s.deps.Prewarm != nil {
 		p, err := s.deps.Prewarm.Stats(c.Request().Context())

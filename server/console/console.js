@@ -38,6 +38,56 @@ function table(caption, columns, rows) {
 }
 const cells = (columns, values) => values.map((v, i) => h("td", { class: [columns[i].num ? "num" : "", columns[i].class || ""].join(" ").trim() || null, "data-label": columns[i].label }, v === "" ? "" : h("div", {}, v)));
 
+// morph makes an element like a fresh one, and keeps those of its nodes that are alike: focus, selection and loaded pictures stay.
+function morph(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  if (old.tagName === "PROGRESS") Object.assign(old, { max: fresh.max, value: fresh.value });
+  const now = [...old.childNodes], next = [...fresh.childNodes];
+  next.forEach((n, i) => {
+    const o = now[i];
+    if (!o) old.append(n);
+    else if (o.nodeName !== n.nodeName) o.replaceWith(n);
+    else if (o.nodeType === Node.TEXT_NODE) {
+      if (o.data !== n.data) o.data = n.data;
+    } else morph(o, n);
+  });
+  now.slice(next.length).forEach((o) => o.remove());
+}
+
+// listOf is a table that is updated in place: a row stays the same element as long as its key is there.
+function listOf(caption, columns) {
+  const el = h("div", {}, h("p", { class: "hint" }, "Loading …")), body = h("tbody"), whole = table(caption, columns, []);
+  whole.querySelector("tbody").replaceWith(body);
+  const draw = (items, key, row) => {
+    const keys = new Set(items.map(key)), had = new Map();
+    for (const r of [...body.children]) {
+      if (keys.has(r.dataset.key)) { had.set(r.dataset.key, r); continue; }
+      const focused = r.contains(document.activeElement), near = r.nextElementSibling || r.previousElementSibling;
+      r.remove();
+      if (focused && near) near.querySelector("a, button")?.focus();
+    }
+    let at = body.firstElementChild;
+    for (const item of items) {
+      const fresh = row(item), old = had.get(key(item));
+      fresh.dataset.key = key(item);
+      if (old) morph(old, fresh);
+      if (old && old === at) at = at.nextElementSibling;
+      else body.insertBefore(old || fresh, at);
+    }
+  };
+  return {
+    el,
+    // draw shows a row for each item, and none where there is no item.
+    draw(items, key, row, none) {
+      draw(items, key, row);
+      if (!items.length) el.replaceChildren(none());
+      else if (el.firstElementChild !== whole) el.replaceChildren(whole);
+    },
+  };
+}
+
 let noteTimer = 0;
 function note(text) {
   $("note").textContent = text;
@@ -111,6 +161,16 @@ const reasons = {
   connect_failed: ["The origin cannot be reached", "Look at the origin; then retry."],
   source_error: ["The origin answered with an error", "Look at the origin; then retry."],
   source_timeout: ["The origin was too slow", "Look at the origin; then retry."],
+  bad_signature: ["The signature does not match", "Sign the URL with a key of this server."],
+  key_not_valid: ["The key may not be used now", "Sign with one that is valid."],
+  url_expired: ["The URL has expired", "Sign it anew."],
+  bad_path: ["The URL cannot be read", "Look at its options and source."],
+  bad_option: ["An option cannot be read", "Mend it in the URL."],
+  origin_circuit_open: ["The origin failed and is given a rest", "Look at the origin."],
+  overloaded: ["This server has too much to do", "Give it more cores, or more instances."],
+  transform_timeout: ["Making the picture took too long", "Give it more cores, or raise transform.timeout."],
+  not_cached: ["It is not stored, and nothing is made for it", "Prewarm it."],
+  internal: ["A bug of this server", "Its log line has the stack."],
   tls_failed: ["The origin’s certificate is not valid", "Mend the certificate."],
 };
 const reasonOf = (code) => (reasons[code] || [code || "no reason was given", ""])[0];
@@ -226,17 +286,17 @@ function overview(page) {
   };
   const t = { rate: tile("Pictures a second"), hits: tile("Hit ratio"), p: tile("Median answer"), saved: tile("Saved today"), total: tile("Saved since the start"), queue: tile("Prewarm queue"), workers: tile("Workers busy"), errors: tile("Errors") };
   const state = pill("", "…"), uptime = h("span", { class: "soft" });
-  const series = [["k1", "Hit in memory"], ["k2", "Hit in the store"], ["k3", "Made"], ["k4", "Error"]];
-  const outcome = chart(page, "Requests by outcome in the last hour", "chart"), speed = chart(page, "Answer times in the last hour", "chart low"), days = chart(page, "Bytes saved per day", "chart low");
-  const health = h("ul", { class: "health" });
+  const names = { outcome: legend([["k1", "Hit in memory"], ["k2", "Hit in the store"], ["k3", "Made"], ["k4", "Error"]]), speed: legend([["k1", "Median"], ["k3", "99th percentile"]]), days: legend([["k1", "against sending the originals"]]) };
+  const outcome = chart(page, "Requests by outcome in the last hour", "chart", names.outcome), speed = chart(page, "Answer times in the last hour", "chart low", names.speed), days = chart(page, "Bytes saved per day", "chart low", names.days);
+  const health = h("ul", { class: "health" }), faults = errorList();
   const nothing = h("section", { class: "card", hidden: true }, empty("Nothing has been asked for yet", h("p", {}, "Make a signed URL in the ", h("a", { href: "#/playground" }, "playground"), " and open it in a browser; what comes of it is shown here, live.")));
   page.body.append(pageHead("Overview", state, uptime),
     h("div", { class: "tiles" }, Object.values(t).map((x) => x.el)),
-    nothing, h("section", { class: "card" }, h("header", {}, h("h2", {}, "Requests by outcome"), legend(series)), outcome.el),
+    nothing, h("section", { class: "card" }, h("header", {}, h("h2", {}, "Requests by outcome"), names.outcome.el), outcome.el),
     h("div", { class: "two" },
-      h("section", { class: "card" }, h("header", {}, h("h2", {}, "Answer times"), legend([["k1", "Median"], ["k3", "99th percentile"]])), speed.el),
-      h("section", { class: "card" }, h("header", {}, h("h2", {}, "Saved per day"), h("span", { class: "hint" }, "against sending the originals")), days.el)),
-    card("Health", health));
+      h("section", { class: "card" }, h("header", {}, h("h2", {}, "Answer times"), names.speed.el), speed.el),
+      h("section", { class: "card" }, h("header", {}, h("h2", {}, "Saved per day"), names.days.el), days.el)),
+    card("Health", health), h("section", { class: "card" }, h("header", {}, h("h2", {}, "Errors by code and host"), h("span", { class: "hint" }, "answers of this instance to viewers")), faults.el));
 
   let samples = [], last = null;
   every(page, 10000, async () => {
@@ -265,11 +325,31 @@ function overview(page) {
     t.queue.set([s.prewarm ? count(l.prewarm_waiting) : "–", s.prewarm ? "tasks" : ""], s.prewarm ? `${many(l.prewarm_jobs, "job")}, ${many(l.prewarm_variants, "variant")} to do` : "no queue here");
     t.workers.set([`${l.workers_busy} / ${l.workers}`, ""], `${count(l.transform_waiting)} waiting, ${many(l.fetch_running, "fetch", "fetches")} running`);
     t.errors.set([count(n.errors), ""], n.requests + n.errors ? `${percent(n.errors, n.requests + n.errors)} of all answers` : "nothing was asked for yet");
+    faults.draw(s.errors);
+    t.errors.el.classList.toggle("rising", s.errors.some(rising));
     health.replaceChildren(...healthRows(s));
   });
 }
 
-const legend = (series) => h("ul", { class: "legend" }, series.map(([k, label]) => h("li", {}, h("span", { class: "key " + k, "aria-hidden": "true" }), label)));
+// rising reports whether errors of a kind come faster than before: twice as many in five minutes, and not just a few.
+const rising = (e) => e.recent >= 5 && e.recent > 2 * e.before;
+
+// errorList shows which errors viewers get because of which hosts.
+function errorList() {
+  const columns = [{ label: "Error" }, { label: "Host", class: "source" }, { label: "Last 5 min", num: true }, { label: "5 min before", num: true }, { label: "In all", num: true }, { label: "Last" }];
+  const list = listOf("Errors by code and host", columns);
+  const row = (e) => h("tr", { class: rising(e) ? "rising" : null }, cells(columns, [
+    [h("div", {}, reasonOf(e.code)), e.code in reasons && h("code", { class: "hint" }, e.code)], e.host || h("span", { class: "soft" }, "none: the URL was refused"),
+    rising(e) ? pill("bad", count(e.recent) + ", rising") : count(e.recent), count(e.before), count(e.total), when(e.last)]));
+  return { el: list.el, draw: (errors) => list.draw(errors, (e) => e.code + " " + e.host, row, () => empty("No errors", "Every viewer got a picture since the start of this instance.")) };
+}
+
+// legend names the series of a chart; show writes the values under the cursor beside the names, and where the cursor is.
+function legend(series) {
+  const at = h("li", { class: "at" }), values = series.map(() => h("span", { class: "value" }));
+  const el = h("ul", { class: "legend" }, at, series.map(([k, label], i) => h("li", {}, h("span", { class: "key " + k, "aria-hidden": "true" }), label, values[i])));
+  return { el, show(where, texts) { at.textContent = where; values.forEach((v, i) => { v.textContent = texts[i] ?? ""; }); } };
+}
 
 function healthRows({ ready, levels: l, totals: n, prewarm }) {
   const row = (name, kind, word, text) => h("li", {}, h("span", {}, name), pill(kind, word), h("span", { class: "soft" }, text));
@@ -293,20 +373,23 @@ function speedNow(samples) {
   return [[p50.join(" ").trim(), ""], "99th percentile " + p99.join(" ")];
 }
 
-// chart holds one uPlot; draw gives it options by the present colours, and data.
-function chart(page, label, cls) {
+// chart holds one uPlot; draw gives it options by the present colours, data, and what the legend says of a place under the cursor.
+function chart(page, label, cls, names) {
   const el = h("div", { class: cls, role: "img", "aria-label": label });
   let plot = null, again = null;
   const build = () => {
     if (!again || !el.clientWidth) return;
-    if (plot) plot.destroy();
     const css = getComputedStyle(document.documentElement), colour = (n) => css.getPropertyValue("--" + n).trim();
     const font = "12px " + css.fontFamily;
-    const [opts, data, summary] = again(colour);
+    const [opts, data, summary, tell] = again(colour);
+    const cursor = plot && plot.cursor.left >= 0 ? { left: plot.cursor.left, top: plot.cursor.top } : null;
     const axis = (more) => ({ stroke: colour("soft"), font, grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, ...more });
     opts.axes = opts.axes.map(axis);
     el.setAttribute("aria-label", summary ? label + ": " + summary : label);
-    plot = new uPlot({ width: el.clientWidth, height: el.clientHeight, legend: { show: false }, cursor: { show: false }, padding: [8, 18, 0, 0], ...opts }, data, el);
+    if (plot) plot.destroy();
+    const setCursor = (u) => (u.cursor.left >= 0 && u.cursor.idx != null ? names.show(...tell(u.cursor.idx)) : names.show("", []));
+    plot = new uPlot({ width: el.clientWidth, height: el.clientHeight, legend: { show: false }, cursor: { y: false, drag: { x: false, y: false }, points: { show: false } }, hooks: { setCursor: [setCursor] }, padding: [8, 18, 0, 0], ...opts }, data, el);
+    if (cursor) plot.setCursor(cursor);
   };
   const watch = new ResizeObserver(() => { if (plot && plot.width !== el.clientWidth) build(); });
   watch.observe(el);
@@ -330,25 +413,35 @@ function wholeDecades(u, min, max) {
 }
 const upTo = (least) => (u, min, max) => [0, Math.max(max || 0, least) * 1.08];
 
+const atClock = (s) => new Date(s.at).toLocaleTimeString([], { hourCycle: "h23" });
+
+// drawOutcomes stacks the outcomes of each sample as bars: a sample without requests has none.
 function drawOutcomes(c, samples) {
   const kinds = [(s) => s.hits_memory, (s) => s.hits_store, (s) => s.misses + s.collapsed + s.stale, (s) => s.errors];
+  const rates = samples.map((s) => kinds.map((k) => k(s) / (s.seconds || 1)));
   const x = samples.map((s) => new Date(s.at) / 1000), sums = samples.map(() => 0);
-  const rows = kinds.map((k) => samples.map((s, i) => (sums[i] += k(s) / (s.seconds || 1)))).reverse(); // The tallest is drawn first, the others over it.
-  const all = samples.reduce((n, s) => n + s.hits_memory + s.hits_store + s.misses + s.collapsed + s.stale + s.errors, 0);
+  const rows = kinds.map((_, k) => rates.map((r, i) => ((sums[i] += r[k]), r.some(Boolean) ? sums[i] : null))).reverse(); // The tallest is drawn first, the others over it.
+  const all = samples.reduce((n, s) => n + kinds.reduce((sum, k) => sum + k(s), 0), 0);
+  const rate = (n) => (n >= 10 ? Math.round(n) : Math.round(n * 10) / 10) + "/s";
+  const paths = uPlot.paths.bars({ size: [1, 16], align: -1 });
   c.draw((colour) => [{
     scales: { x: { range: hour }, y: { range: upTo(1) } },
-    axes: [{ values: clock, size: 22, incrs: [60, 300, 600, 900, 1800, 3600] }, { size: 46, values: (u, v) => v.map((n) => (n >= 10 ? Math.round(n) : Math.round(n * 10) / 10) + "/s") }],
-    series: [{}, ...["c4", "c3", "c2", "c1"].map((k) => ({ stroke: colour(k), fill: colour(k), width: 1, points: { show: false } }))],
-  }, [x, ...rows], `${count(all)} requests`]);
+    axes: [{ values: clock, size: 22, incrs: [60, 300, 600, 900, 1800, 3600] }, { size: 46, values: (u, v) => v.map(rate) }],
+    series: [{}, ...["c4", "c3", "c2", "c1"].map((k) => ({ fill: colour(k), width: 0, paths, points: { show: false } }))],
+  }, [x, ...rows], `${count(all)} requests`, (i) => (rates[i].some(Boolean) ? [atClock(samples[i]), rates[i].map(rate)] : [atClock(samples[i]) + ", no requests", []])]);
 }
 
+// drawSpeed leaves a gap where nothing was asked for; a sample alone between two gaps is a point.
 function drawSpeed(c, samples) {
   const x = samples.map((s) => new Date(s.at) / 1000);
+  const alone = (u, k) => u.data[k].flatMap((v, i, all) => (v !== null && (all[i - 1] ?? null) === null && (all[i + 1] ?? null) === null ? [i] : []));
+  const words = (ms) => millis(ms).join(" ");
   c.draw((colour) => [{
     scales: { x: { range: hour }, y: { distr: 3, range: wholeDecades } },
     axes: [{ values: clock, size: 22, incrs: [60, 300, 600, 900, 1800, 3600] }, { size: 62, splits: (u, i, min, max) => decades.filter((n) => n >= min && n <= max), filter: (u, v) => v, values: (u, v) => v.map((n) => (n >= 1000 ? n / 1000 + " s" : n + " ms")) }],
-    series: [{}, ...["c3", "c1"].map((k) => ({ stroke: colour(k), width: 2, spanGaps: true, points: { show: samples.length < 40, size: 5, fill: colour(k), stroke: colour(k) } }))],
-  }, [x, samples.map((s) => s.p99_ms || null), samples.map((s) => s.p50_ms || null)], speedNow(samples)[1]]);
+    series: [{}, ...["c3", "c1"].map((k) => ({ stroke: colour(k), width: 2, points: { show: true, filter: alone, size: 5, fill: colour(k), stroke: colour(k) } }))],
+  }, [x, samples.map((s) => s.p99_ms || null), samples.map((s) => s.p50_ms || null)], speedNow(samples)[1],
+  (i) => (samples[i].p50_ms ? [atClock(samples[i]), [words(samples[i].p50_ms), words(samples[i].p99_ms)]] : [atClock(samples[i]) + ", no requests", []])]);
 }
 
 function drawDays(c, days) {
@@ -359,7 +452,7 @@ function drawDays(c, days) {
     axes: [{ size: 22, grid: { show: false }, splits: [0, 3, 6, 9, 13], values: (u, v) => v.map((i) => (names[i] ? new Date(names[i]).toLocaleDateString([], { day: "numeric", month: "short" }) : "")) },
       { size: 62, values: (u, v) => v.map((n) => (n ? bytes(n) : "0")) }],
     series: [{}, { fill: colour("c1"), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.65, 40], radius: 0.15 }) }],
-  }, [names.map((_, i) => i), names.map((n) => by[n] || 0)], days.map((d) => `${d.day} ${bytes(d.saved_bytes)}`).join(", ")]);
+  }, [names.map((_, i) => i), names.map((n) => by[n] || 0)], days.map((d) => `${d.day} ${bytes(d.saved_bytes)}`).join(", "), (i) => [names[i], [bytes(by[names[i]] || 0)]]]);
 }
 
 // ---- jobs ------------------------------------------------------------------------------------------------------------------------
@@ -378,12 +471,11 @@ function bar(c, label) {
 function jobs(page, [id]) {
   if (id) return job(page, id);
   const columns = [{ label: "Job", class: "lead" }, { label: "State" }, { label: "Progress", class: "cellbar" }, { label: "Broken, failed", num: true }, { label: "Saved", num: true }, { label: "Tags", class: "wrap" }, { label: "Posted" }];
-  const list = h("div", {}, h("p", { class: "hint" }, "Loading …"));
+  const list = listOf("Jobs", columns);
   const start = starter();
-  page.body.append(pageHead("Jobs"), start.el, h("section", { class: "card" }, h("h2", {}, "Kept jobs"), list));
   const row = (j) => h("tr", {}, cells(columns, [
     h("a", { href: "#/jobs/" + encodeURIComponent(j.job), class: "mono" }, short(j.job)), statePill(j.state),
-    [`${count(settled(j.counts))} of ${count(j.counts.variants)}`, bar(j.counts, "Progress of job " + short(j.job))],
+    j.counts.variants || !ended(j) ? [`${count(settled(j.counts))} of ${count(j.counts.variants)}`, bar(j.counts, "Progress of job " + short(j.job))] : h("span", { class: "soft" }, "no images"),
     `${count(j.counts.broken)}, ${count(j.counts.failed)}`, bytes(j.bytes.saved), (j.tags || []).join(", "), when(j.created_at),
   ]));
   let more = [], cursor = "";
@@ -395,14 +487,14 @@ function jobs(page, [id]) {
       draw(head);
     } catch (e) { page.trouble(e); }
   } }, "Older jobs");
+  page.body.append(pageHead("Jobs"), start.el, h("section", { class: "card" }, h("h2", {}, "Kept jobs"), list.el, older));
   let head = [];
   const draw = (first) => {
     head = first;
     const known = new Set(first.map((j) => j.job)), all = first.concat(more.filter((j) => !known.has(j.job)));
     older.hidden = !cursor;
-    list.replaceChildren(all.length ? table("Jobs", columns, all.map(row))
-      : empty("No jobs yet", "A job is one call that brought Data Units. Paste or drop a file above to start the first, or post one from your backend:",
-        h("code", { class: "wrap" }, "curl -H 'Authorization: Bearer …' --data-binary @units.jsonl -H 'Content-Type: application/x-ndjson' …/v1/prewarm")), older);
+    list.draw(all, (j) => j.job, row, () => empty("No jobs yet", "A job is one call that brought Data Units. Paste or drop a file above to start the first, or post one from your backend:",
+        h("code", { class: "wrap" }, "curl -H 'Authorization: Bearer …' --data-binary @units.jsonl -H 'Content-Type: application/x-ndjson' …/v1/prewarm")));
     if (!all.length) start.el.open = true;
   };
   let begun = false;
@@ -506,16 +598,18 @@ function job(page, id) {
   const draw = (j) => {
     const c = j.counts;
     state.replaceChildren(statePill(j.state));
+    progress.hidden = ended(j) && !c.images;
     progress.max = Math.max(1, c.variants);
     progress.value = settled(c);
-    words.replaceChildren(`${count(settled(c))} of ${many(c.variants, "variant")}, of ${many(c.images, "image")} in ${many(c.data_units, "Data Unit")}`,
+    if (ended(j) && !c.images) words.replaceChildren(`No image was found in ${many(c.data_units, "Data Unit")}, so there is nothing to make. Image URLs are found by themselves where they are http or https URLs; a select in the call names where else to look.`);
+    else words.replaceChildren(`${count(settled(c))} of ${many(c.variants, "variant")}, of ${many(c.images, "image")} in ${many(c.data_units, "Data Unit")}`,
       ...(j.eta_s ? [`, about ${span(j.eta_s)} to go`] : []), ...(j.finished_at ? [", ended ", when(j.finished_at)] : []), ". ",
       j.bytes.stored ? `They take ${bytes(j.bytes.stored)}, which is ${bytes(j.bytes.saved)} less than the originals in their place.` : "");
     counts.replaceChildren(...["made", "present", "broken", "failed", "skipped", "cancelled", "expired", "pending"].filter((k) => c[k] || ["made", "present", "broken", "failed"].includes(k))
       .map((k) => h("div", {}, h("dt", {}, k), h("dd", { class: k === "broken" && c[k] ? "error" : null }, count(c[k])))));
     retry.hidden = !ended(j) || !(c.broken + c.failed);
     cancel.hidden = ended(j);
-    verdicts.changed(c);
+    verdicts.changed(c, ended(j));
   };
   // follow keeps the job's events; a browser comes back by itself where a stream was cut.
   const follow = () => {
@@ -538,52 +632,133 @@ function job(page, id) {
   get(at).then((j) => { draw(j); follow(); }, page.trouble);
 }
 
-// verdictList shows what became of a job's variants, by state and by the beginning or any part of their source.
+// worst orders the states of variants: what somebody has to look at comes first.
+const worst = ["broken", "failed", "pending", "expired", "cancelled", "skipped", "made", "present"];
+const bySeverity = (a, b) => worst.indexOf(a.state) - worst.indexOf(b.state);
+
+// byImage groups verdicts by their source, the worst first.
+function byImage(verdicts) {
+  const groups = new Map();
+  for (const v of verdicts) {
+    const g = groups.get(v.source) || { source: v.source, units: new Set(), verdicts: [] };
+    g.units.add(`unit ${v.id}${v.pointer ? " at " + v.pointer : ""}`);
+    g.verdicts.push(v);
+    groups.set(v.source, g);
+  }
+  for (const g of groups.values()) {
+    g.verdicts.sort(bySeverity);
+    g.state = g.verdicts[0].state;
+  }
+  return [...groups.values()].sort(bySeverity);
+}
+
+// pictures signs the URLs of variants that are stored, and fetches those that are to be shown. It asks for each once.
+function pictures(page, redraw) {
+  const urls = new Map(), shown = new Map(), able = may("sign") && may("explain");
+  const optionsOf = (v) => "pr:" + v.name, keyOf = (v) => v.source + " " + optionsOf(v), pictureOf = (v) => keyOf(v) + " " + v.format;
+  const stored = (v) => able && ["made", "present"].includes(v.state) && me.presets.includes(v.name);
+  page.ends(() => shown.forEach((src) => src && URL.revokeObjectURL(src)));
+  async function sign(verdicts) {
+    const by = new Map();
+    for (const v of verdicts.filter((v) => stored(v) && !urls.has(keyOf(v)))) {
+      by.set(optionsOf(v), (by.get(optionsOf(v)) || new Set()).add(v.source));
+      urls.set(keyOf(v), "");
+    }
+    for (const [options, sources] of by) {
+      const a = await (await send("POST", "/v1/sign", { urls: [...sources], options })).json();
+      a.urls.forEach((u) => urls.set(u.source + " " + options, u.url));
+    }
+    return by.size;
+  }
+  return {
+    url: (v) => (stored(v) && urls.get(keyOf(v))) || "",
+    src: (v) => shown.get(pictureOf(v)) || "",
+    // want signs the verdicts' URLs and shows one picture for each of some.
+    async want(verdicts, show) {
+      if (await sign(verdicts)) redraw();
+      for (const v of show) {
+        if (page.over || !urls.get(keyOf(v)) || shown.has(pictureOf(v))) continue;
+        shown.set(pictureOf(v), "");
+        const res = await call("GET", "/console/picture" + urls.get(keyOf(v)).slice(me.base_url.length), { headers: { Accept: acceptOf(v.format) } }).catch(() => null);
+        if (page.over || !res) continue;
+        shown.set(pictureOf(v), URL.createObjectURL(await res.blob()));
+        redraw();
+      }
+    },
+  };
+}
+
+// acceptOf is how a browser asks that is sent a format.
+const acceptOf = (format) => clients[{ avif: 0, webp: 1 }[format] ?? 2][0];
+
+const outLink = (url, text, more) => (/^https?:\/\//i.test(url) ? h("a", { href: url, target: "_blank", rel: "noreferrer", ...more }, text) : text);
+
+// verdictList shows what became of a job's images, by state and by any part of their source.
 function verdictList(page, at) {
-  const columns = [{ label: "State" }, { label: "Source", class: "source" }, { label: "Variant" }, { label: "Size", num: true }, { label: "Bytes", num: true }];
+  const columns = [{ label: "Picture", class: "thumb" }, { label: "Image", class: "source" }, { label: "Variants", class: "grouped" }];
   const which = select({}, [["", "All"], ["made", "Made"], ["present", "Present"], ["broken", "Broken"], ["failed", "Failed"], ["skipped", "Skipped"], ["pending", "Pending"], ["cancelled", "Cancelled"], ["expired", "Expired"]]);
   const find = h("input", { type: "search", placeholder: "part of a source or id", autocomplete: "off" });
-  const list = h("div", {}, h("p", { class: "hint" }, "Loading …")), shown = h("span", { class: "hint", role: "status" });
-  const more = h("button", { type: "button", hidden: true, onclick: () => load(true) }, "More verdicts");
-  let rows = [], next = "", turn = 0;
-  const row = (v) => h("tr", {}, cells(columns, [
-    [statePill(v.state), v.reason && h("div", { class: "hint" }, reasonOf(v.reason))], [v.source, h("div", { class: "hint" }, `unit ${v.id}${v.pointer ? " at " + v.pointer : ""}`)],
-    [v.name, v.format && h("div", { class: "hint" }, v.format)], v.width ? `${v.width} × ${v.height}` : "", v.bytes ? [bytes(v.bytes), v.source_bytes && h("div", { class: "hint" }, "of " + bytes(v.source_bytes))] : "",
-  ]));
-  const draw = () => {
-    const q = find.value.trim().toLowerCase(), seen = rows.filter((v) => !q || (v.source + " " + v.id).toLowerCase().includes(q));
-    shown.textContent = rows.length ? `${count(seen.length)}${next ? " of those read" : ""} shown` : "";
-    list.replaceChildren(seen.length ? table("Verdicts", columns, seen.slice(0, 1000).map(row)) : empty(which.value || q ? "No such verdict" : "No verdicts yet", which.value || q ? "Choose another state, or search for less." : "They come as the job goes on."));
-    more.hidden = !next;
+  const list = listOf("Verdicts by image", columns), shown = h("span", { class: "hint", role: "status" });
+  const more = h("button", { type: "button", hidden: true, onclick: () => { pages++; load().catch(page.trouble); } }, "More verdicts");
+  let rows = [], rest = false, over = false, pages = 1, turn = 0, due = 0;
+  const signed = pictures(page, () => { due ||= requestAnimationFrame(() => { due = 0; if (!page.over) draw(); }); }); // Several pictures a frame.
+  const variant = (v) => {
+    const url = signed.url(v), name = [v.name, v.format].filter(Boolean).join(" · ");
+    return h("li", {}, statePill(v.state), url ? outLink(url, name, { "aria-label": `Open ${name} of ${v.source}` }) : h("span", {}, name),
+      h("span", { class: "hint" }, [v.width && `${v.width} × ${v.height}`, v.bytes && bytes(v.bytes) + (v.source_bytes ? " of " + bytes(v.source_bytes) : ""), v.score && `score ${Math.round(v.score * 10) / 10}`].filter(Boolean).join(", ")));
   };
-  async function load(further) {
-    const mine = ++turn;
-    try {
-      const query = new URLSearchParams({ limit: "200" });
-      if (which.value) query.set("state", which.value);
-      const res = await call("GET", further ? next : at + "/results?" + query);
-      const text = await res.text(), link = /<([^>]+)>; rel="next"/.exec(res.headers.get("Link") || "");
+  const smallest = (g) => g.verdicts.filter((v) => signed.url(v)).sort((a, b) => a.bytes - b.bytes)[0];
+  const row = (g) => {
+    const small = smallest(g), src = small && signed.src(small), bad = g.verdicts.find((v) => v.reason);
+    const name = g.source.split(/[?#]/)[0].split("/").pop() || g.source;
+    return h("tr", {}, cells(columns, [
+      src ? h("img", { src, alt: name }) : h("span", { class: "none", "aria-hidden": "true" }),
+      [outLink(g.source, g.source), [...g.units].slice(0, 3).map((u) => h("div", { class: "hint" }, u)), g.units.size > 3 && h("div", { class: "hint" }, `and ${count(g.units.size - 3)} more units`)],
+      [bad && h("div", { class: "why" }, h("strong", { class: "error" }, reasonOf(bad.reason)), " ", h("span", { class: "hint" }, remedyOf(bad.reason))), h("ul", {}, g.verdicts.slice(0, 40).map(variant)), g.verdicts.length > 40 && h("div", { class: "hint" }, `and ${count(g.verdicts.length - 40)} more`)],
+    ]));
+  };
+  const draw = () => {
+    const q = find.value.trim().toLowerCase(), seen = rows.filter((v) => !q || (v.source + " " + v.id).toLowerCase().includes(q)), groups = byImage(seen).slice(0, 300);
+    shown.textContent = rows.length ? `${many(groups.length, "image")}, ${many(seen.length, "verdict")}${rest ? " of those read" : ""}` : "";
+    list.draw(groups, (g) => g.source, row, () => (which.value || q ? empty("No such verdict", "Choose another state, or search for less.")
+      : over ? empty("No verdicts", "The job has ended and has no variants.") : empty("No verdicts yet", "They come as the job goes on.")));
+    more.hidden = !rest;
+    signed.want(groups.flatMap((g) => g.verdicts), groups.map(smallest).filter(Boolean)).catch((e) => { if (!page.over && !(e instanceof Refusal)) page.trouble(e); });
+  };
+  // load reads as many pages as were asked for: first of what is broken and failed, then of all.
+  async function load() {
+    const mine = ++turn, got = [], states = which.value ? [which.value] : ["broken", "failed", ""];
+    let left = pages, next = "";
+    while (states.length && left > 0) {
+      const state = states[0];
+      const res = await call("GET", next || at + "/results?" + new URLSearchParams({ limit: "200", ...(state && { state }) }));
+      const part = (await res.text()).split("\n").filter(Boolean).map((l) => JSON.parse(l));
       if (page.over || mine !== turn) return;
-      const got = text.split("\n").filter(Boolean).map((l) => JSON.parse(l));
-      rows = further ? rows.concat(got) : got;
+      got.push(...(state || which.value ? part : part.filter((v) => !["broken", "failed"].includes(v.state))));
+      const link = /<([^>]+)>; rel="next"/.exec(res.headers.get("Link") || "");
       next = link ? link[1] : "";
-      draw();
-    } catch (e) { page.trouble(e); }
+      if (!next) states.shift();
+      if (next || part.length >= 200) left--;
+    }
+    rows = got;
+    rest = states.length > 0;
+    draw();
   }
-  which.addEventListener("change", () => load(false));
+  which.addEventListener("change", () => { pages = 1; load().catch(page.trouble); });
   find.addEventListener("input", draw);
   let told = "", timer = 0;
   page.ends(() => clearTimeout(timer));
   return {
-    el: h("section", { class: "card" }, h("header", {}, h("h2", {}, "Verdicts"), shown), h("div", { class: "fields" }, field("State", which), field("Find", find)), list, more),
-    // changed reads the first page anew when the counts moved, once a second at most.
-    changed(c) {
-      const now = JSON.stringify(c);
+    el: h("section", { class: "card" }, h("header", {}, h("h2", {}, "Verdicts by image"), shown), h("div", { class: "fields" }, field("State", which), field("Find", find)), list.el, more),
+    // changed reads the verdicts anew when the counts moved, once a second at most.
+    changed(c, ended) {
+      const now = JSON.stringify([c, ended]);
       if (now === told) return;
       const first = !told;
       told = now;
+      over = ended;
       clearTimeout(timer);
-      timer = setTimeout(() => load(false), first ? 0 : 1000);
+      timer = setTimeout(() => load().catch(page.trouble), first ? 0 : 1000);
     },
   };
 }
@@ -595,28 +770,27 @@ function broken(page) {
   const since = select({}, [["24h", "The last day"], ["168h", "The last week"], ["", "All that is kept"]]);
   const reason = select({}, [["", "Any reason"]]), find = h("input", { type: "search", placeholder: "part of a source", autocomplete: "off" });
   since.value = "168h";
-  const list = h("div", {}, h("p", { class: "hint" }, "Loading …")), shown = h("span", { class: "hint", role: "status" });
+  const list = listOf("Broken sources", columns), shown = h("span", { class: "hint", role: "status" });
   const all = h("button", { type: "button", hidden: true, onclick: () => again(seen().map((b) => b.source)) }, "Retry those shown");
   const asked = new Map(); // by source: what became of a retry
   let rows = [];
   const seen = () => rows.filter((b) => (!reason.value || b.reason === reason.value) && b.source.toLowerCase().includes(find.value.trim().toLowerCase())).slice(0, 500);
   const row = (b) => h("tr", {}, cells(columns, [b.source, [h("div", {}, reasonOf(b.reason)), h("div", { class: "hint" }, remedyOf(b.reason))], count(b.count), when(b.at),
-    asked.get(b.source) || (may("prewarm") ? h("button", { type: "button", class: "small", "aria-label": "Retry " + b.source, onclick: () => again([b.source]) }, "Retry") : "")]));
+    asked.has(b.source) ? asked.get(b.source)() : (may("prewarm") ? h("button", { type: "button", class: "small", "aria-label": "Retry " + b.source, onclick: () => again([b.source]) }, "Retry") : "")]));
   const draw = () => {
     const some = seen();
     shown.textContent = rows.length ? `${count(some.length)} of ${count(rows.length)} sources` : "";
     all.hidden = !may("prewarm") || some.length < 2;
-    list.replaceChildren(some.length ? table("Broken sources", columns, some.map(row))
-      : rows.length ? empty("Nothing broken for that reason", "Choose another reason, or search for less.")
-        : empty("Nothing is broken", "Sources that no variant can be made of are listed here, with what is wrong and what to do. They come from prewarm jobs."));
+    list.draw(some, (b) => b.source, row, () => (rows.length ? empty("Nothing broken for that reason", "Choose another reason, or search for less.")
+        : empty("Nothing is broken", "Sources that no variant can be made of are listed here, with what is wrong and what to do. They come from prewarm jobs.")));
   };
   async function again(sources) {
-    for (const s of sources) asked.set(s, h("span", { class: "soft" }, "Asking …"));
+    for (const s of sources) asked.set(s, () => h("span", { class: "soft" }, "Asking …"));
     draw();
     try {
       const a = await (await send("POST", "/v1/prewarm", { urls: sources, again: true, return: "none", tags: ["console-retry"] })).json();
       const j = a.job;
-      for (const s of sources) asked.set(s, j ? h("a", { href: "#/jobs/" + encodeURIComponent(j) }, "Looking again") : "");
+      for (const s of sources) asked.set(s, () => (j ? h("a", { href: "#/jobs/" + encodeURIComponent(j) }, "Looking again") : ""));
       draw();
       if (!j) return load();
       const end = await get(`/v1/jobs/${encodeURIComponent(j)}?wait=30`);
@@ -634,14 +808,15 @@ function broken(page) {
     const got = await get("/v1/broken?limit=10000" + (since.value ? "&since=" + since.value : ""));
     rows = got.broken.reverse();
     const kinds = [...new Set(rows.map((b) => b.reason))].sort(), chosen = reason.value;
-    reason.replaceChildren(h("option", { value: "" }, "Any reason"), ...kinds.map((k) => h("option", { value: k }, reasonOf(k))));
+    const options = h("select", {}, h("option", { value: "" }, "Any reason"), kinds.map((k) => h("option", { value: k }, reasonOf(k))));
+    morph(reason, Object.assign(options, { id: reason.id }));
     reason.value = kinds.includes(chosen) ? chosen : "";
     draw();
   }
   since.addEventListener("change", () => load().catch(page.trouble));
   reason.addEventListener("change", draw);
   find.addEventListener("input", draw);
-  page.body.append(pageHead("Broken", all), h("section", { class: "card stack" }, h("div", { class: "fields" }, field("Seen in", since), field("Reason", reason), field("Find", find)), shown, list));
+  page.body.append(pageHead("Broken", all), h("section", { class: "card stack" }, h("div", { class: "fields" }, field("Seen in", since), field("Reason", reason), field("Find", find)), shown, list.el));
   every(page, 15000, load);
 }
 
