@@ -9,6 +9,38 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
+// matrixRow is one route of the private door: what it is asked, and the status that each caller gets.
+type matrixRow struct {
+	path, body          string // an empty path is the route's own
+	owner, other, admin int
+}
+
+// matrixRows are all routes by their pattern; explained is a path that the public door serves.
+func matrixRows(explained string) map[string]matrixRow {
+	call := `{"urls":["https://c.example/a.jpg"]}`
+	return map[string]matrixRow{
+		"POST /v1/prewarm":          {"", call, 200, 200, 200},
+		"POST /v1/check":            {"", call, 200, 200, 200},
+		"GET /v1/jobs":              {"", "", 200, 200, 200},
+		"GET /v1/jobs/{id}":         {"/v1/jobs/j1", "", 200, 404, 200},
+		"DELETE /v1/jobs/{id}":      {"/v1/jobs/j1", "", 200, 404, 200},
+		"GET /v1/jobs/{id}/results": {"/v1/jobs/j1/results", "", 200, 404, 200},
+		"GET /v1/jobs/{id}/events":  {"/v1/jobs/j1/events", "", 200, 404, 200},
+		"POST /v1/jobs/{id}/retry":  {"/v1/jobs/j1/retry", "", 202, 404, 202},
+		"GET /v1/broken":            {"", "", 200, 200, 200},
+		"POST /v1/sign":             {"", `{"source":"` + photo + `"}`, 200, 200, 200},
+		"GET /v1/explain/{path}":    {"/v1/explain" + explained, "", 200, 200, 200},
+		"POST /v1/purge":            {"", `{"source":"` + photo + `"}`, 200, 200, 200},
+		"POST /v1/compat/lambda":    {"", `{"key_urls_map":{},"bucket_name":"b"}`, 202, 202, 202},
+		"GET /v1/stats":             {"", "", 200, 200, 200},
+		"GET /v1/history":           {"", "", 200, 200, 200},
+		"GET /v1/config":            {"", "", 403, 403, 200},
+		"GET /debug/pprof/{path}":   {"/debug/pprof/", "", 403, 403, 200},
+		"GET /debug/pprof/cmdline":  {"", "", 403, 403, 200},
+		"GET /debug/pprof/symbol":   {"", "", 403, 403, 200},
+	}
+}
+
 // Every route of the private door, asked by everybody: what is not listed here fails the test.
 func TestMatrix(t *testing.T) {
 	const (
@@ -34,31 +66,7 @@ func TestMatrix(t *testing.T) {
 		asked = who
 		return nil, nil
 	}
-	call := `{"urls":["https://c.example/a.jpg"]}`
-	rows := map[string]struct {
-		path, body          string
-		owner, other, admin int
-	}{
-		"POST /v1/prewarm":          {"", call, 200, 200, 200},
-		"POST /v1/check":            {"", call, 200, 200, 200},
-		"GET /v1/jobs":              {"", "", 200, 200, 200},
-		"GET /v1/jobs/{id}":         {"/v1/jobs/j1", "", 200, 404, 200},
-		"DELETE /v1/jobs/{id}":      {"/v1/jobs/j1", "", 200, 404, 200},
-		"GET /v1/jobs/{id}/results": {"/v1/jobs/j1/results", "", 200, 404, 200},
-		"GET /v1/jobs/{id}/events":  {"/v1/jobs/j1/events", "", 200, 404, 200},
-		"POST /v1/jobs/{id}/retry":  {"/v1/jobs/j1/retry", "", 202, 404, 202},
-		"GET /v1/broken":            {"", "", 200, 200, 200},
-		"POST /v1/sign":             {"", `{"source":"` + photo + `"}`, 200, 200, 200},
-		"GET /v1/explain/{path}":    {"/v1/explain" + a.url("w:9", photo), "", 200, 200, 200},
-		"POST /v1/purge":            {"", `{"source":"` + photo + `"}`, 200, 200, 200},
-		"POST /v1/compat/lambda":    {"", `{"key_urls_map":{},"bucket_name":"b"}`, 202, 202, 202},
-		"GET /v1/stats":             {"", "", 200, 200, 200},
-		"GET /v1/history":           {"", "", 200, 200, 200},
-		"GET /v1/config":            {"", "", 403, 403, 200},
-		"GET /debug/pprof/{path}":   {"/debug/pprof/", "", 403, 403, 200},
-		"GET /debug/pprof/cmdline":  {"", "", 403, 403, 200},
-		"GET /debug/pprof/symbol":   {"", "", 403, 403, 200},
-	}
+	rows := matrixRows(a.url("w:9", photo))
 	slow := map[string]bool{"GET /debug/pprof/profile": true, "GET /debug/pprof/trace": true} // They take their time for those who may.
 	open := []string{"/healthz", "/readyz", "/metrics", "/console"}                           // Without tokens; the console has sessions, see TestConsoleScopes.
 	for route := range routes(a.Server) {
