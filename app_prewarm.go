@@ -68,7 +68,7 @@ func (a *app) openDoor(ctx context.Context) (err error) {
 		Improve:     a.pipeline.Improve,
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
-		Sign:        a.sign, Tell: b.webhooks, Forget: a.origin.Forget, CheckCallback: b.webhooks.Check,
+		Sign:        a.sign, Tell: b.webhooks, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,
 		Observer: a.metrics, Log: a.log, Tracer: a.tracer(),
 	})
 	if err != nil {

@@ -3,10 +3,17 @@ package e2e
 import (
 	"bytes"
 	"compress/gzip"
+	endian "encoding/binary"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // zipped is a body as it goes over the wire.
@@ -61,4 +68,75 @@ func TestAttackImagesTimesVariants(t *testing.T) {
 	}
 	post("/v1/check", large, 200, 200)
 	post("/v1/prewarm", large, 202, 700) // All of it is in memory until it is on disk.
+}
+
+// manyDirectories is a TIFF of one pixel whose first directory is followed by n more.
+func manyDirectories(n int) []byte {
+	le := endian.LittleEndian
+	b := append([]byte("II*\x00"), 8, 0, 0, 0)
+	for i := range n + 1 {
+		entries := [][3]uint32{{256, 4, 1}, {257, 4, 1}, {258, 3, 8}, {259, 3, 1}, {262, 3, 1}, {273, 4, 0}, {277, 3, 1}, {278, 4, 1}, {279, 4, 1}}
+		b = le.AppendUint16(b, uint16(len(entries)))
+		for _, e := range entries {
+			b = le.AppendUint16(le.AppendUint16(b, uint16(e[0])), uint16(e[1]))
+			b = le.AppendUint32(le.AppendUint32(b, 1), e[2])
+		}
+		next := uint32(0)
+		if i < n {
+			next = uint32(len(b) + 4)
+		}
+		b = le.AppendUint32(b, next)
+	}
+	return b
+}
+
+// TestAttackCostlyPicture is attack 2.2: a TIFF of 260,000 directories, which a worker would take seconds for, asked for by four
+// connections in ever new variants. It is fetched once and seen by no worker, and the misses of others go on as before.
+func TestAttackCostlyPicture(t *testing.T) {
+	body := manyDirectories(260_000)
+	var fetches atomic.Int64
+	hostile := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fetches.Add(1)
+		_, _ = w.Write(body)
+	}))
+	defer hostile.Close()
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t)
+	misses := func(from int) (p50 time.Duration) {
+		var took []time.Duration
+		for i := range 15 {
+			begun := time.Now()
+			if a := s.get(signed("w:60/f:jpg", fmt.Sprintf("%s/alias/%d/groceries.jpg", o.URL, from+i))); a.StatusCode != 200 {
+				t.Fatalf("a miss of others: %d %s", a.StatusCode, a.body)
+			}
+			took = append(took, time.Since(begun))
+		}
+		slices.Sort(took)
+		return took[len(took)/2]
+	}
+	misses(0)
+	before := misses(100)
+	if a := s.get(signed("w:50/f:jpg", hostile.URL+"/x.tif")); a.StatusCode != 422 || a.Header.Get("X-Error") != "too_costly" {
+		t.Fatalf("the picture: %d %s", a.StatusCode, a.Header.Get("X-Error"))
+	}
+	var asked atomic.Int64
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			for range 400 { // More would meet signing.rate, which others of the key share.
+				a, err := request("GET", s.public+signed(fmt.Sprintf("w:%d/f:jpg", 60+asked.Add(1)), hostile.URL+"/x.tif"))
+				if err != nil || a.StatusCode != 422 {
+					t.Errorf("the picture: %v, %v", a.Response, err)
+					return
+				}
+			}
+		})
+	}
+	beside := misses(200)
+	asking.Wait()
+	t.Logf("%d bytes asked for %d times: p50 of other misses %v, before %v", len(body), asked.Load(), beside, before)
+	if n := fetches.Load(); n != 1 {
+		t.Errorf("it was fetched %d times, want once", n)
+	}
 }

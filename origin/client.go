@@ -57,7 +57,7 @@ type Hooks struct {
 type Client struct {
 	hooks     Hooks
 	transport *http.Transport
-	negatives negatives
+	negatives *Negatives
 	settings  atomic.Pointer[settings]
 }
 
@@ -79,7 +79,7 @@ func New(cfg Config, hooks Hooks) (*Client, error) {
 	if hooks.Observer == nil {
 		hooks.Observer = nobody{}
 	}
-	c := &Client{hooks: hooks, negatives: negatives{now: hooks.Now, entries: map[string]negative{}}}
+	c := &Client{hooks: hooks, negatives: NewNegatives(hooks.Now)}
 	if err := c.Reload(cfg); err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (c *Client) Allowed(source string) error {
 }
 
 // Forget drops what is remembered against source, so that the next Fetch asks its origin again.
-func (c *Client) Forget(source string) { c.negatives.forget(source) }
+func (c *Client) Forget(source string) { c.negatives.Forget(source) }
 
 // Known tells how many sources are known to be bad, and how many hosts are given a rest because they failed lately.
 func (c *Client) Known() (bad, resting int) {
@@ -223,7 +223,7 @@ var errNotAsked = errors.New("the origin was not asked")
 
 // known gives the fault of a source that is known to be bad.
 func (c *Client) known(source string) error {
-	if f := c.negatives.find(source); f != nil {
+	if f := c.negatives.Find(source); f != nil {
 		c.hooks.Observer.Noted("known_bad")
 		return f
 	}

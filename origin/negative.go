@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"crypto/sha256"
 	"errors"
 	"sync"
 	"time"
@@ -15,12 +16,20 @@ const (
 	maxNegatives  = 10_000
 )
 
-// negatives remember the sources that are broken for good, so that the origin is not asked for each of their viewers.
-type negatives struct {
+// Negatives remember what is broken for good by a name, such as a source, so that it is not tried again for each of its viewers. A name
+// may be as long as URLs are: what is kept of it is a digest. Safe for concurrent use.
+type Negatives struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	entries map[string]negative
+	entries map[digest]negative
+}
+
+type digest [sha256.Size]byte
+
+// NewNegatives makes an empty table of at most 10,000 names.
+func NewNegatives(now func() time.Time) *Negatives {
+	return &Negatives{now: now, entries: map[digest]negative{}}
 }
 
 type negative struct {
@@ -38,11 +47,12 @@ func (n negative) left(now time.Time) time.Duration {
 	return max(n.wait-age, 0)
 }
 
-// find gives the fault that a known-bad source is answered with, or nil.
-func (t *negatives) find(source string) *fault.Error {
+// Find gives the fault that a known-bad name is answered with, or nil.
+func (t *Negatives) Find(name string) *fault.Error {
+	at := digest(sha256.Sum256([]byte(name)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n, ok := t.entries[source]
+	n, ok := t.entries[at]
 	if !ok {
 		return nil
 	}
@@ -56,34 +66,40 @@ func (t *negatives) find(source string) *fault.Error {
 }
 
 // learn notes how a fetch of source ended: a permanent fault is remembered, success forgotten, anything else says nothing.
-func (t *negatives) learn(source string, err error) {
+func (t *Negatives) learn(source string, err error) {
 	if err == nil {
-		t.forget(source)
+		t.Forget(source)
 		return
 	}
 	f := fault.Of(err)
 	if !permanent(f.Kind) || errors.Is(err, errEarly) {
 		return
 	}
+	t.Note(source, f)
+}
+
+// Note remembers a fault under a name: for a minute, and each time that it is noted again for twice as long, up to an hour.
+func (t *Negatives) Note(name string, f *fault.Error) {
+	at := digest(sha256.Sum256([]byte(name)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	wait := firstNegative
-	if n, ok := t.entries[source]; ok {
+	if n, ok := t.entries[at]; ok {
 		wait = min(2*n.wait, lastNegative)
 	} else if len(t.entries) >= maxNegatives {
 		t.dropOne()
 	}
 	// The cause may hold on to buffers and is logged by then: the public part is enough.
-	t.entries[source] = negative{fault.New(f.Kind, f.Op, f.Public, nil), t.now(), wait}
+	t.entries[at] = negative{fault.New(f.Kind, f.Op, f.Public, nil), t.now(), wait}
 }
 
 // dropOne makes room: of a few entries in map order, which is random, the one that is nearest to its end.
-func (t *negatives) dropOne() {
+func (t *Negatives) dropOne() {
 	now := t.now()
-	victim, tried := "", 0
-	for source, n := range t.entries {
+	victim, tried := digest{}, 0
+	for at, n := range t.entries {
 		if tried == 0 || n.left(now) < t.entries[victim].left(now) {
-			victim = source
+			victim = at
 		}
 		if tried++; tried == 8 {
 			break
@@ -92,14 +108,15 @@ func (t *negatives) dropOne() {
 	delete(t.entries, victim)
 }
 
-func (t *negatives) forget(source string) {
+// Forget drops what is remembered under a name.
+func (t *Negatives) Forget(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.entries, source)
+	delete(t.entries, sha256.Sum256([]byte(name)))
 }
 
 // count is how many sources are answered from here.
-func (t *negatives) count() (n int) {
+func (t *Negatives) count() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.entries {
@@ -110,7 +127,7 @@ func (t *negatives) count() (n int) {
 	return n
 }
 
-func (t *negatives) clear() {
+func (t *Negatives) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.entries)

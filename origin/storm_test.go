@@ -65,7 +65,7 @@ func TestFault11NotFoundIsAskedOnceAMinute(t *testing.T) {
 
 func TestNegativesAreBounded(t *testing.T) {
 	watch := newClock()
-	n := negatives{now: watch.now, entries: map[string]negative{}}
+	n := NewNegatives(watch.now)
 	for i := range maxNegatives + 500 {
 		n.learn(fmt.Sprint(i), fault.New(fault.SourceNotFound, "", "", errors.New("cause")))
 	}
@@ -79,7 +79,7 @@ func TestNegativesAreBounded(t *testing.T) {
 	for _, kind := range fault.Kinds() {
 		n.clear()
 		n.learn("x", fault.New(kind, "", "", nil))
-		if got := n.find("x") != nil; got && kind.Retryable() {
+		if got := n.Find("x") != nil; got && kind.Retryable() {
 			t.Errorf("%s is remembered although a retry may help", kind)
 		}
 	}

@@ -79,6 +79,10 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	}
 	release = sync.OnceFunc(release)
 	defer release()
+	if err := r.judged(); err != nil { // Asked here: others may have tried it while this batch waited.
+		r.fail(todo, err)
+		return
+	}
 	if !p.fills.pass(b) {
 		r.fail(todo, errUnwanted)
 		return
@@ -125,6 +129,7 @@ func (b *batch) giveSlot() {
 
 // run is the state of making one batch.
 type run struct {
+	sentenced     bool // the original is remembered as one of which nothing can be made
 	p             *Pipeline
 	b             *batch
 	generation    cache.Generation // of what is made
@@ -205,6 +210,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 	}
 	specs, keep := r.withMaster(specs)
 	defer keep(ctx)
+	made := false
 	within, span := trace.Start(ctx, "transform")
 	span.Set("format", string(specs[0].Format))
 	span.Set("variants", strconv.Itoa(len(specs)))
@@ -216,8 +222,10 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 				r.made = &img
 			case i == len(todo): // That the master could not be made is no fault of the variants.
 			case err != nil:
+				r.judge(err, made)
 				r.fail(todo[i:i+1], err)
 			default:
+				made = true
 				r.deliver(ctx, todo[i], img)
 			}
 		})
@@ -231,6 +239,12 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 		if !f.published {
 			rest = append(rest, f)
 		}
+	}
+	if len(rest) > 0 {
+		r.judge(err, made)
+	}
+	if made {
+		r.p.verdicts.forget(r.b.source)
 	}
 	r.fail(rest, err)
 }

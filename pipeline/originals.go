@@ -29,9 +29,12 @@ type originals struct {
 // fetch gets what key names into d. It calls lim.Admit before it takes anything up.
 type fetch func(ctx context.Context, d *download, key string, lim origin.Limits) error
 
-// fetchOriginal has a Fetcher get originals, which name themselves.
-func fetchOriginal(from Fetcher) fetch {
+// fetchOriginal has a Fetcher get originals, which name themselves. Those that are known to be costly are not fetched.
+func fetchOriginal(from Fetcher, known func(source string) error) fetch {
 	return func(ctx context.Context, d *download, source string, lim origin.Limits) (err error) {
+		if err := known(source); err != nil {
+			return err
+		}
 		d.original, err = from.Fetch(ctx, source, lim)
 		return err
 	}

@@ -119,6 +119,7 @@ type Pipeline struct {
 	parts      Parts
 	fills      fills
 	originals  originals
+	verdicts   verdicts
 	masters    masters
 	transforms *gate
 	remakes    chan struct{}
@@ -145,9 +146,10 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		parts.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief(), clock: newCalm(parts.Now)}
+	p.verdicts = newVerdicts(parts.Now)
 	p.fills.byName = map[string]*fill{}
 	p.originals = originals{
-		fetch: fetchOriginal(parts.Fetcher), gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
+		fetch: fetchOriginal(parts.Fetcher, p.verdicts.known), gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{}, purges: parts.Purges,
 	}
 	p.transforms = newGate("transform", cfg.TransformSlots, cfg.TransformRoom, parts.Observer)

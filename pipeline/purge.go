@@ -75,9 +75,15 @@ func (p *Pipeline) BeginPurge(g cache.Generation, prefixes, sources []string, li
 	p.fills.detach(under)
 	p.upgrades.forget(under)
 	for _, source := range sources {
-		p.parts.Fetcher.Forget(source)
+		p.ForgetSource(source)
 	}
 	return idle
+}
+
+// ForgetSource drops what is remembered against a source, so that it is fetched and made again.
+func (p *Pipeline) ForgetSource(source string) {
+	p.parts.Fetcher.Forget(source)
+	p.verdicts.forget(source)
 }
 
 // ForgetAll drops all of memory.

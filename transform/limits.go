@@ -32,8 +32,15 @@ func examine(original []byte, cfg Config) (sniff.Info, error) {
 		return sniff.Info{}, fault.New(fault.TooCostly, "transform.examine", "the JPEG has too many scans",
 			fmt.Errorf("%d scans, at most %d", info.Scans, maxScans))
 	}
+	if info.Format == "tiff" && info.Frames > maxDirectories {
+		return sniff.Info{}, fault.New(fault.TooCostly, "transform.examine", "the TIFF has too many directories",
+			fmt.Errorf("%d directories or more, at most %d", info.Frames, maxDirectories))
+	}
 	return info, nil
 }
+
+// maxDirectories bounds the pages of a TIFF: the decoder reads all of them, whichever is asked for.
+const maxDirectories = 1000
 
 // admissible decides whether spec may be made of an original that info describes, and how many frames that decodes.
 func admissible(original variant.Original, info sniff.Info, spec variant.Spec, lim Limits) (frames int, err error) {

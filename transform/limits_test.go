@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"image/gif"
@@ -69,6 +70,8 @@ func TestExamine(t *testing.T) {
 		"png":        {picture(t, 4, 4, 0), ""},
 		"jpeg":       {jpegOf(t), ""},
 		"many scans": {slow, fault.TooCostly},
+		"pages":      {tiffOf(maxDirectories), ""},
+		"many pages": {tiffOf(maxDirectories + 1), fault.TooCostly},
 		"too large":  {picture(t, 4, 4, 1<<20), fault.SourceTooLarge},
 		"empty":      {nil, fault.NotAnImage},
 		"html":       {[]byte("<!doctype html><p>not found"), fault.NotAnImage},
@@ -79,6 +82,25 @@ func TestExamine(t *testing.T) {
 			t.Errorf("%s: got %q (%v), want %q", name, got, err, test.want)
 		}
 	}
+}
+
+// tiffOf is a TIFF of so many directories, each of one grey pixel.
+func tiffOf(directories int) []byte {
+	le := binary.LittleEndian
+	b := []byte{'I', 'I', '*', 0, 8, 0, 0, 0}
+	for i := range directories {
+		entries := [][2]uint32{{256, 1}, {257, 1}, {258, 8}, {259, 1}, {262, 1}, {273, 0}, {277, 1}, {278, 1}, {279, 1}}
+		b = le.AppendUint16(b, uint16(len(entries)))
+		for _, e := range entries {
+			b = le.AppendUint32(le.AppendUint32(le.AppendUint16(le.AppendUint16(b, uint16(e[0])), 4), 1), e[1])
+		}
+		next := uint32(0)
+		if i+1 < directories {
+			next = uint32(len(b) + 4)
+		}
+		b = le.AppendUint32(b, next)
+	}
+	return b
 }
 
 func TestTransformRefusesSingleSpecsAndMakesTheOthers(t *testing.T) {
