@@ -57,8 +57,7 @@ type app struct {
 	pipeline *pipeline.Pipeline
 	purges   *cache.Purges
 	shared   *sharedPurges // nil = no other instance shares the store, as far as this one knows
-	door     *door         // nil = the instance has no queue
-	webhooks *prewarm.Webhooks
+	prewarm  *background   // nil = the instance has no queue
 	server   *server.Server
 	live     atomic.Pointer[live]
 	instance string
@@ -210,9 +209,7 @@ func (a *app) serve(ctx context.Context) error {
 // close ends the parts in the order in which they use each other. It is safe on a half-built app.
 func (a *app) close(ctx context.Context) error {
 	var errs []error
-	if a.door != nil {
-		errs = append(errs, a.door.parts.Load().close(ctx))
-	}
+	errs = append(errs, a.prewarm.close(ctx))
 	if a.pipeline != nil {
 		errs = append(errs, a.pipeline.Close(ctx))
 	}

@@ -110,8 +110,8 @@ func (a *app) openServer(context.Context) (err error) {
 			Config: func(w io.Writer) error { return a.live.Load().print(w) },
 		},
 	}
-	if a.door != nil { // A nil pointer in an interface would not be nil.
-		deps.Prewarm, deps.Predecessor = a.door, a.door
+	if a.prewarm != nil { // A nil pointer in an interface would not be nil.
+		deps.Prewarm, deps.Predecessor = a.prewarm.service, a.prewarm.compat
 	}
 	if a.server, err = server.New(a.cfg.Server, deps, a.live.Load().rules); err != nil {
 		return err

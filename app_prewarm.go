@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache/s3store"
@@ -23,9 +22,9 @@ type background struct {
 	webhooks *prewarm.Webhooks
 }
 
-// openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. Of what can keep
-// the queue from opening, only another server on the same directory ends the start: two would spoil it.
-func (a *app) openPrewarm(ctx context.Context) error {
+// openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. The queue opens in the
+// background: until then every call is refused as one that may come again, and viewers get their pictures.
+func (a *app) openPrewarm(ctx context.Context) (err error) {
 	if err := a.openPurges(); err != nil {
 		return err
 	}
@@ -33,37 +32,17 @@ func (a *app) openPrewarm(ctx context.Context) error {
 	if !cfg.Is(config.RolePrewarm) && cfg.Prewarm.Queue.NATS == "" {
 		return nil
 	}
-	webhooks, err := prewarm.NewWebhooks(cfg.Prewarm.Door.Callbacks, a.origin.Guarded(), nil)
-	if err != nil {
+	b := &background{}
+	a.prewarm = b // Closed with the app, whatever of it is open.
+	if b.webhooks, err = prewarm.NewWebhooks(cfg.Prewarm.Door.Callbacks, a.origin.Guarded(), nil); err != nil {
 		return err
 	}
-	a.webhooks, a.door = webhooks, &door{}
-	err = a.openDoor(ctx)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	queue, door := cfg.Prewarm.Queue, cfg.Prewarm.Door
+	queue.Keep, door.Drain = door.Keep, cfg.Server.Drain
+	if b.queue, err = natsqueue.Open(ctx, queue, a.log); err != nil {
 		return err
 	}
-	if err != nil {
-		a.log.Error("the prewarm queue cannot be opened; serving without it, and trying again", "error", err)
-	}
-	return nil
-}
-
-// openDoor opens the queue and all that stands on it.
-func (a *app) openDoor(ctx context.Context) (err error) {
-	b := &background{webhooks: a.webhooks}
-	defer func() {
-		if err != nil {
-			a.door.shut(err)
-			err = errors.Join(err, b.close(ctx))
-		}
-	}()
-	cfg := a.live.Load().cfg.Prewarm
-	cfg.Queue.Keep = cfg.Door.Keep
-	if b.queue, err = natsqueue.Open(ctx, cfg.Queue, a.log); err != nil {
-		return err
-	}
-	cfg.Door.Drain = a.live.Load().cfg.Server.Drain
-	b.service, err = prewarm.New(cfg.Door, prewarm.Deps{
+	b.service, err = prewarm.New(door, prewarm.Deps{
 		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known, KnownKey: a.pipeline.KnownKey,
 		Improve:     a.pipeline.Improve,
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
@@ -74,11 +53,7 @@ func (a *app) openDoor(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.openCompat(ctx, b); err != nil {
-		return err
-	}
-	a.door.parts.Store(b)
-	return nil
+	return a.openCompat(ctx, b)
 }
 
 // openCompat opens the predecessor's call and, if it is configured, the way to its buckets.
@@ -104,33 +79,25 @@ func (a *app) sign(source, options string, ttl, round time.Duration) (string, er
 	return now.rules.SignURL(now.cfg.Server.PublicURL(), "", source, options, signing.Expiry(time.Now(), ttl, round))
 }
 
-// work opens the door, if the start could not, and runs the prewarm workers until ctx ends.
+// work runs the prewarm workers, once the queue is open, until ctx ends.
 func (a *app) work(ctx context.Context) (wait func()) {
 	var working sync.WaitGroup
 	working.Go(func() { a.keepHistory(ctx) })
-	if a.door == nil {
+	if a.prewarm == nil || !a.live.Load().cfg.Is(config.RolePrewarm) {
 		return working.Wait
 	}
 	working.Go(func() {
-		for a.door.parts.Load() == nil {
-			if !rest(ctx, reopenEvery) {
-				return
-			}
-			if err := a.openDoor(ctx); err != nil {
-				a.log.Warn("the prewarm queue still cannot be opened", "error", err)
-				continue
-			}
-			a.log.Info("the prewarm queue is open")
-		}
-		if !a.live.Load().cfg.Is(config.RolePrewarm) {
+		if a.prewarm.queue.Await(ctx) != nil {
 			return
 		}
-		b := a.door.parts.Load()
-		working.Go(func() { a.keepRunning(ctx, b.service.Run) })
-		working.Go(func() { a.keepRunning(ctx, b.compat.Run) })
+		working.Go(func() { a.keepRunning(ctx, a.prewarm.service.Run) })
+		working.Go(func() { a.keepRunning(ctx, a.prewarm.compat.Run) })
 	})
 	return working.Wait
 }
+
+// restartEvery is the pause before workers that ended early begin again.
+const restartEvery = 5 * time.Second
 
 // keepRunning runs workers until ctx ends. Viewers are served without them: what ends them early is logged, and they begin again.
 func (a *app) keepRunning(ctx context.Context, run func(context.Context) error) {
@@ -140,7 +107,7 @@ func (a *app) keepRunning(ctx context.Context, run func(context.Context) error) 
 			return
 		}
 		a.log.Error("the prewarm workers ended; they begin again in a moment", "error", err)
-		if !rest(ctx, reopenEvery) {
+		if !rest(ctx, restartEvery) {
 			return
 		}
 	}
@@ -174,12 +141,8 @@ func (b *background) close(ctx context.Context) error {
 
 // reloadPrewarm takes what may change while serving.
 func (a *app) reloadPrewarm(cfg config.Config) error {
-	if a.door == nil {
+	if a.prewarm == nil {
 		return nil
 	}
-	err := a.webhooks.Reload(cfg.Prewarm.Door.Callbacks)
-	if b := a.door.parts.Load(); b != nil {
-		err = errors.Join(err, b.compat.Reload(cfg.Compat))
-	}
-	return err
+	return errors.Join(a.prewarm.webhooks.Reload(cfg.Prewarm.Door.Callbacks), a.prewarm.compat.Reload(cfg.Compat))
 }

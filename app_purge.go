@@ -139,13 +139,13 @@ func purgeFault(err error) error {
 	return f
 }
 
-// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A door that is shut answers nobody.
+// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A queue that is not open answers nobody.
 func (a *app) forgetBroken(ctx context.Context, what pipeline.Selector) error {
-	if a.door == nil || a.door.parts.Load() == nil {
+	if a.prewarm == nil || !a.prewarm.queue.IsOpen() {
 		return nil
 	}
 	for _, prefix := range what.Prefixes() {
-		if err := a.door.parts.Load().service.Forget(ctx, prefix); err != nil {
+		if err := a.prewarm.service.Forget(ctx, prefix); err != nil {
 			return fault.New(fault.Overloaded, "main.purge", "the variants are gone, but what prewarm knows of their sources could not be dropped: repeat the purge", err)
 		}
 	}

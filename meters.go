@@ -92,7 +92,7 @@ func (a *app) levels() metrics.Levels {
 		now := a.watcher.Level()
 		l.PressureStep, l.PressureUsed, l.PressureLimit = int(now.Step), now.Used, now.Limit
 	}
-	if a.door != nil {
+	if a.prewarm != nil {
 		a.prewarmLevels(&l)
 	}
 	return l
@@ -102,7 +102,7 @@ func (a *app) levels() metrics.Levels {
 func (a *app) prewarmLevels(l *metrics.Levels) {
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
-	s, err := a.door.Stats(ctx)
+	s, err := a.prewarm.service.Stats(ctx)
 	if err != nil {
 		return
 	}

@@ -71,7 +71,7 @@ func TestFault38PeerLost(t *testing.T) {
 	var both []*instance
 	for range 2 {
 		q := open(t, "", func(c *Config) { c.NATS = addresses[1:] })
-		if n := q.tasks.CachedInfo().Config.Replicas; n != 3 {
+		if n := opened(t, q).tasks.CachedInfo().Config.Replicas; n != 3 {
 			t.Fatalf("the stream has %d copies, want 3", n)
 		}
 		both = append(both, start(t, q, w, true, nil))

@@ -20,7 +20,7 @@ import (
 type embedded struct {
 	dir  string
 	log  *slog.Logger
-	lock *os.File
+	lock *os.File // nil until it is taken; used by one goroutine
 
 	reviving sync.Mutex // held while the server is replaced
 
@@ -29,28 +29,36 @@ type embedded struct {
 	stuck  chan struct{}  // closed once the server could not write
 }
 
-// startEmbedded takes the directory's lock and starts a server on it.
-func startEmbedded(dir string, log *slog.Logger) (*embedded, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+// takeLock makes the directory and takes its lock, unless it is held already.
+func (e *embedded) takeLock() error {
+	if e.lock != nil {
+		return nil
+	}
+	if err := os.MkdirAll(e.dir, 0o700); err != nil {
+		return err
 	}
 	// Jobs name sources, which may hold signatures: nobody else reads them.
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return nil, err
+	if err := os.Chmod(e.dir, 0o700); err != nil {
+		return err
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(filepath.Join(e.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		// Two servers would open one directory without a word, and spoil it.
-		return nil, errors.Join(fmt.Errorf("another process uses the directory %s: %w", dir, err), lock.Close())
+		return errors.Join(fmt.Errorf("the prewarm queue: another process uses the directory %s: %w", e.dir, err), lock.Close())
 	}
-	e := &embedded{dir: dir, log: log, lock: lock}
-	if err := e.start(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	e.lock = lock
+	return nil
+}
+
+// open takes the directory's lock and starts a server on it.
+func (e *embedded) open() error {
+	if err := e.takeLock(); err != nil {
+		return err
 	}
-	return e, nil
+	return e.start()
 }
 
 func (e *embedded) start() error {
@@ -125,6 +133,9 @@ func (e *embedded) InProcessConn() (net.Conn, error) {
 
 func (e *embedded) close() error {
 	e.stop()
+	if e.lock == nil {
+		return nil
+	}
 	return e.lock.Close()
 }
 
@@ -159,6 +170,12 @@ func isFull(err *jetstream.APIError) bool {
 	}
 	return strings.Contains(err.Description, "no space left") || strings.Contains(err.Description, "disk quota") ||
 		strings.Contains(err.Description, "maximum bytes exceeded")
+}
+
+// isDiskFull reports whether a disk does not take more.
+func isDiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EDQUOT) ||
+		strings.Contains(err.Error(), "no space left")
 }
 
 // serverLog gives the server's log to slog. Notices are its start-up banner.

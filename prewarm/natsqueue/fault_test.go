@@ -113,7 +113,7 @@ func TestFault15ServerIsRevived(t *testing.T) {
 	free := fill(t, dir)
 	// Past our own look at the disk, as when others fill it at the same moment.
 	for n := range 400 {
-		if _, err := q.js.PublishAsync(ledgerRoot+fmt.Sprintf("task.full.%05d", n), make([]byte, 50_000)); err != nil {
+		if _, err := opened(t, q).js.PublishAsync(ledgerRoot+fmt.Sprintf("task.full.%05d", n), make([]byte, 50_000)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,6 +23,10 @@ const tries = 4
 
 // Write implements prewarm.Ledger.
 func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return err
+	}
 	var msgs []*nats.Msg
 	var written []*prewarm.Record
 	var conditions []uint64
@@ -31,7 +35,7 @@ func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
 			return fault.New(fault.Internal, "natsqueue.Write", "an internal error", fmt.Errorf("the record %s has %d bytes", r.Key, len(r.Body)))
 		}
 		if r.Body == nil && r.Mark == "" {
-			if err := q.remove(ctx, r.Revision); err != nil {
+			if err := q.remove(ctx, l, r.Revision); err != nil {
 				return err
 			}
 			continue
@@ -42,7 +46,7 @@ func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
 		msgs, written, conditions = append(msgs, m), append(written, r), append(conditions, r.Revision)
 	}
 	var conflict error
-	errs := q.publish(ctx, msgs, conditions)
+	errs := q.publish(ctx, l, msgs, conditions)
 	for i, err := range errs {
 		if isConflict(err) {
 			err = q.settle(ctx, written[i], &conditions[i])
@@ -52,7 +56,7 @@ func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
 			continue
 		}
 		if err != nil {
-			return classify("natsqueue.Write", err)
+			return q.classify("natsqueue.Write", err)
 		}
 		written[i].Revision = conditions[i]
 	}
@@ -76,13 +80,13 @@ func (q *Queue) settle(ctx context.Context, r *prewarm.Record, revision *uint64)
 }
 
 // remove deletes the record that has this revision; one that is gone or was written again stays as it is.
-func (q *Queue) remove(ctx context.Context, revision uint64) error {
-	err := q.ledger.DeleteMsg(ctx, revision)
+func (q *Queue) remove(ctx context.Context, l *link, revision uint64) error {
+	err := l.ledger.DeleteMsg(ctx, revision)
 	var api *jetstream.APIError
 	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) || errors.As(err, &api) && api.Code == 404 {
 		return nil
 	}
-	return classify("natsqueue.Write", err)
+	return q.classify("natsqueue.Write", err)
 }
 
 // isConflict reports whether a record did not have the revision asked for. In a cluster one that is just being written counts too.
@@ -93,7 +97,7 @@ func isConflict(err error) bool {
 
 // publish sends messages in order and waits until each is on disk or refused. conditions (nil = none) are the revisions that their
 // subjects must have, and become those that they got. What is not acknowledged is sent again: all our messages may come twice.
-func (q *Queue) publish(ctx context.Context, msgs []*nats.Msg, conditions []uint64) []error {
+func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditions []uint64) []error {
 	errs := make([]error, len(msgs))
 	todo := make([]int, len(msgs))
 	for i := range msgs {
@@ -120,13 +124,13 @@ func (q *Queue) publish(ctx context.Context, msgs []*nats.Msg, conditions []uint
 			if mark := msgs[i].Header.Get(markHeader); mark != "" {
 				m.Header.Set(markHeader, mark)
 			}
-			futures[i], errs[i] = q.js.PublishMsgAsync(m, opts...)
+			futures[i], errs[i] = l.js.PublishMsgAsync(m, opts...)
 		}
 		var left []int
 		for _, i := range todo {
 			if errs[i] == nil {
 				var ack *jetstream.PubAck
-				if ack, errs[i] = q.await(ctx, futures[i]); errs[i] == nil && conditions != nil {
+				if ack, errs[i] = q.acknowledged(ctx, futures[i]); errs[i] == nil && conditions != nil {
 					conditions[i] = ack.Sequence
 				}
 			}
@@ -151,8 +155,8 @@ func (q *Queue) writable() error {
 	return q.embedded.revive()
 }
 
-// await is the answer to one message.
-func (q *Queue) await(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
+// acknowledged is the answer to one message.
+func (q *Queue) acknowledged(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
 	select {
 	case ack := <-f.Ok():
 		return ack, nil
@@ -184,16 +188,20 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // Read implements prewarm.Ledger.
 func (q *Queue) Read(ctx context.Context, key string) (prewarm.Record, error) {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return prewarm.Record{}, err
+	}
 	var m *jetstream.RawStreamMsg
-	err := q.patiently(ctx, func() (err error) {
-		m, err = q.ledger.GetLastMsgForSubject(ctx, ledgerRoot+key)
+	err = q.patiently(ctx, func() (err error) {
+		m, err = l.ledger.GetLastMsgForSubject(ctx, ledgerRoot+key)
 		return err
 	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return prewarm.Record{}, prewarm.ErrNoRecord
 	}
 	if err != nil {
-		return prewarm.Record{}, classify("natsqueue.Read", err)
+		return prewarm.Record{}, q.classify("natsqueue.Read", err)
 	}
 	return prewarm.Record{Key: key, Revision: m.Sequence, Mark: m.Header.Get(markHeader), Body: m.Data, At: m.Time}, nil
 }
@@ -219,6 +227,10 @@ const scanBatch = 256
 
 // List implements prewarm.Ledger.
 func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Record) bool) error {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return err
+	}
 	cfg := jetstream.ConsumerConfig{
 		FilterSubject: ledgerRoot + s.Prefix + ".>", AckPolicy: jetstream.AckNonePolicy, HeadersOnly: !s.Bodies,
 		MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute, DeliverPolicy: jetstream.DeliverAllPolicy,
@@ -227,8 +239,8 @@ func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Rec
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.Since
 	}
 	// A listing's consumer lives on one server. If that is lost, another one goes on behind the last record seen.
-	return classify("natsqueue.List", q.patiently(ctx, func() error {
-		last, err := q.listing(ctx, cfg, yield)
+	return q.classify("natsqueue.List", q.patiently(ctx, func() error {
+		last, err := l.listing(ctx, cfg, yield)
 		if last > 0 {
 			cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, last+1, nil
 		}
@@ -237,8 +249,8 @@ func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Rec
 }
 
 // listing lists with a consumer of its own; last is the revision of the last record that it yielded.
-func (q *Queue) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield func(prewarm.Record) bool) (last uint64, err error) {
-	c, err := q.ledger.CreateConsumer(ctx, cfg)
+func (l *link) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield func(prewarm.Record) bool) (last uint64, err error) {
+	c, err := l.ledger.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return 0, err
 	}
@@ -246,7 +258,7 @@ func (q *Queue) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield
 		// It would end by itself too, but only after a while.
 		ctx, cancel := lasting(ctx, ackTimeout)
 		defer cancel()
-		_ = q.ledger.DeleteConsumer(ctx, c.CachedInfo().Name)
+		_ = l.ledger.DeleteConsumer(ctx, c.CachedInfo().Name)
 	}()
 	return scan(ctx, c, yield)
 }
@@ -305,21 +317,25 @@ func record(m jetstream.Msg) (prewarm.Record, *jetstream.MsgMetadata, error) {
 	}, meta, nil
 }
 
-// Follow implements prewarm.Ledger. The client library makes its consumer anew after every gap, from the last record seen.
+// Follow implements prewarm.Ledger. It waits for a queue that is not open. The client library makes its consumer anew after every gap, from the last record seen.
 func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), each func(prewarm.Record)) error {
-	info, err := q.ledger.Info(ctx)
+	l, err := q.await(ctx)
 	if err != nil {
-		return classify("natsqueue.Follow", err)
+		return nil
+	}
+	info, err := l.ledger.Info(ctx)
+	if err != nil {
+		return q.classify("natsqueue.Follow", err)
 	}
 	var filters []string
 	for _, p := range prefixes {
 		filters = append(filters, ledgerRoot+p+".>")
 	}
-	c, err := q.ledger.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+	c, err := l.ledger.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: info.State.LastSeq + 1, HeadersOnly: true,
 	})
 	if err != nil {
-		return classify("natsqueue.Follow", err)
+		return q.classify("natsqueue.Follow", err)
 	}
 	broken := make(chan error, 1)
 	running, err := c.Consume(func(m jetstream.Msg) {
@@ -328,6 +344,7 @@ func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), e
 		}
 	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		if errors.Is(err, jetstream.ErrOrderedConsumerReset) || errors.Is(err, jetstream.ErrNoHeartbeat) {
+			q.suspect() // The consumer may have gone with its stream.
 			return
 		}
 		select {
@@ -336,7 +353,7 @@ func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), e
 		}
 	}))
 	if err != nil {
-		return classify("natsqueue.Follow", err)
+		return q.classify("natsqueue.Follow", err)
 	}
 	defer running.Stop()
 	started()
@@ -344,8 +361,10 @@ func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), e
 	case <-ctx.Done():
 		return nil
 	case err := <-broken:
-		return classify("natsqueue.Follow", err)
+		return q.classify("natsqueue.Follow", err)
+	case <-l.lost:
+		return q.classify("natsqueue.Follow", errors.New("the ledger was lost"))
 	case <-running.Closed():
-		return classify("natsqueue.Follow", errors.New("the consumer ended"))
+		return q.classify("natsqueue.Follow", errors.New("the consumer ended"))
 	}
 }

@@ -4,8 +4,8 @@ package natsqueue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -34,14 +34,29 @@ const (
 
 // Queue is the prewarm Queue and Ledger on NATS JetStream. Safe for concurrent use.
 type Queue struct {
+	cfg      Config
 	log      *slog.Logger
 	embedded *embedded // nil with an external cluster
-	conn     *nats.Conn
-	js       jetstream.JetStream
-	tasks    jetstream.Stream
-	ledger   jetstream.Stream
-	lanes    map[string]jetstream.Consumer
-	ackWait  time.Duration
+
+	stop      context.CancelFunc
+	ended     chan struct{} // closed when the queue is no longer kept open
+	suspected chan struct{} // has an element when a stream may be lost
+
+	mu      sync.Mutex
+	link    *link         // nil = not open
+	refusal error         // why not; a fault
+	tried   chan struct{} // closed when the first try to open has ended
+	changed chan struct{} // closed, and replaced, when the queue opens
+}
+
+// link is a connection with the streams found on it.
+type link struct {
+	conn   *nats.Conn
+	js     jetstream.JetStream
+	tasks  jetstream.Stream
+	ledger jetstream.Stream
+	lanes  map[string]jetstream.Consumer
+	lost   chan struct{} // closed when a stream is lost
 }
 
 var (
@@ -49,104 +64,113 @@ var (
 	_ prewarm.Ledger = (*Queue)(nil)
 )
 
-// Open connects to the cluster, or starts the embedded server in this process. On an error nothing is left open.
-func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
+// patience is how long a call waits for the first try to open the queue.
+const patience = 2 * time.Second
+
+// ready is the present link. Before the queue is open it is the reason why not: a fault.
+func (q *Queue) ready(ctx context.Context) (*link, error) {
+	l, err := q.now()
+	if l != nil {
+		return l, nil
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	wait := time.NewTimer(patience)
+	defer wait.Stop()
+	select {
+	case <-q.tried:
+		return q.now()
+	case <-wait.C:
+	case <-ctx.Done():
 	}
-	q := &Queue{log: log, lanes: map[string]jetstream.Consumer{}, ackWait: cfg.AckWait}
-	if q.ackWait == 0 {
-		q.ackWait = 30 * time.Second
-	}
-	if err := q.open(ctx, cfg); err != nil {
-		return nil, errors.Join(fmt.Errorf("the prewarm queue: %w", err), q.Close(ctx))
-	}
-	return q, nil
+	return nil, err
 }
 
-func (q *Queue) open(ctx context.Context, cfg Config) (err error) {
-	url := cfg.NATS
-	opts := []nats.Option{
-		nats.Name("goldcrest"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.Timeout(5 * time.Second),
-		// A server that hangs with its connections open is left after three pings without an answer, long before its tickets are
-		// delivered to others.
-		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				q.log.Warn("the connection to the prewarm queue was lost", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) { q.log.Info("connected to the prewarm queue again") }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			q.log.Warn("the connection to the prewarm queue", "error", err)
-		}),
+func (q *Queue) now() (*link, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.link == nil {
+		return nil, q.refusal
 	}
-	if url == "" {
-		if q.embedded, err = startEmbedded(cfg.Dir, q.log); err != nil {
-			return err
+	return q.link, nil
+}
+
+// await waits until the queue is open, or ctx ends.
+func (q *Queue) await(ctx context.Context) (*link, error) {
+	for {
+		q.mu.Lock()
+		l, changed := q.link, q.changed
+		q.mu.Unlock()
+		if l != nil {
+			return l, nil
 		}
-		opts = append(opts, nats.InProcessServer(q.embedded))
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	if q.conn, err = nats.Connect(url, opts...); err != nil {
-		return withoutURL(err)
-	}
-	q.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(callTimeout),
-		jetstream.WithPublishAsyncMaxPending(maxInFlight), jetstream.WithPublishAsyncTimeout(ackTimeout))
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
-	defer cancel()
-	return q.openStreams(ctx, cfg.Keep)
+}
+
+// Await waits until the queue is open. It returns the end of ctx.
+func (q *Queue) Await(ctx context.Context) error {
+	_, err := q.await(ctx)
+	return err
+}
+
+// IsOpen reports whether calls reach the queue at this moment.
+func (q *Queue) IsOpen() bool {
+	l, _ := q.now()
+	return l != nil
 }
 
 // openStreams makes the two streams and the consumers, or finds them.
-func (q *Queue) openStreams(ctx context.Context, keep time.Duration) (err error) {
-	q.tasks, err = q.openStream(ctx, jetstream.StreamConfig{
+func (q *Queue) openStreams(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*link, error) {
+	l := &link{conn: conn, js: js, lanes: map[string]jetstream.Consumer{}, lost: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
+	defer cancel()
+	keep := q.cfg.Keep
+	var err error
+	l.tasks, err = q.openStream(ctx, l, jetstream.StreamConfig{
 		Name: taskStream, Subjects: []string{taskSubject + ">"}, Retention: jetstream.WorkQueuePolicy,
 		// One message per subject, and a second one refused: so a ticket is in the queue once.
 		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxAge: keep,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	q.ledger, err = q.openStream(ctx, jetstream.StreamConfig{
+	l.ledger, err = q.openStream(ctx, l, jetstream.StreamConfig{
 		Name: ledgerStream, Subjects: []string{ledgerRoot + ">"}, Retention: jetstream.LimitsPolicy,
 		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardOld, MaxAge: keep,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, lane := range []string{prewarm.LaneHigh, prewarm.LaneNormal, prewarm.LaneLow, prewarm.LaneTell, prewarm.LaneCompat} {
 		name := "goldcrest_" + lane
 		if q.embedded != nil {
 			// The directory is ours alone: whoever was working on tickets is dead, and they need not wait for it.
-			if err := q.tasks.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return err
+			if err := l.tasks.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return nil, err
 			}
 		}
-		q.lanes[lane], err = q.tasks.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		l.lanes[lane], err = l.tasks.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 			Durable: name, FilterSubject: taskSubject + lane + ".>", AckPolicy: jetstream.AckExplicitPolicy,
-			AckWait: q.ackWait, MaxDeliver: -1, MaxAckPending: -1,
+			AckWait: q.cfg.AckWait, MaxDeliver: -1, MaxAckPending: -1,
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return l, nil
 }
 
 // openStream makes a stream on three servers where the cluster has as many, else on one. A stream that exists keeps its copies.
-func (q *Queue) openStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+func (q *Queue) openStream(ctx context.Context, l *link, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	cfg.Storage = jetstream.FileStorage
 	cfg.Duplicates = min(2*time.Minute, cfg.MaxAge)
-	s, err := q.js.Stream(ctx, cfg.Name)
+	s, err := l.js.Stream(ctx, cfg.Name)
 	if err == nil {
 		cfg.Replicas = s.CachedInfo().Config.Replicas
-		return q.js.UpdateStream(ctx, cfg)
+		return l.js.UpdateStream(ctx, cfg)
 	}
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, err
@@ -156,17 +180,17 @@ func (q *Queue) openStream(ctx context.Context, cfg jetstream.StreamConfig) (jet
 		cfg.Replicas = 1
 	}
 	for tries := 0; ; tries++ {
-		s, err = q.js.CreateStream(ctx, cfg)
+		s, err = l.js.CreateStream(ctx, cfg)
 		var api *jetstream.APIError
 		switch {
 		case err == nil:
 			return s, nil
 		case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 			// Another instance made the stream at the same moment: the same configuration is no conflict.
-			return q.js.Stream(ctx, cfg.Name)
+			return l.js.Stream(ctx, cfg.Name)
 		case cfg.Replicas == 1 || !errors.As(err, &api) || tries == placingTries:
 			return nil, err
-		case len(q.conn.Servers()) < 3:
+		case len(l.conn.Servers()) < 3:
 			cfg.Replicas = 1
 		default:
 			// A cluster of three that is short of a server is waited for: a single copy would stay single for good.
@@ -182,36 +206,25 @@ func (q *Queue) openStream(ctx context.Context, cfg jetstream.StreamConfig) (jet
 // placingTries is how often, once a second, a cluster is asked again to place a stream on three servers.
 const placingTries = 10
 
-// Close ends the connection and the embedded server. Consumers must have ended before.
-func (q *Queue) Close(ctx context.Context) error {
-	var errs []error
-	if q.conn != nil {
-		ctx, cancel := lasting(ctx, stopTimeout)
-		defer cancel()
-		if q.conn.IsConnected() {
-			if err := q.conn.FlushWithContext(ctx); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-				errs = append(errs, err)
-			}
-		}
-		q.conn.Close()
-	}
-	if q.embedded != nil {
-		errs = append(errs, q.embedded.close())
-	}
-	return errors.Join(errs...)
-}
-
 // lasting is ctx without its end, bounded by d: what is done at a shutdown must still be done when ctx has ended.
 func lasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), d)
 }
 
-// Check reports whether the queue answers, for readiness and doctor.
+// Check reports whether the queue answers, for doctor. It waits for the first try to open it.
 func (q *Queue) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if _, err := q.ledger.Info(ctx); err != nil {
-		return classify("natsqueue.Check", err)
+	select {
+	case <-q.tried:
+	case <-ctx.Done():
+	}
+	l, err := q.now()
+	if err != nil {
+		return err
+	}
+	if _, err := l.ledger.Info(ctx); err != nil {
+		return q.classify("natsqueue.Check", err)
 	}
 	return q.Room(ctx)
 }
@@ -235,8 +248,10 @@ func classify(op string, err error) error {
 		return nil
 	case errors.Is(err, prewarm.ErrConflict), errors.Is(err, prewarm.ErrNoRecord):
 		return err
-	case errors.Is(err, errFull), errors.As(err, &api) && isFull(api):
-		return fault.New(fault.DiskFull, op, "the prewarm queue has no room left on its disk", err)
+	case errors.Is(err, errFull), isDiskFull(err), errors.As(err, &api) && isFull(api):
+		f := fault.New(fault.DiskFull, op, "the prewarm queue has no room left on its disk", err)
+		f.RetryAfter = 5 * time.Second
+		return f
 	case errors.Is(err, context.Canceled):
 		return fault.Of(err)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +32,16 @@ func open(t testing.TB, dir string, change func(*Config)) *Queue {
 	}
 	t.Cleanup(func() { _ = q.Close(context.Background()) })
 	return q
+}
+
+// opened waits until the queue is open.
+func opened(t testing.TB, q *Queue) *link {
+	t.Helper()
+	l, err := q.await(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 func rec(key, mark, body string, revision uint64) *prewarm.Record {
@@ -141,8 +153,8 @@ func TestLedgerListsOnAfterALoss(t *testing.T) {
 			t.Fatalf("got %s as record %d", r.Key, n)
 		}
 		if n++; n == 1 || n == scanBatch+10 {
-			for name := range q.ledger.ConsumerNames(t.Context()).Name() {
-				if err := q.ledger.DeleteConsumer(t.Context(), name); err != nil {
+			for name := range opened(t, q).ledger.ConsumerNames(t.Context()).Name() {
+				if err := opened(t, q).ledger.DeleteConsumer(t.Context(), name); err != nil {
 					t.Error(err)
 				}
 				lost++
@@ -312,9 +324,18 @@ func TestClassify(t *testing.T) {
 		{context.Canceled, fault.Canceled},
 		{apiError(10077, "write /x: no space left on device"), fault.DiskFull},
 		{apiError(10047, "insufficient storage resources available"), fault.DiskFull},
+		{fmt.Errorf("open: %w", syscall.ENOSPC), fault.DiskFull},
+		{&os.PathError{Op: "open", Path: "x", Err: syscall.EROFS}, fault.DiskFull},
+		{errors.New("nats: API error: description=write meta.inf: no space left on device"), fault.DiskFull},
+		{errors.New("nats: no servers available for connection"), fault.Overloaded},
+		{syscall.EACCES, fault.Overloaded},
 		{apiError(10008, "JetStream system temporarily unavailable"), fault.Overloaded},
 	} {
-		if got := fault.KindOf(classify("test", tt.err)); got != tt.want {
+		f := fault.Of(classify("test", tt.err))
+		if f.Kind != fault.Canceled && f.RetryAfter == 0 {
+			t.Errorf("%v: the caller is not told when to come again", tt.err)
+		}
+		if got := f.Kind; got != tt.want {
 			t.Errorf("%v: got %s, want %s", tt.err, got, tt.want)
 		}
 	}

@@ -19,12 +19,12 @@ import (
 const poll = time.Second
 
 // Room implements prewarm.Queue. Of an external cluster, only its refusals tell.
-func (q *Queue) Room(context.Context) error {
-	if q.embedded == nil {
-		return nil
+func (q *Queue) Room(ctx context.Context) error {
+	if _, err := q.ready(ctx); err != nil || q.embedded == nil {
+		return err
 	}
 	if err := q.embedded.revive(); err != nil {
-		return classify("natsqueue.Room", err)
+		return q.classify("natsqueue.Room", err)
 	}
 	ok, err := q.embedded.room(reserve)
 	if err != nil {
@@ -38,17 +38,21 @@ func (q *Queue) Room(context.Context) error {
 
 // Put implements prewarm.Queue.
 func (q *Queue) Put(ctx context.Context, tickets ...prewarm.Ticket) error {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return err
+	}
 	msgs := make([]*nats.Msg, len(tickets))
 	for i, t := range tickets {
 		msgs[i] = nats.NewMsg(taskSubject + t.Lane + "." + t.ID)
 	}
-	for _, err := range q.publish(ctx, msgs, nil) {
+	for _, err := range q.publish(ctx, l, msgs, nil) {
 		if err != nil && !isDuplicate(err) {
-			return classify("natsqueue.Put", err)
+			return q.classify("natsqueue.Put", err)
 		}
 	}
 	// The wake-up is a courtesy: without it the next poll finds the tickets.
-	_ = q.conn.Publish(wakeSubject, nil)
+	_ = l.conn.Publish(wakeSubject, nil)
 	return nil
 }
 
@@ -60,19 +64,27 @@ func isDuplicate(err error) bool {
 
 // Waiting implements prewarm.Queue.
 func (q *Queue) Waiting(ctx context.Context, lane string) (int, error) {
-	info, err := q.lanes[lane].Info(ctx)
+	l, err := q.ready(ctx)
 	if err != nil {
-		return 0, classify("natsqueue.Waiting", err)
+		return 0, err
+	}
+	info, err := l.lanes[lane].Info(ctx)
+	if err != nil {
+		return 0, q.classify("natsqueue.Waiting", err)
 	}
 	return int(info.NumPending) + info.NumAckPending, nil
 }
 
-// Consume implements prewarm.Queue.
+// Consume implements prewarm.Queue. It waits while the queue is not open.
 func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h prewarm.Handler) error {
-	wake := make(chan struct{}, 1)
-	sub, err := q.conn.Subscribe(wakeSubject, func(*nats.Msg) { rouse(wake) })
+	l, err := q.await(ctx)
 	if err != nil {
-		return classify("natsqueue.Consume", err)
+		return nil
+	}
+	wake := make(chan struct{}, 1)
+	sub, err := l.conn.Subscribe(wakeSubject, func(*nats.Msg) { rouse(wake) })
+	if err != nil {
+		return q.classify("natsqueue.Consume", err)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // at worst it wakes nobody
 	free := make(chan struct{}, slots)
@@ -82,13 +94,16 @@ func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h prewar
 	var running sync.WaitGroup
 	defer running.Wait()
 	for ctx.Err() == nil {
+		if l, err = q.await(ctx); err != nil {
+			break
+		}
 		n := takeHalf(ctx, free)
 		got := 0
 		for _, lane := range lanes {
 			if ctx.Err() != nil {
 				break
 			}
-			for _, m := range q.fetch(lane, n-got) {
+			for _, m := range q.fetch(l, lane, n-got) {
 				got++
 				running.Go(func() {
 					defer func() { free <- struct{}{} }()
@@ -138,18 +153,19 @@ func takeHalf(ctx context.Context, free <-chan struct{}) (n int) {
 
 // fetch takes at most n tickets of a lane that wait now. No more than can be worked on are taken, so that what comes later in an
 // earlier lane still passes.
-func (q *Queue) fetch(lane string, n int) (msgs []jetstream.Msg) {
+func (q *Queue) fetch(l *link, lane string, n int) (msgs []jetstream.Msg) {
 	if n == 0 {
 		return nil
 	}
-	batch, err := q.lanes[lane].FetchNoWait(n)
+	batch, err := l.lanes[lane].FetchNoWait(n)
 	if err == nil {
 		for m := range batch.Messages() {
 			msgs = append(msgs, m)
 		}
 		err = batch.Error()
 	}
-	if err != nil && !q.conn.IsClosed() {
+	if err != nil && !l.conn.IsClosed() {
+		q.suspect()
 		q.log.Debug("the prewarm queue gave no tickets; asking again", "error", err)
 	}
 	return msgs
@@ -195,7 +211,7 @@ func (q *Queue) call(ctx context.Context, t prewarm.Ticket, h prewarm.Handler) (
 
 // beat tells the queue that the ticket is still being worked on.
 func (q *Queue) beat(m jetstream.Msg, done <-chan struct{}) {
-	tick := time.NewTicker(q.ackWait / 3)
+	tick := time.NewTicker(q.cfg.AckWait / 3)
 	defer tick.Stop()
 	for {
 		select {

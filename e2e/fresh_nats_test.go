@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// wipe takes a dead peer's disk away.
+func (p *natsPeer) wipe() {
+	p.t.Helper()
+	if err := os.RemoveAll(filepath.Join(filepath.Dir(p.file), "data")); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// The server starts while NATS is fresh and without quorum: viewers are served, prewarm calls are refused until there is a quorum, and
+// then taken. Later NATS loses all of its disks: the queue is made anew, and the workers go on.
+func TestFault51StartWithoutQuorum(t *testing.T) {
+	peers, o := startNats(t), startOrigin(t)
+	restart := func(some []*natsPeer) {
+		for _, p := range some {
+			p.kill()
+			p.wipe()
+		}
+		for _, p := range some {
+			p.start()
+		}
+	}
+	for _, p := range peers {
+		p.kill()
+	}
+	restart(peers[:1])
+	o.draw(t, 2*batchUnits, 0)
+	began := time.Now()
+	s := start(t, append(drawnEnv, "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers))...)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the start took %v", took)
+	}
+	if a := s.get(signed("rs:fit:64:0/f:jpg", o.URL+drawnPath(0))); a.StatusCode != 200 {
+		t.Errorf("a viewer got %d %s", a.StatusCode, a.body)
+	}
+	a := s.call("POST", "/v1/prewarm", `{"photo":"`+o.URL+drawnPath(0)+`"}`)
+	if after, err := strconv.Atoi(a.Header.Get("Retry-After")); a.StatusCode != 503 || a.Header.Get("X-Error") != "overloaded" || err != nil || after < 1 {
+		t.Errorf("without a quorum: got %d %v %s", a.StatusCode, a.Header, a.body)
+	}
+	restart(peers[1:])
+	s.settled(s.insist(o, 0), 0)
+
+	restart(peers)
+	s.settled(s.insist(o, 1), 1)
+}

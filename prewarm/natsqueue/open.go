@@ -1,0 +1,291 @@
+package natsqueue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The pauses between two tries to open the queue, and between two looks at its streams.
+const (
+	firstPause = 200 * time.Millisecond
+	lastPause  = 5 * time.Second
+	lookPause  = time.Second
+)
+
+// embeddedStop bounds the wait for the embedded server's end: its disk may hang. What was acknowledged is synced.
+const embeddedStop = 5 * time.Second
+
+// Open returns before the queue is open: it connects to the cluster, or starts the embedded server, in the background and for as long as
+// it takes. Until then calls are refused with the reason. A directory that another server uses is an error; two would spoil it.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.AckWait == 0 {
+		cfg.AckWait = 30 * time.Second
+	}
+	q := &Queue{
+		cfg: cfg, log: log, ended: make(chan struct{}), suspected: make(chan struct{}, 1),
+		tried: make(chan struct{}), changed: make(chan struct{}),
+		refusal: classify("natsqueue.Open", errors.New("it is being opened")),
+	}
+	locked := make(chan error, 1)
+	if cfg.NATS == "" {
+		q.embedded = &embedded{dir: cfg.Dir, log: log}
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	q.stop = stop
+	go q.keep(life, locked)
+	if q.embedded == nil {
+		return q, nil
+	}
+	slow := time.NewTimer(patience)
+	defer slow.Stop()
+	select {
+	case err := <-locked:
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(err, q.Close(ctx))
+		}
+	case <-slow.C: // A disk that hangs.
+	case <-ctx.Done():
+	}
+	return q, nil
+}
+
+// keep opens the queue, and opens it again when a stream is lost, until ctx ends. locked gets the outcome of the first lock.
+func (q *Queue) keep(ctx context.Context, locked chan<- error) {
+	defer close(q.ended)
+	if q.embedded != nil {
+		locked <- q.embedded.takeLock()
+	}
+	conn, js, l := q.connect(ctx)
+	if l == nil {
+		q.end(nil)
+		return
+	}
+	defer q.end(conn)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.suspected:
+		}
+		looking, cancel := context.WithTimeout(ctx, ackTimeout)
+		lost, err := l.isLost(looking)
+		cancel()
+		if lost {
+			q.log.Error("the prewarm queue's streams are lost; they are made anew, and the jobs in them are gone")
+			q.set(nil, classify("natsqueue.Open", errors.New("the streams are made anew")))
+			close(l.lost)
+			q.retry(ctx, func() (err error) {
+				l, err = q.openStreams(ctx, conn, js)
+				return err
+			})
+			if ctx.Err() == nil {
+				q.set(l, nil)
+			}
+		} else if err != nil && ctx.Err() == nil {
+			q.log.Debug("the prewarm queue's streams cannot be looked at", "error", err)
+		}
+		pause(ctx, lookPause) // What is suspected meanwhile is one look.
+	}
+}
+
+// connect opens the queue. No link: ctx ended before.
+func (q *Queue) connect(ctx context.Context) (conn *nats.Conn, js jetstream.JetStream, l *link) {
+	q.retry(ctx, func() (err error) {
+		conn, js, l, err = q.dial(ctx)
+		return err
+	})
+	if l != nil {
+		q.set(l, nil)
+	}
+	return conn, js, l
+}
+
+// retry tries until it succeeds or ctx ends. A reason is logged once for as long as it stays.
+func (q *Queue) retry(ctx context.Context, try func() error) {
+	reason, wait := "", firstPause
+	for {
+		err := try()
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			if reason != "" {
+				q.log.Info("the prewarm queue is open")
+			}
+			return
+		}
+		q.set(nil, classify("natsqueue.Open", err))
+		if text := err.Error(); text != reason {
+			reason = text
+			q.log.Error("the prewarm queue cannot be opened; serving without it, and trying again", "error", err)
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+		wait = min(2*wait, lastPause)
+	}
+}
+
+// set opens the queue to calls, or refuses them.
+func (q *Queue) set(l *link, refusal error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.link, q.refusal = l, refusal
+	if l != nil {
+		close(q.changed)
+		q.changed = make(chan struct{})
+	}
+	select {
+	case <-q.tried:
+	default:
+		close(q.tried)
+	}
+}
+
+// dial connects to the cluster, or to the embedded server after starting it. On an error nothing is left open but the lock.
+func (q *Queue) dial(ctx context.Context) (conn *nats.Conn, js jetstream.JetStream, l *link, err error) {
+	defer func() {
+		if err == nil {
+			return
+		}
+		if conn != nil {
+			conn.Close()
+		}
+		if q.embedded != nil {
+			q.embedded.stop()
+		}
+	}()
+	opts := q.options()
+	if q.embedded != nil {
+		if err := q.embedded.open(); err != nil {
+			return nil, nil, nil, err
+		}
+		opts = append(opts, nats.InProcessServer(q.embedded))
+	}
+	if conn, err = nats.Connect(q.cfg.NATS, opts...); err != nil {
+		return nil, nil, nil, withoutURL(err)
+	}
+	js, err = jetstream.New(conn, jetstream.WithDefaultTimeout(callTimeout),
+		jetstream.WithPublishAsyncMaxPending(maxInFlight), jetstream.WithPublishAsyncTimeout(ackTimeout))
+	if err == nil {
+		l, err = q.openStreams(ctx, conn, js)
+	}
+	return conn, js, l, err
+}
+
+// options are those of the connection.
+func (q *Queue) options() []nats.Option {
+	return []nats.Option{
+		nats.Name("goldcrest"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.Timeout(5 * time.Second),
+		// A server that hangs with its connections open is left after three pings without an answer, long before its tickets are
+		// delivered to others.
+		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
+		// A flush holds the connection's lock: calls wait no longer than this for a server that does not read.
+		nats.FlusherTimeout(5 * time.Second),
+		// A cluster whose accounts are reloaded may refuse for a while; the connection must not end for good.
+		nats.IgnoreAuthErrorAbort(),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				q.log.Warn("the connection to the prewarm queue was lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			q.log.Info("connected to the prewarm queue again")
+			q.suspect()
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			q.log.Warn("the connection to the prewarm queue", "error", err)
+		}),
+	}
+}
+
+// suspect has the streams looked at: something did not answer as they do.
+func (q *Queue) suspect() { rouse(q.suspected) }
+
+// classify makes a fault of an error of a call, and has the streams looked at where it may come of a lost one.
+func (q *Queue) classify(op string, err error) error {
+	var api *jetstream.APIError
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound),
+		errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse), errors.As(err, &api) && api.Code >= 500:
+		q.suspect()
+	}
+	return classify(op, err)
+}
+
+// isLost reports whether a stream or a consumer is gone, or is another one of the same name.
+func (l *link) isLost(ctx context.Context) (bool, error) {
+	for _, s := range []jetstream.Stream{l.tasks, l.ledger} {
+		was := s.CachedInfo()
+		now, err := l.js.Stream(ctx, was.Config.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if !now.CachedInfo().Created.Equal(was.Created) {
+			return true, nil
+		}
+	}
+	for _, c := range l.lanes {
+		_, err := l.tasks.Consumer(ctx, c.CachedInfo().Name)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// Close ends the connection and the embedded server. Consumers must have ended before. What hangs is left to itself.
+func (q *Queue) Close(ctx context.Context) error {
+	l, _ := q.now()
+	ctx, cancel := lasting(ctx, stopTimeout)
+	defer cancel()
+	var err error
+	if l != nil && l.conn.IsConnected() {
+		if err = l.conn.FlushWithContext(ctx); errors.Is(err, nats.ErrConnectionClosed) {
+			err = nil
+		}
+	}
+	q.stop()
+	end := time.NewTimer(stopTimeout)
+	if q.embedded != nil {
+		end.Reset(embeddedStop)
+	}
+	defer end.Stop()
+	select {
+	case <-q.ended:
+	case <-end.C:
+	}
+	return err
+}
+
+// end closes what keep has opened.
+func (q *Queue) end(conn *nats.Conn) {
+	q.set(nil, classify("natsqueue.Close", errors.New("it is closed")))
+	if conn != nil {
+		conn.Close()
+	}
+	if q.embedded == nil {
+		return
+	}
+	if err := q.embedded.close(); err != nil {
+		q.log.Warn("the embedded queue did not end well", "error", err)
+	}
+}

@@ -1,0 +1,189 @@
+package natsqueue
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+)
+
+// lone starts a NATS server on an address; 0 = a free port.
+func lone(t *testing.T, port int, dir string) *server.Server {
+	t.Helper()
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, JetStream: true, StoreDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { end(s) })
+	if !s.ReadyForConnections(30 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	return s
+}
+
+func end(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// logged collects log lines.
+type logged struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p)
+}
+
+func (l *logged) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.out.String(), text)
+}
+
+// Ensure a queue whose cluster is silent is refused to each call, and opens by itself when the cluster answers.
+func TestFault51OpensInTheBackground(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // The kernel accepts; nobody says anything.
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, log := Default(), &logged{}
+	cfg.NATS = "nats://" + silent.Addr().String()
+	q, err := Open(t.Context(), cfg, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close(context.Background()) })
+	following, stop := context.WithCancel(t.Context())
+	defer stop()
+	started, seen := make(chan struct{}), make(chan prewarm.Record, 8)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer stop()
+	working.Go(func() {
+		if err := q.Follow(following, []string{"task"}, func() { close(started) }, func(r prewarm.Record) { seen <- r }); err != nil {
+			t.Error(err)
+		}
+	})
+	handled := make(chan struct{})
+	working.Go(func() {
+		err := q.Consume(following, []string{"normal"}, 1, func(context.Context, prewarm.Ticket) time.Duration { close(handled); return 0 })
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	_, read := q.Read(t.Context(), "task.a.00000")
+	_, waiting := q.Waiting(t.Context(), "normal")
+	for name, err := range map[string]error{
+		"Read": read, "Waiting": waiting, "Put": q.Put(t.Context(), ticket("normal", "x")), "Room": q.Room(t.Context()),
+		"Write": q.Write(t.Context(), rec("task.a.00000", "m", "b", 0)),
+		"List":  q.List(t.Context(), prewarm.Scan{Prefix: "task"}, func(prewarm.Record) bool { return true }),
+	} {
+		if f := fault.Of(err); f == nil || f.Kind != fault.Overloaded || f.RetryAfter == 0 {
+			t.Errorf("%s: got %v, want a refusal", name, err)
+		}
+	}
+	port := silent.Addr().(*net.TCPAddr).Port
+	if err := silent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lone(t, port, t.TempDir())
+	if err := q.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	mustWrite(t, q, rec("task.a.00000", "m", "b", 0))
+	if r := <-seen; r.Key != "task.a.00000" {
+		t.Errorf("got %v", r)
+	}
+	if err := q.Put(t.Context(), ticket("normal", "x")); err != nil {
+		t.Error(err)
+	}
+	<-handled
+	if n := log.count("cannot be opened"); n > 3 { // An unanswered and a refused connection, with or without a lost one between.
+		t.Errorf("%d lines say that the queue cannot be opened, want one for each reason", n)
+	}
+}
+
+// Ensure streams that are lost with the cluster's disks are made anew, workers go on with them, and followers are told of the gap.
+func TestFault52LostStreams(t *testing.T) {
+	s := lone(t, 0, t.TempDir())
+	port, err := strconv.Atoi(s.ClientURL()[strings.LastIndexByte(s.ClientURL(), ':')+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := open(t, "", func(c *Config) { c.NATS = s.ClientURL() })
+	mustWrite(t, q, rec("task.a.00000", "m", "b", 0))
+	gap, started := make(chan error, 1), make(chan struct{})
+	var working sync.WaitGroup
+	defer working.Wait()
+	working.Go(func() {
+		gap <- q.Follow(t.Context(), []string{"task"}, func() { close(started) }, func(prewarm.Record) {})
+	})
+	handled := make(chan string, 8)
+	stop := consume(t, q, 1, func(_ context.Context, k prewarm.Ticket) time.Duration { handled <- k.ID; return 0 })
+	defer stop()
+	<-started
+	end(s)
+	lone(t, port, t.TempDir())
+	if err := <-gap; err == nil {
+		t.Error("the follower is not told that its stream was lost")
+	}
+	if err := q.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Read(t.Context(), "task.a.00000"); err != prewarm.ErrNoRecord {
+		t.Errorf("got %v, want an empty ledger", err)
+	}
+	mustWrite(t, q, rec("task.b.00000", "m", "b", 0))
+	if err := q.Put(t.Context(), ticket("normal", "after")); err != nil {
+		t.Fatal(err)
+	}
+	if id := <-handled; id != "after" {
+		t.Errorf("got the ticket %s", id)
+	}
+}
+
+// Ensure a cluster that restarts with its disks loses nobody their place.
+func TestRestartIsNoLoss(t *testing.T) {
+	dir := t.TempDir()
+	s := lone(t, 0, dir)
+	port, err := strconv.Atoi(s.ClientURL()[strings.LastIndexByte(s.ClientURL(), ':')+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := open(t, "", func(c *Config) { c.NATS = s.ClientURL() })
+	mustWrite(t, q, rec("task.a.00000", "m", "b", 0))
+	before := opened(t, q)
+	end(s)
+	lone(t, port, dir)
+	for q.Check(t.Context()) != nil {
+		if t.Context().Err() != nil {
+			t.Fatal("the queue does not answer")
+		}
+	}
+	if lost, err := before.isLost(t.Context()); lost || err != nil {
+		t.Errorf("got %v %v, want streams that are there", lost, err)
+	}
+	mustWrite(t, q, rec("task.b.00000", "m", "b", 0))
+	if opened(t, q) != before {
+		t.Error("the streams were opened anew")
+	}
+}
