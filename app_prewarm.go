@@ -74,9 +74,9 @@ func (a *app) openCompat(ctx context.Context, b *background) (err error) {
 }
 
 // sign gives the URL of a variant under the keys in force.
-func (a *app) sign(source, options string, ttl, round time.Duration) (string, error) {
+func (a *app) sign(key, source, options string, ttl, round time.Duration) (string, error) {
 	now := a.live.Load()
-	return now.rules.SignURL(now.cfg.Server.PublicURL(), "", source, options, signing.Expiry(time.Now(), ttl, round))
+	return now.rules.SignURL(now.cfg.Server.PublicURL(), key, source, options, signing.Expiry(time.Now(), ttl, round))
 }
 
 // work runs the prewarm workers, once the queue is open, until ctx ends.

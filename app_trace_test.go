@@ -137,7 +137,7 @@ func TestTracesFollowRefAndUnits(t *testing.T) {
 	c := startCollector(t)
 	a, stop := tracedApp(t, c)
 
-	url, err := a.sign(origin.URL+"/hush/1.png?token=hush", "w:30/f:webp", 0, 0)
+	url, err := a.sign("", origin.URL+"/hush/1.png?token=hush", "w:30/f:webp", 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

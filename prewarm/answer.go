@@ -110,8 +110,9 @@ type Deps struct {
 	// Parser and Negotiation give the rules in force.
 	Parser      func() *variant.Parser
 	Negotiation func() variant.Negotiation
-	// Sign gives the URL of a source in a variant: options as they stand in a URL. A ttl of 0 never expires.
-	Sign func(source, options string, ttl, round time.Duration) (string, error)
+	// Sign gives the URL of a source in a variant, signed with a key ("" = the first valid one): options as they stand in a URL. A ttl of 0
+	// never expires.
+	Sign func(key, source, options string, ttl, round time.Duration) (string, error)
 	Tell Teller // nil = nobody is told
 	// Forget makes a source that is known to be bad be asked again; nil = such knowledge ends by itself.
 	Forget func(source string)

@@ -58,7 +58,7 @@ func TestBudgetOfAUnitIsItsOwn(t *testing.T) {
 func TestBudgetIsKeptAndTold(t *testing.T) {
 	var urls []string
 	d := newDoor(t, func(cfg *Config, deps *Deps) {
-		deps.Sign = func(source, options string, _, _ time.Duration) (string, error) {
+		deps.Sign = func(_, source, options string, _, _ time.Duration) (string, error) {
 			urls = append(urls, options+" "+source)
 			return "https://img.example/" + options, nil
 		}

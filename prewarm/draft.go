@@ -45,6 +45,7 @@ type drafting struct {
 // draft cuts a call into tasks: equal images come together, and no task is large. A call that asks for too much is refused before.
 func (s *Service) draft(call Call) (*draft, error) {
 	p := s.newPlanner(call.Variants)
+	p.rights = call.Rights
 	if _, err := p.plan(nil); err != nil {
 		return nil, err
 	}
@@ -113,6 +114,9 @@ func (d *drafting) image(u Unit, img Image, planned, share int) *drafted {
 	bad := img.Bad
 	if bad == "" {
 		ref, err := d.parser.Ref(img.Source, p.specs[0])
+		if r := d.call.Rights; err == nil && r != nil && !r.AllowsSource(ref.Source) {
+			err = fault.New(fault.SourceNotAllowed, "prewarm.draft", "this token may not ask for the source", nil)
+		}
 		if bad = fault.KindOf(err); err == nil {
 			w.Source, w.Hash = ref.Source, ref.SourceHash()
 		}

@@ -209,7 +209,7 @@ func newDoor(t *testing.T, change func(*Config, *Deps)) *door {
 			}
 			return out
 		},
-		Sign: func(source, options string, _, _ time.Duration) (string, error) {
+		Sign: func(_, source, options string, _, _ time.Duration) (string, error) {
 			return "https://img.example/" + options, nil
 		},
 	}

@@ -46,42 +46,42 @@ func (d *door) listed(t *testing.T, who Caller) (ids []string) {
 
 var anna, bob, admin = Caller{Name: "anna"}, Caller{Name: "bob"}, Caller{Name: "operator", All: true}
 
+// Not in a bubble of its own time: a job's day is in its id, and ids count on from those of other tests.
+//
 // Jobs are listed for their owner and admin: those that ran, those that were cancelled, and those whose marks an older version wrote.
 func TestJobsBelongToTheirToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		defer d.run(t)()
-		a := d.post(t, "anna", oneCall("https://c.example/a.jpg"))
-		b := d.post(t, "bob", oneCall("https://c.example/b.jpg"))
-		none := d.post(t, "", oneCall("https://c.example/c.jpg"))
-		later, err := d.Accept(t.Context(), "anna", "", [32]byte{}, oneCall("https://c.example/d.jpg"))
-		if err != nil {
-			t.Fatal(err)
+	d := newDoor(t, nil)
+	defer d.run(t)()
+	a := d.post(t, "anna", oneCall("https://c.example/a.jpg"))
+	b := d.post(t, "bob", oneCall("https://c.example/b.jpg"))
+	none := d.post(t, "", oneCall("https://c.example/c.jpg"))
+	later, err := d.Accept(t.Context(), "anna", "", [32]byte{}, oneCall("https://c.example/d.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := jobKey(b.ID)
+	r, err := d.Service.deps.Ledger.Read(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Mark, _, _ = strings.Cut(r.Mark, " ")
+	if err := d.Service.deps.Ledger.Write(t.Context(), &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		who  Caller
+		want []string
+	}{
+		{anna, []string{later.Job.ID, a.ID}}, {bob, []string{b.ID}}, {admin, []string{later.Job.ID, none.ID, b.ID, a.ID}}, {Caller{}, nil}, {Caller{Name: "eve"}, nil},
+	} {
+		if got := d.listed(t, x.who); !slices.Equal(got, x.want) {
+			t.Errorf("%+v sees %v, want %v", x.who, got, x.want)
 		}
-		key, _ := jobKey(b.ID)
-		r, err := d.Service.deps.Ledger.Read(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
+		_, _, err := d.Results(t.Context(), a.ID, ResultFilter{For: x.who}, "", 10)
+		if refused := fault.KindOf(err) == fault.NoSuchJob; refused == slices.Contains(x.want, a.ID) {
+			t.Errorf("%+v asks for the results: %v", x.who, err)
 		}
-		r.Mark, _, _ = strings.Cut(r.Mark, " ")
-		if err := d.Service.deps.Ledger.Write(t.Context(), &r); err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range []struct {
-			who  Caller
-			want []string
-		}{
-			{anna, []string{later.Job.ID, a.ID}}, {bob, []string{b.ID}}, {admin, []string{later.Job.ID, none.ID, b.ID, a.ID}}, {Caller{}, nil}, {Caller{Name: "eve"}, nil},
-		} {
-			if got := d.listed(t, x.who); !slices.Equal(got, x.want) {
-				t.Errorf("%+v sees %v, want %v", x.who, got, x.want)
-			}
-			_, _, err := d.Results(t.Context(), a.ID, ResultFilter{For: x.who}, "", 10)
-			if refused := fault.KindOf(err) == fault.NoSuchJob; refused == slices.Contains(x.want, a.ID) {
-				t.Errorf("%+v asks for the results: %v", x.who, err)
-			}
-		}
-	})
+	}
 }
 
 // A caller finds the sources of its own jobs by unit and tag, and nobody else's.
@@ -137,6 +137,58 @@ func TestFeedAndQueriesBelongToTheirToken(t *testing.T) {
 		}
 		if d.post(t, "", oneCall("https://c.example/other.jpg?token=hush")); feed(Caller{}) != "" || !strings.Contains(feed(admin), "other.jpg?token=hush") {
 			t.Errorf("of a job without an owner, nobody sees %q and admin %q", feed(Caller{}), feed(admin))
+		}
+	})
+}
+
+// onlyThose is Rights to one host and one preset.
+type onlyThose struct{ host, preset string }
+
+func (o onlyThose) AllowsSource(source string) bool {
+	return strings.HasPrefix(source, "https://"+o.host+"/")
+}
+func (o onlyThose) AllowsPreset(name string) bool { return name == o.preset }
+
+// What a token may not ask for is not fetched, not made, and not signed; its URLs are signed with its key.
+func TestCallsAreHeldToTheirRights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var signedWith []string
+		d := newDoor(t, func(_ *Config, deps *Deps) {
+			sign := deps.Sign
+			deps.Sign = func(key, source, options string, ttl, round time.Duration) (string, error) {
+				signedWith = append(signedWith, key+" "+source)
+				return sign(key, source, options, ttl, round)
+			}
+		})
+		defer d.run(t)()
+		c := oneCall("https://c.example/a.jpg")
+		c.Variants, c.Key, c.Rights = []VariantAsk{{Name: "lite"}}, "shop", onlyThose{"c.example", "lite"}
+		c.Units[0].Images = append(c.Units[0].Images, Image{Pointer: "/b", Source: "https://elsewhere.example/b.jpg"})
+		a, err := d.Accept(t.Context(), "anna", "", [32]byte{}, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var images []AcceptedImage
+		for u, err := range a.Units {
+			if err != nil {
+				t.Fatal(err)
+			}
+			images = append(images, u.Images...)
+		}
+		if images[1].State != Broken || images[1].Reason != fault.SourceNotAllowed || images[1].Variants[0].URL != "" || images[0].Variants[0].URL == "" {
+			t.Errorf("got %+v", images)
+		}
+		if !slices.Equal(slices.Compact(signedWith), []string{"shop https://c.example/a.jpg"}) {
+			t.Errorf("signed %v", signedWith)
+		}
+		if _, err := d.Job(t.Context(), a.Job.ID, time.Hour); err != nil || len(d.tries) != 1 {
+			t.Errorf("tried %d sources, %v", len(d.tries), err)
+		}
+		for _, asks := range [][]VariantAsk{{{Name: "w", Options: "w:9"}}, {{Name: "lite"}, {Name: "x", Options: "pr:lite/w:9"}}} {
+			c.Variants = asks
+			if _, err := d.Accept(t.Context(), "anna", "", [32]byte{}, c); fault.KindOf(err) != fault.SourceNotAllowed {
+				t.Errorf("%v: %v", asks, err)
+			}
 		}
 	})
 }

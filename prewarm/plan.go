@@ -23,6 +23,8 @@ type ask struct {
 	Format  variant.Format `json:"format,omitempty"` // Open where negotiation chooses
 	Options string         `json:"options"`          // as they stand in a URL
 	Targets []int          `json:"targets"`
+
+	presets []string // that it is made of; "" stands for options beside them
 }
 
 // plan is the variants that some images of a job are made in.
@@ -81,15 +83,16 @@ func (s *Service) readAsk(a VariantAsk) (ask, variant.Spec, error) {
 		out.Options = a.Name
 	}
 	var spec variant.Spec
+	var terms variant.Terms
 	var err error
 	if out.Options != "" {
-		spec, _, err = parser.ParseOptions(out.Options)
+		spec, terms, err = parser.ParseOptions(out.Options)
 	} else {
 		out.Options = "pr:" + a.Name
-		if spec, _, err = parser.ParseOptions(out.Options); err != nil {
+		if spec, terms, err = parser.ParseOptions(out.Options); err != nil {
 			// Where only presets are allowed, their names stand alone.
 			var alone error
-			if spec, _, alone = parser.ParseOptions(a.Name); alone == nil {
+			if spec, terms, alone = parser.ParseOptions(a.Name); alone == nil {
 				out.Options, err = a.Name, nil
 			}
 		}
@@ -101,7 +104,10 @@ func (s *Service) readAsk(a VariantAsk) (ask, variant.Spec, error) {
 		f := fault.Of(err)
 		return out, spec, fault.New(f.Kind, "prewarm.Accept", fmt.Sprintf("variant %.60q: %s", a.Name, f.Public), err)
 	}
-	out.Format = spec.Format
+	out.Format, out.presets = spec.Format, terms.Presets
+	if terms.Free || len(terms.Presets) == 0 {
+		out.presets = append([]string{""}, terms.Presets...)
+	}
 	return out, spec, nil
 }
 

@@ -15,6 +15,8 @@ type planner struct {
 	plans []*plan
 	known map[string]int // by what was asked for
 	asks  []VariantAsk   // of the units that name none
+
+	rights Rights // nil = all may be asked for
 }
 
 // newPlanner makes a planner for a call that asks for variants; nil = for the configured presets.
@@ -47,9 +49,24 @@ func (p *planner) plan(asks []VariantAsk) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := p.permit(made); err != nil {
+		return 0, err
+	}
 	p.known[name] = len(p.plans)
 	p.plans = append(p.plans, made)
 	return p.known[name], nil
+}
+
+// permit refuses a plan of which the caller's token may not ask for all.
+func (p *planner) permit(made *plan) error {
+	for _, a := range made.Asks {
+		for _, name := range a.presets {
+			if p.rights != nil && !p.rights.AllowsPreset(name) {
+				return fault.New(fault.SourceNotAllowed, "prewarm.permit", fmt.Sprintf("variant %.60q: this token may not ask for these options", a.Name), nil)
+			}
+		}
+	}
+	return nil
 }
 
 // Weigh counts what a call asks for: the variants of each of its images, in each format and weight class. Nothing is built for it.

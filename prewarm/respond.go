@@ -85,7 +85,7 @@ func (s *Service) answerImage(d *draft, x *drafted, img Image) AcceptedImage {
 		}
 		if x.work.Hash != "" {
 			var err error
-			v.URL, err = s.deps.Sign(x.work.Source, x.plan.optionsWithin(n, x.work.Share), d.call.TTL, d.call.Round)
+			v.URL, err = s.deps.Sign(d.call.Key, x.work.Source, x.plan.optionsWithin(n, x.work.Share), d.call.TTL, d.call.Round)
 			out.Reason = cmp.Or(out.Reason, fault.KindOf(err)) // No key may sign it: the rest of the call is none the worse.
 		}
 		out.Variants = append(out.Variants, v)

@@ -81,7 +81,15 @@ type Call struct {
 	Callback *Callback
 	Again    bool // look again at sources that are known to be broken; those that were mended leave the feed of broken ones
 	Units    []Unit
+	Key      string // the id of the key that its URLs are signed with; "" = the first valid one
+	Rights   Rights // what its token may ask for; nil = all
 	Request  string // the id of the request that brought it; goes with the job to its callbacks
+}
+
+// Rights are what a token may ask for. The preset "" stands for options beside presets. Implemented by signing.Rights.
+type Rights interface {
+	AllowsSource(source string) bool
+	AllowsPreset(name string) bool
 }
 
 // VariantAsk is one variant by the name of a preset, or by options under a name of the caller's.

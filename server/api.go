@@ -27,7 +27,9 @@ type credential struct {
 	name   string
 	sum    [sha256.Size]byte
 	scopes []string
-	bodies []string // the readings of a body that it may post; none = all
+	key    string         // that it signs with; "" = the first valid one
+	rights signing.Rights // what it may ask for
+	bodies []string       // the readings of a body that it may post; none = all
 	limit  signing.Limit
 	bucket *bucket             // nil = no limit
 	room   *semaphore.Weighted // of the intake, for its bodies
@@ -51,8 +53,12 @@ func readTokens(api API) ([]credential, error) {
 				return nil, fmt.Errorf("api.tokens[%d] (%s): the token in %s is shorter than %d characters", i, t.Name, t.TokenFile, minToken)
 			}
 		}
+		rights, err := signing.NewRights(t.Sources, t.Presets)
+		if err != nil {
+			return nil, fmt.Errorf("api.tokens[%d] (%s): %w", i, t.Name, err)
+		}
 		limit := signing.Limit{Rate: t.Rate, Burst: t.Burst}.Or(signing.Limit{Rate: api.Rate, Burst: api.Burst})
-		list = append(list, credential{name: t.Name, sum: sha256.Sum256([]byte(secret)), scopes: t.Scopes, bodies: t.Bodies, limit: limit})
+		list = append(list, credential{name: t.Name, sum: sha256.Sum256([]byte(secret)), scopes: t.Scopes, key: t.Key, rights: rights, bodies: t.Bodies, limit: limit})
 	}
 	return list, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/variant"
 )
 
 // maxChecks is how many sources and keys one call may ask about.
@@ -131,12 +132,24 @@ func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckA
 			if i.Bad != "" {
 				row.State, row.Reason = prewarm.Broken, &i.Bad
 			} else {
+				if !s.mayAsk(callOf(c).who, i.Source) {
+					return nil, nil, nil, fault.New(fault.SourceNotAllowed, "server.check", "this token may not ask for one of the sources", nil)
+				}
 				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants, Share: call.Share(u)})
 			}
 			rows = append(rows, row)
 		}
 	}
 	return asks, rows, errors, checkCount(len(asks))
+}
+
+// mayAsk reports whether a token may ask for a source. One that is no source is judged where it is used.
+func (s *Server) mayAsk(who credential, source string) bool {
+	if !who.rights.BoundToSources() {
+		return true
+	}
+	ref, err := s.rules.Load().Parser.Ref(source, variant.Spec{})
+	return err != nil || who.rights.AllowsSource(ref.Source)
 }
 
 func checkCount(n int) error {

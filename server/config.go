@@ -178,6 +178,15 @@ type Token struct {
 	TokenFile string `yaml:"token_file"`
 	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, admin.
 	Scopes []string `yaml:"scopes"`
+	// Key is the id of the key in signing.keys that /v1/prewarm and /v1/sign sign with for this token, and no other. Empty = the first valid
+	// one, or the one that a call of /v1/sign names.
+	Key string `yaml:"key"`
+	// Sources are the hosts of the sources that it may ask for, in prewarm, check, sign, explain and purge: "img.example.com", or "*.example.com" for
+	// every host below it. Empty = every host.
+	Sources []string `yaml:"sources"`
+	// Presets are the names of the presets that it may ask for, in prewarm, sign and explain, and then nothing else. Empty = all presets and
+	// options.
+	Presets []string `yaml:"presets"`
 	// Bodies are the ways in which bodies of this token may be read: unit, units and envelope, as the query's body says; where one is
 	// listed, that needs no saying. With unit and units nothing inside a posted document is an instruction. Empty = any, and where the query does
 	// not say, by the body's shape.
@@ -222,6 +231,12 @@ func (a API) Validate() error {
 			if !slices.Contains(known, s) {
 				return fmt.Errorf("%s: unknown scope %q; known are %s", name, s, strings.Join(known, ", "))
 			}
+		}
+		if _, err := signing.NewRights(t.Sources, t.Presets); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if slices.Contains(t.Scopes, ScopeCompat) && len(t.Sources)+len(t.Presets) > 0 {
+			return fmt.Errorf("%s: the scope %s knows neither sources nor presets: give that to a token of its own", name, ScopeCompat)
 		}
 		for _, b := range t.Bodies {
 			if !slices.Contains(prewarm.Bodies(), b) {

@@ -67,6 +67,9 @@ func (s *Server) explain(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := allowed(callOf(c).who.rights, ref, terms); err != nil {
+		return err
+	}
 	e.Presets, e.SourceHost, e.Open, e.Vary = terms.Presets, sourceHost(ref.Source), ref.Spec.IsOpen(), vary(ref.Spec)
 	refusal := error(nil)
 	if verified.Key != nil {

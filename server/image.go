@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
-	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -137,11 +137,11 @@ func (s *Server) target(r *http.Request) (string, bool) {
 	return rest, ok && strings.HasPrefix(rest, "/")
 }
 
-// allowed checks what the pair that verified may be used for.
-func allowed(key *signing.Pair, ref variant.Ref, terms variant.Terms) error {
+// allowed checks what the pair that verified, or a token, may be used for.
+func allowed(key prewarm.Rights, ref variant.Ref, terms variant.Terms) error {
 	for _, source := range []string{ref.Source, ref.Spec.Fallback} {
 		if source != "" && !key.AllowsSource(source) {
-			return fault.New(fault.SourceNotAllowed, "server.allowed", "the signing key may not be used for this source", nil)
+			return fault.New(fault.SourceNotAllowed, "server.allowed", "the signing key or token may not be used for this source", nil)
 		}
 	}
 	presets := terms.Presets
@@ -150,7 +150,7 @@ func allowed(key *signing.Pair, ref variant.Ref, terms variant.Terms) error {
 	}
 	for _, name := range presets {
 		if !key.AllowsPreset(name) {
-			return fault.New(fault.SourceNotAllowed, "server.allowed", "the signing key may not be used for these options", nil)
+			return fault.New(fault.SourceNotAllowed, "server.allowed", "the signing key or token may not be used for these options", nil)
 		}
 	}
 	return nil

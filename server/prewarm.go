@@ -75,7 +75,7 @@ func (s *Server) prewarmCall(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	call.Request = callOf(c).id
+	call.Request, call.Key, call.Rights = callOf(c).id, callOf(c).who.key, callOf(c).who.rights
 	accepted, err := s.deps.Prewarm.Accept(ctx, callOf(c).who.name, key, sum, call)
 	if err != nil {
 		return err

@@ -55,6 +55,8 @@ func (s *Server) purge(c echo.Context) error {
 			return fault.New(fault.ForbiddenScope, "server.purge", "only a token with the scope "+ScopeAdmin+" may purge everything", nil)
 		}
 		return s.purgePrefix(c, "v1/")
+	case req.Prefix != "" && callOf(c).who.rights.BoundToSources():
+		return fault.New(fault.ForbiddenScope, "server.purge", "a token that is bound to sources purges by source, unit and tag", nil)
 	case req.Prefix != "":
 		if !prefixPattern.MatchString(req.Prefix) || strings.Contains(req.Prefix, "//") || strings.Contains(req.Prefix, "..") {
 			return badPurge("the prefix does not begin like a key: v1/, two hexadecimal digits, /")
@@ -81,6 +83,9 @@ func (s *Server) purge(c echo.Context) error {
 func (s *Server) purgeRefs(ctx context.Context, who credential, req purgeRequest) ([]variant.Ref, error) {
 	if req.Source != "" {
 		ref, err := s.rules.Load().Parser.Ref(req.Source, variant.Spec{})
+		if err == nil && !who.rights.AllowsSource(ref.Source) {
+			err = fault.New(fault.SourceNotAllowed, "server.purge", "this token may not ask for the source", nil)
+		}
 		return []variant.Ref{ref}, err
 	}
 	if s.deps.Prewarm == nil {

@@ -4,6 +4,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -168,6 +169,11 @@ func (s *Server) Reload(r Rules) error {
 	tokens, err := readTokens(r.API)
 	if err != nil {
 		return err
+	}
+	for i, t := range r.API.Tokens {
+		if _, known := r.Keys.Limits()[t.Key]; t.Key != "" && !known {
+			return fmt.Errorf("api.tokens[%d] (%s): key: there is no key with the id %q in signing.keys", i, t.Name, t.Key)
+		}
 	}
 	next := &rules{Rules: r, tokens: tokens, markers: r.Keys.Markers(), targets: newTargets(), accepts: newAccepts(r.Negotiation)}
 	s.limit(next, s.rules.Load())

@@ -55,12 +55,19 @@ func (s *Server) sign(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	who := callOf(c).who
+	switch {
+	case who.key != "" && req.KeyID != "" && req.KeyID != who.key:
+		return fault.New(fault.ForbiddenScope, "server.sign", "this token may not sign with that key", nil)
+	case who.key != "":
+		req.KeyID = who.key
+	}
 	r := s.rules.Load()
 	answer := struct {
 		URLs []signedURL `json:"urls"`
 	}{make([]signedURL, len(sources))}
 	for i, source := range sources {
-		u, err := s.signOne(r, req, source, expires)
+		u, err := s.signOne(r, who, req, source, expires)
 		if err != nil {
 			f := fault.Of(err)
 			return fault.New(f.Kind, f.Op, fmt.Sprintf("source %d: %s", i, f.Public), err)
@@ -74,18 +81,23 @@ func (s *Server) sign(c echo.Context) error {
 }
 
 // signOne signs what a request asks for.
-func (s *Server) signOne(r *rules, req signRequest, source string, expires time.Time) (string, error) {
+func (s *Server) signOne(r *rules, who credential, req signRequest, source string, expires time.Time) (string, error) {
 	options := req.Options
 	if req.Preset != "" {
 		options = "pr:" + req.Preset
 	}
-	return r.SignURL(s.cfg.PublicURL(), req.KeyID, source, options, expires)
+	return r.signURL(s.cfg.PublicURL(), req.KeyID, source, options, expires, who.rights)
 }
 
 // SignURL gives the signed URL of a source, which begins with base. options are those of an image path; a single preset may be
 // written "pr:name" also where only presets are allowed. A path is signed only after it was parsed and found allowed, so that no URL
 // is handed out that would be refused.
 func (r Rules) SignURL(base, kid, source, options string, expires time.Time) (string, error) {
+	return r.signURL(base, kid, source, options, expires, signing.Rights{})
+}
+
+// signURL is SignURL within the rights of a token, beside those of the key.
+func (r Rules) signURL(base, kid, source, options string, expires time.Time, rights signing.Rights) (string, error) {
 	options = strings.Trim(options, "/")
 	if r.OnlyPresets {
 		options = strings.TrimPrefix(options, "pr:")
@@ -96,6 +108,9 @@ func (r Rules) SignURL(base, kid, source, options string, expires time.Time) (st
 	path := variant.Path(options, source, variant.Open)
 	ref, terms, err := r.Parser.ParsePath(path)
 	if err != nil {
+		return "", err
+	}
+	if err := allowed(rights, ref, terms); err != nil {
 		return "", err
 	}
 	signed, err := r.Keys.Sign(kid, path)

@@ -93,15 +93,8 @@ func (c Config) validate(k Key) error {
 			return err
 		}
 	}
-	for _, pattern := range k.Sources {
-		if !validPattern(pattern) {
-			return fmt.Errorf("sources: %q is no host and no \"*.\" before one", pattern)
-		}
-	}
-	for _, name := range k.Presets {
-		if name == "" {
-			return errors.New("presets: a name is empty")
-		}
+	if _, err := NewRights(k.Sources, k.Presets); err != nil {
+		return err
 	}
 	if _, err := moment(k.NotBefore, 0); err != nil {
 		return fmt.Errorf("not_before: %w", err)

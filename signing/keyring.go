@@ -32,8 +32,7 @@ type Keyring struct {
 type Pair struct {
 	id        string
 	key, salt []byte
-	sources   []string
-	presets   []string
+	Rights
 	notBefore time.Time
 	notAfter  time.Time
 }
@@ -80,13 +79,13 @@ func (c Config) pair(k Key) (*Pair, error) {
 		key, salt, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 		k.Key, k.Salt = strings.TrimSpace(key), strings.TrimSpace(salt)
 	}
-	p := &Pair{id: k.ID, presets: k.Presets}
+	p := &Pair{id: k.ID}
 	var err error
 	if p.key, p.salt, err = c.decode(k.Key, k.Salt); err != nil {
 		return nil, err
 	}
-	for _, pattern := range k.Sources {
-		p.sources = append(p.sources, strings.ToLower(pattern))
+	if p.Rights, err = NewRights(k.Sources, k.Presets); err != nil {
+		return nil, err
 	}
 	if p.notBefore, err = moment(k.NotBefore, 0); err != nil {
 		return nil, err
@@ -235,35 +234,3 @@ func (p *Pair) ValidAt(now time.Time) bool { return p.valid(now) }
 
 // ID is the pair's id; "" for the pairs of URLs without one.
 func (p *Pair) ID() string { return p.id }
-
-// AllowsSource reports whether the host of the source's URL is among those the pair may ask for, compared label by label.
-func (p *Pair) AllowsSource(source string) bool {
-	if len(p.sources) == 0 {
-		return true
-	}
-	u, err := url.Parse(source)
-	if err != nil {
-		return false
-	}
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
-	for _, pattern := range p.sources {
-		if below, ok := strings.CutPrefix(pattern, "*"); ok && len(host) > len(below) && strings.HasSuffix(host, below) || host == pattern {
-			return true
-		}
-	}
-	return false
-}
-
-// AllowsPreset reports whether the pair may ask for the preset. The name "" stands for options beside presets, which a pair that is
-// bound to presets may not ask for.
-func (p *Pair) AllowsPreset(name string) bool {
-	if len(p.presets) == 0 {
-		return true
-	}
-	for _, allowed := range p.presets {
-		if name == allowed {
-			return true
-		}
-	}
-	return false
-}

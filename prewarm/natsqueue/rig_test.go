@@ -102,7 +102,7 @@ func start(t testing.TB, q *Queue, w *world, run bool, change func(*prewarm.Conf
 	deps := prewarm.Deps{
 		Ledger: q, Queue: q, Warm: w.warm, Known: w.known,
 		Parser: func() *variant.Parser { return parser }, Negotiation: variant.Default,
-		Sign: func(source, options string, _, _ time.Duration) (string, error) {
+		Sign: func(_, source, options string, _, _ time.Duration) (string, error) {
 			return "https://img.example/sig" + variant.Path(options, source, variant.Open), nil
 		},
 	}

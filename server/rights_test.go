@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/signing"
+)
+
+// A token that names a key, sources and presets signs with that key, and asks for nothing else by any route.
+func TestTokensAreHeldToTheirKeySourcesAndPresets(t *testing.T) {
+	keys := []signing.Key{{Key: testKey, Salt: "5a17"}, {ID: "shop", Key: otherKey, Salt: "5a17"}}
+	a := newAPI(t, func(_ *Config, r *Rules) {
+		*r = testRules(t, nil, keys...)
+		r.API.Tokens[0].Scopes = []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge}
+		r.API.Tokens[0].Key, r.API.Tokens[0].Sources, r.API.Tokens[0].Presets = "shop", []string{"photos.example"}, []string{"lite"}
+	})
+	var got prewarm.Call
+	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
+		got = call
+		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit, error) bool) {}}, nil
+	}
+	a.prewarm.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
+		return make([]prewarm.Checked, len(asks)), nil
+	}
+	const js, elsewhere = "Content-Type: application/json", "http://elsewhere.example/a.jpg"
+	for _, x := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{"POST", "/v1/sign", `{"source":"` + photo + `","preset":"lite"}`, 200},
+		{"POST", "/v1/sign", `{"source":"` + photo + `","preset":"lite","kid":"shop"}`, 200},
+		{"POST", "/v1/sign", `{"source":"` + photo + `","preset":"lite","kid":"other"}`, 403},
+		{"POST", "/v1/sign", `{"source":"` + photo + `","options":"w:9"}`, 403},
+		{"POST", "/v1/sign", `{"source":"` + photo + `","options":"pr:lite/w:9"}`, 403},
+		{"POST", "/v1/sign", `{"source":"` + elsewhere + `","preset":"lite"}`, 403},
+		{"POST", "/v1/check", `{"urls":["` + photo + `"]}`, 200}, {"POST", "/v1/check", `{"urls":["` + elsewhere + `"]}`, 403},
+		{"GET", "/v1/explain" + a.url("pr:lite", photo), "", 200}, {"GET", "/v1/explain" + a.url("pr:lite", elsewhere), "", 403},
+		{"GET", "/v1/explain" + a.url("w:9", photo), "", 403}, {"GET", "/v1/explain" + a.url("pr:lite", elsewhere) + "?run=1", "", 403},
+		{"POST", "/v1/purge", `{"source":"` + photo + `"}`, 200}, {"POST", "/v1/purge", `{"source":"` + elsewhere + `"}`, 403},
+		{"POST", "/v1/purge", `{"prefix":"v1/ab/"}`, 403},
+		{"POST", "/v1/prewarm", `{"urls":["` + photo + `"]}`, 200},
+	} {
+		w := a.private(x.method, x.path, x.body, bearer, js)
+		if w.Code != x.want {
+			t.Errorf("%s %s %s: status %d, want %d: %s", x.method, x.path, x.body, w.Code, x.want, w.Body)
+		}
+		if x.path == "/v1/sign" && w.Code == 200 && !strings.Contains(w.Body.String(), "/shop.") {
+			t.Errorf("%s: signed with another key: %s", x.body, w.Body)
+		}
+	}
+	if got.Key != "shop" || got.Rights == nil || got.Rights.AllowsSource(elsewhere) || !got.Rights.AllowsSource(photo) || got.Rights.AllowsPreset("") || !got.Rights.AllowsPreset("lite") {
+		t.Errorf("the call has key %q and rights %+v", got.Key, got.Rights)
+	}
+	rules := a.rules.Load().Rules
+	for what, change := range map[string]func(*Token){
+		"absent key": func(t *Token) { t.Key = "none" }, "odd source": func(t *Token) { t.Sources = []string{"https://a/"} },
+		"empty preset": func(t *Token) { t.Presets = []string{""} }, "odd reading": func(t *Token) { t.Bodies = []string{"document"} },
+		"compat with sources": func(t *Token) { t.Scopes = []string{ScopeCompat} },
+	} {
+		bad := rules
+		bad.API.Tokens = append([]Token{}, rules.API.Tokens...)
+		change(&bad.API.Tokens[0])
+		if a.Reload(bad) == nil {
+			t.Errorf("%s: it was taken", what)
+		}
+	}
+}
