@@ -290,11 +290,13 @@ func (s *Service) commit(ctx context.Context, d *draft, id, token string) error 
 	if err := s.deps.Ledger.Write(ctx, append(records, activeRecord(id))...); err != nil {
 		return err
 	}
+	v := s.expect(id)
 	if err := s.deps.Ledger.Write(ctx, last); err != nil {
+		s.drop(id, v)
 		return err
 	}
 	j.revision = last.Revision
-	s.install(d, records)
+	s.install(v, d, records)
 	for _, t := range d.tasks {
 		s.heard(j, t.Works)
 	}
@@ -310,17 +312,28 @@ func activeRecord(id string) *Record { return &Record{Key: "active." + id, Mark:
 // ticketID names a task in the queue. A retried task gets a ticket of its own: the old one may be about to be taken away.
 func ticketID(job string, n, round int) string { return fmt.Sprintf("%s.%05d.%d", job, n, round) }
 
-// install makes the view of a job that was written just now.
-func (s *Service) install(d *draft, records []*Record) {
+// expect begins the view of a job that is about to be written. With the job's record any instance may work on the job and end it, before
+// this one goes on: a view that began only then would have missed that, and nothing would tell it again.
+func (s *Service) expect(id string) *view {
 	v := newView()
-	v.job = d.job
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.views[id] = v
+	return v
+}
+
+// install fills the view of a job with what was written just now, so that it need not be read. What it has heard of since is later, and
+// stays.
+func (s *Service) install(v *view, d *draft, records []*Record) {
+	v.loading.Lock()
+	defer v.loading.Unlock()
 	for n, t := range d.tasks {
 		v.apply(n, records[n].Revision, t.tally(), s.deps.Now())
 	}
-	v.loaded = true
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.views[d.job.ID] == nil {
-		s.views[d.job.ID] = v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.job == nil {
+		v.job = d.job
 	}
+	v.loaded = true
 }

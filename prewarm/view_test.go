@@ -1,0 +1,74 @@
+package prewarm
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// afterWrite is a Ledger that calls after when a record was written.
+type afterWrite struct {
+	Ledger
+	after func(*Record)
+}
+
+func (l afterWrite) Write(ctx context.Context, records ...*Record) error {
+	err := l.Ledger.Write(ctx, records...)
+	for _, r := range records {
+		l.after(r)
+	}
+	return err
+}
+
+// An instance that accepts a call knows what becomes of its job, also where another one is faster:
+//
+//  1. A writes the job's record.
+//  2. B finds the job, works on it and ends it; A hears of all that.
+//  3. A goes on with the call, and waits for the end of the job.
+func TestJobEndsBeforeItsCallIsAnswered(t *testing.T) {
+	for name, dies := range map[string]bool{"ended": false, "B dies before it writes the end": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newDoor(t, nil)
+				stop := b.Close
+				after := func(*Record) {}
+				a := newDoor(t, func(_ *Config, deps *Deps) {
+					deps.Queue = b.memory
+					deps.Ledger = afterWrite{b.memory, func(r *Record) { after(r) }}
+				})
+				if dies {
+					b.memory.onWrite = func(r *Record) error {
+						if strings.HasPrefix(r.Key, "job.") && b.memory.records[r.Key].Revision > 0 {
+							return context.DeadlineExceeded
+						}
+						return nil
+					}
+				}
+				synctest.Wait()           // Both follow the ledger.
+				after = func(r *Record) { // 1.
+					if !strings.HasPrefix(r.Key, "job.") {
+						return
+					}
+					after = func(*Record) {}
+					stop = b.run(t) // 2.
+					synctest.Wait()
+					if dies {
+						stop()
+						stop, b.memory.onWrite = func() {}, nil
+					}
+				}
+				c, err := a.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg")) // 3.
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer a.run(t)()
+				if j, err := a.Job(t.Context(), c.Job.ID, 20*time.Minute); err != nil || j.State != Done || j.Counts.Made != 1 {
+					t.Errorf("got %+v %v, want it done", j, err)
+				}
+				stop()
+			})
+		})
+	}
+}
