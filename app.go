@@ -123,6 +123,11 @@ func (a *app) openPipeline(ctx context.Context) (err error) {
 // openStore opens the durable tier: the bucket if one is named, else the directory.
 func (a *app) openStore(ctx context.Context) error {
 	s := a.cfg.Cache.Store
+	seal, err := a.cfg.Cache.Seal()
+	if err != nil {
+		return err
+	}
+	s.Dir.Seal, s.S3.Seal = seal, seal
 	if s.S3.Bucket != "" {
 		store, err := s3store.Open(ctx, s.S3, a.metrics)
 		if err != nil {
@@ -132,14 +137,14 @@ func (a *app) openStore(ctx context.Context) error {
 			// A store that is down must not keep viewers from their pictures: serve without it, and say so.
 			a.log.Error("the bucket failed its self-test; serving without it until it answers", "error", err)
 		}
-		a.durable = store
+		a.durable = cache.Images(store)
 		return nil
 	}
 	store, err := dirstore.Open(s.Dir, a.metrics)
 	if err != nil {
 		return fmt.Errorf("the store's directory (cache.store.dir) cannot be used: %w", err)
 	}
-	a.store, a.durable = store, store
+	a.store, a.durable = store, cache.Images(store)
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -22,9 +21,9 @@ import (
 //	12345 1767225600 1      size, created as Unix seconds, recipe
 //	<sha256 of the body>
 //	.w=480                  one line per attribute, sorted
-//	<sha256 of the key, a new line and all the above>
+//	<sha256 of the key, a new line and all the above; an HMAC of them where the Seal has keys>
 //
-// The last line binds meta, body and key together, so that a truncated, flipped or misplaced entry shows.
+// The last line binds meta, body and key together, so that a truncated, flipped or misplaced entry shows, and with keys a forged one.
 const (
 	metaVersion  = "goldcrest 1"
 	attrOverhead = len(".=\n")
@@ -36,25 +35,25 @@ const (
 // ErrChecksum says that stored bytes are not what was put under that key. Stores turn it into ErrMiss, after counting it.
 var ErrChecksum = errors.New("cache: entry fails its checksum")
 
-// MarshalMeta writes the Meta and the checksum of an entry that Check has passed.
-func MarshalMeta(key string, e Entry) []byte {
+// MarshalMeta writes the Meta and the seal of an entry that Check has passed.
+func (s Seal) MarshalMeta(key string, e Entry) []byte {
 	b := fmt.Appendf(make([]byte, 0, 512), "%s\n%s\n%s\n%d %d %d\n%x\n",
 		metaVersion, e.ContentType, e.ETag, len(e.Body), e.Created.Unix(), e.Recipe, sha256.Sum256(e.Body))
 	for _, k := range slices.Sorted(maps.Keys(e.Attrs)) {
 		b = fmt.Appendf(b, ".%s=%s\n", k, e.Attrs[k])
 	}
-	return append(b, seal(key, b)...)
+	return append(b, s.line(key, b)...)
 }
 
 // UnmarshalMeta reads what MarshalMeta wrote for key; anything else is ErrChecksum.
-func UnmarshalMeta(key string, b []byte) (Meta, error) {
-	m, _, err := unmarshal(key, b)
+func (s Seal) UnmarshalMeta(key string, b []byte) (Meta, error) {
+	m, _, err := s.unmarshal(key, b)
 	return m, err
 }
 
 // Unmarshal is UnmarshalMeta with the body, which is verified too.
-func Unmarshal(key string, meta, body []byte) (Entry, error) {
-	m, want, err := unmarshal(key, meta)
+func (s Seal) Unmarshal(key string, meta, body []byte) (Entry, error) {
+	m, want, err := s.unmarshal(key, meta)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -64,20 +63,12 @@ func Unmarshal(key string, meta, body []byte) (Entry, error) {
 	return Entry{Meta: m, Body: body}, nil
 }
 
-func seal(key string, b []byte) []byte {
-	h := sha256.New()
-	h.Write([]byte(key))
-	h.Write([]byte{'\n'})
-	h.Write(b)
-	return fmt.Appendf(nil, "%x\n", h.Sum(nil))
-}
-
-func unmarshal(key string, b []byte) (m Meta, bodySum string, err error) {
+func (s Seal) unmarshal(key string, b []byte) (m Meta, bodySum string, err error) {
 	if len(b) > MaxMeta || len(b) < sealLine {
 		return Meta{}, "", ErrChecksum
 	}
 	text, sum := b[:len(b)-sealLine], b[len(b)-sealLine:]
-	if !bytes.Equal(seal(key, text), sum) {
+	if !s.holds(key, text, sum) {
 		return Meta{}, "", ErrChecksum
 	}
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")

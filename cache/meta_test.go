@@ -15,14 +15,14 @@ import (
 func TestFault14AnyChangedByte(t *testing.T) {
 	const key = "v1/ab/hash/w480.webp"
 	e := cachetest.Entry("one", 64)
-	meta := cache.MarshalMeta(key, e)
-	got, err := cache.Unmarshal(key, meta, e.Body)
+	meta := (cache.Seal{}).MarshalMeta(key, e)
+	got, err := (cache.Seal{}).Unmarshal(key, meta, e.Body)
 	if err != nil || cachetest.Diff(got, e) != "" {
 		t.Fatalf("Unmarshal = %v, %s", err, cachetest.Diff(got, e))
 	}
 	refused := func(what, key string, meta, body []byte) {
 		t.Helper()
-		if _, err := cache.Unmarshal(key, meta, body); !errors.Is(err, cache.ErrChecksum) {
+		if _, err := (cache.Seal{}).Unmarshal(key, meta, body); !errors.Is(err, cache.ErrChecksum) {
 			t.Errorf("%s: %v, want ErrChecksum", what, err)
 		}
 	}
@@ -61,24 +61,24 @@ func TestMetaFitsS3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	meta := cache.MarshalMeta("k", e)
+	meta := (cache.Seal{}).MarshalMeta("k", e)
 	if len(meta) > cache.MaxMeta {
 		t.Errorf("%d bytes, over MaxMeta", len(meta))
 	}
 	if n := base64.RawStdEncoding.EncodedLen(cache.MaxMeta) + len("goldcrest"); n > 2048 {
 		t.Errorf("%d bytes of user metadata, S3 takes 2048", n)
 	}
-	if m, err := cache.UnmarshalMeta("k", meta); err != nil || m.Recipe != e.Recipe || !m.Created.Equal(e.Created) {
+	if m, err := (cache.Seal{}).UnmarshalMeta("k", meta); err != nil || m.Recipe != e.Recipe || !m.Created.Equal(e.Created) {
 		t.Errorf("UnmarshalMeta = %+v, %v", m, err)
 	}
 }
 
 func FuzzUnmarshalMeta(f *testing.F) {
 	e := cachetest.Entry("one", 64)
-	f.Add("v1/k", cache.MarshalMeta("v1/k", e))
+	f.Add("v1/k", (cache.Seal{}).MarshalMeta("v1/k", e))
 	f.Add("", []byte("goldcrest 1\n\n\n0 0 0\n\n"))
 	f.Fuzz(func(t *testing.T, key string, b []byte) {
-		m, err := cache.UnmarshalMeta(key, b)
+		m, err := (cache.Seal{}).UnmarshalMeta(key, b)
 		if err != nil && !errors.Is(err, cache.ErrChecksum) {
 			t.Errorf("UnmarshalMeta = %v", err)
 		}
@@ -100,7 +100,7 @@ func FuzzCheckKey(f *testing.F) {
 			t.Errorf("%q passes", key)
 		}
 		e := cachetest.Entry("x", 3)
-		if got, err := cache.Unmarshal(key, cache.MarshalMeta(key, e), e.Body); err != nil || cachetest.Diff(got, e) != "" {
+		if got, err := (cache.Seal{}).Unmarshal(key, (cache.Seal{}).MarshalMeta(key, e), e.Body); err != nil || cachetest.Diff(got, e) != "" {
 			t.Errorf("%q: %v", key, err)
 		}
 	})

@@ -84,6 +84,10 @@ type Cache struct {
 	// quarters of it are made from that, without asking the origin again, also when the source's URL has expired or its original is gone.
 	// At least 512. 0 = none are stored, nor used.
 	Masters int `yaml:"masters"`
+	// SealKey seals the entries of the store, so that nobody else who can write there can have anything served: entries with another seal,
+	// or none, are made again. The first key seals, the others are still accepted: to rotate, add the new key behind the old one on all
+	// instances, then exchange them, then drop the old one. All instances of a store need the same. Empty means a plain checksum.
+	SealKey []SealKey `yaml:"seal_key"`
 	// Store is the durable tier: a bucket if one is named, else a directory.
 	Store Store `yaml:"store"`
 }
@@ -185,7 +189,7 @@ func (c Config) validatePrewarm() error {
 
 // Validate reports what cannot work.
 func (c Cache) Validate() error {
-	errs := []error{c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate()}
+	errs := []error{c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate(), validateSealKeys(c.SealKey)}
 	if c.MaxAge < time.Second {
 		errs = append(errs, fmt.Errorf("cache.max_age: %s is less than a second", formatDuration(c.MaxAge)))
 	}

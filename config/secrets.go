@@ -24,6 +24,9 @@ func (c Config) secretFiles() map[string]string {
 	for i, t := range c.API.Tokens {
 		add(fmt.Sprintf("api.tokens[%d].token_file", i), t.TokenFile)
 	}
+	for i, k := range c.Cache.SealKey {
+		add(fmt.Sprintf("cache.seal_key[%d].key_file", i), k.KeyFile)
+	}
 	for i, s := range c.Prewarm.Door.Callbacks.Secrets {
 		add(fmt.Sprintf("prewarm.callbacks.secrets[%d].secret_file", i), s.SecretFile)
 	}

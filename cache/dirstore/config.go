@@ -1,6 +1,10 @@
 package dirstore
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/goldcrest/goldcrest/cache"
+)
 
 // Config configures the directory store.
 type Config struct {
@@ -12,6 +16,8 @@ type Config struct {
 	// MinFree is the part of the disk, in bytes, that the store leaves free for others, the prewarm queue above all. 0 leaves
 	// nothing.
 	MinFree int64 `yaml:"min_free" unit:"bytes"`
+	// Seal is what entries are sealed with, out of cache.seal_key.
+	Seal cache.Seal
 }
 
 // Default is a store beside the server.

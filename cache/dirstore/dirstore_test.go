@@ -110,6 +110,20 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestStoreKeepsTheLawOfSeals(t *testing.T) {
+	dir := filepath.Join(memoryDir(t), "store")
+	var last *Store
+	cachetest.RunSeals(t, func(t *testing.T, seal cache.Seal) cache.Store {
+		if last != nil {
+			if err := last.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		last, _ = open(t, Config{Dir: dir, Seal: seal})
+		return last
+	})
+}
+
 // An entry that was made before a purge never comes back, whenever its write lands.
 func TestStoreKeepsTheLawOfPurges(t *testing.T) {
 	cachetest.RunPurges(t, func(t *testing.T) cache.Store {
@@ -319,7 +333,7 @@ func TestPutWhileDeleting(t *testing.T) {
 
 func FuzzFile(f *testing.F) {
 	e := cachetest.Entry("one", 30)
-	f.Add(append(encodeHead(cache.MarshalMeta("k", e)), e.Body...))
+	f.Add(append(encodeHead((cache.Seal{}).MarshalMeta("k", e)), e.Body...))
 	f.Add([]byte("GCE1\xff\xff\xff\xff"))
 	f.Add([]byte("GCE1\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -330,8 +344,8 @@ func FuzzFile(f *testing.F) {
 		if headLen+len(meta)+len(body) != len(b) {
 			t.Errorf("%d bytes split into %d and %d", len(b), len(meta), len(body))
 		}
-		if e, err := cache.Unmarshal("k", meta, body); err == nil {
-			if again := append(encodeHead(cache.MarshalMeta("k", e)), e.Body...); string(again) != string(b) {
+		if e, err := (cache.Seal{}).Unmarshal("k", meta, body); err == nil {
+			if again := append(encodeHead((cache.Seal{}).MarshalMeta("k", e)), e.Body...); string(again) != string(b) {
 				t.Errorf("%q is read, but %q is written for it", b, again)
 			}
 		}

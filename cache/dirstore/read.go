@@ -57,7 +57,7 @@ func (s *Store) read(key string, whole bool) (cache.Entry, error) {
 	if info.IsDir() {
 		return cache.Entry{}, cache.ErrMiss
 	}
-	e, err := decode(f, info, key, whole)
+	e, err := s.decode(f, info, key, whole)
 	if errors.Is(err, cache.ErrChecksum) {
 		s.obs.Observe(tier, "checksum", "error", time.Since(start), info.Size())
 		// Unless a Put has replaced it. The removal is a courtesy: the entry is a miss with or without.
@@ -71,7 +71,7 @@ func (s *Store) read(key string, whole bool) (cache.Entry, error) {
 	return e, nil
 }
 
-func decode(f *os.File, info fs.FileInfo, key string, whole bool) (cache.Entry, error) {
+func (s *Store) decode(f *os.File, info fs.FileInfo, key string, whole bool) (cache.Entry, error) {
 	size := info.Size()
 	if !info.Mode().IsRegular() || size > int64(headLen+cache.MaxMeta+cache.MaxBody) {
 		return cache.Entry{}, cache.ErrChecksum
@@ -89,9 +89,9 @@ func decode(f *os.File, info fs.FileInfo, key string, whole bool) (cache.Entry, 
 		return cache.Entry{}, err
 	}
 	if whole {
-		return cache.Unmarshal(key, meta, body)
+		return s.cfg.Seal.Unmarshal(key, meta, body)
 	}
-	m, err := cache.UnmarshalMeta(key, meta)
+	m, err := s.cfg.Seal.UnmarshalMeta(key, meta)
 	if err == nil && size != int64(headLen+len(meta))+m.Size {
 		err = cache.ErrChecksum
 	}

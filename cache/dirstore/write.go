@@ -13,7 +13,7 @@ import (
 
 // put writes the entry aside, makes it durable, and renames it into place.
 func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
-	head := encodeHead(cache.MarshalMeta(key, e))
+	head := encodeHead(s.cfg.Seal.MarshalMeta(key, e))
 	size := onDisk(int64(len(head) + len(e.Body)))
 	if err := s.room(size); err != nil {
 		s.nudge()

@@ -25,6 +25,8 @@ type Config struct {
 	// Checksums says when the client sends and checks S3's own checksums: when_required, which every server understands, or
 	// when_supported. Entries carry a checksum of ours either way.
 	Checksums string `yaml:"checksums"`
+	// Seal is what entries are sealed with, out of cache.seal_key.
+	Seal cache.Seal
 }
 
 // The values of Config.Checksums.

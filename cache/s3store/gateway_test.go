@@ -19,6 +19,15 @@ import (
 // TestStoreOnServer holds the store to its laws on a real S3 server.
 func TestStoreOnServer(t *testing.T) {
 	cfg := startServer(t)
+	t.Run("seals", func(t *testing.T) {
+		sealed := cfg
+		sealed.Prefix = "seals"
+		cachetest.RunSeals(t, func(t *testing.T, seal cache.Seal) cache.Store {
+			sealed.Seal = seal
+			s, _ := openStore(t, sealed)
+			return s
+		})
+	})
 	for _, checksums := range []string{whenRequired, whenSupported} {
 		t.Run(checksums, func(t *testing.T) {
 			n := 0

@@ -42,6 +42,7 @@ type Store struct {
 	obs    cache.Observer
 	bucket string
 	prefix string // "" or ends with "/"
+	seal   cache.Seal
 	rights rights
 }
 
@@ -90,7 +91,7 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 			o.RequestChecksumCalculation, o.ResponseChecksumValidation = aws.RequestChecksumCalculationWhenSupported, aws.ResponseChecksumValidationWhenSupported
 		}
 	})
-	s := &Store{client: client, obs: obs, bucket: cfg.Bucket, prefix: strings.Trim(cfg.Prefix, "/")}
+	s := &Store{client: client, obs: obs, bucket: cfg.Bucket, prefix: strings.Trim(cfg.Prefix, "/"), seal: cfg.Seal}
 	if s.prefix != "" {
 		s.prefix += "/"
 	}
@@ -192,7 +193,7 @@ func (s *Store) get(ctx context.Context, key string) (cache.Entry, error) {
 	if err != nil {
 		return cache.Entry{}, err
 	}
-	return cache.Unmarshal(key, meta, body)
+	return s.seal.Unmarshal(key, meta, body)
 }
 
 func (s *Store) stat(ctx context.Context, key string) (cache.Meta, error) {
@@ -204,7 +205,7 @@ func (s *Store) stat(ctx context.Context, key string) (cache.Meta, error) {
 	if err != nil {
 		return cache.Meta{}, err
 	}
-	m, err := cache.UnmarshalMeta(key, meta)
+	m, err := s.seal.UnmarshalMeta(key, meta)
 	if err == nil && out.ContentLength != nil && *out.ContentLength != m.Size {
 		err = cache.ErrChecksum
 	}
@@ -218,7 +219,7 @@ func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
 		Body:          bytes.NewReader(e.Body), // seekable: it is signed and, after a failure, sent again
 		ContentLength: aws.Int64(e.Size),
 		CacheControl:  aws.String(cacheControl),
-		Metadata:      map[string]string{metaName: base64.RawStdEncoding.EncodeToString(cache.MarshalMeta(key, e))},
+		Metadata:      map[string]string{metaName: base64.RawStdEncoding.EncodeToString(s.seal.MarshalMeta(key, e))},
 	}
 	if e.ContentType != "" {
 		in.ContentType = &e.ContentType

@@ -16,6 +16,15 @@ import (
 	"github.com/goldcrest/goldcrest/cache/cachetest"
 )
 
+func TestStoreKeepsTheLawOfSeals(t *testing.T) {
+	_, cfg := newFake(t)
+	cachetest.RunSeals(t, func(t *testing.T, seal cache.Seal) cache.Store {
+		cfg.Seal = seal
+		s, _ := openStore(t, cfg)
+		return s
+	})
+}
+
 // An entry that was made before a purge never comes back, whenever its write lands.
 func TestStoreKeepsTheLawOfPurges(t *testing.T) {
 	cachetest.RunPurges(t, func(t *testing.T) cache.Store {

@@ -1,0 +1,72 @@
+package cache
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+)
+
+// MinSealKey is the least length of a seal key in bytes.
+const MinSealKey = 32
+
+// Seal binds meta, body and key of the entries of a store together. With keys it is an HMAC-SHA256, so that only those who know a key can
+// write an entry that is read; without, it is a plain checksum, which shows damage but not intent.
+type Seal struct{ keys [][]byte }
+
+// NewSeal seals with the first key and opens with any. No key gives the plain checksum.
+func NewSeal(keys ...[]byte) (Seal, error) {
+	s := Seal{}
+	for _, k := range keys {
+		if len(k) < MinSealKey {
+			return Seal{}, fmt.Errorf("a seal key needs at least %d characters", MinSealKey)
+		}
+		if containsKey(s.keys, k) {
+			return Seal{}, errors.New("a seal key is there twice")
+		}
+		s.keys = append(s.keys, bytes.Clone(k))
+	}
+	return s, nil
+}
+
+func containsKey(keys [][]byte, k []byte) bool {
+	for _, other := range keys {
+		if bytes.Equal(other, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// line is the last line of a meta text.
+func (s Seal) line(key string, text []byte) []byte {
+	if len(s.keys) == 0 {
+		return sealText(nil, key, text)
+	}
+	return sealText(s.keys[0], key, text)
+}
+
+// holds reports whether line was made for key and text, with any of the keys.
+func (s Seal) holds(key string, text, line []byte) bool {
+	if len(s.keys) == 0 {
+		return bytes.Equal(sealText(nil, key, text), line)
+	}
+	for _, secret := range s.keys {
+		if hmac.Equal(sealText(secret, key, text), line) {
+			return true
+		}
+	}
+	return false
+}
+
+func sealText(secret []byte, key string, text []byte) []byte {
+	h := sha256.New()
+	if secret != nil {
+		h = hmac.New(sha256.New, secret)
+	}
+	h.Write([]byte(key))
+	h.Write([]byte{'\n'})
+	h.Write(text)
+	return fmt.Appendf(nil, "%x\n", h.Sum(nil))
+}

@@ -1,0 +1,54 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/secretfile"
+)
+
+// maxSealFile bounds a file with a seal key in bytes.
+const maxSealFile = 64 << 10
+
+// SealKey is a key that entries of the store are sealed with.
+type SealKey struct {
+	// Key is the key itself, at least 32 characters; or set key_file.
+	Key string `yaml:"key" secret:"true"`
+	// KeyFile is a file that holds the key; blanks around it are dropped. The server refuses one that another user could write or
+	// exchange: it belongs to root or to the server's user, and so do the directories above it.
+	KeyFile string `yaml:"key_file"`
+}
+
+func validateSealKeys(keys []SealKey) error {
+	for i, k := range keys {
+		switch {
+		case (k.Key == "") == (k.KeyFile == ""):
+			return fmt.Errorf("cache.seal_key[%d]: set one of key and key_file", i)
+		case k.Key != "" && len(k.Key) < cache.MinSealKey:
+			return fmt.Errorf("cache.seal_key[%d]: the key is shorter than %d characters", i, cache.MinSealKey)
+		}
+	}
+	return nil
+}
+
+// Seal reads the keys of cache.seal_key.
+func (c Cache) Seal() (cache.Seal, error) {
+	keys := make([][]byte, len(c.SealKey))
+	for i, k := range c.SealKey {
+		keys[i] = []byte(k.Key)
+		if k.KeyFile == "" {
+			continue
+		}
+		text, err := secretfile.Read(k.KeyFile, maxSealFile)
+		if err != nil {
+			return cache.Seal{}, fmt.Errorf("cache.seal_key[%d]: %w", i, err)
+		}
+		keys[i] = []byte(strings.TrimSpace(string(text)))
+	}
+	seal, err := cache.NewSeal(keys...)
+	if err != nil {
+		return cache.Seal{}, fmt.Errorf("cache.seal_key: %w", err)
+	}
+	return seal, nil
+}
