@@ -305,7 +305,7 @@ func (e *encoder) others(first variant.Format) []variant.Format {
 func (e *encoder) passThrough() (encoded, bool) {
 	s := e.job.spec
 	body, format, ok := untouched(e.src, e.job)
-	if !ok || !s.Accepts.Has(format) || (s.MaxBytes > 0 && len(body) > s.MaxBytes) {
+	if !ok || len(body) > len(e.src.original) || !s.Accepts.Has(format) || (s.MaxBytes > 0 && len(body) > s.MaxBytes) {
 		return encoded{}, false
 	}
 	return encoded{body: body, format: format, note: "passed through, any encode would be larger"}, true
@@ -323,7 +323,7 @@ func untouched(src *source, j *job) (body []byte, format variant.Format, ok bool
 	if changes || !plain || remade || in.Orientation != 1 || in.Frames != j.frames || !in.Complete || format == variant.Open {
 		return nil, variant.Open, false
 	}
-	body, err := stripContainer(format, src.original[:in.End])
+	body, err := rewriteContainer(format, src.original[:in.End])
 	return body, format, err == nil
 }
 

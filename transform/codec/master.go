@@ -41,8 +41,11 @@ func masterBox(src *source, bound int) int {
 
 // exactMaster is the original itself, less its metadata, where it is small enough to be kept so and needs no conversion.
 func exactMaster(src *source, j *job) (variant.Image, bool) {
+	if src.info.Frames > 1 || len(src.original) > 2*exactBytes { // Rewriting halves none.
+		return variant.Image{}, false
+	}
 	body, format, ok := untouched(src, j)
-	if !ok || len(body) > exactBytes || src.info.Frames > 1 {
+	if !ok || len(body) > exactBytes {
 		return variant.Image{}, false
 	}
 	return variant.Image{

@@ -108,8 +108,8 @@ func TestKindsOfMasters(t *testing.T) {
 		}
 	}
 	exact, master := masterOf(t, c, small, 640)
-	if !bytes.Equal(exact.Body, small) {
-		t.Errorf("%d bytes of %d are kept of an original without metadata", len(exact.Body), len(small))
+	if len(exact.Body) > len(small) || !bytes.Equal(decode(t, exact.Body).Pix, decode(t, small).Pix) {
+		t.Errorf("%d bytes of %d are kept of an original without metadata, or other pixels", len(exact.Body), len(small))
 	}
 	for _, spec := range []variant.Spec{{Width: 300, Format: variant.WebP, Quality: 80}, {Format: variant.JPEG, Accepts: variant.AcceptJPEG}} {
 		if !bytes.Equal(from(t, c, master, spec).Body, final(t, c, small, spec).Body) {

@@ -1,0 +1,176 @@
+package codec
+
+import (
+	"bytes"
+	"compress/lzw"
+	"encoding/binary"
+	"io"
+	"slices"
+)
+
+// gifRewriter reads a GIF's blocks and writes those that show something.
+type gifRewriter struct {
+	in     []byte
+	at     int
+	out    []byte
+	used   [256]bool
+	frame  []byte // the graphic control of the frame to come
+	looped bool
+}
+
+// rewriteGIF cuts the compressed colour numbers of each frame at their end. Of extensions it keeps each frame's control and the loop count, of
+// colour tables what the frames use.
+func rewriteGIF(b []byte) ([]byte, error) {
+	if len(b) < 13 || string(b[:3]) != "GIF" {
+		return nil, errContainer
+	}
+	g := gifRewriter{in: b, at: 13 + colourTable(b[10])}
+	if g.at > len(b) {
+		return nil, errContainer
+	}
+	g.out = append(make([]byte, 0, len(b)), "GIF89a"...)
+	g.out = append(g.out, b[6:12]...)
+	g.out = append(append(g.out, 0), b[13:g.at]...) // no aspect ratio
+	global := g.at
+	g.used[b[11]] = true // the background
+	for {
+		done, err := g.block()
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			clearColours(g.out[13:global], &g.used)
+			return append(g.out, 0x3b), nil
+		}
+	}
+}
+
+// block reads the next block. done tells that it was the end.
+func (g *gifRewriter) block() (done bool, err error) {
+	if g.at >= len(g.in) {
+		return false, errContainer
+	}
+	kind := g.in[g.at]
+	g.at++
+	switch kind {
+	case 0x3b:
+		return true, nil
+	case 0x21:
+		return false, g.extension()
+	case 0x2c:
+		return false, g.image()
+	case 0x00: // A stray terminator.
+		return false, nil
+	}
+	return false, errContainer
+}
+
+// blocks gives the content of the sub-blocks here and moves on behind them.
+func (g *gifRewriter) blocks() ([]byte, error) {
+	var all []byte
+	for g.at < len(g.in) {
+		n := int(g.in[g.at])
+		g.at++
+		if n == 0 {
+			return all, nil
+		}
+		if n > len(g.in)-g.at {
+			break
+		}
+		all = append(all, g.in[g.at:g.at+n]...)
+		g.at += n
+	}
+	return nil, errContainer
+}
+
+func (g *gifRewriter) extension() error {
+	if g.at+2 > len(g.in) {
+		return errContainer
+	}
+	label, first := g.in[g.at], int(g.in[g.at+1])
+	g.at++
+	body, err := g.blocks()
+	if err != nil {
+		return err
+	}
+	switch {
+	case label == 0xf9 && (first != 4 || len(body) != 4 || g.frame != nil):
+		return errContainer // Decoders differ in which of two controls they follow.
+	case label == 0xf9:
+		g.frame = []byte{0x21, 0xf9, 4, body[0] & 0x1d, body[1], body[2], body[3], 0}
+	case label == 0xff && first == 11 && len(body) >= 14 && body[11] == 1 && !g.looped &&
+		(bytes.HasPrefix(body, []byte("NETSCAPE2.0")) || bytes.HasPrefix(body, []byte("ANIMEXTS1.0"))):
+		g.looped = true
+		g.out = append(g.out, "\x21\xff\x0bNETSCAPE2.0\x03\x01"...)
+		g.out = append(g.out, body[12], body[13], 0)
+	}
+	return nil
+}
+
+func (g *gifRewriter) image() error {
+	if g.at+10 > len(g.in) {
+		return errContainer
+	}
+	head := g.in[g.at : g.at+9]
+	table := colourTable(head[8])
+	g.at += 9
+	if g.at+table+1 > len(g.in) {
+		return errContainer
+	}
+	colours := bytes.Clone(g.in[g.at : g.at+table])
+	bits := int(g.in[g.at+table])
+	g.at += table + 1
+	packed, err := g.blocks()
+	if err != nil || bits < 2 || bits > 8 {
+		return errContainer
+	}
+	pixels := make([]byte, int(binary.LittleEndian.Uint16(head[4:]))*int(binary.LittleEndian.Uint16(head[6:])))
+	rest := bytes.NewReader(packed)
+	r := lzw.NewReader(rest, lzw.LSB, bits) // reads no byte too many of a ByteReader
+	if _, err := io.ReadFull(r, pixels); err != nil {
+		return errContainer
+	}
+	if n, err := r.Read(make([]byte, 1)); n == 0 && err == io.EOF {
+		packed = packed[:len(packed)-rest.Len()]
+	} else if packed, err = repack(pixels, bits); err != nil { // No end, or more than the pixels.
+		return errContainer
+	}
+	var used [256]bool
+	named := &g.used
+	if table > 0 {
+		named = &used
+	}
+	for _, p := range pixels {
+		named[p] = true
+	}
+	clearColours(colours, &used)
+	g.out = append(g.out, g.frame...)
+	g.frame = nil
+	g.out = append(append(append(g.out, 0x2c), head[:8]...), head[8]&^0x18)
+	g.out = append(append(g.out, colours...), byte(bits))
+	for part := range slices.Chunk(packed, 255) {
+		g.out = append(append(g.out, byte(len(part))), part...)
+	}
+	g.out = append(g.out, 0)
+	return nil
+}
+
+// repack compresses the colour numbers of a frame.
+func repack(pixels []byte, bits int) ([]byte, error) {
+	var packed bytes.Buffer
+	w := lzw.NewWriter(&packed, lzw.LSB, bits)
+	if _, err := w.Write(pixels); err != nil {
+		return nil, err
+	}
+	err := w.Close()
+	return packed.Bytes(), err
+}
+
+// clearColours blackens the colours of a table that nothing uses.
+func clearColours(table []byte, used *[256]bool) {
+	for i := 0; 3*i < len(table); i++ {
+		if !used[i] {
+			clear(table[3*i : 3*i+3])
+		}
+	}
+}
