@@ -150,3 +150,43 @@ func TestDoctor(t *testing.T) {
 		})
 	}
 }
+
+// What keeps serve from starting has one remedy, whether serve or doctor tells it.
+func TestServeAndDoctorAdviseAlike(t *testing.T) {
+	plainFile := file(t, "file", "")
+	open := file(t, "token", "0123456789abcdef")
+	if err := os.Chmod(open, 0o666); err != nil { // Beyond the umask.
+		t.Fatal(err)
+	}
+	for name, variable := range map[string]string{
+		"signing keys":      "GOLDCREST_SIGNING_KEYS=[]",
+		"a value":           "GOLDCREST_CACHE_MAX_AGE=-1s",
+		"a value of a part": "GOLDCREST_TRANSFORM_WORKERS=-1",
+		"unknown key":       "GOLDCREST_CACHE_MAXAGE=1s",
+		"no such file":      "GOLDCREST_CONFIG=" + plainFile + ".gone",
+		"store":             "GOLDCREST_CACHE_STORE_DIR=" + plainFile + "/x",
+		"secret files":      "GOLDCREST_API_TOKENS=[{name: a, token_file: " + open + ", scopes: [check]}]",
+		"token file":        "GOLDCREST_API_TOKENS=[{name: a, token_file: " + plainFile + ".gone, scopes: [check]}]",
+		"secret file":       "GOLDCREST_PREWARM_CALLBACKS_SECRETS=[{id: a, secret_file: " + plainFile + ".gone}]",
+		"listener":          "GOLDCREST_SERVER_ADMIN=192.0.2.1:8081",
+		"worker":            "GOLDCREST_TRANSFORM_COMMAND=[/bin/false]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			environ := []string{"GOLDCREST_SIGNING_KEYS=[{key: " + strings.Repeat("ab", 32) + "}]", "GOLDCREST_CACHE_STORE_DIR=" + dir + "/store",
+				"GOLDCREST_CACHE_STORE_MIN_FREE=1MiB", "GOLDCREST_PREWARM_QUEUE_DIR=" + dir + "/queue", "GOLDCREST_SERVER_LISTEN=127.0.0.1:0",
+				"GOLDCREST_SERVER_ADMIN=127.0.0.1:0", "GOLDCREST_TRANSFORM_WORKERS=1"}
+			environ = append(environ, variable)
+			code, _, said := call(t, environ, "serve")
+			_, todo, ok := strings.Cut(said, "To do: ")
+			todo = strings.TrimSuffix(strings.TrimSpace(todo), ".")
+			if code != exitFailed || !ok {
+				t.Fatalf("serve: exit %d, and no remedy in\n%s", code, said)
+			}
+			_, table, _ := call(t, environ, "doctor")
+			if !strings.Contains(table, "To do: "+todo) {
+				t.Errorf("serve says %q; doctor says\n%s", todo, table)
+			}
+		})
+	}
+}

@@ -79,7 +79,7 @@ func newApp(cfg config.Config, log *slog.Logger) *app {
 // openApp builds everything that cfg asks for, down to the open listeners' owner. On an error nothing is left open.
 func openApp(ctx context.Context, cfg config.Config, log *slog.Logger) (*app, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("the configuration cannot work:\n%w", err)
+		return nil, badConfig(fmt.Errorf("the configuration cannot work:\n%w", err))
 	}
 	a := newApp(cfg, log)
 	if err := a.open(ctx); err != nil {

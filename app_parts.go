@@ -30,15 +30,35 @@ type partError struct {
 // Unwrap gives what kept the part from being built.
 func (e partError) Unwrap() error { return e.error }
 
+// What to do about parts that serve and doctor look at in different ways.
+const (
+	lookUp     = "; docs/config.md explains every key"
+	configTodo = "correct it; config.yaml is the commented example, docs/config.md explains every key"
+	storeTodo  = "name a directory that this user can write in cache.store.dir, or compare cache.store.s3 with the bucket" + lookUp
+)
+
+// badConfig is a configuration that cannot be read or cannot work.
+func badConfig(err error) error {
+	return partError{part{name: "configuration", todo: configTodo}, err}
+}
+
+// loadConfig reads a configuration for a command.
+func loadConfig(file string, environ []string) (config.Config, error) {
+	cfg, err := config.Load(file, environ)
+	if err != nil {
+		return cfg, badConfig(err)
+	}
+	return cfg, nil
+}
+
 // parts lists what a server is built of, in order.
 func (a *app) parts() []part {
-	const lookUp = "; docs/config.md explains every key"
 	return []part{
 		{"secret files", "chmod go-w, and give them to the user that the server runs as", nil,
 			func(context.Context) error { return a.checkSecrets(a.cfg) }},
 		{"signing keys", keyTodo, nil, a.openRules},
 		{"tracing", "compare tracing.otlp with the collector's address, or leave it empty", nil, a.openTracing},
-		{"store", "name a directory that this user can write in cache.store.dir, or compare cache.store.s3 with the bucket" + lookUp, nil, a.openStore},
+		{"store", storeTodo, nil, a.openStore},
 		{"origin", "correct the section origin, or server.base_url" + lookUp, nil, a.openOrigin},
 		{"worker", workerTodo, nil, a.openWorkers},
 		{"pipeline", "correct the sections cache, origin and transform" + lookUp, []string{"store", "origin", "worker"}, a.openPipeline},

@@ -82,11 +82,11 @@ const workerTodo = "run \"goldcrest doctor -codecs\"; if that is well, try trans
 
 // checkConfig checks configuration, keys, store, disk and clock.
 func checkConfig(ctx context.Context, e env, file string) []check {
-	cfg, err := config.Load(file, e.environ)
+	cfg, err := loadConfig(file, e.environ)
 	if err == nil {
 		err = cfg.Validate()
 	}
-	checks := []check{verdict("configuration", err, "valid", "correct it; config.yaml is the commented example, docs/config.md explains every key")}
+	checks := []check{verdict("configuration", err, "valid", configTodo)}
 	if err != nil {
 		return checks
 	}
@@ -179,7 +179,7 @@ func checkListener(key, addr string) check {
 // checkQueue looks at the cluster, or at the directory of the embedded queue, which a running server may be using at this moment.
 func checkQueue(ctx context.Context, cfg config.Prewarm) check {
 	if cfg.Queue.NATS == "" {
-		return checkFree("queue", cfg.Queue.Dir, 64<<20, "free space: units are refused with disk_full")
+		return checkFree("queue", cfg.Queue.Dir, 64<<20, "free space: units are refused with disk_full", "name a directory that this user can write, on a disk with room")
 	}
 	cfg.Queue.Keep = cfg.Door.Keep
 	q, err := natsqueue.Open(ctx, cfg.Queue, nil)
@@ -191,11 +191,11 @@ func checkQueue(ctx context.Context, cfg config.Prewarm) check {
 
 // checkDirectory looks at the store's directory.
 func checkDirectory(cfg dirstore.Config) check {
-	return checkFree("store", cfg.Dir, cfg.MinFree, "less than cache.store.min_free: free space or lower it")
+	return checkFree("store", cfg.Dir, cfg.MinFree, "less than cache.store.min_free: free space or lower it", storeTodo)
 }
 
-// checkFree writes and removes a file in a directory and tells the free space; advice is for less than least.
-func checkFree(name, dir string, least int64, advice string) check {
+// checkFree writes and removes a file in a directory and tells the free space. short is what less than least means; todo is for all else.
+func checkFree(name, dir string, least int64, short, todo string) check {
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		probe := filepath.Join(dir, "doctor-"+hex.EncodeToString([]byte(time.Now().Format("150405"))))
@@ -205,7 +205,7 @@ func checkFree(name, dir string, least int64, advice string) check {
 	err = errors.Join(err, unix.Statfs(dir, &fs))
 	free := int64(fs.Bavail) * fs.Bsize
 	if err == nil && free < least {
-		err = fmt.Errorf("%d MiB free, %s", free>>20, advice)
+		err = fmt.Errorf("%d MiB free, %s", free>>20, short)
 	}
-	return verdict(name, err, fmt.Sprintf("%s is writable, %d MiB free", dir, free>>20), "name a directory that this user can write, on a disk with room")
+	return verdict(name, err, fmt.Sprintf("%s is writable, %d MiB free", dir, free>>20), todo)
 }

@@ -45,7 +45,7 @@ func configured(e env, fs *flag.FlagSet, args []string) (cfg config.Config, file
 	if err := parseFlags(e, fs, args); err != nil {
 		return cfg, "", err
 	}
-	cfg, err = config.Load(*name, e.environ)
+	cfg, err = loadConfig(*name, e.environ)
 	return cfg, *name, err
 }
 
@@ -138,7 +138,7 @@ func runHealthcheck(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	if *url == "" {
-		cfg, err := config.Load(*file, e.environ)
+		cfg, err := loadConfig(*file, e.environ)
 		if err != nil {
 			return err
 		}

@@ -212,7 +212,11 @@ func (d *demo) run(ctx context.Context, f func(context.Context) error) error {
 
 // firstRound asks for every picture as every client, then once more.
 func (d *demo) firstRound(ctx context.Context) error {
-	fmt.Fprintf(d.env.stdout, "%d pictures from %s, made 800 px wide for four kinds of client\n\n", len(d.pictures), d.origin)
+	from := ""
+	if !d.once { // Else nothing answers there once the table is read.
+		from = " from " + d.origin
+	}
+	fmt.Fprintf(d.env.stdout, "%d pictures%s, made 800 px wide for four kinds of client\n\n", len(d.pictures), from)
 	fmt.Fprintf(d.env.stdout, "%-22s %-16s %-5s %10s %9s %6s  %-7s %6s\n", "picture", "client", "form.", "original", "served", "saved", "from", "ms")
 	for _, p := range d.pictures {
 		for _, c := range demoClients() {

@@ -69,6 +69,63 @@ func TestPrewarmCommands(t *testing.T) {
 	}
 }
 
+// The command tells why images are broken and what to do, answers known ones without a fetch, and looks again with -again.
+func TestPrewarmCommandTellsReasonsAndLooksAgain(t *testing.T) {
+	o := startOrigin(t)
+	picture := landscape(300, 200, 1)
+	mended := make(chan struct{})
+	o.on("/later.jpg", func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-mended:
+			w.Write(picture)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	s := start(t, prewarmEnv...)
+	file := filepath.Join(t.TempDir(), "units.jsonl")
+	source := o.URL + "/later.jpg"
+	if err := os.WriteFile(file, fmt.Appendf(nil, "{\"id\":\"a\",\"photo\":%q}\n", source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tell := func(fetches int, want []string, args ...string) {
+		t.Helper()
+		before := o.count("/later.jpg")
+		code, out, errs := s.run(binary, append(append([]string{"prewarm"}, args...), file)...)
+		if code != 0 {
+			t.Errorf("prewarm %q: exit %d\n%s%s", args, code, out, errs)
+		}
+		for _, w := range want {
+			if !strings.Contains(out+errs, w) {
+				t.Errorf("prewarm %q: no %q in\n%s%s", args, w, out, errs)
+			}
+		}
+		if got := o.count("/later.jpg") - before; got != fetches {
+			t.Errorf("prewarm %q: %d fetches, want %d", args, got, fetches)
+		}
+	}
+	broken := []string{"broken                    1\n", "source_not_found: 1 variants; to do: ask the source's server", source}
+	tell(1, broken)
+	close(mended)
+	tell(0, broken) // It is known.
+	tell(1, []string{"made                      1\n", "broken                    0\n"}, "-again")
+}
+
+// demo -once ends with its table: it prints no address, since nothing answers there any more.
+func TestDemoOncePrintsNoDeadLinks(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hills.jpg"), landscape(300, 200, 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(binary, "demo", "-once", "-dir", dir, "-listen", "127.0.0.1:0").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "hills.jpg") || !strings.Contains(string(out), "In all:") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if text := string(out); strings.Contains(text, "://") || strings.Contains(text, "127.0.0.1") || strings.Contains(text, "localhost") {
+		t.Errorf("an address is printed:\n%s", text)
+	}
+}
+
 // hook is a receiver of callbacks.
 type hook struct {
 	*httptest.Server
