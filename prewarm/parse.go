@@ -2,6 +2,7 @@ package prewarm
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"mime"
@@ -35,6 +36,7 @@ type Rules struct {
 
 // reader reads one call.
 type reader struct {
+	ctx    context.Context
 	call   Call
 	limits Limits
 	rules  Rules
@@ -67,12 +69,12 @@ func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Va
 	if err != nil {
 		return Call{}, err
 	}
-	return ParseText(text, contentType, query, rules)
+	return ParseText(context.Background(), text, contentType, query, rules)
 }
 
-// ParseText is ParseCall on a body that was read before. The units keep text.
-func ParseText(text []byte, contentType string, query url.Values, rules Rules) (Call, error) {
-	r := reader{limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]hint{}, steps: maxSteps}
+// ParseText is ParseCall on a body that was read before. The units keep text. Selectors are not gone on with once ctx ends.
+func ParseText(ctx context.Context, text []byte, contentType string, query url.Values, rules Rules) (Call, error) {
+	r := reader{ctx: ctx, limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]hint{}, steps: maxSteps}
 	r.images = r.limits.Images
 	var err error
 	if r.configured, err = r.compileAll(rules.Select); err != nil {

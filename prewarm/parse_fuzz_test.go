@@ -109,7 +109,7 @@ func FuzzSelect(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := selection{src: []byte(doc), root: root, steps: &steps}
+		x := selection{src: []byte(doc), root: root, steps: &steps, ctx: t.Context()}
 		if err := x.run([]Selector{s}); err != nil {
 			t.Fatal(err)
 		}

@@ -112,8 +112,12 @@ func (r *reader) read(u *Unit, id json.RawMessage) *fail {
 	if len(selectors) == 0 {
 		f = c.detect(root, noHint)
 	} else {
-		x := selection{src: u.Data, root: root, steps: &r.steps}
-		if err := x.run(selectors); err != nil {
+		x := selection{src: u.Data, root: root, steps: &r.steps, ctx: r.ctx}
+		err := x.run(selectors)
+		if gone := r.ctx.Err(); gone != nil {
+			return &fail{call: gone}
+		}
+		if err != nil {
 			return &fail{unit: &UnitError{Code: fault.BadSelector, Detail: err.Error()}}
 		}
 		f = c.selected(root)

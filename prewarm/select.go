@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"strings"
@@ -15,7 +16,9 @@ const (
 	maxSelectorSize = 512
 	maxSteps        = 20_000_000 // values looked at for one call
 	filterSteps     = 4          // what running a filter counts
-	regexpSteps     = 200        // and one with match() or search()
+	regexpSteps     = 200        // and one with match() or search(), beside what their texts and programs count
+	textPerStep     = 4          // bytes that a filter compares or counts in one step, and instructions times bytes of match() and search()
+	ctxSteps        = 100_000    // after which the caller is looked for
 	maxRegexpText   = 256 << 10  // bytes of a unit in which match() and search() may look
 )
 
@@ -24,6 +27,8 @@ type Selector struct {
 	segments []segment
 	filters  bool // some segment has a filter
 	regexps  bool // some filter calls match() or search()
+	wide     bool // some filter compares or counts what is not below its candidate
+	program  int  // instructions of all match() and search()
 }
 
 // segment chooses members and elements of each value it is given, or of everything below it too.
@@ -47,14 +52,18 @@ func ParseSelector(text string) (Selector, error) {
 	if err != nil {
 		return Selector{}, errors.New("no valid JSONPath: " + strings.TrimPrefix(err.Error(), "jsonpath: "))
 	}
+	program, err := programOf(text)
+	if err != nil {
+		return Selector{}, err
+	}
 	if text, err = guardRegexps(text); err == nil {
 		path, err = jsonpath.Parse(text)
 	}
 	if err != nil {
 		return Selector{}, errors.New("match() and search() take a query and a regular expression in quotes")
 	}
-	s := Selector{}
-	if s.filters, s.regexps, err = costOf(path.String()); err != nil {
+	s := Selector{program: program}
+	if s.filters, s.regexps, s.wide, err = costOf(path.String()); err != nil {
 		return Selector{}, err
 	}
 	for _, seg := range path.Query().Segments() {
@@ -88,6 +97,20 @@ type selection struct {
 	root  *node
 	step  int32
 	steps *int // what is left for the call
+	ctx   context.Context
+	look  int // steps after which ctx is looked at
+}
+
+// spend charges steps before they are taken. It is ctx's error where the caller has gone.
+func (x *selection) spend(steps int) error {
+	if *x.steps -= steps; *x.steps < 0 {
+		return errTooManySteps
+	}
+	if x.look -= steps; x.look < 0 {
+		x.look = ctxSteps
+		return x.ctx.Err()
+	}
+	return nil
 }
 
 // run marks what the selectors choose.
@@ -125,8 +148,8 @@ func (x *selection) walk(n *node, seg segment, s Selector, chosen *[]*node) erro
 		}
 		n.seen = x.step
 	}
-	if *x.steps--; *x.steps < 0 {
-		return errTooManySteps
+	if err := x.spend(1); err != nil {
+		return err
 	}
 	if len(n.kids) == 0 {
 		return nil
@@ -158,7 +181,9 @@ func (x *selection) add(n *node, chosen *[]*node) {
 
 // choose adds the kids of n that one selector of RFC 9535 names.
 func (x *selection) choose(n *node, by spec.Selector, s Selector, chosen *[]*node) error {
-	cost := len(n.kids)
+	if err := x.spend(len(n.kids)); err != nil {
+		return err
+	}
 	switch by := by.(type) {
 	case spec.Name:
 		x.add(n.kid(string(by)), chosen)
@@ -175,23 +200,30 @@ func (x *selection) choose(n *node, by spec.Selector, s Selector, chosen *[]*nod
 			}
 		}
 	case *spec.FilterSelector:
-		cost *= filterSteps
-		if s.regexps {
-			cost = len(n.kids) * regexpSteps
-		}
-		if *x.steps < cost {
-			return errTooManySteps
-		}
 		for i := range n.kids {
+			if err := x.spend(x.filterCost(&n.kids[i], s)); err != nil {
+				return err
+			}
 			if by.Eval(n.kids[i].value, x.root.value) {
 				x.add(&n.kids[i], chosen)
 			}
 		}
 	}
-	if *x.steps -= cost; *x.steps < 0 {
-		return errTooManySteps
-	}
 	return nil
+}
+
+// filterCost is what one candidate costs a filter: what it may compare or count of the candidate, and of the unit where it looks there; and
+// for regular expressions each byte times each instruction of theirs.
+func (x *selection) filterCost(candidate *node, s Selector) int {
+	text := int(candidate.end - candidate.start)
+	cost := filterSteps + text/textPerStep
+	if s.wide {
+		cost += len(x.src) / textPerStep
+	}
+	if s.regexps {
+		cost += regexpSteps + text*s.program/textPerStep
+	}
+	return cost
 }
 
 // slice lists the indexes that a slice selector takes from an array.

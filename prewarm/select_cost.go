@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
@@ -16,14 +17,17 @@ const maxChoices = 32
 // costOf judges a query, as the parser prints it, by what it may cost, and tells whether it has filters and regular expressions.
 // Outside filters we evaluate it ourselves, in time linear in the unit. Inside one the library does, for each candidate: there a query must
 // not fan out again.
-func costOf(query string) (filters, regexps bool, err error) {
+func costOf(query string) (filters, regexps, wide bool, err error) {
 	bones, repeats := skeleton(query)
 	regexps = strings.Contains(bones, "match(") || strings.Contains(bones, "search(")
+	if roots := strings.Count(bones, "$") - 1; roots > 0 {
+		wide = roots > 1 || strings.Contains(bones, "length(") || strings.Contains(bones, "count(") || strings.Contains(bones, "value(")
+	}
 	if strings.Count(bones, "[")+strings.Count(bones, ",") > maxChoices {
-		return false, false, errors.New("the selector has too many steps")
+		return false, false, false, errors.New("the selector has too many steps")
 	}
 	if regexps && repeats > maxRepeats {
-		return false, false, errors.New("the selector has too many counted repetitions in its regular expressions")
+		return false, false, false, errors.New("the selector has too many counted repetitions in its regular expressions")
 	}
 	depth, filter := 0, -1 // bracket depth; that of the filter at hand
 	for i := range len(bones) {
@@ -36,25 +40,77 @@ func costOf(query string) (filters, regexps bool, err error) {
 				filter = -1
 			}
 		case c == '?' && filter >= 0 && depth > filter:
-			return false, false, errors.New("a filter in a filter is not supported")
+			return false, false, false, errors.New("a filter in a filter is not supported")
 		case c == '?':
 			filter, filters = depth, true
 		case filter < 0:
 		case strings.HasPrefix(bones[i:], ".."):
-			return false, false, errors.New(`".." in a filter is not supported`)
+			return false, false, false, errors.New(`".." in a filter is not supported`)
 		case c == ',' && depth > filter:
-			return false, false, errors.New("a list of names in a filter is not supported")
+			return false, false, false, errors.New("a list of names in a filter is not supported")
 		case c == '$':
 			if rest, _, _ := strings.Cut(bones[i:], " "); strings.ContainsAny(rest, "*:") {
-				return false, false, errors.New(`a wildcard after "$" in a filter is not supported`)
+				return false, false, false, errors.New(`a wildcard after "$" in a filter is not supported`)
 			}
 		}
 	}
-	return filters, regexps, nil
+	return filters, regexps, wide, nil
 }
 
 // regexpCall is a call of match() or search() with a query from the candidate and a literal.
 var regexpCall = regexp.MustCompile(`^(match|search)\(\s*(@(?:[^'"(),]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*),\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*\)`)
+
+// maxProgram bounds the instructions of a query's regular expressions.
+const maxProgram = 2000
+
+// programOf counts the instructions of the regular expressions in a query. It refuses those with a counted repetition in another, whose
+// instructions are the product, and those with too many.
+func programOf(query string) (sum int, err error) {
+	for i := range len(query) {
+		call := regexpCall.FindStringSubmatch(query[i:])
+		if call == nil {
+			continue
+		}
+		tree, err := syntax.Parse(literal(call[3]), syntax.Perl|syntax.DotNL)
+		if err != nil {
+			continue // It matches nothing.
+		}
+		if nestedRepeats(tree, false) {
+			return 0, errors.New("the selector has a counted repetition in another in a regular expression")
+		}
+		program, err := syntax.Compile(tree.Simplify())
+		if err != nil {
+			continue
+		}
+		if sum += len(program.Inst); sum > maxProgram {
+			return 0, errors.New("the selector has too large regular expressions")
+		}
+	}
+	return sum, nil
+}
+
+// literal is the text of a string in a query, in either quotes.
+func literal(quoted string) (text string) {
+	if quoted[0] == '\'' {
+		inner := strings.ReplaceAll(quoted[1:len(quoted)-1], `"`, `\"`)
+		quoted = `"` + strings.ReplaceAll(inner, `\'`, `'`) + `"`
+	}
+	_ = json.Unmarshal([]byte(quoted), &text) // The query was found valid.
+	return text
+}
+
+func nestedRepeats(re *syntax.Regexp, within bool) bool {
+	counted := re.Op == syntax.OpRepeat
+	if counted && within {
+		return true
+	}
+	for _, sub := range re.Sub {
+		if nestedRepeats(sub, within || counted) {
+			return true
+		}
+	}
+	return false
+}
 
 // guardRegexps makes each match(q, r) into (q && match(q, r)), and search() likewise. It means the same, for where q finds nothing
 // they do not hold; but there the library panics. r has to be a literal: what it costs must not be up to the unit.

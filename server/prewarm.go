@@ -193,7 +193,7 @@ func (s *Server) readBody(c echo.Context, room *place) ([]byte, error) {
 func (s *Server) parseCall(c echo.Context, body []byte) (prewarm.Call, error) {
 	rules := s.rules.Load().Prewarm
 	rules.Bodies = callOf(c).who.bodies
-	call, err := prewarm.ParseText(body, c.Request().Header.Get("Content-Type"), c.QueryParams(), rules)
+	call, err := prewarm.ParseText(c.Request().Context(), body, c.Request().Header.Get("Content-Type"), c.QueryParams(), rules)
 	return call, unreadable(c, err)
 }
 
