@@ -17,7 +17,7 @@ export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak docs hooks release vendor-console clean
+.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak chaos docs hooks release vendor-console clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ bench: ## install what it compares with, print speed and memory as ratios agains
 
 soak: ## ask for a mix for DURATION (default 8m) and print what grows: memory, files, threads, goroutines
 	cd bench && go run . -run soak -v -soak $(or $(DURATION),8m) -limit 60m
+
+chaos: ## let instances, NATS, the bucket and the origin fail at random for DURATION (default 2m), then check what was promised
+	@$(call SETUP,bench); cd bench && go run . -run chaos -chaos $(or $(DURATION),2m) -limit 60m
 
 vendor-console: ## fetch the console's chart library (pinned by UPLOT above) into server/console/uplot
 	@set -euo pipefail; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \

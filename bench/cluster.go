@@ -31,7 +31,8 @@ signing: {keys: [{key: %s, salt: %s}]}
 api: {tokens: [{name: bench, token: bench-token-0123456789, scopes: [prewarm, purge]}]}
 origin: {allow_private: ["127.0.0.0/8"], per_host: 64}
 cache: {memory: 64MiB, store: {s3: {bucket: variants, region: us-east-1, endpoint: %q, path_style: true}}}
-prewarm: {queue: {nats: %q}}
+prewarm:
+  queue: {nats: %q}
 `
 
 const (
@@ -42,10 +43,11 @@ const (
 
 // cluster is what instances share: a real S3 server and a real NATS cluster on this machine.
 type cluster struct {
-	dir     string
-	s3, bus string // the addresses that instances are given
-	store   *process
-	nats    []*process
+	dir      string
+	s3, bus  string // the addresses that instances are given
+	store    *process
+	nats     []*process
+	monitors []string // the addresses where NATS servers tell of their health
 }
 
 // program finds an executable that a variable names, or the PATH.
@@ -117,7 +119,7 @@ func (c *cluster) startNATS(ctx context.Context, program string) error {
 		clients, monitors, routes = append(clients, client), append(monitors, monitor), append(routes, route)
 		urls = append(urls, "nats://"+client)
 	}
-	c.bus = strings.Join(urls, ",")
+	c.bus, c.monitors = strings.Join(urls, ","), monitors
 	for i := range natsPeers {
 		name := fmt.Sprint("peer-", i)
 		file := filepath.Join(c.dir, name+".conf")
@@ -167,8 +169,8 @@ func (p *process) awaitPort(ctx context.Context, addr string) error {
 	})
 }
 
-// startInstance runs one of several servers on a core of its own until it is ready.
-func (b *bench) startInstance(ctx context.Context, c *cluster, core int) (*rig, error) {
+// startInstance runs one of several servers on a core of its own until it is ready. more goes behind its configuration.
+func (b *bench) startInstance(ctx context.Context, c *cluster, core int, more ...string) (*rig, error) {
 	r := &rig{}
 	var err error
 	if r.dir, err = os.MkdirTemp(b.work, "instance-"); err != nil {
@@ -177,7 +179,8 @@ func (b *bench) startInstance(ctx context.Context, c *cluster, core int) (*rig, 
 	if r.addr, r.admin, err = freeAddrs(); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(r.config(), fmt.Appendf(nil, instanceConfig, r.addr, r.admin, key, salt, c.s3, c.bus), 0o600); err != nil {
+	text := fmt.Sprintf(instanceConfig, r.addr, r.admin, key, salt, c.s3, c.bus) + strings.Join(more, "")
+	if err := os.WriteFile(r.config(), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	if r.signer, err = client.New(client.Config{BaseURL: "http://" + r.addr, Key: key, Salt: salt}); err != nil {

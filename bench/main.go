@@ -29,6 +29,8 @@ type options struct {
 	round  time.Duration
 	limit  time.Duration
 	soak   time.Duration
+	chaos  time.Duration
+	seed   uint64
 	noise  bool // tell every round
 }
 
@@ -54,6 +56,7 @@ func parts() []part {
 		{name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
 		{name: "prewarm", measure: measurePrewarm}, {name: "scale", measure: measureScale}, {name: "twins", measure: measureTwins}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
 		{name: "overload", measure: measureOverload, alone: true}, {name: "storm", measure: measureStorm, alone: true}, {name: "starve", measure: measureStarve, alone: true},
+		{name: "chaos", measure: measureChaos, alone: true},
 	}
 }
 
@@ -99,6 +102,8 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.rounds, "rounds", 7, "rounds of each side of a comparison; the median counts")
 	fs.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of one round of hits")
 	fs.DurationVar(&o.soak, "soak", 8*time.Minute, "length of the soak")
+	fs.DurationVar(&o.chaos, "chaos", 2*time.Minute, "how long things fail in the part chaos; up to 3 minutes more until all have settled")
+	fs.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that the faults of the part chaos follow from; 0 = a random one, which is printed")
 	fs.DurationVar(&o.limit, "limit", 10*time.Minute, "end of it all")
 	fs.BoolVar(&o.noise, "v", false, "tell every round")
 	if err := fs.Parse(args); err != nil {

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const sigCont = syscall.SIGCONT
+
+func cores() int { return runtime.NumCPU() }
+
+// The ways in which a shaky server fails.
+const (
+	healthy = iota
+	errored // a third of the calls get 500
+	away    // all get 503
+	cut     // a third lose their connection, half of them when the call has had its effect
+	slowed  // all take up to 400 ms longer
+	shakes
+)
+
+// shaky is a server that fails as it is told.
+type shaky struct {
+	url   string
+	stop  func()
+	how   atomic.Int64
+	calls atomic.Int64
+
+	mu     sync.Mutex
+	random *rand.Rand
+}
+
+func startShaky(random *rand.Rand, h http.Handler) (*shaky, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &shaky{url: "http://" + l.Addr().String(), random: random}
+	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls.Add(1)
+		s.answer(w, r, h)
+	})}
+	go srv.Serve(l) //nolint:errcheck // ends with Close
+	s.stop = func() { _ = srv.Close() }
+	return s, nil
+}
+
+func (s *shaky) n(most int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.random.IntN(most)
+}
+
+func (s *shaky) answer(w http.ResponseWriter, r *http.Request, h http.Handler) {
+	dice := s.n(6)
+	switch how := s.how.Load(); {
+	case how == errored && dice < 2:
+		w.WriteHeader(http.StatusInternalServerError)
+	case how == away:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case how == cut && dice < 2:
+		if dice == 0 {
+			h.ServeHTTP(noAnswer{}, r.WithContext(context.WithoutCancel(r.Context())))
+		}
+		panic(http.ErrAbortHandler)
+	case how == slowed:
+		if !rest(r.Context(), time.Duration(s.n(400))*time.Millisecond) {
+			return
+		}
+		fallthrough
+	default:
+		h.ServeHTTP(w, r)
+	}
+}
+
+// noAnswer is the answer of a call whose connection is lost.
+type noAnswer struct{}
+
+func (noAnswer) Header() http.Header         { return http.Header{} }
+func (noAnswer) WriteHeader(int)             {}
+func (noAnswer) Write(p []byte) (int, error) { return len(p), nil }
+
+// forward passes calls on, with the host that their signature covers.
+func forward(target string) http.Handler {
+	u, err := url.Parse(target)
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			if err == nil {
+				r.SetURL(u)
+			}
+			r.Out.Host = r.In.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+}
+
+// Each version of a picture is of another grey, which a coder may move by less than half a step.
+const (
+	greyStep   = 8
+	maxVersion = 29
+)
+
+// picture serves a source as it is now.
+func (c *chaos) picture(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), ".jpg"))
+	if err != nil || n >= len(c.sources) {
+		http.NotFound(w, r)
+		return
+	}
+	img := image.NewGray(image.Rect(0, 0, 128, 96))
+	draw.Draw(img, img.Bounds(), image.NewUniform(color.Gray{Y: uint8(greyStep + greyStep*c.sources[n].version.Load())}), image.Point{}, draw.Src)
+	var body bytes.Buffer
+	if err := jpeg.Encode(&body, img, &jpeg.Options{Quality: 95}); err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	_, _ = w.Write(body.Bytes()) // A client that was killed needs none.
+}
+
+func versionOf(img image.Image) int64 {
+	b := img.Bounds()
+	y := color.GrayModel.Convert(img.At(b.Dx()/2, b.Dy()/2)).(color.Gray).Y
+	return (int64(y)+greyStep/2)/greyStep - 1
+}
+
+// troublePeers kills a NATS server and starts it again, or lets it stand still. The others are left alone, so that two of three work.
+func (c *chaos) troublePeers(ctx context.Context, r *rand.Rand) {
+	c.trouble(ctx, r, &c.nats[r.IntN(len(c.nats))])
+}
+
+// troubleInstances does the same to an instance.
+func (c *chaos) troubleInstances(ctx context.Context, r *rand.Rand) {
+	c.trouble(ctx, r, &c.instances[r.IntN(len(c.instances))].process)
+}
+
+func (c *chaos) trouble(ctx context.Context, r *rand.Rand, p **process) {
+	c.count.faults.Add(1)
+	pause := 500*time.Millisecond + time.Duration(r.Int64N(int64(3*time.Second)))
+	if r.IntN(3) > 0 {
+		_ = (*p).Process.Signal(syscall.SIGSTOP)
+		rest(ctx, pause)
+		_ = (*p).Process.Signal(sigCont)
+		return
+	}
+	_ = (*p).Process.Kill()
+	<-(*p).done
+	rest(ctx, pause/4)
+	if q, err := again(*p); err == nil {
+		*p = q
+	}
+	rest(ctx, 3*time.Second) // Until it has begun.
+}
+
+// again starts a program that has ended.
+func again(p *process) (*process, error) { return startWith(p.Env, p.Path, p.Args[1:]...) }
+
+// troubleOthers has the bucket or the origin fail.
+func (c *chaos) troubleOthers(ctx context.Context, r *rand.Rand) {
+	s := []*shaky{c.bucket, c.origin}[r.IntN(2)]
+	c.count.faults.Add(1)
+	s.how.Store(1 + r.Int64N(shakes-1))
+	rest(ctx, 500*time.Millisecond+time.Duration(r.Int64N(int64(3*time.Second))))
+	s.how.Store(healthy)
+}
+
+// heal ends all faults and waits until everything answers.
+func (c *chaos) heal(ctx context.Context) error {
+	c.bucket.how.Store(healthy)
+	c.origin.how.Store(healthy)
+	for i := range c.nats {
+		if err := revive(ctx, &c.nats[i], c.monitors[i]); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.instances {
+		if err := revive(ctx, &r.process, r.admin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revive starts a program again until it is ready: another program may have had its port for a moment.
+func revive(ctx context.Context, p **process, addr string) (err error) {
+	for range 3 {
+		select {
+		case <-(*p).done:
+			if *p, err = again(*p); err != nil {
+				return err
+			}
+		default:
+		}
+		if err = awaitReady(ctx, *p, "http://"+addr+"/healthz"); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: %w", addr, err)
+}
