@@ -102,6 +102,10 @@ func (k Kind) Retryable() bool {
 	return false
 }
 
+// ErrThisFile marks, as a cause, a fault of one file whose Kind may also stand for a failing host: the host answered, and not with an error
+// of its own. Test with errors.Is.
+var ErrThisFile = errors.New("the answer is about this file alone")
+
 // Error is one classified failure. It is immutable once returned.
 type Error struct {
 	Kind       Kind

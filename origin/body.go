@@ -141,7 +141,7 @@ func stillCoded(coding string, body []byte, err error) error {
 		return err
 	}
 	public := fmt.Sprintf("the origin sends the file in a content coding that was not asked for and cannot be read (%.40q)", coding)
-	return fault.New(fault.SourceError, "origin.read", public, errThisFile)
+	return fault.New(fault.SourceError, "origin.read", public, fault.ErrThisFile)
 }
 
 // gunzip decodes a body that came compressed although it was not asked for. Some stores put the header on plain files: the bytes
@@ -172,7 +172,7 @@ func (g gzipBody) Read(p []byte) (int, error) {
 
 func badGzip(err error) error {
 	if err == gzip.ErrChecksum || err == gzip.ErrHeader || strings.HasPrefix(err.Error(), "flate:") {
-		return fault.New(fault.SourceError, "origin.read", "the origin sends a broken content coding", fmt.Errorf("%w: %w", errThisFile, err))
+		return fault.New(fault.SourceError, "origin.read", "the origin sends a broken content coding", fmt.Errorf("%w: %w", fault.ErrThisFile, err))
 	}
 	return err
 }

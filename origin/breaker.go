@@ -78,12 +78,8 @@ func failing(k fault.Kind) bool {
 	return false
 }
 
-// errThisFile marks a fault of one file whose Kind may also stand for a failing host: the host answered, and not with an error of
-// its own.
-var errThisFile = errors.New("the answer is about this file alone")
-
 // answered tells the faults that need a working host to happen. They never count against it.
 func answered(err error) bool {
 	k := fault.KindOf(err)
-	return permanent(k) || k == fault.SourceForbidden || k == fault.TooManyRedirects || errors.Is(err, errThisFile)
+	return permanent(k) || k == fault.SourceForbidden || k == fault.TooManyRedirects || errors.Is(err, fault.ErrThisFile)
 }

@@ -156,15 +156,15 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	text := escapeLocation(response.Header.Get("Location"))
 	location, err := url.Parse(text)
 	if err != nil || text == "" {
-		why := errThisFile
+		why := fault.ErrThisFile
 		if err != nil {
-			why = fmt.Errorf("%w: %w", errThisFile, redact(err))
+			why = fmt.Errorf("%w: %w", fault.ErrThisFile, redact(err))
 		}
 		return nil, fault.New(fault.SourceError, "origin.redirect", "the origin redirects to nowhere", why)
 	}
 	to := from.ResolveReference(location)
 	if from.Scheme == "https" && to.Scheme != "https" {
-		return nil, fault.New(fault.SourceNotAllowed, "origin.redirect", "the origin redirects from https to something weaker", errThisFile)
+		return nil, fault.New(fault.SourceNotAllowed, "origin.redirect", "the origin redirects from https to something weaker", fault.ErrThisFile)
 	}
 	next, err := f.settings.parse(to.String())
 	if err != nil {
@@ -172,7 +172,7 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 		if kind == fault.BadSource {
 			kind = fault.SourceNotAllowed // The source itself was in order.
 		}
-		why := fmt.Errorf("%w: %w", errThisFile, err)
+		why := fmt.Errorf("%w: %w", fault.ErrThisFile, err)
 		return nil, fault.New(kind, "origin.redirect", "the origin redirects to an address that is not allowed", why)
 	}
 	return next, nil
@@ -193,7 +193,7 @@ func judge(response *http.Response) error {
 	case status >= 400 && status < 500:
 		return fault.New(fault.SourceForbidden, "origin.Fetch", fmt.Sprintf("the origin refuses the file (%d)", status), nil)
 	case status < 400:
-		why = errThisFile
+		why = fault.ErrThisFile
 	}
 	f := fault.New(fault.SourceError, "origin.Fetch", fmt.Sprintf("the origin answered %d", status), why)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {

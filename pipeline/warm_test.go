@@ -112,10 +112,13 @@ func TestWarmFailures(t *testing.T) {
 			t.Errorf("got %v for the good one", got[1].Err)
 		}
 		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
-			return origin.Original{}, fault.New(fault.SourceNotFound, "test", "no", nil)
+			return origin.Original{}, fault.New(fault.SourceError, "test", "no", fault.ErrThisFile)
 		}
 		for _, w := range r.Warm(t.Context(), refs(3, 4)) {
-			wantKind(t, w.Err, fault.SourceNotFound)
+			wantKind(t, w.Err, fault.SourceError)
+			if !errors.Is(w.Err, fault.ErrThisFile) {
+				t.Errorf("%v does not tell that the host is well", w.Err)
+			}
 		}
 		if running, waiting := r.originals.gate.load(); running != 0 || waiting != 0 {
 			t.Errorf("got %d fetch slots held, %d waiting, want none", running, waiting)

@@ -3,6 +3,7 @@ package prewarm
 import (
 	"container/list"
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"sync"
@@ -135,7 +136,7 @@ func (h *hosts) acquire(ctx context.Context, name string) error {
 	select {
 	case <-granted:
 		h.mu.Unlock()
-		h.release(name, fault.Canceled)
+		h.release(name, ctx.Err())
 	default:
 		x.waiting.Remove(place)
 		h.mu.Unlock()
@@ -143,17 +144,17 @@ func (h *hosts) acquire(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// release says how the host behaved: kind is that of the fault, "" for success.
-func (h *hosts) release(name string, kind fault.Kind) {
+// release says how the host behaved: failed is what became of its image, nil for success. What lies in one file says nothing about its host.
+func (h *hosts) release(name string, failed error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x := h.all[name]
 	x.busy--
-	switch kind {
-	case fault.SourceError, fault.SourceTimeout, fault.ConnectFailed, fault.OriginCircuitOpen, fault.RateLimited:
-		x.limit = max(x.limit/2, 1)
-	case "":
+	switch {
+	case failed == nil:
 		x.limit = min(x.limit+1, h.most)
+	case isTooMuch(failed):
+		x.limit = max(x.limit/2, 1)
 	}
 	for x.busy < x.limit && x.waiting.Len() > 0 {
 		close(x.waiting.Remove(x.waiting.Front()).(chan struct{}))
@@ -170,4 +171,13 @@ func (h *hosts) release(name string, kind fault.Kind) {
 	if h.idle.Len() > maxIdleHosts {
 		delete(h.all, h.idle.Remove(h.idle.Front()).(string))
 	}
+}
+
+// isTooMuch reports whether a failure may come of asking a host for too much.
+func isTooMuch(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.SourceError, fault.SourceTimeout, fault.ConnectFailed, fault.OriginCircuitOpen, fault.RateLimited:
+		return !errors.Is(err, fault.ErrThisFile)
+	}
+	return false
 }

@@ -42,7 +42,7 @@ func (a *attempt) run(ctx context.Context) {
 				span.Set("unit", strconv.Itoa(w.Spots[0].Unit))
 				span.Set("source_host", hostOf(w.Source))
 				span.Set("source", w.Hash)
-				kind := a.try(ctx, w)
+				kind := fault.KindOf(a.try(ctx, w))
 				if kind == fault.Canceled { // Nothing was tried, or not to its end.
 					kind = ""
 				}
@@ -53,18 +53,18 @@ func (a *attempt) run(ctx context.Context) {
 	trying.Wait()
 }
 
-// try makes what is missing of one image. It returns the kind of failure, if any. When ctx ends, what is begun has the drain to end, and
-// nothing more is begun.
-func (a *attempt) try(ctx context.Context, w *work) (kind fault.Kind) {
+// try makes what is missing of one image. It returns what failed, if anything, and context.Canceled where nothing was tried. When ctx ends,
+// what is begun has the drain to end, and nothing more is begun.
+func (a *attempt) try(ctx context.Context, w *work) (failed error) {
 	host := hostOf(w.Source)
-	kind = fault.Canceled
+	failed = context.Canceled
 	leave, err := a.enter(ctx, host)
 	if err != nil {
-		return kind
+		return failed
 	}
-	defer func() { leave(kind) }()
+	defer func() { leave(failed) }()
 	if ctx.Err() != nil { // The place may have come with the stop.
-		return kind
+		return failed
 	}
 	a.mu.Lock()
 	a.begun = true
@@ -73,15 +73,15 @@ func (a *attempt) try(ctx context.Context, w *work) (kind fault.Kind) {
 	switch {
 	case a.view.isCancelled():
 		w.close(Cancelled, "", now)
-		return kind
+		return failed
 	case a.expired(now):
 		w.close(Expired, "", now)
-		return kind
+		return failed
 	}
 	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source, w.Share)
 	if err != nil {
 		w.close(Broken, fault.KindOf(err), now)
-		return kind
+		return failed
 	}
 	var at []int // the targets still missing
 	for i, o := range w.Verdicts {
@@ -90,7 +90,7 @@ func (a *attempt) try(ctx context.Context, w *work) (kind fault.Kind) {
 		}
 	}
 	if at = a.answerKnown(ctx, w, refs, at); len(at) == 0 {
-		return kind
+		return failed
 	}
 	for n, i := range at {
 		refs[n] = refs[i]
@@ -127,18 +127,18 @@ func (s *Service) caught(what string, work func()) (err error) {
 }
 
 // enter waits for a place at the image's host, and for one of the workers'. leave gives both back.
-func (a *attempt) enter(ctx context.Context, host string) (leave func(kind fault.Kind), err error) {
+func (a *attempt) enter(ctx context.Context, host string) (leave func(failed error), err error) {
 	ctx, span := trace.Start(ctx, "queue")
 	defer func() { span.End(string(fault.KindOf(err))) }()
 	if err := a.s.hosts.acquire(ctx, host); err != nil {
 		return nil, err
 	}
 	if err := a.s.slots.acquire(ctx, a.job.Lane); err != nil {
-		a.s.hosts.release(host, fault.Canceled)
+		a.s.hosts.release(host, err)
 		return nil, err
 	}
-	return func(kind fault.Kind) {
+	return func(failed error) {
 		a.s.slots.release()
-		a.s.hosts.release(host, kind)
+		a.s.hosts.release(host, failed)
 	}, nil
 }

@@ -234,10 +234,11 @@ func (s *Service) tallied(job string, n int, revision uint64, t tally) {
 	}
 }
 
-// judge turns what was made into verdicts. It returns the kind of failure, if any.
-func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.Warmed) (kind fault.Kind) {
+// judge turns what was made into verdicts. It returns what failed, if anything: first what may pass.
+func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.Warmed) error {
 	now := a.s.deps.Now().UTC()
 	var worst *fault.Error // of the failures that may pass
+	var failed error
 	for i, m := range all {
 		o := w.Verdicts[at[i]]
 		f := fault.Of(m.Err)
@@ -246,23 +247,23 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 			w.store(at[i], m, a.made(m), now)
 			a.count(w, w.Verdicts[at[i]])
 		case f.Kind == fault.ShuttingDown || ctx.Err() != nil && f.Kind == fault.Canceled:
-			return fault.Canceled // Not its fault: it is tried again, and not counted.
+			return context.Canceled // Not its fault: it is tried again, and not counted.
 		case !f.Kind.Retryable():
 			*o = outcome{State: Broken, Reason: f.Kind, At: now, ours: true}
 			a.note(w, o, m.Ref)
-			kind = f.Kind
+			failed = f
 		default:
-			worst, kind = f, f.Kind
+			worst = f
 			o.Reason = f.Kind
 		}
 	}
 	if worst == nil {
-		return kind
+		return failed
 	}
 	if w.Tries++; w.Tries <= len(a.s.cfg.Retry) {
 		pause := max(a.s.cfg.Retry[w.Tries-1], worst.RetryAfter)
 		w.Next = now.Add(min(pause+rand.N(pause/5+1), longestPause))
-		return kind
+		return worst
 	}
 	for _, o := range w.Verdicts {
 		if o.State != Pending {
@@ -274,7 +275,7 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 		}
 		a.note(w, o, variant.Ref{})
 	}
-	return kind
+	return worst
 }
 
 // made tells whether a stored variant is this job's work: also where an earlier go at the task made it and could not say so.

@@ -2,6 +2,7 @@ package prewarm
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -251,7 +252,7 @@ func TestSlotsAndHosts(t *testing.T) {
 			}
 		}
 		for range 4 {
-			h.release("c.example", fault.SourceTimeout)
+			h.release("c.example", fault.New(fault.SourceTimeout, "test", "for a test", nil))
 		}
 		if got := h.all["c.example"].limit; got != 1 {
 			t.Errorf("the host may be asked by %d at a time, want 1", got)
@@ -260,12 +261,48 @@ func TestSlotsAndHosts(t *testing.T) {
 			if err := h.acquire(t.Context(), "c.example"); err != nil {
 				t.Fatal(err)
 			}
-			h.release("c.example", "")
+			h.release("c.example", nil)
 		}
 		if len(h.all) != 0 {
 			t.Errorf("a host that behaves is still remembered: %+v", h.all)
 		}
 	})
+}
+
+// A host that answers, but has files that are no good, is asked for as many images at a time as before.
+func TestBadFilesDoNotSlowTheirHost(t *testing.T) {
+	for _, tt := range []struct {
+		kind  fault.Kind
+		cause error
+		limit int
+	}{
+		{fault.SourceError, fault.ErrThisFile, 8},
+		{fault.SourceError, fmt.Errorf("%w: bad gzip", fault.ErrThisFile), 8},
+		{fault.SourceNotFound, nil, 8},
+		{fault.SourceError, nil, 4},
+		{fault.SourceTimeout, nil, 4},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(t, func(cfg *Config, _ *Deps) { cfg.Workers = 8 })
+			d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
+				w := refused(ref, tt.kind)
+				w.Err = fault.New(tt.kind, "test", "for a test", tt.cause)
+				return w
+			}
+			defer d.run(t)()
+			if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg", "https://other.example/a.jpg")); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			limit := 8
+			if x := d.hosts.all["c.example"]; x != nil {
+				limit = x.limit
+			}
+			if len(d.tries) != 2 || limit != tt.limit {
+				t.Errorf("%s, %v: the host may be asked by %d at a time after %d tries, want %d", tt.kind, tt.cause, limit, len(d.tries), tt.limit)
+			}
+		})
+	}
 }
 
 // Ensure hosts that failed are remembered in a bounded number, and the ones used last among them.
@@ -276,7 +313,7 @@ func TestHostsThatFailedAreForgotten(t *testing.T) {
 		if err := h.acquire(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
-		h.release(name, fault.SourceError)
+		h.release(name, fault.New(fault.SourceError, "test", "for a test", nil))
 	}
 	if got := len(h.all); got != maxIdleHosts || h.idle.Len() != got {
 		t.Errorf("%d hosts are known, %d of them idle; want %d", got, h.idle.Len(), maxIdleHosts)
@@ -289,7 +326,7 @@ func TestHostsThatFailedAreForgotten(t *testing.T) {
 		if err := h.acquire(t.Context(), last); err != nil {
 			t.Fatal(err)
 		}
-		h.release(last, "")
+		h.release(last, nil)
 	}
 	if h.all[last] != nil || len(h.all) != h.idle.Len() {
 		t.Errorf("a host that recovered is still known; %d hosts, %d idle", len(h.all), h.idle.Len())

@@ -18,7 +18,7 @@ const (
 	againPatience = 30 * time.Second // the same for a call that is accepted already
 
 	variantBytes = 1024 // what one variant that a call asks for takes until the call is answered
-	imageBytes   = 256 // and one image while its call waits for the end of its job
+	imageBytes   = 256  // and one image while its call waits for the end of its job
 )
 
 // place is the room that the bodies of one call take in memory. It grows as bytes arrive, so that a body which is announced and

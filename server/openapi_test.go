@@ -207,7 +207,9 @@ func describedAPI(t *testing.T) *apiFixture {
 	}
 	p.onRetry = func(context.Context, string) (prewarm.Job, error) { return job, nil }
 	p.onCancel = p.onRetry
-	p.onJobs = func(context.Context, prewarm.Caller, int, string) ([]prewarm.Job, string, error) { return []prewarm.Job{job}, "c", nil }
+	p.onJobs = func(context.Context, prewarm.Caller, int, string) ([]prewarm.Job, string, error) {
+		return []prewarm.Job{job}, "c", nil
+	}
 	p.onResults = func(context.Context, string, prewarm.ResultFilter, string, int) ([]prewarm.Verdict, string, error) {
 		full := prewarm.Verdict{Unit: 1, UnitID: "u", Pointer: "/a", Source: "s", Name: "n", Format: "avif", Key: "k", State: prewarm.Made, Reason: fault.Poison, Bytes: 1, Width: 1, Height: 1, From: 1, At: testNow}
 		return []prewarm.Verdict{full, {State: prewarm.Pending}}, "c", nil
