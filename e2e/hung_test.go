@@ -98,6 +98,44 @@ func TestFault50HungStore(t *testing.T) {
 	eventually(t, "no call hangs", func() bool { return s.metric("goldcrest_store_hung_calls") == 0 })
 }
 
+// The disk of the embedded queue hangs: calls are refused in time, viewers are served, and jobs go on when it answers.
+func TestFault53HungQueueDisk(t *testing.T) {
+	o := startOrigin(t)
+	o.draw(t, 3*batchUnits, 0)
+	s := start(t, append(drawnEnv, "GOLDCREST_SERVER_DRAIN=2s")...)
+	s.settled(s.insist(o, 0), 0)
+	before := s.threads()
+	heal := hang(t, filepath.Join(s.dir, "queue"))
+	var asking sync.WaitGroup
+	for range 200 {
+		asking.Go(func() {
+			began := time.Now()
+			a := s.call("POST", "/v1/prewarm", `{"photo":"`+o.URL+drawnPath(0)+`"}`)
+			if a.StatusCode != 503 || a.Header.Get("Retry-After") == "" || time.Since(began) > 25*time.Second {
+				t.Errorf("got %d %s after %v", a.StatusCode, a.body, time.Since(began))
+			}
+		})
+	}
+	asking.Wait()
+	if more := s.threads() - before; more > 128+20 {
+		t.Errorf("200 calls take %d threads more", more)
+	}
+	if a := s.get(signed("rs:fit:64:0/f:jpg", o.URL+drawnPath(0))); a.StatusCode != 200 {
+		t.Errorf("a viewer got %d %s", a.StatusCode, a.body)
+	}
+	heal()
+	s.settled(s.insist(o, 1), 1)
+	hang(t, filepath.Join(s.dir, "queue"))
+	if a := s.call("POST", "/v1/prewarm", `{"photo":"`+o.URL+drawnPath(0)+`"}`); a.StatusCode != 503 {
+		t.Errorf("got %d %s", a.StatusCode, a.body)
+	}
+	began := time.Now()
+	s.stop()
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+}
+
 // A stop does not wait for a disk that hangs.
 func TestFault50StopWithHungStore(t *testing.T) {
 	s, o := start(t, "GOLDCREST_SERVER_DRAIN=2s"), startOrigin(t)

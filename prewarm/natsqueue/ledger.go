@@ -21,12 +21,8 @@ const markHeader = "Goldcrest-Mark"
 // tries bounds how often one call publishes what was not acknowledged: a cluster may be electing a leader.
 const tries = 4
 
-// Write implements prewarm.Ledger.
-func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
-	l, err := q.ready(ctx)
-	if err != nil {
-		return err
-	}
+// write writes records and sets their revisions.
+func (q *Queue) write(ctx context.Context, l *link, records []*prewarm.Record) error {
 	var msgs []*nats.Msg
 	var written []*prewarm.Record
 	var conditions []uint64
@@ -49,7 +45,7 @@ func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
 	errs := q.publish(ctx, l, msgs, conditions)
 	for i, err := range errs {
 		if isConflict(err) {
-			err = q.settle(ctx, written[i], &conditions[i])
+			err = q.settle(ctx, l, written[i], &conditions[i])
 		}
 		if errors.Is(err, prewarm.ErrConflict) {
 			conflict = err
@@ -64,8 +60,8 @@ func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
 }
 
 // settle decides a conflict: an acknowledgement may have been lost, so that the record which is in the way is this very one.
-func (q *Queue) settle(ctx context.Context, r *prewarm.Record, revision *uint64) error {
-	now, err := q.Read(ctx, r.Key)
+func (q *Queue) settle(ctx context.Context, l *link, r *prewarm.Record, revision *uint64) error {
+	now, err := q.read(ctx, l, r.Key)
 	if errors.Is(err, prewarm.ErrNoRecord) {
 		return prewarm.ErrConflict
 	}
@@ -186,14 +182,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Read implements prewarm.Ledger.
-func (q *Queue) Read(ctx context.Context, key string) (prewarm.Record, error) {
-	l, err := q.ready(ctx)
-	if err != nil {
-		return prewarm.Record{}, err
-	}
+// read reads the last record of a key.
+func (q *Queue) read(ctx context.Context, l *link, key string) (prewarm.Record, error) {
 	var m *jetstream.RawStreamMsg
-	err = q.patiently(ctx, func() (err error) {
+	err := q.patiently(ctx, func() (err error) {
 		m, err = l.ledger.GetLastMsgForSubject(ctx, ledgerRoot+key)
 		return err
 	})
@@ -225,12 +217,8 @@ func (q *Queue) patiently(ctx context.Context, read func() error) error {
 // scanBatch is how many records List asks for at once.
 const scanBatch = 256
 
-// List implements prewarm.Ledger.
-func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Record) bool) error {
-	l, err := q.ready(ctx)
-	if err != nil {
-		return err
-	}
+// list lists records.
+func (q *Queue) list(ctx context.Context, l *link, s prewarm.Scan, yield func(prewarm.Record) bool) error {
 	cfg := jetstream.ConsumerConfig{
 		FilterSubject: ledgerRoot + s.Prefix + ".>", AckPolicy: jetstream.AckNonePolicy, HeadersOnly: !s.Bodies,
 		MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute, DeliverPolicy: jetstream.DeliverAllPolicy,

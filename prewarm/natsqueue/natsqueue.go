@@ -13,6 +13,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/stall"
 )
 
 // The names in NATS. They are fixed: instances that share a cluster share the queue.
@@ -38,6 +39,7 @@ type Queue struct {
 	log      *slog.Logger
 	embedded *embedded // nil with an external cluster
 
+	calls     *stall.Calls
 	stop      context.CancelFunc
 	ended     chan struct{} // closed when the queue is no longer kept open
 	suspected chan struct{} // has an element when a stream may be lost
@@ -209,24 +211,6 @@ const placingTries = 10
 // lasting is ctx without its end, bounded by d: what is done at a shutdown must still be done when ctx has ended.
 func lasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), d)
-}
-
-// Check reports whether the queue answers, for doctor. It waits for the first try to open it.
-func (q *Queue) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	select {
-	case <-q.tried:
-	case <-ctx.Done():
-	}
-	l, err := q.now()
-	if err != nil {
-		return err
-	}
-	if _, err := l.ledger.Info(ctx); err != nil {
-		return q.classify("natsqueue.Check", err)
-	}
-	return q.Room(ctx)
 }
 
 // withoutURL drops the URL that errors of net/url repeat: it may hold a password.

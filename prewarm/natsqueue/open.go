@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/goldcrest/goldcrest/stall"
 )
 
 // The pauses between two tries to open the queue, and between two looks at its streams.
@@ -34,7 +36,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
 		cfg.AckWait = 30 * time.Second
 	}
 	q := &Queue{
-		cfg: cfg, log: log, ended: make(chan struct{}), suspected: make(chan struct{}, 1),
+		cfg: cfg, log: log, calls: stall.New(maxCalls), ended: make(chan struct{}), suspected: make(chan struct{}, 1),
 		tried: make(chan struct{}), changed: make(chan struct{}),
 		refusal: classify("natsqueue.Open", errors.New("it is being opened")),
 	}
@@ -257,11 +259,14 @@ func (q *Queue) Close(ctx context.Context) error {
 	l, _ := q.now()
 	ctx, cancel := lasting(ctx, stopTimeout)
 	defer cancel()
-	var err error
-	if l != nil && l.conn.IsConnected() {
-		if err = l.conn.FlushWithContext(ctx); errors.Is(err, nats.ErrConnectionClosed) {
-			err = nil
+	_, err := stall.Do(ctx, q.calls, func() (none, error) {
+		if l == nil || !l.conn.IsConnected() {
+			return none{}, nil
 		}
+		return none{}, l.conn.FlushWithContext(ctx)
+	})
+	if errors.Is(err, nats.ErrConnectionClosed) {
+		err = nil
 	}
 	q.stop()
 	end := time.NewTimer(stopTimeout)

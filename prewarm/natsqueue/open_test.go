@@ -3,11 +3,13 @@ package natsqueue
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,6 +160,49 @@ func TestFault52LostStreams(t *testing.T) {
 	}
 	if id := <-handled; id != "after" {
 		t.Errorf("got the ticket %s", id)
+	}
+}
+
+// Ensure a listing that its caller has left yields nothing any more.
+func TestListingThatIsLeft(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	var records []*prewarm.Record
+	for n := range 600 {
+		records = append(records, rec(fmt.Sprintf("task.a.%05d", n), "m", "b", 0))
+	}
+	mustWrite(t, q, records...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var returned atomic.Bool
+	err := q.List(ctx, prewarm.Scan{Prefix: "task"}, func(prewarm.Record) bool {
+		cancel()
+		if returned.Load() {
+			t.Error("a record is given after the listing has returned")
+		}
+		return true
+	})
+	returned.Store(true)
+	if fault.KindOf(err) != fault.Canceled {
+		t.Errorf("got %v, want the end of the context", err)
+	}
+}
+
+// Ensure a call that hangs keeps its caller no longer than its limit, and that what it does later does not reach the caller.
+func TestFault53CallsThatHang(t *testing.T) {
+	q := open(t, t.TempDir(), nil)
+	hang, left := make(chan struct{}), make(chan struct{})
+	_, err := within(t.Context(), q, "test", time.Millisecond, func(context.Context) (none, error) {
+		defer close(left)
+		<-hang
+		return none{}, nil
+	})
+	if f := fault.Of(err); f.Kind != fault.Overloaded || f.RetryAfter == 0 {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	close(hang)
+	<-left
+	if err := q.Room(t.Context()); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }
 

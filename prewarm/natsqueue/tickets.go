@@ -18,11 +18,8 @@ import (
 // poll is how often the lanes are looked at without being woken: a ticket whose long pause is over wakes nobody.
 const poll = time.Second
 
-// Room implements prewarm.Queue. Of an external cluster, only its refusals tell.
-func (q *Queue) Room(ctx context.Context) error {
-	if _, err := q.ready(ctx); err != nil || q.embedded == nil {
-		return err
-	}
+// room looks at the embedded server's disk.
+func (q *Queue) room() error {
 	if err := q.embedded.revive(); err != nil {
 		return q.classify("natsqueue.Room", err)
 	}
@@ -36,12 +33,8 @@ func (q *Queue) Room(ctx context.Context) error {
 	return nil
 }
 
-// Put implements prewarm.Queue.
-func (q *Queue) Put(ctx context.Context, tickets ...prewarm.Ticket) error {
-	l, err := q.ready(ctx)
-	if err != nil {
-		return err
-	}
+// put puts tickets.
+func (q *Queue) put(ctx context.Context, l *link, tickets []prewarm.Ticket) error {
 	msgs := make([]*nats.Msg, len(tickets))
 	for i, t := range tickets {
 		msgs[i] = nats.NewMsg(taskSubject + t.Lane + "." + t.ID)
@@ -62,12 +55,8 @@ func isDuplicate(err error) bool {
 	return errors.As(err, &api) && strings.Contains(api.Description, "maximum messages per subject")
 }
 
-// Waiting implements prewarm.Queue.
-func (q *Queue) Waiting(ctx context.Context, lane string) (int, error) {
-	l, err := q.ready(ctx)
-	if err != nil {
-		return 0, err
-	}
+// waiting counts a lane's tickets.
+func (q *Queue) waiting(ctx context.Context, l *link, lane string) (int, error) {
 	info, err := l.lanes[lane].Info(ctx)
 	if err != nil {
 		return 0, q.classify("natsqueue.Waiting", err)

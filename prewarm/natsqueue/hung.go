@@ -1,0 +1,156 @@
+package natsqueue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/stall"
+)
+
+// The client library holds its lock while it flushes, and the embedded server and statfs wait for the disk: neither looks at a context.
+// So that a disk that hangs keeps no caller, each call has a goroutine of its own, and is left when it takes too long.
+const (
+	maxCalls   = 128                   // at the same time; this many threads may hang
+	callLimit  = 20 * time.Second      // of one call
+	roomLimit  = ackTimeout            // of a look at the disk
+	writeLimit = 20 * time.Millisecond // of each message more: that is a slow disk's sync
+)
+
+// within runs a call, and leaves it at the limit.
+func within[T any](ctx context.Context, q *Queue, op string, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return through(ctx, q, op, call)
+}
+
+// through runs a call, and leaves it when ctx ends.
+func through[T any](ctx context.Context, q *Queue, op string, call func(context.Context) (T, error)) (T, error) {
+	v, err := stall.Do(ctx, q.calls, func() (T, error) { return call(ctx) })
+	if errors.Is(err, stall.ErrStalled) || errors.Is(err, context.DeadlineExceeded) {
+		err = classify(op, err)
+	}
+	return v, err
+}
+
+// none is what a call returns that gives an error alone.
+type none struct{}
+
+// Write implements prewarm.Ledger.
+func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return err
+	}
+	own := make([]*prewarm.Record, len(records)) // A call that is left must not touch its caller's.
+	for i, r := range records {
+		c := *r
+		own[i] = &c
+	}
+	type result struct {
+		revisions []uint64
+		err       error
+	}
+	limit := callLimit + time.Duration(len(records))*writeLimit
+	r, err := within(ctx, q, "natsqueue.Write", limit, func(ctx context.Context) (r result, _ error) {
+		r.err = q.write(ctx, l, own)
+		for _, o := range own {
+			r.revisions = append(r.revisions, o.Revision)
+		}
+		return r, nil
+	})
+	for i, revision := range r.revisions {
+		records[i].Revision = revision
+	}
+	if err != nil {
+		return err
+	}
+	return r.err
+}
+
+// Read implements prewarm.Ledger.
+func (q *Queue) Read(ctx context.Context, key string) (prewarm.Record, error) {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return prewarm.Record{}, err
+	}
+	return within(ctx, q, "natsqueue.Read", callLimit, func(ctx context.Context) (prewarm.Record, error) { return q.read(ctx, l, key) })
+}
+
+// List implements prewarm.Ledger. A long listing has no limit but ctx; yield is not called any more when List has returned.
+func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Record) bool) error {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	over := false
+	defer func() {
+		mu.Lock()
+		over = true
+		mu.Unlock()
+	}()
+	_, err = through(ctx, q, "natsqueue.List", func(ctx context.Context) (none, error) {
+		return none{}, q.list(ctx, l, s, func(r prewarm.Record) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return !over && yield(r)
+		})
+	})
+	return err
+}
+
+// Put implements prewarm.Queue.
+func (q *Queue) Put(ctx context.Context, tickets ...prewarm.Ticket) error {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return err
+	}
+	own := slices.Clone(tickets)
+	limit := callLimit + time.Duration(len(own))*writeLimit
+	_, err = within(ctx, q, "natsqueue.Put", limit, func(ctx context.Context) (none, error) { return none{}, q.put(ctx, l, own) })
+	return err
+}
+
+// Waiting implements prewarm.Queue.
+func (q *Queue) Waiting(ctx context.Context, lane string) (int, error) {
+	l, err := q.ready(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return within(ctx, q, "natsqueue.Waiting", callLimit, func(ctx context.Context) (int, error) { return q.waiting(ctx, l, lane) })
+}
+
+// Room implements prewarm.Queue. Of an external cluster, only its refusals tell.
+func (q *Queue) Room(ctx context.Context) error {
+	if _, err := q.ready(ctx); err != nil || q.embedded == nil {
+		return err
+	}
+	_, err := within(ctx, q, "natsqueue.Room", roomLimit, func(context.Context) (none, error) { return none{}, q.room() })
+	return err
+}
+
+// Check reports whether the queue answers, for doctor. It waits for the first try to open it.
+func (q *Queue) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	select {
+	case <-q.tried:
+	case <-ctx.Done():
+	}
+	l, err := q.now()
+	if err != nil {
+		return err
+	}
+	_, err = through(ctx, q, "natsqueue.Check", func(ctx context.Context) (none, error) {
+		_, err := l.ledger.Info(ctx)
+		return none{}, q.classify("natsqueue.Check", err)
+	})
+	if err != nil {
+		return err
+	}
+	return q.Room(ctx)
+}
