@@ -18,6 +18,7 @@ export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
 .PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak chaos docs hooks release vendor-console clean
+.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak docs audit hooks release vendor-console clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -87,6 +88,10 @@ vendor-console: ## fetch the console's chart library (pinned by UPLOT above) int
 
 docs: ## regenerate docs/config.md
 	go test ./config -run Docs -update -count=1
+
+audit: ## known vulnerabilities in what the program uses, by govulncheck; not a part of test: it needs the database at vuln.go.dev
+	@if curl -fsS -m 10 -o /dev/null https://vuln.go.dev/index/db.json 2>/dev/null; then go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...; \
+	else echo "audit: vuln.go.dev cannot be reached from here: nothing was checked"; fi
 
 hooks: ## have git run the quick checks before each commit (.ci/hooks/pre-commit)
 	git config core.hooksPath .ci/hooks

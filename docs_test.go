@@ -139,3 +139,28 @@ func TestLogLinesAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// The table of dependencies has each module that go.mod asks for directly, once, and says what it is for.
+func TestDocumentsNameEveryDependency(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for _, m := range regexp.MustCompile(`(?m)^(?:require )?\t?(\S+\.\S+/\S+) v\S+$`).FindAllStringSubmatch(string(mod), -1) {
+		want = append(want, m[1])
+	}
+	_, table, _ := strings.Cut(string(text), "## Dependencies")
+	for _, m := range regexp.MustCompile(`(?m)^\| (\S+\.\S+/\S+) \| .{5,} \|$`).FindAllStringSubmatch(table, -1) {
+		got = append(got, m[1])
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) < 10 || !slices.Equal(got, want) {
+		t.Errorf("docs/security.md has %q\ngo.mod has %q", got, want)
+	}
+}

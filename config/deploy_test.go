@@ -94,3 +94,30 @@ func TestDeployFilesParse(t *testing.T) {
 		t.Errorf("%d files were parsed, %v", parsed, err)
 	}
 }
+
+// What leads to private addresses is excepted from the NetworkPolicy, and no image changes under its name.
+func TestDeployWalls(t *testing.T) {
+	policy, err := os.ReadFile(filepath.Join(deploy, "kubernetes/network.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range []string{"10.0.0.0/8", "169.254.0.0/16", "fc00::/7", "64:ff9b::/96", "2002::/16"} {
+		if !strings.Contains(string(policy), block) {
+			t.Errorf("the NetworkPolicy lets %s through", block)
+		}
+	}
+	compose, err := os.ReadFile(filepath.Join(deploy, "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := regexp.MustCompile(`:v?\d+\.\d+\.\d+(-\w+)?(@sha256:[0-9a-f]{64})?$`)
+	images := regexp.MustCompile(`(?m)^ +image: (\S+)`).FindAllStringSubmatch(string(compose), -1)
+	for _, m := range images {
+		if m[1] != "goldcrest:latest" && !pinned.MatchString(m[1]) { // The first is built from here.
+			t.Errorf("%s is not pinned", m[1])
+		}
+	}
+	if len(images) < 6 {
+		t.Errorf("%d images were found", len(images))
+	}
+}

@@ -12,6 +12,8 @@ backend default {
 }
 
 # Who may ban by tag: curl -X BAN -H "Surrogate-Key: s-0123456789abcdef" http://varnish/
+# Behind a TLS proxy on this machine every client.ip is its own, and the whole internet may ban: have the proxy refuse BAN, or speak
+# the PROXY protocol to Varnish (-a :6086,PROXY), which makes client.ip the viewer's.
 acl purgers { "localhost"; }
 
 sub vcl_recv {
