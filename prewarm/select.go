@@ -18,6 +18,7 @@ const (
 	filterSteps     = 4          // what running a filter counts
 	regexpSteps     = 200        // and one with match() or search(), beside what their texts and programs count
 	textPerStep     = 4          // bytes that a filter compares or counts in one step, and instructions times bytes of match() and search()
+	widePerByte     = 4          // steps for each byte of the unit, where a filter may compare large nodes of it for every candidate
 	ctxSteps        = 100_000    // after which the caller is looked for
 	maxRegexpText   = 256 << 10  // bytes of a unit in which match() and search() may look
 )
@@ -218,7 +219,7 @@ func (x *selection) filterCost(candidate *node, s Selector) int {
 	text := int(candidate.end - candidate.start)
 	cost := filterSteps + text/textPerStep
 	if s.wide {
-		cost += len(x.src) / textPerStep
+		cost += len(x.src) * widePerByte
 	}
 	if s.regexps {
 		cost += regexpSteps + text*s.program/textPerStep
