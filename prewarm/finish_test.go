@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,6 +64,28 @@ func TestSweepMendsJobs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lagging is a Ledger whose listings come from a server that has not caught up with any task.
+type lagging struct{ Ledger }
+
+func (l lagging) List(ctx context.Context, s Scan, yield func(Record) bool) error {
+	return l.Ledger.List(ctx, s, func(r Record) bool { return strings.HasPrefix(r.Key, "task.") || yield(r) })
+}
+
+// Ensure tasks that a listing lacks are not taken for lost: a job ends with the verdicts that its results have.
+func TestListingThatLagsLosesNoTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, func(_ *Config, deps *Deps) { deps.Ledger = lagging{deps.Ledger} })
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.run(t)()
+		if j, err := d.Job(t.Context(), a.Job.ID, time.Hour); err != nil || j.State != Done || j.Counts.Made != 1 || j.Counts.Failed != 0 {
+			t.Errorf("got %+v %v", j, err)
+		}
+	})
 }
 
 // Ensure a Retry that was cut off after it opened the tasks is carried on.

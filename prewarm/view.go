@@ -169,6 +169,34 @@ func (v *view) wake() {
 // pending counts the variants still to be done. The caller holds mu; the view is loaded.
 func (v *view) pending() int { return v.sum.Pending }
 
+// loadUnlisted reads the tasks that a listing lacked: it may have come from a server that lags behind. Only what cannot be read either is
+// lost.
+func (s *Service) loadUnlisted(ctx context.Context, id string, v *view) error {
+	v.mu.Lock()
+	var lacking []int
+	for n := range v.job.Tasks {
+		if _, ok := v.tasks[n]; !ok {
+			lacking = append(lacking, n)
+		}
+	}
+	v.mu.Unlock()
+	for _, n := range lacking {
+		r, err := s.deps.Ledger.Read(ctx, taskKey(id, n))
+		if errors.Is(err, ErrNoRecord) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		t, err := readTally(r.Mark)
+		if err != nil {
+			return err
+		}
+		v.apply(n, r.Revision, t, s.deps.Now())
+	}
+	return nil
+}
+
 // reckon finds what the ledger has lost: tasks that the job says it has. They will never end by themselves.
 func (v *view) reckon() {
 	v.lost = 0
@@ -270,6 +298,9 @@ func (s *Service) load(ctx context.Context, id string, v *view) error {
 		return true
 	})
 	if err := errors.Join(err, bad); err != nil {
+		return err
+	}
+	if err := s.loadUnlisted(ctx, id, v); err != nil {
 		return err
 	}
 	v.mu.Lock()
