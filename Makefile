@@ -17,8 +17,7 @@ export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak chaos docs hooks release vendor-console clean
-.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak docs audit hooks release vendor-console clean
+.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak chaos docs audit hooks release vendor-console clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
