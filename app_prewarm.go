@@ -86,6 +86,7 @@ func (a *app) work(ctx context.Context) (wait func()) {
 	if a.prewarm == nil || !a.live.Load().cfg.Is(config.RolePrewarm) {
 		return working.Wait
 	}
+	working.Go(func() { a.tellSync(ctx) })
 	working.Go(func() {
 		if a.prewarm.queue.Await(ctx) != nil {
 			return

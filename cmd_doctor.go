@@ -146,7 +146,11 @@ func (a *app) look(ctx context.Context, name string, cfg config.Config) []check 
 		return []check{checkBucket(ctx, cfg.Cache.Store.S3)}
 	case "prewarm":
 		if cfg.Is(config.RolePrewarm) || cfg.Prewarm.Queue.NATS != "" {
-			return []check{checkQueue(ctx, cfg.Prewarm)}
+			checks := []check{checkQueue(ctx, cfg.Prewarm)}
+			if cfg.Prewarm.Queue.NATS != "" {
+				checks = append(checks, checkSync(ctx, cfg.Prewarm.Queue))
+			}
+			return checks
 		}
 	case "server":
 		return []check{{name, "ok", "can be built of these parts"}}

@@ -14,6 +14,9 @@ type Config struct {
 	// NATS is the URL of an external NATS cluster with JetStream ("nats://user:password@host:4222", several joined by commas), which
 	// any number of instances share. Empty = the embedded queue.
 	NATS string `yaml:"nats" secret:"true"`
+	// Monitor is the monitoring port of one of its servers ("http://nats-1:8222"). The start and doctor ask it whether NATS syncs each
+	// write before it acknowledges it. Empty = unknown.
+	Monitor string `yaml:"monitor"`
 
 	// Keep is how long records are kept; the composition root sets it from prewarm.keep.
 	Keep time.Duration `yaml:"-"`
@@ -35,6 +38,9 @@ func (c Config) Validate() error {
 				return errors.New("prewarm.queue.nats: it is not a URL, nor a list of them with commas between")
 			}
 		}
+	}
+	if u, err := url.Parse(c.Monitor); c.Monitor != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("prewarm.queue.monitor: it is not a URL of http or https")
 	}
 	if c.Keep < time.Minute {
 		return errors.New("prewarm.queue: Keep is less than a minute")
