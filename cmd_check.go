@@ -105,6 +105,9 @@ func (c *checking) ask(ctx context.Context) error {
 		c.states["unreadable"]++
 		fmt.Fprintf(c.out, "%-10s %s: %s (%s)\n", "unreadable", u.ID, u.Error.Detail, u.Error.Code)
 	}
+	for _, u := range found.Notes {
+		fmt.Fprintf(c.out, "%-10s %s: %s (%s)\n", "note", u.ID, u.Note.Detail, u.Note.Code)
+	}
 	for _, f := range found.Checked {
 		c.states[f.State]++
 		name, reason := f.Source, f.Reason

@@ -273,12 +273,12 @@ func TestResultsReadsEveryPage(t *testing.T) {
 
 func TestOtherCalls(t *testing.T) {
 	answers := map[string]string{
-		"GET /v1/jobs":           `{"jobs":[{"job":"j1"}],"cursor":"c"}`,
-		"GET /v1/jobs?cursor=c":  `{"jobs":[{"job":"j2"}]}`,
-		"POST /v1/jobs/j1/retry": `{"job":"j1","state":"running"}`,
-		"DELETE /v1/jobs/j1":     `{"job":"j1","state":"cancelled"}`,
-		"POST /v1/check":         `{"checked":[{"source":"s","state":"present","variants":[{"name":"lite"}]}],"errors":[]}`,
-		"POST /v1/purge":         `{"purged":3,"sources":1,"cdn_tags":["s-1"],"cdn_all":false}`,
+		"GET /v1/jobs":                 `{"jobs":[{"job":"j1"}],"cursor":"c"}`,
+		"GET /v1/jobs?cursor=c":        `{"jobs":[{"job":"j2"}]}`,
+		"POST /v1/jobs/j1/retry":       `{"job":"j1","state":"running"}`,
+		"DELETE /v1/jobs/j1":           `{"job":"j1","state":"cancelled"}`,
+		"POST /v1/check?body=envelope": `{"checked":[{"source":"s","state":"present","variants":[{"name":"lite"}]}],"errors":[]}`,
+		"POST /v1/purge":               `{"purged":3,"sources":1,"cdn_tags":["s-1"],"cdn_all":false}`,
 		"GET /v1/broken?limit=5&since=2026-11-23T12%3A00%3A00Z": `{"broken":[{"source":"s","reason":"r","count":2}]}`,
 	}
 	api, requests, _ := apiOn(t, func(_ int, r sent, w http.ResponseWriter) {

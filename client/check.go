@@ -44,6 +44,15 @@ type CheckedVariant struct {
 type Checks struct {
 	Checked []Checked    `json:"checked"`
 	Errors  []UnreadUnit `json:"errors"`
+	Notes   []NotedUnit  `json:"notes"`
+}
+
+// NotedUnit is a unit that was read and is perhaps not what was meant.
+type NotedUnit struct {
+	Index int      `json:"index"`
+	Line  int      `json:"line"` // of an NDJSON body; 0 otherwise
+	ID    string   `json:"id"`
+	Note  UnitNote `json:"note"`
 }
 
 // UnreadUnit is a unit that could not be read.

@@ -103,6 +103,9 @@ func TestOtherClientsKnowEveryField(t *testing.T) {
 	for schema, js := range map[string]string{"Envelope": "PrewarmCall", "Wrapped": "UnitFields"} {
 		own := regexp.MustCompile(`(?s)interface ` + js + ` \{.*?\n\}`).FindString(string(types))
 		for name := range properties(all, all[schema]) {
+			if name == "wrapped" {
+				continue // They send it with every call: it is nobody's to choose.
+			}
 			if !strings.Contains(string(python), `"`+name+`": `) {
 				t.Errorf("the Python client lacks %s.%s", schema, name)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 	"slices"
 
 	"github.com/labstack/echo/v4"
@@ -48,11 +49,25 @@ type checkedError struct {
 	Error *prewarm.UnitError `json:"error"`
 }
 
+// checkedNote is a unit that is perhaps not what was meant.
+type checkedNote struct {
+	Index int               `json:"index"`
+	Line  *int              `json:"line,omitempty"`
+	ID    string            `json:"id"`
+	Note  *prewarm.UnitNote `json:"note"`
+}
+
+// asides are what an answer tells beside its rows.
+type asides struct {
+	Errors []checkedError `json:"errors"`
+	Notes  []checkedNote  `json:"notes"`
+}
+
 // check is POST /v1/check: what is there of sources, units or keys. No work is done for it.
 func (s *Server) check(c echo.Context) error {
 	place := s.enterIntake(c.Request().Context(), callOf(c).who)
 	defer place.leave()
-	asks, known, errors, err := s.readChecks(c, place)
+	asks, known, beside, err := s.readChecks(c, place)
 	if err != nil {
 		return err
 	}
@@ -77,11 +92,11 @@ func (s *Server) check(c echo.Context) error {
 	if err != nil {
 		return out.cut(err)
 	}
-	text, err := json.Marshal(errors)
+	text, err := json.Marshal(beside)
 	if err != nil {
 		return out.cut(err)
 	}
-	return out.end(`],"errors":` + string(text) + "}\n")
+	return out.end("]," + strings.TrimPrefix(string(text), "{") + "\n")
 }
 
 // fill takes over what is known.
@@ -96,32 +111,34 @@ func (r *checked) fill(f prewarm.Checked) {
 }
 
 // readChecks reads the body: {"keys": [...]}, or what a prewarm call may be. rows with an empty State are those of the asks, in order.
-func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckAsk, rows []checked, errors []checkedError, err error) {
-	rows, errors = []checked{}, []checkedError{}
+func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckAsk, rows []checked, beside asides, err error) {
+	rows, beside = []checked{}, asides{[]checkedError{}, []checkedNote{}}
 	keys, rest, err := s.readKeys(c, place)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, beside, err
 	}
 	if keys != nil {
 		for _, key := range keys {
 			asks, rows = append(asks, prewarm.CheckAsk{Key: key}), append(rows, checked{Key: &key})
 		}
-		return asks, rows, errors, checkCount(len(asks))
+		return asks, rows, beside, checkCount(len(asks))
 	}
 	call, err := s.parseCall(c, rest)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, beside, err
 	}
 	asked, err := s.deps.Prewarm.Weigh(call)
 	if err == nil {
 		err = place.ask(asked)
 	}
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, beside, err
 	}
 	for _, u := range call.Units {
 		if u.Err != nil {
-			errors = append(errors, checkedError{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err})
+			beside.Errors = append(beside.Errors, checkedError{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err})
+		} else if note := u.Note(); note != nil {
+			beside.Notes = append(beside.Notes, checkedNote{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Note: note})
 		}
 		variants := u.Variants
 		if variants == nil {
@@ -133,14 +150,14 @@ func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckA
 				row.State, row.Reason = prewarm.Broken, &i.Bad
 			} else {
 				if !s.mayAsk(callOf(c).who, i.Source) {
-					return nil, nil, nil, fault.New(fault.SourceNotAllowed, "server.check", "this token may not ask for one of the sources", nil)
+					return nil, nil, beside, fault.New(fault.SourceNotAllowed, "server.check", "this token may not ask for one of the sources", nil)
 				}
 				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants, Share: call.Share(u)})
 			}
 			rows = append(rows, row)
 		}
 	}
-	return asks, rows, errors, checkCount(len(asks))
+	return asks, rows, beside, checkCount(len(asks))
 }
 
 // mayAsk reports whether a token may ask for a source. One that is no source is judged where it is used.

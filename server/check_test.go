@@ -143,3 +143,13 @@ func TestStatsAndConfig(t *testing.T) {
 		}
 	}
 }
+
+// A unit in which no image is found is told, as a prewarm call tells it.
+func TestCheckTellsUnitsWithoutImages(t *testing.T) {
+	a := newAPI(t, nil)
+	a.prewarm.onCheck = func(context.Context, []prewarm.CheckAsk) ([]prewarm.Checked, error) { return nil, nil }
+	w := a.private("POST", "/v1/check", `[{"id":"du_1","title":"a red shoe"}]`, bearer)
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"notes":[{"index":0,"id":"du_1","note":{"code":"no_images"`) {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+}
