@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -51,4 +52,20 @@ func TestFault51StartWithoutQuorum(t *testing.T) {
 
 	restart(peers)
 	s.settled(s.insist(o, 1), 1)
+}
+
+// A stop while NATS hangs, with work in hand, honours the drain: it waits neither for acknowledgements nor for the cluster.
+func TestFault54StopWhileNatsHangs(t *testing.T) {
+	peers, o := startNats(t), startOrigin(t)
+	o.draw(t, batchUnits, 200*time.Millisecond)
+	s := start(t, append(drawnEnv, "GOLDCREST_SERVER_DRAIN=3s", "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers))...)
+	s.insist(o, 0)
+	for _, p := range peers {
+		p.signal(syscall.SIGSTOP)
+	}
+	began := time.Now()
+	s.stop()
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the stop took %v with a drain of 3 s", took)
+	}
 }
