@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"strings"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
