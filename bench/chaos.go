@@ -87,7 +87,6 @@ type chaosSource struct {
 
 // chaosJob is a job that was acknowledged.
 type chaosJob struct {
-	api   *client.API
 	id    string
 	units int
 }
