@@ -55,7 +55,7 @@ func rewriteWebP(b []byte) ([]byte, error) {
 		}
 		return nil
 	})
-	if err != nil || !w.done && !w.moves {
+	if err != nil || w.done == w.moves || w.moves != w.says(0x02) || alpha != nil && !w.says(0x10) {
 		return nil, errContainer
 	}
 	out := append(make([]byte, 0, len(w.out)+32), "RIFF\x00\x00\x00\x00WEBP"...)
@@ -66,6 +66,9 @@ func rewriteWebP(b []byte) ([]byte, error) {
 	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))
 	return out, nil
 }
+
+// says reports whether the extended header has a flag: 0x10 for alpha, 0x02 for an animation.
+func (w *webpRewriter) says(flag byte) bool { return w.extended != nil && w.extended[0]&flag != 0 }
 
 // width and height are the canvas; 0 where any will do.
 func (w *webpRewriter) width() int {
