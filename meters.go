@@ -103,7 +103,7 @@ func (a *app) prewarmLevels(l *metrics.Levels) {
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
 	s, err := a.prewarm.service.Stats(ctx)
-	if err != nil {
+	if l.QueueSilent = err != nil; l.QueueSilent {
 		return
 	}
 	l.Jobs, l.JobVariants, l.JobWorking = s.Jobs, s.Variants, s.Working

@@ -24,6 +24,7 @@ type Levels struct {
 	JobVariants      int   `json:"prewarm_variants"`     // pending in them
 	JobWorking       int   `json:"prewarm_working"`      // images that this instance works on
 	JobWaiting       int   `json:"prewarm_waiting"`      // tasks in the queue
+	QueueSilent      bool  `json:"prewarm_queue_silent"` // the queue does not answer
 	PressureStep     int   `json:"memory_step"`          // how much work is given up for want of memory: 0 = none, 3 = all
 	PressureUsed     int64 `json:"memory_used_bytes"`    // by server and workers, or by their control group
 	PressureLimit    int64 `json:"memory_limit_bytes"`   // of that; 0 = none
@@ -68,12 +69,8 @@ var levels = func() []level {
 		plain("prewarm_variants_pending", "Variants without a verdict in jobs that have not ended.", func(l Levels) float64 { return float64(l.JobVariants) }),
 		plain("prewarm_images_working", "Images that this instance works on for jobs.", func(l Levels) float64 { return float64(l.JobWorking) }),
 		plain("prewarm_queue_waiting", "Tasks in the prewarm queue, of all instances that share it.", func(l Levels) float64 { return float64(l.JobWaiting) }),
-		plain("store_breaker_open", "1 while the store failed lately and is given a rest.", func(l Levels) float64 {
-			if l.StoreOpen {
-				return 1
-			}
-			return 0
-		}),
+		plain("prewarm_queue_silent", "1 while the prewarm queue does not answer.", func(l Levels) float64 { return one(l.QueueSilent) }),
+		plain("store_breaker_open", "1 while the store failed lately and is given a rest.", func(l Levels) float64 { return one(l.StoreOpen) }),
 	}
 }()
 
@@ -96,4 +93,11 @@ func (c levelCollector) Collect(out chan<- prometheus.Metric) {
 	for _, l := range levels {
 		out <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, l.read(now), l.label...)
 	}
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

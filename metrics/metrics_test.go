@@ -188,6 +188,7 @@ func TestLevelsAreReadAtEachScrape(t *testing.T) {
 		{"prewarm_variants_pending", nil, func() { now.JobVariants = 1 }},
 		{"prewarm_images_working", nil, func() { now.JobWorking = 1 }},
 		{"prewarm_queue_waiting", nil, func() { now.JobWaiting = 1 }},
+		{"prewarm_queue_silent", nil, func() { now.QueueSilent = true }},
 		{"store_breaker_open", nil, func() { now.StoreOpen = true }},
 	}
 	if len(tests) != len(levels) {

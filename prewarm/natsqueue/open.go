@@ -75,6 +75,7 @@ func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 		return
 	}
 	defer q.end(conn)
+	silent := false // it was told that NATS is reached and its streams do not answer
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -95,11 +96,28 @@ func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 			if ctx.Err() == nil {
 				q.set(l, nil)
 			}
-		} else if err != nil && ctx.Err() == nil {
-			q.log.Debug("the prewarm queue's streams cannot be looked at", "error", err)
 		}
+		silent = q.tell(ctx, silent, err != nil && conn.IsConnected(), err)
 		pause(ctx, lookPause) // What is suspected meanwhile is one look.
 	}
+}
+
+// tell logs once that NATS is reached and its streams do not answer, and once that they do again. NATS switches JetStream off for good when
+// it cannot write, and says so in its own log alone.
+func (q *Queue) tell(ctx context.Context, before, silent bool, err error) bool {
+	switch {
+	case ctx.Err() != nil:
+	case silent && !before:
+		q.log.Error("NATS is reached, and the prewarm queue does not answer; where its disk was full, free it and restart NATS", "error", err)
+	case before && !silent && err == nil:
+		q.log.Info("the prewarm queue answers again")
+	case before && err != nil:
+		silent = true // The connection was lost meanwhile.
+	}
+	if silent {
+		q.suspect() // Nothing else may ask, and the end of it is to be told.
+	}
+	return silent
 }
 
 // connect opens the queue. No link: ctx ended before.

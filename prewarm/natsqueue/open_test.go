@@ -232,3 +232,48 @@ func TestRestartIsNoLoss(t *testing.T) {
 		t.Error("the streams were opened anew")
 	}
 }
+
+// TestSilentJetStreamIsToldOnce switches JetStream off in a server that goes on, as it does itself when its disk is full: calls are refused, the
+// log says once what to do, and that it is over once the server was restarted.
+func TestSilentJetStreamIsToldOnce(t *testing.T) {
+	dir := t.TempDir()
+	s := lone(t, 0, dir)
+	port, err := strconv.Atoi(s.ClientURL()[strings.LastIndexByte(s.ClientURL(), ':')+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, log := Default(), &logged{}
+	cfg.NATS = s.ClientURL()
+	q, err := Open(t.Context(), cfg, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close(context.Background()) })
+	if err := q.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, q, rec("task.a.00000", "m", "b", 0))
+	if err := s.DisableJetStream(); err != nil {
+		t.Fatal(err)
+	}
+	const silent = "NATS is reached, and the prewarm queue does not answer"
+	for log.count(silent) == 0 {
+		if err := q.Put(t.Context(), ticket("normal", "refused")); fault.KindOf(err) != fault.Overloaded {
+			t.Fatalf("got %v, want that it can come again", err)
+		}
+	}
+	for range 3 {
+		_ = q.Put(t.Context(), ticket("normal", "refused"))
+	}
+	end(s)
+	lone(t, port, dir)
+	for log.count("the prewarm queue answers again") == 0 {
+		_, _ = q.Read(t.Context(), "task.a.00000")
+	}
+	if n := log.count(silent); n != 1 {
+		t.Errorf("it was told %d times", n)
+	}
+	if r, err := q.Read(t.Context(), "task.a.00000"); err != nil || string(r.Body) != "b" {
+		t.Errorf("got %+v, %v; want what was kept", r, err)
+	}
+}
