@@ -10,7 +10,7 @@ import (
 // and others at a reload does not belong here.
 func reloadable() []string {
 	return []string{
-		"api", "signing", "negotiation", "presets", "only_presets", "compat.buckets", "log.level",
+		"api", "signing", "negotiation", "presets", "only_presets", "compat.buckets", "log.level", "memory.limit",
 		"origin.allow", "origin.allow_private", "origin.ports", "origin.memory", "origin.per_host", "origin.redirects", "origin.canonical",
 		"cache.max_age", "cache.first_max_age", "cache.swr",
 		"prewarm.select", "prewarm.callbacks",
