@@ -37,9 +37,11 @@ func (e *encoder) measurable() bool { return e.pic.frames == 1 && e.pic.size.are
 // the best one where none does.
 func (e *encoder) measured(f variant.Format, s settings) (encoded, error) {
 	j, err := e.judge(f)
-	if err != nil || j == nil {
-		first, again := e.save(f, s)
-		return first, orElse(err, again)
+	if err != nil {
+		return encoded{}, err
+	}
+	if j == nil {
+		return e.save(f, s)
 	}
 	defer j.close()
 	if q := e.choices.expect(e.pic, e.wish(f), s.target-scoreMargin); q > 0 {
@@ -63,13 +65,6 @@ func (e *encoder) measured(f variant.Format, s settings) (encoded, error) {
 	best := l.best()
 	best.note = fmt.Sprintf("%s, measured %.1f", best.note, best.score)
 	return best.encoded, nil
-}
-
-func orElse(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }
 
 // judge makes the judge of the picture as a format takes it.

@@ -136,11 +136,6 @@ GC_FN struct heif_error gc_write(struct heif_context *context, const void *data,
 	return (struct heif_error) {heif_error_Ok, heif_suberror_Unspecified, "Success"};
 }
 
-// gc_avif_can is 1 for pictures that gc_avif takes.
-GC_FN int gc_avif_can(VipsImage *in) {
-	return in->BandFmt == VIPS_FORMAT_UCHAR && in->Coding == VIPS_CODING_NONE && in->Bands >= 1 && in->Bands <= 4;
-}
-
 // gc_split copies a picture into memory as three bands of colour, and one of alpha where it has that.
 GC_FN int gc_split(VipsImage *in, VipsImage **colour, VipsImage **alpha) {
 	VipsImage *part[3] = {NULL};
@@ -180,7 +175,7 @@ GC_FN int gc_tunes_iq(void) {
 	return !e.code;
 }
 
-// gc_avif encodes a picture of which gc_avif_can is true. *buf is freed by g_free.
+// gc_avif encodes a picture of 8 bits with one to four bands. *buf is freed by g_free.
 GC_FN int gc_avif(VipsImage *in, int q, int effort, int full_chroma, void **buf, size_t *len) {
 	VipsImage *pixels = NULL, *alpha = NULL;
 	if (gc_split(in, &pixels, &alpha)) {
