@@ -32,6 +32,7 @@ func TestCostlyVerdictsAreRemembered(t *testing.T) {
 			r := costlyRig(t, kind)
 			ask := func(what, source string, width, fetches, calls int) {
 				t.Helper()
+				synctest.Wait() // A download whose batch has answered, but not ended yet, is shared with the next.
 				x := ref(width)
 				x.Source = source
 				_, err := r.Get(t.Context(), x)
