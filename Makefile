@@ -65,7 +65,7 @@ e2e: ## black-box tests of the built binary
 	cd e2e && go test -count=1 -timeout 25m ./...
 
 docs-check: ## run every command of the documents, follow their links, hold their tables to the code; a part of unit and e2e
-	go test -count=1 -run 'Docs|Documents|Links|Runbook|Deploy' . ./variant ./server ./metrics ./config
+	go test -count=1 -run 'Docs|Documents|Links|Runbook|Deploy' ./house ./app ./variant ./server ./metrics ./config
 	cd e2e && go test -count=1 -v -run 'TestDocs$$' .
 
 image-check: ## build the image without a registry and run it read-only as its own user (as root; else it is skipped)

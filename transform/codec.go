@@ -18,10 +18,10 @@ type Codec interface {
 
 // Limits are the configured bounds of one request. Those of a Spec may only lower them.
 type Limits struct {
-	Pixels       int64   // width x height x frames of an original
+	Pixels       int64   // width x height of an original, times the frames that are kept
 	ResultPixels int64   // width x height of a variant
 	AVIFPixels   int64   // width x height up to which an open URL may answer with AVIF
-	Frames       int     // frames of an animated variant; 1 = always a still picture
-	Memory       int64   // bytes of decoded pixels that this request was admitted with
+	Frames       int     // frames of an animated variant; 0 and 1 = always a still picture
+	Memory       int64   // bytes of decoded pixels that this request was admitted with; 0 = what Pixels allows
 	Quality      Quality // targets of the automatic quality; the zero value is the default
 }

@@ -24,18 +24,11 @@ const (
 	EngineBimg = "bimg"
 )
 
-// Limits bound one call; their fields are those of the pool's request. 0 pixels allow nothing.
-type Limits struct {
-	Pixels       int64             // width x height of the original, times the frames that are kept
-	ResultPixels int64             // width x height of a variant
-	AVIFPixels   int64             // width x height up to which an open URL may answer with AVIF
-	Frames       int               // frames of an animated variant; 0 and 1 = always a still picture
-	Memory       int64             // bytes of decoded pixels that may be kept for several variants; 0 = what the pixel limit allows
-	Quality      transform.Quality // targets of the automatic quality; the zero value is the default
-}
+// Limits bound one call. 0 pixels allow nothing.
+type Limits = transform.Limits
 
 // lowered is l under the limits of one URL, which may only lower them.
-func (l Limits) lowered(u variant.Limits) Limits {
+func lowered(l Limits, u variant.Limits) Limits {
 	if u.Pixels > 0 {
 		l.Pixels = min(l.Pixels, u.Pixels)
 	}
@@ -44,6 +37,8 @@ func (l Limits) lowered(u variant.Limits) Limits {
 	}
 	return l
 }
+
+var _ transform.Codec = (*Codec)(nil)
 
 // Codec makes variants. It is safe for concurrent use, unless the process said that it has none: see Alone.
 type Codec struct {

@@ -14,17 +14,36 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // childFile names the file that a child of this test binary transforms instead of running tests.
 const childFile = "GOLDCREST_CODEC_CHILD"
 
+// TestMain makes this binary the child of a test, or its own worker, as the program is.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(worker())
+	}
 	if path := os.Getenv(childFile); path != "" {
 		os.Exit(child(path))
 	}
 	os.Exit(m.Run())
+}
+
+// worker is the life of a worker process.
+func worker() int {
+	c, err := New("")
+	if err == nil {
+		c.Alone()
+		err = transform.Serve(c, workerBuild)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // child makes a few variants of one file and prints a line for each: the fault's kind, or the format made.

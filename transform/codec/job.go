@@ -37,7 +37,7 @@ func (j *job) streams(src *source) bool {
 
 // newJob decides frames, geometry and how the source is decoded.
 func newJob(index int, spec variant.Spec, stage variant.Stage, src *source, lim Limits) (*job, error) {
-	lim = lim.lowered(spec.Limits)
+	lim = lowered(lim, spec.Limits)
 	if src.stored.area() > lim.Pixels {
 		return nil, fault.New(fault.TooManyPixels, "codec.newJob", fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", src.stored.W, src.stored.H), nil)
 	}

@@ -1,0 +1,247 @@
+// Package app is the composition root: it builds the parts of a server, runs them and closes them. It is the only package that knows
+// all of them. What a person reads is said in cli.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/cache/dirstore"
+	"github.com/goldcrest/goldcrest/cache/s3store"
+	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/metrics"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/pressure"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/trace"
+	"github.com/goldcrest/goldcrest/tracing"
+	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// App is a server and all its parts: Open, Listen, Serve, Close.
+type App struct {
+	version  string
+	cfg      config.Config
+	log      *slog.Logger
+	metrics  *metrics.Metrics
+	memory   *cache.Memory
+	store    *dirstore.Store // nil with a bucket
+	durable  cache.Store
+	tiers    *cache.Tiered
+	origin   *origin.Client
+	pool     *transform.Pool
+	pipeline *pipeline.Pipeline
+	purges   *cache.Purges
+	shared   *sharedPurges // nil = no other instance shares the store, as far as this one knows
+	prewarm  *background   // nil = the instance has no queue
+	server   *server.Server
+	live     atomic.Pointer[live]
+	instance string
+	oneStage bool // variants are made for good at once, by whichever door
+	started  time.Time
+	history  *metrics.History
+	watcher  *pressure.Watcher
+	tracing  *tracing.Tracer // nil = nothing is traced
+}
+
+// newApp is an App of which no part is built yet.
+func newApp(version string, cfg config.Config, log *slog.Logger) *App {
+	a := &App{version: version, cfg: cfg, log: log, metrics: metrics.New(), instance: newInstance(), started: time.Now()}
+	a.metrics.Expect(expected(cfg))
+	a.history = a.metrics.NewHistory(a.started)
+	return a
+}
+
+// Open builds everything that cfg asks for, down to the open listeners' owner. On an error nothing is left open.
+func Open(ctx context.Context, version string, cfg config.Config, log *slog.Logger) (*App, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, badConfig(fmt.Errorf("the configuration cannot work:\n%w", err))
+	}
+	a := newApp(version, cfg, log)
+	if err := a.open(ctx); err != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(cfg.Server.Drain, time.Second))
+		defer cancel()
+		return nil, errors.Join(err, a.Close(closing))
+	}
+	return a, nil
+}
+
+// tracer is what records traces; nil if nothing does. A nil pointer in an interface would not be nil.
+func (a *App) tracer() trace.Tracer {
+	if a.tracing == nil {
+		return nil
+	}
+	return a.tracing
+}
+
+// checkSecrets refuses files of secrets that strangers can write, and warns of those that they can read.
+func (a *App) checkSecrets(cfg config.Config) error {
+	warnings, err := cfg.CheckSecretFiles()
+	for _, w := range warnings {
+		a.log.Warn(w)
+	}
+	return err
+}
+
+// openPipeline builds what turns a Ref into bytes.
+func (a *App) openPipeline(ctx context.Context) (err error) {
+	a.memory = cache.NewMemory(a.cfg.Cache.Memory.Memory)
+	a.purges = cache.NewPurges(a.firstGeneration())
+	a.tiers = cache.NewTiered(a.memory, a.durable, a.purges, a.cfg.Cache.Store.Tier, a.metrics)
+	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
+		Tiers: a.tiers, Keeper: a.tiers, Store: a.purges.Guard(a.durable), Purges: a.purges, PurgeLog: a.openPurgeLog(ctx),
+		Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
+		Observer: fillMeter{a.metrics}, Log: a.log,
+	})
+	return err
+}
+
+// openStore opens the durable tier: the bucket if one is named, else the directory.
+func (a *App) openStore(ctx context.Context) error {
+	s := a.cfg.Cache.Store
+	seal, err := a.cfg.Cache.Seal()
+	if err != nil {
+		return err
+	}
+	s.Dir.Seal, s.S3.Seal = seal, seal
+	if s.S3.Bucket != "" {
+		store, err := s3store.Open(ctx, s.S3, a.metrics)
+		if err != nil {
+			return err
+		}
+		if err := store.SelfTest(ctx); err != nil {
+			// A store that is down must not keep viewers from their pictures: serve without it, and say so.
+			a.log.Error("the bucket failed its self-test; serving without it until it answers", "error", err)
+		}
+		a.durable = cache.Images(store)
+		return nil
+	}
+	store, err := dirstore.Open(s.Dir, a.metrics)
+	if err != nil {
+		return fmt.Errorf("the store's directory (cache.store.dir) cannot be used: %w", err)
+	}
+	a.store, a.durable = store, cache.Images(store)
+	return nil
+}
+
+// originConfig adds this server's own addresses, which are refused as sources, and the marker by which it knows its own requests.
+func (a *App) originConfig(cfg config.Config) origin.Config {
+	c := cfg.Origin
+	if host, err := cfg.Server.PublicHost(); err == nil { // Validate has told of any error.
+		c.Own = append(c.Own, host)
+	}
+	if keys, err := signing.New(cfg.Signing, time.Now); err == nil { // Without keys there is no server that a fetch could come back to.
+		c.Marker = keys.Markers()[0]
+	}
+	return c
+}
+
+// pipelineConfig derives the gates from the parts they guard.
+func (a *App) pipelineConfig() pipeline.Config {
+	c := pipeline.Default()
+	c.FetchSlots = a.cfg.Origin.Slots
+	c.TransformSlots = a.pool.Size()
+	c.FetchTimeout = a.cfg.Origin.Timeout + a.cfg.Server.Deadline
+	c.FillTimeout = c.FetchTimeout + a.cfg.Transform.Timeout
+	c.Patience, c.Masters = a.cfg.Transform.Patience, a.cfg.Cache.Masters
+	c.TTL, c.Revalidate = a.cfg.Cache.TTL, a.cfg.Cache.Revalidate
+	if a.oneStage {
+		c.Upgrades = 0
+	}
+	c.StaleIfError, c.HonourOrigin = a.cfg.Cache.SIE, a.cfg.Cache.HonourOrigin
+	return c
+}
+
+// newRules builds what a reload replaces.
+func newRules(cfg config.Config) (server.Rules, error) {
+	keys, err := signing.New(cfg.Signing, time.Now)
+	if err != nil {
+		return server.Rules{}, err
+	}
+	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
+	if err != nil {
+		return server.Rules{}, err
+	}
+	c := cfg.Cache
+	return server.Rules{
+		Keys: keys, Parser: parser, OnlyPresets: cfg.OnlyPresets, Negotiation: cfg.Negotiation, API: cfg.API,
+		Prewarm: prewarm.Rules{Limits: prewarm.DefaultLimits(), Select: cfg.Prewarm.Door.Select},
+		Lifetimes: server.Lifetimes{
+			MaxAge: c.MaxAge, FirstMaxAge: c.FirstMaxAge, SWR: c.SWR, SIE: c.SIE, TTL: c.TTL, HonourOrigin: c.HonourOrigin,
+		},
+	}, nil
+}
+
+// Listen opens the listeners and tells their addresses.
+func (a *App) Listen() (public, admin net.Addr, err error) {
+	if err := a.server.Listen(); err != nil {
+		return nil, nil, err
+	}
+	public, admin = a.server.Addrs()
+	return public, admin, nil
+}
+
+// Serve answers until ctx ends or a listener is lost, then stops gracefully: requests first, then what is still being made and stored.
+// Listen comes before it, Close after it.
+func (a *App) Serve(ctx context.Context) error {
+	public, admin := a.server.Addrs()
+	a.log.Info("serving", "public", public.String(), "admin", admin.String(), "version", a.version)
+	ctx, cancel := context.WithCancel(ctx)
+	go a.watcher.Run(ctx)
+	wait := a.work(ctx)
+	defer wait()
+	defer cancel() // Serve also returns when a listener is lost.
+	return a.server.Serve(ctx)
+}
+
+// Close ends the parts in the order in which they use each other. It is safe on a half-built app.
+func (a *App) Close(ctx context.Context) error {
+	var errs []error
+	errs = append(errs, a.prewarm.close(ctx))
+	if a.pipeline != nil {
+		errs = append(errs, a.pipeline.Close(ctx))
+	}
+	a.shared.close(ctx) // Nothing is made or written any more.
+	if a.pool != nil {
+		errs = append(errs, a.pool.Close())
+	}
+	if a.origin != nil {
+		a.origin.Close()
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.tracing != nil { // The last: until here spans ended. What the collector does not take in time is no failure of the stop.
+		_ = a.tracing.Close(ctx)
+	}
+	return errors.Join(errs...)
+}
+
+// logLevel translates the configured word; Validate has checked it.
+func logLevel(word string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(word)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
+// newLog makes the process's logger.
+func newLog(w io.Writer, cfg config.Log, level slog.Leveler) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w, opts))
+}

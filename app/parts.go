@@ -1,0 +1,156 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+
+	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/tracing"
+	"github.com/goldcrest/goldcrest/transform"
+)
+
+// part is one thing that a server is built of. serve ends at the first that cannot be built; doctor builds the same ones, short of
+// listening, and tells of each.
+type part struct {
+	name  string
+	todo  string   // what to do where the failure itself does not say it
+	needs []string // earlier parts that it is built on
+	open  func(context.Context) error
+}
+
+// partError is a part that cannot be built.
+type partError struct {
+	part
+	error
+}
+
+// Unwrap gives what kept the part from being built.
+func (e partError) Unwrap() error { return e.error }
+
+// KeyTodo is how one comes by a key.
+const KeyTodo = "set signing.keys; \"openssl rand -hex 32\" makes a key, and once more a salt"
+
+// What to do about parts that serve and doctor look at in different ways.
+const (
+	lookUp     = "; docs/config.md explains every key"
+	configTodo = "correct it; config.yaml is the commented example, docs/config.md explains every key"
+	storeTodo  = "name a directory that this user can write in cache.store.dir, or compare cache.store.s3 with the bucket" + lookUp
+)
+
+// Todo says what to do about a failure where it is a part's that could not be built; "" = the failure itself says it.
+func Todo(err error) string {
+	var p partError
+	if errors.As(err, &p) {
+		return p.todo
+	}
+	return ""
+}
+
+// badConfig is a configuration that cannot be read or cannot work.
+func badConfig(err error) error {
+	return partError{part{name: "configuration", todo: configTodo}, err}
+}
+
+// Load reads the configuration that file and environ hold.
+func Load(file string, environ []string) (config.Config, error) {
+	cfg, err := config.Load(file, environ)
+	if err != nil {
+		return cfg, badConfig(err)
+	}
+	return cfg, nil
+}
+
+// parts lists what a server is built of, in order.
+func (a *App) parts() []part {
+	return []part{
+		{"secret files", "chmod go-w, and give them to the user that the server runs as", nil,
+			func(context.Context) error { return a.checkSecrets(a.cfg) }},
+		{"signing keys", KeyTodo, nil, a.openRules},
+		{"tracing", "compare tracing.otlp with the collector's address, or leave it empty", nil, a.openTracing},
+		{"store", storeTodo, nil, a.openStore},
+		{"origin", "correct the section origin, or server.base_url" + lookUp, nil, a.openOrigin},
+		{"worker", workerTodo, nil, a.openWorkers},
+		{"pipeline", "correct the sections cache, origin and transform" + lookUp, []string{"store", "origin", "worker"}, a.openPipeline},
+		{"prewarm", "correct the sections prewarm and compat, and let this user read the files that they name" + lookUp,
+			[]string{"signing keys", "tracing", "pipeline"}, a.openPrewarm},
+		{"server", "correct the sections server and api, and let this user read the files that they name" + lookUp,
+			[]string{"secret files", "prewarm"}, a.openServer},
+	}
+}
+
+// open builds the parts; after an error some are open.
+func (a *App) open(ctx context.Context) error {
+	for _, p := range a.parts() {
+		if err := p.open(ctx); err != nil {
+			return partError{p, err}
+		}
+		if err := ctx.Err(); err != nil {
+			return err // Some parts do without what did not answer before ctx ended.
+		}
+	}
+	return nil
+}
+
+// openRules builds what a reload replaces.
+func (a *App) openRules(context.Context) error {
+	now, err := newLive(a.cfg, nil)
+	if err != nil {
+		return err
+	}
+	a.live.Store(now)
+	return nil
+}
+
+// openTracing connects to the collector, if there is one.
+func (a *App) openTracing(ctx context.Context) (err error) {
+	if a.cfg.Tracing.OTLP != "" {
+		a.tracing, err = tracing.Open(ctx, a.cfg.Tracing, a.version, a.instance, a.log)
+	}
+	return err
+}
+
+// openOrigin makes the client for originals.
+func (a *App) openOrigin(context.Context) (err error) {
+	a.origin, err = origin.New(a.originConfig(a.cfg), origin.Hooks{Observer: fetchMeter{a.metrics}})
+	return err
+}
+
+// openWorkers starts the worker processes.
+func (a *App) openWorkers(ctx context.Context) (err error) {
+	pool := a.cfg.Transform
+	pool.Quality = a.cfg.Quality
+	pool.OriginalBytes, pool.Build, pool.ImageMemory = a.cfg.Origin.MaxBytes, buildID(a.version), a.fitMemory(pool.ImageMemory)
+	a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log)
+	return err
+}
+
+// openServer makes the two HTTP doors, without their listeners.
+func (a *App) openServer(context.Context) (err error) {
+	a.watcher = a.newWatcher()
+	a.fitHeap()
+	deps := server.Deps{
+		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
+		Warm:     a.pipeline.Warm,
+		Pressure: a.watcher.Step,
+		NoImages: !a.cfg.Is(config.RoleProxy),
+		Tracer:   a.tracer(), TrustTraces: a.cfg.Tracing.Trust,
+		Overview: &server.Overview{
+			Version: a.version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
+			Config: func(w io.Writer) error { return a.live.Load().print(w) },
+		},
+	}
+	if a.prewarm != nil { // A nil pointer in an interface would not be nil.
+		deps.Prewarm, deps.Predecessor = a.prewarm.service, a.prewarm.compat
+	}
+	if a.server, err = server.New(a.cfg.Server, deps, a.live.Load().rules); err != nil {
+		return err
+	}
+	a.metrics.Build(a.version, runtime.Version(), a.pool.Versions()["libvips"])
+	a.metrics.Sandbox(a.pool.Sandbox().Landlock > 0, a.pool.Sandbox().Seccomp)
+	a.metrics.Watch(a.levels)
+	return nil
+}

@@ -1,0 +1,149 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache/s3store"
+	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// background is what works on Data Units.
+type background struct {
+	queue    *natsqueue.Queue
+	service  *prewarm.Service
+	compat   *prewarm.Compat
+	webhooks *prewarm.Webhooks
+}
+
+// openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. The queue opens in the
+// background: until then every call is refused as one that may come again, and viewers get their pictures.
+func (a *App) openPrewarm(ctx context.Context) (err error) {
+	if err := a.openPurges(); err != nil {
+		return err
+	}
+	cfg := a.live.Load().cfg
+	if !cfg.Is(config.RolePrewarm) && cfg.Prewarm.Queue.NATS == "" {
+		return nil
+	}
+	b := &background{}
+	a.prewarm = b // Closed with the app, whatever of it is open.
+	if b.webhooks, err = prewarm.NewWebhooks(cfg.Prewarm.Door.Callbacks, a.origin.Guarded(), nil); err != nil {
+		return err
+	}
+	queue, door := cfg.Prewarm.Queue, cfg.Prewarm.Door
+	queue.Keep, door.Drain = door.Keep, cfg.Server.Drain
+	if b.queue, err = natsqueue.Open(ctx, queue, a.log); err != nil {
+		return err
+	}
+	b.service, err = prewarm.New(door, prewarm.Deps{
+		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known, KnownKey: a.pipeline.KnownKey,
+		Improve:     a.pipeline.Improve,
+		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
+		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
+		Sign:        a.sign, Tell: b.webhooks, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,
+		Observer: a.metrics, Log: a.log, Tracer: a.tracer(),
+	})
+	if err != nil {
+		return err
+	}
+	return a.openCompat(ctx, b)
+}
+
+// openCompat opens the predecessor's call and, if it is configured, the way to its buckets.
+func (a *App) openCompat(ctx context.Context, b *background) (err error) {
+	cfg := a.live.Load().cfg
+	deps := prewarm.CompatDeps{
+		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Get: a.pipeline.Get,
+		Parser: func() *variant.Parser { return a.live.Load().rules.Parser },
+		Retry:  cfg.Prewarm.Door.Retry, Slots: cfg.Prewarm.Door.Workers, Most: cfg.Prewarm.Door.CallVariants, Observer: a.metrics, Log: a.log,
+	}
+	if len(cfg.Compat.Buckets) > 0 {
+		if deps.Sink, err = s3store.OpenSink(ctx, cfg.Cache.Store.S3, a.metrics); err != nil {
+			return err
+		}
+	}
+	b.compat, err = prewarm.NewCompat(cfg.Compat, deps)
+	return err
+}
+
+// sign gives the URL of a variant under the keys in force.
+func (a *App) sign(key, source, options string, ttl, round time.Duration) (string, error) {
+	now := a.live.Load()
+	return now.rules.SignURL(now.cfg.Server.PublicURL(), key, source, options, signing.Expiry(time.Now(), ttl, round))
+}
+
+// work runs the prewarm workers, once the queue is open, until ctx ends.
+func (a *App) work(ctx context.Context) (wait func()) {
+	var working sync.WaitGroup
+	working.Go(func() { a.keepHistory(ctx) })
+	if a.prewarm == nil || !a.live.Load().cfg.Is(config.RolePrewarm) {
+		return working.Wait
+	}
+	working.Go(func() { a.tellSync(ctx) })
+	working.Go(func() {
+		if a.prewarm.queue.Await(ctx) != nil {
+			return
+		}
+		working.Go(func() { a.keepRunning(ctx, a.prewarm.service.Run) })
+		working.Go(func() { a.keepRunning(ctx, a.prewarm.compat.Run) })
+	})
+	return working.Wait
+}
+
+// restartEvery is the pause before workers that ended early begin again.
+const restartEvery = 5 * time.Second
+
+// keepRunning runs workers until ctx ends. Viewers are served without them: what ends them early is logged, and they begin again.
+func (a *App) keepRunning(ctx context.Context, run func(context.Context) error) {
+	for {
+		err := run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		a.log.Error("the prewarm workers ended; they begin again in a moment", "error", err)
+		if !rest(ctx, restartEvery) {
+			return
+		}
+	}
+}
+
+// rest pauses; false: ctx ended.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// close ends the parts. The workers must have ended before.
+func (b *background) close(ctx context.Context) error {
+	if b == nil {
+		return nil
+	}
+	if b.service != nil {
+		b.service.Close()
+	}
+	if b.queue != nil {
+		return b.queue.Close(ctx)
+	}
+	return nil
+}
+
+// reloadPrewarm takes what may change while serving.
+func (a *App) reloadPrewarm(cfg config.Config) error {
+	if a.prewarm == nil {
+		return nil
+	}
+	return errors.Join(a.prewarm.webhooks.Reload(cfg.Prewarm.Door.Callbacks), a.prewarm.compat.Reload(cfg.Compat))
+}

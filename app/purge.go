@@ -1,0 +1,153 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
+	"github.com/goldcrest/goldcrest/purge"
+)
+
+// allKeys begins every key.
+const allKeys = "v1/"
+
+// newInstance makes the name of this process among those that share a queue.
+func newInstance() string { return rand.Text() }
+
+// sharedPurges brings purges to and from the other instances.
+type sharedPurges struct {
+	*purge.Shared
+	log     *natsqueue.Purges
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// openPurgeLog opens what keeps the purges of an instance alone over a restart; nil where nothing does. Only writes to a bucket outlive
+// their process, and only an instance with a queue has a directory that is its own.
+func (a *App) openPurgeLog(ctx context.Context) pipeline.PurgeLog {
+	if a.cfg.Prewarm.Queue.NATS != "" || a.cfg.Cache.Store.S3.Bucket == "" || !a.cfg.Is(config.RolePrewarm) {
+		return nil
+	}
+	path := filepath.Join(a.cfg.Prewarm.Queue.Dir, "purges.jsonl")
+	file, err := purge.OpenFile(ctx, path, a.purges)
+	if err != nil {
+		a.log.Error("the purges before this start cannot be read; what they purged may come back", "file", path, "error", err)
+	}
+	return file
+}
+
+// firstGeneration is the one before the first purge: an instance alone numbers purges by itself, from its start.
+func (a *App) firstGeneration() cache.Generation {
+	if a.cfg.Prewarm.Queue.NATS != "" {
+		return cache.Generation{}
+	}
+	return cache.Generation{Epoch: time.Now().UnixMilli()}
+}
+
+// openPurges begins to follow the purges of the instances that share a cluster. It does not wait for the cluster.
+func (a *App) openPurges() error {
+	if a.cfg.Prewarm.Queue.NATS == "" {
+		return nil
+	}
+	log, err := natsqueue.OpenPurges(a.cfg.Prewarm.Queue, a.log)
+	if err != nil {
+		return err
+	}
+	cfg := purge.Default()
+	cfg.OwnStore = a.cfg.Cache.Store.S3.Bucket == ""
+	ctx, stop := context.WithCancel(context.Background())
+	a.shared = &sharedPurges{Shared: purge.NewShared(cfg, a.instance, log, purged{a}, a.purges, a.log), log: log, stop: stop}
+	a.shared.running.Go(func() { a.shared.Run(ctx) })
+	return nil
+}
+
+// close leaves the other instances. That they cannot be told is no failure: they wait for the end of a lease.
+func (s *sharedPurges) close(ctx context.Context) {
+	if s == nil {
+		return
+	}
+	s.stop()
+	s.running.Wait()
+	_ = s.Leave(ctx)
+	s.log.Close()
+}
+
+// purged is this instance as purges see it.
+type purged struct{ *App }
+
+var _ purge.Instance = purged{}
+
+// BeginPurge implements purge.Instance. A purge of everything forgets all bad sources too.
+func (a purged) BeginPurge(g cache.Generation, prefixes, sources []string, limit time.Duration) func(context.Context) error {
+	if slices.Contains(prefixes, allKeys) {
+		a.origin.ForgetAll()
+	}
+	return a.pipeline.BeginPurge(g, prefixes, sources, limit)
+}
+
+// EndPurge implements purge.Instance.
+func (a purged) EndPurge(g cache.Generation) { a.pipeline.EndPurge(g) }
+
+// Remove implements purge.Instance.
+func (a purged) Remove(ctx context.Context, prefixes []string) (int, error) {
+	return a.pipeline.Remove(ctx, prefixes)
+}
+
+// ForgetAll implements purge.Instance.
+func (a purged) ForgetAll() { a.pipeline.ForgetAll() }
+
+// purge removes variants here and on the other instances. What the prewarm door knows against their sources goes too.
+func (a *App) purge(ctx context.Context, what pipeline.Selector) (n int, err error) {
+	if a.shared != nil {
+		n, err = a.shared.Purge(ctx, what.Prefixes(), what.Sources())
+	} else {
+		if what.Prefix == allKeys {
+			a.origin.ForgetAll()
+		}
+		n, err = a.pipeline.Purge(ctx, what)
+	}
+	if err != nil {
+		return n, purgeFault(err)
+	}
+	return n, a.forgetBroken(ctx, what)
+}
+
+// purgeFault says what the caller is to do: repeat the purge.
+func purgeFault(err error) error {
+	said := ""
+	switch {
+	case errors.Is(err, purge.ErrAway):
+		said = "an instance did not confirm the purge and may still serve what was to be purged: repeat the purge"
+	case errors.Is(err, purge.ErrLog):
+		said = "the queue did not take the purge, so that not all instances know of it: repeat the purge"
+	case errors.Is(err, purge.ErrNotKept):
+		said = "the purge could not be written to the queue's disk, so that a restart may forget it: repeat the purge"
+	default:
+		return err
+	}
+	f := fault.New(fault.Overloaded, "app.purge", said, err)
+	f.RetryAfter = 5 * time.Second
+	return f
+}
+
+// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A queue that is not open answers nobody.
+func (a *App) forgetBroken(ctx context.Context, what pipeline.Selector) error {
+	if a.prewarm == nil || !a.prewarm.queue.IsOpen() {
+		return nil
+	}
+	for _, prefix := range what.Prefixes() {
+		if err := a.prewarm.service.Forget(ctx, prefix); err != nil {
+			return fault.New(fault.Overloaded, "app.purge", "the variants are gone, but what prewarm knows of their sources could not be dropped: repeat the purge", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/client"
+)
+
+// checkBatch is how many sources, units or keys one call asks about.
+const checkBatch = 1000
+
+// runCheck asks a running server what is there of sources, units or keys.
+func runCheck(ctx context.Context, e env, args []string) error {
+	fs := newFlags("check")
+	flags := addAPIFlags(e, fs)
+	units := fs.String("units", "", "`FILE` with Data Units, one a line or as a JSON array, or - for standard input, in place of URLs")
+	keys := fs.Bool("keys", false, "the arguments are keys, not URLs")
+	variants := fs.String("variants", "", "presets or options, such as lite,rs:fit:480:0; default: the presets that the server is configured with")
+	budget := fs.Int64("budget", 0, "bytes of each unit, as the units were prewarmed with")
+	var selects manyFlag
+	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	if (fs.NArg() == 0) == (*units == "") || *units != "" && *keys {
+		return usageError{errors.New("give URLs, or -keys and keys, or -units FILE")}
+	}
+	for _, arg := range fs.Args() {
+		if isKey := strings.HasPrefix(arg, "v1/"); isKey != *keys {
+			return usageError{fmt.Errorf("%q is not a %s; keys begin with v1/ and are given with -keys", arg, map[bool]string{true: "key", false: "URL"}[*keys])}
+		}
+	}
+	api, err := flags.open()
+	if err != nil {
+		return err
+	}
+	c := checking{api: api, out: e.stdout, call: client.CheckCall{Select: selects, Budget: *budget}, states: map[string]int{}}
+	for _, name := range listFlag(*variants) {
+		c.call.Variants = append(c.call.Variants, client.Variant{Name: name})
+	}
+	switch {
+	case *units != "":
+		var in io.ReadCloser
+		if in, err = e.open(*units); err == nil {
+			err = errors.Join(c.units(ctx, in), in.Close())
+		}
+	case *keys:
+		c.call.Keys, c.call.Variants = fs.Args(), nil
+		err = c.ask(ctx)
+	default:
+		c.call.URLs = fs.Args()
+		err = c.ask(ctx)
+	}
+	if err != nil {
+		return flags.explain(err)
+	}
+	return c.end()
+}
+
+// checking is one run of the command.
+type checking struct {
+	api    *client.API
+	out    io.Writer
+	call   client.CheckCall
+	states map[string]int
+}
+
+// units asks about the units of a file, batch by batch.
+func (c *checking) units(ctx context.Context, in io.Reader) error {
+	r := newUnitReader(in)
+	size := 0
+	for {
+		u, err := r.next()
+		if len(c.call.Units) > 0 && (err != nil || len(c.call.Units) == checkBatch || size+len(u.text) > maxBatchBytes) {
+			if err := c.ask(ctx); err != nil {
+				return err
+			}
+			c.call.Units, size = nil, 0
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case u.bad != "":
+			c.states["unreadable"]++
+			fmt.Fprintf(c.out, "%-10s line %d: %s (bad_unit)\n", "unreadable", u.line, u.bad)
+			continue
+		}
+		c.call.Units, size = append(c.call.Units, client.Unit{Data: u.text}), size+len(u.text)
+	}
+}
+
+// ask makes one call and prints a line for each source or key.
+func (c *checking) ask(ctx context.Context) error {
+	found, err := c.api.Check(ctx, c.call)
+	if err != nil {
+		return err
+	}
+	for _, u := range found.Errors {
+		c.states["unreadable"]++
+		fmt.Fprintf(c.out, "%-10s %s: %s (%s)\n", "unreadable", u.ID, u.Error.Detail, u.Error.Code)
+	}
+	for _, u := range found.Notes {
+		fmt.Fprintf(c.out, "%-10s %s: %s (%s)\n", "note", u.ID, u.Note.Detail, u.Note.Code)
+	}
+	for _, f := range found.Checked {
+		c.states[f.State]++
+		name, reason := f.Source, f.Reason
+		if name == "" {
+			name = f.Key
+		}
+		if f.UnitID != "" && len(c.call.Units) > 0 {
+			name = f.UnitID + " " + f.Pointer + " " + name
+		}
+		if reason == "" {
+			reason = "-"
+		}
+		there := 0
+		for _, v := range f.Variants {
+			if v.State == "present" {
+				there++
+			}
+		}
+		fmt.Fprintf(c.out, "%-10s %-20s %d/%d  %s\n", f.State, reason, there, len(f.Variants), name)
+	}
+	return nil
+}
+
+// end prints the totals; anything that is not there makes the command fail, so that scripts can wait for it.
+func (c *checking) end() error {
+	all := 0
+	for _, n := range c.states {
+		all += n
+	}
+	fmt.Fprintf(c.out, "%d present, %d pending, %d broken, %d unknown\n", c.states["present"], c.states["pending"], c.states["broken"], c.states["unknown"])
+	if n := c.states["unreadable"]; n > 0 {
+		return fmt.Errorf("%d units could not be read, and %d of the images are not there", n, all-n-c.states["present"])
+	}
+	if n := all - c.states["present"]; n > 0 {
+		return fmt.Errorf("%d of %d are not there; \"goldcrest prewarm\" makes those that are unknown", n, all)
+	}
+	return nil
+}

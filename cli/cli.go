@@ -1,0 +1,140 @@
+// Package cli holds the commands: their flags, one call of what does the work, and what a person reads.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Exit codes of every subcommand.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// env is what a subcommand may touch of the process, so that tests run them in their own.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	environ        []string
+	version        string // of this build
+}
+
+// command is one subcommand. run returns an error whose text tells the user what happened and what to do; a usageError
+// makes the exit code 2.
+type command struct {
+	name, args, summary string
+	run                 func(ctx context.Context, e env, args []string) error
+	operands            bool // it takes arguments beside flags
+	hidden              bool
+}
+
+// commands lists the subcommands in the order of the help text.
+func commands() []command {
+	return []command{
+		{name: "serve", args: "[-config FILE]", summary: "run the proxy (the default)", run: runServe},
+		{name: "demo", args: "[-once] [-dir DIR] [-listen ADDR]", summary: "show it on real pictures, then go on serving", run: runDemo},
+		{name: "sign", args: "[-options O | -preset P] [-ttl D] [-round D] URL...", summary: "print signed URLs", run: runSign, operands: true},
+		{name: "get", args: "[-options O] [-accept A] -o FILE URL|PATH", summary: "run the pipeline once, without a server", run: runGet, operands: true},
+		{name: "prewarm", args: "[-variants LIST] [-select S] [-budget BYTES] [-again] [-o VERDICTS.jsonl] FILE|-", summary: "have a running server make the pictures of Data Units", run: runPrewarm, operands: true},
+		{name: "check", args: "[-variants LIST] URL... | -keys KEY... | -units FILE|-", summary: "ask a running server what is there", run: runCheck, operands: true},
+		{name: "purge", args: "-source URL | -unit ID | -tag TAG | -prefix KEY | -all", summary: "remove variants on a running server", run: runPurge},
+		{name: "explain", args: "[-accept A] [-run] PATH|URL", summary: "tell what a signed URL asks for", run: runExplain, operands: true},
+		{name: "config", args: "[-config FILE]", summary: "print the effective configuration, secrets masked", run: runConfig},
+		{name: "doctor", args: "[-config FILE]", summary: "check configuration, keys, store, codecs, disk; say what to do", run: runDoctor},
+		{name: "healthcheck", args: "[-url URL]", summary: "exit 0 if the local server is healthy (for containers)", run: runHealthcheck},
+		{name: "version", summary: "print the versions of the program and its codecs", run: runVersion},
+		{name: "worker", run: runWorker, hidden: true},
+	}
+}
+
+// Main runs the command that the process's arguments name, and ends the process with its exit code. version is that of the build.
+func Main(version string) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second Ctrl-C ends the process at once. A second SIGTERM does not: service managers may repeat it.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
+	e := env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), version: version}
+	code := dispatch(ctx, e, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// dispatch runs the subcommand that args names and returns the exit code.
+func dispatch(ctx context.Context, e env, args []string) int {
+	name := "serve"
+	switch {
+	case len(args) == 0:
+	case !strings.HasPrefix(args[0], "-"):
+		name, args = args[0], args[1:]
+	case isHelp(args[0]):
+		name, args = "help", args[1:]
+	case args[0] == "-version" || args[0] == "--version":
+		name, args = "version", args[1:]
+	}
+	if name == "help" {
+		if len(args) == 0 || isHelp(args[0]) || args[0] == "help" {
+			printHelp(e.stdout)
+			return exitOK
+		}
+		name, args = args[0], []string{"-h"}
+	}
+	var names []string
+	for _, c := range commands() {
+		if c.name == name {
+			return exitCode(e, c, c.run(ctx, e, args))
+		}
+		if !c.hidden {
+			names = append(names, c.name)
+		}
+	}
+	fmt.Fprintf(e.stderr, "goldcrest: there is no command %q%s; \"goldcrest help\" lists them\n", name, didYouMean("", fault.Meant(name, names)))
+	return exitUsage
+}
+
+// exitCode prints err, if any, and says how the process ends.
+func exitCode(e env, c command, err error) int {
+	var usage usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(e.stderr, "goldcrest %s: %v\nusage: %s\n\"goldcrest %s -h\" tells the flags.\n", c.name, err, c.usage(), c.name)
+		return exitUsage
+	default:
+		fmt.Fprintf(e.stderr, "goldcrest %s: %s\n", c.name, told(err))
+		if todo := advice(err); todo != "" {
+			fmt.Fprintf(e.stderr, "To do: %s.\n", todo)
+		}
+		return exitFailed
+	}
+}
+
+// usageError is a wrong call of a subcommand.
+type usageError struct{ error }
+
+// usage is the command's call in one line.
+func (c command) usage() string { return strings.TrimSpace("goldcrest " + c.name + " " + c.args) }
+
+// isHelp reports whether an argument asks for help.
+func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" || arg == "--h" }
+
+// printHelp lists the subcommands.
+func printHelp(w io.Writer) {
+	fmt.Fprint(w, "Goldcrest serves the lightest picture that still does the job.\n\nusage: goldcrest COMMAND [flags]\n\n")
+	for _, c := range commands() {
+		if !c.hidden {
+			fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
+		}
+	}
+	fmt.Fprint(w, "\n\"goldcrest help COMMAND\" tells its flags. Configuration: config.yaml, docs/config.md.\n")
+}

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/app"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// runExplain tells what a signed URL asks for; it fetches nothing unless it is told to make the variant.
+func runExplain(ctx context.Context, e env, args []string) error {
+	fs := newFlags("explain")
+	run := fs.Bool("run", false, "make the variant, without a server, and tell how its format and quality were chosen")
+	accept := fs.String("accept", "image/avif,image/webp,*/*", "the client's Accept header")
+	cfg, _, err := configured(e, fs, args)
+	if err != nil {
+		return err
+	}
+	if fs.NArg() != 1 {
+		return usageError{errors.New("give one signed URL or its path")}
+	}
+	keys, err := signing.New(cfg.Signing, time.Now)
+	if err != nil {
+		return err
+	}
+	target := signedPath(cfg, fs.Arg(0))
+	signature := "valid"
+	verified, wrong := keys.Verify(target)
+	if wrong != nil {
+		signature = "not valid: " + fault.Of(wrong).Public
+		_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+		verified.Path = "/" + rest
+	}
+	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
+	if err != nil {
+		return err
+	}
+	ref, terms, err := parser.ParsePath(verified.Path)
+	if err != nil {
+		return fmt.Errorf("the signature is %s; and %w", signature, err)
+	}
+	client := variant.ParseAccept(*accept, cfg.Negotiation)
+	printExplanation(e.stdout, signature, ref, terms, client)
+	if *run {
+		ref.Spec = ref.Spec.Resolve(client)
+		answer, err := app.GetOnce(ctx, e.version, cfg, ref, e.stderr)
+		if err != nil {
+			return err
+		}
+		printChoice(e.stdout, answer)
+	}
+	if wrong == nil && terms.Expired(time.Now()) {
+		return errors.New("the server refuses this URL: it has expired")
+	}
+	if wrong != nil {
+		return fmt.Errorf("the server refuses this URL: %w", wrong)
+	}
+	return nil
+}
+
+// printChoice tells how the format and the quality of a variant were chosen.
+func printChoice(w io.Writer, answer pipeline.Answer) {
+	a := answer.Entry.Attrs
+	fact := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-10s %s\n", name, value)
+		}
+	}
+	kind := a["kind"]
+	if kind != "" {
+		kind += " (probability of print " + a["print"] + ")"
+	}
+	quality := a["q"]
+	if quality == "0" {
+		quality = "lossless"
+	}
+	if a["predicted"] != "" {
+		quality += " (predicted " + a["predicted"] + " for a score of " + a["target"] + ")"
+	}
+	if a["score"] != "" {
+		quality += ", measured " + a["score"]
+	}
+	fact("kind", kind)
+	fact("q", quality)
+	fact("tried", a["tried"])
+	fact("why", a["note"])
+	fact("bytes", fmt.Sprintf("%d of %s, %sx%s of %sx%s %s", len(answer.Entry.Body), a["sb"], a["w"], a["h"], a["sw"], a["sh"], a["sf"]))
+	t := answer.Timings
+	fact("time", fmt.Sprintf("fetch %s, transform %s, of which the probe %s", t.Fetch.Round(time.Millisecond), t.Transform.Round(time.Millisecond),
+		t.Probe.Round(100*time.Microsecond)))
+}
+
+// printExplanation prints one fact a line. The source's query stays out: it may hold secrets.
+func printExplanation(w io.Writer, signature string, ref variant.Ref, terms variant.Terms, accept variant.Accept) {
+	source, _, hasQuery := strings.Cut(ref.Source, "?")
+	if hasQuery {
+		source += "?..."
+	}
+	resolved := ref
+	resolved.Spec = ref.Spec.Resolve(accept)
+	format := string(resolved.Spec.Format)
+	if ref.Spec.IsOpen() {
+		format += " (negotiated)"
+	}
+	expires := "never"
+	if !terms.Expires.IsZero() {
+		expires = terms.Expires.UTC().Format(time.RFC3339)
+		if terms.Expired(time.Now()) {
+			expires += " (expired)"
+		}
+	}
+	fmt.Fprintf(w, "signature  %s\nsource     %s\nformat     %s\nexpires    %s\nkey        %s\n", signature, source, format, expires, resolved.Key())
+}

@@ -1,0 +1,310 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/client"
+)
+
+const (
+	maxBatchBytes = 4 << 20         // a call of lines is closed when it has grown to this
+	pollEvery     = 2 * time.Second // how long one look at a job may be held back
+	maxJobsAhead  = 1000            // jobs posted and not yet ended: past it, posting waits
+)
+
+// prewarming is one run of the command.
+type prewarming struct {
+	flags    apiFlags
+	api      *client.API
+	call     client.Call
+	batch    int
+	key      string           // of this run; each batch's idempotency key begins with it
+	verdicts *json.Encoder    // nil = not wanted
+	bar      *progress        //
+	lines    *bounded         // what is told of single units
+	broken   *bounded         // and of images that could not be made
+	totals   totals           // of the jobs that ended
+	accepted bool             // the server has taken something
+	posted   chan postedBatch // in order
+}
+
+// postedBatch is a batch that the server has accepted, or the error that ended the posting.
+type postedBatch struct {
+	job    client.Accepted
+	bad    int // lines that the server could not read
+	failed error
+}
+
+// runPrewarm posts Data Units to a running server and waits until their pictures are made.
+func runPrewarm(ctx context.Context, e env, args []string) (err error) {
+	fs := newFlags("prewarm")
+	p := &prewarming{flags: addAPIFlags(e, fs), key: rand.Text(), posted: make(chan postedBatch, maxJobsAhead)}
+	variants := fs.String("variants", "", "presets or options, such as lite,rs:fit:480:0; default: the presets that the server is configured with")
+	var selects, tags manyFlag
+	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times; default: found by itself")
+	fs.Var(&tags, "tag", "a tag for the jobs; may be given several times")
+	fs.StringVar(&p.call.Priority, "priority", "", "low, normal or high")
+	fs.Int64Var(&p.call.Budget, "budget", 0, "bytes that the images of one unit may have together, in each variant and format; 0 = as many as it takes")
+	fs.BoolVar(&p.call.Again, "again", false, "look again at sources that are known to be broken, which are else answered for an hour without a fetch")
+	fs.IntVar(&p.batch, "batch", 200, "units in one call")
+	out := fs.String("o", "", "`FILE` for the verdicts, one JSON object a line")
+	if err := parseFlags(e, fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() != 1 {
+		return usageError{errors.New("give one FILE with Data Units, one a line or as a JSON array, or - for standard input")}
+	}
+	if err := errors.Join(atLeast("batch", int64(p.batch), 1), atLeast("budget", p.call.Budget, 0)); err != nil {
+		return err
+	}
+	p.call.Select, p.call.Tags, p.call.Return = selects, tags, "none"
+	for _, name := range listFlag(*variants) {
+		p.call.Variants = append(p.call.Variants, client.Variant{Name: name})
+	}
+	if p.api, err = p.flags.open(); err != nil {
+		return err
+	}
+	in, err := e.open(fs.Arg(0))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if *out != "" {
+		w, err := e.stdoutOr(*out)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, w.Close()) }()
+		p.verdicts = json.NewEncoder(w)
+	}
+	p.bar = newProgress(e.stderr)
+	p.lines, p.broken = &bounded{bar: p.bar, what: "lines"}, &bounded{bar: p.bar, what: "images"}
+	p.totals.reasons = map[string]int{}
+	return p.run(ctx, e, in)
+}
+
+// run posts in one goroutine and watches the jobs in this one, in the order of their posting.
+func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer close(p.posted)
+		if err := p.post(ctx, in); err != nil {
+			select {
+			case p.posted <- postedBatch{failed: err}:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	failed := p.watch(ctx)
+	t := p.totals
+	if p.accepted {
+		p.bar.end()
+		p.broken.end()
+		t.print(e.stdout)
+	}
+	p.lines.end()
+	switch {
+	case failed != nil && !p.accepted:
+		return p.flags.explain(failed)
+	case failed != nil:
+		return fmt.Errorf("%w\nWhat was accepted before goes on at the server", p.flags.explain(failed))
+	case t.unreadable > 0:
+		return fmt.Errorf("%d units could not be read; the lines above say why: mend them and run this again, what is made stays", t.unreadable)
+	case !p.accepted:
+		fmt.Fprintln(e.stderr, "there are no Data Units in that file: nothing was done")
+	case t.givenUp > 0:
+		return fmt.Errorf("%d jobs were cancelled or expired before they ended: run this again for the rest", t.givenUp)
+	case t.Failed > 0:
+		return fmt.Errorf("%d variants failed though they were tried again; run this again later: what is made stays", t.Failed)
+	}
+	return nil
+}
+
+// post reads the units and posts them in batches. What was read before an error is posted all the same.
+func (p *prewarming) post(ctx context.Context, in io.Reader) error {
+	units := newUnitReader(in)
+	var b batch
+	for {
+		u, err := units.next()
+		if len(b.lines) > 0 && (err != nil || len(b.lines) == p.batch || b.body.Len()+len(u.text) > maxBatchBytes) {
+			if err := p.postBatch(ctx, b); err != nil {
+				return err
+			}
+			b = batch{}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case u.bad != "":
+			p.lines.tell("line %d: %s (bad_unit)", u.line, u.bad)
+			if err := p.hand(ctx, postedBatch{bad: 1}); err != nil {
+				return err
+			}
+			continue
+		}
+		b.body.Write(u.text)
+		b.body.WriteByte('\n')
+		b.lines = append(b.lines, u.line)
+	}
+}
+
+// batch is the units of one call.
+type batch struct {
+	body  bytes.Buffer
+	lines []int // the line of the file on which each unit begins
+}
+
+// line is where a unit stands in the file: n is its line in the body, from 1.
+func (b batch) line(n int) int { return b.lines[min(max(n, 1), len(b.lines))-1] }
+
+// postBatch posts a batch, and names the units that the server could not read, or has something to say about.
+func (p *prewarming) postBatch(ctx context.Context, b batch) error {
+	call := p.call
+	call.Key = p.key + "-" + strconv.Itoa(b.lines[0])
+	accepted, err := p.api.PrewarmLines(ctx, b.body.Bytes(), call)
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Code == "bad_unit" { // Nothing in it could be read.
+		p.lines.tell("lines %d to %d: %s (%s)", b.lines[0], b.line(len(b.lines)), b.inFile(refused.Detail), refused.Code)
+		return p.hand(ctx, postedBatch{bad: len(b.lines)})
+	}
+	if err != nil {
+		return err
+	}
+	posted := postedBatch{job: accepted}
+	for _, u := range accepted.Units {
+		switch {
+		case u.Error != nil:
+			posted.bad++
+			at := ""
+			if u.Error.Pointer != "" {
+				at = " at " + u.Error.Pointer
+			}
+			p.lines.tell("line %d%s: %s (%s)", b.line(u.Line), at, u.Error.Detail, u.Error.Code)
+		case u.Note != nil:
+			p.lines.tell("line %d: %s (%s)", b.line(u.Line), u.Note.Detail, u.Note.Code)
+		}
+	}
+	return p.hand(ctx, posted)
+}
+
+// inFile puts the lines of the file in the place of those of the body, in the server's words.
+func (b batch) inFile(detail string) string {
+	before, after, ok := strings.Cut(detail, "in line ")
+	var n int
+	if _, err := fmt.Sscanf(after, "%d", &n); !ok || err != nil {
+		return detail
+	}
+	return before + "in line " + strconv.Itoa(b.line(n)) + strings.TrimPrefix(after, strconv.Itoa(n))
+}
+
+// hand gives what was posted to who watches the jobs.
+func (p *prewarming) hand(ctx context.Context, b postedBatch) error {
+	select {
+	case p.posted <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// watch follows each job to its end.
+func (p *prewarming) watch(ctx context.Context) error {
+	for b := range p.posted {
+		if b.failed != nil {
+			return b.failed
+		}
+		p.totals.unreadable += b.bad
+		p.bar.posted(b.job.Counts.Variants)
+		if b.job.Job == "" { // Nothing in the batch could be worked.
+			continue
+		}
+		p.accepted = true
+		if err := p.follow(ctx, b.job.Job); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// follow watches one job and adds it to the totals once it has ended.
+func (p *prewarming) follow(ctx context.Context, id string) error {
+	for {
+		asked := time.Now()
+		j, err := p.api.Job(ctx, id, pollEvery)
+		if err != nil {
+			return err
+		}
+		p.bar.at(p.totals.with(j))
+		if !j.Ended() {
+			if err := pauseUntil(ctx, asked.Add(pollEvery/10)); err != nil {
+				return err
+			}
+			continue
+		}
+		p.totals = p.totals.with(j)
+		return p.results(ctx, j)
+	}
+}
+
+// results reads the verdicts of a job that has ended: all of them where they are to be written, else those of what could not be made.
+func (p *prewarming) results(ctx context.Context, j client.Job) error {
+	var states []string
+	switch {
+	case p.verdicts != nil:
+		states = []string{""}
+	default:
+		if j.Counts.Broken > 0 {
+			states = append(states, "broken")
+		}
+		if j.Counts.Failed > 0 {
+			states = append(states, "failed")
+		}
+	}
+	told := ""
+	for _, state := range states {
+		for v, err := range p.api.Results(ctx, j.ID, state) {
+			if err != nil {
+				return err
+			}
+			if p.verdicts != nil {
+				if err := p.verdicts.Encode(v); err != nil {
+					return err
+				}
+			}
+			if v.State != "broken" && v.State != "failed" {
+				continue
+			}
+			p.totals.reasons[v.Reason]++
+			// The variants of an image follow each other: it is told once.
+			if image := fmt.Sprintf("%s: %s at %s %s", v.State, v.UnitID, v.Pointer, v.Source); image != told {
+				told = image
+				p.broken.tell("%s (%s)", image, v.Reason)
+			}
+		}
+	}
+	return nil
+}
+
+// pauseUntil keeps a server that answers early from being asked without pause.
+func pauseUntil(ctx context.Context, at time.Time) error {
+	t := time.NewTimer(time.Until(at))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

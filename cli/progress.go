@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// progress shows how far a run has come: one line that is drawn again and again on a terminal, a plain line now and then elsewhere.
+type progress struct {
+	mu    sync.Mutex
+	w     io.Writer
+	width int           // of the terminal; 0 = there is none
+	every time.Duration // between two lines
+	now   func() time.Time
+
+	began, last time.Time
+	known       int // variants that were accepted
+	t           totals
+	drawn       bool // a line stands on the terminal
+}
+
+// newProgress looks whether w is a terminal.
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w, every: 5 * time.Second, now: time.Now, began: time.Now()}
+	if f, ok := w.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			p.width, p.every = int(size.Col), 100*time.Millisecond
+		}
+	}
+	return p
+}
+
+// posted counts variants that were accepted.
+func (p *progress) posted(variants int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known += variants
+}
+
+// at shows a state, unless the last one is too fresh.
+func (p *progress) at(t totals) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.t = t
+	if now := p.now(); now.Sub(p.last) >= p.every {
+		p.last = now
+		p.draw()
+	}
+}
+
+// line prints a message above the bar.
+func (p *progress) line(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wipe()
+	fmt.Fprintf(p.w, format+"\n", args...)
+}
+
+// bounded tells of single things above the bar, of the first ones only: a file may have millions that are wrong.
+type bounded struct {
+	bar  *progress
+	what string // they are
+	mu   sync.Mutex
+	told int
+}
+
+// maxTold is how many things of a kind are told one by one.
+const maxTold = 20
+
+// tell tells of one.
+func (b *bounded) tell(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.told++; b.told <= maxTold {
+		b.bar.line(format, args...)
+	}
+}
+
+// end says how many were not told.
+func (b *bounded) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := b.told - maxTold; n > 0 {
+		b.bar.line("and %s more %s", thousands(n), b.what)
+	}
+}
+
+// end shows the last state and leaves it standing.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.draw()
+	if p.drawn {
+		fmt.Fprintln(p.w)
+		p.drawn = false
+	}
+}
+
+// wipe takes the drawn line away.
+func (p *progress) wipe() {
+	if p.drawn {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.drawn = false
+	}
+}
+
+// draw shows the present state.
+func (p *progress) draw() {
+	text := p.text()
+	if p.width == 0 {
+		fmt.Fprintln(p.w, text)
+		return
+	}
+	done, all := p.done()
+	// One column stays free: a character in the last one makes some terminals begin a new line.
+	if room := p.width - len(text) - 4; room >= 10 {
+		full := 0
+		if all > 0 {
+			full = room * done / all
+		}
+		text = "[" + strings.Repeat("#", full) + strings.Repeat(".", room-full) + "] " + text
+	}
+	fmt.Fprint(p.w, "\r"+text[:min(len(text), p.width-1)]+"\x1b[K")
+	p.drawn = true
+}
+
+// done is how many of the variants have a verdict.
+func (p *progress) done() (done, all int) {
+	c := p.t.Counts
+	done = c.Made + c.Present + c.Broken + c.Failed + c.Skipped
+	return done, max(p.known, c.Variants, done)
+}
+
+// text is the state in words.
+func (p *progress) text() string {
+	done, all := p.done()
+	percent := 100
+	if all > 0 {
+		percent = 100 * done / all
+	}
+	s := fmt.Sprintf("%3d%% %s/%s variants: %s made, %s present, %s broken, %s failed", percent, thousands(done), thousands(all),
+		thousands(p.t.Made), thousands(p.t.Present), thousands(p.t.Broken), thousands(p.t.Failed))
+	elapsed := p.now().Sub(p.began)
+	if rate := float64(done) / max(elapsed.Seconds(), 0.001); done > 0 && done < all {
+		left := time.Duration(float64(all-done) / rate * float64(time.Second))
+		s += fmt.Sprintf(", %.0f/s, %s left", rate, left.Round(time.Second))
+	}
+	return s
+}
+
+// thousands writes a number in groups of three digits.
+func thousands(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// megabytes prints a large size as people read it.
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

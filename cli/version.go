@@ -1,0 +1,26 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/goldcrest/goldcrest/app"
+)
+
+// runVersion prints the program's version and those of the libraries that make its pictures.
+func runVersion(_ context.Context, e env, args []string) error {
+	if err := parseFlags(e, newFlags("version"), args); err != nil {
+		return err
+	}
+	build, sandbox, libraries, err := app.Versions(e.version)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "goldcrest %s\n  %-12s %s\n", build, "sandbox", sandbox)
+	for _, name := range slices.Sorted(maps.Keys(libraries)) {
+		fmt.Fprintf(e.stdout, "  %-12s %s\n", name, libraries[name])
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package house
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/goldcrest/goldcrest"
+
+// layer says which packages of this module one package may import, and why not more. "*" allows all.
+type layer struct {
+	may []string
+	why string
+}
+
+// layers is the whole import graph. A package that is not here fails the test: draw it into the graph first. Packages that
+// are planned may stand here before they exist.
+var layers = map[string]layer{
+	"fault":   {nil, "the ground: everything classifies failures, so it can depend on nothing"},
+	"metrics": {nil, "the ground: labels are plain strings, so that a metric never ties two packages together"},
+	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
+	"variant": {[]string{"fault"}, "what a variant is must be decidable without I/O and by every door alike"},
+	"signing": {[]string{"fault", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
+	"origin":  {[]string{"fault", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
+
+	"trace":           {nil, "the ground: a step is named where it is taken, and whoever records it is plugged in from above"},
+	"trace/tracetest": {[]string{"trace"}, "a fake for the tests of those who name their steps"},
+
+	"secretfile": {nil, "the ground: whoever reads a secret from a file reads it the same way"},
+
+	"stall":    {nil, "the ground: whatever calls a disk may need it"},
+	"tracing":  {[]string{"trace"}, "a recorder and nothing else"},
+	"pressure": {nil, "a leaf: it reads how much memory is left and says which step that calls for; what a step means is for others to know"},
+
+	"cache":           {nil, "a leaf that knows no images and classifies no failures: the pipeline makes faults of its errors"},
+	"cache/s3store":   {[]string{"cache"}, "a Store and nothing else"},
+	"cache/dirstore":  {[]string{"cache", "stall"}, "a Store and nothing else"},
+	"cache/cachetest": {[]string{"cache"}, "the law of Store must not depend on one Store"},
+
+	"transform":             {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
+	"transform/codec/score": {nil, "compares pixels, and knows no file"},
+	"transform/codec":       {[]string{"transform", "transform/codec/score", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
+
+	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "trace"}, "the heart: the transform is plugged in through an interface"},
+	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
+
+	"purge": {[]string{"cache", "stall"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
+
+	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
+
+	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
+
+	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
+
+	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
+	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "pressure", "secretfile", "tracing", "fault"},
+		"imports only packages that hold a Config struct"},
+
+	"":      {[]string{"cli"}, "main calls cli"},
+	"cli":   {[]string{"app", "client", "config", "fault", "pipeline", "server", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
+	"app":   {[]string{"*"}, "the composition root: the only place that knows all"},
+	"house": {nil, "it reads the repository as a reader does"},
+
+	"bench": {[]string{"*"}, "measures every part"},
+
+	"bench/quality": {[]string{"transform/codec", "transform/codec/score", "variant", "sniff"}, "judges the codec's own encodes, and nothing that a cache or a server adds"},
+	"e2e":           {nil, "a black box: it sees the binary and the contract only"},
+}
+
+// fence keeps one dependency inside the packages that own it. A path ending in "/" means everything below it.
+type fence struct {
+	path string
+	only []string
+	why  string
+}
+
+var fences = []fence{
+	{"C", []string{"transform/codec", "transform/codec/score"}, "C code reads hostile files: it runs in worker processes alone"},
+	{"unsafe", []string{"transform", "transform/codec", "transform/codec/score"}, "only the shared memory and its C neighbours need it"},
+	{"github.com/h2non/bimg", []string{"transform/codec"}, "it starts libvips when imported, and is cgo"},
+	{"github.com/labstack/echo/", []string{"server"}, "HTTP types below the server tie the pipeline to a router"},
+	{"github.com/aws/", []string{"cache/s3store"}, "one store owns the SDK; the others must build without it"},
+	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
+	{"github.com/nats-io/", []string{"prewarm/natsqueue"}, "the queue is a contract: one implementation owns NATS"},
+	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
+	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
+	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
+	{"net/http", []string{"app", "cli", "origin", "server", "client", "metrics", "cache/s3store", "prewarm", "bench"}, "only doors and remote parts speak HTTP"},
+	{"os/exec", []string{"transform", "bench", "bench/quality"}, "only the pool starts processes"},
+}
+
+// pure packages decide by their arguments alone: a test, a phone's build tool and a worker get the same answer.
+var pure = map[string][]string{
+	"fault":   {"os", "os/", "io/fs", "net", "net/http"},
+	"variant": {"os", "os/", "io/fs", "net", "net/http"},
+	"sniff":   {"os", "os/", "io/fs", "net", "net/http"},
+}
+
+// cgoFree packages, and their tests, build without a C compiler and without libvips.
+var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "trace", "trace/tracetest", "tracing", "secretfile",
+	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
+
+// listed is the part of `go list -json` that the rules read.
+type listed struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Deps       []string
+	CgoFiles   []string
+}
+
+func TestImportsFollowTheDesign(t *testing.T) {
+	pkgs := list(t)
+	if !slices.ContainsFunc(pkgs, func(p listed) bool { return p.ImportPath == module+"/fault" }) {
+		t.Fatalf("go list names %d packages, and not ours: nothing would be judged", len(pkgs))
+	}
+	for _, v := range violations(pkgs) {
+		t.Error(v)
+	}
+}
+
+// list describes the module's packages and, for the rule about cgo, all that they and their tests depend on.
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-deps", "-test", "-json=ImportPath,Standard,Imports,Deps,CgoFiles", "./...")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=1")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var pkgs []listed
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+// violations are the sentences about every rule that pkgs breaks.
+func violations(pkgs []listed) []string {
+	var out []string
+	usesCgo := map[string]bool{}
+	for _, p := range pkgs {
+		if !p.Standard && len(p.CgoFiles) > 0 {
+			usesCgo[p.ImportPath] = true
+		}
+	}
+	for _, p := range pkgs {
+		name, ours := inModule(p.ImportPath)
+		if !ours || strings.Contains(p.ImportPath, " [") {
+			continue // a variant of a package that was rebuilt for a test: judged under its plain name
+		}
+		if base, ok := strings.CutSuffix(name, ".test"); ok {
+			out = append(out, cgoViolations(base, " (its tests)", p, usesCgo)...)
+			continue
+		}
+		out = append(out, cgoViolations(name, "", p, usesCgo)...)
+		out = append(out, importViolations(name, p.Imports)...)
+	}
+	return out
+}
+
+func importViolations(name string, imports []string) []string {
+	rule, ok := layers[name]
+	if !ok {
+		return []string{fmt.Sprintf("package %q has no rule in arch_test.go: draw it into the import graph first", name)}
+	}
+	var out []string
+	for _, imp := range imports {
+		if other, ours := inModule(imp); ours && !slices.Contains(rule.may, other) && !slices.Contains(rule.may, "*") {
+			out = append(out, fmt.Sprintf("package %q must not import %q: %s", name, other, rule.why))
+		}
+		for _, f := range fences {
+			if matches(imp, f.path) && !slices.Contains(f.only, name) {
+				out = append(out, fmt.Sprintf("package %q must not import %s, only %q may: %s", name, imp, f.only, f.why))
+			}
+		}
+		if slices.ContainsFunc(pure[name], func(path string) bool { return matches(imp, path) }) {
+			out = append(out, fmt.Sprintf("package %q must not import %s: it is pure, its answers depend on its arguments alone", name, imp))
+		}
+	}
+	return out
+}
+
+func cgoViolations(name, suffix string, p listed, usesCgo map[string]bool) []string {
+	if !slices.Contains(cgoFree, name) {
+		return nil
+	}
+	var out []string
+	for _, dep := range append([]string{p.ImportPath}, p.Deps...) {
+		if usesCgo[dep] {
+			out = append(out, fmt.Sprintf("package %q%s must not depend on cgo, but reaches %s: it has to build and test without libvips", name, suffix, dep))
+		}
+	}
+	return out
+}
+
+// inModule gives a package's path below the module's root ("" for the root itself).
+func inModule(path string) (string, bool) {
+	if path == module {
+		return "", true
+	}
+	return strings.CutPrefix(path, module+"/")
+}
+
+func matches(path, rule string) bool {
+	return path == rule || strings.HasSuffix(rule, "/") && strings.HasPrefix(path, rule)
+}
