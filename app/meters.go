@@ -80,7 +80,7 @@ func (a *App) levels() metrics.Levels {
 	l := metrics.Levels{
 		MemoryBytes: memory.Bytes, MemoryEntries: int64(memory.Entries), Fills: load.Fills,
 		FetchRunning: load.Fetching, FetchWaiting: load.FetchWaiting,
-		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting, UpgradesPending: load.Upgrades,
+		TransformRunning: load.Transforming, TransformWaiting: load.TransformWaiting, TransformHeld: load.TransformHeld, UpgradesPending: load.Upgrades,
 		Workers: pool.Workers, WorkersBusy: pool.Busy, ImageBytes: pool.Bytes,
 	}
 	l.PendingBytes, l.StoreOpen = a.tiers.Load()

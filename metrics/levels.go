@@ -12,6 +12,7 @@ type Levels struct {
 	FetchWaiting     int   `json:"fetch_waiting"`
 	TransformRunning int   `json:"transform_running"` // the transform gate
 	TransformWaiting int   `json:"transform_waiting"`
+	TransformHeld    int   `json:"transform_held"`   // of those, because their source or signing key has its share
 	UpgradesPending  int   `json:"upgrades_pending"` // first-stage entries in the queue or in work
 	Workers          int   `json:"workers"`
 	WorkersBusy      int   `json:"workers_busy"`
@@ -55,6 +56,7 @@ var levels = func() []level {
 		{running, []string{"transform"}, func(l Levels) float64 { return float64(l.TransformRunning) }},
 		{waiting, []string{"fetch"}, func(l Levels) float64 { return float64(l.FetchWaiting) }},
 		{waiting, []string{"transform"}, func(l Levels) float64 { return float64(l.TransformWaiting) }},
+		plain("gate_held", "Viewers' pictures that wait for a worker because their source or signing key has its share of them.", func(l Levels) float64 { return float64(l.TransformHeld) }),
 		plain("upgrades_pending", "First-stage entries that wait to be upgraded, or are being.", func(l Levels) float64 { return float64(l.UpgradesPending) }),
 		plain("workers", "Worker processes that are ready or busy.", func(l Levels) float64 { return float64(l.Workers) }),
 		plain("workers_busy", "Worker processes at work.", func(l Levels) float64 { return float64(l.WorkersBusy) }),

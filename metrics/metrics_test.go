@@ -174,6 +174,7 @@ func TestLevelsAreReadAtEachScrape(t *testing.T) {
 		{"gate_waiting", map[string]string{"gate": "fetch"}, func() { now.FetchWaiting = 1 }},
 		{"gate_running", map[string]string{"gate": "transform"}, func() { now.TransformRunning = 1 }},
 		{"gate_waiting", map[string]string{"gate": "transform"}, func() { now.TransformWaiting = 1 }},
+		{"gate_held", nil, func() { now.TransformHeld = 1 }},
 		{"upgrades_pending", nil, func() { now.UpgradesPending = 1 }},
 		{"workers", nil, func() { now.Workers = 1 }},
 		{"workers_busy", nil, func() { now.WorkersBusy = 1 }},

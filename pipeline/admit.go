@@ -76,13 +76,19 @@ func weight(heavy bool) int {
 // asideTakes is the index among takes of pieces aside, which wait for the processor too.
 const asideTakes = 2
 
-// learn takes how long a piece held its place.
+// learn takes how long a piece held its place, and charges for it.
 func (g *gate) learn(p *piece, held time.Duration) {
 	t := &g.takes[weight(p.heavy)]
 	if p.aside {
 		t = &g.takes[asideTakes]
 	}
 	*t += (held - *t) / 8
+	now := time.Now()
+	for _, a := range p.accounts {
+		if a != nil {
+			a.charge(p, held, now)
+		}
+	}
 }
 
 // admit books a place for a viewer's piece that is not at the gate yet, or refuses it at once: where waiting for its turn would take more
@@ -93,11 +99,11 @@ func (g *gate) learn(p *piece, held time.Duration) {
 func (g *gate) admit(p *piece) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.open(p)
 	if err := g.check(p); err != nil {
 		return err
 	}
-	p.booked = true
-	g.booked[weight(p.heavy)]++
+	g.booked[p] = struct{}{}
 	return nil
 }
 
@@ -132,20 +138,16 @@ func (g *gate) unbook(p *piece) {
 }
 
 // drop ends a booking. The lock is held.
-func (g *gate) drop(p *piece) {
-	if p.booked {
-		p.booked = false
-		g.booked[weight(p.heavy)]--
-	}
-}
+func (g *gate) drop(p *piece) { delete(g.booked, p) }
 
 // wait is how long a piece that comes now will wait for its slot, by what those before it are expected to take. The lock is held.
 func (g *gate) wait(p *piece) time.Duration {
-	light, heavy := g.booked[0], g.booked[1]
+	booked, waiting := g.ahead(p)
+	light, heavy := booked[0], booked[1]
 	if g.viewers() == 0 { // Their originals come slowly, if there are many: they will not all be here at once.
 		light, heavy = min(light, bookedMost*g.slots), min(heavy, bookedMost*g.slots/4)
 	}
-	light, heavy = light+g.rooms[lightLine].Len(), heavy+g.rooms[heavyLine].Len()
+	light, heavy = light+waiting[0], heavy+waiting[1]
 	inWork := g.running[0] + g.running[1]
 	// Those in work are half done, on average.
 	work := func(waiting, working int, takes time.Duration) time.Duration {

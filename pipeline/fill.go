@@ -50,6 +50,8 @@ type batch struct {
 	callOff context.CancelFunc // ends its waiting; nil while it does not wait
 	dropped bool               // nobody wanted it any more while it waited
 	due     time.Time          // the latest deadline of the viewers who wait for it
+	key     string             // the id of the signing key that the first of them came with
+	viewed  bool               // there was one
 	paid    bool               // somebody who wants it may have it made
 	tolls   []Toll             // of those who were not asked yet; nobody is once it is paid
 }
@@ -64,6 +66,7 @@ type order struct {
 	refresh bool
 	upgrade bool
 	due     time.Time // the viewer's deadline
+	key     string    // the id of the viewer's signing key
 	slot    func()    // handed to the batch, if one starts
 	toll    Toll      // nil = what is ordered may be made
 }
@@ -124,6 +127,9 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 		f.batch.owe(o.toll)
 		if o.due.After(f.batch.due) {
 			f.batch.due = o.due
+		}
+		if o.rank == viewing && !f.batch.viewed {
+			f.batch.viewed, f.batch.key = true, o.key
 		}
 		all = append(all, f)
 	}
@@ -207,11 +213,11 @@ func (t *fills) wait(b *batch, callOff context.CancelFunc) bool {
 	return true
 }
 
-// due is the latest deadline of the viewers who wait for a batch.
-func (t *fills) due(b *batch) time.Time {
+// due is the latest deadline of the viewers who wait for a batch, and the signing key that it is charged to.
+func (t *fills) due(b *batch) (due time.Time, key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return b.due
+	return b.due, b.key
 }
 
 // pass ends that part. It is false where the batch was dropped.

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"container/list"
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 )
@@ -34,9 +35,13 @@ const (
 type piece struct {
 	urgency  *urgency
 	heavy    bool
+	dear     bool      // it is heavy because other pictures of its source were, and does not look it
 	deadline time.Time // of the viewers who wait for it; zero = they, or background work, wait as long as it takes
-	booked   bool      // it counts already among those that wait; guarded by the gate's mutex
+	source   string    // that it is charged to; "" = to nobody
+	key      string    // the id of the signing key that it is charged to
 	aside    bool      // it was granted a place beside the slots; set before enter returns
+
+	accounts [payers]*account // nil where no viewer waits; guarded by the gate's mutex
 }
 
 // line is where the piece waits at a rank.
@@ -53,8 +58,19 @@ func (p *piece) line(r rank) line {
 }
 
 // gate admits work to a limited number of slots. Viewers pass before background work, light pictures before heavy ones, in order of
-// arrival within each, and upgrades when nobody else waits and another slot stays free. The viewers' waiting room is bounded in
-// pieces of work and, by admit, in time, so that overload is refused early instead of answered late.
+// arrival within each, and upgrades when nobody else waits and another slot stays free. Among viewers, those of a source or a signing key
+// that took much of the slots' time lately wait for the others, and one source holds no more than its share of the slots (see share.go).
+// The viewers' waiting room is bounded in pieces of work and, by admit, in time, so that overload is refused early instead of answered late.
+//
+// One source does not keep the slots from others, whatever its pictures turn out to take:
+//  1. Four variants of source A are asked for, and nobody knows A. A1 takes one of two slots, half of them: A2 to A4 wait though the
+//     other one is free.
+//  2. A viewer of B comes. Whoever waits could not be let in, so B need not wait for them: it takes the free slot.
+//  3. B ends. The grant looks for who may have the slot: not A2, which A1 still keeps out; C, who came later, may.
+//  4. A1 ends after seconds: A is known to be dear. A2 was weighed before and is still light; it takes the slot, A3 goes aside, where it
+//     holds nobody up.
+//  5. What is asked for of A from here on counts as heavy and waits in the heavy line. Had A1 ended after a moment instead, A2 and A3 would
+//     have taken both slots.
 type gate struct {
 	name     string
 	room     int           // viewers that may wait
@@ -74,8 +90,12 @@ type gate struct {
 
 	running [2]int // in the slots, by weight, see heavy
 	aside   int    // beside them
-	booked  [2]int
+	booked  map[*piece]struct{}
 	takes   [3]time.Duration // how long a piece holds its place, on average of late, see firstTakes
+
+	seed     maphash.Seed
+	accounts [payers]map[uint64]*account // by the hashes of sources and of key ids
+	visits   [2]visit                    // the latest of two different signing keys
 }
 
 // kept says that slots are kept for some, until a timer ends it.
@@ -95,7 +115,10 @@ type waiter struct {
 
 func newGate(name string, slots, room int, obs Observer) *gate {
 	slots = max(slots, 1)
-	g := &gate{name: name, slots: slots, asides: max(slots-1, 1), room: room, obs: obs, takes: firstTakes}
+	g := &gate{
+		name: name, slots: slots, asides: max(slots-1, 1), room: room, obs: obs, takes: firstTakes,
+		booked: map[*piece]struct{}{}, seed: maphash.MakeSeed(), accounts: [payers]map[uint64]*account{{}, {}},
+	}
 	for l := range g.rooms {
 		g.rooms[l] = list.New()
 	}
@@ -113,14 +136,17 @@ func (g *gate) enter(ctx context.Context, p *piece) (release func(), err error) 
 	r := p.urgency.present()
 	g.mu.Lock()
 	g.drop(p)
+	if r == viewing {
+		g.open(p)
+	}
 	l := p.line(r)
-	if g.free(l) && !g.awaited(l) {
+	if free, _ := g.seat(p, l, time.Now()); free && !g.awaited(l) {
 		release = g.take(p, r)
 		g.mu.Unlock()
 		return release, nil
 	}
 	if r == viewing {
-		if wait := g.wait(p); g.viewers() >= g.room || !p.deadline.IsZero() && wait > time.Until(p.deadline) {
+		if wait := g.wait(p); g.crowded(p) || !p.deadline.IsZero() && wait > time.Until(p.deadline) {
 			g.mu.Unlock()
 			return nil, g.refuse(wait)
 		}
@@ -148,7 +174,9 @@ func (g *gate) promote(w *waiter, to rank) {
 		return
 	}
 	g.rooms[w.piece.line(w.rank)].Remove(w.place)
-	w.rank = to
+	if w.rank = to; to == viewing {
+		g.open(w.piece)
+	}
 	w.place = g.rooms[w.piece.line(to)].PushBack(w)
 	g.note()
 	g.grant()
@@ -166,10 +194,11 @@ func (g *gate) note() {
 	}
 }
 
-// awaited reports whether work of that line or a more pressing one waits for what this line may have.
+// awaited reports whether somebody waits for what background work of that line might take. Viewers who still wait could not have the
+// place that is free, or they had been granted it.
 func (g *gate) awaited(l line) bool {
-	if l == heavyLine && g.keptForLight.on { // The places aside are its own.
-		return g.rooms[heavyLine].Len() > 0
+	if l >= heavyLine {
+		return false
 	}
 	for ; l < lines; l++ {
 		if g.rooms[l].Len() > 0 {
@@ -179,22 +208,20 @@ func (g *gate) awaited(l line) bool {
 	return false
 }
 
-// free reports whether there is a slot for a line. An upgrade leaves one for whoever comes next, if there are two.
+// free reports whether there is a slot for background work. An upgrade leaves one for whoever comes next, if there are two.
 func (g *gate) free(l line) bool {
 	all := g.running[0] + g.running[1]
-	switch {
-	case l == upgradeLine || l == warmLine && g.keptForViewers.on:
+	if l == upgradeLine || g.keptForViewers.on {
 		return all+g.aside < max(g.slots-1, 1) // What viewers wait for aside counts: background work would take its core.
-	case l == heavyLine && g.keptForLight.on:
-		return g.aside < g.asides
 	}
 	return all < g.slots
 }
 
 // take occupies a slot, or a place beside them, and returns its release. A viewer's keeps another slot for the next.
 func (g *gate) take(p *piece, r rank) (release func()) {
-	p.aside = p.line(r) == heavyLine && g.keptForLight.on
+	_, p.aside = g.seat(p, p.line(r), time.Now())
 	*g.place(p)++
+	p.occupy(1)
 	if r == viewing && g.hold > 0 {
 		g.keep(&g.keptForViewers)
 		if !p.heavy {
@@ -245,6 +272,7 @@ func (g *gate) leave(w *waiter) {
 		return
 	}
 	*g.place(w.piece)--
+	w.piece.occupy(-1)
 	g.grant()
 }
 
@@ -256,6 +284,7 @@ func (g *gate) release(p *piece, held time.Duration) {
 		g.learn(p, held)
 	}
 	*g.place(p)--
+	p.occupy(-1)
 	g.grant()
 }
 
@@ -296,13 +325,19 @@ func (g *gate) nextViewer() *waiter {
 	return light
 }
 
-// first is who waits longest in a line, nil where nobody does or no slot is free for them.
-func (g *gate) first(l line) *waiter {
-	e := g.rooms[l].Front()
-	if e == nil || !g.free(l) {
-		return nil
+// first is whose turn it is in a line, nil where nobody waits or no place is free for them.
+func (g *gate) first(l line) (first *waiter) {
+	now := time.Now()
+	for e := g.rooms[l].Front(); e != nil; e = e.Next() {
+		w := e.Value.(*waiter)
+		if first != nil && !w.piece.before(first.piece, now) {
+			continue
+		}
+		if free, _ := g.seat(w.piece, l, now); free {
+			first = w
+		}
 	}
-	return e.Value.(*waiter)
+	return first
 }
 
 // load reports how many hold a slot and how many wait.

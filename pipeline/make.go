@@ -40,12 +40,11 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 		r.fail(todo, err)
 		return
 	}
-	seat := &piece{urgency: b.urgency, heavy: r.heavy(todo), deadline: p.fills.due(b)}
+	seat := r.weighed(todo)
 	if err := p.admit(seat); err != nil {
 		r.fail(todo, err)
 		return
 	}
-	r.seat = seat
 	defer p.transforms.unbook(seat)
 	wanted, callOff := context.WithCancel(ctx)
 	defer callOff()
@@ -70,6 +69,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	b.urgency.raise(warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
 	waitFrom := p.parts.Now()
 	_, waiting := trace.Start(wanted, "queue")
+	p.transforms.unbook(seat)
 	seat = r.weighed(todo)
 	release, err := p.transforms.enter(wanted, seat)
 	waiting.End(failure(err))
@@ -140,13 +140,12 @@ type run struct {
 	masterWanted  bool             // there is no master, or an old one
 	made          *variant.Image   // the master, where it was made along with the variants
 	gone          error            // why the master stands in for an original that cannot be had; nil = it does not
-	seat          *piece           // at the transform gate
-	with          Transformer      // what that seat gets
+	with          Transformer      // what its seat at the transform gate gets
 	old           map[*fill]Answer // entries too old to be answered unless the origin fails
 	first         *cache.Entry     // the entry that an upgrade replaces
 }
 
-// heavy reports whether any of the variants is heavy, by what is known by now.
+// heavy reports whether any of the variants looks heavy, by what is known by now.
 func (r *run) heavy(todo []*fill) bool {
 	var original *origin.Original
 	if r.download != nil {
@@ -155,10 +154,11 @@ func (r *run) heavy(todo []*fill) bool {
 	return slices.ContainsFunc(todo, func(f *fill) bool { return heavy(f.spec, original) })
 }
 
-// weighed is the batch's seat at the transform gate once its original is known.
+// weighed is the batch's seat at the transform gate, by what is known by now.
 func (r *run) weighed(todo []*fill) *piece {
-	r.p.transforms.unbook(r.seat)
-	return &piece{urgency: r.b.urgency, heavy: r.heavy(todo), deadline: r.p.fills.due(r.b)}
+	looks, dear := r.heavy(todo), r.p.transforms.dear(r.b.source)
+	due, key := r.p.fills.due(r.b)
+	return &piece{urgency: r.b.urgency, heavy: looks || dear, dear: dear && !looks, deadline: due, source: r.b.source, key: key}
 }
 
 // lookUp publishes what the cache has and returns the fills that must be made.

@@ -162,11 +162,17 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 // Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be resolved.
 // The caller's ctx bounds its own waiting only: the work it began goes on for the others, and also for nobody once a worker has it.
 func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
-	return p.GetFor(ctx, ref, nil)
+	return p.GetFor(ctx, ref, Viewer{})
 }
 
-// GetFor is Get for a viewer whose variant is only made if toll agrees; nil always does.
-func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, toll Toll) (Answer, error) {
+// Viewer is who asks for a variant.
+type Viewer struct {
+	Key  string // the id of the signing key of their URL: what is made for them is charged to it
+	Toll Toll   // it is only made if this agrees; nil always does
+}
+
+// GetFor is Get for a viewer of whom something is known.
+func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, who Viewer) (Answer, error) {
 	key := ref.Key()
 	if e, ok := p.parts.Tiers.Recall(key); ok {
 		if a, usable := p.answer(e, "memory"); usable {
@@ -174,7 +180,10 @@ func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, toll Toll) (Answ
 			return a, nil
 		}
 	}
-	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: viewing, stage: p.viewerStage(), due: p.due(ctx), toll: toll}
+	o := order{
+		source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: viewing, stage: p.viewerStage(), due: p.due(ctx),
+		key: who.Key, toll: who.Toll,
+	}
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil {
 		return Answer{}, err
@@ -244,14 +253,15 @@ func (p *Pipeline) Close(ctx context.Context) error {
 	return p.fills.close(ctx)
 }
 
-// Load tells how busy the pipeline is.
-type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting, Upgrades int }
+// Load tells how busy the pipeline is. TransformHeld of those that wait could have a slot, if their source or key had not its share.
+type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting, TransformHeld, Upgrades int }
 
 // Load reports the present load, for metrics.
 func (p *Pipeline) Load() Load {
 	l := Load{Fills: p.fills.inFlight(), Upgrades: p.upgrades.pending()}
 	l.Fetching, l.FetchWaiting = p.originals.gate.load()
 	l.Transforming, l.TransformWaiting = p.transforms.load()
+	l.TransformHeld = p.transforms.held()
 	return l
 }
 

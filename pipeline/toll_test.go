@@ -29,19 +29,19 @@ func TestTollIsAskedOnlyForWhatIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		poor, rich := &payer{}, &payer{pays: true}
-		if _, err := r.GetFor(t.Context(), ref(100), poor.toll); !errors.Is(err, errToll) || poor.asked != 1 {
+		if _, err := r.GetFor(t.Context(), ref(100), Viewer{Toll: poor.toll}); !errors.Is(err, errToll) || poor.asked != 1 {
 			t.Errorf("got %v after %d times, want the toll's own error", err, poor.asked)
 		}
 		synctest.Wait()
 		if l := r.Load(); l != (Load{}) || r.origin.fetches != 0 {
 			t.Errorf("got %+v and %d fetches for nothing", l, r.origin.fetches)
 		}
-		if _, err := r.GetFor(t.Context(), ref(100), rich.toll); err != nil || rich.asked != 1 {
+		if _, err := r.GetFor(t.Context(), ref(100), Viewer{Toll: rich.toll}); err != nil || rich.asked != 1 {
 			t.Errorf("got %v after %d times", err, rich.asked)
 		}
 		synctest.Wait()
 		for _, tier := range []string{"memory", "store"} {
-			a, err := r.GetFor(t.Context(), ref(100), poor.toll)
+			a, err := r.GetFor(t.Context(), ref(100), Viewer{Toll: poor.toll})
 			if err != nil || a.Outcome != Hit || a.Tier != tier || poor.asked != 1 {
 				t.Errorf("got %v, %s from %s after %d times; want a hit for nothing", err, a.Outcome, a.Tier, poor.asked)
 			}
@@ -61,7 +61,7 @@ func TestTollIsPaidByAnyoneWhoWaits(t *testing.T) {
 				got := make(chan error, 2)
 				for _, p := range []*payer{first, other} {
 					go func() {
-						_, err := r.GetFor(t.Context(), ref(100), p.toll)
+						_, err := r.GetFor(t.Context(), ref(100), Viewer{Toll: p.toll})
 						got <- err
 					}()
 					synctest.Wait()
@@ -91,7 +91,7 @@ func TestTollOfWhatIsPaid(t *testing.T) {
 		poor := &payer{}
 		got := make(chan error, 2)
 		go func() {
-			_, err := r.GetFor(t.Context(), ref(100), poor.toll)
+			_, err := r.GetFor(t.Context(), ref(100), Viewer{Toll: poor.toll})
 			got <- err
 		}()
 		synctest.Wait()
@@ -117,7 +117,7 @@ func TestTollLeavesTheOldEntry(t *testing.T) {
 		}
 		synctest.Wait()
 		time.Sleep(2 * time.Hour)
-		if a, err := r.GetFor(t.Context(), ref(100), (&payer{}).toll); err != nil || a.Outcome != Stale {
+		if a, err := r.GetFor(t.Context(), ref(100), Viewer{Toll: (&payer{}).toll}); err != nil || a.Outcome != Stale {
 			t.Errorf("got %s, %v; want the old entry", a.Outcome, err)
 		}
 	})

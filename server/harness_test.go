@@ -42,7 +42,7 @@ type fakeImages struct {
 	onGet, onPeek func(context.Context, variant.Ref) (pipeline.Answer, error)
 	onStat        func(context.Context, variant.Ref) (pipeline.Answer, error)
 	onRecall      func(key string) (pipeline.Answer, bool)
-	onMake        func() // for each variant that has to be made and may be; nil = none has to be
+	onMake        func(key string) // for each variant that has to be made and may be, with the id of its signing key; nil = none has to be
 
 	mu                 sync.Mutex
 	gets, peeks, stats int
@@ -56,12 +56,12 @@ func (f *fakeImages) count(n *int, ref variant.Ref) {
 	f.asked = append(f.asked, ref)
 }
 
-func (f *fakeImages) GetFor(ctx context.Context, ref variant.Ref, toll pipeline.Toll) (pipeline.Answer, error) {
-	if f.onMake != nil && toll != nil {
-		if err := toll(); err != nil {
+func (f *fakeImages) GetFor(ctx context.Context, ref variant.Ref, who pipeline.Viewer) (pipeline.Answer, error) {
+	if f.onMake != nil && who.Toll != nil {
+		if err := who.Toll(); err != nil {
 			return pipeline.Answer{}, err
 		}
-		f.onMake()
+		f.onMake(who.Key)
 	}
 	return f.Get(ctx, ref)
 }

@@ -176,7 +176,7 @@ func (s *Server) answer(r *http.Request, k *call, q wish) (a pipeline.Answer, er
 	if onlyIfCached(r.Header) {
 		a, err = s.deps.Images.Peek(ctx, q.ref)
 	} else {
-		a, err = s.deps.Images.GetFor(ctx, q.ref, s.toll(q))
+		a, err = s.deps.Images.GetFor(ctx, q.ref, s.viewer(q))
 	}
 	now := s.deps.Now()
 	if err != nil {
@@ -306,7 +306,7 @@ func (s *Server) fallback(c echo.Context, k *call, q wish, cause error) bool {
 	if peek {
 		a, err = s.deps.Images.Peek(ctx, ref)
 	} else {
-		a, err = s.deps.Images.GetFor(ctx, ref, s.toll(q))
+		a, err = s.deps.Images.GetFor(ctx, ref, s.viewer(q))
 	}
 	if err != nil {
 		return false

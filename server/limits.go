@@ -86,11 +86,11 @@ func (s *Server) bucketOf(b *bucket, what, name string, l signing.Limit) *bucket
 	return b
 }
 
-// toll is what a viewer's variant costs the key that signed its URL; nil if nothing.
-func (s *Server) toll(q wish) pipeline.Toll {
-	b := q.rules.keys[q.known.pair.ID()]
-	if b == nil {
-		return nil
+// viewer is who asks for a variant: their signing key, and what a new variant costs it.
+func (s *Server) viewer(q wish) pipeline.Viewer {
+	who := pipeline.Viewer{Key: q.known.pair.ID()}
+	if b := q.rules.keys[who.Key]; b != nil {
+		who.Toll = func() error { return b.take(s.deps.Now()) }
 	}
-	return func() error { return b.take(s.deps.Now()) }
+	return who
 }

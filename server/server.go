@@ -30,8 +30,8 @@ import (
 type Images interface {
 	// Recall answers a Key from memory alone, if that has it and nothing is to be done for it but to answer it.
 	Recall(key string) (pipeline.Answer, bool)
-	// GetFor returns the variant, making it if need be and toll agrees.
-	GetFor(ctx context.Context, ref variant.Ref, toll pipeline.Toll) (pipeline.Answer, error)
+	// GetFor returns the variant, making it if need be and the viewer's toll agrees.
+	GetFor(ctx context.Context, ref variant.Ref, who pipeline.Viewer) (pipeline.Answer, error)
 	// Peek returns it only if memory or the store has it; not_cached otherwise.
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
 	// Stat is Peek without the bytes, for a viewer who may hold them: a hit that is not stale. Any error means that this is not known.

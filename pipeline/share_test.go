@@ -1,0 +1,284 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// costlyWidth is the width from which on pictures take a worker of newCostlyRig five seconds.
+const costlyWidth = 1000
+
+// newCostlyRig is a busy rig of two workers with pictures that take long and do not look it.
+func newCostlyRig(t *testing.T) *rig {
+	t.Helper()
+	r := newBusyRig(t, 2)
+	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		if specs[0].Width >= costlyWidth {
+			time.Sleep(5 * time.Second)
+		} else {
+			time.Sleep(100 * time.Millisecond)
+		}
+		emit(0, variant.Image{Body: []byte("x"), Format: specs[0].Format}, nil)
+		return nil
+	}
+	return r
+}
+
+// request is a viewer's who has 25 s.
+func (r *rig) request(key, source string, width int) (took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+	defer cancel()
+	asked, began := ref(width), time.Now()
+	asked.Source = "https://c.example/" + source
+	_, err = r.GetFor(ctx, asked, Viewer{Key: key})
+	return time.Since(began), err
+}
+
+// misses asks for n pictures that nobody asked for before, one after the other, and returns how long each took.
+func (r *rig) misses(t *testing.T, key string, n int) (took []time.Duration) {
+	t.Helper()
+	for i := range n {
+		d, err := r.request(key, fmt.Sprintf("%s-%p-%d.jpg", t.Name(), &took, i), 100)
+		if err != nil {
+			t.Errorf("a miss of others: %v", err)
+		}
+		took = append(took, d)
+	}
+	slices.Sort(took)
+	return took
+}
+
+const aloneTakes = 150 * time.Millisecond // a miss of newBusyRig that waits for nobody
+
+// One source whose pictures take seconds, in ever new variants: other misses take as long as without, from the first on, and also those
+// that come while hundreds of its variants wait. What it asks for is made all the same.
+func TestShareOfASource(t *testing.T) {
+	for _, at := range []int{4, 100} {
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newCostlyRig(t)
+				var all sync.WaitGroup
+				var mu sync.Mutex
+				served := 0
+				attack := func(from int) {
+					for i := range at {
+						all.Go(func() {
+							_, err := r.request("k", "costly.jpg", costlyWidth+from+i)
+							mu.Lock()
+							defer mu.Unlock()
+							if err == nil {
+								served++
+							}
+						})
+					}
+				}
+				attack(0)
+				time.Sleep(60 * time.Millisecond) // They have its original.
+				for n := range 20 {
+					took := r.misses(t, "k", 20)
+					if last := took[len(took)-1]; last > aloneTakes {
+						t.Errorf("after %d variants, others took up to %v, want %v", n*at, last, aloneTakes)
+					}
+					attack((n + 1) * at)
+				}
+				all.Wait()
+				if served < 10 { // One worker's work of a minute, at five seconds each.
+					t.Errorf("got %d of its variants made, want what one worker makes", served)
+				}
+			})
+		})
+	}
+}
+
+// A page with several sizes of a new picture gets both workers as soon as it is known to be cheap.
+func TestShareOfACheapSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newCostlyRig(t)
+		var all sync.WaitGroup
+		for i := range 7 {
+			all.Go(func() {
+				// The first one, then three times two.
+				if took, err := r.request("k", "page.jpg", 100+i); err != nil || took > 450*time.Millisecond {
+					t.Errorf("size %d: %v after %v", i, err, took)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// What a source or a key exceeds its share by is made aside, so that no core is idle.
+func TestShareLeavesNoCoreIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newCostlyRig(t)
+		if _, err := r.request("k", "costly.jpg", costlyWidth); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				if took, err := r.request("k", "costly.jpg", costlyWidth+1+i); err != nil || took > 11*time.Second {
+					t.Errorf("%v after %v, want two at a time", err, took)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// A source that was dear is like any other soon after its pictures are not any more.
+func TestShareIsForgiven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newCostlyRig(t)
+		if _, err := r.request("k", "a.jpg", costlyWidth); err != nil {
+			t.Fatal(err)
+		}
+		source := "https://c.example/a.jpg"
+		synctest.Wait() // The answer comes before its worker is charged for.
+		if !r.transforms.dear(source) {
+			t.Fatal("after five seconds for one picture, the source is not dear")
+		}
+		for i := range 20 {
+			if _, err := r.request("k", "a.jpg", 100+i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if r.transforms.dear(source) {
+			t.Error("after twenty pictures that took little, the source is dear")
+		}
+	})
+}
+
+// A key that asks for pictures of ever new sources which take seconds leaves a worker to the viewers of other keys.
+func TestShareOfAKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newCostlyRig(t)
+		var all sync.WaitGroup
+		stop := make(chan struct{})
+		for c := range 4 {
+			all.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						return
+					default:
+						if _, err := r.request("hostile", fmt.Sprintf("%d-%d.jpg", c, i), costlyWidth); err != nil {
+							time.Sleep(time.Second)
+						}
+					}
+				}
+			})
+		}
+		time.Sleep(10 * time.Second)
+		for range 20 {
+			took := r.misses(t, "mine", 20)
+			if p50 := took[len(took)/2]; p50 > aloneTakes {
+				t.Errorf("misses of another key took %v in the median, want %v", p50, aloneTakes)
+			}
+		}
+		close(stop)
+		all.Wait()
+	})
+}
+
+// Who used more of the workers' time waits for those who used less, by source and then by key; those who used little for nobody.
+func TestShareInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate("test", 1, 100, noObserver{})
+		viewer := func(source, key string) *piece {
+			return &piece{urgency: &urgency{rank: viewing}, source: source, key: key}
+		}
+		work := func(source, key string, d time.Duration) {
+			release, err := g.enter(t.Context(), viewer(source, key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(d)
+			release()
+		}
+		work("much", "a", 6*time.Second)
+		work("more", "b", 9*time.Second)
+		work("little", "b", time.Second)
+		release, err := g.enter(t.Context(), viewer("other", "c"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		var all sync.WaitGroup
+		for _, who := range [][2]string{{"more", "a"}, {"much", "b"}, {"little", "b"}, {"new", "a"}, {"newer", "c"}, {"newest", "c"}} {
+			all.Go(func() {
+				release, err := g.enter(t.Context(), viewer(who[0], who[1]))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got = append(got, who[0])
+				release()
+			})
+			synctest.Wait()
+		}
+		release()
+		all.Wait()
+		if want := []string{"newer", "newest", "new", "little", "much", "more"}; !slices.Equal(got, want) {
+			t.Errorf("got the order %v, want %v", got, want)
+		}
+		time.Sleep(5 * useLife)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for by := range g.accounts {
+			for _, a := range g.accounts[by] {
+				if a.used(time.Now()) > 0 {
+					t.Errorf("after %v, %+v still counts", 5*useLife, *a)
+				}
+			}
+		}
+	})
+}
+
+// One source does not fill the waiting room, and accounts are bounded.
+func TestShareIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate("test", 2, 40, noObserver{})
+		ctx, stop := context.WithCancel(t.Context())
+		refused := 0
+		var all sync.WaitGroup
+		for range 60 {
+			all.Go(func() {
+				release, err := g.enter(ctx, &piece{urgency: &urgency{rank: viewing}, source: "one"})
+				switch {
+				case err == nil:
+					<-ctx.Done()
+					release()
+				case ctx.Err() == nil:
+					refused++
+				}
+			})
+			synctest.Wait()
+		}
+		if _, waiting := g.load(); waiting != 40/roomShare || refused != 60-1-40/roomShare {
+			t.Errorf("%d of one source wait, %d were refused; want %d", waiting, refused, 40/roomShare)
+		}
+		stop()
+		all.Wait()
+		for i := range 3 * maxAccounts {
+			p := &piece{urgency: &urgency{rank: viewing}, source: fmt.Sprint(i), key: fmt.Sprint(i)}
+			release, err := g.enter(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			release()
+		}
+		if a, b := len(g.accounts[bySource]), len(g.accounts[byKey]); a > maxAccounts || b > maxAccounts {
+			t.Errorf("%d sources and %d keys are known, want at most %d", a, b, maxAccounts)
+		}
+	})
+}
