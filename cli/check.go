@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/cli/unitfile"
 	"github.com/goldcrest/goldcrest/client"
 )
 
@@ -71,11 +72,11 @@ type checking struct {
 
 // units asks about the units of a file, batch by batch.
 func (c *checking) units(ctx context.Context, in io.Reader) error {
-	r := newUnitReader(in)
+	r := unitfile.NewReader(in)
 	size := 0
 	for {
-		u, err := r.next()
-		if len(c.call.Units) > 0 && (err != nil || len(c.call.Units) == checkBatch || size+len(u.text) > maxBatchBytes) {
+		u, err := r.Next()
+		if len(c.call.Units) > 0 && (err != nil || len(c.call.Units) == checkBatch || size+len(u.Text) > maxBatchBytes) {
 			if err := c.ask(ctx); err != nil {
 				return err
 			}
@@ -86,12 +87,12 @@ func (c *checking) units(ctx context.Context, in io.Reader) error {
 			return nil
 		case err != nil:
 			return err
-		case u.bad != "":
+		case u.Bad != "":
 			c.states["unreadable"]++
-			fmt.Fprintf(c.out, "%-10s line %d: %s (bad_unit)\n", "unreadable", u.line, u.bad)
+			fmt.Fprintf(c.out, "%-10s line %d: %s (bad_unit)\n", "unreadable", u.Line, u.Bad)
 			continue
 		}
-		c.call.Units, size = append(c.call.Units, client.Unit{Data: u.text}), size+len(u.text)
+		c.call.Units, size = append(c.call.Units, client.Unit{Data: u.Text}), size+len(u.Text)
 	}
 }
 

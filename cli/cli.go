@@ -12,32 +12,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/goldcrest/goldcrest/cli/advice"
 	"github.com/goldcrest/goldcrest/fault"
 )
-
-// Exit codes of every subcommand.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
-
-// env is what a subcommand may touch of the process, so that tests run them in their own.
-type env struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	environ        []string
-	version        string // of this build
-}
-
-// command is one subcommand. run returns an error whose text tells the user what happened and what to do; a usageError
-// makes the exit code 2.
-type command struct {
-	name, args, summary string
-	run                 func(ctx context.Context, e env, args []string) error
-	operands            bool // it takes arguments beside flags
-	hidden              bool
-}
 
 // commands lists the subcommands in the order of the help text.
 func commands() []command {
@@ -91,6 +68,7 @@ func dispatch(ctx context.Context, e env, args []string) int {
 	var names []string
 	for _, c := range commands() {
 		if c.name == name {
+			e.command = c
 			return exitCode(e, c, c.run(ctx, e, args))
 		}
 		if !c.hidden {
@@ -111,19 +89,13 @@ func exitCode(e env, c command, err error) int {
 		fmt.Fprintf(e.stderr, "goldcrest %s: %v\nusage: %s\n\"goldcrest %s -h\" tells the flags.\n", c.name, err, c.usage(), c.name)
 		return exitUsage
 	default:
-		fmt.Fprintf(e.stderr, "goldcrest %s: %s\n", c.name, told(err))
-		if todo := advice(err); todo != "" {
+		fmt.Fprintf(e.stderr, "goldcrest %s: %s\n", c.name, advice.Told(err))
+		if todo := advice.Of(err); todo != "" {
 			fmt.Fprintf(e.stderr, "To do: %s.\n", todo)
 		}
 		return exitFailed
 	}
 }
-
-// usageError is a wrong call of a subcommand.
-type usageError struct{ error }
-
-// usage is the command's call in one line.
-func (c command) usage() string { return strings.TrimSpace("goldcrest " + c.name + " " + c.args) }
 
 // isHelp reports whether an argument asks for help.
 func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" || arg == "--h" }

@@ -3,12 +3,9 @@ package cli
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,55 +124,3 @@ func wrongCalls(signed, wrong string) []programCall {
 		{[]string{"check", "-units", "nowhere"}, exitFailed, []string{"open nowhere", "look whether the name is right"}},
 	}
 }
-
-// A file of units may be written as JSON is: a unit a line, over several lines, or in arrays. What cannot be read is named by its line
-// and takes nothing else along.
-func TestUnitFiles(t *testing.T) {
-	for _, tt := range []struct {
-		name, text string
-		want       []string // how each begins
-	}{
-		{"a unit a line", "{\"a\":1}\n\n{\"a\":2}\r\n{\"a\":3}", []string{`1:{"a":1}`, `3:{"a":2}`, `4:{"a":3}`}},
-		{"a broken line", "{\"a\":1}\n{bad\n{\"a\":2}\n", []string{`1:{"a":1}`, `2:it is not valid JSON`, `3:{"a":2}`}},
-		{"a line that was cut off", "{\"a\":\n{\"a\":2}\n{\"a\":3}\n", []string{`1:it is not valid JSON`, `2:{"a":2}`, `3:{"a":3}`}},
-		{"a last line that was cut off", "{\"a\":1}\n{\"a\":", []string{`1:{"a":1}`, `2:it is not valid JSON`}},
-		{"an object over lines", "{\n \"a\": [1,\n 2]\n}\n{\n \"a\": 2\n}", []string{`1:{"a":[1,2]}`, `5:{"a":2}`}},
-		{"an object behind another", "{\n \"a\": 1\n} {\"a\": 2}\n{\"a\":3}", []string{`1:{"a":1}`, `3:{"a": 2}`, `4:{"a":3}`}},
-		{"an array", "[\n {\"a\": 1},\n {\n  \"a\": 2}, 3\n]\n", []string{`2:{"a":1}`, `3:{"a":2}`, `4:a unit is a JSON object`}},
-		{"arrays a line", "[{\"a\":1},{\"a\":2}]\n[{\"a\":3}]\n[]\n", []string{`1:{"a":1}`, `1:{"a":2}`, `2:{"a":3}`}},
-		{"units behind an array", "[\n{\"a\":1}\n]\n{\"a\":2}\n{x\n", []string{`2:{"a":1}`, `4:{"a":2}`, `5:it is not valid JSON`}},
-		{"an array that is cut off", "[\n{\"a\":1},\n{\"a\":2},\n", []string{`2:{"a":1}`, `3:{"a":2}`, `line 3: the array is no valid JSON`}},
-		{"a whole call", `{"data_units":[{"a":1}],"variants":["lite"]}`, []string{`1:it is the body of a call`}},
-		{"nothing", "\n \n", []string{}},
-		{"a text", "a,b\n", []string{`1:it is not valid JSON`}},
-	} {
-		// One byte at a time: nothing may depend on where a read ends.
-		for _, in := range []io.Reader{strings.NewReader(tt.text), oneByte{strings.NewReader(tt.text)}} {
-			var got []string
-			for r := newUnitReader(in); ; {
-				u, err := r.next()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					got = append(got, err.Error())
-					break
-				}
-				text := string(u.text)
-				if u.bad != "" {
-					text = u.bad
-				}
-				got = append(got, fmt.Sprintf("%d:%s", u.line, text))
-			}
-			fits := func(got, want string) bool { return strings.HasPrefix(got, want) }
-			if !slices.EqualFunc(got, tt.want, fits) {
-				t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-			}
-		}
-	}
-}
-
-// oneByte reads byte by byte.
-type oneByte struct{ from io.Reader }
-
-func (o oneByte) Read(p []byte) (int, error) { return o.from.Read(p[:min(1, len(p))]) }

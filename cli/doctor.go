@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/app"
+	"github.com/goldcrest/goldcrest/cli/advice"
 )
 
 // runDoctor looks at everything that a server needs and says what is wrong and what to do.
@@ -43,8 +44,8 @@ func judged(c app.Check) (state, detail string) {
 		return "ok", c.Detail
 	}
 	todo := c.Todo
-	if known := advice(c.Err); known != "" {
+	if known := advice.Of(c.Err); known != "" {
 		todo = known
 	}
-	return "wrong", strings.ReplaceAll(strings.TrimSuffix(told(c.Err), "."), "\n", "; ") + ". To do: " + todo
+	return "wrong", strings.ReplaceAll(strings.TrimSuffix(advice.Told(c.Err), "."), "\n", "; ") + ". To do: " + todo
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,6 +17,37 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
+// Exit codes of every subcommand.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// env is what a subcommand may touch of the process, so that tests run them in their own.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	environ        []string
+	version        string  // of this build
+	command        command // that is run
+}
+
+// command is one subcommand. run returns an error whose text tells the user what happened and what to do; a usageError
+// makes the exit code 2.
+type command struct {
+	name, args, summary string
+	run                 func(ctx context.Context, e env, args []string) error
+	operands            bool // it takes arguments beside flags
+	hidden              bool
+}
+
+// usageError is a wrong call of a subcommand.
+type usageError struct{ error }
+
+// usage is the command's call in one line.
+func (c command) usage() string { return strings.TrimSpace("goldcrest " + c.name + " " + c.args) }
+
 // newFlags makes a subcommand's flag set; parseFlags reads it.
 func newFlags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -26,22 +58,16 @@ func newFlags(name string) *flag.FlagSet {
 // parseFlags parses args, in which flags may follow arguments. "-h" prints the flags and gives flag.ErrHelp, anything wrong gives
 // a usageError.
 func parseFlags(e env, fs *flag.FlagSet, args []string) error {
-	var c command
-	for _, known := range commands() {
-		if known.name == fs.Name() {
-			c = known
-		}
-	}
 	operands, err := parseMixed(fs, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(e.stdout, "usage: %s\n    %s\n\n", c.usage(), c.summary)
+		fmt.Fprintf(e.stdout, "usage: %s\n    %s\n\n", e.command.usage(), e.command.summary)
 		fs.SetOutput(e.stdout)
 		fs.PrintDefaults()
 		return err
 	case err != nil:
 		return usageError{plainFlagError(fs, args, err)}
-	case len(operands) > 0 && !c.operands:
+	case len(operands) > 0 && !e.command.operands:
 		return usageError{strayArgument(fs, operands[0])}
 	}
 	return nil

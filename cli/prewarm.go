@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goldcrest/goldcrest/cli/progress"
+	"github.com/goldcrest/goldcrest/cli/unitfile"
 	"github.com/goldcrest/goldcrest/client"
 )
 
@@ -29,10 +31,10 @@ type prewarming struct {
 	batch    int
 	key      string           // of this run; each batch's idempotency key begins with it
 	verdicts *json.Encoder    // nil = not wanted
-	bar      *progress        //
-	lines    *bounded         // what is told of single units
-	broken   *bounded         // and of images that could not be made
-	totals   totals           // of the jobs that ended
+	bar      *progress.Bar    //
+	lines    *progress.Notes  // what is told of single units
+	broken   *progress.Notes  // and of images that could not be made
+	totals   progress.Totals  // of the jobs that ended
 	accepted bool             // the server has taken something
 	posted   chan postedBatch // in order
 }
@@ -86,9 +88,9 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 		defer func() { err = errors.Join(err, w.Close()) }()
 		p.verdicts = json.NewEncoder(w)
 	}
-	p.bar = newProgress(e.stderr)
-	p.lines, p.broken = &bounded{bar: p.bar, what: "lines"}, &bounded{bar: p.bar, what: "images"}
-	p.totals.reasons = map[string]int{}
+	p.bar = progress.New(e.stderr)
+	p.lines, p.broken = &progress.Notes{Bar: p.bar, What: "lines"}, &progress.Notes{Bar: p.bar, What: "images"}
+	p.totals.Reasons = map[string]int{}
 	return p.run(ctx, e, in)
 }
 
@@ -108,22 +110,22 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 	failed := p.watch(ctx)
 	t := p.totals
 	if p.accepted {
-		p.bar.end()
-		p.broken.end()
-		t.print(e.stdout)
+		p.bar.End()
+		p.broken.End()
+		t.Print(e.stdout)
 	}
-	p.lines.end()
+	p.lines.End()
 	switch {
 	case failed != nil && !p.accepted:
 		return p.flags.explain(failed)
 	case failed != nil:
 		return fmt.Errorf("%w\nWhat was accepted before goes on at the server", p.flags.explain(failed))
-	case t.unreadable > 0:
-		return fmt.Errorf("%d units could not be read; the lines above say why: mend them and run this again, what is made stays", t.unreadable)
+	case t.Unreadable > 0:
+		return fmt.Errorf("%d units could not be read; the lines above say why: mend them and run this again, what is made stays", t.Unreadable)
 	case !p.accepted:
 		fmt.Fprintln(e.stderr, "there are no Data Units in that file: nothing was done")
-	case t.givenUp > 0:
-		return fmt.Errorf("%d jobs were cancelled or expired before they ended: run this again for the rest", t.givenUp)
+	case t.GivenUp > 0:
+		return fmt.Errorf("%d jobs were cancelled or expired before they ended: run this again for the rest", t.GivenUp)
 	case t.Failed > 0:
 		return fmt.Errorf("%d variants failed though they were tried again; run this again later: what is made stays", t.Failed)
 	}
@@ -132,11 +134,11 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 
 // post reads the units and posts them in batches. What was read before an error is posted all the same.
 func (p *prewarming) post(ctx context.Context, in io.Reader) error {
-	units := newUnitReader(in)
+	units := unitfile.NewReader(in)
 	var b batch
 	for {
-		u, err := units.next()
-		if len(b.lines) > 0 && (err != nil || len(b.lines) == p.batch || b.body.Len()+len(u.text) > maxBatchBytes) {
+		u, err := units.Next()
+		if len(b.lines) > 0 && (err != nil || len(b.lines) == p.batch || b.body.Len()+len(u.Text) > maxBatchBytes) {
 			if err := p.postBatch(ctx, b); err != nil {
 				return err
 			}
@@ -147,16 +149,16 @@ func (p *prewarming) post(ctx context.Context, in io.Reader) error {
 			return nil
 		case err != nil:
 			return err
-		case u.bad != "":
-			p.lines.tell("line %d: %s (bad_unit)", u.line, u.bad)
+		case u.Bad != "":
+			p.lines.Tell("line %d: %s (bad_unit)", u.Line, u.Bad)
 			if err := p.hand(ctx, postedBatch{bad: 1}); err != nil {
 				return err
 			}
 			continue
 		}
-		b.body.Write(u.text)
+		b.body.Write(u.Text)
 		b.body.WriteByte('\n')
-		b.lines = append(b.lines, u.line)
+		b.lines = append(b.lines, u.Line)
 	}
 }
 
@@ -176,7 +178,7 @@ func (p *prewarming) postBatch(ctx context.Context, b batch) error {
 	accepted, err := p.api.PrewarmLines(ctx, b.body.Bytes(), call)
 	var refused *client.Error
 	if errors.As(err, &refused) && refused.Code == "bad_unit" { // Nothing in it could be read.
-		p.lines.tell("lines %d to %d: %s (%s)", b.lines[0], b.line(len(b.lines)), b.inFile(refused.Detail), refused.Code)
+		p.lines.Tell("lines %d to %d: %s (%s)", b.lines[0], b.line(len(b.lines)), b.inFile(refused.Detail), refused.Code)
 		return p.hand(ctx, postedBatch{bad: len(b.lines)})
 	}
 	if err != nil {
@@ -191,9 +193,9 @@ func (p *prewarming) postBatch(ctx context.Context, b batch) error {
 			if u.Error.Pointer != "" {
 				at = " at " + u.Error.Pointer
 			}
-			p.lines.tell("line %d%s: %s (%s)", b.line(u.Line), at, u.Error.Detail, u.Error.Code)
+			p.lines.Tell("line %d%s: %s (%s)", b.line(u.Line), at, u.Error.Detail, u.Error.Code)
 		case u.Note != nil:
-			p.lines.tell("line %d: %s (%s)", b.line(u.Line), u.Note.Detail, u.Note.Code)
+			p.lines.Tell("line %d: %s (%s)", b.line(u.Line), u.Note.Detail, u.Note.Code)
 		}
 	}
 	return p.hand(ctx, posted)
@@ -225,8 +227,8 @@ func (p *prewarming) watch(ctx context.Context) error {
 		if b.failed != nil {
 			return b.failed
 		}
-		p.totals.unreadable += b.bad
-		p.bar.posted(b.job.Counts.Variants)
+		p.totals.Unreadable += b.bad
+		p.bar.Posted(b.job.Counts.Variants)
 		if b.job.Job == "" { // Nothing in the batch could be worked.
 			continue
 		}
@@ -246,14 +248,14 @@ func (p *prewarming) follow(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		p.bar.at(p.totals.with(j))
+		p.bar.At(p.totals.With(j))
 		if !j.Ended() {
 			if err := pauseUntil(ctx, asked.Add(pollEvery/10)); err != nil {
 				return err
 			}
 			continue
 		}
-		p.totals = p.totals.with(j)
+		p.totals = p.totals.With(j)
 		return p.results(ctx, j)
 	}
 }
@@ -286,11 +288,11 @@ func (p *prewarming) results(ctx context.Context, j client.Job) error {
 			if v.State != "broken" && v.State != "failed" {
 				continue
 			}
-			p.totals.reasons[v.Reason]++
+			p.totals.Reasons[v.Reason]++
 			// The variants of an image follow each other: it is told once.
 			if image := fmt.Sprintf("%s: %s at %s %s", v.State, v.UnitID, v.Pointer, v.Source); image != told {
 				told = image
-				p.broken.tell("%s (%s)", image, v.Reason)
+				p.broken.Tell("%s (%s)", image, v.Reason)
 			}
 		}
 	}

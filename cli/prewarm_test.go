@@ -12,8 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/goldcrest/goldcrest/cli/unitfile"
 	"github.com/goldcrest/goldcrest/client"
 )
 
@@ -127,7 +127,7 @@ func TestPrewarmCommand(t *testing.T) {
 
 func TestPrewarmCommandFails(t *testing.T) {
 	long := filepath.Join(t.TempDir(), "long.jsonl")
-	if err := os.WriteFile(long, bytes.Repeat([]byte("x"), maxLineBytes+2), 0o600); err != nil {
+	if err := os.WriteFile(long, bytes.Repeat([]byte("x"), unitfile.MaxBytes+2), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	refusing := func(status int, code string) *fakeAPI {
@@ -216,45 +216,6 @@ func TestCheckAndPurgeCommands(t *testing.T) {
 			if !strings.Contains(out+errs, want) {
 				t.Errorf("%v: %q is not in %s%s", tc.args, want, out, errs)
 			}
-		}
-	}
-}
-
-func TestProgressOnATerminal(t *testing.T) {
-	var b bytes.Buffer
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	p := &progress{w: &b, width: 120, every: time.Second, now: func() time.Time { return now }, began: now}
-	p.posted(1000)
-	now = now.Add(10 * time.Second)
-	p.at(totals{Counts: client.Counts{Variants: 1000, Made: 400, Broken: 100}})
-	first := b.String()
-	if !strings.HasPrefix(first, "\r[") || !strings.Contains(first, " 50% 500/1,000 variants: 400 made, 0 present, 100 broken, 0 failed, 50/s, 10s left") {
-		t.Errorf("drew %q", first)
-	}
-	hashes, dots := strings.Count(first, "#"), strings.Count(first, ".")
-	if hashes == 0 || hashes-dots > 1 || dots-hashes > 1 {
-		t.Errorf("half is drawn as %d of %d", hashes, hashes+dots)
-	}
-	p.at(totals{Counts: client.Counts{Variants: 1000, Made: 401}})
-	if b.Len() != len(first) {
-		t.Error("drew again at once")
-	}
-	p.line("line %d", 7)
-	if rest := b.String()[len(first):]; rest != "\r\x1b[Kline 7\n" {
-		t.Errorf("a message is %q", rest)
-	}
-	b.Reset()
-	p.width = 20
-	p.end()
-	if got := strings.TrimSuffix(strings.TrimPrefix(b.String(), "\r"), "\x1b[K\n"); len(got) != 19 {
-		t.Errorf("on a narrow terminal %q has %d columns", got, len(got))
-	}
-}
-
-func TestThousands(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -999: "-999", 1234567: "1,234,567"} {
-		if got := thousands(n); got != want {
-			t.Errorf("%d is written %s, want %s", n, got, want)
 		}
 	}
 }

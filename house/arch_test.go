@@ -64,9 +64,15 @@ var layers = map[string]layer{
 	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "pressure", "secretfile", "tracing", "fault"},
 		"imports only packages that hold a Config struct"},
 
-	"":      {[]string{"cli"}, "main calls cli"},
-	"cli":   {[]string{"app", "client", "config", "fault", "pipeline", "server", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
-	"app":   {[]string{"*"}, "the composition root: the only place that knows all"},
+	"":    {[]string{"cli"}, "main calls cli"},
+	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/progress", "cli/unitfile", "client", "config", "fault", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
+	"app": {[]string{"*"}, "the composition root: the only place that knows all"},
+
+	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
+	"cli/demo":     {[]string{"app", "client", "config", "server", "signing"}, "a user of the product: it serves and asks as anybody does"},
+	"cli/progress": {[]string{"cli/advice", "client", "fault"}, "shows the counts of jobs, and asks nobody for them"},
+	"cli/unitfile": {nil, "reads text, and knows no server"},
+
 	"house": {nil, "it reads the repository as a reader does"},
 
 	"bench": {[]string{"*"}, "measures every part"},
@@ -93,7 +99,7 @@ var fences = []fence{
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
 	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
-	{"net/http", []string{"app", "cli", "origin", "server", "client", "metrics", "cache/s3store", "prewarm", "bench"}, "only doors and remote parts speak HTTP"},
+	{"net/http", []string{"app", "cli", "cli/demo", "origin", "server", "client", "metrics", "cache/s3store", "prewarm", "bench"}, "only doors and remote parts speak HTTP"},
 	{"os/exec", []string{"transform", "bench", "bench/quality"}, "only the pool starts processes"},
 }
 

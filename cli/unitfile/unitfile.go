@@ -1,4 +1,5 @@
-package cli
+// Package unitfile reads the Data Units of a file.
+package unitfile
 
 import (
 	"bufio"
@@ -11,25 +12,25 @@ import (
 	"sort"
 )
 
-// maxLineBytes is the longest unit of a file: a longer one does not fit into any call.
-const maxLineBytes = 15 << 20
+// MaxBytes is the longest unit of a file: a longer one does not fit into any call.
+const MaxBytes = 15 << 20
 
-var errTooLong = fmt.Errorf("it has more than %d MiB, which no call can hold; split the unit", maxLineBytes>>20)
+var errTooLong = fmt.Errorf("it has more than %d MiB, which no call can hold; split the unit", MaxBytes>>20)
 
-// fileUnit is one Data Unit of a file.
-type fileUnit struct {
-	text []byte // JSON on one line
-	line int    // where it begins
-	bad  string // why it cannot be a unit; "" = it may be one
+// Unit is one Data Unit of a file.
+type Unit struct {
+	Text []byte // JSON on one line
+	Line int    // where it begins
+	Bad  string // why it cannot be a unit; "" = it may be one
 }
 
-// unitReader reads the Data Units of a file: one a line, an object spread over several lines, or the elements of an array.
-type unitReader struct {
+// Reader reads the Data Units of a file: one a line, an object spread over several lines, or the elements of an array.
+type Reader struct {
 	in    *bufio.Reader
 	line  int        // the last one read
-	ahead []fileUnit // units that were read already
+	ahead []Unit     // units that were read already
 	again []textLine // lines that were read and are to be read once more
-	array *unitArray // the array that is being read; nil = none
+	array *array     // the array that is being read; nil = none
 }
 
 // textLine is a line and its number.
@@ -38,12 +39,13 @@ type textLine struct {
 	number int
 }
 
-func newUnitReader(in io.Reader) *unitReader {
-	return &unitReader{in: bufio.NewReaderSize(in, 64<<10)}
+// NewReader makes one.
+func NewReader(in io.Reader) *Reader {
+	return &Reader{in: bufio.NewReaderSize(in, 64<<10)}
 }
 
-// next gives the next unit; io.EOF: there is none. After any other error nothing more can be read.
-func (r *unitReader) next() (fileUnit, error) {
+// Next gives the next unit; io.EOF: there is none. After any other error nothing more can be read.
+func (r *Reader) Next() (Unit, error) {
 	for {
 		if len(r.ahead) > 0 {
 			u := r.ahead[0]
@@ -59,7 +61,7 @@ func (r *unitReader) next() (fileUnit, error) {
 		}
 		l, err := r.readLine()
 		if err != nil {
-			return fileUnit{}, err
+			return Unit{}, err
 		}
 		text := bytes.TrimSpace(l.text)
 		switch {
@@ -68,27 +70,27 @@ func (r *unitReader) next() (fileUnit, error) {
 			r.unfold(text, l.number)
 		case text[0] == '[':
 			if r.array, err = r.openArray(l); err != nil {
-				return fileUnit{}, err
+				return Unit{}, err
 			}
 		case text[0] == '{' && !json.Valid(text):
 			r.ahead = append(r.ahead, r.spread(textLine{text, l.number}))
 		default:
-			return fileUnit{text: text, line: l.number}.judged(), nil
+			return Unit{Text: text, Line: l.number}.judged(), nil
 		}
 	}
 }
 
 // judged says why a unit cannot be one, as far as that shows without the server.
-func (u fileUnit) judged() fileUnit {
+func (u Unit) judged() Unit {
 	switch {
-	case u.bad != "" || len(u.text) == 0:
-	case !json.Valid(u.text):
+	case u.Bad != "" || len(u.Text) == 0:
+	case !json.Valid(u.Text):
 		var any json.RawMessage
-		u.bad = fmt.Sprintf("it is not valid JSON: %v", json.Unmarshal(u.text, &any))
-	case u.text[0] != '{':
-		u.bad = "a unit is a JSON object"
-	case isEnvelope(u.text):
-		u.bad = "it is the body of a call (it has data_units): the file takes the units alone, one a line or as an array; the call's fields are flags"
+		u.Bad = fmt.Sprintf("it is not valid JSON: %v", json.Unmarshal(u.Text, &any))
+	case u.Text[0] != '{':
+		u.Bad = "a unit is a JSON object"
+	case isEnvelope(u.Text):
+		u.Bad = "it is the body of a call (it has data_units): the file takes the units alone, one a line or as an array; the call's fields are flags"
 	}
 	return u
 }
@@ -105,7 +107,7 @@ func isEnvelope(text []byte) bool {
 }
 
 // readLine reads a line without its end; the last one may lack it. io.EOF: there is no more.
-func (r *unitReader) readLine() (textLine, error) {
+func (r *Reader) readLine() (textLine, error) {
 	if len(r.again) > 0 {
 		l := r.again[0]
 		r.again = r.again[1:]
@@ -117,7 +119,7 @@ func (r *unitReader) readLine() (textLine, error) {
 		part, err := r.in.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case len(line) > maxLineBytes:
+		case len(line) > MaxBytes:
 			return textLine{}, fmt.Errorf("line %d: %w", r.line, errTooLong)
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF) && len(line) > 0, err == nil:
@@ -131,30 +133,30 @@ func (r *unitReader) readLine() (textLine, error) {
 }
 
 // unfold takes the elements of an array that stands on one line.
-func (r *unitReader) unfold(text []byte, line int) {
+func (r *Reader) unfold(text []byte, line int) {
 	var elements []json.RawMessage
 	_ = json.Unmarshal(text, &elements) // It was found valid.
 	for _, e := range elements {
-		r.ahead = append(r.ahead, fileUnit{text: e, line: line})
+		r.ahead = append(r.ahead, Unit{Text: e, Line: line})
 	}
 }
 
 // spread reads an object that begins on a line and ends on a later one. Where none does, the line alone is a unit that cannot be read,
 // and those behind it are read for themselves.
-func (r *unitReader) spread(first textLine) fileUnit {
+func (r *Reader) spread(first textLine) Unit {
 	lines := &lineFeed{from: r, taken: []textLine{first}, rest: append(slices.Clone(first.text), '\n')}
 	d := json.NewDecoder(lines)
 	var text json.RawMessage
 	if err := d.Decode(&text); err != nil {
 		r.again = append(slices.Clone(lines.taken[1:]), r.again...)
-		return fileUnit{text: first.text, line: first.number}
+		return Unit{Text: first.text, Line: first.number}
 	}
 	behind, _ := io.ReadAll(d.Buffered()) // It reads from memory.
 	if behind = bytes.TrimSpace(append(behind, lines.rest...)); len(behind) > 0 {
 		last := lines.taken[len(lines.taken)-1].number
 		r.again = append([]textLine{{behind, last}}, r.again...)
 	}
-	return fileUnit{text: compact(text), line: first.number}
+	return Unit{Text: compact(text), Line: first.number}
 }
 
 // compact puts valid JSON on one line.
@@ -166,7 +168,7 @@ func compact(text []byte) []byte {
 
 // lineFeed gives a decoder one line at a time, so that it reads no further than the value goes.
 type lineFeed struct {
-	from  *unitReader
+	from  *Reader
 	taken []textLine
 	rest  []byte // of the last line taken
 	size  int
@@ -183,53 +185,53 @@ func (f *lineFeed) Read(p []byte) (int, error) {
 	}
 	n := copy(p, f.rest)
 	f.rest = f.rest[n:]
-	if f.size += n; f.size > maxLineBytes {
+	if f.size += n; f.size > MaxBytes {
 		return 0, errTooLong
 	}
 	return n, nil
 }
 
-// unitArray reads the elements of an array that spans lines.
-type unitArray struct {
+// array reads the elements of an array that spans lines.
+type array struct {
 	d     *json.Decoder
 	text  *newlines
 	first int // the line on which it begins
 }
 
 // openArray begins an array on a line.
-func (r *unitReader) openArray(l textLine) (*unitArray, error) {
+func (r *Reader) openArray(l textLine) (*array, error) {
 	var text []byte
 	for _, line := range append([]textLine{l}, r.again...) {
 		text = append(append(text, line.text...), '\n')
 	}
 	r.again = nil
-	a := &unitArray{text: &newlines{from: io.MultiReader(bytes.NewReader(text), r.in)}, first: l.number}
+	a := &array{text: &newlines{from: io.MultiReader(bytes.NewReader(text), r.in)}, first: l.number}
 	a.d = json.NewDecoder(a.text)
 	_, err := a.d.Token() // It is the bracket.
 	return a, err
 }
 
 // next gives the next element; io.EOF: the array has ended.
-func (a *unitArray) next() (fileUnit, error) {
+func (a *array) next() (Unit, error) {
 	var text json.RawMessage
 	if a.d.More() {
 		if err := a.d.Decode(&text); err != nil {
-			return fileUnit{}, a.broken(err)
+			return Unit{}, a.broken(err)
 		}
 		line := a.first + a.text.before(a.d.InputOffset()-int64(len(text)))
-		if len(text) > maxLineBytes {
-			return fileUnit{}, fmt.Errorf("line %d: %w", line, errTooLong)
+		if len(text) > MaxBytes {
+			return Unit{}, fmt.Errorf("line %d: %w", line, errTooLong)
 		}
-		return fileUnit{text: compact(text), line: line}, nil
+		return Unit{Text: compact(text), Line: line}, nil
 	}
 	if _, err := a.d.Token(); err != nil {
-		return fileUnit{}, a.broken(err)
+		return Unit{}, a.broken(err)
 	}
-	return fileUnit{}, io.EOF
+	return Unit{}, io.EOF
 }
 
 // broken says where the array cannot be read any more.
-func (a *unitArray) broken(err error) error {
+func (a *array) broken(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
@@ -237,7 +239,7 @@ func (a *unitArray) broken(err error) error {
 }
 
 // rest is what follows the array, and the number of the line before it.
-func (a *unitArray) rest() (in *bufio.Reader, line int, none *unitArray) {
+func (a *array) rest() (in *bufio.Reader, line int, none *array) {
 	line = a.first + a.text.before(a.d.InputOffset()) - 1
 	return bufio.NewReaderSize(io.MultiReader(a.d.Buffered(), a.text.from), 64<<10), line, nil
 }

@@ -1,4 +1,5 @@
-package cli
+// Package progress tells how far a run of many jobs has come, and sums them up.
+package progress
 
 import (
 	"fmt"
@@ -12,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// progress shows how far a run has come: one line that is drawn again and again on a terminal, a plain line now and then elsewhere.
-type progress struct {
+// Bar shows how far a run has come: one line that is drawn again and again on a terminal, a plain line now and then elsewhere.
+type Bar struct {
 	mu    sync.Mutex
 	w     io.Writer
 	width int           // of the terminal; 0 = there is none
@@ -22,13 +23,13 @@ type progress struct {
 
 	began, last time.Time
 	known       int // variants that were accepted
-	t           totals
+	t           Totals
 	drawn       bool // a line stands on the terminal
 }
 
-// newProgress looks whether w is a terminal.
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, every: 5 * time.Second, now: time.Now, began: time.Now()}
+// New looks whether w is a terminal.
+func New(w io.Writer) *Bar {
+	p := &Bar{w: w, every: 5 * time.Second, now: time.Now, began: time.Now()}
 	if f, ok := w.(*os.File); ok {
 		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
 			p.width, p.every = int(size.Col), 100*time.Millisecond
@@ -37,15 +38,15 @@ func newProgress(w io.Writer) *progress {
 	return p
 }
 
-// posted counts variants that were accepted.
-func (p *progress) posted(variants int) {
+// Posted counts variants that were accepted.
+func (p *Bar) Posted(variants int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known += variants
 }
 
-// at shows a state, unless the last one is too fresh.
-func (p *progress) at(t totals) {
+// At shows a state, unless the last one is too fresh.
+func (p *Bar) At(t Totals) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.t = t
@@ -55,18 +56,18 @@ func (p *progress) at(t totals) {
 	}
 }
 
-// line prints a message above the bar.
-func (p *progress) line(format string, args ...any) {
+// Line prints a message above the bar.
+func (p *Bar) Line(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wipe()
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
-// bounded tells of single things above the bar, of the first ones only: a file may have millions that are wrong.
-type bounded struct {
-	bar  *progress
-	what string // they are
+// Notes tell of single things above the bar, of the first ones only: a file may have millions that are wrong.
+type Notes struct {
+	Bar  *Bar
+	What string // they are
 	mu   sync.Mutex
 	told int
 }
@@ -74,26 +75,26 @@ type bounded struct {
 // maxTold is how many things of a kind are told one by one.
 const maxTold = 20
 
-// tell tells of one.
-func (b *bounded) tell(format string, args ...any) {
+// Tell tells of one.
+func (b *Notes) Tell(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.told++; b.told <= maxTold {
-		b.bar.line(format, args...)
+		b.Bar.Line(format, args...)
 	}
 }
 
-// end says how many were not told.
-func (b *bounded) end() {
+// End says how many were not told.
+func (b *Notes) End() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n := b.told - maxTold; n > 0 {
-		b.bar.line("and %s more %s", thousands(n), b.what)
+		b.Bar.Line("and %s more %s", thousands(n), b.What)
 	}
 }
 
-// end shows the last state and leaves it standing.
-func (p *progress) end() {
+// End shows the last state and leaves it standing.
+func (p *Bar) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.draw()
@@ -104,7 +105,7 @@ func (p *progress) end() {
 }
 
 // wipe takes the drawn line away.
-func (p *progress) wipe() {
+func (p *Bar) wipe() {
 	if p.drawn {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.drawn = false
@@ -112,7 +113,7 @@ func (p *progress) wipe() {
 }
 
 // draw shows the present state.
-func (p *progress) draw() {
+func (p *Bar) draw() {
 	text := p.text()
 	if p.width == 0 {
 		fmt.Fprintln(p.w, text)
@@ -132,14 +133,14 @@ func (p *progress) draw() {
 }
 
 // done is how many of the variants have a verdict.
-func (p *progress) done() (done, all int) {
+func (p *Bar) done() (done, all int) {
 	c := p.t.Counts
 	done = c.Made + c.Present + c.Broken + c.Failed + c.Skipped
 	return done, max(p.known, c.Variants, done)
 }
 
 // text is the state in words.
-func (p *progress) text() string {
+func (p *Bar) text() string {
 	done, all := p.done()
 	percent := 100
 	if all > 0 {

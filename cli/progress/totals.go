@@ -1,4 +1,4 @@
-package cli
+package progress
 
 import (
 	"fmt"
@@ -6,34 +6,35 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/goldcrest/goldcrest/cli/advice"
 	"github.com/goldcrest/goldcrest/client"
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// totals sums up the jobs of a run.
-type totals struct {
+// Totals sum up the jobs of a run.
+type Totals struct {
 	client.Counts
 	client.Bytes
-	unreadable int
-	givenUp    int            // jobs that were cancelled or expired
-	reasons    map[string]int // variants that were broken or failed, by their reason
+	Unreadable int            // units
+	GivenUp    int            // jobs that were cancelled or expired
+	Reasons    map[string]int // variants that were broken or failed, by their reason
 }
 
-// with adds a job.
-func (t totals) with(j client.Job) totals {
+// With adds a job.
+func (t Totals) With(j client.Job) Totals {
 	c := j.Counts
 	t.DataUnits, t.Images, t.Variants = t.DataUnits+c.DataUnits, t.Images+c.Images, t.Variants+c.Variants
 	t.Made, t.Present, t.Broken, t.Failed, t.Skipped = t.Made+c.Made, t.Present+c.Present, t.Broken+c.Broken, t.Failed+c.Failed, t.Skipped+c.Skipped
 	t.Pending, t.Over = t.Pending+c.Pending, t.Over+c.Over
 	t.Source, t.Stored, t.Saved = t.Source+j.Bytes.Source, t.Stored+j.Bytes.Stored, t.Saved+j.Bytes.Saved
 	if j.State == "cancelled" || j.State == "expired" {
-		t.givenUp++
+		t.GivenUp++
 	}
 	return t
 }
 
-// print writes the closing table.
-func (t totals) print(w io.Writer) {
+// Print writes the closing table.
+func (t Totals) Print(w io.Writer) {
 	row := func(name string, n int) { fmt.Fprintf(w, "%-14s %12s\n", name, thousands(n)) }
 	fmt.Fprintf(w, "%-14s %12s\n", "", "variants")
 	row("made", t.Made)
@@ -48,8 +49,8 @@ func (t totals) print(w io.Writer) {
 		row("pending", t.Pending)
 	}
 	fmt.Fprintf(w, "from %s images in %s units", thousands(t.Images), thousands(t.DataUnits))
-	if t.unreadable > 0 {
-		fmt.Fprintf(w, "; %s units unreadable", thousands(t.unreadable))
+	if t.Unreadable > 0 {
+		fmt.Fprintf(w, "; %s units unreadable", thousands(t.Unreadable))
 	}
 	// Each variant against its own original, as docs/prewarm.md defines it.
 	before := t.Stored + t.Saved
@@ -58,9 +59,9 @@ func (t totals) print(w io.Writer) {
 		fmt.Fprintf(w, "   %.1f %% saved", 100*float64(t.Saved)/float64(before))
 	}
 	fmt.Fprintln(w)
-	for _, reason := range slices.Sorted(maps.Keys(t.reasons)) {
-		fmt.Fprintf(w, "%s: %s variants", reason, thousands(t.reasons[reason]))
-		if todo := kindAdvice(fault.Kind(reason)); todo != "" {
+	for _, reason := range slices.Sorted(maps.Keys(t.Reasons)) {
+		fmt.Fprintf(w, "%s: %s variants", reason, thousands(t.Reasons[reason]))
+		if todo := advice.OfKind(fault.Kind(reason)); todo != "" {
 			fmt.Fprintf(w, "; to do: %s", todo)
 		}
 		fmt.Fprintln(w)

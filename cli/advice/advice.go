@@ -1,4 +1,5 @@
-package cli
+// Package advice says failures in words for the caller of a command: what happened, and what to do about it.
+package advice
 
 import (
 	"errors"
@@ -10,8 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// told is the text of a failure for who called a command: faults say where in the code they arose, which is for the log.
-func told(err error) string {
+// Told is the text of a failure for who called a command: faults say where in the code they arose, which is for the log.
+func Told(err error) string {
 	text := err.Error()
 	var f *fault.Error
 	if !errors.As(err, &f) {
@@ -24,11 +25,11 @@ func told(err error) string {
 	return strings.Replace(text, f.Error(), plain, 1)
 }
 
-// advice says what to do about a failure; "" = its own text says it, or nobody knows.
-func advice(err error) string {
+// Of says what to do about a failure; "" = its own text says it, or nobody knows.
+func Of(err error) string {
 	var f *fault.Error
 	if errors.As(err, &f) {
-		return kindAdvice(f.Kind)
+		return OfKind(f.Kind)
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -45,8 +46,8 @@ func advice(err error) string {
 	return app.Todo(err)
 }
 
-// kindAdvice is advice by the kind of a fault, for who has the configuration at hand.
-func kindAdvice(k fault.Kind) string {
+// OfKind is advice by the kind of a fault, for who has the configuration at hand.
+func OfKind(k fault.Kind) string {
 	switch k {
 	case fault.BadOption, fault.UnsupportedOption:
 		return "docs/urls.md lists every option with an example"
