@@ -101,6 +101,12 @@ func consoleScopes(b *browser, s *server) {
 	b.see("This token may not see this page")
 	b.picture("scopes")
 	b.visit("Broken")
+	b.see("Nothing of yours is broken") // What is broken came from the operator's jobs.
+	b.picture("broken-of-others")
+	b.press("Log out")
+	b.wait("the way in for another token", `location.pathname === "/console/login"`)
+	b.enter(s, readerToken)
+	b.visit("Broken")
 	b.see("The origin has no such file")
 	buttons := eval[int](b, `[...document.querySelectorAll("main button")].filter((e) => e.innerText.startsWith("Retry") && e.checkVisibility()).length`)
 	if buttons != 0 {

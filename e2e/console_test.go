@@ -17,7 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const narrowToken = "e2e-narrow-token-0001"
+// Tokens that may only look: at nothing of their own, and at the operator's jobs.
+const narrowToken, readerToken = "e2e-narrow-token-0001", "e2e-reader-token-0001"
 
 // landscape draws hills under a sun, each n another: pictures of our own with shades, edges and a little grain.
 func landscape(w, h, n int) []byte {
@@ -65,9 +66,10 @@ func drawn(t *testing.T, n, w, h int) *origin {
 	return o
 }
 
-// consoleEnv is a server with an operator's token and one that may do little.
+// consoleEnv is a server with two tokens of an operator, who may do all by one and look by the other, and one of somebody who may do little.
 var consoleEnv = []string{
-	"GOLDCREST_API_TOKENS=[{name: operator, token: " + backendToken + ", scopes: [prewarm, check, sign, explain, purge, admin]}, {name: narrow, token: " + narrowToken + ", scopes: [check]}]",
+	"GOLDCREST_API_TOKENS=[{name: operator, token: " + backendToken + ", scopes: [prewarm, check, sign, explain, purge, admin]}, {name: operator, token: " + readerToken + ", scopes: [check]}, " +
+		"{name: narrow, token: " + narrowToken + ", scopes: [check]}]",
 	`GOLDCREST_PRESETS={lite: "rs:fit:320:0/net:2g", std: "rs:fit:640:0"}`,
 	"GOLDCREST_PREWARM_PRESETS=[lite, std]", "GOLDCREST_PREWARM_FORMATS=[webp, jpeg]", "GOLDCREST_PREWARM_RETRY=[100ms]",
 }
@@ -319,7 +321,7 @@ func consoleConfig(b *browser) {
 	b.visit("Config")
 	b.see("signing:")
 	text := b.text(".yaml")
-	for _, secret := range []string{backendToken, narrowToken, string(key), "3031323334"} {
+	for _, secret := range []string{backendToken, narrowToken, readerToken, string(key), "3031323334"} {
 		if strings.Contains(text, secret) {
 			b.t.Errorf("a secret is shown: %s", secret)
 		}

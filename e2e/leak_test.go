@@ -52,7 +52,7 @@ func TestFault35NothingLeaks(t *testing.T) {
 		hangUp := crowd(t, s, 50, "w:100/f:webp", fmt.Sprintf("%s/slow.jpg?round=%d", o.URL, n))
 		eventually(t, "all wait", func() bool { return s.metric("goldcrest_fills_in_flight") == 50 })
 		hangUp()
-		syscall.Kill(s.workers()[0], syscall.SIGKILL)
+		syscall.Kill(s.crew()[0], syscall.SIGKILL)
 		var units strings.Builder
 		for i := range 20 {
 			fmt.Fprintf(&units, "{\"id\":\"u%d-%d\",\"photo\":\"%s/alias/job-%d-%d/groceries.jpg\",\"gone\":\"%s/none/%d.jpg\"}\n", n, i, o.URL, n, i, o.URL, i)

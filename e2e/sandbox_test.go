@@ -63,8 +63,7 @@ func TestSandboxedWorkersMakeEveryFormat(t *testing.T) {
 // What a worker of the real program is held by, as the kernel tells it: of every thread, and with nothing of the server's own.
 func TestSandboxOfEveryThread(t *testing.T) {
 	s := sandboxed(t, "GOLDCREST_API_TOKENS=[{name: x, token: planted-in-the-environment, scopes: [check]}]")
-	eventually(t, "both workers are ready", func() bool { return s.metric("goldcrest_workers") == 2 })
-	for _, pid := range s.workers() {
+	for _, pid := range s.crew() {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 		if len(threads) < 2 {
 			t.Errorf("worker %d has %d threads; this test cannot tell", pid, len(threads))

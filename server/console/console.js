@@ -782,7 +782,8 @@ function broken(page) {
     shown.textContent = rows.length ? `${count(some.length)} of ${count(rows.length)} sources` : "";
     all.hidden = !may("prewarm") || some.length < 2;
     list.draw(some, (b) => b.source, row, () => (rows.length ? empty("Nothing broken for that reason", "Choose another reason, or search for less.")
-        : empty("Nothing is broken", "Sources that no variant can be made of are listed here, with what is wrong and what to do. They come from prewarm jobs.")));
+        : empty(may("admin") ? "Nothing is broken" : "Nothing of yours is broken", "Sources that no variant can be made of are listed here, with what is wrong and what to do. They come from "
+          + (may("admin") ? "prewarm jobs." : `the prewarm jobs of “${me.token}”; a token with the scope admin sees those of all.`))));
   };
   async function again(sources) {
     for (const s of sources) asked.set(s, () => h("span", { class: "soft" }, "Asking …"));
