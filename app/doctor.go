@@ -166,7 +166,7 @@ func checkQueue(ctx context.Context, cfg config.Prewarm) Check {
 	if err == nil {
 		err = errors.Join(q.Check(ctx), q.Close(ctx))
 	}
-	return verdict("queue", err, "the NATS cluster answers", "compare prewarm.queue.nats with the cluster's address, user and password; JetStream must be on")
+	return verdict("queue", err, "the NATS cluster answers", "compare prewarm.queue.nats with the cluster's address, and its credentials with the cluster's authorization; JetStream must be on")
 }
 
 // checkDirectory looks at the store's directory.

@@ -30,6 +30,8 @@ func (c Config) secretFiles() map[string]string {
 	for i, s := range c.Prewarm.Door.Callbacks.Secrets {
 		add(fmt.Sprintf("prewarm.callbacks.secrets[%d].secret_file", i), s.SecretFile)
 	}
+	add("prewarm.queue.password_file", c.Prewarm.Queue.PasswordFile)
+	add("prewarm.queue.creds_file", c.Prewarm.Queue.CredsFile)
 	add("the configuration file holds secrets", c.file)
 	return files
 }

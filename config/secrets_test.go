@@ -19,6 +19,8 @@ func TestCheckSecretFiles(t *testing.T) {
 		"prewarm.callbacks.secrets[0].secret_file": func(c *Config, file string) {
 			c.Prewarm.Door.Callbacks.Secrets = []prewarm.CallbackSecret{{SecretFile: file}}
 		},
+		"prewarm.queue.password_file": func(c *Config, file string) { c.Prewarm.Queue.PasswordFile = file },
+		"prewarm.queue.creds_file":    func(c *Config, file string) { c.Prewarm.Queue.CredsFile = file },
 	}
 	for setting, set := range settings {
 		for mode, want := range map[os.FileMode]string{0o400: "", 0o600: "", 0o640: "", 0o644: "warning", 0o444: "warning", 0o604: "warning",

@@ -37,7 +37,7 @@ func TestDeployFiles(t *testing.T) {
 				t.Skip("docker compose is not installed")
 			}
 			cmd := exec.Command(program, call[1:]...)
-			cmd.Env = append(os.Environ(), "NATS_NAME=nats-1", "S3_ACCESS_KEY=a", "S3_SECRET_KEY=b", "GRAFANA_PASSWORD=c")
+			cmd.Env = append(os.Environ(), "NATS_NAME=nats-1", "S3_ACCESS_KEY=a", "S3_SECRET_KEY=b", "GRAFANA_PASSWORD=c", "NATS_PASSWORD=d", "NATS_ROUTES=[]")
 			out, err := cmd.CombinedOutput()
 			if err != nil || name == "systemd" && strings.Contains(string(out), service) {
 				t.Errorf("%v: %v\n%s", call, err, out)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ type natsPeer struct {
 	name    string
 	url     string
 	monitor string
+	env     []string
 	cmd     *exec.Cmd
 }
 
@@ -45,8 +47,8 @@ func startNatsWith(t *testing.T, conf string) (peers []*natsPeer) {
 	for i, route := range routes {
 		dir, name := t.TempDir(), fmt.Sprint("peer-", i)
 		p := &natsPeer{t: t, program: program, file: filepath.Join(dir, "nats.conf"), name: name, url: freePort(t), monitor: freePort(t)}
-		text := strings.NewReplacer("0.0.0.0:4222", p.url, "0.0.0.0:8222", p.monitor, "/data", filepath.Join(dir, "data"), "0.0.0.0:6222", route,
-			"nats-1:6222", routes[0], "nats-2:6222", routes[1], "nats-3:6222", routes[2]).Replace(conf)
+		text := strings.NewReplacer("0.0.0.0:4222", p.url, "0.0.0.0:8222", p.monitor, "/data", filepath.Join(dir, "data"), "0.0.0.0:6222", route).Replace(conf)
+		p.env = append(composeNats(t, routes), "NATS_NAME="+name)
 		if err := os.WriteFile(p.file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -60,10 +62,26 @@ func startNatsWith(t *testing.T, conf string) (peers []*natsPeer) {
 	return peers
 }
 
+// composeNats is what compose.yaml gives every NATS server, with a password and addresses of this machine.
+func composeNats(t *testing.T, routes []string) (env []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`(?m)^ +(NATS_[A-Z]+): '(.*)'$`).FindAllStringSubmatch(readFile(t, "../deploy/compose.yaml"), -1) {
+		value := regexp.MustCompile(`\$\{NATS_PASSWORD[^}]*\}`).ReplaceAllLiteralString(m[2], natsPassword)
+		for i, route := range routes {
+			value = strings.ReplaceAll(value, fmt.Sprintf("nats-%d:6222", i+1), route)
+		}
+		env = append(env, m[1]+"="+value)
+	}
+	if len(env) != 2 {
+		t.Fatalf("compose.yaml gives NATS %v", env)
+	}
+	return env
+}
+
 func (p *natsPeer) start() {
 	p.t.Helper()
 	p.cmd = exec.Command(p.program, "-c", p.file, "-l", filepath.Join(filepath.Dir(p.file), "log"))
-	p.cmd.Env = append(os.Environ(), "NATS_NAME="+p.name)
+	p.cmd.Env = append(os.Environ(), p.env...)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -134,11 +152,17 @@ func leader(t *testing.T, peers []*natsPeer, stream string) (found *natsPeer) {
 	return found
 }
 
-// natsURL names all peers.
-func natsURL(peers []*natsPeer) string {
+// natsPassword is what the peers demand.
+const natsPassword = "e2e-password-of-nats"
+
+// natsURL names all peers, and the user and password that they demand.
+func natsURL(peers []*natsPeer) string { return natsURLFor(peers, "goldcrest:"+natsPassword+"@") }
+
+// natsURLFor names all peers, and a user before each.
+func natsURLFor(peers []*natsPeer, user string) string {
 	var urls []string
 	for _, p := range peers {
-		urls = append(urls, "nats://"+p.url)
+		urls = append(urls, "nats://"+user+p.url)
 	}
 	return strings.Join(urls, ",")
 }

@@ -25,7 +25,7 @@ func TestShippedConfigurations(t *testing.T) {
 			shipped(t, name, filepath.Join(dir, "config.yaml"), secrets+"/", dir+"/")
 			s := startIn(t, dir, append(shippedEnv, "AWS_ACCESS_KEY_ID=test-access", "AWS_SECRET_ACCESS_KEY=test-secret-key",
 				"GOLDCREST_CACHE_STORE_S3_ENDPOINT="+store.proxy.url, "GOLDCREST_CACHE_STORE_S3_REGION=us-east-1", "GOLDCREST_CACHE_STORE_S3_PATH_STYLE=true",
-				"GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers))...)
+				"GOLDCREST_PREWARM_QUEUE_NATS="+natsURLFor(peers, ""))...)
 			s.worksAsShipped(readFile(t, filepath.Join(dir, "api")))
 			if store.proxy.puts.Load() == 0 {
 				t.Error("nothing came into the bucket")
@@ -132,6 +132,7 @@ func makeSecrets(t *testing.T, dir string) {
 	t.Helper()
 	write(t, filepath.Join(dir, "signing"), strings.Repeat("5a", 32)+"\n"+strings.Repeat("a5", 32)+"\n")
 	write(t, filepath.Join(dir, "api"), "shipped-token-0001-0001\n")
+	write(t, filepath.Join(dir, "nats"), natsPassword+"\n")
 }
 
 // worksAsShipped prewarms a unit and gets one of its URLs, which the job has made.

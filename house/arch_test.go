@@ -55,7 +55,7 @@ var layers = map[string]layer{
 
 	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
 
-	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
+	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
 	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ const (
 // Queue is the prewarm Queue and Ledger on NATS JetStream. Safe for concurrent use.
 type Queue struct {
 	cfg      Config
+	identity *identity
 	log      *slog.Logger
 	embedded *embedded // nil with an external cluster
 
@@ -215,11 +217,9 @@ func lasting(ctx context.Context, d time.Duration) (context.Context, context.Can
 
 // withoutURL drops the URL that errors of net/url repeat: it may hold a password.
 func withoutURL(err error) error {
-	var e interface{ Unwrap() error }
+	var e *url.Error
 	if errors.As(err, &e) {
-		if inner := e.Unwrap(); inner != nil {
-			return inner
-		}
+		return e.Err
 	}
 	return err
 }

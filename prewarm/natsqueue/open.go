@@ -36,7 +36,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
 		cfg.AckWait = 30 * time.Second
 	}
 	q := &Queue{
-		cfg: cfg, log: log, calls: stall.New(maxCalls), ended: make(chan struct{}), suspected: make(chan struct{}, 1),
+		cfg: cfg, identity: &identity{cfg: cfg}, log: log, calls: stall.New(maxCalls), ended: make(chan struct{}), suspected: make(chan struct{}, 1),
 		tried: make(chan struct{}), changed: make(chan struct{}),
 		refusal: classify("natsqueue.Open", errors.New("it is being opened")),
 	}
@@ -195,7 +195,7 @@ func (q *Queue) dial(ctx context.Context) (conn *nats.Conn, js jetstream.JetStre
 		opts = append(opts, nats.InProcessServer(q.embedded))
 	}
 	if conn, err = nats.Connect(q.cfg.NATS, opts...); err != nil {
-		return nil, nil, nil, withoutURL(err)
+		return nil, nil, nil, q.identity.explain(withoutURL(err))
 	}
 	js, err = jetstream.New(conn, jetstream.WithDefaultTimeout(callTimeout),
 		jetstream.WithPublishAsyncMaxPending(maxInFlight), jetstream.WithPublishAsyncTimeout(ackTimeout))
@@ -207,28 +207,31 @@ func (q *Queue) dial(ctx context.Context) (conn *nats.Conn, js jetstream.JetStre
 
 // options are those of the connection.
 func (q *Queue) options() []nats.Option {
-	return []nats.Option{
-		nats.Name("goldcrest"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.Timeout(5 * time.Second),
+	told := "" // the last error, until the next connect: a refused connection tries five times a second. Handlers run one by one.
+	return append(q.identity.options(),
+		nats.Name("goldcrest"), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond), nats.Timeout(5*time.Second),
 		// A server that hangs with its connections open is left after three pings without an answer, long before its tickets are
 		// delivered to others.
-		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
+		nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2),
 		// A flush holds the connection's lock: calls wait no longer than this for a server that does not read.
-		nats.FlusherTimeout(5 * time.Second),
-		// A cluster whose accounts are reloaded may refuse for a while; the connection must not end for good.
-		nats.IgnoreAuthErrorAbort(),
+		nats.FlusherTimeout(5*time.Second),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				q.log.Warn("the connection to the prewarm queue was lost", "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
+			told = ""
 			q.log.Info("connected to the prewarm queue again")
 			q.suspect()
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			q.log.Warn("the connection to the prewarm queue", "error", err)
+			if err = q.identity.explain(err); err.Error() != told {
+				told = err.Error()
+				q.log.Warn("the connection to the prewarm queue", "error", err)
+			}
 		}),
-	}
+	)
 }
 
 // suspect has the streams looked at: something did not answer as they do.

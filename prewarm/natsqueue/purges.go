@@ -35,12 +35,13 @@ var _ purge.Log = (*Purges)(nil)
 
 // OpenPurges returns at once; calls fail while the cluster is not reached.
 func OpenPurges(cfg Config, log *slog.Logger) (*Purges, error) {
-	conn, err := nats.Connect(cfg.NATS,
+	id := &identity{cfg: cfg}
+	conn, err := nats.Connect(cfg.NATS, append(id.options(),
 		nats.Name("goldcrest purges"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond),
 		nats.Timeout(2*time.Second), nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			log.Debug("the connection for purges", "error", err)
-		}))
+			log.Debug("the connection for purges", "error", id.explain(err))
+		}))...)
 	if err != nil {
 		return nil, withoutURL(err)
 	}

@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"bufio"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAttackUninvitedAtNats is attack 4.3: the queue of the shipped deployments takes no command, and no route of a false peer, from who
+// has no password. A wrong one in Goldcrest's own file is told by doctor and the log, with the setting and the remedy and never with itself.
+func TestAttackUninvitedAtNats(t *testing.T) {
+	peers := startNats(t)
+	conf := readFile(t, peers[0].file)
+	_, route, _ := strings.Cut(conf[strings.Index(conf, "cluster {"):], "listen: ")
+	route, _, _ = strings.Cut(route, "\n")
+	for _, addr := range []string{peers[0].url, route} {
+		for _, credentials := range []string{``, `"user":"goldcrest","pass":"guessed"`, `"user":"route","pass":"guessed"`, `"auth_token":"guessed"`} {
+			c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			if _, err := c.Write([]byte("CONNECT {" + credentials + "}\r\nPING\r\n")); err != nil {
+				t.Fatal(err)
+			}
+			said := ""
+			for lines := bufio.NewScanner(c); lines.Scan() && said == ""; {
+				if line := lines.Text(); !strings.HasPrefix(line, "INFO") {
+					said = line
+				}
+			}
+			c.Close()
+			if !strings.Contains(said, "Authorization Violation") {
+				t.Errorf("%s with %s: got %q", addr, credentials, said)
+			}
+		}
+	}
+
+	const guessed = "a-password-that-is-wrong"
+	dir := t.TempDir()
+	file := filepath.Join(dir, "nats")
+	write(t, file, guessed+"\n")
+	s := startIn(t, dir, "GOLDCREST_PREWARM_QUEUE_NATS="+natsURLFor(peers, ""), "GOLDCREST_PREWARM_QUEUE_USER=goldcrest", "GOLDCREST_PREWARM_QUEUE_PASSWORD_FILE="+file)
+	const told = "compare prewarm.queue.user and the text of prewarm.queue.password_file with the authorization of the NATS servers"
+	eventually(t, "the log tells it", func() bool { return strings.Contains(s.log.String(), told) })
+	doctor := exec.Command(binary, "doctor", "-config", filepath.Join(dir, "config.yaml"))
+	doctor.Env = s.cmd.Env
+	out, err := doctor.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), told) {
+		t.Errorf("doctor: %v\n%s", err, out)
+	}
+	write(t, file, natsPassword+"\n")
+	eventually(t, "the right password is taken without a restart", func() bool { return strings.Contains(s.log.String(), "the prewarm queue is open") })
+	if text := s.log.String() + string(out); strings.Contains(text, guessed) || strings.Contains(text, natsPassword) {
+		t.Errorf("a password is told:\n%s", text)
+	}
+}

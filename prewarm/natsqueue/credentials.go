@@ -1,0 +1,147 @@
+package natsqueue
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/goldcrest/goldcrest/secretfile"
+)
+
+// maxCredentials bounds a file of credentials.
+const maxCredentials = 16 << 10
+
+// validateCredentials reports credentials that contradict each other or the rest.
+func (c Config) validateCredentials() error {
+	files := c.PasswordFile != "" || c.CredsFile != ""
+	switch {
+	case c.User != "" && c.PasswordFile == "":
+		return errors.New("prewarm.queue.user: it needs prewarm.queue.password_file")
+	case c.PasswordFile != "" && c.CredsFile != "":
+		return errors.New("prewarm.queue: one of password_file and creds_file can be set")
+	case files && c.NATS == "":
+		return errors.New("prewarm.queue: password_file and creds_file are for a cluster; set prewarm.queue.nats too")
+	case files && urlHasUser(c.NATS):
+		return errors.New("prewarm.queue.nats: it holds credentials, and so does prewarm.queue.password_file or creds_file; one of them is too many")
+	}
+	return nil
+}
+
+func urlHasUser(list string) bool {
+	for server := range strings.SplitSeq(list, ",") {
+		if u, err := url.Parse(strings.TrimSpace(server)); err == nil && u.User != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// identity gives a connection its credentials. The file is read at every connect, so that a new password needs no restart.
+type identity struct {
+	cfg Config
+
+	mu     sync.Mutex
+	unread error // why the file could not be read the last time
+}
+
+// options are those of the connection.
+func (i *identity) options() []nats.Option {
+	// A cluster whose credentials are changed refuses for a while; the connection must not end for good.
+	options := []nats.Option{nats.IgnoreAuthErrorAbort()}
+	switch {
+	case i.cfg.CredsFile != "":
+		return append(options, func(o *nats.Options) error { // nats.UserJWT would fail where the file cannot be read yet.
+			o.UserJWT, o.SignatureCB = i.jwt, i.sign
+			return nil
+		})
+	case i.cfg.PasswordFile != "" && i.cfg.User == "":
+		return append(options, nats.TokenHandler(i.password))
+	case i.cfg.PasswordFile != "":
+		return append(options, nats.UserInfoHandler(func() (string, string) { return i.cfg.User, i.password() }))
+	}
+	return options
+}
+
+// read reads a file of credentials and keeps why it could not.
+func (i *identity) read(file string) ([]byte, error) {
+	text, err := secretfile.Read(file, maxCredentials)
+	text = bytes.TrimSpace(text)
+	if err == nil && len(text) == 0 {
+		err = fmt.Errorf("%s is empty", file)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.unread = err
+	return text, err
+}
+
+// password is the text of the file; empty where it cannot be read. NATS refuses that, and explain tells why.
+func (i *identity) password() string {
+	text, err := i.read(i.cfg.PasswordFile)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// creds is what the library makes of a .creds file.
+func (i *identity) creds() (o nats.Options, err error) {
+	text, err := i.read(i.cfg.CredsFile)
+	if err == nil {
+		err = nats.UserCredentialBytes(text)(&o)
+	}
+	return o, err
+}
+
+func (i *identity) jwt() (token string, err error) {
+	o, err := i.creds()
+	if err == nil {
+		token, err = o.UserJWT()
+	}
+	return token, inCreds(err)
+}
+
+func (i *identity) sign(nonce []byte) (signature []byte, err error) {
+	o, err := i.creds()
+	if err == nil {
+		signature, err = o.SignatureCB(nonce)
+	}
+	return signature, inCreds(err)
+}
+
+// inCreds names the setting of a file that cannot be used.
+func inCreds(err error) error {
+	if err != nil {
+		err = fmt.Errorf("prewarm.queue.creds_file: %w", err)
+	}
+	return err
+}
+
+// explain names the setting and the remedy where NATS refuses the credentials.
+func (i *identity) explain(err error) error {
+	if !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrAuthExpired) && !errors.Is(err, nats.ErrAuthRevoked) &&
+		!errors.Is(err, nats.ErrAccountAuthExpired) {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	setting := "prewarm.queue.user and the text of prewarm.queue.password_file"
+	switch {
+	case i.unread != nil:
+		return fmt.Errorf("prewarm.queue.password_file: %w", i.unread)
+	case i.cfg.CredsFile != "":
+		setting = "prewarm.queue.creds_file"
+	case i.cfg.PasswordFile != "" && i.cfg.User == "":
+		setting = "the token in prewarm.queue.password_file"
+	case i.cfg.PasswordFile == "" && urlHasUser(i.cfg.NATS):
+		setting = "user and password in prewarm.queue.nats"
+	case i.cfg.PasswordFile == "":
+		return fmt.Errorf("NATS asks for credentials: set prewarm.queue.user and prewarm.queue.password_file, or creds_file: %w", err)
+	}
+	return fmt.Errorf("NATS refuses the credentials: compare %s with the authorization of the NATS servers: %w", setting, err)
+}
