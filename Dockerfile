@@ -1,6 +1,6 @@
-# The base images are arguments so that the same file builds from a mirror or a local root file system.
-ARG BUILD_BASE=golang:1.26-trixie
-ARG RUN_BASE=debian:trixie-slim
+# The base images are arguments so that the same file builds from a mirror or a local root file system. deploy/README.md says how to pin digests.
+ARG BUILD_BASE=golang:1.26.8-trixie
+ARG RUN_BASE=debian:13.8-slim
 
 FROM ${BUILD_BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends libvips-dev libheif-dev pkg-config gcc libc6-dev && rm -rf /var/lib/apt/lists/*

@@ -95,29 +95,35 @@ func TestDeployFilesParse(t *testing.T) {
 	}
 }
 
-// What leads to private addresses is excepted from the NetworkPolicy, and no image changes under its name.
-func TestDeployWalls(t *testing.T) {
-	policy, err := os.ReadFile(filepath.Join(deploy, "kubernetes/network.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, block := range []string{"10.0.0.0/8", "169.254.0.0/16", "fc00::/7", "64:ff9b::/96", "2002::/16"} {
-		if !strings.Contains(string(policy), block) {
-			t.Errorf("the NetworkPolicy lets %s through", block)
+// No image changes under its name: each has an exact version, in every file that names one.
+func TestDeployImages(t *testing.T) {
+	pinned := regexp.MustCompile(`^[\w./-]+:(v?\d+\.\d+\.\d+(-\w+)?|\d+\.\d+-slim)(@sha256:[0-9a-f]{64})?$`) // Debian has two numbers.
+	for file, here := range map[string]struct {
+		image *regexp.Regexp
+		least int
+	}{
+		"compose.yaml":                  {regexp.MustCompile(`(?m)^ +image: (.+)$`), 6},
+		"kubernetes/proxy.yaml":         {regexp.MustCompile(`(?m)^ +image: (.+)$`), 1},
+		"kubernetes/prewarm.yaml":       {regexp.MustCompile(`(?m)^ +image: (.+)$`), 1},
+		"kubernetes/kustomization.yaml": {regexp.MustCompile(`\bname: goldcrest, newName: (\S+, newTag: [^}\s]+)`), 1},
+		"../Dockerfile":                 {regexp.MustCompile(`(?m)^(?:ARG \w+_BASE=|FROM )(\S+)`), 4},
+	} {
+		text, err := os.ReadFile(filepath.Join(deploy, file))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	compose, err := os.ReadFile(filepath.Join(deploy, "compose.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pinned := regexp.MustCompile(`:v?\d+\.\d+\.\d+(-\w+)?(@sha256:[0-9a-f]{64})?$`)
-	images := regexp.MustCompile(`(?m)^ +image: (\S+)`).FindAllStringSubmatch(string(compose), -1)
-	for _, m := range images {
-		if m[1] != "goldcrest:latest" && !pinned.MatchString(m[1]) { // The first is built from here.
-			t.Errorf("%s is not pinned", m[1])
+		images := here.image.FindAllStringSubmatch(string(text), -1)
+		for _, m := range images {
+			switch image := strings.Replace(m[1], ", newTag: ", ":", 1); {
+			case image == `"goldcrest:${VERSION:-unknown}"`: // built from here
+			case image == "goldcrest" && strings.HasPrefix(file, "kubernetes/"): // kustomization.yaml says which
+			case file == "../Dockerfile" && (image == "${BUILD_BASE}" || image == "${RUN_BASE}"): // an ARG says which
+			case !pinned.MatchString(image):
+				t.Errorf("%s: %s is not pinned", file, image)
+			}
 		}
-	}
-	if len(images) < 6 {
-		t.Errorf("%d images were found", len(images))
+		if len(images) < here.least {
+			t.Errorf("%s: %d images were found", file, len(images))
+		}
 	}
 }
