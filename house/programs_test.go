@@ -16,8 +16,8 @@ import (
 // packages has every program that tests, scripts of tests and documents call, and what .ci/setup installs for it. "" = it is in
 // Debian's base system.
 var packages = map[string]string{
-	"bash": "", "cd": "", "chmod": "", "chown": "", "do": "", "done": "", "echo": "", "export": "", "grep": "", "head": "", "mkdir": "", "printf": "", "sed": "", "sh": "",
-	"tr": "", "true": "", "until": "", "make": "", // README.md has its reader install make.
+	"bash": "", "cat": "", "cd": "", "chmod": "", "chown": "", "do": "", "done": "", "echo": "", "export": "", "for": "", "grep": "", "head": "", "mkdir": "", "printf": "", "sed": "", "sh": "",
+	"tr": "", "true": "", "umask": "", "until": "", "make": "", // README.md has its reader install make.
 	"chromium": "chromium", "curl": "curl", "exiftool": "libimage-exiftool-perl", "go": "golang-go", "nats-server": "install_tool nats-server",
 	"nginx": "nginx", "node": "nodejs", "openssl": "openssl", "python3": "python3", "redis-server": "redis-server", "ssimulacra2": "libjxl-devtools", "strace": "strace",
 	"varnishd": "varnish", "versitygw": "install_tool versitygw",
