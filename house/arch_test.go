@@ -26,9 +26,10 @@ var layers = map[string]layer{
 	"fault":   {nil, "the ground: everything classifies failures, so it can depend on nothing"},
 	"metrics": {nil, "the ground: labels are plain strings, so that a metric never ties two packages together"},
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
-	"variant": {[]string{"fault"}, "what a variant is must be decidable without I/O and by every door alike"},
-	"signing": {[]string{"fault", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
-	"origin":  {[]string{"fault", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
+	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by whoever fetches, and by the heart between them"},
+	"variant": {[]string{"fault", "reach"}, "what a variant is must be decidable without I/O and by every door alike"},
+	"signing": {[]string{"fault", "reach", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
+	"origin":  {[]string{"fault", "reach", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
 
 	"trace":           {nil, "the ground: a step is named where it is taken, and whoever records it is plugged in from above"},
 	"trace/tracetest": {[]string{"trace"}, "a fake for the tests of those who name their steps"},
@@ -48,8 +49,8 @@ var layers = map[string]layer{
 	"transform/codec/score": {nil, "compares pixels, and knows no file"},
 	"transform/codec":       {[]string{"transform", "transform/codec/score", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
-	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "trace"}, "the heart: the transform is plugged in through an interface"},
-	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
+	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "reach", "trace"}, "the heart: the transform is plugged in through an interface"},
+	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
 	"purge": {[]string{"cache", "stall"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
 
@@ -57,7 +58,7 @@ var layers = map[string]layer{
 
 	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
-	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "reach", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
@@ -106,12 +107,13 @@ var fences = []fence{
 // pure packages decide by their arguments alone: a test, a phone's build tool and a worker get the same answer.
 var pure = map[string][]string{
 	"fault":   {"os", "os/", "io/fs", "net", "net/http"},
+	"reach":   {"os", "os/", "io/fs", "net", "net/http"},
 	"variant": {"os", "os/", "io/fs", "net", "net/http"},
 	"sniff":   {"os", "os/", "io/fs", "net", "net/http"},
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "trace", "trace/tracetest", "tracing", "secretfile",
+var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
 
 // listed is the part of `go list -json` that the rules read.

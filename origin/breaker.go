@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 )
 
 // The circuit of a host opens after a run of failures and lets one probe pass after each pause; the pause doubles while probes fail.
@@ -81,5 +82,5 @@ func failing(k fault.Kind) bool {
 // answered tells the faults that need a working host to happen. They never count against it.
 func answered(err error) bool {
 	k := fault.KindOf(err)
-	return permanent(k) || k == fault.SourceForbidden || k == fault.TooManyRedirects || errors.Is(err, fault.ErrThisFile)
+	return permanent(k) || k == fault.SourceForbidden || k == fault.TooManyRedirects || errors.Is(err, fault.ErrThisFile) || errors.Is(err, reach.ErrBeyond)
 }

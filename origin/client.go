@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
@@ -22,6 +23,7 @@ type Original struct {
 	Body         []byte     // immutable
 	Info         sniff.Info // what its header says
 	LastModified time.Time  // as the origin says; zero = unknown
+	Via          reach.Via  // the hosts that redirects led through
 	Fresh        Freshness
 	// Release gives the admitted bytes back once Body is done with. It must be called; further calls do nothing.
 	Release func()
@@ -30,6 +32,9 @@ type Original struct {
 // Limits narrow a single fetch. They can only lower what the Config allows.
 type Limits struct {
 	Bytes int64 // 0 = as configured
+	// Within are the hosts that may be asked for the caller: the source's own and each that a redirect leads to. A refusal for it is about
+	// the caller. It is not remembered, neither against the source nor against a host.
+	Within reach.Hosts
 	// Admit, if set, is asked for a slot once the host has room for the fetch and before anything is sent, so that fetches that
 	// queue for one slow host take no slots from the others. The fetch gives it back.
 	Admit func(ctx context.Context) (release func(), err error)
@@ -185,7 +190,10 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	if err != nil {
 		return Original{}, err
 	}
-	if err := c.known(source); err != nil {
+	if !limits.Within.Allows(u.Hostname()) {
+		return Original{}, reach.Refused("origin.fetch")
+	}
+	if err := c.known(source, limits.Within); err != nil {
 		return Original{}, err
 	}
 	v, err := s.hosts.enter(ctx, hostName(u), limits.Waits)
@@ -194,7 +202,7 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	}
 	verdict := errNotAsked
 	defer func() { v.leave(verdict) }()
-	if err := c.known(source); err != nil { // Another fetch may have learned it during the wait.
+	if err := c.known(source, limits.Within); err != nil { // Another fetch may have learned it during the wait.
 		return Original{}, err
 	}
 	if limits.Admit != nil {
@@ -204,7 +212,7 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 		}
 		defer release()
 	}
-	f := fetch{client: c, settings: s, source: u, at: u, cap: s.cfg.MaxBytes}
+	f := fetch{client: c, settings: s, source: u, at: u, cap: s.cfg.MaxBytes, within: limits.Within}
 	defer func() { verdict = f.leave(verdict) }()
 	narrowed := limits.Bytes > 0 && limits.Bytes < f.cap
 	if narrowed {
@@ -213,7 +221,7 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	o, err := f.run(ctx)
 	verdict = err
 	if !narrowed || fault.KindOf(err) != fault.SourceTooLarge { // Too large for this URL is not too large for all.
-		c.negatives.learn(source, err)
+		c.negatives.learn(source, f.via, err)
 	}
 	return o, err
 }
@@ -221,13 +229,17 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 // errNotAsked tells a circuit that its host had no say in a visit.
 var errNotAsked = errors.New("the origin was not asked")
 
-// known gives the fault of a source that is known to be bad.
-func (c *Client) known(source string) error {
-	if f := c.negatives.Find(source); f != nil {
-		c.hooks.Observer.Noted("known_bad")
-		return f
+// known gives the fault of a source that is known to be bad. What a host beyond the caller's said is not told.
+func (c *Client) known(source string, within reach.Hosts) error {
+	f, via := c.negatives.Find(source)
+	if f == nil {
+		return nil
 	}
-	return nil
+	c.hooks.Observer.Noted("known_bad")
+	if !within.AllowsAll(via) {
+		return reach.Refused("origin.known")
+	}
+	return f
 }
 
 // nobody observes nothing.

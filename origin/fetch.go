@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 )
 
 // The causes by which a fetch is cut.
@@ -31,6 +32,8 @@ type fetch struct {
 	trips    int32        // requests that we made
 	sent     atomic.Int32 // requests that went out; more than trips where the transport repeated one on its own
 	at       *url.URL     // what is being asked for: the source, or where a redirect led to
+	within   reach.Hosts  // that may be asked
+	via      reach.Via    // the hosts that redirects led through
 	away     *visit       // at the host that a redirect led to last; nil = the source's own was never left
 }
 
@@ -54,6 +57,7 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	u := f.source
+	f.via = ""
 	for hop := 0; ; hop++ {
 		if err := f.arrive(u); err != nil {
 			return Original{}, err
@@ -67,6 +71,7 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 			var o Original
 			if err = judge(response); err == nil {
 				o, err = f.read(ctx, cancel, response)
+				o.Via = f.via
 			}
 			_ = response.Body.Close() // Nothing is lost with what was not read.
 			if err != nil {
@@ -174,6 +179,13 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 		}
 		why := fmt.Errorf("%w: %w", fault.ErrThisFile, err)
 		return nil, fault.New(kind, "origin.redirect", "the origin redirects to an address that is not allowed", why)
+	}
+	if host := next.Hostname(); host != f.source.Hostname() {
+		via := f.via.Through(host)
+		if !f.within.AllowsAll(via) {
+			return nil, reach.Refused("origin.redirect")
+		}
+		f.via = via
 	}
 	return next, nil
 }

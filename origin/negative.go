@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 )
 
 // A known-bad source is asked for again after a minute, and each time that it is still bad after twice as long, up to an hour.
@@ -34,6 +35,7 @@ func NewNegatives(now func() time.Time) *Negatives {
 
 type negative struct {
 	fault *fault.Error
+	via   reach.Via // the hosts that it was found out through
 	at    time.Time
 	wait  time.Duration
 }
@@ -47,26 +49,27 @@ func (n negative) left(now time.Time) time.Duration {
 	return max(n.wait-age, 0)
 }
 
-// Find gives the fault that a known-bad name is answered with, or nil.
-func (t *Negatives) Find(name string) *fault.Error {
+// Find gives the fault that a known-bad name is answered with, or nil, and the hosts that it was found out through: it is told to those who
+// may have what comes from them.
+func (t *Negatives) Find(name string) (*fault.Error, reach.Via) {
 	at := digest(sha256.Sum256([]byte(name)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n, ok := t.entries[at]
 	if !ok {
-		return nil
+		return nil, ""
 	}
 	left := n.left(t.now())
 	if left == 0 {
-		return nil // Kept: should the next fetch fail too, its wait is twice as long.
+		return nil, "" // Kept: should the next fetch fail too, its wait is twice as long.
 	}
 	f := *n.fault
 	f.RetryAfter = left
-	return &f
+	return &f, n.via
 }
 
 // learn notes how a fetch of source ended: a permanent fault is remembered, success forgotten, anything else says nothing.
-func (t *Negatives) learn(source string, err error) {
+func (t *Negatives) learn(source string, via reach.Via, err error) {
 	if err == nil {
 		t.Forget(source)
 		return
@@ -75,11 +78,11 @@ func (t *Negatives) learn(source string, err error) {
 	if !permanent(f.Kind) || errors.Is(err, errEarly) {
 		return
 	}
-	t.Note(source, f)
+	t.Note(source, via, f)
 }
 
 // Note remembers a fault under a name: for a minute, and each time that it is noted again for twice as long, up to an hour.
-func (t *Negatives) Note(name string, f *fault.Error) {
+func (t *Negatives) Note(name string, via reach.Via, f *fault.Error) {
 	at := digest(sha256.Sum256([]byte(name)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -90,7 +93,7 @@ func (t *Negatives) Note(name string, f *fault.Error) {
 		t.dropOne()
 	}
 	// The cause may hold on to buffers and is logged by then: the public part is enough.
-	t.entries[at] = negative{fault.New(f.Kind, f.Op, f.Public, nil), t.now(), wait}
+	t.entries[at] = negative{fault.New(f.Kind, f.Op, f.Public, nil), via, t.now(), wait}
 }
 
 // dropOne makes room: of a few entries in map order, which is random, the one that is nearest to its end.

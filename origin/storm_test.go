@@ -67,7 +67,7 @@ func TestNegativesAreBounded(t *testing.T) {
 	watch := newClock()
 	n := NewNegatives(watch.now)
 	for i := range maxNegatives + 500 {
-		n.learn(fmt.Sprint(i), fault.New(fault.SourceNotFound, "", "", errors.New("cause")))
+		n.learn(fmt.Sprint(i), "", fault.New(fault.SourceNotFound, "", "", errors.New("cause")))
 	}
 	if len(n.entries) != maxNegatives || n.count() != maxNegatives {
 		t.Errorf("%d entries, %d of which answer; want %d", len(n.entries), n.count(), maxNegatives)
@@ -78,8 +78,8 @@ func TestNegativesAreBounded(t *testing.T) {
 	}
 	for _, kind := range fault.Kinds() {
 		n.clear()
-		n.learn("x", fault.New(kind, "", "", nil))
-		if got := n.Find("x") != nil; got && kind.Retryable() {
+		n.learn("x", "", fault.New(kind, "", "", nil))
+		if f, _ := n.Find("x"); f != nil && kind.Retryable() {
 			t.Errorf("%s is remembered although a retry may help", kind)
 		}
 	}

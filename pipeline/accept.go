@@ -33,12 +33,13 @@ func (r *run) accept(todo []*fill) (good []*fill) {
 	return good
 }
 
-// fetchLimits is the loosest of the fills' own limits; accept applies each.
-func fetchLimits(todo []*fill) origin.Limits {
-	var lim origin.Limits
+// fetchLimits is the loosest of the fills' own limits, which accept applies each, within the hosts that all of them may ask.
+func (r *run) fetchLimits(todo []*fill) origin.Limits {
+	lim := origin.Limits{Within: r.b.within}
 	for _, f := range todo {
 		if f.spec.Limits.Bytes == 0 {
-			return origin.Limits{}
+			lim.Bytes = 0
+			return lim
 		}
 		lim.Bytes = max(lim.Bytes, f.spec.Limits.Bytes)
 	}

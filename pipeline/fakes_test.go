@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache/cachetest"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -180,6 +181,9 @@ func (o *fakeOrigin) Fetch(ctx context.Context, source string, lim origin.Limits
 		if original, err = o.onFetch(ctx, source); err != nil {
 			return original, err
 		}
+	}
+	if !lim.Within.AllowsAll(original.Via) {
+		return origin.Original{}, reach.Refused("fake")
 	}
 	original.Release = func() {
 		o.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -15,7 +16,7 @@ import (
 // there, stored when the store's write ended as well: a viewer waits for the first, Warm for the second.
 type fill struct {
 	table  *fills
-	name   string // in the table: the key, or for a refresh something beside it
+	name   fillName
 	key    string
 	spec   variant.Spec
 	batch  *batch
@@ -34,9 +35,17 @@ type fill struct {
 	saving    bool
 }
 
+// fillName is what a fill is known by in the table. Callers share one only where their originals may come from the same hosts.
+type fillName struct {
+	key     string
+	within  reach.Hosts
+	refresh bool // it is not to be mistaken for the fill that just answered with the old entry
+}
+
 // batch is the fills that one run makes from one original.
 type batch struct {
 	source  string
+	within  reach.Hosts // that the original may come from
 	urgency *urgency
 	fills   []*fill
 	stage   variant.Stage
@@ -59,6 +68,7 @@ type batch struct {
 // order is what join is asked for: the variants of one source.
 type order struct {
 	source  string
+	within  reach.Hosts
 	keys    []string
 	specs   []variant.Spec
 	rank    rank
@@ -95,7 +105,7 @@ func (f *fill) publish(a Answer, err error) {
 // With the look-up inside the fill, step 3 finds what step 2 stored.
 type fills struct {
 	mu      sync.Mutex
-	byName  map[string]*fill
+	byName  map[fillName]*fill
 	running sync.WaitGroup
 	closed  bool
 }
@@ -104,7 +114,7 @@ type fills struct {
 // run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its own rank, and
 // wants each fill until quit.
 func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
-	b := &batch{source: o.source, urgency: &urgency{rank: o.rank}, stage: o.stage, refresh: o.refresh, upgrade: o.upgrade}
+	b := &batch{source: o.source, within: o.within, urgency: &urgency{rank: o.rank}, stage: o.stage, refresh: o.refresh, upgrade: o.upgrade}
 	led = make([]bool, len(o.keys))
 	t.mu.Lock()
 	if t.closed {
@@ -112,10 +122,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 		return nil, nil, fault.New(fault.ShuttingDown, "pipeline.join", "this server is shutting down", nil)
 	}
 	for i, key := range o.keys {
-		name := key
-		if o.refresh { // Not to be mistaken for the fill that just answered with the old entry.
-			name += "\x00refresh"
-		}
+		name := fillName{key, o.within, o.refresh}
 		f := t.byName[name]
 		if f == nil {
 			f = &fill{table: t, name: name, key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
@@ -259,20 +266,31 @@ func (t *fills) save(f *fill, write func() error) {
 	}()
 }
 
-// settled waits until nobody makes or stores name any more, or ctx ends.
-func (t *fills) settled(ctx context.Context, name string) error {
+// settled waits until nobody makes or stores key any more but to refresh it, or ctx ends.
+func (t *fills) settled(ctx context.Context, key string) error {
+	for f := t.making(key); f != nil; f = t.making(key) {
+		select {
+		case <-f.stored:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// making is a fill of key that refreshes nothing; nil = there is none.
+func (t *fills) making(key string) *fill {
 	t.mu.Lock()
-	f := t.byName[name]
-	t.mu.Unlock()
-	if f == nil {
-		return nil
+	defer t.mu.Unlock()
+	if f := t.byName[fillName{key: key}]; f != nil {
+		return f
 	}
-	select {
-	case <-f.stored:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for name, f := range t.byName {
+		if name.key == key && !name.refresh {
+			return f
+		}
 	}
+	return nil
 }
 
 // spawn runs work in a goroutine that close waits for. It does nothing once close was called.

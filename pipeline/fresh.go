@@ -77,7 +77,8 @@ func (p *Pipeline) remake(ref variant.Ref, key string) {
 		p.parts.Observer.Remade("deferred")
 		return
 	}
-	o := order{source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: warming, stage: variant.StageFinal, refresh: true}
+	o := p.orderOf(ref, key)
+	o.rank, o.stage, o.refresh = warming, variant.StageFinal, true
 	all, _, err := p.fills.join(o, p.runner(context.Background()))
 	if err != nil {
 		<-p.remakes

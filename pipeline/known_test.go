@@ -17,7 +17,7 @@ func TestKnown(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for key, want := range map[string]bool{ref(1).Key(): false, ref(2).Key(): true, "../etc/passwd": false, "": false} {
-		if present, err := r.KnownKey(t.Context(), key); present != want || err != nil {
+		if present, err := r.KnownKey(t.Context(), key, ""); present != want || err != nil {
 			t.Errorf("%q: got %v, %v, want %v", key, present, err, want)
 		}
 	}

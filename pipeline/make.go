@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strconv"
@@ -180,9 +178,15 @@ func (r *run) lookUp(ctx context.Context) (todo []*fill) {
 			todo = append(todo, f)
 			continue
 		}
-		a, usable := r.p.answer(e, tier)
+		a, usable, refused := r.p.answerTo(r.b.within, e, tier)
+		if refused != nil {
+			f.publish(Answer{}, refused)
+			continue
+		}
 		if !usable {
-			r.old[f] = a
+			if a.Outcome != "" {
+				r.old[f] = a
+			}
 			todo = append(todo, f)
 			continue
 		}
@@ -253,7 +257,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	t := r.timings
 	t.Transform, t.Probe = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe
-	e := r.p.entry(img, r.from().Bytes(), r.generation)
+	e := r.entry(img, r.from().Bytes())
 	a := Answer{Entry: e, Outcome: Miss, Timings: t}
 	if r.download.master != nil {
 		a.Tier = TierMaster
@@ -341,60 +345,4 @@ func (p *Pipeline) logStore(msg, key string, err error) {
 		return
 	}
 	p.parts.Log.Warn(msg, "key", key, "error", err)
-}
-
-// The entry attributes that say that a variant is not final, of how many bytes its original was, and what it scores.
-const (
-	stageAttr = "stage"
-	sizeAttr  = "sb"
-	scoreAttr = "score" // that was measured of it
-)
-
-// entry wraps an image for the cache.
-func (p *Pipeline) entry(img variant.Image, originalBytes int64, g cache.Generation) cache.Entry {
-	sum := sha256.Sum256(img.Body)
-	attrs := map[string]string{
-		"w": strconv.Itoa(img.Width), "h": strconv.Itoa(img.Height), "q": strconv.Itoa(img.Quality), "fr": strconv.Itoa(img.Frames),
-		"sw": strconv.Itoa(img.SourceWidth), "sh": strconv.Itoa(img.SourceHeight), "sf": img.SourceFormat,
-		"sfr": strconv.Itoa(img.SourceFrames), sizeAttr: strconv.FormatInt(originalBytes, 10),
-	}
-	if began := g.String(); began != "" {
-		attrs[cache.GenerationAttr] = began
-	}
-	if img.Stage != variant.StageFinal {
-		attrs[stageAttr] = strconv.Itoa(int(img.Stage))
-	}
-	if img.AskedWidth > 0 && img.AskedHeight > 0 {
-		attrs["aw"], attrs["ah"] = strconv.Itoa(img.AskedWidth), strconv.Itoa(img.AskedHeight)
-	}
-	if img.Placeholder != "" {
-		attrs["ph"] = img.Placeholder
-	}
-	if img.Note != "" {
-		attrs["note"] = img.Note
-	}
-	addChoice(attrs, img.Choice)
-	return cache.Entry{Body: img.Body, Meta: cache.Meta{
-		ContentType: img.Format.MediaType(), ETag: `"` + hex.EncodeToString(sum[:12]) + `"`, Size: int64(len(img.Body)),
-		Created: p.parts.Now().UTC().Truncate(time.Second), Recipe: variant.Recipe, Attrs: attrs,
-	}}
-}
-
-// addChoice notes how the quality was chosen, for explanations.
-func addChoice(attrs map[string]string, c variant.Choice) {
-	if c.Kind != "" {
-		attrs["kind"], attrs["print"] = c.Kind, strconv.FormatFloat(c.Print, 'f', 2, 64)
-	}
-	if c.Target > 0 {
-		attrs["target"] = strconv.FormatFloat(c.Target, 'f', -1, 64)
-	}
-	if c.Predicted > 0 {
-		attrs["predicted"] = strconv.Itoa(c.Predicted)
-	}
-	if c.Score > 0 {
-		attrs[scoreAttr] = strconv.FormatFloat(c.Score, 'f', 1, 64)
-	}
-	if c.Tried != "" {
-		attrs["tried"] = c.Tried
-	}
 }

@@ -168,23 +168,31 @@ func (r *run) get(ctx context.Context, todo []*fill) (d *download, back func(), 
 	r.generation = r.p.parts.Purges.Now()
 	m, giveBack := r.readMaster(ctx)
 	if m != nil {
-		a, _ := r.p.answer(m.master.entry, "")
+		a, _, refused := r.p.answerTo(r.b.within, m.master.entry, "")
+		if refused != nil {
+			giveBack()
+			return nil, nil, refused
+		}
 		if a.Outcome == Hit && m.master.servesAll(todo) {
 			r.b.giveSlot()
 			return m, giveBack, nil
 		}
 		giveBack()
 		r.masterWanted = a.Outcome != Hit
-		if a.Over > r.p.cfg.StaleIfError || !m.master.servesAny(todo) {
+		if a.Outcome == "" || a.Over > r.p.cfg.StaleIfError || !m.master.servesAny(todo) {
 			m = nil
 		}
 	}
-	d, back, err = r.p.originals.get(ctx, r.b.source, r.use(), fetchLimits(todo), r.b.urgency, r.b.takeSlot())
+	d, back, err = r.p.originals.get(ctx, r.b.source, r.use(), r.fetchLimits(todo), r.b.urgency, r.b.takeSlot())
 	if err == nil || m == nil || ctx.Err() != nil {
 		return d, back, err
 	}
 	r.gone = err
 	if m, giveBack = r.readMaster(ctx); m == nil {
+		return nil, nil, err
+	}
+	if a, _, _ := r.p.answerTo(r.b.within, m.master.entry, ""); a.Outcome == "" { // It is another one by now.
+		giveBack()
 		return nil, nil, err
 	}
 	return m, giveBack, nil
@@ -288,7 +296,7 @@ func (r *run) keepMaster(ctx context.Context, key string, img *variant.Image) {
 		p.parts.Observer.Mastered("failed")
 		return
 	}
-	e := p.entry(*img, int64(len(r.download.original.Body)), r.generation)
+	e := r.entry(*img, int64(len(r.download.original.Body)))
 	e.Recipe = variant.MasterRecipe
 	if img.Exact {
 		e.Attrs[exactAttr] = "1"
@@ -303,12 +311,15 @@ func (r *run) keepMaster(ctx context.Context, key string, img *variant.Image) {
 	p.parts.Observer.Mastered(outcome)
 }
 
-// inherit has an entry that was made from a master grow old with it.
+// inherit has an entry that was made from a master grow old with it, and come from where it came.
 func (r *run) inherit(e *cache.Entry) {
 	m := r.download.master
 	e.Attrs[sinceAttr] = strconv.FormatInt(int64(r.p.age(m.entry.Meta)/time.Second), 10)
-	if life, ok := m.entry.Attrs[lifeAttr]; ok {
-		e.Attrs[lifeAttr] = life
+	delete(e.Attrs, viaAttr)
+	for _, name := range []string{lifeAttr, viaAttr} {
+		if value, ok := m.entry.Attrs[name]; ok {
+			e.Attrs[name] = value
+		}
 	}
 }
 

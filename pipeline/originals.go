@@ -11,6 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/trace"
 )
 
@@ -30,9 +31,9 @@ type originals struct {
 type fetch func(ctx context.Context, d *download, key string, lim origin.Limits) error
 
 // fetchOriginal has a Fetcher get originals, which name themselves. Those that are known to be costly are not fetched.
-func fetchOriginal(from Fetcher, known func(source string) error) fetch {
+func fetchOriginal(from Fetcher, known func(source string, within reach.Hosts) error) fetch {
 	return func(ctx context.Context, d *download, source string, lim origin.Limits) (err error) {
-		if err := known(source); err != nil {
+		if err := known(source, lim.Within); err != nil {
 			return err
 		}
 		d.original, err = from.Fetch(ctx, source, lim)
@@ -67,9 +68,9 @@ type use struct {
 
 // get returns the download of source once it ended, shared with everybody who wants it at the same time, and the function
 // that gives it back, to be called exactly once when its bytes are no longer read. One that began before the key was purged is not
-// shared. slot, if not nil, is a fetch slot that the caller already holds; get takes it over.
+// shared, nor one that may go to other hosts: it may end in what this caller must not have, or in a refusal that is not this caller's. slot, if not nil, is a fetch slot that the caller already holds; get takes it over.
 func (o *originals) get(ctx context.Context, source string, of use, lim origin.Limits, u *urgency, slot func()) (_ *download, _ func(), err error) {
-	key := source + "\x00" + strconv.FormatInt(lim.Bytes, 10)
+	key := source + "\x00" + strconv.FormatInt(lim.Bytes, 10) + "\x00" + string(lim.Within)
 	o.mu.Lock()
 	d := o.byKey[key]
 	joined := d != nil && !o.purges.Covered(of.key, d.generation)

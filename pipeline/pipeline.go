@@ -147,7 +147,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	}
 	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief(), clock: newCalm(parts.Now)}
 	p.verdicts = newVerdicts(parts.Now)
-	p.fills.byName = map[string]*fill{}
+	p.fills.byName = map[fillName]*fill{}
 	p.originals = originals{
 		fetch: fetchOriginal(parts.Fetcher, p.verdicts.known), gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{}, purges: parts.Purges,
@@ -159,7 +159,8 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	return p, nil
 }
 
-// Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be resolved.
+// Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be resolved. What came through
+// a host beyond ref.Within is refused: source_not_allowed.
 // The caller's ctx bounds its own waiting only: the work it began goes on for the others, and also for nobody once a worker has it.
 func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 	return p.GetFor(ctx, ref, Viewer{})
@@ -175,15 +176,17 @@ type Viewer struct {
 func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, who Viewer) (Answer, error) {
 	key := ref.Key()
 	if e, ok := p.parts.Tiers.Recall(key); ok {
-		if a, usable := p.answer(e, "memory"); usable {
+		a, usable, refused := p.answerTo(ref.Within, e, "memory")
+		if refused != nil {
+			return Answer{}, refused
+		}
+		if usable {
 			p.follow(ref, key, a)
 			return a, nil
 		}
 	}
-	o := order{
-		source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: viewing, stage: p.viewerStage(), due: p.due(ctx),
-		key: who.Key, toll: who.Toll,
-	}
+	o := p.orderOf(ref, key)
+	o.rank, o.stage, o.due, o.key, o.toll = viewing, p.viewerStage(), p.due(ctx), who.Key, who.Toll
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil {
 		return Answer{}, err
@@ -211,6 +214,11 @@ func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, who Viewer) (Ans
 	return a, nil
 }
 
+// orderOf orders one variant.
+func (p *Pipeline) orderOf(ref variant.Ref, key string) order {
+	return order{source: ref.Source, within: ref.Within, keys: []string{key}, specs: []variant.Spec{ref.Spec}}
+}
+
 // due is until when a viewer waits.
 func (p *Pipeline) due(ctx context.Context) time.Time {
 	if d, ok := ctx.Deadline(); ok {
@@ -219,11 +227,15 @@ func (p *Pipeline) due(ctx context.Context) time.Time {
 	return time.Now().Add(p.cfg.FillTimeout)
 }
 
-// Peek returns the variant if memory or the store has it, and not_cached otherwise. It never fetches or transforms.
+// Peek returns the variant if memory or the store has it, and not_cached otherwise, or source_not_allowed where it is beyond ref.Within. It never fetches or transforms.
 func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 	start := p.parts.Now()
 	if e, tier, err := p.parts.Tiers.Lookup(ctx, ref.Key()); err == nil {
-		if a, usable := p.answer(e, tier); usable {
+		a, usable, refused := p.answerTo(ref.Within, e, tier)
+		if refused != nil {
+			return Answer{}, refused
+		}
+		if usable {
 			a.Timings.Lookup = p.parts.Now().Sub(start)
 			return a, nil
 		}
@@ -239,7 +251,10 @@ func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	a, usable := p.answer(cache.Entry{Meta: m}, tier)
+	a, usable, refused := p.answerTo(ref.Within, cache.Entry{Meta: m}, tier)
+	if refused != nil {
+		return Answer{}, refused
+	}
 	if !usable || a.Outcome == Stale {
 		return Answer{}, cache.ErrMiss
 	}

@@ -32,11 +32,11 @@ func TestRecall(t *testing.T) {
 					e.Recipe--
 				}
 				r.tiers.store[key] = e
-				if _, ok := r.Recall(key); ok {
+				if _, ok := r.Recall(key, ""); ok {
 					t.Error("an entry of the store alone was answered")
 				}
 				r.tiers.memory.Put(key, e, false)
-				a, ok := r.Recall(key)
+				a, ok := r.Recall(key, "")
 				if ok != tt.want {
 					t.Fatalf("answered: %v, want %v", ok, tt.want)
 				}

@@ -165,10 +165,8 @@ func (p *Pipeline) upgrade(ctx context.Context, ref variant.Ref, key string) (ou
 	if err != nil {
 		return ended
 	}
-	o := order{
-		source: ref.Source, keys: []string{key}, specs: []variant.Spec{ref.Spec}, rank: upgrading, stage: variant.StageFinal,
-		refresh: true, upgrade: true, slot: slot,
-	}
+	o := p.orderOf(ref, key)
+	o.rank, o.stage, o.refresh, o.upgrade, o.slot = upgrading, variant.StageFinal, true, true, slot
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil || !led[0] { // Else it is being remade for another reason, which comes to the same.
 		slot()

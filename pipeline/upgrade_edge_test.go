@@ -34,7 +34,7 @@ func TestUpgradeFails(t *testing.T) {
 					}
 				}
 				r.want(t, "hit ten times", map[string]int{"queued": 1, "failed": 1}, 2, 1)
-				if _, ok := r.Recall(avif(1).Key()); !ok || !isFirst(r.both(t, 1).Meta) {
+				if _, ok := r.Recall(avif(1).Key(), ""); !ok || !isFirst(r.both(t, 1).Meta) {
 					t.Error("the first stage is not answered from memory")
 				}
 				time.Sleep(upgradePause)

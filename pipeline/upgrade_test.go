@@ -239,19 +239,19 @@ func TestRecallLeavesUpgradesToGet(t *testing.T) {
 		r := newUpgradeRig(t, nil)
 		r.get(t, 1)
 		key := avif(1).Key()
-		if _, ok := r.Recall(key); ok {
+		if _, ok := r.Recall(key, ""); ok {
 			t.Error("a first-stage entry was answered before anybody asked for its upgrade")
 		}
 		busy, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
 		also, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
 		first := r.get(t, 1)
-		if a, ok := r.Recall(key); !ok || a.Entry.ETag != first.Entry.ETag {
+		if a, ok := r.Recall(key, ""); !ok || a.Entry.ETag != first.Entry.ETag {
 			t.Error("an entry whose upgrade waits was not answered")
 		}
 		busy()
 		also()
 		synctest.Wait()
-		if a, ok := r.Recall(key); !ok || a.Entry.ETag == first.Entry.ETag || isFirst(a.Entry.Meta) {
+		if a, ok := r.Recall(key, ""); !ok || a.Entry.ETag == first.Entry.ETag || isFirst(a.Entry.Meta) {
 			t.Errorf("got %v, stage %q, want the upgraded entry", ok, a.Entry.Attrs[stageAttr])
 		}
 	})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/reach"
 )
 
 // maxJudged bounds what verdicts know beside their table.
@@ -35,16 +36,20 @@ func costly(err error) bool {
 	return false
 }
 
-// known gives the failure that is remembered of a source, or nil.
-func (v *verdicts) known(source string) error {
-	if f := v.sources.Find(source); f != nil {
-		return f
+// known gives the failure that is remembered of a source, or nil. What is known through a host beyond the caller's is not told.
+func (v *verdicts) known(source string, within reach.Hosts) error {
+	f, via := v.sources.Find(source)
+	switch {
+	case f == nil:
+		return nil
+	case !within.AllowsAll(via):
+		return reach.Refused("pipeline.known")
 	}
-	return nil
+	return f
 }
 
 // seen gives the failure that is remembered of the bytes of a source's original, or nil.
-func (v *verdicts) seen(source string, original []byte) error {
+func (v *verdicts) seen(source string, via reach.Via, original []byte) error {
 	v.mu.Lock()
 	suspect := v.sizes[len(original)]
 	v.mu.Unlock()
@@ -52,21 +57,21 @@ func (v *verdicts) seen(source string, original []byte) error {
 		return nil
 	}
 	body := digest(original)
-	f := v.bodies.Find(body)
+	f, _ := v.bodies.Find(body)
 	if f == nil {
 		return nil
 	}
-	v.sources.Note(source, f) // So the next does not fetch it.
+	v.sources.Note(source, via, f) // So the next does not fetch it.
 	v.link(source, body)
 	return f
 }
 
 // judge notes a costly failure of which nothing was made.
-func (v *verdicts) judge(source string, original []byte, err error) {
+func (v *verdicts) judge(source string, via reach.Via, original []byte, err error) {
 	f, body := fault.Of(err), digest(original)
 	f = fault.New(f.Kind, f.Op, f.Public, nil) // The cause may hold on to buffers.
-	v.sources.Note(source, f)
-	v.bodies.Note(body, f)
+	v.sources.Note(source, via, f)
+	v.bodies.Note(body, "", f)
 	v.link(source, body)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -111,7 +116,7 @@ func (r *run) judged() error {
 	if r.download.master != nil {
 		return nil
 	}
-	return r.p.verdicts.seen(r.b.source, r.download.original.Body)
+	return r.p.verdicts.seen(r.b.source, r.download.original.Via, r.download.original.Body)
 }
 
 // judge remembers why nothing could be made of an original, before anybody learns of it. What only background work found too costly
@@ -124,5 +129,5 @@ func (r *run) judge(err error, made bool) {
 		return
 	}
 	r.sentenced = true
-	r.p.verdicts.judge(r.b.source, r.download.original.Body, err)
+	r.p.verdicts.judge(r.b.source, r.download.original.Via, r.download.original.Body, err)
 }

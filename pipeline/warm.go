@@ -21,7 +21,7 @@ type Warmed struct {
 }
 
 // Warm makes what is missing of the variants of one source and returns when they are stored: at most one fetch and one
-// transform call. refs must be resolved and name one source. It waits for a fetch slot before it begins, behind every viewer, so a viewer who
+// transform call. refs must be resolved and name one source and one Within. It waits for a fetch slot before it begins, behind every viewer, so a viewer who
 // joins one of its fills never queues behind other background work. A failing store is an error here, never a miss. What is stored, or
 // is being made for a viewer, at its first stage counts as it is and is queued for its upgrade.
 func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
@@ -51,8 +51,8 @@ func (p *Pipeline) warmSome(ctx context.Context, refs []variant.Ref, some []int,
 	var at []int // the place in out of each key ordered
 	looking, span := trace.Start(ctx, "lookup")
 	for _, i := range some {
-		out[i] = p.known(looking, refs[i].Key())
-		out[i].Ref, o.source = refs[i], refs[i].Source
+		out[i] = p.known(looking, refs[i].Key(), refs[i].Within)
+		out[i].Ref, o.source, o.within = refs[i], refs[i].Source, refs[i].Within
 		if out[i].Present || out[i].Err != nil {
 			continue
 		}
@@ -126,7 +126,7 @@ func (p *Pipeline) judge(ctx context.Context, w *Warmed, f *fill) error {
 		w.Present = true
 		return p.vouch()
 	}
-	if known := p.known(ctx, w.Key); known.Present || known.Err != nil {
+	if known := p.known(ctx, w.Key, w.Ref.Within); known.Present || known.Err != nil {
 		w.Meta, w.Present, w.Timings = known.Meta, known.Present, Timings{}
 		return known.Err
 	}

@@ -230,7 +230,7 @@ func (s *Service) lookUp(ctx context.Context, d *draft) {
 	for range 16 {
 		looking.Go(func() {
 			for x := range todo {
-				refs, err := x.plan.refs(parser, x.work.Source, x.work.Share)
+				refs, err := x.plan.refs(parser, x.work.Source, x.work.Share, d.job.Within)
 				if err != nil || ctx.Err() != nil {
 					continue
 				}

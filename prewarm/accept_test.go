@@ -34,7 +34,7 @@ func TestPlanMeetsClients(t *testing.T) {
 		if err := again.resolve(d.bare); err != nil || fmt.Sprint(again.specs) != fmt.Sprint(p.specs) {
 			t.Errorf("%v: the ledger gives %v %v, want %v", tt.ask, again.specs, err, p.specs)
 		}
-		refs, err := p.refs(d.deps.Parser(), "https://c.example/a.jpg", 0)
+		refs, err := p.refs(d.deps.Parser(), "https://c.example/a.jpg", 0, "")
 		if err != nil {
 			t.Fatal(err)
 		}

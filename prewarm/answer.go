@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -69,6 +70,7 @@ type CheckAsk struct {
 	Source   string
 	Variants []VariantAsk // nil = the configured presets
 	Share    int          // of its unit's budget, see Call.Share; 0 = there is none
+	Within   reach.Hosts  // that the original may have come from
 }
 
 // Checked is the answer to one CheckAsk: present if all is stored, pending if work is queued, broken where the source is known to
@@ -101,12 +103,13 @@ type Deps struct {
 	Queue  Queue
 	// Warm makes what is missing of the variants of one source.
 	Warm func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
-	// Known tells without any work whether variants are stored: Present, or not, or Err where the store does not answer.
+	// Known tells without any work whether variants are stored: Present, or not, or Err where the store does not answer, or has what the
+	// caller must not have.
 	Known func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
 	// Improve is told what of a call is stored, which may be worth making better; nil = nothing is.
 	Improve func(found []pipeline.Warmed)
 	// KnownKey is Known for one key.
-	KnownKey func(ctx context.Context, key string) (present bool, err error)
+	KnownKey func(ctx context.Context, key string, within reach.Hosts) (present bool, err error)
 	// Parser and Negotiation give the rules in force.
 	Parser      func() *variant.Parser
 	Negotiation func() variant.Negotiation

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -135,9 +136,12 @@ func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 		if s.deps.KnownKey == nil {
 			return hash, nil
 		}
-		present, err := s.deps.KnownKey(ctx, a.Key)
-		if present {
+		present, err := s.deps.KnownKey(ctx, a.Key, a.Within)
+		switch {
+		case present:
 			out.State = Present
+		case errors.Is(err, reach.ErrBeyond):
+			out.State, out.Reason, err = Broken, fault.SourceNotAllowed, nil
 		}
 		return hash, err
 	}
@@ -145,23 +149,28 @@ func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 	if err != nil {
 		return "", err
 	}
-	refs, err := p.refs(c.parser, a.Source, a.Share)
+	refs, err := p.refs(c.parser, a.Source, a.Share, a.Within)
 	if err != nil {
 		out.State, out.Reason = Broken, fault.KindOf(err)
 		return "", nil
 	}
 	out.State = Present
 	for i, w := range s.deps.Known(ctx, refs) {
-		if w.Err != nil {
+		beyond := errors.Is(w.Err, reach.ErrBeyond)
+		if w.Err != nil && !beyond {
 			return "", w.Err
 		}
 		v := Verdict{Source: refs[i].Source, Name: p.Targets[i].Name, Format: string(p.specs[i].Format), Key: refs[i].Key(), State: Unknown}
-		if w.Present {
+		switch {
+		case beyond:
+			v.State, v.Reason = Broken, fault.SourceNotAllowed
+			out.State, out.Reason = Broken, fault.SourceNotAllowed
+		case w.Present:
 			o := &work{Verdicts: make([]*outcome, 1)}
 			o.store(0, w, Present, s.deps.Now())
 			v.State, v.Bytes, v.Width, v.Height, v.From = Present, o.Verdicts[0].Bytes, o.Verdicts[0].Width, o.Verdicts[0].Height, o.From
 			v.Format = string(cmp.Or(o.Verdicts[0].Format, p.specs[i].Format))
-		} else {
+		case out.State == Present:
 			out.State = Unknown
 		}
 		out.Variants = append(out.Variants, v)

@@ -63,6 +63,9 @@ func (s *Service) draft(call Call) (*draft, error) {
 		},
 		Hook: call.Callback, Lane: LaneNormal,
 	}
+	if call.Rights != nil {
+		d.job.Within = call.Rights.Hosts()
+	}
 	if call.Again {
 		d.job.Round = 1 // As a job's Retry: whoever asks again knows more than the ledger.
 	}

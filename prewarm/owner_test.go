@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -147,6 +148,7 @@ type onlyThose struct{ host, preset string }
 func (o onlyThose) AllowsSource(source string) bool {
 	return strings.HasPrefix(source, "https://"+o.host+"/")
 }
+func (o onlyThose) Hosts() reach.Hosts            { return reach.Hosts(o.host) }
 func (o onlyThose) AllowsPreset(name string) bool { return name == o.preset }
 
 // What a token may not ask for is not fetched, not made, and not signed; its URLs are signed with its key.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -173,14 +174,15 @@ func (p *plan) resolve(bare *variant.Parser) error {
 	return nil
 }
 
-// refs are the variants of a source, by target, none larger than share where that is not 0.
-func (p *plan) refs(parser *variant.Parser, source string, share int) ([]variant.Ref, error) {
+// refs are the variants of a source, by target, none larger than share where that is not 0, of an original that may come from hosts.
+func (p *plan) refs(parser *variant.Parser, source string, share int, hosts reach.Hosts) ([]variant.Ref, error) {
 	refs := make([]variant.Ref, len(p.specs))
 	for i, spec := range p.specs {
 		ref, err := parser.Ref(source, within(spec, share))
 		if err != nil {
 			return nil, err
 		}
+		ref.Within = hosts
 		refs[i] = ref
 	}
 	return refs, nil

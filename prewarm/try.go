@@ -78,7 +78,7 @@ func (a *attempt) try(ctx context.Context, w *work) (failed error) {
 		w.close(Expired, "", now)
 		return failed
 	}
-	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source, w.Share)
+	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source, w.Share, a.job.Within)
 	if err != nil {
 		w.close(Broken, fault.KindOf(err), now)
 		return failed

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 )
 
 // Unit is one Data Unit as it was posted. Its text lives only as long as the call that brought it: nothing of Data is queued,
@@ -86,9 +87,10 @@ type Call struct {
 	Request  string // the id of the request that brought it; goes with the job to its callbacks
 }
 
-// Rights are what a token may ask for. The preset "" stands for options beside presets. Implemented by signing.Rights.
+// Rights are what a token may ask for, by itself and with the key that signs its URLs. The preset "" stands for options beside presets. Implemented by signing.Rights.
 type Rights interface {
 	AllowsSource(source string) bool
+	Hosts() reach.Hosts // that originals may come from, redirects included
 	AllowsPreset(name string) bool
 }
 

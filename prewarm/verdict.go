@@ -70,7 +70,7 @@ func (s *Service) verdicts(j *jobRecord, t *task) (rows []Verdict) {
 	}
 	p, parser := j.Plans[t.Plan], s.deps.Parser()
 	for _, w := range t.Works {
-		refs, err := p.refs(parser, w.Source, w.Share)
+		refs, err := p.refs(parser, w.Source, w.Share, j.Within)
 		for _, at := range w.Spots {
 			for i, o := range w.Verdicts {
 				v := Verdict{
@@ -223,7 +223,7 @@ func (s *Service) sourcesOf(ctx context.Context, j *jobRecord, unit string, foun
 			if w.Hash == "" || unit != "" && !slices.ContainsFunc(w.Spots, func(at spot) bool { return at.ID == unit }) {
 				continue
 			}
-			refs, err := j.Plans[t.Plan].refs(parser, w.Source, w.Share)
+			refs, err := j.Plans[t.Plan].refs(parser, w.Source, w.Share, j.Within)
 			if err != nil {
 				continue
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 )
 
 // jobRecord is what the ledger keeps of a job. While the job runs its counts are those of the tasks; at its end they are written
@@ -26,8 +27,10 @@ type jobRecord struct {
 	Tasks  int       `json:"tasks"`
 	Round  int       `json:"round"` // rises with every Retry
 	Cancel bool      `json:"cancel,omitempty"`
-	Ended  bool      `json:"ended,omitempty"`
-	Trace  string    `json:"trace,omitempty"` // traceparent of the call, if it is traced: by it every instance goes on with the trace
+	// Within are the hosts that its originals may come from.
+	Within reach.Hosts `json:"within,omitempty"`
+	Ended  bool        `json:"ended,omitempty"`
+	Trace  string      `json:"trace,omitempty"` // traceparent of the call, if it is traced: by it every instance goes on with the trace
 
 	revision uint64
 }

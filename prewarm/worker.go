@@ -12,6 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -250,7 +251,11 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 			return context.Canceled // Not its fault: it is tried again, and not counted.
 		case !f.Kind.Retryable():
 			*o = outcome{State: Broken, Reason: f.Kind, At: now, ours: true}
-			a.note(w, o, m.Ref)
+			if errors.Is(m.Err, reach.ErrBeyond) { // That is about this job, and not about the source.
+				a.count(w, o)
+			} else {
+				a.note(w, o, m.Ref)
+			}
 			failed = f
 		default:
 			worst = f

@@ -82,6 +82,14 @@ func (r *rules) find(sum [sha256.Size]byte) (who credential, found bool) {
 	return who, found
 }
 
+// rightsOf are what a token may ask for: its own rights, and the sources of the key that it signs with.
+func (r *rules) rightsOf(who credential) signing.Rights {
+	if who.key == "" {
+		return who.rights
+	}
+	return who.rights.Within(r.Keys.Hosts(who.key))
+}
+
 // need lets only callers with one of the scopes through, as often as their token may call.
 func (s *Server) need(scopes ...string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

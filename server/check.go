@@ -117,9 +117,10 @@ func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckA
 	if err != nil {
 		return nil, nil, beside, err
 	}
+	within := s.rules.Load().rightsOf(callOf(c).who).Hosts()
 	if keys != nil {
 		for _, key := range keys {
-			asks, rows = append(asks, prewarm.CheckAsk{Key: key}), append(rows, checked{Key: &key})
+			asks, rows = append(asks, prewarm.CheckAsk{Key: key, Within: within}), append(rows, checked{Key: &key})
 		}
 		return asks, rows, beside, checkCount(len(asks))
 	}
@@ -152,7 +153,7 @@ func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckA
 				if !s.mayAsk(callOf(c).who, i.Source) {
 					return nil, nil, beside, fault.New(fault.SourceNotAllowed, "server.check", "this token may not ask for one of the sources", nil)
 				}
-				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants, Share: call.Share(u)})
+				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants, Share: call.Share(u), Within: within})
 			}
 			rows = append(rows, row)
 		}

@@ -182,7 +182,8 @@ type Token struct {
 	// one, or the one that a call of /v1/sign names.
 	Key string `yaml:"key"`
 	// Sources are the hosts of the sources that it may ask for, in prewarm, check, sign, explain and purge: "img.example.com", or "*.example.com" for
-	// every host below it. Empty = every host.
+	// every host below it. They hold on each redirect too, also for what the cache has; of what prewarm makes for it, those of its key do as well.
+	// Empty = every host.
 	Sources []string `yaml:"sources"`
 	// Presets are the names of the presets that it may ask for, in prewarm, sign and explain, and then nothing else. Empty = all presets and
 	// options.

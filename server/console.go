@@ -211,6 +211,7 @@ func (s *Server) consolePicture(c echo.Context) error {
 		return fault.New(fault.URLExpired, "server.consolePicture", "the URL has expired", nil)
 	}
 	ref.Spec = ref.Spec.Resolve(accept(r.Header, rl.Negotiation))
+	ref.Within = verified.Key.Hosts()
 	a, err := s.deps.Images.Peek(r.Context(), ref)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -71,32 +73,53 @@ func (s *Server) explain(c echo.Context) error {
 		return err
 	}
 	e.Presets, e.SourceHost, e.Open, e.Vary = terms.Presets, sourceHost(ref.Source), ref.Spec.IsOpen(), vary(ref.Spec)
-	refusal := error(nil)
+	e.Options = canonicalOptions(ref)
+	ref.Spec = ref.Spec.Resolve(accept(r.Header, rl.Negotiation))
+	e.Format, e.Class, e.Key, e.SourceTag = ref.Spec.Format, ref.Spec.Class.String(), ref.Key(), "s-"+shortHash(ref)
+	mine, refusal := callOf(c).who.rights.Hosts(), error(nil)
+	ref.Within = mine
 	if verified.Key != nil {
-		refusal = allowed(verified.Key, ref, terms)
+		ref.Within = mine.And(verified.Key.Hosts())
+		refusal = s.explainRefusal(r.Context(), verified.Key, ref, terms)
 	}
 	if !terms.Expires.IsZero() {
 		e.Expires = &terms.Expires
-		if refusal == nil && terms.Expired(s.deps.Now()) {
-			refusal = fault.New(fault.URLExpired, "server.explain", "the URL has expired", nil)
-		}
 	}
 	if refusal != nil {
 		f := fault.Of(refusal)
 		e.Refused, e.Detail = f.Kind, redact(f.Public)
 	}
-	e.Options = canonicalOptions(ref)
-	ref.Spec = ref.Spec.Resolve(accept(r.Header, rl.Negotiation))
-	e.Format, e.Class, e.Key, e.SourceTag = ref.Spec.Format, ref.Spec.Class.String(), ref.Key(), "s-"+shortHash(ref)
 	if run {
 		e.Run = s.runExplained(r.Context(), ref, e)
 	}
-	if a, err := s.deps.Images.Peek(r.Context(), ref); err == nil { // Not Stat, which is a viewer's hit: nothing is to be made for this.
+	ref.Within = mine
+	a, err := s.deps.Images.Peek(r.Context(), ref) // Not Stat, which is a viewer's hit: nothing is to be made for this.
+	if fault.KindOf(err) == fault.SourceNotAllowed {
+		return err
+	}
+	if err == nil {
 		m := a.Entry.Meta
 		e.Tier = a.Tier
 		e.Stored = &storedVariant{ContentType: m.ContentType, Bytes: int64(len(a.Entry.Body)), Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs}
 	}
 	return c.JSON(http.StatusOK, e)
+}
+
+// explainRefusal is why a viewer is refused who has a URL that a key signed, as far as that is known without a fetch.
+func (s *Server) explainRefusal(ctx context.Context, key *signing.Pair, ref variant.Ref, terms variant.Terms) error {
+	if err := allowed(key, ref, terms); err != nil {
+		return err
+	}
+	if terms.Expired(s.deps.Now()) {
+		return fault.New(fault.URLExpired, "server.explain", "the URL has expired", nil)
+	}
+	if ref.Within = key.Hosts(); ref.Within == "" {
+		return nil
+	}
+	if _, err := s.deps.Images.Peek(ctx, ref); fault.KindOf(err) == fault.SourceNotAllowed {
+		return err
+	}
+	return nil
 }
 
 // targetBelow is the image path that stands behind a route of the private door, as it was sent, less the path prefix.

@@ -19,6 +19,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -45,6 +46,7 @@ type fakeImages struct {
 	onMake        func(key string) // for each variant that has to be made and may be, with the id of its signing key; nil = none has to be
 
 	mu                 sync.Mutex
+	via                reach.Via // the hosts that all originals came through
 	gets, peeks, stats int
 	asked              []variant.Ref
 }
@@ -68,14 +70,34 @@ func (f *fakeImages) GetFor(ctx context.Context, ref variant.Ref, who pipeline.V
 
 func (f *fakeImages) Get(ctx context.Context, ref variant.Ref) (pipeline.Answer, error) {
 	f.count(&f.gets, ref)
+	if err := f.may(ref.Within); err != nil {
+		return pipeline.Answer{}, err
+	}
 	if f.onGet != nil {
 		return f.onGet(ctx, ref)
 	}
 	return pipeline.Answer{Entry: testEntry(ref), Outcome: pipeline.Hit, Tier: "memory", Age: time.Hour}, nil
 }
 
-func (f *fakeImages) Recall(key string) (pipeline.Answer, bool) {
-	if f.onRecall != nil {
+// come has all originals come through hosts from now on.
+func (f *fakeImages) come(via reach.Via) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.via = via
+}
+
+// may refuses who may not have what came through via.
+func (f *fakeImages) may(within reach.Hosts) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !within.AllowsAll(f.via) {
+		return reach.Refused("fake")
+	}
+	return nil
+}
+
+func (f *fakeImages) Recall(key string, within reach.Hosts) (pipeline.Answer, bool) {
+	if f.onRecall != nil && f.may(within) == nil {
 		return f.onRecall(key)
 	}
 	return pipeline.Answer{}, false
@@ -83,6 +105,9 @@ func (f *fakeImages) Recall(key string) (pipeline.Answer, bool) {
 
 func (f *fakeImages) Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error) {
 	f.count(&f.peeks, ref)
+	if err := f.may(ref.Within); err != nil {
+		return pipeline.Answer{}, err
+	}
 	if f.onPeek != nil {
 		return f.onPeek(ctx, ref)
 	}
@@ -91,6 +116,9 @@ func (f *fakeImages) Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer
 
 func (f *fakeImages) Stat(ctx context.Context, ref variant.Ref) (pipeline.Answer, error) {
 	f.count(&f.stats, ref)
+	if err := f.may(ref.Within); err != nil {
+		return pipeline.Answer{}, err
+	}
 	if f.onStat != nil {
 		return f.onStat(ctx, ref)
 	}

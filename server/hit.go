@@ -117,7 +117,7 @@ func (s *Server) hit(w http.ResponseWriter, r *http.Request) bool {
 	if y == nil {
 		return false
 	}
-	a, ok := s.deps.Images.Recall(y.key)
+	a, ok := s.deps.Images.Recall(y.key, n.ref.Within)
 	if !ok || !y.of(a.Entry.Meta) {
 		return false
 	}

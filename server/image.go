@@ -111,6 +111,7 @@ func (s *Server) learn(k *call, r *http.Request, rl *rules) (*known, error) {
 	if err := allowed(n.pair, n.ref, n.terms); err != nil {
 		return nil, err
 	}
+	n.ref.Within = n.pair.Hosts()
 	if expired {
 		k.mark(parsePhase, s.deps.Now())
 		return nil, fault.New(fault.URLExpired, "server.learn", "the URL has expired", nil)
@@ -300,6 +301,7 @@ func (s *Server) fallback(c echo.Context, k *call, q wish, cause error) bool {
 	if err != nil {
 		return false
 	}
+	ref.Within = q.ref.Within
 	ctx, cancel := context.WithTimeout(r.Context(), fallbackBudget)
 	defer cancel()
 	var a pipeline.Answer

@@ -75,7 +75,7 @@ func (s *Server) prewarmCall(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	call.Request, call.Key, call.Rights = callOf(c).id, callOf(c).who.key, callOf(c).who.rights
+	call.Request, call.Key, call.Rights = callOf(c).id, callOf(c).who.key, s.rules.Load().rightsOf(callOf(c).who)
 	accepted, err := s.deps.Prewarm.Accept(ctx, callOf(c).who.name, key, sum, call)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
@@ -28,8 +29,8 @@ import (
 
 // Images answers resolved Refs. Implemented by pipeline.Pipeline.
 type Images interface {
-	// Recall answers a Key from memory alone, if that has it and nothing is to be done for it but to answer it.
-	Recall(key string) (pipeline.Answer, bool)
+	// Recall answers a Key from memory alone, if that has it, from one of the hosts, and nothing is to be done for it but to answer it.
+	Recall(key string, within reach.Hosts) (pipeline.Answer, bool)
 	// GetFor returns the variant, making it if need be and the viewer's toll agrees.
 	GetFor(ctx context.Context, ref variant.Ref, who pipeline.Viewer) (pipeline.Answer, error)
 	// Peek returns it only if memory or the store has it; not_cached otherwise.

@@ -37,7 +37,8 @@ type Key struct {
 	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
 	KeyFile string `yaml:"key_file"`
 	// Sources are the hosts of the sources that the pair may ask for, compared by labels: "img.example.com" is that host alone,
-	// "*.example.com" every host below example.com. Empty means every host.
+	// "*.example.com" every host below example.com. They hold on each redirect too: a variant whose original came through another host is
+	// refused with source_not_allowed, also where the cache has it. Empty means every host.
 	Sources []string `yaml:"sources"`
 	// Presets are the names of the presets that the pair may ask for, and then nothing else. Empty means all presets and options.
 	Presets []string `yaml:"presets"`
@@ -153,9 +154,4 @@ func moment(s string, whole time.Duration) (time.Time, error) {
 
 func word(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
-}
-
-func validPattern(pattern string) bool {
-	host := strings.TrimPrefix(pattern, "*.")
-	return host != "" && len(host) <= 253 && !strings.ContainsFunc(host, func(r rune) bool { return !word(r) && r != '.' && r != ':' })
 }

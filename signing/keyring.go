@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
@@ -146,18 +147,34 @@ func (k *Keyring) Sign(kid, path string) (string, error) {
 	if !strings.HasPrefix(path, "/") {
 		return "", fault.New(fault.BadPath, "signing.Sign", "a path to sign begins with a slash", nil)
 	}
+	p := k.signer(kid)
+	if p == nil {
+		return "", fault.New(fault.KeyNotValid, "signing.Sign", "no key of this id is valid at this time", nil)
+	}
+	signature := base64.RawURLEncoding.EncodeToString(p.mac(path)[:k.size])
+	if p.id != "" {
+		signature = p.id + "." + signature
+	}
+	return "/" + signature + path, nil
+}
+
+// Hosts are the hosts that originals of URLs may come from which Sign makes for the id; every host where there is no such key.
+func (k *Keyring) Hosts(kid string) reach.Hosts {
+	if p := k.signer(kid); p != nil {
+		return p.hosts
+	}
+	return ""
+}
+
+// signer is the first valid pair of an id, or of all where it is ""; nil = there is none.
+func (k *Keyring) signer(kid string) *Pair {
 	now := k.now()
 	for _, p := range k.pairs {
-		if kid != "" && p.id != kid || !p.valid(now) {
-			continue
+		if (kid == "" || p.id == kid) && p.valid(now) {
+			return p
 		}
-		signature := base64.RawURLEncoding.EncodeToString(p.mac(path)[:k.size])
-		if p.id != "" {
-			signature = p.id + "." + signature
-		}
-		return "/" + signature + path, nil
 	}
-	return "", fault.New(fault.KeyNotValid, "signing.Sign", "no key of this id is valid at this time", nil)
+	return nil
 }
 
 // decode reads a signature in its only spelling: base64url of the configured size without padding, stray bits or line ends.

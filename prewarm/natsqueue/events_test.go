@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/reach"
 )
 
 // teller hands events to a test; the test says what becomes of them.
@@ -127,7 +128,7 @@ func TestCheck(t *testing.T) {
 	wantWaiting(t, q, prewarm.LaneNormal, 0)
 	worker.stop()
 	i := start(t, q, w, false, func(_ *prewarm.Config, d *prewarm.Deps) {
-		d.KnownKey = func(_ context.Context, key string) (bool, error) { return key == present, nil }
+		d.KnownKey = func(_ context.Context, key string, _ reach.Hosts) (bool, error) { return key == present, nil }
 	})
 	accept(t, i, call(7, 1))
 	asks := []prewarm.CheckAsk{
