@@ -127,7 +127,7 @@ func (a *App) openStore(ctx context.Context) error {
 		a.durable = cache.Images(store)
 		return nil
 	}
-	store, err := dirstore.Open(s.Dir, a.metrics)
+	store, err := dirstore.Open(ctx, s.Dir, a.metrics)
 	if err != nil {
 		return fmt.Errorf("the store's directory (cache.store.dir) cannot be used: %w", err)
 	}

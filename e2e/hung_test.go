@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -153,5 +154,36 @@ func TestFault50StopWithHungStore(t *testing.T) {
 	s.stop()
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("the stop took %v", took)
+	}
+}
+
+// A start whose store's disk hangs ends with the key in its message, and one whose queue's disk hangs serves viewers.
+func TestFault50StartWithHungDisk(t *testing.T) {
+	for folder, serves := range map[string]bool{"store": false, "queue": true} {
+		t.Run(folder, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "config.yaml")
+			err := os.Mkdir(filepath.Join(dir, folder), 0o700)
+			if err == nil {
+				err = os.WriteFile(file, []byte(configText(dir, "")), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			hang(t, filepath.Join(dir, folder))
+			s := launch(t, dir, []string{binary, "serve", "-config", file}, drawnEnv...)
+			if serves {
+				s.await()
+				return
+			}
+			select {
+			case <-s.done:
+				if s.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(s.log.String(), "cache.store.dir") {
+					t.Errorf("%v:\n%s", s.cmd.ProcessState, s.log)
+				}
+			case <-time.After(time.Minute):
+				t.Errorf("it hangs:\n%s", s.log)
+			}
+		})
 	}
 }

@@ -42,13 +42,15 @@ const (
 // closePatience is how long Close waits for calls that hang.
 const closePatience = 2 * time.Second
 
+// openPatience is how long Open waits for them.
+const openPatience = 10 * time.Second
+
 // Store keeps each entry in a file. Safe for concurrent use within one process; a second process is kept out. System calls on files cannot be
 // cancelled: a caller whose context ends leaves its call behind, see package stall.
 type Store struct {
-	cfg  Config
-	obs  cache.Observer
-	root *os.Root // keeps every path inside, whatever links there are
-	lock *os.File
+	cfg Config
+	obs cache.Observer
+	directory
 	temp atomic.Uint64 // names temporary files
 
 	gets *stall.Calls
@@ -74,40 +76,69 @@ type Store struct {
 
 var _ cache.Store = (*Store)(nil)
 
-// Open takes the directory into use; obs may be nil. What the store holds is counted in the background.
-func Open(cfg Config, obs cache.Observer) (*Store, error) {
+// Open takes the directory into use; obs may be nil. What the store holds is counted in the background. Where the disk hangs it gives up when
+// ctx ends, or after a while.
+func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if obs == nil {
 		obs = cache.NoObserver{}
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("dirstore: %w", err)
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	d, err := stall.Do(ctx, stall.New(1), func() (directory, error) { return hold(ctx, cfg.Dir) })
+	if errors.Is(err, stall.ErrStalled) {
+		err = fmt.Errorf("the disk of %s does not answer: %w", cfg.Dir, err)
 	}
-	root, err := os.OpenRoot(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("dirstore: %w", err)
 	}
-	lock, err := take(root)
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
+	return start(cfg, obs, d), nil
+}
+
+// start makes the Store of a directory that is held.
+func start(cfg Config, obs cache.Observer, d directory) *Store {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{
-		cfg: cfg, obs: obs, root: root, lock: lock, max: cfg.MaxBytes, gets: stall.New(maxReads), puts: stall.New(maxWrites), open: root.OpenFile,
+		cfg: cfg, obs: obs, directory: d, max: cfg.MaxBytes, gets: stall.New(maxReads), puts: stall.New(maxWrites), open: d.root.OpenFile,
 		kick: make(chan struct{}, 1), reads: make(chan string, 256), cancel: cancel, done: make(chan struct{}),
 		write: func(f *os.File, b []byte) error { _, err := f.Write(b); return err },
 	}
 	go s.sweeper(ctx)
-	return s, nil
+	return s
+}
+
+// directory is one that is open and locked.
+type directory struct {
+	root *os.Root // keeps every path inside, whatever links there are
+	lock *os.File
+}
+
+func (d directory) close() error { return errors.Join(d.root.Close(), d.lock.Close()) }
+
+// hold opens and locks a directory. Should its caller have left, it gives it free again.
+func hold(ctx context.Context, name string) (d directory, err error) {
+	if err := os.MkdirAll(name, 0o700); err != nil {
+		return d, err
+	}
+	if d.root, err = os.OpenRoot(name); err != nil {
+		return d, err
+	}
+	if d.lock, err = take(d.root); err != nil {
+		return d, errors.Join(err, d.root.Close())
+	}
+	if ctx.Err() != nil {
+		return d, errors.Join(ctx.Err(), d.close())
+	}
+	return d, nil
 }
 
 // take locks the directory and removes what an earlier process left half written.
 func take(root *os.Root) (*os.File, error) {
 	lock, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("dirstore: %w", err)
+		return nil, err
 	}
 	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -120,7 +151,7 @@ func take(root *os.Root) (*os.File, error) {
 		err = root.Mkdir(tempName, 0o700)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("dirstore: %w", err), lock.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
 }
@@ -146,7 +177,7 @@ func (s *Store) close() error {
 	}
 	s.closed = true
 	<-s.done
-	return errors.Join(s.root.Close(), s.lock.Close())
+	return s.directory.close()
 }
 
 // Hung is the number of calls to the disk that have not returned although their callers have left.

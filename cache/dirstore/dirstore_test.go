@@ -63,7 +63,7 @@ func open(t *testing.T, cfg Config) (*Store, *counter) {
 		cfg.Dir = filepath.Join(memoryDir(t), "store")
 	}
 	obs := newCounter()
-	s, err := Open(cfg, obs)
+	s, err := Open(t.Context(), cfg, obs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestEntriesSurviveARestart(t *testing.T) {
 func TestOneDirectoryHasOneOwner(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, Config{Dir: dir})
-	_, err := Open(Config{Dir: dir}, nil)
+	_, err := Open(t.Context(), Config{Dir: dir}, nil)
 	if err == nil || !strings.Contains(err.Error(), "in use by another server") {
 		t.Errorf("Open = %v, want a sentence that says who has it", err)
 	}
@@ -185,7 +185,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, cfg := range []Config{{}, {Dir: file}, {Dir: "x", MaxBytes: -1}, {Dir: "x", MinFree: -1}} {
-		if s, err := Open(cfg, nil); err == nil {
+		if s, err := Open(t.Context(), cfg, nil); err == nil {
 			t.Errorf("Open(%+v) passes", cfg)
 			s.Close()
 		}

@@ -211,7 +211,7 @@ func TestFault15DiskFull(t *testing.T) {
 			t.Errorf("unmount: %v", err)
 		}
 	}()
-	s, err := Open(Config{Dir: dir, MaxBytes: 1 << 40}, nil)
+	s, err := Open(t.Context(), Config{Dir: dir, MaxBytes: 1 << 40}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
