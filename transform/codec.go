@@ -24,4 +24,5 @@ type Limits struct {
 	Frames       int     // frames of an animated variant; 0 and 1 = always a still picture
 	Memory       int64   // bytes of decoded pixels that this request was admitted with; 0 = what Pixels allows
 	Quality      Quality // targets of the automatic quality; the zero value is the default
+	Drift        Drift   // of the encoders from what the automatic quality was fitted on
 }

@@ -9,6 +9,7 @@
 //	go run ./bench/quality sheet -dir DIR     contact sheets: originals beside each class
 //	go run ./bench/quality chain -dir DIR     pictures made from a larger one of the same call against those made alone
 //	go run ./bench/quality levels -dir DIR    documents in few levels, the fit of their score (-write), and what it chooses
+//	go run ./bench/quality record             what the self-check's specimens score with these libraries (-write keeps it as what is expected of them)
 //	go run ./bench/quality master -dir DIR    pictures made from the master of an original against those made from it
 //
 // A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
@@ -50,14 +51,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "levels": levels, "master": master}
+	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "levels": levels, "master": master, "record": record}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	command := commands[name]
 	if command == nil {
-		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain, levels and master", name)
+		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain, levels, master and record", name)
 	}
 	o, err := parseOptions(args)
 	if err != nil {
@@ -78,7 +79,7 @@ func parseOptions(args []string) (options, error) {
 	fs.StringVar(&o.out, "out", "build/sheets", "sheet: the `FOLDER` that gets the sheets")
 	names := fs.String("coders", "", "collect: measure these `CODERS` alone, joined by commas")
 	fs.BoolVar(&o.extend, "extend", false, "fit: keep the shipped model, and fit it to the encoder libraries of the rows")
-	fs.BoolVar(&o.write, "write", false, "fit: write the model into transform/codec")
+	fs.BoolVar(&o.write, "write", false, "fit, levels, record: write what was found into transform/codec")
 	fs.IntVar(&o.holdOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
 	fs.BoolVar(&o.all, "all", false, "report: judge the pictures of the fit too")
 	fs.IntVar(&o.jobs, "jobs", 2, "pictures worked on at the same time")

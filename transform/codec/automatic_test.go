@@ -212,7 +212,7 @@ func TestQBetweenKinds(t *testing.T) {
 		for _, target := range []float64{50, 70} {
 			photo, _ := a.photoQ("avif8", target, traits)
 			drawn, _ := a.set.Q(a.model, "avif8", groupDrawn, target, traits)
-			if got, ok := a.predict("avif8", Photo, target, traits); !ok || got < min(photo, drawn) || got > max(photo, drawn) {
+			if got, ok := a.predict("avif8", Photo, target, traits, nil); !ok || got < min(photo, drawn) || got > max(photo, drawn) {
 				t.Errorf("%s, target %.0f: q %d, want one between %d and %d", name, target, got, photo, drawn)
 			}
 			if full, _ := a.photoQ("avif8c", target, traits); full > photo+5 {
@@ -298,7 +298,7 @@ func TestNightsAreNoPrint(t *testing.T) {
 		if tt.night {
 			want = max(photo, drawn) + nightMore
 		}
-		if q, _ := a.predict("avif8", Text, 70, traits); q != want {
+		if q, _ := a.predict("avif8", Text, 70, traits, nil); q != want {
 			t.Errorf("%s taken for text: q %d, want %d; as a photo %d, drawn %d", tt.name, q, want, photo, drawn)
 		}
 	}

@@ -42,7 +42,7 @@ func (p *picture) look(m *Model) *view {
 
 // wish is what is asked of an encode in a format.
 func (e *encoder) wish(f variant.Format) wish {
-	w := wish{format: f, spec: e.job.spec, targets: e.job.lim.Quality}
+	w := wish{format: f, spec: e.job.spec, targets: e.job.lim.Quality, drift: e.job.lim.Drift}
 	if f == variant.AVIF {
 		w.effort = e.effort()
 	}

@@ -37,6 +37,7 @@ type wish struct {
 	spec    variant.Spec
 	effort  int // of AVIF
 	targets transform.Quality
+	drift   transform.Drift
 }
 
 // chooser picks the settings of a picture.
@@ -130,14 +131,14 @@ func (a *automatic) choose(pic *picture, w wish) settings {
 	s.target = target(w, kind)
 	s.fullChroma = fullChroma(w.format, kind, s.target, v.traits)
 	coder := coderName(w.format, w.effort, s.fullChroma)
-	q, ok := a.predict(coder, kind, s.target, v.traits)
+	q, ok := a.predict(coder, kind, s.target, v.traits, w.drift)
 	if !ok {
 		return s
 	}
 	s.q, s.predicted = q, q
 	w.spec.Class = variant.ClassSaver
 	least := target(w, kind)
-	if low, ok := a.predict(coderName(w.format, w.effort, fullChroma(w.format, kind, least, v.traits)), kind, least, v.traits); ok {
+	if low, ok := a.predict(coderName(w.format, w.effort, fullChroma(w.format, kind, least, v.traits)), kind, least, v.traits, w.drift); ok {
 		s.floor = min(low, q)
 	}
 	s.note = fmt.Sprintf("%s, target %.0f", kind, s.target)
@@ -153,7 +154,7 @@ func (a *automatic) expect(pic *picture, w wish, score float64) int {
 		return 0
 	}
 	kind := kindOf(v.kind, w.spec.Legible)
-	q, _ := a.predict(coderName(w.format, w.effort, fullChroma(w.format, kind, target(w, kind), v.traits)), kind, score, v.traits)
+	q, _ := a.predict(coderName(w.format, w.effort, fullChroma(w.format, kind, target(w, kind), v.traits)), kind, score, v.traits, w.drift)
 	return q
 }
 
@@ -172,13 +173,16 @@ func night(t Traits) bool { return t.Dark >= nightDark && t.Soft >= nightSoft }
 
 // predict is the q for a kind; a mixed picture gets what is needed by the more demanding of its parts, and one that may be a photo or a
 // drawing what lies between, by the odds.
-func (a *automatic) predict(coder string, kind Kind, target float64, t Traits) (int, bool) {
+func (a *automatic) predict(coder string, kind Kind, target float64, t Traits, d transform.Drift) (int, bool) {
+	plain := strings.TrimSuffix(coder, "c") // The self-check is of one of them.
 	drawn, ok := a.set.Q(a.model, coder, groupDrawn, target, t)
+	drawn = d.Q(plain, true, drawn)
 	sky := kind != Photo && night(t)
 	if kind == Text && !sky || !ok {
 		return drawn, ok
 	}
 	photo, ok := a.photoQ(coder, target, t)
+	photo = d.Q(plain, false, photo)
 	if sky || kind == Mixed {
 		q := max(photo, drawn)
 		if sky && strings.HasPrefix(coder, "avif") {

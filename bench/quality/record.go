@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+
+	"github.com/goldcrest/goldcrest/transform/codec"
+)
+
+// recordFile is what the self-check expects of each set of libraries.
+const recordFile = "transform/codec/selfcheck.json"
+
+// record measures the specimens of the self-check with the libraries that are linked, and with -write keeps that as what is expected of them. It is
+// right where the coefficients were fitted on these libraries.
+func record(_ context.Context, o options) error {
+	c, err := codec.New(codec.EngineVips)
+	if err != nil {
+		return err
+	}
+	got, err := c.Measure()
+	if err != nil {
+		return err
+	}
+	for _, r := range got {
+		fmt.Printf("%-6s print %-5t q %v\n", r.Coder, r.Print, r.Q)
+		for _, scores := range r.Scores {
+			for i := range scores {
+				scores[i] = math.Round(scores[i]*100) / 100
+			}
+			fmt.Printf("  mean %5.2f of %v\n", mean(scores), scores)
+		}
+	}
+	if !o.write {
+		return nil
+	}
+	all := map[string][]codec.Record{}
+	b, err := os.ReadFile(recordFile)
+	if err == nil {
+		err = json.Unmarshal(b, &all)
+	}
+	if err != nil {
+		return err
+	}
+	all[codec.SetFor(c.Versions()["libaom"])] = got
+	if b, err = json.MarshalIndent(all, "", " "); err != nil {
+		return err
+	}
+	return os.WriteFile(recordFile, append(compact(b), '\n'), 0o644)
+}

@@ -1,0 +1,85 @@
+package transform
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Drift is how the encoders at hand differ from those that the coefficients of the automatic quality were fitted on, as the self-check measured
+// it. The zero value corrects nothing.
+type Drift []CoderDrift
+
+// CoderDrift is the drift of one encoder for one kind of picture.
+type CoderDrift struct {
+	Coder string  `json:"coder"`           // avif9, avif8, webp4, jpeg
+	Print bool    `json:"print,omitempty"` // of drawings and print, rather than photos
+	Miss  float64 `json:"miss"`            // mean score beyond what was expected, before any correction
+	// From and To are values of q: what the coefficients foretell, rising, and what takes its place. Both are empty where nothing is corrected.
+	From []float64 `json:"from,omitempty"`
+	To   []float64 `json:"to,omitempty"`
+}
+
+// Q is the q that takes the place of a foretold one.
+func (d Drift) Q(coder string, print bool, q int) int {
+	i := slices.IndexFunc(d, func(c CoderDrift) bool { return c.Coder == coder && c.Print == print })
+	if i < 0 || len(d[i].From) == 0 {
+		return q
+	}
+	from, to, v := d[i].From, d[i].To, float64(q)
+	last := len(from) - 1
+	shift := to[0] - from[0]
+	for k := 0; k < last && v > from[k]; k++ {
+		shift = to[k] - from[k] + min((v-from[k])/(from[k+1]-from[k]), 1)*(to[k+1]-from[k+1]-to[k]+from[k])
+	}
+	return min(max(int(math.Round(v+shift)), 1), 100)
+}
+
+// Corrects reports whether anything is corrected.
+func (d Drift) Corrects() bool {
+	return slices.ContainsFunc(d, func(c CoderDrift) bool { return len(c.From) > 0 })
+}
+
+// String tells what is corrected, for an operator.
+func (d Drift) String() string {
+	if len(d) == 0 {
+		return "not checked"
+	}
+	var words []string
+	for _, c := range d {
+		if len(c.From) > 0 {
+			words = append(words, fmt.Sprintf("%s %+.1f", c.Name(), c.Miss))
+		}
+	}
+	if words == nil {
+		return "as expected"
+	}
+	return "corrected: " + strings.Join(words, ", ")
+}
+
+// Name is the encoder and what it was checked with.
+func (c CoderDrift) Name() string {
+	if c.Print {
+		return c.Coder + " print"
+	}
+	return c.Coder
+}
+
+// maxDrift bounds what a worker may say: more coders than there are, or corrections that are none, are refused.
+const maxDrift = 16
+
+// valid reports whether a drift, which came from a worker, can be used.
+func (d Drift) valid() bool {
+	for _, c := range d {
+		if len(c.Coder) > 16 || len(c.From) != len(c.To) || len(c.From) > maxDrift || math.IsNaN(c.Miss) || math.Abs(c.Miss) > 200 {
+			return false
+		}
+		for k := range c.From {
+			if k > 0 && c.From[k] <= c.From[k-1] || c.From[k] < 0 || c.From[k] > 100 || !(c.To[k] >= 0 && c.To[k] <= 100) {
+				return false
+			}
+		}
+	}
+	return len(d) <= maxDrift
+}
