@@ -48,7 +48,9 @@ func CheckCodecs() []Check {
 		names = append(names, name+" "+v)
 	}
 	slices.Sort(names)
-	return []Check{verdict("codecs", c.Warm(), strings.Join(names, ", "), codecTodo)}
+	checks := []Check{verdict("codecs", c.Warm(), strings.Join(names, ", "), codecTodo)}
+	d, err := c.SelfCheck()
+	return append(checks, verdict("quality", err, "encoders: "+d.String(), codecTodo))
 }
 
 const codecTodo = "install libvips with its codecs: on Debian libvips-dev, from trixie on also libheif-plugin-aomenc and libheif-plugin-dav1d"

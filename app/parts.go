@@ -133,7 +133,7 @@ func (a *App) openServer(context.Context) (err error) {
 	a.watcher = a.newWatcher()
 	a.fitHeap()
 	deps := server.Deps{
-		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(), Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
+		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(), Quality: func() string { return a.pool.Drift().String() }, Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
 		Warm:     a.pipeline.Warm,
 		Pressure: a.watcher.Step,
 		NoImages: !a.cfg.Is(config.RoleProxy),

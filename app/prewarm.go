@@ -83,6 +83,7 @@ func (a *App) sign(key, source, options string, ttl, round time.Duration) (strin
 func (a *App) work(ctx context.Context) (wait func()) {
 	var working sync.WaitGroup
 	working.Go(func() { a.keepHistory(ctx) })
+	working.Go(func() { a.selfCheck(ctx) })
 	if a.prewarm == nil || !a.live.Load().cfg.Is(config.RolePrewarm) {
 		return working.Wait
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"runtime/debug"
 
 	"github.com/goldcrest/goldcrest/transform"
@@ -28,6 +29,27 @@ func Work(version, engine string) error {
 	}
 	c.Alone()
 	return transform.Serve(c, buildID(version))
+}
+
+// selfCheck has the encoders checked, behind everything else, and tells what came of it.
+func (a *App) selfCheck(ctx context.Context) {
+	err := a.pool.SelfCheck(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		a.log.Warn("the encoders could not be checked; first answers are made as they were foretold", "error", err)
+		return
+	}
+	d := a.pool.Drift()
+	for _, c := range d {
+		a.metrics.QualityOffset(c.Coder, c.Kind(), c.Miss)
+	}
+	if d.Corrects() {
+		a.log.Warn("encoders differ from those that the quality was fitted on; first answers are corrected", "quality", d.String())
+		return
+	}
+	a.log.Info("the encoders are as expected")
 }
 
 // Versions names the build, the sandbox that the kernel offers, and the libraries that make pictures, by name.

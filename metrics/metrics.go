@@ -72,6 +72,7 @@ type Metrics struct {
 	reloads *prometheus.CounterVec
 	build   *prometheus.GaugeVec
 	sandbox *prometheus.GaugeVec
+	offset  *prometheus.GaugeVec
 }
 
 // New declares all metrics in a registry of its own.
@@ -134,7 +135,8 @@ func (m *Metrics) declareWork() {
 	m.reloads = m.counters("config_reloads_total", "Configuration reloads by outcome (ok, error).", "outcome")
 	m.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "goversion", "libvips"})
 	m.sandbox = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_worker_sandbox", Help: "1 where workers are enclosed by this part of the sandbox (landlock, seccomp), 0 where not."}, []string{"part"})
-	m.registry.MustRegister(m.build, m.sandbox)
+	m.offset = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_quality_offset", Help: "Mean score by which an encoder differs from what its automatic quality was fitted on, as the self-check measured it before any correction; beyond 2 either way the encoder is corrected."}, []string{"coder", "kind"})
+	m.registry.MustRegister(m.build, m.sandbox, m.offset)
 }
 
 func (m *Metrics) declarePrewarm() {
@@ -330,6 +332,11 @@ func (m *Metrics) Reloaded(outcome string) { m.reloads.WithLabelValues(word(outc
 func (m *Metrics) Build(version, goversion, libvips string) {
 	m.build.Reset()
 	m.build.WithLabelValues(version, goversion, libvips).Set(1)
+}
+
+// QualityOffset says by how much an encoder (avif9, avif8, webp4, jpeg) differs from what its quality was fitted on, for a kind of picture (photo, print).
+func (m *Metrics) QualityOffset(coder, kind string, score float64) {
+	m.offset.WithLabelValues(coder, kind).Set(score)
 }
 
 // Sandbox says how workers are enclosed.

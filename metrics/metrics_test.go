@@ -146,6 +146,7 @@ func TestEveryMethodMovesItsMetric(t *testing.T) {
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", labels{"version": "v2"}, 1},
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", nil, 1},
 		{func(m *Metrics) { m.Sandbox(true, false) }, "worker_sandbox", labels{"part": "landlock"}, 1},
+		{func(m *Metrics) { m.QualityOffset("avif9", "photo", -5.5) }, "quality_offset", labels{"coder": "avif9", "kind": "photo"}, -5.5},
 		{func(m *Metrics) { m.Sandbox(true, false) }, "worker_sandbox", labels{"part": "seccomp"}, 0},
 	}
 	for _, tt := range tests {

@@ -73,6 +73,9 @@ func (s *Server) healthz(c echo.Context) error {
 	if s.deps.Sandbox != "" {
 		answer["sandbox"] = s.deps.Sandbox
 	}
+	if s.deps.Quality != nil {
+		answer["quality"] = s.deps.Quality()
+	}
 	return c.JSON(http.StatusOK, answer)
 }
 

@@ -38,8 +38,8 @@ func TestPublicDoorHasNoControlSurface(t *testing.T) {
 }
 
 func TestPrivateHealth(t *testing.T) {
-	f := newFixtureWith(t, nil, func(d *Deps) { d.Sandbox = "Landlock 7" })
-	if w := f.private("GET", "/healthz", ""); !strings.Contains(w.Body.String(), `"sandbox":"Landlock 7"`) {
+	f := newFixtureWith(t, nil, func(d *Deps) { d.Sandbox, d.Quality = "Landlock 7", func() string { return "as expected" } })
+	if w := f.private("GET", "/healthz", ""); !strings.Contains(w.Body.String(), `"sandbox":"Landlock 7"`) || !strings.Contains(w.Body.String(), `"quality":"as expected"`) {
 		t.Errorf("/healthz: %s", w.Body)
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {

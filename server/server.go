@@ -51,6 +51,7 @@ type Deps struct {
 	Images  Images
 	Check   func(context.Context) error // whether workers get anywhere, told by the end of the context; nil = there are none
 	Sandbox string                      // how workers are enclosed, for /healthz; empty = not told
+	Quality func() string               // what the self-check of the encoders found, for /healthz; nil = not told
 	Metrics http.Handler                // nil = no /metrics
 	Meter   Meter                       // nil = none
 	Log     *slog.Logger                // nil = no log

@@ -197,7 +197,7 @@ func (p *Pool) giveBack(c *child, h handback) {
 // attempt lets c work on the open specs and emits what it makes. begun is false when the worker never saw the request. An
 // error means that the caller has left, or that no request could be made; the worker is then taken care of.
 func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun bool, _ error) {
-	o := order{original: t.original, specs: t.specs, stage: t.stage, todo: slices.Clone(t.open), limits: p.cfg.limits(), timeout: p.cfg.Timeout, cpu: p.cfg.CPU}
+	o := order{original: t.original, specs: t.specs, stage: t.stage, todo: slices.Clone(t.open), limits: p.limits(), timeout: p.cfg.Timeout, cpu: p.cfg.CPU}
 	o.limits.Memory = t.need
 	packet, err := c.prepare(o)
 	if err != nil {

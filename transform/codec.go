@@ -12,6 +12,8 @@ type Codec interface {
 	Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error
 	// Warm uses every decoder and encoder once, so that plugins are loaded before the worker gives up its rights.
 	Warm() error
+	// SelfCheck compares the encoders with those that the automatic quality was fitted on.
+	SelfCheck() (Drift, error)
 	// Versions names the libraries in use, for the operator.
 	Versions() map[string]string
 }

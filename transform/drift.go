@@ -49,7 +49,7 @@ func (d Drift) String() string {
 	var words []string
 	for _, c := range d {
 		if len(c.From) > 0 {
-			words = append(words, fmt.Sprintf("%s %+.1f", c.Name(), c.Miss))
+			words = append(words, fmt.Sprintf("%s %+.1f", c.Coder+" "+c.Kind(), c.Miss))
 		}
 	}
 	if words == nil {
@@ -58,12 +58,12 @@ func (d Drift) String() string {
 	return "corrected: " + strings.Join(words, ", ")
 }
 
-// Name is the encoder and what it was checked with.
-func (c CoderDrift) Name() string {
+// Kind is what the encoder was checked with: photo or print.
+func (c CoderDrift) Kind() string {
 	if c.Print {
-		return c.Coder + " print"
+		return "print"
 	}
-	return c.Coder
+	return "photo"
 }
 
 // maxDrift bounds what a worker may say: more coders than there are, or corrections that are none, are refused.

@@ -31,6 +31,8 @@ const (
 	frameDone    frameType = "done"    // worker: the request is over
 	framePing    frameType = "ping"    // server: are you there
 	framePong    frameType = "pong"    // worker: yes
+	frameCheck   frameType = "check"   // server: compare the encoders with those that the automatic quality was fitted on
+	frameChecked frameType = "checked" // worker: what came of it
 )
 
 // frame is one packet: JSON, at most maxFrame bytes. ID ties every frame to its request, so that nothing left over from an
@@ -46,6 +48,7 @@ type frame struct {
 	Image   *variant.Image `json:"image,omitempty"` // without Body
 	Fault   *failure       `json:"fault,omitempty"`
 	Panic   bool           `json:"panic,omitempty"` // done: the codec panicked, its state is not to be trusted
+	Drift   Drift          `json:"drift,omitempty"` // checked
 }
 
 // hello is the first frame of a worker.
@@ -134,7 +137,7 @@ func decodeFrame(b []byte) (frame, error) {
 		whole = f.Image != nil
 	case frameFault:
 		whole = f.Fault != nil
-	case frameDone, frameTaken, framePing, framePong:
+	case frameDone, frameTaken, framePing, framePong, frameCheck, frameChecked:
 		whole = true
 	}
 	if !whole {

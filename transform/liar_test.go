@@ -50,6 +50,12 @@ func lie(name string) {
 	_ = send(w.socket, frame{Type: frameHello, Hello: &hello{Build: testBuild}})
 	go w.listen()
 	for f := range w.frames {
+		if f.Type == frameCheck {
+			if d, ok := falseDrifts[name]; ok {
+				_ = send(w.socket, frame{Type: frameChecked, ID: f.ID, Drift: d})
+			}
+			continue
+		}
 		img := draw(f.Request.Specs[0], 0)
 		answer := frame{Type: frameImage, ID: f.ID, Offset: f.Request.Area, Length: int64(copy(w.mem[f.Request.Area:], img.Body)), Image: &img}
 		img.Body = nil

@@ -59,6 +59,12 @@ type scripted struct{ old chan func() }
 func (scripted) Warm() error                 { return nil }
 func (scripted) Versions() map[string]string { return map[string]string{"fake": "1.0"} }
 
+// SelfCheck tells the priority that it runs with.
+func (scripted) SelfCheck() (Drift, error) {
+	priority, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 - niceness
+	return Drift{{Coder: "jpeg", Miss: float64(20 - priority), From: []float64{10, 90}, To: []float64{20, 95}}}, err
+}
+
 func (s scripted) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(int, variant.Image, error)) error {
 	for i, spec := range specs {
 		op, arg, _ := strings.Cut(spec.CacheBuster, ":")
@@ -71,6 +77,8 @@ func (s scripted) Transform(original variant.Original, specs []variant.Spec, sta
 			continue
 		}
 		switch op {
+		case "drift":
+			note = lim.Drift.String()
 		case "skip":
 			continue
 		case "stage":

@@ -54,6 +54,7 @@ type Pool struct {
 	birth                              error // why workers are born without their first layer; set before the first one
 	sandbox                            atomic.Pointer[Sandbox]
 	versions                           atomic.Pointer[map[string]string]
+	drift                              atomic.Pointer[Drift]
 	workers, busy                      atomic.Int64
 	checks                             atomic.Uint64
 	spawned, crashes, killed, recycled atomic.Int64

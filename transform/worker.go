@@ -156,6 +156,9 @@ func (w *worker) handle(f frame) error {
 	switch f.Type {
 	case framePing:
 		return send(w.socket, frame{Type: framePong, ID: f.ID})
+	case frameCheck:
+		drift, err := w.codec.SelfCheck()
+		return send(w.socket, frame{Type: frameChecked, ID: f.ID, Drift: drift, Fault: failureOf(err)})
 	case frameRequest:
 		done := w.transform(f.ID, f.Request)
 		if err := send(w.socket, done); err != nil || !done.Panic {

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/sniff"
@@ -21,6 +22,9 @@ func mustRecords(t *testing.T) map[string][]Record {
 // The libraries of the distributions are what they were when the coefficients were fitted: nothing is corrected.
 func TestSelfCheckKnowsTheLibraries(t *testing.T) {
 	c := mustNew(t, "")
+	if set := SetFor(aomVersion()); !strings.HasPrefix(strings.TrimPrefix(aomVersion(), "v"), set+".") {
+		t.Skipf("there is no record of libaom %s", aomVersion())
+	}
 	got, err := c.SelfCheck()
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +34,7 @@ func TestSelfCheckKnowsTheLibraries(t *testing.T) {
 	}
 	for _, d := range got {
 		if math.Abs(d.Miss) > 0.5 || len(d.From) > 0 {
-			t.Errorf("libaom %s: %s misses by %.2f; if this is meant, run \"go run ./bench/quality record -write\"", aomVersion(), d.Name(), d.Miss)
+			t.Errorf("libaom %s: %s misses by %.2f; if this is meant, run \"go run ./bench/quality record -write\"", aomVersion(), d.Coder+" "+d.Kind(), d.Miss)
 		}
 	}
 }
