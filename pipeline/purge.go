@@ -150,9 +150,9 @@ func (t *fills) detach(match func(key string) bool) {
 func (u *upgrades) forget(match func(key string) bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for key := range u.paused {
-		if match(key) {
-			delete(u.paused, key)
+	for name := range u.paused {
+		if match(name.key) {
+			delete(u.paused, name)
 		}
 	}
 }

@@ -255,6 +255,24 @@ func TestRemakesStayWithinReach(t *testing.T) {
 	})
 }
 
+// That an upgrade leads beyond one caller's reach keeps no other's from being made.
+func TestUpgradesArePausedForOneReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newUpgradeRig(t, nil)
+		v := avif(100)
+		v.Within = near
+		r.getRef(t, v)
+		r.redirecting()
+		for range 3 {
+			r.getRef(t, v)
+		}
+		r.want(t, "bounded hits", map[string]int{"queued": 1, "failed": 1}, 2, 1)
+		v.Within = ""
+		r.getRef(t, v)
+		r.want(t, "a hit without bounds", map[string]int{"queued": 2, "failed": 1, "made": 1}, 3, 2)
+	})
+}
+
 // That an original is too costly is told to those who may have it.
 func TestVerdictsKeepWithinReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

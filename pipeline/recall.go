@@ -11,7 +11,7 @@ import (
 // refuse.
 func (p *Pipeline) Recall(key string, within reach.Hosts) (Answer, bool) {
 	e, ok := p.parts.Tiers.Recall(key)
-	if !ok || e.Recipe < variant.Recipe || isFirst(e.Meta) && p.upgrades.wants(key) {
+	if !ok || e.Recipe < variant.Recipe || isFirst(e.Meta) && p.upgrades.wants(key, within) {
 		return Answer{}, false
 	}
 	a, usable, _ := p.answerTo(within, e, cache.TierMemory)

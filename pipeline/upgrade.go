@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -27,34 +28,34 @@ type upgrades struct {
 
 	mu      sync.Mutex
 	queue   []variant.Ref
-	busy    map[string]bool      // keys that wait or are worked on
-	paused  map[string]time.Time // keys whose upgrade failed, until when
+	busy    map[string]bool        // keys that wait or are worked on
+	paused  map[fillName]time.Time // upgrades that failed, until when: within the hosts of one caller, which may be why
 	running int
 }
 
 func (u *upgrades) open(cfg Config, now func() time.Time) {
 	u.workers, u.room, u.now = cfg.Upgrades, cfg.UpgradeRoom, now
 	u.life, u.end = context.WithCancel(context.Background())
-	u.busy, u.paused = map[string]bool{}, map[string]time.Time{}
+	u.busy, u.paused = map[string]bool{}, map[fillName]time.Time{}
 }
 
-// wants reports whether an upgrade of key should be asked for.
-func (u *upgrades) wants(key string) bool {
+// wants reports whether an upgrade of key should be asked for, by one whose originals may come from within.
+func (u *upgrades) wants(key string, within reach.Hosts) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.wanted(key)
+	return u.wanted(key, within)
 }
 
 // wanted is wants; mu is held.
-func (u *upgrades) wanted(key string) bool {
-	return u.workers > 0 && !u.busy[key] && !u.now().Before(u.paused[key])
+func (u *upgrades) wanted(key string, within reach.Hosts) bool {
+	return u.workers > 0 && !u.busy[key] && !u.now().Before(u.paused[fillName{key: key, within: within}])
 }
 
 // add queues an entry and says what became of that ("" = it is not wanted), and whether another worker is to start.
 func (u *upgrades) add(ref variant.Ref, key string) (outcome string, start bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.wanted(key) {
+	if !u.wanted(key, ref.Within) {
 		return "", false
 	}
 	if len(u.queue) >= u.room {
@@ -80,18 +81,19 @@ func (u *upgrades) next() (ref variant.Ref, ok bool) {
 	return ref, true
 }
 
-// done ends the work on key; with pause it is not wanted again for a while.
-func (u *upgrades) done(key string, pause bool) {
+// done ends the work on key; with pause it is not wanted again for a while by those who may have no more than within.
+func (u *upgrades) done(key string, within reach.Hosts, pause bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	name := fillName{key: key, within: within}
 	delete(u.busy, key)
-	delete(u.paused, key)
+	delete(u.paused, name)
 	if !pause {
 		return
 	}
 	now := u.now()
 	if len(u.paused) >= maxPaused {
-		maps.DeleteFunc(u.paused, func(_ string, until time.Time) bool { return !now.Before(until) })
+		maps.DeleteFunc(u.paused, func(_ fillName, until time.Time) bool { return !now.Before(until) })
 	}
 	for old := range u.paused { // Any will do: at worst it is tried again before its time.
 		if len(u.paused) < maxPaused {
@@ -99,7 +101,7 @@ func (u *upgrades) done(key string, pause bool) {
 		}
 		delete(u.paused, old)
 	}
-	u.paused[key] = now.Add(upgradePause)
+	u.paused[name] = now.Add(upgradePause)
 }
 
 // pending is how many entries wait or are worked on.
@@ -139,7 +141,7 @@ func (p *Pipeline) upgradeAll() {
 	for ref, ok := p.upgrades.next(); ok; ref, ok = p.upgrades.next() {
 		key := ref.Key()
 		outcome := p.upgrade(p.upgrades.life, ref, key)
-		p.upgrades.done(key, outcome == "failed")
+		p.upgrades.done(key, ref.Within, outcome == "failed")
 		p.parts.Observer.Upgraded(outcome)
 	}
 }

@@ -58,13 +58,13 @@ func TestUpgradePausesAreBounded(t *testing.T) {
 	var u upgrades
 	u.open(Default(), func() time.Time { return now })
 	for i := range maxPaused + 100 {
-		u.done(fmt.Sprint(i), true)
+		u.done(fmt.Sprint(i), "", true)
 	}
-	if len(u.paused) != maxPaused || u.wants(fmt.Sprint(maxPaused+99)) {
-		t.Errorf("got %d paused, the last among them: %v", len(u.paused), !u.wants(fmt.Sprint(maxPaused+99)))
+	if len(u.paused) != maxPaused || u.wants(fmt.Sprint(maxPaused+99), "") {
+		t.Errorf("got %d paused, the last among them: %v", len(u.paused), !u.wants(fmt.Sprint(maxPaused+99), ""))
 	}
 	now = now.Add(upgradePause)
-	if u.done("next", true); len(u.paused) != 1 {
+	if u.done("next", "", true); len(u.paused) != 1 {
 		t.Errorf("got %d paused, want the expired ones forgotten", len(u.paused))
 	}
 }
