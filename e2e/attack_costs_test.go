@@ -67,7 +67,8 @@ func TestAttackImagesTimesVariants(t *testing.T) {
 		post(path, unit, 413, 200)
 	}
 	post("/v1/check", large, 200, 200)
-	post("/v1/prewarm", large, 202, 700) // All of it is in memory until it is on disk.
+	post("/v1/prewarm", large, 202, 200)
+	post("/v1/prewarm?return=enriched", large, 202, 200)
 }
 
 // manyDirectories is a TIFF of one pixel whose first directory is followed by n more.

@@ -266,14 +266,8 @@ func (s *Service) commit(ctx context.Context, d *draft, id, token string) error 
 	j := d.job
 	j.Trace = trace.From(ctx).Parent()
 	j.ID, j.Owner, j.Token, j.CreatedAt, j.State = id, token, token, s.deps.Now().UTC(), Queued
-	var records []*Record
 	var tickets []Ticket
 	for n, t := range d.tasks {
-		r, err := t.record(id, n)
-		if err != nil {
-			return err
-		}
-		records = append(records, r)
 		if !t.ended() {
 			tickets = append(tickets, Ticket{Lane: j.Lane, ID: ticketID(id, n, j.Round)})
 		}
@@ -287,7 +281,7 @@ func (s *Service) commit(ctx context.Context, d *draft, id, token string) error 
 	}
 	// What was begun is ended, also when the caller hangs up.
 	ctx = context.WithoutCancel(ctx)
-	if err := s.deps.Ledger.Write(ctx, append(records, activeRecord(id))...); err != nil {
+	if err := s.writeTasks(ctx, d, id); err != nil {
 		return err
 	}
 	v := s.expect(id)
@@ -296,7 +290,7 @@ func (s *Service) commit(ctx context.Context, d *draft, id, token string) error 
 		return err
 	}
 	j.revision = last.Revision
-	s.install(v, d, records)
+	s.install(v, d)
 	for _, t := range d.tasks {
 		s.heard(j, t.Works)
 	}
@@ -304,6 +298,35 @@ func (s *Service) commit(ctx context.Context, d *draft, id, token string) error 
 		return s.finish(ctx, id)
 	}
 	return s.deps.Queue.Put(ctx, tickets...)
+}
+
+// writeBatch is how many tasks are written at a time: not all records of a large call are in memory together.
+const writeBatch = 128
+
+// writeTasks writes the tasks of a call that is accepted, and at last that its job is active.
+func (s *Service) writeTasks(ctx context.Context, d *draft, id string) error {
+	for from, last := 0, false; !last; from += writeBatch {
+		last = from+writeBatch >= len(d.tasks)
+		some := d.tasks[from:min(from+writeBatch, len(d.tasks))]
+		var records []*Record
+		for i, t := range some {
+			r, err := t.record(id, from+i)
+			if err != nil {
+				return err
+			}
+			records = append(records, r)
+		}
+		if last {
+			records = append(records, activeRecord(id))
+		}
+		if err := s.deps.Ledger.Write(ctx, records...); err != nil {
+			return err
+		}
+		for i, t := range some {
+			t.revision = records[i].Revision
+		}
+	}
+	return nil
 }
 
 // activeRecord says that a job has not ended, so that it is found without reading all jobs.
@@ -324,11 +347,11 @@ func (s *Service) expect(id string) *view {
 
 // install fills the view of a job with what was written just now, so that it need not be read. What it has heard of since is later, and
 // stays.
-func (s *Service) install(v *view, d *draft, records []*Record) {
+func (s *Service) install(v *view, d *draft) {
 	v.loading.Lock()
 	defer v.loading.Unlock()
 	for n, t := range d.tasks {
-		v.apply(n, records[n].Revision, t.tally(), s.deps.Now())
+		v.apply(n, t.revision, t.tally(), s.deps.Now())
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

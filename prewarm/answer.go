@@ -2,7 +2,7 @@ package prewarm
 
 import (
 	"context"
-	"encoding/json"
+	"io"
 	"iter"
 	"log/slog"
 	"time"
@@ -17,8 +17,8 @@ import (
 // Accepted is the answer to a prewarm call.
 type Accepted struct {
 	Job      Job
-	Units    iter.Seq2[AcceptedUnit, error] // made one by one as they are read: those of a large call need not be in memory together
-	Replayed bool                           // the Idempotency-Key was known: the job is an earlier one
+	Units    iter.Seq[AcceptedUnit] // made one by one as they are read: those of a large call need not be in memory together
+	Replayed bool                   // the Idempotency-Key was known: the job is an earlier one
 }
 
 // AcceptedUnit is what is known of one unit.
@@ -27,10 +27,10 @@ type AcceptedUnit struct {
 	Line   int // of an NDJSON body; 0 = it was none
 	ID     string
 	Err    *UnitError
-	Note   *UnitNote // nil = there is nothing to say
-	Images []AcceptedImage
-	Budget *UnitBudget     // nil = the unit has none
-	Data   json.RawMessage // the rewritten or enriched unit, where the call asked for it
+	Note   *UnitNote               // nil = there is nothing to say
+	Images iter.Seq[AcceptedImage] // made one by one as well: one unit may have all images of a call; nil = none
+	Budget *UnitBudget             // nil = the unit has none
+	Data   func(io.Writer) error   // writes the rewritten or enriched unit; nil = the call did not ask for it
 }
 
 // AcceptedImage is what is known of one image of a unit.

@@ -1,8 +1,10 @@
 package prewarm
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -257,16 +259,31 @@ func oneCall(sources ...string) Call {
 	return Call{Units: []Unit{u}}
 }
 
+// toldUnit is a unit of an answer that was read.
+type toldUnit struct {
+	AcceptedUnit
+	Images []AcceptedImage
+	Data   json.RawMessage
+}
+
 // units are those of an answer.
-func units(a Accepted) (all []AcceptedUnit) {
+func units(a Accepted) (all []toldUnit) {
 	if a.Units == nil {
 		return nil
 	}
-	for u, err := range a.Units {
-		if err != nil {
-			panic(err)
+	for u := range a.Units {
+		told := toldUnit{AcceptedUnit: u}
+		if u.Images != nil {
+			told.Images = slices.Collect(u.Images)
 		}
-		all = append(all, u)
+		if u.Data != nil {
+			var data bytes.Buffer
+			if err := u.Data(&data); err != nil {
+				panic(err)
+			}
+			told.Data = data.Bytes()
+		}
+		all = append(all, told)
 	}
 	return all
 }

@@ -170,13 +170,7 @@ func TestCallsAreHeldToTheirRights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var images []AcceptedImage
-		for u, err := range a.Units {
-			if err != nil {
-				t.Fatal(err)
-			}
-			images = append(images, u.Images...)
-		}
+		images := units(a)[0].Images
 		if images[1].State != Broken || images[1].Reason != fault.SourceNotAllowed || images[1].Variants[0].URL != "" || images[0].Variants[0].URL == "" {
 			t.Errorf("got %+v", images)
 		}

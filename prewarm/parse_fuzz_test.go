@@ -75,10 +75,10 @@ func keeps(t *testing.T, u Unit) {
 		}
 		to[img.Source] = "https://i.example/"
 	}
-	if kept, err := u.Rewrite(nil); err != nil || !bytes.Equal(kept, u.Data) {
+	if kept, err := replaced[string](u, nil); err != nil || !bytes.Equal(kept, u.Data) {
 		t.Fatalf("%s became %s, %v", u.Data, kept, err)
 	}
-	if changed, err := u.Rewrite(to); err != nil || !json.Valid(changed) {
+	if changed, err := replaced(u, to); err != nil || !json.Valid(changed) {
 		t.Fatalf("%s became %s, %v", u.Data, changed, err)
 	}
 }

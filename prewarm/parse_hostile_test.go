@@ -96,7 +96,7 @@ func TestHostileBodiesCostBoundedMemory(t *testing.T) {
 			if (u.Err == nil) != (tt.unit == "") || u.Err != nil && !strings.Contains(u.Err.Detail, tt.unit) || len(u.Images) != tt.images {
 				t.Errorf("%d images, error %+v; want %d, %q", len(u.Images), u.Err, tt.images, tt.unit)
 			}
-			to, err := u.Rewrite(map[string]string{"http://h/a.jpg": "https://i/1"})
+			to, err := replaced(u, map[string]string{"http://h/a.jpg": "https://i/1"})
 			if err != nil || tt.images == 1 && (bytes.Contains(to, []byte("http://h/a.jpg")) != strings.Contains(tt.name, "key")) {
 				t.Errorf("rewritten: %v", err)
 			}

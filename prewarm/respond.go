@@ -3,6 +3,7 @@ package prewarm
 import (
 	"cmp"
 	"context"
+	"io"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/variant"
@@ -21,46 +22,58 @@ func (s *Service) answer(ctx context.Context, d *draft, id string) (Accepted, er
 	if err != nil {
 		return Accepted{}, err
 	}
-	return Accepted{Job: job, Units: func(yield func(AcceptedUnit, error) bool) {
+	return Accepted{Job: job, Units: func(yield func(AcceptedUnit) bool) {
 		for i, u := range d.call.Units {
-			unit, err := s.answerUnit(d, i, u)
-			told := err != nil || d.call.Return != returnNone || unit.Err != nil || unit.Note != nil
-			if told && !yield(unit, err) {
+			unit := s.answerUnit(d, i, u)
+			if told := d.call.Return != returnNone || unit.Err != nil || unit.Note != nil; told && !yield(unit) {
 				return
 			}
 		}
 	}}, nil
 }
 
-func (s *Service) answerUnit(d *draft, at int, u Unit) (out AcceptedUnit, err error) {
-	out = AcceptedUnit{Index: u.Index, Line: u.Line, ID: u.ID, Err: u.Err}
+func (s *Service) answerUnit(d *draft, at int, u Unit) AcceptedUnit {
+	out := AcceptedUnit{Index: u.Index, Line: u.Line, ID: u.ID, Err: u.Err}
 	if bad, ok := d.bad[at]; ok {
 		out.Err = &bad
 	}
 	if out.Note = u.Note(); out.Err != nil {
 		out.Note = nil
-		return out, nil
+		return out
 	}
 	if d.call.Return == returnNone {
-		return out, nil
+		return out
 	}
-	urls, objects := map[string]string{}, map[string]any{}
-	for i, img := range u.Images {
-		x := d.images[at][i]
-		shown := s.answerImage(d, x, img)
-		out.Images = append(out.Images, shown)
-		if shown.Variants[0].URL != "" {
-			urls[img.Source], objects[img.Source] = shown.Variants[0].URL, enrich(shown)
+	image := func(i int) AcceptedImage { return s.answerImage(d, d.images[at][i], u.Images[i]) }
+	out.Images = func(yield func(AcceptedImage) bool) {
+		for i := range u.Images {
+			if !yield(image(i)) {
+				return
+			}
 		}
 	}
 	out.Budget = d.budgetAnswer(at, u)
 	switch d.call.Return {
 	case returnRewritten:
-		out.Data, err = u.Rewrite(urls)
+		out.Data = func(w io.Writer) error {
+			return u.Replace(w, func(i int) any {
+				if first := image(i).Variants[0]; first.URL != "" {
+					return first.URL
+				}
+				return nil
+			})
+		}
 	case returnEnriched:
-		out.Data, err = u.Enrich(objects)
+		out.Data = func(w io.Writer) error {
+			return u.Replace(w, func(i int) any {
+				if shown := image(i); shown.Variants[0].URL != "" {
+					return enrich(shown)
+				}
+				return nil
+			})
+		}
 	}
-	return out, err
+	return out
 }
 
 func (s *Service) answerImage(d *draft, x *drafted, img Image) AcceptedImage {

@@ -3,6 +3,7 @@ package prewarm
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 
 	"github.com/goldcrest/goldcrest/fault"
 )
@@ -14,21 +15,11 @@ type place struct {
 	inner      []place // the string holds JSON itself: places in its decoded text
 }
 
-// Rewrite gives the unit's data with its images replaced by URLs, by source. Every other byte stays as it was posted, images
-// whose source has no URL too. Only a string that holds JSON and an image in it is written anew around that image.
-func (u Unit) Rewrite(urls map[string]string) (json.RawMessage, error) {
-	return splice(u.Data, u.places, func(image int) ([]byte, error) {
-		if to, ok := urls[u.Images[image].Source]; ok {
-			return compact(to)
-		}
-		return nil, nil
-	})
-}
-
-// Enrich gives the unit's data with its images replaced by JSON values, by source; see Rewrite.
-func (u Unit) Enrich(objects map[string]any) (json.RawMessage, error) {
-	return splice(u.Data, u.places, func(image int) ([]byte, error) {
-		if to, ok := objects[u.Images[image].Source]; ok {
+// Replace writes the unit's data with its images, by their index, replaced by values that are written as JSON. Every other byte stays as
+// it was posted, images for which there is nil too. Only a string that holds JSON and an image in it is written anew around that image.
+func (u Unit) Replace(w io.Writer, by func(image int) any) error {
+	return splice(w, u.Data, u.places, func(image int) ([]byte, error) {
+		if to := by(image); to != nil {
 			return compact(to)
 		}
 		return nil, nil
@@ -36,19 +27,25 @@ func (u Unit) Enrich(objects map[string]any) (json.RawMessage, error) {
 }
 
 // splice copies text with the strings at its places replaced; a nil replacement leaves the string as it is.
-func splice(text []byte, places []place, replace func(image int) ([]byte, error)) ([]byte, error) {
-	out, done := make([]byte, 0, len(text)), 0
+func splice(w io.Writer, text []byte, places []place, replace func(image int) ([]byte, error)) error {
+	done := 0
 	for _, p := range places {
 		to, err := p.replacement(text, replace)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if to != nil {
-			out = append(append(out, text[done:p.start]...), to...)
-			done = p.end
+		if to == nil {
+			continue
 		}
+		for _, part := range [][]byte{text[done:p.start], to} {
+			if _, err := w.Write(part); err != nil {
+				return err
+			}
+		}
+		done = p.end
 	}
-	return append(out, text[done:]...), nil
+	_, err := w.Write(text[done:])
+	return err
 }
 
 func (p place) replacement(text []byte, replace func(image int) ([]byte, error)) ([]byte, error) {
@@ -56,11 +53,11 @@ func (p place) replacement(text []byte, replace func(image int) ([]byte, error))
 		return replace(p.image)
 	}
 	old := []byte(decodeString(text[p.start:p.end]))
-	changed, err := splice(old, p.inner, replace)
-	if err != nil || bytes.Equal(changed, old) {
+	var changed bytes.Buffer
+	if err := splice(&changed, old, p.inner, replace); err != nil || bytes.Equal(changed.Bytes(), old) {
 		return nil, err
 	}
-	return compact(string(changed))
+	return compact(changed.String())
 }
 
 // compact encodes v without the escapes that only HTML needs: a URL keeps its "&".

@@ -74,7 +74,7 @@ func (s *Server) check(c echo.Context) error {
 	out := newRows(c, http.StatusOK, `{"checked":[`)
 	add := func() error { // the next row
 		row := known[0]
-		known = known[1:]
+		known[0], known = checked{}, known[1:] // What was told need not be kept.
 		return out.add(row)
 	}
 	err = s.deps.Prewarm.Check(c.Request().Context(), asks, func(found prewarm.Checked) error {
@@ -145,6 +145,7 @@ func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckA
 		if variants == nil {
 			variants = call.Variants
 		}
+		share := call.Share(u)
 		for _, i := range u.Images {
 			row := checked{Index: &u.Index, ID: &u.ID, Pointer: &i.Pointer, Source: &i.Source, Variants: []checkedVariant{}}
 			if i.Bad != "" {
@@ -153,7 +154,7 @@ func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckA
 				if !s.mayAsk(callOf(c).who, i.Source) {
 					return nil, nil, beside, fault.New(fault.SourceNotAllowed, "server.check", "this token may not ask for one of the sources", nil)
 				}
-				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants, Share: call.Share(u), Within: within})
+				asks = append(asks, prewarm.CheckAsk{Source: i.Source, Variants: variants, Share: share, Within: within})
 			}
 			rows = append(rows, row)
 		}

@@ -17,7 +17,7 @@ const (
 
 	againPatience = 30 * time.Second // the same for a call that is accepted already
 
-	variantBytes = 1024 // what one variant that a call asks for takes until the call is answered
+	variantBytes = 1024 // what one variant that a call asks for takes until the call is answered, with the garbage of it
 	imageBytes   = 256  // and one image while its call waits for the end of its job
 )
 

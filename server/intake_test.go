@@ -12,17 +12,6 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
-// each gives units one by one, as the service does.
-func each(units []prewarm.AcceptedUnit) func(func(prewarm.AcceptedUnit, error) bool) {
-	return func(yield func(prewarm.AcceptedUnit, error) bool) {
-		for _, u := range units {
-			if !yield(u, nil) {
-				return
-			}
-		}
-	}
-}
-
 // TestCallsAreWeighed: what a call asks for takes room before it is built, in all three calls that take lists of images; one call alone
 // never waits for itself, and a call for which there is no room is refused before anything is done.
 func TestCallsAreWeighed(t *testing.T) {

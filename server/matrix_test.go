@@ -127,7 +127,7 @@ func TestBodiesOfATokenAreFixed(t *testing.T) {
 	var got prewarm.Call
 	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
 		got = call
-		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit, error) bool) {}}, nil
+		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit) bool) {}}, nil
 	}
 	a.prewarm.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
 		return make([]prewarm.Checked, len(asks)), nil

@@ -2,8 +2,10 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -12,16 +14,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// acceptedUnit is one unit in the answer to a prewarm call. What is not known is null.
+// acceptedUnit is one unit in the answer to a prewarm call, as far as it stands before its images. What is not known is null.
 type acceptedUnit struct {
-	Index  int                 `json:"index"`
-	Line   *int                `json:"line,omitempty"`
-	ID     string              `json:"id"`
-	Error  *prewarm.UnitError  `json:"error"`
-	Note   *prewarm.UnitNote   `json:"note,omitempty"`
-	Images []acceptedImage     `json:"images"`
-	Budget *prewarm.UnitBudget `json:"budget,omitempty"`
-	Data   json.RawMessage     `json:"data,omitempty"`
+	Index int                `json:"index"`
+	Line  *int               `json:"line,omitempty"`
+	ID    string             `json:"id"`
+	Error *prewarm.UnitError `json:"error"`
+	Note  *prewarm.UnitNote  `json:"note,omitempty"`
 }
 
 type acceptedImage struct {
@@ -51,7 +50,7 @@ func orNull[T comparable](v T) *T {
 	return &v
 }
 
-// writeAccepted sends the answer unit by unit: that to a large call has some ten megabytes, which need not be in memory twice.
+// writeAccepted sends the answer image by image: that to a large call has fifty megabytes, perhaps of one unit.
 func writeAccepted(c echo.Context, status int, a prewarm.Accepted) error {
 	head, err := json.Marshal(struct {
 		Job    *string        `json:"job"`
@@ -62,15 +61,41 @@ func writeAccepted(c echo.Context, status int, a prewarm.Accepted) error {
 		return err
 	}
 	out := newRows(c, status, string(head[:len(head)-1])+`,"units":[`)
-	for u, err := range a.Units {
-		if err == nil {
-			err = out.add(unitAnswer(u))
-		}
-		if err != nil {
+	for u := range a.Units {
+		if err := writeUnit(out, u); err != nil {
 			return out.cut(err)
 		}
 	}
 	return out.end("]}\n")
+}
+
+func writeUnit(out *rows, u prewarm.AcceptedUnit) error {
+	err := out.open(acceptedUnit{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err, Note: u.Note}, "images")
+	if u.Images != nil {
+		for i := range u.Images {
+			if err == nil {
+				err = out.add(imageAnswer(i))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if err == nil {
+		err = out.close()
+	}
+	if err == nil && u.Budget != nil {
+		_ = out.text(`,"budget":`)
+		err = out.enc.Encode(u.Budget)
+	}
+	if err == nil && u.Data != nil {
+		_ = out.text(`,"data":`)
+		err = u.Data(out.out)
+	}
+	if err != nil {
+		return err
+	}
+	return out.text("}")
 }
 
 // rows writes a JSON document with a long array row by row, so that it is never in memory as a whole.
@@ -101,6 +126,32 @@ func (r *rows) add(row any) error {
 	return r.enc.Encode(row)
 }
 
+// open begins a row that is an object, and its last field, which is a list: the rows from here to close are in that.
+func (r *rows) open(object any, list string) error {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(object); err != nil {
+		return err
+	}
+	if r.begun {
+		_ = r.out.WriteByte(',')
+	}
+	r.begun = false
+	return r.text(strings.TrimSuffix(text.String(), "}\n") + `,"` + list + `":[`)
+}
+
+// close ends the list.
+func (r *rows) close() error {
+	r.begun = true
+	return r.text("]")
+}
+
+func (r *rows) text(text string) error {
+	_, err := r.out.WriteString(text)
+	return err
+}
+
 func (r *rows) end(after string) error {
 	_, _ = r.out.WriteString(after)
 	return r.out.Flush()
@@ -116,17 +167,13 @@ func (r *rows) cut(err error) error {
 	panic(http.ErrAbortHandler)
 }
 
-func unitAnswer(u prewarm.AcceptedUnit) acceptedUnit {
-	out := acceptedUnit{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err, Note: u.Note, Images: []acceptedImage{}, Budget: u.Budget, Data: u.Data}
-	for _, i := range u.Images {
-		image := acceptedImage{Pointer: i.Pointer, Source: i.Source, State: i.State, Reason: orNull(i.Reason), Variants: make([]acceptedVariant, len(i.Variants))}
-		for n, v := range i.Variants {
-			image.Variants[n] = acceptedVariant{
-				Name: v.Name, Format: orNull(v.Format), URL: orNull(v.URL), State: v.State,
-				Bytes: orNull(v.Bytes), Width: orNull(v.Width), Height: orNull(v.Height),
-			}
+func imageAnswer(i prewarm.AcceptedImage) acceptedImage {
+	image := acceptedImage{Pointer: i.Pointer, Source: i.Source, State: i.State, Reason: orNull(i.Reason), Variants: make([]acceptedVariant, len(i.Variants))}
+	for n, v := range i.Variants {
+		image.Variants[n] = acceptedVariant{
+			Name: v.Name, Format: orNull(v.Format), URL: orNull(v.URL), State: v.State,
+			Bytes: orNull(v.Bytes), Width: orNull(v.Width), Height: orNull(v.Height),
 		}
-		out.Images = append(out.Images, image)
 	}
-	return out
+	return image
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,18 +39,19 @@ func accepting(a *apiFixture, job prewarm.Job) *struct {
 		out, units := prewarm.Accepted{Job: job}, []prewarm.AcceptedUnit{}
 		for _, u := range call.Units {
 			unit := prewarm.AcceptedUnit{Index: u.Index, Line: u.Line, ID: u.ID, Err: u.Err}
+			var images []prewarm.AcceptedImage
 			for _, i := range u.Images {
-				unit.Images = append(unit.Images, prewarm.AcceptedImage{Pointer: i.Pointer, Source: i.Source, State: prewarm.Pending, Variants: []prewarm.AcceptedVariant{
+				images = append(images, prewarm.AcceptedImage{Pointer: i.Pointer, Source: i.Source, State: prewarm.Pending, Variants: []prewarm.AcceptedVariant{
 					{Name: "lite", URL: "https://img.example/x", State: prewarm.Pending},
 					{Name: "std", Format: "webp", URL: "https://img.example/y", State: prewarm.Made, Bytes: 5, Width: 3, Height: 2},
 				}})
 			}
-			unit.Note = u.Note()
+			unit.Note, unit.Images = u.Note(), slices.Values(images)
 			if call.Return != "none" || unit.Err != nil || unit.Note != nil { // As the service does.
 				units = append(units, unit)
 			}
 		}
-		out.Units = each(units)
+		out.Units = slices.Values(units)
 		return out, nil
 	}
 	return last
@@ -69,7 +71,7 @@ func TestPrewarmIsAccepted(t *testing.T) {
 	want := `{"job":"j1","state":"running","counts":{"data_units":1,"images":1,"variants":3,"made":1,"present":0,"broken":0,"failed":0,"pending":2,"skipped":0},` +
 		`"units":[{"index":0,"id":"du_1","error":null,"images":[{"pointer":"/photo_url","source":"https://c.example/a.jpg","state":"pending","reason":null,"variants":[` +
 		`{"name":"lite","format":null,"url":"https://img.example/x","state":"pending","bytes":null,"width":null,"height":null},` +
-		`{"name":"std","format":"webp","url":"https://img.example/y","state":"made","bytes":5,"width":3,"height":2}]}]}` + "\n]}\n"
+		`{"name":"std","format":"webp","url":"https://img.example/y","state":"made","bytes":5,"width":3,"height":2}]}` + "\n]}]}\n"
 	if got := w.Body.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -169,7 +171,12 @@ func TestPrewarmUnitErrors(t *testing.T) {
 	accepting(a, aJob())
 	for what, want := range map[string]int{"urls": 2, "none": 1} {
 		w := a.private("POST", "/v1/prewarm?return="+what, unitBody+"\n{broken\n", bearer, "Content-Type: application/x-ndjson")
-		var got struct{ Units []acceptedUnit }
+		var got struct {
+			Units []struct {
+				acceptedUnit
+				Images []acceptedImage
+			}
+		}
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 202 {
 			t.Fatalf("status %d: %v: %s", w.Code, err, w.Body)
 		}
@@ -204,8 +211,8 @@ func TestPrewarmWaits(t *testing.T) {
 			a.intake.Release(intakeRoom * intakeUnits)
 			t.Error("the answer is made anew without room for it")
 		}
-		unit := prewarm.AcceptedUnit{Images: []prewarm.AcceptedImage{{State: prewarm.Made}}}
-		return prewarm.Accepted{Job: doneJob(), Units: each([]prewarm.AcceptedUnit{unit})}, nil
+		unit := prewarm.AcceptedUnit{Images: slices.Values([]prewarm.AcceptedImage{{State: prewarm.Made}})}
+		return prewarm.Accepted{Job: doneJob(), Units: slices.Values([]prewarm.AcceptedUnit{unit})}, nil
 	}
 	for prefer, want := range map[string]time.Duration{"wait=20": 20 * time.Second, "respond-async, wait=5": 5 * time.Second, "wait=900": time.Minute, `wait="7"; x=1`: 7 * time.Second,
 		"WAIT = 3": 3 * time.Second, "wait=99999999999999999999": time.Minute, "wait=4, wait=5": 4 * time.Second} {
@@ -226,7 +233,7 @@ func TestPrewarmWaits(t *testing.T) {
 		t.Errorf("rewritten: status %d", w.Code)
 	}
 	a.prewarm.onRefresh = func(_ context.Context, acc prewarm.Accepted, _ prewarm.Call) (prewarm.Accepted, error) {
-		acc.Units = each(nil)
+		acc.Units = slices.Values([]prewarm.AcceptedUnit(nil))
 		return acc, nil
 	}
 	if w := a.private("POST", "/v1/prewarm", unitBody, bearer, "Prefer: wait=1"); w.Code != 202 {

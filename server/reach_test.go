@@ -138,7 +138,7 @@ func TestCallsStayWithinReach(t *testing.T) {
 	var rights prewarm.Rights
 	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
 		rights = call.Rights
-		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit, error) bool) {}}, nil
+		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit) bool) {}}, nil
 	}
 	a.prewarm.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
 		for _, ask := range asks {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -242,16 +243,23 @@ func wantWaiting(t *testing.T, q *Queue, lane string, want int) {
 	}
 }
 
+// toldUnit is a unit of an answer that was read.
+type toldUnit struct {
+	prewarm.AcceptedUnit
+	Images []prewarm.AcceptedImage
+}
+
 // units are those of an answer.
-func units(a prewarm.Accepted) (all []prewarm.AcceptedUnit) {
+func units(a prewarm.Accepted) (all []toldUnit) {
 	if a.Units == nil {
 		return nil
 	}
-	for u, err := range a.Units {
-		if err != nil {
-			panic(err)
+	for u := range a.Units {
+		told := toldUnit{AcceptedUnit: u}
+		if u.Images != nil {
+			told.Images = slices.Collect(u.Images)
 		}
-		all = append(all, u)
+		all = append(all, told)
 	}
 	return all
 }
