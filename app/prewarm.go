@@ -44,7 +44,7 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 	}
 	b.service, err = prewarm.New(door, prewarm.Deps{
 		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known, KnownKey: a.pipeline.KnownKey,
-		Improve:     a.pipeline.Improve,
+		Improve: a.pipeline.Improve, Basis: a.basis,
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
 		Sign:        a.sign, Tell: b.webhooks, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,

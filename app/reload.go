@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +25,13 @@ type live struct {
 func newLive(cfg config.Config, restart []string) (*live, error) {
 	rules, err := newRules(cfg)
 	return &live{cfg, rules, restart}, err
+}
+
+// basis stands for what a verdict on a source comes of beside the source: the limits in force, and the program that reads it.
+func (a *App) basis() string {
+	cfg := a.live.Load().cfg
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %+v %+v", a.version, cfg.Origin, cfg.Transform)) // No secret is among them.
+	return hex.EncodeToString(sum[:8])
 }
 
 // print writes the configuration in force as YAML, and names what waits for a restart in a comment before it.

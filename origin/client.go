@@ -223,6 +223,9 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	if !narrowed || fault.KindOf(err) != fault.SourceTooLarge { // Too large for this URL is not too large for all.
 		c.negatives.learn(source, f.via, err)
 	}
+	if c.settings.Load() != s { // It was judged by limits that a reload has replaced.
+		c.negatives.Forget(source)
+	}
 	return o, err
 }
 

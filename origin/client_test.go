@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -223,6 +224,28 @@ func TestReload(t *testing.T) {
 	if hits.Load() != 1 {
 		t.Errorf("%d requests, want 1", hits.Load())
 	}
+}
+
+// A fetch that a reload overtakes leaves no verdict of the old limits behind.
+func TestReloadForgetsVerdictsOfOldLimits(t *testing.T) {
+	var c *Client
+	reload := func() {}
+	base, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		reload()
+		send(smallPNG(t))(w, r)
+	})
+	c = newClient(t, Hooks{}, func(cfg *Config) { cfg.MaxBytes = 8 })
+	cfg := c.settings.Load().cfg
+	cfg.MaxBytes = 1 << 20
+	reload = sync.OnceFunc(func() {
+		if err := c.Reload(cfg); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err := get(t, c, base)
+	wantKind(t, err, fault.SourceTooLarge)
+	_, err = get(t, c, base)
+	wantKind(t, err, "")
 }
 
 func TestConfigValidate(t *testing.T) {

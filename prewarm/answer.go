@@ -119,6 +119,9 @@ type Deps struct {
 	Tell Teller // nil = nobody is told
 	// Forget makes a source that is known to be bad be asked again; nil = such knowledge ends by itself.
 	Forget func(source string)
+	// Basis stands for all that a verdict on a source comes of beside the source, as limits and decoders do: once it changes, nothing is
+	// known to be broken. nil = it never changes.
+	Basis func() string
 	// CheckCallback says why a callback cannot be taken; nil = callbacks are off.
 	CheckCallback func(Callback) error
 	Observer      Observer

@@ -191,6 +191,9 @@ func (s *Service) checkBroken(ctx context.Context, hash string) (State, fault.Ki
 	if err == nil {
 		err = json.Unmarshal(r.Body, &b)
 	}
+	if err == nil && b.Basis != s.basis() {
+		return Unknown, "", nil
+	}
 	return Broken, b.Reason, err
 }
 

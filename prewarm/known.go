@@ -27,6 +27,7 @@ type knownRecord struct {
 	Whole time.Time `json:"whole,omitzero"`
 	// Variants are those that alone cannot be made, by variantID.
 	Variants map[string]brokenVariant `json:"variants,omitempty"`
+	Basis    string                   `json:"basis,omitempty"` // Deps.Basis when it was found: under another one nothing of it is known
 }
 
 type brokenVariant struct {
@@ -37,7 +38,8 @@ type brokenVariant struct {
 // badSource is a source that this go at a task found broken: as a whole, or in some variants.
 type badSource struct {
 	BrokenSource
-	listed   bool // it belongs into the feed
+	basis    string // what was in force when the go began
+	listed   bool   // it belongs into the feed
 	whole    bool
 	variants map[string]brokenVariant
 }
@@ -66,8 +68,8 @@ func isFresh(at, now time.Time) bool {
 	return !at.IsZero() && age >= 0 && age < brokenFor
 }
 
-// isConfigured reports whether a failure comes of the configuration alone. It costs no fetch to find it again, and a change of the
-// configuration mends it, so it is never answered from the ledger.
+// isConfigured reports whether a failure comes of the configuration, or of a token's rights, alone. It costs no fetch to find it again, so it
+// is never answered from the ledger.
 func isConfigured(k fault.Kind) bool { return k == fault.SourceNotAllowed || k == fault.AddressBlocked }
 
 // reason is why a variant is known to be broken; "" = it is not.
@@ -75,7 +77,7 @@ func (k knownRecord) reason(key string, now time.Time) fault.Kind {
 	if isFresh(k.Whole, now) && !isConfigured(k.Reason) {
 		return k.Reason
 	}
-	if v := k.Variants[variantID(key)]; isFresh(v.At, now) {
+	if v := k.Variants[variantID(key)]; isFresh(v.At, now) && !isConfigured(v.Reason) {
 		return v.Reason
 	}
 	return ""
@@ -84,7 +86,7 @@ func (k knownRecord) reason(key string, now time.Time) fault.Kind {
 // with takes in what was found now.
 func (k knownRecord) with(f badSource, now time.Time) knownRecord {
 	if f.whole {
-		return knownRecord{Reason: f.Reason, Whole: f.At}
+		return knownRecord{Reason: f.Reason, Whole: f.At, Basis: f.basis}
 	}
 	all := map[string]brokenVariant{}
 	for id, v := range k.Variants {
@@ -97,10 +99,18 @@ func (k knownRecord) with(f badSource, now time.Time) knownRecord {
 			all[id] = v
 		}
 	}
-	return knownRecord{Variants: all}
+	return knownRecord{Variants: all, Basis: f.basis}
 }
 
-// readKnown reads what is known against a source; the record has no Revision where nothing is.
+// basis is Deps.Basis, where there is one.
+func (s *Service) basis() string {
+	if s.deps.Basis == nil {
+		return ""
+	}
+	return s.deps.Basis()
+}
+
+// readKnown reads what is known against a source, under what is in force; the record has no Revision where there is none.
 func (s *Service) readKnown(ctx context.Context, hash string) (k knownRecord, r Record, err error) {
 	key := "known." + hash
 	r, err = s.deps.Ledger.Read(ctx, key)
@@ -110,12 +120,15 @@ func (s *Service) readKnown(ctx context.Context, hash string) (k knownRecord, r 
 	if err == nil {
 		err = json.Unmarshal(r.Body, &k)
 	}
+	if k.Basis != s.basis() {
+		k = knownRecord{}
+	}
 	return k, r, err
 }
 
-// keepKnown keeps what was found against a source.
+// keepKnown keeps what was found against a source, if what it was found under is still in force.
 func (s *Service) keepKnown(ctx context.Context, hash string, f badSource) error {
-	for {
+	for f.basis == s.basis() {
 		k, r, err := s.readKnown(ctx, hash)
 		if err != nil {
 			return err
@@ -127,6 +140,7 @@ func (s *Service) keepKnown(ctx context.Context, hash string, f badSource) error
 			return err
 		}
 	}
+	return nil
 }
 
 // answerKnown settles the targets at that are known to be broken, and gives those that are left. Where somebody asked for another look

@@ -63,6 +63,58 @@ func TestBrokenIsKnownForAnHour(t *testing.T) {
 	})
 }
 
+// What was found broken under limits that have changed since, while the job ran too, is looked at again, as a whole and in single variants.
+func TestBrokenIsNotKnownUnderOtherLimits(t *testing.T) {
+	for _, tt := range []struct {
+		kind fault.Kind
+		ask  string
+	}{{fault.TooManyPixels, "w:9/f:jpg"}, {fault.SourceTooLarge, "w:9/f:jpg"}, {fault.ResultTooLarge, "w:9/f:jpg"}, {fault.TooCostly, "w:9/f:jpg"}} {
+		synctest.Test(t, func(t *testing.T) {
+			basis, during := "small", ""
+			d := newDoor(t, func(_ *Config, deps *Deps) { deps.Basis = func() string { return basis } })
+			d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
+				if during != "" {
+					basis = during
+				}
+				return refused(ref, tt.kind)
+			}
+			defer d.run(t)()
+			c := oneCall(broken)
+			c.Variants = []VariantAsk{{Name: tt.ask}}
+			ask := func(what string, tries int) {
+				t.Helper()
+				if j := d.ended(t, c); j.Counts.Broken != 1 || len(d.tries) != tries {
+					t.Errorf("%s: %s: got %+v after %d tries, want %d", tt.kind, what, j.Counts, len(d.tries), tries)
+				}
+			}
+			checked := func(want State) {
+				t.Helper()
+				err := d.Check(t.Context(), []CheckAsk{{Source: broken, Variants: c.Variants}}, func(got Checked) error {
+					if got.State != want {
+						t.Errorf("%s: check tells %+v, want %s", tt.kind, got, want)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			ask("first", 1)
+			ask("known", 1)
+			checked(Broken)
+			basis = "large"
+			checked(Unknown)
+			ask("raised", 2)
+			basis, during = "larger", "largest"
+			ask("raised during the job", 3)
+			during = ""
+			ask("after that", 4)
+			ask("known again", 4)
+			checked(Broken)
+		})
+	}
+}
+
 // A retry and a purge ask for another look, and get it.
 func TestRetryAndPurgeLookAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

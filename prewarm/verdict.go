@@ -99,6 +99,7 @@ type brokenRecord struct {
 	Count  int        `json:"count"`
 	At     time.Time  `json:"at"`
 	Owners []string   `json:"owners,omitempty"` // tokens whose jobs had it
+	Basis  string     `json:"basis,omitempty"`  // Deps.Basis when it was found last
 }
 
 // seenBy reports whether a row of the feed is for a caller, and whether with the source's query.
@@ -111,7 +112,7 @@ func (b brokenRecord) seenBy(who Caller) (seen, shown bool) {
 }
 
 // remember counts a source as broken once more, in a job of owner.
-func (s *Service) remember(ctx context.Context, hash, owner string, b BrokenSource) error {
+func (s *Service) remember(ctx context.Context, hash, owner string, b badSource) error {
 	key := "broken." + hash
 	for {
 		var known brokenRecord
@@ -127,7 +128,7 @@ func (s *Service) remember(ctx context.Context, hash, owner string, b BrokenSour
 		if owner != "" && !slices.Contains(known.Owners, owner) && len(known.Owners) < maxOwners {
 			known.Owners = append(known.Owners, owner)
 		}
-		r.Body, err = json.Marshal(brokenRecord{b.Source, b.Reason, known.Count + 1, b.At, known.Owners})
+		r.Body, err = json.Marshal(brokenRecord{b.Source, b.Reason, known.Count + 1, b.At, known.Owners, b.basis})
 		if err != nil {
 			return err
 		}

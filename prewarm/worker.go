@@ -70,7 +70,9 @@ type attempt struct {
 	n    int
 	task *task
 	plan *plan
-	late bool // the task was begun before, and not ended: what is stored since may be our own work
+	// basis is what was in force when the go began.
+	basis string
+	late  bool // the task was begun before, and not ended: what is stored since may be our own work
 
 	view *view
 
@@ -101,7 +103,7 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 		return 0, err
 	}
 	a := &attempt{
-		s: s, job: v.record(), view: v, n: n, task: t, late: t.Running,
+		s: s, job: v.record(), view: v, n: n, task: t, late: t.Running, basis: s.basis(),
 		broken: map[string]badSource{}, known: map[string]bool{}, judged: map[judgement]int{},
 	}
 	if t.ended() {
@@ -303,7 +305,7 @@ func (a *attempt) note(w *work, o *outcome, ref variant.Ref) {
 	if f.whole {
 		return
 	}
-	f.BrokenSource = BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}
+	f.BrokenSource, f.basis = BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}, a.basis
 	f.listed = f.listed || w.isBroken(o)
 	if f.whole = isWhole(o.Reason, ref.Spec); !f.whole {
 		if f.variants == nil {
@@ -338,7 +340,7 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 	for hash, f := range a.broken {
 		err := a.s.keepKnown(ctx, hash, f)
 		if err == nil && f.listed {
-			err = a.s.remember(ctx, hash, a.job.Owner, f.BrokenSource)
+			err = a.s.remember(ctx, hash, a.job.Owner, f)
 		}
 		if err != nil {
 			return err
@@ -387,7 +389,8 @@ func (a *attempt) restore(ctx context.Context, forgiven []*work) error {
 			continue
 		}
 		o := w.Verdicts[at]
-		if err := a.s.remember(ctx, w.Hash, a.job.Owner, BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}); err != nil {
+		found := badSource{BrokenSource: BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}, basis: a.basis}
+		if err := a.s.remember(ctx, w.Hash, a.job.Owner, found); err != nil {
 			return err
 		}
 	}
