@@ -175,6 +175,31 @@ func TestMastersKeepWithinReach(t *testing.T) {
 	})
 }
 
+// A master that stands in for an original that cannot be had is the one that is read then, which may be another by now.
+func TestStandInsKeepWithinReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := masterRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 24*time.Hour })
+		r.mustGet(t, ref(100))
+		time.Sleep(2 * time.Hour)
+		key := masterKey(ref(100).Key())
+		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+			return origin.Original{}, fault.New(fault.ConnectFailed, "test", "down", nil)
+		}
+		if a := r.mustGet(t, within(640, near)); a.Tier != TierMaster {
+			t.Errorf("the origin is down: made from %q", a.Tier)
+		}
+		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+			e := r.tiers.store[key]
+			e.Attrs = maps.Clone(e.Attrs)
+			e.Attrs[viaAttr] = string(far)
+			r.tiers.store[key] = e
+			return origin.Original{}, fault.New(fault.ConnectFailed, "test", "down", nil)
+		}
+		_, err := r.Get(t.Context(), within(320, near))
+		wantKind(t, err, fault.ConnectFailed)
+	})
+}
+
 // forgetVia makes all entries those of a version that did not keep where they came from.
 func (r *rig) forgetVia() {
 	r.tiers.forgetAll()
@@ -291,7 +316,7 @@ func TestVerdictsKeepWithinReach(t *testing.T) {
 	})
 }
 
-// An upgrade waits for every write of its key, whoever it was made for.
+// An upgrade waits for the writes of its key, whoever they were made for.
 func TestSettledWaitsForEveryReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -300,11 +325,8 @@ func TestSettledWaitsForEveryReach(t *testing.T) {
 			<-proceed
 			return nil
 		}
-		for _, hosts := range []reach.Hosts{"", near} {
-			if _, err := r.Get(t.Context(), within(100, hosts)); err != nil {
-				t.Fatal(err)
-			}
-			r.tiers.forgetAll()
+		if _, err := r.Get(t.Context(), within(100, near)); err != nil {
+			t.Fatal(err)
 		}
 		done := make(chan error, 1)
 		go func() { done <- r.fills.settled(t.Context(), ref(100).Key()) }()
@@ -315,6 +337,26 @@ func TestSettledWaitsForEveryReach(t *testing.T) {
 		close(proceed)
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A hit of a bounded key costs no allocation more than one of a key without bounds, which is judged by nothing at all.
+func TestHitsWithinReachAllocateNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.redirecting()
+		r.mustGet(t, ref(100))
+		key := ref(100).Key()
+		allocations := func(hosts reach.Hosts) float64 {
+			return testing.AllocsPerRun(100, func() {
+				if _, ok := r.Recall(key, hosts); !ok {
+					t.Error("no hit")
+				}
+			})
+		}
+		if free, bounded := allocations(""), allocations(both); bounded > free || free > 0 {
+			t.Errorf("%v allocations without bounds, %v within", free, bounded)
 		}
 	})
 }
