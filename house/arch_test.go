@@ -77,10 +77,7 @@ var layers = map[string]layer{
 
 	"house": {nil, "it reads the repository as a reader does"},
 
-	"bench": {[]string{"*"}, "measures every part"},
-
-	"bench/quality": {[]string{"transform/codec", "transform/codec/score", "variant", "sniff"}, "judges the codec's own encodes, and nothing that a cache or a server adds"},
-	"e2e":           {nil, "a black box: it sees the binary and the contract only"},
+	"e2e": {nil, "a black box: it sees the binary and the contract only"},
 }
 
 // fence keeps one dependency inside the packages that own it. A path ending in "/" means everything below it.
@@ -101,8 +98,8 @@ var fences = []fence{
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
 	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
-	{"net/http", []string{"app", "cli", "cli/demo", "origin", "server", "client", "metrics", "cache/s3store", "prewarm", "bench"}, "only doors and remote parts speak HTTP"},
-	{"os/exec", []string{"transform", "bench", "bench/quality"}, "only the pool starts processes"},
+	{"net/http", []string{"app", "cli", "cli/demo", "origin", "server", "client", "metrics", "cache/s3store", "prewarm"}, "only doors and remote parts speak HTTP"},
+	{"os/exec", []string{"transform"}, "only the pool starts processes"},
 }
 
 // pure packages decide by their arguments alone: a test, a phone's build tool and a worker get the same answer.

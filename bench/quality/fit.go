@@ -109,7 +109,7 @@ func fit(_ context.Context, o options) error {
 }
 
 // modelFile is where the codec keeps its coefficients.
-const modelFile = "transform/codec/model.json"
+const modelFile = "../transform/codec/model.json"
 
 // shipped is the model that the codec has.
 func shipped() (*codec.Model, error) {

@@ -14,7 +14,7 @@ import (
 )
 
 // levelsFile is where the fit is kept, from the project's root.
-const levelsFile = "transform/codec/levels.json"
+const levelsFile = "../transform/codec/levels.json"
 
 // levelsPenalty keeps weights of features that say nearly the same small; what is chosen does not depend on it between 0.3 and 30.
 const levelsPenalty = 10

@@ -2,15 +2,15 @@
 // the codec itself, scores every candidate with SSIMULACRA2, fits the model of the automatic quality, and prints what the product
 // keeps of its promise beside fixed qualities and the defaults of other proxies.
 //
-//	go run ./bench/quality collect -dir DIR   encode and score a grid of qualities; rows are kept in -rows and never made twice
-//	go run ./bench/quality fit                fit the model from the rows; -write puts it into the codec
-//	go run ./bench/quality report -dir DIR    the product's own choices, scored, with fixed q and other defaults in the same table
-//	go run ./bench/quality ocr -dir DIR       what tesseract reads in documents of each class
-//	go run ./bench/quality sheet -dir DIR     contact sheets: originals beside each class
-//	go run ./bench/quality chain -dir DIR     pictures made from a larger one of the same call against those made alone
-//	go run ./bench/quality levels -dir DIR    documents in few levels, the fit of their score (-write), and what it chooses
-//	go run ./bench/quality record             what the self-check's specimens score with these libraries (-write keeps it as what is expected of them)
-//	go run ./bench/quality master -dir DIR    pictures made from the master of an original against those made from it
+//	cd bench && go run ./quality collect -dir DIR   encode and score a grid of qualities; rows are kept in -rows and never made twice
+//	cd bench && go run ./quality fit                fit the model from the rows; -write puts it into the codec
+//	cd bench && go run ./quality report -dir DIR    the product's own choices, scored, with fixed q and other defaults in the same table
+//	cd bench && go run ./quality ocr -dir DIR       what tesseract reads in documents of each class
+//	cd bench && go run ./quality sheet -dir DIR     contact sheets: originals beside each class
+//	cd bench && go run ./quality chain -dir DIR     pictures made from a larger one of the same call against those made alone
+//	cd bench && go run ./quality levels -dir DIR    documents in few levels, the fit of their score (-write), and what it chooses
+//	cd bench && go run ./quality record             what the self-check's specimens score with these libraries (-write keeps it as what is expected of them)
+//	cd bench && go run ./quality master -dir DIR    pictures made from the master of an original against those made from it
 //
 // A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
 // show. The default is the test corpus beside the project.
@@ -71,12 +71,12 @@ func parseOptions(args []string) (options, error) {
 	var o options
 	corpus := os.Getenv("GOLDCREST_CORPUS")
 	if corpus == "" {
-		corpus = "../shared/corpus"
+		corpus = "../../shared/corpus"
 	}
 	fs := flag.NewFlagSet("quality", flag.ContinueOnError)
 	dirs := fs.String("dir", corpus+"/photos", "`DIRS` with pictures, joined by commas")
-	fs.StringVar(&o.rows, "rows", "build/quality.tsv", "the `FILE` that keeps what was measured")
-	fs.StringVar(&o.out, "out", "build/sheets", "sheet: the `FOLDER` that gets the sheets")
+	fs.StringVar(&o.rows, "rows", "../build/quality.tsv", "the `FILE` that keeps what was measured")
+	fs.StringVar(&o.out, "out", "../build/sheets", "sheet: the `FOLDER` that gets the sheets")
 	names := fs.String("coders", "", "collect: measure these `CODERS` alone, joined by commas")
 	fs.BoolVar(&o.extend, "extend", false, "fit: keep the shipped model, and fit it to the encoder libraries of the rows")
 	fs.BoolVar(&o.write, "write", false, "fit, levels, record: write what was found into transform/codec")

@@ -11,7 +11,7 @@ import (
 )
 
 // recordFile is what the self-check expects of each set of libraries.
-const recordFile = "transform/codec/selfcheck.json"
+const recordFile = "../transform/codec/selfcheck.json"
 
 // record measures the specimens of the self-check with the libraries that are linked, and with -write keeps that as what is expected of them. It is
 // right where the coefficients were fitted on these libraries.

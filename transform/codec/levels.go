@@ -10,7 +10,7 @@ import (
 	"math"
 )
 
-// levelsFile holds the fitted coefficients of LevelsModel: "go run ./bench/quality levels -write" makes them, and a change of them raises
+// levelsFile holds the fitted coefficients of LevelsModel: "cd bench && go run ./quality levels -write" makes them, and a change of them raises
 // variant.Recipe.
 //
 //go:embed levels.json

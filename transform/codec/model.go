@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// modelFile holds the fitted coefficients. They are data: "go run ./bench/quality fit -write" makes them, and a change of them
+// modelFile holds the fitted coefficients. They are data: "cd bench && go run ./quality fit -write" makes them, and a change of them
 // raises variant.Recipe.
 //
 //go:embed model.json

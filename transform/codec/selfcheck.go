@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// checkFile holds what the specimens score by each set of libraries. "go run ./bench/quality record" adds what it measures of those that are linked.
+// checkFile holds what the specimens score by each set of libraries. "cd bench && go run ./quality record" adds what it measures of those that are linked.
 //
 //go:embed selfcheck.json
 var checkFile []byte

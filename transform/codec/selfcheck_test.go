@@ -34,7 +34,7 @@ func TestSelfCheckKnowsTheLibraries(t *testing.T) {
 	}
 	for _, d := range got {
 		if math.Abs(d.Miss) > 0.5 || len(d.From) > 0 {
-			t.Errorf("libaom %s: %s misses by %.2f; if this is meant, run \"go run ./bench/quality record -write\"", aomVersion(), d.Coder+" "+d.Kind(), d.Miss)
+			t.Errorf("libaom %s: %s misses by %.2f; if this is meant, run \"cd bench && go run ./quality record -write\"", aomVersion(), d.Coder+" "+d.Kind(), d.Miss)
 		}
 	}
 }
