@@ -27,13 +27,8 @@ func runCheck(ctx context.Context, e env, args []string) error {
 	if err := parseFlags(e, fs, args); err != nil {
 		return err
 	}
-	if (fs.NArg() == 0) == (*units == "") || *units != "" && *keys {
-		return usageError{errors.New("give URLs, or -keys and keys, or -units FILE")}
-	}
-	for _, arg := range fs.Args() {
-		if isKey := strings.HasPrefix(arg, "v1/"); isKey != *keys {
-			return usageError{fmt.Errorf("%q is not a %s; keys begin with v1/ and are given with -keys", arg, map[bool]string{true: "key", false: "URL"}[*keys])}
-		}
+	if err := checkable(fs.Args(), *units, *keys); err != nil {
+		return usageError{err}
 	}
 	api, err := flags.open()
 	if err != nil {
@@ -60,6 +55,20 @@ func runCheck(ctx context.Context, e env, args []string) error {
 		return flags.explain(err)
 	}
 	return c.end()
+}
+
+// checkable refuses arguments and flags that do not go together.
+func checkable(args []string, units string, keys bool) error {
+	if (len(args) == 0) == (units == "") || units != "" && keys {
+		return errors.New("give URLs, or -keys and keys, or -units FILE")
+	}
+	wanted := map[bool]string{true: "key", false: "URL"}[keys]
+	for _, arg := range args {
+		if isKey := strings.HasPrefix(arg, "v1/"); isKey != keys {
+			return fmt.Errorf("%q is not a %s; keys begin with v1/ and are given with -keys", arg, wanted)
+		}
+	}
+	return nil
 }
 
 // checking is one run of the command.

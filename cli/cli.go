@@ -46,24 +46,12 @@ func Main(version string) {
 	os.Exit(code)
 }
 
-// dispatch runs the subcommand that args names and returns the exit code.
+// dispatch runs the subcommand that args name and returns the exit code.
 func dispatch(ctx context.Context, e env, args []string) int {
-	name := "serve"
-	switch {
-	case len(args) == 0:
-	case !strings.HasPrefix(args[0], "-"):
-		name, args = args[0], args[1:]
-	case isHelp(args[0]):
-		name, args = "help", args[1:]
-	case args[0] == "-version" || args[0] == "--version":
-		name, args = "version", args[1:]
-	}
+	name, args := resolve(args)
 	if name == "help" {
-		if len(args) == 0 || isHelp(args[0]) || args[0] == "help" {
-			printHelp(e.stdout)
-			return exitOK
-		}
-		name, args = args[0], []string{"-h"}
+		printHelp(e.stdout)
+		return exitOK
 	}
 	var names []string
 	for _, c := range commands() {
@@ -77,6 +65,24 @@ func dispatch(ctx context.Context, e env, args []string) int {
 	}
 	fmt.Fprintf(e.stderr, "goldcrest: there is no command %q%s; \"goldcrest help\" lists them\n", name, didYouMean("", fault.Meant(name, names)))
 	return exitUsage
+}
+
+// resolve gives the subcommand that args name, and the arguments that are its own. "help COMMAND" is "COMMAND -h".
+func resolve(args []string) (name string, rest []string) {
+	switch {
+	case len(args) == 0:
+		return "serve", nil
+	case args[0] == "-version" || args[0] == "--version":
+		return "version", args[1:]
+	case isHelp(args[0]) || args[0] == "help":
+		if rest = args[1:]; len(rest) > 0 && !isHelp(rest[0]) && rest[0] != "help" {
+			return rest[0], []string{"-h"}
+		}
+		return "help", nil
+	case strings.HasPrefix(args[0], "-"):
+		return "serve", args
+	}
+	return args[0], args[1:]
 }
 
 // exitCode prints err, if any, and says how the process ends.

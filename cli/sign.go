@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -38,38 +39,46 @@ func runSign(_ context.Context, e env, args []string) error {
 		return err
 	}
 	if *preset != "" {
-		if err := knownPreset(cfg, *preset); err != nil {
-			return usageError{err}
-		}
-		*options = "pr:" + *preset
-		if cfg.OnlyPresets {
-			*options = *preset
+		if *options, err = presetOptions(cfg, *preset); err != nil {
+			return err
 		}
 	} else if err := readable(cfg, *options); err != nil {
 		return err
 	}
-	for i, source := range fs.Args() {
-		url, err := signer.URL(source, *options, *ttl, *round)
-		if err != nil && fs.NArg() > 1 {
-			return fmt.Errorf("URL %d of %d: %w", i+1, fs.NArg(), err)
+	return printURLs(e.stdout, fs.Args(), func(source string) (string, error) {
+		return signer.URL(source, *options, *ttl, *round)
+	})
+}
+
+// printURLs prints what sign gives for each source.
+func printURLs(w io.Writer, sources []string, sign func(source string) (string, error)) error {
+	for i, source := range sources {
+		url, err := sign(source)
+		if err != nil && len(sources) > 1 {
+			return fmt.Errorf("URL %d of %d: %w", i+1, len(sources), err)
 		}
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(e.stdout, url)
+		fmt.Fprintln(w, url)
 	}
 	return nil
 }
 
-// knownPreset tells that the configuration has no preset of the name.
-func knownPreset(cfg config.Config, name string) error {
-	if _, ok := cfg.Presets[name]; ok {
-		return nil
+// presetOptions are the options of a URL that asks for a preset of the configuration.
+func presetOptions(cfg config.Config, name string) (string, error) {
+	_, ok := cfg.Presets[name]
+	switch {
+	case ok && cfg.OnlyPresets:
+		return name, nil
+	case ok:
+		return "pr:" + name, nil
+	case len(cfg.Presets) == 0:
+		return "", usageError{fmt.Errorf("there is no preset %q: the configuration has none (-config names its file);"+
+			" -options takes options", name)}
 	}
-	if len(cfg.Presets) == 0 {
-		return fmt.Errorf("there is no preset %q: the configuration has none (-config names its file); -options takes options", name)
-	}
-	return fmt.Errorf("there is no preset %q; those of the configuration are: %s", name, strings.Join(slices.Sorted(maps.Keys(cfg.Presets)), ", "))
+	known := strings.Join(slices.Sorted(maps.Keys(cfg.Presets)), ", ")
+	return "", usageError{fmt.Errorf("there is no preset %q; those of the configuration are: %s", name, known)}
 }
 
 // readable tells before a URL is signed that the server would refuse its options.

@@ -63,21 +63,27 @@ func (r *Reader) Next() (Unit, error) {
 		if err != nil {
 			return Unit{}, err
 		}
-		text := bytes.TrimSpace(l.text)
-		switch {
-		case len(text) == 0:
-		case text[0] == '[' && json.Valid(text):
-			r.unfold(text, l.number)
-		case text[0] == '[':
-			if r.array, err = r.openArray(l); err != nil {
-				return Unit{}, err
-			}
-		case text[0] == '{' && !json.Valid(text):
-			r.ahead = append(r.ahead, r.spread(textLine{text, l.number}))
-		default:
-			return Unit{Text: text, Line: l.number}.judged(), nil
+		if err := r.take(l); err != nil {
+			return Unit{}, err
 		}
 	}
+}
+
+// take reads on from a line: what it begins is in ahead or in array then.
+func (r *Reader) take(l textLine) (err error) {
+	text := bytes.TrimSpace(l.text)
+	switch {
+	case len(text) == 0:
+	case text[0] == '[' && json.Valid(text):
+		r.unfold(text, l.number)
+	case text[0] == '[':
+		r.array, err = r.openArray(l)
+	case text[0] == '{' && !json.Valid(text):
+		r.ahead = append(r.ahead, r.spread(textLine{text, l.number}))
+	default:
+		r.ahead = append(r.ahead, Unit{Text: text, Line: l.number})
+	}
+	return err
 }
 
 // judged says why a unit cannot be one, as far as that shows without the server.
