@@ -2,9 +2,11 @@ package app
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/signing"
 )
 
 // A verdict on a source stands for as long as the limits and the program that it was found by, over restarts.
@@ -12,6 +14,7 @@ func TestBasis(t *testing.T) {
 	basis := func(version string, change func(*config.Config)) string {
 		t.Helper()
 		cfg := config.Default()
+		cfg.Signing.Keys = []signing.Key{{Key: strings.Repeat("0a", 32)}}
 		change(&cfg)
 		a := newApp(version, cfg, slog.New(slog.DiscardHandler))
 		now, err := newLive(cfg, nil)
