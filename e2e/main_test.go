@@ -19,8 +19,9 @@ func TestMain(m *testing.M) {
 
 // run builds the binary into a temporary folder and runs the tests.
 func run(m *testing.M) int {
-	if given := os.Getenv("GOLDCREST_BINARY"); given != "" {
-		os.Unsetenv("GOLDCREST_BINARY") // The program under test refuses variables that it does not know.
+	given := os.Getenv("GOLDCREST_BINARY")
+	os.Unsetenv("GOLDCREST_BINARY") // The program under test refuses variables that it does not know.
+	if given != "" {
 		binary, _ = filepath.Abs(given)
 		return m.Run()
 	}
