@@ -17,6 +17,8 @@ export class Unit {
   }
 }
 
+const wrap = (unit) => (unit instanceof Unit ? unit : { data: unit });
+
 export class Client {
   #url;
   #token;
@@ -40,7 +42,7 @@ export class Client {
     if ((units.length > 0) === (urls.length > 0)) throw new TypeError("a call has units or URLs: one of them");
     const body = { ...call, ttl: duration(ttl), round: duration(round), deadline: deadline?.toISOString(), return: returns };
     if (urls.length > 0) body.urls = urls;
-    else Object.assign(body, { data_units: units.map((unit) => (unit instanceof Unit ? unit : { data: unit })), wrapped: true }); // Nothing inside a unit is a field of the call.
+    else Object.assign(body, { data_units: units.map(wrap), wrapped: true }); // Nothing inside a unit is a field of the call.
     return this.#json("POST", "/v1/prewarm", {
       body, signal, query: { body: "envelope" }, headers: { "Idempotency-Key": key, ...(wait > 0 && { Prefer: `wait=${Math.ceil(wait)}` }) },
     });
@@ -85,7 +87,13 @@ export class Client {
 
   retry(id, { signal } = {}) { return this.#json("POST", job(id) + "/retry", { signal }); }
   cancel(id, { signal } = {}) { return this.#json("DELETE", job(id), { signal }); }
-  check({ signal, ...body }) { return this.#json("POST", "/v1/check", { body, signal }); }
+
+  check({ signal, ...body }) {
+    if (body.keys) return this.#json("POST", "/v1/check", { body, signal });
+    if (body.data_units && !("wrapped" in body)) Object.assign(body, { data_units: body.data_units.map(wrap), wrapped: true });
+    return this.#json("POST", "/v1/check", { body, signal, query: { body: "envelope" } });
+  }
+
   purge({ signal, ...body }) { return this.#json("POST", "/v1/purge", { body, signal }); }
 
   async broken(since, { limit, signal } = {}) {

@@ -138,5 +138,14 @@ test("lists, broken sources, check and purge", async () => {
   await api.retry("j");
   await api.cancel("j");
   assert.deepEqual(calls.slice(1).map((c) => `${c.method} ${c.url.slice(14)}`), ["GET /v1/jobs?cursor=2",
-    "GET /v1/broken?since=1970-01-01T00%3A00%3A00.000Z&limit=5", "POST /v1/check", "POST /v1/purge", "POST /v1/jobs/j/retry", "DELETE /v1/jobs/j"]);
+    "GET /v1/broken?since=1970-01-01T00%3A00%3A00.000Z&limit=5", "POST /v1/check?body=envelope", "POST /v1/purge", "POST /v1/jobs/j/retry", "DELETE /v1/jobs/j"]);
+});
+
+test("check has units read as prewarm does", async () => {
+  const { api, calls } = client([json({}), json({})]);
+  await api.check({ data_units: [{ id: 1, data: { keys: ["x"] } }] });
+  await api.check({ keys: ["v1/a"] });
+  assert.deepEqual(calls.map((c) => c.url.slice(14)), ["/v1/check?body=envelope", "/v1/check"]);
+  assert.deepEqual(calls[0].body, { data_units: [{ data: { id: 1, data: { keys: ["x"] } } }], wrapped: true });
+  assert.deepEqual(calls[1].body, { keys: ["v1/a"] });
 });

@@ -176,8 +176,13 @@ class Client:
         return found
 
     def check(self, **call: Any) -> Dict[str, Any]:
-        """Tells what is stored, queued or broken, without any work: urls=[...], data_units=[...] or keys=[...]; variants, select."""
-        return self._fetch("POST", "/v1/check", body=call)
+        """Tells what is stored, queued or broken, without any work: urls=[...], data_units=[...] or keys=[...]; variants, select. Units
+        are read as prewarm() has them read."""
+        if "keys" in call:
+            return self._fetch("POST", "/v1/check", body=call)
+        if "data_units" in call and "wrapped" not in call:
+            call.update(data_units=[_unit(u) for u in call["data_units"]], wrapped=True)
+        return self._fetch("POST", "/v1/check", query={"body": "envelope"}, body=call)
 
     def purge(self, **what: Any) -> Dict[str, Any]:
         """Removes variants everywhere: source=..., unit=..., tag=..., prefix=... or all=True. The answer names the CDN's tags."""

@@ -239,8 +239,18 @@ class Api(unittest.TestCase):
         self.api.cancel("j")
         self.assertEqual(
             [f"{method} {path}" for method, path, _, _ in self.calls[1:]],
-            ["GET /v1/jobs?cursor=2", "GET /v1/broken?since=1970-01-01T00%3A00%3A00Z&limit=5", "POST /v1/check", "POST /v1/purge", "POST /v1/jobs/j/retry", "DELETE /v1/jobs/j"],
+            ["GET /v1/jobs?cursor=2", "GET /v1/broken?since=1970-01-01T00%3A00%3A00Z&limit=5", "POST /v1/check?body=envelope", "POST /v1/purge", "POST /v1/jobs/j/retry", "DELETE /v1/jobs/j"],
         )
+
+    def test_check_has_units_read_as_prewarm_does(self):
+        self.answers += [(200, {}, {})] * 2
+        self.api.check(data_units=[{"id": 1, "data": {"keys": ["x"]}}], select=["/photo"])
+        self.api.check(keys=["v1/a"])
+        self.assertEqual([path for _, path, _, _ in self.calls], ["/v1/check?body=envelope", "/v1/check"])
+        self.assertEqual(
+            self.calls[0][3], {"data_units": [{"data": {"id": 1, "data": {"keys": ["x"]}}}], "wrapped": True, "select": ["/photo"]}
+        )
+        self.assertEqual(self.calls[1][3], {"keys": ["v1/a"]})
 
 
 if __name__ == "__main__":
