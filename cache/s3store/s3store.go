@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/goldcrest/goldcrest/cache"
 )
@@ -60,6 +61,7 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 		obs = cache.NoObserver{}
 	}
 	options := []func(*config.LoadOptions) error{
+		config.WithLogger(logging.Nop{}), // It would write lines of its own among ours; what fails comes back as an error.
 		// The SDK's own client type: with AWS_CA_BUNDLE set the SDK refuses any other.
 		config.WithHTTPClient(awshttp.NewBuildableClient().
 			WithDialerOptions(func(d *net.Dialer) { d.Timeout = 2 * time.Second }).
