@@ -17,7 +17,7 @@ export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
 
-.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check image-check bench soak chaos docs audit hooks release vendor-console clean
+.PHONY: help demo test fresh build vet lint unit fuzz e2e docs-check quality image-check bench soak chaos docs audit hooks release vendor-console clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,11 @@ e2e: ## black-box tests of the built binary
 docs-check: ## run every command of the documents, follow their links, hold their tables to the code; a part of unit and e2e
 	go test -count=1 -run 'Docs|Documents|Links|Runbook|Deploy' ./house ./app ./variant ./server ./metrics ./config
 	cd e2e && go test -count=1 -v -run 'TestDocs$$' .
+
+quality: ## what each encoder makes of drawn pictures against what is promised, and of a part of the corpus where there is one
+	@$(call SETUP,demo); go build -ldflags "$(LDFLAGS)" -o goldcrest . && ./goldcrest doctor -quality && \
+	if [ -d "$(GOLDCREST_CORPUS)/photos" ]; then cd bench && go run ./quality report -check -all; \
+	else echo "quality: there is no corpus at $(GOLDCREST_CORPUS): it is not measured"; fi
 
 image-check: ## build the image without a registry and run it read-only as its own user (as root; else it is skipped)
 	@.ci/image-check

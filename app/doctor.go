@@ -53,6 +53,19 @@ func CheckCodecs() []Check {
 	return append(checks, verdict("quality", err, "encoders: "+d.String(), codecTodo))
 }
 
+// PromiseMost is how many points an encoder may be from what is promised of it.
+const PromiseMost = codec.PromiseMost
+
+// Quality is how far each encoder is from what is promised of it, and the libraries that were measured.
+func Quality() ([]codec.Promise, map[string]string, error) {
+	c, err := codec.New(codec.EngineVips)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := c.Promises()
+	return all, c.Versions(), err
+}
+
 const codecTodo = "install libvips with its codecs: on Debian libvips-dev, from trixie on also libheif-plugin-aomenc and libheif-plugin-dav1d"
 
 const workerTodo = "run \"goldcrest doctor -codecs\"; if that is well, try transform.sandbox: off to see whether the sandbox is it"

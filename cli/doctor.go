@@ -14,8 +14,12 @@ func runDoctor(ctx context.Context, e env, args []string) error {
 	fs := newFlags("doctor")
 	file := configFlag(e, fs)
 	codecsOnly := fs.Bool("codecs", false, "check the codecs only")
+	quality := fs.Bool("quality", false, "measure what each encoder makes of drawn pictures against what is promised; exit 1 beyond 3 points")
 	if err := parseFlags(e, fs, args); err != nil {
 		return err
+	}
+	if *quality {
+		return doctorQuality(e)
 	}
 	checks := app.CheckCodecs()
 	if !*codecsOnly {
@@ -31,6 +35,33 @@ func runDoctor(ctx context.Context, e env, args []string) error {
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d checks found something wrong; the lines above say what to do", failed, len(checks))
+	}
+	return nil
+}
+
+// doctorQuality prints how far each encoder is from its promise.
+func doctorQuality(e env) error {
+	promises, libraries, err := app.Quality()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "quality %s, libvips %s, libaom %s: points of SSIMULACRA2 from what is promised\n", libraries["quality"], libraries["libvips"], libraries["libaom"])
+	fmt.Fprintf(e.stdout, "%-8s %-8s %-6s %-6s %6s %6s\n", "state", "encoder", "kind", "answer", "mean", "worst")
+	broken := 0
+	for _, p := range promises {
+		state, answer := "ok", "first"
+		if !p.Kept() {
+			state = "wrong"
+			broken++
+		}
+		if p.Final {
+			answer = "final"
+		}
+		fmt.Fprintf(e.stdout, "%-8s %-8s %-6s %-6s %+6.1f %+6.1f\n", state, p.Encoder, p.Kind, answer, p.Mean, p.Worst)
+	}
+	if broken > 0 {
+		return fmt.Errorf("%d of %d encoders are more than %d points from what is promised: these libraries need coefficients and a record of their own, see docs/quality.md",
+			broken, len(promises), app.PromiseMost)
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type options struct {
 	extend  bool
 	holdOut int
 	all     bool
+	check   bool
 	jobs    int
 }
 
@@ -82,6 +83,7 @@ func parseOptions(args []string) (options, error) {
 	fs.BoolVar(&o.write, "write", false, "fit, levels, record: write what was found into transform/codec")
 	fs.IntVar(&o.holdOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
 	fs.BoolVar(&o.all, "all", false, "report: judge the pictures of the fit too")
+	fs.BoolVar(&o.check, "check", false, "report: judge the class normal alone, and fail where it is not kept")
 	fs.IntVar(&o.jobs, "jobs", 2, "pictures worked on at the same time")
 	if err := fs.Parse(args); err != nil {
 		return o, err

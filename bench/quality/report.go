@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +76,10 @@ func report(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	n := 0
+	n, in := 0, ways()
+	if o.check {
+		in = slices.DeleteFunc(in, func(w way) bool { return !strings.HasPrefix(w.name, "normal") })
+	}
 	wanted := func(r reference) bool {
 		ok := (o.all || pick(r.source, o.holdOut) == 0) && (strings.HasSuffix(r.id, "#800") || r.kind == kindText)
 		if ok {
@@ -83,7 +88,7 @@ func report(ctx context.Context, o options) error {
 		return ok
 	}
 	figures, err := eachReference(ctx, o.jobs, found, wanted, func(ctx context.Context, r reference, name string) ([]figure, error) {
-		return judgeWays(ctx, c, r, name)
+		return judgeWays(ctx, c, r, name, in)
 	})
 	if err != nil {
 		return err
@@ -93,11 +98,35 @@ func report(ctx context.Context, o options) error {
 	}
 	fmt.Printf("%d references, libraries %v\n", n, c.Versions())
 	printFigures(figures)
+	if o.check {
+		return checkFigures(figures)
+	}
 	return nil
 }
 
-// judgeWays encodes one reference in every way.
-func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string) ([]figure, error) {
+// checkFigures fails where a final photo or page is more than codec.PromiseMost points below the target of its class, or first photos are on average.
+func checkFigures(figures []figure) error {
+	var errs []error
+	first := map[string][]float64{}
+	for _, f := range figures {
+		switch {
+		case strings.HasSuffix(f.way, " first"):
+			first[f.kind] = append(first[f.kind], f.score)
+		case f.worst < normalTarget-codec.PromiseMost:
+			errs = append(errs, fmt.Errorf("%s, %s: a final one scores %.1f, want at least %d", f.way, f.kind, f.worst, normalTarget-codec.PromiseMost))
+		}
+	}
+	if m := mean(first[kindPhoto]); m < normalTarget-codec.PromiseMost {
+		errs = append(errs, fmt.Errorf("first photos score %.1f on average, want at least %d", m, normalTarget-codec.PromiseMost))
+	}
+	return errors.Join(errs...)
+}
+
+// normalTarget is the score that the class normal asks for.
+const normalTarget = 70
+
+// judgeWays encodes one reference in each way.
+func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string, in []way) ([]figure, error) {
 	im, err := r.render(c)
 	if err != nil {
 		return nil, err
@@ -113,7 +142,7 @@ func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string) ([
 		return nil, err
 	}
 	var out []figure
-	for _, w := range ways() {
+	for _, w := range in {
 		f := figure{way: w.name, kind: r.kind}
 		var body []byte
 		start := threadTime()

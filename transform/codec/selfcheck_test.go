@@ -154,3 +154,52 @@ func TestDriftCorrectsWhatWasFound(t *testing.T) {
 		t.Error("no drift corrects something")
 	}
 }
+
+// Promises are kept on the libraries of the distributions, and broken ones are told.
+func TestPromises(t *testing.T) {
+	c := mustNew(t, "")
+	all := mustRecords(t)
+	final, err := c.finalPromises()
+	if err != nil || len(final) != 6 {
+		t.Fatalf("%d promises of final answers, error %v", len(final), err)
+	}
+	own := all[SetFor(aomVersion())]
+	first, err := c.firstPromises(own)
+	if err != nil || len(first) != 2*len(checked) {
+		t.Fatalf("%d promises of first answers, error %v", len(first), err)
+	}
+	for _, p := range append(first, final...) {
+		if !p.Kept() {
+			t.Errorf("not kept: %+v", p)
+		}
+	}
+	for i := range own[0].Scores { // No q of this encoder comes to what these say.
+		for k := range own[0].Scores[i] {
+			own[0].Scores[i][k] = 99
+		}
+	}
+	if first, err = c.firstPromises(own); err != nil || first[0].Kept() || !first[1].Kept() {
+		t.Errorf("an encoder that cannot keep its promise: %+v, %v", first, err)
+	}
+}
+
+func TestPromiseKept(t *testing.T) {
+	for _, tt := range []struct {
+		p         Promise
+		distances []float64
+		want      Promise
+		kept      bool
+	}{
+		{Promise{Kind: "photo"}, []float64{1, -5, 1}, Promise{Mean: -1, Worst: -5}, true},
+		{Promise{Kind: "photo"}, []float64{-4, -3}, Promise{Mean: -3.5, Worst: -4}, false},
+		{Promise{Kind: "photo"}, []float64{5, 2}, Promise{Mean: 3.5, Worst: 5}, false},
+		{Promise{Kind: "photo", Final: true}, []float64{2, -3.5, 2}, Promise{Worst: -3.5, Mean: 0.5 / 3}, false},
+		{Promise{Kind: "photo", Final: true}, []float64{4, 4}, Promise{Mean: 4, Worst: 4}, false},
+		{Promise{Kind: "print", Final: true}, []float64{9, -1}, Promise{Mean: 4, Worst: -1}, true},
+	} {
+		tt.p.add(tt.distances)
+		if math.Abs(tt.p.Mean-tt.want.Mean) > 1e-9 || tt.p.Worst != tt.want.Worst || tt.p.Kept() != tt.kept {
+			t.Errorf("%v: %+v, kept %t", tt.distances, tt.p, tt.p.Kept())
+		}
+	}
+}
