@@ -13,14 +13,13 @@ import (
 )
 
 const (
-	leastRate  = 2 << 10          // bytes a second that a body or an answer must move on average
-	bodyGrace  = 10 * time.Second // what every body gets before the rate counts
-	writeGrace = 30 * time.Second // the same for an answer: a phone may pass through a tunnel
+	leastRate = 2 << 10          // bytes a second that a body must move on average, and an answer where it is not waited for
+	bodyGrace = 10 * time.Second // what every body gets before the rate counts
 )
 
-// rated is the time in which n bytes must have moved.
-func rated(grace time.Duration, n int64) time.Duration {
-	return grace + time.Duration(n)*time.Second/leastRate
+// rated is the time in which n bytes of a body must have come.
+func rated(n int64) time.Duration {
+	return bodyGrace + time.Duration(n)*time.Second/leastRate
 }
 
 // expired is a deadline that has passed.
@@ -71,7 +70,7 @@ type pacedBody struct {
 
 // Read reads on, until the deadline that what was read so far allows; then its error is body_timeout.
 func (b *pacedBody) Read(p []byte) (int, error) {
-	if due := b.begun.Add(rated(bodyGrace, b.read)); due.Sub(b.due) >= time.Second {
+	if due := b.begun.Add(rated(b.read)); due.Sub(b.due) >= time.Second {
 		b.due = due
 		_ = b.control.SetReadDeadline(due)
 	}

@@ -118,7 +118,7 @@ func TestBodiesKeepALeastRate(t *testing.T) {
 		if fault.KindOf(err) != fault.BodyTimeout || n != 200*leastRate {
 			t.Errorf("read %d bytes, then %v", n, err)
 		}
-		if took := time.Since(begun); took > rated(bodyGrace, n)+time.Second || took < 100*time.Second {
+		if took := time.Since(begun); took > rated(n)+time.Second || took < 100*time.Second {
 			t.Errorf("it took %v", took)
 		}
 	})
@@ -130,32 +130,54 @@ type deadlines struct{ net.Conn }
 func (deadlines) Header() http.Header { return nil }
 func (deadlines) WriteHeader(int)     {}
 
-// TestAnswersKeepALeastRate writes to a peer that reads nothing: the deadline of the write is that of its bytes, and one that reads
-// slowly has longer.
+// TestAnswersKeepALeastRate writes a large answer to peers: one reads nothing and is given up after the patience for one piece, however
+// much is still to be written; one reads all of it.
 func TestAnswersKeepALeastRate(t *testing.T) {
-	for n, want := range map[int]time.Duration{1000: 30 * time.Second, 200 << 10: 130 * time.Second} {
-		if got := rated(writeGrace, int64(n)); got < want || got > want+time.Second {
-			t.Errorf("%d bytes have %v, want %v", n, got, want)
+	if least := float64(writePiece) / writePatience.Seconds(); least < leastRate/2 || writePatience > time.Minute+5*time.Second {
+		t.Errorf("%v for a piece: %.0f bytes a second at least", writePatience, least)
+	}
+	for _, prepared := range []bool{false, true} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	dial(t, l.Addr().String(), 1, "x") // It waits in the kernel's queue.
-	conn, err := wires{l}.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	w := conn.(*wire)
-	w.begun = time.Now().Add(-24 * time.Hour) // An answer that began so long ago has used up its time.
-	if _, err := w.Write(make([]byte, 64<<20)); !os.IsTimeout(err) {
-		t.Errorf("a slow reader: %v", err)
-	}
-	if err := w.SetWriteDeadline(time.Now()); err != nil || !w.begun.IsZero() {
-		t.Errorf("the next answer: %v, begun %v", err, w.begun)
+		defer l.Close()
+		open := func(patience time.Duration) (*wire, net.Conn) {
+			peer := dial(t, l.Addr().String(), 1, "x")[0] // It waits in the kernel's queue.
+			c, err := wires{l, patience}.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			return c.(*wire), peer
+		}
+		body := make([]byte, 64<<20)
+		answer := func(w *wire) error {
+			p := body
+			if prepared {
+				w.prepare(nil, nil, body)
+				p = []byte("HTTP/1.1 200 OK\r\n\r\n")
+			}
+			_, err := w.Write(p)
+			return err
+		}
+		w, _ := open(50 * time.Millisecond)
+		if err := answer(w); !os.IsTimeout(err) {
+			t.Errorf("nothing is read, prepared %v: %v", prepared, err)
+		}
+		w, peer := open(writePatience)
+		read := make(chan int64)
+		go func() {
+			n, _ := io.Copy(io.Discard, peer)
+			read <- n
+		}()
+		if err := answer(w); err != nil {
+			t.Errorf("all is read, prepared %v: %v", prepared, err)
+		}
+		w.Close()
+		if n := <-read; n < int64(len(body)) {
+			t.Errorf("prepared %v: %d bytes were read of %d", prepared, n, len(body))
+		}
 	}
 }
 

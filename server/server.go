@@ -254,8 +254,8 @@ func (s *Server) Listen() error {
 		return errors.Join(err, public.Close())
 	}
 	bound := connectionBound(s.cfg.Connections)
-	s.publicCrowd = newCrowd(wires{public}, crowdRules{bound: bound, perAddress: s.cfg.perAddress(bound), trusted: s.cfg.trusted()})
-	s.adminCrowd = newCrowd(wires{admin}, crowdRules{bound: min(bound, adminConnections), aside: probeConnections})
+	s.publicCrowd = newCrowd(wires{public, writePatience}, crowdRules{bound: bound, perAddress: s.cfg.perAddress(bound), trusted: s.cfg.trusted()})
+	s.adminCrowd = newCrowd(wires{admin, writePatience}, crowdRules{bound: min(bound, adminConnections), aside: probeConnections})
 	return nil
 }
 

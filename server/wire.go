@@ -8,16 +8,21 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // wires wraps the connections of a listener.
-type wires struct{ net.Listener }
+type wires struct {
+	net.Listener
+	patience time.Duration // for which a reader may keep a piece of an answer waiting; see [wire]
+}
 
 // Accept waits for the next connection.
 func (l wires) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if t, ok := c.(*net.TCPConn); ok {
-		return &wire{TCPConn: t}, err
+		return newWire(t, l.patience), err
 	}
 	return c, err
 }
@@ -38,10 +43,18 @@ func wireOf(r *http.Request) *wire {
 	return c
 }
 
-// wire is a connection of either listener. It bounds how slowly an answer may be read, and makes hits cheap. net/http sorts, copies and checks each header of each answer, which for the dozen of a hit costs
-// more than all the rest, and sends an answer in two pieces. For an answer that prepare announces, wire puts headers that were
-// rendered once behind the status line, and sends head and body in one system call. It edits the stream of bytes and relies on
-// nothing but HTTP/1 itself; what governs the connection (its framing, keep-alive, deadlines, Date) stays net/http's own.
+// A reader has writePatience for each writePiece of an answer: 30 s, for a phone may pass through a tunnel, and what the piece takes at
+// leastRate. The time does not add up over pieces: an answer of 9 MB that nobody reads would hold its place for more than an hour.
+const (
+	writePiece    = 64 << 10 // bytes
+	writePatience = 30*time.Second + writePiece/leastRate*time.Second
+)
+
+// wire is a connection of either listener. It bounds how slowly an answer may be read, and makes hits cheap. net/http sorts, copies
+// and checks each header of each answer, which for the dozen of a hit costs more than all the rest, and sends an answer in two pieces.
+// For an answer that prepare announces, wire puts headers that were rendered once behind the status line, and sends head and body in
+// one system call. It edits the stream of bytes and relies on nothing but HTTP/1 itself; what governs the connection (its framing,
+// keep-alive, Date) stays net/http's own, but for the deadlines of writes, which wire sets by itself.
 // Like the Conn of any request it belongs to one goroutine at a time.
 type wire struct {
 	*net.TCPConn
@@ -53,30 +66,44 @@ type wire struct {
 	pieces   [5][]byte
 	buffers  net.Buffers
 
-	begun   time.Time // the first write of this answer; zero = there was none
-	sent    int64     // bytes of it
-	writeBy time.Time // the deadline that is set
+	patience time.Duration
+	writeBy  time.Time // the deadline that is set
 }
 
-// SetWriteDeadline begins an answer, whatever time it is given: net/http calls it with each request. The deadline itself is set with
-// each write, by leastRate: an answer has as long as its bytes take over the slowest network that is served.
-func (c *wire) SetWriteDeadline(time.Time) error {
-	c.begun, c.sent = time.Time{}, 0
-	return nil
-}
-
-// pace sets the deadline for n bytes more. It spares the timer where that would move by little.
-func (c *wire) pace(n int) error {
-	if c.begun.IsZero() {
-		c.begun = time.Now()
+// newWire makes a wire of a connection. The kernel takes no more ahead of what the reader has room for than a piece: with its megabytes
+// of buffer one write would stand for very many pieces.
+func newWire(c *net.TCPConn, patience time.Duration) *wire {
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { // Where it is refused the kernel takes more, and the bound is less exact.
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, writePiece)
+		})
 	}
-	c.sent += int64(n)
-	due := c.begun.Add(rated(writeGrace, c.sent))
-	if d := due.Sub(c.writeBy); 0 <= d && d < writeGrace/10 {
+	return &wire{TCPConn: c, patience: patience}
+}
+
+// SetWriteDeadline does nothing: each piece of an answer has a deadline of its own. net/http calls it with each request.
+func (c *wire) SetWriteDeadline(time.Time) error { return nil }
+
+// pace sets the deadline of the next piece. It spares the timer where that would move by little.
+func (c *wire) pace() error {
+	due := time.Now().Add(c.patience)
+	if due.Sub(c.writeBy) < c.patience/10 {
 		return nil
 	}
 	c.writeBy = due
 	return c.TCPConn.SetWriteDeadline(due)
+}
+
+// send writes p piece by piece.
+func (c *wire) send(p []byte) (n int, err error) {
+	for first := true; err == nil && (first || n < len(p)); first = false {
+		if err = c.pace(); err == nil {
+			var sent int
+			sent, err = c.TCPConn.Write(p[n:min(len(p), n+writePiece)])
+			n += sent
+		}
+	}
+	return n, err
 }
 
 // prepare announces the next answer: complete header lines to be added, and the body that the handler will write, all of it. The
@@ -95,34 +122,34 @@ func (c *wire) Write(p []byte) (int, error) {
 		if c.ahead -= n; n == len(p) {
 			return n, nil
 		}
-		if err := c.pace(len(p) - n); err != nil {
-			return n, err
-		}
-		more, err := c.TCPConn.Write(p[n:])
+		more, err := c.send(p[n:])
 		return n + more, err
 	}
 	if !c.prepared {
-		if err := c.pace(len(p)); err != nil {
-			return 0, err
-		}
-		return c.TCPConn.Write(p)
+		return c.send(p)
 	}
 	c.prepared = false
 	status, head := bytes.IndexByte(p, '\n')+1, bytes.Index(p, headEnd)+len(headEnd)
 	if status == 0 || head < len(headEnd) || len(p)-head > len(c.body) {
 		return 0, errWire
 	}
-	c.pieces = [...][]byte{p[:status], c.own, c.shared, p[status:head], c.body}
+	first := min(len(c.body), writePiece)
+	c.pieces = [...][]byte{p[:status], c.own, c.shared, p[status:head], c.body[:first]}
 	c.buffers = c.pieces[:]
-	c.ahead = len(c.body) - (len(p) - head)
-	if err := c.pace(len(p) + c.ahead); err != nil {
-		return 0, err
-	}
+	ahead, more := len(c.body)-(len(p)-head), c.body[first:]
 	c.shared, c.body = nil, nil // An idle connection must not hold what the cache has let go of.
-	if _, err := c.buffers.WriteTo(c.TCPConn); err != nil {
-		c.ahead = 0
+	if err := c.pace(); err != nil {
 		return 0, err
 	}
+	if _, err := c.buffers.WriteTo(c.TCPConn); err != nil {
+		return 0, err
+	}
+	if len(more) > 0 {
+		if _, err := c.send(more); err != nil {
+			return 0, err
+		}
+	}
+	c.ahead = ahead
 	return len(p), nil
 }
 
