@@ -153,7 +153,7 @@ var known = map[string]map[string]exception{
 		"prewarm":         {46, split},
 		"server":          {36, split},
 		"transform":       {25, split},
-		"transform/codec": {48, split},
+		"transform/codec": {49, split},
 	},
 	"lines": {
 		"bench":           {5250, split},
@@ -161,7 +161,7 @@ var known = map[string]map[string]exception{
 		"prewarm":         {8500, split},
 		"server":          {5750, split},
 		"transform":       {3250, split},
-		"transform/codec": {8500, split},
+		"transform/codec": {8918, split},
 	},
 	"methods": {
 		"server.Prewarm": {13, split},

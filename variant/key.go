@@ -9,7 +9,7 @@ import (
 
 // Recipe numbers the coefficients and encoder settings that make variants. It is kept with an entry and is no part of its Key: it is
 // raised when the same Spec would give other bytes.
-const Recipe = 9
+const Recipe = 10
 
 // Path is the canonical unsigned path of the ref: options in a fixed order, the source in base64, the format as extension. A Parser
 // without a default preset reads it back to the same ref. Of a resolved open Spec it is the open URL that resolves to it again for

@@ -63,7 +63,7 @@ func fit(_ context.Context, o options) error {
 		return err
 	}
 	m := &codec.Model{Sets: map[string]*codec.Set{}}
-	if o.extend {
+	if o.extend || o.coders != nil {
 		if m, err = shipped(); err != nil {
 			return err
 		}
@@ -71,30 +71,29 @@ func fit(_ context.Context, o options) error {
 	scale(m, samples)
 	held := func(s sample) bool { return pick(s.source, o.holdOut) == 0 }
 	learn := slices.DeleteFunc(slices.Clone(samples), held)
-	if !o.extend {
+	if m.Kinds == nil {
 		m.Kinds = fitKinds(learn)
 	}
 	confusion(m, samples, held)
 	all := curves(rows)
 	fmt.Printf("\n%-5s %-7s %-6s %6s %4s | %-30s | %s\n", "aom", "coder", "kind", "target", "n", "fixed q: sd p10 worst KB", "leave one source out: mean sd p10 worst KB")
 	for _, library := range libraries(rows) {
-		set := &codec.Set{}
-		if o.extend {
-			set.Predictors = unmeasured(m, all, library)
+		fitted := fitPredictors(all, library, o.coders, learn)
+		if o.coders != nil {
+			replace(m, fitted)
+			continue
 		}
-		for _, c := range coders {
-			for _, group := range []string{"photo", "drawn"} {
-				for _, target := range targetsOf(c, group) {
-					if p, ok := fitPredictor(all, library, c, group, target, learn); ok {
-						set.Predictors = append(set.Predictors, p)
-					}
-				}
-			}
+		set := &codec.Set{Predictors: fitted}
+		if o.extend {
+			set.Predictors = append(unmeasured(m, all, library), fitted...)
 		}
 		m.Sets[setOf(library)] = set
 	}
 	note := fmt.Sprintf("fitted on %d references of %d sources; one source in %d held out", len(learn), countSources(learn), o.holdOut)
-	if o.extend {
+	switch {
+	case o.coders != nil:
+		note = fmt.Sprintf("%s; %s: %s", m.Note, strings.Join(o.coders, ", "), note)
+	case o.extend:
 		note = fmt.Sprintf("%s; %s: %s", m.Note, setOf(libraries(rows)[0]), note)
 	}
 	m.Note = note
@@ -106,6 +105,33 @@ func fit(_ context.Context, o options) error {
 		return err
 	}
 	return os.WriteFile(modelFile, append(compact(b), '\n'), 0o644)
+}
+
+// fitPredictors fits every predictor of the coders, or of only some.
+func fitPredictors(all map[curveKey]*curve, library string, only []string, learn []sample) (fitted []codec.Predictor) {
+	for _, c := range coders {
+		if only != nil && !slices.Contains(only, c.name) {
+			continue
+		}
+		for _, group := range []string{"photo", "drawn"} {
+			for _, target := range targetsOf(c, group) {
+				if p, ok := fitPredictor(all, library, c, group, target, learn); ok {
+					fitted = append(fitted, p)
+				}
+			}
+		}
+	}
+	return fitted
+}
+
+// replace puts predictors into every set: those of encoders that are the same with each library.
+func replace(m *codec.Model, fitted []codec.Predictor) {
+	for _, set := range m.Sets {
+		set.Predictors = slices.DeleteFunc(set.Predictors, func(p codec.Predictor) bool {
+			return slices.ContainsFunc(fitted, func(f codec.Predictor) bool { return f.Coder == p.Coder })
+		})
+		set.Predictors = append(set.Predictors, fitted...)
+	}
 }
 
 // modelFile is where the codec keeps its coefficients.

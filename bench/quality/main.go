@@ -11,6 +11,7 @@
 //	cd bench && go run ./quality levels -dir DIR    documents in few levels, the fit of their score (-write), and what it chooses
 //	cd bench && go run ./quality record             what the self-check's specimens score with these libraries (-write keeps it as what is expected of them)
 //	cd bench && go run ./quality master -dir DIR    pictures made from the master of an original against those made from it
+//	cd bench && go run ./quality equal -dir DIR     JPEGs against those of libjpeg-turbo: bytes at equal score, and the encode's processor time
 //
 // A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
 // show. The default is the test corpus beside the project.
@@ -52,14 +53,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "levels": levels, "master": master, "record": record}
+	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "levels": levels, "master": master, "record": record, "equal": equal}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	command := commands[name]
 	if command == nil {
-		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain, levels, master and record", name)
+		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain, levels, master, record and equal", name)
 	}
 	o, err := parseOptions(args)
 	if err != nil {
@@ -78,7 +79,7 @@ func parseOptions(args []string) (options, error) {
 	dirs := fs.String("dir", corpus+"/photos", "`DIRS` with pictures, joined by commas")
 	fs.StringVar(&o.rows, "rows", "../build/quality.tsv", "the `FILE` that keeps what was measured")
 	fs.StringVar(&o.out, "out", "../build/sheets", "sheet: the `FOLDER` that gets the sheets")
-	names := fs.String("coders", "", "collect: measure these `CODERS` alone, joined by commas")
+	names := fs.String("coders", "", "collect: measure these `CODERS` alone, joined by commas; fit: replace their predictors in every set")
 	fs.BoolVar(&o.extend, "extend", false, "fit: keep the shipped model, and fit it to the encoder libraries of the rows")
 	fs.BoolVar(&o.write, "write", false, "fit, levels, record: write what was found into transform/codec")
 	fs.IntVar(&o.holdOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")

@@ -43,7 +43,7 @@ func ways() []way {
 			way{name: c.name + " jpeg", spec: variant.Spec{Format: variant.JPEG, Class: c.class, Accepts: old}})
 	}
 	fixed := func(name string, f variant.Format, q, effort int) {
-		out = append(out, way{name: name, fixed: &codec.Encoding{Format: f, Q: q, Effort: effort}})
+		out = append(out, way{name: name, fixed: &codec.Encoding{Format: f, Q: q, Effort: effort, Plain: true}})
 	}
 	fixed("fixed q57 avif s9", variant.AVIF, 57, 0)
 	fixed("fixed q55 avif s8", variant.AVIF, 55, 1)

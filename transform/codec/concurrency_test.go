@@ -144,7 +144,11 @@ func TestBimgAgrees(t *testing.T) {
 				if pa.Bounds() != pb.Bounds() || pa.Bounds().Dx() != b.Width {
 					t.Errorf("%s: sizes %v and %v", name, pa.Bounds().Size(), pb.Bounds().Size())
 				}
-				if worst, mean := unlike(pa, pb, 10); worst > 12 || mean > 1.8 {
+				limit := 12.0
+				if f == variant.JPEG { // of which each engine has its own encoder
+					limit = 16
+				}
+				if worst, mean := unlike(pa, pb, 10); worst > limit || mean > 1.8 {
 					t.Errorf("%s: unlike by %.1f at worst, %.2f on average", name, worst, mean)
 				}
 				wantBare(t, name, f, b.Body)

@@ -20,7 +20,7 @@ func cmykJPEG(t testing.TB, inks []byte) []byte {
 		t.Fatal(err)
 	}
 	defer im.free()
-	b, err := im.save(settings{q: 95, fullChroma: true}.options(variant.JPEG))
+	b, err := im.save(settings{q: 95, fullChroma: true, plain: true}.options(variant.JPEG))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func (e *encoder) master() (variant.Image, error) {
 	default:
 		// A variant is at most three quarters of the master, and a photo's colours are halved in it once more.
 		halved := photo && v.traits.Colourful < vividFrom
-		best, err = e.save(variant.JPEG, settings{q: masterQuality, fullChroma: !halved, baseline: true, note: "a master"})
+		best, err = e.save(variant.JPEG, settings{q: masterQuality, fullChroma: !halved, plain: true, baseline: true, note: "a master"})
 	}
 	if err != nil {
 		return variant.Image{}, err

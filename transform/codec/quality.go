@@ -24,7 +24,8 @@ type settings struct {
 	fullChroma bool // 4:4:4
 	alphaQ     int
 	lossless   bool
-	baseline   bool    // JPEG: in one pass, which is read in less time
+	plain      bool    // JPEG: coefficients as libjpeg chooses them
+	baseline   bool    // JPEG, plain: in one pass, which is read in less time
 	bits       int     // PNG in a palette: those of a pixel that hold every colour; 0 = as many as a palette has, and colours mixed by dithering
 	target     float64 // of SSIMULACRA2; 0 = none: the URL names q, or the format has none
 	predicted  int     // the q that the model named; 0 = none

@@ -21,6 +21,7 @@ type Encoding struct {
 	Q, Effort  int
 	FullChroma bool
 	Lossless   bool // WebP; PNG is always
+	Plain      bool // JPEG: as libjpeg chooses the coefficients, which other servers send
 }
 
 // Raster renders the pixels that spec makes of original. What is transparent lies on white.
@@ -73,7 +74,7 @@ func (r *Raster) Crop(x, y, width, height int) (*Raster, error) {
 
 // Encode makes the bytes that a variant of these pixels would be; they belong to the caller.
 func (r *Raster) Encode(e Encoding) ([]byte, error) {
-	body, err := r.im.save(settings{q: e.Q, effort: e.Effort, fullChroma: e.FullChroma, alphaQ: 100, lossless: e.Format == variant.PNG || e.Lossless}.options(e.Format))
+	body, err := r.im.save(settings{q: e.Q, effort: e.Effort, fullChroma: e.FullChroma, alphaQ: 100, plain: e.Plain, lossless: e.Format == variant.PNG || e.Lossless}.options(e.Format))
 	if err == nil {
 		body, err = stripContainer(e.Format, body)
 	}

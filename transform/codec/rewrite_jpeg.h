@@ -10,6 +10,29 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+// The scans of the JPEGs that we write. Values are sent whole: to send their last bits later costs more than it spares in files as small as these.
+static const jpeg_scan_info gc_colour_scans[] = {
+	{3, {0, 1, 2}, 0, 0, 0, 0}, {1, {0}, 1, 2, 0, 0}, {1, {2}, 1, 63, 0, 0}, {1, {1}, 1, 63, 0, 0}, {1, {0}, 3, 63, 0, 0},
+};
+static const jpeg_scan_info gc_grey_scans[] = {
+	{1, {0}, 0, 0, 0, 0}, {1, {0}, 1, 2, 0, 0}, {1, {0}, 3, 63, 0, 0},
+};
+
+// gc_jpeg_progress chooses the scans of a picture, whose components are known.
+static void gc_jpeg_progress(j_compress_ptr c) {
+	switch (c->num_components) {
+	case 1:
+		c->scan_info = gc_grey_scans;
+		c->num_scans = sizeof gc_grey_scans / sizeof *gc_grey_scans;
+		return;
+	case 3:
+		c->scan_info = gc_colour_scans;
+		c->num_scans = sizeof gc_colour_scans / sizeof *gc_colour_scans;
+		return;
+	}
+	jpeg_simple_progression(c);
+}
+
 typedef struct {
 	struct jpeg_error_mgr base;
 	jmp_buf out;
@@ -37,7 +60,7 @@ static int gc_jpeg_refined(j_decompress_ptr in) {
 }
 
 // gc_jpeg_rewrite writes the picture again into memory that the caller frees; 0 is success.
-static int gc_jpeg_rewrite(const unsigned char *body, unsigned long size, unsigned char **result, unsigned long *length) {
+static __attribute__((unused)) int gc_jpeg_rewrite(const unsigned char *body, unsigned long size, unsigned char **result, unsigned long *length) {
 	struct jpeg_decompress_struct in;
 	struct jpeg_compress_struct out;
 	GcJpegError error;
@@ -75,7 +98,7 @@ static int gc_jpeg_rewrite(const unsigned char *body, unsigned long size, unsign
 	out.write_Adobe_marker = in.saw_Adobe_marker;
 	out.optimize_coding = TRUE;
 	if (in.progressive_mode)
-		jpeg_simple_progression(&out);
+		gc_jpeg_progress(&out);
 	jpeg_write_coefficients(&out, coefficients);
 	jpeg_finish_compress(&out);
 	jpeg_finish_decompress(&in);

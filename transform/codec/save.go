@@ -40,7 +40,7 @@ func (im *pixmap) save(o C.GcSave) ([]byte, error) {
 
 // options are the settings in the words of the C side.
 func (s settings) options(f variant.Format) C.GcSave {
-	o := C.GcSave{q: C.int(s.q), effort: C.int(s.effort), full_chroma: flag(s.fullChroma), alpha_q: C.int(s.alphaQ), baseline: flag(s.baseline)}
+	o := C.GcSave{q: C.int(s.q), effort: C.int(s.effort), full_chroma: flag(s.fullChroma), alpha_q: C.int(s.alphaQ), plain: flag(s.plain), baseline: flag(s.baseline)}
 	switch f {
 	case variant.JPEG:
 		o.format = C.GC_SAVE_JPEG
