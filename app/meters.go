@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm"
 )
 
 // expected are the words that an instance with this configuration counts by.
@@ -19,8 +22,12 @@ func expected(cfg config.Config) metrics.Expected {
 	for _, k := range fault.Kinds() {
 		e.Kinds = append(e.Kinds, string(k))
 	}
+	e.Tokens = names(cfg.API.Quotas())
 	return e
 }
+
+// names are those of the tokens that have one.
+func names(quotas map[string]prewarm.Quota) []string { return slices.Sorted(maps.Keys(quotas)) }
 
 // fillMeter counts fills for the pipeline.
 type fillMeter struct{ m *metrics.Metrics }
@@ -73,6 +80,22 @@ func (p poolMeter) Transformed(kind fault.Kind, wall, cpu time.Duration) {
 
 // Admitted implements transform.Observer.
 func (p poolMeter) Admitted(waited time.Duration) { p.m.Admitted(waited) }
+
+// prewarmMeter counts for the prewarm door.
+type prewarmMeter struct {
+	*metrics.Metrics
+	app *App
+}
+
+// Used implements prewarm.Observer. Tokens that are not configured, as those of old jobs, have no series of their own.
+func (p prewarmMeter) Used(owner string, u prewarm.Usage) {
+	if _, known := p.app.live.Load().quotas[owner]; known {
+		p.Metrics.Used(owner, metrics.Used{
+			Units: u.Units, Images: u.Images, Made: u.Made, Broken: u.Broken, Refused: u.Refused,
+			Fetched: u.Bytes.Source, Stored: u.Bytes.Stored, Replaced: u.Bytes.Stored + u.Bytes.Saved,
+		})
+	}
+}
 
 // levels reads the present state of the parts for a scrape.
 func (a *App) levels() metrics.Levels {

@@ -48,7 +48,8 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
 		Sign:        a.sign, Tell: b.webhooks, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,
-		Observer: a.metrics, Log: a.log, Tracer: a.tracer(),
+		Quotas:   func() map[string]prewarm.Quota { return a.live.Load().quotas },
+		Observer: prewarmMeter{a.metrics, a}, Log: a.log, Tracer: a.tracer(),
 	})
 	if err != nil {
 		return err
@@ -62,7 +63,8 @@ func (a *App) openCompat(ctx context.Context, b *background) (err error) {
 	deps := prewarm.CompatDeps{
 		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Get: a.pipeline.Get,
 		Parser: func() *variant.Parser { return a.live.Load().rules.Parser },
-		Retry:  cfg.Prewarm.Door.Retry, Slots: cfg.Prewarm.Door.Workers, Most: cfg.Prewarm.Door.CallVariants, Observer: a.metrics, Log: a.log,
+		Retry:  cfg.Prewarm.Door.Retry, Slots: cfg.Prewarm.Door.Workers, Most: cfg.Prewarm.Door.CallVariants, Accounts: b.service.Accounts(),
+		Observer: prewarmMeter{a.metrics, a}, Log: a.log,
 	}
 	if len(cfg.Compat.Buckets) > 0 {
 		if deps.Sink, err = s3store.OpenSink(ctx, cfg.Cache.Store.S3, a.metrics); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server"
 )
 
@@ -18,13 +19,14 @@ import (
 type live struct {
 	cfg     config.Config // in force
 	rules   server.Rules
-	restart []string // keys whose values in the file need a restart
+	quotas  map[string]prewarm.Quota // of all tokens, by name
+	restart []string                 // keys whose values in the file need a restart
 }
 
 // newLive builds it.
 func newLive(cfg config.Config, restart []string) (*live, error) {
 	rules, err := newRules(cfg)
-	return &live{cfg, rules, restart}, err
+	return &live{cfg, rules, cfg.API.Quotas(), restart}, err
 }
 
 // basis stands for what a verdict on a source comes of beside the source: the limits in force, and the program that reads it.
@@ -78,6 +80,7 @@ func (a *App) reload(r Reloads, level *slog.LevelVar) (taken, restart []string, 
 		return nil, nil, errors.Join(err, a.reloadPrewarm(old), a.origin.Reload(a.originConfig(old)))
 	}
 	a.live.Store(next)
+	a.metrics.ExpectTokens(names(next.quotas))
 	level.Set(logLevel(cfg.Log.Level))
 	return taken, restart, nil
 }

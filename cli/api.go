@@ -82,6 +82,7 @@ func (f apiFlags) explain(err error) error {
 		"no_problem_document": *f.server + " is no private listener of Goldcrest: -server must name one (server.admin).",
 		"disk_full":           "Free space where prewarm.queue.dir is, then run this again: what was accepted before is kept.",
 		"body_too_large":      "Send less at once: -batch sets how many units a call has.",
+		"quota_exceeded":      "The server's operator sets the quota of this token; GET /v1/usage tells what is left of it.",
 		"queue_full":          "The workers do not keep up: run this again later, or add workers.",
 	}[refused.Code]
 	if advice == "" {

@@ -280,6 +280,8 @@ func TestOtherCalls(t *testing.T) {
 		"POST /v1/check?body=envelope": `{"checked":[{"source":"s","state":"present","variants":[{"name":"lite"}]}],"errors":[]}`,
 		"POST /v1/purge":               `{"purged":3,"sources":1,"cdn_tags":["s-1"],"cdn_all":false}`,
 		"GET /v1/broken?limit=5&since=2026-11-23T12%3A00%3A00Z": `{"broken":[{"source":"s","reason":"r","count":2}]}`,
+		"GET /v1/usage?days=3&owner=shop":                       `{"usage":[{"owner":"shop","quota":{"images_a_day":{"limit":9,"used":2,"remaining":7}},"days":[{"day":"2026-11-23","made":4}]}]}`,
+		"GET /v1/usage":                                         `{"usage":[]}`,
 	}
 	api, requests, _ := apiOn(t, func(_ int, r sent, w http.ResponseWriter) {
 		text, ok := answers[r.Method+" "+r.URL.RequestURI()]
@@ -301,12 +303,15 @@ func TestOtherCalls(t *testing.T) {
 	checked, err3 := api.Check(ctx, CheckCall{URLs: []string{"s"}, Variants: []Variant{{Name: "lite"}}})
 	purged, err4 := api.Purge(ctx, PurgeCall{Tag: "spring"})
 	broken, err5 := api.Broken(ctx, time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), 5)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	usage, err6 := api.Usage(ctx, "shop", 3)
+	_, err7 := api.Usage(ctx, "", 0)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(ids, []string{"j1", "j2"}) || retried.State != "running" || cancelled.State != "cancelled" ||
-		len(checked.Checked) != 1 || checked.Checked[0].Variants[0].Name != "lite" || purged.Entries != 3 || purged.CDNTags[0] != "s-1" || broken[0].Count != 2 {
-		t.Errorf("%v %v %v %v %v %v", ids, retried, cancelled, checked, purged, broken)
+		len(checked.Checked) != 1 || checked.Checked[0].Variants[0].Name != "lite" || purged.Entries != 3 || purged.CDNTags[0] != "s-1" || broken[0].Count != 2 ||
+		usage[0].Quota.ImagesADay.Remaining != 7 || usage[0].Quota.UnitsQueued != nil || usage[0].Days[0].Made != 4 {
+		t.Errorf("%v %v %v %v %v %v %v", ids, retried, cancelled, checked, purged, broken, usage)
 	}
 	bodies := []string{(*requests)[4].body, (*requests)[5].body}
 	if !slices.Equal(bodies, []string{`{"variants":["lite"],"urls":["s"]}`, `{"tag":"spring"}`}) {

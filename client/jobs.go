@@ -52,6 +52,7 @@ type Job struct {
 	FinishedAt time.Time `json:"finished_at"`
 	ETA        int       `json:"eta_s"`      // seconds; 0 = not known, or done
 	RequestID  string    `json:"request_id"` // of the call, as it stands in the server's log
+	Owner      string    `json:"owner"`      // name of the token that posted it; "" = the own token has not the scope admin
 }
 
 // Ended reports whether nothing more will happen to the job by itself.

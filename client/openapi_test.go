@@ -76,7 +76,7 @@ func TestGoKnowsEveryField(t *testing.T) {
 	for name, typ := range map[string]reflect.Type{
 		"Envelope": reflect.TypeFor[envelope](), "Wrapped": reflect.TypeFor[Unit](), "KeyList": reflect.TypeFor[envelope](), "Purge": reflect.TypeFor[PurgeCall](),
 		"Accepted": reflect.TypeFor[Accepted](), "Job": reflect.TypeFor[Job](), "Verdict": reflect.TypeFor[Verdict](),
-		"Checks": reflect.TypeFor[Checks](), "Purged": reflect.TypeFor[Purged](), "Problem": reflect.TypeFor[Error](),
+		"Checks": reflect.TypeFor[Checks](), "Purged": reflect.TypeFor[Purged](), "OwnerUsage": reflect.TypeFor[OwnerUsage](), "Problem": reflect.TypeFor[Error](),
 	} {
 		if len(properties(all, all[name])) == 0 {
 			t.Errorf("openapi.yaml tells nothing of %s", name)

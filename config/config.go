@@ -179,6 +179,11 @@ func (c Config) validatePrewarm() error {
 			errs = append(errs, fmt.Errorf("prewarm.select: %w", err))
 		}
 	}
+	for _, t := range c.API.Tokens {
+		if t.Quota.ImagesADay > 0 && p.Door.Keep < prewarm.LeastQuotaKeep {
+			errs = append(errs, fmt.Errorf("api.tokens (%s): quota.images_a_day needs a prewarm.keep of %v at least: what was used is kept for as long", t.Name, prewarm.LeastQuotaKeep))
+		}
+	}
 	for _, b := range c.Compat.Buckets {
 		if b.Name == c.Cache.Store.S3.Bucket {
 			errs = append(errs, fmt.Errorf("compat.buckets: %s is the store's own bucket", b.Name))

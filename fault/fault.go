@@ -65,6 +65,7 @@ const (
 	BadSelector         Kind = "bad_selector"
 	NoSuchJob           Kind = "no_such_job"
 	IdempotencyConflict Kind = "idempotency_conflict"
+	QuotaExceeded       Kind = "quota_exceeded"
 	QueueFull           Kind = "queue_full"
 	DiskFull            Kind = "disk_full"
 )
@@ -87,7 +88,7 @@ func Kinds() []Kind {
 		SourceNotAllowed, AddressBlocked, SourceNotFound, SourceTooLarge, SourceError, SourceForbidden, SourceTimeout, ConnectFailed,
 		TLSFailed, TooManyRedirects, DNSFailed, OriginCircuitOpen, TruncatedSource, HashMismatch,
 		NotAnImage, UnsupportedFormat, TooManyPixels, TooManyFrames, ResultTooLarge, DecodeFailed, TooCostly, Poison, TransformTimeout,
-		BodyTooLarge, BodyTimeout, BadUnit, BadSelector, NoSuchJob, IdempotencyConflict, QueueFull, DiskFull,
+		BodyTooLarge, BodyTimeout, BadUnit, BadSelector, NoSuchJob, IdempotencyConflict, QuotaExceeded, QueueFull, DiskFull,
 		RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal,
 	}
 }
@@ -96,7 +97,7 @@ func Kinds() []Kind {
 func (k Kind) Retryable() bool {
 	switch k {
 	case SourceError, SourceForbidden, SourceTimeout, ConnectFailed, TLSFailed, TooManyRedirects, DNSFailed, OriginCircuitOpen,
-		TransformTimeout, BodyTimeout, QueueFull, DiskFull, RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal:
+		TransformTimeout, BodyTimeout, QuotaExceeded, QueueFull, DiskFull, RateLimited, Overloaded, ShuttingDown, NotCached, Canceled, Internal:
 		return true
 	}
 	return false

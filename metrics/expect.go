@@ -5,8 +5,9 @@ import "slices"
 // Expected are the words of other packages that label values are made of. Metrics imports no package of the module, so the composition
 // root hands them over.
 type Expected struct {
-	Kinds []string // of failures
-	Store string   // the tier behind memory: dir or s3
+	Kinds  []string // of failures
+	Store  string   // the tier behind memory: dir or s3
+	Tokens []string // names of the configured ones
 }
 
 // The words that this package's callers count by. TestEveryWordIsThereFromTheStart compares them with the callers' sources.
@@ -50,6 +51,7 @@ func (m *Metrics) Expect(e Expected) {
 	start(m.phaseSeconds, phases)
 	start(m.formatSeconds, formats)
 	start(m.fetchSeconds, []string{"none"})
+	m.ExpectTokens(e.Tokens)
 	m.expectAnswers()
 	m.expectTier("memory", "hit", "miss", "ok")
 	m.expectTier(e.Store, "hit", "miss", "ok", "error")

@@ -68,6 +68,7 @@ type Metrics struct {
 	images   prometheus.Counter
 	verdicts *prometheus.CounterVec
 	told     *prometheus.CounterVec
+	usage    usage
 
 	reloads *prometheus.CounterVec
 	build   *prometheus.GaugeVec
@@ -83,6 +84,7 @@ func New() *Metrics {
 	m.declareStores()
 	m.declareWork()
 	m.declarePrewarm()
+	m.declareUsage()
 	m.registry.MustRegister(levelCollector{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

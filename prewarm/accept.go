@@ -18,7 +18,7 @@ import (
 
 // Accept records a call and returns when all of it is on disk. token is the name of the API token; idem the Idempotency-Key ("" =
 // none), with which the same body gives the same job and another is refused. Faults: bad_option, bad_unit (callback),
-// idempotency_conflict, queue_full, disk_full.
+// idempotency_conflict, quota_exceeded, queue_full, disk_full.
 func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call Call) (Accepted, error) {
 	if call.Callback != nil {
 		if s.deps.CheckCallback == nil {
@@ -49,8 +49,7 @@ func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]b
 	}
 	err = s.admit(ctx)
 	if err == nil {
-		s.lookUp(ctx, d)
-		err = s.commit(ctx, d, job, token)
+		err = s.charged(ctx, d, job, token)
 	}
 	if err != nil {
 		if idem != "" {
@@ -60,6 +59,25 @@ func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]b
 	}
 	s.deps.Observer.Accepted(d.job.Counts.DataUnits, d.job.Counts.Images)
 	return s.answer(ctx, d, job)
+}
+
+// charged records a call for which its token's quota has room.
+func (s *Service) charged(ctx context.Context, d *draft, job, token string) error {
+	n := d.job.Counts
+	c, err := s.accounts.charge(ctx, token, map[string]int{job: n.DataUnits}, Usage{Units: int64(n.DataUnits), Images: int64(n.Images)})
+	if err != nil {
+		return err
+	}
+	s.lookUp(ctx, d)
+	if err = s.commit(ctx, d, job, token); err != nil && d.job.revision == 0 {
+		c.refund()
+		return err
+	}
+	c.accepted() // Also where its tickets were not put: the job exists.
+	for _, t := range d.tasks {
+		s.accounts.add(token, t.usage())
+	}
+	return err
 }
 
 // Refresh gives the answer to a call as it would be now, for callers that waited for their verdicts.
@@ -317,7 +335,7 @@ func (s *Service) writeTasks(ctx context.Context, d *draft, id string) error {
 			records = append(records, r)
 		}
 		if last {
-			records = append(records, activeRecord(id))
+			records = append(records, activeRecord(id, d.job.Owner))
 		}
 		if err := s.deps.Ledger.Write(ctx, records...); err != nil {
 			return err
@@ -330,7 +348,12 @@ func (s *Service) writeTasks(ctx context.Context, d *draft, id string) error {
 }
 
 // activeRecord says that a job has not ended, so that it is found without reading all jobs.
-func activeRecord(id string) *Record { return &Record{Key: "active." + id, Mark: "active"} }
+func activeRecord(id, owner string) *Record {
+	return &Record{Key: "active." + id, Mark: activeOf + ownerMark(owner)}
+}
+
+// activeOf begins the mark of an active job whose owner it tells.
+const activeOf = "active of "
 
 // ticketID names a task in the queue. A retried task gets a ticket of its own: the old one may be about to be taken away.
 func ticketID(job string, n, round int) string { return fmt.Sprintf("%s.%05d.%d", job, n, round) }

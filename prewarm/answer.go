@@ -95,6 +95,7 @@ type Observer interface {
 	Accepted(units, images int)
 	Judged(state string, kind string, variants int)
 	Told(outcome string) // ok, again, given_up
+	Used(owner string, u Usage)
 }
 
 // Deps is what a Service works with. All but Tell, Observer and Log must be set.
@@ -116,7 +117,9 @@ type Deps struct {
 	// Sign gives the URL of a source in a variant, signed with a key ("" = the first valid one): options as they stand in a URL. A ttl of 0
 	// never expires.
 	Sign func(key, source, options string, ttl, round time.Duration) (string, error)
-	Tell Teller // nil = nobody is told
+	// Quotas are those of all owners that are configured, those without a limit too; nil = there are none.
+	Quotas func() map[string]Quota
+	Tell   Teller // nil = nobody is told
 	// Forget makes a source that is known to be bad be asked again; nil = such knowledge ends by itself.
 	Forget func(source string)
 	// Basis stands for all that a verdict on a source comes of beside the source, as limits and decoders do: once it changes, nothing is

@@ -43,6 +43,7 @@ type CompatDeps struct {
 	Slots    int             // pictures at one time
 	Backlog  int             // pictures that may wait; past it calls are refused. 0 = 1,000,000
 	Most     int             // pictures of one call; 0 = 50,000, which is the most
+	Accounts *Accounts       // whose quotas hold; nil = nothing is counted
 	Observer Observer
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -95,6 +96,7 @@ func (c *Compat) Reload(cfg CompatConfig) error {
 
 // compatTask is one picture in the ledger. It is worked on until the object or its marker stands.
 type compatTask struct {
+	Owner   string     `json:"owner,omitempty"` // name of the API token that asked for it
 	Bucket  string     `json:"bucket"`
 	Key     string     `json:"key"`
 	Source  string     `json:"source"`
@@ -104,10 +106,10 @@ type compatTask struct {
 	Waits   int        `json:"waits"`         // for the bucket, which is not the source's fault
 }
 
-// id is the same for the same wish, so that a call which is sent again finds its work under way.
+// id is the same for the same wish of the same owner, so that a call which is sent again finds its work under way.
 func (t compatTask) id() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d", t.Bucket, t.Key, t.Source, t.Bad, t.Quality))
-	return hex.EncodeToString(sum[:16])
+	return ownerMark(t.Owner) + "." + hex.EncodeToString(sum[:16])
 }
 
 // The bounds of one call.
@@ -116,9 +118,9 @@ const (
 	maxCompatImages = 50_000
 )
 
-// Post reads a call as ParseCompat does, and accepts it. room is asked for as many pictures as the call has before anything is made of
+// Post reads a call of a token as ParseCompat does, and accepts it. room is asked for as many pictures as the call has before anything is made of
 // them, and ends it with its error. Without a bucket there is no such call: not_found.
-func (c *Compat) Post(ctx context.Context, body io.Reader, room func(pictures int) error) error {
+func (c *Compat) Post(ctx context.Context, token string, body io.Reader, room func(pictures int) error) error {
 	if len(c.cfg.Load().Buckets) == 0 {
 		return noSuchBucket()
 	}
@@ -129,7 +131,7 @@ func (c *Compat) Post(ctx context.Context, body io.Reader, room func(pictures in
 	if err := room(len(call.Images)); err != nil {
 		return err
 	}
-	return c.Accept(ctx, call)
+	return c.Accept(ctx, token, call)
 }
 
 func noSuchBucket() error {
@@ -137,9 +139,9 @@ func noSuchBucket() error {
 }
 
 // Accept takes a call and returns when all of it is on disk; all or nothing. Faults: not_found where there is no such bucket for
-// this call, bad_unit for a key that may not be written, queue_full, and what the queue says.
-func (c *Compat) Accept(ctx context.Context, call CompatCall) error {
-	tasks, err := c.plan(call)
+// this call, bad_unit for a key that may not be written, quota_exceeded, queue_full, and what the queue says.
+func (c *Compat) Accept(ctx context.Context, token string, call CompatCall) error {
+	tasks, err := c.plan(token, call)
 	if err != nil || len(tasks) == 0 {
 		return err
 	}
@@ -150,25 +152,51 @@ func (c *Compat) Accept(ctx context.Context, call CompatCall) error {
 	if waiting+len(tasks) > c.deps.Backlog {
 		return fault.New(fault.QueueFull, "prewarm.Compat", "too many pictures are waiting", nil)
 	}
+	units := make(map[string]int, len(tasks))
+	for _, t := range tasks {
+		units[compatRecords+t.id()] = 1
+	}
+	n := int64(len(tasks))
+	paid, err := c.deps.Accounts.charge(ctx, token, units, Usage{Units: n, Images: n})
+	if err != nil {
+		return err
+	}
+	known, err := c.record(ctx, tasks)
+	if err != nil {
+		paid.refund()
+		return err
+	}
+	paid.reduce(Usage{Units: known, Images: known})
+	paid.accepted()
+	return nil
+}
+
+// record writes tasks down. known is how many of them are wishes that were recorded before.
+func (c *Compat) record(ctx context.Context, tasks []compatTask) (known int64, err error) {
 	records := make([]*Record, len(tasks))
 	tickets := make([]Ticket, len(tasks))
 	for i, t := range tasks {
 		body, err := json.Marshal(t)
 		if err != nil {
-			return fault.New(fault.Internal, "prewarm.Compat", "an internal error", err)
+			return 0, fault.New(fault.Internal, "prewarm.Compat", "an internal error", err)
 		}
 		records[i] = &Record{Key: compatRecords + t.id(), Mark: string(Pending), Body: body}
 		tickets[i] = Ticket{Lane: LaneCompat, ID: t.id()}
 	}
 	// A conflict is a wish that is recorded already. Its ticket is put again all the same: it may have been lost between the two.
 	if err := c.deps.Ledger.Write(ctx, records...); err != nil && !errors.Is(err, ErrConflict) {
-		return err
+		return 0, err
 	}
-	return c.deps.Queue.Put(ctx, tickets...)
+	for _, r := range records {
+		if r.Revision == 0 {
+			known++
+		}
+	}
+	return known, c.deps.Queue.Put(ctx, tickets...)
 }
 
 // plan checks a call against the buckets and makes a task of each picture.
-func (c *Compat) plan(call CompatCall) ([]compatTask, error) {
+func (c *Compat) plan(token string, call CompatCall) ([]compatTask, error) {
 	cfg := c.cfg.Load()
 	if !cfg.knows(call.Bucket) {
 		return nil, noSuchBucket()
@@ -179,7 +207,7 @@ func (c *Compat) plan(call CompatCall) ([]compatTask, error) {
 			return nil, fault.New(fault.BadUnit, "prewarm.Compat", fmt.Sprintf("key %d of key_urls_map may not be written: a key is UTF-8 of at most %d bytes "+
 				"below the bucket's prefix, without control characters and . or .. segments", i+1, maxCompatKey), nil)
 		}
-		t := compatTask{Bucket: call.Bucket, Key: image.Key, Quality: call.Quality}
+		t := compatTask{Owner: token, Bucket: call.Bucket, Key: image.Key, Quality: call.Quality}
 		source, err := variant.ParseSource(image.Source)
 		if err != nil {
 			t.Bad = fault.KindOf(err)

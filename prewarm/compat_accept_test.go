@@ -28,7 +28,7 @@ func TestCompatAcceptRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		c, w := newCompat(t)
-		wantFault(t, tt.name, c.Accept(t.Context(), tt.call), tt.want)
+		wantFault(t, tt.name, c.Accept(t.Context(), "", tt.call), tt.want)
 		if len(w.records) != 0 || len(w.tickets) != 0 {
 			t.Errorf("%s: %d records, %d tickets are left", tt.name, len(w.records), len(w.tickets))
 		}
@@ -36,9 +36,9 @@ func TestCompatAcceptRefuses(t *testing.T) {
 	full := fault.New(fault.DiskFull, "", "", nil)
 	c, w := newCompat(t)
 	w.ledgerErr = full
-	wantFault(t, "ledger", c.Accept(t.Context(), compatCall("p/1", "https://c.example/1")), fault.DiskFull)
+	wantFault(t, "ledger", c.Accept(t.Context(), "", compatCall("p/1", "https://c.example/1")), fault.DiskFull)
 	w.ledgerErr, w.queueErr = nil, full
-	wantFault(t, "queue", c.Accept(t.Context(), compatCall("p/1", "https://c.example/1")), fault.DiskFull)
+	wantFault(t, "queue", c.Accept(t.Context(), "", compatCall("p/1", "https://c.example/1")), fault.DiskFull)
 }
 
 func TestCompatOff(t *testing.T) {
@@ -46,7 +46,7 @@ func TestCompatOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, "no bucket configured", c.Accept(t.Context(), compatCall("p/1", "https://c.example/1")), fault.NotFound)
+	wantFault(t, "no bucket configured", c.Accept(t.Context(), "", compatCall("p/1", "https://c.example/1")), fault.NotFound)
 	if c.Reload(CompatConfig{Buckets: []CompatBucket{{Name: "old"}}}) == nil {
 		t.Error("a bucket without a sink is taken")
 	}
@@ -59,7 +59,7 @@ func TestCompatPost(t *testing.T) {
 	c, w := newCompat(t)
 	asked := 0
 	room := func(pictures int) error { asked = pictures; return nil }
-	post := func(body string) error { return c.Post(t.Context(), strings.NewReader(body), room) }
+	post := func(body string) error { return c.Post(t.Context(), "", strings.NewReader(body), room) }
 	wantFault(t, "good", post(`{"key_urls_map": {"p/1": "https://c.example/1"}, "quality": 85, "bucket_name": "old"}`), "")
 	if len(w.tickets) != 1 || asked != 1 {
 		t.Errorf("%d tickets, room for %d pictures", len(w.tickets), asked)
@@ -84,12 +84,12 @@ func TestCompatAgain(t *testing.T) {
 	c, w := newCompat(t)
 	call := compatCall("p/1", "https://c.example/1")
 	w.queueErr = errors.New("the machine dies between ledger and queue")
-	if c.Accept(t.Context(), call) == nil {
+	if c.Accept(t.Context(), "", call) == nil {
 		t.Fatal("accepted without a ticket")
 	}
 	w.queueErr = nil
 	for range 3 {
-		if err := c.Accept(t.Context(), call); err != nil {
+		if err := c.Accept(t.Context(), "", call); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -119,7 +119,7 @@ func TestCompatAgain(t *testing.T) {
 func TestFault16CompatKilled(t *testing.T) {
 	for step := range 4 {
 		c, w := newCompat(t)
-		if err := c.Accept(t.Context(), compatCall("p/1", "https://c.example/1", "p/2", "https://broken.example/")); err != nil {
+		if err := c.Accept(t.Context(), "", compatCall("p/1", "https://c.example/1", "p/2", "https://broken.example/")); err != nil {
 			t.Fatal(err)
 		}
 		w.render = func(ref variant.Ref) (pipeline.Answer, error) {
@@ -158,7 +158,7 @@ func TestFault16CompatKilled(t *testing.T) {
 func TestCompatKeepsNoText(t *testing.T) {
 	c, w := newCompat(t)
 	text := "Dear Anna, " + strings.Repeat("the text of a unit ", 100)
-	if err := c.Accept(t.Context(), compatCall("p/1", text)); err != nil {
+	if err := c.Accept(t.Context(), "", compatCall("p/1", text)); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range w.records {
@@ -186,7 +186,7 @@ func TestCompatLogs(t *testing.T) {
 	accept(t, c, compatCall(key, "https://c.example/1?token=hush"))
 	w.expect(t, map[string]string{})
 
-	if err := c.Accept(t.Context(), compatCall("p/1", "https://c.example/1?token=hush")); err != nil {
+	if err := c.Accept(t.Context(), "", compatCall("p/1", "https://c.example/1?token=hush")); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Reload(CompatConfig{}); err != nil { // The bucket is taken away while the picture waits.

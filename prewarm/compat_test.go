@@ -120,6 +120,8 @@ func (w compatSink) Put(_ context.Context, bucket, key string, body []byte, cont
 
 func (w *compatWorld) Accepted(int, int) {}
 func (w *compatWorld) Told(string)       {}
+
+func (w *compatWorld) Used(string, Usage) {}
 func (w *compatWorld) Judged(state, kind string, _ int) {
 	w.judged = append(w.judged, strings.TrimSpace(state+" "+kind))
 }
@@ -178,7 +180,7 @@ func compatCall(pairs ...string) CompatCall {
 // accept accepts one call and works everything off.
 func accept(t *testing.T, c *Compat, call CompatCall) {
 	t.Helper()
-	if err := c.Accept(t.Context(), call); err != nil {
+	if err := c.Accept(t.Context(), "", call); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Run(t.Context()); err != nil {
@@ -303,7 +305,7 @@ func TestCompatRetries(t *testing.T) {
 func TestCompatSinkDown(t *testing.T) {
 	c, w := newCompat(t)
 	w.sinkErr = errors.New("503 SlowDown")
-	if err := c.Accept(t.Context(), compatCall("p/1", "https://c.example/1", "p/2", "no url")); err != nil {
+	if err := c.Accept(t.Context(), "", compatCall("p/1", "https://c.example/1", "p/2", "no url")); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {

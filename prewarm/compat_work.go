@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -37,7 +38,7 @@ func (c *Compat) handle(ctx context.Context, ticket Ticket) (again time.Duration
 		c.deps.Log.Error("a picture of the predecessor's call cannot be read back", "ticket", ticket.ID, "error", err)
 		return c.forget(ctx, record)
 	}
-	state, err := c.try(ctx, t)
+	state, made, err := c.try(ctx, t)
 	if state == Pending && ctx.Err() != nil {
 		return time.Second
 	}
@@ -53,7 +54,11 @@ func (c *Compat) handle(ctx context.Context, ticket Ticket) (again time.Duration
 	if state == Failed {
 		c.deps.Log.Warn("a picture of the predecessor's call was given up", "bucket", t.Bucket, "key", t.Key, "source", withoutQuery(t.Source), "error", err)
 	}
-	return c.forget(ctx, record)
+	if again = c.forget(ctx, record); again == 0 {
+		made.judge(state)
+		c.deps.Accounts.add(t.Owner, made)
+	}
+	return again
 }
 
 // later records a try that failed.
@@ -74,6 +79,9 @@ func (c *Compat) forget(ctx context.Context, r Record) (again time.Duration) {
 	err := c.deps.Ledger.Write(ctx, &Record{Key: r.Key, Revision: r.Revision})
 	if err != nil && !errors.Is(err, ErrNoRecord) {
 		return ledgerPause
+	}
+	if words := strings.Split(r.Key, "."); len(words) == 3 {
+		c.deps.Accounts.ended(words[1], r.Key)
 	}
 	return 0
 }
@@ -101,28 +109,31 @@ func ours(err error) bool {
 	return false
 }
 
-// try makes the object, or the marker that says why there is none. Pending means that another try may help.
-func (c *Compat) try(ctx context.Context, t compatTask) (State, error) {
+// try makes the object, or the marker that says why there is none. Pending means that another try may help. made are the bytes of what
+// was made.
+func (c *Compat) try(ctx context.Context, t compatTask) (state State, made Usage, err error) {
 	if !c.cfg.Load().allows(t.Bucket, t.Key) { // It was when the call came.
-		return Failed, fault.New(fault.Internal, "prewarm.Compat", "the bucket is not configured any more", nil)
+		return Failed, made, fault.New(fault.Internal, "prewarm.Compat", "the bucket is not configured any more", nil)
 	}
 	a, err := c.render(ctx, t)
 	if err == nil {
 		if err := c.put(ctx, t.Bucket, t.Key, a.Entry.Body, a.Entry.ContentType); err != nil {
-			return Pending, err
+			return Pending, made, err
 		}
-		return Made, nil
+		from, size := attr(a, "sb"), int64(len(a.Entry.Body))
+		made.Bytes = Bytes{Source: from, Stored: size, Saved: from - size}
+		return Made, made, nil
 	}
 	if !c.permanent(t, fault.KindOf(err)) {
-		return Pending, err
+		return Pending, made, err
 	}
 	if len(t.Key)+len(markerSuffix) > maxCompatKey { // S3 has no room for a marker.
-		return Failed, err
+		return Failed, made, err
 	}
 	if err := c.put(ctx, t.Bucket, t.Key+markerSuffix, nil, markerType); err != nil {
-		return Pending, err
+		return Pending, made, err
 	}
-	return Broken, err
+	return Broken, made, err
 }
 
 // permanent reports whether the source is broken. That its host has no address, or shuts us out, is not believed at once.

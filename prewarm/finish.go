@@ -87,6 +87,7 @@ func (s *Service) finish(ctx context.Context, id string) error {
 		} else if err != nil {
 			return err
 		}
+		s.accounts.ended(ownerMark(j.Owner), id)
 		s.mu.Lock()
 		old := s.views[id]
 		s.mu.Unlock()
@@ -103,7 +104,7 @@ func (s *Service) finish(ctx context.Context, id string) error {
 // activate makes a job active, under a new revision.
 func (s *Service) activate(ctx context.Context, id string) error {
 	for {
-		r := activeRecord(id)
+		r := &Record{Key: "active." + id}
 		now, err := s.deps.Ledger.Read(ctx, r.Key)
 		if err != nil && !errors.Is(err, ErrNoRecord) {
 			return err

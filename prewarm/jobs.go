@@ -197,17 +197,51 @@ func (s *Service) rejudge(j *jobRecord) {
 	v.wake()
 }
 
-// Retry works once more on what failed or was broken in a job.
+// Retry works once more on what failed or was broken in a job. It counts for the quota of the job's owner: quota_exceeded.
 func (s *Service) Retry(ctx context.Context, id string) (Job, error) {
 	j, err := s.readJob(ctx, id)
 	if err != nil {
 		return Job{}, err
 	}
-	// First the job is made active: should this process die in the middle, tend goes on.
-	if err := s.activate(ctx, id); err != nil {
+	images, err := s.retriable(ctx, id)
+	if err != nil {
 		return Job{}, err
 	}
-	opened := false
+	c, err := s.accounts.charge(ctx, j.Owner, map[string]int{id: j.Counts.DataUnits}, Usage{Images: images})
+	if err != nil {
+		return Job{}, err
+	}
+	opened, err := s.retry(ctx, id, j)
+	if opened {
+		c.accepted()
+	} else {
+		c.refund()
+	}
+	if err != nil {
+		return Job{}, err
+	}
+	return s.Job(ctx, id, 0)
+}
+
+// retriable counts the images that a retry would work on, in all their places.
+func (s *Service) retriable(ctx context.Context, id string) (images int64, err error) {
+	err = s.eachTask(ctx, id, func(_ int, t *task) error {
+		for _, w := range t.Works {
+			if slices.ContainsFunc(w.Verdicts, w.mayOpen) {
+				images += int64(len(w.Spots))
+			}
+		}
+		return nil
+	})
+	return images, err
+}
+
+// retry opens what failed or was broken, and reports whether there was anything.
+func (s *Service) retry(ctx context.Context, id string, j *jobRecord) (opened bool, err error) {
+	// First the job is made active: should this process die in the middle, tend goes on.
+	if err := s.activate(ctx, id); err != nil {
+		return false, err
+	}
 	err = s.eachTask(ctx, id, func(n int, t *task) error {
 		opened = opened || j.Ended && !t.ended() // By a Retry that was cut off.
 		for t.open() {
@@ -233,25 +267,22 @@ func (s *Service) Retry(ctx context.Context, id string) (Job, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return Job{}, err
+	if err != nil || !opened {
+		return opened, err
 	}
-	if opened {
-		if err := s.reopen(ctx, id); err != nil {
-			return Job{}, err
-		}
-	}
-	return s.Job(ctx, id, 0)
+	return true, s.reopen(ctx, id)
+}
+
+// mayOpen reports whether an outcome is one that a retry works on. What is no source will never be one.
+func (w *work) mayOpen(o *outcome) bool {
+	return w.Hash != "" && slices.ContainsFunc(w.Spots, func(at spot) bool { return o.state(at) == Broken || o.state(at) == Failed })
 }
 
 // open makes what failed or was broken pending again, and reports whether there was anything.
 func (t *task) open() (any bool) {
 	for _, w := range t.Works {
-		if w.Hash == "" {
-			continue // It will never be a source.
-		}
 		for _, o := range w.Verdicts {
-			if slices.ContainsFunc(w.Spots, func(at spot) bool { return o.state(at) == Broken || o.state(at) == Failed }) {
+			if w.mayOpen(o) {
 				*o = outcome{State: Pending}
 				w.Tries, w.Next, any = 0, time.Time{}, true
 			}

@@ -21,6 +21,8 @@ type Service struct {
 	hosts *hosts
 	times times
 
+	accounts *Accounts
+
 	mu        sync.Mutex
 	following bool
 	views     map[string]*view
@@ -80,11 +82,16 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		},
 		views: map[string]*view{}, accepting: map[string]chan struct{}{}, ends: make(chan string, 256), news: make(chan brokenNews, 256), seen: map[string]bool{},
 	}
+	s.accounts = newAccounts(deps, s.unitsOf)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
+	s.tendings.Go(func() { s.accounts.run(ctx) })
 	s.tendings.Go(func() { s.follow(ctx) })
 	return s, nil
 }
+
+// Accounts are those that a Compat shares with the service.
+func (s *Service) Accounts() *Accounts { return s.accounts }
 
 // Close ends what New began. Run must have ended before.
 func (s *Service) Close() {
@@ -131,3 +138,4 @@ type noObserver struct{}
 func (noObserver) Accepted(int, int)          {}
 func (noObserver) Judged(string, string, int) {}
 func (noObserver) Told(string)                {}
+func (noObserver) Used(string, Usage)         {}

@@ -84,6 +84,9 @@ func (w *work) pending() bool {
 	return false
 }
 
+// saved is what a variant is smaller than its original; below 0 where it is larger.
+func (w *work) saved(o *outcome) int64 { return w.From - o.Bytes }
+
 // close ends what is pending.
 func (w *work) close(s State, reason fault.Kind, now time.Time) {
 	for _, o := range w.Verdicts {
@@ -180,7 +183,7 @@ func (t *task) tally() tally {
 			if o.State == Made || o.State == Present {
 				stored = true
 				sum.Stored += o.Bytes
-				sum.Saved += w.From - o.Bytes
+				sum.Saved += w.saved(o)
 			}
 		}
 		if stored {

@@ -361,6 +361,7 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 		return err
 	}
 	a.s.heard(a.job, a.task.Works)
+	a.s.accounts.add(a.job.Owner, a.task.usage())
 	for j, n := range a.judged {
 		a.s.deps.Observer.Judged(string(j.state), string(j.kind), n)
 	}

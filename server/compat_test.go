@@ -18,7 +18,7 @@ type fakePredecessor struct {
 	err error
 }
 
-func (f *fakePredecessor) Post(_ context.Context, body io.Reader, room func(pictures int) error) error {
+func (f *fakePredecessor) Post(_ context.Context, _ string, body io.Reader, room func(pictures int) error) error {
 	b, err := io.ReadAll(body)
 	f.got = string(b)
 	return errors.Join(err, room(1), f.err)

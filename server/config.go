@@ -196,6 +196,9 @@ type Token struct {
 	Rate int `yaml:"rate"`
 	// Burst belongs to Rate. 0 = two seconds' worth.
 	Burst int `yaml:"burst"`
+	// Quota bounds what it may have made ahead; what exceeds it is refused with quota_exceeded. It belongs to the name: tokens of one name
+	// share it, and say the same.
+	Quota prewarm.Quota `yaml:"quota"`
 }
 
 // The scopes of API tokens.
@@ -247,8 +250,35 @@ func (a API) Validate() error {
 		if err := (signing.Limit{Rate: t.Rate, Burst: t.Burst}).Validate(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		if err := a.validateQuota(t); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return nil
+}
+
+// validateQuota reports a quota of which nobody could say whose it is, or how large.
+func (a API) validateQuota(t Token) error {
+	if t.Name == "" && t.Quota != (prewarm.Quota{}) {
+		return errors.New("quota: belongs to the token's name, and it has none")
+	}
+	for _, other := range a.Tokens {
+		if other.Name == t.Name && other.Quota != t.Quota {
+			return errors.New("quota: tokens of one name share it, and have to say the same")
+		}
+	}
+	return t.Quota.Validate()
+}
+
+// Quotas are those of all tokens that have a name, by it.
+func (a API) Quotas() map[string]prewarm.Quota {
+	all := map[string]prewarm.Quota{}
+	for _, t := range a.Tokens {
+		if t.Name != "" {
+			all[t.Name] = t.Quota
+		}
+	}
+	return all
 }
 
 // Lifetimes are the answers' Cache-Control, as the cache's configuration says it.

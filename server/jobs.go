@@ -44,6 +44,20 @@ func (s *Server) owned(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// shownJob is a job as it is shown to a caller.
+type shownJob struct {
+	prewarm.Job
+	Owner string `json:"owner,omitempty"` // told to those who see the jobs of everybody
+}
+
+// shown is a job as this caller may see it.
+func (t credential) shown(j prewarm.Job) shownJob {
+	if t.owner().All {
+		return shownJob{j, j.Token}
+	}
+	return shownJob{Job: j}
+}
+
 // listJobs is GET /v1/jobs: the latest first.
 func (s *Server) listJobs(c echo.Context) error {
 	limit, err := limitOf(c, jobsPage, maxJobsPage)
@@ -54,10 +68,14 @@ func (s *Server) listJobs(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	shown := make([]shownJob, len(jobs))
+	for i, j := range jobs {
+		shown[i] = callOf(c).who.shown(j)
+	}
 	return c.JSON(http.StatusOK, struct {
-		Jobs   []prewarm.Job `json:"jobs"`
-		Cursor string        `json:"cursor,omitempty"`
-	}{append([]prewarm.Job{}, jobs...), next})
+		Jobs   []shownJob `json:"jobs"`
+		Cursor string     `json:"cursor,omitempty"`
+	}{shown, next})
 }
 
 // limitOf reads ?limit=; one past the most is cut to it, since the cursor leads on.
@@ -96,7 +114,7 @@ func (s *Server) job(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, j)
+	return c.JSON(http.StatusOK, callOf(c).who.shown(j))
 }
 
 // retryJob is POST /v1/jobs/{id}/retry.
@@ -106,7 +124,7 @@ func (s *Server) retryJob(c echo.Context) error {
 		return err
 	}
 	c.Response().Header().Set("Location", "/v1/jobs/"+j.ID)
-	return c.JSON(http.StatusAccepted, j)
+	return c.JSON(http.StatusAccepted, callOf(c).who.shown(j))
 }
 
 // cancelJob is DELETE /v1/jobs/{id}.
@@ -115,7 +133,7 @@ func (s *Server) cancelJob(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, j)
+	return c.JSON(http.StatusOK, callOf(c).who.shown(j))
 }
 
 // verdictStates are the states that verdicts can be asked for by.

@@ -53,7 +53,7 @@ func (s *Server) jobEvents(c echo.Context) error {
 				_, err = fmt.Fprint(w, "event: end\ndata:\n\n")
 				return err
 			}
-			text, bad := json.Marshal(job)
+			text, bad := json.Marshal(callOf(c).who.shown(job))
 			if bad != nil {
 				return bad
 			}

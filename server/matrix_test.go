@@ -28,6 +28,7 @@ func matrixRows(explained string) map[string]matrixRow {
 		"GET /v1/jobs/{id}/events":  {"/v1/jobs/j1/events", "", 200, 404, 200},
 		"POST /v1/jobs/{id}/retry":  {"/v1/jobs/j1/retry", "", 202, 404, 202},
 		"GET /v1/broken":            {"", "", 200, 200, 200},
+		"GET /v1/usage":             {"", "", 200, 200, 200},
 		"POST /v1/sign":             {"", `{"source":"` + photo + `"}`, 200, 200, 200},
 		"GET /v1/explain/{path}":    {"/v1/explain" + explained, "", 200, 200, 200},
 		"POST /v1/purge":            {"", `{"source":"` + photo + `"}`, 200, 200, 200},
@@ -38,6 +39,22 @@ func matrixRows(explained string) map[string]matrixRow {
 		"GET /debug/pprof/{path}":   {"/debug/pprof/", "", 403, 403, 200},
 		"GET /debug/pprof/cmdline":  {"", "", 403, 403, 200},
 		"GET /debug/pprof/symbol":   {"", "", 403, 403, 200},
+	}
+}
+
+// listTo makes the lists empty, and tells who asked for one last.
+func (f *fakePrewarm) listTo(asked *prewarm.Caller) {
+	f.onJobs = func(_ context.Context, who prewarm.Caller, _ int, _ string) ([]prewarm.Job, string, error) {
+		*asked = who
+		return nil, "", nil
+	}
+	f.onBroken = func(_ context.Context, who prewarm.Caller, _ time.Time, _ int) ([]prewarm.BrokenCount, error) {
+		*asked = who
+		return nil, nil
+	}
+	f.onUsage = func(_ context.Context, who prewarm.Caller, _ string, _ int) ([]prewarm.OwnerUsage, error) {
+		*asked = who
+		return nil, nil
 	}
 }
 
@@ -58,14 +75,7 @@ func TestMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked prewarm.Caller
-	a.prewarm.onJobs = func(_ context.Context, who prewarm.Caller, _ int, _ string) ([]prewarm.Job, string, error) {
-		asked = who
-		return nil, "", nil
-	}
-	a.prewarm.onBroken = func(_ context.Context, who prewarm.Caller, _ time.Time, _ int) ([]prewarm.BrokenCount, error) {
-		asked = who
-		return nil, nil
-	}
+	a.prewarm.listTo(&asked)
 	rows := matrixRows(a.url("w:9", photo))
 	slow := map[string]bool{"GET /debug/pprof/profile": true, "GET /debug/pprof/trace": true} // They take their time for those who may.
 	open := []string{"/healthz", "/readyz", "/metrics", "/console"}                           // Without tokens; the console has sessions, see TestConsoleScopes.
@@ -114,7 +124,7 @@ func TestMatrix(t *testing.T) {
 			if x.want == 404 && code(t, w) != "no_such_job" {
 				t.Errorf("%s by %s: an id can be told from one that does not exist: %s", route, x.who, w.Body)
 			}
-			if asked.All && x.who != "admin" || asked.Name == "" && (path == "/v1/jobs" || path == "/v1/broken") && x.want == 200 {
+			if asked.All && x.who != "admin" || asked.Name == "" && (path == "/v1/jobs" || path == "/v1/broken" || path == "/v1/usage") && x.want == 200 {
 				t.Errorf("%s by %s asks as %+v", route, x.who, asked)
 			}
 		}

@@ -225,6 +225,11 @@ func describedAPI(t *testing.T) *apiFixture {
 	p.onStats = func(context.Context) (prewarm.Stats, error) {
 		return prewarm.Stats{Waiting: map[string]int{"low": 1}}, nil
 	}
+	p.onUsage = func(context.Context, prewarm.Caller, string, int) ([]prewarm.OwnerUsage, error) {
+		u := prewarm.OwnerUsage{Owner: "backend", Days: []prewarm.DayUsage{{Day: "2026-11-23", Usage: prewarm.Usage{Units: 1}}}}
+		u.Quota.ImagesADay = &prewarm.Remaining{Limit: 9, Used: 1, Remaining: 8}
+		return []prewarm.OwnerUsage{u, {Owner: "idle", Days: []prewarm.DayUsage{}}}, nil
+	}
 	a.images.onPeek = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
 		return pipeline.Answer{Entry: testEntry(ref), Outcome: pipeline.Hit, Tier: "store"}, nil
 	}
@@ -262,7 +267,7 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", "/v1/jobs/{id}/results", "/v1/jobs/j1/results?state=made", "", ""},
 		{"GET", "/v1/jobs/{id}/events", "/v1/jobs/j1/events", "", ""},
 		{"POST", "/v1/jobs/{id}/retry", "/v1/jobs/j1/retry", "", ""},
-		{"GET", "/v1/broken", "/v1/broken?since=1h", "", ""},
+		{"GET", "/v1/broken", "/v1/broken?since=1h", "", ""}, {"GET", "/v1/usage", "/v1/usage?days=2", "", ""}, {"GET", "/v1/usage", "/v1/usage?days=x", "", ""},
 		{"POST", "/v1/check", "/v1/check", js, wrapped}, {"POST", "/v1/check", "/v1/check", js, `{"keys":["v1/ab/c"]}`},
 		{"POST", "/v1/purge", "/v1/purge", js, `{"source":"` + photo + `"}`}, {"POST", "/v1/purge", "/v1/purge", js, `{"all":true}`},
 		{"POST", "/v1/purge", "/v1/purge", js, `{}`},
@@ -342,7 +347,7 @@ func TestOpenAPIFindsDifferences(t *testing.T) {
 // post is a Predecessor that takes everything.
 type post struct{}
 
-func (post) Post(_ context.Context, body io.Reader, _ func(int) error) error {
+func (post) Post(_ context.Context, _ string, body io.Reader, _ func(int) error) error {
 	_, err := io.Copy(io.Discard, body)
 	return err
 }

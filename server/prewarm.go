@@ -36,14 +36,21 @@ type Jobs interface {
 	Broken(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
 }
 
+// Owners tells about those who post jobs.
+type Owners interface {
+	// Sources finds the sources of a unit or a tag in the kept jobs that who may see.
+	Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
+	// Usage tells what an owner ("" = all that who may see) has used in the last days.
+	Usage(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error)
+}
+
 // Prewarm is the prewarm door as HTTP speaks for it. Implemented by prewarm.Service.
 type Prewarm interface {
 	Calls
 	Jobs
+	Owners
 	// Weigh counts the variants that a call asks for, or refuses it.
 	Weigh(call prewarm.Call) (int, error)
-	// Sources finds the sources of a unit or a tag in the kept jobs that who may see.
-	Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
 	Stats(ctx context.Context) (prewarm.Stats, error)
 }
 
@@ -231,5 +238,6 @@ func (s *Server) routePrewarm(e *echo.Echo) {
 	e.GET("/v1/jobs/:id/events", s.jobEvents, see, query(), s.owned)
 	e.POST("/v1/jobs/:id/retry", s.retryJob, see, query(), s.owned)
 	e.GET("/v1/broken", s.broken, s.need(ScopePrewarm, ScopeCheck, ScopeAdmin), query("since", "limit"))
+	e.GET("/v1/usage", s.usage, s.need(ScopePrewarm, ScopeCompat, ScopeAdmin), query("days", "owner"))
 	e.POST("/v1/check", s.check, s.need(ScopeCheck))
 }

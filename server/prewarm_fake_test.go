@@ -29,6 +29,7 @@ type fakePrewarm struct {
 	onSources func(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
 	onWeigh   func(call prewarm.Call) (int, error) // nil = one variant of each image
 	onStats   func(ctx context.Context) (prewarm.Stats, error)
+	onUsage   func(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error)
 }
 
 func (f *fakePrewarm) Accept(ctx context.Context, token, idem string, sum [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
@@ -92,6 +93,10 @@ func (f *fakePrewarm) Broken(ctx context.Context, who prewarm.Caller, since time
 
 func (f *fakePrewarm) Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error) {
 	return f.onSources(ctx, who, unit, tag)
+}
+
+func (f *fakePrewarm) Usage(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error) {
+	return f.onUsage(ctx, who, owner, days)
 }
 
 func (f *fakePrewarm) Stats(ctx context.Context) (prewarm.Stats, error) { return f.onStats(ctx) }

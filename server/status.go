@@ -72,10 +72,11 @@ var refusals = map[fault.Kind]refusal{
 	fault.BadUnit:     {422, 5 * time.Minute, "The Data Unit cannot be read", 0},
 	fault.BadSelector: {422, 5 * time.Minute, "The selector is not usable", 0},
 
-	fault.QueueFull:   {429, 0, "The queue is full", 5 * time.Second},
-	fault.RateLimited: {429, 0, "Too many requests", time.Second},
-	fault.Canceled:    {canceledStatus, 0, "The caller left", 0},
-	fault.Internal:    {500, 0, "An internal error", 0},
+	fault.QuotaExceeded: {429, 0, "The token's quota is used up", 30 * time.Second},
+	fault.QueueFull:     {429, 0, "The queue is full", 5 * time.Second},
+	fault.RateLimited:   {429, 0, "Too many requests", time.Second},
+	fault.Canceled:      {canceledStatus, 0, "The caller left", 0},
+	fault.Internal:      {500, 0, "An internal error", 0},
 
 	fault.SourceError:      {502, 0, "The source's server failed", 0},
 	fault.ConnectFailed:    {502, 0, "The source's server cannot be reached", 0},

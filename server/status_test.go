@@ -37,6 +37,7 @@ var contractRows = []struct {
 	{422, "too_many_pixels too_many_frames result_too_large decode_failed truncated_source hash_mismatch too_costly poison bad_unit bad_selector", "max-age=300", ""},
 	{429, "rate_limited", "no-store", "1"},
 	{429, "queue_full", "no-store", "5"},
+	{429, "quota_exceeded", "no-store", "30"},
 	{500, "internal", "no-store", ""},
 	{502, "source_error connect_failed tls_failed too_many_redirects source_forbidden dns_failed", "no-store", ""},
 	{503, "overloaded shutting_down", "no-store", "1"},
@@ -224,7 +225,7 @@ func TestDocsHaveEveryCode(t *testing.T) {
 		}
 	}
 	// The private listener's own, and what no viewer sees.
-	const others = " unauthorized forbidden_scope not_found no_such_job method_not_allowed idempotency_conflict body_too_large body_timeout bad_unit bad_selector queue_full disk_full canceled "
+	const others = " unauthorized forbidden_scope not_found no_such_job method_not_allowed idempotency_conflict body_too_large body_timeout bad_unit bad_selector queue_full quota_exceeded disk_full canceled "
 	for _, kind := range fault.Kinds() {
 		want := strconv.Itoa(refusalOf(kind).status)
 		if strings.Contains(others, " "+string(kind)+" ") {

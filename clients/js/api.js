@@ -100,6 +100,10 @@ export class Client {
     return (await this.#json("GET", "/v1/broken", { query: { since: since.toISOString(), ...(limit && { limit }) }, signal })).broken;
   }
 
+  async usage({ owner, days, signal } = {}) {
+    return (await this.#json("GET", "/v1/usage", { query: { ...(owner && { owner }), ...(days && { days }) }, signal })).usage;
+  }
+
   async #json(method, path, more) {
     return parse((await this.#send(method, path, more)).text);
   }

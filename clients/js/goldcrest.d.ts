@@ -163,6 +163,24 @@ interface Abort {
 }
 
 /** Calls the private listener. It repeats what failed for a reason that passes by itself; every call is safe to repeat. */
+export interface OwnerUsage {
+  /** Name of the token. */
+  owner: string;
+  /** Without those that the token has no limit of. */
+  quota: { units_queued?: Remaining; images_a_day?: Remaining };
+  /** The latest first, without those of which there is nothing to tell. Bytes are those of the variants that were made. */
+  days: {
+    day: string; data_units: number; images: number; made: number; present: number; broken: number; failed: number; refused: number;
+    bytes: { source: number; stored: number; saved: number };
+  }[];
+}
+
+export interface Remaining {
+  limit: number;
+  used: number;
+  remaining: number;
+}
+
 export class Client {
   constructor(config: ClientConfig);
   /** Posts Data Units or URLs. Once it resolves, the server has them on disk, and the signed URLs in the answer work. */
@@ -181,6 +199,8 @@ export class Client {
   cancel(id: string, options?: Abort): Promise<Job>;
   /** The sources found broken since a time, the latest last. */
   broken(since: Date, options?: { limit?: number } & Abort): Promise<{ source: string; reason: string; at: string; count: number }[]>;
+  /** What the token has used by the day, and has left of its quota; to the scope admin that of every owner. */
+  usage(options?: { owner?: string; days?: number } & Abort): Promise<OwnerUsage[]>;
   /** Tells what is stored, queued or broken, without any work. */
   check(call: { urls?: string[]; data_units?: object[]; keys?: string[]; variants?: Variant[]; select?: string[]; budget?: number } & Abort): Promise<Record<string, any>>;
   /** Removes variants everywhere. The answer names the CDN's tags. */

@@ -128,17 +128,18 @@ test("a job is polled until it ends, its verdicts are read page by page", async 
 });
 
 test("lists, broken sources, check and purge", async () => {
-  const { api, calls } = client([json({ jobs: [{ job: "a" }], cursor: "2" }), json({ jobs: [{ job: "b" }] }), json({ broken: [{ source: "s" }] }), json({ checked: [] }), json({ purged: 1 }), json({}), json({})]);
+  const { api, calls } = client([json({ jobs: [{ job: "a" }], cursor: "2" }), json({ jobs: [{ job: "b" }] }), json({ broken: [{ source: "s" }] }), json({ usage: [{ owner: "shop" }] }), json({ checked: [] }), json({ purged: 1 }), json({}), json({})]);
   const jobs = [];
   for await (const j of api.jobs()) jobs.push(j.job);
   assert.deepEqual(jobs, ["a", "b"]);
   assert.equal((await api.broken(new Date(0), { limit: 5 }))[0].source, "s");
+  assert.equal((await api.usage({ owner: "shop", days: 3 }))[0].owner, "shop");
   await api.check({ urls: ["http://a/"] });
   assert.equal((await api.purge({ source: "http://a/" })).purged, 1);
   await api.retry("j");
   await api.cancel("j");
   assert.deepEqual(calls.slice(1).map((c) => `${c.method} ${c.url.slice(14)}`), ["GET /v1/jobs?cursor=2",
-    "GET /v1/broken?since=1970-01-01T00%3A00%3A00.000Z&limit=5", "POST /v1/check?body=envelope", "POST /v1/purge", "POST /v1/jobs/j/retry", "DELETE /v1/jobs/j"]);
+    "GET /v1/broken?since=1970-01-01T00%3A00%3A00.000Z&limit=5", "GET /v1/usage?owner=shop&days=3", "POST /v1/check?body=envelope", "POST /v1/purge", "POST /v1/jobs/j/retry", "DELETE /v1/jobs/j"]);
 });
 
 test("check has units read as prewarm does", async () => {

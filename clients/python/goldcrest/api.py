@@ -175,6 +175,12 @@ class Client:
         found: List[Dict[str, Any]] = self._fetch("GET", "/v1/broken", query=query)["broken"]
         return found
 
+    def usage(self, owner: str = "", days: int = 0) -> List[Dict[str, Any]]:
+        """What the token has used by the day, and has left of its quota; to the scope admin that of every owner."""
+        query = {name: str(value) for name, value in (("owner", owner), ("days", days)) if value}
+        used: List[Dict[str, Any]] = self._fetch("GET", "/v1/usage", query=query)["usage"]
+        return used
+
     def check(self, **call: Any) -> Dict[str, Any]:
         """Tells what is stored, queued or broken, without any work: urls=[...], data_units=[...] or keys=[...]; variants, select. Units
         are read as prewarm() has them read."""

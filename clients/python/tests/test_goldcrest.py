@@ -230,16 +230,17 @@ class Api(unittest.TestCase):
         self.assertRaises(Refused, list, self.api.results("j"))
 
     def test_lists_broken_sources_check_and_purge(self):
-        self.answers += [(200, {}, {"jobs": [1], "cursor": "2"}), (200, {}, {"jobs": [2]}), (200, {}, {"broken": [3]})] + [(200, {}, {"purged": 1})] * 4
+        self.answers += [(200, {}, {"jobs": [1], "cursor": "2"}), (200, {}, {"jobs": [2]}), (200, {}, {"broken": [3]}), (200, {}, {"usage": [4]})] + [(200, {}, {"purged": 1})] * 4
         self.assertEqual(list(self.api.jobs()), [1, 2])
         self.assertEqual(self.api.broken(datetime(1970, 1, 1, tzinfo=timezone.utc), 5), [3])
+        self.assertEqual(self.api.usage("shop", 3), [4])
         self.api.check(urls=["http://a/"])
         self.assertEqual(self.api.purge(source="http://a/")["purged"], 1)
         self.api.retry("j")
         self.api.cancel("j")
         self.assertEqual(
             [f"{method} {path}" for method, path, _, _ in self.calls[1:]],
-            ["GET /v1/jobs?cursor=2", "GET /v1/broken?since=1970-01-01T00%3A00%3A00Z&limit=5", "POST /v1/check?body=envelope", "POST /v1/purge", "POST /v1/jobs/j/retry", "DELETE /v1/jobs/j"],
+            ["GET /v1/jobs?cursor=2", "GET /v1/broken?since=1970-01-01T00%3A00%3A00Z&limit=5", "GET /v1/usage?owner=shop&days=3", "POST /v1/check?body=envelope", "POST /v1/purge", "POST /v1/jobs/j/retry", "DELETE /v1/jobs/j"],
         )
 
     def test_check_has_units_read_as_prewarm_does(self):

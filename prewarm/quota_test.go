@@ -1,0 +1,407 @@
+package prewarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// quotas are those of a test; set changes them as a reload does.
+type quotas struct {
+	mu  sync.Mutex
+	all map[string]Quota
+}
+
+func (q *quotas) get() map[string]Quota {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.all
+}
+
+func (q *quotas) set(all map[string]Quota) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.all = all
+}
+
+// newQuotaDoor is an instance on a ledger that others may share.
+func newQuotaDoor(t *testing.T, m *memory, q *quotas) *door {
+	t.Helper()
+	d := newDoor(t, func(_ *Config, deps *Deps) {
+		deps.Ledger, deps.Queue, deps.Quotas = m, m, q.get
+	})
+	d.memory = m
+	return d
+}
+
+// ask posts n units of one image each, all different from those of other names.
+func (d *door) ask(t *testing.T, owner, name string, n int) (Accepted, error) {
+	t.Helper()
+	c := Call{}
+	for i := range n {
+		u := oneCall(fmt.Sprintf("https://c.example/%s/%d.jpg", name, i)).Units[0]
+		u.Index = i
+		c.Units = append(c.Units, u)
+	}
+	return d.Accept(t.Context(), owner, "", [32]byte{}, c)
+}
+
+// mustAsk is ask for a call that has room.
+func (d *door) mustAsk(t *testing.T, owner, name string, n int) string {
+	t.Helper()
+	a, err := d.ask(t, owner, name, n)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return a.Job.ID
+}
+
+// mustRefuse is ask for a call that the quota refuses; said is what its sentence holds.
+func (d *door) mustRefuse(t *testing.T, owner, name string, n int, said string) *fault.Error {
+	t.Helper()
+	_, err := d.ask(t, owner, name, n)
+	f := fault.Of(err)
+	if f == nil || f.Kind != fault.QuotaExceeded || !strings.Contains(f.Public, said) {
+		t.Fatalf("%s: got %v, want quota_exceeded: %s", name, err, said)
+	}
+	return f
+}
+
+// jobs counts the records of jobs.
+func (m *memory) jobs() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key := range m.records {
+		if strings.HasPrefix(key, "job.") || strings.HasPrefix(key, "task.") || strings.HasPrefix(key, "active.") {
+			n++
+		}
+	}
+	return n
+}
+
+// Units are counted until their job has ended; other tokens have quotas of their own.
+func TestQuotaOfQueuedUnits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]Quota{"anna": {UnitsQueued: 3}}})
+		hold := make(chan struct{})
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { <-hold; return stored(ref, 100) }
+		defer d.run(t)()
+		first := d.mustAsk(t, "anna", "a", 2)
+		before := d.memory.jobs()
+		f := d.mustRefuse(t, "anna", "b", 2, "units_queued is used up: 3 Data Units may be queued, 2 are, this call has 2")
+		if f.RetryAfter <= 0 || d.memory.jobs() != before {
+			t.Errorf("Retry-After %v, %d records, %d before", f.RetryAfter, d.memory.jobs(), before)
+		}
+		d.mustRefuse(t, "anna", "c", 4, "is smaller than this call, which has to be split")
+		d.mustAsk(t, "bob", "d", 9)
+		d.mustAsk(t, "anna", "e", 1)
+		d.mustRefuse(t, "anna", "f", 1, "3 are")
+		close(hold)
+		if j, err := d.Job(t.Context(), first, time.Hour); err != nil || !j.State.final() {
+			t.Fatal(j.State, err)
+		}
+		synctest.Wait()
+		d.mustAsk(t, "anna", "g", 3)
+	})
+}
+
+// A call that is refused gives its Idempotency-Key back.
+func TestQuotaGivesTheKeyBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quotas{all: map[string]Quota{"anna": {ImagesADay: 1}}}
+		d := newQuotaDoor(t, newMemory(), q)
+		defer d.run(t)()
+		c := oneCall("https://c.example/1.jpg", "https://c.example/2.jpg")
+		if _, err := d.Accept(t.Context(), "anna", "key", [32]byte{1}, c); fault.KindOf(err) != fault.QuotaExceeded {
+			t.Fatal(err)
+		}
+		q.set(map[string]Quota{"anna": {ImagesADay: 2}})
+		for replayed := range 2 { // A replay is no new call.
+			a, err := d.Accept(t.Context(), "anna", "key", [32]byte{1}, c)
+			if err != nil || a.Replayed != (replayed == 1) {
+				t.Fatal(replayed, a.Replayed, err)
+			}
+		}
+	})
+}
+
+// Images are counted by the day of UTC: over a process that was killed, by all instances, and from 0 the next day.
+func TestQuotaOfImagesADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {ImagesADay: 5}}}
+		killed := newQuotaDoor(t, m, q)
+		killed.mustAsk(t, "anna", "a", 2)
+		m.mu.Lock()
+		m.followers = nil // It writes nothing more, and hears nothing: what follows is what it leaves on disk.
+		m.mu.Unlock()
+		d, other := newQuotaDoor(t, m, q), newQuotaDoor(t, m, q)
+		defer d.run(t)()
+		defer other.Close()
+		defer killed.Close()
+		synctest.Wait() // Until they follow.
+		d.mustAsk(t, "anna", "b", 1)
+		other.mustRefuse(t, "anna", "c", 3, "5 images may be asked for in a day of UTC, 3 were, this call has 3")
+		d.mustAsk(t, "anna", "d", 1)
+		synctest.Wait() // Until the other one has heard.
+		f := other.mustRefuse(t, "anna", "e", 2, "4 were")
+		if got := time.Now().UTC().Add(f.RetryAfter); got.Hour() != 0 || got.Minute() != 0 || f.RetryAfter > 24*time.Hour {
+			t.Errorf("Retry-After is %v, at %v", f.RetryAfter, got)
+		}
+		other.mustAsk(t, "bob", "f", 9)
+		time.Sleep(f.RetryAfter)
+		other.mustAsk(t, "anna", "g", 3)
+		synctest.Wait()
+		d.mustRefuse(t, "anna", "h", 3, "3 were")
+	})
+}
+
+// While the ledger cannot be followed, what others count is read for each call.
+func TestQuotaWithoutFollowing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {ImagesADay: 3}}}
+		d, other := newQuotaDoor(t, m, q), newQuotaDoor(t, m, q)
+		defer d.Close()
+		defer other.Close()
+		synctest.Wait()
+		other.mustAsk(t, "anna", "a", 1) // It has read the day now.
+		m.mu.Lock()
+		m.followers = nil
+		m.mu.Unlock()
+		other.setFollowing(false)
+		d.mustAsk(t, "anna", "b", 1)
+		other.mustRefuse(t, "anna", "c", 2, "2 were")
+	})
+}
+
+// However many calls come at once to an instance, no more are accepted than the quota allows.
+func TestQuotaHoldsWhenCallsComeTogether(t *testing.T) {
+	for name, quota := range map[string]Quota{"units": {UnitsQueued: 7}, "images": {ImagesADay: 7}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]Quota{"anna": quota}})
+				defer d.Close() // Nothing is worked on: no job ends.
+				var mu sync.Mutex
+				accepted := 0
+				var asking sync.WaitGroup
+				for i := range 20 {
+					asking.Go(func() {
+						_, err := d.ask(t, "anna", fmt.Sprint(i), 1)
+						mu.Lock()
+						defer mu.Unlock()
+						switch {
+						case err == nil:
+							accepted++
+						case fault.KindOf(err) != fault.QuotaExceeded:
+							t.Error(err)
+						}
+					})
+				}
+				asking.Wait()
+				if accepted != 7 {
+					t.Errorf("%d calls were accepted", accepted)
+				}
+				u := d.usage(t, anna, "")[0].Days[0]
+				if u.Units != 7 || u.Images != 7 || u.Refused != 13 {
+					t.Errorf("counted are %+v", u)
+				}
+			})
+		})
+	}
+}
+
+// What could not be recorded is not used.
+func TestQuotaIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]Quota{"anna": {UnitsQueued: 1, ImagesADay: 1}}})
+		defer d.Close()
+		for _, prefix := range []string{"usage.", "task.", "job."} {
+			d.memory.mu.Lock()
+			d.memory.onWrite = func(r *Record) error {
+				if strings.HasPrefix(r.Key, prefix) {
+					return fault.New(fault.DiskFull, "test", "for a test", nil)
+				}
+				return nil
+			}
+			d.memory.mu.Unlock()
+			if _, err := d.ask(t, "anna", prefix, 1); fault.KindOf(err) != fault.DiskFull {
+				t.Fatalf("%s: %v", prefix, err)
+			}
+		}
+		d.memory.mu.Lock()
+		d.memory.onWrite = nil
+		d.memory.mu.Unlock()
+		d.mustAsk(t, "anna", "a", 1)
+	})
+}
+
+// A job whose tickets could not be put exists, and counts: its call is answered with an error, and begun by the next sweep.
+func TestQuotaOfAJobWithoutTickets(t *testing.T) {
+	d := newDoor(t, func(_ *Config, deps *Deps) {
+		deps.Queue = noTickets{deps.Queue}
+		deps.Quotas = func() map[string]Quota { return map[string]Quota{"anna": {ImagesADay: 1}} }
+	})
+	defer d.Close()
+	if _, err := d.ask(t, "anna", "a", 1); !errors.Is(err, errSilent) {
+		t.Fatal(err)
+	}
+	d.mustRefuse(t, "anna", "b", 1, "1 were")
+}
+
+// noTickets is a queue that takes none.
+type noTickets struct{ Queue }
+
+func (noTickets) Put(context.Context, ...Ticket) error { return errSilent }
+
+// A quota that a reload brings counts what is there already; one that it takes away is gone.
+func TestQuotaIsReloaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quotas{}
+		d := newQuotaDoor(t, newMemory(), q)
+		defer d.Close()
+		d.mustAsk(t, "anna", "a", 2)
+		q.set(map[string]Quota{"anna": {UnitsQueued: 2}})
+		d.mustRefuse(t, "anna", "b", 1, "2 are")
+		q.set(map[string]Quota{"anna": {ImagesADay: 2}})
+		d.mustRefuse(t, "anna", "c", 1, "2 were")
+		q.set(map[string]Quota{"anna": {UnitsQueued: 3, ImagesADay: 3}})
+		d.mustAsk(t, "anna", "d", 1)
+		q.set(nil)
+		d.mustAsk(t, "anna", "e", 5)
+	})
+}
+
+// A retry costs fetches as a call does. It counts what it works on, and its units are queued once.
+func TestQuotaOfRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quotas{all: map[string]Quota{"anna": {UnitsQueued: 3, ImagesADay: 6}}}
+		d := newQuotaDoor(t, newMemory(), q)
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
+			if strings.HasSuffix(ref.Source, "/0.jpg") {
+				return refused(ref, fault.SourceNotFound)
+			}
+			return stored(ref, 100)
+		}
+		defer d.run(t)()
+		id := d.mustAsk(t, "anna", "a", 3)
+		ended := func() {
+			t.Helper()
+			if j, err := d.Job(t.Context(), id, time.Hour); err != nil || j.Counts.Broken != 1 || !j.State.final() {
+				t.Fatal(j, err)
+			}
+			synctest.Wait()
+		}
+		ended()
+		for range 2 { // The broken one, twice.
+			if _, err := d.Retry(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			ended()
+		}
+		d.mustRefuse(t, "anna", "b", 2, "5 were")
+		q.set(map[string]Quota{"anna": {ImagesADay: 5}})
+		if _, err := d.Retry(t.Context(), id); fault.KindOf(err) != fault.QuotaExceeded {
+			t.Error(err)
+		}
+		q.set(map[string]Quota{"anna": {UnitsQueued: 2}})
+		if _, err := d.Retry(t.Context(), id); fault.KindOf(err) != fault.QuotaExceeded {
+			t.Error(err)
+		}
+		if j, err := d.Job(t.Context(), id, 0); err != nil || !j.State.final() {
+			t.Errorf("a retry that was refused opened the job: %v, %v", j.State, err)
+		}
+	})
+}
+
+// The predecessor's call is held to the same quotas: each picture is a unit.
+func TestQuotaOfTheCompatCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {UnitsQueued: 2, ImagesADay: 4}}}
+		d := newQuotaDoor(t, m, q)
+		defer d.Close()
+		c, err := NewCompat(CompatConfig{Buckets: []CompatBucket{{Name: "old", Prefix: "p"}}}, CompatDeps{
+			Ledger: m, Queue: m, Sink: nowhere{}, Parser: d.deps.Parser, Accounts: d.Accounts(),
+			Warm: func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
+				return []pipeline.Warmed{{Ref: refs[0]}}
+			},
+			Get: func(context.Context, variant.Ref) (pipeline.Answer, error) {
+				a := pipeline.Answer{}
+				a.Entry.Body, a.Entry.Attrs = make([]byte, 30), map[string]string{"sb": "100"}
+				return a, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		post := func(want fault.Kind, images ...string) {
+			t.Helper()
+			wantFault(t, images[0], c.Accept(t.Context(), "anna", compatCall(images...)), want)
+		}
+		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2")
+		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2") // The same wishes, sent again, count once.
+		post(fault.QuotaExceeded, "p/3", "https://c.example/3")
+		d.mustRefuse(t, "anna", "a", 1, "units_queued")
+		if n := len(m.tickets); n != 2 {
+			t.Errorf("%d tickets", n)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = c.Run(ctx) })
+		synctest.Wait()
+		post("", "p/3", "https://c.example/3")
+		post(fault.QuotaExceeded, "p/4", "https://c.example/4", "p/5", "https://c.example/5") // 3 + 2 images.
+		synctest.Wait()
+		cancel()
+		running.Wait()
+		got := d.usage(t, anna, "")[0].Days[0].Usage
+		want := Usage{Units: 3, Images: 3, Made: 3, Refused: 3, Bytes: Bytes{Source: 300, Stored: 90, Saved: 210}}
+		if got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+// nowhere is a Sink that keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Put(context.Context, string, string, []byte, string) error { return nil }
+
+func TestQuotaValidate(t *testing.T) {
+	if err := (Quota{UnitsQueued: 1, ImagesADay: 1}).Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, q := range []Quota{{UnitsQueued: -1}, {ImagesADay: -1}} {
+		if q.Validate() == nil {
+			t.Errorf("%+v is taken", q)
+		}
+	}
+}
+
+// A ledger that does not answer refuses calls of tokens with a quota: nobody knows what they have used.
+func TestQuotaNeedsTheLedger(t *testing.T) {
+	for _, quota := range []Quota{{UnitsQueued: 9}, {ImagesADay: 9}} {
+		d := newDoor(t, func(_ *Config, deps *Deps) {
+			deps.Ledger = silentLists{deps.Ledger}
+			deps.Quotas = func() map[string]Quota { return map[string]Quota{"anna": quota} }
+		})
+		if _, err := d.ask(t, "anna", "a", 1); !errors.Is(err, errSilent) {
+			t.Errorf("%+v: %v", quota, err)
+		}
+		d.Close()
+	}
+}
+
+var errSilent = errors.New("for a test")
+
+// silentLists is a ledger without listings.
+type silentLists struct{ Ledger }
+
+func (silentLists) List(context.Context, Scan, func(Record) bool) error { return errSilent }

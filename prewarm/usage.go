@@ -1,0 +1,194 @@
+package prewarm
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Usage is what the calls of a token have used in a day of UTC, or in a part of it.
+type Usage struct {
+	Units   int64 `json:"data_units"` // accepted
+	Images  int64 `json:"images"`     // asked for by calls that were accepted, and by retries
+	Made    int64 `json:"made"`       // verdicts on variants, by their state; those of a job that runs past midnight on both days
+	Present int64 `json:"present"`
+	Broken  int64 `json:"broken"`
+	Failed  int64 `json:"failed"`
+	Refused int64 `json:"refused"` // calls and retries, for a quota
+	// Bytes are those of a job, of the variants that were made: what was there before has cost nothing, and was counted when it was made.
+	Bytes Bytes `json:"bytes"`
+}
+
+// add adds another usage, times times (1 or -1).
+func (u *Usage) add(o Usage, times int64) {
+	u.Units += times * o.Units
+	u.Images += times * o.Images
+	u.Made += times * o.Made
+	u.Present += times * o.Present
+	u.Broken += times * o.Broken
+	u.Failed += times * o.Failed
+	u.Refused += times * o.Refused
+	u.Bytes.Source += times * o.Bytes.Source
+	u.Bytes.Stored += times * o.Bytes.Stored
+	u.Bytes.Saved += times * o.Bytes.Saved
+}
+
+// usage sums up the verdicts that this process has given since the task was read.
+func (t *task) usage() (u Usage) {
+	for _, w := range t.Works {
+		made := false
+		for _, o := range w.Verdicts {
+			if !o.ours {
+				continue
+			}
+			for _, at := range w.Spots {
+				u.judge(o.state(at))
+			}
+			if o.State == Made {
+				made = true
+				u.Bytes.Stored += o.Bytes
+				u.Bytes.Saved += w.saved(o)
+			}
+		}
+		if made {
+			u.Bytes.Source += w.From
+		}
+	}
+	return u
+}
+
+func (u *Usage) judge(s State) {
+	switch s {
+	case Made:
+		u.Made++
+	case Present:
+		u.Present++
+	case Broken:
+		u.Broken++
+	case Failed:
+		u.Failed++
+	}
+}
+
+// OwnerUsage is what one owner may use, and has used.
+type OwnerUsage struct {
+	Owner string `json:"owner"`
+	Quota struct {
+		UnitsQueued *Remaining `json:"units_queued,omitempty"` // nil = no limit
+		ImagesADay  *Remaining `json:"images_a_day,omitempty"`
+	} `json:"quota"`
+	Days []DayUsage `json:"days"` // the latest first; those without any use are left out
+}
+
+// Remaining is what is left of a quota.
+type Remaining struct {
+	Limit     int64 `json:"limit"`
+	Used      int64 `json:"used"`
+	Remaining int64 `json:"remaining"`
+}
+
+// DayUsage is the usage of a day of UTC.
+type DayUsage struct {
+	Day string `json:"day"`
+	Usage
+}
+
+// MaxUsageDays bounds the days of one answer; they are kept for as long as jobs, prewarm.keep.
+const MaxUsageDays = 31
+
+// Usage tells what owners have used in the last days, today included: the owner that is named, or all that who may see ("").
+func (s *Service) Usage(ctx context.Context, who Caller, owner string, days int) ([]OwnerUsage, error) {
+	if !who.All && owner == "" {
+		owner = who.Name
+	}
+	if !who.All && owner == "" {
+		return nil, nil // What tokens without a name use is admin's to see.
+	}
+	a, quotas := s.accounts, s.accounts.quotas()
+	found := map[string]map[string]Usage{} // by owner and day
+	for name := range quotas {
+		if owner == "" || name == owner {
+			found[name] = map[string]Usage{}
+		}
+	}
+	now := a.now()
+	for n := range min(max(days, 1), MaxUsageDays) {
+		if err := a.usageOf(ctx, owner, dayOf(now.AddDate(0, 0, -n)), found); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]OwnerUsage, 0, len(found))
+	for name, days := range found {
+		u := OwnerUsage{Owner: name, Days: []DayUsage{}}
+		for day, of := range days {
+			at, err := time.Parse(dayFormat, day)
+			if err != nil {
+				return nil, fault.New(fault.Internal, "prewarm.Usage", "an internal error", err)
+			}
+			u.Days = append(u.Days, DayUsage{at.Format(time.DateOnly), of})
+		}
+		slices.SortFunc(u.Days, func(x, y DayUsage) int { return cmp.Compare(y.Day, x.Day) })
+		if q := quotas[name]; q.UnitsQueued > 0 {
+			if _, err := a.read(ctx, name, queueAgeFull); err != nil {
+				return nil, err
+			}
+			a.mu.Lock()
+			u.Quota.UnitsQueued = remaining(q.UnitsQueued, a.queue(name).sum)
+			a.mu.Unlock()
+		}
+		if q := quotas[name]; q.ImagesADay > 0 {
+			u.Quota.ImagesADay = remaining(q.ImagesADay, days[dayOf(now)].Images)
+		}
+		out = append(out, u)
+	}
+	slices.SortFunc(out, func(x, y OwnerUsage) int { return cmp.Compare(x.Owner, y.Owner) })
+	return out, nil
+}
+
+func remaining(limit int, used int64) *Remaining {
+	return &Remaining{Limit: int64(limit), Used: used, Remaining: max(0, int64(limit)-used)}
+}
+
+// usageOf adds up what all instances have counted of an owner, or of all, in a day.
+func (a *Accounts) usageOf(ctx context.Context, owner, day string, into map[string]map[string]Usage) error {
+	prefix := usagePrefix + day
+	if owner != "" {
+		prefix += "." + ownerMark(owner)
+	}
+	add := func(owner string, u Usage) {
+		if into[owner] == nil {
+			into[owner] = map[string]Usage{}
+		}
+		sum := into[owner][day]
+		sum.add(u, 1)
+		into[owner][day] = sum
+	}
+	own := map[string]bool{} // What is counted here is known better here.
+	a.mu.Lock()
+	for at, c := range a.own {
+		if at.day == day && (owner == "" || at.owner == owner) && c.Usage != (Usage{}) {
+			own[a.key(at)] = true
+			add(at.owner, c.Usage)
+		}
+	}
+	a.mu.Unlock()
+	var bad error
+	err := a.ledger.List(ctx, Scan{Prefix: prefix, Bodies: true}, func(r Record) bool {
+		var u usageRecord
+		if own[r.Key] {
+			return true
+		}
+		if bad = json.Unmarshal(r.Body, &u); bad == nil {
+			add(u.Owner, u.Usage)
+		}
+		return bad == nil
+	})
+	if bad != nil {
+		return fault.New(fault.Internal, "prewarm.Usage", "an internal error", bad)
+	}
+	return err
+}

@@ -1,0 +1,144 @@
+package prewarm
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// usage asks for the last week.
+func (d *door) usage(t *testing.T, who Caller, owner string) []OwnerUsage {
+	t.Helper()
+	all, err := d.Usage(t.Context(), who, owner, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Usage is what jobs say of themselves: the same counts and bytes, by the day, without what was stored before.
+func TestUsageIsThatOfTheJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {UnitsQueued: 10, ImagesADay: 10}, "idle": {}}}
+		d, other := newQuotaDoor(t, m, q), newQuotaDoor(t, m, q)
+		defer other.Close()
+		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
+			switch {
+			case strings.HasSuffix(ref.Source, "/0.jpg"):
+				return refused(ref, fault.SourceNotFound)
+			case strings.HasSuffix(ref.Source, "/1.jpg"):
+				w := stored(ref, 300)
+				w.Present = true
+				return w
+			case strings.HasSuffix(ref.Source, "/2.jpg"):
+				return stored(ref, 1200) // Larger than its original, which has 1000.
+			}
+			return stored(ref, 100)
+		}
+		defer d.run(t)()
+		synctest.Wait()
+		id := other.mustAsk(t, "anna", "a", 5) // Accepted by one instance, worked on by the other.
+		j, err := d.Job(t.Context(), id, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.mustAsk(t, "bob", "b", 1)
+		synctest.Wait()
+		time.Sleep(2 * usageInterval)
+		want := Usage{Units: 5, Images: 5, Made: 3, Present: 1, Broken: 1, Bytes: Bytes{Source: 3000, Stored: 1400, Saved: 1600}}
+		if j.Bytes.Stored != want.Bytes.Stored+300 || j.Bytes.Saved != want.Bytes.Saved+700 {
+			t.Fatalf("the job says %+v", j.Bytes)
+		}
+		for _, at := range []*door{d, other} {
+			got := at.usage(t, anna, "")
+			if len(got) != 1 || got[0].Owner != "anna" || len(got[0].Days) != 1 || got[0].Days[0].Usage != want {
+				t.Fatalf("got %+v, want %+v", got, want)
+			}
+			if got[0].Days[0].Day != time.Now().UTC().Format(time.DateOnly) {
+				t.Error(got[0].Days[0].Day)
+			}
+			if quota := got[0].Quota; *quota.ImagesADay != (Remaining{10, 5, 5}) || *quota.UnitsQueued != (Remaining{10, 0, 10}) {
+				t.Errorf("left is %+v, %+v", quota.ImagesADay, quota.UnitsQueued)
+			}
+		}
+	})
+}
+
+// Usage is kept over a stop, by the day, and shown to its owner and to admin.
+func TestUsageIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {}, "idle": {}}}
+		d := newQuotaDoor(t, m, q)
+		stop := d.run(t)
+		d.mustAsk(t, "anna", "a", 1)
+		synctest.Wait()
+		time.Sleep(24 * time.Hour)
+		d.mustAsk(t, "anna", "b", 2)
+		d.mustAsk(t, "bob", "c", 3) // A token that was taken away since.
+		d.mustAsk(t, "", "d", 4)
+		synctest.Wait()
+		stop() // At once: the last counts are written by Close.
+		again := newQuotaDoor(t, m, q)
+		defer again.Close()
+		owners := func(who Caller, owner string) (text string) {
+			for _, u := range again.usage(t, who, owner) {
+				text += u.Owner + ":"
+				for _, d := range u.Days {
+					text += " " + string(rune('0'+d.Units)) + "/" + string(rune('0'+d.Made))
+				}
+				text += "; "
+			}
+			return text
+		}
+		for _, x := range []struct {
+			who         Caller
+			owner, want string
+		}{
+			{anna, "", "anna: 2/2 1/1; "},
+			{bob, "", "bob: 3/3; "},
+			{Caller{}, "", ""},
+			{admin, "", ": 4/4; anna: 2/2 1/1; bob: 3/3; idle:; "},
+			{admin, "anna", "anna: 2/2 1/1; "},
+			{admin, "idle", "idle:; "},
+			{admin, "nobody", ""},
+		} {
+			if got := owners(x.who, x.owner); got != x.want {
+				t.Errorf("%+v, %q: got %q, want %q", x.who, x.owner, got, x.want)
+			}
+		}
+		if len(d.accounts.own) != 3 {
+			t.Errorf("%d counts are in memory; yesterday's are written and should be forgotten", len(d.accounts.own))
+		}
+	})
+}
+
+// An answer of the ledger that was lost, and a ledger that was, leave the counts as they are.
+func TestUsageOutlivesConflicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		d := newQuotaDoor(t, m, &quotas{})
+		defer d.Close()
+		key := d.accounts.key(ownerDay{dayOf(time.Now()), "anna"})
+		for n, harm := range []func(r Record){
+			func(Record) {},
+			func(r Record) { r.Revision += 100; m.records[key] = r },
+			func(Record) { delete(m.records, key) },
+		} {
+			m.mu.Lock()
+			harm(m.records[key])
+			m.mu.Unlock()
+			d.accounts.add("anna", Usage{Made: 1})
+			synctest.Wait()
+			time.Sleep(2 * usageInterval)
+			r, err := m.Read(t.Context(), key)
+			if err != nil || !strings.Contains(string(r.Body), `"made":`+string(rune('1'+n))) {
+				t.Errorf("%d: %s, %v", n, r.Body, err)
+			}
+		}
+	})
+}
