@@ -29,7 +29,8 @@ type APIConfig struct {
 	HTTP *http.Client
 	// Attempts is how often a call is tried when its failure would pass by itself. 0 means 8.
 	Attempts int
-	// MaxPause bounds the pause between two tries, whatever Retry-After asks for. 0 means 30 s.
+	// MaxPause bounds the pause between two tries, whatever Retry-After asks for. 0 means 30 s. Where that is more than all pauses that are
+	// left, the call ends at once.
 	MaxPause time.Duration
 }
 
@@ -148,13 +149,19 @@ func (a *API) send(ctx context.Context, r request) (reply, error) {
 			return res, nil
 		}
 		wait, again := retryAfter(err, try)
-		if !again || try >= a.cfg.Attempts || ctx.Err() != nil {
+		if !again || try >= a.cfg.Attempts || ctx.Err() != nil || a.tooLate(err, try) {
 			return reply{}, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
 		}
 		if stopped := a.pause(ctx, min(wait, a.cfg.MaxPause)); stopped != nil {
 			return reply{}, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
 		}
 	}
+}
+
+// tooLate reports whether the server asks for a longer pause than all that are left: the quota of a day is free again hours later.
+func (a *API) tooLate(err error, try int) bool {
+	var e *Error
+	return errors.As(err, &e) && e.RetryAfter > time.Duration(a.cfg.Attempts-try)*a.cfg.MaxPause
 }
 
 // once sends r one time. Any status of 400 and above is an *Error.

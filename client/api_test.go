@@ -109,6 +109,21 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// A pause that is longer than all that are left is not begun: the quota of a day is free again tomorrow.
+func TestNoRetryOfWhatComesTooLate(t *testing.T) {
+	for after, want := range map[string]int{"20": 4, "80": 2, "3600": 1} {
+		api, requests, _ := apiOn(t, func(_ int, _ sent, w http.ResponseWriter) { problem(w, 429, "quota_exceeded", true, after) })
+		_, err := api.Prewarm(t.Context(), Call{URLs: []string{"https://c.example/a.jpg"}})
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Code != "quota_exceeded" {
+			t.Errorf("after %s s: %v", after, err)
+		}
+		if len(*requests) != want {
+			t.Errorf("after %s s: %d requests, want %d", after, len(*requests), want)
+		}
+	}
+}
+
 // An answer that breaks off is asked for again, as one that did not come is.
 func TestRetriesOfAnswersThatBreakOff(t *testing.T) {
 	api, requests, pauses := apiOn(t, func(n int, _ sent, w http.ResponseWriter) {

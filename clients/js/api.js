@@ -122,6 +122,7 @@ export class Client {
         return await this.#once(target, init);
       } catch (error) {
         if (!(error instanceof Refused) || !error.retryable || attempt >= this.#attempts || signal?.aborted) throw error;
+        if (error.retryAfter > (this.#attempts - attempt) * this.#maxPause) throw error; // Later than all pauses that are left.
         const jitter = Math.random() * 2 ** Math.min(attempt - 1, 5);
         await this.#sleep(Math.min(error.retryAfter === undefined ? jitter : error.retryAfter + jitter / 4, this.#maxPause), signal);
       }

@@ -85,6 +85,12 @@ test("units are posted, again after what passes by itself, with one key", async 
   assert.deepEqual(body, { variants: ["lite"], budget: 120000, again: true, ttl: "3600000ms", round: "60000ms", return: "enriched", deadline: "1970-01-01T00:00:00.000Z", data_units: [{ data: { photo: "https://a/1.jpg" } }, { data: { x: 1 }, id: "u2", budget: 9000 }], wrapped: true });
 });
 
+test("a pause that is longer than all that are left is not begun", async () => {
+  const { api, calls } = client([problem(429, { code: "quota_exceeded", retryable: true }, { "Retry-After": "3600" })]);
+  await assert.rejects(api.prewarm({ urls: ["http://a/"] }), (e) => e instanceof Refused && e.code === "quota_exceeded" && e.retryAfter === 3600);
+  assert.equal(calls.length, 1);
+});
+
 test("refusals for good are not repeated, and tries end", async () => {
   const good = client([problem(422, { code: "bad_selector", detail: "no", retryable: false, request_id: "r1" })]);
   await assert.rejects(good.api.prewarm({ urls: ["http://a/"] }), (e) => e instanceof Refused && e.status === 422 && e.code === "bad_selector" && e.message.includes("r1"));

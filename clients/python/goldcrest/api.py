@@ -217,6 +217,8 @@ class Client:
             except Refused as refused:
                 if not refused.retryable or attempt >= self._attempts:
                     raise
+                if (refused.retry_after or 0) > (self._attempts - attempt) * self._max_pause:
+                    raise  # Later than all pauses that are left.
                 jitter = random.uniform(0, 2 ** min(attempt - 1, 5))
                 wait = jitter if refused.retry_after is None else refused.retry_after + jitter / 4
                 self._sleep(min(wait, self._max_pause))

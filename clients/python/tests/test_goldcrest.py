@@ -177,6 +177,12 @@ class Api(unittest.TestCase):
         self.assertEqual(body.pop("data_units")[0], {"data": {"photo": "https://a/1.jpg"}, "id": "u1", "select": ["/photo"], "budget": 9000})
         self.assertEqual(body, {"wrapped": True, "variants": ["lite"], "budget": 120000, "again": True, "ttl": "3600000ms", "round": "60000ms", "return": "enriched", "deadline": "2026-01-01T00:00:00Z", "tags": ["t"]})
 
+    def test_a_pause_that_is_longer_than_all_that_are_left_is_not_begun(self):
+        self.answers.append(self.problem(429, True, {"Retry-After": "3600"}, code="quota_exceeded"))
+        with self.assertRaises(Refused) as caught:
+            self.api.prewarm(urls=["http://a/"])
+        self.assertEqual((caught.exception.code, caught.exception.retry_after, len(self.calls)), ("quota_exceeded", 3600, 1))
+
     def test_refusals_for_good_are_not_repeated_and_tries_end(self):
         self.answers.append(self.problem(422, False, code="bad_selector", detail="no", request_id="r1"))
         with self.assertRaises(Refused) as caught:
