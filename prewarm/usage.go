@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -100,6 +101,9 @@ type DayUsage struct {
 // MaxUsageDays bounds the days of one answer; they are kept for as long as jobs, prewarm.keep.
 const MaxUsageDays = 31
 
+// clockSkew is how far the ledger's clock may be behind.
+const clockSkew = time.Hour
+
 // Usage tells what owners have used in the last days, today included: the owner that is named, or all that who may see ("").
 func (s *Service) Usage(ctx context.Context, who Caller, owner string, days int) ([]OwnerUsage, error) {
 	if !who.All && owner == "" {
@@ -115,11 +119,9 @@ func (s *Service) Usage(ctx context.Context, who Caller, owner string, days int)
 			found[name] = map[string]Usage{}
 		}
 	}
-	now := a.now()
-	for n := range min(max(days, 1), MaxUsageDays) {
-		if err := a.usageOf(ctx, owner, dayOf(now.AddDate(0, 0, -n)), found); err != nil {
-			return nil, err
-		}
+	now := a.now().UTC()
+	if err := a.usageSince(ctx, owner, now.AddDate(0, 0, 1-min(max(days, 1), MaxUsageDays)), found); err != nil {
+		return nil, err
 	}
 	out := make([]OwnerUsage, 0, len(found))
 	for name, days := range found {
@@ -153,37 +155,39 @@ func remaining(limit int, used int64) *Remaining {
 	return &Remaining{Limit: int64(limit), Used: used, Remaining: max(0, int64(limit)-used)}
 }
 
-// usageOf adds up what all instances have counted of an owner, or of all, in a day.
-func (a *Accounts) usageOf(ctx context.Context, owner, day string, into map[string]map[string]Usage) error {
-	prefix := usagePrefix + day
-	if owner != "" {
-		prefix += "." + ownerMark(owner)
-	}
-	add := func(owner string, u Usage) {
-		if into[owner] == nil {
-			into[owner] = map[string]Usage{}
+// usageSince adds up what all instances have counted of an owner, or of all (""), from a day on.
+func (a *Accounts) usageSince(ctx context.Context, owner string, first time.Time, into map[string]map[string]Usage) error {
+	from := dayOf(first)
+	add := func(at ownerDay, u Usage) {
+		if at.day < from || owner != "" && at.owner != owner {
+			return
 		}
-		sum := into[owner][day]
+		if into[at.owner] == nil {
+			into[at.owner] = map[string]Usage{}
+		}
+		sum := into[at.owner][at.day]
 		sum.add(u, 1)
-		into[owner][day] = sum
+		into[at.owner][at.day] = sum
 	}
 	own := map[string]bool{} // What is counted here is known better here.
 	a.mu.Lock()
 	for at, c := range a.own {
-		if at.day == day && (owner == "" || at.owner == owner) && c.Usage != (Usage{}) {
+		if c.Usage != (Usage{}) {
 			own[a.key(at)] = true
-			add(at.owner, c.Usage)
+			add(at, c.Usage)
 		}
 	}
 	a.mu.Unlock()
 	var bad error
-	err := a.ledger.List(ctx, Scan{Prefix: prefix, Bodies: true}, func(r Record) bool {
-		var u usageRecord
-		if own[r.Key] {
+	scan := Scan{Prefix: "usage", Since: first.Truncate(24 * time.Hour).Add(-clockSkew), Bodies: true}
+	err := a.ledger.List(ctx, scan, func(r Record) bool {
+		words := strings.Split(r.Key, ".")
+		if own[r.Key] || len(words) != 4 {
 			return true
 		}
+		var u usageRecord
 		if bad = json.Unmarshal(r.Body, &u); bad == nil {
-			add(u.Owner, u.Usage)
+			add(ownerDay{words[1], u.Owner}, u.Usage)
 		}
 		return bad == nil
 	})

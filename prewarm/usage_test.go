@@ -111,6 +111,10 @@ func TestUsageIsKept(t *testing.T) {
 				t.Errorf("%+v, %q: got %q, want %q", x.who, x.owner, got, x.want)
 			}
 		}
+		today, err := again.Usage(t.Context(), anna, "", 1)
+		if err != nil || len(today) != 1 || len(today[0].Days) != 1 || today[0].Days[0].Units != 2 {
+			t.Errorf("today: %+v, %v", today, err)
+		}
 		if len(d.accounts.own) != 3 {
 			t.Errorf("%d counts are in memory; yesterday's are written and should be forgotten", len(d.accounts.own))
 		}
