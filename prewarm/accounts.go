@@ -3,11 +3,12 @@ package prewarm
 import (
 	"context"
 	"crypto/rand"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // Accounts hold owners to their quotas and count what they use. Safe for concurrent use.
@@ -16,11 +17,7 @@ import (
 // "usage.<day>.<owner>.<instance>". The sum over the instances is what an owner has used. Units that are queued are not counted but
 // read: they are those of the active jobs.
 type Accounts struct {
-	ledger   Ledger
-	quotas   func() map[string]Quota
-	observer Observer
-	log      *slog.Logger
-	now      func() time.Time
+	deps     Deps
 	instance string
 	active   func(ctx context.Context, owner string) (map[string]int, error) // units of what has not ended, by job
 	every    time.Duration                                                   // counts are written so often
@@ -69,12 +66,11 @@ const (
 
 func newAccounts(deps Deps, active func(context.Context, string) (map[string]int, error)) *Accounts {
 	a := &Accounts{
-		ledger: deps.Ledger, quotas: deps.Quotas, observer: deps.Observer, log: deps.Log, now: deps.Now,
-		instance: rand.Text(), active: active, every: usageInterval,
+		deps: deps, instance: rand.Text(), active: active, every: usageInterval,
 		changed: make(chan struct{}, 1), own: map[ownerDay]*count{}, queues: map[string]*queued{},
 	}
-	if a.quotas == nil {
-		a.quotas = func() map[string]Quota { return nil }
+	if a.deps.Quotas == nil {
+		a.deps.Quotas = func() map[string]Quota { return nil }
 	}
 	return a
 }
@@ -95,27 +91,17 @@ func (a *Accounts) charge(ctx context.Context, owner string, units map[string]in
 	if a == nil {
 		return nil, nil
 	}
-	q := a.quotas()[owner]
+	q := a.deps.Quotas()[owner]
 	if q.ImagesADay > 0 {
 		if err := a.load(ctx); err != nil {
 			return nil, err
 		}
 	}
-	var c *charge
-	var err error
-	for _, age := range []time.Duration{queueAge, queueAgeFull} {
-		var fresh bool
-		if q.UnitsQueued > 0 {
-			if fresh, err = a.read(ctx, owner, age); err != nil {
-				return nil, err
-			}
-		}
-		if c, err = a.reserve(owner, q, units, use); err == nil || fresh || q.UnitsQueued == 0 {
-			break // What was read just now tells nothing else if it is read again.
-		}
+	c, err := a.reserveFresh(ctx, owner, q, units, use)
+	if fault.KindOf(err) == fault.QuotaExceeded {
+		a.add(owner, Usage{Refused: 1})
 	}
 	if err != nil {
-		a.add(owner, Usage{Refused: 1})
 		return nil, err
 	}
 	if q.ImagesADay > 0 { // On disk before the call is accepted: a process that is killed forgets nothing.
@@ -127,11 +113,28 @@ func (a *Accounts) charge(ctx context.Context, owner string, units map[string]in
 	return c, nil
 }
 
+// reserveFresh is reserve with what is queued as it is now, where the call would be refused by an older reading.
+func (a *Accounts) reserveFresh(ctx context.Context, owner string, q Quota, units map[string]int, use Usage) (c *charge, err error) {
+	if q.UnitsQueued == 0 {
+		return a.reserve(owner, q, units, use)
+	}
+	for _, age := range []time.Duration{queueAge, queueAgeFull} {
+		fresh, bad := a.read(ctx, owner, age)
+		if bad != nil {
+			return nil, bad
+		}
+		if c, err = a.reserve(owner, q, units, use); err == nil || fresh {
+			break // What was read just now tells nothing else if it is read again.
+		}
+	}
+	return c, err
+}
+
 // reserve takes what a call asks for out of a quota.
 func (a *Accounts) reserve(owner string, quota Quota, units map[string]int, use Usage) (*charge, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.now()
+	now := a.deps.Now()
 	q := a.queue(owner)
 	asked := used{images: use.Images}
 	for id, n := range units {
@@ -162,7 +165,7 @@ func (c *charge) accepted() {
 		h.accepted = true
 	}
 	c.a.mu.Unlock()
-	c.a.observer.Used(c.owner, c.use)
+	c.a.deps.Observer.Used(c.owner, c.use)
 }
 
 // refund ends a charge whose call was not accepted.
@@ -199,12 +202,12 @@ func (a *Accounts) add(owner string, u Usage) {
 	a.counting(owner).add(u, 1)
 	a.touch()
 	a.mu.Unlock()
-	a.observer.Used(owner, u)
+	a.deps.Observer.Used(owner, u)
 }
 
 // counting is the count of an owner's present day. The caller holds mu.
 func (a *Accounts) counting(owner string) *count {
-	at := ownerDay{dayOf(a.now()), owner}
+	at := ownerDay{dayOf(a.deps.Now()), owner}
 	if a.own[at] == nil {
 		a.own[at] = &count{}
 	}
@@ -247,7 +250,7 @@ func (a *Accounts) load(ctx context.Context) error {
 	defer a.loading.Unlock()
 	a.mu.Lock()
 	o := &a.others
-	if day := dayOf(a.now()); o.day != day {
+	if day := dayOf(a.deps.Now()); o.day != day {
 		o.day, o.whole, o.counts, o.images = day, false, map[string]otherCount{}, map[string]int64{}
 	}
 	day, whole, epoch := o.day, o.whole, o.epoch
@@ -255,7 +258,7 @@ func (a *Accounts) load(ctx context.Context) error {
 	if whole {
 		return nil
 	}
-	err := a.ledger.List(ctx, Scan{Prefix: usagePrefix + day}, func(r Record) bool {
+	err := a.deps.Ledger.List(ctx, Scan{Prefix: usagePrefix + day}, func(r Record) bool {
 		a.heard(r)
 		return true
 	})
@@ -266,6 +269,18 @@ func (a *Accounts) load(ctx context.Context) error {
 	defer a.mu.Unlock()
 	o.whole = o.told && o.day == day && o.epoch == epoch
 	return nil
+}
+
+// noticed takes in what concerns accounts of a record that somebody has written.
+func (a *Accounts) noticed(r Record) {
+	words := strings.Split(r.Key, ".")
+	state, owner, _ := strings.Cut(r.Mark, " ")
+	switch {
+	case words[0] == "usage":
+		a.heard(r)
+	case words[0] == "job" && len(words) == 3 && State(state).final():
+		a.ended(owner, words[2])
+	}
 }
 
 // follow begins or ends that the ledger tells what other instances count.

@@ -33,17 +33,12 @@ func (s *Service) setFollowing(on bool) {
 
 // noticed takes in a record that somebody has written.
 func (s *Service) noticed(r Record) {
+	s.accounts.noticed(r)
 	words := strings.Split(r.Key, ".")
-	if words[0] == "usage" {
-		s.accounts.heard(r)
-	}
 	if len(words) != 3 {
 		return
 	}
 	id := words[2]
-	if state, owner, _ := strings.Cut(r.Mark, " "); words[0] == "job" && State(state).final() {
-		s.accounts.ended(owner, id)
-	}
 	if words[0] == "task" {
 		id = words[1]
 	}

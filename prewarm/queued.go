@@ -76,7 +76,7 @@ func (a *Accounts) read(ctx context.Context, owner string, age time.Duration) (f
 	q.reading.Lock()
 	defer q.reading.Unlock()
 	a.mu.Lock()
-	young := a.now().Sub(q.at)
+	young := a.deps.Now().Sub(q.at)
 	seen := map[*heldUnits]bool{} // A reading that begins now sees them, unless they have ended.
 	for _, h := range q.all {
 		seen[h] = h.accepted
@@ -103,7 +103,7 @@ func (a *Accounts) read(ctx context.Context, owner string, age time.Duration) (f
 	for _, h := range all {
 		sum += int64(h.units)
 	}
-	q.at, q.all, q.sum = a.now(), all, sum
+	q.at, q.all, q.sum = a.deps.Now(), all, sum
 	return true, nil
 }
 

@@ -39,12 +39,12 @@ const unitsAgain = 30 * time.Second
 // admits reports what a call exceeds, first what lasts longer; spent is what its token has used so far.
 func (q Quota) admits(spent, asked used, now time.Time) error {
 	if over(q.ImagesADay, spent.images, asked.images) {
-		text := exceeds("images_a_day", "images may be asked for in a day of UTC", "were", q.ImagesADay, spent.images, asked.images)
+		text := exceeds("images_a_day is used up: %d images may be asked for in a day of UTC, %d were, this call has %d", q.ImagesADay, spent.images, asked.images)
 		tomorrow := now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 		return refusedFor(tomorrow.Sub(now), text)
 	}
 	if over(q.UnitsQueued, spent.units, asked.units) {
-		text := exceeds("units_queued", "Data Units may be queued", "are", q.UnitsQueued, spent.units, asked.units)
+		text := exceeds("units_queued is used up: %d Data Units may be queued, %d are, this call has %d", q.UnitsQueued, spent.units, asked.units)
 		return refusedFor(unitsAgain, text)
 	}
 	return nil
@@ -57,8 +57,9 @@ func over(limit int, used, asked int64) bool {
 	return limit > 0 && asked > 0 && used+asked > int64(limit)
 }
 
-func exceeds(name, what, verb string, limit int, used, asked int64) string {
-	text := fmt.Sprintf("the token's quota %s is used up: %d %s, %d %s, this call has %d", name, limit, what, used, verb, asked)
+// exceeds is the sentence about an exceeded quota; format names its limit, what is used, and what the call asks for.
+func exceeds(format string, limit int, used, asked int64) string {
+	text := "the token's quota " + fmt.Sprintf(format, limit, used, asked)
 	if asked > int64(limit) {
 		text = strings.Replace(text, "is used up", "is smaller than this call, which has to be split", 1)
 	}

@@ -321,59 +321,6 @@ func TestQuotaOfRetries(t *testing.T) {
 	})
 }
 
-// The predecessor's call is held to the same quotas: each picture is a unit.
-func TestQuotaOfTheCompatCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {UnitsQueued: 2, ImagesADay: 4}}}
-		d := newQuotaDoor(t, m, q)
-		defer d.Close()
-		c, err := NewCompat(CompatConfig{Buckets: []CompatBucket{{Name: "old", Prefix: "p"}}}, CompatDeps{
-			Ledger: m, Queue: m, Sink: nowhere{}, Parser: d.deps.Parser, Accounts: d.Accounts(),
-			Warm: func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
-				return []pipeline.Warmed{{Ref: refs[0]}}
-			},
-			Get: func(context.Context, variant.Ref) (pipeline.Answer, error) {
-				a := pipeline.Answer{}
-				a.Entry.Body, a.Entry.Attrs = make([]byte, 30), map[string]string{"sb": "100"}
-				return a, nil
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		post := func(want fault.Kind, images ...string) {
-			t.Helper()
-			wantFault(t, images[0], c.Accept(t.Context(), "anna", compatCall(images...)), want)
-		}
-		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2")
-		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2") // The same wishes, sent again, count once.
-		post(fault.QuotaExceeded, "p/3", "https://c.example/3")
-		d.mustRefuse(t, "anna", "a", 1, "units_queued")
-		if n := len(m.tickets); n != 2 {
-			t.Errorf("%d tickets", n)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { _ = c.Run(ctx) })
-		synctest.Wait()
-		post("", "p/3", "https://c.example/3")
-		post(fault.QuotaExceeded, "p/4", "https://c.example/4", "p/5", "https://c.example/5") // 3 + 2 images.
-		synctest.Wait()
-		cancel()
-		running.Wait()
-		got := d.usage(t, anna, "")[0].Days[0].Usage
-		want := Usage{Units: 3, Images: 3, Made: 3, Refused: 3, Bytes: Bytes{Source: 300, Stored: 90, Saved: 210}}
-		if got != want {
-			t.Errorf("got %+v, want %+v", got, want)
-		}
-	})
-}
-
-// nowhere is a Sink that keeps nothing.
-type nowhere struct{}
-
-func (nowhere) Put(context.Context, string, string, []byte, string) error { return nil }
-
 func TestQuotaValidate(t *testing.T) {
 	if err := (Quota{UnitsQueued: 1, ImagesADay: 1}).Validate(); err != nil {
 		t.Error(err)

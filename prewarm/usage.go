@@ -112,43 +112,52 @@ func (s *Service) Usage(ctx context.Context, who Caller, owner string, days int)
 	if !who.All && owner == "" {
 		return nil, nil // What tokens without a name use is admin's to see.
 	}
-	a, quotas := s.accounts, s.accounts.quotas()
+	a, quotas := s.accounts, s.accounts.deps.Quotas()
 	found := map[string]map[string]Usage{} // by owner and day
 	for name := range quotas {
 		if owner == "" || name == owner {
 			found[name] = map[string]Usage{}
 		}
 	}
-	now := a.now().UTC()
+	now := a.deps.Now().UTC()
 	if err := a.usageSince(ctx, owner, now.AddDate(0, 0, 1-min(max(days, 1), MaxUsageDays)), found); err != nil {
 		return nil, err
 	}
 	out := make([]OwnerUsage, 0, len(found))
 	for name, days := range found {
-		u := OwnerUsage{Owner: name, Days: []DayUsage{}}
-		for day, of := range days {
-			at, err := time.Parse(dayFormat, day)
-			if err != nil {
-				return nil, fault.New(fault.Internal, "prewarm.Usage", "an internal error", err)
-			}
-			u.Days = append(u.Days, DayUsage{at.Format(time.DateOnly), of})
-		}
-		slices.SortFunc(u.Days, func(x, y DayUsage) int { return cmp.Compare(y.Day, x.Day) })
-		if q := quotas[name]; q.UnitsQueued > 0 {
-			if _, err := a.read(ctx, name, queueAgeFull); err != nil {
-				return nil, err
-			}
-			a.mu.Lock()
-			u.Quota.UnitsQueued = remaining(q.UnitsQueued, a.queue(name).sum)
-			a.mu.Unlock()
-		}
-		if q := quotas[name]; q.ImagesADay > 0 {
-			u.Quota.ImagesADay = remaining(q.ImagesADay, days[dayOf(now)].Images)
+		u, err := a.usageOf(ctx, name, quotas[name], days)
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, u)
 	}
 	slices.SortFunc(out, func(x, y OwnerUsage) int { return cmp.Compare(x.Owner, y.Owner) })
 	return out, nil
+}
+
+// usageOf is what an owner has used in some days, and has left.
+func (a *Accounts) usageOf(ctx context.Context, name string, q Quota, days map[string]Usage) (u OwnerUsage, err error) {
+	u.Owner, u.Days = name, []DayUsage{}
+	for day, of := range days {
+		at, err := time.Parse(dayFormat, day)
+		if err != nil {
+			return u, fault.New(fault.Internal, "prewarm.Usage", "an internal error", err)
+		}
+		u.Days = append(u.Days, DayUsage{at.Format(time.DateOnly), of})
+	}
+	slices.SortFunc(u.Days, func(x, y DayUsage) int { return cmp.Compare(y.Day, x.Day) })
+	if q.UnitsQueued > 0 {
+		if _, err := a.read(ctx, name, queueAgeFull); err != nil {
+			return u, err
+		}
+		a.mu.Lock()
+		u.Quota.UnitsQueued = remaining(q.UnitsQueued, a.queue(name).sum)
+		a.mu.Unlock()
+	}
+	if q.ImagesADay > 0 {
+		u.Quota.ImagesADay = remaining(q.ImagesADay, days[dayOf(a.deps.Now())].Images)
+	}
+	return u, nil
 }
 
 func remaining(limit int, used int64) *Remaining {
@@ -180,7 +189,7 @@ func (a *Accounts) usageSince(ctx context.Context, owner string, first time.Time
 	a.mu.Unlock()
 	var bad error
 	scan := Scan{Prefix: "usage", Since: first.Truncate(24 * time.Hour).Add(-clockSkew), Bodies: true}
-	err := a.ledger.List(ctx, scan, func(r Record) bool {
+	err := a.deps.Ledger.List(ctx, scan, func(r Record) bool {
 		words := strings.Split(r.Key, ".")
 		if own[r.Key] || len(words) != 4 {
 			return true

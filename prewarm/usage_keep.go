@@ -25,7 +25,7 @@ func (a *Accounts) run(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 			defer cancel()
 			if err := a.write(last); err != nil {
-				a.log.Warn("what tokens used in the last moment was not written down", "error", err)
+				a.deps.Log.Warn("what tokens used in the last moment was not written down", "error", err)
 			}
 			return
 		case <-a.changed:
@@ -37,7 +37,7 @@ func (a *Accounts) run(ctx context.Context) {
 			a.touch()
 			a.mu.Unlock()
 			if !failing {
-				a.log.Warn("what tokens use cannot be written down; trying again", "error", err)
+				a.deps.Log.Warn("what tokens use cannot be written down; trying again", "error", err)
 			}
 		}
 		failing = err != nil
@@ -83,7 +83,7 @@ func (a *Accounts) writeOnce(ctx context.Context) (conflict bool, err error) {
 	for i, w := range todo {
 		records[i] = w.record
 	}
-	err = a.ledger.Write(ctx, records...)
+	err = a.deps.Ledger.Write(ctx, records...)
 	conflict = errors.Is(err, ErrConflict)
 	if conflict {
 		err = nil
@@ -95,7 +95,7 @@ func (a *Accounts) writeOnce(ctx context.Context) (conflict bool, err error) {
 			a.mu.Unlock()
 		} else if conflict {
 			// The answer to an earlier write was lost, or the ledger was: nobody else writes this record.
-			r, bad := a.ledger.Read(ctx, w.record.Key)
+			r, bad := a.deps.Ledger.Read(ctx, w.record.Key)
 			if bad != nil && !errors.Is(bad, ErrNoRecord) {
 				return false, bad
 			}
@@ -111,7 +111,7 @@ func (a *Accounts) writeOnce(ctx context.Context) (conflict bool, err error) {
 func (a *Accounts) unwritten() (todo []writingCount, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	today := dayOf(a.now())
+	today := dayOf(a.deps.Now())
 	for at, c := range a.own {
 		if c.Usage == c.written {
 			if at.day < today {

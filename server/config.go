@@ -247,18 +247,18 @@ func (a API) Validate() error {
 				return fmt.Errorf("%s: bodies: %q is none of %s", name, b, strings.Join(prewarm.Bodies(), ", "))
 			}
 		}
-		if err := (signing.Limit{Rate: t.Rate, Burst: t.Burst}).Validate(); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if err := a.validateQuota(t); err != nil {
+		if err := a.validateLimits(t); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// validateQuota reports a quota of which nobody could say whose it is, or how large.
-func (a API) validateQuota(t Token) error {
+// validateLimits reports a limit that cannot work, and a quota of which nobody could say whose it is, or how large.
+func (a API) validateLimits(t Token) error {
+	if err := (signing.Limit{Rate: t.Rate, Burst: t.Burst}).Validate(); err != nil {
+		return err
+	}
 	if t.Name == "" && t.Quota != (prewarm.Quota{}) {
 		return errors.New("quota: belongs to the token's name, and it has none")
 	}
