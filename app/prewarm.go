@@ -22,8 +22,9 @@ type background struct {
 	webhooks *prewarm.Webhooks
 }
 
-// openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. The queue opens in the
-// background: until then every call is refused as one that may come again, and viewers get their pictures.
+// openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. The
+// queue opens in the background: until then every call is refused as one that may come again, and viewers get their
+// pictures.
 func (a *App) openPrewarm(ctx context.Context) (err error) {
 	if err := a.openPurges(); err != nil {
 		return err
@@ -103,7 +104,8 @@ func (a *App) work(ctx context.Context) (wait func()) {
 // restartEvery is the pause before workers that ended early begin again.
 const restartEvery = 5 * time.Second
 
-// keepRunning runs workers until ctx ends. Viewers are served without them: what ends them early is logged, and they begin again.
+// keepRunning runs workers until ctx ends. Viewers are served without them: what ends them early is logged, and they
+// begin again.
 func (a *App) keepRunning(ctx context.Context, run func(context.Context) error) {
 	for {
 		err := run(ctx)

@@ -29,7 +29,8 @@ func newLive(cfg config.Config, restart []string) (*live, error) {
 	return &live{cfg, rules, cfg.API.Quotas(), restart}, err
 }
 
-// basis stands for what a verdict on a source comes of beside the source: the limits in force, and the program that reads it.
+// basis stands for what a verdict on a source comes of beside the source: the limits in force, and the program that
+// reads it.
 func (a *App) basis() string {
 	cfg := a.live.Load().cfg
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %+v %+v", a.version, cfg.Origin, cfg.Transform)) // No secret is among them.
@@ -46,8 +47,8 @@ func (l *live) print(w io.Writer) error {
 	return l.cfg.Print(w)
 }
 
-// reload reads the configuration again and swaps what may change while serving; what else has changed is named and stays as it is.
-// Anything wrong keeps all of the old.
+// reload reads the configuration again and swaps what may change while serving; what else has changed is named and
+// stays as it is. Anything wrong keeps all of the old.
 func (a *App) reload(r Reloads, level *slog.LevelVar) (taken, restart []string, err error) {
 	read, err := config.Load(r.File, r.Environ)
 	if err == nil {

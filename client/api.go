@@ -24,18 +24,19 @@ type APIConfig struct {
 	URL string
 	// Token is a bearer token with the scopes of the calls that will be made.
 	Token string
-	// HTTP makes the requests. nil means a client of its own. Its Timeout should be 0: the context bounds each call, and long
-	// polls take up to a minute.
+	// HTTP makes the requests. nil means a client of its own. Its Timeout should be 0: the context bounds each call,
+	// and long polls take up to a minute.
 	HTTP *http.Client
 	// Attempts is how often a call is tried when its failure would pass by itself. 0 means 8.
 	Attempts int
-	// MaxPause bounds the pause between two tries, whatever Retry-After asks for. 0 means 30 s. Where that is more than all pauses that are
-	// left, the call ends at once.
+	// MaxPause bounds the pause between two tries, whatever Retry-After asks for. 0 means 30 s. Where that is more than
+	// all pauses that are left, the call ends at once.
 	MaxPause time.Duration
 }
 
-// API calls the private listener for a backend. It repeats what failed for a reason that passes by itself (no connection, 429,
-// 503 and the like) after the pause that the server asks for; every call is safe to repeat. Safe for concurrent use.
+// API calls the private listener for a backend. It repeats what failed for a reason that passes by itself (no
+// connection, 429, 503 and the like) after the pause that the server asks for; every call is safe to repeat. Safe for
+// concurrent use.
 type API struct {
 	cfg   APIConfig
 	pause func(ctx context.Context, d time.Duration) error
@@ -158,7 +159,8 @@ func (a *API) send(ctx context.Context, r request) (reply, error) {
 	}
 }
 
-// tooLate reports whether the server asks for a longer pause than all that are left: the quota of a day is free again hours later.
+// tooLate reports whether the server asks for a longer pause than all that are left: the quota of a day is free again
+// hours later.
 func (a *API) tooLate(err error, try int) bool {
 	var e *Error
 	return errors.As(err, &e) && e.RetryAfter > time.Duration(a.cfg.Attempts-try)*a.cfg.MaxPause
@@ -211,8 +213,9 @@ func refusal(res *http.Response) *Error {
 	return e
 }
 
-// retryAfter says whether a failed try is worth another, and after which pause: what the server asks for, else a random part of
-// a second that doubles with each try. A little is always added at random, so that many callers do not come back together.
+// retryAfter says whether a failed try is worth another, and after which pause: what the server asks for, else a random
+// part of a second that doubles with each try. A little is always added at random, so that many callers do not come
+// back together.
 func retryAfter(err error, try int) (time.Duration, bool) {
 	backoff := time.Second << min(try-1, 5)
 	jitter := mathrand.N(backoff)

@@ -30,8 +30,9 @@ type Counts struct {
 	Over      int `json:"over"` // of those made or present: larger than their share of their unit's budget
 }
 
-// Bytes sums up the sizes of what a job has stored: Source those of the originals, each once; Stored those of the variants; Saved what
-// each variant is smaller than its original, so that Stored and Saved are together what the originals take in the place of the variants.
+// Bytes sums up the sizes of what a job has stored: Source those of the originals, each once; Stored those of the
+// variants; Saved what each variant is smaller than its original, so that Stored and Saved are together what the
+// originals take in the place of the variants.
 type Bytes struct {
 	Source int64 `json:"source"`
 	Stored int64 `json:"stored"`
@@ -185,7 +186,8 @@ func verdicts(page []byte, yield func(Verdict, error) bool) bool {
 	return true
 }
 
-// nextPage is the cursor in a header such as `Link: </v1/jobs/1/results?cursor=x>; rel="next"`; "" = the page was the last.
+// nextPage is the cursor in a header such as `Link: </v1/jobs/1/results?cursor=x>; rel="next"`; "" = the page was the
+// last.
 func nextPage(h http.Header) string {
 	link, rel, _ := strings.Cut(h.Get("Link"), ">")
 	if !strings.Contains(rel, `rel="next"`) {

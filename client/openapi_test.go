@@ -26,7 +26,8 @@ func schemas(t *testing.T) map[string]any {
 	return doc.Components.Schemas
 }
 
-// properties are those of a schema: behind references, in the first of alternatives that has any, or of what a list holds.
+// properties are those of a schema: behind references, in the first of alternatives that has any, or of what a list
+// holds.
 func properties(all map[string]any, schema any) map[string]any {
 	s, _ := schema.(map[string]any)
 	if ref, ok := s["$ref"].(string); ok {
@@ -89,7 +90,8 @@ func TestGoKnowsEveryField(t *testing.T) {
 	}
 }
 
-// So have the others for everything that a call may hold. Both call "return" by another name, which is free in their languages.
+// So have the others for everything that a call may hold. Both call "return" by another name, which is free in their
+// languages.
 func TestOtherClientsKnowEveryField(t *testing.T) {
 	all := schemas(t)
 	python, err := os.ReadFile("../clients/python/goldcrest/api.py")

@@ -40,8 +40,8 @@ type DayUsage struct {
 	Bytes     Bytes  `json:"bytes"`
 }
 
-// Usage tells what the token has used in the last days, today included, and has left; to a token with the scope admin what all have, or the
-// owner that is named. days 0 = a week; "" = no owner is named.
+// Usage tells what the token has used in the last days, today included, and has left; to a token with the scope admin
+// what all have, or the owner that is named. days 0 = a week; "" = no owner is named.
 func (a *API) Usage(ctx context.Context, owner string, days int) ([]OwnerUsage, error) {
 	query := url.Values{}
 	if owner != "" {

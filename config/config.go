@@ -25,8 +25,8 @@ import (
 
 // Config is the whole configuration: a section for each part that has settings.
 type Config struct {
-	// Roles are what this instance does: proxy serves images, prewarm works on Data Units. An instance that is only a proxy takes
-	// Data Units for others to work on, if they share a queue by prewarm.queue.nats.
+	// Roles are what this instance does: proxy serves images, prewarm works on Data Units. An instance that is only a
+	// proxy takes Data Units for others to work on, if they share a queue by prewarm.queue.nats.
 	Roles []string `yaml:"roles"`
 	// Server is the two listeners.
 	Server server.Config `yaml:"server"`
@@ -68,7 +68,8 @@ type Cache struct {
 	Memory cache.Config `yaml:",inline"`
 	// TTL is the age at which an entry is made again. 0 = never.
 	TTL time.Duration `yaml:"ttl"`
-	// Revalidate is how long past ttl an entry is still answered at once, and made again behind the answer. 0 = not at all.
+	// Revalidate is how long past ttl an entry is still answered at once, and made again behind the answer. 0 = not at
+	// all.
 	Revalidate time.Duration `yaml:"revalidate"`
 	// MaxAge is the max-age of a final answer.
 	MaxAge time.Duration `yaml:"max_age"`
@@ -76,17 +77,19 @@ type Cache struct {
 	FirstMaxAge time.Duration `yaml:"first_max_age"`
 	// SWR is the stale-while-revalidate of an answer. 0 = none.
 	SWR time.Duration `yaml:"swr"`
-	// SIE is the stale-if-error of an answer, and how long past ttl an entry is still answered when its origin fails. 0 = none.
+	// SIE is the stale-if-error of an answer, and how long past ttl an entry is still answered when its origin fails. 0
+	// = none.
 	SIE time.Duration `yaml:"sie"`
 	// HonourOrigin lets the origin's Cache-Control shorten the life of an entry and of its answers.
 	HonourOrigin bool `yaml:"honour_origin"`
-	// Masters is the longer side, in pixels, of the master that is stored of each original beside its variants: new variants up to three
-	// quarters of it are made from that, without asking the origin again, also when the source's URL has expired or its original is gone.
-	// At least 512. 0 = none are stored, nor used.
+	// Masters is the longer side, in pixels, of the master that is stored of each original beside its variants: new
+	// variants up to three quarters of it are made from that, without asking the origin again, also when the source's
+	// URL has expired or its original is gone. At least 512. 0 = none are stored, nor used.
 	Masters int `yaml:"masters"`
-	// SealKey seals the entries of the store, so that nobody else who can write there can have anything served: entries with another seal,
-	// or none, are made again. The first key seals, the others are still accepted: to rotate, add the new key behind the old one on all
-	// instances, then exchange them, then drop the old one. All instances of a store need the same. Empty means a plain checksum.
+	// SealKey seals the entries of the store, so that nobody else who can write there can have anything served: entries
+	// with another seal, or none, are made again. The first key seals, the others are still accepted: to rotate, add
+	// the new key behind the old one on all instances, then exchange them, then drop the old one. All instances of a
+	// store need the same. Empty means a plain checksum.
 	SealKey []SealKey `yaml:"seal_key"`
 	// Store is the durable tier: a bucket if one is named, else a directory.
 	Store Store `yaml:"store"`

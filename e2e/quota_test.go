@@ -52,8 +52,8 @@ func (s *server) usage(query, token string) (all []struct {
 	return all
 }
 
-// A token past its quota gets 429, alone; the end of its job makes room; what it used today outlives a killed process, and a reload brings
-// another quota.
+// A token past its quota gets 429, alone; the end of its job makes room; what it used today outlives a killed process,
+// and a reload brings another quota.
 func TestAttackQuota(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

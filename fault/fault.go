@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Kind is the machine-readable class of a failure. Its text is the code that callers see (contract: problem+json "code",
-// header X-Error, metric label), so a Kind never changes its spelling.
+// Kind is the machine-readable class of a failure. Its text is the code that callers see (contract: problem+json
+// "code", header X-Error, metric label), so a Kind never changes its spelling.
 type Kind string
 
 // The Kinds of bad requests: the caller must change the URL.
@@ -103,8 +103,8 @@ func (k Kind) Retryable() bool {
 	return false
 }
 
-// ErrThisFile marks, as a cause, a fault of one file whose Kind may also stand for a failing host: the host answered, and not with an error
-// of its own. Test with errors.Is.
+// ErrThisFile marks, as a cause, a fault of one file whose Kind may also stand for a failing host: the host answered,
+// and not with an error of its own. Test with errors.Is.
 var ErrThisFile = errors.New("the answer is about this file alone")
 
 // Error is one classified failure. It is immutable once returned.
@@ -133,8 +133,8 @@ func (e *Error) Error() string {
 // Unwrap gives the cause to errors.Is and errors.As.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Of finds the fault in err, or makes one: context errors become canceled or source-neutral timeouts, anything else internal.
-// It returns nil for nil.
+// Of finds the fault in err, or makes one: context errors become canceled or source-neutral timeouts, anything else
+// internal. It returns nil for nil.
 func Of(err error) *Error {
 	if err == nil {
 		return nil

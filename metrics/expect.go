@@ -2,15 +2,16 @@ package metrics
 
 import "slices"
 
-// Expected are the words of other packages that label values are made of. Metrics imports no package of the module, so the composition
-// root hands them over.
+// Expected are the words of other packages that label values are made of. Metrics imports no package of the module, so
+// the composition root hands them over.
 type Expected struct {
 	Kinds  []string // of failures
 	Store  string   // the tier behind memory: dir or s3
 	Tokens []string // names of the configured ones
 }
 
-// The words that this package's callers count by. TestEveryWordIsThereFromTheStart compares them with the callers' sources.
+// The words that this package's callers count by. TestEveryWordIsThereFromTheStart compares them with the callers'
+// sources.
 var (
 	formats  = []string{"jpg", "png", "webp", "avif", "gif"}
 	answered = []struct{ outcome, tier string }{
@@ -29,9 +30,9 @@ var (
 	judged        = []string{"made", "present", "skipped", "cancelled", "expired"}
 )
 
-// Expect starts the series of all known label values at 0. A rate or an increase needs a value before the first event, and a panel
-// without series says "No data" about an instance that has nothing to complain of. What has a configured name (limited_total), and
-// failures by format (fills_total), begin with their first event.
+// Expect starts the series of all known label values at 0. A rate or an increase needs a value before the first event,
+// and a panel without series says "No data" about an instance that has nothing to complain of. What has a configured
+// name (limited_total), and failures by format (fills_total), begin with their first event.
 func (m *Metrics) Expect(e Expected) {
 	failures := append([]string{"none"}, e.Kinds...)
 	start(m.errors, e.Kinds)

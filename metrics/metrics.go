@@ -19,11 +19,11 @@ var (
 	bytesBuckets   = []float64{1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
 )
 
-// Metrics counts and times what the parts report. Its methods satisfy their Observer interfaces as far as these speak in
-// plain types; the composition root translates the others. Safe for concurrent use.
+// Metrics counts and times what the parts report. Its methods satisfy their Observer interfaces as far as these speak
+// in plain types; the composition root translates the others. Safe for concurrent use.
 //
-// No label ever holds a host, a URL or anything else that a caller chooses: a value that does not look like one of our own
-// words is counted as "other".
+// No label ever holds a host, a URL or anything else that a caller chooses: a value that does not look like one of our
+// own words is counted as "other".
 type Metrics struct {
 	registry *prometheus.Registry
 	levels   atomic.Pointer[func() Levels]
@@ -220,8 +220,8 @@ func (m *Metrics) Request(r Request) {
 	}
 }
 
-// Limited counts what was refused for the limit of a token or key. The name is not the caller's to choose but the configuration's, so the
-// label is bounded too.
+// Limited counts what was refused for the limit of a token or key. The name is not the caller's to choose but the
+// configuration's, so the label is bounded too.
 func (m *Metrics) Limited(what, name string) {
 	if name == "" {
 		name = "none"
@@ -296,8 +296,8 @@ func (m *Metrics) Fetched(kind string, elapsed time.Duration, bytes int64) {
 // Noted counts a turn that a fetch took, by its name.
 func (m *Metrics) Noted(event string) { m.originEvents.WithLabelValues(word(event)).Inc() }
 
-// Transformed counts an original given to the workers; kind is that of the fault, "" for success. cpu is the processor time
-// spent, as far as it is known.
+// Transformed counts an original given to the workers; kind is that of the fault, "" for success. cpu is the processor
+// time spent, as far as it is known.
 func (m *Metrics) Transformed(kind string, wall, cpu time.Duration) {
 	m.transforms.WithLabelValues(word(kind)).Inc()
 	m.transformSeconds.Observe(wall.Seconds())
@@ -336,7 +336,8 @@ func (m *Metrics) Build(version, goversion, libvips string) {
 	m.build.WithLabelValues(version, goversion, libvips).Set(1)
 }
 
-// QualityOffset says by how much an encoder (avif9, avif8, webp4, jpeg) differs from what its quality was fitted on, for a kind of picture (photo, print).
+// QualityOffset says by how much an encoder (avif9, avif8, webp4, jpeg) differs from what its quality was fitted on,
+// for a kind of picture (photo, print).
 func (m *Metrics) QualityOffset(coder, kind string, score float64) {
 	m.offset.WithLabelValues(coder, kind).Set(score)
 }

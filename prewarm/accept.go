@@ -16,9 +16,9 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Accept records a call and returns when all of it is on disk. token is the name of the API token; idem the Idempotency-Key ("" =
-// none), with which the same body gives the same job and another is refused. Faults: bad_option, bad_unit (callback),
-// idempotency_conflict, quota_exceeded, queue_full, disk_full.
+// Accept records a call and returns when all of it is on disk. token is the name of the API token; idem the
+// Idempotency-Key ("" = none), with which the same body gives the same job and another is refused. Faults: bad_option,
+// bad_unit (callback), idempotency_conflict, quota_exceeded, queue_full, disk_full.
 func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call Call) (Accepted, error) {
 	if call.Callback != nil {
 		if s.deps.CheckCallback == nil {
@@ -116,8 +116,8 @@ func idemKey(token, idem string) string {
 	return "idem." + hex.EncodeToString(sum[:16])
 }
 
-// claim takes an Idempotency-Key for a job. known is the job that has it already; else the caller has it until free, and its job's
-// record decides whether the call was accepted.
+// claim takes an Idempotency-Key for a job. known is the job that has it already; else the caller has it until free,
+// and its job's record decides whether the call was accepted.
 func (s *Service) claim(ctx context.Context, key, hash, job string) (known string, free func(), err error) {
 	if free, err = s.enter(ctx, key); err != nil {
 		return "", nil, err
@@ -168,8 +168,8 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 	}
 }
 
-// disclaim gives an Idempotency-Key back whose call was refused, so that the next try need not wait. Where it is not certain that the
-// job does not exist, the key stays; so it does where the ledger does not answer.
+// disclaim gives an Idempotency-Key back whose call was refused, so that the next try need not wait. Where it is not
+// certain that the job does not exist, the key stays; so it does where the ledger does not answer.
 func (s *Service) disclaim(ctx context.Context, key, job string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
@@ -278,8 +278,8 @@ func (s *Service) lookUp(ctx context.Context, d *draft) {
 	looking.Wait()
 }
 
-// commit writes the call down. The job's record is the last: with it, and not before, the job exists. Then its tickets are put; if
-// the process dies before that, tend puts them, for the job is among the active ones.
+// commit writes the call down. The job's record is the last: with it, and not before, the job exists. Then its tickets
+// are put; if the process dies before that, tend puts them, for the job is among the active ones.
 func (s *Service) commit(ctx context.Context, d *draft, id, token string) error {
 	j := d.job
 	j.Trace = trace.From(ctx).Parent()
@@ -355,11 +355,13 @@ func activeRecord(id, owner string) *Record {
 // activeOf begins the mark of an active job whose owner it tells.
 const activeOf = "active of "
 
-// ticketID names a task in the queue. A retried task gets a ticket of its own: the old one may be about to be taken away.
+// ticketID names a task in the queue. A retried task gets a ticket of its own: the old one may be about to be taken
+// away.
 func ticketID(job string, n, round int) string { return fmt.Sprintf("%s.%05d.%d", job, n, round) }
 
-// expect begins the view of a job that is about to be written. With the job's record any instance may work on the job and end it, before
-// this one goes on: a view that began only then would have missed that, and nothing would tell it again.
+// expect begins the view of a job that is about to be written. With the job's record any instance may work on the job
+// and end it, before this one goes on: a view that began only then would have missed that, and nothing would tell it
+// again.
 func (s *Service) expect(id string) *view {
 	v := newView()
 	s.mu.Lock()
@@ -368,8 +370,8 @@ func (s *Service) expect(id string) *view {
 	return v
 }
 
-// install fills the view of a job with what was written just now, so that it need not be read. What it has heard of since is later, and
-// stays.
+// install fills the view of a job with what was written just now, so that it need not be read. What it has heard of
+// since is later, and stays.
 func (s *Service) install(v *view, d *draft) {
 	v.loading.Lock()
 	defer v.loading.Unlock()

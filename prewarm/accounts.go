@@ -14,8 +14,8 @@ import (
 // Accounts hold owners to their quotas and count what they use. Safe for concurrent use.
 //
 // Every instance counts for itself, by owner and day of UTC, and keeps its counts in ledger records of its own,
-// "usage.<day>.<owner>.<instance>". The sum over the instances is what an owner has used. Units that are queued are not counted but
-// read: they are those of the active jobs.
+// "usage.<day>.<owner>.<instance>". The sum over the instances is what an owner has used. Units that are queued are not
+// counted but read: they are those of the active jobs.
 type Accounts struct {
 	deps     Deps
 	instance string
@@ -85,8 +85,8 @@ type charge struct {
 	queue *queued
 }
 
-// charge counts what an owner asks for, unless that exceeds its quota: units by the job that they are queued in, and what the day is to
-// count. The caller ends it by accepted or refund. nil Accounts charge nothing.
+// charge counts what an owner asks for, unless that exceeds its quota: units by the job that they are queued in, and
+// what the day is to count. The caller ends it by accepted or refund. nil Accounts charge nothing.
 func (a *Accounts) charge(ctx context.Context, owner string, units map[string]int, use Usage) (*charge, error) {
 	if a == nil {
 		return nil, nil

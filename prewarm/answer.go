@@ -73,8 +73,8 @@ type CheckAsk struct {
 	Within   reach.Hosts  // that the original may have come from
 }
 
-// Checked is the answer to one CheckAsk: present if all is stored, pending if work is queued, broken where the source is known to
-// be, else unknown.
+// Checked is the answer to one CheckAsk: present if all is stored, pending if work is queued, broken where the source
+// is known to be, else unknown.
 type Checked struct {
 	Ask      CheckAsk
 	State    State
@@ -104,8 +104,8 @@ type Deps struct {
 	Queue  Queue
 	// Warm makes what is missing of the variants of one source.
 	Warm func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
-	// Known tells without any work whether variants are stored: Present, or not, or Err where the store does not answer, or has what the
-	// caller must not have.
+	// Known tells without any work whether variants are stored: Present, or not, or Err where the store does not
+	// answer, or has what the caller must not have.
 	Known func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
 	// Improve is told what of a call is stored, which may be worth making better; nil = nothing is.
 	Improve func(found []pipeline.Warmed)
@@ -114,16 +114,16 @@ type Deps struct {
 	// Parser and Negotiation give the rules in force.
 	Parser      func() *variant.Parser
 	Negotiation func() variant.Negotiation
-	// Sign gives the URL of a source in a variant, signed with a key ("" = the first valid one): options as they stand in a URL. A ttl of 0
-	// never expires.
+	// Sign gives the URL of a source in a variant, signed with a key ("" = the first valid one): options as they stand
+	// in a URL. A ttl of 0 never expires.
 	Sign func(key, source, options string, ttl, round time.Duration) (string, error)
 	// Quotas are those of all owners that are configured, those without a limit too; nil = there are none.
 	Quotas func() map[string]Quota
 	Tell   Teller // nil = nobody is told
 	// Forget makes a source that is known to be bad be asked again; nil = such knowledge ends by itself.
 	Forget func(source string)
-	// Basis stands for all that a verdict on a source comes of beside the source, as limits and decoders do: once it changes, nothing is
-	// known to be broken. nil = it never changes.
+	// Basis stands for all that a verdict on a source comes of beside the source, as limits and decoders do: once it
+	// changes, nothing is known to be broken. nil = it never changes.
 	Basis func() string
 	// CheckCallback says why a callback cannot be taken; nil = callbacks are off.
 	CheckCallback func(Callback) error

@@ -49,8 +49,8 @@ type CompatDeps struct {
 	Now      func() time.Time
 }
 
-// Compat is the predecessor's call: each picture goes, as a JPEG at most 500 pixels wide, to the key and bucket that the caller
-// names, or an empty marker beside it says that there will be none. Safe for concurrent use.
+// Compat is the predecessor's call: each picture goes, as a JPEG at most 500 pixels wide, to the key and bucket that
+// the caller names, or an empty marker beside it says that there will be none. Safe for concurrent use.
 type Compat struct {
 	cfg  atomic.Pointer[CompatConfig]
 	deps CompatDeps
@@ -118,8 +118,8 @@ const (
 	maxCompatImages = 50_000
 )
 
-// Post reads a call of a token as ParseCompat does, and accepts it. room is asked for as many pictures as the call has before anything is made of
-// them, and ends it with its error. Without a bucket there is no such call: not_found.
+// Post reads a call of a token as ParseCompat does, and accepts it. room is asked for as many pictures as the call has
+// before anything is made of them, and ends it with its error. Without a bucket there is no such call: not_found.
 func (c *Compat) Post(ctx context.Context, token string, body io.Reader, room func(pictures int) error) error {
 	if len(c.cfg.Load().Buckets) == 0 {
 		return noSuchBucket()
@@ -138,8 +138,9 @@ func noSuchBucket() error {
 	return fault.New(fault.NotFound, "prewarm.Compat", "there is no such bucket for this call", nil)
 }
 
-// Accept takes a call and returns when all of it is on disk; all or nothing. Faults: not_found where there is no such bucket for
-// this call, bad_unit for a key that may not be written, quota_exceeded, queue_full, and what the queue says.
+// Accept takes a call and returns when all of it is on disk; all or nothing. Faults: not_found where there is no such
+// bucket for this call, bad_unit for a key that may not be written, quota_exceeded, queue_full, and what the queue
+// says.
 func (c *Compat) Accept(ctx context.Context, token string, call CompatCall) error {
 	tasks, err := c.plan(token, call)
 	if err != nil || len(tasks) == 0 {
@@ -183,7 +184,8 @@ func (c *Compat) record(ctx context.Context, tasks []compatTask) (known int64, e
 		records[i] = &Record{Key: compatRecords + t.id(), Mark: string(Pending), Body: body}
 		tickets[i] = Ticket{Lane: LaneCompat, ID: t.id()}
 	}
-	// A conflict is a wish that is recorded already. Its ticket is put again all the same: it may have been lost between the two.
+	// A conflict is a wish that is recorded already. Its ticket is put again all the same: it may have been lost
+	// between the two.
 	if err := c.deps.Ledger.Write(ctx, records...); err != nil && !errors.Is(err, ErrConflict) {
 		return 0, err
 	}

@@ -150,7 +150,8 @@ func picture(body, from string, original int) pipeline.Answer {
 
 var compatRetry = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
 
-// newCompat makes a world whose pictures all turn out well, and a Compat in it that may write to bucket "old" below "p/".
+// newCompat makes a world whose pictures all turn out well, and a Compat in it that may write to bucket "old" below
+// "p/".
 func newCompat(t *testing.T) (*Compat, *compatWorld) {
 	t.Helper()
 	w := &compatWorld{records: map[string]Record{}, objects: map[string]string{}}

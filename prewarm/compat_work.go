@@ -86,8 +86,8 @@ func (c *Compat) forget(ctx context.Context, r Record) (again time.Duration) {
 	return 0
 }
 
-// pause counts a try that failed and says how long to wait before the next; false = that was the last. What is our own fault or
-// the bucket's does not use up the tries of the source: it is given a day.
+// pause counts a try that failed and says how long to wait before the next; false = that was the last. What is our own
+// fault or the bucket's does not use up the tries of the source: it is given a day.
 func (c *Compat) pause(t *compatTask, err error) (time.Duration, bool) {
 	n, pauses := &t.Tries, c.deps.Retry
 	if ours(err) {
@@ -109,8 +109,8 @@ func ours(err error) bool {
 	return false
 }
 
-// try makes the object, or the marker that says why there is none. Pending means that another try may help. made are the bytes of what
-// was made.
+// try makes the object, or the marker that says why there is none. Pending means that another try may help. made are
+// the bytes of what was made.
 func (c *Compat) try(ctx context.Context, t compatTask) (state State, made Usage, err error) {
 	if !c.cfg.Load().allows(t.Bucket, t.Key) { // It was when the call came.
 		return Failed, made, fault.New(fault.Internal, "prewarm.Compat", "the bucket is not configured any more", nil)
@@ -136,7 +136,8 @@ func (c *Compat) try(ctx context.Context, t compatTask) (state State, made Usage
 	return Broken, made, err
 }
 
-// permanent reports whether the source is broken. That its host has no address, or shuts us out, is not believed at once.
+// permanent reports whether the source is broken. That its host has no address, or shuts us out, is not believed at
+// once.
 func (c *Compat) permanent(t compatTask, kind fault.Kind) bool {
 	if kind == fault.DNSFailed || kind == fault.SourceForbidden {
 		return t.Tries >= len(c.deps.Retry)
@@ -151,8 +152,8 @@ func (c *Compat) put(ctx context.Context, bucket, key string, body []byte, conte
 	return nil
 }
 
-// render makes the picture as the predecessor did. Where that is larger than the original, a lighter one is asked for, which may be
-// the original itself.
+// render makes the picture as the predecessor did. Where that is larger than the original, a lighter one is asked for,
+// which may be the original itself.
 func (c *Compat) render(ctx context.Context, t compatTask) (pipeline.Answer, error) {
 	if t.Bad != "" {
 		return pipeline.Answer{}, fault.New(t.Bad, "prewarm.Compat", "what the call gives is no source", nil)

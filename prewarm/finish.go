@@ -57,11 +57,13 @@ func (s *Service) mayHaveEnded(id string) {
 	}
 }
 
-// finish writes the end of a job down, once, by whichever instance comes first, and before that what its backend is to be told.
+// finish writes the end of a job down, once, by whichever instance comes first, and before that what its backend is to
+// be told.
 //
-// Why it reads everything again although the view says that all is done: Retry opens tasks first and the job's record after them. Here
-// the record is read before the tasks. So either the record is the one from before Retry, and the write below fails; or the open tasks
-// are seen. For the same reason the active record taken away is the one from before: Retry writes another.
+// Why it reads everything again although the view says that all is done: Retry opens tasks first and the job's record
+// after them. Here the record is read before the tasks. So either the record is the one from before Retry, and the
+// write below fails; or the open tasks are seen. For the same reason the active record taken away is the one from
+// before: Retry writes another.
 func (s *Service) finish(ctx context.Context, id string) error {
 	for {
 		active, err := s.deps.Ledger.Read(ctx, "active."+id)
@@ -150,7 +152,8 @@ func (s *Service) tend(ctx context.Context) {
 	}
 }
 
-// sweep looks at every active job. What it mends comes of processes that died between two writes, or of tickets lost with a disk.
+// sweep looks at every active job. What it mends comes of processes that died between two writes, or of tickets lost
+// with a disk.
 func (s *Service) sweep(ctx context.Context) error {
 	var active []Record
 	err := s.deps.Ledger.List(ctx, Scan{Prefix: "active"}, func(r Record) bool {

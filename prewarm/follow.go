@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// follow keeps the views up to date until ctx ends. Where that cannot be vouched for, all views are forgotten, and read anew.
+// follow keeps the views up to date until ctx ends. Where that cannot be vouched for, all views are forgotten, and read
+// anew.
 func (s *Service) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := s.deps.Ledger.Follow(ctx, []string{"task", "job", "usage"}, func() { s.setFollowing(true) }, s.noticed)

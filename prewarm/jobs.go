@@ -10,7 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Job describes a job. With wait it returns when the job has ended, and after wait at the latest. One that is not known is no_such_job.
+// Job describes a job. With wait it returns when the job has ended, and after wait at the latest. One that is not known
+// is no_such_job.
 func (s *Service) Job(ctx context.Context, id string, wait time.Duration) (Job, error) {
 	late := time.NewTimer(wait)
 	defer late.Stop()
@@ -42,14 +43,16 @@ func (s *Service) look(ctx context.Context, id string) (Job, <-chan struct{}, er
 		s.mu.Lock()
 		current := s.views[id] == v
 		s.mu.Unlock()
-		// A view that was forgotten before its channel was taken will never tell, nor one tell again that it had grown old by then.
+		// A view that was forgotten before its channel was taken will never tell, nor one tell again that it had grown
+		// old by then.
 		if j := v.describe(s.deps.Now()); current && !stale || j.State.final() {
 			return j, changed, nil
 		}
 	}
 }
 
-// Watch gives a job whenever it has changed, at most a few times a second, and closes the channel after its end or ctx's.
+// Watch gives a job whenever it has changed, at most a few times a second, and closes the channel after its end or
+// ctx's.
 func (s *Service) Watch(ctx context.Context, id string) (<-chan Job, error) {
 	j, changed, err := s.look(ctx, id)
 	if err != nil {
@@ -197,7 +200,8 @@ func (s *Service) rejudge(j *jobRecord) {
 	v.wake()
 }
 
-// Retry works once more on what failed or was broken in a job. It counts for the quota of the job's owner: quota_exceeded.
+// Retry works once more on what failed or was broken in a job. It counts for the quota of the job's owner:
+// quota_exceeded.
 func (s *Service) Retry(ctx context.Context, id string) (Job, error) {
 	j, err := s.readJob(ctx, id)
 	if err != nil {

@@ -107,7 +107,8 @@ func (a *Accounts) read(ctx context.Context, owner string, age time.Duration) (f
 	return true, nil
 }
 
-// unitsOf are the units of an owner's work that has not ended, by the job, or by the record of a picture of the predecessor's call.
+// unitsOf are the units of an owner's work that has not ended, by the job, or by the record of a picture of the
+// predecessor's call.
 func (s *Service) unitsOf(ctx context.Context, owner string) (map[string]int, error) {
 	var ids []string
 	err := s.deps.Ledger.List(ctx, Scan{Prefix: "active"}, func(r Record) bool {

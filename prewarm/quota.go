@@ -11,8 +11,8 @@ import (
 
 // Quota bounds what the calls of one token may ask for.
 type Quota struct {
-	// UnitsQueued is how many Data Units the token may have in jobs that have not ended, and pictures of the predecessor's call that wait.
-	// 0 = no limit.
+	// UnitsQueued is how many Data Units the token may have in jobs that have not ended, and pictures of the
+	// predecessor's call that wait. 0 = no limit.
 	UnitsQueued int `yaml:"units_queued"`
 	// ImagesADay is how many images its calls and retries may ask for in one day of UTC. 0 = no limit.
 	ImagesADay int `yaml:"images_a_day"`

@@ -243,7 +243,8 @@ func TestQuotaIsGivenBack(t *testing.T) {
 	})
 }
 
-// A job whose tickets could not be put exists, and counts: its call is answered with an error, and begun by the next sweep.
+// A job whose tickets could not be put exists, and counts: its call is answered with an error, and begun by the next
+// sweep.
 func TestQuotaOfAJobWithoutTickets(t *testing.T) {
 	d := newDoor(t, func(_ *Config, deps *Deps) {
 		deps.Queue = noTickets{deps.Queue}

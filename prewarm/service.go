@@ -11,8 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Service accepts calls, works on them and tells about them. Safe for concurrent use, and for several instances that share a
-// ledger and a queue. Make one with New, end it with Close.
+// Service accepts calls, works on them and tells about them. Safe for concurrent use, and for several instances that
+// share a ledger and a queue. Make one with New, end it with Close.
 type Service struct {
 	cfg   Config
 	deps  Deps

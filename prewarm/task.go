@@ -18,8 +18,8 @@ const (
 	taskSpots  = 64 // places of one image; an image in more places begins anew, and is found present
 )
 
-// task is some images of a job: what one ticket stands for. Its record is the truth about them: written under its revision, so that
-// every verdict counts once, however often and by however many the task was worked on.
+// task is some images of a job: what one ticket stands for. Its record is the truth about them: written under its
+// revision, so that every verdict counts once, however often and by however many the task was worked on.
 type task struct {
 	Plan    int       `json:"plan"`
 	Started time.Time `json:"started,omitzero"` // of its first work
@@ -115,7 +115,8 @@ func (t *task) ended() bool {
 	return true
 }
 
-// merge takes over what another has written of the same task meanwhile: the first verdict counts, and what was opened anew is open.
+// merge takes over what another has written of the same task meanwhile: the first verdict counts, and what was opened
+// anew is open.
 func (t *task) merge(other *task) {
 	for i, w := range t.Works {
 		o := other.Works[i]
@@ -163,8 +164,8 @@ type tally struct {
 // hashDigits is how much of a source's hash stands in a mark: enough to tell a million sources apart.
 const hashDigits = 12
 
-// tally sums the task up. Each place where an image stands counts; bytes count once. Saved is that of each variant against its original,
-// below 0 where it is larger.
+// tally sums the task up. Each place where an image stands counts; bytes count once. Saved is that of each variant
+// against its original, below 0 where it is larger.
 func (t *task) tally() tally {
 	sum := tally{}
 	if !t.Started.IsZero() {

@@ -20,7 +20,8 @@ type Usage struct {
 	Broken  int64 `json:"broken"`
 	Failed  int64 `json:"failed"`
 	Refused int64 `json:"refused"` // calls and retries, for a quota
-	// Bytes are those of a job, of the variants that were made: what was there before has cost nothing, and was counted when it was made.
+	// Bytes are those of a job, of the variants that were made: what was there before has cost nothing, and was counted
+	// when it was made.
 	Bytes Bytes `json:"bytes"`
 }
 
@@ -104,7 +105,8 @@ const MaxUsageDays = 31
 // clockSkew is how far the ledger's clock may be behind.
 const clockSkew = time.Hour
 
-// Usage tells what owners have used in the last days, today included: the owner that is named, or all that who may see ("").
+// Usage tells what owners have used in the last days, today included: the owner that is named, or all that who may see
+// ("").
 func (s *Service) Usage(ctx context.Context, who Caller, owner string, days int) ([]OwnerUsage, error) {
 	if !who.All && owner == "" {
 		owner = who.Name

@@ -16,8 +16,8 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// jobRecord is what the ledger keeps of a job. While the job runs its counts are those of the tasks; at its end they are written
-// into it.
+// jobRecord is what the ledger keeps of a job. While the job runs its counts are those of the tasks; at its end they
+// are written into it.
 type jobRecord struct {
 	Job
 	Owner  string    `json:"token"`
@@ -35,8 +35,8 @@ type jobRecord struct {
 	revision uint64
 }
 
-// jobKey is where a job is kept: by the day of its beginning, which its id tells, so that the latest jobs are found without
-// reading all. ok is false for what is no id of a job.
+// jobKey is where a job is kept: by the day of its beginning, which its id tells, so that the latest jobs are found
+// without reading all. ok is false for what is no id of a job.
 func jobKey(id string) (key string, ok bool) {
 	u, err := uuid.Parse(id)
 	if err != nil || u.Version() != 7 || u.String() != id {
@@ -121,7 +121,8 @@ func (v *view) isCancelled() bool {
 	return v.cancel
 }
 
-// view is a running job as this instance sees it: the sum of the marks of its tasks, kept up to date by following the ledger.
+// view is a running job as this instance sees it: the sum of the marks of its tasks, kept up to date by following the
+// ledger.
 type view struct {
 	loading sync.Mutex // held while the view is read from the ledger
 
@@ -175,8 +176,8 @@ func (v *view) wake() {
 // pending counts the variants still to be done. The caller holds mu; the view is loaded.
 func (v *view) pending() int { return v.sum.Pending }
 
-// loadUnlisted reads the tasks that a listing lacked: it may have come from a server that lags behind. Only what cannot be read either is
-// lost.
+// loadUnlisted reads the tasks that a listing lacked: it may have come from a server that lags behind. Only what cannot
+// be read either is lost.
 func (s *Service) loadUnlisted(ctx context.Context, id string, v *view) error {
 	v.mu.Lock()
 	var lacking []int

@@ -285,7 +285,8 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 	return worst
 }
 
-// made tells whether a stored variant is this job's work: also where an earlier go at the task made it and could not say so.
+// made tells whether a stored variant is this job's work: also where an earlier go at the task made it and could not
+// say so.
 func (a *attempt) made(m pipeline.Warmed) State {
 	if m.Present && !(a.late && !m.Meta.Created.Before(a.task.Started.Truncate(time.Second))) {
 		return Present
@@ -330,8 +331,8 @@ func (a *attempt) count(w *work, o *outcome) {
 	}
 }
 
-// record writes the verdicts down, also those of a task that was stopped in the middle. A task of which nothing was begun is written as it
-// was before; began is since when it had been worked on.
+// record writes the verdicts down, also those of a task that was stopped in the middle. A task of which nothing was
+// begun is written as it was before; began is since when it had been worked on.
 func (a *attempt) record(ctx context.Context, began time.Time) error {
 	ctx, stop := draining(ctx, a.s.cfg.Drain+lastWords)
 	defer stop()
@@ -351,8 +352,8 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 	if !a.begun {
 		a.task.Running, a.task.Started = a.late, began
 	}
-	// The feed first: 1. the task is written, and was the job's last; 2. its owner hears that the job has ended; 3. and finds in the feed what was
-	// mended; 4. which is only now taken off.
+	// The feed first: 1. the task is written, and was the job's last; 2. its owner hears that the job has ended; 3. and
+	// finds in the feed what was mended; 4. which is only now taken off.
 	forgiven, err := a.forgive(ctx)
 	if err == nil {
 		err = a.write(ctx)

@@ -16,7 +16,8 @@ type Predecessor interface {
 	Post(ctx context.Context, token string, body io.Reader, room func(pictures int) error) error
 }
 
-// compat answers the predecessor's call as the predecessor did: true, which promises an object or its marker for each key.
+// compat answers the predecessor's call as the predecessor did: true, which promises an object or its marker for each
+// key.
 func (s *Server) compat(c echo.Context) error {
 	ctx := c.Request().Context()
 	place := s.enterIntake(ctx, callOf(c).who)

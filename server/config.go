@@ -21,12 +21,12 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// Admin is the address of the private listener: health, metrics, API and console. Keep it away from the internet.
 	Admin string `yaml:"admin"`
-	// AdminHosts are further host names, without port, under which the private listener may be called. Loopback names, the
-	// host of admin and the address a connection came in on are always allowed; any other name is refused, so that a web
-	// page cannot reach the listener by DNS rebinding.
+	// AdminHosts are further host names, without port, under which the private listener may be called. Loopback names,
+	// the host of admin and the address a connection came in on are always allowed; any other name is refused, so that
+	// a web page cannot reach the listener by DNS rebinding.
 	AdminHosts []string `yaml:"admin_hosts"`
-	// BaseURL is the address of the public listener as phones and the CDN write it; signed URLs begin with it. Its port may be left out
-	// where it is the scheme's own, 80 or 443.
+	// BaseURL is the address of the public listener as phones and the CDN write it; signed URLs begin with it. Its port
+	// may be left out where it is the scheme's own, 80 or 443.
 	BaseURL string `yaml:"base_url"`
 	// PathPrefix is a path that comes before every image path and is not signed, such as "/img". Empty = none.
 	PathPrefix string `yaml:"path_prefix"`
@@ -34,21 +34,23 @@ type Config struct {
 	CORS []string `yaml:"cors"`
 	// Deadline is how long one answer may take until its first byte, as a duration.
 	Deadline time.Duration `yaml:"deadline"`
-	// Drain is how long a stop may take in all, as a duration: readiness goes off, new requests are still accepted until
-	// they stop coming (at most the larger of half of it and what exceeds deadline), then running ones end. 0 = stop at once.
+	// Drain is how long a stop may take in all, as a duration: readiness goes off, new requests are still accepted
+	// until they stop coming (at most the larger of half of it and what exceeds deadline), then running ones end. 0 =
+	// stop at once.
 	Drain time.Duration `yaml:"drain"`
 	// MaxURL is the longest request target that is read, in bytes.
 	MaxURL int64 `yaml:"max_url" unit:"bytes"`
-	// Connections bounds the open connections of the public listener; those that wait the longest without a whole request make room
-	// for new ones. The private listener holds as many, at most 256. 0 = half of the files that the process may open, at most 8192.
+	// Connections bounds the open connections of the public listener; those that wait the longest without a whole
+	// request make room for new ones. The private listener holds as many, at most 256. 0 = half of the files that the
+	// process may open, at most 8192.
 	Connections int `yaml:"connections"`
-	// ConnectionsPerAddress bounds the connections of one client address (of one /64 network in IPv6) to the public listener. One
-	// more has to wait for nobody: the longest idle of that address makes room, or the new one is closed. 0 = a quarter of
-	// connections, and no bound for loopback, where only a proxy on this machine connects from; -1 = no bound. Behind a CDN or a proxy
-	// on another machine list its networks in trusted_proxies, or set -1.
+	// ConnectionsPerAddress bounds the connections of one client address (of one /64 network in IPv6) to the public
+	// listener. One more has to wait for nobody: the longest idle of that address makes room, or the new one is closed.
+	// 0 = a quarter of connections, and no bound for loopback, where only a proxy on this machine connects from; -1 =
+	// no bound. Behind a CDN or a proxy on another machine list its networks in trusted_proxies, or set -1.
 	ConnectionsPerAddress int `yaml:"connections_per_address"`
-	// TrustedProxies are networks, such as 10.0.0.0/8, whose connections stand for many clients: connections_per_address does not
-	// count for them.
+	// TrustedProxies are networks, such as 10.0.0.0/8, whose connections stand for many clients:
+	// connections_per_address does not count for them.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	// PProf opens /debug/pprof/ on the private listener to tokens with scope admin.
 	PProf bool `yaml:"pprof"`
@@ -155,20 +157,21 @@ func (c Config) trusted() []netip.Prefix {
 type API struct {
 	// Tokens are the bearer tokens of the API. Empty = the API refuses everybody.
 	Tokens []Token `yaml:"tokens"`
-	// Rate is how many calls a second each token may make, however many Data Units they hold; more are refused with rate_limited
-	// before their body is read. 0 = no limit.
+	// Rate is how many calls a second each token may make, however many Data Units they hold; more are refused with
+	// rate_limited before their body is read. 0 = no limit.
 	Rate int `yaml:"rate"`
 	// Burst is how many of them may come at once. 0 = two seconds' worth.
 	Burst int `yaml:"burst"`
 }
 
-// DefaultAPI has no tokens, and a limit that only floods reach: a million Data Units an hour are 278 calls a second if each comes alone.
+// DefaultAPI has no tokens, and a limit that only floods reach: a million Data Units an hour are 278 calls a second if
+// each comes alone.
 func DefaultAPI() API { return API{Rate: 1000} }
 
 // Token is one caller of the API.
 type Token struct {
-	// Name says whose token it is: in the log, and as the owner of the jobs that it posts, which keeps them when the secret is rotated.
-	// Jobs of a token without a name belong to admin.
+	// Name says whose token it is: in the log, and as the owner of the jobs that it posts, which keeps them when the
+	// secret is rotated. Jobs of a token without a name belong to admin.
 	Name string `yaml:"name"`
 	// Token is the secret itself, at least 16 characters; or set token_file.
 	Token string `yaml:"token" secret:"true"`
@@ -178,26 +181,26 @@ type Token struct {
 	TokenFile string `yaml:"token_file"`
 	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, admin.
 	Scopes []string `yaml:"scopes"`
-	// Key is the id of the key in signing.keys that /v1/prewarm and /v1/sign sign with for this token, and no other. Empty = the first valid
-	// one, or the one that a call of /v1/sign names.
+	// Key is the id of the key in signing.keys that /v1/prewarm and /v1/sign sign with for this token, and no other.
+	// Empty = the first valid one, or the one that a call of /v1/sign names.
 	Key string `yaml:"key"`
-	// Sources are the hosts of the sources that it may ask for, in prewarm, check, sign, explain and purge: "img.example.com", or "*.example.com" for
-	// every host below it. They hold on each redirect too, also for what the cache has; of what prewarm makes for it, those of its key do as well.
-	// Empty = every host.
+	// Sources are the hosts of the sources that it may ask for, in prewarm, check, sign, explain and purge:
+	// "img.example.com", or "*.example.com" for every host below it. They hold on each redirect too, also for what the
+	// cache has; of what prewarm makes for it, those of its key do as well. Empty = every host.
 	Sources []string `yaml:"sources"`
-	// Presets are the names of the presets that it may ask for, in prewarm, sign and explain, and then nothing else. Empty = all presets and
-	// options.
+	// Presets are the names of the presets that it may ask for, in prewarm, sign and explain, and then nothing else.
+	// Empty = all presets and options.
 	Presets []string `yaml:"presets"`
-	// Bodies are the ways in which bodies of this token may be read: unit, units and envelope, as the query's body says; where one is
-	// listed, that needs no saying. With unit and units nothing inside a posted document is an instruction. Empty = any, and where the query does
-	// not say, by the body's shape.
+	// Bodies are the ways in which bodies of this token may be read: unit, units and envelope, as the query's body
+	// says; where one is listed, that needs no saying. With unit and units nothing inside a posted document is an
+	// instruction. Empty = any, and where the query does not say, by the body's shape.
 	Bodies []string `yaml:"bodies"`
 	// Rate is api.rate for this token alone. 0 = that.
 	Rate int `yaml:"rate"`
 	// Burst belongs to Rate. 0 = two seconds' worth.
 	Burst int `yaml:"burst"`
-	// Quota bounds what it may have made ahead; what exceeds it is refused with quota_exceeded. It belongs to the name: tokens of one name
-	// share it, and say the same.
+	// Quota bounds what it may have made ahead; what exceeds it is refused with quota_exceeded. It belongs to the name:
+	// tokens of one name share it, and say the same.
 	Quota prewarm.Quota `yaml:"quota"`
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// heartbeat is how often a silent stream shows that it lives: proxies cut connections that are silent for a minute, and a listener
-// that is gone is noticed only by writing to it.
+// heartbeat is how often a silent stream shows that it lives: proxies cut connections that are silent for a minute, and
+// a listener that is gone is noticed only by writing to it.
 const heartbeat = 15 * time.Second
 
 // jobEvents is GET /v1/jobs/{id}/events: the job as server-sent events whenever it changed, until it ends.

@@ -88,7 +88,8 @@ func (s *Server) prewarmCall(c echo.Context) error {
 		return err
 	}
 	if wait > 0 && !ended(accepted.Job) {
-		// Where too many of the token's requests wait already, the answer comes at once: the call is accepted all the same.
+		// Where too many of the token's requests wait already, the answer comes at once: the call is accepted all the
+		// same.
 		if leave, full := s.stay(callOf(c).who); full == nil {
 			defer leave()
 			accepted.Units = nil // Nobody needs it any more: a caller that waits must not hold memory.
@@ -146,8 +147,8 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, context.Cancel
 // ended reports whether nothing more will happen to the job by itself.
 func ended(j prewarm.Job) bool { return j.State != prewarm.Queued && j.State != prewarm.Running }
 
-// preferWait reads "Prefer: wait=20" (RFC 7240); 0 = not asked for. Other preferences are none of ours and ignored, as the RFC
-// wants, and so is a wait that is no number.
+// preferWait reads "Prefer: wait=20" (RFC 7240); 0 = not asked for. Other preferences are none of ours and ignored, as
+// the RFC wants, and so is a wait that is no number.
 func preferWait(h http.Header) time.Duration {
 	for preference := range strings.SplitSeq(joined(h, "Prefer"), ",") {
 		name, value, _ := strings.Cut(preference, "=")
@@ -173,8 +174,8 @@ func parseWait(text string) (time.Duration, error) {
 	return min(time.Duration(min(n, 3600))*time.Second, maxWait), nil
 }
 
-// readCall reads and parses the body of a call. The sum is over the decoded body and all else that the call depends on, so that a
-// caller who compresses the same units again sends the same call.
+// readCall reads and parses the body of a call. The sum is over the decoded body and all else that the call depends on,
+// so that a caller who compresses the same units again sends the same call.
 func (s *Server) readCall(c echo.Context, room *place) (call prewarm.Call, sum [32]byte, err error) {
 	body, err := s.readBody(c, room)
 	if err != nil {
@@ -204,8 +205,8 @@ func (s *Server) parseCall(c echo.Context, body []byte) (prewarm.Call, error) {
 	return call, unreadable(c, err)
 }
 
-// unreadable makes a bad request of a body in which nothing could be read. Where one unit could be, there is no error: the others
-// say for themselves what is wrong with them.
+// unreadable makes a bad request of a body in which nothing could be read. Where one unit could be, there is no error:
+// the others say for themselves what is wrong with them.
 func unreadable(c echo.Context, err error) error {
 	if fault.KindOf(err) == fault.BadUnit {
 		callOf(c).status = http.StatusBadRequest

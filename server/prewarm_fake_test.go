@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// fakePrewarm answers from its func fields; one that is nil and called all the same is a bug of the test. Every job is aJob where onJob is nil.
+// fakePrewarm answers from its func fields; one that is nil and called all the same is a bug of the test. Every job is
+// aJob where onJob is nil.
 type fakePrewarm struct {
 	onAccept  func(ctx context.Context, token, idem string, sum [32]byte, call prewarm.Call) (prewarm.Accepted, error)
 	onRefresh func(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error)

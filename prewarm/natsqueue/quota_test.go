@@ -10,7 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
-// Instances that share a queue hear of each other's images and units, and one that starts later finds what was used before.
+// Instances that share a queue hear of each other's images and units, and one that starts later finds what was used
+// before.
 func TestQuotaOfInstancesThatShareAQueue(t *testing.T) {
 	t.Parallel()
 	q, w := open(t, t.TempDir(), nil), newWorld()
