@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -50,6 +52,44 @@ func TestRolesAndPurgeOnEveryInstance(t *testing.T) {
 	if got := proxy.metric("goldcrest_memory_entries"); got != 0 {
 		t.Errorf("the proxy still has %v entries in memory", got)
 	}
+}
+
+// A reload of a file that no longer names the shared queue says that this needs a restart. Until then the instance takes units for the
+// others and works for them, and its purges and theirs reach each other.
+func TestReloadWithoutTheSharedQueue(t *testing.T) {
+	corpus(t)
+	peers, o, dir := startNats(t), startOrigin(t), t.TempDir()
+	file, with := filepath.Join(dir, "config.yaml"), strings.Replace(configText(dir, ""), "queue: {dir:", "queue: {nats: '"+natsURL(peers)+"', dir:", 1)
+	write(t, file, with)
+	worker := start(t, append(slices.Clone(prewarmEnv), "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers), "GOLDCREST_ROLES=[prewarm]")...)
+	s := startIn(t, dir, append(slices.Clone(prewarmEnv), "GOLDCREST_ROLES=[proxy]")...)
+
+	write(t, file, configText(dir, ""))
+	s.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "the log names the key", func() bool { return strings.Contains(s.log.String(), `"keys":["prewarm.queue.nats"]`) })
+	if shown := string(s.call("GET", "/v1/config", "").body); !strings.HasPrefix(shown, "# Changed since the start, in force after a restart: prewarm.queue.nats\n") {
+		t.Errorf("/v1/config shows:\n%.300s", shown)
+	}
+
+	source := o.URL + "/photos/product-saw.jpg"
+	made := func(unit string) (path string) {
+		t.Helper()
+		a := s.prewarm("", `{"id":"`+unit+`","photo":"`+source+`"}`)
+		if j := worker.ended(a.Job); j.State != "done" || j.Counts["made"] != 1 {
+			t.Fatalf("the worker says of a unit that the reloaded instance took: %+v\n%s", j, worker.log)
+		}
+		return urlPath(t, a.Units[0].Images[0].Variants[0].URL)
+	}
+	path := made("du-1")
+	s.purge(`{"source":"` + source + `"}`)
+	made("du-2") // Its variant is gone from the store of the worker too.
+	if got := s.get(path); got.StatusCode != 200 {
+		t.Fatalf("got %d", got.StatusCode)
+	}
+	worker.purge(`{"source":"` + source + `"}`)
+	eventually(t, "the reloaded instance hears of the worker's purge", func() bool {
+		return s.get(path, "Cache-Control", "only-if-cached").StatusCode == 504
+	})
 }
 
 // A proxy without a shared queue has no routes for Data Units, and purges all the same.
