@@ -20,7 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/trace"
@@ -176,7 +176,7 @@ func newRules(cfg config.Config) (server.Rules, error) {
 	c := cfg.Cache
 	return server.Rules{
 		Keys: keys, Parser: parser, OnlyPresets: cfg.OnlyPresets, Negotiation: cfg.Negotiation, API: cfg.API,
-		Prewarm: prewarm.Rules{Limits: prewarm.DefaultLimits(), Select: cfg.Prewarm.Door.Select},
+		Prewarm: unit.Rules{Limits: unit.DefaultLimits(), Select: cfg.Prewarm.Door.Select},
 		Lifetimes: server.Lifetimes{
 			MaxAge: c.MaxAge, FirstMaxAge: c.FirstMaxAge, SWR: c.SWR, SIE: c.SIE, TTL: c.TTL, HonourOrigin: c.HonourOrigin,
 		},

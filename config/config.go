@@ -16,6 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/tracing"
@@ -178,7 +179,7 @@ func (c Config) validatePrewarm() error {
 		}
 	}
 	for _, text := range p.Door.Select {
-		if _, err := prewarm.ParseSelector(text); err != nil {
+		if _, err := unit.ParseSelector(text); err != nil {
 			errs = append(errs, fmt.Errorf("prewarm.select: %w", err))
 		}
 	}

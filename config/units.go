@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// unit is one suffix of a quantity and what it multiplies by.
-type unit struct {
+// measure is one suffix of a quantity and what it multiplies by.
+type measure struct {
 	suffix string
 	factor int64
 }
 
 // The units by the name in a field's unit tag, longest suffix first, so that "KiB" is not read as "B".
-var units = map[string][]unit{
+var units = map[string][]measure{
 	"bytes": {
 		{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
 		{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1},

@@ -51,7 +51,9 @@ var layers = map[string]layer{
 	"transform/codec":          {[]string{"transform", "transform/codec/score", "transform/codec/specimen", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
 	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "reach", "trace"}, "the heart: the transform is plugged in through an interface"},
-	"prewarm":  {[]string{"variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
+	"prewarm":  {[]string{"prewarm/unit", "variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
+
+	"prewarm/unit": {[]string{"fault", "reach", "variant"}, "reads hostile text: what it finds there depends on the text and the rules alone, so it knows no job"},
 
 	"purge": {[]string{"cache", "stall"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
 
@@ -59,12 +61,12 @@ var layers = map[string]layer{
 
 	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
-	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "cache", "fault", "metrics", "pressure", "reach", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "prewarm/unit", "cache", "fault", "metrics", "pressure", "reach", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "pressure", "secretfile", "tracing", "fault"},
-		"imports only packages that hold a Config struct"},
+	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault"},
+		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
 	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/progress", "cli/unitfile", "client", "config", "fault", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
@@ -108,11 +110,13 @@ var pure = map[string][]string{
 	"reach":   {"os", "os/", "io/fs", "net", "net/http"},
 	"variant": {"os", "os/", "io/fs", "net", "net/http"},
 	"sniff":   {"os", "os/", "io/fs", "net", "net/http"},
+
+	"prewarm/unit": {"os", "os/", "io/fs", "net", "net/http"},
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
-	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "server", "server/console", "client", "config"}
+	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "server", "server/console", "client", "config"}
 
 // listed is the part of `go list -json` that the rules read.
 type listed struct {

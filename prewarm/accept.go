@@ -13,13 +13,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/trace"
 )
 
 // Accept records a call and returns when all of it is on disk. token is the name of the API token; idem the
 // Idempotency-Key ("" = none), with which the same body gives the same job and another is refused. Faults: bad_option,
 // bad_unit (callback), idempotency_conflict, quota_exceeded, queue_full, disk_full.
-func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call Call) (Accepted, error) {
+func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call unit.Call) (Accepted, error) {
 	if call.Callback != nil {
 		if s.deps.CheckCallback == nil {
 			return Accepted{}, badCallback("callbacks are off")
@@ -81,7 +82,7 @@ func (s *Service) charged(ctx context.Context, d *draft, job, token string) erro
 }
 
 // Refresh gives the answer to a call as it would be now, for callers that waited for their verdicts.
-func (s *Service) Refresh(ctx context.Context, a Accepted, call Call) (Accepted, error) {
+func (s *Service) Refresh(ctx context.Context, a Accepted, call unit.Call) (Accepted, error) {
 	d, err := s.draft(call)
 	if err != nil {
 		return Accepted{}, err

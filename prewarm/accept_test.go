@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -16,17 +17,17 @@ func TestPlanMeetsClients(t *testing.T) {
 	d := newDoor(t, nil)
 	defer d.Close()
 	for _, tt := range []struct {
-		ask     VariantAsk
+		ask     unit.VariantAsk
 		keys    int
 		clients []string // Accept headers; those with "slow " are slow
 	}{
-		{VariantAsk{Name: "lite"}, 3, []string{"image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", "image/webp,image/apng,*/*", "*/*", "image/jpeg,image/png", ""}},
-		{VariantAsk{Name: "auto"}, 6, []string{"image/avif,image/webp,*/*", "slow image/avif,image/webp,*/*", "slow */*"}},
-		{VariantAsk{Name: "one"}, 1, []string{"*/*", "image/avif"}},
-		{VariantAsk{Name: "mine", Options: "w:200/cb:7"}, 3, []string{"image/webp", "*/*"}},
-		{VariantAsk{Name: "w:200/f:png"}, 1, []string{"*/*"}},
+		{unit.VariantAsk{Name: "lite"}, 3, []string{"image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", "image/webp,image/apng,*/*", "*/*", "image/jpeg,image/png", ""}},
+		{unit.VariantAsk{Name: "auto"}, 6, []string{"image/avif,image/webp,*/*", "slow image/avif,image/webp,*/*", "slow */*"}},
+		{unit.VariantAsk{Name: "one"}, 1, []string{"*/*", "image/avif"}},
+		{unit.VariantAsk{Name: "mine", Options: "w:200/cb:7"}, 3, []string{"image/webp", "*/*"}},
+		{unit.VariantAsk{Name: "w:200/f:png"}, 1, []string{"*/*"}},
 	} {
-		p, err := d.newPlan([]VariantAsk{tt.ask})
+		p, err := d.newPlan([]unit.VariantAsk{tt.ask})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +60,7 @@ func TestPlanMeetsClients(t *testing.T) {
 			}
 		}
 	}
-	if _, err := d.newPlan([]VariantAsk{{Name: "nosuch"}}); fault.KindOf(err) != fault.BadOption {
+	if _, err := d.newPlan([]unit.VariantAsk{{Name: "nosuch"}}); fault.KindOf(err) != fault.BadOption {
 		t.Errorf("got %v, want bad_option", err)
 	}
 }
@@ -74,7 +75,7 @@ func TestPlanWithOnlyPresets(t *testing.T) {
 		deps.Parser = func() *variant.Parser { return parser }
 	})
 	defer d.Close()
-	p, err := d.newPlan([]VariantAsk{{Name: "lite"}})
+	p, err := d.newPlan([]unit.VariantAsk{{Name: "lite"}})
 	if err != nil || p.Asks[0].Options != "lite" {
 		t.Errorf("got %+v %v", p, err)
 	}
@@ -84,9 +85,9 @@ func TestPlanWithOnlyPresets(t *testing.T) {
 func TestDraft(t *testing.T) {
 	d := newDoor(t, nil)
 	defer d.Close()
-	var c Call
+	var c unit.Call
 	for i := range 200 {
-		c.Units = append(c.Units, Unit{Index: i, ID: "u", Images: []Image{
+		c.Units = append(c.Units, unit.Unit{Index: i, ID: "u", Images: []unit.Image{
 			{Pointer: "/logo", Source: "https://c.example/logo.png"},
 			{Pointer: "/a", Source: fmt.Sprintf("https://c.example/%d.jpg", i)},
 		}})
@@ -111,7 +112,7 @@ func TestDraft(t *testing.T) {
 	long := strings.Repeat("x", 15_000)
 	c.Units = nil
 	for i := range 60 {
-		c.Units = append(c.Units, Unit{Index: i, Images: []Image{{Source: fmt.Sprintf("https://c.example/%s%d.jpg", long, i)}}})
+		c.Units = append(c.Units, unit.Unit{Index: i, Images: []unit.Image{{Source: fmt.Sprintf("https://c.example/%s%d.jpg", long, i)}}})
 	}
 	if got, err = d.draft(c); err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func TestAnswerReturns(t *testing.T) {
 		{"enriched", `"url":"https://img.example/pr:one"`},
 	} {
 		d := newDoor(t, nil)
-		c, err := ParseCall(strings.NewReader(`{"t":"x","img":"https://c.example/a.jpg"}`), "application/json", "", nil, Rules{})
+		c, err := unit.ParseCall(strings.NewReader(`{"t":"x","img":"https://c.example/a.jpg"}`), "application/json", "", nil, unit.Rules{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +166,7 @@ func TestEnrichedHasThePlaceholder(t *testing.T) {
 		}
 	})
 	defer d.Close()
-	c, err := ParseCall(strings.NewReader(`{"img":"https://c.example/a.jpg"}`), "application/json", "", nil, Rules{})
+	c, err := unit.ParseCall(strings.NewReader(`{"img":"https://c.example/a.jpg"}`), "application/json", "", nil, unit.Rules{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +246,7 @@ func TestAcceptImprovesWhatIsStored(t *testing.T) {
 		}
 	})
 	defer d.Close()
-	if err := d.Check(t.Context(), []CheckAsk{{Source: "https://c.example/a.jpg", Variants: []VariantAsk{{Name: "one"}}}}, func(Checked) error { return nil }); err != nil || len(offered) != 0 {
+	if err := d.Check(t.Context(), []CheckAsk{{Source: "https://c.example/a.jpg", Variants: []unit.VariantAsk{{Name: "one"}}}}, func(Checked) error { return nil }); err != nil || len(offered) != 0 {
 		t.Errorf("a check offered %v, %v", offered, err)
 	}
 	if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg")); err != nil || len(offered) != 1 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
@@ -26,8 +27,8 @@ type AcceptedUnit struct {
 	Index  int
 	Line   int // of an NDJSON body; 0 = it was none
 	ID     string
-	Err    *UnitError
-	Note   *UnitNote               // nil = there is nothing to say
+	Err    *unit.Error
+	Note   *unit.Note              // nil = there is nothing to say
 	Images iter.Seq[AcceptedImage] // made one by one as well: one unit may have all images of a call; nil = none
 	Budget *UnitBudget             // nil = the unit has none
 	Data   func(io.Writer) error   // writes the rewritten or enriched unit; nil = the call did not ask for it
@@ -68,9 +69,9 @@ type BrokenCount struct {
 type CheckAsk struct {
 	Key      string
 	Source   string
-	Variants []VariantAsk // nil = the configured presets
-	Share    int          // of its unit's budget, see Call.Share; 0 = there is none
-	Within   reach.Hosts  // that the original may have come from
+	Variants []unit.VariantAsk // nil = the configured presets
+	Share    int               // of its unit's budget, see Call.Share; 0 = there is none
+	Within   reach.Hosts       // that the original may have come from
 }
 
 // Checked is the answer to one CheckAsk: present if all is stored, pending if work is queued, broken where the source
@@ -126,7 +127,7 @@ type Deps struct {
 	// changes, nothing is known to be broken. nil = it never changes.
 	Basis func() string
 	// CheckCallback says why a callback cannot be taken; nil = callbacks are off.
-	CheckCallback func(Callback) error
+	CheckCallback func(unit.Callback) error
 	Observer      Observer
 	Log           *slog.Logger
 	Tracer        trace.Tracer     // nil = nothing is traced

@@ -2,56 +2,15 @@ package prewarm
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
-
-func TestShareIsEvenWithAFloor(t *testing.T) {
-	for _, tt := range []struct {
-		call, unit int64
-		images     int
-		bad        int
-		want       int
-	}{
-		{0, 0, 3, 0, 0},
-		{200_000, 0, 4, 0, 50_000},
-		{200_000, 0, 3, 0, 66_666},
-		{200_000, 0, 3, 1, 66_666}, // What is no URL gets nothing.
-		{200_000, 90_000, 3, 0, 30_000},
-		{0, 90_000, 1, 0, 90_000},
-		{10_000, 0, 100, 0, leastShare},
-		{1, 0, 1, 0, leastShare},
-		{200_000, 0, 0, 2, 0},
-	} {
-		u := Unit{Budget: tt.unit}
-		for i := range tt.images + tt.bad {
-			img := Image{Source: fmt.Sprintf("https://c.example/%d.jpg", i)}
-			if i >= tt.images {
-				img.Bad = fault.BadSource
-			}
-			u.Images = append(u.Images, img)
-		}
-		if got := (Call{Budget: tt.call}).Share(u); got != tt.want {
-			t.Errorf("%+v: got %d", tt, got)
-		}
-	}
-}
-
-func TestBudgetOfAUnitIsItsOwn(t *testing.T) {
-	c, err := ParseCall(strings.NewReader(`{"budget":9000,"data_units":[{"data":{},"budget":5000},{"data":{},"budget":"x"},{"data":{},"budget":7,"more":1}]}`), "", "", nil, Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u := c.Units; c.Budget != 9000 || u[0].Budget != 5000 || u[1].Err == nil || u[1].Err.Pointer != "/budget" || u[2].Budget != 0 || u[2].Err != nil {
-		t.Errorf("got %+v", c)
-	}
-}
 
 // The URLs in the answer are those of what is made: each image of the unit in its share, however often the same source stands in units
 // with other shares; and the verdicts tell what was too large for it.
@@ -73,9 +32,9 @@ func TestBudgetIsKeptAndTold(t *testing.T) {
 		return stored(ref, size)
 	}
 	stop := d.run(t)
-	c := Call{Budget: 20_000, Variants: []VariantAsk{{Name: "one"}, {Name: "tiny", Options: "w:9/mb:5000/f:jpg"}}, Units: []Unit{
-		{Index: 0, ID: "two", Images: []Image{{Source: "https://c.example/a.jpg"}, {Source: "https://c.example/heavy.jpg"}}},
-		{Index: 1, ID: "alone", Images: []Image{{Source: "https://c.example/a.jpg"}}},
+	c := unit.Call{Budget: 20_000, Variants: []unit.VariantAsk{{Name: "one"}, {Name: "tiny", Options: "w:9/mb:5000/f:jpg"}}, Units: []unit.Unit{
+		{Index: 0, ID: "two", Images: []unit.Image{{Source: "https://c.example/a.jpg"}, {Source: "https://c.example/heavy.jpg"}}},
+		{Index: 1, ID: "alone", Images: []unit.Image{{Source: "https://c.example/a.jpg"}}},
 		{Index: 2, ID: "bare"},
 	}}
 	a, err := d.Accept(t.Context(), "b", "", [32]byte{}, c)

@@ -11,13 +11,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/trace"
 )
 
@@ -52,11 +52,6 @@ func CallbackDelays() []time.Duration {
 	return []time.Duration{
 		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 4 * time.Hour, 7 * time.Hour, 10 * time.Hour,
 	}
-}
-
-// Wants reports whether the callback asked for events of this type; one that names none gets all.
-func (c Callback) Wants(event string) bool {
-	return len(c.Events) == 0 || slices.Contains(c.Events, event)
 }
 
 const (
@@ -104,7 +99,7 @@ func (w *Webhooks) Reload(cfg CallbackConfig) error {
 
 // Check says why a callback cannot be taken (422): callbacks are off, its host is not allowed, its URL is not one for callbacks, or
 // it asks for events that do not exist.
-func (w *Webhooks) Check(c Callback) error {
+func (w *Webhooks) Check(c unit.Callback) error {
 	for _, event := range c.Events {
 		if event != JobDone && event != ImageBroken {
 			return badCallback("callback.events knows " + JobDone + " and " + ImageBroken)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 func TestCallbackCheck(t *testing.T) {
@@ -28,7 +29,7 @@ func TestCallbackCheck(t *testing.T) {
 		{"", false}, {"https://hooks.example.com/\r\nX: y", false}, {"https://hooks.example.com/" + strings.Repeat("a", 3000), false},
 	}
 	for _, tt := range tests {
-		err := w.Check(Callback{URL: tt.url})
+		err := w.Check(unit.Callback{URL: tt.url})
 		if (err == nil) != tt.ok {
 			t.Errorf("%.80q: %v, want allowed %v", tt.url, err, tt.ok)
 		}
@@ -37,19 +38,13 @@ func TestCallbackCheck(t *testing.T) {
 		}
 	}
 	good := "https://hooks.example.com/"
-	if err := w.Check(Callback{URL: good, Events: []string{JobDone, ImageBroken}}); err != nil {
+	if err := w.Check(unit.Callback{URL: good, Events: []string{JobDone, ImageBroken}}); err != nil {
 		t.Error(err)
 	}
-	wantFault(t, "unknown event", w.Check(Callback{URL: good, Events: []string{"job.started"}}), fault.BadUnit)
-	wantFault(t, "off", newHooks(t, nil).Check(Callback{URL: good}), fault.BadUnit)
-	if err := newHooks(t, nil, "*:8443").Check(Callback{URL: "https://any.example:8443/"}); err != nil {
+	wantFault(t, "unknown event", w.Check(unit.Callback{URL: good, Events: []string{"job.started"}}), fault.BadUnit)
+	wantFault(t, "off", newHooks(t, nil).Check(unit.Callback{URL: good}), fault.BadUnit)
+	if err := newHooks(t, nil, "*:8443").Check(unit.Callback{URL: "https://any.example:8443/"}); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestCallbackWants(t *testing.T) {
-	if c := (Callback{Events: []string{JobDone}}); !c.Wants(JobDone) || c.Wants(ImageBroken) || !(Callback{}).Wants(ImageBroken) {
-		t.Error("a callback wants the events that it names, or all")
 	}
 }
 

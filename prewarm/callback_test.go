@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // The example that the makers of Standard Webhooks publish; the client's tests verify the same one.
@@ -57,7 +58,7 @@ func newHooks(t *testing.T, client Doer, allow ...string) *Webhooks {
 func eventTo(target string) Event {
 	return Event{
 		ID: hookID, Type: JobDone, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Job: Job{ID: "j1", State: Partial, Counts: Counts{Images: 2, Made: 1, Broken: 1}, Tags: []string{"campaign-7"}, Token: "backend", Callback: &Callback{URL: target}},
+		Job: Job{ID: "j1", State: Partial, Counts: Counts{Images: 2, Made: 1, Broken: 1}, Tags: []string{"campaign-7"}, Token: "backend", Callback: &unit.Callback{URL: target}},
 	}
 }
 
@@ -189,7 +190,7 @@ func TestTellNeedsAllowance(t *testing.T) {
 	if w.Reload(CallbackConfig{Allow: []string{"*"}}) == nil {
 		t.Error("callbacks without a secret are taken")
 	}
-	wantFault(t, "after a refused reload", w.Check(Callback{URL: "https://hooks.example.com/"}), fault.BadUnit)
+	wantFault(t, "after a refused reload", w.Check(unit.Callback{URL: "https://hooks.example.com/"}), fault.BadUnit)
 }
 
 func TestCallbackDelays(t *testing.T) {

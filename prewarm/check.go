@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -48,7 +49,7 @@ type checking struct {
 	s       *Service
 	ctx     context.Context
 	parser  *variant.Parser
-	asks    []VariantAsk // that plan was made for; those of one unit follow each other
+	asks    []unit.VariantAsk // that plan was made for; those of one unit follow each other
 	plan    *plan
 	pending map[string]bool   // what active jobs have to do; nil = not read yet
 	judged  map[string]judged // by source: what is not stored
@@ -72,7 +73,7 @@ func (c *checking) weigh(a CheckAsk) (int, error) {
 	return len(p.Targets), nil
 }
 
-func (c *checking) planOf(asks []VariantAsk) (*plan, error) {
+func (c *checking) planOf(asks []unit.VariantAsk) (*plan, error) {
 	if c.plan != nil && slices.Equal(asks, c.asks) {
 		return c.plan, nil
 	}

@@ -11,17 +11,18 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // draft is a call cut into tasks. The same call under the same configuration gives the same draft.
 type draft struct {
-	call   Call
+	call   unit.Call
 	job    *jobRecord
 	tasks  []*task
 	works  []*drafted
-	images [][]*drafted      // by unit and image
-	bad    map[int]UnitError // by unit: what is wrong with its variants
+	images [][]*drafted       // by unit and image
+	bad    map[int]unit.Error // by unit: what is wrong with its variants
 }
 
 // drafted is one image of the draft, in all its places.
@@ -43,7 +44,7 @@ type drafting struct {
 }
 
 // draft cuts a call into tasks: equal images come together, and no task is large. A call that asks for too much is refused before.
-func (s *Service) draft(call Call) (*draft, error) {
+func (s *Service) draft(call unit.Call) (*draft, error) {
 	p := s.newPlanner(call.Variants)
 	p.rights = call.Rights
 	if _, err := p.plan(nil); err != nil {
@@ -53,7 +54,7 @@ func (s *Service) draft(call Call) (*draft, error) {
 		return nil, err
 	}
 	d := &drafting{
-		draft: &draft{call: call, bad: map[int]UnitError{}}, planner: p, parser: s.deps.Parser(), now: s.deps.Now().UTC(),
+		draft: &draft{call: call, bad: map[int]unit.Error{}}, planner: p, parser: s.deps.Parser(), now: s.deps.Now().UTC(),
 		drawn: map[string]*drafted{}, open: map[int]*task{}, sizes: map[*task]*int{},
 	}
 	d.job = &jobRecord{
@@ -86,17 +87,17 @@ func (s *Service) draft(call Call) (*draft, error) {
 }
 
 // unit drafts the images of one unit.
-func (d *drafting) unit(at int, u Unit) {
+func (d *drafting) unit(at int, u unit.Unit) {
 	p, err := d.plan(u.Variants)
 	if err != nil {
 		f := fault.Of(err)
-		d.bad[at] = UnitError{Code: f.Kind, Detail: f.Public}
+		d.bad[at] = unit.Error{Code: f.Kind, Detail: f.Public}
 		return
 	}
 	share := d.call.Share(u)
 	if share > 0 {
 		if _, _, err := d.parser.ParseOptions(d.plans[p].optionsWithin(0, share)); err != nil {
-			d.bad[at] = UnitError{Code: fault.BadOption, Detail: "the unit has a budget, and URLs may not have max_bytes: " + fault.Of(err).Public}
+			d.bad[at] = unit.Error{Code: fault.BadOption, Detail: "the unit has a budget, and URLs may not have max_bytes: " + fault.Of(err).Public}
 			return
 		}
 	}
@@ -107,7 +108,7 @@ func (d *drafting) unit(at int, u Unit) {
 }
 
 // image drafts one image: as a further place of the same one, or anew.
-func (d *drafting) image(u Unit, img Image, planned, share int) *drafted {
+func (d *drafting) image(u unit.Unit, img unit.Image, planned, share int) *drafted {
 	p := d.plans[planned]
 	here := spot{Unit: u.Index, ID: u.ID, Pointer: img.Pointer, Auto: img.Auto, Sure: img.Sure}
 	w := &work{Spots: []spot{here}, Share: share, Verdicts: make([]*outcome, len(p.Targets))}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // Ensure a job goes on whose process died, or lost its disk, between any two of its writes.
@@ -146,7 +147,7 @@ func TestAnEndIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &told{}
 		d := newDoor(t, func(_ *Config, deps *Deps) {
-			deps.Tell, deps.CheckCallback = l, func(Callback) error { return nil }
+			deps.Tell, deps.CheckCallback = l, func(unit.Callback) error { return nil }
 		})
 		written := time.Now().Add(2 * time.Minute)
 		d.memory.onWrite = func(r *Record) error {
@@ -157,7 +158,7 @@ func TestAnEndIsToldOnce(t *testing.T) {
 		}
 		defer d.run(t)()
 		call := oneCall("https://c.example/a.jpg")
-		call.Callback = &Callback{URL: "https://b.example/hook"}
+		call.Callback = &unit.Callback{URL: "https://b.example/hook"}
 		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, call)
 		if err != nil {
 			t.Fatal(err)

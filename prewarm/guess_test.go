@@ -1,12 +1,14 @@
 package prewarm
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -30,7 +32,7 @@ func TestHTMLInThePlaceOfAnImage(t *testing.T) {
 		{`{"raw":"{\"image\":\"` + page + `\"}"}`, Broken},
 		{`{"link_url":"` + page + `","image":"` + page + `"}`, Broken},
 	} {
-		call, err := parse(t, tt.unit, "", "")
+		call, err := unit.ParseCall(strings.NewReader(tt.unit), "", "", nil, unit.Rules{})
 		if err != nil || len(call.Units[0].Images) != 1 {
 			t.Fatalf("%s: %+v %v", tt.unit, call.Units, err)
 		}
@@ -86,7 +88,7 @@ func TestVariantThatIsNeitherPresetNorOptions(t *testing.T) {
 		d := newDoor(t, nil)
 		defer d.run(t)()
 		c := oneCall(broken)
-		c.Variants = []VariantAsk{{Name: "w=300"}}
+		c.Variants = []unit.VariantAsk{{Name: "w=300"}}
 		if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, c); fault.KindOf(err) != fault.BadOption || fault.Of(err).Public != noPreset("w=300", nil) {
 			t.Errorf("got %v", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // State is what became of an image or variant, or of a whole job.
@@ -56,20 +57,20 @@ type Bytes struct {
 
 // Job is the record of one accepted prewarm call. It holds no text of any unit.
 type Job struct {
-	ID         string    `json:"job"`
-	State      State     `json:"state"`
-	Counts     Counts    `json:"counts"`
-	Bytes      Bytes     `json:"bytes"`
-	Tags       []string  `json:"tags,omitempty"`
-	Priority   string    `json:"priority"`
-	Deadline   time.Time `json:"deadline,omitzero"`
-	CreatedAt  time.Time `json:"created_at"`
-	StartedAt  time.Time `json:"started_at,omitzero"`
-	FinishedAt time.Time `json:"finished_at,omitzero"`
-	ETA        int       `json:"eta_s,omitempty"`      // seconds; 0 = unknown or done
-	Request    string    `json:"request_id,omitempty"` // of the call
-	Callback   *Callback `json:"-"`
-	Token      string    `json:"-"` // name of the API token that posted it
+	ID         string         `json:"job"`
+	State      State          `json:"state"`
+	Counts     Counts         `json:"counts"`
+	Bytes      Bytes          `json:"bytes"`
+	Tags       []string       `json:"tags,omitempty"`
+	Priority   string         `json:"priority"`
+	Deadline   time.Time      `json:"deadline,omitzero"`
+	CreatedAt  time.Time      `json:"created_at"`
+	StartedAt  time.Time      `json:"started_at,omitzero"`
+	FinishedAt time.Time      `json:"finished_at,omitzero"`
+	ETA        int            `json:"eta_s,omitempty"`      // seconds; 0 = unknown or done
+	Request    string         `json:"request_id,omitempty"` // of the call
+	Callback   *unit.Callback `json:"-"`
+	Token      string         `json:"-"` // name of the API token that posted it
 }
 
 // Verdict is what became of one variant of one image in one format: a row of /v1/jobs/{id}/results.

@@ -7,11 +7,12 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // ended posts a call and waits for the end of its job.
-func (d *door) ended(t *testing.T, c Call) Job {
+func (d *door) ended(t *testing.T, c unit.Call) Job {
 	t.Helper()
 	a, err := d.Accept(t.Context(), "b", "", [32]byte{}, c)
 	if err != nil {
@@ -80,7 +81,7 @@ func TestBrokenIsNotKnownUnderOtherLimits(t *testing.T) {
 			}
 			defer d.run(t)()
 			c := oneCall(broken)
-			c.Variants = []VariantAsk{{Name: tt.ask}}
+			c.Variants = []unit.VariantAsk{{Name: tt.ask}}
 			ask := func(what string, tries int) {
 				t.Helper()
 				if j := d.ended(t, c); j.Counts.Broken != 1 || len(d.tries) != tries {
@@ -163,13 +164,13 @@ func TestKnownOfOneVariantAndOfGuesses(t *testing.T) {
 		}
 		defer d.run(t)()
 		c := oneCall(broken)
-		c.Variants = []VariantAsk{{Name: "w:9/f:jpg"}}
+		c.Variants = []unit.VariantAsk{{Name: "w:9/f:jpg"}}
 		for range 2 {
 			if j := d.ended(t, c); j.Counts.Broken != 1 || len(d.tries) != 1 {
 				t.Errorf("got %+v after %d tries, want one", j.Counts, len(d.tries))
 			}
 		}
-		c.Variants = []VariantAsk{{Name: "w:9/f:jpg"}, {Name: "w:8/f:jpg"}}
+		c.Variants = []unit.VariantAsk{{Name: "w:9/f:jpg"}, {Name: "w:8/f:jpg"}}
 		if j := d.ended(t, c); j.Counts.Broken != 1 || j.Counts.Made != 1 || len(d.tries) != 2 {
 			t.Errorf("got %+v after %d tries, want the other variant made", j.Counts, len(d.tries))
 		}
@@ -201,7 +202,7 @@ func TestAgainLooksAtBrokenSources(t *testing.T) {
 		again := oneCall(broken)
 		again.Again = true
 		for n, want := range []struct {
-			call        Call
+			call        unit.Call
 			mended      bool
 			tries, feed int
 		}{{oneCall(broken), false, 1, 1}, {again, false, 2, 1}, {oneCall(broken), true, 2, 1}, {again, true, 3, 0}, {oneCall(broken), true, 4, 0}} {

@@ -14,6 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -251,12 +252,12 @@ func refused(ref variant.Ref, kind fault.Kind) pipeline.Warmed {
 }
 
 // oneCall is a call of one unit with these sources.
-func oneCall(sources ...string) Call {
-	u := Unit{ID: "du_1"}
+func oneCall(sources ...string) unit.Call {
+	u := unit.Unit{ID: "du_1"}
 	for _, s := range sources {
-		u.Images = append(u.Images, Image{Pointer: "/p", Source: s})
+		u.Images = append(u.Images, unit.Image{Pointer: "/p", Source: s})
 	}
-	return Call{Units: []Unit{u}}
+	return unit.Call{Units: []unit.Unit{u}}
 }
 
 // toldUnit is a unit of an answer that was read.

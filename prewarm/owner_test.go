@@ -9,12 +9,13 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // post posts a call as a token and waits for the end of its job.
-func (d *door) post(t *testing.T, owner string, c Call) Job {
+func (d *door) post(t *testing.T, owner string, c unit.Call) Job {
 	t.Helper()
 	a, err := d.Accept(t.Context(), owner, "", [32]byte{}, c)
 	if err != nil {
@@ -164,8 +165,8 @@ func TestCallsAreHeldToTheirRights(t *testing.T) {
 		})
 		defer d.run(t)()
 		c := oneCall("https://c.example/a.jpg")
-		c.Variants, c.Key, c.Rights = []VariantAsk{{Name: "lite"}}, "shop", onlyThose{"c.example", "lite"}
-		c.Units[0].Images = append(c.Units[0].Images, Image{Pointer: "/b", Source: "https://elsewhere.example/b.jpg"})
+		c.Variants, c.Key, c.Rights = []unit.VariantAsk{{Name: "lite"}}, "shop", onlyThose{"c.example", "lite"}
+		c.Units[0].Images = append(c.Units[0].Images, unit.Image{Pointer: "/b", Source: "https://elsewhere.example/b.jpg"})
 		a, err := d.Accept(t.Context(), "anna", "", [32]byte{}, c)
 		if err != nil {
 			t.Fatal(err)
@@ -180,7 +181,7 @@ func TestCallsAreHeldToTheirRights(t *testing.T) {
 		if _, err := d.Job(t.Context(), a.Job.ID, time.Hour); err != nil || len(d.tries) != 1 {
 			t.Errorf("tried %d sources, %v", len(d.tries), err)
 		}
-		for _, asks := range [][]VariantAsk{{{Name: "w", Options: "w:9"}}, {{Name: "lite"}, {Name: "x", Options: "pr:lite/w:9"}}} {
+		for _, asks := range [][]unit.VariantAsk{{{Name: "w", Options: "w:9"}}, {{Name: "lite"}, {Name: "x", Options: "pr:lite/w:9"}}} {
 			c.Variants = asks
 			if _, err := d.Accept(t.Context(), "anna", "", [32]byte{}, c); fault.KindOf(err) != fault.SourceNotAllowed {
 				t.Errorf("%v: %v", asks, err)

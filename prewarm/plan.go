@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -44,7 +45,7 @@ var clients = map[variant.Format]string{
 }
 
 // newPlan settles what is asked for.
-func (s *Service) newPlan(asks []VariantAsk) (*plan, error) {
+func (s *Service) newPlan(asks []unit.VariantAsk) (*plan, error) {
 	p := &plan{}
 	seen := map[variant.Spec]int{} // Two asks, or two clients, may come to the same variant.
 	for _, a := range asks {
@@ -77,7 +78,7 @@ func (s *Service) newPlan(asks []VariantAsk) (*plan, error) {
 const maxTargets = 64
 
 // readAsk reads one ask: the name of a preset, or options under a name.
-func (s *Service) readAsk(a VariantAsk) (ask, variant.Spec, error) {
+func (s *Service) readAsk(a unit.VariantAsk) (ask, variant.Spec, error) {
 	parser := s.deps.Parser()
 	out := ask{Name: a.Name, Options: strings.Trim(a.Options, "/")}
 	if out.Options == "" && strings.Contains(a.Name, ":") {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // maxPlans bounds the different lists of variants in one call: all of them stand in the job's record.
@@ -13,25 +14,25 @@ const maxPlans = 64
 type planner struct {
 	s     *Service
 	plans []*plan
-	known map[string]int // by what was asked for
-	asks  []VariantAsk   // of the units that name none
+	known map[string]int    // by what was asked for
+	asks  []unit.VariantAsk // of the units that name none
 
-	rights Rights // nil = all may be asked for
+	rights unit.Rights // nil = all may be asked for
 }
 
 // newPlanner makes a planner for a call that asks for variants; nil = for the configured presets.
-func (s *Service) newPlanner(asks []VariantAsk) *planner {
+func (s *Service) newPlanner(asks []unit.VariantAsk) *planner {
 	p := &planner{s: s, known: map[string]int{}, asks: asks}
 	if asks == nil {
 		for _, name := range s.cfg.Presets {
-			p.asks = append(p.asks, VariantAsk{Name: name})
+			p.asks = append(p.asks, unit.VariantAsk{Name: name})
 		}
 	}
 	return p
 }
 
 // plan finds or makes the plan of a list of asks; nil = of the call's.
-func (p *planner) plan(asks []VariantAsk) (int, error) {
+func (p *planner) plan(asks []unit.VariantAsk) (int, error) {
 	if asks == nil {
 		asks = p.asks
 	}
@@ -71,12 +72,12 @@ func (p *planner) permit(made *plan) error {
 
 // Weigh counts what a call asks for: the variants of each of its images, in each format and weight class. Nothing is built for it.
 // A call of more than prewarm.call_variants is refused: body_too_large.
-func (s *Service) Weigh(call Call) (int, error) {
+func (s *Service) Weigh(call unit.Call) (int, error) {
 	return s.newPlanner(call.Variants).weigh(call)
 }
 
 // weigh counts the variants of a call. Those of a unit that cannot be planned are not counted: they are not made.
-func (p *planner) weigh(call Call) (sum int, err error) {
+func (p *planner) weigh(call unit.Call) (sum int, err error) {
 	for _, u := range call.Units {
 		if u.Err != nil || len(u.Images) == 0 {
 			continue

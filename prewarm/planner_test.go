@@ -6,35 +6,36 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // TestCallsAreCounted: images times variants are bounded, in each format and weight class, whichever unit asks for them.
 func TestCallsAreCounted(t *testing.T) {
 	d := newDoor(t, func(cfg *Config, _ *Deps) { cfg.CallVariants = 100 })
 	defer d.Close()
-	images := func(n int) (all []Image) {
+	images := func(n int) (all []unit.Image) {
 		for i := range n {
-			all = append(all, Image{Source: fmt.Sprintf("https://c.example/%d.jpg", i)})
+			all = append(all, unit.Image{Source: fmt.Sprintf("https://c.example/%d.jpg", i)})
 		}
 		return all
 	}
-	var widths []VariantAsk
+	var widths []unit.VariantAsk
 	for i := range 21 {
-		widths = append(widths, VariantAsk{Options: fmt.Sprintf("w:%d/f:webp", 100+i)})
+		widths = append(widths, unit.VariantAsk{Options: fmt.Sprintf("w:%d/f:webp", 100+i)})
 	}
-	open := []VariantAsk{{Options: "w:100"}} // avif, webp and jpeg
+	open := []unit.VariantAsk{{Options: "w:100"}} // avif, webp and jpeg
 	for _, tt := range []struct {
 		what string
-		call Call
+		call unit.Call
 		want int // 0 = refused
 	}{
-		{"as many as may be", Call{Units: []Unit{{Images: images(60)}, {Images: images(40)}}}, 100},
-		{"one more", Call{Units: []Unit{{Images: images(60)}, {Images: images(41)}}}, 0},
-		{"formats count", Call{Variants: open, Units: []Unit{{Images: images(33)}}}, 99},
-		{"and are too many", Call{Variants: open, Units: []Unit{{Images: images(34)}}}, 0},
-		{"widths of the call", Call{Variants: widths, Units: []Unit{{Images: images(5)}}}, 0},
-		{"widths of one unit", Call{Units: []Unit{{Images: images(3)}, {Images: images(5), Variants: widths}}}, 0},
-		{"units that cannot be made", Call{Units: []Unit{{Images: images(3)}, {Images: images(500), Err: badUnit("", "")}, {Images: images(500), Variants: []VariantAsk{{Name: "nobody"}}}}}, 3},
+		{"as many as may be", unit.Call{Units: []unit.Unit{{Images: images(60)}, {Images: images(40)}}}, 100},
+		{"one more", unit.Call{Units: []unit.Unit{{Images: images(60)}, {Images: images(41)}}}, 0},
+		{"formats count", unit.Call{Variants: open, Units: []unit.Unit{{Images: images(33)}}}, 99},
+		{"and are too many", unit.Call{Variants: open, Units: []unit.Unit{{Images: images(34)}}}, 0},
+		{"widths of the call", unit.Call{Variants: widths, Units: []unit.Unit{{Images: images(5)}}}, 0},
+		{"widths of one unit", unit.Call{Units: []unit.Unit{{Images: images(3)}, {Images: images(5), Variants: widths}}}, 0},
+		{"units that cannot be made", unit.Call{Units: []unit.Unit{{Images: images(3)}, {Images: images(500), Err: &unit.Error{Code: fault.BadUnit}}, {Images: images(500), Variants: []unit.VariantAsk{{Name: "nobody"}}}}}, 3},
 	} {
 		n, err := d.Weigh(tt.call)
 		if refused := fault.KindOf(err) == fault.BodyTooLarge; n != tt.want || refused != (tt.want == 0) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -46,7 +47,7 @@ func newQuotaDoor(t *testing.T, m *memory, q *quotas) *door {
 // ask posts n units of one image each, all different from those of other names.
 func (d *door) ask(t *testing.T, owner, name string, n int) (Accepted, error) {
 	t.Helper()
-	c := Call{}
+	c := unit.Call{}
 	for i := range n {
 		u := oneCall(fmt.Sprintf("https://c.example/%s/%d.jpg", name, i)).Units[0]
 		u.Index = i

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -51,10 +52,10 @@ func newFarDoor(t *testing.T) *farDoor {
 }
 
 // job wants every image of a job to end so.
-func (f *farDoor) job(t *testing.T, what string, rights Rights, state State, reason fault.Kind) {
+func (f *farDoor) job(t *testing.T, what string, rights unit.Rights, state State, reason fault.Kind) {
 	t.Helper()
 	c := oneCall("https://c.example/a.jpg")
-	c.Variants, c.Rights = []VariantAsk{{Name: "lite"}}, rights
+	c.Variants, c.Rights = []unit.VariantAsk{{Name: "lite"}}, rights
 	a, err := f.Accept(t.Context(), what, "", [32]byte{}, c)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -32,7 +33,7 @@ func (s *Service) answer(ctx context.Context, d *draft, id string) (Accepted, er
 	}}, nil
 }
 
-func (s *Service) answerUnit(d *draft, at int, u Unit) AcceptedUnit {
+func (s *Service) answerUnit(d *draft, at int, u unit.Unit) AcceptedUnit {
 	out := AcceptedUnit{Index: u.Index, Line: u.Line, ID: u.ID, Err: u.Err}
 	if bad, ok := d.bad[at]; ok {
 		out.Err = &bad
@@ -76,7 +77,7 @@ func (s *Service) answerUnit(d *draft, at int, u Unit) AcceptedUnit {
 	return out
 }
 
-func (s *Service) answerImage(d *draft, x *drafted, img Image) AcceptedImage {
+func (s *Service) answerImage(d *draft, x *drafted, img unit.Image) AcceptedImage {
 	here := spot{Auto: img.Auto, Sure: img.Sure}
 	out := AcceptedImage{Pointer: img.Pointer, Source: img.Source}
 	out.State, out.Reason = together(x.work.Verdicts, here)

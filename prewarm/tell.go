@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // eventRecord is what the ledger keeps of an event until it was told. Then a bare record with the mark toldMark takes its place: whoever
 // finishes the job at the same time, or again after a restart, finds it there and tells nothing twice.
 type eventRecord struct {
 	Event
-	Hook  *Callback `json:"callback"`
-	Trace string    `json:"trace,omitempty"` // as the job's
-	Tries int       `json:"tries,omitempty"`
-	Next  time.Time `json:"next,omitzero"`
+	Hook  *unit.Callback `json:"callback"`
+	Trace string         `json:"trace,omitempty"` // as the job's
+	Tries int            `json:"tries,omitempty"`
+	Next  time.Time      `json:"next,omitzero"`
 }
 
 // toldMark marks an event that was told, or given up.

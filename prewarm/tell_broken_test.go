@@ -12,6 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -55,7 +56,7 @@ func (l *told) sources() (by map[string]int, broken, done int) {
 func tellingDoor(t *testing.T, l *told, ledger *memory) *door {
 	d := newDoor(t, func(c *Config, deps *Deps) {
 		c.Workers = 8
-		deps.Tell, deps.CheckCallback = l, func(Callback) error { return nil }
+		deps.Tell, deps.CheckCallback = l, func(unit.Callback) error { return nil }
 		if ledger != nil {
 			deps.Ledger, deps.Queue = ledger, ledger
 		}
@@ -86,13 +87,13 @@ func tellingDoor(t *testing.T, l *told, ledger *memory) *door {
 }
 
 // brokenCall has n broken sources and a slow one that comes last, alone in its task where n fills whole ones, and wants to be told.
-func brokenCall(n int) Call {
+func brokenCall(n int) unit.Call {
 	var sources []string
 	for i := range n {
 		sources = append(sources, fmt.Sprintf("https://c.example/%d.jpg", i))
 	}
 	c := oneCall(append(sources, "https://c.example/slow.jpg")...)
-	c.Callback, c.Request = &Callback{URL: "https://b.example/hook"}, "req-1"
+	c.Callback, c.Request = &unit.Callback{URL: "https://b.example/hook"}, "req-1"
 	return c
 }
 

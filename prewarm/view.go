@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 )
 
@@ -20,13 +21,13 @@ import (
 // are written into it.
 type jobRecord struct {
 	Job
-	Owner  string    `json:"token"`
-	Hook   *Callback `json:"callback,omitempty"`
-	Lane   string    `json:"lane"`
-	Plans  []*plan   `json:"plans"`
-	Tasks  int       `json:"tasks"`
-	Round  int       `json:"round"` // rises with every Retry
-	Cancel bool      `json:"cancel,omitempty"`
+	Owner  string         `json:"token"`
+	Hook   *unit.Callback `json:"callback,omitempty"`
+	Lane   string         `json:"lane"`
+	Plans  []*plan        `json:"plans"`
+	Tasks  int            `json:"tasks"`
+	Round  int            `json:"round"` // rises with every Retry
+	Cancel bool           `json:"cancel,omitempty"`
 	// Within are the hosts that its originals may come from.
 	Within reach.Hosts `json:"within,omitempty"`
 	Ended  bool        `json:"ended,omitempty"`

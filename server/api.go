@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/secretfile"
 	"github.com/goldcrest/goldcrest/signing"
 )
@@ -147,7 +147,7 @@ func (s *Server) readJSON(c echo.Context, into any) error {
 	r := c.Request()
 	place := s.enterIntake(r.Context(), callOf(c).who)
 	defer place.leave()
-	body, err := prewarm.ReadBody(r.Body, r.Header.Get("Content-Encoding"), maxBody, place.grow)
+	body, err := unit.ReadBody(r.Body, r.Header.Get("Content-Encoding"), maxBody, place.grow)
 	if err != nil {
 		return unreadable(c, err)
 	}

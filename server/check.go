@@ -12,6 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -43,18 +44,18 @@ type checkedVariant struct {
 
 // checkedError is a unit that could not be read.
 type checkedError struct {
-	Index int                `json:"index"`
-	Line  *int               `json:"line,omitempty"`
-	ID    string             `json:"id"`
-	Error *prewarm.UnitError `json:"error"`
+	Index int         `json:"index"`
+	Line  *int        `json:"line,omitempty"`
+	ID    string      `json:"id"`
+	Error *unit.Error `json:"error"`
 }
 
 // checkedNote is a unit that is perhaps not what was meant.
 type checkedNote struct {
-	Index int               `json:"index"`
-	Line  *int              `json:"line,omitempty"`
-	ID    string            `json:"id"`
-	Note  *prewarm.UnitNote `json:"note"`
+	Index int        `json:"index"`
+	Line  *int       `json:"line,omitempty"`
+	ID    string     `json:"id"`
+	Note  *unit.Note `json:"note"`
 }
 
 // asides are what an answer tells beside its rows.
@@ -183,11 +184,11 @@ func (s *Server) readKeys(c echo.Context, room *place) (keys []string, body []by
 	if body, err = s.readBody(c, room); err != nil {
 		return nil, nil, err
 	}
-	reading, err := prewarm.Reading(c.QueryParams(), callOf(c).who.bodies)
+	reading, err := unit.Reading(c.QueryParams(), callOf(c).who.bodies)
 	if err != nil {
 		return nil, nil, err
 	}
-	if reading == prewarm.BodyUnit || reading == prewarm.BodyUnits {
+	if reading == unit.BodyUnit || reading == unit.BodyUnits {
 		return nil, body, nil // A document may have a field called keys.
 	}
 	var ask map[string]json.RawMessage

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -246,8 +247,8 @@ func (a API) Validate() error {
 			return fmt.Errorf("%s: the scope %s knows neither sources nor presets: give that to a token of its own", name, ScopeCompat)
 		}
 		for _, b := range t.Bodies {
-			if !slices.Contains(prewarm.Bodies(), b) {
-				return fmt.Errorf("%s: bodies: %q is none of %s", name, b, strings.Join(prewarm.Bodies(), ", "))
+			if !slices.Contains(unit.Bodies(), b) {
+				return fmt.Errorf("%s: bodies: %q is none of %s", name, b, strings.Join(unit.Bodies(), ", "))
 			}
 		}
 		if err := a.validateLimits(t); err != nil {

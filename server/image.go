@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -139,7 +139,7 @@ func (s *Server) target(r *http.Request) (string, bool) {
 }
 
 // allowed checks what the pair that verified, or a token, may be used for.
-func allowed(key prewarm.Rights, ref variant.Ref, terms variant.Terms) error {
+func allowed(key unit.Rights, ref variant.Ref, terms variant.Terms) error {
 	for _, source := range []string{ref.Source, ref.Spec.Fallback} {
 		if source != "" && !key.AllowsSource(source) {
 			return fault.New(fault.SourceNotAllowed, "server.allowed", "the signing key or token may not be used for this source", nil)

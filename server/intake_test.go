@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // TestCallsAreWeighed: what a call asks for takes room before it is built, in all three calls that take lists of images; one call alone
@@ -33,7 +34,7 @@ func TestCallsAreWeighed(t *testing.T) {
 	if big.units != 0 {
 		t.Errorf("%d units are held while the call waits", big.units)
 	}
-	a.prewarm.onWeigh = func(prewarm.Call) (int, error) { return 0, fault.New(fault.BodyTooLarge, "", "too many variants", nil) }
+	a.prewarm.onWeigh = func(unit.Call) (int, error) { return 0, fault.New(fault.BodyTooLarge, "", "too many variants", nil) }
 	for _, path := range []string{"/v1/prewarm", "/v1/check"} { // The fake has no onCheck: nothing is done for it.
 		if w := a.private("POST", path, unitBody, bearer); w.Code != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s: status %d: %s", path, w.Code, w.Body)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // matrixRow is one route of the private door: what it is asked, and the status that each caller gets.
@@ -133,9 +134,9 @@ func TestMatrix(t *testing.T) {
 
 // A token whose configuration names one reading posts documents, whatever they look like.
 func TestBodiesOfATokenAreFixed(t *testing.T) {
-	a := newAPI(t, func(_ *Config, r *Rules) { r.API.Tokens[0].Bodies = []string{prewarm.BodyUnit} })
-	var got prewarm.Call
-	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
+	a := newAPI(t, func(_ *Config, r *Rules) { r.API.Tokens[0].Bodies = []string{unit.BodyUnit} })
+	var got unit.Call
+	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call unit.Call) (prewarm.Accepted, error) {
 		got = call
 		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit) bool) {}}, nil
 	}

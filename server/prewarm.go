@@ -12,15 +12,16 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 	"github.com/labstack/echo/v4"
 )
 
 // Calls takes prewarm calls and acts on their jobs.
 type Calls interface {
-	Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call prewarm.Call) (prewarm.Accepted, error)
+	Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call unit.Call) (prewarm.Accepted, error)
 	// Refresh brings the answer to a call up to date.
-	Refresh(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error)
+	Refresh(ctx context.Context, a prewarm.Accepted, call unit.Call) (prewarm.Accepted, error)
 	// Check gives tell what is known of each ask, in their order.
 	Check(ctx context.Context, asks []prewarm.CheckAsk, tell func(prewarm.Checked) error) error
 	Retry(ctx context.Context, id string) (prewarm.Job, error)
@@ -50,7 +51,7 @@ type Prewarm interface {
 	Jobs
 	Owners
 	// Weigh counts the variants that a call asks for, or refuses it.
-	Weigh(call prewarm.Call) (int, error)
+	Weigh(call unit.Call) (int, error)
 	Stats(ctx context.Context) (prewarm.Stats, error)
 }
 
@@ -111,7 +112,7 @@ func (s *Server) prewarmCall(c echo.Context) error {
 }
 
 // thin drops the text of a call's units, unless the answer needs it, and gives the bytes that are left of the call.
-func thin(call prewarm.Call) (left int64) {
+func thin(call unit.Call) (left int64) {
 	for i := range call.Units {
 		u := &call.Units[i]
 		if call.Return != "rewritten" && call.Return != "enriched" {
@@ -124,7 +125,7 @@ func thin(call prewarm.Call) (left int64) {
 
 // waitFor holds the answer back until the job ends or wait is over, and brings it up to date when there is room for it.
 func (s *Server) waitFor(
-	ctx context.Context, a prewarm.Accepted, call prewarm.Call, wait time.Duration, room func() error,
+	ctx context.Context, a prewarm.Accepted, call unit.Call, wait time.Duration, room func() error,
 ) (prewarm.Accepted, error) {
 	waiting, stop := s.untilStop(ctx)
 	defer stop()
@@ -176,7 +177,7 @@ func parseWait(text string) (time.Duration, error) {
 
 // readCall reads and parses the body of a call. The sum is over the decoded body and all else that the call depends on,
 // so that a caller who compresses the same units again sends the same call.
-func (s *Server) readCall(c echo.Context, room *place) (call prewarm.Call, sum [32]byte, err error) {
+func (s *Server) readCall(c echo.Context, room *place) (call unit.Call, sum [32]byte, err error) {
 	body, err := s.readBody(c, room)
 	if err != nil {
 		return call, sum, err
@@ -193,15 +194,15 @@ func (s *Server) readCall(c echo.Context, room *place) (call prewarm.Call, sum [
 // readBody reads and decompresses a body as far as calls may be long, and as there is room for it.
 func (s *Server) readBody(c echo.Context, room *place) ([]byte, error) {
 	r := c.Request()
-	body, err := prewarm.ReadBody(r.Body, joined(r.Header, "Content-Encoding"), s.rules.Load().Prewarm.Limits.Body, room.grow)
+	body, err := unit.ReadBody(r.Body, joined(r.Header, "Content-Encoding"), s.rules.Load().Prewarm.Limits.Body, room.grow)
 	return body, unreadable(c, err)
 }
 
 // parseCall reads a decoded body by the request's other parts.
-func (s *Server) parseCall(c echo.Context, body []byte) (prewarm.Call, error) {
+func (s *Server) parseCall(c echo.Context, body []byte) (unit.Call, error) {
 	rules := s.rules.Load().Prewarm
 	rules.Bodies = callOf(c).who.bodies
-	call, err := prewarm.ParseText(c.Request().Context(), body, c.Request().Header.Get("Content-Type"), c.QueryParams(), rules)
+	call, err := unit.ParseText(c.Request().Context(), body, c.Request().Header.Get("Content-Type"), c.QueryParams(), rules)
 	return call, unreadable(c, err)
 }
 

@@ -11,16 +11,17 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // acceptedUnit is one unit in the answer to a prewarm call, as far as it stands before its images. What is not known is null.
 type acceptedUnit struct {
-	Index int                `json:"index"`
-	Line  *int               `json:"line,omitempty"`
-	ID    string             `json:"id"`
-	Error *prewarm.UnitError `json:"error"`
-	Note  *prewarm.UnitNote  `json:"note,omitempty"`
+	Index int         `json:"index"`
+	Line  *int        `json:"line,omitempty"`
+	ID    string      `json:"id"`
+	Error *unit.Error `json:"error"`
+	Note  *unit.Note  `json:"note,omitempty"`
 }
 
 type acceptedImage struct {

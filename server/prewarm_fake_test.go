@@ -7,6 +7,7 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 
 	"io"
@@ -17,8 +18,8 @@ import (
 // fakePrewarm answers from its func fields; one that is nil and called all the same is a bug of the test. Every job is
 // aJob where onJob is nil.
 type fakePrewarm struct {
-	onAccept  func(ctx context.Context, token, idem string, sum [32]byte, call prewarm.Call) (prewarm.Accepted, error)
-	onRefresh func(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error)
+	onAccept  func(ctx context.Context, token, idem string, sum [32]byte, call unit.Call) (prewarm.Accepted, error)
+	onRefresh func(ctx context.Context, a prewarm.Accepted, call unit.Call) (prewarm.Accepted, error)
 	onCheck   func(ctx context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error)
 	onRetry   func(ctx context.Context, id string) (prewarm.Job, error)
 	onCancel  func(ctx context.Context, id string) (prewarm.Job, error)
@@ -28,16 +29,16 @@ type fakePrewarm struct {
 	onWatch   func(ctx context.Context, id string) (<-chan prewarm.Job, error)
 	onBroken  func(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
 	onSources func(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
-	onWeigh   func(call prewarm.Call) (int, error) // nil = one variant of each image
+	onWeigh   func(call unit.Call) (int, error) // nil = one variant of each image
 	onStats   func(ctx context.Context) (prewarm.Stats, error)
 	onUsage   func(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error)
 }
 
-func (f *fakePrewarm) Accept(ctx context.Context, token, idem string, sum [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
+func (f *fakePrewarm) Accept(ctx context.Context, token, idem string, sum [32]byte, call unit.Call) (prewarm.Accepted, error) {
 	return f.onAccept(ctx, token, idem, sum, call)
 }
 
-func (f *fakePrewarm) Refresh(ctx context.Context, a prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error) {
+func (f *fakePrewarm) Refresh(ctx context.Context, a prewarm.Accepted, call unit.Call) (prewarm.Accepted, error) {
 	return f.onRefresh(ctx, a, call)
 }
 
@@ -51,7 +52,7 @@ func (f *fakePrewarm) Check(ctx context.Context, asks []prewarm.CheckAsk, tell f
 	return err
 }
 
-func (f *fakePrewarm) Weigh(call prewarm.Call) (n int, err error) {
+func (f *fakePrewarm) Weigh(call unit.Call) (n int, err error) {
 	if f.onWeigh != nil {
 		return f.onWeigh(call)
 	}

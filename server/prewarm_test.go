@@ -19,6 +19,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 const unitBody = `{"id":"du_1","photo_url":"https://c.example/a.jpg"}`
@@ -27,14 +28,14 @@ const unitBody = `{"id":"du_1","photo_url":"https://c.example/a.jpg"}`
 func accepting(a *apiFixture, job prewarm.Job) *struct {
 	token, idem string
 	sum         [32]byte
-	call        prewarm.Call
+	call        unit.Call
 } {
 	last := &struct {
 		token, idem string
 		sum         [32]byte
-		call        prewarm.Call
+		call        unit.Call
 	}{}
-	a.prewarm.onAccept = func(_ context.Context, token, idem string, sum [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
+	a.prewarm.onAccept = func(_ context.Context, token, idem string, sum [32]byte, call unit.Call) (prewarm.Accepted, error) {
 		last.token, last.idem, last.sum, last.call = token, idem, sum, call
 		out, units := prewarm.Accepted{Job: job}, []prewarm.AcceptedUnit{}
 		for _, u := range call.Units {
@@ -124,7 +125,7 @@ func zipped(text string) string {
 
 func TestPrewarmRefuses(t *testing.T) {
 	a := newAPI(t, func(_ *Config, r *Rules) {
-		r.Prewarm.Limits = prewarm.Limits{Body: 1000, Units: 2, Images: 10, Depth: 20}
+		r.Prewarm.Limits = unit.Limits{Body: 1000, Units: 2, Images: 10, Depth: 20}
 	})
 	accepting(a, aJob())
 	for _, tc := range []struct {
@@ -152,7 +153,7 @@ func TestPrewarmRefuses(t *testing.T) {
 		}
 	}
 	for kind, want := range map[fault.Kind]int{fault.QueueFull: 429, fault.DiskFull: 507, fault.IdempotencyConflict: 409, fault.Overloaded: 503} {
-		a.prewarm.onAccept = func(context.Context, string, string, [32]byte, prewarm.Call) (prewarm.Accepted, error) {
+		a.prewarm.onAccept = func(context.Context, string, string, [32]byte, unit.Call) (prewarm.Accepted, error) {
 			return prewarm.Accepted{}, fault.New(kind, "test", "no", nil)
 		}
 		w := a.private("POST", "/v1/prewarm", unitBody, bearer)
@@ -203,7 +204,7 @@ func TestPrewarmWaits(t *testing.T) {
 		}
 		return doneJob(), nil
 	}
-	a.prewarm.onRefresh = func(_ context.Context, acc prewarm.Accepted, call prewarm.Call) (prewarm.Accepted, error) {
+	a.prewarm.onRefresh = func(_ context.Context, acc prewarm.Accepted, call unit.Call) (prewarm.Accepted, error) {
 		if kept := call.Units[0].Data != nil; kept != (call.Return == "rewritten") {
 			t.Errorf("return=%q: the unit's text is kept: %v", call.Return, kept)
 		}
@@ -232,7 +233,7 @@ func TestPrewarmWaits(t *testing.T) {
 	if w := a.private("POST", "/v1/prewarm?return=rewritten", unitBody, bearer, "Prefer: wait=1"); w.Code != 200 {
 		t.Errorf("rewritten: status %d", w.Code)
 	}
-	a.prewarm.onRefresh = func(_ context.Context, acc prewarm.Accepted, _ prewarm.Call) (prewarm.Accepted, error) {
+	a.prewarm.onRefresh = func(_ context.Context, acc prewarm.Accepted, _ unit.Call) (prewarm.Accepted, error) {
 		acc.Units = slices.Values([]prewarm.AcceptedUnit(nil))
 		return acc, nil
 	}
@@ -247,11 +248,11 @@ func TestPrewarmIntakeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 64 << 10
 		a := newAPI(t, func(_ *Config, r *Rules) {
-			r.Prewarm.Limits = prewarm.DefaultLimits()
+			r.Prewarm.Limits = unit.DefaultLimits()
 			r.Prewarm.Limits.Body = limit
 		})
 		enter, leave := make(chan struct{}, 100), make(chan struct{})
-		a.prewarm.onAccept = func(context.Context, string, string, [32]byte, prewarm.Call) (prewarm.Accepted, error) {
+		a.prewarm.onAccept = func(context.Context, string, string, [32]byte, unit.Call) (prewarm.Accepted, error) {
 			t.Error("a body that never ended was accepted")
 			return prewarm.Accepted{}, nil
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
@@ -135,8 +136,8 @@ func TestCallsStayWithinReach(t *testing.T) {
 		r.API.Tokens[0].Key, r.API.Tokens[0].Sources = "shop", []string{"*.example"}
 	})
 	want := reach.Hosts("*.example photos.example")
-	var rights prewarm.Rights
-	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
+	var rights unit.Rights
+	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call unit.Call) (prewarm.Accepted, error) {
 		rights = call.Rights
 		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit) bool) {}}, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -17,8 +18,8 @@ func TestTokensAreHeldToTheirKeySourcesAndPresets(t *testing.T) {
 		r.API.Tokens[0].Scopes = []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge}
 		r.API.Tokens[0].Key, r.API.Tokens[0].Sources, r.API.Tokens[0].Presets = "shop", []string{"photos.example"}, []string{"lite"}
 	})
-	var got prewarm.Call
-	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call prewarm.Call) (prewarm.Accepted, error) {
+	var got unit.Call
+	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call unit.Call) (prewarm.Accepted, error) {
 		got = call
 		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit) bool) {}}, nil
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/trace"
@@ -77,7 +77,7 @@ type Rules struct {
 	Negotiation variant.Negotiation
 	Lifetimes   Lifetimes
 	API         API
-	Prewarm     prewarm.Rules // how prewarm calls are read
+	Prewarm     unit.Rules // how prewarm calls are read
 }
 
 // rules is the immutable form of Rules that requests read: one request sees one rules from beginning to end.
@@ -162,8 +162,8 @@ func (s *Server) Reload(r Rules) error {
 	if r.Keys == nil || r.Parser == nil {
 		return errors.New("server: a keyring and a parser are needed")
 	}
-	if r.Prewarm.Limits == (prewarm.Limits{}) {
-		r.Prewarm.Limits = prewarm.DefaultLimits()
+	if r.Prewarm.Limits == (unit.Limits{}) {
+		r.Prewarm.Limits = unit.DefaultLimits()
 	}
 	if err := r.API.Validate(); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 const shopBearer = "Authorization: Bearer a-token-of-the-shop"
@@ -59,7 +60,7 @@ func TestUsageIsOnesOwn(t *testing.T) {
 // A refusal for a quota says when to come again.
 func TestQuotaIsA429(t *testing.T) {
 	a := withShop(t)
-	a.prewarm.onAccept = func(context.Context, string, string, [32]byte, prewarm.Call) (prewarm.Accepted, error) {
+	a.prewarm.onAccept = func(context.Context, string, string, [32]byte, unit.Call) (prewarm.Accepted, error) {
 		f := fault.New(fault.QuotaExceeded, "test", "the quota is used up", nil)
 		f.RetryAfter = 90 * time.Minute
 		return prewarm.Accepted{}, f

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // BenchmarkAccept prints how many units a second are accepted, each on disk before its answer: batches of 100 units with three
@@ -14,10 +14,10 @@ func BenchmarkAccept(b *testing.B) {
 	n := 0
 	b.ResetTimer()
 	for b.Loop() {
-		c := prewarm.Call{}
+		c := unit.Call{}
 		for k := range 100 {
 			n += 3
-			c.Units = append(c.Units, unit(k, source(n), source(n+1), source(n+2)))
+			c.Units = append(c.Units, unitOf(k, source(n), source(n+1), source(n+2)))
 		}
 		accept(b, i, c)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 )
 
@@ -33,7 +34,7 @@ func (l *teller) Tell(ctx context.Context, e prewarm.Event) error {
 
 func telling(l *teller) func(*prewarm.Config, *prewarm.Deps) {
 	return func(_ *prewarm.Config, d *prewarm.Deps) {
-		d.Tell, d.CheckCallback = l, func(prewarm.Callback) error { return nil }
+		d.Tell, d.CheckCallback = l, func(unit.Callback) error { return nil }
 	}
 }
 
@@ -50,7 +51,7 @@ func TestEvents(t *testing.T) {
 	q := open(t, dir, nil)
 	i := start(t, q, w, true, telling(l))
 	c := call(0, 10)
-	c.Tags, c.Callback = []string{"campaign"}, &prewarm.Callback{URL: "https://b.example/hook"}
+	c.Tags, c.Callback = []string{"campaign"}, &unit.Callback{URL: "https://b.example/hook"}
 	a := accept(t, i, c)
 	first := <-l.told
 	i.stop() // In the middle of being told.
@@ -82,7 +83,7 @@ func TestEvents(t *testing.T) {
 func TestCallbackIsChecked(t *testing.T) {
 	i := start(t, open(t, t.TempDir(), nil), newWorld(), false, nil)
 	c := call(0, 1)
-	c.Callback = &prewarm.Callback{URL: "https://b.example/hook"}
+	c.Callback = &unit.Callback{URL: "https://b.example/hook"}
 	if _, err := i.Accept(t.Context(), "b", "", sha256.Sum256(nil), c); fault.KindOf(err) != fault.BadUnit {
 		t.Errorf("got %v, want bad_unit", err)
 	}
@@ -132,7 +133,7 @@ func TestCheck(t *testing.T) {
 	})
 	accept(t, i, call(7, 1))
 	asks := []prewarm.CheckAsk{
-		{Source: source(0)}, {Source: source(1)}, {Source: source(7)}, {Source: source(8)}, {Source: source(0), Variants: []prewarm.VariantAsk{{Name: "std"}}},
+		{Source: source(0)}, {Source: source(1)}, {Source: source(7)}, {Source: source(8)}, {Source: source(0), Variants: []unit.VariantAsk{{Name: "std"}}},
 		{Key: present}, {Key: "v1/00/0123/x.webp"}, {Source: "ftp://x"},
 	}
 	var got []prewarm.Checked

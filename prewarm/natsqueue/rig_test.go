@@ -16,6 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -129,23 +130,23 @@ func start(t testing.TB, q *Queue, w *world, run bool, change func(*prewarm.Conf
 }
 
 // call is a call of n units with one image each.
-func call(from, n int) prewarm.Call {
-	c := prewarm.Call{}
+func call(from, n int) unit.Call {
+	c := unit.Call{}
 	for i := range n {
-		c.Units = append(c.Units, unit(i, fmt.Sprintf("https://c.example/%d.jpg", from+i)))
+		c.Units = append(c.Units, unitOf(i, fmt.Sprintf("https://c.example/%d.jpg", from+i)))
 	}
 	return c
 }
 
-func unit(i int, sources ...string) prewarm.Unit {
-	u := prewarm.Unit{Index: i, ID: "du_" + strconv.Itoa(i)}
+func unitOf(i int, sources ...string) unit.Unit {
+	u := unit.Unit{Index: i, ID: "du_" + strconv.Itoa(i)}
 	for k, s := range sources {
-		u.Images = append(u.Images, prewarm.Image{Pointer: "/images/" + strconv.Itoa(k), Source: s})
+		u.Images = append(u.Images, unit.Image{Pointer: "/images/" + strconv.Itoa(k), Source: s})
 	}
 	return u
 }
 
-func accept(t testing.TB, i *instance, c prewarm.Call) prewarm.Accepted {
+func accept(t testing.TB, i *instance, c unit.Call) prewarm.Accepted {
 	t.Helper()
 	a, err := i.Accept(t.Context(), "backend", "", sha256.Sum256([]byte("body")), c)
 	if err != nil {

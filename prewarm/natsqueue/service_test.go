@@ -14,6 +14,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
 // Ensure a call is worked off: every variant stored, a verdict for each, nothing done twice.
@@ -67,17 +68,17 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	i := start(t, open(t, t.TempDir(), nil), w, true, nil)
-	at := func(name string, auto bool) prewarm.Image {
-		return prewarm.Image{Pointer: "/" + name, Source: "https://c.example/" + name + ".jpg", Auto: auto}
+	at := func(name string, auto bool) unit.Image {
+		return unit.Image{Pointer: "/" + name, Source: "https://c.example/" + name + ".jpg", Auto: auto}
 	}
-	c := prewarm.Call{Units: []prewarm.Unit{
-		{Index: 0, ID: "a", Images: []prewarm.Image{
+	c := unit.Call{Units: []unit.Unit{
+		{Index: 0, ID: "a", Images: []unit.Image{
 			at("good", false), at("source_not_found", false), at("not_an_image", true), at("source_timeout", false), at("dns_failed", false),
 			at("source_error-late", false), {Pointer: "/text", Source: "my secret words", Bad: fault.BadSource},
 		}},
-		{Index: 1, ID: "a", Images: []prewarm.Image{at("good", true), at("not_an_image", false), {Pointer: "/u", Source: "ftp://x/y.jpg", Auto: true}}},
-		{Index: 2, ID: "c", Err: &prewarm.UnitError{Code: fault.BadUnit}},
-		{Index: 3, ID: "d", Variants: []prewarm.VariantAsk{{Name: "nosuch"}}, Images: []prewarm.Image{at("good", false)}},
+		{Index: 1, ID: "a", Images: []unit.Image{at("good", true), at("not_an_image", false), {Pointer: "/u", Source: "ftp://x/y.jpg", Auto: true}}},
+		{Index: 2, ID: "c", Err: &unit.Error{Code: fault.BadUnit}},
+		{Index: 3, ID: "d", Variants: []unit.VariantAsk{{Name: "nosuch"}}, Images: []unit.Image{at("good", false)}},
 	}}
 	a := accept(t, i, c)
 	if units(a)[2].Err == nil || units(a)[3].Err == nil || units(a)[3].Err.Code != fault.BadOption {
@@ -284,7 +285,7 @@ func TestDirectoryHoldsNoText(t *testing.T) {
 	c := call(0, 20)
 	for n := range c.Units {
 		c.Units[n].Data = []byte(`{"note":"MARKER-7f3a personal words"}`)
-		c.Units[n].Images = append(c.Units[n].Images, prewarm.Image{Pointer: "/note", Source: "MARKER-7f3a no url", Bad: fault.BadSource})
+		c.Units[n].Images = append(c.Units[n].Images, unit.Image{Pointer: "/note", Source: "MARKER-7f3a no url", Bad: fault.BadSource})
 	}
 	a, err := i.Accept(t.Context(), "backend", "MARKER-7f3a key", sha256.Sum256(nil), c)
 	if err != nil {

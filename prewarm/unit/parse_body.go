@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"bytes"
@@ -50,7 +50,7 @@ func ReadBody(body io.Reader, encoding string, limit int64, grow func(n int64) e
 	case isFault(raw.err): // The reader knows better why it ends.
 		return nil, raw.err
 	case raw.err != nil:
-		return nil, fault.New(fault.Canceled, "prewarm.ParseCall", "the body did not arrive whole", raw.err)
+		return nil, fault.New(fault.Canceled, "unit.ParseCall", "the body did not arrive whole", raw.err)
 	case isFault(err): // Of grow.
 		return nil, err
 	case err != nil:
@@ -99,9 +99,9 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 func tooMuch(public string) error {
-	return fault.New(fault.BodyTooLarge, "prewarm.ParseCall", public, nil)
+	return fault.New(fault.BodyTooLarge, "unit.ParseCall", public, nil)
 }
 
 func unreadable(public string, cause error) error {
-	return fault.New(fault.BadUnit, "prewarm.ParseCall", public, cause)
+	return fault.New(fault.BadUnit, "unit.ParseCall", public, cause)
 }

@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"bytes"
@@ -31,7 +31,7 @@ type collector struct {
 
 // fail is the reason why the collection of a unit ends. A limit of the call is a fault of the whole call.
 type fail struct {
-	unit *UnitError
+	unit *Error
 	call error
 }
 

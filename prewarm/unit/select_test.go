@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ const (
 
 // badOption refuses a field of the call.
 func badOption(name, public string) error {
-	return fault.New(fault.BadOption, "prewarm.ParseCall", name+": "+public, nil)
+	return fault.New(fault.BadOption, "unit.ParseCall", name+": "+public, nil)
 }
 
 // queryFields are the fields of a call that a query may have.
@@ -41,7 +41,7 @@ func envelopeFields() []string {
 func only[V any](what string, given map[string]V, known []string) error {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, name) {
-			return fault.New(fault.BadOption, "prewarm.ParseCall", fault.Unknown(what, name, known), nil)
+			return fault.New(fault.BadOption, "unit.ParseCall", fault.Unknown(what, name, known), nil)
 		}
 	}
 	return nil
@@ -89,7 +89,7 @@ func (r *reader) fromEnvelope(values map[string][]byte) error {
 		take func([]byte) error
 	}{
 		{"variants", func(b []byte) (err error) { r.call.Variants, err = variantsOf(b); return err }},
-		{"budget", func(b []byte) (err error) { r.call.Budget, err = budgetOf(b); return err }},
+		{"budget", func(b []byte) (err error) { r.call.Budget, err = parseBudget(b); return err }},
 		{"priority", func(b []byte) error { return oneOf(&r.call.Priority, b, "low", "normal", "high") }},
 		{"return", func(b []byte) error { return oneOf(&r.call.Return, b, "none", "urls", "rewritten", "enriched") }},
 		{"deadline", func(b []byte) error { return instant(&r.call.Deadline, b) }},
@@ -131,7 +131,7 @@ func (r *reader) selectFrom(text []byte) error {
 		r.asked, err = r.compileAll(list)
 	}
 	if err != nil {
-		return fault.New(fault.BadSelector, "prewarm.ParseCall", "select: "+err.Error(), nil)
+		return fault.New(fault.BadSelector, "unit.ParseCall", "select: "+err.Error(), nil)
 	}
 	return nil
 }

@@ -1,8 +1,11 @@
-// Package prewarm makes the variants of Data Units ahead of need: Unit, Job, Verdict, Queue contract, worker.
-package prewarm
+// Package unit reads prewarm calls: bytes to units and the places of their images. It parses, skims, builds trees of JSON,
+// selects, and writes a unit again with other values in the place of its images. It is pure: the only I/O is reading the body that
+// the caller hands it, and it knows neither jobs nor the pipeline.
+package unit
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -23,36 +26,36 @@ type Unit struct {
 	Select   []string     // selectors of this unit alone; nil = the call's
 	Budget   int64        // bytes of this unit alone; 0 = the call's
 
-	Chosen bool       // selectors say where its images are; else they were found by their looks
-	Err    *UnitError // the unit cannot be worked; the others of its call still are
+	Chosen bool   // selectors say where its images are; else they were found by their looks
+	Err    *Error // the unit cannot be worked; the others of its call still are
 
 	places []place // where its images stand in Data, in document order, for Rewrite and Enrich
 }
 
-// UnitError says why one unit cannot be worked.
-type UnitError struct {
+// Error says why one unit cannot be worked.
+type Error struct {
 	Code    fault.Kind `json:"code"`
 	Detail  string     `json:"detail"`
 	Pointer string     `json:"pointer,omitempty"` // into the unit, where it is known
 }
 
-// UnitNote says that a unit which was accepted is perhaps not what was meant.
-type UnitNote struct {
+// Note says that a unit which was accepted is perhaps not what was meant.
+type Note struct {
 	Code   string `json:"code"` // no_images or nothing_selected
 	Detail string `json:"detail"`
 }
 
 // Note is what there is to say about a unit in which no image was found; nil = nothing.
-func (u Unit) Note() *UnitNote {
+func (u Unit) Note() *Note {
 	switch {
 	case u.Err != nil || len(u.Images) > 0:
 		return nil
 	case u.Chosen && u.Skips > 0:
-		return &UnitNote{"nothing_selected", "what the selectors choose in it is null or empty"}
+		return &Note{"nothing_selected", "what the selectors choose in it is null or empty"}
 	case u.Chosen:
-		return &UnitNote{"nothing_selected", "the selectors choose nothing in it"}
+		return &Note{"nothing_selected", "the selectors choose nothing in it"}
 	}
-	return &UnitNote{"no_images", "nothing in it looks like the URL of an image; select says where images are"}
+	return &Note{"no_images", "nothing in it looks like the URL of an image; select says where images are"}
 }
 
 // Image is one image URL of a unit.
@@ -104,4 +107,9 @@ type VariantAsk struct {
 type Callback struct {
 	URL    string
 	Events []string // job.done, image.broken
+}
+
+// Wants reports whether the callback asked for events of this type; one that names none gets all.
+func (c Callback) Wants(event string) bool {
+	return len(c.Events) == 0 || slices.Contains(c.Events, event)
 }

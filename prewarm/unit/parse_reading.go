@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ func Reading(query url.Values, allowed []string) (string, error) {
 	case asked == "" && len(allowed) == 1:
 		return allowed[0], nil
 	}
-	return "", fault.New(fault.ForbiddenScope, "prewarm.Reading", "this token may post bodies as "+strings.Join(allowed, " or ")+" only; say which in the query's body", nil)
+	return "", fault.New(fault.ForbiddenScope, "unit.Reading", "this token may post bodies as "+strings.Join(allowed, " or ")+" only; say which in the query's body", nil)
 }
 
 // readAs reads the body by the reading that is fixed, else by its shape.

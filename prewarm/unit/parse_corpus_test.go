@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ func corpus(t testing.TB, name string) []byte {
 	t.Helper()
 	dir := os.Getenv("GOLDCREST_CORPUS")
 	if dir == "" {
-		dir = "../../shared/corpus"
+		dir = "../../../shared/corpus"
 	}
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {

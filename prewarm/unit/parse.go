@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"bytes"
@@ -78,7 +78,7 @@ func ParseText(ctx context.Context, text []byte, contentType string, query url.V
 	r.images = r.limits.Images
 	var err error
 	if r.configured, err = r.compileAll(rules.Select); err != nil {
-		return Call{}, fault.New(fault.Internal, "prewarm.ParseCall", "a configured selector is not usable", err)
+		return Call{}, fault.New(fault.Internal, "unit.ParseCall", "a configured selector is not usable", err)
 	}
 	if err := r.fromQuery(query); err != nil {
 		return Call{}, err
@@ -285,6 +285,6 @@ func (r *reader) add(u Unit) error {
 	return nil
 }
 
-func badUnit(detail, pointer string) *UnitError {
-	return &UnitError{Code: fault.BadUnit, Detail: strings.TrimSpace(detail), Pointer: pointer}
+func badUnit(detail, pointer string) *Error {
+	return &Error{Code: fault.BadUnit, Detail: strings.TrimSpace(detail), Pointer: pointer}
 }

@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"bytes"
@@ -66,7 +66,7 @@ func compact(v any) ([]byte, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return nil, fault.New(fault.Internal, "prewarm.Rewrite", "an image's replacement cannot be written as JSON", err)
+		return nil, fault.New(fault.Internal, "unit.Rewrite", "an image's replacement cannot be written as JSON", err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

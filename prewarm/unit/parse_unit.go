@@ -1,4 +1,4 @@
-package prewarm
+package unit
 
 import (
 	"bytes"
@@ -38,7 +38,7 @@ func (r *reader) unit(text []byte, s span, whole bool, line int, wrapped bool) e
 	return r.add(u)
 }
 
-func (r *reader) validate(text []byte, depth int, whole bool) *UnitError {
+func (r *reader) validate(text []byte, depth int, whole bool) *Error {
 	detail := check(text, depth, r.limits.Depth)
 	switch {
 	case detail != "":
@@ -52,7 +52,7 @@ func (r *reader) validate(text []byte, depth int, whole bool) *UnitError {
 }
 
 // unwrap takes a unit out of {id, data, select, variants, budget}, if that is all there is and data is an object. It returns the id there.
-func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *UnitError) {
+func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *Error) {
 	fields, _ := members(u.Data)
 	values := byName(u.Data, fields)
 	if why := notWrapped(values); why != "" {
@@ -64,12 +64,12 @@ func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *UnitError) {
 	u.Data = values["data"]
 	var err error
 	if u.Select, err = stringsOf(values["select"]); err != nil {
-		return nil, &UnitError{Code: fault.BadSelector, Detail: err.Error(), Pointer: "/select"}
+		return nil, &Error{Code: fault.BadSelector, Detail: err.Error(), Pointer: "/select"}
 	}
 	if u.Variants, err = variantsOf(values["variants"]); err != nil {
 		return nil, badUnit(err.Error(), "/variants")
 	}
-	if u.Budget, err = budgetOf(values["budget"]); err != nil {
+	if u.Budget, err = parseBudget(values["budget"]); err != nil {
 		return nil, badUnit(err.Error(), "/budget")
 	}
 	return values["id"], nil
@@ -96,7 +96,7 @@ func (r *reader) read(u *Unit, id json.RawMessage) *fail {
 	if err != nil {
 		return &fail{unit: badUnit(fmt.Sprintf("it holds more than %d values", r.limits.Values), "")}
 	}
-	var bad *UnitError
+	var bad *Error
 	if u.ID, bad = r.idOf(u.Data, root, id); bad != nil {
 		return &fail{unit: bad}
 	}
@@ -118,7 +118,7 @@ func (r *reader) read(u *Unit, id json.RawMessage) *fail {
 			return &fail{call: gone}
 		}
 		if err != nil {
-			return &fail{unit: &UnitError{Code: fault.BadSelector, Detail: err.Error()}}
+			return &fail{unit: &Error{Code: fault.BadSelector, Detail: err.Error()}}
 		}
 		f = c.selected(root)
 	}
@@ -129,12 +129,12 @@ func (r *reader) read(u *Unit, id json.RawMessage) *fail {
 }
 
 // selectors are the unit's own, else the call's, else the configured ones.
-func (r *reader) selectors(u *Unit) ([]Selector, *UnitError) {
+func (r *reader) selectors(u *Unit) ([]Selector, *Error) {
 	switch {
 	case len(u.Select) > 0:
 		list, err := r.compileAll(u.Select)
 		if err != nil {
-			return nil, &UnitError{Code: fault.BadSelector, Detail: err.Error(), Pointer: "/select"}
+			return nil, &Error{Code: fault.BadSelector, Detail: err.Error(), Pointer: "/select"}
 		}
 		return list, nil
 	case len(r.asked) > 0:
@@ -165,7 +165,7 @@ func (r *reader) compileAll(texts []string) ([]Selector, error) {
 
 // idOf is the id of a unit: that of its wrapping, at the configured pointer, or at id, unit_id or uuid; a string that is not empty, or a
 // number as it stands there. "" = it has none.
-func (r *reader) idOf(src []byte, root *node, wrapper json.RawMessage) (string, *UnitError) {
+func (r *reader) idOf(src []byte, root *node, wrapper json.RawMessage) (string, *Error) {
 	if len(wrapper) > 0 {
 		if id := idText(wrapper); id != "" {
 			return checkID(id, "")
@@ -206,7 +206,7 @@ func idText(value []byte) string {
 	return ""
 }
 
-func checkID(id, pointer string) (string, *UnitError) {
+func checkID(id, pointer string) (string, *Error) {
 	if len(id) > maxID {
 		return "", badUnit(fmt.Sprintf("its id is longer than %d bytes", maxID), pointer)
 	}
