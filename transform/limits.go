@@ -103,7 +103,7 @@ func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim 
 	if img.Quality < 0 || img.Quality > 100 || img.Frames < 1 || img.Frames > max(lim.Frames, 1) {
 		return fmt.Errorf("a variant of quality %d, %d frames", img.Quality, img.Frames)
 	}
-	if img.Stage > asked || (img.Stage != variant.StageFinal && img.Format != variant.AVIF) {
+	if img.Stage != variant.StageFinal && (img.Stage != asked || img.Format != variant.AVIF) {
 		return fmt.Errorf("a %s variant of stage %d where %d was asked for", img.Format, img.Stage, asked)
 	}
 	if img.SourceWidth < 1 || img.SourceHeight < 1 {

@@ -315,7 +315,7 @@ func BenchmarkHandOver(b *testing.B) {
 // The stage asked for reaches the codec.
 func TestStageReachesTheCodec(t *testing.T) {
 	p, _ := open(t, testConfig())
-	for _, stage := range []variant.Stage{variant.StageFinal, variant.StageFirst} {
+	for _, stage := range []variant.Stage{variant.StageFinal, variant.StageFirst, variant.StageHot} {
 		got := ""
 		err := p.Transform(t.Context(), variant.Original{Body: picture(t, 4, 4, 0)}, []variant.Spec{script("stage")}, stage, func(_ int, img variant.Image, _ error) { got = img.Note })
 		if want := fmt.Sprint("asked for stage ", stage); err != nil || got != want {

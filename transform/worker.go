@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -187,14 +188,24 @@ func (w *worker) transform(id uint64, r *request) (done frame) {
 		}
 	}
 	var lost error
+	began := processTime()
 	emit := func(i int, img variant.Image, err error) {
-		if lost == nil {
+		if img.Choice.CPU = processTime() - began; lost == nil {
 			lost = w.emit(id, r.Area, i, img, err)
 		}
 	}
 	err := w.codec.Transform(variant.Original{Body: w.mem[:r.Length:r.Length], Master: r.Master}, specs, r.Stage, r.Limits, emit)
 	done.Fault = failureOf(errors.Join(lost, err))
 	return done
+}
+
+// processTime is the processor time of all threads of this process so far; 0 where the system does not tell.
+func processTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // emit hands one variant or fault over and returns when the server has copied it, so that the area is free again.

@@ -236,13 +236,14 @@ type Spec struct {
 	Master bool
 }
 
-// Stage says how much work went into a variant. Only AVIF has a first stage; whatever comes out in another format is final.
+// Stage says how much work went into a variant. Only AVIF has stages beside the final one.
 type Stage uint8
 
-// The stages, from the better to the faster encoder.
+// The stages.
 const (
-	StageFinal Stage = 0 // as good as it gets
+	StageFinal Stage = 0 // as good as it gets for most
 	StageFirst Stage = 1 // by the fastest encoder: what a viewer who waits is answered with, to be replaced by a final one
+	StageHot   Stage = 2 // by a slower encoder than the final one, in fewer bytes: for what viewers ask for again and again
 )
 
 // Image is a made variant as it leaves the transform.
@@ -274,4 +275,5 @@ type Choice struct {
 	Score     float64       // SSIMULACRA2 that it reached, of print that of its worst part; 0 = not measured
 	Tried     string        // every encode, in its order
 	Probe     time.Duration // what looking at the picture took
+	CPU       time.Duration // processor time of the worker until the variant was made; 0 = not known
 }

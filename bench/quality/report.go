@@ -36,9 +36,11 @@ func ways() []way {
 		class variant.Class
 	}{{"high", variant.ClassHigh}, {"normal", variant.ClassNormal}, {"saver", variant.ClassSaver}}
 	for _, c := range classes {
+		avif := variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: modern}
 		out = append(out,
-			way{name: c.name + " avif first", spec: variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: modern}, stage: variant.StageFirst},
-			way{name: c.name + " avif final", spec: variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: modern}},
+			way{name: c.name + " avif first", spec: avif, stage: variant.StageFirst},
+			way{name: c.name + " avif final", spec: avif},
+			way{name: c.name + " avif hot", spec: avif, stage: variant.StageHot},
 			way{name: c.name + " webp", spec: variant.Spec{Format: variant.WebP, Class: c.class, Accepts: old | variant.AcceptWebP}},
 			way{name: c.name + " jpeg", spec: variant.Spec{Format: variant.JPEG, Class: c.class, Accepts: old}})
 	}
@@ -67,8 +69,8 @@ type figure struct {
 	probe        time.Duration // the choice
 }
 
-// efforts are those of first answers.
-var efforts = map[variant.Format]int{variant.WebP: 4}
+// efforts are those of final, first and hot variants.
+var efforts = map[variant.Format][3]int{variant.WebP: {4}, variant.AVIF: {1, 0, 3}}
 
 // report makes every reference that the fit did not see in every way, and prints what comes out.
 func report(ctx context.Context, o options) error {
@@ -156,10 +158,7 @@ func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string, in
 				return nil, err
 			}
 			body, f.probe = made.Body, made.Choice.Probe
-			again := codec.Encoding{Format: made.Format, Q: made.Quality, Effort: efforts[made.Format], FullChroma: r.kind != kindPhoto, Lossless: made.Quality == 0}
-			if made.Format == variant.AVIF && made.Stage == variant.StageFinal {
-				again.Effort++
-			}
+			again := codec.Encoding{Format: made.Format, Q: made.Quality, Effort: efforts[made.Format][made.Stage], FullChroma: r.kind != kindPhoto, Lossless: made.Quality == 0}
 			start = threadTime()
 			if _, err = im.Encode(again); err != nil {
 				return nil, err

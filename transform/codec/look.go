@@ -112,7 +112,7 @@ func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
 	wanted := max(target(e.wish(f), Text), levelsLeast)
 	var reached float64 // of the levels that are kept; 0 = not measured
 	var measure func(*pixmap) (float64, error)
-	if e.job.stage == variant.StageFinal && e.measurable() {
+	if e.unhurried() && e.measurable() {
 		j, err := newJudge(im, true)
 		if err != nil {
 			return few, false, err

@@ -13,6 +13,8 @@ const (
 	scoreExcess = 0.8 // of the first encode, and twice as much of the second
 	loopEncodes = 3   // in all
 
+	loopEncodesHot = 4 // Their q is foretold by a model of another speed.
+
 	scoreMargin = 2 // what a foretold q aims higher than it says, see margin in bench/quality
 )
 
@@ -25,7 +27,7 @@ type try struct {
 
 // measures reports whether an encode is made in the closed loop: whatever has a target and nobody waits for.
 func (e *encoder) measures(s settings) bool {
-	return e.job.stage == variant.StageFinal && s.target > 0 && s.predicted > 0 && e.measurable()
+	return e.unhurried() && s.target > 0 && s.predicted > 0 && e.measurable()
 }
 
 // loopPixels bounds the pictures that are measured: a judge holds their pixels twice.
@@ -44,11 +46,15 @@ func (e *encoder) measured(f variant.Format, s settings) (encoded, error) {
 		return e.save(f, s)
 	}
 	defer j.close()
-	if q := e.choices.expect(e.pic, e.wish(f), s.target-scoreMargin); q > 0 {
-		s.q = q // Where the score is measured nothing is insured.
+	margin, most := float64(scoreMargin), loopEncodes // Where the score is measured nothing is insured.
+	if e.slows(f) {
+		s.effort, margin, most = effortHot, margin+hotAhead(), loopEncodesHot
 	}
-	l := loop{target: s.target, slope: e.slope(f, s), level: levels(f)}
-	for q := s.q; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
+	if q := e.choices.expect(e.pic, e.wish(f), s.target-margin); q > 0 {
+		s.q = q
+	}
+	l := loop{target: s.target, slope: e.slope(f, s), level: levels(f), most: most}
+	for q := s.q; q > 0 && len(l.tries) < most; q = l.next() {
 		s.q = q
 		made, err := e.save(f, s)
 		if err != nil {
@@ -99,6 +105,7 @@ func levels(f variant.Format) func(q int) int {
 type loop struct {
 	target, slope float64
 	level         func(q int) int
+	most          int // encodes
 	tries         []try
 }
 
@@ -120,7 +127,7 @@ func (l *loop) next() int {
 	}
 	// The last try must not fall short: it aims a little higher.
 	aim := l.target
-	if len(l.tries) == loopEncodes-1 {
+	if len(l.tries) == l.most-1 {
 		aim += scoreSlack / 2
 	}
 	q := last.q + int(math.Round((aim-last.score)/slope))

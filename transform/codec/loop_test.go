@@ -25,7 +25,7 @@ func TestLoopChoosesByWhatItMeasured(t *testing.T) {
 	for name, curve := range curves {
 		for start := 20; start <= 90; start += 7 {
 			for _, slope := range []float64{0.5, 0.8, 1.3} {
-				l := loop{target: 70, slope: slope, level: levels(variant.AVIF)}
+				l := loop{target: 70, slope: slope, level: levels(variant.AVIF), most: loopEncodes}
 				for q := start; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
 					for _, before := range l.tries {
 						if l.level(before.q) == l.level(q) {
@@ -46,7 +46,7 @@ func TestLoopChoosesByWhatItMeasured(t *testing.T) {
 // TestLoopEndsWhereNothingReaches keeps the best of pictures that no q brings to the target, and the smallest of those that any q does.
 func TestLoopEndsWhereNothingReaches(t *testing.T) {
 	for _, always := range []float64{40, 95} {
-		l := loop{target: 70, slope: 1, level: levels(variant.JPEG)}
+		l := loop{target: 70, slope: 1, level: levels(variant.JPEG), most: loopEncodes}
 		for q := 60; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
 			l.tries = append(l.tries, try{encoded{body: make([]byte, q)}, q, always + float64(q)/100})
 		}

@@ -55,3 +55,28 @@ func TestStages(t *testing.T) {
 		}
 	}
 }
+
+// A hot variant reaches the target of the final one in fewer bytes, by more work; what is no AVIF, or not measured, is as final ones are.
+func TestHotIsSmallerAtTheSameScore(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	original := pngOf(t, meadow(800, 600))
+	for class, target := range map[variant.Class]float64{variant.ClassNormal: 70, variant.ClassHigh: 80, variant.ClassSaver: 50} {
+		spec := variant.Spec{Format: variant.AVIF, Class: class, Width: 500}
+		final, hot := staged(t, c, original, spec, variant.StageFinal), staged(t, c, original, spec, variant.StageHot)
+		if hot.Stage != variant.StageHot || final.Stage != variant.StageFinal || len(hot.Body) > len(final.Body)*19/20 {
+			t.Errorf("class %v: stage %d of %d bytes, final %d: %s", class, hot.Stage, len(hot.Body), len(final.Body), hot.Choice.Tried)
+		}
+		if hot.Choice.Score < target-scoreSlack || hot.Choice.Score > target+4 {
+			t.Errorf("class %v: %.1f, the target is %v: %s", class, hot.Choice.Score, target, hot.Choice.Tried)
+		}
+	}
+	for _, spec := range []variant.Spec{
+		{Format: variant.WebP, Width: 300}, {Format: variant.JPEG, Width: 300}, {Format: variant.AVIF, Width: 300, Quality: 50},
+		{Format: variant.AVIF, Width: 300, MaxBytes: 5000}, {Format: variant.PNG, Width: 100},
+	} {
+		final, hot := staged(t, c, original, spec, variant.StageFinal), staged(t, c, original, spec, variant.StageHot)
+		if hot.Stage != variant.StageFinal || !bytes.Equal(final.Body, hot.Body) {
+			t.Errorf("%+v: stage %d, the same bytes: %v", spec, hot.Stage, bytes.Equal(final.Body, hot.Body))
+		}
+	}
+}
