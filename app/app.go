@@ -16,6 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache/dirstore"
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/heat"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline"
@@ -102,9 +103,19 @@ func (a *App) openPipeline(ctx context.Context) (err error) {
 	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
 		Tiers: a.tiers, Keeper: a.tiers, Store: a.purges.Guard(a.durable), Purges: a.purges, PurgeLog: a.openPurgeLog(ctx),
 		Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
-		Observer: fillMeter{a.metrics}, Log: a.log,
+		Observer: fillMeter{a.metrics}, Log: a.log, Heat: a.heat(),
 	})
 	return err
+}
+
+// heat makes the counter of views; nil where hot variants are off, or nobody views any.
+func (a *App) heat() *heat.Counter {
+	if a.oneStage {
+		return nil
+	}
+	c := a.cfg.Quality.Heat
+	c.MostCPU = a.cfg.Transform.CPU / 2 // It is foretold by an average.
+	return heat.New(c, a.metrics, time.Now)
 }
 
 // openStore opens the durable tier: the bucket if one is named, else the directory.

@@ -147,12 +147,13 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 						check(dir, "workers_ended_total", "reason", n.Values[0])
 					}
 				case *ast.FuncDecl: // the outcomes of an upgrade are what it returns
-					if n.Name.Name != "upgrade" || dir != "pipeline" {
+					if n.Name.Name != "upgrade" && n.Name.Name != "improved" || dir != "pipeline" {
 						break
 					}
 					ast.Inspect(n, func(n ast.Node) bool {
-						if r, ok := n.(*ast.ReturnStmt); ok && len(r.Results) == 1 {
-							check(dir, "upgrades_total", "outcome", r.Results[0])
+						if r, ok := n.(*ast.ReturnStmt); ok && len(r.Results) > 0 {
+							check(dir, "upgrades_total", "outcome", r.Results[len(r.Results)-1])
+							check(dir, "hot_total", "outcome", r.Results[len(r.Results)-1])
 						}
 						return true
 					})
@@ -162,7 +163,7 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 		}
 	}
 	for metric, least := range map[string]int{
-		"remakes_total": 3, "masters_total": 3, "upgrades_total": 5, "origin_events_total": 4, "prewarm_callbacks_total": 3,
+		"remakes_total": 3, "masters_total": 3, "upgrades_total": 5, "hot_total": 5, "origin_events_total": 4, "prewarm_callbacks_total": 3,
 		"config_reloads_total": 2, "gate_refused_total": 2, "workers_ended_total": 10,
 	} {
 		if found[metric] < least {

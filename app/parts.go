@@ -122,7 +122,7 @@ func (a *App) openOrigin(context.Context) (err error) {
 // openWorkers starts the worker processes.
 func (a *App) openWorkers(ctx context.Context) (err error) {
 	pool := a.cfg.Transform
-	pool.Quality = a.cfg.Quality
+	pool.Quality = a.cfg.Quality.Targets
 	pool.OriginalBytes, pool.Build, pool.ImageMemory = a.cfg.Origin.MaxBytes, buildID(a.version), a.fitMemory(pool.ImageMemory)
 	a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log)
 	return err

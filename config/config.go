@@ -12,6 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/cache/dirstore"
 	"github.com/goldcrest/goldcrest/cache/s3store"
+	"github.com/goldcrest/goldcrest/heat"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
@@ -39,8 +40,8 @@ type Config struct {
 	Origin origin.Config `yaml:"origin"`
 	// Transform is the worker processes and what a picture may cost them.
 	Transform transform.Config `yaml:"transform"`
-	// Quality is what the automatic quality aims at where a URL names no q.
-	Quality transform.Quality `yaml:"quality"`
+	// Quality is what the automatic quality aims at where a URL names no q, and which variants are worth a slower encoder.
+	Quality Quality `yaml:"quality"`
 	// Negotiation is how a URL that names no format gets one.
 	Negotiation variant.Negotiation `yaml:"negotiation"`
 	// Cache is how variants are kept and how long answers live.
@@ -61,6 +62,14 @@ type Config struct {
 	Tracing tracing.Config `yaml:"tracing"`
 
 	file string // that it was read from, if that holds secrets
+}
+
+// Quality is what the automatic quality aims at where a URL names no q, and which variants are worth a slower encoder.
+type Quality struct {
+	// Targets are the scores that it aims at.
+	Targets transform.Quality `yaml:",inline"`
+	// Heat is which variants are worth a slower encoder.
+	Heat heat.Config `yaml:",inline"`
 }
 
 // Cache is how variants are kept and how long answers live.
@@ -133,7 +142,7 @@ func Default() Config {
 	return Config{
 		Roles: []string{RoleProxy, RolePrewarm}, Prewarm: Prewarm{Door: prewarm.Default(), Queue: natsqueue.Default()},
 		Server: server.Default(), API: server.DefaultAPI(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
-		Quality: transform.DefaultQuality(), Negotiation: variant.Default(),
+		Quality: Quality{transform.DefaultQuality(), heat.Default()}, Negotiation: variant.Default(),
 		Cache: Cache{
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,
 			Store: Store{Dir: dirstore.Default(), Tier: cache.DefaultStore(), S3: s3store.Default()},
@@ -151,7 +160,7 @@ func (c Config) Validate() error {
 		err = fmt.Errorf("presets: %w", err)
 	}
 	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
-		c.Quality.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
+		c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
 }
 
 func (c Config) validateRoles() error {

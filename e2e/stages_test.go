@@ -144,3 +144,68 @@ func TestPrewarmMakesTheFinalStage(t *testing.T) {
 	eventually(t, "the entry is upgraded", func() bool { return s.upgraded() == 1 })
 	s.get(signed("pr:std", o.URL+"/photos/truck-street.jpg"), "Accept", chrome).want(t, "Cache-Control", longLife)
 }
+
+// A picture that is asked for again and again becomes smaller once more, and stays so, in the store too. Bytes are dear here, so that a few
+// views are enough.
+func TestHotPicturesBecomeLighter(t *testing.T) {
+	corpus(t)
+	o, dir := startOrigin(t), t.TempDir()
+	s := startIn(t, dir, append(prewarmEnv, "GOLDCREST_QUALITY_PRICE_GB=0.4")...)
+	path := signed("rs:fit:400:0", o.URL+"/photos/groceries.jpg")
+	get := func() answer { return s.get(path, "Accept", chrome) }
+	get()
+	get()
+	eventually(t, "the entry is upgraded", func() bool { return s.upgraded() == 1 })
+	final := get()
+	explained := func(want string) bool {
+		return strings.Contains(string(s.call("GET", "/v1/explain"+path, "", "Accept", chrome).body), want)
+	}
+	eventually(t, "explain tells of the view", func() bool { return explained(`"stage":"final","views":1,"needed":`) })
+	eventually(t, "the slower encoder made it", func() bool {
+		get()
+		return s.metric("goldcrest_hot_total", `outcome="made"`) == 1
+	})
+	hot := get()
+	if hot.Header.Get("ETag") == final.Header.Get("ETag") || len(hot.body) >= len(final.body) {
+		t.Fatalf("%d bytes after %d", len(hot.body), len(final.body))
+	}
+	hot.want(t, "Cache-Control", longLife)
+	for range 50 {
+		if a := get(); !bytes.Equal(a.body, hot.body) {
+			t.Fatalf("%d bytes after %d", len(a.body), len(hot.body))
+		}
+	}
+	if n := s.metric("goldcrest_hot_total", `outcome="queued"`); n != 1 {
+		t.Errorf("it was queued %v times", n)
+	}
+	if n := s.metric("goldcrest_hot_spared_bytes_total"); int(n) != len(final.body)-len(hot.body) {
+		t.Errorf("%v bytes spared, want %d", n, len(final.body)-len(hot.body))
+	}
+	if !explained(`"stage":"hot"`) {
+		t.Error("explain does not tell that it is hot")
+	}
+	s.stop()
+	if a := startIn(t, dir, prewarmEnv...).get(path, "Accept", chrome); !bytes.Equal(a.body, hot.body) {
+		t.Error("the store has other bytes than memory had")
+	}
+}
+
+// With quality.hot off no number of views does that.
+func TestHotIsOff(t *testing.T) {
+	corpus(t)
+	o := startOrigin(t)
+	s := start(t, "GOLDCREST_QUALITY_HOT=off", "GOLDCREST_QUALITY_PRICE_CPU_HOUR=0")
+	path := signed("rs:fit:400:0", o.URL+"/photos/groceries.jpg")
+	s.get(path, "Accept", chrome)
+	s.get(path, "Accept", chrome)
+	eventually(t, "the entry is upgraded", func() bool { return s.upgraded() == 1 })
+	final := s.get(path, "Accept", chrome)
+	for range 50 {
+		if a := s.get(path, "Accept", chrome); !bytes.Equal(a.body, final.body) {
+			t.Fatalf("%d bytes after %d", len(a.body), len(final.body))
+		}
+	}
+	if n := s.metric("goldcrest_hot_total", `outcome="queued"`); n != 0 {
+		t.Errorf("it was queued %v times", n)
+	}
+}

@@ -38,6 +38,7 @@ var layers = map[string]layer{
 
 	"stall":    {nil, "the ground: whatever calls a disk may need it"},
 	"tracing":  {[]string{"trace"}, "a recorder and nothing else"},
+	"heat":     {nil, "counts, and compares prices: what is counted, and what is done about it, is for others to know"},
 	"pressure": {nil, "a leaf: it reads how much memory is left and says which step that calls for; what a step means is for others to know"},
 
 	"cache":           {nil, "a leaf that knows no images and classifies no failures: the pipeline makes faults of its errors"},
@@ -50,7 +51,7 @@ var layers = map[string]layer{
 	"transform/codec/specimen": {nil, "draws the same pictures everywhere"},
 	"transform/codec":          {[]string{"transform", "transform/codec/score", "transform/codec/specimen", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
-	"pipeline": {[]string{"variant", "cache", "origin", "fault", "metrics", "pressure", "reach", "trace"}, "the heart: the transform is plugged in through an interface"},
+	"pipeline": {[]string{"variant", "cache", "origin", "fault", "heat", "metrics", "pressure", "reach", "trace"}, "the heart: the transform is plugged in through an interface"},
 	"prewarm":  {[]string{"prewarm/unit", "variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
 	"prewarm/unit": {[]string{"fault", "reach", "variant"}, "reads hostile text: what it finds there depends on the text and the rules alone, so it knows no job"},
@@ -65,7 +66,7 @@ var layers = map[string]layer{
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault"},
+	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
@@ -115,7 +116,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
+var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "server", "server/console", "client", "config"}
 
 // listed is the part of `go list -json` that the rules read.

@@ -17,7 +17,6 @@ var known = map[string]map[string]exception{
 	"complexity": {
 		"bench/quality.fit":                     {17, split},
 		"bench/quality.judgeLevels":             {14, split},
-		"bench/quality.judgeWays":               {14, split},
 		"bench/quality.levelsOf":                {13, split},
 		"bench/quality.measure":                 {15, split},
 		"bench/quality.ocr":                     {15, split},
@@ -31,7 +30,6 @@ var known = map[string]map[string]exception{
 		"origin.Client.fetch":                   {13, split},
 		"origin.parseFreshness":                 {15, split},
 		"pipeline.Config.Validate":              {15, checks},
-		"pipeline.Pipeline.upgrade":             {15, split},
 		"pipeline.run.get":                      {13, split},
 		"prewarm.Config.Validate":               {16, checks},
 		"prewarm.New":                           {15, split},
@@ -161,7 +159,7 @@ var known = map[string]map[string]exception{
 		"prewarm":         {6900, split},
 		"server":          {5750, split},
 		"transform":       {3250, split},
-		"transform/codec": {8918, split},
+		"transform/codec": {8948, split},
 	},
 	"methods": {
 		"server.Prewarm": {14, split},

@@ -44,7 +44,7 @@ type Metrics struct {
 	scores        *prometheus.HistogramVec
 	refused       *prometheus.CounterVec
 	remakes       *prometheus.CounterVec
-	upgrades      *prometheus.CounterVec
+	stages        stages
 	masters       *prometheus.CounterVec
 
 	storeOps      *prometheus.CounterVec
@@ -74,6 +74,12 @@ type Metrics struct {
 	build   *prometheus.GaugeVec
 	sandbox *prometheus.GaugeVec
 	offset  *prometheus.GaugeVec
+}
+
+// stages count variants that are made again at a better stage.
+type stages struct {
+	upgrades, hot *prometheus.CounterVec
+	spared        prometheus.Counter
 }
 
 // New declares all metrics in a registry of its own.
@@ -113,7 +119,10 @@ func (m *Metrics) declareFills() {
 	m.refused = m.counters("gate_refused_total", "Viewers' pictures refused at a gate: they would have waited too long, or its waiting room was full.", "gate")
 	m.remakes = m.counters("remakes_total", "Old entries remade behind an answer, by outcome.", "outcome")
 	m.masters = m.counters("masters_total", "Variants made from a stored master instead of the original (used), and masters made, failed, or dropped because too much else was to be done.", "outcome")
-	m.upgrades = m.counters("upgrades_total", "First-stage entries asked to be upgraded (queued, dropped), and what became of the queued ones (made, kept, present, gone, failed).", "outcome")
+	m.stages.upgrades = m.counters("upgrades_total", "First-stage entries asked to be upgraded (queued, dropped), and what became of the queued ones (made, kept, present, gone, failed).", "outcome")
+	m.stages.hot = m.counters("hot_total", "Variants that viewers asked for so often that a slower encoder was worth it (queued, dropped), and "+
+		"what became of the queued ones (made, kept, present, gone, failed).", "outcome")
+	m.stages.spared = m.counter("hot_spared_bytes_total", "Bytes by which the slower encoder made hot variants smaller, once for each variant.")
 }
 
 func (m *Metrics) declareStores() {
@@ -267,7 +276,13 @@ func (m *Metrics) Remade(outcome string) { m.remakes.WithLabelValues(word(outcom
 func (m *Metrics) Mastered(outcome string) { m.masters.WithLabelValues(word(outcome)).Inc() }
 
 // Upgraded counts a first-stage entry that was asked to be upgraded, or what became of one.
-func (m *Metrics) Upgraded(outcome string) { m.upgrades.WithLabelValues(word(outcome)).Inc() }
+func (m *Metrics) Upgraded(outcome string) { m.stages.upgrades.WithLabelValues(word(outcome)).Inc() }
+
+// Lightened counts a hot variant that was asked to be made smaller, or what became of one, and by how many bytes it shrank.
+func (m *Metrics) Lightened(outcome string, spared int64) {
+	m.stages.hot.WithLabelValues(word(outcome)).Inc()
+	m.stages.spared.Add(float64(max(0, spared)))
+}
 
 // Observe counts an operation on a tier of the cache (cache.Observer).
 func (m *Metrics) Observe(tier, op, outcome string, elapsed time.Duration, bytes int64) {

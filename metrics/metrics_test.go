@@ -117,6 +117,8 @@ func TestEveryMethodMovesItsMetric(t *testing.T) {
 		{func(m *Metrics) { m.Refused("transform") }, "gate_refused_total", labels{"gate": "transform"}, 1},
 		{func(m *Metrics) { m.Remade("error") }, "remakes_total", labels{"outcome": "error"}, 1},
 		{func(m *Metrics) { m.Upgraded("made") }, "upgrades_total", labels{"outcome": "made"}, 1},
+		{func(m *Metrics) { m.Lightened("made", 7) }, "hot_total", labels{"outcome": "made"}, 1},
+		{func(m *Metrics) { m.Lightened("made", 7) }, "hot_spared_bytes_total", nil, 7},
 		{func(m *Metrics) { m.Observe("dir", "get", "miss", time.Second, 0) }, "store_operations_total", labels{"tier": "dir", "op": "get", "outcome": "miss"}, 1},
 		{func(m *Metrics) { m.Observe("dir", "get", "hit", time.Second, 7) }, "store_bytes_total", labels{"tier": "dir", "op": "get"}, 7},
 		{func(m *Metrics) { m.Observe("dir", "get", "hit", time.Second, 7) }, "store_seconds", labels{"tier": "dir", "op": "get"}, 1},

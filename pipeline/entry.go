@@ -15,6 +15,8 @@ const (
 	stageAttr = "stage"
 	sizeAttr  = "sb"
 	scoreAttr = "score" // that was measured of it
+
+	targetAttr = "target" // that its score was to reach
 )
 
 // entry wraps an image for the cache.
@@ -54,7 +56,7 @@ func addChoice(attrs map[string]string, c variant.Choice) {
 		attrs["kind"], attrs["print"] = c.Kind, strconv.FormatFloat(c.Print, 'f', 2, 64)
 	}
 	if c.Target > 0 {
-		attrs["target"] = strconv.FormatFloat(c.Target, 'f', -1, 64)
+		attrs[targetAttr] = strconv.FormatFloat(c.Target, 'f', -1, 64)
 	}
 	if c.Predicted > 0 {
 		attrs["predicted"] = strconv.Itoa(c.Predicted)

@@ -51,7 +51,7 @@ func (p *Pipeline) honour(e *cache.Entry, fresh origin.Freshness) (noStore bool)
 }
 
 // follow does what a viewer's hit calls for behind its answer: an entry that is stale or of an older recipe is remade, one of the
-// first stage upgraded.
+// first stage upgraded, and a hot one made lighter.
 func (p *Pipeline) follow(ref variant.Ref, key string, a Answer) {
 	// A stale entry past Revalidate is here because its origin failed a moment ago: asking again at once would not help.
 	stale := a.Outcome == Stale && a.Over <= p.cfg.Revalidate
@@ -61,6 +61,7 @@ func (p *Pipeline) follow(ref variant.Ref, key string, a Answer) {
 		p.remake(ref, key)
 	case a.Outcome == Hit: // Whoever made it, or waited while it was made, has not come back yet.
 		p.upgradeIfFirst(ref, key, a.Entry.Meta)
+		p.lightenIfHot(ref, key, a.Entry.Meta)
 	}
 }
 

@@ -256,7 +256,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 // deliver publishes one image and stores it.
 func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	t := r.timings
-	t.Transform, t.Probe = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe
+	t.Transform, t.Probe, t.CPU = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe, img.Choice.CPU
 	e := r.entry(img, r.from().Bytes())
 	a := Answer{Entry: e, Outcome: Miss, Timings: t}
 	if r.download.master != nil {
@@ -268,7 +268,11 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	}
 	viewer := r.b.urgency.present() == viewing
 	if r.first != nil {
-		a.Entry, r.b.kept = better(*r.first, a.Entry)
+		choose := better
+		if r.b.stage == variant.StageHot {
+			choose = lighter
+		}
+		a.Entry, r.b.kept = choose(*r.first, a.Entry)
 	} else if !a.NoStore { // Before publishing, so that whoever asks next finds it in memory.
 		r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
 	}

@@ -32,7 +32,7 @@ func TestPanicsLoseNoSlot(t *testing.T) {
 			first := aged(time.Minute)
 			first.Attrs[stageAttr] = "1"
 			r.tiers.store[ref(1).Key()] = first
-			if outcome := r.upgrade(t.Context(), ref(1), ref(1).Key()); outcome != "failed" {
+			if _, outcome := r.upgrade(t.Context(), improvement{ref: ref(1), key: ref(1).Key()}); outcome != "failed" {
 				t.Errorf("the upgrade ended as %s, want failed", outcome)
 			}
 			return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/heat"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
@@ -25,8 +26,8 @@ const (
 )
 
 // Timings is how long each phase of an answer took; 0 = the phase was not needed. A collapsed answer has those of its fill.
-// Probe is the part of Transform in which the picture was looked at for its quality.
-type Timings struct{ Lookup, Queue, Fetch, Transform, Probe time.Duration }
+// Probe is the part of Transform in which the picture was looked at for its quality, CPU the processor time that Transform took.
+type Timings struct{ Lookup, Queue, Fetch, Transform, Probe, CPU time.Duration }
 
 // Answer is a variant and how it was come by. Entry is shared and immutable.
 type Answer struct {
@@ -37,6 +38,8 @@ type Answer struct {
 	Over    time.Duration // stale: how long past its life the entry is
 	Timings Timings
 	NoStore bool // the origin forbids keeping it and cache.honour_origin is set
+	Views   int  // that this instance counted of it lately; by Peek alone
+	Needed  int  // after how many views it is worth a slower encoder; 0 = never. By Peek alone
 }
 
 // Fetcher gets originals. Implemented by origin.Client.
@@ -107,8 +110,9 @@ type Parts struct {
 	PurgeLog    PurgeLog // of an instance alone; nil = its purges are forgotten with the process
 	Fetcher     Fetcher
 	Transformer Transformer
-	Aside       Transformer // makes what is heavy beside light pictures, in workers that do not hold them up; nil = Transformer
-	Observer    Observer    // nil = none
+	Aside       Transformer   // makes what is heavy beside light pictures, in workers that do not hold them up; nil = Transformer
+	Observer    Observer      // nil = none
+	Heat        *heat.Counter // of viewers' answers; nil = nothing is counted, nor made by the slower encoder
 	Log         *slog.Logger
 	Now         func() time.Time // nil = time.Now
 }
@@ -237,6 +241,7 @@ func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 		}
 		if usable {
 			a.Timings.Lookup = p.parts.Now().Sub(start)
+			a.Views, a.Needed = p.views(ref.Key(), e.Meta)
 			return a, nil
 		}
 	}

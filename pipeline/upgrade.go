@@ -19,7 +19,15 @@ const upgradePause = time.Hour
 // maxPaused bounds the entries that this is remembered of; past it some are asked again sooner.
 const maxPaused = 4096
 
-// upgrades is the queue of first-stage entries that were hit again. Each key is in it once. Safe for concurrent use.
+// improvement is an entry that is to be made again at a better stage.
+type improvement struct {
+	ref   variant.Ref
+	key   string
+	stage variant.Stage
+	from  cache.Meta // of the entry
+}
+
+// upgrades is the queue of first-stage entries that were hit again, and of hot ones. Each key is in it once. Safe for concurrent use.
 type upgrades struct {
 	workers, room int
 	now           func() time.Time
@@ -27,7 +35,8 @@ type upgrades struct {
 	end           context.CancelFunc
 
 	mu      sync.Mutex
-	queue   []variant.Ref
+	queue   []improvement
+	behind  []improvement          // hot ones: nothing waits for them
 	busy    map[string]bool        // keys that wait or are worked on
 	paused  map[fillName]time.Time // upgrades that failed, until when: within the hosts of one caller, which may be why
 	running int
@@ -52,33 +61,42 @@ func (u *upgrades) wanted(key string, within reach.Hosts) bool {
 }
 
 // add queues an entry and says what became of that ("" = it is not wanted), and whether another worker is to start.
-func (u *upgrades) add(ref variant.Ref, key string) (outcome string, start bool) {
+func (u *upgrades) add(i improvement) (outcome string, start bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.wanted(key, ref.Within) {
+	if !u.wanted(i.key, i.ref.Within) {
 		return "", false
 	}
-	if len(u.queue) >= u.room {
+	if len(u.queue)+len(u.behind) >= u.room {
 		return "dropped", false
 	}
-	u.queue, u.busy[key] = append(u.queue, ref), true
+	u.busy[i.key] = true
+	if i.stage == variant.StageHot {
+		u.behind = append(u.behind, i)
+	} else {
+		u.queue = append(u.queue, i)
+	}
 	if start = u.running < u.workers; start {
 		u.running++
 	}
 	return "queued", start
 }
 
-// next takes the entry that waits longest; false ends the worker.
-func (u *upgrades) next() (ref variant.Ref, ok bool) {
+// next takes the entry that waits longest, hot ones after all others; false ends the worker.
+func (u *upgrades) next() (i improvement, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.queue) == 0 || u.life.Err() != nil {
-		u.running--
-		return ref, false
+	line := &u.queue
+	if len(*line) == 0 {
+		line = &u.behind
 	}
-	ref = u.queue[0]
-	u.queue = u.queue[1:]
-	return ref, true
+	if len(*line) == 0 || u.life.Err() != nil {
+		u.running--
+		return i, false
+	}
+	i = (*line)[0]
+	*line = (*line)[1:]
+	return i, true
 }
 
 // done ends the work on key; with pause it is not wanted again for a while by those who may have no more than within.
@@ -124,12 +142,16 @@ func (p *Pipeline) viewerStage() variant.Stage {
 
 // upgradeIfFirst queues a first-stage entry for its upgrade.
 func (p *Pipeline) upgradeIfFirst(ref variant.Ref, key string, m cache.Meta) {
-	if !isFirst(m) {
-		return
+	if isFirst(m) {
+		p.improve(improvement{ref, key, variant.StageFinal, m})
 	}
-	outcome, start := p.upgrades.add(ref, key)
+}
+
+// improve queues an entry, and tells what became of that.
+func (p *Pipeline) improve(i improvement) {
+	outcome, start := p.upgrades.add(i)
 	if outcome != "" {
-		p.parts.Observer.Upgraded(outcome)
+		p.tellQueued(i, outcome)
 	}
 	if start {
 		p.fills.spawn(p.upgradeAll)
@@ -138,46 +160,59 @@ func (p *Pipeline) upgradeIfFirst(ref variant.Ref, key string, m cache.Meta) {
 
 // upgradeAll works until the queue is empty.
 func (p *Pipeline) upgradeAll() {
-	for ref, ok := p.upgrades.next(); ok; ref, ok = p.upgrades.next() {
-		key := ref.Key()
-		outcome := p.upgrade(p.upgrades.life, ref, key)
-		p.upgrades.done(key, ref.Within, outcome == "failed")
-		p.parts.Observer.Upgraded(outcome)
+	for i, ok := p.upgrades.next(); ok; i, ok = p.upgrades.next() {
+		f, outcome := p.upgrade(p.upgrades.life, i)
+		p.upgrades.done(i.key, i.ref.Within, outcome == "failed")
+		p.tellImproved(i, f, outcome)
 	}
 }
 
-// upgrade makes the final stage of an entry once nobody else wants the machine, however long that takes. It waits for that before
-// it fetches, so that it holds no original while it waits; and then no longer, so that none is fetched in vain.
-func (p *Pipeline) upgrade(ctx context.Context, ref variant.Ref, key string) (outcome string) {
+// upgrade makes the better stage of an entry once nobody else wants the machine, however long that takes. The fill is nil where there was
+// none.
+func (p *Pipeline) upgrade(ctx context.Context, i improvement) (f *fill, outcome string) {
 	const ended = "dropped" // The pipeline is closing.
-	// The viewer's own write must not land on top of what replaces it.
-	if p.fills.settled(ctx, key) != nil {
-		return ended
-	}
-	if p.relief.await(ctx) != nil {
-		return ended
-	}
-	u := &urgency{rank: upgrading}
-	turn, err := p.transforms.acquire(ctx, u)
+	slot, err := p.idleSlot(ctx, i.key)
 	if err != nil {
-		return ended
+		return nil, ended
 	}
-	turn()
-	slot, err := p.originals.gate.acquire(ctx, u)
-	if err != nil {
-		return ended
-	}
-	o := p.orderOf(ref, key)
-	o.rank, o.stage, o.refresh, o.upgrade, o.slot = upgrading, variant.StageFinal, true, true, slot
+	o := p.orderOf(i.ref, i.key)
+	o.rank, o.stage, o.refresh, o.upgrade, o.slot = upgrading, i.stage, true, true, slot
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil || !led[0] { // Else it is being remade for another reason, which comes to the same.
 		slot()
 	}
 	if err != nil {
-		return ended
+		return nil, ended
 	}
-	f := all[0]
+	f = all[0]
 	<-f.stored
+	if i.stage == variant.StageHot && !led[0] {
+		return f, "present" // Only its final stage is.
+	}
+	return f, f.improved()
+}
+
+// idleSlot gives a fetch slot once nobody else wants the machine. It waits for that before anything is fetched, so that it holds no original
+// while it waits; and then no longer, so that none is fetched in vain.
+func (p *Pipeline) idleSlot(ctx context.Context, key string) (slot func(), err error) {
+	// The viewer's own write must not land on top of what replaces it.
+	if err := p.fills.settled(ctx, key); err != nil {
+		return nil, err
+	}
+	if err := p.relief.await(ctx); err != nil {
+		return nil, err
+	}
+	u := &urgency{rank: upgrading}
+	turn, err := p.transforms.acquire(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	turn()
+	return p.originals.gate.acquire(ctx, u)
+}
+
+// improved is what became of an upgrade.
+func (f *fill) improved() string {
 	switch {
 	case errors.Is(f.err, cache.ErrPurged) || errors.Is(f.storeErr, cache.ErrPurged):
 		return "gone"
@@ -207,7 +242,7 @@ func (r *run) findFirst(ctx context.Context, f *fill) bool {
 	case err != nil:
 		f.publish(Answer{}, err)
 		return false
-	case isFirst(e.Meta):
+	case r.b.stage == variant.StageHot && lightens(e.Meta), r.b.stage != variant.StageHot && isFirst(e.Meta):
 		r.first = &e
 		return true
 	}
@@ -225,15 +260,19 @@ func madeOf(m cache.Meta, original int64) bool {
 // the smaller.
 func better(first, final cache.Entry) (e cache.Entry, kept bool) {
 	if final.Attrs[scoreAttr] != "" && final.ETag != first.ETag || len(final.Body) < len(first.Body) {
-		// Later by what If-Modified-Since can tell apart.
-		if next := first.Created.Add(time.Second); final.Created.Before(next) {
-			final.Created = next
-		}
-		return final, false
+		return later(first, final), false
 	}
 	first.Attrs = maps.Clone(first.Attrs)
 	delete(first.Attrs, stageAttr)
 	return first, true
+}
+
+// later is what replaces an entry, made later than it by what If-Modified-Since can tell apart.
+func later(old, e cache.Entry) cache.Entry {
+	if next := old.Created.Add(time.Second); e.Created.Before(next) {
+		e.Created = next
+	}
+	return e
 }
 
 // replace puts e in the place of the first-stage entry, in the store and then in memory, unless the source was purged since its making

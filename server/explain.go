@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
@@ -40,6 +41,9 @@ type storedVariant struct {
 	Bytes       int64             `json:"bytes"`
 	Created     time.Time         `json:"created"`
 	Recipe      int               `json:"recipe"`
+	Stage       string            `json:"stage"`  // first, final or hot
+	Views       int               `json:"views"`  // by this instance, lately
+	Needed      int               `json:"needed"` // views, until it is made again by a slower encoder; 0 = it is not
 	Attrs       map[string]string `json:"attrs"`
 }
 
@@ -100,9 +104,23 @@ func (s *Server) explain(c echo.Context) error {
 	if err == nil {
 		m := a.Entry.Meta
 		e.Tier = a.Tier
-		e.Stored = &storedVariant{ContentType: m.ContentType, Bytes: int64(len(a.Entry.Body)), Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs}
+		e.Stored = &storedVariant{
+			ContentType: m.ContentType, Bytes: int64(len(a.Entry.Body)), Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs,
+			Stage: stageName(m), Views: a.Views, Needed: a.Needed,
+		}
 	}
 	return c.JSON(http.StatusOK, e)
+}
+
+// stageName is the stage of an entry in a word.
+func stageName(m cache.Meta) string {
+	switch m.Attrs["stage"] {
+	case "1":
+		return "first"
+	case "2":
+		return "hot"
+	}
+	return "final"
 }
 
 // explainRefusal is why a viewer is refused who has a URL that a key signed, as far as that is known without a fetch.

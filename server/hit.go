@@ -143,8 +143,16 @@ func (s *Server) hit(w http.ResponseWriter, r *http.Request) bool {
 	h["Content-Length"] = y.length
 	c.prepare(own, y.headers, a.Entry.Body)
 	sent, _ := w.Write(a.Entry.Body) // A client that left needs no answer.
+	s.viewed(y.key, a.Entry, int64(sent))
 	s.recordHit(y, id, http.StatusOK, sent, began)
 	return true
+}
+
+// viewed counts an answer that was sent whole: neither a 304, nor a HEAD, nor a part.
+func (s *Server) viewed(key string, e cache.Entry, sent int64) {
+	if sent == int64(len(e.Body)) {
+		s.deps.Images.Viewed(key, e.Meta)
+	}
 }
 
 // recordHit is record for what hit answered.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -359,3 +360,35 @@ func TestHitsAfterAnUpgrade(t *testing.T) {
 
 // testMarker is that of the fixtures' keys.
 func testMarker(t *testing.T) string { return newFixture(t, nil).keys.Markers()[0] }
+
+// Views are counted by either way where the whole picture was sent: not for a HEAD, a 304, or a part.
+func TestViewsAreCounted(t *testing.T) {
+	s := newSocket(t, nil)
+	s.images.onPeek = s.get
+	url := s.url("w:480/f:webp", photo)
+	for range 3 { // The first by the long way.
+		s.ask("GET", url)
+	}
+	s.ask("GET", url, `If-None-Match: "other"`)
+	s.ask("GET", url, "Origin: https://x.example", "Range: bytes=0-")
+	for _, headers := range [][]string{{"If-None-Match: " + testETag}, {"Range: bytes=0-9"}, {"Range: bytes=5000-"}} {
+		s.ask("GET", url, headers...)
+	}
+	s.ask("HEAD", url)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s.askOn(c, bufio.NewReader(c), "GET", s.url("w:481/f:webp", photo))
+	s.images.mu.Lock()
+	defer s.images.mu.Unlock()
+	views := []int{}
+	for _, n := range s.images.views {
+		views = append(views, n)
+	}
+	slices.Sort(views)
+	if !slices.Equal(views, []int{1, 5}) {
+		t.Errorf("%v", s.images.views)
+	}
+}

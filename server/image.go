@@ -240,11 +240,13 @@ func (s *Server) deliver(c echo.Context, k *call, q wish, a pipeline.Answer) err
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.Entry.Body)))
 		_, _ = w.Write(a.Entry.Body) // A client that left needs no answer.
+		s.viewed(q.ref.Key(), a.Entry, w.Size)
 		k.mark(deliverPhase, s.deps.Now())
 		return nil
 	}
 	d := &delivery{ResponseWriter: w}
 	http.ServeContent(d, conditions(r), "", a.Entry.Created, bytes.NewReader(a.Entry.Body))
+	s.viewed(q.ref.Key(), a.Entry, w.Size)
 	k.mark(deliverPhase, s.deps.Now())
 	switch d.refused {
 	case http.StatusRequestedRangeNotSatisfiable:

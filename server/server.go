@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
@@ -37,6 +38,8 @@ type Images interface {
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
 	// Stat is Peek without the bytes, for a viewer who may hold them: a hit that is not stale. Any error means that this is not known.
 	Stat(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
+	// Viewed counts that a viewer was sent all bytes of a Key's entry.
+	Viewed(key string, m cache.Meta)
 }
 
 // Meter counts answers. Implemented by metrics.Metrics.
