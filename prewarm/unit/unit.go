@@ -1,6 +1,6 @@
-// Package unit reads prewarm calls: bytes to units and the places of their images. It parses, skims, builds trees of JSON,
-// selects, and writes a unit again with other values in the place of its images. It is pure: the only I/O is reading the body that
-// the caller hands it, and it knows neither jobs nor the pipeline.
+// Package unit reads prewarm calls: bytes to units and the places of their images. It skims a body, parses each unit into a
+// tree, finds images by selectors or by their looks, and writes a unit again with its images replaced. It is pure: it reads
+// the body that it is handed, does no other I/O, and knows neither jobs nor the pipeline.
 package unit
 
 import (
@@ -29,7 +29,7 @@ type Unit struct {
 	Chosen bool   // selectors say where its images are; else they were found by their looks
 	Err    *Error // the unit cannot be worked; the others of its call still are
 
-	places []place // where its images stand in Data, in document order, for Rewrite and Enrich
+	places []place // where its images stand in Data, in document order, for Replace
 }
 
 // Error says why one unit cannot be worked.
@@ -90,7 +90,8 @@ type Call struct {
 	Request  string // the id of the request that brought it; goes with the job to its callbacks
 }
 
-// Rights are what a token may ask for, by itself and with the key that signs its URLs. The preset "" stands for options beside presets. Implemented by signing.Rights.
+// Rights are what a token may ask for, by itself and with the key that signs its URLs. The preset "" stands for options
+// beside presets. Implemented by signing.Rights.
 type Rights interface {
 	AllowsSource(source string) bool
 	Hosts() reach.Hosts // that originals may come from, redirects included
