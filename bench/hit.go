@@ -24,8 +24,14 @@ const (
 	hitOptions     = "rs:fit:%d:0/cb:%d"
 )
 
+// Views are counted, and nothing is made of them while hits are measured; or they are not counted.
+const (
+	countingOnly = "GOLDCREST_QUALITY_PRICE_GB=0"
+	countingOff  = "GOLDCREST_QUALITY_HOT=off"
+)
+
 // measureHits compares memory hits of the proxy with a bare net/http handler that serves the same bodies from a map, and with nginx
-// that has them as files.
+// that has them as files; and with the proxy where it counts no views.
 func measureHits(ctx context.Context, b *bench) ([]row, error) {
 	t, err := b.startHits(ctx)
 	if err != nil {
@@ -34,7 +40,13 @@ func measureHits(ctx context.Context, b *bench) ([]row, error) {
 	defer t.stop()
 	ours := side{name: "ours", addr: t.rig.addr, pid: t.rig.Process.Pid, requests: t.requests}
 	bare := side{name: "bare", addr: t.bareAddr, pid: t.bare.Process.Pid, requests: t.requests}
-	sides := []*side{&ours, &bare}
+	uncounted, err := b.startUncounted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer uncounted.stop()
+	off := side{name: "uncounted", addr: uncounted.rig.addr, pid: uncounted.rig.Process.Pid, requests: uncounted.requests}
+	sides := []*side{&ours, &bare, &off}
 	nginx := side{name: "nginx"}
 	p, addr, requests, err := b.startNginx(ctx, t.bodies, t.contentType)
 	switch {
@@ -66,6 +78,7 @@ func measureHits(ctx context.Context, b *bench) ([]row, error) {
 	rows := []row{
 		{what: "hit, 30 KB, c=64: requests", ours: median(ours.rates), reference: median(bare.rates), unit: "1/s", target: 0.83},
 		{what: "hit, 30 KB, c=64: CPU a request", ours: median(ours.costs), reference: median(bare.costs), unit: "us", target: 1.25, atMost: true},
+		{what: "hit, views counted or not: CPU a request", ours: median(ours.costs), reference: median(off.costs), unit: "us"},
 	}
 	if len(nginx.rates) > 0 {
 		rows = append(rows,
@@ -113,7 +126,7 @@ type hits struct {
 }
 
 func (b *bench) startHits(ctx context.Context) (*hits, error) {
-	r, err := b.startServer(ctx, memoryTier)
+	r, err := b.startServer(ctx, memoryTier, countingOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +141,24 @@ func (b *bench) startHits(ctx context.Context) (*hits, error) {
 		return nil, err
 	}
 	t.stop = func() { t.bare.stop(); r.stop() }
+	for _, path := range paths {
+		t.requests = append(t.requests, rawRequest(path))
+	}
+	return t, nil
+}
+
+// startUncounted starts a proxy with warm pictures that counts no views.
+func (b *bench) startUncounted(ctx context.Context) (*hits, error) {
+	r, err := b.startServer(ctx, memoryTier, countingOff)
+	if err != nil {
+		return nil, err
+	}
+	t := &hits{rig: r, stop: r.stop}
+	paths, _, _, err := r.warm(ctx)
+	if err != nil {
+		r.stop()
+		return nil, err
+	}
 	for _, path := range paths {
 		t.requests = append(t.requests, rawRequest(path))
 	}

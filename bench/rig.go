@@ -75,9 +75,10 @@ const token = "bench-token-0123456789"
 // rig is a server under test.
 type rig struct {
 	*process
-	dir    string // its data and its configuration
-	addr   string // of its public listener
-	admin  string // of its private one
+	dir    string   // its data and its configuration
+	addr   string   // of its public listener
+	admin  string   // of its private one
+	env    []string // of it, beside the configuration
 	signer *client.Signer
 }
 
@@ -102,16 +103,17 @@ func (r *rig) config() string { return filepath.Join(r.dir, "config.yaml") }
 
 // launch starts the program under test. Its log, at the default level, goes to /dev/null.
 func (b *bench) launch(r *rig) (err error) {
-	r.process, err = start(b.binary, "serve", "-config", r.config())
+	r.process, err = startWith(r.env, b.binary, "serve", "-config", r.config())
 	return err
 }
 
-// startServer runs the program under test on a fresh data folder until it is ready.
-func (b *bench) startServer(ctx context.Context, memory int64) (*rig, error) {
+// startServer runs the program under test on a fresh data folder until it is ready. env are GOLDCREST_ settings beside the configuration.
+func (b *bench) startServer(ctx context.Context, memory int64, env ...string) (*rig, error) {
 	r, err := b.newRig(memory)
 	if err != nil {
 		return nil, err
 	}
+	r.env = env
 	if err := b.launch(r); err != nil {
 		return nil, err
 	}

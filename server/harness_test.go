@@ -49,7 +49,7 @@ type fakeImages struct {
 	via                reach.Via // the hosts that all originals came through
 	gets, peeks, stats int
 	asked              []variant.Ref
-	views              map[string]int // by key and ETag
+	views              map[string]int // by key and ETag; nil = nobody wants to know
 }
 
 func (f *fakeImages) count(n *int, ref variant.Ref) {
@@ -129,10 +129,9 @@ func (f *fakeImages) Stat(ctx context.Context, ref variant.Ref) (pipeline.Answer
 func (f *fakeImages) Viewed(key string, m cache.Meta) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.views == nil {
-		f.views = map[string]int{}
+	if f.views != nil {
+		f.views[key+" "+m.ETag]++
 	}
-	f.views[key+" "+m.ETag]++
 }
 
 // testEntry is an entry of 1,000 bytes that count up, in the format of the ref.

@@ -364,7 +364,7 @@ func testMarker(t *testing.T) string { return newFixture(t, nil).keys.Markers()[
 // Views are counted by either way where the whole picture was sent: not for a HEAD, a 304, or a part.
 func TestViewsAreCounted(t *testing.T) {
 	s := newSocket(t, nil)
-	s.images.onPeek = s.get
+	s.images.onPeek, s.images.views = s.get, map[string]int{}
 	url := s.url("w:480/f:webp", photo)
 	for range 3 { // The first by the long way.
 		s.ask("GET", url)
