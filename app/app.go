@@ -114,7 +114,7 @@ func (a *App) heat() *heat.Counter {
 		return nil
 	}
 	c := a.cfg.Quality.Heat
-	c.MostCPU = a.cfg.Transform.CPU / 2 // It is foretold by an average.
+	c.MostCPU = a.cfg.Transform.CPU / 4 // It is foretold by an average, and some take more than three times as long.
 	return heat.New(c, a.metrics, time.Now)
 }
 
