@@ -57,7 +57,6 @@ type Options struct {
 // demo is one run: a loopback origin, a server on a temporary store, and what was measured.
 type demo struct {
 	Options
-	larger   bool // a variant was larger than its original
 	pictures []picture
 	origin   string
 	admin    string // address of the private listener
@@ -246,9 +245,6 @@ func (d *demo) secondRound(ctx context.Context) error {
 			return err
 		}
 	}
-	if d.larger {
-		fmt.Fprintln(d.Out, "\nA picture in pure black and white may become larger when it is made smaller: its edges turn grey, which takes more bytes.")
-	}
 	fmt.Fprintln(d.Out, "\nIn all:")
 	for _, c := range clients() {
 		if t := d.totals[c.name]; t != nil {
@@ -301,7 +297,6 @@ func (d *demo) ask(ctx context.Context, p picture, c phone, count bool) error {
 		fmt.Fprintf(d.Out, "%-22s %-16s refused: %s\n", name, c.name, res.Header.Get("X-Error"))
 		return nil
 	}
-	d.larger = d.larger || len(body) > len(p.body)
 	format := strings.TrimPrefix(res.Header.Get("Content-Type"), "image/")
 	fmt.Fprintf(d.Out, "%-22s %-16s %-5s %10s %9s %5.1f%%  %-7s %6d\n", name, c.name, format,
 		kilobytes(len(p.body)), kilobytes(len(body)), 100*(1-float64(len(body))/float64(len(p.body))), whereFrom(res.Header.Get("Cache-Status")), ms)

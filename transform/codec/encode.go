@@ -216,67 +216,6 @@ func (e *encoder) prepare(im *pixmap, flat bool) error {
 	return nil
 }
 
-// mustNotGrow reports whether the rule "never larger than the original" holds: the URL leaves format and quality open and
-// enlarges nothing.
-func (e *encoder) mustNotGrow() bool {
-	s := e.job.spec
-	return s.Accepts != 0 && !s.Enlarge && !e.job.plan.enlarges && s.Quality == 0 && s.FormatQuality == (variant.Qualities{}) &&
-		s.AutoSize.Bytes == 0
-}
-
-// paletteQualities are the q of the palettes that an open URL's PNG falls back to, the finest first. A drawing of plain colours with soft edges
-// scores 89 at 70, and takes half of what it does at 100.
-var paletteQualities = []int{100, 85, 70}
-
-// lighter looks for bytes below the original's: the client's other formats, then lower qualities down to the floor, then the
-// original itself; if nothing helps, the smallest encode.
-func (e *encoder) lighter(first encoded) (encoded, error) {
-	best := first
-	consider := func(c encoded, err error) (bool, error) {
-		if err == nil && len(c.body) < len(best.body) {
-			best = c
-		}
-		return int64(len(best.body)) < e.src.bytes(), err
-	}
-	for _, f := range e.others(first.format) {
-		if done, err := consider(e.attempt(f)); done || err != nil {
-			best.note = andNote(best.note, fmt.Sprintf("%s would be larger than the original", first.format))
-			return best, err
-		}
-	}
-	if e.job.spec.Accepts&variant.AcceptPNG != 0 && (e.plain(LevelsFlat) || best.format == variant.PNG && best.q == 0) { // PNG's only lower quality is a palette.
-		s := settings{effort: effortPalette}
-		if e.plain(LevelsFlat) {
-			s.bits = 8 // Dithering would fill its plain areas with grain.
-		}
-		for _, s.q = range paletteQualities {
-			if done, err := consider(e.save(variant.PNG, s)); done || err != nil {
-				best.note = andNote(best.note, "a palette, else larger than the original")
-				return best, err
-			}
-		}
-	}
-	if best.q > 0 && best.format != variant.GIF && best.format != variant.PNG {
-		s := e.choices.choose(e.pic, e.wish(best.format))
-		for _, q := range []int{(s.q + s.floor) / 2, s.floor} {
-			if q >= best.q {
-				continue
-			}
-			low := s
-			low.q = q
-			if done, err := consider(e.save(best.format, low)); done || err != nil {
-				best.note = andNote(best.note, "lower quality, else larger than the original")
-				return best, err
-			}
-		}
-	}
-	if own, ok := e.passThrough(); ok {
-		return own, nil
-	}
-	best.note = andNote(best.note, "larger than the original, which cannot be passed through")
-	return best, nil
-}
-
 // others are the formats beside the first that this client takes and that suit the picture.
 func (e *encoder) others(first variant.Format) []variant.Format {
 	accepts := e.job.spec.Accepts

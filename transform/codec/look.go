@@ -93,13 +93,10 @@ func (e *encoder) orLossless(best encoded) (encoded, error) {
 // format for it. Up to eight levels cost fewer bytes than any lossy encode of the same picture; a URL's own format gives way only to itself.
 func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
 	s, first := e.job.spec, f
-	switch {
-	case f == variant.WebP || s.Accepts&variant.AcceptWebP != 0:
-		f = variant.WebP
-	case s.Accepts&variant.AcceptPNG != 0:
-		f = variant.PNG
-	default:
+	if exact, takes := exactFormat(s); f != variant.WebP && !takes {
 		return few, false, nil
+	} else if f != variant.WebP {
+		f = exact
 	}
 	v := e.choices.look(e.pic)
 	if v == nil || kindOf(v.kind, s.Legible) != Text || v.traits.Equal < LevelsFlat || e.pic.alpha || explicitQuality(first, s) > 0 || s.AutoSize.Bytes > 0 {
@@ -130,17 +127,35 @@ func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
 		return few, false, err
 	}
 	defer pixels.free()
-	set := settings{effort: effortWebP, alphaQ: 100, lossless: true, note: fmt.Sprintf("text in %d levels, target %.0f", n, wanted)}
+	few, err = e.saveLevels(pixels, f, fmt.Sprintf("text in %d levels, target %.0f", n, wanted))
+	few.target, few.score, few.foretold = wanted, reached, measure == nil && e.measurable()
+	ok = err == nil && (s.MaxBytes == 0 || len(few.body) <= s.MaxBytes)
+	return few, ok, err
+}
+
+// exactFormat is the format for pictures without loss that an open URL's client takes.
+func exactFormat(s variant.Spec) (f variant.Format, ok bool) {
+	switch {
+	case s.Accepts&variant.AcceptWebP != 0:
+		return variant.WebP, true
+	case s.Accepts&variant.AcceptPNG != 0:
+		return variant.PNG, true
+	}
+	return variant.Open, false
+}
+
+// saveLevels encodes a picture in few levels without further loss, in WebP or PNG.
+func (e *encoder) saveLevels(pixels *pixmap, f variant.Format, note string) (few encoded, err error) {
+	set := settings{effort: effortWebP, alphaQ: 100, lossless: true, note: note}
 	if f == variant.PNG {
 		if set.bits, err = pixels.bits(); err != nil {
-			return few, false, internal("codec.inLevels", err)
+			return few, internal("codec.saveLevels", err)
 		}
 		set.lossless, set.q, set.effort = false, 100, effortPalette
 	}
 	few, err = e.saveAs(pixels, f, set)
-	few.q, few.target, few.score, few.foretold = 0, wanted, reached, measure == nil && e.measurable()
-	ok = err == nil && (s.MaxBytes == 0 || len(few.body) <= s.MaxBytes)
-	return few, ok, err
+	few.q = 0
+	return few, err
 }
 
 // choice tells how the quality of an encode was chosen.

@@ -68,7 +68,7 @@ GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 		return o.plain ? gc_plain_jpeg(in, o, buf, len) : gc_jpeg(in, o.q, o.full_chroma, buf, len);
 	case GC_SAVE_PNG:
 		if (o.palette)
-			return vips_pngsave_buffer(in, buf, len, "compression", 6, "palette", TRUE, "Q", o.q, "effort", o.effort, "bitdepth", o.bits,
+			return vips_pngsave_buffer(in, buf, len, "compression", o.bits <= 2 ? 9 : 6, "palette", TRUE, "Q", o.q, "effort", o.effort, "bitdepth", o.bits,
 				"dither", (double) o.dither, GC_NO_METADATA, NULL);
 		return vips_pngsave_buffer(in, buf, len, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, GC_NO_METADATA, NULL);
 	case GC_SAVE_WEBP:
