@@ -83,7 +83,6 @@ var known = map[string]map[string]exception{
 		"transform/codec.Codec.makeGroup":       {13, split},
 		"transform/codec.bimgCan":               {32, cases},
 		"transform/codec.encoder.inLevels":      {22, split},
-		"transform/codec.encoder.lighter":       {22, split},
 		"transform/codec.gifRewriter.extension": {15, format},
 		"transform/codec.gifRewriter.image":     {13, format},
 		"transform/codec.job.streams":           {18, cases},
@@ -151,7 +150,7 @@ var known = map[string]map[string]exception{
 		"prewarm":         {37, split},
 		"server":          {36, split},
 		"transform":       {25, split},
-		"transform/codec": {49, split},
+		"transform/codec": {50, split},
 	},
 	"lines": {
 		"bench":           {5250, split},
@@ -159,7 +158,7 @@ var known = map[string]map[string]exception{
 		"prewarm":         {6900, split},
 		"server":          {5750, split},
 		"transform":       {3250, split},
-		"transform/codec": {8948, split},
+		"transform/codec": {9267, split},
 	},
 	"methods": {
 		"server.Prewarm": {14, split},

@@ -10,7 +10,6 @@
 //	cd bench && go run ./quality chain -dir DIR     pictures made from a larger one of the same call against those made alone
 //	cd bench && go run ./quality levels -dir DIR    documents in few levels, the fit of their score (-write), and what it chooses
 //	cd bench && go run ./quality record             what the self-check's specimens score with these libraries (-write keeps it as what is expected of them)
-//	cd bench && go run ./quality larger -dir DIR    what comes out larger than its original, where URLs leave format and quality open
 //	cd bench && go run ./quality master -dir DIR    pictures made from the master of an original against those made from it
 //	cd bench && go run ./quality equal -dir DIR     JPEGs against those of libjpeg-turbo: bytes at equal score, and the encode's processor time
 //
@@ -54,14 +53,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "levels": levels, "master": master, "record": record, "equal": equal, "larger": larger}
+	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "levels": levels, "master": master, "record": record, "equal": equal}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	command := commands[name]
 	if command == nil {
-		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain, levels, master, record, equal and larger", name)
+		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain, levels, master, record and equal", name)
 	}
 	o, err := parseOptions(args)
 	if err != nil {

@@ -99,9 +99,8 @@ func (d *diet) otherFormat(first variant.Format) (encoded, bool, error) {
 // fewLevels is print in the fewest levels that keep the target. It is measured in any stage: only pictures whose encodes are larger than the
 // original come here.
 func (d *diet) fewLevels(variant.Format) (encoded, bool, error) {
-	v := d.choices.look(d.pic)
 	f, ok := exactFormat(d.job.spec)
-	if !ok || v == nil || d.pic.alpha || !d.measurable() || kindOf(v.kind, d.job.spec.Legible) == Photo {
+	if !ok || !d.takesLevels() {
 		return encoded{}, false, nil
 	}
 	im, err := d.prepared(f)
@@ -113,12 +112,16 @@ func (d *diet) fewLevels(variant.Format) (encoded, bool, error) {
 		return encoded{}, false, err
 	}
 	defer j.close()
+	return d.levelsUp(im, f, j)
+}
+
+// levelsUp tries more and more levels, and keeps what falls short of the target.
+func (d *diet) levelsUp(im *pixmap, f variant.Format, j *judge) (encoded, bool, error) {
 	count, err := im.histogram()
 	if err != nil {
-		return encoded{}, false, internal("codec.fewLevels", err)
+		return encoded{}, false, internal("codec.levelsUp", err)
 	}
-	most := lighterLevels[len(lighterLevels)-1]
-	tables := levelTables(&count, most)
+	tables := levelTables(&count, lighterLevels[len(lighterLevels)-1])
 	wanted, least := target(d.wish(f), Text), d.floor(f)
 	for _, n := range lighterLevels {
 		c, err := d.levels(im, f, tables[n], j)
@@ -130,13 +133,18 @@ func (d *diet) fewLevels(variant.Format) (encoded, bool, error) {
 		case c.score >= wanted-scoreSlack:
 			return c, true, nil
 		case c.score >= least-scoreSlack:
-			c.note = andNote(c.note, belowTarget)
-			d.legible = append(d.legible, c)
+			d.keep(c)
 		default:
 			d.spare = append(d.spare, c)
 		}
 	}
 	return encoded{}, false, nil
+}
+
+// takesLevels reports whether the picture is drawn, and can be measured.
+func (d *diet) takesLevels() bool {
+	v := d.choices.look(d.pic)
+	return v != nil && !d.pic.alpha && d.measurable() && kindOf(v.kind, d.job.spec.Legible) != Photo
 }
 
 // levels is the picture with its samples mapped to few levels, and what it scores.
@@ -212,36 +220,45 @@ func (d *diet) lowerQuality() error {
 		return nil
 	}
 	s := d.choices.choose(d.pic, d.wish(f))
-	high := s.q
-	add := func(c encoded, err error) bool {
-		if err != nil || !d.fits(c) {
-			return false
-		}
-		c.note = andNote(c.note, belowTarget)
-		d.legible = append(d.legible, c)
-		return true
-	}
 	if d.kindFor(f).legible() && s.predicted > 0 && d.measurable() {
-		if d.hopeless() {
-			return nil
-		}
-		s.target, s.q = d.floor(f), s.floor
-		s.note = fmt.Sprintf("%s, floor %.0f", d.kindFor(f), s.target)
-		c, err := d.measured(f, s)
-		if err == nil && c.score < s.target-scoreSlack {
-			return nil // Less cannot be kept at any q.
-		}
-		add(c, err)
-		return err
+		return d.printAtFloor(f, s)
 	}
+	high := s.q
 	for _, q := range []int{(high + s.floor) / 2, s.floor} {
+		if q >= high {
+			continue
+		}
 		s.q = q
 		c, err := d.save(f, s)
-		if q < high && (err != nil || add(c, err)) {
+		if err != nil || d.keep(c) {
 			return err
 		}
 	}
 	return nil
+}
+
+// printAtFloor encodes print at the q that is measured to keep the floor.
+func (d *diet) printAtFloor(f variant.Format, s settings) error {
+	if d.hopeless() {
+		return nil
+	}
+	s.target, s.q = d.floor(f), s.floor
+	s.note = fmt.Sprintf("%s, floor %.0f", d.kindFor(f), s.target)
+	c, err := d.measured(f, s)
+	if err == nil && c.score >= s.target-scoreSlack {
+		d.keep(c)
+	}
+	return err
+}
+
+// keep takes what is below the target and not below the floor into account, and reports whether it is smaller than the original.
+func (d *diet) keep(c encoded) bool {
+	if !d.fits(c) {
+		return false
+	}
+	c.note = andNote(c.note, belowTarget)
+	d.legible = append(d.legible, c)
+	return true
 }
 
 // levelsCount is how much more few levels count than a lossy encode of the same score: below the floor the one keeps its letters sharp, where the

@@ -1,3 +1,9 @@
+// Package main (bench/larger) lists the variants that come out larger than their original where URLs leave format and quality open, and those
+// that had to give their target up not to be, with their scores:
+//
+//	cd bench && go run ./larger [DIR...]
+//
+// The default folder is the test corpus beside the project. It exits with 1 if any is larger.
 package main
 
 import (
@@ -5,10 +11,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,21 +49,39 @@ func (o outcome) larger() bool { return len(o.made.Body) > o.original }
 // below reports whether the variant was kept below its original by giving its target up.
 func (o outcome) below() bool { return strings.Contains(o.made.Note, "below the target") }
 
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	dirs := os.Args[1:]
+	if len(dirs) == 0 {
+		corpus := os.Getenv("GOLDCREST_CORPUS")
+		if corpus == "" {
+			corpus = "../../shared/corpus"
+		}
+		dirs = []string{filepath.Join(corpus, "photos")}
+	}
+	err := larger(ctx, dirs)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "larger:", err)
+		os.Exit(1)
+	}
+}
+
 // larger makes every picture of the folders for each client, width and stage, by URLs that leave format and quality open. It prints the variants
 // that are larger than their original, and those that had to give their target up, with their scores. Any that is larger is an error.
-func larger(ctx context.Context, o options) error {
+func larger(ctx context.Context, dirs []string) error {
 	c, err := codec.New("")
 	if err != nil {
 		return err
 	}
-	files, err := filesIn(o.dirs)
+	files, err := filesIn(dirs)
 	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
 	var all []outcome
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.jobs)
+	g.SetLimit(2)
 	for _, file := range files {
 		g.Go(func() error {
 			if ctx.Err() != nil {
