@@ -17,6 +17,11 @@ type heifWalk struct {
 	multiplied []int // ids of items whose colours are multiplied by alpha
 	linked     []int // 1-based indexes of the primary item's properties
 	meta, data bool
+
+	av1        bool
+	config     []byte // the OBUs that stand in the primary item's av1C
+	iref, iloc []byte // boxes
+	idat       []byte
 }
 
 // heifProperty is one child of ipco, as far as it matters.
@@ -26,6 +31,8 @@ type heifProperty struct {
 	turned        bool
 
 	primaries, transfer int // of a colr that names them by number, else 0
+
+	config []byte // the OBUs of an av1C
 }
 
 // inspectHEIF walks the boxes of an ISO base media file. The size is the primary item's, else the largest that any item declares.
@@ -49,6 +56,7 @@ func inspectHEIF(b []byte) (Info, error) {
 		return Info{}, broken("it has no picture description")
 	}
 	w.choose()
+	w.colourAsCoded(b)
 	if w.info.Width == 0 || w.info.Height == 0 {
 		return Info{}, broken("it names no size")
 	}
@@ -103,9 +111,16 @@ func (w *heifWalk) metaBox(name string, body []byte) {
 			w.primary, _ = u32(body, 4)
 		}
 	case "idat":
-		w.data = true
+		w.data, w.idat = true, body
+	case "iloc":
+		w.iloc = body
 	case "iref":
-		w.references(body)
+		w.iref = body
+		w.references(func(name string, from int, _ []byte) {
+			if name == "prem" && from != 0 {
+				w.multiplied = append(w.multiplied, from)
+			}
+		})
 	case "iprp":
 		var links []byte
 		boxes(body, func(name string, body []byte) {
@@ -120,20 +135,46 @@ func (w *heifWalk) metaBox(name string, body []byte) {
 	}
 }
 
-// references notes the items whose colours are multiplied by alpha.
-func (w *heifWalk) references(b []byte) {
+// references calls f for each reference among items: from one to those that to lists behind their count.
+func (w *heifWalk) references(f func(name string, from int, to []byte)) {
+	b := w.iref
 	if len(b) < 4 {
 		return
 	}
-	read := u16
+	read, size := u16, 2
 	if b[0] > 0 {
-		read = u32
+		read, size = u32, 4
 	}
 	boxes(b[4:], func(name string, body []byte) {
-		if from, ok := read(body, 0); ok && name == "prem" && from != 0 {
-			w.multiplied = append(w.multiplied, from)
+		if from, ok := read(body, 0); ok {
+			f(name, from, body[size:])
 		}
 	})
+}
+
+// colourAsCoded takes the colours of an AVIF without colr from the AV1 sequence header. That of a picture made of
+// others is the header of the first of them.
+func (w *heifWalk) colourAsCoded(file []byte) {
+	if w.info.Primaries > 0 || !w.av1 {
+		return
+	}
+	w.info.Primaries, w.info.Transfer = av1Colours(w.config)
+	if w.info.Primaries > 0 {
+		return
+	}
+	item := w.primary
+	w.references(func(name string, from int, to []byte) {
+		if name == "dimg" && from == w.primary {
+			if w.iref[0] > 0 {
+				item, _ = u32(to, 2)
+			} else {
+				item, _ = u16(to, 2)
+			}
+		}
+	})
+	if p, ok := itemPlace(w.iloc, item); ok {
+		w.info.Primaries, w.info.Transfer = av1Colours(p.in(file, w.idat))
+	}
 }
 
 func (w *heifWalk) property(name string, body []byte) {
@@ -149,12 +190,10 @@ func (w *heifWalk) property(name string, body []byte) {
 	case "irot":
 		p.turned = len(body) > 0 && body[0]&1 != 0
 	case "colr":
-		kind := string(body[:min(4, len(body))])
-		w.info.Profile = w.info.Profile || kind == "prof" || kind == "rICC"
-		if kind == "nclx" && len(body) >= 10 {
-			p.primaries, _ = u16(body, 4)
-			p.transfer, _ = u16(body, 6)
-		}
+		w.info.Profile = p.colour(body) || w.info.Profile
+	case "av1C":
+		w.av1 = true
+		p.config = body[min(4, len(body)):]
 	case "auxC":
 		urn := string(body[min(4, len(body)):])
 		w.info.Alpha = w.info.Alpha || strings.Contains(urn, ":alpha") || strings.Contains(urn, "hevc:2015:auxid:1")
@@ -162,6 +201,16 @@ func (w *heifWalk) property(name string, body []byte) {
 	if len(w.properties) < maxProperties {
 		w.properties = append(w.properties, p)
 	}
+}
+
+// colour reads a colr box and reports whether it holds a profile.
+func (p *heifProperty) colour(body []byte) (profile bool) {
+	kind := string(body[:min(4, len(body))])
+	if kind == "nclx" && len(body) >= 10 {
+		p.primaries, _ = u16(body, 4)
+		p.transfer, _ = u16(body, 6)
+	}
+	return kind == "prof" || kind == "rICC"
 }
 
 // primaryLinks reads the indexes of the properties of one item from an ipma box.
@@ -228,6 +277,9 @@ func (w *heifWalk) choose() {
 		turned = turned || p.turned
 		if p.primaries > 0 {
 			w.info.Primaries, w.info.Transfer = p.primaries, p.transfer
+		}
+		if len(p.config) > 0 {
+			w.config = p.config
 		}
 	}
 	w.info.Premultiplied = w.info.Alpha && slices.Contains(w.multiplied, w.primary)

@@ -2,9 +2,14 @@ package codec
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
 	"image"
 	"image/color"
 	"math"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/variant"
@@ -66,6 +71,7 @@ func TestColoursByNumberEqualThoseByProfile(t *testing.T) {
 			for what, file := range map[string][]byte{
 				"png": pngWithChunk(png, "cICP", []byte{tt.primaries, 13, 0, 1}), "avif": avifWith(t, avif, nclx(tt.primaries, 13), nil),
 				"avif, curve of television": avifWith(t, avif, nclx(tt.primaries, 1), nil),
+				"avif, bitstream alone":     codedAs(t, avif, tt.primaries, 13),
 			} {
 				for _, width := range []int{0, 16} {
 					if got := pixelOf(t, c, file, variant.Spec{Width: width}); !near(got, want, 4) {
@@ -75,6 +81,36 @@ func TestColoursByNumberEqualThoseByProfile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// codedAs takes the colr, if any, from an AVIF of 32 x 32 as our encoder writes it, and has the sequence header of its
+// bitstream tell the colours.
+func codedAs(t *testing.T, avif []byte, primaries, transfer byte) []byte {
+	t.Helper()
+	b := bytes.Replace(avif, []byte("colr"), []byte("free"), 1)
+	before, data, _ := bytes.Cut(b, []byte("mdat\x12\x00\x0a"))
+	length := bytes.Index(before, []byte("iloc")) + 4 + 22 // Version 0, fields of 4 bytes, one extent.
+	const flag = 35                                        // color_description_present_flag of profile 1, reduced
+	if len(data) < 7 || data[1] != 0x38 || length < 26 ||
+		int(binary.BigEndian.Uint32(before[length:])) != 3+len(data) || data[1+flag/8]>>(7-flag%8)&1 != 0 {
+		t.Fatal("an AVIF of another layout than this test knows")
+	}
+	old := fmt.Sprintf("%08b", data[1:1+data[0]])
+	bits := strings.NewReplacer("[", "", "]", "", " ", "").Replace(old)
+	bits = bits[:flag] + fmt.Sprintf("1%08b%08b%08b", primaries, transfer, 6) + bits[flag+1:]
+	header := []byte{data[0] + 3}
+	for at := 0; at < len(bits); at += 8 {
+		v, err := strconv.ParseUint(bits[at:at+8], 2, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header = append(header, byte(v))
+	}
+	before = bytes.Clone(before)
+	for _, at := range []int{length, len(before) - 4} {
+		binary.BigEndian.PutUint32(before[at:], binary.BigEndian.Uint32(before[at:])+3)
+	}
+	return slices.Concat(before, []byte("mdat\x12\x00\x0a"), header, data[1+data[0]:])
 }
 
 // signal is a PQ or HLG sample in 16 bits, as a grey picture.

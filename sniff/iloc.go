@@ -1,0 +1,84 @@
+package sniff
+
+// place is where the data of an item begins.
+type place struct {
+	offset, length int // length 0 = to the end
+	inMeta         bool
+}
+
+// itemPlace finds the first extent of an item in an iloc box. ok is false where the item has none in this file.
+func itemPlace(b []byte, item int) (p place, ok bool) {
+	if len(b) < 8 || b[0] > 2 {
+		return place{}, false
+	}
+	r := fieldReader{b: b, at: 6}
+	offset, length, base := int(b[4]>>4), int(b[4]&15), int(b[5]>>4)
+	idSize, methodSize, index := ilocSizes(b[0], int(b[5]&15))
+	for count := r.field(idSize); count > 0 && !r.short; count-- {
+		id, method := r.field(idSize), r.field(methodSize)&15
+		elsewhere := r.field(2) != 0 || method > 1
+		start := r.field(base)
+		extents := r.field(2)
+		if id != item {
+			r.at += extents * (index + offset + length) // Not one by one: extents of no size are as many as may be.
+			continue
+		}
+		if elsewhere || extents == 0 {
+			return place{}, false
+		}
+		r.field(index)
+		p = place{start + r.field(offset), r.field(length), method == 1}
+		return p, !r.short && p.offset >= 0
+	}
+	return place{}, false
+}
+
+// ilocSizes are the sizes of the fields that differ from version to version.
+func ilocSizes(version byte, index int) (idSize, methodSize, indexSize int) {
+	switch version {
+	case 0:
+		return 2, 0, 0
+	case 1:
+		return 2, 2, index
+	}
+	return 4, 2, index
+}
+
+// fieldReader reads numbers of 0 to 8 bytes. What is cut, or too large for any file, sets short.
+type fieldReader struct {
+	b     []byte
+	at    int
+	short bool
+}
+
+func (r *fieldReader) field(size int) (v int) {
+	if r.short || size > 8 || r.at > len(r.b)-size {
+		r.short = true
+		return 0
+	}
+	for _, c := range r.b[r.at : r.at+size] {
+		if v > 1<<48 {
+			r.short = true
+			return 0
+		}
+		v = v<<8 | int(c)
+	}
+	r.at += size
+	return v
+}
+
+// in gives the bytes at the place, as far as they are there.
+func (p place) in(file, meta []byte) []byte {
+	b := file
+	if p.inMeta {
+		b = meta
+	}
+	if p.offset > len(b) {
+		return nil
+	}
+	b = b[p.offset:]
+	if p.length > 0 && p.length < len(b) {
+		b = b[:p.length]
+	}
+	return b
+}
