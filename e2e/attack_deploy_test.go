@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"bufio"
+	"encoding/hex"
+	"errors"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -57,5 +60,42 @@ func TestAttackUninvitedAtNats(t *testing.T) {
 	eventually(t, "the right password is taken without a restart", func() bool { return strings.Contains(s.log.String(), "the prewarm queue is open") })
 	if text := s.log.String() + string(out); strings.Contains(text, guessed) || strings.Contains(text, natsPassword) {
 		t.Errorf("a password is told:\n%s", text)
+	}
+}
+
+// TestAttackExchangedSecretFiles is attack 3.6: a key file that another user can write, owns, or can put another in the
+// place of. The server refuses to start, and says which file it is and what to do.
+func TestAttackExchangedSecretFiles(t *testing.T) {
+	for name, tt := range map[string]struct {
+		expose func(dir, file string) error
+		says   string
+	}{
+		"a file that others can write": {func(_, file string) error { return os.Chmod(file, 0o622) },
+			"secret/key can be written by others than its owner"},
+		"a directory that others can write": {func(dir, _ string) error { return os.Chmod(dir, 0o777) },
+			"secret can be written by others than its owner"},
+		"a file of another user": {func(_, file string) error { return os.Chown(file, 12345, -1) },
+			"secret/key belongs to user 12345"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			secret := filepath.Join(dir, "secret")
+			file, cfg := filepath.Join(secret, "key"), filepath.Join(dir, "config.yaml")
+			if err := os.Mkdir(secret, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write(t, file, hex.EncodeToString(key)+"\n"+hex.EncodeToString(salt)+"\n")
+			write(t, cfg, "server: {listen: '127.0.0.1:0', admin: '127.0.0.1:0'}\nsigning: {keys: [{key_file: "+file+"}]}\n")
+			if err := tt.expose(secret, file); errors.Is(err, os.ErrPermission) {
+				t.Skip("only root can give a file away")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			out, code := runBinary(t, "serve", "-config", cfg)
+			if code != 1 || !strings.Contains(out, tt.says) ||
+				!strings.Contains(out, "signing.keys[0].key_file") || strings.Contains(out, hex.EncodeToString(key)) {
+				t.Errorf("exit %d, want 1 with %q in:\n%s", code, tt.says, out)
+			}
+		})
 	}
 }
