@@ -115,7 +115,7 @@ func TestRatiosOfTheDashboardHaveAValueWhenIdle(t *testing.T) {
 var counting = map[string][2]string{
 	"Remade": {"remakes_total", "outcome"}, "Mastered": {"masters_total", "outcome"}, "Upgraded": {"upgrades_total", "outcome"},
 	"Noted": {"origin_events_total", "event"}, "Told": {"prewarm_callbacks_total", "outcome"}, "Reloaded": {"config_reloads_total", "outcome"},
-	"newGate": {"gate_refused_total", "gate"},
+	"newGate": {"gate_refused_total", "gate"}, "closedFor": {"connections_closed_total", "bound"},
 }
 
 // Every word that a package counts by has its series at the first scrape, so that a new word is not forgotten.
@@ -134,7 +134,7 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 			t.Errorf("%s counts %q, which %s does not have at the start", where, value, metric)
 		}
 	}
-	for _, dir := range []string{"app", "origin", "pipeline", "prewarm", "transform"} {
+	for _, dir := range []string{"app", "origin", "pipeline", "prewarm", "server", "transform"} {
 		for _, file := range sources(t, dir) {
 			ast.Inspect(file, func(n ast.Node) bool {
 				switch n := n.(type) {
@@ -164,7 +164,7 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 	}
 	for metric, least := range map[string]int{
 		"remakes_total": 3, "masters_total": 3, "upgrades_total": 5, "hot_total": 5, "origin_events_total": 4, "prewarm_callbacks_total": 3,
-		"config_reloads_total": 2, "gate_refused_total": 2, "workers_ended_total": 10,
+		"config_reloads_total": 2, "gate_refused_total": 2, "connections_closed_total": 2, "workers_ended_total": 10,
 	} {
 		if found[metric] < least {
 			t.Errorf("%d words of %s were found in the sources, want at least %d", found[metric], metric, least)

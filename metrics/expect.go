@@ -27,6 +27,7 @@ var (
 	endings       = []string{"crash", "lie", "timeout", "cpu", "panic", "idle", "start", "recycle", "memory", "unused", "close"}
 	told          = []string{"ok", "again", "given_up"}
 	reloaded      = []string{"ok", "error"}
+	crowded       = []string{"connections", "connections_per_address"}
 	judged        = []string{"made", "present", "skipped", "cancelled", "expired"}
 )
 
@@ -47,6 +48,7 @@ func (m *Metrics) Expect(e Expected) {
 	start(m.workersEnded, endings)
 	start(m.told, told)
 	start(m.reloads, reloaded)
+	start(m.bounds.closed, crowded)
 	start(m.verdicts, judged, []string{"none"})
 	start(m.verdicts, []string{"broken", "failed"}, e.Kinds)
 	start(m.fills, formats, []string{"none"})

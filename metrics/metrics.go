@@ -33,7 +33,8 @@ type Metrics struct {
 	requests       *prometheus.CounterVec
 	requestSeconds *prometheus.HistogramVec
 	errors         *prometheus.CounterVec
-	limited        *prometheus.CounterVec
+	bounds         struct{ limited, closed *prometheus.CounterVec }
+
 	servedBytes    *prometheus.CounterVec
 	replacedBytes  *prometheus.CounterVec
 	replacingBytes *prometheus.CounterVec
@@ -104,7 +105,8 @@ func (m *Metrics) declareAnswers() {
 	m.requests = m.counters("requests_total", "Answered requests by door (public, private), status, outcome of the look-up (none where there was none) and tier that had the entry, or the master that it was made from.", "door", "status", "outcome", "tier")
 	m.requestSeconds = m.seconds("request_seconds", "Time from a request's first byte to its answer's last.", "door", "outcome")
 	m.errors = m.counters("errors_total", "Requests answered with an error, by code of the problem document.", "kind")
-	m.limited = m.counters("limited_total", "Calls of a token, or variants to be made for a key id, that were refused for their limit.", "what", "name")
+	m.bounds.limited = m.counters("limited_total", "Calls of a token, or variants to be made for a key id, that were refused for their limit.", "what", "name")
+	m.bounds.closed = m.counters("connections_closed_total", "Connections closed for a bound (connections, connections_per_address): idle ones that made room, and those that were one too many of their address.", "bound")
 	m.servedBytes = m.counters("served_bytes_total", "Bytes of bodies sent, by format of the variant (none for what is no picture).", "format")
 	m.replacedBytes = m.counters("replaced_bytes_total", "Bytes of the originals in whose place variants were sent.", "format")
 	m.replacingBytes = m.counters("replacing_bytes_total", "Bytes of variants that were sent whole in the place of originals; replaced less replacing is what was saved.", "format")
@@ -235,8 +237,11 @@ func (m *Metrics) Limited(what, name string) {
 	if name == "" {
 		name = "none"
 	}
-	m.limited.WithLabelValues(word(what), strings.ToValidUTF8(name, "")).Inc()
+	m.bounds.limited.WithLabelValues(word(what), strings.ToValidUTF8(name, "")).Inc()
 }
+
+// ConnectionClosed counts a connection that was closed for a bound: connections or connections_per_address.
+func (m *Metrics) ConnectionClosed(bound string) { m.bounds.closed.WithLabelValues(word(bound)).Inc() }
 
 // Fill is the making of one variant.
 type Fill struct {

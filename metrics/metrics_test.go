@@ -153,6 +153,7 @@ func TestEveryMethodMovesItsMetric(t *testing.T) {
 		{func(m *Metrics) { m.Used("shop", Used{Replaced: 2}) }, "usage_replaced_bytes_total", labels{"token": "shop"}, 2},
 		{func(m *Metrics) { m.ExpectTokens([]string{"a", "\xffb"}) }, "usage_units_total", labels{"token": "b"}, 0},
 		{func(m *Metrics) { m.Told("given_up") }, "prewarm_callbacks_total", labels{"outcome": "given_up"}, 1},
+		{func(m *Metrics) { m.ConnectionClosed("connections") }, "connections_closed_total", labels{"bound": "connections"}, 1},
 		{func(m *Metrics) { m.Reloaded("error") }, "config_reloads_total", labels{"outcome": "error"}, 1},
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", labels{"version": "v2"}, 1},
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", nil, 1},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
@@ -265,7 +267,10 @@ func (from) Close() error { return nil }
 
 // TestCrowdPerAddress bounds what one address may hold, an IPv6 network being one, and no trusted proxy.
 func TestCrowdPerAddress(t *testing.T) {
-	c := newCrowd(nil, crowdRules{bound: 100, perAddress: 2, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	meter := metrics.New()
+	c := newCrowd(nil, crowdRules{
+		bound: 100, perAddress: 2, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, meter: meter,
+	})
 	for _, addr := range []string{"192.0.2.1:1", "[2001:db8::1]:1", "10.0.0.1:1"} {
 		near := strings.Replace(addr, "::1", "::2", 1)
 		for i := range 5 {
@@ -289,14 +294,40 @@ func TestCrowdPerAddress(t *testing.T) {
 	if len(c.from) != 2 {
 		t.Errorf("addresses: %v", c.from)
 	}
+	closedFor(t, meter, "connections_per_address", 6)
 	// One that is idle makes room for another of its address.
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(nil, crowdRules{bound: 100, perAddress: 1})
+		meter := metrics.New()
+		c := newCrowd(nil, crowdRules{bound: 100, perAddress: 1, meter: meter})
 		first, second := &from{addr: "192.0.2.1:1"}, &from{addr: "192.0.2.1:2"}
 		c.admit(first)
 		time.Sleep(2 * grace)
 		if leaving, verdict := c.admit(second); leaving != net.Conn(first) || verdict != admitted {
 			t.Errorf("leaving %v, verdict %v", leaving, verdict)
 		}
+		closedFor(t, meter, "connections_per_address", 1)
 	})
+	// So does any where the listener is full.
+	synctest.Test(t, func(t *testing.T) {
+		meter := metrics.New()
+		c := newCrowd(nil, crowdRules{bound: 1, meter: meter})
+		first, second := &from{addr: "192.0.2.1:1"}, &from{addr: "192.0.2.2:1"}
+		c.admit(first)
+		time.Sleep(2 * grace)
+		if leaving, verdict := c.admit(second); leaving != net.Conn(first) || verdict != admitted {
+			t.Errorf("leaving %v, verdict %v", leaving, verdict)
+		}
+		closedFor(t, meter, "connections", 1)
+	})
+}
+
+// closedFor compares how many connections a bound has closed.
+func closedFor(t *testing.T, m *metrics.Metrics, bound string, want int) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	line := fmt.Sprintf("goldcrest_connections_closed_total{bound=%q} %d\n", bound, want)
+	if !strings.Contains(w.Body.String(), line) {
+		t.Errorf("the metrics do not have %q", line)
+	}
 }

@@ -39,6 +39,7 @@ type crowdRules struct {
 	aside      int            // connections beyond bound, for callers that ask for little; see isAside
 	perAddress int            // connections of one address (of one /64 in IPv6); 0 = no bound
 	trusted    []netip.Prefix // proxies: perAddress does not count for them
+	meter      Meter          // nil = none
 }
 
 // waiter is a connection without a request.
@@ -116,6 +117,7 @@ func (c *crowd) admit(conn net.Conn) (leaving net.Conn, verdict admission) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rules.perAddress > 0 && m.from.IsValid() && c.from[m.from] >= c.rules.perAddress {
+		c.closedFor("connections_per_address") // The new one, or the one that makes room for it.
 		if leaving = c.evict(func(w waiter) bool { return w.from == m.from }); leaving == nil {
 			c.refused++
 			return nil, tooMany
@@ -123,6 +125,7 @@ func (c *crowd) admit(conn net.Conn) (leaving net.Conn, verdict admission) {
 	}
 	for len(c.members)-c.aside >= c.rules.bound && !c.closed && leaving == nil {
 		if leaving = c.evict(func(w waiter) bool { return true }); leaving != nil {
+			c.closedFor("connections")
 			break
 		}
 		if m.aside = c.aside < c.rules.aside; m.aside {
@@ -145,6 +148,13 @@ func (c *crowd) admit(conn net.Conn) (leaving net.Conn, verdict admission) {
 	c.members[conn] = m
 	c.await(conn, m, grace)
 	return leaving, admitted
+}
+
+// closedFor counts a connection that is closed for a bound.
+func (c *crowd) closedFor(bound string) {
+	if c.rules.meter != nil {
+		c.rules.meter.ConnectionClosed(bound)
+	}
 }
 
 // evict gives up the place of the first waiting connection that may have to make room and that fits.

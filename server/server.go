@@ -47,6 +47,8 @@ type Meter interface {
 	Request(r metrics.Request)
 	// Limited counts what was refused for the limit of a token or key, which are what; name is the operator's for it.
 	Limited(what, name string)
+	// ConnectionClosed counts a connection that was closed for a bound: connections or connections_per_address.
+	ConnectionClosed(bound string)
 }
 
 // Deps is what a Server speaks for.
@@ -257,8 +259,12 @@ func (s *Server) Listen() error {
 		return errors.Join(err, public.Close())
 	}
 	bound := connectionBound(s.cfg.Connections)
-	s.publicCrowd = newCrowd(wires{public, writePatience}, crowdRules{bound: bound, perAddress: s.cfg.perAddress(bound), trusted: s.cfg.trusted()})
-	s.adminCrowd = newCrowd(wires{admin, writePatience}, crowdRules{bound: min(bound, adminConnections), aside: probeConnections})
+	s.publicCrowd = newCrowd(wires{public, writePatience}, crowdRules{
+		bound: bound, perAddress: s.cfg.perAddress(bound), trusted: s.cfg.trusted(), meter: s.deps.Meter,
+	})
+	s.adminCrowd = newCrowd(wires{admin, writePatience}, crowdRules{
+		bound: min(bound, adminConnections), aside: probeConnections, meter: s.deps.Meter,
+	})
 	return nil
 }
 
