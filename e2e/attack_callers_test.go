@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// TestAttackErrorsByHeaders is attack 3.1: a stranger's header makes an error, which a cache in front would give to everybody. Behind the
-// shipped nginx and Varnish a picture stays what it is, and the server itself lets no cache keep such an error.
+// TestAttackErrorsByHeaders is attack 3.1: a stranger's header makes an error, which a cache in front would give to
+// everybody. Behind the shipped nginx and Varnish a picture stays what it is, and the server itself lets no cache keep
+// such an error.
 func TestAttackErrorsByHeaders(t *testing.T) {
 	corpus(t)
 	headers := [][]string{
@@ -39,8 +40,8 @@ func TestAttackErrorsByHeaders(t *testing.T) {
 	}
 }
 
-// TestAttackDocumentsThatInstruct is attack 3.4: text of a user that looks like a call sets variants, priority, lifetimes and a callback.
-// Posted as a unit it is a document: the call's own variants are made, and nobody is called.
+// TestAttackDocumentsThatInstruct is attack 3.4: text of a user that looks like a call sets variants, priority,
+// lifetimes and a callback. Posted as a unit it is a document: the call's own variants are made, and nobody is called.
 func TestAttackDocumentsThatInstruct(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -66,7 +67,7 @@ func TestAttackDocumentsThatInstruct(t *testing.T) {
 			t.Errorf("%s: no image was found", name)
 		}
 		for _, v := range got {
-			if strings.Contains(v.Key, "77") || v.Format == "png" {
+			if strings.Contains(v.Name, ":77") || v.Format == "png" {
 				t.Errorf("%s: the document had %+v made", name, v)
 			}
 		}
@@ -85,8 +86,8 @@ func TestAttackDocumentsThatInstruct(t *testing.T) {
 	}
 }
 
-// TestAttackTamperedEntries is attack 3.5 in its crudest form: whoever can write into the store replaces a body by a page and keeps the
-// rest. It is not served, and the entry is made anew.
+// TestAttackTamperedEntries is attack 3.5 in its crudest form: whoever can write into the store replaces a body by a
+// page and keeps the rest. It is not served, and the entry is made anew.
 func TestAttackTamperedEntries(t *testing.T) {
 	corpus(t)
 	const page = "<html><script>alert(1)</script></html>"
@@ -133,8 +134,8 @@ func TestAttackTamperedEntries(t *testing.T) {
 	}
 }
 
-// TestAttackGuessers is attack 3.6: many wrong logins and wrong bearer tokens from an address. They are refused, and who has the right
-// one comes in from the same address at once.
+// TestAttackGuessers is attack 3.6: many wrong logins and wrong bearer tokens from an address. They are refused, and
+// who has the right one comes in from the same address at once.
 func TestAttackGuessers(t *testing.T) {
 	s := start(t, consoleEnv...)
 	login := func(token string) int {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Instances, NATS, bucket and origin fail at random while units are posted and pictures are viewed and purged; then every promise is
-// checked: `bench -run chaos`, for a short time. GOLDCREST_CHAOS_SEED repeats a run's faults.
+// Instances, NATS, bucket and origin fail at random while units are posted and pictures are viewed and purged; then
+// every promise is checked: `bench -run chaos`, for a short time. GOLDCREST_CHAOS_SEED repeats a run's faults.
 func TestChaos(t *testing.T) {
 	for name, variable := range map[string]string{"versitygw": "GOLDCREST_VERSITYGW", "nats-server": "GOLDCREST_NATS_SERVER"} {
 		if _, err := os.Stat(os.Getenv(variable)); err != nil {
@@ -25,8 +25,8 @@ func TestChaos(t *testing.T) {
 		seed = fmt.Sprint(1 + rand.Uint32())
 	}
 	bench := filepath.Join(t.TempDir(), "bench")
-	build := exec.Command("go", "build", "-o", bench, "./bench")
-	build.Dir = ".."
+	build := exec.Command("go", "build", "-o", bench, ".")
+	build.Dir = "../bench"
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
