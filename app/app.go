@@ -1,5 +1,5 @@
-// Package app is the composition root: it builds the parts of a server, runs them and closes them. It is the only package that knows
-// all of them. What a person reads is said in cli.
+// Package app is the composition root: it builds the parts of a server, runs them and closes them. It is the only
+// package that knows all of them. What a person reads is said in cli.
 package app
 
 import (
@@ -146,7 +146,8 @@ func (a *App) openStore(ctx context.Context) error {
 	return nil
 }
 
-// originConfig adds this server's own addresses, which are refused as sources, and the marker by which it knows its own requests.
+// originConfig adds this server's own addresses, which are refused as sources, and the marker by which it knows its own
+// requests.
 func (a *App) originConfig(cfg config.Config) origin.Config {
 	c := cfg.Origin
 	if host, err := cfg.Server.PublicHost(); err == nil { // Validate has told of any error.
@@ -203,8 +204,8 @@ func (a *App) Listen() (public, admin net.Addr, err error) {
 	return public, admin, nil
 }
 
-// Serve answers until ctx ends or a listener is lost, then stops gracefully: requests first, then what is still being made and stored.
-// Listen comes before it, Close after it.
+// Serve answers until ctx ends or a listener is lost, then stops gracefully: requests first, then what is still being
+// made and stored. Listen comes before it, Close after it.
 func (a *App) Serve(ctx context.Context) error {
 	public, admin := a.server.Addrs()
 	a.log.Info("serving", "public", public.String(), "admin", admin.String(), "version", a.version)

@@ -90,8 +90,8 @@ func CheckServer(ctx context.Context, version, file string, environ []string) []
 	return append(checks, verdict("clock", wrong, now.Format(time.RFC3339), "set the clock, and keep it with NTP"))
 }
 
-// checkParts builds each part as serve does, and looks at what it stands on. A server may be running on the same directories, perhaps as
-// another user: it gets others here, and nothing is left in them.
+// checkParts builds each part as serve does, and looks at what it stands on. A server may be running on the same
+// directories, perhaps as another user: it gets others here, and nothing is left in them.
 func checkParts(ctx context.Context, version string, cfg config.Config) (checks []Check) {
 	temp, err := os.MkdirTemp("", "goldcrest-doctor-")
 	if err != nil {
@@ -159,7 +159,8 @@ func checkBucket(ctx context.Context, cfg s3store.Config) Check {
 		"compare cache.store.s3 with the bucket's name, region and endpoint, and give these credentials the rights to get, put, list and delete")
 }
 
-// checkListener takes an address for a moment. One that is in use is most likely in use by the server that is looked at.
+// checkListener takes an address for a moment. One that is in use is most likely in use by the server that is looked
+// at.
 func checkListener(key, addr string) Check {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -171,7 +172,8 @@ func checkListener(key, addr string) Check {
 	return verdict(key, err, addr+" is free", "set server."+key+" to an address of this machine and a port that this user may open")
 }
 
-// checkQueue looks at the cluster, or at the directory of the embedded queue, which a running server may be using at this moment.
+// checkQueue looks at the cluster, or at the directory of the embedded queue, which a running server may be using at
+// this moment.
 func checkQueue(ctx context.Context, cfg config.Prewarm) Check {
 	if cfg.Queue.NATS == "" {
 		return checkFree("queue", cfg.Queue.Dir, 64<<20, "free space: units are refused with disk_full", "name a directory that this user can write, on a disk with room")
@@ -189,7 +191,8 @@ func checkDirectory(cfg dirstore.Config) Check {
 	return checkFree("store", cfg.Dir, cfg.MinFree, "less than cache.store.min_free: free space or lower it", storeTodo)
 }
 
-// checkFree writes and removes a file in a directory and tells the free space. short is what less than least means; todo is for all else.
+// checkFree writes and removes a file in a directory and tells the free space. short is what less than least means;
+// todo is for all else.
 func checkFree(name, dir string, least int64, short, todo string) Check {
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {

@@ -51,8 +51,8 @@ func hasSeries(scrape, metric, label, value string) bool {
 	return regexp.MustCompile(pattern).MatchString(scrape)
 }
 
-// An alert on an increase needs a value before the first event, and a panel says "No data" where there is no series: every metric and
-// every label value that the deployed files ask for is there at the first scrape.
+// An alert on an increase needs a value before the first event, and a panel says "No data" where there is no series:
+// every metric and every label value that the deployed files ask for is there at the first scrape.
 func TestDashboardsAndAlertsHaveDataFromTheStart(t *testing.T) {
 	scrape := scraped(t, config.Default())
 	name := regexp.MustCompile(`\b(goldcrest_[a-z0-9_]+)(?:\{([^}]*)\})?`)

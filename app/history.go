@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// keepHistory takes a look at the counters every metrics.Step until ctx ends. The days are kept over restarts where the instance has a
-// queue's directory of its own; elsewhere they begin anew with the process, and Prometheus knows more.
+// keepHistory takes a look at the counters every metrics.Step until ctx ends. The days are kept over restarts where the
+// instance has a queue's directory of its own; elsewhere they begin anew with the process, and Prometheus knows more.
 func (a *App) keepHistory(ctx context.Context) {
 	file, disk := a.historyFile(), stall.New(1)
 	if text, err := onDisk(disk, func() ([]byte, error) { return os.ReadFile(file) }); err == nil {
@@ -43,7 +43,8 @@ func (a *App) historyFile() string {
 	return filepath.Join(a.live.Load().cfg.Prewarm.Queue.Dir, "history.json")
 }
 
-// onDisk does something on the disk of the queue, and leaves it if it hangs: neither the charts nor a stop wait for that.
+// onDisk does something on the disk of the queue, and leaves it if it hangs: neither the charts nor a stop wait for
+// that.
 func onDisk[T any](disk *stall.Calls, call func() (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

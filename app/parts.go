@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/transform"
 )
 
-// part is one thing that a server is built of. serve ends at the first that cannot be built; doctor builds the same ones, short of
-// listening, and tells of each.
+// part is one thing that a server is built of. serve ends at the first that cannot be built; doctor builds the same
+// ones, short of listening, and tells of each.
 type part struct {
 	name  string
 	todo  string   // what to do where the failure itself does not say it

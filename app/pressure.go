@@ -21,16 +21,16 @@ func (a *App) memoryLimit() int64 {
 	return limit
 }
 
-// fitHeap has Go collect garbage early once the server's own memory nears half of what there is: else the memory tier's garbage may take as much
-// as the tier, in less time than a step takes. An operator's GOMEMLIMIT stands.
+// fitHeap has Go collect garbage early once the server's own memory nears half of what there is: else the memory tier's
+// garbage may take as much as the tier, in less time than a step takes. An operator's GOMEMLIMIT stands.
 func (a *App) fitHeap() {
 	if limit := a.memoryLimit(); limit > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(limit / 2)
 	}
 }
 
-// fitMemory lowers the room for decoded pictures to half of the memory that there is at all: it may be taken in a moment, before any step
-// is of help.
+// fitMemory lowers the room for decoded pictures to half of the memory that there is at all: it may be taken in a
+// moment, before any step is of help.
 func (a *App) fitMemory(imageMemory int64) int64 {
 	limit := a.memoryLimit()
 	if limit == 0 || imageMemory <= limit/2 {

@@ -31,8 +31,8 @@ type sharedPurges struct {
 	running sync.WaitGroup
 }
 
-// openPurgeLog opens what keeps the purges of an instance alone over a restart; nil where nothing does. Only writes to a bucket outlive
-// their process, and only an instance with a queue has a directory that is its own.
+// openPurgeLog opens what keeps the purges of an instance alone over a restart; nil where nothing does. Only writes to
+// a bucket outlive their process, and only an instance with a queue has a directory that is its own.
 func (a *App) openPurgeLog(ctx context.Context) pipeline.PurgeLog {
 	if a.cfg.Prewarm.Queue.NATS != "" || a.cfg.Cache.Store.S3.Bucket == "" || !a.cfg.Is(config.RolePrewarm) {
 		return nil
@@ -139,7 +139,8 @@ func purgeFault(err error) error {
 	return f
 }
 
-// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A queue that is not open answers nobody.
+// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A queue that is not open
+// answers nobody.
 func (a *App) forgetBroken(ctx context.Context, what pipeline.Selector) error {
 	if a.prewarm == nil || !a.prewarm.queue.IsOpen() {
 		return nil

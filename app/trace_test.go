@@ -125,8 +125,8 @@ func post(t *testing.T, a *App, path, body string, into any) *http.Response {
 	return w.Result()
 }
 
-// A GET and a call with Data Units are each one trace through all phases, the second across the queue to every unit's pictures; a stop
-// sends what there is; and nothing secret is in it.
+// A GET and a call with Data Units are each one trace through all phases, the second across the queue to every unit's
+// pictures; a stop sends what there is; and nothing secret is in it.
 func TestTracesFollowRefAndUnits(t *testing.T) {
 	var picture bytes.Buffer
 	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 40, 30))); err != nil {

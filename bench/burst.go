@@ -15,8 +15,8 @@ const (
 	burstAlone   = 64     // pictures that are asked for one after the other
 )
 
-// measureBurst asks for many new pictures at once, and again for those that are refused when the answer says so, until all are
-// there. The reference are as many asked for one after the other.
+// measureBurst asks for many new pictures at once, and again for those that are refused when the answer says so, until
+// all are there. The reference are as many asked for one after the other.
 func measureBurst(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {

@@ -32,8 +32,9 @@ roles: [%s]
 // chaosVariants are made of each picture. The first one is what viewers ask for.
 var chaosVariants = []client.Variant{{Name: "j", Options: "rs:fit:64:0/q:90/f:jpg"}, {Name: "w", Options: "rs:fit:64:0/f:webp"}}
 
-// measureChaos has two proxies and a worker share a bucket and a NATS cluster, while instances, servers, bucket and origin fail at random.
-// Data Units are posted, pictures are viewed, changed and purged all the while. Then everything is healed, and what was promised is checked.
+// measureChaos has two proxies and a worker share a bucket and a NATS cluster, while instances, servers, bucket and
+// origin fail at random. Data Units are posted, pictures are viewed, changed and purged all the while. Then everything
+// is healed, and what was promised is checked.
 func measureChaos(ctx context.Context, b *bench) ([]row, error) {
 	if b.seed == 0 {
 		b.seed = rand.Uint64()
@@ -228,8 +229,8 @@ func (c *chaos) look(ctx context.Context, r *rig, s *chaosSource) (version int64
 	return versionOf(img), status, nil
 }
 
-// purge changes a picture and purges it, again and again until that is answered. Nobody else purges this picture, and half of all are never
-// purged.
+// purge changes a picture and purges it, again and again until that is answered. Nobody else purges this picture, and
+// half of all are never purged.
 func (c *chaos) purge(ctx context.Context, r *rand.Rand, s *chaosSource) {
 	if s.version.Load() == maxVersion {
 		return

@@ -72,8 +72,8 @@ func (c *chaos) checkJob(ctx context.Context, api *client.API, job chaosJob) (ve
 	return verdicts, nil
 }
 
-// checkCauses holds the fetches against what may have caused them: a view that was no hit, or a try of a unit. Each may have been answered
-// badly once and asked again at once.
+// checkCauses holds the fetches against what may have caused them: a view that was no hit, or a try of a unit. Each may
+// have been answered badly once and asked again at once.
 func (c *chaos) checkCauses() {
 	n := &c.count
 	const tries = 8 // as many as the configuration has pauses, and one
@@ -185,7 +185,8 @@ func (c *chaos) checkQuiet(ctx context.Context, api *client.API, stored map[vari
 	return nil
 }
 
-// checkEnd asks an instance that has just started for everything: all are hits of the store, none is older than its last purge.
+// checkEnd asks an instance that has just started for everything: all are hits of the store, none is older than its
+// last purge.
 func (c *chaos) checkEnd(ctx context.Context, b *bench) error {
 	r, err := b.startInstance(ctx, c.cluster, 0, fmt.Sprintf(chaosInstance, "proxy"))
 	if err != nil {
@@ -219,7 +220,8 @@ func (c *chaos) checkEnd(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// checkHit holds an answer at the end against what it must be: of the instance that has just started, the first one, a hit of the store.
+// checkHit holds an answer at the end against what it must be: of the instance that has just started, the first one, a
+// hit of the store.
 func (c *chaos) checkHit(i int, s *chaosSource, status string) {
 	switch {
 	case i == 0 && status != hitInStore, i > 0 && status != hitInStore && status != hitInMemory:

@@ -141,7 +141,8 @@ func versionOf(img image.Image) int64 {
 	return (int64(y)+greyStep/2)/greyStep - 1
 }
 
-// troublePeers kills a NATS server and starts it again, or lets it stand still. The others are left alone, so that two of three work.
+// troublePeers kills a NATS server and starts it again, or lets it stand still. The others are left alone, so that two
+// of three work.
 func (c *chaos) troublePeers(ctx context.Context, r *rand.Rand) {
 	c.trouble(ctx, r, &c.nats[r.IntN(len(c.nats))])
 }

@@ -24,7 +24,8 @@ jetstream: {store_dir: %q, sync_interval: always}
 cluster: {name: bench, listen: %q, routes: [%s]}
 `
 
-// instanceConfig is one of several servers. The arguments: public and private address, key, salt, the S3 server, the NATS cluster.
+// instanceConfig is one of several servers. The arguments: public and private address, key, salt, the S3 server, the
+// NATS cluster.
 const instanceConfig = `
 server: {listen: %q, admin: %q, drain: 1s}
 signing: {keys: [{key: %s, salt: %s}]}

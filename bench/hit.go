@@ -30,8 +30,8 @@ const (
 	countingOff  = "GOLDCREST_QUALITY_HOT=off"
 )
 
-// measureHits compares memory hits of the proxy with a bare net/http handler that serves the same bodies from a map, and with nginx
-// that has them as files; and with the proxy where it counts no views.
+// measureHits compares memory hits of the proxy with a bare net/http handler that serves the same bodies from a map,
+// and with nginx that has them as files; and with the proxy where it counts no views.
 func measureHits(ctx context.Context, b *bench) ([]row, error) {
 	t, err := b.startHits(ctx)
 	if err != nil {

@@ -30,8 +30,8 @@ const (
 // killVariants are made of each picture.
 var killVariants = []client.Variant{{Name: "j", Options: "rs:fit:96:0/f:jpg"}, {Name: "w", Options: "rs:fit:96:0/f:webp"}}
 
-// measureKill kills the server at random moments of jobs of 300 units, starts it anew on the same data each time, and counts in the
-// end what was lost, spoilt or done twice.
+// measureKill kills the server at random moments of jobs of 300 units, starts it anew on the same data each time, and
+// counts in the end what was lost, spoilt or done twice.
 func measureKill(ctx context.Context, b *bench) ([]row, error) {
 	o, err := startCounting()
 	if err != nil {
@@ -128,8 +128,8 @@ func (k *killing) postJobs(ctx context.Context) error {
 	}
 }
 
-// endLife notes what the server did since the last call, and what is on its disk. The server must not be running, or have nothing
-// left to do.
+// endLife notes what the server did since the last call, and what is on its disk. The server must not be running, or
+// have nothing left to do.
 func (k *killing) endLife() {
 	l := killedLife{fetched: map[string]int{}, stored: map[string]bool{}}
 	for path, n := range k.origin.counts() {
@@ -193,8 +193,8 @@ func (k *killing) rows(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// repeated counts all fetches, the pictures that were fetched in a life and not wholly stored at its end, and those that were fetched
-// although they were wholly stored.
+// repeated counts all fetches, the pictures that were fetched in a life and not wholly stored at its end, and those
+// that were fetched although they were wholly stored.
 func (k *killing) repeated() (fetches, inFlight, needless int) {
 	stored := func(path string, in map[string]bool) bool {
 		for _, key := range k.keys[path] {

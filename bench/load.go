@@ -43,7 +43,8 @@ var (
 	statusOK      = []byte("HTTP/1.1 200 ")
 )
 
-// roundTrip sends a request and reads its answer, which must be a 200 with a Content-Length. It returns the length of the body.
+// roundTrip sends a request and reads its answer, which must be a 200 with a Content-Length. It returns the length of
+// the body.
 func (c *connection) roundTrip(request []byte) (int, error) {
 	if _, err := c.Write(request); err != nil {
 		return 0, err
@@ -85,8 +86,8 @@ func lengthOf(header []byte) (int, error) {
 	return strconv.Atoi(string(value[:bytes.IndexByte(value, '\r')]))
 }
 
-// closedLoop asks for the paths in turn over n connections, each sending its next request when it has its answer, for a time. It
-// returns the number of answers.
+// closedLoop asks for the paths in turn over n connections, each sending its next request when it has its answer, for a
+// time. It returns the number of answers.
 func closedLoop(addr string, requests [][]byte, n int, d time.Duration) (int64, error) {
 	var answers, stopped atomic.Int64
 	var wg sync.WaitGroup
@@ -112,8 +113,8 @@ func closedLoop(addr string, requests [][]byte, n int, d time.Duration) (int64, 
 	return answers.Load(), errors.Join(errs...)
 }
 
-// openLoop asks at a fixed rate, whether or not the answers come, for a time. It returns how long after the moment at which it was
-// due each answer was there, in order.
+// openLoop asks at a fixed rate, whether or not the answers come, for a time. It returns how long after the moment at
+// which it was due each answer was there, in order.
 func openLoop(addr string, requests [][]byte, n, rate int, d time.Duration) ([]time.Duration, error) {
 	var wg sync.WaitGroup
 	errs, delays := make([]error, n), make([][]time.Duration, n)

@@ -1,8 +1,9 @@
 // Package main (bench) measures the proxy against references in one run and prints ratios: hits against a bare net/http
 // handler and nginx, cold pictures against raw libvips, bursts, slow origins, memory, hits while every core encodes.
 //
-// Run it with "make bench", or here with "go run .". -run picks parts, -dir adds a folder of photos. A part whose needs are
-// not met says so and is skipped. Figures of two runs, or of two machines, do not compare; the ratios of one run do.
+// Run it with "make bench", or here with "go run .". -run picks parts, -dir adds a folder of photos. A part whose needs
+// are not met says so and is skipped. Figures of two runs, or of two machines, do not compare; the ratios of one run
+// do.
 package main
 
 import (

@@ -19,8 +19,9 @@ const (
 	masterOriginal = 8_000_000
 )
 
-// measureMaster compares a later new variant, made from the stored master of its original, with the same variant of an original that
-// is new to the server, and fetched from an origin on this machine. Small originals are left out: they are decoded about as fast.
+// measureMaster compares a later new variant, made from the stored master of its original, with the same variant of an
+// original that is new to the server, and fetched from an origin on this machine. Small originals are left out: they
+// are decoded about as fast.
 func measureMaster(ctx context.Context, b *bench) ([]row, error) {
 	with := *b
 	with.masters = masterSide

@@ -15,8 +15,9 @@ const (
 	mixedDuration = 4 * time.Second
 )
 
-// measureMixed asks for hits while every core encodes: at a fixed rate, where each answer's time counts from the moment it was due,
-// and as fast as they come. A bare net/http server stands beside the same encoders: what it loses is the machine's.
+// measureMixed asks for hits while every core encodes: at a fixed rate, where each answer's time counts from the moment
+// it was due, and as fast as they come. A bare net/http server stands beside the same encoders: what it loses is the
+// machine's.
 func measureMixed(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// serveOrigin serves originals from memory on a loopback port: any path that ends in /NAME is that original, so that each request
-// can have a source of its own. It returns its address and what ends it.
+// serveOrigin serves originals from memory on a loopback port: any path that ends in /NAME is that original, so that
+// each request can have a source of its own. It returns its address and what ends it.
 func serveOrigin(originals map[string][]byte) (base string, stop func(), err error) {
 	return serveSlowOrigin(originals, 0)
 }

@@ -258,7 +258,8 @@ const (
 	starvePixels = 11_500_000 // the originals of heavy ones
 )
 
-// starveShares are the loads in light pictures, as shares of the capacity. The heavy ones come on top: in the last all is twice what can be made.
+// starveShares are the loads in light pictures, as shares of the capacity. The heavy ones come on top: in the last all
+// is twice what can be made.
 var starveShares = []float64{0.125, 0.25, 0.5}
 
 // measureStarve is fault 3: a fifth of the requests asks for large AVIFs of 12 MP photos.

@@ -23,8 +23,8 @@ type photo struct {
 	body       []byte
 }
 
-// photos finds colour JPEGs of 1 to 12 MP that 800 px make smaller: in a test corpus beside the project, in Debian's package
-// mate-backgrounds, in the folder that -dir names.
+// photos finds colour JPEGs of 1 to 12 MP that 800 px make smaller: in a test corpus beside the project, in Debian's
+// package mate-backgrounds, in the folder that -dir names.
 func (b *bench) photos() ([]photo, error) {
 	corpus := os.Getenv("GOLDCREST_CORPUS")
 	if corpus == "" {

@@ -14,7 +14,8 @@ import (
 // tick is the unit of times in /proc/PID/stat; it is 1/100 s on every architecture that Go runs on.
 const tick = 10 * time.Millisecond
 
-// stat is the part of /proc/PID/stat that is read: the parent, and the processor time of the process with its reaped children.
+// stat is the part of /proc/PID/stat that is read: the parent, and the processor time of the process with its reaped
+// children.
 type stat struct {
 	parent int
 	cpu    time.Duration

@@ -16,8 +16,8 @@ const (
 	pssPasses      = 3
 )
 
-// measurePSS finds the most memory that server and workers take while eight new pictures are made at a time, less what the memory
-// tier holds by then.
+// measurePSS finds the most memory that server and workers take while eight new pictures are made at a time, less what
+// the memory tier holds by then.
 func measurePSS(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// machine describes in a line where figures come from: processor, cores, and the versions that the program under test tells.
+// machine describes in a line where figures come from: processor, cores, and the versions that the program under test
+// tells.
 func machine(ctx context.Context, binary string) string {
 	parts := []string{fmt.Sprintf("%s/%s", runtime.GOOS, runtime.GOARCH), fmt.Sprintf("%d cores", runtime.NumCPU())}
 	cpu, _ := os.ReadFile("/proc/cpuinfo") // Absent elsewhere than on Linux; then nobody names the processor.

@@ -22,8 +22,8 @@ const (
 	salt = "73616c74"
 )
 
-// rigConfig is a server as it comes, but for its addresses, its data folder and its loopback origin. The arguments: public and
-// private address, data folder, key, salt, bytes of the memory tier, the side of masters.
+// rigConfig is a server as it comes, but for its addresses, its data folder and its loopback origin. The arguments:
+// public and private address, data folder, key, salt, bytes of the memory tier, the side of masters.
 const rigConfig = `
 server: {listen: %q, admin: %q, drain: 1s}
 signing: {keys: [{key: %s, salt: %s}]}
@@ -107,7 +107,8 @@ func (b *bench) launch(r *rig) (err error) {
 	return err
 }
 
-// startServer runs the program under test on a fresh data folder until it is ready. env are GOLDCREST_ settings beside the configuration.
+// startServer runs the program under test on a fresh data folder until it is ready. env are GOLDCREST_ settings beside
+// the configuration.
 func (b *bench) startServer(ctx context.Context, memory int64, env ...string) (*rig, error) {
 	r, err := b.newRig(memory)
 	if err != nil {
@@ -156,7 +157,8 @@ func awaitReady(ctx context.Context, p *process, url string) error {
 	})
 }
 
-// await returns when ready is true, which is asked again and again; an error if the process ends before, or takes too long.
+// await returns when ready is true, which is asked again and again; an error if the process ends before, or takes too
+// long.
 func (p *process) await(ctx context.Context, ready func() bool) error {
 	for late := time.After(20 * time.Second); ; {
 		if ready() {

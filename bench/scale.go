@@ -39,14 +39,14 @@ type scaling struct {
 	times map[string]int // requests by path and query
 }
 
-// measureScale measures how prewarm grows with the number of instances. The S3 server and the NATS cluster are real ones, on this machine,
-// which has to carry them too.
+// measureScale measures how prewarm grows with the number of instances. The S3 server and the NATS cluster are real
+// ones, on this machine, which has to carry them too.
 func measureScale(ctx context.Context, b *bench) ([]row, error) {
 	return b.scale(ctx, (*scaling).measureCores)
 }
 
-// measureTwins measures how often two instances make the same picture, what one costs that the other has stored, and how soon a purge
-// has reached both.
+// measureTwins measures how often two instances make the same picture, what one costs that the other has stored, and
+// how soon a purge has reached both.
 func measureTwins(ctx context.Context, b *bench) ([]row, error) {
 	return b.scale(ctx, (*scaling).measureTwice, (*scaling).measureStored, (*scaling).measurePurges)
 }
@@ -197,8 +197,8 @@ func storeRequests(ctx context.Context, instances []*rig) (sum float64, err erro
 	return sum, nil
 }
 
-// middle is the rate of what happened between the first fifth and the last: a job's begin is a rush into empty slots, at its end some
-// instances have nothing left to do.
+// middle is the rate of what happened between the first fifth and the last: a job's begin is a rush into empty slots,
+// at its end some instances have nothing left to do.
 func middle(times []time.Time) float64 {
 	from, to := len(times)/5, len(times)*4/5
 	if to <= from {
@@ -244,8 +244,8 @@ func (s *scaling) measure(ctx context.Context, n int) (pace, error) {
 	return s.job(ctx, instances, scaleCall(), scalePasses*len(s.photos))
 }
 
-// measureCores gives each instance a whole core. What they share has to be carried by the same cores, which is part of what comes out, and
-// what raw libvips gains from more cores in the same run is the limit.
+// measureCores gives each instance a whole core. What they share has to be carried by the same cores, which is part of
+// what comes out, and what raw libvips gains from more cores in the same run is the limit.
 func (s *scaling) measureCores(ctx context.Context) ([]row, error) {
 	cores, counts := runtime.NumCPU(), []int{1}
 	for _, n := range []int{2, 4} {

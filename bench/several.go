@@ -14,9 +14,10 @@ var severalWidths = []int{1080, 640, 320}
 // severalMore is twice as many, for screens of more kinds.
 var severalMore = []int{1080, 800, 640, 480, 320, 160}
 
-// measureSeveral compares the variants of new originals made in one go, as prewarm has them, with the same variants of as many new
-// originals each asked for by itself: for all photos, and for those as large as phones take them, where reading the original is most of the work.
-// Beside it stands what bare libvips gains by the same: one decode, and each width from the pixels of the one before.
+// measureSeveral compares the variants of new originals made in one go, as prewarm has them, with the same variants of
+// as many new originals each asked for by itself: for all photos, and for those as large as phones take them, where
+// reading the original is most of the work. Beside it stands what bare libvips gains by the same: one decode, and each
+// width from the pixels of the one before.
 func measureSeveral(ctx context.Context, b *bench) ([]row, error) {
 	all, err := b.startCold(ctx)
 	if err != nil {

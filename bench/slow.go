@@ -18,8 +18,8 @@ const (
 	slowPSS         = 160 + 256 // MB: what cold pictures may take, origin.memory
 )
 
-// measureSlow compares new pictures from an origin that takes its time with those from one that does not, and finds the most memory
-// that server and workers take meanwhile.
+// measureSlow compares new pictures from an origin that takes its time with those from one that does not, and finds the
+// most memory that server and workers take meanwhile.
 func measureSlow(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {
@@ -70,8 +70,8 @@ func measureSlow(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// insist asks for n new variants over some connections, again where an answer says that it may be tried later, and returns how often
-// that was so.
+// insist asks for n new variants over some connections, again where an answer says that it may be tried later, and
+// returns how often that was so.
 func (c *cold) insist(ctx context.Context, options string, connections, n int) (refused int64, err error) {
 	var taken, again atomic.Int64
 	var wg sync.WaitGroup

@@ -166,8 +166,8 @@ func gauge(ctx context.Context, url, name string) (float64, error) {
 	return strconv.ParseFloat(string(value), 64)
 }
 
-// slope is how fast values grow over the samples' time, a minute: the median of the slopes between any two samples (Theil and Sen), which
-// a worker that is just being replaced does not bend.
+// slope is how fast values grow over the samples' time, a minute: the median of the slopes between any two samples
+// (Theil and Sen), which a worker that is just being replaced does not bend.
 func slope(samples []sample, value func(sample) float64) float64 {
 	var all []float64
 	for i, a := range samples {

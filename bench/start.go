@@ -12,8 +12,8 @@ const (
 	startOptions = "rs:fit:320:0/q:75/f:webp/cb:s%d"
 )
 
-// measureStart measures from the start of the program to its first answer, a picture out of the store, and to its first new picture.
-// The reference is a bare net/http server with one such picture.
+// measureStart measures from the start of the program to its first answer, a picture out of the store, and to its first
+// new picture. The reference is a bare net/http server with one such picture.
 func measureStart(ctx context.Context, b *bench) ([]row, error) {
 	t, err := b.startHits(ctx)
 	if err != nil {

@@ -31,8 +31,8 @@ func stormClient() *http.Client {
 	return &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4096, DisableCompression: true}}
 }
 
-// storm asks at a fixed rate, whether or not the answers come, for a time, and repeats what is refused as often as told, each time when
-// Retry-After is over. next makes the n-th ask. It returns when all are answered.
+// storm asks at a fixed rate, whether or not the answers come, for a time, and repeats what is refused as often as
+// told, each time when Retry-After is over. next makes the n-th ask. It returns when all are answered.
 func storm(ctx context.Context, client *http.Client, base string, rate float64, d time.Duration, repeats int, next func(n int) (ask, error)) ([]told, error) {
 	var wg sync.WaitGroup
 	total := int(rate * d.Seconds())

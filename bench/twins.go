@@ -79,8 +79,8 @@ func (s *scaling) view(ctx context.Context, r *rig, source string) (string, erro
 	return res.Header.Get("Cache-Status"), nil
 }
 
-// measureTwice counts how often two instances make the same new picture: asked for it one soon after the other, and by a crowd of
-// viewers who come at random moments to a random instance.
+// measureTwice counts how often two instances make the same new picture: asked for it one soon after the other, and by
+// a crowd of viewers who come at random moments to a random instance.
 func (s *scaling) measureTwice(ctx context.Context) ([]row, error) {
 	instances, end, err := s.pair(ctx)
 	if err != nil {
@@ -132,8 +132,8 @@ func (s *scaling) twice(ctx context.Context, instances []*rig) ([]row, error) {
 	return rows, nil
 }
 
-// crowd has viewers come for new pictures at random moments, each to the instance that choose names. It returns how many pictures were made,
-// and how many views were refused.
+// crowd has viewers come for new pictures at random moments, each to the instance that choose names. It returns how
+// many pictures were made, and how many views were refused.
 func (s *scaling) crowd(ctx context.Context, instances []*rig, choose func(source string) int) (made, refused int, err error) {
 	type visit struct {
 		at     time.Duration
@@ -257,7 +257,8 @@ func (s *scaling) purges(ctx context.Context, instances []*rig) ([]row, error) {
 	}, nil
 }
 
-// awaitGone asks every instance until none answers out of its memory, and returns when the last of them was asked that did not.
+// awaitGone asks every instance until none answers out of its memory, and returns when the last of them was asked that
+// did not.
 func (s *scaling) awaitGone(ctx context.Context, instances []*rig, source string) (last time.Time, err error) {
 	var wg sync.WaitGroup
 	asked, errs := make([]time.Time, len(instances)), make([]error, len(instances))

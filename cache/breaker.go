@@ -10,8 +10,8 @@ const (
 	breakerRest     = 5 * time.Second // for so long; then one call at a time probes
 )
 
-// breaker spares callers a store that fails: after some failures in a row it is open for a while, then lets one probe through
-// at a time until one succeeds.
+// breaker spares callers a store that fails: after some failures in a row it is open for a while, then lets one probe
+// through at a time until one succeeds.
 type breaker struct {
 	mu       sync.Mutex
 	failures int

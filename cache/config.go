@@ -24,8 +24,8 @@ func (c Config) Validate() error {
 
 // StoreConfig configures how Tiered uses whichever store is behind it.
 type StoreConfig struct {
-	// Pending bounds the bodies waiting to be written to the store, in bytes. Past it what a viewer's request made is kept in
-	// memory only, and counted; prewarming waits. A body larger than the bound is written when it is alone.
+	// Pending bounds the bodies waiting to be written to the store, in bytes. Past it what a viewer's request made is
+	// kept in memory only, and counted; prewarming waits. A body larger than the bound is written when it is alone.
 	Pending int64 `yaml:"pending" unit:"bytes"`
 	// Lookup is how long a reader waits for the store before the variant counts as absent.
 	Lookup time.Duration `yaml:"lookup"`

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Generation names a purge, and the state of an instance by the last purge that it has applied. The zero Generation is older than any
-// purge: entries of versions that kept none have it.
+// Generation names a purge, and the state of an instance by the last purge that it has applied. The zero Generation is
+// older than any purge: entries of versions that kept none have it.
 type Generation struct {
 	Epoch int64  // when the order of purges began that Seq counts in, in Unix milliseconds
 	Seq   uint64 // the place in that order
@@ -33,7 +33,8 @@ func (g Generation) String() string {
 	return strconv.FormatInt(g.Epoch, 36) + "." + strconv.FormatUint(g.Seq, 36)
 }
 
-// ParseGeneration reads what String wrote. Anything else is the zero Generation: at worst the entry is made again after a purge.
+// ParseGeneration reads what String wrote. Anything else is the zero Generation: at worst the entry is made again after
+// a purge.
 func ParseGeneration(s string) Generation {
 	epoch, seq, _ := strings.Cut(s, ".")
 	e, err1 := strconv.ParseInt(epoch, 36, 64)

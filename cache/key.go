@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// MaxBody is the largest Body a Store accepts, in bytes: twice the cap of a variant. Readers refuse more, so that a foreign
-// object in a bucket cannot fill the memory.
+// MaxBody is the largest Body a Store accepts, in bytes: twice the cap of a variant. Readers refuse more, so that a
+// foreign object in a bucket cannot fill the memory.
 const MaxBody = 16 << 20
 
 const (
@@ -42,8 +42,8 @@ func CheckPrefix(prefix string) error {
 	return CheckKey(strings.TrimSuffix(prefix, "/"))
 }
 
-// Check validates what a Store's Put is given and returns the entry as it will be read back: Size set from Body, Created in
-// UTC and whole seconds.
+// Check validates what a Store's Put is given and returns the entry as it will be read back: Size set from Body,
+// Created in UTC and whole seconds.
 func Check(key string, e Entry) (Entry, error) {
 	if err := CheckKey(key); err != nil {
 		return Entry{}, err

@@ -8,11 +8,11 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Memory is the memory tier: a 2Q bounded in bytes. An entry read once is in the recent list, which may take a quarter of the
-// bytes when there is pressure; read again it moves to the frequent list; one that returns soon after it fell out of the
-// recent list (a ghost) goes straight to the frequent one. So a scan passes through the quarter and leaves the rest alone.
-// What background work made waits in a spare list, which only uses bytes that nobody else needs and is evicted first.
-// Safe for concurrent use.
+// Memory is the memory tier: a 2Q bounded in bytes. An entry read once is in the recent list, which may take a quarter
+// of the bytes when there is pressure; read again it moves to the frequent list; one that returns soon after it fell
+// out of the recent list (a ghost) goes straight to the frequent one. So a scan passes through the quarter and leaves
+// the rest alone. What background work made waits in a spare list, which only uses bytes that nobody else needs and is
+// evicted first. Safe for concurrent use.
 type Memory struct {
 	mu       sync.Mutex
 	max      int64 // bound of all the lists together, ghosts included
@@ -38,7 +38,8 @@ const (
 	recentShare = 4 // the recent list keeps 1/4 of the bytes under pressure
 	ghostShare  = 2 // ghosts remember entries of 1/2 of the bytes
 	entryShare  = 8 // one entry may take 1/8 of the bytes
-	// What one entry costs beside its bytes, measured on amd64: slot, list element and map cell; map and cells of attributes.
+	// What one entry costs beside its bytes, measured on amd64: slot, list element and map cell; map and cells of
+	// attributes.
 	slotOverhead  = 336
 	attrsOverhead = 64
 	perAttr       = 48
@@ -83,8 +84,8 @@ func (m *Memory) Peek(key string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Put keeps the entry if it may, in place of an older one of that key, and reports whether it did. A background entry of a new
-// key never displaces what was put for, or read by, a viewer.
+// Put keeps the entry if it may, in place of an older one of that key, and reports whether it did. A background entry
+// of a new key never displaces what was put for, or read by, a viewer.
 func (m *Memory) Put(key string, e Entry, background bool) bool {
 	s := &slot{entry: e, cost: cost(key, e)}
 	m.mu.Lock()
@@ -140,7 +141,8 @@ func (m *Memory) Stats() MemoryStats {
 	return s
 }
 
-// Store gives the memory tier as a Store, for tests and for running without a disk. An entry may vanish from it at any time.
+// Store gives the memory tier as a Store, for tests and for running without a disk. An entry may vanish from it at any
+// time.
 func (m *Memory) Store() Store { return memoryStore{m} }
 
 func (m *Memory) queues() [3]*queue { return [3]*queue{&m.frequent, &m.recent, &m.spare} }

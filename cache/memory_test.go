@@ -176,8 +176,8 @@ func TestMemoryBoundHolds(t *testing.T) {
 	})
 }
 
-// TestMemoryCountsWhatItCosts compares the bytes counted with what the heap grows by: the bound is worth nothing if small
-// entries cost twice what is counted.
+// TestMemoryCountsWhatItCosts compares the bytes counted with what the heap grows by: the bound is worth nothing if
+// small entries cost twice what is counted.
 func TestMemoryCountsWhatItCosts(t *testing.T) {
 	heap := func() int64 {
 		runtime.GC()

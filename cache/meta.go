@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The text in which stores outside this process keep a Meta: readable with head(1), and at most 1,500 bytes, which fits the
-// 2 KiB of user metadata of an S3 object even in base64. Its lines:
+// The text in which stores outside this process keep a Meta: readable with head(1), and at most 1,500 bytes, which fits
+// the 2 KiB of user metadata of an S3 object even in base64. Its lines:
 //
 //	goldcrest 1
 //	image/webp
@@ -23,7 +23,8 @@ import (
 //	.w=480                  one line per attribute, sorted
 //	<sha256 of the key, a new line and all the above; an HMAC of them where the Seal has keys>
 //
-// The last line binds meta, body and key together, so that a truncated, flipped or misplaced entry shows, and with keys a forged one.
+// The last line binds meta, body and key together, so that a truncated, flipped or misplaced entry shows, and with keys
+// a forged one.
 const (
 	metaVersion  = "goldcrest 1"
 	attrOverhead = len(".=\n")
@@ -32,7 +33,8 @@ const (
 	MaxMeta = 1500
 )
 
-// ErrChecksum says that stored bytes are not what was put under that key. Stores turn it into ErrMiss, after counting it.
+// ErrChecksum says that stored bytes are not what was put under that key. Stores turn it into ErrMiss, after counting
+// it.
 var ErrChecksum = errors.New("cache: entry fails its checksum")
 
 // MarshalMeta writes the Meta and the seal of an entry that Check has passed.

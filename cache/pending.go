@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// pending bounds the bytes waiting to be written. Unlike a weighted semaphore it lets one who does not wait pass those who do:
-// a viewer's small write must not be dropped because a large prewarm write waits.
+// pending bounds the bytes waiting to be written. Unlike a weighted semaphore it lets one who does not wait pass those
+// who do: a viewer's small write must not be dropped because a large prewarm write waits.
 type pending struct {
 	max   int64
 	mu    sync.Mutex

@@ -2,8 +2,8 @@ package cache
 
 import "strings"
 
-// prefixes is a set of key prefixes with the newest Generation that purged each. It looks a key up once for each length that its
-// prefixes have, of which there are few: those of a source's keys are all alike.
+// prefixes is a set of key prefixes with the newest Generation that purged each. It looks a key up once for each length
+// that its prefixes have, of which there are few: those of a source's keys are all alike.
 type prefixes struct {
 	purged  map[string]Generation
 	lengths map[int]int // how many prefixes have that length

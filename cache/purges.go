@@ -15,14 +15,16 @@ const (
 	maxPurges  = 1 << 17
 )
 
-// Purges is what one instance knows of purges. An entry is purged if its key has a purged prefix and its Generation is older than that
-// purge. So an entry that was made before a purge is a miss wherever and whenever it turns up: in the memory of another instance, or in
-// the store because a write landed that its caller had given up on.
+// Purges is what one instance knows of purges. An entry is purged if its key has a purged prefix and its Generation is
+// older than that purge. So an entry that was made before a purge is a miss wherever and whenever it turns up: in the
+// memory of another instance, or in the store because a write landed that its caller had given up on.
 //
 // A purge goes through three steps, which may lie on several instances:
-//  1. Begin, on every instance: from here on older entries are misses and their writes are refused. Writes of newer ones wait.
+//  1. Begin, on every instance: from here on older entries are misses and their writes are refused. Writes of newer
+//     ones wait.
 //  2. When the writes have ended that had begun before step 1, the store deletes by prefix, once.
-//  3. End, on every instance: newer entries are written. None of them is deleted, since all of them are written after step 2.
+//  3. End, on every instance: newer entries are written. None of them is deleted, since all of them are written after
+//     step 2.
 //
 // Safe for concurrent use.
 type Purges struct {
@@ -60,8 +62,8 @@ type write struct {
 	done chan struct{}
 }
 
-// NewPurges makes the Purges of an instance that has applied those up to now and numbers its own. Memory is trusted until Trust says
-// otherwise.
+// NewPurges makes the Purges of an instance that has applied those up to now and numbers its own. Memory is trusted
+// until Trust says otherwise.
 func NewPurges(now Generation) *Purges {
 	ready := make(chan struct{})
 	close(ready)
@@ -80,8 +82,8 @@ func (p *Purges) Now() Generation {
 	return p.now
 }
 
-// Replay keeps readers of the store waiting until done is called, and for at most limit: an instance that shares purges has to hear first
-// of those from before its start. It is called before anything is read.
+// Replay keeps readers of the store waiting until done is called, and for at most limit: an instance that shares purges
+// has to hear first of those from before its start. It is called before anything is read.
 func (p *Purges) Replay(limit time.Duration) (done func()) {
 	ready := make(chan struct{})
 	p.ready = ready
@@ -141,8 +143,8 @@ func (p *Purges) covered(key string, g Generation) bool {
 	return ok && g.Before(by)
 }
 
-// Begin applies a purge. Writes under the prefixes are held until End, and for at most hold. idle waits until the writes have ended that
-// had begun before.
+// Begin applies a purge. Writes under the prefixes are held until End, and for at most hold. idle waits until the
+// writes have ended that had begun before.
 func (p *Purges) Begin(g Generation, under []string, limit time.Duration) (idle func(context.Context) error) {
 	at := time.Now()
 	h := &hold{under: newPrefixes(), done: make(chan struct{})}
@@ -263,8 +265,8 @@ func (p *Purges) await(ctx context.Context, key string) error {
 	}
 }
 
-// Guard is store as an instance sees it that knows of purges: it has no purged entry and takes none. A write that a purge holds fails;
-// Tiered waits for it.
+// Guard is store as an instance sees it that knows of purges: it has no purged entry and takes none. A write that a
+// purge holds fails; Tiered waits for it.
 func (p *Purges) Guard(store Store) Store { return guarded{store, p} }
 
 type guarded struct {

@@ -98,7 +98,8 @@ func TestPurgesAreForgotten(t *testing.T) {
 	})
 }
 
-// A purge waits for the writes that have begun, and for none that waits for room; and one of another source waits for nothing.
+// A purge waits for the writes that have begun, and for none that waits for room; and one of another source waits for
+// nothing.
 func TestPurgeWaitsForWritesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, landing := cache.NewPurges(cache.Generation{Epoch: 1}), make(chan struct{})
@@ -132,7 +133,8 @@ func TestPurgeWaitsForWritesAlone(t *testing.T) {
 	})
 }
 
-// Writes of what is new wait for the end of a purge, and for no longer than its limit; they take no room while they wait.
+// Writes of what is new wait for the end of a purge, and for no longer than its limit; they take no room while they
+// wait.
 func TestPurgeHoldsNewWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := cache.NewPurges(cache.Generation{Epoch: 1})

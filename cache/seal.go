@@ -11,8 +11,8 @@ import (
 // MinSealKey is the least length of a seal key in bytes.
 const MinSealKey = 32
 
-// Seal binds meta, body and key of the entries of a store together. With keys it is an HMAC-SHA256, so that only those who know a key can
-// write an entry that is read; without, it is a plain checksum, which shows damage but not intent.
+// Seal binds meta, body and key of the entries of a store together. With keys it is an HMAC-SHA256, so that only those
+// who know a key can write an entry that is read; without, it is a plain checksum, which shows damage but not intent.
 type Seal struct{ keys [][]byte }
 
 // NewSeal seals with the first key and opens with any. No key gives the plain checksum.

@@ -10,8 +10,8 @@ import (
 // ErrMiss says that a key is absent. Test with errors.Is.
 var ErrMiss = errors.New("cache: no such entry")
 
-// Entry is the bytes of a variant with their Meta. Body is immutable: neither the store nor a reader may change it after
-// it was handed over, so it is shared without copying.
+// Entry is the bytes of a variant with their Meta. Body is immutable: neither the store nor a reader may change it
+// after it was handed over, so it is shared without copying.
 type Entry struct {
 	Meta
 	Body []byte
@@ -24,18 +24,19 @@ type Meta struct {
 	Size        int64     // length of Body in bytes; set by the Store
 	Created     time.Time // UTC, whole seconds
 	Recipe      int       // the version of the coefficients and encoder settings that made it
-	// Attrs carries what the pipeline must answer from a hit: width, height, quality, stage and the like. Keys are lower
-	// case ASCII, values printable ASCII; together at most 1 KiB. Shared and immutable like Body.
+	// Attrs carries what the pipeline must answer from a hit: width, height, quality, stage and the like. Keys are
+	// lower case ASCII, values printable ASCII; together at most 1 KiB. Shared and immutable like Body.
 	Attrs map[string]string
 }
 
-// Store keeps entries by key. Safe for concurrent use; honours ctx. An absent key is ErrMiss (errors.Is); any other error
-// means "unknown", never "absent". Put replaces whole entries: a reader sees the old or the new one, never a mix. An entry
-// whose bytes fail their checksum is reported as ErrMiss (and counted), so that it is made again and repaired by the next Put.
+// Store keeps entries by key. Safe for concurrent use; honours ctx. An absent key is ErrMiss (errors.Is); any other
+// error means "unknown", never "absent". Put replaces whole entries: a reader sees the old or the new one, never a mix.
+// An entry whose bytes fail their checksum is reported as ErrMiss (and counted), so that it is made again and repaired
+// by the next Put.
 //
-// Keys are relative slash-separated paths of printable ASCII without empty, "." or ".." segments, at most 512 bytes, each
-// segment at most 200, so that a directory can hold them. For the same reason no key may be the parent path of another. Check
-// and CheckKey say whether a key is one; a Store refuses others with ErrBadKey.
+// Keys are relative slash-separated paths of printable ASCII without empty, "." or ".." segments, at most 512 bytes,
+// each segment at most 200, so that a directory can hold them. For the same reason no key may be the parent path of
+// another. Check and CheckKey say whether a key is one; a Store refuses others with ErrBadKey.
 type Store interface {
 	Get(ctx context.Context, key string) (Entry, error)
 	Stat(ctx context.Context, key string) (Meta, error)
@@ -46,11 +47,10 @@ type Store interface {
 
 // Observer learns what a store does; wired to metrics by the composition root. All methods are safe for concurrent use.
 type Observer interface {
-	// Observe is called once per operation. tier is "memory", "dir" or "s3", or "store" for what Tiered decides about whichever
-	// store is behind it; op is get, stat, put, delete, sweep or checksum; outcome is hit, miss, ok or error, "hung" (dir: the
-	// disk did not answer in time), "forbidden" (s3: a 403 read as a miss), and of tier "store" "open" (the breaker spared the
-	// call) or "dropped" (too many bytes pending);
-	// bytes is the size moved, 0 if none.
+	// Observe is called once per operation. tier is "memory", "dir" or "s3", or "store" for what Tiered decides about
+	// whichever store is behind it; op is get, stat, put, delete, sweep or checksum; outcome is hit, miss, ok or error,
+	// "hung" (dir: the disk did not answer in time), "forbidden" (s3: a 403 read as a miss), and of tier "store" "open"
+	// (the breaker spared the call) or "dropped" (too many bytes pending); bytes is the size moved, 0 if none.
 	Observe(tier, op, outcome string, elapsed time.Duration, bytes int64)
 }
 

@@ -14,8 +14,8 @@ var ErrUnavailable = errors.New("cache: the store failed lately and is given a r
 // ErrPending says that an entry was not written because too many bytes wait to be written already.
 var ErrPending = errors.New("cache: too many bytes wait to be written")
 
-// Tiered puts a Memory before a Store. A store that is slow or broken costs a reader at most the look-up budget, and nothing
-// while the breaker is open. Safe for concurrent use; it starts no goroutine.
+// Tiered puts a Memory before a Store. A store that is slow or broken costs a reader at most the look-up budget, and
+// nothing while the breaker is open. Safe for concurrent use; it starts no goroutine.
 type Tiered struct {
 	mem     *Memory
 	store   Store
@@ -105,8 +105,9 @@ func (t *Tiered) remember(key string, e Entry, background bool) bool {
 	return !t.purges.Covered(key, e.Generation()) && t.mem.Put(key, e, background)
 }
 
-// Save writes an entry to the store and returns when it is there. It waits while a purge holds the key and while too many bytes are
-// pending, and asks the store even when it failed lately: its caller needs to know. A purged entry is ErrPurged.
+// Save writes an entry to the store and returns when it is there. It waits while a purge holds the key and while too
+// many bytes are pending, and asks the store even when it failed lately: its caller needs to know. A purged entry is
+// ErrPurged.
 func (t *Tiered) Save(ctx context.Context, key string, e Entry) error {
 	return t.unheld(ctx, key, func() error {
 		n := int64(len(e.Body))
@@ -119,8 +120,8 @@ func (t *Tiered) Save(ctx context.Context, key string, e Entry) error {
 	})
 }
 
-// SaveBehind writes an entry of a viewer, who was answered already: it gives up at once, with ErrPending or ErrUnavailable,
-// where Save would wait for room. It returns when the entry is stored; the caller brings the goroutine.
+// SaveBehind writes an entry of a viewer, who was answered already: it gives up at once, with ErrPending or
+// ErrUnavailable, where Save would wait for room. It returns when the entry is stored; the caller brings the goroutine.
 func (t *Tiered) SaveBehind(ctx context.Context, key string, e Entry) error {
 	return t.unheld(ctx, key, func() error {
 		n := int64(len(e.Body))
@@ -138,8 +139,9 @@ func (t *Tiered) SaveBehind(ctx context.Context, key string, e Entry) error {
 	})
 }
 
-// unheld writes once no purge holds the key. It waits for that before it takes room, so that a purge keeps no other write waiting; and a
-// write has all that it needs before it begins, so that it keeps no purge waiting for longer than the store takes.
+// unheld writes once no purge holds the key. It waits for that before it takes room, so that a purge keeps no other
+// write waiting; and a write has all that it needs before it begins, so that it keeps no purge waiting for longer than
+// the store takes.
 func (t *Tiered) unheld(ctx context.Context, key string, write func() error) error {
 	for {
 		err := t.purges.await(ctx, key)
@@ -156,8 +158,9 @@ func (t *Tiered) unheld(ctx context.Context, key string, write func() error) err
 	}
 }
 
-// Forget removes from memory every entry whose key matches and that is purged already. A look-up that runs meanwhile brings none of them
-// back: either it puts its entry there before this line and Forget removes it, or it finds it purged.
+// Forget removes from memory every entry whose key matches and that is purged already. A look-up that runs meanwhile
+// brings none of them back: either it puts its entry there before this line and Forget removes it, or it finds it
+// purged.
 func (t *Tiered) Forget(match func(key string) bool) int {
 	func() { // Every look-up that began before the purge has put its entry after this.
 		t.filling.Lock()

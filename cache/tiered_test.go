@@ -175,8 +175,8 @@ func TestTieredRead(t *testing.T) {
 	}
 }
 
-// TestFault13SlowStore: a store that hangs costs a reader the look-up budget, then, while the breaker is open, nothing; one
-// probe at a time finds out that it is back.
+// TestFault13SlowStore: a store that hangs costs a reader the look-up budget, then, while the breaker is open, nothing;
+// one probe at a time finds out that it is back.
 func TestFault13SlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hangs, calls := true, 0
@@ -296,7 +296,8 @@ func TestTieredPending(t *testing.T) {
 	})
 }
 
-// TestTieredBrokenWrites: viewers' writes stop bothering a store that refuses them; Save still asks, and its success ends that.
+// TestTieredBrokenWrites: viewers' writes stop bothering a store that refuses them; Save still asks, and its success
+// ends that.
 func TestTieredBrokenWrites(t *testing.T) {
 	broken := errors.New("no space")
 	fails, calls := true, 0

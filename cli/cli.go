@@ -35,7 +35,8 @@ func commands() []command {
 	}
 }
 
-// Main runs the command that the process's arguments name, and ends the process with its exit code. version is that of the build.
+// Main runs the command that the process's arguments name, and ends the process with its exit code. version is that of
+// the build.
 func Main(version string) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second Ctrl-C ends the process at once. A second SIGTERM does not: service managers may repeat it.

@@ -79,7 +79,8 @@ type programCall struct {
 	says []string
 }
 
-// wrongCalls are calls as people mistype them, with right ones beside them. signed is a URL of the server; wrong is not signed.
+// wrongCalls are calls as people mistype them, with right ones beside them. signed is a URL of the server; wrong is not
+// signed.
 func wrongCalls(signed, wrong string) []programCall {
 	return []programCall{
 		{[]string{"help"}, exitOK, []string{"usage: goldcrest COMMAND", "prewarm"}},

@@ -55,8 +55,8 @@ func newFlags(name string) *flag.FlagSet {
 	return fs
 }
 
-// parseFlags parses args, in which flags may follow arguments. "-h" prints the flags and gives flag.ErrHelp, anything wrong gives
-// a usageError.
+// parseFlags parses args, in which flags may follow arguments. "-h" prints the flags and gives flag.ErrHelp, anything
+// wrong gives a usageError.
 func parseFlags(e env, fs *flag.FlagSet, args []string) error {
 	operands, err := parseMixed(fs, args)
 	switch {

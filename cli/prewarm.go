@@ -260,7 +260,8 @@ func (p *prewarming) follow(ctx context.Context, id string) error {
 	}
 }
 
-// results reads the verdicts of a job that has ended: all of them where they are to be written, else those of what could not be made.
+// results reads the verdicts of a job that has ended: all of them where they are to be written, else those of what
+// could not be made.
 func (p *prewarming) results(ctx context.Context, j client.Job) error {
 	var states []string
 	switch {

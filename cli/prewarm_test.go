@@ -17,8 +17,8 @@ import (
 	"github.com/goldcrest/goldcrest/client"
 )
 
-// fakeAPI accepts calls of lines: a line that is not JSON is an error in its place, each other one a unit with one variant that is
-// made, or has the state that the unit names.
+// fakeAPI accepts calls of lines: a line that is not JSON is an error in its place, each other one a unit with one
+// variant that is made, or has the state that the unit names.
 type fakeAPI struct {
 	mu     sync.Mutex
 	bodies []string

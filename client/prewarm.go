@@ -28,8 +28,8 @@ type Call struct {
 	Callback *Callback     // who is told when the job ends
 	Again    bool          // look again at sources that are known to be broken, which are else answered for an hour without a fetch
 
-	// Key makes the call safe to repeat: the same key with the same body gives the same job. Take something that survives the
-	// caller, such as a task's id. "" = a random one, which covers the repeats of this very call only.
+	// Key makes the call safe to repeat: the same key with the same body gives the same job. Take something that
+	// survives the caller, such as a task's id. "" = a random one, which covers the repeats of this very call only.
 	Key string
 	// Wait is how long the server may hold its answer back for the verdicts, up to a minute. 0 = it answers at once.
 	Wait time.Duration
@@ -44,7 +44,8 @@ type Unit struct {
 	Budget   int64           `json:"budget,omitempty"` // bytes of this unit alone; 0 = the call's
 }
 
-// Variant asks for a variant by the name of a preset, or by options ("rs:fit:720:0/f:webp") under a name of the caller's.
+// Variant asks for a variant by the name of a preset, or by options ("rs:fit:720:0/f:webp") under a name of the
+// caller's.
 type Variant struct {
 	Name    string `json:"name"`
 	Options string `json:"options"`
@@ -165,8 +166,9 @@ func (a *API) Prewarm(ctx context.Context, c Call) (Accepted, error) {
 	return a.post(ctx, r, c)
 }
 
-// PrewarmLines posts units as they are, one JSON value a line: nothing in them is read as a field of the call. A line that cannot be read is answered in its place and keeps
-// none of the others. Units and URLs of the call stay empty; variants by options and callbacks need Prewarm.
+// PrewarmLines posts units as they are, one JSON value a line: nothing in them is read as a field of the call. A line
+// that cannot be read is answered in its place and keeps none of the others. Units and URLs of the call stay empty;
+// variants by options and callbacks need Prewarm.
 func (a *API) PrewarmLines(ctx context.Context, lines []byte, c Call) (Accepted, error) {
 	r := request{method: http.MethodPost, path: "/v1/prewarm", body: lines, header: http.Header{"Content-Type": {"application/x-ndjson"}}, query: url.Values{"body": {"units"}}}
 	var names []string

@@ -66,9 +66,10 @@ func isBase(text string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !strings.ContainsAny(text, "?#")
 }
 
-// URL is the signed URL of a variant of source. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or for a proxy
-// that takes only presets their names, "lite"); empty means the whole picture. The URL works for at least ttl (0 = for ever) and
-// expires at the next multiple of round (0 = a full day, UTC), so that all viewers of that time share one URL at the CDN.
+// URL is the signed URL of a variant of source. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or
+// for a proxy that takes only presets their names, "lite"); empty means the whole picture. The URL works for at least
+// ttl (0 = for ever) and expires at the next multiple of round (0 = a full day, UTC), so that all viewers of that time
+// share one URL at the CDN.
 func (s *Signer) URL(source, options string, ttl, round time.Duration) (string, error) {
 	source, err := variant.ParseSource(source)
 	if err != nil {

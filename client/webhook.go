@@ -20,9 +20,10 @@ var ErrWebhookAge = errors.New("client: the callback was not signed within the t
 // defaultTolerance is how far two clocks, and a slow way, may be apart.
 const defaultTolerance = 5 * time.Minute
 
-// VerifyWebhook checks the Standard Webhooks signature of a callback. secret is the text of a file that prewarm.callbacks.secrets
-// names: "whsec_" and base64, or any other text as it is. header and body are the request's, the body byte for byte. tolerance 0
-// means five minutes. A callback may come more than once: remember its Webhook-Id for a day.
+// VerifyWebhook checks the Standard Webhooks signature of a callback. secret is the text of a file that
+// prewarm.callbacks.secrets names: "whsec_" and base64, or any other text as it is. header and body are the request's,
+// the body byte for byte. tolerance 0 means five minutes. A callback may come more than once: remember its Webhook-Id
+// for a day.
 func VerifyWebhook(secret string, header http.Header, body []byte, now time.Time, tolerance time.Duration) error {
 	key, err := webhookKey(secret)
 	if err != nil {

@@ -40,7 +40,8 @@ type Config struct {
 	Origin origin.Config `yaml:"origin"`
 	// Transform is the worker processes and what a picture may cost them.
 	Transform transform.Config `yaml:"transform"`
-	// Quality is what the automatic quality aims at where a URL names no q, and which variants are worth a slower encoder.
+	// Quality is what the automatic quality aims at where a URL names no q, and which variants are worth a slower
+	// encoder.
 	Quality Quality `yaml:"quality"`
 	// Negotiation is how a URL that names no format gets one.
 	Negotiation variant.Negotiation `yaml:"negotiation"`

@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// decoder lays YAML over a configuration struct. It is stricter than the yaml package: an unknown key, a key given twice or a
-// value of the wrong kind is reported with its line, and all of them at once.
+// decoder lays YAML over a configuration struct. It is stricter than the yaml package: an unknown key, a key given
+// twice or a value of the wrong kind is reported with its line, and all of them at once.
 type decoder struct {
 	from  string // the file or environment variable, for messages
 	lines bool   // whether a line number helps

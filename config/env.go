@@ -21,8 +21,8 @@ var notKeys = map[string]bool{
 	"GOLDCREST_E2E_RACE":    true, // builds the program of the end-to-end tests with the race detector
 }
 
-// serviceLink matches what Kubernetes gives every container beside a Service whose name begins with "goldcrest": refusing
-// it would keep the server from starting there.
+// serviceLink matches what Kubernetes gives every container beside a Service whose name begins with "goldcrest":
+// refusing it would keep the server from starting there.
 var serviceLink = regexp.MustCompile(`^GOLDCREST_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=|^GOLDCREST_(\w+_)?PORT=(tcp|udp|sctp)://`)
 
 // decodeEnviron lays the environment's GOLDCREST_ variables over the struct that root holds. A string is taken as it

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// reloadable are the keys that a serving process takes at a reload; a section stands for all keys below it. Every other key needs a
-// restart, so a new key is in force as a whole or not at all until it is listed here. A key that parts of the program read at the start
-// and others at a reload does not belong here.
+// reloadable are the keys that a serving process takes at a reload; a section stands for all keys below it. Every other
+// key needs a restart, so a new key is in force as a whole or not at all until it is listed here. A key that parts of
+// the program read at the start and others at a reload does not belong here.
 func reloadable() []string {
 	return []string{
 		"api", "signing", "negotiation", "presets", "only_presets", "compat.buckets", "log.level", "memory.limit",
@@ -27,8 +27,9 @@ func isReloadable(path string) bool {
 	return false
 }
 
-// Reload is the configuration that is in force after a serving process with configuration c has read next: the values of next for the
-// keys that a reload takes, those of c for all others. taken and restart name the keys of either kind whose values differ.
+// Reload is the configuration that is in force after a serving process with configuration c has read next: the values
+// of next for the keys that a reload takes, those of c for all others. taken and restart name the keys of either kind
+// whose values differ.
 func (c Config) Reload(next Config) (inForce Config, taken, restart []string) {
 	inForce = c
 	inForce.file = next.file

@@ -15,8 +15,8 @@ const maxSealFile = 64 << 10
 type SealKey struct {
 	// Key is the key itself, at least 32 characters; or set key_file.
 	Key string `yaml:"key" secret:"true"`
-	// KeyFile is a file that holds the key; blanks around it are dropped. The server refuses one that another user could write or
-	// exchange: it belongs to root or to the server's user, and so do the directories above it.
+	// KeyFile is a file that holds the key; blanks around it are dropped. The server refuses one that another user
+	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
 	KeyFile string `yaml:"key_file"`
 }
 

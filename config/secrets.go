@@ -36,9 +36,10 @@ func (c Config) secretFiles() map[string]string {
 	return files
 }
 
-// CheckSecretFiles looks at who may touch the files that hold keys and tokens, the configuration's own where it does. One that another
-// user can write or exchange is an error: that user would be the server's owner. The warnings name those that everybody can read, as
-// mounted secrets often are on purpose. A file that is not there is left to its reader, who judges the file that it opens once more.
+// CheckSecretFiles looks at who may touch the files that hold keys and tokens, the configuration's own where it does.
+// One that another user can write or exchange is an error: that user would be the server's owner. The warnings name
+// those that everybody can read, as mounted secrets often are on purpose. A file that is not there is left to its
+// reader, who judges the file that it opens once more.
 func (c Config) CheckSecretFiles() (warnings []string, err error) {
 	var errs []error
 	files := c.secretFiles()

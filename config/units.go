@@ -26,7 +26,8 @@ var units = map[string][]measure{
 // examples show what a quantity looks like, for the sentence about one that is wrong.
 var examples = map[string]string{"bytes": "32MiB, 64kB or a plain number", "pixels": "50MP or a plain number"}
 
-// parseQuantity reads a number with a unit of the named kind. Letters' case does not matter; a fraction is allowed with a unit.
+// parseQuantity reads a number with a unit of the named kind. Letters' case does not matter; a fraction is allowed with
+// a unit.
 func parseQuantity(kind, text string) (int64, error) {
 	number, factor := text, int64(1)
 	for _, u := range units[kind] {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// inject makes system calls of a running process fail as strace's -e inject says, or skips the test where that is not possible.
+// inject makes system calls of a running process fail as strace's -e inject says, or skips the test where that is not
+// possible.
 func inject(t *testing.T, s *server, what string) {
 	t.Helper()
 	program := installed(t, "strace")

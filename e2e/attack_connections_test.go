@@ -28,8 +28,8 @@ func hold(t *testing.T, base string, n int, say string) []net.Conn {
 	return conns
 }
 
-// TestAttackBodiesThatNeverCome is attack 1.1 of docs/security.md: as many connections as the public listener holds, each with a request
-// whose body never comes. Each is answered and closed, hits go on, readiness stays.
+// TestAttackBodiesThatNeverCome is attack 1.1 of docs/security.md: as many connections as the public listener holds,
+// each with a request whose body never comes. Each is answered and closed, hits go on, readiness stays.
 func TestAttackBodiesThatNeverCome(t *testing.T) {
 	corpus(t)
 	var files syscall.Rlimit
@@ -68,8 +68,8 @@ func TestAttackBodiesThatNeverCome(t *testing.T) {
 	}
 }
 
-// TestAttackStalledPrivateBodies is attack 1.2: bodies that are announced to the private listener and stall. Without a token they are
-// not waited for, with one they take neither the places of probes nor those of another token.
+// TestAttackStalledPrivateBodies is attack 1.2: bodies that are announced to the private listener and stall. Without a
+// token they are not waited for, with one they take neither the places of probes nor those of another token.
 func TestAttackStalledPrivateBodies(t *testing.T) {
 	const mine, other = "a-token-of-the-attacker", "a-token-of-somebody-else"
 	s := start(t, fmt.Sprintf("GOLDCREST_API_TOKENS=[{name: mine, token: %s, scopes: [prewarm, compat]}, {name: other, token: %s, scopes: [prewarm]}]", mine, other))

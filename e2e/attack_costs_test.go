@@ -33,8 +33,8 @@ func zipped(t *testing.T, text string) []byte {
 	return b.Bytes()
 }
 
-// TestAttackImagesTimesVariants is attack 2.1: small bodies that ask for a million variants, by the call or by one unit of it. They are
-// refused before anything is built; the largest call that is taken keeps within bounds as well.
+// TestAttackImagesTimesVariants is attack 2.1: small bodies that ask for a million variants, by the call or by one unit
+// of it. They are refused before anything is built; the largest call that is taken keeps within bounds as well.
 func TestAttackImagesTimesVariants(t *testing.T) {
 	s := start(t, prewarmEnv...)
 	list := func(n int, format string) string {
@@ -91,8 +91,9 @@ func manyDirectories(n int) []byte {
 	return b
 }
 
-// TestAttackCostlyPicture is attack 2.2: a TIFF of 260,000 directories, which a worker would take seconds for, asked for by four
-// connections in ever new variants. It is fetched once and seen by no worker, and the misses of others go on as before.
+// TestAttackCostlyPicture is attack 2.2: a TIFF of 260,000 directories, which a worker would take seconds for, asked
+// for by four connections in ever new variants. It is fetched once and seen by no worker, and the misses of others go
+// on as before.
 func TestAttackCostlyPicture(t *testing.T) {
 	body := manyDirectories(260_000)
 	var fetches atomic.Int64

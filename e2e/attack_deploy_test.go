@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// TestAttackUninvitedAtNats is attack 4.3: the queue of the shipped deployments takes no command, and no route of a false peer, from who
-// has no password. A wrong one in Goldcrest's own file is told by doctor and the log, with the setting and the remedy and never with itself.
+// TestAttackUninvitedAtNats is attack 4.3: the queue of the shipped deployments takes no command, and no route of a
+// false peer, from who has no password. A wrong one in Goldcrest's own file is told by doctor and the log, with the
+// setting and the remedy and never with itself.
 func TestAttackUninvitedAtNats(t *testing.T) {
 	peers := startNats(t)
 	conf := readFile(t, peers[0].file)

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestAttackSlowChunkedOrigins is attack 2.4: a host answers without a length and slowly, for more pictures at once than fit into
-// origin.memory at the most that each may have. Misses from other hosts go on as before.
+// TestAttackSlowChunkedOrigins is attack 2.4: a host answers without a length and slowly, for more pictures at once
+// than fit into origin.memory at the most that each may have. Misses from other hosts go on as before.
 func TestAttackSlowChunkedOrigins(t *testing.T) {
 	photo, err := os.ReadFile(filepath.Join(corpus(t), "photos", "groceries.jpg"))
 	if err != nil {

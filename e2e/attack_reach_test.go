@@ -65,8 +65,9 @@ func startBounded(t *testing.T, dir string) *server {
 			"{name: tenant, token: "+tenantToken+", scopes: [prewarm, check, explain], key: shop, sources: [127.0.0.1]}]")...)
 }
 
-// TestAttackRedirectBeyondAKey is attack 3.2: a source on a host that the key may have, which redirects to one that it may not; and the same
-// variant once another key's viewers have put it into the cache. By every door the key gets what it gets for a source of that host.
+// TestAttackRedirectBeyondAKey is attack 3.2: a source on a host that the key may have, which redirects to one that it
+// may not; and the same variant once another key's viewers have put it into the cache. By every door the key gets what
+// it gets for a source of that host.
 func TestAttackRedirectBeyondAKey(t *testing.T) {
 	r, dir := startRedirects(t), t.TempDir()
 	const options = "rs:fit:160:0/f:jpg" // Those of the preset that prewarm makes.
@@ -116,7 +117,8 @@ func (s *server) refusesBounded(where, options, source string, made answer) {
 	}
 }
 
-// keepsTenantWithin wants the private door to refuse the key's token, and to tell others that the key's viewers are refused.
+// keepsTenantWithin wants the private door to refuse the key's token, and to tell others that the key's viewers are
+// refused.
 func (s *server) keepsTenantWithin(options, source string) {
 	s.t.Helper()
 	tenant := []string{"Authorization", "Bearer " + tenantToken}
@@ -151,7 +153,8 @@ func (s *server) keepsTenantWithin(options, source string) {
 	check("present") // The tenant's verdict is not the others'.
 }
 
-// TestAttackRedirectsTogether: both keys ask at the same time for what is not cached. Each has a fetch of its own, and what it would get alone.
+// TestAttackRedirectsTogether: both keys ask at the same time for what is not cached. Each has a fetch of its own, and
+// what it would get alone.
 func TestAttackRedirectsTogether(t *testing.T) {
 	r := startRedirects(t)
 	both, arrived := make(chan struct{}), atomic.Int64{}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestAttackAnswersNotRead is attack 1.3: as many connections as the public listener holds, each with a request for a large picture whose
-// answer is not read. They are closed for want of a least rate, and others are served again.
+// TestAttackAnswersNotRead is attack 1.3: as many connections as the public listener holds, each with a request for a
+// large picture whose answer is not read. They are closed for want of a least rate, and others are served again.
 func TestAttackAnswersNotRead(t *testing.T) {
 	const places = 24
 	o := startOrigin(t)

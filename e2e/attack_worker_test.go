@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// callIn has a thread of another process make a system call, by the instruction at which it waits in one, and gives what that returned.
-// ended: the process did not outlive the call.
+// callIn has a thread of another process make a system call, by the instruction at which it waits in one, and gives
+// what that returned. ended: the process did not outlive the call.
 func callIn(t *testing.T, pid int, number uint64, args ...uint64) (result int64, ended bool) {
 	t.Helper()
 	runtime.LockOSThread() // Tracing belongs to a thread.
@@ -59,8 +59,9 @@ func callIn(t *testing.T, pid int, number uint64, args ...uint64) (result int64,
 	return int64(now.Rax), false
 }
 
-// TestAttackWorkerPinsTheServer is attack 4.2: a worker that was taken over pins threads of the server to one core, slows them, or makes
-// processes and threads without end. The test takes one over by tracing it. Each call is refused, or ends the worker.
+// TestAttackWorkerPinsTheServer is attack 4.2: a worker that was taken over pins threads of the server to one core,
+// slows them, or makes processes and threads without end. The test takes one over by tracing it. Each call is refused,
+// or ends the worker.
 func TestAttackWorkerPinsTheServer(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the registers are those of amd64")

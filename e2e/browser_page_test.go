@@ -102,8 +102,8 @@ func pageOrigin(t *testing.T) (o *origin, url func(i int) string) {
 	return o, func(i int) string { return fmt.Sprintf("%s/alias/%d/%s", o.URL, i, photos[i%len(photos)]) }
 }
 
-// A page of pictures over a phone's network: through the proxy it takes a fraction of the bytes and of the time, in the format that the
-// browser names.
+// A page of pictures over a phone's network: through the proxy it takes a fraction of the bytes and of the time, in the
+// format that the browser names.
 func TestPageOverPhoneNetwork(t *testing.T) {
 	o, picture := pageOrigin(t)
 	s := start(t)

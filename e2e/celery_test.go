@@ -53,8 +53,8 @@ func startRedis(t *testing.T) (addr string) {
 	return addr
 }
 
-// celeryScript is the block of the example's README that starts a worker and sends units, with this run's addresses. It fails where
-// the worker did not live on.
+// celeryScript is the block of the example's README that starts a worker and sends units, with this run's addresses. It
+// fails where the worker did not live on.
 func celeryScript(t *testing.T, replaced *strings.Replacer) string {
 	t.Helper()
 	blocks, faults := docBlocks("../examples/celery/README.md")
@@ -110,9 +110,9 @@ func celeryUnits(t *testing.T, o *origin) string {
 	return file
 }
 
-// The example in a real Celery worker, as its README starts it, while the server is away twice for six seconds: before it knows of
-// the units, and killed while jobs are waited for. The worker lives on, no task is lost, none makes two jobs, and what is broken is
-// told once for each image.
+// The example in a real Celery worker, as its README starts it, while the server is away twice for six seconds: before
+// it knows of the units, and killed while jobs are waited for. The worker lives on, no task is lost, none makes two
+// jobs, and what is broken is told once for each image.
 func TestCelery(t *testing.T) {
 	corpus(t)
 	python, o, broker := celeryPython(t), startOrigin(t), startRedis(t)

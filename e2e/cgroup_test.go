@@ -65,8 +65,8 @@ func (g *controlGroup) killed(t *testing.T) int {
 	return 0
 }
 
-// In a real control group of 256 MiB, with a memory tier of twice that, pictures of 49 MP, large answers and Data Units at once: work is
-// given up in steps, nobody is killed, and there are answers all the while.
+// In a real control group of 256 MiB, with a memory tier of twice that, pictures of 49 MP, large answers and Data Units
+// at once: work is given up in steps, nobody is killed, and there are answers all the while.
 func TestFault34ControlGroup(t *testing.T) {
 	corpus(t)
 	g := startGroup(t, 256<<20)

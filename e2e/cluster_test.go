@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// A NATS server is lost, another hangs, leaders move, while two instances share jobs: nothing is lost, and every variant counts once.
+// A NATS server is lost, another hangs, leaders move, while two instances share jobs: nothing is lost, and every
+// variant counts once.
 func TestFault38NatsCluster(t *testing.T) {
 	const phases, perPhase = 4, 3
 	b, peers, o := startS3(t), startNats(t), startOrigin(t)

@@ -1,7 +1,7 @@
 package e2e
 
-// judge holds the page as it is shown to the basics: every control has a name, every text stands out from its ground, nothing is cut
-// off at the right, and nothing jumped about.
+// judge holds the page as it is shown to the basics: every control has a name, every text stands out from its ground,
+// nothing is cut off at the right, and nothing jumped about.
 func (b *browser) judge(name string) {
 	b.t.Helper()
 	found := eval[struct {

@@ -66,7 +66,8 @@ func drawn(t *testing.T, n, w, h int) *origin {
 	return o
 }
 
-// consoleEnv is a server with two tokens of an operator, who may do all by one and look by the other, and one of somebody who may do little.
+// consoleEnv is a server with two tokens of an operator, who may do all by one and look by the other, and one of
+// somebody who may do little.
 var consoleEnv = []string{
 	"GOLDCREST_API_TOKENS=[{name: operator, token: " + backendToken + ", scopes: [prewarm, check, sign, explain, purge, admin]}, {name: operator, token: " + readerToken + ", scopes: [check]}, " +
 		"{name: narrow, token: " + narrowToken + ", scopes: [check]}]",
@@ -228,7 +229,8 @@ func (b *browser) holds(selector string, s *server, update func()) {
 	}
 }
 
-// consoleUnreadable posts batches of which a line cannot be read: pasted, and in a packed file, which the page does not look into.
+// consoleUnreadable posts batches of which a line cannot be read: pasted, and in a packed file, which the page does not
+// look into.
 func consoleUnreadable(b *browser) {
 	b.visit("Jobs")
 	b.press("Start a job")

@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// documents are all that hold commands, from the root. Those that start their own server come with nothing but addresses.
+// documents are all that hold commands, from the root. Those that start their own server come with nothing but
+// addresses.
 func documents(t *testing.T) (files []string) {
 	t.Helper()
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "deploy/*.md", "deploy/*/*.md", "clients/*/*.md", "examples/*/*.md"} {
@@ -35,9 +36,9 @@ func documents(t *testing.T) (files []string) {
 	return files
 }
 
-// Every command in the documents is run, each document from its top to its end in one shell, in a copy of the repository, against a
-// server and an origin of its own. Addresses that only a reader has are replaced by those of this run. What cannot be run here says
-// why; the table of it is this test's log.
+// Every command in the documents is run, each document from its top to its end in one shell, in a copy of the
+// repository, against a server and an origin of its own. Addresses that only a reader has are replaced by those of this
+// run. What cannot be run here says why; the table of it is this test's log.
 func TestDocs(t *testing.T) {
 	ran := 0
 	for _, file := range documents(t) {
@@ -112,7 +113,8 @@ func newDocRig(t *testing.T, name string) *docRig {
 	return r
 }
 
-// docMake stands for make: a document's targets must exist, but a test that builds, tests and installs would run itself.
+// docMake stands for make: a document's targets must exist, but a test that builds, tests and installs would run
+// itself.
 const docMake = `#!/bin/bash
 set -e
 if [ "$*" = build ]; then cp "$BINARY" goldcrest; fi

@@ -16,7 +16,8 @@ import (
 	"testing"
 )
 
-// startTrap listens on every address of this machine, so that any spelling that gets through reaches it, and counts connections.
+// startTrap listens on every address of this machine, so that any spelling that gets through reaches it, and counts
+// connections.
 func startTrap(t *testing.T) (port string, trapped *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", ":0")
@@ -64,12 +65,12 @@ func inward(t *testing.T, port string) (sources []string) {
 	return sources
 }
 
-// unasked are the reasons that are told before anybody connects: what shows that nobody tried an address that is not this machine's, where the
-// trap would not see it.
+// unasked are the reasons that are told before anybody connects: what shows that nobody tried an address that is not
+// this machine's, where the trap would not see it.
 var unasked = []string{"address_blocked", "bad_option", "bad_source", "dns_failed", "source_not_allowed"}
 
-// startPublic is an origin at an address that the servers under test may reach: a picture at /ok.jpg, and at /to/N a redirect to the
-// N-th of targets.
+// startPublic is an origin at an address that the servers under test may reach: a picture at /ok.jpg, and at /to/N a
+// redirect to the N-th of targets.
 func startPublic(t *testing.T, targets []string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.2:0")

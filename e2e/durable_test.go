@@ -91,8 +91,9 @@ func (s *server) insist(o *origin, n int) accepted {
 	return accepted{}
 }
 
-// settled waits for the end of a batch's job and fails unless every variant has one good verdict and the counts are those of the
-// verdicts. It returns the keys of each picture, and how many variants were found where they should have been made.
+// settled waits for the end of a batch's job and fails unless every variant has one good verdict and the counts are
+// those of the verdicts. It returns the keys of each picture, and how many variants were found where they should have
+// been made.
 func (s *server) settled(a accepted, n int) (keys map[int][]string, found int) {
 	s.t.Helper()
 	j, states, rows := s.ended(a.Job), map[string]int{}, map[string]int{}
@@ -122,7 +123,8 @@ func (s *server) settled(a accepted, n int) (keys map[int][]string, found int) {
 	return keys, states["present"]
 }
 
-// storedHits asks for every variant of the answers and fails unless all come from the store, whole, without a fetch or a transform.
+// storedHits asks for every variant of the answers and fails unless all come from the store, whole, without a fetch or
+// a transform.
 func (s *server) storedHits(o *origin, answers []accepted) {
 	s.t.Helper()
 	fetched := o.total()
@@ -188,8 +190,8 @@ func (c *census) end(dir string, transforms float64) {
 	c.lives = append(c.lives, l)
 }
 
-// judge fails unless what was done twice was in flight at a kill: a picture is fetched once in a life, and never again once all of
-// its variants are stored; and no more of them were in flight than there are workers.
+// judge fails unless what was done twice was in flight at a kill: a picture is fetched once in a life, and never again
+// once all of its variants are stored; and no more of them were in flight than there are workers.
 func (c *census) judge(t *testing.T, keys map[int][]string) {
 	t.Helper()
 	var fetches, inFlight int
@@ -225,8 +227,8 @@ func done(keys []string, stored map[string]bool) bool {
 	return !slices.ContainsFunc(keys, func(k string) bool { return !stored[k] })
 }
 
-// Whatever moment a server is killed in, the next one goes on: every acknowledged unit ends with its verdict, what is said to be made
-// is there, and only what was in flight is done again.
+// Whatever moment a server is killed in, the next one goes on: every acknowledged unit ends with its verdict, what is
+// said to be made is there, and only what was in flight is done again.
 func TestFault16KillDuringPrewarm(t *testing.T) {
 	const batches, kills = 10, 6
 	o, dir := startOrigin(t), t.TempDir()

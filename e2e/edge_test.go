@@ -17,8 +17,8 @@ import (
 // edgeDir holds the snippets for CDNs.
 const edgeDir = "../deploy/cdn/"
 
-// edges are the caches that the snippets with regular expressions are for. Each starts one, as it is shipped but for its addresses,
-// in front of a backend, and gives its URL.
+// edges are the caches that the snippets with regular expressions are for. Each starts one, as it is shipped but for
+// its addresses, in front of a backend, and gives its URL.
 var edges = map[string]func(t *testing.T, backend string) string{"nginx": startNginx, "varnish": startVarnish}
 
 // snippet is a shipped configuration with other addresses in it.
@@ -218,7 +218,8 @@ func (s *server) pictures() float64 {
 	return s.metric("goldcrest_requests_total", `outcome="hit"`) + s.metric("goldcrest_requests_total", `outcome="miss"`)
 }
 
-// Equivalent browsers share one entry; nobody gets a format that it did not name; explicit formats are one entry for all.
+// Equivalent browsers share one entry; nobody gets a format that it did not name; explicit formats are one entry for
+// all.
 func TestEdgeKeepsVariantsApart(t *testing.T) {
 	corpus(t)
 	const (

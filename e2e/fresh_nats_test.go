@@ -17,8 +17,8 @@ func (p *natsPeer) wipe() {
 	}
 }
 
-// The server starts while NATS is fresh and without quorum: viewers are served, prewarm calls are refused until there is a quorum, and
-// then taken. Later NATS loses all of its disks: the queue is made anew, and the workers go on.
+// The server starts while NATS is fresh and without quorum: viewers are served, prewarm calls are refused until there
+// is a quorum, and then taken. Later NATS loses all of its disks: the queue is made anew, and the workers go on.
 func TestFault51StartWithoutQuorum(t *testing.T) {
 	peers, o := startNats(t), startOrigin(t)
 	restart := func(some []*natsPeer) {
@@ -54,7 +54,8 @@ func TestFault51StartWithoutQuorum(t *testing.T) {
 	s.settled(s.insist(o, 1), 1)
 }
 
-// A stop while NATS hangs, with work in hand, honours the drain: it waits neither for acknowledgements nor for the cluster.
+// A stop while NATS hangs, with work in hand, honours the drain: it waits neither for acknowledgements nor for the
+// cluster.
 func TestFault54StopWhileNatsHangs(t *testing.T) {
 	peers, o := startNats(t), startOrigin(t)
 	o.draw(t, batchUnits, 200*time.Millisecond)

@@ -29,8 +29,8 @@ func crowd(t *testing.T, s *server, n int, options, source string) (hangUp func(
 	}
 }
 
-// Two hundred clients hang up while their pictures wait: for a slow origin, which is not waited for any longer, and for a worker. What is
-// queued is dropped, and the workers are idle when they have ended what they had begun.
+// Two hundred clients hang up while their pictures wait: for a slow origin, which is not waited for any longer, and for
+// a worker. What is queued is dropped, and the workers are idle when they have ended what they had begun.
 func TestFault21ClientsHangUp(t *testing.T) {
 	const clients = 200
 	jpeg := photo(t, "groceries.jpg")

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// hang mounts a file system that answers nothing at dir, until heal is called: a FUSE file system whose server does not read.
+// hang mounts a file system that answers nothing at dir, until heal is called: a FUSE file system whose server does not
+// read.
 func hang(t *testing.T, dir string) (heal func()) {
 	t.Helper()
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
@@ -50,7 +51,8 @@ func (s *server) threads() int {
 	return n
 }
 
-// The disk of a directory store hangs: pictures are made without it, in time and with few threads, and it is used again when it answers.
+// The disk of a directory store hangs: pictures are made without it, in time and with few threads, and it is used again
+// when it answers.
 func TestFault50HungStore(t *testing.T) {
 	jpeg := photo(t, "groceries.jpg")
 	s, o := start(t, "GOLDCREST_CACHE_MEMORY=0", "GOLDCREST_SIGNING_RATE=0"), startOrigin(t)

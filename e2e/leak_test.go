@@ -24,7 +24,8 @@ func (s *server) holdings() (h holdings) {
 	return h
 }
 
-// settled reports whether no more is open than before but a little: connections and goroutines that the runtime keeps for a while.
+// settled reports whether no more is open than before but a little: connections and goroutines that the runtime keeps
+// for a while.
 func (h holdings) settled(before holdings) bool {
 	return h.children == before.children && h.files <= before.files+5 && h.threads <= before.threads+4 && h.goroutines <= before.goroutines+10
 }

@@ -1,5 +1,5 @@
-// Package e2e tests the built binary as a black box: a scripted origin that counts, a real S3 server, real signals. It sees
-// nothing of the program but its contract; every test asserts counters as well as answers.
+// Package e2e tests the built binary as a black box: a scripted origin that counts, a real S3 server, real signals. It
+// sees nothing of the program but its contract; every test asserts counters as well as answers.
 package e2e
 
 import (

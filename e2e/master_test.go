@@ -18,8 +18,8 @@ func (s *server) mastered(t *testing.T, n float64) {
 	eventually(t, "the master is stored", func() bool { return s.metric("goldcrest_masters_total", `outcome="made"`) == n })
 }
 
-// One fetch serves every width that is asked for later, also by other links to the same original, after a restart, and when the
-// original is gone, until a purge. Widths that need more pixels than the master has are fetched for.
+// One fetch serves every width that is asked for later, also by other links to the same original, after a restart, and
+// when the original is gone, until a purge. Widths that need more pixels than the master has are fetched for.
 func TestMasters(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()

@@ -15,7 +15,8 @@ type pressed struct {
 	file string
 }
 
-// press sets the limit so that the server takes a share of it, until that step holds. What it takes moves a little, by the step as well.
+// press sets the limit so that the server takes a share of it, until that step holds. What it takes moves a little, by
+// the step as well.
 func (p *pressed) press(share float64, step float64) {
 	p.t.Helper()
 	for range 10 {
@@ -44,7 +45,8 @@ func (p *pressed) limit(bytes int64) {
 	p.cmd.Process.Signal(syscall.SIGHUP)
 }
 
-// A server that comes close to its memory limit gives up prewarm, then what is not cached, then everything; and takes it up again.
+// A server that comes close to its memory limit gives up prewarm, then what is not cached, then everything; and takes
+// it up again.
 func TestFault34MemoryLadder(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

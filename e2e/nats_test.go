@@ -24,7 +24,8 @@ type natsPeer struct {
 	cmd     *exec.Cmd
 }
 
-// startNats starts a cluster of three with the configuration that is shipped for Compose, on addresses of this machine, or skips the test where nats-server is not installed.
+// startNats starts a cluster of three with the configuration that is shipped for Compose, on addresses of this machine,
+// or skips the test where nats-server is not installed.
 func startNats(t *testing.T) []*natsPeer {
 	t.Helper()
 	return startNatsWith(t, readFile(t, "../deploy/compose/nats.conf"))

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// plainPNG is an interlaced PNG of zeros: small as a file, and as large in memory as a picture of its size can be, since all of it has
-// to be there before the first row is complete. colour and channels belong together as in the PNG specification, section 11.2.2.
+// plainPNG is an interlaced PNG of zeros: small as a file, and as large in memory as a picture of its size can be,
+// since all of it has to be there before the first row is complete. colour and channels belong together as in the PNG
+// specification, section 11.2.2.
 func plainPNG(t *testing.T, side, depth, colour, channels int) []byte {
 	t.Helper()
 	var file, pixels bytes.Buffer
@@ -64,8 +65,8 @@ func (s *server) pss() (sum int64) {
 	return sum
 }
 
-// Fifty requests at once, each for a picture just below the cap of pixels: no more of them are decoded at a time than transform.image_memory
-// holds, whatever their number, and each is answered.
+// Fifty requests at once, each for a picture just below the cap of pixels: no more of them are decoded at a time than
+// transform.image_memory holds, whatever their number, and each is answered.
 func TestFault36NearTheCap(t *testing.T) {
 	const imageMemory, allowance = 512 << 20, 64 << 20 // The allowance is what a worker may take beside the pixels.
 	o := startOrigin(t)

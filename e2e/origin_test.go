@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// origin is a scripted origin that counts what it is asked for. Paths: those of the corpus' README (/photos/F, /hostile/F, /alias/X/F,
-// /redir/photos/F, /slow/MS/photos/F, /missing/X, /gone/X, /err/CODE/X, /pages/X, /docs/X, /video/X), and whatever a test scripts with on.
+// origin is a scripted origin that counts what it is asked for. Paths: those of the corpus' README (/photos/F,
+// /hostile/F, /alias/X/F, /redir/photos/F, /slow/MS/photos/F, /missing/X, /gone/X, /err/CODE/X, /pages/X, /docs/X,
+// /video/X), and whatever a test scripts with on.
 type origin struct {
 	*httptest.Server
 	mu      sync.Mutex

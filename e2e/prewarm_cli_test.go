@@ -69,7 +69,8 @@ func TestPrewarmCommands(t *testing.T) {
 	}
 }
 
-// The command tells why images are broken and what to do, answers known ones without a fetch, and looks again with -again.
+// The command tells why images are broken and what to do, answers known ones without a fetch, and looks again with
+// -again.
 func TestPrewarmCommandTellsReasonsAndLooksAgain(t *testing.T) {
 	o := startOrigin(t)
 	picture := landscape(300, 200, 1)
@@ -169,7 +170,8 @@ func callbackSecret(t *testing.T) (file string) {
 	return file
 }
 
-// Callbacks of a running server are believed by the Python client, and others are not. The client and the example compile.
+// Callbacks of a running server are believed by the Python client, and others are not. The client and the example
+// compile.
 func TestPythonCallbacks(t *testing.T) {
 	corpus(t)
 	python := python(t)

@@ -85,8 +85,8 @@ func post(t *testing.T, s *server, lines []string, batch int) (verdicts map[int]
 	return verdicts, counts
 }
 
-// Of the thousand units every image that must be found is, with the right verdict and reason, and nothing is fetched that must
-// not be. Posted again, nothing is fetched or made.
+// Of the thousand units every image that must be found is, with the right verdict and reason, and nothing is fetched
+// that must not be. Posted again, nothing is fetched or made.
 func TestPrewarmCorpus(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes two thousand pictures")

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Instances that share a queue share jobs and purges: a proxy takes units that a worker works on, a worker serves no images, and what
-// one purges is gone from the memory and the store of the others.
+// Instances that share a queue share jobs and purges: a proxy takes units that a worker works on, a worker serves no
+// images, and what one purges is gone from the memory and the store of the others.
 func TestRolesAndPurgeOnEveryInstance(t *testing.T) {
 	corpus(t)
 	peers, o := startNats(t), startOrigin(t)
@@ -54,8 +54,8 @@ func TestRolesAndPurgeOnEveryInstance(t *testing.T) {
 	}
 }
 
-// A reload of a file that no longer names the shared queue says that this needs a restart. Until then the instance takes units for the
-// others and works for them, and its purges and theirs reach each other.
+// A reload of a file that no longer names the shared queue says that this needs a restart. Until then the instance
+// takes units for the others and works for them, and its purges and theirs reach each other.
 func TestReloadWithoutTheSharedQueue(t *testing.T) {
 	corpus(t)
 	peers, o, dir := startNats(t), startOrigin(t), t.TempDir()

@@ -131,7 +131,8 @@ func urlPath(t *testing.T, url string) string {
 	return "/" + path
 }
 
-// A unit's pictures are made before anyone asks: with the first GET after a restart, for a client of each format, nothing is fetched.
+// A unit's pictures are made before anyone asks: with the first GET after a restart, for a client of each format,
+// nothing is fetched.
 func TestPrewarmThenHitAfterRestart(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()

@@ -47,8 +47,9 @@ func changingPictures(t *testing.T, o *origin, n int) (paths []string, changed [
 	return paths, changed
 }
 
-// Two instances share a slow bucket and a cluster. While both are asked for pictures all the time, each picture changes and is purged, at
-// one or the other. From the purge's answer on nobody is served the old picture, and it does not come back.
+// Two instances share a slow bucket and a cluster. While both are asked for pictures all the time, each picture changes
+// and is purged, at one or the other. From the purge's answer on nobody is served the old picture, and it does not come
+// back.
 func TestFault40PurgeOnTwoInstances(t *testing.T) {
 	const sources = 40
 	b, peers, o := startS3(t), startNats(t), startOrigin(t)
@@ -122,7 +123,8 @@ func TestFault40PurgeOnTwoInstances(t *testing.T) {
 	t.Logf("%d views, %d old, %d purges refused", views.Load(), bad.Load(), refused)
 }
 
-// The bucket takes nothing until each picture was tried once, then it is healthy: every variant that is said to be made or present is there.
+// The bucket takes nothing until each picture was tried once, then it is healthy: every variant that is said to be made
+// or present is there.
 func TestFault39VerdictsAreTheStoresWord(t *testing.T) {
 	b, o := startS3(t), startOrigin(t)
 	o.draw(t, 2*batchUnits, 20*time.Millisecond)

@@ -69,8 +69,8 @@ func startS3(t *testing.T) *s3 {
 	return &s3{dir: filepath.Join(dir, bucket), proxy: startProxy(t, "http://"+addr)}
 }
 
-// freePort finds a port that nobody listens on, below those that the system gives to outgoing connections: one of these could
-// take it before its server does.
+// freePort finds a port that nobody listens on, below those that the system gives to outgoing connections: one of these
+// could take it before its server does.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -129,7 +129,8 @@ func (p *httptestProxy) fail(h http.HandlerFunc) {
 	p.fault.Store(&h)
 }
 
-// delayWrites takes writes and cuts their connections, so that their callers give up. land brings them to the bucket, and all else passes.
+// delayWrites takes writes and cuts their connections, so that their callers give up. land brings them to the bucket,
+// and all else passes.
 func (p *httptestProxy) delayWrites(t *testing.T) (land func()) {
 	var mu sync.Mutex
 	var taken []*http.Request
@@ -209,7 +210,8 @@ func TestS3SharedByInstances(t *testing.T) {
 	}
 }
 
-// A store that fails in any way costs viewers no error and no more than the look-up budget, and is used again when it heals.
+// A store that fails in any way costs viewers no error and no more than the look-up budget, and is used again when it
+// heals.
 func TestFault13StoreFails(t *testing.T) {
 	corpus(t)
 	b, o := startS3(t), startOrigin(t)

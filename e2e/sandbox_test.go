@@ -18,7 +18,8 @@ func sandboxed(t *testing.T, env ...string) *server {
 	return start(t, append(env, "GOLDCREST_TRANSFORM_SANDBOX=required")...)
 }
 
-// Every photo of the corpus becomes each of the five formats in a worker that can open no file, and no worker ends over it.
+// Every photo of the corpus becomes each of the five formats in a worker that can open no file, and no worker ends over
+// it.
 func TestSandboxedWorkersMakeEveryFormat(t *testing.T) {
 	dir := corpus(t)
 	o := startOrigin(t)
@@ -60,7 +61,8 @@ func TestSandboxedWorkersMakeEveryFormat(t *testing.T) {
 	t.Logf("%d variants of %d kinds of source", made, len(sources))
 }
 
-// What a worker of the real program is held by, as the kernel tells it: of every thread, and with nothing of the server's own.
+// What a worker of the real program is held by, as the kernel tells it: of every thread, and with nothing of the
+// server's own.
 func TestSandboxOfEveryThread(t *testing.T) {
 	s := sandboxed(t, "GOLDCREST_API_TOKENS=[{name: x, token: planted-in-the-environment, scopes: [check]}]")
 	for _, pid := range s.crew() {

@@ -253,7 +253,8 @@ func send(method, url string, body io.Reader, headers ...string) (answer, error)
 	return answer{res, text}, err
 }
 
-// metric reads one sample of the private listener's /metrics: the sum over all label sets whose text contains each of with.
+// metric reads one sample of the private listener's /metrics: the sum over all label sets whose text contains each of
+// with.
 func (s *server) metric(name string, with ...string) float64 {
 	s.t.Helper()
 	a := s.do("GET", s.admin+"/metrics")

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Every configuration that is shipped is started, with no other changes than addresses and places of this machine: it takes a Data Unit
-// and serves what it made of it.
+// Every configuration that is shipped is started, with no other changes than addresses and places of this machine: it
+// takes a Data Unit and serves what it made of it.
 func TestShippedConfigurations(t *testing.T) {
 	corpus(t)
 	for name, secrets := range map[string]string{"deploy/kubernetes/config.yaml": "/run/secrets/goldcrest", "deploy/compose/goldcrest.yaml": "/run/secrets"} {
@@ -42,7 +42,8 @@ func TestShippedConfigurations(t *testing.T) {
 	})
 }
 
-// The commands in the head of the systemd unit are run as they stand, but for their places; the service then runs as another user.
+// The commands in the head of the systemd unit are run as they stand, but for their places; the service then runs as
+// another user.
 func TestShippedSystemdUnit(t *testing.T) {
 	corpus(t)
 	if os.Getuid() != 0 {

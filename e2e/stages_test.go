@@ -18,7 +18,8 @@ func (s *server) upgraded() float64 {
 	return s.metric("goldcrest_upgrades_total", `outcome="made"`) + s.metric("goldcrest_upgrades_total", `outcome="kept"`)
 }
 
-// A cold AVIF is answered by the fast encoder and shortly kept; hit again it is replaced, once, by one that is not larger.
+// A cold AVIF is answered by the fast encoder and shortly kept; hit again it is replaced, once, by one that is not
+// larger.
 func TestTwoStages(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -111,8 +112,8 @@ func TestOneStageForOtherFormats(t *testing.T) {
 	}
 }
 
-// What is made ahead of need is final at once, and the very bytes that an upgrade comes to. A first stage that a job finds is
-// present, and upgraded.
+// What is made ahead of need is final at once, and the very bytes that an upgrade comes to. A first stage that a job
+// finds is present, and upgraded.
 func TestPrewarmMakesTheFinalStage(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -145,8 +146,8 @@ func TestPrewarmMakesTheFinalStage(t *testing.T) {
 	s.get(signed("pr:std", o.URL+"/photos/truck-street.jpg"), "Accept", chrome).want(t, "Cache-Control", longLife)
 }
 
-// A picture that is asked for again and again becomes smaller once more, and stays so, in the store too. Bytes are dear here, so that a few
-// views are enough.
+// A picture that is asked for again and again becomes smaller once more, and stays so, in the store too. Bytes are dear
+// here, so that a few views are enough.
 func TestHotPicturesBecomeLighter(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()

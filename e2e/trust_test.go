@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// balancer sends requests to the instances that say they are healthy, as a load balancer in front of a rolling pair does.
+// balancer sends requests to the instances that say they are healthy, as a load balancer in front of a rolling pair
+// does.
 type balancer struct {
 	mu   sync.Mutex
 	live []*server

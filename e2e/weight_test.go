@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// Every photo of the corpus through open URLs, for each kind of client and two networks: no answer is larger than its original, and
-// none holds anything but pixels.
+// Every photo of the corpus through open URLs, for each kind of client and two networks: no answer is larger than its
+// original, and none holds anything but pixels.
 func TestNothingIsLargerAndNothingIsTold(t *testing.T) {
 	exiftool, err := exec.LookPath("exiftool")
 	if err != nil {
@@ -80,7 +80,8 @@ func TestDocumentsKeepTheirPixels(t *testing.T) {
 	}
 }
 
-// What chose a variant is told: in the answer that made it how long it took, and by explain what was seen, tried and taken.
+// What chose a variant is told: in the answer that made it how long it took, and by explain what was seen, tried and
+// taken.
 func TestChoiceIsExplained(t *testing.T) {
 	corpus(t)
 	o, s := startOrigin(t), start(t, prewarmEnv...)

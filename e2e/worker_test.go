@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// workers are the process ids of a server's worker processes. A child that is not the worker's program yet is none of them: the thread that
-// starts it waits for that, and to stop it would freeze the server.
+// workers are the process ids of a server's worker processes. A child that is not the worker's program yet is none of
+// them: the thread that starts it waits for that, and to stop it would freeze the server.
 func (s *server) workers() (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, stat := range dirs {
@@ -52,8 +52,9 @@ func TestFault18WorkerDies(t *testing.T) {
 	o := startOrigin(t)
 	s := start(t)
 	width := 200
-	// Each signal has an original of its own, and the request after it another: a crash after the last byte was made counts against the picture
-	// too, an idle worker may take its time to die and be lent meanwhile, and two crashes make a picture poison.
+	// Each signal has an original of its own, and the request after it another: a crash after the last byte was made
+	// counts against the picture too, an idle worker may take its time to die and be lent meanwhile, and two crashes
+	// make a picture poison.
 	for photo, sig := range map[string]syscall.Signal{"product-saw": syscall.SIGKILL, "cardinal": syscall.SIGSEGV, "faces-progressive": syscall.SIGABRT} {
 		ask := func(photo string) answer {
 			width++
@@ -162,8 +163,8 @@ func TestFault28RotatedPhotos(t *testing.T) {
 	}
 }
 
-// healthcheck ends well while every worker is busy and others wait, and badly once workers, and all that take their place, hang: an
-// orchestrator restarts the one and must not restart the other.
+// healthcheck ends well while every worker is busy and others wait, and badly once workers, and all that take their
+// place, hang: an orchestrator restarts the one and must not restart the other.
 func TestFault18Healthcheck(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Unknown is the public sentence about a name that is not one of those known: what is a field of the query, of the body.
+// Unknown is the public sentence about a name that is not one of those known: what is a field of the query, of the
+// body.
 func Unknown(what, name string, known []string) string {
 	if len(name) > 64 {
 		name = name[:64]
@@ -19,8 +20,8 @@ func Unknown(what, name string, known []string) string {
 	return fmt.Sprintf("%q is no %s; those are %s", name, what, strings.Join(known, ", "))
 }
 
-// Nearest is the known name that a wrong one most likely means: fewest edits of the part behind the last dot, then of the whole,
-// so that both a typing error and a right key in the wrong section are found. "" = none is known.
+// Nearest is the known name that a wrong one most likely means: fewest edits of the part behind the last dot, then of
+// the whole, so that both a typing error and a right key in the wrong section are found. "" = none is known.
 func Nearest(wrong string, known []string) string {
 	best, bestCost := "", 0
 	for _, k := range known {

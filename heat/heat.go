@@ -29,13 +29,14 @@ const maxViews = 1<<16 - 1
 
 // Meter learns what becomes of hot variants. Safe for concurrent use.
 type Meter interface {
-	// Lightened is called for each remake that was queued or dropped, and for each that left the queue: made, kept (it would not have been
-	// smaller), present (another instance made it), gone (purged meanwhile) or failed. spared is by how many bytes the variant shrank.
+	// Lightened is called for each remake that was queued or dropped, and for each that left the queue: made, kept (it
+	// would not have been smaller), present (another instance made it), gone (purged meanwhile) or failed. spared is by
+	// how many bytes the variant shrank.
 	Lightened(outcome string, spared int64)
 }
 
-// Counter counts views. What its memory has no room for is counted anew: the least viewed goes first. Safe for concurrent use; a nil
-// Counter counts nothing.
+// Counter counts views. What its memory has no room for is counted anew: the least viewed goes first. Safe for
+// concurrent use; a nil Counter counts nothing.
 type Counter struct {
 	prices *prices
 	meter  Meter
@@ -63,7 +64,8 @@ func New(cfg Config, meter Meter, now func() time.Time) *Counter {
 	return c
 }
 
-// cell is a counted variant: 32 bits that tell it from others of its set, its views, and the views after which it is due.
+// cell is a counted variant: 32 bits that tell it from others of its set, its views, and the views after which it is
+// due.
 type cell uint64
 
 func newCell(mark uint32, views, needed int) cell {
@@ -147,7 +149,8 @@ func (c *Counter) fade() {
 	}
 }
 
-// Read is how often a variant was seen, and after how many views it is due, or was; 0 and Never where it is not counted.
+// Read is how often a variant was seen, and after how many views it is due, or was; 0 and Never where it is not
+// counted.
 func (c *Counter) Read(key, tag string) (views, needed int) {
 	if c == nil {
 		return 0, Never

@@ -19,12 +19,13 @@ const maxPrice = 1000
 
 // Config is when variants are worth a slower encoder.
 type Config struct {
-	// Hot is on where a variant that viewers ask for again and again is made once more by a slower encoder, in fewer bytes, as soon as
-	// the bytes that it would have spared cost as much as the processor time. off = none is.
+	// Hot is on where a variant that viewers ask for again and again is made once more by a slower encoder, in fewer
+	// bytes, as soon as the bytes that it would have spared cost as much as the processor time. off = none is.
 	Hot string `yaml:"hot"`
 	// PriceCPUHour is the price of an hour of one processor, in USD or in any other currency. 0 = it costs nothing.
 	PriceCPUHour float64 `yaml:"price_cpu_hour"`
-	// PriceGB is the price of 10^9 bytes sent to viewers, in the same currency. 0 = they cost nothing, and no variant is remade.
+	// PriceGB is the price of 10^9 bytes sent to viewers, in the same currency. 0 = they cost nothing, and no variant
+	// is remade.
 	PriceGB float64 `yaml:"price_gb"`
 
 	// MostCPU is the processor time that one remake may be expected to take. Set by the composition root; 0 = any.

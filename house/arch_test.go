@@ -20,8 +20,8 @@ type layer struct {
 	why string
 }
 
-// layers is the whole import graph. A package that is not here fails the test: draw it into the graph first. Packages that
-// are planned may stand here before they exist.
+// layers is the whole import graph. A package that is not here fails the test: draw it into the graph first. Packages
+// that are planned may stand here before they exist.
 var layers = map[string]layer{
 	"fault":   {nil, "the ground: everything classifies failures, so it can depend on nothing"},
 	"metrics": {nil, "the ground: labels are plain strings, so that a metric never ties two packages together"},

@@ -49,7 +49,8 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	}
 }
 
-// The table of faults has each row once, in order. Rows from 39 on are numbered as their tests are, and may leave numbers out.
+// The table of faults has each row once, in order. Rows from 39 on are numbered as their tests are, and may leave
+// numbers out.
 func TestReliabilityHasEveryRow(t *testing.T) {
 	text, err := os.ReadFile("docs/reliability.md")
 	if err != nil {

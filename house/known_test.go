@@ -154,11 +154,11 @@ var known = map[string]map[string]exception{
 	},
 	"lines": {
 		"bench":           {5250, split},
-		"pipeline":        {3750, split},
+		"pipeline":        {3758, split},
 		"prewarm":         {6900, split},
 		"server":          {5750, split},
 		"transform":       {3250, split},
-		"transform/codec": {9267, split},
+		"transform/codec": {9327, split},
 	},
 	"methods": {
 		"server.Prewarm": {14, split},
@@ -180,7 +180,7 @@ var known = map[string]map[string]exception{
 
 // Lines of Go and C that are wider than the bar. Each number may only shrink, and has to once it is wideSlack too high.
 const (
-	wideLines     = 1960
-	wideTestLines = 2060
+	wideLines     = 967
+	wideTestLines = 1760
 	wideSlack     = 200
 )

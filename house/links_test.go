@@ -44,7 +44,8 @@ func anchors(text string) map[string]bool {
 	return found
 }
 
-// Every relative link leads to a file that exists, and to a heading in it where it names one. Every document can be reached from README.
+// Every relative link leads to a file that exists, and to a heading in it where it names one. Every document can be
+// reached from README.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	texts, reached := map[string]string{}, map[string][]string{}

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// packages has every program that tests, scripts of tests and documents call, and what .ci/setup installs for it. "" = it is in
-// Debian's base system.
+// packages has every program that tests, scripts of tests and documents call, and what .ci/setup installs for it. "" =
+// it is in Debian's base system.
 var packages = map[string]string{
 	"bash": "", "cat": "", "cd": "", "chmod": "", "chown": "", "do": "", "done": "", "echo": "", "export": "", "for": "", "grep": "", "head": "", "mkdir": "", "printf": "", "sed": "", "sh": "",
 	"tr": "", "true": "", "umask": "", "until": "", "make": "", // README.md has its reader install make.

@@ -110,8 +110,8 @@ func inspect(path string, src []byte) (comment string, faults []string) {
 	return file.Doc.Text(), faults
 }
 
-// undocumented are the exported names of decl without a comment of their own; in a group, the group's comment counts for
-// constants and variables, not for types.
+// undocumented are the exported names of decl without a comment of their own; in a group, the group's comment counts
+// for constants and variables, not for types.
 func undocumented(decl ast.Decl) []*ast.Ident {
 	var ids []*ast.Ident
 	switch d := decl.(type) {

@@ -12,7 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// accidental lists the keys without a value in flow mappings: "{description: a, b}" has the key "b", where a text was meant.
+// accidental lists the keys without a value in flow mappings: "{description: a, b}" has the key "b", where a text was
+// meant.
 func accidental(n *yaml.Node) (keys []*yaml.Node) {
 	if n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 {
 		for i := 0; i+1 < len(n.Content); i += 2 {

@@ -33,7 +33,8 @@ func described(t *testing.T) map[string][]string {
 	return known
 }
 
-// Every metric that an alert, a chart, an autoscaler or the runbook names exists, and has the labels that it is asked by.
+// Every metric that an alert, a chart, an autoscaler or the runbook names exists, and has the labels that it is asked
+// by.
 func TestDeployNamesMetrics(t *testing.T) {
 	known := described(t)
 	name := regexp.MustCompile(`\b(goldcrest_[a-z_]+)(?:\{([^}]*)\})?`)

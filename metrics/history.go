@@ -25,8 +25,8 @@ type Sample struct {
 	Collapsed int64     `json:"collapsed"`
 	Errors    int64     `json:"errors"`
 	Saved     int64     `json:"saved_bytes"`
-	// P50 and P99 are within how many milliseconds half, and 99 of 100, of the public requests were answered: interpolated between the
-	// bounds of the histogram's buckets. 0 = there was none.
+	// P50 and P99 are within how many milliseconds half, and 99 of 100, of the public requests were answered:
+	// interpolated between the bounds of the histogram's buckets. 0 = there was none.
 	P50 float64 `json:"p50_ms"`
 	P99 float64 `json:"p99_ms"`
 }
@@ -40,8 +40,8 @@ type Day struct {
 	Saved    int64  `json:"saved_bytes"`
 }
 
-// History keeps the last hour in steps and the last month in days. It takes no look by itself: call Look every Step. Safe for concurrent
-// use.
+// History keeps the last hour in steps and the last month in days. It takes no look by itself: call Look every Step.
+// Safe for concurrent use.
 type History struct {
 	m *Metrics
 
@@ -147,7 +147,8 @@ func (g gathered) latency() []uint64 {
 	return sum
 }
 
-// quantile is the time within which the share q of the requests was answered, in milliseconds. Past the last bound that bound is given.
+// quantile is the time within which the share q of the requests was answered, in milliseconds. Past the last bound that
+// bound is given.
 func quantile(counts []uint64, q float64) float64 {
 	total := counts[len(counts)-1]
 	if total == 0 {

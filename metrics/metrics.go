@@ -283,7 +283,8 @@ func (m *Metrics) Mastered(outcome string) { m.masters.WithLabelValues(word(outc
 // Upgraded counts a first-stage entry that was asked to be upgraded, or what became of one.
 func (m *Metrics) Upgraded(outcome string) { m.stages.upgrades.WithLabelValues(word(outcome)).Inc() }
 
-// Lightened counts a hot variant that was asked to be made smaller, or what became of one, and by how many bytes it shrank.
+// Lightened counts a hot variant that was asked to be made smaller, or what became of one, and by how many bytes it
+// shrank.
 func (m *Metrics) Lightened(outcome string, spared int64) {
 	m.stages.hot.WithLabelValues(word(outcome)).Inc()
 	m.stages.spared.Add(float64(max(0, spared)))

@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// memo keeps the series of label values that were met, since finding them by their labels costs more than counting. It is bounded;
-// what it does not keep is found anew each time. The zero memo is empty. Safe for concurrent use.
+// memo keeps the series of label values that were met, since finding them by their labels costs more than counting. It
+// is bounded; what it does not keep is found anew each time. The zero memo is empty. Safe for concurrent use.
 type memo[K comparable, V any] struct {
 	mu    sync.Mutex
 	known atomic.Pointer[map[K]V] // never changed in place

@@ -11,7 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// A fetch that waits for its host, or that needs no request, takes no slot from the others; one that asks gives its slot back.
+// A fetch that waits for its host, or that needs no request, takes no slot from the others; one that asks gives its
+// slot back.
 func TestAdmitOnlyWhatAsks(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -78,8 +78,8 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 // noRoom words the end of a wait for memory.
 func noRoom(err error) error { return waited(err, "origin.read", "too many originals are in work") }
 
-// readAll reads a body of a known length into a buffer of just that size, and one of an unknown length (-1) up to limit. The latter's
-// buffer grows by what grow admits.
+// readAll reads a body of a known length into a buffer of just that size, and one of an unknown length (-1) up to
+// limit. The latter's buffer grows by what grow admits.
 func readAll(r io.Reader, length, limit int64, grow func(bytes int64) error) ([]byte, error) {
 	if length >= 0 {
 		b := make([]byte, length)
@@ -117,8 +117,8 @@ func tooLarge() error {
 	return fault.New(fault.SourceTooLarge, "origin.read", "the source is larger than allowed", nil)
 }
 
-// contentCoding gives the content codings that an answer names, "" for none, and reports whether gzip is one of them. Stores
-// keep whatever an upload named (aws-chunked, utf-8, none), so a name alone refuses nothing.
+// contentCoding gives the content codings that an answer names, "" for none, and reports whether gzip is one of them.
+// Stores keep whatever an upload named (aws-chunked, utf-8, none), so a name alone refuses nothing.
 func contentCoding(h http.Header) (coding string, zipped bool) {
 	var names []string
 	for _, line := range h.Values("Content-Encoding") {
@@ -133,8 +133,8 @@ func contentCoding(h http.Header) (coding string, zipped bool) {
 	return strings.Join(names, ", "), zipped
 }
 
-// stillCoded explains a body that is no picture by the coding that its answer names, where the bytes are nothing else that is
-// known: an HTML page under any coding is an HTML page.
+// stillCoded explains a body that is no picture by the coding that its answer names, where the bytes are nothing else
+// that is known: an HTML page under any coding is an HTML page.
 func stillCoded(coding string, body []byte, err error) error {
 	format := sniff.Format(body)
 	if coding == "" || fault.KindOf(err) != fault.NotAnImage || len(body) == 0 || format != "" && format != "gzip" {
@@ -144,8 +144,8 @@ func stillCoded(coding string, body []byte, err error) error {
 	return fault.New(fault.SourceError, "origin.read", public, fault.ErrThisFile)
 }
 
-// gunzip decodes a body that came compressed although it was not asked for. Some stores put the header on plain files: the bytes
-// decide. What comes out counts against the byte cap.
+// gunzip decodes a body that came compressed although it was not asked for. Some stores put the header on plain files:
+// the bytes decide. What comes out counts against the byte cap.
 func gunzip(r io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReader(r)
 	head, err := buffered.Peek(2)

@@ -8,7 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// The circuit of a host opens after a run of failures and lets one probe pass after each pause; the pause doubles while probes fail.
+// The circuit of a host opens after a run of failures and lets one probe pass after each pause; the pause doubles while
+// probes fail.
 const (
 	breakerRun   = 5
 	firstPause   = time.Second

@@ -6,10 +6,11 @@ import (
 	"sync"
 )
 
-// budget bounds the bytes of originals that are held at one time, and those of bodies that come in from one host. A body of unknown
-// length is charged as it comes in. So that bodies that have begun never wait for each other without end, growth is granted only
-// while one that grows could still come to its full size, whatever the others hold:
-//  1. the one that needs the least for that is always granted more, at the latest once what no longer grows is given back;
+// budget bounds the bytes of originals that are held at one time, and those of bodies that come in from one host. A
+// body of unknown length is charged as it comes in. So that bodies that have begun never wait for each other without
+// end, growth is granted only while one that grows could still come to its full size, whatever the others hold:
+//  1. the one that needs the least for that is always granted more, at the latest once what no longer grows is given
+//     back;
 //  2. when it ends, what it held and what was kept free for it are enough for any other.
 type budget struct {
 	total int64 // of all hosts together
@@ -95,8 +96,8 @@ func (s *stake) release() {
 	b.grant()
 }
 
-// grant serves those who wait, in order. Whoever waits for memory that all share holds up the bodies that begin after it, so that a
-// large one gets its turn; one that waits for its own host holds up nobody. The lock is held.
+// grant serves those who wait, in order. Whoever waits for memory that all share holds up the bodies that begin after
+// it, so that a large one gets its turn; one that waits for its own host holds up nobody. The lock is held.
 func (b *budget) grant() {
 	full := false
 	for e := b.waiting.Front(); e != nil; {
@@ -130,8 +131,8 @@ func (b *budget) hostFits(a *ask) bool {
 	return b.hosts[host]+a.bytes <= b.share && b.safe(a, b.share, host)
 }
 
-// safe reports whether after the grant one of those that grow, of a host ("" = of all), could come to its full size within limit. What
-// does not grow any more is given back in time.
+// safe reports whether after the grant one of those that grow, of a host ("" = of all), could come to its full size
+// within limit. What does not grow any more is given back in time.
 func (b *budget) safe(a *ask, limit int64, host string) bool {
 	need := int64(-1) // the least
 	count := func(s *stake, held int64) {

@@ -14,7 +14,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Bodies of every kind come in from several hosts, far more than there is memory for. All of them end, and no bound is passed.
+// Bodies of every kind come in from several hosts, far more than there is memory for. All of them end, and no bound is
+// passed.
 func TestGrowingBodiesNeverWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const largest, step, total = 1000, 10, 8000
@@ -117,8 +118,8 @@ func (s *stalled) Read(p []byte) (int, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// Bodies without a length that do not go on take what has come of them, and those with one no more than a quarter of the memory:
-// another host's originals come in at once.
+// Bodies without a length that do not go on take what has come of them, and those with one no more than a quarter of
+// the memory: another host's originals come in at once.
 func TestSlowBodiesOfOneHostDelayNoOther(t *testing.T) {
 	const largest = 1 << 20
 	png := smallPNG(t)

@@ -32,17 +32,19 @@ type Original struct {
 // Limits narrow a single fetch. They can only lower what the Config allows.
 type Limits struct {
 	Bytes int64 // 0 = as configured
-	// Within are the hosts that may be asked for the caller: the source's own and each that a redirect leads to. A refusal for it is about
-	// the caller. It is not remembered, neither against the source nor against a host.
+	// Within are the hosts that may be asked for the caller: the source's own and each that a redirect leads to. A
+	// refusal for it is about the caller. It is not remembered, neither against the source nor against a host.
 	Within reach.Hosts
-	// Admit, if set, is asked for a slot once the host has room for the fetch and before anything is sent, so that fetches that
-	// queue for one slow host take no slots from the others. The fetch gives it back.
+	// Admit, if set, is asked for a slot once the host has room for the fetch and before anything is sent, so that
+	// fetches that queue for one slow host take no slots from the others. The fetch gives it back.
 	Admit func(ctx context.Context) (release func(), err error)
-	// Waits, if set, is called where the fetch has to wait for its host: a slot that the caller brings along is better lent to others.
+	// Waits, if set, is called where the fetch has to wait for its host: a slot that the caller brings along is better
+	// lent to others.
 	Waits func()
 }
 
-// Observer learns what a Client does; wired to metrics by the composition root. All methods are safe for concurrent use.
+// Observer learns what a Client does; wired to metrics by the composition root. All methods are safe for concurrent
+// use.
 type Observer interface {
 	// Fetched is called once per Fetch. kind is "" on success; bytes is the size of the original.
 	Fetched(kind fault.Kind, elapsed time.Duration, bytes int64)
@@ -155,7 +157,8 @@ func (c *Client) Reload(cfg Config) error {
 	return nil
 }
 
-// Allowed reports whether source may be asked for at all, without any I/O: bad_source, source_not_allowed, address_blocked.
+// Allowed reports whether source may be asked for at all, without any I/O: bad_source, source_not_allowed,
+// address_blocked.
 func (c *Client) Allowed(source string) error {
 	_, err := c.settings.Load().parse(source)
 	return err
@@ -175,8 +178,8 @@ func (c *Client) ForgetAll() { c.negatives.clear() }
 // Close closes idle connections. Fetches that run end by their own contexts.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Fetch gets the original at source: at most one retry, no cookies, none of a client's headers. On success the caller owns
-// Original.Release.
+// Fetch gets the original at source: at most one retry, no cookies, none of a client's headers. On success the caller
+// owns Original.Release.
 func (c *Client) Fetch(ctx context.Context, source string, limits Limits) (Original, error) {
 	start := c.hooks.Now()
 	o, err := c.fetch(ctx, source, limits)

@@ -9,21 +9,22 @@ import (
 
 // Config says which originals may be fetched and what a fetch may cost.
 type Config struct {
-	// Allow lists the hosts that originals may come from: "img.example.com" is that host alone, "*.example.com" every host below
-	// example.com but not example.com itself, "*" every host. Labels are compared whole and without case. Redirects are held to
-	// it too. Empty = any public host.
+	// Allow lists the hosts that originals may come from: "img.example.com" is that host alone, "*.example.com" every
+	// host below example.com but not example.com itself, "*" every host. Labels are compared whole and without case.
+	// Redirects are held to it too. Empty = any public host.
 	Allow []string `yaml:"allow"`
-	// AllowPrivate lists address prefixes that may be connected to although they are not public, as "10.0.0.0/8". Empty = none.
+	// AllowPrivate lists address prefixes that may be connected to although they are not public, as "10.0.0.0/8". Empty
+	// = none.
 	AllowPrivate []string `yaml:"allow_private"`
 	// Ports lists the TCP ports that originals may come from. Empty = any.
 	Ports []int `yaml:"ports"`
-	// Timeout is the time that a whole fetch may take, redirects and the retry included. A body that comes in slower than 1 KiB
-	// per quarter of it is cut earlier.
+	// Timeout is the time that a whole fetch may take, redirects and the retry included. A body that comes in slower
+	// than 1 KiB per quarter of it is cut earlier.
 	Timeout time.Duration `yaml:"timeout"`
 	// MaxBytes is the size of the largest original, in bytes.
 	MaxBytes int64 `yaml:"max_bytes" unit:"bytes"`
-	// Memory bounds the originals that are held at one time, in bytes; further fetches wait for room. While they come in, those of one
-	// host take a quarter of it at most, or one of max_bytes. It cannot be below max_bytes.
+	// Memory bounds the originals that are held at one time, in bytes; further fetches wait for room. While they come
+	// in, those of one host take a quarter of it at most, or one of max_bytes. It cannot be below max_bytes.
 	Memory int64 `yaml:"memory" unit:"bytes"`
 	// Slots is the number of fetches at one time, over all hosts.
 	Slots int `yaml:"slots"`
@@ -31,13 +32,14 @@ type Config struct {
 	PerHost int `yaml:"per_host"`
 	// Redirects is the number of redirects that are followed. 0 = none.
 	Redirects int `yaml:"redirects"`
-	// Canonical lists query parameters that do not tell originals apart, as "X-Amz-*"; they are left out of the key, not of the
-	// fetch. Empty = the source is taken byte for byte.
+	// Canonical lists query parameters that do not tell originals apart, as "X-Amz-*"; they are left out of the key,
+	// not of the fetch. Empty = the source is taken byte for byte.
 	Canonical []string `yaml:"canonical"`
 
 	// Own lists the host:port pairs of this server itself, which are refused as sources; set by the composition root.
 	Own []string `yaml:"-"`
-	// Marker names this deployment in the Via of each fetch, so that it knows its own requests; set by the composition root.
+	// Marker names this deployment in the Via of each fetch, so that it knows its own requests; set by the composition
+	// root.
 	Marker string `yaml:"-"`
 }
 

@@ -18,8 +18,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// serveNames starts a name server. answer gives the IPv4 addresses of a name at its nth question for it, counted from 1; none
-// means that the name does not exist, silent that nothing is said.
+// serveNames starts a name server. answer gives the IPv4 addresses of a name at its nth question for it, counted from
+// 1; none means that the name does not exist, silent that nothing is said.
 func serveNames(t *testing.T, answer func(name string, n int) (addresses []string, silent bool)) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")

@@ -91,8 +91,8 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 // hostName is the name by which hosts are known to circuits and slots.
 func hostName(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// arrive notes which URL is asked next. A host that a redirect leads to has a circuit of its own: its failures are not those of
-// the host that redirects.
+// arrive notes which URL is asked next. A host that a redirect leads to has a circuit of its own: its failures are not
+// those of the host that redirects.
 func (f *fetch) arrive(u *url.URL) (err error) {
 	f.at = u
 	name := hostName(u)
@@ -190,9 +190,9 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	return next, nil
 }
 
-// judge turns a status into a fault. 404 and 410 are the original's absence. 408, 425 and 429 ask us to come back later: they are
-// the host's trouble, as every 5xx is, and its Retry-After is honoured. Every other 4xx refuses this one file. What is neither a
-// picture nor an error is about the file too.
+// judge turns a status into a fault. 404 and 410 are the original's absence. 408, 425 and 429 ask us to come back
+// later: they are the host's trouble, as every 5xx is, and its Retry-After is honoured. Every other 4xx refuses this
+// one file. What is neither a picture nor an error is about the file too.
 func judge(response *http.Response) error {
 	status := response.StatusCode
 	var why error

@@ -16,7 +16,8 @@ type Freshness struct {
 	Private bool
 }
 
-// Lifetime is how long the original may be kept: the origin's time, at least minimum, and 0 where a shared cache must not keep it.
+// Lifetime is how long the original may be kept: the origin's time, at least minimum, and 0 where a shared cache must
+// not keep it.
 func (f Freshness) Lifetime(minimum time.Duration) time.Duration {
 	if f.NoStore || f.Private {
 		return 0

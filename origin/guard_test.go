@@ -55,8 +55,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestGuardVectors asks for every spelling of the corpus, once with each resolver: which one runs is decided at start, so each
-// gets a process of its own.
+// TestGuardVectors asks for every spelling of the corpus, once with each resolver: which one runs is decided at start,
+// so each gets a process of its own.
 func TestGuardVectors(t *testing.T) {
 	vectors(t, "ssrf.tsv")
 	for _, mode := range []string{"go", "cgo"} {

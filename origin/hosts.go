@@ -41,8 +41,8 @@ func newHosts(slots int, now func() time.Time) *hosts {
 	return &hosts{now: now, slots: int64(slots), known: map[string]*host{}}
 }
 
-// enter waits for a slot of the host, calling waits (nil = nobody) if there is none at once. The circuit is looked at before the wait and
-// after it, since it may open meanwhile.
+// enter waits for a slot of the host, calling waits (nil = nobody) if there is none at once. The circuit is looked at
+// before the wait and after it, since it may open meanwhile.
 func (t *hosts) enter(ctx context.Context, name string, waits func()) (*visit, error) {
 	h, err := t.join(name)
 	if err != nil {
@@ -65,8 +65,8 @@ func (t *hosts) enter(ctx context.Context, name string, waits func()) (*visit, e
 	return v, err
 }
 
-// call lets a fetch on to the host that a redirect led to, if its circuit is closed. The fetch keeps the slot of the host that it
-// began at and takes none here: two hosts that redirect to each other would wait for each other.
+// call lets a fetch on to the host that a redirect led to, if its circuit is closed. The fetch keeps the slot of the
+// host that it began at and takes none here: two hosts that redirect to each other would wait for each other.
 func (t *hosts) call(name string) (*visit, error) {
 	h, err := t.join(name)
 	if err != nil {

@@ -72,7 +72,8 @@ func serve(t *testing.T, handler http.HandlerFunc) (base string, hits *atomic.In
 	return s.URL, hits
 }
 
-// serveRaw starts a TCP origin: answer gets each connection once its request has been read. done is closed when the test ends.
+// serveRaw starts a TCP origin: answer gets each connection once its request has been read. done is closed when the
+// test ends.
 func serveRaw(t *testing.T, answer func(conn *net.TCPConn, done <-chan struct{})) (base string, hits *atomic.Int64) {
 	t.Helper()
 	hits = new(atomic.Int64)

@@ -10,15 +10,16 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// A known-bad source is asked for again after a minute, and each time that it is still bad after twice as long, up to an hour.
+// A known-bad source is asked for again after a minute, and each time that it is still bad after twice as long, up to
+// an hour.
 const (
 	firstNegative = time.Minute
 	lastNegative  = time.Hour
 	maxNegatives  = 10_000
 )
 
-// Negatives remember what is broken for good by a name, such as a source, so that it is not tried again for each of its viewers. A name
-// may be as long as URLs are: what is kept of it is a digest. Safe for concurrent use.
+// Negatives remember what is broken for good by a name, such as a source, so that it is not tried again for each of its
+// viewers. A name may be as long as URLs are: what is kept of it is a digest. Safe for concurrent use.
 type Negatives struct {
 	now func() time.Time
 
@@ -49,8 +50,8 @@ func (n negative) left(now time.Time) time.Duration {
 	return max(n.wait-age, 0)
 }
 
-// Find gives the fault that a known-bad name is answered with, or nil, and the hosts that it was found out through: it is told to those who
-// may have what comes from them.
+// Find gives the fault that a known-bad name is answered with, or nil, and the hosts that it was found out through: it
+// is told to those who may have what comes from them.
 func (t *Negatives) Find(name string) (*fault.Error, reach.Via) {
 	at := digest(sha256.Sum256([]byte(name)))
 	t.mu.Lock()
@@ -68,7 +69,8 @@ func (t *Negatives) Find(name string) (*fault.Error, reach.Via) {
 	return &f, n.via
 }
 
-// learn notes how a fetch of source ended: a permanent fault is remembered, success forgotten, anything else says nothing.
+// learn notes how a fetch of source ended: a permanent fault is remembered, success forgotten, anything else says
+// nothing.
 func (t *Negatives) learn(source string, via reach.Via, err error) {
 	if err == nil {
 		t.Forget(source)
@@ -81,7 +83,8 @@ func (t *Negatives) learn(source string, via reach.Via, err error) {
 	t.Note(source, via, f)
 }
 
-// Note remembers a fault under a name: for a minute, and each time that it is noted again for twice as long, up to an hour.
+// Note remembers a fault under a name: for a minute, and each time that it is noted again for twice as long, up to an
+// hour.
 func (t *Negatives) Note(name string, via reach.Via, f *fault.Error) {
 	at := digest(sha256.Sum256([]byte(name)))
 	t.mu.Lock()

@@ -44,8 +44,8 @@ func (p pattern) matches(host string) bool {
 	return host == p.host
 }
 
-// normalHost is the one spelling of a host: lower case, punycode, no trailing dot, addresses in canonical form. What resolvers
-// disagree about (numeric forms such as 127.1 or 0x7f000001) is an error, as is what no resolver should see.
+// normalHost is the one spelling of a host: lower case, punycode, no trailing dot, addresses in canonical form. What
+// resolvers disagree about (numeric forms such as 127.1 or 0x7f000001) is an error, as is what no resolver should see.
 func normalHost(host string) (string, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Zone() != "" {
@@ -102,8 +102,8 @@ func isNumber(label string) bool {
 	return strings.Trim(label, "0123456789") == ""
 }
 
-// parse checks a source against everything that needs no I/O and gives the URL to fetch: normal host, the path and query as they
-// were given, no fragment.
+// parse checks a source against everything that needs no I/O and gives the URL to fetch: normal host, the path and
+// query as they were given, no fragment.
 func (s *settings) parse(source string) (*url.URL, error) {
 	u, err := url.Parse(source)
 	if err != nil {
@@ -188,9 +188,9 @@ func joinHost(u *url.URL, host string, port int) string {
 	return ownName(host, port)
 }
 
-// escapeLocation escapes what origins leave bare in a Location, as it is done for sources: in the path every byte that may not
-// stand there, and a "%" that begins no escape. Tabs are dropped, as browsers do, and so is the fragment, which is not sent. The
-// host is left alone: parse judges it.
+// escapeLocation escapes what origins leave bare in a Location, as it is done for sources: in the path every byte that
+// may not stand there, and a "%" that begins no escape. Tabs are dropped, as browsers do, and so is the fragment, which
+// is not sent. The host is left alone: parse judges it.
 func escapeLocation(location string) string {
 	location, _, _ = strings.Cut(strings.ReplaceAll(location, "\t", ""), "#")
 	path, query, asked := strings.Cut(location, "?")
@@ -229,7 +229,8 @@ func isEscape(s string) bool {
 // odd tells the bytes that may not stand in a request line.
 func odd(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' }
 
-// wireQuery escapes the bytes that may not stand in a request line, and nothing else: signed queries are compared byte for byte.
+// wireQuery escapes the bytes that may not stand in a request line, and nothing else: signed queries are compared byte
+// for byte.
 func wireQuery(query string) string {
 	var b strings.Builder
 	for i := range len(query) {

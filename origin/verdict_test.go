@@ -14,7 +14,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// TestAnswersAboutOneFileNeverCloseAHost asks one host for many files that it answers in one way, and then for a good one.
+// TestAnswersAboutOneFileNeverCloseAHost asks one host for many files that it answers in one way, and then for a good
+// one.
 func TestAnswersAboutOneFileNeverCloseAHost(t *testing.T) {
 	png := smallPNG(t)
 	dead := httptest.NewServer(nil)
@@ -76,7 +77,8 @@ func TestAnswersAboutOneFileNeverCloseAHost(t *testing.T) {
 	}
 }
 
-// TestRedirectsHaveCircuitsOfTheirOwn fails behind a redirect: the host that fails is given a rest, not the one that redirects.
+// TestRedirectsHaveCircuitsOfTheirOwn fails behind a redirect: the host that fails is given a rest, not the one that
+// redirects.
 func TestRedirectsHaveCircuitsOfTheirOwn(t *testing.T) {
 	png := smallPNG(t)
 	var healthy atomic.Bool
@@ -123,7 +125,8 @@ func TestRedirectsHaveCircuitsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestLocationsAreEscapedAsSourcesAre redirects to what origins leave bare, and looks at the request line that comes of it.
+// TestLocationsAreEscapedAsSourcesAre redirects to what origins leave bare, and looks at the request line that comes of
+// it.
 func TestLocationsAreEscapedAsSourcesAre(t *testing.T) {
 	png := smallPNG(t)
 	var location, line string

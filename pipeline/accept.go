@@ -33,7 +33,8 @@ func (r *run) accept(todo []*fill) (good []*fill) {
 	return good
 }
 
-// fetchLimits is the loosest of the fills' own limits, which accept applies each, within the hosts that all of them may ask.
+// fetchLimits is the loosest of the fills' own limits, which accept applies each, within the hosts that all of them may
+// ask.
 func (r *run) fetchLimits(todo []*fill) origin.Limits {
 	lim := origin.Limits{Within: r.b.within}
 	for _, f := range todo {

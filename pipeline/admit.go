@@ -8,7 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// firstTakes is how long light pieces, heavy ones, and heavy ones aside are expected to hold their places before any did.
+// firstTakes is how long light pieces, heavy ones, and heavy ones aside are expected to hold their places before any
+// did.
 var firstTakes = [3]time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
 // bookedMost is how many pieces that are still being fetched count for each slot while nobody waits at the gate.
@@ -29,7 +30,8 @@ var (
 	}
 )
 
-// heavy reports whether a variant takes many times as long as most. Before its original is known, only what the URL says counts.
+// heavy reports whether a variant takes many times as long as most. Before its original is known, only what the URL
+// says counts.
 func heavy(s variant.Spec, original *origin.Original) bool {
 	const mega = 1e6
 	result := box(s) / mega
@@ -91,11 +93,11 @@ func (g *gate) learn(p *piece, held time.Duration) {
 	}
 }
 
-// admit books a place for a viewer's piece that is not at the gate yet, or refuses it at once: where waiting for its turn would take more
-// than half of the time that is left for it (the rest is for the fetch, the work, and an estimate that is wrong), or where viewers wait
-// longer than they should. A group that comes at once may fill the queue; while somebody always waits, the queue's bound shrinks, twice
-// as fast as the queue is worked off, down to patience. So whoever is served is served in time, no worker is ever idle, and when too
-// many stop coming the queue is soon gone.
+// admit books a place for a viewer's piece that is not at the gate yet, or refuses it at once: where waiting for its
+// turn would take more than half of the time that is left for it (the rest is for the fetch, the work, and an estimate
+// that is wrong), or where viewers wait longer than they should. A group that comes at once may fill the queue; while
+// somebody always waits, the queue's bound shrinks, twice as fast as the queue is worked off, down to patience. So
+// whoever is served is served in time, no worker is ever idle, and when too many stop coming the queue is soon gone.
 func (g *gate) admit(p *piece) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -140,7 +142,8 @@ func (g *gate) unbook(p *piece) {
 // drop ends a booking. The lock is held.
 func (g *gate) drop(p *piece) { delete(g.booked, p) }
 
-// wait is how long a piece that comes now will wait for its slot, by what those before it are expected to take. The lock is held.
+// wait is how long a piece that comes now will wait for its slot, by what those before it are expected to take. The
+// lock is held.
 func (g *gate) wait(p *piece) time.Duration {
 	booked, waiting := g.ahead(p)
 	light, heavy := booked[0], booked[1]
@@ -178,7 +181,8 @@ func (g *gate) wait(p *piece) time.Duration {
 	return (lightWork + work(heavy, g.running[1], g.takes[1])) / time.Duration(g.slots)
 }
 
-// refuse is the answer to a viewer who would wait too long; they are told to come back when most of those before them are served.
+// refuse is the answer to a viewer who would wait too long; they are told to come back when most of those before them
+// are served.
 func (g *gate) refuse(wait time.Duration) error {
 	g.obs.Refused(g.name)
 	e := fault.New(fault.Overloaded, "pipeline.admit", "too many pictures are waiting; try again shortly", nil)

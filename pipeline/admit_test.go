@@ -47,8 +47,8 @@ func numbered(i int) variant.Ref {
 	return r
 }
 
-// Five times the capacity for twenty seconds: whoever is not refused is served in time, refusals come at once and tell when to come
-// back, no worker is ever idle, and what is in memory is answered without waiting.
+// Five times the capacity for twenty seconds: whoever is not refused is served in time, refusals come at once and tell
+// when to come back, no worker is ever idle, and what is in memory is answered without waiting.
 func TestFault01Overload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate, seconds = 100, 20 // Two workers make 20 a second.
@@ -158,7 +158,8 @@ func TestFault01SlowOriginShedsNobody(t *testing.T) {
 	})
 }
 
-// Those who were refused come back three times, as they were told to: 5 s after the load ended a normal one is served at once.
+// Those who were refused come back three times, as they were told to: 5 s after the load ended a normal one is served
+// at once.
 func TestFault02RetryStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate, seconds = 100, 20

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// calm tells the time by which entries age. It is the wall clock, but where that jumps ahead it follows at no more than twice the pace of
-// time, so that a clock set wrong, or set right, does not make a whole store old at once; the restart of the process ends that. Where
-// the wall clock jumps back, so does this one: an entry from the future counts as new. Safe for concurrent use.
+// calm tells the time by which entries age. It is the wall clock, but where that jumps ahead it follows at no more than
+// twice the pace of time, so that a clock set wrong, or set right, does not make a whole store old at once; the restart
+// of the process ends that. Where the wall clock jumps back, so does this one: an entry from the future counts as new.
+// Safe for concurrent use.
 type calm struct {
 	wall func() time.Time
 

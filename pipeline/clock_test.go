@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestFault22ClockJumps moves the clock by hours and by years, either way: without a TTL nothing ever expires; with one, entries are as fresh
-// after the jump as before it, and those whose time has really passed are made once more.
+// TestFault22ClockJumps moves the clock by hours and by years, either way: without a TTL nothing ever expires; with
+// one, entries are as fresh after the jump as before it, and those whose time has really passed are made once more.
 func TestFault22ClockJumps(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for _, ttl := range []time.Duration{0, 2 * time.Hour} {

@@ -17,7 +17,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// fakeTiers is the real tiers over a store in a map. It counts what is asked, and the func fields, where set, come first.
+// fakeTiers is the real tiers over a store in a map. It counts what is asked, and the func fields, where set, come
+// first.
 type fakeTiers struct {
 	*cache.Tiered
 	memory *cache.Memory

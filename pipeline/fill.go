@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// fill is the making of one absent variant, shared by everybody who wants it. ready is closed when the answer (or err) is
-// there, stored when the store's write ended as well: a viewer waits for the first, Warm for the second.
+// fill is the making of one absent variant, shared by everybody who wants it. ready is closed when the answer (or err)
+// is there, stored when the store's write ended as well: a viewer waits for the first, Warm for the second.
 type fill struct {
 	table  *fills
 	name   fillName
@@ -35,7 +35,8 @@ type fill struct {
 	saving    bool
 }
 
-// fillName is what a fill is known by in the table. Callers share one only where their originals may come from the same hosts.
+// fillName is what a fill is known by in the table. Callers share one only where their originals may come from the same
+// hosts.
 type fillName struct {
 	key     string
 	within  reach.Hosts
@@ -81,8 +82,8 @@ type order struct {
 	toll    Toll      // nil = what is ordered may be made
 }
 
-// publish hands the answer to everybody who waits. Only the first call counts. A failed fill leaves the table before anybody
-// learns of it, so that a retry is a new try.
+// publish hands the answer to everybody who waits. Only the first call counts. A failed fill leaves the table before
+// anybody learns of it, so that a retry is a new try.
 func (f *fill) publish(a Answer, err error) {
 	if f.published {
 		return
@@ -110,9 +111,9 @@ type fills struct {
 	closed  bool
 }
 
-// join returns the fill of each key, starting one batch for those that nobody makes yet. led tells which are in that batch;
-// run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its own rank, and
-// wants each fill until quit.
+// join returns the fill of each key, starting one batch for those that nobody makes yet. led tells which are in that
+// batch; run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its
+// own rank, and wants each fill until quit.
 func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
 	b := &batch{source: o.source, within: o.within, urgency: &urgency{rank: o.rank}, stage: o.stage, refresh: o.refresh, upgrade: o.upgrade}
 	led = make([]bool, len(o.keys))
@@ -152,8 +153,8 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 	return all, led, nil
 }
 
-// work runs a batch and takes its fills out of the table. A panic becomes one internal fault for everybody who waits, and
-// never a crash of the process; so does a run that forgot to publish.
+// work runs a batch and takes its fills out of the table. A panic becomes one internal fault for everybody who waits,
+// and never a crash of the process; so does a run that forgot to publish.
 func (t *fills) work(b *batch, run func(*batch)) {
 	defer t.running.Done()
 	defer func() {
@@ -171,16 +172,17 @@ func (t *fills) work(b *batch, run func(*batch)) {
 	run(b)
 }
 
-// quit tells that somebody who joined f does not want it any more. A batch that nobody wants is dropped while it waits for its
-// original or for a worker; what a worker has begun ends by itself. Whoever joins while the last one quits never gets a dropped fill:
+// quit tells that somebody who joined f does not want it any more. A batch that nobody wants is dropped while it waits
+// for its original or for a worker; what a worker has begun ends by itself. Whoever joins while the last one quits
+// never gets a dropped fill:
 //  1. A's batch waits at a gate, and A is the only one who wants it.
 //  2. A hangs up and B asks for the same key. Both need the table's lock.
 //  3. B is first: join finds the fill and wants it too. A's quit finds B, and drops nothing.
-//  4. Or A is first: in one turn of the lock quit counts down to nobody, takes the fills out of the table and marks the batch. B's
-//     join finds no fill there and begins its own.
+//  4. Or A is first: in one turn of the lock quit counts down to nobody, takes the fills out of the table and marks the
+//     batch. B's join finds no fill there and begins its own.
 //
-// Nor is a slot lost that the gate grants at that moment: acquire gives it back if it saw the end of its context first, and else
-// the batch does, which pass then tells that it was dropped.
+// Nor is a slot lost that the gate grants at that moment: acquire gives it back if it saw the end of its context first,
+// and else the batch does, which pass then tells that it was dropped.
 func (t *fills) quit(f *fill) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -208,7 +210,8 @@ func (t *fills) forget(b *batch) {
 	}
 }
 
-// wait begins the part of a batch that quit may call off by ending its context. It is false where everybody has quit already.
+// wait begins the part of a batch that quit may call off by ending its context. It is false where everybody has quit
+// already.
 func (t *fills) wait(b *batch, callOff context.CancelFunc) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -50,10 +50,11 @@ func (p *Pipeline) honour(e *cache.Entry, fresh origin.Freshness) (noStore bool)
 	return false
 }
 
-// follow does what a viewer's hit calls for behind its answer: an entry that is stale or of an older recipe is remade, one of the
-// first stage upgraded, and a hot one made lighter.
+// follow does what a viewer's hit calls for behind its answer: an entry that is stale or of an older recipe is remade,
+// one of the first stage upgraded, and a hot one made lighter.
 func (p *Pipeline) follow(ref variant.Ref, key string, a Answer) {
-	// A stale entry past Revalidate is here because its origin failed a moment ago: asking again at once would not help.
+	// A stale entry past Revalidate is here because its origin failed a moment ago: asking again at once would not
+	// help.
 	stale := a.Outcome == Stale && a.Over <= p.cfg.Revalidate
 	outdated := a.Outcome == Hit && a.Entry.Recipe < variant.Recipe
 	switch {
@@ -65,8 +66,8 @@ func (p *Pipeline) follow(ref variant.Ref, key string, a Answer) {
 	}
 }
 
-// remake makes an old entry anew. At most cfg.Remakes run at a time and more are not remembered: the next hit asks again, so a
-// new recipe never makes a cold fleet.
+// remake makes an old entry anew. At most cfg.Remakes run at a time and more are not remembered: the next hit asks
+// again, so a new recipe never makes a cold fleet.
 func (p *Pipeline) remake(ref variant.Ref, key string) {
 	if p.relief.now() > pressure.Normal {
 		p.parts.Observer.Remade("deferred")

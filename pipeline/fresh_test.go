@@ -54,8 +54,8 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// An origin that answers with something else than a picture fails, whatever its status says: the old entry is answered for as long as
-// that is allowed. Nothing that comes of it is stored, and prewarm hears of the failure.
+// An origin that answers with something else than a picture fails, whatever its status says: the old entry is answered
+// for as long as that is allowed. Nothing that comes of it is stored, and prewarm hears of the failure.
 func TestAnOriginThatSendsNoPictureFails(t *testing.T) {
 	for kind, stale := range map[fault.Kind]bool{
 		fault.NotAnImage: true, fault.TruncatedSource: true, fault.DecodeFailed: true, fault.SourceError: true, fault.SourceForbidden: true,

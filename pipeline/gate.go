@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// backgroundShare is the reciprocal share of grants that background work gets while viewers wait: one in ten, so that jobs
-// end even under a constant load of viewers.
+// backgroundShare is the reciprocal share of grants that background work gets while viewers wait: one in ten, so that
+// jobs end even under a constant load of viewers.
 const backgroundShare = 10
 
-// lightTurns is how many light pictures pass a heavy one that waits: it gets the next turn, however many more there are.
+// lightTurns is how many light pictures pass a heavy one that waits: it gets the next turn, however many more there
+// are.
 const lightTurns = 3
 
-// viewerHold is how long one slot is kept from background work after a viewer took one, and all of them from viewers' heavy pictures, which
-// are then made aside, after a light one did: viewers come in groups, and each would wait for a picture in work that nobody is waiting
-// for, or for one that takes many times as long.
+// viewerHold is how long one slot is kept from background work after a viewer took one, and all of them from viewers'
+// heavy pictures, which are then made aside, after a light one did: viewers come in groups, and each would wait for a
+// picture in work that nobody is waiting for, or for one that takes many times as long.
 const viewerHold = time.Second
 
 // line is where a piece of work waits, the least pressing first.
@@ -57,20 +58,21 @@ func (p *piece) line(r rank) line {
 	return lightLine
 }
 
-// gate admits work to a limited number of slots. Viewers pass before background work, light pictures before heavy ones, in order of
-// arrival within each, and upgrades when nobody else waits and another slot stays free. Among viewers, those of a source or a signing key
-// that took much of the slots' time lately wait for the others, and one source holds no more than its share of the slots (see share.go).
-// The viewers' waiting room is bounded in pieces of work and, by admit, in time, so that overload is refused early instead of answered late.
+// gate admits work to a limited number of slots. Viewers pass before background work, light pictures before heavy ones,
+// in order of arrival within each, and upgrades when nobody else waits and another slot stays free. Among viewers,
+// those of a source or a signing key that took much of the slots' time lately wait for the others, and one source holds
+// no more than its share of the slots (see share.go). The viewers' waiting room is bounded in pieces of work and, by
+// admit, in time, so that overload is refused early instead of answered late.
 //
 // One source does not keep the slots from others, whatever its pictures turn out to take:
-//  1. Four variants of source A are asked for, and nobody knows A. A1 takes one of two slots, half of them: A2 to A4 wait though the
-//     other one is free.
+//  1. Four variants of source A are asked for, and nobody knows A. A1 takes one of two slots, half of them: A2 to A4
+//     wait though the other one is free.
 //  2. A viewer of B comes. Whoever waits could not be let in, so B need not wait for them: it takes the free slot.
 //  3. B ends. The grant looks for who may have the slot: not A2, which A1 still keeps out; C, who came later, may.
-//  4. A1 ends after seconds: A is known to be dear. A2 was weighed before and is still light; it takes the slot, A3 goes aside, where it
-//     holds nobody up.
-//  5. What is asked for of A from here on counts as heavy and waits in the heavy line. Had A1 ended after a moment instead, A2 and A3 would
-//     have taken both slots.
+//  4. A1 ends after seconds: A is known to be dear. A2 was weighed before and is still light; it takes the slot, A3
+//     goes aside, where it holds nobody up.
+//  5. What is asked for of A from here on counts as heavy and waits in the heavy line. Had A1 ended after a moment
+//     instead, A2 and A3 would have taken both slots.
 type gate struct {
 	name     string
 	room     int           // viewers that may wait
@@ -130,8 +132,8 @@ func (g *gate) acquire(ctx context.Context, u *urgency) (release func(), err err
 	return g.enter(ctx, &piece{urgency: u})
 }
 
-// enter waits for a slot and returns its release, which must be called exactly once. It fails with overloaded when the viewers'
-// waiting room is full or their deadline cannot be met any more, and with ctx's error when that ends first.
+// enter waits for a slot and returns its release, which must be called exactly once. It fails with overloaded when the
+// viewers' waiting room is full or their deadline cannot be met any more, and with ctx's error when that ends first.
 func (g *gate) enter(ctx context.Context, p *piece) (release func(), err error) {
 	r := p.urgency.present()
 	g.mu.Lock()
@@ -166,7 +168,8 @@ func (g *gate) enter(ctx context.Context, p *piece) (release func(), err error) 
 	}
 }
 
-// promote moves a waiter to the end of a more pressing room. The viewers' bound does not apply: the work is there already.
+// promote moves a waiter to the end of a more pressing room. The viewers' bound does not apply: the work is there
+// already.
 func (g *gate) promote(w *waiter, to rank) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -194,8 +197,8 @@ func (g *gate) note() {
 	}
 }
 
-// awaited reports whether somebody waits for what background work of that line might take. Viewers who still wait could not have the
-// place that is free, or they had been granted it.
+// awaited reports whether somebody waits for what background work of that line might take. Viewers who still wait could
+// not have the place that is free, or they had been granted it.
 func (g *gate) awaited(l line) bool {
 	if l >= heavyLine {
 		return false
@@ -208,7 +211,8 @@ func (g *gate) awaited(l line) bool {
 	return false
 }
 
-// free reports whether there is a slot for background work. An upgrade leaves one for whoever comes next, if there are two.
+// free reports whether there is a slot for background work. An upgrade leaves one for whoever comes next, if there are
+// two.
 func (g *gate) free(l line) bool {
 	all := g.running[0] + g.running[1]
 	if l == upgradeLine || g.keptForViewers.on {
@@ -276,7 +280,8 @@ func (g *gate) leave(w *waiter) {
 	g.grant()
 }
 
-// release gives a piece's place back and grants it to the next waiter. held is how long it was worked in; 0 = it was not.
+// release gives a piece's place back and grants it to the next waiter. held is how long it was worked in; 0 = it was
+// not.
 func (g *gate) release(p *piece, held time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -299,7 +304,8 @@ func (g *gate) grant() {
 	g.note()
 }
 
-// next chooses who passes, if anybody: a viewer, but every tenth grant is offered to background work first; an upgrade last.
+// next chooses who passes, if anybody: a viewer, but every tenth grant is offered to background work first; an upgrade
+// last.
 func (g *gate) next() *waiter {
 	viewer, other := g.nextViewer(), g.first(warmLine)
 	if viewer == nil && other == nil {

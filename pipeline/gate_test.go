@@ -11,8 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// grants starts an acquire for each letter in order ("v" viewer, "h" viewer of what is heavy, "b" background, "u" upgrade) on a full gate and returns the order in
-// which they are let in, one slot at a time.
+// grants starts an acquire for each letter in order ("v" viewer, "h" viewer of what is heavy, "b" background, "u"
+// upgrade) on a full gate and returns the order in which they are let in, one slot at a time.
 func grants(t *testing.T, g *gate, who string) string {
 	t.Helper()
 	hold, err := g.acquire(t.Context(), &urgency{rank: warming})
@@ -43,8 +43,8 @@ func grants(t *testing.T, g *gate, who string) string {
 	return got
 }
 
-// Viewers pass before background work, which still gets one grant in ten, and both before upgrades. What is light passes what is heavy,
-// which gets every fourth turn of the viewers.
+// Viewers pass before background work, which still gets one grant in ten, and both before upgrades. What is light
+// passes what is heavy, which gets every fourth turn of the viewers.
 func TestGateOrder(t *testing.T) {
 	for who, want := range map[string]string{
 		"bbv":                  "vbb",
@@ -201,7 +201,8 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 	})
 }
 
-// A heavy piece gets a free place aside at once though light ones wait for the slots, and the time that it takes there is nobody else's estimate.
+// A heavy piece gets a free place aside at once though light ones wait for the slots, and the time that it takes there
+// is nobody else's estimate.
 func TestFault03AsideWaitsForNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate("test", 2, 10, noObserver{})

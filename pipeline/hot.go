@@ -15,8 +15,8 @@ var hotStage = strconv.Itoa(int(variant.StageHot))
 // scoreSlack is how far below its target a variant may score where its quality is measured.
 const scoreSlack = 0.5
 
-// Viewed counts that a viewer was sent all bytes of an entry. Once they are worth it, the next hit has the entry made again by a slower
-// encoder.
+// Viewed counts that a viewer was sent all bytes of an entry. Once they are worth it, the next hit has the entry made
+// again by a slower encoder.
 func (p *Pipeline) Viewed(key string, m cache.Meta) {
 	if h := p.parts.Heat; !h.View(key, m.ETag) {
 		h.Begin(key, m.ETag, p.breakEven(m))
@@ -40,8 +40,8 @@ func (p *Pipeline) views(key string, m cache.Meta) (views, needed int) {
 	return views, needed
 }
 
-// lightens reports whether the slower encoder may make an entry smaller: a final AVIF whose score was measured, so that the score of what
-// replaces it can be held against it.
+// lightens reports whether the slower encoder may make an entry smaller: a final AVIF whose score was measured, so that
+// the score of what replaces it can be held against it.
 func lightens(m cache.Meta) bool {
 	return m.ContentType == variant.AVIF.MediaType() && m.Attrs[stageAttr] == "" && m.Attrs[scoreAttr] != ""
 }
@@ -77,8 +77,8 @@ func (p *Pipeline) tellImproved(i improvement, f *fill, outcome string) {
 	p.parts.Heat.Done(i.key, i.from.ETag, outcome, r)
 }
 
-// lighter is the better one of a final entry and what the slower encoder made in its place: the smaller, unless that falls short of the
-// target by more than the final one does. The final one is not tried again.
+// lighter is the better one of a final entry and what the slower encoder made in its place: the smaller, unless that
+// falls short of the target by more than the final one does. The final one is not tried again.
 func lighter(final, hot cache.Entry) (e cache.Entry, kept bool) {
 	if len(hot.Body) < len(final.Body) && hot.ContentType == final.ContentType &&
 		attr(hot.Meta, scoreAttr) >= min(attr(final.Meta, scoreAttr), attr(hot.Meta, targetAttr)-scoreSlack) {

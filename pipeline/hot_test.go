@@ -16,8 +16,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// hotRig is a pipeline whose codec makes measured AVIF of one megapixel: of 80 bytes at the final stage, which are worth the slower encoder
-// at the third view, and of size bytes by that.
+// hotRig is a pipeline whose codec makes measured AVIF of one megapixel: of 80 bytes at the final stage, which are
+// worth the slower encoder at the third view, and of size bytes by that.
 type hotRig struct {
 	*upgradeRig
 	size     int
@@ -101,7 +101,8 @@ func (r *hotRig) tell(t *testing.T, when string, want map[string]int, spared int
 	}
 }
 
-// What viewers were sent until it was worth it is made once more by the slower encoder when it is asked for again: not before, and once.
+// What viewers were sent until it was worth it is made once more by the slower encoder when it is asked for again: not
+// before, and once.
 func TestHotIsMadeAtBreakEven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHotRig(t, breakEvenPrices, nil)
@@ -158,7 +159,8 @@ func TestHotIsNotMade(t *testing.T) {
 	}
 }
 
-// What the slower encoder does not make smaller, or worse than may be, is kept, and not tried again: not after a restart either.
+// What the slower encoder does not make smaller, or worse than may be, is kept, and not tried again: not after a
+// restart either.
 func TestHotNeverLargerNorWorse(t *testing.T) {
 	for name, change := range map[string]func(*hotRig){
 		"as large":         func(r *hotRig) { r.size = 80 },

@@ -11,8 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Known tells what Warm would find stored, and does no work: Present, or neither Present nor Err, or Err where the store does not
-// answer, or the caller may not have what it has. refs must be resolved.
+// Known tells what Warm would find stored, and does no work: Present, or neither Present nor Err, or Err where the
+// store does not answer, or the caller may not have what it has. refs must be resolved.
 func (p *Pipeline) Known(ctx context.Context, refs []variant.Ref) []Warmed {
 	out := make([]Warmed, len(refs))
 	for i, ref := range refs {

@@ -94,8 +94,8 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	r.leaveMaster(ctx)
 }
 
-// admit refuses a viewer's batch early where it would wait for too long: before its original is fetched, and not as long as others want
-// what it makes. Background work waits as long as it takes.
+// admit refuses a viewer's batch early where it would wait for too long: before its original is fetched, and not as
+// long as others want what it makes. Background work waits as long as it takes.
 func (p *Pipeline) admit(seat *piece) error {
 	if seat.urgency.present() < viewing {
 		return nil
@@ -112,7 +112,8 @@ func (p *Pipeline) admit(seat *piece) error {
 // errUnwanted is what becomes of a batch that everybody has quit.
 var errUnwanted = fault.New(fault.Canceled, "pipeline.run", "nobody waits for the picture any more", context.Canceled)
 
-// takeSlot hands the fetch slot that came with the batch on to a caller who gives it back; nil where there is none, or none any more.
+// takeSlot hands the fetch slot that came with the batch on to a caller who gives it back; nil where there is none, or
+// none any more.
 func (b *batch) takeSlot() (slot func()) {
 	slot, b.slot = b.slot, nil
 	return slot
@@ -317,9 +318,9 @@ func (r *run) fail(todo []*fill, err error) {
 	}
 }
 
-// mayPass reports whether a failure may pass by itself, so that an old entry is the better answer: it is retryable, or the origin
-// answered with a page, with nothing, or with a broken picture, as origins do while they fail. That the source is gone is no such
-// failure.
+// mayPass reports whether a failure may pass by itself, so that an old entry is the better answer: it is retryable, or
+// the origin answered with a page, with nothing, or with a broken picture, as origins do while they fail. That the
+// source is gone is no such failure.
 func mayPass(err error) bool {
 	switch k := fault.KindOf(err); k {
 	case fault.NotAnImage, fault.TruncatedSource, fault.DecodeFailed:
@@ -342,8 +343,8 @@ func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, wait boo
 	return err
 }
 
-// logStore logs a failure of the store: nobody waits for a write behind an answer, so no door would. Unknown is a miss for a
-// reader, and what the cache decided itself (to give the store a rest, to drop a write) is counted there.
+// logStore logs a failure of the store: nobody waits for a write behind an answer, so no door would. Unknown is a miss
+// for a reader, and what the cache decided itself (to give the store a rest, to drop a write) is counted there.
 func (p *Pipeline) logStore(msg, key string, err error) {
 	if errors.Is(err, cache.ErrMiss) || errors.Is(err, cache.ErrUnavailable) || errors.Is(err, cache.ErrPending) || errors.Is(err, cache.ErrPurged) {
 		return

@@ -18,26 +18,27 @@ import (
 // TierMaster is the tier that an answer names which was made from its original's master: nothing was fetched.
 const TierMaster = "master"
 
-// masterReads is how many masters are held at a time, by the fills that read them or wait for a worker with them; mastersBehind how many
-// originals are, that a master is yet to be made of.
+// masterReads is how many masters are held at a time, by the fills that read them or wait for a worker with them;
+// mastersBehind how many originals are, that a master is yet to be made of.
 const (
 	masterReads   = 32
 	mastersBehind = 8
 )
 
-// masterShrink is how small a variant must be against the master that it is made from, so that it is as good as one made from the
-// original: what is scaled down twice by less loses sharpness that can be measured (bench/quality master).
+// masterShrink is how small a variant must be against the master that it is made from, so that it is as good as one
+// made from the original: what is scaled down twice by less loses sharpness that can be measured (bench/quality
+// master).
 const masterShrink = 0.75
 
-// The entry attributes of a master, and of what was made from one: whether it is the original itself, less its metadata; how old the
-// master was, in seconds.
+// The entry attributes of a master, and of what was made from one: whether it is the original itself, less its
+// metadata; how old the master was, in seconds.
 const (
 	exactAttr = "exact"
 	sinceAttr = "since"
 )
 
-// masters are the stored masters: one entry beside the variants of an original, which new variants are made from instead of the
-// original. They are read for the fills that need one, and made behind those that had to fetch.
+// masters are the stored masters: one entry beside the variants of an original, which new variants are made from
+// instead of the original. They are read for the fills that need one, and made behind those that had to fetch.
 type masters struct {
 	side  int // of new ones; 0 = none are read or made
 	reads originals
@@ -54,8 +55,8 @@ func (m *masters) open(cfg Config, parts Parts) {
 	}
 }
 
-// claim is true for one who may make the master of key, until done: once for each download, and never for more than mastersBehind at a
-// time.
+// claim is true for one who may make the master of key, until done: once for each download, and never for more than
+// mastersBehind at a time.
 func (m *masters) claim(d *download, key string) (ok, full bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -78,7 +79,8 @@ func (m *masters) done(key string) {
 // masterKey is the key of the master beside a variant.
 func masterKey(key string) string { return sourcePart(key) + variant.MasterName }
 
-// readMaster reads masters as others are fetched: each once for all who want it at a time. The slot is kept until the last of them is done.
+// readMaster reads masters as others are fetched: each once for all who want it at a time. The slot is kept until the
+// last of them is done.
 func readMaster(tiers Tiers) fetch {
 	return func(ctx context.Context, d *download, key string, lim origin.Limits) error {
 		release, err := lim.Admit(ctx)
@@ -161,8 +163,8 @@ func (s *standIn) servesAny(todo []*fill) bool {
 	return false
 }
 
-// get gets what the fills are made from: the master where it serves them all and is fresh, else the original; and where that cannot be
-// had, the master for those that it serves. back is to be called when the bytes are no longer read.
+// get gets what the fills are made from: the master where it serves them all and is fresh, else the original; and where
+// that cannot be had, the master for those that it serves. back is to be called when the bytes are no longer read.
 func (r *run) get(ctx context.Context, todo []*fill) (d *download, back func(), err error) {
 	// From before anything is read: what is made of it is purged by all that comes later.
 	r.generation = r.p.parts.Purges.Now()
@@ -201,7 +203,8 @@ func (r *run) get(ctx context.Context, todo []*fill) (d *download, back func(), 
 // use says what the run gets originals for.
 func (r *run) use() use { return use{r.b.fills[0].key, r.generation} }
 
-// readMaster reads the master; nil where there is none. One from before a purge is a miss, and one that is being read then is not shared.
+// readMaster reads the master; nil where there is none. One from before a purge is a miss, and one that is being read
+// then is not shared.
 func (r *run) readMaster(ctx context.Context) (*download, func()) {
 	p := r.p
 	if p.masters.side == 0 {
@@ -221,7 +224,8 @@ func (r *run) readMaster(ctx context.Context) (*download, func()) {
 	return d, back
 }
 
-// spare reports, as its key, whether the original at hand is to have a master that has none yet. The caller then owes masters.done.
+// spare reports, as its key, whether the original at hand is to have a master that has none yet. The caller then owes
+// masters.done.
 func (r *run) spare() (key string, ok bool) {
 	p, in := r.p, r.download.original
 	if !r.masterWanted || r.download.master != nil || in.Info.Frames > 1 || p.relief.now() > pressure.Normal {
@@ -243,8 +247,8 @@ func (p *Pipeline) masterSpec() variant.Spec {
 	return variant.Spec{Master: true, Width: p.masters.side, Height: p.masters.side}
 }
 
-// withMaster adds the master to what is made for nobody who waits: it spares a decode, and the variants are made from it. The master is
-// kept by the function that it returns.
+// withMaster adds the master to what is made for nobody who waits: it spares a decode, and the variants are made from
+// it. The master is kept by the function that it returns.
 func (r *run) withMaster(specs []variant.Spec) (_ []variant.Spec, keep func(context.Context)) {
 	if r.b.urgency.present() == viewing {
 		return specs, func(context.Context) {}
@@ -260,8 +264,8 @@ func (r *run) withMaster(specs []variant.Spec) (_ []variant.Spec, keep func(cont
 	}
 }
 
-// leaveMaster makes the master behind the answers that were made from the original: in background work's line, and not at all where
-// that comes to no end.
+// leaveMaster makes the master behind the answers that were made from the original: in background work's line, and not
+// at all where that comes to no end.
 func (r *run) leaveMaster(ctx context.Context) {
 	key, ok := r.spare()
 	if !ok {

@@ -9,8 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A purge wins over a master that is being made, over a variant that is being made from one, and keeps a fill that begins while it
-// deletes from reading what it is about to delete.
+// A purge wins over a master that is being made, over a variant that is being made from one, and keeps a fill that
+// begins while it deletes from reading what it is about to delete.
 func TestPurgeOfAMaster(t *testing.T) {
 	for _, when := range []string{"while it is made", "while it is read", "while it is deleted"} {
 		t.Run(when, func(t *testing.T) {

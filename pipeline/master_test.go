@@ -65,8 +65,8 @@ func (r *rig) wantFetches(t *testing.T, want int) {
 	}
 }
 
-// The first variant of an original leaves a master, and the next ones are made from it: without a fetch, as of the original, and with
-// the master in the store alone.
+// The first variant of an original leaves a master, and the next ones are made from it: without a fetch, as of the
+// original, and with the master in the store alone.
 func TestMasterServesTheNextVariant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, nil)
@@ -212,8 +212,8 @@ func TestMasterOfAGoneOriginal(t *testing.T) {
 	})
 }
 
-// A master past its life is no reason not to ask the origin, but stands in for one that fails, as an old entry does; and what is made from
-// a master is as old as that.
+// A master past its life is no reason not to ask the origin, but stands in for one that fails, as an old entry does;
+// and what is made from a master is as old as that.
 func TestMasterGrowsOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 2*time.Hour })

@@ -15,8 +15,9 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// originals collapses downloads: however many variants of one original are being made, from any door, it is fetched once.
-// A download runs detached from the fills that wait for it and is dropped when the last of them is done with its bytes.
+// originals collapses downloads: however many variants of one original are being made, from any door, it is fetched
+// once. A download runs detached from the fills that wait for it and is dropped when the last of them is done with its
+// bytes.
 type originals struct {
 	fetch   fetch
 	gate    *gate
@@ -66,9 +67,11 @@ type use struct {
 	generation cache.Generation
 }
 
-// get returns the download of source once it ended, shared with everybody who wants it at the same time, and the function
-// that gives it back, to be called exactly once when its bytes are no longer read. One that began before the key was purged is not
-// shared, nor one that may go to other hosts: it may end in what this caller must not have, or in a refusal that is not this caller's. slot, if not nil, is a fetch slot that the caller already holds; get takes it over.
+// get returns the download of source once it ended, shared with everybody who wants it at the same time, and the
+// function that gives it back, to be called exactly once when its bytes are no longer read. One that began before the
+// key was purged is not shared, nor one that may go to other hosts: it may end in what this caller must not have, or in
+// a refusal that is not this caller's. slot, if not nil, is a fetch slot that the caller already holds; get takes it
+// over.
 func (o *originals) get(ctx context.Context, source string, of use, lim origin.Limits, u *urgency, slot func()) (_ *download, _ func(), err error) {
 	key := source + "\x00" + strconv.FormatInt(lim.Bytes, 10) + "\x00" + string(lim.Within)
 	o.mu.Lock()

@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A panic in any part of a fill, from any door, is one internal fault, and every slot comes back: there is only one of each here, and
-// the next fill gets it.
+// A panic in any part of a fill, from any door, is one internal fault, and every slot comes back: there is only one of
+// each here, and the next fill gets it.
 func TestPanicsLoseNoSlot(t *testing.T) {
 	doors := map[string]func(*testing.T, *rig) error{
 		"viewer": func(t *testing.T, r *rig) error {

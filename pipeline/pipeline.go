@@ -25,8 +25,9 @@ const (
 	Collapsed Outcome = "collapsed"
 )
 
-// Timings is how long each phase of an answer took; 0 = the phase was not needed. A collapsed answer has those of its fill.
-// Probe is the part of Transform in which the picture was looked at for its quality, CPU the processor time that Transform took.
+// Timings is how long each phase of an answer took; 0 = the phase was not needed. A collapsed answer has those of its
+// fill. Probe is the part of Transform in which the picture was looked at for its quality, CPU the processor time that
+// Transform took.
 type Timings struct{ Lookup, Queue, Fetch, Transform, Probe, CPU time.Duration }
 
 // Answer is a variant and how it was come by. Entry is shared and immutable.
@@ -48,8 +49,9 @@ type Fetcher interface {
 	Forget(source string)
 }
 
-// Transformer makes images, or the master, of one original at the stage asked for. Each spec is emitted as it is ready, at most once and from one goroutine; a
-// non-nil error stands for every spec that was not emitted. Implemented by transform.Pool.
+// Transformer makes images, or the master, of one original at the stage asked for. Each spec is emitted as it is ready,
+// at most once and from one goroutine; a non-nil error stands for every spec that was not emitted. Implemented by
+// transform.Pool.
 type Transformer interface {
 	Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error
 }
@@ -71,8 +73,8 @@ type Tiers interface {
 type Keeper interface {
 	// Remember keeps an entry in memory; background entries do not push out what viewers read.
 	Remember(key string, e cache.Entry, background bool)
-	// Save writes to the store and waits for its turn; SaveBehind gives up where too much is pending. What was purged since its
-	// making began is cache.ErrPurged.
+	// Save writes to the store and waits for its turn; SaveBehind gives up where too much is pending. What was purged
+	// since its making began is cache.ErrPurged.
 	Save(ctx context.Context, key string, e cache.Entry) error
 	SaveBehind(ctx context.Context, key string, e cache.Entry) error
 }
@@ -93,11 +95,12 @@ type Observer interface {
 	// Filled is called for each variant that was made, and for each that could not be.
 	Filled(f Filling)
 	Remade(outcome string)
-	// Upgraded is called for each entry that an upgrade was asked for (queued or dropped) and for each that left the queue: made,
-	// kept (the first stage was not larger), present (another instance made it), gone (purged meanwhile) or failed.
+	// Upgraded is called for each entry that an upgrade was asked for (queued or dropped) and for each that left the
+	// queue: made, kept (the first stage was not larger), present (another instance made it), gone (purged meanwhile)
+	// or failed.
 	Upgraded(outcome string)
-	// Mastered is called for each fill that was made from a master (used), and for each master that was made, failed, or was dropped
-	// because too much else was to be done.
+	// Mastered is called for each fill that was made from a master (used), and for each master that was made, failed,
+	// or was dropped because too much else was to be done.
 	Mastered(outcome string)
 }
 
@@ -163,9 +166,9 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	return p, nil
 }
 
-// Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be resolved. What came through
-// a host beyond ref.Within is refused: source_not_allowed.
-// The caller's ctx bounds its own waiting only: the work it began goes on for the others, and also for nobody once a worker has it.
+// Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be
+// resolved. What came through a host beyond ref.Within is refused: source_not_allowed. The caller's ctx bounds its own
+// waiting only: the work it began goes on for the others, and also for nobody once a worker has it.
 func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 	return p.GetFor(ctx, ref, Viewer{})
 }
@@ -231,7 +234,8 @@ func (p *Pipeline) due(ctx context.Context) time.Time {
 	return time.Now().Add(p.cfg.FillTimeout)
 }
 
-// Peek returns the variant if memory or the store has it, and not_cached otherwise, or source_not_allowed where it is beyond ref.Within. It never fetches or transforms.
+// Peek returns the variant if memory or the store has it, and not_cached otherwise, or source_not_allowed where it is
+// beyond ref.Within. It never fetches or transforms.
 func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 	start := p.parts.Now()
 	if e, tier, err := p.parts.Tiers.Lookup(ctx, ref.Key()); err == nil {
@@ -248,8 +252,9 @@ func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 	return Answer{}, fault.New(fault.NotCached, "pipeline.Peek", "the variant is not in the cache", nil)
 }
 
-// Stat is the hit that Get would give, without its bytes: from memory, else by one look at the store. It returns cache.ErrMiss
-// when there is none, or one too old to be answered. Like Get it counts as a viewer's hit, after which the entry may be remade.
+// Stat is the hit that Get would give, without its bytes: from memory, else by one look at the store. It returns
+// cache.ErrMiss when there is none, or one too old to be answered. Like Get it counts as a viewer's hit, after which
+// the entry may be remade.
 func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (Answer, error) {
 	key := ref.Key()
 	m, tier, err := p.parts.Tiers.Stat(ctx, key)
@@ -267,13 +272,15 @@ func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (Answer, error) {
 	return a, nil
 }
 
-// Close refuses new fills, forgets the upgrades that wait, and waits until running fills are made and stored, or ctx ends.
+// Close refuses new fills, forgets the upgrades that wait, and waits until running fills are made and stored, or ctx
+// ends.
 func (p *Pipeline) Close(ctx context.Context) error {
 	p.upgrades.end()
 	return p.fills.close(ctx)
 }
 
-// Load tells how busy the pipeline is. TransformHeld of those that wait could have a slot, if their source or key had not its share.
+// Load tells how busy the pipeline is. TransformHeld of those that wait could have a slot, if their source or key had
+// not its share.
 type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting, TransformHeld, Upgrades int }
 
 // Load reports the present load, for metrics.

@@ -50,8 +50,8 @@ type PurgeLog interface {
 	Keep(ctx context.Context, g cache.Generation, prefixes []string) error
 }
 
-// Purge removes entries of an instance that shares its store with no other. It returns how many the store had. Schedule: [cache.Purges].
-// A purge that cannot be kept is done all the same: it may be what frees the disk.
+// Purge removes entries of an instance that shares its store with no other. It returns how many the store had.
+// Schedule: [cache.Purges]. A purge that cannot be kept is done all the same: it may be what frees the disk.
 func (p *Pipeline) Purge(ctx context.Context, what Selector) (n int, err error) {
 	g := p.parts.Purges.Next()
 	defer p.EndPurge(g)
@@ -66,8 +66,9 @@ func (p *Pipeline) Purge(ctx context.Context, what Selector) (n int, err error) 
 	return n, errors.Join(err, kept)
 }
 
-// BeginPurge applies a purge to this instance: older entries are misses from here on and gone from memory, what makes them is left alone
-// by all who come later, and writes of newer ones wait for EndPurge, or limit. idle returns when the older writes have ended.
+// BeginPurge applies a purge to this instance: older entries are misses from here on and gone from memory, what makes
+// them is left alone by all who come later, and writes of newer ones wait for EndPurge, or limit. idle returns when the
+// older writes have ended.
 func (p *Pipeline) BeginPurge(g cache.Generation, prefixes, sources []string, limit time.Duration) (idle func(context.Context) error) {
 	idle = p.parts.Purges.Begin(g, prefixes, limit)
 	under := cache.Under(prefixes)
@@ -135,7 +136,8 @@ func sourcePart(key string) string {
 	return key
 }
 
-// detach takes the fills of keys that match out of the table, so that nobody who comes after a purge joins one from before it.
+// detach takes the fills of keys that match out of the table, so that nobody who comes after a purge joins one from
+// before it.
 func (t *fills) detach(match func(key string) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// What is purged while Warm makes it is made again, from an original that is fetched anew, and only then reported as made.
+// What is purged while Warm makes it is made again, from an original that is fetched anew, and only then reported as
+// made.
 func TestWarmMakesPurgedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -108,7 +109,8 @@ func TestPurgeOfAnotherSource(t *testing.T) {
 	})
 }
 
-// An upgrade that looks for its entry while a purge deletes puts nothing back, neither a first stage nor what another instance made final.
+// An upgrade that looks for its entry while a purge deletes puts nothing back, neither a first stage nor what another
+// instance made final.
 func TestUpgradeDuringAPurge(t *testing.T) {
 	for _, stored := range []string{"first", "final"} {
 		t.Run(stored, func(t *testing.T) {
@@ -172,7 +174,8 @@ func TestPurgeEndsSharedDownloads(t *testing.T) {
 	})
 }
 
-// An instance that is out of contact cannot tell what is purged: viewers are served from the store, Warm vouches for nothing.
+// An instance that is out of contact cannot tell what is purged: viewers are served from the store, Warm vouches for
+// nothing.
 func TestOutOfContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

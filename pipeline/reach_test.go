@@ -58,7 +58,8 @@ var doors = map[string]func(*rig, context.Context, variant.Ref) error{
 	},
 }
 
-// What came through a host that a caller may not ask is given and told to it by no door, from no tier, fresh or stale. The others have it.
+// What came through a host that a caller may not ask is given and told to it by no door, from no tier, fresh or stale.
+// The others have it.
 func TestNoDoorGivesWhatIsBeyondReach(t *testing.T) {
 	for name, ask := range doors {
 		for _, tier := range []string{"memory", "store", "stale"} {
@@ -96,8 +97,8 @@ func TestNoDoorGivesWhatIsBeyondReach(t *testing.T) {
 	}
 }
 
-// Callers of different reach ask for one variant at the same time, in either order: each gets what it would get alone, and callers of one
-// reach share one fetch.
+// Callers of different reach ask for one variant at the same time, in either order: each gets what it would get alone,
+// and callers of one reach share one fetch.
 func TestReachesShareNoFetch(t *testing.T) {
 	for _, first := range []reach.Hosts{"", near} {
 		synctest.Test(t, func(t *testing.T) {
@@ -210,7 +211,8 @@ func (r *rig) forgetVia() {
 	}
 }
 
-// An entry that does not say where it came from serves those who may have everything, and is made anew for the others, once.
+// An entry that does not say where it came from serves those who may have everything, and is made anew for the others,
+// once.
 func TestOldEntriesDoNotSayWhereTheyCameFrom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, nil)
@@ -248,7 +250,8 @@ func TestOldEntriesDoNotSayWhereTheyCameFrom(t *testing.T) {
 	})
 }
 
-// What is remade or upgraded behind a caller's hit is fetched within that caller's reach, and the entry says where it came from.
+// What is remade or upgraded behind a caller's hit is fetched within that caller's reach, and the entry says where it
+// came from.
 func TestRemakesStayWithinReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TTL, c.Revalidate = time.Hour, time.Hour })

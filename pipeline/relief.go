@@ -22,8 +22,9 @@ func newRelief() *relief {
 	return r
 }
 
-// Relieve takes a step of giving work up, or back. From NoPrewarm on nothing new is made in the background: Warm waits, old entries are
-// not remade, upgrades rest. From CacheOnly on viewers get what is cached, and everything else is refused. What has begun ends.
+// Relieve takes a step of giving work up, or back. From NoPrewarm on nothing new is made in the background: Warm waits,
+// old entries are not remade, upgrades rest. From CacheOnly on viewers get what is cached, and everything else is
+// refused. What has begun ends.
 func (p *Pipeline) Relieve(step pressure.Step) {
 	r := p.relief
 	r.mu.Lock()

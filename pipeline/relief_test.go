@@ -10,7 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// While memory is short Warm waits and goes on afterwards; viewers are served until only the cache is; what is cached always is.
+// While memory is short Warm waits and goes on afterwards; viewers are served until only the cache is; what is cached
+// always is.
 func TestFault34Relief(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// What one source, and one signing key, may have of the workers while others want them too (docs/adr/0022-share-of-workers.md).
+// What one source, and one signing key, may have of the workers while others want them too
+// (docs/adr/0022-share-of-workers.md).
 const (
 	shareOf     = 2               // one source may hold one slot in so many, and one place aside in so many; one at least
 	roomShare   = 4               // and one place in so many of the waiting room
@@ -24,7 +25,8 @@ const (
 	payers // how many there are
 )
 
-// account is what a gate knows of one source, or of one signing key, that viewers ask for pictures of. The gate's mutex guards it.
+// account is what a gate knows of one source, or of one signing key, that viewers ask for pictures of. The gate's mutex
+// guards it.
 type account struct {
 	spent  time.Duration // of workers' time, as of at
 	at     time.Time
@@ -38,7 +40,8 @@ func (a *account) left(now time.Time) time.Duration {
 	return time.Duration(float64(a.spent) * math.Exp(-float64(now.Sub(a.at))/float64(useLife)))
 }
 
-// used is left as far as it matters: who has used little is equal to who has used nothing. A nil account has used nothing.
+// used is left as far as it matters: who has used little is equal to who has used nothing. A nil account has used
+// nothing.
 func (a *account) used(now time.Time) time.Duration {
 	if a == nil || a.spent == 0 {
 		return 0
@@ -81,8 +84,8 @@ func (p *piece) occupy(by int) {
 	}
 }
 
-// before reports whether a viewer's piece passes one that came earlier: its source has used less of the workers' time, or as little, and
-// its signing key less.
+// before reports whether a viewer's piece passes one that came earlier: its source has used less of the workers' time,
+// or as little, and its signing key less.
 func (p *piece) before(q *piece, now time.Time) bool {
 	for by := range p.accounts {
 		mine, other := p.accounts[by].used(now), q.accounts[by].used(now)
@@ -137,9 +140,9 @@ func (g *gate) dear(source string) bool {
 	return a != nil && a.dear()
 }
 
-// full reports whether a viewer's piece must leave the free slots to others. Its source has its share of them, unless its pictures are
-// known to take little; one that nobody knows yet might take seconds. Or its signing key has its share, takes long, and is not the
-// only one that viewers come with.
+// full reports whether a viewer's piece must leave the free slots to others. Its source has its share of them, unless
+// its pictures are known to take little; one that nobody knows yet might take seconds. Or its signing key has its
+// share, takes long, and is not the only one that viewers come with.
 func (g *gate) full(p *piece, now time.Time) bool {
 	source, key := p.accounts[bySource], p.accounts[byKey]
 	share := g.slots / shareOf
@@ -161,8 +164,8 @@ func (g *gate) shared(key *account, now time.Time) bool {
 	return other.key != nil && now.Sub(other.at) < g.hold
 }
 
-// seat reports whether there is a place for a piece, and whether that is one aside. What exceeds its share of the slots is made aside,
-// unless nobody knows yet whether it is worth a worker there: then the first picture tells soon.
+// seat reports whether there is a place for a piece, and whether that is one aside. What exceeds its share of the slots
+// is made aside, unless nobody knows yet whether it is worth a worker there: then the first picture tells soon.
 func (g *gate) seat(p *piece, l line, now time.Time) (free, aside bool) {
 	if l < heavyLine {
 		return g.free(l), false
@@ -189,7 +192,8 @@ func (g *gate) passes(q, p *piece, now time.Time) bool {
 	return !g.full(q, now) && !p.before(q, now)
 }
 
-// ahead counts those who will have their turn before a piece that comes now, by weight: the booked ones, and those who wait.
+// ahead counts those who will have their turn before a piece that comes now, by weight: the booked ones, and those who
+// wait.
 func (g *gate) ahead(p *piece) (booked, waiting [2]int) {
 	now := time.Now()
 	for q := range g.booked {

@@ -57,8 +57,8 @@ func (r *rig) misses(t *testing.T, key string, n int) (took []time.Duration) {
 
 const aloneTakes = 150 * time.Millisecond // a miss of newBusyRig that waits for nobody
 
-// One source whose pictures take seconds, in ever new variants: other misses take as long as without, from the first on, and also those
-// that come while hundreds of its variants wait. What it asks for is made all the same.
+// One source whose pictures take seconds, in ever new variants: other misses take as long as without, from the first
+// on, and also those that come while hundreds of its variants wait. What it asks for is made all the same.
 func TestShareOfASource(t *testing.T) {
 	for _, at := range []int{4, 100} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
@@ -190,7 +190,8 @@ func TestShareOfAKey(t *testing.T) {
 	})
 }
 
-// Who used more of the workers' time waits for those who used less, by source and then by key; those who used little for nobody.
+// Who used more of the workers' time waits for those who used less, by source and then by key; those who used little
+// for nobody.
 func TestShareInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate("test", 1, 100, noObserver{})

@@ -1,7 +1,7 @@
 package pipeline
 
-// Toll is asked once, before the original is fetched, by a viewer's look-up that finds nothing: nil lets the variant be made, an error
-// is the viewer's answer. What is stored, or what somebody else has made, costs nothing.
+// Toll is asked once, before the original is fetched, by a viewer's look-up that finds nothing: nil lets the variant be
+// made, an error is the viewer's answer. What is stored, or what somebody else has made, costs nothing.
 type Toll func() error
 
 // owe notes who may pay for a batch. One who need not pay frees all the others. The table's lock is held.
@@ -13,9 +13,9 @@ func (b *batch) owe(toll Toll) {
 	}
 }
 
-// collect asks those who want the batch until one of them may have it made, so that nobody is refused for another's limit. Where none
-// may, the batch leaves the table in the same turn of the lock in which that is found: whoever joined before was asked, and whoever comes
-// later begins a batch of their own.
+// collect asks those who want the batch until one of them may have it made, so that nobody is refused for another's
+// limit. Where none may, the batch leaves the table in the same turn of the lock in which that is found: whoever joined
+// before was asked, and whoever comes later begins a batch of their own.
 func (t *fills) collect(b *batch) (err error) {
 	for {
 		t.mu.Lock()

@@ -13,8 +13,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Two hundred viewers of as many pictures hang up, wherever their pictures wait: what a worker has begun ends and is stored, all else is
-// dropped, and nothing is left behind. Those who came last hang up first: who gets a slot that comes free while its viewer leaves is chance.
+// Two hundred viewers of as many pictures hang up, wherever their pictures wait: what a worker has begun ends and is
+// stored, all else is dropped, and nothing is left behind. Those who came last hang up first: who gets a slot that
+// comes free while its viewer leaves is chance.
 func TestFault21ViewersHangUp(t *testing.T) {
 	for where, want := range map[string]struct{ fetched, made int }{
 		"at the fetch gate":     {fetched: 4, made: 0}, // They are called off.

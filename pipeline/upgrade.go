@@ -13,7 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// upgradePause is how long an entry stays at its first stage after its upgrade failed, most often since its original is gone.
+// upgradePause is how long an entry stays at its first stage after its upgrade failed, most often since its original is
+// gone.
 const upgradePause = time.Hour
 
 // maxPaused bounds the entries that this is remembered of; past it some are asked again sooner.
@@ -27,7 +28,8 @@ type improvement struct {
 	from  cache.Meta // of the entry
 }
 
-// upgrades is the queue of first-stage entries that were hit again, and of hot ones. Each key is in it once. Safe for concurrent use.
+// upgrades is the queue of first-stage entries that were hit again, and of hot ones. Each key is in it once. Safe for
+// concurrent use.
 type upgrades struct {
 	workers, room int
 	now           func() time.Time
@@ -167,8 +169,8 @@ func (p *Pipeline) upgradeAll() {
 	}
 }
 
-// upgrade makes the better stage of an entry once nobody else wants the machine, however long that takes. The fill is nil where there was
-// none.
+// upgrade makes the better stage of an entry once nobody else wants the machine, however long that takes. The fill is
+// nil where there was none.
 func (p *Pipeline) upgrade(ctx context.Context, i improvement) (f *fill, outcome string) {
 	const ended = "dropped" // The pipeline is closing.
 	slot, err := p.idleSlot(ctx, i.key)
@@ -192,8 +194,8 @@ func (p *Pipeline) upgrade(ctx context.Context, i improvement) (f *fill, outcome
 	return f, f.improved()
 }
 
-// idleSlot gives a fetch slot once nobody else wants the machine. It waits for that before anything is fetched, so that it holds no original
-// while it waits; and then no longer, so that none is fetched in vain.
+// idleSlot gives a fetch slot once nobody else wants the machine. It waits for that before anything is fetched, so that
+// it holds no original while it waits; and then no longer, so that none is fetched in vain.
 func (p *Pipeline) idleSlot(ctx context.Context, key string) (slot func(), err error) {
 	// The viewer's own write must not land on top of what replaces it.
 	if err := p.fills.settled(ctx, key); err != nil {
@@ -226,8 +228,8 @@ func (f *fill) improved() string {
 	return "made"
 }
 
-// findFirst finds the entry that an upgrade replaces: in the store, which another instance may have brought the final one to, or in
-// memory where the store never got it. Where there is nothing to do it publishes that and returns false.
+// findFirst finds the entry that an upgrade replaces: in the store, which another instance may have brought the final
+// one to, or in memory where the store never got it. Where there is nothing to do it publishes that and returns false.
 func (r *run) findFirst(ctx context.Context, f *fill) bool {
 	e, err := r.p.parts.Store.Get(ctx, f.key)
 	if errors.Is(err, cache.ErrMiss) {
@@ -256,8 +258,8 @@ func madeOf(m cache.Meta, original int64) bool {
 	return m.Attrs[sizeAttr] == strconv.FormatInt(original, 10)
 }
 
-// better is the final one of two stages of a variant: the second where its quality was measured, since that of the first was foretold, else
-// the smaller.
+// better is the final one of two stages of a variant: the second where its quality was measured, since that of the
+// first was foretold, else the smaller.
 func better(first, final cache.Entry) (e cache.Entry, kept bool) {
 	if final.Attrs[scoreAttr] != "" && final.ETag != first.ETag || len(final.Body) < len(first.Body) {
 		return later(first, final), false
@@ -275,8 +277,8 @@ func later(old, e cache.Entry) cache.Entry {
 	return e
 }
 
-// replace puts e in the place of the first-stage entry, in the store and then in memory, unless the source was purged since its making
-// began, or the entry is not there any more.
+// replace puts e in the place of the first-stage entry, in the store and then in memory, unless the source was purged
+// since its making began, or the entry is not there any more.
 func (p *Pipeline) replace(ctx context.Context, key string, first cache.Meta, e cache.Entry) error {
 	m, _, err := p.parts.Tiers.Stat(ctx, key)
 	if errors.Is(err, cache.ErrMiss) || err == nil && m.ETag != first.ETag {

@@ -154,7 +154,8 @@ func TestUpgradeOfAnotherInstance(t *testing.T) {
 	})
 }
 
-// Prewarm makes the final stage at once. A first stage that it finds, or joins, counts as it is and is queued for its upgrade.
+// Prewarm makes the final stage at once. A first stage that it finds, or joins, counts as it is and is queued for its
+// upgrade.
 func TestUpgradeByWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)

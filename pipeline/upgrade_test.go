@@ -128,7 +128,8 @@ func (r *upgradeRig) both(t *testing.T, width int) cache.Entry {
 	return s
 }
 
-// A viewer who waits gets the fast encoder, everything that nobody waits for the good one; without upgrades all get that.
+// A viewer who waits gets the fast encoder, everything that nobody waits for the good one; without upgrades all get
+// that.
 func TestStageByDoor(t *testing.T) {
 	for upgrades, first := range map[int]variant.Stage{0: variant.StageFinal, 1: variant.StageFirst} {
 		synctest.Test(t, func(t *testing.T) {
@@ -151,7 +152,8 @@ func TestStageByDoor(t *testing.T) {
 	}
 }
 
-// An entry that is hit after the answer that made it is upgraded once, in memory and store; one that nobody asks for again is not.
+// An entry that is hit after the answer that made it is upgraded once, in memory and store; one that nobody asks for
+// again is not.
 func TestUpgradeWhenHitAgain(t *testing.T) {
 	for _, tier := range []string{"memory", "store"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -257,7 +259,8 @@ func TestRecallLeavesUpgradesToGet(t *testing.T) {
 	})
 }
 
-// A revalidation is a hit too: the client that made the entry would otherwise ask for ever with the same ETag. Peek is not.
+// A revalidation is a hit too: the client that made the entry would otherwise ask for ever with the same ETag. Peek is
+// not.
 func TestUpgradeAfterStat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)

@@ -12,8 +12,8 @@ const (
 	ranks                 // how many there are
 )
 
-// urgency is the rank of a piece of work. It only rises: background work that a viewer joins is viewers' work from then on.
-// Safe for concurrent use.
+// urgency is the rank of a piece of work. It only rises: background work that a viewer joins is viewers' work from then
+// on. Safe for concurrent use.
 type urgency struct {
 	mu   sync.Mutex
 	rank rank

@@ -13,8 +13,8 @@ import (
 // maxJudged bounds what verdicts know beside their table.
 const maxJudged = 10_000
 
-// verdicts remember originals of which nothing could be made and on which a worker spent its time: by source, so that they are not
-// fetched again, and by their bytes, so that the same file under another URL is not paid for once more.
+// verdicts remember originals of which nothing could be made and on which a worker spent its time: by source, so that
+// they are not fetched again, and by their bytes, so that the same file under another URL is not paid for once more.
 type verdicts struct {
 	sources, bodies *origin.Negatives
 
@@ -36,7 +36,8 @@ func costly(err error) bool {
 	return false
 }
 
-// known gives the failure that is remembered of a source, or nil. What is known through a host beyond the caller's is not told.
+// known gives the failure that is remembered of a source, or nil. What is known through a host beyond the caller's is
+// not told.
 func (v *verdicts) known(source string, within reach.Hosts) error {
 	f, via := v.sources.Find(source)
 	switch {
@@ -119,8 +120,8 @@ func (r *run) judged() error {
 	return r.p.verdicts.seen(r.b.source, r.download.original.Via, r.download.original.Body)
 }
 
-// judge remembers why nothing could be made of an original, before anybody learns of it. What only background work found too costly
-// says nothing of what viewers ask for: it encodes better, and takes longer.
+// judge remembers why nothing could be made of an original, before anybody learns of it. What only background work
+// found too costly says nothing of what viewers ask for: it encodes better, and takes longer.
 func (r *run) judge(err error, made bool) {
 	if made || r.sentenced || r.download.master != nil || !costly(err) {
 		return

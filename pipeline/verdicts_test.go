@@ -24,8 +24,8 @@ func costlyRig(t *testing.T, kind fault.Kind) *rig {
 	return r
 }
 
-// TestCostlyVerdictsAreRemembered: an original of which nothing could be made is neither fetched nor tried again, whatever variant is asked
-// for, nor under another URL; after a while it is, and at once where somebody mended it.
+// TestCostlyVerdictsAreRemembered: an original of which nothing could be made is neither fetched nor tried again,
+// whatever variant is asked for, nor under another URL; after a while it is, and at once where somebody mended it.
 func TestCostlyVerdictsAreRemembered(t *testing.T) {
 	for _, kind := range []fault.Kind{fault.TooCostly, fault.TransformTimeout, fault.DecodeFailed} {
 		synctest.Test(t, func(t *testing.T) {

@@ -21,9 +21,10 @@ type Warmed struct {
 }
 
 // Warm makes what is missing of the variants of one source and returns when they are stored: at most one fetch and one
-// transform call. refs must be resolved and name one source and one Within. It waits for a fetch slot before it begins, behind every viewer, so a viewer who
-// joins one of its fills never queues behind other background work. A failing store is an error here, never a miss. What is stored, or
-// is being made for a viewer, at its first stage counts as it is and is queued for its upgrade.
+// transform call. refs must be resolved and name one source and one Within. It waits for a fetch slot before it begins,
+// behind every viewer, so a viewer who joins one of its fills never queues behind other background work. A failing
+// store is an error here, never a miss. What is stored, or is being made for a viewer, at its first stage counts as it
+// is and is queued for its upgrade.
 func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 	out := make([]Warmed, len(refs))
 	defer p.Improve(out)
@@ -105,8 +106,8 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 	return nil
 }
 
-// judge tells what became of a fill that has ended. Only the word of the store counts: either it acknowledged the fill's own write, or it
-// had the entry. An entry that was met in memory, or whose write failed, is saved here.
+// judge tells what became of a fill that has ended. Only the word of the store counts: either it acknowledged the
+// fill's own write, or it had the entry. An entry that was met in memory, or whose write failed, is saved here.
 func (p *Pipeline) judge(ctx context.Context, w *Warmed, f *fill) error {
 	switch {
 	case f.err != nil:

@@ -47,8 +47,8 @@ func newShaky(t *testing.T, fail func(put int) error, change func(*Config, *Part
 
 func never(int) error { return nil }
 
-// Only the store's word makes `made` or `present`: after a write that failed, memory has the variant and the store does not. Tried again,
-// the variant is saved.
+// Only the store's word makes `made` or `present`: after a write that failed, memory has the variant and the store does
+// not. Tried again, the variant is saved.
 func TestWarmTrustsTheStoreAlone(t *testing.T) {
 	down := errors.New("503")
 	for name, meet := range map[string]func(r *rig){

@@ -20,9 +20,9 @@ type group struct {
 // unlimited is from where on version 1 means "no limit" by a number.
 const unlimited = 1 << 60
 
-// Group gauges the control group (version 1 or 2) that this process runs in, under the given root folder ("/" on a real machine): the
-// memory that cannot be had back by dropping file pages, against the lowest limit of the group and those it lies in. Without a limit it
-// is always 0 of 0.
+// Group gauges the control group (version 1 or 2) that this process runs in, under the given root folder ("/" on a real
+// machine): the memory that cannot be had back by dropping file pages, against the lowest limit of the group and those
+// it lies in. Without a limit it is always 0 of 0.
 func Group(root string) Gauge {
 	all := groups(root)
 	return func() (used, limit int64, err error) {
@@ -42,7 +42,8 @@ func Group(root string) Gauge {
 	}
 }
 
-// groups are the process's group and those it lies in, the innermost first. A container may see its own group as the root.
+// groups are the process's group and those it lies in, the innermost first. A container may see its own group as the
+// root.
 func groups(root string) (all []group) {
 	base := filepath.Join(root, "sys/fs/cgroup")
 	own, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))

@@ -1,4 +1,5 @@
-// Package pressure watches the memory of the server and its workers, and says which step of giving work up it calls for.
+// Package pressure watches the memory of the server and its workers, and says which step of giving work up it calls
+// for.
 package pressure
 
 import (
@@ -29,9 +30,9 @@ var shares = [...]float64{NoPrewarm: 0.80, CacheOnly: 0.90, Refuse: 0.95}
 
 const slack = 0.05
 
-// interval is the time between two samples, near the same from half of the limit on, of which a few pictures can take the rest in a tenth of a
-// second, and calm how long memory must have been low before a step ends: memory that has just been given back is taken again by what was
-// held back.
+// interval is the time between two samples, near the same from half of the limit on, of which a few pictures can take
+// the rest in a tenth of a second, and calm how long memory must have been low before a step ends: memory that has just
+// been given back is taken again by what was held back.
 const (
 	interval = 500 * time.Millisecond
 	near     = 50 * time.Millisecond
@@ -59,8 +60,8 @@ type Watcher struct {
 	low time.Time // since when the present step would not be reached again; zero = it would
 }
 
-// New makes a Watcher over gauges. changed is called at each change of the step, by whoever samples, one call at a time; now is the
-// clock, nil = time.Now.
+// New makes a Watcher over gauges. changed is called at each change of the step, by whoever samples, one call at a
+// time; now is the clock, nil = time.Now.
 func New(gauges []Gauge, changed func(from Step, to Level), now func() time.Time) *Watcher {
 	if now == nil {
 		now = time.Now
@@ -95,8 +96,8 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// Sample reads the gauges and decides. A step is taken at once and left only after memory has been clearly below its share for a while. A
-// gauge that cannot be read says nothing; where none can, the step stays.
+// Sample reads the gauges and decides. A step is taken at once and left only after memory has been clearly below its
+// share for a while. A gauge that cannot be read says nothing; where none can, the step stays.
 func (w *Watcher) Sample() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

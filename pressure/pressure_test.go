@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// The steps are taken at once, one by one or several together, and left only when memory has been clearly lower for a while.
+// The steps are taken at once, one by one or several together, and left only when memory has been clearly lower for a
+// while.
 func TestFault34Steps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		used, broken := int64(0), false

@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// The URLs in the answer are those of what is made: each image of the unit in its share, however often the same source stands in units
-// with other shares; and the verdicts tell what was too large for it.
+// The URLs in the answer are those of what is made: each image of the unit in its share, however often the same source
+// stands in units with other shares; and the verdicts tell what was too large for it.
 func TestBudgetIsKeptAndTold(t *testing.T) {
 	var urls []string
 	d := newDoor(t, func(cfg *Config, deps *Deps) {

@@ -97,8 +97,8 @@ func (w *Webhooks) Reload(cfg CallbackConfig) error {
 	return nil
 }
 
-// Check says why a callback cannot be taken (422): callbacks are off, its host is not allowed, its URL is not one for callbacks, or
-// it asks for events that do not exist.
+// Check says why a callback cannot be taken (422): callbacks are off, its host is not allowed, its URL is not one for
+// callbacks, or it asks for events that do not exist.
 func (w *Webhooks) Check(c unit.Callback) error {
 	for _, event := range c.Events {
 		if event != JobDone && event != ImageBroken {
@@ -134,8 +134,9 @@ func (r *callbackRules) check(raw string) error {
 	return badCallback("callback.url names a host that prewarm.callbacks.allow does not")
 }
 
-// Tell posts one event to its job's callback, once. A fault that is not retryable means that no further try makes sense: the
-// receiver is gone (410), or the callback is not allowed any more. A job without a callback has nobody to tell.
+// Tell posts one event to its job's callback, once. A fault that is not retryable means that no further try makes
+// sense: the receiver is gone (410), or the callback is not allowed any more. A job without a callback has nobody to
+// tell.
 func (w *Webhooks) Tell(ctx context.Context, e Event) error {
 	if e.Job.Callback == nil {
 		return nil
@@ -208,7 +209,8 @@ func undelivered(err error) error {
 	return fault.New(kind, "prewarm.Tell", public, err)
 }
 
-// verdict reads the status: 2xx is thanks, 410 asks never to be told again, anything else, redirects too, is tried again.
+// verdict reads the status: 2xx is thanks, 410 asks never to be told again, anything else, redirects too, is tried
+// again.
 func (w *Webhooks) verdict(resp *http.Response) error {
 	switch code := resp.StatusCode; {
 	case code >= 200 && code < 300:

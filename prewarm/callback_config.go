@@ -13,13 +13,13 @@ import (
 
 // CallbackConfig says whom callbacks may tell, and what they are signed with.
 type CallbackConfig struct {
-	// Allow lists the hosts that callbacks may be sent to: "hooks.example.com" is that host alone, "*.example.com" every host below
-	// example.com but not example.com itself, "*" every host; with ":8443" behind it, on that port alone. Callbacks go over https,
-	// to public addresses and those of origin.allow_private; an entry that begins with "http://" allows plain http too. Empty =
-	// callbacks are off.
+	// Allow lists the hosts that callbacks may be sent to: "hooks.example.com" is that host alone, "*.example.com"
+	// every host below example.com but not example.com itself, "*" every host; with ":8443" behind it, on that port
+	// alone. Callbacks go over https, to public addresses and those of origin.allow_private; an entry that begins with
+	// "http://" allows plain http too. Empty = callbacks are off.
 	Allow []string `yaml:"allow"`
-	// Secrets sign every callback, one signature each: set the old and the new one while receivers change over. At least one is
-	// needed where allow names a host.
+	// Secrets sign every callback, one signature each: set the old and the new one while receivers change over. At
+	// least one is needed where allow names a host.
 	Secrets []CallbackSecret `yaml:"secrets"`
 }
 
@@ -27,9 +27,10 @@ type CallbackConfig struct {
 type CallbackSecret struct {
 	// ID names the secret in messages. Empty = it has no name.
 	ID string `yaml:"id"`
-	// SecretFile is a file that holds the secret: "whsec_" and base64, or any other text or bytes, taken as they are without blanks
-	// around them. At least 24 bytes. It is read again at each reload. The server refuses one that another user
-	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
+	// SecretFile is a file that holds the secret: "whsec_" and base64, or any other text or bytes, taken as they are
+	// without blanks around them. At least 24 bytes. It is read again at each reload. The server refuses one that
+	// another user could write or exchange: it belongs to root or to the server's user, and so do the directories above
+	// it.
 	SecretFile string `yaml:"secret_file"`
 }
 
@@ -141,7 +142,8 @@ func (h callbackHost) matches(u *url.URL) bool {
 	return h.any || name == h.name
 }
 
-// plainHost reports a host in ASCII with at most a port: other letters are mapped on the way to the resolver, after the comparison.
+// plainHost reports a host in ASCII with at most a port: other letters are mapped on the way to the resolver, after the
+// comparison.
 func plainHost(host string) bool {
 	return host != "" && host[0] != ':' && !strings.HasSuffix(host, ":") && !strings.ContainsFunc(host, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:[]", r)

@@ -55,7 +55,8 @@ type noticeData struct {
 	Tags   []string `json:"tags"`
 	// Request is the id of the call that the job came of; "" of jobs from before there was one.
 	Request string `json:"request_id,omitempty"`
-	// Broken may be cut short to keep the body below its limit: BrokenOmitted is how many were left out. GET /v1/broken has all.
+	// Broken may be cut short to keep the body below its limit: BrokenOmitted is how many were left out. GET /v1/broken
+	// has all.
 	Broken        []brokenRow `json:"broken"`
 	BrokenOmitted int         `json:"broken_omitted"`
 }
@@ -68,8 +69,8 @@ type brokenRow struct {
 	Omitted int        `json:"units_omitted,omitempty"`
 }
 
-// notice is the event's JSON, at most maxNotice long and the same at every try. It tells what every receiver may know: never the
-// text of a unit, and of a source no query.
+// notice is the event's JSON, at most maxNotice long and the same at every try. It tells what every receiver may know:
+// never the text of a unit, and of a source no query.
 func (e Event) notice() ([]byte, error) {
 	n := notice{Type: e.Type, Timestamp: e.At.UTC(), Data: noticeData{
 		Job: e.Job.ID, State: e.Job.State, Counts: e.Job.Counts, Bytes: e.Job.Bytes, Tags: firstTags(e.Job.Tags), Request: e.Job.Request,

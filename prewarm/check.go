@@ -14,8 +14,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Check gives tell what is known of each ask, in their order, one by one: the answers to a large call need not be in memory together.
-// No work is done. asks past prewarm.call_variants are refused before the first: body_too_large.
+// Check gives tell what is known of each ask, in their order, one by one: the answers to a large call need not be in
+// memory together. No work is done. asks past prewarm.call_variants are refused before the first: body_too_large.
 func (s *Service) Check(ctx context.Context, asks []CheckAsk, tell func(Checked) error) error {
 	c := checking{s: s, ctx: ctx, parser: s.deps.Parser(), judged: map[string]judged{}}
 	sum := 0

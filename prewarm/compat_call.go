@@ -24,9 +24,9 @@ type CompatImage struct{ Key, Source string }
 
 const compatQuality = 90 // where a call names none
 
-// ParseCompat reads {"key_urls_map": {"<key>": "<url>"}, "quality": 90, "bucket_name": "b"} and nothing else: no other field, none
-// twice, no other types. maxBody and maxImages bound it. Faults: body_too_large, bad_unit. What stands in place of a URL is not
-// judged: that is a broken picture, not a broken call.
+// ParseCompat reads {"key_urls_map": {"<key>": "<url>"}, "quality": 90, "bucket_name": "b"} and nothing else: no other
+// field, none twice, no other types. maxBody and maxImages bound it. Faults: body_too_large, bad_unit. What stands in
+// place of a URL is not judged: that is a broken picture, not a broken call.
 func ParseCompat(body io.Reader, maxBody int64, maxImages int) (CompatCall, error) {
 	text, err := io.ReadAll(io.LimitReader(body, maxBody+1))
 	if err != nil {

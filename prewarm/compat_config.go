@@ -10,8 +10,8 @@ import (
 
 // CompatConfig is where the predecessor's call may write.
 type CompatConfig struct {
-	// Buckets are the buckets that the predecessor's call may name. They are reached with the region, the endpoint and the
-	// credentials of cache.store.s3, and none may be the store's own. Empty = the call does not exist (404).
+	// Buckets are the buckets that the predecessor's call may name. They are reached with the region, the endpoint and
+	// the credentials of cache.store.s3, and none may be the store's own. Empty = the call does not exist (404).
 	Buckets []CompatBucket `yaml:"buckets"`
 }
 
@@ -80,8 +80,8 @@ func (c CompatConfig) allows(bucket, key string) bool {
 	return false
 }
 
-// sameKey reports whether every program on the way to the bucket takes the key for the same one. U+FFFD is what JSON's broken
-// characters become.
+// sameKey reports whether every program on the way to the bucket takes the key for the same one. U+FFFD is what JSON's
+// broken characters become.
 func sameKey(key string) bool {
 	if key == "" || len(key) > maxCompatKey || !utf8.ValidString(key) || strings.ContainsFunc(key, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) {
 		return false

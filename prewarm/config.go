@@ -8,30 +8,34 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Config is what the prewarm door is told. The queue's own settings (queue.dir, queue.nats) belong to package natsqueue.
+// Config is what the prewarm door is told. The queue's own settings (queue.dir, queue.nats) belong to package
+// natsqueue.
 type Config struct {
-	// Presets are the names of the presets that are made where a call asks for no variants. Empty = such calls are refused.
+	// Presets are the names of the presets that are made where a call asks for no variants. Empty = such calls are
+	// refused.
 	Presets []string `yaml:"presets"`
-	// Formats are the formats in which a variant that leaves its format open is made ahead: of avif, webp and jpeg. A client of
-	// another format is answered by a variant made when it asks.
+	// Formats are the formats in which a variant that leaves its format open is made ahead: of avif, webp and jpeg. A
+	// client of another format is answered by a variant made when it asks.
 	Formats []string `yaml:"formats"`
-	// Select are the JSONPath or JSON Pointer selectors that find image URLs where neither call nor unit names any. Empty = image
-	// URLs are recognised by their looks.
+	// Select are the JSONPath or JSON Pointer selectors that find image URLs where neither call nor unit names any.
+	// Empty = image URLs are recognised by their looks.
 	Select []string `yaml:"select"`
-	// Workers is the number of images worked on at the same time, most of them waiting for their origin. 0 = four per core.
+	// Workers is the number of images worked on at the same time, most of them waiting for their origin. 0 = four per
+	// core.
 	Workers int `yaml:"workers"`
-	// CallVariants is how many variants one call may ask for: its images times the variants of each, formats and weight classes counted
-	// apart. Past it the call is refused before anything is built.
+	// CallVariants is how many variants one call may ask for: its images times the variants of each, formats and weight
+	// classes counted apart. Past it the call is refused before anything is built.
 	CallVariants int `yaml:"call_variants"`
-	// Retry are the pauses before each further try of an image whose failure may pass, with up to a fifth added by chance; each at
-	// most an hour. Empty = no further try.
+	// Retry are the pauses before each further try of an image whose failure may pass, with up to a fifth added by
+	// chance; each at most an hour. Empty = no further try.
 	Retry []time.Duration `yaml:"retry"`
 	// Keep is how long jobs, verdicts and idempotency keys are kept.
 	Keep time.Duration `yaml:"keep"`
 	// Callbacks is whom backends may have told about their jobs.
 	Callbacks CallbackConfig `yaml:"callbacks"`
 
-	// Drain is how long a stopping worker may take to end the images that it has begun; the composition root sets it from server.drain.
+	// Drain is how long a stopping worker may take to end the images that it has begun; the composition root sets it
+	// from server.drain.
 	Drain time.Duration `yaml:"-"`
 	// Backlog is the number of images that may wait; past it calls are refused with queue_full. 0 = 1,000,000.
 	Backlog int `yaml:"-"`

@@ -43,7 +43,8 @@ type drafting struct {
 	sizes  map[*task]*int
 }
 
-// draft cuts a call into tasks: equal images come together, and no task is large. A call that asks for too much is refused before.
+// draft cuts a call into tasks: equal images come together, and no task is large. A call that asks for too much is
+// refused before.
 func (s *Service) draft(call unit.Call) (*draft, error) {
 	p := s.newPlanner(call.Variants)
 	p.rights = call.Rights

@@ -12,7 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A login page in the place of an image is broken where the name or the key says image, and skipped where that was only one of many guesses.
+// A login page in the place of an image is broken where the name or the key says image, and skipped where that was only
+// one of many guesses.
 func TestHTMLInThePlaceOfAnImage(t *testing.T) {
 	const page = "https://c.example/1"
 	for _, tt := range []struct {

@@ -10,8 +10,8 @@ import (
 // State is what became of an image or variant, or of a whole job.
 type State string
 
-// The states of images and variants. A variant is made when the store acknowledged it in this job, present when it was stored
-// already.
+// The states of images and variants. A variant is made when the store acknowledged it in this job, present when it was
+// stored already.
 const (
 	Pending   State = "pending"
 	Made      State = "made"
@@ -32,7 +32,8 @@ const (
 	Partial State = "partial" // some broken or failed
 )
 
-// Counts sums up a job. Made to Expired count variants (one per format and weight class); they and Pending add up to Variants.
+// Counts sums up a job. Made to Expired count variants (one per format and weight class); they and Pending add up to
+// Variants.
 type Counts struct {
 	DataUnits int `json:"data_units"`
 	Images    int `json:"images"`
@@ -48,7 +49,8 @@ type Counts struct {
 	Over      int `json:"over,omitempty"` // of those made or present: larger than their share of their unit's budget
 }
 
-// Bytes sums up what a job has stored. Stored and Saved are together what the originals would take in the place of their variants.
+// Bytes sums up what a job has stored. Stored and Saved are together what the originals would take in the place of
+// their variants.
 type Bytes struct {
 	Source int64 `json:"source"` // of the originals, each once
 	Stored int64 `json:"stored"` // of the variants

@@ -13,14 +13,15 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// brokenFor is how long what was found broken is answered from the ledger, without another look: as long as the longest pause that viewers'
-// fetches make. A job's retry and a purge of the source make it be looked at again.
+// brokenFor is how long what was found broken is answered from the ledger, without another look: as long as the longest
+// pause that viewers' fetches make. A job's retry and a purge of the source make it be looked at again.
 const brokenFor = time.Hour
 
 // maxBrokenVariants bounds what is remembered of one source.
 const maxBrokenVariants = 64
 
-// knownRecord is what the ledger knows against a source, beside the feed of broken ones: what only looked like an image is in no feed.
+// knownRecord is what the ledger knows against a source, beside the feed of broken ones: what only looked like an image
+// is in no feed.
 type knownRecord struct {
 	Reason fault.Kind `json:"reason,omitempty"`
 	// Whole is when the source was found broken for every variant, for that Reason; zero = it was not.
@@ -50,7 +51,8 @@ func variantID(key string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// isWhole reports whether a failure says that no variant of the source can be made: it lies in the original, not in what was asked of it.
+// isWhole reports whether a failure says that no variant of the source can be made: it lies in the original, not in
+// what was asked of it.
 func isWhole(k fault.Kind, spec variant.Spec) bool {
 	switch k {
 	case fault.SourceNotFound, fault.NotAnImage, fault.UnsupportedFormat, fault.DecodeFailed, fault.TruncatedSource, fault.SourceForbidden,
@@ -68,8 +70,8 @@ func isFresh(at, now time.Time) bool {
 	return !at.IsZero() && age >= 0 && age < brokenFor
 }
 
-// isConfigured reports whether a failure comes of the configuration, or of a token's rights, alone. It costs no fetch to find it again, so it
-// is never answered from the ledger.
+// isConfigured reports whether a failure comes of the configuration, or of a token's rights, alone. It costs no fetch
+// to find it again, so it is never answered from the ledger.
 func isConfigured(k fault.Kind) bool { return k == fault.SourceNotAllowed || k == fault.AddressBlocked }
 
 // reason is why a variant is known to be broken; "" = it is not.
@@ -110,7 +112,8 @@ func (s *Service) basis() string {
 	return s.deps.Basis()
 }
 
-// readKnown reads what is known against a source, under what is in force; the record has no Revision where there is none.
+// readKnown reads what is known against a source, under what is in force; the record has no Revision where there is
+// none.
 func (s *Service) readKnown(ctx context.Context, hash string) (k knownRecord, r Record, err error) {
 	key := "known." + hash
 	r, err = s.deps.Ledger.Read(ctx, key)
@@ -143,8 +146,8 @@ func (s *Service) keepKnown(ctx context.Context, hash string, f badSource) error
 	return nil
 }
 
-// answerKnown settles the targets at that are known to be broken, and gives those that are left. Where somebody asked for another look
-// nothing is known.
+// answerKnown settles the targets at that are known to be broken, and gives those that are left. Where somebody asked
+// for another look nothing is known.
 func (a *attempt) answerKnown(ctx context.Context, w *work, refs []variant.Ref, at []int) (left []int) {
 	if a.job.Round > 0 {
 		return at
@@ -170,8 +173,8 @@ func (a *attempt) answerKnown(ctx context.Context, w *work, refs []variant.Ref, 
 	return left
 }
 
-// Forget makes sources be looked at again that are known to be broken: those whose variants have keys under prefix ("v1/", "v1/ab/",
-// "v1/ab/<hash>/").
+// Forget makes sources be looked at again that are known to be broken: those whose variants have keys under prefix
+// ("v1/", "v1/ab/", "v1/ab/<hash>/").
 func (s *Service) Forget(ctx context.Context, prefix string) error {
 	words := strings.Split(prefix, "/")
 	if len(words) > 3 { // All of one source.

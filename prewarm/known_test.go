@@ -27,8 +27,8 @@ func (d *door) ended(t *testing.T, c unit.Call) Job {
 
 const broken = "https://c.example/gone.jpg"
 
-// What was found broken is answered for an hour without another look, of a restarted process too; then it is looked at again, and is
-// taken off the feed when it was mended.
+// What was found broken is answered for an hour without another look, of a restarted process too; then it is looked at
+// again, and is taken off the feed when it was mended.
 func TestBrokenIsKnownForAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -64,7 +64,8 @@ func TestBrokenIsKnownForAnHour(t *testing.T) {
 	})
 }
 
-// What was found broken under limits that have changed since, while the job ran too, is looked at again, as a whole and in single variants.
+// What was found broken under limits that have changed since, while the job ran too, is looked at again, as a whole and
+// in single variants.
 func TestBrokenIsNotKnownUnderOtherLimits(t *testing.T) {
 	for _, tt := range []struct {
 		kind fault.Kind
@@ -149,7 +150,8 @@ func TestRetryAndPurgeLookAgain(t *testing.T) {
 	})
 }
 
-// What lies in one variant is held against that one alone; and what only looked like an image is known, too, but in no feed.
+// What lies in one variant is held against that one alone; and what only looked like an image is known, too, but in no
+// feed.
 func TestKnownOfOneVariantAndOfGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)

@@ -15,8 +15,8 @@ type Caller struct {
 // Owns reports whether the caller may see and change what belongs to an owner.
 func (c Caller) Owns(owner string) bool { return c.All || owner != "" && owner == c.Name }
 
-// Shows reports whether the caller may read the queries of sources that an owner has posted. Sources of jobs without an owner are
-// shown to those who see all.
+// Shows reports whether the caller may read the queries of sources that an owner has posted. Sources of jobs without an
+// owner are shown to those who see all.
 func (c Caller) Shows(owner string) bool {
 	return owner != "" && owner == c.Name || owner == "" && c.All
 }
@@ -35,7 +35,8 @@ func ownerMark(owner string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// ownerOf is the owner in the mark of a job's record; false: it does not tell, as those of older versions and of cancelled jobs.
+// ownerOf is the owner in the mark of a job's record; false: it does not tell, as those of older versions and of
+// cancelled jobs.
 func ownerOf(mark string) (owner string, ok bool) {
 	_, owner, ok = strings.Cut(mark, " ")
 	return owner, ok

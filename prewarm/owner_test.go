@@ -50,7 +50,8 @@ var anna, bob, admin = Caller{Name: "anna"}, Caller{Name: "bob"}, Caller{Name: "
 
 // Not in a bubble of its own time: a job's day is in its id, and ids count on from those of other tests.
 //
-// Jobs are listed for their owner and admin: those that ran, those that were cancelled, and those whose marks an older version wrote.
+// Jobs are listed for their owner and admin: those that ran, those that were cancelled, and those whose marks an older
+// version wrote.
 func TestJobsBelongToTheirToken(t *testing.T) {
 	d := newDoor(t, nil)
 	defer d.run(t)()
@@ -103,7 +104,8 @@ func TestSourcesBelongToTheirToken(t *testing.T) {
 	})
 }
 
-// The feed holds a source for everybody whose job had it, also where it was known to be broken by somebody else's; its query is for them alone.
+// The feed holds a source for everybody whose job had it, also where it was known to be broken by somebody else's; its
+// query is for them alone.
 func TestFeedAndQueriesBelongToTheirToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const source = "https://c.example/gone.jpg?token=hush"

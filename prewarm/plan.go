@@ -11,8 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// target is one variant in one format and weight class, as the ledger keeps it: settled when the call came, so that a change of the
-// presets changes nothing for accepted work.
+// target is one variant in one format and weight class, as the ledger keeps it: settled when the call came, so that a
+// change of the presets changes nothing for accepted work.
 type target struct {
 	Name    string         `json:"name"`    // of the first ask that it belongs to
 	Options string         `json:"options"` // canonical, without presets
@@ -128,8 +128,8 @@ func noPreset(name string, presets []string) string {
 	return text + "; the presets are " + strings.Join(presets, ", ")
 }
 
-// accepts are the clients that a variant is made for: one per configured format where it is open, and both the fast and the slow
-// where its weight class is theirs to say.
+// accepts are the clients that a variant is made for: one per configured format where it is open, and both the fast and
+// the slow where its weight class is theirs to say.
 func (s *Service) accepts(spec variant.Spec) (all []variant.Accept) {
 	all = []variant.Accept{{}}
 	if spec.Format == variant.Open {
@@ -175,7 +175,8 @@ func (p *plan) resolve(bare *variant.Parser) error {
 	return nil
 }
 
-// refs are the variants of a source, by target, none larger than share where that is not 0, of an original that may come from hosts.
+// refs are the variants of a source, by target, none larger than share where that is not 0, of an original that may
+// come from hosts.
 func (p *plan) refs(parser *variant.Parser, source string, share int, hosts reach.Hosts) ([]variant.Ref, error) {
 	refs := make([]variant.Ref, len(p.specs))
 	for i, spec := range p.specs {

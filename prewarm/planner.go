@@ -70,8 +70,8 @@ func (p *planner) permit(made *plan) error {
 	return nil
 }
 
-// Weigh counts what a call asks for: the variants of each of its images, in each format and weight class. Nothing is built for it.
-// A call of more than prewarm.call_variants is refused: body_too_large.
+// Weigh counts what a call asks for: the variants of each of its images, in each format and weight class. Nothing is
+// built for it. A call of more than prewarm.call_variants is refused: body_too_large.
 func (s *Service) Weigh(call unit.Call) (int, error) {
 	return s.newPlanner(call.Variants).weigh(call)
 }

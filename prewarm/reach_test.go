@@ -95,8 +95,8 @@ func (f *farDoor) check(t *testing.T, within reach.Hosts, ask CheckAsk, state St
 	}
 }
 
-// A source that redirects to a host beyond a token's rights is broken in that token's job, and in no other: it is in no feed and no record
-// of what is known, a check by others does not tell of it, and their jobs make it.
+// A source that redirects to a host beyond a token's rights is broken in that token's job, and in no other: it is in no
+// feed and no record of what is known, a check by others does not tell of it, and their jobs make it.
 func TestJobsStayWithinReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarDoor(t)

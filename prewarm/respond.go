@@ -107,7 +107,8 @@ func (s *Service) answerImage(d *draft, x *drafted, img unit.Image) AcceptedImag
 	return out
 }
 
-// severity orders the states that an image may have because of one of its variants: the first that occurs is the image's.
+// severity orders the states that an image may have because of one of its variants: the first that occurs is the
+// image's.
 var severity = []State{Pending, Broken, Failed, Expired, Cancelled, Skipped, Made, Present}
 
 // together is the state of several outcomes as one, and why.

@@ -2,8 +2,8 @@ package prewarm
 
 import "testing"
 
-// Saved is that of each variant against its original: with what is stored it comes to the originals in the variants' place, also where a
-// variant is larger than its original, and wherever else the image stands.
+// Saved is that of each variant against its original: with what is stored it comes to the originals in the variants'
+// place, also where a variant is larger than its original, and wherever else the image stands.
 func TestSavedIsPerVariant(t *testing.T) {
 	tk := task{Works: []*work{
 		{From: 1000, Spots: []spot{{}, {Unit: 1}}, Verdicts: []*outcome{{State: Made, Bytes: 300}, {State: Present, Bytes: 1200}, {State: Broken}}},

@@ -1,4 +1,5 @@
-// Package prewarm makes the variants of Data Units ahead of need: it accepts calls, works on their images, and tells what became of them.
+// Package prewarm makes the variants of Data Units ahead of need: it accepts calls, works on their images, and tells
+// what became of them.
 package prewarm
 
 import (

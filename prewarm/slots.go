@@ -11,7 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// slots admits a limited number of images at a time: those of earlier lanes first, within a lane in the order of their coming.
+// slots admits a limited number of images at a time: those of earlier lanes first, within a lane in the order of their
+// coming.
 type slots struct {
 	mu      sync.Mutex
 	free    int
@@ -77,8 +78,8 @@ func (s *slots) working() int {
 	return s.busy
 }
 
-// hosts bounds the images that are fetched from one host at a time: half as many after each failure that may come of asking too much,
-// one more after each success.
+// hosts bounds the images that are fetched from one host at a time: half as many after each failure that may come of
+// asking too much, one more after each success.
 type hosts struct {
 	most int
 	mu   sync.Mutex
@@ -93,7 +94,8 @@ type host struct {
 	idle        *list.Element // its place in hosts.idle; nil while it is in use
 }
 
-// maxIdleHosts is how many hosts that failed are remembered while nobody uses them. Past it the one unused for longest begins anew.
+// maxIdleHosts is how many hosts that failed are remembered while nobody uses them. Past it the one unused for longest
+// begins anew.
 const maxIdleHosts = 1024
 
 func newHosts(most int) *hosts { return &hosts{most: most, all: map[string]*host{}} }
@@ -144,7 +146,8 @@ func (h *hosts) acquire(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// release says how the host behaved: failed is what became of its image, nil for success. What lies in one file says nothing about its host.
+// release says how the host behaved: failed is what became of its image, nil for success. What lies in one file says
+// nothing about its host.
 func (h *hosts) release(name string, failed error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -11,8 +11,9 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// eventRecord is what the ledger keeps of an event until it was told. Then a bare record with the mark toldMark takes its place: whoever
-// finishes the job at the same time, or again after a restart, finds it there and tells nothing twice.
+// eventRecord is what the ledger keeps of an event until it was told. Then a bare record with the mark toldMark takes
+// its place: whoever finishes the job at the same time, or again after a restart, finds it there and tells nothing
+// twice.
 type eventRecord struct {
 	Event
 	Hook  *unit.Callback `json:"callback"`
@@ -27,8 +28,8 @@ const toldMark = "told"
 // longestSilence bounds the wait for a further try: more is due to a clock that was set back.
 const longestSilence = 12 * time.Hour
 
-// announce puts the events of a job's end into the ledger and the queue: what of its broken sources was not told before, and that it is
-// done. Their names follow from the job, so that doing it twice changes nothing.
+// announce puts the events of a job's end into the ledger and the queue: what of its broken sources was not told
+// before, and that it is done. Their names follow from the job, so that doing it twice changes nothing.
 func (s *Service) announce(ctx context.Context, v *view, j *jobRecord) error {
 	if j.Hook == nil || s.deps.Tell == nil {
 		return nil

@@ -12,16 +12,16 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Backends are told of broken sources in batches while their job runs: of so many, or of what there is when so much time has passed
-// since the first.
+// Backends are told of broken sources in batches while their job runs: of so many, or of what there is when so much
+// time has passed since the first.
 const (
 	brokenBatch      = 100
 	brokenPatience   = 10 * time.Second
 	brokenEventBytes = 400 << 10 // of the sources' text, so that the record fits a message
 )
 
-// toldRecord is which broken sources of a job its backend is told of. An event stands in it before it is put, together with the mark of
-// what it tells: so each source is in one event, and an event put twice is the same one.
+// toldRecord is which broken sources of a job its backend is told of. An event stands in it before it is put, together
+// with the mark of what it tells: so each source is in one event, and an event put twice is the same one.
 //
 //  1. A writes event 1 into the record, and dies.
 //  2. B finds event 1 there and puts it: under its name, so that it is in the ledger once.
@@ -36,7 +36,8 @@ type toldRecord struct {
 // Every image of a task has a bit.
 const _ = uint(16 - taskImages)
 
-// tellBroken puts events of what was found broken in a job and stands in none yet. v is a loaded view, of the job as now says.
+// tellBroken puts events of what was found broken in a job and stands in none yet. v is a loaded view, of the job as
+// now says.
 func (s *Service) tellBroken(ctx context.Context, v *view, now Job) error {
 	j := v.record()
 	if j.Hook == nil || s.deps.Tell == nil || !j.Hook.Wants(ImageBroken) {
@@ -85,8 +86,8 @@ func (s *Service) tellBroken(ctx context.Context, v *view, now Job) error {
 	}
 }
 
-// untold finds a batch of broken sources that stand in no event, and marks them. looked are the tasks, with their revisions, that hold
-// no others.
+// untold finds a batch of broken sources that stand in no event, and marks them. looked are the tasks, with their
+// revisions, that hold no others.
 func (s *Service) untold(ctx context.Context, v *view, told *toldRecord) (some []BrokenImage, looked map[int]uint64, err error) {
 	v.mu.Lock()
 	j, at := v.job, map[int]uint64{}
@@ -134,7 +135,8 @@ func (s *Service) untold(ctx context.Context, v *view, told *toldRecord) (some [
 	return some, looked, nil
 }
 
-// brokenImage is the image as one that is broken in any variant, with the units where it counts as that; false: it is not.
+// brokenImage is the image as one that is broken in any variant, with the units where it counts as that; false: it is
+// not.
 func (w *work) brokenImage() (BrokenImage, bool) {
 	for _, o := range w.Verdicts {
 		if !w.isBroken(o) {
@@ -191,7 +193,8 @@ func (s *Service) heard(j *jobRecord, works []*work) {
 	}
 }
 
-// batch tells backends of broken sources while their jobs run, until ctx ends. What it had not told by then the next process finds.
+// batch tells backends of broken sources while their jobs run, until ctx ends. What it had not told by then the next
+// process finds.
 func (s *Service) batch(ctx context.Context) {
 	type waiting struct {
 		n     int

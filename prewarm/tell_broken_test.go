@@ -86,7 +86,8 @@ func tellingDoor(t *testing.T, l *told, ledger *memory) *door {
 	return d
 }
 
-// brokenCall has n broken sources and a slow one that comes last, alone in its task where n fills whole ones, and wants to be told.
+// brokenCall has n broken sources and a slow one that comes last, alone in its task where n fills whole ones, and wants
+// to be told.
 func brokenCall(n int) unit.Call {
 	var sources []string
 	for i := range n {
@@ -207,7 +208,8 @@ func TestBrokenIsToldAfterARestart(t *testing.T) {
 	}
 }
 
-// A broken source is told with the units where it counts as broken: each once, so many at the most, and the rest counted.
+// A broken source is told with the units where it counts as broken: each once, so many at the most, and the rest
+// counted.
 func TestBrokenTellsItsUnits(t *testing.T) {
 	w := &work{Source: "https://c.example/a", Verdicts: []*outcome{{State: Made}, {State: Broken, Reason: fault.NotAnImage}}}
 	w.Spots = []spot{{ID: "a"}, {ID: "guessed", Auto: true}, {ID: "a", Pointer: "/b"}}

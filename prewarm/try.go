@@ -53,8 +53,8 @@ func (a *attempt) run(ctx context.Context) {
 	trying.Wait()
 }
 
-// try makes what is missing of one image. It returns what failed, if anything, and context.Canceled where nothing was tried. When ctx ends,
-// what is begun has the drain to end, and nothing more is begun.
+// try makes what is missing of one image. It returns what failed, if anything, and context.Canceled where nothing was
+// tried. When ctx ends, what is begun has the drain to end, and nothing more is begun.
 func (a *attempt) try(ctx context.Context, w *work) (failed error) {
 	host := hostOf(w.Source)
 	failed = context.Canceled
@@ -114,7 +114,8 @@ func (a *attempt) warm(ctx context.Context, refs []variant.Ref) (out []pipeline.
 	return out
 }
 
-// caught runs work that may panic and logs that it did: it runs in a goroutine of ours, where a panic would end the process.
+// caught runs work that may panic and logs that it did: it runs in a goroutine of ours, where a panic would end the
+// process.
 func (s *Service) caught(what string, work func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

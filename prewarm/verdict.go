@@ -139,8 +139,8 @@ func (s *Service) remember(ctx context.Context, hash, owner string, b badSource)
 	}
 }
 
-// shareFeed lets the job's owner see a source in the feed that was found broken in a job of somebody else. That is not certain to be
-// written: the verdict tells the owner all the same.
+// shareFeed lets the job's owner see a source in the feed that was found broken in a job of somebody else. That is not
+// certain to be written: the verdict tells the owner all the same.
 func (a *attempt) shareFeed(ctx context.Context, w *work) {
 	owner := a.job.Owner
 	r, err := a.s.deps.Ledger.Read(ctx, "broken."+w.Hash)
@@ -157,7 +157,8 @@ func (a *attempt) shareFeed(ctx context.Context, w *work) {
 	}
 }
 
-// Broken lists at most limit sources found broken at or after since in jobs that who may see, those found first of all first.
+// Broken lists at most limit sources found broken at or after since in jobs that who may see, those found first of all
+// first.
 func (s *Service) Broken(ctx context.Context, who Caller, since time.Time, limit int) ([]BrokenCount, error) {
 	limit = min(max(limit, 1), 10*maxPage)
 	var out []BrokenCount
@@ -183,7 +184,8 @@ func (s *Service) Broken(ctx context.Context, who Caller, since time.Time, limit
 	return out, err
 }
 
-// Sources finds the sources of a unit or a tag in the kept jobs that who may see, one Ref for each: what a purge by unit or tag is about.
+// Sources finds the sources of a unit or a tag in the kept jobs that who may see, one Ref for each: what a purge by
+// unit or tag is about.
 func (s *Service) Sources(ctx context.Context, who Caller, unit, tag string) ([]variant.Ref, error) {
 	if unit == "" && tag == "" {
 		return nil, fault.New(fault.BadOption, "prewarm.Sources", "a unit or a tag must be named", nil)

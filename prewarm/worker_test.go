@@ -107,8 +107,8 @@ func TestDeadlineEndsRetries(t *testing.T) {
 	})
 }
 
-// A panic while an image is looked up or made ends neither the process nor the job: the image is tried again, and its places at the
-// host and among the workers come back.
+// A panic while an image is looked up or made ends neither the process nor the job: the image is tried again, and its
+// places at the host and among the workers come back.
 func TestPanicsEndNoJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, func(c *Config, deps *Deps) {

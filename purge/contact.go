@@ -45,7 +45,8 @@ func (s *Shared) Run(ctx context.Context) {
 	}
 }
 
-// compare drops memory where purges may have been missed: the log is another one, or this instance was away for as long as purges are kept.
+// compare drops memory where purges may have been missed: the log is another one, or this instance was away for as long
+// as purges are kept.
 func (s *Shared) compare(after, now Place) {
 	s.mu.Lock()
 	away := time.Since(s.contact)

@@ -14,8 +14,8 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// File keeps the purges of an instance that shares its store with no other, so that the next process knows them too: a write to a bucket
-// may land when the process that sent it has ended. Safe for concurrent use.
+// File keeps the purges of an instance that shares its store with no other, so that the next process knows them too: a
+// write to a bucket may land when the process that sent it has ended. Safe for concurrent use.
 type File struct {
 	path   string
 	writes *stall.Calls // one at a time; it also guards what follows
@@ -39,8 +39,9 @@ type line struct {
 	Prefixes []string         `json:"prefixes"`
 }
 
-// OpenFile applies to purges what is in the file at path, which may be absent. It writes nothing: another process may have the directory,
-// which the caller learns later. After an error the File takes purges as soon as the disk does, but those of earlier processes are unknown.
+// OpenFile applies to purges what is in the file at path, which may be absent. It writes nothing: another process may
+// have the directory, which the caller learns later. After an error the File takes purges as soon as the disk does, but
+// those of earlier processes are unknown.
 func OpenFile(ctx context.Context, path string, purges *cache.Purges) (*File, error) {
 	f := &File{path: path, writes: stall.New(1)}
 	ctx, cancel := context.WithTimeout(ctx, keepWithin)
@@ -52,7 +53,8 @@ func OpenFile(ctx context.Context, path string, purges *cache.Purges) (*File, er
 	return f, err
 }
 
-// Keep writes a purge down and returns when it is on disk. It ends with the disk's answer or after a few seconds, not with the caller.
+// Keep writes a purge down and returns when it is on disk. It ends with the disk's answer or after a few seconds, not
+// with the caller.
 func (f *File) Keep(ctx context.Context, g cache.Generation, prefixes []string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
 	defer cancel()

@@ -1,4 +1,5 @@
-// Package purge brings purges to all instances that share a store, in one order, and answers when every one has applied them.
+// Package purge brings purges to all instances that share a store, in one order, and answers when every one has applied
+// them.
 package purge
 
 import (
@@ -12,11 +13,13 @@ import (
 // Log is an ordered log that instances share. Safe for concurrent use.
 //
 //   - Append writes a record and returns when it is on disk. After an error it may be there all the same.
-//   - Follow gives each record behind after, in order, and then every new one; of several with one name at least the last. It starts at
-//     the first record kept where the log is not the one that after is of. begun is called first and says where the log stands; each
-//     is called from one goroutine. Follow blocks until ctx ends (nil) or until it cannot vouch for that any more.
+//   - Follow gives each record behind after, in order, and then every new one; of several with one name at least the
+//     last. It starts at the first record kept where the log is not the one that after is of. begun is called first and
+//     says where the log stands; each is called from one goroutine. Follow blocks until ctx ends (nil) or until it
+//     cannot vouch for that any more.
 //
-// Records are kept for longer than an hour less than a day, and so long that a name's last one is found by whoever starts.
+// Records are kept for longer than an hour less than a day, and so long that a name's last one is found by whoever
+// starts.
 type Log interface {
 	Append(ctx context.Context, name string, body []byte) error
 	Follow(ctx context.Context, after Place, begun func(last Place), each func(Record)) error

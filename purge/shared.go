@@ -14,22 +14,23 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// Shared is one instance among those that share a store and a Log. Safe for concurrent use. Why no instance serves what was made before a
-// purge once that has answered, and nothing made after it is deleted:
+// Shared is one instance among those that share a store and a Log. Safe for concurrent use. Why no instance serves what
+// was made before a purge once that has answered, and nothing made after it is deleted:
 //
 //  1. A is asked. It appends the purge, which gets its place G in the log.
-//  2. Each instance that reads G applies it: older entries are misses, wherever they turn up; writes of newer ones wait. When its writes
-//     from before have ended it appends its ack.
-//  3. A has acks of all that are present: whose last sign of life before G is not older than the lease. Only now A deletes, once. All that
-//     is in the store under the prefixes is from before G: what is newer waits.
+//  2. Each instance that reads G applies it: older entries are misses, wherever they turn up; writes of newer ones
+//     wait. When its writes from before have ended it appends its ack.
+//  3. A has acks of all that are present: whose last sign of life before G is not older than the lease. Only now A
+//     deletes, once. All that is in the store under the prefixes is from before G: what is newer waits.
 //  4. A appends the end. Newer entries are written. A answers.
-//  5. A write from before G that lands after step 3, since its caller gave up on it, is older than G: a miss, and made again.
+//  5. A write from before G that lands after step 3, since its caller gave up on it, is older than G: a miss, and made
+//     again.
 //
 // What may go wrong:
 //   - B does not confirm in time: A ends the purge without deleting, and answers with an error.
-//   - B is out of contact. It trusts its memory until its last sign of life that came back to it is older than the lease, which A saw later
-//     than B sent it. So A still waits for B while B serves from memory. In contact again B reads G before its next sign of life comes
-//     back: both come in the order of the log.
+//   - B is out of contact. It trusts its memory until its last sign of life that came back to it is older than the
+//     lease, which A saw later than B sent it. So A still waits for B while B serves from memory. In contact again B
+//     reads G before its next sign of life comes back: both come in the order of the log.
 //   - C starts. It shows life only when it has read the log, G included, and trusts memory only then.
 //   - A dies after step 1. Writes go on when the hold ends. What is older than G stays a miss.
 //   - A is slow. Its deleting ends at two thirds of the hold, counted from before step 1.
@@ -76,7 +77,8 @@ func NewShared(cfg Config, name string, log Log, instance Instance, purges *cach
 	}
 }
 
-// Purge removes what is under the prefixes everywhere and returns how many entries the store had. sources are forgotten with them.
+// Purge removes what is under the prefixes everywhere and returns how many entries the store had. sources are forgotten
+// with them.
 func (s *Shared) Purge(ctx context.Context, prefixes, sources []string) (n int, err error) {
 	for _, o := range split(prefixes, sources) {
 		removed, err := s.purge(ctx, o)

@@ -191,9 +191,9 @@ type law struct {
 	unsure  time.Time // until when some instance may not have heard of a purge that was refused
 }
 
-// Law: after a purge has answered, no instance in contact serves what was made before, and nothing made after is deleted; what Warm says is
-// stored is found by an instance that has just started. Viewers, prewarm and purges of three instances run at once; instances are cut off
-// and come again; writes land late.
+// Law: after a purge has answered, no instance in contact serves what was made before, and nothing made after is
+// deleted; what Warm says is stored is found by an instance that has just started. Viewers, prewarm and purges of three
+// instances run at once; instances are cut off and come again; writes land late.
 func TestLawOfPurges(t *testing.T) {
 	for name, tt := range map[string]struct {
 		late int

@@ -1,4 +1,5 @@
-// Package reach says which hosts a caller's originals may come from, and whether the hosts that one came through are among them.
+// Package reach says which hosts a caller's originals may come from, and whether the hosts that one came through are
+// among them.
 package reach
 
 import (
@@ -11,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Hosts is a set of hosts. Equal sets are equal values, whatever the order that their patterns were written in: downloads and fills are
-// collapsed by it. The zero value is every host.
+// Hosts is a set of hosts. Equal sets are equal values, whatever the order that their patterns were written in:
+// downloads and fills are collapsed by it. The zero value is every host.
 //
 // Its text is the patterns, sorted and joined by ",". Sets that hold together (And) are joined by " ".
 type Hosts string
@@ -82,11 +83,12 @@ func within(set, host string) bool {
 	return false
 }
 
-// Via is which hosts an original came through beside its source's own, joined by " ". Patterns match hosts and nothing else, so nothing
-// else is kept: paths and queries of redirects hold secrets. The zero value is none.
+// Via is which hosts an original came through beside its source's own, joined by " ". Patterns match hosts and nothing
+// else, so nothing else is kept: paths and queries of redirects hold secrets. The zero value is none.
 type Via string
 
-// maxVia bounds a Via in bytes: it is kept among the attributes of each entry. far stands for a longer one, which no bounded set allows.
+// maxVia bounds a Via in bytes: it is kept among the attributes of each entry. far stands for a longer one, which no
+// bounded set allows.
 const (
 	maxVia     = 256
 	far    Via = "*"
@@ -118,8 +120,8 @@ func (h Hosts) AllowsAll(v Via) bool {
 	return true
 }
 
-// ErrBeyond marks, as a cause, the refusal of one caller. It says nothing of the source, so it is not remembered against that. Test with
-// errors.Is.
+// ErrBeyond marks, as a cause, the refusal of one caller. It says nothing of the source, so it is not remembered
+// against that. Test with errors.Is.
 var ErrBeyond = errors.New("the caller may not have what comes from this host")
 
 // Refused is the fault of a caller who asks for an original that comes from, or through, a host beyond its set.

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// Read reads a file of at most limit bytes. What is judged is the file that was opened, so that nobody can exchange it between the
-// check and the reading.
+// Read reads a file of at most limit bytes. What is judged is the file that was opened, so that nobody can exchange it
+// between the check and the reading.
 func Read(path string, limit int64) ([]byte, error) {
 	f, info, err := open(path)
 	if err != nil {
@@ -44,8 +44,8 @@ func ReadIf(path string, limit int64, holds func(text []byte) (bool, error)) err
 	return err
 }
 
-// Check judges a file without opening it, for reports: a pipe can be read once only. The warning is that every user can read the file,
-// as mounted secrets often are on purpose. A file that is not there is left to its reader.
+// Check judges a file without opening it, for reports: a pipe can be read once only. The warning is that every user can
+// read the file, as mounted secrets often are on purpose. A file that is not there is left to its reader.
 func Check(path string) (warning string, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +111,8 @@ func owned(path string, info fs.FileInfo) error {
 // walk follows all the ways that lead to a file.
 type walk struct{ seen map[string]bool }
 
-// way judges every directory and symbolic link on the way to path, which is absolute and clean. The file at its end is not judged.
+// way judges every directory and symbolic link on the way to path, which is absolute and clean. The file at its end is
+// not judged.
 func (w walk) way(path string) error {
 	if w.seen[path] {
 		return nil

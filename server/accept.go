@@ -16,8 +16,9 @@ const (
 	acceptRelog    = time.Minute // between two log lines while accept() keeps failing
 )
 
-// patient is a listener that outlives the errors of accept(). Nearly all of them concern one connection, or pass: too many open files,
-// no memory, a firewall's refusal, a network error that was pending on the new socket. It tries again, ever more slowly.
+// patient is a listener that outlives the errors of accept(). Nearly all of them concern one connection, or pass: too
+// many open files, no memory, a firewall's refusal, a network error that was pending on the new socket. It tries again,
+// ever more slowly.
 type patient struct {
 	net.Listener
 	name string // for the log: public or private
@@ -40,7 +41,8 @@ func newPatient(l net.Listener, name string, log *slog.Logger) *patient {
 	return &patient{Listener: l, name: name, log: log, closed: make(chan struct{})}
 }
 
-// Accept waits for the next connection. Its only errors are net.ErrClosed after Close, and that of a listener that is lost.
+// Accept waits for the next connection. Its only errors are net.ErrClosed after Close, and that of a listener that is
+// lost.
 func (p *patient) Accept() (net.Conn, error) {
 	var logged time.Time
 	pause, failures := acceptPause, 0

@@ -45,7 +45,8 @@ func (f *flaky) Accept() (net.Conn, error) {
 func (f *flaky) Close() error   { close(f.closed); return nil }
 func (f *flaky) Addr() net.Addr { return &net.TCPAddr{} }
 
-// Errors of accept() that pass are outlived with ever longer pauses and told once a minute; the end of them is told too.
+// Errors of accept() that pass are outlived with ever longer pauses and told once a minute; the end of them is told
+// too.
 func TestAcceptOutlivesErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		passing := []syscall.Errno{

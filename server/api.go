@@ -128,7 +128,8 @@ func fieldsOf(into any) (names []string) {
 	return names
 }
 
-// query lets only requests through whose query has no other fields than these: a misspelt one must not be taken for one left out.
+// query lets only requests through whose query has no other fields than these: a misspelt one must not be taken for one
+// left out.
 func query(known ...string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// BenchmarkBadToken measures what a guess at a token could learn from the time that its refusal takes: the medians of many short rounds, in
-// turn so that the machine's other work meets all alike, against that of a token of the right length whose first byte is wrong. Equal is 1.
+// BenchmarkBadToken measures what a guess at a token could learn from the time that its refusal takes: the medians of
+// many short rounds, in turn so that the machine's other work meets all alike, against that of a token of the right
+// length whose first byte is wrong. Equal is 1.
 func BenchmarkBadToken(b *testing.B) {
 	const right, batch = "0123456789abcdef0123456789abcdef", 500
 	tokens := make([]Token, 5)

@@ -25,8 +25,8 @@ func rated(n int64) time.Duration {
 // expired is a deadline that has passed.
 var expired = time.Unix(1, 0)
 
-// dropBody makes net/http answer without waiting for what is left of the request's body. By itself it reads on before and after the
-// answer, without a deadline, "Connection: close" or not.
+// dropBody makes net/http answer without waiting for what is left of the request's body. By itself it reads on before
+// and after the answer, without a deadline, "Connection: close" or not.
 func dropBody(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
 	_ = http.NewResponseController(w).SetReadDeadline(expired) // Where there is no connection (a test's recorder) nothing waits.
@@ -81,14 +81,15 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	if err != nil && !b.ended {
 		b.ended = true
-		// What follows on the connection has a deadline of its own, and a deadline that passes while the handler works would cancel the request.
+		// What follows on the connection has a deadline of its own, and a deadline that passes while the handler works
+		// would cancel the request.
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
 
-// paceBody is the private listener's way with bodies: those that handlers read must keep coming, those that they leave are not
-// waited for. The caller calls end when the request is answered.
+// paceBody is the private listener's way with bodies: those that handlers read must keep coming, those that they leave
+// are not waited for. The caller calls end when the request is answered.
 func (s *Server) paceBody(c echo.Context) (end func()) {
 	r, w := c.Request(), c.Response()
 	if !hasBody(r) {

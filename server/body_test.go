@@ -59,7 +59,8 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 	}
 }
 
-// TestBodilessCrowd fills the public listener with requests whose bodies never come. Each is answered, and others are served beside them.
+// TestBodilessCrowd fills the public listener with requests whose bodies never come. Each is answered, and others are
+// served beside them.
 func TestBodilessCrowd(t *testing.T) {
 	const bound = 30
 	s := newSocket(t, func(c *Config, _ *Rules) { c.Connections = bound })
@@ -71,7 +72,8 @@ func TestBodilessCrowd(t *testing.T) {
 	}
 }
 
-// TestProbesHavePlaces holds every connection of the private listener with a call that has begun; probes and scrapes are answered.
+// TestProbesHavePlaces holds every connection of the private listener with a call that has begun; probes and scrapes
+// are answered.
 func TestProbesHavePlaces(t *testing.T) {
 	a := newAPI(t, func(c *Config, _ *Rules) {
 		c.Listen, c.Admin, c.Drain, c.Connections = "127.0.0.1:0", "127.0.0.1:0", 0, 8
@@ -132,8 +134,8 @@ type deadlines struct{ net.Conn }
 func (deadlines) Header() http.Header { return nil }
 func (deadlines) WriteHeader(int)     {}
 
-// TestAnswersKeepALeastRate writes a large answer to peers: one reads nothing and is given up after the patience for one piece, however
-// much is still to be written; one reads all of it.
+// TestAnswersKeepALeastRate writes a large answer to peers: one reads nothing and is given up after the patience for
+// one piece, however much is still to be written; one reads all of it.
 func TestAnswersKeepALeastRate(t *testing.T) {
 	if least := float64(writePiece) / writePatience.Seconds(); least < leastRate/2 || writePatience > time.Minute+5*time.Second {
 		t.Errorf("%v for a piece: %.0f bytes a second at least", writePatience, least)
@@ -183,7 +185,8 @@ func TestAnswersKeepALeastRate(t *testing.T) {
 	}
 }
 
-// TestIntakeIsShared has one token fill its share of the room for bodies with what it sends; other tokens are read all the same.
+// TestIntakeIsShared has one token fill its share of the room for bodies with what it sends; other tokens are read all
+// the same.
 func TestIntakeIsShared(t *testing.T) {
 	a := newAPI(t, nil)
 	mine, other := a.rules.Load().tokens[0], a.rules.Load().tokens[1]

@@ -111,7 +111,8 @@ func (r *checked) fill(f prewarm.Checked) {
 	}
 }
 
-// readChecks reads the body: {"keys": [...]}, or what a prewarm call may be. rows with an empty State are those of the asks, in order.
+// readChecks reads the body: {"keys": [...]}, or what a prewarm call may be. rows with an empty State are those of the
+// asks, in order.
 func (s *Server) readChecks(c echo.Context, place *place) (asks []prewarm.CheckAsk, rows []checked, beside asides, err error) {
 	rows, beside = []checked{}, asides{[]checkedError{}, []checkedNote{}}
 	keys, rest, err := s.readKeys(c, place)

@@ -21,8 +21,8 @@ func preconditioned(h http.Header) bool {
 	return h["If-Match"] != nil || h["If-Unmodified-Since"] != nil
 }
 
-// unchanged judges the conditions by RFC 9110 section 13.1: If-Modified-Since counts only without If-None-Match, and only if it is
-// one date.
+// unchanged judges the conditions by RFC 9110 section 13.1: If-Modified-Since counts only without If-None-Match, and
+// only if it is one date.
 func unchanged(h http.Header, m cache.Meta) bool {
 	if tags := joined(h, "If-None-Match"); tags != "" {
 		for tag := range strings.SplitSeq(tags, ",") {
@@ -37,8 +37,8 @@ func unchanged(h http.Header, m cache.Meta) bool {
 	return err == nil && !m.Created.Truncate(time.Second).After(since)
 }
 
-// conditions gives a request whose conditions and ranges net/http reads as RFC 9110 means them: it reads only the first line of each
-// header, and refuses a range unit that it does not know instead of ignoring it.
+// conditions gives a request whose conditions and ranges net/http reads as RFC 9110 means them: it reads only the first
+// line of each header, and refuses a range unit that it does not know instead of ignoring it.
 func conditions(r *http.Request) *http.Request {
 	h := r.Header.Clone()
 	for _, name := range []string{"If-Match", "If-None-Match"} {

@@ -16,8 +16,8 @@ import (
 	"github.com/goldcrest/goldcrest/server/console"
 )
 
-// consolePolicy lets the console's pages run their own script and style and nothing else. Trusted types keep outside strings out of the
-// markup even where the script would err: it names no policy, so that no sink takes a string.
+// consolePolicy lets the console's pages run their own script and style and nothing else. Trusted types keep outside
+// strings out of the markup even where the script would err: it names no policy, so that no sink takes a string.
 const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -139,8 +139,8 @@ func (s *Server) refuseLogin(c echo.Context, f *fault.Error) error {
 	return s.askToken(c, row.status, f.Public)
 }
 
-// cookie is the session's. It is marked Secure where a TLS proxy says that the browser came by https; of several proxies the first
-// one speaks of the browser.
+// cookie is the session's. It is marked Secure where a TLS proxy says that the browser came by https; of several
+// proxies the first one speaks of the browser.
 func (s *Server) cookie(r *http.Request, value string, maxAge int) *http.Cookie {
 	proto, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	return &http.Cookie{
@@ -188,8 +188,8 @@ func (s *Server) consoleSession(c echo.Context) error {
 	})
 }
 
-// consolePicture shows a variant that is stored, to the page that explained it: also where the browser cannot reach the public listener.
-// It makes nothing.
+// consolePicture shows a variant that is stored, to the page that explained it: also where the browser cannot reach the
+// public listener. It makes nothing.
 func (s *Server) consolePicture(c echo.Context) error {
 	r, rl := c.Request(), s.rules.Load()
 	target, err := s.targetBelow(r, "/console/picture")

@@ -20,8 +20,8 @@ const (
 	perShare = 4                      // one address holds 1/perShare of the connections, where nothing was configured
 )
 
-// connectionBound is how many connections a listener holds: what was configured, or half of the files that this process may open, so
-// that a flood never takes the descriptors that fetches, the store and the workers need.
+// connectionBound is how many connections a listener holds: what was configured, or half of the files that this process
+// may open, so that a flood never takes the descriptors that fetches, the store and the workers need.
 func connectionBound(configured int) int {
 	if configured > 0 {
 		return configured
@@ -56,9 +56,10 @@ type member struct {
 	aside   bool
 }
 
-// crowd is a listener with a bounded number of connections. Where the bound is reached, the connection that has kept the server waiting for
-// a whole request the longest makes room for the new one, so that idle and drip-feeding peers cannot keep others out; a request that was read
-// is never cut. When every connection has one, new ones wait in the kernel's queue.
+// crowd is a listener with a bounded number of connections. Where the bound is reached, the connection that has kept
+// the server waiting for a whole request the longest makes room for the new one, so that idle and drip-feeding peers
+// cannot keep others out; a request that was read is never cut. When every connection has one, new ones wait in the
+// kernel's queue.
 type crowd struct {
 	net.Listener
 	rules crowdRules
@@ -188,7 +189,8 @@ func (c *crowd) await(conn net.Conn, m *member, patience time.Duration) {
 	}
 }
 
-// countedAs is what a connection is counted under: its address, in IPv6 its network, since one subscriber has a whole one.
+// countedAs is what a connection is counted under: its address, in IPv6 its network, since one subscriber has a whole
+// one.
 func (c *crowd) countedAs(conn net.Conn) netip.Addr {
 	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -242,8 +244,8 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// finish says that the request of a connection is answered and that the connection will be closed: net/http leaves it open for half
-// a second more, so that its peer can read the answer, and it may have to make room in that time.
+// finish says that the request of a connection is answered and that the connection will be closed: net/http leaves it
+// open for half a second more, so that its peer can read the answer, and it may have to make room in that time.
 func (c *crowd) finish(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -281,7 +283,8 @@ func (c *crowd) forget(conn net.Conn) {
 	delete(c.members, conn)
 }
 
-// count is how many connections there are, how many ever had to make room, and how many were one too many of their address.
+// count is how many connections there are, how many ever had to make room, and how many were one too many of their
+// address.
 func (c *crowd) count() (open int, evicted, refused int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

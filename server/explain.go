@@ -14,8 +14,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// explanation is the answer of GET /v1/explain/{path}: how an image URL is understood. It holds neither a signature nor the
-// source's path and query, which may be secrets.
+// explanation is the answer of GET /v1/explain/{path}: how an image URL is understood. It holds neither a signature nor
+// the source's path and query, which may be secrets.
 type explanation struct {
 	Signature  string         `json:"signature"` // valid, none, or the code it is refused with
 	Refused    fault.Kind     `json:"refused,omitempty"`
@@ -48,7 +48,8 @@ type storedVariant struct {
 }
 
 // explain says how an image URL is understood, negotiated with the headers of this very request. It fetches and makes
-// nothing, but with run=1 what is not stored yet. A wrong signature is said to be wrong, and the rest is explained all the same: that is when one asks.
+// nothing, but with run=1 what is not stored yet. A wrong signature is said to be wrong, and the rest is explained all
+// the same: that is when one asks.
 func (s *Server) explain(c echo.Context) error {
 	r, rl := c.Request(), s.rules.Load()
 	target, err := s.targetBelow(r, "/v1/explain")

@@ -16,7 +16,8 @@ type explainedRun struct {
 	Code      fault.Kind `json:"code,omitempty"`
 	Detail    string     `json:"detail,omitempty"`
 	Retryable bool       `json:"retryable,omitempty"`
-	// What it took, in milliseconds: the wait behind viewers and others, the fetch, and decoding, choosing and encoding.
+	// What it took, in milliseconds: the wait behind viewers and others, the fetch, and decoding, choosing and
+	// encoding.
 	Queue     int64 `json:"queue_ms"`
 	Fetch     int64 `json:"fetch_ms"`
 	Transform int64 `json:"transform_ms"`
@@ -32,8 +33,8 @@ func cutRun(target string) (rest string, run bool) {
 	return target, false
 }
 
-// runExplained makes a variant as a prewarm worker would: behind every viewer, into the store. What no viewer would be given is not made; a path
-// without any signature is the operator's own.
+// runExplained makes a variant as a prewarm worker would: behind every viewer, into the store. What no viewer would be
+// given is not made; a path without any signature is the operator's own.
 func (s *Server) runExplained(ctx context.Context, ref variant.Ref, e explanation) *explainedRun {
 	switch {
 	case e.Refused != "":

@@ -18,7 +18,8 @@ const (
 	guessSample   = 8    // of which, when there is one more, the oldest of so many is forgotten
 )
 
-// guesses counts wrong tokens by address. A right token is never held up by them: it is looked at first. Safe for concurrent use.
+// guesses counts wrong tokens by address. A right token is never held up by them: it is looked at first. Safe for
+// concurrent use.
 type guesses struct {
 	limit int
 
@@ -55,7 +56,8 @@ func (g *guesses) wrong(addr string, now time.Time, public string) *fault.Error 
 	return f
 }
 
-// forget makes room for one more address: the oldest of a few, since to find the oldest of all takes long. The caller holds mu.
+// forget makes room for one more address: the oldest of a few, since to find the oldest of all takes long. The caller
+// holds mu.
 func (g *guesses) forget() {
 	var oldest string
 	looked := 0
@@ -70,7 +72,8 @@ func (g *guesses) forget() {
 	delete(g.by, oldest)
 }
 
-// guesser is what the wrong tokens of a request count for. The 64 low bits of an IPv6 address are its owner's to choose.
+// guesser is what the wrong tokens of a request count for. The 64 low bits of an IPv6 address are its owner's to
+// choose.
 func guesser(r *http.Request) string {
 	host := hostOnly(r.RemoteAddr)
 	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {

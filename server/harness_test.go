@@ -294,7 +294,8 @@ func header(t testing.TB, w *httptest.ResponseRecorder, name, want string) {
 	}
 }
 
-// corpusRows reads a TSV of the corpus, header line first, as maps by column; the test is skipped where there is no corpus.
+// corpusRows reads a TSV of the corpus, header line first, as maps by column; the test is skipped where there is no
+// corpus.
 func corpusRows(t *testing.T, name string) []map[string]string {
 	t.Helper()
 	dir := os.Getenv("GOLDCREST_CORPUS")

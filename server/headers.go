@@ -146,8 +146,8 @@ func (s *Server) setVariant(h http.Header, k *call, l Lifetimes, a pipeline.Answ
 	s.setShared(h, k)
 }
 
-// appendCacheControl says how long caches may keep a variant. An expiring URL stays public, but nothing outlives it: max-age and
-// the stale allowances together end when it does.
+// appendCacheControl says how long caches may keep a variant. An expiring URL stays public, but nothing outlives it:
+// max-age and the stale allowances together end when it does.
 func appendCacheControl(b []byte, l Lifetimes, expires time.Time, a pipeline.Answer, now time.Time) []byte {
 	if a.NoStore {
 		return append(b, "no-store"...)
@@ -250,8 +250,8 @@ func disposition(t variant.Terms, fallback, contentType string) string {
 	return d
 }
 
-// cleanName takes out what a file name must not hold: folders, control and formatting characters (a right-to-left override
-// can make an .exe look like a .jpg).
+// cleanName takes out what a file name must not hold: folders, control and formatting characters (a right-to-left
+// override can make an .exe look like a .jpg).
 func cleanName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {

@@ -57,10 +57,12 @@ func (s *Server) readyz(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready", "memory": s.pressure().String()})
 }
 
-// healthPatience is how long a check waits for a worker: less than the timeouts of those who ask, and enough where one is idle.
+// healthPatience is how long a check waits for a worker: less than the timeouts of those who ask, and enough where one
+// is idle.
 const healthPatience = 2 * time.Second
 
-// healthz tells whether workers get anywhere: an orchestrator restarts what does not, and must not restart what is only busy.
+// healthz tells whether workers get anywhere: an orchestrator restarts what does not, and must not restart what is only
+// busy.
 func (s *Server) healthz(c echo.Context) error {
 	if s.deps.Check != nil {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), healthPatience)
@@ -79,8 +81,8 @@ func (s *Server) healthz(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// checkHost refuses host names that a page elsewhere could have pointed at the private listener (DNS rebinding). An address
-// is no name: the one that the connection came in on cannot have been rebound.
+// checkHost refuses host names that a page elsewhere could have pointed at the private listener (DNS rebinding). An
+// address is no name: the one that the connection came in on cannot have been rebound.
 func (s *Server) checkHost(r *http.Request) error {
 	host := strings.ToLower(hostOnly(r.Host))
 	same := func(name string) bool { return host != "" && strings.EqualFold(host, name) }

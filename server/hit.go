@@ -18,7 +18,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// ready is the answer to one URL and one kind of client as its last memory hit was given: what the next one has in common with it.
+// ready is the answer to one URL and one kind of client as its last memory hit was given: what the next one has in
+// common with it.
 type ready struct {
 	accept variant.Accept
 	key    string
@@ -44,7 +45,8 @@ func (y *ready) of(m cache.Meta) bool {
 // ownHeaders are those that two answers to one URL and client may differ in. Content-Length and Date are net/http's.
 var ownHeaders = []string{"X-Request-Id", "Cache-Control", "Server-Timing", "Content-Type", "Content-Length", "Date", "Connection"}
 
-// keepReady makes the next hit of the same URL and client cheap. h holds the headers of this one, which is a plain memory hit.
+// keepReady makes the next hit of the same URL and client cheap. h holds the headers of this one, which is a plain
+// memory hit.
 func (s *Server) keepReady(h http.Header, q wish, a pipeline.Answer) {
 	m := a.Entry.Meta
 	if y := q.known.readyFor(q.accept); y != nil && y.of(m) {
@@ -69,7 +71,8 @@ func (s *Server) keepReady(h http.Header, q wish, a pipeline.Answer) {
 	q.rules.targets.keep(n, y)
 }
 
-// appendHeader writes one header line. No value that we make holds a line end; should one, it must not become a line of its own.
+// appendHeader writes one header line. No value that we make holds a line end; should one, it must not become a line of
+// its own.
 func appendHeader(b []byte, name, value string) []byte {
 	b = append(append(b, name...), ": "...)
 	for i := range len(value) {
@@ -93,16 +96,17 @@ func attrs(pairs ...string) []slog.Attr {
 	return list
 }
 
-// plain reports whether a request asks for a picture and nothing else of HTTP, so that its answer can be the same for all. Of the
-// conditions only those that a cache sends, by which it may hold the picture already, are plain.
+// plain reports whether a request asks for a picture and nothing else of HTTP, so that its answer can be the same for
+// all. Of the conditions only those that a cache sends, by which it may hold the picture already, are plain.
 func (s *Server) plain(r *http.Request) bool {
 	h := r.Header
 	return r.Method == http.MethodGet && r.ContentLength == 0 && !s.draining.Load() && s.pressure() < pressure.Refuse && !(s.byOrigin && h["Origin"] != nil) &&
 		h["Range"] == nil && h["If-Range"] == nil && !preconditioned(h)
 }
 
-// hit answers a request for a known URL whose variant is in memory, without the router. It reports whether it did: everything
-// else, what is traced, and whatever is out of the ordinary, is left to the long way, whose answer is the same.
+// hit answers a request for a known URL whose variant is in memory, without the router. It reports whether it did:
+// everything else, what is traced, and whatever is out of the ordinary, is left to the long way, whose answer is the
+// same.
 func (s *Server) hit(w http.ResponseWriter, r *http.Request) bool {
 	c, ok := r.Context().Value(wireKey{}).(*wire)
 	if !ok || !s.plain(r) || int64(len(r.RequestURI)) > s.cfg.MaxURL || s.deps.Tracer != nil && trace.From(r.Context()) != nil {

@@ -256,7 +256,8 @@ func TestHitsAreLoggedAndCounted(t *testing.T) {
 	}
 }
 
-// TestHitsWhileRulesAreReplaced is for the race detector: hits of a few URLs on many connections, and reloads in between.
+// TestHitsWhileRulesAreReplaced is for the race detector: hits of a few URLs on many connections, and reloads in
+// between.
 func TestHitsWhileRulesAreReplaced(t *testing.T) {
 	s := newSocket(t, nil)
 	var urls []string

@@ -83,8 +83,8 @@ func (s *Server) understand(k *call, r *http.Request) (wish, error) {
 	return q, nil
 }
 
-// learn verifies and parses a request's target, and finds out whether its key allows it. What it fills in of k by the time of an
-// error is what the error's answer and log line say.
+// learn verifies and parses a request's target, and finds out whether its key allows it. What it fills in of k by the
+// time of an error is what the error's answer and log line say.
 func (s *Server) learn(k *call, r *http.Request, rl *rules) (*known, error) {
 	target, ok := s.target(r)
 	if !ok {
@@ -286,7 +286,8 @@ const fallbackBudget = 5 * time.Second
 // fallbackTTL is the longest that caches may keep a fallback image: it must not outlive the failure.
 const fallbackTTL = time.Minute
 
-// fallback answers with the picture that the URL names for failures, with the failure's own status. It reports whether it did.
+// fallback answers with the picture that the URL names for failures, with the failure's own status. It reports whether
+// it did.
 func (s *Server) fallback(c echo.Context, k *call, q wish, cause error) bool {
 	r := c.Request()
 	f := faultOf(r, cause)

@@ -170,8 +170,8 @@ func TestFault32NotModifiedWithoutWork(t *testing.T) {
 	}
 }
 
-// TestNotModifiedLivesAsLongAsTheAnswer asks with and without a condition for an entry that is older than its bytes: it was made from
-// a master.
+// TestNotModifiedLivesAsLongAsTheAnswer asks with and without a condition for an entry that is older than its bytes: it
+// was made from a master.
 func TestNotModifiedLivesAsLongAsTheAnswer(t *testing.T) {
 	f := newFixture(t, func(_ *Config, r *Rules) { r.Lifetimes.HonourOrigin = true })
 	f.images.onStat = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {

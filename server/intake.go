@@ -21,8 +21,8 @@ const (
 	imageBytes   = 256  // and one image while its call waits for the end of its job
 )
 
-// place is the room that the bodies of one call take in memory. It grows as bytes arrive, so that a body which is announced and
-// does not come takes none. It belongs to one request.
+// place is the room that the bodies of one call take in memory. It grows as bytes arrive, so that a body which is
+// announced and does not come takes none. It belongs to one request.
 type place struct {
 	ctx   context.Context
 	all   *semaphore.Weighted // of all callers
@@ -40,7 +40,8 @@ func (s *Server) enterIntake(ctx context.Context, who credential) *place {
 	return &place{ctx: ctx, all: s.intake, own: who.room, unit: max(s.rules.Load().Prewarm.Limits.Body/intakeUnits, 1), patience: intakePatience}
 }
 
-// grow takes room for a body of n bytes so far. A call that finds none for a moment is refused: its caller can send it again.
+// grow takes room for a body of n bytes so far. A call that finds none for a moment is refused: its caller can send it
+// again.
 func (p *place) grow(n int64) error {
 	p.body = n
 	return p.fit()

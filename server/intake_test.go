@@ -13,8 +13,9 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// TestCallsAreWeighed: what a call asks for takes room before it is built, in all three calls that take lists of images; one call alone
-// never waits for itself, and a call for which there is no room is refused before anything is done.
+// TestCallsAreWeighed: what a call asks for takes room before it is built, in all three calls that take lists of
+// images; one call alone never waits for itself, and a call for which there is no room is refused before anything is
+// done.
 func TestCallsAreWeighed(t *testing.T) {
 	a := newAPI(t, nil)
 	who := a.rules.Load().tokens[0]
@@ -42,8 +43,8 @@ func TestCallsAreWeighed(t *testing.T) {
 	}
 }
 
-// TestCutAnswers: an answer that fails before anything was sent is a problem document; one of which a part is sent does not end like
-// a whole one.
+// TestCutAnswers: an answer that fails before anything was sent is a problem document; one of which a part is sent does
+// not end like a whole one.
 func TestCutAnswers(t *testing.T) {
 	a := newAPI(t, nil)
 	rows := 0

@@ -12,7 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// known is a URL that verified, was parsed and may be asked for with its key: what every request for it would find out again.
+// known is a URL that verified, was parsed and may be asked for with its key: what every request for it would find out
+// again.
 type known struct {
 	ref     variant.Ref // not resolved
 	terms   variant.Terms
@@ -70,8 +71,8 @@ func (n *known) keep(y *ready) {
 	n.ready.Store(&list)
 }
 
-// accepts remembers what Accept headers came to under one set of rules: all clients of a kind send the same. Safe for concurrent
-// use.
+// accepts remembers what Accept headers came to under one set of rules: all clients of a kind send the same. Safe for
+// concurrent use.
 type accepts struct {
 	cfg  variant.Negotiation
 	mu   sync.RWMutex
@@ -110,14 +111,15 @@ func (s *accepts) fold(lines []string) variant.Accept {
 	return a
 }
 
-// digest stands for a raw request target. The targets themselves are not compared: that would take the longer the more of a
-// signature is right.
+// digest stands for a raw request target. The targets themselves are not compared: that would take the longer the more
+// of a signature is right.
 type digest = [sha256.Size]byte
 
 func digestOf(target string) digest { return sha256.Sum256([]byte(target)) }
 
-// targets remembers known URLs by the digest of the raw request target that they came as. It belongs to one set of rules and is
-// gone with it. It is bounded in bytes: when the younger half is full, the older one is forgotten. Safe for concurrent use.
+// targets remembers known URLs by the digest of the raw request target that they came as. It belongs to one set of
+// rules and is gone with it. It is bounded in bytes: when the younger half is full, the older one is forgotten. Safe
+// for concurrent use.
 type targets struct {
 	mu           sync.RWMutex
 	young, old   map[digest]*known

@@ -34,8 +34,8 @@ func (b *bucket) take(now time.Time) error {
 	return f
 }
 
-// limit gives the tokens and keys of next their buckets. Those that prev has too keep their level, so that a reload fills none; prev
-// may be nil.
+// limit gives the tokens and keys of next their buckets. Those that prev has too keep their level, so that a reload
+// fills none; prev may be nil.
 func (s *Server) limit(next, prev *rules) {
 	old, keys := map[[sha256.Size]byte]credential{}, map[string]*bucket{}
 	if prev != nil {
@@ -60,8 +60,8 @@ func (s *Server) limit(next, prev *rules) {
 	}
 }
 
-// maxStays is how many requests of one token may wait at the same time, long polls and event streams together: the private listener
-// holds a few hundred connections.
+// maxStays is how many requests of one token may wait at the same time, long polls and event streams together: the
+// private listener holds a few hundred connections.
 const maxStays = 64
 
 // stay admits a request that only waits, until leave.

@@ -145,7 +145,8 @@ func requestID(given string) string {
 	return newID(time.Now())
 }
 
-// newID makes a UUID of version 7: the time, and randomness that tells the requests of a millisecond apart. It is no secret.
+// newID makes a UUID of version 7: the time, and randomness that tells the requests of a millisecond apart. It is no
+// secret.
 func newID(now time.Time) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16|7<<12|rand.Uint64()&0xfff)
@@ -263,8 +264,8 @@ var plainOption = regexp.MustCompile(`^[a-z_-]{1,32}(:[A-Za-z0-9.,_-]{0,16}){1,1
 // freeText are the options whose arguments are the caller's own words.
 var freeText = []string{"cachebuster", "cb", "fallback_image_url", "fiu", "filename", "fn", "hashsum", "hs"}
 
-// safeOptions is the options part of an image path for the log: without the signature before it and the source after it,
-// both of which can be secrets, and with every argument that might be one left out.
+// safeOptions is the options part of an image path for the log: without the signature before it and the source after
+// it, both of which can be secrets, and with every argument that might be one left out.
 func safeOptions(target string) string {
 	path, _, _ := strings.Cut(strings.TrimPrefix(target, "/"), "?")
 	_, path, _ = strings.Cut(path, "/")

@@ -9,7 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/pressure"
 )
 
-// Step by step: pictures are answered until everything is refused, new Data Units until only the cache is left, and probes tell.
+// Step by step: pictures are answered until everything is refused, new Data Units until only the cache is left, and
+// probes tell.
 func TestFault34ServerSteps(t *testing.T) {
 	var step atomic.Int32
 	f := newAPI(t, nil)

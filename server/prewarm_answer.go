@@ -15,7 +15,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// acceptedUnit is one unit in the answer to a prewarm call, as far as it stands before its images. What is not known is null.
+// acceptedUnit is one unit in the answer to a prewarm call, as far as it stands before its images. What is not known is
+// null.
 type acceptedUnit struct {
 	Index int         `json:"index"`
 	Line  *int        `json:"line,omitempty"`
@@ -107,7 +108,8 @@ type rows struct {
 	begun bool // there is a row
 }
 
-// newRows begins a document with the text before its rows. Nothing is sent before the buffer is full: until then an error is answered as any other.
+// newRows begins a document with the text before its rows. Nothing is sent before the buffer is full: until then an
+// error is answered as any other.
 func newRows(c echo.Context, status int, before string) *rows {
 	w := c.Response()
 	w.Header().Set("Content-Type", "application/json")

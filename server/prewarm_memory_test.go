@@ -17,7 +17,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// diary is a Ledger and a Queue that keep jobs, and of everything else only that it was written: tasks are on a disk, not in memory.
+// diary is a Ledger and a Queue that keep jobs, and of everything else only that it was written: tasks are on a disk,
+// not in memory.
 type diary struct {
 	gauge *heapGauge
 
@@ -109,9 +110,9 @@ func spent(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// TestLargestCalls: of the largest calls that are taken, by their images times variants, all in one unit, no more is in use at any moment
-// than half of what is charged for them: the heap grows to twice that before garbage is collected. Nothing is done for each pair of images:
-// that would be 2.5 billion times, and took check fifteen seconds.
+// TestLargestCalls: of the largest calls that are taken, by their images times variants, all in one unit, no more is in
+// use at any moment than half of what is charged for them: the heap grows to twice that before garbage is collected.
+// Nothing is done for each pair of images: that would be 2.5 billion times, and took check fifteen seconds.
 func TestLargestCalls(t *testing.T) {
 	const images, variants = 50_000, 4
 	var sources, widths []string

@@ -242,8 +242,8 @@ func TestPrewarmWaits(t *testing.T) {
 	}
 }
 
-// Bodies that would take too much memory together wait for one another, and are refused when that takes too long. What counts is what
-// came of them.
+// Bodies that would take too much memory together wait for one another, and are refused when that takes too long. What
+// counts is what came of them.
 func TestPrewarmIntakeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 64 << 10

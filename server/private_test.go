@@ -284,7 +284,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Wrong bearer tokens are limited by address, also those that a table of bounded size has to forget; right ones never are.
+// Wrong bearer tokens are limited by address, also those that a table of bounded size has to forget; right ones never
+// are.
 func TestBearerGuesses(t *testing.T) {
 	f := newAPI(t, nil)
 	from := func(addr, token string) int {

@@ -34,7 +34,8 @@ type purgeAnswer struct {
 // prefixPattern is a key's beginning that names at least the first two digits of the source's hash.
 var prefixPattern = regexp.MustCompile(`^v1/[0-9a-f]{2}/[a-zA-Z0-9/.,_-]*$`)
 
-// purge is POST /v1/purge: it removes variants from memory on every instance and from the store, and forgets what is known to be bad.
+// purge is POST /v1/purge: it removes variants from memory on every instance and from the store, and forgets what is
+// known to be bad.
 func (s *Server) purge(c echo.Context) error {
 	var req purgeRequest
 	if err := s.readJSON(c, &req); err != nil {
@@ -94,7 +95,8 @@ func (s *Server) purgeRefs(ctx context.Context, who credential, req purgeRequest
 	return s.deps.Prewarm.Sources(ctx, who.owner(), req.Unit, req.Tag)
 }
 
-// purgePrefix purges by the beginning of keys. Only one that holds a source's whole hash says which tag the CDN knows it by.
+// purgePrefix purges by the beginning of keys. Only one that holds a source's whole hash says which tag the CDN knows
+// it by.
 func (s *Server) purgePrefix(c echo.Context, prefix string) error {
 	n, err := s.deps.Purge(c.Request().Context(), pipeline.Selector{Prefix: prefix})
 	if err != nil {

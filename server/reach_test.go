@@ -32,8 +32,8 @@ func as(t testing.TB, r Rules, kid, options, source string) string {
 	return signed
 }
 
-// A viewer's door refuses what came through a host beyond the key: also the one whose answer to the same URL was ready a moment ago, and to
-// any condition or range. Another key's viewers have it meanwhile.
+// A viewer's door refuses what came through a host beyond the key: also the one whose answer to the same URL was ready
+// a moment ago, and to any condition or range. Another key's viewers have it meanwhile.
 func TestNoDoorGivesWhatIsBeyondAKey(t *testing.T) {
 	s := newSocket(t, func(_ *Config, r *Rules) { *r = boundKeys(t) })
 	free, bound := as(t, s.rules.Load().Rules, "", "w:480", photo), as(t, s.rules.Load().Rules, "shop", "w:480", photo)
@@ -87,7 +87,8 @@ func TestFallbacksStayWithinAKey(t *testing.T) {
 	}
 }
 
-// Explain tells that a viewer of the key is refused, and shows nothing of what the token may not have; what it makes, it makes within both.
+// Explain tells that a viewer of the key is refused, and shows nothing of what the token may not have; what it makes,
+// it makes within both.
 func TestExplainStaysWithinReach(t *testing.T) {
 	const bounded = "a-token-that-has-photos-alone"
 	f := newFixture(t, func(_ *Config, r *Rules) {

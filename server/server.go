@@ -30,13 +30,15 @@ import (
 
 // Images answers resolved Refs. Implemented by pipeline.Pipeline.
 type Images interface {
-	// Recall answers a Key from memory alone, if that has it, from one of the hosts, and nothing is to be done for it but to answer it.
+	// Recall answers a Key from memory alone, if that has it, from one of the hosts, and nothing is to be done for it
+	// but to answer it.
 	Recall(key string, within reach.Hosts) (pipeline.Answer, bool)
 	// GetFor returns the variant, making it if need be and the viewer's toll agrees.
 	GetFor(ctx context.Context, ref variant.Ref, who pipeline.Viewer) (pipeline.Answer, error)
 	// Peek returns it only if memory or the store has it; not_cached otherwise.
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
-	// Stat is Peek without the bytes, for a viewer who may hold them: a hit that is not stale. Any error means that this is not known.
+	// Stat is Peek without the bytes, for a viewer who may hold them: a hit that is not stale. Any error means that
+	// this is not known.
 	Stat(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
 	// Viewed counts that a viewer was sent all bytes of a Key's entry.
 	Viewed(key string, m cache.Meta)
@@ -273,8 +275,8 @@ func (s *Server) Addrs() (public, private net.Addr) {
 	return s.publicCrowd.Addr(), s.adminCrowd.Addr()
 }
 
-// Serve answers on the open listeners until ctx ends or one of them is lost, then stops gracefully as Config.Drain says. It returns
-// nil after a stop in which every request was answered, and an error if a listener was lost.
+// Serve answers on the open listeners until ctx ends or one of them is lost, then stops gracefully as Config.Drain
+// says. It returns nil after a stop in which every request was answered, and an error if a listener was lost.
 func (s *Server) Serve(ctx context.Context) error {
 	public, private := s.httpServer(s.Public(), s.publicCrowd), s.httpServer(s.Private(), s.adminCrowd)
 	failed := make(chan error, 2)
@@ -310,8 +312,8 @@ func (s *Server) stop(public, private *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 	defer cancel()
 	s.awaitQuiet(ctx)
-	// The private listener goes last: probes and metrics see the whole stop. Not before does it end what only waits: whoever polls
-	// comes back at once, as long as somebody listens.
+	// The private listener goes last: probes and metrics see the whole stop. Not before does it end what only waits:
+	// whoever polls comes back at once, as long as somebody listens.
 	private.RegisterOnShutdown(s.stopAll)
 	err := public.Shutdown(ctx)
 	return errors.Join(err, public.Close(), private.Shutdown(ctx), private.Close())

@@ -26,8 +26,8 @@ type session struct {
 	expires time.Time
 }
 
-// sessions are the browsers that are logged in, by the digest of their cookie. They live in memory: a restart ends them. Safe for
-// concurrent use.
+// sessions are the browsers that are logged in, by the digest of their cookie. They live in memory: a restart ends
+// them. Safe for concurrent use.
 type sessions struct {
 	mu   sync.Mutex
 	open map[[sha256.Size]byte]session
@@ -95,8 +95,9 @@ func (s *Server) caller(r *http.Request) (credential, error) {
 	return who, nil
 }
 
-// visitor finds the session of a request and the token that it stands for, as the rules in force know it. What a page of another
-// origin asks for has no session, although the browser may send its cookie: to SameSite all ports of a host are one site.
+// visitor finds the session of a request and the token that it stands for, as the rules in force know it. What a page
+// of another origin asks for has no session, although the browser may send its cookie: to SameSite all ports of a host
+// are one site.
 func (s *Server) visitor(r *http.Request) (credential, session, bool) {
 	path := r.URL.Path
 	if !strings.HasPrefix(path, "/v1/") && !strings.HasPrefix(path, "/console") || foreign(r) {

@@ -89,9 +89,9 @@ func (s *Server) signOne(r *rules, who credential, req signRequest, source strin
 	return r.signURL(s.cfg.PublicURL(), req.KeyID, source, options, expires, who.rights)
 }
 
-// SignURL gives the signed URL of a source, which begins with base. options are those of an image path; a single preset may be
-// written "pr:name" also where only presets are allowed. A path is signed only after it was parsed and found allowed, so that no URL
-// is handed out that would be refused.
+// SignURL gives the signed URL of a source, which begins with base. options are those of an image path; a single preset
+// may be written "pr:name" also where only presets are allowed. A path is signed only after it was parsed and found
+// allowed, so that no URL is handed out that would be refused.
 func (r Rules) SignURL(base, kid, source, options string, expires time.Time) (string, error) {
 	return r.signURL(base, kid, source, options, expires, signing.Rights{})
 }

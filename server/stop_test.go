@@ -26,8 +26,8 @@ func fetch(url string) (int, http.Header) {
 	return resp.StatusCode, resp.Header
 }
 
-// TestFault23GracefulStop holds one request while the server is told to stop: readiness goes first, new requests are still
-// answered, the held one ends well, and only then Serve returns.
+// TestFault23GracefulStop holds one request while the server is told to stop: readiness goes first, new requests are
+// still answered, the held one ends well, and only then Serve returns.
 func TestFault23GracefulStop(t *testing.T) {
 	f := newFixture(t, func(c *Config, _ *Rules) {
 		c.Listen, c.Admin, c.Drain, c.Deadline = "127.0.0.1:0", "127.0.0.1:0", 10*time.Second, time.Second

@@ -8,8 +8,9 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// traced is a request in whose context its trace has begun, if it is traced; r as it is, else. A stranger may not decide that: the public
-// listener takes the word of a request only where it was told to. Probes and what Prometheus asks for are no work.
+// traced is a request in whose context its trace has begun, if it is traced; r as it is, else. A stranger may not
+// decide that: the public listener takes the word of a request only where it was told to. Probes and what Prometheus
+// asks for are no work.
 func (s *Server) traced(r *http.Request, d door) *http.Request {
 	if d == publicDoor && r.URL.Path == "/health" || d == privateDoor && !strings.HasPrefix(r.URL.Path, "/v1/") {
 		return r

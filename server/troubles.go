@@ -16,8 +16,8 @@ const (
 	troubleSpan = 5
 )
 
-// Trouble is how often viewers were answered with one kind of error because of one host. Hosts are no metric labels, since there may be
-// any number of them; this table is bounded instead.
+// Trouble is how often viewers were answered with one kind of error because of one host. Hosts are no metric labels,
+// since there may be any number of them; this table is bounded instead.
 type Trouble struct {
 	Code   fault.Kind `json:"code"`
 	Host   string     `json:"host"`   // of the source; "" = the URL was refused before its source counted
@@ -39,8 +39,8 @@ type troubleRow struct {
 	minutes [2 * troubleSpan]int64
 }
 
-// troubles is the table. When it is full, the row that was silent for the longest makes room. The zero table is empty. Safe for
-// concurrent use.
+// troubles is the table. When it is full, the row that was silent for the longest makes room. The zero table is empty.
+// Safe for concurrent use.
 type troubles struct {
 	mu   sync.Mutex
 	rows map[troubleKey]*troubleRow

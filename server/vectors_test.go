@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TestAcceptVectors answers as the codec does: in the negotiated format, or as PNG where that is a JPEG, alpha is there and the
-// client takes PNG.
+// TestAcceptVectors answers as the codec does: in the negotiated format, or as PNG where that is a JPEG, alpha is there
+// and the client takes PNG.
 func TestAcceptVectors(t *testing.T) {
 	for _, row := range corpusRows(t, "accept.tsv") {
 		t.Run(row["id"], func(t *testing.T) {

@@ -43,19 +43,20 @@ func wireOf(r *http.Request) *wire {
 	return c
 }
 
-// A reader has writePatience for each writePiece of an answer: 30 s, for a phone may pass through a tunnel, and what the piece takes at
-// leastRate. The time does not add up over pieces: an answer of 9 MB that nobody reads would hold its place for more than an hour.
+// A reader has writePatience for each writePiece of an answer: 30 s, for a phone may pass through a tunnel, and what
+// the piece takes at leastRate. The time does not add up over pieces: an answer of 9 MB that nobody reads would hold
+// its place for more than an hour.
 const (
 	writePiece    = 64 << 10 // bytes
 	writePatience = 30*time.Second + writePiece/leastRate*time.Second
 )
 
-// wire is a connection of either listener. It bounds how slowly an answer may be read, and makes hits cheap. net/http sorts, copies
-// and checks each header of each answer, which for the dozen of a hit costs more than all the rest, and sends an answer in two pieces.
-// For an answer that prepare announces, wire puts headers that were rendered once behind the status line, and sends head and body in
-// one system call. It edits the stream of bytes and relies on nothing but HTTP/1 itself; what governs the connection (its framing,
-// keep-alive, Date) stays net/http's own, but for the deadlines of writes, which wire sets by itself.
-// Like the Conn of any request it belongs to one goroutine at a time.
+// wire is a connection of either listener. It bounds how slowly an answer may be read, and makes hits cheap. net/http
+// sorts, copies and checks each header of each answer, which for the dozen of a hit costs more than all the rest, and
+// sends an answer in two pieces. For an answer that prepare announces, wire puts headers that were rendered once behind
+// the status line, and sends head and body in one system call. It edits the stream of bytes and relies on nothing but
+// HTTP/1 itself; what governs the connection (its framing, keep-alive, Date) stays net/http's own, but for the
+// deadlines of writes, which wire sets by itself. Like the Conn of any request it belongs to one goroutine at a time.
 type wire struct {
 	*net.TCPConn
 	prepared bool
@@ -70,8 +71,8 @@ type wire struct {
 	writeBy  time.Time // the deadline that is set
 }
 
-// newWire makes a wire of a connection. The kernel takes no more ahead of what the reader has room for than a piece: with its megabytes
-// of buffer one write would stand for very many pieces.
+// newWire makes a wire of a connection. The kernel takes no more ahead of what the reader has room for than a piece:
+// with its megabytes of buffer one write would stand for very many pieces.
 func newWire(c *net.TCPConn, patience time.Duration) *wire {
 	if raw, err := c.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { // Where it is refused the kernel takes more, and the bound is less exact.
@@ -81,7 +82,8 @@ func newWire(c *net.TCPConn, patience time.Duration) *wire {
 	return &wire{TCPConn: c, patience: patience}
 }
 
-// SetWriteDeadline does nothing: each piece of an answer has a deadline of its own. net/http calls it with each request.
+// SetWriteDeadline does nothing: each piece of an answer has a deadline of its own. net/http calls it with each
+// request.
 func (c *wire) SetWriteDeadline(time.Time) error { return nil }
 
 // pace sets the deadline of the next piece. It spares the timer where that would move by little.
@@ -106,8 +108,8 @@ func (c *wire) send(p []byte) (n int, err error) {
 	return n, err
 }
 
-// prepare announces the next answer: complete header lines to be added, and the body that the handler will write, all of it. The
-// slices must stay as they are until then.
+// prepare announces the next answer: complete header lines to be added, and the body that the handler will write, all
+// of it. The slices must stay as they are until then.
 func (c *wire) prepare(own, shared, body []byte) {
 	c.prepared, c.own, c.shared, c.body = true, own, shared, body
 }

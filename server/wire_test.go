@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// TestWireKeepsTheStream asks for bodies around the sizes of net/http's buffers, several times on one connection, all requests
-// sent before the first answer is read: whatever is missing or too much shows in the answer after it.
+// TestWireKeepsTheStream asks for bodies around the sizes of net/http's buffers, several times on one connection, all
+// requests sent before the first answer is read: whatever is missing or too much shows in the answer after it.
 func TestWireKeepsTheStream(t *testing.T) {
 	for _, size := range []int{0, 1, 2047, 2048, 2049, 3700, 3800, 3900, 4000, 4095, 4096, 4097, 8192, 30_000, 1 << 20} {
 		s := newSocket(t, nil)

@@ -10,15 +10,17 @@ import (
 
 // Config is the configuration section "signing".
 type Config struct {
-	// Keys are the pairs of key and salt that URLs may be signed with. All of one id are tried, so that keys can be rotated; the first
-	// that is valid signs. Empty: the server refuses to start.
+	// Keys are the pairs of key and salt that URLs may be signed with. All of one id are tried, so that keys can be
+	// rotated; the first that is valid signs. Empty: the server refuses to start.
 	Keys []Key `yaml:"keys"`
-	// SignatureSize is the number of bytes, 16 to 32, that is left of a signature before it is written as base64. 0 means 32.
+	// SignatureSize is the number of bytes, 16 to 32, that is left of a signature before it is written as base64. 0
+	// means 32.
 	SignatureSize int `yaml:"signature_size"`
 	// AllowShortKeys takes keys shorter than 32 bytes too, for those who bring keys that are in use elsewhere.
 	AllowShortKeys bool `yaml:"allow_short_keys"`
-	// Rate is how many variants a second may be made for the viewers of each key id. What is stored is answered beyond it too, so that a
-	// key in wrong hands costs no viewer a picture that is there; the rest is refused with rate_limited. 0 = no limit.
+	// Rate is how many variants a second may be made for the viewers of each key id. What is stored is answered beyond
+	// it too, so that a key in wrong hands costs no viewer a picture that is there; the rest is refused with
+	// rate_limited. 0 = no limit.
 	Rate int `yaml:"rate"`
 	// Burst is how many of them may come at once. 0 = two seconds' worth.
 	Burst int `yaml:"burst"`
@@ -26,33 +28,40 @@ type Config struct {
 
 // Key is one pair of a key and a salt, and what URLs signed with it may ask for.
 type Key struct {
-	// ID stands before the signature in the URLs of a named key ("id.signature"): letters, digits, "-" and "_". Empty: URLs without id.
+	// ID stands before the signature in the URLs of a named key ("id.signature"): letters, digits, "-" and "_". Empty:
+	// URLs without id.
 	ID string `yaml:"id"`
 	// Key is the key in hexadecimal digits.
 	Key string `yaml:"key" secret:"true"`
 	// Salt is the salt in hexadecimal digits. Empty means none.
 	Salt string `yaml:"salt" secret:"true"`
-	// KeyFile is a file with the key in its first line and the salt in its second, both in hexadecimal digits, in place of Key and Salt.
-	// The server refuses one that another user
-	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
+	// KeyFile is a file with the key in its first line and the salt in its second, both in hexadecimal digits, in place
+	// of Key and Salt. The server refuses one that another user could write or exchange: it belongs to root or to the
+	// server's user, and so do the directories above it.
 	KeyFile string `yaml:"key_file"`
-	// Sources are the hosts of the sources that the pair may ask for, compared by labels: "img.example.com" is that host alone,
-	// "*.example.com" every host below example.com. They hold on each redirect too: a variant whose original came through another host is
-	// refused with source_not_allowed, also where the cache has it. Empty means every host.
+	// Sources are the hosts of the sources that the pair may ask for, compared by labels: "img.example.com" is that
+	// host alone, "*.example.com" every host below example.com. They hold on each redirect too: a variant whose
+	// original came through another host is refused with source_not_allowed, also where the cache has it. Empty means
+	// every host.
 	Sources []string `yaml:"sources"`
-	// Presets are the names of the presets that the pair may ask for, and then nothing else. Empty means all presets and options.
+	// Presets are the names of the presets that the pair may ask for, and then nothing else. Empty means all presets
+	// and options.
 	Presets []string `yaml:"presets"`
-	// NotBefore is the moment from which the pair is valid: RFC 3339, or a date for its beginning in UTC. Empty means always.
+	// NotBefore is the moment from which the pair is valid: RFC 3339, or a date for its beginning in UTC. Empty means
+	// always.
 	NotBefore string `yaml:"not_before"`
-	// NotAfter is the moment from which the pair is no longer valid: RFC 3339, or a date for its end in UTC. Empty means never.
+	// NotAfter is the moment from which the pair is no longer valid: RFC 3339, or a date for its end in UTC. Empty
+	// means never.
 	NotAfter string `yaml:"not_after"`
-	// Rate is signing.rate for the key's id alone. 0 = that. Among the pairs of an id the first that names one speaks for all.
+	// Rate is signing.rate for the key's id alone. 0 = that. Among the pairs of an id the first that names one speaks
+	// for all.
 	Rate int `yaml:"rate"`
 	// Burst belongs to Rate. 0 = two seconds' worth.
 	Burst int `yaml:"burst"`
 }
 
-// Default is the configuration of a file that says nothing: no keys, signatures of full length, a limit that only floods reach.
+// Default is the configuration of a file that says nothing: no keys, signatures of full length, a limit that only
+// floods reach.
 func Default() Config { return Config{SignatureSize: maxSize, Rate: 1000} }
 
 const (
@@ -61,8 +70,8 @@ const (
 	minKey  = 32 // bytes
 )
 
-// Validate reports the first thing wrong with the configuration, without reading key files. That there are no keys is not wrong
-// here; New refuses it.
+// Validate reports the first thing wrong with the configuration, without reading key files. That there are no keys is
+// not wrong here; New refuses it.
 func (c Config) Validate() error {
 	if c.SignatureSize != 0 && (c.SignatureSize < minSize || c.SignatureSize > maxSize) {
 		return fmt.Errorf("signing.signature_size: %d is not from %d to %d", c.SignatureSize, minSize, maxSize)

@@ -40,13 +40,14 @@ type Pair struct {
 
 // Verified is the outcome of a good signature.
 type Verified struct {
-	// Path is the text that the signature stands for: it begins with the "/" after the signature, and it alone may be parsed.
+	// Path is the text that the signature stands for: it begins with the "/" after the signature, and it alone may be
+	// parsed.
 	Path string
 	Key  *Pair
 }
 
-// New makes a Keyring and reads its key files. now is the clock; nil means time.Now. Its errors are sentences for the operator and
-// hold no part of a key.
+// New makes a Keyring and reads its key files. now is the clock; nil means time.Now. Its errors are sentences for the
+// operator and hold no part of a key.
 func New(cfg Config, now func() time.Time) (*Keyring, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -95,10 +96,10 @@ func (c Config) pair(k Key) (*Pair, error) {
 	return p, err
 }
 
-// Verify checks the signature of a raw request target ("/signature/options/source?query", after the path prefix). The texts that
-// the signer may have meant are tried in order: the path; the path with the repairs of repair; for a plain source the path with its
-// query; that percent-decoded. The first that a valid pair signed is returned. Faults: bad_signature; key_not_valid when the
-// signature is right but its pair is not valid now.
+// Verify checks the signature of a raw request target ("/signature/options/source?query", after the path prefix). The
+// texts that the signer may have meant are tried in order: the path; the path with the repairs of repair; for a plain
+// source the path with its query; that percent-decoded. The first that a valid pair signed is returned. Faults:
+// bad_signature; key_not_valid when the signature is right but its pair is not valid now.
 func (k *Keyring) Verify(rawTarget string) (Verified, error) {
 	target, query, hasQuery := strings.Cut(rawTarget, "?")
 	signature, path, ok := strings.Cut(strings.TrimPrefix(target, "/"), "/")
@@ -141,8 +142,8 @@ func badSignature() error {
 // Limits gives for each id how many variants may be made for its viewers. The map is the caller's to read only.
 func (k *Keyring) Limits() map[string]Limit { return k.limits }
 
-// Sign signs a path that begins with "/" and returns "/signature" and the path. The first valid pair of the id signs, or of all
-// pairs when kid is "".
+// Sign signs a path that begins with "/" and returns "/signature" and the path. The first valid pair of the id signs,
+// or of all pairs when kid is "".
 func (k *Keyring) Sign(kid, path string) (string, error) {
 	if !strings.HasPrefix(path, "/") {
 		return "", fault.New(fault.BadPath, "signing.Sign", "a path to sign begins with a slash", nil)
@@ -158,7 +159,8 @@ func (k *Keyring) Sign(kid, path string) (string, error) {
 	return "/" + signature + path, nil
 }
 
-// Hosts are the hosts that originals of URLs may come from which Sign makes for the id; every host where there is no such key.
+// Hosts are the hosts that originals of URLs may come from which Sign makes for the id; every host where there is no
+// such key.
 func (k *Keyring) Hosts(kid string) reach.Hosts {
 	if p := k.signer(kid); p != nil {
 		return p.hosts
@@ -177,13 +179,15 @@ func (k *Keyring) signer(kid string) *Pair {
 	return nil
 }
 
-// decode reads a signature in its only spelling: base64url of the configured size without padding, stray bits or line ends.
+// decode reads a signature in its only spelling: base64url of the configured size without padding, stray bits or line
+// ends.
 func (k *Keyring) decode(s string) ([]byte, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return b, err == nil && len(b) == k.size && len(s) == base64.RawURLEncoding.EncodedLen(k.size)
 }
 
-// candidates are the texts that may have been signed, in order. They come one by one, since the first is nearly always the one.
+// candidates are the texts that may have been signed, in order. They come one by one, since the first is nearly always
+// the one.
 func candidates(path, query string, hasQuery bool) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if !yield(path) {
@@ -207,8 +211,8 @@ func candidates(path, query string, hasQuery bool) iter.Seq[string] {
 	}
 }
 
-// repair undoes what CDNs and mail programs do to paths: the colons of options escaped, the two slashes of a plain source's scheme
-// merged into one.
+// repair undoes what CDNs and mail programs do to paths: the colons of options escaped, the two slashes of a plain
+// source's scheme merged into one.
 func repair(path string) string {
 	options, source, plain := strings.Cut(path, "/plain/")
 	options = strings.NewReplacer("%3A", ":", "%3a", ":").Replace(options)
@@ -231,8 +235,8 @@ func (p *Pair) mac(text string) []byte {
 	return h.Sum(nil)
 }
 
-// Markers are what requests of this deployment's own fetcher are told by, one for each pair, the first pair's first: nobody who has
-// no key can guess them. The text is none that a URL has, so that a marker is no part of a signature.
+// Markers are what requests of this deployment's own fetcher are told by, one for each pair, the first pair's first:
+// nobody who has no key can guess them. The text is none that a URL has, so that a marker is no part of a signature.
 func (k *Keyring) Markers() []string {
 	var all []string
 	for _, p := range k.pairs {

@@ -104,7 +104,8 @@ func TestPublishedExample(t *testing.T) {
 	}
 }
 
-// TestSignatureNegativeVectors makes the change of each row to a good URL. Expiry, which is in the path, is not the keyring's.
+// TestSignatureNegativeVectors makes the change of each row to a good URL. Expiry, which is in the path, is not the
+// keyring's.
 func TestSignatureNegativeVectors(t *testing.T) {
 	k := keyring(t, Config{Keys: []Key{ascii("", keyA, "salt")}})
 	const path = "/w:300/exp:1700000000/plain/http://example.com/a.jpg"

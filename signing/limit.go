@@ -2,7 +2,8 @@ package signing
 
 import "fmt"
 
-// Limit bounds how often something may be done: Rate times a second in the long run, Burst times at once. A Rate of 0 is no limit.
+// Limit bounds how often something may be done: Rate times a second in the long run, Burst times at once. A Rate of 0
+// is no limit.
 type Limit struct{ Rate, Burst int }
 
 // Or is l, or else where l says nothing. A Burst of 0 becomes two seconds' worth.

@@ -14,7 +14,8 @@ type Rights struct {
 	presets []string
 }
 
-// NewRights reads the hosts of sources, each a host or "*." before one, and the names of presets. An empty list allows all.
+// NewRights reads the hosts of sources, each a host or "*." before one, and the names of presets. An empty list allows
+// all.
 func NewRights(sources, presets []string) (Rights, error) {
 	hosts, err := reach.Of(sources)
 	if err != nil {
@@ -40,7 +41,8 @@ func (p Rights) Within(hosts reach.Hosts) Rights {
 // BoundToSources reports whether not every source may be asked for.
 func (p Rights) BoundToSources() bool { return p.hosts != "" }
 
-// AllowsSource reports whether the host of the source's URL is among those that may be asked for, compared label by label.
+// AllowsSource reports whether the host of the source's URL is among those that may be asked for, compared label by
+// label.
 func (p Rights) AllowsSource(source string) bool {
 	if p.hosts == "" {
 		return true
@@ -49,8 +51,8 @@ func (p Rights) AllowsSource(source string) bool {
 	return err == nil && p.hosts.Allows(u.Hostname())
 }
 
-// AllowsPreset reports whether the preset may be asked for. The name "" stands for options beside presets, which may not be where presets
-// are listed.
+// AllowsPreset reports whether the preset may be asked for. The name "" stands for options beside presets, which may
+// not be where presets are listed.
 func (p Rights) AllowsPreset(name string) bool {
 	if len(p.presets) == 0 {
 		return true

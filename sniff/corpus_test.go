@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// manifest reads the rows of a folder's MANIFEST.tsv, without its heading; none where the corpus is absent. The corpus lives
-// beside the repository.
+// manifest reads the rows of a folder's MANIFEST.tsv, without its heading; none where the corpus is absent. The corpus
+// lives beside the repository.
 func manifest(folder string) (dir string, rows [][]string) {
 	dir = os.Getenv("GOLDCREST_CORPUS")
 	if dir == "" {

@@ -4,8 +4,8 @@ import "encoding/binary"
 
 const tagOrientation = 0x0112
 
-// exifOrientation finds the orientation in a TIFF-structured EXIF block (without the "Exif\0\0" prefix); 0 if there is none. It
-// trusts no length: an entry counts when its own twelve bytes are there.
+// exifOrientation finds the orientation in a TIFF-structured EXIF block (without the "Exif\0\0" prefix); 0 if there is
+// none. It trusts no length: an entry counts when its own twelve bytes are there.
 func exifOrientation(b []byte) int {
 	order := byteOrder(b)
 	if order == nil || len(b) < 8 {

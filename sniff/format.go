@@ -10,8 +10,8 @@ import (
 // textWindow is how far text is read to tell its kind.
 const textWindow = 1024
 
-// Format names what b is by its first bytes: one of the formats of Info, or another word ("svg", "html", "pdf", "gzip", "text",
-// ...) that serves messages only, or "" for the unknown. File names and Content-Types have no say.
+// Format names what b is by its first bytes: one of the formats of Info, or another word ("svg", "html", "pdf", "gzip",
+// "text", ...) that serves messages only, or "" for the unknown. File names and Content-Types have no say.
 func Format(b []byte) string {
 	for _, m := range magics {
 		if len(b) >= m.at+len(m.text) && string(b[m.at:m.at+len(m.text)]) == m.text {
@@ -68,8 +68,8 @@ func formatRIFF(b []byte) string {
 	return ""
 }
 
-// formatBrand tells ISO base media files apart by the brands of their first box. An AVIF brand anywhere wins, since AVIF files may
-// lead with the general "mif1".
+// formatBrand tells ISO base media files apart by the brands of their first box. An AVIF brand anywhere wins, since
+// AVIF files may lead with the general "mif1".
 func formatBrand(b []byte) string {
 	size, _ := u32(b, 0)
 	brands := b[8:min(max(size, 8), len(b), 8+4*64)]

@@ -2,8 +2,9 @@ package sniff
 
 import "encoding/binary"
 
-// inspectGIF walks the blocks up to the trailer. The size is the larger of canvas and frame extents, since decoders differ in
-// which of them they allocate. Where the trailer is missing behind a frame, the end may be all that is missing.
+// inspectGIF walks the blocks up to the trailer. The size is the larger of canvas and frame extents, since decoders
+// differ in which of them they allocate. Where the trailer is missing behind a frame, the end may be all that is
+// missing.
 func inspectGIF(b []byte) (Info, error) {
 	if len(b) < 13 {
 		return Info{}, broken("it ends before its size")

@@ -35,8 +35,9 @@ type heifProperty struct {
 	config []byte // the OBUs of an av1C
 }
 
-// inspectHEIF walks the boxes of an ISO base media file. The size is the primary item's, else the largest that any item declares.
-// libheif applies rotation and mirroring itself, so a turned picture is reported with its sides swapped and orientation 1.
+// inspectHEIF walks the boxes of an ISO base media file. The size is the primary item's, else the largest that any item
+// declares. libheif applies rotation and mirroring itself, so a turned picture is reported with its sides swapped and
+// orientation 1.
 func inspectHEIF(b []byte) (Info, error) {
 	w := heifWalk{info: Info{Channels: 3, Bits: 8, Orientation: 1, Frames: 1}}
 	cut := "" // the box that the file ends in
@@ -72,8 +73,8 @@ func inspectHEIF(b []byte) (Info, error) {
 	return w.info, nil
 }
 
-// boxes calls f for each box of b and returns where the last whole one ends. whole is false if a box reaches past b; its body is then
-// what there is of it. Bytes that cannot be a box end the walk: they follow the picture.
+// boxes calls f for each box of b and returns where the last whole one ends. whole is false if a box reaches past b;
+// its body is then what there is of it. Bytes that cannot be a box end the walk: they follow the picture.
 func boxes(b []byte, f func(name string, body []byte)) (end int, whole bool) {
 	at := 0
 	for at+8 <= len(b) {

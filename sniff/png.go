@@ -1,7 +1,7 @@
 package sniff
 
-// pngTail is what may be missing of a PNG's last data chunk while all pixels are there: its checksum, that of zlib, and the end of the
-// compressed data.
+// pngTail is what may be missing of a PNG's last data chunk while all pixels are there: its checksum, that of zlib, and
+// the end of the compressed data.
 const pngTail = 16
 
 // inspectPNG walks the chunks up to IEND. Checksums are the decoder's business.

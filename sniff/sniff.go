@@ -32,13 +32,14 @@ type Info struct {
 	Scans         int    // JPEG: number of SOS markers
 	End           int    // offset one past the picture's last byte (JPEG EOI, PNG IEND, RIFF size, ...); what follows is not the picture
 	Complete      bool   // false: the file ends before its picture does
-	// LacksEnd narrows an incomplete picture: its end marker may be all that is missing. Only a decoder can tell. A JPEG ends in the
-	// data of its last scan, a PNG behind or just before the end of an IDAT, a GIF in or behind its last frame.
+	// LacksEnd narrows an incomplete picture: its end marker may be all that is missing. Only a decoder can tell. A
+	// JPEG ends in the data of its last scan, a PNG behind or just before the end of an IDAT, a GIF in or behind its
+	// last frame.
 	LacksEnd bool
 }
 
-// Inspect reads the header of b and walks its container to the end. Work is linear in len(b) and no memory is allocated by
-// declared sizes. Faults: not_an_image, unsupported_format, decode_failed (the header is broken).
+// Inspect reads the header of b and walks its container to the end. Work is linear in len(b) and no memory is allocated
+// by declared sizes. Faults: not_an_image, unsupported_format, decode_failed (the header is broken).
 func Inspect(b []byte) (Info, error) {
 	format := Format(b)
 	inspect := inspectors[format]
@@ -75,8 +76,9 @@ var inspectors = map[string]func([]byte) (Info, error){
 // Pixels is width times height of one frame.
 func (i Info) Pixels() int64 { return int64(i.Width) * int64(i.Height) }
 
-// DecodedBytes is an upper estimate of the memory that decoding the first frames frames takes without shrink-on-load. It covers
-// the decoder's own buffers and one whole decoded picture (a rotation or a crop may need all of it); encoders are not in it.
+// DecodedBytes is an upper estimate of the memory that decoding the first frames frames takes without shrink-on-load.
+// It covers the decoder's own buffers and one whole decoded picture (a rotation or a crop may need all of it); encoders
+// are not in it.
 func (i Info) DecodedBytes(frames int) int64 {
 	bytes := i.decodedBytes(frames)
 	if i.LacksEnd {
@@ -92,7 +94,8 @@ func (i Info) decodedBytes(frames int) int64 {
 	case "jpeg":
 		perPixel := channels
 		if i.Progressive || i.Scans > 1 {
-			// Several scans: libjpeg keeps all coefficients, 2 bytes each, of every component (at most one per pixel and channel).
+			// Several scans: libjpeg keeps all coefficients, 2 bytes each, of every component (at most one per pixel
+			// and channel).
 			perPixel += 2 * channels
 		}
 		return saturate(pixels, perPixel)
@@ -103,20 +106,22 @@ func (i Info) decodedBytes(frames int) int64 {
 		}
 		return saturate(pixels, perPixel)
 	case "gif":
-		// An RGBA canvas per frame kept, and the indexes of a frame or an opaque copy. For animations a canvas to go back to, and a still
-		// that may be made with it.
+		// An RGBA canvas per frame kept, and the indexes of a frame or an opaque copy. For animations a canvas to go
+		// back to, and a still that may be made with it.
 		if n == 1 {
 			return saturate(pixels, 8)
 		}
 		return saturate(pixels, 4*(n+2)+1)
 	case "webp":
-		// An RGBA canvas per frame kept, and one of the decoder's own (the previous canvas, or lossless WebP's pixel buffer).
+		// An RGBA canvas per frame kept, and one of the decoder's own (the previous canvas, or lossless WebP's pixel
+		// buffer).
 		return saturate(pixels, 4*(n+1))
 	case "avif", "heic":
 		// The decoder's planes (4:4:4 at worst) and libheif's interleaved copy live at the same time.
 		return saturate(pixels, 2*max(channels, 3)*sample)
 	case "tiff":
-		// One strip may hold the whole picture, so it can be there as a strip and as pixels; frames are read as one tall picture.
+		// One strip may hold the whole picture, so it can be there as a strip and as pixels; frames are read as one
+		// tall picture.
 		return saturate(pixels, channels*sample*(n+1))
 	}
 	return saturate(pixels, 8) // BMP: 4 bytes a pixel, and an opaque copy.

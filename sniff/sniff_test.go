@@ -225,7 +225,8 @@ func TestDecodedBytes(t *testing.T) {
 	}
 }
 
-// A BMP whose pixels are said to begin within its header is not whole, and what follows a header of 16 bytes is not part of it.
+// A BMP whose pixels are said to begin within its header is not whole, and what follows a header of 16 bytes is not
+// part of it.
 func TestBMPHeaders(t *testing.T) {
 	bmp := func(header, offset, stored uint32, compression byte, length int) []byte {
 		b := make([]byte, length)

@@ -26,7 +26,8 @@ type tiffFile struct {
 	order binary.ByteOrder
 }
 
-// inspectTIFF reads the first directory, checks that its strips or tiles lie within the file, and counts the directories.
+// inspectTIFF reads the first directory, checks that its strips or tiles lie within the file, and counts the
+// directories.
 func inspectTIFF(b []byte) (Info, error) {
 	t := tiffFile{b: b, order: byteOrder(b)}
 	first, ok := t.long(4)

@@ -1,5 +1,6 @@
-// Package stall runs calls that cannot be cancelled, such as those to a file system that may hang. Each has a goroutine of its own, and its
-// caller leaves when its context ends. The number of such calls is bounded, so a file system that hangs takes that many threads and no more.
+// Package stall runs calls that cannot be cancelled, such as those to a file system that may hang. Each has a goroutine
+// of its own, and its caller leaves when its context ends. The number of such calls is bounded, so a file system that
+// hangs takes that many threads and no more.
 package stall
 
 import (
@@ -10,7 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// ErrStalled says that a call did not return in time, or was not begun because too many others have not returned. Test with errors.Is.
+// ErrStalled says that a call did not return in time, or was not begun because too many others have not returned. Test
+// with errors.Is.
 var ErrStalled = errors.New("stalled: an earlier call has not returned")
 
 // Calls bounds calls that run at the same time. Safe for concurrent use. Make one with New.
@@ -31,8 +33,9 @@ type result[T any] struct {
 	err   error
 }
 
-// Do runs call and returns what it returns. It leaves the call when ctx ends, and waits for a free place no longer than that. It refuses at
-// once while every place is held by a call that was left. call must not touch what its caller uses after Do. A panic is returned as an error.
+// Do runs call and returns what it returns. It leaves the call when ctx ends, and waits for a free place no longer than
+// that. It refuses at once while every place is held by a call that was left. call must not touch what its caller uses
+// after Do. A panic is returned as an error.
 func Do[T any](ctx context.Context, c *Calls, call func() (T, error)) (T, error) {
 	var none T
 	if c.Left() >= cap(c.slots) {

@@ -66,7 +66,8 @@ func TestCallsThatHang(t *testing.T) {
 	})
 }
 
-// A caller waits for a place that is in use by a call with a caller of its own, and is not told of a stall when it was cancelled.
+// A caller waits for a place that is in use by a call with a caller of its own, and is not told of a stall when it was
+// cancelled.
 func TestWaitingForAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, proceed := New(1), make(chan struct{})
@@ -84,7 +85,8 @@ func TestWaitingForAPlace(t *testing.T) {
 	})
 }
 
-// The end of a call and of its caller's time may come at the same moment: the count of calls that were left comes to 0 again all the same.
+// The end of a call and of its caller's time may come at the same moment: the count of calls that were left comes to 0
+// again all the same.
 func TestLeavingAtTheReturn(t *testing.T) {
 	c := New(4)
 	for range 2000 {

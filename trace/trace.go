@@ -8,7 +8,8 @@ import (
 
 // Tracer begins records of work that comes in from outside. Safe for concurrent use.
 type Tracer interface {
-	// Begin begins a trace, or goes on with the one of parent, a traceparent of W3C Trace Context; "" = none. nil: it is not recorded.
+	// Begin begins a trace, or goes on with the one of parent, a traceparent of W3C Trace Context; "" = none. nil: it
+	// is not recorded.
 	Begin(name, parent string, at time.Time) Recorder
 }
 
@@ -25,12 +26,14 @@ type Recorder interface {
 	Parent() string
 }
 
-// Span is one step of a piece of work. A nil Span is one that nobody records: all methods may be called on it, and cost nothing.
+// Span is one step of a piece of work. A nil Span is one that nobody records: all methods may be called on it, and cost
+// nothing.
 type Span struct{ rec Recorder }
 
 type key struct{}
 
-// Begin begins a trace of work that came in from outside. Where t is nil, or does not record it, ctx is given back as it is, and nil.
+// Begin begins a trace of work that came in from outside. Where t is nil, or does not record it, ctx is given back as
+// it is, and nil.
 func Begin(ctx context.Context, t Tracer, name, parent string, at time.Time) (context.Context, *Span) {
 	if t == nil {
 		return ctx, nil

@@ -7,13 +7,15 @@ import (
 
 // Config is where traces go, and of what.
 type Config struct {
-	// OTLP is the collector that traces are sent to by OTLP over HTTP, such as "http://collector:4318"; without a path /v1/traces is meant.
-	// Headers that it wants are read from OTEL_EXPORTER_OTLP_HEADERS. Empty = nothing is traced.
+	// OTLP is the collector that traces are sent to by OTLP over HTTP, such as "http://collector:4318"; without a path
+	// /v1/traces is meant. Headers that it wants are read from OTEL_EXPORTER_OTLP_HEADERS. Empty = nothing is traced.
 	OTLP string `yaml:"otlp"`
-	// Ratio is the share of requests that is traced, 0 to 1, chosen by chance; with what comes of them: the work on Data Units, callbacks.
+	// Ratio is the share of requests that is traced, 0 to 1, chosen by chance; with what comes of them: the work on
+	// Data Units, callbacks.
 	Ratio float64 `yaml:"ratio"`
-	// Trust lets the traceparent of a request to the public listener decide whether it is traced, as that of a call to the private one always
-	// does. Only for a listener that viewers reach through a proxy which sets or removes the header.
+	// Trust lets the traceparent of a request to the public listener decide whether it is traced, as that of a call to
+	// the private one always does. Only for a listener that viewers reach through a proxy which sets or removes the
+	// header.
 	Trust bool `yaml:"trust"`
 }
 

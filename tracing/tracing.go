@@ -23,8 +23,8 @@ import (
 // exportTimeout bounds one try to reach the collector, with its repeats.
 const exportTimeout = 10 * time.Second
 
-// Tracer is a trace.Tracer whose spans are sent in the background, from a bounded queue: what finds no room there, or no collector, is
-// dropped, and nobody waits for it. Safe for concurrent use.
+// Tracer is a trace.Tracer whose spans are sent in the background, from a bounded queue: what finds no room there, or
+// no collector, is dropped, and nobody waits for it. Safe for concurrent use.
 type Tracer struct {
 	provider *sdk.TracerProvider
 	tracer   api.Tracer
@@ -32,8 +32,8 @@ type Tracer struct {
 
 var _ trace.Tracer = (*Tracer)(nil)
 
-// Open makes a Tracer for a configuration that names a collector, which need not be there. version and instance tell the collector
-// who sends. log gets a line a minute at most while spans are lost.
+// Open makes a Tracer for a configuration that names a collector, which need not be there. version and instance tell
+// the collector who sends. log gets a line a minute at most while spans are lost.
 func Open(ctx context.Context, cfg Config, version, instance string, log *slog.Logger) (*Tracer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -57,7 +57,8 @@ func Open(ctx context.Context, cfg Config, version, instance string, log *slog.L
 // flushTimeout bounds what a stop waits for the collector.
 const flushTimeout = 5 * time.Second
 
-// Close sends what waits, as far as the collector takes it in a few seconds and before ctx ends. Spans that end later are dropped.
+// Close sends what waits, as far as the collector takes it in a few seconds and before ctx ends. Spans that end later
+// are dropped.
 func (t *Tracer) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()

@@ -8,16 +8,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// asideBelow is how much more niceness workers aside get than the others have: beside one of those on the same core they get a quarter of it,
-// since the kernel weighs a niceness of 10 with 110 and one of 15 with 36 (sched_prio_to_weight in Linux' kernel/sched/core.c).
+// asideBelow is how much more niceness workers aside get than the others have: beside one of those on the same core
+// they get a quarter of it, since the kernel weighs a niceness of 10 with 110 and one of 15 with 36
+// (sched_prio_to_weight in Linux' kernel/sched/core.c).
 const asideBelow = 5
 
 // asideRest is after how many pings without work a worker aside ends.
 const asideRest = 3
 
-// Aside makes pictures in workers of its own, beside those of its pool and of lower priority, so that what takes long does not hold up what
-// does not. It has one worker fewer than the pool, but one at least; they start when they are wanted and end after half a minute without
-// work. Safe for concurrent use.
+// Aside makes pictures in workers of its own, beside those of its pool and of lower priority, so that what takes long
+// does not hold up what does not. It has one worker fewer than the pool, but one at least; they start when they are
+// wanted and end after half a minute without work. Safe for concurrent use.
 type Aside struct{ pool *Pool }
 
 // Aside is the pool's way to make what takes long.
@@ -36,7 +37,8 @@ func (p *Pool) openAside() {
 	}
 }
 
-// lower takes priority from all threads of a worker, which is a process group of its own and was born with the niceness of the others.
+// lower takes priority from all threads of a worker, which is a process group of its own and was born with the niceness
+// of the others.
 func (p *Pool) lower(c *child) {
 	own, err := unix.Getpriority(unix.PRIO_PROCESS, c.pid)
 	if err == nil {

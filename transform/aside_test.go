@@ -20,7 +20,8 @@ func aside(ctx context.Context, p *Pool, original []byte, specs ...variant.Spec)
 	return notes, err
 }
 
-// What takes long is made beside the pool's workers, all threads of its own below theirs, and several callers take turns there.
+// What takes long is made beside the pool's workers, all threads of its own below theirs, and several callers take
+// turns there.
 func TestAsideHoldsNobodyUp(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1
@@ -72,7 +73,8 @@ func TestAsideForgetsNobody(t *testing.T) {
 	}
 }
 
-// A worker aside that crashes is replaced for its caller, one that nobody needs ends, and the next caller gets a new one.
+// A worker aside that crashes is replaced for its caller, one that nobody needs ends, and the next caller gets a new
+// one.
 func TestAsideComesAndGoes(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1

@@ -25,10 +25,10 @@ type task struct {
 	left     bool  // the caller has gone, the work goes on and cleans up by itself
 }
 
-// Transform decodes original once and makes a variant for each spec, at the stage asked for. It calls emit at most once per spec, from the calling
-// goroutine, as each is ready; a non-nil error stands for every spec that was not emitted. original.Body is not read after it
-// returns. When ctx ends before a worker was found, nothing is done; when it ends later, Transform returns at once while the
-// worker finishes the picture for nobody, since killing it would cost more.
+// Transform decodes original once and makes a variant for each spec, at the stage asked for. It calls emit at most once
+// per spec, from the calling goroutine, as each is ready; a non-nil error stands for every spec that was not emitted.
+// original.Body is not read after it returns. When ctx ends before a worker was found, nothing is done; when it ends
+// later, Transform returns at once while the worker finishes the picture for nobody, since killing it would cost more.
 func (p *Pool) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error {
 	return p.run(ctx, &task{original: original, specs: specs, stage: stage, emit: emit})
 }
@@ -194,8 +194,8 @@ func (p *Pool) giveBack(c *child, h handback) {
 	c.back <- h
 }
 
-// attempt lets c work on the open specs and emits what it makes. begun is false when the worker never saw the request. An
-// error means that the caller has left, or that no request could be made; the worker is then taken care of.
+// attempt lets c work on the open specs and emits what it makes. begun is false when the worker never saw the request.
+// An error means that the caller has left, or that no request could be made; the worker is then taken care of.
 func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun bool, _ error) {
 	o := order{original: t.original, specs: t.specs, stage: t.stage, todo: slices.Clone(t.open), limits: p.limits(), timeout: p.cfg.Timeout, cpu: p.cfg.CPU}
 	o.limits.Memory = t.need
@@ -241,8 +241,8 @@ func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun 
 	}
 }
 
-// outlive waits for the end of work that nobody waits for any more. A crash is not held against the original, whose bytes
-// may have been given back by now.
+// outlive waits for the end of work that nobody waits for any more. A crash is not held against the original, whose
+// bytes may have been given back by now.
 func (p *Pool) outlive(c *child, t *task, events <-chan event, end *ending) {
 	defer p.calls.Done()
 	defer t.release()

@@ -66,8 +66,8 @@ const (
 	causeClose   cause = "close"   // the pool was closed
 )
 
-// ending is how an attempt ended: the cause to replace the worker, or none and the codec's fault for all specs without one
-// of their own.
+// ending is how an attempt ended: the cause to replace the worker, or none and the codec's fault for all specs without
+// one of their own.
 type ending struct {
 	cause  cause
 	detail error // for the operator
@@ -135,8 +135,8 @@ func (c *child) begin(packet []byte, timeout time.Duration) error {
 	return err
 }
 
-// exchange follows a loaded request to its end and delivers each spec once. It returns in bounded time whatever the worker
-// does, and leaves the worker killed unless the cause is none or causePanic.
+// exchange follows a loaded request to its end and delivers each spec once. It returns in bounded time whatever the
+// worker does, and leaves the worker killed unless the cause is none or causePanic.
 func (c *child) exchange(o order, deliver func(event)) ending {
 	m := newMeter(c.pid, o.timeout, o.cpu, len(o.todo))
 	seen := make([]bool, len(o.todo))

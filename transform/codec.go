@@ -4,11 +4,11 @@ import "github.com/goldcrest/goldcrest/variant"
 
 // Codec makes variants inside a worker process. It is called by one goroutine at a time.
 type Codec interface {
-	// Transform decodes original once and makes one variant, or the master, for each spec, by the fastest encoder where the first
-	// stage is asked for and it has one. It calls emit at most once per spec, as each is
-	// ready, with the variant or with the fault of that spec alone; the error it returns stands for every spec that it did
-	// not emit. original.Body is shared memory, valid until Transform returns and only to be read; the worker takes a copy of
-	// the emitted body before emit returns.
+	// Transform decodes original once and makes one variant, or the master, for each spec, by the fastest encoder where
+	// the first stage is asked for and it has one. It calls emit at most once per spec, as each is ready, with the
+	// variant or with the fault of that spec alone; the error it returns stands for every spec that it did not emit.
+	// original.Body is shared memory, valid until Transform returns and only to be read; the worker takes a copy of the
+	// emitted body before emit returns.
 	Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error
 	// Warm uses every decoder and encoder once, so that plugins are loaded before the worker gives up its rights.
 	Warm() error

@@ -10,18 +10,19 @@ import (
 type Config struct {
 	// Engine is the pixel path: vips (the built-in one) or bimg.
 	Engine string `yaml:"engine"`
-	// Workers is the number of worker processes, each of which makes one picture at a time. 0 = one per core. While heavy pictures are asked for
-	// among light ones, up to one fewer (at least one) of lower priority make the heavy ones beside them.
+	// Workers is the number of worker processes, each of which makes one picture at a time. 0 = one per core. While
+	// heavy pictures are asked for among light ones, up to one fewer (at least one) of lower priority make the heavy
+	// ones beside them.
 	Workers int `yaml:"workers"`
 	// Timeout is the wall time that one variant may take in a worker; past it the worker is killed and the answer is
 	// transform_timeout. The clock starts again with each variant of a request.
 	Timeout time.Duration `yaml:"timeout"`
-	// CPU is the processor time that one variant may take, over all threads of its worker; past it the worker is killed and
-	// the answer is too_costly. It starts again with each variant of a request.
+	// CPU is the processor time that one variant may take, over all threads of its worker; past it the worker is killed
+	// and the answer is too_costly. It starts again with each variant of a request.
 	CPU time.Duration `yaml:"cpu"`
-	// Patience is how long viewers may have to wait for a worker, as estimated when they ask, once somebody has always been waiting for a
-	// while: past it they are refused at once with overloaded and Retry-After. A group that comes at once to an idle server may wait
-	// for half of server.deadline. 0 = always for half of that.
+	// Patience is how long viewers may have to wait for a worker, as estimated when they ask, once somebody has always
+	// been waiting for a while: past it they are refused at once with overloaded and Retry-After. A group that comes at
+	// once to an idle server may wait for half of server.deadline. 0 = always for half of that.
 	Patience time.Duration `yaml:"patience"`
 	// MaxPixels bounds width x height x decoded frames of an original.
 	MaxPixels int64 `yaml:"max_pixels" unit:"pixels"`
@@ -31,20 +32,22 @@ type Config struct {
 	AVIFMaxPixels int64 `yaml:"avif_max_pixels" unit:"pixels"`
 	// MaxFrames bounds the frames of an animated variant. 1 = animations become their first frame.
 	MaxFrames int `yaml:"max_frames"`
-	// ImageMemory bounds the decoded pixels of all pictures in work, as estimated from their headers, in bytes. A single
-	// picture that needs more is refused with too_many_pixels. At most half of memory.limit, or of the control group's limit, is used.
+	// ImageMemory bounds the decoded pixels of all pictures in work, as estimated from their headers, in bytes. A
+	// single picture that needs more is refused with too_many_pixels. At most half of memory.limit, or of the control
+	// group's limit, is used.
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
 	// Recycle is the number of requests after which a worker is replaced by a fresh one. 0 = never.
 	Recycle int `yaml:"recycle"`
-	// Sandbox encloses workers with Landlock and seccomp, once their codecs are loaded: no files, no network, no programs, no other
-	// processes. auto = as far as the kernel can, with a warning at the start where that is not all of it; required = refuse to
-	// start without all of it; off = never.
+	// Sandbox encloses workers with Landlock and seccomp, once their codecs are loaded: no files, no network, no
+	// programs, no other processes. auto = as far as the kernel can, with a warning at the start where that is not all
+	// of it; required = refuse to start without all of it; off = never.
 	Sandbox SandboxMode `yaml:"sandbox"`
 	// Command starts a worker, program first. Empty = this very executable with the argument "worker".
 	// The sandbox keeps the command and what it starts from changing files, too.
 	Command []string `yaml:"command"`
 
-	// Quality is what the automatic quality aims at; the composition root sets it from quality. The zero value is the default.
+	// Quality is what the automatic quality aims at; the composition root sets it from quality. The zero value is the
+	// default.
 	Quality Quality `yaml:"-"`
 	// OriginalBytes is the size of the largest original, in bytes; the composition root sets it from origin.max_bytes.
 	OriginalBytes int64 `yaml:"-"`

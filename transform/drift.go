@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Drift is how the encoders at hand differ from those that the coefficients of the automatic quality were fitted on, as the self-check measured
-// it. The zero value corrects nothing.
+// Drift is how the encoders at hand differ from those that the coefficients of the automatic quality were fitted on, as
+// the self-check measured it. The zero value corrects nothing.
 type Drift []CoderDrift
 
 // CoderDrift is the drift of one encoder for one kind of picture.
@@ -16,7 +16,8 @@ type CoderDrift struct {
 	Coder string  `json:"coder"`           // avif9, avif8, webp4, jpeg
 	Print bool    `json:"print,omitempty"` // of drawings and print, rather than photos
 	Miss  float64 `json:"miss"`            // mean score beyond what was expected, before any correction
-	// From and To are values of q: what the coefficients foretell, rising, and what takes its place. Both are empty where nothing is corrected.
+	// From and To are values of q: what the coefficients foretell, rising, and what takes its place. Both are empty
+	// where nothing is corrected.
 	From []float64 `json:"from,omitempty"`
 	To   []float64 `json:"to,omitempty"`
 }

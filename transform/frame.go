@@ -35,8 +35,8 @@ const (
 	frameChecked frameType = "checked" // worker: what came of it
 )
 
-// frame is one packet: JSON, at most maxFrame bytes. ID ties every frame to its request, so that nothing left over from an
-// earlier one can be taken for an answer.
+// frame is one packet: JSON, at most maxFrame bytes. ID ties every frame to its request, so that nothing left over from
+// an earlier one can be taken for an answer.
 type frame struct {
 	Type    frameType      `json:"type"`
 	ID      uint64         `json:"id"`
@@ -90,8 +90,8 @@ func failureOf(err error) *failure {
 	return out
 }
 
-// err is the fault that a worker reported. Only what a codec can know passes; any other kind would let a worker speak for the
-// server.
+// err is the fault that a worker reported. Only what a codec can know passes; any other kind would let a worker speak
+// for the server.
 func (f *failure) err() error {
 	if f == nil {
 		return nil
@@ -117,8 +117,8 @@ func encodeFrame(f frame) ([]byte, error) {
 	return b, err
 }
 
-// decodeFrame reads a packet, which may come from a worker that a hostile picture has taken over: whatever it says is bounded
-// here, and judged by the caller.
+// decodeFrame reads a packet, which may come from a worker that a hostile picture has taken over: whatever it says is
+// bounded here, and judged by the caller.
 func decodeFrame(b []byte) (frame, error) {
 	var f frame
 	if len(b) > maxFrame {

@@ -24,8 +24,9 @@ const (
 	landlockThreads = uintptr(unix.LANDLOCK_RESTRICT_SELF_TSYNC) // version 8
 )
 
-// landlockRules names all that a kernel of the given version can deny; reads only if that is asked for. Signals are left out: kernels
-// before 6.15 would deny those between the threads of one process too, by which the Go runtime preempts them; seccomp bounds them.
+// landlockRules names all that a kernel of the given version can deny; reads only if that is asked for. Signals are
+// left out: kernels before 6.15 would deny those between the threads of one process too, by which the Go runtime
+// preempts them; seccomp bounds them.
 func landlockRules(version int, reads bool) unix.LandlockRulesetAttr {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: landlockWrites}
 	if reads {
@@ -63,9 +64,9 @@ func landlockVersion() (int, error) {
 	return int(v), nil
 }
 
-// landlockAtBirth makes the calling thread, and every process that it starts, unable to change any file, to make one, or to use TCP. Two
-// are excepted: /proc, where a worker sets its name and its rank for the kernel's memory killer, and the null device, which it is
-// given. Reading is left to landlockNothing, as libraries load their plugins first.
+// landlockAtBirth makes the calling thread, and every process that it starts, unable to change any file, to make one,
+// or to use TCP. Two are excepted: /proc, where a worker sets its name and its rank for the kernel's memory killer, and
+// the null device, which it is given. Reading is left to landlockNothing, as libraries load their plugins first.
 func landlockAtBirth() error {
 	version, err := landlockVersion()
 	if err != nil {

@@ -18,12 +18,12 @@ import (
 // niceness puts workers below the server, so that hits stay fast while every core encodes.
 const niceness = 10
 
-// startTimeout bounds the time from a worker's start to its first frame. It needs 0.2 s of a processor, and where others take all of them,
-// a process as patient as this one gets a hundredth: who is killed then begins anew, for ever.
+// startTimeout bounds the time from a worker's start to its first frame. It needs 0.2 s of a processor, and where
+// others take all of them, a process as patient as this one gets a hundredth: who is killed then begins anew, for ever.
 const startTimeout = time.Minute
 
-// environment is all that a worker sees of ours: a tight allocator (one arena, no mapping and unmapping of every row buffer) and a heap that is
-// collected as soon as it has doubled (ADR 5), and fixed behaviour of libvips.
+// environment is all that a worker sees of ours: a tight allocator (one arena, no mapping and unmapping of every row
+// buffer) and a heap that is collected as soon as it has doubled (ADR 5), and fixed behaviour of libvips.
 var environment = []string{
 	"MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=33554432", "MALLOC_TRIM_THRESHOLD_=33554432",
 	"GOMAXPROCS=1", "GOGC=100",
@@ -90,8 +90,8 @@ func (l *launcher) program(command []string) error {
 	return nil
 }
 
-// run owns the launching thread until close. The goroutine ends locked, so the thread ends with it. settled, if not nil, is
-// closed when the thread is chosen.
+// run owns the launching thread until close. The goroutine ends locked, so the thread ends with it. settled, if not
+// nil, is closed when the thread is chosen.
 func (l *launcher) run(settled chan<- struct{}) {
 	runtime.LockOSThread()
 	if unix.Gettid() == os.Getpid() {

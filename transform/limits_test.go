@@ -124,7 +124,8 @@ func TestTransformRefusesSingleSpecsAndMakesTheOthers(t *testing.T) {
 	wantKind(t, m.errs[2], fault.TooManyPixels)
 }
 
-// No hostile file reaches a worker with more memory than the budget, and none is admitted for less than its header declares.
+// No hostile file reaches a worker with more memory than the budget, and none is admitted for less than its header
+// declares.
 func TestFault36HostileFilesAreAdmittedByDecodedBytes(t *testing.T) {
 	dir := os.Getenv("GOLDCREST_CORPUS")
 	if dir == "" {

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// areaBytes is the room for one variant behind the original, and so the largest variant. It costs nothing until it is used.
+// areaBytes is the room for one variant behind the original, and so the largest variant. It costs nothing until it is
+// used.
 const areaBytes = 32 << 20
 
 // keepBytes of original and variant stay in shared memory between requests: a page that is there already is five times
@@ -21,8 +22,8 @@ type memory struct {
 	area  int64 // offset of the area
 }
 
-// newMemory makes the memory for originals of at most originalBytes. Its size is sealed: a worker that could shrink it would
-// kill the server with SIGBUS.
+// newMemory makes the memory for originals of at most originalBytes. Its size is sealed: a worker that could shrink it
+// would kill the server with SIGBUS.
 func newMemory(originalBytes int64) (*memory, error) {
 	fd, err := unix.MemfdCreate("goldcrest", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// meter watches what a worker spends on one variant, by its own processor clock: processor time is what a hostile picture
-// costs others, while wall time passes for an innocent one on a busy machine too.
+// meter watches what a worker spends on one variant, by its own processor clock: processor time is what a hostile
+// picture costs others, while wall time passes for an innocent one on a busy machine too.
 type meter struct {
 	pid          int
 	timeout, cpu time.Duration
@@ -27,7 +27,8 @@ func newMeter(pid int, timeout, cpu time.Duration, n int) *meter {
 	m := &meter{pid: pid, timeout: timeout, cpu: cpu}
 	m.restart()
 	m.first = m.used
-	// A backstop for a worker that outlives this server: the kernel ends it soon after it used all it could have been allowed.
+	// A backstop for a worker that outlives this server: the kernel ends it soon after it used all it could have been
+	// allowed.
 	limitCPU(pid, m.first+time.Duration(n)*cpu+2*time.Second)
 	return m
 }

@@ -14,8 +14,9 @@ const (
 	poisonMax   = 1024      // originals remembered at once
 )
 
-// poison remembers the originals that crashed a worker, by their bytes: the same file under another URL is the same danger.
-// It is asked before each attempt, so an original costs two workers, or one more than were busy with it at once.
+// poison remembers the originals that crashed a worker, by their bytes: the same file under another URL is the same
+// danger. It is asked before each attempt, so an original costs two workers, or one more than were busy with it at
+// once.
 type poison struct {
 	now func() time.Time
 

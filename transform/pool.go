@@ -20,7 +20,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// memorySlack is the address space that a worker may take beyond the decoded pixels: encoders, thread stacks, Go's heap.
+// memorySlack is the address space that a worker may take beyond the decoded pixels: encoders, thread stacks, Go's
+// heap.
 const memorySlack = 512 << 20
 
 // Pool runs transforms in worker processes. Safe for concurrent use.
@@ -60,14 +61,16 @@ type Pool struct {
 	spawned, crashes, killed, recycled atomic.Int64
 }
 
-// Observer learns what the pool does; wired to metrics by the composition root. All methods are safe for concurrent use.
+// Observer learns what the pool does; wired to metrics by the composition root. All methods are safe for concurrent
+// use.
 type Observer interface {
 	// WorkerStarted is called when a worker is ready, with the time that its start took.
 	WorkerStarted(took time.Duration)
-	// WorkerEnded is called once per worker that ended: crash, lie, timeout, cpu, panic, idle, start, recycle, memory, unused, close.
+	// WorkerEnded is called once per worker that ended: crash, lie, timeout, cpu, panic, idle, start, recycle, memory,
+	// unused, close.
 	WorkerEnded(reason string)
-	// Transformed is called once per Transform, with the kind of its error ("" = none), its wall time and the processor time
-	// that its workers spent, as far as known.
+	// Transformed is called once per Transform, with the kind of its error ("" = none), its wall time and the processor
+	// time that its workers spent, as far as known.
 	Transformed(kind fault.Kind, wall, cpu time.Duration)
 	// Admitted is called when a picture was let in, with the time that it waited for memory.
 	Admitted(waited time.Duration)
@@ -84,8 +87,8 @@ type Stats struct {
 	Bytes    int64 // decoded bytes of the pictures in work, as estimated from their headers
 }
 
-// Open starts the workers. It returns when the first one is ready, and fails if that one does not start; the others follow.
-// ctx bounds the start only. obs and log may be nil.
+// Open starts the workers. It returns when the first one is ready, and fails if that one does not start; the others
+// follow. ctx bounds the start only. obs and log may be nil.
 func Open(ctx context.Context, cfg Config, obs Observer, log *slog.Logger) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

@@ -12,8 +12,8 @@ import (
 // startGrace is what a fresh worker may take until it is ready, on a busy machine.
 const startGrace = 5 * time.Second
 
-// pulse measures how long workers have made nothing of what they were asked. Pauses in which nobody asks do not count. Safe for
-// concurrent use.
+// pulse measures how long workers have made nothing of what they were asked. Pauses in which nobody asks do not count.
+// Safe for concurrent use.
 type pulse struct {
 	now func() time.Time
 
@@ -64,10 +64,11 @@ type probe struct {
 	err  error
 }
 
-// Alive reports whether the workers get anywhere, for those who restart a server that does not. It answers by the end of ctx: well if a
-// tiny picture was made by then; if its turn has not come, by the pulse, since others who come before it are no fault. A pool whose
-// workers are stopped from outside, or take too long, kills them itself and begins anew; it is stuck where nothing is made all the same,
-// not even the tiny picture, which stays in line when ctx ends. That is said after two deadlines.
+// Alive reports whether the workers get anywhere, for those who restart a server that does not. It answers by the end
+// of ctx: well if a tiny picture was made by then; if its turn has not come, by the pulse, since others who come before
+// it are no fault. A pool whose workers are stopped from outside, or take too long, kills them itself and begins anew;
+// it is stuck where nothing is made all the same, not even the tiny picture, which stays in line when ctx ends. That is
+// said after two deadlines.
 func (p *Pool) Alive(ctx context.Context) error {
 	one := p.probe()
 	select {

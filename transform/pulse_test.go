@@ -81,8 +81,8 @@ func TestBusyPoolIsAlive(t *testing.T) {
 	}
 }
 
-// A pool whose workers hang, as well as those that take their place, is reported once two deadlines have passed; and is well again as
-// soon as a worker is.
+// A pool whose workers hang, as well as those that take their place, is reported once two deadlines have passed; and is
+// well again as soon as a worker is.
 func TestFault18StuckPoolIsReported(t *testing.T) {
 	cfg := testConfig()
 	cfg.Timeout = 300 * time.Millisecond
@@ -123,7 +123,8 @@ func TestFault18StuckPoolIsReported(t *testing.T) {
 	}
 }
 
-// stopWorker stops all threads of a worker. The signal alone does not wait for that, and what still runs may yet make a picture.
+// stopWorker stops all threads of a worker. The signal alone does not wait for that, and what still runs may yet make a
+// picture.
 func stopWorker(t *testing.T, pid int) {
 	t.Helper()
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
@@ -179,7 +180,8 @@ func TestFault18HungOnceIsNotStuck(t *testing.T) {
 	}
 }
 
-// Workers that spoil everything are reported at once; and each check is a picture of its own, which is not refused for the one before.
+// Workers that spoil everything are reported at once; and each check is a picture of its own, which is not refused for
+// the one before.
 func TestSpoilingWorkersAreReported(t *testing.T) {
 	p, w := open(t, liar(t, "no picture"))
 	for range 3 {

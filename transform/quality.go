@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Quality is what the automatic quality aims at, as scores of SSIMULACRA2: 90 cannot be told from the original, 70 is high, 50
-// medium, 30 low.
+// Quality is what the automatic quality aims at, as scores of SSIMULACRA2: 90 cannot be told from the original, 70 is
+// high, 50 medium, 30 low.
 type Quality struct {
 	// High is the target of net:wifi.
 	High float64 `yaml:"high"`
@@ -18,8 +18,8 @@ type Quality struct {
 	TextFloor float64 `yaml:"text_floor"`
 }
 
-// DefaultQuality is what a server that was told nothing aims at. The figures are those at which people judged pictures to be high
-// and medium; the floor is where recognition of small print begins to fail.
+// DefaultQuality is what a server that was told nothing aims at. The figures are those at which people judged pictures
+// to be high and medium; the floor is where recognition of small print begins to fail.
 func DefaultQuality() Quality { return Quality{High: 80, Normal: 70, Saver: 50, TextFloor: 60} }
 
 // OrDefault is q, or the default where q is its zero value.

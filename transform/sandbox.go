@@ -66,7 +66,8 @@ func KernelSandbox() Sandbox {
 	return s
 }
 
-// merge adds what the server knows of the layer that its workers are born with. The report of a worker is cleaned like all it says.
+// merge adds what the server knows of the layer that its workers are born with. The report of a worker is cleaned like
+// all it says.
 func (s Sandbox) merge(birth error) Sandbox {
 	s.Missing = s.Missing[:min(len(s.Missing), 4)]
 	for i := range s.Missing {
@@ -78,11 +79,12 @@ func (s Sandbox) merge(birth error) Sandbox {
 	return s
 }
 
-// enclose is the last thing that a worker does before it sees a picture. The calling goroutine keeps its thread for ever.
+// enclose is the last thing that a worker does before it sees a picture. The calling goroutine keeps its thread for
+// ever.
 //
-// seccomp's filter reaches every thread at once. Landlock's reaches the calling thread and those that it starts; before Landlock 8 the
-// kernel has no way to all. So the codec works on this very thread, and a thread that the runtime or a library started before is
-// held by the filter and by the layer that the worker was born with.
+// seccomp's filter reaches every thread at once. Landlock's reaches the calling thread and those that it starts; before
+// Landlock 8 the kernel has no way to all. So the codec works on this very thread, and a thread that the runtime or a
+// library started before is held by the filter and by the layer that the worker was born with.
 func enclose(mode SandboxMode) Sandbox {
 	runtime.LockOSThread()
 	if mode == SandboxOff {

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callsAllowed are the system calls of a worker at work: memory, threads, clocks, and the descriptors that it has already.
+// callsAllowed are the system calls of a worker at work: memory, threads, clocks, and the descriptors that it has
+// already.
 var callsAllowed = []string{
 	"read", "write", "readv", "writev", "close", "fstat", "lseek", "poll", "ppoll", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
 	"brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "map_shadow_stack", "get_mempolicy", "set_mempolicy",
@@ -19,7 +20,8 @@ var callsAllowed = []string{
 	"nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "getrandom", "exit", "exit_group",
 }
 
-// callsRefused are those that libraries try for no good reason, or in versions that were not seen: they are told that they may not.
+// callsRefused are those that libraries try for no good reason, or in versions that were not seen: they are told that
+// they may not.
 var callsRefused = []string{
 	"open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs",
 	"readlink", "readlinkat", "getcwd", "getdents64", "memfd_create", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate", "fallocate", "fcntl", "ioctl",
@@ -31,8 +33,9 @@ const (
 	nameRange = unix.PR_SET_VMA // the Go runtime and glibc name their memory
 )
 
-// filterCalls lets the process's threads, all of them at once, do what is allowed. What is refused fails; anything else, such as a
-// socket, a new program, another process or its memory, ends the process on the spot, which the server counts as a crash.
+// filterCalls lets the process's threads, all of them at once, do what is allowed. What is refused fails; anything
+// else, such as a socket, a new program, another process or its memory, ends the process on the spot, which the server
+// counts as a crash.
 func filterCalls() error {
 	info, err := arch.GetInfo("")
 	if err != nil {
@@ -56,7 +59,8 @@ func filterCalls() error {
 		Policy: seccomp.Policy{DefaultAction: seccomp.ActionKillProcess, Syscalls: []seccomp.SyscallGroup{
 			{Action: seccomp.ActionAllow, Names: known(callsAllowed)},
 			{Action: seccomp.ActionErrno, Names: known(callsRefused)},
-			// Threads of other processes are not ours to pin; libraries ask about their own by id and live without an answer.
+			// Threads of other processes are not ours to pin; libraries ask about their own by id and live without an
+			// answer.
 			{Action: seccomp.ActionErrno, NamesWithCondtions: []seccomp.NameWithConditions{
 				is("sched_setaffinity", 0, seccomp.NotEqual, 0),
 				is("sched_getaffinity", 0, seccomp.NotEqual, 0),

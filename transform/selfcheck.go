@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SelfCheck has a worker of its own, of the lowest priority, compare the encoders with those that the automatic quality was fitted on. What it finds
-// goes with every picture from then on, and is the same in every process with the same libraries.
+// SelfCheck has a worker of its own, of the lowest priority, compare the encoders with those that the automatic quality
+// was fitted on. What it finds goes with every picture from then on, and is the same in every process with the same
+// libraries.
 func (p *Pool) SelfCheck(ctx context.Context) error {
 	if !p.enter() {
 		return shuttingDown()
@@ -49,7 +50,8 @@ func (p *Pool) selfCheck(c *child) (Drift, error) {
 	return c.check(selfCheckPatience)
 }
 
-// selfCheckPatience is how long a self-check may take. It needs about a second of processor time, and waits for all who have more priority.
+// selfCheckPatience is how long a self-check may take. It needs about a second of processor time, and waits for all who
+// have more priority.
 const selfCheckPatience = 5 * time.Minute
 
 // Drift is what the last SelfCheck found; nil before the first has ended.

@@ -8,7 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// What the self-check finds goes with every picture. It runs in a worker of its own, of the lowest priority, that serves nobody.
+// What the self-check finds goes with every picture. It runs in a worker of its own, of the lowest priority, that
+// serves nobody.
 func TestSelfCheckGoesWithEveryPicture(t *testing.T) {
 	p, w := open(t, testConfig())
 	tell := func() string {

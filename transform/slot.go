@@ -19,8 +19,8 @@ const (
 // slot keeps one worker alive and lends it out.
 type slot struct {
 	pool *Pool
-	// next receives the worker: the queue of all callers, or the one caller whose worker has just crashed, which gets the
-	// fresh one so that a bad picture does not take a second worker down.
+	// next receives the worker: the queue of all callers, or the one caller whose worker has just crashed, which gets
+	// the fresh one so that a bad picture does not take a second worker down.
 	next chan<- *child
 	gone <-chan struct{} // that caller has left; nil for the queue
 	home chan<- *child   // the queue
@@ -31,8 +31,8 @@ type slot struct {
 // queued returns to the queue of all callers.
 func (s *slot) queued() { s.next, s.gone = s.home, nil }
 
-// sleep waits until somebody wants a worker of a slot aside, or the pool closes. Who asks already may have woken this slot before, and must not
-// wait for a worker that did not start, or that went to another and was worn out there.
+// sleep waits until somebody wants a worker of a slot aside, or the pool closes. Who asks already may have woken this
+// slot before, and must not wait for a worker that did not start, or that went to another and was worn out there.
 func (s *slot) sleep() {
 	if s.wanted == nil || s.next != s.home || s.pool.asking.Load() > 0 {
 		return
@@ -51,8 +51,8 @@ type handback struct {
 	gone   <-chan struct{}
 }
 
-// run fills the slot until the pool closes. The outcome of the very first start goes to started if that is not nil; a first
-// start that fails ends the slot.
+// run fills the slot until the pool closes. The outcome of the very first start goes to started if that is not nil; a
+// first start that fails ends the slot.
 func (s *slot) run(started chan<- error) {
 	defer s.pool.slots.Done()
 	pause := backoffFirst

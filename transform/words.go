@@ -16,8 +16,8 @@ const (
 	wordsLast   = 4                // lines kept for the error of a worker that does not start
 )
 
-// words reads what a worker writes to stderr: always all of it, so that the worker never waits for the pipe, but little of it
-// reaches the log.
+// words reads what a worker writes to stderr: always all of it, so that the worker never waits for the pipe, but little
+// of it reaches the log.
 type words struct {
 	log *slog.Logger
 

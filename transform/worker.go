@@ -32,11 +32,11 @@ type worker struct {
 	frames chan frame // from the server
 }
 
-// Serve is the life of a worker process: it makes one picture at a time for the server that started it, until that server
-// closes the control socket or dies. It returns an error only if the worker cannot begin.
+// Serve is the life of a worker process: it makes one picture at a time for the server that started it, until that
+// server closes the control socket or dies. It returns an error only if the worker cannot begin.
 func Serve(codec Codec, build string) error {
-	// The server decides when its workers end. Service managers signal every process of a service at once, while pictures
-	// are still in work.
+	// The server decides when its workers end. Service managers signal every process of a service at once, while
+	// pictures are still in work.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGXFSZ)
 	w := &worker{codec: codec, frames: make(chan frame)}
 	if err := w.attach(); err != nil {
@@ -53,7 +53,8 @@ func Serve(codec Codec, build string) error {
 		return err
 	}
 	greeting.Sandbox = enclose(SandboxMode(os.Getenv(sandboxVariable)))
-	// Once more with all doors closed: a library that wants what it may not have fails here, and not on somebody's picture.
+	// Once more with all doors closed: a library that wants what it may not have fails here, and not on somebody's
+	// picture.
 	if err := codec.Warm(); err != nil {
 		return fmt.Errorf("inside the sandbox: %w", err)
 	}
@@ -86,7 +87,8 @@ func (w *worker) attach() error {
 	return nil
 }
 
-// confine gives up what a worker with warm codecs does not need. No core files: they would hold other people's pictures.
+// confine gives up what a worker with warm codecs does not need. No core files: they would hold other people's
+// pictures.
 func confine() error {
 	for _, limit := range []struct {
 		what  int
@@ -105,12 +107,13 @@ func confine() error {
 	return limitThreads(threadRoom)
 }
 
-// threadRoom is how many threads this user may have beyond those that it has when a worker starts. The kernel counts all
-// processes of a user together, also those in other containers, so the room is wide. It stops a worker that makes threads without end.
+// threadRoom is how many threads this user may have beyond those that it has when a worker starts. The kernel counts
+// all processes of a user together, also those in other containers, so the room is wide. It stops a worker that makes
+// threads without end.
 const threadRoom = 4096
 
-// limitThreads bounds the threads that this process can make: to what its user has, and room. The kernel does not hold root to it: there the control group must
-// (pids.max, TasksMax).
+// limitThreads bounds the threads that this process can make: to what its user has, and room. The kernel does not hold
+// root to it: there the control group must (pids.max, TasksMax).
 func limitThreads(room uint64) error {
 	var have unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &have); err != nil {
@@ -136,8 +139,8 @@ func userThreads() uint64 {
 	return n
 }
 
-// listen reads the server's frames. At the end of the socket the server is gone, and with it everybody who waits for this
-// picture: the process ends at once, also in the middle of an encode.
+// listen reads the server's frames. At the end of the socket the server is gone, and with it everybody who waits for
+// this picture: the process ends at once, also in the middle of an encode.
 func (w *worker) listen() {
 	buf := make([]byte, maxFrame+1)
 	for {
@@ -170,8 +173,8 @@ func (w *worker) handle(f frame) error {
 	return fmt.Errorf("unexpected %s frame", f.Type)
 }
 
-// transform runs the codec and returns the frame that ends the request. A panic is reported as a fault, and the process ends
-// after it: the state of C code that was left half-way is not to be trusted.
+// transform runs the codec and returns the frame that ends the request. A panic is reported as a fault, and the process
+// ends after it: the state of C code that was left half-way is not to be trusted.
 func (w *worker) transform(id uint64, r *request) (done frame) {
 	done = frame{Type: frameDone, ID: id}
 	defer func() {

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Accept is what a client takes, folded to few values, so that few variants of one URL exist. Two equal values get the same bytes.
+// Accept is what a client takes, folded to few values, so that few variants of one URL exist. Two equal values get the
+// same bytes.
 type Accept struct {
 	Best    Format    // the format to try first; "" = jpeg
 	Formats FormatSet // the formats that may come out; 0 = png, jpeg and gif
@@ -33,9 +34,9 @@ func (w *wishes) of(f Format) *int { return &w.named[bits.TrailingZeros8(uint8(f
 // none names no format.
 var none = [5]int{unsaid, unsaid, unsaid, unsaid, unsaid}
 
-// ParseAccept reads an Accept header (several joined by commas) under a valid configuration. avif and webp count only where they
-// are named; among the named formats the weight decides, then the configured order. A weight of 0 refuses. Elements that are
-// malformed are as if they were not there.
+// ParseAccept reads an Accept header (several joined by commas) under a valid configuration. avif and webp count only
+// where they are named; among the named formats the weight decides, then the configured order. A weight of 0 refuses.
+// Elements that are malformed are as if they were not there.
 func ParseAccept(header string, cfg Negotiation) Accept {
 	w := parseWishes(header)
 	best := w.best(cfg.Formats)
@@ -78,7 +79,8 @@ func fold(best Format, set FormatSet, w wishes) Accept {
 	return Accept{Best: JPEG, Formats: AcceptJPEG} // everything was refused: something must be answered
 }
 
-// best is the format with the highest weight of those that are named and configured, jpeg included; Open if there is none.
+// best is the format with the highest weight of those that are named and configured, jpeg included; Open if there is
+// none.
 func (w wishes) best(configured []string) Format {
 	best, weight := Open, 0
 	consider := func(f Format) {
@@ -185,12 +187,13 @@ func thousandths(s string) (int, bool) {
 // IsOpen reports whether the URL leaves the format to negotiation: its answers vary by Accept.
 func (s Spec) IsOpen() bool { return s.Format == Open || s.Accepts != 0 }
 
-// VariesByHints reports whether the client's hints count (net:auto): its answers vary by Save-Data and ECT. Ask before Resolve.
+// VariesByHints reports whether the client's hints count (net:auto): its answers vary by Save-Data and ECT. Ask before
+// Resolve.
 func (s Spec) VariesByHints() bool { return s.Net == NetAuto }
 
-// Resolve settles what a URL leaves open, before the Key: the format, the formats it may become, and the weight class with its
-// bound on dpr, which whoever sees the picture lifts for print. What cannot change the bytes is folded away. Resolving twice
-// changes nothing.
+// Resolve settles what a URL leaves open, before the Key: the format, the formats it may become, and the weight class
+// with its bound on dpr, which whoever sees the picture lifts for print. What cannot change the bytes is folded away.
+// Resolving twice changes nothing.
 func (s Spec) Resolve(a Accept) Spec {
 	if s.Format == Open {
 		s.Format, s.Accepts = a.Best, a.Formats
@@ -223,8 +226,8 @@ func (s Spec) Resolve(a Accept) Spec {
 	return s.normal()
 }
 
-// boundDPR holds dpr to a weight class's bound. A document keeps its pixels; whether an unnamed picture is one shows when it is made,
-// but nobody looks at a picture whose quality is given.
+// boundDPR holds dpr to a weight class's bound. A document keeps its pixels; whether an unnamed picture is one shows
+// when it is made, but nobody looks at a picture whose quality is given.
 func (s *Spec) boundDPR(most float64) {
 	switch {
 	case orOne(s.DPR) <= most || s.Legible == LegibleYes:

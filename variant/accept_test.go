@@ -66,8 +66,8 @@ func TestParseAccept(t *testing.T) {
 	}
 }
 
-// TestAcceptVectors checks what negotiation can decide before the picture is seen: the first format, and that a picture with alpha
-// or motion keeps a way out that the row names.
+// TestAcceptVectors checks what negotiation can decide before the picture is seen: the first format, and that a picture
+// with alpha or motion keeps a way out that the row names.
 func TestAcceptVectors(t *testing.T) {
 	for _, row := range vectors(t, "accept.tsv") {
 		header := row["accept"]
@@ -155,7 +155,8 @@ func TestNegotiationValidate(t *testing.T) {
 	}
 }
 
-// FuzzParseAccept holds that every header folds to a few values that can be answered, and that naming what was chosen keeps it.
+// FuzzParseAccept holds that every header folds to a few values that can be answered, and that naming what was chosen
+// keeps it.
 func FuzzParseAccept(f *testing.F) {
 	for _, header := range []string{"", "*/*", "image/avif,image/webp;q=0.5,*/*;q=0", "image/*;q=.5;x", "image/jpeg;q=0"} {
 		f.Add(header)

@@ -43,8 +43,8 @@ func whole(what, s string, limit int64) (int64, error) {
 	return int64(n), nil
 }
 
-// decimal reads digits with an optional sign and fraction, rounds to four places, so that neighbours share one variant, and checks
-// the range. What is not zero but would be rounded to it is out of range.
+// decimal reads digits with an optional sign and fraction, rounds to four places, so that neighbours share one variant,
+// and checks the range. What is not zero but would be rounded to it is out of range.
 func decimal(what, s string, low, high float64) (float64, error) {
 	f, err := strconv.ParseFloat(s, 64)
 	rounded := math.Round(f*1e4) / 1e4

@@ -4,11 +4,12 @@ import "fmt"
 
 // Negotiation says which formats an open URL may choose from. It is the configuration section "negotiation".
 type Negotiation struct {
-	// Formats are the formats that an open URL may turn into, the preferred one first: of avif, webp and jpeg. A format that is not
-	// listed is never chosen, whatever a client accepts; jpeg is always understood, listed or not. Empty means jpeg alone.
+	// Formats are the formats that an open URL may turn into, the preferred one first: of avif, webp and jpeg. A format
+	// that is not listed is never chosen, whatever a client accepts; jpeg is always understood, listed or not. Empty
+	// means jpeg alone.
 	Formats []string `yaml:"formats"`
-	// Unknown is the format for clients that name no format they take ("*/*", "image/*" or no Accept header): jpeg or webp. Fleets
-	// of Android apps set webp. Empty means jpeg.
+	// Unknown is the format for clients that name no format they take ("*/*", "image/*" or no Accept header): jpeg or
+	// webp. Fleets of Android apps set webp. Empty means jpeg.
 	Unknown string `yaml:"unknown"`
 }
 

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Recipe numbers the coefficients and encoder settings that make variants. It is kept with an entry and is no part of its Key: it is
-// raised when the same Spec would give other bytes.
+// Recipe numbers the coefficients and encoder settings that make variants. It is kept with an entry and is no part of
+// its Key: it is raised when the same Spec would give other bytes.
 const Recipe = 10
 
-// Path is the canonical unsigned path of the ref: options in a fixed order, the source in base64, the format as extension. A Parser
-// without a default preset reads it back to the same ref. Of a resolved open Spec it is the open URL that resolves to it again for
-// the same client.
+// Path is the canonical unsigned path of the ref: options in a fixed order, the source in base64, the format as
+// extension. A Parser without a default preset reads it back to the same ref. Of a resolved open Spec it is the open
+// URL that resolves to it again for the same client.
 func (r Ref) Path() string {
 	format := r.Spec.Format
 	if r.Spec.Accepts != 0 {
@@ -22,8 +22,8 @@ func (r Ref) Path() string {
 	return Path(strings.Join(r.Spec.options(), "/"), r.Source, format)
 }
 
-// Path puts an unsigned path together: an option text ("" = none) or, where only presets are allowed, preset names, a source, and a
-// format (Open = none).
+// Path puts an unsigned path together: an option text ("" = none) or, where only presets are allowed, preset names, a
+// source, and a format (Open = none).
 func Path(options, source string, format Format) string {
 	path := "/" + encode64(source)
 	if options = strings.Trim(options, "/"); options != "" {
@@ -35,8 +35,8 @@ func Path(options, source string, format Format) string {
 	return path
 }
 
-// Key is where the variant is stored: "v1/<h2>/<source hash>/<readable spec>.<format>". It requires a resolved Spec. Everything in a
-// Spec is part of it; nothing of Terms is.
+// Key is where the variant is stored: "v1/<h2>/<source hash>/<readable spec>.<format>". It requires a resolved Spec.
+// Everything in a Spec is part of it; nothing of Terms is.
 func (r Ref) Key() string {
 	ext := string(r.Spec.Format)
 	if ext == "" {
@@ -75,8 +75,9 @@ var keyText = strings.NewReplacer(":", "_", "/", ",")
 // maxReadable bounds the readable spec of a key.
 const maxReadable = 150
 
-// readable is the Spec as the name of a file: its options as in a URL with "_" for ":" and "," for "/". Two different Specs have
-// different texts, but for what Key says elsewhere (format, cachebuster). Texts that are long or hold other characters are hashed.
+// readable is the Spec as the name of a file: its options as in a URL with "_" for ":" and "," for "/". Two different
+// Specs have different texts, but for what Key says elsewhere (format, cachebuster). Texts that are long or hold other
+// characters are hashed.
 func (s Spec) readable() string {
 	accepts := s.Accepts
 	s.Format, s.CacheBuster = Open, ""
@@ -111,7 +112,8 @@ func (s FormatSet) letters() string {
 	return text
 }
 
-// options writes the Spec, but for its format, as the options of a URL, in a fixed order and with one spelling for each value.
+// options writes the Spec, but for its format, as the options of a URL, in a fixed order and with one spelling for each
+// value.
 func (s Spec) options() []string {
 	var w writer
 	w.geometry(s)

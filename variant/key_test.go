@@ -109,7 +109,8 @@ func TestSourceIdentity(t *testing.T) {
 	if a, b := ref("http://a/", ""), ref("http://a/", "x"); a.SourceHash() == b.SourceHash() {
 		t.Error("the cachebuster is no part of the source's identity")
 	}
-	// The fetch uses the parameters that the key forgets, and a ref made by hand is the parser's where none were stripped.
+	// The fetch uses the parameters that the key forgets, and a ref made by hand is the parser's where none were
+	// stripped.
 	if r := ref("http://a/?X-Amz-Date=1", ""); r.Source != "http://a/?X-Amz-Date=1" {
 		t.Errorf("the source became %q", r.Source)
 	}

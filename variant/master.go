@@ -2,10 +2,12 @@ package variant
 
 import "math"
 
-// MasterRecipe numbers the way in which masters are made, as Recipe does for variants: it is raised when new ones would be better.
+// MasterRecipe numbers the way in which masters are made, as Recipe does for variants: it is raised when new ones would
+// be better.
 const MasterRecipe = 2
 
-// MasterName ends the Key of an original's master: SourcePrefix() + MasterName. No variant's key ends so, since each has a format.
+// MasterName ends the Key of an original's master: SourcePrefix() + MasterName. No variant's key ends so, since each
+// has a format.
 const MasterName = "master"
 
 // Original is what variants are made from: the bytes of an original, or of the master that stands for it.
@@ -22,8 +24,8 @@ func (o Original) Bytes() int64 {
 	return int64(len(o.Body))
 }
 
-// Master is what is known of the original that a master stands for. Geometry, and the rule that no variant is larger than its
-// original, go by it and not by the master's own size.
+// Master is what is known of the original that a master stands for. Geometry, and the rule that no variant is larger
+// than its original, go by it and not by the master's own size.
 type Master struct {
 	Width, Height int    // of the original, upright
 	Format        string // of the original: jpeg, png, webp, ...
@@ -31,8 +33,8 @@ type Master struct {
 	Exact         bool   // the master is the original itself, less its metadata
 }
 
-// Scale is how large the picture becomes at most against an original of that upright size, or against the area that is cut out of it:
-// 1 = as large as it is. What depends on the pixels, or on how they lie in the file, counts as 1.
+// Scale is how large the picture becomes at most against an original of that upright size, or against the area that is
+// cut out of it: 1 = as large as it is. What depends on the pixels, or on how they lie in the file, counts as 1.
 func (s Spec) Scale(width, height int) float64 {
 	skew := s.Resize == Force || orOne(s.ZoomX) != orOne(s.ZoomY)
 	if s.Trim.On || s.KeepOrientation || (s.MinWidth > 0 || s.MinHeight > 0) && skew {

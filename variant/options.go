@@ -19,16 +19,16 @@ type reading struct {
 	terms Terms
 }
 
-// rule is how one option is read. Every option below changes the pixels or the bytes of the variant, and so its Key, except those
-// with term set: they govern the answer alone.
+// rule is how one option is read. Every option below changes the pixels or the bytes of the variant, and so its Key,
+// except those with term set: they govern the answer alone.
 type rule struct {
 	most  int // arguments; at least one (maybe empty) is always there
 	term  bool
 	apply func(r *reading, args []string) error
 }
 
-// rules holds every option under its name and aliases, imgproxy's first and our own (net, legible, cache_tag) after them. preset is
-// not among them: presets are resolved by the Parser.
+// rules holds every option under its name and aliases, imgproxy's first and our own (net, legible, cache_tag) after
+// them. preset is not among them: presets are resolved by the Parser.
 var rules = compile([]struct {
 	names string
 	rule

@@ -23,10 +23,11 @@ const maxOptions = 64
 // maxPath bounds what ParsePath reads: a source, which escaping may triple, and its options.
 const maxPath = 4 * maxSource
 
-// NewParser makes a Parser. presets maps names to option texts; the one named "default" applies to every URL first; presets may use
-// others, but not themselves. With onlyPresets the first segment of a URL is a list of preset names, and nothing but terms (exp, fn,
-// att, ct) and the extension may be said beside them. canonical holds the names of the query parameters that are no part of a
-// source's identity ("X-Amz-*": a "*" ends a pattern). It refuses presets that a URL could not use.
+// NewParser makes a Parser. presets maps names to option texts; the one named "default" applies to every URL first;
+// presets may use others, but not themselves. With onlyPresets the first segment of a URL is a list of preset names,
+// and nothing but terms (exp, fn, att, ct) and the extension may be said beside them. canonical holds the names of the
+// query parameters that are no part of a source's identity ("X-Amz-*": a "*" ends a pattern). It refuses presets that a
+// URL could not use.
 func NewParser(presets map[string]string, onlyPresets bool, canonical ...string) (*Parser, error) {
 	p := &Parser{presets: make(map[string][]option, len(presets)), onlyPresets: onlyPresets, strip: canonical}
 	for name := range presets {
@@ -53,7 +54,8 @@ func (p *Parser) Presets() []string {
 	return append([]string{}, slices.Sorted(maps.Keys(p.presets))...)
 }
 
-// flatten lists a preset's options in order, those of the presets it uses in their place. within are the presets being read.
+// flatten lists a preset's options in order, those of the presets it uses in their place. within are the presets being
+// read.
 func flatten(presets map[string]string, name string, within []string) ([]option, error) {
 	text, ok := presets[name]
 	if !ok {
@@ -98,7 +100,8 @@ func segments(text string) []string {
 	return strings.Split(text, "/")
 }
 
-// ParsePath reads the verified text of a URL: the path after the signature, beginning with "/". A "?" in it belongs to a plain source.
+// ParsePath reads the verified text of a URL: the path after the signature, beginning with "/". A "?" in it belongs to
+// a plain source.
 func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
 	rest, ok := strings.CutPrefix(path, "/")
 	if !ok || len(path) > maxPath {
@@ -233,8 +236,8 @@ func splitTarget(rest string) (source, extension string, err error) {
 	return source, extension, nil
 }
 
-// splitPlain reads a percent-escaped source. One with a bare "?" was put in as it is by its signer, since escaping it would have
-// escaped the "?" first: it is taken byte for byte, so that the query of a presigned URL survives.
+// splitPlain reads a percent-escaped source. One with a bare "?" was put in as it is by its signer, since escaping it
+// would have escaped the "?" first: it is taken byte for byte, so that the query of a presigned URL survives.
 func splitPlain(text string) (source, extension string, err error) {
 	if i := strings.LastIndexByte(text, '@'); i >= 0 {
 		name := text[i+1:]

@@ -6,13 +6,14 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// Ref names a variant: the URL of an original and how to make the variant of it. It is comparable. Make one with Parser.Ref
-// or Parser.ParsePath, so that parameters which the configuration strips from sources are stripped from its Key.
+// Ref names a variant: the URL of an original and how to make the variant of it. It is comparable. Make one with
+// Parser.Ref or Parser.ParsePath, so that parameters which the configuration strips from sources are stripped from its
+// Key.
 type Ref struct {
 	Source string // the source's URL as it is to be fetched
 	Spec   Spec
-	// Within are the hosts that the original may come from, redirects included, for whoever asks. It is no part of the Key: entries are
-	// shared, and judged at each answer.
+	// Within are the hosts that the original may come from, redirects included, for whoever asks. It is no part of the
+	// Key: entries are shared, and judged at each answer.
 	Within reach.Hosts
 
 	identity string // the canonical source, where configured parameters were stripped from it; else "" (derived from Source)

@@ -11,9 +11,10 @@ import (
 // maxSource bounds a source's URL in bytes, after its unsafe bytes were escaped.
 const maxSource = 16 << 10
 
-// ParseSource checks the URL of an original and returns it as it is to be fetched: byte for byte as given, but without its fragment,
-// and with blanks, bytes beyond ASCII and other bytes that may not stand in a URL percent-encoded, as every browser does.
-// Refused as bad_source: schemes other than http and https, a missing or odd host, userinfo, control characters, excess length.
+// ParseSource checks the URL of an original and returns it as it is to be fetched: byte for byte as given, but without
+// its fragment, and with blanks, bytes beyond ASCII and other bytes that may not stand in a URL percent-encoded, as
+// every browser does. Refused as bad_source: schemes other than http and https, a missing or odd host, userinfo,
+// control characters, excess length.
 func ParseSource(raw string) (string, error) {
 	if len(raw) > maxSource {
 		return "", badSource("the source's URL is too long")
@@ -63,8 +64,8 @@ func splitSource(source string) (location, bool) {
 	return u, true
 }
 
-// validAuthority takes ASCII host names, IPv4 and bracketed IPv6 addresses without a zone, each with an optional port. Names beyond
-// ASCII have to come in punycode: what a Unicode name resolves to is not for an allow-list to guess.
+// validAuthority takes ASCII host names, IPv4 and bracketed IPv6 addresses without a zone, each with an optional port.
+// Names beyond ASCII have to come in punycode: what a Unicode name resolves to is not for an allow-list to guess.
 func validAuthority(authority string) bool {
 	host, port := splitPort(authority)
 	if port != "" && port != ":" {
@@ -100,8 +101,8 @@ func alphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// escape percent-encodes the bytes that may not stand in a URL. In a path, a "%" that begins no escape is encoded too: the HTTP
-// client would refuse it.
+// escape percent-encodes the bytes that may not stand in a URL. In a path, a "%" that begins no escape is encoded too:
+// the HTTP client would refuse it.
 func escape(s string, path bool) string {
 	var b strings.Builder
 	done := 0
@@ -136,8 +137,8 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// canonical is the source's identity: scheme and host in lower case, no default port, no fragment, "/" for an empty path, no
-// parameter that one of the strip patterns names; else byte for byte. What is no source is its own identity.
+// canonical is the source's identity: scheme and host in lower case, no default port, no fragment, "/" for an empty
+// path, no parameter that one of the strip patterns names; else byte for byte. What is no source is its own identity.
 func canonical(source string, strip []string) string {
 	source, _, _ = strings.Cut(source, "#")
 	u, ok := splitSource(source)

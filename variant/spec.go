@@ -27,8 +27,8 @@ func (f Format) MediaType() string {
 	return "image/" + string(f)
 }
 
-// ParseFormat names the output format that an extension or a configuration word means: "jpg" and "jpeg" are one, case does not
-// matter. ok is false for every other word.
+// ParseFormat names the output format that an extension or a configuration word means: "jpg" and "jpeg" are one, case
+// does not matter. ok is false for every other word.
 func ParseFormat(name string) (f Format, ok bool) {
 	switch f = Format(strings.ToLower(name)); f {
 	case "jpeg":
@@ -69,15 +69,15 @@ const (
 	FocusPoint
 )
 
-// Gravity is a GravityKind with its offsets: pixels when |X| >= 1, a share of the picture when below 1; for FocusPoint the
-// relative position 0..1 of the point.
+// Gravity is a GravityKind with its offsets: pixels when |X| >= 1, a share of the picture when below 1; for FocusPoint
+// the relative position 0..1 of the point.
 type Gravity struct {
 	Kind GravityKind
 	X, Y float64
 }
 
-// Crop cuts an area out of the upright source before it is resized. Width and Height are pixels when >= 1, a share of the
-// source below 1, and 0 means the whole side.
+// Crop cuts an area out of the upright source before it is resized. Width and Height are pixels when >= 1, a share of
+// the source below 1, and 0 means the whole side.
 type Crop struct {
 	Width, Height float64
 	Gravity       Gravity
@@ -194,8 +194,9 @@ type Limits struct {
 	Frames int
 }
 
-// Spec says how a variant is made from its original. It is comparable and holds everything that decides the bytes; two equal
-// Specs of one source are one variant. The zero Spec, resolved, is the upright picture at full size in the negotiated format.
+// Spec says how a variant is made from its original. It is comparable and holds everything that decides the bytes; two
+// equal Specs of one source are one variant. The zero Spec, resolved, is the upright picture at full size in the
+// negotiated format.
 type Spec struct {
 	Resize              ResizeMode
 	Width, Height       int // 0 = free

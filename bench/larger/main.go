@@ -1,5 +1,5 @@
-// Package main (bench/larger) lists the variants that come out larger than their original where URLs leave format and quality open, and those
-// that had to give their target up not to be, with their scores:
+// Package main (bench/larger) lists the variants that come out larger than their original where URLs leave format and
+// quality open, and those that had to give their target up not to be, with their scores:
 //
 //	cd bench && go run ./larger [DIR...]
 //
@@ -67,8 +67,9 @@ func main() {
 	}
 }
 
-// larger makes every picture of the folders for each client, width and stage, by URLs that leave format and quality open. It prints the variants
-// that are larger than their original, and those that had to give their target up, with their scores. Any that is larger is an error.
+// larger makes every picture of the folders for each client, width and stage, by URLs that leave format and quality
+// open. It prints the variants that are larger than their original, and those that had to give their target up, with
+// their scores. Any that is larger is an error.
 func larger(ctx context.Context, dirs []string) error {
 	c, err := codec.New("")
 	if err != nil {

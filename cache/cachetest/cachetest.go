@@ -15,8 +15,8 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// Run holds the Store that open gives against each law of cache.Store. Each test asks for a Store of its own, empty, and with
-// room for 64 MiB.
+// Run holds the Store that open gives against each law of cache.Store. Each test asks for a Store of its own, empty,
+// and with room for 64 MiB.
 func Run(t *testing.T, open func(t *testing.T) cache.Store) {
 	tests := []struct {
 		name string

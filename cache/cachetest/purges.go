@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// RunPurges holds the Store that open gives, behind the guard of cache.Purges, against the law of purges. Each test asks for a Store of
-// its own, empty.
+// RunPurges holds the Store that open gives, behind the guard of cache.Purges, against the law of purges. Each test
+// asks for a Store of its own, empty.
 func RunPurges(t *testing.T, open func(t *testing.T) cache.Store) {
 	for name, test := range map[string]func(*testing.T, cache.Store){
 		"the guard keeps the law of Store": func(t *testing.T, s cache.Store) {

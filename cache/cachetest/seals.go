@@ -7,9 +7,9 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// RunSeals holds a store outside of the process against the law of seals: an entry is read by those who know the key of its seal, and
-// repaired by the others. open opens one and the same storage, empty at first, each time with another seal; the store it gave before is not
-// used any more.
+// RunSeals holds a store outside of the process against the law of seals: an entry is read by those who know the key of
+// its seal, and repaired by the others. open opens one and the same storage, empty at first, each time with another
+// seal; the store it gave before is not used any more.
 func RunSeals(t *testing.T, open func(t *testing.T, seal cache.Seal) cache.Store) {
 	const key = "v1/ab/hash/w480.webp"
 	first, second := bytes.Repeat([]byte("a"), cache.MinSealKey), bytes.Repeat([]byte("b"), cache.MinSealKey)

@@ -10,11 +10,11 @@ import (
 type Config struct {
 	// Dir is the store's directory. It is made when absent, and belongs to one running server alone.
 	Dir string `yaml:"dir"`
-	// MaxBytes bounds the entries on disk, in bytes; the longest unread ones go first. 0 means 80 % of the disk that is free at
-	// start, what the store holds already included.
+	// MaxBytes bounds the entries on disk, in bytes; the longest unread ones go first. 0 means 80 % of the disk that is
+	// free at start, what the store holds already included.
 	MaxBytes int64 `yaml:"max_bytes" unit:"bytes"`
-	// MinFree is the part of the disk, in bytes, that the store leaves free for others, the prewarm queue above all. 0 leaves
-	// nothing.
+	// MinFree is the part of the disk, in bytes, that the store leaves free for others, the prewarm queue above all. 0
+	// leaves nothing.
 	MinFree int64 `yaml:"min_free" unit:"bytes"`
 	// Seal is what entries are sealed with, out of cache.seal_key.
 	Seal cache.Seal

@@ -1,7 +1,7 @@
 // Package dirstore is a Store on a local directory: the embedded default.
 //
-// An entry is one file at the path that its key names (so "v1/ab/<hash>/<spec>.webp" fans out by itself): a header, the meta
-// text with its checksums, the body. Files are written aside and renamed into place.
+// An entry is one file at the path that its key names (so "v1/ab/<hash>/<spec>.webp" fans out by itself): a header, the
+// meta text with its checksums, the body. Files are written aside and renamed into place.
 package dirstore
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// ErrFull says that an entry was not written because the store is at its bound, or the disk at the part to be left free. The
-// sweep that makes room has begun when a caller sees it.
+// ErrFull says that an entry was not written because the store is at its bound, or the disk at the part to be left
+// free. The sweep that makes room has begun when a caller sees it.
 var ErrFull = errors.New("dirstore: no room")
 
 // The names in the store's directory that are not entries.
@@ -45,8 +45,8 @@ const closePatience = 2 * time.Second
 // openPatience is how long Open waits for them.
 const openPatience = 10 * time.Second
 
-// Store keeps each entry in a file. Safe for concurrent use within one process; a second process is kept out. System calls on files cannot be
-// cancelled: a caller whose context ends leaves its call behind, see package stall.
+// Store keeps each entry in a file. Safe for concurrent use within one process; a second process is kept out. System
+// calls on files cannot be cancelled: a caller whose context ends leaves its call behind, see package stall.
 type Store struct {
 	cfg Config
 	obs cache.Observer
@@ -76,8 +76,8 @@ type Store struct {
 
 var _ cache.Store = (*Store)(nil)
 
-// Open takes the directory into use; obs may be nil. What the store holds is counted in the background. Where the disk hangs it gives up when
-// ctx ends, or after a while.
+// Open takes the directory into use; obs may be nil. What the store holds is counted in the background. Where the disk
+// hangs it gives up when ctx ends, or after a while.
 func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -156,8 +156,8 @@ func take(root *os.Root) (*os.File, error) {
 	return lock, nil
 }
 
-// Close waits for running operations and the sweeper, then gives the directory free. Where the disk hangs it gives up after a while: the
-// directory stays locked until the process ends.
+// Close waits for running operations and the sweeper, then gives the directory free. Where the disk hangs it gives up
+// after a while: the directory stays locked until the process ends.
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
@@ -206,8 +206,8 @@ func (s *Store) Stat(ctx context.Context, key string) (cache.Meta, error) {
 	return e.Meta, err
 }
 
-// Put implements cache.Store. When it returns the entry is on disk, and stays there through a power cut. One whose caller has left is not
-// placed any more, unless it is being placed at that moment; a Delete waits for that.
+// Put implements cache.Store. When it returns the entry is on disk, and stays there through a power cut. One whose
+// caller has left is not placed any more, unless it is being placed at that moment; a Delete waits for that.
 func (s *Store) Put(ctx context.Context, key string, e cache.Entry) error {
 	start := time.Now()
 	e, err := cache.Check(key, e)
@@ -229,9 +229,9 @@ func (s *Store) Delete(ctx context.Context, prefix string) (int, error) {
 
 // removeAll removes every entry whose key begins with prefix, and returns their number.
 //
-// A Put that its caller has left must not land behind it: 1. Put P is in the disk's hands, its caller leaves; 2. this call begins; 3. P goes on
-// and places its entry. So P looks at its context under mu, and mu is taken once before the walk: P has placed its entry by then, and the walk
-// finds it, or it will not place it.
+// A Put that its caller has left must not land behind it: 1. Put P is in the disk's hands, its caller leaves; 2. this
+// call begins; 3. P goes on and places its entry. So P looks at its context under mu, and mu is taken once before the
+// walk: P has placed its entry by then, and the walk finds it, or it will not place it.
 func (s *Store) removeAll(ctx context.Context, prefix string) (n int, err error) {
 	s.awaitPlacing()
 	err = s.walk(ctx, prefix, func(name string, _ fs.FileInfo) (bool, error) {

@@ -76,7 +76,8 @@ func open(t *testing.T, cfg Config) (*Store, *counter) {
 	return s, obs
 }
 
-// memoryDir is a temporary directory in memory where there is one: syncing a busy disk takes most of the time of these tests.
+// memoryDir is a temporary directory in memory where there is one: syncing a busy disk takes most of the time of these
+// tests.
 func memoryDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "dirstore-test-")
@@ -195,8 +196,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestFault14DamagedFiles flips a bit at places all over a file, cuts it, and puts other files in its place: each is a miss,
-// counted, gone from disk, and repaired by the next Put.
+// TestFault14DamagedFiles flips a bit at places all over a file, cuts it, and puts other files in its place: each is a
+// miss, counted, gone from disk, and repaired by the next Put.
 func TestFault14DamagedFiles(t *testing.T) {
 	s, obs := open(t, Config{})
 	const key = "v1/ab/hash/w480.webp"
@@ -308,7 +309,8 @@ func TestDeleteLeavesNoDirectories(t *testing.T) {
 	}
 }
 
-// TestPutWhileDeleting: Delete removes empty directories, and must not take one away between its making and the rename into it.
+// TestPutWhileDeleting: Delete removes empty directories, and must not take one away between its making and the rename
+// into it.
 func TestPutWhileDeleting(t *testing.T) {
 	s, _ := open(t, Config{})
 	var wg sync.WaitGroup

@@ -19,7 +19,8 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// hang mounts a file system that answers nothing at dir, until heal is called: a FUSE file system whose server does not read.
+// hang mounts a file system that answers nothing at dir, until heal is called: a FUSE file system whose server does not
+// read.
 func hang(t *testing.T, dir string) (heal func()) {
 	t.Helper()
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
@@ -92,7 +93,8 @@ func TestFault50HungDisk(t *testing.T) {
 	}
 }
 
-// TestFault50OpenOfHungDisk: a start ends with an error that names the directory, and does not keep it once the disk answers.
+// TestFault50OpenOfHungDisk: a start ends with an error that names the directory, and does not keep it once the disk
+// answers.
 func TestFault50OpenOfHungDisk(t *testing.T) {
 	dir := t.TempDir()
 	heal := hang(t, dir)
@@ -163,8 +165,8 @@ func TestFault50CloseOfHungDisk(t *testing.T) {
 	}
 }
 
-// TestFault50LeftPutDoesNotLand proves the schedule: 1. a Put hangs on the disk and its caller leaves; 2. a Delete of its key ends; 3. the disk
-// answers. The entry must not come back.
+// TestFault50LeftPutDoesNotLand proves the schedule: 1. a Put hangs on the disk and its caller leaves; 2. a Delete of
+// its key ends; 3. the disk answers. The entry must not come back.
 func TestFault50LeftPutDoesNotLand(t *testing.T) {
 	s, _ := open(t, Config{})
 	real := s.write

@@ -12,7 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// A file begins with magic, which carries the version of the layout, and the length of the meta text as a big-endian uint32.
+// A file begins with magic, which carries the version of the layout, and the length of the meta text as a big-endian
+// uint32.
 const (
 	magic      = "GCE1"
 	headLen    = len(magic) + 4
@@ -98,8 +99,9 @@ func (s *Store) decode(f *os.File, info fs.FileInfo, key string, whole bool) (ca
 	return cache.Entry{Meta: m}, err
 }
 
-// touch has the sweeper record a read, at most once an hour an entry. It never waits: a busy disk can hold up the change of a
-// file's time long after it has given the file. What is dropped while the sweeper is busy is recorded at the next read.
+// touch has the sweeper record a read, at most once an hour an entry. It never waits: a busy disk can hold up the
+// change of a file's time long after it has given the file. What is dropped while the sweeper is busy is recorded at
+// the next read.
 func (s *Store) touch(key string, last time.Time) {
 	if time.Since(last).Abs() <= touchAfter {
 		return

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// The sweeper keeps no list of entries, so its memory does not grow with their number: one walk adds up their bytes by age
-// in slots of ten minutes, which tells how old an entry must be to go; a second one removes those.
+// The sweeper keeps no list of entries, so its memory does not grow with their number: one walk adds up their bytes by
+// age in slots of ten minutes, which tells how old an entry must be to go; a second one removes those.
 const (
 	ageSlot = 10 * time.Minute
 	maxAge  = 365 * 24 * time.Hour // older ones share the last slot
 )
 
-// excess is how many bytes must go: none below 15/16 of the bound with 1/16 more free than must be; from there on down to 7/8
-// of the bound, and 1/8 more.
+// excess is how many bytes must go: none below 15/16 of the bound with 1/16 more free than must be; from there on down
+// to 7/8 of the bound, and 1/8 more.
 func excess(used, bound, free, minFree int64) int64 {
 	var n int64
 	if bound > 0 && used > bound/16*15 {
@@ -51,8 +51,8 @@ func (s *Store) sweeper(ctx context.Context) {
 	}
 }
 
-// record notes a read in the file's modification time, since many systems mount with noatime. A failure costs the entry its
-// place in the order of sweeping, no more.
+// record notes a read in the file's modification time, since many systems mount with noatime. A failure costs the entry
+// its place in the order of sweeping, no more.
 func (s *Store) record(key string) { _ = s.root.Chtimes(key, time.Time{}, time.Now()) }
 
 func (s *Store) sweep(ctx context.Context, first bool) {
@@ -82,8 +82,8 @@ func (s *Store) excess() (int64, error) {
 	return excess(used, bound, free, s.cfg.MinFree), err
 }
 
-// measure sets used right, the first time also the bound, and gives the bytes by age. What changes during the walk is counted
-// rather twice than not at all; the next walk knows better.
+// measure sets used right, the first time also the bound, and gives the bytes by age. What changes during the walk is
+// counted rather twice than not at all; the next walk knows better.
 func (s *Store) measure(ctx context.Context, start time.Time) (map[int64]int64, error) {
 	s.mu.Lock()
 	s.placed = map[string]int64{}
@@ -155,8 +155,8 @@ func slot(now time.Time, info fs.FileInfo) int64 {
 	return max(info.ModTime().Unix(), oldest) / int64(ageSlot/time.Second)
 }
 
-// walk visits every entry whose key begins with prefix. visit reports whether it has removed the entry; a directory that has
-// become empty so goes too.
+// walk visits every entry whose key begins with prefix. visit reports whether it has removed the entry; a directory
+// that has become empty so goes too.
 func (s *Store) walk(ctx context.Context, prefix string, visit func(name string, info fs.FileInfo) (bool, error)) error {
 	dir := path.Dir(prefix + "x") // the deepest directory that holds them all
 	_, err := s.walkDir(ctx, dir, prefix, visit)

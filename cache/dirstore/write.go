@@ -30,8 +30,9 @@ func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
 		_ = s.root.Remove(temp) // it may never have come to be; the next start removes it otherwise
 		return err
 	}
-	// Without the directory's own sync a power cut could undo the rename after prewarming has reported the variant as made and
-	// has taken its unit off the queue. A directory that is new needs the same from the one that it was made in.
+	// Without the directory's own sync a power cut could undo the rename after prewarming has reported the variant as
+	// made and has taken its unit off the queue. A directory that is new needs the same from the one that it was made
+	// in.
 	return s.syncUp(path.Dir(key), there)
 }
 
@@ -88,8 +89,8 @@ func (s *Store) exists(dir string) bool {
 	return err == nil
 }
 
-// syncUp makes the names in dir durable, and those in its parents up to top. A directory that is gone has no names to keep: its nearest parent
-// is synced in its place.
+// syncUp makes the names in dir durable, and those in its parents up to top. A directory that is gone has no names to
+// keep: its nearest parent is synced in its place.
 func (s *Store) syncUp(dir, top string) error {
 	for reached := false; ; dir = path.Dir(dir) {
 		reached = reached || dir == top

@@ -14,7 +14,8 @@ import (
 type Config struct {
 	// Bucket is the bucket's name. Empty means that S3 is not used.
 	Bucket string `yaml:"bucket"`
-	// Prefix begins every object's name; the store owns all that is below it. Empty means that the bucket is the store's alone.
+	// Prefix begins every object's name; the store owns all that is below it. Empty means that the bucket is the
+	// store's alone.
 	Prefix string `yaml:"prefix"`
 	// Region is the bucket's region. Empty means that of the environment, and us-east-1 where an endpoint is set.
 	Region string `yaml:"region"`
@@ -22,8 +23,8 @@ type Config struct {
 	Endpoint string `yaml:"endpoint"`
 	// PathStyle puts the bucket into the path instead of the host name, as most servers other than AWS need it.
 	PathStyle bool `yaml:"path_style"`
-	// Checksums says when the client sends and checks S3's own checksums: when_required, which every server understands, or
-	// when_supported. Entries carry a checksum of ours either way.
+	// Checksums says when the client sends and checks S3's own checksums: when_required, which every server
+	// understands, or when_supported. Entries carry a checksum of ours either way.
 	Checksums string `yaml:"checksums"`
 	// Seal is what entries are sealed with, out of cache.seal_key.
 	Seal cache.Seal

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// fakeS3 answers what the store asks of S3, path style, in one bucket of any name. A test spoils it through before, which
-// reports that it has answered.
+// fakeS3 answers what the store asks of S3, path style, in one bucket of any name. A test spoils it through before,
+// which reports that it has answered.
 type fakeS3 struct {
 	before func(w http.ResponseWriter, r *http.Request) bool
 

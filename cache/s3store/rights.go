@@ -15,11 +15,12 @@ const (
 	listingDenied
 )
 
-// askAgain is the pause between two self-tests that a reader starts because none has told yet whether the bucket may be listed.
+// askAgain is the pause between two self-tests that a reader starts because none has told yet whether the bucket may be
+// listed.
 const askAgain = 10 * time.Second
 
-// rights is what is known of the bucket's rights. What was learnt first stays: a right that is taken away later is an error, and no
-// reason to take every object for absent.
+// rights is what is known of the bucket's rights. What was learnt first stays: a right that is taken away later is an
+// error, and no reason to take every object for absent.
 type rights struct {
 	mu      sync.Mutex
 	listing listing

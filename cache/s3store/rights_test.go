@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/cache/cachetest"
 )
 
-// A 403 on a read is a miss only where the self-test found that the bucket may not be listed. A key that is revoked while the server
-// runs, or one that was bad from the start, hides nothing: every object would be made again.
+// A 403 on a read is a miss only where the self-test found that the bucket may not be listed. A key that is revoked
+// while the server runs, or one that was bad from the start, hides nothing: every object would be made again.
 func TestForbiddenIsAMissOnlyWithoutTheRightToList(t *testing.T) {
 	denied := func(w http.ResponseWriter, r *http.Request) bool { refuse(w, r, 403, "AccessDenied"); return true }
 	policy := func(w http.ResponseWriter, r *http.Request) bool { // S3 without the right to list

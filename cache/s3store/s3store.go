@@ -1,7 +1,7 @@
 // Package s3store is a Store on an S3 bucket.
 //
-// An entry is one object named by its key, with Content-Type and Cache-Control set so that a CDN may also read the bucket
-// directly. The meta text, with checksums that bind it to the body and the key, is user metadata.
+// An entry is one object named by its key, with Content-Type and Cache-Control set so that a CDN may also read the
+// bucket directly. The meta text, with checksums that bind it to the body and the key, is user metadata.
 package s3store
 
 import (
@@ -100,8 +100,9 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 	return s, nil
 }
 
-// Get implements cache.Store. A 403 is a miss only where the self-test found that the bucket may be written but not listed: without the
-// right to list, S3 answers so for an absent object. It is counted apart. Elsewhere a 403 is an error, as of a revoked key.
+// Get implements cache.Store. A 403 is a miss only where the self-test found that the bucket may be written but not
+// listed: without the right to list, S3 answers so for an absent object. It is counted apart. Elsewhere a 403 is an
+// error, as of a revoked key.
 func (s *Store) Get(ctx context.Context, key string) (cache.Entry, error) {
 	var e cache.Entry
 	err := s.do(ctx, "get", cache.CheckKey(key), func(ctx context.Context) (n int64, err error) {

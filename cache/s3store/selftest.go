@@ -11,7 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// SelfTest writes, reads, lists and deletes a probe object, and says in words which right is missing or what else is wrong.
+// SelfTest writes, reads, lists and deletes a probe object, and says in words which right is missing or what else is
+// wrong.
 func (s *Store) SelfTest(ctx context.Context) error {
 	key := "probe/" + rand.Text()
 	probe, err := cache.Check(key, cache.Entry{

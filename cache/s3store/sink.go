@@ -17,15 +17,15 @@ import (
 // markerControl is the Cache-Control of an empty object: it marks a state that the next attempt may end.
 const markerControl = "public, max-age=300"
 
-// Sink writes plain objects to buckets that its caller names. It keeps no meta text and no checksum of ours: what it writes is for
-// other programs to read. Safe for concurrent use.
+// Sink writes plain objects to buckets that its caller names. It keeps no meta text and no checksum of ours: what it
+// writes is for other programs to read. Safe for concurrent use.
 type Sink struct {
 	client *s3.Client
 	obs    cache.Observer
 }
 
-// OpenSink prepares a client with the region, endpoint and credentials of cfg; cfg's own bucket and prefix have no say. obs may be
-// nil.
+// OpenSink prepares a client with the region, endpoint and credentials of cfg; cfg's own bucket and prefix have no say.
+// obs may be nil.
 func OpenSink(ctx context.Context, cfg Config, obs cache.Observer) (*Sink, error) {
 	cfg.Bucket, cfg.Prefix = "sink", "" // Open wants a name; no object of that bucket is ever touched.
 	s, err := Open(ctx, cfg, obs)
@@ -35,8 +35,8 @@ func OpenSink(ctx context.Context, cfg Config, obs cache.Observer) (*Sink, error
 	return &Sink{client: s.client, obs: s.obs}, nil
 }
 
-// Put writes body to exactly this key of this bucket, in place of what is there. An empty body is a marker, and short-lived in
-// caches.
+// Put writes body to exactly this key of this bucket, in place of what is there. An empty body is a marker, and
+// short-lived in caches.
 func (s *Sink) Put(ctx context.Context, bucket, key string, body []byte, contentType string) error {
 	if bucket == "" || key == "" {
 		return errors.New("s3store: a sink needs the names of a bucket and a key")

@@ -11,7 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Told is the text of a failure for who called a command: faults say where in the code they arose, which is for the log.
+// Told is the text of a failure for who called a command: faults say where in the code they arose, which is for the
+// log.
 func Told(err error) string {
 	text := err.Error()
 	var f *fault.Error

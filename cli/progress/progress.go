@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bar shows how far a run has come: one line that is drawn again and again on a terminal, a plain line now and then elsewhere.
+// Bar shows how far a run has come: one line that is drawn again and again on a terminal, a plain line now and then
+// elsewhere.
 type Bar struct {
 	mu    sync.Mutex
 	w     io.Writer

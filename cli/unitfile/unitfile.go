@@ -147,8 +147,8 @@ func (r *Reader) unfold(text []byte, line int) {
 	}
 }
 
-// spread reads an object that begins on a line and ends on a later one. Where none does, the line alone is a unit that cannot be read,
-// and those behind it are read for themselves.
+// spread reads an object that begins on a line and ends on a later one. Where none does, the line alone is a unit that
+// cannot be read, and those behind it are read for themselves.
 func (r *Reader) spread(first textLine) Unit {
 	lines := &lineFeed{from: r, taken: []textLine{first}, rest: append(slices.Clone(first.text), '\n')}
 	d := json.NewDecoder(lines)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A file of units may be written as JSON is: a unit a line, over several lines, or in arrays. What cannot be read is named by its line
-// and takes nothing else along.
+// A file of units may be written as JSON is: a unit a line, over several lines, or in arrays. What cannot be read is
+// named by its line and takes nothing else along.
 func TestUnitFiles(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string

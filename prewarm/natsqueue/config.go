@@ -11,17 +11,20 @@ import (
 type Config struct {
 	// Dir is the directory of the embedded queue. It is made when absent, and belongs to one running server alone.
 	Dir string `yaml:"dir"`
-	// NATS is the URL of an external NATS cluster with JetStream ("nats://host:4222" or "tls://host:4222", several joined by commas), which
-	// any number of instances share. Empty = the embedded queue. Credentials can stand in it ("nats://user:password@host:4222"); a file is better.
+	// NATS is the URL of an external NATS cluster with JetStream ("nats://host:4222" or "tls://host:4222", several
+	// joined by commas), which any number of instances share. Empty = the embedded queue. Credentials can stand in it
+	// ("nats://user:password@host:4222"); a file is better.
 	NATS string `yaml:"nats" secret:"true"`
 	// User is whom the cluster knows this instance as.
 	User string `yaml:"user"`
-	// PasswordFile names a file with the password of User, or with a token where User is empty. It is read at every connect.
+	// PasswordFile names a file with the password of User, or with a token where User is empty. It is read at every
+	// connect.
 	PasswordFile string `yaml:"password_file"`
-	// CredsFile names a file of credentials (.creds: a JWT and its key), for clusters with operators and accounts. It is read at every connect.
+	// CredsFile names a file of credentials (.creds: a JWT and its key), for clusters with operators and accounts. It
+	// is read at every connect.
 	CredsFile string `yaml:"creds_file"`
-	// Monitor is the monitoring port of one of its servers ("http://nats-1:8222"). The start and doctor ask it whether NATS syncs each
-	// write before it acknowledges it. Empty = unknown.
+	// Monitor is the monitoring port of one of its servers ("http://nats-1:8222"). The start and doctor ask it whether
+	// NATS syncs each write before it acknowledges it. Empty = unknown.
 	Monitor string `yaml:"monitor"`
 
 	// Keep is how long records are kept; the composition root sets it from prewarm.keep.

@@ -19,8 +19,8 @@ import (
 // childDir makes this test binary the process that is killed.
 const childDir = "GOLDCREST_TEST_CRASH_DIR"
 
-// TestCrashChild is not a test by itself: it accepts calls and works on them until it is killed, and prints the job of each call
-// that was accepted.
+// TestCrashChild is not a test by itself: it accepts calls and works on them until it is killed, and prints the job of
+// each call that was accepted.
 func TestCrashChild(t *testing.T) {
 	dir := os.Getenv(childDir)
 	if dir == "" {
@@ -86,7 +86,8 @@ func copyTree(t *testing.T, from string) string {
 	return to
 }
 
-// Ensure that damage to the end of a file, or within it, is noticed and costs no more than what it hit: no panic, no lie.
+// Ensure that damage to the end of a file, or within it, is noticed and costs no more than what it hit: no panic, no
+// lie.
 func TestFault17DamagedQueue(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

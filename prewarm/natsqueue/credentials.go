@@ -41,7 +41,8 @@ func urlHasUser(list string) bool {
 	return false
 }
 
-// identity gives a connection its credentials. The file is read at every connect, so that a new password needs no restart.
+// identity gives a connection its credentials. The file is read at every connect, so that a new password needs no
+// restart.
 type identity struct {
 	cfg Config
 

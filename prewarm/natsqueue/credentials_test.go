@@ -15,7 +15,8 @@ import (
 	"github.com/goldcrest/goldcrest/purge/purgetest"
 )
 
-// guarded starts a NATS server with a configuration's text, which demands credentials, and gives the file that it is in.
+// guarded starts a NATS server with a configuration's text, which demands credentials, and gives the file that it is
+// in.
 func guarded(t *testing.T, conf string) (s *server.Server, url, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "nats.conf")
@@ -65,8 +66,8 @@ func soon(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// Every kind of credentials opens the queue. Wrong ones are told once, with the setting to look at and never with themselves; the right
-// ones are taken without a restart.
+// Every kind of credentials opens the queue. Wrong ones are told once, with the setting to look at and never with
+// themselves; the right ones are taken without a restart.
 func TestCredentials(t *testing.T) {
 	operator, err := os.ReadFile("testdata/operator.conf")
 	if err != nil {
@@ -135,8 +136,8 @@ func TestCredentialsInTheURL(t *testing.T) {
 	}
 }
 
-// The cluster's password is changed while both connections stand: they are refused for as long as the file has the old one, say so once,
-// and come back with the new one.
+// The cluster's password is changed while both connections stand: they are refused for as long as the file has the old
+// one, say so once, and come back with the new one.
 func TestCredentialsAreExchanged(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	secret(t, file, "first-password")

@@ -9,9 +9,9 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
-// Ensure a worker that stops ends the images that it has begun, begins no other, and hands the rest back as it was. Each image is made once.
-// The schedule: 1. a worker has room for two of 40 images and has begun both; 2. it is told to stop; 3. both are made; 4. it stops; 5. another
-// worker makes the other 38.
+// Ensure a worker that stops ends the images that it has begun, begins no other, and hands the rest back as it was.
+// Each image is made once. The schedule: 1. a worker has room for two of 40 images and has begun both; 2. it is told to
+// stop; 3. both are made; 4. it stops; 5. another worker makes the other 38.
 func TestFault56StoppingWorkerDrains(t *testing.T) {
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	entered, proceed := make(chan struct{}, 40), make(chan struct{})

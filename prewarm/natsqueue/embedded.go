@@ -92,7 +92,8 @@ func (e *embedded) failed() <-chan struct{} {
 	return e.stuck
 }
 
-// revive replaces a server that could not write, once there is room. The client library connects to the new one by itself.
+// revive replaces a server that could not write, once there is room. The client library connects to the new one by
+// itself.
 func (e *embedded) revive() error {
 	e.reviving.Lock()
 	defer e.reviving.Unlock()
@@ -139,8 +140,9 @@ func (e *embedded) close() error {
 	return e.lock.Close()
 }
 
-// What must be free on the disk, in bytes; on a small disk it is less. Below the reserve no new work is taken, so that the verdicts of
-// work already taken find room. Below the floor nothing is written: a server that fails to write must be replaced.
+// What must be free on the disk, in bytes; on a small disk it is less. Below the reserve no new work is taken, so that
+// the verdicts of work already taken find room. Below the floor nothing is written: a server that fails to write must
+// be replaced.
 const (
 	reserve = 64 << 20
 	floor   = 8 << 20
@@ -158,8 +160,8 @@ func (e *embedded) room(bytes int64) (bool, error) {
 	return int64(fs.Bavail)*fs.Bsize >= needed(bytes, int64(fs.Blocks)*fs.Bsize), nil
 }
 
-// needed is how much of the reserve or the floor must be free on a disk of that size. It divides first: a product of two sizes
-// overflows on large disks.
+// needed is how much of the reserve or the floor must be free on a disk of that size. It divides first: a product of
+// two sizes overflows on large disks.
 func needed(bytes, disk int64) int64 { return min(bytes, disk/8/(reserve/bytes)) }
 
 // isFull reports whether JetStream refused a write for want of room.

@@ -47,7 +47,8 @@ func fill(t *testing.T, dir string) (free func()) {
 	}
 }
 
-// Ensure the reserve holds on disks of every size: a product of two sizes overflows on large ones, and no reserve is left.
+// Ensure the reserve holds on disks of every size: a product of two sizes overflows on large ones, and no reserve is
+// left.
 func TestReserveOnDisksOfEverySize(t *testing.T) {
 	const tb = int64(1e12)
 	for _, tt := range []struct{ disk, reserve, floor int64 }{
@@ -105,7 +106,8 @@ func TestFault15DiskFull(t *testing.T) {
 	wantWaiting(t, q, prewarm.LaneNormal, 2)
 }
 
-// Ensure a server that ran into the end of the disk is replaced once there is room, and then has all that it acknowledged.
+// Ensure a server that ran into the end of the disk is replaced once there is room, and then has all that it
+// acknowledged.
 func TestFault15ServerIsRevived(t *testing.T) {
 	dir := smallDisk(t, "16m")
 	q := open(t, filepath.Join(dir, "queue"), nil)

@@ -11,8 +11,9 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// The client library holds its lock while it flushes, and the embedded server and statfs wait for the disk: neither looks at a context.
-// So that a disk that hangs keeps no caller, each call has a goroutine of its own, and is left when it takes too long.
+// The client library holds its lock while it flushes, and the embedded server and statfs wait for the disk: neither
+// looks at a context. So that a disk that hangs keeps no caller, each call has a goroutine of its own, and is left when
+// it takes too long.
 const (
 	maxCalls   = 128                   // at the same time; this many threads may hang
 	callLimit  = 20 * time.Second      // of one call
@@ -80,7 +81,8 @@ func (q *Queue) Read(ctx context.Context, key string) (prewarm.Record, error) {
 	return within(ctx, q, "natsqueue.Read", callLimit, func(ctx context.Context) (prewarm.Record, error) { return q.read(ctx, l, key) })
 }
 
-// List implements prewarm.Ledger. A long listing has no limit but ctx; yield is not called any more when List has returned.
+// List implements prewarm.Ledger. A long listing has no limit but ctx; yield is not called any more when List has
+// returned.
 func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Record) bool) error {
 	l, err := q.ready(ctx)
 	if err != nil {

@@ -59,7 +59,8 @@ func (q *Queue) write(ctx context.Context, l *link, records []*prewarm.Record) e
 	return conflict
 }
 
-// settle decides a conflict: an acknowledgement may have been lost, so that the record which is in the way is this very one.
+// settle decides a conflict: an acknowledgement may have been lost, so that the record which is in the way is this very
+// one.
 func (q *Queue) settle(ctx context.Context, l *link, r *prewarm.Record, revision *uint64) error {
 	now, err := q.read(ctx, l, r.Key)
 	if errors.Is(err, prewarm.ErrNoRecord) {
@@ -85,14 +86,16 @@ func (q *Queue) remove(ctx context.Context, l *link, revision uint64) error {
 	return q.classify("natsqueue.Write", err)
 }
 
-// isConflict reports whether a record did not have the revision asked for. In a cluster one that is just being written counts too.
+// isConflict reports whether a record did not have the revision asked for. In a cluster one that is just being written
+// counts too.
 func isConflict(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164)
 }
 
-// publish sends messages in order and waits until each is on disk or refused. conditions (nil = none) are the revisions that their
-// subjects must have, and become those that they got. What is not acknowledged is sent again: all our messages may come twice.
+// publish sends messages in order and waits until each is on disk or refused. conditions (nil = none) are the revisions
+// that their subjects must have, and become those that they got. What is not acknowledged is sent again: all our
+// messages may come twice.
 func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditions []uint64) []error {
 	errs := make([]error, len(msgs))
 	todo := make([]int, len(msgs))
@@ -305,7 +308,8 @@ func record(m jetstream.Msg) (prewarm.Record, *jetstream.MsgMetadata, error) {
 	}, meta, nil
 }
 
-// Follow implements prewarm.Ledger. It waits for a queue that is not open. The client library makes its consumer anew after every gap, from the last record seen.
+// Follow implements prewarm.Ledger. It waits for a queue that is not open. The client library makes its consumer anew
+// after every gap, from the last record seen.
 func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), each func(prewarm.Record)) error {
 	l, err := q.await(ctx)
 	if err != nil {

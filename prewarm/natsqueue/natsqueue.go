@@ -167,7 +167,8 @@ func (q *Queue) openStreams(ctx context.Context, conn *nats.Conn, js jetstream.J
 	return l, nil
 }
 
-// openStream makes a stream on three servers where the cluster has as many, else on one. A stream that exists keeps its copies.
+// openStream makes a stream on three servers where the cluster has as many, else on one. A stream that exists keeps its
+// copies.
 func (q *Queue) openStream(ctx context.Context, l *link, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	cfg.Storage = jetstream.FileStorage
 	cfg.Duplicates = min(2*time.Minute, cfg.MaxAge)

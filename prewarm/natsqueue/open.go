@@ -23,8 +23,9 @@ const (
 // embeddedStop bounds the wait for the embedded server's end: its disk may hang. What was acknowledged is synced.
 const embeddedStop = 5 * time.Second
 
-// Open returns before the queue is open: it connects to the cluster, or starts the embedded server, in the background and for as long as
-// it takes. Until then calls are refused with the reason. A directory that another server uses is an error; two would spoil it.
+// Open returns before the queue is open: it connects to the cluster, or starts the embedded server, in the background
+// and for as long as it takes. Until then calls are refused with the reason. A directory that another server uses is an
+// error; two would spoil it.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -63,7 +64,8 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
 	return q, nil
 }
 
-// keep opens the queue, and opens it again when a stream is lost, until ctx ends. locked gets the outcome of the first lock.
+// keep opens the queue, and opens it again when a stream is lost, until ctx ends. locked gets the outcome of the first
+// lock.
 func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 	defer close(q.ended)
 	if q.embedded != nil {
@@ -102,8 +104,8 @@ func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 	}
 }
 
-// tell logs once that NATS is reached and its streams do not answer, and once that they do again. NATS switches JetStream off for good when
-// it cannot write, and says so in its own log alone.
+// tell logs once that NATS is reached and its streams do not answer, and once that they do again. NATS switches
+// JetStream off for good when it cannot write, and says so in its own log alone.
 func (q *Queue) tell(ctx context.Context, before, silent bool, err error) bool {
 	switch {
 	case ctx.Err() != nil:
@@ -174,7 +176,8 @@ func (q *Queue) set(l *link, refusal error) {
 	}
 }
 
-// dial connects to the cluster, or to the embedded server after starting it. On an error nothing is left open but the lock.
+// dial connects to the cluster, or to the embedded server after starting it. On an error nothing is left open but the
+// lock.
 func (q *Queue) dial(ctx context.Context) (conn *nats.Conn, js jetstream.JetStream, l *link, err error) {
 	defer func() {
 		if err == nil {
@@ -210,8 +213,8 @@ func (q *Queue) options() []nats.Option {
 	told := "" // the last error, until the next connect: a refused connection tries five times a second. Handlers run one by one.
 	return append(q.identity.options(),
 		nats.Name("goldcrest"), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond), nats.Timeout(5*time.Second),
-		// A server that hangs with its connections open is left after three pings without an answer, long before its tickets are
-		// delivered to others.
+		// A server that hangs with its connections open is left after three pings without an answer, long before its
+		// tickets are delivered to others.
 		nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2),
 		// A flush holds the connection's lock: calls wait no longer than this for a server that does not read.
 		nats.FlusherTimeout(5*time.Second),

@@ -124,7 +124,8 @@ func TestFault51OpensInTheBackground(t *testing.T) {
 	}
 }
 
-// Ensure streams that are lost with the cluster's disks are made anew, workers go on with them, and followers are told of the gap.
+// Ensure streams that are lost with the cluster's disks are made anew, workers go on with them, and followers are told
+// of the gap.
 func TestFault52LostStreams(t *testing.T) {
 	s := lone(t, 0, t.TempDir())
 	port, err := strconv.Atoi(s.ClientURL()[strings.LastIndexByte(s.ClientURL(), ':')+1:])
@@ -187,7 +188,8 @@ func TestListingThatIsLeft(t *testing.T) {
 	}
 }
 
-// Ensure a call that hangs keeps its caller no longer than its limit, and that what it does later does not reach the caller.
+// Ensure a call that hangs keeps its caller no longer than its limit, and that what it does later does not reach the
+// caller.
 func TestFault53CallsThatHang(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	hang, left := make(chan struct{}), make(chan struct{})
@@ -233,8 +235,8 @@ func TestRestartIsNoLoss(t *testing.T) {
 	}
 }
 
-// TestSilentJetStreamIsToldOnce switches JetStream off in a server that goes on, as it does itself when its disk is full: calls are refused, the
-// log says once what to do, and that it is over once the server was restarted.
+// TestSilentJetStreamIsToldOnce switches JetStream off in a server that goes on, as it does itself when its disk is
+// full: calls are refused, the log says once what to do, and that it is over once the server was restarted.
 func TestSilentJetStreamIsToldOnce(t *testing.T) {
 	dir := t.TempDir()
 	s := lone(t, 0, dir)

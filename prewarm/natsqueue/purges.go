@@ -21,8 +21,8 @@ const (
 	purgesKept  = 24 * time.Hour
 )
 
-// Purges is the purge.Log on a JetStream stream of an external cluster. It has a connection of its own, so that a purge does not wait
-// behind the work of Data Units. Safe for concurrent use.
+// Purges is the purge.Log on a JetStream stream of an external cluster. It has a connection of its own, so that a purge
+// does not wait behind the work of Data Units. Safe for concurrent use.
 type Purges struct {
 	conn *nats.Conn
 	js   jetstream.JetStream

@@ -139,7 +139,8 @@ func TestLedgerLists(t *testing.T) {
 	}
 }
 
-// Ensure a listing is whole, each record once, although what serves it is lost on the way, as with the server it lives on.
+// Ensure a listing is whole, each record once, although what serves it is lost on the way, as with the server it lives
+// on.
 func TestLedgerListsOnAfterALoss(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	var all []*prewarm.Record

@@ -224,7 +224,8 @@ func sumOf(all map[string]int64) (sum int64) {
 
 func passing(kind fault.Kind) error { return fault.New(kind, "test", "for a test", nil) }
 
-// wantWaiting fails unless the number of waiting tickets becomes want: the server counts a moment after it has answered.
+// wantWaiting fails unless the number of waiting tickets becomes want: the server counts a moment after it has
+// answered.
 func wantWaiting(t *testing.T, q *Queue, lane string, want int) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

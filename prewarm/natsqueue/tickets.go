@@ -125,8 +125,8 @@ func rouse(wake chan<- struct{}) {
 	}
 }
 
-// takeHalf waits for one free slot and takes half of those that there are, the odd one too; the others follow a moment later. Whoever asks for
-// all at once takes most of a short job from the other instances. Nobody else takes slots.
+// takeHalf waits for one free slot and takes half of those that there are, the odd one too; the others follow a moment
+// later. Whoever asks for all at once takes most of a short job from the other instances. Nobody else takes slots.
 func takeHalf(ctx context.Context, free <-chan struct{}) (n int) {
 	select {
 	case <-free:
@@ -140,8 +140,8 @@ func takeHalf(ctx context.Context, free <-chan struct{}) (n int) {
 	return 1 + more
 }
 
-// fetch takes at most n tickets of a lane that wait now. No more than can be worked on are taken, so that what comes later in an
-// earlier lane still passes.
+// fetch takes at most n tickets of a lane that wait now. No more than can be worked on are taken, so that what comes
+// later in an earlier lane still passes.
 func (q *Queue) fetch(l *link, lane string, n int) (msgs []jetstream.Msg) {
 	if n == 0 {
 		return nil

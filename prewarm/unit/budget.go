@@ -8,8 +8,8 @@ import (
 // leastShare is the least that an image is given of its unit's budget, in bytes: below it nothing is left to be seen.
 const leastShare = 4 << 10
 
-// Share is how many bytes one image of a unit may have in each variant and format; 0 = as many as it takes. It depends on nothing but the
-// call, so that the final URLs are in its answer. (docs/adr/0008-unit-budget.md)
+// Share is how many bytes one image of a unit may have in each variant and format; 0 = as many as it takes. It depends
+// on nothing but the call, so that the final URLs are in its answer. (docs/adr/0008-unit-budget.md)
 func (c Call) Share(u Unit) int {
 	budget, images := c.BudgetOf(u), int64(0)
 	for _, img := range u.Images {

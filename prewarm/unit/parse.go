@@ -21,7 +21,8 @@ type Limits struct {
 	Values int   // JSON values in a unit
 }
 
-// DefaultLimits are those of the contract. Those of depth and values keep a unit that is all brackets from taking more memory than pictures do.
+// DefaultLimits are those of the contract. Those of depth and values keep a unit that is all brackets from taking more
+// memory than pictures do.
 func DefaultLimits() Limits {
 	return Limits{Body: 16 << 20, Units: 5000, Images: 50_000, Depth: 100, Values: 250_000}
 }
@@ -57,13 +58,14 @@ type compiled struct {
 
 // ParseCall reads a prewarm call from its body, its headers Content-Type and Content-Encoding, and its query.
 //
-// NDJSON (application/x-ndjson and its other names) is one bare unit a line. Any other type is read as JSON: an object with data_units
-// or urls as an array is an envelope, any other object a bare unit, and an array one of bare units. In urls each URL is a unit of its own,
-// whose data is that JSON string. The fields of the call are those of the envelope, and where it does not say, or there is none, the query's.
+// NDJSON (application/x-ndjson and its other names) is one bare unit a line. Any other type is read as JSON: an object
+// with data_units or urls as an array is an envelope, any other object a bare unit, and an array one of bare units. In
+// urls each URL is a unit of its own, whose data is that JSON string. The fields of the call are those of the envelope,
+// and where it does not say, or there is none, the query's.
 //
-// A unit that cannot be read has Err set, and its place in the call; the others are read all the same. The whole call is refused
-// with body_too_large past a limit, bad_selector and bad_option for the call's own fields, canceled where the body did not
-// arrive, and bad_unit where nothing could be read, which is the one to be answered 400.
+// A unit that cannot be read has Err set, and its place in the call; the others are read all the same. The whole call
+// is refused with body_too_large past a limit, bad_selector and bad_option for the call's own fields, canceled where
+// the body did not arrive, and bad_unit where nothing could be read, which is the one to be answered 400.
 func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Values, rules Rules) (Call, error) {
 	text, err := ReadBody(body, contentEncoding, rules.Limits.orDefault().Body, nil)
 	if err != nil {
@@ -72,7 +74,8 @@ func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Va
 	return ParseText(context.Background(), text, contentType, query, rules)
 }
 
-// ParseText is ParseCall on a body that was read before. The units keep text. Selectors are not gone on with once ctx ends.
+// ParseText is ParseCall on a body that was read before. The units keep text. Selectors are not gone on with once ctx
+// ends.
 func ParseText(ctx context.Context, text []byte, contentType string, query url.Values, rules Rules) (Call, error) {
 	r := reader{ctx: ctx, limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]hint{}, steps: maxSteps}
 	r.images = r.limits.Images
@@ -238,7 +241,8 @@ func (r *reader) envelope(values map[string][]byte) error {
 	return nil
 }
 
-// array reads the units of an array. Where its commas and brackets do not fit, what was read before stands and the rest is one unreadable unit.
+// array reads the units of an array. Where its commas and brackets do not fit, what was read before stands and the rest
+// is one unreadable unit.
 func (r *reader) array(text []byte, wrapped bool) error {
 	var err error
 	end := elements(text, func(s span) bool {

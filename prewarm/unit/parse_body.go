@@ -13,14 +13,16 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// compressedSlack is how much larger than the limit of decoded bytes a compressed body may be: what is not compressible grows a little.
+// compressedSlack is how much larger than the limit of decoded bytes a compressed body may be: what is not compressible
+// grows a little.
 const compressedSlack = 64 << 10
 
 // zstdWindow bounds what a zstd stream may ask the decoder to remember.
 const zstdWindow = 8 << 20
 
-// ReadBody reads and decompresses at most limit bytes; a larger body is refused when that many were seen. It is what ParseCall does first.
-// grow is told how many decoded bytes there are before they are kept, and ends the reading with its error; nil agrees to all.
+// ReadBody reads and decompresses at most limit bytes; a larger body is refused when that many were seen. It is what
+// ParseCall does first. grow is told how many decoded bytes there are before they are kept, and ends the reading with
+// its error; nil agrees to all.
 func ReadBody(body io.Reader, encoding string, limit int64, grow func(n int64) error) ([]byte, error) {
 	raw := &wire{r: io.LimitedReader{R: body, N: limit + compressedSlack}}
 	decoded := io.Reader(raw)

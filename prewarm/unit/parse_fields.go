@@ -47,7 +47,8 @@ func only[V any](what string, given map[string]V, known []string) error {
 	return nil
 }
 
-// fromQuery takes the fields of the call that the query has: variants and tag as lists with commas or one by one, select one by one.
+// fromQuery takes the fields of the call that the query has: variants and tag as lists with commas or one by one,
+// select one by one.
 func (r *reader) fromQuery(q url.Values) error {
 	if err := only("field of the query", q, queryFields()); err != nil {
 		return err

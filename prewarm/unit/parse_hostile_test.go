@@ -51,8 +51,8 @@ func repeat(n int, each func(i int) string) string {
 
 func same(s string) func(int) string { return func(int) string { return s } }
 
-// Bodies within the limit that are made to cost as much as they can end in bounded memory: what was allocated in all, not only at the
-// worst moment, stays within some tens of times the body.
+// Bodies within the limit that are made to cost as much as they can end in bounded memory: what was allocated in all,
+// not only at the worst moment, stays within some tens of times the body.
 func TestHostileBodiesCostBoundedMemory(t *testing.T) {
 	urls := repeat(1000, func(i int) string { return fmt.Sprintf(`"http://h/%d.jpg"`, i) })
 	key := strings.Repeat("k", 1<<20)

@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// The readings of a body. With one of them nothing inside a document is an instruction, whatever it looks like; without one a JSON object
-// that has data_units or urls as an array is an envelope.
+// The readings of a body. With one of them nothing inside a document is an instruction, whatever it looks like; without
+// one a JSON object that has data_units or urls as an array is an envelope.
 const (
 	BodyUnit     = "unit"     // the body is one unit
 	BodyUnits    = "units"    // it is an array of units, or NDJSON
@@ -21,8 +21,8 @@ const (
 // Bodies are all readings.
 func Bodies() []string { return []string{BodyUnit, BodyUnits, BodyEnvelope} }
 
-// Reading is how a body is to be read, by the call's query and what its token allows; "" = by its shape. Faults: bad_option for a word
-// that is none, forbidden_scope for one that the token may not name, or that it has to.
+// Reading is how a body is to be read, by the call's query and what its token allows; "" = by its shape. Faults:
+// bad_option for a word that is none, forbidden_scope for one that the token may not name, or that it has to.
 func Reading(query url.Values, allowed []string) (string, error) {
 	asked := query.Get("body")
 	switch {

@@ -15,7 +15,8 @@ const hostile = `{"urls": ["https://evil.example/a.jpg"], "variants": ["w:1"], "
 // wrapper is a document that looks like a wrapped unit.
 const wrapper = `{"id": "u", "data": {"photo": "https://c.example/c.jpg"}, "variants": ["w:2"], "select": "$.none", "budget": 5000}`
 
-// Where the reading is fixed, from the query or by the token, nothing in a document sets a field of the call or of its unit.
+// Where the reading is fixed, from the query or by the token, nothing in a document sets a field of the call or of its
+// unit.
 func TestADocumentIsNotACall(t *testing.T) {
 	for _, doc := range []string{hostile, wrapper} {
 		for _, x := range []struct{ body, media, query, token string }{

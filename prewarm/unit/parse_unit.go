@@ -51,7 +51,8 @@ func (r *reader) validate(text []byte, depth int, whole bool) *Error {
 	return nil
 }
 
-// unwrap takes a unit out of {id, data, select, variants, budget}, if that is all there is and data is an object. It returns the id there.
+// unwrap takes a unit out of {id, data, select, variants, budget}, if that is all there is and data is an object. It
+// returns the id there.
 func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *Error) {
 	fields, _ := members(u.Data)
 	values := byName(u.Data, fields)
@@ -163,8 +164,8 @@ func (r *reader) compileAll(texts []string) ([]Selector, error) {
 	return list, nil
 }
 
-// idOf is the id of a unit: that of its wrapping, at the configured pointer, or at id, unit_id or uuid; a string that is not empty, or a
-// number as it stands there. "" = it has none.
+// idOf is the id of a unit: that of its wrapping, at the configured pointer, or at id, unit_id or uuid; a string that
+// is not empty, or a number as it stands there. "" = it has none.
 func (r *reader) idOf(src []byte, root *node, wrapper json.RawMessage) (string, *Error) {
 	if len(wrapper) > 0 {
 		if id := idText(wrapper); id != "" {
@@ -213,7 +214,8 @@ func checkID(id, pointer string) (string, *Error) {
 	return id, nil
 }
 
-// givenID names a unit without an id by its text, so that it has the same name whenever it is posted again. Nothing can be read from it.
+// givenID names a unit without an id by its text, so that it has the same name whenever it is posted again. Nothing can
+// be read from it.
 func givenID(data []byte) string {
 	sum := sha256.Sum256(data)
 	return "sha256-" + hex.EncodeToString(sum[:12])

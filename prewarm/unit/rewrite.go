@@ -15,8 +15,9 @@ type place struct {
 	inner      []place // the string holds JSON itself: places in its decoded text
 }
 
-// Replace writes the unit's data with its images, by their index, replaced by values that are written as JSON. Every other byte stays as
-// it was posted, images for which there is nil too. Only a string that holds JSON and an image in it is written anew around that image.
+// Replace writes the unit's data with its images, by their index, replaced by values that are written as JSON. Every
+// other byte stays as it was posted, images for which there is nil too. Only a string that holds JSON and an image in
+// it is written anew around that image.
 func (u Unit) Replace(w io.Writer, by func(image int) any) error {
 	return splice(w, u.Data, u.places, func(image int) ([]byte, error) {
 		if to := by(image); to != nil {

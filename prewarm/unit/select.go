@@ -39,7 +39,8 @@ type segment struct {
 	descendant bool
 }
 
-// ParseSelector compiles a selector: a JSON Pointer if it begins with "/", else JSONPath. The error is a sentence for callers.
+// ParseSelector compiles a selector: a JSON Pointer if it begins with "/", else JSONPath. The error is a sentence for
+// callers.
 func ParseSelector(text string) (Selector, error) {
 	switch {
 	case len(text) > maxSelectorSize:
@@ -91,8 +92,9 @@ var errTooManySteps = errors.New("the selectors look at too many values")
 // errTextTooLong is what a selection with regular expressions gives in a unit that is too long for them.
 var errTextTooLong = errors.New("the unit is too long for match() and search()")
 
-// selection runs selectors on one tree. It marks the chosen nodes instead of listing them: they are then met in the order of the text,
-// each once, and the work of a segment is at most one look at each value, however often a query says "..".
+// selection runs selectors on one tree. It marks the chosen nodes instead of listing them: they are then met in the
+// order of the text, each once, and the work of a segment is at most one look at each value, however often a query says
+// "..".
 type selection struct {
 	src   []byte
 	root  *node
@@ -213,8 +215,8 @@ func (x *selection) choose(n *node, by spec.Selector, s Selector, chosen *[]*nod
 	return nil
 }
 
-// filterCost is what one candidate costs a filter: what it may compare or count of the candidate, and of the unit where it looks there; and
-// for regular expressions each byte times each instruction of theirs.
+// filterCost is what one candidate costs a filter: what it may compare or count of the candidate, and of the unit where
+// it looks there; and for regular expressions each byte times each instruction of theirs.
 func (x *selection) filterCost(candidate *node, s Selector) int {
 	text := int(candidate.end - candidate.start)
 	cost := filterSteps + text/textPerStep

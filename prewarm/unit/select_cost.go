@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// maxRepeats bounds the counted repetitions in a query with regular expressions: each may multiply the size of the machine.
+// maxRepeats bounds the counted repetitions in a query with regular expressions: each may multiply the size of the
+// machine.
 const maxRepeats = 4
 
 // maxChoices bounds the selectors in a query: each looks at every value that the ones before it left.
 const maxChoices = 32
 
-// costOf judges a query, as the parser prints it, by what it may cost, and tells whether it has filters and regular expressions.
-// Outside filters we evaluate it ourselves, in time linear in the unit. Inside one the library does, for each candidate: there a query must
-// not fan out again.
+// costOf judges a query, as the parser prints it, by what it may cost, and tells whether it has filters and regular
+// expressions. Outside filters we evaluate it ourselves, in time linear in the unit. Inside one the library does, for
+// each candidate: there a query must not fan out again.
 func costOf(query string) (filters, regexps, wide bool, err error) {
 	bones, repeats := skeleton(query)
 	regexps = strings.Contains(bones, "match(") || strings.Contains(bones, "search(")
@@ -63,8 +64,8 @@ var regexpCall = regexp.MustCompile(`^(match|search)\(\s*(@(?:[^'"(),]|'(?:[^'\\
 // maxProgram bounds the instructions of a query's regular expressions.
 const maxProgram = 2000
 
-// programOf counts the instructions of the regular expressions in a query. It refuses those with a counted repetition in another, whose
-// instructions are the product, and those with too many.
+// programOf counts the instructions of the regular expressions in a query. It refuses those with a counted repetition
+// in another, whose instructions are the product, and those with too many.
 func programOf(query string) (sum int, err error) {
 	for i := range len(query) {
 		call := regexpCall.FindStringSubmatch(query[i:])
@@ -112,8 +113,9 @@ func nestedRepeats(re *syntax.Regexp, within bool) bool {
 	return false
 }
 
-// guardRegexps makes each match(q, r) into (q && match(q, r)), and search() likewise. It means the same, for where q finds nothing
-// they do not hold; but there the library panics. r has to be a literal: what it costs must not be up to the unit.
+// guardRegexps makes each match(q, r) into (q && match(q, r)), and search() likewise. It means the same, for where q
+// finds nothing they do not hold; but there the library panics. r has to be a literal: what it costs must not be up to
+// the unit.
 func guardRegexps(query string) (string, error) {
 	var b strings.Builder
 	quote := byte(0)

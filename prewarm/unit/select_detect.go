@@ -11,8 +11,8 @@ import (
 // imageWords are what one of the words of a key begins or ends with, if the key looks like that of an image.
 var imageWords = []string{"image", "img", "photo", "pic", "thumb", "url", "src"}
 
-// imageExtensions are the names that image files end with, those of formats that we do not read included: an answer that says so is
-// better than silence.
+// imageExtensions are the names that image files end with, those of formats that we do not read included: an answer
+// that says so is better than silence.
 var imageExtensions = map[string]bool{
 	"jpg": true, "jpeg": true, "jpe": true, "jfif": true, "pjpeg": true, "png": true, "apng": true, "gif": true, "webp": true, "avif": true,
 	"heic": true, "heif": true, "bmp": true, "dib": true, "tif": true, "tiff": true, "svg": true, "jxl": true,
@@ -46,8 +46,8 @@ func hintOf(key string) (h hint) {
 	return h
 }
 
-// under is the hint at a value whose key has the hint h, in an object at which around is the hint: the url in an image is that image's, and
-// anything else in it is only near one.
+// under is the hint at a value whose key has the hint h, in an object at which around is the hint: the url in an image
+// is that image's, and anything else in it is only near one.
 func (h hint) under(around hint) hint {
 	if h == weakHint && around == strongHint {
 		return strongHint
@@ -111,8 +111,8 @@ func isText(s string) bool {
 	return i < slash || strings.Contains(s[i:], "://") || !hasImageExtension(s)
 }
 
-// detect says whether a string is the URL of an image by its looks, and whether that is more than a guess: its name ends like an image's,
-// or its key says so.
+// detect says whether a string is the URL of an image by its looks, and whether that is more than a guess: its name
+// ends like an image's, or its key says so.
 func detect(s string, at hint) (found, sure bool) {
 	s = strings.TrimSpace(s)
 	if !isHTTP(s) || isText(s) {
@@ -122,8 +122,8 @@ func detect(s string, at hint) (found, sure bool) {
 	return named || at != noHint, named || at == strongHint
 }
 
-// sourceOf is a found value as it is to be fetched, or, with the kind of its fault, what may be shown of it: nothing of a value that does
-// not look like a URL, for that may be anybody's text.
+// sourceOf is a found value as it is to be fetched, or, with the kind of its fault, what may be shown of it: nothing of
+// a value that does not look like a URL, for that may be anybody's text.
 func sourceOf(s string) (source string, bad fault.Kind) {
 	s = strings.TrimSpace(s)
 	source, err := variant.ParseSource(s)

@@ -103,7 +103,8 @@ func TestUnusableSelectors(t *testing.T) {
 	}
 }
 
-// A unit's own selectors go before the call's, and those before the configured ones; a bad one is the unit's own misfortune.
+// A unit's own selectors go before the call's, and those before the configured ones; a bad one is the unit's own
+// misfortune.
 func TestSelectorsOfUnits(t *testing.T) {
 	body := `{"select":["$.b"],"data_units":[{"data":{"a":"http://h/a","b":"http://h/b"},"select":["$.a"]},{"data":{"a":"http://h/a","b":"http://h/b"}},
 		{"data":{"a":"http://h/a"},"select":"$.("},{"data":{"a":"http://h/a"},"select":[7]},{"data":{"a":"http://h/a"},"variants":[{}]}]}`

@@ -2,8 +2,9 @@ package unit
 
 import "bytes"
 
-// Skimming finds where the elements of an array or the members of an object begin and end by quotes and brackets alone. So an
-// element that is no valid JSON spoils neither its neighbours nor the call, and the depth is known before anything recurses.
+// Skimming finds where the elements of an array or the members of an object begin and end by quotes and brackets alone.
+// So an element that is no valid JSON spoils neither its neighbours nor the call, and the depth is known before
+// anything recurses.
 
 // span is text[start:end] of the text at hand; depth is the deepest nesting in it.
 type span struct{ start, end, depth int }
@@ -80,8 +81,8 @@ func skim(text []byte, at int) (span, bool) {
 	return s, false
 }
 
-// elements skims the array at the start of text and gives yield each element until yield returns false. It returns where the array ends, or -1
-// where its commas and brackets do not fit; the elements before that place were given.
+// elements skims the array at the start of text and gives yield each element until yield returns false. It returns
+// where the array ends, or -1 where its commas and brackets do not fit; the elements before that place were given.
 func elements(text []byte, yield func(span) bool) int {
 	at := skipBlank(text, 1)
 	if at < len(text) && text[at] == ']' {

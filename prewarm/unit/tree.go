@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// node is a JSON value in its text. The tree keeps the order of the text and where each value stands in it, which Go's maps do not.
+// node is a JSON value in its text. The tree keeps the order of the text and where each value stands in it, which Go's
+// maps do not.
 type node struct {
 	kind       byte   // '{', '[', '"', 'n' for null, '0' for the others
 	start, end int32  // the value is text[start:end]; texts are far below 2 GiB

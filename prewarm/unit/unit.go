@@ -1,6 +1,6 @@
-// Package unit reads prewarm calls: bytes to units and the places of their images. It skims a body, parses each unit into a
-// tree, finds images by selectors or by their looks, and writes a unit again with its images replaced. It is pure: it reads
-// the body that it is handed, does no other I/O, and knows neither jobs nor the pipeline.
+// Package unit reads prewarm calls: bytes to units and the places of their images. It skims a body, parses each unit
+// into a tree, finds images by selectors or by their looks, and writes a unit again with its images replaced. It is
+// pure: it reads the body that it is handed, does no other I/O, and knows neither jobs nor the pipeline.
 package unit
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// Unit is one Data Unit as it was posted. Its text lives only as long as the call that brought it: nothing of Data is queued,
-// stored or logged.
+// Unit is one Data Unit as it was posted. Its text lives only as long as the call that brought it: nothing of Data is
+// queued, stored or logged.
 type Unit struct {
 	Index  int             // position in the call, from 0
 	Line   int             // line of an NDJSON body, from 1; 0 = the body was not NDJSON
@@ -60,14 +60,14 @@ func (u Unit) Note() *Note {
 
 // Image is one image URL of a unit.
 type Image struct {
-	// Pointer is the JSON Pointer of the first place it stands in, relative to Data. For an image in a string that itself holds
-	// JSON it is the pointer of that string.
+	// Pointer is the JSON Pointer of the first place it stands in, relative to Data. For an image in a string that
+	// itself holds JSON it is the pointer of that string.
 	Pointer string
 	Source  string // as it is to be fetched: blanks around it and the #fragment removed
 	Auto    bool   // found by auto-detection: what is no image is skipped, not broken,
 	Sure    bool   // unless its name ends like an image's, or its key says image: then HTML in its place is broken
-	// Bad is set where the value is no usable http(s) URL: the verdict is broken without a fetch; "" otherwise. Source is then what
-	// stands there, or "" where that does not look like a URL: it might be anybody's text.
+	// Bad is set where the value is no usable http(s) URL: the verdict is broken without a fetch; "" otherwise. Source
+	// is then what stands there, or "" where that does not look like a URL: it might be anybody's text.
 	Bad fault.Kind
 }
 

@@ -1,4 +1,5 @@
-// Package console holds the files of the operators' page: one document, one script, one style sheet, and a chart library.
+// Package console holds the files of the operators' page: one document, one script, one style sheet, and a chart
+// library.
 package console
 
 import (

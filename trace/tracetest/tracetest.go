@@ -10,7 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Tracer notes what is said of every span, a line each, beginning with the name that the span began with. Safe for concurrent use.
+// Tracer notes what is said of every span, a line each, beginning with the name that the span began with. Safe for
+// concurrent use.
 type Tracer struct {
 	mu      sync.Mutex
 	off     bool

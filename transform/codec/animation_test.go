@@ -13,7 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// movie is a GIF of n frames, each a bar at another place on a clear ground, with rising delays and the loop count of GIF 3.
+// movie is a GIF of n frames, each a bar at another place on a clear ground, with rising delays and the loop count of
+// GIF 3.
 func movie(t testing.TB, n int) []byte {
 	t.Helper()
 	g := gif.GIF{LoopCount: 2}

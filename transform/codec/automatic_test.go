@@ -191,7 +191,8 @@ func TestQRisesWithTheTarget(t *testing.T) {
 	}
 }
 
-// What may be a photo or a drawing gets a q between theirs, by the odds, and speed 8 one that is at most one below speed 9's.
+// What may be a photo or a drawing gets a q between theirs, by the odds, and speed 8 one that is at most one below
+// speed 9's.
 func TestQBetweenKinds(t *testing.T) {
 	c := mustNew(t, "")
 	a, err := newAutomatic("3.14")

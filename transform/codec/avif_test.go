@@ -57,8 +57,8 @@ func asAVIF(t *testing.T, samples []byte, w, h int, full bool) []byte {
 	return raw(t, back)
 }
 
-// Ensure AVIF has each colour where it belongs: full colours and brightness at every pixel, halved ones in the middle of squares, also
-// in the odd last line and column. Coefficients that were off by a hundredth would fail.
+// Ensure AVIF has each colour where it belongs: full colours and brightness at every pixel, halved ones in the middle
+// of squares, also in the odd last line and column. Coefficients that were off by a hundredth would fail.
 func TestColoursOfAVIF(t *testing.T) {
 	mustNew(t, "")
 	for _, s := range []size{{1, 1}, {2, 3}, {5, 4}, {7, 17}, {16, 16}, {33, 31}, {41, 49}, {105, 57}} {
@@ -84,7 +84,8 @@ func TestColoursOfAVIF(t *testing.T) {
 	}
 }
 
-// Ensure halved colours are the mean of four pixels: each square has the same four, so its brightness alone tells a pixel from its neighbours.
+// Ensure halved colours are the mean of four pixels: each square has the same four, so its brightness alone tells a
+// pixel from its neighbours.
 func TestHalvedColoursOfAVIF(t *testing.T) {
 	mustNew(t, "")
 	const side = 46

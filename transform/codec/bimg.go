@@ -11,7 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// bimgGate guards what bimg and its safety need of the whole process: its lazily filled tables and the garbage collector's state.
+// bimgGate guards what bimg and its safety need of the whole process: its lazily filled tables and the garbage
+// collector's state.
 var bimgGate sync.Mutex
 
 var bimgTypes = map[variant.Format]bimg.ImageType{variant.JPEG: bimg.JPEG, variant.PNG: bimg.PNG, variant.WebP: bimg.WEBP}
@@ -39,8 +40,8 @@ func bimgGroup(choices chooser, src *source, group []*job, emit func(i int, img 
 	return left
 }
 
-// bimgMake resizes and encodes with bimg. ok is false where the cgo path must do it: where bimg cannot, fails, or would break the
-// rule that no open URL outgrows its original.
+// bimgMake resizes and encodes with bimg. ok is false where the cgo path must do it: where bimg cannot, fails, or would
+// break the rule that no open URL outgrows its original.
 func bimgMake(choices chooser, src *source, j *job) (variant.Image, bool) {
 	pic := &picture{size: j.plan.out, asked: j.plan.asked, frames: 1, grey: src.facts.grey}
 	e := encoder{choices: choices, src: src, pic: pic, job: j}
@@ -66,9 +67,10 @@ func bimgMake(choices chooser, src *source, j *job) (variant.Image, bool) {
 	return e.image(encoded{body: body, format: f, q: q, note: s.note + "; bimg"}), true
 }
 
-// bimgCan reports whether bimg makes this variant safely and rightly: a plain reduction of an upright, complete, opaque, 8-bit
-// sRGB or grey still, in a format and with settings that it has. It writes to freed memory when a rotated file is shrunk, knows
-// nothing of truncation, and converts colours in the wrong order. The automatic quality looks at pixels that bimg does not show.
+// bimgCan reports whether bimg makes this variant safely and rightly: a plain reduction of an upright, complete,
+// opaque, 8-bit sRGB or grey still, in a format and with settings that it has. It writes to freed memory when a rotated
+// file is shrunk, knows nothing of truncation, and converts colours in the wrong order. The automatic quality looks at
+// pixels that bimg does not show.
 func bimgCan(src *source, j *job, f variant.Format, s settings) bool {
 	sp, p, in, facts := j.spec, j.plan, src.info, src.facts
 	source := (in.Format == "jpeg" || in.Format == "png" || in.Format == "webp") && in.Orientation == 1 && in.Complete && in.Frames == 1
@@ -81,8 +83,8 @@ func bimgCan(src *source, j *job, f variant.Format, s settings) bool {
 	return source && pixels && plain && known && settings
 }
 
-// bimgResize calls bimg with the collector held off: bimg hands libvips pointers into Go slices and drops the slices while C still
-// reads them. The memory limit would start the collector too, so it is lifted as well.
+// bimgResize calls bimg with the collector held off: bimg hands libvips pointers into Go slices and drops the slices
+// while C still reads them. The memory limit would start the collector too, so it is lifted as well.
 func bimgResize(original []byte, o bimg.Options) ([]byte, error) {
 	bimgGate.Lock()
 	defer bimgGate.Unlock()

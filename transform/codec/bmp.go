@@ -104,7 +104,8 @@ func (f *bmpFile) known(header int) bool {
 	return false
 }
 
-// setMasks says which bits of a pixel are which colour. Masks stand behind the first 40 bytes of a header, or in a longer one at that place.
+// setMasks says which bits of a pixel are which colour. Masks stand behind the first 40 bytes of a header, or in a
+// longer one at that place.
 func (f *bmpFile) setMasks(b []byte, header int) {
 	mask := func(at int) uint32 {
 		if at+4 > len(b) {

@@ -5,11 +5,12 @@ import (
 	"slices"
 )
 
-// chainShrink is how small a picture must be, against one that is made with it, to be made from that one instead of from the
-// original: what is scaled down twice by less loses sharpness that can be measured (bench/quality chain).
+// chainShrink is how small a picture must be, against one that is made with it, to be made from that one instead of
+// from the original: what is scaled down twice by less loses sharpness that can be measured (bench/quality chain).
 const chainShrink = 0.75
 
-// whole reports whether the job's pixels are those of the whole source, scaled down, with whatever is done to them after that.
+// whole reports whether the job's pixels are those of the whole source, scaled down, with whatever is done to them
+// after that.
 func (j *job) whole() bool {
 	p := &j.plan
 	return j.frames == 1 && !j.spec.Trim.On && !p.enlarges && p.cropSize == p.upright.of(p.stored)

@@ -7,8 +7,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// What is made from a larger picture of the same call has the size that it has alone, and looks the same; what must not be made
-// so is the same to the bit.
+// What is made from a larger picture of the same call has the size that it has alone, and looks the same; what must not
+// be made so is the same to the bit.
 func TestMadeFromALargerOne(t *testing.T) {
 	c := mustNew(t, "")
 	rotated := withOrientation(jpegOf(t, scene(1300, 900), 92), 6)

@@ -1,5 +1,5 @@
-// Package codec does one transform in one worker process: limits, decode, resize, quality, encode. It is the only package that
-// reads pixels, and with it all C code of the product.
+// Package codec does one transform in one worker process: limits, decode, resize, quality, encode. It is the only
+// package that reads pixels, and with it all C code of the product.
 //
 // The pixel path is a thin layer over libvips; bimg, which starts libvips when it is imported, is the second engine.
 package codec
@@ -73,9 +73,10 @@ func New(engine string) (*Codec, error) {
 	return &Codec{engine: engine, choices: choices}, nil
 }
 
-// Alone promises that this process makes one picture at a time from now on, as a worker does, and has libvips use vector code, which takes an
-// eighth off the processor time of a JPEG. liborc makes that code at run time, and frees it without the lock under which it makes it (0.4.33;
-// found in https://github.com/libvips/libvips/pull/1211): two pictures at a time may crash the process. New takes the promise back.
+// Alone promises that this process makes one picture at a time from now on, as a worker does, and has libvips use
+// vector code, which takes an eighth off the processor time of a JPEG. liborc makes that code at run time, and frees it
+// without the lock under which it makes it (0.4.33; found in https://github.com/libvips/libvips/pull/1211): two
+// pictures at a time may crash the process. New takes the promise back.
 func (c *Codec) Alone() { useVectors() }
 
 // required are the operations without which a format of the contract could not be read or written.
@@ -84,9 +85,10 @@ var required = []string{
 	"jpegsave_buffer", "pngsave_buffer", "webpsave_buffer", "heifsave_buffer", "gifsave_buffer",
 }
 
-// Transform makes a variant of original for each spec and hands each to emit as it is ready, on the calling goroutine and not in
-// order: a picture may be made from a larger one that is asked for with it, which saves a decode and much of the scaling and
-// cannot be told from one made alone. Of a master variants come out as of its original, as long as they are not larger than it. A non-nil error stands for every spec not emitted.
+// Transform makes a variant of original for each spec and hands each to emit as it is ready, on the calling goroutine
+// and not in order: a picture may be made from a larger one that is asked for with it, which saves a decode and much of
+// the scaling and cannot be told from one made alone. Of a master variants come out as of its original, as long as they
+// are not larger than it. A non-nil error stands for every spec not emitted.
 func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error {
 	info, err := sniff.Inspect(original.Body)
 	if err != nil {
@@ -153,8 +155,8 @@ func (c *Codec) make(src *source, specs []variant.Spec, todo []int, stage varian
 	}
 }
 
-// makeGroup renders the pixels that several variants have in common once, from a larger picture where they may be, and encodes
-// each. The picture of a group that leads to smaller ones is returned, and is the caller's to free.
+// makeGroup renders the pixels that several variants have in common once, from a larger picture where they may be, and
+// encodes each. The picture of a group that leads to smaller ones is returned, and is the caller's to free.
 func (c *Codec) makeGroup(src *source, group []*job, from *link, leads bool, emit func(i int, img variant.Image, err error)) *picture {
 	if c.engine == EngineBimg && src.master == nil {
 		group = bimgGroup(c.choices, src, group, emit)
@@ -190,8 +192,8 @@ func (c *Codec) makeGroup(src *source, group []*job, from *link, leads bool, emi
 	return nil
 }
 
-// renderGroup renders the pixels of a group. Those of print get the size that was asked for: it is quality that a slow line cuts
-// there, never pixels.
+// renderGroup renders the pixels of a group. Those of print get the size that was asked for: it is quality that a slow
+// line cuts there, never pixels.
 func (c *Codec) renderGroup(src *source, group []*job) (*picture, error) {
 	first := group[0]
 	pic, err := render(src, first)
@@ -216,8 +218,8 @@ func (c *Codec) renderGroup(src *source, group []*job) (*picture, error) {
 // errReread says that the pixels are needed once more than a stream can give them.
 var errReread = errors.New("the picture must be rendered to memory")
 
-// stream makes one variant without keeping its pixels: the encoder pulls them through the resizer from the decoder. The copy to
-// memory that it spares is 5 to 10 % of the work for a JPEG.
+// stream makes one variant without keeping its pixels: the encoder pulls them through the resizer from the decoder. The
+// copy to memory that it spares is 5 to 10 % of the work for a JPEG.
 func (c *Codec) stream(src *source, j *job) (variant.Image, error) {
 	j.streamed = true
 	defer func() { j.streamed = false }()
@@ -232,7 +234,8 @@ func (c *Codec) stream(src *source, j *job) (variant.Image, error) {
 	best, err := e.attempt(f)
 	switch {
 	case err != nil:
-		// The encoder was the first to read the pixels, so it may be the source that is broken: rendering to memory tells.
+		// The encoder was the first to read the pixels, so it may be the source that is broken: rendering to memory
+		// tells.
 		return variant.Image{}, errReread
 	case e.mustNotGrow() && int64(len(best.body)) >= src.bytes():
 		return variant.Image{}, errReread

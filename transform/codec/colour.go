@@ -51,8 +51,8 @@ const (
 	pqMost   = 10_000.0
 )
 
-// codedCurves are those of ITU-T H.273 that differ from sRGB's. The curves of television (1, 6, 14, 15) are taken for sRGB's, as browsers do:
-// files that name them were made on computers.
+// codedCurves are those of ITU-T H.273 that differ from sRGB's. The curves of television (1, 6, 14, 15) are taken for
+// sRGB's, as browsers do: files that name them were made on computers.
 var codedCurves = map[int]curve{
 	4:  {light: power(2.2)},
 	5:  {light: power(2.8)},
@@ -106,8 +106,8 @@ func hlgLight(v float64) float64 {
 	return (math.Exp((v-c)/a) + b) / 12
 }
 
-// toneScale is what light is multiplied with so that nothing is brighter than sRGB's white, by the curve of BT.2390: what is dark stays as it is,
-// highlights are compressed.
+// toneScale is what light is multiplied with so that nothing is brighter than sRGB's white, by the curve of BT.2390:
+// what is dark stays as it is, highlights are compressed.
 func toneScale(light float64) float64 {
 	if light <= 0 {
 		return 1
@@ -158,8 +158,8 @@ func coded(primary, transfer int) *colours {
 	return &colours{p, c}
 }
 
-// pngColours reads the chunks before the pixels. The first of cICP, iCCP, sRGB and gAMA that a file has counts, whatever the others say. It is
-// nil for sRGB, and where the profile counts.
+// pngColours reads the chunks before the pixels. The first of cICP, iCCP, sRGB and gAMA that a file has counts,
+// whatever the others say. It is nil for sRGB, and where the profile counts.
 func pngColours(file []byte) (c *colours, byProfile bool) {
 	chunks := map[string][]byte{}
 	pngChunks(file, func(c pngChunk) bool {

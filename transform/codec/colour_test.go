@@ -55,7 +55,8 @@ func matrixICC(r, g, b [3]float64) []byte {
 		srgbTag("rTRC"), srgbTag("gTRC"), srgbTag("bTRC"))
 }
 
-// TestColoursByNumberEqualThoseByProfile compares Display P3 and BT.2020 told by CICP with what the colour library makes of their profiles.
+// TestColoursByNumberEqualThoseByProfile compares Display P3 and BT.2020 told by CICP with what the colour library
+// makes of their profiles.
 func TestColoursByNumberEqualThoseByProfile(t *testing.T) {
 	c := mustNew(t, "")
 	p3 := matrixICC([3]float64{.5151, .2412, -.0011}, [3]float64{.2920, .6922, .0419}, [3]float64{.1571, .0666, .7841})
@@ -119,8 +120,8 @@ func signal(v float64) []byte {
 	return []byte{byte(n >> 8), byte(n)}
 }
 
-// TestHDRIsMappedToSDR wants of PQ and HLG what is dark as it is, and highlights below white one above the other. The signals are those that BT.2100 has
-// for a brightness.
+// TestHDRIsMappedToSDR wants of PQ and HLG what is dark as it is, and highlights below white one above the other. The
+// signals are those that BT.2100 has for a brightness.
 func TestHDRIsMappedToSDR(t *testing.T) {
 	c := mustNew(t, "")
 	for _, tt := range []struct {
@@ -156,7 +157,8 @@ func TestHDRIsMappedToSDR(t *testing.T) {
 	}
 }
 
-// TestPNGColoursInTheirOrder gives several answers to the question which colours a PNG has: cICP, iCCP, sRGB, gAMA with cHRM.
+// TestPNGColoursInTheirOrder gives several answers to the question which colours a PNG has: cICP, iCCP, sRGB, gAMA with
+// cHRM.
 func TestPNGColoursInTheirOrder(t *testing.T) {
 	c := mustNew(t, "")
 	colour := color.NRGBA{128, 100, 90, 255}

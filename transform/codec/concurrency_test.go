@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// manySpecs are variants that share nothing, something or everything with one another; none is so much smaller than another that it
-// would be made from it.
+// manySpecs are variants that share nothing, something or everything with one another; none is so much smaller than
+// another that it would be made from it.
 func manySpecs() []variant.Spec {
 	var specs []variant.Spec
 	for _, f := range []variant.Format{variant.JPEG, variant.WebP, variant.AVIF, variant.PNG} {
@@ -53,8 +53,8 @@ func TestSameBytesAloneAndTogether(t *testing.T) {
 	}
 }
 
-// TestTrap1RotatedFilesUnderConcurrency shrinks EXIF-rotated JPEGs on several goroutines with a busy collector, in both engines, and
-// wants the bytes that one goroutine gets.
+// TestTrap1RotatedFilesUnderConcurrency shrinks EXIF-rotated JPEGs on several goroutines with a busy collector, in both
+// engines, and wants the bytes that one goroutine gets.
 func TestTrap1RotatedFilesUnderConcurrency(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	for _, engine := range []string{EngineVips, EngineBimg} {
@@ -85,7 +85,8 @@ func TestTrap1RotatedFilesUnderConcurrency(t *testing.T) {
 	}
 }
 
-// Vector code is for processes that make one picture at a time: several at a time crash in liborc, once in some hundred thousand pictures.
+// Vector code is for processes that make one picture at a time: several at a time crash in liborc, once in some hundred
+// thousand pictures.
 func TestVectorsAreForOneAtATime(t *testing.T) {
 	if mustNew(t, ""); !usesVectors() {
 		t.Skip("libvips has no vector code here")

@@ -176,8 +176,8 @@ func editBoxes(b []byte, f func(name string, body []byte) []byte) []byte {
 	return out
 }
 
-// avifWith gives the primary item of a small AVIF, as our encoder writes it, one more property, or another colr for that which it has. reference is
-// a box that is added to the references among its items.
+// avifWith gives the primary item of a small AVIF, as our encoder writes it, one more property, or another colr for
+// that which it has. reference is a box that is added to the references among its items.
 func avifWith(t testing.TB, b, property, reference []byte) []byte {
 	t.Helper()
 	count, has, known := 0, false, false

@@ -18,9 +18,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// reference is what libvips' own command line makes of a photo: upright, sRGB by the profile at 800 px (CMYK at full size, which the
-// tool would convert in its own way), then 200 px wide. It converts only where that is due, as the tool moves the colours of a
-// picture without a profile.
+// reference is what libvips' own command line makes of a photo: upright, sRGB by the profile at 800 px (CMYK at full
+// size, which the tool would convert in its own way), then 200 px wide. It converts only where that is due, as the tool
+// moves the colours of a picture without a profile.
 func reference(t *testing.T, path string, in sniff.Info) *image.NRGBA {
 	t.Helper()
 	dir := t.TempDir()
@@ -63,9 +63,9 @@ func reference(t *testing.T, path string, in sniff.Info) *image.NRGBA {
 	return n
 }
 
-// tolerances are how far a cell of a 10 x 10 grid may be from the reference: the worst cell and the mean, in steps of 255. Lossless
-// differs by resampling and, where colours are out of gamut, by converting after the resize; the lossy ones by their quality; GIF by its 256 colours and by an alpha
-// that is all or nothing.
+// tolerances are how far a cell of a 10 x 10 grid may be from the reference: the worst cell and the mean, in steps of
+// 255. Lossless differs by resampling and, where colours are out of gamut, by converting after the resize; the lossy
+// ones by their quality; GIF by its 256 colours and by an alpha that is all or nothing.
 var tolerances = map[variant.Format][2]float64{
 	variant.PNG: {12, 1.5}, variant.JPEG: {12, 1.8}, variant.WebP: {15, 2.2}, variant.AVIF: {14, 2.5}, variant.GIF: {34, 3},
 }
@@ -133,7 +133,8 @@ func wantLike(t *testing.T, f variant.Format, img variant.Image, ref *image.NRGB
 	}
 }
 
-// wantSource compares the reported source with the manifest, whose sizes are the stored ones; photos lie on either side.
+// wantSource compares the reported source with the manifest, whose sizes are the stored ones; photos lie on either
+// side.
 func wantSource(t *testing.T, img variant.Image, width, height string) {
 	t.Helper()
 	w, _ := strconv.Atoi(width)
@@ -143,8 +144,8 @@ func wantSource(t *testing.T, img variant.Image, width, height string) {
 	}
 }
 
-// TestCorpusOrientations wants all eight EXIF orientations of one photo to look like the first; the digit in its middle and the
-// re-encoding differ.
+// TestCorpusOrientations wants all eight EXIF orientations of one photo to look like the first; the digit in its middle
+// and the re-encoding differ.
 func TestCorpusOrientations(t *testing.T) {
 	c := mustNew(t, "")
 	look := func(n int) *image.NRGBA {
@@ -167,7 +168,8 @@ func TestCorpusOrientations(t *testing.T) {
 	}
 }
 
-// TestTrap5ProfileIsConverted wants the saturated colours of a Display-P3 picture to change when its profile is dropped.
+// TestTrap5ProfileIsConverted wants the saturated colours of a Display-P3 picture to change when its profile is
+// dropped.
 func TestTrap5ProfileIsConverted(t *testing.T) {
 	c := mustNew(t, "")
 	original := readCorpus(t, "photos", "p3-ring.png")

@@ -62,7 +62,8 @@ func (e *encoder) encode() (variant.Image, error) {
 	return e.image(best), nil
 }
 
-// first is the encode that the spec leads to: in few levels where that keeps the target, as it costs fewer bytes and less time than any other.
+// first is the encode that the spec leads to: in few levels where that keeps the target, as it costs fewer bytes and
+// less time than any other.
 func (e *encoder) first() (encoded, error) {
 	f := e.format()
 	if few, ok, err := e.inLevels(f); ok || err != nil {
@@ -91,7 +92,8 @@ func (e *encoder) image(b encoded) variant.Image {
 	}
 }
 
-// format is the first choice: the URL's own, or what the client takes for a picture with alpha or one too large for AVIF.
+// format is the first choice: the URL's own, or what the client takes for a picture with alpha or one too large for
+// AVIF.
 func (e *encoder) format() variant.Format {
 	s := e.job.spec
 	f := s.Format
@@ -172,8 +174,8 @@ func (e *encoder) saveAs(im *pixmap, f variant.Format, s settings) (encoded, err
 	return out, nil
 }
 
-// prepared is the picture as the format takes it: bare of metadata, and laid on the background where the format has no alpha or
-// the URL names a colour.
+// prepared is the picture as the format takes it: bare of metadata, and laid on the background where the format has no
+// alpha or the URL names a colour.
 func (e *encoder) prepared(f variant.Format) (*pixmap, error) {
 	flat := 0
 	if e.pic.alpha && (f == variant.JPEG || e.job.spec.Background.Set) {
@@ -239,8 +241,8 @@ func (e *encoder) others(first variant.Format) []variant.Format {
 	return out
 }
 
-// passThrough is the original's own bytes with its metadata cut out, where the spec changes no pixel and the file needs no
-// conversion to be shown rightly.
+// passThrough is the original's own bytes with its metadata cut out, where the spec changes no pixel and the file needs
+// no conversion to be shown rightly.
 func (e *encoder) passThrough() (encoded, bool) {
 	s := e.job.spec
 	body, format, ok := untouched(e.src, e.job)
@@ -250,7 +252,8 @@ func (e *encoder) passThrough() (encoded, bool) {
 	return encoded{body: body, format: format, note: "passed through, any encode would be larger"}, true
 }
 
-// untouched is the original's own bytes less its metadata, where the job changes no pixel and the file needs no conversion.
+// untouched is the original's own bytes less its metadata, where the job changes no pixel and the file needs no
+// conversion.
 func untouched(src *source, j *job) (body []byte, format variant.Format, ok bool) {
 	s, p, in := j.spec, j.plan, src.info
 	changes := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Background.Set || p.final != (orientation{}) ||
@@ -266,8 +269,8 @@ func untouched(src *source, j *job) (body []byte, format variant.Format, ok bool
 	return body, format, err == nil
 }
 
-// sourceFormat is the format of an original that may be passed through; AVIF is not among them, as its metadata cannot be cut
-// out without rewriting the file.
+// sourceFormat is the format of an original that may be passed through; AVIF is not among them, as its metadata cannot
+// be cut out without rewriting the file.
 func sourceFormat(name string) variant.Format {
 	switch name {
 	case "jpeg":

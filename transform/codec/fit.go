@@ -6,8 +6,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// fit finds the highest q between low and high whose bytes stay within limit, in at most maxEncodes encodes. If none does, the
-// lowest is the answer and says so.
+// fit finds the highest q between low and high whose bytes stay within limit, in at most maxEncodes encodes. If none
+// does, the lowest is the answer and says so.
 func (e *encoder) fit(f variant.Format, s settings, limit, high, low int) (encoded, error) {
 	s.q = high
 	last, err := e.save(f, s)

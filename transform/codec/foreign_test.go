@@ -27,7 +27,8 @@ func cmykJPEG(t testing.TB, inks []byte) []byte {
 	return b
 }
 
-// TestProfileOfAnotherColourSpaceIsIgnored wants a picture to look as it does without a profile that speaks of other colours than it has.
+// TestProfileOfAnotherColourSpaceIsIgnored wants a picture to look as it does without a profile that speaks of other
+// colours than it has.
 func TestProfileOfAnotherColourSpaceIsIgnored(t *testing.T) {
 	c := mustNew(t, "")
 	profiles := map[string][]byte{"GRAY": greyICC(1.4), "CMYK": cmykICC(), "RGB ": displayP3ICC()}

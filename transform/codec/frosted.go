@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// frosted is the ThumbHash of a small picture, w x h pixels of red, green, blue and alpha row by row, in base64: about 25 bytes that say
-// how the picture looks through frosted glass, its shape and transparency included. The algorithm is Evan Wallace's
-// (github.com/evanw/thumbhash), so that its decoders for browsers and phones can be used as they are.
+// frosted is the ThumbHash of a small picture, w x h pixels of red, green, blue and alpha row by row, in base64: about
+// 25 bytes that say how the picture looks through frosted glass, its shape and transparency included. The algorithm is
+// Evan Wallace's (github.com/evanw/thumbhash), so that its decoders for browsers and phones can be used as they are.
 func frosted(w, h int, pixels []byte) string {
 	l, p, q, a, hasAlpha := channels(pixels)
 	limit := 7.0
@@ -46,8 +46,8 @@ func frosted(w, h int, pixels []byte) string {
 	return base64.StdEncoding.EncodeToString(hash)
 }
 
-// channels are light, yellow against blue, red against green, and alpha, each from 0 or -1 to 1. The colours are composed on their average,
-// weighted by alpha, which the channels then need not tell.
+// channels are light, yellow against blue, red against green, and alpha, each from 0 or -1 to 1. The colours are
+// composed on their average, weighted by alpha, which the channels then need not tell.
 func channels(pixels []byte) (l, p, q, a []float64, hasAlpha bool) {
 	n := len(pixels) / 4
 	var mean [3]float64

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The wanted hashes are what the reference implementation (npm thumbhash 0.1.1) makes of the same pixels. A wave that is not in the
-// picture lies between two steps, 7 and 8, and the last bit of a cosine decides: they are taken for one.
+// The wanted hashes are what the reference implementation (npm thumbhash 0.1.1) makes of the same pixels. A wave that
+// is not in the picture lies between two steps, 7 and 8, and the last bit of a cosine decides: they are taken for one.
 func TestFrostedIsTheReferencesHash(t *testing.T) {
 	type bytes [4]byte
 	mixed := func(x, y int) bytes { return bytes{byte(x*5 + y*3), byte(x * y), byte(255 - x*4), 255} }

@@ -7,7 +7,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// maxSide is the longest side that comes out: what WebP can hold. maxScaled bounds a side before the result is cut out of it.
+// maxSide is the longest side that comes out: what WebP can hold. maxScaled bounds a side before the result is cut out
+// of it.
 const (
 	maxSide   = 16_383
 	maxScaled = 1_000_000
@@ -22,7 +23,8 @@ type rect struct{ X, Y, W, H int }
 
 func (r rect) size() size { return size{r.W, r.H} }
 
-// orientation turns a picture clockwise by quarter turns, then mirrors it left to right: one of the eight ways a picture can lie.
+// orientation turns a picture clockwise by quarter turns, then mirrors it left to right: one of the eight ways a
+// picture can lie.
 type orientation struct {
 	turns  int // 0..3
 	mirror bool
@@ -83,8 +85,9 @@ func (o orientation) stored(r rect, s size) rect {
 	return r
 }
 
-// plan is the geometry of one variant, wholly computed before any pixel is read. "Upright" is the source after EXIF orientation
-// and the URL's rotation; the crop happens there. "Final" is that after the URL's flips; everything after the resize happens there.
+// plan is the geometry of one variant, wholly computed before any pixel is read. "Upright" is the source after EXIF
+// orientation and the URL's rotation; the crop happens there. "Final" is that after the URL's flips; everything after
+// the resize happens there.
 type plan struct {
 	upright orientation // stored -> upright
 	final   orientation // stored -> final
@@ -107,7 +110,8 @@ type plan struct {
 	enlarges bool
 }
 
-// newPlan computes the geometry of spec for a source of that stored size. Sizes beyond limit pixels are result_too_large.
+// newPlan computes the geometry of spec for a source of that stored size. Sizes beyond limit pixels are
+// result_too_large.
 func newPlan(spec variant.Spec, stored size, exif orientation, limit int64) (plan, error) {
 	p := plan{stored: stored, upright: exif.rotated(spec.Rotate)}
 	p.final = p.upright.flipped(spec.FlipH, spec.FlipV)
@@ -137,8 +141,9 @@ func newPlan(spec variant.Spec, stored size, exif orientation, limit int64) (pla
 	return p, nil
 }
 
-// shorten reduces a picture that fits its box, but is too long for what can come out: its longer side by itself, or its area where that side
-// follows from the one that the URL names. What the URL enlarges, or bounds from below, stays an error.
+// shorten reduces a picture that fits its box, but is too long for what can come out: its longer side by itself, or its
+// area where that side follows from the one that the URL names. What the URL enlarges, or bounds from below, stays an
+// error.
 func (p *plan) shorten(spec variant.Spec, w, h, dpr float64, limit int64) {
 	if resizeMode(spec, p.cropSize) != variant.Fit || p.enlarges || spec.MinWidth > 0 || spec.MinHeight > 0 {
 		return
@@ -201,8 +206,8 @@ func (p *plan) shrink() float64 {
 	return math.Min(float64(c.W)/float64(s.W), float64(c.H)/float64(s.H))
 }
 
-// scaleOf finds the scale in both directions and the device pixel ratio that is left when nothing may be enlarged. The rules are
-// imgproxy's: a source smaller than its box keeps its size, and the ratio never enlarges either.
+// scaleOf finds the scale in both directions and the device pixel ratio that is left when nothing may be enlarged. The
+// rules are imgproxy's: a source smaller than its box keeps its size, and the ratio never enlarges either.
 func scaleOf(spec variant.Spec, src size) (w, h, dpr float64) {
 	ws, hs := shrinkTo(spec, src)
 	ws /= orOne(spec.ZoomX)
@@ -293,8 +298,8 @@ func fillDown(target, scaled size) size {
 	return target
 }
 
-// place finds where an inner area lies in an outer one by gravity; offsets of 1 and more are pixels times scale, below that a
-// share of the outer side. The area never leaves the outer one.
+// place finds where an inner area lies in an outer one by gravity; offsets of 1 and more are pixels times scale, below
+// that a share of the outer side. The area never leaves the outer one.
 func place(outer, inner size, g variant.Gravity, scale float64) rect {
 	free := size{outer.W - inner.W, outer.H - inner.H}
 	var x, y int

@@ -180,8 +180,8 @@ func TestPlanTooLarge(t *testing.T) {
 	}
 }
 
-// TestOrientation checks the algebra against a picture of six numbered pixels: what EXIF, rotation and flips make of it, and that
-// an area found in the turned picture is the same pixels in the stored one.
+// TestOrientation checks the algebra against a picture of six numbered pixels: what EXIF, rotation and flips make of
+// it, and that an area found in the turned picture is the same pixels in the stored one.
 func TestOrientation(t *testing.T) {
 	for exif := 1; exif <= 8; exif++ {
 		for _, degrees := range []int{0, 90, 180, 270} {
@@ -256,8 +256,8 @@ func (g grid) equal(h grid) bool {
 	return true
 }
 
-// upright shows a stored grid as EXIF says: row 0 and column 0 of the stored picture are, in order of the values: top left, top
-// right, bottom right, bottom left, left top, right top, right bottom, left bottom.
+// upright shows a stored grid as EXIF says: row 0 and column 0 of the stored picture are, in order of the values: top
+// left, top right, bottom right, bottom left, left top, right top, right bottom, left bottom.
 func (g grid) upright(exif int) grid {
 	h, w := len(g), len(g[0])
 	at := map[int]func(x, y int) (int, int){

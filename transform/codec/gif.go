@@ -6,8 +6,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// gifFile is a GIF as its blocks tell it. It is read in Go, since libnsgif takes another canvas than the file's where that has a size of its
-// list or a side above 2,048, and libvips paints what no frame covers black.
+// gifFile is a GIF as its blocks tell it. It is read in Go, since libnsgif takes another canvas than the file's where
+// that has a size of its list or a side above 2,048, and libvips paints what no frame covers black.
 type gifFile struct {
 	b      []byte
 	canvas size // as the header reader saw it: never less than the extents of all frames

@@ -34,7 +34,8 @@ func patch(r image.Rectangle, c color.NRGBA) *image.Paletted {
 	return p
 }
 
-// TestGIFCanvasIsTheFiles gives pictures whose only frame does not fill the canvas, with the sizes that libnsgif does not believe.
+// TestGIFCanvasIsTheFiles gives pictures whose only frame does not fill the canvas, with the sizes that libnsgif does
+// not believe.
 func TestGIFCanvasIsTheFiles(t *testing.T) {
 	c := mustNew(t, "")
 	for _, s := range []image.Point{{100, 80}, {640, 480}, {640, 512}, {800, 600}, {1024, 768}, {1280, 1024}, {1600, 1200}, {2200, 90}, {70, 2100}} {

@@ -99,7 +99,8 @@ func TestNeverLargerFallsBackToAPalette(t *testing.T) {
 	}
 }
 
-// Discs without soft edges, which compress to next to nothing: scaled, they have some, and need one of the coarser palettes.
+// Discs without soft edges, which compress to next to nothing: scaled, they have some, and need one of the coarser
+// palettes.
 func TestNeverLargerCoarsensThePalette(t *testing.T) {
 	c := mustNew(t, "")
 	img := image.NewNRGBA(image.Rect(0, 0, 900, 900))
@@ -119,7 +120,8 @@ func TestNeverLargerCoarsensThePalette(t *testing.T) {
 	}
 }
 
-// A screen of small print and colours whose PNG is smaller than any JPEG of it: old clients get a palette, which is sharper too.
+// A screen of small print and colours whose PNG is smaller than any JPEG of it: old clients get a palette, which is
+// sharper too.
 func TestNeverLargerGivesScreensAPalette(t *testing.T) {
 	c := mustNew(t, "")
 	img := scan(1200, 900)

@@ -80,7 +80,8 @@ func child(path string) int {
 	return 0
 }
 
-// peakKiB is this process's peak memory. The parent's view of it would count what the parent itself held when it forked.
+// peakKiB is this process's peak memory. The parent's view of it would count what the parent itself held when it
+// forked.
 func peakKiB() int {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -94,7 +95,8 @@ func peakKiB() int {
 	return n
 }
 
-// runChild transforms a file in a process of its own. It fails the test if the process crashes, hangs, grows or writes to stderr.
+// runChild transforms a file in a process of its own. It fails the test if the process crashes, hangs, grows or writes
+// to stderr.
 func runChild(t *testing.T, path string) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -145,7 +147,8 @@ func expected(class string) (kinds []string, mayWork bool) {
 	return refusals, true
 }
 
-// TestHostileCorpus wants an answer of its class from every hostile file: never a crash, a hang, an internal fault, or much memory.
+// TestHostileCorpus wants an answer of its class from every hostile file: never a crash, a hang, an internal fault, or
+// much memory.
 func TestHostileCorpus(t *testing.T) {
 	rows := strings.Split(strings.TrimSpace(string(readCorpus(t, "hostile", "MANIFEST.tsv"))), "\n")[1:]
 	for _, row := range rows {

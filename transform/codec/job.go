@@ -24,8 +24,8 @@ type job struct {
 	stillFor string
 }
 
-// streams reports whether the encoder may pull the pixels straight from the decoder: one pass from top to bottom, nothing that
-// looks at the picture before it is encoded, and a single try.
+// streams reports whether the encoder may pull the pixels straight from the decoder: one pass from top to bottom,
+// nothing that looks at the picture before it is encoded, and a single try.
 func (j *job) streams(src *source) bool {
 	s, p := j.spec, &j.plan
 	looks := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || p.cropSmart || p.resultSmart
@@ -91,8 +91,8 @@ func (j *job) unbound(src *source) bool {
 	return true
 }
 
-// setFrames decides between still and animation. A URL that names WebP or GIF asks for the animation where the operator allows
-// any, and is refused when it is too long; an open URL gets the first frame then.
+// setFrames decides between still and animation. A URL that names WebP or GIF asks for the animation where the operator
+// allows any, and is refused when it is too long; an open URL gets the first frame then.
 func (j *job) setFrames(src *source) error {
 	n := src.info.Frames
 	if n <= 1 || !animates(src.info.Format) {
@@ -133,7 +133,8 @@ func animatedFormat(s variant.Spec) variant.Format {
 	return variant.Open
 }
 
-// loading picks shrink-on-load right up to the size that is wanted, where the decoder can and nothing needs the full picture.
+// loading picks shrink-on-load right up to the size that is wanted, where the decoder can and nothing needs the full
+// picture.
 func (j *job) loading(src *source) loadKey {
 	k := loadKey{shrink: 1, scale: 1, pages: j.frames}
 	if j.frames > 1 || j.spec.Trim.On {
@@ -155,7 +156,8 @@ func (j *job) loading(src *source) loadKey {
 			}
 		}
 	case "webp":
-		// libwebp's own scaler averages areas: it may halve as often as the picture allows, the rest is left to the better kernel.
+		// libwebp's own scaler averages areas: it may halve as often as the picture allows, the rest is left to the
+		// better kernel.
 		k.scale = 1 / math.Exp2(math.Max(0, math.Floor(math.Log2(f))))
 	}
 	return k

@@ -37,8 +37,8 @@ func raster(t testing.TB, c *Codec, img image.Image) *Raster {
 	return r
 }
 
-// TestJPEGOfEverySize holds that pictures of any size, at the edges of blocks above all, come out whole, in the colours that went in, and alike by two
-// decoders.
+// TestJPEGOfEverySize holds that pictures of any size, at the edges of blocks above all, come out whole, in the colours
+// that went in, and alike by two decoders.
 func TestJPEGOfEverySize(t *testing.T) {
 	c := mustNew(t, "")
 	for _, side := range [][2]int{{1, 1}, {1, 40}, {40, 1}, {2, 2}, {7, 9}, {8, 8}, {9, 8}, {8, 9}, {15, 16}, {16, 16}, {17, 17}, {33, 16}, {16, 33}, {31, 65}, {64, 250}} {
@@ -98,7 +98,8 @@ func apart(a, b image.Image) float64 {
 	return sum / float64(n)
 }
 
-// TestJPEGOfNoise holds that pixels which no encoder likes come out alike by two decoders at every q, and the nearer to what they were the higher it is.
+// TestJPEGOfNoise holds that pixels which no encoder likes come out alike by two decoders at every q, and the nearer to
+// what they were the higher it is.
 func TestJPEGOfNoise(t *testing.T) {
 	c := mustNew(t, "")
 	r := rand.New(rand.NewPCG(7, 7))

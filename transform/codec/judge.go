@@ -12,7 +12,8 @@ import (
 // tileSide is the side of the parts that a page of print is judged by: some lines of it.
 const tileSide = 256
 
-// judge compares encodes of one picture with its pixels. It keeps a copy of these, and belongs to one goroutine at a time.
+// judge compares encodes of one picture with its pixels. It keeps a copy of these, and belongs to one goroutine at a
+// time.
 type judge struct {
 	ref   score.Pixels
 	whole *score.Scorer
@@ -22,8 +23,8 @@ type judge struct {
 
 type tile struct{ x, y int }
 
-// newJudge makes a judge, which the caller must close. print has it look at tiles that hold print, too. It is nil for pictures that are too
-// small to have a score.
+// newJudge makes a judge, which the caller must close. print has it look at tiles that hold print, too. It is nil for
+// pictures that are too small to have a score.
 func newJudge(im *pixmap, print bool) (*judge, error) {
 	ref, err := scorable(im)
 	if err != nil {
@@ -60,7 +61,8 @@ func (j *judge) close() {
 	}
 }
 
-// scores are those of an encode as a client decodes it: of the whole, and of its worst tile, which is the whole where there are none.
+// scores are those of an encode as a client decodes it: of the whole, and of its worst tile, which is the whole where
+// there are none.
 func (j *judge) scores(body []byte) (all, worst float64, err error) {
 	info, err := sniff.Inspect(body)
 	if err != nil {
@@ -172,5 +174,6 @@ func (r *Raster) Judge(print bool) (*Judge, error) {
 // Close gives the memory back.
 func (j *Judge) Close() { j.j.close() }
 
-// Score is the SSIMULACRA2 of an encode: of the whole, and of its worst part of print (the whole's where there is none).
+// Score is the SSIMULACRA2 of an encode: of the whole, and of its worst part of print (the whole's where there is
+// none).
 func (j *Judge) Score(body []byte) (all, worst float64, err error) { return j.j.scores(body) }

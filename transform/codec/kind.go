@@ -3,7 +3,8 @@ package codec
 // Kind is what a picture shows, as far as it decides quality.
 type Kind string
 
-// The kinds. Mixed is a picture with signs of print that is not a document: it gets the quality of whichever needs more.
+// The kinds. Mixed is a picture with signs of print that is not a document: it gets the quality of whichever needs
+// more.
 const (
 	Photo   Kind = "photo"
 	Text    Kind = "text"

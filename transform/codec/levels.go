@@ -10,14 +10,14 @@ import (
 	"math"
 )
 
-// levelsFile holds the fitted coefficients of LevelsModel: "cd bench && go run ./quality levels -write" makes them, and a change of them raises
-// variant.Recipe.
+// levelsFile holds the fitted coefficients of LevelsModel: "cd bench && go run ./quality levels -write" makes them, and
+// a change of them raises variant.Recipe.
 //
 //go:embed levels.json
 var levelsFile []byte
 
-// LevelCounts are the numbers of levels that are tried for a picture of print, the fewest bytes first. With more than eight a lossy encode of the
-// same picture is smaller; three are too few to foresee what will be lost.
+// LevelCounts are the numbers of levels that are tried for a picture of print, the fewest bytes first. With more than
+// eight a lossy encode of the same picture is smaller; three are too few to foresee what will be lost.
 func LevelCounts() []int { return []int{4, 5, 6, 8} }
 
 // LevelsModel predicts the score of a picture of print in few levels from what it has become; linear in LevelsFeatures.
@@ -27,15 +27,16 @@ type LevelsModel struct {
 	Weights []float64 `json:"weights"`
 }
 
-// LevelsFlat is the share of pixels like their neighbour from which few levels are tried; levelsLeast the least target: below it, what is misjudged
-// loses its faint grounds, for few bytes.
+// LevelsFlat is the share of pixels like their neighbour from which few levels are tried; levelsLeast the least target:
+// below it, what is misjudged loses its faint grounds, for few bytes.
 const (
 	LevelsFlat  = 0.6
 	levelsLeast = 70
 )
 
-// What the model was fitted on: pictures whose colours stay, in pooled error of a chroma plane, and which have no shades, see gc_shades. Pages of
-// print come to 0.04 as a rule, and photos pasted into such pages to 0.05 to 1, however small.
+// What the model was fitted on: pictures whose colours stay, in pooled error of a chroma plane, and which have no
+// shades, see gc_shades. Pages of print come to 0.04 as a rule, and photos pasted into such pages to 0.05 to 1, however
+// small.
 const (
 	levelsColour = 2.0
 	levelsShades = 0.05
@@ -73,8 +74,9 @@ func (m *LevelsModel) Score(t Traits) float64 {
 	return s
 }
 
-// levelTables are, for each number of levels up to most, the table that maps every sample to one of so many levels with the least squared error:
-// dynamic programming over the histogram (Bruce, Optimum quantization, 1965). tables[n] has n levels.
+// levelTables are, for each number of levels up to most, the table that maps every sample to one of so many levels with
+// the least squared error: dynamic programming over the histogram (Bruce, Optimum quantization, 1965). tables[n] has n
+// levels.
 func levelTables(count *[256]float64, most int) (tables [][256]byte) {
 	var n, sum, squares [257]float64
 	for v, c := range count {
@@ -203,7 +205,8 @@ func (a *automatic) inLevels(im *pixmap, target float64, measure func(few *pixma
 	return nil, 0, nil
 }
 
-// Levels is the picture in so many levels with what it has become; suits tells whether LevelsModel may be asked about it.
+// Levels is the picture in so many levels with what it has become; suits tells whether LevelsModel may be asked about
+// it.
 func (r *Raster) Levels(n int) (few *Raster, t Traits, suits bool, err error) {
 	count, err := r.im.histogram()
 	if err != nil {

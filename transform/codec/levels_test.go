@@ -36,7 +36,8 @@ func with(on *image.NRGBA, img image.Image, x, y int) *image.NRGBA {
 	return on
 }
 
-// Print comes in few levels, without loss, to clients who take a format for it, where nothing in it has shades or colours.
+// Print comes in few levels, without loss, to clients who take a format for it, where nothing in it has shades or
+// colours.
 func TestPrintInFewLevels(t *testing.T) {
 	c := mustNew(t, "")
 	const old, all = variant.AcceptJPEG | variant.AcceptPNG, variant.AcceptJPEG | variant.AcceptPNG | variant.AcceptWebP | variant.AcceptAVIF

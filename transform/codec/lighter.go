@@ -8,16 +8,16 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// mustNotGrow reports whether the rule "never larger than the original" holds: the URL leaves format and quality open and
-// enlarges nothing.
+// mustNotGrow reports whether the rule "never larger than the original" holds: the URL leaves format and quality open
+// and enlarges nothing.
 func (e *encoder) mustNotGrow() bool {
 	s := e.job.spec
 	return s.Accepts != 0 && !s.Enlarge && !e.job.plan.enlarges && s.Quality == 0 && s.FormatQuality == (variant.Qualities{}) &&
 		s.AutoSize.Bytes == 0
 }
 
-// paletteQualities are the q of the palettes that an open URL's PNG falls back to, the finest first. A drawing of plain colours with soft edges
-// scores 89 at 70, and takes half of what it does at 100.
+// paletteQualities are the q of the palettes that an open URL's PNG falls back to, the finest first. A drawing of plain
+// colours with soft edges scores 89 at 70, and takes half of what it does at 100.
 var paletteQualities = []int{100, 85, 70}
 
 // lighterLevels are tried of print whose encodes are all larger than the original, in the order of their bytes.
@@ -44,9 +44,9 @@ func (d *diet) fits(c encoded) bool {
 	return int64(len(c.body)) < d.limit
 }
 
-// lighter looks for bytes below the original's. What keeps the target comes first: the client's other formats, few levels, palettes. Then the
-// lightest that keeps the floor, then the original itself, and then what is below the floor. If none is smaller, it is the smallest of those that
-// came near to the target.
+// lighter looks for bytes below the original's. What keeps the target comes first: the client's other formats, few
+// levels, palettes. Then the lightest that keeps the floor, then the original itself, and then what is below the floor.
+// If none is smaller, it is the smallest of those that came near to the target.
 func (e *encoder) lighter(first encoded) (encoded, error) {
 	d := &diet{encoder: e, limit: e.src.bytes(), smallest: first}
 	d.fits(first)
@@ -96,8 +96,8 @@ func (d *diet) otherFormat(first variant.Format) (encoded, bool, error) {
 	return encoded{}, false, nil
 }
 
-// fewLevels is print in the fewest levels that keep the target. It is measured in any stage: only pictures whose encodes are larger than the
-// original come here.
+// fewLevels is print in the fewest levels that keep the target. It is measured in any stage: only pictures whose
+// encodes are larger than the original come here.
 func (d *diet) fewLevels(variant.Format) (encoded, bool, error) {
 	f, ok := exactFormat(d.job.spec)
 	if !ok || !d.takesLevels() {
@@ -210,10 +210,12 @@ func (d *diet) lossy() variant.Format {
 	return d.smallest.format
 }
 
-// hopeless reports whether print takes so many bytes at its target that lower ones will not do: less than half of them would be needed.
+// hopeless reports whether print takes so many bytes at its target that lower ones will not do: less than half of them
+// would be needed.
 func (d *diet) hopeless() bool { return d.coder.body != nil && int64(len(d.coder.body)) > 2*d.limit }
 
-// lowerQuality encodes at a lower q: print at the floor, by measure where that can be had, and other pictures half way down to it first.
+// lowerQuality encodes at a lower q: print at the floor, by measure where that can be had, and other pictures half way
+// down to it first.
 func (d *diet) lowerQuality() error {
 	f := d.lossy()
 	if f == variant.GIF || f == variant.PNG {
@@ -251,7 +253,8 @@ func (d *diet) printAtFloor(f variant.Format, s settings) error {
 	return err
 }
 
-// keep takes what is below the target and not below the floor into account, and reports whether it is smaller than the original.
+// keep takes what is below the target and not below the floor into account, and reports whether it is smaller than the
+// original.
 func (d *diet) keep(c encoded) bool {
 	if !d.fits(c) {
 		return false
@@ -261,12 +264,12 @@ func (d *diet) keep(c encoded) bool {
 	return true
 }
 
-// levelsCount is how much more few levels count than a lossy encode of the same score: below the floor the one keeps its letters sharp, where the
-// other smears them.
+// levelsCount is how much more few levels count than a lossy encode of the same score: below the floor the one keeps
+// its letters sharp, where the other smears them.
 const levelsCount = 10
 
-// belowFloor is the best that is smaller than the original: by its score of few levels, and a lossy encode at the highest q that is small enough.
-// Where none is, it is a blurred one.
+// belowFloor is the best that is smaller than the original: by its score of few levels, and a lossy encode at the
+// highest q that is small enough. Where none is, it is a blurred one.
 func (d *diet) belowFloor() (encoded, bool, error) {
 	f := d.lossy()
 	s := d.choices.choose(d.pic, d.wish(f))
@@ -306,7 +309,8 @@ func (d *diet) belowFloor() (encoded, bool, error) {
 	return best, true, nil
 }
 
-// blurs are how a picture is softened whose details take more bytes at any q than its original has: sigma in pixels, and q.
+// blurs are how a picture is softened whose details take more bytes at any q than its original has: sigma in pixels,
+// and q.
 var blurs = []struct {
 	sigma float64
 	q     int

@@ -16,14 +16,15 @@ type view struct {
 	took   time.Duration
 }
 
-// probeTile is the side of the tiles that the probe samples; fewestTiles is the number of tiles of the smallest picture that is looked at.
+// probeTile is the side of the tiles that the probe samples; fewestTiles is the number of tiles of the smallest picture
+// that is looked at.
 const (
 	probeTile   = 32
 	fewestTiles = 4
 )
 
-// look probes the picture once and remembers what it saw. It is nil for what cannot be probed: animations, pictures that are not
-// in memory, and tiny ones.
+// look probes the picture once and remembers what it saw. It is nil for what cannot be probed: animations, pictures
+// that are not in memory, and tiny ones.
 func (p *picture) look(m *Model) *view {
 	if p.seen != nil {
 		return p.seen
@@ -60,7 +61,8 @@ func kindOf(seen Kind, word variant.Legibility) Kind {
 	return seen
 }
 
-// flatFrom is the share of pixels that are like their neighbour from which a picture may be smaller without loss than with it.
+// flatFrom is the share of pixels that are like their neighbour from which a picture may be smaller without loss than
+// with it.
 const flatFrom = 0.85
 
 // plain reports whether the picture was seen to be drawn, with at least that share of pixels like their neighbour.
@@ -89,8 +91,9 @@ func (e *encoder) orLossless(best encoded) (encoded, error) {
 	return exact, nil
 }
 
-// inLevels is the picture in few levels, and these without loss, where it is print on flat ground whose target they keep, and the client takes a
-// format for it. Up to eight levels cost fewer bytes than any lossy encode of the same picture; a URL's own format gives way only to itself.
+// inLevels is the picture in few levels, and these without loss, where it is print on flat ground whose target they
+// keep, and the client takes a format for it. Up to eight levels cost fewer bytes than any lossy encode of the same
+// picture; a URL's own format gives way only to itself.
 func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
 	s, first := e.job.spec, f
 	if exact, takes := exactFormat(s); f != variant.WebP && !takes {
@@ -167,8 +170,8 @@ func (e *encoder) choice(b encoded) variant.Choice {
 	return c
 }
 
-// kindFor is what the picture shows, by the URL's word or by its looks, for an encode in a format; a photo where the URL names q, so
-// that nobody needs to look.
+// kindFor is what the picture shows, by the URL's word or by its looks, for an encode in a format; a photo where the
+// URL names q, so that nobody needs to look.
 func (e *encoder) kindFor(f variant.Format) Kind {
 	if explicitQuality(f, e.job.spec) > 0 {
 		return Photo

@@ -35,8 +35,8 @@ const loopPixels = 4 << 20
 
 func (e *encoder) measurable() bool { return e.pic.frames == 1 && e.pic.size.area() <= loopPixels }
 
-// measured encodes with the q that was foretold, and once or twice more by what that reached. It keeps the smallest that reaches the target, and
-// the best one where none does.
+// measured encodes with the q that was foretold, and once or twice more by what that reached. It keeps the smallest
+// that reaches the target, and the best one where none does.
 func (e *encoder) measured(f variant.Format, s settings) (encoded, error) {
 	j, err := e.judge(f)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TestLoopChoosesByWhatItMeasured runs the loop over curves of score by q that were foretold wrongly in every way: it ends within its encodes,
-// at the target where that can be reached, and never above it by much.
+// TestLoopChoosesByWhatItMeasured runs the loop over curves of score by q that were foretold wrongly in every way: it
+// ends within its encodes, at the target where that can be reached, and never above it by much.
 func TestLoopChoosesByWhatItMeasured(t *testing.T) {
 	curves := map[string]func(q float64) float64{
 		"line":     func(q float64) float64 { return 30 + 0.7*q },
@@ -43,7 +43,8 @@ func TestLoopChoosesByWhatItMeasured(t *testing.T) {
 	}
 }
 
-// TestLoopEndsWhereNothingReaches keeps the best of pictures that no q brings to the target, and the smallest of those that any q does.
+// TestLoopEndsWhereNothingReaches keeps the best of pictures that no q brings to the target, and the smallest of those
+// that any q does.
 func TestLoopEndsWhereNothingReaches(t *testing.T) {
 	for _, always := range []float64{40, 95} {
 		l := loop{target: 70, slope: 1, level: levels(variant.JPEG), most: loopEncodes}
@@ -74,8 +75,8 @@ func final(t *testing.T, c *Codec, original []byte, spec variant.Spec) (made var
 	return made
 }
 
-// TestFinalsReachTheirTarget makes final variants of drawn pictures in every format: each tells its score, which is what an independent decode
-// of it scores, at the class's target.
+// TestFinalsReachTheirTarget makes final variants of drawn pictures in every format: each tells its score, which is
+// what an independent decode of it scores, at the class's target.
 func TestFinalsReachTheirTarget(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	original := pngOf(t, meadow(640, 480))

@@ -17,15 +17,15 @@ const masterBytes = 6 << 20
 // masterFit is how far a master may stay below its bound so that the JPEG decoder can shrink right down to it.
 const masterFit = 0.9
 
-// masterResample is what the resampler has left to do, at least, of a picture that the decoder shrinks a master for: a master is sharper
-// than most originals, and the decoder alone lets its noise through.
+// masterResample is what the resampler has left to do, at least, of a picture that the decoder shrinks a master for: a
+// master is sharper than most originals, and the decoder alone lets its noise through.
 const masterResample = 1.5
 
 // exactBytes bounds the originals that are their own master.
 const exactBytes = 1 << 20
 
-// masterBox is the box of a master within bound: the size that the decoder shrinks to by itself where that comes near the bound, which
-// spares half of the work.
+// masterBox is the box of a master within bound: the size that the decoder shrinks to by itself where that comes near
+// the bound, which spares half of the work.
 func masterBox(src *source, bound int) int {
 	long := max(src.stored.W, src.stored.H)
 	if src.info.Format != "jpeg" {
@@ -39,7 +39,8 @@ func masterBox(src *source, bound int) int {
 	return bound
 }
 
-// exactMaster is the original itself, less its metadata, where it is small enough to be kept so and needs no conversion.
+// exactMaster is the original itself, less its metadata, where it is small enough to be kept so and needs no
+// conversion.
 func exactMaster(src *source, j *job) (variant.Image, bool) {
 	if src.info.Frames > 1 || len(src.original) > 2*exactBytes { // Rewriting halves none.
 		return variant.Image{}, false

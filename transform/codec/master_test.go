@@ -131,7 +131,8 @@ func TestNeverLargerThanTheMastersOriginal(t *testing.T) {
 	}
 }
 
-// A master is made along with the variants of a call, which it does not change much and which need not wait for it when they are alone.
+// A master is made along with the variants of a call, which it does not change much and which need not wait for it when
+// they are alone.
 func TestMasterInOneCall(t *testing.T) {
 	c := mustNew(t, "")
 	original := jpegOf(t, scene(1500, 1000), 90)

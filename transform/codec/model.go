@@ -10,14 +10,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// modelFile holds the fitted coefficients. They are data: "cd bench && go run ./quality fit -write" makes them, and a change of them
-// raises variant.Recipe.
+// modelFile holds the fitted coefficients. They are data: "cd bench && go run ./quality fit -write" makes them, and a
+// change of them raises variant.Recipe.
 //
 //go:embed model.json
 var modelFile []byte
 
-// Model predicts, from what a picture is like, what it shows and the q that brings an encoder to a target score. It is linear in the
-// features, which are taken as distances from Mean in units of Spread.
+// Model predicts, from what a picture is like, what it shows and the q that brings an encoder to a target score. It is
+// linear in the features, which are taken as distances from Mean in units of Spread.
 type Model struct {
 	Note   string          `json:"note"` // what it was fitted on
 	Mean   []float64       `json:"mean"`
@@ -92,8 +92,8 @@ const (
 	olderSet  = "3.6"  // Debian 12, tuned by ssim
 )
 
-// scaled are the features as the model's lines read them. What lies far outside of everything that the model was fitted on is
-// taken for the edge of it.
+// scaled are the features as the model's lines read them. What lies far outside of everything that the model was fitted
+// on is taken for the edge of it.
 func (m *Model) scaled(t Traits) [featureCount]float64 {
 	x := t.Features()
 	for i := range x {
@@ -169,7 +169,8 @@ func (p *Predictor) q(x [featureCount]float64) float64 {
 	return math.Max(p.Low, math.Min(p.High, line(p.Base, p.Weights, x)))
 }
 
-// coderName is the name of an encoder with its settings, as the predictors know it; "" for encoders without a predictor.
+// coderName is the name of an encoder with its settings, as the predictors know it; "" for encoders without a
+// predictor.
 func coderName(f variant.Format, effort int, fullChroma bool) string {
 	name := ""
 	switch f {

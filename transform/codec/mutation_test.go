@@ -173,8 +173,8 @@ func (c *tally) add(k fault.Kind) {
 	c.kinds[k]++
 }
 
-// TestFault27Mutations gives broken pictures to real workers in their sandbox: each ends in a picture or a refusal that blames the
-// picture, within its processor budget, and the server's memory ceiling holds for each worker.
+// TestFault27Mutations gives broken pictures to real workers in their sandbox: each ends in a picture or a refusal that
+// blames the picture, within its processor budget, and the server's memory ceiling holds for each worker.
 func TestFault27Mutations(t *testing.T) {
 	number := uint64(mutantSeed)
 	if text := os.Getenv("GOLDCREST_MUTATION_SEED"); text != "" {

@@ -8,8 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TestOptionsOnPixels asks for one option at a time and looks at pixels that only that option could have put there. The source is
-// 80 x 60: red, green / blue, yellow.
+// TestOptionsOnPixels asks for one option at a time and looks at pixels that only that option could have put there. The
+// source is 80 x 60: red, green / blue, yellow.
 func TestOptionsOnPixels(t *testing.T) {
 	type pixel struct {
 		x, y int
@@ -81,7 +81,8 @@ func TestOptionsOnPixels(t *testing.T) {
 	}
 }
 
-// TestAutoRotate draws each orientation's picture as stored and wants the same upright one of all; auto_rotate:0 shows it as stored.
+// TestAutoRotate draws each orientation's picture as stored and wants the same upright one of all; auto_rotate:0 shows
+// it as stored.
 func TestAutoRotate(t *testing.T) {
 	c := mustNew(t, "")
 	stored := jpegOf(t, quarters(160, 120), 95)

@@ -95,7 +95,8 @@ func withOrientation(b []byte, orientation byte) []byte {
 	return append(out, b[2:]...)
 }
 
-// decode reads an answer with decoders that have nothing to do with the code under test, except for AVIF, which Go cannot read.
+// decode reads an answer with decoders that have nothing to do with the code under test, except for AVIF, which Go
+// cannot read.
 func decode(t testing.TB, body []byte) *image.NRGBA {
 	t.Helper()
 	var img image.Image

@@ -9,11 +9,12 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// placeholderSide is the longer side, in cells, that a picture is summed up in for its placeholder. The highest of the seven waves that
-// are told of it is then seven cells long, so that more would change nothing.
+// placeholderSide is the longer side, in cells, that a picture is summed up in for its placeholder. The highest of the
+// seven waves that are told of it is then seven cells long, so that more would change nothing.
 const placeholderSide = 50
 
-// summary sums a picture up while its pixels pass by, which costs no reading of its own: a streamed picture could not be read twice.
+// summary sums a picture up while its pixels pass by, which costs no reading of its own: a streamed picture could not
+// be read twice.
 type summary struct {
 	c      *C.GcCells
 	hashes [2]string // as it is, and laid on the background
@@ -41,8 +42,9 @@ func (g *summary) free() {
 	}
 }
 
-// placeholder is the ThumbHash of a picture whose pixels have been read, as it looks in a format: on the background where that has no
-// alpha. It is reckoned once for all variants that share the pixels. "" where there are no pixels, as with the engine bimg.
+// placeholder is the ThumbHash of a picture whose pixels have been read, as it looks in a format: on the background
+// where that has no alpha. It is reckoned once for all variants that share the pixels. "" where there are no pixels, as
+// with the engine bimg.
 func (p *picture) placeholder(f variant.Format, background variant.Color) string {
 	if p.sum == nil {
 		return ""

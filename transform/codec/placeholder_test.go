@@ -9,7 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// told is what a ThumbHash says of its picture as a whole: the mean colour, how much of it is there, and which way it lies.
+// told is what a ThumbHash says of its picture as a whole: the mean colour, how much of it is there, and which way it
+// lies.
 type told struct {
 	colour    color.NRGBA
 	cover     float64 // the mean alpha
@@ -77,7 +78,8 @@ func TestPlaceholderTellsMeanColourAndShape(t *testing.T) {
 	}
 }
 
-// What the placeholder says does not depend on how its picture came to the encoder, in one pass or from memory with others, nor on the stage.
+// What the placeholder says does not depend on how its picture came to the encoder, in one pass or from memory with
+// others, nor on the stage.
 func TestPlaceholderIsTheSameForAllVariantsOfItsPixels(t *testing.T) {
 	c := mustNew(t, EngineVips)
 	original := jpegOf(t, scene(1200, 900), 92)

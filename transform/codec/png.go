@@ -52,8 +52,8 @@ func pngChunks(b []byte, f func(pngChunk) bool) {
 	}
 }
 
-// checkPNG refuses a PNG whose pixels have a wrong checksum. Decoders differ in what they do about one: libpng refuses the picture, libspng
-// shows it.
+// checkPNG refuses a PNG whose pixels have a wrong checksum. Decoders differ in what they do about one: libpng refuses
+// the picture, libspng shows it.
 func checkPNG(b []byte) error {
 	spoiled := ""
 	pngChunks(b, func(c pngChunk) bool {
@@ -68,8 +68,8 @@ func checkPNG(b []byte) error {
 	return nil
 }
 
-// pngComplete inflates the pixels and reports whether all rows are there. The checksum of zlib behind them is not looked at: where those of
-// the chunks are right, it was wrong from the beginning, and browsers show the picture.
+// pngComplete inflates the pixels and reports whether all rows are there. The checksum of zlib behind them is not
+// looked at: where those of the chunks are right, it was wrong from the beginning, and browsers show the picture.
 func pngComplete(b []byte) bool {
 	var header []byte
 	var parts []io.Reader
@@ -149,8 +149,8 @@ func appendPNGChunk(out []byte, name string, data []byte) []byte {
 	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[at+4:]))
 }
 
-// vouch has a picture that a decoder refused decoded once more without complaints, where all of its pixels are known to be there: decoders
-// differ in what they forgive behind the last row.
+// vouch has a picture that a decoder refused decoded once more without complaints, where all of its pixels are known to
+// be there: decoders differ in what they forgive behind the last row.
 func (s *source) vouch() bool {
 	if s.info.Format != "png" || s.strict == forgiving || !pngComplete(s.body) {
 		return false

@@ -88,8 +88,8 @@ func spoil(t testing.TB, b []byte, name string) []byte {
 	return out
 }
 
-// TestPNGChecksumHasOneVerdict wants the same answer of every decoder: libpng refuses wrong checksums of chunks and forgives that of zlib, libspng
-// does it the other way around.
+// TestPNGChecksumHasOneVerdict wants the same answer of every decoder: libpng refuses wrong checksums of chunks and
+// forgives that of zlib, libspng does it the other way around.
 func TestPNGChecksumHasOneVerdict(t *testing.T) {
 	c := mustNew(t, "")
 	const w, h = 60, 40
@@ -152,7 +152,8 @@ func TestPNGWithoutItsEndIsServed(t *testing.T) {
 		b    []byte
 		want *image.NRGBA
 	}{"plain": {plain.file(t), img}, "interlaced": {laced.file(t), grey}} {
-		// Of the last 24 bytes 12 are IEND, 4 the checksum of IDAT, 4 that of zlib; 2 or more before these end the compressed data.
+		// Of the last 24 bytes 12 are IEND, 4 the checksum of IDAT, 4 that of zlib; 2 or more before these end the
+		// compressed data.
 		for cut := 1; cut <= 20; cut++ {
 			got, err := one(t, c, tt.b[:len(tt.b)-cut], variant.Spec{Format: variant.PNG}, testLimits)
 			if err != nil {

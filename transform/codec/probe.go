@@ -10,15 +10,15 @@ import (
 	"math"
 )
 
-// The trial: about as many pixels as a picture of 480 x 300 has, at a quality low enough for every encoder's weak spots to show.
-// Of 60, 30 and 15, the lower two predicted the q of all encoders better.
+// The trial: about as many pixels as a picture of 480 x 300 has, at a quality low enough for every encoder's weak spots
+// to show. Of 60, 30 and 15, the lower two predicted the q of all encoders better.
 const (
 	probePixels  = 150_000
 	probeQuality = 20
 )
 
-// Traits is what a picture is like, as far as it decides the quality that it needs. The values are shares, means and errors of a
-// sample of its pixels before and after a trial encode; probe.h says what each is.
+// Traits is what a picture is like, as far as it decides the quality that it needs. The values are shares, means and
+// errors of a sample of its pixels before and after a trial encode; probe.h says what each is.
 type Traits struct {
 	Flat, Busy, Busy4, Dark, Mean, Chroma, Equal, Steep, Strokes, Print, Plain, Colourful float64
 	Rate, Luma, Luma4, Loss, Loss4, Half, Half4, Blue, Red, Blue4, Red4, Soft, Ring       float64
@@ -55,8 +55,8 @@ func traitsOf(t C.GcTraits) Traits {
 // featureCount is the number of values that the models read.
 const featureCount = 29
 
-// Features are the traits on scales on which a linear model can use them: errors and rates as logarithms, the small additions keep
-// them finite. A change of their number, order or scale needs a new fit.
+// Features are the traits on scales on which a linear model can use them: errors and rates as logarithms, the small
+// additions keep them finite. A change of their number, order or scale needs a new fit.
 func (t Traits) Features() [featureCount]float64 {
 	l := func(v, atLeast float64) float64 { return math.Log(v + atLeast) }
 	return [featureCount]float64{

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// isSRGB reports whether an ICC profile is sRGB: matrix-shaped RGB with sRGB's primaries and tone curve. Such a profile is
-// dropped without a conversion, which most photos are then spared.
+// isSRGB reports whether an ICC profile is sRGB: matrix-shaped RGB with sRGB's primaries and tone curve. Such a profile
+// is dropped without a conversion, which most photos are then spared.
 func isSRGB(p []byte) bool {
 	if len(p) < 132 || string(p[16:20]) != "RGB " || string(p[20:24]) != "XYZ " {
 		return false
@@ -27,8 +27,8 @@ func isSRGB(p []byte) bool {
 	return isSRGBCurve(tags["rTRC"]) && isSRGBCurve(tags["gTRC"]) && isSRGBCurve(tags["bTRC"])
 }
 
-// fits reports whether an ICC profile speaks of the picture's colour space. One of another is ignored, as browsers do: by it libvips takes the
-// first band for grey and passes the others on, or reads alpha as ink.
+// fits reports whether an ICC profile speaks of the picture's colour space. One of another is ignored, as browsers do:
+// by it libvips takes the first band for grey and passes the others on, or reads alpha as ink.
 func (f facts) fits(p []byte) bool {
 	if len(p) < 128 {
 		return false

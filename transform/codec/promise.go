@@ -17,13 +17,14 @@ const PromiseMost = 3
 type Promise struct {
 	Encoder, Kind string // avif9, avif8, webp4, jpeg for first answers; avif, webp, jpeg for final ones; photo or print
 	Final         bool
-	// Mean and Worst are distances in points of score: of first answers, after any correction, from what was recorded with the libraries that the
-	// coefficients were fitted on; of final ones from the target.
+	// Mean and Worst are distances in points of score: of first answers, after any correction, from what was recorded
+	// with the libraries that the coefficients were fitted on; of final ones from the target.
 	Mean, Worst float64
 }
 
-// Kept reports whether the promise is kept: of first answers on average, since a library may change pictures in different ways; of final ones for each
-// picture. Print may score above its target: in few levels of grey, or without loss, it costs fewer bytes.
+// Kept reports whether the promise is kept: of first answers on average, since a library may change pictures in
+// different ways; of final ones for each picture. Print may score above its target: in few levels of grey, or without
+// loss, it costs fewer bytes.
 func (p Promise) Kept() bool {
 	if p.Final {
 		return p.Worst >= -PromiseMost && (p.Kind == "print" || p.Mean <= PromiseMost)
@@ -31,7 +32,8 @@ func (p Promise) Kept() bool {
 	return math.Abs(p.Mean) <= PromiseMost
 }
 
-// Promises has every encoder make the specimens, as first answers and as final ones. It takes some seconds of processor time.
+// Promises has every encoder make the specimens, as first answers and as final ones. It takes some seconds of processor
+// time.
 func (c *Codec) Promises() ([]Promise, error) {
 	all, err := readRecords(checkFile)
 	if err != nil {
@@ -81,7 +83,8 @@ func distances(want, got [][]float64) []float64 {
 	return out
 }
 
-// add takes the mean and the worst of distances: the lowest for final answers, that which is farthest from 0 for first ones.
+// add takes the mean and the worst of distances: the lowest for final answers, that which is farthest from 0 for first
+// ones.
 func (p *Promise) add(distances []float64) {
 	p.Mean, p.Worst = mean(distances), distances[0]
 	for _, d := range distances {
@@ -115,7 +118,8 @@ func (c *Codec) finalPromises() ([]Promise, error) {
 	return out, nil
 }
 
-// finalDistances are those of one specimen for the classes high and normal, whose targets each specimen can be brought down to.
+// finalDistances are those of one specimen for the classes high and normal, whose targets each specimen can be brought
+// down to.
 func (c *Codec) finalDistances(s specimen.Specimen, f variant.Format) (out []float64, err error) {
 	im, err := fromPixels(s.Draw(), specimen.Side, specimen.Side, 3)
 	if err != nil {

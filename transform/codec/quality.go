@@ -47,8 +47,8 @@ type chooser interface {
 	look(pic *picture) *view // nil where there is nothing to see
 	// expect is the q that is foretold to reach a score; 0 where none is.
 	expect(pic *picture, w wish, score float64) int
-	// inLevels is a picture of print, without alpha and in memory, in the fewest levels that keep the target: by measure, or as it is foretold
-	// where that is nil. It is nil where none suits.
+	// inLevels is a picture of print, without alpha and in memory, in the fewest levels that keep the target: by
+	// measure, or as it is foretold where that is nil. It is nil where none suits.
 	inLevels(im *pixmap, target float64, measure func(few *pixmap) (float64, error)) (few *pixmap, n int, err error)
 }
 
@@ -59,19 +59,20 @@ const (
 	effortPalette = 4
 )
 
-// The targets from which colours keep their full resolution (4:4:4); below them 4:2:0 costs fewer bytes for the same score.
+// The targets from which colours keep their full resolution (4:4:4); below them 4:2:0 costs fewer bytes for the same
+// score.
 const (
 	fullChromaPhoto = 75
 	fullChromaMixed = 70
 )
 
-// vividFrom is the mean distance of colours from grey from which JPEG and WebP lose so much with halved colours that some photos
-// stay ten below the target at any q. One photo in ten is so vivid.
+// vividFrom is the mean distance of colours from grey from which JPEG and WebP lose so much with halved colours that
+// some photos stay ten below the target at any q. One photo in ten is so vivid.
 const vividFrom = 60
 
-// fullChroma reports whether colours keep their resolution, or, in WebP, which has none but 4:2:0, are halved with care, for half as
-// much time again. Print and drawings have coloured lines: at 60 and at 70 they need 4 to 7 % fewer bytes with full colours in AVIF,
-// 3 % in WebP, and as many in JPEG, where every tenth of them cannot reach 70 without.
+// fullChroma reports whether colours keep their resolution, or, in WebP, which has none but 4:2:0, are halved with
+// care, for half as much time again. Print and drawings have coloured lines: at 60 and at 70 they need 4 to 7 % fewer
+// bytes with full colours in AVIF, 3 % in WebP, and as many in JPEG, where every tenth of them cannot reach 70 without.
 func fullChroma(f variant.Format, kind Kind, target float64, t Traits) bool {
 	switch {
 	case kind == Text, kind == Graphic:
@@ -84,8 +85,8 @@ func fullChroma(f variant.Format, kind Kind, target float64, t Traits) bool {
 	return target >= fullChromaPhoto
 }
 
-// automatic chooses the q that the model expects to reach the target, from what the picture is like. The table answers for
-// pictures that cannot be probed: animations, and those smaller than a tile.
+// automatic chooses the q that the model expects to reach the target, from what the picture is like. The table answers
+// for pictures that cannot be probed: animations, and those smaller than a tile.
 type automatic struct {
 	model  *Model
 	set    *Set
@@ -93,8 +94,8 @@ type automatic struct {
 	table  table
 }
 
-// newAutomatic takes the coefficients of the encoder libraries that are linked. An unknown libaom is taken for recent: where
-// plugins hide the library, the distribution is.
+// newAutomatic takes the coefficients of the encoder libraries that are linked. An unknown libaom is taken for recent:
+// where plugins hide the library, the distribution is.
 func newAutomatic(aom string) (*automatic, error) {
 	m, err := readModel(modelFile)
 	if err != nil {
@@ -107,8 +108,8 @@ func newAutomatic(aom string) (*automatic, error) {
 	return &automatic{model: m, set: m.Sets[SetFor(aom)], levels: l, table: fixedTable(aom)}, nil
 }
 
-// SetFor is the name of the coefficients for a libaom, by its version. What it is told to keep like the original is part of them: see
-// gc_tune.
+// SetFor is the name of the coefficients for a libaom, by its version. What it is told to keep like the original is
+// part of them: see gc_tune.
 func SetFor(aom string) string {
 	switch {
 	case olderThan(aom, 3, 12):
@@ -161,9 +162,10 @@ func (a *automatic) expect(pic *picture, w wish, score float64) int {
 
 func (a *automatic) look(pic *picture) *view { return pic.look(a.model) }
 
-// Stars are thin bright marks, and taken for print or drawings, whose predictors were not fitted on them. Such a picture is a night where so many of
-// its blocks are dark, and a trial takes so much of its contrast, as it does with what is faint; screens with light letters on dark ground come to
-// 0.01 to 0.09. What demands more counts then, and AVIF, which wipes faint stars out, gets more on top.
+// Stars are thin bright marks, and taken for print or drawings, whose predictors were not fitted on them. Such a
+// picture is a night where so many of its blocks are dark, and a trial takes so much of its contrast, as it does with
+// what is faint; screens with light letters on dark ground come to 0.01 to 0.09. What demands more counts then, and
+// AVIF, which wipes faint stars out, gets more on top.
 const (
 	nightDark = 0.4
 	nightSoft = 0.1
@@ -172,8 +174,8 @@ const (
 
 func night(t Traits) bool { return t.Dark >= nightDark && t.Soft >= nightSoft }
 
-// predict is the q for a kind; a mixed picture gets what is needed by the more demanding of its parts, and one that may be a photo or a
-// drawing what lies between, by the odds.
+// predict is the q for a kind; a mixed picture gets what is needed by the more demanding of its parts, and one that may
+// be a photo or a drawing what lies between, by the odds.
 func (a *automatic) predict(coder string, kind Kind, target float64, t Traits, d transform.Drift) (int, bool) {
 	plain := strings.TrimSuffix(coder, "c") // The self-check is of one of them.
 	drawn, ok := a.set.Q(a.model, coder, groupDrawn, target, t)
@@ -195,9 +197,9 @@ func (a *automatic) predict(coder string, kind Kind, target float64, t Traits, d
 	return int(math.Round(p*float64(photo) + (1-p)*float64(drawn))), ok
 }
 
-// The fit aims above the target, lest what is misjudged falls far below. In the saving class photos that it never saw came to 52.1 where 50 was
-// asked for, on average: some of it is given back. Photos that a trial encodes in few bytes a pixel, smooth and dark ones, are insured against
-// being misjudged, which costs them some 300 bytes.
+// The fit aims above the target, lest what is misjudged falls far below. In the saving class photos that it never saw
+// came to 52.1 where 50 was asked for, on average: some of it is given back. Photos that a trial encodes in few bytes a
+// pixel, smooth and dark ones, are insured against being misjudged, which costs them some 300 bytes.
 const (
 	savingBelow = 60
 	savingLess  = 1.5
@@ -205,8 +207,9 @@ const (
 	lightMore   = 3
 )
 
-// photoQ is the q for a photo. AVIF of speed 8 reaches the same score with a q that is 0.7 lower than that of speed 9, on average of those that
-// the model was fitted on; where it is foretold to be more than one lower, speed 9 is believed: what is misjudged so is fine grain.
+// photoQ is the q for a photo. AVIF of speed 8 reaches the same score with a q that is 0.7 lower than that of speed 9,
+// on average of those that the model was fitted on; where it is foretold to be more than one lower, speed 9 is
+// believed: what is misjudged so is fine grain.
 func (a *automatic) photoQ(coder string, target float64, t Traits) (int, bool) {
 	if strings.HasPrefix(coder, "avif") && target < fullChromaMixed { // Full colours were not fitted for photos below; the q differs by one or two.
 		coder = strings.TrimSuffix(coder, "c")

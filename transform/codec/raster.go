@@ -10,12 +10,12 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Raster is the picture of a variant as an encoder gets it: upright, 8-bit sRGB or grey, without alpha. Programs that measure the
-// codec encode it as often as they like. It is not safe for concurrent use, and Free gives its memory back.
+// Raster is the picture of a variant as an encoder gets it: upright, 8-bit sRGB or grey, without alpha. Programs that
+// measure the codec encode it as often as they like. It is not safe for concurrent use, and Free gives its memory back.
 type Raster struct{ im *pixmap }
 
-// Encoding is what an encoder is told: the format, its q (1..100; PNG is lossless and has none), its effort in libvips' scale, and
-// full colours: 4:4:4 instead of 4:2:0, and for WebP, which has none, the careful way to halve them.
+// Encoding is what an encoder is told: the format, its q (1..100; PNG is lossless and has none), its effort in libvips'
+// scale, and full colours: 4:4:4 instead of 4:2:0, and for WebP, which has none, the careful way to halve them.
 type Encoding struct {
 	Format     variant.Format
 	Q, Effort  int

@@ -5,8 +5,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// picture is a rendered variant in memory, before any encoder: upright, 8-bit sRGB or grey, with alpha only where some pixel
-// needs it. The frames of an animation are stacked.
+// picture is a rendered variant in memory, before any encoder: upright, 8-bit sRGB or grey, with alpha only where some
+// pixel needs it. The frames of an animation are stacked.
 type picture struct {
 	im     *pixmap
 	size   size // of one frame
@@ -56,8 +56,8 @@ func (j *job) pixels(src *source) (*pixmap, error) {
 	return src.load(j.load)
 }
 
-// renderAnimation renders frame by frame, so that nothing bleeds from one into the next, and stacks them again. What depends on
-// a frame's content (trim, attention) is decided on the first and kept.
+// renderAnimation renders frame by frame, so that nothing bleeds from one into the next, and stacks them again. What
+// depends on a frame's content (trim, attention) is decided on the first and kept.
 func renderAnimation(src *source, j *job) (*picture, error) {
 	roll, err := src.load(j.load)
 	if err != nil {
@@ -104,8 +104,8 @@ func renderAnimation(src *source, j *job) (*picture, error) {
 	return pic, nil
 }
 
-// finish brings the pixels into memory, so that an encoder may read them as often as it likes, and drops an alpha channel that
-// says nothing.
+// finish brings the pixels into memory, so that an encoder may read them as often as it likes, and drops an alpha
+// channel that says nothing.
 func finish(im *pixmap, j *job, frames int) (*picture, error) {
 	f := im.facts()
 	p := &picture{im: im, size: size{f.width, f.height / frames}, alpha: f.alpha, grey: f.grey, frames: frames}
@@ -164,8 +164,8 @@ func (r *renderer) run() error {
 	return nil
 }
 
-// trim cuts off a border of one colour and plans anew for what is left. The colour in question is that of the upright picture's
-// top-left pixel, so the picture is turned first.
+// trim cuts off a border of one colour and plans anew for what is left. The colour in question is that of the upright
+// picture's top-left pixel, so the picture is turned first.
 func (r *renderer) trim() error {
 	t := r.job.spec.Trim
 	if !t.On {
@@ -252,8 +252,8 @@ func shrunk(a rect, stored, now size) rect {
 	return rect{min(scaleSide(a.X, h), now.W-w), min(scaleSide(a.Y, v), now.H-ht), w, ht}
 }
 
-// scale resizes, converts the colours of what is left, and turns the small picture. Everything up to the copy into memory is
-// decoded here, so a failure here is the source's.
+// scale resizes, converts the colours of what is left, and turns the small picture. Everything up to the copy into
+// memory is decoded here, so a failure here is the source's.
 func (r *renderer) scale() error {
 	if r.job.from != nil {
 		return r.rescale()
@@ -349,7 +349,8 @@ func (r *renderer) frame() error {
 	return nil
 }
 
-// embed lays the picture on a larger canvas: transparent where the picture is or may be so, else of the background colour.
+// embed lays the picture on a larger canvas: transparent where the picture is or may be so, else of the background
+// colour.
 func (r *renderer) embed(x, y int, s size) error {
 	bg := r.job.spec.Background
 	if r.job.clear {

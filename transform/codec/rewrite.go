@@ -11,9 +11,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// rewriteContainer writes a file of somebody else again, so that only what decoders need of it is left, and each byte of it has one place. Its
-// pixels stay as they are. A file with anything unusual is refused: it is then encoded like any other. stripContainer is
-// enough for what our own encoders made.
+// rewriteContainer writes a file of somebody else again, so that only what decoders need of it is left, and each byte
+// of it has one place. Its pixels stay as they are. A file with anything unusual is refused: it is then encoded like
+// any other. stripContainer is enough for what our own encoders made.
 //
 // What is compressed can still say anything: a picture may show a page of text. But no byte of the result is copied
 // from where no decoder looks.
@@ -38,7 +38,8 @@ func rewriteContainer(f variant.Format, b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// rewriteJPEG decodes the coefficients and encodes them again, without any marker that libjpeg does not write by itself.
+// rewriteJPEG decodes the coefficients and encodes them again, without any marker that libjpeg does not write by
+// itself.
 func rewriteJPEG(b []byte) ([]byte, error) {
 	if len(b) < 4 {
 		return nil, errContainer

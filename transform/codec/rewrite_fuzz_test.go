@@ -44,8 +44,8 @@ func plantIn(format variant.Format, clean []byte, n uint8) []byte {
 	return [][]byte{end, body, body}[n%3]
 }
 
-// FuzzRewriteContainer holds the rewriter to its words on any bytes: what it gives has the same pixels and is its own rewriting, and what is
-// planted into it does not come out.
+// FuzzRewriteContainer holds the rewriter to its words on any bytes: what it gives has the same pixels and is its own
+// rewriting, and what is planted into it does not come out.
 func FuzzRewriteContainer(f *testing.F) {
 	names := []variant.Format{variant.JPEG, variant.PNG, variant.WebP, variant.GIF}
 	for i, p := range allPlanted(f) {

@@ -18,8 +18,8 @@ type gifRewriter struct {
 	looped bool
 }
 
-// rewriteGIF cuts the compressed colour numbers of each frame at their end. Of extensions it keeps each frame's control and the loop count, of
-// colour tables what the frames use.
+// rewriteGIF cuts the compressed colour numbers of each frame at their end. Of extensions it keeps each frame's control
+// and the loop count, of colour tables what the frames use.
 func rewriteGIF(b []byte) ([]byte, error) {
 	if len(b) < 13 || string(b[:3]) != "GIF" {
 		return nil, errContainer

@@ -37,7 +37,8 @@ func (f *pngFile) take(c pngChunk) bool {
 	return !f.broken
 }
 
-// rewritePNG keeps the header, the pixels up to the end of their compressed stream, and of palette and transparency what the pixels use.
+// rewritePNG keeps the header, the pixels up to the end of their compressed stream, and of palette and transparency
+// what the pixels use.
 func rewritePNG(b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(b, []byte(pngSignature)) {
 		return nil, errContainer
@@ -64,7 +65,8 @@ func rewritePNG(b []byte) ([]byte, error) {
 	return appendPNGChunk(out, "IEND", nil), nil
 }
 
-// pixels reads all rows, notes which colours of a palette they name, and gives their compressed stream with the right checksum.
+// pixels reads all rows, notes which colours of a palette they name, and gives their compressed stream with the right
+// checksum.
 func (f *pngFile) pixels(used *[256]bool) (stream []byte, ok bool) {
 	head := f.data[:2]
 	if head[0]&15 != 8 || head[0]>>4 > 7 || head[1]&0x20 != 0 || binary.BigEndian.Uint16(head)%31 != 0 {
@@ -132,7 +134,8 @@ func paeth(left, up, corner int) int {
 
 func distance(a, b int) int { return int(math.Abs(float64(a - b))) }
 
-// noteColours marks the colours that a row of 1, 2, 4 or 8 bits a pixel names. The bits behind its last pixel may mark one too many.
+// noteColours marks the colours that a row of 1, 2, 4 or 8 bits a pixel names. The bits behind its last pixel may mark
+// one too many.
 func noteColours(used *[256]bool, row []byte, bits byte) {
 	for _, b := range row {
 		for shift := 0; shift < 8; shift += int(max(bits, 1)) {

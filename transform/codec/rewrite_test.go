@@ -254,8 +254,8 @@ func drawnPixels(t testing.TB, c *Codec, b []byte) []byte {
 	return img.Body
 }
 
-// TestPassThroughHoldsNothingElse plants a text wherever a file has room beside its pixels, and looks for it in what may be passed on
-// or stored as it came.
+// TestPassThroughHoldsNothingElse plants a text wherever a file has room beside its pixels, and looks for it in what
+// may be passed on or stored as it came.
 func TestPassThroughHoldsNothingElse(t *testing.T) {
 	c := mustNew(t, "")
 	for _, p := range allPlanted(t) {

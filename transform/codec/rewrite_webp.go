@@ -152,7 +152,8 @@ func losslessEnd(body []byte, width, height int) (int, error) {
 	return len(body) - r.Len(), nil
 }
 
-// alphaEnd is how many bytes of an alpha chunk are read: the samples themselves, or a lossless picture without its header.
+// alphaEnd is how many bytes of an alpha chunk are read: the samples themselves, or a lossless picture without its
+// header.
 func alphaEnd(alpha []byte, width, height int) (int, error) {
 	if len(alpha) == 0 || alpha[0]&3 > 1 {
 		return 0, errContainer
@@ -232,8 +233,9 @@ func partition(b []byte, n int) []byte {
 	return append(bytes.Clone(b[:n]), make([]byte, min(vp8Spare, len(b)-n))...)
 }
 
-// partitionsRead asks the decoder how much of each partition it has read. It keeps that in fields without accessors: should another
-// version name them otherwise, no lossy WebP is passed through any more, and TestRewriteKeepsPixels fails.
+// partitionsRead asks the decoder how much of each partition it has read. It keeps that in fields without accessors:
+// should another version name them otherwise, no lossy WebP is passed through any more, and TestRewriteKeepsPixels
+// fails.
 func partitionsRead(d *vp8.Decoder) (first int, others []int, ok bool) {
 	read := func(p reflect.Value) int {
 		n := p.FieldByName("r")

@@ -24,7 +24,8 @@ func shades(n int) color.Palette {
 	return p
 }
 
-// newspaper is a page in black and white: columns of print and a picture in dots, as a fax or a scanner of pages makes them.
+// newspaper is a page in black and white: columns of print and a picture in dots, as a fax or a scanner of pages makes
+// them.
 func newspaper(w, h int) *image.Paletted {
 	page := scan(w, h)
 	out := image.NewPaletted(page.Rect, shades(2))
@@ -69,7 +70,8 @@ func scanTIFF(t *testing.T, img image.Image) []byte {
 	return b.Bytes()
 }
 
-// Scans in few levels turn grey when they are made smaller, and greys take more bytes than the pixels that went. None is sent larger than it was.
+// Scans in few levels turn grey when they are made smaller, and greys take more bytes than the pixels that went. None
+// is sent larger than it was.
 func TestScansAreNeverLarger(t *testing.T) {
 	c := mustNew(t, "")
 	random := rand.New(rand.NewPCG(3, 5))
@@ -138,7 +140,8 @@ func TestScansSayWhatTheyGaveUp(t *testing.T) {
 	}
 }
 
-// Rings of one period after another: no encode of so many details is as small as the formula's own PNG, and the picture is blurred.
+// Rings of one period after another: no encode of so many details is as small as the formula's own PNG, and the picture
+// is blurred.
 func TestNeverLargerWhateverItTakes(t *testing.T) {
 	page := image.NewPaletted(image.Rect(0, 0, 1000, 1400), shades(2))
 	for y := range 1400 {
@@ -156,7 +159,8 @@ func TestNeverLargerWhateverItTakes(t *testing.T) {
 	}
 }
 
-// A picture whose file is smaller than the header of any file that the client takes stays the only one that is sent larger, and says so.
+// A picture whose file is smaller than the header of any file that the client takes stays the only one that is sent
+// larger, and says so.
 func TestNeverLargerHasItsLimit(t *testing.T) {
 	img := image.NewPaletted(image.Rect(0, 0, 200, 200), shades(2))
 	draw.Draw(img, image.Rect(50, 50, 120, 120), image.Black, image.Point{}, draw.Src)

@@ -11,12 +11,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// checkFile holds what the specimens score by each set of libraries. "cd bench && go run ./quality record" adds what it measures of those that are linked.
+// checkFile holds what the specimens score by each set of libraries. "cd bench && go run ./quality record" adds what it
+// measures of those that are linked.
 //
 //go:embed selfcheck.json
 var checkFile []byte
 
-// Record is what one encoder makes of the specimens of one kind: the score of each, in the order of specimen.All, at each q.
+// Record is what one encoder makes of the specimens of one kind: the score of each, in the order of specimen.All, at
+// each q.
 type Record struct {
 	Coder  string      `json:"coder"`
 	Print  bool        `json:"print,omitempty"`
@@ -24,7 +26,8 @@ type Record struct {
 	Scores [][]float64 `json:"scores"` // by q, then by specimen
 }
 
-// driftFrom is the mean miss of an encoder, in points of score, from which its foretold q are corrected, and driftMost the most that a q is moved.
+// driftFrom is the mean miss of an encoder, in points of score, from which its foretold q are corrected, and driftMost
+// the most that a q is moved.
 const (
 	driftFrom = 2
 	driftMost = 30
@@ -104,8 +107,9 @@ func measureSpecimen(s specimen.Specimen, d transform.Drift, to []Record) error 
 	return nil
 }
 
-// SelfCheck tells how the encoders that are linked differ from those that the coefficients were fitted on, by what they make of the specimens. It
-// takes about a second of processor time, and comes out the same wherever the libraries are the same.
+// SelfCheck tells how the encoders that are linked differ from those that the coefficients were fitted on, by what they
+// make of the specimens. It takes about a second of processor time, and comes out the same wherever the libraries are
+// the same.
 func (c *Codec) SelfCheck() (transform.Drift, error) {
 	got, err := c.Measure()
 	if err != nil {

@@ -39,12 +39,13 @@ func TestSelfCheckKnowsTheLibraries(t *testing.T) {
 	}
 }
 
-// reached are the mean scores that the coefficients bring the photos of heldOut to on the libraries that they were fitted on: at speed 9 and 8 for the
-// class normal, then for high. Each was measured with these libraries.
+// reached are the mean scores that the coefficients bring the photos of heldOut to on the libraries that they were
+// fitted on: at speed 9 and 8 for the class normal, then for high. Each was measured with these libraries.
 var reached = map[string][4]float64{"3.6": {72.1, 72.7, 82.4, 82.5}, "3.12": {74.5, 74.8, 83.1, 82.8}, "3.14": {73.4, 73.5, 82.1, 82.2}}
 
-// Coefficients and records of other libraries stand for a library that changed, once from tune=ssim to iq and back: the check finds that it did, and brings
-// photos that it never saw to within two points of what the coefficients bring them to on their own libraries.
+// Coefficients and records of other libraries stand for a library that changed, once from tune=ssim to iq and back: the
+// check finds that it did, and brings photos that it never saw to within two points of what the coefficients bring them
+// to on their own libraries.
 func TestSelfCheckMendsTheMiss(t *testing.T) {
 	c := mustNew(t, "")
 	got, err := c.Measure()

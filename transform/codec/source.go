@@ -78,7 +78,8 @@ func (s *source) close() {
 	s.pin.Unpin()
 }
 
-// probe opens the picture without decoding it. The decoder's own idea of the size counts too: it is what it will allocate.
+// probe opens the picture without decoding it. The decoder's own idea of the size counts too: it is what it will
+// allocate.
 func (s *source) probe(lim Limits) error {
 	var im *pixmap
 	if s.decodedInGo() {
@@ -181,9 +182,9 @@ func (s *source) decode(k loadKey) (*pixmap, error) {
 	return im, nil
 }
 
-// share counts how many distinct pictures each way of decoding serves, so that a way needed twice is decoded once. Decoding to
-// memory first gives the same pixels, so it changes no variant. A picture that does not fit in memory bytes is decoded each time, and
-// groups that follow a larger one need none.
+// share counts how many distinct pictures each way of decoding serves, so that a way needed twice is decoded once.
+// Decoding to memory first gives the same pixels, so it changes no variant. A picture that does not fit in memory bytes
+// is decoded each time, and groups that follow a larger one need none.
 func (s *source) share(groups [][]*job, follows []bool, memory int64) {
 	for i, group := range groups {
 		if follows[i] {
@@ -197,7 +198,8 @@ func (s *source) share(groups [][]*job, follows []bool, memory int64) {
 	}
 }
 
-// mend accepts a JPEG that lacks only its end marker, provided that at least 99 % of its rows decode without a complaint.
+// mend accepts a JPEG that lacks only its end marker, provided that at least 99 % of its rows decode without a
+// complaint.
 func (s *source) mend() error {
 	s.body = append(append(make([]byte, 0, len(s.original)+2), s.original...), 0xff, 0xd9)
 	cut := func(cause error) error {
@@ -220,8 +222,8 @@ func (s *source) mend() error {
 	return nil
 }
 
-// undecodable is the fault of a picture whose pixels cannot be read. Whether the file was complete is known before, so what
-// remains is a broken one. The public sentence never holds the library's text: it may speak of another picture.
+// undecodable is the fault of a picture whose pixels cannot be read. Whether the file was complete is known before, so
+// what remains is a broken one. The public sentence never holds the library's text: it may speak of another picture.
 func undecodable(op string, cause error) error {
 	return fault.New(fault.DecodeFailed, op, "the picture cannot be decoded", cause)
 }

@@ -12,8 +12,8 @@ import (
 // errContainer says that a file's structure is not what its format asks for.
 var errContainer = errors.New("the container is not well-formed")
 
-// stripContainer cuts out of a file what is not needed to show its pixels: camera data, place, texts, thumbnails, profiles. No
-// pixel changes. AVIF is passed on as it is: our encoder gets no metadata to write.
+// stripContainer cuts out of a file what is not needed to show its pixels: camera data, place, texts, thumbnails,
+// profiles. No pixel changes. AVIF is passed on as it is: our encoder gets no metadata to write.
 func stripContainer(f variant.Format, b []byte) ([]byte, error) {
 	var out []byte
 	var err error
@@ -35,8 +35,8 @@ func stripContainer(f variant.Format, b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// stripJPEG keeps the segments that decoding needs: of the APPn only JFIF (without its thumbnail) and Adobe, which decide how the
-// components are read.
+// stripJPEG keeps the segments that decoding needs: of the APPn only JFIF (without its thumbnail) and Adobe, which
+// decide how the components are read.
 func stripJPEG(b []byte) ([]byte, error) {
 	if len(b) < 4 || b[0] != 0xff || b[1] != 0xd8 {
 		return nil, errContainer
@@ -80,7 +80,8 @@ func stripJPEG(b []byte) ([]byte, error) {
 	}
 }
 
-// entropyEnd is where the entropy-coded data from at on ends: at the next marker that is neither a stuffed zero nor a restart.
+// entropyEnd is where the entropy-coded data from at on ends: at the next marker that is neither a stuffed zero nor a
+// restart.
 func entropyEnd(b []byte, at int) int {
 	for at < len(b) {
 		i := bytes.IndexByte(b[at:], 0xff)
@@ -122,8 +123,8 @@ func stripPNG(b []byte) ([]byte, error) {
 	return nil, errContainer
 }
 
-// stripWebP keeps the picture's own chunks and clears the flags of those that went. A file that is then one plain picture needs
-// no extended header.
+// stripWebP keeps the picture's own chunks and clears the flags of those that went. A file that is then one plain
+// picture needs no extended header.
 func stripWebP(b []byte) ([]byte, error) {
 	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
 		return nil, errContainer

@@ -114,8 +114,8 @@ func wantBare(t *testing.T, name string, f variant.Format, body []byte) {
 	}
 }
 
-// TestTrap5MetadataIsGone parses every container that comes out of every photo of the corpus, in all formats, as a still and as an
-// animation, and passed through.
+// TestTrap5MetadataIsGone parses every container that comes out of every photo of the corpus, in all formats, as a
+// still and as an animation, and passed through.
 func TestTrap5MetadataIsGone(t *testing.T) {
 	entries, err := os.ReadDir(corpus(t, "photos"))
 	if err != nil {

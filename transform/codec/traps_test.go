@@ -62,7 +62,8 @@ func TestTrap4ManyScans(t *testing.T) {
 	}
 }
 
-// TestTrap6UntrustedLoadersAreOff asks for formats that Debian's libvips would read by libraries that must not see hostile files.
+// TestTrap6UntrustedLoadersAreOff asks for formats that Debian's libvips would read by libraries that must not see
+// hostile files.
 func TestTrap6UntrustedLoadersAreOff(t *testing.T) {
 	c := mustNew(t, "")
 	if loadsSVG() {
@@ -99,7 +100,8 @@ func TestTrap10aNeverGuess(t *testing.T) {
 	}
 }
 
-// TestTrap11NoWarnings decodes a broken PNG, of which libvips prints hundreds of lines, and one that is cut; runChild wants silence.
+// TestTrap11NoWarnings decodes a broken PNG, of which libvips prints hundreds of lines, and one that is cut; runChild
+// wants silence.
 func TestTrap11NoWarnings(t *testing.T) {
 	b := pngOf(t, noise(200, 200, 5))
 	copy(b[len(b)/2:], make([]byte, 64)) // Spoils a stored block and its checksum.

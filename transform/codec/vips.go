@@ -13,8 +13,8 @@ import (
 	"unsafe"
 )
 
-// pixmap owns one reference to a VipsImage. Its methods replace the reference; free gives it back. A failed method leaves the
-// image as it was.
+// pixmap owns one reference to a VipsImage. Its methods replace the reference; free gives it back. A failed method
+// leaves the image as it was.
 type pixmap struct {
 	p *C.VipsImage
 }
@@ -73,7 +73,8 @@ func libraryVersion(function, soname string) string {
 	return ""
 }
 
-// vipsError takes the text that libvips left. The text is a hint for the operator only: its buffer is shared by the process.
+// vipsError takes the text that libvips left. The text is a hint for the operator only: its buffer is shared by the
+// process.
 func vipsError() error {
 	text := strings.TrimSpace(C.GoString(C.vips_error_buffer()))
 	C.vips_error_clear()
@@ -106,8 +107,8 @@ func fromPixels(samples []byte, width, height, bands int) (*pixmap, error) {
 	return im, nil
 }
 
-// newPixels makes an sRGB image in memory whose interleaved 8-bit samples the caller writes before anything else is done with it. They are not
-// cleared, and live as long as the image.
+// newPixels makes an sRGB image in memory whose interleaved 8-bit samples the caller writes before anything else is
+// done with it. They are not cleared, and live as long as the image.
 func newPixels(width, height, bands int) (*pixmap, []byte, error) {
 	im := &pixmap{}
 	p := C.gc_new_pixels(C.int(width), C.int(height), C.int(bands), &im.p)
@@ -188,7 +189,8 @@ func (im *pixmap) memory() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_memory(in, out) })
 }
 
-// plain unpacks samples that cannot be scaled as they are, and divides alpha out of colours that were multiplied with it.
+// plain unpacks samples that cannot be scaled as they are, and divides alpha out of colours that were multiplied with
+// it.
 func (im *pixmap) plain(multiplied bool) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_plain(in, out, flag(multiplied)) })
 }

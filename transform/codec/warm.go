@@ -22,8 +22,8 @@ const warmHEIC = "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAa1tZXRhAAAAAAAAACFoZG
 
 var warmLimits = Limits{Pixels: 1 << 16, ResultPixels: 1 << 16, AVIFPixels: 1 << 16, Frames: 1}
 
-// Warm uses every encoder and decoder once, so that libraries and plugins are loaded before the process gives up the right to open
-// files. It fails when one of them does not work, which some distributions show at the first use only.
+// Warm uses every encoder and decoder once, so that libraries and plugins are loaded before the process gives up the
+// right to open files. It fails when one of them does not work, which some distributions show at the first use only.
 func (c *Codec) Warm() error {
 	original, err := warmPNG()
 	if err != nil {
@@ -125,8 +125,8 @@ func warmTIFF() []byte {
 	return binary.LittleEndian.AppendUint32(b, 0)
 }
 
-// Versions names the engine, the libraries behind it and the libaom that its qualities were fitted for, and says where a HEIC decoder is missing. A library that the process
-// cannot see is left out.
+// Versions names the engine, the libraries behind it and the libaom that its qualities were fitted for, and says where
+// a HEIC decoder is missing. A library that the process cannot see is left out.
 func (c *Codec) Versions() map[string]string {
 	v := map[string]string{"engine": c.engine, "bimg": bimg.Version, "libvips": bimg.VipsVersion, "go": runtime.Version(),
 		"quality": "for libaom " + SetFor(aomVersion()) + ", tune " + map[bool]string{true: "iq", false: "ssim"}[tunesIQ()]}

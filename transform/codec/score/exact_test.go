@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// exact is the definition in double precision, plane by plane, with the recursive filter of the reference tool. The tool itself computes in
-// single precision: the filter's poles lie on the unit circle, so that rounding adds up along a row, and pictures with large flat parts
-// (scans) lose up to 2.4 points by that near 95.
+// exact is the definition in double precision, plane by plane, with the recursive filter of the reference tool. The
+// tool itself computes in single precision: the filter's poles lie on the unit circle, so that rounding adds up along a
+// row, and pictures with large flat parts (scans) lose up to 2.4 points by that near 95.
 func exact(a, b Pixels) float64 {
 	x, y := linearPlanes(a), linearPlanes(b)
 	w, h := a.Width, a.Height
@@ -146,8 +146,8 @@ func errorsOf(a, b []float64, w, h int) []float64 {
 // reach is N of the paper, round(3.2795 sigma + 0.2546) (57).
 const reach = 5
 
-// recursion gives the filter's frequencies and gains by the formulas of the paper that the reference follows (Charalampidis 2016,
-// numbers in brackets).
+// recursion gives the filter's frequencies and gains by the formulas of the paper that the reference follows
+// (Charalampidis 2016, numbers in brackets).
 func recursion() (omega, gain [3]float64) {
 	const sigma, n = 1.5, reach
 	var p, r, rho [3]float64
@@ -199,7 +199,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// TestAgreesWithTheDefinition compares with exact over what blurs, blocks, noise and banding do to a picture, at odd sizes too.
+// TestAgreesWithTheDefinition compares with exact over what blurs, blocks, noise and banding do to a picture, at odd
+// sizes too.
 func TestAgreesWithTheDefinition(t *testing.T) {
 	for _, size := range [][2]int{{8, 8}, {9, 31}, {64, 64}, {203, 117}, {300, 41}} {
 		a := pixels(drawn(size[0], size[1]))

@@ -1,5 +1,5 @@
-// Package score says how far a picture is from its reference: SSIMULACRA2, from 100 for the same picture over 90 (no difference is
-// seen), 70 (high quality) and 50 (medium) down to below 0.
+// Package score says how far a picture is from its reference: SSIMULACRA2, from 100 for the same picture over 90 (no
+// difference is seen), 70 (high quality) and 50 (medium) down to below 0.
 package score
 
 // #cgo CFLAGS: -O3 -std=c11 -Wno-psabi
@@ -34,11 +34,12 @@ func (p *Pixels) valid() bool {
 		len(p.Data) >= (p.Height-1)*p.pitch()+p.Width*p.Bands
 }
 
-// ErrSize is the error for pictures that have no score: those with fewer than 8 pixels to a side, and two of unlike size.
+// ErrSize is the error for pictures that have no score: those with fewer than 8 pixels to a side, and two of unlike
+// size.
 var ErrSize = errors.New("score: the pictures are too small or of unlike size")
 
-// Scorer compares pictures of one size. It keeps memory that grows with their width alone (1.5 kB a pixel of width). It belongs to one
-// goroutine at a time.
+// Scorer compares pictures of one size. It keeps memory that grows with their width alone (1.5 kB a pixel of width). It
+// belongs to one goroutine at a time.
 type Scorer struct {
 	c             *C.struct_scorer
 	width, height int

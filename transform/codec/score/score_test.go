@@ -46,8 +46,8 @@ func scoreOf(t testing.TB, a, b Pixels) float64 {
 	return v
 }
 
-// TestAgreesWithTheReference compares with the reference tool over the photos of the corpus, at several sizes and qualities. Near 95 the
-// tool strays from the definition (see exact); there the definition counts.
+// TestAgreesWithTheReference compares with the reference tool over the photos of the corpus, at several sizes and
+// qualities. Near 95 the tool strays from the definition (see exact); there the definition counts.
 func TestAgreesWithTheReference(t *testing.T) {
 	tool, err := exec.LookPath("ssimulacra2")
 	if err != nil {

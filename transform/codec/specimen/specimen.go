@@ -1,10 +1,12 @@
-// Package specimen draws small pictures to check encoders with. They are made by arithmetic on integers, so that they are the same on every machine.
+// Package specimen draws small pictures to check encoders with. They are made by arithmetic on integers, so that they
+// are the same on every machine.
 package specimen
 
 // Side is the width and height of a specimen.
 const Side = 256
 
-// Specimen is one of the pictures. Those that are not drawn are like photos: surfaces that hide each other, with textures of the spectrum of photos.
+// Specimen is one of the pictures. Those that are not drawn are like photos: surfaces that hide each other, with
+// textures of the spectrum of photos.
 type Specimen struct {
 	Name  string
 	Print bool // a drawing with print
@@ -85,8 +87,8 @@ func newDice(seed uint32) *dice {
 	return &d
 }
 
-// clouds is noise that tiles: octaves of equal strength, which is the spectrum of photos, but for the finest two, which have a share of it. Values
-// are about as far from 0 as 256 on average.
+// clouds is noise that tiles: octaves of equal strength, which is the spectrum of photos, but for the finest two, which
+// have a share of it. Values are about as far from 0 as 256 on average.
 func clouds(seed uint32, fine int) []int {
 	const side = Side
 	out, d := make([]int, side*side), newDice(seed)
