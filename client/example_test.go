@@ -21,9 +21,7 @@ func ExampleSigner_URL() {
 	}
 	url, err := s.URL("https://example.com/cat.jpg", "rs:fit:480:0/net:2g", 0, 0)
 	fmt.Println(url, err)
-	// Output:
-	// https://img.example.com/8B9L9bTFKC8UHaUeQQLhbE2YN2Yq29NCZ-gb6qR9KlU/rs:fit:480:0/net:2g/aHR0cHM6Ly9leGFtcGxlLmNvbS9jYXQuanBn
-	// <nil>
+	// Output: https://img.example.com/8B9L9bTFKC8UHaUeQQLhbE2YN2Yq29NCZ-gb6qR9KlU/rs:fit:480:0/net:2g/aHR0cHM6Ly9leGFtcGxlLmNvbS9jYXQuanBn <nil>
 }
 
 // Units are posted as they are; the answer holds the signed URL of every variant. Here a stand-in answers for the
