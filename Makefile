@@ -65,7 +65,7 @@ fuzz: ## each fuzz target for FUZZTIME (default 3s)
 		done; done
 
 e2e: ## black-box tests of the built binary
-	cd e2e && go test -count=1 -timeout 25m ./...
+	cd e2e && go test -count=1 -timeout 40m ./...
 
 docs-check: ## run every command of the documents, follow their links, hold their tables to the code; a part of unit and e2e
 	go test -count=1 -run 'Docs|Documents|Links|Runbook|Deploy' ./house ./app ./variant ./server ./metrics ./config
