@@ -124,6 +124,7 @@ func (a *App) openWorkers(ctx context.Context) (err error) {
 	pool := a.cfg.Transform
 	pool.Quality = a.cfg.Quality.Targets
 	pool.OriginalBytes, pool.Build, pool.ImageMemory = a.cfg.Origin.MaxBytes, buildID(a.version), a.fitMemory(pool.ImageMemory)
+	pool.Workers = a.fitWorkers(pool.Workers)
 	a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log)
 	return err
 }

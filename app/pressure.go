@@ -40,6 +40,27 @@ func (a *App) fitMemory(imageMemory int64) int64 {
 	return limit / 2
 }
 
+// smallMemory is the limit below which there is one worker. With two, viewers who ask for pictures of 24 and 49 MP in
+// 256 MiB had the kernel kill the server within seconds on Debian 13, before a step could be of help
+// (TestFault34ControlGroup).
+const smallMemory = 512 << 20
+
+// isSmall reports whether there is a memory limit, and it is small.
+func (a *App) isSmall() bool {
+	limit := a.memoryLimit()
+	return 0 < limit && limit < smallMemory
+}
+
+// fitWorkers lowers the number of workers to what a small limit bears.
+func (a *App) fitWorkers(workers int) int {
+	if workers == 1 || !a.isSmall() {
+		return workers
+	}
+	a.log.Warn("transform.workers is lowered to 1: the memory limit is small",
+		"from", workers, "limit", a.memoryLimit())
+	return 1
+}
+
 // processes gauges server and workers against memory.limit.
 func (a *App) processes() (used, limit int64, err error) {
 	own, err := pressure.Resident()

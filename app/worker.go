@@ -33,6 +33,11 @@ func Work(version, engine string) error {
 
 // selfCheck has the encoders checked, behind everything else, and tells what came of it.
 func (a *App) selfCheck(ctx context.Context) {
+	if a.isSmall() { // A worker more takes some 80 MB, and viewers may want all there is.
+		a.log.Info("the encoders are not checked: the memory limit is small; doctor -quality checks them",
+			"limit", a.memoryLimit())
+		return
+	}
 	err := a.pool.SelfCheck(ctx)
 	if ctx.Err() != nil {
 		return
