@@ -70,7 +70,6 @@ func (v *verdicts) seen(source string, via reach.Via, original []byte) error {
 // judge notes a costly failure of which nothing was made.
 func (v *verdicts) judge(source string, via reach.Via, original []byte, err error) {
 	f, body := fault.Of(err), digest(original)
-	f = fault.New(f.Kind, f.Op, f.Public, nil) // The cause may hold on to buffers.
 	v.sources.Note(source, via, f)
 	v.bodies.Note(body, "", f)
 	v.link(source, body)

@@ -66,7 +66,7 @@ func (a *Accounts) write(ctx context.Context) error {
 	}
 }
 
-// writing is a count on its way into the ledger.
+// writingCount is a count on its way into the ledger.
 type writingCount struct {
 	at     ownerDay
 	count  *count

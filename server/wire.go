@@ -98,7 +98,7 @@ func (c *wire) pace() error {
 
 // send writes p piece by piece.
 func (c *wire) send(p []byte) (n int, err error) {
-	for first := true; err == nil && (first || n < len(p)); first = false {
+	for err == nil && n < len(p) {
 		if err = c.pace(); err == nil {
 			var sent int
 			sent, err = c.TCPConn.Write(p[n:min(len(p), n+writePiece)])
@@ -146,10 +146,8 @@ func (c *wire) Write(p []byte) (int, error) {
 	if _, err := c.buffers.WriteTo(c.TCPConn); err != nil {
 		return 0, err
 	}
-	if len(more) > 0 {
-		if _, err := c.send(more); err != nil {
-			return 0, err
-		}
+	if _, err := c.send(more); err != nil {
+		return 0, err
 	}
 	c.ahead = ahead
 	return len(p), nil

@@ -135,14 +135,7 @@ func (s scene) draw() []byte {
 	if s.soft == 0 {
 		blurred(samples, side) // No lens draws steps.
 	}
-	out := make([]byte, len(samples))
-	for i := 0; i < len(samples); i += 3 {
-		noise := d.between(-16*s.grain, 16*s.grain)
-		for b := range 3 {
-			out[i+b] = byte(min(max((samples[i+b]+noise+8)/16, 0), 255))
-		}
-	}
-	return out
+	return grained(samples, s.grain, d)
 }
 
 // radius is small more often than large: half as many surfaces are twice as wide, or more.
@@ -233,9 +226,14 @@ func (p page) draw() []byte {
 		}
 	}
 	blurred(samples, side)
+	return grained(samples, p.grain, d)
+}
+
+// grained are the bytes of samples in sixteenths, with a sensor's noise: the same for the three of a pixel.
+func grained(samples []int, grain int, d *dice) []byte {
 	out := make([]byte, len(samples))
 	for i := 0; i < len(samples); i += 3 {
-		noise := d.between(-16*p.grain, 16*p.grain)
+		noise := d.between(-16*grain, 16*grain)
 		for b := range 3 {
 			out[i+b] = byte(min(max((samples[i+b]+noise+8)/16, 0), 255))
 		}
