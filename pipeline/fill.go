@@ -96,6 +96,16 @@ func (f *fill) publish(a Answer, err error) {
 	close(f.ready)
 }
 
+// answered reports whether the fill was published.
+func (f *fill) answered() bool {
+	select {
+	case <-f.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // fills is the table of what is being made now.
 //
 // Why a fill looks the key up again (pipeline.lookUp) although its caller just missed it:
@@ -105,6 +115,7 @@ func (f *fill) publish(a Answer, err error) {
 //
 // With the look-up inside the fill, step 3 finds what step 2 stored.
 type fills struct {
+	trusted func() bool // whether what was made before now may be served without asking the store
 	mu      sync.Mutex
 	byName  map[fillName]*fill
 	running sync.WaitGroup
@@ -125,7 +136,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 	for i, key := range o.keys {
 		name := fillName{key, o.within, o.refresh}
 		f := t.byName[name]
-		if f == nil {
+		if f == nil || o.rank == viewing && f.answered() && !t.trusted() { // As memory, it may be from before a purge.
 			f = &fill{table: t, name: name, key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
 			t.byName[name] = f
 			b.fills = append(b.fills, f)
@@ -285,9 +296,6 @@ func (t *fills) settled(ctx context.Context, key string) error {
 func (t *fills) making(key string) *fill {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if f := t.byName[fillName{key: key}]; f != nil {
-		return f
-	}
 	for name, f := range t.byName {
 		if name.key == key && !name.refresh {
 			return f

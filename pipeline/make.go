@@ -351,3 +351,11 @@ func (p *Pipeline) logStore(msg, key string, err error) {
 	}
 	p.parts.Log.Warn(msg, "key", key, "error", err)
 }
+
+// failure is how a step's span ends. What was not there, or was purged meanwhile, is no failure.
+func failure(err error) string {
+	if errors.Is(err, cache.ErrMiss) || errors.Is(err, cache.ErrPurged) {
+		return ""
+	}
+	return string(fault.KindOf(err))
+}

@@ -154,7 +154,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	}
 	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief(), clock: newCalm(parts.Now)}
 	p.verdicts = newVerdicts(parts.Now)
-	p.fills.byName = map[fillName]*fill{}
+	p.fills.byName, p.fills.trusted = map[fillName]*fill{}, parts.Purges.Trusted
 	p.originals = originals{
 		fetch: fetchOriginal(parts.Fetcher, p.verdicts.known), gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{}, purges: parts.Purges,

@@ -198,6 +198,32 @@ func TestOutOfContact(t *testing.T) {
 	})
 }
 
+// What was made before contact was lost, and whose write a purge holds, is no better than memory: who comes after the
+// loss gets what the store has. Schedule:
+//  1. A purge holds writes of the source. A viewer has a variant made after it; its fill waits for the hold's end.
+//  2. This instance loses contact. Another one purges the source again, makes the variant anew and stores it.
+//  3. A viewer asks here.
+func TestOutOfContactWithHeldWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		g := r.parts.Purges.Next()
+		r.BeginPurge(g, []string{ref(1).SourcePrefix()}, nil, time.Minute)
+		if a, err := r.Get(t.Context(), ref(1)); err != nil || a.Outcome != Miss {
+			t.Fatalf("got %s, %v", a.Outcome, err)
+		}
+		synctest.Wait()
+		r.parts.Purges.Trust(time.Now())
+		newer := aged(0)
+		newer.Body, newer.Meta.Attrs[cache.GenerationAttr] = []byte("newer"), r.parts.Purges.Next().String()
+		r.tiers.store[ref(1).Key()] = newer
+		a, err := r.Get(t.Context(), ref(1))
+		if err != nil || string(a.Entry.Body) != "newer" || a.Tier != cache.TierStore {
+			t.Errorf("got %s of %q with %q, %v", a.Outcome, a.Tier, a.Entry.Body, err)
+		}
+		r.EndPurge(g)
+	})
+}
+
 // A purge whose store fails is an error, and what is made next is written all the same.
 func TestPurgeWithABrokenStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
