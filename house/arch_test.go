@@ -56,6 +56,9 @@ var layers = map[string]layer{
 
 	"prewarm/unit": {[]string{"fault", "reach", "variant"}, "reads hostile text: what it finds there depends on the text and the rules alone, so it knows no job"},
 
+	"intake":            {[]string{"prewarm", "prewarm/unit", "fault"}, "a door to the accept path of prewarm: it knows no broker"},
+	"intake/intaketest": {[]string{"intake", "fault"}, "the law of Intake and Outlet must not depend on one broker"},
+
 	"purge": {[]string{"cache", "stall"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
 
 	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
@@ -117,7 +120,7 @@ var pure = map[string][]string{
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
-	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "server", "server/console", "client", "config"}
+	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "server", "server/console", "client", "config", "intake"}
 
 // listed is the part of `go list -json` that the rules read.
 type listed struct {

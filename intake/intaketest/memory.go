@@ -1,0 +1,215 @@
+package intaketest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/goldcrest/goldcrest/intake"
+)
+
+// Memory is a broker in memory. It passes the suite, so that what is tested with it holds with others. Safe for
+// concurrent use.
+type Memory struct {
+	mu      sync.Mutex
+	waiting []intake.Message
+	dead    []Dead
+	notices []intake.Notice
+	changed chan struct{} // closed at every change
+	down    bool
+}
+
+// NewMemory makes an empty one.
+func NewMemory() *Memory { return &Memory{changed: make(chan struct{})} }
+
+// Broker is what the suite needs of it.
+func (m *Memory) Broker() Broker {
+	return Broker{
+		Open:    func(*testing.T) Door { return m.Open() },
+		Send:    func(_ *testing.T, msg intake.Message) { m.Send(msg) },
+		Dead:    func(*testing.T) []Dead { return m.Dead() },
+		Notices: func(*testing.T) []intake.Notice { return m.Notices() },
+	}
+}
+
+// Open makes the door of another process.
+func (m *Memory) Open() Door {
+	d := &memoryDoor{broker: m, killed: make(chan struct{})}
+	kill := sync.OnceFunc(func() { close(d.killed) })
+	return Door{Intake: d, Outlet: d, Kill: kill, Close: func() {}}
+}
+
+// Send puts a message into the queue.
+func (m *Memory) Send(msg intake.Message) {
+	msg.Body = bytes.Clone(msg.Body)
+	m.change(func() { m.waiting = append(m.waiting, msg) })
+}
+
+// Dead gives the dead letters.
+func (m *Memory) Dead() []Dead {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.dead)
+}
+
+// Notices gives what was published.
+func (m *Memory) Notices() []intake.Notice {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.notices)
+}
+
+// Waiting counts the messages that no door has.
+func (m *Memory) Waiting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.waiting)
+}
+
+// Down lets every call fail, as with a broker that is not there, until it is called again.
+func (m *Memory) Down(down bool) { m.change(func() { m.down = down }) }
+
+func (m *Memory) change(do func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	do()
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// take gives the next message, or what to wait for.
+func (m *Memory) take() (msg intake.Message, ok bool, changed <-chan struct{}, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down {
+		return msg, false, nil, errDown
+	}
+	if len(m.waiting) == 0 {
+		return msg, false, m.changed, nil
+	}
+	msg, m.waiting = m.waiting[0], m.waiting[1:]
+	return msg, true, nil, nil
+}
+
+var (
+	errDown   = errors.New("intaketest: the broker is down")
+	errKilled = errors.New("intaketest: the connection was cut")
+)
+
+// memoryDoor is one process' door.
+type memoryDoor struct {
+	broker *Memory
+	killed chan struct{}
+}
+
+func (d *memoryDoor) dead() bool {
+	select {
+	case <-d.killed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Receive implements intake.Intake.
+func (d *memoryDoor) Receive(ctx context.Context, slots int, h intake.Handler) error {
+	var handling sync.WaitGroup
+	defer handling.Wait()
+	free := make(chan struct{}, slots)
+	for {
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		case <-d.killed:
+			return errKilled
+		}
+		msg, err := d.wait(ctx)
+		if err != nil || ctx.Err() != nil {
+			if err == nil && msg != nil {
+				d.broker.Send(*msg)
+			}
+			return err
+		}
+		handling.Go(func() {
+			d.handle(ctx, *msg, h)
+			<-free
+		})
+	}
+}
+
+// wait waits for a message; nil = ctx ended.
+func (d *memoryDoor) wait(ctx context.Context) (*intake.Message, error) {
+	for {
+		if d.dead() {
+			return nil, errKilled
+		}
+		msg, ok, changed, err := d.broker.take()
+		if ok || err != nil {
+			return &msg, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, nil
+		case <-d.killed:
+		}
+	}
+}
+
+// handle hands a message over and does as the handler says, unless the process was killed meanwhile: then the broker
+// delivers it again.
+func (d *memoryDoor) handle(ctx context.Context, m intake.Message, h intake.Handler) {
+	said := make(chan intake.Outcome, 1)
+	go func() {
+		o := intake.Outcome{Again: time.Millisecond}
+		defer func() {
+			_ = recover()
+			said <- o
+		}()
+		own := m
+		own.Body = bytes.Clone(m.Body)
+		o = h(ctx, own)
+	}()
+	var o intake.Outcome
+	select {
+	case o = <-said:
+	case <-d.killed:
+	}
+	switch {
+	case d.dead():
+		d.broker.Send(m)
+	case o.Reason != "":
+		d.broker.change(func() { d.broker.dead = append(d.broker.dead, Dead{m.ID, m.Body, string(o.Reason)}) })
+	case o.Again > 0:
+		timer := time.NewTimer(o.Again)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-d.killed:
+		}
+		d.broker.Send(m)
+	}
+}
+
+// Publish implements intake.Outlet.
+func (d *memoryDoor) Publish(ctx context.Context, n intake.Notice) error {
+	err := ctx.Err()
+	if d.dead() {
+		err = errKilled
+	}
+	d.broker.change(func() {
+		if d.broker.down && err == nil {
+			err = errDown
+		}
+		if err == nil {
+			d.broker.notices = append(d.broker.notices, n)
+		}
+	})
+	return err
+}
