@@ -1,7 +1,6 @@
 package server
 
 import (
-	"container/list"
 	"net"
 	"net/http"
 	"net/netip"
@@ -42,18 +41,28 @@ type crowdRules struct {
 	meter      Meter          // nil = none
 }
 
-// waiter is a connection without a request.
-type waiter struct {
+// member is what is known of a connection. One without a request is in the crowd's ring of those that wait.
+type member struct {
 	conn  net.Conn
-	from  netip.Addr
-	until time.Time // it need not make room before
+	from  netip.Addr // what perAddress counts it under; zero = nothing
+	aside bool
+
+	until      time.Time // it waits, and need not make room before
+	prev, next *member   // in the ring; nil = it has a request
 }
 
-// member is what is known of a connection.
-type member struct {
-	from    netip.Addr    // what perAddress counts it under; zero = nothing
-	waiting *list.Element // nil = it has a request
-	aside   bool
+// insertAfter puts m into the ring behind another one.
+func (m *member) insertAfter(at *member) {
+	m.prev, m.next = at, at.next
+	m.prev.next, m.next.prev = m, m
+}
+
+// remove takes m out of the ring, if it is in it.
+func (m *member) remove() {
+	if m.next != nil {
+		m.prev.next, m.next.prev = m.next, m.prev
+		m.prev, m.next = nil, nil
+	}
 }
 
 // crowd is a listener with a bounded number of connections. Where the bound is reached, the connection that has kept
@@ -66,7 +75,7 @@ type crowd struct {
 
 	mu      sync.Mutex
 	room    sync.Cond
-	waiting list.List // of waiter, the longest first
+	waiting member // the root of the ring, whose next one waits the longest; each request moves in it at no allocation
 	members map[net.Conn]*member
 	aside   int
 	from    map[netip.Addr]int
@@ -78,6 +87,7 @@ type crowd struct {
 func newCrowd(l net.Listener, rules crowdRules) *crowd {
 	c := &crowd{Listener: l, rules: rules, members: map[net.Conn]*member{}, from: map[netip.Addr]int{}}
 	c.room.L = &c.mu
+	c.waiting.prev, c.waiting.next = &c.waiting, &c.waiting
 	return c
 }
 
@@ -114,26 +124,29 @@ const (
 
 // admit waits for room and takes it; leaving is the connection that had to make it.
 func (c *crowd) admit(conn net.Conn) (leaving net.Conn, verdict admission) {
-	m := &member{from: c.countedAs(conn)}
+	m := &member{conn: conn, from: c.countedAs(conn)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rules.perAddress > 0 && m.from.IsValid() && c.from[m.from] >= c.rules.perAddress {
 		c.closedFor("connections_per_address") // The new one, or the one that makes room for it.
-		if leaving = c.evict(func(w waiter) bool { return w.from == m.from }); leaving == nil {
+		gone := c.evict(func(w *member) bool { return w.from == m.from })
+		if gone == nil {
 			c.refused++
 			return nil, tooMany
 		}
+		leaving, m.aside = gone.conn, gone.aside // Its place is of the same kind.
 	}
 	for len(c.members)-c.aside >= c.rules.bound && !c.closed && leaving == nil {
-		if leaving = c.evict(func(w waiter) bool { return true }); leaving != nil {
+		if gone := c.evict(func(*member) bool { return true }); gone != nil {
 			c.closedFor("connections")
+			leaving, m.aside = gone.conn, gone.aside
 			break
 		}
 		if m.aside = c.aside < c.rules.aside; m.aside {
 			break
 		}
-		if first := c.waiting.Front(); first != nil {
-			defer time.AfterFunc(time.Until(first.Value.(waiter).until), c.room.Broadcast).Stop()
+		if first := c.waiting.next; first != &c.waiting {
+			defer time.AfterFunc(time.Until(first.until), c.room.Broadcast).Stop()
 		}
 		c.room.Wait()
 	}
@@ -147,7 +160,7 @@ func (c *crowd) admit(conn net.Conn) (leaving net.Conn, verdict admission) {
 		c.from[m.from]++
 	}
 	c.members[conn] = m
-	c.await(conn, m, grace)
+	c.await(m, grace)
 	return leaving, admitted
 }
 
@@ -159,34 +172,29 @@ func (c *crowd) closedFor(bound string) {
 }
 
 // evict gives up the place of the first waiting connection that may have to make room and that fits.
-func (c *crowd) evict(fits func(waiter) bool) net.Conn {
+func (c *crowd) evict(fits func(*member) bool) *member {
 	now := time.Now()
-	for e := c.waiting.Front(); e != nil; e = e.Next() {
-		w := e.Value.(waiter)
+	for w := c.waiting.next; w != &c.waiting; w = w.next {
 		if w.until.After(now) {
 			return nil // As do all behind it.
 		}
 		if fits(w) {
 			c.forget(w.conn)
 			c.evicted++
-			return w.conn
+			return w
 		}
 	}
 	return nil
 }
 
 // await puts a connection among those that wait, in the order in which they may have to make room.
-func (c *crowd) await(conn net.Conn, m *member, patience time.Duration) {
-	w := waiter{conn, m.from, time.Now().Add(patience)}
-	at := c.waiting.Back()
-	for at != nil && at.Value.(waiter).until.After(w.until) {
-		at = at.Prev()
+func (c *crowd) await(m *member, patience time.Duration) {
+	m.until = time.Now().Add(patience)
+	at := c.waiting.prev
+	for at != &c.waiting && at.until.After(m.until) {
+		at = at.prev
 	}
-	if at == nil {
-		m.waiting = c.waiting.PushFront(w)
-	} else {
-		m.waiting = c.waiting.InsertAfter(w, at)
-	}
+	m.insertAfter(at)
 }
 
 // countedAs is what a connection is counted under: its address, in IPv6 its network, since one subscriber has a whole
@@ -229,13 +237,10 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 	}
 	switch state {
 	case http.StateActive:
-		if m.waiting != nil {
-			c.waiting.Remove(m.waiting)
-			m.waiting = nil
-		}
+		m.remove()
 	case http.StateIdle:
-		if m.waiting == nil {
-			c.await(conn, m, grace)
+		if m.next == nil {
+			c.await(m, grace)
 		}
 		c.room.Broadcast()
 	case http.StateClosed, http.StateHijacked:
@@ -249,8 +254,8 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 func (c *crowd) finish(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.members[conn]; m != nil && m.waiting == nil {
-		c.await(conn, m, goodbye)
+	if m := c.members[conn]; m != nil && m.next == nil {
+		c.await(m, goodbye)
 		c.room.Broadcast()
 	}
 }
@@ -269,9 +274,7 @@ func (c *crowd) forget(conn net.Conn) {
 	if m == nil {
 		return
 	}
-	if m.waiting != nil {
-		c.waiting.Remove(m.waiting)
-	}
+	m.remove()
 	if m.aside {
 		c.aside--
 	}

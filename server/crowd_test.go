@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goldcrest/goldcrest/pipeline"
@@ -111,6 +112,33 @@ func TestFault30RequestsInWorkStay(t *testing.T) {
 	}
 	stop()
 	<-served
+}
+
+// TestFault30PlacesKeepTheirKind has a connection beside the bound make room: who comes in its place is beside the
+// bound, too, so that the bound holds and what is kept for probes stays theirs.
+func TestFault30PlacesKeepTheirKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(nil, crowdRules{bound: 1, aside: 1})
+		var conns [4]net.Conn
+		for i := range conns {
+			there, here := net.Pipe()
+			defer there.Close()
+			defer here.Close()
+			conns[i] = here
+			leaving, verdict := c.admit(here)
+			if verdict != admitted || c.isAside(here) != (i > 0) || i > 1 && leaving != conns[i-1] {
+				t.Errorf("connection %d: verdict %d, aside %v", i, verdict, c.isAside(here))
+			}
+			c.follow(here, http.StateActive)
+			if i > 0 {
+				c.finish(here)
+				time.Sleep(goodbye)
+			}
+		}
+		if open, _, _ := c.count(); open != 2 {
+			t.Errorf("%d connections are open", open)
+		}
+	})
 }
 
 // A request head beyond the bound is refused without being kept.

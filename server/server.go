@@ -298,7 +298,6 @@ func (s *Server) httpServer(h http.Handler, c *crowd) *http.Server {
 		Handler:           h,
 		ConnContext:       withWire,
 		ConnState:         c.follow,
-		WriteTimeout:      time.Hour, // So that wire learns where an answer begins: it sets the deadlines that count.
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    int(s.cfg.MaxURL) + 16<<10,
