@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,31 +69,32 @@ func runExplain(ctx context.Context, e env, args []string) error {
 
 // printChoice tells how the format and the quality of a variant were chosen.
 func printChoice(w io.Writer, answer pipeline.Answer) {
-	a := answer.Entry.Attrs
+	f := variant.DecodeFacts(answer.Entry.Attrs)
 	fact := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "%-10s %s\n", name, value)
 		}
 	}
-	kind := a["kind"]
+	c, kind := f.Choice, f.Choice.Kind
 	if kind != "" {
-		kind += " (probability of print " + a["print"] + ")"
+		kind += fmt.Sprintf(" (probability of print %.2f)", c.Print)
 	}
-	quality := a["q"]
-	if quality == "0" {
-		quality = "lossless"
+	quality := "lossless"
+	if f.Quality > 0 {
+		quality = strconv.Itoa(f.Quality)
 	}
-	if a["predicted"] != "" {
-		quality += " (predicted " + a["predicted"] + " for a score of " + a["target"] + ")"
+	if c.Predicted > 0 {
+		quality += fmt.Sprintf(" (predicted %d for a score of %g)", c.Predicted, c.Target)
 	}
-	if a["score"] != "" {
-		quality += ", measured " + a["score"]
+	if c.Score > 0 {
+		quality += fmt.Sprintf(", measured %.1f", c.Score)
 	}
 	fact("kind", kind)
 	fact("q", quality)
-	fact("tried", a["tried"])
-	fact("why", a["note"])
-	fact("bytes", fmt.Sprintf("%d of %s, %sx%s of %sx%s %s", len(answer.Entry.Body), a["sb"], a["w"], a["h"], a["sw"], a["sh"], a["sf"]))
+	fact("tried", c.Tried)
+	fact("why", f.Note)
+	fact("bytes", fmt.Sprintf("%d of %d, %dx%d of %dx%d %s",
+		len(answer.Entry.Body), f.SourceBytes, f.Width, f.Height, f.SourceWidth, f.SourceHeight, f.SourceFormat))
 	t := answer.Timings
 	fact("time", fmt.Sprintf("fetch %s, transform %s, of which the probe %s", t.Fetch.Round(time.Millisecond), t.Transform.Round(time.Millisecond),
 		t.Probe.Round(100*time.Microsecond)))

@@ -42,9 +42,10 @@ func runGet(ctx context.Context, e env, args []string) error {
 	if _, err := w.Write(answer.Entry.Body); err != nil {
 		return errors.Join(err, w.Close())
 	}
-	a := answer.Entry.Attrs
-	fmt.Fprintf(e.stderr, "%s %sx%s, %d bytes from %s x %s %s of %s bytes, fetch %s, transform %s\n",
-		answer.Entry.ContentType, a["w"], a["h"], len(answer.Entry.Body), a["sw"], a["sh"], a["sf"], a["sb"],
+	f := variant.DecodeFacts(answer.Entry.Attrs)
+	fmt.Fprintf(e.stderr, "%s %dx%d, %d bytes from %d x %d %s of %d bytes, fetch %s, transform %s\n",
+		answer.Entry.ContentType, f.Width, f.Height, len(answer.Entry.Body),
+		f.SourceWidth, f.SourceHeight, f.SourceFormat, f.SourceBytes,
 		answer.Timings.Fetch.Round(time.Millisecond), answer.Timings.Transform.Round(time.Millisecond))
 	return w.Close()
 }

@@ -27,7 +27,7 @@ var layers = map[string]layer{
 	"metrics": {nil, "the ground: labels are plain strings, so that a metric never ties two packages together"},
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
 	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by whoever fetches, and by the heart between them"},
-	"variant": {[]string{"fault", "reach"}, "what a variant is must be decidable without I/O and by every door alike"},
+	"variant": {[]string{"fault", "reach", "sniff"}, "what a variant is must be decidable without I/O and by every door alike"},
 	"signing": {[]string{"fault", "reach", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
 	"origin":  {[]string{"fault", "reach", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
 

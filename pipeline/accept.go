@@ -15,14 +15,17 @@ import (
 
 // accept drops the fills whose own limits or checksum the original does not meet.
 func (r *run) accept(todo []*fill) (good []*fill) {
-	in := r.from()
+	in, first := r.from(), variant.Facts{}
+	if r.first != nil {
+		first = variant.DecodeFacts(r.first.Attrs)
+	}
 	for _, f := range todo {
 		switch {
 		case r.gone != nil && !r.download.master.serves(f.spec):
 			r.fail([]*fill{f}, r.gone)
 		case f.spec.Limits.Bytes > 0 && in.Bytes() > f.spec.Limits.Bytes:
 			r.fail([]*fill{f}, fault.New(fault.SourceTooLarge, "pipeline.accept", "the original is larger than the URL allows", nil))
-		case r.first != nil && !madeOf(r.first.Meta, in.Bytes()):
+		case r.first != nil && first.SourceBytes != in.Bytes():
 			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original has changed since the first stage was made", nil))
 		case !sumMatches(f.spec, in.Body):
 			r.fail([]*fill{f}, fault.New(fault.HashMismatch, "pipeline.accept", "the original does not have the checksum in the URL", nil))

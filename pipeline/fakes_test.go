@@ -285,3 +285,13 @@ func wantKind(t *testing.T, err error, kind fault.Kind) {
 func aged(d time.Duration) cache.Entry {
 	return cache.Entry{Body: []byte("old"), Meta: cache.Meta{Created: time.Now().Add(-d), Recipe: variant.Recipe, Attrs: map[string]string{}}}
 }
+
+// The names under which the store keeps facts of an entry, as the tests write them.
+const (
+	stageAttr  = "stage"
+	viaAttr    = "via"
+	sinceAttr  = "since"
+	scoreAttr  = "score"
+	targetAttr = "target"
+	hotStage   = "2"
+)

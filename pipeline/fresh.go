@@ -2,33 +2,24 @@ package pipeline
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
-	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// lifeAttr is the entry attribute that holds its own life in seconds, where the origin's Cache-Control gave one.
-const lifeAttr = "life"
-
 // answer judges an entry by its age: usable as a hit, usable as stale while it is remade, or too old (false).
-func (p *Pipeline) answer(e cache.Entry, tier string) (a Answer, usable bool) {
+func (p *Pipeline) answer(e cache.Entry, from variant.Provenance, tier string) (a Answer, usable bool) {
 	a = Answer{Entry: e, Outcome: Hit, Tier: tier}
 	a.Age = p.age(e.Meta)
 	life := p.cfg.TTL
-	if s, ok := e.Attrs[lifeAttr]; ok && p.cfg.HonourOrigin {
-		if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
-			life = time.Duration(seconds) * time.Second
-		}
+	if from.HasLife && p.cfg.HonourOrigin {
+		life = from.Life
 	} else if life == 0 {
 		return a, true
 	}
-	if since := e.Attrs[sinceAttr]; since != "" { // What was made from a master is as old as that.
-		a.Age += time.Duration(number(since)) * time.Second
-	}
+	a.Age += from.Since // What was made from a master is as old as that.
 	if a.Age <= life {
 		return a, true
 	}
@@ -38,17 +29,6 @@ func (p *Pipeline) answer(e cache.Entry, tier string) (a Answer, usable bool) {
 
 // age is how old an entry is by the calm clock, never negative.
 func (p *Pipeline) age(m cache.Meta) time.Duration { return max(p.clock.now().Sub(m.Created), 0) }
-
-// honour notes the origin's freshness in the entry and reports whether the origin forbids keeping it.
-func (p *Pipeline) honour(e *cache.Entry, fresh origin.Freshness) (noStore bool) {
-	if fresh.NoStore || fresh.Private {
-		return true
-	}
-	if fresh.Said {
-		e.Attrs[lifeAttr] = strconv.FormatInt(int64(fresh.TTL/time.Second), 10)
-	}
-	return false
-}
 
 // follow does what a viewer's hit calls for behind its answer: an entry that is stale or of an older recipe is remade,
 // one of the first stage upgraded, and a hot one made lighter.

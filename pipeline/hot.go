@@ -1,16 +1,10 @@
 package pipeline
 
 import (
-	"maps"
-	"strconv"
-
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/heat"
 	"github.com/goldcrest/goldcrest/variant"
 )
-
-// hotStage is the stage of entries that the slower encoder made, or would not have made smaller.
-var hotStage = strconv.Itoa(int(variant.StageHot))
 
 // scoreSlack is how far below its target a variant may score where its quality is measured.
 const scoreSlack = 0.5
@@ -43,10 +37,16 @@ func (p *Pipeline) views(key string, m cache.Meta) (views, needed int) {
 // lightens reports whether the slower encoder may make an entry smaller: a final AVIF whose score was measured, so that
 // the score of what replaces it can be held against it.
 func lightens(m cache.Meta) bool {
-	return m.ContentType == variant.AVIF.MediaType() && m.Attrs[stageAttr] == "" && m.Attrs[scoreAttr] != ""
+	if m.ContentType != variant.AVIF.MediaType() || variant.StageOf(m.Attrs) != variant.StageFinal {
+		return false
+	}
+	return variant.DecodeFacts(m.Attrs).Choice.Score > 0
 }
 
-func pixels(m cache.Meta) int64 { return int64(number(m.Attrs["w"])) * int64(number(m.Attrs["h"])) }
+func pixels(m cache.Meta) int64 {
+	f := variant.DecodeFacts(m.Attrs)
+	return int64(f.Width) * int64(f.Height)
+}
 
 // lightenIfHot queues an entry that viewers asked for so often that it is worth a slower encoder.
 func (p *Pipeline) lightenIfHot(ref variant.Ref, key string, m cache.Meta) {
@@ -80,17 +80,11 @@ func (p *Pipeline) tellImproved(i improvement, f *fill, outcome string) {
 // lighter is the better one of a final entry and what the slower encoder made in its place: the smaller, unless that
 // falls short of the target by more than the final one does. The final one is not tried again.
 func lighter(final, hot cache.Entry) (e cache.Entry, kept bool) {
+	now, was := variant.DecodeFacts(hot.Attrs).Choice, variant.DecodeFacts(final.Attrs).Choice
 	if len(hot.Body) < len(final.Body) && hot.ContentType == final.ContentType &&
-		attr(hot.Meta, scoreAttr) >= min(attr(final.Meta, scoreAttr), attr(hot.Meta, targetAttr)-scoreSlack) {
+		now.Score >= min(was.Score, now.Target-scoreSlack) {
 		return later(final, hot), false
 	}
-	final.Attrs = maps.Clone(final.Attrs)
-	final.Attrs[stageAttr] = hotStage
+	final.Attrs = variant.WithStage(final.Attrs, variant.StageHot)
 	return final, true
-}
-
-// attr is an attribute that is a number; 0 where there is none.
-func attr(m cache.Meta, name string) float64 {
-	v, _ := strconv.ParseFloat(m.Attrs[name], 64)
-	return v
 }

@@ -200,11 +200,11 @@ func (r *run) lookUp(ctx context.Context) (todo []*fill) {
 
 // from is what the fills are made from.
 func (r *run) from() variant.Original {
-	o := variant.Original{Body: r.download.original.Body}
+	o := r.download.original
 	if m := r.download.master; m != nil {
-		o.Master = &m.of
+		return variant.Original{Body: o.Body, Master: &m.of}
 	}
-	return o
+	return variant.Original{Body: o.Body, Info: o.Info}
 }
 
 // transform makes the images, publishing each as it is ready and storing it behind the answer.
@@ -258,14 +258,10 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	t := r.timings
 	t.Transform, t.Probe, t.CPU = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe, img.Choice.CPU
-	e := r.entry(img, r.from().Bytes())
-	a := Answer{Entry: e, Outcome: Miss, Timings: t}
+	a := Answer{Entry: r.entry(img), Outcome: Miss, Timings: t, NoStore: r.noStore()}
 	if r.download.master != nil {
 		a.Tier = TierMaster
-		r.inherit(&a.Entry)
 		r.p.parts.Observer.Mastered("used")
-	} else if r.p.cfg.HonourOrigin {
-		a.NoStore = r.p.honour(&a.Entry, r.download.original.Fresh)
 	}
 	viewer := r.b.urgency.present() == viewing
 	if r.first != nil {

@@ -3,10 +3,8 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
@@ -29,13 +27,6 @@ const (
 // made from the original: what is scaled down twice by less loses sharpness that can be measured (bench/quality
 // master).
 const masterShrink = 0.75
-
-// The entry attributes of a master, and of what was made from one: whether it is the original itself, less its
-// metadata; how old the master was, in seconds.
-const (
-	exactAttr = "exact"
-	sinceAttr = "since"
-)
 
 // masters are the stored masters: one entry beside the variants of an original, which new variants are made from
 // instead of the original. They are read for the fills that need one, and made behind those that had to fetch.
@@ -100,10 +91,10 @@ func readMaster(tiers Tiers) fetch {
 		if err != nil {
 			return err
 		}
-		d.master = &standIn{entry: e, of: masterOf(e.Meta)}
+		d.master = newStandIn(e)
 		d.original = origin.Original{Body: e.Body, Release: release}
 		d.original.Info.Format, d.original.Info.Frames = strings.TrimPrefix(e.ContentType, "image/"), 1
-		d.original.Info.Width, d.original.Info.Height = number(e.Attrs["w"]), number(e.Attrs["h"])
+		d.original.Info.Width, d.original.Info.Height = d.master.facts.Width, d.master.facts.Height
 		kept = true
 		return nil
 	}
@@ -112,20 +103,15 @@ func readMaster(tiers Tiers) fetch {
 // standIn is a master that was read.
 type standIn struct {
 	entry cache.Entry
+	facts variant.Facts
 	of    variant.Master
 }
 
-func masterOf(m cache.Meta) variant.Master {
-	return variant.Master{
-		Width: number(m.Attrs["sw"]), Height: number(m.Attrs["sh"]), Format: m.Attrs["sf"], Bytes: int64(number(m.Attrs[sizeAttr])),
-		Exact: m.Attrs[exactAttr] != "",
-	}
-}
-
-// number is an attribute's; 0 where it is none.
-func number(text string) int {
-	n, _ := strconv.Atoi(text)
-	return n
+func newStandIn(e cache.Entry) *standIn {
+	f := variant.DecodeFacts(e.Attrs)
+	return &standIn{entry: e, facts: f, of: variant.Master{
+		Width: f.SourceWidth, Height: f.SourceHeight, Format: f.SourceFormat, Bytes: f.SourceBytes, Exact: f.Exact,
+	}}
 }
 
 // serves reports whether a variant of the master is as good as one of the original.
@@ -136,11 +122,10 @@ func (s *standIn) serves(spec variant.Spec) bool {
 	if s.of.Exact {
 		return true
 	}
-	lossy := s.entry.Attrs["q"] != "0"
-	if spec.Format == variant.PNG && spec.Quality == 0 && lossy {
+	if lossy := s.facts.Quality != 0; spec.Format == variant.PNG && spec.Quality == 0 && lossy {
 		return false
 	}
-	long := float64(max(number(s.entry.Attrs["w"]), number(s.entry.Attrs["h"]))) / float64(max(s.of.Width, s.of.Height))
+	long := float64(max(s.facts.Width, s.facts.Height)) / float64(max(s.of.Width, s.of.Height))
 	return spec.Scale(s.of.Width, s.of.Height) <= masterShrink*long
 }
 
@@ -231,7 +216,7 @@ func (r *run) spare() (key string, ok bool) {
 	if !r.masterWanted || r.download.master != nil || in.Info.Frames > 1 || p.relief.now() > pressure.Normal {
 		return "", false
 	}
-	if p.cfg.HonourOrigin && (in.Fresh.NoStore || in.Fresh.Private) {
+	if r.noStore() {
 		return "", false
 	}
 	key = masterKey(r.b.fills[0].key)
@@ -283,8 +268,7 @@ func (r *run) leaveMaster(ctx context.Context) {
 	}
 	func() {
 		defer release()
-		original := variant.Original{Body: r.download.original.Body}
-		_ = p.parts.Transformer.Transform(ctx, original, []variant.Spec{p.masterSpec()}, variant.StageFinal, func(_ int, img variant.Image, err error) {
+		_ = p.parts.Transformer.Transform(ctx, r.from(), []variant.Spec{p.masterSpec()}, variant.StageFinal, func(_ int, img variant.Image, err error) {
 			if err == nil { // Else it is counted as failed, below.
 				r.made = &img
 			}
@@ -300,31 +284,13 @@ func (r *run) keepMaster(ctx context.Context, key string, img *variant.Image) {
 		p.parts.Observer.Mastered("failed")
 		return
 	}
-	e := r.entry(*img, int64(len(r.download.original.Body)))
+	e := r.entry(*img)
 	e.Recipe = variant.MasterRecipe
-	if img.Exact {
-		e.Attrs[exactAttr] = "1"
-	}
-	if p.cfg.HonourOrigin {
-		p.honour(&e, r.download.original.Fresh)
-	}
 	outcome := "made"
 	if err := p.save(context.WithoutCancel(ctx), key, e, true); err != nil {
 		outcome = "failed"
 	}
 	p.parts.Observer.Mastered(outcome)
-}
-
-// inherit has an entry that was made from a master grow old with it, and come from where it came.
-func (r *run) inherit(e *cache.Entry) {
-	m := r.download.master
-	e.Attrs[sinceAttr] = strconv.FormatInt(int64(r.p.age(m.entry.Meta)/time.Second), 10)
-	delete(e.Attrs, viaAttr)
-	for _, name := range []string{lifeAttr, viaAttr} {
-		if value, ok := m.entry.Attrs[name]; ok {
-			e.Attrs[name] = value
-		}
-	}
 }
 
 // distrust removes a master that a worker cannot read: the next fill fetches.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"strconv"
 	"sync"
 	"time"
 
@@ -132,7 +131,7 @@ func (u *upgrades) pending() int {
 }
 
 // isFirst reports whether an entry is of the first stage.
-func isFirst(m cache.Meta) bool { return m.Attrs[stageAttr] == strconv.Itoa(int(variant.StageFirst)) }
+func isFirst(m cache.Meta) bool { return variant.StageOf(m.Attrs) == variant.StageFirst }
 
 // viewerStage is the stage at which viewers' fills are made.
 func (p *Pipeline) viewerStage() variant.Stage {
@@ -253,19 +252,13 @@ func (r *run) findFirst(ctx context.Context, f *fill) bool {
 	return false
 }
 
-// madeOf reports whether an entry was made of an original of these bytes, as far as its size tells.
-func madeOf(m cache.Meta, original int64) bool {
-	return m.Attrs[sizeAttr] == strconv.FormatInt(original, 10)
-}
-
 // better is the final one of two stages of a variant: the second where its quality was measured, since that of the
 // first was foretold, else the smaller.
 func better(first, final cache.Entry) (e cache.Entry, kept bool) {
-	if final.Attrs[scoreAttr] != "" && final.ETag != first.ETag || len(final.Body) < len(first.Body) {
+	if variant.DecodeFacts(final.Attrs).Choice.Score > 0 && final.ETag != first.ETag || len(final.Body) < len(first.Body) {
 		return later(first, final), false
 	}
-	first.Attrs = maps.Clone(first.Attrs)
-	delete(first.Attrs, stageAttr)
+	first.Attrs = variant.WithStage(first.Attrs, variant.StageFinal)
 	return first, true
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"time"
 
@@ -120,7 +119,7 @@ func (c *Compat) try(ctx context.Context, t compatTask) (state State, made Usage
 		if err := c.put(ctx, t.Bucket, t.Key, a.Entry.Body, a.Entry.ContentType); err != nil {
 			return Pending, made, err
 		}
-		from, size := attr(a, "sb"), int64(len(a.Entry.Body))
+		from, size := facts(a).SourceBytes, int64(len(a.Entry.Body))
 		made.Bytes = Bytes{Source: from, Stored: size, Saved: from - size}
 		return Made, made, nil
 	}
@@ -160,10 +159,10 @@ func (c *Compat) render(ctx context.Context, t compatTask) (pipeline.Answer, err
 	}
 	size := fmt.Sprintf("rs:fit:%d:0", compatWidth)
 	a, err := c.get(ctx, t.Source, fmt.Sprintf("%s/f:jpg/q:%d/bg:fff", size, t.Quality))
-	if err != nil || int64(len(a.Entry.Body)) < attr(a, "sb") {
+	if err != nil || int64(len(a.Entry.Body)) < facts(a).SourceBytes {
 		return a, err
 	}
-	if a.Entry.Attrs["sf"] != "jpeg" { // A JPEG has no alpha, and is passed through only where nothing is laid under it.
+	if facts(a).SourceFormat != "jpeg" { // A JPEG has no alpha, and is passed through only where nothing is laid under it.
 		size += "/bg:fff"
 	}
 	light, err := c.get(ctx, t.Source, size)
@@ -173,11 +172,7 @@ func (c *Compat) render(ctx context.Context, t compatTask) (pipeline.Answer, err
 	return a, nil
 }
 
-// attr is a number that the pipeline wrote beside an entry.
-func attr(a pipeline.Answer, name string) int64 {
-	n, _ := strconv.ParseInt(a.Entry.Attrs[name], 10, 64)
-	return n
-}
+func facts(a pipeline.Answer) variant.Facts { return variant.DecodeFacts(a.Entry.Attrs) }
 
 // get makes one variant behind all viewers, and fetches its bytes.
 func (c *Compat) get(ctx context.Context, source, options string) (pipeline.Answer, error) {

@@ -3,9 +3,7 @@ package prewarm
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -187,18 +185,14 @@ func (s *Service) overlay(ctx context.Context, d *draft, job string) error {
 
 // store notes a variant that is stored.
 func (w *work) store(target int, m pipeline.Warmed, s State, now time.Time) {
-	attrs := m.Meta.Attrs
-	o := &outcome{State: s, Bytes: m.Meta.Size, Width: number(attrs["w"]), Height: number(attrs["h"]), Blur: attrs["ph"], At: now, ours: true}
-	o.Score, _ = strconv.ParseFloat(attrs["score"], 64) // Absent where nobody measured it.
+	f := variant.DecodeFacts(m.Meta.Attrs)
+	o := &outcome{
+		State: s, Bytes: m.Meta.Size, Width: f.Width, Height: f.Height, Blur: f.Placeholder, At: now, ours: true,
+		Score: f.Choice.Score, // 0 where nobody measured it
+	}
 	if name, ok := strings.CutPrefix(m.Meta.ContentType, "image/"); ok {
 		o.Format, _ = variant.ParseFormat(name)
 	}
 	w.Verdicts[target] = o
-	w.From = max(w.From, int64(number(attrs["sb"])))
-}
-
-// number reads a number of our own making; 0 if there is none.
-func number(text string) (n int) {
-	_ = json.Unmarshal([]byte(text), &n)
-	return n
+	w.From = max(w.From, f.SourceBytes)
 }

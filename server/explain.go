@@ -115,10 +115,10 @@ func (s *Server) explain(c echo.Context) error {
 
 // stageName is the stage of an entry in a word.
 func stageName(m cache.Meta) string {
-	switch m.Attrs["stage"] {
-	case "1":
+	switch variant.StageOf(m.Attrs) {
+	case variant.StageFirst:
 		return "first"
-	case "2":
+	case variant.StageHot:
 		return "hot"
 	}
 	return "final"

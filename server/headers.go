@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -134,10 +134,11 @@ func (s *Server) setVariant(h http.Header, k *call, l Lifetimes, a pipeline.Answ
 	h.Set("Last-Modified", m.Created.UTC().Format(http.TimeFormat))
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Cache-Control", string(appendCacheControl(make([]byte, 0, 112), l, k.expires, a, s.deps.Now())))
-	if frames := framesLost(m); frames != "" {
+	facts := variant.DecodeFacts(m.Attrs)
+	if frames := framesLost(facts); frames != "" {
 		h.Set("Goldcrest-Frames", frames)
 	}
-	if sizes := reduced(m); sizes != "" {
+	if sizes := reduced(facts); sizes != "" {
 		h.Set("Goldcrest-Reduced", sizes)
 	}
 	if d := disposition(terms, k.name, m.ContentType); d != "" {
@@ -153,7 +154,7 @@ func appendCacheControl(b []byte, l Lifetimes, expires time.Time, a pipeline.Ans
 		return append(b, "no-store"...)
 	}
 	age, final := l.MaxAge, true
-	if a.Entry.Attrs["stage"] == "1" || a.Outcome == pipeline.Stale {
+	if variant.StageOf(a.Entry.Attrs) == variant.StageFirst || a.Outcome == pipeline.Stale {
 		age, final = min(l.FirstMaxAge, l.MaxAge), false
 	}
 	if life, ok := originLife(l, a); ok {
@@ -178,11 +179,8 @@ func originLife(l Lifetimes, a pipeline.Answer) (time.Duration, bool) {
 	if !l.HonourOrigin {
 		return 0, false
 	}
-	given, err := strconv.ParseInt(a.Entry.Attrs["life"], 10, 32)
-	if err != nil {
-		return 0, false
-	}
-	return max(time.Duration(given)*time.Second-a.Age, 0), true
+	from := variant.DecodeProvenance(a.Entry.Attrs)
+	return max(from.Life-a.Age, 0), from.HasLife
 }
 
 // clip cuts a lifetime to what is left of the URL.
@@ -204,25 +202,19 @@ func appendSeconds(b []byte, d time.Duration) []byte {
 }
 
 // framesLost is "kept/had" where an animated original was answered with fewer frames, else "".
-func framesLost(m cache.Meta) string {
-	had, err := strconv.Atoi(m.Attrs["sfr"])
-	if err != nil || had <= 1 {
+func framesLost(f variant.Facts) string {
+	if f.Frames < 1 || f.Frames >= f.SourceFrames {
 		return ""
 	}
-	kept, err := strconv.Atoi(m.Attrs["fr"])
-	if err != nil || kept >= had {
-		return ""
-	}
-	return strconv.Itoa(kept) + "/" + strconv.Itoa(had)
+	return fmt.Sprintf("%d/%d", f.Frames, f.SourceFrames)
 }
 
 // reduced is "what is/what was asked for" where a variant would have been too long, else "".
-func reduced(m cache.Meta) string {
-	w, h := m.Attrs["aw"], m.Attrs["ah"]
-	if w == "" || h == "" {
+func reduced(f variant.Facts) string {
+	if f.AskedWidth == 0 || f.AskedHeight == 0 {
 		return ""
 	}
-	return m.Attrs["w"] + "x" + m.Attrs["h"] + "/" + w + "x" + h
+	return fmt.Sprintf("%dx%d/%dx%d", f.Width, f.Height, f.AskedWidth, f.AskedHeight)
 }
 
 // disposition is the Content-Disposition of RFC 6266: an ASCII name for old clients, the true one beside it where they

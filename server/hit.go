@@ -54,7 +54,8 @@ func (s *Server) keepReady(h http.Header, q wish, a pipeline.Answer) {
 	}
 	y := &ready{
 		accept: q.accept, key: q.ref.Key(), etag: m.ETag, contentType: m.ContentType, created: m.Created,
-		length: []string{strconv.Itoa(len(a.Entry.Body))}, format: extension(m.ContentType), original: originalBytes(m),
+		length: []string{strconv.Itoa(len(a.Entry.Body))}, format: extension(m.ContentType),
+		original: variant.DecodeFacts(m.Attrs).SourceBytes,
 	}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		if !slices.Contains(ownHeaders, name) {

@@ -198,13 +198,7 @@ func (s *Server) answer(r *http.Request, k *call, q wish) (a pipeline.Answer, er
 // note keeps of an answer what headers and log say.
 func (k *call) note(a pipeline.Answer) {
 	k.outcome, k.tier, k.over, k.format = a.Outcome, a.Tier, a.Over, extension(a.Entry.ContentType)
-	k.original = originalBytes(a.Entry.Meta)
-}
-
-// originalBytes is the size of the original that an entry was made of; 0 when it is not known.
-func originalBytes(m cache.Meta) int64 {
-	n, _ := strconv.ParseInt(m.Attrs["sb"], 10, 64)
-	return n
+	k.original = variant.DecodeFacts(a.Entry.Attrs).SourceBytes
 }
 
 // onlyIfCached reports whether the client wants no work done.

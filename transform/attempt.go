@@ -74,10 +74,11 @@ func (p *Pool) transform(ctx context.Context, t *task) error {
 
 // screen refuses what the header alone forbids: the whole original by its error, single specs by emit.
 func (p *Pool) screen(t *task) error {
-	info, err := examine(t.original.Body, p.cfg)
+	info, err := examine(t.original, p.cfg)
 	if err != nil {
 		return err
 	}
+	t.original.Info = info
 	for i, spec := range t.specs {
 		frames, err := admissible(t.original, info, spec, p.cfg.limits())
 		if err != nil {

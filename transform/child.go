@@ -109,7 +109,10 @@ func (c *child) prepare(o order) ([]byte, error) {
 	}
 	copy(c.mem.bytes[:c.mem.area], o.original.Body)
 	c.lastID++
-	r := request{Length: int64(len(o.original.Body)), Area: c.mem.area, Limits: o.limits, Specs: specs, Stage: o.stage, Master: o.original.Master}
+	r := request{
+		Length: int64(len(o.original.Body)), Area: c.mem.area, Limits: o.limits, Specs: specs, Stage: o.stage,
+		Info: o.original.Info, Master: o.original.Master,
+	}
 	f := frame{Type: frameRequest, ID: c.lastID, Request: &r}
 	packet, err := json.Marshal(f)
 	if err != nil || len(packet) <= maxFrame {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -65,6 +66,7 @@ type request struct {
 	Limits  Limits          `json:"limits"`
 	Specs   []variant.Spec  `json:"specs,omitempty"`
 	Stage   variant.Stage   `json:"stage,omitempty"`
+	Info    sniff.Info      `json:"info,omitzero"`     // of what lies there
 	Master  *variant.Master `json:"master,omitempty"`  // nil: it is the original itself that lies there
 	Spilled int64           `json:"spilled,omitempty"` // > 0: Specs are that many bytes of JSON at Area instead
 }

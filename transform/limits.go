@@ -14,12 +14,12 @@ import (
 const maxScans = 100
 
 // examine reads the header of original and refuses what no spec could change.
-func examine(original []byte, cfg Config) (sniff.Info, error) {
-	if int64(len(original)) > cfg.OriginalBytes {
+func examine(original variant.Original, cfg Config) (sniff.Info, error) {
+	if int64(len(original.Body)) > cfg.OriginalBytes {
 		return sniff.Info{}, fault.New(fault.SourceTooLarge, "transform.examine", "the source has too many bytes",
-			fmt.Errorf("%d bytes, at most %d", len(original), cfg.OriginalBytes))
+			fmt.Errorf("%d bytes, at most %d", len(original.Body), cfg.OriginalBytes))
 	}
-	info, err := sniff.Inspect(original)
+	info, err := original.Inspect()
 	if err != nil {
 		return sniff.Info{}, err
 	}

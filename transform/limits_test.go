@@ -77,7 +77,7 @@ func TestExamine(t *testing.T) {
 		"html":       {[]byte("<!doctype html><p>not found"), fault.NotAnImage},
 		"svg":        {[]byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), fault.UnsupportedFormat},
 	} {
-		_, err := examine(test.original, cfg)
+		_, err := examine(variant.Original{Body: test.original}, cfg)
 		if got := fault.KindOf(err); got != test.want {
 			t.Errorf("%s: got %q (%v), want %q", name, got, err, test.want)
 		}

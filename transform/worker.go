@@ -197,7 +197,8 @@ func (w *worker) transform(id uint64, r *request) (done frame) {
 			lost = w.emit(id, r.Area, i, img, err)
 		}
 	}
-	err := w.codec.Transform(variant.Original{Body: w.mem[:r.Length:r.Length], Master: r.Master}, specs, r.Stage, r.Limits, emit)
+	original := variant.Original{Body: w.mem[:r.Length:r.Length], Info: r.Info, Master: r.Master}
+	err := w.codec.Transform(original, specs, r.Stage, r.Limits, emit)
 	done.Fault = failureOf(errors.Join(lost, err))
 	return done
 }

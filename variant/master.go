@@ -1,6 +1,10 @@
 package variant
 
-import "math"
+import (
+	"math"
+
+	"github.com/goldcrest/goldcrest/sniff"
+)
 
 // MasterRecipe numbers the way in which masters are made, as Recipe does for variants: it is raised when new ones would
 // be better.
@@ -13,7 +17,16 @@ const MasterName = "master"
 // Original is what variants are made from: the bytes of an original, or of the master that stands for it.
 type Original struct {
 	Body   []byte
-	Master *Master // nil: Body is the original itself
+	Info   sniff.Info // what the header of Body says; zero = nobody has read it yet
+	Master *Master    // nil: Body is the original itself
+}
+
+// Inspect is what the header of Body says, read where nobody did yet.
+func (o Original) Inspect() (sniff.Info, error) {
+	if o.Info.Format != "" {
+		return o.Info, nil
+	}
+	return sniff.Inspect(o.Body)
 }
 
 // Bytes is the size of the original, also where a master stands for it.

@@ -90,7 +90,7 @@ var required = []string{
 // the scaling and cannot be told from one made alone. Of a master variants come out as of its original, as long as they
 // are not larger than it. A non-nil error stands for every spec not emitted.
 func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error {
-	info, err := sniff.Inspect(original.Body)
+	info, err := original.Inspect()
 	if err != nil {
 		return err
 	}
