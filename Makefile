@@ -52,7 +52,9 @@ unit: ## unit tests with the race detector; those in JavaScript and Python where
 	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; then \
 		node --test $(wildcard deploy/cdn/*.test.mjs clients/js/*.test.js); \
 	else echo "unit: there is no node 20 or later: the tests of deploy/cdn and clients/js are skipped"; fi
-	@if command -v python3 >/dev/null; then python3 -B -W error -m unittest discover -s clients/python/tests; \
+	@if command -v python3 >/dev/null; then \
+		python=python3; python3 -c 'import celery, django' 2>/dev/null || ! /usr/bin/python3 -c 'import celery, django' 2>/dev/null || python=/usr/bin/python3; \
+		$$python -B -W error -m unittest discover -s clients/python/tests; \
 	else echo "unit: there is no python3: the tests of clients/python are skipped"; fi
 
 # Until Go 1.27 a target may end in "context deadline exceeded" just as its time is up, with no input that fails (golang/go#75804).

@@ -18,18 +18,18 @@ import (
 // celeryTasks is how many tasks, of one unit each, the example is given.
 const celeryTasks = 12
 
-// celeryPython is an interpreter that has Celery. The test is skipped where there is none, or no Redis.
-func celeryPython(t *testing.T) string {
+// pythonWith is an interpreter that has some modules. The test is skipped where there is none, or no Redis.
+func pythonWith(t *testing.T, modules string) string {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not installed (make test installs it)")
 	}
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(python, "-c", "import celery, redis").Run() == nil {
+		if exec.Command(python, "-c", "import "+modules).Run() == nil {
 			return python
 		}
 	}
-	t.Skip("python3-celery is not installed (make test installs it)")
+	t.Skip("Python has not " + modules + " (make test installs them)")
 	return ""
 }
 
@@ -53,16 +53,16 @@ func startRedis(t *testing.T) (addr string) {
 	return addr
 }
 
-// celeryScript is the block of the example's README that starts a worker and sends units, with this run's addresses. It
-// fails where the worker did not live on.
-func celeryScript(t *testing.T, replaced *strings.Replacer) string {
+// readmeScript is the block of an example's README that a test runs, with this run's addresses. It fails where a
+// process that it started in the background did not live on.
+func readmeScript(t *testing.T, readme string, replaced *strings.Replacer) string {
 	t.Helper()
-	blocks, faults := docBlocks("../examples/celery/README.md")
-	i := slices.IndexFunc(blocks, func(b docBlock) bool { return strings.Contains(b.skipped(), "TestCelery") })
+	blocks, faults := docBlocks(readme)
+	i := slices.IndexFunc(blocks, func(b docBlock) bool { return strings.Contains(b.skipped(), t.Name()) })
 	if i < 0 || len(faults) > 0 {
-		t.Fatalf("the README has no block that this test runs, %v", faults)
+		t.Fatalf("%s has no block that this test runs, %v", readme, faults)
 	}
-	return "set -euo pipefail\n" + replaced.Replace(blocks[i].text) + "kill -0 $!\n"
+	return "set -euo pipefail\n" + replaced.Replace(blocks[i].text) + "for pid in $(jobs -p); do kill -0 $pid; done\n"
 }
 
 // Write lets a command write into the buffer.
@@ -115,7 +115,7 @@ func celeryUnits(t *testing.T, o *origin) string {
 // jobs, and what is broken is told once for each image.
 func TestCelery(t *testing.T) {
 	corpus(t)
-	python, o, broker := celeryPython(t), startOrigin(t), startRedis(t)
+	python, o, broker := pythonWith(t, "celery, redis"), startOrigin(t), startRedis(t)
 	gate := make(chan struct{})
 	o.on("/gated.jpg", func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -128,7 +128,7 @@ func TestCelery(t *testing.T) {
 	s := start(t, env...)
 	s.kill()
 
-	cmd := exec.Command("bash", "-c", celeryScript(t, strings.NewReplacer("127.0.0.1:6379", broker, "http://goldcrest.internal:8081", s.admin,
+	cmd := exec.Command("bash", "-c", readmeScript(t, "../examples/celery/README.md", strings.NewReplacer("127.0.0.1:6379", broker, "http://goldcrest.internal:8081", s.admin,
 		"units.jsonl", celeryUnits(t, o)+" 1", "python3", python)))
 	var out, log logBuffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "..", &out, &log
@@ -142,13 +142,13 @@ func TestCelery(t *testing.T) {
 	seen := func(n int, parts ...string) func() bool {
 		return func() bool { return log.linesWith(parts...) >= n }
 	}
-	within(t, time.Minute, "every task is refused", seen(celeryTasks, "tasks.prewarm[", "retry: Retry in", "connect_failed"))
+	within(t, time.Minute, "every task is refused", seen(celeryTasks, "goldcrest.prewarm[", "retry: Retry in", "connect_failed"))
 	time.Sleep(6 * time.Second)
 
 	s = startIn(t, s.dir, env...)
-	within(t, time.Minute, "the gated job is waited for", seen(1, "tasks.collect[", "retry: Retry in"))
+	within(t, time.Minute, "the gated job is waited for", seen(1, "goldcrest.collect[", "retry: Retry in"))
 	s.kill()
-	within(t, time.Minute, "the wait is refused", seen(1, "tasks.collect[", "retry: Retry in", "connect_failed"))
+	within(t, time.Minute, "the wait is refused", seen(1, "goldcrest.collect[", "retry: Retry in", "connect_failed"))
 	time.Sleep(6 * time.Second)
 
 	s = startIn(t, s.dir, env...)

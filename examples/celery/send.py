@@ -1,4 +1,4 @@
-"""Sends Data Units to the tasks, and prints one line for each image URL that has to be mended.
+"""Sends Data Units to the tasks of goldcrest.celery, and prints one line for each image URL that has to be mended.
 
     python3 send.py UNITS.jsonl [UNITS PER TASK]
 
@@ -8,7 +8,7 @@ A worker, the broker and a server must run; README.md says how.
 import json
 import sys
 
-from tasks import collect, prewarm
+from goldcrest.celery import collect, prewarm
 
 
 def main(path, size=200):

@@ -1,0 +1,94 @@
+"""Celery tasks that have pictures made before anyone asks for them. They need Celery 5.2 or later.
+
+    prewarm.delay([unit, unit, ...])          # posts units
+    collect.delay(job)                        # takes the verdicts of a job
+
+Put some hundred units into one task: a call has at most 5,000 units and 16 MiB. The settings are those of goldcrest.conf.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+from typing import Any, Dict, Iterable, Iterator, List, Tuple
+
+from celery import shared_task
+
+from . import conf
+from .api import Refused
+
+_LONGEST_PAUSE = 600  # seconds
+_PAGE = 500  # verdicts that VERDICTS is given at a time
+
+# A task whose worker dies is run again: it is acknowledged late, and rejected where its process is lost. That is safe: the
+# task's id is the idempotency key, so the server answers with the job of the first run.
+_durable = {"bind": True, "acks_late": True, "reject_on_worker_lost": True}
+
+
+@shared_task(name="goldcrest.prewarm", **_durable, max_retries=200)
+def prewarm(self: Any, units: List[Dict[str, Any]], follow: bool = False, **options: Any) -> Dict[str, Any]:
+    """Posts the units and returns the server's answer: the job, with the signed URL of every variant.
+
+    The pictures are made behind the answer. options are those of Client.prewarm. follow=True sends collect for the job, for
+    projects that the server cannot reach with callbacks.
+    """
+    options.setdefault("variants", conf.get("VARIANTS"))
+    if conf.get("CALLBACK"):
+        options.setdefault("callback", {"url": conf.get("CALLBACK"), "events": ["job.done", "image.broken"]})
+    try:
+        # One try: a task queue repeats better than a sleeping worker does.
+        answer = conf.client(attempts=1).prewarm(units, key=self.request.id, **options)
+    except Refused as refused:
+        raise _again(self, refused) from None
+    if follow and answer["job"]:
+        collect.apply_async((answer["job"],))
+    return answer
+
+
+@shared_task(name="goldcrest.collect", **_durable, max_retries=1000)
+def collect(self: Any, job: str) -> List[Dict[str, Any]]:
+    """Waits for a job, gives all of its verdicts to VERDICTS, and returns the image URLs that have to be mended.
+
+    VERDICTS is called with the job and up to 500 verdicts at a time. It may be given a verdict twice: by its "index",
+    "pointer", "name", "format" and "source" it is the same one.
+    """
+    take = conf.function(conf.get("VERDICTS"))
+    api = conf.client(attempts=1)
+    try:
+        state = api.job(job, wait=20)
+        if state["state"] in ("queued", "running"):
+            raise self.retry(countdown=max(5, min(state.get("eta_s") or 5, 60)))
+        if take is None:
+            return broken_images(api.results(job, state="broken"))
+        broken: List[Dict[str, Any]] = []
+        for page in _pages(api.results(job)):
+            take(job, page)
+            broken += [verdict for verdict in page if verdict["state"] == "broken"]
+        return broken_images(broken)
+    except Refused as refused:
+        raise _again(self, refused) from None
+
+
+def broken_images(verdicts: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """One row for each image. There is a verdict for each of its variants and formats, and all name the same source."""
+    images: Dict[Tuple[int, str], Dict[str, Any]] = {}
+    for v in verdicts:
+        row = {"id": v["id"], "pointer": v["pointer"], "source": v["source"], "reason": v.get("reason")}
+        images.setdefault((v["index"], v["pointer"]), row)
+    return list(images.values())
+
+
+def _again(task: Any, refused: Refused) -> Exception:
+    """What a task raises after a refusal: Celery's retry, or the refusal where trying again would not mend it."""
+    if not refused.retryable:
+        return refused
+    wait = refused.retry_after if refused.retry_after is not None else min(2**task.request.retries, _LONGEST_PAUSE)
+    # What the server asks for, else longer each time; never the same for many tasks.
+    pause = min(wait, _LONGEST_PAUSE) + random.uniform(0, 1 + wait / 4)
+    retry: Exception = task.retry(exc=refused, countdown=pause, throw=False)
+    return retry
+
+
+def _pages(verdicts: Iterator[Dict[str, Any]]) -> Iterator[List[Dict[str, Any]]]:
+    while page := list(islice(verdicts, _PAGE)):
+        yield page

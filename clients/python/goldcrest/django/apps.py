@@ -1,0 +1,23 @@
+"""The Django app."""
+
+from django.apps import AppConfig
+from django.core import checks
+from django.db.models.signals import post_save
+
+from .. import conf
+
+
+class GoldcrestConfig(AppConfig):
+    """Has the models of the setting MODELS prewarmed when they are saved."""
+
+    name = "goldcrest.django"
+    label = "goldcrest"
+    verbose_name = "Goldcrest"
+
+    def ready(self) -> None:
+        from . import images
+        from .checks import check
+
+        checks.register(check)
+        for label in conf.get("MODELS"):
+            post_save.connect(images.saved, sender=label, dispatch_uid=f"goldcrest:{label}")
