@@ -65,8 +65,11 @@ var layers = map[string]layer{
 
 	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
-	"server":         {[]string{"server/console", "signing", "variant", "pipeline", "prewarm", "prewarm/unit", "cache", "fault", "metrics", "pressure", "reach", "secretfile", "trace"}, "the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server": {[]string{"server/console", "server/wire", "signing", "variant", "pipeline", "prewarm", "prewarm/unit", "cache",
+		"fault", "metrics", "pressure", "reach", "secretfile", "trace"},
+		"the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
+	"server/wire":    {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
 	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat"},
@@ -104,7 +107,9 @@ var fences = []fence{
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
 	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
-	{"net/http", []string{"app", "cli", "cli/demo", "origin", "server", "client", "metrics", "cache/s3store", "prewarm"}, "only doors and remote parts speak HTTP"},
+	{"net/http", []string{"app", "cache/s3store", "cli", "cli/demo", "client", "metrics", "origin", "prewarm", "server",
+		"server/wire"},
+		"only doors and remote parts speak HTTP"},
 	{"os/exec", []string{"transform"}, "only the pool starts processes"},
 }
 
@@ -120,7 +125,9 @@ var pure = map[string][]string{
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
-	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "server", "server/console", "client", "config", "intake"}
+	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake",
+	"server", "server/console", "server/wire",
+}
 
 // listed is the part of `go list -json` that the rules read.
 type listed struct {

@@ -10,16 +10,15 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/server/wire"
 )
 
-const (
-	leastRate = 2 << 10          // bytes a second that a body must move on average, and an answer where it is not waited for
-	bodyGrace = 10 * time.Second // what every body gets before the rate counts
-)
+// bodyGrace is what every body gets before wire.LeastRate counts.
+const bodyGrace = 10 * time.Second
 
 // rated is the time in which n bytes of a body must have come.
 func rated(n int64) time.Duration {
-	return bodyGrace + time.Duration(n)*time.Second/leastRate
+	return bodyGrace + time.Duration(n)*time.Second/wire.LeastRate
 }
 
 // expired is a deadline that has passed.
@@ -37,8 +36,8 @@ func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
 
 // finish lets the connection of an answered request make room, if it is to be closed.
 func (s *Server) finish(c *crowd, r *http.Request) {
-	if w := wireOf(r); w != nil {
-		c.finish(w)
+	if conn := wire.Of(r); conn != nil {
+		c.finish(conn)
 	}
 }
 
@@ -58,7 +57,7 @@ func probeOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// pacedBody is a request body that must arrive at leastRate. It belongs to one request.
+// pacedBody is a request body that must arrive at wire.LeastRate. It belongs to one request.
 type pacedBody struct {
 	io.ReadCloser
 	control *http.ResponseController

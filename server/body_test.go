@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/server/wire"
 )
 
 // answerOn reads one answer from a connection and says whether the server closes it then.
@@ -114,12 +114,12 @@ func TestBodiesKeepALeastRate(t *testing.T) {
 		b := &pacedBody{ReadCloser: here, control: http.NewResponseController(deadlines{here}), begun: begun}
 		go func() {
 			for range 100 { // Twice the least rate: all of it is read.
-				_, _ = there.Write(make([]byte, 2*leastRate))
+				_, _ = there.Write(make([]byte, 2*wire.LeastRate))
 				time.Sleep(time.Second)
 			}
 		}()
 		n, err := io.Copy(io.Discard, b)
-		if fault.KindOf(err) != fault.BodyTimeout || n != 200*leastRate {
+		if fault.KindOf(err) != fault.BodyTimeout || n != 200*wire.LeastRate {
 			t.Errorf("read %d bytes, then %v", n, err)
 		}
 		if took := time.Since(begun); took > rated(n)+time.Second || took < 100*time.Second {
@@ -133,57 +133,6 @@ type deadlines struct{ net.Conn }
 
 func (deadlines) Header() http.Header { return nil }
 func (deadlines) WriteHeader(int)     {}
-
-// TestAnswersKeepALeastRate writes a large answer to peers: one reads nothing and is given up after the patience for
-// one piece, however much is still to be written; one reads all of it.
-func TestAnswersKeepALeastRate(t *testing.T) {
-	if least := float64(writePiece) / writePatience.Seconds(); least < leastRate/2 || writePatience > time.Minute+5*time.Second {
-		t.Errorf("%v for a piece: %.0f bytes a second at least", writePatience, least)
-	}
-	for _, prepared := range []bool{false, true} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		open := func(patience time.Duration) (*wire, net.Conn) {
-			peer := dial(t, l.Addr().String(), 1, "x")[0] // It waits in the kernel's queue.
-			c, err := wires{l, patience}.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { c.Close() })
-			return c.(*wire), peer
-		}
-		body := make([]byte, 64<<20)
-		answer := func(w *wire) error {
-			p := body
-			if prepared {
-				w.prepare(nil, nil, body)
-				p = []byte("HTTP/1.1 200 OK\r\n\r\n")
-			}
-			_, err := w.Write(p)
-			return err
-		}
-		w, _ := open(50 * time.Millisecond)
-		if err := answer(w); !os.IsTimeout(err) {
-			t.Errorf("nothing is read, prepared %v: %v", prepared, err)
-		}
-		w, peer := open(writePatience)
-		read := make(chan int64)
-		go func() {
-			n, _ := io.Copy(io.Discard, peer)
-			read <- n
-		}()
-		if err := answer(w); err != nil {
-			t.Errorf("all is read, prepared %v: %v", prepared, err)
-		}
-		_ = w.CloseWrite() // Close would reset the connection: what the peer has said is not read.
-		if n := <-read; n < int64(len(body)) {
-			t.Errorf("prepared %v: %d bytes were read of %d", prepared, n, len(body))
-		}
-	}
-}
 
 // TestIntakeIsShared has one token fill its share of the room for bodies with what it sends; other tokens are read all
 // the same.

@@ -14,6 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
+	"github.com/goldcrest/goldcrest/server/wire"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -59,31 +60,17 @@ func (s *Server) keepReady(h http.Header, q wish, a pipeline.Answer) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		if !slices.Contains(ownHeaders, name) {
-			y.headers = appendHeader(y.headers, name, strings.Join(h[name], ", "))
+			y.headers = wire.AppendHeader(y.headers, name, strings.Join(h[name], ", "))
 		}
 	}
 	y.untyped = len(y.headers)
-	y.headers = slices.Clip(appendHeader(y.headers, "Content-Type", m.ContentType))
+	y.headers = slices.Clip(wire.AppendHeader(y.headers, "Content-Type", m.ContentType))
 	n := q.known
 	y.log = s.deps.Log.Handler().WithAttrs(attrs(
 		"door", string(publicDoor), "method", http.MethodGet, "options", n.options, "source_host", clip(n.host, 255), "source", n.source,
 		"outcome", string(a.Outcome), "tier", a.Tier, "format", y.format,
 	))
 	q.rules.targets.keep(n, y)
-}
-
-// appendHeader writes one header line. No value that we make holds a line end; should one, it must not become a line of
-// its own.
-func appendHeader(b []byte, name, value string) []byte {
-	b = append(append(b, name...), ": "...)
-	for i := range len(value) {
-		c := value[i]
-		if c == '\r' || c == '\n' {
-			c = ' '
-		}
-		b = append(b, c)
-	}
-	return append(b, "\r\n"...)
 }
 
 // attrs are the pairs of names and values that have a value.
@@ -109,8 +96,8 @@ func (s *Server) plain(r *http.Request) bool {
 // everything else, what is traced, and whatever is out of the ordinary, is left to the long way, whose answer is the
 // same.
 func (s *Server) hit(w http.ResponseWriter, r *http.Request) bool {
-	c, ok := r.Context().Value(wireKey{}).(*wire)
-	if !ok || !s.plain(r) || int64(len(r.RequestURI)) > s.cfg.MaxURL || s.deps.Tracer != nil && trace.From(r.Context()) != nil {
+	c := wire.Of(r)
+	if c == nil || !s.plain(r) || int64(len(r.RequestURI)) > s.cfg.MaxURL || s.deps.Tracer != nil && trace.From(r.Context()) != nil {
 		return false
 	}
 	began, rl := s.deps.Now(), s.rules.Load()
@@ -131,14 +118,14 @@ func (s *Server) hit(w http.ResponseWriter, r *http.Request) bool {
 	s.lastImage.Store(began.UnixNano())
 
 	id, now := requestID(r.Header.Get("X-Request-Id")), s.deps.Now()
-	own := appendHeader(c.own[:0], "X-Request-Id", id)
+	own := wire.AppendHeader(c.Own(), "X-Request-Id", id)
 	own = append(own, "Cache-Control: "...)
 	own = appendCacheControl(own, rl.Lifetimes, n.terms.Expires, a, now)
 	own = append(own, "\r\nServer-Timing: lookup;dur="...)
 	own = strconv.AppendFloat(own, milliseconds(now.Sub(began)), 'f', -1, 64)
 	own = append(own, "\r\n"...)
 	if conditional(r.Header) && unchanged(r.Header, a.Entry.Meta) {
-		c.prepare(own, y.headers[:y.untyped], nil)
+		c.Prepare(own, y.headers[:y.untyped], nil)
 		w.WriteHeader(http.StatusNotModified)
 		s.recordHit(y, id, http.StatusNotModified, 0, began)
 		return true
@@ -146,7 +133,7 @@ func (s *Server) hit(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h["Content-Type"] = nil // It is among the others; net/http need not guess it.
 	h["Content-Length"] = y.length
-	c.prepare(own, y.headers, a.Entry.Body)
+	c.Prepare(own, y.headers, a.Entry.Body)
 	sent, _ := w.Write(a.Entry.Body) // A client that left needs no answer.
 	s.viewed(y.key, a.Entry, int64(sent))
 	s.recordHit(y, id, http.StatusOK, sent, began)

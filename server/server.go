@@ -23,6 +23,7 @@ import (
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
+	"github.com/goldcrest/goldcrest/server/wire"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
@@ -239,7 +240,7 @@ func (s *Server) servePublic(w http.ResponseWriter, r *http.Request) {
 func (s *Server) Private() http.Handler { return http.HandlerFunc(s.servePrivate) }
 
 func (s *Server) servePrivate(w http.ResponseWriter, r *http.Request) {
-	if c := wireOf(r); c != nil && s.adminCrowd.isAside(c) {
+	if c := wire.Of(r); c != nil && s.adminCrowd.isAside(c) {
 		defer s.finish(s.adminCrowd, r)
 		w.Header().Set("Connection", "close")
 		r = r.WithContext(context.WithValue(r.Context(), asideKey{}, true))
@@ -261,10 +262,10 @@ func (s *Server) Listen() error {
 		return errors.Join(err, public.Close())
 	}
 	bound := connectionBound(s.cfg.Connections)
-	s.publicCrowd = newCrowd(wires{public, writePatience}, crowdRules{
+	s.publicCrowd = newCrowd(wire.Listener{Listener: public, Patience: wire.Patience}, crowdRules{
 		bound: bound, perAddress: s.cfg.perAddress(bound), trusted: s.cfg.trusted(), meter: s.deps.Meter,
 	})
-	s.adminCrowd = newCrowd(wires{admin, writePatience}, crowdRules{
+	s.adminCrowd = newCrowd(wire.Listener{Listener: admin, Patience: wire.Patience}, crowdRules{
 		bound: min(bound, adminConnections), aside: probeConnections, meter: s.deps.Meter,
 	})
 	return nil
@@ -296,7 +297,7 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) httpServer(h http.Handler, c *crowd) *http.Server {
 	return &http.Server{
 		Handler:           h,
-		ConnContext:       withWire,
+		ConnContext:       wire.WithConn,
 		ConnState:         c.follow,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,

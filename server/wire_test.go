@@ -3,7 +3,6 @@ package server
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -92,28 +91,5 @@ func TestWireLeavesTheConnectionToHTTP(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestWireRefusesAnotherAnswer(t *testing.T) {
-	for _, written := range []string{"no head at all", "HTTP/1.1 200 OK\r\nA: b\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n\r\nlonger than said"} {
-		w := &wire{}
-		w.prepare(nil, nil, []byte("short"))
-		if n, err := w.Write([]byte(written)); !errors.Is(err, errWire) || n != 0 {
-			t.Errorf("%q: %d, %v", written, n, err)
-		}
-	}
-}
-
-func TestWithWireKnowsOnlyWires(t *testing.T) {
-	a, b := net.Pipe()
-	defer a.Close()
-	defer b.Close()
-	ctx := context.Background()
-	if withWire(ctx, a) != ctx {
-		t.Error("a pipe is no wire")
-	}
-	if w := new(wire); withWire(ctx, w).Value(wireKey{}) != w {
-		t.Error("a wire is not found")
 	}
 }
