@@ -70,7 +70,7 @@ e2e: ## black-box tests of the built binary
 	cd e2e && ../.ci/retry -count=1 -timeout 40m ./...
 
 docs-check: ## run every command of the documents, follow their links, hold their tables to the code; a part of unit and e2e
-	go test -count=1 -run 'Docs|Documents|Links|Runbook|Deploy' ./house ./app ./variant ./server ./metrics ./config
+	go test -count=1 -run 'Docs|Documents|Links|Runbook|Deploy' ./house ./app ./variant ./server/... ./metrics ./config
 	cd e2e && go test -count=1 -v -run 'TestDocs$$' .
 
 quality: ## what each encoder makes of drawn pictures against what is promised, and of a part of the corpus where there is one

@@ -23,6 +23,7 @@ import (
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/tracing"
@@ -176,20 +177,20 @@ func (a *App) pipelineConfig() pipeline.Config {
 }
 
 // newRules builds what a reload replaces.
-func newRules(cfg config.Config) (server.Rules, error) {
+func newRules(cfg config.Config) (access.Rules, error) {
 	keys, err := signing.New(cfg.Signing, time.Now)
 	if err != nil {
-		return server.Rules{}, err
+		return access.Rules{}, err
 	}
 	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
 	if err != nil {
-		return server.Rules{}, err
+		return access.Rules{}, err
 	}
 	c := cfg.Cache
-	return server.Rules{
+	return access.Rules{
 		Keys: keys, Parser: parser, OnlyPresets: cfg.OnlyPresets, Negotiation: cfg.Negotiation, API: cfg.API,
 		Prewarm: unit.Rules{Limits: unit.DefaultLimits(), Select: cfg.Prewarm.Door.Select},
-		Lifetimes: server.Lifetimes{
+		Lifetimes: access.Lifetimes{
 			MaxAge: c.MaxAge, FirstMaxAge: c.FirstMaxAge, SWR: c.SWR, SIE: c.SIE, TTL: c.TTL, HonourOrigin: c.HonourOrigin,
 		},
 	}, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/api"
 	"github.com/goldcrest/goldcrest/tracing"
 	"github.com/goldcrest/goldcrest/transform"
 )
@@ -134,14 +135,18 @@ func (a *App) openServer(context.Context) (err error) {
 	a.watcher = a.newWatcher()
 	a.fitHeap()
 	deps := server.Deps{
-		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(), Quality: func() string { return a.pool.Drift().String() }, Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log, Purge: a.purge,
-		Warm:     a.pipeline.Warm,
+		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(),
+		Quality: func() string { return a.pool.Drift().String() },
+		Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log,
 		Pressure: a.watcher.Step,
 		NoImages: !a.cfg.Is(config.RoleProxy),
 		Tracer:   a.tracer(), TrustTraces: a.cfg.Tracing.Trust,
-		Overview: &server.Overview{
-			Version: a.version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
-			Config: func(w io.Writer) error { return a.live.Load().print(w) },
+		Deps: api.Deps{
+			Warm: a.pipeline.Warm, Purge: a.purge,
+			Overview: &api.Overview{
+				Version: a.version, Started: a.started, Levels: a.levels, Totals: a.metrics.Totals, History: a.history.Recent,
+				Config: func(w io.Writer) error { return a.live.Load().print(w) },
+			},
 		},
 	}
 	if a.prewarm != nil { // A nil pointer in an interface would not be nil.

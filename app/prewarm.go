@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -79,7 +80,9 @@ func (a *App) openCompat(ctx context.Context, b *background) (err error) {
 // sign gives the URL of a variant under the keys in force.
 func (a *App) sign(key, source, options string, ttl, round time.Duration) (string, error) {
 	now := a.live.Load()
-	return now.rules.SignURL(now.cfg.Server.PublicURL(), key, source, options, signing.Expiry(time.Now(), ttl, round))
+	return now.rules.SignURL(access.URL{
+		Base: now.cfg.Server.PublicURL(), Key: key, Source: source, Options: options, Expires: signing.Expiry(time.Now(), ttl, round),
+	}, signing.Rights{})
 }
 
 // work runs the prewarm workers, once the queue is open, until ctx ends.

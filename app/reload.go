@@ -12,13 +12,13 @@ import (
 
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/prewarm"
-	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // live is what a reload replaces, as the parts outside the server see it.
 type live struct {
 	cfg     config.Config // in force
-	rules   server.Rules
+	rules   access.Rules
 	quotas  map[string]prewarm.Quota // of all tokens, by name
 	restart []string                 // keys whose values in the file need a restart
 }

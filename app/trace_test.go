@@ -24,7 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/goldcrest/goldcrest/config"
-	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -89,7 +89,7 @@ func tracedApp(t *testing.T, c *collector) (a *App, stop func()) {
 	cfg.Transform.Workers = 1
 	cfg.Origin.AllowPrivate = []string{"127.0.0.0/8"}
 	cfg.Signing.Keys = []signing.Key{{Key: strings.Repeat("5a", 32)}}
-	cfg.API.Tokens = []server.Token{{Name: "backend", Token: "hush-hush-hush-hush", Scopes: []string{server.ScopePrewarm}}}
+	cfg.API.Tokens = []access.Token{{Name: "backend", Token: "hush-hush-hush-hush", Scopes: []string{access.ScopePrewarm}}}
 	cfg.Presets = map[string]string{"lite": "w:20/f:webp"}
 	cfg.Tracing.OTLP, cfg.Tracing.Ratio = c.URL, 1
 	a, err := Open(t.Context(), "dev", cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))

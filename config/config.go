@@ -19,6 +19,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/tracing"
 	"github.com/goldcrest/goldcrest/transform"
@@ -33,7 +34,7 @@ type Config struct {
 	// Server is the two listeners.
 	Server server.Config `yaml:"server"`
 	// API is who may call the private listener's API.
-	API server.API `yaml:"api"`
+	API access.API `yaml:"api"`
 	// Signing is the keys that URLs are signed with.
 	Signing signing.Config `yaml:"signing"`
 	// Origin is which originals may be fetched, and what a fetch may cost.
@@ -142,7 +143,7 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Roles: []string{RoleProxy, RolePrewarm}, Prewarm: Prewarm{Door: prewarm.Default(), Queue: natsqueue.Default()},
-		Server: server.Default(), API: server.DefaultAPI(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
+		Server: server.Default(), API: access.DefaultAPI(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
 		Quality: Quality{transform.DefaultQuality(), heat.Default()}, Negotiation: variant.Default(),
 		Cache: Cache{
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,

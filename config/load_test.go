@@ -13,7 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 func printed(t *testing.T, c Config) string {
@@ -87,7 +87,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		spoil func(c *Config)
 	}{
 		{"server.listen", func(c *Config) { c.Server.Listen = "8080" }},
-		{"api.tokens", func(c *Config) { c.API.Tokens = append(c.API.Tokens, server.Token{Token: "0123456789abcdef"}) }},
+		{"api.tokens", func(c *Config) { c.API.Tokens = append(c.API.Tokens, access.Token{Token: "0123456789abcdef"}) }},
 		{"signing.signature_size", func(c *Config) { c.Signing.SignatureSize = 8 }},
 		{"origin.timeout", func(c *Config) { c.Origin.Timeout = 0 }},
 		{"transform.engine", func(c *Config) { c.Transform.Engine = "magick" }},

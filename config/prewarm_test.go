@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/prewarm"
-	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // Roles, and what the prewarm section takes from others, are checked before anything is opened.
@@ -29,9 +29,9 @@ func TestValidatePrewarm(t *testing.T) {
 		{"a format", func(c *Config) { c.Prewarm.Door.Formats = []string{"gif"} }, "prewarm.formats"},
 		{"no queue", func(c *Config) { c.Prewarm.Queue.Dir = "" }, "prewarm.queue"},
 		{"callbacks without a secret", func(c *Config) { c.Prewarm.Door.Callbacks.Allow = []string{"b.example"} }, "prewarm.callbacks.secrets"},
-		{"a quota", func(c *Config) { c.API.Tokens = []server.Token{{Name: "a", Quota: prewarm.Quota{ImagesADay: 1}}} }, ""},
+		{"a quota", func(c *Config) { c.API.Tokens = []access.Token{{Name: "a", Quota: prewarm.Quota{ImagesADay: 1}}} }, ""},
 		{"a quota that is forgotten within the day", func(c *Config) {
-			c.API.Tokens, c.Prewarm.Door.Keep = []server.Token{{Name: "a", Quota: prewarm.Quota{ImagesADay: 1}}}, 23*time.Hour
+			c.API.Tokens, c.Prewarm.Door.Keep = []access.Token{{Name: "a", Quota: prewarm.Quota{ImagesADay: 1}}}, 23*time.Hour
 		}, "api.tokens (a): quota.images_a_day needs a prewarm.keep of 24h"},
 		{"the store's own bucket", func(c *Config) {
 			c.Cache.Store.S3.Bucket, c.Compat.Buckets = "pictures", []prewarm.CompatBucket{{Name: "pictures"}}

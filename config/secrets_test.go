@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/prewarm"
-	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -15,7 +15,7 @@ import (
 func TestCheckSecretFiles(t *testing.T) {
 	settings := map[string]func(c *Config, file string){
 		"signing.keys[0].key_file": func(c *Config, file string) { c.Signing.Keys = []signing.Key{{KeyFile: file}} },
-		"api.tokens[1].token_file": func(c *Config, file string) { c.API.Tokens = []server.Token{{Token: "x"}, {TokenFile: file}} },
+		"api.tokens[1].token_file": func(c *Config, file string) { c.API.Tokens = []access.Token{{Token: "x"}, {TokenFile: file}} },
 		"prewarm.callbacks.secrets[0].secret_file": func(c *Config, file string) {
 			c.Prewarm.Door.Callbacks.Secrets = []prewarm.CallbackSecret{{SecretFile: file}}
 		},

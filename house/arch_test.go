@@ -65,14 +65,26 @@ var layers = map[string]layer{
 
 	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
-	"server": {[]string{"server/console", "server/wire", "signing", "variant", "pipeline", "prewarm", "prewarm/unit", "cache",
-		"fault", "metrics", "pressure", "reach", "secretfile", "trace"},
-		"the HTTP door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
-	"server/console": {nil, "the files of the operators' page and nothing else: what it may see is the server's to decide"},
-	"server/wire":    {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
+	"server": {[]string{"server/access", "server/api", "server/console", "server/exchange", "server/image", "server/wire",
+		"fault", "metrics", "pressure", "trace"},
+		"the HTTP front: it owns listeners, and leaves the answers to the rooms"},
+	"server/access": {[]string{"fault", "prewarm", "prewarm/unit", "secretfile", "signing", "variant"},
+		"who may do what is decided before anything is read or written, so it knows no answer"},
+	"server/exchange": {[]string{"server/access", "fault", "metrics", "pipeline", "pressure", "trace", "variant"},
+		"what every answer shares, whatever the door: it knows none of them"},
+	"server/fields": {[]string{"cache", "variant"}, "reads header fields: what it says follows from them alone"},
+	"server/image": {[]string{"server/access", "server/exchange", "server/fields", "server/wire", "cache", "fault", "metrics",
+		"pipeline", "pressure", "reach", "signing", "trace", "variant"},
+		"the viewers' door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
+	"server/api": {[]string{"server/access", "server/exchange", "server/fields", "cache", "fault", "metrics", "pipeline", "pressure",
+		"prewarm", "prewarm/unit", "signing", "variant"},
+		"the door of backends and operators: it knows neither viewers nor the page"},
+	"server/console": {[]string{"server/access", "server/exchange", "server/fields", "fault", "pipeline", "variant"},
+		"the operators' page: what it may see is the server's to decide"},
+	"server/wire": {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"server", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat"},
+	"config": {[]string{"server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
@@ -80,7 +92,7 @@ var layers = map[string]layer{
 	"app": {[]string{"*"}, "the composition root: the only place that knows all"},
 
 	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
-	"cli/demo":     {[]string{"app", "client", "config", "server", "signing"}, "a user of the product: it serves and asks as anybody does"},
+	"cli/demo":     {[]string{"app", "client", "config", "server/access", "signing"}, "a user of the product: it serves and asks as anybody does"},
 	"cli/progress": {[]string{"cli/advice", "client", "fault"}, "shows the counts of jobs, and asks nobody for them"},
 	"cli/unitfile": {nil, "reads text, and knows no server"},
 
@@ -100,7 +112,8 @@ var fences = []fence{
 	{"C", []string{"transform/codec", "transform/codec/score"}, "C code reads hostile files: it runs in worker processes alone"},
 	{"unsafe", []string{"transform", "transform/codec", "transform/codec/score"}, "only the shared memory and its C neighbours need it"},
 	{"github.com/h2non/bimg", []string{"transform/codec"}, "it starts libvips when imported, and is cgo"},
-	{"github.com/labstack/echo/", []string{"server"}, "HTTP types below the server tie the pipeline to a router"},
+	{"github.com/labstack/echo/", []string{"server", "server/api", "server/console", "server/exchange", "server/image"},
+		"HTTP types below the server tie the pipeline to a router"},
 	{"github.com/aws/", []string{"cache/s3store"}, "one store owns the SDK; the others must build without it"},
 	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
 	{"github.com/nats-io/", []string{"prewarm/natsqueue"}, "the queue is a contract: one implementation owns NATS"},
@@ -108,7 +121,7 @@ var fences = []fence{
 	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
 	{"net/http", []string{"app", "cache/s3store", "cli", "cli/demo", "client", "metrics", "origin", "prewarm", "server",
-		"server/wire"},
+		"server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire"},
 		"only doors and remote parts speak HTTP"},
 	{"os/exec", []string{"transform"}, "only the pool starts processes"},
 }
@@ -126,7 +139,7 @@ var pure = map[string][]string{
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake",
-	"server", "server/console", "server/wire",
+	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
 }
 
 // listed is the part of `go list -json` that the rules read.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // flaky is a listener whose accept() fails as it is told, and then waits until it is closed or gives connections.
@@ -99,7 +101,7 @@ func TestAcceptEndsWhenClosed(t *testing.T) {
 // The server ends with an error that names the listener when that is lost for good, and lets requests that run end.
 func TestServeEndsWhenAListenerIsLost(t *testing.T) {
 	for _, which := range []string{"public", "private"} {
-		f := newFixture(t, func(c *Config, _ *Rules) {
+		f := newFixture(t, func(c *Config, _ *access.Rules) {
 			c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 200*time.Millisecond
 		})
 		if err := f.Listen(); err != nil {

@@ -88,22 +88,25 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 }
 
 // paceBody is the private listener's way with bodies: those that handlers read must keep coming, those that they leave
-// are not waited for. The caller calls end when the request is answered.
-func (s *Server) paceBody(c echo.Context) (end func()) {
-	r, w := c.Request(), c.Response()
-	if !hasBody(r) {
-		return func() {}
-	}
-	b := &pacedBody{ReadCloser: r.Body, control: http.NewResponseController(w), begun: time.Now()}
-	r.Body = b
-	w.Before(func() {
-		if !b.ended {
-			dropBody(w)
+// are not waited for.
+func (s *Server) paceBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r, w := c.Request(), c.Response()
+		if !hasBody(r) {
+			return next(c)
 		}
-	})
-	return func() {
-		if !b.ended {
-			s.finish(s.adminCrowd, r)
-		}
+		b := &pacedBody{ReadCloser: r.Body, control: http.NewResponseController(w), begun: time.Now()}
+		r.Body = b
+		w.Before(func() {
+			if !b.ended {
+				dropBody(w)
+			}
+		})
+		defer func() {
+			if !b.ended {
+				s.finish(s.adminCrowd, r)
+			}
+		}()
+		return next(c)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/wire"
 )
 
@@ -63,7 +64,7 @@ func TestBodiesAreNotWaitedFor(t *testing.T) {
 // served beside them.
 func TestBodilessCrowd(t *testing.T) {
 	const bound = 30
-	s := newSocket(t, func(c *Config, _ *Rules) { c.Connections = bound })
+	s := newSocket(t, func(c *Config, _ *access.Rules) { c.Connections = bound })
 	for range 3 {
 		dial(t, s.addr, bound, "GET /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
 		if res, _ := s.ask("GET", s.url("w:100", photo)); res.StatusCode != 200 {
@@ -75,7 +76,7 @@ func TestBodilessCrowd(t *testing.T) {
 // TestProbesHavePlaces holds every connection of the private listener with a call that has begun; probes and scrapes
 // are answered.
 func TestProbesHavePlaces(t *testing.T) {
-	a := newAPI(t, func(c *Config, _ *Rules) {
+	a := newAPI(t, func(c *Config, _ *access.Rules) {
 		c.Listen, c.Admin, c.Drain, c.Connections = "127.0.0.1:0", "127.0.0.1:0", 0, 8
 	})
 	if err := a.Listen(); err != nil {
@@ -134,42 +135,9 @@ type deadlines struct{ net.Conn }
 func (deadlines) Header() http.Header { return nil }
 func (deadlines) WriteHeader(int)     {}
 
-// TestIntakeIsShared has one token fill its share of the room for bodies with what it sends; other tokens are read all
-// the same.
-func TestIntakeIsShared(t *testing.T) {
-	a := newAPI(t, nil)
-	mine, other := a.rules.Load().tokens[0], a.rules.Load().tokens[1]
-	limit := a.rules.Load().Prewarm.Limits.Body
-	var held []*place
-	for range intakeShare {
-		p := a.enterIntake(t.Context(), mine)
-		if err := p.grow(limit); err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, p)
-	}
-	synctest.Test(t, func(t *testing.T) {
-		p := a.enterIntake(t.Context(), mine)
-		if err := p.grow(1); fault.KindOf(err) != fault.RateLimited {
-			t.Errorf("beyond the share: %v", err)
-		}
-	})
-	p := a.enterIntake(t.Context(), other)
-	if err := p.grow(limit); err != nil {
-		t.Errorf("another token: %v", err)
-	}
-	for _, p := range append(held, p) {
-		p.leave()
-		p.leave()
-	}
-	if !a.intake.TryAcquire(intakeRoom * intakeUnits) {
-		t.Error("not all room was given back")
-	}
-}
-
 // TestAnnouncedBodiesTakeNoRoom holds many calls of which one byte came; a call that comes whole is read beside them.
 func TestAnnouncedBodiesTakeNoRoom(t *testing.T) {
-	a := newAPI(t, func(c *Config, _ *Rules) { c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 0 })
+	a := newAPI(t, func(c *Config, _ *access.Rules) { c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 0 })
 	accepting(a, aJob())
 	if err := a.Listen(); err != nil {
 		t.Fatal(err)
@@ -179,7 +147,7 @@ func TestAnnouncedBodiesTakeNoRoom(t *testing.T) {
 	go func() { served <- a.Serve(ctx) }()
 	defer func() { stop(); <-served }()
 	_, private := a.Addrs()
-	dial(t, private.String(), 4*intakeRoom, fmt.Sprintf("POST /v1/prewarm HTTP/1.1\r\nHost: localhost\r\n%s\r\nContent-Length: %d\r\n\r\n{", bearer, 16<<20))
+	dial(t, private.String(), 32, fmt.Sprintf("POST /v1/prewarm HTTP/1.1\r\nHost: localhost\r\n%s\r\nContent-Length: %d\r\n\r\n{", bearer, 16<<20))
 	c := dial(t, private.String(), 1, fmt.Sprintf("POST /v1/prewarm HTTP/1.1\r\nHost: localhost\r\n%s\r\nContent-Length: %d\r\n\r\n%s", bearer, len(unitBody), unitBody))[0]
 	if status, _ := answerOn(t, c); status != 202 {
 		t.Errorf("status %d", status)
@@ -189,9 +157,9 @@ func TestAnnouncedBodiesTakeNoRoom(t *testing.T) {
 // TestWaitingIsBoundedPerToken has one token wait with as many requests as it may; the next is refused.
 func TestWaitingIsBoundedPerToken(t *testing.T) {
 	a := newAPI(t, nil)
-	who := a.rules.Load().tokens[0]
-	for range maxStays {
-		if _, err := a.stay(who); err != nil {
+	who := a.who(bearer)
+	for range 64 {
+		if _, err := who.Stay(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -58,10 +59,12 @@ func TestCheck(t *testing.T) {
 
 func TestPurge(t *testing.T) {
 	const narrow = "Authorization: Bearer a-token-that-may-only-purge"
-	a := newAPI(t, func(_ *Config, r *Rules) {
-		r.API.Tokens = append(r.API.Tokens, Token{Name: "purger", Token: "a-token-that-may-only-purge", Scopes: []string{ScopePurge}})
+	a := newAPI(t, func(_ *Config, r *access.Rules) {
+		r.API.Tokens = append(r.API.Tokens, access.Token{
+			Name: "purger", Token: "a-token-that-may-only-purge", Scopes: []string{access.ScopePurge},
+		})
 	})
-	ref, err := a.rules.Load().Parser.Ref(photo, variant.Spec{})
+	ref, err := a.access.Current().Parser.Ref(photo, variant.Spec{})
 	if err != nil {
 		t.Fatal(err)
 	}

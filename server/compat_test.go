@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // fakePredecessor keeps what was posted.
@@ -26,8 +27,8 @@ func (f *fakePredecessor) Post(_ context.Context, _ string, body io.Reader, room
 
 func TestCompat(t *testing.T) {
 	f := &fakePredecessor{}
-	s := newFixtureWith(t, func(_ *Config, r *Rules) {
-		r.API.Tokens = []Token{{Name: "old", Token: testToken, Scopes: []string{ScopeCompat}}}
+	s := newFixtureWith(t, func(_ *Config, r *access.Rules) {
+		r.API.Tokens = []access.Token{{Name: "old", Token: testToken, Scopes: []string{access.ScopeCompat}}}
 	}, func(d *Deps) { d.Predecessor = f })
 	post := func() *httptest.ResponseRecorder {
 		return s.private("POST", "/v1/compat/lambda", `{"bucket_name": "b"}`, bearer)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -38,7 +39,7 @@ func dial(t *testing.T, addr string, n int, say string) []net.Conn {
 // gets it, and the number of connections stays below its bound, on both listeners.
 func TestFault30Crowd(t *testing.T) {
 	const bound = 20
-	s := newSocket(t, func(c *Config, _ *Rules) { c.Connections = bound })
+	s := newSocket(t, func(c *Config, _ *access.Rules) { c.Connections = bound })
 	_, private := s.Addrs()
 	for _, say := range []string{"", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", "G"} {
 		dial(t, s.addr, 60, say)
@@ -63,7 +64,7 @@ func TestFault30Crowd(t *testing.T) {
 func TestFault30RequestsInWorkStay(t *testing.T) {
 	const bound = 4
 	began, release := make(chan struct{}, bound), make(chan struct{})
-	f := newFixture(t, func(c *Config, _ *Rules) {
+	f := newFixture(t, func(c *Config, _ *access.Rules) {
 		c.Listen, c.Admin, c.Drain, c.Connections = "127.0.0.1:0", "127.0.0.1:0", 0, bound
 	})
 	f.images.onGet = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {

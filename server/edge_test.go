@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/server/fields"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -42,7 +43,8 @@ func TestEdgeAccept(t *testing.T) {
 		}
 		got := variant.ParseAccept(row["coarse"], cfg)
 		if got.Formats&modern&^want.Formats != 0 {
-			t.Errorf("%q is folded coarsely to %q: the client might get a format that it does not take", row["accept"], row["coarse"])
+			t.Errorf("%q is folded coarsely to %q: the client might get a format that it does not take",
+				row["accept"], row["coarse"])
 		}
 		if got != want && !weighed.MatchString(row["accept"]) {
 			t.Errorf("%q means %+v, folded coarsely to %q it means %+v", row["accept"], want, row["coarse"], got)
@@ -56,13 +58,13 @@ func TestEdgeHints(t *testing.T) {
 		h.Set("Save-Data", row["save_data"])
 		h.Set("ECT", row["ect"])
 		want := row["slow"] == "yes"
-		if got := slow(h); got != want && row["rtt"]+row["downlink"] == "" {
+		if got := fields.Slow(h); got != want && row["rtt"]+row["downlink"] == "" {
 			t.Errorf("%v: slow is %t, the table says %t", row, got, want)
 		} else if got && !want {
 			t.Errorf("%v: the edge makes a slow client fast", row)
 		}
 	}
-	if !slow(http.Header{"Ect": {"3g"}}) || slow(http.Header{}) {
+	if !fields.Slow(http.Header{"Ect": {"3g"}}) || fields.Slow(http.Header{}) {
 		t.Error("what the edge sends for slow and for fast means something else here")
 	}
 }

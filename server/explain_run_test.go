@@ -13,13 +13,14 @@ import (
 
 // Only run=1 makes anything, only what a viewer would be given, and the source's own query is none of it.
 func TestExplainRuns(t *testing.T) {
-	f := newFixture(t, nil)
 	var warmed []variant.Ref
 	answer := pipeline.Warmed{Timings: pipeline.Timings{Queue: time.Second, Fetch: 30 * time.Millisecond, Transform: 70 * time.Millisecond}}
-	f.deps.Warm = func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
-		warmed = append(warmed, refs...)
-		return []pipeline.Warmed{answer}
-	}
+	f := newFixtureWith(t, nil, func(d *Deps) {
+		d.Warm = func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
+			warmed = append(warmed, refs...)
+			return []pipeline.Warmed{answer}
+		}
+	})
 	f.images.onPeek = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
 		if len(warmed) == 0 {
 			return pipeline.Answer{}, fault.New(fault.NotCached, "test", "not there", nil)
@@ -64,7 +65,7 @@ func TestExplainRuns(t *testing.T) {
 			t.Errorf("%s: got %+v, %d made", path, e.Run, len(warmed)-made)
 		}
 	}
-	f.deps.Warm = nil
+	f = newFixture(t, nil)
 	if e := read(good + "?run=1"); e.Run == nil || e.Run.Outcome != "refused" {
 		t.Errorf("without a pipeline: got %+v", e.Run)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/reach"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -43,7 +44,8 @@ type fakeImages struct {
 	onGet, onPeek func(context.Context, variant.Ref) (pipeline.Answer, error)
 	onStat        func(context.Context, variant.Ref) (pipeline.Answer, error)
 	onRecall      func(key string) (pipeline.Answer, bool)
-	onMake        func(key string) // for each variant that has to be made and may be, with the id of its signing key; nil = none has to be
+	// for each variant that has to be made and may be, with the id of its signing key; nil = none has to be
+	onMake func(key string)
 
 	mu                 sync.Mutex
 	via                reach.Via // the hosts that all originals came through
@@ -176,7 +178,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func testRules(t testing.TB, now func() time.Time, keys ...signing.Key) Rules {
+func testRules(t testing.TB, now func() time.Time, keys ...signing.Key) access.Rules {
 	t.Helper()
 	if len(keys) == 0 {
 		keys = []signing.Key{{Key: testKey, Salt: "5a17"}}
@@ -189,24 +191,24 @@ func testRules(t testing.TB, now func() time.Time, keys ...signing.Key) Rules {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Rules{
+	return access.Rules{
 		Keys: ring, Parser: parser, Negotiation: variant.Default(),
-		Lifetimes: Lifetimes{MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour},
-		API: API{Tokens: []Token{
-			{Name: "backend", Token: testToken, Scopes: []string{ScopeSign, ScopeExplain, ScopeAdmin, ScopePrewarm, ScopeCheck, ScopePurge}},
-			{Name: "narrow", Token: "a-token-that-may-only-check", Scopes: []string{ScopeCheck}},
+		Lifetimes: access.Lifetimes{MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour},
+		API: access.API{Tokens: []access.Token{
+			{Name: "backend", Token: testToken, Scopes: []string{access.ScopeSign, access.ScopeExplain, access.ScopeAdmin, access.ScopePrewarm, access.ScopeCheck, access.ScopePurge}},
+			{Name: "narrow", Token: "a-token-that-may-only-check", Scopes: []string{access.ScopeCheck}},
 		}},
 	}
 }
 
 // newFixture makes a server; change may alter its configuration and rules before it is made.
-func newFixture(t testing.TB, change func(*Config, *Rules)) *fixture {
+func newFixture(t testing.TB, change func(*Config, *access.Rules)) *fixture {
 	t.Helper()
 	return newFixtureWith(t, change, func(*Deps) {})
 }
 
 // newFixtureWith is newFixture with further parts.
-func newFixtureWith(t testing.TB, change func(*Config, *Rules), add func(*Deps)) *fixture {
+func newFixtureWith(t testing.TB, change func(*Config, *access.Rules), add func(*Deps)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, images: &fakeImages{}, log: &lockedBuffer{}, meter: metrics.New(), now: testNow}
 	now := func() time.Time { return f.now.Add(time.Duration(f.later.Load())) }
@@ -225,6 +227,21 @@ func newFixtureWith(t testing.TB, change func(*Config, *Rules), add func(*Deps))
 		t.Fatal(err)
 	}
 	return f
+}
+
+// beat is how often a silent stream of events shows that it lives.
+const beat = 15 * time.Second
+
+// who is the caller that a line with a token names.
+func (f *fixture) who(line string) access.Caller {
+	f.t.Helper()
+	r := httptest.NewRequest("GET", "/v1/jobs", nil)
+	r.Header.Set("Authorization", strings.TrimPrefix(line, "Authorization: "))
+	who, err := f.access.Identify(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return who
 }
 
 // url is a signed path for options ("" = none) and a source, in base64.

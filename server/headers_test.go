@@ -3,11 +3,11 @@ package server
 import (
 	"context"
 	"encoding/base64"
-	"mime"
 	"strings"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -46,7 +46,7 @@ func TestHintsChooseTheWeightClass(t *testing.T) {
 }
 
 func TestFault32CORS(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) { c.CORS = []string{"https://shop.example", "https://app.example"} })
+	f := newFixture(t, func(c *Config, _ *access.Rules) { c.CORS = []string{"https://shop.example", "https://app.example"} })
 	for _, target := range []string{f.url("", photo), "/broken"} {
 		w := f.do("GET", target, "Origin: https://shop.example")
 		header(t, w, "Access-Control-Allow-Origin", "https://shop.example")
@@ -81,7 +81,7 @@ func TestFirstStageIsKeptShortly(t *testing.T) {
 }
 
 func TestImmutableOnlyWithoutTTL(t *testing.T) {
-	f := newFixture(t, func(_ *Config, r *Rules) { r.Lifetimes.TTL, r.Lifetimes.SWR, r.Lifetimes.SIE = 1, 0, 0 })
+	f := newFixture(t, func(_ *Config, r *access.Rules) { r.Lifetimes.TTL, r.Lifetimes.SWR, r.Lifetimes.SIE = 1, 0, 0 })
 	header(t, f.do("GET", f.url("", photo)), "Cache-Control", "public, max-age=2592000")
 }
 
@@ -105,33 +105,6 @@ func TestReducedVariantSaysSo(t *testing.T) {
 		return pipeline.Answer{Entry: e, Outcome: pipeline.Hit, Tier: "memory"}, nil
 	}
 	header(t, f.do("GET", f.url("", photo)), "Goldcrest-Reduced", "655x16383/800x20000")
-}
-
-func TestContentDisposition(t *testing.T) {
-	for _, tc := range []struct {
-		terms variant.Terms
-		want  string
-	}{
-		{variant.Terms{}, ""},
-		{variant.Terms{Filename: "red shoe"}, `inline; filename="red shoe.jpg"`},
-		{variant.Terms{Filename: "shoe.jpg", Attachment: true}, `attachment; filename="shoe.jpg"`},
-		{variant.Terms{Attachment: true}, `attachment; filename="cat.jpg"`},
-		{variant.Terms{Filename: "Müller & Söhne"}, `inline; filename="M_ller & S_hne.jpg"; filename*=UTF-8''M%C3%BCller%20%26%20S%C3%B6hne.jpg`},
-		{variant.Terms{Filename: "100%.a\"b"}, `inline; filename="100_.a_b.jpg"; filename*=UTF-8''100%25.a%22b.jpg`},
-		{variant.Terms{Filename: "../../etc/passwd"}, `inline; filename="passwd.jpg"`},
-		{variant.Terms{Filename: `C:\x\y`}, `inline; filename="y.jpg"`},
-		{variant.Terms{Filename: "a\r\nSet-Cookie: b=c"}, `inline; filename="aSet-Cookie: b=c.jpg"`},
-		{variant.Terms{Filename: "gpj\u202eexe\u2028"}, `inline; filename="gpjexe.jpg"`},
-		{variant.Terms{Filename: "\xff..", Attachment: true}, `attachment; filename="cat.jpg"`},
-	} {
-		got := disposition(tc.terms, "cat", "image/jpeg")
-		if got != tc.want {
-			t.Errorf("%q: %q, want %q", tc.terms.Filename, got, tc.want)
-		}
-		if _, _, err := mime.ParseMediaType(got); got != "" && err != nil {
-			t.Errorf("%q: %v", got, err)
-		}
-	}
 }
 
 func TestAttachmentIsNamedAfterItsSource(t *testing.T) {

@@ -14,6 +14,9 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pressure"
+	"github.com/goldcrest/goldcrest/server/access"
+	"github.com/goldcrest/goldcrest/server/console"
+	"github.com/goldcrest/goldcrest/server/exchange"
 )
 
 // routePrivate lays out the private door.
@@ -23,12 +26,12 @@ func (s *Server) routePrivate(e *echo.Echo) {
 	if s.deps.Metrics != nil {
 		e.Match([]string{http.MethodGet, http.MethodHead}, "/metrics", echo.WrapHandler(s.deps.Metrics))
 	}
-	e.POST("/v1/sign", s.sign, s.need(ScopeSign), query())
-	e.GET("/v1/explain/*", s.explain, s.need(ScopeExplain))
-	s.routePrewarm(e)
-	s.routeConsole(e)
+	s.api.Route(e)
+	console.New(console.Config{
+		PublicURL: s.cfg.PublicURL(), PathPrefix: s.cfg.PathPrefix, Queue: s.deps.Prewarm != nil,
+	}, s.responder, s.access, s.deps.Images).Route(e)
 	if s.cfg.PProf {
-		g := e.Group("/debug/pprof", s.need(ScopeAdmin))
+		g := e.Group("/debug/pprof", exchange.Need(s.access, access.ScopeAdmin))
 		g.GET("/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))
 		g.GET("/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
 		g.GET("/symbol", echo.WrapHandler(http.HandlerFunc(pprof.Symbol)))
@@ -40,7 +43,7 @@ func (s *Server) routePrivate(e *echo.Echo) {
 // health tells a load balancer on the public door whether to send requests here. It says nothing else.
 func (s *Server) health(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if s.draining.Load() || s.pressure() >= pressure.Refuse {
+	if s.state.Draining.Load() || s.state.Step() >= pressure.Refuse {
 		return c.NoContent(http.StatusServiceUnavailable)
 	}
 	return c.NoContent(http.StatusOK)
@@ -48,13 +51,13 @@ func (s *Server) health(c echo.Context) error {
 
 // readyz is health for the orchestrator.
 func (s *Server) readyz(c echo.Context) error {
-	if s.draining.Load() {
+	if s.state.Draining.Load() {
 		return fault.New(fault.ShuttingDown, "server.readyz", "this server is shutting down", nil)
 	}
-	if err := s.short(pressure.Refuse); err != nil {
+	if err := s.state.Short(pressure.Refuse); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, map[string]string{"status": "ready", "memory": s.pressure().String()})
+	return c.JSON(http.StatusOK, map[string]string{"status": "ready", "memory": s.state.Step().String()})
 }
 
 // healthPatience is how long a check waits for a worker: less than the timeouts of those who ask, and enough where one
@@ -71,7 +74,7 @@ func (s *Server) healthz(c echo.Context) error {
 			return fault.New(fault.Overloaded, "server.healthz", "the workers make no pictures", err)
 		}
 	}
-	answer := map[string]string{"status": "ok", "memory": s.pressure().String()}
+	answer := map[string]string{"status": "ok", "memory": s.state.Step().String()}
 	if s.deps.Sandbox != "" {
 		answer["sandbox"] = s.deps.Sandbox
 	}
@@ -83,41 +86,29 @@ func (s *Server) healthz(c echo.Context) error {
 
 // checkHost refuses host names that a page elsewhere could have pointed at the private listener (DNS rebinding). An
 // address is no name: the one that the connection came in on cannot have been rebound.
-func (s *Server) checkHost(r *http.Request) error {
-	host := strings.ToLower(hostOnly(r.Host))
+func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !s.servesHost(c.Request()) {
+			return fault.New(fault.ForbiddenScope, "server.checkHost", "this host name is not served here; server.admin_hosts lists those that are", nil)
+		}
+		return next(c)
+	}
+}
+
+// servesHost reports whether a request names a host under which the private listener may be called.
+func (s *Server) servesHost(r *http.Request) bool {
+	host := strings.ToLower(access.HostOnly(r.Host))
 	same := func(name string) bool { return host != "" && strings.EqualFold(host, name) }
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") || same(hostOnly(s.cfg.Admin)) || slices.ContainsFunc(s.cfg.AdminHosts, same) {
-		return nil
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || same(access.HostOnly(s.cfg.Admin)) || slices.ContainsFunc(s.cfg.AdminHosts, same) {
+		return true
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if ip.IsLoopback() {
-			return nil
+			return true
 		}
 		if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && local.AddrPort().Addr().Unmap() == ip.Unmap() {
-			return nil
+			return true
 		}
 	}
-	return fault.New(fault.ForbiddenScope, "server.checkHost", "this host name is not served here; server.admin_hosts lists those that are", nil)
+	return false
 }
-
-// hostOnly cuts the port and the brackets off a host.
-func hostOnly(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		return name
-	}
-	return strings.Trim(host, "[]")
-}
-
-// preflight answers OPTIONS on any image path, without looking at it.
-func (s *Server) preflight(c echo.Context) error {
-	h := c.Response().Header()
-	h.Set("Allow", publicMethods)
-	if s.corsOrigin(c.Request().Header.Get("Origin")) != "" && c.Request().Header.Get("Access-Control-Request-Method") != "" {
-		h.Set("Access-Control-Allow-Methods", publicMethods)
-		h.Set("Access-Control-Allow-Headers", "Accept, Cache-Control, ECT, If-Modified-Since, If-None-Match, If-Range, Range, Save-Data, X-Request-Id")
-		h.Set("Access-Control-Max-Age", "86400")
-	}
-	return c.NoContent(http.StatusNoContent)
-}
-
-const publicMethods = "GET, HEAD, OPTIONS"

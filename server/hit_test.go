@@ -17,19 +17,20 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
 func TestHitsAreAnsweredAsTheLongWay(t *testing.T) {
 	large := func(e *cache.Entry) { e.Body = bytes.Repeat(e.Body, 300) }
-	star := func(c *Config, _ *Rules) { c.CORS = []string{"*"} }
-	list := func(c *Config, _ *Rules) { c.CORS = []string{"https://shop.example"} }
+	star := func(c *Config, _ *access.Rules) { c.CORS = []string{"*"} }
+	list := func(c *Config, _ *access.Rules) { c.CORS = []string{"https://shop.example"} }
 	in := func(d time.Duration) string { return "exp:" + strconv.FormatInt(testNow.Add(d).Unix(), 10) }
 	for _, tc := range []struct {
 		name, options string
 		headers       []string
 		change        func(*cache.Entry)
-		rules         func(*Config, *Rules)
+		rules         func(*Config, *access.Rules)
 		status        int
 	}{
 		{"explicit format", "w:480/f:webp", nil, nil, nil, 200},
@@ -43,7 +44,7 @@ func TestHitsAreAnsweredAsTheLongWay(t *testing.T) {
 		{"attachment with tags", "att:1/fn:a%20b/ct:shop:sale", nil, nil, nil, 200},
 		{"first stage", "", nil, func(e *cache.Entry) { e.Attrs["stage"] = "1" }, nil, 200},
 		{"still of an animation", "", nil, func(e *cache.Entry) { e.Attrs["sfr"] = "24" }, nil, 200},
-		{"life of the origin", "", nil, func(e *cache.Entry) { e.Attrs["life"] = "3900" }, func(_ *Config, r *Rules) { r.Lifetimes.HonourOrigin = true }, 200},
+		{"life of the origin", "", nil, func(e *cache.Entry) { e.Attrs["life"] = "3900" }, func(_ *Config, r *access.Rules) { r.Lifetimes.HonourOrigin = true }, 200},
 		{"CORS for all", "", []string{"Origin: https://x.example"}, nil, star, 200},
 		{"CORS for some", "", nil, nil, list, 200},
 		{"behind a CDN", "", []string{"Via: 1.1 varnish", "Cache-Control: no-cache", "Cookie: a=b"}, nil, nil, 200},
@@ -91,11 +92,11 @@ func TestHitsAreAnsweredAsTheLongWay(t *testing.T) {
 }
 
 func TestHitsThatNeedTheLongWayTakeIt(t *testing.T) {
-	list := func(c *Config, _ *Rules) { c.CORS = []string{"https://shop.example"} }
+	list := func(c *Config, _ *access.Rules) { c.CORS = []string{"https://shop.example"} }
 	for _, tc := range []struct {
 		name, method string
 		headers      []string
-		rules        func(*Config, *Rules)
+		rules        func(*Config, *access.Rules)
 		status       int
 		want         map[string]string
 	}{
@@ -265,7 +266,7 @@ func TestHitsWhileRulesAreReplaced(t *testing.T) {
 		urls = append(urls, s.url(options, photo))
 	}
 	accepts := []string{"image/avif", "image/webp", "*/*"}
-	rules := s.Server.rules.Load().Rules
+	rules := s.Server.access.Current().Rules
 	var wg sync.WaitGroup
 	for i := range 8 {
 		c, err := net.Dial("tcp", s.addr)
@@ -344,7 +345,8 @@ func TestHitsAfterAnUpgrade(t *testing.T) {
 						want = http.StatusPartialContent
 					}
 					if res, body := s.ask("GET", url, h); res.StatusCode != want || want == 200 && len(body) != 700 || res.Header.Get("Cache-Control") != long {
-						t.Errorf("%s: got %d with %d bytes, %s, want %d", h, res.StatusCode, len(body), res.Header.Get("Cache-Control"), want)
+						t.Errorf("%s: got %d with %d bytes, %s, want %d",
+							h, res.StatusCode, len(body), res.Header.Get("Cache-Control"), want)
 					}
 				}
 				res, body := s.ask("GET", url)

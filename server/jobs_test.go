@@ -13,6 +13,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 func noSuchJob() error { return fault.New(fault.NoSuchJob, "test", "there is no such job", nil) }
@@ -65,7 +66,7 @@ func TestJobRoutes(t *testing.T) {
 			t.Errorf("%s %s without the scope: status %d", tc.method, tc.path, w.Code)
 		}
 	}
-	if asked.limit != maxJobsPage || asked.cursor != "c" {
+	if asked.limit != 500 || asked.cursor != "c" {
 		t.Errorf("asked %+v", asked)
 	}
 	a.private("GET", "/v1/jobs/j1?wait=25", "", bearer)
@@ -125,10 +126,10 @@ func TestBrokenSince(t *testing.T) {
 	}
 }
 
-// sseServer serves the API on a real connection and opens a stream of events.
+// sseServer serves the access.API on a real connection and opens a stream of events.
 func sseServer(t *testing.T, watch func(ctx context.Context, id string) (<-chan prewarm.Job, error)) (stream *bufio.Reader, hangUp func(), stop func() error) {
 	t.Helper()
-	a := newAPI(t, func(c *Config, _ *Rules) {
+	a := newAPI(t, func(c *Config, _ *access.Rules) {
 		c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 200*time.Millisecond
 	})
 	a.prewarm.onWatch = watch
@@ -222,19 +223,19 @@ func TestEventsHeartbeat(t *testing.T) {
 		changes := make(chan prewarm.Job)
 		a.prewarm.onWatch = func(context.Context, string) (<-chan prewarm.Job, error) { return changes, nil }
 		go func() {
-			time.Sleep(2*heartbeat + time.Second)
+			time.Sleep(2*beat + time.Second)
 			close(changes)
 		}()
 		w := a.private("GET", "/v1/jobs/j1/events", "", bearer)
 		if got := strings.Count(w.Body.String(), "\n:\n"); got != 2 {
-			t.Errorf("%d heartbeats, want 2: %q", got, w.Body)
+			t.Errorf("%d beats, want 2: %q", got, w.Body)
 		}
 	})
 }
 
 // A long poll is answered with how far the job has come when the server stops.
 func TestLongPollEndsWithTheServer(t *testing.T) {
-	a := newAPI(t, func(c *Config, _ *Rules) {
+	a := newAPI(t, func(c *Config, _ *access.Rules) {
 		c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 200*time.Millisecond
 	})
 	polling := make(chan struct{}, 1)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -38,7 +39,7 @@ func (f *fixture) metric(t *testing.T, line string) {
 }
 
 func TestTokensAreLimitedEachByItself(t *testing.T) {
-	f := newFixture(t, func(_ *Config, r *Rules) {
+	f := newFixture(t, func(_ *Config, r *access.Rules) {
 		r.API.Rate, r.API.Burst = 10, 20
 		r.API.Tokens[0].Rate, r.API.Tokens[0].Burst = 2, 3
 	})
@@ -76,7 +77,7 @@ func (u unread) Read([]byte) (int, error) {
 }
 
 func TestLimitedCallsCostNoReading(t *testing.T) {
-	a := newAPI(t, func(_ *Config, r *Rules) { r.API.Rate, r.API.Burst = 1, 1 })
+	a := newAPI(t, func(_ *Config, r *access.Rules) { r.API.Rate, r.API.Burst = 1, 1 })
 	a.sends(1, bearer)
 	r := httptest.NewRequest("POST", "http://localhost:8081/v1/prewarm", unread{t})
 	r.Header.Set("Authorization", "Bearer "+testToken)
@@ -87,7 +88,7 @@ func TestLimitedCallsCostNoReading(t *testing.T) {
 }
 
 func TestReloadKeepsWhatBucketsHold(t *testing.T) {
-	f := newFixture(t, func(_ *Config, r *Rules) { r.API.Rate, r.API.Burst = 2, 4 })
+	f := newFixture(t, func(_ *Config, r *access.Rules) { r.API.Rate, r.API.Burst = 2, 4 })
 	reload := func(rate, burst int) {
 		t.Helper()
 		r := testRules(t, f.deps.Now)
@@ -186,6 +187,7 @@ func TestLimitedMakesNoFallback(t *testing.T) {
 		return pipeline.Answer{Entry: testEntry(ref), Outcome: pipeline.Hit, Tier: "store"}, nil
 	}
 	if w := f.do("GET", url); w.Code != 429 || w.Header().Get("Content-Type") != "image/jpeg" || made != 1 {
-		t.Errorf("status %d, %s, %d made; want the stored fallback with status 429", w.Code, w.Header().Get("Content-Type"), made)
+		t.Errorf("status %d, %s, %d made; want the stored fallback with status 429",
+			w.Code, w.Header().Get("Content-Type"), made)
 	}
 }

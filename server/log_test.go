@@ -147,45 +147,6 @@ func TestFault37SecretsStayInside(t *testing.T) {
 	}
 }
 
-func TestSafeOptions(t *testing.T) {
-	for target, want := range map[string]string{
-		"/sig/rs:fit:480:0/net:2g/aHR0cA":          "rs:fit:480:0/net:2g",
-		"/sig/plain/http://h/a?b":                  "",
-		"/sig/fiu:aHR0cDovL3Bob3Rvcy5leGFtcGxl/aa": "fiu:...",
-		"/sig/cb:v1/w:1/aa":                        "cb:.../w:1",
-		"/sig/W:1/%3A:1/w:1%22/aa":                 ".../.../w:...",
-		"/sig":                                     "",
-		"":                                         "",
-		"/s/" + strings.Repeat("w:1/", 500):        strings.TrimSuffix(strings.Repeat("w:1/", 51), "/"),
-	} {
-		if got := safeOptions(target); got != want {
-			t.Errorf("%.60q: %q, want %q", target, got, want)
-		}
-	}
-}
-
-func TestRedact(t *testing.T) {
-	for text, want := range map[string]string{
-		"plain words?": "plain words?",
-		`Get "https://u:p@h.example:8080/a?b=c": no`: `Get "https://h.example:8080/a": no`,
-		"HTTP://h?x then http://i/#y end":            "HTTP://h then http://i/ end",
-	} {
-		if got := redact(text); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
-
-func TestRequestIDs(t *testing.T) {
-	for given, kept := range map[string]bool{
-		"abc": true, "0198c0de-0000-7000-8000-000000000000": true, "A.b_c": true, "": false, "a b": false, "a\nb": false, "ä": false, strings.Repeat("a", 65): false,
-	} {
-		if got := requestID(given); (got == given) != kept || got == "" {
-			t.Errorf("%q: %q", given, got)
-		}
-	}
-}
-
 // FuzzTarget sends any request target and headers: no panic, no control character in a header, one JSON line of bounded length.
 func FuzzTarget(f *testing.F) {
 	fix := newFixture(f, nil)
@@ -196,7 +157,7 @@ func FuzzTarget(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, target, accept, rangeHeader string) {
 		log := &lockedBuffer{}
-		s, err := New(fix.cfg, Deps{Images: fix.images, Now: fix.deps.Now, Log: slog.New(slog.NewJSONHandler(log, nil))}, fix.Server.rules.Load().Rules)
+		s, err := New(fix.cfg, Deps{Images: fix.images, Now: fix.deps.Now, Log: slog.New(slog.NewJSONHandler(log, nil))}, fix.Server.access.Current().Rules)
 		if err != nil {
 			t.Fatal(err)
 		}

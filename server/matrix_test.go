@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // matrixRow is one route of the private door: what it is asked, and the status that each caller gets.
@@ -65,12 +66,12 @@ func TestMatrix(t *testing.T) {
 		wrong, other, owner, admin = "a-token-of-the-wrong-scope", "a-token-of-another-tenant", "the-token-that-owns-the-job", "the-token-of-an-operator"
 	)
 	a := describedAPI(t)
-	rules := a.rules.Load().Rules
-	tenant := []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge, ScopeCompat}
-	rules.API.Tokens = []Token{
+	rules := a.access.Current().Rules
+	tenant := []string{access.ScopePrewarm, access.ScopeCheck, access.ScopeSign, access.ScopeExplain, access.ScopePurge, access.ScopeCompat}
+	rules.API.Tokens = []access.Token{
 		{Name: "other", Token: other, Scopes: tenant}, {Name: "backend", Token: owner, Scopes: tenant},
-		{Name: "operator", Token: admin, Scopes: []string{ScopeAdmin, ScopeExplain, ScopeCheck, ScopeSign, ScopePrewarm, ScopeCompat}},
-		{Name: "sign", Token: wrong + "-sign", Scopes: []string{ScopeSign}}, {Name: "compat", Token: wrong + "-compat", Scopes: []string{ScopeCompat}},
+		{Name: "operator", Token: admin, Scopes: []string{access.ScopeAdmin, access.ScopeExplain, access.ScopeCheck, access.ScopeSign, access.ScopePrewarm, access.ScopeCompat}},
+		{Name: "sign", Token: wrong + "-sign", Scopes: []string{access.ScopeSign}}, {Name: "compat", Token: wrong + "-compat", Scopes: []string{access.ScopeCompat}},
 	}
 	if err := a.Reload(rules); err != nil {
 		t.Fatal(err)
@@ -78,8 +79,10 @@ func TestMatrix(t *testing.T) {
 	var asked prewarm.Caller
 	a.prewarm.listTo(&asked)
 	rows := matrixRows(a.url("w:9", photo))
-	slow := map[string]bool{"GET /debug/pprof/profile": true, "GET /debug/pprof/trace": true} // They take their time for those who may.
-	open := []string{"/healthz", "/readyz", "/metrics", "/console"}                           // Without tokens; the console has sessions, see TestConsoleScopes.
+	// They take their time for those who may.
+	slow := map[string]bool{"GET /debug/pprof/profile": true, "GET /debug/pprof/trace": true}
+	// Without tokens; the console has sessions, see TestConsoleScopes.
+	open := []string{"/healthz", "/readyz", "/metrics", "/console"}
 	for route := range routes(a.Server) {
 		method, path, _ := strings.Cut(route, " ")
 		row, listed := rows[route]
@@ -134,7 +137,7 @@ func TestMatrix(t *testing.T) {
 
 // A token whose configuration names one reading posts documents, whatever they look like.
 func TestBodiesOfATokenAreFixed(t *testing.T) {
-	a := newAPI(t, func(_ *Config, r *Rules) { r.API.Tokens[0].Bodies = []string{unit.BodyUnit} })
+	a := newAPI(t, func(_ *Config, r *access.Rules) { r.API.Tokens[0].Bodies = []string{unit.BodyUnit} })
 	var got unit.Call
 	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call unit.Call) (prewarm.Accepted, error) {
 		got = call

@@ -19,6 +19,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -183,9 +184,9 @@ func (d *description) operations() map[string]bool {
 
 // describedAPI is a server with every route, whose parts answer with everything that can be said.
 func describedAPI(t *testing.T) *apiFixture {
-	a := newAPI(t, func(c *Config, r *Rules) {
+	a := newAPI(t, func(c *Config, r *access.Rules) {
 		c.PProf = true
-		r.API.Tokens[0].Scopes = append(r.API.Tokens[0].Scopes, ScopeCompat)
+		r.API.Tokens[0].Scopes = append(r.API.Tokens[0].Scopes, access.ScopeCompat)
 	})
 	job := doneJob()
 	job.Deadline, job.StartedAt, job.ETA = testNow, testNow, 7

@@ -14,7 +14,7 @@ import (
 func TestFault34ServerSteps(t *testing.T) {
 	var step atomic.Int32
 	f := newAPI(t, nil)
-	f.deps.Pressure = func() pressure.Step { return pressure.Step(step.Load()) }
+	f.state.Pressure = func() pressure.Step { return pressure.Step(step.Load()) }
 	accepting(f, aJob())
 	for _, c := range []struct {
 		step                           pressure.Step
@@ -33,7 +33,8 @@ func TestFault34ServerSteps(t *testing.T) {
 			t.Errorf("%v: a picture got %d, want %d", c.step, w.Code, c.picture)
 		}
 		if w.Code == 503 && (code(t, w) != fault.Overloaded || w.Header().Get("Retry-After") == "" || f.images.gets != asked) {
-			t.Errorf("%v: refused as %s, Retry-After %q, %d look-ups", c.step, code(t, w), w.Header().Get("Retry-After"), f.images.gets-asked)
+			t.Errorf("%v: refused as %s, Retry-After %q, %d look-ups",
+				c.step, code(t, w), w.Header().Get("Retry-After"), f.images.gets-asked)
 		}
 		if w := f.do("GET", "/health"); w.Code != c.health {
 			t.Errorf("%v: /health got %d, want %d", c.step, w.Code, c.health)

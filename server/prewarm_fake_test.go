@@ -2,17 +2,18 @@ package server
 
 import (
 	"context"
+	"io"
+	"sync"
+	"testing"
 	"time"
 
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/server/access"
+	"github.com/goldcrest/goldcrest/server/api"
 	"github.com/goldcrest/goldcrest/variant"
-
-	"io"
-	"sync"
-	"testing"
 )
 
 // fakePrewarm answers from its func fields; one that is nil and called all the same is a bug of the test. Every job is
@@ -103,7 +104,7 @@ func (f *fakePrewarm) Usage(ctx context.Context, who prewarm.Caller, owner strin
 
 func (f *fakePrewarm) Stats(ctx context.Context) (prewarm.Stats, error) { return f.onStats(ctx) }
 
-// apiFixture is a server with the whole API on fakes.
+// apiFixture is a server with the whole access.API on fakes.
 type apiFixture struct {
 	*fixture
 	prewarm *fakePrewarm
@@ -114,7 +115,7 @@ type apiFixture struct {
 
 const checkBearer = "Authorization: Bearer a-token-that-may-only-check"
 
-func newAPI(t testing.TB, change func(*Config, *Rules)) *apiFixture {
+func newAPI(t testing.TB, change func(*Config, *access.Rules)) *apiFixture {
 	t.Helper()
 	a := &apiFixture{prewarm: &fakePrewarm{}}
 	a.fixture = newFixtureWith(t, change, func(d *Deps) {
@@ -125,7 +126,7 @@ func newAPI(t testing.TB, change func(*Config, *Rules)) *apiFixture {
 			a.purged = append(a.purged, what)
 			return 3, nil
 		}
-		d.Overview = &Overview{
+		d.Overview = &api.Overview{
 			Version: "v1", Started: testNow.Add(-time.Hour), Levels: func() metrics.Levels { return metrics.Levels{Workers: 2} },
 			Totals: func() metrics.Totals { return metrics.Totals{Hits: 7} },
 			History: func(time.Time) ([]metrics.Sample, []metrics.Day) {

@@ -150,7 +150,7 @@ func TestLargestCalls(t *testing.T) {
 			d := &diary{gauge: gauge, jobs: map[string]prewarm.Record{}}
 			a := newAPI(t, nil)
 			service, err := prewarm.New(prewarm.Default(), prewarm.Deps{
-				Ledger: d, Queue: d, Parser: func() *variant.Parser { return a.rules.Load().Parser }, Negotiation: variant.Default,
+				Ledger: d, Queue: d, Parser: func() *variant.Parser { return a.access.Current().Parser }, Negotiation: variant.Default,
 				Known: func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
 					return make([]pipeline.Warmed, len(refs))
 				},
@@ -174,7 +174,7 @@ func TestLargestCalls(t *testing.T) {
 			f.Private().ServeHTTP(w, r)
 			took := spent(t) - began
 			highest, when := gauge.highest()
-			grown, most := int64(highest-before), int64(images*variants*variantBytes/2)
+			grown, most := int64(highest-before), int64(images*variants*1024/2)
 			t.Logf("%d bytes in, %d out, %v; %d MB in use at the most, when: %s", len(body), w.bytes, took, grown>>20, when)
 			if w.status >= 300 || w.bytes < images*100 {
 				t.Errorf("status %d with %d bytes", w.status, w.bytes)

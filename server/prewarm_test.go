@@ -20,6 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 const unitBody = `{"id":"du_1","photo_url":"https://c.example/a.jpg"}`
@@ -61,7 +62,8 @@ func accepting(a *apiFixture, job prewarm.Job) *struct {
 func TestPrewarmIsAccepted(t *testing.T) {
 	a := newAPI(t, nil)
 	last := accepting(a, aJob())
-	w := a.private("POST", "/v1/prewarm?variants=lite,std&tag=spring", unitBody, bearer, "Content-Type: application/json", "Idempotency-Key: k1", "X-Request-Id: req-1")
+	w := a.private("POST", "/v1/prewarm?variants=lite,std&tag=spring",
+		unitBody, bearer, "Content-Type: application/json", "Idempotency-Key: k1", "X-Request-Id: req-1")
 	if w.Code != 202 {
 		t.Fatalf("status %d: %s", w.Code, w.Body)
 	}
@@ -124,7 +126,7 @@ func zipped(text string) string {
 }
 
 func TestPrewarmRefuses(t *testing.T) {
-	a := newAPI(t, func(_ *Config, r *Rules) {
+	a := newAPI(t, func(_ *Config, r *access.Rules) {
 		r.Prewarm.Limits = unit.Limits{Body: 1000, Units: 2, Images: 10, Depth: 20}
 	})
 	accepting(a, aJob())
@@ -175,7 +177,7 @@ func TestPrewarmUnitErrors(t *testing.T) {
 		var got struct {
 			Units []struct {
 				acceptedUnit
-				Images []acceptedImage
+				Images []json.RawMessage
 			}
 		}
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 202 {
@@ -197,10 +199,8 @@ func TestPrewarmWaits(t *testing.T) {
 	asked := time.Duration(0)
 	a.prewarm.onJob = func(_ context.Context, id string, wait time.Duration) (prewarm.Job, error) {
 		asked = wait
-		if !a.intake.TryAcquire(intakeRoom * intakeUnits) {
+		if !a.access.Idle() {
 			t.Error("a caller that waits keeps others out")
-		} else {
-			a.intake.Release(intakeRoom * intakeUnits)
 		}
 		return doneJob(), nil
 	}
@@ -208,8 +208,7 @@ func TestPrewarmWaits(t *testing.T) {
 		if kept := call.Units[0].Data != nil; kept != (call.Return == "rewritten") {
 			t.Errorf("return=%q: the unit's text is kept: %v", call.Return, kept)
 		}
-		if a.intake.TryAcquire(intakeRoom * intakeUnits) {
-			a.intake.Release(intakeRoom * intakeUnits)
+		if a.access.Idle() {
 			t.Error("the answer is made anew without room for it")
 		}
 		unit := prewarm.AcceptedUnit{Images: slices.Values([]prewarm.AcceptedImage{{State: prewarm.Made}})}
@@ -247,7 +246,7 @@ func TestPrewarmWaits(t *testing.T) {
 func TestPrewarmIntakeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 64 << 10
-		a := newAPI(t, func(_ *Config, r *Rules) {
+		a := newAPI(t, func(_ *Config, r *access.Rules) {
 			r.Prewarm.Limits = unit.DefaultLimits()
 			r.Prewarm.Limits.Body = limit
 		})
@@ -256,7 +255,7 @@ func TestPrewarmIntakeIsBounded(t *testing.T) {
 			t.Error("a body that never ended was accepted")
 			return prewarm.Accepted{}, nil
 		}
-		for range intakeShare {
+		for range 4 {
 			go func() {
 				r, _ := http.NewRequest("POST", "http://localhost/v1/prewarm", io.MultiReader(strings.NewReader(strings.Repeat(" ", limit)), slowBody{enter, leave}))
 				r.ContentLength = -1
@@ -293,7 +292,7 @@ func (d discardWriter) Header() http.Header         { return d.h }
 func (d discardWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (d discardWriter) WriteHeader(int)             {}
 
-// A misspelt field of a query is refused on every route of the API, and not taken for one left out.
+// A misspelt field of a query is refused on every route of the access.API, and not taken for one left out.
 func TestUnknownQueryFieldsAreRefused(t *testing.T) {
 	a := newAPI(t, nil)
 	for _, tt := range []struct{ method, target, body, says string }{

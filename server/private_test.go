@@ -15,6 +15,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -22,7 +23,7 @@ import (
 const bearer = "Authorization: Bearer " + testToken
 
 func TestPublicDoorHasNoControlSurface(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) { c.PProf = true })
+	f := newFixture(t, func(c *Config, _ *access.Rules) { c.PProf = true })
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/sign", "/v1/explain/x", "/debug/pprof/", "/console/", "/info" + f.url("", photo)} {
 		if w := f.do("GET", path, bearer); w.Code != 403 || code(t, w) != fault.BadSignature {
 			t.Errorf("%s: status %d", path, w.Code)
@@ -81,7 +82,7 @@ func TestMetricsCountRequests(t *testing.T) {
 }
 
 func TestHostCheckAgainstRebinding(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) { c.AdminHosts, c.Admin = []string{"Ops.example"}, "10.1.2.3:8081" })
+	f := newFixture(t, func(c *Config, _ *access.Rules) { c.AdminHosts, c.Admin = []string{"Ops.example"}, "10.1.2.3:8081" })
 	for host, want := range map[string]int{
 		"localhost": 200, "LOCALHOST:8081": 200, "127.0.0.1:8081": 200, "127.9.9.9": 200, "[::1]:8081": 200, "[::1]": 200, "ops.example:8081": 200,
 		"10.1.2.3:8081": 200, "a.localhost": 200,
@@ -103,7 +104,7 @@ func TestHostCheckAgainstRebinding(t *testing.T) {
 }
 
 func TestTokensAndScopes(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) { c.PProf = true })
+	f := newFixture(t, func(c *Config, _ *access.Rules) { c.PProf = true })
 	for _, tc := range []struct {
 		name, header string
 		status       int
@@ -145,7 +146,7 @@ func TestReloadReplacesTokensAndKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules := testRules(t, nil, signing.Key{Key: otherKey})
-	rules.API.Tokens = []Token{{Name: "filed", TokenFile: file, Scopes: []string{ScopeExplain}}}
+	rules.API.Tokens = []access.Token{{Name: "filed", TokenFile: file, Scopes: []string{access.ScopeExplain}}}
 	old := f.url("", photo)
 	if err := f.Reload(rules); err != nil {
 		t.Fatal(err)
@@ -159,12 +160,12 @@ func TestReloadReplacesTokensAndKeys(t *testing.T) {
 	if w := f.private("GET", "/v1/explain"+old, "", "Authorization: bearer a-fresh-token-from-a-file"); w.Code != 200 {
 		t.Errorf("the token in the file: status %d", w.Code)
 	}
-	for name, bad := range map[string]Rules{
+	for name, bad := range map[string]access.Rules{
 		"no keyring":   {Parser: rules.Parser},
-		"missing file": {Parser: rules.Parser, Keys: rules.Keys, API: API{Tokens: []Token{{TokenFile: file + "x", Scopes: []string{ScopeSign}}}}},
-		"short token":  {Parser: rules.Parser, Keys: rules.Keys, API: API{Tokens: []Token{{Token: "short", Scopes: []string{ScopeSign}}}}},
-		"no scope":     {Parser: rules.Parser, Keys: rules.Keys, API: API{Tokens: []Token{{Token: testToken}}}},
-		"odd scope":    {Parser: rules.Parser, Keys: rules.Keys, API: API{Tokens: []Token{{Token: testToken, Scopes: []string{"root"}}}}},
+		"missing file": {Parser: rules.Parser, Keys: rules.Keys, API: access.API{Tokens: []access.Token{{TokenFile: file + "x", Scopes: []string{access.ScopeSign}}}}},
+		"short token":  {Parser: rules.Parser, Keys: rules.Keys, API: access.API{Tokens: []access.Token{{Token: "short", Scopes: []string{access.ScopeSign}}}}},
+		"no scope":     {Parser: rules.Parser, Keys: rules.Keys, API: access.API{Tokens: []access.Token{{Token: testToken}}}},
+		"odd scope":    {Parser: rules.Parser, Keys: rules.Keys, API: access.API{Tokens: []access.Token{{Token: testToken, Scopes: []string{"root"}}}}},
 	} {
 		if err := f.Reload(bad); err == nil || strings.Contains(err.Error(), testToken) {
 			t.Errorf("%s: %v", name, err)
@@ -176,7 +177,7 @@ func TestReloadReplacesTokensAndKeys(t *testing.T) {
 }
 
 func TestSignedURLsWork(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) { c.BaseURL, c.PathPrefix = "https://img.example/", "/i" })
+	f := newFixture(t, func(c *Config, _ *access.Rules) { c.BaseURL, c.PathPrefix = "https://img.example/", "/i" })
 	for _, tc := range []struct {
 		name, body string
 		urls       int
@@ -211,7 +212,7 @@ func TestSignedURLsWork(t *testing.T) {
 }
 
 func TestSignRefuses(t *testing.T) {
-	f := newFixture(t, func(_ *Config, r *Rules) {
+	f := newFixture(t, func(_ *Config, r *access.Rules) {
 		*r = testRules(t, nil, signing.Key{Key: testKey, Sources: []string{"photos.example"}})
 	})
 	for _, tc := range []struct {
@@ -233,7 +234,7 @@ func TestSignRefuses(t *testing.T) {
 		{`{"source":"ftp://photos.example/a"}`, 400, fault.BadSource},
 		{`{"source":"http://other.example/a.jpg"}`, 403, fault.SourceNotAllowed},
 		{`{"source":"` + photo + `","kid":"nobody"}`, 403, fault.KeyNotValid},
-		{`{"source":"` + strings.Repeat("a", 1<<20) + `"}`, 413, bodyTooLarge},
+		{`{"source":"` + strings.Repeat("a", 1<<20) + `"}`, 413, fault.BodyTooLarge},
 	} {
 		w := f.private("POST", "/v1/sign", tc.body, bearer)
 		if w.Code != tc.status || code(t, w) != tc.code {
@@ -301,7 +302,7 @@ func TestBearerGuesses(t *testing.T) {
 		}
 		return w.Code
 	}
-	for i := range bearerGuesses {
+	for i := range 60 {
 		if got := from("192.0.2.1:9", "a-token-of-nobody"); got != 401 {
 			t.Fatalf("guess %d: status %d", i, got)
 		}

@@ -13,17 +13,18 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // boundKeys are a key without bounds, and one that is bound to the host of photo.
-func boundKeys(t testing.TB) Rules {
+func boundKeys(t testing.TB) access.Rules {
 	return testRules(t, nil, signing.Key{Key: testKey, Salt: "5a17"}, signing.Key{ID: "shop", Key: otherKey, Sources: []string{"photos.example"}})
 }
 
 // as is a path that a key signed.
-func as(t testing.TB, r Rules, kid, options, source string) string {
+func as(t testing.TB, r access.Rules, kid, options, source string) string {
 	t.Helper()
 	signed, err := r.Keys.Sign(kid, variant.Path(options, source, variant.Open))
 	if err != nil {
@@ -35,8 +36,8 @@ func as(t testing.TB, r Rules, kid, options, source string) string {
 // A viewer's door refuses what came through a host beyond the key: also the one whose answer to the same URL was ready
 // a moment ago, and to any condition or range. Another key's viewers have it meanwhile.
 func TestNoDoorGivesWhatIsBeyondAKey(t *testing.T) {
-	s := newSocket(t, func(_ *Config, r *Rules) { *r = boundKeys(t) })
-	free, bound := as(t, s.rules.Load().Rules, "", "w:480", photo), as(t, s.rules.Load().Rules, "shop", "w:480", photo)
+	s := newSocket(t, func(_ *Config, r *access.Rules) { *r = boundKeys(t) })
+	free, bound := as(t, s.access.Current().Rules, "", "w:480", photo), as(t, s.access.Current().Rules, "shop", "w:480", photo)
 	s.images.onPeek = s.get
 	ask := func(want, url, method string, headers ...string) {
 		t.Helper()
@@ -74,14 +75,14 @@ func TestNoDoorGivesWhatIsBeyondAKey(t *testing.T) {
 
 // The fallback picture of a URL is held to its key as well.
 func TestFallbacksStayWithinAKey(t *testing.T) {
-	f := newFixture(t, func(_ *Config, r *Rules) { *r = boundKeys(t) })
+	f := newFixture(t, func(_ *Config, r *access.Rules) { *r = boundKeys(t) })
 	var within []reach.Hosts
 	f.images.onGet = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
 		within = append(within, ref.Within)
 		return pipeline.Answer{}, fault.New(fault.SourceNotFound, "test", "it is not there", nil)
 	}
 	fallback := "fiu:aHR0cDovL3Bob3Rvcy5leGFtcGxlL25vdC1mb3VuZC5qcGc"
-	f.do("GET", as(t, f.rules.Load().Rules, "shop", fallback, photo))
+	f.do("GET", as(t, f.access.Current().Rules, "shop", fallback, photo))
 	if len(within) != 2 || within[0] != "photos.example" || within[1] != within[0] {
 		t.Errorf("asked within %q", within)
 	}
@@ -91,17 +92,21 @@ func TestFallbacksStayWithinAKey(t *testing.T) {
 // it makes within both.
 func TestExplainStaysWithinReach(t *testing.T) {
 	const bounded = "a-token-that-has-photos-alone"
-	f := newFixture(t, func(_ *Config, r *Rules) {
+	var f *fixture
+	var within reach.Hosts
+	f = newFixtureWith(t, func(_ *Config, r *access.Rules) {
 		*r = boundKeys(t)
-		r.API.Tokens = append(r.API.Tokens, Token{Name: "bounded", Token: bounded, Scopes: []string{ScopeExplain}, Sources: []string{"photos.example", "b.example"}})
+		r.API.Tokens = append(r.API.Tokens, access.Token{
+			Name: "bounded", Token: bounded, Scopes: []string{access.ScopeExplain}, Sources: []string{"photos.example", "b.example"},
+		})
+	}, func(d *Deps) {
+		d.Warm = func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
+			within = refs[0].Within
+			return []pipeline.Warmed{{Err: f.images.may(within)}}
+		}
 	})
 	f.images.onPeek = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
 		return pipeline.Answer{Entry: testEntry(ref), Outcome: pipeline.Hit, Tier: "store"}, nil
-	}
-	var within reach.Hosts
-	f.deps.Warm = func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
-		within = refs[0].Within
-		return []pipeline.Warmed{{Err: f.images.may(within)}}
 	}
 	explain := func(token, path string) (int, explanation) {
 		t.Helper()
@@ -112,7 +117,7 @@ func TestExplainStaysWithinReach(t *testing.T) {
 		}
 		return w.Code, e
 	}
-	free, bound := as(t, f.rules.Load().Rules, "", "w:480", photo), as(t, f.rules.Load().Rules, "shop", "w:480", photo)
+	free, bound := as(t, f.access.Current().Rules, "", "w:480", photo), as(t, f.access.Current().Rules, "shop", "w:480", photo)
 	if status, e := explain(bounded, bound+"?run=1"); status != 200 || e.Refused != "" || e.Stored == nil || e.Run.Outcome != "made" || within != reach.Hosts("b.example,photos.example photos.example") {
 		t.Errorf("within reach: %d, refused %q, %+v within %q", status, e.Refused, e.Run, within)
 	}
@@ -132,7 +137,7 @@ func TestExplainStaysWithinReach(t *testing.T) {
 
 // A token's calls are held to its sources and to those of the key that it signs with.
 func TestCallsStayWithinReach(t *testing.T) {
-	a := newAPI(t, func(_ *Config, r *Rules) {
+	a := newAPI(t, func(_ *Config, r *access.Rules) {
 		*r = boundKeys(t)
 		r.API.Tokens[0].Key, r.API.Tokens[0].Sources = "shop", []string{"*.example"}
 	})

@@ -7,15 +7,16 @@ import (
 
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
 // A token that names a key, sources and presets signs with that key, and asks for nothing else by any route.
 func TestTokensAreHeldToTheirKeySourcesAndPresets(t *testing.T) {
 	keys := []signing.Key{{Key: testKey, Salt: "5a17"}, {ID: "shop", Key: otherKey, Salt: "5a17"}}
-	a := newAPI(t, func(_ *Config, r *Rules) {
+	a := newAPI(t, func(_ *Config, r *access.Rules) {
 		*r = testRules(t, nil, keys...)
-		r.API.Tokens[0].Scopes = []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge}
+		r.API.Tokens[0].Scopes = []string{access.ScopePrewarm, access.ScopeCheck, access.ScopeSign, access.ScopeExplain, access.ScopePurge}
 		r.API.Tokens[0].Key, r.API.Tokens[0].Sources, r.API.Tokens[0].Presets = "shop", []string{"photos.example"}, []string{"lite"}
 	})
 	var got unit.Call
@@ -55,14 +56,14 @@ func TestTokensAreHeldToTheirKeySourcesAndPresets(t *testing.T) {
 	if got.Key != "shop" || got.Rights == nil || got.Rights.AllowsSource(elsewhere) || !got.Rights.AllowsSource(photo) || got.Rights.AllowsPreset("") || !got.Rights.AllowsPreset("lite") {
 		t.Errorf("the call has key %q and rights %+v", got.Key, got.Rights)
 	}
-	rules := a.rules.Load().Rules
-	for what, change := range map[string]func(*Token){
-		"absent key": func(t *Token) { t.Key = "none" }, "odd source": func(t *Token) { t.Sources = []string{"https://a/"} },
-		"empty preset": func(t *Token) { t.Presets = []string{""} }, "odd reading": func(t *Token) { t.Bodies = []string{"document"} },
-		"compat with sources": func(t *Token) { t.Scopes = []string{ScopeCompat} },
+	rules := a.access.Current().Rules
+	for what, change := range map[string]func(*access.Token){
+		"absent key": func(t *access.Token) { t.Key = "none" }, "odd source": func(t *access.Token) { t.Sources = []string{"https://a/"} },
+		"empty preset": func(t *access.Token) { t.Presets = []string{""} }, "odd reading": func(t *access.Token) { t.Bodies = []string{"document"} },
+		"compat with sources": func(t *access.Token) { t.Scopes = []string{access.ScopeCompat} },
 	} {
 		bad := rules
-		bad.API.Tokens = append([]Token{}, rules.API.Tokens...)
+		bad.API.Tokens = append([]access.Token{}, rules.API.Tokens...)
 		change(&bad.API.Tokens[0])
 		if a.Reload(bad) == nil {
 			t.Errorf("%s: it was taken", what)

@@ -1,49 +1,27 @@
-// Package server speaks HTTP: routes, negotiation, cache headers, fault -> status, console page.
+// Package server is the HTTP front: two listeners with their deadlines and bounds, and the start and stop of all behind
+// them. server/image answers on the public one; server/api and server/console on the private one.
 package server
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 
-	"github.com/goldcrest/goldcrest/cache"
-	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
-	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
-	"github.com/goldcrest/goldcrest/prewarm/unit"
-	"github.com/goldcrest/goldcrest/reach"
+	"github.com/goldcrest/goldcrest/server/access"
+	"github.com/goldcrest/goldcrest/server/api"
+	"github.com/goldcrest/goldcrest/server/exchange"
+	"github.com/goldcrest/goldcrest/server/image"
 	"github.com/goldcrest/goldcrest/server/wire"
-	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/trace"
-	"github.com/goldcrest/goldcrest/variant"
 )
-
-// Images answers resolved Refs. Implemented by pipeline.Pipeline.
-type Images interface {
-	// Recall answers a Key from memory alone, if that has it, from one of the hosts, and nothing is to be done for it
-	// but to answer it.
-	Recall(key string, within reach.Hosts) (pipeline.Answer, bool)
-	// GetFor returns the variant, making it if need be and the viewer's toll agrees.
-	GetFor(ctx context.Context, ref variant.Ref, who pipeline.Viewer) (pipeline.Answer, error)
-	// Peek returns it only if memory or the store has it; not_cached otherwise.
-	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
-	// Stat is Peek without the bytes, for a viewer who may hold them: a hit that is not stale. Any error means that
-	// this is not known.
-	Stat(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
-	// Viewed counts that a viewer was sent all bytes of a Key's entry.
-	Viewed(key string, m cache.Meta)
-}
 
 // Meter counts answers. Implemented by metrics.Metrics.
 type Meter interface {
@@ -56,76 +34,39 @@ type Meter interface {
 
 // Deps is what a Server speaks for.
 type Deps struct {
-	Images  Images
-	Check   func(context.Context) error // whether workers get anywhere, told by the end of the context; nil = there are none
-	Sandbox string                      // how workers are enclosed, for /healthz; empty = not told
-	Quality func() string               // what the self-check of the encoders found, for /healthz; nil = not told
-	Metrics http.Handler                // nil = no /metrics
-	Meter   Meter                       // nil = none
-	Log     *slog.Logger                // nil = no log
-	Tracer  trace.Tracer                // nil = nothing is traced
-	Now     func() time.Time            // nil = time.Now
+	api.Deps                             // of the API; its Images are those of viewers
+	Images   image.Images                // what viewers ask for
+	Check    func(context.Context) error // whether workers get anywhere, told by the end of the context; nil = there are none
+	Sandbox  string                      // how workers are enclosed, for /healthz; empty = not told
+	Quality  func() string               // what the self-check of the encoders found, for /healthz; nil = not told
+	Metrics  http.Handler                // nil = no /metrics
+	Meter    Meter                       // nil = none
+	Log      *slog.Logger                // nil = no log
+	Tracer   trace.Tracer                // nil = nothing is traced
+	Now      func() time.Time            // nil = time.Now
+	Pressure func() pressure.Step        // how short memory is; nil = never
 
-	// Warm makes what is missing of the variants of one source, behind all viewers. nil = explain runs nothing.
-	Warm        func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
-	Pressure    func() pressure.Step                                           // how short memory is; nil = never
-	NoImages    bool                                                           // the public listener answers /health alone
-	Prewarm     Prewarm                                                        // nil = this instance has no queue, and no routes for it
-	Predecessor Predecessor                                                    // nil = its call is not answered
-	Purge       func(ctx context.Context, what pipeline.Selector) (int, error) // on every instance; nil = no purge
-	Overview    *Overview                                                      // nil = none is given
-	TrustTraces bool                                                           // viewers' requests say themselves whether they are traced
-}
-
-// Rules is what a reload replaces, as a whole.
-type Rules struct {
-	Keys        *signing.Keyring
-	Parser      *variant.Parser
-	OnlyPresets bool // as the Parser was told
-	Negotiation variant.Negotiation
-	Lifetimes   Lifetimes
-	API         API
-	Prewarm     unit.Rules // how prewarm calls are read
-}
-
-// rules is the immutable form of Rules that requests read: one request sees one rules from beginning to end.
-type rules struct {
-	Rules
-	tokens  []credential
-	keys    map[string]*bucket // by key id; absent = no limit
-	targets *targets           // what verified under these keys
-	markers []string           // of our own fetcher's requests
-	accepts *accepts
+	NoImages    bool // the public listener answers /health alone
+	TrustTraces bool // viewers' requests say themselves whether they are traced
 }
 
 // Server is the two HTTP doors: the public one serves images, the private one everything else. Safe for concurrent use.
 type Server struct {
-	cfg     Config
-	deps    Deps
-	rules   atomic.Pointer[rules]
-	public  *echo.Echo
-	private *echo.Echo
-
-	byOrigin bool // answers differ by Origin, whether or not a request has one
-
-	sessions        *sessions // of the console
-	logins, bearers *guesses  // wrong tokens
+	cfg       Config
+	deps      Deps
+	state     *exchange.State
+	access    *access.Access
+	responder *exchange.Responder
+	images    *image.Door
+	api       *api.API
+	public    *echo.Echo
+	private   *echo.Echo
 
 	publicCrowd, adminCrowd *crowd
-
-	troubles troubles // error answers to viewers, by code and host
-
-	intake   *semaphore.Weighted // what the bodies of prewarm calls may take in memory
-	stopping context.Context     // ends when the private listener does, and with it what only waits
-	stopAll  context.CancelFunc
-
-	draining  atomic.Bool
-	inFlight  atomic.Int64
-	lastImage atomic.Int64 // when the last image request began, in Unix nanoseconds
 }
 
 // New makes a Server. It opens nothing; see Listen.
-func New(cfg Config, deps Deps, r Rules) (*Server, error) {
+func New(cfg Config, deps Deps, r access.Rules) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -135,88 +76,48 @@ func New(cfg Config, deps Deps, r Rules) (*Server, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, deps: deps, sessions: newSessions(), logins: newGuesses(loginGuesses), bearers: newGuesses(bearerGuesses),
-		byOrigin: len(cfg.CORS) > 0 && !slices.Contains(cfg.CORS, "*")}
+	deps.Deps.Images = deps.Images
+	s := &Server{cfg: cfg, deps: deps, state: &exchange.State{Pressure: deps.Pressure}, access: access.New(deps.Now, deps.Meter)}
+	s.responder = exchange.New(exchange.Config{
+		MaxURL: cfg.MaxURL, CORS: cfg.CORS, Log: deps.Log, Meter: deps.Meter, Now: deps.Now, Tracer: deps.Tracer, TrustTraces: deps.TrustTraces,
+		State: s.state,
+	})
+	s.images = image.New(image.Config{PathPrefix: cfg.PathPrefix, Deadline: cfg.Deadline}, s.responder, s.access, deps.Images)
+	s.api = api.New(
+		api.Config{PublicURL: cfg.PublicURL(), PathPrefix: cfg.PathPrefix, Deadline: cfg.Deadline}, s.responder, s.access, deps.Deps)
 	if err := s.Reload(r); err != nil {
 		return nil, err
 	}
-	s.public = s.newEcho(publicDoor)
+	s.public = newEcho(s.responder.Observe(exchange.Public))
 	s.public.GET("/health", s.health)
 	s.public.HEAD("/health", s.health)
 	if !deps.NoImages {
-		s.public.GET("/*", s.image)
-		s.public.HEAD("/*", s.image)
-		s.public.OPTIONS("/*", s.preflight)
+		s.public.GET("/*", s.images.Serve)
+		s.public.HEAD("/*", s.images.Serve)
+		s.public.OPTIONS("/*", s.images.Preflight)
 	}
-	s.private = s.newEcho(privateDoor)
-	s.private.Pre(probeOnly)
-	s.intake = newIntake()
-	s.stopping, s.stopAll = context.WithCancel(context.Background())
+	s.private = newEcho(s.paceBody, s.responder.Observe(exchange.Private), s.checkHost, probeOnly)
 	s.routePrivate(s.private)
 	return s, nil
 }
 
-// newEcho makes a router whose every answer, its own 404 and 405 included, passes through observe.
-func (s *Server) newEcho(d door) *echo.Echo {
+// newEcho makes a router whose every answer, its own 404 and 405 included, passes through the steps.
+func newEcho(steps ...echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Logger.SetOutput(io.Discard)
-	e.Pre(s.observe(d))
+	e.Pre(steps...)
 	return e
 }
 
 // Reload replaces the rules for requests that begin from now on. On an error the old ones stay.
-func (s *Server) Reload(r Rules) error {
-	if r.Keys == nil || r.Parser == nil {
-		return errors.New("server: a keyring and a parser are needed")
-	}
-	if r.Prewarm.Limits == (unit.Limits{}) {
-		r.Prewarm.Limits = unit.DefaultLimits()
-	}
-	if err := r.API.Validate(); err != nil {
-		return err
-	}
-	tokens, err := readTokens(r.API)
+func (s *Server) Reload(r access.Rules) error {
+	current, err := s.access.Reload(r)
 	if err != nil {
 		return err
 	}
-	for i, t := range r.API.Tokens {
-		if _, known := r.Keys.Limits()[t.Key]; t.Key != "" && !known {
-			return fmt.Errorf("api.tokens[%d] (%s): key: there is no key with the id %q in signing.keys", i, t.Name, t.Key)
-		}
-	}
-	next := &rules{Rules: r, tokens: tokens, markers: r.Keys.Markers(), targets: newTargets(), accepts: newAccepts(r.Negotiation)}
-	s.limit(next, s.rules.Load())
-	s.rules.Store(next)
+	s.images.Reload(current)
 	return nil
-}
-
-// pressure is how short memory is.
-func (s *Server) pressure() pressure.Step {
-	if s.deps.Pressure == nil {
-		return pressure.Normal
-	}
-	return s.deps.Pressure()
-}
-
-// short refuses a request while memory is shorter than it may be for that.
-func (s *Server) short(from pressure.Step) error {
-	if s.pressure() < from {
-		return nil
-	}
-	f := fault.New(fault.Overloaded, "server.short", "this server is short of memory; try again shortly", nil)
-	f.RetryAfter = 5 * time.Second
-	return f
-}
-
-// spare refuses calls that take memory to give work for later while there is hardly enough for answers.
-func (s *Server) spare(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if err := s.short(pressure.CacheOnly); err != nil {
-			return err
-		}
-		return next(c)
-	}
 }
 
 // Public is the handler behind the public listener.
@@ -228,10 +129,10 @@ func (s *Server) servePublic(w http.ResponseWriter, r *http.Request) {
 		dropBody(w)
 		defer s.finish(s.publicCrowd, r)
 	}
-	if s.deps.Tracer != nil {
-		r = s.traced(r, publicDoor)
+	if s.responder.Tracer != nil {
+		r = s.responder.Traced(r, exchange.Public)
 	}
-	if !s.hit(w, r) {
+	if !s.images.Hit(w, r) {
 		s.public.ServeHTTP(w, r)
 	}
 }
@@ -245,8 +146,8 @@ func (s *Server) servePrivate(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 		r = r.WithContext(context.WithValue(r.Context(), asideKey{}, true))
 	}
-	if s.deps.Tracer != nil {
-		r = s.traced(r, privateDoor)
+	if s.responder.Tracer != nil {
+		r = s.responder.Traced(r, exchange.Private)
 	}
 	s.private.ServeHTTP(w, r)
 }
@@ -308,13 +209,13 @@ func (s *Server) httpServer(h http.Handler, c *crowd) *http.Server {
 
 // stop is the graceful end: readiness off, accept until nobody asks any more, let running requests end, then close.
 func (s *Server) stop(public, private *http.Server) error {
-	s.draining.Store(true)
+	s.state.Draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 	defer cancel()
 	s.awaitQuiet(ctx)
 	// The private listener goes last: probes and metrics see the whole stop. Not before does it end what only waits:
 	// whoever polls comes back at once, as long as somebody listens.
-	private.RegisterOnShutdown(s.stopAll)
+	private.RegisterOnShutdown(s.api.Stop)
 	err := public.Shutdown(ctx)
 	return errors.Join(err, public.Close(), private.Shutdown(ctx), private.Close())
 }
@@ -338,8 +239,7 @@ func (s *Server) awaitQuiet(ctx context.Context) {
 		case <-over.C:
 			return
 		case now := <-tick.C:
-			last := time.Unix(0, s.lastImage.Load())
-			if s.inFlight.Load() == 0 && now.Sub(began) >= lull && now.Sub(last) >= lull {
+			if now.Sub(began) >= lull && s.state.Quiet(now, lull) {
 				return
 			}
 		}

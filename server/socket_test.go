@@ -17,6 +17,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -31,10 +32,10 @@ type socket struct {
 	recalls atomic.Int64           // that found something
 }
 
-func newSocket(t testing.TB, change func(*Config, *Rules)) *socket {
+func newSocket(t testing.TB, change func(*Config, *access.Rules)) *socket {
 	t.Helper()
 	s := &socket{t: t, made: map[string]cache.Entry{}}
-	s.fixture = newFixture(t, func(c *Config, r *Rules) {
+	s.fixture = newFixture(t, func(c *Config, r *access.Rules) {
 		c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 0
 		if change != nil {
 			change(c, r)

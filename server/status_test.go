@@ -5,15 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
-	"os"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -53,7 +51,7 @@ func TestEveryKindIsAnsweredAsTheContractSays(t *testing.T) {
 			kind := fault.Kind(word)
 			seen[kind] = true
 			t.Run(word, func(t *testing.T) {
-				f := newFixture(t, func(c *Config, _ *Rules) { c.CORS = []string{"*"} })
+				f := newFixture(t, func(c *Config, _ *access.Rules) { c.CORS = []string{"*"} })
 				f.images.onGet = failing(fault.New(kind, "test.Get", "a sentence", errors.New("for the operator")))
 				w := f.do("GET", f.url("", photo), "X-Request-Id: r-1")
 				if w.Code != row.status || code(t, w) != kind {
@@ -79,25 +77,15 @@ func TestEveryKindIsAnsweredAsTheContractSays(t *testing.T) {
 				}
 				head := f.do("HEAD", f.url("", photo), "X-Request-Id: r-1")
 				if head.Code != row.status || head.Body.Len() != 0 || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") {
-					t.Errorf("HEAD: status %d, %d bytes, Content-Length %q", head.Code, head.Body.Len(), head.Header().Get("Content-Length"))
+					t.Errorf("HEAD: status %d, %d bytes, Content-Length %q",
+						head.Code, head.Body.Len(), head.Header().Get("Content-Length"))
 				}
 			})
 		}
 	}
 	for _, kind := range fault.Kinds() {
-		if _, ok := refusals[kind]; !ok {
-			t.Errorf("%s has no row in refusals", kind)
-		}
 		if !seen[kind] {
 			t.Errorf("%s is not in the contract's table", kind)
-		}
-	}
-	for kind, row := range refusals {
-		if kind.Retryable() && row.ttl > 0 {
-			t.Errorf("%s may pass by itself, and yet is kept for %v", kind, row.ttl)
-		}
-		if row.title == "" {
-			t.Errorf("%s has no title", kind)
 		}
 	}
 }
@@ -123,7 +111,7 @@ func TestErrorsBeforeParsingVaryToo(t *testing.T) {
 }
 
 func TestDeadlineAndCallersWhoLeave(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) { c.Deadline = time.Millisecond })
+	f := newFixture(t, func(c *Config, _ *access.Rules) { c.Deadline = time.Millisecond })
 	f.images.onGet = func(ctx context.Context, _ variant.Ref) (pipeline.Answer, error) {
 		<-ctx.Done()
 		return pipeline.Answer{}, ctx.Err()
@@ -213,30 +201,3 @@ func TestFallbackKeepsStatusAndIsKeptShortly(t *testing.T) {
 }
 
 // The table of docs/urls.md has every failure that an image URL can meet, with its status.
-func TestDocsHaveEveryCode(t *testing.T) {
-	text, err := os.ReadFile("../docs/urls.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]string{}
-	for _, row := range regexp.MustCompile(`(?m)^\| ([45]\d\d) \| ([a-z_, ]+) \|`).FindAllStringSubmatch(string(text), -1) {
-		for kind := range strings.SplitSeq(row[2], ", ") {
-			got[kind] = row[1]
-		}
-	}
-	// The private listener's own, and what no viewer sees.
-	const others = " unauthorized forbidden_scope not_found no_such_job method_not_allowed idempotency_conflict body_too_large body_timeout bad_unit bad_selector queue_full quota_exceeded disk_full canceled "
-	for _, kind := range fault.Kinds() {
-		want := strconv.Itoa(refusalOf(kind).status)
-		if strings.Contains(others, " "+string(kind)+" ") {
-			want = ""
-		}
-		if got[string(kind)] != want {
-			t.Errorf("docs/urls.md has %s with status %q, want %q", kind, got[string(kind)], want)
-		}
-		delete(got, string(kind))
-	}
-	for kind := range got {
-		t.Errorf("docs/urls.md has %s, which does not exist", kind)
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -29,7 +30,7 @@ func fetch(url string) (int, http.Header) {
 // TestFault23GracefulStop holds one request while the server is told to stop: readiness goes first, new requests are
 // still answered, the held one ends well, and only then Serve returns.
 func TestFault23GracefulStop(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) {
+	f := newFixture(t, func(c *Config, _ *access.Rules) {
 		c.Listen, c.Admin, c.Drain, c.Deadline = "127.0.0.1:0", "127.0.0.1:0", 10*time.Second, time.Second
 	})
 	const slow = "http://photos.example/slow.jpg"
@@ -90,7 +91,7 @@ func TestFault23GracefulStop(t *testing.T) {
 }
 
 func TestStopCutsWhatOutlastsTheDrain(t *testing.T) {
-	f := newFixture(t, func(c *Config, _ *Rules) {
+	f := newFixture(t, func(c *Config, _ *access.Rules) {
 		c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 50*time.Millisecond
 	})
 	began := make(chan struct{})
@@ -123,14 +124,14 @@ func TestStopCutsWhatOutlastsTheDrain(t *testing.T) {
 }
 
 func TestListenNamesATakenAddress(t *testing.T) {
-	first := newFixture(t, func(c *Config, _ *Rules) { c.Listen, c.Admin = "127.0.0.1:0", "127.0.0.1:0" })
+	first := newFixture(t, func(c *Config, _ *access.Rules) { c.Listen, c.Admin = "127.0.0.1:0", "127.0.0.1:0" })
 	if err := first.Listen(); err != nil {
 		t.Fatal(err)
 	}
 	defer first.publicCrowd.Close()
 	defer first.adminCrowd.Close()
 	public, _ := first.Addrs()
-	second := newFixture(t, func(c *Config, _ *Rules) { c.Listen, c.Admin = "127.0.0.1:0", public.String() })
+	second := newFixture(t, func(c *Config, _ *access.Rules) { c.Listen, c.Admin = "127.0.0.1:0", public.String() })
 	if err := second.Listen(); err == nil {
 		t.Error("two listeners on one address")
 	}

@@ -75,7 +75,7 @@ func TestTracedHits(t *testing.T) {
 	s := newSocket(t, nil)
 	tracer := &tracetest.Tracer{}
 	tracer.Off(true)
-	s.deps.Tracer = tracer
+	s.responder.Tracer = tracer
 	url := s.url("w:480", photo)
 	_, want := s.ask("GET", url)
 	s.ask("GET", url)

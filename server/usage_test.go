@@ -10,14 +10,17 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 const shopBearer = "Authorization: Bearer a-token-of-the-shop"
 
-// withShop is the API with a token that is no admin's beside the one that is.
+// withShop is the access.API with a token that is no admin's beside the one that is.
 func withShop(t *testing.T) *apiFixture {
-	return newAPI(t, func(_ *Config, r *Rules) {
-		r.API.Tokens = append(r.API.Tokens, Token{Name: "shop", Token: "a-token-of-the-shop", Scopes: []string{ScopePrewarm}})
+	return newAPI(t, func(_ *Config, r *access.Rules) {
+		r.API.Tokens = append(r.API.Tokens, access.Token{
+			Name: "shop", Token: "a-token-of-the-shop", Scopes: []string{access.ScopePrewarm},
+		})
 	})
 }
 
@@ -49,7 +52,8 @@ func TestUsageIsOnesOwn(t *testing.T) {
 		got = asked{}
 		w := a.private("GET", "/v1/usage"+x.query, "", x.bearer)
 		if w.Code != x.status || got != x.want {
-			t.Errorf("%s by %s: status %d, asked %+v, want %d, %+v: %s", x.query, x.bearer, w.Code, got, x.status, x.want, w.Body)
+			t.Errorf("%s by %s: status %d, asked %+v, want %d, %+v: %s",
+				x.query, x.bearer, w.Code, got, x.status, x.want, w.Body)
 		}
 		if w.Code == 200 && !strings.Contains(w.Body.String(), `{"usage":[]}`) {
 			t.Errorf("%s: %s", x.query, w.Body)
@@ -65,7 +69,8 @@ func TestQuotaIsA429(t *testing.T) {
 		f.RetryAfter = 90 * time.Minute
 		return prewarm.Accepted{}, f
 	}
-	w := a.private("POST", "/v1/prewarm", `{"urls":["https://c.example/a.jpg"]}`, shopBearer, "Content-Type: application/json")
+	w := a.private("POST", "/v1/prewarm",
+		`{"urls":["https://c.example/a.jpg"]}`, shopBearer, "Content-Type: application/json")
 	if w.Code != http.StatusTooManyRequests || code(t, w) != "quota_exceeded" || w.Header().Get("Retry-After") != "5400" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
@@ -100,20 +105,20 @@ func TestJobsNameTheirOwnerToAdmin(t *testing.T) {
 }
 
 func TestQuotasValidate(t *testing.T) {
-	token := func(name, secret string, q prewarm.Quota) Token {
-		return Token{Name: name, Token: secret + "-of-sixteen-and-more", Scopes: []string{ScopePrewarm}, Quota: q}
+	token := func(name, secret string, q prewarm.Quota) access.Token {
+		return access.Token{Name: name, Token: secret + "-of-sixteen-and-more", Scopes: []string{access.ScopePrewarm}, Quota: q}
 	}
 	some := prewarm.Quota{UnitsQueued: 1}
 	for _, x := range []struct {
-		tokens []Token
+		tokens []access.Token
 		want   string
 	}{
-		{[]Token{token("a", "1", some), token("a", "2", some), token("b", "3", prewarm.Quota{ImagesADay: 2}), token("", "4", prewarm.Quota{})}, ""},
-		{[]Token{token("a", "1", some), token("a", "2", prewarm.Quota{})}, "tokens of one name share it"},
-		{[]Token{token("", "1", some)}, "belongs to the token's name"},
-		{[]Token{token("a", "1", prewarm.Quota{ImagesADay: -1})}, "images_a_day: -1"},
+		{[]access.Token{token("a", "1", some), token("a", "2", some), token("b", "3", prewarm.Quota{ImagesADay: 2}), token("", "4", prewarm.Quota{})}, ""},
+		{[]access.Token{token("a", "1", some), token("a", "2", prewarm.Quota{})}, "tokens of one name share it"},
+		{[]access.Token{token("", "1", some)}, "belongs to the token's name"},
+		{[]access.Token{token("a", "1", prewarm.Quota{ImagesADay: -1})}, "images_a_day: -1"},
 	} {
-		api := API{Tokens: x.tokens}
+		api := access.API{Tokens: x.tokens}
 		err := api.Validate()
 		if (err == nil) != (x.want == "") || err != nil && !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%+v: %v, want %q", x.tokens, err, x.want)

@@ -21,7 +21,7 @@ import (
 	"github.com/goldcrest/goldcrest/app"
 	"github.com/goldcrest/goldcrest/client"
 	"github.com/goldcrest/goldcrest/config"
-	"github.com/goldcrest/goldcrest/server"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -181,7 +181,7 @@ func (d *demo) configure(store string) error {
 	c.Server.Listen, c.Server.Admin, c.Server.BaseURL = listen, "127.0.0.1:0", "http://"+listen
 	c.Server.Drain = time.Second
 	c.Signing.Keys = []signing.Key{{Key: hex.EncodeToString(secret[:32]), Salt: hex.EncodeToString(secret[32:])}}
-	c.API.Tokens = []server.Token{{Name: "demo", Token: rand.Text(), Scopes: []string{server.ScopePrewarm, server.ScopeCheck, server.ScopeSign, server.ScopeExplain, server.ScopeAdmin}}}
+	c.API.Tokens = []access.Token{{Name: "demo", Token: rand.Text(), Scopes: []string{access.ScopePrewarm, access.ScopeCheck, access.ScopeSign, access.ScopeExplain, access.ScopeAdmin}}}
 	c.Presets = map[string]string{"lite": "rs:fit:480:0/net:2g", "std": "rs:fit:800:0"}
 	c.Prewarm.Door.Presets = []string{"lite", "std"}
 	c.Origin.AllowPrivate = []string{"127.0.0.0/8"}

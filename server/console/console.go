@@ -1,5 +1,5 @@
-// Package console holds the files of the operators' page: one document, one script, one style sheet, and a chart
-// library.
+// Package console is the operators' page: its files, its sessions, and the pictures that it shows. The page does what
+// it does by the API alone.
 package console
 
 import (

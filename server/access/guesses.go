@@ -1,0 +1,82 @@
+package access
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+const (
+	loginGuesses  = 5    // wrong tokens of one address in a minute, at the console's login
+	bearerGuesses = 60   // the same, of the API
+	maxGuessers   = 4096 // addresses that are remembered
+	guessSample   = 8    // of which, when there is one more, the oldest of so many is forgotten
+)
+
+// guesses counts wrong tokens by address. A right token is never held up by them: it is looked at first. Safe for
+// concurrent use.
+type guesses struct {
+	limit int
+
+	mu sync.Mutex
+	by map[string]guessed
+}
+
+// guessed are the wrong tokens of an address in the minute that began at since.
+type guessed struct {
+	n     int
+	since time.Time
+}
+
+func newGuesses(limit int) *guesses { return &guesses{limit: limit, by: map[string]guessed{}} }
+
+// wrong counts one more wrong token and gives its refusal: unauthorized, or rate_limited past the limit.
+func (g *guesses) wrong(addr string, now time.Time, public string) *fault.Error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t, known := g.by[addr]
+	if age := now.Sub(t.since); age < 0 || age >= time.Minute {
+		t = guessed{since: now}
+	}
+	if !known && len(g.by) >= maxGuessers {
+		g.forget()
+	}
+	t.n++
+	g.by[addr] = t
+	if t.n <= g.limit {
+		return fault.New(fault.Unauthorized, "access.guesses", public, nil)
+	}
+	f := fault.New(fault.RateLimited, "access.guesses", fmt.Sprintf("More than %d wrong tokens came from this address within a minute. A right one is taken at once.", g.limit), nil)
+	f.RetryAfter = t.since.Add(time.Minute).Sub(now)
+	return f
+}
+
+// forget makes room for one more address: the oldest of a few, since to find the oldest of all takes long. The caller
+// holds mu.
+func (g *guesses) forget() {
+	var oldest string
+	looked := 0
+	for addr, t := range g.by { // In random order.
+		if looked == 0 || t.since.Before(g.by[oldest].since) {
+			oldest = addr
+		}
+		if looked++; looked == guessSample {
+			break
+		}
+	}
+	delete(g.by, oldest)
+}
+
+// guesser is what the wrong tokens of a request count for. The 64 low bits of an IPv6 address are its owner's to
+// choose.
+func guesser(r *http.Request) string {
+	host := HostOnly(r.RemoteAddr)
+	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
+		return ip.Mask(net.CIDRMask(64, 128)).String()
+	}
+	return host
+}

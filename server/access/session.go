@@ -1,0 +1,74 @@
+package access
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	sessionCookie = "goldcrest_session"
+	csrfHeader    = "X-CSRF-Token"
+	sessionLife   = 12 * time.Hour
+	maxSessions   = 1000 // the oldest ends when there is one more
+)
+
+// Session is a browser that showed a token. It may do what the token may, and ends with it.
+type Session struct {
+	token [sha256.Size]byte // digest of the token
+	// CSRF is what unsafe calls carry in csrfHeader: a page of another origin can send the cookie, but not know this.
+	CSRF    string
+	Expires time.Time
+}
+
+// sessions are the browsers that are logged in, by the digest of their cookie. They live in memory: a restart ends
+// them. Safe for concurrent use.
+type sessions struct {
+	mu   sync.Mutex
+	open map[[sha256.Size]byte]Session
+}
+
+func newSessions() *sessions { return &sessions{open: map[[sha256.Size]byte]Session{}} }
+
+// begin opens a session for the token of a digest and gives its cookie's value.
+func (s *sessions) begin(token [sha256.Size]byte, now time.Time) (cookie string) {
+	cookie = rand.Text() + rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var oldest [sha256.Size]byte
+	for id, one := range s.open {
+		if !now.Before(one.Expires) {
+			delete(s.open, id)
+		} else if first, ok := s.open[oldest]; !ok || one.Expires.Before(first.Expires) {
+			oldest = id
+		}
+	}
+	if len(s.open) >= maxSessions {
+		delete(s.open, oldest)
+	}
+	s.open[sha256.Sum256([]byte(cookie))] = Session{token: token, CSRF: rand.Text(), Expires: now.Add(sessionLife)}
+	return cookie
+}
+
+// find gives the session of a request's cookie.
+func (s *sessions) find(r *http.Request, now time.Time) (Session, bool) {
+	c, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return Session{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, ok := s.open[sha256.Sum256([]byte(c.Value))]
+	return one, ok && now.Before(one.Expires)
+}
+
+// end closes the session of a request's cookie, if there is one.
+func (s *sessions) end(r *http.Request) {
+	if c, err := r.Cookie(sessionCookie); err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.open, sha256.Sum256([]byte(c.Value)))
+	}
+}

@@ -1,0 +1,51 @@
+package access
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// URL is a signed URL that is asked for.
+type URL struct {
+	Base    string // what it begins with
+	Key     string // the id of the signing key; "" = the first valid one
+	Source  string
+	Options string    // those of an image path; a single preset may be written "pr:name" also where only presets are allowed
+	Expires time.Time // zero = never
+}
+
+// SignURL gives a signed URL, within the rights of a token beside those of the key. A path is signed only after it was
+// parsed and found allowed, so that no URL is handed out that would be refused.
+func (r Rules) SignURL(u URL, rights signing.Rights) (string, error) {
+	options := strings.Trim(u.Options, "/")
+	if r.OnlyPresets {
+		options = strings.TrimPrefix(options, "pr:")
+	}
+	if !u.Expires.IsZero() {
+		options += "/exp:" + strconv.FormatInt(u.Expires.Unix(), 10)
+	}
+	path := variant.Path(options, u.Source, variant.Open)
+	ref, terms, err := r.Parser.ParsePath(path)
+	if err != nil {
+		return "", err
+	}
+	if err := Allowed(rights, ref, terms); err != nil {
+		return "", err
+	}
+	signed, err := r.Keys.Sign(u.Key, path)
+	if err != nil {
+		return "", err
+	}
+	verified, err := r.Keys.Verify(signed)
+	if err != nil {
+		return "", err
+	}
+	if err := Allowed(verified.Key, ref, terms); err != nil {
+		return "", err
+	}
+	return u.Base + signed, nil
+}

@@ -1,0 +1,158 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/server/access"
+	"github.com/goldcrest/goldcrest/server/exchange"
+	"github.com/goldcrest/goldcrest/server/fields"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// explanation is the answer of GET /v1/explain/{path}: how an image URL is understood. It holds neither a signature nor
+// the source's path and query, which may be secrets.
+type explanation struct {
+	Signature  string         `json:"signature"` // valid, none, or the code it is refused with
+	Refused    fault.Kind     `json:"refused,omitempty"`
+	Detail     string         `json:"detail,omitempty"`
+	SourceHost string         `json:"source_host"`
+	SourceTag  string         `json:"source_tag"`
+	Options    string         `json:"options"`
+	Presets    []string       `json:"presets,omitempty"`
+	Expires    *time.Time     `json:"expires"`
+	Open       bool           `json:"open"`
+	Vary       string         `json:"vary"`
+	Format     variant.Format `json:"format"`
+	Class      string         `json:"class"`
+	Key        string         `json:"key"`
+	Tier       string         `json:"tier"` // memory, store, or none
+	Stored     *storedVariant `json:"stored"`
+	Run        *explainedRun  `json:"run,omitempty"` // nil: it was not asked for
+}
+
+// storedVariant is what is known of a variant that is there.
+type storedVariant struct {
+	ContentType string            `json:"content_type"`
+	Bytes       int64             `json:"bytes"`
+	Created     time.Time         `json:"created"`
+	Recipe      int               `json:"recipe"`
+	Stage       string            `json:"stage"`  // first, final or hot
+	Views       int               `json:"views"`  // by this instance, lately
+	Needed      int               `json:"needed"` // views, until it is made again by a slower encoder; 0 = it is not
+	Attrs       map[string]string `json:"attrs"`
+}
+
+// explain says how an image URL is understood, negotiated with the headers of this very request. It fetches and makes
+// nothing, but with run=1 what is not stored yet. A wrong signature is said to be wrong, and the rest is explained all
+// the same: that is when one asks.
+func (s *API) explain(c echo.Context) error {
+	r, rl := c.Request(), s.access.Current()
+	target, err := exchange.TargetBelow(r, "/v1/explain", s.cfg.PathPrefix)
+	if err != nil {
+		return err
+	}
+	target, run := cutRun(target)
+	verified, path, signature := explainedPath(rl.Keys, target)
+	e := explanation{Signature: signature, Tier: "none"}
+	ref, terms, err := rl.Parser.ParsePath(path)
+	if err != nil {
+		return err
+	}
+	if err := access.Allowed(exchange.CallOf(c).Who.Rights, ref, terms); err != nil {
+		return err
+	}
+	e.Presets, e.SourceHost, e.Open, e.Vary = terms.Presets, exchange.SourceHost(ref.Source), ref.Spec.IsOpen(), fields.Vary(ref.Spec)
+	e.Options = canonicalOptions(ref)
+	ref.Spec = ref.Spec.Resolve(fields.Accept(r.Header, rl.Negotiation))
+	e.Format, e.Class, e.Key, e.SourceTag = ref.Spec.Format, ref.Spec.Class.String(), ref.Key(), "s-"+exchange.ShortHash(ref)
+	mine, refusal := exchange.CallOf(c).Who.Rights.Hosts(), error(nil)
+	ref.Within = mine
+	if verified.Key != nil {
+		ref.Within = mine.And(verified.Key.Hosts())
+		refusal = s.explainRefusal(r.Context(), verified.Key, ref, terms)
+	}
+	if !terms.Expires.IsZero() {
+		e.Expires = &terms.Expires
+	}
+	if refusal != nil {
+		f := fault.Of(refusal)
+		e.Refused, e.Detail = f.Kind, exchange.Redact(f.Public)
+	}
+	if run {
+		e.Run = s.runExplained(r.Context(), ref, e)
+	}
+	ref.Within = mine
+	a, err := s.deps.Images.Peek(r.Context(), ref) // Not Stat, which is a viewer's hit: nothing is to be made for this.
+	if fault.KindOf(err) == fault.SourceNotAllowed {
+		return err
+	}
+	if err == nil {
+		m := a.Entry.Meta
+		e.Tier = a.Tier
+		e.Stored = &storedVariant{
+			ContentType: m.ContentType, Bytes: int64(len(a.Entry.Body)), Created: m.Created, Recipe: m.Recipe, Attrs: m.Attrs,
+			Stage: stageName(m), Views: a.Views, Needed: a.Needed,
+		}
+	}
+	return c.JSON(http.StatusOK, e)
+}
+
+// explainedPath is the path of a target that is to be parsed, and what its signature is worth.
+func explainedPath(keys *signing.Keyring, target string) (v signing.Verified, path, signature string) {
+	v, err := keys.Verify(target)
+	if err == nil {
+		return v, v.Path, "valid"
+	}
+	path, _, _ = strings.Cut(target, "?")
+	first, unsigned, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if strings.Contains(first, ":") || first == "plain" {
+		return v, path, "none" // It begins with its options.
+	}
+	return v, "/" + unsigned, string(fault.KindOf(err))
+}
+
+// stageName is the stage of an entry in a word.
+func stageName(m cache.Meta) string {
+	switch variant.StageOf(m.Attrs) {
+	case variant.StageFirst:
+		return "first"
+	case variant.StageHot:
+		return "hot"
+	}
+	return "final"
+}
+
+// explainRefusal is why a viewer is refused who has a URL that a key signed, as far as that is known without a fetch.
+func (s *API) explainRefusal(ctx context.Context, key *signing.Pair, ref variant.Ref, terms variant.Terms) error {
+	if err := access.Allowed(key, ref, terms); err != nil {
+		return err
+	}
+	if terms.Expired(s.Now()) {
+		return fault.New(fault.URLExpired, "api.explain", "the URL has expired", nil)
+	}
+	if ref.Within = key.Hosts(); ref.Within == "" {
+		return nil
+	}
+	if _, err := s.deps.Images.Peek(ctx, ref); fault.KindOf(err) == fault.SourceNotAllowed {
+		return err
+	}
+	return nil
+}
+
+// canonicalOptions is the options part of the ref's own path. A fallback's URL may hold a secret and is left out.
+func canonicalOptions(ref variant.Ref) string {
+	ref.Spec.Fallback = ""
+	path := strings.Trim(ref.Path(), "/")
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i]
+	}
+	return ""
+}

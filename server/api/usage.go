@@ -1,0 +1,41 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/server/access"
+	"github.com/goldcrest/goldcrest/server/exchange"
+)
+
+// usageDays is how many days /v1/usage tells of where the call does not say.
+const usageDays = 7
+
+// usage is GET /v1/usage: what the token has used and has left; to admin that of every owner.
+func (s *API) usage(c echo.Context) error {
+	who, owner, days := exchange.CallOf(c).Who.Owner(), c.QueryParam("owner"), usageDays
+	if !who.All && owner != "" && owner != who.Name {
+		return fault.New(fault.ForbiddenScope, "api.usage",
+			"the usage of other tokens is shown to the scope "+access.ScopeAdmin, nil)
+	}
+	if text := c.QueryParam("days"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > prewarm.MaxUsageDays {
+			return fault.New(fault.BadOption, "api.usage",
+				fmt.Sprintf("days is not a number from 1 to %d", prewarm.MaxUsageDays), nil)
+		}
+		days = n
+	}
+	all, err := s.deps.Prewarm.Usage(c.Request().Context(), who, owner, days)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, struct {
+		Usage []prewarm.OwnerUsage `json:"usage"`
+	}{append([]prewarm.OwnerUsage{}, all...)})
+}

@@ -1,0 +1,50 @@
+package exchange
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pressure"
+)
+
+// State is how the server does at present, for all doors. Safe for concurrent use.
+type State struct {
+	Pressure func() pressure.Step // how short memory is; nil = never
+	Draining atomic.Bool          // the server stops
+
+	running atomic.Int64 // image requests
+	last    atomic.Int64 // when the last one began, in Unix nanoseconds
+}
+
+// Enter counts an image request that begins; the caller must Leave.
+func (s *State) Enter(now time.Time) {
+	s.running.Add(1)
+	s.last.Store(now.UnixNano())
+}
+
+// Leave counts an image request that has ended.
+func (s *State) Leave() { s.running.Add(-1) }
+
+// Quiet reports whether no image request runs, and none has begun for a time.
+func (s *State) Quiet(now time.Time, lull time.Duration) bool {
+	return s.running.Load() == 0 && now.Sub(time.Unix(0, s.last.Load())) >= lull
+}
+
+// Step is how short memory is.
+func (s *State) Step() pressure.Step {
+	if s.Pressure == nil {
+		return pressure.Normal
+	}
+	return s.Pressure()
+}
+
+// Short refuses a request while memory is shorter than it may be for that.
+func (s *State) Short(from pressure.Step) error {
+	if s.Step() < from {
+		return nil
+	}
+	f := fault.New(fault.Overloaded, "exchange.Short", "this server is short of memory; try again shortly", nil)
+	f.RetryAfter = 5 * time.Second
+	return f
+}
