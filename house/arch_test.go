@@ -46,10 +46,12 @@ var layers = map[string]layer{
 	"cache/dirstore":  {[]string{"cache", "stall"}, "a Store and nothing else"},
 	"cache/cachetest": {[]string{"cache"}, "the law of Store must not depend on one Store"},
 
-	"transform":                {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
-	"transform/codec/score":    {nil, "compares pixels, and knows no file"},
-	"transform/codec/specimen": {nil, "draws the same pictures everywhere"},
-	"transform/codec":          {[]string{"transform", "transform/codec/score", "transform/codec/specimen", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
+	"transform":                 {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
+	"transform/codec/score":     {nil, "compares pixels, and knows no file"},
+	"transform/codec/specimen":  {nil, "draws the same pictures everywhere"},
+	"transform/codec/allowance": {nil, "counts time, and knows nothing of what it is spent on"},
+	"transform/codec/quantize":  {nil, "mathematics on counts"},
+	"transform/codec":           {[]string{"transform", "transform/codec/allowance", "transform/codec/quantize", "transform/codec/score", "transform/codec/specimen", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
 	"pipeline": {[]string{"variant", "cache", "origin", "fault", "heat", "metrics", "pressure", "reach", "trace"}, "the heart: the transform is plugged in through an interface"},
 	"prewarm":  {[]string{"prewarm/unit", "variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},

@@ -1,6 +1,10 @@
 package transform
 
-import "github.com/goldcrest/goldcrest/variant"
+import (
+	"time"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
 
 // Codec makes variants inside a worker process. It is called by one goroutine at a time.
 type Codec interface {
@@ -27,4 +31,6 @@ type Limits struct {
 	Memory       int64   // bytes of decoded pixels that this request was admitted with; 0 = what Pixels allows
 	Quality      Quality // targets of the automatic quality; the zero value is the default
 	Drift        Drift   // of the encoders from what the automatic quality was fitted on
+	// What a variant may take; 0 = no limit. A search for fewer bytes or a better score ends while there is time left.
+	Wall, CPU time.Duration
 }

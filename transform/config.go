@@ -100,5 +100,8 @@ func (c Config) Validate() error {
 
 // limits are the bounds that travel with each request.
 func (c Config) limits() Limits {
-	return Limits{Pixels: c.MaxPixels, ResultPixels: c.MaxResultPixels, AVIFPixels: c.AVIFMaxPixels, Frames: c.MaxFrames, Quality: c.Quality}
+	return Limits{
+		Pixels: c.MaxPixels, ResultPixels: c.MaxResultPixels, AVIFPixels: c.AVIFMaxPixels, Frames: c.MaxFrames,
+		Quality: c.Quality, Wall: c.Timeout, CPU: c.CPU,
+	}
 }

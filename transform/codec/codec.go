@@ -12,6 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/transform/codec/allowance"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -172,6 +173,7 @@ func (c *Codec) makeGroup(src *source, group []*job, from *link, leads bool, emi
 		}
 	}
 	group[0].from = from
+	time := allowance.New(allowance.Spent{Wall: group[0].lim.Wall, CPU: group[0].lim.CPU}, allowance.Now)
 	pic, err := c.renderGroup(src, group)
 	if err != nil {
 		for _, j := range group {
@@ -180,10 +182,11 @@ func (c *Codec) makeGroup(src *source, group []*job, from *link, leads bool, emi
 		return nil
 	}
 	for _, j := range group {
-		e := encoder{choices: c.choices, src: src, pic: pic, job: j}
+		e := encoder{choices: c.choices, src: src, pic: pic, job: j, time: time}
 		img, err := e.encode()
 		e.free()
 		emit(j.index, img, err)
+		time.Restart()
 	}
 	if leads {
 		return pic

@@ -3,6 +3,7 @@ package codec
 import (
 	"fmt"
 
+	"github.com/goldcrest/goldcrest/transform/codec/allowance"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -35,6 +36,7 @@ type encoder struct {
 	job     *job
 	ready   [2]*pixmap // what an encoder gets: as it is, and laid on the background
 	tried   []string   // every encode, for explanations
+	time    *allowance.Allowance
 }
 
 func (e *encoder) free() {

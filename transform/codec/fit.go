@@ -15,7 +15,7 @@ func (e *encoder) fit(f variant.Format, s settings, limit, high, low int) (encod
 		return last, err
 	}
 	var best encoded
-	for n := 1; n < maxEncodes-1 && low < high; n++ {
+	for n := 1; n < maxEncodes-1 && low < high && e.time.More(); n++ {
 		s.q = (low + high) / 2
 		if last, err = e.save(f, s); err != nil {
 			return encoded{}, err

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+
+	"github.com/goldcrest/goldcrest/transform/codec/quantize"
 )
 
 // levelsFile holds the fitted coefficients of LevelsModel: "cd bench && go run ./quality levels -write" makes them, and
@@ -72,44 +74,6 @@ func (m *LevelsModel) Score(t Traits) float64 {
 		s += m.Weights[i] * v
 	}
 	return s
-}
-
-// levelTables are, for each number of levels up to most, the table that maps every sample to one of so many levels with
-// the least squared error: dynamic programming over the histogram (Bruce, Optimum quantization, 1965). tables[n] has n
-// levels.
-func levelTables(count *[256]float64, most int) (tables [][256]byte) {
-	var n, sum, squares [257]float64
-	for v, c := range count {
-		x := float64(v)
-		n[v+1], sum[v+1], squares[v+1] = n[v]+c, sum[v]+c*x, squares[v]+c*x*x
-	}
-	mean := func(from, to int) float64 { return (sum[to] - sum[from]) / max(n[to]-n[from], 1) }
-	cost := func(from, to int) float64 { return squares[to] - squares[from] - mean(from, to)*(sum[to]-sum[from]) }
-	least := make([][257]float64, most+1) // of the first values in so many levels
-	cut := make([][257]int, most+1)       // where the last of them begins
-	for to := 1; to <= 256; to++ {
-		least[0][to] = math.Inf(1)
-	}
-	tables = make([][256]byte, most+1)
-	for k := 1; k <= most; k++ {
-		for to := 1; to <= 256; to++ {
-			least[k][to] = math.Inf(1)
-			for from := range to {
-				if c := least[k-1][from] + cost(from, to); c < least[k][to] {
-					least[k][to], cut[k][to] = c, from
-				}
-			}
-		}
-		for j, to := k, 256; j > 0; j-- {
-			from := cut[j][to]
-			level := byte(math.Round(mean(from, to)))
-			for v := from; v < to; v++ {
-				tables[k][v] = level
-			}
-			to = from
-		}
-	}
-	return tables
 }
 
 // histogram counts the samples of all bands.
@@ -182,7 +146,7 @@ func (a *automatic) inLevels(im *pixmap, target float64, measure func(few *pixma
 	if err != nil {
 		return nil, 0, internal("codec.inLevels", err)
 	}
-	tables := levelTables(&count, counts[len(counts)-1])
+	tables := quantize.Tables(&count, counts[len(counts)-1])
 	for _, n := range counts {
 		few, t, suits, err := im.inLevels(tables[n])
 		if err != nil {
@@ -212,7 +176,7 @@ func (r *Raster) Levels(n int) (few *Raster, t Traits, suits bool, err error) {
 	if err != nil {
 		return nil, t, false, fmt.Errorf("codec.Levels: %w", err)
 	}
-	im, t, suits, err := r.im.inLevels(levelTables(&count, n)[n])
+	im, t, suits, err := r.im.inLevels(quantize.Tables(&count, n)[n])
 	if err != nil {
 		return nil, t, false, fmt.Errorf("codec.Levels: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/goldcrest/goldcrest/transform/codec/quantize"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -51,6 +52,9 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 	d := &diet{encoder: e, limit: e.src.bytes(), smallest: first}
 	d.fits(first)
 	for _, way := range []func(variant.Format) (encoded, bool, error){d.otherFormat, d.fewLevels, d.palette} {
+		if !d.time.More() {
+			break
+		}
 		if found, ok, err := way(first.format); ok || err != nil {
 			return found, err
 		}
@@ -66,6 +70,10 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 	if own, ok := e.passThrough(); ok {
 		return own, nil
 	}
+	if !d.time.More() {
+		d.smallest.note = andNote(d.smallest.note, "larger than the original: there is no time for more tries")
+		return d.smallest, nil
+	}
 	if found, ok, err := d.belowFloor(); ok || err != nil {
 		return found, err
 	}
@@ -75,6 +83,9 @@ func (e *encoder) lighter(first encoded) (encoded, error) {
 
 func (d *diet) otherFormat(first variant.Format) (encoded, bool, error) {
 	for _, f := range d.others(first) {
+		if !d.time.More() {
+			break
+		}
 		if s := d.choices.choose(d.pic, d.wish(f)); d.measures(s) { // One encode tells whether its measured ones come into question.
 			c, err := d.save(f, s)
 			if err != nil {
@@ -121,7 +132,7 @@ func (d *diet) levelsUp(im *pixmap, f variant.Format, j *judge) (encoded, bool, 
 	if err != nil {
 		return encoded{}, false, internal("codec.levelsUp", err)
 	}
-	tables := levelTables(&count, lighterLevels[len(lighterLevels)-1])
+	tables := quantize.Tables(&count, lighterLevels[len(lighterLevels)-1])
 	wanted, least := target(d.wish(f), Text), d.floor(f)
 	for _, n := range lighterLevels {
 		c, err := d.levels(im, f, tables[n], j)
@@ -136,6 +147,9 @@ func (d *diet) levelsUp(im *pixmap, f variant.Format, j *judge) (encoded, bool, 
 			d.keep(c)
 		default:
 			d.spare = append(d.spare, c)
+		}
+		if !d.time.More() {
+			break
 		}
 	}
 	return encoded{}, false, nil
@@ -169,6 +183,9 @@ func (d *diet) palette(variant.Format) (encoded, bool, error) {
 		return encoded{}, false, nil
 	}
 	for _, q := range paletteQualities {
+		if !d.time.More() {
+			break
+		}
 		c, err := d.save(variant.PNG, d.paletteSettings(q))
 		if err != nil {
 			return c, false, err
@@ -227,7 +244,7 @@ func (d *diet) lowerQuality() error {
 	}
 	high := s.q
 	for _, q := range []int{(high + s.floor) / 2, s.floor} {
-		if q >= high {
+		if q >= high || q != s.floor && !d.time.More() {
 			continue
 		}
 		s.q = q
@@ -327,6 +344,9 @@ func (d *diet) blurred(f variant.Format, s settings) (encoded, bool, error) {
 	}
 	s.note = andNote(s.note, "blurred")
 	for _, b := range blurs {
+		if !d.time.More() {
+			break
+		}
 		s.q = b.q
 		c, err := d.softened(im, b.sigma, f, s)
 		if err != nil {

@@ -120,6 +120,9 @@ func (e *encoder) inLevels(f variant.Format) (few encoded, ok bool, err error) {
 		if j != nil {
 			defer j.close()
 			measure = func(few *pixmap) (float64, error) {
+				if !e.time.More() {
+					return 0, nil
+				}
 				_, reached, err = j.compare(few)
 				return reached, err
 			}

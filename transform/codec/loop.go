@@ -67,6 +67,9 @@ func (e *encoder) measured(f variant.Format, s settings) (encoded, error) {
 		made.score = score
 		e.tried[len(e.tried)-1] += fmt.Sprintf(" score %.1f", score)
 		l.tries = append(l.tries, try{made, q, score})
+		if !e.time.More() {
+			break
+		}
 	}
 	best := l.best()
 	best.note = fmt.Sprintf("%s, measured %.1f", best.note, best.score)
