@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -47,7 +48,7 @@ type fillName struct {
 type batch struct {
 	source  string
 	within  reach.Hosts // that the original may come from
-	urgency *urgency
+	urgency *gate.Urgency
 	fills   []*fill
 	stage   variant.Stage
 	refresh bool   // remake although an entry exists
@@ -72,7 +73,7 @@ type order struct {
 	within  reach.Hosts
 	keys    []string
 	specs   []variant.Spec
-	rank    rank
+	rank    gate.Rank
 	stage   variant.Stage
 	refresh bool
 	upgrade bool
@@ -126,7 +127,7 @@ type fills struct {
 // batch; run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its
 // own rank, and wants each fill until quit.
 func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
-	b := &batch{source: o.source, within: o.within, urgency: &urgency{rank: o.rank}, stage: o.stage, refresh: o.refresh, upgrade: o.upgrade}
+	b := &batch{source: o.source, within: o.within, urgency: gate.At(o.rank), stage: o.stage, refresh: o.refresh, upgrade: o.upgrade}
 	led = make([]bool, len(o.keys))
 	t.mu.Lock()
 	if t.closed {
@@ -136,7 +137,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 	for i, key := range o.keys {
 		name := fillName{key, o.within, o.refresh}
 		f := t.byName[name]
-		if f == nil || o.rank == viewing && f.answered() && !t.trusted() { // As memory, it may be from before a purge.
+		if f == nil || o.rank == gate.Viewing && f.answered() && !t.trusted() { // As memory, it may be from before a purge.
 			f = &fill{table: t, name: name, key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
 			t.byName[name] = f
 			b.fills = append(b.fills, f)
@@ -147,7 +148,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 		if o.due.After(f.batch.due) {
 			f.batch.due = o.due
 		}
-		if o.rank == viewing && !f.batch.viewed {
+		if o.rank == gate.Viewing && !f.batch.viewed {
 			f.batch.viewed, f.batch.key = true, o.key
 		}
 		all = append(all, f)
@@ -159,7 +160,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 	}
 	t.mu.Unlock()
 	for _, f := range all {
-		f.batch.urgency.raise(o.rank)
+		f.batch.urgency.Raise(o.rank)
 	}
 	return all, led, nil
 }

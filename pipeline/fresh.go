@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -60,7 +61,7 @@ func (p *Pipeline) remake(ref variant.Ref, key string) {
 		return
 	}
 	o := p.orderOf(ref, key)
-	o.rank, o.stage, o.refresh = warming, variant.StageFinal, true
+	o.rank, o.stage, o.refresh = gate.Warming, variant.StageFinal, true
 	all, _, err := p.fills.join(o, p.runner(context.Background()))
 	if err != nil {
 		<-p.remakes

@@ -11,6 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
@@ -43,7 +44,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 		r.fail(todo, err)
 		return
 	}
-	defer p.transforms.unbook(seat)
+	defer p.transforms.Unbook(seat)
 	wanted, callOff := context.WithCancel(ctx)
 	defer callOff()
 	if !p.fills.wait(b, callOff) {
@@ -64,12 +65,12 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	if len(todo) == 0 {
 		return
 	}
-	b.urgency.raise(warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
+	b.urgency.Raise(gate.Warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
 	waitFrom := p.parts.Now()
 	_, waiting := trace.Start(wanted, "queue")
-	p.transforms.unbook(seat)
+	p.transforms.Unbook(seat)
 	seat = r.weighed(todo)
-	release, err := p.transforms.enter(wanted, seat)
+	release, err := p.transforms.Enter(wanted, seat)
 	waiting.End(failure(err))
 	if err != nil {
 		r.fail(todo, err)
@@ -85,7 +86,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 		r.fail(todo, errUnwanted)
 		return
 	}
-	if r.with = p.parts.Transformer; seat.aside {
+	if r.with = p.parts.Transformer; seat.Aside {
 		r.with = p.parts.Aside
 	}
 	r.transformFrom = p.parts.Now()
@@ -96,17 +97,17 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 
 // admit refuses a viewer's batch early where it would wait for too long: before its original is fetched, and not as
 // long as others want what it makes. Background work waits as long as it takes.
-func (p *Pipeline) admit(seat *piece) error {
-	if seat.urgency.present() < viewing {
+func (p *Pipeline) admit(seat *gate.Piece) error {
+	if seat.Urgency.Present() < gate.Viewing {
 		return nil
 	}
 	if p.relief.now() >= pressure.CacheOnly {
 		return errShort()
 	}
-	if err := p.originals.gate.would(&piece{urgency: seat.urgency, deadline: seat.deadline}); err != nil {
+	if err := p.originals.gate.Would(&gate.Piece{Urgency: seat.Urgency, Deadline: seat.Deadline}); err != nil {
 		return err
 	}
-	return p.transforms.admit(seat)
+	return p.transforms.Admit(seat)
 }
 
 // errUnwanted is what becomes of a batch that everybody has quit.
@@ -154,10 +155,12 @@ func (r *run) heavy(todo []*fill) bool {
 }
 
 // weighed is the batch's seat at the transform gate, by what is known by now.
-func (r *run) weighed(todo []*fill) *piece {
-	looks, dear := r.heavy(todo), r.p.transforms.dear(r.b.source)
+func (r *run) weighed(todo []*fill) *gate.Piece {
+	looks, dear := r.heavy(todo), r.p.transforms.Dear(r.b.source)
 	due, key := r.p.fills.due(r.b)
-	return &piece{urgency: r.b.urgency, heavy: looks || dear, dear: dear && !looks, deadline: due, source: r.b.source, key: key}
+	return &gate.Piece{
+		Urgency: r.b.urgency, Heavy: looks || dear, Dear: dear && !looks, Deadline: due, Source: r.b.source, Key: key,
+	}
 }
 
 // lookUp publishes what the cache has and returns the fills that must be made.
@@ -263,7 +266,7 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 		a.Tier = TierMaster
 		r.p.parts.Observer.Mastered("used")
 	}
-	viewer := r.b.urgency.present() == viewing
+	viewer := r.b.urgency.Present() == gate.Viewing
 	if r.first != nil {
 		choose := better
 		if r.b.stage == variant.StageHot {

@@ -9,6 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -41,7 +42,9 @@ type masters struct {
 func (m *masters) open(cfg Config, parts Parts) {
 	m.side, m.making = cfg.Masters, map[string]bool{}
 	m.reads = originals{
-		fetch: readMaster(parts.Tiers), gate: newGate(TierMaster, masterReads, cfg.FetchRoom, parts.Observer),
+		fetch: readMaster(parts.Tiers), gate: gate.New(gate.Config{
+			Name: TierMaster, Slots: masterReads, Room: cfg.FetchRoom, Refused: parts.Observer.Refused,
+		}),
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{}, purges: parts.Purges,
 	}
 }
@@ -235,7 +238,7 @@ func (p *Pipeline) masterSpec() variant.Spec {
 // withMaster adds the master to what is made for nobody who waits: it spares a decode, and the variants are made from
 // it. The master is kept by the function that it returns.
 func (r *run) withMaster(specs []variant.Spec) (_ []variant.Spec, keep func(context.Context)) {
-	if r.b.urgency.present() == viewing {
+	if r.b.urgency.Present() == gate.Viewing {
 		return specs, func(context.Context) {}
 	}
 	key, ok := r.spare()
@@ -261,7 +264,7 @@ func (r *run) leaveMaster(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.upgrades.life, cancel)() // It ends when the pipeline closes, as upgrades do.
-	release, err := p.transforms.acquire(ctx, &urgency{rank: warming})
+	release, err := p.transforms.Acquire(ctx, gate.At(gate.Warming))
 	if err != nil {
 		p.parts.Observer.Mastered("dropped")
 		return

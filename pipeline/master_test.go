@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -89,7 +90,7 @@ func TestMasterServesTheNextVariant(t *testing.T) {
 		if _, ok := r.tiers.memory.Peek(masterKey(ref(1).Key())); ok || r.codec.calls != 3 {
 			t.Errorf("the master is in memory, or there were %d calls, want 3", r.codec.calls)
 		}
-		if running, _ := r.masters.reads.gate.load(); running != 0 {
+		if running := r.masters.reads.gate.Load().Running; running != 0 {
 			t.Errorf("%d masters are still held", running)
 		}
 	})
@@ -139,7 +140,7 @@ func TestMasterInTheCallOfWarm(t *testing.T) {
 		r.wantFetches(t, 1)
 		count.want(t, "made", 1)
 		count.want(t, "used", 3)
-		if running, _ := r.originals.gate.load(); running != 0 {
+		if running := r.originals.gate.Load().Running; running != 0 {
 			t.Errorf("%d fetch slots are still held", running)
 		}
 	})
@@ -294,7 +295,7 @@ func TestNoMaster(t *testing.T) {
 	t.Run("too many", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 2 })
-			hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing}) // The other slot is kept for viewers.
+			hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing)) // The other slot is kept for viewers.
 			for i := range mastersBehind + 3 {
 				if _, err := r.Get(t.Context(), other(i)); err != nil {
 					t.Error(err)
@@ -303,7 +304,7 @@ func TestNoMaster(t *testing.T) {
 			synctest.Wait()
 			count.want(t, "dropped", 3)
 			hold()
-			time.Sleep(2 * viewerHold)
+			time.Sleep(2 * gate.ViewerHold)
 			synctest.Wait()
 			count.want(t, "made", mastersBehind)
 		})
@@ -314,7 +315,7 @@ func TestNoMaster(t *testing.T) {
 func TestCloseForgetsMasters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 2 })
-		one, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+		one, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 		if _, err := r.Get(t.Context(), ref(100)); err != nil { // One slot is kept for viewers now.
 			t.Fatal(err)
 		}
@@ -344,7 +345,7 @@ func TestWithoutMasters(t *testing.T) {
 func TestMasterOncePerDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
-		hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+		hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 		for _, w := range []int{100, 200, 300} {
 			go func() { _, _ = r.Get(context.Background(), ref(w)) }()
 			synctest.Wait()

@@ -11,6 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/trace"
 )
@@ -20,7 +21,7 @@ import (
 // bytes.
 type originals struct {
 	fetch   fetch
-	gate    *gate
+	gate    *gate.Gate
 	timeout time.Duration
 	purges  *cache.Purges
 
@@ -44,7 +45,7 @@ func fetchOriginal(from Fetcher, known func(source string, within reach.Hosts) e
 
 // download is one fetch and the original it gave.
 type download struct {
-	urgency *urgency
+	urgency *gate.Urgency
 	done    chan struct{}
 	users   int // guarded by originals.mu: fills that wait for or read the original
 	cancel  context.CancelFunc
@@ -72,14 +73,14 @@ type use struct {
 // key was purged is not shared, nor one that may go to other hosts: it may end in what this caller must not have, or in
 // a refusal that is not this caller's. slot, if not nil, is a fetch slot that the caller already holds; get takes it
 // over.
-func (o *originals) get(ctx context.Context, source string, of use, lim origin.Limits, u *urgency, slot func()) (_ *download, _ func(), err error) {
+func (o *originals) get(ctx context.Context, source string, of use, lim origin.Limits, u *gate.Urgency, slot func()) (_ *download, _ func(), err error) {
 	key := source + "\x00" + strconv.FormatInt(lim.Bytes, 10) + "\x00" + string(lim.Within)
 	o.mu.Lock()
 	d := o.byKey[key]
 	joined := d != nil && !o.purges.Covered(of.key, d.generation)
 	if !joined {
 		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timeout)
-		d = &download{urgency: &urgency{rank: u.present()}, done: make(chan struct{}), cancel: cancel, generation: of.generation}
+		d = &download{urgency: gate.At(u.Present()), done: make(chan struct{}), cancel: cancel, generation: of.generation}
 		o.byKey[key] = d
 		go o.run(fetchCtx, d, key, source, lim, slot)
 		slot = nil
@@ -89,9 +90,9 @@ func (o *originals) get(ctx context.Context, source string, of use, lim origin.L
 	if slot != nil {
 		slot()
 	}
-	u.onRaise(d.urgency.raise)
+	u.OnRaise(d.urgency.Raise)
 	if joined {
-		_, span := trace.Start(ctx, o.gate.name)
+		_, span := trace.Start(ctx, o.gate.Name())
 		span.Set("shared", "true") // Whoever began it records it.
 		defer func() { span.End(failure(err)) }()
 	}
@@ -133,12 +134,12 @@ func (o *originals) run(ctx context.Context, d *download, key, source string, li
 	lim.Admit = func(ctx context.Context) (release func(), err error) {
 		if slot != nil {
 			release, slot = slot, nil
-		} else if release, err = o.gate.acquire(ctx, d.urgency); err != nil {
+		} else if release, err = o.gate.Acquire(ctx, d.urgency); err != nil {
 			return nil, err
 		}
 		d.wait = time.Since(start)
 		step.End("")
-		_, step = trace.Start(ctx, o.gate.name) // fetch, or master
+		_, step = trace.Start(ctx, o.gate.Name()) // fetch, or master
 		return release, nil
 	}
 	lim.Waits = func() {

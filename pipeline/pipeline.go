@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/heat"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -128,7 +129,7 @@ type Pipeline struct {
 	originals  originals
 	verdicts   verdicts
 	masters    masters
-	transforms *gate
+	transforms *gate.Gate
 	remakes    chan struct{}
 	upgrades   upgrades
 	relief     *relief
@@ -156,11 +157,15 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	p.verdicts = newVerdicts(parts.Now)
 	p.fills.byName, p.fills.trusted = map[fillName]*fill{}, parts.Purges.Trusted
 	p.originals = originals{
-		fetch: fetchOriginal(parts.Fetcher, p.verdicts.known), gate: newGate("fetch", cfg.FetchSlots, cfg.FetchRoom, parts.Observer),
+		fetch: fetchOriginal(parts.Fetcher, p.verdicts.known), gate: gate.New(gate.Config{
+			Name: "fetch", Slots: cfg.FetchSlots, Room: cfg.FetchRoom, Patience: cfg.Patience, Refused: parts.Observer.Refused,
+		}),
 		timeout: cfg.FetchTimeout, byKey: map[string]*download{}, purges: parts.Purges,
 	}
-	p.transforms = newGate("transform", cfg.TransformSlots, cfg.TransformRoom, parts.Observer)
-	p.transforms.hold, p.transforms.patience, p.originals.gate.patience = viewerHold, cfg.Patience, cfg.Patience
+	p.transforms = gate.New(gate.Config{
+		Name: "transform", Slots: cfg.TransformSlots, Room: cfg.TransformRoom, Patience: cfg.Patience,
+		Hold: gate.ViewerHold, Refused: parts.Observer.Refused,
+	})
 	p.upgrades.open(cfg, parts.Now)
 	p.masters.open(cfg, parts)
 	return p, nil
@@ -193,7 +198,7 @@ func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, who Viewer) (Ans
 		}
 	}
 	o := p.orderOf(ref, key)
-	o.rank, o.stage, o.due, o.key, o.toll = viewing, p.viewerStage(), p.due(ctx), who.Key, who.Toll
+	o.rank, o.stage, o.due, o.key, o.toll = gate.Viewing, p.viewerStage(), p.due(ctx), who.Key, who.Toll
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil {
 		return Answer{}, err
@@ -285,11 +290,11 @@ type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting,
 
 // Load reports the present load, for metrics.
 func (p *Pipeline) Load() Load {
-	l := Load{Fills: p.fills.inFlight(), Upgrades: p.upgrades.pending()}
-	l.Fetching, l.FetchWaiting = p.originals.gate.load()
-	l.Transforming, l.TransformWaiting = p.transforms.load()
-	l.TransformHeld = p.transforms.held()
-	return l
+	fetch, transform := p.originals.gate.Load(), p.transforms.Load()
+	return Load{
+		Fills: p.fills.inFlight(), Upgrades: p.upgrades.pending(), Fetching: fetch.Running, FetchWaiting: fetch.Waiting,
+		Transforming: transform.Running, TransformWaiting: transform.Waiting, TransformHeld: transform.Held,
+	}
 }
 
 // noObserver is the Observer of those who want none.

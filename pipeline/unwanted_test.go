@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -92,7 +93,7 @@ func TestFault21OneLeavesOneJoins(t *testing.T) {
 			for range 20 {
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
-					hold, err := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+					hold, err := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -126,7 +127,7 @@ func TestFault21GrantedWhileLeaving(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
-			hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+			hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 			ctx, hangUp := context.WithCancel(t.Context())
 			go func() { _, _ = r.Get(ctx, ref(100)) }()
 			synctest.Wait()
@@ -150,7 +151,7 @@ func TestFault21WarmWantsIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
-				hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+				hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 				ctx, hangUp := context.WithCancel(t.Context())
 				go func() { _, _ = r.Get(ctx, ref(100)) }()
 				synctest.Wait()

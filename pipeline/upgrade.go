@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -177,7 +178,7 @@ func (p *Pipeline) upgrade(ctx context.Context, i improvement) (f *fill, outcome
 		return nil, ended
 	}
 	o := p.orderOf(i.ref, i.key)
-	o.rank, o.stage, o.refresh, o.upgrade, o.slot = upgrading, i.stage, true, true, slot
+	o.rank, o.stage, o.refresh, o.upgrade, o.slot = gate.Upgrading, i.stage, true, true, slot
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	if err != nil || !led[0] { // Else it is being remade for another reason, which comes to the same.
 		slot()
@@ -203,13 +204,13 @@ func (p *Pipeline) idleSlot(ctx context.Context, key string) (slot func(), err e
 	if err := p.relief.await(ctx); err != nil {
 		return nil, err
 	}
-	u := &urgency{rank: upgrading}
-	turn, err := p.transforms.acquire(ctx, u)
+	u := gate.At(gate.Upgrading)
+	turn, err := p.transforms.Acquire(ctx, u)
 	if err != nil {
 		return nil, err
 	}
 	turn()
-	return p.originals.gate.acquire(ctx, u)
+	return p.originals.gate.Acquire(ctx, u)
 }
 
 // improved is what became of an upgrade.

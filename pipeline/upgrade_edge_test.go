@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -117,11 +118,11 @@ func TestPurgeWinsOverUpgrade(t *testing.T) {
 					return origin.Original{Body: []byte("original of https://c.example/a.jpg")}, nil
 				}
 				if when == "queued" {
-					hold, _ = r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+					hold, _ = r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 				}
 				r.get(t, 1)
 				if when == "transforming" {
-					hold, _ = r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+					hold, _ = r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 					time.Sleep(2 * time.Second)
 				}
 				if _, err := r.Purge(t.Context(), Selector{Refs: []variant.Ref{avif(1)}}); err != nil {
@@ -215,7 +216,7 @@ func TestCloseForgetsUpgrades(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
 		r.get(t, 1)
 		r.get(t, 2)
-		hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+		hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 		defer hold()
 		r.get(t, 1)
 		r.get(t, 2)

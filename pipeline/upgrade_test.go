@@ -13,6 +13,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -61,11 +62,11 @@ func newUpgradeRig(t *testing.T, change func(*Config, *Parts)) *upgradeRig {
 		return nil
 	}
 	t.Cleanup(func() { // Whatever happened, nothing is held and nothing waits.
-		if running, waiting := r.transforms.load(); running+waiting != 0 {
-			t.Errorf("%d at the transform gate, %d waiting", running, waiting)
+		if l := r.transforms.Load(); l.Running+l.Waiting != 0 {
+			t.Errorf("got %+v at the end, want nothing", l)
 		}
-		if running, waiting := r.originals.gate.load(); running+waiting != 0 {
-			t.Errorf("%d at the fetch gate, %d waiting", running, waiting)
+		if l := r.originals.gate.Load(); l.Running+l.Waiting != 0 {
+			t.Errorf("got %+v at the end, want nothing", l)
 		}
 	})
 	return r
@@ -244,8 +245,8 @@ func TestRecallLeavesUpgradesToGet(t *testing.T) {
 		if _, ok := r.Recall(key, ""); ok {
 			t.Error("a first-stage entry was answered before anybody asked for its upgrade")
 		}
-		busy, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
-		also, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+		busy, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
+		also, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 		first := r.get(t, 1)
 		if a, ok := r.Recall(key, ""); !ok || a.Entry.ETag != first.Entry.ETag {
 			t.Error("an entry whose upgrade waits was not answered")
@@ -281,16 +282,16 @@ func TestUpgradeYields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 2 })
 		r.get(t, 1)
-		time.Sleep(2 * viewerHold)
-		a, _ := r.transforms.acquire(t.Context(), &urgency{rank: warming})
-		b, _ := r.transforms.acquire(t.Context(), &urgency{rank: warming})
+		time.Sleep(2 * gate.ViewerHold)
+		a, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Warming))
+		b, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Warming))
 		r.get(t, 1)
 		queued := map[string]int{"queued": 1}
 		time.Sleep(time.Hour) // Longer than any fill may take: it is not failed by its waiting.
 		r.want(t, "both slots taken", queued, 1, 1)
 		granted := make(chan func())
 		go func() {
-			release, err := r.transforms.acquire(context.Background(), &urgency{rank: warming})
+			release, err := r.transforms.Acquire(context.Background(), gate.At(gate.Warming))
 			if err != nil {
 				t.Error(err)
 			}
@@ -317,12 +318,12 @@ func TestUpgradeThatBeganEnds(t *testing.T) {
 			return origin.Original{Body: []byte("original of https://c.example/a.jpg")}, nil
 		}
 		r.get(t, 1)
-		hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: warming}) // While it fetches, prewarm takes the slot.
+		hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Warming)) // While it fetches, prewarm takes the slot.
 		time.Sleep(2 * time.Second)
 		order := make(chan string, 3)
-		for _, w := range []rank{warming, viewing} {
+		for _, w := range []gate.Rank{gate.Warming, gate.Viewing} {
 			go func() {
-				release, err := r.transforms.acquire(context.Background(), &urgency{rank: w})
+				release, err := r.transforms.Acquire(context.Background(), gate.At(w))
 				if err != nil {
 					t.Error(err)
 					return
@@ -361,7 +362,7 @@ func TestUpgradeQueueIsBounded(t *testing.T) {
 		for w := range 5 {
 			get(w)
 		}
-		hold, _ := r.transforms.acquire(t.Context(), &urgency{rank: viewing})
+		hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
 		for range 2 {
 			for w := range 5 {
 				get(w)

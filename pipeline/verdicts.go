@@ -7,6 +7,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/reach"
 )
 
@@ -125,7 +126,7 @@ func (r *run) judge(err error, made bool) {
 	if made || r.sentenced || r.download.master != nil || !costly(err) {
 		return
 	}
-	if fault.KindOf(err) != fault.DecodeFailed && r.b.urgency.present() < viewing {
+	if fault.KindOf(err) != fault.DecodeFailed && r.b.urgency.Present() < gate.Viewing {
 		return
 	}
 	r.sentenced = true

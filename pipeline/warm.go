@@ -6,6 +6,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -81,7 +82,7 @@ func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) er
 	if err != nil {
 		return err
 	}
-	o.slot, o.rank, o.stage = slot, warming, variant.StageFinal
+	o.slot, o.rank, o.stage = slot, gate.Warming, variant.StageFinal
 	all, led, err := p.fills.join(o, p.runner(ctx))
 	started := false
 	for _, l := range led {
@@ -144,7 +145,7 @@ func (p *Pipeline) warmSlot(ctx context.Context) (slot func(), err error) {
 	if err := p.relief.await(ctx); err != nil {
 		return nil, err
 	}
-	return p.originals.gate.acquire(ctx, &urgency{rank: warming})
+	return p.originals.gate.Acquire(ctx, gate.At(gate.Warming))
 }
 
 // Improve queues those of found that are stored at their first stage for their upgrade, as Warm does by itself.

@@ -120,8 +120,8 @@ func TestWarmFailures(t *testing.T) {
 				t.Errorf("%v does not tell that the host is well", w.Err)
 			}
 		}
-		if running, waiting := r.originals.gate.load(); running != 0 || waiting != 0 {
-			t.Errorf("got %d fetch slots held, %d waiting, want none", running, waiting)
+		if l := r.originals.gate.Load(); l.Running+l.Waiting != 0 {
+			t.Errorf("got %+v at the end, want nothing", l)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package pipeline
+package gate
 
 import (
 	"hash/maphash"
@@ -53,15 +53,15 @@ func (a *account) used(now time.Time) time.Duration {
 }
 
 // dear reports whether its pictures are known to take many times as long as most.
-func (a *account) dear() bool { return a.takes >= heavyWork }
+func (a *account) dear() bool { return a.takes >= HeavyWork }
 
 // charge adds what a piece took.
-func (a *account) charge(p *piece, held time.Duration, now time.Time) {
+func (a *account) charge(p *Piece, held time.Duration, now time.Time) {
 	a.spent, a.at = a.left(now)+held, now
-	if p.heavy && !p.dear {
+	if p.Heavy && !p.Dear {
 		return // That it takes long was to be expected, and says nothing of the source's other variants.
 	}
-	if p.aside {
+	if p.Aside {
 		held /= asideSlow
 	}
 	if a.takes == 0 {
@@ -72,11 +72,11 @@ func (a *account) charge(p *piece, held time.Duration, now time.Time) {
 }
 
 // occupy adds a slot, or a place aside, to what a piece's payers hold; by is 1 or -1.
-func (p *piece) occupy(by int) {
+func (p *Piece) occupy(by int) {
 	for _, a := range p.accounts {
 		switch {
 		case a == nil:
-		case p.aside:
+		case p.Aside:
 			a.asides += by
 		default:
 			a.slots += by
@@ -86,7 +86,7 @@ func (p *piece) occupy(by int) {
 
 // before reports whether a viewer's piece passes one that came earlier: its source has used less of the workers' time,
 // or as little, and its signing key less.
-func (p *piece) before(q *piece, now time.Time) bool {
+func (p *Piece) before(q *Piece, now time.Time) bool {
 	for by := range p.accounts {
 		mine, other := p.accounts[by].used(now), q.accounts[by].used(now)
 		if mine != other {
@@ -102,13 +102,24 @@ type visit struct {
 	at  time.Time
 }
 
+// ledger is what a gate knows of those whose pictures it lets in.
+type ledger struct {
+	seed     maphash.Seed
+	accounts [payers]map[uint64]*account // by the hashes of sources and of key ids
+	visits   [2]visit                    // the latest of two different signing keys
+}
+
+func newLedger() ledger {
+	return ledger{seed: maphash.MakeSeed(), accounts: [payers]map[uint64]*account{{}, {}}}
+}
+
 // open finds the accounts of a viewer's piece. The lock is held.
-func (g *gate) open(p *piece) {
-	if p.source == "" || p.accounts[bySource] != nil {
+func (g *Gate) open(p *Piece) {
+	if p.Source == "" || p.accounts[bySource] != nil {
 		return
 	}
 	now := time.Now()
-	p.accounts = [payers]*account{g.account(bySource, p.source, now), g.account(byKey, p.key, now)}
+	p.accounts = [payers]*account{g.account(bySource, p.Source, now), g.account(byKey, p.Key, now)}
 	if key := p.accounts[byKey]; g.visits[0].key != key {
 		g.visits[1], g.visits[0].key = g.visits[0], key
 	}
@@ -116,7 +127,7 @@ func (g *gate) open(p *piece) {
 }
 
 // account finds or makes an account.
-func (g *gate) account(by int, name string, now time.Time) *account {
+func (g *Gate) account(by int, name string, now time.Time) *account {
 	all, id := g.accounts[by], maphash.String(g.seed, name)
 	a := all[id]
 	if a != nil {
@@ -132,8 +143,8 @@ func (g *gate) account(by int, name string, now time.Time) *account {
 	return a
 }
 
-// dear reports whether pictures of a source are known to take long although they do not look it.
-func (g *gate) dear(source string) bool {
+// Dear reports whether pictures of a source are known to take long although they do not look it.
+func (g *Gate) Dear(source string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.accounts[bySource][maphash.String(g.seed, source)]
@@ -143,49 +154,49 @@ func (g *gate) dear(source string) bool {
 // full reports whether a viewer's piece must leave the free slots to others. Its source has its share of them, unless
 // its pictures are known to take little; one that nobody knows yet might take seconds. Or its signing key has its
 // share, takes long, and is not the only one that viewers come with.
-func (g *gate) full(p *piece, now time.Time) bool {
+func (g *Gate) full(p *Piece, now time.Time) bool {
 	source, key := p.accounts[bySource], p.accounts[byKey]
-	share := g.slots / shareOf
+	share := g.cfg.Slots / shareOf
 	if source == nil || share == 0 {
 		return false
 	}
-	if source.slots >= share && (p.heavy || source.takes == 0 || source.dear() || source.used(now) > 0) {
+	if source.slots >= share && (p.Heavy || source.takes == 0 || source.dear() || source.used(now) > 0) {
 		return true
 	}
 	return key.slots >= share && key.dear() && g.shared(key, now)
 }
 
 // shared reports whether a viewer with another signing key came a moment ago.
-func (g *gate) shared(key *account, now time.Time) bool {
+func (g *Gate) shared(key *account, now time.Time) bool {
 	other := g.visits[0]
 	if other.key == key {
 		other = g.visits[1]
 	}
-	return other.key != nil && now.Sub(other.at) < g.hold
+	return other.key != nil && now.Sub(other.at) < g.cfg.Hold
 }
 
-// seat reports whether there is a place for a piece, and whether that is one aside. What exceeds its share of the slots
-// is made aside, unless nobody knows yet whether it is worth a worker there: then the first picture tells soon.
-func (g *gate) seat(p *piece, l line, now time.Time) (free, aside bool) {
+// seat reports whether there is a place for a piece, and notes whether that is one aside. What exceeds its share of the
+// slots is made aside, unless nobody knows yet whether it is worth a worker there: then the first picture tells soon.
+func (g *Gate) seat(p *Piece, l line, now time.Time) (free bool) {
+	p.Aside = false
 	if l < heavyLine {
-		return g.free(l), false
+		return g.free(l)
 	}
-	full := g.full(p, now)
-	if aside = full || l == heavyLine && g.keptForLight.on; !aside {
-		return g.running[0]+g.running[1] < g.slots, false
+	if p.Aside = g.full(p, now) || l == heavyLine && g.keptForLight.on; !p.Aside {
+		return g.running[0]+g.running[1] < g.cfg.Slots
 	}
 	source := p.accounts[bySource]
 	switch {
 	case g.aside >= g.asides:
-		return false, true
+		return false
 	case source == nil:
-		return true, true
+		return true
 	}
-	return (p.heavy || source.takes > 0) && source.asides < max(g.asides/shareOf, 1), true
+	return (p.Heavy || source.takes > 0) && source.asides < max(g.asides/shareOf, 1)
 }
 
 // passes reports whether q, which is booked or waits, will have its turn before p, which comes now.
-func (g *gate) passes(q, p *piece, now time.Time) bool {
+func (g *Gate) passes(q, p *Piece, now time.Time) bool {
 	if q.accounts[bySource] == p.accounts[bySource] {
 		return true
 	}
@@ -194,52 +205,33 @@ func (g *gate) passes(q, p *piece, now time.Time) bool {
 
 // ahead counts those who will have their turn before a piece that comes now, by weight: the booked ones, and those who
 // wait.
-func (g *gate) ahead(p *piece) (booked, waiting [2]int) {
+func (g *Gate) ahead(p *Piece) (booked, waiting [2]int) {
 	now := time.Now()
 	for q := range g.booked {
 		if g.passes(q, p, now) {
-			booked[weight(q.heavy)]++
+			booked[weight(q.Heavy)]++
 		}
 	}
-	for l := heavyLine; l < lines; l++ {
-		for e := g.rooms[l].Front(); e != nil; e = e.Next() {
-			if q := e.Value.(*waiter).piece; g.passes(q, p, now) {
-				waiting[weight(q.heavy)]++
-			}
+	for q := range g.viewing() {
+		if g.passes(q, p, now) {
+			waiting[weight(q.Heavy)]++
 		}
 	}
 	return booked, waiting
 }
 
-// held is how many viewers' pieces wait because their source or key has its share of the slots.
-func (g *gate) held() (held int) {
-	now := time.Now()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for l := heavyLine; l < lines; l++ {
-		for e := g.rooms[l].Front(); e != nil; e = e.Next() {
-			if g.full(e.Value.(*waiter).piece, now) {
-				held++
-			}
-		}
-	}
-	return held
-}
-
 // crowded reports whether a viewer's piece finds the waiting room full, or its source's part of it.
-func (g *gate) crowded(p *piece) bool {
-	if g.viewers() >= g.room {
+func (g *Gate) crowded(p *Piece) bool {
+	if g.viewers() >= g.cfg.Room {
 		return true
 	}
-	source, share, own := p.accounts[bySource], max(g.room/roomShare, 1), 0
+	source, share, own := p.accounts[bySource], max(g.cfg.Room/roomShare, 1), 0
 	if source == nil || g.viewers() < share {
 		return false
 	}
-	for l := heavyLine; l < lines; l++ {
-		for e := g.rooms[l].Front(); e != nil; e = e.Next() {
-			if e.Value.(*waiter).piece.accounts[bySource] == source {
-				own++
-			}
+	for q := range g.viewing() {
+		if q.accounts[bySource] == source {
+			own++
 		}
 	}
 	return own >= share

@@ -1,4 +1,4 @@
-package pipeline
+package gate
 
 import (
 	"context"
@@ -8,22 +8,31 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/goldcrest/goldcrest/fault"
 )
 
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newGate(slots, room int) *Gate {
+	return New(Config{Name: "test", Slots: slots, Room: room, Refused: func(string) {}})
+}
+
 // grants starts an acquire for each letter in order ("v" viewer, "h" viewer of what is heavy, "b" background, "u"
 // upgrade) on a full gate and returns the order in which they are let in, one slot at a time.
-func grants(t *testing.T, g *gate, who string) string {
+func grants(t *testing.T, g *Gate, who string) string {
 	t.Helper()
-	hold, err := g.acquire(t.Context(), &urgency{rank: warming})
+	hold, err := g.Acquire(t.Context(), At(Warming))
 	if err != nil {
 		t.Fatal(err)
 	}
 	order := make(chan byte, len(who))
 	for i := range who {
 		go func() {
-			u := &urgency{rank: map[byte]rank{'u': upgrading, 'b': warming, 'v': viewing, 'h': viewing}[who[i]]}
-			release, err := g.enter(context.Background(), &piece{urgency: u, heavy: who[i] == 'h'})
+			u := At(map[byte]Rank{'u': Upgrading, 'b': Warming, 'v': Viewing, 'h': Viewing}[who[i]])
+			release, err := g.Enter(context.Background(), &Piece{Urgency: u, Heavy: who[i] == 'h'})
 			if err != nil {
 				t.Error(err)
 				return
@@ -55,7 +64,7 @@ func TestGateOrder(t *testing.T) {
 		"bbvvvvvvvvvvvvvvvvvv": "vvvvvvvvvbvvvvvvvvvb",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			if got := grants(t, newGate("test", 1, 100, noObserver{}), who); got != want {
+			if got := grants(t, newGate(1, 100), who); got != want {
 				t.Errorf("%s: got %s, want %s", who, got, want)
 			}
 		})
@@ -65,26 +74,25 @@ func TestGateOrder(t *testing.T) {
 // Past the waiting room a viewer is refused at once, with a hint when to come back.
 func TestGateRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate("test", 1, 1, noObserver{})
-		hold, _ := g.acquire(t.Context(), &urgency{rank: viewing})
+		g := newGate(1, 1)
+		hold, _ := g.Acquire(t.Context(), At(Viewing))
 		done := make(chan struct{})
 		go func() {
-			release, err := g.acquire(context.Background(), &urgency{rank: viewing})
+			release, err := g.Acquire(context.Background(), At(Viewing))
 			if err == nil {
 				release()
 			}
 			close(done)
 		}()
 		synctest.Wait()
-		_, err := g.acquire(t.Context(), &urgency{rank: viewing})
-		wantKind(t, err, fault.Overloaded)
-		if fault.Of(err).RetryAfter <= 0 {
-			t.Error("an overloaded fault without Retry-After")
+		_, err := g.Acquire(t.Context(), At(Viewing))
+		if fault.KindOf(err) != fault.Overloaded || fault.Of(err).RetryAfter <= 0 {
+			t.Errorf("got %v, want an overloaded fault with Retry-After", err)
 		}
 		hold()
 		<-done
-		if running, waiting := g.load(); running != 0 || waiting != 0 {
-			t.Errorf("got %d running, %d waiting at the end, want none", running, waiting)
+		if l := g.Load(); l != (Load{}) {
+			t.Errorf("got %+v at the end, want nothing", l)
 		}
 	})
 }
@@ -92,16 +100,16 @@ func TestGateRefuses(t *testing.T) {
 // Work that a viewer joins passes the background work that came before it.
 func TestGatePromotes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate("test", 1, 10, noObserver{})
-		hold, _ := g.acquire(t.Context(), &urgency{rank: warming})
+		g := newGate(1, 10)
+		hold, _ := g.Acquire(t.Context(), At(Warming))
 		var order []string
-		joined := &urgency{rank: warming}
+		joined := At(Warming)
 		for _, w := range []struct {
 			name string
-			u    *urgency
-		}{{"first", &urgency{rank: warming}}, {"joined", joined}} {
+			u    *Urgency
+		}{{"first", At(Warming)}, {"joined", joined}} {
 			go func() {
-				release, err := g.acquire(context.Background(), w.u)
+				release, err := g.Acquire(context.Background(), w.u)
 				if err != nil {
 					t.Error(err)
 					return
@@ -111,7 +119,7 @@ func TestGatePromotes(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		joined.raise(viewing)
+		joined.Raise(Viewing)
 		hold()
 		synctest.Wait()
 		if len(order) != 2 || order[0] != "joined" {
@@ -123,12 +131,12 @@ func TestGatePromotes(t *testing.T) {
 // Whoever leaves the waiting room leaves no slot behind.
 func TestGateLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate("test", 1, 10, noObserver{})
-		hold, _ := g.acquire(t.Context(), &urgency{rank: warming})
+		g := newGate(1, 10)
+		hold, _ := g.Acquire(t.Context(), At(Warming))
 		ctx, cancel := context.WithCancel(t.Context())
 		got := make(chan error, 1)
 		go func() {
-			_, err := g.acquire(ctx, &urgency{rank: viewing})
+			_, err := g.Acquire(ctx, At(Viewing))
 			got <- err
 		}()
 		synctest.Wait()
@@ -137,8 +145,8 @@ func TestGateLeave(t *testing.T) {
 			t.Errorf("got %v, want cancelled", err)
 		}
 		hold()
-		if running, waiting := g.load(); running != 0 || waiting != 0 {
-			t.Errorf("got %d running, %d waiting, want none", running, waiting)
+		if l := g.Load(); l != (Load{}) {
+			t.Errorf("got %+v at the end, want nothing", l)
 		}
 	})
 }
@@ -146,13 +154,13 @@ func TestGateLeave(t *testing.T) {
 // After a viewer one slot waits for the next viewer, for a while; background work has the others.
 func TestGateKeepsASlotForViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate("test", 2, 10, noObserver{})
-		g.hold = viewerHold
+		g := newGate(2, 10)
+		g.cfg.Hold = ViewerHold
 		var held atomic.Int64 // by background work
 		leave := make(chan struct{})
 		for range 5 {
 			go func() {
-				release, err := g.acquire(t.Context(), &urgency{rank: warming})
+				release, err := g.Acquire(t.Context(), At(Warming))
 				if err != nil {
 					t.Error(err)
 					return
@@ -172,7 +180,7 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 		step("before any viewer", 2)
 		seen := make(chan struct{})
 		go func() {
-			release, err := g.acquire(t.Context(), &urgency{rank: viewing})
+			release, err := g.Acquire(t.Context(), At(Viewing))
 			if err == nil {
 				release()
 			}
@@ -184,19 +192,19 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 		step("after a viewer", 1)
 		leave <- struct{}{}
 		step("one left, one came", 1)
-		if release, err := g.acquire(t.Context(), &urgency{rank: viewing}); err != nil || held.Load() != 1 {
+		if release, err := g.Acquire(t.Context(), At(Viewing)); err != nil || held.Load() != 1 {
 			t.Errorf("the next viewer: %v, background work has %d slots", err, held.Load())
 		} else {
 			release()
 		}
-		time.Sleep(viewerHold - time.Millisecond)
+		time.Sleep(ViewerHold - time.Millisecond)
 		step("within the hold", 1)
 		time.Sleep(2 * time.Millisecond)
 		step("after the hold", 2)
 		close(leave)
 		synctest.Wait()
-		if running, waiting := g.load(); running != 0 || waiting != 0 {
-			t.Errorf("got %d running, %d waiting at the end, want none", running, waiting)
+		if l := g.Load(); l != (Load{}) {
+			t.Errorf("got %+v at the end, want nothing", l)
 		}
 	})
 }
@@ -205,12 +213,12 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 // is nobody else's estimate.
 func TestFault03AsideWaitsForNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate("test", 2, 10, noObserver{})
-		g.hold = viewerHold
-		viewer := func(heavy bool) *piece { return &piece{urgency: &urgency{rank: viewing}, heavy: heavy} }
+		g := newGate(2, 10)
+		g.cfg.Hold = ViewerHold
+		viewer := func(heavy bool) *Piece { return &Piece{Urgency: At(Viewing), Heavy: heavy} }
 		var light []func()
 		for range 2 {
-			release, err := g.enter(t.Context(), viewer(false))
+			release, err := g.Enter(t.Context(), viewer(false))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +226,7 @@ func TestFault03AsideWaitsForNoSlot(t *testing.T) {
 		}
 		third := make(chan func(), 1)
 		go func() {
-			release, err := g.enter(t.Context(), viewer(false))
+			release, err := g.Enter(t.Context(), viewer(false))
 			if err != nil {
 				t.Error(err)
 			}
@@ -227,9 +235,9 @@ func TestFault03AsideWaitsForNoSlot(t *testing.T) {
 		synctest.Wait()
 		began, before := time.Now(), g.takes[weight(true)]
 		p := viewer(true)
-		release, err := g.enter(t.Context(), p)
-		if err != nil || !p.aside || time.Since(began) != 0 {
-			t.Fatalf("error %v, aside %v after %v; want a place aside at once", err, p.aside, time.Since(began))
+		release, err := g.Enter(t.Context(), p)
+		if err != nil || !p.Aside || time.Since(began) != 0 {
+			t.Fatalf("error %v, aside %v after %v; want a place aside at once", err, p.Aside, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 		release()

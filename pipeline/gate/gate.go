@@ -1,9 +1,11 @@
-package pipeline
+// Package gate lets work in, in the order in which it presses: viewers before background work, and nobody for so long
+// that others starve.
+package gate
 
 import (
 	"container/list"
 	"context"
-	"hash/maphash"
+	"iter"
 	"sync"
 	"time"
 )
@@ -16,10 +18,10 @@ const backgroundShare = 10
 // are.
 const lightTurns = 3
 
-// viewerHold is how long one slot is kept from background work after a viewer took one, and all of them from viewers'
+// ViewerHold is how long one slot is kept from background work after a viewer took one, and all of them from viewers'
 // heavy pictures, which are then made aside, after a light one did: viewers come in groups, and each would wait for a
 // picture in work that nobody is waiting for, or for one that takes many times as long.
-const viewerHold = time.Second
+const ViewerHold = time.Second
 
 // line is where a piece of work waits, the least pressing first.
 type line int
@@ -32,37 +34,37 @@ const (
 	lines     // how many there are
 )
 
-// piece is what a piece of work asks of a gate.
-type piece struct {
-	urgency  *urgency
-	heavy    bool
-	dear     bool      // it is heavy because other pictures of its source were, and does not look it
-	deadline time.Time // of the viewers who wait for it; zero = they, or background work, wait as long as it takes
-	source   string    // that it is charged to; "" = to nobody
-	key      string    // the id of the signing key that it is charged to
-	aside    bool      // it was granted a place beside the slots; set before enter returns
+// Piece is a piece of work, as a gate sees it.
+type Piece struct {
+	Urgency  *Urgency
+	Heavy    bool
+	Dear     bool      // it is heavy because other pictures of its source were, and does not look it
+	Deadline time.Time // of the viewers who wait for it; zero = they, or background work, wait as long as it takes
+	Source   string    // that it is charged to; "" = to nobody
+	Key      string    // the id of the signing key that it is charged to
+	Aside    bool      // it has a place beside the slots; set by Enter
 
 	accounts [payers]*account // nil where no viewer waits; guarded by the gate's mutex
 }
 
 // line is where the piece waits at a rank.
-func (p *piece) line(r rank) line {
+func (p *Piece) line(r Rank) line {
 	switch {
-	case r == upgrading:
+	case r == Upgrading:
 		return upgradeLine
-	case r == warming:
+	case r == Warming:
 		return warmLine
-	case p.heavy:
+	case p.Heavy:
 		return heavyLine
 	}
 	return lightLine
 }
 
-// gate admits work to a limited number of slots. Viewers pass before background work, light pictures before heavy ones,
+// Gate admits work to a limited number of slots. Viewers pass before background work, light pictures before heavy ones,
 // in order of arrival within each, and upgrades when nobody else waits and another slot stays free. Among viewers,
 // those of a source or a signing key that took much of the slots' time lately wait for the others, and one source holds
 // no more than its share of the slots (see share.go). The viewers' waiting room is bounded in pieces of work and, by
-// admit, in time, so that overload is refused early instead of answered late.
+// Admit, in time, so that overload is refused early instead of answered late.
 //
 // One source does not keep the slots from others, whatever its pictures turn out to take:
 //  1. Four variants of source A are asked for, and nobody knows A. A1 takes one of two slots, half of them: A2 to A4
@@ -73,15 +75,10 @@ func (p *piece) line(r rank) line {
 //     goes aside, where it holds nobody up.
 //  5. What is asked for of A from here on counts as heavy and waits in the heavy line. Had A1 ended after a moment
 //     instead, A2 and A3 would have taken both slots.
-type gate struct {
-	name     string
-	room     int           // viewers that may wait
-	patience time.Duration // how long they may wait once there is always somebody who waits; 0 = as far as their deadlines let them
-	obs      Observer
-	hold     time.Duration // viewerHold, or 0 where no slot is kept
+type Gate struct {
+	cfg Config
 
 	mu     sync.Mutex
-	slots  int
 	asides int               // places beside the slots, for heavy pieces while the slots are kept for light ones
 	rooms  [lines]*list.List // of *waiter
 	grants int
@@ -90,14 +87,22 @@ type gate struct {
 
 	keptForViewers, keptForLight kept
 
-	running [2]int // in the slots, by weight, see heavy
+	running [2]int // in the slots, by weight, see weight
 	aside   int    // beside them
-	booked  map[*piece]struct{}
+	booked  map[*Piece]struct{}
 	takes   [3]time.Duration // how long a piece holds its place, on average of late, see firstTakes
 
-	seed     maphash.Seed
-	accounts [payers]map[uint64]*account // by the hashes of sources and of key ids
-	visits   [2]visit                    // the latest of two different signing keys
+	ledger
+}
+
+// Config says what a gate is made of.
+type Config struct {
+	Name     string
+	Slots    int
+	Room     int               // viewers that may wait
+	Patience time.Duration     // how long they may wait once there always is one who does; 0 = as far as their deadlines let them
+	Hold     time.Duration     // ViewerHold, or 0 where no slot is kept
+	Refused  func(name string) // is told of each viewer who is refused
 }
 
 // kept says that slots are kept for some, until a timer ends it.
@@ -109,46 +114,47 @@ type kept struct {
 // waiter is one acquire in a waiting room. Its fields are guarded by the gate's mutex; ready is closed by the grant.
 type waiter struct {
 	ready chan struct{}
-	piece *piece
-	rank  rank
+	piece *Piece
+	rank  Rank
 	place *list.Element // nil once granted or gone
 	give  func()        // releases what was granted; set before ready is closed
 }
 
-func newGate(name string, slots, room int, obs Observer) *gate {
-	slots = max(slots, 1)
-	g := &gate{
-		name: name, slots: slots, asides: max(slots-1, 1), room: room, obs: obs, takes: firstTakes,
-		booked: map[*piece]struct{}{}, seed: maphash.MakeSeed(), accounts: [payers]map[uint64]*account{{}, {}},
-	}
+// New makes a gate.
+func New(cfg Config) *Gate {
+	cfg.Slots = max(cfg.Slots, 1)
+	g := &Gate{cfg: cfg, asides: max(cfg.Slots-1, 1), takes: firstTakes, booked: map[*Piece]struct{}{}, ledger: newLedger()}
 	for l := range g.rooms {
 		g.rooms[l] = list.New()
 	}
 	return g
 }
 
-// acquire is enter for a light piece without a deadline.
-func (g *gate) acquire(ctx context.Context, u *urgency) (release func(), err error) {
-	return g.enter(ctx, &piece{urgency: u})
+// Name is what the gate is called.
+func (g *Gate) Name() string { return g.cfg.Name }
+
+// Acquire is Enter for a light piece without a deadline.
+func (g *Gate) Acquire(ctx context.Context, u *Urgency) (release func(), err error) {
+	return g.Enter(ctx, &Piece{Urgency: u})
 }
 
-// enter waits for a slot and returns its release, which must be called exactly once. It fails with overloaded when the
+// Enter waits for a slot and returns its release, which must be called exactly once. It fails with overloaded when the
 // viewers' waiting room is full or their deadline cannot be met any more, and with ctx's error when that ends first.
-func (g *gate) enter(ctx context.Context, p *piece) (release func(), err error) {
-	r := p.urgency.present()
+func (g *Gate) Enter(ctx context.Context, p *Piece) (release func(), err error) {
+	r := p.Urgency.Present()
 	g.mu.Lock()
 	g.drop(p)
-	if r == viewing {
+	if r == Viewing {
 		g.open(p)
 	}
 	l := p.line(r)
-	if free, _ := g.seat(p, l, time.Now()); free && !g.awaited(l) {
+	if g.seat(p, l, time.Now()) && !g.awaited(l) {
 		release = g.take(p, r)
 		g.mu.Unlock()
 		return release, nil
 	}
-	if r == viewing {
-		if wait := g.wait(p); g.crowded(p) || !p.deadline.IsZero() && wait > time.Until(p.deadline) {
+	if r == Viewing {
+		if wait := g.wait(p); g.crowded(p) || !p.Deadline.IsZero() && wait > time.Until(p.Deadline) {
 			g.mu.Unlock()
 			return nil, g.refuse(wait)
 		}
@@ -157,7 +163,7 @@ func (g *gate) enter(ctx context.Context, p *piece) (release func(), err error) 
 	w.place = g.rooms[l].PushBack(w)
 	g.note()
 	g.mu.Unlock()
-	p.urgency.onRaise(func(to rank) { g.promote(w, to) })
+	p.Urgency.OnRaise(func(to Rank) { g.promote(w, to) })
 
 	select {
 	case <-w.ready:
@@ -170,14 +176,14 @@ func (g *gate) enter(ctx context.Context, p *piece) (release func(), err error) 
 
 // promote moves a waiter to the end of a more pressing room. The viewers' bound does not apply: the work is there
 // already.
-func (g *gate) promote(w *waiter, to rank) {
+func (g *Gate) promote(w *waiter, to Rank) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if w.place == nil || w.rank >= to {
 		return
 	}
 	g.rooms[w.piece.line(w.rank)].Remove(w.place)
-	if w.rank = to; to == viewing {
+	if w.rank = to; to == Viewing {
 		g.open(w.piece)
 	}
 	w.place = g.rooms[w.piece.line(to)].PushBack(w)
@@ -186,10 +192,10 @@ func (g *gate) promote(w *waiter, to rank) {
 }
 
 // viewers is how many of them wait.
-func (g *gate) viewers() int { return g.rooms[heavyLine].Len() + g.rooms[lightLine].Len() }
+func (g *Gate) viewers() int { return g.rooms[heavyLine].Len() + g.rooms[lightLine].Len() }
 
 // note keeps since after a change of the viewers' rooms.
-func (g *gate) note() {
+func (g *Gate) note() {
 	if g.viewers() == 0 {
 		g.since = time.Time{}
 	} else if g.since.IsZero() {
@@ -199,7 +205,7 @@ func (g *gate) note() {
 
 // awaited reports whether somebody waits for what background work of that line might take. Viewers who still wait could
 // not have the place that is free, or they had been granted it.
-func (g *gate) awaited(l line) bool {
+func (g *Gate) awaited(l line) bool {
 	if l >= heavyLine {
 		return false
 	}
@@ -213,29 +219,28 @@ func (g *gate) awaited(l line) bool {
 
 // free reports whether there is a slot for background work. An upgrade leaves one for whoever comes next, if there are
 // two.
-func (g *gate) free(l line) bool {
+func (g *Gate) free(l line) bool {
 	all := g.running[0] + g.running[1]
 	if l == upgradeLine || g.keptForViewers.on {
-		return all+g.aside < max(g.slots-1, 1) // What viewers wait for aside counts: background work would take its core.
+		return all+g.aside < max(g.cfg.Slots-1, 1) // What viewers wait for aside counts: background work would take its core.
 	}
-	return all < g.slots
+	return all < g.cfg.Slots
 }
 
-// take occupies a slot, or a place beside them, and returns its release. A viewer's keeps another slot for the next.
-func (g *gate) take(p *piece, r rank) (release func()) {
-	_, p.aside = g.seat(p, p.line(r), time.Now())
+// take occupies the place that seat found, and returns its release. A viewer's keeps another slot for the next.
+func (g *Gate) take(p *Piece, r Rank) (release func()) {
 	*g.place(p)++
 	p.occupy(1)
-	if r == viewing && g.hold > 0 {
+	if r == Viewing && g.cfg.Hold > 0 {
 		g.keep(&g.keptForViewers)
-		if !p.heavy {
+		if !p.Heavy {
 			g.keep(&g.keptForLight)
 		}
 	}
 	began := time.Now()
 	return func() {
 		held := time.Since(began)
-		if r == upgrading {
+		if r == Upgrading {
 			held = 0 // It waited for a free slot and had no use for it.
 		}
 		g.release(p, held)
@@ -243,21 +248,21 @@ func (g *gate) take(p *piece, r rank) (release func()) {
 }
 
 // place is where a piece that was granted counts.
-func (g *gate) place(p *piece) *int {
-	if p.aside {
+func (g *Gate) place(p *Piece) *int {
+	if p.Aside {
 		return &g.aside
 	}
-	return &g.running[weight(p.heavy)]
+	return &g.running[weight(p.Heavy)]
 }
 
 // keep begins to keep a slot, or goes on to.
-func (g *gate) keep(k *kept) {
+func (g *Gate) keep(k *kept) {
 	k.on = true
 	if k.over != nil {
-		k.over.Reset(g.hold)
+		k.over.Reset(g.cfg.Hold)
 		return
 	}
-	k.over = time.AfterFunc(g.hold, func() {
+	k.over = time.AfterFunc(g.cfg.Hold, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		k.on = false
@@ -266,7 +271,7 @@ func (g *gate) keep(k *kept) {
 }
 
 // leave takes a waiter out of its room; a grant that came first is given back.
-func (g *gate) leave(w *waiter) {
+func (g *Gate) leave(w *waiter) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if w.place != nil {
@@ -282,7 +287,7 @@ func (g *gate) leave(w *waiter) {
 
 // release gives a piece's place back and grants it to the next waiter. held is how long it was worked in; 0 = it was
 // not.
-func (g *gate) release(p *piece, held time.Duration) {
+func (g *Gate) release(p *Piece, held time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if held > 0 {
@@ -294,7 +299,7 @@ func (g *gate) release(p *piece, held time.Duration) {
 }
 
 // grant lets waiters in as long as there are slots for them.
-func (g *gate) grant() {
+func (g *Gate) grant() {
 	for w := g.next(); w != nil; w = g.next() {
 		g.rooms[w.piece.line(w.rank)].Remove(w.place)
 		w.place = nil
@@ -306,7 +311,7 @@ func (g *gate) grant() {
 
 // next chooses who passes, if anybody: a viewer, but every tenth grant is offered to background work first; an upgrade
 // last.
-func (g *gate) next() *waiter {
+func (g *Gate) next() *waiter {
 	viewer, other := g.nextViewer(), g.first(warmLine)
 	if viewer == nil && other == nil {
 		return g.first(upgradeLine)
@@ -314,7 +319,7 @@ func (g *gate) next() *waiter {
 	if g.grants++; viewer == nil || other != nil && g.grants%backgroundShare == 0 {
 		return other
 	}
-	if viewer.piece.heavy {
+	if viewer.piece.Heavy {
 		g.passed = 0
 	} else if g.rooms[heavyLine].Len() > 0 {
 		g.passed++
@@ -323,7 +328,7 @@ func (g *gate) next() *waiter {
 }
 
 // nextViewer is a light one as a rule, and after a few of them a heavy one.
-func (g *gate) nextViewer() *waiter {
+func (g *Gate) nextViewer() *waiter {
 	light, heavy := g.first(lightLine), g.first(heavyLine)
 	if light == nil || heavy != nil && g.passed >= lightTurns {
 		return heavy
@@ -332,26 +337,50 @@ func (g *gate) nextViewer() *waiter {
 }
 
 // first is whose turn it is in a line, nil where nobody waits or no place is free for them.
-func (g *gate) first(l line) (first *waiter) {
+func (g *Gate) first(l line) (first *waiter) {
 	now := time.Now()
 	for e := g.rooms[l].Front(); e != nil; e = e.Next() {
 		w := e.Value.(*waiter)
 		if first != nil && !w.piece.before(first.piece, now) {
 			continue
 		}
-		if free, _ := g.seat(w.piece, l, now); free {
+		if g.seat(w.piece, l, now) {
 			first = w
 		}
 	}
 	return first
 }
 
-// load reports how many hold a slot and how many wait.
-func (g *gate) load() (running, waiting int) {
+// Load tells how many hold a place, how many wait, how many of these could have a slot if their source or key had not
+// its share, and how many have booked one.
+type Load struct{ Running, Waiting, Held, Booked int }
+
+// Load reports the present load.
+func (g *Gate) Load() Load {
+	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	l := Load{Running: g.running[0] + g.running[1] + g.aside, Booked: len(g.booked)}
 	for _, room := range g.rooms {
-		waiting += room.Len()
+		l.Waiting += room.Len()
 	}
-	return g.running[0] + g.running[1] + g.aside, waiting
+	for p := range g.viewing() {
+		if g.full(p, now) {
+			l.Held++
+		}
+	}
+	return l
+}
+
+// viewing are the pieces of viewers who wait.
+func (g *Gate) viewing() iter.Seq[*Piece] {
+	return func(yield func(*Piece) bool) {
+		for _, room := range []*list.List{g.rooms[heavyLine], g.rooms[lightLine]} {
+			for e := room.Front(); e != nil; e = e.Next() {
+				if !yield(e.Value.(*waiter).piece) {
+					return
+				}
+			}
+		}
+	}
 }

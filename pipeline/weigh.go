@@ -1,0 +1,58 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// What a megapixel takes a worker, about: read, by the format of the original, and written, by that of the variant.
+var (
+	readTakes = map[string]time.Duration{
+		"jpeg": 4 * time.Millisecond, "webp": 15 * time.Millisecond, "gif": 15 * time.Millisecond, "png": 25 * time.Millisecond,
+		"tiff": 15 * time.Millisecond, "bmp": 5 * time.Millisecond, "avif": 40 * time.Millisecond, "heic": 40 * time.Millisecond,
+	}
+	writeTakes = map[variant.Format]time.Duration{
+		variant.JPEG: 15 * time.Millisecond, variant.PNG: 60 * time.Millisecond, variant.WebP: 80 * time.Millisecond,
+		variant.GIF: 60 * time.Millisecond, variant.AVIF: 300 * time.Millisecond,
+	}
+)
+
+// heavy reports whether a variant takes many times as long as most. Before its original is known, only what the URL
+// says counts.
+func heavy(s variant.Spec, original *origin.Original) bool {
+	const mega = 1e6
+	result := box(s) / mega
+	work := time.Duration(0)
+	if original != nil {
+		pixels := float64(original.Info.Pixels()) / mega
+		work = time.Duration(pixels * float64(readTakes[original.Info.Format]))
+		if result == 0 || result > pixels && !s.Enlarge {
+			result = pixels
+		}
+	}
+	return work+time.Duration(result*float64(writeTakes[s.Format])) >= gate.HeavyWork
+}
+
+// box is how many pixels a spec asks for, by the look of its URL; 0 = as many as the original has.
+func box(s variant.Spec) float64 {
+	w, h := float64(s.Width), float64(s.Height)
+	if w == 0 {
+		w = h * 4 / 3
+	}
+	if h == 0 {
+		h = w * 3 / 4
+	}
+	if s.ZoomX > 0 {
+		w *= s.ZoomX
+	}
+	if s.ZoomY > 0 {
+		h *= s.ZoomY
+	}
+	if s.DPR > 0 {
+		w, h = w*s.DPR, h*s.DPR
+	}
+	return w * h
+}
