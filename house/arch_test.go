@@ -53,8 +53,25 @@ var layers = map[string]layer{
 	"transform/codec/quantize":  {nil, "mathematics on counts"},
 	"transform/codec":           {[]string{"transform", "transform/codec/allowance", "transform/codec/quantize", "transform/codec/score", "transform/codec/specimen", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
 
-	"pipeline": {[]string{"variant", "cache", "origin", "fault", "heat", "metrics", "pressure", "reach", "trace"}, "the heart: the transform is plugged in through an interface"},
-	"prewarm":  {[]string{"prewarm/unit", "variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
+	"pipeline": {
+		[]string{
+			"pipeline/fetch", "pipeline/gate", "pipeline/master",
+			"variant", "cache", "origin", "fault", "heat", "metrics", "pressure", "reach", "trace",
+		},
+		"the heart: the transform is plugged in through an interface",
+	},
+	"pipeline/gate": {
+		[]string{"fault"}, "who passes before whom: it knows no pictures, so that a test can have any kind of work wait",
+	},
+	"pipeline/fetch": {
+		[]string{"pipeline/gate", "variant", "cache", "origin", "fault", "trace"},
+		"gives originals to those who want them: it knows nothing of what is made of them",
+	},
+	"pipeline/master": {
+		[]string{"pipeline/fetch", "pipeline/gate", "variant", "cache", "origin", "fault", "reach", "sniff"},
+		"stands before the source of originals, and is asked as that is",
+	},
+	"prewarm": {[]string{"prewarm/unit", "variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
 	"prewarm/unit": {[]string{"fault", "reach", "variant"}, "reads hostile text: what it finds there depends on the text and the rules alone, so it knows no job"},
 
@@ -140,6 +157,7 @@ var pure = map[string][]string{
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
+	"pipeline/fetch", "pipeline/gate", "pipeline/master",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
 }

@@ -14,15 +14,15 @@ import (
 )
 
 // accept drops the fills whose own limits or checksum the original does not meet.
-func (r *run) accept(todo []*fill) (good []*fill) {
-	in, first := r.from(), variant.Facts{}
+func (r *run) accept() (good []*fill) {
+	in, first := r.from.Original, variant.Facts{}
 	if r.first != nil {
 		first = variant.DecodeFacts(r.first.Attrs)
 	}
-	for _, f := range todo {
+	for _, f := range r.todo {
 		switch {
-		case r.gone != nil && !r.download.master.serves(f.spec):
-			r.fail([]*fill{f}, r.gone)
+		case r.from.Lacks != nil && r.from.Lacks(f.spec) != nil:
+			r.fail([]*fill{f}, r.from.Lacks(f.spec))
 		case f.spec.Limits.Bytes > 0 && in.Bytes() > f.spec.Limits.Bytes:
 			r.fail([]*fill{f}, fault.New(fault.SourceTooLarge, "pipeline.accept", "the original is larger than the URL allows", nil))
 		case r.first != nil && first.SourceBytes != in.Bytes():
@@ -38,9 +38,9 @@ func (r *run) accept(todo []*fill) (good []*fill) {
 
 // fetchLimits is the loosest of the fills' own limits, which accept applies each, within the hosts that all of them may
 // ask.
-func (r *run) fetchLimits(todo []*fill) origin.Limits {
+func (r *run) fetchLimits() origin.Limits {
 	lim := origin.Limits{Within: r.b.within}
-	for _, f := range todo {
+	for _, f := range r.todo {
 		if f.spec.Limits.Bytes == 0 {
 			lim.Bytes = 0
 			return lim

@@ -236,22 +236,23 @@ func TestFault03LightIsNotStarved(t *testing.T) {
 // What is heavy is told by what the URL asks for and by the original.
 func TestHeavy(t *testing.T) {
 	spec := func(w int, f variant.Format) variant.Spec { return variant.Spec{Width: w, Format: f} }
-	original := func(format string, w, h int) *origin.Original {
-		return &origin.Original{Info: sniff.Info{Format: format, Width: w, Height: h}}
+	original := func(format string, w, h int) variant.Original {
+		return variant.Original{Body: []byte("x"), Info: sniff.Info{Format: format, Width: w, Height: h}}
 	}
+	none := variant.Original{}
 	for name, c := range map[string]struct {
 		spec     variant.Spec
-		original *origin.Original
+		original variant.Original
 		want     bool
 	}{
-		"a thumbnail of anything":           {spec(200, variant.JPEG), nil, false},
+		"a thumbnail of anything":           {spec(200, variant.JPEG), none, false},
 		"what phones get":                   {spec(800, variant.AVIF), original("jpeg", 4000, 3000), false},
-		"a large AVIF":                      {spec(1600, variant.AVIF), nil, true},
+		"a large AVIF":                      {spec(1600, variant.AVIF), none, true},
 		"a large AVIF of a small original":  {spec(1600, variant.AVIF), original("jpeg", 640, 480), false},
 		"a whole photo as JPEG":             {spec(0, variant.JPEG), original("jpeg", 4000, 3000), false},
 		"a whole photo as AVIF":             {spec(0, variant.AVIF), original("jpeg", 4000, 3000), true},
 		"a thumbnail of a large screenshot": {spec(200, variant.JPEG), original("png", 5000, 3000), true},
-		"twice the pixels by dpr":           {variant.Spec{Width: 800, DPR: 2, Format: variant.AVIF}, nil, true},
+		"twice the pixels by dpr":           {variant.Spec{Width: 800, DPR: 2, Format: variant.AVIF}, none, true},
 	} {
 		if got := heavy(c.spec, c.original); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)

@@ -295,3 +295,6 @@ const (
 	targetAttr = "target"
 	hotStage   = "2"
 )
+
+// mastersBehind is of how many originals at a time masters are yet to be made.
+const mastersBehind = 8

@@ -127,7 +127,9 @@ type fills struct {
 // batch; run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its
 // own rank, and wants each fill until quit.
 func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
-	b := &batch{source: o.source, within: o.within, urgency: gate.At(o.rank), stage: o.stage, refresh: o.refresh, upgrade: o.upgrade}
+	b := &batch{
+		source: o.source, within: o.within, urgency: gate.At(o.rank), stage: o.stage, refresh: o.refresh, upgrade: o.upgrade,
+	}
 	led = make([]bool, len(o.keys))
 	t.mu.Lock()
 	if t.closed {
@@ -137,7 +139,8 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 	for i, key := range o.keys {
 		name := fillName{key, o.within, o.refresh}
 		f := t.byName[name]
-		if f == nil || o.rank == gate.Viewing && f.answered() && !t.trusted() { // As memory, it may be from before a purge.
+		// As memory, it may be from before a purge.
+		if f == nil || o.rank == gate.Viewing && f.answered() && !t.trusted() {
 			f = &fill{table: t, name: name, key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
 			t.byName[name] = f
 			b.fills = append(b.fills, f)
@@ -337,4 +340,44 @@ func (t *fills) inFlight() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.byName)
+}
+
+// Toll is asked once, before the original is fetched, by a viewer's look-up that finds nothing: nil lets the variant be
+// made, an error is the viewer's answer. What is stored, or what somebody else has made, costs nothing.
+type Toll func() error
+
+// owe notes who may pay for a batch. One who need not pay frees all the others. The table's lock is held.
+func (b *batch) owe(toll Toll) {
+	if toll == nil {
+		b.paid, b.tolls = true, nil
+	} else if !b.paid {
+		b.tolls = append(b.tolls, toll)
+	}
+}
+
+// collect asks those who want the batch until one of them may have it made, so that nobody is refused for another's
+// limit. Where none may, the batch leaves the table in the same turn of the lock in which that is found: whoever joined
+// before was asked, and whoever comes later begins a batch of their own.
+func (t *fills) collect(b *batch) (err error) {
+	for {
+		t.mu.Lock()
+		if b.paid {
+			t.mu.Unlock()
+			return nil
+		}
+		if len(b.tolls) == 0 {
+			t.forget(b)
+			t.mu.Unlock()
+			return err
+		}
+		toll := b.tolls[0]
+		b.tolls = b.tolls[1:]
+		t.mu.Unlock()
+		if err = toll(); err == nil {
+			t.mu.Lock()
+			b.paid, b.tolls = true, nil
+			t.mu.Unlock()
+			return nil
+		}
+	}
 }

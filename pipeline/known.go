@@ -60,3 +60,34 @@ func (p *Pipeline) vouch() error {
 	f.RetryAfter = 5 * time.Second
 	return f
 }
+
+// Recall is Get for a caller that knows the Key and wants nothing but a hit of the memory tier. It is false for
+// everything that Get would do more for than answer: what is absent, stale, made by an older recipe, or to be queued
+// for its upgrade or the slower encoder; and for what Get would refuse.
+func (p *Pipeline) Recall(key string, within reach.Hosts) (Answer, bool) {
+	e, ok := p.parts.Tiers.Recall(key)
+	if !ok || e.Recipe < variant.Recipe || isFirst(e.Meta) && p.upgrades.wants(key, within) || p.parts.Heat.Due(key) {
+		return Answer{}, false
+	}
+	a, usable, _ := p.answerTo(within, e, cache.TierMemory)
+	return a, usable && a.Outcome == Hit
+}
+
+// answerTo is answer for one who may have what comes from some hosts only. An entry beyond them is refused, and not
+// made anew: what the store has decides, until it is too old or purged. An entry that does not say where it came from
+// is as good as absent: it is from a version that did not keep that, and the one that replaces it will. The Answer is
+// zero where the caller may not have the entry.
+func (p *Pipeline) answerTo(within reach.Hosts, e cache.Entry, tier string) (a Answer, usable bool, refused error) {
+	from := variant.DecodeProvenance(e.Attrs)
+	a, usable = p.answer(e, from, tier)
+	if within == "" {
+		return a, usable, nil
+	}
+	switch {
+	case from.ViaKnown && within.AllowsAll(from.Via):
+		return a, usable, nil
+	case from.ViaKnown && usable:
+		return Answer{}, false, reach.Refused("pipeline.answerTo")
+	}
+	return Answer{}, false, nil
+}

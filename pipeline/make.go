@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strconv"
@@ -10,7 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/fetch"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/trace"
@@ -27,87 +29,47 @@ func (p *Pipeline) runner(ctx context.Context) func(*batch) {
 	}
 }
 
-// run makes the fills of a batch: look up, fetch, transform, publish, store. It publishes every fill.
+// run makes the fills of a batch. It publishes every fill.
 func (p *Pipeline) run(ctx context.Context, b *batch) {
 	defer b.giveSlot()
 	r := &run{p: p, b: b, start: p.parts.Now()}
-	todo := r.lookUp(ctx)
-	if len(todo) == 0 {
+	r.todo = r.lookUp(ctx)
+	if len(r.todo) == 0 {
 		return
 	}
-	if err := p.fills.collect(b); err != nil {
-		r.fail(todo, err)
-		return
+	if err := r.make(ctx); err != nil {
+		r.fail(r.todo, err)
 	}
-	seat := r.weighed(todo)
-	if err := p.admit(seat); err != nil {
-		r.fail(todo, err)
-		return
-	}
-	defer p.transforms.Unbook(seat)
-	wanted, callOff := context.WithCancel(ctx)
-	defer callOff()
-	if !p.fills.wait(b, callOff) {
-		r.fail(todo, errUnwanted)
-		return
-	}
-	d, back, err := r.get(wanted, todo)
-	if err != nil {
-		r.fail(todo, err)
-		return
-	}
-	defer back()
-	r.download = d
-	if d.master == nil { // Else it belongs to the look-up.
-		r.timings.Queue, r.timings.Fetch = d.wait, d.elapsed
-	}
-	todo = r.accept(todo)
-	if len(todo) == 0 {
-		return
-	}
-	b.urgency.Raise(gate.Warming) // An upgrade whose original is here ends in prewarm's line: it would only hold the memory, and fetch again.
-	waitFrom := p.parts.Now()
-	_, waiting := trace.Start(wanted, "queue")
-	p.transforms.Unbook(seat)
-	seat = r.weighed(todo)
-	release, err := p.transforms.Enter(wanted, seat)
-	waiting.End(failure(err))
-	if err != nil {
-		r.fail(todo, err)
-		return
-	}
-	release = sync.OnceFunc(release)
-	defer release()
-	if err := r.judged(); err != nil { // Asked here: others may have tried it while this batch waited.
-		r.fail(todo, err)
-		return
-	}
-	if !p.fills.pass(b) {
-		r.fail(todo, errUnwanted)
-		return
-	}
-	if r.with = p.parts.Transformer; seat.Aside {
-		r.with = p.parts.Aside
-	}
-	r.transformFrom = p.parts.Now()
-	r.timings.Queue += r.transformFrom.Sub(waitFrom)
-	r.transform(ctx, todo, release)
-	r.leaveMaster(ctx)
 }
 
-// admit refuses a viewer's batch early where it would wait for too long: before its original is fetched, and not as
-// long as others want what it makes. Background work waits as long as it takes.
-func (p *Pipeline) admit(seat *gate.Piece) error {
-	if seat.Urgency.Present() < gate.Viewing {
-		return nil
-	}
-	if p.relief.now() >= pressure.CacheOnly {
-		return errShort()
-	}
-	if err := p.originals.gate.Would(&gate.Piece{Urgency: seat.Urgency, Deadline: seat.Deadline}); err != nil {
+// make makes what the look-up did not find: admit, fetch, accept, enter, transform; deliver publishes and stores each
+// variant. An error stands for all that is to be made still.
+func (r *run) make(ctx context.Context) error {
+	seat, err := r.admit()
+	if err != nil {
 		return err
 	}
-	return p.transforms.Admit(seat)
+	defer r.p.transforms.Unbook(seat)
+	wanted, callOff := context.WithCancel(ctx)
+	defer callOff()
+	if !r.p.fills.wait(r.b, callOff) {
+		return errUnwanted
+	}
+	if err := r.fetch(wanted); err != nil {
+		return err
+	}
+	defer r.from.Back()
+	if r.todo = r.accept(); len(r.todo) == 0 {
+		return nil
+	}
+	release, err := r.enter(wanted, seat)
+	if err != nil {
+		return err
+	}
+	defer release()
+	r.transform(ctx, release)
+	r.leaveMaster(ctx)
+	return nil
 }
 
 // errUnwanted is what becomes of a batch that everybody has quit.
@@ -129,38 +91,18 @@ func (b *batch) giveSlot() {
 
 // run is the state of making one batch.
 type run struct {
-	sentenced     bool // the original is remembered as one of which nothing can be made
 	p             *Pipeline
 	b             *batch
-	generation    cache.Generation // of what is made
+	todo          []*fill // that are to be made
 	start         time.Time
 	transformFrom time.Time
 	timings       Timings
-	download      *download
-	masterWanted  bool             // there is no master, or an old one
-	made          *variant.Image   // the master, where it was made along with the variants
-	gone          error            // why the master stands in for an original that cannot be had; nil = it does not
+	generation    cache.Generation // in which the making began
+	from          fetch.Supply     // what is made from; zero before the fetch
 	with          Transformer      // what its seat at the transform gate gets
 	old           map[*fill]Answer // entries too old to be answered unless the origin fails
 	first         *cache.Entry     // the entry that an upgrade replaces
-}
-
-// heavy reports whether any of the variants looks heavy, by what is known by now.
-func (r *run) heavy(todo []*fill) bool {
-	var original *origin.Original
-	if r.download != nil {
-		original = &r.download.original
-	}
-	return slices.ContainsFunc(todo, func(f *fill) bool { return heavy(f.spec, original) })
-}
-
-// weighed is the batch's seat at the transform gate, by what is known by now.
-func (r *run) weighed(todo []*fill) *gate.Piece {
-	looks, dear := r.heavy(todo), r.p.transforms.Dear(r.b.source)
-	due, key := r.p.fills.due(r.b)
-	return &gate.Piece{
-		Urgency: r.b.urgency, Heavy: looks || dear, Dear: dear && !looks, Deadline: due, Source: r.b.source, Key: key,
-	}
+	sentenced     bool             // the original is remembered as one of which nothing can be made
 }
 
 // lookUp publishes what the cache has and returns the fills that must be made.
@@ -201,34 +143,105 @@ func (r *run) lookUp(ctx context.Context) (todo []*fill) {
 	return todo
 }
 
-// from is what the fills are made from.
-func (r *run) from() variant.Original {
-	o := r.download.original
-	if m := r.download.master; m != nil {
-		return variant.Original{Body: o.Body, Master: &m.of}
+// admit has those who want the batch pay for it, and refuses a viewer's batch early where it would wait for too long:
+// before its original is fetched, and not as long as others want what it makes. Background work waits as long as it
+// takes. The seat is booked at the transform gate.
+func (r *run) admit() (seat *gate.Piece, err error) {
+	p := r.p
+	if err := p.fills.collect(r.b); err != nil {
+		return nil, err
 	}
-	return variant.Original{Body: o.Body, Info: o.Info}
+	seat = r.weighed()
+	if seat.Urgency.Present() < gate.Viewing {
+		return seat, nil
+	}
+	if p.relief.now() >= pressure.CacheOnly {
+		return nil, errShort()
+	}
+	if err := p.originals.Gate().Would(&gate.Piece{Urgency: seat.Urgency, Deadline: seat.Deadline}); err != nil {
+		return nil, err
+	}
+	return seat, p.transforms.Admit(seat)
 }
 
-// transform makes the images, publishing each as it is ready and storing it behind the answer.
-func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
+// weighed is the batch's seat at the transform gate, by what is known by now.
+func (r *run) weighed() *gate.Piece {
+	looks := slices.ContainsFunc(r.todo, func(f *fill) bool { return heavy(f.spec, r.from.Original) })
+	dear := r.p.transforms.Dear(r.b.source)
+	due, key := r.p.fills.due(r.b)
+	return &gate.Piece{
+		Urgency: r.b.urgency, Heavy: looks || dear, Dear: dear && !looks, Deadline: due, Source: r.b.source, Key: key,
+	}
+}
+
+// fetch gets what the fills are made from.
+func (r *run) fetch(ctx context.Context) (err error) {
+	// From before anything is read: what is made of it is purged by all that comes later.
+	r.generation = r.p.parts.Purges.Now()
+	r.from, err = r.p.source.Get(ctx, fetch.Ask{
+		Source: r.b.source, Specs: specsOf(r.todo), Key: r.b.fills[0].key, Generation: r.generation,
+		Limits: r.fetchLimits(), Urgency: r.b.urgency, Slot: r.b.takeSlot(),
+	})
+	r.timings.Lookup += r.from.Looked
+	r.timings.Queue, r.timings.Fetch = r.from.Waited, r.from.Fetched
+	return err
+}
+
+func specsOf(todo []*fill) []variant.Spec {
 	specs := make([]variant.Spec, len(todo))
 	for i, f := range todo {
 		specs[i] = f.spec
 	}
-	specs, keep := r.withMaster(specs)
-	defer keep(ctx)
+	return specs
+}
+
+// enter waits for a worker. release gives it back, and may be called again.
+func (r *run) enter(ctx context.Context, booked *gate.Piece) (release func(), err error) {
+	r.b.urgency.Raise(gate.Warming) // An upgrade that has its original would only hold it, and fetch it again.
+	since := r.p.parts.Now()
+	_, waiting := trace.Start(ctx, "queue")
+	r.p.transforms.Unbook(booked)
+	seat := r.weighed()
+	release, err = r.p.transforms.Enter(ctx, seat)
+	waiting.End(failure(err))
+	if err != nil {
+		return nil, err
+	}
+	release = sync.OnceFunc(release)
+	err = r.judged() // Others may have tried the original while this batch waited.
+	if err == nil && !r.p.fills.pass(r.b) {
+		err = errUnwanted
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	if r.with = r.p.parts.Transformer; seat.Aside {
+		r.with = r.p.parts.Aside
+	}
+	r.transformFrom = r.p.parts.Now()
+	r.timings.Queue += r.transformFrom.Sub(since)
+	return release, nil
+}
+
+// transform makes the images, and delivers each as it is ready.
+func (r *run) transform(ctx context.Context, release func()) {
+	todo, specs := r.todo, specsOf(r.todo)
+	making := r.beginMaster()
+	if making != nil {
+		specs = append(specs, making.Spec())
+		defer making.End(r.masterSaver(ctx))
+	}
 	made := false
 	within, span := trace.Start(ctx, "transform")
 	span.Set("format", string(specs[0].Format))
 	span.Set("variants", strconv.Itoa(len(specs)))
 	err := func() error {
 		defer release()
-		return r.with.Transform(within, r.from(), specs, r.b.stage, func(i int, img variant.Image, err error) {
+		return r.with.Transform(within, r.from.Original, specs, r.b.stage, func(i int, img variant.Image, err error) {
 			switch {
-			case i == len(todo) && err == nil:
-				r.made = &img
-			case i == len(todo): // That the master could not be made is no fault of the variants.
+			case i == len(todo):
+				making.Made(img, err)
 			case err != nil:
 				r.judge(err, made)
 				r.fail(todo[i:i+1], err)
@@ -242,12 +255,7 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 	if err == nil {
 		err = fault.New(fault.Internal, "pipeline.transform", "an internal error", errors.New("the transform left a variant out"))
 	}
-	var rest []*fill
-	for _, f := range todo {
-		if !f.published {
-			rest = append(rest, f)
-		}
-	}
+	rest := slices.DeleteFunc(slices.Clone(todo), func(f *fill) bool { return f.published })
 	if len(rest) > 0 {
 		r.judge(err, made)
 	}
@@ -261,8 +269,8 @@ func (r *run) transform(ctx context.Context, todo []*fill, release func()) {
 func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	t := r.timings
 	t.Transform, t.Probe, t.CPU = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe, img.Choice.CPU
-	a := Answer{Entry: r.entry(img), Outcome: Miss, Timings: t, NoStore: r.noStore()}
-	if r.download.master != nil {
+	a := Answer{Entry: r.entry(img), Outcome: Miss, Timings: t, NoStore: r.from.NoStore}
+	if r.from.Master != nil {
 		a.Tier = TierMaster
 		r.p.parts.Observer.Mastered("used")
 	}
@@ -295,8 +303,8 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 
 // fail publishes err, or the old entry where there is one and the failure may pass.
 func (r *run) fail(todo []*fill, err error) {
-	if !r.transformFrom.IsZero() && r.download.master != nil {
-		r.distrust(err)
+	if !r.transformFrom.IsZero() && r.from.Master != nil {
+		r.p.masters.Distrust(r.b.fills[0].key, err)
 	}
 	t := r.timings
 	if !r.transformFrom.IsZero() {
@@ -357,4 +365,17 @@ func failure(err error) string {
 		return ""
 	}
 	return string(fault.KindOf(err))
+}
+
+// entry wraps an image for the cache.
+func (r *run) entry(img variant.Image) cache.Entry {
+	sum := sha256.Sum256(img.Body)
+	attrs := variant.Facts{Image: img, SourceBytes: r.from.Bytes(), Provenance: r.from.From}.Encode()
+	if began := r.generation.String(); began != "" {
+		attrs[cache.GenerationAttr] = began
+	}
+	return cache.Entry{Body: img.Body, Meta: cache.Meta{
+		ContentType: img.Format.MediaType(), ETag: `"` + hex.EncodeToString(sum[:12]) + `"`, Size: int64(len(img.Body)),
+		Created: r.p.parts.Now().UTC().Truncate(time.Second), Recipe: variant.Recipe, Attrs: attrs,
+	}}
 }

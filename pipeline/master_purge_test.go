@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/goldcrest/goldcrest/pipeline/master"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -17,7 +18,7 @@ func TestPurgeOfAMaster(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, _ := masterRig(t, nil)
 				gate := make(chan struct{})
-				master := r.codec.onTransform
+				healthy := r.codec.onTransform
 				if when == "while it is made" {
 					r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
 						if specs[0].Master {
@@ -30,7 +31,7 @@ func TestPurgeOfAMaster(t *testing.T) {
 					}
 				}
 				r.mustGet(t, ref(100))
-				r.codec.onTransform = master
+				r.codec.onTransform = healthy
 				purge := func() {
 					if _, err := r.Purge(t.Context(), Selector{Refs: refs(1)}); err != nil {
 						t.Error(err)
@@ -68,7 +69,7 @@ func TestPurgeOfAMaster(t *testing.T) {
 					return
 				}
 				for key, e := range r.tiers.store {
-					if key == masterKey(key) || bytes.Contains(e.Body, []byte("master")) {
+					if key == master.Key(key) || bytes.Contains(e.Body, []byte("master")) {
 						t.Errorf("%s is stored after the purge: %q", key, e.Body)
 					}
 				}

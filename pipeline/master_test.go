@@ -11,6 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
+	"github.com/goldcrest/goldcrest/pipeline/master"
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -87,10 +88,10 @@ func TestMasterServesTheNextVariant(t *testing.T) {
 		if !bytes.HasPrefix(last.Body, []byte("master of ")) || last.Master == nil || *last.Master != want {
 			t.Errorf("the second is made from %q, %+v, want a master of %+v", last.Body, last.Master, want)
 		}
-		if _, ok := r.tiers.memory.Peek(masterKey(ref(1).Key())); ok || r.codec.calls != 3 {
+		if _, ok := r.tiers.memory.Peek(master.Key(ref(1).Key())); ok || r.codec.calls != 3 {
 			t.Errorf("the master is in memory, or there were %d calls, want 3", r.codec.calls)
 		}
-		if running := r.masters.reads.gate.Load().Running; running != 0 {
+		if running := r.masters.Held(); running != 0 {
 			t.Errorf("%d masters are still held", running)
 		}
 	})
@@ -140,7 +141,7 @@ func TestMasterInTheCallOfWarm(t *testing.T) {
 		r.wantFetches(t, 1)
 		count.want(t, "made", 1)
 		count.want(t, "used", 3)
-		if running := r.originals.gate.Load().Running; running != 0 {
+		if running := r.originals.Gate().Load().Running; running != 0 {
 			t.Errorf("%d fetch slots are still held", running)
 		}
 	})
@@ -261,7 +262,7 @@ func TestBadMasters(t *testing.T) {
 			r.mustGet(t, ref(200))
 			r.wantFetches(t, 2)
 			count.want(t, "made", 2)
-			key := masterKey(ref(1).Key())
+			key := master.Key(ref(1).Key())
 			e := r.tiers.store[key]
 			e.Recipe = variant.MasterRecipe - 1
 			r.tiers.store[key] = e

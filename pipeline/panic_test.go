@@ -91,25 +91,19 @@ func TestPanicsLoseNoSlot(t *testing.T) {
 // nothingHeld fails the test where a slot, a booking, an original or a fill is held although nothing runs.
 func nothingHeld(t *testing.T, r *rig) {
 	t.Helper()
-	for _, g := range []*gate.Gate{r.originals.gate, r.transforms, r.masters.reads.gate} {
+	for _, g := range []*gate.Gate{r.originals.Gate(), r.transforms} {
 		if l := g.Load(); l != (gate.Load{}) {
 			t.Errorf("gate %s: %+v is held; want nothing", g.Name(), l)
 		}
 	}
-	r.masters.mu.Lock()
-	if len(r.masters.making) != 0 {
-		t.Errorf("%d masters are said to be made", len(r.masters.making))
+	if n := r.masters.Held(); n != 0 {
+		t.Errorf("%d masters are read or made", n)
 	}
-	r.masters.mu.Unlock()
 	if n := r.fills.inFlight(); n != 0 {
 		t.Errorf("%d fills are in the table", n)
 	}
-	for _, o := range []*originals{&r.originals, &r.masters.reads} {
-		o.mu.Lock()
-		if len(o.byKey) != 0 {
-			t.Errorf("%d originals are held", len(o.byKey))
-		}
-		o.mu.Unlock()
+	if n := r.originals.Held(); n != 0 {
+		t.Errorf("%d originals are held", n)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/heat"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/fetch"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
+	"github.com/goldcrest/goldcrest/pipeline/master"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -42,12 +44,6 @@ type Answer struct {
 	NoStore bool // the origin forbids keeping it and cache.honour_origin is set
 	Views   int  // that this instance counted of it lately; by Peek alone
 	Needed  int  // after how many views it is worth a slower encoder; 0 = never. By Peek alone
-}
-
-// Fetcher gets originals. Implemented by origin.Client.
-type Fetcher interface {
-	Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error)
-	Forget(source string)
 }
 
 // Transformer makes images, or the master, of one original at the stage asked for. Each spec is emitted as it is ready,
@@ -112,7 +108,7 @@ type Parts struct {
 	Store       cache.Store // the durable tier itself, guarded by Purges: what Warm trusts
 	Purges      *cache.Purges
 	PurgeLog    PurgeLog // of an instance alone; nil = its purges are forgotten with the process
-	Fetcher     Fetcher
+	Fetcher     fetch.Fetcher
 	Transformer Transformer
 	Aside       Transformer   // makes what is heavy beside light pictures, in workers that do not hold them up; nil = Transformer
 	Observer    Observer      // nil = none
@@ -126,9 +122,10 @@ type Pipeline struct {
 	cfg        Config
 	parts      Parts
 	fills      fills
-	originals  originals
+	originals  *fetch.Group[origin.Original]
+	source     fetch.Source   // of what variants are made from
+	masters    *master.Source // nil = none are kept
 	verdicts   verdicts
-	masters    masters
 	transforms *gate.Gate
 	remakes    chan struct{}
 	upgrades   upgrades
@@ -156,19 +153,33 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief(), clock: newCalm(parts.Now)}
 	p.verdicts = newVerdicts(parts.Now)
 	p.fills.byName, p.fills.trusted = map[fillName]*fill{}, parts.Purges.Trusted
-	p.originals = originals{
-		fetch: fetchOriginal(parts.Fetcher, p.verdicts.known), gate: gate.New(gate.Config{
-			Name: "fetch", Slots: cfg.FetchSlots, Room: cfg.FetchRoom, Patience: cfg.Patience, Refused: parts.Observer.Refused,
+	p.originals = fetch.NewGroup(fetch.GroupConfig[origin.Original]{
+		Get: p.fetch, Timeout: cfg.FetchTimeout, Purges: parts.Purges,
+		Gate: gate.New(gate.Config{
+			Name: "fetch", Slots: cfg.FetchSlots, Room: cfg.FetchRoom, Patience: cfg.Patience,
+			Refused: parts.Observer.Refused,
 		}),
-		timeout: cfg.FetchTimeout, byKey: map[string]*download{}, purges: parts.Purges,
+	})
+	p.source = fetch.NewOrigin(p.originals, cfg.HonourOrigin)
+	if cfg.Masters > 0 {
+		p.masters = newMasters(p, cfg)
+		p.source = p.masters
 	}
 	p.transforms = gate.New(gate.Config{
 		Name: "transform", Slots: cfg.TransformSlots, Room: cfg.TransformRoom, Patience: cfg.Patience,
 		Hold: gate.ViewerHold, Refused: parts.Observer.Refused,
 	})
 	p.upgrades.open(cfg, parts.Now)
-	p.masters.open(cfg, parts)
 	return p, nil
+}
+
+// fetch gets an original, unless it is known to be costly.
+func (p *Pipeline) fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, func(), error) {
+	if err := p.verdicts.known(source, lim.Within); err != nil {
+		return origin.Original{}, nil, err
+	}
+	o, err := p.parts.Fetcher.Fetch(ctx, source, lim)
+	return o, o.Release, err
 }
 
 // Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be
@@ -290,9 +301,10 @@ type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting,
 
 // Load reports the present load, for metrics.
 func (p *Pipeline) Load() Load {
-	fetch, transform := p.originals.gate.Load(), p.transforms.Load()
+	fetching, transform := p.originals.Gate().Load(), p.transforms.Load()
 	return Load{
-		Fills: p.fills.inFlight(), Upgrades: p.upgrades.pending(), Fetching: fetch.Running, FetchWaiting: fetch.Waiting,
+		Fills: p.fills.inFlight(), Upgrades: p.upgrades.pending(),
+		Fetching: fetching.Running, FetchWaiting: fetching.Waiting,
 		Transforming: transform.Running, TransformWaiting: transform.Waiting, TransformHeld: transform.Held,
 	}
 }

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -123,19 +122,6 @@ func errPurgedAgain() error {
 	return f
 }
 
-// sourcePart cuts a key ("v1/ab/hash/spec.ext") behind its source.
-func sourcePart(key string) string {
-	n := 0
-	for i := range len(key) {
-		if key[i] == '/' {
-			if n++; n == 3 {
-				return key[:i+1]
-			}
-		}
-	}
-	return key
-}
-
 // detach takes the fills of keys that match out of the table, so that nobody who comes after a purge joins one from
 // before it.
 func (t *fills) detach(match func(key string) bool) {
@@ -155,17 +141,6 @@ func (u *upgrades) forget(match func(key string) bool) {
 	for name := range u.paused {
 		if match(name.key) {
 			delete(u.paused, name)
-		}
-	}
-}
-
-// detachPrefix makes later readers get anew what is named so.
-func (o *originals) detachPrefix(prefix string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for key := range o.byKey {
-		if strings.HasPrefix(key, prefix) {
-			delete(o.byKey, key)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/master"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -182,7 +183,7 @@ func TestStandInsKeepWithinReach(t *testing.T) {
 		r, _ := masterRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 24*time.Hour })
 		r.mustGet(t, ref(100))
 		time.Sleep(2 * time.Hour)
-		key := masterKey(ref(100).Key())
+		key := master.Key(ref(100).Key())
 		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
 			return origin.Original{}, fault.New(fault.ConnectFailed, "test", "down", nil)
 		}

@@ -210,7 +210,7 @@ func (p *Pipeline) idleSlot(ctx context.Context, key string) (slot func(), err e
 		return nil, err
 	}
 	turn()
-	return p.originals.gate.Acquire(ctx, u)
+	return p.originals.Gate().Acquire(ctx, u)
 }
 
 // improved is what became of an upgrade.

@@ -65,7 +65,7 @@ func newUpgradeRig(t *testing.T, change func(*Config, *Parts)) *upgradeRig {
 		if l := r.transforms.Load(); l.Running+l.Waiting != 0 {
 			t.Errorf("got %+v at the end, want nothing", l)
 		}
-		if l := r.originals.gate.Load(); l.Running+l.Waiting != 0 {
+		if l := r.originals.Gate().Load(); l.Running+l.Waiting != 0 {
 			t.Errorf("got %+v at the end, want nothing", l)
 		}
 	})

@@ -114,21 +114,21 @@ func digest(text []byte) string {
 
 // judged gives the failure that is remembered of the original's bytes; nil = none is.
 func (r *run) judged() error {
-	if r.download.master != nil {
+	if r.from.Master != nil {
 		return nil
 	}
-	return r.p.verdicts.seen(r.b.source, r.download.original.Via, r.download.original.Body)
+	return r.p.verdicts.seen(r.b.source, r.from.From.Via, r.from.Body)
 }
 
 // judge remembers why nothing could be made of an original, before anybody learns of it. What only background work
 // found too costly says nothing of what viewers ask for: it encodes better, and takes longer.
 func (r *run) judge(err error, made bool) {
-	if made || r.sentenced || r.download.master != nil || !costly(err) {
+	if made || r.sentenced || r.from.Master != nil || !costly(err) {
 		return
 	}
 	if fault.KindOf(err) != fault.DecodeFailed && r.b.urgency.Present() < gate.Viewing {
 		return
 	}
 	r.sentenced = true
-	r.p.verdicts.judge(r.b.source, r.download.original.Via, r.download.original.Body, err)
+	r.p.verdicts.judge(r.b.source, r.from.From.Via, r.from.Body, err)
 }

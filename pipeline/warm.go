@@ -145,7 +145,7 @@ func (p *Pipeline) warmSlot(ctx context.Context) (slot func(), err error) {
 	if err := p.relief.await(ctx); err != nil {
 		return nil, err
 	}
-	return p.originals.gate.Acquire(ctx, gate.At(gate.Warming))
+	return p.originals.Gate().Acquire(ctx, gate.At(gate.Warming))
 }
 
 // Improve queues those of found that are stored at their first stage for their upgrade, as Warm does by itself.

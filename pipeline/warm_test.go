@@ -120,7 +120,7 @@ func TestWarmFailures(t *testing.T) {
 				t.Errorf("%v does not tell that the host is well", w.Err)
 			}
 		}
-		if l := r.originals.gate.Load(); l.Running+l.Waiting != 0 {
+		if l := r.originals.Gate().Load(); l.Running+l.Waiting != 0 {
 			t.Errorf("got %+v at the end, want nothing", l)
 		}
 	})

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"time"
 
-	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -22,11 +21,11 @@ var (
 
 // heavy reports whether a variant takes many times as long as most. Before its original is known, only what the URL
 // says counts.
-func heavy(s variant.Spec, original *origin.Original) bool {
+func heavy(s variant.Spec, original variant.Original) bool {
 	const mega = 1e6
 	result := box(s) / mega
 	work := time.Duration(0)
-	if original != nil {
+	if original.Body != nil {
 		pixels := float64(original.Info.Pixels()) / mega
 		work = time.Duration(pixels * float64(readTakes[original.Info.Format]))
 		if result == 0 || result > pixels && !s.Enlarge {

@@ -57,6 +57,19 @@ func (r Ref) SourceHash() string {
 	return hash(identity)
 }
 
+// SourcePart cuts a key ("v1/ab/hash/spec.ext") behind its source.
+func SourcePart(key string) string {
+	n := 0
+	for i := range len(key) {
+		if key[i] == '/' {
+			if n++; n == 3 {
+				return key[:i+1]
+			}
+		}
+	}
+	return key
+}
+
 // SourcePrefix is the common prefix of the keys of all variants of the original: "v1/<h2>/<source hash>/".
 func (r Ref) SourcePrefix() string {
 	h := r.SourceHash()

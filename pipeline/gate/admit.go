@@ -10,6 +10,12 @@ import (
 // did.
 var firstTakes = [3]time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
+// forecast is what a gate expects to come, and how long that takes.
+type forecast struct {
+	booked map[*Piece]struct{}
+	takes  [3]time.Duration // how long a piece holds its place, on average of late
+}
+
 // bookedMost is how many pieces that are still being fetched count for each slot while nobody waits at the gate.
 const bookedMost = 16
 

@@ -81,26 +81,31 @@ type Gate struct {
 	mu     sync.Mutex
 	asides int               // places beside the slots, for heavy pieces while the slots are kept for light ones
 	rooms  [lines]*list.List // of *waiter
-	grants int
-	passed int       // light pieces since a heavy one that waits had its turn
-	since  time.Time // from when on there has always been a viewer who waits; zero while there is none
+	turns
+	since time.Time // from when on there has always been a viewer who waits; zero while there is none
 
 	keptForViewers, keptForLight kept
 
 	running [2]int // in the slots, by weight, see weight
 	aside   int    // beside them
-	booked  map[*Piece]struct{}
-	takes   [3]time.Duration // how long a piece holds its place, on average of late, see firstTakes
 
+	forecast
 	ledger
+}
+
+// turns counts those who were let in, so that nobody waits for ever.
+type turns struct {
+	grants int
+	passed int // light pieces since a heavy one that waits had its turn
 }
 
 // Config says what a gate is made of.
 type Config struct {
-	Name     string
-	Slots    int
-	Room     int               // viewers that may wait
-	Patience time.Duration     // how long they may wait once there always is one who does; 0 = as far as their deadlines let them
+	Name  string
+	Slots int
+	Room  int // viewers that may wait
+	// Patience is how long they may wait once there always is one who does; 0 = as far as their deadlines let them.
+	Patience time.Duration
 	Hold     time.Duration     // ViewerHold, or 0 where no slot is kept
 	Refused  func(name string) // is told of each viewer who is refused
 }
@@ -123,7 +128,9 @@ type waiter struct {
 // New makes a gate.
 func New(cfg Config) *Gate {
 	cfg.Slots = max(cfg.Slots, 1)
-	g := &Gate{cfg: cfg, asides: max(cfg.Slots-1, 1), takes: firstTakes, booked: map[*Piece]struct{}{}, ledger: newLedger()}
+	g := &Gate{cfg: cfg, asides: max(cfg.Slots-1, 1),
+		forecast: forecast{booked: map[*Piece]struct{}{}, takes: firstTakes}, ledger: newLedger(),
+	}
 	for l := range g.rooms {
 		g.rooms[l] = list.New()
 	}
@@ -222,7 +229,8 @@ func (g *Gate) awaited(l line) bool {
 func (g *Gate) free(l line) bool {
 	all := g.running[0] + g.running[1]
 	if l == upgradeLine || g.keptForViewers.on {
-		return all+g.aside < max(g.cfg.Slots-1, 1) // What viewers wait for aside counts: background work would take its core.
+		// What viewers wait for aside counts: background work would take its core.
+		return all+g.aside < max(g.cfg.Slots-1, 1)
 	}
 	return all < g.cfg.Slots
 }

@@ -35,7 +35,9 @@ func TestShareInTheQueue(t *testing.T) {
 		}
 		var got []string
 		var all sync.WaitGroup
-		for _, who := range [][2]string{{"more", "a"}, {"much", "b"}, {"little", "b"}, {"new", "a"}, {"newer", "c"}, {"newest", "c"}} {
+		for _, who := range [][2]string{
+			{"more", "a"}, {"much", "b"}, {"little", "b"}, {"new", "a"}, {"newer", "c"}, {"newest", "c"},
+		} {
 			all.Go(func() {
 				release, err := g.Enter(t.Context(), viewer(who[0], who[1]))
 				if err != nil {
