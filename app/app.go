@@ -104,7 +104,7 @@ func (a *App) openPipeline(ctx context.Context) (err error) {
 	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
 		Tiers: a.tiers, Keeper: a.tiers, Store: a.purges.Guard(a.durable), Purges: a.purges, PurgeLog: a.openPurgeLog(ctx),
 		Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
-		Observer: fillMeter{a.metrics}, Log: a.log, Heat: a.heat(),
+		Observer: a.metrics, Log: a.log, Heat: a.heat(),
 	})
 	return err
 }

@@ -113,9 +113,10 @@ func TestRatiosOfTheDashboardHaveAValueWhenIdle(t *testing.T) {
 
 // counting are the methods by which packages report words, with the metric and label that the word becomes.
 var counting = map[string][2]string{
-	"Remade": {"remakes_total", "outcome"}, "Mastered": {"masters_total", "outcome"}, "Upgraded": {"upgrades_total", "outcome"},
-	"Noted": {"origin_events_total", "event"}, "Told": {"prewarm_callbacks_total", "outcome"}, "Reloaded": {"config_reloads_total", "outcome"},
-	"newGate": {"gate_refused_total", "gate"}, "closedFor": {"connections_closed_total", "bound"},
+	"Remade": {"remakes_total", "outcome"}, "Mastered": {"masters_total", "outcome"}, "Outcome": {"masters_total", "outcome"},
+	"Upgraded": {"upgrades_total", "outcome"},
+	"Noted":    {"origin_events_total", "event"}, "Told": {"prewarm_callbacks_total", "outcome"}, "Reloaded": {"config_reloads_total", "outcome"},
+	"closedFor": {"connections_closed_total", "bound"},
 }
 
 // Every word that a package counts by has its series at the first scrape, so that a new word is not forgotten.
@@ -134,13 +135,22 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 			t.Errorf("%s counts %q, which %s does not have at the start", where, value, metric)
 		}
 	}
-	for _, dir := range []string{"app", "origin", "pipeline", "prewarm", "server", "transform"} {
+	for _, dir := range []string{"app", "origin", "pipeline", "pipeline/master", "prewarm", "server", "transform"} {
 		for _, file := range sources(t, dir) {
 			ast.Inspect(file, func(n ast.Node) bool {
 				switch n := n.(type) {
 				case *ast.CallExpr:
 					if to, ok := counting[called(n)]; ok && len(n.Args) > 0 {
 						check(dir, to[0], to[1], n.Args[0])
+					}
+				case *ast.CompositeLit:
+					if s, ok := n.Type.(*ast.SelectorExpr); !ok || s.Sel.Name != "Config" || !strings.HasPrefix(dir, "pipeline") {
+						break
+					}
+					for _, e := range n.Elts { // of a gate.Config
+						if kv := e.(*ast.KeyValueExpr); kv.Key.(*ast.Ident).Name == "Name" {
+							check(dir, "gate_refused_total", "gate", kv.Value)
+						}
 					}
 				case *ast.ValueSpec: // transform's causes of a worker's end
 					if id, ok := n.Type.(*ast.Ident); ok && id.Name == "cause" && len(n.Values) == 1 {

@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/config"
-	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
-	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
@@ -19,67 +17,12 @@ func expected(cfg config.Config) metrics.Expected {
 	if cfg.Cache.Store.S3.Bucket != "" {
 		e.Store = "s3"
 	}
-	for _, k := range fault.Kinds() {
-		e.Kinds = append(e.Kinds, string(k))
-	}
 	e.Tokens = names(cfg.API.Quotas())
 	return e
 }
 
 // names are those of the tokens that have one.
 func names(quotas map[string]prewarm.Quota) []string { return slices.Sorted(maps.Keys(quotas)) }
-
-// fillMeter counts fills for the pipeline.
-type fillMeter struct{ m *metrics.Metrics }
-
-// Refused implements pipeline.Observer.
-func (f fillMeter) Refused(gate string) { f.m.Refused(gate) }
-
-// Filled implements pipeline.Observer.
-func (f fillMeter) Filled(g pipeline.Filling) {
-	t := g.Timings
-	f.m.Filled(metrics.Fill{
-		Format: g.Format, Kind: string(g.Kind), Class: g.Class.String(), Picture: g.Picture, Score: g.Score,
-		Lookup: t.Lookup, Queue: t.Queue, Fetch: t.Fetch, Transform: t.Transform,
-	})
-}
-
-// Remade implements pipeline.Observer.
-func (f fillMeter) Remade(outcome string) { f.m.Remade(outcome) }
-
-// Upgraded implements pipeline.Observer.
-func (f fillMeter) Upgraded(outcome string) { f.m.Upgraded(outcome) }
-
-// Mastered implements pipeline.Observer.
-func (f fillMeter) Mastered(outcome string) { f.m.Mastered(outcome) }
-
-// fetchMeter counts downloads for the origin.
-type fetchMeter struct{ m *metrics.Metrics }
-
-// Fetched implements origin.Observer.
-func (f fetchMeter) Fetched(kind fault.Kind, elapsed time.Duration, bytes int64) {
-	f.m.Fetched(string(kind), elapsed, bytes)
-}
-
-// Noted implements origin.Observer.
-func (f fetchMeter) Noted(event string) { f.m.Noted(event) }
-
-// poolMeter counts workers and their transforms for the transform pool.
-type poolMeter struct{ m *metrics.Metrics }
-
-// WorkerStarted implements transform.Observer.
-func (p poolMeter) WorkerStarted(took time.Duration) { p.m.WorkerStarted(took) }
-
-// WorkerEnded implements transform.Observer.
-func (p poolMeter) WorkerEnded(reason string) { p.m.WorkerEnded(reason) }
-
-// Transformed implements transform.Observer.
-func (p poolMeter) Transformed(kind fault.Kind, wall, cpu time.Duration) {
-	p.m.Transformed(string(kind), wall, cpu)
-}
-
-// Admitted implements transform.Observer.
-func (p poolMeter) Admitted(waited time.Duration) { p.m.Admitted(waited) }
 
 // prewarmMeter counts for the prewarm door.
 type prewarmMeter struct {

@@ -116,7 +116,7 @@ func (a *App) openTracing(ctx context.Context) (err error) {
 
 // openOrigin makes the client for originals.
 func (a *App) openOrigin(context.Context) (err error) {
-	a.origin, err = origin.New(a.originConfig(a.cfg), origin.Hooks{Observer: fetchMeter{a.metrics}})
+	a.origin, err = origin.New(a.originConfig(a.cfg), origin.Hooks{Observer: a.metrics})
 	return err
 }
 
@@ -126,7 +126,7 @@ func (a *App) openWorkers(ctx context.Context) (err error) {
 	pool.Quality = a.cfg.Quality.Targets
 	pool.OriginalBytes, pool.Build, pool.ImageMemory = a.cfg.Origin.MaxBytes, buildID(a.version), a.fitMemory(pool.ImageMemory)
 	pool.Workers = a.fitWorkers(pool.Workers)
-	a.pool, err = transform.Open(ctx, pool, poolMeter{a.metrics}, a.log)
+	a.pool, err = transform.Open(ctx, pool, a.metrics, a.log)
 	return err
 }
 

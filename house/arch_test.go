@@ -24,7 +24,7 @@ type layer struct {
 // that are planned may stand here before they exist.
 var layers = map[string]layer{
 	"fault":   {nil, "the ground: everything classifies failures, so it can depend on nothing"},
-	"metrics": {nil, "the ground: labels are plain strings, so that a metric never ties two packages together"},
+	"metrics": {[]string{"fault"}, "labels are plain words, so that a metric ties no two packages together"},
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
 	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by whoever fetches, and by the heart between them"},
 	"variant": {[]string{"fault", "reach", "sniff"}, "what a variant is must be decidable without I/O and by every door alike"},

@@ -1,11 +1,13 @@
 package metrics
 
-import "slices"
+import (
+	"slices"
 
-// Expected are the words of other packages that label values are made of. Metrics imports no package of the module, so
-// the composition root hands them over.
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// Expected are the words that label values are made of and that depend on the configuration.
 type Expected struct {
-	Kinds  []string // of failures
 	Store  string   // the tier behind memory: dir or s3
 	Tokens []string // names of the configured ones
 }
@@ -35,8 +37,12 @@ var (
 // and a panel without series says "No data" about an instance that has nothing to complain of. What has a configured
 // name (limited_total), and failures by format (fills_total), begin with their first event.
 func (m *Metrics) Expect(e Expected) {
-	failures := append([]string{"none"}, e.Kinds...)
-	start(m.errors, e.Kinds)
+	var kinds []string
+	for _, k := range fault.Kinds() {
+		kinds = append(kinds, string(k))
+	}
+	failures := append([]string{"none"}, kinds...)
+	start(m.errors, kinds)
 	start(m.refused, gates)
 	start(m.fetches, failures)
 	start(m.transforms, failures)
@@ -50,7 +56,7 @@ func (m *Metrics) Expect(e Expected) {
 	start(m.reloads, reloaded)
 	start(m.bounds.closed, crowded)
 	start(m.verdicts, judged, []string{"none"})
-	start(m.verdicts, []string{"broken", "failed"}, e.Kinds)
+	start(m.verdicts, []string{"broken", "failed"}, kinds)
 	start(m.fills, formats, []string{"none"})
 	start(m.phaseSeconds, phases)
 	start(m.formatSeconds, formats)

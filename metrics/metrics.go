@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // The buckets of the histograms: a hit takes well under a millisecond, an AVIF of 12 MP several seconds.
@@ -246,15 +248,15 @@ func (m *Metrics) ConnectionClosed(bound string) { m.bounds.closed.WithLabelValu
 // Fill is the making of one variant.
 type Fill struct {
 	Format                          string
-	Kind                            string  // of the fault; "" = success
-	Class, Picture                  string  // the weight class, and what the picture shows
-	Score                           float64 // SSIMULACRA2 that was measured; 0 = not measured
+	Kind                            fault.Kind // "" = success
+	Class, Picture                  string     // the weight class, and what the picture shows
+	Score                           float64    // SSIMULACRA2 that was measured; 0 = not measured
 	Lookup, Queue, Fetch, Transform time.Duration
 }
 
 // Filled counts a fill and times those of its phases that were needed.
 func (m *Metrics) Filled(f Fill) {
-	m.fills.WithLabelValues(word(f.Format), word(f.Kind)).Inc()
+	m.fills.WithLabelValues(word(f.Format), word(string(f.Kind))).Inc()
 	for _, p := range [...]struct {
 		name string
 		took time.Duration
@@ -306,9 +308,9 @@ func (m *Metrics) Observe(tier, op, outcome string, elapsed time.Duration, bytes
 }
 
 // Fetched counts a request to an origin; kind is that of the fault, "" for success.
-func (m *Metrics) Fetched(kind string, elapsed time.Duration, bytes int64) {
-	m.fetches.WithLabelValues(word(kind)).Inc()
-	m.fetchSeconds.WithLabelValues(word(kind)).Observe(elapsed.Seconds())
+func (m *Metrics) Fetched(kind fault.Kind, elapsed time.Duration, bytes int64) {
+	m.fetches.WithLabelValues(word(string(kind))).Inc()
+	m.fetchSeconds.WithLabelValues(word(string(kind))).Observe(elapsed.Seconds())
 	if kind == "" {
 		m.fetchBytes.Observe(float64(bytes))
 	}
@@ -319,8 +321,8 @@ func (m *Metrics) Noted(event string) { m.originEvents.WithLabelValues(word(even
 
 // Transformed counts an original given to the workers; kind is that of the fault, "" for success. cpu is the processor
 // time spent, as far as it is known.
-func (m *Metrics) Transformed(kind string, wall, cpu time.Duration) {
-	m.transforms.WithLabelValues(word(kind)).Inc()
+func (m *Metrics) Transformed(kind fault.Kind, wall, cpu time.Duration) {
+	m.transforms.WithLabelValues(word(string(kind))).Inc()
 	m.transformSeconds.Observe(wall.Seconds())
 	m.transformCPU.Add(max(0, cpu.Seconds()))
 }
@@ -342,7 +344,7 @@ func (m *Metrics) Accepted(units, images int) {
 
 // Judged counts verdicts on variants (prewarm.Observer); kind is that of the fault, "" for success.
 func (m *Metrics) Judged(state, kind string, variants int) {
-	m.verdicts.WithLabelValues(word(state), word(kind)).Add(float64(variants))
+	m.verdicts.WithLabelValues(word(state), word(string(kind))).Add(float64(variants))
 }
 
 // Told counts a try to tell a backend about its job (prewarm.Observer).

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline/fetch"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/pressure"
@@ -285,7 +286,9 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 		r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
 	}
 	f.publish(a, nil)
-	r.p.parts.Observer.Filled(Filling{Format: string(img.Format), Class: f.spec.Class, Picture: img.Choice.Kind, Score: img.Choice.Score, Timings: t})
+	filled := t.filled(f, img.Format)
+	filled.Picture, filled.Score = img.Choice.Kind, img.Choice.Score
+	r.p.parts.Observer.Filled(filled)
 	if a.NoStore {
 		return
 	}
@@ -319,9 +322,19 @@ func (r *run) fail(todo []*fill, err error) {
 			continue
 		}
 		if !f.published {
-			r.p.parts.Observer.Filled(Filling{Format: string(f.spec.Format), Class: f.spec.Class, Kind: fault.KindOf(err), Timings: t})
+			filled := t.filled(f, f.spec.Format)
+			filled.Kind = fault.KindOf(err)
+			r.p.parts.Observer.Filled(filled)
 		}
 		f.publish(Answer{}, err)
+	}
+}
+
+// filled is how long a fill took, for the meters.
+func (t Timings) filled(f *fill, format variant.Format) metrics.Fill {
+	return metrics.Fill{
+		Format: string(format), Class: f.spec.Class.String(),
+		Lookup: t.Lookup, Queue: t.Queue, Fetch: t.Fetch, Transform: t.Transform,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/heat"
+	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline/fetch"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
@@ -76,21 +77,11 @@ type Keeper interface {
 	SaveBehind(ctx context.Context, key string, e cache.Entry) error
 }
 
-// Filling is what a fill came to.
-type Filling struct {
-	Format  string // as made, or as asked for where it failed
-	Class   variant.Class
-	Picture string     // what it shows: photo, text ...; "" = nobody looked
-	Score   float64    // that was measured; 0 = none was
-	Kind    fault.Kind // of its failure; "" = it was made
-	Timings Timings
-}
-
-// Observer learns what the pipeline does; wired to metrics. Safe for concurrent use.
+// Observer learns what the pipeline does. Implemented by metrics.Metrics. Safe for concurrent use.
 type Observer interface {
 	Refused(gate string)
 	// Filled is called for each variant that was made, and for each that could not be.
-	Filled(f Filling)
+	Filled(f metrics.Fill)
 	Remade(outcome string)
 	// Upgraded is called for each entry that an upgrade was asked for (queued or dropped) and for each that left the
 	// queue: made, kept (the first stage was not larger), present (another instance made it), gone (purged meanwhile)
@@ -312,8 +303,8 @@ func (p *Pipeline) Load() Load {
 // noObserver is the Observer of those who want none.
 type noObserver struct{}
 
-func (noObserver) Refused(string)  {}
-func (noObserver) Filled(Filling)  {}
-func (noObserver) Remade(string)   {}
-func (noObserver) Upgraded(string) {}
-func (noObserver) Mastered(string) {}
+func (noObserver) Refused(string)      {}
+func (noObserver) Filled(metrics.Fill) {}
+func (noObserver) Remade(string)       {}
+func (noObserver) Upgraded(string)     {}
+func (noObserver) Mastered(string)     {}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/variant"
@@ -193,7 +194,7 @@ type fillCount struct {
 	by map[fault.Kind]int
 }
 
-func (c *fillCount) Filled(f Filling) {
+func (c *fillCount) Filled(f metrics.Fill) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.by == nil {

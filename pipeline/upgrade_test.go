@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/variant"
@@ -32,10 +33,10 @@ func (r *upgradeRig) Upgraded(outcome string) {
 	r.outcomes[outcome]++
 }
 
-func (r *upgradeRig) Refused(string)  {}
-func (r *upgradeRig) Filled(Filling)  {}
-func (r *upgradeRig) Remade(string)   {}
-func (r *upgradeRig) Mastered(string) {}
+func (r *upgradeRig) Refused(string)      {}
+func (r *upgradeRig) Filled(metrics.Fill) {}
+func (r *upgradeRig) Remade(string)       {}
+func (r *upgradeRig) Mastered(string)     {}
 
 func newUpgradeRig(t *testing.T, change func(*Config, *Parts)) *upgradeRig {
 	t.Helper()

@@ -53,11 +53,11 @@ func (m *Making) Drop() {
 // End stores what was made.
 func (m *Making) End(save func(key string, img variant.Image) error) {
 	defer m.done()
-	outcome := "failed"
-	if m.made != nil && save(m.key, *m.made) == nil {
-		outcome = "made"
+	if m.made == nil || save(m.key, *m.made) != nil {
+		m.source.parts.Outcome("failed")
+		return
 	}
-	m.source.parts.Outcome(outcome)
+	m.source.parts.Outcome("made")
 }
 
 func (m *Making) done() {
