@@ -23,7 +23,7 @@ func newBusyRig(t *testing.T, n int) *rig {
 		time.Sleep(50 * time.Millisecond)
 		return origin.Original{Body: []byte("x"), Info: sniff.Info{Format: "jpeg", Width: 4000, Height: 3000}}, nil
 	}
-	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 		time.Sleep(100 * time.Millisecond)
 		emit(0, variant.Image{Body: []byte("x"), Format: specs[0].Format}, nil)
 		return nil
@@ -196,7 +196,7 @@ func TestFault02RetryStorm(t *testing.T) {
 func TestFault03LightIsNotStarved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newBusyRig(t, 2)
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			time.Sleep(map[variant.Format]time.Duration{variant.AVIF: 2 * time.Second}[specs[0].Format] + 100*time.Millisecond)
 			emit(0, variant.Image{Body: []byte("x"), Format: specs[0].Format}, nil)
 			return nil

@@ -24,7 +24,8 @@ func TestFault22ClockJumps(t *testing.T) {
 					a, err := r.Get(t.Context(), ref(100))
 					synctest.Wait()
 					if fetches, _ := r.origin.counts(); err != nil || a.Age < 0 || fetches != want {
-						t.Errorf("TTL %v, jump %v, %s: age %v, %d fetches, want %d, %v", ttl, jump, when, a.Age, fetches, want, err)
+						t.Errorf("TTL %v, jump %v, %s: age %v, %d fetches, want %d, %v", ttl, jump, when, a.Age,
+							fetches, want, err)
 					}
 				}
 				for _, shift = range []time.Duration{0, jump, jump, 0, jump} {

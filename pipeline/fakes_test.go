@@ -209,10 +209,10 @@ type fakeCodec struct {
 	images      int
 	stages      []variant.Stage // asked for, of each call
 	originals   []variant.Original
-	onTransform func(ctx context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error
+	onTransform func(ctx context.Context, specs []variant.Spec, emit emitFunc) error
 }
 
-func (c *fakeCodec) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(int, variant.Image, error)) error {
+func (c *fakeCodec) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit emitFunc) error {
 	c.mu.Lock()
 	c.calls++
 	c.images += len(specs)
@@ -298,3 +298,6 @@ const (
 
 // mastersBehind is of how many originals at a time masters are yet to be made.
 const mastersBehind = 8
+
+// emitFunc takes what a Transformer makes.
+type emitFunc = func(i int, img variant.Image, err error)

@@ -112,7 +112,7 @@ func TestOlderRecipeIsRemadeBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		block := make(chan struct{})
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			<-block
 			emit(0, variant.Image{Body: []byte("new"), Format: variant.WebP}, nil)
 			return nil
@@ -153,7 +153,8 @@ func TestPurgeWinsOverRacingFill(t *testing.T) {
 		}
 		synctest.Wait()
 		if len(r.tiers.store) != 0 || r.tiers.remembered() != 0 {
-			t.Errorf("got %d stored and %d remembered after the purge, want none", len(r.tiers.store), r.tiers.remembered())
+			t.Errorf("got %d stored and %d remembered after the purge, want none", len(r.tiers.store),
+				r.tiers.remembered())
 		}
 	})
 }

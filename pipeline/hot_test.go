@@ -46,7 +46,7 @@ func newHotRig(t *testing.T, cfg heat.Config, change func(*Config, *Parts)) *hot
 			change(c, p)
 		}
 	})
-	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 		stage := r.lastStage()
 		for i, s := range specs {
 			img := variant.Image{Format: s.Format, Width: 1000, Height: 1000, Body: []byte(strings.Repeat("1", 100)), Stage: stage}

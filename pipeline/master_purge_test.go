@@ -20,7 +20,7 @@ func TestPurgeOfAMaster(t *testing.T) {
 				gate := make(chan struct{})
 				healthy := r.codec.onTransform
 				if when == "while it is made" {
-					r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+					r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 						if specs[0].Master {
 							<-gate
 							emit(0, masterImage(2000, nil), nil)
@@ -86,7 +86,7 @@ func TestPurgeEndsSharedReadings(t *testing.T) {
 		r, _ := masterRig(t, nil)
 		r.mustGet(t, ref(100))
 		block := make(chan struct{})
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			<-block
 			emit(0, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
 			return nil

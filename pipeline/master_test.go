@@ -81,7 +81,8 @@ func TestMasterServesTheNextVariant(t *testing.T) {
 		r.wantFetches(t, 1)
 		count.want(t, "used", 1)
 		if a.Outcome != Miss || a.Tier != TierMaster || a.Timings.Fetch != 0 || a.Entry.Attrs["sb"] != "35" {
-			t.Errorf("the second: got %s %q, fetched in %v, attributes %v", a.Outcome, a.Tier, a.Timings.Fetch, a.Entry.Attrs)
+			t.Errorf("the second: got %s %q, fetched in %v, attributes %v", a.Outcome, a.Tier, a.Timings.Fetch,
+				a.Entry.Attrs)
 		}
 		last := r.codec.originals[len(r.codec.originals)-1]
 		want := variant.Master{Width: 4000, Height: 3000, Format: "jpeg", Bytes: int64(len(original))}
@@ -102,7 +103,7 @@ func TestMasterBehindTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
 		begun, proceed := make(chan struct{}), make(chan struct{})
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			if specs[0].Master {
 				close(begun)
 				<-proceed

@@ -35,7 +35,8 @@ func TestGetMissMemoryStore(t *testing.T) {
 		synctest.Wait()
 		fetches, released := r.origin.counts()
 		if fetches != 1 || released != 1 || r.codec.images != 1 || r.tiers.puts != 1 {
-			t.Errorf("got %d fetches, %d released, %d images, %d puts; want 1 each", fetches, released, r.codec.images, r.tiers.puts)
+			t.Errorf("got %d fetches, %d released, %d images, %d puts; want 1 each", fetches, released,
+				r.codec.images, r.tiers.puts)
 		}
 	})
 }
@@ -83,7 +84,8 @@ func TestFault20HerdWithLeaderLeaving(t *testing.T) {
 			}
 		}
 		if fetches, _ := r.origin.counts(); fetches != 1 || r.codec.images != 1 || r.tiers.puts != 1 || r.tiers.gets != 1 {
-			t.Errorf("got %d fetches, %d images, %d puts, %d store gets; want 1 each", fetches, r.codec.images, r.tiers.puts, r.tiers.gets)
+			t.Errorf("got %d fetches, %d images, %d puts, %d store gets; want 1 each", fetches, r.codec.images,
+				r.tiers.puts, r.tiers.gets)
 		}
 	})
 }

@@ -19,7 +19,7 @@ func TestWarmMakesPurgedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		purges := 1
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			for ; purges > 0; purges-- {
 				if _, err := r.Purge(t.Context(), Selector{Refs: refs(1)}); err != nil {
 					t.Error(err)
@@ -45,7 +45,7 @@ func TestWarmMakesPurgedAgain(t *testing.T) {
 func TestWarmGivesUpOnWhatIsPurgedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			if _, err := r.Purge(t.Context(), Selector{Refs: refs(1)}); err != nil {
 				t.Error(err)
 			}
@@ -98,7 +98,7 @@ func TestPurgeOfAnotherSource(t *testing.T) {
 				}
 			}
 		}
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			purge()
 			emit(0, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
 			return nil

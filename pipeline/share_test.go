@@ -19,7 +19,7 @@ const costlyWidth = 1000
 func newCostlyRig(t *testing.T) *rig {
 	t.Helper()
 	r := newBusyRig(t, 2)
-	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 		if specs[0].Width >= costlyWidth {
 			time.Sleep(5 * time.Second)
 		} else {

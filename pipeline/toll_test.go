@@ -43,7 +43,8 @@ func TestTollIsAskedOnlyForWhatIsMade(t *testing.T) {
 		for _, tier := range []string{"memory", "store"} {
 			a, err := r.GetFor(t.Context(), ref(100), Viewer{Toll: poor.toll})
 			if err != nil || a.Outcome != Hit || a.Tier != tier || poor.asked != 1 {
-				t.Errorf("got %v, %s from %s after %d times; want a hit for nothing", err, a.Outcome, a.Tier, poor.asked)
+				t.Errorf("got %v, %s from %s after %d times; want a hit for nothing", err, a.Outcome, a.Tier,
+					poor.asked)
 			}
 			r.tiers.forgetAll()
 		}

@@ -40,7 +40,7 @@ func TestFault21ViewersHangUp(t *testing.T) {
 						return origin.Original{Body: []byte("x")}, slow(ctx)
 					}
 				}
-				r.codec.onTransform = func(ctx context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+				r.codec.onTransform = func(ctx context.Context, specs []variant.Spec, emit emitFunc) error {
 					err := slow(ctx)
 					emit(0, variant.Image{Body: []byte("x"), Format: specs[0].Format}, err)
 					return err
@@ -67,7 +67,8 @@ func TestFault21ViewersHangUp(t *testing.T) {
 				synctest.Wait()
 				fetched, released := r.origin.counts()
 				if fetched != want.fetched || r.codec.calls != want.made || r.tiers.puts != want.made {
-					t.Errorf("got %d fetched, %d made, %d stored; want %d, %d, %d", fetched, r.codec.calls, r.tiers.puts, want.fetched, want.made, want.made)
+					t.Errorf("got %d fetched, %d made, %d stored; want %d, %d, %d", fetched, r.codec.calls,
+						r.tiers.puts, want.fetched, want.made, want.made)
 				}
 				if where == "at the transform gate" && released != 200 {
 					t.Errorf("got %d originals released, want all", released)

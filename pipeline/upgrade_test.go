@@ -47,7 +47,7 @@ func newUpgradeRig(t *testing.T, change func(*Config, *Parts)) *upgradeRig {
 			change(c, p)
 		}
 	})
-	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+	r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 		stage := r.lastStage()
 		for i, s := range specs {
 			img := variant.Image{Format: s.Format, Width: s.Width, Body: []byte(strings.Repeat("1", 100))}
@@ -125,7 +125,8 @@ func (r *upgradeRig) both(t *testing.T, width int) cache.Entry {
 	m, _ := r.tiers.memory.Peek(key)
 	s := r.tiers.store[key]
 	if m.ETag != s.ETag || m.Attrs[stageAttr] != s.Attrs[stageAttr] {
-		t.Errorf("memory has %s of stage %q, the store %s of stage %q", m.ETag, m.Attrs[stageAttr], s.ETag, s.Attrs[stageAttr])
+		t.Errorf("memory has %s of stage %q, the store %s of stage %q", m.ETag, m.Attrs[stageAttr], s.ETag,
+			s.Attrs[stageAttr])
 	}
 	return s
 }

@@ -38,7 +38,8 @@ func TestCostlyVerdictsAreRemembered(t *testing.T) {
 				_, err := r.Get(t.Context(), x)
 				wantKind(t, err, kind)
 				if r.origin.fetches != fetches || r.codec.calls != calls {
-					t.Errorf("%s: %s: %d fetches and %d transforms, want %d and %d", kind, what, r.origin.fetches, r.codec.calls, fetches, calls)
+					t.Errorf("%s: %s: %d fetches and %d transforms, want %d and %d", kind, what, r.origin.fetches,
+						r.codec.calls, fetches, calls)
 				}
 			}
 			ask("first", "https://c.example/a.tif", 100, 1, 1)

@@ -30,18 +30,21 @@ func TestWarm(t *testing.T) {
 		}{{[]bool{false, true, false}, 1, 1}, {[]bool{true, true, true}, 1, 1}} {
 			for i, w := range r.Warm(t.Context(), refs(1, 2, 3)) {
 				if i != 1 && w.Meta.Attrs["ph"] != "AAgC+/8=" {
-					t.Errorf("round %d, variant %d: got the attributes %v, want its placeholder among them", round, i, w.Meta.Attrs)
+					t.Errorf("round %d, variant %d: got the attributes %v, want its placeholder among them", round, i,
+						w.Meta.Attrs)
 				}
 				if w.Err != nil || w.Present != want.present[i] || w.Meta.Created.IsZero() {
 					t.Errorf("round %d, variant %d: got present %v, %v", round, i, w.Present, w.Err)
 				}
 			}
 			if fetches, _ := r.origin.counts(); fetches != want.fetches || r.codec.calls != want.calls {
-				t.Errorf("round %d: got %d fetches, %d calls, want %d, %d", round, fetches, r.codec.calls, want.fetches, want.calls)
+				t.Errorf("round %d: got %d fetches, %d calls, want %d, %d", round, fetches, r.codec.calls,
+					want.fetches, want.calls)
 			}
 		}
 		if len(r.tiers.store) != 3 || r.tiers.remembered() != 2 {
-			t.Errorf("got %d stored, %d in memory, want 3 and the 2 that were made", len(r.tiers.store), r.tiers.remembered())
+			t.Errorf("got %d stored, %d in memory, want 3 and the 2 that were made", len(r.tiers.store),
+				r.tiers.remembered())
 		}
 	})
 }
@@ -101,7 +104,7 @@ func TestWarmWaitsForTheStore(t *testing.T) {
 func TestWarmFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			emit(0, variant.Image{}, fault.New(fault.ResultTooLarge, "test", "no", nil))
 			emit(1, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
 			return nil
@@ -132,7 +135,7 @@ func TestViewerJoinsWarm(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
 		block := make(chan struct{})
 		var order []int
-		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit func(int, variant.Image, error)) error {
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
 			<-block
 			order = append(order, specs[0].Width)
 			emit(0, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
