@@ -113,9 +113,11 @@ func TestRatiosOfTheDashboardHaveAValueWhenIdle(t *testing.T) {
 
 // counting are the methods by which packages report words, with the metric and label that the word becomes.
 var counting = map[string][2]string{
-	"Remade": {"remakes_total", "outcome"}, "Mastered": {"masters_total", "outcome"}, "Outcome": {"masters_total", "outcome"},
+	"Remade": {"remakes_total", "outcome"}, "Mastered": {"masters_total", "outcome"},
+	"Outcome":  {"masters_total", "outcome"},
 	"Upgraded": {"upgrades_total", "outcome"},
-	"Noted":    {"origin_events_total", "event"}, "Told": {"prewarm_callbacks_total", "outcome"}, "Reloaded": {"config_reloads_total", "outcome"},
+	"Noted":    {"origin_events_total", "event"}, "Told": {"prewarm_callbacks_total", "outcome"},
+	"Reloaded":  {"config_reloads_total", "outcome"},
 	"closedFor": {"connections_closed_total", "bound"},
 }
 
@@ -144,7 +146,8 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 						check(dir, to[0], to[1], n.Args[0])
 					}
 				case *ast.CompositeLit:
-					if s, ok := n.Type.(*ast.SelectorExpr); !ok || s.Sel.Name != "Config" || !strings.HasPrefix(dir, "pipeline") {
+					s, ok := n.Type.(*ast.SelectorExpr)
+					if !ok || s.Sel.Name != "Config" || !strings.HasPrefix(dir, "pipeline") {
 						break
 					}
 					for _, e := range n.Elts { // of a gate.Config

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/pause"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/server/access"
@@ -116,21 +117,9 @@ func (a *App) keepRunning(ctx context.Context, run func(context.Context) error) 
 			return
 		}
 		a.log.Error("the prewarm workers ended; they begin again in a moment", "error", err)
-		if !rest(ctx, restartEvery) {
+		if pause.For(ctx, restartEvery) != nil {
 			return
 		}
-	}
-}
-
-// rest pauses; false: ctx ended.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

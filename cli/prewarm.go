@@ -15,6 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/cli/progress"
 	"github.com/goldcrest/goldcrest/cli/unitfile"
 	"github.com/goldcrest/goldcrest/client"
+	"github.com/goldcrest/goldcrest/pause"
 )
 
 const (
@@ -250,7 +251,7 @@ func (p *prewarming) follow(ctx context.Context, id string) error {
 		}
 		p.bar.At(p.totals.With(j))
 		if !j.Ended() {
-			if err := pauseUntil(ctx, asked.Add(pollEvery/10)); err != nil {
+			if err := pause.For(ctx, time.Until(asked.Add(pollEvery/10))); err != nil {
 				return err
 			}
 			continue
@@ -298,16 +299,4 @@ func (p *prewarming) results(ctx context.Context, j client.Job) error {
 		}
 	}
 	return nil
-}
-
-// pauseUntil keeps a server that answers early from being asked without pause.
-func pauseUntil(ctx context.Context, at time.Time) error {
-	t := time.NewTimer(time.Until(at))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -36,6 +36,7 @@ var layers = map[string]layer{
 
 	"secretfile": {nil, "the ground: whoever reads a secret from a file reads it the same way"},
 
+	"pause":    {nil, "the ground: whoever waits may need it"},
 	"stall":    {nil, "the ground: whatever calls a disk may need it"},
 	"tracing":  {[]string{"trace"}, "a recorder and nothing else"},
 	"heat":     {nil, "counts, and compares prices: what is counted, and what is done about it, is for others to know"},
@@ -71,7 +72,7 @@ var layers = map[string]layer{
 		[]string{"pipeline/fetch", "pipeline/gate", "variant", "cache", "origin", "fault", "reach", "sniff"},
 		"stands before the source of originals, and is asked as that is",
 	},
-	"prewarm": {[]string{"prewarm/unit", "variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
+	"prewarm": {[]string{"prewarm/unit", "pause", "variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
 	"prewarm/unit": {[]string{"fault", "reach", "variant"}, "reads hostile text: what it finds there depends on the text and the rules alone, so it knows no job"},
 
@@ -82,7 +83,7 @@ var layers = map[string]layer{
 
 	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
 
-	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
+	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "pause", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
 	"server": {[]string{"server/access", "server/api", "server/console", "server/exchange", "server/image", "server/wire",
 		"fault", "metrics", "pressure", "trace"},
@@ -107,7 +108,7 @@ var layers = map[string]layer{
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
-	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/progress", "cli/unitfile", "client", "config", "fault", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
+	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/progress", "cli/unitfile", "client", "config", "fault", "pause", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
 	"app": {[]string{"*"}, "the composition root: the only place that knows all"},
 
 	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
@@ -156,7 +157,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile",
+var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"syscall"
 
@@ -34,7 +33,7 @@ func broken(err error) bool {
 
 // classify makes a fault of whatever ended a fetch. outer is the caller's context, inner has the fetch's own deadline.
 func classify(outer, inner context.Context, err error) error {
-	err = redact(err)
+	err = fault.WithoutURL(err)
 	var f *fault.Error
 	switch {
 	case errors.As(err, &f):
@@ -73,13 +72,4 @@ func ofTLS(err error) bool {
 	)
 	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert) || errors.Is(err, http.ErrSchemeMismatch) ||
 		strings.Contains(err.Error(), "tls: ")
-}
-
-// redact takes the URL out of an error: its query may hold a signature.
-func redact(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }

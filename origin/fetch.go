@@ -134,7 +134,7 @@ func (f *fetch) roundTrip(ctx context.Context, u *url.URL) (*http.Response, erro
 	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { f.sent.Add(1) }}
 	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, fault.New(fault.BadSource, "origin.Fetch", "the source is not a URL", redact(err))
+		return nil, fault.New(fault.BadSource, "origin.Fetch", "the source is not a URL", fault.WithoutURL(err))
 	}
 	request.URL = u // Not parsed again: the path goes out as it was given.
 	request.Header = http.Header{
@@ -163,7 +163,7 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	if err != nil || text == "" {
 		why := fault.ErrThisFile
 		if err != nil {
-			why = fmt.Errorf("%w: %w", fault.ErrThisFile, redact(err))
+			why = fmt.Errorf("%w: %w", fault.ErrThisFile, fault.WithoutURL(err))
 		}
 		return nil, fault.New(fault.SourceError, "origin.redirect", "the origin redirects to nowhere", why)
 	}

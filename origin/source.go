@@ -107,7 +107,7 @@ func isNumber(label string) bool {
 func (s *settings) parse(source string) (*url.URL, error) {
 	u, err := url.Parse(source)
 	if err != nil {
-		return nil, fault.New(fault.BadSource, "origin.parse", "the source is not a URL", redact(err))
+		return nil, fault.New(fault.BadSource, "origin.parse", "the source is not a URL", fault.WithoutURL(err))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fault.New(fault.BadSource, "origin.parse", "the source must be an http or https URL", nil)

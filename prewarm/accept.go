@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pause"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/trace"
 )
@@ -164,7 +165,7 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 			f.RetryAfter = s.times.adopt
 			return "", free, f
 		} else {
-			s.pause(ctx, s.times.known/10)
+			_ = pause.For(ctx, s.times.known/10)
 		}
 	}
 }
@@ -239,6 +240,9 @@ func (s *Service) admit(ctx context.Context) error {
 	return f
 }
 
+// lookers is how many images of a call are looked up at the same time: of a bucket, each takes a round trip.
+const lookers = 16
+
 // lookUp marks what is stored already as present, as far as the store answers in time. The workers find the rest.
 func (s *Service) lookUp(ctx context.Context, d *draft) {
 	ctx, cancel := context.WithTimeout(ctx, s.times.known)
@@ -246,7 +250,7 @@ func (s *Service) lookUp(ctx context.Context, d *draft) {
 	parser, now := s.deps.Parser(), s.deps.Now().UTC()
 	todo := make(chan *drafted)
 	var looking sync.WaitGroup
-	for range 16 {
+	for range lookers {
 		looking.Go(func() {
 			for x := range todo {
 				refs, err := x.plan.refs(parser, x.work.Source, x.work.Share, d.job.Within)

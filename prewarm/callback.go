@@ -189,10 +189,7 @@ func (r *callbackRules) sign(id, at string, body []byte) string {
 
 // undelivered words a failure of the way. The URL that net/http puts around it may hold a secret of the receiver's.
 func undelivered(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
+	err = fault.WithoutURL(err)
 	kind, public := fault.ConnectFailed, "the callback's host could not be reached"
 	var f *fault.Error
 	switch {

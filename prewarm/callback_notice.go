@@ -3,7 +3,6 @@ package prewarm
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -82,7 +81,7 @@ func (e Event) notice() ([]byte, error) {
 	}
 	room := maxNotice - len(body)
 	for _, b := range e.Broken {
-		row := brokenRow{Source: withoutQuery(b.Source), Reason: b.Reason, Units: append([]string{}, b.Units...), Omitted: b.Omitted}
+		row := brokenRow{Source: fault.RedactURL(b.Source), Reason: b.Reason, Units: append([]string{}, b.Units...), Omitted: b.Omitted}
 		text, err := json.Marshal(row)
 		if err != nil {
 			return nil, fault.New(fault.Internal, "prewarm.notice", "an internal error", err)
@@ -106,17 +105,4 @@ func firstTags(tags []string) []string {
 		out = append(out, tag)
 	}
 	return out
-}
-
-// withoutQuery is a source as others may read it.
-func withoutQuery(source string) string {
-	scheme, rest, ok := strings.Cut(source, "://")
-	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-		return ""
-	}
-	if i := strings.IndexAny(rest, "?#"); i >= 0 {
-		rest = rest[:i]
-	}
-	host, path, _ := strings.Cut(rest, "/")
-	return scheme + "://" + host[strings.LastIndex(host, "@")+1:] + "/" + path
 }

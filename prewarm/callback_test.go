@@ -231,20 +231,3 @@ func TestNoticeIsBounded(t *testing.T) {
 		t.Error("the body tells a query")
 	}
 }
-
-func TestWithoutQuery(t *testing.T) {
-	for source, want := range map[string]string{
-		"https://c.example/a.jpg":               "https://c.example/a.jpg",
-		"HTTP://c.example?x":                    "HTTP://c.example/",
-		"https://c.example/a?b?c#d":             "https://c.example/a",
-		"https://c.example/a#b?c":               "https://c.example/a",
-		"https://me:hush@c.example/a@b":         "https://c.example/a@b",
-		"data:image/png;base64,hush":            "",
-		"My hush text, see https://x.example/a": "",
-		"javascript://hush":                     "",
-	} {
-		if got := withoutQuery(source); got != want {
-			t.Errorf("withoutQuery(%q) = %q, want %q", source, got, want)
-		}
-	}
-}

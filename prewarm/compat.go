@@ -73,7 +73,7 @@ func NewCompat(cfg CompatConfig, deps CompatDeps) (*Compat, error) {
 		deps.Most = maxCompatImages
 	}
 	if deps.Backlog == 0 {
-		deps.Backlog = 1_000_000
+		deps.Backlog = defaultBacklog
 	}
 	c := &Compat{deps: deps, own: own}
 	if err := c.Reload(cfg); err != nil {

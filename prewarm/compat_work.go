@@ -51,7 +51,7 @@ func (c *Compat) handle(ctx context.Context, ticket Ticket) (again time.Duration
 		c.deps.Observer.Judged(string(state), string(fault.KindOf(err)), 1)
 	}
 	if state == Failed {
-		c.deps.Log.Warn("a picture of the predecessor's call was given up", "bucket", t.Bucket, "key", t.Key, "source", withoutQuery(t.Source), "error", err)
+		c.deps.Log.Warn("a picture of the predecessor's call was given up", "bucket", t.Bucket, "key", t.Key, "source", fault.RedactURL(t.Source), "error", err)
 	}
 	if again = c.forget(ctx, record); again == 0 {
 		made.judge(state)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/goldcrest/goldcrest/pause"
 )
 
 // follow keeps the views up to date until ctx ends. Where that cannot be vouched for, all views are forgotten, and read
@@ -14,7 +16,7 @@ func (s *Service) follow(ctx context.Context) {
 		s.setFollowing(false)
 		if err != nil && ctx.Err() == nil {
 			s.deps.Log.Warn("the prewarm ledger cannot be followed; trying again", "error", err)
-			s.pause(ctx, time.Second)
+			_ = pause.For(ctx, time.Second)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pause"
 )
 
 // Job describes a job. With wait it returns when the job has ended, and after wait at the latest. One that is not known
@@ -70,7 +71,7 @@ func (s *Service) Watch(ctx context.Context, id string) (<-chan Job, error) {
 			if j.State.final() {
 				return
 			}
-			s.pause(ctx, s.times.moment)
+			_ = pause.For(ctx, s.times.moment)
 			select {
 			case <-changed:
 			case <-ctx.Done():

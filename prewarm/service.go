@@ -65,7 +65,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		cfg.Workers = 4 * runtime.GOMAXPROCS(0)
 	}
 	if cfg.Backlog == 0 {
-		cfg.Backlog = 1_000_000
+		cfg.Backlog = defaultBacklog
 	}
 	if deps.Observer == nil {
 		deps.Observer = noObserver{}
@@ -121,18 +121,11 @@ func (s *Service) Run(ctx context.Context) error {
 	return errors.Join(worked, told)
 }
 
+// defaultBacklog is how many images may wait where nothing else is said.
+const defaultBacklog = 1_000_000
+
 // tellers is how many backends are told at the same time.
 const tellers = 8
-
-// pause waits; it ends early with ctx.
-func (s *Service) pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
 
 // noObserver is the Observer of those who want none.
 type noObserver struct{}

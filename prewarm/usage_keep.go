@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-	"time"
+
+	"github.com/goldcrest/goldcrest/pause"
 )
 
 // usagePrefix begins the ledger's keys of usage.
@@ -30,7 +31,7 @@ func (a *Accounts) run(ctx context.Context) {
 			return
 		case <-a.changed:
 		}
-		rest(ctx, a.every)
+		_ = pause.For(ctx, a.every) // Ended early, it writes once more.
 		err := a.write(ctx)
 		if err != nil && ctx.Err() == nil {
 			a.mu.Lock()
@@ -41,16 +42,6 @@ func (a *Accounts) run(ctx context.Context) {
 			}
 		}
 		failing = err != nil
-	}
-}
-
-// rest waits; it ends early with ctx.
-func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 

@@ -166,11 +166,8 @@ func needed(bytes, disk int64) int64 { return min(bytes, disk/8/(reserve/bytes))
 
 // isFull reports whether JetStream refused a write for want of room.
 func isFull(err *jetstream.APIError) bool {
-	switch err.ErrorCode {
-	case 10023, 10047: // insufficient resources, insufficient storage
-		return true
-	}
-	return strings.Contains(err.Description, "no space left") || strings.Contains(err.Description, "disk quota") ||
+	return hasCode(err, server.JSInsufficientResourcesErr, server.JSStorageResourcesExceededErr) ||
+		strings.Contains(err.Description, "no space left") || strings.Contains(err.Description, "disk quota") ||
 		strings.Contains(err.Description, "maximum bytes exceeded")
 }
 

@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pause"
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
@@ -86,11 +89,17 @@ func (q *Queue) remove(ctx context.Context, l *link, revision uint64) error {
 	return q.classify("natsqueue.Write", err)
 }
 
+// hasCode reports whether an answer of JetStream has one of the server's codes.
+func hasCode(err *jetstream.APIError, codes ...server.ErrorIdentifier) bool {
+	return slices.Contains(codes, server.ErrorIdentifier(err.ErrorCode))
+}
+
 // isConflict reports whether a record did not have the revision asked for. In a cluster one that is just being written
 // counts too.
 func isConflict(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164)
+	return errors.As(err, &api) &&
+		hasCode(api, server.JSStreamWrongLastSequenceErrF, server.JSStreamWrongLastSequenceConstantErr)
 }
 
 // publish sends messages in order and waits until each is on disk or refused. conditions (nil = none) are the revisions
@@ -103,7 +112,7 @@ func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditio
 		todo[i] = i
 	}
 	for try := 0; len(todo) > 0 && try < tries; try++ {
-		if try > 0 && !pause(ctx, time.Duration(try)*300*time.Millisecond) {
+		if try > 0 && pause.For(ctx, time.Duration(try)*300*time.Millisecond) != nil {
 			break
 		}
 		if err := q.writable(); err != nil {
@@ -134,7 +143,8 @@ func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditio
 				}
 			}
 			var api *jetstream.APIError
-			if errs[i] != nil && (!errors.As(errs[i], &api) || api.ErrorCode == 10008 || api.ErrorCode == 10039) {
+			if errs[i] != nil && (!errors.As(errs[i], &api) ||
+				hasCode(api, server.JSClusterNotAvailErr, server.JSNotEnabledForAccountErr)) {
 				left = append(left, i)
 			}
 		}
@@ -175,16 +185,6 @@ func (q *Queue) acknowledged(ctx context.Context, f jetstream.PubAckFuture) (*je
 	}
 }
 
-// pause waits; false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // read reads the last record of a key.
 func (q *Queue) read(ctx context.Context, l *link, key string) (prewarm.Record, error) {
 	var m *jetstream.RawStreamMsg
@@ -205,7 +205,7 @@ func (q *Queue) read(ctx context.Context, l *link, key string) (prewarm.Record, 
 func (q *Queue) patiently(ctx context.Context, read func() error) error {
 	var err error
 	for try := range tries {
-		if try > 0 && !pause(ctx, time.Duration(try)*300*time.Millisecond) {
+		if try > 0 && pause.For(ctx, time.Duration(try)*300*time.Millisecond) != nil {
 			break
 		}
 		err = read()

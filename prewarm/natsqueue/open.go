@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/goldcrest/goldcrest/pause"
 	"github.com/goldcrest/goldcrest/stall"
 )
 
@@ -100,7 +101,7 @@ func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 			}
 		}
 		silent = q.tell(ctx, silent, err != nil && conn.IsConnected(), err)
-		pause(ctx, lookPause) // What is suspected meanwhile is one look.
+		_ = pause.For(ctx, lookPause) // What is suspected meanwhile is one look.
 	}
 }
 
@@ -153,7 +154,7 @@ func (q *Queue) retry(ctx context.Context, try func() error) {
 			reason = text
 			q.log.Error("the prewarm queue cannot be opened; serving without it, and trying again", "error", err)
 		}
-		if !pause(ctx, wait) {
+		if pause.For(ctx, wait) != nil {
 			return
 		}
 		wait = min(2*wait, lastPause)

@@ -84,7 +84,7 @@ func (s *API) explain(c echo.Context) error {
 	}
 	if refusal != nil {
 		f := fault.Of(refusal)
-		e.Refused, e.Detail = f.Kind, exchange.Redact(f.Public)
+		e.Refused, e.Detail = f.Kind, fault.Redact(f.Public)
 	}
 	if run {
 		e.Run = s.runExplained(r.Context(), ref, e)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
-	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -51,7 +50,7 @@ func (s *API) runExplained(ctx context.Context, ref variant.Ref, e explanation) 
 	w := s.deps.Warm(ctx, []variant.Ref{ref})[0]
 	if w.Err != nil {
 		f := fault.Of(w.Err)
-		return &explainedRun{Outcome: "failed", Code: f.Kind, Detail: exchange.Redact(f.Public), Retryable: f.Kind.Retryable(), Queue: s.Now().Sub(begun).Milliseconds()}
+		return &explainedRun{Outcome: "failed", Code: f.Kind, Detail: fault.Redact(f.Public), Retryable: f.Kind.Retryable(), Queue: s.Now().Sub(begun).Milliseconds()}
 	}
 	return ranWell(w)
 }

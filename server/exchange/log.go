@@ -103,9 +103,9 @@ func (s *Responder) record(c echo.Context, k *Call) {
 		}
 	}
 	if k.Cause != nil && level > slog.LevelInfo {
-		line = append(line, slog.String("error", Shorten(Redact(k.Cause.Error()), 4000)))
+		line = append(line, slog.String("error", Shorten(fault.Redact(k.Cause.Error()), 4000)))
 	} else if f := (*fault.Error)(nil); errors.As(k.Cause, &f) {
-		line = append(line, slog.String("error", Shorten(Redact(f.Public), 500)))
+		line = append(line, slog.String("error", Shorten(fault.Redact(f.Public), 500)))
 	}
 	for p, d := range k.took {
 		if d >= time.Microsecond {
@@ -173,17 +173,6 @@ func Shorten(s string, n int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n], "") + "..."
-}
-
-// queryOrUser matches what URLs carry in secret: user information and everything from the query on.
-var queryOrUser = regexp.MustCompile(`(?i)(https?://)([^\s/"'?#]*@)?([^\s"'?#]*)([?#][^\s"']*)?`)
-
-// Redact removes queries and user information from the URLs in a text: errors of net/http quote them whole.
-func Redact(s string) string {
-	if !strings.Contains(s, "://") {
-		return s
-	}
-	return queryOrUser.ReplaceAllString(s, "$1$3")
 }
 
 // plainOption is an option that can be written down: a name, and arguments that can hold neither a URL nor a token.

@@ -22,18 +22,6 @@ func TestSafeOptions(t *testing.T) {
 	}
 }
 
-func TestRedact(t *testing.T) {
-	for text, want := range map[string]string{
-		"plain words?": "plain words?",
-		`Get "https://u:p@h.example:8080/a?b=c": no`: `Get "https://h.example:8080/a": no`,
-		"HTTP://h?x then http://i/#y end":            "HTTP://h then http://i/ end",
-	} {
-		if got := Redact(text); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
-
 func TestRequestIDs(t *testing.T) {
 	for given, kept := range map[string]bool{
 		"abc": true, "0198c0de-0000-7000-8000-000000000000": true, "A.b_c": true, "": false, "a b": false, "a\nb": false, "ä": false, strings.Repeat("a", 65): false,

@@ -148,7 +148,7 @@ func (s *Responder) Fail(c echo.Context, err error) {
 	}
 	body, _ := json.Marshal(problem{ // A struct of strings cannot fail to marshal.
 		Type: "urn:goldcrest:error:" + string(f.Kind), Title: refusalOf(f.Kind).title, Status: status, Code: f.Kind,
-		Detail: Redact(f.Public), Retryable: f.Kind.Retryable(), RequestID: k.ID,
+		Detail: fault.Redact(f.Public), Retryable: f.Kind.Retryable(), RequestID: k.ID,
 	})
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
