@@ -8,35 +8,6 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// The attributes under which an entry keeps its facts. Stores hold entries of earlier versions: a name, or the form of
-// a value, never changes its meaning.
-const (
-	attrWidth        = "w"
-	attrHeight       = "h"
-	attrQuality      = "q"
-	attrFrames       = "fr"
-	attrSourceWidth  = "sw"
-	attrSourceHeight = "sh"
-	attrSourceFormat = "sf"
-	attrSourceFrames = "sfr"
-	attrSourceBytes  = "sb"
-	attrAskedWidth   = "aw"
-	attrAskedHeight  = "ah"
-	attrPlaceholder  = "ph"
-	attrNote         = "note"
-	attrStage        = "stage"
-	attrExact        = "exact"
-	attrKind         = "kind"
-	attrPrint        = "print"
-	attrTarget       = "target"
-	attrPredicted    = "predicted"
-	attrScore        = "score"
-	attrTried        = "tried"
-	attrVia          = "via"
-	attrLife         = "life"
-	attrSince        = "since"
-)
-
 // Facts are what an entry keeps of a variant, or of a master, beside its bytes.
 type Facts struct {
 	Image             // without Body, Format, Choice.Probe and Choice.CPU
@@ -53,14 +24,15 @@ type Provenance struct {
 	Since    time.Duration // the age of the master that it was made from
 }
 
-// Encode writes the facts as an entry keeps them: short visible ASCII.
+// Encode writes the facts as an entry keeps them: short visible ASCII. Stores hold entries of earlier versions: a name,
+// or the form of a value, never changes its meaning.
 func (f Facts) Encode() map[string]string {
 	attrs := map[string]string{
-		attrWidth: strconv.Itoa(f.Width), attrHeight: strconv.Itoa(f.Height),
-		attrQuality: strconv.Itoa(f.Quality), attrFrames: strconv.Itoa(f.Frames),
-		attrSourceWidth: strconv.Itoa(f.SourceWidth), attrSourceHeight: strconv.Itoa(f.SourceHeight),
-		attrSourceFormat: f.SourceFormat, attrSourceFrames: strconv.Itoa(f.SourceFrames),
-		attrSourceBytes: strconv.FormatInt(f.SourceBytes, 10),
+		"w": strconv.Itoa(f.Width), "h": strconv.Itoa(f.Height),
+		"q": strconv.Itoa(f.Quality), "fr": strconv.Itoa(f.Frames),
+		"sw": strconv.Itoa(f.SourceWidth), "sh": strconv.Itoa(f.SourceHeight),
+		"sf": f.SourceFormat, "sfr": strconv.Itoa(f.SourceFrames),
+		"sb": strconv.FormatInt(f.SourceBytes, 10),
 	}
 	set := func(when bool, name, value string) {
 		if when {
@@ -68,21 +40,21 @@ func (f Facts) Encode() map[string]string {
 		}
 	}
 	asked, c := f.AskedWidth > 0 && f.AskedHeight > 0, f.Choice
-	set(asked, attrAskedWidth, strconv.Itoa(f.AskedWidth))
-	set(asked, attrAskedHeight, strconv.Itoa(f.AskedHeight))
-	set(f.Placeholder != "", attrPlaceholder, f.Placeholder)
-	set(f.Note != "", attrNote, f.Note)
-	set(f.Stage != StageFinal, attrStage, strconv.Itoa(int(f.Stage)))
-	set(f.Exact, attrExact, "1")
-	set(c.Kind != "", attrKind, c.Kind)
-	set(c.Kind != "", attrPrint, strconv.FormatFloat(c.Print, 'f', 2, 64))
-	set(c.Target > 0, attrTarget, strconv.FormatFloat(c.Target, 'f', -1, 64))
-	set(c.Predicted > 0, attrPredicted, strconv.Itoa(c.Predicted))
-	set(c.Score > 0, attrScore, strconv.FormatFloat(c.Score, 'f', 1, 64))
-	set(c.Tried != "", attrTried, c.Tried)
-	set(f.ViaKnown, attrVia, string(f.Via))
-	set(f.HasLife, attrLife, seconds(f.Life))
-	set(f.Since > 0, attrSince, seconds(f.Since))
+	set(asked, "aw", strconv.Itoa(f.AskedWidth))
+	set(asked, "ah", strconv.Itoa(f.AskedHeight))
+	set(f.Placeholder != "", "ph", f.Placeholder)
+	set(f.Note != "", "note", f.Note)
+	set(f.Stage != StageFinal, "stage", strconv.Itoa(int(f.Stage)))
+	set(f.Exact, "exact", "1")
+	set(c.Kind != "", "kind", c.Kind)
+	set(c.Kind != "", "print", strconv.FormatFloat(c.Print, 'f', 2, 64))
+	set(c.Target > 0, "target", strconv.FormatFloat(c.Target, 'f', -1, 64))
+	set(c.Predicted > 0, "predicted", strconv.Itoa(c.Predicted))
+	set(c.Score > 0, "score", strconv.FormatFloat(c.Score, 'f', 1, 64))
+	set(c.Tried != "", "tried", c.Tried)
+	set(f.ViaKnown, "via", string(f.Via))
+	set(f.HasLife, "life", seconds(f.Life))
+	set(f.Since > 0, "since", seconds(f.Since))
 	return attrs
 }
 
@@ -103,24 +75,24 @@ func DecodeFacts(attrs map[string]string) Facts {
 	}
 	return Facts{
 		Image: Image{
-			Width: whole(attrWidth), Height: whole(attrHeight), Quality: whole(attrQuality), Frames: whole(attrFrames),
-			SourceFormat: attrs[attrSourceFormat], SourceFrames: whole(attrSourceFrames),
-			SourceWidth: whole(attrSourceWidth), SourceHeight: whole(attrSourceHeight),
-			AskedWidth: whole(attrAskedWidth), AskedHeight: whole(attrAskedHeight),
-			Stage: StageOf(attrs), Exact: attrs[attrExact] != "",
-			Placeholder: attrs[attrPlaceholder], Note: attrs[attrNote],
+			Width: whole("w"), Height: whole("h"), Quality: whole("q"), Frames: whole("fr"),
+			SourceFormat: attrs["sf"], SourceFrames: whole("sfr"),
+			SourceWidth: whole("sw"), SourceHeight: whole("sh"),
+			AskedWidth: whole("aw"), AskedHeight: whole("ah"),
+			Stage: StageOf(attrs), Exact: attrs["exact"] != "",
+			Placeholder: attrs["ph"], Note: attrs["note"],
 			Choice: Choice{
-				Kind: attrs[attrKind], Print: real(attrPrint), Target: real(attrTarget),
-				Predicted: whole(attrPredicted), Score: real(attrScore), Tried: attrs[attrTried],
+				Kind: attrs["kind"], Print: real("print"), Target: real("target"),
+				Predicted: whole("predicted"), Score: real("score"), Tried: attrs["tried"],
 			},
 		},
-		SourceBytes: int64(whole(attrSourceBytes)), Provenance: DecodeProvenance(attrs),
+		SourceBytes: int64(whole("sb")), Provenance: DecodeProvenance(attrs),
 	}
 }
 
 // StageOf is the Stage alone, for hits.
 func StageOf(attrs map[string]string) Stage {
-	text := attrs[attrStage]
+	text := attrs["stage"]
 	if text == "" { // No error to make, on the path of hits.
 		return StageFinal
 	}
@@ -131,19 +103,19 @@ func StageOf(attrs map[string]string) Stage {
 // WithStage is a copy of attrs at another stage, with all else that they hold.
 func WithStage(attrs map[string]string, s Stage) map[string]string {
 	attrs = maps.Clone(attrs)
-	delete(attrs, attrStage)
+	delete(attrs, "stage")
 	if s != StageFinal {
-		attrs[attrStage] = strconv.Itoa(int(s))
+		attrs["stage"] = strconv.Itoa(int(s))
 	}
 	return attrs
 }
 
 // DecodeProvenance is the Provenance alone, for hits.
 func DecodeProvenance(attrs map[string]string) (p Provenance) {
-	via, known := attrs[attrVia]
+	via, known := attrs["via"]
 	p.Via, p.ViaKnown = reach.Via(via), known
-	p.Life, p.HasLife = duration(attrs[attrLife])
-	p.Since, _ = duration(attrs[attrSince])
+	p.Life, p.HasLife = duration(attrs["life"])
+	p.Since, _ = duration(attrs["since"])
 	return p
 }
 
