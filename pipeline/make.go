@@ -43,8 +43,8 @@ func (p *Pipeline) run(ctx context.Context, b *batch) {
 	}
 }
 
-// make makes what the look-up did not find: admit, fetch, accept, enter, transform; deliver publishes and stores each
-// variant. An error stands for all that is to be made still.
+// make makes what the look-up did not find: admit, fetch, accept, enter, begin, transform; deliver publishes and stores
+// each variant. An error stands for all that is to be made still.
 func (r *run) make(ctx context.Context) error {
 	seat, err := r.admit()
 	if err != nil {
@@ -63,11 +63,14 @@ func (r *run) make(ctx context.Context) error {
 	if r.todo = r.accept(); len(r.todo) == 0 {
 		return nil
 	}
-	release, err := r.enter(wanted, seat)
+	seat, release, err := r.enter(wanted, seat)
 	if err != nil {
 		return err
 	}
 	defer release()
+	if err := r.begin(seat); err != nil {
+		return err
+	}
 	r.transform(ctx, release)
 	r.leaveMaster(ctx)
 	return nil
@@ -197,32 +200,34 @@ func specsOf(todo []*fill) []variant.Spec {
 }
 
 // enter waits for a worker. release gives it back, and may be called again.
-func (r *run) enter(ctx context.Context, booked *gate.Piece) (release func(), err error) {
+func (r *run) enter(ctx context.Context, booked *gate.Piece) (seat *gate.Piece, release func(), err error) {
 	r.b.urgency.Raise(gate.Warming) // An upgrade that has its original would only hold it, and fetch it again.
 	since := r.p.parts.Now()
 	_, waiting := trace.Start(ctx, "queue")
 	r.p.transforms.Unbook(booked)
-	seat := r.weighed()
+	seat = r.weighed()
 	release, err = r.p.transforms.Enter(ctx, seat)
 	waiting.End(failure(err))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	release = sync.OnceFunc(release)
-	err = r.judged() // Others may have tried the original while this batch waited.
-	if err == nil && !r.p.fills.pass(r.b) {
-		err = errUnwanted
+	r.timings.Queue += r.p.parts.Now().Sub(since)
+	return seat, sync.OnceFunc(release), nil
+}
+
+// begin begins the work on a batch that somebody still wants, unless others found meanwhile that nothing comes of it.
+func (r *run) begin(seat *gate.Piece) error {
+	if err := r.judged(); err != nil {
+		return err
 	}
-	if err != nil {
-		release()
-		return nil, err
+	if !r.p.fills.pass(r.b) {
+		return errUnwanted
 	}
 	if r.with = r.p.parts.Transformer; seat.Aside {
 		r.with = r.p.parts.Aside
 	}
 	r.transformFrom = r.p.parts.Now()
-	r.timings.Queue += r.transformFrom.Sub(since)
-	return release, nil
+	return nil
 }
 
 // transform makes the images, and delivers each as it is ready.
