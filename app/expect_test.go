@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // root is the repository's, from this folder.
@@ -54,7 +55,9 @@ func hasSeries(scrape, metric, label, value string) bool {
 // An alert on an increase needs a value before the first event, and a panel says "No data" where there is no series:
 // every metric and every label value that the deployed files ask for is there at the first scrape.
 func TestDashboardsAndAlertsHaveDataFromTheStart(t *testing.T) {
-	scrape := scraped(t, config.Default())
+	cfg := config.Default()
+	cfg.API.Tokens = []access.Token{{Name: "shop", Token: "a-token-of-the-shop", Scopes: []string{access.ScopePrewarm}}}
+	scrape := scraped(t, cfg)
 	name := regexp.MustCompile(`\b(goldcrest_[a-z0-9_]+)(?:\{([^}]*)\})?`)
 	label := regexp.MustCompile(`([a-z_]+)=~?"([a-z_|]+)"`)
 	for file, least := range map[string]int{

@@ -72,6 +72,25 @@ func consoleOverview(b *browser, s *server, o *origin) {
 	b.picture("overview")
 }
 
+// consoleUsage finds what the jobs before have used, and what is left of the quota.
+func consoleUsage(b *browser) {
+	b.visit("Usage")
+	b.wait("both quotas, with what is left", `(() => {
+		const rows = [...document.querySelectorAll('[aria-label="Quotas"] tbody tr')].map((r) => r.innerText);
+		return rows.length === 2 && rows.some((r) => /operator\s+Images today[^]*[1-9]\d* of 5,000\s+4,\d{3}/.test(r)) && rows.some((r) => /units|Data Units[^]*of 1,000/.test(r));
+	})()`)
+	b.wait("today", `(() => {
+		const row = document.querySelector('[aria-label="Usage by day"] tbody tr'), cell = (name) => row?.querySelector('[data-label="' + name + '"]').innerText;
+		return cell("Token") === "operator" && /^\d{4}-\d\d-\d\d$/.test(cell("Day")) && +cell("Images") > 0 && +cell("Made") > 0;
+	})()`)
+	b.fill("Find", "nobody")
+	b.see("Nothing was used")
+	b.fill("Find", "")
+	b.choose("Days", "The last 31 days")
+	b.wait("the row again", `document.querySelector('[aria-label="Usage by day"] tbody tr')`)
+	b.picture("usage")
+}
+
 // Everything can be reached and used by keys alone.
 func consoleKeyboard(b *browser) {
 	b.visit("Broken")

@@ -66,10 +66,14 @@ func drawn(t *testing.T, n, w, h int) *origin {
 	return o
 }
 
+// consoleQuota is more than the tests use.
+const consoleQuota = "{units_queued: 1000, images_a_day: 5000}"
+
 // consoleEnv is a server with two tokens of an operator, who may do all by one and look by the other, and one of
 // somebody who may do little.
 var consoleEnv = []string{
-	"GOLDCREST_API_TOKENS=[{name: operator, token: " + backendToken + ", scopes: [prewarm, check, sign, explain, purge, admin]}, {name: operator, token: " + readerToken + ", scopes: [check]}, " +
+	"GOLDCREST_API_TOKENS=[{name: operator, token: " + backendToken + ", scopes: [prewarm, check, sign, explain, purge, admin], quota: " + consoleQuota + "}, " +
+		"{name: operator, token: " + readerToken + ", scopes: [check], quota: " + consoleQuota + "}, " +
 		"{name: narrow, token: " + narrowToken + ", scopes: [check]}]",
 	`GOLDCREST_PRESETS={lite: "rs:fit:320:0/net:2g", std: "rs:fit:640:0"}`,
 	"GOLDCREST_PREWARM_PRESETS=[lite, std]", "GOLDCREST_PREWARM_FORMATS=[webp, jpeg]", "GOLDCREST_PREWARM_RETRY=[100ms]",
@@ -118,6 +122,7 @@ func TestConsole(t *testing.T) {
 	b.see("Nothing has been asked for yet")
 	b.picture("overview-empty")
 	t.Run("jobs", func(t *testing.T) { consoleJobs(b.in(t), s, o) })
+	t.Run("usage", func(t *testing.T) { consoleUsage(b.in(t)) })
 	t.Run("broken", func(t *testing.T) { consoleBroken(b.in(t), o) })
 	t.Run("playground", func(t *testing.T) { consolePlayground(b.in(t), s, o) })
 	t.Run("config", func(t *testing.T) { consoleConfig(b.in(t)) })

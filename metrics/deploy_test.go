@@ -72,3 +72,23 @@ func TestDeployNamesMetrics(t *testing.T) {
 		}
 	}
 }
+
+// What is counted for each token is on the dashboard, by token.
+func TestDashboardShowsWhatTokensUse(t *testing.T) {
+	text, err := os.ReadFile("../deploy/grafana/goldcrest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for name := range described(t) {
+		if !strings.HasPrefix(name, "goldcrest_usage_") {
+			continue
+		}
+		if n++; !strings.Contains(string(text), "sum by (token) (rate("+name+"{") {
+			t.Errorf("no panel shows %s by token", name)
+		}
+	}
+	if n < 8 {
+		t.Errorf("there are %d metrics of usage, want at least 8", n)
+	}
+}

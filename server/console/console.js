@@ -239,6 +239,7 @@ const pages = [
   { name: "overview", title: "Overview", scopes: ["admin", "explain"], show: overview },
   { name: "jobs", title: "Jobs", scopes: ["prewarm"], show: jobs, queue: true },
   { name: "broken", title: "Broken", scopes: ["prewarm", "check"], show: broken, queue: true },
+  { name: "usage", title: "Usage", scopes: ["prewarm", "compat"], show: usage, queue: true },
   { name: "playground", title: "Playground", scopes: ["sign", "explain"], all: true, show: playground },
   { name: "config", title: "Config", scopes: ["admin"], show: config },
 ];
@@ -818,6 +819,42 @@ function broken(page) {
   reason.addEventListener("change", draw);
   find.addEventListener("input", draw);
   page.body.append(pageHead("Broken", all), h("section", { class: "card stack" }, h("div", { class: "fields" }, field("Seen in", since), field("Reason", reason), field("Find", find)), shown, list.el));
+  every(page, 15000, load);
+}
+
+// ---- usage -----------------------------------------------------------------------------------------------------------------------
+
+// quotas are what a token's quota bounds, in words.
+const quotas = { units_queued: "Data Units in jobs that have not ended", images_a_day: "Images today, by UTC" };
+
+// usage shows what the token has used, to admin what every token has.
+function usage(page) {
+  const limits = [{ label: "Token", class: "lead" }, { label: "Quota" }, { label: "Used", class: "cellbar" }, { label: "Left", num: true }];
+  const columns = [{ label: "Day", class: "lead" }, { label: "Token" }, { label: "Data Units", num: true }, { label: "Images", num: true }, { label: "Made", num: true }, { label: "Present", num: true },
+    { label: "Broken, failed", num: true }, { label: "Refused", num: true }, { label: "Fetched", num: true }, { label: "Stored", num: true }, { label: "Saved", num: true }];
+  const left = listOf("Quotas", limits), byDay = listOf("Usage by day", columns);
+  const days = select({}, [["7", "The last 7 days"], ["31", "The last 31 days"]]), find = h("input", { type: "search", placeholder: "part of a token’s name", autocomplete: "off" });
+  let owners = [];
+  const quota = ([owner, kind, q]) => h("tr", {}, cells(limits, [owner, quotas[kind] || kind,
+    [`${count(q.used)} of ${count(q.limit)}`, h("progress", { max: Math.max(1, q.limit), value: Math.min(q.used, q.limit), "aria-label": `Used by ${owner}: ${quotas[kind] || kind}` })],
+    q.remaining ? count(q.remaining) : pill("bad", "none")]));
+  const day = ([owner, d]) => h("tr", {}, cells(columns, [d.day, owner, count(d.data_units), count(d.images), count(d.made), count(d.present), `${count(d.broken)}, ${count(d.failed)}`,
+    d.refused ? pill("bad", count(d.refused)) : "0", bytes(d.bytes.source), bytes(d.bytes.stored), bytes(d.bytes.saved)]));
+  const draw = () => {
+    const seen = owners.filter((o) => o.owner.toLowerCase().includes(find.value.trim().toLowerCase()));
+    left.draw(seen.flatMap((o) => Object.entries(o.quota).map(([kind, q]) => [o.owner, kind, q])), ([owner, kind]) => owner + " " + kind, quota,
+      () => empty("No quota", "Nothing bounds what is used. A quota is given in api.tokens[].quota."));
+    byDay.draw(seen.flatMap((o) => o.days.map((d) => [o.owner, d])).sort(([, a], [, b]) => b.day.localeCompare(a.day)), ([owner, d]) => d.day + " " + owner, day,
+      () => empty("Nothing was used", "What calls of prewarm bring is counted here by the day of UTC, for as long as jobs are kept."));
+  };
+  const load = async () => {
+    owners = (await get("/v1/usage?days=" + days.value)).usage;
+    draw();
+  };
+  days.addEventListener("change", () => load().catch(page.trouble));
+  find.addEventListener("input", draw);
+  page.body.append(pageHead("Usage"), h("div", { class: "fields" }, field("Days", days), may("admin") && field("Find", find)),
+    card("Quotas", left.el), card("By day", byDay.el));
   every(page, 15000, load);
 }
 
