@@ -28,7 +28,6 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/tracing"
 	"github.com/goldcrest/goldcrest/transform"
-	"github.com/goldcrest/goldcrest/variant"
 )
 
 // App is a server and all its parts: Open, Listen, Serve, Close.
@@ -182,7 +181,7 @@ func newRules(cfg config.Config) (access.Rules, error) {
 	if err != nil {
 		return access.Rules{}, err
 	}
-	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
+	parser, err := cfg.NewParser()
 	if err != nil {
 		return access.Rules{}, err
 	}

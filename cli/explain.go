@@ -40,7 +40,7 @@ func runExplain(ctx context.Context, e env, args []string) error {
 		_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
 		verified.Path = "/" + rest
 	}
-	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
+	parser, err := cfg.NewParser()
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func runGet(ctx context.Context, e env, args []string) error {
 
 // parseTarget reads a source URL with options beside it, or a path of options and source, signed or not.
 func parseTarget(cfg config.Config, target, options string) (variant.Ref, error) {
-	parser, err := variant.NewParser(cfg.Presets, cfg.OnlyPresets, cfg.Origin.Canonical...)
+	parser, err := cfg.NewParser()
 	if err != nil {
 		return variant.Ref{}, err
 	}

@@ -24,6 +24,7 @@ func runSign(_ context.Context, e env, args []string) error {
 	preset := fs.String("preset", "", "name of a preset, in place of -options")
 	ttl := fs.Duration("ttl", 0, "how long the URLs are valid; 0 = for ever")
 	round := fs.Duration("round", 24*time.Hour, "round the expiry up to a multiple of this, so that viewers share URLs")
+	encrypt := fs.Bool("encrypt", false, "encrypt the sources with signing.encryption_key, so that the URLs do not show them")
 	cfg, _, err := configured(e, fs, args)
 	if err != nil {
 		return err
@@ -45,8 +46,12 @@ func runSign(_ context.Context, e env, args []string) error {
 	} else if err := readable(cfg, *options); err != nil {
 		return err
 	}
+	sign := signer.URL
+	if *encrypt {
+		sign = signer.EncryptedURL
+	}
 	return printURLs(e.stdout, fs.Args(), func(source string) (string, error) {
-		return signer.URL(source, *options, *ttl, *round)
+		return sign(source, *options, *ttl, *round)
 	})
 }
 
@@ -102,5 +107,16 @@ func newSigner(cfg config.Config) (*client.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.FromKeyring(cfg.Server.PublicURL(), keys)
+	signer, err := client.FromKeyring(cfg.Server.PublicURL(), keys)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := cfg.Signing.SourceCipher()
+	if err != nil {
+		return nil, err
+	}
+	if sources == nil {
+		return signer, nil
+	}
+	return signer.WithSources(sources), nil
 }

@@ -24,13 +24,16 @@ type Config struct {
 	KeyID string
 	// SignatureSize is the proxy's signing.signature_size. 0 means 32.
 	SignatureSize int
+	// EncryptionKey is the proxy's signing.encryption_key, in hexadecimal digits. Empty: EncryptedURL fails.
+	EncryptionKey string
 }
 
 // Signer makes signed URLs without asking the proxy. It is safe for concurrent use.
 type Signer struct {
-	base string
-	keys *signing.Keyring
-	now  func() time.Time
+	base    string
+	keys    *signing.Keyring
+	sources *signing.SourceCipher // nil = there is no key for sources
+	now     func() time.Time
 }
 
 // New makes a Signer. Keys of any length are taken: the proxy decides which it accepts.
@@ -45,12 +48,27 @@ func newSigner(cfg Config, now func() time.Time) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	return fromKeyring(cfg.BaseURL, keys, now)
+	s, err := fromKeyring(cfg.BaseURL, keys, now)
+	if err != nil || cfg.EncryptionKey == "" {
+		return s, err
+	}
+	sources, err := signing.NewSourceCipher(cfg.EncryptionKey)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return s.WithSources(sources), nil
 }
 
 // FromKeyring makes a Signer that signs with the first valid pair of a keyring.
 func FromKeyring(baseURL string, keys *signing.Keyring) (*Signer, error) {
 	return fromKeyring(baseURL, keys, time.Now)
+}
+
+// WithSources returns a Signer that can encrypt sources too.
+func (s *Signer) WithSources(sources *signing.SourceCipher) *Signer {
+	with := *s
+	with.sources = sources
+	return &with
 }
 
 func fromKeyring(baseURL string, keys *signing.Keyring, now func() time.Time) (*Signer, error) {
@@ -71,6 +89,23 @@ func isBase(text string) bool {
 // ttl (0 = for ever) and expires at the next multiple of round (0 = a full day, UTC), so that all viewers of that time
 // share one URL at the CDN.
 func (s *Signer) URL(source, options string, ttl, round time.Duration) (string, error) {
+	return s.url(source, options, ttl, round, variant.Path)
+}
+
+// EncryptedURL is URL with the source encrypted: who reads the URL does not learn where the original is. One source
+// always has the same URL.
+func (s *Signer) EncryptedURL(source, options string, ttl, round time.Duration) (string, error) {
+	if s.sources == nil {
+		return "", errors.New("client: there is no encryption key")
+	}
+	return s.url(source, options, ttl, round, func(options, source string, format variant.Format) string {
+		return variant.EncryptedPath(options, s.sources.Encrypt(source), format)
+	})
+}
+
+func (s *Signer) url(
+	source, options string, ttl, round time.Duration, path func(options, source string, format variant.Format) string,
+) (string, error) {
 	source, err := variant.ParseSource(source)
 	if err != nil {
 		return "", fmt.Errorf("client: %w", err)
@@ -81,9 +116,9 @@ func (s *Signer) URL(source, options string, ttl, round time.Duration) (string, 
 	if end := signing.Expiry(s.now(), ttl, round); !end.IsZero() {
 		options = fmt.Sprintf("%s/exp:%d", strings.Trim(options, "/"), end.Unix())
 	}
-	path, err := s.keys.Sign("", variant.Path(options, source, variant.Open))
+	signed, err := s.keys.Sign("", path(options, source, variant.Open))
 	if err != nil {
 		return "", fmt.Errorf("client: %w", err)
 	}
-	return s.base + path, nil
+	return s.base + signed, nil
 }

@@ -27,6 +27,7 @@ func TestURLVectors(t *testing.T) {
 	type row struct {
 		Name, Base, Key, Salt, Source, Options, URL string
 		KeyID                                       string  `json:"key_id"`
+		EncryptionKey                               string  `json:"encryption_key"` // "" = the source is not encrypted
 		Size                                        int     `json:"signature_size"`
 		TTL, Round                                  float64 // seconds
 		Now                                         int64
@@ -34,10 +35,15 @@ func TestURLVectors(t *testing.T) {
 	seconds := func(s float64) time.Duration { return time.Duration(s*1000) * time.Millisecond }
 	for _, r := range vectors[row](t, "urls.json") {
 		cfg := Config{BaseURL: r.Base, Key: r.Key, Salt: r.Salt, KeyID: r.KeyID, SignatureSize: r.Size}
+		cfg.EncryptionKey = r.EncryptionKey
 		s, err := newSigner(cfg, func() time.Time { return time.Unix(r.Now, 0) })
 		url := ""
 		if err == nil {
-			url, err = s.URL(r.Source, r.Options, seconds(r.TTL), seconds(r.Round))
+			sign := s.URL
+			if r.EncryptionKey != "" {
+				sign = s.EncryptedURL
+			}
+			url, err = sign(r.Source, r.Options, seconds(r.TTL), seconds(r.Round))
 		}
 		if url != r.URL || (err != nil) != (r.URL == "") {
 			t.Errorf("%s: %q, %v\nwant %q", r.Name, url, err, r.URL)

@@ -165,6 +165,19 @@ func (c Config) Validate() error {
 		c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
 }
 
+// NewParser makes the parser of URLs. It reads the key file of encrypted sources, where there is one.
+func (c Config) NewParser() (*variant.Parser, error) {
+	p, err := variant.NewParser(c.Presets, c.OnlyPresets, c.Origin.Canonical...)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := c.Signing.SourceCipher()
+	if err != nil || sources == nil {
+		return p, err
+	}
+	return p.WithDecrypt(sources.Decrypt), nil
+}
+
 func (c Config) validateRoles() error {
 	for _, r := range c.Roles {
 		if r != RoleProxy && r != RolePrewarm {

@@ -21,6 +21,7 @@ func (c Config) secretFiles() map[string]string {
 	for i, k := range c.Signing.Keys {
 		add(fmt.Sprintf("signing.keys[%d].key_file", i), k.KeyFile)
 	}
+	add("signing.encryption_key_file", c.Signing.EncryptionKeyFile)
 	for i, t := range c.API.Tokens {
 		add(fmt.Sprintf("api.tokens[%d].token_file", i), t.TokenFile)
 	}

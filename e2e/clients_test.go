@@ -11,7 +11,7 @@ import (
 )
 
 // URLs that published clients of imgproxy sign are answered: four packages, plain and base64 sources, with and without
-// a query that has to be escaped. All of them name one variant of each source.
+// a query that has to be escaped, and encrypted ones. All of them name one variant of each source.
 func TestImgproxyClients(t *testing.T) {
 	corpus(t)
 	node, err := exec.LookPath("node")
@@ -22,9 +22,11 @@ func TestImgproxyClients(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "imgproxy")); dir == "" || err != nil {
 		t.Skip("the published clients are not installed (make test installs them; or set IMGPROXY_CLIENTS)")
 	}
-	o, s := startOrigin(t), start(t)
+	const encryptionKey = "52afbff0ffc4f13aa2a8e6d6d0b1e7c94c1b95b8e4bd6cc0b8d1d1e1c9b5f9a1"
+	o, s := startOrigin(t), start(t, "GOLDCREST_SIGNING_ENCRYPTION_KEY="+encryptionKey)
 	sources := []string{o.URL + "/photos/groceries.jpg", o.URL + "/alias/a b/groceries.jpg?size=1&name=ü"}
-	args := []string{"testdata/imgproxy-clients.mjs", dir, s.public, hex.EncodeToString(key), hex.EncodeToString(salt)}
+	args := []string{"testdata/imgproxy-clients.mjs", dir, s.public}
+	args = append(args, hex.EncodeToString(key), hex.EncodeToString(salt), encryptionKey)
 	cmd := exec.Command(node, append(args, sources...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -32,7 +34,7 @@ func TestImgproxyClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	var urls []struct{ Client, Source, URL string }
-	if err := json.Unmarshal(out, &urls); err != nil || len(urls) != 16 {
+	if err := json.Unmarshal(out, &urls); err != nil || len(urls) != 20 {
 		t.Fatalf("%d URLs, %v: %s", len(urls), err, out)
 	}
 	for _, u := range urls {

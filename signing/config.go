@@ -24,6 +24,11 @@ type Config struct {
 	Rate int `yaml:"rate"`
 	// Burst is how many of them may come at once. 0 = two seconds' worth.
 	Burst int `yaml:"burst"`
+	// EncryptionKey opens the encrypted sources of URLs ("/enc/", as imgproxy's): the AES key, 16, 24 or 32 bytes, in
+	// hexadecimal digits. Empty: such URLs are refused.
+	EncryptionKey string `yaml:"encryption_key" secret:"true"`
+	// EncryptionKeyFile is a file with that key, in place of EncryptionKey.
+	EncryptionKeyFile string `yaml:"encryption_key_file"`
 }
 
 // Key is one pair of a key and a salt, and what URLs signed with it may ask for.
@@ -78,6 +83,9 @@ func (c Config) Validate() error {
 	}
 	if err := (Limit{c.Rate, c.Burst}).Validate(); err != nil {
 		return fmt.Errorf("signing.%w", err)
+	}
+	if err := c.validateEncryption(); err != nil {
+		return err
 	}
 	for i, k := range c.Keys {
 		if err := c.validate(k); err != nil {

@@ -25,7 +25,15 @@ func (r Ref) Path() string {
 // Path puts an unsigned path together: an option text ("" = none) or, where only presets are allowed, preset names, a
 // source, and a format (Open = none).
 func Path(options, source string, format Format) string {
-	path := "/" + encode64(source)
+	return pathTo(options, "/"+encode64(source), format)
+}
+
+// EncryptedPath is Path with an encrypted source: what follows "/enc/".
+func EncryptedPath(options, encrypted string, format Format) string {
+	return pathTo(options, "/enc/"+encrypted, format)
+}
+
+func pathTo(options, path string, format Format) string {
 	if options = strings.Trim(options, "/"); options != "" {
 		path = "/" + options + path
 	}

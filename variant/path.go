@@ -15,6 +15,7 @@ type Parser struct {
 	presets     map[string][]option // flattened: no preset option in them
 	onlyPresets bool
 	strip       []string
+	decrypt     func(text []byte) (source string, ok bool) // nil = encrypted sources are refused
 }
 
 // maxOptions bounds the options of one URL, and of one preset with those it uses.
@@ -47,6 +48,13 @@ func NewParser(presets map[string]string, onlyPresets bool, canonical ...string)
 		p.presets[name] = options
 	}
 	return p, nil
+}
+
+// WithDecrypt returns a Parser that reads encrypted sources ("/enc/") too: decrypt opens their bytes.
+func (p *Parser) WithDecrypt(decrypt func(text []byte) (source string, ok bool)) *Parser {
+	q := *p
+	q.decrypt = decrypt
+	return &q
 }
 
 // Presets are the names of the presets, sorted.
@@ -118,7 +126,7 @@ func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
 	if err != nil {
 		return Ref{}, Terms{}, err
 	}
-	source, extension, err := splitTarget(rest)
+	source, extension, err := p.splitTarget(rest)
 	if err != nil {
 		return Ref{}, Terms{}, err
 	}
@@ -212,26 +220,55 @@ func (p *Parser) apply(r *reading, o option) error {
 	return nil
 }
 
-// splitTarget reads what follows the options: a plain or a base64 source and its extension ("" = none).
-func splitTarget(rest string) (source, extension string, err error) {
+// splitTarget reads what follows the options: a plain, a base64 or an encrypted source and its extension ("" = none).
+func (p *Parser) splitTarget(rest string) (source, extension string, err error) {
 	first, tail, more := strings.Cut(rest, "/")
 	switch {
 	case first == "plain" && more:
 		return splitPlain(tail)
 	case first == "-":
 		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath", "chained pipelines (\"/-/\") are not supported", nil)
-	case first == "enc":
-		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath", "encrypted sources (\"/enc/\") are not supported", nil)
+	case first == "enc" && more:
+		return p.splitEncrypted(tail)
 	case rest == "":
 		return "", "", badPath("the path names no source")
 	}
-	text, extension, dotted := strings.Cut(strings.ReplaceAll(rest, "/", ""), ".")
-	if dotted && extension == "" {
-		return "", "", badPath("the extension is empty")
+	text, extension, err := splitText(rest)
+	if err != nil {
+		return "", "", err
 	}
 	source, ok := decode64(text)
 	if !ok {
 		return "", "", badPath("the source is neither plain/ with a URL nor URL-safe base64")
+	}
+	return source, extension, nil
+}
+
+// splitText reads a source in one word, which slashes may split, and its extension.
+func splitText(rest string) (text, extension string, err error) {
+	text, extension, dotted := strings.Cut(strings.ReplaceAll(rest, "/", ""), ".")
+	if dotted && extension == "" {
+		return "", "", badPath("the extension is empty")
+	}
+	return text, extension, nil
+}
+
+// splitEncrypted reads what follows "enc/".
+func (p *Parser) splitEncrypted(rest string) (source, extension string, err error) {
+	if p.decrypt == nil {
+		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath",
+			"encrypted sources (\"/enc/\") need signing.encryption_key", nil)
+	}
+	text, extension, err := splitText(rest)
+	if err != nil {
+		return "", "", err
+	}
+	encrypted, ok := decode64(text)
+	if ok {
+		source, ok = p.decrypt([]byte(encrypted))
+	}
+	if !ok {
+		return "", "", badPath("the encrypted source does not open: another key, or damaged")
 	}
 	return source, extension, nil
 }

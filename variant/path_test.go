@@ -67,6 +67,29 @@ func TestPathRefusals(t *testing.T) {
 	}
 }
 
+// An encrypted source is read as the source that it holds: split or not, with or without an extension.
+func TestEncryptedSources(t *testing.T) {
+	open := parser(t, nil, false).WithDecrypt(func(text []byte) (string, bool) {
+		return strings.CutPrefix(string(text), "sealed:")
+	})
+	const sealed = "c2VhbGVkOmh0dHA6Ly9hL2IuanBn" // sealed:http://a/b.jpg
+	for _, path := range []string{
+		"/w:7/enc/" + sealed + ".webp", "/w:7/f:webp/enc/" + sealed, "/w:7/enc/" + sealed[:9] + "/" + sealed[9:] + ".webp",
+	} {
+		got, _, err := open.ParsePath(path)
+		if want := (Ref{Source: "http://a/b.jpg", Spec: Spec{Width: 7, Format: WebP}}); err != nil || got != want {
+			t.Errorf("ParsePath(%q) = %+v, %v\nwant %+v", path, got, err, want)
+		}
+	}
+	for _, path := range []string{
+		"/enc", "/enc/", "/enc/aHR0cDovL2E", "/enc/" + sealed + ".", "/enc/@", "/enc/" + encode64("sealed:ftp://a"),
+	} {
+		if _, _, err := open.ParsePath(path); fault.KindOf(err) != fault.BadPath && fault.KindOf(err) != fault.BadSource {
+			t.Errorf("ParsePath(%q): %v, want a refusal", path, err)
+		}
+	}
+}
+
 func TestPresets(t *testing.T) {
 	p := parser(t, map[string]string{
 		"default": "q:80/el:1",

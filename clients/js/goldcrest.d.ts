@@ -13,6 +13,8 @@ export interface SignerConfig {
   keyID?: string;
   /** The proxy's signing.signature_size. */
   signatureSize?: number;
+  /** The proxy's signing.encryption_key in hexadecimal digits, for encryptedURL. */
+  encryptionKey?: string;
   /** The clock, in seconds since 1970. */
   now?: () => number;
 }
@@ -23,6 +25,8 @@ export class Signer {
   /** The signed URL of a variant of source. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a
    * proxy that takes only presets). It works for at least ttl seconds (0 = for ever) and expires as expiry says. */
   url(source: string, options?: string, life?: { ttl?: number; round?: number }): Promise<string>;
+  /** url with the source encrypted: who reads the URL does not learn where the original is. Rejects without an encryptionKey. */
+  encryptedURL(source: string, options?: string, life?: { ttl?: number; round?: number }): Promise<string>;
   /** "/signature" and the path, which begins with a slash: for paths put together by the caller. */
   sign(path: string): Promise<string>;
 }

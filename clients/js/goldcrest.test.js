@@ -9,8 +9,11 @@ const vectors = (name) => JSON.parse(readFileSync(new URL(`../../client/testdata
 test("URLs are those of the Go client, and what it refuses is refused", async () => {
   for (const r of vectors("urls.json")) {
     const sign = async () => {
-      const signer = new Signer({ baseURL: r.base, key: r.key, salt: r.salt, keyID: r.key_id, signatureSize: r.signature_size, now: () => r.now });
-      return signer.url(r.source, r.options, { ttl: r.ttl, round: r.round });
+      const signer = new Signer({
+        baseURL: r.base, key: r.key, salt: r.salt, keyID: r.key_id, signatureSize: r.signature_size, encryptionKey: r.encryption_key, now: () => r.now,
+      });
+      const life = { ttl: r.ttl, round: r.round };
+      return r.encryption_key ? signer.encryptedURL(r.source, r.options, life) : signer.url(r.source, r.options, life);
     };
     if (r.url) assert.equal(await sign(), r.url, r.name);
     else await assert.rejects(sign, (e) => (e instanceof TypeError || e instanceof RangeError) && e.message.length > 10, r.name);
@@ -26,6 +29,7 @@ test("viewers of one day share a URL", async () => {
   now += 1;
   assert.notEqual(await signer.url("http://a/", "w:5", { ttl: 3600 }), first);
   assert.equal(expiry(now, 0), 0);
+  await assert.rejects(signer.encryptedURL("http://a/"), TypeError);
 });
 
 const corpus = `${process.env.GOLDCREST_CORPUS ?? "../../../shared/corpus"}/vectors/signature.tsv`;

@@ -17,8 +17,9 @@ export class Signer {
   #size;
   #now;
   #key; // a promise
+  #sources; // a promise of what encrypts sources; undefined = there is no key
 
-  constructor({ baseURL, key, salt = "", keyID = "", signatureSize = 32, now = () => Date.now() / 1000 }) {
+  constructor({ baseURL, key, salt = "", keyID = "", signatureSize = 32, encryptionKey = "", now = () => Date.now() / 1000 }) {
     if (!/^https?:\/\/[^/?#]+[^?#]*$/i.test(baseURL ?? "")) throw new TypeError("the base URL is not an http or https URL with a host and no query");
     if (!/^[A-Za-z0-9_-]{0,64}$/.test(keyID)) throw new TypeError("a key id holds at most 64 letters, digits, '-' and '_'");
     this.#size = signatureSize || 32;
@@ -30,12 +31,25 @@ export class Signer {
     this.#salt = unhex("salt", salt);
     this.#now = now;
     this.#key = hmacKey(secret);
+    const sources = unhex("encryption key", encryptionKey);
+    if (![0, 16, 24, 32].includes(sources.length)) throw new RangeError("the encryption key has not 16, 24 or 32 bytes");
+    if (sources.length > 0) this.#sources = sourceCipher(sources);
   }
 
-  async url(source, options = "", { ttl = 0, round = 0 } = {}) {
+  async url(source, options = "", life = {}) {
+    return this.#url(options, base64url(encoder.encode(parseSource(source))), life);
+  }
+
+  async encryptedURL(source, options = "", life = {}) {
+    if (!this.#sources) throw new TypeError("there is no encryption key");
+    const encrypt = await this.#sources;
+    return this.#url(options, "enc/" + base64url(await encrypt(encoder.encode(parseSource(source)))), life);
+  }
+
+  async #url(options, target, { ttl = 0, round = 0 }) {
     if (/[^!-~]|[?#]/.test(options)) throw new TypeError("options hold a character that may not stand in a URL's path");
     const end = expiry(this.#now(), ttl, round);
-    const parts = [options.replace(/^\/+|\/+$/g, ""), end ? `exp:${end}` : "", base64url(encoder.encode(parseSource(source)))];
+    const parts = [options.replace(/^\/+|\/+$/g, ""), end ? `exp:${end}` : "", target];
     return this.#base + (await this.sign("/" + parts.filter(Boolean).join("/")));
   }
 
@@ -44,6 +58,17 @@ export class Signer {
     const mac = await hmac(await this.#key, [this.#salt, encoder.encode(path)]);
     return "/" + this.#prefix + base64url(mac.subarray(0, this.#size)) + path;
   }
+}
+
+// sourceCipher gives what encrypts sources as the proxy opens them: AES-CBC with the IV in front. The IV is a keyed hash of the source,
+// so that one source always has the same URL.
+async function sourceCipher(secret) {
+  const key = await crypto.subtle.importKey("raw", secret, "AES-CBC", false, ["encrypt"]);
+  const ivKey = await hmacKey(await hmac(await hmacKey(secret), [encoder.encode("goldcrest source iv")]));
+  return async (source) => {
+    const iv = (await hmac(ivKey, [source])).subarray(0, 16);
+    return concat([iv, new Uint8Array(await crypto.subtle.encrypt({ name: "AES-CBC", iv }, key, source))]);
+  };
 }
 
 // parseSource checks the URL of an original and gives it as it is to be fetched, as the proxy does: without its fragment, unsafe

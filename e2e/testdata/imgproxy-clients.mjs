@@ -1,9 +1,9 @@
 // Signs sources with published clients of imgproxy and prints [{client, source, url}]. Arguments: the folder that they are installed
-// in, the proxy's URL, key and salt in hexadecimal digits, the sources.
+// in, the proxy's URL; key, salt and encryption key in hexadecimal digits; the sources.
 import { createRequire } from "node:module";
 import { Signer } from "../../clients/js/goldcrest.js";
 
-const [folder, proxy, key, salt, ...sources] = process.argv.slice(2);
+const [folder, proxy, key, salt, encryptionKey, ...sources] = process.argv.slice(2);
 const require = createRequire(folder + "/");
 const { generateUrl } = require("@imgproxy/imgproxy-js-core");
 const { generateImageUrl } = require("@imgproxy/imgproxy-node");
@@ -25,6 +25,14 @@ const clients = {
       .build({ path: source, plain: type === "plain", baseUrl: proxy, signature: { key, salt } }),
 };
 
+// Those that encrypt sources, with an IV of their own choice. Published ones encode what is beyond ASCII twice: it comes escaped.
+const encrypting = {
+  "@imgproxy/imgproxy-node encrypted": (source) =>
+    generateImageUrl({ endpoint: proxy, url: { value: new URL(source).href, displayAs: "encrypted" }, options, key, salt, encryptKey: encryptionKey }),
+  "clients/js encrypted": (source) =>
+    new Signer({ baseURL: proxy, key, salt, encryptionKey }).encryptedURL(source, "rs:fit:120/q:70/g:no/el:0/f:webp"),
+};
+
 const urls = [];
 for (const source of sources) {
   for (const [client, sign] of Object.entries(clients)) {
@@ -33,5 +41,6 @@ for (const source of sources) {
       urls.push({ client: `${client} ${type}`, source, url: new URL(await sign(source, type)).href });
     }
   }
+  for (const [client, sign] of Object.entries(encrypting)) urls.push({ client, source, url: await sign(source) });
 }
 console.log(JSON.stringify(urls));

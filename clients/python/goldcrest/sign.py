@@ -48,9 +48,11 @@ class Signer:
         key_id: str = "",
         signature_size: int = 32,
         now: Callable[[], float] = time.time,
+        encryption_key: str = "",
     ) -> None:
         """base_url is where the proxy is reached, with its path prefix. key and salt are in hexadecimal digits. key_id names the
-        key if the proxy has several. signature_size is the proxy's signing.signature_size."""
+        key if the proxy has several. signature_size is the proxy's signing.signature_size. encryption_key is its
+        signing.encryption_key, for encrypted_url, which needs the package cryptography."""
         base = urlsplit(base_url)
         if base.scheme not in ("http", "https") or not base.netloc or base.query or base.fragment or base_url[-1] in "?#":
             raise ValueError("the base URL is not an http or https URL with a host and no query")
@@ -65,6 +67,9 @@ class Signer:
             raise ValueError("the key is empty")
         self._prefix = key_id + "." if key_id else ""
         self._size, self._now = signature_size, now
+        self._encryption_key = _unhex("encryption key", encryption_key)
+        if len(self._encryption_key) not in (0, 16, 24, 32):
+            raise ValueError("the encryption key has not 16, 24 or 32 bytes")
 
     def url(self, source: str, options: str = "", ttl: Duration = 0, round: Duration = 0) -> str:
         """The signed URL of a variant of source.
@@ -72,6 +77,16 @@ class Signer:
         options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a proxy that takes only presets); empty
         means the whole picture. The URL works for at least ttl (0 = for ever) and expires as expiry says.
         """
+        return self._url(_base64(parse_source(source).encode("ascii")), options, ttl, round)
+
+    def encrypted_url(self, source: str, options: str = "", ttl: Duration = 0, round: Duration = 0) -> str:
+        """url with the source encrypted: who reads the URL does not learn where the original is. One source always has the same
+        URL. It needs an encryption_key, and the package cryptography."""
+        if not self._encryption_key:
+            raise ValueError("there is no encryption key")
+        return self._url("enc/" + _base64(_encrypt(self._encryption_key, parse_source(source).encode("ascii"))), options, ttl, round)
+
+    def _url(self, target: str, options: str, ttl: Duration, round: Duration) -> str:
         if re.search(r"[^!-~]|[?#]", options):
             raise ValueError("options hold a character that may not stand in a URL's path")
         options = options.strip("/")
@@ -79,7 +94,7 @@ class Signer:
         parts = [options] if options else []
         if end:
             parts.append(f"exp:{end}")
-        parts.append(_base64(parse_source(source).encode("ascii")))
+        parts.append(target)
         return self._base + self.sign("/" + "/".join(parts))
 
     def sign(self, path: str) -> str:
@@ -88,6 +103,17 @@ class Signer:
             raise ValueError("a path to sign begins with a slash")
         mac = hmac.new(self._key, self._salt + path.encode("utf-8"), hashlib.sha256).digest()
         return f"/{self._prefix}{_base64(mac[: self._size])}{path}"
+
+
+def _encrypt(key: bytes, source: bytes) -> bytes:
+    """AES-CBC with the IV in front. The IV is a keyed hash of the source, so that one source always has the same URL."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    iv_key = hmac.new(key, b"goldcrest source iv", hashlib.sha256).digest()
+    iv = hmac.new(iv_key, source, hashlib.sha256).digest()[:16]
+    pad = 16 - len(source) % 16
+    encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+    return iv + encryptor.update(source + bytes([pad]) * pad) + encryptor.finalize()
 
 
 def parse_source(raw: str) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -31,9 +32,17 @@ class Signing(unittest.TestCase):
         for row in vectors("urls.json"):
             with self.subTest(row["name"]):
 
+                secret = row.get("encryption_key", "")
+                if secret and not importlib.util.find_spec("cryptography"):
+                    self.skipTest("the package cryptography is not installed")
+
                 def sign():
-                    signer = Signer(row["base"], row["key"], row["salt"], row["key_id"], row["signature_size"], now=lambda: row["now"])
-                    return signer.url(row["source"], row["options"], row["ttl"], row["round"])
+                    signer = Signer(
+                        row["base"], row["key"], row["salt"], row["key_id"], row["signature_size"],
+                        now=lambda: row["now"], encryption_key=secret,
+                    )
+                    url = signer.encrypted_url if secret else signer.url
+                    return url(row["source"], row["options"], row["ttl"], row["round"])
 
                 if row["url"]:
                     self.assertEqual(sign(), row["url"])
@@ -50,6 +59,7 @@ class Signing(unittest.TestCase):
         self.assertNotEqual(signer.url("http://a/", "w:5", 3600), first)
         self.assertEqual(expiry(now, 0), 0)
         self.assertRaises(ValueError, signer.sign, "x")
+        self.assertRaises(ValueError, signer.encrypted_url, "http://a/")
 
     def test_the_signatures_of_the_corpus(self):
         corpus = os.environ.get("GOLDCREST_CORPUS", ROOT.parent / "shared" / "corpus")
