@@ -17,6 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/heat"
+	"github.com/goldcrest/goldcrest/links"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline"
@@ -32,13 +33,12 @@ import (
 
 // App is a server and all its parts: Open, Listen, Serve, Close.
 type App struct {
-	version  string
-	cfg      config.Config
-	log      *slog.Logger
-	metrics  *metrics.Metrics
-	memory   *cache.Memory
-	store    *dirstore.Store // nil with a bucket
-	durable  cache.Store
+	version string
+	cfg     config.Config
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	memory  *cache.Memory
+	stores
 	tiers    *cache.Tiered
 	origin   *origin.Client
 	pool     *transform.Pool
@@ -54,6 +54,14 @@ type App struct {
 	history  *metrics.History
 	watcher  *pressure.Watcher
 	tracing  *tracing.Tracer // nil = nothing is traced
+}
+
+// stores are what keeps things for longer than this process lives.
+type stores struct {
+	store   *dirstore.Store // nil with a bucket
+	durable cache.Store     // of variants
+	links   *links.Links    // nil = links stand in URLs
+	cluster io.Closer       // that the links are kept in, where it is not the store; nil else
 }
 
 // newApp is an App of which no part is built yet.
@@ -102,7 +110,7 @@ func (a *App) openPipeline(ctx context.Context) (err error) {
 	a.tiers = cache.NewTiered(a.memory, a.durable, a.purges, a.cfg.Cache.Store.Tier, a.metrics)
 	a.pipeline, err = pipeline.New(a.pipelineConfig(), pipeline.Parts{
 		Tiers: a.tiers, Keeper: a.tiers, Store: a.purges.Guard(a.durable), Purges: a.purges, PurgeLog: a.openPurgeLog(ctx),
-		Fetcher: a.origin, Transformer: a.pool, Aside: a.pool.Aside(),
+		Fetcher: links.Fetcher{Origin: a.origin, Links: a.links}, Transformer: a.pool, Aside: a.pool.Aside(),
 		Observer: a.metrics, Log: a.log, Heat: a.heat(),
 	})
 	return err
@@ -136,14 +144,14 @@ func (a *App) openStore(ctx context.Context) error {
 			a.log.Error("the bucket failed its self-test; serving without it until it answers", "error", err)
 		}
 		a.durable = cache.Images(store)
-		return nil
+		return a.openLinks(store)
 	}
 	store, err := dirstore.Open(ctx, s.Dir, a.metrics)
 	if err != nil {
 		return fmt.Errorf("the store's directory (cache.store.dir) cannot be used: %w", err)
 	}
 	a.store, a.durable = store, cache.Images(store)
-	return nil
+	return a.openLinks(store)
 }
 
 // originConfig adds this server's own addresses, which are refused as sources, and the marker by which it knows its own
@@ -233,6 +241,9 @@ func (a *App) Close(ctx context.Context) error {
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
+	}
+	if a.cluster != nil {
+		errs = append(errs, a.cluster.Close())
 	}
 	if a.tracing != nil { // The last: until here spans ended. What the collector does not take in time is no failure of the stop.
 		_ = a.tracing.Close(ctx)

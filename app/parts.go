@@ -102,6 +102,7 @@ func (a *App) openRules(context.Context) error {
 	if err != nil {
 		return err
 	}
+	now.rules.Links = a.keepLinks()
 	a.live.Store(now)
 	return nil
 }

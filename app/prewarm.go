@@ -45,9 +45,13 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 	if b.queue, err = natsqueue.Open(ctx, queue, a.log); err != nil {
 		return err
 	}
+	var keep func(context.Context, map[string]string) error
+	if a.links != nil {
+		keep = a.links.Keep
+	}
 	b.service, err = prewarm.New(door, prewarm.Deps{
-		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known, KnownKey: a.pipeline.KnownKey,
-		Improve: a.pipeline.Improve, Basis: a.basis,
+		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Known: a.pipeline.Known,
+		Stored: prewarm.Stored{Improve: a.pipeline.Improve, KnownKey: a.pipeline.KnownKey}, Keep: keep, Basis: a.basis,
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
 		Sign:        a.sign, Tell: b.webhooks, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,

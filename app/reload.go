@@ -69,6 +69,7 @@ func (a *App) reload(r Reloads, level *slog.LevelVar) (taken, restart []string, 
 	if err != nil {
 		return nil, nil, err
 	}
+	next.rules.Links = a.keepLinks()
 	// Secrets in files are all that Validate has not seen; where they fail, the parts swapped before go back.
 	err = a.reloadPrewarm(cfg)
 	if err == nil {

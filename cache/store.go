@@ -29,6 +29,10 @@ type Meta struct {
 	Attrs map[string]string
 }
 
+// LastingPrefix begins the keys of entries that cannot be made again, unlike variants. They are small. A Store that
+// makes room leaves them alone for long.
+const LastingPrefix = "links/"
+
 // Store keeps entries by key. Safe for concurrent use; honours ctx. An absent key is ErrMiss (errors.Is); any other
 // error means "unknown", never "absent". Put replaces whole entries: a reader sees the old or the new one, never a mix.
 // An entry whose bytes fail their checksum is reported as ErrMiss (and counted), so that it is made again and repaired

@@ -24,7 +24,7 @@ func runSign(_ context.Context, e env, args []string) error {
 	preset := fs.String("preset", "", "name of a preset, in place of -options")
 	ttl := fs.Duration("ttl", 0, "how long the URLs are valid; 0 = for ever")
 	round := fs.Duration("round", 24*time.Hour, "round the expiry up to a multiple of this, so that viewers share URLs")
-	encrypt := fs.Bool("encrypt", false, "encrypt the sources with signing.encryption_key, so that the URLs do not show them")
+	encrypt := fs.Bool("encrypt", false, "encrypt the sources, with signing.encryption_key")
 	cfg, _, err := configured(e, fs, args)
 	if err != nil {
 		return err

@@ -84,10 +84,10 @@ func isBase(text string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !strings.ContainsAny(text, "?#")
 }
 
-// URL is the signed URL of a variant of source. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or
-// for a proxy that takes only presets their names, "lite"); empty means the whole picture. The URL works for at least
-// ttl (0 = for ever) and expires at the next multiple of round (0 = a full day, UTC), so that all viewers of that time
-// share one URL at the CDN.
+// URL is the signed URL of a variant of source, which is a URL, or "ref:" and an id that the proxy has given. options
+// is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or for a proxy that takes only presets their names,
+// "lite"); empty means the whole picture. The URL works for at least ttl (0 = for ever) and expires at the next
+// multiple of round (0 = a full day, UTC), so that all viewers of that time share one URL at the CDN.
 func (s *Signer) URL(source, options string, ttl, round time.Duration) (string, error) {
 	return s.url(source, options, ttl, round, variant.Path)
 }
@@ -106,9 +106,11 @@ func (s *Signer) EncryptedURL(source, options string, ttl, round time.Duration) 
 func (s *Signer) url(
 	source, options string, ttl, round time.Duration, path func(options, source string, format variant.Format) string,
 ) (string, error) {
-	source, err := variant.ParseSource(source)
-	if err != nil {
-		return "", fmt.Errorf("client: %w", err)
+	if _, ok := variant.OpaqueID(source); !ok {
+		var err error
+		if source, err = variant.ParseSource(source); err != nil {
+			return "", fmt.Errorf("client: %w", err)
+		}
 	}
 	if strings.ContainsFunc(options, func(r rune) bool { return r <= ' ' || r > '~' || r == '?' || r == '#' }) {
 		return "", errors.New("client: options hold a character that may not stand in a URL's path")

@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache/dirstore"
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/heat"
+	"github.com/goldcrest/goldcrest/links"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
@@ -39,6 +40,8 @@ type Config struct {
 	Signing signing.Config `yaml:"signing"`
 	// Origin is which originals may be fetched, and what a fetch may cost.
 	Origin origin.Config `yaml:"origin"`
+	// Links is how links that expire are kept, so that they stand in no URL.
+	Links links.Config `yaml:"links"`
 	// Transform is the worker processes and what a picture may cost them.
 	Transform transform.Config `yaml:"transform"`
 	// Quality is what the automatic quality aims at where a URL names no q, and which variants are worth a slower
@@ -162,7 +165,7 @@ func (c Config) Validate() error {
 		err = fmt.Errorf("presets: %w", err)
 	}
 	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
-		c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
+		c.Links.Validate(), c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
 }
 
 // NewParser makes the parser of URLs. It reads the key file of encrypted sources, where there is one.

@@ -28,6 +28,9 @@ func (c Config) secretFiles() map[string]string {
 	for i, k := range c.Cache.SealKey {
 		add(fmt.Sprintf("cache.seal_key[%d].key_file", i), k.KeyFile)
 	}
+	for i, k := range c.Links.Keys {
+		add(fmt.Sprintf("links.keys[%d].key_file", i), k.KeyFile)
+	}
 	for i, s := range c.Prewarm.Door.Callbacks.Secrets {
 		add(fmt.Sprintf("prewarm.callbacks.secrets[%d].secret_file", i), s.SecretFile)
 	}

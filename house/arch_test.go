@@ -47,6 +47,9 @@ var layers = map[string]layer{
 	"cache/dirstore":  {[]string{"cache", "stall"}, "a Store and nothing else"},
 	"cache/cachetest": {[]string{"cache"}, "the law of Store must not depend on one Store"},
 
+	"links": {[]string{"cache", "fault", "origin", "reach", "secretfile", "variant"},
+		"live links beside the store, and the fetch by id: it knows neither doors nor pictures"},
+
 	"transform":                 {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
 	"transform/codec/score":     {nil, "compares pixels, and knows no file"},
 	"transform/codec/specimen":  {nil, "draws the same pictures everywhere"},
@@ -83,7 +86,7 @@ var layers = map[string]layer{
 
 	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
 
-	"prewarm/natsqueue": {[]string{"prewarm", "purge", "fault", "pause", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
+	"prewarm/natsqueue": {[]string{"prewarm", "purge", "links", "fault", "pause", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
 	"server": {[]string{"server/access", "server/api", "server/console", "server/exchange", "server/image", "server/wire",
 		"fault", "metrics", "pressure", "trace"},
@@ -104,7 +107,7 @@ var layers = map[string]layer{
 	"server/wire": {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat"},
+	"config": {[]string{"server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
@@ -157,7 +160,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
+var cgoFree = []string{"fault", "links", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",

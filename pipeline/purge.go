@@ -32,7 +32,7 @@ func (s Selector) Prefixes() []string {
 // Sources are those that a Selector names.
 func (s Selector) Sources() (out []string) {
 	for _, ref := range s.Refs {
-		out = append(out, ref.Source)
+		out = append(out, ref.Sources()...)
 	}
 	return out
 }

@@ -70,6 +70,12 @@ func (s *Service) charged(ctx context.Context, d *draft, job, token string) erro
 	if err != nil {
 		return err
 	}
+	if s.deps.Keep != nil && len(d.links) > 0 {
+		if err := s.deps.Keep(ctx, d.links); err != nil {
+			c.refund()
+			return err
+		}
+	}
 	s.lookUp(ctx, d)
 	if err = s.commit(ctx, d, job, token); err != nil && d.job.revision == 0 {
 		c.refund()

@@ -99,6 +99,14 @@ type Observer interface {
 	Used(owner string, u Usage)
 }
 
+// Stored is what is asked of what is stored, beside Known.
+type Stored struct {
+	// Improve is told what of a call is stored, which may be worth making better; nil = nothing is.
+	Improve func(found []pipeline.Warmed)
+	// KnownKey is Known for one key.
+	KnownKey func(ctx context.Context, key string, within reach.Hosts) (present bool, err error)
+}
+
 // Deps is what a Service works with. All but Tell, Observer and Log must be set.
 type Deps struct {
 	Ledger Ledger
@@ -108,10 +116,9 @@ type Deps struct {
 	// Known tells without any work whether variants are stored: Present, or not, or Err where the store does not
 	// answer, or has what the caller must not have.
 	Known func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
-	// Improve is told what of a call is stored, which may be worth making better; nil = nothing is.
-	Improve func(found []pipeline.Warmed)
-	// KnownKey is Known for one key.
-	KnownKey func(ctx context.Context, key string, within reach.Hosts) (present bool, err error)
+	Stored
+	// Keep makes links, by the ids of their opaque sources, the newest ones known, durably; nil = links stand in URLs.
+	Keep func(ctx context.Context, links map[string]string) error
 	// Parser and Negotiation give the rules in force.
 	Parser      func() *variant.Parser
 	Negotiation func() variant.Negotiation

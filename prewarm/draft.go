@@ -21,6 +21,7 @@ type draft struct {
 	works  []*drafted
 	images [][]*drafted       // by unit and image
 	bad    map[int]unit.Error // by unit: what is wrong with its variants
+	links  map[string]string  // by id: those that expire
 }
 
 // drafted is one image of the draft, in all its places.
@@ -53,7 +54,8 @@ func (s *Service) draft(call unit.Call) (*draft, error) {
 		return nil, err
 	}
 	d := &drafting{
-		draft: &draft{call: call, bad: map[int]unit.Error{}}, planner: p, parser: s.deps.Parser(), now: s.deps.Now().UTC(),
+		draft:   &draft{call: call, bad: map[int]unit.Error{}, links: map[string]string{}},
+		planner: p, parser: s.deps.Parser(), now: s.deps.Now().UTC(),
 		drawn: map[string]*drafted{}, open: map[int]*task{}, sizes: map[*task]*int{},
 	}
 	d.job = &jobRecord{
@@ -120,6 +122,9 @@ func (d *drafting) image(u unit.Unit, img unit.Image, planned, share int) *draft
 		if r := d.call.Rights; err == nil && r != nil && !r.AllowsSource(ref.Source) {
 			err = fault.New(fault.SourceNotAllowed, "prewarm.draft", "this token may not ask for the source", nil)
 		}
+		if err == nil {
+			ref, err = d.conceal(ref, w)
+		}
 		if bad = fault.KindOf(err); err == nil {
 			w.Source, w.Hash = ref.Source, ref.SourceHash()
 		}
@@ -140,6 +145,17 @@ func (d *drafting) image(u unit.Unit, img unit.Image, planned, share int) *draft
 	x := d.place(planned, w, size+len(w.Source)+len(w.Verdicts)*160)
 	d.drawn[name] = x
 	return x
+}
+
+// conceal puts an opaque source in the place of a link that expires.
+func (d *drafting) conceal(ref variant.Ref, w *work) (variant.Ref, error) {
+	source, shown := d.parser.Opaque(ref.Source)
+	if d.s.deps.Keep == nil || source == "" {
+		return ref, nil
+	}
+	id, _ := variant.OpaqueID(source)
+	d.links[id], w.Shown = ref.Source, shown
+	return d.parser.Ref(source, ref.Spec)
 }
 
 // place puts an image into a task that has room.

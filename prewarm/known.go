@@ -162,7 +162,7 @@ func (a *attempt) answerKnown(ctx context.Context, w *work, refs []variant.Ref, 
 	now := a.s.deps.Now().UTC()
 	for _, i := range at {
 		reason := k.reason(refs[i].Key(), now)
-		if reason == "" {
+		if reason == "" || reason == fault.SourceForbidden && w.Shown != "" { // There is another link by now.
 			left = append(left, i)
 			continue
 		}

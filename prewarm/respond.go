@@ -79,8 +79,12 @@ func (s *Service) answerUnit(d *draft, at int, u unit.Unit) AcceptedUnit {
 
 func (s *Service) answerImage(d *draft, x *drafted, img unit.Image) AcceptedImage {
 	here := spot{Auto: img.Auto, Sure: img.Sure}
-	out := AcceptedImage{Pointer: img.Pointer, Source: img.Source}
+	out := AcceptedImage{Pointer: img.Pointer, Source: cmp.Or(x.work.Shown, img.Source)}
 	out.State, out.Reason = together(x.work.Verdicts, here)
+	source := x.work.Source
+	if x.work.Shown != "" {
+		source = img.Source // Whether a key may sign it goes by its link.
+	}
 	for n, a := range x.plan.Asks {
 		v := AcceptedVariant{Name: a.Name, Format: a.Format}
 		var mine []*outcome
@@ -99,7 +103,7 @@ func (s *Service) answerImage(d *draft, x *drafted, img unit.Image) AcceptedImag
 		}
 		if x.work.Hash != "" {
 			var err error
-			v.URL, err = s.deps.Sign(d.call.Key, x.work.Source, x.plan.optionsWithin(n, x.work.Share), d.call.TTL, d.call.Round)
+			v.URL, err = s.deps.Sign(d.call.Key, source, x.plan.optionsWithin(n, x.work.Share), d.call.TTL, d.call.Round)
 			out.Reason = cmp.Or(out.Reason, fault.KindOf(err)) // No key may sign it: the rest of the call is none the worse.
 		}
 		out.Variants = append(out.Variants, v)

@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -32,8 +33,9 @@ type task struct {
 
 // work is one image of a task.
 type work struct {
-	Source   string     `json:"source"`
-	Hash     string     `json:"hash,omitempty"` // variant.Ref.SourceHash; "" of what cannot be a source
+	Source   string     `json:"source"`          // an opaque one, where the link expires
+	Shown    string     `json:"shown,omitempty"` // what may be told of it; "" = the source
+	Hash     string     `json:"hash,omitempty"`  // variant.Ref.SourceHash; "" of what cannot be a source
 	Spots    []spot     `json:"spots"`
 	Tries    int        `json:"tries,omitempty"` // that failed and are to be repeated
 	Next     time.Time  `json:"next,omitzero"`   // not before
@@ -65,6 +67,9 @@ type outcome struct {
 
 	ours bool // settled by this process since the record was read
 }
+
+// told is the source as it may be told.
+func (w *work) told() string { return cmp.Or(w.Shown, w.Source) }
 
 // state is the outcome's as it counts for a spot: what was only guessed to be an image is skipped where it is none.
 func (o *outcome) state(at spot) State {

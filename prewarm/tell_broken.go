@@ -142,7 +142,7 @@ func (w *work) brokenImage() (BrokenImage, bool) {
 		if !w.isBroken(o) {
 			continue
 		}
-		b := BrokenImage{BrokenSource: BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}}
+		b := BrokenImage{BrokenSource: BrokenSource{Source: w.told(), Reason: o.Reason, At: o.At}}
 		for _, at := range w.Spots {
 			if o.state(at) == Broken {
 				b.add(at.ID)

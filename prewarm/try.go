@@ -40,7 +40,7 @@ func (a *attempt) run(ctx context.Context) {
 			trying.Go(func() {
 				ctx, span := trace.Start(ctx, "image")
 				span.Set("unit", strconv.Itoa(w.Spots[0].Unit))
-				span.Set("source_host", hostOf(w.Source))
+				span.Set("source_host", hostOf(w.told()))
 				span.Set("source", w.Hash)
 				kind := fault.KindOf(a.try(ctx, w))
 				if kind == fault.Canceled { // Nothing was tried, or not to its end.
@@ -56,7 +56,7 @@ func (a *attempt) run(ctx context.Context) {
 // try makes what is missing of one image. It returns what failed, if anything, and context.Canceled where nothing was
 // tried. When ctx ends, what is begun has the drain to end, and nothing more is begun.
 func (a *attempt) try(ctx context.Context, w *work) (failed error) {
-	host := hostOf(w.Source)
+	host := hostOf(w.told())
 	failed = context.Canceled
 	leave, err := a.enter(ctx, host)
 	if err != nil {

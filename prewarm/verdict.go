@@ -74,7 +74,7 @@ func (s *Service) verdicts(j *jobRecord, t *task) (rows []Verdict) {
 		for _, at := range w.Spots {
 			for i, o := range w.Verdicts {
 				v := Verdict{
-					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: w.Source, Name: p.Targets[i].Name,
+					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: w.told(), Name: p.Targets[i].Name,
 					Format: string(cmp.Or(o.Format, p.specs[i].Format)), State: o.state(at), Reason: o.Reason,
 					Bytes: o.Bytes, Width: o.Width, Height: o.Height, Placeholder: o.Blur, Score: o.Score, At: o.At,
 					Budget: int64(w.Share), Over: o.over(w.Share),

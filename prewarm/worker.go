@@ -306,7 +306,7 @@ func (a *attempt) note(w *work, o *outcome, ref variant.Ref) {
 	if f.whole {
 		return
 	}
-	f.BrokenSource, f.basis = BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}, a.basis
+	f.BrokenSource, f.basis = BrokenSource{Source: w.told(), Reason: o.Reason, At: o.At}, a.basis
 	f.listed = f.listed || w.isBroken(o)
 	if f.whole = isWhole(o.Reason, ref.Spec); !f.whole {
 		if f.variants == nil {
@@ -391,7 +391,7 @@ func (a *attempt) restore(ctx context.Context, forgiven []*work) error {
 			continue
 		}
 		o := w.Verdicts[at]
-		found := badSource{BrokenSource: BrokenSource{Source: w.Source, Reason: o.Reason, At: o.At}, basis: a.basis}
+		found := badSource{BrokenSource: BrokenSource{Source: w.told(), Reason: o.Reason, At: o.At}, basis: a.basis}
 		if err := a.s.remember(ctx, w.Hash, a.job.Owner, found); err != nil {
 			return err
 		}

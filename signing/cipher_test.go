@@ -23,7 +23,7 @@ func cipherOf(t *testing.T, key string) *SourceCipher {
 func TestSourceCipher(t *testing.T) {
 	for _, key := range []string{cipherKey, cipherKey[:48], cipherKey[:32]} {
 		c := cipherOf(t, key)
-		for _, source := range []string{"", "http://a", "https://a.example/b?c=ü", strings.Repeat("x", 16), strings.Repeat("y", 3000)} {
+		for _, source := range []string{"", "https://a/b?c=ü", strings.Repeat("x", 16), strings.Repeat("y", 3000)} {
 			text := c.Encrypt(source)
 			if text != c.Encrypt(source) {
 				t.Errorf("%q: two texts for one source", source)

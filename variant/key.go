@@ -25,6 +25,9 @@ func (r Ref) Path() string {
 // Path puts an unsigned path together: an option text ("" = none) or, where only presets are allowed, preset names, a
 // source, and a format (Open = none).
 func Path(options, source string, format Format) string {
+	if id, ok := OpaqueID(source); ok {
+		return pathTo(options, "/ref/"+id, format)
+	}
 	return pathTo(options, "/"+encode64(source), format)
 }
 
@@ -55,6 +58,9 @@ func (r Ref) Key() string {
 
 // SourceHash identifies the original: its canonical source and cachebuster, as 32 hexadecimal digits.
 func (r Ref) SourceHash() string {
+	if id, ok := OpaqueID(r.Source); ok && r.Spec.CacheBuster == "" {
+		return id
+	}
 	identity := r.identity
 	if identity == "" {
 		identity = canonical(r.Source, nil)

@@ -145,8 +145,11 @@ func (p *Parser) ParseOptions(options string) (Spec, Terms, error) {
 	return r.spec.normal(), r.terms, err
 }
 
-// Ref names the variant of a source. It checks the source as ParseSource does.
+// Ref names the variant of a source, which may be an opaque one. It checks every other as ParseSource does.
 func (p *Parser) Ref(source string, spec Spec) (Ref, error) {
+	if _, ok := OpaqueID(source); ok {
+		return Ref{Source: source, Spec: spec.normal()}, nil
+	}
 	source, err := ParseSource(source)
 	if err != nil {
 		return Ref{}, err
@@ -220,7 +223,7 @@ func (p *Parser) apply(r *reading, o option) error {
 	return nil
 }
 
-// splitTarget reads what follows the options: a plain, a base64 or an encrypted source and its extension ("" = none).
+// splitTarget reads what follows the options: a plain, base64, encrypted or opaque source and its extension ("" = none).
 func (p *Parser) splitTarget(rest string) (source, extension string, err error) {
 	first, tail, more := strings.Cut(rest, "/")
 	switch {
@@ -230,6 +233,8 @@ func (p *Parser) splitTarget(rest string) (source, extension string, err error) 
 		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath", "chained pipelines (\"/-/\") are not supported", nil)
 	case first == "enc" && more:
 		return p.splitEncrypted(tail)
+	case first == "ref" && more:
+		return splitOpaque(tail)
 	case rest == "":
 		return "", "", badPath("the path names no source")
 	}

@@ -74,7 +74,8 @@ func TestEncryptedSources(t *testing.T) {
 	})
 	const sealed = "c2VhbGVkOmh0dHA6Ly9hL2IuanBn" // sealed:http://a/b.jpg
 	for _, path := range []string{
-		"/w:7/enc/" + sealed + ".webp", "/w:7/f:webp/enc/" + sealed, "/w:7/enc/" + sealed[:9] + "/" + sealed[9:] + ".webp",
+		"/w:7/enc/" + sealed + ".webp", "/w:7/f:webp/enc/" + sealed,
+		"/w:7/enc/" + sealed[:9] + "/" + sealed[9:] + ".webp",
 	} {
 		got, _, err := open.ParsePath(path)
 		if want := (Ref{Source: "http://a/b.jpg", Spec: Spec{Width: 7, Format: WebP}}); err != nil || got != want {
@@ -84,7 +85,8 @@ func TestEncryptedSources(t *testing.T) {
 	for _, path := range []string{
 		"/enc", "/enc/", "/enc/aHR0cDovL2E", "/enc/" + sealed + ".", "/enc/@", "/enc/" + encode64("sealed:ftp://a"),
 	} {
-		if _, _, err := open.ParsePath(path); fault.KindOf(err) != fault.BadPath && fault.KindOf(err) != fault.BadSource {
+		_, _, err := open.ParsePath(path)
+		if k := fault.KindOf(err); k != fault.BadPath && k != fault.BadSource {
 			t.Errorf("ParsePath(%q): %v, want a refusal", path, err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
 )
 
 // The sweeper keeps no list of entries, so its memory does not grow with their number: one walk adds up their bytes by
@@ -17,6 +19,8 @@ import (
 const (
 	ageSlot = 10 * time.Minute
 	maxAge  = 365 * 24 * time.Hour // older ones share the last slot
+
+	lastingFor = 30 * 24 * time.Hour // how much longer than a variant stays what cannot be made again
 )
 
 // excess is how many bytes must go: none below 15/16 of the bound with 1/16 more free than must be; from there on down
@@ -97,7 +101,7 @@ func (s *Store) measure(ctx context.Context, start time.Time) (map[int64]int64, 
 		if !counted {
 			total += size
 		}
-		ages[slot(start, info)] += size
+		ages[slot(start, name, info)] += size
 		return false, nil
 	})
 	free, freeErr := s.free()
@@ -134,7 +138,7 @@ func (s *Store) evict(ctx context.Context, now time.Time, ages map[int64]int64, 
 		var size int64
 		removed, err := s.remove(name, func(info fs.FileInfo) bool { // asked under the lock: a Put may just have replaced it
 			size = onDisk(info.Size())
-			age := slot(now, info)
+			age := slot(now, name, info)
 			if age == last && quota > 0 {
 				quota -= size
 				return true
@@ -149,10 +153,13 @@ func (s *Store) evict(ctx context.Context, now time.Time, ages map[int64]int64, 
 	return freed, err
 }
 
-// slot is the ten minutes in which a file was last written or read.
-func slot(now time.Time, info fs.FileInfo) int64 {
-	oldest := now.Add(-maxAge).Unix()
-	return max(info.ModTime().Unix(), oldest) / int64(ageSlot/time.Second)
+// slot is the ten minutes in which a file was last written or read. What cannot be made again counts as younger.
+func slot(now time.Time, name string, info fs.FileInfo) int64 {
+	at := info.ModTime()
+	if strings.HasPrefix(name, cache.LastingPrefix) {
+		at = at.Add(lastingFor)
+	}
+	return max(at.Unix(), now.Add(-maxAge).Unix()) / int64(ageSlot/time.Second)
 }
 
 // walk visits every entry whose key begins with prefix. visit reports whether it has removed the entry; a directory

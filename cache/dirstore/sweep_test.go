@@ -65,6 +65,27 @@ func TestSweepTakesTheLongestUnread(t *testing.T) {
 	}
 }
 
+// What cannot be made again outlives variants that were read much later, but not for ever.
+func TestSweepLeavesWhatLasts(t *testing.T) {
+	s, _ := open(t, Config{})
+	dir := s.root.Name()
+	for i := range 20 {
+		put(t, s, fmt.Sprintf("v1/%d", i), cachetest.Entry("x", 3000))
+		age(t, s, fmt.Sprintf("v1/%d", i), time.Duration(24+i)*time.Hour)
+	}
+	for name, days := range map[string]int{"young": 29, "old": 60} {
+		put(t, s, cache.LastingPrefix+name, cachetest.Entry("x", 3000))
+		age(t, s, cache.LastingPrefix+name, time.Duration(days)*24*time.Hour)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = open(t, Config{Dir: dir, MaxBytes: 16 * 4096})
+	if used, _ := s.Usage(); used != 14*4096 || !has(t, s, "links/young") || has(t, s, "links/old") {
+		t.Errorf("%d blocks in use; young: %v, old: %v", used/4096, has(t, s, "links/young"), has(t, s, "links/old"))
+	}
+}
+
 func TestSweepAtStart(t *testing.T) {
 	s, _ := open(t, Config{})
 	dir := s.root.Name()

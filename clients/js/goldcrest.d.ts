@@ -22,7 +22,7 @@ export interface SignerConfig {
 /** Makes signed URLs without asking the proxy. Its constructor throws a TypeError or RangeError for what cannot work. */
 export class Signer {
   constructor(config: SignerConfig);
-  /** The signed URL of a variant of source. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a
+  /** The signed URL of a variant of source, a URL or "ref:" and an id that the proxy has given. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a
    * proxy that takes only presets). It works for at least ttl seconds (0 = for ever) and expires as expiry says. */
   url(source: string, options?: string, life?: { ttl?: number; round?: number }): Promise<string>;
   /** url with the source encrypted: who reads the URL does not learn where the original is. Rejects without an encryptionKey. */

@@ -37,7 +37,8 @@ export class Signer {
   }
 
   async url(source, options = "", life = {}) {
-    return this.#url(options, base64url(encoder.encode(parseSource(source))), life);
+    const id = /^ref:([0-9a-f]{32})$/.exec(source)?.[1];
+    return this.#url(options, id ? "ref/" + id : base64url(encoder.encode(parseSource(source))), life);
   }
 
   async encryptedURL(source, options = "", life = {}) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,83 +22,28 @@ const (
 
 // Purges is the purge.Log on a JetStream stream of an external cluster. It has a connection of its own, so that a purge
 // does not wait behind the work of Data Units. Safe for concurrent use.
-type Purges struct {
-	conn *nats.Conn
-	js   jetstream.JetStream
-
-	mu     sync.Mutex
-	stream jetstream.Stream // nil until it was found or made
-}
+type Purges struct{ *sharedStream }
 
 var _ purge.Log = (*Purges)(nil)
 
 // OpenPurges returns at once; calls fail while the cluster is not reached.
 func OpenPurges(cfg Config, log *slog.Logger) (*Purges, error) {
-	id := &identity{cfg: cfg}
-	conn, err := nats.Connect(cfg.NATS, append(id.options(),
-		nats.Name("goldcrest purges"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond),
-		nats.Timeout(2*time.Second), nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			log.Debug("the connection for purges", "error", id.explain(err))
-		}))...)
+	c, err := connect(cfg, log, "purges", jetstream.StreamConfig{
+		Name: purgeStream, Subjects: []string{purgeRoot + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardOld, MaxAge: purgesKept, Duplicates: 2 * time.Minute,
+	})
 	if err != nil {
-		return nil, withoutURL(err)
-	}
-	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(ackTimeout))
-	if err != nil {
-		conn.Close()
 		return nil, err
 	}
-	return &Purges{conn: conn, js: js}, nil
+	return &Purges{c}, nil
 }
 
 // Close ends the connection.
 func (p *Purges) Close() { p.conn.Close() }
 
-// open finds the stream, or makes it: on three servers where the cluster has as many.
-func (p *Purges) open(ctx context.Context) (jetstream.Stream, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stream != nil {
-		return p.stream, nil
-	}
-	s, err := p.js.Stream(ctx, purgeStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		cfg := jetstream.StreamConfig{
-			Name: purgeStream, Subjects: []string{purgeRoot + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
-			MaxMsgsPerSubject: 1, Discard: jetstream.DiscardOld, MaxAge: purgesKept, Duplicates: 2 * time.Minute, Replicas: 3,
-		}
-		if len(p.conn.Servers()) < 3 {
-			cfg.Replicas = 1
-		}
-		if s, err = p.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			s, err = p.js.Stream(ctx, purgeStream) // Another instance made it at the same moment.
-		}
-	}
-	if err == nil {
-		p.stream = s
-	}
-	return s, err
-}
-
-// lost has the stream looked for anew after an error: it may have been made anew, by whichever instance.
-func (p *Purges) lost() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stream = nil
-}
-
 // Append implements purge.Log.
 func (p *Purges) Append(ctx context.Context, name string, body []byte) error {
-	if _, err := p.open(ctx); err != nil {
-		return err
-	}
-	m := &nats.Msg{Subject: purgeRoot + name, Data: body}
-	_, err := p.js.PublishMsg(ctx, m, jetstream.WithExpectStream(purgeStream))
-	if err != nil {
-		p.lost()
-	}
-	return err
+	return p.append(ctx, &nats.Msg{Subject: purgeRoot + name, Data: body})
 }
 
 // Follow implements purge.Log. The client library makes its consumer anew after every gap, from the last record seen.

@@ -31,6 +31,7 @@ type Rules struct {
 	Lifetimes   Lifetimes
 	API         API
 	Prewarm     unit.Rules // how prewarm calls are read
+	Links       Links      // nil = links stand in URLs
 }
 
 // Lifetimes are the answers' Cache-Control, as the cache's configuration says it.

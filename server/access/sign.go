@@ -36,6 +36,11 @@ func (r Rules) SignURL(u URL, rights signing.Rights) (string, error) {
 	if err := Allowed(rights, ref, terms); err != nil {
 		return "", err
 	}
+	if r.Links != nil {
+		if concealed, _ := r.Parser.Opaque(u.Source); concealed != "" {
+			path = variant.Path(options, concealed, variant.Open)
+		}
+	}
 	signed, err := r.Keys.Sign(u.Key, path)
 	if err != nil {
 		return "", err

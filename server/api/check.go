@@ -121,7 +121,8 @@ func (s *API) readChecks(c echo.Context, place *access.Place) (asks []prewarm.Ch
 	if err != nil {
 		return nil, nil, beside, err
 	}
-	within := s.access.Current().RightsOf(exchange.CallOf(c).Who).Hosts()
+	rules := s.access.Current()
+	within := rules.RightsOf(exchange.CallOf(c).Who).Hosts()
 	if keys != nil {
 		for _, key := range keys {
 			asks, rows = append(asks, prewarm.CheckAsk{Key: key, Within: within}), append(rows, checked{Key: &key})
@@ -151,7 +152,8 @@ func (s *API) readChecks(c echo.Context, place *access.Place) (asks []prewarm.Ch
 		}
 		share := call.Share(u)
 		for _, i := range u.Images {
-			row := checked{Index: &u.Index, ID: &u.ID, Pointer: &i.Pointer, Source: &i.Source, Variants: []checkedVariant{}}
+			shown := rules.Conceal(i.Source, map[string]string{})
+			row := checked{Index: &u.Index, ID: &u.ID, Pointer: &i.Pointer, Source: &shown, Variants: []checkedVariant{}}
 			if i.Bad != "" {
 				row.State, row.Reason = prewarm.Broken, &i.Bad
 			} else {

@@ -49,7 +49,7 @@ func (s *API) sign(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r := s.access.Current()
+	r, links := s.access.Current(), map[string]string{}
 	answer := struct {
 		URLs []signedURL `json:"urls"`
 	}{make([]signedURL, len(req.URLs))}
@@ -61,9 +61,14 @@ func (s *API) sign(c echo.Context) error {
 			f := fault.Of(err)
 			return fault.New(f.Kind, f.Op, fmt.Sprintf("source %d: %s", i, f.Public), err)
 		}
-		answer.URLs[i] = signedURL{Source: source, URL: u}
+		answer.URLs[i] = signedURL{Source: r.Conceal(source, links), URL: u}
 		if !expires.IsZero() {
 			answer.URLs[i].Expires = &expires
+		}
+	}
+	if len(links) > 0 {
+		if err := r.Links.Keep(c.Request().Context(), links); err != nil {
+			return err
 		}
 	}
 	return c.JSON(http.StatusOK, answer)

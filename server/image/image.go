@@ -112,7 +112,11 @@ func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, erro
 	if expired {
 		k.Expires = time.Time{} // Its refusal lives a life of its own.
 	}
-	if err := access.Allowed(n.pair, n.ref, n.terms); err != nil {
+	asked, err := rl.Live(r.Context(), n.ref, n.pair.BoundToSources())
+	if err != nil {
+		return nil, err
+	}
+	if err := access.Allowed(n.pair, asked, n.terms); err != nil {
 		return nil, err
 	}
 	n.ref.Within = n.pair.Hosts()

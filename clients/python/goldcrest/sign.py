@@ -72,11 +72,13 @@ class Signer:
             raise ValueError("the encryption key has not 16, 24 or 32 bytes")
 
     def url(self, source: str, options: str = "", ttl: Duration = 0, round: Duration = 0) -> str:
-        """The signed URL of a variant of source.
+        """The signed URL of a variant of source, a URL or "ref:" and an id that the proxy has given.
 
         options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a proxy that takes only presets); empty
         means the whole picture. The URL works for at least ttl (0 = for ever) and expires as expiry says.
         """
+        if re.fullmatch(r"ref:[0-9a-f]{32}", source):
+            return self._url("ref/" + source[4:], options, ttl, round)
         return self._url(_base64(parse_source(source).encode("ascii")), options, ttl, round)
 
     def encrypted_url(self, source: str, options: str = "", ttl: Duration = 0, round: Duration = 0) -> str:

@@ -1,0 +1,67 @@
+package links
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/reach"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Origin fetches originals by their links. Implemented by origin.Client.
+type Origin interface {
+	Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error)
+	Forget(source string)
+}
+
+// Fetcher is an Origin that also fetches originals by their ids, with the newest link known.
+type Fetcher struct {
+	Origin
+	Links *Links // nil = no links are kept
+}
+
+// Fetch implements Origin.
+func (f Fetcher) Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error) {
+	link, err := f.Links.Live(ctx, source)
+	if err != nil {
+		return origin.Original{}, err
+	}
+	if link != source && !Within(link, lim.Within) {
+		return origin.Original{}, reach.Refused("links.Fetch")
+	}
+	return f.Origin.Fetch(ctx, link, lim)
+}
+
+// Forget implements Origin: what is known against the newest link that this instance kept.
+func (f Fetcher) Forget(source string) {
+	if id, ok := variant.OpaqueID(source); ok {
+		if f.Links == nil {
+			return
+		}
+		source = f.Links.recent.get(id)
+	}
+	f.Origin.Forget(source)
+}
+
+// Live is the newest link of an opaque source; of any other it is the source itself. A nil Links knows none.
+func (l *Links) Live(ctx context.Context, source string) (string, error) {
+	id, ok := variant.OpaqueID(source)
+	switch {
+	case !ok:
+		return source, nil
+	case l == nil:
+		return "", fault.New(fault.SourceForbidden, "links.Live", "no links are kept here: links.keys is not set", nil)
+	}
+	return l.Newest(ctx, id)
+}
+
+// Within reports whether a link leads to one of the hosts.
+func Within(link string, hosts reach.Hosts) bool {
+	if hosts == "" {
+		return true
+	}
+	u, err := url.Parse(link)
+	return err == nil && hosts.Allows(u.Hostname())
+}

@@ -1,0 +1,151 @@
+// Package links keeps, for originals whose links expire, the newest link under the id that stands for the original in
+// URLs. A link opens the original to whoever reads it: it is sealed wherever it is kept, and used for fetches alone.
+package links
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// ErrUnknown says that there is no link of an id.
+var ErrUnknown = errors.New("links: no link of this id is known")
+
+// Store keeps a sealed link by its id, durably and for all instances that share originals. Put replaces what is there.
+// An absent id is ErrUnknown; any other error means that the store does not say. Safe for concurrent use.
+type Store interface {
+	Put(ctx context.Context, id string, sealed []byte) error
+	Get(ctx context.Context, id string) ([]byte, error)
+}
+
+const (
+	writers  = 32              // links of one call that are stored at a time
+	patience = 5 * time.Second // for one call of the store
+)
+
+// Links keeps links. Safe for concurrent use.
+type Links struct {
+	store  Store
+	sealer sealer
+	recent recent
+}
+
+// New makes a Links of a configuration that is On.
+func New(cfg Config, store Store) (*Links, error) {
+	s, err := cfg.sealer()
+	if err != nil {
+		return nil, err
+	}
+	return &Links{store: store, sealer: s, recent: recent{limit: recentLinks, young: map[string]string{}}}, nil
+}
+
+// Keep makes links, by id, the newest ones known. When it returns without an error they are durable. Faults: overloaded
+// where the store does not take them all.
+func (l *Links) Keep(ctx context.Context, links map[string]string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	todo := make(chan string)
+	var writing sync.WaitGroup
+	for range min(writers, len(links)) {
+		writing.Go(func() {
+			for id := range todo {
+				if err := l.keep(ctx, id, links[id]); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for id, link := range links {
+		if l.recent.get(id) == link {
+			continue
+		}
+		select {
+		case todo <- id:
+		case <-ctx.Done():
+		}
+	}
+	close(todo)
+	writing.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return unavailable("links.Keep", "the links of the sources could not be stored; try again", err)
+	}
+	return nil
+}
+
+func (l *Links) keep(ctx context.Context, id, link string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := l.store.Put(ctx, id, l.sealer.seal(id, link)); err != nil {
+		return err
+	}
+	l.recent.put(id, link)
+	return nil
+}
+
+// Newest is the newest link of an id. Where the store does not answer, it is the newest that this instance kept.
+// Faults: source_forbidden where no link is known, which a newer one mends; overloaded.
+func (l *Links) Newest(ctx context.Context, id string) (string, error) {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	sealed, err := l.store.Get(limited, id)
+	if errors.Is(err, ErrUnknown) {
+		return "", lost("no link to this original is known: post its unit again", err)
+	}
+	if err != nil {
+		if link := l.recent.get(id); link != "" && ctx.Err() == nil {
+			return link, nil
+		}
+		return "", unavailable("links.Newest", "the link to this original could not be read; try again", err)
+	}
+	link, ok := l.sealer.open(id, sealed)
+	if !ok {
+		return "", lost("the link to this original was sealed with another key: post its unit again", nil)
+	}
+	return link, nil
+}
+
+// lost is the fault of an original to which no link is known.
+func lost(public string, err error) error {
+	return fault.New(fault.SourceForbidden, "links.Newest", public, err)
+}
+
+// unavailable is a fault of the store.
+func unavailable(op, public string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	f := fault.New(fault.Overloaded, op, public, err)
+	f.RetryAfter = 5 * time.Second
+	return f
+}
+
+// recentLinks is how many links each half of recent holds: some 16 MiB together, were each 1 KiB long.
+const recentLinks = 8192
+
+// recent holds the links that this instance kept last. When the younger half is full, the older one is forgotten.
+type recent struct {
+	limit      int
+	mu         sync.Mutex
+	young, old map[string]string
+}
+
+func (r *recent) get(id string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if link, ok := r.young[id]; ok {
+		return link
+	}
+	return r.old[id]
+}
+
+func (r *recent) put(id, link string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.young) >= r.limit {
+		r.old, r.young = r.young, map[string]string{}
+	}
+	r.young[id] = link
+}
