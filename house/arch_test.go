@@ -52,10 +52,19 @@ var layers = map[string]layer{
 
 	"transform":                 {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
 	"transform/codec/score":     {nil, "compares pixels, and knows no file"},
-	"transform/codec/specimen":  {nil, "draws the same pictures everywhere"},
 	"transform/codec/allowance": {nil, "counts time, and knows nothing of what it is spent on"},
+	"transform/codec/container": {[]string{"variant"}, "reads structure, and no pixel: it decides by the bytes alone"},
 	"transform/codec/quantize":  {nil, "mathematics on counts"},
-	"transform/codec":           {[]string{"transform", "transform/codec/allowance", "transform/codec/quantize", "transform/codec/score", "transform/codec/specimen", "variant", "fault", "sniff"}, "the inside of one worker; its Config lives in transform"},
+	"transform/codec/specimen":  {nil, "draws the same pictures everywhere"},
+	"transform/codec": {[]string{
+		"transform",
+		"transform/codec/allowance",
+		"transform/codec/container",
+		"transform/codec/quantize",
+		"transform/codec/score",
+		"transform/codec/specimen",
+		"variant", "fault", "sniff",
+	}, "the inside of one worker; its Config lives in transform"},
 
 	"pipeline": {
 		[]string{
@@ -157,6 +166,8 @@ var pure = map[string][]string{
 	"sniff":   {"os", "os/", "io/fs", "net", "net/http"},
 
 	"prewarm/unit": {"os", "os/", "io/fs", "net", "net/http"},
+
+	"transform/codec/container": {"os", "os/", "io/fs", "net", "net/http"},
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
@@ -164,6 +175,7 @@ var cgoFree = []string{"fault", "links", "metrics", "sniff", "variant", "signing
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
+	"transform/codec/container",
 }
 
 // listed is the part of `go list -json` that the rules read.

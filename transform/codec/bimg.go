@@ -8,6 +8,7 @@ import (
 
 	"github.com/h2non/bimg" // Its init starts libvips, for both engines.
 
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -55,7 +56,7 @@ func bimgMake(choices chooser, src *source, j *job) (variant.Image, bool) {
 		StripMetadata: true, NoAutoRotate: true,
 	})
 	if err == nil {
-		body, err = stripContainer(f, body)
+		body, err = container.Strip(f, body)
 	}
 	if err != nil || (e.mustNotGrow() && len(body) >= len(src.original)) {
 		return variant.Image{}, false

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"math"
 	"unsafe"
+
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 )
 
 // colours are what a picture's numbers mean, where that is not sRGB and no ICC profile says it.
@@ -162,11 +164,11 @@ func coded(primary, transfer int) *colours {
 // whatever the others say. It is nil for sRGB, and where the profile counts.
 func pngColours(file []byte) (c *colours, byProfile bool) {
 	chunks := map[string][]byte{}
-	pngChunks(file, func(c pngChunk) bool {
-		if _, twice := chunks[c.name]; !twice && c.sound() && !c.cut {
-			chunks[c.name] = c.data
+	container.PNGChunks(file, func(c container.PNGChunk) bool {
+		if _, twice := chunks[c.Name]; !twice && c.Sound() && !c.Cut {
+			chunks[c.Name] = c.Data
 		}
-		return c.name != "IDAT"
+		return c.Name != "IDAT"
 	})
 	if c := chunks["cICP"]; len(c) == 4 && c[2] == 0 {
 		return coded(int(c[0]), int(c[1])), false

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -144,7 +145,7 @@ func TestHDRIsMappedToSDR(t *testing.T) {
 	} {
 		px := signal(tt.signal)
 		p := pngParts{w: 32, h: 32, kind: 2, bits: 16, rows: bytes.Repeat(append([]byte{0}, bytes.Repeat(px, 3*32)...), 32)}
-		p.before = appendPNGChunk(nil, "cICP", []byte{9, tt.transfer, 0, 1})
+		p.before = container.AppendPNGChunk(nil, "cICP", []byte{9, tt.transfer, 0, 1})
 		got := pixelOf(t, c, p.file(t), variant.Spec{})
 		if got.R < tt.low || got.R > tt.high || got.G != got.R || got.B != got.R || got.A != 255 {
 			t.Errorf("%s: %v, want grey from %d to %d", tt.what, got, tt.low, tt.high)
@@ -212,7 +213,7 @@ func TestPNGColoursInTheirOrder(t *testing.T) {
 		}
 	}
 	grey := pngParts{w: 32, h: 32, kind: 4, bits: 8, rows: bytes.Repeat(append([]byte{0}, bytes.Repeat([]byte{128, 77}, 32)...), 32)}
-	grey.before = appendPNGChunk(nil, "gAMA", []byte{0, 1, 0x86, 0xa0})
+	grey.before = container.AppendPNGChunk(nil, "gAMA", []byte{0, 1, 0x86, 0xa0})
 	if got := pixelOf(t, c, grey.file(t), variant.Spec{}); !near(got, color.NRGBA{188, 188, 188, 77}, 1) {
 		t.Errorf("grey with alpha: %v, want 188 at 77", got)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
+
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 )
 
 // iccTag is one tag of a profile.
@@ -89,7 +91,7 @@ func jpegWithICC(b, profile []byte) []byte {
 // pngWithChunk is a PNG with a chunk behind its header.
 func pngWithChunk(b []byte, name string, data []byte) []byte {
 	const header = 8 + 25
-	return append(appendPNGChunk(bytes.Clone(b[:header]), name, data), b[header:]...)
+	return append(container.AppendPNGChunk(bytes.Clone(b[:header]), name, data), b[header:]...)
 }
 
 func pngWithICC(t testing.TB, b, profile []byte) []byte {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/goldcrest/goldcrest/transform/codec/allowance"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -165,7 +166,7 @@ func (e *encoder) saveAs(im *pixmap, f variant.Format, s settings) (encoded, err
 	if err != nil {
 		return encoded{}, internal("codec.save", err)
 	}
-	if body, err = stripContainer(f, body); err != nil {
+	if body, err = container.Strip(f, body); err != nil {
 		return encoded{}, internal("codec.save", err)
 	}
 	out := encoded{body: body, format: f, q: s.q, target: s.target, predicted: s.predicted, note: s.note}

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 )
 
 // gifFile is a GIF as its blocks tell it. It is read in Go, since libnsgif takes another canvas than the file's where
@@ -83,7 +84,7 @@ func gifPalette(b []byte, at *int, packed byte) []byte {
 		return nil
 	}
 	from := min(*at, len(b))
-	*at += colourTable(packed)
+	*at += container.GIFColours(packed)
 	return b[from:min(*at, len(b))]
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -51,10 +52,10 @@ func (p pngParts) header() []byte {
 
 func (p pngParts) file(t testing.TB) []byte {
 	t.Helper()
-	b := appendPNGChunk([]byte(pngSignature), "IHDR", p.header())
+	b := container.AppendPNGChunk([]byte(container.PNGSignature), "IHDR", p.header())
 	b = append(b, p.before...)
-	b = appendPNGChunk(b, "IDAT", p.zlib(t))
-	return appendPNGChunk(b, "IEND", nil)
+	b = container.AppendPNGChunk(b, "IDAT", p.zlib(t))
+	return container.AppendPNGChunk(b, "IEND", nil)
 }
 
 // rgbRows are the rows of a picture without filters.
@@ -75,9 +76,9 @@ func spoil(t testing.TB, b []byte, name string) []byte {
 	t.Helper()
 	out := bytes.Clone(b)
 	found := false
-	pngChunks(out, func(c pngChunk) bool {
-		if c.name == name {
-			c.raw[len(c.raw)-1] ^= 1
+	container.PNGChunks(out, func(c container.PNGChunk) bool {
+		if c.Name == name {
+			c.Raw[len(c.Raw)-1] ^= 1
 			found = true
 		}
 		return !found
@@ -99,7 +100,7 @@ func TestPNGChecksumHasOneVerdict(t *testing.T) {
 	zlibAs := func(f func(z []byte) []byte) []byte { q := p; q.stretch = f; return q.file(t) }
 	withChunk := func(name, data string) []byte {
 		q := p
-		q.before = appendPNGChunk(nil, name, []byte(data))
+		q.before = container.AppendPNGChunk(nil, name, []byte(data))
 		return spoil(t, q.file(t), name)
 	}
 	for _, tt := range []struct {
@@ -143,9 +144,12 @@ func TestPNGWithoutItsEndIsServed(t *testing.T) {
 	laced := pngParts{w: 61, h: 43, kind: 2, bits: 8, laced: true}
 	grey := image.NewNRGBA(image.Rect(0, 0, 61, 43))
 	fill(grey, grey.Rect, color.NRGBA{90, 90, 90, 255})
-	for _, pass := range pngPasses(laced.header()) {
-		for range pass.rows {
-			laced.rows = append(append(laced.rows, 0), bytes.Repeat([]byte{90}, pass.bytes-1)...)
+	for _, p := range [][4]int{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}} {
+		for y := p[1]; y < 43; y += p[3] {
+			laced.rows = append(laced.rows, 0)
+			for x := p[0]; x < 61; x += p[2] {
+				laced.rows = append(laced.rows, 90, 90, 90)
+			}
 		}
 	}
 	for name, tt := range map[string]struct {
@@ -194,7 +198,7 @@ func FuzzPNG(f *testing.F) {
 		if err := s.mendPNG(); err != nil {
 			return
 		}
-		if mended, err := sniff.Inspect(s.body); err != nil || !mended.Complete || !pngComplete(s.body) {
+		if mended, err := sniff.Inspect(s.body); err != nil || !mended.Complete || !container.PNGComplete(s.body) {
 			t.Fatalf("what was mended is not whole: %+v, %v", mended, err)
 		}
 	})

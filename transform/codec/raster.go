@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -76,7 +77,7 @@ func (r *Raster) Crop(x, y, width, height int) (*Raster, error) {
 func (r *Raster) Encode(e Encoding) ([]byte, error) {
 	body, err := r.im.save(settings{q: e.Q, effort: e.Effort, fullChroma: e.FullChroma, alphaQ: 100, plain: e.Plain, lossless: e.Format == variant.PNG || e.Lossless}.options(e.Format))
 	if err == nil {
-		body, err = stripContainer(e.Format, body)
+		body, err = container.Strip(e.Format, body)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("codec.Encode: %w", err)

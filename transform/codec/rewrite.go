@@ -8,30 +8,16 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// rewriteContainer writes a file of somebody else again, so that only what decoders need of it is left, and each byte
-// of it has one place. Its pixels stay as they are. A file with anything unusual is refused: it is then encoded like
-// any other. stripContainer is enough for what our own encoders made.
-//
-// What is compressed can still say anything: a picture may show a page of text. But no byte of the result is copied
-// from where no decoder looks.
+// rewriteContainer is container.Rewrite, for JPEG too: that takes libjpeg.
 func rewriteContainer(f variant.Format, b []byte) ([]byte, error) {
-	var out []byte
-	var err error
-	switch f {
-	case variant.JPEG:
-		out, err = rewriteJPEG(b)
-	case variant.PNG:
-		out, err = rewritePNG(b)
-	case variant.WebP:
-		out, err = rewriteWebP(b)
-	case variant.GIF:
-		out, err = rewriteGIF(b)
-	default:
-		err = errContainer
+	if f != variant.JPEG {
+		return container.Rewrite(f, b)
 	}
+	out, err := rewriteJPEG(b)
 	if err != nil {
 		return nil, fmt.Errorf("rewrite %s: %w", f, err)
 	}
@@ -42,12 +28,12 @@ func rewriteContainer(f variant.Format, b []byte) ([]byte, error) {
 // itself.
 func rewriteJPEG(b []byte) ([]byte, error) {
 	if len(b) < 4 {
-		return nil, errContainer
+		return nil, container.ErrMalformed
 	}
 	var body *C.uchar
 	var n C.ulong
 	if C.gc_jpeg_rewrite((*C.uchar)(unsafe.Pointer(&b[0])), C.ulong(len(b)), &body, &n) != 0 {
-		return nil, errContainer
+		return nil, container.ErrMalformed
 	}
 	defer C.free(unsafe.Pointer(body))
 	return C.GoBytes(unsafe.Pointer(body), C.int(n)), nil

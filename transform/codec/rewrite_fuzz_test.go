@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -19,8 +20,8 @@ func plantIn(format variant.Format, clean []byte, n uint8) []byte {
 		segment := string(binary.BigEndian.AppendUint16([]byte{0xff, marker}, uint16(len(planting)+2))) + planting
 		return [][]byte{end, splice(clean, 2, segment), splice(clean, -2, planting)}[n/6%3]
 	case variant.PNG:
-		chunk := string(appendPNGChunk(nil, "gcXx", []byte(planting)))
-		full := appendPNGChunk(bytes.Clone(clean[:len(clean)-12]), "IEND", []byte(planting))
+		chunk := string(container.AppendPNGChunk(nil, "gcXx", []byte(planting)))
+		full := container.AppendPNGChunk(bytes.Clone(clean[:len(clean)-12]), "IEND", []byte(planting))
 		return [][]byte{end, splice(clean, 33, chunk), splice(clean, -12, chunk), full}[n%4]
 	case variant.GIF:
 		block := string(rune(len(planting))) + planting
@@ -42,6 +43,12 @@ func plantIn(format variant.Format, clean []byte, n uint8) []byte {
 	}
 	binary.LittleEndian.PutUint32(body[4:], uint32(len(body)-8))
 	return [][]byte{end, body, body}[n%3]
+}
+
+func appendRIFF(out []byte, name string, body []byte) []byte {
+	out = binary.LittleEndian.AppendUint32(append(out, name...), uint32(len(body)))
+	out = append(out, body...)
+	return append(out, make([]byte, len(body)%2)...)
 }
 
 // FuzzRewriteContainer holds the rewriter to its words on any bytes: what it gives has the same pixels and is its own

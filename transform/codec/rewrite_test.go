@@ -7,12 +7,14 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"iter"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -63,9 +65,9 @@ func plantedJPEGs(t testing.TB) []planted {
 
 // pngFrom writes a PNG of chunks.
 func pngFrom(header []byte, chunks ...string) []byte {
-	out := appendPNGChunk([]byte(pngSignature), "IHDR", header)
+	out := container.AppendPNGChunk([]byte(container.PNGSignature), "IHDR", header)
 	for _, c := range chunks {
-		out = appendPNGChunk(out, c[:4], []byte(c[4:]))
+		out = container.AppendPNGChunk(out, c[:4], []byte(c[4:]))
 	}
 	return out
 }
@@ -100,7 +102,7 @@ func plantedPNGs() []planted {
 
 func plantedGIFs(t testing.TB) []planted {
 	g := movie(t, 2)
-	head := 13 + colourTable(g[10])
+	head := 13 + container.GIFColours(g[10])
 	block := func(text string) string { return string(rune(len(text))) + text }
 	control := bytes.Index(g, []byte{0x21, 0xf9, 4})
 	loop := bytes.Index(g, []byte("NETSCAPE2.0")) + len("NETSCAPE2.0\x03\x01\x00\x00")
@@ -132,12 +134,11 @@ func plantedWebPs(t testing.TB) []planted {
 	}
 	content := func(b []byte, name string) string {
 		body := ""
-		_ = riffChunks(b[12:], func(n string, data []byte) error {
+		for n, data := range riffChunks(b) {
 			if n == name {
-				body = string(data)
+				body = data
 			}
-			return nil
-		})
+		}
 		if body == "" {
 			t.Fatalf("the encoder wrote no %s", name)
 		}
@@ -148,8 +149,9 @@ func plantedWebPs(t testing.TB) []planted {
 		t.Fatal(err)
 	}
 	lossy := content(still.Body, "VP8 ")
-	size := uint24([]byte(lossy)) >> 5
-	first := three(uint24([]byte(lossy))&31|(size+len(planting))<<5) + lossy[3:10+size] + planting + lossy[10+size:]
+	tag := int(lossy[0]) | int(lossy[1])<<8 | int(lossy[2])<<16
+	size := tag >> 5
+	first := three(tag&31|(size+len(planting))<<5) + lossy[3:10+size] + planting + lossy[10+size:]
 	glass := image.NewNRGBA(image.Rect(0, 0, 64, 48))
 	for i := range glass.Pix {
 		glass.Pix[i] = byte(i * i >> 3)
@@ -161,12 +163,11 @@ func plantedWebPs(t testing.TB) []planted {
 	}
 	frames := func(tail string) string {
 		out := ""
-		_ = riffChunks(moving.Body[12:], func(n string, data []byte) error {
+		for n, data := range riffChunks(moving.Body) {
 			if n == "ANMF" {
-				out += riff(n, string(data)+tail)
+				out += riff(n, data+tail)
 			}
-			return nil
-		})
+		}
 		return out
 	}
 	raster, err := c.Raster(pngOf(t, quarters(64, 48)), variant.Spec{}, testLimits)
@@ -201,11 +202,20 @@ func plantedWebPs(t testing.TB) []planted {
 	return out
 }
 
-func three(n int) string {
-	b := make([]byte, 3)
-	put24(b, n)
-	return string(b)
+// riffChunks gives the chunks of a WebP that our encoder made.
+func riffChunks(b []byte) iter.Seq2[string, string] {
+	return func(yield func(name, body string) bool) {
+		for at := 12; at < len(b); {
+			n := int(binary.LittleEndian.Uint32(b[at+4:]))
+			if !yield(string(b[at:at+4]), string(b[at+8:at+8+n])) {
+				return
+			}
+			at += 8 + n + n%2
+		}
+	}
 }
+
+func three(n int) string { return string([]byte{byte(n), byte(n >> 8), byte(n >> 16)}) }
 
 // corpusPhoto is the name of a photo of the corpus.
 func corpusPhoto(t testing.TB) string {
@@ -339,7 +349,7 @@ func TestRewriteFrameWithMorePixels(t *testing.T) {
 		t.Fatal("no frame")
 	}
 	g[frame+7] = 30
-	got, err := rewriteGIF(g)
+	got, err := container.Rewrite(variant.GIF, g)
 	if err != nil || len(got) >= len(g) {
 		t.Fatalf("%d bytes became %d, %v", len(g), len(got), err)
 	}
@@ -362,7 +372,7 @@ func TestRewriteInterlaced(t *testing.T) {
 			if err := png.Encode(&b, img); err != nil {
 				t.Fatal(err)
 			}
-			got, err := rewritePNG(b.Bytes())
+			got, err := container.Rewrite(variant.PNG, b.Bytes())
 			if err != nil || !bytes.Equal(drawnPixels(t, c, got), drawnPixels(t, c, b.Bytes())) {
 				t.Errorf("%T of %v: %v, or other pixels", img, size, err)
 			}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -74,7 +75,7 @@ func jpegParts(b []byte) []string {
 
 func gifParts(t testing.TB, b []byte) []string {
 	var out []string
-	for at := 13 + colourTable(b[10]); at < len(b) && b[at] != 0x3b; {
+	for at := 13 + container.GIFColours(b[10]); at < len(b) && b[at] != 0x3b; {
 		switch b[at] {
 		case 0x21:
 			name := string([]byte{'0', 'x', "0123456789abcdef"[b[at+1]>>4], "0123456789abcdef"[b[at+1]&15]})
@@ -82,10 +83,10 @@ func gifParts(t testing.TB, b []byte) []string {
 				name += " " + string(b[at+3:at+14])
 			}
 			out = append(out, name)
-			at = subBlocksEnd(b, at+2)
+			at = skipBlocks(b, at+2)
 		case 0x2c:
 			out = append(out, "frame")
-			at = subBlocksEnd(b, at+11+colourTable(b[at+9]))
+			at = skipBlocks(b, at+11+container.GIFColours(b[at+9]))
 		default:
 			t.Fatalf("GIF block %#x", b[at])
 		}
@@ -173,7 +174,7 @@ func stuffed(t testing.TB) map[variant.Format][]byte {
 	webpBody := "WEBP" + riff("VP8X", "\x2c\x00\x00\x00\x0f\x00\x00\x0f\x00\x00") + riff("ICCP", "SECRET") + string(w[12:]) + riff("EXIF", "SECRET") + riff("XMP ", "SECRET!")
 	webpFile := "RIFF" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(webpBody)))) + webpBody + "SECRET"
 	g := string(movie(t, 2))
-	head := 13 + colourTable(g[10])
+	head := 13 + container.GIFColours(g[10])
 	gifFile := g[:head] + "\x21\xfe\x06SECRET\x00" + "\x21\xff\x0bXMP DataXMP\x06SECRET\x00" + "\x21\x01\x0cSECRETSECRET\x06SECRET\x00" + g[head:] + "SECRET"
 	return map[variant.Format][]byte{variant.JPEG: []byte(jpegFile), variant.PNG: []byte(pngFile), variant.WebP: []byte(webpFile), variant.GIF: []byte(gifFile)}
 }
@@ -186,7 +187,7 @@ func TestStripContainer(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
-		got, err := stripContainer(f, file[:in.End])
+		got, err := container.Strip(f, file[:in.End])
 		if err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
@@ -197,7 +198,7 @@ func TestStripContainer(t *testing.T) {
 		if !bytes.Equal(pixels(got), pixels(file)) {
 			t.Errorf("%s: stripping changed pixels", f)
 		}
-		again, err := stripContainer(f, got)
+		again, err := container.Strip(f, got)
 		if err != nil || !bytes.Equal(again, got) {
 			t.Errorf("%s: stripping twice differs, %v", f, err)
 		}
@@ -211,14 +212,14 @@ func FuzzStripContainer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, n int, b []byte) {
 		format := names[max(n%len(names), 0)]
-		got, err := stripContainer(format, b)
+		got, err := container.Strip(format, b)
 		if err != nil {
 			return
 		}
 		if len(got) > len(b)+64 {
 			t.Fatalf("%d bytes became %d", len(b), len(got))
 		}
-		again, err := stripContainer(format, got)
+		again, err := container.Strip(format, got)
 		if err != nil || !bytes.Equal(got, again) {
 			t.Fatalf("stripping twice differs: %v", err)
 		}

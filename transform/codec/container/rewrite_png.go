@@ -1,4 +1,4 @@
-package codec
+package container
 
 import (
 	"bytes"
@@ -16,12 +16,12 @@ type pngFile struct {
 	broken                 bool
 }
 
-func (f *pngFile) take(c pngChunk) bool {
+func (f *pngFile) take(c PNGChunk) bool {
 	once := func(to *[]byte) {
 		f.broken = f.broken || *to != nil
-		*to = c.data
+		*to = c.Data
 	}
-	switch c.name {
+	switch c.Name {
 	case "IHDR":
 		once(&f.header)
 	case "PLTE":
@@ -29,40 +29,40 @@ func (f *pngFile) take(c pngChunk) bool {
 	case "tRNS":
 		once(&f.alpha)
 	case "IDAT":
-		f.data = append(f.data, c.data...)
+		f.data = append(f.data, c.Data...)
 	default:
 		return true
 	}
-	f.broken = f.broken || c.cut || !c.sound()
+	f.broken = f.broken || c.Cut || !c.Sound()
 	return !f.broken
 }
 
 // rewritePNG keeps the header, the pixels up to the end of their compressed stream, and of palette and transparency
 // what the pixels use.
 func rewritePNG(b []byte) ([]byte, error) {
-	if !bytes.HasPrefix(b, []byte(pngSignature)) {
-		return nil, errContainer
+	if !bytes.HasPrefix(b, []byte(PNGSignature)) {
+		return nil, ErrMalformed
 	}
 	var f pngFile
-	pngChunks(b, f.take)
+	PNGChunks(b, f.take)
 	if h := f.header; f.broken || len(h) != 13 || h[10] != 0 || h[11] != 0 || h[12] > 1 || len(f.data) < 6 {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
 	used := new([256]bool)
 	stream, ok := f.pixels(used)
 	if !ok || !f.colours(used) {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
-	out := append(make([]byte, 0, len(stream)+1024), pngSignature...)
-	out = appendPNGChunk(out, "IHDR", f.header)
+	out := append(make([]byte, 0, len(stream)+1024), PNGSignature...)
+	out = AppendPNGChunk(out, "IHDR", f.header)
 	if f.palette != nil {
-		out = appendPNGChunk(out, "PLTE", f.palette)
+		out = AppendPNGChunk(out, "PLTE", f.palette)
 	}
 	if f.alpha != nil {
-		out = appendPNGChunk(out, "tRNS", f.alpha)
+		out = AppendPNGChunk(out, "tRNS", f.alpha)
 	}
-	out = appendPNGChunk(out, "IDAT", stream)
-	return appendPNGChunk(out, "IEND", nil), nil
+	out = AppendPNGChunk(out, "IDAT", stream)
+	return AppendPNGChunk(out, "IEND", nil), nil
 }
 
 // pixels reads all rows, notes which colours of a palette they name, and gives their compressed stream with the right

@@ -1,4 +1,4 @@
-package codec
+package container
 
 import (
 	"bytes"
@@ -22,11 +22,11 @@ type gifRewriter struct {
 // and the loop count, of colour tables what the frames use.
 func rewriteGIF(b []byte) ([]byte, error) {
 	if len(b) < 13 || string(b[:3]) != "GIF" {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
-	g := gifRewriter{in: b, at: 13 + colourTable(b[10])}
+	g := gifRewriter{in: b, at: 13 + GIFColours(b[10])}
 	if g.at > len(b) {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
 	g.out = append(make([]byte, 0, len(b)), "GIF89a"...)
 	g.out = append(g.out, b[6:12]...)
@@ -48,7 +48,7 @@ func rewriteGIF(b []byte) ([]byte, error) {
 // block reads the next block. done tells that it was the end.
 func (g *gifRewriter) block() (done bool, err error) {
 	if g.at >= len(g.in) {
-		return false, errContainer
+		return false, ErrMalformed
 	}
 	kind := g.in[g.at]
 	g.at++
@@ -62,7 +62,7 @@ func (g *gifRewriter) block() (done bool, err error) {
 	case 0x00: // A stray terminator.
 		return false, nil
 	}
-	return false, errContainer
+	return false, ErrMalformed
 }
 
 // blocks gives the content of the sub-blocks here and moves on behind them.
@@ -80,12 +80,12 @@ func (g *gifRewriter) blocks() ([]byte, error) {
 		all = append(all, g.in[g.at:g.at+n]...)
 		g.at += n
 	}
-	return nil, errContainer
+	return nil, ErrMalformed
 }
 
 func (g *gifRewriter) extension() error {
 	if g.at+2 > len(g.in) {
-		return errContainer
+		return ErrMalformed
 	}
 	label, first := g.in[g.at], int(g.in[g.at+1])
 	g.at++
@@ -95,7 +95,7 @@ func (g *gifRewriter) extension() error {
 	}
 	switch {
 	case label == 0xf9 && (first != 4 || len(body) != 4 || g.frame != nil):
-		return errContainer // Decoders differ in which of two controls they follow.
+		return ErrMalformed // Decoders differ in which of two controls they follow.
 	case label == 0xf9:
 		g.frame = []byte{0x21, 0xf9, 4, body[0] & 0x1d, body[1], body[2], body[3], 0}
 	case label == 0xff && first == 11 && len(body) >= 14 && body[11] == 1 && !g.looped &&
@@ -109,31 +109,31 @@ func (g *gifRewriter) extension() error {
 
 func (g *gifRewriter) image() error {
 	if g.at+10 > len(g.in) {
-		return errContainer
+		return ErrMalformed
 	}
 	head := g.in[g.at : g.at+9]
-	table := colourTable(head[8])
+	table := GIFColours(head[8])
 	g.at += 9
 	if g.at+table+1 > len(g.in) {
-		return errContainer
+		return ErrMalformed
 	}
 	colours := bytes.Clone(g.in[g.at : g.at+table])
 	bits := int(g.in[g.at+table])
 	g.at += table + 1
 	packed, err := g.blocks()
 	if err != nil || bits < 2 || bits > 8 {
-		return errContainer
+		return ErrMalformed
 	}
 	pixels := make([]byte, int(binary.LittleEndian.Uint16(head[4:]))*int(binary.LittleEndian.Uint16(head[6:])))
 	rest := bytes.NewReader(packed)
 	r := lzw.NewReader(rest, lzw.LSB, bits) // reads no byte too many of a ByteReader
 	if _, err := io.ReadFull(r, pixels); err != nil {
-		return errContainer
+		return ErrMalformed
 	}
 	if n, err := r.Read(make([]byte, 1)); n == 0 && err == io.EOF {
 		packed = packed[:len(packed)-rest.Len()]
 	} else if packed, err = repack(pixels, bits); err != nil { // No end, or more than the pixels.
-		return errContainer
+		return ErrMalformed
 	}
 	var used [256]bool
 	named := &g.used

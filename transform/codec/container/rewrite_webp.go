@@ -1,4 +1,4 @@
-package codec
+package container
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ type webpRewriter struct {
 // animation gets no extended header.
 func rewriteWebP(b []byte) ([]byte, error) {
 	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
 	total := min(int64(len(b)), int64(binary.LittleEndian.Uint32(b[4:]))+8)
 	var w webpRewriter
@@ -30,12 +30,12 @@ func rewriteWebP(b []byte) ([]byte, error) {
 		switch name {
 		case "VP8X":
 			if len(body) < 10 || w.extended != nil || w.done || w.moves || alpha != nil {
-				return errContainer
+				return ErrMalformed
 			}
 			w.extended = append([]byte{body[0] & 0x12, 0, 0, 0}, body[4:10]...)
 		case "ANIM":
 			if len(body) < 6 || w.moves || w.done {
-				return errContainer
+				return ErrMalformed
 			}
 			w.moves = true
 			w.out = appendRIFF(w.out, name, body[:6])
@@ -43,12 +43,12 @@ func rewriteWebP(b []byte) ([]byte, error) {
 			return w.frame(body)
 		case "ALPH":
 			if alpha != nil || w.done || w.moves {
-				return errContainer
+				return ErrMalformed
 			}
 			alpha = body
 		case "VP8 ", "VP8L":
 			if w.done || w.moves {
-				return errContainer
+				return ErrMalformed
 			}
 			w.done = true
 			return w.picture(name, body, alpha, w.width(), w.height())
@@ -56,7 +56,7 @@ func rewriteWebP(b []byte) ([]byte, error) {
 		return nil
 	})
 	if err != nil || w.done == w.moves || w.moves != w.says(0x02) || alpha != nil && !w.says(0x10) {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
 	out := append(make([]byte, 0, len(w.out)+32), "RIFF\x00\x00\x00\x00WEBP"...)
 	if w.extended != nil && w.extended[0] != 0 {
@@ -88,7 +88,7 @@ func (w *webpRewriter) height() int {
 // frame writes one frame of an animation.
 func (w *webpRewriter) frame(body []byte) error {
 	if len(body) < 16 || !w.moves || w.extended == nil {
-		return errContainer
+		return ErrMalformed
 	}
 	f := webpRewriter{out: append(bytes.Clone(body[:15]), body[15]&3)}
 	var alpha []byte
@@ -100,12 +100,12 @@ func (w *webpRewriter) frame(body []byte) error {
 			f.done = true
 			return f.picture(name, data, alpha, uint24(body[6:])+1, uint24(body[9:])+1)
 		case name == "ALPH" || name == "VP8 " || name == "VP8L":
-			return errContainer
+			return ErrMalformed
 		}
 		return nil
 	})
 	if err != nil || !f.done {
-		return errContainer
+		return ErrMalformed
 	}
 	w.out = appendRIFF(w.out, "ANMF", f.out)
 	return nil
@@ -115,7 +115,7 @@ func (w *webpRewriter) frame(body []byte) error {
 func (w *webpRewriter) picture(name string, body, alpha []byte, width, height int) error {
 	if name == "VP8L" {
 		if alpha != nil {
-			return errContainer
+			return ErrMalformed
 		}
 		n, err := losslessEnd(body, width, height)
 		if err != nil {
@@ -143,11 +143,11 @@ func (w *webpRewriter) picture(name string, body, alpha []byte, width, height in
 func losslessEnd(body []byte, width, height int) (int, error) {
 	c, err := vp8l.DecodeConfig(bytes.NewReader(body))
 	if err != nil || width > 0 && (c.Width != width || c.Height != height) {
-		return 0, errContainer
+		return 0, ErrMalformed
 	}
 	r := bytes.NewReader(body)
 	if _, err := vp8l.Decode(r); err != nil { // It reads no byte too many of a ByteReader.
-		return 0, errContainer
+		return 0, ErrMalformed
 	}
 	return len(body) - r.Len(), nil
 }
@@ -156,19 +156,19 @@ func losslessEnd(body []byte, width, height int) (int, error) {
 // header.
 func alphaEnd(alpha []byte, width, height int) (int, error) {
 	if len(alpha) == 0 || alpha[0]&3 > 1 {
-		return 0, errContainer
+		return 0, ErrMalformed
 	}
 	if alpha[0]&3 == 0 {
 		if n := 1 + width*height; n <= len(alpha) {
 			return n, nil
 		}
-		return 0, errContainer
+		return 0, ErrMalformed
 	}
 	bits := uint32(width-1) | uint32(height-1)<<14
 	head := binary.LittleEndian.AppendUint32([]byte{0x2f}, bits)
 	n, err := losslessEnd(append(head, alpha[1:]...), width, height)
 	if err != nil || n < len(head) {
-		return 0, errContainer
+		return 0, ErrMalformed
 	}
 	return n - len(head) + 1, nil
 }
@@ -183,26 +183,26 @@ const (
 // rewriteVP8 cuts each partition of a lossy picture where the decoder stops reading it.
 func rewriteVP8(body []byte, width, height int) (out []byte, w, h int, err error) {
 	if len(body) < vp8Head {
-		return nil, 0, 0, errContainer
+		return nil, 0, 0, ErrMalformed
 	}
 	d := vp8.NewDecoder()
 	d.Init(bytes.NewReader(body), len(body))
 	head, err := d.DecodeFrameHeader()
 	if err != nil || !head.KeyFrame || width > 0 && (head.Width != width || head.Height != height) {
-		return nil, 0, 0, errContainer
+		return nil, 0, 0, ErrMalformed
 	}
 	if _, err := d.DecodeFrame(); err != nil {
-		return nil, 0, 0, errContainer
+		return nil, 0, 0, ErrMalformed
 	}
 	first, others, ok := partitionsRead(d)
 	if !ok {
-		return nil, 0, 0, errContainer
+		return nil, 0, 0, ErrMalformed
 	}
 	tag := uint24(body)
 	size := tag >> vp8SizeFrom
 	from := vp8Head + size + 3*(len(others)-1)
 	if first > size || from > len(body) {
-		return nil, 0, 0, errContainer
+		return nil, 0, 0, ErrMalformed
 	}
 	sizes := body[vp8Head+size : from]
 	out = append(make([]byte, 0, len(body)), body[:from]...)
@@ -216,7 +216,7 @@ func rewriteVP8(body []byte, width, height int) (out []byte, w, h int, err error
 			long = min(long, uint24(sizes[3*i:]))
 		}
 		if n > long {
-			return nil, 0, 0, errContainer
+			return nil, 0, 0, ErrMalformed
 		}
 		p := partition(body[from:from+long], n)
 		if i < len(others)-1 {
@@ -266,7 +266,7 @@ func riffChunks(b []byte, f func(name string, body []byte) error) error {
 	for len(b) >= 8 {
 		n := int64(binary.LittleEndian.Uint32(b[4:]))
 		if n > int64(len(b)-8) {
-			return errContainer
+			return ErrMalformed
 		}
 		if err := f(string(b[:4]), b[8:8+n]); err != nil {
 			return err

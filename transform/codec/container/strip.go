@@ -1,4 +1,6 @@
-package codec
+// Package container reads and writes the structure of picture files, and knows nothing of decoding: it cuts out what is
+// not needed to show their pixels. No pixel changes.
+package container
 
 import (
 	"bytes"
@@ -9,12 +11,37 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// errContainer says that a file's structure is not what its format asks for.
-var errContainer = errors.New("the container is not well-formed")
+// ErrMalformed says that a file's structure is not what its format asks for.
+var ErrMalformed = errors.New("the container is not well-formed")
 
-// stripContainer cuts out of a file what is not needed to show its pixels: camera data, place, texts, thumbnails,
+// Rewrite writes a PNG, WebP or GIF of somebody else again, so that only what decoders need of it is left, and each
+// byte of it has one place. Its pixels stay as they are. A file with anything unusual is refused. Strip is enough for
+// what our own encoders made.
+//
+// What is compressed can still say anything: a picture may show a page of text. But no byte of the result is copied
+// from where no decoder looks.
+func Rewrite(f variant.Format, b []byte) ([]byte, error) {
+	var out []byte
+	var err error
+	switch f {
+	case variant.PNG:
+		out, err = rewritePNG(b)
+	case variant.WebP:
+		out, err = rewriteWebP(b)
+	case variant.GIF:
+		out, err = rewriteGIF(b)
+	default:
+		err = ErrMalformed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rewrite %s: %w", f, err)
+	}
+	return out, nil
+}
+
+// Strip cuts out of a file what is not needed to show its pixels: camera data, place, texts, thumbnails,
 // profiles. No pixel changes. AVIF is passed on as it is: our encoder gets no metadata to write.
-func stripContainer(f variant.Format, b []byte) ([]byte, error) {
+func Strip(f variant.Format, b []byte) ([]byte, error) {
 	var out []byte
 	var err error
 	switch f {
@@ -39,12 +66,12 @@ func stripContainer(f variant.Format, b []byte) ([]byte, error) {
 // decide how the components are read.
 func stripJPEG(b []byte) ([]byte, error) {
 	if len(b) < 4 || b[0] != 0xff || b[1] != 0xd8 {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
 	out := append(make([]byte, 0, len(b)), 0xff, 0xd8)
 	for at := 2; ; {
 		if at+2 > len(b) || b[at] != 0xff {
-			return nil, errContainer
+			return nil, ErrMalformed
 		}
 		marker := b[at+1]
 		switch {
@@ -58,11 +85,11 @@ func stripJPEG(b []byte) ([]byte, error) {
 			continue
 		}
 		if at+4 > len(b) {
-			return nil, errContainer
+			return nil, ErrMalformed
 		}
 		end := at + 2 + int(binary.BigEndian.Uint16(b[at+2:]))
 		if end < at+4 || end > len(b) {
-			return nil, errContainer
+			return nil, ErrMalformed
 		}
 		body := b[at+4 : end]
 		switch {
@@ -102,14 +129,14 @@ func entropyEnd(b []byte, at int) int {
 
 // stripPNG keeps the critical chunks and tRNS, which is part of the pixels.
 func stripPNG(b []byte) ([]byte, error) {
-	if !bytes.HasPrefix(b, []byte(pngSignature)) {
-		return nil, errContainer
+	if !bytes.HasPrefix(b, []byte(PNGSignature)) {
+		return nil, ErrMalformed
 	}
-	out := append(make([]byte, 0, len(b)), pngSignature...)
-	for at := len(pngSignature); at+12 <= len(b); {
+	out := append(make([]byte, 0, len(b)), PNGSignature...)
+	for at := len(PNGSignature); at+12 <= len(b); {
 		n := binary.BigEndian.Uint32(b[at:])
 		if int64(n) > int64(len(b)-at-12) {
-			return nil, errContainer
+			return nil, ErrMalformed
 		}
 		end := at + 12 + int(n)
 		switch name := string(b[at+4 : at+8]); name {
@@ -120,14 +147,14 @@ func stripPNG(b []byte) ([]byte, error) {
 		}
 		at = end
 	}
-	return nil, errContainer
+	return nil, ErrMalformed
 }
 
 // stripWebP keeps the picture's own chunks and clears the flags of those that went. A file that is then one plain
 // picture needs no extended header.
 func stripWebP(b []byte) ([]byte, error) {
 	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
 	out := append(make([]byte, 0, len(b)), b[:12]...)
 	extended, chunks := 0, 0 // where the chunk after VP8X begins, how many chunks there are beside it
@@ -137,14 +164,14 @@ func stripWebP(b []byte) ([]byte, error) {
 		end := at + 8 + n + n%2
 		if end > total {
 			if end-n%2 > total {
-				return nil, errContainer
+				return nil, ErrMalformed
 			}
 			end = total // A last chunk without its padding.
 		}
 		switch string(b[at : at+4]) {
 		case "VP8X":
 			if n < 10 {
-				return nil, errContainer
+				return nil, ErrMalformed
 			}
 			start := len(out)
 			out = append(out, b[at:end]...)
@@ -168,11 +195,11 @@ func stripWebP(b []byte) ([]byte, error) {
 // stripGIF drops comments, plain text and application data other than the loop count.
 func stripGIF(b []byte) ([]byte, error) {
 	if len(b) < 13 || string(b[:3]) != "GIF" {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
-	at := 13 + colourTable(b[10])
+	at := 13 + GIFColours(b[10])
 	if at > len(b) {
-		return nil, errContainer
+		return nil, ErrMalformed
 	}
 	out := append(make([]byte, 0, len(b)), b[:at]...)
 	for at < len(b) {
@@ -183,7 +210,7 @@ func stripGIF(b []byte) ([]byte, error) {
 			return append(out, 0x3b), nil
 		case 0x21:
 			if at+3 > len(b) {
-				return nil, errContainer
+				return nil, ErrMalformed
 			}
 			label := b[at+1]
 			body := b[at+3:]
@@ -191,23 +218,24 @@ func stripGIF(b []byte) ([]byte, error) {
 			at += 2
 		case 0x2c:
 			if at+11 > len(b) {
-				return nil, errContainer
+				return nil, ErrMalformed
 			}
-			at += 10 + colourTable(b[at+9]) + 1
+			at += 10 + GIFColours(b[at+9]) + 1
 		default:
-			return nil, errContainer
+			return nil, ErrMalformed
 		}
 		if at = subBlocksEnd(b, at); at < 0 {
-			return nil, errContainer
+			return nil, ErrMalformed
 		}
 		if keep {
 			out = append(out, b[start:at]...)
 		}
 	}
-	return nil, errContainer
+	return nil, ErrMalformed
 }
 
-func colourTable(flags byte) int {
+// GIFColours is how many bytes the colour table takes that the flags of a screen or frame announce.
+func GIFColours(flags byte) int {
 	if flags&0x80 == 0 {
 		return 0
 	}
