@@ -138,18 +138,11 @@ func TestMatrix(t *testing.T) {
 // A token whose configuration names one reading posts documents, whatever they look like.
 func TestBodiesOfATokenAreFixed(t *testing.T) {
 	a := newAPI(t, func(_ *Config, r *access.Rules) { r.API.Tokens[0].Bodies = []string{unit.BodyUnit} })
-	var got unit.Call
-	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call unit.Call) (prewarm.Accepted, error) {
-		got = call
-		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit) bool) {}}, nil
-	}
-	a.prewarm.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
-		return make([]prewarm.Checked, len(asks)), nil
-	}
+	told := accepting(a, doneJob())
 	doc := `{"urls":["https://evil.example/a.jpg"],"keys":["v1/ab/c"],"priority":"high","callback":{"url":"https://evil.example/"},"photo":"https://c.example/a.jpg"}`
 	const js = "Content-Type: application/json"
-	if w := a.private("POST", "/v1/prewarm", doc, bearer, js); w.Code != 200 || got.Callback != nil || got.Priority != "" || len(got.Units) != 1 {
-		t.Errorf("status %d, the call is %+v: %s", w.Code, got, w.Body)
+	if w := a.private("POST", "/v1/prewarm", doc, bearer, js); w.Code != 200 || told.call.Callback != nil || told.call.Priority != "" || len(told.call.Units) != 1 {
+		t.Errorf("status %d, the call is %+v: %s", w.Code, told.call, w.Body)
 	}
 	if w := a.private("POST", "/v1/check", doc, bearer, js); w.Code != 200 || strings.Contains(w.Body.String(), "v1/ab/c") || !strings.Contains(w.Body.String(), "c.example/a.jpg") {
 		t.Errorf("check: status %d: %s", w.Code, w.Body)

@@ -44,7 +44,10 @@ func (f *fakePrewarm) Refresh(ctx context.Context, a prewarm.Accepted, call unit
 }
 
 func (f *fakePrewarm) Check(ctx context.Context, asks []prewarm.CheckAsk, tell func(prewarm.Checked) error) error {
-	found, err := f.onCheck(ctx, asks)
+	found, err := make([]prewarm.Checked, len(asks)), error(nil)
+	if f.onCheck != nil {
+		found, err = f.onCheck(ctx, asks)
+	}
 	for _, c := range found {
 		if err := tell(c); err != nil {
 			return err

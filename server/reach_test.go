@@ -11,7 +11,6 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
-	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
@@ -142,11 +141,7 @@ func TestCallsStayWithinReach(t *testing.T) {
 		r.API.Tokens[0].Key, r.API.Tokens[0].Sources = "shop", []string{"*.example"}
 	})
 	want := reach.Hosts("*.example photos.example")
-	var rights unit.Rights
-	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call unit.Call) (prewarm.Accepted, error) {
-		rights = call.Rights
-		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit) bool) {}}, nil
-	}
+	told := accepting(a, doneJob())
 	a.prewarm.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
 		for _, ask := range asks {
 			if ask.Within != want {
@@ -162,6 +157,7 @@ func TestCallsStayWithinReach(t *testing.T) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
+	rights := told.call.Rights
 	if rights == nil || rights.Hosts() != want || rights.AllowsSource("http://b.example/x") || !rights.AllowsSource(photo) {
 		t.Errorf("the call may have %+v", rights)
 	}

@@ -1,12 +1,9 @@
 package server
 
 import (
-	"context"
 	"strings"
 	"testing"
 
-	"github.com/goldcrest/goldcrest/prewarm"
-	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 )
@@ -19,14 +16,7 @@ func TestTokensAreHeldToTheirKeySourcesAndPresets(t *testing.T) {
 		r.API.Tokens[0].Scopes = []string{access.ScopePrewarm, access.ScopeCheck, access.ScopeSign, access.ScopeExplain, access.ScopePurge}
 		r.API.Tokens[0].Key, r.API.Tokens[0].Sources, r.API.Tokens[0].Presets = "shop", []string{"photos.example"}, []string{"lite"}
 	})
-	var got unit.Call
-	a.prewarm.onAccept = func(_ context.Context, _, _ string, _ [32]byte, call unit.Call) (prewarm.Accepted, error) {
-		got = call
-		return prewarm.Accepted{Job: doneJob(), Units: func(func(prewarm.AcceptedUnit) bool) {}}, nil
-	}
-	a.prewarm.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
-		return make([]prewarm.Checked, len(asks)), nil
-	}
+	told := accepting(a, doneJob())
 	const js, elsewhere = "Content-Type: application/json", "http://elsewhere.example/a.jpg"
 	for _, x := range []struct {
 		method, path, body string
@@ -53,8 +43,8 @@ func TestTokensAreHeldToTheirKeySourcesAndPresets(t *testing.T) {
 			t.Errorf("%s: signed with another key: %s", x.body, w.Body)
 		}
 	}
-	if got.Key != "shop" || got.Rights == nil || got.Rights.AllowsSource(elsewhere) || !got.Rights.AllowsSource(photo) || got.Rights.AllowsPreset("") || !got.Rights.AllowsPreset("lite") {
-		t.Errorf("the call has key %q and rights %+v", got.Key, got.Rights)
+	if told.call.Key != "shop" || told.call.Rights == nil || told.call.Rights.AllowsSource(elsewhere) || !told.call.Rights.AllowsSource(photo) || told.call.Rights.AllowsPreset("") || !told.call.Rights.AllowsPreset("lite") {
+		t.Errorf("the call has key %q and rights %+v", told.call.Key, told.call.Rights)
 	}
 	rules := a.access.Current().Rules
 	for what, change := range map[string]func(*access.Token){
