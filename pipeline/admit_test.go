@@ -240,11 +240,18 @@ func TestHeavy(t *testing.T) {
 		return variant.Original{Body: []byte("x"), Info: sniff.Info{Format: format, Width: w, Height: h}}
 	}
 	none := variant.Original{}
+	gif := func(bytes int) variant.Original {
+		return variant.Original{Body: make([]byte, bytes), Info: sniff.Info{Format: "gif", Width: 2000, Height: 1500}}
+	}
+	open := variant.Spec{Format: variant.WebP, Accepts: variant.AcceptWebP}
 	for name, c := range map[string]struct {
 		spec     variant.Spec
 		original variant.Original
 		want     bool
 	}{
+		"random dots in two colours":        {open, gif(440_000), true},
+		"random dots as PNG, by name":       {variant.Spec{Format: variant.PNG}, gif(440_000), false},
+		"a drawing":                         {open, gif(100_000), false},
 		"a thumbnail of anything":           {spec(200, variant.JPEG), none, false},
 		"what phones get":                   {spec(800, variant.AVIF), original("jpeg", 4000, 3000), false},
 		"a large AVIF":                      {spec(1600, variant.AVIF), none, true},

@@ -32,7 +32,20 @@ func heavy(s variant.Spec, original variant.Original) bool {
 			result = pixels
 		}
 	}
-	return work+time.Duration(result*float64(writeTakes[s.Format])) >= gate.HeavyWork
+	write := result * float64(writeTakes[s.Format])
+	if s.Accepts != 0 && dense(original) {
+		write *= denseTries
+	}
+	return work+time.Duration(write) >= gate.HeavyWork
+}
+
+// denseTries is how many encodes it takes, about, to find one that is smaller than a dense original.
+const denseTries = 4
+
+// dense reports whether the bytes of a GIF do not shrink, as of random dots and dithered scans: at an eighth of a byte
+// for each pixel even two colours take all the room that they can.
+func dense(o variant.Original) bool {
+	return o.Info.Format == "gif" && o.Bytes() > o.Info.Pixels()*int64(max(o.Info.Frames, 1))/8
 }
 
 // box is how many pixels a spec asks for, by the look of its URL; 0 = as many as the original has.
