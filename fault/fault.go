@@ -121,6 +121,12 @@ func New(kind Kind, op, public string, cause error) *Error {
 	return &Error{Kind: kind, Op: op, Public: public, Err: cause}
 }
 
+// After says when a retry makes sense.
+func (e *Error) After(d time.Duration) *Error {
+	e.RetryAfter = d
+	return e
+}
+
 // Error is the operator's text: operation, kind, public sentence and cause.
 func (e *Error) Error() string {
 	s := e.Op + ": " + string(e.Kind) + ": " + e.Public

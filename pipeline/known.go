@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
@@ -56,9 +55,8 @@ func (p *Pipeline) vouch() error {
 	if p.parts.Purges.Trusted() {
 		return nil
 	}
-	f := fault.New(fault.Overloaded, "pipeline.vouch", "this instance is out of contact with the others and cannot tell what is purged", nil)
-	f.RetryAfter = 5 * time.Second
-	return f
+	const why = "this instance is out of contact with the others and cannot tell what is purged"
+	return fault.New(fault.Overloaded, "pipeline.vouch", why, nil).After(retrySoon)
 }
 
 // Recall is Get for a caller that knows the Key and wants nothing but a hit of the memory tier. It is false for

@@ -117,9 +117,8 @@ func (p *Pipeline) Remove(ctx context.Context, prefixes []string) (n int, err er
 
 // errPurgedAgain is what becomes of a variant that was purged each time it was made.
 func errPurgedAgain() error {
-	f := fault.New(fault.Overloaded, "pipeline.Warm", "the picture was purged each time that it was made", cache.ErrPurged)
-	f.RetryAfter = 5 * time.Second
-	return f
+	return fault.New(fault.Overloaded, "pipeline.Warm", "the picture was purged each time that it was made", cache.ErrPurged).
+		After(retrySoon)
 }
 
 // detach takes the fills of keys that match out of the table, so that nobody who comes after a purge joins one from

@@ -59,9 +59,11 @@ func (r *relief) await(ctx context.Context) error {
 	}
 }
 
+// retrySoon is when a caller is to try again where nobody knows how long it takes until there is room.
+const retrySoon = 5 * time.Second
+
 // errShort refuses a viewer while memory is short.
 func errShort() error {
-	e := fault.New(fault.Overloaded, "pipeline.admit", "this server is short of memory; try again shortly", nil)
-	e.RetryAfter = 5 * time.Second
-	return e
+	return fault.New(fault.Overloaded, "pipeline.admit", "this server is short of memory; try again shortly", nil).
+		After(retrySoon)
 }

@@ -241,9 +241,8 @@ func (s *Service) admit(ctx context.Context) error {
 	if b.tasks*taskImages < s.cfg.Backlog {
 		return nil
 	}
-	f := fault.New(fault.QueueFull, "prewarm.Accept", "too many images are waiting; try again later", nil)
-	f.RetryAfter = 30 * time.Second
-	return f
+	return fault.New(fault.QueueFull, "prewarm.Accept", "too many images are waiting; try again later", nil).
+		After(30 * time.Second)
 }
 
 // lookers is how many images of a call are looked up at the same time: of a bucket, each takes a round trip.

@@ -215,9 +215,8 @@ func (w *Webhooks) verdict(resp *http.Response) error {
 	case code == http.StatusGone:
 		return fault.New(fault.SourceNotFound, "prewarm.Tell", "the callback's receiver wants no more of it (410)", nil)
 	default:
-		f := fault.New(fault.SourceError, "prewarm.Tell", fmt.Sprintf("the callback's receiver answered %d", code), nil)
-		f.RetryAfter = w.retryAfter(resp.Header.Get("Retry-After"))
-		return f
+		return fault.New(fault.SourceError, "prewarm.Tell", fmt.Sprintf("the callback's receiver answered %d", code), nil).
+			After(w.retryAfter(resp.Header.Get("Retry-After")))
 	}
 }
 

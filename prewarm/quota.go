@@ -67,7 +67,5 @@ func exceeds(format string, limit int, used, asked int64) string {
 }
 
 func refusedFor(wait time.Duration, text string) error {
-	f := fault.New(fault.QuotaExceeded, "prewarm.charge", text, nil)
-	f.RetryAfter = wait
-	return f
+	return fault.New(fault.QuotaExceeded, "prewarm.charge", text, nil).After(wait)
 }

@@ -51,9 +51,8 @@ func probeOnly(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.Context().Value(asideKey{}) == nil || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics" {
 			return next(c)
 		}
-		f := fault.New(fault.Overloaded, "server.probeOnly", "the private listener has no connection to spare; try again shortly", nil)
-		f.RetryAfter = time.Second
-		return f
+		return fault.New(fault.Overloaded, "server.probeOnly", "the private listener has no connection to spare; try again shortly", nil).
+			After(time.Second)
 	}
 }
 

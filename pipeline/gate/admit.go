@@ -143,7 +143,6 @@ func (g *Gate) wait(p *Piece) time.Duration {
 // are served.
 func (g *Gate) refuse(wait time.Duration) error {
 	g.cfg.Refused(g.cfg.Name)
-	e := fault.New(fault.Overloaded, "pipeline.admit", "too many pictures are waiting; try again shortly", nil)
-	e.RetryAfter = min(max(wait/2, time.Second), 30*time.Second)
-	return e
+	return fault.New(fault.Overloaded, "pipeline.admit", "too many pictures are waiting; try again shortly", nil).
+		After(min(max(wait/2, time.Second), 30*time.Second))
 }

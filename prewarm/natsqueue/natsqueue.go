@@ -234,13 +234,11 @@ func classify(op string, err error) error {
 	case errors.Is(err, prewarm.ErrConflict), errors.Is(err, prewarm.ErrNoRecord):
 		return err
 	case errors.Is(err, errFull), isDiskFull(err), errors.As(err, &api) && isFull(api):
-		f := fault.New(fault.DiskFull, op, "the prewarm queue has no room left on its disk", err)
-		f.RetryAfter = 5 * time.Second
-		return f
+		return fault.New(fault.DiskFull, op, "the prewarm queue has no room left on its disk", err).
+			After(5 * time.Second)
 	case errors.Is(err, context.Canceled):
 		return fault.Of(err)
 	}
-	f := fault.New(fault.Overloaded, op, "the prewarm queue does not answer; try again shortly", err)
-	f.RetryAfter = 5 * time.Second
-	return f
+	return fault.New(fault.Overloaded, op, "the prewarm queue does not answer; try again shortly", err).
+		After(5 * time.Second)
 }

@@ -50,9 +50,8 @@ func (g *guesses) wrong(addr string, now time.Time, public string) *fault.Error 
 	if t.n <= g.limit {
 		return fault.New(fault.Unauthorized, "access.guesses", public, nil)
 	}
-	f := fault.New(fault.RateLimited, "access.guesses", fmt.Sprintf("More than %d wrong tokens came from this address within a minute. A right one is taken at once.", g.limit), nil)
-	f.RetryAfter = t.since.Add(time.Minute).Sub(now)
-	return f
+	return fault.New(fault.RateLimited, "access.guesses", fmt.Sprintf("More than %d wrong tokens came from this address within a minute. A right one is taken at once.", g.limit), nil).
+		After(t.since.Add(time.Minute).Sub(now))
 }
 
 // forget makes room for one more address: the oldest of a few, since to find the oldest of all takes long. The caller

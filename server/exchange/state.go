@@ -44,7 +44,6 @@ func (s *State) Short(from pressure.Step) error {
 	if s.Step() < from {
 		return nil
 	}
-	f := fault.New(fault.Overloaded, "exchange.Short", "this server is short of memory; try again shortly", nil)
-	f.RetryAfter = 5 * time.Second
-	return f
+	return fault.New(fault.Overloaded, "exchange.Short", "this server is short of memory; try again shortly", nil).
+		After(5 * time.Second)
 }
