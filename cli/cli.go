@@ -27,6 +27,10 @@ func commands() []command {
 		{name: "check", args: "[-variants LIST] URL... | -keys KEY... | -units FILE|-", summary: "ask a running server what is there", run: runCheck, operands: true},
 		{name: "purge", args: "-source URL | -unit ID | -tag TAG | -prefix KEY | -all", summary: "remove variants on a running server", run: runPurge},
 		{name: "explain", args: "[-accept A] [-run] PATH|URL", summary: "tell what a signed URL asks for", run: runExplain, operands: true},
+		{
+			name: "migrate", args: "check [-from imgproxy|thumbor] [-unsigned] FILE|-",
+			summary: "tell what becomes of another proxy's requests", run: runMigrate, operands: true,
+		},
 		{name: "config", args: "[-config FILE]", summary: "print the effective configuration, secrets masked", run: runConfig},
 		{name: "doctor", args: "[-config FILE]", summary: "check configuration, keys, store, codecs, disk; say what to do", run: runDoctor},
 		{name: "healthcheck", args: "[-url URL]", summary: "exit 0 if the local server is healthy (for containers)", run: runHealthcheck},

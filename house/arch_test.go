@@ -27,6 +27,7 @@ var layers = map[string]layer{
 	"metrics": {[]string{"fault"}, "labels are plain words, so that a metric ties no two packages together"},
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
 	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by whoever fetches, and by the heart between them"},
+	"thumbor": {[]string{"fault"}, "a reader of another grammar: what comes of it is text of ours"},
 	"variant": {[]string{"fault", "reach", "sniff"}, "what a variant is must be decidable without I/O and by every door alike"},
 	"signing": {[]string{"fault", "reach", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
 	"origin":  {[]string{"fault", "reach", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
@@ -120,12 +121,13 @@ var layers = map[string]layer{
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
-	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/progress", "cli/unitfile", "client", "config", "fault", "pause", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
+	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/migrate", "cli/progress", "cli/unitfile", "client", "config", "fault", "pause", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
 	"app": {[]string{"*"}, "the composition root: the only place that knows all"},
 
 	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
 	"cli/demo":     {[]string{"app", "client", "config", "server/access", "signing"}, "a user of the product: it serves and asks as anybody does"},
 	"cli/progress": {[]string{"cli/advice", "client", "fault"}, "shows the counts of jobs, and asks nobody for them"},
+	"cli/migrate":  {[]string{"fault", "signing", "thumbor", "variant"}, "reads a log, and judges URLs as a server would, without one"},
 	"cli/unitfile": {nil, "reads text, and knows no server"},
 
 	"house": {nil, "it reads the repository as a reader does"},
@@ -164,6 +166,7 @@ var pure = map[string][]string{
 	"reach":   {"os", "os/", "io/fs", "net", "net/http"},
 	"variant": {"os", "os/", "io/fs", "net", "net/http"},
 	"sniff":   {"os", "os/", "io/fs", "net", "net/http"},
+	"thumbor": {"os", "os/", "io/fs", "net", "net/http"},
 
 	"prewarm/unit": {"os", "os/", "io/fs", "net", "net/http"},
 
@@ -171,7 +174,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "links", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
+var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",

@@ -87,8 +87,9 @@ func inspect(path string, src []byte) (comment string, faults []string) {
 				report(n.Pos(), "the interface has %d methods, at most %d are allowed", len(n.Methods.List), maxInterfaceMethods)
 			}
 		case *ast.Ident:
+			name := strings.ReplaceAll(strings.ToLower(n.Name), "thumbor", "") // The name of a program.
 			for _, noun := range foreignNouns {
-				if strings.Contains(strings.ToLower(n.Name), noun) {
+				if strings.Contains(name, noun) {
 					report(n.Pos(), "%s: %q is not a word of this house", n.Name, noun)
 				}
 			}

@@ -1,0 +1,236 @@
+// Package migrate reads the access log of another image proxy and tells which of its requests would be answered as they
+// are, which otherwise, and which not at all.
+package migrate
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/thumbor"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// The grammars of URLs.
+const (
+	Imgproxy = "imgproxy"
+	Thumbor  = "thumbor"
+)
+
+// Judge says what would become of a request.
+type Judge struct {
+	Grammar string
+	Parser  *variant.Parser
+	Keys    *signing.Keyring // nil = signatures are not looked at
+	Prefix  string           // that stands before the signature
+}
+
+// Outcome is what becomes of requests.
+type Outcome string
+
+// The outcomes, in the order in which they are told.
+const (
+	Same    Outcome = "as it is"
+	Differs Outcome = "differs"
+	Refused Outcome = "refused"
+)
+
+// Report counts requests by what becomes of them, and why.
+type Report struct {
+	Requests int // for images
+	Other    int // lines that name none
+	counts   map[Outcome]map[string]*reason
+}
+
+// reason is why requests have an outcome.
+type reason struct {
+	requests int
+	example  string // path of the first one
+}
+
+// maxLine bounds a line of a log in bytes.
+const maxLine = 1 << 20
+
+// maxReasons bounds the reasons that are told apart: what stands in a URL may be anything.
+const maxReasons = 1000
+
+// Read judges each line of a log, or of a list of URLs.
+func Read(log io.Reader, j Judge) (Report, error) {
+	r := Report{counts: map[Outcome]map[string]*reason{Same: {}, Differs: {}, Refused: {}}}
+	lines := bufio.NewScanner(log)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		target := Target(lines.Text())
+		target, ok := strings.CutPrefix(target, j.Prefix)
+		if !ok || strings.Count(target, "/") < 2 {
+			r.Other++
+			continue
+		}
+		r.Requests++
+		outcome, why := j.judge(target)
+		r.count(outcome, why, target)
+	}
+	return r, lines.Err()
+}
+
+func (r *Report) count(outcome Outcome, why, target string) {
+	all := r.counts[outcome]
+	if all[why] == nil && len(all) >= maxReasons {
+		why = "other reasons"
+	}
+	if all[why] == nil {
+		all[why] = &reason{example: withoutQuery(target)}
+	}
+	all[why].requests++
+}
+
+// withoutQuery cuts off what may hold a secret.
+func withoutQuery(target string) string {
+	path, _, _ := strings.Cut(target, "?")
+	return path
+}
+
+var (
+	requestPattern = regexp.MustCompile(`\b(?:GET|HEAD) ((?:/|https?:)\S+)`)
+	startedPattern = regexp.MustCompile(`\bStarted (/\S+)`)
+)
+
+// Target finds the request target in a line: a URL or path alone, a request line as access logs have it, a field of a
+// JSON log, or what imgproxy writes at the start of a request. "" = there is none.
+func Target(line string) string {
+	line = strings.TrimSpace(line)
+	alone := !strings.ContainsAny(line, " \t")
+	switch {
+	case strings.HasPrefix(line, "{"):
+		return fieldTarget(line)
+	case alone && strings.HasPrefix(line, "/"):
+		return line
+	case alone && (strings.HasPrefix(line, "http://") || strings.HasPrefix(line, "https://")):
+		_, rest, _ := strings.Cut(line, "://")
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			return rest[i:]
+		}
+		return ""
+	}
+	for _, pattern := range []*regexp.Regexp{requestPattern, startedPattern} {
+		if m := pattern.FindStringSubmatch(line); m != nil {
+			return Target(strings.Trim(m[1], `"`))
+		}
+	}
+	return ""
+}
+
+// fieldTarget finds it in a line of JSON.
+func fieldTarget(line string) string {
+	var fields map[string]any
+	if json.Unmarshal([]byte(line), &fields) != nil {
+		return ""
+	}
+	for _, name := range []string{"path", "uri", "url", "request_uri", "request", "message", "msg"} {
+		text, _ := fields[name].(string)
+		if strings.HasPrefix(text, "{") {
+			continue
+		}
+		if target := Target(text); target != "" {
+			return target
+		}
+	}
+	return ""
+}
+
+// judge says what would become of a request.
+func (j Judge) judge(target string) (Outcome, string) {
+	if j.Grammar == Thumbor {
+		return j.judgeThumbor(target)
+	}
+	_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+	path := "/" + rest
+	if !strings.Contains(path, "/plain/") {
+		path = withoutQuery(path)
+	}
+	var pair *signing.Pair
+	if j.Keys != nil {
+		verified, err := j.Keys.Verify(target)
+		if err != nil {
+			return Refused, fault.Of(err).Public
+		}
+		path, pair = verified.Path, verified.Key
+	}
+	ref, terms, err := j.Parser.ParsePath(path)
+	switch {
+	case err != nil:
+		return Refused, fault.Of(err).Public
+	case pair != nil && !pair.AllowsSource(ref.Source):
+		return Refused, "the key may not be used for this source"
+	case terms.Expired(time.Now()):
+		return Same, "expired URLs are refused, as before"
+	}
+	return told(ref)
+}
+
+// told says how the answer to a URL that is taken differs.
+func told(ref variant.Ref) (Outcome, string) {
+	if ref.Spec.IsOpen() {
+		return Differs, "the format is negotiated where the URL names none; imgproxy keeps the source's, or detects it"
+	}
+	return Same, "the URL names its format"
+}
+
+// judgeThumbor says what would become of a request for thumbor or imagor: its URL has to be made anew, or goes through
+// an edge function.
+func (j Judge) judgeThumbor(target string) (Outcome, string) {
+	_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+	image, err := thumbor.Parse(rest)
+	if err == nil {
+		_, _, err = j.Parser.ParsePath(variant.Path(image.Options, image.Source, variant.Open))
+	}
+	if err != nil {
+		return Refused, fault.Of(err).Public
+	}
+	return Differs, "the URL has a counterpart, and has to be made anew"
+}
+
+// maxTold bounds the reasons of one outcome that are printed.
+const maxTold = 20
+
+// Print writes the report: each outcome with its share of the requests, and its reasons, the most frequent first.
+func (r Report) Print(w io.Writer) {
+	fmt.Fprintf(w, "%d requests for images; %d other lines\n", r.Requests, r.Other)
+	for _, outcome := range []Outcome{Same, Differs, Refused} {
+		all, sum := r.counts[outcome], 0
+		for _, x := range all {
+			sum += x.requests
+		}
+		fmt.Fprintf(w, "%-9s %6s %9d\n", outcome, r.share(sum), sum)
+		whys := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+			return cmp.Or(cmp.Compare(all[b].requests, all[a].requests), cmp.Compare(a, b))
+		})
+		for i, why := range whys {
+			if i == maxTold {
+				fmt.Fprintf(w, "  and %d more reasons\n", len(whys)-i)
+				break
+			}
+			fmt.Fprintf(w, "  %6s %9d  %s\n", r.share(all[why].requests), all[why].requests, why)
+			if outcome != Same {
+				fmt.Fprintf(w, "                    such as %.160s\n", all[why].example)
+			}
+		}
+	}
+}
+
+// share is a part of the requests.
+func (r Report) share(n int) string {
+	if r.Requests == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f%%", 100*float64(n)/float64(r.Requests))
+}
