@@ -197,6 +197,7 @@ func newRules(cfg config.Config) (access.Rules, error) {
 	return access.Rules{
 		Keys: keys, Parser: parser, OnlyPresets: cfg.OnlyPresets, Negotiation: cfg.Negotiation, API: cfg.API,
 		Prewarm: unit.Rules{Limits: unit.DefaultLimits(), Select: cfg.Prewarm.Door.Select},
+		Buckets: cfg.Prewarm.Buckets,
 		Lifetimes: access.Lifetimes{
 			MaxAge: c.MaxAge, FirstMaxAge: c.FirstMaxAge, SWR: c.SWR, SIE: c.SIE, TTL: c.TTL, HonourOrigin: c.HonourOrigin,
 		},

@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache/dirstore"
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/heat"
+	"github.com/goldcrest/goldcrest/intake/bucketevents"
 	"github.com/goldcrest/goldcrest/links"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pressure"
@@ -126,6 +127,9 @@ type Prewarm struct {
 	Door prewarm.Config `yaml:",inline"`
 	// Queue is where accepted Data Units wait.
 	Queue natsqueue.Config `yaml:"queue"`
+	// Buckets are rules for what object stores say by POST /v1/events/s3: which objects are prewarmed when they land.
+	// Empty = none.
+	Buckets bucketevents.Rules `yaml:"buckets"`
 }
 
 // The roles of an instance.
@@ -205,6 +209,7 @@ func (c Config) validatePrewarm() error {
 			errs = append(errs, fmt.Errorf("prewarm.presets: there is no preset %q in presets", name))
 		}
 	}
+	errs = append(errs, p.Buckets.Validate(func(name string) bool { _, ok := c.Presets[name]; return ok }))
 	for _, text := range p.Door.Select {
 		if _, err := unit.ParseSelector(text); err != nil {
 			errs = append(errs, fmt.Errorf("prewarm.select: %w", err))

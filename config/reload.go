@@ -13,7 +13,7 @@ func reloadable() []string {
 		"api", "signing", "negotiation", "presets", "only_presets", "compat.buckets", "log.level", "memory.limit",
 		"origin.allow", "origin.allow_private", "origin.ports", "origin.memory", "origin.per_host", "origin.redirects", "origin.canonical",
 		"cache.max_age", "cache.first_max_age", "cache.swr",
-		"prewarm.select", "prewarm.callbacks",
+		"prewarm.select", "prewarm.callbacks", "prewarm.buckets",
 	}
 }
 

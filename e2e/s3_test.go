@@ -41,6 +41,14 @@ const bucket = "variants"
 // startS3 starts the server, or skips the test where it is not installed.
 func startS3(t *testing.T) *s3 {
 	t.Helper()
+	dir, addr := t.TempDir(), freePort(t)
+	startGateway(t, addr, dir)
+	return &s3{dir: filepath.Join(dir, bucket), proxy: startProxy(t, "http://"+addr)}
+}
+
+// startGateway starts the server on a folder, or skips the test where it is not installed. The folder's bucket is made.
+func startGateway(t *testing.T, addr, dir string, flags ...string) {
+	t.Helper()
 	program := os.Getenv("GOLDCREST_VERSITYGW")
 	if program == "" {
 		program, _ = exec.LookPath("versitygw")
@@ -48,12 +56,10 @@ func startS3(t *testing.T) *s3 {
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("versitygw is not installed (make test installs it; or set GOLDCREST_VERSITYGW)")
 	}
-	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, bucket), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	addr := freePort(t)
-	cmd := exec.Command(program, "--port", addr, "posix", dir)
+	cmd := exec.Command(program, append(flags, "--port", addr, "posix", dir)...)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY=test-access", "ROOT_SECRET_KEY=test-secret-key")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -66,7 +72,6 @@ func startS3(t *testing.T) *s3 {
 		}
 		return err == nil
 	})
-	return &s3{dir: filepath.Join(dir, bucket), proxy: startProxy(t, "http://"+addr)}
 }
 
 // freePort finds a port that nobody listens on, below those that the system gives to outgoing connections: one of these

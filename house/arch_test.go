@@ -92,6 +92,8 @@ var layers = map[string]layer{
 	"intake":            {[]string{"prewarm", "prewarm/unit", "fault"}, "a door to the accept path of prewarm: it knows no broker"},
 	"intake/intaketest": {[]string{"intake", "fault"}, "the law of Intake and Outlet must not depend on one broker"},
 
+	"intake/bucketevents": {[]string{"prewarm/unit", "fault"}, "what follows from an event depends on the rules alone"},
+
 	"purge": {[]string{"cache", "stall"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
 
 	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
@@ -101,7 +103,7 @@ var layers = map[string]layer{
 	"server": {[]string{"server/access", "server/api", "server/console", "server/exchange", "server/image", "server/wire",
 		"fault", "metrics", "pressure", "trace"},
 		"the HTTP front: it owns listeners, and leaves the answers to the rooms"},
-	"server/access": {[]string{"fault", "prewarm", "prewarm/unit", "secretfile", "signing", "variant"},
+	"server/access": {[]string{"fault", "intake/bucketevents", "prewarm", "prewarm/unit", "secretfile", "signing", "variant"},
 		"who may do what is decided before anything is read or written, so it knows no answer"},
 	"server/exchange": {[]string{"server/access", "fault", "metrics", "pipeline", "pressure", "trace", "variant"},
 		"what every answer shares, whatever the door: it knows none of them"},
@@ -110,14 +112,14 @@ var layers = map[string]layer{
 		"pipeline", "pressure", "reach", "signing", "trace", "variant"},
 		"the viewers' door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/api": {[]string{"server/access", "server/exchange", "server/fields", "cache", "fault", "metrics", "pipeline", "pressure",
-		"prewarm", "prewarm/unit", "signing", "variant"},
+		"intake/bucketevents", "prewarm", "prewarm/unit", "signing", "variant"},
 		"the door of backends and operators: it knows neither viewers nor the page"},
 	"server/console": {[]string{"server/access", "server/exchange", "server/fields", "fault", "pipeline", "variant"},
 		"the operators' page: what it may see is the server's to decide"},
 	"server/wire": {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links"},
+	"config": {[]string{"intake/bucketevents", "server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
@@ -176,7 +178,7 @@ var pure = map[string][]string{
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
-	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake",
+	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake", "intake/bucketevents",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
 	"transform/codec/container",
 }

@@ -34,6 +34,7 @@ func matrixRows(explained string) map[string]matrixRow {
 		"POST /v1/sign":             {"", `{"source":"` + photo + `"}`, 200, 200, 200},
 		"GET /v1/explain/{path}":    {"/v1/explain" + explained, "", 200, 200, 200},
 		"POST /v1/purge":            {"", `{"source":"` + photo + `"}`, 200, 200, 200},
+		"POST /v1/events/s3":        {"", `{"Event":"s3:TestEvent"}`, 200, 200, 403},
 		"POST /v1/compat/lambda":    {"", `{"key_urls_map":{},"bucket_name":"b"}`, 202, 202, 202},
 		"GET /v1/stats":             {"", "", 200, 200, 200},
 		"GET /v1/history":           {"", "", 200, 200, 200},
@@ -67,7 +68,8 @@ func TestMatrix(t *testing.T) {
 	)
 	a := describedAPI(t)
 	rules := a.access.Current().Rules
-	tenant := []string{access.ScopePrewarm, access.ScopeCheck, access.ScopeSign, access.ScopeExplain, access.ScopePurge, access.ScopeCompat}
+	tenant := []string{access.ScopePrewarm, access.ScopeCheck, access.ScopeSign, access.ScopeExplain, access.ScopePurge, access.ScopeCompat,
+		access.ScopeEvents}
 	rules.API.Tokens = []access.Token{
 		{Name: "other", Token: other, Scopes: tenant}, {Name: "backend", Token: owner, Scopes: tenant},
 		{Name: "operator", Token: admin, Scopes: []string{access.ScopeAdmin, access.ScopeExplain, access.ScopeCheck, access.ScopeSign, access.ScopePrewarm, access.ScopeCompat}},

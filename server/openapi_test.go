@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/intake/bucketevents"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server/access"
@@ -186,7 +187,8 @@ func (d *description) operations() map[string]bool {
 func describedAPI(t *testing.T) *apiFixture {
 	a := newAPI(t, func(c *Config, r *access.Rules) {
 		c.PProf = true
-		r.API.Tokens[0].Scopes = append(r.API.Tokens[0].Scopes, access.ScopeCompat)
+		r.API.Tokens[0].Scopes = append(r.API.Tokens[0].Scopes, access.ScopeCompat, access.ScopeEvents)
+		r.Buckets = bucketevents.Rules{{Bucket: "photos", Source: "https://c.example/{key}"}}
 	})
 	job := doneJob()
 	job.Deadline, job.StartedAt, job.ETA = testNow, testNow, 7
@@ -237,6 +239,10 @@ func describedAPI(t *testing.T) *apiFixture {
 	return a
 }
 
+// bucketEvent is of a bucket that describedAPI has a rule for.
+const bucketEvent = `{"source":"aws.s3","detail-type":"Object Created",
+	"detail":{"bucket":{"name":"photos"},"object":{"key":"a.jpg"}}}`
+
 // Every route is described, everything described is a route, and real requests and answers are as described.
 func TestOpenAPI(t *testing.T) {
 	d, a := readDescription(t), describedAPI(t)
@@ -281,6 +287,9 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", "/console", "/console", "", ""}, {"GET", "/console/login", "/console/login", "", ""},
 		{"GET", "/console/files/{name}", "/console/files/console.css", "", ""}, {"GET", "/console/files/{name}", "/console/files/console.js", "", ""},
 		{"GET", "/v1/stats", "/v1/stats", "", ""}, {"GET", "/v1/config", "/v1/config", "", ""},
+		{"POST", "/v1/events/s3", "/v1/events/s3", js, `{"Event":"s3:TestEvent"}`},
+		{"POST", "/v1/events/s3", "/v1/events/s3", js, bucketEvent},
+		{"POST", "/v1/events/s3", "/v1/events/s3", js, `{}`},
 		{"POST", "/v1/compat/lambda", "/v1/compat/lambda", js, `{"key_urls_map":{"a/b":"` + photo + `"},"quality":90,"bucket_name":"b"}`},
 		{"GET", "/debug/pprof/{path}", "/debug/pprof/", "", ""}, {"GET", "/debug/pprof/cmdline", "/debug/pprof/cmdline", "", ""},
 		{"GET", "/debug/pprof/symbol", "/debug/pprof/symbol", "", ""},

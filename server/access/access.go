@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/intake/bucketevents"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
@@ -32,6 +33,7 @@ type Rules struct {
 	API         API
 	Prewarm     unit.Rules // how prewarm calls are read
 	Links       Links      // nil = links stand in URLs
+	Buckets     bucketevents.Rules
 }
 
 // Lifetimes are the answers' Cache-Control, as the cache's configuration says it.

@@ -37,7 +37,7 @@ type Token struct {
 	// The server refuses one that another user
 	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
 	TokenFile string `yaml:"token_file"`
-	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, admin.
+	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, events, admin.
 	Scopes []string `yaml:"scopes"`
 	// Key is the id of the key in signing.keys that /v1/prewarm and /v1/sign sign with for this token, and no other.
 	// Empty = the first valid one, or the one that a call of /v1/sign names.
@@ -70,6 +70,7 @@ const (
 	ScopeExplain = "explain"
 	ScopePurge   = "purge"
 	ScopeCompat  = "compat"
+	ScopeEvents  = "events"
 	ScopeAdmin   = "admin"
 )
 
@@ -78,7 +79,8 @@ const minToken = 16
 
 // Validate reports the first token that cannot work.
 func (a API) Validate() error {
-	known := []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge, ScopeCompat, ScopeAdmin}
+	known := []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge, ScopeCompat, ScopeEvents,
+		ScopeAdmin}
 	if err := (signing.Limit{Rate: a.Rate, Burst: a.Burst}).Validate(); err != nil {
 		return fmt.Errorf("api.%w", err)
 	}

@@ -109,6 +109,7 @@ func (s *API) Route(e *echo.Echo) {
 	e.GET("/v1/jobs/:id/events", s.jobEvents, see, query(), s.owned)
 	e.POST("/v1/jobs/:id/retry", s.retryJob, see, query(), s.owned)
 	e.GET("/v1/broken", s.broken, s.need(access.ScopePrewarm, access.ScopeCheck, access.ScopeAdmin), query("since", "limit"))
+	e.POST("/v1/events/s3", s.bucketEvents, basicAsBearer, s.need(access.ScopeEvents), query(), s.spare)
 	e.GET("/v1/usage", s.usage, s.need(access.ScopePrewarm, access.ScopeCompat, access.ScopeAdmin), query("days", "owner"))
 	e.POST("/v1/check", s.check, s.need(access.ScopeCheck))
 }
