@@ -12,8 +12,8 @@ ARG VERSION=unknown
 RUN go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /goldcrest . && .ci/licenses /licenses
 
 FROM ${RUN_BASE}
-# trixie splits libheif's codecs into plugins: without aomenc AVIF fails at run time only.
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libvips42t64 \
+# librsvg and the fonts draw SVG. trixie splits libheif's codecs into plugins: without aomenc AVIF fails at run time only.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libvips42t64 librsvg2-2 fonts-dejavu-core fonts-dejavu-mono \
       libheif-plugin-aomenc libheif-plugin-dav1d libheif-plugin-libde265 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/goldcrest --create-home goldcrest

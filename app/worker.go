@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"runtime/debug"
+	"strings"
 
 	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/transform/codec"
@@ -21,13 +22,15 @@ func buildID(version string) string {
 	return id
 }
 
-// Work is the life of a worker process, which makes pictures by the named engine for the server that started it.
-func Work(version, engine string) error {
+// Work is the life of a worker process, which makes pictures by the named engine for the server that started it. inputs
+// are the formats that it will have to read, with commas between them.
+func Work(version, engine, inputs string) error {
 	c, err := codec.New(engine)
 	if err != nil {
 		return err
 	}
 	c.Alone()
+	c.Reads(strings.Split(inputs, ","))
 	return transform.Serve(c, buildID(version))
 }
 

@@ -57,13 +57,17 @@ var layers = map[string]layer{
 	"transform/codec/container": {[]string{"variant"}, "reads structure, and no pixel: it decides by the bytes alone"},
 	"transform/codec/quantize":  {nil, "mathematics on counts"},
 	"transform/codec/specimen":  {nil, "draws the same pictures everywhere"},
+	"transform/codec/bmp":       {[]string{"fault"}, "reads hostile files: it knows neither variants nor what is made"},
+	"transform/codec/svg":       {[]string{"fault", "sniff"}, "reads hostile documents, and knows no variants"},
 	"transform/codec": {[]string{
 		"transform",
 		"transform/codec/allowance",
+		"transform/codec/bmp",
 		"transform/codec/container",
 		"transform/codec/quantize",
 		"transform/codec/score",
 		"transform/codec/specimen",
+		"transform/codec/svg",
 		"variant", "fault", "sniff",
 	}, "the inside of one worker; its Config lives in transform"},
 
@@ -145,8 +149,10 @@ type fence struct {
 }
 
 var fences = []fence{
-	{"C", []string{"transform/codec", "transform/codec/score"}, "C code reads hostile files: it runs in worker processes alone"},
-	{"unsafe", []string{"transform", "transform/codec", "transform/codec/score"}, "only the shared memory and its C neighbours need it"},
+	{"C", []string{"transform/codec", "transform/codec/score", "transform/codec/svg"},
+		"C code reads hostile files: it runs in worker processes alone"},
+	{"unsafe", []string{"transform", "transform/codec", "transform/codec/score", "transform/codec/svg"},
+		"only the shared memory and its C neighbours need it"},
 	{"github.com/h2non/bimg", []string{"transform/codec"}, "it starts libvips when imported, and is cgo"},
 	{"github.com/labstack/echo/", []string{"server", "server/api", "server/console", "server/exchange", "server/image"},
 		"HTTP types below the server tie the pipeline to a router"},

@@ -339,14 +339,13 @@ func TestFault09Redirects(t *testing.T) {
 }
 
 func TestFault12TypedByBytes(t *testing.T) {
-	svg := []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)
 	tests := []struct {
 		name string
 		body []byte
 		want fault.Kind
 	}{
 		{"a.jpg", []byte("<!DOCTYPE html><title>x</title>"), fault.NotAnImage},
-		{"b.png", svg, fault.UnsupportedFormat},
+		{"b.png", []byte("8BPS\x00\x01"), fault.UnsupportedFormat},
 		{"c.html", smallPNG(t), ""},
 		{"d.jpg", nil, fault.NotAnImage},
 		{"e.jpg", []byte{0xff}, fault.NotAnImage},

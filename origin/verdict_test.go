@@ -36,8 +36,9 @@ func TestAnswersAboutOneFileNeverCloseAHost(t *testing.T) {
 		}
 	}
 	answers := map[string]http.HandlerFunc{
-		"a page": body([]byte("<html>")), "nothing": body(nil), "half a picture": body(png[:len(png)/2]), "SVG": body([]byte("<svg/>")),
-		"too much": body(make([]byte, 2<<20)), "a coding": body([]byte("\x0b\x02\x80"), "Content-Encoding", "br"),
+		"a page": body([]byte("<html>")), "nothing": body(nil), "half a picture": body(png[:len(png)/2]),
+		"a Photoshop file": body([]byte("8BPS\x00\x01")),
+		"too much":         body(make([]byte, 2<<20)), "a coding": body([]byte("\x0b\x02\x80"), "Content-Encoding", "br"),
 		"broken gzip": body(broken, "Content-Encoding", "gzip"),
 	}
 	for status := 201; status < 500; status++ {

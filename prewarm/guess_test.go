@@ -43,7 +43,7 @@ func TestHTMLInThePlaceOfAnImage(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.unit, got, tt.want)
 		}
 		if got := (&outcome{State: Broken, Reason: fault.UnsupportedFormat}).state(at); got != Skipped {
-			t.Errorf("%s: an SVG is %s, want skipped", tt.unit, got)
+			t.Errorf("%s: a format that is not read is %s, want skipped", tt.unit, got)
 		}
 	}
 }

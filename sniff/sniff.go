@@ -16,7 +16,7 @@ const maxSide = math.MaxInt32
 
 // Info is what the header of an original says. It is what the file declares, never what a decoder found.
 type Info struct {
-	Format        string // "jpeg", "png", "webp", "gif", "avif", "heic", "tiff" or "bmp"
+	Format        string // "jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp" or "svg"
 	Width, Height int    // as stored, before Orientation; for animations the canvas or the larger frame extent
 	Orientation   int    // 1..8 as in EXIF; 1 where absent, invalid, or applied by every decoder (AVIF, HEIC)
 	Frames        int    // at least 1; counting stops at 100,000
@@ -71,6 +71,7 @@ var inspectors = map[string]func([]byte) (Info, error){
 	"heic": inspectHEIF,
 	"tiff": inspectTIFF,
 	"bmp":  inspectBMP,
+	"svg":  inspectSVG,
 }
 
 // Pixels is width times height of one frame.
@@ -123,6 +124,8 @@ func (i Info) decodedBytes(frames int) int64 {
 		// One strip may hold the whole picture, so it can be there as a strip and as pixels; frames are read as one
 		// tall picture.
 		return saturate(pixels, channels*sample*(n+1))
+	case "svg":
+		return svgMemory
 	}
 	return saturate(pixels, 8) // BMP: 4 bytes a pixel, and an opaque copy.
 }

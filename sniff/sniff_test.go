@@ -77,7 +77,7 @@ func TestRefused(t *testing.T) {
 		{"zeros", strings.Repeat("\x00", 5000), "", fault.NotAnImage},
 		{"html", "\xef\xbb\xbf \n<!DOCTYPE HTML><svg>", "html", fault.NotAnImage},
 		{"late html", "<!-- x --><html>", "html", fault.NotAnImage},
-		{"svg", "<?xml version='1.0'?><!-- c --><SVG>", "svg", fault.UnsupportedFormat},
+		{"svg", "<?xml version='1.0'?><!-- c --><SVG>", "svg", fault.NotAnImage},
 		{"xml", "<?xml version='1.0'?><Error/>", "xml", fault.NotAnImage},
 		{"json", " {\"a\":1}", "json", fault.NotAnImage},
 		{"text", "Not found", "text", fault.NotAnImage},

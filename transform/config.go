@@ -3,6 +3,8 @@ package transform
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,6 +38,9 @@ type Config struct {
 	// single picture that needs more is refused with too_many_pixels. At most half of memory.limit, or of the control
 	// group's limit, is used.
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
+	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp and svg. Any other
+	// original is refused with unsupported_format.
+	Inputs []string `yaml:"inputs"`
 	// Recycle is the number of requests after which a worker is replaced by a fresh one. 0 = never.
 	Recycle int `yaml:"recycle"`
 	// Sandbox encloses workers with Landlock and seccomp, once their codecs are loaded: no files, no network, no
@@ -46,14 +51,18 @@ type Config struct {
 	// The sandbox keeps the command and what it starts from changing files, too.
 	Command []string `yaml:"command"`
 
-	// Quality is what the automatic quality aims at; the composition root sets it from quality. The zero value is the
-	// default.
-	Quality Quality `yaml:"-"`
-	// OriginalBytes is the size of the largest original, in bytes; the composition root sets it from origin.max_bytes.
-	OriginalBytes int64 `yaml:"-"`
-	// Build is the build id that a worker must name in its first message; the composition root sets it.
-	Build string `yaml:"-"`
+	Told `yaml:"-"`
 }
+
+// Told is what the composition root sets, from other sections or by itself.
+type Told struct {
+	Quality       Quality // what the automatic quality aims at, from quality; the zero value is the default
+	OriginalBytes int64   // size of the largest original, from origin.max_bytes
+	Build         string  // the build id that a worker must name in its first message
+}
+
+// knownInputs are the formats that the codec reads.
+var knownInputs = []string{"jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg"}
 
 // Default is the configuration of a server that was told nothing.
 func Default() Config {
@@ -69,7 +78,8 @@ func Default() Config {
 		ImageMemory:     512 << 20,
 		Recycle:         2000,
 		Sandbox:         SandboxAuto,
-		OriginalBytes:   32 << 20,
+		Inputs:          slices.Clone(knownInputs),
+		Told:            Told{OriginalBytes: 32 << 20},
 	}
 }
 
@@ -91,6 +101,10 @@ func (c Config) Validate() error {
 	check(c.AVIFMaxPixels >= 0, "avif_max_pixels: %d must not be negative", c.AVIFMaxPixels)
 	check(c.MaxFrames >= 1, "max_frames: %d must be at least 1", c.MaxFrames)
 	check(c.ImageMemory >= 16<<20, "image_memory: %d bytes is less than 16 MiB, too little for one photo", c.ImageMemory)
+	check(len(c.Inputs) > 0, "inputs: it names no format, so that nothing could be read")
+	for _, name := range c.Inputs {
+		check(slices.Contains(knownInputs, name), "inputs: %q is none of %s", name, strings.Join(knownInputs, ", "))
+	}
 	check(c.Recycle >= 0, "recycle: %d must not be negative (0 = never)", c.Recycle)
 	check(c.Sandbox == SandboxAuto || c.Sandbox == SandboxRequired || c.Sandbox == SandboxOff, "sandbox: %q is none of auto, required, off", c.Sandbox)
 	check(len(c.Command) == 0 || c.Command[0] != "", "command: the program's name is empty")

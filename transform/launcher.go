@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,6 +30,9 @@ var environment = []string{
 	"GOMAXPROCS=1", "GOGC=100",
 	"VIPS_CONCURRENCY=1", "VIPS_WARNING=0", "LC_ALL=C.UTF-8",
 }
+
+// inputsVariable tells a worker the formats that it reads.
+const inputsVariable = "GOLDCREST_TRANSFORM_INPUTS"
 
 // passedOn are the variables that say where the libraries are, and nothing else.
 var passedOn = []string{"VIPSHOME", "LIBHEIF_PLUGIN_PATH", "LD_LIBRARY_PATH"}
@@ -52,7 +56,8 @@ type launcher struct {
 func newLauncher(cfg Config, log *slog.Logger) (*launcher, error) {
 	l := &launcher{log: log, sandbox: cfg.Sandbox, birth: make(chan error, 1), calls: make(chan func()), ended: make(chan struct{})}
 	l.env = append(l.env, environment...)
-	l.env = append(l.env, "GOLDCREST_TRANSFORM_ENGINE="+cfg.Engine, sandboxVariable+"="+string(cfg.Sandbox))
+	l.env = append(l.env, "GOLDCREST_TRANSFORM_ENGINE="+cfg.Engine, inputsVariable+"="+strings.Join(cfg.Inputs, ","),
+		sandboxVariable+"="+string(cfg.Sandbox))
 	for _, name := range passedOn {
 		if v, ok := os.LookupEnv(name); ok {
 			l.env = append(l.env, name+"="+v)

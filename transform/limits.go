@@ -3,6 +3,7 @@ package transform
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -23,10 +24,10 @@ func examine(original variant.Original, cfg Config) (sniff.Info, error) {
 	if err != nil {
 		return sniff.Info{}, err
 	}
-	switch info.Format {
-	case "jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp":
-	default:
-		return sniff.Info{}, fault.New(fault.UnsupportedFormat, "transform.examine", "this image format is not supported", nil)
+	if !slices.Contains(cfg.Inputs, info.Format) {
+		return sniff.Info{}, fault.New(fault.UnsupportedFormat, "transform.examine",
+			"this image format is not supported",
+			fmt.Errorf("transform.inputs does not name %s", info.Format))
 	}
 	if info.Scans > maxScans {
 		return sniff.Info{}, fault.New(fault.TooCostly, "transform.examine", "the JPEG has too many scans",

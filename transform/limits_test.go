@@ -75,12 +75,17 @@ func TestExamine(t *testing.T) {
 		"too large":  {picture(t, 4, 4, 1<<20), fault.SourceTooLarge},
 		"empty":      {nil, fault.NotAnImage},
 		"html":       {[]byte("<!doctype html><p>not found"), fault.NotAnImage},
-		"svg":        {[]byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), fault.UnsupportedFormat},
+		"svg":        {[]byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), ""},
 	} {
 		_, err := examine(variant.Original{Body: test.original}, cfg)
 		if got := fault.KindOf(err); got != test.want {
 			t.Errorf("%s: got %q (%v), want %q", name, got, err, test.want)
 		}
+	}
+	cfg.Inputs = []string{"jpeg", "png"}
+	_, err := examine(variant.Original{Body: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)}, cfg)
+	if fault.KindOf(err) != fault.UnsupportedFormat {
+		t.Errorf("an SVG where none is read: %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -35,6 +36,9 @@ type worker struct {
 // Serve is the life of a worker process: it makes one picture at a time for the server that started it, until that
 // server closes the control socket or dies. It returns an error only if the worker cannot begin.
 func Serve(codec Codec, build string) error {
+	// Some libraries keep open, by thread, what cannot be opened once the sandbox is closed: fonts. enclose keeps the
+	// thread for the codec.
+	runtime.LockOSThread()
 	// The server decides when its workers end. Service managers signal every process of a service at once, while
 	// pictures are still in work.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGXFSZ)

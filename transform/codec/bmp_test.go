@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/bmp"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -252,14 +253,14 @@ func FuzzBMP(f *testing.F) {
 		if err != nil || in.Format != "bmp" || in.Pixels() > 1<<16 {
 			return
 		}
-		p, err := parseBMP(b, in)
+		p, err := bmp.Parse(b, in.Width, in.Height)
 		if err != nil {
 			return
 		}
-		if (p.bands() == 4) != in.Alpha {
-			t.Fatalf("%d bands, the header reader saw alpha: %v", p.bands(), in.Alpha)
+		if (p.Bands() == 4) != in.Alpha {
+			t.Fatalf("%d bands, the header reader saw alpha: %v", p.Bands(), in.Alpha)
 		}
-		pixels := bytes.Repeat([]byte{1}, int(in.Pixels())*p.bands())
-		_ = p.draw(pixels)
+		pixels := bytes.Repeat([]byte{1}, int(in.Pixels())*p.Bands())
+		_ = p.Draw(pixels)
 	})
 }

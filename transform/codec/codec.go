@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
@@ -45,6 +46,7 @@ var _ transform.Codec = (*Codec)(nil)
 type Codec struct {
 	engine  string
 	choices chooser
+	draws   bool // SVG
 }
 
 // New settles libvips for this process and checks that it refuses what it must. engine is "vips" (or empty) or "bimg".
@@ -71,8 +73,11 @@ func New(engine string) (*Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Codec{engine: engine, choices: choices}, nil
+	return &Codec{engine: engine, choices: choices, draws: true}, nil
 }
+
+// Reads says which formats of originals there will be, so that Warm spares what only others need. New means all.
+func (c *Codec) Reads(inputs []string) { c.draws = slices.Contains(inputs, "svg") }
 
 // Alone promises that this process makes one picture at a time from now on, as a worker does, and has libvips use
 // vector code, which takes an eighth off the processor time of a JPEG. liborc makes that code at run time, and frees it

@@ -45,6 +45,7 @@ func newJob(index int, spec variant.Spec, stage variant.Stage, src *source, lim 
 		return nil, fault.New(fault.SourceTooLarge, "codec.newJob", "the original is larger than the URL allows", nil)
 	}
 	j := &job{index: index, spec: spec, stage: stage, lim: lim, frames: 1, fullDPR: spec.DPR}
+	j.spec.Enlarge = src.enlarges(spec)
 	if spec.Master {
 		j.spec.Width = masterBox(src, spec.Width)
 		j.spec.Height = j.spec.Width
@@ -137,10 +138,14 @@ func animatedFormat(s variant.Spec) variant.Format {
 // picture.
 func (j *job) loading(src *source) loadKey {
 	k := loadKey{shrink: 1, scale: 1, pages: j.frames}
+	f := j.plan.shrink() * src.reduced()
+	if src.svg != nil {
+		k.scale = src.drawnScale(j.plan.storedScaled(), j.plan.final.of(j.plan.cropSize), j.spec.Trim.On)
+		return k
+	}
 	if j.frames > 1 || j.spec.Trim.On {
 		return k
 	}
-	f := j.plan.shrink() * src.reduced()
 	switch {
 	case j.spec.Master:
 		f *= 1.002 // Its box is what the decoder shrinks to, but for rounding.

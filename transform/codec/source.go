@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/svg"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -24,11 +25,17 @@ type source struct {
 	decoded  size     // one frame as it is decoded in full; less than stored where a master is smaller
 	useICC   bool     // the profile says other than sRGB
 	colours  *colours // what the file says without a profile; nil = sRGB
-	gif      *gifFile // nil = another format
-	delays   []int
-	pin      runtime.Pinner
-	shared   map[loadKey]*pixmap
-	uses     map[loadKey]int
+	ownFile
+	delays []int
+	pin    runtime.Pinner
+	shared map[loadKey]*pixmap
+	uses   map[loadKey]int
+}
+
+// ownFile is a file that is read in Go, as far as that was done; nil = another format.
+type ownFile struct {
+	gif *gifFile
+	svg *svg.Drawing
 }
 
 // loadKey names one way of decoding a source; equal keys give equal pixels.
@@ -60,6 +67,11 @@ func (s *source) prepare(lim Limits) error {
 	}
 	if s.info.Format == "gif" {
 		return cmp.Or(s.openGIF(), s.probe(lim))
+	}
+	if s.info.Format == "svg" {
+		var err error
+		s.svg, err = svg.Read(s.body)
+		return cmp.Or(err, s.probe(lim))
 	}
 	err := s.probe(lim)
 	if fault.KindOf(err) == fault.DecodeFailed && s.vouch() {
@@ -153,7 +165,9 @@ func (s *source) load(k loadKey) (*pixmap, error) {
 }
 
 // decodedInGo reports whether the format is one that libvips does not read for us.
-func (s *source) decodedInGo() bool { return s.info.Format == "bmp" || s.info.Format == "gif" }
+func (s *source) decodedInGo() bool {
+	return s.info.Format == "bmp" || s.info.Format == "gif" || s.info.Format == "svg"
+}
 
 // keep brings loaded pixels into memory, where those decoded in Go are already.
 func (s *source) keep(im *pixmap) error {
@@ -169,6 +183,8 @@ func (s *source) decode(k loadKey) (*pixmap, error) {
 		return s.loadBMP()
 	case "gif":
 		return s.loadGIF(max(k.pages, 1))
+	case "svg":
+		return s.drawSVG(k.scale)
 	}
 	im, err := load(&s.pin, s.body, loading{kind: loaders[s.info.Format], shrink: k.shrink, scale: k.scale, pages: k.pages, strict: s.strict})
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/h2non/bimg"
 
+	"github.com/goldcrest/goldcrest/transform/codec/svg"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -45,6 +46,11 @@ func (c *Codec) Warm() error {
 		}
 	}
 	_ = c.readsHEIC() // Not every distribution may ship a decoder: Versions says so, and the other formats work.
+	if c.draws {
+		if err := svg.Open().Warm(); err != nil {
+			return fmt.Errorf("codec.Warm: %w", err)
+		}
+	}
 	return warmColour()
 }
 
@@ -132,6 +138,11 @@ func (c *Codec) Versions() map[string]string {
 		"quality": "for libaom " + SetFor(aomVersion()) + ", tune " + map[bool]string{true: "iq", false: "ssim"}[tunesIQ()]}
 	if c.readsHEIC() != nil {
 		v["heic"] = "no decoder"
+	}
+	if documents, text := svg.Open().Usable(); !documents {
+		v["svg"] = "not read: librsvg is not installed"
+	} else if !text {
+		v["svg"] = "read without text: no font of fonts-dejavu-core is installed"
 	}
 	maps.Copy(v, visibleLibraries())
 	return v

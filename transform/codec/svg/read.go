@@ -1,0 +1,305 @@
+// Package svg draws SVG documents. It reads them in Go first, and gives librsvg a document that it wrote itself: the
+// elements that draw, without scripts, entities and other documents, and within limits. It runs in workers.
+package svg
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
+)
+
+// The limits of a document. What they let pass is bounded further by the time that a worker has for a picture.
+const (
+	maxBytes    = 10 << 20
+	maxElements = 50_000
+	maxDepth    = 64
+	maxFilters  = 100     // filter primitives
+	maxDrawn    = 200_000 // elements as they are drawn: each use draws what it refers to
+)
+
+// drawMemory bounds the buffers of a drawing: a raster of its own for each filter primitive and each level of nesting,
+// at worst.
+const (
+	drawMemory = 128 << 20
+	drawPixels = 8_000_000
+)
+
+// Drawing is a document that may be drawn.
+type Drawing struct {
+	Width, Height float64 // its own size in CSS pixels
+	text          []byte  // what librsvg gets
+	rasters       int     // that drawing it may hold at a time
+	lettered      bool    // it shows text
+}
+
+// MaxPixels is the largest raster that the document may be drawn in.
+func (d *Drawing) MaxPixels() int64 { return min(drawPixels, drawMemory/4/int64(d.rasters)) }
+
+// Read checks a document. Faults: unsupported_format (it needs what is not read), too_costly, truncated_source,
+// decode_failed (it is no XML).
+func Read(b []byte) (*Drawing, error) {
+	if len(b) > maxBytes {
+		return nil, costly("it has more than 10 MiB")
+	}
+	d := xml.NewDecoder(bytes.NewReader(bytes.TrimRight(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), "\x00")))
+	r := &reader{drawing: &Drawing{}, graph: &graph{ids: map[string]int{}}}
+	for {
+		token, err := d.RawToken()
+		switch {
+		case errors.Is(err, io.EOF):
+			return r.end()
+		case err != nil:
+			return nil, unreadable(err)
+		}
+		if err := r.take(token); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// unreadable is the fault of a document that is no XML.
+func unreadable(err error) error {
+	var syntax *xml.SyntaxError
+	if errors.As(err, &syntax) && syntax.Msg == "unexpected EOF" {
+		return fault.New(fault.TruncatedSource, "svg.Read", "the picture is cut off", err)
+	}
+	return fault.New(fault.DecodeFailed, "svg.Read", "the SVG is no XML in UTF-8", err)
+}
+
+func costly(why string) error {
+	return fault.New(fault.TooCostly, "svg.Read", "the SVG is too complex: "+why, nil)
+}
+
+func refused(why string) error {
+	return fault.New(fault.UnsupportedFormat, "svg.Read", "the SVG "+why, nil)
+}
+
+// reader writes the document anew, token by token.
+type reader struct {
+	drawing *Drawing
+	out     bytes.Buffer
+	open    []string // the elements that are open, as they are named in the document
+	dropped int      // > 0: so many of them are inside an element that is left out, that one counted
+	styled  int      // likewise for a style element
+	deepest int
+	filters int
+	prefix  string // of the root
+	ended   bool   // the root was closed
+	graph   *graph
+}
+
+func (r *reader) take(token xml.Token) error {
+	switch t := token.(type) {
+	case xml.StartElement:
+		return r.start(t)
+	case xml.EndElement:
+		return r.close(qualified(t.Name))
+	case xml.CharData:
+		return r.chars(t)
+	case xml.Directive:
+		if bytes.Contains(bytes.ToUpper(t), []byte("<!ENTITY")) {
+			return refused("declares entities, which are not read")
+		}
+	}
+	return nil // Comments and instructions draw nothing.
+}
+
+func qualified(n xml.Name) string { return n.Space + ":" + n.Local }
+
+// leftOut are the elements that draw nothing here, with all that is in them.
+var leftOut = map[string]bool{
+	"script": true, "foreignObject": true, "metadata": true, "title": true, "desc": true, "handler": true,
+	"listener": true, "set": true,
+	"animate": true, "animateColor": true, "animateMotion": true, "animateTransform": true, "font": true,
+	"font-face": true, "include": true,
+	"iframe": true, "video": true, "audio": true, "canvas": true, "embed": true, "object": true, "link": true,
+	"cursor": true,
+}
+
+func (r *reader) start(e xml.StartElement) error {
+	if len(r.open) == 0 {
+		if r.ended {
+			return fault.New(fault.DecodeFailed, "svg.Read", "the SVG has two roots", nil)
+		}
+		r.prefix = e.Name.Space
+		var ok bool
+		if r.drawing.Width, r.drawing.Height, ok = sniff.SVGSize(e.Attr); !ok || e.Name.Local != "svg" {
+			return fault.New(fault.DecodeFailed, "svg.Read", "the SVG's root is broken", nil)
+		}
+	}
+	r.open = append(r.open, qualified(e.Name))
+	r.deepest = max(r.deepest, len(r.open))
+	if len(r.open) > maxDepth {
+		return costly(fmt.Sprintf("its elements are nested more than %d deep", maxDepth))
+	}
+	if r.dropped > 0 || leftOut[e.Name.Local] || e.Name.Space != r.prefix || isForeign(e.Attr) {
+		r.dropped++
+		return nil
+	}
+	if r.styled > 0 || e.Name.Local == "style" {
+		r.styled++
+	}
+	return r.write(e)
+}
+
+// isForeign reports whether an element brings another namespace of its own.
+func isForeign(attrs []xml.Attr) bool {
+	for _, a := range attrs {
+		if a.Name.Space == "" && a.Name.Local == "xmlns" && a.Value != "http://www.w3.org/2000/svg" {
+			return true
+		}
+	}
+	return false
+}
+
+// write writes a start tag.
+func (r *reader) write(e xml.StartElement) error {
+	root, name := len(r.open) == 1, e.Name.Local
+	if err := r.count(name); err != nil {
+		return err
+	}
+	fmt.Fprintf(&r.out, "<%s", name)
+	if root {
+		r.out.WriteString(` xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"`)
+		fmt.Fprintf(&r.out, ` width="%g" height="%g"`, r.drawing.Width, r.drawing.Height)
+	}
+	written := map[string]bool{}
+	for _, a := range e.Attr {
+		key, err := r.attribute(name, a)
+		if err != nil {
+			return err
+		}
+		if sized := root && (key == "width" || key == "height"); key == "" || sized || written[key] {
+			continue
+		}
+		written[key] = true
+		fmt.Fprintf(&r.out, ` %s="`, key)
+		_ = xml.EscapeText(&r.out, []byte(a.Value))
+		r.out.WriteByte('"')
+	}
+	r.out.WriteByte('>')
+	return nil
+}
+
+// count holds an element against the limits, and adds it to what is drawn.
+func (r *reader) count(name string) error {
+	if r.graph.add() > maxElements {
+		return costly(fmt.Sprintf("it has more than %d elements", maxElements))
+	}
+	if strings.HasPrefix(name, "fe") {
+		r.filters++
+	}
+	if r.filters > maxFilters {
+		return costly(fmt.Sprintf("its filters have more than %d steps", maxFilters))
+	}
+	r.drawing.lettered = r.drawing.lettered || name == "text"
+	return nil
+}
+
+// attribute is the name under which an attribute is written; "" leaves it out.
+func (r *reader) attribute(element string, a xml.Attr) (key string, err error) {
+	key = a.Name.Local
+	switch {
+	case key == "href":
+		return r.reference(element, strings.TrimSpace(a.Value))
+	case a.Name.Space == "xml" && (key == "space" || key == "lang"):
+		return "xml:" + key, nil
+	case a.Name.Space != "" || key == "xmlns" || strings.HasPrefix(key, "on"):
+		return "", nil
+	case key == "id":
+		r.graph.name(a.Value)
+	case key == "style" || strings.Contains(a.Value, "("):
+		return key, r.style(a.Value)
+	}
+	return key, nil
+}
+
+// reference judges a link. Elements of the same document may be referred to, and nothing else.
+func (r *reader) reference(element, to string) (key string, err error) {
+	switch {
+	case strings.HasPrefix(to, "#"):
+		r.graph.refer(to[1:])
+		return "xlink:href", nil
+	case to == "" || element == "a":
+		return "", nil
+	case element == "image" || element == "feImage":
+		return "", refused("has another picture in it, which is not read")
+	}
+	return "", refused("refers to another document, which is not read")
+}
+
+// style judges CSS, and the values of attributes that are read like it.
+func (r *reader) style(css string) error {
+	lower := strings.Map(func(c rune) rune { // ToLower would move what follows some letters.
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		return c
+	}, css)
+	if strings.Contains(lower, "@import") {
+		return refused("refers to another document, which is not read")
+	}
+	for {
+		_, rest, found := strings.Cut(lower, "url(")
+		if !found {
+			return nil
+		}
+		css = css[len(css)-len(rest):]
+		to, _, _ := strings.Cut(strings.TrimLeft(css, " \t\r\n\"'"), ")")
+		to, ok := strings.CutPrefix(to, "#")
+		if !ok {
+			return refused("refers to another document, which is not read")
+		}
+		r.graph.refer(strings.TrimRight(to, " \t\r\n\"'"))
+		lower = rest
+	}
+}
+
+func (r *reader) chars(text []byte) error {
+	if len(r.open) == 0 || r.dropped > 0 {
+		return nil
+	}
+	if r.styled > 0 {
+		if err := r.style(string(text)); err != nil {
+			return err
+		}
+	}
+	return xml.EscapeText(&r.out, text)
+}
+
+func (r *reader) close(name string) error {
+	if len(r.open) == 0 || r.open[len(r.open)-1] != name {
+		return fault.New(fault.DecodeFailed, "svg.Read", "the SVG closes an element that is not open", nil)
+	}
+	r.open = r.open[:len(r.open)-1]
+	r.ended = len(r.open) == 0
+	if r.dropped > 0 {
+		r.dropped--
+		return nil
+	}
+	r.styled = max(0, r.styled-1)
+	r.graph.up()
+	_, local, _ := strings.Cut(name, ":")
+	fmt.Fprintf(&r.out, "</%s>", local)
+	return nil
+}
+
+func (r *reader) end() (*Drawing, error) {
+	if !r.ended {
+		return nil, fault.New(fault.TruncatedSource, "svg.Read", "the picture is cut off", nil)
+	}
+	if r.out.Len() == 0 {
+		return nil, refused("has nothing in it that is drawn")
+	}
+	if r.graph.drawn(maxDrawn) > maxDrawn {
+		return nil, costly(fmt.Sprintf("it draws more than %d elements", maxDrawn))
+	}
+	r.drawing.text, r.drawing.rasters = r.out.Bytes(), 1+r.filters+r.deepest
+	return r.drawing, nil
+}
