@@ -112,3 +112,70 @@ func TestShareIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// What a source's pictures take is judged by those that look light, and by what they would take in a slot.
+func TestWhatIsKnownOfASource(t *testing.T) {
+	now := time.Now()
+	for name, test := range map[string]struct {
+		piece Piece
+		held  time.Duration
+		dear  bool
+	}{
+		"light, and quick":                        {Piece{}, 100 * time.Millisecond, false},
+		"light, and slow":                         {Piece{}, time.Second, true},
+		"it looks heavy":                          {Piece{Heavy: true}, time.Minute, false},
+		"heavy only by what was known, and slow":  {Piece{Heavy: true, Dear: true}, time.Second, true},
+		"heavy only by what was known, and quick": {Piece{Heavy: true, Dear: true}, 100 * time.Millisecond, false},
+		"aside, where all takes longer":           {Piece{Aside: true}, time.Second, false},
+		"slow even for a place aside":             {Piece{Aside: true}, 5 * time.Second, true},
+	} {
+		a := &account{}
+		if a.charge(&test.piece, test.held, now); a.dear() != test.dear || a.left(now) != test.held {
+			t.Errorf("%s: dear %v, %v spent; want %v, %v", name, a.dear(), a.left(now), test.dear, test.held)
+		}
+	}
+}
+
+// An upgrade that waited for a free slot and gave it back at once says nothing of how long pictures take.
+func TestUpgradesTeachNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(2, 10)
+		for _, rank := range []Rank{Upgrading, Warming} {
+			before := g.takes[0]
+			release, err := g.Acquire(t.Context(), At(rank))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			release()
+			if (g.takes[0] == before) != (rank == Upgrading) {
+				t.Errorf("rank %d: pictures are expected to take %v, before %v", rank, g.takes[0], before)
+			}
+		}
+	})
+}
+
+// While the slots are kept for light pictures, what waits in the heavy line takes none of them, and one that a heavy
+// picture still holds works nothing off.
+func TestWaitWhileSlotsAreKeptForLight(t *testing.T) {
+	g := newGate(2, 10)
+	for range 3 {
+		g.booked[&Piece{}] = struct{}{}
+	}
+	for range 9 {
+		g.booked[&Piece{Heavy: true}] = struct{}{}
+	}
+	g.running[1] = 1
+	for _, test := range []struct {
+		kept bool
+		want time.Duration
+	}{
+		{true, 3 * firstTakes[0]},
+		{false, (3*firstTakes[0] + firstTakes[1] + firstTakes[1]/2) / 2}, // one heavy one passes for three light ones
+	} {
+		g.keptForLight.on = test.kept
+		if got := g.wait(&Piece{}); got != test.want {
+			t.Errorf("kept %v: a light picture is expected to wait for %v, want %v", test.kept, got, test.want)
+		}
+	}
+}
