@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -177,7 +178,7 @@ func (r *rig) warm(ctx context.Context) (paths []string, bodies [][]byte, conten
 		return nil, nil, "", err
 	}
 	for i := range hitPictures {
-		path, err := r.path(origin+"/a.jpg", fmt.Sprintf(hitOptions, width, i))
+		path, err := r.path(origin+"/a.jpg", fmt.Sprintf(cmp.Or(r.warmed, hitOptions), width, i))
 		if err != nil {
 			return nil, nil, "", err
 		}
@@ -221,7 +222,7 @@ func (r *rig) widthFor(ctx context.Context, source string) (int, error) {
 	low, high := 16, 1200
 	for high-low > 1 {
 		width := (low + high) / 2
-		path, err := r.path(source, fmt.Sprintf(hitOptions, width, 0))
+		path, err := r.path(source, fmt.Sprintf(cmp.Or(r.warmed, hitOptions), width, 0))
 		if err != nil {
 			return 0, err
 		}

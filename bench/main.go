@@ -25,6 +25,7 @@ type options struct {
 	run    []string
 	dir    string
 	binary string
+	other  string
 	out    string
 	rounds int
 	round  time.Duration
@@ -56,6 +57,7 @@ func parts() []part {
 		{name: "slow", measure: measureSlow}, {name: "burst", measure: measureBurst},
 		{name: "pss", measure: measurePSS}, {name: "mixed", measure: measureMixed},
 		{name: "prewarm", measure: measurePrewarm}, {name: "scale", measure: measureScale}, {name: "twins", measure: measureTwins}, {name: "kill", measure: measureKill}, {name: "soak", measure: measureSoak, alone: true},
+		{name: "against", measure: measureAgainst, alone: true},
 		{name: "overload", measure: measureOverload, alone: true}, {name: "storm", measure: measureStorm, alone: true}, {name: "starve", measure: measureStarve, alone: true},
 		{name: "chaos", measure: measureChaos, alone: true},
 	}
@@ -99,6 +101,7 @@ func parseOptions(args []string) (options, error) {
 	list := fs.String("run", strings.Join(usual, ","), "the `PARTS` to run, of "+strings.Join(names, ", "))
 	fs.StringVar(&o.dir, "dir", os.Getenv("DIR"), "`DIR` with more photos for the cold parts; default $DIR")
 	fs.StringVar(&o.binary, "binary", "", "the `FILE` to measure; default: built from the folder above")
+	fs.StringVar(&o.other, "against", "", "another build, a `FILE`, that the part against compares with")
 	fs.StringVar(&o.out, "out", "", "`FOLDER` that keeps the figures as CSV and SVG; default: none does")
 	fs.IntVar(&o.rounds, "rounds", 7, "rounds of each side of a comparison; the median counts")
 	fs.DurationVar(&o.round, "round", 1500*time.Millisecond, "length of one round of hits")

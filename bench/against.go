@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+const (
+	againstPairs  = 3                              // of servers: the same program differs by some percent from start to start
+	againstRounds = 5                              // rounds of hits for each of the others
+	againstWarmed = "rs:fit:%d:0/q:70/f:jpg/cb:%d" // final at once, so that nothing is encoded beside the hits
+	againstSlower = 1.02
+)
+
+// versus is what one of two builds takes: microseconds of processor time a hit, milliseconds an image.
+type versus struct {
+	*prewarming
+	hits            side
+	cold, prewarmed work
+}
+
+// measureAgainst compares this build with another one, such as that of an older commit, by processor time in rounds
+// that alternate.
+func measureAgainst(ctx context.Context, b *bench) ([]row, error) {
+	if b.other == "" {
+		return nil, skipped("-against names no build to compare with")
+	}
+	var hits, cold, prewarmed [2][]float64
+	for range againstPairs {
+		pair, err := b.againstPair(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range pair {
+			hits[i] = append(hits[i], v.hits.costs...)
+			cold[i], prewarmed[i] = append(cold[i], v.cold.costs...), append(prewarmed[i], v.prewarmed.costs...)
+		}
+		if b.noise {
+			for i, name := range []string{"ours", "other"} {
+				fmt.Fprintf(os.Stderr, "  %s: hit %.1f us, cold %.1f ms, prewarm %.1f ms\n", name, median(hits[i]), median(cold[i]), median(prewarmed[i]))
+			}
+		}
+	}
+	var rows []row
+	for _, r := range []struct {
+		what, unit string
+		costs      [2][]float64
+	}{{"hit, 30 KB, c=64", "us", hits}, {"cold, WebP q75, 800 px", "ms", cold}, {"prewarm, WebP q75, 800 px", "ms", prewarmed}} {
+		rows = append(rows, row{
+			what: r.what + ": CPU, against the other build", unit: r.unit,
+			ours: median(r.costs[0]), reference: median(r.costs[1]), target: againstSlower, atMost: true,
+		})
+	}
+	return rows, nil
+}
+
+// againstPair starts both builds and measures them in turn.
+func (b *bench) againstPair(ctx context.Context) (pair [2]*versus, err error) {
+	for i, binary := range []string{b.binary, b.other} {
+		own := *b
+		own.binary = binary
+		v, err := own.startVersus(ctx)
+		if err != nil {
+			return pair, fmt.Errorf("%s: %w", binary, err)
+		}
+		defer v.stop()
+		pair[i] = v
+	}
+	for n := range 1 + max(b.rounds/2, 1) {
+		for i := range pair {
+			if err := pair[(i+n)%2].round(ctx, b, n == 0); err != nil {
+				return pair, err
+			}
+		}
+	}
+	return pair, nil
+}
+
+func (b *bench) startVersus(ctx context.Context) (*versus, error) {
+	c, err := b.startCold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &versus{prewarming: &prewarming{cold: c}}
+	v.rig.warmed = againstWarmed
+	paths, _, _, err := v.rig.warm(ctx)
+	if err == nil {
+		v.api, err = v.rig.api()
+	}
+	if err != nil {
+		c.stop()
+		return nil, err
+	}
+	v.hits = side{addr: v.rig.addr, pid: v.rig.Process.Pid}
+	for _, path := range paths {
+		v.hits.requests = append(v.hits.requests, rawRequest(path))
+	}
+	return v, nil
+}
+
+// round measures all three; the first one only warms up.
+func (v *versus) round(ctx context.Context, b *bench, first bool) error {
+	for range againstRounds {
+		if err := v.hits.round(b.round); err != nil {
+			return err
+		}
+	}
+	made, err := v.pass(ctx, fixed("webp"))
+	if err != nil {
+		return err
+	}
+	worked, err := v.job(ctx, oneVariant(), len(v.photos))
+	if err != nil {
+		return err
+	}
+	if first {
+		v.hits.costs = nil
+		return nil
+	}
+	v.cold.add(made)
+	v.prewarmed.add(worked)
+	return ctx.Err()
+}
