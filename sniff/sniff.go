@@ -16,7 +16,7 @@ const maxSide = math.MaxInt32
 
 // Info is what the header of an original says. It is what the file declares, never what a decoder found.
 type Info struct {
-	Format        string // "jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp" or "svg"
+	Format        string // "jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg" or "jxl"
 	Width, Height int    // as stored, before Orientation; for animations the canvas or the larger frame extent
 	Orientation   int    // 1..8 as in EXIF; 1 where absent, invalid, or applied by every decoder (AVIF, HEIC)
 	Frames        int    // at least 1; counting stops at 100,000
@@ -72,6 +72,7 @@ var inspectors = map[string]func([]byte) (Info, error){
 	"tiff": inspectTIFF,
 	"bmp":  inspectBMP,
 	"svg":  inspectSVG,
+	"jxl":  inspectJXL,
 }
 
 // Pixels is width times height of one frame.
@@ -117,7 +118,7 @@ func (i Info) decodedBytes(frames int) int64 {
 		// An RGBA canvas per frame kept, and one of the decoder's own (the previous canvas, or lossless WebP's pixel
 		// buffer).
 		return saturate(pixels, 4*(n+1))
-	case "avif", "heic":
+	case "avif", "heic", "jxl":
 		// The decoder's planes (4:4:4 at worst) and libheif's interleaved copy live at the same time.
 		return saturate(pixels, 2*max(channels, 3)*sample)
 	case "tiff":

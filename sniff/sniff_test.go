@@ -90,7 +90,7 @@ func TestRefused(t *testing.T) {
 		{"mp4", "\x00\x00\x00\x10ftypisom\x00\x00\x00\x00", "video", fault.NotAnImage},
 		{"avi", "RIFF\x00\x00\x00\x00AVI ", "video", fault.NotAnImage},
 		{"riff", "RIFF", "", fault.NotAnImage},
-		{"jxl", "\xff\x0a\x00", "jxl", fault.UnsupportedFormat},
+		{"jxl", "\xff\x0a\x00", "jxl", fault.DecodeFailed},
 		{"ico", "\x00\x00\x01\x00\x01", "ico", fault.UnsupportedFormat},
 		{"bigtiff", "II+\x00\x08\x00\x00\x00", "bigtiff", fault.UnsupportedFormat},
 		{"jpeg magic", "\xff\xd8\xff\xe0", "jpeg", fault.DecodeFailed},

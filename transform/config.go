@@ -38,7 +38,7 @@ type Config struct {
 	// single picture that needs more is refused with too_many_pixels. At most half of memory.limit, or of the control
 	// group's limit, is used.
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
-	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp and svg. Any other
+	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl. Any other
 	// original is refused with unsupported_format.
 	Inputs []string `yaml:"inputs"`
 	// Recycle is the number of requests after which a worker is replaced by a fresh one. 0 = never.
@@ -62,7 +62,7 @@ type Told struct {
 }
 
 // knownInputs are the formats that the codec reads.
-var knownInputs = []string{"jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg"}
+var knownInputs = []string{"jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg", "jxl"}
 
 // Default is the configuration of a server that was told nothing.
 func Default() Config {

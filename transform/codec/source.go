@@ -185,6 +185,10 @@ func (s *source) decode(k loadKey) (*pixmap, error) {
 		return s.loadGIF(max(k.pages, 1))
 	case "svg":
 		return s.drawSVG(k.scale)
+	case "jxl":
+		if !hasOperation("jxlload_buffer") {
+			return nil, fault.New(fault.UnsupportedFormat, "codec.load", "JPEG XL is not read by this server", nil)
+		}
 	}
 	im, err := load(&s.pin, s.body, loading{kind: loaders[s.info.Format], shrink: k.shrink, scale: k.scale, pages: k.pages, strict: s.strict})
 	if err == nil {

@@ -40,7 +40,7 @@ type loading struct {
 
 // loaders names the loader of each format that libvips reads for us, by the name that the header reader gives it.
 var loaders = map[string]C.int{
-	"jpeg": C.GC_JPEG, "png": C.GC_PNG, "webp": C.GC_WEBP, "avif": C.GC_HEIF, "heic": C.GC_HEIF, "tiff": C.GC_TIFF,
+	"jpeg": C.GC_JPEG, "png": C.GC_PNG, "webp": C.GC_WEBP, "avif": C.GC_HEIF, "heic": C.GC_HEIF, "tiff": C.GC_TIFF, "jxl": C.GC_JXL,
 }
 
 // boot settles libvips for this process; it may be called again.

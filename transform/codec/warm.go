@@ -1,25 +1,16 @@
 package codec
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"runtime"
 
 	"github.com/h2non/bimg"
 
+	"github.com/goldcrest/goldcrest/transform/codec/specimen"
 	"github.com/goldcrest/goldcrest/transform/codec/svg"
 	"github.com/goldcrest/goldcrest/variant"
 )
-
-// warmHEIC is a black HEIC of 16 x 16 pixels. No encoder for it is needed at run time, so it is kept here.
-const warmHEIC = "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAa1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAAA5waXRtAAAAAAACAAAA" +
-	"EGlkYXQAAAAAABAAEAAAADhpbG9jAQAAAERAAAIAAQAAAAAAAAHRAAEAAAAAAAAAKwACAAEAAAAAAAAAAQAAAAAAAAAIAAAAOGlpbmYAAAAAAAIAAAAVaW5mZQIA" +
-	"AAEAAQAAaHZjMQAAAAAVaW5mZQIAAAAAAgAAZ3JpZAAAAADYaXBycAAAALZpcGNvAAAAdmh2Y0MBA3AAAAAAAAAAAAAe8AD8/fj4AAAPAyAAAQAYQAEMAf//A3AA" +
-	"AAMAkAAAAwAAAwAeugJAIQABACpCAQEDcAAAAwCQAAADAAADAB6gIIEFluqumubgQEDAgAAAAwCAAAADAIQiAAEABkQBwXPBiQAAABRpc3BlAAAAAAAAAEAAAABA" +
-	"AAAAFGlzcGUAAAAAAAAAEAAAABAAAAAQcGl4aQAAAAADCAgIAAAAGmlwbWEAAAAAAAAAAgABAoECAAICA4QAAAAaaXJlZgAAAAAAAAAOZGltZwACAAEAAQAAADNt" +
-	"ZGF0AAAAJygBrxMhMZb4TlCn//1nhc0MlUxauU+lc90KUJNyfrj+8oeTxWKC4A=="
 
 var warmLimits = Limits{Pixels: 1 << 16, ResultPixels: 1 << 16, AVIFPixels: 1 << 16, Frames: 1}
 
@@ -30,7 +21,7 @@ func (c *Codec) Warm() error {
 	if err != nil {
 		return fmt.Errorf("codec.Warm: %w", err)
 	}
-	files := map[string][]byte{"png": original, "tiff": warmTIFF()}
+	files := map[string][]byte{"png": original, "tiff": specimen.TIFF()}
 	specs := []variant.Spec{
 		{Format: variant.JPEG}, {Format: variant.PNG, Quality: 80}, {Format: variant.WebP}, {Format: variant.GIF},
 		{Format: variant.AVIF}, {Format: variant.AVIF, Background: variant.Color{Set: true}}, // With transparency and without, which are saved in two ways.
@@ -45,6 +36,7 @@ func (c *Codec) Warm() error {
 			return fmt.Errorf("codec.Warm: decode %s: %w", name, err)
 		}
 	}
+	_ = c.readsJXL()
 	_ = c.readsHEIC() // Not every distribution may ship a decoder: Versions says so, and the other formats work.
 	if c.draws {
 		if err := svg.Open().Warm(); err != nil {
@@ -56,11 +48,12 @@ func (c *Codec) Warm() error {
 
 // readsHEIC tries the HEVC decoder, which is a plugin of its own.
 func (c *Codec) readsHEIC() error {
-	file, err := base64.StdEncoding.DecodeString(warmHEIC)
-	if err != nil {
-		return err
-	}
-	return c.all(file, []variant.Spec{{Format: variant.JPEG, Width: 8}}, func(int, variant.Image) {})
+	return c.all(specimen.HEIC(), []variant.Spec{{Format: variant.JPEG, Width: 8}}, func(int, variant.Image) {})
+}
+
+// readsJXL tries the JPEG XL decoder, which not every libvips has.
+func (c *Codec) readsJXL() error {
+	return c.all(specimen.JXL(), []variant.Spec{{Format: variant.JPEG, Width: 8}}, func(int, variant.Image) {})
 }
 
 // all makes every spec or fails.
@@ -115,22 +108,6 @@ func warmColour() error {
 	return nil
 }
 
-// warmTIFF is an uncompressed grey TIFF of 16 x 16 pixels.
-func warmTIFF() []byte {
-	const side, pixels = 16, 8
-	b := append([]byte("II*\x00"), make([]byte, 4+side*side)...)
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)))
-	entries := [][3]uint32{{256, 4, side}, {257, 4, side}, {258, 3, 8}, {259, 3, 1}, {262, 3, 1}, {273, 4, pixels}, {277, 3, 1}, {278, 4, side}, {279, 4, side * side}}
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(entries)))
-	for _, e := range entries {
-		b = binary.LittleEndian.AppendUint16(b, uint16(e[0]))
-		b = binary.LittleEndian.AppendUint16(b, uint16(e[1]))
-		b = binary.LittleEndian.AppendUint32(b, 1)
-		b = binary.LittleEndian.AppendUint32(b, e[2])
-	}
-	return binary.LittleEndian.AppendUint32(b, 0)
-}
-
 // Versions names the engine, the libraries behind it and the libaom that its qualities were fitted for, and says where
 // a HEIC decoder is missing. A library that the process cannot see is left out.
 func (c *Codec) Versions() map[string]string {
@@ -138,6 +115,9 @@ func (c *Codec) Versions() map[string]string {
 		"quality": "for libaom " + SetFor(aomVersion()) + ", tune " + map[bool]string{true: "iq", false: "ssim"}[tunesIQ()]}
 	if c.readsHEIC() != nil {
 		v["heic"] = "no decoder"
+	}
+	if c.readsJXL() != nil {
+		v["jxl"] = "no decoder"
 	}
 	if documents, text := svg.Open().Usable(); !documents {
 		v["svg"] = "not read: librsvg is not installed"

@@ -1,0 +1,112 @@
+package sniff
+
+import "bytes"
+
+// jxlMagic begins a codestream.
+const jxlMagic = "\xff\x0a"
+
+// jxlWindow is how much of a codestream is read for its header.
+const jxlWindow = 64
+
+// inspectJXL reads the header of a JPEG XL, bare or in boxes. Its decoder turns the picture upright, and reckons with
+// four bytes a sample.
+func inspectJXL(b []byte) (Info, error) {
+	code, complete := jxlCodestream(b)
+	if !bytes.HasPrefix(code, []byte(jxlMagic)) {
+		return Info{}, broken("it has no codestream")
+	}
+	r := jxlBits{b: code[len(jxlMagic):min(len(code), jxlWindow)]}
+	in := Info{Channels: 4, Bits: 32, Alpha: true, End: len(b), Complete: complete}
+	in.Height, in.Width = r.jxlSize()
+	// Metadata that are not the default may have more fields, the first of which is the orientation.
+	if r.bits(1) == 0 && r.bits(1) == 1 && r.bits(3) >= 4 {
+		in.Width, in.Height = in.Height, in.Width
+	}
+	if r.short {
+		return Info{}, broken("it is cut off")
+	}
+	return in, nil
+}
+
+// jxlCodestream finds the codestream, or its first part, and says whether all boxes are whole. Nothing tells the end of
+// a bare one but its decoder.
+func jxlCodestream(b []byte) (code []byte, complete bool) {
+	if bytes.HasPrefix(b, []byte(jxlMagic)) {
+		return b, true
+	}
+	for at := 0; at < len(b); {
+		size, ok := u32(b, at)
+		head := 8
+		if !ok || at+head > len(b) {
+			return code, false
+		}
+		kind := string(b[at+4 : at+8])
+		switch size {
+		case 0: // To the end of the file.
+			size = len(b) - at
+		case 1:
+			long, ok := u64(b, at+8)
+			if !ok || long > uint64(maxSide) {
+				return code, false
+			}
+			size, head = int(long), 16
+		}
+		if size < head || size > len(b)-at {
+			return jxlPart(code, kind, b[min(at+head, len(b)):]), false
+		}
+		code = jxlPart(code, kind, b[at+head:at+size])
+		at += size
+	}
+	return code, code != nil
+}
+
+// jxlPart is the codestream where it begins in this box.
+func jxlPart(code []byte, kind string, content []byte) []byte {
+	switch {
+	case code != nil:
+		return code
+	case kind == "jxlc":
+		return content
+	case kind == "jxlp" && len(content) >= 4:
+		return content[4:]
+	}
+	return nil
+}
+
+// jxlBits reads numbers from the lowest bit of each byte on.
+type jxlBits struct {
+	b     []byte
+	at    int
+	short bool // more was read than there is
+}
+
+func (r *jxlBits) bits(n int) (v int) {
+	for i := range n {
+		if r.at>>3 >= len(r.b) {
+			r.short = true
+			return 0
+		}
+		v |= int(r.b[r.at>>3]>>(r.at&7)&1) << i
+		r.at++
+	}
+	return v
+}
+
+// jxlSide is a side of more than 256 pixels, or of no multiple of 8.
+func (r *jxlBits) jxlSide() int { return 1 + r.bits([]int{9, 13, 18, 30}[r.bits(2)]) }
+
+// jxlRatios are the widths that need no number of their own.
+var jxlRatios = [8][2]int64{1: {1, 1}, 2: {12, 10}, 3: {4, 3}, 4: {3, 2}, 5: {16, 9}, 6: {5, 4}, 7: {2, 1}}
+
+func (r *jxlBits) jxlSize() (height, width int) {
+	small := r.bits(1) == 1
+	side := r.jxlSide
+	if small {
+		side = func() int { return 8 * (1 + r.bits(5)) }
+	}
+	height = side()
+	if ratio := jxlRatios[r.bits(3)]; ratio[1] != 0 {
+		return height, int(min(int64(height)*ratio[0]/ratio[1], maxSide))
+	}
+	return height, side()
+}
