@@ -38,7 +38,6 @@ func (s *API) jobEvents(c echo.Context) error {
 		return err
 	}
 	w.Flush()
-	control := http.NewResponseController(w)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -64,7 +63,6 @@ func (s *API) jobEvents(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		_ = control.SetWriteDeadline(time.Now()) // Each event is an answer of its own to the connection's least rate.
 		w.Flush()
 	}
 }

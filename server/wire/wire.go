@@ -86,8 +86,7 @@ func newConn(c *net.TCPConn, patience time.Duration) *Conn {
 	return &Conn{TCPConn: c, patience: patience}
 }
 
-// SetWriteDeadline does nothing: each piece of an answer has a deadline of its own. net/http calls it with each
-// request.
+// SetWriteDeadline does nothing: each piece of an answer has a deadline of its own, which nobody may take back.
 func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
 
 // pace sets the deadline of the next piece. It spares the timer where that would move by little.
