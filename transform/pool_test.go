@@ -168,7 +168,7 @@ func TestWorkersLiveInATightEnvironment(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	t.Setenv("VIPSHOME", "/opt/vips")
 	cfg := testConfig()
-	cfg.Workers = 1
+	cfg.Workers, cfg.Inputs = 1, []string{"png"} // What a worker says is cut after 300 bytes.
 	p, _ := open(t, cfg)
 	m, err := run(t.Context(), p, picture(t, 4, 4, 0), script("env"), script("self"))
 	if err != nil {
