@@ -14,6 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/heat"
 	"github.com/goldcrest/goldcrest/intake/bucketevents"
+	"github.com/goldcrest/goldcrest/intake/sqs"
 	"github.com/goldcrest/goldcrest/links"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pressure"
@@ -130,6 +131,25 @@ type Prewarm struct {
 	// Buckets are rules for what object stores say by POST /v1/events/s3: which objects are prewarmed when they land.
 	// Empty = none.
 	Buckets bucketevents.Rules `yaml:"buckets"`
+	// BucketQueues are queues of SQS by which object stores say the same. Empty = none.
+	BucketQueues []BucketQueue `yaml:"bucket_queues"`
+}
+
+// BucketQueue is a queue of SQS with what an object store says.
+type BucketQueue struct {
+	// Token is the name of the token in api.tokens that its messages act as. It needs the scope events.
+	Token string `yaml:"token"`
+	// SQS is the queue.
+	SQS sqs.Config `yaml:",inline"`
+}
+
+// validate reports what cannot work.
+func (q BucketQueue) validate(api access.API) error {
+	named := func(t access.Token) bool { return t.Name == q.Token && slices.Contains(t.Scopes, access.ScopeEvents) }
+	if !slices.ContainsFunc(api.Tokens, named) {
+		return fmt.Errorf("token: no token %q in api.tokens has the scope %s", q.Token, access.ScopeEvents)
+	}
+	return q.SQS.Validate()
 }
 
 // The roles of an instance.
@@ -210,6 +230,11 @@ func (c Config) validatePrewarm() error {
 		}
 	}
 	errs = append(errs, p.Buckets.Validate(func(name string) bool { _, ok := c.Presets[name]; return ok }))
+	for i, q := range p.BucketQueues {
+		if err := q.validate(c.API); err != nil {
+			errs = append(errs, fmt.Errorf("prewarm.bucket_queues[%d]: %w", i, err))
+		}
+	}
 	for _, text := range p.Door.Select {
 		if _, err := unit.ParseSelector(text); err != nil {
 			errs = append(errs, fmt.Errorf("prewarm.select: %w", err))

@@ -5,12 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goldcrest/goldcrest/intake/bucketevents"
+	"github.com/goldcrest/goldcrest/intake/sqs"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // Roles, and what the prewarm section takes from others, are checked before anything is opened.
 func TestValidatePrewarm(t *testing.T) {
+	queue := sqs.Config{Queue: "https://sqs.example/1/events", Dead: "https://sqs.example/1/dead"}
+	store := access.Token{Name: "store", Token: "a-token-of-an-object-store", Scopes: []string{access.ScopeEvents}}
 	for _, tc := range []struct {
 		name   string
 		change func(*Config)
@@ -33,6 +37,23 @@ func TestValidatePrewarm(t *testing.T) {
 		{"a quota that is forgotten within the day", func(c *Config) {
 			c.API.Tokens, c.Prewarm.Door.Keep = []access.Token{{Name: "a", Quota: prewarm.Quota{ImagesADay: 1}}}, 23*time.Hour
 		}, "api.tokens (a): quota.images_a_day needs a prewarm.keep of 24h"},
+		{"a bucket", func(c *Config) {
+			c.Prewarm.Buckets = bucketevents.Rules{{Bucket: "b", Source: "https://b.example/{key}"}}
+		}, ""},
+		{"a bucket with a preset that does not exist", func(c *Config) {
+			rule := bucketevents.Rule{Bucket: "b", Source: "https://b.example/{key}", Variants: []string{"lite"}}
+			c.Prewarm.Buckets = bucketevents.Rules{rule}
+		}, `prewarm.buckets[0] (b): variants: there is no preset "lite"`},
+		{"a queue of bucket events", func(c *Config) {
+			c.API.Tokens = []access.Token{store}
+			c.Prewarm.BucketQueues = []BucketQueue{{Token: "store", SQS: queue}}
+		}, ""},
+		{"a queue of bucket events without a token", func(c *Config) {
+			other := store
+			other.Scopes = []string{access.ScopePrewarm}
+			c.API.Tokens = []access.Token{other}
+			c.Prewarm.BucketQueues = []BucketQueue{{Token: "store", SQS: queue}}
+		}, `prewarm.bucket_queues[0]: token: no token "store" in api.tokens has the scope events`},
 		{"the store's own bucket", func(c *Config) {
 			c.Cache.Store.S3.Bucket, c.Compat.Buckets = "pictures", []prewarm.CompatBucket{{Name: "pictures"}}
 		}, "compat.buckets: pictures is the store's own bucket"},

@@ -96,7 +96,10 @@ var layers = map[string]layer{
 	"intake":            {[]string{"prewarm", "prewarm/unit", "fault"}, "a door to the accept path of prewarm: it knows no broker"},
 	"intake/intaketest": {[]string{"intake", "fault"}, "the law of Intake and Outlet must not depend on one broker"},
 
-	"intake/bucketevents": {[]string{"prewarm/unit", "fault"}, "what follows from an event depends on the rules alone"},
+	"intake/bucketevents": {[]string{"intake", "prewarm/unit", "fault"},
+		"what follows from an event depends on the rules alone"},
+
+	"intake/sqs": {[]string{"intake", "pause"}, "speaks to SQS, and knows nothing of what messages mean"},
 
 	"purge": {[]string{"cache", "stall"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
 
@@ -123,7 +126,7 @@ var layers = map[string]layer{
 	"server/wire": {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"intake/bucketevents", "server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links"},
+	"config": {[]string{"intake/bucketevents", "intake/sqs", "server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
@@ -156,7 +159,8 @@ var fences = []fence{
 	{"github.com/h2non/bimg", []string{"transform/codec"}, "it starts libvips when imported, and is cgo"},
 	{"github.com/labstack/echo/", []string{"server", "server/api", "server/console", "server/exchange", "server/image"},
 		"HTTP types below the server tie the pipeline to a router"},
-	{"github.com/aws/", []string{"cache/s3store"}, "one store owns the SDK; the others must build without it"},
+	{"github.com/aws/", []string{"cache/s3store", "intake/sqs"},
+		"one store owns the SDK; the others must build without it"},
 	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
 	{"github.com/nats-io/", []string{"prewarm/natsqueue"}, "the queue is a contract: one implementation owns NATS"},
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
@@ -184,7 +188,8 @@ var pure = map[string][]string{
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
-	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config", "intake", "intake/bucketevents",
+	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config",
+	"intake", "intake/bucketevents", "intake/sqs",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
 	"transform/codec/container",
 }

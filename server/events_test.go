@@ -122,3 +122,17 @@ func TestBucketEvents(t *testing.T) {
 		t.Errorf("a full queue answers %d", w.Code)
 	}
 }
+
+// Another door acts as a token by its name: with its rights, within its limit, and with a scope that it has.
+func TestAs(t *testing.T) {
+	a, _ := eventsAPI(t)
+	who, err := a.As("store", access.ScopeEvents)
+	if err != nil || who.Name != "store" || who.May.AllowsSource("https://d.example/a.jpg") {
+		t.Errorf("As = %+v, %v", who, err)
+	}
+	for _, x := range [][2]string{{"store", access.ScopePrewarm}, {"nobody", access.ScopeEvents}} {
+		if _, err := a.As(x[0], x[1]); fault.KindOf(err) != fault.Overloaded {
+			t.Errorf("As(%q) = %v", x, err)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package bucketevents
+
+import (
+	"context"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/intake"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
+)
+
+// Actor is whom events are taken for.
+type Actor struct {
+	Owner  string      // the token's name
+	Key    string      // the id of the key that URLs are signed with; "" = the first valid one
+	Rights unit.Rights // what the token may ask for
+}
+
+// Taker does what follows from events that come as messages. All of it must be set. Safe for concurrent use.
+type Taker struct {
+	// Rules are those in force.
+	Rules func() (Rules, unit.Rules)
+	// Act lets the token of the queue make one call.
+	Act func() (Actor, error)
+	// Purge removes the variants of sources, on every instance.
+	Purge func(ctx context.Context, sources []string) error
+	// Accept records a call and returns when all of it is on disk.
+	Accept func(ctx context.Context, owner string, call unit.Call) error
+}
+
+// The waits of messages that are refused for now.
+const (
+	leastAgain = time.Second
+	mostAgain  = time.Minute
+)
+
+// Handle is an intake.Handler: it returns once everything that follows from the message is purged, and accepted. One
+// that comes twice is purged and accepted twice.
+func (t Taker) Handle(ctx context.Context, m intake.Message) intake.Outcome {
+	f := fault.Of(t.take(ctx, m))
+	switch {
+	case f == nil:
+		return intake.Outcome{}
+	case ctx.Err() != nil:
+		return intake.Outcome{Again: time.Millisecond}
+	case f.Kind.Retryable():
+		return intake.Outcome{Again: min(max(f.RetryAfter, leastAgain), mostAgain)}
+	}
+	return intake.Outcome{Reason: f.Kind, Detail: f.Public}
+}
+
+func (t Taker) take(ctx context.Context, m intake.Message) error {
+	if m.Unreadable != "" {
+		return unreadable(m.Unreadable, nil)
+	}
+	events, err := Read(m.Body)
+	if err != nil {
+		return err
+	}
+	who, err := t.Act()
+	if err != nil {
+		return err
+	}
+	all, rules := t.Rules()
+	plan, err := all.Plan(ctx, events, rules)
+	if err != nil {
+		return err
+	}
+	for _, source := range plan.Purge {
+		if !who.Rights.AllowsSource(source) {
+			return fault.New(fault.SourceNotAllowed, "bucketevents.take", "the token may not ask for the source", nil)
+		}
+	}
+	if len(plan.Purge) > 0 {
+		if err := t.Purge(ctx, plan.Purge); err != nil {
+			return err
+		}
+	}
+	for _, call := range plan.Calls {
+		call.Request, call.Key, call.Rights = m.ID, who.Key, who.Rights
+		if err := t.Accept(ctx, who.Owner, call); err != nil {
+			return err
+		}
+	}
+	return nil
+}

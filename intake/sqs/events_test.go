@@ -1,0 +1,66 @@
+package sqs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/intake"
+	"github.com/goldcrest/goldcrest/intake/bucketevents"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/reach"
+)
+
+type all struct{}
+
+func (all) AllowsSource(string) bool   { return true }
+func (all) Hosts() (every reach.Hosts) { return every }
+func (all) AllowsPreset(string) bool   { return true }
+
+// What S3 sends to a queue is purged and accepted, also where the first try is refused for now; what is none of it goes
+// to the dead letters.
+func TestBucketEvents(t *testing.T) {
+	f := queues(t)
+	d, _ := f.open(t)
+	var mu sync.Mutex
+	var did []string
+	refused := false
+	note := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		did = append(did, what)
+	}
+	taker := bucketevents.Taker{
+		Rules: func() (bucketevents.Rules, unit.Rules) {
+			return bucketevents.Rules{{Bucket: "photos", Source: "https://photos.example/{key}"}}, unit.Rules{}
+		},
+		Act:   func() (bucketevents.Actor, error) { return bucketevents.Actor{Owner: "store", Rights: all{}}, nil },
+		Purge: func(_ context.Context, sources []string) error { note(fmt.Sprint("purge ", sources)); return nil },
+		Accept: func(_ context.Context, _ string, c unit.Call) error {
+			note("accept " + c.Units[0].Images[0].Source)
+			if refused {
+				return nil
+			}
+			refused = true
+			return fault.New(fault.QueueFull, "test", "full", nil)
+		},
+	}
+	put := `{"Records":[{"eventName":"ObjectCreated:Put",
+		"s3":{"bucket":{"name":"photos"},"object":{"key":"a+b.jpg"}}}]}`
+	f.post(t, intake.Message{Body: []byte(put)})
+	f.post(t, intake.Message{ID: "poison", Body: []byte(`{"Records":7}`)})
+	stop := running(t, d, 2, taker.Handle)
+	f.until(t, func() bool { return len(f.queues["units"].messages) == 0 })
+	stop()
+	const source = "https://photos.example/a%20b.jpg"
+	once := "purge [" + source + "] accept " + source
+	if want := "[" + once + " " + once + "]"; fmt.Sprint(did) != want {
+		t.Errorf("did %v, want %v", did, want)
+	}
+	dead := f.stored("dead")
+	if len(dead) != 1 || dead[0].Body != `{"Records":7}` || dead[0].Attributes[attrReason].StringValue != "bad_unit" {
+		t.Errorf("the dead letters are %+v", dead)
+	}
+}

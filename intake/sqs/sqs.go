@@ -1,0 +1,107 @@
+// Package sqs takes messages from queues of Amazon SQS, or of a server that speaks as it does, and publishes notices to
+// them. It knows what an Intake and an Outlet owe, and nothing of what messages mean.
+package sqs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/goldcrest/goldcrest/intake"
+)
+
+// Config is the queue of one intake. Credentials are found as by every AWS program: environment, files, the machine.
+type Config struct {
+	// Queue is the URL of the queue that messages come from.
+	Queue string `yaml:"queue"`
+	// Dead is the URL of the queue for messages that can never be accepted, each with its reason.
+	Dead string `yaml:"dead"`
+	// Region is that of the queues. Empty = as the environment says.
+	Region string `yaml:"region"`
+	// Endpoint is the address of a server that is not Amazon's. Empty = Amazon's.
+	Endpoint string `yaml:"endpoint"`
+	// Visibility is how long a message is hidden from others after a process that holds it has died. 0 = 30s.
+	Visibility time.Duration `yaml:"visibility"`
+}
+
+const (
+	defaultVisibility = 30 * time.Second
+	mostVisibility    = 12 * time.Hour // of SQS
+)
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	for _, x := range []struct{ name, url string }{{"queue", c.Queue}, {"dead", c.Dead}} {
+		if !isURL(x.url) {
+			return fmt.Errorf("%s: %q is no URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/units", x.name, x.url)
+		}
+	}
+	switch {
+	case c.Endpoint != "" && !isURL(c.Endpoint):
+		return fmt.Errorf("endpoint: %q is no URL such as http://localhost:9324", c.Endpoint)
+	case c.Queue == c.Dead:
+		return errors.New("dead: is the queue that messages come from")
+	case fifo(c.Queue) != fifo(c.Dead):
+		return errors.New("dead: a FIFO queue's dead letters go to a FIFO queue, and those of others to none")
+	case c.Visibility != 0 && (c.Visibility < time.Second || c.Visibility > mostVisibility):
+		return fmt.Errorf("visibility: %v is not between 1s and %v", c.Visibility, mostVisibility)
+	}
+	return nil
+}
+
+// isURL reports whether a text is the address of a server or of a queue.
+func isURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+}
+
+// fifo reports whether a queue keeps an order.
+func fifo(queue string) bool { return strings.HasSuffix(queue, ".fifo") }
+
+// Door is one process' way to its queues. Safe for concurrent use.
+type Door struct {
+	cfg    Config
+	client *sqs.Client
+}
+
+var (
+	_ intake.Intake = (*Door)(nil)
+	_ intake.Outlet = (*Outlet)(nil)
+)
+
+// Open reads credentials and connects to nothing yet.
+func Open(ctx context.Context, cfg Config, options ...func(*sqs.Options)) (*Door, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Visibility == 0 {
+		cfg.Visibility = defaultVisibility
+	}
+	var load []func(*awsconfig.LoadOptions) error
+	if cfg.Region != "" {
+		load = append(load, awsconfig.WithRegion(cfg.Region))
+	}
+	loaded, err := awsconfig.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, fmt.Errorf("the settings of AWS cannot be read: %w", err)
+	}
+	if loaded.Region == "" && cfg.Endpoint == "" {
+		return nil, errors.New("region: neither the configuration nor the environment names one")
+	}
+	if loaded.Region == "" {
+		loaded.Region = "us-east-1" // A signature needs one; servers beside Amazon's ignore it.
+	}
+	options = append([]func(*sqs.Options){func(o *sqs.Options) {
+		if cfg.Endpoint != "" {
+			o.BaseEndpoint = aws.String(cfg.Endpoint)
+		}
+	}}, options...)
+	return &Door{cfg: cfg, client: sqs.NewFromConfig(loaded, options...)}, nil
+}
