@@ -1,0 +1,92 @@
+package prewarm
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// keeping is a door that keeps links which expire by their parameter sig; fail, if set, keeps it from that.
+func keeping(t *testing.T, kept map[string]string, fail error) *door {
+	t.Helper()
+	return newDoor(t, func(_ *Config, deps *Deps) {
+		parser, err := variant.NewParser(map[string]string{"lite": "w:480/f:webp", "bust": "w:9/f:webp/cb:2"}, false, "sig")
+		if err != nil {
+			t.Fatal(err)
+		}
+		deps.Parser = func() *variant.Parser { return parser }
+		deps.Keep = func(_ context.Context, links map[string]string) error {
+			if fail == nil {
+				maps.Copy(kept, links)
+			}
+			return fail
+		}
+	})
+}
+
+func linked(links ...string) (c unit.Call) {
+	c.Variants = []unit.VariantAsk{{Name: "bust"}, {Name: "lite"}}
+	for i, link := range links {
+		c.Units = append(c.Units, unit.Unit{Index: i, ID: "u", Images: []unit.Image{{Pointer: "/a", Source: link}}})
+	}
+	return c
+}
+
+// What is written down of a link that expires is an id: two links to one picture are one image of it, the last one is
+// kept, and a source that lasts stays as it is.
+func TestDraftConcealsLinks(t *testing.T) {
+	d := keeping(t, nil, nil)
+	defer d.Close()
+	const (
+		first  = "https://c.example/a.jpg?sig=1"
+		second = "https://c.example/a.jpg?sig=2"
+		lasts  = "https://c.example/b.jpg?v=1"
+	)
+	got, err := d.draft(linked(first, second, lasts))
+	if err != nil || len(got.works) != 2 || len(got.links) != 1 {
+		t.Fatalf("%d images, links %v, %v", len(got.works), got.links, err)
+	}
+	a, b := got.works[0].work, got.works[1].work
+	id, ok := variant.OpaqueID(a.Source)
+	if !ok || got.links[id] != second || a.told() != "https://c.example/a.jpg" || len(a.Spots) != 2 {
+		t.Errorf("%+v, links %v", a, got.links)
+	}
+	if b.Source != lasts || b.told() != b.Source {
+		t.Errorf("%+v", b)
+	}
+	for _, task := range got.tasks {
+		r, err := task.record("job", 0)
+		if err != nil || strings.Contains(string(r.Body), "sig=") {
+			t.Errorf("the record holds a link: %s, %v", r.Body, err)
+		}
+	}
+}
+
+// A call whose links cannot be kept is refused before anything of it is written down.
+func TestAcceptNeedsItsLinks(t *testing.T) {
+	d := keeping(t, nil, fault.New(fault.Overloaded, "test", "down", nil))
+	defer d.Close()
+	call := linked("https://c.example/a.jpg?sig=1")
+	a, err := d.Accept(t.Context(), "one", "", [32]byte{}, call)
+	if fault.KindOf(err) != fault.Overloaded {
+		t.Errorf("%+v, %v", a, err)
+	}
+	err = d.deps.Ledger.List(t.Context(), Scan{Prefix: "job"}, func(r Record) bool {
+		t.Errorf("%s was written", r.Key)
+		return true
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	kept := map[string]string{}
+	d = keeping(t, kept, nil)
+	defer d.Close()
+	if _, err := d.Accept(t.Context(), "one", "", [32]byte{}, call); err != nil || len(kept) != 1 {
+		t.Errorf("%v, kept %v", err, kept)
+	}
+}
