@@ -151,7 +151,7 @@ func TestErrors(t *testing.T) {
 		{"missing", signed("w:5", o.URL+"/missing/x.jpg"), 404, "source_not_found"},
 		{"gone", signed("w:5", o.URL+"/gone/x.jpg"), 404, "source_not_found"},
 		{"forbidden", signed("w:5", o.URL+"/err/403/x.jpg"), 502, "source_forbidden"},
-		{"svg", signed("w:5", o.URL+"/photos/struct.svg"), 415, ""},
+		{"pdf", signed("w:5", o.URL+"/hostile/document.pdf.jpg"), 415, "not_an_image"},
 		{"html", signed("w:5", o.URL+"/hostile/error-page.jpg"), 415, "not_an_image"},
 	} {
 		a := s.get(tt.path)
