@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
@@ -57,6 +58,7 @@ func hasSeries(scrape, metric, label, value string) bool {
 func TestDashboardsAndAlertsHaveDataFromTheStart(t *testing.T) {
 	cfg := config.Default()
 	cfg.API.Tokens = []access.Token{{Name: "shop", Token: "a-token-of-the-shop", Scopes: []string{access.ScopePrewarm}}}
+	cfg.Intakes = []intake.Config{{Name: "shop"}} // What is counted by intake is there where there is one.
 	scrape := scraped(t, cfg)
 	name := regexp.MustCompile(`\b(goldcrest_[a-z0-9_]+)(?:\{([^}]*)\})?`)
 	label := regexp.MustCompile(`([a-z_]+)=~?"([a-z_|]+)"`)

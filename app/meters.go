@@ -18,6 +18,9 @@ func expected(cfg config.Config) metrics.Expected {
 		e.Store = "s3"
 	}
 	e.Tokens = names(cfg.API.Quotas())
+	for _, in := range cfg.Intakes {
+		e.Intakes = append(e.Intakes, in.Name)
+	}
 	return e
 }
 

@@ -152,6 +152,9 @@ func (a *App) openServer(context.Context) (err error) {
 	}
 	if a.prewarm != nil { // A nil pointer in an interface would not be nil.
 		deps.Prewarm, deps.Predecessor = a.prewarm.service, a.prewarm.compat
+		if a.prewarm.intakes != nil {
+			deps.Overview.Intakes = a.prewarm.intakes
+		}
 	}
 	if a.server, err = server.New(a.cfg.Server, deps, a.live.Load().rules); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/pause"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
@@ -22,6 +23,7 @@ type background struct {
 	service  *prewarm.Service
 	compat   *prewarm.Compat
 	webhooks *prewarm.Webhooks
+	intakes  *intake.Door // nil = there are none
 }
 
 // openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. The
@@ -54,11 +56,14 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 		Stored: prewarm.Stored{Improve: a.pipeline.Improve, KnownKey: a.pipeline.KnownKey}, Keep: keep, Basis: a.basis,
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
-		Sign:        a.sign, Tell: b.webhooks, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,
+		Sign:        a.sign, Tell: teller{b}, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,
 		Quotas:   func() map[string]prewarm.Quota { return a.live.Load().quotas },
 		Observer: prewarmMeter{a.metrics, a}, Log: a.log, Tracer: a.tracer(),
 	})
 	if err != nil {
+		return err
+	}
+	if err := a.openIntakes(b); err != nil {
 		return err
 	}
 	return a.openCompat(ctx, b)
@@ -108,6 +113,9 @@ func (a *App) work(ctx context.Context) (wait func()) {
 		for _, q := range a.live.Load().cfg.Prewarm.BucketQueues {
 			working.Go(func() { a.takeBuckets(ctx, q) })
 		}
+		if a.prewarm.intakes != nil {
+			working.Go(func() { a.prewarm.intakes.Run(ctx) })
+		}
 	})
 	return working.Wait
 }
@@ -134,6 +142,9 @@ func (a *App) keepRunning(ctx context.Context, run func(context.Context) error) 
 func (b *background) close(ctx context.Context) error {
 	if b == nil {
 		return nil
+	}
+	if b.intakes != nil {
+		b.intakes.Close()
 	}
 	if b.service != nil {
 		b.service.Close()

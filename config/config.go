@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache/dirstore"
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/heat"
+	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/intake/bucketevents"
 	"github.com/goldcrest/goldcrest/intake/sqs"
 	"github.com/goldcrest/goldcrest/links"
@@ -57,6 +58,8 @@ type Config struct {
 	Memory pressure.Config `yaml:"memory"`
 	// Prewarm is the making of variants ahead of need.
 	Prewarm Prewarm `yaml:"prewarm"`
+	// Intakes are queues of the team's own that Data Units come from, and where their verdicts go. Empty = none.
+	Intakes []intake.Config `yaml:"intakes"`
 	// Compat is the predecessor's call.
 	Compat prewarm.CompatConfig `yaml:"compat"`
 	// Presets are named options for URLs: a name and the options it stands for. Empty = none.
@@ -188,7 +191,7 @@ func (c Config) Validate() error {
 	if err != nil {
 		err = fmt.Errorf("presets: %w", err)
 	}
-	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
+	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.validateIntakes(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
 		c.Links.Validate(), c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
 }
 

@@ -34,6 +34,9 @@ func (c Config) secretFiles() map[string]string {
 	for i, s := range c.Prewarm.Door.Callbacks.Secrets {
 		add(fmt.Sprintf("prewarm.callbacks.secrets[%d].secret_file", i), s.SecretFile)
 	}
+	for i, in := range c.Intakes {
+		add(fmt.Sprintf("intakes[%d].url_file", i), in.Broker.URLFile)
+	}
 	add("prewarm.queue.password_file", c.Prewarm.Queue.PasswordFile)
 	add("prewarm.queue.creds_file", c.Prewarm.Queue.CredsFile)
 	add("the configuration file holds secrets", c.file)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
@@ -18,6 +19,9 @@ func TestCheckSecretFiles(t *testing.T) {
 		"api.tokens[1].token_file": func(c *Config, file string) { c.API.Tokens = []access.Token{{Token: "x"}, {TokenFile: file}} },
 		"prewarm.callbacks.secrets[0].secret_file": func(c *Config, file string) {
 			c.Prewarm.Door.Callbacks.Secrets = []prewarm.CallbackSecret{{SecretFile: file}}
+		},
+		"intakes[0].url_file": func(c *Config, file string) {
+			c.Intakes = []intake.Config{{Broker: intake.Broker{URLFile: file}}}
 		},
 		"prewarm.queue.password_file": func(c *Config, file string) { c.Prewarm.Queue.PasswordFile = file },
 		"prewarm.queue.creds_file":    func(c *Config, file string) { c.Prewarm.Queue.CredsFile = file },

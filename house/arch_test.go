@@ -93,7 +93,8 @@ var layers = map[string]layer{
 
 	"prewarm/unit": {[]string{"fault", "reach", "variant"}, "reads hostile text: what it finds there depends on the text and the rules alone, so it knows no job"},
 
-	"intake":            {[]string{"prewarm", "prewarm/unit", "fault"}, "a door to the accept path of prewarm: it knows no broker"},
+	"intake":            {[]string{"prewarm", "prewarm/unit", "fault", "pause", "trace"}, "a door to the accept path of prewarm: it knows no broker"},
+	"intake/rabbitmq":   {[]string{"intake", "prewarm/unit", "fault", "pause", "secretfile"}, "an Intake and an Outlet and nothing else"},
 	"intake/intaketest": {[]string{"intake", "fault"}, "the law of Intake and Outlet must not depend on one broker"},
 
 	"intake/bucketevents": {[]string{"intake", "prewarm/unit", "fault"},
@@ -107,7 +108,7 @@ var layers = map[string]layer{
 
 	"prewarm/natsqueue": {[]string{"prewarm", "purge", "links", "fault", "pause", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
-	"server": {[]string{"server/access", "server/api", "server/console", "server/exchange", "server/image", "server/wire",
+	"server": {[]string{"server/access", "server/api", "server/console", "server/exchange", "server/image", "server/wire", "signing",
 		"fault", "metrics", "pressure", "trace"},
 		"the HTTP front: it owns listeners, and leaves the answers to the rooms"},
 	"server/access": {[]string{"fault", "intake/bucketevents", "prewarm", "prewarm/unit", "secretfile", "signing", "variant"},
@@ -119,14 +120,14 @@ var layers = map[string]layer{
 		"pipeline", "pressure", "reach", "signing", "trace", "variant"},
 		"the viewers' door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/api": {[]string{"server/access", "server/exchange", "server/fields", "cache", "fault", "metrics", "pipeline", "pressure",
-		"intake/bucketevents", "prewarm", "prewarm/unit", "signing", "variant"},
+		"intake", "intake/bucketevents", "prewarm", "prewarm/unit", "signing", "variant"},
 		"the door of backends and operators: it knows neither viewers nor the page"},
 	"server/console": {[]string{"server/access", "server/exchange", "server/fields", "fault", "pipeline", "variant"},
 		"the operators' page: what it may see is the server's to decide"},
 	"server/wire": {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
 	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"intake/bucketevents", "intake/sqs", "server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links"},
+	"config": {[]string{"intake/bucketevents", "intake/sqs", "server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links", "intake"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
@@ -162,6 +163,7 @@ var fences = []fence{
 	{"github.com/aws/", []string{"cache/s3store", "intake/sqs"},
 		"one store owns the SDK; the others must build without it"},
 	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
+	{"github.com/rabbitmq/", []string{"intake/rabbitmq"}, "an intake is a contract: one implementation owns each broker"},
 	{"github.com/nats-io/", []string{"prewarm/natsqueue"}, "the queue is a contract: one implementation owns NATS"},
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
 	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
@@ -189,7 +191,7 @@ var pure = map[string][]string{
 var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config",
-	"intake", "intake/bucketevents", "intake/sqs",
+	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
 	"transform/codec/container",
 }

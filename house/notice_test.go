@@ -15,6 +15,7 @@ import (
 var licenceTexts = map[string]string{
 	"Apache-2.0":   "Apache License",
 	"BSD-3-Clause": "used to endorse or promote products",
+	"BSD-2-Clause": "list of conditions and the following disclaimer in the documentation and/or other materials provided with the distribution. THIS SOFTWARE",
 	"MIT":          "Permission is hereby granted, free of charge",
 	"MPL-2.0":      "Mozilla Public License",
 }

@@ -10,6 +10,8 @@ import (
 type Expected struct {
 	Store  string   // the tier behind memory: dir or s3
 	Tokens []string // names of the configured ones
+
+	Intakes []string // as well
 }
 
 // The words that this package's callers count by. TestEveryWordIsThereFromTheStart compares them with the callers'
@@ -27,7 +29,9 @@ var (
 	upgraded      = []string{"queued", "dropped", "made", "kept", "present", "gone", "failed"}
 	turns         = []string{"retry", "redirect", "known_bad", "gzip", "lacks_eoi"}
 	endings       = []string{"crash", "lie", "timeout", "cpu", "panic", "idle", "start", "recycle", "memory", "unused", "close"}
-	told          = []string{"ok", "again", "given_up"}
+	toldWords     = []string{"ok", "again", "given_up"}
+	delivered     = []string{"accepted", "known", "again", "dead", "broken"}
+	published     = []string{"ok", "failed"}
 	reloaded      = []string{"ok", "error"}
 	crowded       = []string{"connections", "connections_per_address"}
 	judged        = []string{"made", "present", "skipped", "cancelled", "expired"}
@@ -52,7 +56,7 @@ func (m *Metrics) Expect(e Expected) {
 	start(m.stages.hot, upgraded)
 	start(m.originEvents, turns)
 	start(m.workersEnded, endings)
-	start(m.told, told)
+	start(m.told.callbacks, toldWords)
 	start(m.reloads, reloaded)
 	start(m.bounds.closed, crowded)
 	start(m.verdicts, judged, []string{"none"})
@@ -62,6 +66,10 @@ func (m *Metrics) Expect(e Expected) {
 	start(m.formatSeconds, formats)
 	start(m.fetchSeconds, []string{"none"})
 	m.ExpectTokens(e.Tokens)
+	start(m.told.delivered, e.Intakes, delivered)
+	start(m.told.published, e.Intakes, published)
+	start(m.told.waiting, e.Intakes)
+	start(m.told.paused, e.Intakes)
 	m.expectAnswers()
 	m.expectTier("memory", "hit", "miss", "ok")
 	m.expectTier(e.Store, "hit", "miss", "ok", "error")

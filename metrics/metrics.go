@@ -70,7 +70,7 @@ type Metrics struct {
 	units    prometheus.Counter
 	images   prometheus.Counter
 	verdicts *prometheus.CounterVec
-	told     *prometheus.CounterVec
+	told     told
 	usage    usage
 
 	reloads *prometheus.CounterVec
@@ -158,7 +158,7 @@ func (m *Metrics) declarePrewarm() {
 	m.units = m.counter("prewarm_units_total", "Data Units accepted.")
 	m.images = m.counter("prewarm_images_total", "Images found in accepted Data Units.")
 	m.verdicts = m.counters("prewarm_verdicts_total", "Verdicts on variants that Data Units asked for, by state and by kind of failure (none for success).", "state", "kind")
-	m.told = m.counters("prewarm_callbacks_total", "Tries to tell a backend about its job, by outcome (ok, again, given_up).", "outcome")
+	m.declareTold()
 }
 
 func (m *Metrics) counter(name, help string) prometheus.Counter {
@@ -346,9 +346,6 @@ func (m *Metrics) Accepted(units, images int) {
 func (m *Metrics) Judged(state, kind string, variants int) {
 	m.verdicts.WithLabelValues(word(state), word(string(kind))).Add(float64(variants))
 }
-
-// Told counts a try to tell a backend about its job (prewarm.Observer).
-func (m *Metrics) Told(outcome string) { m.told.WithLabelValues(word(outcome)).Inc() }
 
 // Reloaded counts a configuration reload: ok or error.
 func (m *Metrics) Reloaded(outcome string) { m.reloads.WithLabelValues(word(outcome)).Inc() }

@@ -22,13 +22,8 @@ import (
 // Idempotency-Key ("" = none), with which the same body gives the same job and another is refused. Faults: bad_option,
 // bad_unit (callback), idempotency_conflict, quota_exceeded, queue_full, disk_full.
 func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call unit.Call) (Accepted, error) {
-	if call.Callback != nil {
-		if s.deps.CheckCallback == nil {
-			return Accepted{}, badCallback("callbacks are off")
-		}
-		if err := s.deps.CheckCallback(*call.Callback); err != nil {
-			return Accepted{}, err
-		}
+	if err := s.checkCallback(call.Callback); err != nil {
+		return Accepted{}, err
 	}
 	d, err := s.draft(call)
 	if err != nil {

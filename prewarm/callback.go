@@ -145,7 +145,7 @@ func (w *Webhooks) Tell(ctx context.Context, e Event) error {
 	if err := rules.check(e.Job.Callback.URL); err != nil {
 		return err
 	}
-	body, err := e.notice()
+	body, err := e.Notice()
 	if err != nil {
 		return err
 	}

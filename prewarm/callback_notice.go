@@ -68,9 +68,9 @@ type brokenRow struct {
 	Omitted int        `json:"units_omitted,omitempty"`
 }
 
-// notice is the event's JSON, at most maxNotice long and the same at every try. It tells what every receiver may know:
+// Notice is the event's JSON, at most maxNotice long and the same at every try. It tells what every receiver may know:
 // never the text of a unit, and of a source no query.
-func (e Event) notice() ([]byte, error) {
+func (e Event) Notice() ([]byte, error) {
 	n := notice{Type: e.Type, Timestamp: e.At.UTC(), Data: noticeData{
 		Job: e.Job.ID, State: e.Job.State, Counts: e.Job.Counts, Bytes: e.Job.Bytes, Tags: firstTags(e.Job.Tags), Request: e.Job.Request,
 		Broken: []brokenRow{}, BrokenOmitted: len(e.Broken),

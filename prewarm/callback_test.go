@@ -213,7 +213,7 @@ func TestNoticeIsBounded(t *testing.T) {
 	for range 50_000 {
 		e.Job.Tags = append(e.Job.Tags, "<tag>")
 	}
-	body, err := e.notice()
+	body, err := e.Notice()
 	if err != nil {
 		t.Fatal(err)
 	}

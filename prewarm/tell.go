@@ -41,6 +41,17 @@ func (s *Service) announce(ctx context.Context, v *view, j *jobRecord) error {
 	return s.putEvent(ctx, &eventRecord{Event: e, Hook: j.Hook, Trace: j.Trace})
 }
 
+// checkCallback says why a callback cannot be taken. Outlets are for the configuration to choose.
+func (s *Service) checkCallback(c *unit.Callback) error {
+	switch {
+	case c == nil || c.Outlet != "":
+		return nil
+	case s.deps.CheckCallback == nil:
+		return badCallback("callbacks are off")
+	}
+	return s.deps.CheckCallback(*c)
+}
+
 // putEvent puts an event into the ledger, if it is not there, and its ticket into the queue.
 func (s *Service) putEvent(ctx context.Context, e *eventRecord) error {
 	body, err := json.Marshal(e)
@@ -51,6 +62,23 @@ func (s *Service) putEvent(ctx context.Context, e *eventRecord) error {
 		return err
 	}
 	return s.deps.Queue.Put(ctx, Ticket{Lane: LaneTell, ID: e.ID})
+}
+
+// outletPause is the longest pause before an outlet is told again. It is never given up: its broker comes back, and a
+// verdict that is lost is lost for good.
+const outletPause = 30 * time.Second
+
+// givesUp reports whether an event had its last try.
+func (s *Service) givesUp(e *eventRecord) bool {
+	return e.Tries >= len(s.times.retell) && e.Hook.Outlet == ""
+}
+
+// pauseOf is the pause before the next try of an event.
+func (s *Service) pauseOf(e *eventRecord, asked time.Duration) time.Duration {
+	if e.Hook.Outlet != "" {
+		return min(time.Second<<min(e.Tries, 5), outletPause)
+	}
+	return min(max(s.times.retell[e.Tries], asked), longestSilence)
 }
 
 // tell is the Handler of the tell lane: it tells one event, or says when to try again.
@@ -97,12 +125,12 @@ func (s *Service) tellEvent(ctx context.Context, key string) (again time.Duratio
 	switch {
 	case f == nil:
 		s.deps.Observer.Told("ok")
-	case !f.Kind.Retryable() || e.Tries >= len(s.times.retell):
+	case !f.Kind.Retryable() || s.givesUp(&e):
 		s.deps.Observer.Told("given_up")
 		s.deps.Log.Warn("a backend was not told", "event", e.ID, "request", e.Job.Request, "tries", e.Tries+1, "error", err)
 	default:
 		s.deps.Observer.Told("again")
-		again = min(max(s.times.retell[e.Tries], f.RetryAfter), longestSilence)
+		again = s.pauseOf(&e, f.RetryAfter)
 		e.Tries++
 		e.Next = s.deps.Now().Add(again)
 		if r.Body, err = json.Marshal(e); err != nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
@@ -26,7 +28,8 @@ type fakePrewarm struct {
 	onCancel  func(ctx context.Context, id string) (prewarm.Job, error)
 	onJob     func(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error)
 	onJobs    func(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error)
-	onResults func(ctx context.Context, id string, f prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error)
+	onResults func(ctx context.Context, id string, f prewarm.ResultFilter, cursor string,
+		limit int) ([]prewarm.Verdict, string, error)
 	onWatch   func(ctx context.Context, id string) (<-chan prewarm.Job, error)
 	onBroken  func(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
 	onSources func(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
@@ -35,7 +38,8 @@ type fakePrewarm struct {
 	onUsage   func(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error)
 }
 
-func (f *fakePrewarm) Accept(ctx context.Context, token, idem string, sum [32]byte, call unit.Call) (prewarm.Accepted, error) {
+func (f *fakePrewarm) Accept(ctx context.Context, token, idem string, sum [32]byte,
+	call unit.Call) (prewarm.Accepted, error) {
 	return f.onAccept(ctx, token, idem, sum, call)
 }
 
@@ -81,11 +85,13 @@ func (f *fakePrewarm) Job(ctx context.Context, id string, wait time.Duration) (p
 	return f.onJob(ctx, id, wait)
 }
 
-func (f *fakePrewarm) Jobs(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error) {
+func (f *fakePrewarm) Jobs(ctx context.Context, who prewarm.Caller, limit int,
+	cursor string) ([]prewarm.Job, string, error) {
 	return f.onJobs(ctx, who, limit, cursor)
 }
 
-func (f *fakePrewarm) Results(ctx context.Context, id string, r prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error) {
+func (f *fakePrewarm) Results(ctx context.Context, id string, r prewarm.ResultFilter, cursor string,
+	limit int) ([]prewarm.Verdict, string, error) {
 	return f.onResults(ctx, id, r, cursor, limit)
 }
 
@@ -93,7 +99,8 @@ func (f *fakePrewarm) Watch(ctx context.Context, id string) (<-chan prewarm.Job,
 	return f.onWatch(ctx, id)
 }
 
-func (f *fakePrewarm) Broken(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error) {
+func (f *fakePrewarm) Broken(ctx context.Context, who prewarm.Caller, since time.Time,
+	limit int) ([]prewarm.BrokenCount, error) {
 	return f.onBroken(ctx, who, since, limit)
 }
 
@@ -101,7 +108,8 @@ func (f *fakePrewarm) Sources(ctx context.Context, who prewarm.Caller, unit, tag
 	return f.onSources(ctx, who, unit, tag)
 }
 
-func (f *fakePrewarm) Usage(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error) {
+func (f *fakePrewarm) Usage(ctx context.Context, who prewarm.Caller, owner string,
+	days int) ([]prewarm.OwnerUsage, error) {
 	return f.onUsage(ctx, who, owner, days)
 }
 
@@ -130,12 +138,15 @@ func newAPI(t testing.TB, change func(*Config, *access.Rules)) *apiFixture {
 			return 3, nil
 		}
 		d.Overview = &api.Overview{
-			Version: "v1", Started: testNow.Add(-time.Hour), Levels: func() metrics.Levels { return metrics.Levels{Workers: 2} },
+			Version: "v1", Started: testNow.Add(-time.Hour),
+			Levels: func() metrics.Levels { return metrics.Levels{Workers: 2} },
 			Totals: func() metrics.Totals { return metrics.Totals{Hits: 7} },
 			History: func(time.Time) ([]metrics.Sample, []metrics.Day) {
-				return []metrics.Sample{{At: testNow, Seconds: 10, Memory: 3, P50: 1.5}}, []metrics.Day{{Day: "2026-11-23", Requests: 3}}
+				return []metrics.Sample{{At: testNow, Seconds: 10, Memory: 3, P50: 1.5}},
+					[]metrics.Day{{Day: "2026-11-23", Requests: 3}}
 			},
-			Config: func(w io.Writer) error { _, err := io.WriteString(w, "log: {level: info}\n"); return err },
+			Intakes: &fakeIntakes{},
+			Config:  func(w io.Writer) error { _, err := io.WriteString(w, "log: {level: info}\n"); return err },
 		}
 	})
 	return a
@@ -144,8 +155,10 @@ func newAPI(t testing.TB, change func(*Config, *access.Rules)) *apiFixture {
 // aJob is a job in the middle of its work.
 func aJob() prewarm.Job {
 	return prewarm.Job{
-		ID: "j1", State: prewarm.Running, Priority: "normal", CreatedAt: testNow, Tags: []string{"spring"}, Token: "backend",
-		Counts: prewarm.Counts{DataUnits: 1, Images: 1, Variants: 3, Made: 1, Pending: 2}, Bytes: prewarm.Bytes{Source: 100, Stored: 40, Saved: 60},
+		ID: "j1", State: prewarm.Running, Priority: "normal", CreatedAt: testNow, Tags: []string{"spring"},
+		Token:  "backend",
+		Counts: prewarm.Counts{DataUnits: 1, Images: 1, Variants: 3, Made: 1, Pending: 2},
+		Bytes:  prewarm.Bytes{Source: 100, Stored: 40, Saved: 60},
 	}
 }
 
@@ -153,4 +166,26 @@ func doneJob() prewarm.Job {
 	j := aJob()
 	j.State, j.FinishedAt, j.Counts.Made, j.Counts.Pending = prewarm.Done, testNow, 3, 0
 	return j
+}
+
+// fakeIntakes is one intake.
+type fakeIntakes struct{ paused atomic.Bool }
+
+func (f *fakeIntakes) Stats() []intake.Stats {
+	return []intake.Stats{{
+		Name: "shop", Kind: intake.RabbitMQ, From: "units", To: "verdicts", Token: "backend",
+		Paused: f.paused.Load(), Connected: true,
+		Waiting: 7, Rate: 1.5, Counts: intake.Delivered{Accepted: 3, Dead: 1}, LastError: "bad_unit: no",
+		LastAt: testNow,
+	}}
+}
+
+func (f *fakeIntakes) Pause(name string) bool {
+	f.paused.Store(name == "shop")
+	return name == "shop"
+}
+
+func (f *fakeIntakes) Resume(name string) bool {
+	f.paused.Store(false)
+	return name == "shop"
 }

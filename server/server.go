@@ -20,6 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/server/image"
 	"github.com/goldcrest/goldcrest/server/wire"
+	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/trace"
 )
 
@@ -245,3 +246,6 @@ func (s *Server) awaitQuiet(ctx context.Context) {
 		}
 	}
 }
+
+// Act lets another door make one call as the token of that name.
+func (s *Server) Act(name string) (access.Caller, signing.Rights, error) { return s.access.Act(name) }

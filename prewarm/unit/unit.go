@@ -108,6 +108,9 @@ type VariantAsk struct {
 type Callback struct {
 	URL    string
 	Events []string // job.done, image.broken
+	// Outlet is the name of the intake that the call came by, if its verdicts go back there; then there is no URL. No
+	// body can name one.
+	Outlet string `json:",omitempty"`
 }
 
 // Wants reports whether the callback asked for events of this type; one that names none gets all.

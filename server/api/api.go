@@ -93,6 +93,9 @@ func (s *API) Route(e *echo.Echo) {
 		e.GET("/v1/stats", s.stats, s.need(access.ScopeAdmin, access.ScopeExplain), query())
 		e.GET("/v1/history", s.history, s.need(access.ScopeAdmin, access.ScopeExplain), query("since"))
 		e.GET("/v1/config", s.config, s.need(access.ScopeAdmin), query())
+		e.GET("/v1/intakes", s.listIntakes, s.need(access.ScopeAdmin), query())
+		e.POST("/v1/intakes/:name/pause", s.pauseIntake(true), s.need(access.ScopeAdmin), query())
+		e.POST("/v1/intakes/:name/resume", s.pauseIntake(false), s.need(access.ScopeAdmin), query())
 	}
 	if s.deps.Predecessor != nil {
 		e.POST("/v1/compat/lambda", s.compat, s.need(access.ScopeCompat), s.spare)

@@ -23,6 +23,7 @@ type Overview struct {
 	// History gives the samples taken after a time, and the days that are kept.
 	History func(since time.Time) ([]metrics.Sample, []metrics.Day)
 	Config  func(io.Writer) error // the effective configuration as YAML, secrets masked
+	Intakes Intakes               // nil = there are none
 }
 
 // statsAnswer is the answer of GET /v1/stats.

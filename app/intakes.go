@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/intake"
+	"github.com/goldcrest/goldcrest/intake/rabbitmq"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
+)
+
+// openIntakes makes the door of the configured intakes, if there are any. They connect once the queue is open.
+func (a *App) openIntakes(b *background) (err error) {
+	cfgs := a.live.Load().cfg.Intakes
+	if len(cfgs) == 0 {
+		return nil
+	}
+	b.intakes, err = intake.New(cfgs, intake.Deps{
+		Calls: b.service, Act: a.act,
+		Rules: func() unit.Rules { return a.live.Load().rules.Prewarm },
+		Open:  openIntake, Observer: a.metrics, Log: a.log,
+	})
+	return err
+}
+
+// act lets an intake make one call as a token.
+func (a *App) act(token string) (intake.Caller, error) {
+	who, rights, err := a.server.Act(token)
+	return intake.Caller{Key: who.Key, Rights: rights, Bodies: who.Bodies}, err
+}
+
+// openIntake makes the intake of a configuration, by its kind.
+func openIntake(c intake.Config) (in intake.Intake, out intake.Outlet, end func(), err error) {
+	switch c.Broker.Kind {
+	case intake.RabbitMQ:
+		q, err := rabbitmq.Open(c)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		in, out, end = q, q, q.Close
+	default: // Validate has refused it.
+		return nil, nil, nil, fmt.Errorf("there is no intake of the kind %q", c.Broker.Kind)
+	}
+	if c.Verdicts.To == "" {
+		out = nil
+	}
+	return in, out, end, nil
+}
+
+// teller tells events of jobs to whoever asked: the outlet of the intake that they came by, or a callback.
+type teller struct{ b *background }
+
+// Tell implements prewarm.Teller.
+func (t teller) Tell(ctx context.Context, e prewarm.Event) error {
+	if e.Job.Callback != nil && e.Job.Callback.Outlet != "" {
+		return t.b.intakes.Tell(ctx, e)
+	}
+	return t.b.webhooks.Tell(ctx, e)
+}

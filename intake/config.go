@@ -1,0 +1,152 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/prewarm/unit"
+)
+
+// The kinds of brokers.
+const (
+	RabbitMQ = "rabbitmq"
+	NATS     = "nats"
+)
+
+// Config is one intake: a queue whose messages are Data Units, and where their verdicts go.
+type Config struct {
+	// Name says which intake it is: in metrics, in the log and on the console. Letters, digits, "_" and "-".
+	Name string `yaml:"name"`
+	// Broker is where its messages come from.
+	Broker Broker `yaml:",inline"`
+	// Token is the name of the token in api.tokens that it acts as: what it brings is that token's, with its limits,
+	// its
+	// quota and its rights. It needs the scope prewarm.
+	Token string `yaml:"token"`
+	// Body is how a message is read: unit, units or envelope. Empty = as the token's bodies say, else by its shape.
+	Body string `yaml:"body"`
+	// Presets are the variants of messages that name none. Empty = those of prewarm.presets.
+	Presets []string `yaml:"presets"`
+	// Slots is how many messages are in work at the same time, until they are accepted; so many are taken from the
+	// broker ahead. 0 = 32.
+	Slots int `yaml:"slots"`
+	// Verdicts is where verdicts go.
+	Verdicts Verdicts `yaml:"verdicts"`
+}
+
+// Broker is where the messages of an intake come from.
+type Broker struct {
+	// Kind is rabbitmq or nats.
+	Kind string `yaml:"kind"`
+	// URL is the broker's address, such as amqps://user:password@mq.example/shop; with credentials in it rather set
+	// url_file.
+	URL string `yaml:"url" secret:"true"`
+	// URLFile is a file that holds the address; blanks around it are dropped. It is read again at each connection.
+	URLFile string `yaml:"url_file"`
+	// CAFile is a file of PEM certificates that the broker's has to be signed by. Empty = those of the system.
+	CAFile string `yaml:"ca_file"`
+	// From is the queue, or the subject of NATS, that messages come from. One that does not exist is made, durable.
+	From string `yaml:"from"`
+	// Dead is the queue, or the subject, for messages that can never be accepted, each with its reason. Empty = from
+	// and
+	// ".dead".
+	Dead string `yaml:"dead"`
+	// Tasks are the names of the Celery tasks whose calls are taken as messages; others are dead letters. Empty =
+	// goldcrest.prewarm.
+	Tasks []string `yaml:"tasks"`
+}
+
+// Verdicts is where the verdicts of an intake go.
+type Verdicts struct {
+	// To is the queue, or the subject, that they are published to. Empty = they are not published.
+	To string `yaml:"to"`
+	// Task is the name of a Celery task: verdicts come as calls of it, whose only argument is the verdict. Empty = as
+	// plain JSON.
+	Task string `yaml:"task"`
+	// Events are what is published: unit.done, unit.refused and job.done. Empty = all.
+	Events []string `yaml:"events"`
+}
+
+// DefaultTask is the Celery task whose calls are messages where the configuration names none.
+const DefaultTask = "goldcrest.prewarm"
+
+const (
+	defaultSlots = 32
+	maxSlots     = 1024
+)
+
+// Slotted is Slots, or what stands for 0.
+func (c Config) Slotted() int {
+	if c.Slots == 0 {
+		return defaultSlots
+	}
+	return c.Slots
+}
+
+// DeadName is Dead, or what stands for "".
+func (b Broker) DeadName() string {
+	if b.Dead == "" {
+		return b.From + ".dead"
+	}
+	return b.Dead
+}
+
+// Takes reports whether calls of a Celery task are messages.
+func (b Broker) Takes(task string) bool {
+	return slices.Contains(b.Tasks, task) || len(b.Tasks) == 0 && task == DefaultTask
+}
+
+// Wants reports whether notices of a type are published.
+func (v Verdicts) Wants(event string) bool {
+	return v.To != "" && (len(v.Events) == 0 || slices.Contains(v.Events, event))
+}
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.Name == "" || len(c.Name) > 64 || strings.Trim(c.Name, nameCharacters) != "":
+		return fmt.Errorf("name: %q is not 1 to 64 letters, digits, _ and -", c.Name)
+	case c.Token == "":
+		return errors.New("token: an intake acts as a token; name one of api.tokens")
+	case c.Body != "" && !slices.Contains(unit.Bodies(), c.Body):
+		return fmt.Errorf("body: %q is none of %s", c.Body, strings.Join(unit.Bodies(), ", "))
+	case c.Slots < 0 || c.Slots > maxSlots:
+		return fmt.Errorf("slots: %d is not between 0 and %d", c.Slots, maxSlots)
+	}
+	return errors.Join(c.Broker.validate(), c.Verdicts.validate(c.Broker))
+}
+
+const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+
+func (b Broker) validate() error {
+	switch {
+	case !slices.Contains([]string{RabbitMQ, NATS}, b.Kind):
+		return fmt.Errorf("kind: %q is neither %s nor %s", b.Kind, RabbitMQ, NATS)
+	case (b.URL == "") == (b.URLFile == ""):
+		return errors.New("set one of url and url_file")
+	case b.From == "":
+		return errors.New("from: name the queue that messages come from")
+	case b.DeadName() == b.From:
+		return errors.New("dead: is the queue that messages come from")
+	}
+	return nil
+}
+
+func (v Verdicts) validate(b Broker) error {
+	for _, e := range v.Events {
+		if !slices.Contains([]string{UnitDone, UnitRefused, JobDone}, e) {
+			return fmt.Errorf("verdicts.events: %q is none of %s, %s, %s", e, UnitDone, UnitRefused, JobDone)
+		}
+	}
+	switch {
+	case v.To == "" && (v.Task != "" || len(v.Events) > 0):
+		return errors.New("verdicts.to: name where verdicts go")
+	case v.To != "" && (v.To == b.From || v.To == b.DeadName()):
+		return errors.New("verdicts.to: is the queue of messages, or of dead letters")
+	case v.Task != "" && b.Kind != RabbitMQ:
+		return fmt.Errorf("verdicts.task: calls of Celery tasks go over %s alone", RabbitMQ)
+	}
+	return nil
+}

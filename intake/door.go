@@ -1,0 +1,354 @@
+package intake
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pause"
+	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
+)
+
+// Calls is the accept path, and what became of it. Implemented by prewarm.Service.
+type Calls interface {
+	Weigh(call unit.Call) (int, error)
+	Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call unit.Call) (prewarm.Accepted, error)
+	Results(ctx context.Context, id string, f prewarm.ResultFilter, cursor string,
+		limit int) ([]prewarm.Verdict, string, error)
+}
+
+// Caller is what a call may do that an intake makes for its token.
+type Caller struct {
+	Key    string      // the id of the key that URLs are signed with; "" = the first valid one
+	Rights unit.Rights // nil = all
+	Bodies []string    // the readings of a body that it may post; none = all
+}
+
+// Broken is an Observer's word for a broker that does not answer.
+const Broken = "broken"
+
+// Observer learns what the intakes do; wired to metrics. Safe for concurrent use.
+type Observer interface {
+	// Delivered counts a message by what became of it: accepted, known (it had come before), again, dead; or Broken,
+	// for
+	// a connection that failed.
+	Delivered(intake, outcome string)
+	// Published counts a notice: ok or failed.
+	Published(intake, outcome string)
+	// Queued says how many messages wait (-1 = not known), and whether the intake is paused.
+	Queued(intake string, waiting int, paused bool)
+}
+
+// Deps is what a Door works with. All must be set.
+type Deps struct {
+	Calls Calls
+	// Act lets an intake act as the token of that name, once. Faults: rate_limited past the token's limit,
+	// forbidden_scope where it may not post.
+	Act func(token string) (Caller, error)
+	// Rules give what the configuration says about calls, as it is in force.
+	Rules func() unit.Rules
+	// Open connects to nothing yet: it makes the Intake and the Outlet (nil = none) of a configuration, and what ends
+	// them.
+	Open     func(c Config) (Intake, Outlet, func(), error)
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Door runs all intakes of an instance. Safe for concurrent use. Make one with New, end it with Close.
+type Door struct {
+	deps Deps
+	all  []*one
+	room *semaphore.Weighted // bytes of bodies and of verdicts in work
+}
+
+// roomBytes bounds what bodies and verdicts take in memory while they are in work, for all intakes together. A larger
+// one takes all of it.
+const roomBytes = 64 << 20
+
+// variantBytes is what one variant of a call takes until it is accepted, and one verdict until it is published.
+const variantBytes = 1024
+
+// one is one intake.
+type one struct {
+	door   *Door
+	cfg    Config
+	intake Intake
+	outlet Outlet // nil = none
+	close  func()
+	state  state
+}
+
+// New makes the door of some intakes. It takes nothing before Run.
+func New(cfgs []Config, deps Deps) (*Door, error) {
+	d := &Door{deps: deps, room: semaphore.NewWeighted(roomBytes)}
+	for i, c := range cfgs {
+		o := &one{door: d, cfg: c}
+		var err error
+		if o.intake, o.outlet, o.close, err = deps.Open(c); err != nil {
+			d.Close()
+			return nil, fmt.Errorf("intakes[%d] (%s): %w", i, c.Name, err)
+		}
+		o.state.init()
+		d.all = append(d.all, o)
+	}
+	return d, nil
+}
+
+// Close ends what New began. Run must have ended before.
+func (d *Door) Close() {
+	for _, o := range d.all {
+		o.close()
+	}
+}
+
+// Run takes messages until ctx ends and all of them are answered.
+func (d *Door) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, o := range d.all {
+		running.Go(func() { o.run(ctx) })
+		running.Go(func() { o.watch(ctx) })
+	}
+	running.Wait()
+}
+
+// find gives an intake by its name; nil = there is none.
+func (d *Door) find(name string) *one {
+	i := slices.IndexFunc(d.all, func(o *one) bool { return o.cfg.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return d.all[i]
+}
+
+// The pauses before a broker is tried again.
+const (
+	leastPause = 500 * time.Millisecond
+	mostPause  = 15 * time.Second
+)
+
+// run receives until ctx ends: anew after every failure, and not while the intake is paused.
+func (o *one) run(ctx context.Context) {
+	for wait := leastPause; ; {
+		receiving, leave, ok := o.state.enter(ctx)
+		if !ok {
+			return
+		}
+		before := o.state.delivered()
+		err := o.intake.Receive(receiving, o.cfg.Slotted(), o.handle)
+		leave()
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			continue // It was paused.
+		}
+		if o.state.delivered() > before {
+			wait = leastPause
+		}
+		o.state.failed(err)
+		o.door.deps.Observer.Delivered(o.cfg.Name, Broken)
+		o.door.deps.Log.Warn("an intake lost its broker; it connects again", "intake", o.cfg.Name, "after",
+			wait, "error", err)
+		if pause.For(ctx, wait) != nil {
+			return
+		}
+		wait = min(2*wait, mostPause)
+	}
+}
+
+// The waits of messages that are refused for now.
+const (
+	leastAgain = time.Second
+	mostAgain  = time.Minute
+)
+
+// handle is the Handler of an intake.
+func (o *one) handle(ctx context.Context, m Message) (out Outcome) {
+	known := false
+	err := o.caught(func() (err error) {
+		known, err = o.accept(ctx, m)
+		return err
+	})
+	f := fault.Of(err)
+	what := "accepted"
+	switch {
+	case f == nil && known:
+		what = "known"
+	case f == nil:
+	case ctx.Err() != nil:
+		return Outcome{Again: time.Millisecond}
+	case f.Kind.Retryable():
+		what, out = "again", Outcome{Again: min(max(f.RetryAfter, leastAgain), mostAgain)}
+	default:
+		what, out = "dead", Outcome{Reason: f.Kind, Detail: f.Public}
+	}
+	o.state.note(what, f)
+	o.door.deps.Observer.Delivered(o.cfg.Name, what)
+	if what == "dead" {
+		o.door.deps.Log.Warn("an intake got a message that cannot be accepted; it is among the dead letters",
+			"intake", o.cfg.Name, "message", clip(m.ID), "kind", f.Kind, "error", err)
+	}
+	return out
+}
+
+// caught makes an error of a panic: the message that brings it would bring it again.
+func (o *one) caught(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.BadUnit, "intake.handle", "reading it ended in an internal error",
+				fmt.Errorf("panic: %v", p))
+		}
+	}()
+	return do()
+}
+
+// accept hands one message to the accept path. known: it was accepted before.
+func (o *one) accept(ctx context.Context, m Message) (known bool, err error) {
+	if m.Unreadable != "" {
+		return false, fault.New(fault.BadUnit, "intake.accept", m.Unreadable, nil)
+	}
+	if err := nameable(m.ID); err != nil {
+		return false, err
+	}
+	leave, err := o.door.enter(ctx, int64(len(m.Body)))
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	who, err := o.door.deps.Act(o.cfg.Token)
+	if err != nil {
+		return false, err
+	}
+	call, sum, err := o.read(ctx, m, who)
+	if err != nil {
+		return false, err
+	}
+	if m.ID == "" {
+		m.ID = "sha256-" + hex.EncodeToString(sum[:])
+	}
+	call.Request, call.Key, call.Rights = m.ID, who.Key, who.Rights
+	if call.Callback == nil && o.outlet != nil {
+		call.Callback = &unit.Callback{Outlet: o.cfg.Name, Events: []string{prewarm.JobDone}}
+	}
+	a, err := o.door.deps.Calls.Accept(ctx, o.cfg.Token, "intake "+o.cfg.Name+" "+m.ID, sum, call)
+	if err != nil {
+		return false, err
+	}
+	return a.Replayed, o.refuse(ctx, a, m.ID)
+}
+
+// maxID bounds the id of a message in bytes.
+const maxID = 255
+
+// nameable refuses ids that cannot go into headers.
+func nameable(id string) error {
+	plain := func(r rune) bool { return r < 0x20 || r > 0x7e }
+	if len(id) > maxID || strings.IndexFunc(id, plain) >= 0 {
+		return fault.New(fault.BadOption, "intake.accept",
+			"the message's id is not at most 255 printable characters", nil)
+	}
+	return nil
+}
+
+// enter waits for room for n bytes.
+func (d *Door) enter(ctx context.Context, n int64) (leave func(), err error) {
+	n = min(n, roomBytes)
+	if err := d.room.Acquire(ctx, n); err != nil {
+		return nil, err
+	}
+	return func() { d.room.Release(n) }, nil
+}
+
+// read makes a call of a message, and the sum of all that it depends on.
+func (o *one) read(ctx context.Context, m Message, who Caller) (call unit.Call, sum [32]byte, err error) {
+	rules := o.door.deps.Rules()
+	rules.Bodies = who.Bodies
+	text, err := unit.ReadBody(bytes.NewReader(m.Body), m.Encoding, rules.Limits.Body, nil)
+	if err != nil {
+		return call, sum, err
+	}
+	query := url.Values{}
+	if m.Reading == "" {
+		m.Reading = o.cfg.Body
+	}
+	if m.Reading != "" {
+		query.Set("body", m.Reading)
+	}
+	if call, err = unit.ParseText(ctx, text, m.Type, query, rules); err != nil {
+		return call, sum, err
+	}
+	if call.Variants == nil {
+		for _, name := range o.cfg.Presets {
+			call.Variants = append(call.Variants, unit.VariantAsk{Name: name})
+		}
+	}
+	call.Return = "none" // There is no answer.
+	if _, err = o.door.deps.Calls.Weigh(call); err != nil {
+		return call, sum, err
+	}
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%s\x00%s\x00%s", m.Type, m.Reading, text)
+	return call, [32]byte(hash.Sum(nil)), nil
+}
+
+// refuse publishes the units of an accepted message that could not be read: nobody else tells of them. It does so
+// before the message is acknowledged, and again when the message comes again.
+func (o *one) refuse(ctx context.Context, a prewarm.Accepted, id string) error {
+	if o.outlet == nil || !o.cfg.Verdicts.Wants(UnitRefused) || a.Units == nil {
+		return nil
+	}
+	for u := range a.Units {
+		if u.Err == nil {
+			continue
+		}
+		n, err := refusedNotice(a.Job, u, id)
+		if err == nil {
+			err = o.publish(ctx, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publishTimeout bounds the publication of one notice.
+const publishTimeout = 15 * time.Second
+
+// publish publishes one notice.
+func (o *one) publish(ctx context.Context, n Notice) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	err := o.outlet.Publish(ctx, n)
+	what := "ok"
+	if err != nil {
+		what = "failed"
+		o.state.failed(err)
+		if fault.KindOf(err) == "" || !errors.As(err, new(*fault.Error)) {
+			err = fault.New(fault.ConnectFailed, "intake.publish", "the broker did not take the verdict", err)
+		}
+	}
+	o.door.deps.Observer.Published(o.cfg.Name, what)
+	return err
+}
+
+// clip shortens what a sender chose, for the log.
+func clip(text string) string {
+	if len(text) > maxID {
+		return text[:maxID]
+	}
+	return text
+}
