@@ -154,19 +154,6 @@ func (a *App) openStore(ctx context.Context) error {
 	return a.openLinks(store)
 }
 
-// originConfig adds this server's own addresses, which are refused as sources, and the marker by which it knows its own
-// requests.
-func (a *App) originConfig(cfg config.Config) origin.Config {
-	c := cfg.Origin
-	if host, err := cfg.Server.PublicHost(); err == nil { // Validate has told of any error.
-		c.Own = append(c.Own, host)
-	}
-	if keys, err := signing.New(cfg.Signing, time.Now); err == nil { // Without keys there is no server that a fetch could come back to.
-		c.Marker = keys.Markers()[0]
-	}
-	return c
-}
-
 // pipelineConfig derives the gates from the parts they guard.
 func (a *App) pipelineConfig() pipeline.Config {
 	c := pipeline.Default()
@@ -193,10 +180,14 @@ func newRules(cfg config.Config) (access.Rules, error) {
 	if err != nil {
 		return access.Rules{}, err
 	}
+	names, err := cfg.Origin.Names()
+	if err != nil {
+		return access.Rules{}, err
+	}
 	c := cfg.Cache
 	return access.Rules{
 		Keys: keys, Parser: parser, OnlyPresets: cfg.OnlyPresets, Negotiation: cfg.Negotiation, API: cfg.API,
-		Prewarm: unit.Rules{Limits: unit.DefaultLimits(), Select: cfg.Prewarm.Door.Select},
+		Prewarm: unit.Rules{Limits: unit.DefaultLimits(), Select: cfg.Prewarm.Door.Select, Names: names},
 		Buckets: cfg.Prewarm.Buckets,
 		Lifetimes: access.Lifetimes{
 			MaxAge: c.MaxAge, FirstMaxAge: c.FirstMaxAge, SWR: c.SWR, SIE: c.SIE, TTL: c.TTL, HonourOrigin: c.HonourOrigin,

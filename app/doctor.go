@@ -126,6 +126,8 @@ func (a *App) look(ctx context.Context, name string, cfg config.Config) []Check 
 	case "secret files":
 		warnings, err := cfg.CheckSecretFiles()
 		return []Check{verdict(name, err, strings.Join(append(warnings, "nobody else can write them"), "; "), "")}
+	case "origin":
+		return append([]Check{{Name: name, Detail: "originals can be asked for"}}, checkSources(cfg.Origin.Sources)...)
 	case "signing keys":
 		return []Check{{Name: name, Detail: fmt.Sprintf("%d pairs", len(cfg.Signing.Keys))}}
 	case "worker":

@@ -7,7 +7,6 @@ import (
 	"runtime"
 
 	"github.com/goldcrest/goldcrest/config"
-	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/server/api"
 	"github.com/goldcrest/goldcrest/tracing"
@@ -112,12 +111,6 @@ func (a *App) openTracing(ctx context.Context) (err error) {
 	if a.cfg.Tracing.OTLP != "" {
 		a.tracing, err = tracing.Open(ctx, a.cfg.Tracing, a.version, a.instance, a.log)
 	}
-	return err
-}
-
-// openOrigin makes the client for originals.
-func (a *App) openOrigin(context.Context) (err error) {
-	a.origin, err = origin.New(a.originConfig(a.cfg), origin.Hooks{Observer: a.metrics})
 	return err
 }
 

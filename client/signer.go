@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 // Config says for which proxy and with which key URLs are signed.
@@ -84,8 +85,8 @@ func isBase(text string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !strings.ContainsAny(text, "?#")
 }
 
-// URL is the signed URL of a variant of source, which is a URL, or "ref:" and an id that the proxy has given. options
-// is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or for a proxy that takes only presets their names,
+// URL is the signed URL of a variant of source, which is a URL, a name by one of the server's aliases ("shop:/a.jpg"),
+// or "ref:" and an id that the proxy has given. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or for a proxy that takes only presets their names,
 // "lite"); empty means the whole picture. The URL works for at least ttl (0 = for ever) and expires at the next
 // multiple of round (0 = a full day, UTC), so that all viewers of that time share one URL at the CDN.
 func (s *Signer) URL(source, options string, ttl, round time.Duration) (string, error) {
@@ -106,7 +107,8 @@ func (s *Signer) EncryptedURL(source, options string, ttl, round time.Duration) 
 func (s *Signer) url(
 	source, options string, ttl, round time.Duration, path func(options, source string, format variant.Format) string,
 ) (string, error) {
-	if _, ok := variant.OpaqueID(source); !ok {
+	// What an alias stands for is the server's to say.
+	if _, ok := variant.OpaqueID(source); !ok && !naming.IsAlias(source) {
 		var err error
 		if source, err = variant.ParseSource(source); err != nil {
 			return "", fmt.Errorf("client: %w", err)

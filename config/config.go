@@ -41,8 +41,8 @@ type Config struct {
 	API access.API `yaml:"api"`
 	// Signing is the keys that URLs are signed with.
 	Signing signing.Config `yaml:"signing"`
-	// Origin is which originals may be fetched, and what a fetch may cost.
-	Origin origin.Config `yaml:"origin"`
+	// Origin is which originals may be fetched, from where and how, and what a fetch may cost.
+	Origin Origin `yaml:"origin"`
 	// Links is how links that expire are kept, so that they stand in no URL.
 	Links links.Config `yaml:"links"`
 	// Transform is the worker processes and what a picture may cost them.
@@ -86,7 +86,8 @@ type Quality struct {
 type Cache struct {
 	// Memory is the memory tier.
 	Memory cache.Config `yaml:",inline"`
-	// TTL is the age at which an entry is made again. 0 = never.
+	// TTL is the age at which an entry is made again, or kept on where its origin answers by ETag or Last-Modified that
+	// the original is the same. 0 = never.
 	TTL time.Duration `yaml:"ttl"`
 	// Revalidate is how long past ttl an entry is still answered at once, and made again behind the answer. 0 = not at
 	// all.
@@ -173,7 +174,8 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Roles: []string{RoleProxy, RolePrewarm}, Prewarm: Prewarm{Door: prewarm.Default(), Queue: natsqueue.Default()},
-		Server: server.Default(), API: access.DefaultAPI(), Signing: signing.Default(), Origin: origin.Default(), Transform: transform.Default(),
+		Server: server.Default(), API: access.DefaultAPI(), Signing: signing.Default(),
+		Origin: Origin{Config: origin.Default()}, Transform: transform.Default(),
 		Quality: Quality{transform.DefaultQuality(), heat.Default()}, Negotiation: variant.Default(),
 		Cache: Cache{
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,
@@ -187,17 +189,14 @@ func Default() Config {
 
 // Validate reports what cannot work, naming each key with its path.
 func (c Config) Validate() error {
-	_, err := variant.NewParser(c.Presets, c.OnlyPresets, c.Origin.Canonical...)
-	if err != nil {
-		err = fmt.Errorf("presets: %w", err)
-	}
+	_, err := c.parser()
 	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.validateIntakes(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
 		c.Links.Validate(), c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
 }
 
 // NewParser makes the parser of URLs. It reads the key file of encrypted sources, where there is one.
 func (c Config) NewParser() (*variant.Parser, error) {
-	p, err := variant.NewParser(c.Presets, c.OnlyPresets, c.Origin.Canonical...)
+	p, err := c.parser()
 	if err != nil {
 		return nil, err
 	}

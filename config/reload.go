@@ -12,6 +12,7 @@ func reloadable() []string {
 	return []string{
 		"api", "signing", "negotiation", "presets", "only_presets", "compat.buckets", "log.level", "memory.limit",
 		"origin.allow", "origin.allow_private", "origin.ports", "origin.memory", "origin.per_host", "origin.redirects", "origin.canonical",
+		"origin.hosts", "origin.s3", "origin.gs", "origin.local", "origin.aliases", "origin.base_url", "origin.replace",
 		"cache.max_age", "cache.first_max_age", "cache.swr",
 		"prewarm.select", "prewarm.callbacks", "prewarm.buckets",
 	}

@@ -18,6 +18,7 @@ func (c Config) secretFiles() map[string]string {
 			files[setting] = file
 		}
 	}
+	c.Origin.Sources.files(add)
 	for i, k := range c.Signing.Keys {
 		add(fmt.Sprintf("signing.keys[%d].key_file", i), k.KeyFile)
 	}

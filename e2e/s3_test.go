@@ -39,10 +39,10 @@ type httptestProxy struct {
 const bucket = "variants"
 
 // startS3 starts the server, or skips the test where it is not installed.
-func startS3(t *testing.T) *s3 {
+func startS3(t *testing.T, flags ...string) *s3 {
 	t.Helper()
 	dir, addr := t.TempDir(), freePort(t)
-	startGateway(t, addr, dir)
+	startGateway(t, addr, dir, flags...)
 	return &s3{dir: filepath.Join(dir, bucket), proxy: startProxy(t, "http://"+addr)}
 }
 

@@ -28,9 +28,17 @@ var layers = map[string]layer{
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
 	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by whoever fetches, and by the heart between them"},
 	"thumbor": {[]string{"fault"}, "a reader of another grammar: what comes of it is text of ours"},
-	"variant": {[]string{"fault", "reach", "sniff"}, "what a variant is must be decidable without I/O and by every door alike"},
+	"variant": {[]string{"fault", "reach", "sniff", "variant/naming"},
+		"what a variant is must be decidable without I/O and by every door alike"},
 	"signing": {[]string{"fault", "reach", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
-	"origin":  {[]string{"fault", "reach", "sniff"}, "a leaf: it fetches bytes and knows neither variants nor stores"},
+	"origin": {[]string{"fault", "origin/manners", "reach", "sniff"},
+		"a leaf: it fetches bytes and knows neither variants nor stores"},
+
+	"origin/manners":     {[]string{"reach", "secretfile"}, "how hosts are asked is decided before any fetch"},
+	"origin/s3source":    {[]string{"fault", "reach", "secretfile"}, "a Source: limits are the fetch's"},
+	"origin/localsource": {[]string{"fault", "stall"}, "a Source: limits are the fetch's"},
+
+	"variant/naming": {[]string{"fault"}, "a name means the same at every door, so it is read without I/O"},
 
 	"trace":           {nil, "the ground: a step is named where it is taken, and whoever records it is plugged in from above"},
 	"trace/tracetest": {[]string{"trace"}, "a fake for the tests of those who name their steps"},
@@ -91,7 +99,7 @@ var layers = map[string]layer{
 	},
 	"prewarm": {[]string{"prewarm/unit", "pause", "variant", "pipeline", "fault", "metrics", "reach", "secretfile", "trace"}, "a door to the pipeline, beside the HTTP door and not behind it"},
 
-	"prewarm/unit": {[]string{"fault", "reach", "variant"}, "reads hostile text: what it finds there depends on the text and the rules alone, so it knows no job"},
+	"prewarm/unit": {[]string{"fault", "reach", "variant", "variant/naming"}, "reads hostile text: what it finds there depends on the text and the rules alone, so it knows no job"},
 
 	"intake":            {[]string{"prewarm", "prewarm/unit", "fault", "pause", "trace"}, "a door to the accept path of prewarm: it knows no broker"},
 	"intake/rabbitmq":   {[]string{"intake", "prewarm/unit", "fault", "pause", "secretfile"}, "an Intake and an Outlet and nothing else"},
@@ -126,8 +134,9 @@ var layers = map[string]layer{
 		"the operators' page: what it may see is the server's to decide"},
 	"server/wire": {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
-	"client": {[]string{"signing", "variant", "fault"}, "backends import it: it stays small and free of the server"},
-	"config": {[]string{"intake/bucketevents", "intake/sqs", "server", "server/access", "signing", "origin", "transform", "variant", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links", "intake"},
+	"client": {[]string{"signing", "variant", "variant/naming", "fault"}, "backends import it: it stays small and free of the server"},
+	"config": {[]string{"intake/bucketevents", "intake/sqs", "server", "server/access", "signing", "origin", "origin/localsource", "origin/manners", "origin/s3source",
+		"transform", "variant", "variant/naming", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/natsqueue", "prewarm/unit", "pressure", "secretfile", "tracing", "fault", "heat", "links", "intake"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
@@ -160,7 +169,7 @@ var fences = []fence{
 	{"github.com/h2non/bimg", []string{"transform/codec"}, "it starts libvips when imported, and is cgo"},
 	{"github.com/labstack/echo/", []string{"server", "server/api", "server/console", "server/exchange", "server/image"},
 		"HTTP types below the server tie the pipeline to a router"},
-	{"github.com/aws/", []string{"cache/s3store", "intake/sqs"},
+	{"github.com/aws/", []string{"cache/s3store", "intake/sqs", "origin/s3source"},
 		"one store owns the SDK; the others must build without it"},
 	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
 	{"github.com/rabbitmq/", []string{"intake/rabbitmq"}, "an intake is a contract: one implementation owns each broker"},
@@ -168,7 +177,8 @@ var fences = []fence{
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
 	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
-	{"net/http", []string{"app", "cache/s3store", "cli", "cli/demo", "client", "metrics", "origin", "prewarm", "server",
+	{"net/http", []string{"app", "cache/s3store", "cli", "cli/demo", "client", "metrics", "origin",
+		"origin/localsource", "origin/manners", "origin/s3source", "prewarm", "server",
 		"server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire"},
 		"only doors and remote parts speak HTTP"},
 	{"os/exec", []string{"transform"}, "only the pool starts processes"},
@@ -182,13 +192,16 @@ var pure = map[string][]string{
 	"sniff":   {"os", "os/", "io/fs", "net", "net/http"},
 	"thumbor": {"os", "os/", "io/fs", "net", "net/http"},
 
-	"prewarm/unit": {"os", "os/", "io/fs", "net", "net/http"},
+	"prewarm/unit":   {"os", "os/", "io/fs", "net", "net/http"},
+	"variant/naming": {"os", "os/", "io/fs", "net", "net/http"},
 
 	"transform/codec/container": {"os", "os/", "io/fs", "net", "net/http"},
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "signing", "origin", "cache", "cache/dirstore", "cache/s3store", "heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
+var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "variant/naming", "signing",
+	"origin", "origin/localsource", "origin/manners", "origin/s3source", "cache", "cache/dirstore", "cache/s3store",
+	"heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config",
 	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq",

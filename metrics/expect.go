@@ -24,7 +24,7 @@ var (
 	errorStatuses = []string{"400", "403", "404", "422", "429", "500", "502", "503", "504"}
 	gates         = []string{"fetch", "transform", "master"}
 	phases        = []string{"lookup", "queue", "fetch", "transform"}
-	remade        = []string{"made", "failed", "deferred"}
+	remade        = []string{"made", "renewed", "failed", "deferred"}
 	mastered      = []string{"used", "made", "failed", "dropped"}
 	upgraded      = []string{"queued", "dropped", "made", "kept", "present", "gone", "failed"}
 	turns         = []string{"retry", "redirect", "known_bad", "gzip", "lacks_eoi"}

@@ -1,9 +1,9 @@
-// Package origin fetches originals safely: allow-list, address guard, redirects, limits, completeness.
+// Package origin fetches originals safely: allow-list, address guard, redirects, limits, completeness. It asks HTTP
+// hosts itself, each by its manners; what else holds originals is a Source, held to the same limits.
 package origin
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin/manners"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/sniff"
 )
@@ -25,6 +26,11 @@ type Original struct {
 	LastModified time.Time  // as the origin says; zero = unknown
 	Via          reach.Via  // the hosts that redirects led through
 	Fresh        Freshness
+	// Version is what the origin may be asked with whether it has changed. It is none where a redirect led to it: what
+	// stands at its end says nothing of where the redirect will lead.
+	Version Validators
+	// Same says that the origin still has the version of Limits.Unless: there is no Body and no Info.
+	Same bool
 	// Release gives the admitted bytes back once Body is done with. It must be called; further calls do nothing.
 	Release func()
 }
@@ -35,6 +41,8 @@ type Limits struct {
 	// Within are the hosts that may be asked for the caller: the source's own and each that a redirect leads to. A
 	// refusal for it is about the caller. It is not remembered, neither against the source nor against a host.
 	Within reach.Hosts
+	// Unless is the version that the caller has, if it needs no other. Redirects are followed without it.
+	Unless Validators
 	// Admit, if set, is asked for a slot once the host has room for the fetch and before anything is sent, so that
 	// fetches that queue for one slow host take no slots from the others. The fetch gives it back.
 	Admit func(ctx context.Context) (release func(), err error)
@@ -48,7 +56,7 @@ type Limits struct {
 type Observer interface {
 	// Fetched is called once per Fetch. kind is "" on success; bytes is the size of the original.
 	Fetched(kind fault.Kind, elapsed time.Duration, bytes int64)
-	// Noted counts an event by its name: retry, redirect, known_bad, gzip, lacks_eoi.
+	// Noted counts an event by its name: retry, redirect, known_bad, not_modified, gzip, lacks_eoi.
 	Noted(event string)
 }
 
@@ -63,6 +71,7 @@ type Hooks struct {
 // Client fetches originals. Safe for concurrent use.
 type Client struct {
 	hooks     Hooks
+	dial      dialFunc // through the guard
 	transport *http.Transport
 	negatives *Negatives
 	settings  atomic.Pointer[settings]
@@ -76,6 +85,8 @@ type settings struct {
 	guard  guard
 	hosts  *hosts
 	memory *budget
+
+	transports map[*manners.Manner]*http.Transport
 }
 
 // New makes a Client. It opens nothing.
@@ -87,26 +98,16 @@ func New(cfg Config, hooks Hooks) (*Client, error) {
 		hooks.Observer = nobody{}
 	}
 	c := &Client{hooks: hooks, negatives: NewNegatives(hooks.Now)}
-	if err := c.Reload(cfg); err != nil {
-		return nil, err
-	}
 	dialer := &net.Dialer{
 		Resolver: hooks.Resolver,
 		Control: func(network, address string, conn syscall.RawConn) error {
 			return c.settings.Load().guard.control(network, address, conn)
 		},
 	}
-	c.transport = &http.Transport{
-		Proxy:                  nil, // A proxy would connect for us, past the guard.
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: hooks.RootCAs, MinVersion: tls.VersionTLS12},
-		DisableCompression:     true, // Bodies are counted as they come.
-		MaxIdleConns:           256,
-		MaxIdleConnsPerHost:    32,
-		IdleConnTimeout:        60 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		// HTTP/1.1 alone: one connection a fetch, so that cutting a slow body harms no other.
-		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+	c.dial = dialer.DialContext
+	c.transport = newTransport(c.dial, hooks.RootCAs)
+	if err := c.Reload(cfg); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -116,7 +117,7 @@ func (c *Client) Reload(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	s := &settings{cfg: cfg}
+	s := &settings{cfg: cfg, transports: c.transports(cfg.Ways.Manners)}
 	for _, text := range cfg.Allow {
 		p, err := parsePattern(text)
 		if err != nil {
@@ -124,7 +125,7 @@ func (c *Client) Reload(cfg Config) error {
 		}
 		s.allow = append(s.allow, p)
 	}
-	for _, name := range cfg.Own {
+	for _, name := range cfg.Self.Own {
 		host, port, err := net.SplitHostPort(name)
 		if err != nil {
 			return err
@@ -153,6 +154,7 @@ func (c *Client) Reload(cfg Config) error {
 	c.negatives.clear() // The limits that made a source bad may have moved.
 	if old != nil {
 		c.transport.CloseIdleConnections() // They were let through by the old guard.
+		old.closeIdle()
 	}
 	return nil
 }
@@ -176,7 +178,10 @@ func (c *Client) Known() (bad, resting int) {
 func (c *Client) ForgetAll() { c.negatives.clear() }
 
 // Close closes idle connections. Fetches that run end by their own contexts.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.transport.CloseIdleConnections()
+	c.settings.Load().closeIdle()
+}
 
 // Fetch gets the original at source: at most one retry, no cookies, none of a client's headers. On success the caller
 // owns Original.Release.
@@ -193,7 +198,7 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	if err != nil {
 		return Original{}, err
 	}
-	if !limits.Within.Allows(u.Hostname()) {
+	if !limits.Within.Allows(reach.Place(u.Scheme, u.Hostname())) {
 		return Original{}, reach.Refused("origin.fetch")
 	}
 	if err := c.known(source, limits.Within); err != nil {
@@ -215,7 +220,7 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 		}
 		defer release()
 	}
-	f := fetch{client: c, settings: s, source: u, at: u, cap: s.cfg.MaxBytes, within: limits.Within}
+	f := fetch{client: c, settings: s, source: u, at: u, cap: s.cfg.MaxBytes, limits: limits}
 	defer func() { verdict = f.leave(verdict) }()
 	narrowed := limits.Bytes > 0 && limits.Bytes < f.cap
 	if narrowed {

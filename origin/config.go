@@ -36,11 +36,10 @@ type Config struct {
 	// not of the fetch. Empty = the source is taken byte for byte.
 	Canonical []string `yaml:"canonical"`
 
-	// Own lists the host:port pairs of this server itself, which are refused as sources; set by the composition root.
-	Own []string `yaml:"-"`
-	// Marker names this deployment in the Via of each fetch, so that it knows its own requests; set by the composition
-	// root.
-	Marker string `yaml:"-"`
+	// Self is this server; set by the composition root.
+	Self Self `yaml:"-"`
+	// Ways are how originals are asked for beside plain HTTP; set by the composition root.
+	Ways Ways `yaml:"-"`
 }
 
 // Default is the configuration of a server that was told nothing.

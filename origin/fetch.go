@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -32,9 +33,9 @@ type fetch struct {
 	trips    int32        // requests that we made
 	sent     atomic.Int32 // requests that went out; more than trips where the transport repeated one on its own
 	at       *url.URL     // what is being asked for: the source, or where a redirect led to
-	within   reach.Hosts  // that may be asked
-	via      reach.Via    // the hosts that redirects led through
-	away     *visit       // at the host that a redirect led to last; nil = the source's own was never left
+	limits   Limits
+	via      reach.Via // the hosts that redirects led through
+	away     *visit    // at the host that a redirect led to last; nil = the source's own was never left
 }
 
 // run tries, and once more after a transport fault: the connection broke, or the body ended before it should.
@@ -62,17 +63,17 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 		if err := f.arrive(u); err != nil {
 			return Original{}, err
 		}
-		response, err := f.roundTrip(ctx, u)
+		conditions := http.Header{}
+		if hop == 0 {
+			f.limits.Unless.set(conditions)
+		}
+		response, err := f.roundTrip(ctx, u, conditions)
 		if err != nil {
 			return Original{}, cause(ctx, err)
 		}
 		next, err := f.redirect(u, response, hop)
 		if next == nil && err == nil {
-			var o Original
-			if err = judge(response); err == nil {
-				o, err = f.read(ctx, cancel, response)
-				o.Via = f.via
-			}
+			o, err := f.take(ctx, cancel, response, hop)
 			_ = response.Body.Close() // Nothing is lost with what was not read.
 			if err != nil {
 				err = cause(ctx, err)
@@ -86,6 +87,25 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 		u = next
 		f.client.hooks.Observer.Noted("redirect")
 	}
+}
+
+// take makes an original of the answer that a number of redirects led to.
+func (f *fetch) take(
+	ctx context.Context, cancel context.CancelCauseFunc, response *http.Response, hops int,
+) (o Original, err error) {
+	if hops == 0 && response.StatusCode == http.StatusNotModified && !f.limits.Unless.None() {
+		f.client.hooks.Observer.Noted("not_modified")
+		fresh := parseFreshness(response.Header, f.client.hooks.Now())
+		return Original{Same: true, Version: f.limits.Unless, Fresh: fresh, Release: func() {}}, nil
+	}
+	if err := judge(response, said(f.at, response)); err != nil {
+		return Original{}, err
+	}
+	o, err = f.read(ctx, cancel, response)
+	if o.Via = f.via; err == nil && hops == 0 {
+		o.Version = validatorsOf(response.Header)
+	}
+	return o, err
 }
 
 // hostName is the name by which hosts are known to circuits and slots.
@@ -129,8 +149,11 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-func (f *fetch) roundTrip(ctx context.Context, u *url.URL) (*http.Response, error) {
+func (f *fetch) roundTrip(ctx context.Context, u *url.URL, conditions http.Header) (*http.Response, error) {
 	f.trips++
+	if source, ok := f.settings.cfg.Ways.Sources[u.Scheme]; ok {
+		return source.Open(ctx, u, conditions)
+	}
 	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { f.sent.Add(1) }}
 	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -143,16 +166,20 @@ func (f *fetch) roundTrip(ctx context.Context, u *url.URL) (*http.Response, erro
 		// A coding would hide the length from us, and images gain nothing by it.
 		"Accept-Encoding": {"identity"},
 		// Whoever sees this from itself is asked by us on behalf of itself: a loop.
-		"Via": {"1.1 " + cmp.Or(f.settings.cfg.Marker, "goldcrest")},
+		"Via": {"1.1 " + cmp.Or(f.settings.cfg.Self.Marker, "goldcrest")},
+	}
+	maps.Copy(request.Header, conditions)
+	manner := f.settings.cfg.Ways.Manners.Of(u.Hostname())
+	manner.Apply(request.Header)
+	if own, ok := f.settings.transports[manner]; ok {
+		return own.RoundTrip(request)
 	}
 	return f.client.transport.RoundTrip(request)
 }
 
 // redirect gives the next hop of an answer that is one, or nil.
 func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.URL, error) {
-	switch response.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	default:
+	if !redirects(from, response) {
 		return nil, nil
 	}
 	if hop >= f.settings.cfg.Redirects {
@@ -171,7 +198,7 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	if from.Scheme == "https" && to.Scheme != "https" {
 		return nil, fault.New(fault.SourceNotAllowed, "origin.redirect", "the origin redirects from https to something weaker", fault.ErrThisFile)
 	}
-	next, err := f.settings.parse(to.String())
+	next, err := f.settings.parseWeb(to)
 	if err != nil {
 		kind := fault.KindOf(err)
 		if kind == fault.BadSource {
@@ -182,7 +209,7 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	}
 	if host := next.Hostname(); host != f.source.Hostname() {
 		via := f.via.Through(host)
-		if !f.within.AllowsAll(via) {
+		if !f.limits.Within.AllowsAll(via) {
 			return nil, reach.Refused("origin.redirect")
 		}
 		f.via = via
@@ -190,24 +217,34 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	return next, nil
 }
 
+// redirects reports whether an answer sends us elsewhere. Only HTTP does: from any other source it is a failure.
+func redirects(from *url.URL, response *http.Response) bool {
+	switch response.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
+		return isWeb(from.Scheme)
+	}
+	return false
+}
+
 // judge turns a status into a fault. 404 and 410 are the original's absence. 408, 425 and 429 ask us to come back
 // later: they are the host's trouble, as every 5xx is, and its Retry-After is honoured. Every other 4xx refuses this
-// one file. What is neither a picture nor an error is about the file too.
-func judge(response *http.Response) error {
+// one file. What is neither a picture nor an error is about the file too. said is the status in words.
+func judge(response *http.Response, said string) error {
 	status := response.StatusCode
 	var why error
 	switch {
 	case status == http.StatusOK, status == http.StatusNonAuthoritativeInfo:
 		return nil
 	case status == http.StatusNotFound, status == http.StatusGone:
-		return fault.New(fault.SourceNotFound, "origin.Fetch", fmt.Sprintf("the origin has no such file (%d)", status), nil)
+		return fault.New(fault.SourceNotFound, "origin.Fetch", "the origin has no such file ("+said+")", nil)
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests:
 	case status >= 400 && status < 500:
-		return fault.New(fault.SourceForbidden, "origin.Fetch", fmt.Sprintf("the origin refuses the file (%d)", status), nil)
+		return fault.New(fault.SourceForbidden, "origin.Fetch", "the origin refuses the file ("+said+")", nil)
 	case status < 400:
 		why = fault.ErrThisFile
 	}
-	f := fault.New(fault.SourceError, "origin.Fetch", fmt.Sprintf("the origin answered %d", status), why)
+	f := fault.New(fault.SourceError, "origin.Fetch", "the origin answered "+said, why)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		f.RetryAfter = retryAfter(response.Header, status)
 	}

@@ -25,6 +25,77 @@ func (f Freshness) Lifetime(minimum time.Duration) time.Duration {
 	return max(f.TTL, minimum)
 }
 
+// Validators name a version of an original, as its origin told it. The zero value names none.
+type Validators struct {
+	ETag         string
+	LastModified time.Time // whole seconds, UTC; zero = unknown
+}
+
+// maxETag bounds an ETag in bytes: it is kept among the attributes of each entry.
+const maxETag = 128
+
+// validatorsOf reads the validators of an answer.
+func validatorsOf(h http.Header) (v Validators) {
+	if tag := h.Get("ETag"); len(tag) <= maxETag && isTag(tag) {
+		v.ETag = tag
+	}
+	if at, err := http.ParseTime(h.Get("Last-Modified")); err == nil {
+		v.LastModified = at.UTC()
+	}
+	return v
+}
+
+// isTag reports whether a text is an ETag of visible ASCII.
+func isTag(text string) bool {
+	text = strings.TrimPrefix(text, "W/")
+	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return false
+	}
+	return !strings.ContainsFunc(text[1:len(text)-1], func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' })
+}
+
+// The attributes under which an entry keeps the version of its original. Stores hold them: a name, or the form of a
+// value, never changes its meaning.
+const (
+	attrTag      = "ov"
+	attrModified = "om"
+)
+
+// Keep notes the version among the attributes of an entry.
+func (v Validators) Keep(attrs map[string]string) {
+	if v.ETag != "" {
+		attrs[attrTag] = v.ETag
+	}
+	if at := v.LastModified.Unix(); at > 0 {
+		attrs[attrModified] = strconv.FormatInt(at, 10)
+	}
+}
+
+// Kept is the version among the attributes of an entry.
+func Kept(attrs map[string]string) Validators {
+	v := Validators{ETag: attrs[attrTag]}
+	if at, err := strconv.ParseInt(attrs[attrModified], 10, 64); err == nil {
+		v.LastModified = time.Unix(at, 0).UTC()
+	}
+	return v
+}
+
+// String tells versions apart.
+func (v Validators) String() string { return v.ETag + " " + v.LastModified.Format(time.RFC3339) }
+
+// None reports whether no version is named.
+func (v Validators) None() bool { return v == Validators{} }
+
+// set has a request ask for any other version than this.
+func (v Validators) set(h http.Header) {
+	if v.ETag != "" {
+		h.Set("If-None-Match", v.ETag)
+	}
+	if !v.LastModified.IsZero() {
+		h.Set("If-Modified-Since", v.LastModified.Format(http.TimeFormat))
+	}
+}
+
 // parseFreshness reads Cache-Control, Expires, Date and Age. s-maxage beats max-age, which beats Expires.
 func parseFreshness(h http.Header, now time.Time) Freshness {
 	var f Freshness

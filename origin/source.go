@@ -109,8 +109,8 @@ func (s *settings) parse(source string) (*url.URL, error) {
 	if err != nil {
 		return nil, fault.New(fault.BadSource, "origin.parse", "the source is not a URL", fault.WithoutURL(err))
 	}
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fault.New(fault.BadSource, "origin.parse", "the source must be an http or https URL", nil)
+	if !isWeb(u.Scheme) {
+		return s.checkSource(u)
 	}
 	if u.User != nil {
 		return nil, fault.New(fault.BadSource, "origin.parse", "the source must not hold a user name", nil)
@@ -130,6 +130,9 @@ func (s *settings) parse(source string) (*url.URL, error) {
 		return nil, fault.New(fault.BadSource, "origin.parse", "the source's port is not a number", nil)
 	}
 	if err := s.permits(host, port); err != nil {
+		return nil, err
+	}
+	if err := s.checkManner(u.Scheme, host); err != nil {
 		return nil, err
 	}
 	u.Host = joinHost(u, host, port)

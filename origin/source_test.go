@@ -13,7 +13,7 @@ func TestAllowed(t *testing.T) {
 		cfg.AllowPrivate = []string{"10.1.0.0/16"}
 		cfg.Allow = []string{"img.example.com", "*.CDN.example.net.", "bücher.example", "8.8.8.8", "[2001:4860:4860::8888]", "10.1.2.3", "10.2.2.3", "self.example"}
 		cfg.Ports = []int{80, 443, 8443}
-		cfg.Own = []string{"Self.example:443"}
+		cfg.Self.Own = []string{"Self.example:443"}
 	})
 	tests := []struct {
 		source string

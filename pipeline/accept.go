@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"crypto/md5"  //nolint:gosec // hashsum is the caller's choice of checksum, not a defence
 	"crypto/sha1" //nolint:gosec // as above
 	"crypto/sha256"
@@ -13,8 +14,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// accept drops the fills whose own limits or checksum the original does not meet.
-func (r *run) accept() (good []*fill) {
+// accept drops the fills whose own limits or checksum the original does not meet, and the one for which there is
+// nothing to be made.
+func (r *run) accept(ctx context.Context) (good []*fill) {
+	if r.from.Same {
+		r.renew(ctx, r.todo[0])
+		return nil
+	}
 	in, first := r.from.Original, variant.Facts{}
 	if r.first != nil {
 		first = variant.DecodeFacts(r.first.Attrs)
@@ -39,7 +45,7 @@ func (r *run) accept() (good []*fill) {
 // fetchLimits is the loosest of the fills' own limits, which accept applies each, within the hosts that all of them may
 // ask.
 func (r *run) fetchLimits() origin.Limits {
-	lim := origin.Limits{Within: r.b.within}
+	lim := origin.Limits{Within: r.b.within, Unless: r.unless()}
 	for _, f := range r.todo {
 		if f.spec.Limits.Bytes == 0 {
 			lim.Bytes = 0

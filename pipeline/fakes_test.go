@@ -159,6 +159,9 @@ type fakeOrigin struct {
 	fetches  int
 	released int
 	onFetch  func(ctx context.Context, source string) (origin.Original, error)
+	version  string // an ETag of all originals; "" = they have none
+	asked    []origin.Validators
+	fresh    origin.Freshness                             // that is said where nothing has changed
 	onEnter  func(source string) (busy bool, wait func()) // the host has no room; nil = it always has
 }
 
@@ -176,9 +179,13 @@ func (o *fakeOrigin) Fetch(ctx context.Context, source string, lim origin.Limits
 	defer release()
 	o.mu.Lock()
 	o.fetches++
+	o.asked = append(o.asked, lim.Unless)
+	original := origin.Original{Body: []byte("original of " + source), Version: origin.Validators{ETag: o.version}}
+	if o.version != "" && lim.Unless.ETag == o.version {
+		original = origin.Original{Same: true, Version: lim.Unless, Fresh: o.fresh}
+	}
 	o.mu.Unlock()
-	original := origin.Original{Body: []byte("original of " + source)}
-	if o.onFetch != nil {
+	if o.onFetch != nil && !original.Same {
 		if original, err = o.onFetch(ctx, source); err != nil {
 			return original, err
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/variant"
@@ -71,11 +72,14 @@ func (p *Pipeline) remake(ref variant.Ref, key string) {
 	go func() {
 		<-all[0].stored
 		<-p.remakes
-		if all[0].err != nil {
+		switch {
+		case all[0].err != nil:
 			p.parts.Observer.Remade("failed")
-			return
+		case all[0].answer.Outcome == Hit: // It was not made anew.
+			p.parts.Observer.Remade("renewed")
+		default:
+			p.parts.Observer.Remade("made")
 		}
-		p.parts.Observer.Remade("made")
 	}()
 }
 
@@ -104,4 +108,44 @@ func (c *calm) now() time.Time {
 	}
 	c.at, c.told = at, told
 	return told
+}
+
+// recall notes the entry that there is of what is to be made anew.
+func (r *run) recall(ctx context.Context, f *fill) *fill {
+	if e, tier, err := r.p.parts.Tiers.Lookup(ctx, f.key); err == nil { // Else it is made all the same.
+		if a, _, refused := r.p.answerTo(r.b.within, e, tier); refused == nil && a.Outcome != "" {
+			r.old[f] = a
+		}
+	}
+	return f
+}
+
+// unless is the version of the original that the only variant to be made was made of before, if nothing but its age
+// speaks against that variant: where the original is still the same, there is nothing to be made.
+func (r *run) unless() (v origin.Validators) {
+	if len(r.todo) != 1 || r.b.upgrade || r.todo[0].spec.HashType != "" {
+		return v
+	}
+	a, ok := r.old[r.todo[0]]
+	if !ok || a.Entry.Recipe < variant.Recipe || variant.StageOf(a.Entry.Attrs) == variant.StageFirst {
+		return v
+	}
+	return origin.Kept(a.Entry.Attrs)
+}
+
+// renew publishes the entry that there is as if it were made now: its origin says that the original is the same. It
+// keeps the generation in which it was made, so that whatever was purged since stays so.
+func (r *run) renew(ctx context.Context, f *fill) {
+	e := r.old[f].Entry
+	e.Created = r.p.parts.Now().UTC().Truncate(time.Second)
+	e.Attrs = variant.Renewed(e.Attrs, r.from.From.Life, r.from.From.HasLife)
+	a := Answer{Entry: e, Outcome: Hit, Tier: r.old[f].Tier, Timings: r.timings, NoStore: r.from.NoStore}
+	viewer := r.b.urgency.Present() == gate.Viewing
+	if a.NoStore {
+		f.publish(a, nil)
+		return
+	}
+	r.p.parts.Keeper.Remember(f.key, e, !viewer)
+	f.publish(a, nil)
+	r.p.fills.save(f, func() error { return r.p.save(context.WithoutCancel(ctx), f.key, e, !viewer) })
 }

@@ -60,7 +60,7 @@ func (r *run) make(ctx context.Context) error {
 		return err
 	}
 	defer r.from.Back()
-	if r.todo = r.accept(); len(r.todo) == 0 {
+	if r.todo = r.accept(ctx); len(r.todo) == 0 {
 		return nil
 	}
 	seat, release, err := r.enter(wanted, seat)
@@ -104,7 +104,7 @@ type run struct {
 	generation    cache.Generation // in which the making began
 	from          fetch.Supply     // what is made from; zero before the fetch
 	with          Transformer      // what its seat at the transform gate gets
-	old           map[*fill]Answer // entries too old to be answered unless the origin fails
+	old           map[*fill]Answer // entries that are replaced: too old to be answered unless the origin fails
 	first         *cache.Entry     // the entry that an upgrade replaces
 	sentenced     bool             // the original is remembered as one of which nothing can be made
 }
@@ -119,7 +119,7 @@ func (r *run) lookUp(ctx context.Context) (todo []*fill) {
 			continue
 		}
 		if r.b.refresh {
-			todo = append(todo, f)
+			todo = append(todo, r.recall(ctx, f))
 			continue
 		}
 		e, tier, err := r.p.parts.Tiers.Lookup(ctx, f.key)
@@ -319,7 +319,7 @@ func (r *run) fail(todo []*fill, err error) {
 		t.Transform = r.p.parts.Now().Sub(r.transformFrom)
 	}
 	for _, f := range todo {
-		if old, ok := r.old[f]; ok && mayPass(err) && old.Over <= r.p.cfg.StaleIfError {
+		if old, ok := r.old[f]; ok && !r.b.refresh && mayPass(err) && old.Over <= r.p.cfg.StaleIfError {
 			if !f.published {
 				f.failure = err
 			}
@@ -389,6 +389,7 @@ func failure(err error) string {
 func (r *run) entry(img variant.Image) cache.Entry {
 	sum := sha256.Sum256(img.Body)
 	attrs := variant.Facts{Image: img, SourceBytes: r.from.Bytes(), Provenance: r.from.From}.Encode()
+	r.from.Version.Keep(attrs)
 	if began := r.generation.String(); began != "" {
 		attrs[cache.GenerationAttr] = began
 	}

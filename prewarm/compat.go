@@ -210,11 +210,11 @@ func (c *Compat) plan(token string, call CompatCall) ([]compatTask, error) {
 				"below the bucket's prefix, without control characters and . or .. segments", i+1, maxCompatKey), nil)
 		}
 		t := compatTask{Owner: token, Bucket: call.Bucket, Key: image.Key, Quality: call.Quality}
-		source, err := variant.ParseSource(image.Source)
+		ref, err := c.deps.Parser().Ref(image.Source, variant.Spec{})
 		if err != nil {
 			t.Bad = fault.KindOf(err)
 		} else {
-			t.Source = source
+			t.Source = ref.Source
 		}
 		tasks = append(tasks, t)
 	}

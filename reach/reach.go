@@ -18,10 +18,28 @@ import (
 // Its text is the patterns, sorted and joined by ",". Sets that hold together (And) are joined by " ".
 type Hosts string
 
-// Of reads patterns: each is a host, or "*." before one for every host below it. No pattern means every host.
+// Place is the name by which sources are compared with patterns: the host of an http or https URL, and with the scheme
+// before it whatever else holds originals, as s3://bucket and local://.
+func Place(scheme, host string) string {
+	if scheme == "http" || scheme == "https" {
+		return host
+	}
+	return scheme + "://" + host
+}
+
+// Of reads patterns: each is a host, or "*." before one for every host below it; "s3://bucket" or "gs://bucket", where
+// a "*" at the end stands for any continuation; or "local://", which is every file. No pattern means every source.
 func Of(patterns []string) (Hosts, error) {
 	var all []string
 	for _, p := range patterns {
+		if strings.Contains(p, "://") {
+			name, err := bucket(p)
+			if err != nil {
+				return "", err
+			}
+			all = append(all, name)
+			continue
+		}
 		name, below := strings.CutPrefix(p, "*.")
 		if name == "" || len(name) > 253 || strings.ContainsFunc(name, func(r rune) bool { return !inHost(r) }) {
 			return "", fmt.Errorf("%q is no host and no \"*.\" before one", p)
@@ -33,6 +51,19 @@ func Of(patterns []string) (Hosts, error) {
 	}
 	slices.Sort(all)
 	return Hosts(strings.Join(slices.Compact(all), ",")), nil
+}
+
+// bucket reads a pattern of what is no host.
+func bucket(p string) (string, error) {
+	scheme, name, _ := strings.Cut(strings.ToLower(p), "://")
+	stem := strings.TrimSuffix(name, "*")
+	switch {
+	case scheme == "local" && name == "":
+	case scheme != "s3" && scheme != "gs", name == "", len(name) > 253, strings.Contains(name, ":"),
+		strings.ContainsFunc(stem, func(r rune) bool { return !inHost(r) }):
+		return "", fmt.Errorf("%q is neither a host nor s3://bucket, gs://bucket or local://", p)
+	}
+	return scheme + "://" + name, nil
 }
 
 func inHost(r rune) bool {
@@ -76,11 +107,24 @@ func (h Hosts) allows(normal string) bool {
 
 func within(set, host string) bool {
 	for p := range strings.SplitSeq(set, ",") {
-		if below, ok := strings.CutPrefix(p, "*"); ok && len(host) > len(below) && strings.HasSuffix(host, below) || host == p {
+		if host == p || below(p, host) || begins(p, host) {
 			return true
 		}
 	}
 	return false
+}
+
+// below reports whether a pattern stands for all hosts below one, of which host is one. A bucket is no host, whatever
+// its name.
+func below(p, host string) bool {
+	above, ok := strings.CutPrefix(p, "*")
+	return ok && len(host) > len(above) && strings.HasSuffix(host, above) && !strings.Contains(host, "://")
+}
+
+// begins reports whether a pattern stands for all buckets whose names begin alike.
+func begins(p, host string) bool {
+	stem, ok := strings.CutSuffix(p, "*")
+	return ok && strings.Contains(stem, "://") && strings.HasPrefix(host, stem)
 }
 
 // Via is which hosts an original came through beside its source's own, joined by " ". Patterns match hosts and nothing

@@ -93,3 +93,29 @@ func TestHitsAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A bucket is no host, whatever its name: neither is allowed by the other's pattern.
+func TestPlaces(t *testing.T) {
+	h := of(t, "*.example.com", "S3://media", "s3://tenant-*", "gs://*", "local://")
+	for place, want := range map[string]bool{
+		Place("https", "a.example.com"): true, Place("s3", "media"): true, Place("s3", "tenant-7"): true, Place("s3",
+			"tenant-"): true,
+		Place("gs", "any"): true, Place("local", ""): true,
+		Place("s3", "a.example.com"): false, Place("http", "media"): false, Place("s3", "medium"): false, Place("s3",
+			"media2"): false,
+		Place("gs", ""): true, Place("ftp", "a.example.com"): false, Place("s3", "tenant"): false,
+	} {
+		if got := h.Allows(place); got != want {
+			t.Errorf("Allows(%q) = %t", place, got)
+		}
+	}
+	if of(t, "*.example.com").Allows(Place("local", "")) || of(t, "a.example").Allows(Place("s3", "a.example")) {
+		t.Error("a pattern of hosts allows what is no host")
+	}
+	for _, bad := range []string{"s3://", "local://x", "local:///x", "ftp://x", "s3://a/b", "s3://*a", "s3://a:9",
+		"https://a.example", "s3://a,b", "s3://a b"} {
+		if h, err := Of([]string{bad}); err == nil {
+			t.Errorf("%q is read as %q", bad, h)
+		}
+	}
+}

@@ -45,9 +45,10 @@ type Key struct {
 	// server's user, and so do the directories above it.
 	KeyFile string `yaml:"key_file"`
 	// Sources are the hosts of the sources that the pair may ask for, compared by labels: "img.example.com" is that
-	// host alone, "*.example.com" every host below example.com. They hold on each redirect too: a variant whose
+	// host alone, "*.example.com" every host below example.com; "s3://bucket", "gs://bucket" and "local://" are
+	// the other sources, and "s3://tenant-*" all buckets whose names begin so. They hold on each redirect too: a variant whose
 	// original came through another host is refused with source_not_allowed, also where the cache has it. Empty means
-	// every host.
+	// every source.
 	Sources []string `yaml:"sources"`
 	// Presets are the names of the presets that the pair may ask for, and then nothing else. Empty means all presets
 	// and options.

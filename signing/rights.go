@@ -41,14 +41,14 @@ func (p Rights) Within(hosts reach.Hosts) Rights {
 // BoundToSources reports whether not every source may be asked for.
 func (p Rights) BoundToSources() bool { return p.hosts != "" }
 
-// AllowsSource reports whether the host of the source's URL is among those that may be asked for, compared label by
-// label.
+// AllowsSource reports whether the host of the source's URL, or its bucket, is among those that may be asked for. Hosts
+// are compared label by label.
 func (p Rights) AllowsSource(source string) bool {
 	if p.hosts == "" {
 		return true
 	}
 	u, err := url.Parse(source)
-	return err == nil && p.hosts.Allows(u.Hostname())
+	return err == nil && p.hosts.Allows(reach.Place(u.Scheme, u.Hostname()))
 }
 
 // AllowsPreset reports whether the preset may be asked for. The name "" stands for options beside presets, which may

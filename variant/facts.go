@@ -128,3 +128,14 @@ func duration(text string) (d time.Duration, ok bool) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	return time.Duration(n) * time.Second, err == nil
 }
+
+// Renewed is a copy of attrs for an entry whose original is known to be unchanged now. A life that the origin has said
+// with that replaces the one before.
+func Renewed(attrs map[string]string, life time.Duration, said bool) map[string]string {
+	attrs = maps.Clone(attrs)
+	delete(attrs, "since")
+	if said {
+		attrs["life"] = seconds(life)
+	}
+	return attrs
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 // Parser reads URL paths and option texts. It is immutable and safe for concurrent use.
@@ -16,6 +17,14 @@ type Parser struct {
 	onlyPresets bool
 	strip       []string
 	decrypt     func(text []byte) (source string, ok bool) // nil = encrypted sources are refused
+	names       *naming.Names                              // nil = none
+}
+
+// Naming is a Parser that knows what names stand for.
+func (p *Parser) Naming(names *naming.Names) *Parser {
+	named := *p
+	named.names = names
+	return &named
 }
 
 // maxOptions bounds the options of one URL, and of one preset with those it uses.
@@ -145,12 +154,17 @@ func (p *Parser) ParseOptions(options string) (Spec, Terms, error) {
 	return r.spec.normal(), r.terms, err
 }
 
-// Ref names the variant of a source, which may be an opaque one. It checks every other as ParseSource does.
+// Ref names the variant of a source, which may be an opaque one, or of what stands for one. It checks every other as
+// ParseSource does.
 func (p *Parser) Ref(source string, spec Spec) (Ref, error) {
 	if _, ok := OpaqueID(source); ok {
 		return Ref{Source: source, Spec: spec.normal()}, nil
 	}
-	source, err := ParseSource(source)
+	source, err := p.names.Source(source)
+	if err != nil {
+		return Ref{}, err
+	}
+	source, err = ParseSource(source)
 	if err != nil {
 		return Ref{}, err
 	}

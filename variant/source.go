@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 // maxSource bounds a source's URL in bytes, after its unsafe bytes were escaped.
@@ -13,8 +14,9 @@ const maxSource = 16 << 10
 
 // ParseSource checks the URL of an original and returns it as it is to be fetched: byte for byte as given, but without
 // its fragment, and with blanks, bytes beyond ASCII and other bytes that may not stand in a URL percent-encoded, as
-// every browser does. Refused as bad_source: schemes other than http and https, a missing or odd host, userinfo,
-// control characters, excess length.
+// every browser does. Besides http and https URLs a source is an object in a bucket (s3://bucket/key, gs://bucket/key)
+// or a file (local:///path); whether the server has such sources is for its configuration to say. Refused as
+// bad_source: other schemes, a missing or odd host, userinfo, control characters, excess length.
 func ParseSource(raw string) (string, error) {
 	if len(raw) > maxSource {
 		return "", badSource("the source's URL is too long")
@@ -27,13 +29,13 @@ func ParseSource(raw string) (string, error) {
 	raw, _, _ = strings.Cut(raw, "#")
 	u, ok := splitSource(raw)
 	if !ok {
-		return "", badSource("the source is not an http or https URL")
+		return "", badSource("the source is not an http or https URL, nor an address of s3://, gs:// or local://")
 	}
 	if strings.Contains(u.authority, "@") {
 		return "", badSource("the source's URL holds a user name")
 	}
-	if !validAuthority(u.authority) {
-		return "", badSource("the source's URL has no valid host")
+	if wrong := naming.Wrong(u.scheme, u.authority, u.path, validAuthority(u.authority)); wrong != "" {
+		return "", badSource(wrong)
 	}
 	source := raw[:len(u.scheme)+len("://")] + u.authority + escape(u.path, true) + escape(u.query, false)
 	if len(source) > maxSource {
@@ -51,7 +53,7 @@ type location struct{ scheme, authority, path, query string }
 
 func splitSource(source string) (location, bool) {
 	scheme, rest, ok := strings.Cut(source, "://")
-	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+	if !ok || !naming.IsScheme(scheme) {
 		return location{}, false
 	}
 	u := location{scheme: scheme, authority: rest}

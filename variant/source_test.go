@@ -52,12 +52,15 @@ func TestParseSource(t *testing.T) {
 		{"http://[2001:db8::1]:80/a", "http://[2001:db8::1]:80/a"},
 		{"http://a_b.example.com./x", "http://a_b.example.com./x"},
 		{"http://127.0.0.1:9/x", "http://127.0.0.1:9/x"}, // blocked elsewhere, by its address
+		{"s3://bucket/a key?versionId=x", "s3://bucket/a%20key?versionId=x"},
+		{"gs://a.b-c/d", "gs://a.b-c/d"},
+		{"local:///a b/c.jpg", "local:///a%20b/c.jpg"},
 	} {
 		got, err := ParseSource(test.raw)
 		if err != nil || got != test.want {
 			t.Errorf("ParseSource(%q) = %q, %v, want %q", test.raw, got, err, test.want)
 		}
-		if u, err := url.Parse(got); err != nil || u.Host == "" {
+		if u, err := url.Parse(got); err != nil || u.Host == "" && u.Scheme != "local" {
 			t.Errorf("%q: a URL that cannot be fetched: %v", got, err)
 		}
 		if again, err := ParseSource(got); again != got || err != nil {
@@ -70,7 +73,10 @@ func TestParseSourceRefusals(t *testing.T) {
 	for _, raw := range []string{
 		"", "a", "/a.jpg", "//example.com/x.png", "http:", "http:/a", "http://", "http:///x.png", "http://?x", "http://#", "http://:80/", "http://.",
 		"file:///etc/passwd", "ftp://example.com/x.png", "data:image/png;base64,iVBORw0KGgo=", "gopher://127.0.0.1:6379/_x", "javascript:alert(1)",
-		"http://user:pass@127.0.0.1/x.png", "http://example.com@127.0.0.1/x.png", "http://@example.com/", "local:///x", "s3://bucket/key",
+		"http://user:pass@127.0.0.1/x.png", "http://example.com@127.0.0.1/x.png", "http://@example.com/",
+		"local://host/x", "local:///", "local://", "local:/x", "s3://bucket", "s3://bucket/", "s3:///key",
+		"s3://b:9/key", "s3://a@b/key", "gs://[::1]/key",
+		"swift://a/b/c", "abs://a/b",
 		" http://example.com/", "http://exa mple.com/", "http://example.com/\n", "http://example.com/\r\nHost: x", "http://example.com/\x00",
 		"http://example.com/\x7f", "http://example.com\\@127.0.0.1/", "http://①②⑦.0.0.1/", "http://exämple.com/", "http://example.com:99999/",
 		"http://example.com:0/", "http://example.com:8a/", "http://[::1/", "http://[fe80::1%25eth0]/", "http://::1/", "http://a:b:80/",

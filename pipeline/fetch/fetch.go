@@ -31,6 +31,8 @@ type Ask struct {
 type Supply struct {
 	variant.Original
 	From    variant.Provenance
+	Version origin.Validators        // of the original; none of a master
+	Same    bool                     // the original is as Limits.Unless says, and there are no bytes
 	NoStore bool                     // the origin forbids keeping what is made of it
 	Missing bool                     // the original has no master, or an old one
 	Claimed *bool                    // a master is made of this download, or was; nil where none can be
@@ -67,6 +69,8 @@ func (o *Origin) Get(ctx context.Context, ask Ask) (Supply, error) {
 	return Supply{
 		Original: variant.Original{Body: v.Body, Info: v.Info},
 		From:     variant.Provenance{Via: v.Via, ViaKnown: true, Life: v.Fresh.TTL, HasLife: o.honour && v.Fresh.Said},
+		Version:  v.Version,
+		Same:     v.Same,
 		NoStore:  o.honour && (v.Fresh.NoStore || v.Fresh.Private),
 		Claimed:  &got.claimed, Back: back, Waited: got.Waited, Fetched: got.Took,
 	}, nil

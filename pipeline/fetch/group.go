@@ -72,6 +72,9 @@ func (g *Group[T]) Held() int {
 // purged is not shared.
 func (g *Group[T]) Get(ctx context.Context, ask Ask) (_ *Download[T], back func(), err error) {
 	key := ask.Source + "\x00" + strconv.FormatInt(ask.Limits.Bytes, 10) + "\x00" + string(ask.Limits.Within)
+	if unless := ask.Limits.Unless; !unless.None() { // It may give no bytes.
+		key += "\x00" + unless.String()
+	}
 	g.mu.Lock()
 	d := g.byKey[key]
 	joined := d != nil && !g.cfg.Purges.Covered(ask.Key, d.generation)

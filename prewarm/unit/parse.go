@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 // Limits bound one prewarm call. A field that is 0 stands for that of DefaultLimits.
@@ -33,6 +34,8 @@ type Rules struct {
 	Select    []string // selectors where neither unit nor call names any; none = auto-detection
 	Bodies    []string // the readings of a body that the caller's token may name; where it is one, that; none = all
 	IDPointer string   // JSON Pointer of a unit's id, looked at before id, unit_id and uuid; "" = none
+
+	Names *naming.Names // what names stand for, and what sources begin with; nil = http and https URLs alone
 }
 
 // reader reads one call.

@@ -108,6 +108,7 @@ func (r *reader) read(u *Unit, id json.RawMessage) *fail {
 	u.Chosen = len(selectors) > 0
 	c := collector{
 		unit: u, src: u.Data, known: map[string]int{}, hints: r.hints, depth: r.limits.Depth, left: &r.images, values: &values,
+		names: r.rules.Names,
 	}
 	var f *fail
 	if len(selectors) == 0 {
@@ -233,7 +234,9 @@ func (r *reader) url(text []byte) error {
 		values := 1
 		root, _ := grow(text, &values) // It is one value.
 		root.chosen = true
-		c := collector{unit: &u, src: text, known: map[string]int{}, left: &r.images, values: &values}
+		c := collector{
+			unit: &u, src: text, known: map[string]int{}, left: &r.images, values: &values, names: r.rules.Names,
+		}
 		if f := c.selected(root); f != nil {
 			return f.call // A pointer of no bytes is not too long.
 		}

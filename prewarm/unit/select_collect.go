@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 const (
@@ -27,6 +28,8 @@ type collector struct {
 	depth   int  // that a string which holds JSON may have
 	left    *int // images that the call may still have
 	values  *int // values that the unit may still have
+
+	names *naming.Names
 }
 
 // fail is the reason why the collection of a unit ends. A limit of the call is a fault of the whole call.
@@ -75,12 +78,12 @@ func (c *collector) detect(n *node, at hint) *fail {
 	text := n.text(c.src)
 	if bytes.IndexByte(text, '\\') < 0 { // Most strings are neither: they need not be decoded.
 		raw := bytes.TrimSpace(text[1 : len(text)-1])
-		if len(raw) == 0 || raw[0] != 'h' && raw[0] != 'H' && raw[0] != '{' && raw[0] != '[' {
+		if len(raw) == 0 || raw[0] != '{' && raw[0] != '[' && !c.names.MayBegin(raw[0]) {
 			return nil
 		}
 	}
 	s := decodeString(text)
-	found, sure := detect(s, at)
+	found, sure := detect(s, at, c.names)
 	switch {
 	case found:
 		return c.note(n, s, Image{Auto: true, Sure: sure})
@@ -184,7 +187,7 @@ func (c *collector) note(n *node, s string, img Image) *fail {
 		c.unit.Skips++
 		return nil
 	}
-	source, bad := sourceOf(s)
+	source, bad := sourceOf(s, c.names)
 	if bad != "" {
 		return c.noteBad(n, source, img)
 	}

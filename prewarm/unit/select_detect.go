@@ -6,6 +6,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 // imageWords are what one of the words of a key begins or ends with, if the key looks like that of an image.
@@ -75,19 +76,15 @@ func words(key string) []string {
 	return strings.Fields(b.String())
 }
 
-// isHTTP reports whether s begins like an http or https URL.
-func isHTTP(s string) bool {
-	const scheme, secure = "http://", "https://"
-	return len(s) >= len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) ||
-		len(s) >= len(secure) && strings.EqualFold(s[:len(secure)], secure)
-}
-
 // hasImageExtension reports whether the last segment of a URL's path ends like the name of an image file.
 func hasImageExtension(u string) bool {
 	if i := strings.IndexAny(u, "?#"); i >= 0 {
 		u = u[:i]
 	}
-	_, rest, _ := strings.Cut(u, "://")
+	_, rest, ok := strings.Cut(u, "://")
+	if !ok {
+		_, rest, _ = strings.Cut(u, ":") // An alias
+	}
 	slash := strings.LastIndexByte(rest, '/')
 	if slash < 0 {
 		return false
@@ -107,15 +104,16 @@ func isText(s string) bool {
 	if i < 0 {
 		return false
 	}
-	slash := strings.IndexByte(s[len("https://"):], '/') + len("https://")
-	return i < slash || strings.Contains(s[i:], "://") || !hasImageExtension(s)
+	host := strings.Index(s, "://") + len("://")
+	return i < host || i < host+strings.IndexByte(s[host:], '/') || strings.Contains(s[i:], ":/") ||
+		!hasImageExtension(s)
 }
 
 // detect says whether a string is the URL of an image by its looks, and whether that is more than a guess: its name
 // ends like an image's, or its key says so.
-func detect(s string, at hint) (found, sure bool) {
+func detect(s string, at hint, names *naming.Names) (found, sure bool) {
 	s = strings.TrimSpace(s)
-	if !isHTTP(s) || isText(s) {
+	if !names.Begins(s) || isText(s) {
 		return false, false
 	}
 	named := hasImageExtension(s)
@@ -124,9 +122,12 @@ func detect(s string, at hint) (found, sure bool) {
 
 // sourceOf is a found value as it is to be fetched, or, with the kind of its fault, what may be shown of it: nothing of
 // a value that does not look like a URL, for that may be anybody's text.
-func sourceOf(s string) (source string, bad fault.Kind) {
+func sourceOf(s string, names *naming.Names) (source string, bad fault.Kind) {
 	s = strings.TrimSpace(s)
-	source, err := variant.ParseSource(s)
+	source, err := names.Source(s)
+	if err == nil {
+		source, err = variant.ParseSource(source)
+	}
 	if err == nil {
 		return source, ""
 	}

@@ -43,8 +43,9 @@ type Token struct {
 	// Empty = the first valid one, or the one that a call of /v1/sign names.
 	Key string `yaml:"key"`
 	// Sources are the hosts of the sources that it may ask for, in prewarm, check, sign, explain and purge:
-	// "img.example.com", or "*.example.com" for every host below it. They hold on each redirect too, also for what the
-	// cache has; of what prewarm makes for it, those of its key do as well. Empty = every host.
+	// "img.example.com", "*.example.com" for every host below it, or "s3://bucket" and the like as for signing keys.
+	// They hold on each redirect too, also for what the cache has; of what prewarm makes for it, those of its key do as
+	// well. Empty = every source.
 	Sources []string `yaml:"sources"`
 	// Presets are the names of the presets that it may ask for, in prewarm, sign and explain, and then nothing else.
 	// Empty = all presets and options.

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/origin/localsource"
+	"github.com/goldcrest/goldcrest/origin/manners"
+	"github.com/goldcrest/goldcrest/origin/s3source"
+	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/naming"
+)
+
+// Origin is which originals may be fetched, from where and how, and what a fetch may cost.
+type Origin struct {
+	origin.Config `yaml:",inline"`
+	// Sources are where originals are, and how they are asked for.
+	Sources Sources `yaml:",inline"`
+}
+
+// Sources are where originals are beside plain HTTP hosts, and how they are asked for.
+type Sources struct {
+	// Hosts says how some hosts are asked: with which headers, credentials and certificates, and through which proxy.
+	// Empty = all hosts are asked alike, without any.
+	Hosts []manners.Host `yaml:"hosts"`
+	// S3 lists the buckets whose objects may be asked for as s3://bucket/key. Empty = none.
+	S3 []s3source.Buckets `yaml:"s3"`
+	// GS lists those of Google Cloud Storage, which may be asked for as gs://bucket/key, by its S3 interface and HMAC
+	// keys. Empty = none.
+	GS []s3source.Buckets `yaml:"gs"`
+	// Local lists the directories whose files may be asked for as local:///path. Empty = none.
+	Local []localsource.Root `yaml:"local"`
+	// Naming is what names stand for.
+	Naming naming.Config `yaml:",inline"`
+}
+
+// Validate reports what cannot work.
+func (o Origin) Validate() error {
+	_, err := o.Names()
+	errs := []error{o.Config.Validate(), err, localsource.Validate(o.Sources.Local),
+		s3source.Validate("origin.s3", o.Sources.S3), s3source.Validate("origin.gs", s3source.WithGoogle(o.Sources.GS))}
+	for i, h := range o.Sources.Hosts {
+		if err := h.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("origin.hosts: entry %d: %w", i+1, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Names are what names of originals stand for, and which schemes are configured.
+func (o Origin) Names() (*naming.Names, error) {
+	var schemes []string
+	for scheme, entries := range map[string]int{"s3": len(o.Sources.S3), "gs": len(o.Sources.GS),
+		"local": len(o.Sources.Local)} {
+		if entries > 0 {
+			schemes = append(schemes, scheme)
+		}
+	}
+	return naming.New(o.Sources.Naming, schemes...)
+}
+
+// parser makes the parser of URLs without secrets.
+func (c Config) parser() (*variant.Parser, error) {
+	parser, err := variant.NewParser(c.Presets, c.OnlyPresets, c.Origin.Canonical...)
+	if err != nil {
+		return nil, fmt.Errorf("presets: %w", err)
+	}
+	names, err := c.Origin.Names()
+	if err != nil {
+		return nil, err
+	}
+	return parser.Naming(names), nil
+}
+
+// files are the settings that name a file with a secret, and the files.
+func (s Sources) files(add func(setting, file string)) {
+	for i, h := range s.Hosts {
+		at := fmt.Sprintf("origin.hosts[%d].", i)
+		for name, file := range h.SecretHeaders {
+			add(at+"secret_headers."+name, file)
+		}
+		add(at+"basic_file", h.BasicFile)
+		add(at+"bearer_file", h.BearerFile)
+		add(at+"proxy.auth_file", h.Proxy.AuthFile)
+		add(at+"tls.key_file", h.TLS.KeyFile)
+	}
+	for key, list := range map[string][]s3source.Buckets{"s3": s.S3, "gs": s.GS} {
+		for i, b := range list {
+			add(fmt.Sprintf("origin.%s[%d].credentials_file", key, i), b.CredentialsFile)
+		}
+	}
+}

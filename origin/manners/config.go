@@ -1,0 +1,185 @@
+package manners
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/goldcrest/goldcrest/reach"
+)
+
+// Host says how the hosts of some patterns are asked.
+type Host struct {
+	// Match lists the hosts: "img.example.com" is that host alone, "*.example.com" every host below example.com, "*"
+	// every host. The first entry that matches a host is the only one in force for it.
+	Match []string `yaml:"match"`
+	// Headers are sent with each request. They are no place for secrets: the configuration is printed with them.
+	Headers map[string]string `yaml:"headers"`
+	// SecretHeaders are headers whose values are in files: a name and the path of its file.
+	SecretHeaders map[string]string `yaml:"secret_headers"`
+	// BasicFile is a file with "user:password" for Basic authentication. Empty = none.
+	BasicFile string `yaml:"basic_file"`
+	// BearerFile is a file with a token for Bearer authentication. Empty = none.
+	BearerFile string `yaml:"bearer_file"`
+	// UserAgent is the User-Agent of requests. Empty = goldcrest.
+	UserAgent string `yaml:"user_agent"`
+	// Referer is the Referer of requests. Empty = none.
+	Referer string `yaml:"referer"`
+	// AllowHTTP sends secrets over plain http too. Without it the hosts are asked over https only, if there are any.
+	AllowHTTP bool `yaml:"allow_http"`
+	// Proxy is what the hosts are asked through.
+	Proxy Proxy `yaml:"proxy"`
+	// TLS is how connections to the hosts are secured.
+	TLS TLS `yaml:"tls"`
+}
+
+// Proxy is what hosts are asked through.
+type Proxy struct {
+	// URL is the proxy, as "http://proxy.example.com:3128"; https and socks5 work too. It resolves the names of the
+	// hosts itself, past the address guard, so it has to refuse private addresses. Empty = none.
+	URL string `yaml:"url"`
+	// AuthFile is a file with "user:password" for the proxy. Empty = none.
+	AuthFile string `yaml:"auth_file"`
+}
+
+// TLS is how connections to hosts are secured.
+type TLS struct {
+	// CertFile is the client certificate that the hosts ask for, as PEM. Empty = none.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile is the key of CertFile, as PEM.
+	KeyFile string `yaml:"key_file"`
+	// CAFile holds the certificates, as PEM, that the hosts' own are signed with. Empty = those of the system.
+	CAFile string `yaml:"ca_file"`
+	// Min is the least version of TLS: 1.2 or 1.3. Empty = 1.2.
+	Min string `yaml:"min"`
+}
+
+// ours are the headers that the fetch itself decides about.
+var ours = []string{
+	"Host", "Via", "Accept-Encoding", "Range", "If-None-Match", "If-Modified-Since", "If-Match",
+	"If-Unmodified-Since", "If-Range",
+	"Connection", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Expect",
+	"Keep-Alive",
+	"Proxy-Authorization", "Proxy-Connection", "User-Agent", "Referer",
+}
+
+// secretNames are the headers whose values are secrets whatever they are.
+var secretNames = []string{"Authorization", "Cookie"}
+
+// Validate reports what cannot work, without reading files.
+func (h Host) Validate() error {
+	var errs []error
+	if _, err := h.hosts(); err != nil {
+		errs = append(errs, fmt.Errorf("match: %w", err))
+	}
+	for name, value := range h.Headers {
+		errs = append(errs, checkHeader(name, value))
+		if slices.Contains(secretNames, http.CanonicalHeaderKey(name)) {
+			errs = append(errs,
+				fmt.Errorf("headers: the value of %s is a secret: put it into a file and that into secret_headers",
+					name))
+		}
+	}
+	for name := range h.SecretHeaders {
+		errs = append(errs, checkHeader(name, ""))
+	}
+	if !httpguts.ValidHeaderFieldValue(h.UserAgent + h.Referer) {
+		errs = append(errs, errors.New("user_agent and referer are single lines"))
+	}
+	if h.BasicFile != "" && h.BearerFile != "" {
+		errs = append(errs, errors.New("give either basic_file or bearer_file"))
+	}
+	return errors.Join(append(errs, h.Proxy.validate(), h.TLS.validate())...)
+}
+
+// checkHeader never repeats a value.
+func checkHeader(name, value string) error {
+	switch {
+	case !httpguts.ValidHeaderFieldName(name):
+		return fmt.Errorf("headers: %q is no name of a header", name)
+	case slices.Contains(ours, http.CanonicalHeaderKey(name)):
+		return fmt.Errorf("headers: %s cannot be set there", name)
+	case !httpguts.ValidHeaderFieldValue(value):
+		return fmt.Errorf("headers: the value of %s is no single line", name)
+	}
+	return nil
+}
+
+// String says what the entry does, without any secret.
+func (h Host) String() string {
+	does := slices.Sorted(maps.Keys(h.Headers))
+	for _, name := range slices.Sorted(maps.Keys(h.SecretHeaders)) {
+		does = append(does, name+" (secret)")
+	}
+	for _, part := range []struct {
+		on   bool
+		says string
+	}{
+		{h.BasicFile != "", "Basic authentication"},
+		{h.BearerFile != "", "Bearer authentication"},
+		{h.UserAgent != "", "User-Agent"},
+		{h.Referer != "", "Referer"},
+		{h.TLS.CertFile != "", "a client certificate"},
+		{h.TLS.CAFile != "", "trusts " + h.TLS.CAFile},
+		{h.TLS.Min != "", "TLS " + h.TLS.Min + " or later"},
+		{h.Proxy.URL != "", "through " + h.Proxy.URL},
+		{h.AllowHTTP, "secrets over plain http too"},
+	} {
+		if part.on {
+			does = append(does, part.says)
+		}
+	}
+	if len(does) == 0 {
+		does = []string{"nothing"}
+	}
+	return strings.Join(h.Match, " ") + ": " + strings.Join(does, ", ")
+}
+
+// hosts reads the patterns.
+func (h Host) hosts() (reach.Hosts, error) {
+	if len(h.Match) == 0 {
+		return "", errors.New("it names no host")
+	}
+	if slices.Contains(h.Match, "*") {
+		return "", nil // Every host.
+	}
+	for _, p := range h.Match {
+		if strings.Contains(p, "://") {
+			return "", fmt.Errorf("%q is no host", p)
+		}
+	}
+	return reach.Of(h.Match)
+}
+
+func (p Proxy) validate() error {
+	if p.URL == "" {
+		if p.AuthFile != "" {
+			return errors.New("proxy.auth_file has no meaning without proxy.url")
+		}
+		return nil
+	}
+	u, err := url.Parse(p.URL)
+	if err != nil || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme) || u.Hostname() == "" ||
+		u.User != nil ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		// The value is not repeated: somebody may have put credentials into it.
+		return errors.New("proxy.url must be the http, https or socks5 URL of a host; credentials go into proxy.auth_file")
+	}
+	return nil
+}
+
+func (t TLS) validate() error {
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		return errors.New("tls.cert_file and tls.key_file go together")
+	}
+	if t.Min != "" && t.Min != "1.2" && t.Min != "1.3" {
+		return fmt.Errorf("tls.min: %q is neither 1.2 nor 1.3", t.Min)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package s3source
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/reach"
+)
+
+// Buckets says where the buckets of some names are, and with which credentials their objects are read.
+type Buckets struct {
+	// Names lists the buckets; a "*" at the end of a name stands for any continuation. The first entry that matches a
+	// bucket counts, and a bucket that none matches is not asked for.
+	Names []string `yaml:"names"`
+	// Region is the region of the buckets. Empty means that of the environment, and us-east-1 where an endpoint is set.
+	Region string `yaml:"region"`
+	// Endpoint is the http or https URL of an S3-compatible server. Its address has to be public, or in
+	// origin.allow_private. Empty means AWS, and for gs:// https://storage.googleapis.com.
+	Endpoint string `yaml:"endpoint"`
+	// PathStyle puts the bucket into the path instead of the host name, as most servers other than AWS need it.
+	PathStyle bool `yaml:"path_style"`
+	// CredentialsFile is a file with the access key id in its first line and the secret in the second; a session token
+	// may follow in a third. Empty means that the credentials come from where the AWS tools find them.
+	CredentialsFile string `yaml:"credentials_file"`
+	// Profile is the profile of the shared AWS files that credentials come from. Empty = none.
+	Profile string `yaml:"profile"`
+	// Role is the role that is assumed by the credentials before the buckets are read.
+	Role Role `yaml:"role"`
+}
+
+// Role is a role of AWS that is assumed.
+type Role struct {
+	// ARN names the role. Empty = none is assumed.
+	ARN string `yaml:"arn"`
+	// ExternalID is what the role's owner asks for. Empty = nothing.
+	ExternalID string `yaml:"external_id"`
+	// Session names the sessions in the owner's logs. Empty = goldcrest.
+	Session string `yaml:"session"`
+}
+
+// Validate reports what cannot work in a list, without I/O. key is where it stands, as origin.s3.
+func Validate(key string, list []Buckets) error {
+	var errs []error
+	for i, b := range list {
+		if err := b.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: entry %d: %w", key, i+1, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (b Buckets) validate() error {
+	if _, err := b.names(); err != nil {
+		return err
+	}
+	if b.CredentialsFile != "" && b.Profile != "" {
+		return errors.New("give either credentials_file or profile")
+	}
+	if b.Role.ARN == "" && b.Role != (Role{}) {
+		return errors.New("role.arn is missing")
+	}
+	if b.Role.ARN != "" && !strings.HasPrefix(b.Role.ARN, "arn:") {
+		return errors.New("role.arn does not begin with arn:")
+	}
+	if b.Endpoint != "" {
+		return checkEndpoint(b.Endpoint)
+	}
+	return nil
+}
+
+func checkEndpoint(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||
+		u.RawQuery != "" || u.Fragment != "" {
+		// The value is not repeated: somebody may have put credentials into it.
+		return errors.New("endpoint must be an http or https URL without user name and query")
+	}
+	return nil
+}
+
+// String says what the entry does, without any secret.
+func (b Buckets) String() string {
+	from := "credentials of the environment"
+	switch {
+	case b.CredentialsFile != "":
+		from = "credentials of " + b.CredentialsFile
+	case b.Profile != "":
+		from = "credentials of profile " + b.Profile
+	}
+	if b.Role.ARN != "" {
+		from += ", role " + b.Role.ARN
+	}
+	return fmt.Sprintf("%s: %s, %s", strings.Join(b.Names, " "), cmp.Or(b.Endpoint, "AWS "+b.Region), from)
+}
+
+// names reads the patterns of buckets.
+func (b Buckets) names() (reach.Hosts, error) {
+	if len(b.Names) == 0 {
+		return "", errors.New("names lists no bucket (\"*\" is every bucket)")
+	}
+	patterns := make([]string, len(b.Names))
+	for i, name := range b.Names {
+		patterns[i] = "s3://" + name
+	}
+	hosts, err := reach.Of(patterns)
+	if err != nil {
+		return "", fmt.Errorf("names: %w", err)
+	}
+	return hosts, nil
+}

@@ -1,0 +1,32 @@
+package naming
+
+import "strings"
+
+// IsScheme reports whether originals may come by a scheme.
+func IsScheme(scheme string) bool {
+	switch strings.ToLower(scheme) {
+	case "http", "https", "s3", "gs", "local":
+		return true
+	}
+	return false
+}
+
+// Wrong says what is wrong with a source by the rules of its scheme, "" = nothing: a URL names a host, an object a
+// bucket and a key, a file a path and no host. host tells that the authority is that of a URL.
+func Wrong(scheme, authority, path string, host bool) string {
+	switch strings.ToLower(scheme) {
+	case "local":
+		if authority != "" || len(path) < 2 {
+			return "the source names no file: local:///path is wanted"
+		}
+	case "s3", "gs":
+		if !host || strings.ContainsAny(authority, ":[") || len(path) < 2 {
+			return "the source names no object: a bucket and a key are wanted, as in s3://bucket/key"
+		}
+	default:
+		if !host {
+			return "the source's URL has no valid host"
+		}
+	}
+	return ""
+}
