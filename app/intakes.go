@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/goldcrest/goldcrest/intake"
+	"github.com/goldcrest/goldcrest/intake/nats"
 	"github.com/goldcrest/goldcrest/intake/rabbitmq"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
@@ -38,6 +39,9 @@ func openIntake(c intake.Config) (in intake.Intake, out intake.Outlet, end func(
 		if err != nil {
 			return nil, nil, nil, err
 		}
+		in, out, end = q, q, q.Close
+	case intake.NATS:
+		q := nats.Open(c)
 		in, out, end = q, q, q.Close
 	default: // Validate has refused it.
 		return nil, nil, nil, fmt.Errorf("there is no intake of the kind %q", c.Broker.Kind)

@@ -103,6 +103,7 @@ var layers = map[string]layer{
 
 	"intake":            {[]string{"prewarm", "prewarm/unit", "fault", "pause", "trace"}, "a door to the accept path of prewarm: it knows no broker"},
 	"intake/rabbitmq":   {[]string{"intake", "prewarm/unit", "fault", "pause", "secretfile"}, "an Intake and an Outlet and nothing else"},
+	"intake/nats":       {[]string{"intake", "fault", "pause", "secretfile"}, "an Intake and an Outlet and nothing else"},
 	"intake/intaketest": {[]string{"intake", "fault"}, "the law of Intake and Outlet must not depend on one broker"},
 
 	"intake/bucketevents": {[]string{"intake", "prewarm/unit", "fault"},
@@ -173,7 +174,7 @@ var fences = []fence{
 		"one store owns the SDK; the others must build without it"},
 	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
 	{"github.com/rabbitmq/", []string{"intake/rabbitmq"}, "an intake is a contract: one implementation owns each broker"},
-	{"github.com/nats-io/", []string{"prewarm/natsqueue"}, "the queue is a contract: one implementation owns NATS"},
+	{"github.com/nats-io/", []string{"prewarm/natsqueue", "intake/nats"}, "the queue is a contract: one implementation owns NATS"},
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
 	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
@@ -204,7 +205,7 @@ var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant
 	"heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config",
-	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq",
+	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq", "intake/nats",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
 	"transform/codec/container",
 }
