@@ -87,8 +87,8 @@ func (a *authority) tlsPair(serial int64, template x509.Certificate) tls.Certifi
 	return pair
 }
 
-// shop is an origin that demands a header and a client certificate, and a host that it redirects to.
-type shop struct {
+// strictShop is an origin that demands a header and a client certificate, and a host that it redirects to.
+type strictShop struct {
 	secret, url, otherURL string
 	picture               []byte
 
@@ -97,13 +97,13 @@ type shop struct {
 }
 
 // startShop starts both hosts.
-func startShop(t *testing.T, ca *authority, secret string) *shop {
+func startShop(t *testing.T, ca *authority, secret string) *strictShop {
 	t.Helper()
 	picture, err := os.ReadFile(filepath.Join(corpus(t), "photos", "groceries.jpg"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{secret: secret, picture: picture}
+	s := &strictShop{secret: secret, picture: picture}
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	for name, c := range map[*string]struct {
@@ -130,7 +130,7 @@ func startShop(t *testing.T, ca *authority, secret string) *shop {
 	return s
 }
 
-func (s *shop) serve(w http.ResponseWriter, r *http.Request) {
+func (s *strictShop) serve(w http.ResponseWriter, r *http.Request) {
 	s.watch(r, true)
 	switch {
 	case r.Header.Get("X-Api-Key") != s.secret || r.UserAgent() != "shop/1":
@@ -142,13 +142,13 @@ func (s *shop) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *shop) serveOther(w http.ResponseWriter, r *http.Request) {
+func (s *strictShop) serveOther(w http.ResponseWriter, r *http.Request) {
 	s.watch(r, false)
 	w.Write(s.picture)
 }
 
 // watch notes what a host must not get: anything of the viewer, and what is meant for another host.
-func (s *shop) watch(r *http.Request, own bool) {
+func (s *strictShop) watch(r *http.Request, own bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name := range r.Header {

@@ -27,7 +27,7 @@ var (
 	remade        = []string{"made", "renewed", "failed", "deferred"}
 	mastered      = []string{"used", "made", "failed", "dropped"}
 	upgraded      = []string{"queued", "dropped", "made", "kept", "present", "gone", "failed"}
-	turns         = []string{"retry", "redirect", "known_bad", "gzip", "lacks_eoi"}
+	turns         = []string{"retry", "redirect", "known_bad", "gzip", "lacks_eoi", "not_modified"}
 	endings       = []string{"crash", "lie", "timeout", "cpu", "panic", "idle", "start", "recycle", "memory", "unused", "close"}
 	toldWords     = []string{"ok", "again", "given_up"}
 	delivered     = []string{"accepted", "known", "again", "dead", "broken"}
