@@ -63,7 +63,7 @@ func (b Buckets) validate() error {
 		return errors.New("role.arn is missing")
 	}
 	if b.Role.ARN != "" && !strings.HasPrefix(b.Role.ARN, "arn:") {
-		return errors.New("role.arn does not begin with arn:")
+		return errors.New("role.arn does not begin as an ARN does")
 	}
 	if b.Endpoint != "" {
 		return checkEndpoint(b.Endpoint)

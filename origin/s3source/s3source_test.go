@@ -287,7 +287,7 @@ func TestOpenRefusals(t *testing.T) {
 		"names:":                {Names: []string{"a/b"}},
 		"either credentials":    {Names: names, CredentialsFile: "/x", Profile: "y"},
 		"role.arn is missing":   {Names: names, Role: Role{ExternalID: "x"}},
-		"begin with arn:":       {Names: names, Role: Role{ARN: "x"}},
+		"as an ARN does":        {Names: names, Role: Role{ARN: "x"}},
 		"endpoint must be":      {Names: names, Endpoint: "https://user:hidden@x/"},
 		"no region":             {Names: names},
 		"does not hold":         {Names: names, Region: "r", CredentialsFile: secretFile(t, "hidden")},
