@@ -86,9 +86,10 @@ func isBase(text string) bool {
 }
 
 // URL is the signed URL of a variant of source, which is a URL, a name by one of the server's aliases ("shop:/a.jpg"),
-// or "ref:" and an id that the proxy has given. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or for a proxy that takes only presets their names,
-// "lite"); empty means the whole picture. The URL works for at least ttl (0 = for ever) and expires at the next
-// multiple of round (0 = a full day, UTC), so that all viewers of that time share one URL at the CDN.
+// or "ref:" and an id that the proxy has given. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or
+// for a proxy that takes only presets their names, "lite"); empty means the whole picture. The URL works for at least
+// ttl (0 = for ever) and expires at the next multiple of round (0 = a full day, UTC), so that all viewers of that time
+// share one URL at the CDN.
 func (s *Signer) URL(source, options string, ttl, round time.Duration) (string, error) {
 	return s.url(source, options, ttl, round, variant.Path)
 }

@@ -43,8 +43,7 @@ const Broken = "broken"
 // Observer learns what the intakes do; wired to metrics. Safe for concurrent use.
 type Observer interface {
 	// Delivered counts a message by what became of it: accepted, known (it had come before), again, dead; or Broken,
-	// for
-	// a connection that failed.
+	// for a connection that failed.
 	Delivered(intake, outcome string)
 	// Published counts a notice: ok or failed.
 	Published(intake, outcome string)

@@ -1,6 +1,5 @@
 // Package naming turns the names that URLs and Data Units give to originals into their sources: aliases, a base for
-// names
-// without a scheme, replacements by pattern. It is pure, so a name means the same at every door.
+// names without a scheme, replacements by pattern. It is pure, so a name means the same at every door.
 package naming
 
 import (
@@ -107,11 +106,11 @@ func checkPlace(key, place string) error {
 	return nil
 }
 
-// IsAlias reports whether a text looks like a name by an alias, such as shop:/a.jpg. Which aliases there are is for the
-// server's configuration to say.
+// IsAlias reports whether a text looks like a name by an alias, such as shop:/a.jpg, and not like a URL. Which aliases
+// there are is for the server's configuration to say.
 func IsAlias(text string) bool {
-	name, _, ok := strings.Cut(text, ":/")
-	return ok && aliasName.MatchString(name) && !slices.Contains(reserved, name)
+	name, rest, ok := strings.Cut(text, ":/")
+	return ok && !strings.HasPrefix(rest, "/") && aliasName.MatchString(name) && !slices.Contains(reserved, name)
 }
 
 // Source is what a name stands for. A source stands for itself.

@@ -102,7 +102,7 @@ func TestNewRefusals(t *testing.T) {
 func TestIsAlias(t *testing.T) {
 	for text, want := range map[string]bool{
 		"shop:/a.jpg": true, "a.b+c-1:/x": true, "https://a": false, "s3://a/b": false, "Shop:/a": false,
-		"shop:a": false, "/a:/b": false, "": false,
+		"shop:a": false, "/a:/b": false, "": false, "ftp://a/b": false, "shop://a": false,
 	} {
 		if got := IsAlias(text); got != want {
 			t.Errorf("IsAlias(%q) = %t", text, got)
