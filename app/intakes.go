@@ -7,6 +7,7 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/intake/nats"
 	"github.com/goldcrest/goldcrest/intake/rabbitmq"
+	"github.com/goldcrest/goldcrest/intake/sqs"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
@@ -43,6 +44,13 @@ func openIntake(c intake.Config) (in intake.Intake, out intake.Outlet, end func(
 	case intake.NATS:
 		q := nats.Open(c)
 		in, out, end = q, q, q.Close
+	case intake.SQS:
+		// It reads credentials and asks nobody, so no caller can have left meanwhile.
+		q, err := sqs.Open(context.Background(), sqs.Config{Queue: c.Broker.From, Dead: c.Broker.Dead, Endpoint: c.Broker.URL})
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		in, out, end = q, q.Outlet(c.Verdicts.To), func() {}
 	default: // Validate has refused it.
 		return nil, nil, nil, fmt.Errorf("there is no intake of the kind %q", c.Broker.Kind)
 	}

@@ -13,6 +13,7 @@ import (
 const (
 	RabbitMQ = "rabbitmq"
 	NATS     = "nats"
+	SQS      = "sqs"
 )
 
 // Config is one intake: a queue whose messages are Data Units, and where their verdicts go.
@@ -22,8 +23,7 @@ type Config struct {
 	// Broker is where its messages come from.
 	Broker Broker `yaml:",inline"`
 	// Token is the name of the token in api.tokens that it acts as: what it brings is that token's, with its limits,
-	// its
-	// quota and its rights. It needs the scope prewarm.
+	// its quota and its rights. It needs the scope prewarm.
 	Token string `yaml:"token"`
 	// Body is how a message is read: unit, units or envelope. Empty = as the token's bodies say, else by its shape.
 	Body string `yaml:"body"`
@@ -38,20 +38,20 @@ type Config struct {
 
 // Broker is where the messages of an intake come from.
 type Broker struct {
-	// Kind is rabbitmq or nats.
+	// Kind is rabbitmq, nats or sqs.
 	Kind string `yaml:"kind"`
 	// URL is the broker's address, such as amqps://user:password@mq.example/shop; with credentials in it rather set
-	// url_file.
+	// url_file. Of sqs it is the address of a server that is not Amazon's. Empty = Amazon's.
 	URL string `yaml:"url" secret:"true"`
 	// URLFile is a file that holds the address; blanks around it are dropped. It is read again at each connection.
 	URLFile string `yaml:"url_file"`
 	// CAFile is a file of PEM certificates that the broker's has to be signed by. Empty = those of the system.
 	CAFile string `yaml:"ca_file"`
-	// From is the queue, or the subject of NATS, that messages come from. One that does not exist is made, durable.
+	// From is the queue, or the subject of NATS, that messages come from. One that does not exist is made, durable. Of
+	// sqs it is the URL of a queue that exists; so are dead and verdicts.to.
 	From string `yaml:"from"`
 	// Dead is the queue, or the subject, for messages that can never be accepted, each with its reason. Empty = from
-	// and
-	// ".dead".
+	// and ".dead". Of sqs it must be set.
 	Dead string `yaml:"dead"`
 	// Tasks are the names of the Celery tasks whose calls are taken as messages; others are dead letters. Empty =
 	// goldcrest.prewarm.
@@ -122,9 +122,13 @@ const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123
 
 func (b Broker) validate() error {
 	switch {
-	case !slices.Contains([]string{RabbitMQ, NATS}, b.Kind):
-		return fmt.Errorf("kind: %q is neither %s nor %s", b.Kind, RabbitMQ, NATS)
-	case (b.URL == "") == (b.URLFile == ""):
+	case !slices.Contains([]string{RabbitMQ, NATS, SQS}, b.Kind):
+		return fmt.Errorf("kind: %q is none of %s, %s, %s", b.Kind, RabbitMQ, NATS, SQS)
+	case b.Kind == SQS && b.URLFile+b.CAFile != "":
+		return fmt.Errorf("url_file, ca_file: credentials of %s are found as by every AWS program", SQS)
+	case b.Kind == SQS && b.Dead == "":
+		return errors.New("dead: name the URL of the queue for messages that can never be accepted")
+	case b.Kind != SQS && (b.URL == "") == (b.URLFile == ""):
 		return errors.New("set one of url and url_file")
 	case b.From == "":
 		return errors.New("from: name the queue that messages come from")

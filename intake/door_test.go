@@ -370,6 +370,10 @@ func TestConfig(t *testing.T) {
 		"slots":           func(c *intake.Config) { c.Slots = 5000 },
 		"verdicts.to":     func(c *intake.Config) { c.Verdicts = intake.Verdicts{Task: "x"} },
 		"verdicts.events": func(c *intake.Config) { c.Verdicts = intake.Verdicts{To: "v", Events: []string{"done"}} },
+		"ca_file": func(c *intake.Config) {
+			c.Broker = intake.Broker{Kind: intake.SQS, From: "https://sqs/u", Dead: "https://sqs/d", CAFile: "/ca"}
+		},
+		"dead: name": func(c *intake.Config) { c.Broker = intake.Broker{Kind: intake.SQS, From: "https://sqs/u"} },
 		"verdicts.task": func(c *intake.Config) {
 			c.Broker.Kind, c.Verdicts = intake.NATS, intake.Verdicts{To: "v", Task: "x"}
 		},
