@@ -72,6 +72,20 @@ func consoleOverview(b *browser, s *server, o *origin) {
 	b.picture("overview")
 }
 
+// consoleIntakes finds the intake whose broker is away, and pauses it.
+func consoleIntakes(b *browser) {
+	b.visit("Intakes")
+	b.wait("the intake with its error", `(() => {
+		const row = document.querySelector('[aria-label="Intakes"] tbody tr'), cell = (name) => row?.querySelector('[data-label="' + name + '"]').innerText;
+		return row && /^shop/.test(cell("Intake")) && cell("State") === "not connected" && cell("Last error") !== "";
+	})()`)
+	b.press("Pause")
+	b.wait("the pause", `document.querySelector('[aria-label="Intakes"] tbody tr').innerText.includes("paused")`)
+	b.picture("intakes")
+	b.press("Resume")
+	b.wait("its end", `!document.querySelector('[aria-label="Intakes"] tbody tr').innerText.includes("paused")`)
+}
+
 // consoleUsage finds what the jobs before have used, and what is left of the quota.
 func consoleUsage(b *browser) {
 	b.visit("Usage")

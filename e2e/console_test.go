@@ -76,6 +76,7 @@ var consoleEnv = []string{
 		"{name: operator, token: " + readerToken + ", scopes: [check], quota: " + consoleQuota + "}, " +
 		"{name: narrow, token: " + narrowToken + ", scopes: [check]}]",
 	`GOLDCREST_PRESETS={lite: "rs:fit:320:0/net:2g", std: "rs:fit:640:0"}`,
+	"GOLDCREST_INTAKES=[{name: shop, kind: nats, url: \"nats://127.0.0.1:1\", from: units, token: operator}]", // Nobody answers there.
 	"GOLDCREST_PREWARM_PRESETS=[lite, std]", "GOLDCREST_PREWARM_FORMATS=[webp, jpeg]", "GOLDCREST_PREWARM_RETRY=[100ms]",
 }
 
@@ -123,6 +124,7 @@ func TestConsole(t *testing.T) {
 	b.picture("overview-empty")
 	t.Run("jobs", func(t *testing.T) { consoleJobs(b.in(t), s, o) })
 	t.Run("usage", func(t *testing.T) { consoleUsage(b.in(t)) })
+	t.Run("intakes", func(t *testing.T) { consoleIntakes(b.in(t)) })
 	t.Run("broken", func(t *testing.T) { consoleBroken(b.in(t), o) })
 	t.Run("playground", func(t *testing.T) { consolePlayground(b.in(t), s, o) })
 	t.Run("config", func(t *testing.T) { consoleConfig(b.in(t)) })

@@ -240,6 +240,7 @@ const pages = [
   { name: "jobs", title: "Jobs", scopes: ["prewarm"], show: jobs, queue: true },
   { name: "broken", title: "Broken", scopes: ["prewarm", "check"], show: broken, queue: true },
   { name: "usage", title: "Usage", scopes: ["prewarm", "compat"], show: usage, queue: true },
+  { name: "intakes", title: "Intakes", scopes: ["admin"], show: intakes, queue: true },
   { name: "playground", title: "Playground", scopes: ["sign", "explain"], all: true, show: playground },
   { name: "config", title: "Config", scopes: ["admin"], show: config },
 ];
@@ -856,6 +857,36 @@ function usage(page) {
   page.body.append(pageHead("Usage"), h("div", { class: "fields" }, field("Days", days), may("admin") && field("Find", find)),
     card("Quotas", left.el), card("By day", byDay.el));
   every(page, 15000, load);
+}
+
+// ---- intakes ---------------------------------------------------------------------------------------------------------------------
+
+// intakes shows the queues that Data Units come from, on this instance, and stops and starts them.
+function intakes(page) {
+  const columns = [{ label: "Intake", class: "lead" }, { label: "From" }, { label: "State" }, { label: "Waiting", num: true }, { label: "A second", num: true },
+    { label: "Accepted", num: true }, { label: "Again", num: true }, { label: "Dead", num: true }, { label: "Last error" }, { label: "" }];
+  const list = listOf("Intakes", columns);
+  const turn = async (i, button) => {
+    button.disabled = true;
+    try {
+      draw((await (await send("POST", `/v1/intakes/${encodeURIComponent(i.name)}/${i.paused ? "resume" : "pause"}`)).json()).intakes);
+      note(`${i.name} is ${i.paused ? "taking messages" : "paused on this instance"}`);
+    } catch (e) {
+      page.trouble(e);
+    }
+    button.disabled = false;
+  };
+  const state = (i) => (i.paused ? pill("", "paused") : i.connected ? pill("good", "connected") : pill("bad", "not connected"));
+  const row = (i) => {
+    const button = h("button", { type: "button", onclick: () => turn(i, button) }, i.paused ? "Resume" : "Pause");
+    return h("tr", {}, cells(columns, [[i.name, h("span", { class: "hint" }, `${i.kind}, as ${i.token}`)], h("span", { class: "wrap" }, i.from), state(i), i.waiting < 0 ? "?" : count(i.waiting),
+      i.rate.toFixed(1), count(i.counts.accepted), count(i.counts.again), i.counts.dead ? pill("bad", count(i.counts.dead)) : "0",
+      i.last_error ? [h("span", { class: "wrap" }, sentence(i.last_error)), " ", when(i.last_error_at)] : "", button]));
+  };
+  // The button belongs to the row, so one that changes between Pause and Resume is a row of its own.
+  const draw = (all) => list.draw(all, (i) => i.name + " " + i.paused, row, () => empty("No intakes", "Queues that Data Units come from are configured in intakes."));
+  page.body.append(pageHead("Intakes"), card("", list.el));
+  every(page, 5000, async () => draw((await get("/v1/intakes")).intakes));
 }
 
 // ---- playground ------------------------------------------------------------------------------------------------------------------
