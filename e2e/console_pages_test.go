@@ -76,7 +76,8 @@ func consoleOverview(b *browser, s *server, o *origin) {
 func consoleIntakes(b *browser) {
 	b.visit("Intakes")
 	b.wait("the intake with its error", `(() => {
-		const row = document.querySelector('[aria-label="Intakes"] tbody tr'), cell = (name) => row?.querySelector('[data-label="' + name + '"]').innerText;
+		const row = document.querySelector('[aria-label="Intakes"] tbody tr');
+		const cell = (name) => row.querySelector('[data-label="' + name + '"]').innerText;
 		return row && /^shop/.test(cell("Intake")) && cell("State") === "not connected" && cell("Last error") !== "";
 	})()`)
 	b.press("Pause")

@@ -76,7 +76,8 @@ var consoleEnv = []string{
 		"{name: operator, token: " + readerToken + ", scopes: [check], quota: " + consoleQuota + "}, " +
 		"{name: narrow, token: " + narrowToken + ", scopes: [check]}]",
 	`GOLDCREST_PRESETS={lite: "rs:fit:320:0/net:2g", std: "rs:fit:640:0"}`,
-	"GOLDCREST_INTAKES=[{name: shop, kind: nats, url: \"nats://127.0.0.1:1\", from: units, token: operator}]", // Nobody answers there.
+	// Nobody answers there.
+	`GOLDCREST_INTAKES=[{name: shop, kind: nats, url: "nats://127.0.0.1:1", from: units, token: operator}]`,
 	"GOLDCREST_PREWARM_PRESETS=[lite, std]", "GOLDCREST_PREWARM_FORMATS=[webp, jpeg]", "GOLDCREST_PREWARM_RETRY=[100ms]",
 }
 

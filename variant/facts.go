@@ -61,17 +61,21 @@ func (f Facts) Encode() map[string]string {
 // DecodeFacts reads what Encode wrote, in this version or an earlier one. What is not there, or cannot be read, is
 // zero.
 func DecodeFacts(attrs map[string]string) Facts {
-	real := func(name string) (n float64) {
+	real := func(name string) float64 {
 		if text := attrs[name]; text != "" {
-			n, _ = strconv.ParseFloat(text, 64)
+			if n, err := strconv.ParseFloat(text, 64); err == nil { // Else n may be the largest number that there is.
+				return n
+			}
 		}
-		return n
+		return 0
 	}
-	whole := func(name string) (n int) {
+	whole := func(name string) int {
 		if text := attrs[name]; text != "" {
-			n, _ = strconv.Atoi(text)
+			if n, err := strconv.Atoi(text); err == nil {
+				return n
+			}
 		}
-		return n
+		return 0
 	}
 	return Facts{
 		Image: Image{
@@ -96,7 +100,10 @@ func StageOf(attrs map[string]string) Stage {
 	if text == "" { // No error to make, on the path of hits.
 		return StageFinal
 	}
-	n, _ := strconv.ParseUint(text, 10, 8)
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil {
+		return StageFinal
+	}
 	return Stage(n)
 }
 
@@ -126,7 +133,10 @@ func duration(text string) (d time.Duration, ok bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
-	return time.Duration(n) * time.Second, err == nil
+	if err != nil {
+		return 0, false
+	}
+	return time.Duration(n) * time.Second, true
 }
 
 // Renewed is a copy of attrs for an entry whose original is known to be unchanged now. A life that the origin has said

@@ -2,6 +2,7 @@ package variant
 
 import (
 	"maps"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,7 @@ func TestWithStageKeepsTheRest(t *testing.T) {
 
 func FuzzFacts(f *testing.F) {
 	f.Add("480 1 3900 82.5 cdn.example.com")
+	f.Add("99999999999999999999 999 10000000000 1e999") // beyond what each can hold
 	f.Fuzz(func(t *testing.T, text string) {
 		words := strings.SplitN(text, " ", 5)
 		attrs := map[string]string{}
@@ -135,7 +137,7 @@ func FuzzFacts(f *testing.F) {
 		}
 		once := DecodeFacts(attrs)
 		again := DecodeFacts(once.Encode())
-		if again.Width != once.Width || again.Stage != once.Stage || again.Provenance != once.Provenance {
+		if again.Width != once.Width || math.IsInf(once.Choice.Score, 0) || again.Stage != once.Stage || again.Provenance != once.Provenance {
 			t.Fatalf("%v: %+v, then %+v", attrs, once, again)
 		}
 	})
