@@ -66,12 +66,14 @@ var layers = map[string]layer{
 	"transform/codec/quantize":  {nil, "mathematics on counts"},
 	"transform/codec/specimen":  {nil, "draws the same pictures everywhere"},
 	"transform/codec/bmp":       {[]string{"fault"}, "reads hostile files: it knows neither variants nor what is made"},
+	"transform/codec/frosted":   {nil, "mathematics on pixels"},
 	"transform/codec/svg":       {[]string{"fault", "sniff"}, "reads hostile documents, and knows no variants"},
 	"transform/codec": {[]string{
 		"transform",
 		"transform/codec/allowance",
 		"transform/codec/bmp",
 		"transform/codec/container",
+		"transform/codec/frosted",
 		"transform/codec/quantize",
 		"transform/codec/score",
 		"transform/codec/specimen",
@@ -197,6 +199,7 @@ var pure = map[string][]string{
 	"variant/naming": {"os", "os/", "io/fs", "net", "net/http"},
 
 	"transform/codec/container": {"os", "os/", "io/fs", "net", "net/http"},
+	"transform/codec/frosted":   {"os", "os/", "io/fs", "net", "net/http"},
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
@@ -207,7 +210,7 @@ var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config",
 	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq", "intake/nats",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
-	"transform/codec/container",
+	"transform/codec/container", "transform/codec/frosted",
 }
 
 // listed is the part of `go list -json` that the rules read.

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 func applyQuality(r *reading, args []string) error { return quality(args[0], &r.spec.Quality) }
@@ -246,7 +248,7 @@ func applyKeepCopyright(_ *reading, args []string) error {
 
 func applyCacheTags(r *reading, args []string) error {
 	for _, tag := range args {
-		odd := func(c rune) bool { return c > '~' || !alphanumeric(byte(c)) && !strings.ContainsRune("-_.", c) }
+		odd := func(c rune) bool { return c > '~' || !naming.Alphanumeric(byte(c)) && !strings.ContainsRune("-_.", c) }
 		if tag == "" || len(tag) > 64 || strings.ContainsFunc(tag, odd) {
 			return bad("a tag has 1 to 64 letters, digits, '-', '_' and '.'")
 		}

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 // Recipe numbers the coefficients and encoder settings that make variants. It is kept with an entry and is no part of
@@ -63,7 +65,7 @@ func (r Ref) SourceHash() string {
 	}
 	identity := r.identity
 	if identity == "" {
-		identity = canonical(r.Source, nil)
+		identity = naming.Canonical(r.Source, nil)
 	}
 	if r.Spec.CacheBuster != "" {
 		identity += "\x00" + r.Spec.CacheBuster

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 // option is one segment of a URL or a preset: a name and its arguments.
@@ -91,7 +92,7 @@ func compile(list []struct {
 }
 
 // maxArgument bounds one argument of an option in bytes; the fallback's URL may be a whole source in base64.
-const maxArgument = maxSource * 4 / 3
+const maxArgument = naming.MaxAddress * 4 / 3
 
 // splitOption cuts a segment into name and arguments.
 func splitOption(segment string) option {

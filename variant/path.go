@@ -31,7 +31,7 @@ func (p *Parser) Naming(names *naming.Names) *Parser {
 const maxOptions = 64
 
 // maxPath bounds what ParsePath reads: a source, which escaping may triple, and its options.
-const maxPath = 4 * maxSource
+const maxPath = 4 * naming.MaxAddress
 
 // NewParser makes a Parser. presets maps names to option texts; the one named "default" applies to every URL first;
 // presets may use others, but not themselves. With onlyPresets the first segment of a URL is a list of preset names,
@@ -170,7 +170,7 @@ func (p *Parser) Ref(source string, spec Spec) (Ref, error) {
 	}
 	r := Ref{Source: source, Spec: spec.normal()}
 	if len(p.strip) > 0 {
-		if stripped := canonical(source, p.strip); stripped != canonical(source, nil) {
+		if stripped := naming.Canonical(source, p.strip); stripped != naming.Canonical(source, nil) {
 			r.identity = stripped
 		}
 	}

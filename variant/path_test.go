@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 func TestParsePath(t *testing.T) {
@@ -58,8 +59,8 @@ func TestPathRefusals(t *testing.T) {
 		{"/plain/http://a/b@tiff", fault.UnsupportedOption}, {"/w:1/-/w:2/plain/http://a", fault.UnsupportedOption},
 		{"/enc/abcd", fault.UnsupportedOption}, {"/" + strings.Repeat("A", maxPath), fault.BadPath}, {many + "/plain/http://a", fault.BadPath},
 		{"/w:x/plain/http://a", fault.BadOption}, {"/plain/ftp://a/b", fault.BadSource},
-		{"/plain/http://a/" + strings.Repeat("b", maxSource), fault.BadSource},
-		{"/plain/http://a/" + strings.Repeat("é", maxSource/3), fault.BadSource},
+		{"/plain/http://a/" + strings.Repeat("b", naming.MaxAddress), fault.BadSource},
+		{"/plain/http://a/" + strings.Repeat("é", naming.MaxAddress/3), fault.BadSource},
 	} {
 		if _, _, err := p.ParsePath(test.path); fault.KindOf(err) != test.want {
 			t.Errorf("ParsePath(%.60q): %v, want %s", test.path, err, test.want)
@@ -239,7 +240,9 @@ func FuzzParsePath(f *testing.F) {
 func checkKey(t *testing.T, r Ref) {
 	t.Helper()
 	key := r.Key()
-	odd := func(c rune) bool { return c > '~' || !alphanumeric(byte(c)) && !strings.ContainsRune("._,-/", c) }
+	odd := func(c rune) bool {
+		return c > '~' || !naming.Alphanumeric(byte(c)) && !strings.ContainsRune("._,-/", c)
+	}
 	readable := strings.TrimPrefix(key, r.SourcePrefix())
 	if strings.ContainsFunc(key, odd) || len(readable) > 160 || readable == key || strings.Contains(readable, "/") || strings.HasPrefix(readable, ".") {
 		t.Fatalf("%+v has the key %q", r, key)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
 // vectors reads a table of the corpus: a row as a map from column to text.
@@ -80,7 +81,8 @@ func TestParseSourceRefusals(t *testing.T) {
 		" http://example.com/", "http://exa mple.com/", "http://example.com/\n", "http://example.com/\r\nHost: x", "http://example.com/\x00",
 		"http://example.com/\x7f", "http://example.com\\@127.0.0.1/", "http://①②⑦.0.0.1/", "http://exämple.com/", "http://example.com:99999/",
 		"http://example.com:0/", "http://example.com:8a/", "http://[::1/", "http://[fe80::1%25eth0]/", "http://::1/", "http://a:b:80/",
-		"http://example%2ecom/", "http://" + strings.Repeat("a", 254) + "/", "http://a/" + strings.Repeat("b", maxSource),
+		"http://example%2ecom/", "http://" + strings.Repeat("a", 254) + "/",
+		"http://a/" + strings.Repeat("b", naming.MaxAddress),
 	} {
 		if got, err := ParseSource(raw); fault.KindOf(err) != fault.BadSource {
 			t.Errorf("ParseSource(%.60q) = %q, %v, want %s", raw, got, err, fault.BadSource)

@@ -6,6 +6,7 @@ import "C"
 import (
 	"unsafe"
 
+	"github.com/goldcrest/goldcrest/transform/codec/frosted"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -87,5 +88,5 @@ func (g *summary) hash(flat bool, background variant.Color) string {
 		}
 		pixels = append(pixels, byte(255*cover+0.5))
 	}
-	return frosted(w, h, pixels)
+	return frosted.Hash(w, h, pixels)
 }

@@ -1,5 +1,6 @@
 // Package naming turns the names that URLs and Data Units give to originals into their sources: aliases, a base for
-// names without a scheme, replacements by pattern. It is pure, so a name means the same at every door.
+// names without a scheme, replacements by pattern. It says what a source is, and which of them are the same. It is pure,
+// so a name means the same at every door.
 package naming
 
 import (

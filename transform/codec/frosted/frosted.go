@@ -1,14 +1,15 @@
-package codec
+// Package frosted sums small pictures up, so that something like them can be shown before they are there.
+package frosted
 
 import (
 	"encoding/base64"
 	"math"
 )
 
-// frosted is the ThumbHash of a small picture, w x h pixels of red, green, blue and alpha row by row, in base64: about
+// Hash is the ThumbHash of a small picture, w x h pixels of red, green, blue and alpha row by row, in base64: about
 // 25 bytes that say how the picture looks through frosted glass, its shape and transparency included. The algorithm is
 // Evan Wallace's (github.com/evanw/thumbhash), so that its decoders for browsers and phones can be used as they are.
-func frosted(w, h int, pixels []byte) string {
+func Hash(w, h int, pixels []byte) string {
 	l, p, q, a, hasAlpha := channels(pixels)
 	limit := 7.0
 	if hasAlpha {

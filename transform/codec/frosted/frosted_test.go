@@ -1,4 +1,4 @@
-package codec
+package frosted
 
 import (
 	"encoding/base64"
@@ -9,7 +9,7 @@ import (
 
 // The wanted hashes are what the reference implementation (npm thumbhash 0.1.1) makes of the same pixels. A wave that
 // is not in the picture lies between two steps, 7 and 8, and the last bit of a cosine decides: they are taken for one.
-func TestFrostedIsTheReferencesHash(t *testing.T) {
+func TestHashIsTheReferences(t *testing.T) {
 	type bytes [4]byte
 	mixed := func(x, y int) bytes { return bytes{byte(x*5 + y*3), byte(x * y), byte(255 - x*4), 255} }
 	glassy := func(x, y int) bytes { return bytes{byte(x*11 + y), byte(y * 9), byte(x * y * 3), byte(x*8 + y*5)} }
@@ -38,7 +38,7 @@ func TestFrostedIsTheReferencesHash(t *testing.T) {
 				pixels = append(pixels, c[:]...)
 			}
 		}
-		if got := frosted(tt.w, tt.h, pixels); steps(t, got) != steps(t, tt.want) {
+		if got := Hash(tt.w, tt.h, pixels); steps(t, got) != steps(t, tt.want) {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
@@ -55,12 +55,12 @@ func steps(t *testing.T, hash string) string {
 	return hex.EncodeToString(b[:head]) + strings.ReplaceAll(hex.EncodeToString(b[head:]), "8", "7")
 }
 
-func BenchmarkFrosted(b *testing.B) {
-	pixels := make([]byte, 4*placeholderSide*placeholderSide)
+func BenchmarkHash(b *testing.B) {
+	pixels := make([]byte, 4*50*50)
 	for i := range pixels {
 		pixels[i] = byte(i * 7)
 	}
 	for b.Loop() {
-		frosted(placeholderSide, placeholderSide, pixels)
+		Hash(50, 50, pixels)
 	}
 }
