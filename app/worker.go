@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"runtime/debug"
 	"strings"
 
@@ -23,14 +25,23 @@ func buildID(version string) string {
 }
 
 // Work is the life of a worker process, which makes pictures by the named engine for the server that started it. inputs
-// are the formats that it will have to read, with commas between them.
-func Work(version, engine, inputs string) error {
+// are the formats that it will have to read, with commas between them, mark is the file of the watermark.
+func Work(version, engine, inputs, mark string) error {
 	c, err := codec.New(engine)
 	if err != nil {
 		return err
 	}
 	c.Alone()
 	c.Reads(strings.Split(inputs, ","))
+	if mark != "" {
+		body, err := os.ReadFile(mark)
+		if err == nil {
+			err = c.Watermark(body)
+		}
+		if err != nil {
+			return fmt.Errorf("transform.watermark: %w", err)
+		}
+	}
 	return transform.Serve(c, buildID(version))
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/goldcrest/goldcrest/client"
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/signing"
-	"github.com/goldcrest/goldcrest/variant"
 )
 
 // runSign prints signed URLs of sources.
@@ -91,7 +90,7 @@ func readable(cfg config.Config, options string) error {
 	if cfg.OnlyPresets {
 		return nil // They are names then, which the server looks up.
 	}
-	parser, err := variant.NewParser(cfg.Presets, false)
+	parser, err := cfg.NewParser()
 	if err == nil {
 		_, _, err = parser.ParseOptions(options)
 	}

@@ -27,6 +27,7 @@ func runVersion(_ context.Context, e env, args []string) error {
 
 // runWorker is the inside of a worker process; the server starts it.
 func runWorker(_ context.Context, e env, _ []string) error {
-	// The pool passes both settings on by their names.
-	return app.Work(e.version, e.lookEnv("GOLDCREST_TRANSFORM_ENGINE"), e.lookEnv("GOLDCREST_TRANSFORM_INPUTS"))
+	// The pool passes the settings on by their names.
+	return app.Work(e.version, e.lookEnv("GOLDCREST_TRANSFORM_ENGINE"), e.lookEnv("GOLDCREST_TRANSFORM_INPUTS"),
+		e.lookEnv("GOLDCREST_TRANSFORM_WATERMARK"))
 }

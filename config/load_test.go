@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
@@ -99,6 +100,8 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"cache.store.dir", func(c *Config) { c.Cache.Store.Dir.Dir = "" }},
 		{"cache.store.s3.endpoint", func(c *Config) { c.Cache.Store.S3.Endpoint = "minio:9000" }},
 		{"presets: ", func(c *Config) { c.Presets = map[string]string{"lite": "nonsense:1"} }},
+		{`presets: preset "mark": option "watermark" is not supported: transform.watermark is not set`,
+			func(c *Config) { c.Presets = map[string]string{"logo": "w:9", "mark": "wm:1"} }},
 		{"log.level", func(c *Config) { c.Log.Level = "loud" }},
 		{"log.format", func(c *Config) { c.Log.Format = "xml" }},
 	}
@@ -108,6 +111,31 @@ func TestValidateNamesTheKey(t *testing.T) {
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("error = %v, want one sentence that begins with %s", err, tt.want)
 		}
+	}
+}
+
+// A URL may ask for a watermark where there is one, by itself or by a preset. Elsewhere the refusal names the key.
+func TestWatermarkNeedsItsKey(t *testing.T) {
+	c := Default()
+	for _, file := range []string{"", "/etc/goldcrest/logo.png"} {
+		c.Transform.Watermark = file
+		p, err := c.NewParser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = p.ParsePath("/wm:0.5/plain/https://c.example/a.jpg")
+		refused := fault.KindOf(err) == fault.UnsupportedOption &&
+			strings.Contains(fault.Of(err).Public, "transform.watermark is not set")
+		if refused != (file == "") || err != nil && !refused {
+			t.Errorf("with the watermark %q: %v", file, err)
+		}
+		if _, _, err := p.ParseOptions("wm:1/wm:0"); err != nil {
+			t.Errorf("no watermark: %v", err)
+		}
+	}
+	c.Presets = map[string]string{"default": "wm:1:soea"}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -66,6 +66,11 @@ func (c Config) parser() (*variant.Parser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("presets: %w", err)
 	}
+	if c.Transform.Watermark == "" {
+		if parser, err = parser.Unmarked(); err != nil {
+			return nil, fmt.Errorf("presets: %w", err)
+		}
+	}
 	names, err := c.Origin.Names()
 	if err != nil {
 		return nil, err

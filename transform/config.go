@@ -41,6 +41,9 @@ type Config struct {
 	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl. Any other
 	// original is refused with unsupported_format.
 	Inputs []string `yaml:"inputs"`
+	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at most
+	// 4 megapixels. Variants that are stored keep the mark that they were made with. Empty = none: the option is refused.
+	Watermark string `yaml:"watermark"`
 	// Recycle is the number of requests after which a worker is replaced by a fresh one. 0 = never.
 	Recycle int `yaml:"recycle"`
 	// Sandbox encloses workers with Landlock and seccomp, once their codecs are loaded: no files, no network, no

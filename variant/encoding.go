@@ -229,6 +229,19 @@ func applyMaxFrames(r *reading, args []string) error {
 	return err
 }
 
+// applyMaxFramePixels reads megapixels.
+func applyMaxFramePixels(r *reading, args []string) error {
+	n, err := decimal("the resolution in megapixels", args[0], 0, 10_000)
+	if err == nil {
+		r.spec.Limits.FramePixels = int64(math.Round(n * 1e6))
+	}
+	return err
+}
+
+func applyMaxResult(r *reading, args []string) error {
+	return side("the dimension", args[0], &r.spec.Limits.Side)
+}
+
 // applyStrip takes only the value that is true here anyway: metadata and profiles are always removed.
 func applyStrip(_ *reading, args []string) error {
 	on, err := truth("its value", args[0])

@@ -79,6 +79,14 @@ func applyEnlarge(r *reading, args []string) (err error) {
 }
 
 func applyExtend(r *reading, args []string) error {
+	return extension(r, &r.spec.Extend, args)
+}
+
+func applyExtendRatio(r *reading, args []string) error {
+	return extension(r, &r.spec.ExtendRatio, args)
+}
+
+func extension(r *reading, to *bool, args []string) error {
 	on, err := truth("extend", args[0])
 	if err != nil {
 		return err
@@ -92,7 +100,10 @@ func applyExtend(r *reading, args []string) error {
 			return bad("an extension has no smart gravity")
 		}
 	}
-	r.spec.Extend, r.spec.ExtendGravity = on, g
+	*to = on
+	if on || len(args) > 1 || !r.spec.Extend && !r.spec.ExtendRatio {
+		r.spec.ExtendGravity = g
+	}
 	return nil
 }
 

@@ -195,11 +195,8 @@ func (w *writer) geometry(s Spec) {
 	}
 	w.number("dpr", s.DPR)
 	w.flag("el", s.Enlarge)
-	if s.Extend && s.ExtendGravity != (Gravity{}) {
-		w.add("ex", append([]string{"1"}, s.ExtendGravity.arguments()...)...)
-	} else {
-		w.flag("ex", s.Extend)
-	}
+	w.extension("ex", s.Extend, s.ExtendGravity)
+	w.extension("exar", s.ExtendRatio, s.ExtendGravity)
 	if s.Gravity != (Gravity{}) {
 		w.add("g", s.Gravity.arguments()...)
 	}
@@ -229,6 +226,14 @@ func (w *writer) geometry(s Spec) {
 	}
 }
 
+func (w *writer) extension(name string, on bool, g Gravity) {
+	if on && g != (Gravity{}) {
+		w.add(name, append([]string{"1"}, g.arguments()...)...)
+	} else {
+		w.flag(name, on)
+	}
+}
+
 func orOne(f float64) float64 {
 	if f == 0 {
 		return 1
@@ -243,6 +248,7 @@ func (w *writer) look(s Spec) {
 	w.number("bl", s.Blur)
 	w.number("sh", s.Sharpen)
 	w.count("pix", int64(s.Pixelate))
+	w.watermark(s.Watermark)
 }
 
 func (w *writer) encoding(s Spec) {
@@ -274,6 +280,8 @@ func (w *writer) encoding(s Spec) {
 	}
 	w.count("msfs", s.Limits.Bytes)
 	w.count("maf", int64(s.Limits.Frames))
+	w.number("mafr", float64(s.Limits.FramePixels)/1e6)
+	w.count("mrd", int64(s.Limits.Side))
 	if s.Fallback != "" {
 		w.add("fiu", encode64(s.Fallback))
 	}

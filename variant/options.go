@@ -45,6 +45,7 @@ var rules = compile([]struct {
 	{"dpr", rule{1, false, applyDPR}},
 	{"enlarge el", rule{1, false, applyEnlarge}},
 	{"extend ex", rule{4, false, applyExtend}},
+	{"extend_aspect_ratio extend_ar exar", rule{4, false, applyExtendRatio}},
 	{"gravity g", rule{3, false, applyGravity}},
 	{"crop c", rule{5, false, applyCrop}},
 	{"trim t", rule{4, false, applyTrim}},
@@ -70,6 +71,9 @@ var rules = compile([]struct {
 	{"max_src_resolution msr", rule{1, false, applyMaxPixels}},
 	{"max_src_file_size msfs", rule{1, false, applyMaxFileSize}},
 	{"max_animation_frames maf", rule{1, false, applyMaxFrames}},
+	{"max_animation_frame_resolution mafr", rule{1, false, applyMaxFramePixels}},
+	{"max_result_dimension mrd", rule{1, false, applyMaxResult}},
+	{"watermark wm", rule{5, false, applyWatermark}},
 	{"strip_metadata sm", rule{1, false, applyStrip}},
 	{"keep_copyright kcr", rule{1, false, applyKeepCopyright}},
 	{"strip_color_profile scp", rule{1, false, applyStrip}},
@@ -147,7 +151,8 @@ func (s Spec) normal() Spec {
 	if s.ZoomY == 1 {
 		s.ZoomY = 0
 	}
-	if !s.Extend {
+	s.ExtendRatio = s.ExtendRatio && !s.Extend
+	if !s.Extend && !s.ExtendRatio {
 		s.ExtendGravity = Gravity{}
 	}
 	if s.Crop.Width == 0 && s.Crop.Height == 0 {

@@ -18,6 +18,7 @@ type Parser struct {
 	strip       []string
 	decrypt     func(text []byte) (source string, ok bool) // nil = encrypted sources are refused
 	names       *naming.Names                              // nil = none
+	unmarked    bool                                       // watermarks are refused
 }
 
 // Naming is a Parser that knows what names stand for.
@@ -26,6 +27,34 @@ func (p *Parser) Naming(names *naming.Names) *Parser {
 	named.names = names
 	return &named
 }
+
+// Unmarked is a Parser of a server without a watermark: it refuses URLs, and presets, that ask for one.
+func (p *Parser) Unmarked() (*Parser, error) {
+	unmarked := *p
+	unmarked.unmarked = true
+	for name, options := range p.presets {
+		var r reading
+		for _, o := range options {
+			if err := r.apply(o, false); err != nil {
+				return nil, err
+			}
+		}
+		if err := unmarked.checkMark(r.spec); err != nil {
+			return nil, fmt.Errorf("preset %q: %s", name, fault.Of(err).Public)
+		}
+	}
+	return &unmarked, nil
+}
+
+func (p *Parser) checkMark(s Spec) error {
+	if p.unmarked && s.Watermark.Opacity > 0 {
+		return fault.New(fault.UnsupportedOption, "variant.ParseOptions", NoWatermark, nil)
+	}
+	return nil
+}
+
+// NoWatermark is why a server without a watermark refuses the option.
+const NoWatermark = `option "watermark" is not supported: transform.watermark is not set`
 
 // maxOptions bounds the options of one URL, and of one preset with those it uses.
 const maxOptions = 64
@@ -214,7 +243,7 @@ func (p *Parser) read(options []string) (reading, error) {
 			return r, err
 		}
 	}
-	return r, nil
+	return r, p.checkMark(r.spec)
 }
 
 // apply reads one option of a URL, which may name presets.

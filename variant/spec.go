@@ -187,11 +187,31 @@ func (f Format) bit() FormatSet {
 	return 0
 }
 
+// Flip mirrors a picture after it was turned.
+type Flip struct {
+	FlipH, FlipV bool
+}
+
+// Hash is what an original's bytes must sum up to: md5, sha1, sha256 or sha512, and lower-case hex; "" = none.
+type Hash struct {
+	HashType, HashSum string
+}
+
+// Watermark lays the configured mark over the result. Opacity multiplies the mark's own; 0 = no mark.
+type Watermark struct {
+	Opacity float64
+	Place   Gravity // for Tiled the offsets are the space between two marks
+	Tiled   bool
+	Scale   float64 // of the result that the mark fits into; 0 = the mark's own size
+}
+
 // Limits are the limits that a URL lowers; 0 = the configured one.
 type Limits struct {
-	Pixels int64 // width x height of the original
-	Bytes  int64 // size of the original
-	Frames int
+	Pixels      int64 // width x height of the original
+	Bytes       int64 // size of the original
+	Frames      int
+	FramePixels int64 // width x height of an original with more than one frame
+	Side        int   // the longest side of the result: what would be longer is made smaller
 }
 
 // Spec says how a variant is made from its original. It is comparable and holds everything that decides the bytes; two
@@ -205,6 +225,7 @@ type Spec struct {
 	DPR                 float64 // 0 = 1
 	Enlarge             bool
 	Extend              bool
+	ExtendRatio         bool // extend to the ratio of the box, not to its size
 	ExtendGravity       Gravity
 	Gravity             Gravity
 	Crop                Crop
@@ -212,21 +233,22 @@ type Spec struct {
 	Padding             Padding
 	KeepOrientation     bool // auto_rotate:0: the EXIF orientation is ignored (and its tag still removed)
 	Rotate              int  // clockwise degrees: 0, 90, 180, 270
-	FlipH, FlipV        bool
-	Background          Color
-	Blur, Sharpen       float64 // sigma in pixels; 0 = off
-	Pixelate            int     // block side in pixels; 0 = off
-	Format              Format
-	Quality             uint8 // 1..100; 0 = automatic quality
-	FormatQuality       Qualities
-	MaxBytes            int
-	AutoSize            AutoSize
-	Net                 Net
-	Legible             Legibility
-	Limits              Limits
-	CacheBuster         string
-	Fallback            string // URL of the picture answered instead of an error; "" = none
-	HashType, HashSum   string // md5, sha1, sha256, sha512 and lower-case hex; "" = none
+	Flip
+	Background    Color
+	Blur, Sharpen float64 // sigma in pixels; 0 = off
+	Pixelate      int     // block side in pixels; 0 = off
+	Format        Format
+	Quality       uint8 // 1..100; 0 = automatic quality
+	FormatQuality Qualities
+	MaxBytes      int
+	AutoSize      AutoSize
+	Net           Net
+	Legible       Legibility
+	Limits        Limits
+	CacheBuster   string
+	Fallback      string // URL of the picture answered instead of an error; "" = none
+	Hash
+	Watermark Watermark
 
 	// Set by Resolve, never by a URL:
 	Class   Class     // the weight class

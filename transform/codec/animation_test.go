@@ -45,6 +45,9 @@ func animationLimits(frames int) Limits {
 
 func TestAnimationPolicy(t *testing.T) {
 	open := func(f variant.Format, a variant.FormatSet) variant.Spec { return variant.Spec{Format: f, Accepts: a} }
+	frames := func(pixels int64) variant.Spec {
+		return variant.Spec{Format: variant.WebP, Limits: variant.Limits{FramePixels: pixels}}
+	}
 	tests := []struct {
 		name   string
 		spec   variant.Spec
@@ -60,6 +63,10 @@ func TestAnimationPolicy(t *testing.T) {
 		{"avif is a still", variant.Spec{Format: variant.AVIF}, animationLimits(10), variant.AVIF, 1, ""},
 		{"asked and too long", variant.Spec{Format: variant.WebP}, animationLimits(2), "", 0, fault.TooManyFrames},
 		{"the URL lowers to a still", variant.Spec{Format: variant.WebP, Limits: variant.Limits{Frames: 1}}, animationLimits(10), variant.WebP, 1, ""},
+		{"frames small enough", frames(2400), animationLimits(10), variant.WebP, 3, ""},
+		{"frames too large", frames(2399), animationLimits(10), "", 0, fault.TooManyFrames},
+		{"open and frames too large is a still", variant.Spec{Format: variant.WebP, Accepts: acceptWebP,
+			Limits: variant.Limits{FramePixels: 2399}}, animationLimits(10), variant.WebP, 1, ""},
 		{"the URL lowers below the length", variant.Spec{Format: variant.WebP, Limits: variant.Limits{Frames: 2}}, animationLimits(10), "", 0, fault.TooManyFrames},
 		{"open, avif client", open(variant.AVIF, acceptAll), animationLimits(10), variant.WebP, 3, ""},
 		{"open, jpeg client that takes gif", open(variant.JPEG, acceptAny), animationLimits(10), variant.GIF, 3, ""},

@@ -77,7 +77,7 @@ func bimgCan(src *source, j *job, f variant.Format, s settings) bool {
 	source := (in.Format == "jpeg" || in.Format == "png" || in.Format == "webp") && in.Orientation == 1 && in.Complete && in.Frames == 1
 	pixels := !src.converts() && facts.bits == 8 && in.Bits <= 8 && (facts.rgb || facts.grey) && !facts.alpha && !in.CMYK
 	plain := p.final == orientation{} && p.cropSize == p.stored && p.result == p.scaled && p.out == p.scaled &&
-		p.scaled.W < p.stored.W && p.scaled.H < p.stored.H && !sp.Trim.On && sp.Blur == 0 && sp.Sharpen == 0 && sp.Pixelate <= 1 &&
+		p.scaled.W < p.stored.W && p.scaled.H < p.stored.H && !sp.Trim.On && !j.effects() &&
 		sp.MaxBytes == 0 && sp.AutoSize.Bytes == 0
 	_, known := bimgTypes[f]
 	settings := s.target == 0 && ((f == variant.PNG && s.lossless) || (f != variant.PNG && !s.lossless && !s.fullChroma))

@@ -13,14 +13,13 @@ const chainShrink = 0.75
 // after that.
 func (j *job) whole() bool {
 	p := &j.plan
-	return j.frames == 1 && !j.spec.Trim.On && !p.enlarges && p.cropSize == p.upright.of(p.stored)
+	return j.frames == 1 && !j.spec.Trim.On && !p.enlarges() && p.cropSize == p.upright.of(p.stored)
 }
 
 // plain reports whether nothing is done to them after that, so that they can stand for the source.
 func (j *job) plain() bool {
-	s, p := j.spec, &j.plan
-	effects := s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1
-	return j.whole() && !effects && !p.resultSmart && p.result == p.scaled && p.canvas == p.result && p.out == p.canvas
+	p := &j.plan
+	return j.whole() && !j.effects() && !p.resultSmart && p.result == p.scaled && p.canvas == p.result && p.out == p.canvas
 }
 
 // follows reports whether the job's pixels may be made from those of larger.

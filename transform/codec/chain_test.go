@@ -29,7 +29,7 @@ func TestMadeFromALargerOne(t *testing.T) {
 		{"blurred", variant.Spec{Width: 250, Blur: 2, Format: variant.PNG}, true},
 		{"too near in size", variant.Spec{Width: 500, Format: variant.PNG}, false},
 		{"cropped first", variant.Spec{Crop: variant.Crop{Width: 300, Height: 300}, Width: 100, Format: variant.PNG}, false},
-		{"turned", variant.Spec{Width: 300, FlipH: true, Format: variant.PNG}, false},
+		{"turned", variant.Spec{Width: 300, Flip: variant.Flip{FlipH: true}, Format: variant.PNG}, false},
 	} {
 		for name, original := range originals {
 			alone := must(t, c, original, tt.spec)
@@ -66,7 +66,7 @@ func TestChain(t *testing.T) {
 	}
 	groups := [][]*job{
 		group(320, variant.Spec{}), group(600, variant.Spec{Blur: 3}), group(1080, variant.Spec{}), group(640, variant.Spec{}),
-		group(200, variant.Spec{FlipH: true}), group(300, variant.Spec{}),
+		group(200, variant.Spec{Flip: variant.Flip{FlipH: true}}), group(300, variant.Spec{}),
 	}
 	follows := chained(groups)
 	got := ""

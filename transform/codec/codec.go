@@ -46,7 +46,8 @@ var _ transform.Codec = (*Codec)(nil)
 type Codec struct {
 	engine  string
 	choices chooser
-	draws   bool // SVG
+	draws   bool    // SVG
+	mark    *pixmap // the configured watermark; nil = none
 }
 
 // New settles libvips for this process and checks that it refuses what it must. engine is "vips" (or empty) or "bimg".
@@ -148,6 +149,7 @@ func (c *Codec) make(src *source, specs []variant.Spec, todo []int, stage varian
 				continue
 			}
 		}
+		j.mark = c.mark
 		jobs = append(jobs, j)
 	}
 	groups := grouped(jobs)

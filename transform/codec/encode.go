@@ -259,7 +259,7 @@ func (e *encoder) passThrough() (encoded, bool) {
 // conversion.
 func untouched(src *source, j *job) (body []byte, format variant.Format, ok bool) {
 	s, p, in := j.spec, j.plan, src.info
-	changes := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Background.Set || p.final != (orientation{}) ||
+	changes := s.Trim.On || j.effects() || s.Background.Set || p.final != (orientation{}) ||
 		p.cropSize != p.stored || p.scaled != p.stored || p.out != p.stored
 	f := src.facts
 	plain := !src.converts() && f.bits == 8 && in.Bits <= 8 && !in.CMYK && (f.rgb || f.grey)

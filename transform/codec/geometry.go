@@ -102,13 +102,16 @@ type plan struct {
 	resultAt    rect // where; unknown when resultSmart
 	resultSmart bool
 
-	canvas   size // after extend
-	at       rect // where the result lies on the canvas
-	padding  variant.Padding
-	out      size
-	asked    size // of the whole where it was reduced, since it would have been too long; else nothing
-	enlarges bool
+	canvas  size // after extend
+	at      rect // where the result lies on the canvas
+	padding variant.Padding
+	out     size
+	asked   size    // of the whole where it was reduced, since it would have been too long; else nothing
+	dpr     float64 // that lengths in the URL are multiplied by
 }
+
+// enlarges reports whether the picture becomes larger than it is.
+func (p *plan) enlarges() bool { return p.scaled.W > p.cropSize.W || p.scaled.H > p.cropSize.H }
 
 // newPlan computes the geometry of spec for a source of that stored size. Sizes beyond limit pixels are
 // result_too_large.
@@ -129,8 +132,8 @@ func newPlan(spec variant.Spec, stored size, exif orientation, limit int64) (pla
 	}
 	w, h, dpr := scaleOf(spec, p.cropSize)
 	p.scaled = size{max(1, scaleSide(p.cropSize.W, w)), max(1, scaleSide(p.cropSize.H, h))}
-	p.enlarges = p.scaled.W > p.cropSize.W || p.scaled.H > p.cropSize.H
 	p.layOut(spec, dpr)
+	w, h, dpr = p.bounded(spec, w, h, dpr)
 	p.shorten(spec, w, h, dpr, limit)
 	if p.out.W > maxSide || p.out.H > maxSide || p.scaled.W > maxScaled || p.scaled.H > maxScaled || p.out.area() > limit {
 		return plan{}, fault.New(fault.ResultTooLarge, "codec.newPlan", "the picture asked for is too large", nil)
@@ -145,7 +148,7 @@ func newPlan(spec variant.Spec, stored size, exif orientation, limit int64) (pla
 // area where that side follows from the one that the URL names. What the URL enlarges, or bounds from below, stays an
 // error.
 func (p *plan) shorten(spec variant.Spec, w, h, dpr float64, limit int64) {
-	if resizeMode(spec, p.cropSize) != variant.Fit || p.enlarges || spec.MinWidth > 0 || spec.MinHeight > 0 {
+	if resizeMode(spec, p.cropSize) != variant.Fit || p.enlarges() || spec.MinWidth > 0 || spec.MinHeight > 0 {
 		return
 	}
 	follows := spec.Width > 0 && spec.Height == 0 && p.out.H > p.out.W || spec.Height > 0 && spec.Width == 0 && p.out.W > p.out.H
@@ -190,10 +193,37 @@ func (p *plan) layOut(spec variant.Spec, dpr float64) {
 	if spec.Extend {
 		p.canvas = size{max(p.result.W, target.W), max(p.result.H, target.H)}
 	}
+	if spec.ExtendRatio {
+		p.canvas = ratioOf(target, p.result)
+	}
 	p.at = place(p.canvas, p.result, spec.ExtendGravity, dpr)
 	pad := func(css int) int { return scaleSide(css, dpr) }
+	p.dpr = dpr
 	p.padding = variant.Padding{Top: pad(spec.Padding.Top), Right: pad(spec.Padding.Right), Bottom: pad(spec.Padding.Bottom), Left: pad(spec.Padding.Left)}
 	p.out = size{p.canvas.W + p.padding.Left + p.padding.Right, p.canvas.H + p.padding.Top + p.padding.Bottom}
+}
+
+// ratioOf is the smallest canvas of the box's ratio that holds the result.
+func ratioOf(box, result size) size {
+	if box.W == 0 || box.H == 0 {
+		return result
+	}
+	ratio := float64(box.W) / float64(box.H)
+	return size{max(result.W, scaleSide(result.H, ratio)), max(result.H, scaleSide(result.W, 1/ratio))}
+}
+
+// bounded makes all of the result smaller, its padding too, until its longer side is as short as the URL demands.
+func (p *plan) bounded(spec variant.Spec, w, h, dpr float64) (newW, newH, newDPR float64) {
+	for range 4 { // Rounding may need a second look.
+		k := float64(spec.Limits.Side) / float64(max(p.out.W, p.out.H))
+		if k == 0 || k >= 1 {
+			break
+		}
+		w, h, dpr = w*k, h*k, dpr*k
+		p.scaled = size{max(1, scaleSide(p.cropSize.W, w)), max(1, scaleSide(p.cropSize.H, h))}
+		p.layOut(spec, dpr)
+	}
+	return w, h, dpr
 }
 
 // storedScaled is the size after the resize as stored, before the picture is turned.
@@ -298,9 +328,16 @@ func fillDown(target, scaled size) size {
 	return target
 }
 
-// place finds where an inner area lies in an outer one by gravity; offsets of 1 and more are pixels times scale, below
-// that a share of the outer side. The area never leaves the outer one.
+// place finds where an inner area lies in an outer one by gravity. The area never leaves the outer one.
 func place(outer, inner size, g variant.Gravity, scale float64) rect {
+	at := position(outer, inner, g, scale)
+	at.X, at.Y = min(max(at.X, 0), outer.W-inner.W), min(max(at.Y, 0), outer.H-inner.H)
+	return at
+}
+
+// position is place for an area that may leave the outer one; offsets of 1 and more are pixels times scale, below that
+// a share of the outer side.
+func position(outer, inner size, g variant.Gravity, scale float64) rect {
 	free := size{outer.W - inner.W, outer.H - inner.H}
 	var x, y int
 	if g.Kind == variant.FocusPoint {
@@ -322,7 +359,7 @@ func place(outer, inner size, g variant.Gravity, scale float64) rect {
 			x = free.W - dx
 		}
 	}
-	return rect{min(max(x, 0), free.W), min(max(y, 0), free.H), inner.W, inner.H}
+	return rect{x, y, inner.W, inner.H}
 }
 
 func offset(v float64, side int, scale float64) int {

@@ -17,9 +17,9 @@ type job struct {
 	plan     plan
 	load     loadKey
 	frames   int     // frames that are kept; 1 = a still
-	clear    bool    // extension and padding are transparent
 	fullDPR  float64 // what the URL asks for, where its weight class bounds it
 	streamed bool    // the pixels are encoded as they are decoded, and read once only
+	mark     *pixmap // the watermark; nil = there is none
 	from     *link   // a larger picture of the same source, which the pixels are made from; nil = the source
 	stillFor string
 }
@@ -28,8 +28,8 @@ type job struct {
 // nothing that looks at the picture before it is encoded, and a single try.
 func (j *job) streams(src *source) bool {
 	s, p := j.spec, &j.plan
-	looks := s.Trim.On || s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || p.cropSmart || p.resultSmart
-	moves := p.enlarges || p.final != (orientation{}) || p.canvas != p.result || p.out != p.canvas
+	looks := s.Trim.On || j.effects() || p.cropSmart || p.resultSmart
+	moves := p.enlarges() || p.final != (orientation{}) || p.canvas != p.result || p.out != p.canvas
 	// The automatic quality looks at the pixels; an open format may turn into one whose q the URL does not name.
 	chosen := s.Quality > 0 || s.Accepts == 0 && (explicitQuality(s.Format, s) > 0 || s.Format == variant.PNG)
 	return j.frames == 1 && !src.facts.alpha && !looks && !moves && chosen && s.MaxBytes == 0 && s.AutoSize.Bytes == 0
@@ -62,8 +62,18 @@ func newJob(index int, spec variant.Spec, stage variant.Stage, src *source, lim 
 	if j.frames > 1 && j.plan.out.area()*int64(j.frames) > max(lim.ResultPixels, lim.Pixels) {
 		return nil, fault.New(fault.ResultTooLarge, "codec.newJob", "the animation asked for is too large", nil)
 	}
-	j.clear = spec.Accepts == 0 && hasAlpha(spec.Format) && !spec.Background.Set
 	return j, nil
+}
+
+// clear reports whether extension and padding are transparent.
+func (j *job) clear() bool {
+	return j.spec.Accepts == 0 && hasAlpha(j.spec.Format) && !j.spec.Background.Set
+}
+
+// effects reports whether something is done to the pixels beside their geometry.
+func (j *job) effects() bool {
+	s := &j.spec
+	return s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Watermark.Opacity > 0
 }
 
 // draw plans the geometry and how the source is decoded for it.
@@ -111,7 +121,7 @@ func (j *job) setFrames(src *source) error {
 	if format != variant.WebP && format != variant.GIF {
 		return nil
 	}
-	tooLong := n > j.lim.Frames || src.stored.area()*int64(n) > j.lim.Pixels
+	tooLong := j.tooLong(src)
 	switch {
 	case tooLong && asked:
 		return fault.New(fault.TooManyFrames, "codec.newJob", fmt.Sprintf("the animation has %d frames of %d x %d pixels, more than is allowed", n, src.stored.W, src.stored.H), nil)
@@ -121,6 +131,12 @@ func (j *job) setFrames(src *source) error {
 	j.frames, j.stillFor = n, ""
 	j.spec.Format = format
 	return nil
+}
+
+// tooLong reports whether an animation has more frames, or larger ones, than is allowed.
+func (j *job) tooLong(src *source) bool {
+	n, area, most := src.info.Frames, src.stored.area(), j.spec.Limits.FramePixels
+	return n > j.lim.Frames || area*int64(n) > j.lim.Pixels || most > 0 && area > most
 }
 
 // animatedFormat is the best format for an animation that an open URL's client takes; "" for none.
@@ -182,9 +198,9 @@ type pixelKey struct {
 func (j *job) pixelKey() pixelKey {
 	s := j.spec
 	s.Format, s.Quality, s.FormatQuality, s.MaxBytes, s.AutoSize = "", 0, variant.Qualities{}, 0, variant.AutoSize{}
-	s.Net, s.Legible, s.Limits, s.CacheBuster, s.Fallback, s.HashType, s.HashSum = 0, 0, variant.Limits{}, "", "", "", ""
+	s.Net, s.Legible, s.Limits, s.CacheBuster, s.Fallback, s.Hash = 0, 0, variant.Limits{Side: s.Limits.Side}, "", "", variant.Hash{}
 	s.Class, s.Accepts = 0, 0
-	return pixelKey{s, j.frames, j.clear}
+	return pixelKey{s, j.frames, j.clear()}
 }
 
 // grouped puts jobs of one pixelKey together, in the order of their first.

@@ -13,7 +13,7 @@ import (
 // and enlarges nothing.
 func (e *encoder) mustNotGrow() bool {
 	s := e.job.spec
-	return s.Accepts != 0 && !s.Enlarge && !e.job.plan.enlarges && s.Quality == 0 && s.FormatQuality == (variant.Qualities{}) &&
+	return s.Accepts != 0 && !s.Enlarge && !e.job.plan.enlarges() && s.Quality == 0 && s.FormatQuality == (variant.Qualities{}) &&
 		s.AutoSize.Bytes == 0
 }
 

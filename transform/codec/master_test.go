@@ -55,7 +55,7 @@ func TestVariantsOfAMaster(t *testing.T) {
 		"crop":         {Crop: variant.Crop{Width: 700, Height: 500, Gravity: variant.Gravity{Kind: variant.NorthEast, X: 11, Y: 7}, GravitySet: true}, Width: 201},
 		"crop share":   {Crop: variant.Crop{Width: 0.7, Height: 0.5}, Width: 150},
 		"focus":        {Width: 160, Height: 160, Resize: variant.Fill, Gravity: variant.Gravity{Kind: variant.FocusPoint, X: 0.2, Y: 0.9}},
-		"turned":       {Width: 240, Rotate: 90, FlipH: true},
+		"turned":       {Width: 240, Rotate: 90, Flip: variant.Flip{FlipH: true}},
 		"on a canvas":  {Width: 200, Height: 300, Extend: true, Padding: variant.Padding{Top: 5, Left: 9}},
 		"dpr":          {Width: 100, DPR: 2},
 		"at least":     {Width: 100, Height: 100, MinWidth: 180},

@@ -19,6 +19,7 @@ func TestOptionsOnPixels(t *testing.T) {
 	crop := func(w, h float64, k variant.GravityKind) variant.Crop {
 		return variant.Crop{Width: w, Height: h, Gravity: grav(k), GravitySet: true}
 	}
+	across, down := variant.Flip{FlipH: true}, variant.Flip{FlipV: true}
 	upright := []pixel{{2, 2, red}, {-3, 2, green}, {2, -3, blue}, {-3, -3, yellow}}
 	tests := []struct {
 		name string
@@ -51,12 +52,16 @@ func TestOptionsOnPixels(t *testing.T) {
 		{"rotate 90", variant.Spec{Rotate: 90}, size{60, 80}, []pixel{{2, 2, blue}, {-3, 2, red}, {2, -3, yellow}, {-3, -3, green}}},
 		{"rotate 180", variant.Spec{Rotate: 180}, size{80, 60}, []pixel{{2, 2, yellow}, {-3, 2, blue}, {2, -3, green}, {-3, -3, red}}},
 		{"rotate 270", variant.Spec{Rotate: 270}, size{60, 80}, []pixel{{2, 2, green}, {-3, 2, yellow}, {2, -3, red}, {-3, -3, blue}}},
-		{"flip horizontally", variant.Spec{FlipH: true}, size{80, 60}, []pixel{{2, 2, green}, {-3, 2, red}, {2, -3, yellow}}},
-		{"flip vertically", variant.Spec{FlipV: true}, size{80, 60}, []pixel{{2, 2, blue}, {-3, 2, yellow}, {2, -3, red}}},
-		{"rotate and flip", variant.Spec{Rotate: 90, FlipH: true, Width: 30}, size{30, 40}, []pixel{{2, 2, red}, {-3, 2, blue}, {2, -3, green}, {-3, -3, yellow}}},
+		{"flip horizontally", variant.Spec{Flip: across}, size{80, 60},
+			[]pixel{{2, 2, green}, {-3, 2, red}, {2, -3, yellow}}},
+		{"flip vertically", variant.Spec{Flip: down}, size{80, 60},
+			[]pixel{{2, 2, blue}, {-3, 2, yellow}, {2, -3, red}}},
+		{"rotate and flip", variant.Spec{Rotate: 90, Flip: across, Width: 30}, size{30, 40},
+			[]pixel{{2, 2, red}, {-3, 2, blue}, {2, -3, green}, {-3, -3, yellow}}},
 		{"rotate, then crop", variant.Spec{Rotate: 90, Crop: crop(20, 20, variant.NorthWest)}, size{20, 20}, []pixel{{1, 1, blue}, {-2, -2, blue}}},
 		{"rotate, then fill", variant.Spec{Rotate: 90, Resize: variant.Fill, Width: 60, Height: 30, Gravity: grav(variant.South)}, size{60, 30}, []pixel{{1, 1, yellow}, {-2, -2, green}}},
-		{"flip, then fill", variant.Spec{FlipH: true, Resize: variant.Fill, Width: 30, Height: 60, Gravity: grav(variant.West)}, size{30, 60}, []pixel{{1, 1, green}, {1, -2, yellow}}},
+		{"flip, then fill", variant.Spec{Flip: across, Resize: variant.Fill, Width: 30, Height: 60,
+			Gravity: grav(variant.West)}, size{30, 60}, []pixel{{1, 1, green}, {1, -2, yellow}}},
 		{"extend", variant.Spec{Width: 80, Height: 80, Extend: true}, size{80, 80}, []pixel{{2, 2, none}, {2, -3, none}, {2, 12, red}, {-3, -13, yellow}}},
 		{"extend to the south", variant.Spec{Width: 80, Height: 80, Extend: true, ExtendGravity: grav(variant.North)}, size{80, 80}, []pixel{{2, 2, red}, {2, -3, none}}},
 		{"extend on a background", variant.Spec{Width: 80, Height: 80, Extend: true, Background: variant.Color{Set: true, B: 255}}, size{80, 80}, []pixel{{2, 2, color.NRGBA{0, 0, 255, 255}}}},

@@ -158,7 +158,7 @@ func (r *renderer) run() error {
 		return internal("codec.render", err)
 	}
 	if err := r.frame(); err != nil {
-		return internal("codec.render", err)
+		return err
 	}
 	r.decided = true
 	return nil
@@ -259,7 +259,7 @@ func (r *renderer) scale() error {
 		return r.rescale()
 	}
 	p := &r.plan
-	if s, now := p.storedScaled(), r.im.size(); p.enlarges || s.W > now.W || s.H > now.H { // An enlargement reads back and forth, a sequential source cannot.
+	if s, now := p.storedScaled(), r.im.size(); p.enlarges() || s.W > now.W || s.H > now.H { // An enlargement reads back and forth, a sequential source cannot.
 		if err := r.im.memory(); err != nil {
 			return undecodable("codec.scale", err)
 		}
@@ -335,25 +335,27 @@ func (r *renderer) look() error {
 	return nil
 }
 
-// frame extends the canvas, then pads.
+// frame extends the canvas, pads, and lays the mark over it.
 func (r *renderer) frame() error {
 	p := &r.plan
 	if p.canvas != p.result {
 		if err := r.embed(p.at.X, p.at.Y, p.canvas); err != nil {
-			return err
+			return internal("codec.render", err)
 		}
 	}
 	if p.out != p.canvas {
-		return r.embed(p.padding.Left, p.padding.Top, p.out)
+		if err := r.embed(p.padding.Left, p.padding.Top, p.out); err != nil {
+			return internal("codec.render", err)
+		}
 	}
-	return nil
+	return r.mark()
 }
 
 // embed lays the picture on a larger canvas: transparent where the picture is or may be so, else of the background
 // colour.
 func (r *renderer) embed(x, y int, s size) error {
 	bg := r.job.spec.Background
-	if r.job.clear {
+	if r.job.clear() {
 		if err := r.im.addAlpha(); err != nil {
 			return err
 		}

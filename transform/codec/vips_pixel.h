@@ -246,6 +246,35 @@ GC_FN int gc_embed(VipsImage *in, VipsImage **out, int x, int y, int width, int 
 	return r;
 }
 
+// gc_mark makes a mark ready: 8-bit sRGB with an alpha that is multiplied by opacity.
+GC_FN int gc_mark(VipsImage *in, VipsImage **out, double opacity) {
+	double by[4] = {1, 1, 1, opacity}, none[4] = {0, 0, 0, 0};
+	VipsImage *scaled;
+	if (vips_linear(in, &scaled, by, none, 4, NULL))
+		return -1;
+	int r = vips_cast_uchar(scaled, out, NULL);
+	g_object_unref(scaled);
+	return r;
+}
+
+// gc_over lays a mark over a picture of the same size and of three or four bands; those of the picture stay.
+GC_FN int gc_over(VipsImage *in, VipsImage *mark, VipsImage **out) {
+	VipsImage *mixed, *bytes;
+	if (vips_composite2(in, mark, &mixed, VIPS_BLEND_MODE_OVER, "compositing_space", VIPS_INTERPRETATION_sRGB, NULL))
+		return -1;
+	int r = vips_cast_uchar(mixed, &bytes, NULL);
+	g_object_unref(mixed);
+	if (r)
+		return -1;
+	r = vips_extract_band(bytes, out, 0, "n", vips_image_get_bands(in), NULL);
+	g_object_unref(bytes);
+	return r;
+}
+
+GC_FN int gc_replicate(VipsImage *in, VipsImage **out, int across, int down) {
+	return vips_replicate(in, out, across, down, NULL);
+}
+
 GC_FN int gc_flatten(VipsImage *in, VipsImage **out, double *colour) {
 	VipsArrayDouble *bg = vips_array_double_new(colour, vips_image_get_bands(in) - 1);
 	int r = vips_flatten(in, out, "background", bg, NULL);

@@ -1,0 +1,191 @@
+package codec
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// painted is a PNG of one colour.
+func painted(t testing.TB, width, height int, c color.Color) []byte {
+	im := image.NewNRGBA(image.Rect(0, 0, width, height))
+	draw.Draw(im, im.Bounds(), image.NewUniform(c), image.Point{}, draw.Src)
+	return pngOf(t, im)
+}
+
+// A mark lies where the option says, with its opacity, in its size or a share of the result's.
+func TestWatermark(t *testing.T) {
+	c := mustNew(t, "")
+	white := painted(t, 100, 60, color.White)
+	spec := func(m variant.Watermark) variant.Spec { return variant.Spec{Format: variant.PNG, Watermark: m} }
+	_, err := one(t, c, white, spec(variant.Watermark{Opacity: 1}), testLimits)
+	if fault.KindOf(err) != fault.UnsupportedOption {
+		t.Errorf("without a mark: %v", err)
+	}
+	if err := c.Watermark([]byte("<html>")); err == nil {
+		t.Error("a page was taken for a mark")
+	}
+	if err := c.Watermark(painted(t, 10, 6, color.NRGBA{R: 255, A: 255})); err != nil {
+		t.Fatal(err)
+	}
+	red, half := color.NRGBA{255, 0, 0, 255}, color.NRGBA{255, 127, 127, 255}
+	blank := color.NRGBA{255, 255, 255, 255}
+	at := func(k variant.GravityKind, x, y float64) variant.Gravity { return variant.Gravity{Kind: k, X: x, Y: y} }
+	for name, tt := range map[string]struct {
+		mark variant.Watermark
+		in   image.Rectangle // what the mark covers
+		want color.NRGBA
+	}{
+		"centre":    {variant.Watermark{Opacity: 1}, image.Rect(45, 27, 55, 33), red},
+		"half":      {variant.Watermark{Opacity: 0.5}, image.Rect(45, 27, 55, 33), half},
+		"corner":    {variant.Watermark{Opacity: 1, Place: at(variant.SouthEast, 5, .1)}, image.Rect(85, 48, 95, 54), red},
+		"north":     {variant.Watermark{Opacity: 1, Place: at(variant.North, 0, 0)}, image.Rect(45, 0, 55, 6), red},
+		"scaled":    {variant.Watermark{Opacity: 1, Scale: 0.5}, image.Rect(25, 15, 75, 45), red},
+		"over all":  {variant.Watermark{Opacity: 1, Scale: 1}, image.Rect(0, 0, 100, 60), red},
+		"no spaces": {variant.Watermark{Opacity: 1, Tiled: true}, image.Rect(0, 0, 100, 60), red},
+	} {
+		got := decode(t, must(t, c, white, spec(tt.mark)).Body)
+		for y := range 60 {
+			for x := range 100 {
+				want, in := blank, image.Pt(x, y).In(tt.in)
+				if in {
+					want = tt.want
+				}
+				if inner := image.Pt(x, y).In(tt.in.Inset(2)); inner || !image.Pt(x, y).In(tt.in.Inset(-2)) {
+					wantColour(t, got, x, y, want, 1)
+				}
+			}
+		}
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	tiled := func(x, y float64) *image.NRGBA {
+		m := variant.Watermark{Opacity: 1, Tiled: true, Place: at(variant.Centre, x, y)}
+		return decode(t, must(t, c, white, spec(m)).Body)
+	}
+	tiles := tiled(10, 6)
+	for _, p := range []image.Point{{5, 3}, {25, 3}, {5, 15}, {85, 51}} {
+		wantColour(t, tiles, p.X, p.Y, red, 1)
+		wantColour(t, tiles, p.X-1, p.Y, blank, 1)
+		wantColour(t, tiles, p.X, p.Y-1, blank, 1)
+		wantColour(t, tiles, p.X+10, p.Y, blank, 1)
+		wantColour(t, tiles, p.X, p.Y+6, blank, 1)
+	}
+	many := tiled(20, 0)
+	wantColour(t, many, 50, 30, red, 1) // There is always one in the middle.
+	wantColour(t, many, 35, 30, blank, 1)
+}
+
+// A mark that its place puts beyond an edge is cut there; one that lies outside is not seen.
+func TestWatermarkBeyondTheEdge(t *testing.T) {
+	c := mustNew(t, "")
+	m := image.NewNRGBA(image.Rect(0, 0, 40, 40))
+	red, blue, blank := color.NRGBA{255, 0, 0, 255}, color.NRGBA{0, 0, 255, 255}, color.NRGBA{255, 255, 255, 255}
+	draw.Draw(m, image.Rect(0, 0, 20, 40), image.NewUniform(red), image.Point{}, draw.Src)
+	draw.Draw(m, image.Rect(20, 0, 40, 40), image.NewUniform(blue), image.Point{}, draw.Src)
+	if err := c.Watermark(pngOf(t, m)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name        string
+		side        int
+		place       variant.Gravity
+		left, right color.NRGBA // of the result
+	}{
+		{"larger, west", 10, variant.Gravity{Kind: variant.West}, red, red},
+		{"larger, east", 10, variant.Gravity{Kind: variant.East}, blue, blue},
+		{"larger, centre", 10, variant.Gravity{}, red, blue},
+		{"over the left edge", 60, variant.Gravity{Kind: variant.West, X: -25}, blue, blank},
+		{"over the right edge", 60, variant.Gravity{Kind: variant.East, X: -25}, blank, red},
+		{"outside", 60, variant.Gravity{Kind: variant.East, X: 100}, blank, blank},
+		{"far outside", 60, variant.Gravity{Kind: variant.South, Y: -100_000}, blank, blank},
+	} {
+		spec := variant.Spec{Format: variant.PNG, DPR: 1, Watermark: variant.Watermark{Opacity: 1, Place: tt.place}}
+		got := decode(t, must(t, c, painted(t, tt.side, tt.side, color.White), spec).Body)
+		wantColour(t, got, 1, tt.side/2, tt.left, 1)
+		wantColour(t, got, tt.side-2, tt.side/2, tt.right, 1)
+		if t.Failed() {
+			t.Fatal(tt.name)
+		}
+	}
+}
+
+// A mark colours what was grey, leaves alpha where there is none of it, and is cut where it does not fit. What is made
+// beside it in one call has no mark.
+func TestWatermarkOnOtherPictures(t *testing.T) {
+	c := mustNew(t, "")
+	if err := c.Watermark(painted(t, 30, 30, color.NRGBA{R: 255, A: 255})); err != nil {
+		t.Fatal(err)
+	}
+	mark := variant.Watermark{Opacity: 1, Place: variant.Gravity{Kind: variant.NorthWest}}
+	grey := image.NewGray(image.Rect(0, 0, 100, 60))
+	marked := func(original []byte) *image.NRGBA {
+		return decode(t, must(t, c, original, variant.Spec{Format: variant.PNG, Watermark: mark}).Body)
+	}
+	got := marked(pngOf(t, grey))
+	wantColour(t, got, 5, 5, color.NRGBA{255, 0, 0, 255}, 1)
+	wantColour(t, got, 50, 50, color.NRGBA{0, 0, 0, 255}, 1)
+	got = marked(painted(t, 100, 60, color.Transparent))
+	wantColour(t, got, 5, 5, color.NRGBA{255, 0, 0, 255}, 1)
+	if a := got.NRGBAAt(50, 50).A; a != 0 {
+		t.Errorf("alpha beside the mark is %d", a)
+	}
+	got = marked(painted(t, 20, 10, color.White))
+	wantColour(t, got, 10, 5, color.NRGBA{255, 0, 0, 255}, 1)
+	if err := c.Watermark(pngOf(t, image.NewGray(image.Rect(0, 0, 30, 30)))); err != nil {
+		t.Fatal(err)
+	}
+	wantColour(t, marked(painted(t, 100, 60, color.White)), 5, 5, color.NRGBA{0, 0, 0, 255}, 1)
+	if err := c.Watermark(painted(t, 30, 30, color.NRGBA{R: 255, A: 255})); err != nil {
+		t.Fatal(err)
+	}
+	specs := []variant.Spec{{Width: 80, Format: variant.PNG, Watermark: mark}, {Width: 40, Format: variant.PNG}}
+	err := c.Transform(variant.Original{Body: painted(t, 100, 60, color.White)}, specs, variant.StageFinal, testLimits,
+		func(i int, img variant.Image, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := color.NRGBA{255, 0, 0, 255}
+			if i == 1 {
+				want.G, want.B = 255, 255
+			}
+			wantColour(t, decode(t, img.Body), 3, 3, want, 1)
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An extension to a ratio keeps the picture's size and adds to one side; the longest side of a result is bounded with
+// all that belongs to it.
+func TestRatioAndLongestSide(t *testing.T) {
+	c := mustShare(t, "")
+	white := painted(t, 100, 60, color.White)
+	for name, tt := range map[string]struct {
+		spec variant.Spec
+		want size
+	}{
+		"wide box":     {variant.Spec{Width: 400, Height: 100, ExtendRatio: true}, size{240, 60}},
+		"high box":     {variant.Spec{Width: 100, Height: 400, ExtendRatio: true}, size{100, 400}},
+		"smaller box":  {variant.Spec{Width: 50, Height: 50, ExtendRatio: true}, size{50, 50}},
+		"no box":       {variant.Spec{Width: 50, ExtendRatio: true}, size{50, 30}},
+		"side":         {variant.Spec{Limits: variant.Limits{Side: 40}}, size{40, 24}},
+		"short enough": {variant.Spec{Limits: variant.Limits{Side: 200}}, size{100, 60}},
+		"side of a cut": {variant.Spec{Width: 50, Height: 50, Resize: variant.Fill, Limits: variant.Limits{Side: 40}},
+			size{40, 40}},
+		"with padding": {variant.Spec{Padding: variant.Padding{Left: 50, Right: 50}, Limits: variant.Limits{Side: 100}},
+			size{100, 30}},
+		"enlarged": {variant.Spec{Width: 300, Enlarge: true, Limits: variant.Limits{Side: 150}}, size{150, 90}},
+	} {
+		tt.spec.Format = variant.PNG
+		img := must(t, c, white, tt.spec)
+		if got := (size{img.Width, img.Height}); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
