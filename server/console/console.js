@@ -879,9 +879,9 @@ function intakes(page) {
   const state = (i) => (i.paused ? pill("", "paused") : i.connected ? pill("good", "connected") : pill("bad", "not connected"));
   const row = (i) => {
     const button = h("button", { type: "button", onclick: () => turn(i, button) }, i.paused ? "Resume" : "Pause");
-    return h("tr", {}, cells(columns, [[i.name, h("span", { class: "hint" }, `${i.kind}, as ${i.token}`)], h("span", { class: "wrap" }, i.from), state(i), i.waiting < 0 ? "?" : count(i.waiting),
+    return h("tr", {}, cells(columns, [[i.name, " ", h("span", { class: "hint" }, `${i.kind}, as ${i.token}`)], i.from, state(i), i.waiting < 0 ? "?" : count(i.waiting),
       i.rate.toFixed(1), count(i.counts.accepted), count(i.counts.again), i.counts.dead ? pill("bad", count(i.counts.dead)) : "0",
-      i.last_error ? [h("span", { class: "wrap" }, sentence(i.last_error)), " ", when(i.last_error_at)] : "", button]));
+      i.last_error ? [h("span", { class: "wrap" }, i.last_error), " ", h("span", { class: "hint" }, when(i.last_error_at))] : "", button]));
   };
   // The button belongs to the row, so one that changes between Pause and Resume is a row of its own.
   const draw = (all) => list.draw(all, (i) => i.name + " " + i.paused, row, () => empty("No intakes", "Queues that Data Units come from are configured in intakes."));
