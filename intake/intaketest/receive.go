@@ -186,16 +186,22 @@ func acceptedIsGone(t *testing.T, b Broker) {
 	second.close()
 }
 
-func killedBefore(t *testing.T, b Broker) {
-	first := receive(t, b, 4)
-	b.Send(t, message("m-1"))
-	same(t, first.next().Message, message("m-1"))
-	first.kill()
+// comesAgain has another process take the message of the first one.
+func comesAgain(t *testing.T, b Broker) {
+	t.Helper()
 	second := receive(t, b, 4)
 	d := second.next()
 	same(t, d.Message, message("m-1"))
 	d.accept()
 	second.close()
+}
+
+func killedBefore(t *testing.T, b Broker) {
+	first := receive(t, b, 4)
+	b.Send(t, message("m-1"))
+	same(t, first.next().Message, message("m-1"))
+	first.kill()
+	comesAgain(t, b)
 }
 
 // killedDuring kills a process between its acceptance and the acknowledgement: the message must come again, for nobody
@@ -207,11 +213,7 @@ func killedDuring(t *testing.T, b Broker) {
 	first.door.Kill()
 	d.accept()
 	first.stop()
-	second := receive(t, b, 4)
-	d = second.next()
-	same(t, d.Message, message("m-1"))
-	d.accept()
-	second.close()
+	comesAgain(t, b)
 }
 
 // stopped ends an intake while a handler runs: it gives the message back.
@@ -220,11 +222,7 @@ func stopped(t *testing.T, b Broker) {
 	b.Send(t, message("m-1"))
 	first.next()
 	first.close()
-	second := receive(t, b, 4)
-	d := second.next()
-	same(t, d.Message, message("m-1"))
-	d.accept()
-	second.close()
+	comesAgain(t, b)
 }
 
 func again(t *testing.T, b Broker) {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -47,69 +45,6 @@ func (b *broker) stop() {
 }
 
 func (b *broker) addr() string { return fmt.Sprint("127.0.0.1:", b.port) }
-
-// wire is a way to the server that can be cut.
-type wire struct {
-	net.Listener
-	to string
-
-	mu    sync.Mutex
-	conns []net.Conn
-	cut   bool
-}
-
-func newWire(t *testing.T, to string) *wire {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{Listener: l, to: to}
-	go func() {
-		for {
-			in, err := w.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", w.to)
-			if err != nil || !w.keep(in, out) {
-				_ = in.Close()
-				continue
-			}
-			go pipe(in, out)
-			go pipe(out, in)
-		}
-	}()
-	t.Cleanup(w.kill)
-	return w
-}
-
-func (w *wire) keep(in, out net.Conn) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.cut {
-		_ = out.Close()
-		return false
-	}
-	w.conns = append(w.conns, in, out)
-	return true
-}
-
-func pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	_ = to.Close()
-	_ = from.Close()
-}
-
-func (w *wire) kill() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cut = true
-	_ = w.Close()
-	for _, c := range w.conns {
-		_ = c.Close()
-	}
-}
 
 // onServer does something as a sender or a receiver does.
 func onServer(t *testing.T, b *broker, do func(context.Context, jetstream.JetStream) error) {
@@ -172,9 +107,9 @@ func bench(t *testing.T, b *broker, name string) intaketest.Broker {
 	}
 	return intaketest.Broker{
 		Open: func(t *testing.T) intaketest.Door {
-			w := newWire(t, b.addr())
-			q := Open(config(w.Addr().String()))
-			return intaketest.Door{Intake: q, Outlet: q, Kill: w.kill, Close: q.Close}
+			w := intaketest.NewWire(t, b.addr())
+			q := Open(config(w.Addr()))
+			return intaketest.Door{Intake: q, Outlet: q, Kill: w.Cut, Close: q.Close}
 		},
 		Send: func(t *testing.T, m intake.Message) {
 			t.Helper()

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -111,72 +109,6 @@ func (b *broker) kill() {
 
 func (b *broker) url(addr string) string { return "amqp://guest:guest@" + addr + "/" }
 
-// wire is a way to the broker that can be cut.
-type wire struct {
-	net.Listener
-	to string
-
-	mu    sync.Mutex
-	conns []net.Conn
-	cut   bool
-}
-
-func newWire(t *testing.T, to string) *wire {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{Listener: l, to: to}
-	go w.run()
-	t.Cleanup(w.kill)
-	return w
-}
-
-func (w *wire) run() {
-	for {
-		in, err := w.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", w.to)
-		if err != nil || !w.keep(in, out) {
-			_ = in.Close()
-			continue
-		}
-		go pipe(in, out)
-		go pipe(out, in)
-	}
-}
-
-// keep notes a connection; false: the wire is cut.
-func (w *wire) keep(in, out net.Conn) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.cut {
-		_ = out.Close()
-		return false
-	}
-	w.conns = append(w.conns, in, out)
-	return true
-}
-
-func pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	_ = to.Close()
-	_ = from.Close()
-}
-
-func (w *wire) kill() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cut = true
-	_ = w.Close()
-	for _, c := range w.conns {
-		_ = c.Close()
-	}
-}
-
 // onBroker does something on a channel to the broker, as a sender or a receiver does.
 func onBroker[T any](t *testing.T, b *broker, do func(*amqp.Channel) (T, error)) T {
 	t.Helper()
@@ -261,12 +193,12 @@ func bench(t *testing.T, b *broker, name string) intaketest.Broker {
 	declare(t, b, name)
 	open := func(t *testing.T) intaketest.Door {
 		t.Helper()
-		w := newWire(t, b.addr)
-		q, err := Open(config(b.url(w.Addr().String()), name))
+		w := intaketest.NewWire(t, b.addr)
+		q, err := Open(config(b.url(w.Addr()), name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return intaketest.Door{Intake: q, Outlet: q, Kill: w.kill, Close: q.Close}
+		return intaketest.Door{Intake: q, Outlet: q, Kill: w.Cut, Close: q.Close}
 	}
 	var seen []intake.Notice
 	return intaketest.Broker{
