@@ -28,25 +28,26 @@ var linksEnv = append([]string{
 // vault is an origin that gives its pictures to those alone who have a link of the day.
 type vault struct {
 	*origin
-	mu  sync.Mutex
-	day int
+	mu    sync.Mutex
+	day   int
+	scale int // the pictures are 64 x 48 times this
 }
 
 func startVault(t *testing.T, pictures int) *vault {
 	t.Helper()
-	v := &vault{origin: startOrigin(t), day: 1}
+	v := &vault{origin: startOrigin(t), day: 1, scale: 1}
 	for i := range pictures {
 		v.on(fmt.Sprintf("/private/%d.jpg", i), func(w http.ResponseWriter, r *http.Request) {
 			v.mu.Lock()
-			want := fmt.Sprintf("secret-of-day-%d", v.day)
+			want, width, height := fmt.Sprintf("secret-of-day-%d", v.day), 64*v.scale, 48*v.scale
 			v.mu.Unlock()
 			if r.URL.Query().Get("X-Amz-Signature") != want {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}
-			m := image.NewRGBA(image.Rect(0, 0, 64, 48))
-			for n := range 64 * 48 {
-				m.Set(n%64, n/64, color.RGBA{uint8(n + i), uint8(n / 64 * 5), uint8(i * 3), 255})
+			m := image.NewRGBA(image.Rect(0, 0, width, height))
+			for n := range width * height {
+				m.Set(n%width, n/width, color.RGBA{uint8(n + i), uint8(n / width * 5), uint8(i * 3), 255})
 			}
 			w.Header().Set("Content-Type", "image/jpeg")
 			_ = jpeg.Encode(w, m, &jpeg.Options{Quality: 95})
@@ -144,7 +145,7 @@ func again(t *testing.T, url string, width int) string {
 	if !ok || !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(id) {
 		t.Fatalf("%s holds no id", url)
 	}
-	return sign(fmt.Sprintf("/w:%d/f:webp/ref/%s", width, id))
+	return sign(fmt.Sprintf("/w:%d/f:jpg/ref/%s", width, id))
 }
 
 // Units are posted, and posted again with new links to the same pictures: nothing is fetched or encoded, and all URLs
@@ -257,4 +258,37 @@ func TestLinksInABucket(t *testing.T) {
 		}
 	}
 	k.none([]string{bucket.dir, one.dir, two.dir}, one, two)
+}
+
+// Where no link to a picture works any more, other sizes of it are made from its master, also after a restart. A size
+// that the master is too small for says that the link has expired.
+func TestLinksThatExpiredAreServedFromTheMaster(t *testing.T) {
+	v, dir, k := startVault(t, 1), t.TempDir(), &told{t: t}
+	v.scale = 24
+	env := append([]string{"GOLDCREST_CACHE_MASTERS=1024"}, linksEnv...)
+	s := startIn(t, dir, env...)
+	a, urls := k.post(s, v.units(0, 1))
+	if j := s.ended(a.Job); j.State != "done" || j.Counts["made"] != 1 {
+		t.Fatalf("%+v\n%s", j, s.log)
+	}
+	s.mastered(t, 1)
+	v.pass()
+	for i, width := range []int{320, 321} {
+		if i == 1 {
+			s.stop()
+			s = startIn(t, dir, env...)
+		}
+		got := s.get(again(t, urls[0], width))
+		got.want(t, "Cache-Status", "goldcrest; fwd=miss; detail=master")
+		if cfg, err := jpeg.DecodeConfig(bytes.NewReader(got.body)); got.StatusCode != 200 || err != nil || cfg.Width != width {
+			t.Errorf("width %d: %d, %d pixels wide, %v", width, got.StatusCode, cfg.Width, err)
+		}
+	}
+	if v.total() != 1 {
+		t.Errorf("%d fetches, want the one with the link that worked", v.total())
+	}
+	if got := s.get(again(t, urls[0], 1500)); got.StatusCode != 502 || got.Header.Get("X-Error") != "source_forbidden" {
+		t.Errorf("a size that the master is too small for: %d %s", got.StatusCode, got.body)
+	}
+	k.none([]string{dir}, s)
 }

@@ -64,7 +64,7 @@ func (p *Pipeline) remake(ref variant.Ref, key string) {
 	}
 	o := p.orderOf(ref, key)
 	o.rank, o.stage, o.refresh = gate.Warming, variant.StageFinal, true
-	all, _, err := p.fills.join(o, p.runner(context.Background()))
+	all, _, err := p.fills.join(o, p.runner(context.Background(), p.parts.Tiers.Lookup))
 	if err != nil {
 		<-p.remakes
 		return

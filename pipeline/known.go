@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
@@ -39,6 +40,7 @@ func (p *Pipeline) known(ctx context.Context, key string, within reach.Hosts) Wa
 		return w
 	}
 	if err != nil {
+		w.absent = true
 		return w
 	}
 	_, usable, refused := p.answerTo(within, cache.Entry{Meta: m}, "store")
@@ -48,6 +50,27 @@ func (p *Pipeline) known(ctx context.Context, key string, within reach.Hosts) Wa
 		}
 	}
 	return w
+}
+
+// finder looks an entry up, as Tiers.Lookup does.
+type finder func(ctx context.Context, key string) (cache.Entry, string, error)
+
+// absenceLasts is how long the word of the store that it has no entry saves asking it again. Another instance may store
+// one meanwhile; then the variant is made twice, and the second write replaces the first.
+const absenceLasts = time.Second
+
+// unlessKnownAbsent looks up what the store did not have at the time looked. Soon after, it asks only memory, which has
+// what this instance made in between.
+func (p *Pipeline) unlessKnownAbsent(looked time.Time) finder {
+	return func(ctx context.Context, key string) (cache.Entry, string, error) {
+		if p.parts.Now().Sub(looked) > absenceLasts {
+			return p.parts.Tiers.Lookup(ctx, key)
+		}
+		if e, ok := p.parts.Tiers.Recall(key); ok {
+			return e, cache.TierMemory, nil
+		}
+		return cache.Entry{}, "", cache.ErrMiss
+	}
 }
 
 // vouch is nil where this instance knows all purges: else what it finds in the store may be purged.

@@ -21,20 +21,20 @@ import (
 )
 
 // runner gives the function that makes a batch, detached from the life of the request that began it.
-func (p *Pipeline) runner(ctx context.Context) func(*batch) {
+func (p *Pipeline) runner(ctx context.Context, find finder) func(*batch) {
 	ctx = context.WithoutCancel(ctx)
 	return func(b *batch) {
 		ctx, cancel := context.WithTimeout(ctx, p.cfg.FillTimeout)
 		defer cancel()
-		p.run(ctx, b)
+		p.run(ctx, b, find)
 	}
 }
 
 // run makes the fills of a batch. It publishes every fill.
-func (p *Pipeline) run(ctx context.Context, b *batch) {
+func (p *Pipeline) run(ctx context.Context, b *batch, find finder) {
 	defer b.giveSlot()
 	r := &run{p: p, b: b, start: p.parts.Now()}
-	r.todo = r.lookUp(ctx)
+	r.todo = r.lookUp(ctx, find)
 	if len(r.todo) == 0 {
 		return
 	}
@@ -110,7 +110,7 @@ type run struct {
 }
 
 // lookUp publishes what the cache has and returns the fills that must be made.
-func (r *run) lookUp(ctx context.Context) (todo []*fill) {
+func (r *run) lookUp(ctx context.Context, find finder) (todo []*fill) {
 	ctx, span := trace.Start(ctx, "lookup")
 	defer span.End("")
 	r.old = map[*fill]Answer{}
@@ -122,7 +122,7 @@ func (r *run) lookUp(ctx context.Context) (todo []*fill) {
 			todo = append(todo, r.recall(ctx, f))
 			continue
 		}
-		e, tier, err := r.p.parts.Tiers.Lookup(ctx, f.key)
+		e, tier, err := find(ctx, f.key)
 		if err != nil {
 			r.p.logStore("a look-up failed; making the variant instead", f.key, err)
 			todo = append(todo, f)

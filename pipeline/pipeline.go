@@ -201,7 +201,7 @@ func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, who Viewer) (Ans
 	}
 	o := p.orderOf(ref, key)
 	o.rank, o.stage, o.due, o.key, o.toll = gate.Viewing, p.viewerStage(), p.due(ctx), who.Key, who.Toll
-	all, led, err := p.fills.join(o, p.runner(ctx))
+	all, led, err := p.fills.join(o, p.runner(ctx, p.parts.Tiers.Lookup))
 	if err != nil {
 		return Answer{}, err
 	}

@@ -179,7 +179,7 @@ func (p *Pipeline) upgrade(ctx context.Context, i improvement) (f *fill, outcome
 	}
 	o := p.orderOf(i.ref, i.key)
 	o.rank, o.stage, o.refresh, o.upgrade, o.slot = gate.Upgrading, i.stage, true, true, slot
-	all, led, err := p.fills.join(o, p.runner(ctx))
+	all, led, err := p.fills.join(o, p.runner(ctx, p.parts.Tiers.Lookup))
 	if err != nil || !led[0] { // Else it is being remade for another reason, which comes to the same.
 		slot()
 	}

@@ -19,6 +19,8 @@ type Warmed struct {
 	Present bool       // the store had it already, maybe at its first stage: no work was done
 	Timings Timings    // of the work; zero where it was Present
 	Err     error      // nil: the store has acknowledged the entry
+
+	absent bool // the store has no entry, not even an old one
 }
 
 // Warm makes what is missing of the variants of one source and returns when they are stored: at most one fetch and one
@@ -51,6 +53,7 @@ const warmTries = 4
 func (p *Pipeline) warmSome(ctx context.Context, refs []variant.Ref, some []int, out []Warmed) (again []int) {
 	var o order
 	var at []int // the place in out of each key ordered
+	looked, absent := p.parts.Now(), true
 	looking, span := trace.Start(ctx, "lookup")
 	for _, i := range some {
 		out[i] = p.known(looking, refs[i].Key(), refs[i].Within)
@@ -58,13 +61,18 @@ func (p *Pipeline) warmSome(ctx context.Context, refs []variant.Ref, some []int,
 		if out[i].Present || out[i].Err != nil {
 			continue
 		}
+		absent = absent && out[i].absent
 		o.keys, o.specs, at = append(o.keys, out[i].Key), append(o.specs, refs[i].Spec), append(at, i)
 	}
 	span.End("")
 	if len(at) == 0 {
 		return nil
 	}
-	err := p.warm(ctx, o, at, out)
+	find := p.parts.Tiers.Lookup
+	if absent {
+		find = p.unlessKnownAbsent(looked)
+	}
+	err := p.warm(ctx, o, find, at, out)
 	for _, i := range at {
 		if err != nil {
 			out[i].Err = err
@@ -77,13 +85,13 @@ func (p *Pipeline) warmSome(ctx context.Context, refs []variant.Ref, some []int,
 }
 
 // warm makes the ordered variants; an error stands for all of them.
-func (p *Pipeline) warm(ctx context.Context, o order, at []int, out []Warmed) error {
+func (p *Pipeline) warm(ctx context.Context, o order, find finder, at []int, out []Warmed) error {
 	slot, err := p.warmSlot(ctx)
 	if err != nil {
 		return err
 	}
 	o.slot, o.rank, o.stage = slot, gate.Warming, variant.StageFinal
-	all, led, err := p.fills.join(o, p.runner(ctx))
+	all, led, err := p.fills.join(o, p.runner(ctx, find))
 	started := false
 	for _, l := range led {
 		started = started || l

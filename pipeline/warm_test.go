@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -47,6 +48,39 @@ func TestWarm(t *testing.T) {
 				r.tiers.remembered())
 		}
 	})
+}
+
+// Warm asks the store once for what is absent. It asks again where it waited for long: another instance may have stored
+// the entry meanwhile. An old entry is read, since it is needed to renew it.
+func TestWarmAsksTheStoreOnce(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		old  bool
+		wait time.Duration
+		gets int
+	}{{"absent", false, 0, 0}, {"absent, after a long wait", false, 2 * absenceLasts, 2}, {"one is old", true, 0, 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(cfg *Config, _ *Parts) { cfg.FetchSlots, cfg.TTL = 1, time.Hour })
+				if c.old {
+					r.tiers.store[ref(2).Key()] = aged(2 * time.Hour)
+				}
+				release, err := r.originals.Gate().Acquire(t.Context(), gate.At(gate.Viewing))
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.AfterFunc(c.wait, release)
+				for _, w := range r.Warm(t.Context(), refs(1, 2)) {
+					if w.Err != nil || w.Present {
+						t.Errorf("got present %v, %v", w.Present, w.Err)
+					}
+				}
+				if r.tiers.gets != c.gets || r.tiers.puts != 2 {
+					t.Errorf("got %d reads and %d writes of the store, want %d and 2", r.tiers.gets, r.tiers.puts, c.gets)
+				}
+			})
+		})
+	}
 }
 
 // Background work that waits for its host lends its fetch slot to viewers meanwhile, and asks for another.
