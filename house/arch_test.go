@@ -83,7 +83,7 @@ var layers = map[string]layer{
 
 	"pipeline": {
 		[]string{
-			"pipeline/fetch", "pipeline/gate", "pipeline/master",
+			"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/weight",
 			"variant", "cache", "origin", "fault", "heat", "metrics", "pressure", "reach", "trace",
 		},
 		"the heart: the transform is plugged in through an interface",
@@ -95,6 +95,7 @@ var layers = map[string]layer{
 		[]string{"pipeline/gate", "variant", "cache", "origin", "fault", "trace"},
 		"gives originals to those who want them: it knows nothing of what is made of them",
 	},
+	"pipeline/weight": {[]string{"pipeline/gate", "variant"}, "arithmetic on a spec and a header"},
 	"pipeline/master": {
 		[]string{"pipeline/fetch", "pipeline/gate", "variant", "cache", "origin", "fault", "reach", "sniff"},
 		"stands before the source of originals, and is asked as that is",
@@ -206,7 +207,7 @@ var pure = map[string][]string{
 var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "variant/naming", "signing",
 	"origin", "origin/localsource", "origin/manners", "origin/s3source", "cache", "cache/dirstore", "cache/s3store",
 	"heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
-	"pipeline/fetch", "pipeline/gate", "pipeline/master",
+	"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/weight",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config",
 	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq", "intake/nats",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",

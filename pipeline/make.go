@@ -15,6 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline/fetch"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
+	"github.com/goldcrest/goldcrest/pipeline/weight"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
@@ -170,12 +171,11 @@ func (r *run) admit() (seat *gate.Piece, err error) {
 
 // weighed is the batch's seat at the transform gate, by what is known by now.
 func (r *run) weighed() *gate.Piece {
-	looks := slices.ContainsFunc(r.todo, func(f *fill) bool { return heavy(f.spec, r.from.Original) })
+	looks := slices.ContainsFunc(r.todo, func(f *fill) bool { return weight.Heavy(f.spec, r.from.Original) })
 	dear := r.p.transforms.Dear(r.b.source)
 	due, key := r.p.fills.due(r.b)
-	return &gate.Piece{
-		Urgency: r.b.urgency, Heavy: looks || dear, Dear: dear && !looks, Deadline: due, Source: r.b.source, Key: key,
-	}
+	return &gate.Piece{Urgency: r.b.urgency, Heavy: looks || dear, Dear: dear && !looks,
+		Deadline: due, Source: r.b.source, Key: key}
 }
 
 // fetch gets what the fills are made from.

@@ -1,4 +1,5 @@
-package pipeline
+// Package weight tells which variants take a worker many times as long as most.
+package weight
 
 import (
 	"time"
@@ -20,9 +21,9 @@ var (
 	}
 )
 
-// heavy reports whether a variant takes many times as long as most. Before its original is known, only what the URL
+// Heavy reports whether a variant takes many times as long as most. Before its original is known, only what the URL
 // says counts.
-func heavy(s variant.Spec, original variant.Original) bool {
+func Heavy(s variant.Spec, original variant.Original) bool {
 	const mega = 1e6
 	result := box(s) / mega
 	work := time.Duration(0)
