@@ -2,11 +2,12 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/intake/bucketevents"
 	"github.com/goldcrest/goldcrest/intake/sqs"
-	"github.com/goldcrest/goldcrest/pause"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server/access"
@@ -16,8 +17,14 @@ import (
 // bucketSlots is how many messages of a queue are in work at the same time.
 const bucketSlots = 20
 
-// takeBuckets takes what object stores say by a queue, until ctx ends: anew after every failure.
-func (a *App) takeBuckets(ctx context.Context, q config.BucketQueue) {
+// addBuckets has the door of the intakes take what object stores say by a queue. The dot in the intake's name keeps it
+// apart from those that the configuration names.
+func (a *App) addBuckets(door *intake.Door, n int, q config.BucketQueue) error {
+	name := fmt.Sprintf("bucket_queues.%d", n)
+	in, err := sqs.Open(context.Background(), q.SQS) // It reads credentials and asks nobody.
+	if err != nil {
+		return fmt.Errorf("prewarm.%s: %w", name, err)
+	}
 	taker := bucketevents.Taker{
 		Rules: func() (bucketevents.Rules, unit.Rules) {
 			now := a.live.Load().rules
@@ -29,19 +36,11 @@ func (a *App) takeBuckets(ctx context.Context, q config.BucketQueue) {
 		},
 		Purge: a.purgeSources, Accept: a.acceptEvent,
 	}
-	for ctx.Err() == nil {
-		door, err := sqs.Open(ctx, q.SQS)
-		if err == nil {
-			err = door.Receive(ctx, bucketSlots, taker.Handle)
-		}
-		if err == nil {
-			continue
-		}
-		a.log.Warn("a queue of bucket events does not answer; it is asked again", "queue", q.SQS.Queue, "error", err)
-		if pause.For(ctx, restartEvery) != nil {
-			return
-		}
-	}
+	door.Add(intake.Config{
+		Name: name, Token: q.Token, Slots: bucketSlots,
+		Broker: intake.Broker{Kind: intake.SQS, From: q.SQS.Queue, Dead: q.SQS.Dead},
+	}, in, taker.Take)
+	return nil
 }
 
 // purgeSources removes the variants of sources.

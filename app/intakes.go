@@ -14,15 +14,20 @@ import (
 
 // openIntakes makes the door of the configured intakes, if there are any. They connect once the queue is open.
 func (a *App) openIntakes(b *background) (err error) {
-	cfgs := a.live.Load().cfg.Intakes
-	if len(cfgs) == 0 {
+	cfg := a.live.Load().cfg
+	if len(cfg.Intakes)+len(cfg.Prewarm.BucketQueues) == 0 {
 		return nil
 	}
-	b.intakes, err = intake.New(cfgs, intake.Deps{
+	b.intakes, err = intake.New(cfg.Intakes, intake.Deps{
 		Calls: b.service, Act: a.act,
 		Rules: func() unit.Rules { return a.live.Load().rules.Prewarm },
 		Open:  openIntake, Observer: a.metrics, Log: a.log,
 	})
+	for n, q := range cfg.Prewarm.BucketQueues {
+		if err == nil {
+			err = a.addBuckets(b.intakes, n, q)
+		}
+	}
 	return err
 }
 

@@ -110,9 +110,6 @@ func (a *App) work(ctx context.Context) (wait func()) {
 		}
 		working.Go(func() { a.keepRunning(ctx, a.prewarm.service.Run) })
 		working.Go(func() { a.keepRunning(ctx, a.prewarm.compat.Run) })
-		for _, q := range a.live.Load().cfg.Prewarm.BucketQueues {
-			working.Go(func() { a.takeBuckets(ctx, q) })
-		}
 		if a.prewarm.intakes != nil {
 			working.Go(func() { a.prewarm.intakes.Run(ctx) })
 		}

@@ -86,6 +86,7 @@ type one struct {
 	cfg    Config
 	intake Intake
 	outlet Outlet // nil = none
+	take   func(ctx context.Context, m Message) (known bool, err error)
 	close  func()
 	state  state
 }
@@ -94,16 +95,30 @@ type one struct {
 func New(cfgs []Config, deps Deps) (*Door, error) {
 	d := &Door{deps: deps, room: semaphore.NewWeighted(roomBytes)}
 	for i, c := range cfgs {
-		o := &one{door: d, cfg: c}
-		var err error
-		if o.intake, o.outlet, o.close, err = deps.Open(c); err != nil {
+		in, out, end, err := deps.Open(c)
+		if err != nil {
 			d.Close()
 			return nil, fmt.Errorf("intakes[%d] (%s): %w", i, c.Name, err)
 		}
-		o.state.init()
-		d.all = append(d.all, o)
+		o := &one{cfg: c, intake: in, outlet: out, close: end}
+		o.take = o.accept
+		d.add(o)
 	}
 	return d, nil
+}
+
+func (d *Door) add(o *one) {
+	o.door = d
+	o.state.init()
+	d.all = append(d.all, o)
+}
+
+// Add adds an intake whose messages are no Data Units: take does what follows from each. Call it before Run.
+func (d *Door) Add(c Config, in Intake, take func(ctx context.Context, m Message) error) {
+	d.add(&one{
+		cfg: c, intake: in, close: func() {},
+		take: func(ctx context.Context, m Message) (known bool, err error) { return false, take(ctx, m) },
+	})
 }
 
 // Close ends what New began. Run must have ended before.
@@ -178,7 +193,7 @@ const (
 func (o *one) handle(ctx context.Context, m Message) (out Outcome) {
 	known := false
 	err := o.caught(func() (err error) {
-		known, err = o.accept(ctx, m)
+		known, err = o.take(ctx, m)
 		return err
 	})
 	f := fault.Of(err)

@@ -2,7 +2,6 @@ package bucketevents
 
 import (
 	"context"
-	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/intake"
@@ -28,28 +27,9 @@ type Taker struct {
 	Accept func(ctx context.Context, owner string, call unit.Call) error
 }
 
-// The waits of messages that are refused for now.
-const (
-	leastAgain = time.Second
-	mostAgain  = time.Minute
-)
-
-// Handle is an intake.Handler: it returns once everything that follows from the message is purged, and accepted. One
-// that comes twice is purged and accepted twice.
-func (t Taker) Handle(ctx context.Context, m intake.Message) intake.Outcome {
-	f := fault.Of(t.take(ctx, m))
-	switch {
-	case f == nil:
-		return intake.Outcome{}
-	case ctx.Err() != nil:
-		return intake.Outcome{Again: time.Millisecond}
-	case f.Kind.Retryable():
-		return intake.Outcome{Again: min(max(f.RetryAfter, leastAgain), mostAgain)}
-	}
-	return intake.Outcome{Reason: f.Kind, Detail: f.Public}
-}
-
-func (t Taker) take(ctx context.Context, m intake.Message) error {
+// Take returns once everything that follows from a message is purged, and accepted. One that comes twice is purged and
+// accepted twice.
+func (t Taker) Take(ctx context.Context, m intake.Message) error {
 	if m.Unreadable != "" {
 		return unreadable(m.Unreadable, nil)
 	}

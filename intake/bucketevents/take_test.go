@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/intake"
@@ -55,7 +54,7 @@ func body(t *testing.T, file string) []byte {
 	return text
 }
 
-func TestHandle(t *testing.T) {
+func TestTake(t *testing.T) {
 	const source = "https://photos.example/products/red%20shoe+1.jpg"
 	elsewhere := []byte(strings.ReplaceAll(string(body(t, "s3-put.json")), `"photos"`, `"other"`))
 	for name, tt := range map[string]struct {
@@ -64,7 +63,8 @@ func TestHandle(t *testing.T) {
 		fails      string
 		with       fault.Kind
 		did        string
-		want       intake.Outcome
+		want       fault.Kind
+		text       string
 	}{
 		"written": {
 			body: body(t, "s3-put.json"), did: "act, purge [" + source + "], accept store k1 m-1 " + source + " true",
@@ -73,48 +73,38 @@ func TestHandle(t *testing.T) {
 		"a test":  {body: body(t, "s3-test.json"), did: "act"},
 		"nonsense": {
 			body: []byte("{}"),
-			want: intake.Outcome{
-				Reason: fault.BadUnit, Detail: "the body is neither a notification of S3 nor an event of EventBridge",
-			},
+			want: fault.BadUnit, text: "the body is neither a notification of S3 nor an event of EventBridge",
 		},
-		"unreadable": {unreadable: "no base64", want: intake.Outcome{Reason: fault.BadUnit, Detail: "no base64"}},
+		"unreadable": {unreadable: "no base64", want: fault.BadUnit, text: "no base64"},
 		"beyond the token": {
 			body: elsewhere, did: "act",
-			want: intake.Outcome{Reason: fault.SourceNotAllowed, Detail: "the token may not ask for the source"},
+			want: fault.SourceNotAllowed, text: "the token may not ask for the source",
 		},
 		"too often": {
 			body: body(t, "s3-put.json"), fails: "act", with: fault.RateLimited, did: "act",
-			want: intake.Outcome{Again: leastAgain},
+			want: fault.RateLimited, text: "no",
 		},
 		"the store fails": {
 			body: body(t, "s3-put.json"), fails: "purge", with: fault.Overloaded,
-			did: "act, purge [" + source + "]", want: intake.Outcome{Again: leastAgain},
+			did: "act, purge [" + source + "]", want: fault.Overloaded, text: "no",
 		},
 		"the queue is full": {
 			body: body(t, "s3-put.json"), fails: "accept", with: fault.QueueFull,
 			did:  "act, purge [" + source + "], accept store k1 m-1 " + source + " true",
-			want: intake.Outcome{Again: leastAgain},
+			want: fault.QueueFull, text: "no",
 		},
 	} {
 		taker, did, fail := recorded()
 		if tt.fails != "" {
 			fail[tt.fails] = fault.New(tt.with, "test", "no", nil)
 		}
-		got := taker.Handle(t.Context(), intake.Message{ID: "m-1", Body: tt.body, Unreadable: tt.unreadable})
-		if got != tt.want || strings.Join(*did, ", ") != tt.did {
-			t.Errorf("%s: %+v after %q", name, got, *did)
+		err := taker.Take(t.Context(), intake.Message{ID: "m-1", Body: tt.body, Unreadable: tt.unreadable})
+		public := ""
+		if err != nil {
+			public = fault.Of(err).Public
 		}
-	}
-	taker, _, fail := recorded()
-	late := fault.New(fault.QueueFull, "test", "no", nil)
-	late.RetryAfter = time.Hour
-	fail["accept"] = late
-	if got := taker.Handle(t.Context(), intake.Message{Body: body(t, "s3-put.json")}); got.Again != mostAgain {
-		t.Errorf("a long wait gives %+v", got)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if got := taker.Handle(ctx, intake.Message{Body: body(t, "s3-put.json")}); got.Again != time.Millisecond {
-		t.Errorf("a stop gives %+v", got)
+		if fault.KindOf(err) != tt.want || public != tt.text || strings.Join(*did, ", ") != tt.did {
+			t.Errorf("%s: %v after %q", name, err, *did)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package sqs
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 
@@ -18,6 +19,13 @@ type all struct{}
 func (all) AllowsSource(string) bool   { return true }
 func (all) Hosts() (every reach.Hosts) { return every }
 func (all) AllowsPreset(string) bool   { return true }
+
+// unobserved is the Observer of a door whose figures are its Stats.
+type unobserved struct{}
+
+func (unobserved) Delivered(string, string) {}
+func (unobserved) Published(string, string) {}
+func (unobserved) Queued(string, int, bool) {}
 
 // What S3 sends to a queue is purged and accepted, also where the first try is refused for now; what is none of it goes
 // to the dead letters.
@@ -51,9 +59,20 @@ func TestBucketEvents(t *testing.T) {
 		"s3":{"bucket":{"name":"photos"},"object":{"key":"a+b.jpg"}}}]}`
 	f.post(t, intake.Message{Body: []byte(put)})
 	f.post(t, intake.Message{ID: "poison", Body: []byte(`{"Records":7}`)})
-	stop := running(t, d, 2, taker.Handle)
+	door, err := intake.New(nil, intake.Deps{Observer: unobserved{}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	door.Add(intake.Config{Name: "bucket_queues.0", Slots: 2}, d, taker.Take)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { door.Run(ctx) })
 	f.until(t, func() bool { return len(f.queues["units"].messages) == 0 })
 	stop()
+	running.Wait()
+	if n := door.Stats()[0].Counts; n.Accepted != 1 || n.Again != 1 || n.Dead != 1 {
+		t.Errorf("the door counts %+v", n)
+	}
 	const source = "https://photos.example/a%20b.jpg"
 	once := "purge [" + source + "] accept " + source
 	if want := "[" + once + " " + once + "]"; fmt.Sprint(did) != want {
