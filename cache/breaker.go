@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	breakerFailures = 5               // that many in a row open it
-	breakerRest     = 5 * time.Second // for so long; then one call at a time probes
+	breakerFailures = 5               // consecutive failures that open it
+	breakerRest     = 5 * time.Second // how long it stays open; then one call at a time is a probe
 )
 
-// breaker spares callers a store that fails: after some failures in a row it is open for a while, then lets one probe
-// through at a time until one succeeds.
+// breaker protects callers from a failing store. After a number of consecutive failures it opens for a while. Then it
+// lets one probe through at a time, and closes when one succeeds.
 type breaker struct {
 	mu       sync.Mutex
 	failures int
@@ -22,12 +22,12 @@ type breaker struct {
 type verdict int
 
 const (
-	unknown verdict = iota // the caller left before the store answered
+	unknown verdict = iota // the caller left before the store responded
 	worked
 	failed
 )
 
-// enter reports whether a call may be made, and whether it is a probe; both go back to leave.
+// enter reports whether a call may be made, and whether it is a probe. The caller passes both back to leave.
 func (b *breaker) enter() (probe, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,7 +56,7 @@ func (b *breaker) leave(probe bool, v verdict) {
 	}
 }
 
-// open reports whether calls are being spared.
+// open reports whether calls are refused.
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -7,14 +7,14 @@ import (
 
 // Config configures the memory tier.
 type Config struct {
-	// Memory bounds the memory tier, bookkeeping included, in bytes. 0 turns it off: every hit is read from the store.
+	// Memory bounds the memory tier in bytes, bookkeeping included. 0 turns it off: every hit is read from the store.
 	Memory int64 `yaml:"memory" unit:"bytes"`
 }
 
 // Default is the configuration of a small server.
 func Default() Config { return Config{Memory: 256 << 20} }
 
-// Validate reports a value that cannot work.
+// Validate reports the first invalid value.
 func (c Config) Validate() error {
 	if c.Memory < 0 {
 		return errors.New("cache.memory must not be negative")
@@ -22,10 +22,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// StoreConfig configures how Tiered uses whichever store is behind it.
+// StoreConfig configures how Tiered uses the store behind it.
 type StoreConfig struct {
-	// Pending bounds the bodies waiting to be written to the store, in bytes. Past it what a viewer's request made is
-	// kept in memory only, and counted; prewarming waits. A body larger than the bound is written when it is alone.
+	// Pending bounds the bodies waiting to be written to the store, in bytes. Beyond it a viewer's entry is kept in
+	// memory only, and counted; prewarming waits. A body larger than the bound is written when no other is pending.
 	Pending int64 `yaml:"pending" unit:"bytes"`
 	// Lookup is how long a reader waits for the store before the variant counts as absent.
 	Lookup time.Duration `yaml:"lookup"`
@@ -38,7 +38,7 @@ func DefaultStore() StoreConfig {
 	return StoreConfig{Pending: 64 << 20, Lookup: 300 * time.Millisecond, Timeout: 2 * time.Second}
 }
 
-// Validate reports a value that cannot work.
+// Validate reports the first invalid value.
 func (c StoreConfig) Validate() error {
 	switch {
 	case c.Pending <= 0:

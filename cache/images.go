@@ -2,8 +2,8 @@ package cache
 
 import "context"
 
-// Images is store as far as it holds images of the types that variants have. Anything else that somebody put into a
-// bucket is a miss there, so that it is never served.
+// Images wraps store so that only entries of image types that variants have are visible. Anything else that was put
+// into a bucket is a miss and is never served.
 func Images(store Store) Store { return images{store} }
 
 type images struct{ Store }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// MaxBody is the largest Body a Store accepts, in bytes: twice the cap of a variant. Readers refuse more, so that a
-// foreign object in a bucket cannot fill the memory.
+// MaxBody is the largest Body a Store accepts, in bytes: twice the limit of a variant. Readers refuse larger objects,
+// so a foreign object in a bucket cannot exhaust the memory.
 const MaxBody = 16 << 20
 
 const (
@@ -18,10 +18,10 @@ const (
 	maxField   = 100
 )
 
-// ErrBadKey says that a key or prefix breaks the law of Store. It is the caller's bug, never a miss.
+// ErrBadKey says that a key or prefix is not valid for Store. It is a bug of the caller, never a miss.
 var ErrBadKey = errors.New("cache: not a valid key")
 
-// CheckKey reports, as ErrBadKey, a key that breaks the law of Store.
+// CheckKey returns ErrBadKey for a key that is not valid for Store.
 func CheckKey(key string) error {
 	if key == "" || len(key) > maxKey || !printable(key) {
 		return fmt.Errorf("%w: %q", ErrBadKey, shorten(key))
@@ -34,7 +34,7 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// CheckPrefix reports, as ErrBadKey, a prefix with which no valid key can begin. The empty prefix means every key.
+// CheckPrefix returns ErrBadKey for a prefix with which no valid key can begin. The empty prefix means every key.
 func CheckPrefix(prefix string) error {
 	if prefix == "" {
 		return nil
@@ -42,7 +42,7 @@ func CheckPrefix(prefix string) error {
 	return CheckKey(strings.TrimSuffix(prefix, "/"))
 }
 
-// Check validates what a Store's Put is given and returns the entry as it will be read back: Size set from Body,
+// Check validates the arguments of a Store's Put and returns the entry as it will be read back: Size set from Body,
 // Created in UTC and whole seconds.
 func Check(key string, e Entry) (Entry, error) {
 	if err := CheckKey(key); err != nil {

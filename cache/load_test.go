@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// Load tells what waits to be written, and that a store which failed again and again is given a rest.
+// Load returns the bytes that wait to be written, and reports a store that failed repeatedly as not called.
 func TestLoad(t *testing.T) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	store := fakeStore{

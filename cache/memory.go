@@ -8,11 +8,11 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Memory is the memory tier: a 2Q bounded in bytes. An entry read once is in the recent list, which may take a quarter
-// of the bytes when there is pressure; read again it moves to the frequent list; one that returns soon after it fell
-// out of the recent list (a ghost) goes straight to the frequent one. So a scan passes through the quarter and leaves
-// the rest alone. What background work made waits in a spare list, which only uses bytes that nobody else needs and is
-// evicted first. Safe for concurrent use.
+// Memory is the memory tier: a 2Q cache bounded in bytes. An entry that was read once is in the recent list, which may
+// take a quarter of the bytes under pressure. Read again, it moves to the frequent list; an entry that returns soon
+// after it left the recent list (a ghost) goes straight to the frequent one. So a scan displaces only that quarter.
+// Entries made in the background are in a spare list, which uses only bytes that are otherwise free and is evicted
+// first. Safe for concurrent use.
 type Memory struct {
 	mu       sync.Mutex
 	max      int64 // bound of all the lists together, ghosts included
@@ -28,18 +28,17 @@ type MemoryStats struct {
 	Entries   int
 	Bytes     int64  // in use, bookkeeping included
 	Max       int64  // the bound
-	Hits      uint64 // since the start, as are those below
+	Hits      uint64 // since the start, as all below
 	Misses    uint64
 	Evictions uint64
-	Refused   uint64 // entries not kept: too large, or made in the background while there was no room
+	Refused   uint64 // entries not kept: too large, or made in the background without free room
 }
 
 const (
 	recentShare = 4 // the recent list keeps 1/4 of the bytes under pressure
 	ghostShare  = 2 // ghosts remember entries of 1/2 of the bytes
 	entryShare  = 8 // one entry may take 1/8 of the bytes
-	// What one entry costs beside its bytes, measured on amd64: slot, list element and map cell; map and cells of
-	// attributes.
+	// The overhead of one entry, measured on amd64: slot, list element and map cell; map and cells of attributes.
 	slotOverhead  = 336
 	attrsOverhead = 64
 	perAttr       = 48
@@ -51,7 +50,7 @@ func NewMemory(max int64) *Memory {
 	return &Memory{max: max, recent: newQueue(), frequent: newQueue(), spare: newQueue(), ghosts: newGhosts()}
 }
 
-// Get returns the entry and counts as a read of it.
+// Get returns the entry and counts as a read.
 func (m *Memory) Get(key string) (Entry, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -72,7 +71,7 @@ func (m *Memory) Get(key string) (Entry, bool) {
 	return s.entry, true
 }
 
-// Peek returns the entry without counting as a read.
+// Peek returns the entry and does not count as a read.
 func (m *Memory) Peek(key string) (Entry, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,8 +83,8 @@ func (m *Memory) Peek(key string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Put keeps the entry if it may, in place of an older one of that key, and reports whether it did. A background entry
-// of a new key never displaces what was put for, or read by, a viewer.
+// Put keeps the entry if there is room, replaces an older one of that key, and reports whether it did. A background
+// entry of a new key never displaces an entry that was put for, or read by, a viewer.
 func (m *Memory) Put(key string, e Entry, background bool) bool {
 	s := &slot{entry: e, cost: cost(key, e)}
 	m.mu.Lock()
@@ -107,7 +106,7 @@ func (m *Memory) Put(key string, e Entry, background bool) bool {
 	return true
 }
 
-// Forget removes every entry whose key matches and returns how many there were.
+// Forget removes every entry whose key matches and returns their number.
 func (m *Memory) Forget(match func(key string) bool) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -123,7 +122,7 @@ func (m *Memory) Forget(match func(key string) bool) int {
 	return n
 }
 
-// Bound changes how many bytes all entries may take together, and drops what does not fit any more.
+// Bound changes the byte bound of all entries, and evicts down to it.
 func (m *Memory) Bound(max int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -141,7 +140,7 @@ func (m *Memory) Stats() MemoryStats {
 	return s
 }
 
-// Store gives the memory tier as a Store, for tests and for running without a disk. An entry may vanish from it at any
+// Store returns the memory tier as a Store, for tests and for running without a disk. An entry may be evicted at any
 // time.
 func (m *Memory) Store() Store { return memoryStore{m} }
 
@@ -151,7 +150,7 @@ func (m *Memory) bytes() int64 {
 	return m.recent.bytes + m.frequent.bytes + m.spare.bytes + m.ghosts.bytes
 }
 
-// take removes the key from whichever list has it and returns that list, nil if none.
+// take removes the key from the list that has it and returns that list, or nil.
 func (m *Memory) take(key string) *queue {
 	for _, q := range m.queues() {
 		if _, ok := q.take(key); ok {
@@ -161,7 +160,7 @@ func (m *Memory) take(key string) *queue {
 	return nil
 }
 
-// evict restores the bound, the spare list first. Each step frees bytes, since a ghost costs less than its entry.
+// evict evicts down to the bound, the spare list first. Each step frees bytes, since a ghost costs less than its entry.
 func (m *Memory) evict() {
 	for m.bytes() > m.max {
 		switch {
@@ -174,7 +173,7 @@ func (m *Memory) evict() {
 			m.frequent.takeOldest()
 		default:
 			m.ghosts.takeOldest()
-			continue // a ghost is no entry
+			continue // a ghost is not an entry
 		}
 		m.stats.Evictions++
 	}
@@ -196,7 +195,7 @@ type slot struct {
 	cost  int64
 }
 
-// queue is a simplelru list that knows its bytes; the list's own bound, on entries, is out of the way.
+// queue is a simplelru list that counts its bytes; the list's own bound, on the number of entries, is disabled.
 type queue struct {
 	list  *simplelru.LRU[string, *slot]
 	bytes int64
@@ -207,7 +206,7 @@ func newQueue() queue {
 	return queue{list: list}
 }
 
-// add puts a key that is not in the list at its newest end.
+// add puts a key that is not in the list at its most recent end.
 func (q *queue) add(key string, s *slot) {
 	q.list.Add(key, s)
 	q.bytes += s.cost
@@ -228,11 +227,11 @@ func (q *queue) takeOldest() (string, *slot) {
 	return key, s
 }
 
-// ghosts are the keys that left the recent list lately, with the cost their entries had.
+// ghosts are keys that left the recent list recently, with the cost of their entries.
 type ghosts struct {
 	list    *simplelru.LRU[string, int64]
 	bytes   int64 // of the keys themselves
-	entries int64 // of the entries they stand for
+	entries int64 // of the entries that they had
 }
 
 func newGhosts() ghosts {
@@ -240,7 +239,7 @@ func newGhosts() ghosts {
 	return ghosts{list: list}
 }
 
-// add remembers key and forgets the oldest past the limit, which is on the bytes of the entries they stand for.
+// add remembers key and drops the oldest ghosts beyond the limit, which bounds the bytes of their former entries.
 func (g *ghosts) add(key string, cost, limit int64) {
 	g.take(key)
 	g.list.Add(key, cost)

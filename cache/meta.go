@@ -29,12 +29,11 @@ const (
 	metaVersion  = "goldcrest 1"
 	attrOverhead = len(".=\n")
 	sealLine     = 2*sha256.Size + 1
-	// MaxMeta bounds what MarshalMeta gives, in bytes.
+	// MaxMeta bounds the result of MarshalMeta, in bytes.
 	MaxMeta = 1500
 )
 
-// ErrChecksum says that stored bytes are not what was put under that key. Stores turn it into ErrMiss, after counting
-// it.
+// ErrChecksum says that stored bytes differ from what was put under that key. Stores count it and return ErrMiss.
 var ErrChecksum = errors.New("cache: entry fails its checksum")
 
 // MarshalMeta writes the Meta and the seal of an entry that Check has passed.
@@ -47,7 +46,7 @@ func (s Seal) MarshalMeta(key string, e Entry) []byte {
 	return append(b, s.line(key, b)...)
 }
 
-// UnmarshalMeta reads what MarshalMeta wrote for key; anything else is ErrChecksum.
+// UnmarshalMeta parses what MarshalMeta wrote for key; anything else is ErrChecksum.
 func (s Seal) UnmarshalMeta(key string, b []byte) (Meta, error) {
 	m, _, err := s.unmarshal(key, b)
 	return m, err

@@ -5,18 +5,19 @@ import (
 	"sync"
 )
 
-// pending bounds the bytes waiting to be written. Unlike a weighted semaphore it lets one who does not wait pass those
-// who do: a viewer's small write must not be dropped because a large prewarm write waits.
+// pending bounds the bytes waiting to be written. Unlike a weighted semaphore it lets a caller that does not wait go
+// before those that do: a viewer's small write must not be dropped because a large prewarm write waits.
 type pending struct {
 	max   int64
 	mu    sync.Mutex
 	used  int64
-	freed chan struct{} // closed, and replaced, when bytes come free
+	freed chan struct{} // closed, and replaced, when bytes are freed
 }
 
 func newPending(max int64) *pending { return &pending{max: max, freed: make(chan struct{})} }
 
-// tryAcquire takes n bytes, or none and a channel that tells when to try again. More than the bound passes when alone.
+// tryAcquire acquires n bytes, or returns a channel that is closed when it is worth trying again. n may exceed the
+// bound if nothing else is pending.
 func (p *pending) tryAcquire(n int64) (ok bool, retry <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

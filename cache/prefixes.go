@@ -2,18 +2,18 @@ package cache
 
 import "strings"
 
-// prefixes is a set of key prefixes with the newest Generation that purged each. It looks a key up once for each length
-// that its prefixes have, of which there are few: those of a source's keys are all alike.
+// prefixes is a set of key prefixes with the newest Generation that purged each. A look-up costs one map access for
+// each length of prefix, of which there are few: all prefixes of sources have the same length.
 type prefixes struct {
 	purged  map[string]Generation
-	lengths map[int]int // how many prefixes have that length
+	lengths map[int]int // number of prefixes of each length
 }
 
 func newPrefixes() prefixes {
 	return prefixes{purged: map[string]Generation{}, lengths: map[int]int{}}
 }
 
-// add puts a prefix in, or makes it newer.
+// add adds a prefix, or updates its Generation.
 func (p prefixes) add(prefix string, g Generation) {
 	old, ok := p.purged[prefix]
 	if !ok {
@@ -24,7 +24,7 @@ func (p prefixes) add(prefix string, g Generation) {
 	}
 }
 
-// remove takes a prefix out that was last purged by g.
+// remove removes a prefix if g was its last purge.
 func (p prefixes) remove(prefix string, g Generation) {
 	if last, ok := p.purged[prefix]; !ok || last != g {
 		return
@@ -35,7 +35,7 @@ func (p prefixes) remove(prefix string, g Generation) {
 	}
 }
 
-// newest is the last purge of any prefix of key.
+// newest returns the last purge of any prefix of key.
 func (p prefixes) newest(key string) (newest Generation, ok bool) {
 	for n := range p.lengths {
 		if n > len(key) {
@@ -57,7 +57,7 @@ func (p prefixes) has(key string) bool {
 	return ok
 }
 
-// Under gives a function that tells whether a key begins with any of the prefixes.
+// Under returns a function that reports whether a key begins with any of the prefixes.
 func Under(under []string) func(key string) bool {
 	if len(under) == 1 {
 		return func(key string) bool { return strings.HasPrefix(key, under[0]) }

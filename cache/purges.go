@@ -9,35 +9,33 @@ import (
 	"time"
 )
 
-// What is remembered of purges: each for longer than a write could still land, and not more than that many prefixes.
+// Purges are remembered for longer than a write from before them can take to arrive, and at most this many prefixes.
 const (
 	purgesKept = 24 * time.Hour
 	maxPurges  = 1 << 17
 )
 
-// Purges is what one instance knows of purges. An entry is purged if its key has a purged prefix and its Generation is
-// older than that purge. So an entry that was made before a purge is a miss wherever and whenever it turns up: in the
-// memory of another instance, or in the store because a write landed that its caller had given up on.
+// Purges holds the purges that one instance knows. An entry is purged if its key has a purged prefix and its Generation
+// is older than that purge. So an entry from before a purge is a miss wherever and whenever it appears: in the memory
+// of another instance, or in the store after a write whose caller had given up.
 //
-// A purge goes through three steps, which may lie on several instances:
-//  1. Begin, on every instance: from here on older entries are misses and their writes are refused. Writes of newer
-//     ones wait.
-//  2. When the writes have ended that had begun before step 1, the store deletes by prefix, once.
-//  3. End, on every instance: newer entries are written. None of them is deleted, since all of them are written after
-//     step 2.
+// A purge has three steps, which may run on different instances:
+//  1. Begin, on every instance: older entries are misses and their writes are refused. Writes of newer entries wait.
+//  2. When the writes that began before step 1 have ended, the store deletes by prefix, once.
+//  3. End, on every instance: newer entries are written. None of them is deleted, since all are written after step 2.
 //
 // Safe for concurrent use.
 type Purges struct {
 	base    time.Time
 	ready   chan struct{} // closed when the store may be read
 	trusted atomic.Int64  // until when memory is trusted, in nanoseconds since base
-	busy    atomic.Bool   // something is purged or held: else there is nothing to look up
+	busy    atomic.Bool   // something is purged or held; otherwise a look-up is skipped
 
 	mu     sync.RWMutex
 	now    Generation
 	issued uint64
 	prefix prefixes
-	old    []purged // by age
+	old    []purged // ordered by age
 	holds  map[Generation]*hold
 	writes map[*write]struct{}
 }
@@ -49,21 +47,21 @@ type purged struct {
 	at     time.Time
 }
 
-// hold keeps writes under its prefixes waiting until done is closed.
+// hold blocks writes under its prefixes until done is closed.
 type hold struct {
 	under prefixes
 	done  chan struct{}
 	timer *time.Timer
 }
 
-// write is a write to the store that has begun and not ended.
+// write is a running write to the store.
 type write struct {
 	key  string
 	done chan struct{}
 }
 
-// NewPurges makes the Purges of an instance that has applied those up to now and numbers its own. Memory is trusted
-// until Trust says otherwise.
+// NewPurges makes the Purges of an instance that has applied all purges up to now and numbers its own. Memory is
+// trusted until Trust changes that.
 func NewPurges(now Generation) *Purges {
 	ready := make(chan struct{})
 	close(ready)
@@ -75,15 +73,15 @@ func NewPurges(now Generation) *Purges {
 	return p
 }
 
-// Now is the Generation of the last purge applied: that of an entry whose making begins.
+// Now is the Generation of the last applied purge: the one for an entry on which work begins.
 func (p *Purges) Now() Generation {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.now
 }
 
-// Replay keeps readers of the store waiting until done is called, and for at most limit: an instance that shares purges
-// has to hear first of those from before its start. It is called before anything is read.
+// Replay blocks readers of the store until done is called, for at most limit: an instance that shares purges first has
+// to learn of those from before its start. Call it before anything is read.
 func (p *Purges) Replay(limit time.Duration) (done func()) {
 	ready := make(chan struct{})
 	p.ready = ready
@@ -107,7 +105,7 @@ func (p *Purges) readable(ctx context.Context) error {
 	}
 }
 
-// Next numbers a purge of an instance that shares its order with no other.
+// Next numbers a purge of an instance that does not share its order with others.
 func (p *Purges) Next() Generation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +113,7 @@ func (p *Purges) Next() Generation {
 	return Generation{p.now.Epoch, p.issued}
 }
 
-// Advance tells that all purges up to g are applied. It never goes back.
+// Advance says that all purges up to g are applied. It never goes back.
 func (p *Purges) Advance(g Generation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,7 +126,7 @@ func (p *Purges) advance(g Generation) {
 	}
 }
 
-// Covered reports whether an entry of key whose making began in g is purged.
+// Covered reports whether an entry of key is purged if work on it began in g.
 func (p *Purges) Covered(key string, g Generation) bool {
 	if !p.busy.Load() {
 		return false
@@ -143,8 +141,8 @@ func (p *Purges) covered(key string, g Generation) bool {
 	return ok && g.Before(by)
 }
 
-// Begin applies a purge. Writes under the prefixes are held until End, and for at most hold. idle waits until the
-// writes have ended that had begun before.
+// Begin applies a purge. Writes under the prefixes are held until End, for at most limit. idle waits until the writes
+// that began earlier have ended.
 func (p *Purges) Begin(g Generation, under []string, limit time.Duration) (idle func(context.Context) error) {
 	at := time.Now()
 	h := &hold{under: newPrefixes(), done: make(chan struct{})}
@@ -183,7 +181,7 @@ func (p *Purges) Begin(g Generation, under []string, limit time.Duration) (idle 
 	}
 }
 
-// End lets the writes go on that a purge holds.
+// End releases the writes that a purge holds.
 func (p *Purges) End(g Generation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -198,7 +196,7 @@ func (p *Purges) release(g Generation) {
 	}
 }
 
-// forget drops the purges that no write can be older than any more.
+// forget drops purges that are older than any write that can still arrive.
 func (p *Purges) forget(now time.Time) {
 	for len(p.old) > 0 && (len(p.old) > maxPurges || now.Sub(p.old[0].at) > purgesKept) {
 		p.prefix.remove(p.old[0].prefix, p.old[0].by)
@@ -206,7 +204,7 @@ func (p *Purges) forget(now time.Time) {
 	}
 }
 
-// Trust says until when the memory tier may be trusted: an instance that is out of contact hears of no purge.
+// Trust sets until when the memory tier may be trusted: an instance that is out of contact does not learn of purges.
 func (p *Purges) Trust(until time.Time) { p.trusted.Store(int64(until.Sub(p.base))) }
 
 // Trusted reports whether the memory tier may be trusted now.
@@ -238,7 +236,7 @@ func (p *Purges) enter(key string, g Generation) (leave func(), err error) {
 	}, nil
 }
 
-// holding finds a hold of key.
+// holding returns the hold of key, if any.
 func (p *Purges) holding(key string) *hold {
 	for _, h := range p.holds {
 		if h.under.has(key) {
@@ -248,7 +246,7 @@ func (p *Purges) holding(key string) *hold {
 	return nil
 }
 
-// await returns when no purge holds writes of key.
+// await waits until no purge holds writes of key.
 func (p *Purges) await(ctx context.Context, key string) error {
 	for {
 		p.mu.RLock()
@@ -265,8 +263,8 @@ func (p *Purges) await(ctx context.Context, key string) error {
 	}
 }
 
-// Guard is store as an instance sees it that knows of purges: it has no purged entry and takes none. A write that a
-// purge holds fails; Tiered waits for it.
+// Guard wraps store so that purged entries are neither returned nor accepted. A write that a purge holds fails; Tiered
+// waits for it.
 func (p *Purges) Guard(store Store) Store { return guarded{store, p} }
 
 type guarded struct {
@@ -304,7 +302,7 @@ func (s guarded) Put(ctx context.Context, key string, e Entry) error {
 		return err
 	}
 	defer leave()
-	if !s.purges.Trusted() { // An instance in contact may have made it anew after a purge that this one has not heard of.
+	if !s.purges.Trusted() { // An instance in contact may have made it again after a purge that is not known here.
 		if m, err := s.Store.Stat(ctx, key); err == nil && e.Generation().Before(m.Generation()) {
 			return ErrPurged
 		}

@@ -8,14 +8,14 @@ import (
 	"fmt"
 )
 
-// MinSealKey is the least length of a seal key in bytes.
+// MinSealKey is the minimum length of a seal key in bytes.
 const MinSealKey = 32
 
-// Seal binds meta, body and key of the entries of a store together. With keys it is an HMAC-SHA256, so that only those
-// who know a key can write an entry that is read; without, it is a plain checksum, which shows damage but not intent.
+// Seal binds meta, body and key of an entry together. With keys it is an HMAC-SHA256, so that only holders of a key can
+// write entries that are read. Without keys it is a plain checksum, which detects damage but not forgery.
 type Seal struct{ keys [][]byte }
 
-// NewSeal seals with the first key and opens with any. No key gives the plain checksum.
+// NewSeal makes a Seal that seals with the first key and verifies with any. Without keys it is the plain checksum.
 func NewSeal(keys ...[]byte) (Seal, error) {
 	s := Seal{}
 	for _, k := range keys {
@@ -39,7 +39,7 @@ func containsKey(keys [][]byte, k []byte) bool {
 	return false
 }
 
-// line is the last line of a meta text.
+// line returns the last line of a meta text.
 func (s Seal) line(key string, text []byte) []byte {
 	if len(s.keys) == 0 {
 		return sealText(nil, key, text)
@@ -47,7 +47,7 @@ func (s Seal) line(key string, text []byte) []byte {
 	return sealText(s.keys[0], key, text)
 }
 
-// holds reports whether line was made for key and text, with any of the keys.
+// holds reports whether line is valid for key and text, with any of the keys.
 func (s Seal) holds(key string, text, line []byte) bool {
 	if len(s.keys) == 0 {
 		return bytes.Equal(sealText(nil, key, text), line)

@@ -1,4 +1,4 @@
-// Package cache keeps entries by key: Store, Memory, Tiered. It knows no images.
+// Package cache keeps entries by key: Store, Memory, Tiered. It does not look into images.
 package cache
 
 import (
@@ -11,7 +11,7 @@ import (
 var ErrMiss = errors.New("cache: no such entry")
 
 // Entry is the bytes of a variant with their Meta. Body is immutable: neither the store nor a reader may change it
-// after it was handed over, so it is shared without copying.
+// after it was passed on, so it is shared without copying.
 type Entry struct {
 	Meta
 	Body []byte
@@ -23,38 +23,37 @@ type Meta struct {
 	ETag        string    // strong, quoted, computed from Body by its writer; equal on all instances
 	Size        int64     // length of Body in bytes; set by the Store
 	Created     time.Time // UTC, whole seconds
-	Recipe      int       // the version of the coefficients and encoder settings that made it
-	// Attrs carries what the pipeline must answer from a hit: width, height, quality, stage and the like. Keys are
-	// lower case ASCII, values printable ASCII; together at most 1 KiB. Shared and immutable like Body.
+	Recipe      int       // version of the coefficients and encoder settings that made it
+	// Attrs has the facts that the pipeline needs for a hit: width, height, quality, stage and others. Keys are lower
+	// case ASCII, values printable ASCII; together at most 1 KiB. Shared and immutable like Body.
 	Attrs map[string]string
 }
 
-// LastingPrefix begins the keys of entries that cannot be made again, unlike variants. They are small. A Store that
-// makes room leaves them alone for long.
+// LastingPrefix is the prefix of keys whose entries, unlike variants, cannot be made again. They are small. A Store
+// that makes room removes them much later than others.
 const LastingPrefix = "links/"
 
 // Store keeps entries by key. Safe for concurrent use; honours ctx. An absent key is ErrMiss (errors.Is); any other
 // error means "unknown", never "absent". Put replaces whole entries: a reader sees the old or the new one, never a mix.
-// An entry whose bytes fail their checksum is reported as ErrMiss (and counted), so that it is made again and repaired
-// by the next Put.
+// An entry with a wrong checksum is ErrMiss (and counted), so that it is made again and the next Put repairs it.
 //
 // Keys are relative slash-separated paths of printable ASCII without empty, "." or ".." segments, at most 512 bytes,
-// each segment at most 200, so that a directory can hold them. For the same reason no key may be the parent path of
-// another. Check and CheckKey say whether a key is one; a Store refuses others with ErrBadKey.
+// each segment at most 200, so that they can be file names. For the same reason no key may be the parent path of
+// another. Check and CheckKey validate keys; a Store refuses invalid ones with ErrBadKey.
 type Store interface {
 	Get(ctx context.Context, key string) (Entry, error)
 	Stat(ctx context.Context, key string) (Meta, error)
 	Put(ctx context.Context, key string, e Entry) error
-	// Delete removes every entry whose key begins with prefix and returns how many there were.
+	// Delete removes every entry whose key begins with prefix and returns their number.
 	Delete(ctx context.Context, prefix string) (int, error)
 }
 
-// Observer learns what a store does; wired to metrics by the composition root. All methods are safe for concurrent use.
+// Observer is notified of a store's operations; app connects it to metrics. All methods are safe for concurrent use.
 type Observer interface {
-	// Observe is called once per operation. tier is "memory", "dir" or "s3", or "store" for what Tiered decides about
-	// whichever store is behind it; op is get, stat, put, delete, sweep or checksum; outcome is hit, miss, ok or error,
-	// "hung" (dir: the disk did not answer in time), "forbidden" (s3: a 403 read as a miss), and of tier "store" "open"
-	// (the breaker spared the call) or "dropped" (too many bytes pending); bytes is the size moved, 0 if none.
+	// Observe is called once per operation. tier is "memory", "dir" or "s3", or "store" for decisions of Tiered about
+	// the store behind it. op is get, stat, put, delete, sweep or checksum. outcome is hit, miss, ok or error; "hung"
+	// (dir: the disk did not respond in time); "forbidden" (s3: a 403 read as a miss); and for the tier "store" "open"
+	// (the breaker refused the call) or "dropped" (too many bytes pending). bytes is the number of bytes moved, or 0.
 	Observe(tier, op, outcome string, elapsed time.Duration, bytes int64)
 }
 

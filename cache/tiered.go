@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// ErrUnavailable says that the store failed lately and was not asked. It means "unknown", never "absent".
-var ErrUnavailable = errors.New("cache: the store failed lately and is given a rest")
+// ErrUnavailable says that the store failed recently and was not called. It means "unknown", never "absent".
+var ErrUnavailable = errors.New("cache: the store failed recently and is not called for now")
 
 // ErrPending says that an entry was not written because too many bytes wait to be written already.
 var ErrPending = errors.New("cache: too many bytes wait to be written")
 
-// Tiered puts a Memory before a Store. A store that is slow or broken costs a reader at most the look-up budget, and
-// nothing while the breaker is open. Safe for concurrent use; it starts no goroutine.
+// Tiered puts a Memory before a Store. A slow or broken store costs a reader at most the look-up timeout, and nothing
+// while the breaker is open. Safe for concurrent use; it starts no goroutine.
 type Tiered struct {
 	mem     *Memory
 	store   Store
@@ -26,16 +26,16 @@ type Tiered struct {
 	pending *pending
 	purges  *Purges
 
-	filling sync.RWMutex // held for reading while an entry is put into memory, so that Forget wins over it
+	filling sync.RWMutex // held for reading while an entry is put into memory, so that Forget removes it
 }
 
-// The tiers that Lookup and Stat name.
+// The tiers that Lookup and Stat return.
 const (
 	TierMemory = "memory"
 	TierStore  = "store"
 )
 
-// NewTiered makes a Tiered that hides from its readers what purges covers, and writes none of it; obs may be nil.
+// NewTiered makes a Tiered that neither returns nor writes entries that purges covers; obs may be nil.
 func NewTiered(mem *Memory, store Store, purges *Purges, cfg StoreConfig, obs Observer) *Tiered {
 	if obs == nil {
 		obs = NoObserver{}
@@ -43,8 +43,8 @@ func NewTiered(mem *Memory, store Store, purges *Purges, cfg StoreConfig, obs Ob
 	return &Tiered{mem: mem, store: purges.Guard(store), purges: purges, cfg: cfg, obs: obs, pending: newPending(cfg.Pending)}
 }
 
-// Lookup finds an entry and says which tier had it; one from the store is kept in memory. The error is ErrMiss when the
-// entry is absent, and anything else when that could not be found out.
+// Lookup returns an entry and the tier that had it; an entry from the store is kept in memory. The error is ErrMiss if
+// the entry is absent, and anything else if that is unknown.
 func (t *Tiered) Lookup(ctx context.Context, key string) (Entry, string, error) {
 	if e, ok := t.recall(key, "get"); ok {
 		return e, TierMemory, nil
@@ -61,7 +61,7 @@ func (t *Tiered) Lookup(ctx context.Context, key string) (Entry, string, error) 
 	return e, TierStore, nil
 }
 
-// Read is Lookup in the store alone: it neither looks into the memory nor keeps anything there.
+// Read is Lookup in the store only: it does not use memory.
 func (t *Tiered) Read(ctx context.Context, key string) (e Entry, err error) {
 	err = t.read(ctx, "get", func(ctx context.Context) error {
 		e, err = t.store.Get(ctx, key)
@@ -70,7 +70,7 @@ func (t *Tiered) Read(ctx context.Context, key string) (e Entry, err error) {
 	return e, err
 }
 
-// Stat is Lookup without the body: the memory stays as it is.
+// Stat is Lookup without the body; it does not change memory.
 func (t *Tiered) Stat(ctx context.Context, key string) (Meta, string, error) {
 	if e, ok := t.recall(key, "stat"); ok {
 		return e.Meta, TierMemory, nil
@@ -86,10 +86,10 @@ func (t *Tiered) Stat(ctx context.Context, key string) (Meta, string, error) {
 	return m, TierStore, nil
 }
 
-// Recall looks into the memory only. It finds nothing while memory is not trusted.
+// Recall looks into memory only. It finds nothing while memory is not trusted.
 func (t *Tiered) Recall(key string) (Entry, bool) { return t.recall(key, "get") }
 
-// Remember keeps an entry in memory only. With background it uses no room that viewers' entries need.
+// Remember keeps an entry in memory only. With background it displaces no viewer's entry.
 func (t *Tiered) Remember(key string, e Entry, background bool) {
 	outcome := "ok"
 	if !t.remember(key, e, background) {
@@ -98,7 +98,7 @@ func (t *Tiered) Remember(key string, e Entry, background bool) {
 	t.obs.Observe(TierMemory, "put", outcome, 0, int64(len(e.Body)))
 }
 
-// remember puts an entry into memory that is not purged.
+// remember puts an entry into memory unless it is purged.
 func (t *Tiered) remember(key string, e Entry, background bool) bool {
 	t.filling.RLock()
 	defer t.filling.RUnlock()
@@ -106,8 +106,8 @@ func (t *Tiered) remember(key string, e Entry, background bool) bool {
 }
 
 // Save writes an entry to the store and returns when it is there. It waits while a purge holds the key and while too
-// many bytes are pending, and asks the store even when it failed lately: its caller needs to know. A purged entry is
-// ErrPurged.
+// many bytes are pending, and calls the store even if the breaker is open: its caller needs the result. A purged entry
+// is ErrPurged.
 func (t *Tiered) Save(ctx context.Context, key string, e Entry) error {
 	return t.unheld(ctx, key, func() error {
 		n := int64(len(e.Body))
@@ -120,8 +120,8 @@ func (t *Tiered) Save(ctx context.Context, key string, e Entry) error {
 	})
 }
 
-// SaveBehind writes an entry of a viewer, who was answered already: it gives up at once, with ErrPending or
-// ErrUnavailable, where Save would wait for room. It returns when the entry is stored; the caller brings the goroutine.
+// SaveBehind writes an entry whose viewer has the response already. Where Save would wait for room, it returns
+// ErrPending or ErrUnavailable at once. It returns when the entry is stored; call it in a goroutine.
 func (t *Tiered) SaveBehind(ctx context.Context, key string, e Entry) error {
 	return t.unheld(ctx, key, func() error {
 		n := int64(len(e.Body))
@@ -139,9 +139,8 @@ func (t *Tiered) SaveBehind(ctx context.Context, key string, e Entry) error {
 	})
 }
 
-// unheld writes once no purge holds the key. It waits for that before it takes room, so that a purge keeps no other
-// write waiting; and a write has all that it needs before it begins, so that it keeps no purge waiting for longer than
-// the store takes.
+// unheld calls write once no purge holds the key. It waits for that before it acquires room, so that held writes do not
+// block others; and a write has all that it needs before it begins, so that a purge waits only for the store.
 func (t *Tiered) unheld(ctx context.Context, key string, write func() error) error {
 	for {
 		err := t.purges.await(ctx, key)
@@ -149,7 +148,7 @@ func (t *Tiered) unheld(ctx context.Context, key string, write func() error) err
 			err = write()
 		}
 		switch {
-		case errors.Is(err, errHeld): // The purge began just now.
+		case errors.Is(err, errHeld): // The purge has just begun.
 		case err == nil, errors.Is(err, ErrPurged), errors.Is(err, ErrPending), errors.Is(err, ErrUnavailable):
 			return err
 		default:
@@ -158,11 +157,10 @@ func (t *Tiered) unheld(ctx context.Context, key string, write func() error) err
 	}
 }
 
-// Forget removes from memory every entry whose key matches and that is purged already. A look-up that runs meanwhile
-// brings none of them back: either it puts its entry there before this line and Forget removes it, or it finds it
-// purged.
+// Forget removes from memory every purged entry whose key matches. A concurrent look-up brings none of them back:
+// either it puts its entry into memory before this line and Forget removes it, or it finds it purged.
 func (t *Tiered) Forget(match func(key string) bool) int {
-	func() { // Every look-up that began before the purge has put its entry after this.
+	func() { // Look-ups that began before the purge have put their entries into memory after this.
 		t.filling.Lock()
 		defer t.filling.Unlock()
 	}()
@@ -171,7 +169,7 @@ func (t *Tiered) Forget(match func(key string) bool) int {
 	return n
 }
 
-// Load tells how many bytes wait to be written to the store, and whether it is given a rest because it failed lately.
+// Load returns how many bytes wait to be written to the store, and whether the breaker is open.
 func (t *Tiered) Load() (pending int64, resting bool) {
 	t.pending.mu.Lock()
 	pending = t.pending.used
@@ -194,7 +192,7 @@ func (t *Tiered) recall(key, op string) (Entry, bool) {
 	return e, true
 }
 
-// read asks the store within the budget, unless the breaker is open.
+// read calls the store within the timeout, unless the breaker is open.
 func (t *Tiered) read(ctx context.Context, op string, ask func(context.Context) error) error {
 	probe, ok := t.reads.enter()
 	if !ok {
@@ -223,7 +221,7 @@ func (t *Tiered) put(ctx context.Context, key string, e Entry, probe bool) error
 	return err
 }
 
-// judge says what err tells of the store: nothing when the caller itself left or asked for a key that cannot be.
+// judge returns what err says about the store: nothing if the caller left or passed an invalid key.
 func judge(ctx context.Context, err error) verdict {
 	switch {
 	case err == nil, errors.Is(err, ErrMiss):

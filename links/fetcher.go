@@ -10,13 +10,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Origin fetches originals by their links. Implemented by origin.Client.
+// Origin fetches originals by their URLs. Implemented by origin.Client.
 type Origin interface {
 	Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error)
 	Forget(source string)
 }
 
-// Fetcher is an Origin that also fetches originals by their ids, with the newest link known.
+// Fetcher is an Origin that also fetches originals by their ids, with the newest known link.
 type Fetcher struct {
 	Origin
 	Links *Links // nil = no links are kept
@@ -34,7 +34,7 @@ func (f Fetcher) Fetch(ctx context.Context, source string, lim origin.Limits) (o
 	return f.Origin.Fetch(ctx, link, lim)
 }
 
-// Forget implements Origin: what is known against the newest link that this instance kept.
+// Forget implements Origin. For an id it forgets what is known of the newest link on this instance.
 func (f Fetcher) Forget(source string) {
 	if id, ok := variant.OpaqueID(source); ok {
 		if f.Links == nil {
@@ -45,7 +45,7 @@ func (f Fetcher) Forget(source string) {
 	f.Origin.Forget(source)
 }
 
-// Live is the newest link of an opaque source; of any other it is the source itself. A nil Links knows none.
+// Live returns the newest link of an opaque source; any other source is returned unchanged. A nil Links knows none.
 func (l *Links) Live(ctx context.Context, source string) (string, error) {
 	id, ok := variant.OpaqueID(source)
 	switch {
@@ -57,7 +57,7 @@ func (l *Links) Live(ctx context.Context, source string) (string, error) {
 	return l.Newest(ctx, id)
 }
 
-// Within reports whether a link leads to one of the hosts.
+// Within reports whether a link points to one of the hosts.
 func Within(link string, hosts reach.Hosts) bool {
 	if hosts == "" {
 		return true

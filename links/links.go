@@ -1,5 +1,5 @@
-// Package links keeps, for originals whose links expire, the newest link under the id that stands for the original in
-// URLs. A link opens the original to whoever reads it: it is sealed wherever it is kept, and used for fetches alone.
+// Package links stores, for originals whose links expire, the newest link under the id that replaces it in URLs. A link
+// opens the original to anyone who reads it, so it is sealed in storage and used only for fetches.
 package links
 
 import (
@@ -11,18 +11,18 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// ErrUnknown says that there is no link of an id.
+// ErrUnknown says that no link of an id is stored.
 var ErrUnknown = errors.New("links: no link of this id is known")
 
-// Store keeps a sealed link by its id, durably and for all instances that share originals. Put replaces what is there.
-// An absent id is ErrUnknown; any other error means that the store does not say. Safe for concurrent use.
+// Store keeps a sealed link by its id, durably and for all instances that share originals. Put replaces an earlier one.
+// An absent id is ErrUnknown; any other error means that the result is unknown. Safe for concurrent use.
 type Store interface {
 	Put(ctx context.Context, id string, sealed []byte) error
 	Get(ctx context.Context, id string) ([]byte, error)
 }
 
 const (
-	writers  = 32              // links of one call that are stored at a time
+	writers  = 32              // links of one call that are stored concurrently
 	patience = 5 * time.Second // for one call of the store
 )
 
@@ -33,7 +33,7 @@ type Links struct {
 	recent recent
 }
 
-// New makes a Links of a configuration that is On.
+// New makes a Links; cfg must be On.
 func New(cfg Config, store Store) (*Links, error) {
 	s, err := cfg.sealer()
 	if err != nil {
@@ -42,8 +42,8 @@ func New(cfg Config, store Store) (*Links, error) {
 	return &Links{store: store, sealer: s, recent: recent{limit: recentLinks, young: map[string]string{}}}, nil
 }
 
-// Keep makes links, by id, the newest ones known. When it returns without an error they are durable. Faults: overloaded
-// where the store does not take them all.
+// Keep stores links by id as the newest ones. When it returns without an error they are durable. Faults: overloaded if
+// the store does not accept them all.
 func (l *Links) Keep(ctx context.Context, links map[string]string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -85,8 +85,8 @@ func (l *Links) keep(ctx context.Context, id, link string) error {
 	return nil
 }
 
-// Newest is the newest link of an id. Where the store does not answer, it is the newest that this instance kept.
-// Faults: source_forbidden where no link is known, which a newer one mends; overloaded.
+// Newest returns the newest link of an id. If the store does not respond, it is the newest that this instance stored.
+// Faults: source_forbidden if no link is known, which a newer one repairs; overloaded.
 func (l *Links) Newest(ctx context.Context, id string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -107,7 +107,7 @@ func (l *Links) Newest(ctx context.Context, id string) (string, error) {
 	return link, nil
 }
 
-// lost is the fault of an original to which no link is known.
+// lost is the fault of an original without a known link.
 func lost(public string, err error) error {
 	return fault.New(fault.SourceForbidden, "links.Newest", public, err)
 }
@@ -122,10 +122,10 @@ func unavailable(op, public string, err error) error {
 	return f
 }
 
-// recentLinks is how many links each half of recent holds: some 16 MiB together, were each 1 KiB long.
+// recentLinks is the number of links in each half of recent: both take about 16 MiB if links are 1 KiB long.
 const recentLinks = 8192
 
-// recent holds the links that this instance kept last. When the younger half is full, the older one is forgotten.
+// recent holds the links that this instance stored last. When the younger half is full, the older one is dropped.
 type recent struct {
 	limit      int
 	mu         sync.Mutex

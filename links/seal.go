@@ -12,35 +12,35 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// MinKey is the least length of a key in bytes.
+// MinKey is the minimum length of a key in bytes.
 const MinKey = 32
 
-// maxKeyFile bounds a file with a key in bytes.
+// maxKeyFile is the maximum size of a key file in bytes.
 const maxKeyFile = 64 << 10
 
 // Config is the configuration section "links".
 type Config struct {
-	// Keys seal the links that are kept of sources whose links expire: those of which origin.canonical strips a
-	// parameter. Prewarm and /v1/sign then answer URLs with an opaque id ("/ref/") in place of the link, which are the
-	// same for every link to one original. The first key seals, the others still open: to rotate, add the new key
-	// behind the old one on all instances, then exchange them, then drop the old one once every unit was posted again.
-	// All instances of a store need the same. Empty: links stand in URLs.
+	// Keys seal the stored links of sources whose links expire: those from which origin.canonical strips a parameter.
+	// Prewarm and /v1/sign then return URLs with an opaque id ("/ref/") instead of the link; the id is the same for
+	// every link to one original. The first key seals, the others still open: to rotate, add the new key after the old
+	// one on all instances, then swap them, then remove the old one when every unit has been posted again. All
+	// instances of a store need the same keys. Empty: links appear in URLs.
 	Keys []Key `yaml:"keys"`
 }
 
-// Key is a key that links are sealed with.
+// Key is a key that seals links.
 type Key struct {
 	// Key is the key itself, at least 32 characters; or set key_file.
 	Key string `yaml:"key" secret:"true"`
-	// KeyFile is a file that holds the key; blanks around it are dropped. The server refuses one that another user
-	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
+	// KeyFile is a file that holds the key; surrounding whitespace is dropped. The server refuses a file that another
+	// user could write or replace: the file and the directories above it must belong to root or to the server's user.
 	KeyFile string `yaml:"key_file"`
 }
 
-// On reports whether links are kept.
+// On reports whether links are stored.
 func (c Config) On() bool { return len(c.Keys) > 0 }
 
-// Validate reports the first thing wrong with the configuration, without reading key files.
+// Validate reports the first invalid value, without reading key files.
 func (c Config) Validate() error {
 	for i, k := range c.Keys {
 		switch {
@@ -81,7 +81,7 @@ func (c Config) sealer() (sealer, error) {
 	return s, nil
 }
 
-// aeadOf makes AES-256-GCM of a secret of any length. The nonce is random and stands before the text.
+// aeadOf makes AES-256-GCM of a secret of any length. The nonce is random and precedes the ciphertext.
 func aeadOf(secret string) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "goldcrest links 1", 32)
 	if err != nil {
@@ -94,7 +94,7 @@ func aeadOf(secret string) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// sealer seals with its first key and opens with any. The id is bound in: the link of one does not open as another's.
+// sealer seals with its first key and opens with any. The id is authenticated: a link does not open under another id.
 type sealer []cipher.AEAD
 
 func (s sealer) seal(id, link string) []byte { return s[0].Seal(nil, nil, []byte(link), []byte(id)) }

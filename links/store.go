@@ -8,12 +8,12 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// InStore is a Store in the store of the cache: in a bucket for all instances that use it.
+// InStore is a Store in the cache's store: in a bucket it is shared by all instances that use the bucket.
 func InStore(store cache.Store) Store { return inStore{store} }
 
 type inStore struct{ cache.Store }
 
-// key is none that a variant has: a purge leaves links alone.
+// key differs from every variant's key, so purges do not delete links.
 func key(id string) string { return cache.LastingPrefix + id[:2] + "/" + id }
 
 // Put implements Store.

@@ -17,19 +17,19 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
-// firstBuffer is what a body of unknown length is given to begin with.
+// firstBuffer is the initial buffer for a body of unknown length.
 const firstBuffer = 64 << 10
 
-// minWindowBytes is what a body must bring in each quarter of the timeout.
+// minWindowBytes is the minimum that a body must deliver in each quarter of the timeout.
 const minWindowBytes = 1 << 10
 
-// read takes the body under its limits and checks that it is a whole picture.
+// read reads the body under its limits and checks that it is a complete picture.
 func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, response *http.Response) (o Original, err error) {
 	length := response.ContentLength
 	if length > f.cap {
 		return Original{}, tooLarge()
 	}
-	// A body whose end the protocol marks cannot have lost its tail unnoticed.
+	// If the protocol marks the end of the body, truncation is detected.
 	framed := length >= 0 || len(response.TransferEncoding) > 0
 	coding, zipped := contentCoding(response.Header)
 	if zipped {
@@ -75,11 +75,11 @@ func (f *fetch) read(ctx context.Context, cancel context.CancelCauseFunc, respon
 	return o, nil
 }
 
-// noRoom words the end of a wait for memory.
+// noRoom turns the end of a wait for memory into a fault.
 func noRoom(err error) error { return waited(err, "origin.read", "too many originals are in work") }
 
-// readAll reads a body of a known length into a buffer of just that size, and one of an unknown length (-1) up to
-// limit. The latter's buffer grows by what grow admits.
+// readAll reads a body of a known length into a buffer of that size, and one of unknown length (-1) up to limit. In the
+// second case grow admits the growth of the buffer.
 func readAll(r io.Reader, length, limit int64, grow func(bytes int64) error) ([]byte, error) {
 	if length >= 0 {
 		b := make([]byte, length)
@@ -94,7 +94,7 @@ func readAll(r io.Reader, length, limit int64, grow func(bytes int64) error) ([]
 			return nil, tooLarge()
 		}
 		if err == io.EOF {
-			return slices.Clone(b), nil // The buffer may be twice as large, and is not what was admitted.
+			return slices.Clone(b), nil // The buffer may be twice as large, and only len(b) was admitted.
 		}
 		if err != nil {
 			return nil, err
@@ -117,8 +117,8 @@ func tooLarge() error {
 	return fault.New(fault.SourceTooLarge, "origin.read", "the source is larger than allowed", nil)
 }
 
-// contentCoding gives the content codings that an answer names, "" for none, and reports whether gzip is one of them.
-// Stores keep whatever an upload named (aws-chunked, utf-8, none), so a name alone refuses nothing.
+// contentCoding returns the content codings that a response names, "" for none, and reports whether gzip is one of
+// them. Stores keep whatever the upload named (aws-chunked, utf-8, none), so a name alone is not a reason to refuse.
 func contentCoding(h http.Header) (coding string, zipped bool) {
 	var names []string
 	for _, line := range h.Values("Content-Encoding") {
@@ -133,8 +133,8 @@ func contentCoding(h http.Header) (coding string, zipped bool) {
 	return strings.Join(names, ", "), zipped
 }
 
-// stillCoded explains a body that is no picture by the coding that its answer names, where the bytes are nothing else
-// that is known: an HTML page under any coding is an HTML page.
+// stillCoded names the content coding in the error of a body that is not a picture and of no other known type: an HTML
+// page under any coding is an HTML page.
 func stillCoded(coding string, body []byte, err error) error {
 	format := sniff.Format(body)
 	if coding == "" || fault.KindOf(err) != fault.NotAnImage || len(body) == 0 || format != "" && format != "gzip" {
@@ -144,8 +144,8 @@ func stillCoded(coding string, body []byte, err error) error {
 	return fault.New(fault.SourceError, "origin.read", public, fault.ErrThisFile)
 }
 
-// gunzip decodes a body that came compressed although it was not asked for. Some stores put the header on plain files:
-// the bytes decide. What comes out counts against the byte cap.
+// gunzip decompresses a body that came compressed although that was not requested. Some stores set the header on plain
+// files, so the bytes decide. The byte limit applies to the output.
 func gunzip(r io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReader(r)
 	head, err := buffered.Peek(2)
@@ -159,7 +159,7 @@ func gunzip(r io.Reader) (io.Reader, error) {
 	return buffered, nil
 }
 
-// gzipBody names the faults of the coding itself; a broken connection stays what it is.
+// gzipBody turns errors of the gzip format into faults; a broken connection stays what it is.
 type gzipBody struct{ *gzip.Reader }
 
 func (g gzipBody) Read(p []byte) (int, error) {
@@ -177,7 +177,7 @@ func badGzip(err error) error {
 	return err
 }
 
-// watched is a body that is cut when it comes too slowly.
+// watched is a body that is cut off when it arrives too slowly.
 type watched struct {
 	body   io.Reader
 	cancel context.CancelCauseFunc
@@ -187,7 +187,7 @@ type watched struct {
 	mu      sync.Mutex
 	timer   *time.Timer // nil = stopped
 	seen    int64
-	resting bool // nobody reads
+	resting bool // nothing reads it at the moment
 }
 
 func watch(body io.Reader, window time.Duration, cancel context.CancelCauseFunc) *watched {
@@ -198,14 +198,14 @@ func watch(body io.Reader, window time.Duration, cancel context.CancelCauseFunc)
 	return w
 }
 
-// Read counts what passes.
+// Read counts the bytes.
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.body.Read(p)
 	w.got.Add(int64(n))
 	return n, err
 }
 
-// look is called at the end of each window.
+// look runs at the end of each window.
 func (w *watched) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -221,7 +221,7 @@ func (w *watched) look() {
 	w.timer.Reset(w.window)
 }
 
-// rest tells that nobody reads for a while, or does again from now on.
+// rest suspends or resumes the check, for pauses of the reader.
 func (w *watched) rest(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

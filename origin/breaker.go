@@ -8,16 +8,16 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// The circuit of a host opens after a run of failures and lets one probe pass after each pause; the pause doubles while
-// probes fail.
+// The circuit of a host opens after a number of consecutive failures and lets one probe pass after each pause; the
+// pause doubles while probes fail.
 const (
 	breakerRun   = 5
 	firstPause   = time.Second
 	lastPause    = 15 * time.Second
-	maxHostPause = time.Minute // the longest Retry-After that an origin is granted
+	maxHostPause = time.Minute // the longest Retry-After that is honoured
 )
 
-// breaker keeps a failing origin from being asked by everybody. It is guarded by the lock of its table.
+// breaker stops requests to a failing host. It is guarded by the lock of its table.
 type breaker struct {
 	failures int           // in a row
 	pause    time.Duration // 0 = closed
@@ -25,7 +25,7 @@ type breaker struct {
 	probing  bool
 }
 
-// blocked is how long a caller has to wait; 0 = it may pass. A clock that was set back ends the pause.
+// blocked is how long a caller has to wait; 0 = it may pass. If the clock was set back, the pause ends.
 func (b *breaker) blocked(now time.Time) time.Duration {
 	if b.pause == 0 {
 		return 0
@@ -40,13 +40,13 @@ func (b *breaker) blocked(now time.Time) time.Duration {
 	return 0
 }
 
-// pass lets a caller through, as the probe where the circuit is open.
+// pass lets a caller through, as the probe if the circuit is open.
 func (b *breaker) pass() (probe bool) {
 	b.probing = b.pause > 0
 	return b.probing
 }
 
-// learn takes the outcome of a fetch that passed.
+// learn records the result of a fetch that passed.
 func (b *breaker) learn(now time.Time, probe bool, err error) {
 	if probe {
 		b.probing = false
@@ -65,13 +65,13 @@ func (b *breaker) learn(now time.Time, probe bool, err error) {
 			b.open(now, firstPause)
 		}
 	case probe:
-		b.open(now, b.pause) // The probe was called off and says nothing: the next one waits its turn.
+		b.open(now, b.pause) // The probe was cancelled and says nothing: the next one waits a full pause.
 	}
 }
 
 func (b *breaker) open(now time.Time, pause time.Duration) { b.pause, b.since = pause, now }
 
-// failing tells the faults that speak against the host.
+// failing reports whether a fault counts against the host.
 func failing(k fault.Kind) bool {
 	switch k {
 	case fault.SourceError, fault.ConnectFailed, fault.TLSFailed, fault.DNSFailed, fault.SourceTimeout:
@@ -80,7 +80,7 @@ func failing(k fault.Kind) bool {
 	return false
 }
 
-// answered tells the faults that need a working host to happen. They never count against it.
+// answered reports whether a fault proves that the host works. It never counts against it.
 func answered(err error) bool {
 	k := fault.KindOf(err)
 	return permanent(k) || k == fault.SourceForbidden || k == fault.TooManyRedirects || errors.Is(err, fault.ErrThisFile) || errors.Is(err, reach.ErrBeyond)

@@ -6,19 +6,18 @@ import (
 	"sync"
 )
 
-// budget bounds the bytes of originals that are held at one time, and those of bodies that come in from one host. A
-// body of unknown length is charged as it comes in. So that bodies that have begun never wait for each other without
-// end, growth is granted only while one that grows could still come to its full size, whatever the others hold:
-//  1. the one that needs the least for that is always granted more, at the latest once what no longer grows is given
-//     back;
-//  2. when it ends, what it held and what was kept free for it are enough for any other.
+// budget bounds the bytes of originals in memory, and those of the bodies that arrive from one host. A body of unknown
+// length is charged as it arrives. To avoid deadlock between bodies that have begun, growth is granted only while at
+// least one growing body could still reach its full size, whatever the others hold:
+//  1. The one that needs the least for that is always granted more, at the latest when the finished ones are released.
+//  2. When it ends, what it held and what was kept free for it are enough for any other.
 type budget struct {
-	total int64 // of all hosts together
-	share int64 // of one host's bodies while they come in; no body is larger
+	total int64 // of all hosts
+	share int64 // of one host's arriving bodies; no body is larger
 
 	mu      sync.Mutex
 	used    int64
-	hosts   map[string]int64 // bytes of the bodies that come in
+	hosts   map[string]int64 // bytes of arriving bodies
 	growing map[*stake]bool
 	waiting list.List // of *ask
 }
@@ -28,7 +27,7 @@ type stake struct {
 	budget *budget
 	host   string
 	held   int64
-	most   int64 // what it may come to
+	most   int64 // its maximum size
 }
 
 // ask is a stake that waits for more.
@@ -42,7 +41,7 @@ func newBudget(total, largest int64) *budget {
 	return &budget{total: total, share: max(total/4, largest), hosts: map[string]int64{}, growing: map[*stake]bool{}}
 }
 
-// enter waits for the first bytes of a body that may come to most.
+// enter waits for the first bytes of a body of at most most bytes.
 func (b *budget) enter(ctx context.Context, host string, first, most int64) (*stake, error) {
 	s := &stake{budget: b, host: host, most: most}
 	return s, s.grow(ctx, first)
@@ -63,7 +62,7 @@ func (s *stake) grow(ctx context.Context, bytes int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	select {
-	case <-a.granted: // At the same moment: the read itself will meet the end of ctx.
+	case <-a.granted: // Both happened: reading meets the end of ctx itself.
 		return nil
 	default:
 	}
@@ -72,7 +71,7 @@ func (s *stake) grow(ctx context.Context, bytes int64) error {
 	return ctx.Err()
 }
 
-// arrived ends the coming in of a body of which kept bytes are held on.
+// arrived says that the body is complete and keeps kept bytes.
 func (s *stake) arrived(kept int64) {
 	b := s.budget
 	b.mu.Lock()
@@ -86,7 +85,7 @@ func (s *stake) arrived(kept int64) {
 	b.grant()
 }
 
-// release gives back what is held on.
+// release returns all that is held.
 func (s *stake) release() {
 	b := s.budget
 	b.mu.Lock()
@@ -96,8 +95,8 @@ func (s *stake) release() {
 	b.grant()
 }
 
-// grant serves those who wait, in order. Whoever waits for memory that all share holds up the bodies that begin after
-// it, so that a large one gets its turn; one that waits for its own host holds up nobody. The lock is held.
+// grant serves the waiting asks in order. One that waits for the shared memory blocks bodies that begin after it, so
+// that a large one gets its turn; one that waits for its own host's share blocks no other. The lock is held.
 func (b *budget) grant() {
 	full := false
 	for e := b.waiting.Front(); e != nil; {
@@ -125,16 +124,16 @@ func (b *budget) fits(a *ask) bool {
 	return b.used+a.bytes <= b.total && b.safe(a, b.total, "") && b.hostFits(a)
 }
 
-// hostFits reports whether an ask stays within the share of its host.
+// hostFits reports whether an ask stays within its host's share.
 func (b *budget) hostFits(a *ask) bool {
 	host := a.stake.host
 	return b.hosts[host]+a.bytes <= b.share && b.safe(a, b.share, host)
 }
 
-// safe reports whether after the grant one of those that grow, of a host ("" = of all), could come to its full size
-// within limit. What does not grow any more is given back in time.
+// safe reports whether after the grant at least one of the growing bodies, of a host ("" = of all), could reach its
+// full size within limit. Bodies that are complete are released in time.
 func (b *budget) safe(a *ask, limit int64, host string) bool {
-	need := int64(-1) // the least
+	need := int64(-1) // the minimum
 	count := func(s *stake, held int64) {
 		if host != "" && s.host != host {
 			return

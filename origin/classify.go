@@ -13,10 +13,10 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// errEarly marks a picture that is cut in a body whose length nobody vouched for: the connection may have broken.
+// errEarly marks a truncated picture in a body whose length the protocol does not mark: the connection may have broken.
 var errEarly = errors.New("the body has no marked end")
 
-// broken tells the transport faults after which the same request may well succeed at once.
+// broken reports transport errors after which the same request may succeed at once.
 func broken(err error) bool {
 	var opening *net.OpError
 	if errors.As(err, &opening) && opening.Op == "dial" {
@@ -27,11 +27,12 @@ func broken(err error) bool {
 			return true
 		}
 	}
-	// The transport has no names for a connection that the server closed before its answer or within its header.
+	// net/http exports no errors for a connection that the server closed before its response or within its header.
 	return strings.HasPrefix(err.Error(), "http: server closed") || strings.Contains(err.Error(), "transport connection broken")
 }
 
-// classify makes a fault of whatever ended a fetch. outer is the caller's context, inner has the fetch's own deadline.
+// classify turns the error that ended a fetch into a fault. outer is the caller's context, inner has the fetch's own
+// deadline.
 func classify(outer, inner context.Context, err error) error {
 	err = fault.WithoutURL(err)
 	var f *fault.Error

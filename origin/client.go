@@ -1,5 +1,6 @@
-// Package origin fetches originals safely: allow-list, address guard, redirects, limits, completeness. It asks HTTP
-// hosts itself, each by its manners; what else holds originals is a Source, held to the same limits.
+// Package origin fetches originals safely: allow-list, address guard, redirects, limits, completeness. It fetches from
+// HTTP hosts itself, with the settings of package manners; other kinds of origin implement Source and have the same
+// limits.
 package origin
 
 import (
@@ -22,37 +23,36 @@ import (
 // Original is a fetched original, complete and known to be a picture.
 type Original struct {
 	Body         []byte     // immutable
-	Info         sniff.Info // what its header says
-	LastModified time.Time  // as the origin says; zero = unknown
+	Info         sniff.Info // parsed from its header
+	LastModified time.Time  // according to the origin; zero = unknown
 	Via          reach.Via  // the hosts that redirects led through
 	Fresh        Freshness
-	// Version is what the origin may be asked with whether it has changed. It is none where a redirect led to it: what
-	// stands at its end says nothing of where the redirect will lead.
+	// Version is for conditional requests. It is empty after a redirect: a 304 from its target does not say where the
+	// redirect leads next time.
 	Version Validators
-	// Same says that the origin still has the version of Limits.Unless: there is no Body and no Info.
+	// Same says that the origin still has the version in Limits.Unless: there is no Body and no Info.
 	Same bool
-	// Release gives the admitted bytes back once Body is done with. It must be called; further calls do nothing.
+	// Release frees the admitted bytes when Body is not needed any more. It must be called; further calls do nothing.
 	Release func()
 }
 
-// Limits narrow a single fetch. They can only lower what the Config allows.
+// Limits narrow a single fetch. They can only lower the limits of Config.
 type Limits struct {
 	Bytes int64 // 0 = as configured
-	// Within are the hosts that may be asked for the caller: the source's own and each that a redirect leads to. A
-	// refusal for it is about the caller. It is not remembered, neither against the source nor against a host.
+	// Within are the hosts that may be fetched from for this caller: the source's own and each redirect's. A refusal
+	// because of it is not remembered, neither for the source nor for a host.
 	Within reach.Hosts
-	// Unless is the version that the caller has, if it needs no other. Redirects are followed without it.
+	// Unless is the version that the caller has. Requests that follow a redirect are sent without it.
 	Unless Validators
-	// Admit, if set, is asked for a slot once the host has room for the fetch and before anything is sent, so that
-	// fetches that queue for one slow host take no slots from the others. The fetch gives it back.
+	// Admit, if set, is called for a slot once the host has room for the fetch and before anything is sent, so that
+	// fetches that queue for one slow host take no slots from others. The fetch releases the slot.
 	Admit func(ctx context.Context) (release func(), err error)
-	// Waits, if set, is called where the fetch has to wait for its host: a slot that the caller brings along is better
-	// lent to others.
+	// Waits, if set, is called when the fetch has to wait for its host, so that the caller can lend its own slot to
+	// others.
 	Waits func()
 }
 
-// Observer learns what a Client does; wired to metrics by the composition root. All methods are safe for concurrent
-// use.
+// Observer is notified of a Client's work; app connects it to metrics. All methods are safe for concurrent use.
 type Observer interface {
 	// Fetched is called once per Fetch. kind is "" on success; bytes is the size of the original.
 	Fetched(kind fault.Kind, elapsed time.Duration, bytes int64)
@@ -60,24 +60,24 @@ type Observer interface {
 	Noted(event string)
 }
 
-// Hooks are the parts of the world that a Client touches. Zero values are the real ones.
+// Hooks replace the parts of the world that a Client uses. Zero values are the real ones.
 type Hooks struct {
-	Now      func() time.Time // the clock of caches, circuits and lifetimes
-	Resolver *net.Resolver    // looks names up
-	RootCAs  *x509.CertPool   // whom TLS trusts
-	Observer Observer         // nil = nobody
+	Now      func() time.Time // the clock of caches, circuit breakers and lifetimes
+	Resolver *net.Resolver    // resolves names
+	RootCAs  *x509.CertPool   // that TLS trusts
+	Observer Observer         // nil = none
 }
 
 // Client fetches originals. Safe for concurrent use.
 type Client struct {
 	hooks     Hooks
-	dial      dialFunc // through the guard
+	dial      dialFunc // with the address guard
 	transport *http.Transport
 	negatives *Negatives
 	settings  atomic.Pointer[settings]
 }
 
-// settings is all that a Config decides, swapped as a whole.
+// settings is everything derived from a Config; it is replaced as a whole.
 type settings struct {
 	cfg    Config
 	allow  []pattern
@@ -89,7 +89,7 @@ type settings struct {
 	transports map[*manners.Manner]*http.Transport
 }
 
-// New makes a Client. It opens nothing.
+// New makes a Client. It opens no connection.
 func New(cfg Config, hooks Hooks) (*Client, error) {
 	if hooks.Now == nil {
 		hooks.Now = time.Now
@@ -112,7 +112,7 @@ func New(cfg Config, hooks Hooks) (*Client, error) {
 	return c, nil
 }
 
-// Reload takes a new Config at once; fetches that run keep the old one. A Config that is not valid changes nothing.
+// Reload applies a new Config at once; running fetches keep the old one. An invalid Config changes nothing.
 func (c *Client) Reload(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -141,7 +141,7 @@ func (c *Client) Reload(cfg Config) error {
 	}
 	old := c.settings.Load()
 	if old != nil && old.cfg.PerHost == cfg.PerHost {
-		s.hosts = old.hosts // What is known of the hosts stays.
+		s.hosts = old.hosts // The state of hosts survives.
 	} else {
 		s.hosts = newHosts(cfg.PerHost, c.hooks.Now)
 	}
@@ -151,40 +151,40 @@ func (c *Client) Reload(cfg Config) error {
 		s.memory = newBudget(cfg.Memory, cfg.MaxBytes)
 	}
 	c.settings.Store(s)
-	c.negatives.clear() // The limits that made a source bad may have moved.
+	c.negatives.clear() // The limits that made a source bad may have changed.
 	if old != nil {
-		c.transport.CloseIdleConnections() // They were let through by the old guard.
+		c.transport.CloseIdleConnections() // The old guard admitted them.
 		old.closeIdle()
 	}
 	return nil
 }
 
-// Allowed reports whether source may be asked for at all, without any I/O: bad_source, source_not_allowed,
+// Allowed reports, without any I/O, whether source may be fetched at all: bad_source, source_not_allowed,
 // address_blocked.
 func (c *Client) Allowed(source string) error {
 	_, err := c.settings.Load().parse(source)
 	return err
 }
 
-// Forget drops what is remembered against source, so that the next Fetch asks its origin again.
+// Forget drops the cached failure of source, so that the next Fetch contacts its origin again.
 func (c *Client) Forget(source string) { c.negatives.Forget(source) }
 
-// Known tells how many sources are known to be bad, and how many hosts are given a rest because they failed lately.
+// Known returns the number of sources known to be bad, and of hosts with an open circuit.
 func (c *Client) Known() (bad, resting int) {
 	return c.negatives.count(), c.settings.Load().hosts.resting()
 }
 
-// ForgetAll drops what is known of bad sources.
+// ForgetAll drops all cached failures.
 func (c *Client) ForgetAll() { c.negatives.clear() }
 
-// Close closes idle connections. Fetches that run end by their own contexts.
+// Close closes idle connections. Running fetches end by their own contexts.
 func (c *Client) Close() {
 	c.transport.CloseIdleConnections()
 	c.settings.Load().closeIdle()
 }
 
-// Fetch gets the original at source: at most one retry, no cookies, none of a client's headers. On success the caller
-// owns Original.Release.
+// Fetch downloads the original at source: at most one retry, no cookies, none of a client's headers. On success the
+// caller must call Original.Release.
 func (c *Client) Fetch(ctx context.Context, source string, limits Limits) (Original, error) {
 	start := c.hooks.Now()
 	o, err := c.fetch(ctx, source, limits)
@@ -210,7 +210,7 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	}
 	verdict := errNotAsked
 	defer func() { v.leave(verdict) }()
-	if err := c.known(source, limits.Within); err != nil { // Another fetch may have learned it during the wait.
+	if err := c.known(source, limits.Within); err != nil { // Another fetch may have failed during the wait.
 		return Original{}, err
 	}
 	if limits.Admit != nil {
@@ -228,19 +228,20 @@ func (c *Client) fetch(ctx context.Context, source string, limits Limits) (Origi
 	}
 	o, err := f.run(ctx)
 	verdict = err
-	if !narrowed || fault.KindOf(err) != fault.SourceTooLarge { // Too large for this URL is not too large for all.
+	if !narrowed || fault.KindOf(err) != fault.SourceTooLarge { // Too large for this URL may not be too large for others.
 		c.negatives.learn(source, f.via, err)
 	}
-	if c.settings.Load() != s { // It was judged by limits that a reload has replaced.
+	if c.settings.Load() != s { // A reload has replaced the limits of this fetch.
 		c.negatives.Forget(source)
 	}
 	return o, err
 }
 
-// errNotAsked tells a circuit that its host had no say in a visit.
+// errNotAsked says that no request was sent, so that the circuit learns nothing.
 var errNotAsked = errors.New("the origin was not asked")
 
-// known gives the fault of a source that is known to be bad. What a host beyond the caller's said is not told.
+// known returns the fault of a source that is known to be bad, unless it was found through a host that the caller may
+// not use.
 func (c *Client) known(source string, within reach.Hosts) error {
 	f, via := c.negatives.Find(source)
 	if f == nil {
@@ -253,7 +254,7 @@ func (c *Client) known(source string, within reach.Hosts) error {
 	return f
 }
 
-// nobody observes nothing.
+// nobody is an Observer that does nothing.
 type nobody struct{}
 
 func (nobody) Fetched(fault.Kind, time.Duration, int64) {}

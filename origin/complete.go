@@ -5,8 +5,8 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
-// complete types the bytes and checks that the picture in them ends where it should. A picture that may lack its end
-// marker alone passes if the protocol vouches for the length: the decoder will see how many rows are there.
+// complete detects the type and checks that the picture ends where it should. A picture that lacks only its end marker
+// passes if the protocol marks the length: the decoder will see how many rows are there.
 func (f *fetch) complete(body []byte, framed bool) (sniff.Info, error) {
 	info, err := sniff.Inspect(body)
 	if err != nil {

@@ -7,42 +7,42 @@ import (
 	"time"
 )
 
-// Config says which originals may be fetched and what a fetch may cost.
+// Config says which originals may be fetched and limits a fetch.
 type Config struct {
-	// Allow lists the hosts that originals may come from: "img.example.com" is that host alone, "*.example.com" every
-	// host below example.com but not example.com itself, "*" every host. Labels are compared whole and without case.
-	// Redirects are held to it too. Empty = any public host.
+	// Allow lists the hosts that originals may come from: "img.example.com" is that host only, "*.example.com" every
+	// host below example.com but not example.com itself, "*" every host. Labels are compared whole, case-insensitively.
+	// Redirects are checked too. Empty = any public host.
 	Allow []string `yaml:"allow"`
-	// AllowPrivate lists address prefixes that may be connected to although they are not public, as "10.0.0.0/8". Empty
-	// = none.
+	// AllowPrivate lists address prefixes to which connections are allowed although they are not public, as
+	// "10.0.0.0/8". Empty = none.
 	AllowPrivate []string `yaml:"allow_private"`
 	// Ports lists the TCP ports that originals may come from. Empty = any.
 	Ports []int `yaml:"ports"`
-	// Timeout is the time that a whole fetch may take, redirects and the retry included. A body that comes in slower
-	// than 1 KiB per quarter of it is cut earlier.
+	// Timeout is the time limit of a whole fetch, redirects and the retry included. A body slower than 1 KiB per
+	// quarter of it is cut off earlier.
 	Timeout time.Duration `yaml:"timeout"`
 	// MaxBytes is the size of the largest original, in bytes.
 	MaxBytes int64 `yaml:"max_bytes" unit:"bytes"`
-	// Memory bounds the originals that are held at one time, in bytes; further fetches wait for room. While they come
-	// in, those of one host take a quarter of it at most, or one of max_bytes. It cannot be below max_bytes.
+	// Memory bounds the originals in memory, in bytes; further fetches wait. Bodies that arrive from one host take at
+	// most a quarter of it, or one of max_bytes. It cannot be below max_bytes.
 	Memory int64 `yaml:"memory" unit:"bytes"`
-	// Slots is the number of fetches at one time, over all hosts.
+	// Slots is the number of concurrent fetches, over all hosts.
 	Slots int `yaml:"slots"`
-	// PerHost is the number of fetches at one time from one host; further ones wait.
+	// PerHost is the number of concurrent fetches from one host; further ones wait.
 	PerHost int `yaml:"per_host"`
 	// Redirects is the number of redirects that are followed. 0 = none.
 	Redirects int `yaml:"redirects"`
-	// Canonical lists query parameters that do not tell originals apart, as "X-Amz-*"; they are left out of the key,
-	// not of the fetch. Empty = the source is taken byte for byte.
+	// Canonical lists query parameters that do not distinguish originals, as "X-Amz-*"; they are not part of the key,
+	// but are sent with the fetch. Empty = the source is used byte for byte.
 	Canonical []string `yaml:"canonical"`
 
-	// Self is this server; set by the composition root.
+	// Self is this server; set by package app.
 	Self Self `yaml:"-"`
-	// Ways are how originals are asked for beside plain HTTP; set by the composition root.
+	// Ways are the origins other than plain HTTP; set by package app.
 	Ways Ways `yaml:"-"`
 }
 
-// Default is the configuration of a server that was told nothing.
+// Default is the configuration of an empty file.
 func Default() Config {
 	return Config{
 		Timeout:   10 * time.Second,
@@ -54,7 +54,7 @@ func Default() Config {
 	}
 }
 
-// Validate names every setting that cannot work.
+// Validate reports every invalid setting.
 func (c Config) Validate() error {
 	var errs []error
 	for _, p := range c.Allow {

@@ -18,27 +18,27 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// The causes by which a fetch is cut.
+// The reasons why we cut off a fetch.
 var (
 	errTimeout = errors.New("the fetch took longer than origin.timeout")
 	errSlow    = errors.New("the body came too slowly")
 )
 
-// fetch is one Fetch in work, with its retry.
+// fetch is one running Fetch, with its retry.
 type fetch struct {
 	client   *Client
 	settings *settings
 	source   *url.URL
 	cap      int64        // bytes
 	trips    int32        // requests that we made
-	sent     atomic.Int32 // requests that went out; more than trips where the transport repeated one on its own
-	at       *url.URL     // what is being asked for: the source, or where a redirect led to
+	sent     atomic.Int32 // requests that went out; more than trips if the transport repeated one
+	at       *url.URL     // the current URL: the source, or a redirect's target
 	limits   Limits
 	via      reach.Via // the hosts that redirects led through
-	away     *visit    // at the host that a redirect led to last; nil = the source's own was never left
+	away     *visit    // at the host of the last redirect; nil = still at the source's own
 }
 
-// run tries, and once more after a transport fault: the connection broke, or the body ended before it should.
+// run tries, and retries once after a transport error: the connection broke, or the body ended early.
 func (f *fetch) run(ctx context.Context) (Original, error) {
 	inner, cancel := context.WithTimeoutCause(ctx, f.settings.cfg.Timeout, errTimeout)
 	defer cancel()
@@ -53,7 +53,7 @@ func (f *fetch) run(ctx context.Context) (Original, error) {
 	return o, nil
 }
 
-// try follows the redirects to an answer and reads it. Every hop is held to the same rules as the source.
+// try follows the redirects to a response and reads it. Every hop has the same checks as the source.
 func (f *fetch) try(ctx context.Context) (Original, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -74,7 +74,7 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 		next, err := f.redirect(u, response, hop)
 		if next == nil && err == nil {
 			o, err := f.take(ctx, cancel, response, hop)
-			_ = response.Body.Close() // Nothing is lost with what was not read.
+			_ = response.Body.Close() // The rest of the body is not needed.
 			if err != nil {
 				err = cause(ctx, err)
 			}
@@ -89,7 +89,7 @@ func (f *fetch) try(ctx context.Context) (Original, error) {
 	}
 }
 
-// take makes an original of the answer that a number of redirects led to.
+// take makes an original of the response after a number of redirects.
 func (f *fetch) take(
 	ctx context.Context, cancel context.CancelCauseFunc, response *http.Response, hops int,
 ) (o Original, err error) {
@@ -108,11 +108,11 @@ func (f *fetch) take(
 	return o, err
 }
 
-// hostName is the name by which hosts are known to circuits and slots.
+// hostName is the key of a host's circuit and slots.
 func hostName(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// arrive notes which URL is asked next. A host that a redirect leads to has a circuit of its own: its failures are not
-// those of the host that redirects.
+// arrive records the next URL. The host of a redirect has a circuit of its own: its failures do not count against the
+// redirecting host.
 func (f *fetch) arrive(u *url.URL) (err error) {
 	f.at = u
 	name := hostName(u)
@@ -120,13 +120,13 @@ func (f *fetch) arrive(u *url.URL) (err error) {
 		return nil
 	}
 	if f.away != nil {
-		f.away.leave(nil) // It answered, with a redirect.
+		f.away.leave(nil) // It responded, with a redirect.
 	}
 	f.away, err = f.settings.hosts.call(name)
 	return err
 }
 
-// leave tells the host that a redirect led to how the fetch ended, and gives what that says of the source's own.
+// leave reports the result to the host of the last redirect, and returns what it means for the source's own host.
 func (f *fetch) leave(err error) error {
 	at := hostName(f.at)
 	if f.away != nil && f.away.name == at {
@@ -135,12 +135,12 @@ func (f *fetch) leave(err error) error {
 		f.away.leave(errNotAsked)
 	}
 	if at != hostName(f.source) {
-		return nil // The source's host answered, with a redirect.
+		return nil // The source's host responded, with a redirect.
 	}
 	return err
 }
 
-// cause prefers the reason why we cut the connection to the error that the cut brought about.
+// cause returns the reason why we cut the connection, if we did, instead of the resulting error.
 func cause(ctx context.Context, err error) error {
 	var f *fault.Error
 	if context.Cause(ctx) == errSlow && !errors.As(err, &f) {
@@ -159,13 +159,13 @@ func (f *fetch) roundTrip(ctx context.Context, u *url.URL, conditions http.Heade
 	if err != nil {
 		return nil, fault.New(fault.BadSource, "origin.Fetch", "the source is not a URL", fault.WithoutURL(err))
 	}
-	request.URL = u // Not parsed again: the path goes out as it was given.
+	request.URL = u // Not parsed again: the path is sent as it was given.
 	request.Header = http.Header{
 		"User-Agent": {"goldcrest"},
 		"Accept":     {"image/*, */*;q=0.1"},
-		// A coding would hide the length from us, and images gain nothing by it.
+		// A coding would hide the length, and does not make images smaller.
 		"Accept-Encoding": {"identity"},
-		// Whoever sees this from itself is asked by us on behalf of itself: a loop.
+		// If this server receives its own marker, it was asked to fetch from itself: a loop.
 		"Via": {"1.1 " + cmp.Or(f.settings.cfg.Self.Marker, "goldcrest")},
 	}
 	maps.Copy(request.Header, conditions)
@@ -177,7 +177,7 @@ func (f *fetch) roundTrip(ctx context.Context, u *url.URL, conditions http.Heade
 	return f.client.transport.RoundTrip(request)
 }
 
-// redirect gives the next hop of an answer that is one, or nil.
+// redirect returns the next hop of a redirect, or nil.
 func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.URL, error) {
 	if !redirects(from, response) {
 		return nil, nil
@@ -202,7 +202,7 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	if err != nil {
 		kind := fault.KindOf(err)
 		if kind == fault.BadSource {
-			kind = fault.SourceNotAllowed // The source itself was in order.
+			kind = fault.SourceNotAllowed // The source itself was allowed.
 		}
 		why := fmt.Errorf("%w: %w", fault.ErrThisFile, err)
 		return nil, fault.New(kind, "origin.redirect", "the origin redirects to an address that is not allowed", why)
@@ -217,7 +217,7 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 	return next, nil
 }
 
-// redirects reports whether an answer sends us elsewhere. Only HTTP does: from any other source it is a failure.
+// redirects reports whether a response is a redirect. Only HTTP has them: from any other source it is a failure.
 func redirects(from *url.URL, response *http.Response) bool {
 	switch response.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
@@ -227,9 +227,9 @@ func redirects(from *url.URL, response *http.Response) bool {
 	return false
 }
 
-// judge turns a status into a fault. 404 and 410 are the original's absence. 408, 425 and 429 ask us to come back
-// later: they are the host's trouble, as every 5xx is, and its Retry-After is honoured. Every other 4xx refuses this
-// one file. What is neither a picture nor an error is about the file too. said is the status in words.
+// judge turns a status into a fault. 404 and 410 mean that the original is absent. 408, 425, 429 and every 5xx mean
+// that the host has a problem; Retry-After is honoured. Every other 4xx refuses this one file, and so does a status
+// that is neither success nor an error. said is the status in words.
 func judge(response *http.Response, said string) error {
 	status := response.StatusCode
 	var why error
@@ -251,7 +251,7 @@ func judge(response *http.Response, said string) error {
 	return f
 }
 
-// retryAfter reads Retry-After, in seconds or as a date. A 429 without one asks for a second.
+// retryAfter parses Retry-After, in seconds or as a date. A 429 without one means a second.
 func retryAfter(h http.Header, status int) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if n, err := strconv.ParseUint(text, 10, 32); err == nil {

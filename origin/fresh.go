@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// Freshness is what the origin says about keeping an original, read as a shared cache reads it (RFC 9111).
+// Freshness is the origin's cache policy for an original, as a shared cache reads it (RFC 9111).
 type Freshness struct {
-	TTL     time.Duration // how long it stays fresh from now on; 0 = it must be validated every time
-	Said    bool          // false: the origin said nothing, and TTL means nothing
+	TTL     time.Duration // how long it stays fresh; 0 = revalidate every time
+	Said    bool          // false: the origin said nothing, and TTL is not set
 	NoStore bool
 	Private bool
 }
 
-// Lifetime is how long the original may be kept: the origin's time, at least minimum, and 0 where a shared cache must
-// not keep it.
+// Lifetime is how long the original may be kept: the origin's TTL, at least minimum, and 0 if a shared cache must not
+// keep it.
 func (f Freshness) Lifetime(minimum time.Duration) time.Duration {
 	if f.NoStore || f.Private {
 		return 0
@@ -25,16 +25,16 @@ func (f Freshness) Lifetime(minimum time.Duration) time.Duration {
 	return max(f.TTL, minimum)
 }
 
-// Validators name a version of an original, as its origin told it. The zero value names none.
+// Validators identify a version of an original, as its origin named it. The zero value is no version.
 type Validators struct {
 	ETag         string
 	LastModified time.Time // whole seconds, UTC; zero = unknown
 }
 
-// maxETag bounds an ETag in bytes: it is kept among the attributes of each entry.
+// maxETag is the maximum length of an ETag in bytes: it is kept among the attributes of each entry.
 const maxETag = 128
 
-// validatorsOf reads the validators of an answer.
+// validatorsOf reads the validators of a response.
 func validatorsOf(h http.Header) (v Validators) {
 	if tag := h.Get("ETag"); len(tag) <= maxETag && isTag(tag) {
 		v.ETag = tag
@@ -54,14 +54,14 @@ func isTag(text string) bool {
 	return !strings.ContainsFunc(text[1:len(text)-1], func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' })
 }
 
-// The attributes under which an entry keeps the version of its original. Stores hold them: a name, or the form of a
-// value, never changes its meaning.
+// The attributes in which an entry keeps the version of its original. They are stored: never change the meaning of a
+// name or the form of a value.
 const (
 	attrTag      = "ov"
 	attrModified = "om"
 )
 
-// Keep notes the version among the attributes of an entry.
+// Keep writes the version into the attributes of an entry.
 func (v Validators) Keep(attrs map[string]string) {
 	if v.ETag != "" {
 		attrs[attrTag] = v.ETag
@@ -71,7 +71,7 @@ func (v Validators) Keep(attrs map[string]string) {
 	}
 }
 
-// Kept is the version among the attributes of an entry.
+// Kept reads the version from the attributes of an entry.
 func Kept(attrs map[string]string) Validators {
 	v := Validators{ETag: attrs[attrTag]}
 	if at, err := strconv.ParseInt(attrs[attrModified], 10, 64); err == nil {
@@ -80,13 +80,13 @@ func Kept(attrs map[string]string) Validators {
 	return v
 }
 
-// String tells versions apart.
+// String is unique for a version.
 func (v Validators) String() string { return v.ETag + " " + v.LastModified.Format(time.RFC3339) }
 
-// None reports whether no version is named.
+// None reports whether it is the zero value.
 func (v Validators) None() bool { return v == Validators{} }
 
-// set has a request ask for any other version than this.
+// set makes a request conditional on another version.
 func (v Validators) set(h http.Header) {
 	if v.ETag != "" {
 		h.Set("If-None-Match", v.ETag)
@@ -96,7 +96,7 @@ func (v Validators) set(h http.Header) {
 	}
 }
 
-// parseFreshness reads Cache-Control, Expires, Date and Age. s-maxage beats max-age, which beats Expires.
+// parseFreshness reads Cache-Control, Expires, Date and Age. s-maxage overrides max-age, which overrides Expires.
 func parseFreshness(h http.Header, now time.Time) Freshness {
 	var f Freshness
 	directives := map[string]string{}
@@ -125,7 +125,7 @@ func parseFreshness(h http.Header, now time.Time) Freshness {
 		if err != nil {
 			date = now
 		}
-		if at, err := http.ParseTime(expires); err == nil { // "0" and other nonsense have expired.
+		if at, err := http.ParseTime(expires); err == nil { // "0" and other invalid values mean expired.
 			f.TTL = at.Sub(date)
 		}
 	}
@@ -136,7 +136,7 @@ func parseFreshness(h http.Header, now time.Time) Freshness {
 	return f
 }
 
-// seconds reads a count of seconds; nonsense and negative numbers are 0, and no time is longer than ten years.
+// seconds parses a number of seconds; invalid and negative values are 0, and the maximum is ten years.
 func seconds(text string) time.Duration {
 	const longest = 10 * 365 * 24 * 3600
 	n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)

@@ -12,8 +12,8 @@ import (
 // errBlocked marks a connection that the guard refused.
 var errBlocked = errors.New("the address is not public")
 
-// guard decides about the address that is really connected to, after every name lookup and for every hop: names, their
-// spelling and what a resolver said a moment ago have no say.
+// guard checks the address of the actual connection, after every name lookup and on every hop; names, their spelling
+// and earlier results of a resolver do not matter.
 type guard struct {
 	rules *ssrf.Guardian
 }
@@ -46,8 +46,8 @@ func (g guard) control(network, address string, _ syscall.RawConn) error {
 	return g.check(to.Addr())
 }
 
-// check holds one address against the registries of special addresses. An IPv6 address that carries an IPv4 address
-// must be right in both readings: a gateway on the way may deliver to the inner one.
+// check compares one address with the registries of special addresses. An IPv6 address that embeds an IPv4 address must
+// be allowed in both forms: a gateway may deliver to the embedded one.
 func (g guard) check(addr netip.Addr) error {
 	addr = addr.Unmap()
 	if err := g.rules.SafeAddr(addr); err != nil {
@@ -61,8 +61,8 @@ func (g guard) check(addr netip.Addr) error {
 	return nil
 }
 
-// embedded finds the IPv4 address inside an IPv6 one: NAT64 (RFC 6052, RFC 8215), 6to4, Teredo, ISATAP, SIIT and the
-// old "compatible" form. The mapped form was unmapped before.
+// embedded returns the IPv4 address inside an IPv6 one: NAT64 (RFC 6052, RFC 8215), 6to4, Teredo, ISATAP, SIIT and the
+// old "compatible" form. Mapped addresses were unmapped before.
 func embedded(addr netip.Addr) (netip.Addr, bool) {
 	if !addr.Is6() || addr.IsUnspecified() || addr.IsLoopback() {
 		return netip.Addr{}, false

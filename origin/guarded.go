@@ -2,10 +2,10 @@ package origin
 
 import "net/http"
 
-// Guarded is an HTTP client for calls to addresses that others name, such as callbacks. Every connection passes the
-// address guard as it is configured at that moment; there is no proxy, no cookie, and a redirect is an answer like any
-// other. Errors are faults under the client's own url.Error, without the URL. It knows neither allow-list nor limits:
-// the caller has its own, bounds what it reads, and ends the call by its context.
+// Guarded is an HTTP client for calls to addresses that callers name, such as callbacks. Every connection passes the
+// address guard with its current configuration; there is no proxy and no cookie, and redirects are not followed. Errors
+// are faults inside url.Error, without the URL. It has neither allow-list nor limits: its user brings those, bounds
+// what it reads, and ends the call by its context.
 func (c *Client) Guarded() *http.Client {
 	return &http.Client{
 		Transport:     guarded{c.transport},
@@ -13,7 +13,7 @@ func (c *Client) Guarded() *http.Client {
 	}
 }
 
-// guarded makes faults of what goes wrong on the way.
+// guarded turns transport errors into faults.
 type guarded struct{ transport *http.Transport }
 
 // RoundTrip implements http.RoundTripper.

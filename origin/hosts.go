@@ -10,10 +10,10 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// maxHosts is how many hosts are remembered that nobody is asking at the moment.
+// maxHosts is the number of idle hosts that are remembered.
 const maxHosts = 4096
 
-// hosts hold what is known of each origin host: its slots and its circuit.
+// hosts is the table of origin hosts: slots and circuit of each.
 type hosts struct {
 	now   func() time.Time
 	slots int64
@@ -28,7 +28,7 @@ type host struct {
 	breaker breaker
 }
 
-// visit is one fetch's stay at a host.
+// visit is one fetch's use of a host.
 type visit struct {
 	table *hosts
 	name  string
@@ -41,8 +41,8 @@ func newHosts(slots int, now func() time.Time) *hosts {
 	return &hosts{now: now, slots: int64(slots), known: map[string]*host{}}
 }
 
-// enter waits for a slot of the host, calling waits (nil = nobody) if there is none at once. The circuit is looked at
-// before the wait and after it, since it may open meanwhile.
+// enter waits for a slot of the host; it calls waits (if not nil) when there is none at once. The circuit is checked
+// before and after the wait, since it may open meanwhile.
 func (t *hosts) enter(ctx context.Context, name string, waits func()) (*visit, error) {
 	h, err := t.join(name)
 	if err != nil {
@@ -65,8 +65,8 @@ func (t *hosts) enter(ctx context.Context, name string, waits func()) (*visit, e
 	return v, err
 }
 
-// call lets a fetch on to the host that a redirect led to, if its circuit is closed. The fetch keeps the slot of the
-// host that it began at and takes none here: two hosts that redirect to each other would wait for each other.
+// call lets a fetch continue to the host of a redirect, if its circuit is closed. The fetch keeps the slot of its first
+// host and takes none here: two hosts that redirect to each other would deadlock.
 func (t *hosts) call(name string) (*visit, error) {
 	h, err := t.join(name)
 	if err != nil {
@@ -80,7 +80,7 @@ func (t *hosts) call(name string) (*visit, error) {
 	return v, nil
 }
 
-// pass begins the visit of a caller who has joined, or quits the host for it where the circuit is open.
+// pass begins a visit for a caller that has joined, or ends its use of the host if the circuit is open.
 func (t *hosts) pass(name string, h *host) (*visit, error) {
 	t.mu.Lock()
 	wait := h.breaker.blocked(t.now())
@@ -111,7 +111,7 @@ func (t *hosts) join(name string) (*host, error) {
 	return h, nil
 }
 
-// leave gives the slot back and tells the circuit how the fetch ended.
+// leave releases the slot and reports the result of the fetch to the circuit.
 func (v *visit) leave(err error) {
 	if !v.guest {
 		v.host.slots.Release(1)
@@ -122,7 +122,7 @@ func (v *visit) leave(err error) {
 	v.table.quit(v.name, v.host)
 }
 
-// quit forgets a host that nobody uses and that nothing speaks against.
+// quit removes a host that is idle and has no failures.
 func (t *hosts) quit(name string, h *host) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,7 +132,7 @@ func (t *hosts) quit(name string, h *host) {
 	}
 }
 
-// sweep forgets every unused host. Their circuits close early, which costs a few failing fetches at most.
+// sweep removes every idle host. Its circuit closes early, which costs a few failing fetches at most.
 func (t *hosts) sweep() {
 	for name, h := range t.known {
 		if h.using == 0 {
@@ -147,7 +147,7 @@ func circuitOpen(wait time.Duration) error {
 	return f
 }
 
-// waited words the end of a wait for room: the caller left, or the wait was too long.
+// waited turns the end of a wait for room into a fault: the caller left, or the wait was too long.
 func waited(err error, op, public string) error {
 	if err == context.Canceled {
 		return fault.New(fault.Canceled, op, "the request was cancelled", err)
@@ -157,7 +157,7 @@ func waited(err error, op, public string) error {
 	return f
 }
 
-// resting is how many hosts are not asked at the moment.
+// resting is the number of hosts with an open circuit.
 func (t *hosts) resting() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -10,16 +10,16 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// A known-bad source is asked for again after a minute, and each time that it is still bad after twice as long, up to
-// an hour.
+// A source that is known to be bad is fetched again after a minute, and after twice as long each time that it is still
+// bad, up to an hour.
 const (
 	firstNegative = time.Minute
 	lastNegative  = time.Hour
 	maxNegatives  = 10_000
 )
 
-// Negatives remember what is broken for good by a name, such as a source, so that it is not tried again for each of its
-// viewers. A name may be as long as URLs are: what is kept of it is a digest. Safe for concurrent use.
+// Negatives is a cache of permanent failures by name, such as a source, so that it is not fetched again for each
+// viewer. Names may be as long as URLs, so only a digest is kept. Safe for concurrent use.
 type Negatives struct {
 	now func() time.Time
 
@@ -36,12 +36,12 @@ func NewNegatives(now func() time.Time) *Negatives {
 
 type negative struct {
 	fault *fault.Error
-	via   reach.Via // the hosts that it was found out through
+	via   reach.Via // the hosts through which it was found
 	at    time.Time
 	wait  time.Duration
 }
 
-// left is how long the entry still answers. A clock that was set back ends it rather than freezing it.
+// left is how long the entry is still valid. If the clock was set back, the entry ends.
 func (n negative) left(now time.Time) time.Duration {
 	age := now.Sub(n.at)
 	if age < 0 {
@@ -50,8 +50,8 @@ func (n negative) left(now time.Time) time.Duration {
 	return max(n.wait-age, 0)
 }
 
-// Find gives the fault that a known-bad name is answered with, or nil, and the hosts that it was found out through: it
-// is told to those who may have what comes from them.
+// Find returns the cached fault of a name, or nil, and the hosts through which it was found: only callers that may use
+// those hosts may see it.
 func (t *Negatives) Find(name string) (*fault.Error, reach.Via) {
 	at := digest(sha256.Sum256([]byte(name)))
 	t.mu.Lock()
@@ -62,14 +62,14 @@ func (t *Negatives) Find(name string) (*fault.Error, reach.Via) {
 	}
 	left := n.left(t.now())
 	if left == 0 {
-		return nil, "" // Kept: should the next fetch fail too, its wait is twice as long.
+		return nil, "" // Kept: if the next fetch fails too, its wait doubles.
 	}
 	f := *n.fault
 	f.RetryAfter = left
 	return &f, n.via
 }
 
-// learn notes how a fetch of source ended: a permanent fault is remembered, success forgotten, anything else says
+// learn records the result of a fetch: a permanent fault is cached, success removes it, any other fault changes
 // nothing.
 func (t *Negatives) learn(source string, via reach.Via, err error) {
 	if err == nil {
@@ -83,8 +83,7 @@ func (t *Negatives) learn(source string, via reach.Via, err error) {
 	t.Note(source, via, f)
 }
 
-// Note remembers a fault under a name: for a minute, and each time that it is noted again for twice as long, up to an
-// hour.
+// Note caches a fault under a name: for a minute, and twice as long each time that it is noted again, up to an hour.
 func (t *Negatives) Note(name string, via reach.Via, f *fault.Error) {
 	at := digest(sha256.Sum256([]byte(name)))
 	t.mu.Lock()
@@ -95,11 +94,11 @@ func (t *Negatives) Note(name string, via reach.Via, f *fault.Error) {
 	} else if len(t.entries) >= maxNegatives {
 		t.dropOne()
 	}
-	// The cause may hold on to buffers and is logged by then: the public part is enough.
+	// The cause may reference buffers and is logged already: the public part is enough.
 	t.entries[at] = negative{fault.New(f.Kind, f.Op, f.Public, nil), via, t.now(), wait}
 }
 
-// dropOne makes room: of a few entries in map order, which is random, the one that is nearest to its end.
+// dropOne makes room: of a few entries in (random) map order it removes the one that expires first.
 func (t *Negatives) dropOne() {
 	now := t.now()
 	victim, tried := digest{}, 0
@@ -114,14 +113,14 @@ func (t *Negatives) dropOne() {
 	delete(t.entries, victim)
 }
 
-// Forget drops what is remembered under a name.
+// Forget removes a name.
 func (t *Negatives) Forget(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.entries, sha256.Sum256([]byte(name)))
 }
 
-// count is how many sources are answered from here.
+// count is the number of valid entries.
 func (t *Negatives) count() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -139,7 +138,7 @@ func (t *Negatives) clear() {
 	clear(t.entries)
 }
 
-// permanent tells the faults that lie in the original itself: asking again soon brings the same.
+// permanent reports faults of the original itself: a repeated fetch would have the same result.
 func permanent(k fault.Kind) bool {
 	switch k {
 	case fault.SourceNotFound, fault.SourceTooLarge, fault.NotAnImage, fault.UnsupportedFormat, fault.DecodeFailed, fault.TruncatedSource:

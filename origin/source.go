@@ -44,8 +44,9 @@ func (p pattern) matches(host string) bool {
 	return host == p.host
 }
 
-// normalHost is the one spelling of a host: lower case, punycode, no trailing dot, addresses in canonical form. What
-// resolvers disagree about (numeric forms such as 127.1 or 0x7f000001) is an error, as is what no resolver should see.
+// normalHost returns the only accepted spelling of a host: lower case, punycode, no trailing dot, addresses in
+// canonical form. Spellings that resolvers interpret differently (numeric forms such as 127.1 or 0x7f000001) are
+// errors.
 func normalHost(host string) (string, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Zone() != "" {
@@ -54,7 +55,7 @@ func normalHost(host string) (string, error) {
 		return addr.Unmap().String(), nil
 	}
 	if strings.ContainsFunc(host, func(r rune) bool { return r > '~' }) {
-		// Foreign digits and dots become ASCII ones here; what comes out is judged like any other host.
+		// Non-ASCII digits and dots become ASCII here; the result is checked like any other host.
 		ascii, err := idna.Lookup.ToASCII(host)
 		if err != nil {
 			return "", err
@@ -94,7 +95,7 @@ func validLabel(label string) bool {
 	return true
 }
 
-// isNumber tells the labels that resolvers read as a number: a name that ends in one is an address to some of them.
+// isNumber reports labels that resolvers read as a number: some take a name that ends in one for an address.
 func isNumber(label string) bool {
 	if digits, ok := strings.CutPrefix(strings.ToLower(label), "0x"); ok {
 		return strings.Trim(digits, "0123456789abcdef") == ""
@@ -102,8 +103,8 @@ func isNumber(label string) bool {
 	return strings.Trim(label, "0123456789") == ""
 }
 
-// parse checks a source against everything that needs no I/O and gives the URL to fetch: normal host, the path and
-// query as they were given, no fragment.
+// parse makes every check of a source that needs no I/O and returns the URL to fetch: normalised host, unchanged path
+// and query, no fragment.
 func (s *settings) parse(source string) (*url.URL, error) {
 	u, err := url.Parse(source)
 	if err != nil {
@@ -144,7 +145,7 @@ func (s *settings) parse(source string) (*url.URL, error) {
 	return u, nil
 }
 
-// permits holds host and port against the allow-list, the ports, our own names, and addresses that are plainly private.
+// permits checks host and port against the allow-list, the ports, our own names, and private addresses.
 func (s *settings) permits(host string, port int) error {
 	if len(s.cfg.Ports) > 0 && !slices.Contains(s.cfg.Ports, port) {
 		return fault.New(fault.SourceNotAllowed, "origin.parse", "the source's port is not allowed", nil)
@@ -191,9 +192,9 @@ func joinHost(u *url.URL, host string, port int) string {
 	return ownName(host, port)
 }
 
-// escapeLocation escapes what origins leave bare in a Location, as it is done for sources: in the path every byte that
-// may not stand there, and a "%" that begins no escape. Tabs are dropped, as browsers do, and so is the fragment, which
-// is not sent. The host is left alone: parse judges it.
+// escapeLocation escapes what origins leave unescaped in a Location, as it is done for sources: in the path every byte
+// that is not allowed, and a "%" that begins no escape. Tabs are dropped, as in browsers, and so is the fragment. The
+// host is not changed: parse checks it.
 func escapeLocation(location string) string {
 	location, _, _ = strings.Cut(strings.ReplaceAll(location, "\t", ""), "#")
 	path, query, asked := strings.Cut(location, "?")
@@ -219,7 +220,7 @@ func escapeLocation(location string) string {
 	return b.String()
 }
 
-// pathByte tells the bytes that stand for themselves in a path.
+// pathByte reports bytes that need no escape in a path.
 func pathByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~:/[]@!$&'()*+,;=", c) >= 0
 }
@@ -229,11 +230,11 @@ func isEscape(s string) bool {
 	return len(s) >= 3 && strings.Trim(s[1:3], "0123456789abcdefABCDEF") == ""
 }
 
-// odd tells the bytes that may not stand in a request line.
+// odd reports bytes that are not allowed in a request line.
 func odd(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' }
 
-// wireQuery escapes the bytes that may not stand in a request line, and nothing else: signed queries are compared byte
-// for byte.
+// wireQuery escapes the bytes that are not allowed in a request line, and nothing else: signed queries are compared
+// byte for byte.
 func wireQuery(query string) string {
 	var b strings.Builder
 	for i := range len(query) {

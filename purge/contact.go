@@ -8,13 +8,13 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// restEvery is the pause before a log is followed again that could not be.
+// restEvery is the pause before the log is followed again after an error.
 const restEvery = time.Second
 
-// kept is for how long a Log surely has a purge.
+// kept is how long a Log keeps a purge at least.
 const kept = 23 * time.Hour
 
-// Run hears of purges and shows life until ctx ends.
+// Run follows the log and sends heartbeats until ctx ends.
 func (s *Shared) Run(ctx context.Context) {
 	s.mu.Lock()
 	s.life = ctx
@@ -45,8 +45,8 @@ func (s *Shared) Run(ctx context.Context) {
 	}
 }
 
-// compare drops memory where purges may have been missed: the log is another one, or this instance was away for as long
-// as purges are kept.
+// compare drops memory if purges may have been missed: the log was made again, or this instance was away for as long as
+// purges are kept.
 func (s *Shared) compare(after, now Place) {
 	s.mu.Lock()
 	away := time.Since(s.contact)
@@ -61,7 +61,7 @@ func (s *Shared) compare(after, now Place) {
 	s.instance.ForgetAll()
 }
 
-// show shows life at intervals, and follows the log anew where that does not come back.
+// show sends heartbeats, and restarts Follow if they do not come back.
 func (s *Shared) show(ctx context.Context) {
 	tick := time.NewTicker(s.cfg.renew())
 	defer tick.Stop()
@@ -93,7 +93,7 @@ func (s *Shared) show(ctx context.Context) {
 	}
 }
 
-// sign appends a sign of life, in the background: a log that hangs must not keep the next one waiting.
+// sign appends a heartbeat in the background: a log that hangs must not delay the next one.
 func (s *Shared) sign(ctx context.Context) {
 	s.mu.Lock()
 	s.signs++
@@ -114,7 +114,7 @@ func (s *Shared) sign(ctx context.Context) {
 	})
 }
 
-// here takes a sign of life. One of this instance's own that comes back proves that it has applied all purges before.
+// here handles a heartbeat. One of this instance's own that comes back proves that it has applied all earlier purges.
 func (s *Shared) here(peer string, r Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +141,7 @@ func (s *Shared) here(peer string, r Record) {
 	}
 }
 
-// Leave tells the others that this instance serves no more. Run must have ended.
+// Leave tells the other instances that this one stops serving. Run must have ended.
 func (s *Shared) Leave(ctx context.Context) error {
 	s.purges.Trust(time.Now())
 	ctx, cancel := context.WithTimeout(ctx, time.Second)

@@ -14,19 +14,19 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// File keeps the purges of an instance that shares its store with no other, so that the next process knows them too: a
-// write to a bucket may land when the process that sent it has ended. Safe for concurrent use.
+// File stores the purges of an instance that does not share its store, so that the next process knows them too: a write
+// to a bucket may arrive after the process that sent it has ended. Safe for concurrent use.
 type File struct {
 	path   string
-	writes *stall.Calls // one at a time; it also guards what follows
+	writes *stall.Calls // one at a time; it also guards the fields below
 	bytes  int64        // of the file
-	full   int64        // the size at which it is written anew; 0 = before the first write
+	full   int64        // the size at which it is rewritten; 0 = before the first write
 }
 
-// ErrNotKept says that a purge could not be written down: a restart forgets it. The purge can be repeated.
+// ErrNotKept says that a purge could not be written to disk, so a restart forgets it. The purge can be repeated.
 var ErrNotKept = errors.New("purge: it could not be written down")
 
-// grown is how much is added to a file before it is written anew without what is older than a day.
+// grown is how much is appended to a file before it is rewritten without purges older than a day.
 const grown = 1 << 20
 
 // keepWithin bounds a write: the disk may hang.
@@ -39,9 +39,9 @@ type line struct {
 	Prefixes []string         `json:"prefixes"`
 }
 
-// OpenFile applies to purges what is in the file at path, which may be absent. It writes nothing: another process may
-// have the directory, which the caller learns later. After an error the File takes purges as soon as the disk does, but
-// those of earlier processes are unknown.
+// OpenFile applies the purges in the file at path, which may be absent, to purges. It writes nothing: another process
+// may own the directory, which the caller finds out later. After an error the File accepts purges as soon as the disk
+// does, but those of earlier processes are unknown.
 func OpenFile(ctx context.Context, path string, purges *cache.Purges) (*File, error) {
 	f := &File{path: path, writes: stall.New(1)}
 	ctx, cancel := context.WithTimeout(ctx, keepWithin)
@@ -53,8 +53,8 @@ func OpenFile(ctx context.Context, path string, purges *cache.Purges) (*File, er
 	return f, err
 }
 
-// Keep writes a purge down and returns when it is on disk. It ends with the disk's answer or after a few seconds, not
-// with the caller.
+// Keep writes a purge and returns when it is on disk. It waits for the disk or for keepWithin, and does not end with
+// ctx.
 func (f *File) Keep(ctx context.Context, g cache.Generation, prefixes []string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
 	defer cancel()
@@ -77,12 +77,12 @@ func (f *File) add(l line) error {
 	if err != nil {
 		return err
 	}
-	n, err := file.Write(append([]byte{'\n'}, encode(l)...)) // What a failed write left before it stands on a line of its own.
+	n, err := file.Write(append([]byte{'\n'}, encode(l)...)) // The new line separates it from what a failed write left.
 	f.bytes += int64(n)
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// read returns the purges of the last day. Lines that were cut are of purges that had no answer.
+// read returns the purges of the last day. Truncated lines are of purges that were never confirmed.
 func (f *File) read(now time.Time) (lines []line, err error) {
 	text, err := os.ReadFile(f.path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -97,7 +97,7 @@ func (f *File) read(now time.Time) (lines []line, err error) {
 	return lines, err
 }
 
-// renew writes the file anew with the purges of the last day alone.
+// renew rewrites the file with the purges of the last day only.
 func (f *File) renew(now time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return err
@@ -117,15 +117,15 @@ func (f *File) renew(now time.Time) error {
 	return nil
 }
 
-// dayKept is for how long a purge is kept: longer than any write from before it can take to land.
+// dayKept is how long a purge is kept: longer than an earlier write can take to arrive.
 const dayKept = 24 * time.Hour
 
 func encode(l line) []byte {
-	text, _ := json.Marshal(l) // Times of this age, numbers and text can be marshalled.
+	text, _ := json.Marshal(l) // Ages, numbers and text can always be marshalled.
 	return append(text, '\n')
 }
 
-// replace gives a file other content, on disk when it returns; a reader sees the old or the new one.
+// replace writes new content to a file, on disk when it returns; a reader sees the old or the new one.
 func replace(path string, text []byte) error {
 	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {

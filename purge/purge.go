@@ -1,5 +1,5 @@
-// Package purge brings purges to all instances that share a store, in one order, and answers when every one has applied
-// them.
+// Package purge distributes purges to all instances that share a store, in one order, and returns when every one has
+// applied them.
 package purge
 
 import (
@@ -12,20 +12,20 @@ import (
 
 // Log is an ordered log that instances share. Safe for concurrent use.
 //
-//   - Append writes a record and returns when it is on disk. After an error it may be there all the same.
-//   - Follow gives each record behind after, in order, and then every new one; of several with one name at least the
-//     last. It starts at the first record kept where the log is not the one that after is of. begun is called first and
-//     says where the log stands; each is called from one goroutine. Follow blocks until ctx ends (nil) or until it
-//     cannot vouch for that any more.
+//   - Append writes a record and returns when it is on disk. After an error the record may be there nevertheless.
+//   - Follow delivers each record after the given place, in order, and then every new one; of several records with one
+//     name at least the last. It starts at the first record kept if the place is in another log. begun is called first
+//     with the current place of the log; each is called from one goroutine. Follow returns nil when ctx ends, and an
+//     error when records may have been missed.
 //
-// Records are kept for longer than an hour less than a day, and so long that a name's last one is found by whoever
-// starts.
+// Records are kept for at least an hour less than a day, and a name's last record for long enough that a new instance
+// finds it.
 type Log interface {
 	Append(ctx context.Context, name string, body []byte) error
 	Follow(ctx context.Context, after Place, begun func(last Place), each func(Record)) error
 }
 
-// Place is one in a log. A log that was made anew has a later Epoch.
+// Place is a position in a log. A log that was made again has a later Epoch.
 type Place struct {
 	Epoch int64 // when the log was made, in Unix milliseconds
 	Seq   uint64
@@ -40,38 +40,39 @@ type Record struct {
 
 // Instance is what a purge does to one instance. Implemented by pipeline.Pipeline.
 type Instance interface {
-	// BeginPurge applies a purge and holds the writes of what is made after it. idle waits for those from before.
+	// BeginPurge applies a purge and holds newer writes. idle waits for the writes that began earlier.
 	BeginPurge(g cache.Generation, prefixes, sources []string, limit time.Duration) (idle func(context.Context) error)
 	EndPurge(g cache.Generation)
-	// Remove deletes by prefix in the store.
+	// Remove deletes from the store by prefix.
 	Remove(ctx context.Context, prefixes []string) (int, error)
-	// ForgetAll drops all of memory: purges may have been missed.
+	// ForgetAll drops all of memory, because purges may have been missed.
 	ForgetAll()
 }
 
-// Config holds how long instances wait for each other.
+// Config has the times for which instances wait for each other.
 type Config struct {
-	Lease    time.Duration // an instance that shows no life for so long is left out, and trusts its own memory no more
-	Patience time.Duration // what a purge waits for the others
-	Hold     time.Duration // what instances hold writes for where a purge does not end
-	OwnStore bool          // the store is this instance's alone: it deletes there itself
+	Lease    time.Duration // without heartbeats for so long, an instance is ignored and does not trust its own memory
+	Patience time.Duration // how long a purge waits for the others
+	Hold     time.Duration // how long instances hold writes if a purge does not end
+	OwnStore bool          // only this instance uses the store: it deletes there itself
 }
 
-// Default is what instances on one network need.
+// Default fits instances on one network.
 func Default() Config {
 	return Config{Lease: 10 * time.Second, Patience: 5 * time.Second, Hold: time.Minute}
 }
 
-// renew is how often an instance shows life.
+// renew is the interval of heartbeats.
 func (c Config) renew() time.Duration { return c.Lease / 3 }
 
-// fence is when the deleting of a purge ends at the latest, so that no delete reaches the store after writes go on.
+// fence is when the deletion of a purge ends at the latest, before held writes continue.
 func (c Config) fence() time.Duration { return c.Hold * 2 / 3 }
 
-// ErrAway says that another instance did not confirm a purge and may still be serving. The purge can be repeated.
+// ErrAway says that another instance did not confirm a purge and may still serve old entries. The purge can be
+// repeated.
 var ErrAway = errors.New("purge: an instance did not confirm it")
 
-// ErrLog says that the log did not take the purge. It can be repeated.
+// ErrLog says that the log did not accept the purge. It can be repeated.
 var ErrLog = errors.New("purge: the log does not answer")
 
 // The first words of names.
@@ -89,13 +90,13 @@ type order struct {
 	Sources  []string `json:"sources,omitempty"`
 }
 
-// The bounds of one order: more go one after the other.
+// The limits of one order; larger purges are split.
 const (
 	maxPrefixes = 200
 	maxBytes    = 256 << 10
 )
 
-// split cuts an order into such that a record holds.
+// split divides an order into parts that fit into a record.
 func split(prefixes, sources []string) (out []order) {
 	var o order
 	bytes := 0

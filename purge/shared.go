@@ -14,27 +14,27 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// Shared is one instance among those that share a store and a Log. Safe for concurrent use. Why no instance serves what
-// was made before a purge once that has answered, and nothing made after it is deleted:
+// Shared is one of the instances that share a store and a Log. Safe for concurrent use. After a purge has returned, no
+// instance serves entries from before it, and it deletes nothing newer. The reason:
 //
 //  1. A is asked. It appends the purge, which gets its place G in the log.
-//  2. Each instance that reads G applies it: older entries are misses, wherever they turn up; writes of newer ones
-//     wait. When its writes from before have ended it appends its ack.
-//  3. A has acks of all that are present: whose last sign of life before G is not older than the lease. Only now A
-//     deletes, once. All that is in the store under the prefixes is from before G: what is newer waits.
-//  4. A appends the end. Newer entries are written. A answers.
-//  5. A write from before G that lands after step 3, since its caller gave up on it, is older than G: a miss, and made
-//     again.
+//  2. Each instance that reads G applies it: older entries are misses wherever they appear; newer writes wait. When
+//     its earlier writes have ended, it appends its ack.
+//  3. A has the acks of all live instances: those whose last heartbeat before G is not older than the lease. Only now
+//     A deletes, once. All entries in the store under the prefixes are older than G: newer ones wait.
+//  4. A appends the end. Newer entries are written. A returns.
+//  5. A write from before G that arrives after step 3, since its caller gave up on it, is older than G: a miss, and
+//     made again.
 //
-// What may go wrong:
-//   - B does not confirm in time: A ends the purge without deleting, and answers with an error.
-//   - B is out of contact. It trusts its memory until its last sign of life that came back to it is older than the
-//     lease, which A saw later than B sent it. So A still waits for B while B serves from memory. In contact again B
-//     reads G before its next sign of life comes back: both come in the order of the log.
-//   - C starts. It shows life only when it has read the log, G included, and trusts memory only then.
-//   - A dies after step 1. Writes go on when the hold ends. What is older than G stays a miss.
-//   - A is slow. Its deleting ends at two thirds of the hold, counted from before step 1.
-//   - The log is lost and made anew. Its epoch is later: all entries are older than its purges. Memory is dropped.
+// Failures:
+//   - B does not confirm in time: A ends the purge without deleting, and returns an error.
+//   - B is out of contact. It trusts its memory until its last returned heartbeat is older than the lease. A saw that
+//     heartbeat later than B sent it, so A still waits for B while B serves from memory. Back in contact, B reads G
+//     before its next heartbeat, since both are delivered in the order of the log.
+//   - C starts. It sends heartbeats only when it has read the log, G included, and trusts memory only then.
+//   - A dies after step 1. Writes continue when the hold ends. Entries older than G stay misses.
+//   - A is slow. Its deletion ends at two thirds of the hold, counted from before step 1.
+//   - The log is lost and made again. Its epoch is later, so all entries are older than its purges. Memory is dropped.
 type Shared struct {
 	cfg      Config
 	name     string // of this instance
@@ -45,17 +45,17 @@ type Shared struct {
 
 	mu      sync.Mutex
 	place   Place           // of the last record read
-	met     bool            // a sign of life has come back: the log was read to its end
+	met     bool            // a heartbeat has come back: the log was read to its end
 	life    context.Context // of Run
 	ready   func()
 	working sync.WaitGroup
 	contact time.Time            // until when this instance is in contact
-	sent    map[uint64]time.Time // its signs of life that have not come back
+	sent    map[uint64]time.Time // heartbeats of its own that have not come back
 	signs   uint64
-	peers   map[string]time.Time // when others showed life
+	peers   map[string]time.Time // the last heartbeat of each other instance
 	open    map[string]cache.Generation
 	asked   map[string]*asked
-	again   context.CancelFunc // ends the present Follow
+	again   context.CancelFunc // cancels the current Follow
 }
 
 // asked is a purge that this instance was asked for.
@@ -67,7 +67,7 @@ type asked struct {
 	changed chan struct{}
 }
 
-// NewShared makes an instance. It hears of nothing before Run, and until then memory is not trusted.
+// NewShared makes an instance. Before Run it does not follow the log, and memory is not trusted.
 func NewShared(cfg Config, name string, log Log, instance Instance, purges *cache.Purges, out *slog.Logger) *Shared {
 	purges.Trust(time.Now())
 	return &Shared{
@@ -77,8 +77,7 @@ func NewShared(cfg Config, name string, log Log, instance Instance, purges *cach
 	}
 }
 
-// Purge removes what is under the prefixes everywhere and returns how many entries the store had. sources are forgotten
-// with them.
+// Purge removes all entries under the prefixes everywhere and returns how many the store had. It also forgets sources.
 func (s *Shared) Purge(ctx context.Context, prefixes, sources []string) (n int, err error) {
 	for _, o := range split(prefixes, sources) {
 		removed, err := s.purge(ctx, o)
@@ -112,13 +111,13 @@ func (s *Shared) purge(ctx context.Context, o order) (n int, err error) {
 	if err := s.await(confirmed, w); err != nil {
 		return 0, err
 	}
-	if s.cfg.OwnStore { // It was deleted before it was confirmed.
+	if s.cfg.OwnStore { // It deleted before it confirmed.
 		return w.removed, nil
 	}
 	return s.instance.Remove(ctx, o.Prefixes)
 }
 
-// await waits until all present instances have confirmed.
+// await waits until all live instances have confirmed.
 func (s *Shared) await(ctx context.Context, w *asked) error {
 	tick := time.NewTicker(s.cfg.Lease / 10)
 	defer tick.Stop()
@@ -137,7 +136,7 @@ func (s *Shared) await(ctx context.Context, w *asked) error {
 		}
 		select {
 		case <-w.changed:
-		case <-tick.C: // The lease of one that died may have ended.
+		case <-tick.C: // The lease of a dead instance may have ended.
 		case <-ctx.Done():
 			if len(missing) == 0 {
 				return fmt.Errorf("%w: %w", ErrLog, ctx.Err())
@@ -147,7 +146,7 @@ func (s *Shared) await(ctx context.Context, w *asked) error {
 	}
 }
 
-// end lets the writes go on everywhere, also when the caller has left.
+// end releases held writes everywhere, also if the caller has left.
 func (s *Shared) end(id string) {
 	s.mu.Lock()
 	delete(s.asked, id)
@@ -160,7 +159,7 @@ func (s *Shared) end(id string) {
 	}
 }
 
-// read takes a record of the log.
+// read handles a record of the log.
 func (s *Shared) read(r Record) {
 	word, rest, _ := strings.Cut(r.Name, ".")
 	switch word {
@@ -179,7 +178,7 @@ func (s *Shared) read(r Record) {
 	s.mu.Unlock()
 }
 
-// began applies a purge, and confirms it when that is done.
+// began applies a purge, and then confirms it.
 func (s *Shared) began(id string, r Record) {
 	var o order
 	if err := json.Unmarshal(r.Body, &o); err != nil {
@@ -191,7 +190,7 @@ func (s *Shared) began(id string, r Record) {
 	idle := s.instance.BeginPurge(g, o.Prefixes, o.Sources, s.cfg.Hold)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if before, twice := s.open[id]; twice { // A record that was sent twice, since its acknowledgement was lost.
+	if before, twice := s.open[id]; twice { // sent twice, since its acknowledgement was lost
 		s.instance.EndPurge(before)
 	}
 	s.open[id] = g
@@ -203,12 +202,12 @@ func (s *Shared) began(id string, r Record) {
 		}
 		w.wake()
 	}
-	if s.met { // Else nobody waits for this instance.
+	if s.met { // otherwise no other instance waits for this one
 		s.working.Go(func() { s.confirm(s.life, id, o, idle) })
 	}
 }
 
-// confirm tells that a purge is applied.
+// confirm appends that a purge is applied.
 func (s *Shared) confirm(ctx context.Context, id string, o order, idle func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.fence())
 	defer cancel()
@@ -235,7 +234,7 @@ func (s *Shared) confirm(ctx context.Context, id string, o order, idle func(cont
 	}
 }
 
-// heard takes the confirmation of an instance.
+// heard handles the confirmation of an instance.
 func (s *Shared) heard(id, peer string, failure error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,7 +252,7 @@ func (w *asked) wake() {
 	}
 }
 
-// ended lets writes go on.
+// ended releases held writes.
 func (s *Shared) ended(id string) {
 	s.mu.Lock()
 	g, ok := s.open[id]

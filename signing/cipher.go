@@ -15,8 +15,8 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// SourceCipher encrypts the sources of URLs as imgproxy does: AES-CBC with PKCS #7 padding, the IV in front. It keeps a
-// source from those who read the URL; only the URL's signature keeps it from being changed. It is immutable and safe
+// SourceCipher encrypts the sources of URLs as imgproxy does: AES-CBC with PKCS #7 padding, preceded by the IV. It
+// hides a source from readers of the URL; only the URL's signature protects it from changes. It is immutable and safe
 // for concurrent use.
 type SourceCipher struct {
 	block cipher.Block
@@ -38,7 +38,7 @@ func NewSourceCipher(key string) (*SourceCipher, error) {
 	return &SourceCipher{block: block, ivKey: mac.Sum(nil)}, nil
 }
 
-// Encrypt returns what follows "/enc/" in a URL. The IV is a keyed hash of the source, so that one source always has
+// Encrypt returns the text after "/enc/" in a URL. The IV is a keyed hash of the source, so that one source always has
 // the same URL and caches can keep it.
 func (c *SourceCipher) Encrypt(source string) string {
 	mac := hmac.New(sha256.New, c.ivKey)
@@ -50,8 +50,8 @@ func (c *SourceCipher) Encrypt(source string) string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// Decrypt opens the bytes of an encrypted source: an IV and at least one block. It reports whether the padding was as
-// it must be, which another key's seldom is.
+// Decrypt decrypts an encrypted source: an IV and at least one block. It reports whether the padding is valid, which it
+// seldom is with another key.
 func (c *SourceCipher) Decrypt(text []byte) (source string, ok bool) {
 	if len(text) < 2*aes.BlockSize || len(text)%aes.BlockSize != 0 {
 		return "", false
@@ -70,7 +70,7 @@ func (c *SourceCipher) Decrypt(text []byte) (source string, ok bool) {
 	return string(plain[:len(plain)-pad]), true
 }
 
-// SourceCipher makes the cipher of the configured key, and reads its file; nil where none is configured.
+// SourceCipher makes the cipher of the configured key, and reads its file; nil if none is configured.
 func (c Config) SourceCipher() (*SourceCipher, error) {
 	key := c.EncryptionKey
 	if c.EncryptionKeyFile != "" {
@@ -89,7 +89,7 @@ func (c Config) SourceCipher() (*SourceCipher, error) {
 	return made, nil
 }
 
-// validateEncryption never lets a part of the key into its error.
+// validateEncryption keeps every part of the key out of its error.
 func (c Config) validateEncryption() error {
 	switch {
 	case c.EncryptionKey != "" && c.EncryptionKeyFile != "":

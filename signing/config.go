@@ -10,64 +10,63 @@ import (
 
 // Config is the configuration section "signing".
 type Config struct {
-	// Keys are the pairs of key and salt that URLs may be signed with. All of one id are tried, so that keys can be
-	// rotated; the first that is valid signs. Empty: the server refuses to start.
+	// Keys are the pairs of key and salt that may sign URLs. All pairs of one id are tried, so that keys can be
+	// rotated; the first valid one signs. Empty: the server refuses to start.
 	Keys []Key `yaml:"keys"`
-	// SignatureSize is the number of bytes, 16 to 32, that is left of a signature before it is written as base64. 0
-	// means 32.
+	// SignatureSize is the number of bytes, 16 to 32, to which a signature is truncated before it is encoded as base64.
+	// 0 means 32.
 	SignatureSize int `yaml:"signature_size"`
-	// AllowShortKeys takes keys shorter than 32 bytes too, for those who bring keys that are in use elsewhere.
+	// AllowShortKeys also accepts keys shorter than 32 bytes, for keys that are in use elsewhere already.
 	AllowShortKeys bool `yaml:"allow_short_keys"`
-	// Rate is how many variants a second may be made for the viewers of each key id. What is stored is answered beyond
-	// it too, so that a key in wrong hands costs no viewer a picture that is there; the rest is refused with
-	// rate_limited. 0 = no limit.
+	// Rate is how many variants a second may be made for the URLs of each key id. Stored variants are served beyond it
+	// too, so a leaked key costs viewers no picture that is stored; other requests are refused with rate_limited. 0 =
+	// no limit.
 	Rate int `yaml:"rate"`
-	// Burst is how many of them may come at once. 0 = two seconds' worth.
+	// Burst is how many variants may be made at once. 0 = two seconds' worth.
 	Burst int `yaml:"burst"`
-	// EncryptionKey opens the encrypted sources of URLs ("/enc/", as imgproxy's): the AES key, 16, 24 or 32 bytes, in
-	// hexadecimal digits. Empty: such URLs are refused.
+	// EncryptionKey decrypts the encrypted sources of URLs ("/enc/", as imgproxy's): the AES key, 16, 24 or 32 bytes,
+	// in hexadecimal digits. Empty: such URLs are refused.
 	EncryptionKey string `yaml:"encryption_key" secret:"true"`
-	// EncryptionKeyFile is a file with that key, in place of EncryptionKey.
+	// EncryptionKeyFile is a file with that key, instead of EncryptionKey.
 	EncryptionKeyFile string `yaml:"encryption_key_file"`
 }
 
 // Key is one pair of a key and a salt, and what URLs signed with it may ask for.
 type Key struct {
-	// ID stands before the signature in the URLs of a named key ("id.signature"): letters, digits, "-" and "_". Empty:
-	// URLs without id.
+	// ID precedes the signature in the URLs of a named key ("id.signature"): letters, digits, "-" and "_". Empty: URLs
+	// without id.
 	ID string `yaml:"id"`
 	// Key is the key in hexadecimal digits.
 	Key string `yaml:"key" secret:"true"`
 	// Salt is the salt in hexadecimal digits. Empty means none.
 	Salt string `yaml:"salt" secret:"true"`
-	// KeyFile is a file with the key in its first line and the salt in its second, both in hexadecimal digits, in place
-	// of Key and Salt. The server refuses one that another user could write or exchange: it belongs to root or to the
-	// server's user, and so do the directories above it.
+	// KeyFile is a file with the key in its first line and the salt in its second, both in hexadecimal digits, instead
+	// of Key and Salt. The server refuses a file that another user could write or replace: the file and the directories
+	// above it must belong to root or to the server's user.
 	KeyFile string `yaml:"key_file"`
 	// Sources are the hosts of the sources that the pair may ask for, compared by labels: "img.example.com" is that
-	// host alone, "*.example.com" every host below example.com; "s3://bucket", "gs://bucket" and "local://" are
-	// the other sources, and "s3://tenant-*" all buckets whose names begin so. They hold on each redirect too: a variant whose
-	// original came through another host is refused with source_not_allowed, also where the cache has it. Empty means
-	// every source.
+	// host only, "*.example.com" every host below example.com; "s3://bucket", "gs://bucket" and "local://" are the
+	// other sources, and "s3://tenant-*" all buckets with that prefix. They apply to each redirect too: a variant whose
+	// original came through another host is refused with source_not_allowed, also if it is cached. Empty means every
+	// source.
 	Sources []string `yaml:"sources"`
-	// Presets are the names of the presets that the pair may ask for, and then nothing else. Empty means all presets
-	// and options.
+	// Presets are the names of the presets that the pair may ask for, and then no other options. Empty means all
+	// presets and options.
 	Presets []string `yaml:"presets"`
-	// NotBefore is the moment from which the pair is valid: RFC 3339, or a date for its beginning in UTC. Empty means
-	// always.
+	// NotBefore is the time from which the pair is valid: RFC 3339, or a date, which means its beginning in UTC. Empty
+	// means always.
 	NotBefore string `yaml:"not_before"`
-	// NotAfter is the moment from which the pair is no longer valid: RFC 3339, or a date for its end in UTC. Empty
-	// means never.
+	// NotAfter is the time from which the pair is no longer valid: RFC 3339, or a date, which means its end in UTC.
+	// Empty means never.
 	NotAfter string `yaml:"not_after"`
-	// Rate is signing.rate for the key's id alone. 0 = that. Among the pairs of an id the first that names one speaks
-	// for all.
+	// Rate overrides signing.rate for the key's id. 0 = signing.rate. Of several pairs with one id, the first that sets
+	// a rate counts.
 	Rate int `yaml:"rate"`
 	// Burst belongs to Rate. 0 = two seconds' worth.
 	Burst int `yaml:"burst"`
 }
 
-// Default is the configuration of a file that says nothing: no keys, signatures of full length, a limit that only
-// floods reach.
+// Default is the configuration of an empty file: no keys, signatures of full length, a limit that only floods reach.
 func Default() Config { return Config{SignatureSize: maxSize, Rate: 1000} }
 
 const (
@@ -76,8 +75,8 @@ const (
 	minKey  = 32 // bytes
 )
 
-// Validate reports the first thing wrong with the configuration, without reading key files. That there are no keys is
-// not wrong here; New refuses it.
+// Validate reports the first invalid value, without reading key files. An empty list of keys is valid here; New refuses
+// it.
 func (c Config) Validate() error {
 	if c.SignatureSize != 0 && (c.SignatureSize < minSize || c.SignatureSize > maxSize) {
 		return fmt.Errorf("signing.signature_size: %d is not from %d to %d", c.SignatureSize, minSize, maxSize)
@@ -96,7 +95,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// validate never lets a part of a key into its error.
+// validate keeps every part of a key out of its error.
 func (c Config) validate(k Key) error {
 	if strings.ContainsFunc(k.ID, func(r rune) bool { return !word(r) }) || len(k.ID) > 64 {
 		return errors.New("an id holds at most 64 letters, digits, '-' and '_'")
@@ -124,7 +123,7 @@ func (c Config) validate(k Key) error {
 	return Limit{k.Rate, k.Burst}.Validate()
 }
 
-// limits gives each id its limit.
+// limits returns the limit of each id.
 func (c Config) limits() map[string]Limit {
 	out := map[string]Limit{}
 	for _, k := range c.Keys {
@@ -155,7 +154,7 @@ func (c Config) decode(key, salt string) (k, s []byte, err error) {
 	return k, s, nil
 }
 
-// moment reads a time, or a date to which whole is added; zero for "".
+// moment parses a time, or a date to which whole is added; zero for "".
 func moment(s string, whole time.Duration) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil

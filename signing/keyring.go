@@ -18,7 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// maxKeyFile bounds a file with a key and a salt in bytes.
+// maxKeyFile is the maximum size of a file with a key and a salt, in bytes.
 const maxKeyFile = 64 << 10
 
 // Keyring holds the pairs that sign and verify. It is immutable and safe for concurrent use; a reload makes a new one.
@@ -29,7 +29,7 @@ type Keyring struct {
 	now    func() time.Time
 }
 
-// Pair is a key and a salt, and what may be asked for with them.
+// Pair is a key and a salt, and the rights of URLs signed with them.
 type Pair struct {
 	id        string
 	key, salt []byte
@@ -38,16 +38,15 @@ type Pair struct {
 	notAfter  time.Time
 }
 
-// Verified is the outcome of a good signature.
+// Verified is the result of a valid signature.
 type Verified struct {
-	// Path is the text that the signature stands for: it begins with the "/" after the signature, and it alone may be
-	// parsed.
+	// Path is the signed text: it begins with the "/" after the signature. Only this text may be parsed.
 	Path string
 	Key  *Pair
 }
 
 // New makes a Keyring and reads its key files. now is the clock; nil means time.Now. Its errors are sentences for the
-// operator and hold no part of a key.
+// operator and contain no part of a key.
 func New(cfg Config, now func() time.Time) (*Keyring, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -97,9 +96,9 @@ func (c Config) pair(k Key) (*Pair, error) {
 }
 
 // Verify checks the signature of a raw request target ("/signature/options/source?query", after the path prefix). The
-// texts that the signer may have meant are tried in order: the path; the path with the repairs of repair; for a plain
-// source the path with its query; that percent-decoded. The first that a valid pair signed is returned. Faults:
-// bad_signature; key_not_valid when the signature is right but its pair is not valid now.
+// texts that the signer may have signed are tried in order: the path; the path after repair; for a plain source the
+// path with its query; that percent-decoded. The first that a valid pair signed is returned. Faults: bad_signature;
+// key_not_valid if the signature is right but its pair is not valid now.
 func (k *Keyring) Verify(rawTarget string) (Verified, error) {
 	target, query, hasQuery := strings.Cut(rawTarget, "?")
 	signature, path, ok := strings.Cut(strings.TrimPrefix(target, "/"), "/")
@@ -111,7 +110,7 @@ func (k *Keyring) Verify(rawTarget string) (Verified, error) {
 	if !named {
 		id, encoded = "", signature
 	} else if id == "" {
-		return Verified{}, badSignature() // a second spelling of URLs without id
+		return Verified{}, badSignature() // an empty id would be a second spelling of URLs without id
 	}
 	want, ok := k.decode(encoded)
 	if !ok {
@@ -139,11 +138,11 @@ func badSignature() error {
 	return fault.New(fault.BadSignature, "signing.Verify", "the URL is not signed, or its signature is wrong", nil)
 }
 
-// Limits gives for each id how many variants may be made for its viewers. The map is the caller's to read only.
+// Limits returns how many variants may be made for each id. The map must not be changed.
 func (k *Keyring) Limits() map[string]Limit { return k.limits }
 
-// Sign signs a path that begins with "/" and returns "/signature" and the path. The first valid pair of the id signs,
-// or of all pairs when kid is "".
+// Sign signs a path that begins with "/" and returns "/signature" plus the path. It uses the first valid pair of the
+// id, or of all pairs if kid is "".
 func (k *Keyring) Sign(kid, path string) (string, error) {
 	if !strings.HasPrefix(path, "/") {
 		return "", fault.New(fault.BadPath, "signing.Sign", "a path to sign begins with a slash", nil)
@@ -159,7 +158,7 @@ func (k *Keyring) Sign(kid, path string) (string, error) {
 	return "/" + signature + path, nil
 }
 
-// Hosts are the hosts that originals of URLs may come from which Sign makes for the id; every host where there is no
+// Hosts returns the hosts from which originals may come for URLs that Sign makes for the id; every host if there is no
 // such key.
 func (k *Keyring) Hosts(kid string) reach.Hosts {
 	if p := k.signer(kid); p != nil {
@@ -168,7 +167,7 @@ func (k *Keyring) Hosts(kid string) reach.Hosts {
 	return ""
 }
 
-// signer is the first valid pair of an id, or of all where it is ""; nil = there is none.
+// signer returns the first valid pair of an id, or of all if it is ""; nil = there is none.
 func (k *Keyring) signer(kid string) *Pair {
 	now := k.now()
 	for _, p := range k.pairs {
@@ -179,15 +178,14 @@ func (k *Keyring) signer(kid string) *Pair {
 	return nil
 }
 
-// decode reads a signature in its only spelling: base64url of the configured size without padding, stray bits or line
+// decode accepts a signature in one spelling only: base64url of the configured size without padding, stray bits or line
 // ends.
 func (k *Keyring) decode(s string) ([]byte, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return b, err == nil && len(b) == k.size && len(s) == base64.RawURLEncoding.EncodedLen(k.size)
 }
 
-// candidates are the texts that may have been signed, in order. They come one by one, since the first is nearly always
-// the one.
+// candidates yields the texts that may have been signed, in order. It is lazy, since the first nearly always matches.
 func candidates(path, query string, hasQuery bool) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if !yield(path) {
@@ -211,8 +209,8 @@ func candidates(path, query string, hasQuery bool) iter.Seq[string] {
 	}
 }
 
-// repair undoes what CDNs and mail programs do to paths: the colons of options escaped, the two slashes of a plain
-// source's scheme merged into one.
+// repair undoes changes that CDNs and mail programs make to paths: escaped colons in options, and the two slashes of a
+// plain source's scheme merged into one.
 func repair(path string) string {
 	options, source, plain := strings.Cut(path, "/plain/")
 	options = strings.NewReplacer("%3A", ":", "%3a", ":").Replace(options)
@@ -227,7 +225,7 @@ func repair(path string) string {
 	return options + "/plain/" + source
 }
 
-// mac is the whole signature of a text.
+// mac returns the full signature of a text.
 func (p *Pair) mac(text string) []byte {
 	h := hmac.New(sha256.New, p.key)
 	h.Write(p.salt)
@@ -235,8 +233,8 @@ func (p *Pair) mac(text string) []byte {
 	return h.Sum(nil)
 }
 
-// Markers are what requests of this deployment's own fetcher are told by, one for each pair, the first pair's first:
-// nobody who has no key can guess them. The text is none that a URL has, so that a marker is no part of a signature.
+// Markers identify requests of this deployment's own fetcher: one for each pair, the first pair's first. They cannot be
+// guessed without a key. The signed text is never that of a URL, so a marker reveals no URL's signature.
 func (k *Keyring) Markers() []string {
 	var all []string
 	for _, p := range k.pairs {
@@ -245,13 +243,13 @@ func (k *Keyring) Markers() []string {
 	return all
 }
 
-// valid reports whether the pair may be used: from notBefore on, and until before notAfter.
+// valid reports whether now is from notBefore on and before notAfter.
 func (p *Pair) valid(now time.Time) bool {
 	return !now.Before(p.notBefore) && (p.notAfter.IsZero() || now.Before(p.notAfter))
 }
 
-// ValidAt reports whether the pair may be used at a moment. What was verified with it before must not outlive it.
+// ValidAt reports whether the pair may be used at a time. Results of an earlier verification must not outlive that.
 func (p *Pair) ValidAt(now time.Time) bool { return p.valid(now) }
 
-// ID is the pair's id; "" for the pairs of URLs without one.
+// ID returns the pair's id; "" for the pairs of URLs without one.
 func (p *Pair) ID() string { return p.id }

@@ -2,11 +2,10 @@ package signing
 
 import "fmt"
 
-// Limit bounds how often something may be done: Rate times a second in the long run, Burst times at once. A Rate of 0
-// is no limit.
+// Limit bounds a rate: Rate per second in the long run, Burst at once. A Rate of 0 is no limit.
 type Limit struct{ Rate, Burst int }
 
-// Or is l, or else where l says nothing. A Burst of 0 becomes two seconds' worth.
+// Or returns l, or other if l is not set. A Burst of 0 becomes two seconds' worth.
 func (l Limit) Or(other Limit) Limit {
 	if l.Rate == 0 {
 		l = other
@@ -17,7 +16,7 @@ func (l Limit) Or(other Limit) Limit {
 	return l
 }
 
-// Validate reports what cannot be a limit; the keys that it stands for are named rate and burst.
+// Validate reports the first invalid value; it calls the keys rate and burst.
 func (l Limit) Validate() error {
 	switch {
 	case l.Rate < 0 || l.Rate > maxRate:
@@ -30,5 +29,5 @@ func (l Limit) Validate() error {
 	return nil
 }
 
-// maxRate is far beyond what one instance answers.
+// maxRate is far beyond what one instance can serve.
 const maxRate = 1_000_000

@@ -14,7 +14,7 @@ type Rights struct {
 	presets []string
 }
 
-// NewRights reads the hosts of sources, each a host or "*." before one, and the names of presets. An empty list allows
+// NewRights parses the hosts of sources, each a host or "*." and a host, and the names of presets. An empty list allows
 // all.
 func NewRights(sources, presets []string) (Rights, error) {
 	hosts, err := reach.Of(sources)
@@ -29,20 +29,20 @@ func NewRights(sources, presets []string) (Rights, error) {
 	return Rights{hosts, presets}, nil
 }
 
-// Hosts are the hosts that originals may come from: the source's own, and those that it redirects to.
+// Hosts returns the hosts that originals may come from: the source's own, and those of redirects.
 func (p Rights) Hosts() reach.Hosts { return p.hosts }
 
-// Within are the rights of those who may also have only what comes from these hosts.
+// Within returns the rights limited to these hosts as well.
 func (p Rights) Within(hosts reach.Hosts) Rights {
 	p.hosts = p.hosts.And(hosts)
 	return p
 }
 
-// BoundToSources reports whether not every source may be asked for.
+// BoundToSources reports whether sources are limited.
 func (p Rights) BoundToSources() bool { return p.hosts != "" }
 
-// AllowsSource reports whether the host of the source's URL, or its bucket, is among those that may be asked for. Hosts
-// are compared label by label.
+// AllowsSource reports whether the host of the source's URL, or its bucket, is allowed. Hosts are compared label by
+// label.
 func (p Rights) AllowsSource(source string) bool {
 	if p.hosts == "" {
 		return true
@@ -51,8 +51,8 @@ func (p Rights) AllowsSource(source string) bool {
 	return err == nil && p.hosts.Allows(reach.Place(u.Scheme, u.Hostname()))
 }
 
-// AllowsPreset reports whether the preset may be asked for. The name "" stands for options beside presets, which may
-// not be where presets are listed.
+// AllowsPreset reports whether the preset is allowed. The name "" stands for options outside presets, which are not
+// allowed if presets are listed.
 func (p Rights) AllowsPreset(name string) bool {
 	if len(p.presets) == 0 {
 		return true

@@ -15,8 +15,8 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// Run holds the Store that open gives against each law of cache.Store. Each test asks for a Store of its own, empty,
-// and with room for 64 MiB.
+// Run tests a Store against the contract of cache.Store. open returns an empty Store with room for 64 MiB; each test
+// calls it once.
 func Run(t *testing.T, open func(t *testing.T) cache.Store) {
 	tests := []struct {
 		name string
@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) cache.Store) {
 	}
 }
 
-// Entry makes an entry with every field of Meta set and a body that follows from seed.
+// Entry returns an entry with every field of Meta set and a body derived from seed.
 func Entry(seed string, size int) cache.Entry {
 	return cache.Entry{
 		Meta: cache.Meta{
@@ -55,12 +55,12 @@ func Entry(seed string, size int) cache.Entry {
 	}
 }
 
-// Body is size bytes that follow from seed.
+// Body returns size bytes derived from seed.
 func Body(seed string, size int) []byte {
 	return bytes.Repeat([]byte(seed+"\x00\xff\n"), size/(len(seed)+3)+1)[:size:size]
 }
 
-// Diff says how got differs from want as Put was given it; "" if not at all.
+// Diff describes how got differs from want as it was passed to Put; "" if it does not.
 func Diff(got, want cache.Entry) string {
 	if !bytes.Equal(got.Body, want.Body) {
 		return fmt.Sprintf("a body of %d bytes that differs from the %d put", len(got.Body), len(want.Body))
@@ -126,7 +126,7 @@ func roundtrip(t *testing.T, s cache.Store) {
 	put(t, s, "v1/ab/hash/plain", plain)
 	expect(t, s, "v1/ab/hash/plain", plain)
 
-	// A time with a fraction and a zone comes back as UTC in whole seconds, a wrong Size as the right one.
+	// A time with a fraction and a zone is returned as UTC in whole seconds, and a wrong Size is corrected.
 	zoned := Entry("two", 10)
 	zoned.Size = 99
 	zoned.Created = zoned.Created.Add(999 * time.Millisecond).In(time.FixedZone("x", 3600))
@@ -293,8 +293,8 @@ func cancelled(t *testing.T, s cache.Store) {
 	expect(t, s, key, Entry("old", 10))
 }
 
-// concurrent lets writers replace one entry with bodies of different lengths while readers read: each Get must give one of
-// them whole, with its own meta.
+// concurrent replaces one entry with bodies of different lengths while readers read: each Get must return one of them
+// complete, with its own meta.
 func concurrent(t *testing.T, s cache.Store) {
 	const key, rounds = "v1/ab/hash/contended", 40
 	entries := []cache.Entry{Entry("alpha", 30_000), Entry("beta", 3), Entry("gamma", 70_000)}
@@ -322,8 +322,9 @@ func concurrent(t *testing.T, s cache.Store) {
 	wg.Wait()
 }
 
-// concurrentDelete deletes a source while its variants are written: whatever is read is whole, and a Put afterwards works. A
-// Put meanwhile may fail (an S3 server on a file system can lose its directory), but then says so.
+// concurrentDelete deletes a source while its variants are written. Every entry that is read must be complete, and a
+// Put afterwards must work. A Put during the delete may fail (an S3 server on a file system can lose its directory),
+// but then it must return an error.
 func concurrentDelete(t *testing.T, s cache.Store) {
 	var wg sync.WaitGroup
 	for w := range 4 {

@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// RunPurges holds the Store that open gives, behind the guard of cache.Purges, against the law of purges. Each test
-// asks for a Store of its own, empty.
+// RunPurges tests a Store behind cache.Purges against the contract of purges. open returns an empty Store; each test
+// calls it once.
 func RunPurges(t *testing.T, open func(t *testing.T) cache.Store) {
 	for name, test := range map[string]func(*testing.T, cache.Store){
 		"the guard keeps the law of Store": func(t *testing.T, s cache.Store) {
@@ -25,7 +25,7 @@ func RunPurges(t *testing.T, open func(t *testing.T) cache.Store) {
 	}
 }
 
-// Of gives an entry the generation in which its making began.
+// Of sets the generation in which work on the entry began.
 func Of(g cache.Generation, e cache.Entry) cache.Entry {
 	e.Attrs = maps.Clone(e.Attrs)
 	e.Attrs[cache.GenerationAttr] = g.String()
@@ -40,10 +40,10 @@ func generationComesBack(t *testing.T, s cache.Store) {
 	}
 }
 
-// lateWrite is the schedule of a write that its caller gave up on:
-//  1. The old entry's making begins. Its write is sent and its caller gives up.
+// lateWrite is the schedule of a write whose caller has given up:
+//  1. Work on the old entry begins. Its write is sent and its caller gives up.
 //  2. A purge begins, deletes, and ends.
-//  3. The write lands. It is a miss, for this instance and for one that has just started and knows the purge.
+//  3. The write arrives. It is a miss, for this instance and for one that has just started and knows the purge.
 //  4. The entry is made again, and replaces it.
 func lateWrite(t *testing.T, s cache.Store) {
 	const key = "v1/ab/hash/late"
@@ -71,10 +71,10 @@ func lateWrite(t *testing.T, s cache.Store) {
 	expect(t, other.Guard(s), key, want)
 }
 
-// deleteSparesTheNew is the schedule of a purge beside a write of what was made after it began:
+// deleteSparesTheNew is the schedule of a purge and a concurrent write of an entry that is newer than the purge:
 //  1. A purge begins. The new entry's write waits.
-//  2. The store deletes by prefix, and with it nothing that is new.
-//  3. The purge ends, the write goes on. The entry is there.
+//  2. The store deletes by prefix. No new entry is there yet.
+//  3. The purge ends and the write continues. The entry is in the store.
 func deleteSparesTheNew(t *testing.T, s cache.Store) {
 	const key = "v1/ab/hash/new"
 	p := cache.NewPurges(cache.Generation{Epoch: 1})

@@ -7,9 +7,9 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// RunSeals holds a store outside of the process against the law of seals: an entry is read by those who know the key of
-// its seal, and repaired by the others. open opens one and the same storage, empty at first, each time with another
-// seal; the store it gave before is not used any more.
+// RunSeals tests a store outside this process against the contract of seals: an entry can be read with the key of its
+// seal, and is repaired by instances without that key. open opens the same storage each time, empty at first, with
+// another seal; the previous store is not used any more.
 func RunSeals(t *testing.T, open func(t *testing.T, seal cache.Seal) cache.Store) {
 	const key = "v1/ab/hash/w480.webp"
 	first, second := bytes.Repeat([]byte("a"), cache.MinSealKey), bytes.Repeat([]byte("b"), cache.MinSealKey)
@@ -41,7 +41,7 @@ func RunSeals(t *testing.T, open func(t *testing.T, seal cache.Seal) cache.Store
 			continue
 		}
 		expectMiss(t, s, key)
-		put(t, s, key, e) // It is made again, and that repairs it.
+		put(t, s, key, e) // Making it again repairs it.
 		expect(t, s, key, e)
 		if t.Failed() {
 			t.Fatalf("so it was with %s", tt.name)

@@ -8,22 +8,22 @@ import (
 
 // Config configures the directory store.
 type Config struct {
-	// Dir is the store's directory. It is made when absent, and belongs to one running server alone.
+	// Dir is the store's directory. It is created if absent. Only one running server may use it.
 	Dir string `yaml:"dir"`
-	// MaxBytes bounds the entries on disk, in bytes; the longest unread ones go first. 0 means 80 % of the disk that is
-	// free at start, what the store holds already included.
+	// MaxBytes bounds the entries on disk, in bytes; the least recently read ones are removed first. 0 means 80 % of
+	// the disk space that is free at start, including what the store already holds.
 	MaxBytes int64 `yaml:"max_bytes" unit:"bytes"`
-	// MinFree is the part of the disk, in bytes, that the store leaves free for others, the prewarm queue above all. 0
-	// leaves nothing.
+	// MinFree is the disk space, in bytes, that the store leaves free for others, above all the prewarm queue. 0 leaves
+	// nothing.
 	MinFree int64 `yaml:"min_free" unit:"bytes"`
-	// Seal is what entries are sealed with, out of cache.seal_key.
+	// Seal is the seal of entries, from cache.seal_key.
 	Seal cache.Seal
 }
 
-// Default is a store beside the server.
+// Default is a store below the working directory.
 func Default() Config { return Config{Dir: "./data/store", MinFree: 1 << 30} }
 
-// Validate reports a value that cannot work.
+// Validate reports the first invalid value.
 func (c Config) Validate() error {
 	switch {
 	case c.Dir == "":

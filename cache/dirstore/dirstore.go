@@ -1,7 +1,7 @@
-// Package dirstore is a Store on a local directory: the embedded default.
+// Package dirstore is a Store in a local directory: the embedded default.
 //
-// An entry is one file at the path that its key names (so "v1/ab/<hash>/<spec>.webp" fans out by itself): a header, the
-// meta text with its checksums, the body. Files are written aside and renamed into place.
+// An entry is one file whose path is its key ("v1/ab/<hash>/<spec>.webp" distributes files over directories by itself):
+// a header, the meta text with its checksums, the body. A file is written under a temporary name and renamed.
 package dirstore
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// ErrFull says that an entry was not written because the store is at its bound, or the disk at the part to be left
-// free. The sweep that makes room has begun when a caller sees it.
+// ErrFull says that an entry was not written because the store is at its bound, or the disk has too little free space.
+// A sweep has started when the caller sees it.
 var ErrFull = errors.New("dirstore: no room")
 
 // The names in the store's directory that are not entries.
@@ -33,7 +33,7 @@ const (
 
 const tier = "dir"
 
-// How many calls use the disk at a time. A disk that hangs holds a thread with each, and no more than these.
+// The number of concurrent calls to the disk. Each call holds a thread while the disk hangs.
 const (
 	maxReads  = 64
 	maxWrites = 32
@@ -45,8 +45,8 @@ const closePatience = 2 * time.Second
 // openPatience is how long Open waits for them.
 const openPatience = 10 * time.Second
 
-// Store keeps each entry in a file. Safe for concurrent use within one process; a second process is kept out. System
-// calls on files cannot be cancelled: a caller whose context ends leaves its call behind, see package stall.
+// Store keeps each entry in a file. Safe for concurrent use within one process; a second process is locked out. System
+// calls on files cannot be cancelled: when a context ends, its call is abandoned, see package stall.
 type Store struct {
 	cfg Config
 	obs cache.Observer
@@ -59,25 +59,25 @@ type Store struct {
 	ops    sync.RWMutex // held for reading by each operation; Close waits for them
 	closed bool
 
-	mu     sync.Mutex       // held while names change: rename, remove, make and remove a directory
+	mu     sync.Mutex       // held while names change: rename, remove, create and remove a directory
 	used   int64            // bytes of entries on disk; too small until the first walk has ended
 	max    int64            // 0 until known
-	placed map[string]int64 // bytes of what was put since the current walk began; nil between walks
+	placed map[string]int64 // bytes put since the current walk began; nil between walks
 
 	kick   chan struct{}
-	reads  chan string // keys read, to be recorded
+	reads  chan string // keys that were read, to be recorded
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the sweeper has ended
 
-	// What tests replace: os.Root.OpenFile for reading, and os.File.Write.
+	// Tests replace these: os.Root.OpenFile for reading, and os.File.Write.
 	open  func(name string, flag int, perm os.FileMode) (*os.File, error)
 	write func(f *os.File, b []byte) error
 }
 
 var _ cache.Store = (*Store)(nil)
 
-// Open takes the directory into use; obs may be nil. What the store holds is counted in the background. Where the disk
-// hangs it gives up when ctx ends, or after a while.
+// Open opens the directory; obs may be nil. Existing entries are counted in the background. If the disk hangs, Open
+// returns when ctx ends or after openPatience.
 func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 	return start(cfg, obs, d), nil
 }
 
-// start makes the Store of a directory that is held.
+// start makes the Store of a locked directory.
 func start(cfg Config, obs cache.Observer, d directory) *Store {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{
@@ -109,15 +109,15 @@ func start(cfg Config, obs cache.Observer, d directory) *Store {
 	return s
 }
 
-// directory is one that is open and locked.
+// directory is an open, locked directory.
 type directory struct {
-	root *os.Root // keeps every path inside, whatever links there are
+	root *os.Root // keeps every path inside, whatever symbolic links exist
 	lock *os.File
 }
 
 func (d directory) close() error { return errors.Join(d.root.Close(), d.lock.Close()) }
 
-// hold opens and locks a directory. Should its caller have left, it gives it free again.
+// hold opens and locks a directory. If its caller has left meanwhile, it unlocks it again.
 func hold(ctx context.Context, name string) (d directory, err error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return d, err
@@ -134,7 +134,7 @@ func hold(ctx context.Context, name string) (d directory, err error) {
 	return d, nil
 }
 
-// take locks the directory and removes what an earlier process left half written.
+// take locks the directory and removes temporary files of an earlier process.
 func take(root *os.Root) (*os.File, error) {
 	lock, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -156,8 +156,8 @@ func take(root *os.Root) (*os.File, error) {
 	return lock, nil
 }
 
-// Close waits for running operations and the sweeper, then gives the directory free. Where the disk hangs it gives up
-// after a while: the directory stays locked until the process ends.
+// Close waits for running operations and the sweeper, then unlocks the directory. If the disk hangs, it returns an
+// error after closePatience, and the directory stays locked until the process ends.
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
@@ -169,7 +169,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) close() error {
-	s.cancel() // first: a sweep may be long
+	s.cancel() // first, since a sweep may take long
 	s.ops.Lock()
 	defer s.ops.Unlock()
 	if s.closed {
@@ -180,10 +180,10 @@ func (s *Store) close() error {
 	return s.directory.close()
 }
 
-// Hung is the number of calls to the disk that have not returned although their callers have left.
+// Hung is the number of abandoned calls to the disk that have not returned.
 func (s *Store) Hung() int { return s.gets.Left() + s.puts.Left() }
 
-// Usage says how many bytes the entries take and what the bound is, 0 while it is still being found out.
+// Usage returns the bytes of all entries and the bound, which is 0 until it is known.
 func (s *Store) Usage() (used, bound int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,8 +206,8 @@ func (s *Store) Stat(ctx context.Context, key string) (cache.Meta, error) {
 	return e.Meta, err
 }
 
-// Put implements cache.Store. When it returns the entry is on disk, and stays there through a power cut. One whose
-// caller has left is not placed any more, unless it is being placed at that moment; a Delete waits for that.
+// Put implements cache.Store. When it returns, the entry is on disk and survives a power failure. If the context has
+// ended, the entry is not renamed into place, unless the rename has already begun; Delete waits for that.
 func (s *Store) Put(ctx context.Context, key string, e cache.Entry) error {
 	start := time.Now()
 	e, err := cache.Check(key, e)
@@ -229,9 +229,13 @@ func (s *Store) Delete(ctx context.Context, prefix string) (int, error) {
 
 // removeAll removes every entry whose key begins with prefix, and returns their number.
 //
-// A Put that its caller has left must not land behind it: 1. Put P is in the disk's hands, its caller leaves; 2. this
-// call begins; 3. P goes on and places its entry. So P looks at its context under mu, and mu is taken once before the
-// walk: P has placed its entry by then, and the walk finds it, or it will not place it.
+// An abandoned Put must not place its entry after removeAll:
+//  1. Put P hangs in the disk, and its caller leaves.
+//  2. removeAll begins.
+//  3. P continues and places its entry.
+//
+// P checks its context under mu, and removeAll takes mu once before it walks. So either P has placed its entry by then
+// and the walk finds it, or P will not place it.
 func (s *Store) removeAll(ctx context.Context, prefix string) (n int, err error) {
 	s.awaitPlacing()
 	err = s.walk(ctx, prefix, func(name string, _ fs.FileInfo) (bool, error) {
@@ -241,20 +245,20 @@ func (s *Store) removeAll(ctx context.Context, prefix string) (n int, err error)
 		}
 		return removed, err
 	})
-	if n > 0 { // a purge must not come undone by a power cut
+	if n > 0 { // a power failure must not undo a purge
 		dir := path.Dir(prefix + "x")
 		err = errors.Join(err, s.syncUp(dir, dir))
 	}
 	return n, err
 }
 
-// awaitPlacing returns when the entry that is being placed at this moment is.
+// awaitPlacing waits for a rename that is running now.
 func (s *Store) awaitPlacing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 }
 
-// checkKey is cache.CheckKey with the store's own names excepted.
+// checkKey is cache.CheckKey that also refuses the store's own names.
 func checkKey(key string) error {
 	if first, _, _ := strings.Cut(key, "/"); first == lockName || first == tempName {
 		return fmt.Errorf("%w: %q", cache.ErrBadKey, key)
@@ -262,7 +266,7 @@ func checkKey(key string) error {
 	return cache.CheckKey(key)
 }
 
-// enter runs an operation unless err, the context or Close forbid it.
+// enter runs an operation unless err is set, the context has ended or the store is closed.
 func enter[T any](ctx context.Context, s *Store, calls *stall.Calls, err error, operation func() (T, error)) (T, error) {
 	var none T
 	if err != nil {

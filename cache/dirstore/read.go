@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// A file begins with magic, which carries the version of the layout, and the length of the meta text as a big-endian
+// A file begins with magic, which includes the version of the layout, and the length of the meta text as a big-endian
 // uint32.
 const (
 	magic      = "GCE1"
@@ -26,7 +26,7 @@ func encodeHead(meta []byte) []byte {
 	return append(b, meta...)
 }
 
-// splitHead finds the meta text at the beginning of a file; b may end anywhere behind it.
+// splitHead finds the meta text at the beginning of a file; b may end anywhere after it.
 func splitHead(b []byte) (meta, rest []byte, err error) {
 	if len(b) < headLen || string(b[:len(magic)]) != magic {
 		return nil, nil, cache.ErrChecksum
@@ -39,10 +39,10 @@ func splitHead(b []byte) (meta, rest []byte, err error) {
 	return b[headLen:end], b[end:len(b):len(b)], nil
 }
 
-// read reads an entry, or with whole false only its meta. An entry that is not what was put is removed, and absent.
+// read reads an entry, or only its meta if whole is false. A damaged entry is removed and counts as absent.
 func (s *Store) read(key string, whole bool) (cache.Entry, error) {
 	start := time.Now()
-	// Nothing here but regular files is an entry; a pipe must not block the open, a link must not be followed.
+	// Only regular files are entries. A pipe must not block the open, and a link must not be followed.
 	f, err := s.open(key, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		if absent(err) {
@@ -61,7 +61,7 @@ func (s *Store) read(key string, whole bool) (cache.Entry, error) {
 	e, err := s.decode(f, info, key, whole)
 	if errors.Is(err, cache.ErrChecksum) {
 		s.obs.Observe(tier, "checksum", "error", time.Since(start), info.Size())
-		// Unless a Put has replaced it. The removal is a courtesy: the entry is a miss with or without.
+		// Remove it, unless a Put has replaced it. The result does not matter: the entry is a miss in any case.
 		_, _ = s.remove(key, func(now fs.FileInfo) bool { return os.SameFile(now, info) })
 		return cache.Entry{}, cache.ErrMiss
 	}
@@ -99,9 +99,9 @@ func (s *Store) decode(f *os.File, info fs.FileInfo, key string, whole bool) (ca
 	return cache.Entry{Meta: m}, err
 }
 
-// touch has the sweeper record a read, at most once an hour an entry. It never waits: a busy disk can hold up the
-// change of a file's time long after it has given the file. What is dropped while the sweeper is busy is recorded at
-// the next read.
+// touch asks the sweeper to record a read, at most once an hour for an entry. It never waits: changing a file's time
+// can block on a busy disk long after the read has returned. A read that is dropped while the sweeper is busy is
+// recorded the next time.
 func (s *Store) touch(key string, last time.Time) {
 	if time.Since(last).Abs() <= touchAfter {
 		return

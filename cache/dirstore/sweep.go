@@ -14,17 +14,17 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// The sweeper keeps no list of entries, so its memory does not grow with their number: one walk adds up their bytes by
-// age in slots of ten minutes, which tells how old an entry must be to go; a second one removes those.
+// The sweeper keeps no list of entries, so its memory does not grow with their number. One walk adds up their bytes by
+// age in slots of ten minutes; this gives the age from which entries are removed by a second walk.
 const (
 	ageSlot = 10 * time.Minute
 	maxAge  = 365 * 24 * time.Hour // older ones share the last slot
 
-	lastingFor = 30 * 24 * time.Hour // how much longer than a variant stays what cannot be made again
+	lastingFor = 30 * 24 * time.Hour // how much longer entries under cache.LastingPrefix stay than variants
 )
 
-// excess is how many bytes must go: none below 15/16 of the bound with 1/16 more free than must be; from there on down
-// to 7/8 of the bound, and 1/8 more.
+// excess is the number of bytes to remove: none below 15/16 of the bound and with 1/16 more free than required;
+// otherwise enough to get to 7/8 of the bound, and 1/8 more free.
 func excess(used, bound, free, minFree int64) int64 {
 	var n int64
 	if bound > 0 && used > bound/16*15 {
@@ -36,7 +36,7 @@ func excess(used, bound, free, minFree int64) int64 {
 	return n
 }
 
-// sweeper counts what the store holds, then sweeps when a Put has made that necessary, and records reads.
+// sweeper counts the stored entries, sweeps when a Put asks for it, and records reads.
 func (s *Store) sweeper(ctx context.Context) {
 	defer close(s.done)
 	s.sweep(ctx, true)
@@ -55,8 +55,8 @@ func (s *Store) sweeper(ctx context.Context) {
 	}
 }
 
-// record notes a read in the file's modification time, since many systems mount with noatime. A failure costs the entry
-// its place in the order of sweeping, no more.
+// record stores the time of a read as the file's modification time, since many systems mount with noatime. If it fails,
+// the entry only looks older than it is.
 func (s *Store) record(key string) { _ = s.root.Chtimes(key, time.Time{}, time.Now()) }
 
 func (s *Store) sweep(ctx context.Context, first bool) {
@@ -79,15 +79,15 @@ func (s *Store) sweep(ctx context.Context, first bool) {
 	s.obs.Observe(tier, "sweep", outcome, time.Since(start), freed)
 }
 
-// excess is how many bytes must go now.
+// excess is the number of bytes to remove now.
 func (s *Store) excess() (int64, error) {
 	free, err := s.free()
 	used, bound := s.Usage()
 	return excess(used, bound, free, s.cfg.MinFree), err
 }
 
-// measure sets used right, the first time also the bound, and gives the bytes by age. What changes during the walk is
-// counted rather twice than not at all; the next walk knows better.
+// measure corrects used, sets the bound the first time, and returns the bytes by age. A change during the walk may be
+// counted twice but is never missed; the next walk corrects it.
 func (s *Store) measure(ctx context.Context, start time.Time) (map[int64]int64, error) {
 	s.mu.Lock()
 	s.placed = map[string]int64{}
@@ -122,9 +122,9 @@ func (s *Store) measure(ctx context.Context, start time.Time) (map[int64]int64, 
 	return ages, nil
 }
 
-// evict removes n bytes of the longest unread entries.
+// evict removes n bytes of the least recently read entries.
 func (s *Store) evict(ctx context.Context, now time.Time, ages map[int64]int64, n int64) (freed int64, err error) {
-	var last int64 // all before this slot go, and as much as quota of it
+	var last int64 // all entries before this slot are removed, and quota bytes of it
 	quota := n
 	for _, age := range slices.Sorted(maps.Keys(ages)) {
 		last = age
@@ -136,7 +136,7 @@ func (s *Store) evict(ctx context.Context, now time.Time, ages map[int64]int64, 
 	}
 	err = s.walk(ctx, "", func(name string, _ fs.FileInfo) (bool, error) {
 		var size int64
-		removed, err := s.remove(name, func(info fs.FileInfo) bool { // asked under the lock: a Put may just have replaced it
+		removed, err := s.remove(name, func(info fs.FileInfo) bool { // under the lock: a Put may just have replaced it
 			size = onDisk(info.Size())
 			age := slot(now, name, info)
 			if age == last && quota > 0 {
@@ -153,7 +153,7 @@ func (s *Store) evict(ctx context.Context, now time.Time, ages map[int64]int64, 
 	return freed, err
 }
 
-// slot is the ten minutes in which a file was last written or read. What cannot be made again counts as younger.
+// slot is the ten minutes in which a file was last written or read. Lasting entries count as younger.
 func slot(now time.Time, name string, info fs.FileInfo) int64 {
 	at := info.ModTime()
 	if strings.HasPrefix(name, cache.LastingPrefix) {
@@ -162,8 +162,8 @@ func slot(now time.Time, name string, info fs.FileInfo) int64 {
 	return max(at.Unix(), now.Add(-maxAge).Unix()) / int64(ageSlot/time.Second)
 }
 
-// walk visits every entry whose key begins with prefix. visit reports whether it has removed the entry; a directory
-// that has become empty so goes too.
+// walk visits every entry whose key begins with prefix. visit reports whether it removed the entry; a directory that
+// became empty by that is removed too.
 func (s *Store) walk(ctx context.Context, prefix string, visit func(name string, info fs.FileInfo) (bool, error)) error {
 	dir := path.Dir(prefix + "x") // the deepest directory that holds them all
 	_, err := s.walkDir(ctx, dir, prefix, visit)
@@ -173,7 +173,7 @@ func (s *Store) walk(ctx context.Context, prefix string, visit func(name string,
 func (s *Store) walkDir(ctx context.Context, dir, prefix string, visit func(string, fs.FileInfo) (bool, error)) (changed bool, err error) {
 	d, err := s.root.Open(dir)
 	if err != nil {
-		if absent(err) || errors.Is(err, fs.ErrPermission) { // none of ours: a disk's own lost+found, for one
+		if absent(err) || errors.Is(err, fs.ErrPermission) { // not ours, for example a disk's lost+found
 			err = nil
 		}
 		return false, err
@@ -199,7 +199,7 @@ func (s *Store) walkDir(ctx context.Context, dir, prefix string, visit func(stri
 	if !changed || dir == "." {
 		return changed, nil
 	}
-	s.mu.Lock() // a Put makes its directory and renames into it under the same lock
+	s.mu.Lock() // Put creates its directory and renames into it under the same lock
 	defer s.mu.Unlock()
 	return s.root.Remove(dir) == nil, nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// put writes the entry aside, makes it durable, and renames it into place.
+// put writes the entry to a temporary file, syncs it, and renames it.
 func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
 	head := encodeHead(s.cfg.Seal.MarshalMeta(key, e))
 	size := onDisk(int64(len(head) + len(e.Body)))
@@ -27,12 +27,11 @@ func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
 		there, err = s.place(ctx, temp, key, size)
 	}
 	if err != nil {
-		_ = s.root.Remove(temp) // it may never have come to be; the next start removes it otherwise
+		_ = s.root.Remove(temp) // it may not exist; the next start removes it otherwise
 		return err
 	}
-	// Without the directory's own sync a power cut could undo the rename after prewarming has reported the variant as
-	// made and has taken its unit off the queue. A directory that is new needs the same from the one that it was made
-	// in.
+	// Without a sync of the directory, a power failure could undo the rename after prewarming has reported the variant
+	// as made and acknowledged its unit. A new directory needs a sync of its parent for the same reason.
 	return s.syncUp(path.Dir(key), there)
 }
 
@@ -52,7 +51,7 @@ func (s *Store) writeFile(name string, parts ...[]byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// place renames a finished file to its key and says which of the directories above it was there before: the lowest.
+// place renames a finished file to its key and returns the lowest directory above it that existed before.
 func (s *Store) place(ctx context.Context, temp, key string, size int64) (there string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +70,7 @@ func (s *Store) place(ctx context.Context, temp, key string, size int64) (there 
 			return "", err
 		}
 	}
-	if err := ctx.Err(); err != nil { // the last moment at which the caller's leaving changes nothing
+	if err := ctx.Err(); err != nil { // after this point the caller's leaving changes nothing
 		return "", err
 	}
 	if err := s.root.Rename(temp, key); err != nil {
@@ -89,8 +88,8 @@ func (s *Store) exists(dir string) bool {
 	return err == nil
 }
 
-// syncUp makes the names in dir durable, and those in its parents up to top. A directory that is gone has no names to
-// keep: its nearest parent is synced in its place.
+// syncUp makes the names in dir durable, and those in its parents up to top. If a directory was removed meanwhile, its
+// nearest parent is synced.
 func (s *Store) syncUp(dir, top string) error {
 	for reached := false; ; dir = path.Dir(dir) {
 		reached = reached || dir == top
@@ -106,7 +105,7 @@ func (s *Store) syncUp(dir, top string) error {
 	}
 }
 
-// room refuses what would pass a bound.
+// room refuses an entry that would exceed a bound.
 func (s *Store) room(size int64) error {
 	free, err := s.free()
 	if err != nil {

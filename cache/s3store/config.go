@@ -9,24 +9,24 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// Config configures the store on an S3 bucket. Credentials are not in it: they come from where the AWS tools find them
-// (environment, shared files, the machine's or container's role).
+// Config configures the store in an S3 bucket. It does not contain credentials: they come from where the AWS tools find
+// them (environment, shared files, the role of the machine or container).
 type Config struct {
 	// Bucket is the bucket's name. Empty means that S3 is not used.
 	Bucket string `yaml:"bucket"`
-	// Prefix begins every object's name; the store owns all that is below it. Empty means that the bucket is the
-	// store's alone.
+	// Prefix begins every object's name; the store owns every object below it. Empty means that the store owns the
+	// whole bucket.
 	Prefix string `yaml:"prefix"`
-	// Region is the bucket's region. Empty means that of the environment, and us-east-1 where an endpoint is set.
+	// Region is the bucket's region. Empty means that of the environment, or us-east-1 if an endpoint is set.
 	Region string `yaml:"region"`
 	// Endpoint is the http or https URL of an S3-compatible server. Empty means AWS.
 	Endpoint string `yaml:"endpoint"`
-	// PathStyle puts the bucket into the path instead of the host name, as most servers other than AWS need it.
+	// PathStyle puts the bucket into the path instead of the host name, as most servers other than AWS require.
 	PathStyle bool `yaml:"path_style"`
-	// Checksums says when the client sends and checks S3's own checksums: when_required, which every server
-	// understands, or when_supported. Entries carry a checksum of ours either way.
+	// Checksums says when the client sends and checks S3's own checksums: when_required, which every server supports,
+	// or when_supported. Entries have their own checksum in either case.
 	Checksums string `yaml:"checksums"`
-	// Seal is what entries are sealed with, out of cache.seal_key.
+	// Seal is the seal of entries, from cache.seal_key.
 	Seal cache.Seal
 }
 
@@ -36,10 +36,10 @@ const (
 	whenSupported = "when_supported"
 )
 
-// Default has no bucket, so that the directory store is used.
+// Default has no bucket, so the directory store is used.
 func Default() Config { return Config{Checksums: whenRequired} }
 
-// Validate reports a value that cannot work.
+// Validate reports the first invalid value.
 func (c Config) Validate() error {
 	if c.Checksums != whenRequired && c.Checksums != whenSupported {
 		return fmt.Errorf("cache.store.s3.checksums must be %s or %s", whenRequired, whenSupported)
@@ -52,7 +52,7 @@ func (c Config) Validate() error {
 	}
 	u, err := url.Parse(c.Endpoint)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		// The value is not repeated: somebody may have put credentials into it.
+		// The value is not repeated in the error: it may contain credentials.
 		return errors.New("cache.store.s3.endpoint must be an http or https URL without user name and query")
 	}
 	return nil

@@ -15,12 +15,12 @@ const (
 	listingDenied
 )
 
-// askAgain is the pause between two self-tests that a reader starts because none has told yet whether the bucket may be
+// askAgain is the interval between self-tests that readers start while it is not known whether the bucket may be
 // listed.
 const askAgain = 10 * time.Second
 
-// rights is what is known of the bucket's rights. What was learnt first stays: a right that is taken away later is an
-// error, and no reason to take every object for absent.
+// rights is what is known of the credentials' rights. The first result stays: if a right is revoked later, calls fail
+// with an error, and 403 must not then be taken for an absent object.
 type rights struct {
 	mu      sync.Mutex
 	listing listing
@@ -35,7 +35,7 @@ func (r *rights) learn(l listing) {
 	}
 }
 
-// known gives what was learnt, and whether the caller is to run a self-test because nothing was.
+// known returns what is known, and whether the caller has to run a self-test because nothing is.
 func (r *rights) known(now time.Time) (l listing, ask bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,11 +45,11 @@ func (r *rights) known(now time.Time) (l listing, ask bool) {
 	return r.listing, ask
 }
 
-// hides reports whether a 403 stands for an absent object. A bucket that was down at the start is asked now.
+// hides reports whether a 403 means an absent object. If the bucket was down at the start, it is tested now.
 func (s *Store) hides(ctx context.Context) bool {
 	l, ask := s.rights.known(time.Now())
 	if ask {
-		_ = s.SelfTest(ctx) // What it finds wrong is what the caller's own error says.
+		_ = s.SelfTest(ctx) // Its error is not needed: the caller's own call fails in the same way.
 		l, _ = s.rights.known(time.Now())
 	}
 	return l == listingDenied

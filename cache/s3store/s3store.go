@@ -1,7 +1,7 @@
-// Package s3store is a Store on an S3 bucket.
+// Package s3store is a Store in an S3 bucket.
 //
-// An entry is one object named by its key, with Content-Type and Cache-Control set so that a CDN may also read the
-// bucket directly. The meta text, with checksums that bind it to the body and the key, is user metadata.
+// An entry is one object named by its key, with Content-Type and Cache-Control set so that a CDN can read the bucket
+// directly. The meta text, with checksums that bind it to the body and the key, is user metadata.
 package s3store
 
 import (
@@ -32,9 +32,9 @@ const (
 	tier         = "s3"
 	metaName     = "goldcrest" // x-amz-meta-goldcrest: the meta text in base64
 	cacheControl = "public, max-age=2592000"
-	callTimeout  = 10 * time.Second // of one call with its retry; callers have tighter budgets of their own
+	callTimeout  = 10 * time.Second // of one call with its retry; callers have shorter timeouts of their own
 	maxBackoff   = 100 * time.Millisecond
-	batchSize    = 1000 // what ListObjectsV2 gives and DeleteObjects takes
+	batchSize    = 1000 // the page size of ListObjectsV2 and the limit of DeleteObjects
 )
 
 // Store keeps each entry in an object. Safe for concurrent use.
@@ -61,7 +61,7 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 		obs = cache.NoObserver{}
 	}
 	options := []func(*config.LoadOptions) error{
-		config.WithLogger(logging.Nop{}), // It would write lines of its own among ours; what fails comes back as an error.
+		config.WithLogger(logging.Nop{}), // The SDK would write to our log. Its failures are returned as errors.
 		// The SDK's own client type: with AWS_CA_BUNDLE set the SDK refuses any other.
 		config.WithHTTPClient(awshttp.NewBuildableClient().
 			WithDialerOptions(func(d *net.Dialer) { d.Timeout = 2 * time.Second }).
@@ -73,7 +73,7 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 	if cfg.Region != "" {
 		options = append(options, config.WithRegion(cfg.Region))
 	} else if cfg.Endpoint != "" {
-		options = append(options, config.WithDefaultRegion("us-east-1")) // other servers ignore it, but it is signed
+		options = append(options, config.WithDefaultRegion("us-east-1")) // other servers ignore the region, but it is signed
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
@@ -100,9 +100,9 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 	return s, nil
 }
 
-// Get implements cache.Store. A 403 is a miss only where the self-test found that the bucket may be written but not
-// listed: without the right to list, S3 answers so for an absent object. It is counted apart. Elsewhere a 403 is an
-// error, as of a revoked key.
+// Get implements cache.Store. A 403 is a miss only if the self-test found that the bucket may be written but not
+// listed: without the right to list, S3 returns 403 for an absent object. These misses are counted separately.
+// Otherwise a 403 is an error, such as a revoked key.
 func (s *Store) Get(ctx context.Context, key string) (cache.Entry, error) {
 	var e cache.Entry
 	err := s.do(ctx, "get", cache.CheckKey(key), func(ctx context.Context) (n int64, err error) {
@@ -128,11 +128,11 @@ func (s *Store) Put(ctx context.Context, key string, e cache.Entry) error {
 	return s.do(ctx, "put", err, func(ctx context.Context) (int64, error) { return e.Size, s.put(ctx, key, e) })
 }
 
-// Delete implements cache.Store. The empty prefix empties the bucket, or what is below the configured prefix.
+// Delete implements cache.Store. The empty prefix empties the bucket, or the part below the configured prefix.
 func (s *Store) Delete(ctx context.Context, prefix string) (int, error) {
 	removed := 0
 	err := s.do(ctx, "delete", cache.CheckPrefix(prefix), func(context.Context) (int64, error) {
-		for token := (*string)(nil); ; { // each call has a deadline of its own: a purge may take many
+		for token := (*string)(nil); ; { // each call has its own deadline: a purge may need many
 			names, next, err := s.list(ctx, prefix, token)
 			if err != nil {
 				return 0, err
@@ -148,7 +148,7 @@ func (s *Store) Delete(ctx context.Context, prefix string) (int, error) {
 	return removed, err
 }
 
-// do runs one operation with a deadline, counts it, and puts its error into the words of cache.Store.
+// do runs one operation with a deadline, counts it, and turns its error into one of cache.Store.
 func (s *Store) do(ctx context.Context, op string, err error, call func(context.Context) (int64, error)) error {
 	start, read := time.Now(), op == "get" || op == "stat"
 	var n int64
@@ -160,7 +160,7 @@ func (s *Store) do(ctx context.Context, op string, err error, call func(context.
 		n, err = call(limited)
 		cancel()
 		if err != nil && ctx.Err() != nil {
-			err = ctx.Err() // the caller left: what the SDK makes of that is of no interest
+			err = ctx.Err() // the caller left: the SDK's error would only hide that
 		}
 	}
 	outcome := "ok"
@@ -219,7 +219,7 @@ func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
 	in := &s3.PutObjectInput{
 		Bucket:        &s.bucket,
 		Key:           s.name(key),
-		Body:          bytes.NewReader(e.Body), // seekable: it is signed and, after a failure, sent again
+		Body:          bytes.NewReader(e.Body), // seekable, since it is read for signing and again for a retry
 		ContentLength: aws.Int64(e.Size),
 		CacheControl:  aws.String(cacheControl),
 		Metadata:      map[string]string{metaName: base64.RawStdEncoding.EncodeToString(s.seal.MarshalMeta(key, e))},
@@ -231,7 +231,7 @@ func (s *Store) put(ctx context.Context, key string, e cache.Entry) error {
 	return err
 }
 
-// list gives one page of object names, and where the next begins, nil if there is none.
+// list returns one page of object names, and the token of the next page, or nil.
 func (s *Store) list(ctx context.Context, prefix string, token *string) (names []types.ObjectIdentifier, next *string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -251,7 +251,7 @@ func (s *Store) list(ctx context.Context, prefix string, token *string) (names [
 	return names, next, nil
 }
 
-// remove deletes the named objects in one call, or one by one where the server does not know that call.
+// remove deletes the named objects in one call, or one by one if the server does not implement that call.
 func (s *Store) remove(ctx context.Context, names []types.ObjectIdentifier) (int, error) {
 	if len(names) == 0 {
 		return 0, nil
@@ -289,10 +289,10 @@ func (s *Store) removeOne(ctx context.Context, name *string) error {
 
 func (s *Store) name(key string) *string { return aws.String(s.prefix + key) }
 
-// decodeMeta finds the meta text; an object without it was not written by us.
+// decodeMeta finds the meta text. An object without it was not written by this package.
 func decodeMeta(metadata map[string]string) ([]byte, error) {
 	for name, value := range metadata {
-		if strings.EqualFold(name, metaName) { // servers differ in how they spell header names
+		if strings.EqualFold(name, metaName) { // servers spell header names differently
 			meta, err := base64.RawStdEncoding.DecodeString(value)
 			if err != nil {
 				return nil, cache.ErrChecksum
@@ -319,7 +319,7 @@ func readBody(r io.Reader, length *int64) ([]byte, error) {
 	return body, err
 }
 
-// missing reports that the object is absent. A missing bucket is not that, where the answer tells them apart.
+// missing reports that the object is absent. A missing bucket is not that, if the response tells them apart.
 func missing(err error) bool { return status(err) == http.StatusNotFound && !noBucket(err) }
 
 func noBucket(err error) bool {

@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// SelfTest writes, reads, lists and deletes a probe object, and says in words which right is missing or what else is
+// SelfTest writes, reads, lists and deletes a probe object. Its error says which right is missing or what else is
 // wrong.
 func (s *Store) SelfTest(ctx context.Context) error {
 	key := "probe/" + rand.Text()

@@ -14,20 +14,20 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// markerControl is the Cache-Control of an empty object: it marks a state that the next attempt may end.
+// markerControl is the Cache-Control of an empty object, which marks a failure that the next attempt may end.
 const markerControl = "public, max-age=300"
 
-// Sink writes plain objects to buckets that its caller names. It keeps no meta text and no checksum of ours: what it
-// writes is for other programs to read. Safe for concurrent use.
+// Sink writes plain objects to buckets that its caller names. It adds no meta text or checksum of ours: other programs
+// read these objects. Safe for concurrent use.
 type Sink struct {
 	client *s3.Client
 	obs    cache.Observer
 }
 
-// OpenSink prepares a client with the region, endpoint and credentials of cfg; cfg's own bucket and prefix have no say.
+// OpenSink makes a client with the region, endpoint and credentials of cfg; the bucket and prefix of cfg are ignored.
 // obs may be nil.
 func OpenSink(ctx context.Context, cfg Config, obs cache.Observer) (*Sink, error) {
-	cfg.Bucket, cfg.Prefix = "sink", "" // Open wants a name; no object of that bucket is ever touched.
+	cfg.Bucket, cfg.Prefix = "sink", "" // Open requires a name; the bucket is never accessed.
 	s, err := Open(ctx, cfg, obs)
 	if err != nil {
 		return nil, err
@@ -35,8 +35,8 @@ func OpenSink(ctx context.Context, cfg Config, obs cache.Observer) (*Sink, error
 	return &Sink{client: s.client, obs: s.obs}, nil
 }
 
-// Put writes body to exactly this key of this bucket, in place of what is there. An empty body is a marker, and
-// short-lived in caches.
+// Put writes body to exactly this key of this bucket, and replaces what is there. An empty body is a marker, and gets a
+// short cache lifetime.
 func (s *Sink) Put(ctx context.Context, bucket, key string, body []byte, contentType string) error {
 	if bucket == "" || key == "" {
 		return errors.New("s3store: a sink needs the names of a bucket and a key")

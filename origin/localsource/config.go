@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// Root is a directory whose files may be asked for.
+// Root is a directory whose files may be fetched.
 type Root struct {
-	// At is the path of a source below which the directory stands: with "/shop", local:///shop/a.jpg is a.jpg in the
-	// directory. Where several match, the longest one counts. Empty = "/", which is every path.
+	// At is the path prefix of sources in the directory: with "/shop", local:///shop/a.jpg is a.jpg in the directory.
+	// If several match, the longest one applies. Empty = "/", which is every path.
 	At string `yaml:"at"`
-	// Dir is the directory. Nothing outside of it is read, wherever its symbolic links lead.
+	// Dir is the directory. Nothing outside it is read, wherever its symbolic links point.
 	Dir string `yaml:"dir"`
 }
 
-// at is the root's place with one slash at its end.
+// at is the root's prefix with one trailing slash.
 func (r Root) at() string { return strings.TrimSuffix(path.Clean("/"+r.At), "/") + "/" }
 
-// String says what the entry does.
+// String describes the entry.
 func (r Root) String() string { return "local://" + r.at() + ": files below " + r.Dir }
 
-// Validate reports what cannot work, without looking at directories.
+// Validate reports the first invalid value, without looking at directories.
 func Validate(roots []Root) error {
 	var errs []error
 	seen := map[string]bool{}

@@ -18,7 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// maxCalls bounds the calls to the file system at one time.
+// maxCalls is the maximum of concurrent calls to the file system.
 const maxCalls = 64
 
 // Source opens files. Safe for concurrent use.
@@ -27,7 +27,7 @@ type Source struct {
 	calls *stall.Calls
 }
 
-// root is a directory that is kept open: nothing outside of it can be reached through it.
+// root is an open directory: nothing outside it can be reached through it.
 type root struct {
 	at  string // ends with "/"
 	dir *os.Root
@@ -49,7 +49,7 @@ func Open(roots []Root) (*Source, error) {
 	return s, nil
 }
 
-// Close closes the directories. Files that are being read stay open. A nil Source is closed.
+// Close closes the directories. Files that are being read stay open. Close of a nil Source does nothing.
 func (s *Source) Close() error {
 	if s == nil {
 		return nil
@@ -67,7 +67,7 @@ func (s *Source) Check(u *url.URL) error {
 	return err
 }
 
-// find gives the directory of a source, and the name of its file there.
+// find returns the directory of a source, and the file name in it.
 func (s *Source) find(u *url.URL) (*os.Root, string, error) {
 	var dir *os.Root
 	name, at := "", ""
@@ -97,7 +97,7 @@ func (s *Source) Open(ctx context.Context, u *url.URL, conditions http.Header) (
 	}
 	response, err := stall.Do(ctx, s.calls, func() (*http.Response, error) {
 		r, err := open(dir, name, conditions)
-		if err == nil && ctx.Err() != nil { // Nobody is left who would close it.
+		if err == nil && ctx.Err() != nil { // the caller has left and will not close it
 			_ = r.Body.Close()
 			return nil, ctx.Err()
 		}
@@ -110,9 +110,9 @@ func (s *Source) Open(ctx context.Context, u *url.URL, conditions http.Header) (
 	return response, nil
 }
 
-// open opens a file, or answers why it cannot be read.
+// open opens a file, or returns the reason why it cannot.
 func open(dir *os.Root, name string, conditions http.Header) (*http.Response, error) {
-	// Without blocking: to open a pipe would wait for its writer.
+	// Without O_NONBLOCK, opening a pipe would wait for its writer.
 	f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return refusal(err)
@@ -136,8 +136,8 @@ func open(dir *os.Root, name string, conditions http.Header) (*http.Response, er
 	return r, nil
 }
 
-// refusal is the answer for a file that cannot be opened. Where a name lies outside of its directory, or leads there,
-// os.Root gives an error of no other kind.
+// refusal is the response for a file that cannot be opened. os.Root has no error of its own for a name outside the
+// directory.
 func refusal(err error) (*http.Response, error) {
 	var errno syscall.Errno
 	switch {
@@ -151,7 +151,7 @@ func refusal(err error) (*http.Response, error) {
 	return nil, fault.New(fault.SourceError, "localsource.open", "the file cannot be read", err)
 }
 
-// unchanged reports whether the conditions of a request say that the caller has the file.
+// unchanged reports whether the request's conditions match the file.
 func unchanged(h http.Header, modified time.Time, conditions http.Header) bool {
 	if tag := conditions.Get("If-None-Match"); tag != "" {
 		return tag == h.Get("ETag")
@@ -164,14 +164,14 @@ func answer(status int, text string) *http.Response {
 	return &http.Response{StatusCode: status, Status: text, Header: http.Header{}, Body: http.NoBody}
 }
 
-// body is a file that is read by calls which may hang.
+// body is a file whose reads may hang.
 type body struct {
 	ctx   context.Context
 	file  io.ReadCloser
 	calls *stall.Calls
 }
 
-// Read implements io.Reader. A call that hangs is left, with a buffer of its own.
+// Read implements io.Reader. A call that hangs is abandoned, with a buffer of its own.
 func (b *body) Read(p []byte) (int, error) {
 	type part struct {
 		bytes []byte

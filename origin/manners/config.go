@@ -14,14 +14,14 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// Host says how the hosts of some patterns are asked.
+// Host has the settings for requests to some hosts.
 type Host struct {
-	// Match lists the hosts: "img.example.com" is that host alone, "*.example.com" every host below example.com, "*"
-	// every host. The first entry that matches a host is the only one in force for it.
+	// Match lists the hosts: "img.example.com" is that host only, "*.example.com" every host below example.com, "*"
+	// every host. Only the first entry that matches a host applies to it.
 	Match []string `yaml:"match"`
-	// Headers are sent with each request. They are no place for secrets: the configuration is printed with them.
+	// Headers are sent with each request. Do not put secrets here: the configuration is printed with them.
 	Headers map[string]string `yaml:"headers"`
-	// SecretHeaders are headers whose values are in files: a name and the path of its file.
+	// SecretHeaders are headers whose values are read from files: header name and path of the file.
 	SecretHeaders map[string]string `yaml:"secret_headers"`
 	// BasicFile is a file with "user:password" for Basic authentication. Empty = none.
 	BasicFile string `yaml:"basic_file"`
@@ -31,36 +31,36 @@ type Host struct {
 	UserAgent string `yaml:"user_agent"`
 	// Referer is the Referer of requests. Empty = none.
 	Referer string `yaml:"referer"`
-	// AllowHTTP sends secrets over plain http too. Without it the hosts are asked over https only, if there are any.
+	// AllowHTTP sends secrets over plain http too. Without it hosts with secrets are requested over https only.
 	AllowHTTP bool `yaml:"allow_http"`
-	// Proxy is what the hosts are asked through.
+	// Proxy is the proxy for these hosts.
 	Proxy Proxy `yaml:"proxy"`
-	// TLS is how connections to the hosts are secured.
+	// TLS has the TLS settings for these hosts.
 	TLS TLS `yaml:"tls"`
 }
 
-// Proxy is what hosts are asked through.
+// Proxy is the proxy for some hosts.
 type Proxy struct {
-	// URL is the proxy, as "http://proxy.example.com:3128"; https and socks5 work too. It resolves the names of the
-	// hosts itself, past the address guard, so it has to refuse private addresses. Empty = none.
+	// URL is the proxy, as "http://proxy.example.com:3128"; https and socks5 work too. The proxy resolves host names
+	// itself, without the address guard, so it has to refuse private addresses. Empty = none.
 	URL string `yaml:"url"`
 	// AuthFile is a file with "user:password" for the proxy. Empty = none.
 	AuthFile string `yaml:"auth_file"`
 }
 
-// TLS is how connections to hosts are secured.
+// TLS has the TLS settings for some hosts.
 type TLS struct {
-	// CertFile is the client certificate that the hosts ask for, as PEM. Empty = none.
+	// CertFile is the client certificate, as PEM. Empty = none.
 	CertFile string `yaml:"cert_file"`
 	// KeyFile is the key of CertFile, as PEM.
 	KeyFile string `yaml:"key_file"`
-	// CAFile holds the certificates, as PEM, that the hosts' own are signed with. Empty = those of the system.
+	// CAFile holds the CA certificates, as PEM, that sign the hosts' certificates. Empty = those of the system.
 	CAFile string `yaml:"ca_file"`
-	// Min is the least version of TLS: 1.2 or 1.3. Empty = 1.2.
+	// Min is the minimum version of TLS: 1.2 or 1.3. Empty = 1.2.
 	Min string `yaml:"min"`
 }
 
-// ours are the headers that the fetch itself decides about.
+// ours are the headers that the fetch itself sets.
 var ours = []string{
 	"Host", "Via", "Accept-Encoding", "Range", "If-None-Match", "If-Modified-Since", "If-Match",
 	"If-Unmodified-Since", "If-Range",
@@ -69,10 +69,10 @@ var ours = []string{
 	"Proxy-Authorization", "Proxy-Connection", "User-Agent", "Referer",
 }
 
-// secretNames are the headers whose values are secrets whatever they are.
+// secretNames are the headers whose values are always secrets.
 var secretNames = []string{"Authorization", "Cookie"}
 
-// Validate reports what cannot work, without reading files.
+// Validate reports the first invalid value, without reading files.
 func (h Host) Validate() error {
 	var errs []error
 	if _, err := h.hosts(); err != nil {
@@ -98,7 +98,7 @@ func (h Host) Validate() error {
 	return errors.Join(append(errs, h.Proxy.validate(), h.TLS.validate())...)
 }
 
-// checkHeader never repeats a value.
+// checkHeader keeps values out of its error.
 func checkHeader(name, value string) error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(name):
@@ -111,7 +111,7 @@ func checkHeader(name, value string) error {
 	return nil
 }
 
-// String says what the entry does, without any secret.
+// String describes the entry without any secret.
 func (h Host) String() string {
 	does := slices.Sorted(maps.Keys(h.Headers))
 	for _, name := range slices.Sorted(maps.Keys(h.SecretHeaders)) {
@@ -141,13 +141,13 @@ func (h Host) String() string {
 	return strings.Join(h.Match, " ") + ": " + strings.Join(does, ", ")
 }
 
-// hosts reads the patterns.
+// hosts parses the patterns.
 func (h Host) hosts() (reach.Hosts, error) {
 	if len(h.Match) == 0 {
 		return "", errors.New("it names no host")
 	}
 	if slices.Contains(h.Match, "*") {
-		return "", nil // Every host.
+		return "", nil // every host
 	}
 	for _, p := range h.Match {
 		if strings.Contains(p, "://") {
@@ -168,7 +168,7 @@ func (p Proxy) validate() error {
 	if err != nil || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme) || u.Hostname() == "" ||
 		u.User != nil ||
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		// The value is not repeated: somebody may have put credentials into it.
+		// The value is not repeated in the error: it may contain credentials.
 		return errors.New("proxy.url must be the http, https or socks5 URL of a host; credentials go into proxy.auth_file")
 	}
 	return nil

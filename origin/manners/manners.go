@@ -1,7 +1,6 @@
-// Package manners says how the hosts of originals are asked: with which headers and credentials, through which proxy,
-// and over which TLS. A host gets the manners of the first entry that matches it and of no other, on each redirect
-// anew,
-// so a secret never follows a redirect to a host that it is not meant for.
+// Package manners has the request settings of origin hosts: headers and credentials, proxy, TLS. A host gets the
+// settings of the first entry that matches it and of no other. This is decided again on each redirect, so a secret
+// never follows a redirect to a host that it is not meant for.
 package manners
 
 import (
@@ -20,15 +19,15 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// maxFile bounds a file with a secret or certificates in bytes.
+// maxFile is the maximum size of a file with a secret or certificates, in bytes.
 const maxFile = 256 << 10
 
-// Manner is how hosts are asked. It is immutable.
+// Manner is the settings of one entry. It is immutable.
 type Manner struct {
-	Header    http.Header // that requests carry
-	Secret    bool        // some of Header must not be read by others
-	AllowHTTP bool        // but may be, on the way
-	TLS       *tls.Config // nil = as for all hosts
+	Header    http.Header // added to requests
+	Secret    bool        // Header contains secrets
+	AllowHTTP bool        // they may be sent over plain http
+	TLS       *tls.Config // nil = the default
 	Proxy     *url.URL    // nil = none
 
 	hosts reach.Hosts
@@ -44,10 +43,10 @@ func (m *Manner) Apply(h http.Header) {
 	}
 }
 
-// Set is the manners of all hosts. The zero value has none.
+// Set is the settings of all hosts. The zero value has none.
 type Set struct{ all []*Manner }
 
-// New reads the files that the configuration names. Errors name files and keys, and never their contents.
+// New reads the files that the configuration names. Errors name files and keys, never their contents.
 func New(hosts []Host) (Set, error) {
 	var s Set
 	for i, h := range hosts {
@@ -60,7 +59,7 @@ func New(hosts []Host) (Set, error) {
 	return s, nil
 }
 
-// Of gives the manners of a host; nil = the usual ones.
+// Of returns the settings of a host; nil = the default.
 func (s Set) Of(host string) *Manner {
 	for _, m := range s.all {
 		if m.hosts.Allows(host) {
@@ -70,21 +69,21 @@ func (s Set) Of(host string) *Manner {
 	return nil
 }
 
-// All lists the manners in the order of the configuration.
+// All lists the entries in the order of the configuration.
 func (s Set) All() []*Manner { return s.all }
 
-// NewTLS is the TLS of hosts without manners of their own. roots may be nil: those of the system.
+// NewTLS is the TLS configuration of hosts without settings of their own. roots may be nil: those of the system.
 func NewTLS(roots *x509.CertPool) *tls.Config {
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
-// manner builds the manners of an entry.
+// manner builds the settings of an entry.
 func (h Host) manner() (*Manner, error) {
 	if err := h.Validate(); err != nil {
 		return nil, err
 	}
 	m := &Manner{Header: http.Header{}, AllowHTTP: h.AllowHTTP}
-	m.hosts, _ = h.hosts() // Validate has read it.
+	m.hosts, _ = h.hosts() // Validate has checked it.
 	for name, value := range h.Headers {
 		m.Header.Set(name, value)
 	}
@@ -137,7 +136,7 @@ func (h Host) secrets(m *Manner) error {
 	return nil
 }
 
-// secret reads a file that holds one value, with or without a line end.
+// secret reads a file with one value, with or without a line end.
 func secret(path string) (string, error) {
 	text, err := secretfile.Read(path, maxFile)
 	if err != nil {
@@ -150,14 +149,14 @@ func secret(path string) (string, error) {
 	return value, nil
 }
 
-// url is where the proxy is, with its credentials.
+// url is the proxy's URL, with its credentials.
 func (p Proxy) url() (*url.URL, error) {
 	if p.URL == "" {
 		return nil, nil
 	}
 	u, err := url.Parse(p.URL)
 	if err != nil {
-		return nil, errors.New("proxy.url is no URL") // Its text may hold a password.
+		return nil, errors.New("proxy.url is no URL") // The value may contain a password.
 	}
 	if p.AuthFile == "" {
 		return u, nil
@@ -174,7 +173,7 @@ func (p Proxy) url() (*url.URL, error) {
 	return u, nil
 }
 
-// config is nil where nothing is asked for.
+// config is nil if nothing is configured.
 func (t TLS) config() (*tls.Config, error) {
 	if t == (TLS{}) {
 		return nil, nil

@@ -20,11 +20,11 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// maxSecret bounds a file of credentials in bytes.
+// maxSecret is the maximum size of a file of credentials in bytes.
 const maxSecret = 64 << 10
 
-// newClient makes the client of an entry. Objects come through transport; credentials, which the operator's settings
-// name the places of, come by the SDK's own ways.
+// newClient makes the client of an entry. Objects are fetched through transport; credentials, whose places the operator
+// configures, through the SDK's own clients.
 func newClient(ctx context.Context, b Buckets, transport http.RoundTripper) (*s3.Client, error) {
 	loaded, err := load(ctx, b)
 	if err != nil {
@@ -38,7 +38,7 @@ func newClient(ctx context.Context, b Buckets, transport http.RoundTripper) (*s3
 		}
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-		o.Retryer = aws.NopRetryer{} // The fetch has its own retry, and its own time.
+		o.Retryer = aws.NopRetryer{} // The fetch has its own retry and timeout.
 		o.HTTPClient = &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -47,14 +47,14 @@ func newClient(ctx context.Context, b Buckets, transport http.RoundTripper) (*s3
 	}), nil
 }
 
-// load puts the SDK's settings of an entry together.
+// load builds the SDK's configuration of an entry.
 func load(ctx context.Context, b Buckets) (aws.Config, error) {
-	// The SDK would write lines of its own among ours; what fails comes back as an error.
+	// The SDK would write to our log. Its failures are returned as errors.
 	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if b.Region != "" {
 		options = append(options, config.WithRegion(b.Region))
 	} else if b.Endpoint != "" {
-		options = append(options, config.WithDefaultRegion("us-east-1")) // Other servers ignore it, but it is signed.
+		options = append(options, config.WithDefaultRegion("us-east-1")) // Other servers ignore the region, but it is signed.
 	}
 	if b.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(b.Profile))
@@ -103,9 +103,8 @@ func readCredentials(path string) (credentials.StaticCredentialsProvider, error)
 	return credentials.NewStaticCredentialsProvider(lines[0], lines[1], strings.Join(lines[2:], "")), nil
 }
 
-// leaveEncodingUnsigned keeps Accept-Encoding out of the signature. Google Cloud Storage changes that header on its
-// way,
-// so a signature over it never matches there; S3 does not ask for it to be signed.
+// leaveEncodingUnsigned keeps Accept-Encoding out of the signature. Google Cloud Storage changes that header before it
+// verifies, so a signature over it never matches there; S3 does not require it to be signed.
 func leaveEncodingUnsigned(stack *middleware.Stack) error {
 	const name = "Accept-Encoding"
 	type held struct{}

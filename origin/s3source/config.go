@@ -10,38 +10,38 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// Buckets says where the buckets of some names are, and with which credentials their objects are read.
+// Buckets says where some buckets are, and with which credentials their objects are read.
 type Buckets struct {
-	// Names lists the buckets; a "*" at the end of a name stands for any continuation. The first entry that matches a
-	// bucket counts, and a bucket that none matches is not asked for.
+	// Names lists the buckets; a trailing "*" matches any continuation. The first entry that matches a bucket applies;
+	// a bucket without an entry is refused.
 	Names []string `yaml:"names"`
-	// Region is the region of the buckets. Empty means that of the environment, and us-east-1 where an endpoint is set.
+	// Region is the region of the buckets. Empty means that of the environment, or us-east-1 if an endpoint is set.
 	Region string `yaml:"region"`
 	// Endpoint is the http or https URL of an S3-compatible server. Its address has to be public, or in
 	// origin.allow_private. Empty means AWS, and for gs:// https://storage.googleapis.com.
 	Endpoint string `yaml:"endpoint"`
-	// PathStyle puts the bucket into the path instead of the host name, as most servers other than AWS need it.
+	// PathStyle puts the bucket into the path instead of the host name, as most servers other than AWS require.
 	PathStyle bool `yaml:"path_style"`
 	// CredentialsFile is a file with the access key id in its first line and the secret in the second; a session token
 	// may follow in a third. Empty means that the credentials come from where the AWS tools find them.
 	CredentialsFile string `yaml:"credentials_file"`
-	// Profile is the profile of the shared AWS files that credentials come from. Empty = none.
+	// Profile is the profile of the shared AWS files with the credentials. Empty = none.
 	Profile string `yaml:"profile"`
-	// Role is the role that is assumed by the credentials before the buckets are read.
+	// Role is assumed with the credentials before the buckets are read.
 	Role Role `yaml:"role"`
 }
 
-// Role is a role of AWS that is assumed.
+// Role is an AWS role to assume.
 type Role struct {
 	// ARN names the role. Empty = none is assumed.
 	ARN string `yaml:"arn"`
-	// ExternalID is what the role's owner asks for. Empty = nothing.
+	// ExternalID is the external id that the role requires. Empty = none.
 	ExternalID string `yaml:"external_id"`
-	// Session names the sessions in the owner's logs. Empty = goldcrest.
+	// Session names the sessions in the role owner's logs. Empty = goldcrest.
 	Session string `yaml:"session"`
 }
 
-// Validate reports what cannot work in a list, without I/O. key is where it stands, as origin.s3.
+// Validate reports the first invalid value in a list, without I/O. key is its place in the configuration, as origin.s3.
 func Validate(key string, list []Buckets) error {
 	var errs []error
 	for i, b := range list {
@@ -75,13 +75,13 @@ func checkEndpoint(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||
 		u.RawQuery != "" || u.Fragment != "" {
-		// The value is not repeated: somebody may have put credentials into it.
+		// The value is not repeated in the error: it may contain credentials.
 		return errors.New("endpoint must be an http or https URL without user name and query")
 	}
 	return nil
 }
 
-// String says what the entry does, without any secret.
+// String describes the entry without any secret.
 func (b Buckets) String() string {
 	from := "credentials of the environment"
 	switch {
@@ -96,7 +96,7 @@ func (b Buckets) String() string {
 	return fmt.Sprintf("%s: %s, %s", strings.Join(b.Names, " "), cmp.Or(b.Endpoint, "AWS "+b.Region), from)
 }
 
-// names reads the patterns of buckets.
+// names parses the patterns of buckets.
 func (b Buckets) names() (reach.Hosts, error) {
 	if len(b.Names) == 0 {
 		return "", errors.New("names lists no bucket (\"*\" is every bucket)")

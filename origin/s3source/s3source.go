@@ -1,6 +1,5 @@
-// Package s3source opens originals that are objects in buckets: s3://bucket/key, and gs://bucket/key by the S3
-// interface
-// of Google Cloud Storage.
+// Package s3source opens originals in buckets: s3://bucket/key, and gs://bucket/key through the S3 interface of Google
+// Cloud Storage.
 package s3source
 
 import (
@@ -33,8 +32,8 @@ type entry struct {
 	client *s3.Client
 }
 
-// Open makes the clients of a list and reads their secrets. It calls nobody. Objects are got through transport. key is
-// where the list stands in the configuration, for errors.
+// Open makes the clients of a list and reads their secrets. It sends no request. Objects are fetched through transport.
+// key is the list's place in the configuration, for errors.
 func Open(ctx context.Context, key string, list []Buckets, transport http.RoundTripper) (*Source, error) {
 	if err := Validate(key, list); err != nil {
 		return nil, err
@@ -54,7 +53,7 @@ func Open(ctx context.Context, key string, list []Buckets, transport http.RoundT
 	return s, nil
 }
 
-// WithGoogle is a list with what gs:// buckets need where it says nothing else.
+// WithGoogle returns a list with the defaults for gs:// buckets filled in.
 func WithGoogle(list []Buckets) []Buckets {
 	out := make([]Buckets, len(list))
 	for i, b := range list {
@@ -75,7 +74,7 @@ func (s *Source) Check(u *url.URL) error {
 	return err
 }
 
-// find gives the client of a bucket.
+// find returns the client of a bucket.
 func (s *Source) find(u *url.URL) (*s3.Client, error) {
 	if u.User != nil || u.Port() != "" || u.Host == "" || len(u.Path) < 2 {
 		return nil, fault.New(fault.BadSource, "s3source.find", "the source names no bucket and key", nil)
@@ -111,7 +110,7 @@ func (s *Source) Open(ctx context.Context, u *url.URL, conditions http.Header) (
 	return answer(out), nil
 }
 
-// versionOf is the version that a source names: ?versionId=X, or as imgproxy writes it ?X.
+// versionOf returns the version that a source names: ?versionId=X, or as imgproxy writes it ?X.
 func versionOf(u *url.URL) string {
 	if query := u.Query(); query.Has("versionId") {
 		return query.Get("versionId")
@@ -126,7 +125,7 @@ func versionOf(u *url.URL) string {
 	return version
 }
 
-// answer is a good answer as HTTP would give it.
+// answer converts a successful result into an HTTP response.
 func answer(out *s3.GetObjectOutput) *http.Response {
 	r := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: out.Body, ContentLength: -1}
 	if out.ContentLength != nil {
@@ -146,10 +145,10 @@ func answer(out *s3.GetObjectOutput) *http.Response {
 	return r
 }
 
-// refusal is what stands for an object that was not given.
+// refusal converts a failed call into an HTTP response.
 func refusal(err error) (*http.Response, error) {
 	var failed *smithyhttp.ResponseError
-	// No answer, or one that is no refusal.
+	// No response, or one that is not a failure status.
 	if !errors.As(err, &failed) || failed.HTTPStatusCode() < http.StatusMultipleChoices {
 		return nil, unanswered(err)
 	}
@@ -176,8 +175,8 @@ func refusal(err error) (*http.Response, error) {
 	return r, nil
 }
 
-// unanswered is the error of a call that got no answer. What says nothing of the network is about the credentials: none
-// were found, or the role was not given.
+// unanswered is the error of a call without a response. If it is not about the network, it is about the credentials:
+// none were found, or the role was refused.
 func unanswered(err error) error {
 	var sending *smithyhttp.RequestSendError
 	var canceled *aws.RequestCanceledError
@@ -188,7 +187,7 @@ func unanswered(err error) error {
 	return fault.New(fault.SourceError, "s3source.Open", "this server has no credentials for the bucket", plain(err))
 }
 
-// plain is the cause of a failed call without what the SDK wraps around it: URLs among that.
+// plain returns the cause of a failed call without the SDK's wrapping, which includes URLs.
 func plain(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -197,7 +196,7 @@ func plain(err error) error {
 	return err
 }
 
-// ours reports whether an error code speaks of the credentials or the clock of this server, and not of the object.
+// ours reports whether an error code is about this server's credentials or clock, not about the object.
 func ours(code string) bool {
 	switch code {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
@@ -208,7 +207,7 @@ func ours(code string) bool {
 	return false
 }
 
-// word is a code if it looks like one: it came from a remote server.
+// word returns a code if it looks like one; it came from a remote server.
 func word(code string) string {
 	if len(code) > 64 || strings.ContainsFunc(code, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')

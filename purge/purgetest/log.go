@@ -11,10 +11,10 @@ import (
 	"github.com/goldcrest/goldcrest/purge"
 )
 
-// errCut says that a handle is cut off.
+// errCut says that a handle is disconnected.
 var errCut = errors.New("purgetest: cut off")
 
-// Log is a log in memory. Each instance has a Handle on it. Safe for concurrent use.
+// Log is a log in memory. Each instance has a Handle. Safe for concurrent use.
 type Log struct {
 	mu      sync.Mutex
 	epoch   int64
@@ -49,7 +49,7 @@ func (l *Log) append(name string, body []byte) {
 	l.wake()
 }
 
-// read gives the records behind after, and what tells of more.
+// read returns the records after a place, and a channel that is closed when there are more.
 func (l *Log) read(after purge.Place) ([]purge.Record, purge.Place, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,25 +60,25 @@ func (l *Log) read(after purge.Place) ([]purge.Record, purge.Place, <-chan struc
 	return slices.Clone(l.records[after.Seq:]), last, l.changed
 }
 
-// Handle is the log as one instance reaches it.
+// Handle is one instance's connection to the log.
 type Handle struct {
 	log   *Log
-	Delay func() time.Duration // of each record on its way, either way; nil = none
+	Delay func() time.Duration // of each record, in both directions; nil = none
 
 	mu  sync.Mutex
-	cut chan struct{} // closed while the instance reaches the log
+	cut chan struct{} // closed while the instance is connected
 }
 
 var _ purge.Log = (*Handle)(nil)
 
-// Handle gives an instance its way to the log.
+// Handle makes a connection.
 func (l *Log) Handle() *Handle {
 	open := make(chan struct{})
 	close(open)
 	return &Handle{log: l, cut: open}
 }
 
-// Cut cuts the instance off, or connects it again.
+// Cut disconnects the instance, or connects it again.
 func (h *Handle) Cut(off bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,7 +100,7 @@ func (h *Handle) reach() <-chan struct{} {
 	return h.cut
 }
 
-// travel waits as long as a record is on its way and the instance is cut off.
+// travel waits for the delay and until the instance is connected.
 func (h *Handle) travel(ctx context.Context) error {
 	if h.Delay != nil {
 		select {
@@ -135,7 +135,7 @@ func (h *Handle) Follow(ctx context.Context, after purge.Place, begun func(purge
 	begun(last)
 	for epoch := last.Epoch; ; {
 		records, last, changed := h.log.read(after)
-		if last.Epoch != epoch { // It does not notice: a consumer of a stream that was made anew hears nothing more.
+		if last.Epoch != epoch { // as a consumer of a recreated stream, it gets no more records
 			<-ctx.Done()
 			return nil
 		}
@@ -154,7 +154,7 @@ func (h *Handle) Follow(ctx context.Context, after purge.Place, begun func(purge
 	}
 }
 
-// ended is nil where the caller ended it.
+// ended is nil if the caller ended it.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -162,7 +162,7 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// Records are all that the log has.
+// Records returns all records.
 func (l *Log) Records() []purge.Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()

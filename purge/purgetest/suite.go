@@ -10,10 +10,10 @@ import (
 	"github.com/goldcrest/goldcrest/purge"
 )
 
-// patience bounds each wait of the suite: what takes longer is lost.
+// patience is the limit of each wait of the suite.
 const patience = 20 * time.Second
 
-// RunLog holds a Log against its law. Each test asks for a Log of its own, empty.
+// RunLog tests a Log against its contract. open returns an empty Log; each test calls it once.
 func RunLog(t *testing.T, open func(t *testing.T) purge.Log) {
 	for name, test := range map[string]func(*testing.T, purge.Log){
 		"order": order, "from a place": fromAPlace, "another log": anotherLog, "one name": oneName, "end": end, "concurrent": concurrent,
@@ -22,7 +22,7 @@ func RunLog(t *testing.T, open func(t *testing.T) purge.Log) {
 	}
 }
 
-// Follower collects what a Log gives.
+// Follower collects the records of a Log.
 type Follower struct {
 	t       *testing.T
 	Begun   chan purge.Place
@@ -56,7 +56,7 @@ func (f *Follower) Next() purge.Record {
 	return purge.Record{}
 }
 
-// names are the names of the next n records; their places must rise.
+// names returns the names of the next n records; their places must increase.
 func (f *Follower) names(n int) (out []string) {
 	f.t.Helper()
 	last := purge.Place{}
@@ -112,7 +112,7 @@ func fromAPlace(t *testing.T, l purge.Log) {
 	want(t, again.names(1), "purge.c")
 }
 
-// anotherLog follows from a place of a log that is lost.
+// anotherLog follows from a place in a log that was lost.
 func anotherLog(t *testing.T, l purge.Log) {
 	add(t, l, "purge.a")
 	want(t, Start(t, l, purge.Place{Epoch: 1, Seq: 500}).names(1), "purge.a")
@@ -146,7 +146,7 @@ func end(t *testing.T, l purge.Log) {
 	}
 }
 
-// concurrent has several append and several follow: all see one order.
+// concurrent runs several appenders and several followers: all must see one order.
 func concurrent(t *testing.T, l purge.Log) {
 	const writers, each = 4, 10
 	var followers []*Follower
