@@ -2,6 +2,7 @@ package transform
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -129,13 +130,19 @@ func TestMeter(t *testing.T) {
 
 func TestWordsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out strings.Builder
+		var out, said strings.Builder
 		w := &words{log: slog.New(slog.NewTextHandler(&out, nil))}
-		w.drain(strings.NewReader(strings.Repeat("x", 10_000) + "\n" + strings.Repeat("warning\n", 100_000) + "last \x1b[31mwords"))
+		for n := range 3 * wordsKnown {
+			fmt.Fprintf(&said, "warning %d\n%s", n, strings.Repeat("the same\n", 1000))
+		}
+		w.drain(strings.NewReader(strings.Repeat("x", 10_000) + "\n" + said.String() + "last \x1b[31mwords"))
 		if got := strings.Count(out.String(), "\n"); got != wordsLines {
 			t.Errorf("%d lines were logged, want %d", got, wordsLines)
 		}
-		if got := w.String(); got != "warning | warning | warning | last  [31mwords" {
+		if got := strings.Count(out.String(), "the same"); got != 1 {
+			t.Errorf("what was said again and again was logged %d times, want once", got)
+		}
+		if got := w.String(); got != "the same | the same | the same | last  [31mwords" {
 			t.Errorf("the last words are %q", got)
 		}
 	})

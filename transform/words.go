@@ -13,11 +13,13 @@ import (
 const (
 	wordsLines  = 20               // lines logged in each window
 	wordsWindow = 10 * time.Second // a broken PNG prints hundreds of lines
+	wordsKnown  = 64               // different lines that are remembered
 	wordsLast   = 4                // lines kept for the error of a worker that does not start
 )
 
 // words reads what a worker writes to stderr: always all of it, so that the worker never waits for the pipe, but little
-// of it reaches the log.
+// of it reaches the log. A library says the same of every picture; the log has that once for each worker. One example is
+// dav1d, which asks about its threads by id, which the sandbox refuses: it then decodes in one thread.
 type words struct {
 	log *slog.Logger
 
@@ -29,6 +31,7 @@ func (w *words) drain(r io.Reader) {
 	in := bufio.NewReaderSize(r, maxText)
 	var begun time.Time
 	logged, dropped := 0, 0
+	known := map[string]bool{}
 	for {
 		line, err := in.ReadSlice('\n')
 		if text := strings.TrimSpace(clean(string(line))); text != "" {
@@ -36,11 +39,15 @@ func (w *words) drain(r io.Reader) {
 			if now := time.Now(); now.Sub(begun) >= wordsWindow {
 				begun, logged = now, 0
 			}
-			if logged++; logged <= wordsLines {
-				w.log.Warn("worker wrote", "text", text, "dropped", dropped)
-				dropped = 0
-			} else {
+			if known[text] || logged == wordsLines {
 				dropped++
+			} else {
+				w.log.Warn("worker wrote", "text", text, "dropped", dropped)
+				logged, dropped = logged+1, 0
+				if len(known) == wordsKnown {
+					clear(known)
+				}
+				known[text] = true
 			}
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {

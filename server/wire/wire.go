@@ -86,7 +86,8 @@ func newConn(c *net.TCPConn, patience time.Duration) *Conn {
 	return &Conn{TCPConn: c, patience: patience}
 }
 
-// SetWriteDeadline does nothing: each piece of an answer has a deadline of its own, which nobody may take back.
+// SetWriteDeadline does nothing. net/http calls it with the zero time after each answer, and a handler may call it
+// through http.ResponseController: either would take back the deadline that pace has set for the next piece.
 func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
 
 // pace sets the deadline of the next piece. It spares the timer where that would move by little.
