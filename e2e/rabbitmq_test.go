@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -130,10 +131,16 @@ func (s *shop) worker() (kill func()) {
 		"--without-mingle", "-l", "warning")
 }
 
-func (s *shop) send(from, to int, images string) {
+// send sends the units of some numbers, each with a photo of its own.
+func (s *shop) send(from, to int, o *origin) {
 	s.t.Helper()
-	s.run("shop.py", "send", strconv.Itoa(from), strconv.Itoa(to), images)
+	args := append([]string{"shop.py", "send", strconv.Itoa(from), strconv.Itoa(to), o.URL + "/alias"}, shopPhotos...)
+	s.run(args...)
 }
+
+// shopPhotos are the photos of the corpus that units have in turn.
+var shopPhotos = []string{"exif-portrait-1.jpg", "groceries.jpg", "exif-portrait-3.jpg", "truck-street.jpg",
+	"kimono-drawing.jpg", "exif-portrait-6.jpg", "prophoto.jpg", "tree.webp"}
 
 // rows are the lines that a query gives.
 func (s *shop) rows(query string) []string {
@@ -156,56 +163,94 @@ func (s *shop) count() int {
 	return n
 }
 
-// rabbitUnits is how many units the shop sends: GOLDCREST_UNITS, or a few hundred.
-func rabbitUnits(t *testing.T) int {
-	t.Helper()
-	n, err := strconv.Atoi(os.Getenv("GOLDCREST_UNITS"))
+// reach waits until there are n verdicts. It fails where none comes for a while.
+func (s *shop) reach(n int) {
+	s.t.Helper()
+	const most = 3 * time.Minute
+	for had, since := -1, time.Now(); ; <-time.After(300 * time.Millisecond) {
+		count := s.count()
+		if count >= n {
+			return
+		}
+		if count > had {
+			had, since = count, time.Now()
+		}
+		if time.Since(since) > most {
+			s.t.Fatalf("there are %d verdicts, and no more for %v; want %d\n%s", count, most, n, &s.log)
+		}
+	}
+}
+
+// number is a setting of the test's run, or what stands for it.
+func number(name string, otherwise int) int {
+	n, err := strconv.Atoi(os.Getenv(name))
 	if err != nil {
-		n = 200
+		return otherwise
 	}
 	return n
 }
 
-// A Celery project on RabbitMQ sends units as task calls, while the server, the broker and the project's worker are
-// killed in turn. Nothing is lost: in the project's own database there is one verdict for each unit, under the id of
-// its task, and each task made one job.
+// A Celery project on RabbitMQ sends units with real photos as task calls, while the server, the broker and the
+// project's worker are killed at random. Nothing is lost: in the project's own database there is one verdict for each
+// unit, under the id of its task, and each task made one job. SHOP_UNITS and SHOP_KILLS make more of it.
 func TestRabbitMQCelery(t *testing.T) {
+	corpus(t)
 	broker, o := startRabbit(t), startOrigin(t)
-	units, shop := rabbitUnits(t), newShop(t, broker)
-	o.draw(t, units, 0)
+	units, kills, seed := number("SHOP_UNITS", 200), number("SHOP_KILLS", 3), number("SHOP_SEED", rand.Int())
+	t.Logf("SHOP_SEED=%d", seed)
+	dice, shop := rand.New(rand.NewPCG(uint64(seed), 0)), newShop(t, broker)
 	env := append(slices.Clone(drawnEnv), "GOLDCREST_SERVER_LISTEN="+freePort(t), "GOLDCREST_SERVER_ADMIN="+freePort(t),
-		`GOLDCREST_INTAKES=[{name: shop, kind: rabbitmq, url: "amqp://guest:guest@`+broker.addr+`/", token: backend, from: prewarm, body: unit, `+
-			`verdicts: {to: shop, task: shop.verdict, events: [unit.done]}}]`)
+		`GOLDCREST_INTAKES=[{name: shop, kind: rabbitmq, url: "amqp://guest:guest@`+broker.addr+`/", token: backend, `+
+			`from: prewarm, body: unit, verdicts: {to: shop, task: shop.verdict, events: [unit.done]}}]`)
 	s := start(t, env...)
 	kill := shop.worker()
-	shop.send(0, units/2, o.URL+"/drawn")
-	shop.send(units/2-10, units, o.URL+"/drawn") // Ten come twice.
+	shop.send(0, units/2, o)
+	shop.send(units/2-10, units, o) // Ten come twice.
 
-	reach := func(n int) {
-		t.Helper()
-		within(t, time.Duration(60+units/20)*time.Second, fmt.Sprint(n, " verdicts are there"),
-			func() bool { return shop.count() >= n })
+	killed := []func(pause time.Duration){
+		func(pause time.Duration) { s.kill(); time.Sleep(pause); s = startIn(t, s.dir, env...) },
+		func(pause time.Duration) { broker.kill(); time.Sleep(pause); broker.start() },
+		func(pause time.Duration) { kill(); time.Sleep(pause); kill = shop.worker() },
 	}
-	reach(units / 5)
-	s.kill()
-	s = startIn(t, s.dir, env...)
-	reach(2 * units / 5)
-	broker.kill()
-	broker.start()
-	reach(3 * units / 5)
-	kill()
-	shop.worker()
-	reach(units)
+	began := time.Now()
+	var order []int
+	for i := range kills {
+		if i%len(killed) == 0 {
+			order = dice.Perm(len(killed))
+		}
+		shop.reach(int(float64(units) * (float64(i) + dice.Float64()) / float64(kills)))
+		victim, pause := order[i%len(killed)], time.Duration(dice.IntN(2000))*time.Millisecond
+		t.Logf("%4.0fs: %d verdicts; kill %s for %v", time.Since(began).Seconds(), shop.count(),
+			[]string{"the server", "the broker", "the worker"}[victim], pause)
+		killed[victim](pause)
+	}
+	shop.reach(units)
+	t.Logf("%d verdicts after %.0fs", units, time.Since(began).Seconds())
+	shop.exact(o, units)
+	if jobs := countJobs(s); jobs != units {
+		t.Errorf("there are %d jobs, want %d: one for each task", jobs, units)
+	}
+}
 
-	for i, row := range shop.rows("SELECT substr(unit, 6) AS number, message, unit, state, variants FROM verdicts ORDER BY 0 + number") {
-		if want := fmt.Sprintf("%d task-%d unit-%d done 2", i, i, i); row != want {
-			t.Fatalf("verdict %d is %q, want %q", i, row, want)
+// exact fails unless there is one verdict for each unit, and it is right.
+func (s *shop) exact(o *origin, units int) {
+	s.t.Helper()
+	rows := s.rows("SELECT substr(unit, 6) AS number, message, unit, state, variants, sources " +
+		"FROM verdicts ORDER BY 0 + number")
+	if len(rows) != units {
+		s.t.Errorf("there are %d verdicts, want %d", len(rows), units)
+	}
+	for i, row := range rows {
+		photo := fmt.Sprintf("%s/alias/%d/%s", o.URL, i, shopPhotos[i%len(shopPhotos)])
+		if want := fmt.Sprintf("%d task-%d unit-%d done 2 %s", i, i, i, photo); row != want {
+			s.t.Fatalf("verdict %d is %q, want %q", i, row, want)
 		}
 	}
-	if n := shop.count(); n != units {
-		t.Errorf("there are %d verdicts, want %d", n, units)
-	}
-	jobs := 0
+}
+
+// countJobs counts the jobs that a server has.
+func countJobs(s *server) (jobs int) {
+	s.t.Helper()
 	for cursor := ""; ; {
 		var page struct {
 			Jobs   []job
@@ -213,14 +258,11 @@ func TestRabbitMQCelery(t *testing.T) {
 		}
 		a := s.call("GET", "/v1/jobs?limit=1000"+cursor, "")
 		if err := json.Unmarshal(a.body, &page); err != nil {
-			t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		if jobs += len(page.Jobs); page.Cursor == "" {
-			break
+			return jobs
 		}
 		cursor = "&cursor=" + page.Cursor
-	}
-	if jobs != units {
-		t.Errorf("there are %d jobs, want %d: one for each task", jobs, units)
 	}
 }

@@ -1,10 +1,12 @@
 package sqs
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -24,11 +26,17 @@ import (
 type wire struct {
 	cut    atomic.Bool
 	failed atomic.Int64 // polls that reached nobody
+	short  atomic.Bool  // polls wait for a second at most
 }
 
 func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	if w.cut.Load() {
 		return nil, errors.New("the process is dead")
+	}
+	if w.short.Load() {
+		if err := shorten(r); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if w.cut.Load() && err == nil {
@@ -39,6 +47,17 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 		w.failed.Add(1)
 	}
 	return resp, err
+}
+
+// shorten makes a long poll a short one.
+func shorten(r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	body = bytes.Replace(body, fmt.Appendf(nil, `"WaitTimeSeconds":%d`, longPoll), []byte(`"WaitTimeSeconds":1`), 1)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return nil
 }
 
 const attempts = 2
@@ -63,8 +82,13 @@ func (f *fake) config() Config {
 // open makes a door, and what cuts it off.
 func (f *fake) open(t *testing.T) (*Door, *wire) {
 	t.Helper()
+	return open(t, f.config())
+}
+
+func open(t *testing.T, c Config) (*Door, *wire) {
+	t.Helper()
 	w := &wire{}
-	d, err := Open(t.Context(), f.config(), func(o *sqs.Options) { o.HTTPClient, o.RetryMaxAttempts = w, attempts })
+	d, err := Open(t.Context(), c, func(o *sqs.Options) { o.HTTPClient, o.RetryMaxAttempts = w, attempts })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +98,12 @@ func (f *fake) open(t *testing.T) (*Door, *wire) {
 // post puts a message into a queue, as a sender does.
 func (f *fake) post(t *testing.T, m intake.Message) {
 	t.Helper()
-	d, _ := f.open(t)
+	post(t, f.config(), m)
+}
+
+func post(t *testing.T, c Config, m intake.Message) {
+	t.Helper()
+	d, _ := open(t, c)
 	body, attributes := string(m.Body), map[string]types.MessageAttributeValue{}
 	set := func(name, value string) {
 		if value != "" {
@@ -90,7 +119,7 @@ func (f *fake) post(t *testing.T, m intake.Message) {
 			body = "=="
 		}
 	}
-	in := &sqs.SendMessageInput{QueueUrl: aws.String(f.url("units")), MessageBody: &body, MessageAttributes: attributes}
+	in := &sqs.SendMessageInput{QueueUrl: &c.Queue, MessageBody: &body, MessageAttributes: attributes}
 	if _, err := d.client.SendMessage(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}

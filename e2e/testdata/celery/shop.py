@@ -1,7 +1,7 @@
 """A Celery project that knows no HTTP: it sends units as task calls, and keeps the verdicts in a database of its own.
 
-    python3 shop.py send FIRST LAST IMAGES    sends the units of these numbers
-    celery -A shop worker -Q shop             takes the verdicts
+    python3 shop.py send FIRST LAST IMAGES PHOTO...    sends the units of these numbers, with the photos in turn
+    celery -A shop worker -Q shop                      takes the verdicts
 """
 
 import os
@@ -26,7 +26,10 @@ app.conf.update(
 
 def database():
     base = sqlite3.connect(os.environ["SHOP_DATABASE"], timeout=60)
-    base.execute("CREATE TABLE IF NOT EXISTS verdicts (id TEXT PRIMARY KEY, message TEXT, unit TEXT, state TEXT, variants INT)")
+    base.execute(
+        "CREATE TABLE IF NOT EXISTS verdicts"
+        " (id TEXT PRIMARY KEY, message TEXT, unit TEXT, state TEXT, variants INT, sources TEXT)"
+    )
     return base
 
 
@@ -36,15 +39,17 @@ def verdict(notice):
         return
     data = notice["data"]
     good = sum(row["state"] in ("made", "present") for row in data["verdicts"])
+    sources = " ".join(sorted({row["source"] for row in data["verdicts"]}))
     with database() as base:  # One verdict may come twice; its id is the same.
         base.execute(
-            "INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?, ?)",
-            (verdict.request.id, data["request_id"], data["id"], data["state"], good),
+            "INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)",
+            (verdict.request.id, data["request_id"], data["id"], data["state"], good, sources),
         )
 
 
-def send(number, images):
-    unit = {"id": f"unit-{number}", "title": "a product", "photo": f"{images}/{number}.jpg"}
+def send(number, images, photos):
+    photo = f"{images}/{number}/{photos[number % len(photos)]}"
+    unit = {"id": f"unit-{number}", "title": "a product", "photo": photo}
     while True:
         try:  # Sent again with the same id, whatever became of the first.
             return app.send_task("goldcrest.prewarm", [unit], task_id=f"task-{number}", queue="prewarm", retry=False)
@@ -55,5 +60,5 @@ def send(number, images):
 
 if __name__ == "__main__":
     for number in range(int(sys.argv[2]), int(sys.argv[3])):
-        send(number, sys.argv[4])
+        send(number, sys.argv[4], sys.argv[5:])
     print("sent", flush=True)

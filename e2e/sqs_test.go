@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sivchari/kumo"
+)
+
+// sqsServer is a server that others wrote, which speaks as SQS does.
+type sqsServer struct {
+	t   *testing.T
+	url string
+}
+
+func startSQS(t *testing.T) *sqsServer {
+	t.Helper()
+	server := kumo.NewServer()
+	t.Cleanup(server.Close)
+	return &sqsServer{t, server.URL}
+}
+
+// call does one action of SQS; into gets the answer.
+func (s *sqsServer) call(action string, in map[string]any, into any) {
+	s.t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req, err := http.NewRequest(http.MethodPost, s.url+"/", strings.NewReader(string(body)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("X-Amz-Target", "AmazonSQS."+action)
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil || res.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: %s, %v", action, res.Status, err)
+	}
+}
+
+// queue makes a queue, and gives its URL.
+func (s *sqsServer) queue(name string) string {
+	s.t.Helper()
+	var out struct {
+		QueueURL string `json:"QueueUrl"`
+	}
+	s.call("CreateQueue", map[string]any{"QueueName": name}, &out)
+	return out.QueueURL
+}
+
+// sqsMessage is what SQS delivers.
+type sqsMessage struct {
+	Body, ReceiptHandle string
+	MessageAttributes   map[string]struct{ StringValue string }
+}
+
+// next waits for the next message of a queue.
+func (s *sqsServer) next(queue string) sqsMessage {
+	s.t.Helper()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		var out struct{ Messages []sqsMessage }
+		s.call("ReceiveMessage", map[string]any{
+			"QueueUrl": queue, "WaitTimeSeconds": 5, "MessageAttributeNames": []string{"All"},
+		}, &out)
+		if len(out.Messages) > 0 {
+			s.call("DeleteMessage", map[string]any{"QueueUrl": queue, "ReceiptHandle": out.Messages[0].ReceiptHandle},
+				&struct{}{})
+			return out.Messages[0]
+		}
+	}
+	s.t.Fatalf("nothing comes from %s", queue)
+	return sqsMessage{}
+}
+
+// Units from a queue of SQS are made, their verdicts come by another, and what can never be accepted is among the dead
+// letters. A server that is killed goes on where it was.
+func TestSQS(t *testing.T) {
+	corpus(t)
+	o, broker := startOrigin(t), startSQS(t)
+	from, dead, verdicts := broker.queue("units"), broker.queue("dead"), broker.queue("verdicts")
+	env := append(slices.Clone(prewarmEnv), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
+		"AWS_REGION=eu-central-1", "AWS_EC2_METADATA_DISABLED=true",
+		fmt.Sprintf("GOLDCREST_INTAKES=[{name: shop, kind: sqs, url: %q, token: backend, from: %q, dead: %q, body: unit, "+
+			"verdicts: {to: %q, events: [unit.done]}}]", broker.url, from, dead, verdicts))
+	post := func(id, body string) {
+		t.Helper()
+		attributes := map[string]any{"Message-Id": map[string]string{"DataType": "String", "StringValue": id}}
+		in := map[string]any{"QueueUrl": from, "MessageBody": body, "MessageAttributes": attributes}
+		broker.call("SendMessage", in, &struct{}{})
+	}
+	unit := func(n int) string {
+		return fmt.Sprintf(`{"id":"unit-%d","photo":"%s/alias/%d/groceries.jpg"}`, n, o.URL, n)
+	}
+	verdict := func(n int) {
+		t.Helper()
+		m := broker.next(verdicts)
+		var notice struct {
+			Type string
+			Data struct {
+				ID, State string
+				Request   string `json:"request_id"`
+				Verdicts  []struct{ State, Source string }
+			}
+		}
+		if err := json.Unmarshal([]byte(m.Body), &notice); err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprint(notice.Type, notice.Data, m.MessageAttributes["Message-Id"].StringValue)
+		want := fmt.Sprintf("unit.done{unit-%[1]d done message-%[1]d [{made %[2]s/alias/%[1]d/groceries.jpg}]}message-%[1]d",
+			n, o.URL)
+		if got != want {
+			t.Errorf("the verdict is %s, want %s", got, want)
+		}
+	}
+	s := start(t, env...)
+	post("message-1", unit(1))
+	verdict(1)
+	post("poison", `{"id":`)
+	if m := broker.next(dead); m.Body != `{"id":` || m.MessageAttributes["Reason"].StringValue != "bad_unit" {
+		t.Errorf("the dead letter is %+v", m)
+	}
+	s.kill()
+	post("message-1", unit(1)) // It comes twice, and is one job.
+	post("message-2", unit(2))
+	s = startIn(t, s.dir, env...)
+	verdict(2)
+	if jobs := countJobs(s); jobs != 2 {
+		t.Errorf("there are %d jobs, want one for each message", jobs)
+	}
+}
