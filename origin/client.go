@@ -112,20 +112,16 @@ func New(cfg Config, hooks Hooks) (*Client, error) {
 	return c, nil
 }
 
-// Reload applies a new Config at once; running fetches keep the old one. An invalid Config changes nothing.
-func (c *Client) Reload(cfg Config) error {
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
-	s := &settings{cfg: cfg, transports: c.transports(cfg.Ways.Manners)}
-	for _, text := range cfg.Allow {
+// parseRules reads the patterns and addresses of the configuration.
+func (s *settings) parseRules() error {
+	for _, text := range s.cfg.Allow {
 		p, err := parsePattern(text)
 		if err != nil {
 			return err
 		}
 		s.allow = append(s.allow, p)
 	}
-	for _, name := range cfg.Self.Own {
+	for _, name := range s.cfg.Self.Own {
 		host, port, err := net.SplitHostPort(name)
 		if err != nil {
 			return err
@@ -135,8 +131,18 @@ func (c *Client) Reload(cfg Config) error {
 		}
 		s.own = append(s.own, strings.ToLower(host)+":"+port)
 	}
-	var err error
-	if s.guard, err = newGuard(cfg.AllowPrivate); err != nil {
+	guard, err := newGuard(s.cfg.AllowPrivate)
+	s.guard = guard
+	return err
+}
+
+// Reload applies a new Config at once; running fetches keep the old one. An invalid Config changes nothing.
+func (c *Client) Reload(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	s := &settings{cfg: cfg, transports: c.transports(cfg.Ways.Manners)}
+	if err := s.parseRules(); err != nil {
 		return err
 	}
 	old := c.settings.Load()

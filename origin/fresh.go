@@ -99,16 +99,7 @@ func (v Validators) set(h http.Header) {
 // parseFreshness reads Cache-Control, Expires, Date and Age. s-maxage overrides max-age, which overrides Expires.
 func parseFreshness(h http.Header, now time.Time) Freshness {
 	var f Freshness
-	directives := map[string]string{}
-	for _, line := range h.Values("Cache-Control") {
-		for part := range strings.SplitSeq(line, ",") {
-			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-			name = strings.ToLower(name)
-			if _, twice := directives[name]; !twice {
-				directives[name] = strings.Trim(value, `"`)
-			}
-		}
-	}
+	directives := cacheDirectives(h)
 	_, f.NoStore = directives["no-store"]
 	_, f.Private = directives["private"]
 	_, noCache := directives["no-cache"]
@@ -134,6 +125,21 @@ func parseFreshness(h http.Header, now time.Time) Freshness {
 		f.TTL = 0
 	}
 	return f
+}
+
+// cacheDirectives are those of Cache-Control, by their names in lower case. The first of two with one name counts.
+func cacheDirectives(h http.Header) map[string]string {
+	directives := map[string]string{}
+	for _, line := range h.Values("Cache-Control") {
+		for part := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+			name = strings.ToLower(name)
+			if _, twice := directives[name]; !twice {
+				directives[name] = strings.Trim(value, `"`)
+			}
+		}
+	}
+	return directives
 }
 
 // seconds parses a number of seconds; invalid and negative values are 0, and the maximum is ten years.

@@ -139,15 +139,19 @@ func (w walk) way(path string) error {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
 		return fmt.Errorf("the link %s belongs to user %d, who is neither root nor the user of this process", path, stat.Uid)
 	}
-	target, err := os.Readlink(path)
+	target, err := targetOf(path)
 	if err != nil {
 		return err
 	}
-	if !filepath.IsAbs(target) {
-		if parent, err = filepath.EvalSymlinks(parent); err != nil {
-			return err
-		}
-		target = filepath.Join(parent, target)
+	return w.way(target)
+}
+
+// targetOf is the absolute path that a symbolic link leads to.
+func targetOf(link string) (string, error) {
+	target, err := os.Readlink(link)
+	if err != nil || filepath.IsAbs(target) {
+		return filepath.Clean(target), err
 	}
-	return w.way(filepath.Clean(target))
+	parent, err := filepath.EvalSymlinks(filepath.Dir(link))
+	return filepath.Join(parent, target), err
 }

@@ -183,12 +183,8 @@ func (s *Store) walkDir(ctx context.Context, dir, prefix string, visit func(stri
 		var names []fs.DirEntry
 		names, err = d.ReadDir(256)
 		for _, entry := range names {
-			if err := ctx.Err(); err != nil {
-				return changed, err
-			}
 			did, err := s.step(ctx, path.Join(dir, entry.Name()), entry, prefix, visit)
-			changed = changed || did
-			if err != nil {
+			if changed = changed || did; err != nil {
 				return changed, err
 			}
 		}
@@ -206,6 +202,8 @@ func (s *Store) walkDir(ctx context.Context, dir, prefix string, visit func(stri
 
 func (s *Store) step(ctx context.Context, name string, entry fs.DirEntry, prefix string, visit func(string, fs.FileInfo) (bool, error)) (bool, error) {
 	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
 	case name == lockName || name == tempName:
 		return false, nil
 	case entry.IsDir() && strings.HasPrefix(name+"/", prefix):

@@ -163,23 +163,30 @@ func (s *Store) do(ctx context.Context, op string, err error, call func(context.
 			err = ctx.Err() // the caller left: the SDK's error would only hide that
 		}
 	}
-	outcome := "ok"
-	switch {
-	case err == nil && read:
-		outcome = "hit"
-	case err == nil:
-	case errors.Is(err, cache.ErrChecksum):
+	if errors.Is(err, cache.ErrChecksum) {
 		s.obs.Observe(tier, "checksum", "error", time.Since(start), 0)
-		outcome, err = "miss", cache.ErrMiss
-	case read && missing(err):
-		outcome, err = "miss", cache.ErrMiss
-	case read && forbidden(err) && s.hides(ctx):
-		outcome, err = "forbidden", cache.ErrMiss
-	default:
-		outcome, n, err = "error", 0, fmt.Errorf("s3store: %w", err)
+	}
+	outcome, err := s.outcome(ctx, read, err)
+	if err != nil {
+		n = 0
 	}
 	s.obs.Observe(tier, op, outcome, time.Since(start), n)
 	return err
+}
+
+// outcome is the word for metrics of how a call ended, and the error that the caller gets.
+func (s *Store) outcome(ctx context.Context, read bool, err error) (string, error) {
+	switch {
+	case err == nil && read:
+		return "hit", nil
+	case err == nil:
+		return "ok", nil
+	case errors.Is(err, cache.ErrChecksum), read && missing(err):
+		return "miss", cache.ErrMiss
+	case read && forbidden(err) && s.hides(ctx):
+		return "forbidden", cache.ErrMiss
+	}
+	return "error", fmt.Errorf("s3store: %w", err)
 }
 
 func (s *Store) get(ctx context.Context, key string) (cache.Entry, error) {

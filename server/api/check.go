@@ -113,6 +113,15 @@ func (r *checked) fill(f prewarm.Checked) {
 	}
 }
 
+// add notes what is wrong with a unit, or strange in it.
+func (a *asides) add(u unit.Unit) {
+	if u.Err != nil {
+		a.Errors = append(a.Errors, checkedError{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err})
+	} else if note := u.Note(); note != nil {
+		a.Notes = append(a.Notes, checkedNote{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Note: note})
+	}
+}
+
 // readChecks reads the body: {"keys": [...]}, or what a prewarm call may be. rows with an empty State are those of the
 // asks, in order.
 func (s *API) readChecks(c echo.Context, place *access.Place) (asks []prewarm.CheckAsk, rows []checked, beside asides, err error) {
@@ -141,11 +150,7 @@ func (s *API) readChecks(c echo.Context, place *access.Place) (asks []prewarm.Ch
 		return nil, nil, beside, err
 	}
 	for _, u := range call.Units {
-		if u.Err != nil {
-			beside.Errors = append(beside.Errors, checkedError{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err})
-		} else if note := u.Note(); note != nil {
-			beside.Notes = append(beside.Notes, checkedNote{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Note: note})
-		}
+		beside.add(u)
 		variants := u.Variants
 		if variants == nil {
 			variants = call.Variants
