@@ -67,9 +67,19 @@ type job struct {
 	Bytes      map[string]int64
 }
 
+// awaitQueue waits until the queue is open: before that, the server refuses every call as one to be repeated.
+func (s *server) awaitQueue() {
+	s.t.Helper()
+	if !s.queueOpen {
+		within(s.t, time.Minute, "the queue is open", func() bool { return s.call("GET", "/v1/jobs", "").StatusCode != 503 })
+		s.queueOpen = true
+	}
+}
+
 // prewarm posts a body that must be accepted.
 func (s *server) prewarm(query, body string, headers ...string) (a accepted) {
 	s.t.Helper()
+	s.awaitQueue()
 	res := s.call("POST", "/v1/prewarm"+query, body, headers...)
 	if res.StatusCode != 202 && res.StatusCode != 200 {
 		s.t.Fatalf("prewarm: got %d: %.500s\n%s", res.StatusCode, res.body, s.log)

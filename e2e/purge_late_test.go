@@ -156,7 +156,7 @@ func TestFault44CutOffFromNats(t *testing.T) {
 	b, peers, c := startS3(t), startNatsWith(t, conf), startChanging(t, startOrigin(t))
 	env := append(b.env(), prewarmEnv...)
 	one := start(t, append(env, "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers[:2]))...)
-	eventually(t, "the first instance leads", func() bool { return one.call("GET", "/v1/jobs", "").StatusCode == 200 })
+	one.awaitQueue() // It leads.
 	two := start(t, append(env, "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers[2:]))...)
 	within(t, 30*time.Second, "both have the picture in memory", func() bool {
 		if !c.isOld(one) || !c.isOld(two) {

@@ -50,7 +50,8 @@ type server struct {
 	done   chan struct{}
 	log    *logBuffer
 
-	serving chan [2]string // the addresses of its "serving" line
+	serving   chan [2]string // the addresses of its "serving" line
+	queueOpen bool           // it has been seen open
 }
 
 // logBuffer keeps what the process wrote.
