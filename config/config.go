@@ -32,85 +32,87 @@ import (
 
 // Config is the whole configuration: a section for each part that has settings.
 type Config struct {
-	// Roles are what this instance does: proxy serves images, prewarm works on Data Units. An instance that is only a
-	// proxy takes Data Units for others to work on, if they share a queue by prewarm.queue.nats.
+	// Roles are the roles of this instance: proxy serves images, prewarm works on Data Units. An instance that is only
+	// a proxy accepts Data Units for others to work on, if they share a queue with prewarm.queue.nats.
 	Roles []string `yaml:"roles"`
 	// Server is the two listeners.
 	Server server.Config `yaml:"server"`
-	// API is who may call the private listener's API.
+	// API configures the callers of the private listener's API.
 	API access.API `yaml:"api"`
-	// Signing is the keys that URLs are signed with.
+	// Signing has the keys that sign URLs.
 	Signing signing.Config `yaml:"signing"`
-	// Origin is which originals may be fetched, from where and how, and what a fetch may cost.
+	// Origin says which originals may be fetched, from where and how, and limits a fetch.
 	Origin Origin `yaml:"origin"`
-	// Links is how links that expire are kept, so that they stand in no URL.
+	// Links configures the storage of links that expire, so that they do not appear in URLs.
 	Links links.Config `yaml:"links"`
-	// Transform is the worker processes and what a picture may cost them.
+	// Transform configures the worker processes and the limits of a picture.
 	Transform transform.Config `yaml:"transform"`
-	// Quality is what the automatic quality aims at where a URL names no q, and which variants are worth a slower
-	// encoder.
+	// Quality has the targets of the automatic quality, for URLs without a q, and says which variants are worth a
+	// slower encoder.
 	Quality Quality `yaml:"quality"`
-	// Negotiation is how a URL that names no format gets one.
+	// Negotiation chooses a format for URLs that name none.
 	Negotiation variant.Negotiation `yaml:"negotiation"`
-	// Cache is how variants are kept and how long answers live.
+	// Cache configures how variants are stored and how long responses live.
 	Cache Cache `yaml:"cache"`
-	// Memory is how much memory server and workers may take together.
+	// Memory limits the memory of server and workers together.
 	Memory pressure.Config `yaml:"memory"`
-	// Prewarm is the making of variants ahead of need.
+	// Prewarm configures the making of variants in advance.
 	Prewarm Prewarm `yaml:"prewarm"`
-	// Intakes are queues of the team's own that Data Units come from, and where their verdicts go. Empty = none.
+	// Intakes are your own queues from which Data Units are consumed, and to which verdicts are published. Empty =
+	// none.
 	Intakes []intake.Config `yaml:"intakes"`
-	// Compat is the predecessor's call.
+	// Compat configures the predecessor's call.
 	Compat prewarm.CompatConfig `yaml:"compat"`
-	// Presets are named options for URLs: a name and the options it stands for. Empty = none.
+	// Presets are named options for URLs: a name and its options. Empty = none.
 	Presets map[string]string `yaml:"presets"`
 	// OnlyPresets refuses every URL whose options are not presets.
 	OnlyPresets bool `yaml:"only_presets"`
-	// Log is what is logged, and how.
+	// Log configures the log.
 	Log Log `yaml:"log"`
-	// Tracing is where traces go, and of what.
+	// Tracing configures the export of traces.
 	Tracing tracing.Config `yaml:"tracing"`
 
-	file string // that it was read from, if that holds secrets
+	file string // the file that it was read from, if that contains secrets
 }
 
-// Quality is what the automatic quality aims at where a URL names no q, and which variants are worth a slower encoder.
+// Quality has the targets of the automatic quality, for URLs without a q, and says which variants are worth a slower
+// encoder.
 type Quality struct {
-	// Targets are the scores that it aims at.
+	// Targets are the target scores.
 	Targets transform.Quality `yaml:",inline"`
-	// Heat is which variants are worth a slower encoder.
+	// Heat says which variants are worth a slower encoder.
 	Heat heat.Config `yaml:",inline"`
 }
 
-// Cache is how variants are kept and how long answers live.
+// Cache configures how variants are stored and how long responses live.
 type Cache struct {
 	// Memory is the memory tier.
 	Memory cache.Config `yaml:",inline"`
-	// TTL is the age at which an entry is made again, or kept on where its origin answers by ETag or Last-Modified that
-	// the original is the same. 0 = never.
+	// TTL is the age at which an entry is made again, or extended if its origin answers by ETag or Last-Modified that
+	// the original is unchanged. 0 = never.
 	TTL time.Duration `yaml:"ttl"`
-	// Revalidate is how long past ttl an entry is still answered at once, and made again behind the answer. 0 = not at
+	// Revalidate is how long after ttl an entry is still served at once and made again in the background. 0 = not at
 	// all.
 	Revalidate time.Duration `yaml:"revalidate"`
-	// MaxAge is the max-age of a final answer.
+	// MaxAge is the max-age of a final response.
 	MaxAge time.Duration `yaml:"max_age"`
-	// FirstMaxAge is the max-age of an answer that a better one will replace.
+	// FirstMaxAge is the max-age of a response that a better one will replace.
 	FirstMaxAge time.Duration `yaml:"first_max_age"`
-	// SWR is the stale-while-revalidate of an answer. 0 = none.
+	// SWR is the stale-while-revalidate of a response. 0 = none.
 	SWR time.Duration `yaml:"swr"`
-	// SIE is the stale-if-error of an answer, and how long past ttl an entry is still answered when its origin fails. 0
+	// SIE is the stale-if-error of a response, and how long after ttl an entry is still served when its origin fails. 0
 	// = none.
 	SIE time.Duration `yaml:"sie"`
-	// HonourOrigin lets the origin's Cache-Control shorten the life of an entry and of its answers.
+	// HonourOrigin lets the origin's Cache-Control shorten the lifetime of an entry and of its responses.
 	HonourOrigin bool `yaml:"honour_origin"`
-	// Masters is the longer side, in pixels, of the master that is stored of each original beside its variants: new
-	// variants up to three quarters of it are made from that, without asking the origin again, also when the source's
-	// URL has expired or its original is gone. At least 512. 0 = none are stored, nor used.
+	// Masters is the longer side, in pixels, of the master that is stored for each original besides its variants. New
+	// variants of up to three quarters of that size are made from it, without the origin, also when the source's URL
+	// has expired or its original is gone. At least 512. 0 = masters are neither stored nor used.
 	Masters int `yaml:"masters"`
-	// SealKey seals the entries of the store, so that nobody else who can write there can have anything served: entries
-	// with another seal, or none, are made again. The first key seals, the others are still accepted: to rotate, add
-	// the new key behind the old one on all instances, then exchange them, then drop the old one. All instances of a
-	// store need the same. Empty means a plain checksum.
+	// SealKey seals the entries of the store, so that nothing is served that another writer put there: entries with
+	// another seal, or none, are made again. The first key seals, the others are still accepted: to rotate, add the new
+	// key after the old one on all instances, then swap them, then remove the old one. All instances of a store need
+	// the same keys. Empty means a plain checksum.
 	SealKey []SealKey `yaml:"seal_key"`
 	// Store is the durable tier: a bucket if one is named, else a directory.
 	Store Store `yaml:"store"`
@@ -120,34 +122,34 @@ type Cache struct {
 type Store struct {
 	// Dir is the directory store.
 	Dir dirstore.Config `yaml:",inline"`
-	// Tier is how the cache uses whichever store it is.
+	// Tier says how the cache uses the store.
 	Tier cache.StoreConfig `yaml:",inline"`
-	// S3 is the bucket; once one is named, it is the store in place of the directory.
+	// S3 is the bucket; if one is named, it is the store instead of the directory.
 	S3 s3store.Config `yaml:"s3"`
 }
 
-// Prewarm is the making of variants ahead of need.
+// Prewarm configures the making of variants in advance.
 type Prewarm struct {
-	// Door is what is made of Data Units, and how.
+	// Door configures what is made of Data Units, and how.
 	Door prewarm.Config `yaml:",inline"`
 	// Queue is where accepted Data Units wait.
 	Queue natsqueue.Config `yaml:"queue"`
-	// Buckets are rules for what object stores say by POST /v1/events/s3: which objects are prewarmed when they land.
-	// Empty = none.
+	// Buckets are rules for the events that object stores send to POST /v1/events/s3: which objects are prewarmed when
+	// they are written. Empty = none.
 	Buckets bucketevents.Rules `yaml:"buckets"`
-	// BucketQueues are queues of SQS by which object stores say the same. Empty = none.
+	// BucketQueues are SQS queues with the same events. Empty = none.
 	BucketQueues []BucketQueue `yaml:"bucket_queues"`
 }
 
-// BucketQueue is a queue of SQS with what an object store says.
+// BucketQueue is an SQS queue with an object store's events.
 type BucketQueue struct {
-	// Token is the name of the token in api.tokens that its messages act as. It needs the scope events.
+	// Token is the name of the token in api.tokens whose rights the messages have. It needs the scope events.
 	Token string `yaml:"token"`
 	// SQS is the queue.
 	SQS sqs.Config `yaml:",inline"`
 }
 
-// validate reports what cannot work.
+// validate reports the first invalid value.
 func (q BucketQueue) validate(api access.API) error {
 	named := func(t access.Token) bool { return t.Name == q.Token && slices.Contains(t.Scopes, access.ScopeEvents) }
 	if !slices.ContainsFunc(api.Tokens, named) {
@@ -162,15 +164,15 @@ const (
 	RolePrewarm = "prewarm"
 )
 
-// Log is what is logged, and how.
+// Log configures the log.
 type Log struct {
-	// Level is the least serious level that is logged: debug, info, warn or error.
+	// Level is the lowest level that is logged: debug, info, warn or error.
 	Level string `yaml:"level"`
 	// Format is json or text.
 	Format string `yaml:"format"`
 }
 
-// Default is the configuration of a server that was told nothing.
+// Default is the configuration of an empty file.
 func Default() Config {
 	return Config{
 		Roles: []string{RoleProxy, RolePrewarm}, Prewarm: Prewarm{Door: prewarm.Default(), Queue: natsqueue.Default()},
@@ -187,14 +189,14 @@ func Default() Config {
 	}
 }
 
-// Validate reports what cannot work, naming each key with its path.
+// Validate reports every invalid value with the path of its key.
 func (c Config) Validate() error {
 	_, err := c.parser()
 	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.validateIntakes(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
 		c.Links.Validate(), c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
 }
 
-// NewParser makes the parser of URLs. It reads the key file of encrypted sources, where there is one.
+// NewParser makes the parser of URLs. It reads the key file of encrypted sources, if there is one.
 func (c Config) NewParser() (*variant.Parser, error) {
 	p, err := c.parser()
 	if err != nil {
@@ -222,7 +224,7 @@ func (c Config) validateRoles() error {
 // Is reports whether the instance has a role.
 func (c Config) Is(role string) bool { return slices.Contains(c.Roles, role) }
 
-// validatePrewarm checks the section, and what it takes from others.
+// validatePrewarm checks the section, and what it uses of others.
 func (c Config) validatePrewarm() error {
 	p := c.Prewarm
 	errs := []error{p.Door.Validate(), p.Queue.Validate(), c.Compat.Validate()}
@@ -255,7 +257,7 @@ func (c Config) validatePrewarm() error {
 	return errors.Join(errs...)
 }
 
-// Validate reports what cannot work.
+// Validate reports the first invalid value.
 func (c Cache) Validate() error {
 	errs := []error{c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate(), validateSealKeys(c.SealKey)}
 	if c.MaxAge < time.Second {
@@ -270,7 +272,7 @@ func (c Cache) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate reports a word that is not known.
+// Validate reports an unknown word.
 func (l Log) Validate() error {
 	switch l.Level {
 	case "debug", "info", "warn", "error":

@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// decoder lays YAML over a configuration struct. It is stricter than the yaml package: an unknown key, a key given
-// twice or a value of the wrong kind is reported with its line, and all of them at once.
+// decoder decodes YAML over a configuration struct. It is stricter than the yaml package: an unknown key, a duplicate
+// key or a value of the wrong kind is reported with its line, and all of them at once.
 type decoder struct {
 	from  string // the file or environment variable, for messages
 	lines bool   // whether a line number helps
@@ -22,7 +22,7 @@ type decoder struct {
 	errs  []error
 }
 
-// decodeFile lays the text of a YAML (or JSON) file over the struct that root holds.
+// decodeFile decodes the text of a YAML (or JSON) file over the struct in root.
 func decodeFile(name string, text []byte, root reflect.Value) error {
 	d := decoder{from: name, lines: true, known: keys(root)}
 	if n := d.parse(text); n != nil {
@@ -31,7 +31,7 @@ func decodeFile(name string, text []byte, root reflect.Value) error {
 	return errors.Join(d.errs...)
 }
 
-// parse reads the only document of text; nil when there is none, or it cannot be read.
+// parse parses the only document of text; nil if there is none, or it is invalid.
 func (d *decoder) parse(text []byte) *yaml.Node {
 	var doc, more yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(text))
@@ -59,7 +59,7 @@ func (d *decoder) fail(n *yaml.Node, path, format string, args ...any) {
 	d.errs = append(d.errs, fmt.Errorf("%s: %s "+format, append([]any{at, path}, args...)...))
 }
 
-// value lays n over v. Sections keep what n does not name; everything else is replaced as a whole.
+// value decodes n over v. Sections keep keys that n does not name; everything else is replaced as a whole.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, m member, path string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -138,7 +138,7 @@ func (d *decoder) table(n *yaml.Node, v reflect.Value, m member, path string) {
 	})
 }
 
-// pairs calls each for every key and value of the mapping n, once a key.
+// pairs calls each for every key and value of the mapping n, once for a key.
 func (d *decoder) pairs(n *yaml.Node, path string, each func(k, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
 		d.fail(n, path, "wants keys and values, not %s", kindName(n))
@@ -171,7 +171,7 @@ func kindName(n *yaml.Node) string {
 	}
 }
 
-// setScalar reads text into v as its type and unit want it.
+// setScalar parses text into v by its type and unit.
 func setScalar(v reflect.Value, m member, text string) error {
 	switch {
 	case v.Type() == durationType:

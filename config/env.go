@@ -10,23 +10,23 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// notKeys are the variables under our prefix that are not configuration: they belong to the command line and to tests.
+// notKeys are the variables with our prefix that are not configuration: they are for the command line and tests.
 var notKeys = map[string]bool{
 	"GOLDCREST_CONFIG":      true, // the configuration file, when -config is not given
 	"GOLDCREST_URL":         true, // the server that prewarm, check and purge talk to,
 	"GOLDCREST_TOKEN":       true, // and their token
-	"GOLDCREST_CORPUS":      true, // where the tests find their pictures
+	"GOLDCREST_CORPUS":      true, // pictures for tests
 	"GOLDCREST_VERSITYGW":   true, // the S3 server of the end-to-end tests
 	"GOLDCREST_NATS_SERVER": true, // the NATS server of the end-to-end tests
 	"GOLDCREST_E2E_RACE":    true, // builds the program of the end-to-end tests with the race detector
 }
 
-// serviceLink matches what Kubernetes gives every container beside a Service whose name begins with "goldcrest":
-// refusing it would keep the server from starting there.
+// serviceLink matches the variables that Kubernetes sets in every container for a Service whose name begins with
+// "goldcrest". Refusing them would keep the server from starting there.
 var serviceLink = regexp.MustCompile(`^GOLDCREST_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=|^GOLDCREST_(\w+_)?PORT=(tcp|udp|sctp)://`)
 
-// decodeEnviron lays the environment's GOLDCREST_ variables over the struct that root holds. A string is taken as it
-// stands; everything else is YAML text.
+// decodeEnviron decodes the environment's GOLDCREST_ variables over the struct in root. A string is used as it is;
+// everything else is YAML text.
 func decodeEnviron(environ []string, root reflect.Value) error {
 	known := keys(root)
 	twins := map[string]key{}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// envPrefix begins the name of every environment variable that is ours.
+// envPrefix is the prefix of our environment variables.
 const envPrefix = "GOLDCREST_"
 
 // member is one field of a configuration struct, as its tags describe it.
@@ -19,8 +19,8 @@ type member struct {
 	field  string // the Go name, in owner
 }
 
-// members lists the keys of a struct in the order of its fields. Fields without a yaml tag are not configuration: the
-// composition root sets them. A field tagged ",inline" lends its members to the struct around it.
+// members lists the keys of a struct in the order of its fields. Fields without a yaml tag are not configuration:
+// package app sets them. The members of a field tagged ",inline" count as those of the struct around it.
 func members(t reflect.Type) []member {
 	var out []member
 	for i := range t.NumField() {
@@ -41,15 +41,15 @@ func members(t reflect.Type) []member {
 	return out
 }
 
-// key is one place in the configuration: a section, a value, or (with "[]" in its path) a member of a list's elements.
+// key is one key of the configuration: a section, a value, or (with "[]" in its path) a member of a list's elements.
 type key struct {
 	member
 	path  string
 	value reflect.Value // zero for members of elements
-	leaf  bool          // not a section: it has a value of its own and, outside of lists, an environment twin
+	leaf  bool          // not a section: it has a value and, outside of lists, an environment variable
 }
 
-// env is the key's environment variable; "" for what can only be set as part of a whole list.
+// env is the key's environment variable; "" for a key that can only be set as part of a list.
 func (k key) env() string {
 	if !k.leaf || strings.Contains(k.path, "[]") {
 		return ""

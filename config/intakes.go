@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
-// validateIntakes checks the list, and what it takes from other sections.
+// validateIntakes checks the list, and what it uses of other sections.
 func (c Config) validateIntakes() error {
 	var errs []error
 	names := map[string]bool{}

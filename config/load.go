@@ -7,12 +7,12 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// maxFile bounds the configuration file in bytes.
+// maxFile is the maximum size of the configuration file in bytes.
 const maxFile = 16 << 20
 
 // Load reads the defaults, over them the file at path ("" = no file), and over it the GOLDCREST_ variables of environ
-// (as os.Environ gives them). It keeps nothing: a reload is another Load. Values are read, not judged: the caller
-// completes the Config and calls Validate.
+// (in the form of os.Environ). It keeps no state: a reload is another Load. It does not validate: the caller completes
+// the Config and calls Validate.
 func Load(path string, environ []string) (Config, error) {
 	c := Default()
 	root := reflect.ValueOf(&c).Elem()

@@ -12,30 +12,30 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// Origin is which originals may be fetched, from where and how, and what a fetch may cost.
+// Origin says which originals may be fetched, from where and how, and limits a fetch.
 type Origin struct {
 	origin.Config `yaml:",inline"`
-	// Sources are where originals are, and how they are asked for.
+	// Sources configures sources other than plain HTTP hosts, and requests to hosts.
 	Sources Sources `yaml:",inline"`
 }
 
-// Sources are where originals are beside plain HTTP hosts, and how they are asked for.
+// Sources configures sources other than plain HTTP hosts, and requests to hosts.
 type Sources struct {
-	// Hosts says how some hosts are asked: with which headers, credentials and certificates, and through which proxy.
-	// Empty = all hosts are asked alike, without any.
+	// Hosts configures requests to some hosts: headers, credentials and certificates, proxy. Empty = no host has
+	// settings of its own.
 	Hosts []manners.Host `yaml:"hosts"`
-	// S3 lists the buckets whose objects may be asked for as s3://bucket/key. Empty = none.
+	// S3 lists the buckets whose objects may be fetched as s3://bucket/key. Empty = none.
 	S3 []s3source.Buckets `yaml:"s3"`
-	// GS lists those of Google Cloud Storage, which may be asked for as gs://bucket/key, by its S3 interface and HMAC
-	// keys. Empty = none.
+	// GS lists the buckets of Google Cloud Storage that may be fetched from as gs://bucket/key, through its S3
+	// interface with HMAC keys. Empty = none.
 	GS []s3source.Buckets `yaml:"gs"`
-	// Local lists the directories whose files may be asked for as local:///path. Empty = none.
+	// Local lists the directories whose files may be fetched as local:///path. Empty = none.
 	Local []localsource.Root `yaml:"local"`
-	// Naming is what names stand for.
+	// Naming configures aliases and other names of sources.
 	Naming naming.Config `yaml:",inline"`
 }
 
-// Validate reports what cannot work.
+// Validate reports the first invalid value.
 func (o Origin) Validate() error {
 	_, err := o.Names()
 	errs := []error{o.Config.Validate(), err, localsource.Validate(o.Sources.Local),
@@ -48,7 +48,7 @@ func (o Origin) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Names are what names of originals stand for, and which schemes are configured.
+// Names resolves the names of originals, and knows which schemes are configured.
 func (o Origin) Names() (*naming.Names, error) {
 	var schemes []string
 	for scheme, entries := range map[string]int{"s3": len(o.Sources.S3), "gs": len(o.Sources.GS),
@@ -78,7 +78,7 @@ func (c Config) parser() (*variant.Parser, error) {
 	return parser.Naming(names), nil
 }
 
-// files are the settings that name a file with a secret, and the files.
+// files calls add for each setting that names a secret file.
 func (s Sources) files(add func(setting, file string)) {
 	for i, h := range s.Hosts {
 		at := fmt.Sprintf("origin.hosts[%d].", i)

@@ -11,10 +11,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// mask stands for a secret that is set.
+// mask replaces a secret that is set.
 const mask = "***"
 
-// encode is the YAML of v as decode reads it, secrets masked.
+// encode is the YAML of v as decode reads it, with secrets masked.
 func encode(v reflect.Value, m member) *yaml.Node {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -69,7 +69,7 @@ func encodeScalar(v reflect.Value, m member) *yaml.Node {
 	}
 }
 
-// text is a scalar; with the tag !!str it is quoted where YAML would read it as something else.
+// text is a scalar; with the tag !!str it is quoted if YAML would read it as something else.
 func text(tag, value string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value}
 }

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// reloadable are the keys that a serving process takes at a reload; a section stands for all keys below it. Every other
-// key needs a restart, so a new key is in force as a whole or not at all until it is listed here. A key that parts of
-// the program read at the start and others at a reload does not belong here.
+// reloadable are the keys that a reload applies; a section includes all keys below it. Every other key needs a restart:
+// a new key takes effect as a whole or not at all until it is listed here. A key that is read partly at the start and
+// partly at a reload does not belong here.
 func reloadable() []string {
 	return []string{
 		"api", "signing", "negotiation", "presets", "only_presets", "compat.buckets", "log.level", "memory.limit",
@@ -18,7 +18,7 @@ func reloadable() []string {
 	}
 }
 
-// isReloadable reports whether a reload takes the key, or the list that it is a part of.
+// isReloadable reports whether a reload applies the key, or the list that it is part of.
 func isReloadable(path string) bool {
 	for _, r := range reloadable() {
 		if path == r || strings.HasPrefix(path, r+".") || strings.HasPrefix(path, r+"[]") {
@@ -28,8 +28,8 @@ func isReloadable(path string) bool {
 	return false
 }
 
-// Reload is the configuration that is in force after a serving process with configuration c has read next: the values
-// of next for the keys that a reload takes, those of c for all others. taken and restart name the keys of either kind
+// Reload returns the configuration in force after a running process with configuration c has read next: the values of
+// next for the keys that a reload applies, those of c for all others. taken and restart are the keys of either kind
 // whose values differ.
 func (c Config) Reload(next Config) (inForce Config, taken, restart []string) {
 	inForce = c
@@ -49,7 +49,7 @@ func (c Config) Reload(next Config) (inForce Config, taken, restart []string) {
 	return inForce, taken, restart
 }
 
-// same compares two values of one key; an absent list is an empty one.
+// same compares two values of one key; nil and an empty list are equal.
 func same(a, b reflect.Value) bool {
 	if k := a.Kind(); (k == reflect.Slice || k == reflect.Map) && a.Len() == 0 && b.Len() == 0 {
 		return true

@@ -8,15 +8,15 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// maxSealFile bounds a file with a seal key in bytes.
+// maxSealFile is the maximum size of a file with a seal key in bytes.
 const maxSealFile = 64 << 10
 
 // SealKey is a key that entries of the store are sealed with.
 type SealKey struct {
 	// Key is the key itself, at least 32 characters; or set key_file.
 	Key string `yaml:"key" secret:"true"`
-	// KeyFile is a file that holds the key; blanks around it are dropped. The server refuses one that another user
-	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
+	// KeyFile is a file that holds the key; surrounding whitespace is dropped. The server refuses a file that another
+	// user could write or replace: the file and the directories above it must belong to root or to the server's user.
 	KeyFile string `yaml:"key_file"`
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// secretFiles are the settings that name a file with a secret, and the files.
+// secretFiles are the settings that name a secret file, and the files.
 func (c Config) secretFiles() map[string]string {
 	files := map[string]string{}
 	add := func(setting, file string) {
@@ -44,10 +44,10 @@ func (c Config) secretFiles() map[string]string {
 	return files
 }
 
-// CheckSecretFiles looks at who may touch the files that hold keys and tokens, the configuration's own where it does.
-// One that another user can write or exchange is an error: that user would be the server's owner. The warnings name
-// those that everybody can read, as mounted secrets often are on purpose. A file that is not there is left to its
-// reader, who judges the file that it opens once more.
+// CheckSecretFiles checks who can access the files with keys and tokens, including the configuration itself if it has
+// any. A file that another user can write or replace is an error: that user would control the server. The warnings name
+// those that everyone can read, as mounted secrets often are on purpose. A missing file is left to its reader, which
+// checks the opened file again.
 func (c Config) CheckSecretFiles() (warnings []string, err error) {
 	var errs []error
 	files := c.secretFiles()
@@ -63,7 +63,7 @@ func (c Config) CheckSecretFiles() (warnings []string, err error) {
 	return warnings, errors.Join(errs...)
 }
 
-// holdsSecrets reports whether any value of a struct that is tagged as a secret is set.
+// holdsSecrets reports whether any value that is tagged as a secret is set.
 func holdsSecrets(v reflect.Value) bool {
 	for _, m := range members(v.Type()) {
 		f := v.FieldByIndex(m.index)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// measure is one suffix of a quantity and what it multiplies by.
+// measure is one suffix of a quantity and its factor.
 type measure struct {
 	suffix string
 	factor int64
@@ -23,11 +23,10 @@ var units = map[string][]measure{
 	"pixels": {{"MP", 1e6}},
 }
 
-// examples show what a quantity looks like, for the sentence about one that is wrong.
+// examples show valid quantities, for error messages.
 var examples = map[string]string{"bytes": "32MiB, 64kB or a plain number", "pixels": "50MP or a plain number"}
 
-// parseQuantity reads a number with a unit of the named kind. Letters' case does not matter; a fraction is allowed with
-// a unit.
+// parseQuantity parses a number with a unit of the named kind. Case does not matter; a fraction is allowed with a unit.
 func parseQuantity(kind, text string) (int64, error) {
 	number, factor := text, int64(1)
 	for _, u := range units[kind] {
@@ -53,7 +52,7 @@ func parseQuantity(kind, text string) (int64, error) {
 	return int64(math.Round(f)), nil
 }
 
-// plainNumber keeps out the signs, exponents, infinities and underscores that strconv would take.
+// plainNumber refuses the signs, exponents, infinities and underscores that strconv accepts.
 func plainNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789.") == ""
 }
@@ -70,7 +69,7 @@ func formatQuantity(kind string, n int64) string {
 
 const day = 24 * time.Hour
 
-// parseDuration reads Go's durations, days as a leading "30d", and a bare 0. None is negative.
+// parseDuration parses Go's durations, days as a leading "30d", and a bare 0. Negative ones are refused.
 func parseDuration(text string) (time.Duration, error) {
 	wrong := fmt.Errorf("wants a duration like 300ms, 25s, 1h30m or 7d, not %q", text)
 	days, rest, found := strings.Cut(text, "d")
@@ -90,7 +89,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return time.Duration(n)*day + d, nil
 }
 
-// formatDuration is Go's text without its idle zeros: 720h, not 720h0m0s.
+// formatDuration is Go's text without trailing zeros: 720h, not 720h0m0s.
 func formatDuration(d time.Duration) string {
 	if d == 0 {
 		return "0"

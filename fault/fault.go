@@ -26,7 +26,7 @@ const (
 	ForbiddenScope    Kind = "forbidden_scope"
 )
 
-// The Kinds of a source that may not be, or could not be, fetched.
+// The Kinds of a source that is not allowed or could not be fetched.
 const (
 	SourceNotAllowed  Kind = "source_not_allowed"
 	AddressBlocked    Kind = "address_blocked"
@@ -44,7 +44,7 @@ const (
 	HashMismatch      Kind = "hash_mismatch"
 )
 
-// The Kinds of an original that cannot become the variant asked for.
+// The Kinds of an original that cannot be turned into the requested variant.
 const (
 	NotAnImage        Kind = "not_an_image"
 	UnsupportedFormat Kind = "unsupported_format"
@@ -57,7 +57,7 @@ const (
 	TransformTimeout  Kind = "transform_timeout"
 )
 
-// The Kinds of API calls: the body of a call, the Data Units in it, and the jobs made of them.
+// The Kinds of API calls: the body of a call, its Data Units, and their jobs.
 const (
 	BodyTooLarge        Kind = "body_too_large"
 	BodyTimeout         Kind = "body_timeout"
@@ -103,8 +103,8 @@ func (k Kind) Retryable() bool {
 	return false
 }
 
-// ErrThisFile marks, as a cause, a fault of one file whose Kind may also stand for a failing host: the host answered,
-// and not with an error of its own. Test with errors.Is.
+// ErrThisFile marks, as a cause, a fault of one file whose Kind may also mean a failing host: the host responded, and
+// not with an error of its own. Test with errors.Is.
 var ErrThisFile = errors.New("the answer is about this file alone")
 
 // Error is one classified failure. It is immutable once returned.
@@ -121,13 +121,13 @@ func New(kind Kind, op, public string, cause error) *Error {
 	return &Error{Kind: kind, Op: op, Public: public, Err: cause}
 }
 
-// After says when a retry makes sense.
+// After sets when a retry makes sense.
 func (e *Error) After(d time.Duration) *Error {
 	e.RetryAfter = d
 	return e
 }
 
-// Error is the operator's text: operation, kind, public sentence and cause.
+// Error is the text for operators: operation, kind, public sentence and cause.
 func (e *Error) Error() string {
 	s := e.Op + ": " + string(e.Kind) + ": " + e.Public
 	if e.Err != nil {
@@ -136,10 +136,10 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap gives the cause to errors.Is and errors.As.
+// Unwrap returns the cause for errors.Is and errors.As.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Of finds the fault in err, or makes one: context errors become canceled or source-neutral timeouts, anything else
+// Of returns the fault in err, or makes one: context errors become canceled or source-neutral timeouts, anything else
 // internal. It returns nil for nil.
 func Of(err error) *Error {
 	if err == nil {

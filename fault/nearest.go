@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Unknown is the public sentence about a name that is not one of those known: what is a field of the query, of the
-// body.
+// Unknown is the public sentence about an unknown name; what is for example "a field of the query".
 func Unknown(what, name string, known []string) string {
 	if len(name) > 64 {
 		name = name[:64]
@@ -20,8 +19,8 @@ func Unknown(what, name string, known []string) string {
 	return fmt.Sprintf("%q is no %s; those are %s", name, what, strings.Join(known, ", "))
 }
 
-// Nearest is the known name that a wrong one most likely means: fewest edits of the part behind the last dot, then of
-// the whole, so that both a typing error and a right key in the wrong section are found. "" = none is known.
+// Nearest is the known name that a wrong one most likely means: the fewest edits of the part after the last dot, then
+// of the whole, so that it finds both a typing error and a right key in the wrong section. "" = no name is known.
 func Nearest(wrong string, known []string) string {
 	best, bestCost := "", 0
 	for _, k := range known {
@@ -33,7 +32,7 @@ func Nearest(wrong string, known []string) string {
 	return best
 }
 
-// Meant is Nearest where the wrong name has few letters more, less or other than it; else "".
+// Meant is Nearest if the names differ in few letters; else "".
 func Meant(wrong string, known []string) string {
 	if best := Nearest(wrong, known); best != "" && distance(wrong, best) <= min(max(2, len(best)/3), len(best)-1) {
 		return best

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// secretParts matches what URLs in a text may carry in secret: user information and everything from the query on.
+// secretParts matches the parts of URLs that may be secret: user information and everything from the query on.
 var secretParts = regexp.MustCompile(`(?i)(https?://)([^\s/"'?#]*@)?([^\s"'?#]*)([?#][^\s"']*)?`)
 
-// Redact removes user information and queries from the URLs in a text: errors of net/http quote them whole.
+// Redact removes user information and queries from the URLs in a text: errors of net/http quote URLs in full.
 func Redact(text string) string {
 	if !strings.Contains(text, "://") {
 		return text
@@ -18,7 +18,7 @@ func Redact(text string) string {
 	return secretParts.ReplaceAllString(text, "$1$3")
 }
 
-// RedactURL is an http URL without user information and query; "" of anything else.
+// RedactURL is an http URL without user information and query; "" for anything else.
 func RedactURL(source string) string {
 	scheme, rest, ok := strings.Cut(source, "://")
 	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
@@ -31,7 +31,7 @@ func RedactURL(source string) string {
 	return scheme + "://" + host[strings.LastIndex(host, "@")+1:] + "/" + path
 }
 
-// WithoutURL takes the URL out of an error of net/http, or of net/url: it may hold a secret.
+// WithoutURL removes the URL from an error of net/http, or of net/url: it may contain a secret.
 func WithoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

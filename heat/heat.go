@@ -1,4 +1,4 @@
-// Package heat counts how often viewers are sent each variant, and tells which are worth a slower encoder.
+// Package heat counts how often each variant is viewed, and decides which are worth a slower encoder.
 package heat
 
 import (
@@ -15,27 +15,27 @@ const (
 	ways = 8
 )
 
-// halfLife is how long it takes until a view counts for half.
+// halfLife is the time after which a view counts half.
 const halfLife = 24 * time.Hour
 
-// maxDue bounds the keys that wait to be remade; past it some are forgotten, and counted anew.
+// maxDue is the maximum number of keys that wait to be remade; beyond it some are dropped, and counted again from 0.
 const maxDue = 1024
 
-// Never is the number of views that stands for no number at all.
+// Never is a number of views that is never reached.
 const Never = 1<<16 - 1
 
-// maxViews is what a cell counts to.
+// maxViews is the maximum count of a cell.
 const maxViews = 1<<16 - 1
 
-// Meter learns what becomes of hot variants. Safe for concurrent use.
+// Meter counts the results of remakes. Safe for concurrent use.
 type Meter interface {
 	// Lightened is called for each remake that was queued or dropped, and for each that left the queue: made, kept (it
-	// would not have been smaller), present (another instance made it), gone (purged meanwhile) or failed. spared is by
-	// how many bytes the variant shrank.
+	// would not have been smaller), present (another instance made it), gone (purged meanwhile) or failed. spared is
+	// the number of bytes by which the variant shrank.
 	Lightened(outcome string, spared int64)
 }
 
-// Counter counts views. What its memory has no room for is counted anew: the least viewed goes first. Safe for
+// Counter counts views. When a set is full, the least viewed variant is dropped, and counted again from 0. Safe for
 // concurrent use; a nil Counter counts nothing.
 type Counter struct {
 	prices *prices
@@ -51,7 +51,7 @@ type Counter struct {
 	due     map[string]struct{}
 }
 
-// New makes a Counter; nil where hot variants are off.
+// New makes a Counter; nil if hot variants are off.
 func New(cfg Config, meter Meter, now func() time.Time) *Counter {
 	if cfg.Hot != on {
 		return nil
@@ -64,8 +64,8 @@ func New(cfg Config, meter Meter, now func() time.Time) *Counter {
 	return c
 }
 
-// cell is a counted variant: 32 bits that tell it from others of its set, its views, and the views after which it is
-// due.
+// cell is the counter of a variant: 32 bits that distinguish it within its set, its views, and the views after which it
+// is due.
 type cell uint64
 
 func newCell(mark uint32, views, needed int) cell {
@@ -76,7 +76,7 @@ func (c cell) mark() uint32 { return uint32(c >> 32) }
 func (c cell) views() int   { return int(c >> 16 & maxViews) }
 func (c cell) needed() int  { return int(c & Never) }
 
-// viewed is the cell after one more view, and whether that makes the variant due, which it is once.
+// viewed returns the cell after one more view, and whether that makes the variant due, which happens once.
 func (c cell) viewed() (next cell, due bool) {
 	views, needed := min(c.views()+1, maxViews), c.needed()
 	if due = needed != Never && views >= needed; due {
@@ -85,14 +85,14 @@ func (c cell) viewed() (next cell, due bool) {
 	return newCell(c.mark(), views, needed), due
 }
 
-// place is the set that a variant belongs to, and its mark there. tag tells one entry of a key from the next.
+// place returns a variant's set, and its mark there. tag distinguishes successive entries of a key.
 func (c *Counter) place(key, tag string) (set []atomic.Uint64, mark uint32) {
 	h := maphash.String(c.seed, key) ^ bits.RotateLeft64(maphash.String(c.seed, tag), 32)
 	at := int(h%sets) * ways
-	return c.cells[at : at+ways], uint32(h>>32) | 1 // An empty cell is 0.
+	return c.cells[at : at+ways], uint32(h>>32) | 1 // 0 is an empty cell.
 }
 
-// View counts a view. It is false for a variant that is not counted yet: see Begin.
+// View counts a view. It returns false for a variant that is not counted yet: see Begin.
 func (c *Counter) View(key, tag string) (known bool) {
 	if c == nil {
 		return true
@@ -113,7 +113,7 @@ func (c *Counter) View(key, tag string) (known bool) {
 	return false
 }
 
-// Begin counts the first view of a variant that is due after a number of them; Never = it is only counted.
+// Begin counts the first view of a variant that is due after needed views; Never = it is only counted.
 func (c *Counter) Begin(key, tag string, needed int) {
 	if c == nil {
 		return
@@ -127,13 +127,13 @@ func (c *Counter) Begin(key, tag string, needed int) {
 		}
 	}
 	next, due := newCell(mark, 0, needed).viewed()
-	// Where somebody else was faster, the next view begins.
+	// If another goroutine was faster, the next view begins.
 	if set[least].CompareAndSwap(uint64(old), uint64(next)) && due {
 		c.wait(key)
 	}
 }
 
-// fade halves all views once a half-life.
+// fade halves all views once in a half-life.
 func (c *Counter) fade() {
 	now, at := c.now(), c.fades.Load()
 	if now.UnixNano() < at || !c.fades.CompareAndSwap(at, now.Add(halfLife).UnixNano()) {
@@ -145,12 +145,11 @@ func (c *Counter) fade() {
 		if next.views() == 0 {
 			next = 0
 		}
-		c.cells[i].CompareAndSwap(uint64(old), uint64(next)) // A view that comes between keeps what it found.
+		c.cells[i].CompareAndSwap(uint64(old), uint64(next)) // If a view comes between, the cell keeps its value.
 	}
 }
 
-// Read is how often a variant was seen, and after how many views it is due, or was; 0 and Never where it is not
-// counted.
+// Read returns the views of a variant, and after how many it is or was due; 0 and Never if it is not counted.
 func (c *Counter) Read(key, tag string) (views, needed int) {
 	if c == nil {
 		return 0, Never
@@ -178,7 +177,7 @@ func (c *Counter) wait(key string) {
 	c.waiting.Store(int32(len(c.due)))
 }
 
-// Due reports whether a key was seen so often that it is worth a slower encoder.
+// Due reports whether a key has enough views to be remade.
 func (c *Counter) Due(key string) bool {
 	if c == nil || c.waiting.Load() == 0 {
 		return false
@@ -189,7 +188,7 @@ func (c *Counter) Due(key string) bool {
 	return ok
 }
 
-// Take is Due, of which the key is so no more.
+// Take is Due, and removes the key from the due ones.
 func (c *Counter) Take(key string) bool {
 	if !c.Due(key) {
 		return false
@@ -202,7 +201,7 @@ func (c *Counter) Take(key string) bool {
 	return ok
 }
 
-// Needed is the number of views after which a variant of so many pixels and bytes is worth a slower encoder.
+// Needed is the number of views after which a slower encoder pays for a variant of these pixels and bytes.
 func (c *Counter) Needed(pixels, bytes int64) int {
 	if c == nil {
 		return Never
@@ -213,11 +212,11 @@ func (c *Counter) Needed(pixels, bytes int64) int {
 // Remake is a variant that was made by the slower encoder.
 type Remake struct {
 	Pixels        int64
-	CPU           time.Duration // of its making; 0 = not known
-	Before, After int64         // its bytes
+	CPU           time.Duration // processor time; 0 = not known
+	Before, After int64         // its size in bytes
 }
 
-// Queued tells that a variant that was due waits to be remade, or was dropped.
+// Queued records that a due variant was queued for a remake, or dropped.
 func (c *Counter) Queued(key, tag, outcome string) {
 	if outcome == "dropped" {
 		c.forget(key, tag)
@@ -225,7 +224,7 @@ func (c *Counter) Queued(key, tag, outcome string) {
 	c.meter.Lightened(outcome, 0)
 }
 
-// Done tells what became of one that was queued. Whatever it was, its views are counted anew.
+// Done records the outcome of a queued remake. In any case counting starts again from 0.
 func (c *Counter) Done(key, tag, outcome string, r Remake) {
 	spared := int64(0)
 	switch outcome {
@@ -240,7 +239,7 @@ func (c *Counter) Done(key, tag, outcome string, r Remake) {
 	c.meter.Lightened(outcome, spared)
 }
 
-// forget ends the counting of a variant.
+// forget stops counting a variant.
 func (c *Counter) forget(key, tag string) {
 	set, mark := c.place(key, tag)
 	for i := range set {

@@ -8,61 +8,60 @@ import (
 	"time"
 )
 
-// Whether variants are remade.
+// The values of Config.Hot.
 const (
 	on  = "on"
 	off = "off"
 )
 
-// maxPrice bounds prices: past it something else was meant.
+// maxPrice is the highest plausible price: a higher one is a mistake.
 const maxPrice = 1000
 
-// Config is when variants are worth a slower encoder.
+// Config says when variants are worth a slower encoder.
 type Config struct {
-	// Hot is on where a variant that viewers ask for again and again is made once more by a slower encoder, in fewer
-	// bytes, as soon as the bytes that it would have spared cost as much as the processor time. off = none is.
+	// Hot is on or off. With on, a variant that is viewed often is made once more by a slower encoder, in fewer bytes,
+	// as soon as the bytes that it would have saved cost as much as the processor time. off = no variant is.
 	Hot string `yaml:"hot"`
-	// PriceCPUHour is the price of an hour of one processor, in USD or in any other currency. 0 = it costs nothing.
+	// PriceCPUHour is the price of an hour of one processor, in USD or in any other currency. 0 = free.
 	PriceCPUHour float64 `yaml:"price_cpu_hour"`
-	// PriceGB is the price of 10^9 bytes sent to viewers, in the same currency. 0 = they cost nothing, and no variant
-	// is remade.
+	// PriceGB is the price of 10^9 bytes sent to viewers, in the same currency. 0 = free, and no variant is remade.
 	PriceGB float64 `yaml:"price_gb"`
 
-	// MostCPU is the processor time that one remake may be expected to take. Set by the composition root; 0 = any.
+	// MostCPU is the maximum expected processor time of a remake. Set by package app; 0 = any.
 	MostCPU time.Duration
 }
 
-// Default is the prices of large clouds.
+// Default has the prices of large clouds.
 func Default() Config { return Config{Hot: on, PriceCPUHour: 0.04, PriceGB: 0.10} }
 
-// Validate names every value that cannot work.
+// Validate reports every invalid value.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Hot != on && c.Hot != off {
 		errs = append(errs, fmt.Errorf("quality.hot: %q is neither %s nor %s", c.Hot, on, off))
 	}
 	for name, price := range map[string]float64{"price_cpu_hour": c.PriceCPUHour, "price_gb": c.PriceGB} {
-		if !(price >= 0 && price <= maxPrice) { // NaN is neither.
+		if !(price >= 0 && price <= maxPrice) { // NaN is neither
 			errs = append(errs, fmt.Errorf("quality.%s: %g is not between 0 and %d", name, price, maxPrice))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// What a remake is expected to come to before any was made, by measurement: see docs/adr/0027-hot-variants.md.
+// The expected cost and gain of a remake before any was made, by measurement: see docs/adr/0027-hot-variants.md.
 const (
-	startRate  = 1.2  // seconds of processor time for a megapixel
-	startShare = 0.14 // of the bytes that are spared
+	startRate  = 1.2  // seconds of processor time per megapixel
+	startShare = 0.14 // fraction of the bytes that is saved
 )
 
-// What is learned stays within these bounds, and a remake counts for one in so many.
+// Learned values stay within these bounds; the last remake has this weight in the average.
 const (
 	leastRate, mostRate   = 0.05, 60
 	leastShare, mostShare = 0.01, 0.5
 	memory                = 16
 )
 
-// prices tell what pays, by what remakes came to so far. Safe for concurrent use.
+// prices decides what pays, from the results of earlier remakes. Safe for concurrent use.
 type prices struct {
 	cfg Config
 
@@ -72,7 +71,7 @@ type prices struct {
 
 func newPrices(cfg Config) *prices { return &prices{cfg: cfg, rate: startRate, share: startShare} }
 
-// needed is Counter.Needed: the views at which the bytes that were sent in vain cost what the remake does.
+// needed is Counter.Needed: the views at which the wasted bytes cost as much as the remake.
 func (p *prices) needed(pixels, bytes int64) int {
 	p.mu.Lock()
 	seconds, share := p.rate*float64(pixels)/1e6, p.share
@@ -88,7 +87,7 @@ func (p *prices) needed(pixels, bytes int64) int {
 	return max(1, int(math.Ceil(cost/view)))
 }
 
-// learn takes what a remake came to.
+// learn records the result of a remake.
 func (p *prices) learn(r Remake) {
 	if r.Pixels <= 0 || r.Before <= 0 {
 		return

@@ -6,16 +6,15 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Expected are the words that label values are made of and that depend on the configuration.
+// Expected has the label values that depend on the configuration.
 type Expected struct {
 	Store  string   // the tier behind memory: dir or s3
-	Tokens []string // names of the configured ones
+	Tokens []string // names of the configured tokens
 
-	Intakes []string // as well
+	Intakes []string // names of the configured intakes
 }
 
-// The words that this package's callers count by. TestEveryWordIsThereFromTheStart compares them with the callers'
-// sources.
+// The label values that callers use. TestEveryWordIsThereFromTheStart compares them with the callers' sources.
 var (
 	formats  = []string{"jpg", "png", "webp", "avif", "gif"}
 	answered = []struct{ outcome, tier string }{
@@ -38,8 +37,8 @@ var (
 )
 
 // Expect starts the series of all known label values at 0. A rate or an increase needs a value before the first event,
-// and a panel without series says "No data" about an instance that has nothing to complain of. What has a configured
-// name (limited_total), and failures by format (fills_total), begin with their first event.
+// and a panel without series shows "No data" for a healthy instance. Series by a configured name (limited_total), and
+// failures by format (fills_total), start with their first event.
 func (m *Metrics) Expect(e Expected) {
 	var kinds []string
 	for _, k := range fault.Kinds() {
@@ -98,7 +97,7 @@ func (m *Metrics) expectTier(tier string, outcomes ...string) {
 	}
 }
 
-// start makes the series of every combination of some label values, in the order of the labels.
+// start creates the series for every combination of label values, in the order of the labels.
 func start[M any](vec interface{ WithLabelValues(...string) M }, values ...[]string) {
 	combinations := [][]string{nil}
 	for _, of := range values {

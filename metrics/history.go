@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// Step is how often a History is to look at the counters.
+	// Step is how often Look should be called.
 	Step       = 10 * time.Second
 	maxSamples = 360 // an hour
 	maxDays    = 31
 )
 
-// Sample is what happened between two looks at the counters.
+// Sample is the change between two looks at the counters.
 type Sample struct {
 	At        time.Time `json:"at"` // of the second look
 	Seconds   float64   `json:"seconds"`
@@ -25,13 +25,13 @@ type Sample struct {
 	Collapsed int64     `json:"collapsed"`
 	Errors    int64     `json:"errors"`
 	Saved     int64     `json:"saved_bytes"`
-	// P50 and P99 are within how many milliseconds half, and 99 of 100, of the public requests were answered:
-	// interpolated between the bounds of the histogram's buckets. 0 = there was none.
+	// P50 and P99 are the times in milliseconds within which 50 % and 99 % of the public requests were served,
+	// interpolated within the histogram's buckets. 0 = no requests.
 	P50 float64 `json:"p50_ms"`
 	P99 float64 `json:"p99_ms"`
 }
 
-// Day sums up one day, by UTC.
+// Day sums up one day (UTC).
 type Day struct {
 	Day      string `json:"day"` // 2026-11-23
 	Requests int64  `json:"requests"`
@@ -40,8 +40,8 @@ type Day struct {
 	Saved    int64  `json:"saved_bytes"`
 }
 
-// History keeps the last hour in steps and the last month in days. It takes no look by itself: call Look every Step.
-// Safe for concurrent use.
+// History keeps the last hour in steps and the last month in days. It has no goroutine: call Look every Step. Safe for
+// concurrent use.
 type History struct {
 	m *Metrics
 
@@ -53,13 +53,13 @@ type History struct {
 	days    []Day
 }
 
-// NewHistory makes a History of what m counts from now on.
+// NewHistory makes a History of m's counts from now on.
 func (m *Metrics) NewHistory(now time.Time) *History {
 	g := m.gather()
 	return &History{m: m, at: now, totals: g.totals(), latency: g.latency()}
 }
 
-// Look takes a sample of what happened since the last look.
+// Look takes a sample of the time since the last look.
 func (h *History) Look(now time.Time) {
 	g := h.m.gather()
 	t, latency := g.totals(), g.latency()
@@ -88,7 +88,7 @@ func (h *History) Look(now time.Time) {
 	h.at, h.totals, h.latency = now, t, latency
 }
 
-// addDay counts more into a day. The caller holds mu.
+// addDay adds more to a day. The caller holds mu.
 func (h *History) addDay(name string, more Day) {
 	if n := len(h.days); n == 0 || h.days[n-1].Day != name {
 		h.days = append(h.days, Day{Day: name})
@@ -100,7 +100,7 @@ func (h *History) addDay(name string, more Day) {
 	d.Requests, d.Served, d.Replaced, d.Saved = d.Requests+more.Requests, d.Served+more.Served, d.Replaced+more.Replaced, d.Saved+more.Saved
 }
 
-// Recent gives the samples taken after since, the oldest first, and all days that are kept.
+// Recent returns the samples taken after since, the oldest first, and all days.
 func (h *History) Recent(since time.Time) (samples []Sample, days []Day) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -113,14 +113,14 @@ func (h *History) Recent(since time.Time) (samples []Sample, days []Day) {
 	return samples, days
 }
 
-// MarshalDays gives the days as text, for RestoreDays of a later process.
+// MarshalDays encodes the days, for RestoreDays of a later process.
 func (h *History) MarshalDays() ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return json.Marshal(h.days)
 }
 
-// RestoreDays takes over the days of an earlier process. It is called before the first Look.
+// RestoreDays restores the days of an earlier process. Call it before the first Look.
 func (h *History) RestoreDays(text []byte) error {
 	var days []Day
 	if err := json.Unmarshal(text, &days); err != nil {
@@ -132,7 +132,7 @@ func (h *History) RestoreDays(text []byte) error {
 	return nil
 }
 
-// latency is how many public requests took at most as long as each of the buckets' bounds, and in the end all of them.
+// latency is the number of public requests within each of the buckets' bounds, and at the end the total.
 func (g gathered) latency() []uint64 {
 	sum := make([]uint64, len(secondsBuckets)+1)
 	for _, m := range g["goldcrest_request_seconds"].GetMetric() {
@@ -147,8 +147,7 @@ func (g gathered) latency() []uint64 {
 	return sum
 }
 
-// quantile is the time within which the share q of the requests was answered, in milliseconds. Past the last bound that
-// bound is given.
+// quantile is the time in milliseconds within which the fraction q of the requests was served, at most the last bound.
 func quantile(counts []uint64, q float64) float64 {
 	total := counts[len(counts)-1]
 	if total == 0 {

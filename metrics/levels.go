@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Levels is the present state of the parts, read once per scrape.
+// Levels is the current state of the parts, read once per scrape.
 type Levels struct {
 	MemoryBytes      int64 `json:"memory_bytes"` // of the memory tier
 	MemoryEntries    int64 `json:"memory_entries"`
@@ -12,26 +12,26 @@ type Levels struct {
 	FetchWaiting     int   `json:"fetch_waiting"`
 	TransformRunning int   `json:"transform_running"` // the transform gate
 	TransformWaiting int   `json:"transform_waiting"`
-	TransformHeld    int   `json:"transform_held"`   // of those, because their source or signing key has its share
-	UpgradesPending  int   `json:"upgrades_pending"` // first-stage entries in the queue or in work
+	TransformHeld    int   `json:"transform_held"`   // of those, because their source or signing key uses its share
+	UpgradesPending  int   `json:"upgrades_pending"` // first-stage entries queued or running
 	Workers          int   `json:"workers"`
 	WorkersBusy      int   `json:"workers_busy"`
-	ImageBytes       int64 `json:"image_bytes"`          // estimated decoded bytes of the pictures in work
+	ImageBytes       int64 `json:"image_bytes"`          // estimated decoded bytes of the running pictures
 	NegativeEntries  int   `json:"negative_entries"`     // sources that are known to be bad
-	BreakersOpen     int   `json:"origin_breakers_open"` // origins that are given a rest
-	StoreOpen        bool  `json:"store_breaker_open"`   // the store failed lately and is given a rest
+	BreakersOpen     int   `json:"origin_breakers_open"` // origins whose circuit is open
+	StoreOpen        bool  `json:"store_breaker_open"`   // the store failed recently and is not called
 	StoreHung        int   `json:"store_hung_calls"`     // calls to the directory store that do not return
 	Jobs             int   `json:"prewarm_jobs"`         // that have not ended
 	JobVariants      int   `json:"prewarm_variants"`     // pending in them
 	JobWorking       int   `json:"prewarm_working"`      // images that this instance works on
 	JobWaiting       int   `json:"prewarm_waiting"`      // tasks in the queue
 	QueueSilent      bool  `json:"prewarm_queue_silent"` // the queue does not answer
-	PressureStep     int   `json:"memory_step"`          // how much work is given up for want of memory: 0 = none, 3 = all
+	PressureStep     int   `json:"memory_step"`          // 0 = all work is done, 3 = everything is refused
 	PressureUsed     int64 `json:"memory_used_bytes"`    // by server and workers, or by their control group
 	PressureLimit    int64 `json:"memory_limit_bytes"`   // of that; 0 = none
 }
 
-// Watch names the function that each scrape reads the levels from. It must not block.
+// Watch sets the function from which each scrape reads the levels. It must not block.
 func (m *Metrics) Watch(levels func() Levels) { m.levels.Store(&levels) }
 
 // level is one gauge made of Levels.
@@ -72,11 +72,11 @@ var levels = func() []level {
 		plain("prewarm_images_working", "Images that this instance works on for jobs.", func(l Levels) float64 { return float64(l.JobWorking) }),
 		plain("prewarm_queue_waiting", "Tasks in the prewarm queue, of all instances that share it.", func(l Levels) float64 { return float64(l.JobWaiting) }),
 		plain("prewarm_queue_silent", "1 while the prewarm queue does not answer.", func(l Levels) float64 { return one(l.QueueSilent) }),
-		plain("store_breaker_open", "1 while the store failed lately and is given a rest.", func(l Levels) float64 { return one(l.StoreOpen) }),
+		plain("store_breaker_open", "1 while the store failed recently and is not called.", func(l Levels) float64 { return one(l.StoreOpen) }),
 	}
 }()
 
-// levelCollector samples all levels at one moment, so that a scrape never shows more busy workers than workers.
+// levelCollector reads all levels at one moment, so that a scrape never shows more busy workers than workers.
 type levelCollector struct{ m *Metrics }
 
 // Describe names every gauge (prometheus.Collector).

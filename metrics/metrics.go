@@ -21,10 +21,10 @@ var (
 	bytesBuckets   = []float64{1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
 )
 
-// Metrics counts and times what the parts report. Its methods satisfy their Observer interfaces as far as these speak
-// in plain types; the composition root translates the others. Safe for concurrent use.
+// Metrics counts and times what the parts report. It implements their Observer interfaces if these use plain types;
+// package app translates the others. Safe for concurrent use.
 //
-// No label ever holds a host, a URL or anything else that a caller chooses: a value that does not look like one of our
+// No label contains a host, a URL or anything else that a caller chooses: a value that does not look like one of our
 // own words is counted as "other".
 type Metrics struct {
 	registry *prometheus.Registry
@@ -98,7 +98,7 @@ func New() *Metrics {
 	return m
 }
 
-// Handler serves the metrics in the format that the scraper asks for.
+// Handler serves the metrics in the format that the scraper requests.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
@@ -205,20 +205,20 @@ func word(s string) string {
 	return s
 }
 
-// Request is one answered request.
+// Request is one finished request.
 type Request struct {
 	Door     string // public or private
 	Status   int
-	Outcome  string // hit, stale, miss, collapsed; "" where nothing was looked up
+	Outcome  string // hit, stale, miss, collapsed; "" if there was no look-up
 	Tier     string // the tier that had the entry; "" = none
 	Format   string // of the variant sent; "" = no picture
 	Kind     string // of the fault; "" = success
 	Elapsed  time.Duration
 	Bytes    int64 // of the body sent
-	Original int64 // size of the original in whose place the variant was sent whole; 0 = not known, or only a part was sent
+	Original int64 // size of the original that the variant replaced; 0 = not known, or only a part was sent
 }
 
-// Request counts an answer.
+// Request counts a response.
 func (m *Metrics) Request(r Request) {
 	s := m.answers.get(answerLabels{r.Door, r.Outcome, r.Tier, r.Format, r.Kind, r.Status}, m.answerSeries)
 	if s.errors != nil {
@@ -233,8 +233,8 @@ func (m *Metrics) Request(r Request) {
 	}
 }
 
-// Limited counts what was refused for the limit of a token or key. The name is not the caller's to choose but the
-// configuration's, so the label is bounded too.
+// Limited counts a request that was refused by the limit of a token or key. The name comes from the configuration, so
+// the label is bounded.
 func (m *Metrics) Limited(what, name string) {
 	if name == "" {
 		name = "none"
@@ -242,19 +242,19 @@ func (m *Metrics) Limited(what, name string) {
 	m.bounds.limited.WithLabelValues(word(what), strings.ToValidUTF8(name, "")).Inc()
 }
 
-// ConnectionClosed counts a connection that was closed for a bound: connections or connections_per_address.
+// ConnectionClosed counts a connection that was closed because of a limit: connections or connections_per_address.
 func (m *Metrics) ConnectionClosed(bound string) { m.bounds.closed.WithLabelValues(word(bound)).Inc() }
 
-// Fill is the making of one variant.
+// Fill is the work on one variant.
 type Fill struct {
 	Format                          string
 	Kind                            fault.Kind // "" = success
-	Class, Picture                  string     // the weight class, and what the picture shows
+	Class, Picture                  string     // the weight class, and the class of the picture
 	Score                           float64    // SSIMULACRA2 that was measured; 0 = not measured
 	Lookup, Queue, Fetch, Transform time.Duration
 }
 
-// Filled counts a fill and times those of its phases that were needed.
+// Filled counts a fill and the times of its phases.
 func (m *Metrics) Filled(f Fill) {
 	m.fills.WithLabelValues(word(f.Format), word(string(f.Kind))).Inc()
 	for _, p := range [...]struct {
@@ -273,20 +273,19 @@ func (m *Metrics) Filled(f Fill) {
 	}
 }
 
-// Refused counts a request that a gate turned away.
+// Refused counts a request that a gate refused.
 func (m *Metrics) Refused(gate string) { m.refused.WithLabelValues(word(gate)).Inc() }
 
-// Remade counts an old entry that was remade behind an answer.
+// Remade counts an old entry that was made again in the background.
 func (m *Metrics) Remade(outcome string) { m.remakes.WithLabelValues(word(outcome)).Inc() }
 
-// Mastered counts a variant that was made from a master, or what became of a master to be made.
+// Mastered counts a variant that was made from a master, or the outcome of making a master.
 func (m *Metrics) Mastered(outcome string) { m.masters.WithLabelValues(word(outcome)).Inc() }
 
-// Upgraded counts a first-stage entry that was asked to be upgraded, or what became of one.
+// Upgraded counts the upgrade of a first-stage entry that was queued, or its outcome.
 func (m *Metrics) Upgraded(outcome string) { m.stages.upgrades.WithLabelValues(word(outcome)).Inc() }
 
-// Lightened counts a hot variant that was asked to be made smaller, or what became of one, and by how many bytes it
-// shrank.
+// Lightened counts the remake of a hot variant that was queued, or its outcome, and the bytes by which it shrank.
 func (m *Metrics) Lightened(outcome string, spared int64) {
 	m.stages.hot.WithLabelValues(word(outcome)).Inc()
 	m.stages.spared.Add(float64(max(0, spared)))
@@ -316,11 +315,11 @@ func (m *Metrics) Fetched(kind fault.Kind, elapsed time.Duration, bytes int64) {
 	}
 }
 
-// Noted counts a turn that a fetch took, by its name.
+// Noted counts an event of a fetch by its name.
 func (m *Metrics) Noted(event string) { m.originEvents.WithLabelValues(word(event)).Inc() }
 
-// Transformed counts an original given to the workers; kind is that of the fault, "" for success. cpu is the processor
-// time spent, as far as it is known.
+// Transformed counts an original passed to the workers; kind is that of the fault, "" for success. cpu is the processor
+// time, if known.
 func (m *Metrics) Transformed(kind fault.Kind, wall, cpu time.Duration) {
 	m.transforms.WithLabelValues(word(string(kind))).Inc()
 	m.transformSeconds.Observe(wall.Seconds())
@@ -333,7 +332,7 @@ func (m *Metrics) Admitted(waited time.Duration) { m.admissionSeconds.Observe(wa
 // WorkerStarted counts a worker process that is ready, and times its start.
 func (m *Metrics) WorkerStarted(took time.Duration) { m.startSeconds.Observe(took.Seconds()) }
 
-// WorkerEnded counts a worker process that is gone, by reason: crash, timeout, recycle and the like.
+// WorkerEnded counts a worker process that ended, by reason: crash, timeout, recycle and others.
 func (m *Metrics) WorkerEnded(reason string) { m.workersEnded.WithLabelValues(word(reason)).Inc() }
 
 // Accepted counts the Data Units of a call and the images in them (prewarm.Observer).
@@ -350,19 +349,19 @@ func (m *Metrics) Judged(state, kind string, variants int) {
 // Reloaded counts a configuration reload: ok or error.
 func (m *Metrics) Reloaded(outcome string) { m.reloads.WithLabelValues(word(outcome)).Inc() }
 
-// Build says which build runs.
+// Build sets the build that runs.
 func (m *Metrics) Build(version, goversion, libvips string) {
 	m.build.Reset()
 	m.build.WithLabelValues(version, goversion, libvips).Set(1)
 }
 
-// QualityOffset says by how much an encoder (avif9, avif8, webp4, jpeg) differs from what its quality was fitted on,
-// for a kind of picture (photo, print).
+// QualityOffset sets the difference of an encoder (avif9, avif8, webp4, jpeg) from the one that its quality was fitted
+// on, for a kind of picture (photo, print).
 func (m *Metrics) QualityOffset(coder, kind string, score float64) {
 	m.offset.WithLabelValues(coder, kind).Set(score)
 }
 
-// Sandbox says how workers are enclosed.
+// Sandbox sets how workers are sandboxed.
 func (m *Metrics) Sandbox(landlock, seccomp bool) {
 	for part, on := range map[string]bool{"landlock": landlock, "seccomp": seccomp} {
 		m.sandbox.WithLabelValues(part).Set(map[bool]float64{true: 1}[on])

@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// memo keeps the series of label values that were met, since finding them by their labels costs more than counting. It
-// is bounded; what it does not keep is found anew each time. The zero memo is empty. Safe for concurrent use.
+// memo caches series by label values, since looking them up costs more than counting. It is bounded; series beyond that
+// are looked up each time. The zero memo is empty. Safe for concurrent use.
 type memo[K comparable, V any] struct {
 	mu    sync.Mutex
 	known atomic.Pointer[map[K]V] // never changed in place
@@ -19,7 +19,7 @@ type memo[K comparable, V any] struct {
 // maxMemo is far above the number of combinations of our own words.
 const maxMemo = 512
 
-// get returns the series of k, found by find where it is not kept.
+// get returns the series of k, and calls find if it is not cached.
 func (m *memo[K, V]) get(k K, find func(K) V) V {
 	if known := m.known.Load(); known != nil {
 		if v, ok := (*known)[k]; ok {
@@ -41,13 +41,13 @@ func (m *memo[K, V]) get(k K, find func(K) V) V {
 	return v
 }
 
-// answerLabels is what tells one kind of answer from another.
+// answerLabels are the labels of a response.
 type answerLabels struct {
 	door, outcome, tier, format, kind string
 	status                            int
 }
 
-// answerSeries are the series that one kind of answer counts in.
+// answerSeries are the series that a response is counted in.
 type answerSeries struct {
 	requests                    prometheus.Counter
 	seconds                     prometheus.Observer
@@ -55,7 +55,7 @@ type answerSeries struct {
 	served, replaced, replacing prometheus.Counter
 }
 
-// answerSeries finds the series of a kind of answer.
+// answerSeries returns the series for some labels.
 func (m *Metrics) answerSeries(l answerLabels) *answerSeries {
 	outcome, format := word(l.outcome), word(l.format)
 	s := &answerSeries{served: m.servedBytes.WithLabelValues(format)}
@@ -69,15 +69,15 @@ func (m *Metrics) answerSeries(l answerLabels) *answerSeries {
 	return s
 }
 
-// tierLabels is what tells one kind of operation on a tier from another.
+// tierLabels are the labels of an operation on a tier.
 type tierLabels struct{ tier, op, outcome string }
 
-// tierSeries are the series that one kind of operation on a tier counts in.
+// tierSeries are the series that an operation on a tier is counted in.
 type tierSeries struct {
 	ops     prometheus.Counter
-	bytes   prometheus.Counter  // nil for what moves none
-	seconds prometheus.Observer // nil for what takes no time worth a histogram
-	dropped bool                // a write that was not made
+	bytes   prometheus.Counter  // nil if it moves no bytes
+	seconds prometheus.Observer // nil if its time is not recorded
+	dropped bool                // a write that was dropped
 }
 
 func (m *Metrics) tierSeries(l tierLabels) *tierSeries {
@@ -88,7 +88,7 @@ func (m *Metrics) tierSeries(l tierLabels) *tierSeries {
 	}
 	switch tier {
 	case "memory": // on the path that must stay fast
-	case "store": // what was decided about a store, not an operation on it
+	case "store": // a decision about a store, not an operation on it
 		s.dropped = op == "put"
 	default:
 		s.seconds = m.storeSeconds.WithLabelValues(tier, op)

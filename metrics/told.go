@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// told are the counters of what came by intakes, and of what was told about jobs.
+// told are the counters of intake messages, and of notifications about jobs.
 type told struct {
 	callbacks            *prometheus.CounterVec
 	delivered, published *prometheus.CounterVec // by intake
@@ -29,7 +29,7 @@ func gauges(name, help string, labels ...string) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_" + name, Help: help}, labels)
 }
 
-// Told counts a try to tell a backend about its job (prewarm.Observer).
+// Told counts an attempt to notify a backend about its job (prewarm.Observer).
 func (m *Metrics) Told(outcome string) { m.told.callbacks.WithLabelValues(word(outcome)).Inc() }
 
 // Delivered counts a message of an intake (intake.Observer). The label is bounded by the configured intakes.
@@ -42,7 +42,7 @@ func (m *Metrics) Published(intake, outcome string) {
 	m.told.published.WithLabelValues(intake, word(outcome)).Inc()
 }
 
-// Queued says how many messages wait for an intake, and whether it is paused (intake.Observer).
+// Queued sets how many messages wait for an intake, and whether it is paused (intake.Observer).
 func (m *Metrics) Queued(intake string, waiting int, paused bool) {
 	m.told.waiting.WithLabelValues(intake).Set(float64(waiting))
 	m.told.paused.WithLabelValues(intake).Set(map[bool]float64{true: 1}[paused])

@@ -4,7 +4,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Totals sums up what this process has done since its start.
+// Totals sums up this process since its start.
 type Totals struct {
 	Requests      int64 `json:"requests"` // answered with a picture
 	Hits          int64 `json:"hits"`     // of them from memory or store
@@ -13,17 +13,17 @@ type Totals struct {
 	Stale         int64 `json:"stale"`
 	Misses        int64 `json:"misses"`
 	Collapsed     int64 `json:"collapsed"`
-	Errors        int64 `json:"errors"` // refusals and failures at the public door
+	Errors        int64 `json:"errors"` // refusals and failures on the public listener
 	ServedBytes   int64 `json:"served_bytes"`
-	ReplacedBytes int64 `json:"replaced_bytes"` // of the originals in whose place variants were sent
-	SavedBytes    int64 `json:"saved_bytes"`    // replaced less what was sent in their place; below 0 where that was more
+	ReplacedBytes int64 `json:"replaced_bytes"` // of the originals that the sent variants replaced
+	SavedBytes    int64 `json:"saved_bytes"`    // replaced minus sent; negative if more was sent
 	Fetches       int64 `json:"fetches"`
 	FetchFailures int64 `json:"fetch_failures"` // of the fetches
-	StoreFailures int64 `json:"store_failures"` // operations on the store that failed, or were spared because it does
+	StoreFailures int64 `json:"store_failures"` // failed operations on the store, and those skipped because it fails
 	Transforms    int64 `json:"transforms"`
 	Units         int64 `json:"data_units"`
 	Made          int64 `json:"made"`   // variants made for Data Units
-	Broken        int64 `json:"broken"` // variants of Data Units whose source has to be mended
+	Broken        int64 `json:"broken"` // variants of Data Units with a broken source
 }
 
 // Totals reads the counters. It costs a scrape.
@@ -32,7 +32,7 @@ func (m *Metrics) Totals() Totals { return m.gather().totals() }
 // gathered are the metrics at one moment, by their names without prefix.
 type gathered map[string]*dto.MetricFamily
 
-// gather reads all metrics. A failing collector leaves its own family out; the others are given all the same.
+// gather reads all metrics. If a collector fails, only its family is missing.
 func (m *Metrics) gather() gathered {
 	families, _ := m.registry.Gather()
 	out := make(gathered, len(families))
@@ -58,7 +58,7 @@ func (g gathered) totals() Totals {
 	return t
 }
 
-// sum adds up the samples of a family of counters that have all of some labels' values (name, value, name, value ...).
+// sum adds up the samples of a family of counters with some label values (name, value, name, value ...).
 func (g gathered) sum(name string, labels ...string) (sum int64) {
 	for _, m := range g["goldcrest_"+name].GetMetric() {
 		if has(m, labels) {
@@ -68,7 +68,7 @@ func (g gathered) sum(name string, labels ...string) (sum int64) {
 	return sum
 }
 
-// has reports whether a sample has all of some labels' values.
+// has reports whether a sample has these label values.
 func has(m *dto.Metric, labels []string) bool {
 	for i := 0; i+1 < len(labels); i += 2 {
 		for _, l := range m.GetLabel() {

@@ -6,15 +6,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Used is what the calls of a token have used, or a part of it.
+// Used is the use by a token's calls, or a part of it.
 type Used struct {
 	Units, Images, Refused int64
 	Made, Broken           int64 // variants
 	Fetched, Stored        int64 // bytes
-	Replaced               int64 // bytes that the originals would take in the place of what is stored
+	Replaced               int64 // bytes of the originals that the stored variants replace
 }
 
-// usage are the counters of one label, the token's name.
+// usage are the counters by the token's name.
 type usage struct {
 	units, images, refused, made, broken, fetched, stored, replaced *prometheus.CounterVec
 }
@@ -39,7 +39,7 @@ func (u usage) all() []*prometheus.CounterVec {
 	return []*prometheus.CounterVec{u.units, u.images, u.refused, u.made, u.broken, u.fetched, u.stored, u.replaced}
 }
 
-// Used counts what a token has used. The caller names only tokens that are configured: the label is bounded by them.
+// Used counts the use of a token. Only configured tokens are passed: they bound the label.
 func (m *Metrics) Used(token string, u Used) {
 	token = strings.ToValidUTF8(token, "")
 	for i, n := range []int64{u.Units, u.Images, u.Refused, u.Made, u.Broken, u.Fetched, u.Stored, u.Replaced} {

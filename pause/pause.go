@@ -1,4 +1,4 @@
-// Package pause waits for a time, or for a context to end.
+// Package pause waits for a duration or until a context ends.
 package pause
 
 import (
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// For returns after d, or with the error of ctx when that ends first.
+// For returns after d, or with the error of ctx if that ends first.
 func For(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// group is a folder that tells of a control group, by the names that its version of the interface has.
+// group is the directory of a control group, and the file names of its interface version.
 type group struct {
 	dir            string
 	limit, current string
-	files          []string // of memory.stat: pages that the kernel takes back before it kills anybody
+	files          []string // of memory.stat: pages that the kernel reclaims before it kills a process
 }
 
-// unlimited is from where on version 1 means "no limit" by a number.
+// unlimited is the value from which on version 1 means "no limit".
 const unlimited = 1 << 60
 
-// Group gauges the control group (version 1 or 2) that this process runs in, under the given root folder ("/" on a real
-// machine): the memory that cannot be had back by dropping file pages, against the lowest limit of the group and those
-// it lies in. Without a limit it is always 0 of 0.
+// Group is the gauge of the control group (version 1 or 2) of this process, under the given root directory ("/" on a
+// real machine): the memory that cannot be reclaimed by dropping file pages, and the lowest limit of the group and its
+// parents. Without a limit it is always 0 of 0.
 func Group(root string) Gauge {
 	all := groups(root)
 	return func() (used, limit int64, err error) {
@@ -42,8 +42,7 @@ func Group(root string) Gauge {
 	}
 }
 
-// groups are the process's group and those it lies in, the innermost first. A container may see its own group as the
-// root.
+// groups are the process's group and its parents, the innermost first. A container may see its own group as the root.
 func groups(root string) (all []group) {
 	base := filepath.Join(root, "sys/fs/cgroup")
 	own, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
@@ -74,7 +73,7 @@ func groups(root string) (all []group) {
 	return all
 }
 
-// used is the group's memory less the file pages.
+// used is the group's memory minus the file pages.
 func (g group) used() (int64, error) {
 	used, err := readNumber(filepath.Join(g.dir, g.current))
 	if err != nil {
@@ -97,7 +96,7 @@ func (g group) used() (int64, error) {
 	return max(used, 0), nil
 }
 
-// errNoLimit is the word "max" where a number could stand.
+// errNoLimit is the word "max" in place of a number.
 var errNoLimit = errors.New("there is no limit")
 
 func readNumber(file string) (int64, error) {
@@ -111,7 +110,7 @@ func readNumber(file string) (int64, error) {
 	return strconv.ParseInt(string(b), 10, 64)
 }
 
-// Resident is the memory of this process as it lies in RAM, in bytes, pages that it shares with its workers included.
+// Resident is the resident memory of this process in bytes, including pages that it shares with its workers.
 func Resident() (int64, error) {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package pressure watches the memory of the server and its workers, and says which step of giving work up it calls
-// for.
+// Package pressure watches the memory of the server and its workers, and says which step of reducing work it requires.
 package pressure
 
 import (
@@ -9,30 +8,30 @@ import (
 	"time"
 )
 
-// Step is how much work is given up. Each step includes those before it.
+// Step is how much work is refused. Each step includes the earlier ones.
 type Step int32
 
-// The steps, in rising order.
+// The steps, in increasing order.
 const (
 	Normal    Step = iota
-	NoPrewarm      // nothing is made ahead of need
-	CacheOnly      // what is not cached is refused
+	NoPrewarm      // no background work
+	CacheOnly      // uncached requests are refused
 	Refuse         // everything is refused
 )
 
-// String is the step's word in logs and answers.
+// String is the step's name in logs and responses.
 func (s Step) String() string {
 	return [...]string{"normal", "no_prewarm", "cache_only", "refuse"}[s]
 }
 
-// The shares of the limit from which on a step holds, and how far below that it ends.
+// The fractions of the limit from which on a step applies, and how far below that it ends.
 var shares = [...]float64{NoPrewarm: 0.80, CacheOnly: 0.90, Refuse: 0.95}
 
 const slack = 0.05
 
-// interval is the time between two samples, near the same from half of the limit on, of which a few pictures can take
-// the rest in a tenth of a second, and calm how long memory must have been low before a step ends: memory that has just
-// been given back is taken again by what was held back.
+// interval is the time between two samples; near is the interval above half of the limit, where a few pictures can take
+// the rest within a tenth of a second. calm is how long memory must be low before a step ends: freed memory is soon
+// used again by the work that waited.
 const (
 	interval = 500 * time.Millisecond
 	near     = 50 * time.Millisecond
@@ -42,7 +41,7 @@ const (
 // Gauge reads the memory in use and its limit, in bytes. A limit of 0 is none.
 type Gauge func() (used, limit int64, err error)
 
-// Level is what a sample found: the figures of the gauge that is closest to its limit.
+// Level is the result of a sample: the values of the gauge that is closest to its limit.
 type Level struct {
 	Step        Step
 	Used, Limit int64 // bytes; Limit 0 = there is none
@@ -57,11 +56,11 @@ type Watcher struct {
 	level atomic.Pointer[Level]
 
 	mu  sync.Mutex
-	low time.Time // since when the present step would not be reached again; zero = it would
+	low time.Time // since when the current step would not be entered; zero = it would
 }
 
-// New makes a Watcher over gauges. changed is called at each change of the step, by whoever samples, one call at a
-// time; now is the clock, nil = time.Now.
+// New makes a Watcher of gauges. Sample calls changed at each change of the step, one call at a time; now is the clock,
+// nil = time.Now.
 func New(gauges []Gauge, changed func(from Step, to Level), now func() time.Time) *Watcher {
 	if now == nil {
 		now = time.Now
@@ -71,10 +70,10 @@ func New(gauges []Gauge, changed func(from Step, to Level), now func() time.Time
 	return w
 }
 
-// Level is what the last sample found.
+// Level is the result of the last sample.
 func (w *Watcher) Level() Level { return *w.level.Load() }
 
-// Step is the present step.
+// Step is the current step.
 func (w *Watcher) Step() Step { return w.level.Load().Step }
 
 // Run samples until ctx ends.
@@ -96,8 +95,8 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// Sample reads the gauges and decides. A step is taken at once and left only after memory has been clearly below its
-// share for a while. A gauge that cannot be read says nothing; where none can, the step stays.
+// Sample reads the gauges and decides. A step is entered at once and left only after memory has been clearly below its
+// fraction for a while. A gauge that cannot be read is ignored; if none can, the step stays.
 func (w *Watcher) Sample() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,7 +126,7 @@ func (w *Watcher) Sample() {
 	}
 }
 
-// decide is the step at a share of the limit, after another one.
+// decide returns the step at a fraction of the limit, after another step.
 func (w *Watcher) decide(was Step, share float64) Step {
 	if to := reached(share); to >= was {
 		w.low = time.Time{}
@@ -139,7 +138,7 @@ func (w *Watcher) decide(was Step, share float64) Step {
 		return was
 	}
 	now := w.now()
-	if w.low.IsZero() || now.Before(w.low) { // It begins to be low, or the clock was set back.
+	if w.low.IsZero() || now.Before(w.low) { // memory has just become low, or the clock was set back
 		w.low = now
 	}
 	if now.Sub(w.low) < calm {
@@ -149,7 +148,7 @@ func (w *Watcher) decide(was Step, share float64) Step {
 	return to
 }
 
-// reached is the step that a share of the limit calls for.
+// reached is the step for a fraction of the limit.
 func reached(share float64) Step {
 	for s := Refuse; s > Normal; s-- {
 		if share >= shares[s] {

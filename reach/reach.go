@@ -1,5 +1,4 @@
-// Package reach says which hosts a caller's originals may come from, and whether the hosts that one came through are
-// among them.
+// Package reach says from which hosts a caller's originals may come, and whether an original came through those only.
 package reach
 
 import (
@@ -12,14 +11,14 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Hosts is a set of hosts. Equal sets are equal values, whatever the order that their patterns were written in:
-// downloads and fills are collapsed by it. The zero value is every host.
+// Hosts is a set of hosts. Equal sets are equal values, whatever the order of their patterns, since downloads and fills
+// are shared by it. The zero value is every host.
 //
-// Its text is the patterns, sorted and joined by ",". Sets that hold together (And) are joined by " ".
+// Its text is the patterns, sorted and joined by ",". Sets that are intersected (And) are joined by " ".
 type Hosts string
 
-// Place is the name by which sources are compared with patterns: the host of an http or https URL, and with the scheme
-// before it whatever else holds originals, as s3://bucket and local://.
+// Place is the text of a source that patterns match: the host of an http or https URL; for other sources the scheme and
+// the authority, as s3://bucket and local://.
 func Place(scheme, host string) string {
 	if scheme == "http" || scheme == "https" {
 		return host
@@ -27,8 +26,8 @@ func Place(scheme, host string) string {
 	return scheme + "://" + host
 }
 
-// Of reads patterns: each is a host, or "*." before one for every host below it; "s3://bucket" or "gs://bucket", where
-// a "*" at the end stands for any continuation; or "local://", which is every file. No pattern means every source.
+// Of parses patterns: each is a host, or "*." and a host for every host below it; "s3://bucket" or "gs://bucket", where
+// a trailing "*" matches any continuation; or "local://", which is every file. No pattern means every source.
 func Of(patterns []string) (Hosts, error) {
 	var all []string
 	for _, p := range patterns {
@@ -53,7 +52,7 @@ func Of(patterns []string) (Hosts, error) {
 	return Hosts(strings.Join(slices.Compact(all), ",")), nil
 }
 
-// bucket reads a pattern of what is no host.
+// bucket parses a pattern that is not a host.
 func bucket(p string) (string, error) {
 	scheme, name, _ := strings.Cut(strings.ToLower(p), "://")
 	stem := strings.TrimSuffix(name, "*")
@@ -70,7 +69,7 @@ func inHost(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.' || r == ':'
 }
 
-// normal is the spelling in which hosts are compared: lower case, no dot at the end, addresses in their shortest form.
+// normal is the spelling in which hosts are compared: lower case, no trailing dot, addresses in their shortest form.
 func normal(host string) string {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.Unmap().String()
@@ -78,7 +77,7 @@ func normal(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// And is the set of the hosts that both have.
+// And is the intersection of two sets.
 func (h Hosts) And(other Hosts) Hosts {
 	switch {
 	case h == "" || h == other:
@@ -114,31 +113,31 @@ func within(set, host string) bool {
 	return false
 }
 
-// below reports whether a pattern stands for all hosts below one, of which host is one. A bucket is no host, whatever
-// its name.
+// below reports whether a pattern matches all hosts below one, and host is one of them. A bucket is never a host,
+// whatever its name.
 func below(p, host string) bool {
 	above, ok := strings.CutPrefix(p, "*")
 	return ok && len(host) > len(above) && strings.HasSuffix(host, above) && !strings.Contains(host, "://")
 }
 
-// begins reports whether a pattern stands for all buckets whose names begin alike.
+// begins reports whether a pattern matches all buckets with a prefix, and host is one of them.
 func begins(p, host string) bool {
 	stem, ok := strings.CutSuffix(p, "*")
 	return ok && strings.Contains(stem, "://") && strings.HasPrefix(host, stem)
 }
 
-// Via is which hosts an original came through beside its source's own, joined by " ". Patterns match hosts and nothing
-// else, so nothing else is kept: paths and queries of redirects hold secrets. The zero value is none.
+// Via is the hosts that an original came through besides its source's own, joined by " ". Only hosts are kept, since
+// patterns match nothing else and paths and queries of redirects may hold secrets. The zero value is none.
 type Via string
 
-// maxVia bounds a Via in bytes: it is kept among the attributes of each entry. far stands for a longer one, which no
-// bounded set allows.
+// maxVia is the maximum length of a Via in bytes: it is kept among the attributes of each entry. far replaces a longer
+// one; no limited set allows it.
 const (
 	maxVia     = 256
 	far    Via = "*"
 )
 
-// Through is v with one more host, in the spelling of URLs that are fetched.
+// Through is v with one more host, in the spelling of fetched URLs.
 func (v Via) Through(host string) Via {
 	switch {
 	case v == far || slices.Contains(strings.Fields(string(v)), host):
@@ -164,11 +163,11 @@ func (h Hosts) AllowsAll(v Via) bool {
 	return true
 }
 
-// ErrBeyond marks, as a cause, the refusal of one caller. It says nothing of the source, so it is not remembered
-// against that. Test with errors.Is.
+// ErrBeyond marks, as a cause, the refusal of one caller. It says nothing about the source, so it is not cached for
+// that. Test with errors.Is.
 var ErrBeyond = errors.New("the caller may not have what comes from this host")
 
-// Refused is the fault of a caller who asks for an original that comes from, or through, a host beyond its set.
+// Refused is the fault of a caller that asks for an original from, or through, a host outside its set.
 func Refused(op string) error {
 	return fault.New(fault.SourceNotAllowed, op, "the source leads to a host that the signing key or token may not be used for", ErrBeyond)
 }

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// Read reads a file of at most limit bytes. What is judged is the file that was opened, so that nobody can exchange it
-// between the check and the reading.
+// Read reads a file of at most limit bytes. It checks the opened file, so that it cannot be replaced between check and
+// read.
 func Read(path string, limit int64) ([]byte, error) {
 	f, info, err := open(path)
 	if err != nil {
@@ -25,7 +25,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	return readAll(f, path, limit)
 }
 
-// ReadIf is Read for a file that may hold secrets: it is judged only where holds says that its text does.
+// ReadIf is Read for a file that may contain secrets: it is checked only if holds says that its text does.
 func ReadIf(path string, limit int64, holds func(text []byte) (bool, error)) error {
 	f, info, err := open(path)
 	if err != nil {
@@ -44,8 +44,8 @@ func ReadIf(path string, limit int64, holds func(text []byte) (bool, error)) err
 	return err
 }
 
-// Check judges a file without opening it, for reports: a pipe can be read once only. The warning is that every user can
-// read the file, as mounted secrets often are on purpose. A file that is not there is left to its reader.
+// Check checks a file without opening it, for reports: a pipe can be read only once. The warning is that every user can
+// read the file, as mounted secrets often are on purpose. A missing file is left to its reader.
 func Check(path string) (warning string, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,9 +77,9 @@ func readAll(f *os.File, path string, limit int64) ([]byte, error) {
 	return text, err
 }
 
-// judge refuses a file that another user can write, or put in the place of this one.
+// judge refuses a file that another user can write or replace.
 func judge(path string, info fs.FileInfo) (warning string, err error) {
-	if info.Mode().IsRegular() { // Who may read or write a pipe of a secrets manager is no matter of its mode.
+	if info.Mode().IsRegular() { // The mode of a secret manager's pipe does not matter.
 		if err := owned(path, info); err != nil {
 			return "", err
 		}
@@ -95,24 +95,24 @@ func judge(path string, info fs.FileInfo) (warning string, err error) {
 	return warning, w.way(absolute)
 }
 
-// owned refuses what belongs to another user than root and us, or can be written by others than its owner.
+// owned refuses a file that belongs to a user other than root and us, or that others than its owner can write.
 func owned(path string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
 		return fmt.Errorf("%s belongs to user %d, who is neither root nor the user of this process: chown root %[1]s", path, stat.Uid)
 	}
-	// A sticky directory is for everybody to write in, but nobody can rename or remove what belongs to others.
+	// Everyone can write in a sticky directory, but only owners can rename or remove their files.
 	if mode := info.Mode(); mode.Perm()&0o022 != 0 && !(mode.IsDir() && mode&fs.ModeSticky != 0) {
 		return fmt.Errorf("%s can be written by others than its owner (%v): chmod go-w %[1]s", path, mode.Perm())
 	}
 	return nil
 }
 
-// walk follows all the ways that lead to a file.
+// walk follows all paths that lead to a file.
 type walk struct{ seen map[string]bool }
 
-// way judges every directory and symbolic link on the way to path, which is absolute and clean. The file at its end is
-// not judged.
+// way checks every directory and symbolic link on the way to path, which is absolute and clean. It does not check the
+// file at its end.
 func (w walk) way(path string) error {
 	if w.seen[path] {
 		return nil
@@ -126,7 +126,7 @@ func (w walk) way(path string) error {
 	}
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // Such as the name of a pipe below /proc.
+		return nil // for example the name of a pipe below /proc
 	}
 	switch {
 	case err != nil:

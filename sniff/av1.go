@@ -1,11 +1,11 @@
 package sniff
 
-// maxOBUs is how many units before the sequence header are looked at. It is the first, or the second behind a
-// temporal delimiter.
+// maxOBUs is how many units are searched for the sequence header. It is the first, or the second after a temporal
+// delimiter.
 const maxOBUs = 8
 
-// av1Colours reads the code points of the primaries and the transfer curve from the sequence header among the OBUs
-// of an AV1 picture; 0 = not told.
+// av1Colours reads the code points of the primaries and the transfer function from the sequence header of an AV1
+// picture; 0 = not present.
 func av1Colours(b []byte) (primaries, transfer int) {
 	for range maxOBUs {
 		kind, body, rest := nextOBU(b)
@@ -17,7 +17,7 @@ func av1Colours(b []byte) (primaries, transfer int) {
 	return 0, 0
 }
 
-// nextOBU splits the first unit off b. It is of kind 0 where there is none.
+// nextOBU splits the first unit off b. Its kind is 0 if there is none.
 func nextOBU(b []byte) (kind int, body, rest []byte) {
 	if len(b) == 0 {
 		return 0, nil, nil
@@ -26,7 +26,7 @@ func nextOBU(b []byte) (kind int, body, rest []byte) {
 	if b[0]&4 != 0 {
 		at++ // The extension.
 	}
-	if b[0]&2 == 0 { // Without a size it reaches to the end.
+	if b[0]&2 == 0 { // Without a size it extends to the end.
 		return kind, b[min(at, len(b)):], nil
 	}
 	size := 0
@@ -136,7 +136,7 @@ func (r *bitReader) skipTools() {
 	}
 }
 
-// bitReader reads numbers, the highest bit first. Behind the end all bits are 0, and short is set.
+// bitReader reads numbers, most significant bit first. After the end all bits are 0, and short is set.
 type bitReader struct {
 	b     []byte
 	at    int // in bits

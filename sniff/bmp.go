@@ -2,7 +2,7 @@ package sniff
 
 import "encoding/binary"
 
-// isBMP asks for more than the two letters that many texts begin with: the header size must be one that exists.
+// isBMP checks more than the two letters, with which many texts begin: the header size must be a known one.
 func isBMP(b []byte) bool {
 	if len(b) < 26 || b[0] != 'B' || b[1] != 'M' {
 		return false
@@ -54,7 +54,7 @@ func inspectBMP(b []byte) (Info, error) {
 		offset = head + afterHeader(b, header, depth, compression)
 	}
 	end := offset + stored
-	if stored == 0 { // Some writers leave out what compressed pixels take.
+	if stored == 0 { // Some writers leave the size of compressed pixels out.
 		end = int64(len(b))
 	}
 	in.Complete = offset >= head && end <= int64(len(b)) && end > offset
@@ -62,13 +62,13 @@ func inspectBMP(b []byte) (Info, error) {
 	return in, nil
 }
 
-// alpha reports whether a mask names the bits of alpha, which headers of 56 bytes and more have, but for that of OS/2.
+// alpha reports whether the header has an alpha mask. Only headers of 56 bytes and more have one, except that of OS/2.
 func alpha(b []byte, header uint32, compression int64) bool {
 	has := compression == 6 || header >= 56 && header != 64
 	return has && len(b) >= 70 && binary.LittleEndian.Uint32(b[66:]) != 0
 }
 
-// afterHeader is what stands between a header and the pixels: masks behind a header of 40 bytes, and a palette.
+// afterHeader is the size of the masks after a header of 40 bytes, and of the palette.
 func afterHeader(b []byte, header uint32, depth, compression int64) int64 {
 	n := int64(0)
 	if header == 40 {

@@ -5,7 +5,7 @@ import "encoding/binary"
 const tagOrientation = 0x0112
 
 // exifOrientation finds the orientation in a TIFF-structured EXIF block (without the "Exif\0\0" prefix); 0 if there is
-// none. It trusts no length: an entry counts when its own twelve bytes are there.
+// none. It trusts no length: an entry counts if its own twelve bytes are present.
 func exifOrientation(b []byte) int {
 	order := byteOrder(b)
 	if order == nil || len(b) < 8 {
@@ -39,7 +39,7 @@ func byteOrder(b []byte) binary.ByteOrder {
 	return nil
 }
 
-// entryValue is the first value that is stored inside a directory entry of 12 bytes: a byte, a short or a long.
+// entryValue is the first value stored inside a directory entry of 12 bytes: a byte, a short or a long.
 func entryValue(order binary.ByteOrder, entry []byte) int {
 	switch order.Uint16(entry[2:]) {
 	case 1, 6:

@@ -7,11 +7,11 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// textWindow is how far text is read to tell its kind.
+// textWindow is how much of a text is read to detect its kind.
 const textWindow = 1024
 
-// Format names what b is by its first bytes: one of the formats of Info, or another word ("svg", "html", "pdf", "gzip",
-// "text", ...) that serves messages only, or "" for the unknown. File names and Content-Types have no say.
+// Format detects what b is by its first bytes: one of the formats of Info, or another word ("svg", "html", "pdf",
+// "gzip", "text", ...) that is used in messages only, or "" if unknown. File names and Content-Types are not used.
 func Format(b []byte) string {
 	for _, m := range magics {
 		if len(b) >= m.at+len(m.text) && string(b[m.at:m.at+len(m.text)]) == m.text {
@@ -68,15 +68,15 @@ func formatRIFF(b []byte) string {
 	return ""
 }
 
-// formatBrand tells ISO base media files apart by the brands of their first box. An AVIF brand anywhere wins, since
-// AVIF files may lead with the general "mif1".
+// formatBrand distinguishes ISO base media files by the brands of their first box. An AVIF brand anywhere wins, since
+// AVIF files may begin with the general "mif1".
 func formatBrand(b []byte) string {
 	size, _ := u32(b, 0)
 	brands := b[8:min(max(size, 8), len(b), 8+4*64)]
 	format := "video"
 	for at := 0; at+4 <= len(brands); at += 4 {
 		if at == 4 {
-			continue // The minor version stands between the major brand and the compatible ones.
+			continue // The minor version is between the major brand and the compatible ones.
 		}
 		switch string(brands[at : at+4]) {
 		case "avif", "avis":
@@ -119,7 +119,7 @@ func formatText(b []byte) string {
 	return "text"
 }
 
-// refuse words the fault of a file that is none of our formats.
+// refuse is the fault of a file that has none of our formats.
 func refuse(format string, size int) error {
 	if what, ok := pictures[format]; ok {
 		return unsupported(what)
@@ -134,7 +134,7 @@ func refuse(format string, size int) error {
 	return fault.New(fault.NotAnImage, "sniff.Inspect", what, nil)
 }
 
-// pictures are formats that show something, which we refuse; others are no pictures at all.
+// pictures are picture formats that are refused; all others are not pictures.
 var pictures = map[string]string{
 	"svg": "SVG", "bigtiff": "BigTIFF", "ico": "the icon format", "psd": "the Photoshop format", "jxl": "JPEG XL", "jp2": "JPEG 2000",
 	"exr": "OpenEXR", "postscript": "PostScript",

@@ -3,8 +3,7 @@ package sniff
 import "encoding/binary"
 
 // inspectGIF walks the blocks up to the trailer. The size is the larger of canvas and frame extents, since decoders
-// differ in which of them they allocate. Where the trailer is missing behind a frame, the end may be all that is
-// missing.
+// differ in which of them they allocate. If the trailer is missing after a frame, the end may be all that is missing.
 func inspectGIF(b []byte) (Info, error) {
 	if len(b) < 13 {
 		return Info{}, broken("it ends before its size")
@@ -12,7 +11,7 @@ func inspectGIF(b []byte) (Info, error) {
 	in := Info{Channels: 3, Bits: 8, End: len(b)}
 	in.Width, in.Height = le16(b, 6), le16(b, 8)
 	at := 13 + colourTable(b[10])
-	announced := false // A block has spoken of a frame that has not come yet.
+	announced := false // a block has announced a frame that has not come yet
 	for at < len(b) {
 		in.LacksEnd = in.Frames > 0 && !announced
 		switch b[at] {
@@ -37,7 +36,7 @@ func inspectGIF(b []byte) (Info, error) {
 			in.Progressive = in.Progressive || b[at+9]&0x40 != 0
 			at = skipSubBlocks(b, at+10+colourTable(b[at+9])+1)
 		case 0x00:
-			at++ // A stray terminator; common, and harmless to decoders.
+			at++ // a stray terminator; common, and harmless to decoders
 		default:
 			return in, nil
 		}
@@ -46,7 +45,7 @@ func inspectGIF(b []byte) (Info, error) {
 	return in, nil
 }
 
-// colourTable is the size in bytes of the colour table that a packed field announces.
+// colourTable is the size in bytes of the colour table that a packed field declares.
 func colourTable(packed byte) int {
 	if packed&0x80 == 0 {
 		return 0
@@ -54,7 +53,7 @@ func colourTable(packed byte) int {
 	return 3 << (packed&7 + 1)
 }
 
-// skipSubBlocks returns the offset after the chain of sub-blocks that begins at at; len(b) or more if the chain is cut.
+// skipSubBlocks returns the offset after the chain of sub-blocks at at; len(b) or more if the chain is truncated.
 func skipSubBlocks(b []byte, at int) int {
 	for at < len(b) && b[at] != 0 {
 		at += 1 + int(b[at])

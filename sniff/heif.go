@@ -6,38 +6,38 @@ import (
 	"strings"
 )
 
-// maxProperties is what an ipma index of 15 bits can name.
+// maxProperties is the largest ipma index, of 15 bits.
 const maxProperties = 1<<15 - 1
 
-// heifWalk gathers what the boxes of an AVIF or HEIC file say.
+// heifWalk collects the contents of the boxes of an AVIF or HEIC file.
 type heifWalk struct {
 	info       Info
 	primary    int // the primary item's id, 0 = not named
 	properties []heifProperty
-	multiplied []int // ids of items whose colours are multiplied by alpha
+	multiplied []int // ids of items whose colours are premultiplied
 	linked     []int // 1-based indexes of the primary item's properties
 	meta, data bool
 
 	av1        bool
-	config     []byte // the OBUs that stand in the primary item's av1C
+	config     []byte // the OBUs in the primary item's av1C
 	iref, iloc []byte // boxes
 	idat       []byte
 }
 
-// heifProperty is one child of ipco, as far as it matters.
+// heifProperty is one child of ipco, with the fields that are needed.
 type heifProperty struct {
 	width, height int // of an ispe, else 0
 	bits          int // of a pixi, else 0
 	turned        bool
 
-	primaries, transfer int // of a colr that names them by number, else 0
+	primaries, transfer int // of a colr with code points, else 0
 
 	config []byte // the OBUs of an av1C
 }
 
-// inspectHEIF walks the boxes of an ISO base media file. The size is the primary item's, else the largest that any item
-// declares. libheif applies rotation and mirroring itself, so a turned picture is reported with its sides swapped and
-// orientation 1.
+// inspectHEIF walks the boxes of an ISO base media file. The size is that of the primary item, else the largest that
+// any item declares. libheif applies rotation and mirroring itself, so a rotated picture is reported with its sides
+// swapped and orientation 1.
 func inspectHEIF(b []byte) (Info, error) {
 	w := heifWalk{info: Info{Channels: 3, Bits: 8, Orientation: 1, Frames: 1}}
 	cut := "" // the box that the file ends in
@@ -64,7 +64,8 @@ func inspectHEIF(b []byte) (Info, error) {
 	if w.info.Alpha {
 		w.info.Channels = 4
 	}
-	// Where another box is cut, no part of the picture is: a motion photo's video, or bytes that look like a box.
+	// If any other box is truncated, the picture is still complete: a motion photo's video, or bytes that look like a
+	// box.
 	w.info.Complete = w.data && (whole || !slices.Contains([]string{"meta", "mdat", "moov", "moof"}, cut))
 	w.info.End = end
 	if !w.info.Complete {
@@ -73,8 +74,8 @@ func inspectHEIF(b []byte) (Info, error) {
 	return w.info, nil
 }
 
-// boxes calls f for each box of b and returns where the last whole one ends. whole is false if a box reaches past b;
-// its body is then what there is of it. Bytes that cannot be a box end the walk: they follow the picture.
+// boxes calls f for each box of b and returns where the last complete one ends. whole is false if a box extends past b;
+// its body is then the part that exists. Bytes that cannot be a box end the walk: they follow the picture.
 func boxes(b []byte, f func(name string, body []byte)) (end int, whole bool) {
 	at := 0
 	for at+8 <= len(b) {
@@ -136,7 +137,7 @@ func (w *heifWalk) metaBox(name string, body []byte) {
 	}
 }
 
-// references calls f for each reference among items: from one to those that to lists behind their count.
+// references calls f for each reference between items: from one to those in to, which begins after their count.
 func (w *heifWalk) references(f func(name string, from int, to []byte)) {
 	b := w.iref
 	if len(b) < 4 {
@@ -153,8 +154,8 @@ func (w *heifWalk) references(f func(name string, from int, to []byte)) {
 	})
 }
 
-// colourAsCoded takes the colours of an AVIF without colr from the AV1 sequence header. That of a picture made of
-// others is the header of the first of them.
+// colourAsCoded takes the colours of an AVIF without colr from the AV1 sequence header. For a picture made of others it
+// is the header of the first of them.
 func (w *heifWalk) colourAsCoded(file []byte) {
 	if w.info.Primaries > 0 || !w.av1 {
 		return
@@ -204,7 +205,7 @@ func (w *heifWalk) property(name string, body []byte) {
 	}
 }
 
-// colour reads a colr box and reports whether it holds a profile.
+// colour reads a colr box and reports whether it contains a profile.
 func (p *heifProperty) colour(body []byte) (profile bool) {
 	kind := string(body[:min(4, len(body))])
 	if kind == "nclx" && len(body) >= 10 {
@@ -254,7 +255,7 @@ func primaryLinks(b []byte, item int) []int {
 func linkIndexes(b []byte, wide bool) []int {
 	var indexes []int
 	for at := 0; at < len(b); at++ {
-		index := int(b[at] & 0x7f) // The top bit says "essential".
+		index := int(b[at] & 0x7f) // The top bit means "essential".
 		if wide {
 			v, _ := u16(b, at)
 			index = v & 0x7fff
@@ -265,7 +266,7 @@ func linkIndexes(b []byte, wide bool) []int {
 	return indexes
 }
 
-// choose takes size and bits from the primary item's properties, or from the largest picture where they are not linked.
+// choose takes size and bits from the primary item's properties, or from the largest picture if they are not linked.
 func (w *heifWalk) choose() {
 	turned := false
 	for _, index := range w.linked {

@@ -6,7 +6,7 @@ type place struct {
 	inMeta         bool
 }
 
-// itemPlace finds the first extent of an item in an iloc box. ok is false where the item has none in this file.
+// itemPlace finds the first extent of an item in an iloc box. ok is false if the item has none in this file.
 func itemPlace(b []byte, item int) (p place, ok bool) {
 	if len(b) < 8 || b[0] > 2 {
 		return place{}, false
@@ -20,7 +20,7 @@ func itemPlace(b []byte, item int) (p place, ok bool) {
 		start := r.field(base)
 		extents := r.field(2)
 		if id != item {
-			r.at += extents * (index + offset + length) // Not one by one: extents of no size are as many as may be.
+			r.at += extents * (index + offset + length) // not one by one: empty extents are not limited by the file size
 			continue
 		}
 		if elsewhere || extents == 0 {
@@ -44,7 +44,7 @@ func ilocSizes(version byte, index int) (idSize, methodSize, indexSize int) {
 	return 4, 2, index
 }
 
-// fieldReader reads numbers of 0 to 8 bytes. What is cut, or too large for any file, sets short.
+// fieldReader reads numbers of 0 to 8 bytes. A number that is truncated, or too large for any file, sets short.
 type fieldReader struct {
 	b     []byte
 	at    int
@@ -67,7 +67,7 @@ func (r *fieldReader) field(size int) (v int) {
 	return v
 }
 
-// in gives the bytes at the place, as far as they are there.
+// in returns the bytes at the place, as far as they exist.
 func (p place) in(file, meta []byte) []byte {
 	b := file
 	if p.inMeta {

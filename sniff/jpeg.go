@@ -10,8 +10,8 @@ type jpegWalk struct {
 	covered    [256]uint64
 }
 
-// inspectJPEG walks the markers up to EOI. Entropy-coded data is skipped, not decoded; bytes between segments that
-// belong to none are skipped as libjpeg does.
+// inspectJPEG walks the markers up to EOI. Entropy-coded data is skipped, not decoded; bytes between segments are
+// skipped, as in libjpeg.
 func inspectJPEG(b []byte) (Info, error) {
 	w := jpegWalk{}
 	at := 2
@@ -54,8 +54,8 @@ func inspectJPEG(b []byte) (Info, error) {
 	return w.info, nil
 }
 
-// nextMarker finds the next marker from at on and the offset after it; -1 at the end of b. Stuffed zeros and restart
-// markers inside entropy-coded data are passed over, as is any byte that is no marker.
+// nextMarker finds the next marker from at on and the offset after it; -1 at the end of b. It skips stuffed zeros and
+// restart markers inside entropy-coded data, and every byte that is not a marker.
 func nextMarker(b []byte, at int) (marker, next int) {
 	for at < len(b) {
 		i := bytes.IndexByte(b[at:], 0xff)
@@ -90,8 +90,8 @@ func (w *jpegWalk) segment(marker int, data []byte) error {
 	return nil
 }
 
-// frame reads a frame header. Only the processes that libjpeg decodes pass: sequential and progressive, Huffman or
-// arithmetic.
+// frame reads a frame header. Only the processes that libjpeg decodes are accepted: sequential and progressive, Huffman
+// or arithmetic.
 func (w *jpegWalk) frame(marker int, data []byte) error {
 	if w.info.Width != 0 {
 		return broken("it has two frame headers")
@@ -120,7 +120,7 @@ func (w *jpegWalk) frame(marker int, data []byte) error {
 	return nil
 }
 
-// scan counts a scan and notes which coefficients of which components it brings to their last bit.
+// scan counts a scan and records which coefficients of which components it completes.
 func (w *jpegWalk) scan(data []byte) {
 	w.info.Scans++
 	if len(data) < 1 || len(data) < 4+2*int(data[0]) {

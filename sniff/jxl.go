@@ -8,8 +8,8 @@ const jxlMagic = "\xff\x0a"
 // jxlWindow is how much of a codestream is read for its header.
 const jxlWindow = 64
 
-// inspectJXL reads the header of a JPEG XL, bare or in boxes. Its decoder turns the picture upright, and reckons with
-// four bytes a sample.
+// inspectJXL reads the header of a JPEG XL codestream, with or without boxes. Its decoder applies the orientation, and
+// uses four bytes a sample.
 func inspectJXL(b []byte) (Info, error) {
 	code, complete := jxlCodestream(b)
 	if !bytes.HasPrefix(code, []byte(jxlMagic)) {
@@ -18,7 +18,7 @@ func inspectJXL(b []byte) (Info, error) {
 	r := jxlBits{b: code[len(jxlMagic):min(len(code), jxlWindow)]}
 	in := Info{Channels: 4, Bits: 32, Alpha: true, End: len(b), Complete: complete}
 	in.Height, in.Width = r.jxlSize()
-	// Metadata that are not the default may have more fields, the first of which is the orientation.
+	// Metadata other than the default may have more fields, the first of which is the orientation.
 	if r.bits(1) == 0 && r.bits(1) == 1 && r.bits(3) >= 4 {
 		in.Width, in.Height = in.Height, in.Width
 	}
@@ -28,8 +28,8 @@ func inspectJXL(b []byte) (Info, error) {
 	return in, nil
 }
 
-// jxlCodestream finds the codestream, or its first part, and says whether all boxes are whole. Nothing tells the end of
-// a bare one but its decoder.
+// jxlCodestream finds the codestream, or its first part, and reports whether all boxes are complete. The end of a bare
+// codestream is known only to its decoder.
 func jxlCodestream(b []byte) (code []byte, complete bool) {
 	if bytes.HasPrefix(b, []byte(jxlMagic)) {
 		return b, true
@@ -60,7 +60,7 @@ func jxlCodestream(b []byte) (code []byte, complete bool) {
 	return code, code != nil
 }
 
-// jxlPart is the codestream where it begins in this box.
+// jxlPart is the codestream if it begins in this box.
 func jxlPart(code []byte, kind string, content []byte) []byte {
 	switch {
 	case code != nil:
@@ -73,11 +73,11 @@ func jxlPart(code []byte, kind string, content []byte) []byte {
 	return nil
 }
 
-// jxlBits reads numbers from the lowest bit of each byte on.
+// jxlBits reads numbers, least significant bit first.
 type jxlBits struct {
 	b     []byte
 	at    int
-	short bool // more was read than there is
+	short bool // more bits were read than exist
 }
 
 func (r *jxlBits) bits(n int) (v int) {
@@ -92,10 +92,10 @@ func (r *jxlBits) bits(n int) (v int) {
 	return v
 }
 
-// jxlSide is a side of more than 256 pixels, or of no multiple of 8.
+// jxlSide is a side of more than 256 pixels, or one that is not a multiple of 8.
 func (r *jxlBits) jxlSide() int { return 1 + r.bits([]int{9, 13, 18, 30}[r.bits(2)]) }
 
-// jxlRatios are the widths that need no number of their own.
+// jxlRatios are the widths given as a ratio.
 var jxlRatios = [8][2]int64{1: {1, 1}, 2: {12, 10}, 3: {4, 3}, 4: {3, 2}, 5: {16, 9}, 6: {5, 4}, 7: {2, 1}}
 
 func (r *jxlBits) jxlSize() (height, width int) {

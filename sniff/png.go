@@ -1,10 +1,10 @@
 package sniff
 
-// pngTail is what may be missing of a PNG's last data chunk while all pixels are there: its checksum, that of zlib, and
-// the end of the compressed data.
+// pngTail is how many bytes a PNG's last data chunk may lack while all pixels are present: its checksum, that of zlib,
+// and the end of the compressed data.
 const pngTail = 16
 
-// inspectPNG walks the chunks up to IEND. Checksums are the decoder's business.
+// inspectPNG walks the chunks up to IEND. The decoder verifies checksums.
 func inspectPNG(b []byte) (Info, error) {
 	const header = 8
 	if size, ok := u32(b, header); !ok || size != 13 || len(b) < header+8+13 || string(b[header+4:header+8]) != "IHDR" {

@@ -8,33 +8,33 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// maxFrames is where counting stops: no limit that an operator would set is near it.
+// maxFrames is where counting stops, far above any useful limit.
 const maxFrames = 100_000
 
-// maxSide bounds what a header may declare; no decoder behind us accepts more, and products of two sides fit an int64.
+// maxSide is the largest side in a header: no decoder accepts more, and the product of two sides fits an int64.
 const maxSide = math.MaxInt32
 
-// Info is what the header of an original says. It is what the file declares, never what a decoder found.
+// Info is the content of an original's header: what the file declares, not what a decoder found.
 type Info struct {
 	Format        string // "jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg" or "jxl"
 	Width, Height int    // as stored, before Orientation; for animations the canvas or the larger frame extent
 	Orientation   int    // 1..8 as in EXIF; 1 where absent, invalid, or applied by every decoder (AVIF, HEIC)
 	Frames        int    // at least 1; counting stops at 100,000
-	Channels      int    // stored channels with alpha; a palette counts as the colours it stands for
+	Channels      int    // stored channels with alpha; a palette counts as the channels of its colours
 	Bits          int    // bits per channel as stored
 	Alpha         bool   // the picture may have transparent pixels
 	Profile       bool   // an ICC profile is embedded
-	Primaries     int    // AVIF, HEIC: the code point of ITU-T H.273 for the colours' primaries; 0 = not told
-	Transfer      int    // likewise for the tone curve
-	Premultiplied bool   // AVIF, HEIC: colours are multiplied by alpha
+	Primaries     int    // AVIF, HEIC: the code point of ITU-T H.273 for the colour primaries; 0 = unknown
+	Transfer      int    // the same for the transfer function
+	Premultiplied bool   // AVIF, HEIC: colours are premultiplied by alpha
 	Progressive   bool   // progressive JPEG, interlaced PNG or GIF
-	CMYK          bool   // four inks; says nothing of inversion
+	CMYK          bool   // four inks; inverted or not
 	Scans         int    // JPEG: number of SOS markers
-	End           int    // offset one past the picture's last byte (JPEG EOI, PNG IEND, RIFF size, ...); what follows is not the picture
-	Complete      bool   // false: the file ends before its picture does
-	// LacksEnd narrows an incomplete picture: its end marker may be all that is missing. Only a decoder can tell. A
-	// JPEG ends in the data of its last scan, a PNG behind or just before the end of an IDAT, a GIF in or behind its
-	// last frame.
+	End           int    // offset after the last byte (JPEG EOI, PNG IEND, RIFF size, ...); the rest is not the picture
+	Complete      bool   // false: the file ends before the picture
+	// LacksEnd qualifies an incomplete picture: possibly only its end marker is missing, which only a decoder can tell.
+	// The JPEG ends in the data of its last scan, the PNG after or just before the end of an IDAT, the GIF in or after
+	// its last frame.
 	LacksEnd bool
 }
 
@@ -78,13 +78,13 @@ var inspectors = map[string]func([]byte) (Info, error){
 // Pixels is width times height of one frame.
 func (i Info) Pixels() int64 { return int64(i.Width) * int64(i.Height) }
 
-// DecodedBytes is an upper estimate of the memory that decoding the first frames frames takes without shrink-on-load.
-// It covers the decoder's own buffers and one whole decoded picture (a rotation or a crop may need all of it); encoders
-// are not in it.
+// DecodedBytes is an upper estimate of the memory for decoding the first frames frames without shrink-on-load. It
+// includes the decoder's own buffers and one complete decoded picture (which a rotation or a crop may need), but not
+// encoders.
 func (i Info) DecodedBytes(frames int) int64 {
 	bytes := i.decodedBytes(frames)
 	if i.LacksEnd {
-		bytes += min(int64(i.End), math.MaxInt64-bytes) // A mended copy of the file.
+		bytes += min(int64(i.End), math.MaxInt64-bytes) // A repaired copy of the file.
 	}
 	return bytes
 }
@@ -104,12 +104,12 @@ func (i Info) decodedBytes(frames int) int64 {
 	case "png":
 		perPixel := channels * sample
 		if i.Progressive {
-			perPixel *= 2 // Adam7 needs the whole picture in the decoder beside the rows that were handed on.
+			perPixel *= 2 // Adam7 needs the complete picture in the decoder, besides the rows that were passed on.
 		}
 		return saturate(pixels, perPixel)
 	case "gif":
-		// An RGBA canvas per frame kept, and the indexes of a frame or an opaque copy. For animations a canvas to go
-		// back to, and a still that may be made with it.
+		// An RGBA canvas for each frame kept, and the indexes of a frame or an opaque copy. For animations also a
+		// canvas to restore, and a still that may be made from it.
 		if n == 1 {
 			return saturate(pixels, 8)
 		}
@@ -119,11 +119,11 @@ func (i Info) decodedBytes(frames int) int64 {
 		// buffer).
 		return saturate(pixels, 4*(n+1))
 	case "avif", "heic", "jxl":
-		// The decoder's planes (4:4:4 at worst) and libheif's interleaved copy live at the same time.
+		// The decoder's planes (4:4:4 at worst) and libheif's interleaved copy exist at the same time.
 		return saturate(pixels, 2*max(channels, 3)*sample)
 	case "tiff":
-		// One strip may hold the whole picture, so it can be there as a strip and as pixels; frames are read as one
-		// tall picture.
+		// One strip may contain the whole picture, so it can exist both as a strip and as pixels; frames are read as
+		// one tall picture.
 		return saturate(pixels, channels*sample*(n+1))
 	case "svg":
 		return svgMemory

@@ -12,21 +12,20 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// svgWindow is how far an SVG is read for its root element.
+// svgWindow is how much of an SVG is read to find its root element.
 const svgWindow = 64 << 10
 
-// svgSide is the longest side that an SVG counts with: what is drawn in vectors has no pixels of its own.
+// svgSide is the longest side that an SVG counts with: vectors have no pixels of their own.
 const svgSide = 4096
 
-// svgMemory is what drawing an SVG takes, whatever size it has: the drawing's own buffers are bounded by that
-// (transform/codec/svg).
+// svgMemory is the memory for drawing an SVG of any size: transform/codec/svg limits the drawing's buffers to that.
 const svgMemory = 64 << 20
 
-// svgNamespace is that of SVG's elements.
+// svgNamespace is the namespace of SVG elements.
 const svgNamespace = "http://www.w3.org/2000/svg"
 
-// SVGSize is the size of a drawing in CSS pixels by the attributes of its root: width and height, else those of the
-// viewBox, else the 300 x 150 of CSS. ok is false for sizes that no picture has.
+// SVGSize is the size of a drawing in CSS pixels by its root's attributes: width and height, else those of the viewBox,
+// else CSS's 300 x 150. ok is false for impossible sizes.
 func SVGSize(root []xml.Attr) (width, height float64, ok bool) {
 	said := map[string]string{}
 	for _, a := range root {
@@ -57,16 +56,16 @@ func orElse(v, otherwise float64) float64 {
 	return otherwise
 }
 
-// possible reports whether a side is neither nothing nor beyond what any renderer counts to.
+// possible reports whether a side is a size that renderers support.
 func possible(side float64) bool { return side >= 1e-3 && side <= 1e7 }
 
-// cssUnits are the lengths of CSS in pixels. Shares, and what depends on a style, are left to the viewBox.
+// cssUnits are CSS units in pixels. Percentages, and units that depend on a style, leave the size to the viewBox.
 var cssUnits = map[string]float64{
 	"": 1, "px": 1, "pt": 4.0 / 3, "pc": 16, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4, "q": 96 / 101.6, "em": 16,
 	"ex": 8,
 }
 
-// svgLength is a length in CSS pixels; 0 for a share or none.
+// svgLength is a length in CSS pixels; 0 for a percentage or none.
 func svgLength(s string) float64 {
 	s = strings.TrimSpace(s)
 	number := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ%")
@@ -78,7 +77,7 @@ func svgLength(s string) float64 {
 	return v * unit
 }
 
-// svgBox is the size that a viewBox names; 0 for none.
+// svgBox is the size in a viewBox; 0 if there is none.
 func svgBox(s string) (width, height float64) {
 	words := strings.FieldsFunc(s, func(c rune) bool {
 		return c == ',' || c == ' ' || c == '\t' || c == '\n' ||
@@ -95,8 +94,8 @@ func svgBox(s string) (width, height float64) {
 	return width, height
 }
 
-// inspectSVG reads the document up to its root. What a reader must refuse stands behind it; transform/codec/svg finds
-// that.
+// inspectSVG reads the document up to its root. Content that must be refused comes after that; transform/codec/svg
+// finds it.
 func inspectSVG(b []byte) (Info, error) {
 	root, err := svgRoot(b)
 	if err != nil {
@@ -138,7 +137,7 @@ func svgRoot(b []byte) (root xml.StartElement, err error) {
 	}
 }
 
-// isSVG reports whether the root's namespace is SVG's, or is not named.
+// isSVG reports whether the root's namespace is SVG's, or missing.
 func isSVG(root xml.StartElement) bool {
 	for _, a := range root.Attr {
 		plain := root.Name.Space == "" && a.Name.Space == "" && a.Name.Local == "xmlns"

@@ -17,7 +17,7 @@ const (
 	tagProfile      = 34675
 )
 
-// maxStrips bounds the check of a file that is nothing but a list of strips.
+// maxStrips bounds the check of a file that contains little but a list of strips.
 const maxStrips = 1 << 20
 
 // tiffFile is a TIFF of either byte order. Offsets are checked at each read.
@@ -26,7 +26,7 @@ type tiffFile struct {
 	order binary.ByteOrder
 }
 
-// inspectTIFF reads the first directory, checks that its strips or tiles lie within the file, and counts the
+// inspectTIFF reads the first directory, checks that its strips or tiles are within the file, and counts the
 // directories.
 func inspectTIFF(b []byte) (Info, error) {
 	t := tiffFile{b: b, order: byteOrder(b)}
@@ -41,14 +41,14 @@ func inspectTIFF(b []byte) (Info, error) {
 	in.End = len(b)
 	seen := map[int64]bool{}
 	for at := first; at != 0 && !seen[at] && in.Frames < maxFrames; in.Frames++ {
-		seen[at] = true // Directories may form a ring.
+		seen[at] = true // Directories may form a cycle.
 		count, ok := t.short(at)
 		if !ok {
 			in.Complete = false
 			break
 		}
 		if at, ok = t.long(at + 2 + 12*count); !ok {
-			break // Old writers leave the last link out.
+			break // Old writers omit the last link.
 		}
 	}
 	return in, nil
@@ -88,7 +88,7 @@ func (t tiffFile) directory(at int64) (Info, error) {
 	return in, nil
 }
 
-// within reports whether all the pieces that a pair of tags names lie inside the file.
+// within reports whether all pieces that a pair of tags names are inside the file.
 func (t tiffFile) within(tags map[int]int64, offsets, lengths int) bool {
 	entry, ok := tags[offsets]
 	if !ok {
@@ -107,7 +107,7 @@ func (t tiffFile) within(tags map[int]int64, offsets, lengths int) bool {
 	return true
 }
 
-// value is element i of a tag's numbers; absent where the tag is missing, not a whole number, or outside of the file.
+// value is element i of a tag's numbers; absent if the tag is missing, not a whole number, or outside the file.
 func (t tiffFile) value(tags map[int]int64, tag int, i, absent int64) int64 {
 	entry, ok := tags[tag]
 	if !ok {

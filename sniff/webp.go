@@ -2,7 +2,7 @@ package sniff
 
 import "encoding/binary"
 
-// inspectWebP walks the RIFF chunks as far as both the RIFF size and the file reach.
+// inspectWebP walks the RIFF chunks up to the end of the RIFF size or of the file.
 func inspectWebP(b []byte) (Info, error) {
 	if len(b) < 20 {
 		return Info{}, broken("it ends before its first chunk")
@@ -36,7 +36,7 @@ func inspectWebP(b []byte) (Info, error) {
 	return in, nil
 }
 
-// webpChunk notes what one chunk says; picture tells that it holds a still picture's data.
+// webpChunk records one chunk; picture reports that it contains a still picture's data.
 func (i *Info) webpChunk(name string, body []byte) (picture bool, err error) {
 	switch name {
 	case "VP8X":

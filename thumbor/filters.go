@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// maxFilters bounds the filters of one URL.
+// maxFilters is the maximum number of filters in one URL.
 const maxFilters = 32
 
-// filterPattern is one filter at the beginning of a list. Its arguments hold no bracket.
+// filterPattern is one filter at the start of a list. Its arguments contain no bracket.
 var filterPattern = regexp.MustCompile(`^([a-z_]+)\(([^()]*)\)(?::|$)`)
 
 // filters reads the part with the filters.
@@ -43,7 +43,7 @@ func (r *reading) filter(list string) error {
 	return nil
 }
 
-// known are the filters that have a counterpart. Each reports whether its arguments have one too.
+// known are the supported filters. Each reports whether its arguments are supported too.
 var known = map[string]func(r *reading, args []string) bool{
 	"quality": option("q:", count), "format": option("f:", word), "max_bytes": option("mb:", count), "max_frames": option("maf:", count),
 	"background_color": option("bg:", colour), "pixelate": option("pix:", count),
@@ -62,10 +62,10 @@ var known = map[string]func(r *reading, args []string) bool{
 		if !ok || int(n)%90 != 0 || n != float64(int(n)) || n < 0 || n > 360 {
 			return false
 		}
-		r.add("rot:%d", (360-int(n))%360) // To the left there, to the right here.
+		r.add("rot:%d", (360-int(n))%360) // counterclockwise in thumbor, clockwise here
 		return true
 	},
-	"blur": func(r *reading, args []string) bool { // radius, sigma; the sigma is the radius where it is not said
+	"blur": func(r *reading, args []string) bool { // radius, sigma; sigma defaults to the radius
 		sigma, ok := number(args, len(args)-1)
 		if ok && len(args) <= 2 {
 			r.add("bl:%g", sigma)
@@ -79,7 +79,7 @@ var known = map[string]func(r *reading, args []string) bool{
 		}
 		return ok
 	},
-	"focal": func(r *reading, args []string) bool { // a point, as shares of width and height
+	"focal": func(r *reading, args []string) bool { // a point, as fractions of width and height
 		if len(args) != 1 {
 			return false
 		}
@@ -101,7 +101,7 @@ var (
 
 func always(*reading, []string) bool { return true }
 
-// option is a filter with one argument, which one of our options takes as it is.
+// option is a filter with one argument, which one of our options accepts unchanged.
 func option(name string, pattern *regexp.Regexp) func(*reading, []string) bool {
 	return func(r *reading, args []string) bool {
 		if len(args) != 1 || !pattern.MatchString(strings.TrimPrefix(args[0], "#")) {
@@ -112,7 +112,7 @@ func option(name string, pattern *regexp.Regexp) func(*reading, []string) bool {
 	}
 }
 
-// number is the nth argument, not below 0.
+// number is the nth argument, which must not be negative.
 func number(args []string, n int) (float64, bool) {
 	if n < 0 || n >= len(args) {
 		return 0, false

@@ -1,5 +1,5 @@
-// Package thumbor reads URLs of thumbor and imagor as what they ask for: options of ours and a source. It is pure. What
-// has no counterpart is refused by its name, and never ignored.
+// Package thumbor translates URLs of thumbor and imagor into our options and a source. It is pure. Unsupported parts
+// are refused by name, and never ignored.
 package thumbor
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Image is what a URL asks for.
+// Image is the result of parsing a URL.
 type Image struct {
 	Options string // as in a URL of ours
 	Source  string
@@ -25,23 +25,23 @@ var (
 	trimPattern = regexp.MustCompile(`^trim(?::(top-left|bottom-right))?(?::(\d+))?$`)
 )
 
-// refused are the parts that have no counterpart.
+// refused are the unsupported parts.
 var refused = map[string]bool{
 	"meta": true, "params": true, "debug": true, "adaptive-fit-in": true, "full-fit-in": true, "adaptive-full-fit-in": true,
 }
 
-// reading is a URL in the course of being read.
+// reading is the state of parsing a URL.
 type reading struct {
 	mode                string // fill, fit or force
 	width, height       string
 	flipH, flipV        bool
 	horizontal, upright string // letters of the gravity
-	gravity             string // that overrides them
-	enlarge             string // "" = as the mode has it
+	gravity             string // overrides them
+	enlarge             string // "" = as the mode implies
 	options             []string
 }
 
-// Parse reads the path behind the signature, without its leading slash. Faults: bad_path, bad_option,
+// Parse parses the path after the signature, without its leading slash. Faults: bad_path, bad_option,
 // unsupported_option.
 func Parse(path string) (Image, error) {
 	r := reading{mode: "fill"}
@@ -67,16 +67,16 @@ func Parse(path string) (Image, error) {
 	return Image{Options: r.text(), Source: source}, nil
 }
 
-// steps are the parts of a URL in their order, each of which may be left out. A step reports whether a part is its own.
+// steps are the parts of a URL in their order, each of which is optional. A step reports whether a part belongs to it.
 var steps = []func(r *reading, part string) (taken bool, err error){
 	(*reading).trim, (*reading).crop, (*reading).fit, (*reading).size, (*reading).horizontally, (*reading).vertically, (*reading).smart,
 	(*reading).filters,
 }
 
-// sizeStep is the step of the size: what stands before it may be a part that has no counterpart.
+// sizeStep is the step of the size: a part before it may be an unsupported one.
 const sizeStep = 3
 
-// part takes one part of the path, where it is one that may follow the steps before next.
+// part parses one part of the path, if it may follow the steps before next.
 func (r *reading) part(part string, next int) (after int, taken bool, err error) {
 	if refused[part] && next <= sizeStep {
 		return 0, false, unsupported(part)
@@ -161,7 +161,7 @@ func (r *reading) crop(part string) (bool, error) {
 	return true, nil
 }
 
-// text are the options of ours.
+// text is the options as text.
 func (r *reading) text() string {
 	all := append(r.box(), r.options...)
 	if r.enlarge == "1" {
@@ -176,7 +176,7 @@ func (r *reading) text() string {
 	return strings.Join(all, "/")
 }
 
-// box is the option of the size; none where both sides are as they come. It settles mode and enlarge.
+// box is the option of the size; none if both sides are free. It decides mode and enlarge.
 func (r *reading) box() []string {
 	width, height := orZero(r.width), orZero(r.height)
 	if width == "0" && height == "0" {
@@ -186,13 +186,13 @@ func (r *reading) box() []string {
 	if r.mode == "fill" {
 		r.enlarge = cmp.Or(r.enlarge, "1")
 		if width == "0" || height == "0" {
-			r.mode = "fit" // One side is as it comes.
+			r.mode = "fit" // one side is free
 		}
 	}
 	return []string{"rs:" + r.mode + ":" + width + ":" + height}
 }
 
-// orZero is a side in pixels; "0" = as it comes.
+// orZero is a side in pixels; "0" = free.
 func orZero(s string) string {
 	if s = strings.TrimLeft(s, "0"); s == "" {
 		return "0"
@@ -207,13 +207,13 @@ func digit(on bool) string {
 	return "0"
 }
 
-// sourceOf reads the image: a URL as it is or percent-escaped, https where it names no scheme.
+// sourceOf parses the image: a URL, percent-escaped or not; https if it has no scheme.
 func sourceOf(text string) (string, error) {
 	if strings.HasPrefix(text, "b64:") {
 		return "", unsupported("b64:")
 	}
 	source := text
-	if head, _, _ := strings.Cut(text, "?"); !strings.Contains(head, "://") { // With a scheme it is as it is.
+	if head, _, _ := strings.Cut(text, "?"); !strings.Contains(head, "://") { // with a scheme it is not escaped
 		decoded, err := url.PathUnescape(text)
 		if err != nil {
 			return "", fault.New(fault.BadPath, "thumbor.Parse", "the image is not percent-escaped rightly", nil)

@@ -5,24 +5,24 @@ import (
 	"net/url"
 )
 
-// Config is where traces go, and of what.
+// Config configures the export of traces.
 type Config struct {
-	// OTLP is the collector that traces are sent to by OTLP over HTTP, such as "http://collector:4318"; without a path
-	// /v1/traces is meant. Headers that it wants are read from OTEL_EXPORTER_OTLP_HEADERS. Empty = nothing is traced.
+	// OTLP is the collector that traces are sent to by OTLP over HTTP, such as "http://collector:4318"; the default
+	// path is /v1/traces. Headers for it are read from OTEL_EXPORTER_OTLP_HEADERS. Empty = nothing is traced.
 	OTLP string `yaml:"otlp"`
-	// Ratio is the share of requests that is traced, 0 to 1, chosen by chance; with what comes of them: the work on
-	// Data Units, callbacks.
+	// Ratio is the fraction of requests that are traced, 0 to 1, chosen at random, together with the work that they
+	// cause: on Data Units, callbacks.
 	Ratio float64 `yaml:"ratio"`
-	// Trust lets the traceparent of a request to the public listener decide whether it is traced, as that of a call to
-	// the private one always does. Only for a listener that viewers reach through a proxy which sets or removes the
+	// Trust lets the traceparent of a request to the public listener decide whether it is traced, as it always does for
+	// calls to the private one. Use it only if viewers reach the listener through a proxy that sets or removes the
 	// header.
 	Trust bool `yaml:"trust"`
 }
 
-// Default traces nothing and, once there is a collector, one request in a hundred.
+// Default traces nothing; with a collector it traces one request in a hundred.
 func Default() Config { return Config{Ratio: 0.01} }
 
-// Validate reports what cannot work. Its error does not repeat the address, which may hold a password.
+// Validate reports the first invalid value. Its error does not repeat the address, which may contain a password.
 func (c Config) Validate() error {
 	if c.OTLP != "" {
 		u, err := url.Parse(c.OTLP)
@@ -39,7 +39,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// endpoint is the whole address.
+// endpoint is the complete address.
 func (c Config) endpoint() string {
 	u, err := url.Parse(c.OTLP)
 	if err != nil || u.Path != "" && u.Path != "/" {

@@ -20,11 +20,11 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// exportTimeout bounds one try to reach the collector, with its repeats.
+// exportTimeout limits one export, with its retries.
 const exportTimeout = 10 * time.Second
 
-// Tracer is a trace.Tracer whose spans are sent in the background, from a bounded queue: what finds no room there, or
-// no collector, is dropped, and nobody waits for it. Safe for concurrent use.
+// Tracer is a trace.Tracer whose spans are sent in the background, from a bounded queue. Spans are dropped if the queue
+// is full or the collector does not respond; no caller waits for it. Safe for concurrent use.
 type Tracer struct {
 	provider *sdk.TracerProvider
 	tracer   api.Tracer
@@ -32,8 +32,8 @@ type Tracer struct {
 
 var _ trace.Tracer = (*Tracer)(nil)
 
-// Open makes a Tracer for a configuration that names a collector, which need not be there. version and instance tell
-// the collector who sends. log gets a line a minute at most while spans are lost.
+// Open makes a Tracer for a configuration that names a collector, which need not be up. version and instance identify
+// the sender. log gets at most one line a minute while spans are lost.
 func Open(ctx context.Context, cfg Config, version, instance string, log *slog.Logger) (*Tracer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func Open(ctx context.Context, cfg Config, version, instance string, log *slog.L
 		return nil, fmt.Errorf("tracing.otlp: %w", err)
 	}
 	losses := &losses{log: log, now: time.Now}
-	otel.SetErrorHandler(losses) // The library's own complaints, which it would write to stderr in a format of its own.
+	otel.SetErrorHandler(losses) // the library would write errors to stderr in its own format
 	provider := sdk.NewTracerProvider(
 		sdk.WithBatcher(lossy{out, losses}, sdk.WithExportTimeout(exportTimeout)),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(cfg.Ratio))),
@@ -54,18 +54,18 @@ func Open(ctx context.Context, cfg Config, version, instance string, log *slog.L
 	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/goldcrest/goldcrest")}, nil
 }
 
-// flushTimeout bounds what a stop waits for the collector.
+// flushTimeout is how long a stop waits for the collector.
 const flushTimeout = 5 * time.Second
 
-// Close sends what waits, as far as the collector takes it in a few seconds and before ctx ends. Spans that end later
-// are dropped.
+// Close sends the queued spans, as far as the collector accepts them within flushTimeout and before ctx ends. Spans
+// that end later are dropped.
 func (t *Tracer) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	return t.provider.Shutdown(ctx)
 }
 
-// parentHeader is where W3C Trace Context has the parent.
+// parentHeader is the header of W3C Trace Context with the parent.
 const parentHeader = "traceparent"
 
 // Begin implements trace.Tracer.
@@ -81,7 +81,7 @@ func (t *Tracer) Begin(name, parent string, at time.Time) trace.Recorder {
 	return recorder{t.tracer, ctx, span}
 }
 
-// recorder is one span. ctx is the one that its children begin in, which is no context of a call.
+// recorder is one span. ctx is the parent of its children's contexts; it is not the context of a call.
 type recorder struct {
 	tracer api.Tracer
 	ctx    context.Context //nolint:containedctx // the library takes a span's parent from a context alone
@@ -115,7 +115,7 @@ func (r recorder) Parent() string {
 	return carrier[parentHeader]
 }
 
-// lossy is an exporter whose failures are nobody's but the log's.
+// lossy is an exporter whose failures are only logged.
 type lossy struct {
 	sdk.SpanExporter
 	losses *losses
@@ -129,17 +129,17 @@ func (l lossy) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error 
 	return nil
 }
 
-// lossEvery is the least time between two lines about losses.
+// lossEvery is the minimum time between two log lines about losses.
 const lossEvery = time.Minute
 
-// losses tells the log of lost spans, once in a while. Safe for concurrent use.
+// losses logs lost spans, at most once a minute. Safe for concurrent use.
 type losses struct {
 	log *slog.Logger
 	now func() time.Time
 
 	mu    sync.Mutex
 	told  time.Time
-	spans int // not told yet
+	spans int // not logged yet
 }
 
 // Handle implements otel.ErrorHandler.

@@ -5,38 +5,38 @@ import (
 	"strings"
 )
 
-// Accept is what a client takes, folded to few values, so that few variants of one URL exist. Two equal values get the
-// same bytes.
+// Accept is what a client accepts, reduced to few values, so that one URL has few variants. Clients with equal values
+// get the same bytes.
 type Accept struct {
 	Best    Format    // the format to try first; "" = jpeg
-	Formats FormatSet // the formats that may come out; 0 = png, jpeg and gif
-	Slow    bool      // the client said so itself (Save-Data, ECT): counts for net:auto alone; set by the caller
+	Formats FormatSet // the formats that may be sent; 0 = png, jpeg and gif
+	Slow    bool      // sent by the client (Save-Data, ECT): used by net:auto only; set by the caller
 }
 
-// maxAccept bounds what is read of an Accept header, in bytes and in elements. The rest is as if it were not there.
+// maxAccept limits how much of an Accept header is read, in bytes and in elements. The rest is ignored.
 const (
 	maxAccept         = 4096
 	maxAcceptElements = 64
 )
 
-// Weights of an Accept header, in thousandths; unsaid is below every weight.
+// Weights of an Accept header, in thousandths; unsaid is lower than every weight.
 const unsaid = -1
 
-// wishes are the weights of one header: of the formats it names, in the order of FormatSet, and of its wildcards.
+// wishes are the weights in one header: of named formats, in the order of FormatSet, and of wildcards.
 type wishes struct {
 	named      [5]int
 	image, any int
 }
 
-// of is the place of f, which is not Open.
+// of returns the weight of f, which is not Open.
 func (w *wishes) of(f Format) *int { return &w.named[bits.TrailingZeros8(uint8(f.bit()))] }
 
 // none names no format.
 var none = [5]int{unsaid, unsaid, unsaid, unsaid, unsaid}
 
-// ParseAccept reads an Accept header (several joined by commas) under a valid configuration. avif and webp count only
-// where they are named; among the named formats the weight decides, then the configured order. A weight of 0 refuses.
-// Elements that are malformed are as if they were not there.
+// ParseAccept parses an Accept header (several joined by commas) with a valid configuration. avif and webp count only
+// if they are named; of the named formats the highest weight wins, then the configured order. A weight of 0 refuses a
+// format. Malformed elements are ignored.
 func ParseAccept(header string, cfg Negotiation) Accept {
 	w := parseWishes(header)
 	best := w.best(cfg.Formats)
@@ -60,7 +60,7 @@ func ParseAccept(header string, cfg Negotiation) Accept {
 	return fold(best, set, w)
 }
 
-// fold drops the refused formats, and finds the best of what is left.
+// fold removes the refused formats, and chooses the best of the others.
 func fold(best Format, set FormatSet, w wishes) Accept {
 	order := [...]Format{best, WebP, JPEG, PNG, GIF}
 	if best == Open {
@@ -76,10 +76,10 @@ func fold(best Format, set FormatSet, w wishes) Accept {
 			return Accept{Best: f, Formats: set}
 		}
 	}
-	return Accept{Best: JPEG, Formats: AcceptJPEG} // everything was refused: something must be answered
+	return Accept{Best: JPEG, Formats: AcceptJPEG} // everything is refused, but something must be sent
 }
 
-// best is the format with the highest weight of those that are named and configured, jpeg included; Open if there is
+// best is the format with the highest weight among those that are named and configured, jpeg included; Open if there is
 // none.
 func (w wishes) best(configured []string) Format {
 	best, weight := Open, 0
@@ -97,7 +97,7 @@ func (w wishes) best(configured []string) Format {
 	return best
 }
 
-// weight is that of f by the most specific element that covers it.
+// weight is the weight of f by the most specific element that matches it.
 func (w wishes) weight(f Format) int {
 	if q := *w.of(f); q != unsaid {
 		return q
@@ -136,7 +136,7 @@ func (w *wishes) add(element string) {
 	media = strings.TrimSpace(media)
 	kind, name, _ := strings.Cut(media, "/")
 	image := strings.EqualFold(kind, "image")
-	if !image && media != "*/*" && media != "*" { // "*" is what Java's own client sends
+	if !image && media != "*/*" && media != "*" { // Java's own client sends "*"
 		return
 	}
 	q, ok := readWeight(parameters)
@@ -152,7 +152,7 @@ func (w *wishes) add(element string) {
 	}
 }
 
-// readWeight reads the q of an element's parameters, in thousandths; 1000 if there is none.
+// readWeight parses the q parameter of an element, in thousandths; 1000 if there is none.
 func readWeight(parameters string) (int, bool) {
 	for parameters != "" {
 		var p string
@@ -165,7 +165,7 @@ func readWeight(parameters string) (int, bool) {
 	return 1000, true
 }
 
-// thousandths reads a number from 0 to 1 with at most three decimals; ".5" too, which some clients send.
+// thousandths parses a number from 0 to 1 with at most three decimals; also ".5", which some clients send.
 func thousandths(s string) (int, bool) {
 	first, decimals, _ := strings.Cut(s, ".")
 	if first != "0" && first != "1" && (first != "" || decimals == "") || len(decimals) > 3 || strings.Trim(decimals, "0123456789") != "" {
@@ -184,15 +184,15 @@ func thousandths(s string) (int, bool) {
 	return n, n <= 1000
 }
 
-// IsOpen reports whether the URL leaves the format to negotiation: its answers vary by Accept.
+// IsOpen reports whether the URL leaves the format to negotiation: its responses vary by Accept.
 func (s Spec) IsOpen() bool { return s.Format == Open || s.Accepts != 0 }
 
-// VariesByHints reports whether the client's hints count (net:auto): its answers vary by Save-Data and ECT. Ask before
+// VariesByHints reports whether client hints count (net:auto): the responses vary by Save-Data and ECT. Call it before
 // Resolve.
 func (s Spec) VariesByHints() bool { return s.Net == NetAuto }
 
-// Resolve settles what a URL leaves open, before the Key: the format, the formats it may become, and the weight class
-// with its bound on dpr, which whoever sees the picture lifts for print. What cannot change the bytes is folded away.
+// Resolve decides what a URL leaves open, before the Key: the format, the formats it may become, and the weight class
+// with its limit on dpr, which the transform removes for print. Values that cannot change the bytes are normalised.
 // Resolving twice changes nothing.
 func (s Spec) Resolve(a Accept) Spec {
 	if s.Format == Open {
@@ -221,13 +221,13 @@ func (s Spec) Resolve(a Accept) Spec {
 		s.FormatQuality = Qualities{}
 	}
 	if s.Quality != 0 {
-		s.Class = ClassNormal // an explicit quality beats the weight class
+		s.Class = ClassNormal // an explicit quality overrides the weight class
 	}
 	return s.normal()
 }
 
-// boundDPR holds dpr to a weight class's bound. A document keeps its pixels; whether an unnamed picture is one shows
-// when it is made, but nobody looks at a picture whose quality is given.
+// boundDPR limits dpr by a weight class. A document keeps its pixels; if legible is not given, the picture is
+// classified when it is made, but not if its quality is given.
 func (s *Spec) boundDPR(most float64) {
 	switch {
 	case orOne(s.DPR) <= most || s.Legible == LegibleYes:

@@ -10,7 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// refusal is why an option's arguments are not taken; the dispatcher makes a fault of it that names the option.
+// refusal is the reason why an option's arguments are refused; the dispatcher turns it into a fault that names the
+// option.
 type refusal struct {
 	kind fault.Kind
 	why  string
@@ -26,7 +27,7 @@ func unsupported(format string, args ...any) error {
 	return refusal{fault.UnsupportedOption, fmt.Sprintf(format, args...)}
 }
 
-// arg is the i-th argument, "" when it is left out.
+// arg is the i-th argument, "" if it is omitted.
 func arg(args []string, i int) string {
 	if i < len(args) {
 		return args[i]
@@ -34,7 +35,7 @@ func arg(args []string, i int) string {
 	return ""
 }
 
-// whole reads a number of digits alone, at most limit.
+// whole parses a number of digits only, at most limit.
 func whole(what, s string, limit int64) (int64, error) {
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil || int64(n) > limit {
@@ -43,8 +44,8 @@ func whole(what, s string, limit int64) (int64, error) {
 	return int64(n), nil
 }
 
-// decimal reads digits with an optional sign and fraction, rounds to four places, so that neighbours share one variant,
-// and checks the range. What is not zero but would be rounded to it is out of range.
+// decimal parses digits with an optional sign and fraction, rounds to four places, so that close values share one
+// variant, and checks the range. A value other than zero that would be rounded to zero is out of range.
 func decimal(what, s string, low, high float64) (float64, error) {
 	f, err := strconv.ParseFloat(s, 64)
 	rounded := math.Round(f*1e4) / 1e4
@@ -66,7 +67,7 @@ func plainDecimal(s string) bool {
 // number writes f so that decimal reads the same.
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// truth reads a switch: 1, t or true; 0, f or false.
+// truth parses a switch: 1, t or true; 0, f or false.
 func truth(what, s string) (bool, error) {
 	b, err := strconv.ParseBool(s)
 	if err != nil {
@@ -75,7 +76,7 @@ func truth(what, s string) (bool, error) {
 	return b, nil
 }
 
-// color reads three or six hexadecimal digits.
+// color parses three or six hexadecimal digits.
 func color(s string) (Color, error) {
 	if len(s) == 3 {
 		s = string([]byte{s[0], s[0], s[1], s[1], s[2], s[2]})
@@ -136,7 +137,7 @@ func (g Gravity) arguments() []string {
 	return []string{word, number(g.X), number(g.Y)}
 }
 
-// decode64 reads URL-safe base64, with or without its padding, and takes no stray bits or line ends.
+// decode64 decodes URL-safe base64, with or without padding, and refuses stray bits and line ends.
 func decode64(s string) (string, bool) {
 	s = strings.TrimRight(s, "=")
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)

@@ -2,23 +2,23 @@ package variant
 
 import "fmt"
 
-// Negotiation says which formats an open URL may choose from. It is the configuration section "negotiation".
+// Negotiation says which formats a URL without a format may get. It is the configuration section "negotiation".
 type Negotiation struct {
-	// Formats are the formats that an open URL may turn into, the preferred one first: of avif, webp and jpeg. A format
-	// that is not listed is never chosen, whatever a client accepts; jpeg is always understood, listed or not. Empty
-	// means jpeg alone.
+	// Formats are the formats for URLs that name none, the preferred one first: of avif, webp and jpeg. A format that
+	// is not listed is never chosen, whatever a client accepts; jpeg is always possible, listed or not. Empty means
+	// jpeg only.
 	Formats []string `yaml:"formats"`
-	// Unknown is the format for clients that name no format they take ("*/*", "image/*" or no Accept header): jpeg or
-	// webp. Fleets of Android apps set webp. Empty means jpeg.
+	// Unknown is the format for clients that name no format ("*/*", "image/*" or no Accept header): jpeg or webp. Set
+	// webp if all clients are Android apps. Empty means jpeg.
 	Unknown string `yaml:"unknown"`
 }
 
-// Default is the negotiation of a configuration that says nothing.
+// Default is the negotiation of an empty configuration.
 func Default() Negotiation {
 	return Negotiation{Formats: []string{"avif", "webp", "jpeg"}, Unknown: "jpeg"}
 }
 
-// Validate reports the first word that names no format, or one that cannot be negotiated.
+// Validate reports the first unknown format, or one that cannot be negotiated.
 func (n Negotiation) Validate() error {
 	for _, name := range n.Formats {
 		if f, ok := ParseFormat(name); !ok || f == PNG || f == GIF {

@@ -40,7 +40,7 @@ func applyFormatQuality(r *reading, args []string) error {
 	return nil
 }
 
-// of is the place of f's quality.
+// of returns the quality of f.
 func (q *Qualities) of(f Format) *uint8 {
 	switch f {
 	case PNG:
@@ -55,7 +55,7 @@ func (q *Qualities) of(f Format) *uint8 {
 	return &q.JPEG
 }
 
-// otherFormats are the formats that imgproxy knows and that are never written here.
+// otherFormats are imgproxy's formats that this server does not write.
 var otherFormats = map[string]bool{"best": true, "bmp": true, "heic": true, "ico": true, "jxl": true, "mp4": true, "pdf": true,
 	"psd": true, "svg": true, "tiff": true}
 
@@ -89,7 +89,7 @@ func applyMaxBytes(r *reading, args []string) error {
 	return err
 }
 
-// applyAutoQuality knows the method "size" (bytes, lowest and highest quality: 10 and 90 when left out) and "none".
+// applyAutoQuality supports the methods "size" (bytes, lowest and highest quality: by default 10 and 90) and "none".
 func applyAutoQuality(r *reading, args []string) error {
 	switch args[0] {
 	case "none":
@@ -207,7 +207,7 @@ func applyHashsum(r *reading, args []string) error {
 	return nil
 }
 
-// applyMaxPixels reads megapixels.
+// applyMaxPixels parses megapixels.
 func applyMaxPixels(r *reading, args []string) error {
 	n, err := decimal("the resolution in megapixels", args[0], 0, 10_000)
 	if err == nil {
@@ -229,7 +229,7 @@ func applyMaxFrames(r *reading, args []string) error {
 	return err
 }
 
-// applyMaxFramePixels reads megapixels.
+// applyMaxFramePixels parses megapixels.
 func applyMaxFramePixels(r *reading, args []string) error {
 	n, err := decimal("the resolution in megapixels", args[0], 0, 10_000)
 	if err == nil {
@@ -242,7 +242,7 @@ func applyMaxResult(r *reading, args []string) error {
 	return side("the dimension", args[0], &r.spec.Limits.Side)
 }
 
-// applyStrip takes only the value that is true here anyway: metadata and profiles are always removed.
+// applyStrip accepts only true: metadata and profiles are always removed.
 func applyStrip(_ *reading, args []string) error {
 	on, err := truth("its value", args[0])
 	if err == nil && !on {

@@ -8,24 +8,24 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// Facts are what an entry keeps of a variant, or of a master, beside its bytes.
+// Facts are what an entry stores about a variant, or a master, besides its bytes.
 type Facts struct {
 	Image             // without Body, Format, Choice.Probe and Choice.CPU
 	SourceBytes int64 // the size of the original
 	Provenance
 }
 
-// Provenance is what an entry keeps of where it came from: it decides who may have the entry, and for how long.
+// Provenance is what an entry stores about its origin: it decides who may have the entry, and for how long.
 type Provenance struct {
 	Via      reach.Via     // of the original
 	ViaKnown bool          // false: the entry is from a version that did not keep Via
-	Life     time.Duration // that the origin's Cache-Control gave
-	HasLife  bool          // false: it gave none
+	Life     time.Duration // from the origin's Cache-Control
+	HasLife  bool          // false: it had none
 	Since    time.Duration // the age of the master that it was made from
 }
 
-// Encode writes the facts as an entry keeps them: short visible ASCII. Stores hold entries of earlier versions: a name,
-// or the form of a value, never changes its meaning.
+// Encode writes the facts as attributes of an entry: short visible ASCII. Stores hold entries of earlier versions:
+// never change the meaning of a name or the form of a value.
 func (f Facts) Encode() map[string]string {
 	attrs := map[string]string{
 		"w": strconv.Itoa(f.Width), "h": strconv.Itoa(f.Height),
@@ -58,12 +58,11 @@ func (f Facts) Encode() map[string]string {
 	return attrs
 }
 
-// DecodeFacts reads what Encode wrote, in this version or an earlier one. What is not there, or cannot be read, is
-// zero.
+// DecodeFacts parses what Encode wrote, in this version or an earlier one. Missing or invalid values are zero.
 func DecodeFacts(attrs map[string]string) Facts {
 	real := func(name string) float64 {
 		if text := attrs[name]; text != "" {
-			if n, err := strconv.ParseFloat(text, 64); err == nil { // Else n may be the largest number that there is.
+			if n, err := strconv.ParseFloat(text, 64); err == nil { // on overflow n would be the largest number
 				return n
 			}
 		}
@@ -94,10 +93,10 @@ func DecodeFacts(attrs map[string]string) Facts {
 	}
 }
 
-// StageOf is the Stage alone, for hits.
+// StageOf decodes only the Stage, for hits.
 func StageOf(attrs map[string]string) Stage {
 	text := attrs["stage"]
-	if text == "" { // No error to make, on the path of hits.
+	if text == "" { // avoids an allocated error on the path of hits
 		return StageFinal
 	}
 	n, err := strconv.ParseUint(text, 10, 8)
@@ -107,7 +106,7 @@ func StageOf(attrs map[string]string) Stage {
 	return Stage(n)
 }
 
-// WithStage is a copy of attrs at another stage, with all else that they hold.
+// WithStage is a copy of attrs with another stage.
 func WithStage(attrs map[string]string, s Stage) map[string]string {
 	attrs = maps.Clone(attrs)
 	delete(attrs, "stage")
@@ -117,7 +116,7 @@ func WithStage(attrs map[string]string, s Stage) map[string]string {
 	return attrs
 }
 
-// DecodeProvenance is the Provenance alone, for hits.
+// DecodeProvenance decodes only the Provenance, for hits.
 func DecodeProvenance(attrs map[string]string) (p Provenance) {
 	via, known := attrs["via"]
 	p.Via, p.ViaKnown = reach.Via(via), known
@@ -139,8 +138,8 @@ func duration(text string) (d time.Duration, ok bool) {
 	return time.Duration(n) * time.Second, true
 }
 
-// Renewed is a copy of attrs for an entry whose original is known to be unchanged now. A life that the origin has said
-// with that replaces the one before.
+// Renewed is a copy of attrs for an entry whose original was found unchanged. A lifetime in that response replaces the
+// old one.
 func Renewed(attrs map[string]string, life time.Duration, said bool) map[string]string {
 	attrs = maps.Clone(attrs)
 	delete(attrs, "since")

@@ -1,12 +1,12 @@
 package variant
 
-// maxSide bounds a width or height that a URL may ask for. What can be answered is bounded lower, by the transform.
+// maxSide is the largest width or height in a URL. The transform's limit for results is lower.
 const maxSide = 1_000_000
 
 // modeWords are the URL's words, indexed by ResizeMode.
 var modeWords = [...]string{Fit: "fit", Fill: "fill", FillDown: "fill-down", Force: "force", ResizeAuto: "auto"}
 
-// applyResize is resizing_type and size in one; left-out arguments leave what was.
+// applyResize is resizing_type and size in one; omitted arguments keep earlier values.
 func applyResize(r *reading, args []string) error {
 	if args[0] != "" {
 		if err := applyResizingType(r, args[:1]); err != nil {
@@ -136,7 +136,7 @@ func applyCrop(r *reading, args []string) error {
 	return nil
 }
 
-// applyTrim takes an empty threshold alone as "off", which undoes a preset's.
+// applyTrim takes a single empty threshold as "off", which undoes a preset's.
 func applyTrim(r *reading, args []string) error {
 	if len(args) == 1 && args[0] == "" {
 		r.spec.Trim = Trim{}
@@ -166,7 +166,7 @@ func applyTrim(r *reading, args []string) error {
 // maxPadding bounds each side's padding in CSS pixels.
 const maxPadding = 10_000
 
-// applyPadding reads sides as CSS does: what is left out follows the opposite side, or the top.
+// applyPadding parses sides as CSS does: an omitted side is equal to the opposite one, or the top.
 func applyPadding(r *reading, args []string) error {
 	var sides [4]int
 	given := false
@@ -222,7 +222,7 @@ func applyFlip(r *reading, args []string) error {
 	return nil
 }
 
-// applyBackground takes hexadecimal digits, three numbers, or nothing for no background.
+// applyBackground parses hexadecimal digits, three numbers, or nothing for no background.
 func applyBackground(r *reading, args []string) error {
 	if len(args) == 1 {
 		if args[0] == "" {
@@ -247,7 +247,7 @@ func applyBackground(r *reading, args []string) error {
 	return nil
 }
 
-// maxSigma bounds blur and sharpen: the work grows with it, and more cannot be told from it.
+// maxSigma limits blur and sharpen: their cost grows with sigma, and larger values look the same.
 const maxSigma = 100
 
 func applyBlur(r *reading, args []string) (err error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// Recipe numbers the coefficients and encoder settings that make variants. It is kept with an entry and is no part of
-// its Key: it is raised when the same Spec would give other bytes.
+// Recipe is the version of the coefficients and encoder settings. It is stored with an entry and is not part of its
+// Key. Raise it when the same Spec gives other bytes.
 const Recipe = 10
 
 // Path is the canonical unsigned path of the ref: options in a fixed order, the source in base64, the format as
@@ -24,8 +24,8 @@ func (r Ref) Path() string {
 	return Path(strings.Join(r.Spec.options(), "/"), r.Source, format)
 }
 
-// Path puts an unsigned path together: an option text ("" = none) or, where only presets are allowed, preset names, a
-// source, and a format (Open = none).
+// Path builds an unsigned path of an option text ("" = none) or, if only presets are allowed, preset names, a source,
+// and a format (Open = none).
 func Path(options, source string, format Format) string {
 	if id, ok := OpaqueID(source); ok {
 		return pathTo(options, "/ref/"+id, format)
@@ -33,7 +33,7 @@ func Path(options, source string, format Format) string {
 	return pathTo(options, "/"+encode64(source), format)
 }
 
-// EncryptedPath is Path with an encrypted source: what follows "/enc/".
+// EncryptedPath is Path with an encrypted source: the text after "/enc/".
 func EncryptedPath(options, encrypted string, format Format) string {
 	return pathTo(options, "/enc/"+encrypted, format)
 }
@@ -48,8 +48,8 @@ func pathTo(options, path string, format Format) string {
 	return path
 }
 
-// Key is where the variant is stored: "v1/<h2>/<source hash>/<readable spec>.<format>". It requires a resolved Spec.
-// Everything in a Spec is part of it; nothing of Terms is.
+// Key is where the variant is stored: "v1/<h2>/<source hash>/<readable spec>.<format>". It requires a resolved Spec. It
+// contains the whole Spec and nothing of Terms.
 func (r Ref) Key() string {
 	ext := string(r.Spec.Format)
 	if ext == "" {
@@ -73,7 +73,7 @@ func (r Ref) SourceHash() string {
 	return hash(identity)
 }
 
-// SourcePart cuts a key ("v1/ab/hash/spec.ext") behind its source.
+// SourcePart returns a key ("v1/ab/hash/spec.ext") up to the source hash.
 func SourcePart(key string) string {
 	n := 0
 	for i := range len(key) {
@@ -92,20 +92,20 @@ func (r Ref) SourcePrefix() string {
 	return "v1/" + h[:2] + "/" + h + "/"
 }
 
-// hash is half a SHA-256 in hexadecimal digits: enough against collisions by chance and against second preimages.
+// hash is half a SHA-256 in hexadecimal digits: enough against accidental collisions and second preimages.
 func hash(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:16])
 }
 
-// keyText makes the name of a file of an option text.
+// keyText turns an option text into a file name.
 var keyText = strings.NewReplacer(":", "_", "/", ",")
 
-// maxReadable bounds the readable spec of a key.
+// maxReadable is the maximum length of the readable spec of a key.
 const maxReadable = 150
 
-// readable is the Spec as the name of a file: its options as in a URL with "_" for ":" and "," for "/". Two different
-// Specs have different texts, but for what Key says elsewhere (format, cachebuster). Texts that are long or hold other
+// readable is the Spec as a file name: its options as in a URL with "_" for ":" and "," for "/". Two different Specs
+// have different texts, except for the parts that Key adds (format, cachebuster). Texts that are long or contain other
 // characters are hashed.
 func (s Spec) readable() string {
 	accepts := s.Accepts
@@ -141,8 +141,7 @@ func (s FormatSet) letters() string {
 	return text
 }
 
-// options writes the Spec, but for its format, as the options of a URL, in a fixed order and with one spelling for each
-// value.
+// options lists the options of the Spec, without its format, in a fixed order and with one spelling for each value.
 func (s Spec) options() []string {
 	var w writer
 	w.geometry(s)
@@ -290,7 +289,7 @@ func (w *writer) encoding(s Spec) {
 	}
 }
 
-// netWord is the weight class as a URL says it: what the URL said, or what says the resolved class again.
+// netWord is the weight class in a URL: the one that the URL named, or a word for the resolved class.
 func (s Spec) netWord() string {
 	switch {
 	case s.Net != NetDefault:

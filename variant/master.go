@@ -6,22 +6,22 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
-// MasterRecipe numbers the way in which masters are made, as Recipe does for variants: it is raised when new ones would
-// be better.
+// MasterRecipe is the version of how masters are made, as Recipe is for variants. Raise it when new ones would be
+// better.
 const MasterRecipe = 2
 
-// MasterName ends the Key of an original's master: SourcePrefix() + MasterName. No variant's key ends so, since each
-// has a format.
+// MasterName ends the Key of an original's master: SourcePrefix() + MasterName. Keys of variants end in a format, so
+// they differ.
 const MasterName = "master"
 
-// Original is what variants are made from: the bytes of an original, or of the master that stands for it.
+// Original is what variants are made from: an original's bytes, or its master's.
 type Original struct {
 	Body   []byte
-	Info   sniff.Info // what the header of Body says; zero = nobody has read it yet
+	Info   sniff.Info // parsed from the header of Body; zero = not parsed yet
 	Master *Master    // nil: Body is the original itself
 }
 
-// Inspect is what the header of Body says, read where nobody did yet.
+// Inspect parses the header of Body, if that was not done yet.
 func (o Original) Inspect() (sniff.Info, error) {
 	if o.Info.Format != "" {
 		return o.Info, nil
@@ -29,7 +29,7 @@ func (o Original) Inspect() (sniff.Info, error) {
 	return sniff.Inspect(o.Body)
 }
 
-// Bytes is the size of the original, also where a master stands for it.
+// Bytes is the size of the original, also if Body is a master.
 func (o Original) Bytes() int64 {
 	if o.Master != nil {
 		return o.Master.Bytes
@@ -37,17 +37,17 @@ func (o Original) Bytes() int64 {
 	return int64(len(o.Body))
 }
 
-// Master is what is known of the original that a master stands for. Geometry, and the rule that no variant is larger
-// than its original, go by it and not by the master's own size.
+// Master describes the original of a master. Geometry, and the rule that no variant is larger than its original, use
+// these values, not the master's own size.
 type Master struct {
 	Width, Height int    // of the original, upright
 	Format        string // of the original: jpeg, png, webp, ...
 	Bytes         int64  // of the original
-	Exact         bool   // the master is the original itself, less its metadata
+	Exact         bool   // the master is the original itself without its metadata
 }
 
-// Scale is how large the picture becomes at most against an original of that upright size, or against the area that is
-// cut out of it: 1 = as large as it is. What depends on the pixels, or on how they lie in the file, counts as 1.
+// Scale is the largest scale of the result relative to an original of that upright size, or to the area that is cut out
+// of it. Options that depend on single pixels, or on how they are stored, count as 1.
 func (s Spec) Scale(width, height int) float64 {
 	skew := s.Resize == Force || orOne(s.ZoomX) != orOne(s.ZoomY)
 	if s.Trim.On || s.KeepOrientation || (s.MinWidth > 0 || s.MinHeight > 0) && skew {
@@ -63,7 +63,7 @@ func (s Spec) Scale(width, height int) float64 {
 	return scale * orOne(s.DPR)
 }
 
-// boxScale is the scale that the box asks for.
+// boxScale is the scale that fits the box.
 func (s Spec) boxScale(w, h float64) float64 {
 	x, y := float64(s.Width)/w, float64(s.Height)/h
 	switch {
@@ -75,7 +75,7 @@ func (s Spec) boxScale(w, h float64) float64 {
 	return math.Max(x, y)
 }
 
-// cropped is what a crop leaves of a side.
+// cropped is the part of a side that remains after a crop.
 func cropped(side, crop float64) float64 {
 	switch {
 	case crop == 0:

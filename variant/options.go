@@ -14,22 +14,22 @@ type option struct {
 	args []string
 }
 
-// reading is the state of one parse. Options write into it in their order, so that the last wins.
+// reading is the state of one parse. Options are applied in order, so the last one wins.
 type reading struct {
 	spec  Spec
 	terms Terms
 }
 
-// rule is how one option is read. Every option below changes the pixels or the bytes of the variant, and so its Key,
-// except those with term set: they govern the answer alone.
+// rule says how one option is parsed. All options change the pixels or bytes of the variant, and so its Key, except
+// those with term set: they affect only the response.
 type rule struct {
-	most  int // arguments; at least one (maybe empty) is always there
+	most  int // maximum number of arguments; at least one (maybe empty) is always present
 	term  bool
 	apply func(r *reading, args []string) error
 }
 
 // rules holds every option under its name and aliases, imgproxy's first and our own (net, legible, cache_tag) after
-// them. preset is not among them: presets are resolved by the Parser.
+// them. preset is not among them: the Parser resolves presets.
 var rules = compile([]struct {
 	names string
 	rule
@@ -95,7 +95,7 @@ func compile(list []struct {
 	return table
 }
 
-// maxArgument bounds one argument of an option in bytes; the fallback's URL may be a whole source in base64.
+// maxArgument is the maximum length of one argument in bytes; the fallback's URL may be a complete source in base64.
 const maxArgument = naming.MaxAddress * 4 / 3
 
 // splitOption cuts a segment into name and arguments.
@@ -104,10 +104,10 @@ func splitOption(segment string) option {
 	return option{name, strings.Split(rest, ":")}
 }
 
-// isPreset reports whether the option names presets.
+// isPreset reports whether the option is a list of presets.
 func (o option) isPreset() bool { return o.name == "preset" || o.name == "pr" }
 
-// apply reads one option; free says that it stands in the URL itself and not in a preset.
+// apply applies one option; free says that it is in the URL itself and not in a preset.
 func (r *reading) apply(o option, free bool) error {
 	rule, ok := rules[o.name]
 	if !ok {
@@ -140,7 +140,7 @@ func (o option) check(rule rule) error {
 	return nil
 }
 
-// normal gives every way to say the same one Spec, so that it has one Key.
+// normal normalises a Spec, so that equal meanings have one Key.
 func (s Spec) normal() Spec {
 	if s.DPR == 1 {
 		s.DPR = 0

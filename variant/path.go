@@ -11,9 +11,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// Parser reads URL paths and option texts. It is immutable and safe for concurrent use.
+// Parser parses URL paths and option texts. It is immutable and safe for concurrent use.
 type Parser struct {
-	presets     map[string][]option // flattened: no preset option in them
+	presets     map[string][]option // flattened: without preset options
 	onlyPresets bool
 	strip       []string
 	decrypt     func(text []byte) (source string, ok bool) // nil = encrypted sources are refused
@@ -21,14 +21,14 @@ type Parser struct {
 	unmarked    bool                                       // watermarks are refused
 }
 
-// Naming is a Parser that knows what names stand for.
+// Naming returns a Parser that resolves names.
 func (p *Parser) Naming(names *naming.Names) *Parser {
 	named := *p
 	named.names = names
 	return &named
 }
 
-// Unmarked is a Parser of a server without a watermark: it refuses URLs, and presets, that ask for one.
+// Unmarked returns a Parser for a server without a watermark: it refuses URLs, and presets, with that option.
 func (p *Parser) Unmarked() (*Parser, error) {
 	unmarked := *p
 	unmarked.unmarked = true
@@ -53,20 +53,20 @@ func (p *Parser) checkMark(s Spec) error {
 	return nil
 }
 
-// NoWatermark is why a server without a watermark refuses the option.
+// NoWatermark is the message of a server without a watermark that refuses the option.
 const NoWatermark = `option "watermark" is not supported: transform.watermark is not set`
 
-// maxOptions bounds the options of one URL, and of one preset with those it uses.
+// maxOptions is the maximum number of options in one URL, and in one preset with those it uses.
 const maxOptions = 64
 
-// maxPath bounds what ParsePath reads: a source, which escaping may triple, and its options.
+// maxPath is the maximum length for ParsePath: a source, which escaping may triple, and its options.
 const maxPath = 4 * naming.MaxAddress
 
 // NewParser makes a Parser. presets maps names to option texts; the one named "default" applies to every URL first;
 // presets may use others, but not themselves. With onlyPresets the first segment of a URL is a list of preset names,
-// and nothing but terms (exp, fn, att, ct) and the extension may be said beside them. canonical holds the names of the
-// query parameters that are no part of a source's identity ("X-Amz-*": a "*" ends a pattern). It refuses presets that a
-// URL could not use.
+// and only terms (exp, fn, att, ct) and the extension are allowed besides. canonical has the names of the query
+// parameters that are not part of a source's identity ("X-Amz-*": a "*" ends a pattern). It refuses presets that a URL
+// could not use.
 func NewParser(presets map[string]string, onlyPresets bool, canonical ...string) (*Parser, error) {
 	p := &Parser{presets: make(map[string][]option, len(presets)), onlyPresets: onlyPresets, strip: canonical}
 	for name := range presets {
@@ -88,7 +88,7 @@ func NewParser(presets map[string]string, onlyPresets bool, canonical ...string)
 	return p, nil
 }
 
-// WithDecrypt returns a Parser that reads encrypted sources ("/enc/") too: decrypt opens their bytes.
+// WithDecrypt returns a Parser that also accepts encrypted sources ("/enc/"), which it decrypts with decrypt.
 func (p *Parser) WithDecrypt(decrypt func(text []byte) (source string, ok bool)) *Parser {
 	q := *p
 	q.decrypt = decrypt
@@ -100,8 +100,7 @@ func (p *Parser) Presets() []string {
 	return append([]string{}, slices.Sorted(maps.Keys(p.presets))...)
 }
 
-// flatten lists a preset's options in order, those of the presets it uses in their place. within are the presets being
-// read.
+// flatten lists a preset's options in order, with the presets it uses expanded. within are the presets being expanded.
 func flatten(presets map[string]string, name string, within []string) ([]option, error) {
 	text, ok := presets[name]
 	if !ok {
@@ -137,7 +136,7 @@ func flatten(presets map[string]string, name string, within []string) ([]option,
 	return options, nil
 }
 
-// segments cuts an option text at its slashes; a slash at either end is allowed.
+// segments splits an option text at its slashes; a slash at either end is allowed.
 func segments(text string) []string {
 	text = strings.Trim(text, "/")
 	if text == "" {
@@ -146,7 +145,7 @@ func segments(text string) []string {
 	return strings.Split(text, "/")
 }
 
-// ParsePath reads the verified text of a URL: the path after the signature, beginning with "/". A "?" in it belongs to
+// ParsePath parses the verified text of a URL: the path after the signature, beginning with "/". A "?" in it belongs to
 // a plain source.
 func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
 	rest, ok := strings.CutPrefix(path, "/")
@@ -177,13 +176,13 @@ func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
 	return ref, r.terms, err
 }
 
-// ParseOptions reads an option text as it stands in a URL ("rs:fit:480:0/net:2g"), without a source.
+// ParseOptions parses an option text as in a URL ("rs:fit:480:0/net:2g"), without a source.
 func (p *Parser) ParseOptions(options string) (Spec, Terms, error) {
 	r, err := p.read(segments(options))
 	return r.spec.normal(), r.terms, err
 }
 
-// Ref names the variant of a source, which may be an opaque one, or of what stands for one. It checks every other as
+// Ref makes the Ref of a source or of a name that resolves to one. It checks every source other than an opaque one as
 // ParseSource does.
 func (p *Parser) Ref(source string, spec Spec) (Ref, error) {
 	if _, ok := OpaqueID(source); ok {
@@ -246,7 +245,7 @@ func (p *Parser) read(options []string) (reading, error) {
 	return r, p.checkMark(r.spec)
 }
 
-// apply reads one option of a URL, which may name presets.
+// apply applies one option of a URL, which may name presets.
 func (p *Parser) apply(r *reading, o option) error {
 	if !o.isPreset() {
 		return r.apply(o, true)
@@ -266,7 +265,8 @@ func (p *Parser) apply(r *reading, o option) error {
 	return nil
 }
 
-// splitTarget reads what follows the options: a plain, base64, encrypted or opaque source and its extension ("" = none).
+// splitTarget parses the text after the options: a plain, base64, encrypted or opaque source and its extension ("" =
+// none).
 func (p *Parser) splitTarget(rest string) (source, extension string, err error) {
 	first, tail, more := strings.Cut(rest, "/")
 	switch {
@@ -292,7 +292,7 @@ func (p *Parser) splitTarget(rest string) (source, extension string, err error) 
 	return source, extension, nil
 }
 
-// splitText reads a source in one word, which slashes may split, and its extension.
+// splitText parses a source in one word, which slashes may split, and its extension.
 func splitText(rest string) (text, extension string, err error) {
 	text, extension, dotted := strings.Cut(strings.ReplaceAll(rest, "/", ""), ".")
 	if dotted && extension == "" {
@@ -301,7 +301,7 @@ func splitText(rest string) (text, extension string, err error) {
 	return text, extension, nil
 }
 
-// splitEncrypted reads what follows "enc/".
+// splitEncrypted parses the text after "enc/".
 func (p *Parser) splitEncrypted(rest string) (source, extension string, err error) {
 	if p.decrypt == nil {
 		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath",
@@ -321,8 +321,8 @@ func (p *Parser) splitEncrypted(rest string) (source, extension string, err erro
 	return source, extension, nil
 }
 
-// splitPlain reads a percent-escaped source. One with a bare "?" was put in as it is by its signer, since escaping it
-// would have escaped the "?" first: it is taken byte for byte, so that the query of a presigned URL survives.
+// splitPlain parses a percent-escaped source. If it contains a bare "?", its signer did not escape it, or the "?" would
+// be escaped too: it is used byte for byte, so that the query of a presigned URL survives.
 func splitPlain(text string) (source, extension string, err error) {
 	if i := strings.LastIndexByte(text, '@'); i >= 0 {
 		name := text[i+1:]

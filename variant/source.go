@@ -5,8 +5,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// ParseSource checks the URL of an original and returns it as it is to be fetched: see naming.Address. What is no
-// source is refused as bad_source.
+// ParseSource checks the URL of an original and returns the one to fetch: see naming.Address. An invalid one is refused
+// as bad_source.
 func ParseSource(raw string) (string, error) {
 	source, wrong := naming.Address(raw)
 	if wrong != "" {

@@ -1,4 +1,4 @@
-// Package variant says what a variant is: Ref, Spec, URL grammar, canonical form, Key. It is pure: no I/O, no HTTP.
+// Package variant defines what a variant is: Ref, Spec, URL grammar, canonical form, Key. It is pure: no I/O, no HTTP.
 package variant
 
 import (
@@ -9,7 +9,7 @@ import (
 // Format is a concrete image format by its usual extension ("" = open: chosen by negotiation).
 type Format string
 
-// The formats that can come out. Every other format is only read.
+// The output formats. Every other format is only read.
 const (
 	Open Format = ""
 	JPEG Format = "jpg"
@@ -27,8 +27,8 @@ func (f Format) MediaType() string {
 	return "image/" + string(f)
 }
 
-// ParseFormat names the output format that an extension or a configuration word means: "jpg" and "jpeg" are one, case
-// does not matter. ok is false for every other word.
+// ParseFormat returns the output format of an extension or a configuration word: "jpg" and "jpeg" are equal, case does
+// not matter. ok is false for every other word.
 func ParseFormat(name string) (f Format, ok bool) {
 	switch f = Format(strings.ToLower(name)); f {
 	case "jpeg":
@@ -39,7 +39,7 @@ func ParseFormat(name string) (f Format, ok bool) {
 	return Open, false
 }
 
-// ResizeMode says how a picture meets its box (imgproxy's resizing_type).
+// ResizeMode is how a picture is fitted into its box (imgproxy's resizing_type).
 type ResizeMode uint8
 
 // The resizing types. ResizeAuto is fill when source and box have the same orientation, else fit.
@@ -51,7 +51,7 @@ const (
 	ResizeAuto
 )
 
-// GravityKind names the part of a picture that a crop or an extension keeps.
+// GravityKind is the part of a picture that a crop or an extension keeps.
 type GravityKind uint8
 
 // The gravities: centre, the eight directions, smart (content-aware) and focus point.
@@ -69,22 +69,22 @@ const (
 	FocusPoint
 )
 
-// Gravity is a GravityKind with its offsets: pixels when |X| >= 1, a share of the picture when below 1; for FocusPoint
-// the relative position 0..1 of the point.
+// Gravity is a GravityKind with its offsets: pixels when |X| >= 1, a fraction of the picture when below 1; for
+// FocusPoint the relative position 0..1 of the point.
 type Gravity struct {
 	Kind GravityKind
 	X, Y float64
 }
 
-// Crop cuts an area out of the upright source before it is resized. Width and Height are pixels when >= 1, a share of
-// the source below 1, and 0 means the whole side.
+// Crop cuts an area out of the upright source before it is resized. Width and Height are pixels when >= 1, a fraction
+// of the source below 1, and 0 means the whole side.
 type Crop struct {
 	Width, Height float64
 	Gravity       Gravity
 	GravitySet    bool // false: the Spec's own Gravity applies
 }
 
-// Color is an opaque sRGB colour; Set tells black from none.
+// Color is an opaque sRGB colour; Set distinguishes black from none.
 type Color struct {
 	Set     bool
 	R, G, B uint8
@@ -102,10 +102,10 @@ type Trim struct {
 // Padding is added around the result, in CSS pixels (multiplied by DPR).
 type Padding struct{ Top, Right, Bottom, Left int }
 
-// Net is the weight class asked for by the URL.
+// Net is the weight class that the URL asks for.
 type Net uint8
 
-// The weight classes of the URL. NetDefault (nothing said) behaves as Net4G.
+// The weight classes of the URL. NetDefault (none given) behaves as Net4G.
 const (
 	NetDefault Net = iota
 	NetAuto
@@ -118,7 +118,7 @@ const (
 // Class is the resolved weight class: the quality target.
 type Class uint8
 
-// The quality targets, in rising saving.
+// The quality targets, the highest quality first.
 const (
 	ClassNormal Class = iota
 	ClassHigh
@@ -155,7 +155,7 @@ type AutoSize struct {
 	Min, Max uint8
 }
 
-// FormatSet is a set of formats that a client takes.
+// FormatSet is a set of formats that a client accepts.
 type FormatSet uint8
 
 // The members of a FormatSet.
@@ -187,12 +187,12 @@ func (f Format) bit() FormatSet {
 	return 0
 }
 
-// Flip mirrors a picture after it was turned.
+// Flip mirrors a picture after rotation.
 type Flip struct {
 	FlipH, FlipV bool
 }
 
-// Hash is what an original's bytes must sum up to: md5, sha1, sha256 or sha512, and lower-case hex; "" = none.
+// Hash is the expected hash of an original: md5, sha1, sha256 or sha512, and lower-case hex; "" = none.
 type Hash struct {
 	HashType, HashSum string
 }
@@ -211,12 +211,12 @@ type Limits struct {
 	Bytes       int64 // size of the original
 	Frames      int
 	FramePixels int64 // width x height of an original with more than one frame
-	Side        int   // the longest side of the result: what would be longer is made smaller
+	Side        int   // the longest side of the result: a longer one is scaled down
 }
 
-// Spec says how a variant is made from its original. It is comparable and holds everything that decides the bytes; two
-// equal Specs of one source are one variant. The zero Spec, resolved, is the upright picture at full size in the
-// negotiated format.
+// Spec says how a variant is made from its original. It is comparable and contains everything that determines the
+// bytes; two equal Specs of one source are one variant. The zero Spec, resolved, is the upright picture at full size in
+// the negotiated format.
 type Spec struct {
 	Resize              ResizeMode
 	Width, Height       int // 0 = free
@@ -225,7 +225,7 @@ type Spec struct {
 	DPR                 float64 // 0 = 1
 	Enlarge             bool
 	Extend              bool
-	ExtendRatio         bool // extend to the ratio of the box, not to its size
+	ExtendRatio         bool // extend to the aspect ratio of the box, not to its size
 	ExtendGravity       Gravity
 	Gravity             Gravity
 	Crop                Crop
@@ -246,27 +246,27 @@ type Spec struct {
 	Legible       Legibility
 	Limits        Limits
 	CacheBuster   string
-	Fallback      string // URL of the picture answered instead of an error; "" = none
+	Fallback      string // URL of the picture sent instead of an error; "" = none
 	Hash
 	Watermark Watermark
 
 	// Set by Resolve, never by a URL:
 	Class   Class     // the weight class
-	DPRMost float64   // what the weight class bounds DPR to, unless the picture turns out to hold print; 0 = no bound
-	Accepts FormatSet // the formats this open URL may answer with; 0 when the URL names the format
+	DPRMost float64   // the weight class's limit of DPR, unless the picture contains print; 0 = no limit
+	Accepts FormatSet // the formats that this open URL may be sent in; 0 if the URL names the format
 
-	// Set by the pipeline alone: not a variant is made but the original's master, which fits into Width x Height.
+	// Set only by the pipeline: make the original's master, which fits into Width x Height, not a variant.
 	Master bool
 }
 
-// Stage says how much work went into a variant. Only AVIF has stages beside the final one.
+// Stage is how much work went into a variant. Only AVIF has stages other than the final one.
 type Stage uint8
 
 // The stages.
 const (
-	StageFinal Stage = 0 // as good as it gets for most
-	StageFirst Stage = 1 // by the fastest encoder: what a viewer who waits is answered with, to be replaced by a final one
-	StageHot   Stage = 2 // by a slower encoder than the final one, in fewer bytes: for what viewers ask for again and again
+	StageFinal Stage = 0 // the best for most variants
+	StageFirst Stage = 1 // by the fastest encoder: for a viewer who waits, to be replaced by a final one
+	StageHot   Stage = 2 // by a slower encoder than the final one, in fewer bytes: for frequently viewed variants
 )
 
 // Image is a made variant as it leaves the transform.
@@ -274,7 +274,7 @@ type Image struct {
 	Body          []byte // owned by the receiver
 	Format        Format // may differ from Spec.Format for open URLs (alpha, never larger)
 	Width, Height int
-	AskedWidth    int // what the URL asks for where that is too long and was reduced; 0 = it is as asked
+	AskedWidth    int // the requested size if it was too large and was reduced; 0 = as requested
 	AskedHeight   int
 	Quality       int    // the encoder's q; 0 = lossless
 	Frames        int    // frames in Body
@@ -283,20 +283,20 @@ type Image struct {
 	SourceHeight  int
 	SourceFrames  int
 	Stage         Stage
-	Exact         bool   // a master that is the original itself, less its metadata
-	Placeholder   string // a ThumbHash of the pixels: how they look through frosted glass, about 25 bytes in base64; "" = not known
+	Exact         bool   // a master that is the original itself without its metadata
+	Placeholder   string // a ThumbHash of the pixels, a blurred preview of about 25 bytes in base64; "" = not known
 	Note          string // why this format and q, for explain: "passed through", "still of animation", ...
 	Choice        Choice
 }
 
-// Choice tells how the quality of an Image was chosen.
+// Choice records how the quality of an Image was chosen.
 type Choice struct {
-	Kind      string        // what the picture shows: photo, text, graphic, mixed; "" = nobody looked
+	Kind      string        // class of the picture: photo, text, graphic, mixed; "" = not classified
 	Print     float64       // the probability that it is a text
 	Target    float64       // the score aimed at; 0 = none
-	Predicted int           // the q that was expected to reach it; 0 = none
-	Score     float64       // SSIMULACRA2 that it reached, of print that of its worst part; 0 = not measured
-	Tried     string        // every encode, in its order
-	Probe     time.Duration // what looking at the picture took
+	Predicted int           // the q that was predicted to reach it; 0 = none
+	Score     float64       // measured SSIMULACRA2, for print that of its worst part; 0 = not measured
+	Tried     string        // every encode, in order
+	Probe     time.Duration // the time of the classification
 	CPU       time.Duration // processor time of the worker until the variant was made; 0 = not known
 }

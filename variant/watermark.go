@@ -1,6 +1,6 @@
 package variant
 
-// applyWatermark reads opacity, position, offsets and scale. The offsets of a tiled mark are the space between two.
+// applyWatermark parses opacity, position, offsets and scale. The offsets of a tiled mark are the space between two.
 func applyWatermark(r *reading, args []string) error {
 	var w Watermark
 	var err error

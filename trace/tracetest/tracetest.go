@@ -1,4 +1,4 @@
-// Package tracetest is a trace.Tracer that writes down what it is told, for tests.
+// Package tracetest has a trace.Tracer for tests, which keeps what it records as text.
 package tracetest
 
 import (
@@ -10,8 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Tracer notes what is said of every span, a line each, beginning with the name that the span began with. Safe for
-// concurrent use.
+// Tracer keeps a line for every event of a span, which begins with the span's first name. Safe for concurrent use.
 type Tracer struct {
 	mu      sync.Mutex
 	off     bool
@@ -21,21 +20,21 @@ type Tracer struct {
 
 var _ trace.Tracer = (*Tracer)(nil)
 
-// Off makes it record nothing that begins from now on, or everything again.
+// Off stops or resumes recording of new traces.
 func (t *Tracer) Off(off bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.off = off
 }
 
-// Parents are those that Begin was given, in order.
+// Parents are the parents passed to Begin, in order.
 func (t *Tracer) Parents() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.parents)
 }
 
-// Notes are what was noted, in order.
+// Notes are the recorded lines, in order.
 func (t *Tracer) Notes() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// MaxAddress bounds a source's URL in bytes, after its unsafe bytes were escaped.
+// MaxAddress is the maximum length of a source's URL in bytes, after escaping.
 const MaxAddress = 16 << 10
 
-// Address checks the URL of an original and returns it as it is to be fetched: byte for byte as given, but without its
-// fragment, and with blanks, bytes beyond ASCII and other bytes that may not stand in a URL percent-encoded, as every
-// browser does. Besides http and https URLs a source is an object in a bucket (s3://bucket/key, gs://bucket/key) or a
-// file (local:///path); whether the server has such sources is for its configuration to say. wrong says why it is
-// none, "" = it is one: other schemes, a missing or odd host, userinfo, control characters, excess length.
+// Address checks the URL of an original and returns the one to fetch: byte for byte as given, but without its fragment,
+// and with blanks, non-ASCII and other bytes that are not allowed in a URL percent-encoded, as every browser does.
+// Besides http and https URLs a source is an object in a bucket (s3://bucket/key, gs://bucket/key) or a file
+// (local:///path); the configuration decides whether the server has such sources. wrong is the reason why raw is
+// invalid, or "": other schemes, a missing or odd host, userinfo, control characters, excess length.
 func Address(raw string) (source, wrong string) {
 	const tooLong = "the source's URL is too long"
 	if len(raw) > MaxAddress {
@@ -42,7 +42,7 @@ func Address(raw string) (source, wrong string) {
 	return source, ""
 }
 
-// location is a source cut at its joints; path begins with "/" and query with "?", or they are empty.
+// location is a parsed source; path begins with "/" and query with "?", or they are empty.
 type location struct{ scheme, authority, path, query string }
 
 func splitSource(source string) (location, bool) {
@@ -60,8 +60,8 @@ func splitSource(source string) (location, bool) {
 	return u, true
 }
 
-// validAuthority takes ASCII host names, IPv4 and bracketed IPv6 addresses without a zone, each with an optional port.
-// Names beyond ASCII have to come in punycode: what a Unicode name resolves to is not for an allow-list to guess.
+// validAuthority accepts ASCII host names, IPv4 and bracketed IPv6 addresses without a zone, each with an optional
+// port. Non-ASCII names must be in punycode: the allow-list must not have to guess what a Unicode name resolves to.
 func validAuthority(authority string) bool {
 	host, port := splitPort(authority)
 	if port != "" && port != ":" {
@@ -98,8 +98,8 @@ func Alphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// escape percent-encodes the bytes that may not stand in a URL. In a path, a "%" that begins no escape is encoded too:
-// the HTTP client would refuse it.
+// escape percent-encodes the bytes that are not allowed in a URL. In a path, a "%" that begins no escape is encoded
+// too: the HTTP client would refuse it.
 func escape(s string, path bool) string {
 	var b strings.Builder
 	done := 0
@@ -135,7 +135,8 @@ func isHex(c byte) bool {
 }
 
 // Canonical is the source's identity: scheme and host in lower case, no default port, no fragment, "/" for an empty
-// path, no parameter that one of the strip patterns names; else byte for byte. What is no source is its own identity.
+// path, no parameter that one of the strip patterns names; otherwise byte for byte. A text that is not a source is
+// returned unchanged.
 func Canonical(source string, strip []string) string {
 	source, _, _ = strings.Cut(source, "#")
 	u, ok := splitSource(source)
@@ -153,7 +154,7 @@ func Canonical(source string, strip []string) string {
 	return scheme + "://" + strings.ToLower(host) + port + u.path + stripQuery(u.query, strip)
 }
 
-// stripQuery removes the parameters whose names match a pattern: exact, or with a "*" at its end for any continuation.
+// stripQuery removes the parameters whose names match a pattern: exact, or a prefix followed by "*".
 func stripQuery(query string, patterns []string) string {
 	if query == "" || len(patterns) == 0 {
 		return query

@@ -1,6 +1,6 @@
-// Package naming turns the names that URLs and Data Units give to originals into their sources: aliases, a base for
-// names without a scheme, replacements by pattern. It says what a source is, and which of them are the same. It is pure,
-// so a name means the same at every door.
+// Package naming resolves the names that URLs and Data Units use for originals: aliases, a base for names without a
+// scheme, replacements by pattern. It defines what a source is, and which sources are equal. It is pure, so a name
+// means the same for every caller.
 package naming
 
 import (
@@ -14,32 +14,33 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Config says what names stand for.
+// Config configures the resolution of names.
 type Config struct {
-	// Aliases are short names of places: with "shop: https://cdn.shop.example/img", shop:/a.jpg is
-	// https://cdn.shop.example/img/a.jpg. A name is of small letters, digits, "+", "-" and ".". Empty = none.
+	// Aliases are short names of URL prefixes: with "shop: https://cdn.shop.example/img", shop:/a.jpg is
+	// https://cdn.shop.example/img/a.jpg. A name consists of lower case letters, digits, "+", "-" and ".". Empty =
+	// none.
 	Aliases map[string]string `yaml:"aliases"`
-	// BaseURL is put before every source that names no scheme. Empty = such a source is refused.
+	// BaseURL is prepended to every source without a scheme. Empty = such a source is refused.
 	BaseURL string `yaml:"base_url"`
-	// Replace changes the beginning of sources, in order, before aliases and base_url are looked at. A source that a
-	// second pass would change again is refused.
+	// Replace changes prefixes of sources, in order, before aliases and base_url are applied. A source that a second
+	// pass would change again is refused.
 	Replace []Replacement `yaml:"replace"`
 }
 
-// Replacement changes sources that begin in one way.
+// Replacement replaces a prefix of sources.
 type Replacement struct {
-	// From is the beginning of a source; a "*" in it stands for any text without a slash.
+	// From is the prefix; a "*" in it matches any text without a slash.
 	From string `yaml:"from"`
-	// To stands in its place; ${1} is what the first "*" stood for.
+	// To replaces it; ${1} is what the first "*" matched.
 	To string `yaml:"to"`
 }
 
-// Names knows what names stand for. The zero value and nil know none. It is immutable.
+// Names resolves names. The zero value and nil have none. It is immutable.
 type Names struct {
-	aliases map[string]string // place, without a slash at its end
-	base    string            // "" or ends in or behind a path
+	aliases map[string]string // prefix, without a slash at its end
+	base    string            // "" or ends inside or after a path
 	replace []replacement
-	begins  []string // what sources begin with, in small letters
+	begins  []string // prefixes of sources, in lower case
 }
 
 type replacement struct {
@@ -53,7 +54,7 @@ var (
 	reserved  = []string{"http", "https", "s3", "gs", "local", "ref", "file", "data", "javascript", "blob"}
 )
 
-// New reads a Config. schemes are those of configured sources beside http and https.
+// New makes Names of a Config. schemes are those of configured sources other than http and https.
 func New(cfg Config, schemes ...string) (*Names, error) {
 	n := &Names{aliases: map[string]string{}}
 	n.begins = slices.Clone(web)
@@ -73,7 +74,7 @@ func New(cfg Config, schemes ...string) (*Names, error) {
 	if n.base = cfg.BaseURL; n.base != "" {
 		errs = append(errs, checkPlace("origin.base_url", n.base))
 		if _, rest, _ := strings.Cut(n.base, "://"); !strings.Contains(rest, "/") {
-			n.base += "/" // Else a name could go on with the host's.
+			n.base += "/" // otherwise a name could continue the host name
 		}
 	}
 	for i, r := range cfg.Replace {
@@ -88,7 +89,7 @@ func New(cfg Config, schemes ...string) (*Names, error) {
 	return n, errors.Join(errs...)
 }
 
-// beginning matches a pattern at the beginning of a text.
+// beginning matches a pattern at the start of a text.
 func beginning(pattern string) *regexp.Regexp {
 	parts := strings.Split(pattern, "*")
 	for i := range parts {
@@ -97,7 +98,7 @@ func beginning(pattern string) *regexp.Regexp {
 	return regexp.MustCompile("^" + strings.Join(parts, "([^/]*)"))
 }
 
-// checkPlace takes the beginning of a source.
+// checkPlace checks the prefix of a source.
 func checkPlace(key, place string) error {
 	u, err := url.Parse(place)
 	if err != nil || !slices.Contains(reserved[:5], u.Scheme) || u.Host == "" && u.Scheme != "local" || u.User != nil ||
@@ -107,14 +108,14 @@ func checkPlace(key, place string) error {
 	return nil
 }
 
-// IsAlias reports whether a text looks like a name by an alias, such as shop:/a.jpg, and not like a URL. Which aliases
-// there are is for the server's configuration to say.
+// IsAlias reports whether a text looks like a name with an alias, such as shop:/a.jpg, and not like a URL. Only the
+// server's configuration knows which aliases exist.
 func IsAlias(text string) bool {
 	name, rest, ok := strings.Cut(text, ":/")
 	return ok && !strings.HasPrefix(rest, "/") && aliasName.MatchString(name) && !slices.Contains(reserved, name)
 }
 
-// Source is what a name stands for. A source stands for itself.
+// Source resolves a name. A source is returned unchanged.
 func (n *Names) Source(name string) (string, error) {
 	if n == nil {
 		return name, nil
@@ -145,7 +146,7 @@ func (n *Names) once(name string) string {
 	return name
 }
 
-// Begins reports whether a text begins as sources do here: with a scheme, an alias, or what is replaced.
+// Begins reports whether a text begins as sources do here: with a scheme, an alias, or a prefix that is replaced.
 func (n *Names) Begins(text string) bool {
 	for _, b := range n.beginnings() {
 		if len(text) >= len(b) && strings.EqualFold(text[:len(b)], b) {
@@ -155,7 +156,7 @@ func (n *Names) Begins(text string) bool {
 	return false
 }
 
-// MayBegin is Begins by the first byte alone, for those who look at many texts.
+// MayBegin is Begins by the first byte only, for callers that check many texts.
 func (n *Names) MayBegin(first byte) bool {
 	for _, b := range n.beginnings() {
 		if b[0] == first|0x20 || b[0] == first {
@@ -165,7 +166,7 @@ func (n *Names) MayBegin(first byte) bool {
 	return false
 }
 
-// web is what sources begin with where nothing is configured.
+// web are the prefixes of sources if nothing is configured.
 var web = []string{"http://", "https://"}
 
 func (n *Names) beginnings() []string {

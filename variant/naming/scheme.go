@@ -2,7 +2,7 @@ package naming
 
 import "strings"
 
-// IsScheme reports whether originals may come by a scheme.
+// IsScheme reports whether a scheme is one of originals.
 func IsScheme(scheme string) bool {
 	switch strings.ToLower(scheme) {
 	case "http", "https", "s3", "gs", "local":
@@ -11,8 +11,8 @@ func IsScheme(scheme string) bool {
 	return false
 }
 
-// Wrong says what is wrong with a source by the rules of its scheme, "" = nothing: a URL names a host, an object a
-// bucket and a key, a file a path and no host. host tells that the authority is that of a URL.
+// Wrong says what is wrong with a source by the rules of its scheme, "" = nothing: a URL has a host, an object a bucket
+// and a key, a file a path and no host. host says that the authority is that of a URL.
 func Wrong(scheme, authority, path string, host bool) string {
 	switch strings.ToLower(scheme) {
 	case "local":
