@@ -21,6 +21,7 @@ import (
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/check"
 )
 
 // Check is what a look at one thing that a server needs has found.
@@ -54,15 +55,15 @@ func CheckCodecs() []Check {
 }
 
 // PromiseMost is how many points an encoder may be from what is promised of it.
-const PromiseMost = codec.PromiseMost
+const PromiseMost = check.PromiseMost
 
 // Quality is how far each encoder is from what is promised of it, and the libraries that were measured.
-func Quality() ([]codec.Promise, map[string]string, error) {
+func Quality() ([]check.Promise, map[string]string, error) {
 	c, err := codec.New(codec.EngineVips)
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := c.Promises()
+	all, err := check.Promises(c)
 	return all, c.Versions(), err
 }
 

@@ -68,18 +68,52 @@ var layers = map[string]layer{
 	"transform/codec/bmp":       {[]string{"fault"}, "reads hostile files: it knows neither variants nor what is made"},
 	"transform/codec/frosted":   {nil, "mathematics on pixels"},
 	"transform/codec/svg":       {[]string{"fault", "sniff"}, "reads hostile documents, and knows no variants"},
+	"transform/codec/vips": {[]string{"transform/codec/geometry", "fault", "variant"},
+		"libvips as it is: what is done with a picture is for the rooms above to say"},
+	"transform/codec/geometry": {[]string{"fault", "variant"}, "where pixels lie is decided before any is read"},
+	"transform/codec/decode": {[]string{"transform/codec/bmp", "transform/codec/container", "transform/codec/geometry",
+		"transform/codec/svg", "transform/codec/vips", "transform", "fault", "sniff", "variant"},
+		"opens originals: it knows nothing of what is made of them"},
+	"transform/codec/look": {[]string{"transform/codec/geometry", "transform/codec/vips"},
+		"tells what a picture is like, and not what follows from it"},
+	"transform/codec/render": {[]string{"transform/codec/decode", "transform/codec/frosted", "transform/codec/geometry",
+		"transform/codec/look", "transform/codec/vips", "transform", "fault", "sniff", "variant"},
+		"makes pixels, and knows no encoder"},
+	"transform/codec/choose": {[]string{"transform/codec/look", "transform/codec/quantize", "transform/codec/render",
+		"transform/codec/vips", "transform", "variant"},
+		"says what an encoder is told, and encodes nothing"},
+	"transform/codec/judge": {[]string{"transform/codec/choose", "transform/codec/container",
+		"transform/codec/geometry", "transform/codec/look", "transform/codec/quantize", "transform/codec/render",
+		"transform/codec/score", "transform/codec/vips", "transform", "variant"},
+		"compares encodes with pixels: what follows from a score is for others to say"},
+	"transform/codec/strip": {[]string{"transform/codec/container", "transform/codec/decode", "transform/codec/geometry",
+		"transform/codec/render", "transform/codec/vips", "variant"},
+		"gives the original's own bytes: it encodes no pixel"},
+	"transform/codec/encode": {[]string{"transform/codec/allowance", "transform/codec/choose", "transform/codec/container",
+		"transform/codec/decode", "transform/codec/judge", "transform/codec/look", "transform/codec/quantize",
+		"transform/codec/render", "transform/codec/strip", "transform/codec/vips", "variant"},
+		"searches for the bytes of one variant: it knows no other variant of the call"},
+	"transform/codec/check": {[]string{"transform/codec/choose", "transform/codec/judge", "transform/codec/specimen",
+		"transform/codec/vips", "transform", "variant"},
+		"measures encoders as any user of them does"},
+	"transform/codec/codectest": {[]string{"transform/codec/container", "transform/codec/vips", "transform", "sniff"},
+		"what tests draw must not depend on what they test"},
 	"transform/codec": {[]string{
 		"transform",
 		"transform/codec/allowance",
-		"transform/codec/bmp",
+		"transform/codec/check",
+		"transform/codec/choose",
 		"transform/codec/container",
-		"transform/codec/frosted",
-		"transform/codec/quantize",
-		"transform/codec/score",
+		"transform/codec/decode",
+		"transform/codec/encode",
+		"transform/codec/geometry",
+		"transform/codec/render",
 		"transform/codec/specimen",
+		"transform/codec/strip",
 		"transform/codec/svg",
-		"variant", "fault", "sniff",
-	}, "the inside of one worker; its Config lives in transform"},
+		"transform/codec/vips",
+		"variant", "fault",
+	}, "the path of a call through the rooms; its Config lives in transform"},
 
 	"pipeline": {
 		[]string{
@@ -166,9 +200,9 @@ type fence struct {
 }
 
 var fences = []fence{
-	{"C", []string{"transform/codec", "transform/codec/score", "transform/codec/svg"},
+	{"C", []string{"transform/codec/look", "transform/codec/score", "transform/codec/svg", "transform/codec/vips"},
 		"C code reads hostile files: it runs in worker processes alone"},
-	{"unsafe", []string{"transform", "transform/codec", "transform/codec/score", "transform/codec/svg"},
+	{"unsafe", []string{"transform", "transform/codec/look", "transform/codec/score", "transform/codec/svg", "transform/codec/vips"},
 		"only the shared memory and its C neighbours need it"},
 	{"github.com/h2non/bimg", []string{"transform/codec"}, "it starts libvips when imported, and is cgo"},
 	{"github.com/labstack/echo/", []string{"server", "server/api", "server/console", "server/exchange", "server/image"},
@@ -201,6 +235,7 @@ var pure = map[string][]string{
 
 	"transform/codec/container": {"os", "os/", "io/fs", "net", "net/http"},
 	"transform/codec/frosted":   {"os", "os/", "io/fs", "net", "net/http"},
+	"transform/codec/geometry":  {"os", "os/", "io/fs", "net", "net/http"},
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
@@ -211,7 +246,7 @@ var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant
 	"transform", "pipeline", "purge", "prewarm", "prewarm/natsqueue", "prewarm/unit", "client", "config",
 	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq", "intake/nats",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
-	"transform/codec/container", "transform/codec/frosted",
+	"transform/codec/container", "transform/codec/frosted", "transform/codec/geometry",
 }
 
 // listed is the part of `go list -json` that the rules read.

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -154,7 +155,7 @@ func outcomes(c *codec.Codec, file string) (out []outcome, err error) {
 
 // scoreIt scores the variant; it stays 0 where that cannot be done: of a transparent picture, or a tiny one.
 func (o *outcome) scoreIt(c *codec.Codec, original []byte) {
-	im, err := c.Raster(original, variant.Spec{Width: o.width}, served)
+	im, err := judge.NewRaster(original, variant.Spec{Width: o.width}, served)
 	if err != nil {
 		return
 	}

@@ -12,13 +12,14 @@ import (
 
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // chainWidths are the variants of one original that are made in one call and alone, chainCoders how.
 var (
 	chainWidths = []int{1080, 640, 320}
-	chainCoders = []codec.Encoding{
+	chainCoders = []judge.Encoding{
 		{Format: variant.PNG}, {Format: variant.WebP, Q: 75, Effort: 4}, {Format: variant.JPEG, Q: 75}, {Format: variant.AVIF, Q: 57},
 	}
 )
@@ -52,7 +53,7 @@ func chain(ctx context.Context, o options) error {
 
 // add makes one picture in every way, and scores it against what a decode of all pixels and one careful step of scaling give.
 func (f *chainFigures) add(ctx context.Context, c *codec.Codec, name string, body []byte) error {
-	exact, err := chainExact(c, name, body, chainWidths[1:])
+	exact, err := chainExact(name, body, chainWidths[1:])
 	defer func() {
 		for _, j := range exact {
 			j.Close()
@@ -88,18 +89,18 @@ func (f *chainFigures) add(ctx context.Context, c *codec.Codec, name string, bod
 }
 
 // chainExact are some widths of a picture, scaled from all pixels in one step.
-func chainExact(c *codec.Codec, name string, body []byte, widths []int) (exact []*codec.Judge, err error) {
-	full, err := c.Raster(body, variant.Spec{Format: variant.PNG}, unlimited)
+func chainExact(name string, body []byte, widths []int) (exact []*judge.Judge, err error) {
+	full, err := judge.NewRaster(body, variant.Spec{Format: variant.PNG}, unlimited)
 	if err != nil {
 		return nil, err
 	}
 	defer full.Free()
-	lossless, err := full.Encode(codec.Encoding{Format: variant.PNG})
+	lossless, err := full.Encode(judge.Encoding{Format: variant.PNG})
 	if err != nil {
 		return nil, err
 	}
 	for _, w := range widths {
-		im, err := c.Raster(lossless, variant.Spec{Width: w, Format: variant.PNG}, unlimited)
+		im, err := judge.NewRaster(lossless, variant.Spec{Width: w, Format: variant.PNG}, unlimited)
 		if err != nil {
 			return exact, err
 		}
@@ -113,7 +114,7 @@ func chainExact(c *codec.Codec, name string, body []byte, widths []int) (exact [
 	return exact, nil
 }
 
-func chainSpecs(e codec.Encoding) []variant.Spec {
+func chainSpecs(e judge.Encoding) []variant.Spec {
 	var specs []variant.Spec
 	for _, w := range chainWidths {
 		specs = append(specs, variant.Spec{Width: w, Format: e.Format, Quality: uint8(e.Q)})
@@ -122,7 +123,7 @@ func chainSpecs(e codec.Encoding) []variant.Spec {
 }
 
 // chainAlone makes each width in a call of its own.
-func chainAlone(c *codec.Codec, body []byte, e codec.Encoding) (all []variant.Image, price time.Duration, err error) {
+func chainAlone(c *codec.Codec, body []byte, e judge.Encoding) (all []variant.Image, price time.Duration, err error) {
 	for _, spec := range chainSpecs(e) {
 		got, d, err := chainMade(c, variant.Original{Body: body}, []variant.Spec{spec})
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -194,7 +195,7 @@ func measure(ctx context.Context, c *codec.Codec, w *rowFile, ref reference, onl
 	if len(todo) == 0 {
 		return nil
 	}
-	im, err := ref.render(c)
+	im, err := ref.render()
 	if err != nil {
 		return err
 	}
@@ -211,7 +212,7 @@ func measure(ctx context.Context, c *codec.Codec, w *rowFile, ref reference, onl
 		}
 		cd := coderNamed(r.coder)
 		start := threadTime()
-		body, err := im.Encode(codec.Encoding{Format: cd.format, Q: r.q, Effort: cd.effort, FullChroma: cd.chroma})
+		body, err := im.Encode(judge.Encoding{Format: cd.format, Q: r.q, Effort: cd.effort, FullChroma: cd.chroma})
 		if err != nil {
 			return err
 		}

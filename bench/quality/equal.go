@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -40,7 +40,7 @@ func equal(ctx context.Context, o options) error {
 	}
 	all, err := eachReference(ctx, o.jobs, found, wanted, func(_ context.Context, r reference, _ string) ([]equality, error) {
 		r.spec = variant.Spec{Format: variant.PNG, Width: 800, Height: 800}
-		return compareJPEG(c, r)
+		return compareJPEG(r)
 	})
 	if err != nil {
 		return err
@@ -70,8 +70,8 @@ func printEquality(all []equality, kind string, target float64) {
 }
 
 // compareJPEG finds where the curves of both encoders cross each target, on the same chroma as the codec would choose.
-func compareJPEG(c *codec.Codec, r reference) ([]equality, error) {
-	im, err := r.render(c)
+func compareJPEG(r reference) ([]equality, error) {
+	im, err := r.render()
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func compareJPEG(c *codec.Codec, r reference) ([]equality, error) {
 		for i, plain := range []bool{false, true} {
 			var q int
 			var ok bool
-			if bytes[i], q, ok, err = bytesAt(im, j, codec.Encoding{Format: variant.JPEG, FullChroma: full, Plain: plain}, target); err != nil {
+			if bytes[i], q, ok, err = bytesAt(im, j, judge.Encoding{Format: variant.JPEG, FullChroma: full, Plain: plain}, target); err != nil {
 				return nil, err
 			}
 			reached = reached && ok
@@ -113,7 +113,7 @@ func compareJPEG(c *codec.Codec, r reference) ([]equality, error) {
 }
 
 // bytesAt are the bytes of an encoder at a score, between the two q that lie about it; it is not reached where q 1 is above it or q 100 below.
-func bytesAt(im *codec.Raster, j *codec.Judge, e codec.Encoding, target float64) (bytes float64, q int, ok bool, err error) {
+func bytesAt(im *judge.Raster, j *judge.Judge, e judge.Encoding, target float64) (bytes float64, q int, ok bool, err error) {
 	type point struct{ bytes, score float64 }
 	at := func(q int) (p point, err error) {
 		e.Q = q
@@ -151,14 +151,14 @@ func bytesAt(im *codec.Raster, j *codec.Judge, e codec.Encoding, target float64)
 }
 
 // timeJPEG times the encodes at equal score in turns; exact with -jobs 1.
-func timeJPEG(im *codec.Raster, e *equality, full bool) error {
+func timeJPEG(im *judge.Raster, e *equality, full bool) error {
 	for range equalTurns {
 		start := threadTime()
-		if _, err := im.Encode(codec.Encoding{Format: variant.JPEG, Q: e.q, FullChroma: full}); err != nil {
+		if _, err := im.Encode(judge.Encoding{Format: variant.JPEG, Q: e.q, FullChroma: full}); err != nil {
 			return err
 		}
 		middle := threadTime()
-		if _, err := im.Encode(codec.Encoding{Format: variant.JPEG, Q: e.plainQ, FullChroma: full, Plain: true}); err != nil {
+		if _, err := im.Encode(judge.Encoding{Format: variant.JPEG, Q: e.plainQ, FullChroma: full, Plain: true}); err != nil {
 			return err
 		}
 		e.ours += (middle - start) / equalTurns

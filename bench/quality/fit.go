@@ -10,7 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/look"
 )
 
 // margin is how much higher the fit aims than it is called, so that pictures which the model misjudges do not fall below the floor:
@@ -34,7 +35,7 @@ const (
 // sample is one reference with what the probe sees of it.
 type sample struct {
 	id, source, kind string
-	traits           codec.Traits
+	traits           look.Traits
 	x                []float64 // scaled features
 }
 
@@ -62,7 +63,7 @@ func fit(_ context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	m := &codec.Model{Sets: map[string]*codec.Set{}}
+	m := &look.Model{Sets: map[string]*look.Set{}}
 	if o.extend || o.coders != nil {
 		if m, err = shipped(); err != nil {
 			return err
@@ -83,7 +84,7 @@ func fit(_ context.Context, o options) error {
 			replace(m, fitted)
 			continue
 		}
-		set := &codec.Set{Predictors: fitted}
+		set := &look.Set{Predictors: fitted}
 		if o.extend {
 			set.Predictors = append(unmeasured(m, all, library), fitted...)
 		}
@@ -108,7 +109,7 @@ func fit(_ context.Context, o options) error {
 }
 
 // fitPredictors fits every predictor of the coders, or of only some.
-func fitPredictors(all map[curveKey]*curve, library string, only []string, learn []sample) (fitted []codec.Predictor) {
+func fitPredictors(all map[curveKey]*curve, library string, only []string, learn []sample) (fitted []look.Predictor) {
 	for _, c := range coders {
 		if only != nil && !slices.Contains(only, c.name) {
 			continue
@@ -125,32 +126,32 @@ func fitPredictors(all map[curveKey]*curve, library string, only []string, learn
 }
 
 // replace puts predictors into every set: those of encoders that are the same with each library.
-func replace(m *codec.Model, fitted []codec.Predictor) {
+func replace(m *look.Model, fitted []look.Predictor) {
 	for _, set := range m.Sets {
-		set.Predictors = slices.DeleteFunc(set.Predictors, func(p codec.Predictor) bool {
-			return slices.ContainsFunc(fitted, func(f codec.Predictor) bool { return f.Coder == p.Coder })
+		set.Predictors = slices.DeleteFunc(set.Predictors, func(p look.Predictor) bool {
+			return slices.ContainsFunc(fitted, func(f look.Predictor) bool { return f.Coder == p.Coder })
 		})
 		set.Predictors = append(set.Predictors, fitted...)
 	}
 }
 
 // modelFile is where the codec keeps its coefficients.
-const modelFile = "../transform/codec/model.json"
+const modelFile = "../transform/codec/look/model.json"
 
 // shipped is the model that the codec has.
-func shipped() (*codec.Model, error) {
+func shipped() (*look.Model, error) {
 	b, err := os.ReadFile(modelFile)
 	if err != nil {
 		return nil, err
 	}
-	var m codec.Model
+	var m look.Model
 	return &m, json.Unmarshal(b, &m)
 }
 
 // unmeasured are the shipped predictors of the coders of which there are no rows: those of the latest libraries, for encoders that the
 // distribution changes little.
-func unmeasured(m *codec.Model, all map[curveKey]*curve, library string) (kept []codec.Predictor) {
-	for _, p := range m.Sets[codec.SetFor("")].Predictors {
+func unmeasured(m *look.Model, all map[curveKey]*curve, library string) (kept []look.Predictor) {
+	for _, p := range m.Sets[choose.SetFor("")].Predictors {
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(all)), func(k curveKey) bool { return k.library == library && k.coder == p.Coder }) {
 			kept = append(kept, p)
 		}
@@ -171,7 +172,7 @@ func targetsOf(c coder, group string) []float64 {
 
 // setOf is the name that the codec gives to a libaom's coefficients.
 func setOf(library string) string {
-	return codec.SetFor(library)
+	return choose.SetFor(library)
 }
 
 func libraries(rows []row) []string {
@@ -194,11 +195,7 @@ func countSources(samples []sample) int {
 
 // probe measures every reference of the folders.
 func probe(o options) ([]sample, error) {
-	c, err := codec.New(codec.EngineVips)
-	if err != nil {
-		return nil, err
-	}
-	found, err := pictures(o.dirs)
+	_, found, err := openAll(o)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +206,7 @@ func probe(o options) ([]sample, error) {
 			return nil, err
 		}
 		for _, r := range refs {
-			im, err := r.render(c)
+			im, err := r.render()
 			if err != nil {
 				return nil, err
 			}
@@ -248,7 +245,7 @@ func spread(samples []sample) (mean, deviation []float64) {
 }
 
 // scale scales the samples by the features' means and spreads: the model's, or, where it has none, their own.
-func scale(m *codec.Model, samples []sample) {
+func scale(m *look.Model, samples []sample) {
 	if m.Mean == nil {
 		m.Mean, m.Spread = spread(samples)
 	}
@@ -262,7 +259,7 @@ func scale(m *codec.Model, samples []sample) {
 var kinds = []string{kindPhoto, kindText, kindGraphic}
 
 // fitKinds fits what pictures show. A document that is taken for a photo costs its reader more than the reverse, so it weighs double.
-func fitKinds(samples []sample) []codec.KindModel {
+func fitKinds(samples []sample) []look.KindModel {
 	var x [][]float64
 	var class []int
 	var weight []float64
@@ -275,15 +272,15 @@ func fitKinds(samples []sample) []codec.KindModel {
 		weight = append(weight, w)
 	}
 	bases, weights := classify(x, class, len(kinds), weight)
-	out := make([]codec.KindModel, len(kinds))
+	out := make([]look.KindModel, len(kinds))
 	for i, k := range kinds {
-		out[i] = codec.KindModel{Kind: k, Base: bases[i], Weights: weights[i]}
+		out[i] = look.KindModel{Kind: k, Base: bases[i], Weights: weights[i]}
 	}
 	return out
 }
 
 // confusion prints what the model takes the pictures for: those that it was fitted on and those held out.
-func confusion(m *codec.Model, samples []sample, held func(sample) bool) {
+func confusion(m *look.Model, samples []sample, held func(sample) bool) {
 	count := map[string]int{}
 	for _, s := range samples {
 		set := "fitted"
@@ -292,12 +289,12 @@ func confusion(m *codec.Model, samples []sample, held func(sample) bool) {
 		}
 		got := m.Kind(s.traits)
 		count[set+s.kind+string(got)]++
-		if held(s) && (got == codec.Text) != (s.kind == kindText) {
+		if held(s) && (got == look.Text) != (s.kind == kindText) {
 			fmt.Printf("held out: %s is %s, taken for %s\n", s.id, s.kind, got)
 		}
 	}
 	fmt.Printf("%-9s %-8s", "", "taken for")
-	as := []codec.Kind{codec.Photo, codec.Text, codec.Mixed, codec.Graphic}
+	as := []look.Kind{look.Photo, look.Text, look.Mixed, look.Graphic}
 	for _, k := range as {
 		fmt.Printf(" %8s", k)
 	}
@@ -314,7 +311,7 @@ func confusion(m *codec.Model, samples []sample, held func(sample) bool) {
 }
 
 // fitPredictor fits the q of one coder for one target, and prints what it reaches on each source without it.
-func fitPredictor(all map[curveKey]*curve, library string, c coder, group string, target float64, samples []sample) (codec.Predictor, bool) {
+func fitPredictor(all map[curveKey]*curve, library string, c coder, group string, target float64, samples []sample) (look.Predictor, bool) {
 	var f fitting
 	for _, s := range samples {
 		cv := all[curveKey{library, s.id, c.name}]
@@ -330,13 +327,13 @@ func fitPredictor(all map[curveKey]*curve, library string, c coder, group string
 		f.add(s, cv, values, q, rise*rise)
 	}
 	if len(f.y) < 30 {
-		return codec.Predictor{}, false
+		return look.Predictor{}, false
 	}
 	low, high := percentile(f.y, 3), slices.Max(f.y)
 	if group != "photo" {
 		low = math.Max(low, leastDrawn)
 	}
-	p := codec.Predictor{Coder: c.name, Kind: group, Target: target, Low: math.Round(low), High: math.Round(high)}
+	p := look.Predictor{Coder: c.name, Kind: group, Target: target, Low: math.Round(low), High: math.Round(high)}
 	f.report(library, p)
 	p.Base, p.Weights = ridge(f.x, f.y, f.weight, penalty)
 	return p, true
@@ -357,7 +354,7 @@ func (f *fitting) add(s sample, cv *curve, values []float64, q, weight float64) 
 }
 
 // report prints one line: a fixed q that reaches the same mean, and the model without the source that it judges.
-func (f *fitting) report(library string, p codec.Predictor) {
+func (f *fitting) report(library string, p look.Predictor) {
 	var scores, bytes []float64
 	for i := range f.y {
 		var x [][]float64

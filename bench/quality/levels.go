@@ -10,11 +10,13 @@ import (
 	"slices"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
+	"github.com/goldcrest/goldcrest/transform/codec/look"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // levelsFile is where the fit is kept, from the project's root.
-const levelsFile = "../transform/codec/levels.json"
+const levelsFile = "../transform/codec/look/levels.json"
 
 // levelsPenalty keeps weights of features that say nearly the same small; what is chosen does not depend on it between 0.3 and 30.
 const levelsPenalty = 10
@@ -27,7 +29,7 @@ type inLevels struct {
 	id, source string
 	n, bytes   int
 	score      float64 // of its worst part
-	traits     codec.Traits
+	traits     look.Traits
 	suits      bool // as the product would ask the model about it
 	lossy      lossy
 }
@@ -78,12 +80,12 @@ func levels(ctx context.Context, o options) error {
 
 // levelsOf measures one reference in every number of levels.
 func levelsOf(ctx context.Context, c *codec.Codec, r reference, name string) ([]inLevels, error) {
-	im, err := r.render(c)
+	im, err := r.render()
 	if err != nil {
 		return nil, err
 	}
 	defer im.Free()
-	if t, err := im.Traits(); err != nil || t.Equal < codec.LevelsFlat {
+	if t, err := im.Traits(); err != nil || t.Equal < look.LevelsFlat {
 		return nil, err
 	}
 	j, err := im.Judge(true)
@@ -91,7 +93,7 @@ func levelsOf(ctx context.Context, c *codec.Codec, r reference, name string) ([]
 		return nil, err
 	}
 	defer j.Close()
-	original, err := im.Encode(codec.Encoding{Format: variant.PNG})
+	original, err := im.Encode(judge.Encoding{Format: variant.PNG})
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +117,7 @@ func levelsOf(ctx context.Context, c *codec.Codec, r reference, name string) ([]
 			return nil, err
 		}
 		row.traits, row.suits = t, suits
-		body, err := few.Encode(codec.Encoding{Format: variant.WebP, Effort: 4, Lossless: true})
+		body, err := few.Encode(judge.Encoding{Format: variant.WebP, Effort: 4, Lossless: true})
 		few.Free()
 		if err != nil {
 			return nil, err
@@ -131,7 +133,7 @@ func levelsOf(ctx context.Context, c *codec.Codec, r reference, name string) ([]
 }
 
 // fitLevels fits the model on the rows of all sources but one, where the pictures look like what it will be asked about.
-func fitLevels(rows []inLevels, without string) (*codec.LevelsModel, error) {
+func fitLevels(rows []inLevels, without string) (*look.LevelsModel, error) {
 	var x [][]float64
 	var y, weight []float64
 	sources := map[string]bool{}
@@ -139,7 +141,7 @@ func fitLevels(rows []inLevels, without string) (*codec.LevelsModel, error) {
 		if r.source == without || !r.suits || r.score < 30 || r.score > 93 {
 			continue
 		}
-		f := codec.LevelsFeatures(r.traits)
+		f := look.LevelsFeatures(r.traits)
 		x, y, weight = append(x, f[:]), append(y, r.score), append(weight, 1)
 		sources[r.source] = true
 	}
@@ -148,7 +150,7 @@ func fitLevels(rows []inLevels, without string) (*codec.LevelsModel, error) {
 	}
 	base, w := ridge(x, y, weight, levelsPenalty)
 	round := func(v float64) float64 { return math.Round(v*1e4) / 1e4 }
-	m := &codec.LevelsModel{Note: fmt.Sprintf("%d pictures in levels, of %d sources", len(x), len(sources)), Base: round(base - levelsMargin)}
+	m := &look.LevelsModel{Note: fmt.Sprintf("%d pictures in levels, of %d sources", len(x), len(sources)), Base: round(base - levelsMargin)}
 	for _, v := range w {
 		m.Weights = append(m.Weights, round(v))
 	}
@@ -157,7 +159,7 @@ func fitLevels(rows []inLevels, without string) (*codec.LevelsModel, error) {
 
 // judgeLevels prints what the first number of levels that is expected to reach the target comes to, each source left out of the fit.
 func judgeLevels(rows []inLevels, target float64) error {
-	models := map[string]*codec.LevelsModel{}
+	models := map[string]*look.LevelsModel{}
 	chosen := map[string]inLevels{}
 	ids := map[string]bool{}
 	var off []float64
@@ -177,7 +179,7 @@ func judgeLevels(rows []inLevels, target float64) error {
 		if r.score > 30 && r.score < 93 {
 			off = append(off, r.score-m.Score(r.traits))
 		}
-		if m.Score(r.traits) < target || !slices.Contains(codec.LevelCounts(), r.n) {
+		if m.Score(r.traits) < target || !slices.Contains(look.LevelCounts(), r.n) {
 			continue
 		}
 		if best, ok := chosen[r.id]; !ok || r.n < best.n {

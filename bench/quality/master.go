@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -21,7 +22,7 @@ const (
 // masterWidths are the variants that are made of originals and of their masters, masterCoders how.
 var (
 	masterWidths = []int{1536, 1080, 640, 320}
-	masterCoders = []codec.Encoding{
+	masterCoders = []judge.Encoding{
 		{Format: variant.PNG}, {Format: variant.WebP, Q: 75, Effort: 4}, {Format: variant.JPEG, Q: 75}, {Format: variant.AVIF, Q: 57},
 		{Format: variant.JPEG, Q: 92},
 	}
@@ -77,7 +78,7 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, bo
 			widths = append(widths, w)
 		}
 	}
-	exact, err := chainExact(c, name, body, widths)
+	exact, err := chainExact(name, body, widths)
 	defer func() {
 		for _, j := range exact {
 			j.Close()
@@ -97,7 +98,7 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, bo
 }
 
 // compare makes one variant of the original and of its master.
-func (f *masterFigures) compare(ctx context.Context, c *codec.Codec, i int, original, reduced variant.Original, spec variant.Spec, exact *codec.Judge) error {
+func (f *masterFigures) compare(ctx context.Context, c *codec.Codec, i int, original, reduced variant.Original, spec variant.Spec, exact *judge.Judge) error {
 	var scores, prices, sizes [2]float64
 	for k, from := range []variant.Original{original, reduced} {
 		made, price, err := chainMade(c, from, []variant.Spec{spec})

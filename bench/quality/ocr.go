@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -17,16 +18,12 @@ func ocr(ctx context.Context, o options) error {
 	if _, err := exec.LookPath("tesseract"); err != nil {
 		return fmt.Errorf("tesseract is needed (Debian: tesseract-ocr): %w", err)
 	}
-	c, err := codec.New(codec.EngineVips)
-	if err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp("", "goldcrest-ocr-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	found, err := pictures(o.dirs)
+	c, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
@@ -40,7 +37,7 @@ func ocr(ctx context.Context, o options) error {
 		if p.kind != kindText || !o.all && pick(refs[0].source, o.holdOut) != 0 {
 			continue
 		}
-		im, err := refs[0].render(c)
+		im, err := refs[0].render()
 		if err != nil {
 			return err
 		}
@@ -68,7 +65,7 @@ func ocr(ctx context.Context, o options) error {
 }
 
 // readAgain counts the words of the lossless picture, and compares with them what is read in what a client of all formats gets of each class.
-func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string, classes []variant.Class) (int, []float64, error) {
+func readAgain(ctx context.Context, c *codec.Codec, im *judge.Raster, dir string, classes []variant.Class) (int, []float64, error) {
 	file := filepath.Join(dir, "page.png")
 	if err := writeRaster(file, im); err != nil {
 		return 0, nil, err
@@ -77,7 +74,7 @@ func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string
 	if err != nil {
 		return 0, nil, err
 	}
-	original, err := im.Encode(codec.Encoding{Format: variant.PNG})
+	original, err := im.Encode(judge.Encoding{Format: variant.PNG})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -87,7 +84,7 @@ func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string
 		if err != nil {
 			return 0, nil, err
 		}
-		again, err := c.Raster(made.Body, variant.Spec{Format: variant.PNG}, unlimited)
+		again, err := judge.NewRaster(made.Body, variant.Spec{Format: variant.PNG}, unlimited)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -110,8 +107,8 @@ func readAgain(ctx context.Context, c *codec.Codec, im *codec.Raster, dir string
 }
 
 // writeRaster writes a picture as PNG.
-func writeRaster(file string, im *codec.Raster) error {
-	body, err := im.Encode(codec.Encoding{Format: variant.PNG})
+func writeRaster(file string, im *judge.Raster) error {
+	body, err := im.Encode(judge.Encoding{Format: variant.PNG})
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,12 @@ import (
 	"os"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/check"
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
 )
 
 // recordFile is what the self-check expects of each set of libraries.
-const recordFile = "../transform/codec/selfcheck.json"
+const recordFile = "../transform/codec/check/selfcheck.json"
 
 // record measures the specimens of the self-check with the libraries that are linked, and with -write keeps that as what is expected of them. It is
 // right where the coefficients were fitted on these libraries.
@@ -20,7 +22,7 @@ func record(_ context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	got, err := c.Measure()
+	got, err := check.Measure()
 	if err != nil {
 		return err
 	}
@@ -36,7 +38,7 @@ func record(_ context.Context, o options) error {
 	if !o.write {
 		return nil
 	}
-	all := map[string][]codec.Record{}
+	all := map[string][]check.Record{}
 	b, err := os.ReadFile(recordFile)
 	if err == nil {
 		err = json.Unmarshal(b, &all)
@@ -44,7 +46,7 @@ func record(_ context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	all[codec.SetFor(c.Versions()["libaom"])] = got
+	all[choose.SetFor(c.Versions()["libaom"])] = got
 	if b, err = json.MarshalIndent(all, "", " "); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -208,12 +209,12 @@ func pick(name string, n int) int {
 }
 
 // render makes the reference's pixels.
-func (r reference) render(c *codec.Codec) (*codec.Raster, error) {
+func (r reference) render() (*judge.Raster, error) {
 	body, err := os.ReadFile(r.file)
 	if err != nil {
 		return nil, err
 	}
-	im, err := c.Raster(body, r.spec, unlimited)
+	im, err := judge.NewRaster(body, r.spec, unlimited)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.id, err)
 	}

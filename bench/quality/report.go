@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/check"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -18,7 +20,7 @@ type way struct {
 	name  string
 	spec  variant.Spec
 	stage variant.Stage
-	fixed *codec.Encoding
+	fixed *judge.Encoding
 }
 
 // What clients take: those of before 2010, and those of today.
@@ -45,7 +47,7 @@ func ways() []way {
 			way{name: c.name + " jpeg", spec: variant.Spec{Format: variant.JPEG, Class: c.class, Accepts: old}})
 	}
 	fixed := func(name string, f variant.Format, q, effort int) {
-		out = append(out, way{name: name, fixed: &codec.Encoding{Format: f, Q: q, Effort: effort, Plain: true}})
+		out = append(out, way{name: name, fixed: &judge.Encoding{Format: f, Q: q, Effort: effort, Plain: true}})
 	}
 	fixed("fixed q57 avif s9", variant.AVIF, 57, 0)
 	fixed("fixed q55 avif s8", variant.AVIF, 55, 1)
@@ -106,7 +108,7 @@ func report(ctx context.Context, o options) error {
 	return nil
 }
 
-// checkFigures fails where a final photo or page is more than codec.PromiseMost points below the target of its class, or first photos are on average.
+// checkFigures fails where a final photo or page is more than check.PromiseMost points below the target of its class, or first photos are on average.
 func checkFigures(figures []figure) error {
 	var errs []error
 	first := map[string][]float64{}
@@ -114,12 +116,12 @@ func checkFigures(figures []figure) error {
 		switch {
 		case strings.HasSuffix(f.way, " first"):
 			first[f.kind] = append(first[f.kind], f.score)
-		case f.worst < normalTarget-codec.PromiseMost:
-			errs = append(errs, fmt.Errorf("%s, %s: a final one scores %.1f, want at least %d", f.way, f.kind, f.worst, normalTarget-codec.PromiseMost))
+		case f.worst < normalTarget-check.PromiseMost:
+			errs = append(errs, fmt.Errorf("%s, %s: a final one scores %.1f, want at least %d", f.way, f.kind, f.worst, normalTarget-check.PromiseMost))
 		}
 	}
-	if m := mean(first[kindPhoto]); m < normalTarget-codec.PromiseMost {
-		errs = append(errs, fmt.Errorf("first photos score %.1f on average, want at least %d", m, normalTarget-codec.PromiseMost))
+	if m := mean(first[kindPhoto]); m < normalTarget-check.PromiseMost {
+		errs = append(errs, fmt.Errorf("first photos score %.1f on average, want at least %d", m, normalTarget-check.PromiseMost))
 	}
 	return errors.Join(errs...)
 }
@@ -129,7 +131,7 @@ const normalTarget = 70
 
 // judgeWays encodes one reference in each way.
 func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string, in []way) ([]figure, error) {
-	im, err := r.render(c)
+	im, err := r.render()
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +141,7 @@ func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string, in
 		return nil, err
 	}
 	defer j.Close()
-	original, err := im.Encode(codec.Encoding{Format: variant.PNG})
+	original, err := im.Encode(judge.Encoding{Format: variant.PNG})
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +160,7 @@ func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string, in
 				return nil, err
 			}
 			body, f.probe = made.Body, made.Choice.Probe
-			again := codec.Encoding{Format: made.Format, Q: made.Quality, Effort: efforts[made.Format][made.Stage], FullChroma: r.kind != kindPhoto, Lossless: made.Quality == 0}
+			again := judge.Encoding{Format: made.Format, Q: made.Quality, Effort: efforts[made.Format][made.Stage], FullChroma: r.kind != kindPhoto, Lossless: made.Quality == 0}
 			start = threadTime()
 			if _, err = im.Encode(again); err != nil {
 				return nil, err

@@ -1,8 +1,6 @@
 package main
 
-import (
-	"github.com/goldcrest/goldcrest/transform/codec"
-)
+import "github.com/goldcrest/goldcrest/transform/codec"
 
 // openAll opens what most measurements need: the product's codec and the pictures of the folders.
 func openAll(o options) (*codec.Codec, []picture, error) {

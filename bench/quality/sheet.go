@@ -15,6 +15,7 @@ import (
 	"golang.org/x/image/math/fixed"
 
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -27,11 +28,7 @@ const (
 
 // sheet writes contact sheets, for eyes to judge what no score does.
 func sheet(ctx context.Context, o options) error {
-	c, err := codec.New(codec.EngineVips)
-	if err != nil {
-		return err
-	}
-	found, err := pictures(o.dirs)
+	c, found, err := openAll(o)
 	if err != nil {
 		return err
 	}
@@ -85,12 +82,12 @@ func newSheet(columns int) *image.RGBA {
 
 // sheetRow draws one picture in every column.
 func sheetRow(ctx context.Context, c *codec.Codec, page *image.RGBA, row int, r reference, columns []way) error {
-	im, err := r.render(c)
+	im, err := r.render()
 	if err != nil {
 		return err
 	}
 	defer im.Free()
-	original, err := im.Encode(codec.Encoding{Format: variant.PNG})
+	original, err := im.Encode(judge.Encoding{Format: variant.PNG})
 	if err != nil {
 		return err
 	}
@@ -106,7 +103,7 @@ func sheetRow(ctx context.Context, c *codec.Codec, page *image.RGBA, row int, r 
 			}
 			body, title = made.Body, fmt.Sprintf("%s: %s q%d, %.1f KiB", w.name, made.Choice.Kind, made.Quality, float64(len(made.Body))/1024)
 		}
-		again, err := c.Raster(body, variant.Spec{Format: variant.PNG}, unlimited)
+		again, err := judge.NewRaster(body, variant.Spec{Format: variant.PNG}, unlimited)
 		if err != nil {
 			return err
 		}
@@ -125,7 +122,7 @@ func sheetRow(ctx context.Context, c *codec.Codec, page *image.RGBA, row int, r 
 	return nil
 }
 
-func toImage(r *codec.Raster) (*image.NRGBA, error) {
+func toImage(r *judge.Raster) (*image.NRGBA, error) {
 	samples, bands, err := r.Pixels()
 	if err != nil {
 		return nil, err

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/transform/codec/look"
 )
 
 func mean(v []float64) float64 {
@@ -37,7 +37,7 @@ func percentile(v []float64, p float64) float64 {
 }
 
 // rounded keeps four digits of every coefficient: more says nothing, and a person can read them.
-func rounded(m *codec.Model) *codec.Model {
+func rounded(m *look.Model) *look.Model {
 	cut := func(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 	list := func(v []float64) {
 		for i := range v {

@@ -13,30 +13,6 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// movie is a GIF of n frames, each a bar at another place on a clear ground, with rising delays and the loop count of
-// GIF 3.
-func movie(t testing.TB, n int) []byte {
-	t.Helper()
-	g := gif.GIF{LoopCount: 2}
-	palette := color.Palette{color.NRGBA{}, red, green, blue}
-	for i := range n {
-		frame := image.NewPaletted(image.Rect(0, 0, 60, 40), palette)
-		for y := range 40 {
-			for x := range 60 / n {
-				frame.SetColorIndex(i*60/n+x, y, uint8(1+i%3))
-			}
-		}
-		g.Image = append(g.Image, frame)
-		g.Delay = append(g.Delay, 5+5*i)
-		g.Disposal = append(g.Disposal, gif.DisposalBackground)
-	}
-	var b bytes.Buffer
-	if err := gif.EncodeAll(&b, &g); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 func animationLimits(frames int) Limits {
 	l := testLimits
 	l.Frames = frames
@@ -116,7 +92,7 @@ func TestAnimationKeepsTimesLoopAndFrames(t *testing.T) {
 	if g, err = gif.DecodeAll(bytes.NewReader(back.Body)); err != nil || !slices.Equal(g.Delay, []int{5, 10, 15}) || len(g.Image) != 3 {
 		t.Fatalf("through WebP: %v, delays %v", err, g.Delay)
 	}
-	still := decode(t, must(t, c, webp.Body, variant.Spec{Format: variant.PNG}).Body)
+	still := decoded(t, must(t, c, webp.Body, variant.Spec{Format: variant.PNG}).Body)
 	wantColour(t, still, 4, 10, red, 40)
 	wantColour(t, still, 15, 10, none, 10)
 	wantColour(t, still, 26, 10, none, 10)

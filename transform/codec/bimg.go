@@ -6,10 +6,14 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"github.com/h2non/bimg" // Its init starts libvips, for both engines.
-
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/container"
+	"github.com/goldcrest/goldcrest/transform/codec/decode"
+	"github.com/goldcrest/goldcrest/transform/codec/encode"
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
+	"github.com/goldcrest/goldcrest/transform/codec/render"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/h2non/bimg"
 )
 
 // bimgGate guards what bimg and its safety need of the whole process: its lazily filled tables and the garbage
@@ -29,11 +33,11 @@ func warmBimg() {
 }
 
 // bimgGroup makes with bimg what bimg makes rightly, and returns the jobs that are left for the cgo path.
-func bimgGroup(choices chooser, src *source, group []*job, emit func(i int, img variant.Image, err error)) []*job {
-	var left []*job
+func bimgGroup(choices *choose.Chooser, src *decode.Source, group []*render.Job, emit func(i int, img variant.Image, err error)) []*render.Job {
+	var left []*render.Job
 	for _, j := range group {
 		if img, ok := bimgMake(choices, src, j); ok {
-			emit(j.index, img, nil)
+			emit(j.Index, img, nil)
 		} else {
 			left = append(left, j)
 		}
@@ -43,44 +47,44 @@ func bimgGroup(choices chooser, src *source, group []*job, emit func(i int, img 
 
 // bimgMake resizes and encodes with bimg. ok is false where the cgo path must do it: where bimg cannot, fails, or would
 // break the rule that no open URL outgrows its original.
-func bimgMake(choices chooser, src *source, j *job) (variant.Image, bool) {
-	pic := &picture{size: j.plan.out, asked: j.plan.asked, frames: 1, grey: src.facts.grey}
-	e := encoder{choices: choices, src: src, pic: pic, job: j}
-	f := e.format()
-	s := choices.choose(pic, e.wish(f))
+func bimgMake(choices *choose.Chooser, src *decode.Source, j *render.Job) (variant.Image, bool) {
+	pic := &render.Picture{Size: j.Plan.Out, Asked: j.Plan.Asked, Frames: 1, Grey: src.Facts.Grey}
+	e := encode.Encoder{Choices: choices, Src: src, Pic: pic, Job: j}
+	f := e.Format()
+	s := choices.Choose(pic, e.Wish(f))
 	if !bimgCan(src, j, f, s) {
 		return variant.Image{}, false
 	}
-	body, err := bimgResize(src.original, bimg.Options{
-		Width: j.plan.out.W, Height: j.plan.out.H, Force: true, Type: bimgTypes[f], Quality: s.q, Interlace: f == variant.JPEG,
+	body, err := bimgResize(src.Original, bimg.Options{
+		Width: j.Plan.Out.W, Height: j.Plan.Out.H, Force: true, Type: bimgTypes[f], Quality: s.Q, Interlace: f == variant.JPEG,
 		StripMetadata: true, NoAutoRotate: true,
 	})
 	if err == nil {
 		body, err = container.Strip(f, body)
 	}
-	if err != nil || (e.mustNotGrow() && len(body) >= len(src.original)) {
+	if err != nil || (e.MustNotGrow() && len(body) >= len(src.Original)) {
 		return variant.Image{}, false
 	}
-	q := s.q
-	if s.lossless {
+	q := s.Q
+	if s.Lossless {
 		q = 0
 	}
-	return e.image(encoded{body: body, format: f, q: q, note: s.note + "; bimg"}), true
+	return e.Image(encode.Encoded{Body: body, Format: f, Q: q, Note: s.Note + "; bimg"}), true
 }
 
 // bimgCan reports whether bimg makes this variant safely and rightly: a plain reduction of an upright, complete,
 // opaque, 8-bit sRGB or grey still, in a format and with settings that it has. It writes to freed memory when a rotated
 // file is shrunk, knows nothing of truncation, and converts colours in the wrong order. The automatic quality looks at
 // pixels that bimg does not show.
-func bimgCan(src *source, j *job, f variant.Format, s settings) bool {
-	sp, p, in, facts := j.spec, j.plan, src.info, src.facts
+func bimgCan(src *decode.Source, j *render.Job, f variant.Format, s choose.Settings) bool {
+	sp, p, in, facts := j.Spec, j.Plan, src.Info, src.Facts
 	source := (in.Format == "jpeg" || in.Format == "png" || in.Format == "webp") && in.Orientation == 1 && in.Complete && in.Frames == 1
-	pixels := !src.converts() && facts.bits == 8 && in.Bits <= 8 && (facts.rgb || facts.grey) && !facts.alpha && !in.CMYK
-	plain := p.final == orientation{} && p.cropSize == p.stored && p.result == p.scaled && p.out == p.scaled &&
-		p.scaled.W < p.stored.W && p.scaled.H < p.stored.H && !sp.Trim.On && !j.effects() &&
+	pixels := !src.Converts() && facts.Bits == 8 && in.Bits <= 8 && (facts.Rgb || facts.Grey) && !facts.Alpha && !in.CMYK
+	plain := p.Final == geometry.Orientation{} && p.CropSize == p.Stored && p.Result == p.Scaled && p.Out == p.Scaled &&
+		p.Scaled.W < p.Stored.W && p.Scaled.H < p.Stored.H && !sp.Trim.On && !j.Effects() &&
 		sp.MaxBytes == 0 && sp.AutoSize.Bytes == 0
 	_, known := bimgTypes[f]
-	settings := s.target == 0 && ((f == variant.PNG && s.lossless) || (f != variant.PNG && !s.lossless && !s.fullChroma))
+	settings := s.Target == 0 && ((f == variant.PNG && s.Lossless) || (f != variant.PNG && !s.Lossless && !s.FullChroma))
 	return source && pixels && plain && known && settings
 }
 

@@ -188,7 +188,7 @@ func TestBMPKinds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		got := decode(t, img.Body)
+		got := decoded(t, img.Body)
 		if got.Rect.Size() != image.Pt(bmpWidth, 5) {
 			t.Errorf("%s: %v", name, got.Rect.Size())
 			continue

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
+	"github.com/goldcrest/goldcrest/transform/codec/render"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -46,7 +48,7 @@ func TestMadeFromALargerOne(t *testing.T) {
 				t.Errorf("%s of %s: %d x %d (%v), alone %d x %d", tt.name, name, got.Width, got.Height, err, alone.Width, alone.Height)
 				continue
 			}
-			worst, mean := unlike(decode(t, got.Body), decode(t, alone.Body), 10)
+			worst, mean := unlike(decoded(t, got.Body), decoded(t, alone.Body), 10)
 			if same := worst == 0 && mean == 0; same == tt.follows || worst > 6 || mean > 1 {
 				t.Errorf("%s of %s: unlike by %.2f at worst, %.3f on average", tt.name, name, worst, mean)
 			}
@@ -56,22 +58,22 @@ func TestMadeFromALargerOne(t *testing.T) {
 
 // Pictures of one call go from large to small, each made from the next larger one.
 func TestChain(t *testing.T) {
-	group := func(w int, s variant.Spec) []*job {
+	group := func(w int, s variant.Spec) []*render.Job {
 		s.Width = w
-		p, err := newPlan(s, size{4000, 3000}, orientation{}, 1<<30)
+		p, err := geometry.NewPlan(s, geometry.Size{W: 4000, H: 3000}, geometry.Orientation{}, 1<<30)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return []*job{{spec: s, plan: p, frames: 1}}
+		return []*render.Job{{Spec: s, Plan: p, Frames: 1}}
 	}
-	groups := [][]*job{
+	groups := [][]*render.Job{
 		group(320, variant.Spec{}), group(600, variant.Spec{Blur: 3}), group(1080, variant.Spec{}), group(640, variant.Spec{}),
 		group(200, variant.Spec{Flip: variant.Flip{FlipH: true}}), group(300, variant.Spec{}),
 	}
-	follows := chained(groups)
+	follows := render.Chained(groups)
 	got := ""
 	for i, g := range groups {
-		got += fmt.Sprintf("%d %v %v, ", g[0].plan.scaled.W, follows[i], leads(groups[i:]))
+		got += fmt.Sprintf("%d %v %v, ", g[0].Plan.Scaled.W, follows[i], render.Leads(groups[i:]))
 	}
 	const want = "1080 false true, 640 true true, 600 true false, 320 true false, 300 true false, 200 false false, "
 	if got != want {

@@ -1,5 +1,5 @@
-// Package codec does one transform in one worker process: limits, decode, resize, quality, encode. It is the only
-// package that reads pixels, and with it all C code of the product.
+// Package codec is the path of a call in a worker process: from an original to its variants, through the rooms below it,
+// in the order of a picture's life: decode, render, look, choose, encode, judge, strip.
 //
 // The pixel path is a thin layer over libvips; bimg, which starts libvips when it is imported, is the second engine.
 package codec
@@ -11,14 +11,17 @@ import (
 	"slices"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/transform/codec/allowance"
+	"github.com/goldcrest/goldcrest/transform/codec/check"
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/decode"
+	"github.com/goldcrest/goldcrest/transform/codec/encode"
+	"github.com/goldcrest/goldcrest/transform/codec/render"
+	"github.com/goldcrest/goldcrest/transform/codec/strip"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
-
-// maxScans is the most scans of a JPEG that are decoded: each costs a pass over the whole picture.
-const maxScans = 100
 
 // The engines that New knows.
 const (
@@ -29,25 +32,14 @@ const (
 // Limits bound one call. 0 pixels allow nothing.
 type Limits = transform.Limits
 
-// lowered is l under the limits of one URL, which may only lower them.
-func lowered(l Limits, u variant.Limits) Limits {
-	if u.Pixels > 0 {
-		l.Pixels = min(l.Pixels, u.Pixels)
-	}
-	if u.Frames > 0 {
-		l.Frames = min(l.Frames, u.Frames)
-	}
-	return l
-}
-
 var _ transform.Codec = (*Codec)(nil)
 
 // Codec makes variants. It is safe for concurrent use, unless the process said that it has none: see Alone.
 type Codec struct {
 	engine  string
-	choices chooser
-	draws   bool    // SVG
-	mark    *pixmap // the configured watermark; nil = none
+	choices *choose.Chooser
+	draws   bool        // SVG
+	mark    *vips.Image // the configured watermark; nil = none
 }
 
 // New settles libvips for this process and checks that it refuses what it must. engine is "vips" (or empty) or "bimg".
@@ -58,19 +50,21 @@ func New(engine string) (*Codec, error) {
 	if engine != EngineVips && engine != EngineBimg {
 		return nil, fmt.Errorf("codec.New: unknown engine %q, want %q or %q", engine, EngineVips, EngineBimg)
 	}
-	boot()
-	if loadsSVG() {
+	if err := vips.Boot(); err != nil {
+		return nil, fmt.Errorf("codec.New: %w", err)
+	}
+	if vips.LoadsSVG() {
 		return nil, fmt.Errorf("codec.New: libvips loads SVG although untrusted loaders are blocked")
 	}
 	for _, op := range required {
-		if !hasOperation(op) {
+		if !vips.HasOperation(op) {
 			return nil, fmt.Errorf("codec.New: this libvips was built without %s", op)
 		}
 	}
 	if engine == EngineBimg {
 		warmBimg()
 	}
-	choices, err := newAutomatic(aomVersion())
+	choices, err := choose.New(vips.AOMVersion())
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +78,10 @@ func (c *Codec) Reads(inputs []string) { c.draws = slices.Contains(inputs, "svg"
 // vector code, which takes an eighth off the processor time of a JPEG. liborc makes that code at run time, and frees it
 // without the lock under which it makes it (0.4.33; found in https://github.com/libvips/libvips/pull/1211): two
 // pictures at a time may crash the process. New takes the promise back.
-func (c *Codec) Alone() { useVectors() }
+func (c *Codec) Alone() { vips.UseVectors() }
+
+// SelfCheck tells how the encoders that are linked differ from those that the coefficients were fitted on.
+func (c *Codec) SelfCheck() (transform.Drift, error) { return check.Drift() }
 
 // required are the operations without which a format of the contract could not be read or written.
 var required = []string{
@@ -97,18 +94,11 @@ var required = []string{
 // the scaling and cannot be told from one made alone. Of a master variants come out as of its original, as long as they
 // are not larger than it. A non-nil error stands for every spec not emitted.
 func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error {
-	info, err := original.Inspect()
+	src, err := decode.Open(original, lim)
 	if err != nil {
 		return err
 	}
-	if err := admit(info, lim); err != nil {
-		return err
-	}
-	src, err := open(original, info, lim)
-	if err != nil {
-		return err
-	}
-	defer src.close()
+	defer src.Close()
 	todo := make([]int, len(specs))
 	for i := range todo {
 		todo[i] = i
@@ -122,7 +112,7 @@ func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage
 		}
 		emit(i, img, err)
 	})
-	if len(refused) > 0 && src.vouch() {
+	if len(refused) > 0 && src.Vouch() {
 		c.make(src, specs, refused, stage, lim, emit)
 		refused = nil
 	}
@@ -134,95 +124,99 @@ func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage
 }
 
 // make makes the specs that todo names.
-func (c *Codec) make(src *source, specs []variant.Spec, todo []int, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) {
-	jobs := []*job{}
+func (c *Codec) make(src *decode.Source, specs []variant.Spec, todo []int, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) {
+	jobs := []*render.Job{}
 	for _, i := range todo {
 		spec := specs[i]
-		j, err := newJob(i, spec, stage, src, lim)
+		j, err := render.NewJob(i, spec, stage, src, lim)
 		if err != nil {
 			emit(i, variant.Image{}, err)
 			continue
 		}
 		if spec.Master {
-			if img, ok := exactMaster(src, j); ok {
+			if img, ok := strip.ExactMaster(src, j); ok {
 				emit(i, img, nil)
 				continue
 			}
 		}
-		j.mark = c.mark
+		j.Mark = c.mark
 		jobs = append(jobs, j)
 	}
-	groups := grouped(jobs)
-	src.share(groups, chained(groups), lim.Memory)
-	var larger chain
-	defer func() { larger.free() }()
+	groups := render.Grouped(jobs)
+	for i, follows := range render.Chained(groups) {
+		if !follows {
+			src.Share(groups[i][0].Load, lim.Memory)
+		}
+	}
+	var larger render.Chain
+	defer func() { larger.Free() }()
 	for i, group := range groups {
-		if pic := c.makeGroup(src, group, larger.next(group[0]), leads(groups[i:]), emit); pic != nil {
-			larger = append(larger, link{pic, group[0]})
+		if pic := c.makeGroup(src, group, larger.Next(group[0]), render.Leads(groups[i:]), emit); pic != nil {
+			larger = append(larger, render.Link{Pic: pic, Job: group[0]})
 		}
 	}
 }
 
 // makeGroup renders the pixels that several variants have in common once, from a larger picture where they may be, and
 // encodes each. The picture of a group that leads to smaller ones is returned, and is the caller's to free.
-func (c *Codec) makeGroup(src *source, group []*job, from *link, leads bool, emit func(i int, img variant.Image, err error)) *picture {
-	if c.engine == EngineBimg && src.master == nil {
+func (c *Codec) makeGroup(src *decode.Source, group []*render.Job, from *render.Link, leads bool, emit func(i int, img variant.Image, err error)) *render.Picture {
+	if c.engine == EngineBimg && src.Master == nil {
 		group = bimgGroup(c.choices, src, group, emit)
 	}
 	if len(group) == 0 {
 		return nil
 	}
-	if j := group[0]; len(group) == 1 && !leads && from == nil && j.streams(src) {
+	if j := group[0]; len(group) == 1 && !leads && from == nil && j.Streams(src) {
 		img, err := c.stream(src, j)
 		if err != errReread { //nolint:errorlint // our own sentinel, never wrapped
-			emit(j.index, img, err)
+			emit(j.Index, img, err)
 			return nil
 		}
 	}
-	group[0].from = from
-	time := allowance.New(allowance.Spent{Wall: group[0].lim.Wall, CPU: group[0].lim.CPU}, allowance.Now)
+	group[0].From = from
+	time := allowance.New(allowance.Spent{Wall: group[0].Lim.Wall, CPU: group[0].Lim.CPU}, allowance.Now)
 	pic, err := c.renderGroup(src, group)
 	if err != nil {
 		for _, j := range group {
-			emit(j.index, variant.Image{}, err)
+			emit(j.Index, variant.Image{}, err)
 		}
 		return nil
 	}
 	for _, j := range group {
-		e := encoder{choices: c.choices, src: src, pic: pic, job: j, time: time}
-		img, err := e.encode()
-		e.free()
-		emit(j.index, img, err)
+		e := encode.Encoder{Choices: c.choices, Src: src, Pic: pic, Job: j, Time: time}
+		img, err := e.Encode()
+		e.Free()
+		emit(j.Index, img, err)
 		time.Restart()
 	}
 	if leads {
 		return pic
 	}
-	pic.free()
+	pic.Free()
 	return nil
 }
 
 // renderGroup renders the pixels of a group. Those of print get the size that was asked for: it is quality that a slow
 // line cuts there, never pixels.
-func (c *Codec) renderGroup(src *source, group []*job) (*picture, error) {
+func (c *Codec) renderGroup(src *decode.Source, group []*render.Job) (*render.Picture, error) {
 	first := group[0]
-	pic, err := render(src, first)
-	if err != nil || first.spec.DPRMost == 0 {
+	pic, err := render.Make(src, first)
+	if err != nil || first.Spec.DPRMost == 0 {
 		return pic, err
 	}
-	if v := c.choices.look(pic); v == nil || !v.kind.legible() {
+	if v := c.choices.Look(pic); v == nil || !v.Kind.Legible() {
 		return pic, nil
 	}
 	for _, j := range group {
-		if !j.unbound(src) {
+		if !j.Unbound(src) {
 			return pic, nil
 		}
 	}
-	pic.free()
-	if first.from != nil && !first.follows(first.from.job) {
-		first.from = nil
+	pic.Free()
+	if first.From != nil && !first.Follows(first.From.Job) {
+		first.From = nil
 	}
-	return render(src, first)
+	return render.Make(src, first)
 }
 
 // errReread says that the pixels are needed once more than a stream can give them.
@@ -230,40 +224,25 @@ var errReread = errors.New("the picture must be rendered to memory")
 
 // stream makes one variant without keeping its pixels: the encoder pulls them through the resizer from the decoder. The
 // copy to memory that it spares is 5 to 10 % of the work for a JPEG.
-func (c *Codec) stream(src *source, j *job) (variant.Image, error) {
-	j.streamed = true
-	defer func() { j.streamed = false }()
-	pic, err := render(src, j)
+func (c *Codec) stream(src *decode.Source, j *render.Job) (variant.Image, error) {
+	j.Streamed = true
+	defer func() { j.Streamed = false }()
+	pic, err := render.Make(src, j)
 	if err != nil {
 		return variant.Image{}, err
 	}
-	defer pic.free()
-	e := encoder{choices: c.choices, src: src, pic: pic, job: j}
-	defer e.free()
-	f := e.format()
-	best, err := e.attempt(f)
+	defer pic.Free()
+	e := encode.Encoder{Choices: c.choices, Src: src, Pic: pic, Job: j}
+	defer e.Free()
+	f := e.Format()
+	best, err := e.Attempt(f)
 	switch {
 	case err != nil:
 		// The encoder was the first to read the pixels, so it may be the source that is broken: rendering to memory
 		// tells.
 		return variant.Image{}, errReread
-	case e.mustNotGrow() && int64(len(best.body)) >= src.bytes():
+	case e.MustNotGrow() && int64(len(best.Body)) >= src.Bytes():
 		return variant.Image{}, errReread
 	}
-	return e.image(best), nil
-}
-
-// admit refuses by the header what is cut off, whatever size it declares, and what would cost too much to decode.
-func admit(info sniff.Info, lim Limits) error {
-	const op = "codec.admit"
-	if !info.Complete && !info.LacksEnd {
-		return fault.New(fault.TruncatedSource, op, "the picture is cut off", nil)
-	}
-	if info.Pixels() > lim.Pixels {
-		return fault.New(fault.TooManyPixels, op, fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", info.Width, info.Height), nil)
-	}
-	if info.Scans > maxScans {
-		return fault.New(fault.TooCostly, op, fmt.Sprintf("the JPEG has %d scans, at most %d are decoded", info.Scans, maxScans), nil)
-	}
-	return nil
+	return e.Image(best), nil
 }

@@ -1,38 +1,10 @@
 package codec
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/variant"
 )
-
-// testLimits are the configured defaults.
-var testLimits = Limits{Pixels: 50_000_000, ResultPixels: 16_000_000, AVIFPixels: 2_000_000, Frames: 1}
-
-// corpus finds the test material that lives outside the repository.
-func corpus(t testing.TB, parts ...string) string {
-	t.Helper()
-	root := os.Getenv("GOLDCREST_CORPUS")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "corpus")
-	}
-	path := filepath.Join(append([]string{root}, parts...)...)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no corpus: %v", err)
-	}
-	return path
-}
-
-func readCorpus(t testing.TB, parts ...string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(corpus(t, parts...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // mustNew is a codec as a worker has it.
 func mustNew(t testing.TB, engine string) *Codec {

@@ -36,7 +36,7 @@ func pixelOf(t *testing.T, c *Codec, file []byte, spec variant.Spec) color.NRGBA
 	if err != nil {
 		t.Fatal(err)
 	}
-	return decode(t, img.Body).NRGBAAt(5, 5)
+	return decoded(t, img.Body).NRGBAAt(5, 5)
 }
 
 // srgbTag is the curve of sRGB.
@@ -222,7 +222,7 @@ func TestPNGColoursInTheirOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantColour(t, decode(t, img.Body), 5, 5, linear, 3)
+	wantColour(t, decoded(t, img.Body), 5, 5, linear, 3)
 }
 
 // TestPremultipliedAlphaIsDividedOut gives an AVIF that says so of its alpha.

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/h2non/bimg"
-
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/h2non/bimg"
 )
 
 // manySpecs are variants that share nothing, something or everything with one another; none is so much smaller than
@@ -88,14 +88,14 @@ func TestTrap1RotatedFilesUnderConcurrency(t *testing.T) {
 // Vector code is for processes that make one picture at a time: several at a time crash in liborc, once in some hundred
 // thousand pictures.
 func TestVectorsAreForOneAtATime(t *testing.T) {
-	if mustNew(t, ""); !usesVectors() {
+	if mustNew(t, ""); !vips.UsesVectors() {
 		t.Skip("libvips has no vector code here")
 	}
 	c := mustShare(t, "")
-	if usesVectors() {
+	if vips.UsesVectors() {
 		t.Error("several goroutines may use vector code")
 	}
-	if c.Alone(); !usesVectors() {
+	if c.Alone(); !vips.UsesVectors() {
 		t.Error("a worker does without vector code")
 	}
 }
@@ -141,7 +141,7 @@ func TestBimgAgrees(t *testing.T) {
 					t.Errorf("%s: vips %dx%d %s q%d, bimg %dx%d %s q%d", name, a.Width, a.Height, a.Format, a.Quality, b.Width, b.Height, b.Format, b.Quality)
 					continue
 				}
-				pa, pb := decode(t, a.Body), decode(t, b.Body)
+				pa, pb := decoded(t, a.Body), decoded(t, b.Body)
 				if pa.Bounds() != pb.Bounds() || pa.Bounds().Dx() != b.Width {
 					t.Errorf("%s: sizes %v and %v", name, pa.Bounds().Size(), pb.Bounds().Size())
 				}

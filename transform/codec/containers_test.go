@@ -82,6 +82,7 @@ func cmykICC() []byte {
 	return icc("prtr", "CMYK", "Lab ", xyzTag("wtpt", [3]float64{.9642, 1, .8249}), iccTag{"A2B0", lut}, iccTag{"A2B1", lut})
 }
 
+// jpegWithICC puts a profile into a JPEG.
 func jpegWithICC(b, profile []byte) []byte {
 	segment := append([]byte("ICC_PROFILE\x00\x01\x01"), profile...)
 	out := binary.BigEndian.AppendUint16([]byte("\xff\xd8\xff\xe2"), uint16(len(segment)+2))
@@ -94,6 +95,7 @@ func pngWithChunk(b []byte, name string, data []byte) []byte {
 	return append(container.AppendPNGChunk(bytes.Clone(b[:header]), name, data), b[header:]...)
 }
 
+// pngWithICC puts a profile into a PNG.
 func pngWithICC(t testing.TB, b, profile []byte) []byte {
 	t.Helper()
 	var z bytes.Buffer
@@ -178,7 +180,7 @@ func editBoxes(b []byte, f func(name string, body []byte) []byte) []byte {
 	return out
 }
 
-// avifWith gives the primary item of a small AVIF, as our encoder writes it, one more property, or another colr for
+// AvifWith gives the primary item of a small AVIF, as our encoder writes it, one more property, or another colr for
 // that which it has. reference is a box that is added to the references among its items.
 func avifWith(t testing.TB, b, property, reference []byte) []byte {
 	t.Helper()

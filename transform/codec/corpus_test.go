@@ -120,7 +120,7 @@ func TestCorpusPhotos(t *testing.T) {
 
 func wantLike(t *testing.T, f variant.Format, img variant.Image, ref *image.NRGBA, width int) {
 	t.Helper()
-	got, want := decode(t, img.Body), ref
+	got, want := decoded(t, img.Body), ref
 	if f == variant.JPEG {
 		want = onWhite(ref)
 	}
@@ -154,7 +154,7 @@ func TestCorpusOrientations(t *testing.T) {
 		if img.Width != 300 || img.Height != 450 || img.SourceWidth != 1200 || img.SourceHeight != 1800 {
 			t.Errorf("exif %d: %dx%d of %dx%d, want 300x450 of 1200x1800", n, img.Width, img.Height, img.SourceWidth, img.SourceHeight)
 		}
-		return decode(t, img.Body)
+		return decoded(t, img.Body)
 	}
 	first := look(1)
 	for n := 2; n <= 8; n++ {
@@ -163,7 +163,7 @@ func TestCorpusOrientations(t *testing.T) {
 		}
 	}
 	turned := must(t, c, readCorpus(t, "photos", "exif-portrait-1.jpg"), variant.Spec{Width: 300, Rotate: 180, Format: variant.PNG})
-	if worst, _ := unlike(decode(t, turned.Body), first, 10); worst < 20 {
+	if worst, _ := unlike(decoded(t, turned.Body), first, 10); worst < 20 {
 		t.Errorf("upside down it differs by %.1f only: this test cannot fail", worst)
 	}
 }
@@ -173,7 +173,7 @@ func TestCorpusOrientations(t *testing.T) {
 func TestTrap5ProfileIsConverted(t *testing.T) {
 	c := mustNew(t, "")
 	original := readCorpus(t, "photos", "p3-ring.png")
-	got := decode(t, must(t, c, original, variant.Spec{Width: 200, Format: variant.PNG}).Body)
+	got := decoded(t, must(t, c, original, variant.Spec{Width: 200, Format: variant.PNG}).Body)
 	raw, err := png.Decode(bytes.NewReader(original))
 	if err != nil {
 		t.Fatal(err)

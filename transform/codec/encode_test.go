@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -73,15 +74,15 @@ func TestBackground(t *testing.T) {
 	fill(greyAlpha, image.Rect(20, 0, 40, 40), color.NRGBA{90, 90, 90, 255})
 	lime := variant.Color{Set: true, R: 50, G: 250, B: 50}
 	for _, f := range formats {
-		plain := decode(t, must(t, c, alpha, variant.Spec{Format: f}).Body)
+		plain := decoded(t, must(t, c, alpha, variant.Spec{Format: f}).Body)
 		if f == variant.JPEG {
 			wantColour(t, plain, 5, 5, white, 6)
 		} else {
 			wantColour(t, plain, 5, 5, none, 3)
 		}
-		laid := decode(t, must(t, c, alpha, variant.Spec{Format: f, Background: lime}).Body)
+		laid := decoded(t, must(t, c, alpha, variant.Spec{Format: f, Background: lime}).Body)
 		wantColour(t, laid, 5, 5, color.NRGBA{50, 250, 50, 255}, 24)
-		laid = decode(t, must(t, c, pngOf(t, greyAlpha), variant.Spec{Format: f, Background: lime}).Body)
+		laid = decoded(t, must(t, c, pngOf(t, greyAlpha), variant.Spec{Format: f, Background: lime}).Body)
 		wantColour(t, laid, 5, 5, color.NRGBA{50, 250, 50, 255}, 24)
 		wantColour(t, laid, -5, 5, color.NRGBA{90, 90, 90, 255}, 24)
 	}
@@ -122,19 +123,11 @@ func TestQualityOptions(t *testing.T) {
 	}
 }
 
-func TestFixedTableByEncoder(t *testing.T) {
-	for version, want := range map[string]int{"3.6.0": 61, "v3.6.0": 61, "3.11.1": 61, "3.12.0": 57, "v3.14.0-2-g1": 57, "4.0.0": 57, "": 57, "odd": 57} {
-		if got := fixedTable(version).choose(nil, wish{format: variant.AVIF}).q; got != want {
-			t.Errorf("libaom %q: q %d, want %d", version, got, want)
-		}
-	}
-}
-
 func TestPNGIsTrueColourWithoutQuality(t *testing.T) {
 	c := mustNew(t, "")
 	original := scene(64, 48)
 	lossless := must(t, c, pngOf(t, original), variant.Spec{Format: variant.PNG})
-	if got := decode(t, lossless.Body); !bytes.Equal(got.Pix, original.Pix) || lossless.Quality != 0 {
+	if got := decoded(t, lossless.Body); !bytes.Equal(got.Pix, original.Pix) || lossless.Quality != 0 {
 		t.Errorf("f:png changed pixels (q %d)", lossless.Quality)
 	}
 	in, err := sniff.Inspect(must(t, c, pngOf(t, original), variant.Spec{Format: variant.PNG, Quality: 60}).Body)
@@ -151,7 +144,7 @@ func TestMaxBytesAndAutoSize(t *testing.T) {
 	original := pngOf(t, scene(400, 300))
 	for _, f := range []variant.Format{variant.JPEG, variant.WebP, variant.AVIF} {
 		free := must(t, c, original, variant.Spec{Format: f, Quality: 90})
-		smallest := must(t, c, original, variant.Spec{Format: f, Quality: lowestQuality})
+		smallest := must(t, c, original, variant.Spec{Format: f, Quality: choose.LowestQuality})
 		limit := (len(free.Body) + len(smallest.Body)) / 2
 		for name, spec := range map[string]variant.Spec{
 			"max_bytes":   {Format: f, Quality: 90, MaxBytes: limit},
@@ -163,7 +156,7 @@ func TestMaxBytesAndAutoSize(t *testing.T) {
 			}
 		}
 		impossible := must(t, c, original, variant.Spec{Format: f, MaxBytes: 50})
-		if impossible.Quality != lowestQuality || !strings.Contains(impossible.Note, "not enough") {
+		if impossible.Quality != choose.LowestQuality || !strings.Contains(impossible.Note, "not enough") {
 			t.Errorf("%s max_bytes 50: q %d, %q", f, impossible.Quality, impossible.Note)
 		}
 		floor := must(t, c, original, variant.Spec{Format: f, AutoSize: variant.AutoSize{Bytes: 50, Min: 40, Max: 60}})

@@ -6,21 +6,23 @@ import (
 	"image/color"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // cmykJPEG is a JPEG of four inks in one colour.
 func cmykJPEG(t testing.TB, inks []byte) []byte {
 	t.Helper()
-	im, err := fromPixels(bytes.Repeat(inks, 32*32), 32, 32, 4)
+	im, err := vips.FromPixels(bytes.Repeat(inks, 32*32), 32, 32, 4)
 	if err == nil {
-		err = im.markCMYK()
+		err = im.MarkCMYK()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer im.free()
-	b, err := im.save(settings{q: 95, fullChroma: true, plain: true}.options(variant.JPEG))
+	defer im.Free()
+	b, err := im.Save(choose.Settings{Q: 95, FullChroma: true, Plain: true}.Options(variant.JPEG))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func TestProfileOfAnotherColourSpaceIsIgnored(t *testing.T) {
 	inks := cmykJPEG(t, []byte{20, 200, 200, 40})
 	rgb, cmyk := bytes.Repeat([]byte{220, 30, 30}, 32*32), bytes.Repeat([]byte{20, 200, 200, 40}, 32*32)
 	anyOf := func(b []byte) color.NRGBA {
-		return decode(t, must(t, c, b, variant.Spec{Format: variant.PNG}).Body).NRGBAAt(16, 16)
+		return decoded(t, must(t, c, b, variant.Spec{Format: variant.PNG}).Body).NRGBAAt(16, 16)
 	}
 	for _, tt := range []struct {
 		what, space string
@@ -64,7 +66,9 @@ func TestProfileOfAnotherColourSpaceIsIgnored(t *testing.T) {
 		{"png with alpha", "RGB ", func(p []byte) []byte { return pngWithICC(t, pngOf(t, glass), p) }, glass.NRGBAAt(0, 0)},
 		{"grey png", "GRAY", func(p []byte) []byte { return pngWithICC(t, pngOf(t, greyed), p) }, grey},
 		{"webp", "RGB ", func(p []byte) []byte { return webpWithICC(webp(solid), p, 32, 32, false) }, red},
-		{"avif", "RGB ", func(p []byte) []byte { return avifWith(t, avif, isoBox("colr", []byte("prof"), p), nil) }, red},
+		{"avif", "RGB ", func(p []byte) []byte {
+			return avifWith(t, avif, isoBox("colr", []byte("prof"), p), nil)
+		}, red},
 		{"tiff", "RGB ", func(p []byte) []byte { return tiffOf(32, 32, 2, rgb, p) }, red},
 		{"cmyk tiff", "CMYK", func(p []byte) []byte { return tiffOf(32, 32, 5, cmyk, p) }, anyOf(tiffOf(32, 32, 5, cmyk, nil))},
 	} {
@@ -75,7 +79,7 @@ func TestProfileOfAnotherColourSpaceIsIgnored(t *testing.T) {
 					t.Errorf("%s with a profile for %s: %v", tt.what, space, err)
 					continue
 				}
-				pixel := decode(t, got.Body).NRGBAAt(10, 10)
+				pixel := decoded(t, got.Body).NRGBAAt(10, 10)
 				if ignored := near(pixel, tt.want, 6); ignored != (space != tt.space) {
 					t.Errorf("%s with a profile for %s, width %d: %v, without %v: ignored %v", tt.what, space, spec.Width, pixel, tt.want, ignored)
 				}

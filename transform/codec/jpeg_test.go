@@ -10,6 +10,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -27,9 +30,9 @@ func gradient(w, h, grain int, seed uint64) *image.NRGBA {
 }
 
 // raster is a picture as encoders get it.
-func raster(t testing.TB, c *Codec, img image.Image) *Raster {
+func raster(t testing.TB, c *Codec, img image.Image) *judge.Raster {
 	t.Helper()
-	r, err := c.Raster(pngOf(t, img), variant.Spec{Format: variant.PNG}, testLimits)
+	r, err := judge.NewRaster(pngOf(t, img), variant.Spec{Format: variant.PNG}, testLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +56,7 @@ func TestJPEGOfEverySize(t *testing.T) {
 					img = g
 				}
 				name := fmt.Sprintf("%v grey %v full %v", side, grey, full)
-				body, err := raster(t, c, img).Encode(Encoding{Format: variant.JPEG, Q: 95, FullChroma: full})
+				body, err := raster(t, c, img).Encode(judge.Encoding{Format: variant.JPEG, Q: 95, FullChroma: full})
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
@@ -64,7 +67,7 @@ func TestJPEGOfEverySize(t *testing.T) {
 				if _, isGrey := got.(*image.Gray); isGrey != grey {
 					t.Errorf("%s: came out as %T", name, got)
 				}
-				ours := decode(t, pngOfJPEG(t, c, body))
+				ours := decoded(t, pngOfJPEG(t, c, body))
 				if d := apart(got, ours); d > 3 && full {
 					t.Errorf("%s: two decoders differ by %.1f on average", name, d)
 				}
@@ -108,7 +111,7 @@ func TestJPEGOfNoise(t *testing.T) {
 		im := raster(t, c, img)
 		before := math.Inf(1)
 		for _, q := range []int{1, 10, 40, 70, 90, 100} {
-			body, err := im.Encode(Encoding{Format: variant.JPEG, Q: q, FullChroma: true})
+			body, err := im.Encode(judge.Encoding{Format: variant.JPEG, Q: q, FullChroma: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +119,7 @@ func TestJPEGOfNoise(t *testing.T) {
 			if err != nil {
 				t.Fatalf("q%d: %v", q, err)
 			}
-			ours := decode(t, pngOfJPEG(t, c, body))
+			ours := decoded(t, pngOfJPEG(t, c, body))
 			if d := apart(got, ours); d > 2 {
 				t.Errorf("%v q%d: two decoders differ by %.1f on average", img.Rect.Max, q, d)
 			}
@@ -134,10 +137,10 @@ func TestJPEGOfNoise(t *testing.T) {
 
 // TestJPEGTakesFewerBytes holds the encoder to its promise: at most 0.86 of libjpeg's bytes for the same score.
 func TestJPEGTakesFewerBytes(t *testing.T) {
-	c := mustNew(t, "")
+	mustNew(t, "")
 	sum, n := 0.0, 0.0
 	for _, file := range []string{"cardinal.jpg", "product-saw.jpg", "pigeon.avif", "flower-grey.jpg"} {
-		im, err := c.Raster(readCorpus(t, "photos", file), variant.Spec{Width: 400, Format: variant.PNG}, testLimits)
+		im, err := judge.NewRaster(readCorpus(t, "photos", file), variant.Spec{Width: 400, Format: variant.PNG}, testLimits)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +160,7 @@ func TestJPEGTakesFewerBytes(t *testing.T) {
 }
 
 // bytesAt are the bytes of an encode at a score of 70.
-func bytesAt(t *testing.T, im *Raster, j *Judge, plain bool) float64 {
+func bytesAt(t *testing.T, im *judge.Raster, j *judge.Judge, plain bool) float64 {
 	t.Helper()
 	low, high := [3]float64{1}, [3]float64{100} // q, bytes, score
 	for high[0]-low[0] > 1 || low[1] == 0 || high[1] == 0 {
@@ -165,7 +168,7 @@ func bytesAt(t *testing.T, im *Raster, j *Judge, plain bool) float64 {
 		if high[0]-low[0] <= 1 {
 			t.Fatalf("no score of 70 between q1 and q100")
 		}
-		body, err := im.Encode(Encoding{Format: variant.JPEG, Q: int(q), Plain: plain})
+		body, err := im.Encode(judge.Encoding{Format: variant.JPEG, Q: int(q), Plain: plain})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,13 +189,13 @@ func bytesAt(t *testing.T, im *Raster, j *Judge, plain bool) float64 {
 func TestJPEGRefusesWhatItCannotHold(t *testing.T) {
 	mustNew(t, "")
 	for _, bands := range []int{2, 4} {
-		im, err := fromPixels(make([]byte, 64*bands), 8, 8, bands)
+		im, err := vips.FromPixels(make([]byte, 64*bands), 8, 8, bands)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := im.save(settings{q: 70}.options(variant.JPEG)); err == nil {
+		if _, err := im.Save(choose.Settings{Q: 70}.Options(variant.JPEG)); err == nil {
 			t.Errorf("%d bands made a JPEG", bands)
 		}
-		im.free()
+		im.Free()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/transform/codec/specimen"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -27,7 +28,7 @@ const (
 
 func jxlOf(t testing.TB, text string) []byte {
 	t.Helper()
-	if !hasOperation("jxlload_buffer") {
+	if !vips.HasOperation("jxlload_buffer") {
 		t.Skip("this libvips reads no JPEG XL")
 	}
 	b, err := base64.StdEncoding.DecodeString(text)
@@ -45,13 +46,13 @@ func TestJXLIsRead(t *testing.T) {
 	if img.Width != 40 || img.Height != 24 || img.SourceFormat != "jxl" {
 		t.Errorf("%d x %d of %s", img.Width, img.Height, img.SourceFormat)
 	}
-	got := decode(t, img.Body)
+	got := decoded(t, img.Body)
 	for at, want := range map[[2]int]color.NRGBA{
 		{5, 5}: {255, 0, 0, 255}, {35, 5}: {0, 255, 0, 255}, {5, 20}: {0, 0, 255, 255}, {35, 20}: {255, 255, 0, 255},
 	} {
 		wantColour(t, got, at[0], at[1], want, 2)
 	}
-	half := decode(t, must(t, c, jxlOf(t, clearJXL), variant.Spec{Format: variant.PNG}).Body)
+	half := decoded(t, must(t, c, jxlOf(t, clearJXL), variant.Spec{Format: variant.PNG}).Body)
 	wantColour(t, half, 5, 5, color.NRGBA{255, 0, 0, 128}, 2)
 	for cut := range len(whole) {
 		if _, err := one(t, c, whole[:cut], variant.Spec{Format: variant.PNG}, testLimits); err == nil {

@@ -4,31 +4,11 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
-	"golang.org/x/image/font"
-	"golang.org/x/image/font/basicfont"
-	"golang.org/x/image/math/fixed"
-
 	"github.com/goldcrest/goldcrest/variant"
 )
-
-// scan is a clean page of print, half of it empty, to be shown smaller than it is, so that its edges are soft.
-func scan(w, h int) *image.NRGBA {
-	img := image.NewNRGBA(image.Rect(0, 0, w, h))
-	fill(img, img.Bounds(), color.NRGBA{255, 255, 255, 255})
-	d := font.Drawer{Dst: img, Src: image.NewUniform(color.NRGBA{20, 20, 20, 255}), Face: basicfont.Face7x13}
-	random := rand.New(rand.NewPCG(1, 2))
-	for y := 40; y < h-20; y += 26 {
-		d.Dot = fixed.P(40, y)
-		for n := random.IntN(w); d.Dot.X.Ceil() < n; {
-			d.DrawString(string(rune('a'+random.IntN(26))) + [...]string{"", "", "", " "}[random.IntN(4)])
-		}
-	}
-	return img
-}
 
 // with lays a picture on another.
 func with(on *image.NRGBA, img image.Image, x, y int) *image.NRGBA {
@@ -85,7 +65,7 @@ func TestPrintInFewLevels(t *testing.T) {
 func TestFewLevelsAreSmallAndNear(t *testing.T) {
 	c := mustNew(t, "")
 	original := pngOf(t, scan(1500, 1100))
-	exact := decode(t, must(t, c, original, variant.Spec{Format: variant.PNG, Width: 750}).Body)
+	exact := decoded(t, must(t, c, original, variant.Spec{Format: variant.PNG, Width: 750}).Body)
 	lossy := must(t, c, original, variant.Spec{Format: variant.AVIF, Width: 750})
 	webp := must(t, c, original, variant.Spec{Format: variant.WebP, Width: 750})
 	png := must(t, c, original, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG | variant.AcceptPNG, Width: 750})
@@ -93,8 +73,8 @@ func TestFewLevelsAreSmallAndNear(t *testing.T) {
 	if len(webp.Body) > len(lossy.Body)*8/10 || len(png.Body) > len(jpeg.Body)/2 {
 		t.Errorf("WebP in levels %d bytes, AVIF %d; PNG %d, JPEG %d; want 0.8 and 0.5 of them at most", len(webp.Body), len(lossy.Body), len(png.Body), len(jpeg.Body))
 	}
-	few := decode(t, webp.Body)
-	if same := decode(t, png.Body); string(same.Pix) != string(few.Pix) {
+	few := decoded(t, webp.Body)
+	if same := decoded(t, png.Body); string(same.Pix) != string(few.Pix) {
 		t.Error("PNG and WebP show other pixels")
 	}
 	seen := map[uint8]bool{}
@@ -106,16 +86,5 @@ func TestFewLevelsAreSmallAndNear(t *testing.T) {
 	}
 	if len(seen) > 8 || !seen[255] {
 		t.Errorf("%d levels, white among them %v; want 8 at most, and white paper", len(seen), seen[255])
-	}
-}
-
-func TestReadLevels(t *testing.T) {
-	if _, err := readLevels(levelsFile); err != nil {
-		t.Error(err)
-	}
-	for _, file := range []string{"", "{}", `{"base":1,"weights":[1,2]}`} {
-		if _, err := readLevels([]byte(file)); err == nil {
-			t.Errorf("%q was taken", file)
-		}
 	}
 }

@@ -20,7 +20,7 @@ func TestBlur(t *testing.T) {
 	c := mustNew(t, "")
 	original := pngOf(t, half(200, 50))
 	red := func(sigma float64, x int) uint8 {
-		return decode(t, must(t, c, original, variant.Spec{Blur: sigma, Format: variant.PNG}).Body).NRGBAAt(x, 25).R
+		return decoded(t, must(t, c, original, variant.Spec{Blur: sigma, Format: variant.PNG}).Body).NRGBAAt(x, 25).R
 	}
 	for _, tt := range []struct {
 		sigma float64
@@ -46,7 +46,7 @@ func TestBlurKeepsColourOfClearPixels(t *testing.T) {
 	c := mustNew(t, "")
 	for _, spec := range []variant.Spec{{Blur: 3}, {Width: 33}, {Pixelate: 7}, {Blur: 20}} {
 		spec.Format = variant.PNG
-		got := decode(t, must(t, c, pngOf(t, img), spec).Body)
+		got := decoded(t, must(t, c, pngOf(t, img), spec).Body)
 		for x := range got.Bounds().Dx() {
 			if p := got.NRGBAAt(x, 10); p.A > 8 && p.G > 12 {
 				t.Errorf("%+v: pixel %d = %v, green bled", spec, x, p)
@@ -61,7 +61,7 @@ func TestSharpen(t *testing.T) {
 	fill(img, image.Rect(0, 0, 50, 50), color.NRGBA{100, 100, 100, 255})
 	fill(img, image.Rect(50, 0, 100, 50), color.NRGBA{150, 150, 150, 255})
 	c := mustNew(t, "")
-	got := decode(t, must(t, c, pngOf(t, img), variant.Spec{Sharpen: 2, Format: variant.PNG}).Body)
+	got := decoded(t, must(t, c, pngOf(t, img), variant.Spec{Sharpen: 2, Format: variant.PNG}).Body)
 	if dark, light := got.NRGBAAt(49, 25).R, got.NRGBAAt(50, 25).R; dark >= 97 || light <= 153 {
 		t.Errorf("beside the edge %d and %d, want below 97 and above 153", dark, light)
 	}
@@ -70,7 +70,7 @@ func TestSharpen(t *testing.T) {
 
 func TestPixelate(t *testing.T) {
 	c := mustNew(t, "")
-	got := decode(t, must(t, c, pngOf(t, noise(103, 57, 7)), variant.Spec{Pixelate: 10, Format: variant.PNG}).Body)
+	got := decoded(t, must(t, c, pngOf(t, noise(103, 57, 7)), variant.Spec{Pixelate: 10, Format: variant.PNG}).Body)
 	if s := got.Bounds().Size(); s != image.Pt(103, 57) {
 		t.Fatalf("size %v, want 103x57", s)
 	}
@@ -107,17 +107,17 @@ func TestTrim(t *testing.T) {
 	c := mustNew(t, "")
 	for _, tt := range tests {
 		tt.spec.Format = variant.PNG
-		if got := decode(t, must(t, c, pngOf(t, img), tt.spec).Body).Bounds().Size(); got != tt.want {
+		if got := decoded(t, must(t, c, pngOf(t, img), tt.spec).Body).Bounds().Size(); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 	turned := withOrientation(jpegOf(t, img, 95), 6) // The border is trimmed off the upright picture.
-	if got := decode(t, must(t, c, turned, variant.Spec{Trim: on(variant.Trim{}), Format: variant.PNG}).Body).Bounds().Size(); abs(got.X-60) > 4 || abs(got.Y-40) > 4 {
+	if got := decoded(t, must(t, c, turned, variant.Spec{Trim: on(variant.Trim{}), Format: variant.PNG}).Body).Bounds().Size(); abs(got.X-60) > 4 || abs(got.Y-40) > 4 {
 		t.Errorf("turned: %v, want about 60x40", got)
 	}
 	plain := image.NewNRGBA(image.Rect(0, 0, 30, 20))
 	fill(plain, plain.Bounds(), blue)
-	if got := decode(t, must(t, c, pngOf(t, plain), variant.Spec{Trim: on(variant.Trim{}), Format: variant.PNG}).Body).Bounds().Size(); got != image.Pt(30, 20) {
+	if got := decoded(t, must(t, c, pngOf(t, plain), variant.Spec{Trim: on(variant.Trim{}), Format: variant.PNG}).Body).Bounds().Size(); got != image.Pt(30, 20) {
 		t.Errorf("a picture of one colour: %v, want it whole", got)
 	}
 }
@@ -139,7 +139,7 @@ func TestSmartGravity(t *testing.T) {
 		"crop, and fill": {Crop: variant.Crop{Width: 200, Height: 100}, Resize: variant.Fill, Width: 100, Height: 100, Gravity: smart},
 	} {
 		spec.Format = variant.PNG
-		got := decode(t, must(t, c, pngOf(t, img), spec).Body)
+		got := decoded(t, must(t, c, pngOf(t, img), spec).Body)
 		bright := false
 		for i := 0; i < len(got.Pix); i += 4 {
 			bright = bright || got.Pix[i] > 200

@@ -2,63 +2,15 @@ package codec
 
 import (
 	"fmt"
-	"image"
-	"image/draw"
 	"math"
 	"testing"
 
-	"github.com/goldcrest/goldcrest/sniff"
-	"github.com/goldcrest/goldcrest/transform/codec/score"
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
+	"github.com/goldcrest/goldcrest/transform/codec/look"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
-
-// TestLoopChoosesByWhatItMeasured runs the loop over curves of score by q that were foretold wrongly in every way: it
-// ends within its encodes, at the target where that can be reached, and never above it by much.
-func TestLoopChoosesByWhatItMeasured(t *testing.T) {
-	curves := map[string]func(q float64) float64{
-		"line":     func(q float64) float64 { return 30 + 0.7*q },
-		"steep":    func(q float64) float64 { return 1.4*q - 10 },
-		"flat":     func(q float64) float64 { return 50 + 0.4*q },
-		"bent":     func(q float64) float64 { return 100 - 120*math.Exp(-q/45) },
-		"in steps": func(q float64) float64 { return 30 + 0.7*2*math.Floor(q/2) },
-	}
-	for name, curve := range curves {
-		for start := 20; start <= 90; start += 7 {
-			for _, slope := range []float64{0.5, 0.8, 1.3} {
-				l := loop{target: 70, slope: slope, level: levels(variant.AVIF), most: loopEncodes}
-				for q := start; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
-					for _, before := range l.tries {
-						if l.level(before.q) == l.level(q) {
-							t.Fatalf("%s from %d: q %d twice", name, start, q)
-						}
-					}
-					l.tries = append(l.tries, try{encoded{body: make([]byte, q)}, q, curve(float64(q))})
-				}
-				got := l.best().score
-				if off := math.Abs(curve(float64(start)) - 70); off < 8 && (got < 69 || got > 73) {
-					t.Errorf("%s from q %d (%.1f), slope %.1f: %.1f after %d encodes", name, start, curve(float64(start)), slope, got, len(l.tries))
-				}
-			}
-		}
-	}
-}
-
-// TestLoopEndsWhereNothingReaches keeps the best of pictures that no q brings to the target, and the smallest of those
-// that any q does.
-func TestLoopEndsWhereNothingReaches(t *testing.T) {
-	for _, always := range []float64{40, 95} {
-		l := loop{target: 70, slope: 1, level: levels(variant.JPEG), most: loopEncodes}
-		for q := 60; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
-			l.tries = append(l.tries, try{encoded{body: make([]byte, q)}, q, always + float64(q)/100})
-		}
-		best := l.best()
-		for _, other := range l.tries {
-			if always == 40 && other.score > best.score || always == 95 && other.q < best.q {
-				t.Errorf("always near %v: q %d was kept, %d is better", always, best.q, other.q)
-			}
-		}
-	}
-}
 
 // final makes a variant that nobody waits for.
 func final(t *testing.T, c *Codec, original []byte, spec variant.Spec) (made variant.Image) {
@@ -84,10 +36,10 @@ func TestFinalsReachTheirTarget(t *testing.T) {
 		for class, target := range map[variant.Class]float64{variant.ClassNormal: 70, variant.ClassHigh: 80, variant.ClassSaver: 50} {
 			spec := variant.Spec{Format: f, Class: class, Width: 400}
 			made := final(t, c, original, spec)
-			if made.Choice.Score < target-scoreSlack || made.Choice.Score > target+8 {
+			if made.Choice.Score < target-choose.ScoreSlack || made.Choice.Score > target+8 {
 				t.Errorf("%s, %v: %.1f, the target is %v: %s", f, class, made.Choice.Score, target, made.Choice.Tried)
 			}
-			ref, err := c.Raster(original, variant.Spec{Format: variant.PNG, Width: 400}, testLimits)
+			ref, err := judge.NewRaster(original, variant.Spec{Format: variant.PNG, Width: 400}, testLimits)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +61,7 @@ func TestPrintIsMeasuredByItsWorstPart(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	original := pngOf(t, page(700, 600))
 	made := final(t, c, original, variant.Spec{Format: variant.AVIF, Legible: variant.LegibleYes, Width: 600})
-	ref, err := c.Raster(original, variant.Spec{Format: variant.PNG, Width: 600}, testLimits)
+	ref, err := judge.NewRaster(original, variant.Spec{Format: variant.PNG, Width: 600}, testLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,43 +91,10 @@ func TestNotMeasured(t *testing.T) {
 	}
 }
 
-// TestJudgeTakesEveryKindOfPixels scores grey, colour and both with alpha against themselves.
-func TestJudgeTakesEveryKindOfPixels(t *testing.T) {
-	mustShare(t, EngineVips)
-	transparent := meadow(64, 48)
-	for i := 3; i < len(transparent.Pix); i += 12 {
-		transparent.Pix[i] = 90
-	}
-	shades := image.NewGray(image.Rect(0, 0, 64, 48))
-	draw.Draw(shades, shades.Bounds(), meadow(64, 48), image.Point{}, draw.Src)
-	for name, body := range map[string][]byte{"colour": pngOf(t, meadow(64, 48)), "alpha": pngOf(t, transparent), "grey": pngOf(t, shades)} {
-		info, err := sniff.Inspect(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pic, err := decoded(body, info, variant.Spec{Format: variant.PNG}, testLimits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		j, err := newJudge(pic.im, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if all, _, err := j.scores(body); err != nil || all != 100 {
-			t.Errorf("%s: %v, %v", name, all, err)
-		}
-		j.close()
-		pic.free()
-	}
-	if _, err := score.New(4, 4); err != score.ErrSize {
-		t.Error(err)
-	}
-}
-
 // TestTuneIsNamed wants the tune that the coefficients were fitted for: iq from libaom 3.12 on.
 func TestTuneIsNamed(t *testing.T) {
-	want := fmt.Sprint(SetFor(aomVersion()) != olderSet)
-	if got := fmt.Sprint(tunesIQ()); got != want {
-		t.Errorf("libaom %s: iq %s, its coefficients are of iq %s", aomVersion(), got, want)
+	want := fmt.Sprint(choose.SetFor(vips.AOMVersion()) != look.OlderSet)
+	if got := fmt.Sprint(vips.TunesIQ()); got != want {
+		t.Errorf("libaom %s: iq %s, its coefficients are of iq %s", vips.AOMVersion(), got, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -77,7 +78,7 @@ func TestVariantsOfAMaster(t *testing.T) {
 					want.Width, want.Height, want.SourceFormat, want.SourceWidth, want.SourceHeight)
 				continue
 			}
-			if worst, mean := unlike(decode(t, got.Body), decode(t, want.Body), 10); worst > 10 || mean > 2 { // A crop may begin half a pixel of the master beside.
+			if worst, mean := unlike(decoded(t, got.Body), decoded(t, want.Body), 10); worst > 10 || mean > 2 { // A crop may begin half a pixel of the master beside.
 				t.Errorf("%s, %s: unlike by %.2f at worst, %.3f on average", name, what, worst, mean)
 			}
 		}
@@ -108,7 +109,7 @@ func TestKindsOfMasters(t *testing.T) {
 		}
 	}
 	exact, master := masterOf(t, c, small, 640)
-	if len(exact.Body) > len(small) || !bytes.Equal(decode(t, exact.Body).Pix, decode(t, small).Pix) {
+	if len(exact.Body) > len(small) || !bytes.Equal(decoded(t, exact.Body).Pix, decoded(t, small).Pix) {
 		t.Errorf("%d bytes of %d are kept of an original without metadata, or other pixels", len(exact.Body), len(small))
 	}
 	for _, spec := range []variant.Spec{{Width: 300, Format: variant.WebP, Quality: 80}, {Format: variant.JPEG, Accepts: variant.AcceptJPEG}} {
@@ -147,7 +148,7 @@ func TestMasterInOneCall(t *testing.T) {
 	if err != nil || got[1].Width != 750 || got[1].Format != variant.JPEG {
 		t.Fatalf("a master of %d x %d in %s (%v)", got[1].Width, got[1].Height, got[1].Format, err)
 	}
-	if worst, mean := unlike(decode(t, got[0].Body), decode(t, must(t, c, original, specs[0]).Body), 10); worst > 6 || mean > 1 {
+	if worst, mean := unlike(decoded(t, got[0].Body), decoded(t, must(t, c, original, specs[0]).Body), 10); worst > 6 || mean > 1 {
 		t.Errorf("the variant is unlike the one made alone: by %.2f at worst, %.3f on average", worst, mean)
 	}
 }
@@ -164,14 +165,14 @@ func TestScaleBoundsThePlan(t *testing.T) {
 			Crop: variant.Crop{Width: pick(0, 0, 0.3, 900), Height: pick(0, 0, 0.6, 350)},
 		}
 		w, h := 50+r.IntN(4000), 50+r.IntN(4000)
-		p, err := newPlan(s, size{w, h}, orientation{}, noLimit)
+		p, err := geometry.NewPlan(s, geometry.Size{W: w, H: h}, geometry.Orientation{}, 1<<40)
 		if err != nil {
 			continue
 		}
 		// Sides are rounded to whole pixels.
-		needs := math.Max((float64(p.scaled.W)-0.6)/(float64(p.cropSize.W)+0.5), (float64(p.scaled.H)-0.6)/(float64(p.cropSize.H)+0.5))
-		if got := s.Scale(w, h); got < needs && got < 1 && p.scaled.W > 1 && p.scaled.H > 1 {
-			t.Fatalf("%+v of %d x %d: scale %.4f, the plan has %v of %v", s, w, h, got, p.scaled, p.cropSize)
+		needs := math.Max((float64(p.Scaled.W)-0.6)/(float64(p.CropSize.W)+0.5), (float64(p.Scaled.H)-0.6)/(float64(p.CropSize.H)+0.5))
+		if got := s.Scale(w, h); got < needs && got < 1 && p.Scaled.W > 1 && p.Scaled.H > 1 {
+			t.Fatalf("%+v of %d x %d: scale %.4f, the plan has %v of %v", s, w, h, got, p.Scaled, p.CropSize)
 		}
 	}
 }

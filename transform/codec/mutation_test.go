@@ -22,12 +22,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
-
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/variant"
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
 )
 
 const (

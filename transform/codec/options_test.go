@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -24,50 +25,50 @@ func TestOptionsOnPixels(t *testing.T) {
 	tests := []struct {
 		name string
 		spec variant.Spec
-		size size
+		size geometry.Size
 		want []pixel
 	}{
-		{"nothing", variant.Spec{}, size{80, 60}, upright},
-		{"width", variant.Spec{Width: 40}, size{40, 30}, upright},
-		{"height", variant.Spec{Height: 30}, size{40, 30}, upright},
-		{"force", variant.Spec{Resize: variant.Force, Width: 40, Height: 40}, size{40, 40}, upright},
-		{"fill", variant.Spec{Resize: variant.Fill, Width: 30, Height: 30}, size{30, 30}, upright},
-		{"fill west", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: grav(variant.West)}, size{30, 60}, []pixel{{-2, 2, red}, {-2, -2, blue}}},
-		{"fill east", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: grav(variant.East)}, size{30, 60}, []pixel{{1, 2, green}, {1, -2, yellow}}},
-		{"fill north", variant.Spec{Resize: variant.Fill, Width: 80, Height: 25, Gravity: grav(variant.North)}, size{80, 25}, []pixel{{2, -2, red}, {-2, -2, green}}},
-		{"fill focus point", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: variant.Gravity{Kind: variant.FocusPoint, X: 1, Y: .5}}, size{30, 60}, []pixel{{1, 2, green}}},
-		{"gravity offset", variant.Spec{Resize: variant.Fill, Width: 20, Height: 60, Gravity: variant.Gravity{Kind: variant.West, X: 50}}, size{20, 60}, []pixel{{1, 2, green}}},
-		{"fill-down", variant.Spec{Resize: variant.FillDown, Width: 600, Height: 600}, size{60, 60}, upright},
-		{"auto", variant.Spec{Resize: variant.ResizeAuto, Width: 40, Height: 20}, size{40, 20}, upright},
-		{"enlarge", variant.Spec{Width: 160, Enlarge: true}, size{160, 120}, upright},
-		{"min-width", variant.Spec{MinWidth: 160}, size{160, 120}, upright},
-		{"min-height", variant.Spec{MinHeight: 120}, size{160, 120}, upright},
-		{"zoom", variant.Spec{Width: 20, ZoomX: 2, ZoomY: 2}, size{40, 30}, upright},
-		{"dpr", variant.Spec{Width: 20, DPR: 2}, size{40, 30}, upright},
-		{"crop no", variant.Spec{Crop: crop(0, 20, variant.North)}, size{80, 20}, []pixel{{2, -1, red}, {-2, -1, green}}},
-		{"crop soea", variant.Spec{Crop: crop(30, 20, variant.SouthEast)}, size{30, 20}, []pixel{{0, 0, yellow}, {-1, -1, yellow}}},
-		{"crop share", variant.Spec{Crop: crop(.5, .5, variant.SouthWest)}, size{40, 30}, []pixel{{0, 0, blue}, {-1, -1, blue}}},
-		{"crop by the spec's gravity", variant.Spec{Gravity: grav(variant.NorthEast), Crop: variant.Crop{Width: 30, Height: 20}}, size{30, 20}, []pixel{{0, 0, green}, {-1, -1, green}}},
-		{"crop, then width", variant.Spec{Crop: crop(.5, .5, variant.NorthEast), Width: 20}, size{20, 15}, []pixel{{0, 0, green}, {-1, -1, green}}},
-		{"rotate 90", variant.Spec{Rotate: 90}, size{60, 80}, []pixel{{2, 2, blue}, {-3, 2, red}, {2, -3, yellow}, {-3, -3, green}}},
-		{"rotate 180", variant.Spec{Rotate: 180}, size{80, 60}, []pixel{{2, 2, yellow}, {-3, 2, blue}, {2, -3, green}, {-3, -3, red}}},
-		{"rotate 270", variant.Spec{Rotate: 270}, size{60, 80}, []pixel{{2, 2, green}, {-3, 2, yellow}, {2, -3, red}, {-3, -3, blue}}},
-		{"flip horizontally", variant.Spec{Flip: across}, size{80, 60},
+		{"nothing", variant.Spec{}, geometry.Size{W: 80, H: 60}, upright},
+		{"width", variant.Spec{Width: 40}, geometry.Size{W: 40, H: 30}, upright},
+		{"height", variant.Spec{Height: 30}, geometry.Size{W: 40, H: 30}, upright},
+		{"force", variant.Spec{Resize: variant.Force, Width: 40, Height: 40}, geometry.Size{W: 40, H: 40}, upright},
+		{"fill", variant.Spec{Resize: variant.Fill, Width: 30, Height: 30}, geometry.Size{W: 30, H: 30}, upright},
+		{"fill west", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: grav(variant.West)}, geometry.Size{W: 30, H: 60}, []pixel{{-2, 2, red}, {-2, -2, blue}}},
+		{"fill east", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: grav(variant.East)}, geometry.Size{W: 30, H: 60}, []pixel{{1, 2, green}, {1, -2, yellow}}},
+		{"fill north", variant.Spec{Resize: variant.Fill, Width: 80, Height: 25, Gravity: grav(variant.North)}, geometry.Size{W: 80, H: 25}, []pixel{{2, -2, red}, {-2, -2, green}}},
+		{"fill focus point", variant.Spec{Resize: variant.Fill, Width: 30, Height: 60, Gravity: variant.Gravity{Kind: variant.FocusPoint, X: 1, Y: .5}}, geometry.Size{W: 30, H: 60}, []pixel{{1, 2, green}}},
+		{"gravity offset", variant.Spec{Resize: variant.Fill, Width: 20, Height: 60, Gravity: variant.Gravity{Kind: variant.West, X: 50}}, geometry.Size{W: 20, H: 60}, []pixel{{1, 2, green}}},
+		{"fill-down", variant.Spec{Resize: variant.FillDown, Width: 600, Height: 600}, geometry.Size{W: 60, H: 60}, upright},
+		{"auto", variant.Spec{Resize: variant.ResizeAuto, Width: 40, Height: 20}, geometry.Size{W: 40, H: 20}, upright},
+		{"enlarge", variant.Spec{Width: 160, Enlarge: true}, geometry.Size{W: 160, H: 120}, upright},
+		{"min-width", variant.Spec{MinWidth: 160}, geometry.Size{W: 160, H: 120}, upright},
+		{"min-height", variant.Spec{MinHeight: 120}, geometry.Size{W: 160, H: 120}, upright},
+		{"zoom", variant.Spec{Width: 20, ZoomX: 2, ZoomY: 2}, geometry.Size{W: 40, H: 30}, upright},
+		{"dpr", variant.Spec{Width: 20, DPR: 2}, geometry.Size{W: 40, H: 30}, upright},
+		{"crop no", variant.Spec{Crop: crop(0, 20, variant.North)}, geometry.Size{W: 80, H: 20}, []pixel{{2, -1, red}, {-2, -1, green}}},
+		{"crop soea", variant.Spec{Crop: crop(30, 20, variant.SouthEast)}, geometry.Size{W: 30, H: 20}, []pixel{{0, 0, yellow}, {-1, -1, yellow}}},
+		{"crop share", variant.Spec{Crop: crop(.5, .5, variant.SouthWest)}, geometry.Size{W: 40, H: 30}, []pixel{{0, 0, blue}, {-1, -1, blue}}},
+		{"crop by the spec's gravity", variant.Spec{Gravity: grav(variant.NorthEast), Crop: variant.Crop{Width: 30, Height: 20}}, geometry.Size{W: 30, H: 20}, []pixel{{0, 0, green}, {-1, -1, green}}},
+		{"crop, then width", variant.Spec{Crop: crop(.5, .5, variant.NorthEast), Width: 20}, geometry.Size{W: 20, H: 15}, []pixel{{0, 0, green}, {-1, -1, green}}},
+		{"rotate 90", variant.Spec{Rotate: 90}, geometry.Size{W: 60, H: 80}, []pixel{{2, 2, blue}, {-3, 2, red}, {2, -3, yellow}, {-3, -3, green}}},
+		{"rotate 180", variant.Spec{Rotate: 180}, geometry.Size{W: 80, H: 60}, []pixel{{2, 2, yellow}, {-3, 2, blue}, {2, -3, green}, {-3, -3, red}}},
+		{"rotate 270", variant.Spec{Rotate: 270}, geometry.Size{W: 60, H: 80}, []pixel{{2, 2, green}, {-3, 2, yellow}, {2, -3, red}, {-3, -3, blue}}},
+		{"flip horizontally", variant.Spec{Flip: across}, geometry.Size{W: 80, H: 60},
 			[]pixel{{2, 2, green}, {-3, 2, red}, {2, -3, yellow}}},
-		{"flip vertically", variant.Spec{Flip: down}, size{80, 60},
+		{"flip vertically", variant.Spec{Flip: down}, geometry.Size{W: 80, H: 60},
 			[]pixel{{2, 2, blue}, {-3, 2, yellow}, {2, -3, red}}},
-		{"rotate and flip", variant.Spec{Rotate: 90, Flip: across, Width: 30}, size{30, 40},
+		{"rotate and flip", variant.Spec{Rotate: 90, Flip: across, Width: 30}, geometry.Size{W: 30, H: 40},
 			[]pixel{{2, 2, red}, {-3, 2, blue}, {2, -3, green}, {-3, -3, yellow}}},
-		{"rotate, then crop", variant.Spec{Rotate: 90, Crop: crop(20, 20, variant.NorthWest)}, size{20, 20}, []pixel{{1, 1, blue}, {-2, -2, blue}}},
-		{"rotate, then fill", variant.Spec{Rotate: 90, Resize: variant.Fill, Width: 60, Height: 30, Gravity: grav(variant.South)}, size{60, 30}, []pixel{{1, 1, yellow}, {-2, -2, green}}},
+		{"rotate, then crop", variant.Spec{Rotate: 90, Crop: crop(20, 20, variant.NorthWest)}, geometry.Size{W: 20, H: 20}, []pixel{{1, 1, blue}, {-2, -2, blue}}},
+		{"rotate, then fill", variant.Spec{Rotate: 90, Resize: variant.Fill, Width: 60, Height: 30, Gravity: grav(variant.South)}, geometry.Size{W: 60, H: 30}, []pixel{{1, 1, yellow}, {-2, -2, green}}},
 		{"flip, then fill", variant.Spec{Flip: across, Resize: variant.Fill, Width: 30, Height: 60,
-			Gravity: grav(variant.West)}, size{30, 60}, []pixel{{1, 1, green}, {1, -2, yellow}}},
-		{"extend", variant.Spec{Width: 80, Height: 80, Extend: true}, size{80, 80}, []pixel{{2, 2, none}, {2, -3, none}, {2, 12, red}, {-3, -13, yellow}}},
-		{"extend to the south", variant.Spec{Width: 80, Height: 80, Extend: true, ExtendGravity: grav(variant.North)}, size{80, 80}, []pixel{{2, 2, red}, {2, -3, none}}},
-		{"extend on a background", variant.Spec{Width: 80, Height: 80, Extend: true, Background: variant.Color{Set: true, B: 255}}, size{80, 80}, []pixel{{2, 2, color.NRGBA{0, 0, 255, 255}}}},
-		{"padding", variant.Spec{Padding: variant.Padding{Top: 5, Right: 6, Bottom: 7, Left: 8}, Background: variant.Color{Set: true}}, size{94, 72},
+			Gravity: grav(variant.West)}, geometry.Size{W: 30, H: 60}, []pixel{{1, 1, green}, {1, -2, yellow}}},
+		{"extend", variant.Spec{Width: 80, Height: 80, Extend: true}, geometry.Size{W: 80, H: 80}, []pixel{{2, 2, none}, {2, -3, none}, {2, 12, red}, {-3, -13, yellow}}},
+		{"extend to the south", variant.Spec{Width: 80, Height: 80, Extend: true, ExtendGravity: grav(variant.North)}, geometry.Size{W: 80, H: 80}, []pixel{{2, 2, red}, {2, -3, none}}},
+		{"extend on a background", variant.Spec{Width: 80, Height: 80, Extend: true, Background: variant.Color{Set: true, B: 255}}, geometry.Size{W: 80, H: 80}, []pixel{{2, 2, color.NRGBA{0, 0, 255, 255}}}},
+		{"padding", variant.Spec{Padding: variant.Padding{Top: 5, Right: 6, Bottom: 7, Left: 8}, Background: variant.Color{Set: true}}, geometry.Size{W: 94, H: 72},
 			[]pixel{{7, 4, black}, {8, 5, red}, {-6, -7, black}, {-7, -8, yellow}}},
-		{"padding and dpr", variant.Spec{Width: 20, DPR: 2, Padding: variant.Padding{Left: 5}}, size{50, 30}, []pixel{{9, 2, none}, {12, 2, red}}},
+		{"padding and dpr", variant.Spec{Width: 20, DPR: 2, Padding: variant.Padding{Left: 5}}, geometry.Size{W: 50, H: 30}, []pixel{{9, 2, none}, {12, 2, red}}},
 	}
 	c := mustNew(t, "")
 	original := pngOf(t, quarters(80, 60))
@@ -75,7 +76,7 @@ func TestOptionsOnPixels(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.spec.Format = variant.PNG
 			img := must(t, c, original, tt.spec)
-			got := decode(t, img.Body)
+			got := decoded(t, img.Body)
 			if s := got.Bounds().Size(); s != image.Pt(tt.size.W, tt.size.H) || img.Width != s.X || img.Height != s.Y {
 				t.Fatalf("size %v, reported %dx%d, want %v", s, img.Width, img.Height, tt.size)
 			}
@@ -98,7 +99,7 @@ func TestAutoRotate(t *testing.T) {
 	for exif, want := range corners {
 		for _, width := range []int{0, 40} { // As it is, and by shrink-on-load.
 			img := must(t, c, withOrientation(stored, byte(exif)), variant.Spec{Width: width, Format: variant.PNG})
-			got := decode(t, img.Body)
+			got := decoded(t, img.Body)
 			if turned := got.Bounds().Dx() < got.Bounds().Dy(); turned != (exif >= 5) {
 				t.Errorf("exif %d width %d: size %v", exif, width, got.Bounds().Size())
 			}
@@ -111,7 +112,28 @@ func TestAutoRotate(t *testing.T) {
 			}
 		}
 	}
-	kept := decode(t, must(t, c, withOrientation(stored, 6), variant.Spec{KeepOrientation: true, Format: variant.PNG}).Body)
+	kept := decoded(t, must(t, c, withOrientation(stored, 6), variant.Spec{KeepOrientation: true, Format: variant.PNG}).Body)
 	wantColour(t, kept, 3, 3, red, 25)
 	wantColour(t, kept, -4, 3, green, 25)
+}
+
+// TestStripComesOutInEveryFormat makes a strip that is longer than any variant may be.
+func TestStripComesOutInEveryFormat(t *testing.T) {
+	c := mustNew(t, "")
+	strip := image.NewNRGBA(image.Rect(0, 0, 40, 20_000))
+	fill(strip, image.Rect(0, 0, 40, 10_000), red)
+	fill(strip, image.Rect(0, 10_000, 40, 20_000), blue)
+	original := pngOf(t, strip)
+	for _, f := range formats {
+		img := must(t, c, original, variant.Spec{Width: 800, Format: f, Quality: 90})
+		if img.Width != 33 || img.Height != 16_383 || img.AskedWidth != 40 || img.AskedHeight != 20_000 {
+			t.Errorf("%s: %d x %d of %d x %d, want 33 x 16383 of 40 x 20000", f, img.Width, img.Height, img.AskedWidth, img.AskedHeight)
+		}
+		got := decoded(t, img.Body)
+		wantColour(t, got, 16, 100, red, 12)
+		wantColour(t, got, 16, -100, blue, 12)
+	}
+	if img := must(t, c, original, variant.Spec{Width: 20, Format: variant.JPEG}); img.AskedWidth != 0 || img.Height != 10_000 {
+		t.Errorf("what fits: %d x %d, asked %d", img.Width, img.Height, img.AskedWidth)
+	}
 }

@@ -98,32 +98,3 @@ func TestPlaceholderIsTheSameForAllVariantsOfItsPixels(t *testing.T) {
 		}
 	}
 }
-
-// What a placeholder costs beside the copy of the pixels that is made in any case.
-func BenchmarkPlaceholder(b *testing.B) {
-	mustNew(b, EngineVips)
-	im, err := fromPixels(scene(800, 600).Pix, 800, 600, 4)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer im.free()
-	for name, watched := range map[string]bool{"copied": false, "summed up": true} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				p := picture{im: im.clone()}
-				if watched {
-					if p.sum, err = p.im.watch(size{800, 600}); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if err := p.im.memory(); err != nil {
-					b.Fatal(err)
-				}
-				if watched && p.placeholder(variant.WebP, variant.Color{}) == "" {
-					b.Fatal("no placeholder")
-				}
-				p.free()
-			}
-		})
-	}
-}

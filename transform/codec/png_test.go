@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -128,7 +127,7 @@ func TestPNGChecksumHasOneVerdict(t *testing.T) {
 			if k := fault.KindOf(err); err != nil && k != tt.want || err == nil && tt.want != "" {
 				t.Errorf("%s, to %s: got %v, want %q", tt.what, spec.Format, err, tt.want)
 			}
-			if err == nil && tt.want == "" && spec.Format == variant.PNG && !bytes.Equal(decode(t, got.Body).Pix, img.Pix) {
+			if err == nil && tt.want == "" && spec.Format == variant.PNG && !bytes.Equal(decoded(t, got.Body).Pix, img.Pix) {
 				t.Errorf("%s: other pixels than the picture's", tt.what)
 			}
 		}
@@ -162,7 +161,7 @@ func TestPNGWithoutItsEndIsServed(t *testing.T) {
 			got, err := one(t, c, tt.b[:len(tt.b)-cut], variant.Spec{Format: variant.PNG}, testLimits)
 			if err != nil {
 				t.Errorf("%s without its last %d bytes: %v", name, cut, err)
-			} else if !bytes.Equal(decode(t, got.Body).Pix, tt.want.Pix) {
+			} else if !bytes.Equal(decoded(t, got.Body).Pix, tt.want.Pix) {
 				t.Errorf("%s without its last %d bytes: other pixels", name, cut)
 			}
 		}
@@ -179,27 +178,4 @@ func TestPNGWithoutItsEndIsServed(t *testing.T) {
 	if _, err := one(t, c, b[:len(b)-12], variant.Spec{Format: variant.PNG}, testLimits); fault.KindOf(err) != fault.TruncatedSource {
 		t.Errorf("without its last row and its end: %v, want truncated_source", err)
 	}
-}
-
-func FuzzPNG(f *testing.F) {
-	img := noise(9, 7, 2)
-	f.Add(pngParts{w: 9, h: 7, kind: 2, bits: 8, rows: rgbRows(img)}.file(f))
-	f.Add(pngWithChunk(pngWithICC(f, pngOf(f, img), displayP3ICC()), "gAMA", []byte{0, 1, 0x86, 0xa0}))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		in, err := sniff.Inspect(b)
-		if err != nil || in.Format != "png" || in.Pixels() > 1<<16 {
-			return
-		}
-		_ = checkPNG(b)
-		if c, byProfile := pngColours(b); c != nil && byProfile {
-			t.Fatal("both a profile and other colours count")
-		}
-		s := source{original: b, info: in}
-		if err := s.mendPNG(); err != nil {
-			return
-		}
-		if mended, err := sniff.Inspect(s.body); err != nil || !mended.Complete || !container.PNGComplete(s.body) {
-			t.Fatalf("what was mended is not whole: %+v, %v", mended, err)
-		}
-	})
 }

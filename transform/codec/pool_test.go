@@ -24,7 +24,8 @@ type poolWatch struct {
 }
 
 func (w *poolWatch) WorkerStarted(time.Duration) {}
-func (w *poolWatch) Admitted(time.Duration)      {}
+
+func (w *poolWatch) Admitted(time.Duration) {}
 
 func (w *poolWatch) WorkerEnded(reason string) {
 	w.mu.Lock()

@@ -15,6 +15,8 @@ import (
 
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec/container"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
+	"github.com/goldcrest/goldcrest/transform/codec/strip"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -170,12 +172,12 @@ func plantedWebPs(t testing.TB) []planted {
 		}
 		return out
 	}
-	raster, err := c.Raster(pngOf(t, quarters(64, 48)), variant.Spec{}, testLimits)
+	raster, err := judge.NewRaster(pngOf(t, quarters(64, 48)), variant.Spec{}, testLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer raster.Free()
-	exact, err := raster.Encode(Encoding{Format: variant.WebP, Lossless: true})
+	exact, err := raster.Encode(judge.Encoding{Format: variant.WebP, Lossless: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +279,7 @@ func TestPassThroughHoldsNothingElse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := rewriteContainer(p.format, p.body[:info.End])
+			got, err := strip.Rewrite(p.format, p.body[:info.End])
 			if (err != nil) != p.refused {
 				t.Fatalf("refused: %v, want %v", err, p.refused)
 			}
@@ -288,7 +290,7 @@ func TestPassThroughHoldsNothingElse(t *testing.T) {
 				if !bytes.Equal(drawnPixels(t, c, got), drawnPixels(t, c, p.body)) {
 					t.Error("the pixels changed")
 				}
-				if again, err := rewriteContainer(p.format, got); err != nil || !bytes.Equal(again, got) {
+				if again, err := strip.Rewrite(p.format, got); err != nil || !bytes.Equal(again, got) {
 					t.Errorf("rewritten twice it differs: %v", err)
 				}
 			}
@@ -317,11 +319,11 @@ func TestRewriteKeepsPixels(t *testing.T) {
 	for _, e := range entries {
 		original := readCorpus(t, "photos", e.Name())
 		info, err := sniff.Inspect(original)
-		if err != nil || sourceFormat(info.Format) == variant.Open || info.Pixels() > 1<<20 || info.CMYK || info.Profile || info.Orientation > 1 {
+		if err != nil || strip.Format(info.Format) == variant.Open || info.Pixels() > 1<<20 || info.CMYK || info.Profile || info.Orientation > 1 {
 			continue
 		}
-		format := sourceFormat(info.Format)
-		body, err := rewriteContainer(format, original[:info.End])
+		format := strip.Format(info.Format)
+		body, err := strip.Rewrite(format, original[:info.End])
 		if err != nil {
 			t.Errorf("%s: %v", e.Name(), err)
 			continue

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -67,7 +68,7 @@ func TestHotIsSmallerAtTheSameScore(t *testing.T) {
 		if hot.Stage != variant.StageHot || final.Stage != variant.StageFinal || len(hot.Body) > len(final.Body)*19/20 {
 			t.Errorf("class %v: stage %d of %d bytes, final %d: %s", class, hot.Stage, len(hot.Body), len(final.Body), hot.Choice.Tried)
 		}
-		if hot.Choice.Score < target-scoreSlack || hot.Choice.Score > target+4 {
+		if hot.Choice.Score < target-choose.ScoreSlack || hot.Choice.Score > target+4 {
 			t.Errorf("class %v: %.1f, the target is %v: %s", class, hot.Choice.Score, target, hot.Choice.Tried)
 		}
 	}

@@ -73,6 +73,14 @@ func jpegParts(b []byte) []string {
 	return out
 }
 
+// gifBlocksEnd is behind a chain of sub-blocks.
+func gifBlocksEnd(b []byte, at int) int {
+	for b[at] != 0 {
+		at += 1 + int(b[at])
+	}
+	return at + 1
+}
+
 func gifParts(t testing.TB, b []byte) []string {
 	var out []string
 	for at := 13 + container.GIFColours(b[10]); at < len(b) && b[at] != 0x3b; {
@@ -83,10 +91,10 @@ func gifParts(t testing.TB, b []byte) []string {
 				name += " " + string(b[at+3:at+14])
 			}
 			out = append(out, name)
-			at = skipBlocks(b, at+2)
+			at = gifBlocksEnd(b, at+2)
 		case 0x2c:
 			out = append(out, "frame")
-			at = skipBlocks(b, at+11+container.GIFColours(b[at+9]))
+			at = gifBlocksEnd(b, at+11+container.GIFColours(b[at+9]))
 		default:
 			t.Fatalf("GIF block %#x", b[at])
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -66,7 +67,7 @@ func TestTrap4ManyScans(t *testing.T) {
 // hostile files.
 func TestTrap6UntrustedLoadersAreOff(t *testing.T) {
 	c := mustNew(t, "")
-	if loadsSVG() {
+	if vips.LoadsSVG() {
 		t.Error("libvips loads SVG")
 	}
 	for name, b := range map[string]string{
@@ -121,7 +122,7 @@ func TestBMP(t *testing.T) {
 	header := []byte("BM\x00\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00\x00\x00\x04\x00\x00\x00\x02\x00\x00\x00\x01\x00\x18\x00\x00\x00\x00\x00\x18\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
 	pixel := func(n int, bgr string) []byte { return bytes.Repeat([]byte(bgr), n) }
 	file := append(append(header, pixel(4, "\x1e\x1e\xdc")...), pixel(4, "\xdc\x1e\x1e")...) // Bottom row red, top row blue.
-	got := decode(t, must(t, c, file, variant.Spec{Format: variant.PNG}).Body)
+	got := decoded(t, must(t, c, file, variant.Spec{Format: variant.PNG}).Body)
 	if got.Bounds().Size() != image.Pt(4, 2) {
 		t.Fatalf("size %v, want 4x2", got.Bounds().Size())
 	}

@@ -5,11 +5,12 @@ import (
 	"maps"
 	"runtime"
 
-	"github.com/h2non/bimg"
-
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/specimen"
 	"github.com/goldcrest/goldcrest/transform/codec/svg"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/h2non/bimg"
 )
 
 var warmLimits = Limits{Pixels: 1 << 16, ResultPixels: 1 << 16, AVIFPixels: 1 << 16, Frames: 1}
@@ -81,26 +82,26 @@ func warmPNG() ([]byte, error) {
 			samples = append(samples, byte(x*8), byte(y*8), byte(x*y/4), byte(255-x))
 		}
 	}
-	im, err := fromPixels(samples, side, side, 4)
+	im, err := vips.FromPixels(samples, side, side, 4)
 	if err != nil {
 		return nil, err
 	}
-	defer im.free()
-	return im.save(settings{lossless: true}.options(variant.PNG))
+	defer im.Free()
+	return im.Save(choose.Settings{Lossless: true}.Options(variant.PNG))
 }
 
 // warmColour converts CMYK, which loads the colour library's own profiles.
 func warmColour() error {
-	im, err := fromPixels(make([]byte, 16*16*4), 16, 16, 4)
+	im, err := vips.FromPixels(make([]byte, 16*16*4), 16, 16, 4)
 	if err != nil {
 		return fmt.Errorf("codec.Warm: %w", err)
 	}
-	defer im.free()
-	if err = im.markCMYK(); err == nil {
-		err = im.srgb(true, false)
+	defer im.Free()
+	if err = im.MarkCMYK(); err == nil {
+		err = im.Srgb(true, false)
 	}
 	if err == nil {
-		err = im.memory()
+		err = im.Memory()
 	}
 	if err != nil {
 		return fmt.Errorf("codec.Warm: colours: %w", err)
@@ -112,7 +113,7 @@ func warmColour() error {
 // a HEIC decoder is missing. A library that the process cannot see is left out.
 func (c *Codec) Versions() map[string]string {
 	v := map[string]string{"engine": c.engine, "bimg": bimg.Version, "libvips": bimg.VipsVersion, "go": runtime.Version(),
-		"quality": "for libaom " + SetFor(aomVersion()) + ", tune " + map[bool]string{true: "iq", false: "ssim"}[tunesIQ()]}
+		"quality": "for libaom " + choose.SetFor(vips.AOMVersion()) + ", tune " + map[bool]string{true: "iq", false: "ssim"}[vips.TunesIQ()]}
 	if c.readsHEIC() != nil {
 		v["heic"] = "no decoder"
 	}
@@ -124,18 +125,6 @@ func (c *Codec) Versions() map[string]string {
 	} else if !text {
 		v["svg"] = "read without text: no font of fonts-dejavu-core is installed"
 	}
-	maps.Copy(v, visibleLibraries())
+	maps.Copy(v, vips.VisibleLibraries())
 	return v
 }
-
-func visibleLibraries() map[string]string {
-	v := map[string]string{}
-	for name, version := range map[string]string{"libheif": libraryVersion("heif_get_version", "libheif.so.1"), "libaom": aomVersion()} {
-		if version != "" {
-			v[name] = version
-		}
-	}
-	return v
-}
-
-func aomVersion() string { return libraryVersion("aom_codec_version_str", "libaom.so.3") }

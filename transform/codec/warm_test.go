@@ -1,6 +1,8 @@
 package codec
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestWarm(t *testing.T) {
 	for _, engine := range []string{"", EngineVips, EngineBimg} {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -48,7 +49,7 @@ func TestWatermark(t *testing.T) {
 		"over all":  {variant.Watermark{Opacity: 1, Scale: 1}, image.Rect(0, 0, 100, 60), red},
 		"no spaces": {variant.Watermark{Opacity: 1, Tiled: true}, image.Rect(0, 0, 100, 60), red},
 	} {
-		got := decode(t, must(t, c, white, spec(tt.mark)).Body)
+		got := decoded(t, must(t, c, white, spec(tt.mark)).Body)
 		for y := range 60 {
 			for x := range 100 {
 				want, in := blank, image.Pt(x, y).In(tt.in)
@@ -66,7 +67,7 @@ func TestWatermark(t *testing.T) {
 	}
 	tiled := func(x, y float64) *image.NRGBA {
 		m := variant.Watermark{Opacity: 1, Tiled: true, Place: at(variant.Centre, x, y)}
-		return decode(t, must(t, c, white, spec(m)).Body)
+		return decoded(t, must(t, c, white, spec(m)).Body)
 	}
 	tiles := tiled(10, 6)
 	for _, p := range []image.Point{{5, 3}, {25, 3}, {5, 15}, {85, 51}} {
@@ -106,7 +107,7 @@ func TestWatermarkBeyondTheEdge(t *testing.T) {
 		{"far outside", 60, variant.Gravity{Kind: variant.South, Y: -100_000}, blank, blank},
 	} {
 		spec := variant.Spec{Format: variant.PNG, DPR: 1, Watermark: variant.Watermark{Opacity: 1, Place: tt.place}}
-		got := decode(t, must(t, c, painted(t, tt.side, tt.side, color.White), spec).Body)
+		got := decoded(t, must(t, c, painted(t, tt.side, tt.side, color.White), spec).Body)
 		wantColour(t, got, 1, tt.side/2, tt.left, 1)
 		wantColour(t, got, tt.side-2, tt.side/2, tt.right, 1)
 		if t.Failed() {
@@ -125,7 +126,7 @@ func TestWatermarkOnOtherPictures(t *testing.T) {
 	mark := variant.Watermark{Opacity: 1, Place: variant.Gravity{Kind: variant.NorthWest}}
 	grey := image.NewGray(image.Rect(0, 0, 100, 60))
 	marked := func(original []byte) *image.NRGBA {
-		return decode(t, must(t, c, original, variant.Spec{Format: variant.PNG, Watermark: mark}).Body)
+		return decoded(t, must(t, c, original, variant.Spec{Format: variant.PNG, Watermark: mark}).Body)
 	}
 	got := marked(pngOf(t, grey))
 	wantColour(t, got, 5, 5, color.NRGBA{255, 0, 0, 255}, 1)
@@ -154,7 +155,7 @@ func TestWatermarkOnOtherPictures(t *testing.T) {
 			if i == 1 {
 				want.G, want.B = 255, 255
 			}
-			wantColour(t, decode(t, img.Body), 3, 3, want, 1)
+			wantColour(t, decoded(t, img.Body), 3, 3, want, 1)
 		})
 	if err != nil {
 		t.Fatal(err)
@@ -168,23 +169,23 @@ func TestRatioAndLongestSide(t *testing.T) {
 	white := painted(t, 100, 60, color.White)
 	for name, tt := range map[string]struct {
 		spec variant.Spec
-		want size
+		want geometry.Size
 	}{
-		"wide box":     {variant.Spec{Width: 400, Height: 100, ExtendRatio: true}, size{240, 60}},
-		"high box":     {variant.Spec{Width: 100, Height: 400, ExtendRatio: true}, size{100, 400}},
-		"smaller box":  {variant.Spec{Width: 50, Height: 50, ExtendRatio: true}, size{50, 50}},
-		"no box":       {variant.Spec{Width: 50, ExtendRatio: true}, size{50, 30}},
-		"side":         {variant.Spec{Limits: variant.Limits{Side: 40}}, size{40, 24}},
-		"short enough": {variant.Spec{Limits: variant.Limits{Side: 200}}, size{100, 60}},
+		"wide box":     {variant.Spec{Width: 400, Height: 100, ExtendRatio: true}, geometry.Size{W: 240, H: 60}},
+		"high box":     {variant.Spec{Width: 100, Height: 400, ExtendRatio: true}, geometry.Size{W: 100, H: 400}},
+		"smaller box":  {variant.Spec{Width: 50, Height: 50, ExtendRatio: true}, geometry.Size{W: 50, H: 50}},
+		"no box":       {variant.Spec{Width: 50, ExtendRatio: true}, geometry.Size{W: 50, H: 30}},
+		"side":         {variant.Spec{Limits: variant.Limits{Side: 40}}, geometry.Size{W: 40, H: 24}},
+		"short enough": {variant.Spec{Limits: variant.Limits{Side: 200}}, geometry.Size{W: 100, H: 60}},
 		"side of a cut": {variant.Spec{Width: 50, Height: 50, Resize: variant.Fill, Limits: variant.Limits{Side: 40}},
-			size{40, 40}},
+			geometry.Size{W: 40, H: 40}},
 		"with padding": {variant.Spec{Padding: variant.Padding{Left: 50, Right: 50}, Limits: variant.Limits{Side: 100}},
-			size{100, 30}},
-		"enlarged": {variant.Spec{Width: 300, Enlarge: true, Limits: variant.Limits{Side: 150}}, size{150, 90}},
+			geometry.Size{W: 100, H: 30}},
+		"enlarged": {variant.Spec{Width: 300, Enlarge: true, Limits: variant.Limits{Side: 150}}, geometry.Size{W: 150, H: 90}},
 	} {
 		tt.spec.Format = variant.PNG
 		img := must(t, c, white, tt.spec)
-		if got := (size{img.Width, img.Height}); got != tt.want {
+		if got := (geometry.Size{W: img.Width, H: img.Height}); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}

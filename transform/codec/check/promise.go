@@ -1,0 +1,159 @@
+package check
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
+	"github.com/goldcrest/goldcrest/transform/codec/specimen"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// PromiseMost is how far from its promise an encoder may be, in points of score.
+const PromiseMost = 3
+
+// Promise is what an encoder makes of the specimens of one kind, measured against what is promised of it.
+type Promise struct {
+	Encoder, Kind string // avif9, avif8, webp4, jpeg for first answers; avif, webp, jpeg for final ones; photo or print
+	Final         bool
+	// Mean and Worst are distances in points of score: of first answers, after any correction, from what was recorded
+	// with the libraries that the coefficients were fitted on; of final ones from the target.
+	Mean, Worst float64
+}
+
+// Kept reports whether the promise is kept: of first answers on average, since a library may change pictures in
+// different ways; of final ones for each picture. Print may score above its target: in few levels of grey, or without
+// loss, it costs fewer bytes.
+func (p Promise) Kept() bool {
+	if p.Final {
+		return p.Worst >= -PromiseMost && (p.Kind == "print" || p.Mean <= PromiseMost)
+	}
+	return math.Abs(p.Mean) <= PromiseMost
+}
+
+// Promises has every encoder make the specimens, as first answers and as final ones. It takes some seconds of processor
+// time.
+func Promises(c transform.Codec) ([]Promise, error) {
+	all, err := readRecords(checkFile)
+	if err != nil {
+		return nil, err
+	}
+	first, err := firstPromises(all[choose.SetFor(vips.AOMVersion())])
+	if err != nil {
+		return nil, err
+	}
+	final, err := finalPromises(c)
+	return append(first, final...), err
+}
+
+// firstPromises measures the encoders as their first answers are made: with the corrections of the self-check.
+func firstPromises(want []Record) ([]Promise, error) {
+	plain, err := Measure()
+	if err != nil {
+		return nil, err
+	}
+	d, err := drift(want, plain)
+	if err != nil {
+		return nil, err
+	}
+	fixed := plain
+	if d.Corrects() {
+		if fixed, err = corrected(d); err != nil {
+			return nil, err
+		}
+	}
+	var out []Promise
+	for i, r := range fixed {
+		p := Promise{Encoder: r.Coder, Kind: transform.CoderDrift{Print: r.Print}.Kind()}
+		p.add(distances(matching(want, r).Scores, fixed[i].Scores))
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// distances are what scores differ by.
+func distances(want, got [][]float64) []float64 {
+	var out []float64
+	for level := range got {
+		for i := range got[level] {
+			out = append(out, got[level][i]-want[level][i])
+		}
+	}
+	return out
+}
+
+// add takes the mean and the worst of distances: the lowest for final answers, that which is farthest from 0 for first
+// ones.
+func (p *Promise) add(distances []float64) {
+	p.Mean, p.Worst = mean(distances), distances[0]
+	for _, d := range distances {
+		if p.Final && d < p.Worst || !p.Final && math.Abs(d) > math.Abs(p.Worst) {
+			p.Worst = d
+		}
+	}
+}
+
+// finalPromises makes final variants of the specimens, and compares their scores with the targets of all classes.
+func finalPromises(c transform.Codec) ([]Promise, error) {
+	var out []Promise
+	for _, f := range []variant.Format{variant.AVIF, variant.WebP, variant.JPEG} {
+		for _, print := range []bool{false, true} {
+			p := Promise{Encoder: strings.Replace(string(f), "jpg", "jpeg", 1), Kind: transform.CoderDrift{Print: print}.Kind(), Final: true}
+			var all []float64
+			for _, s := range specimen.All() {
+				if s.Print != print {
+					continue
+				}
+				got, err := finalDistances(c, s, f)
+				if err != nil {
+					return nil, vips.Internal("codec.Promises", fmt.Errorf("%s as %s: %w", s.Name, f, err))
+				}
+				all = append(all, got...)
+			}
+			p.add(all)
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// finalDistances are those of one specimen for the classes high and normal, whose targets each specimen can be brought
+// down to.
+func finalDistances(c transform.Codec, s specimen.Specimen, f variant.Format) (out []float64, err error) {
+	im, err := vips.FromPixels(s.Draw(), specimen.Side, specimen.Side, 3)
+	if err != nil {
+		return nil, err
+	}
+	defer im.Free()
+	original, err := im.Save(choose.Settings{Lossless: true}.Options(variant.PNG))
+	if err != nil {
+		return nil, err
+	}
+	j, err := judge.New(im, s.Print)
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	specs := []variant.Spec{{Format: f, Class: variant.ClassHigh}, {Format: f, Class: variant.ClassNormal}}
+	lim := transform.Limits{Pixels: 1 << 20, ResultPixels: 1 << 20, AVIFPixels: 1 << 20, Frames: 1}
+	var failed error
+	err = c.Transform(variant.Original{Body: original}, specs, variant.StageFinal, lim, func(_ int, img variant.Image, err error) {
+		worst := 0.0
+		if err == nil {
+			_, worst, err = j.Score(img.Body)
+		}
+		if err != nil {
+			failed = err
+			return
+		}
+		out = append(out, worst-img.Choice.Target)
+	})
+	if err == nil {
+		err = failed
+	}
+	return out, err
+}

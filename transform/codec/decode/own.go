@@ -1,0 +1,70 @@
+package decode
+
+import (
+	"math"
+
+	"github.com/goldcrest/goldcrest/transform/codec/bmp"
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
+	"github.com/goldcrest/goldcrest/transform/codec/svg"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// DrawnScale is the scale at which a drawing is rastered, so that what is cut out of it has the size that it is wanted
+// in, and nothing is enlarged. Where a border is cut off first, its own size comes before that.
+func (s *Source) DrawnScale(scaled, cropped geometry.Size, trims bool) float64 {
+	scale := math.Max(float64(scaled.W)/float64(cropped.W), float64(scaled.H)/float64(cropped.H))
+	if trims {
+		scale = 1
+	}
+	return math.Min(scale, math.Sqrt(float64(s.Svg.MaxPixels())/float64(s.Stored.Area())))
+}
+
+// Enlarges reports whether the source may be enlarged for spec: a drawing in vectors has any size.
+func (s *Source) Enlarges(spec variant.Spec) bool { return spec.Enlarge || s.Format() == "svg" }
+
+// drawSVG rasters the drawing.
+func (s *Source) drawSVG(scale float64) (*vips.Image, error) {
+	at := geometry.Size{W: max(1, geometry.ScaleSide(s.Stored.W, scale)), H: max(1, geometry.ScaleSide(s.Stored.H, scale))}
+	im, pixels, err := vips.NewPixels(at.W, at.H, 4)
+	if err != nil {
+		return nil, vips.Undecodable("codec.drawSVG", err)
+	}
+	if err := svg.Open().Draw(s.Svg, pixels, at.W, at.H); err != nil {
+		im.Free()
+		return nil, err
+	}
+	return im, nil
+}
+
+// loadBMP decodes a BMP in Go.
+func (s *Source) loadBMP() (*vips.Image, error) {
+	f, err := bmp.Parse(s.body, s.Info.Width, s.Info.Height)
+	if err != nil {
+		return nil, err
+	}
+	im, pixels, err := vips.NewPixels(f.Width, f.Height, f.Bands())
+	if err != nil {
+		return nil, vips.Undecodable("codec.loadBMP", err)
+	}
+	err = f.Draw(pixels)
+	if err == nil && f.Bands() == 4 && (allOpaque(pixels) ||
+		allClear(pixels)) { // Many writers leave alpha at zero and mean a picture.
+		err = im.DropAlpha()
+	}
+	if err != nil {
+		im.Free()
+		return nil, vips.Undecodable("codec.loadBMP", err)
+	}
+	return im, nil
+}
+
+// allClear reports whether no pixel of four bytes has any alpha.
+func allClear(pixels []byte) bool {
+	for i := 3; i < len(pixels); i += 4 {
+		if pixels[i] != 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,271 @@
+// Package decode opens originals: what they are, what their numbers mean, and their pixels. What it cannot read is a
+// fault of the original.
+package decode
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"runtime"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
+	"github.com/goldcrest/goldcrest/transform/codec/svg"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// maxScans is the most scans of a JPEG that are decoded: each costs a pass over the whole picture.
+const maxScans = 100
+
+// Source is one original, ready to be decoded as often as the variants need.
+type Source struct {
+	Original []byte
+	Master   *variant.Master // of the original that original stands for; nil = it is one
+	body     []byte          // what is decoded: the original, or a mended copy
+	Info     sniff.Info
+	strict   vips.Strictness
+	Exif     geometry.Orientation
+	Facts    vips.Facts
+	Stored   geometry.Size // one frame as stored; of a master, its original upright
+	decoded  geometry.Size // one frame as it is decoded in full; less than stored where a master is smaller
+	UseICC   bool          // the profile says other than sRGB
+	Colours  *colours      // what the file says without a profile; nil = sRGB
+	ownFile
+	Delays []int
+	pin    runtime.Pinner
+	shared map[LoadKey]*vips.Image
+	uses   map[LoadKey]int
+}
+
+// ownFile is a file that is read in Go, as far as that was done; nil = another format.
+type ownFile struct {
+	gif *gifFile
+	Svg *svg.Drawing
+}
+
+// LoadKey names one way of decoding a source; equal keys give equal pixels.
+type LoadKey struct {
+	Shrink int
+	Scale  float64
+	Pages  int
+}
+
+// Open reads what the decoder says of the picture and decides how strictly it is decoded.
+func Open(original variant.Original, lim transform.Limits) (*Source, error) {
+	info, err := original.Inspect()
+	if err != nil {
+		return nil, err
+	}
+	if err := admit(info, lim); err != nil {
+		return nil, err
+	}
+	s := &Source{
+		Original: original.Body, Master: original.Master, body: original.Body, Info: info, strict: vips.Whole,
+		shared: map[LoadKey]*vips.Image{}, uses: map[LoadKey]int{},
+	}
+	if err := s.prepare(lim); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Source) prepare(lim transform.Limits) error {
+	if s.Info.Format == "png" {
+		if err := checkPNG(s.body); err != nil {
+			return err
+		}
+		s.strict = vips.WithoutError
+		if s.Info.LacksEnd {
+			return cmp.Or(s.mendPNG(), s.probe(lim))
+		}
+	}
+	if s.Info.Format == "gif" {
+		return cmp.Or(s.openGIF(), s.probe(lim))
+	}
+	if s.Info.Format == "svg" {
+		var err error
+		s.Svg, err = svg.Read(s.body)
+		return cmp.Or(err, s.probe(lim))
+	}
+	err := s.probe(lim)
+	if fault.KindOf(err) == fault.DecodeFailed && s.Vouch() {
+		err = s.probe(lim)
+	}
+	if err != nil || !s.Info.LacksEnd {
+		return err
+	}
+	return s.mend()
+}
+
+// Close gives back what was decoded.
+func (s *Source) Close() {
+	for _, im := range s.shared {
+		im.Free()
+	}
+	s.pin.Unpin()
+}
+
+// probe opens the picture without decoding it. The decoder's own idea of the size counts too: it is what it will
+// allocate.
+func (s *Source) probe(lim transform.Limits) error {
+	var im *vips.Image
+	if s.decodedInGo() {
+		in := s.Info
+		s.Facts = vips.Facts{Width: in.Width, Height: in.Height, Bands: 4, Bits: 8, Alpha: in.Format == "gif" || in.Alpha, Rgb: true}
+		if !s.Facts.Alpha {
+			s.Facts.Bands = 3
+		}
+		if s.gif != nil {
+			s.Facts.Loop, s.Delays = s.gif.loop, s.gif.delays()
+		}
+	} else {
+		var err error
+		if im, err = s.Load(LoadKey{}); err != nil {
+			return err
+		}
+		defer im.Free()
+		s.Facts = im.Facts()
+	}
+	s.decoded = geometry.Size{W: s.Facts.Width, H: s.Facts.Height}
+	s.Stored = s.decoded
+	if m := s.Master; m != nil {
+		s.Stored = geometry.Size{W: m.Width, H: m.Height}
+	}
+	if s.Stored.Area() > lim.Pixels {
+		return fault.New(fault.TooManyPixels, "codec.open", fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", s.Stored.W, s.Stored.H), nil)
+	}
+	s.Exif = geometry.EXIF(s.Info.Orientation)
+	if im == nil {
+		return nil
+	}
+	s.Delays = im.Delays()
+	s.setColours(im.Profile())
+	return nil
+}
+
+// Bytes is the size of the original.
+func (s *Source) Bytes() int64 { return variant.Original{Body: s.Original, Master: s.Master}.Bytes() }
+
+// Format is the original's.
+func (s *Source) Format() string {
+	if s.Master != nil {
+		return s.Master.Format
+	}
+	return s.Info.Format
+}
+
+// Reduced is how much smaller than its original a master is; 1 for an original.
+func (s *Source) Reduced() float64 {
+	return math.Min(float64(s.decoded.W)/float64(s.Stored.W), float64(s.decoded.H)/float64(s.Stored.H))
+}
+
+// Load opens the picture in one way. The pixels are decoded when they are first wanted.
+func (s *Source) Load(k LoadKey) (*vips.Image, error) {
+	if im := s.shared[k]; im != nil {
+		return im.Clone(), nil
+	}
+	im, err := s.decode(k)
+	if err != nil {
+		return nil, err
+	}
+	if s.uses[k] > 1 {
+		if err := s.Keep(im); err != nil {
+			im.Free()
+			return nil, vips.Undecodable("codec.load", err)
+		}
+		s.shared[k] = im
+		return im.Clone(), nil
+	}
+	return im, nil
+}
+
+// decodedInGo reports whether the format is one that libvips does not read for us.
+func (s *Source) decodedInGo() bool {
+	return s.Info.Format == "bmp" || s.Info.Format == "gif" || s.Info.Format == "svg"
+}
+
+// Keep brings loaded pixels into memory, where those decoded in Go are already.
+func (s *Source) Keep(im *vips.Image) error {
+	if s.decodedInGo() {
+		return nil
+	}
+	return im.Memory()
+}
+
+func (s *Source) decode(k LoadKey) (*vips.Image, error) {
+	switch s.Info.Format {
+	case "bmp":
+		return s.loadBMP()
+	case "gif":
+		return s.loadGIF(max(k.Pages, 1))
+	case "svg":
+		return s.drawSVG(k.Scale)
+	case "jxl":
+		if !vips.HasOperation("jxlload_buffer") {
+			return nil, fault.New(fault.UnsupportedFormat, "codec.load", "JPEG XL is not read by this server", nil)
+		}
+	}
+	im, err := vips.Load(&s.pin, s.body, vips.Loading{Format: s.Info.Format, Shrink: k.Shrink, Scale: k.Scale, Pages: k.Pages, Strict: s.strict})
+	if err == nil {
+		if err = im.Plain(s.Info.Premultiplied); err != nil {
+			im.Free()
+		}
+	}
+	if err != nil {
+		return nil, vips.Undecodable("codec.load", err)
+	}
+	return im, nil
+}
+
+// Share counts the pictures that one way of decoding serves, so that a way needed twice is decoded once. Decoding to
+// memory first gives the same pixels, so it changes no variant. A picture that does not fit in memory bytes is decoded
+// each time.
+func (s *Source) Share(k LoadKey, memory int64) {
+	bytes := s.decoded.Area() * int64(k.Pages) * int64(s.Facts.Bands*s.Facts.Bits/8)
+	if memory <= 0 || bytes <= memory {
+		s.uses[k]++
+	}
+}
+
+// mend accepts a JPEG that lacks only its end marker, provided that at least 99 % of its rows decode without a
+// complaint.
+func (s *Source) mend() error {
+	s.body = append(append(make([]byte, 0, len(s.Original)+2), s.Original...), 0xff, 0xd9)
+	cut := func(cause error) error {
+		return fault.New(fault.TruncatedSource, "codec.mend", "the picture is cut off", cause)
+	}
+	s.strict = vips.WithoutWarning
+	im, err := s.Load(LoadKey{})
+	if err != nil {
+		return cut(err)
+	}
+	defer im.Free()
+	rows := int(math.Ceil(float64(s.Stored.H) * 0.99))
+	if err := im.Extract(geometry.Rect{X: 0, Y: 0, W: s.Stored.W, H: rows}); err != nil {
+		return cut(err)
+	}
+	if err := im.Touch(); err != nil {
+		return cut(err)
+	}
+	s.strict = vips.Forgiving
+	return nil
+}
+
+// admit refuses by the header what is cut off, whatever size it declares, and what would cost too much to decode.
+func admit(info sniff.Info, lim transform.Limits) error {
+	const op = "codec.admit"
+	if !info.Complete && !info.LacksEnd {
+		return fault.New(fault.TruncatedSource, op, "the picture is cut off", nil)
+	}
+	if info.Pixels() > lim.Pixels {
+		return fault.New(fault.TooManyPixels, op, fmt.Sprintf("the picture has %d x %d pixels, more than is allowed", info.Width, info.Height), nil)
+	}
+	if info.Scans > maxScans {
+		return fault.New(fault.TooCostly, op, fmt.Sprintf("the JPEG has %d scans, at most %d are decoded", info.Scans, maxScans), nil)
+	}
+	return nil
+}

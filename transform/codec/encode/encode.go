@@ -1,0 +1,279 @@
+// Package encode makes the bytes of variants: it searches for the encode that keeps the target, and is no larger than
+// the original where that is the rule.
+package encode
+
+import (
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/transform/codec/allowance"
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
+	"github.com/goldcrest/goldcrest/transform/codec/decode"
+	"github.com/goldcrest/goldcrest/transform/codec/render"
+	"github.com/goldcrest/goldcrest/transform/codec/strip"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Encoded is one attempt: the bytes of the picture in one format, without metadata.
+type Encoded struct {
+	Body   []byte
+	Format variant.Format
+	Q      int // 0 = lossless
+	Note   string
+
+	target    float64 // that q was chosen for; 0 = none
+	predicted int     // the q that the model named; 0 = none
+	score     float64 // that it reached; 0 = nobody measured it
+	foretold  bool    // a final one would be measured, and may be another
+}
+
+// String is the attempt in a few words.
+func (b Encoded) String() string {
+	if b.Q == 0 {
+		return fmt.Sprintf("%s lossless %d bytes", b.Format, len(b.Body))
+	}
+	return fmt.Sprintf("%s q%d %d bytes", b.Format, b.Q, len(b.Body))
+}
+
+// Encoder makes the bytes of one job from its rendered picture.
+type Encoder struct {
+	Choices *choose.Chooser
+	Src     *decode.Source
+	Pic     *render.Picture
+	Job     *render.Job
+	ready   [2]*vips.Image // what an encoder gets: as it is, and laid on the background
+	tried   []string       // every encode, for explanations
+	Time    *allowance.Allowance
+}
+
+// Free gives back what the encoders got.
+func (e *Encoder) Free() {
+	for _, im := range e.ready {
+		im.Free()
+	}
+}
+
+// Encode chooses the format and the quality, and keeps an open URL from costing more than its original.
+func (e *Encoder) Encode() (variant.Image, error) {
+	if e.Job.Spec.Master {
+		return e.master()
+	}
+	best, err := e.first()
+	if err != nil {
+		return variant.Image{}, err
+	}
+	if e.MustNotGrow() && int64(len(best.Body)) >= e.Src.Bytes() {
+		foretold := best.foretold
+		if best, err = e.lighter(best); err != nil {
+			return variant.Image{}, err
+		}
+		best.foretold = foretold
+	}
+	return e.Image(best), nil
+}
+
+// first is the encode that the spec leads to: in few levels where that keeps the target, as it costs fewer bytes and
+// less time than any other.
+func (e *Encoder) first() (Encoded, error) {
+	f := e.Format()
+	if few, ok, err := e.inLevels(f); ok || err != nil {
+		return few, err
+	}
+	best, err := e.Attempt(f)
+	if err != nil {
+		return best, err
+	}
+	return e.orLossless(best)
+}
+
+// Image is an encode with what there is to say of it.
+func (e *Encoder) Image(b Encoded) variant.Image {
+	upright := e.Src.Exif.Of(e.Src.Stored)
+	note := b.Note
+	if e.Job.StillFor != "" {
+		note += "; " + e.Job.StillFor
+	}
+	if e.Src.Master != nil {
+		note = andNote(note, "from the master")
+	}
+	return variant.Image{
+		Body: b.Body, Format: b.Format, Width: e.Pic.Size.W, Height: e.Pic.Size.H, AskedWidth: e.Pic.Asked.W, AskedHeight: e.Pic.Asked.H, Quality: b.Q, Frames: e.Pic.Frames,
+		SourceFormat: e.Src.Format(), SourceWidth: upright.W, SourceHeight: upright.H, SourceFrames: e.Src.Info.Frames,
+		Stage: e.stage(b), Note: note, Placeholder: e.Pic.Placeholder(b.Format, e.Job.Spec.Background), Choice: e.choice(b),
+	}
+}
+
+// Format is the first choice: the URL's own, or what the client takes for a picture with alpha or one too large for
+// AVIF.
+func (e *Encoder) Format() variant.Format {
+	s := e.Job.Spec
+	f := s.Format
+	if s.Accepts == 0 {
+		if f == variant.Open {
+			return variant.JPEG
+		}
+		return f
+	}
+	if f == variant.AVIF && !e.avifAllowed() {
+		switch {
+		case s.Accepts&variant.AcceptWebP != 0:
+			f = variant.WebP
+		case s.Accepts&variant.AcceptJPEG != 0:
+			f = variant.JPEG
+		case s.Accepts&variant.AcceptPNG != 0:
+			f = variant.PNG
+		}
+	}
+	if f == variant.JPEG && e.keepsAlpha() {
+		switch {
+		case s.Accepts&variant.AcceptPNG != 0:
+			return variant.PNG
+		case s.Accepts&variant.AcceptWebP != 0:
+			return variant.WebP
+		}
+	}
+	return f
+}
+
+func (e *Encoder) avifAllowed() bool { return e.Pic.Size.Area() <= e.Job.Lim.AVIFPixels }
+
+// keepsAlpha reports whether transparency is in the picture and is meant to stay.
+func (e *Encoder) keepsAlpha() bool { return e.Pic.Alpha && !e.Job.Spec.Background.Set }
+
+// Attempt encodes in a format with the quality that the spec leads to.
+func (e *Encoder) Attempt(f variant.Format) (Encoded, error) {
+	s := e.Choices.Choose(e.Pic, e.Wish(f))
+	spec := e.Job.Spec
+	switch {
+	case s.Lossless || f == variant.GIF:
+	case spec.AutoSize.Bytes > 0:
+		high, low := orDefault(spec.AutoSize.Max, s.Q), orDefault(spec.AutoSize.Min, choose.LowestQuality)
+		return e.fit(f, s, spec.AutoSize.Bytes, high, min(low, high))
+	case spec.MaxBytes > 0:
+		return e.fit(f, s, spec.MaxBytes, s.Q, min(choose.LowestQuality, s.Q))
+	case e.measures(s):
+		return e.measured(f, s)
+	}
+	out, err := e.save(f, s)
+	out.foretold = s.Predicted > 0 && e.measurable()
+	return out, err
+}
+
+// save encodes once and cuts out of the container what the encoder may have put there.
+func (e *Encoder) save(f variant.Format, s choose.Settings) (Encoded, error) {
+	im, err := e.prepared(f)
+	if err != nil {
+		return Encoded{}, vips.Internal("codec.save", err)
+	}
+	return e.saveAs(im, f, s)
+}
+
+// saveAs is save for pixels that differ from the picture's.
+func (e *Encoder) saveAs(im *vips.Image, f variant.Format, s choose.Settings) (Encoded, error) {
+	body, err := im.Save(s.Options(f))
+	if err != nil {
+		return Encoded{}, vips.Internal("codec.save", err)
+	}
+	if body, err = container.Strip(f, body); err != nil {
+		return Encoded{}, vips.Internal("codec.save", err)
+	}
+	out := Encoded{Body: body, Format: f, Q: s.Q, target: s.Target, predicted: s.Predicted, Note: s.Note}
+	if s.Lossless {
+		out.Q = 0
+	}
+	e.tried = append(e.tried, out.String())
+	return out, nil
+}
+
+// prepared is the picture as the format takes it: bare of metadata, and laid on the background where the format has no
+// alpha or the URL names a colour.
+func (e *Encoder) prepared(f variant.Format) (*vips.Image, error) {
+	flat := 0
+	if e.Pic.Alpha && (f == variant.JPEG || e.Job.Spec.Background.Set) {
+		flat = 1
+	}
+	if e.ready[flat] != nil {
+		return e.ready[flat], nil
+	}
+	im := e.Pic.Im.Clone()
+	if err := e.prepare(im, flat == 1); err != nil {
+		im.Free()
+		return nil, err
+	}
+	e.ready[flat] = im
+	return im, nil
+}
+
+func (e *Encoder) prepare(im *vips.Image, flat bool) error {
+	if flat {
+		bg, grey := e.Job.Spec.Background, e.Pic.Grey
+		if grey && bg.Set && (bg.R != bg.G || bg.G != bg.B) {
+			if err := im.ToRGB(); err != nil {
+				return err
+			}
+			grey = false
+		}
+		if err := im.Flatten(render.ColourBands(bg, grey)); err != nil {
+			return err
+		}
+		if err := im.Memory(); err != nil {
+			return err
+		}
+	}
+	if err := im.Bare(); err != nil {
+		return err
+	}
+	if e.Pic.Frames > 1 {
+		im.Animate(e.Pic.Size.H, e.Pic.Loop, e.Pic.Delays)
+	}
+	return nil
+}
+
+// others are the formats beside the first that this client takes and that suit the picture.
+func (e *Encoder) others(first variant.Format) []variant.Format {
+	accepts := e.Job.Spec.Accepts
+	if e.Pic.Frames > 1 {
+		if first == variant.GIF && accepts&variant.AcceptWebP != 0 {
+			return []variant.Format{variant.WebP}
+		}
+		return nil
+	}
+	var out []variant.Format
+	add := func(f variant.Format, bit variant.FormatSet, suits bool) {
+		if f != first && accepts&bit != 0 && suits {
+			out = append(out, f)
+		}
+	}
+	in := e.Src.Format()
+	add(variant.AVIF, variant.AcceptAVIF, e.avifAllowed())
+	add(variant.WebP, variant.AcceptWebP, true)
+	add(variant.JPEG, variant.AcceptJPEG, !e.keepsAlpha())
+	add(variant.PNG, variant.AcceptPNG, in == "png" || in == "gif" || in == "bmp")
+	return out
+}
+
+// passThrough is the original's own bytes with its metadata cut out, where the spec changes no pixel and the file needs
+// no conversion to be shown rightly.
+func (e *Encoder) passThrough() (Encoded, bool) {
+	s := e.Job.Spec
+	body, format, ok := strip.Untouched(e.Src, e.Job)
+	if !ok || len(body) > len(e.Src.Original) || !s.Accepts.Has(format) || (s.MaxBytes > 0 && len(body) > s.MaxBytes) {
+		return Encoded{}, false
+	}
+	return Encoded{Body: body, Format: format, Note: "passed through, any encode would be larger"}, true
+}
+
+func andNote(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+func orDefault(v uint8, otherwise int) int {
+	if v == 0 {
+		return otherwise
+	}
+	return int(v)
+}

@@ -1,0 +1,42 @@
+package encode
+
+import (
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// fit finds the highest q between low and high whose bytes stay within limit, in at most maxEncodes encodes. If none
+// does, the lowest is the answer and says so.
+func (e *Encoder) fit(f variant.Format, s choose.Settings, limit, high, low int) (Encoded, error) {
+	s.Q = high
+	last, err := e.save(f, s)
+	if err != nil || len(last.Body) <= limit {
+		return last, err
+	}
+	var best Encoded
+	for n := 1; n < choose.MaxEncodes-1 && low < high && e.Time.More(); n++ {
+		s.Q = (low + high) / 2
+		if last, err = e.save(f, s); err != nil {
+			return Encoded{}, err
+		}
+		if len(last.Body) <= limit {
+			best, low = last, s.Q+1
+		} else {
+			high = s.Q
+		}
+	}
+	if best.Body == nil {
+		s.Q = low
+		if best, err = e.save(f, s); err != nil {
+			return Encoded{}, err
+		}
+	}
+	if len(best.Body) > limit {
+		best.Note = fmt.Sprintf("%d bytes are not enough even at the lowest q", limit)
+	} else {
+		best.Note = fmt.Sprintf("lower q to fit %d bytes", limit)
+	}
+	return best, nil
+}

@@ -1,0 +1,136 @@
+package encode
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
+	"github.com/goldcrest/goldcrest/transform/codec/look"
+	"github.com/goldcrest/goldcrest/transform/codec/render"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Wish is what is asked of an encode in a format.
+func (e *Encoder) Wish(f variant.Format) choose.Wish {
+	w := choose.Wish{Format: f, Spec: e.Job.Spec, Targets: e.Job.Lim.Quality, Drift: e.Job.Lim.Drift}
+	if f == variant.AVIF {
+		w.Effort = e.effort()
+	}
+	return w
+}
+
+// flatFrom is the share of pixels that are like their neighbour from which a picture may be smaller without loss than
+// with it.
+const flatFrom = 0.85
+
+// plain reports whether the picture was seen to be drawn, with at least that share of pixels like their neighbour.
+func (e *Encoder) plain(share float64) bool {
+	v := e.Pic.Seen
+	return v != nil && v.Kind != look.Photo && v.Traits.Equal >= share
+}
+
+// orLossless is the lossless encode of a drawn, flat picture where the client takes one and it is smaller.
+func (e *Encoder) orLossless(best Encoded) (Encoded, error) {
+	s := e.Job.Spec
+	if s.Accepts == 0 || best.Q == 0 || !e.plain(flatFrom) {
+		return best, nil
+	}
+	f := variant.PNG
+	switch {
+	case s.Accepts&variant.AcceptWebP != 0:
+		f = variant.WebP
+	case s.Accepts&variant.AcceptPNG == 0:
+		return best, nil
+	}
+	exact, err := e.save(f, choose.Settings{Lossless: true, Effort: choose.EffortWebP, AlphaQ: 100, Note: "lossless, which is smaller"})
+	if err != nil || len(exact.Body) >= len(best.Body) {
+		return best, err
+	}
+	return exact, nil
+}
+
+// inLevels is the picture in few levels, and these without loss, where it is print on flat ground whose target they
+// keep, and the client takes a format for it. Up to eight levels cost fewer bytes than any lossy encode of the same
+// picture; a URL's own format gives way only to itself.
+func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
+	s, first := e.Job.Spec, f
+	if exact, takes := choose.ExactFormat(s); f != variant.WebP && !takes {
+		return few, false, nil
+	} else if f != variant.WebP {
+		f = exact
+	}
+	v := e.Choices.Look(e.Pic)
+	if v == nil || choose.KindOf(v.Kind, s.Legible) != look.Text || v.Traits.Equal < look.LevelsFlat || e.Pic.Alpha || render.ExplicitQuality(first, s) > 0 || s.AutoSize.Bytes > 0 {
+		return few, false, nil
+	}
+	im, err := e.prepared(f)
+	if err != nil {
+		return few, false, vips.Internal("codec.inLevels", err)
+	}
+	wanted := max(choose.Target(e.Wish(f), look.Text), look.LevelsLeast)
+	var reached float64 // of the levels that are kept; 0 = not measured
+	var measure func(*vips.Image) (float64, error)
+	if e.unhurried() && e.measurable() {
+		j, err := judge.New(im, true)
+		if err != nil {
+			return few, false, err
+		}
+		if j != nil {
+			defer j.Close()
+			measure = func(few *vips.Image) (float64, error) {
+				if !e.Time.More() {
+					return 0, nil
+				}
+				_, reached, err = j.Compare(few)
+				return reached, err
+			}
+		}
+	}
+	pixels, n, err := e.Choices.InLevels(im, wanted, measure)
+	if err != nil || pixels == nil {
+		return few, false, err
+	}
+	defer pixels.Free()
+	few, err = e.saveLevels(pixels, f, fmt.Sprintf("text in %d levels, target %.0f", n, wanted))
+	few.target, few.score, few.foretold = wanted, reached, measure == nil && e.measurable()
+	ok = err == nil && (s.MaxBytes == 0 || len(few.Body) <= s.MaxBytes)
+	return few, ok, err
+}
+
+// saveLevels encodes a picture in few levels without further loss, in WebP or PNG.
+func (e *Encoder) saveLevels(pixels *vips.Image, f variant.Format, note string) (few Encoded, err error) {
+	set := choose.Settings{Effort: choose.EffortWebP, AlphaQ: 100, Lossless: true, Note: note}
+	if f == variant.PNG {
+		if set.Bits, err = look.ColourBits(pixels); err != nil {
+			return few, vips.Internal("codec.saveLevels", err)
+		}
+		set.Lossless, set.Q, set.Effort = false, 100, choose.EffortPalette
+	}
+	few, err = e.saveAs(pixels, f, set)
+	few.Q = 0
+	return few, err
+}
+
+// choice tells how the quality of an encode was chosen.
+func (e *Encoder) choice(b Encoded) variant.Choice {
+	c := variant.Choice{Target: b.target, Predicted: b.predicted, Score: b.score, Tried: strings.Join(e.tried, "; ")}
+	if v := e.Pic.Seen; v != nil {
+		c.Kind, c.Print, c.Probe = string(choose.KindOf(v.Kind, e.Job.Spec.Legible)), v.Print, v.Took
+	}
+	return c
+}
+
+// kindFor is what the picture shows, by the URL's word or by its looks, for an encode in a format; a photo where the
+// URL names q, so that nobody needs to look.
+func (e *Encoder) kindFor(f variant.Format) look.Kind {
+	if render.ExplicitQuality(f, e.Job.Spec) > 0 {
+		return look.Photo
+	}
+	v := e.Choices.Look(e.Pic)
+	if v == nil {
+		return choose.KindOf(look.Photo, e.Job.Spec.Legible)
+	}
+	return choose.KindOf(v.Kind, e.Job.Spec.Legible)
+}

@@ -1,0 +1,393 @@
+package encode
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
+	"github.com/goldcrest/goldcrest/transform/codec/look"
+	"github.com/goldcrest/goldcrest/transform/codec/quantize"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// MustNotGrow reports whether the rule "never larger than the original" holds: the URL leaves format and quality open
+// and enlarges nothing.
+func (e *Encoder) MustNotGrow() bool {
+	s := e.Job.Spec
+	return s.Accepts != 0 && !s.Enlarge && !e.Job.Plan.Enlarges() && s.Quality == 0 && s.FormatQuality == (variant.Qualities{}) &&
+		s.AutoSize.Bytes == 0
+}
+
+// paletteQualities are the q of the palettes that an open URL's PNG falls back to, the finest first. A drawing of plain
+// colours with soft edges scores 89 at 70, and takes half of what it does at 100.
+var paletteQualities = []int{100, 85, 70}
+
+// lighterLevels are tried of print whose encodes are all larger than the original, in the order of their bytes.
+var lighterLevels = []int{2, 3, 4, 6, 8, 12, 16}
+
+// diet is the search for an encode that is smaller than the original.
+type diet struct {
+	*Encoder
+	limit    int64     // the bytes that are too many
+	smallest Encoded   // of all that came near to the target
+	coder    Encoded   // the smallest of those that are lossy; none = nil body
+	legible  []Encoded // smaller than the original, below the target, at the floor or above
+	spare    []Encoded // smaller than the original and below the floor, with their scores; those in levels have no q
+}
+
+// fits takes an encode into account, and reports whether it is smaller than the original.
+func (d *diet) fits(c Encoded) bool {
+	if len(c.Body) < len(d.smallest.Body) {
+		d.smallest = c
+	}
+	if lossy := c.Q > 0 && c.Format != variant.PNG; lossy && (d.coder.Body == nil || len(c.Body) < len(d.coder.Body)) {
+		d.coder = c
+	}
+	return int64(len(c.Body)) < d.limit
+}
+
+// lighter looks for bytes below the original's. What keeps the target comes first: the client's other formats, few
+// levels, palettes. Then the lightest that keeps the floor, then the original itself, and then what is below the floor.
+// If none is smaller, it is the smallest of those that came near to the target.
+func (e *Encoder) lighter(first Encoded) (Encoded, error) {
+	d := &diet{Encoder: e, limit: e.Src.Bytes(), smallest: first}
+	d.fits(first)
+	for _, way := range []func(variant.Format) (Encoded, bool, error){d.otherFormat, d.fewLevels, d.palette} {
+		if !d.Time.More() {
+			break
+		}
+		if found, ok, err := way(first.Format); ok || err != nil {
+			return found, err
+		}
+	}
+	if len(d.legible) == 0 { // Levels at the floor are sharper than what a lower q leaves.
+		if err := d.lowerQuality(); err != nil {
+			return Encoded{}, err
+		}
+	}
+	if len(d.legible) > 0 {
+		return slices.MinFunc(d.legible, func(a, b Encoded) int { return len(a.Body) - len(b.Body) }), nil
+	}
+	if own, ok := e.passThrough(); ok {
+		return own, nil
+	}
+	if !d.Time.More() {
+		d.smallest.Note = andNote(d.smallest.Note, "larger than the original: there is no time for more tries")
+		return d.smallest, nil
+	}
+	if found, ok, err := d.belowFloor(); ok || err != nil {
+		return found, err
+	}
+	d.smallest.Note = andNote(d.smallest.Note, "larger than the original: nothing that the client takes is smaller")
+	return d.smallest, nil
+}
+
+func (d *diet) otherFormat(first variant.Format) (Encoded, bool, error) {
+	for _, f := range d.others(first) {
+		if !d.Time.More() {
+			break
+		}
+		if s := d.Choices.Choose(d.Pic, d.Wish(f)); d.measures(s) { // One encode tells whether its measured ones come into question.
+			c, err := d.save(f, s)
+			if err != nil {
+				return c, false, err
+			}
+			if d.fits(c); int64(len(c.Body)) > d.limit*5/4 {
+				continue
+			}
+		}
+		c, err := d.Attempt(f)
+		if err != nil {
+			return c, false, err
+		}
+		if d.fits(c) {
+			c.Note = andNote(c.Note, fmt.Sprintf("%s would be larger than the original", first))
+			return c, true, nil
+		}
+	}
+	return Encoded{}, false, nil
+}
+
+// fewLevels is print in the fewest levels that keep the target. It is measured in any stage: only pictures whose
+// encodes are larger than the original come here.
+func (d *diet) fewLevels(variant.Format) (Encoded, bool, error) {
+	f, ok := choose.ExactFormat(d.Job.Spec)
+	if !ok || !d.takesLevels() {
+		return Encoded{}, false, nil
+	}
+	im, err := d.prepared(f)
+	if err != nil {
+		return Encoded{}, false, vips.Internal("codec.fewLevels", err)
+	}
+	j, err := judge.New(im, true)
+	if j == nil || err != nil {
+		return Encoded{}, false, err
+	}
+	defer j.Close()
+	return d.levelsUp(im, f, j)
+}
+
+// levelsUp tries more and more levels, and keeps what falls short of the target.
+func (d *diet) levelsUp(im *vips.Image, f variant.Format, j *judge.Judge) (Encoded, bool, error) {
+	count, err := look.Histogram(im)
+	if err != nil {
+		return Encoded{}, false, vips.Internal("codec.levelsUp", err)
+	}
+	tables := quantize.Tables(&count, lighterLevels[len(lighterLevels)-1])
+	wanted, least := choose.Target(d.Wish(f), look.Text), d.floor(f)
+	for _, n := range lighterLevels {
+		c, err := d.levels(im, f, tables[n], j)
+		if err != nil || !d.fits(c) {
+			return c, false, err // More levels take more bytes.
+		}
+		c.target, c.Note = wanted, fmt.Sprintf("%d levels, target %.0f, measured %.1f", n, wanted, c.score)
+		switch {
+		case c.score >= wanted-choose.ScoreSlack:
+			return c, true, nil
+		case c.score >= least-choose.ScoreSlack:
+			d.keep(c)
+		default:
+			d.spare = append(d.spare, c)
+		}
+		if !d.Time.More() {
+			break
+		}
+	}
+	return Encoded{}, false, nil
+}
+
+// takesLevels reports whether the picture is drawn, and can be measured.
+func (d *diet) takesLevels() bool {
+	v := d.Choices.Look(d.Pic)
+	return v != nil && !d.Pic.Alpha && d.measurable() && choose.KindOf(v.Kind, d.Job.Spec.Legible) != look.Photo
+}
+
+// levels is the picture with its samples mapped to few levels, and what it scores.
+func (d *diet) levels(im *vips.Image, f variant.Format, table [256]byte, j *judge.Judge) (Encoded, error) {
+	few := im.Clone()
+	defer func() { few.Free() }()
+	if err := few.MapTo(table); err != nil {
+		return Encoded{}, vips.Internal("codec.levels", err)
+	}
+	_, reached, err := j.Compare(few)
+	if err != nil {
+		return Encoded{}, err
+	}
+	c, err := d.saveLevels(few, f, "")
+	c.score = reached
+	return c, err
+}
+
+func (d *diet) palette(variant.Format) (Encoded, bool, error) {
+	exact := d.smallest.Format == variant.PNG && d.smallest.Q == 0 // PNG's only lower quality is a palette.
+	if d.Job.Spec.Accepts&variant.AcceptPNG == 0 || !exact && !d.plain(look.LevelsFlat) {
+		return Encoded{}, false, nil
+	}
+	for _, q := range paletteQualities {
+		if !d.Time.More() {
+			break
+		}
+		c, err := d.save(variant.PNG, d.paletteSettings(q))
+		if err != nil {
+			return c, false, err
+		}
+		if d.fits(c) {
+			c.Note = andNote(c.Note, "a palette, else larger than the original")
+			return c, true, nil
+		}
+	}
+	return Encoded{}, false, nil
+}
+
+func (d *diet) paletteSettings(q int) choose.Settings {
+	s := choose.Settings{Q: q, Effort: choose.EffortPalette}
+	if d.plain(look.LevelsFlat) {
+		s.Bits = 8 // Dithering would fill its plain areas with grain.
+	}
+	return s
+}
+
+// belowTarget and belowFloor are what explanations say of a variant that had to give its quality up.
+const (
+	belowTarget = "below the target, else larger than the original"
+	belowFloor  = "below the target and the floor, else larger than the original"
+)
+
+// floor is the score that the rule may go down to: the saver's target.
+func (d *diet) floor(f variant.Format) float64 {
+	w := d.Wish(f)
+	w.Spec.Class = variant.ClassSaver
+	return choose.Target(w, d.kindFor(f))
+}
+
+// lossy is the format whose quality is lowered: that of the smallest lossy encode.
+func (d *diet) lossy() variant.Format {
+	if d.coder.Body != nil {
+		return d.coder.Format
+	}
+	return d.smallest.Format
+}
+
+// hopeless reports whether print takes so many bytes at its target that lower ones will not do: less than half of them
+// would be needed.
+func (d *diet) hopeless() bool { return d.coder.Body != nil && int64(len(d.coder.Body)) > 2*d.limit }
+
+// lowerQuality encodes at a lower q: print at the floor, by measure where that can be had, and other pictures half way
+// down to it first.
+func (d *diet) lowerQuality() error {
+	f := d.lossy()
+	if f == variant.GIF || f == variant.PNG {
+		return nil
+	}
+	s := d.Choices.Choose(d.Pic, d.Wish(f))
+	if d.kindFor(f).Legible() && s.Predicted > 0 && d.measurable() {
+		return d.printAtFloor(f, s)
+	}
+	high := s.Q
+	for _, q := range []int{(high + s.Floor) / 2, s.Floor} {
+		if q >= high || q != s.Floor && !d.Time.More() {
+			continue
+		}
+		s.Q = q
+		c, err := d.save(f, s)
+		if err != nil || d.keep(c) {
+			return err
+		}
+	}
+	return nil
+}
+
+// printAtFloor encodes print at the q that is measured to keep the floor.
+func (d *diet) printAtFloor(f variant.Format, s choose.Settings) error {
+	if d.hopeless() {
+		return nil
+	}
+	s.Target, s.Q = d.floor(f), s.Floor
+	s.Note = fmt.Sprintf("%s, floor %.0f", d.kindFor(f), s.Target)
+	c, err := d.measured(f, s)
+	if err == nil && c.score >= s.Target-choose.ScoreSlack {
+		d.keep(c)
+	}
+	return err
+}
+
+// keep takes what is below the target and not below the floor into account, and reports whether it is smaller than the
+// original.
+func (d *diet) keep(c Encoded) bool {
+	if !d.fits(c) {
+		return false
+	}
+	c.Note = andNote(c.Note, belowTarget)
+	d.legible = append(d.legible, c)
+	return true
+}
+
+// levelsCount is how much more few levels count than a lossy encode of the same score: below the floor the one keeps
+// its letters sharp, where the other smears them.
+const levelsCount = 10
+
+// belowFloor is the best that is smaller than the original: by its score of few levels, and a lossy encode at the
+// highest q that is small enough. Where none is, it is a blurred one.
+func (d *diet) belowFloor() (Encoded, bool, error) {
+	f := d.lossy()
+	s := d.Choices.Choose(d.Pic, d.Wish(f))
+	switch f {
+	case variant.PNG:
+		s = d.paletteSettings(0)
+		s.Floor = paletteQualities[len(paletteQualities)-1]
+	case variant.AVIF:
+		s.Effort = choose.EffortFirst // It takes up to five encodes.
+	}
+	s.FullChroma = false // Colours lose their details before light does.
+	readable := func(c Encoded) bool { return c.score >= 0 }
+	if !d.hopeless() || !slices.ContainsFunc(d.spare, readable) {
+		c, err := d.fit(f, s, int(d.limit)-1, max(s.Floor-1, 1), 1)
+		if err != nil {
+			return c, false, err
+		}
+		if int64(len(c.Body)) < d.limit {
+			c.Note = s.Note
+			if c.score, err = d.scoreOf(c); err != nil {
+				return c, false, err
+			}
+			d.spare = append(d.spare, c)
+		}
+	}
+	if len(d.spare) == 0 {
+		return d.blurred(f, s)
+	}
+	worth := func(e Encoded) float64 {
+		if e.Q == 0 {
+			return e.score + levelsCount
+		}
+		return e.score
+	}
+	best := slices.MaxFunc(d.spare, func(a, b Encoded) int { return cmp.Compare(worth(a), worth(b)) })
+	best.Note = andNote(best.Note, belowFloor)
+	return best, true, nil
+}
+
+// blurs are how a picture is softened whose details take more bytes at any q than its original has: sigma in pixels,
+// and q.
+var blurs = []struct {
+	sigma float64
+	q     int
+}{{0.8, 10}, {1.6, 10}, {3.2, 10}, {6.4, 10}, {6.4, 1}}
+
+// blurred is the picture with so many details less that it is smaller than the original.
+func (d *diet) blurred(f variant.Format, s choose.Settings) (Encoded, bool, error) {
+	if d.Pic.Frames > 1 || f == variant.GIF || f == variant.PNG {
+		return Encoded{}, false, nil
+	}
+	im, err := d.prepared(f)
+	if err != nil {
+		return Encoded{}, false, vips.Internal("codec.blurred", err)
+	}
+	s.Note = andNote(s.Note, "blurred")
+	for _, b := range blurs {
+		if !d.Time.More() {
+			break
+		}
+		s.Q = b.q
+		c, err := d.softened(im, b.sigma, f, s)
+		if err != nil {
+			return c, false, err
+		}
+		if int64(len(c.Body)) < d.limit {
+			c.Note = andNote(c.Note, belowFloor)
+			return c, true, nil
+		}
+	}
+	return Encoded{}, false, nil
+}
+
+// softened encodes the picture with a blur.
+func (d *diet) softened(im *vips.Image, sigma float64, f variant.Format, s choose.Settings) (Encoded, error) {
+	soft := im.Clone()
+	defer func() { soft.Free() }()
+	err := soft.Blur(sigma)
+	if err == nil {
+		err = soft.Memory()
+	}
+	if err != nil {
+		return Encoded{}, vips.Internal("codec.softened", err)
+	}
+	return d.saveAs(soft, f, s)
+}
+
+// scoreOf is the score of an encode, of its worst part for print; 0 where it cannot be measured.
+func (d *diet) scoreOf(c Encoded) (float64, error) {
+	if !d.measurable() {
+		return 0, nil
+	}
+	j, err := d.judge(c.Format)
+	if j == nil || err != nil {
+		return 0, err
+	}
+	defer j.Close()
+	_, worst, err := j.Score(c.Body)
+	return worst, err
+}

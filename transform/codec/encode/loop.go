@@ -1,0 +1,178 @@
+package encode
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/judge"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// What the closed loop takes for its target: a little more is not worth another encode.
+const (
+	scoreExcess = 0.8 // of the first encode, and twice as much of the second
+	loopEncodes = 3   // in all
+
+	loopEncodesHot = 4 // Their q is foretold by a model of another speed.
+
+	scoreMargin = 2 // what a foretold q aims higher than it says, see margin in bench/quality
+)
+
+// try is an encode with the score that it reached.
+type try struct {
+	Encoded
+	q     int
+	score float64
+}
+
+// measures reports whether an encode is made in the closed loop: whatever has a target and nobody waits for.
+func (e *Encoder) measures(s choose.Settings) bool {
+	return e.unhurried() && s.Target > 0 && s.Predicted > 0 && e.measurable()
+}
+
+// loopPixels bounds the pictures that are measured: a judge holds their pixels twice.
+const loopPixels = 4 << 20
+
+func (e *Encoder) measurable() bool { return e.Pic.Frames == 1 && e.Pic.Size.Area() <= loopPixels }
+
+// measured encodes with the q that was foretold, and once or twice more by what that reached. It keeps the smallest
+// that reaches the target, and the best one where none does.
+func (e *Encoder) measured(f variant.Format, s choose.Settings) (Encoded, error) {
+	j, err := e.judge(f)
+	if err != nil {
+		return Encoded{}, err
+	}
+	if j == nil {
+		return e.save(f, s)
+	}
+	defer j.Close()
+	margin, most := float64(scoreMargin), loopEncodes // Where the score is measured nothing is insured.
+	if e.slows(f) {
+		s.Effort, margin, most = choose.EffortHot, margin+hotAhead(), loopEncodesHot
+	}
+	if q := e.Choices.Expect(e.Pic, e.Wish(f), s.Target-margin); q > 0 {
+		s.Q = q
+	}
+	l := loop{target: s.Target, slope: e.slope(f, s), level: levels(f), most: most}
+	for q := s.Q; q > 0 && len(l.tries) < most; q = l.next() {
+		s.Q = q
+		made, err := e.save(f, s)
+		if err != nil {
+			return Encoded{}, err
+		}
+		_, score, err := j.Score(made.Body)
+		if err != nil {
+			return Encoded{}, err
+		}
+		made.score = score
+		e.tried[len(e.tried)-1] += fmt.Sprintf(" score %.1f", score)
+		l.tries = append(l.tries, try{made, q, score})
+		if !e.Time.More() {
+			break
+		}
+	}
+	best := l.best()
+	best.Note = fmt.Sprintf("%s, measured %.1f", best.Note, best.score)
+	return best.Encoded, nil
+}
+
+// judge makes the judge of the picture as a format takes it.
+func (e *Encoder) judge(f variant.Format) (*judge.Judge, error) {
+	im, err := e.prepared(f)
+	if err != nil {
+		return nil, vips.Internal("codec.judge", err)
+	}
+	return judge.New(im, e.kindFor(f).Legible())
+}
+
+// slope is how much the score rises with q near the target, as it is foretold.
+func (e *Encoder) slope(f variant.Format, s choose.Settings) float64 {
+	const apart = 5
+	higher, lower := s.Target+apart, s.Target-apart
+	up, down := e.Choices.Expect(e.Pic, e.Wish(f), higher), e.Choices.Expect(e.Pic, e.Wish(f), lower)
+	if up <= down {
+		return 1
+	}
+	return min(max(2*apart/float64(up-down), 0.3), 3)
+}
+
+// levels tells which values of q make the same file: libheif maps the hundred of them to the 64 quantizers of AV1.
+func levels(f variant.Format) func(q int) int {
+	if f == variant.AVIF {
+		return func(q int) int { return -((100-q)*63 + 50) / 100 }
+	}
+	return func(q int) int { return q }
+}
+
+// loop chooses the next q by what the last ones reached.
+type loop struct {
+	target, slope float64
+	level         func(q int) int
+	most          int // encodes
+	tries         []try
+}
+
+// reached reports whether a try is good enough.
+func (l *loop) reached(t try) bool { return t.score >= l.target-choose.ScoreSlack }
+
+// next is the q of another try; 0 where none is worth it.
+func (l *loop) next() int {
+	last := l.tries[len(l.tries)-1]
+	if l.reached(last) && last.score <= l.target+scoreExcess*float64(len(l.tries)) {
+		return 0
+	}
+	slope := l.slope
+	if n := len(l.tries); n > 1 {
+		a, b := l.tries[n-2], last
+		if s := (b.score - a.score) / float64(b.q-a.q); s > 0.1 {
+			slope = s
+		}
+	}
+	// The last try must not fall short: it aims a little higher.
+	aim := l.target
+	if len(l.tries) == l.most-1 {
+		aim += choose.ScoreSlack / 2
+	}
+	q := last.q + int(math.Round((aim-last.score)/slope))
+	below, above := 0, 101 // what is known to fall short, and what reaches the target
+	for _, t := range l.tries {
+		if l.reached(t) {
+			above = min(above, t.q)
+		} else {
+			below = max(below, t.q)
+		}
+	}
+	q = min(max(q, below+1), above-1, 100)
+	if below > 0 && l.level(q) == l.level(below) {
+		q++
+	}
+	if above <= 100 && l.level(q) == l.level(above) {
+		q--
+	}
+	if q <= below || q >= above || below > 0 && l.level(q) == l.level(below) {
+		return 0
+	}
+	return q
+}
+
+// best is the smallest try that reaches the target, else the one that comes nearest.
+func (l *loop) best() try {
+	best := l.tries[0]
+	for _, t := range l.tries[1:] {
+		switch {
+		case l.reached(t) != l.reached(best):
+			if l.reached(t) {
+				best = t
+			}
+		case l.reached(t):
+			if len(t.Body) < len(best.Body) {
+				best = t
+			}
+		case t.score > best.score:
+			best = t
+		}
+	}
+	return best
+}

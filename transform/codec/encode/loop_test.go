@@ -1,0 +1,56 @@
+package encode
+
+import (
+	"math"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// TestLoopChoosesByWhatItMeasured runs the loop over curves of score by q that were foretold wrongly in every way: it
+// ends within its encodes, at the target where that can be reached, and never above it by much.
+func TestLoopChoosesByWhatItMeasured(t *testing.T) {
+	curves := map[string]func(q float64) float64{
+		"line":     func(q float64) float64 { return 30 + 0.7*q },
+		"steep":    func(q float64) float64 { return 1.4*q - 10 },
+		"flat":     func(q float64) float64 { return 50 + 0.4*q },
+		"bent":     func(q float64) float64 { return 100 - 120*math.Exp(-q/45) },
+		"in steps": func(q float64) float64 { return 30 + 0.7*2*math.Floor(q/2) },
+	}
+	for name, curve := range curves {
+		for start := 20; start <= 90; start += 7 {
+			for _, slope := range []float64{0.5, 0.8, 1.3} {
+				l := loop{target: 70, slope: slope, level: levels(variant.AVIF), most: loopEncodes}
+				for q := start; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
+					for _, before := range l.tries {
+						if l.level(before.q) == l.level(q) {
+							t.Fatalf("%s from %d: q %d twice", name, start, q)
+						}
+					}
+					l.tries = append(l.tries, try{Encoded{Body: make([]byte, q)}, q, curve(float64(q))})
+				}
+				got := l.best().score
+				if off := math.Abs(curve(float64(start)) - 70); off < 8 && (got < 69 || got > 73) {
+					t.Errorf("%s from q %d (%.1f), slope %.1f: %.1f after %d encodes", name, start, curve(float64(start)), slope, got, len(l.tries))
+				}
+			}
+		}
+	}
+}
+
+// TestLoopEndsWhereNothingReaches keeps the best of pictures that no q brings to the target, and the smallest of those
+// that any q does.
+func TestLoopEndsWhereNothingReaches(t *testing.T) {
+	for _, always := range []float64{40, 95} {
+		l := loop{target: 70, slope: 1, level: levels(variant.JPEG), most: loopEncodes}
+		for q := 60; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
+			l.tries = append(l.tries, try{Encoded{Body: make([]byte, q)}, q, always + float64(q)/100})
+		}
+		best := l.best()
+		for _, other := range l.tries {
+			if always == 40 && other.score > best.score || always == 95 && other.q < best.q {
+				t.Errorf("always near %v: q %d was kept, %d is better", always, best.q, other.q)
+			}
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package judge
+
+import (
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/container"
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
+	"github.com/goldcrest/goldcrest/transform/codec/look"
+	"github.com/goldcrest/goldcrest/transform/codec/quantize"
+	"github.com/goldcrest/goldcrest/transform/codec/render"
+	"github.com/goldcrest/goldcrest/transform/codec/score"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Levels is the picture in so many levels with what it has become; suits tells whether LevelsModel may be asked about
+// it.
+func (r *Raster) Levels(n int) (few *Raster, t look.Traits, suits bool, err error) {
+	count, err := look.Histogram(r.Im)
+	if err != nil {
+		return nil, t, false, fmt.Errorf("codec.Levels: %w", err)
+	}
+	im, t, suits, err := look.Reduce(r.Im, quantize.Tables(&count, n)[n])
+	if err != nil {
+		return nil, t, false, fmt.Errorf("codec.Levels: %w", err)
+	}
+	return &Raster{Im: im}, t, suits, nil
+}
+
+// Traits measures the picture, which is at least 32 pixels wide and high.
+func (r *Raster) Traits() (look.Traits, error) {
+	t, err := look.Measure(r.Im)
+	if err != nil {
+		return t, fmt.Errorf("codec.Traits: %w", err)
+	}
+	return t, nil
+}
+
+// Raster is the picture of a variant as an encoder gets it: upright, 8-bit sRGB or grey, without alpha. Programs that
+// measure the codec encode it as often as they like. It is not safe for concurrent use, and Free gives its memory back.
+type Raster struct{ Im *vips.Image }
+
+// Encoding is what an encoder is told: the format, its q (1..100; PNG is lossless and has none), its effort in libvips'
+// scale, and full colours: 4:4:4 instead of 4:2:0, and for WebP, which has none, the careful way to halve them.
+type Encoding struct {
+	Format     variant.Format
+	Q, Effort  int
+	FullChroma bool
+	Lossless   bool // WebP; PNG is always
+	Plain      bool // JPEG: as libjpeg chooses the coefficients, which other servers send
+}
+
+// NewRaster renders the pixels that spec makes of original. What is transparent lies on white.
+func NewRaster(original []byte, spec variant.Spec, lim transform.Limits) (*Raster, error) {
+	pic, err := render.Alone(original, spec, lim)
+	if err != nil {
+		return nil, err
+	}
+	if pic.Alpha {
+		if err = pic.Im.Flatten(render.ColourBands(variant.Color{}, pic.Grey)); err == nil {
+			err = pic.Im.Memory()
+		}
+	}
+	if err == nil {
+		err = pic.Im.Bare()
+	}
+	if err != nil {
+		pic.Free()
+		return nil, vips.Internal("codec.Raster", err)
+	}
+	return &Raster{Im: pic.Im}, nil
+}
+
+// Free gives the picture's memory back.
+func (r *Raster) Free() { r.Im.Free() }
+
+// Size is the picture's width and height in pixels.
+func (r *Raster) Size() (width, height int) { s := r.Im.Size(); return s.W, s.H }
+
+// Crop copies a part of the picture, which must lie inside it.
+func (r *Raster) Crop(x, y, width, height int) (*Raster, error) {
+	im := r.Im.Clone()
+	err := im.Extract(geometry.Rect{X: x, Y: y, W: width, H: height})
+	if err == nil {
+		err = im.Memory()
+	}
+	if err != nil {
+		im.Free()
+		return nil, fmt.Errorf("codec.Crop: %w", err)
+	}
+	return &Raster{Im: im}, nil
+}
+
+// Encode makes the bytes that a variant of these pixels would be; they belong to the caller.
+func (r *Raster) Encode(e Encoding) ([]byte, error) {
+	body, err := r.Im.Save(choose.Settings{Q: e.Q, Effort: e.Effort, FullChroma: e.FullChroma, AlphaQ: 100, Plain: e.Plain, Lossless: e.Format == variant.PNG || e.Lossless}.Options(e.Format))
+	if err == nil {
+		body, err = container.Strip(e.Format, body)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("codec.Encode: %w", err)
+	}
+	return body, nil
+}
+
+// Pixels copies the samples out: row by row, interleaved, one band (grey) or three (sRGB).
+func (r *Raster) Pixels() (samples []byte, bands int, err error) {
+	if samples, err = r.Im.Samples(); err != nil {
+		return nil, 0, fmt.Errorf("codec.Pixels: %w", err)
+	}
+	return samples, r.Im.Facts().Bands, nil
+}
+
+// Judge makes a judge of encodes, which the caller must close; print has it look at the parts that hold print, too.
+func (r *Raster) Judge(print bool) (*Judge, error) {
+	j, err := New(r.Im, print)
+	if err == nil && j == nil {
+		err = fmt.Errorf("codec.Judge: %w", score.ErrSize)
+	}
+	return j, err
+}

@@ -1,0 +1,24 @@
+package codec
+
+import (
+	"testing"
+
+	"github.com/goldcrest/goldcrest/transform/codec/check"
+)
+
+// Promises are kept on the libraries of the distributions.
+func TestPromises(t *testing.T) {
+	all, err := check.Promises(mustNew(t, ""))
+	final := 0
+	for _, p := range all {
+		if p.Final {
+			final++
+		}
+		if !p.Kept() {
+			t.Errorf("not kept: %+v", p)
+		}
+	}
+	if err != nil || final != 6 || len(all) == final {
+		t.Errorf("%d promises, %d of final answers, error %v", len(all), final, err)
+	}
+}

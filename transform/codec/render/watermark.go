@@ -1,0 +1,87 @@
+package render
+
+import (
+	"math"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// mark lays the watermark over the picture, after everything else.
+func (r *renderer) mark() error {
+	m := r.job.Spec.Watermark
+	if m.Opacity == 0 {
+		return nil
+	}
+	if r.job.Mark == nil {
+		return fault.New(fault.UnsupportedOption, "codec.mark", variant.NoWatermark, nil)
+	}
+	if err := r.overlay(m); err != nil {
+		return vips.Internal("codec.mark", err)
+	}
+	return nil
+}
+
+func (r *renderer) overlay(m variant.Watermark) error {
+	if r.im.Facts().Grey {
+		if err := r.im.ToRGB(); err != nil {
+			return err
+		}
+	}
+	whole := r.im.Size()
+	layer, at, err := layerOf(r.job.Mark, m, whole, r.plan.Dpr)
+	if err != nil {
+		return err
+	}
+	defer layer.Free()
+	seen := at.Inside(whole)
+	if seen.W <= 0 || seen.H <= 0 { // Its offset puts all of it outside.
+		return nil
+	}
+	if seen != at {
+		if err := layer.Extract(geometry.Rect{X: seen.X - at.X, Y: seen.Y - at.Y, W: seen.W, H: seen.H}); err != nil {
+			return err
+		}
+	}
+	if err := layer.Embed(seen.X, seen.Y, whole, make([]float64, 4)); err != nil {
+		return err
+	}
+	return r.im.Over(layer)
+}
+
+// layerOf is the mark, or its tiles, as they look, and where they lie on a picture of that size.
+func layerOf(mark *vips.Image, m variant.Watermark, whole geometry.Size, dpr float64) (*vips.Image, geometry.Rect, error) {
+	layer := mark.Clone()
+	err := layer.Fade(m.Opacity)
+	if err == nil && m.Scale > 0 {
+		err = layer.Resize(markSize(layer.Size(), whole, m.Scale))
+	}
+	place := m.Place
+	if err == nil && m.Tiled {
+		place = variant.Gravity{} // A mark lies in the middle.
+		err = tiled(layer, geometry.Size{W: max(0, geometry.Offset(m.Place.X, whole.W, dpr)), H: max(0, geometry.Offset(m.Place.Y, whole.H, dpr))}, whole)
+	}
+	if err != nil {
+		layer.Free()
+		return nil, geometry.Rect{}, err
+	}
+	return layer, geometry.Position(whole, layer.Size(), place, dpr), nil
+}
+
+// tiled repeats a mark, with that space between two, until an odd number of them covers the whole in each direction.
+func tiled(im *vips.Image, space, whole geometry.Size) error {
+	one := geometry.Size{W: im.Size().W + space.W, H: im.Size().H + space.H}
+	if err := im.Embed(space.W/2, space.H/2, one, make([]float64, 4)); err != nil {
+		return err
+	}
+	across, down := (whole.W+one.W-1)/one.W|1, (whole.H+one.H-1)/one.H|1
+	return im.Replicate(across, down)
+}
+
+// markSize is the size of a mark that fits into that share of the picture.
+func markSize(mark, whole geometry.Size, scale float64) geometry.Size {
+	k := math.Min(scale*float64(whole.W)/float64(mark.W), scale*float64(whole.H)/float64(mark.H))
+	return geometry.Size{W: max(1, geometry.ScaleSide(mark.W, k)), H: max(1, geometry.ScaleSide(mark.H, k))}
+}

@@ -1,0 +1,74 @@
+package vips
+
+// #include "vips_cells.h"
+// #include "vips_colour.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
+)
+
+// Conversion says how samples become those of sRGB. Light is 1 where sRGB is white.
+type Conversion struct {
+	Hdr    bool      // light above 1 is mapped down by tone
+	Hlg    bool      // it is the light of a scene, of which a display makes its own by the brightness of each pixel
+	Matrix []float64 // 3 x 3: from the file's primaries to sRGB's
+	Weight []float64 // of the file's primaries in brightness
+	Peak   float64   // the brightest light that is told apart
+	Tone   []float32 // GC_TONES: what light is multiplied with, by the root of its share of peak
+	Shade  []uint8   // GC_SHADES: sRGB of light from 0 to 1
+	Light  []float32 // of each sample
+}
+
+// Convert makes 8-bit sRGB, or grey of one that is.
+func (im *Image) Convert(t *Conversion) error {
+	p := C.g_malloc0(C.gsize(C.sizeof_GcColour + 4*len(t.Light)))
+	g := (*C.GcColour)(p)
+	g.hdr, g.hlg = flag(t.Hdr), flag(t.Hlg)
+	g.peak, g.gain = C.float(t.Peak), C.float(t.Peak)
+	for i, v := range t.Weight {
+		g.weight[i] = C.float(v)
+	}
+	for i, v := range t.Matrix {
+		g.matrix[i] = C.float(v)
+	}
+	for i, v := range t.Tone {
+		g.tone[i] = C.float(v)
+	}
+	for i, v := range t.Shade {
+		g.shade[i] = C.uint8_t(v)
+	}
+	copy(unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), C.sizeof_GcColour)), len(t.Light)), t.Light)
+	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_colour(in, out, g) })
+}
+
+// Cells sums a picture up in a coarse grid while its pixels pass by, which costs no reading of its own: a streamed
+// picture could not be read twice.
+type Cells struct{ c *C.GcCells }
+
+// Watch sums the pixels up as they are read. They are of a picture of size s; further frames, below it, are left out.
+func (im *Image) Watch(s, grid geometry.Size) (*Cells, error) {
+	c := &Cells{C.gc_cells_new(C.int(s.W), C.int(s.H), C.int(grid.W), C.int(grid.H))}
+	err := im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_cells_watch(in, out, c.c) })
+	if err != nil {
+		c.Free()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Free gives the memory back; a nil Cells has none.
+func (c *Cells) Free() {
+	if c != nil && c.c != nil {
+		C.gc_cells_free(unsafe.Pointer(c.c))
+		c.c = nil
+	}
+}
+
+// Sums are, for each cell of the grid, those of red, green, blue, alpha and pixels; colours are weighted by alpha.
+func (c *Cells) Sums() (grid geometry.Size, sums [][5]uint64) {
+	grid = geometry.Size{W: int(c.c.across), H: int(c.c.down)}
+	return grid, unsafe.Slice((*[5]uint64)(unsafe.Add(unsafe.Pointer(c.c), C.sizeof_GcCells)), grid.W*grid.H)
+}

@@ -1,0 +1,129 @@
+package vips
+
+// #include "vips_save.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// TunesIQ reports whether the linked libaom can be told to keep what people see, rather than structure alone.
+func TunesIQ() bool { return C.gc_tunes_iq() == 1 }
+
+// Bare removes everything but the pixels.
+func (im *Image) Bare() error {
+	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_bare(in, out) })
+}
+
+// Animate marks a stacked, bare image as an animation with one delay in milliseconds a frame.
+func (im *Image) Animate(pageHeight, loop int, delays []int) {
+	d := make([]C.int, len(delays))
+	for i, v := range delays {
+		d[i] = C.int(v)
+	}
+	C.gc_animate(im.p, C.int(pageHeight), C.int(len(d)), &d[0], C.int(loop))
+}
+
+// Save encodes the image; the bytes belong to the caller.
+func (im *Image) Save(s Saving) ([]byte, error) {
+	o := s.forC()
+	var buf unsafe.Pointer
+	var n C.size_t
+	r := C.gc_save(im.p, o, &buf, &n)
+	defer C.g_free(C.gpointer(buf))
+	if r != 0 {
+		return nil, vipsError()
+	}
+	return C.GoBytes(buf, C.int(n)), nil
+}
+
+// Saving says how an image is encoded. What a format has no use for is ignored.
+type Saving struct {
+	Format                      variant.Format
+	Q, Effort                   int
+	FullChroma, Plain, Baseline bool // plain and baseline: JPEG as libjpeg chooses its coefficients, in one pass
+	AlphaQ                      int
+	Lossless                    bool
+	Bits                        int // of a pixel of a palette in PNG; 0 = as many as it has, and colours mixed by dithering
+}
+
+func (s Saving) forC() C.GcSave {
+	o := C.GcSave{
+		q: C.int(s.Q), effort: C.int(s.Effort), full_chroma: flag(s.FullChroma), alpha_q: C.int(s.AlphaQ),
+		plain: flag(s.Plain), baseline: flag(s.Baseline), lossless: flag(s.Lossless),
+	}
+	switch s.Format {
+	case variant.JPEG:
+		o.format = C.GC_SAVE_JPEG
+	case variant.PNG:
+		o.format = C.GC_SAVE_PNG
+		o.palette, o.bits, o.dither = flag(!s.Lossless), 8, flag(s.Bits == 0)
+		if s.Bits > 0 {
+			o.bits = C.int(s.Bits)
+		}
+	case variant.WebP:
+		o.format = C.GC_SAVE_WEBP
+	case variant.AVIF:
+		o.format = C.GC_SAVE_AVIF
+	case variant.GIF:
+		o.format = C.GC_SAVE_GIF
+		// A GIF has no q: below 75 its palette gets fewer colours, 256 down to 8.
+		o.bits = C.int(min(8, max(3, 3+s.Q/15)))
+	}
+	return o
+}
+
+// Trial encodes samples of three bands as a JPEG by libjpeg's defaults, and decodes that into memory. bytes is what it
+// took.
+func Trial(samples []byte, s geometry.Size, q int) (back *Image, bytes int, err error) {
+	back = &Image{}
+	var n C.size_t
+	if C.gc_trial(unsafe.Pointer(&samples[0]), C.int(s.W), C.int(s.H), C.int(q), &back.p, &n) != 0 {
+		return nil, 0, vipsError()
+	}
+	return back, int(n), nil
+}
+
+// MapTo replaces every sample by the table's.
+func (im *Image) MapTo(table [256]byte) error {
+	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_map(in, out, (*C.uint8_t)(&table[0])) })
+}
+
+// Samples copies the samples out: row by row, interleaved.
+func (im *Image) Samples() ([]byte, error) {
+	var n C.size_t
+	p := C.vips_image_write_to_memory(im.p, &n)
+	if p == nil {
+		return nil, vipsError()
+	}
+	defer C.g_free(C.gpointer(p))
+	return C.GoBytes(p, C.int(n)), nil
+}
+
+// View lends the samples of an image in memory, which live as long as it does.
+func (im *Image) View() ([]byte, error) {
+	var n C.size_t
+	p := C.gc_view(im.p, &n)
+	if p == nil {
+		return nil, vipsError()
+	}
+	return unsafe.Slice((*byte)(p), int(n)), nil
+}
+
+// RewriteJPEG decodes the coefficients of a JPEG and encodes them again, without any marker that libjpeg does not write
+// by itself. ok is false where the file is damaged.
+func RewriteJPEG(b []byte) (out []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, false
+	}
+	var body *C.uchar
+	var n C.ulong
+	if C.gc_jpeg_rewrite((*C.uchar)(unsafe.Pointer(&b[0])), C.ulong(len(b)), &body, &n) != 0 {
+		return nil, false
+	}
+	defer C.free(unsafe.Pointer(body))
+	return C.GoBytes(unsafe.Pointer(body), C.int(n)), true
+}

@@ -1,0 +1,128 @@
+// Encoding. Metadata is taken off the image before any encoder sees it, because not every saver obeys the flag that says so.
+#ifndef GOLDCREST_VIPS_SAVE_H
+#define GOLDCREST_VIPS_SAVE_H
+
+#include "jpeg_write.h"
+#include "vips_avif.h"
+
+#if VIPS_MAJOR_VERSION > 8 || (VIPS_MAJOR_VERSION == 8 && VIPS_MINOR_VERSION >= 15)
+#define GC_NO_METADATA "keep", VIPS_FOREIGN_KEEP_NONE
+#else
+#define GC_NO_METADATA "strip", TRUE
+#endif
+
+enum { GC_SAVE_JPEG = 1, GC_SAVE_PNG, GC_SAVE_WEBP, GC_SAVE_AVIF, GC_SAVE_GIF };
+
+typedef struct {
+	int format;       // GC_SAVE_JPEG ...
+	int q;            // 1..100
+	int effort;       // WebP 0..6, AVIF 0..9, GIF and PNG palettes 1..10
+	int full_chroma;  // 4:4:4 instead of 4:2:0; WebP, which has none, gets colours fitted to what a decoder will make of them
+	int alpha_q;      // WebP
+	int palette;      // PNG: quantise to a palette with quality q
+	int bits;         // GIF, and PNG with a palette: bits of a pixel
+	int dither;       // PNG with a palette
+	int lossless;     // WebP
+	int plain;        // JPEG: coefficients as libjpeg chooses them
+	int baseline;     // JPEG, plain: not progressive
+} GcSave;
+
+GC_FN void *gc_drop_field(VipsImage *image, const char *name, GValue *value, void *user) {
+	GSList **names = (GSList **) user;
+	*names = g_slist_prepend(*names, g_strdup(name));
+	return NULL;
+}
+
+// gc_bare copies the image without any metadata and with neutral resolution.
+GC_FN int gc_bare(VipsImage *in, VipsImage **out) {
+	if (vips_copy(in, out, "xres", 1.0, "yres", 1.0, "xoffset", 0, "yoffset", 0, NULL))
+		return -1;
+	GSList *names = NULL;
+	vips_image_map(*out, gc_drop_field, &names);
+	for (GSList *n = names; n; n = n->next)
+		vips_image_remove(*out, (const char *) n->data);
+	g_slist_free_full(names, g_free);
+	vips_error_clear();
+	return 0;
+}
+
+// gc_animate marks a bare, stacked image as an animation. delays are milliseconds, one a frame.
+GC_FN void gc_animate(VipsImage *image, int page_height, int pages, const int *delays, int loop) {
+	vips_image_set_int(image, VIPS_META_PAGE_HEIGHT, page_height);
+	vips_image_set_int(image, VIPS_META_N_PAGES, pages);
+	vips_image_set_int(image, "loop", loop);
+	vips_image_set_array_int(image, "delay", delays, pages);
+}
+
+// gc_plain_jpeg has libjpeg choose the coefficients.
+GC_FN int gc_plain_jpeg(VipsImage *in, GcSave o, void **buf, size_t *len) {
+	VipsForeignSubsample chroma = o.full_chroma ? VIPS_FOREIGN_SUBSAMPLE_OFF : VIPS_FOREIGN_SUBSAMPLE_ON;
+	return vips_jpegsave_buffer(in, buf, len, "Q", o.q, "optimize_coding", TRUE, "interlace", !o.baseline, "subsample_mode", chroma, GC_NO_METADATA, NULL);
+}
+
+GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
+	// PNG: deflate 6 with adaptive filters. On 800 px pictures 9 saves 2-5 % of the bytes for three to ten times the CPU, and
+	// without filters screenshots and photos grow by a sixth to a third.
+	switch (o.format) {
+	case GC_SAVE_JPEG:
+		return o.plain ? gc_plain_jpeg(in, o, buf, len) : gc_jpeg(in, o.q, o.full_chroma, buf, len);
+	case GC_SAVE_PNG:
+		if (o.palette)
+			return vips_pngsave_buffer(in, buf, len, "compression", o.bits <= 2 ? 9 : 6, "palette", TRUE, "Q", o.q, "effort", o.effort, "bitdepth", o.bits,
+				"dither", (double) o.dither, GC_NO_METADATA, NULL);
+		return vips_pngsave_buffer(in, buf, len, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, GC_NO_METADATA, NULL);
+	case GC_SAVE_WEBP:
+		return vips_webpsave_buffer(in, buf, len, "Q", o.q, "effort", o.effort, "alpha_q", o.alpha_q, "lossless", o.lossless,
+			"smart_subsample", o.full_chroma, GC_NO_METADATA, NULL);
+	case GC_SAVE_AVIF:
+		return gc_avif(in, o.q, o.effort, o.full_chroma, buf, len);
+	case GC_SAVE_GIF:
+		return vips_gifsave_buffer(in, buf, len, "effort", o.effort, "bitdepth", o.bits, GC_NO_METADATA, NULL);
+	}
+	vips_error("goldcrest", "no encoder of kind %d", o.format);
+	return -1;
+}
+
+// gc_map copies an 8-bit picture into memory with its samples replaced by a table's.
+GC_FN int gc_map(VipsImage *in, VipsImage **out, const uint8_t table[256]) {
+	VipsImage *lut = vips_image_new_from_memory_copy(table, 256, 256, 1, 1, VIPS_FORMAT_UCHAR);
+	if (!lut)
+		return -1;
+	VipsImage *mapped = NULL;
+	int r = vips_maplut(in, &mapped, lut, NULL);
+	if (!r) {
+		*out = vips_image_copy_memory(mapped);
+		r = *out ? 0 : -1;
+		g_object_unref(mapped);
+	}
+	g_object_unref(lut);
+	return r;
+}
+
+// gc_view lends the samples of a picture in memory; NULL where it cannot be brought there.
+GC_FN const void *gc_view(VipsImage *in, size_t *len) {
+	*len = VIPS_IMAGE_SIZEOF_IMAGE(in);
+	return vips_image_wio_input(in) ? NULL : VIPS_IMAGE_ADDR(in, 0, 0);
+}
+
+// gc_trial encodes samples as a JPEG by the defaults of libjpeg, and decodes it again into memory.
+GC_FN int gc_trial(void *sample, int width, int height, int q, VipsImage **back, size_t *bytes) {
+	VipsImage *in = vips_image_new_from_memory(sample, (size_t) width * height * 3, width, height, 3, VIPS_FORMAT_UCHAR);
+	if (!in)
+		return -1;
+	in->Type = VIPS_INTERPRETATION_sRGB;
+	void *buf = NULL;
+	VipsImage *out = NULL;
+	int r = vips_jpegsave_buffer(in, &buf, bytes, "Q", q, NULL) || vips_jpegload_buffer(buf, *bytes, &out, NULL);
+	if (!r) {
+		*back = vips_image_copy_memory(out);
+		r = *back ? 0 : -1;
+	}
+	if (out)
+		g_object_unref(out);
+	g_object_unref(in);
+	g_free(buf);
+	return r;
+}
+
+#endif
