@@ -29,8 +29,8 @@ type broker struct {
 	node      *exec.Cmd
 }
 
-// startBroker starts a broker with a directory and ports of its own.
-func startBroker(t *testing.T) *broker {
+// startBroker starts a broker with a directory and ports of its own, and with further lines of its configuration.
+func startBroker(t *testing.T, conf ...string) *broker {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it starts RabbitMQ")
@@ -49,7 +49,8 @@ func startBroker(t *testing.T) *broker {
 		_ = names.Process.Kill()
 		_ = names.Wait()
 	})
-	for _, f := range []struct{ name, text string }{{"enabled", "[]."}, {"conf", "loopback_users = none\n"}} {
+	lines := strings.Join(append([]string{"loopback_users = none"}, conf...), "\n") + "\n"
+	for _, f := range []struct{ name, text string }{{"enabled", "[]."}, {"conf", lines}} {
 		if err := os.WriteFile(filepath.Join(b.dir, f.name), []byte(f.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
