@@ -37,6 +37,7 @@ func (c Config) secretFiles() map[string]string {
 	}
 	for i, in := range c.Intakes {
 		add(fmt.Sprintf("intakes[%d].url_file", i), in.Broker.URLFile)
+		add(fmt.Sprintf("intakes[%d].creds_file", i), in.Broker.CredsFile)
 	}
 	add("prewarm.queue.password_file", c.Prewarm.Queue.PasswordFile)
 	add("prewarm.queue.creds_file", c.Prewarm.Queue.CredsFile)

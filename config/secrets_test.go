@@ -23,6 +23,9 @@ func TestCheckSecretFiles(t *testing.T) {
 		"intakes[0].url_file": func(c *Config, file string) {
 			c.Intakes = []intake.Config{{Broker: intake.Broker{URLFile: file}}}
 		},
+		"intakes[0].creds_file": func(c *Config, file string) {
+			c.Intakes = []intake.Config{{Broker: intake.Broker{CredsFile: file}}}
+		},
 		"prewarm.queue.password_file": func(c *Config, file string) { c.Prewarm.Queue.PasswordFile = file },
 		"prewarm.queue.creds_file":    func(c *Config, file string) { c.Prewarm.Queue.CredsFile = file },
 	}

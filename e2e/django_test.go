@@ -46,7 +46,7 @@ func (r *djangoRig) rows(table, condition string) string {
 
 // The example in a real Django project, as its README starts it: a product that is saved has its photo made, callbacks
 // come to the view, and the verdicts are in the project's database. The command posts what was there before, and names
-// what is broken.
+// what is broken. The photo of a product that is deleted is purged.
 func TestDjango(t *testing.T) {
 	corpus(t)
 	r := &djangoRig{t: t, python: pythonWith(t, "celery, django, redis")}
@@ -112,6 +112,13 @@ func TestDjango(t *testing.T) {
 			t.Errorf("the backfill does not say %q:\n%s", said, text)
 		}
 	}
+	photo := signed("pr:lite", o.URL+"/photos/cardinal.jpg")
+	cached := func() int { return s.get(photo, "Cache-Control", "only-if-cached").StatusCode }
+	if status := cached(); status != 200 {
+		t.Errorf("the photo of a product gets %d, want a hit", status)
+	}
+	r.run("shell", "-c", "from shop.models import Product; Product.objects.get(pk=1).delete()")
+	within(t, time.Minute, "the photo of a deleted product is gone", func() bool { return cached() == 504 })
 	if strings.Contains(r.log.String(), "Traceback") {
 		t.Error("the project has raised an exception")
 	}

@@ -45,6 +45,9 @@ type Broker struct {
 	URL string `yaml:"url" secret:"true"`
 	// URLFile is a file that holds the address; blanks around it are dropped. It is read again at each connection.
 	URLFile string `yaml:"url_file"`
+	// CredsFile is a file of credentials (.creds: a JWT and its key) for NATS with operators and accounts. It is read
+	// again at each connection.
+	CredsFile string `yaml:"creds_file"`
 	// CAFile is a file of PEM certificates that the broker's has to be signed by. Empty = those of the system.
 	CAFile string `yaml:"ca_file"`
 	// From is the queue, or the subject of NATS, that messages come from. One that does not exist is made, durable. Of
@@ -126,6 +129,8 @@ func (b Broker) validate() error {
 		return fmt.Errorf("kind: %q is none of %s, %s, %s", b.Kind, RabbitMQ, NATS, SQS)
 	case b.Kind == SQS && b.URLFile+b.CAFile != "":
 		return fmt.Errorf("url_file, ca_file: credentials of %s are found as by every AWS program", SQS)
+	case b.Kind != NATS && b.CredsFile != "":
+		return fmt.Errorf("creds_file: credentials of this form are for %s alone", NATS)
 	case b.Kind == SQS && b.Dead == "":
 		return errors.New("dead: name the URL of the queue for messages that can never be accepted")
 	case b.Kind != SQS && (b.URL == "") == (b.URLFile == ""):

@@ -22,6 +22,8 @@ const (
 	dialTimeout = 5 * time.Second
 	redialEvery = time.Second
 	maxURLFile  = 16 << 10
+	// maxCredsFile bounds a .creds file.
+	maxCredsFile = 64 << 10
 	// ackWait is how long JetStream waits for a word about a message before it delivers it again; whoever works on it
 	// says so three times as often.
 	ackWait = 12 * time.Second
@@ -113,10 +115,46 @@ func (q *Queue) dial() error {
 			q.made = false
 		}),
 	}
+	if q.cfg.Broker.CredsFile != "" {
+		options = append(options, nats.UserJWT(q.jwt, q.sign))
+	}
 	if q.cfg.Broker.CAFile != "" {
 		options = append(options, nats.RootCAs(q.cfg.Broker.CAFile))
 	}
 	q.conn, err = nats.Connect(address, options...)
+	return err
+}
+
+// creds is what the library makes of a .creds file.
+func (q *Queue) creds() (o nats.Options, err error) {
+	text, err := secretfile.Read(q.cfg.Broker.CredsFile, maxCredsFile)
+	if err == nil {
+		err = nats.UserCredentialBytes(text)(&o)
+	}
+	return o, err
+}
+
+func (q *Queue) jwt() (token string, err error) {
+	o, err := q.creds()
+	if err == nil {
+		token, err = o.UserJWT()
+	}
+	return token, inCreds(err)
+}
+
+func (q *Queue) sign(nonce []byte) (signature []byte, err error) {
+	o, err := q.creds()
+	if err == nil {
+		signature, err = o.SignatureCB(nonce)
+	}
+	return signature, inCreds(err)
+}
+
+// inCreds names the setting of a file that cannot be used.
+func inCreds(err error) error {
+	if err != nil {
+		err = fmt.Errorf("creds_file: %w", err)
+	}
 	return err
 }
 

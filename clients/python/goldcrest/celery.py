@@ -2,6 +2,7 @@
 
     prewarm.delay([unit, unit, ...])          # posts units
     collect.delay(job)                        # takes the verdicts of a job
+    purge.delay([url, url, ...])              # removes the variants of images
 
 Put some hundred units into one task: a call has at most 5,000 units and 16 MiB. The settings are those of goldcrest.conf.
 """
@@ -65,6 +66,17 @@ def collect(self: Any, job: str) -> List[Dict[str, Any]]:
             take(job, page)
             broken += [verdict for verdict in page if verdict["state"] == "broken"]
         return broken_images(broken)
+    except Refused as refused:
+        raise _again(self, refused) from None
+
+
+@shared_task(name="goldcrest.purge", **_durable, max_retries=200)
+def purge(self: Any, sources: List[str]) -> None:
+    """Removes all variants of the images at these URLs. TOKEN needs the scope purge."""
+    api = conf.client(attempts=1)
+    try:
+        for source in sources:
+            api.purge(source=source)
     except Refused as refused:
         raise _again(self, refused) from None
 

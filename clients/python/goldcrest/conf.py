@@ -24,6 +24,7 @@ DEFAULTS: Dict[str, Any] = {
     "EVENTS": "",  # dotted path of a function that takes a callback's event
     "BASE_URL": "",  # of the site, for image URLs that begin with a slash
     "MODELS": {},  # "app.Model": names of fields, or the dotted path of a function that gives an instance's image URLs
+    "PURGE": False,  # whether the images of an instance of MODELS are purged when it is deleted; TOKEN needs the scope purge
 }
 
 
@@ -34,7 +35,7 @@ def get(name: str) -> Any:
     if settings is not None:
         return settings.get(name, default)
     text = os.environ.get("GOLDCREST_" + name)
-    if text is None or isinstance(default, dict):
+    if text is None or isinstance(default, (bool, dict)):  # These are for Django alone.
         return default
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(default, list) else text
 

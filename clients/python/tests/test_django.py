@@ -129,6 +129,47 @@ class Saving(Project):
         return django.test.utils.override_settings(**changed)
 
 
+class Deleting(Project):
+    def purged(self):
+        return [body for _, path, _, body in self.calls if path == "/v1/purge"]
+
+    def test_the_images_of_a_deleted_instance_are_purged_once_it_is_committed(self):
+        self.set(PURGE=True, BASE_URL="https://shop.example")
+        # A refusal that passes by itself is repeated, as a whole.
+        self.answers += [(200, {}, {}), self.problem(503, True, {"Retry-After": "1"}, code="overloaded"), (200, {}, {}), (200, {}, {})]
+        self.answers.insert(0, (202, {}, {"job": None}))
+        product = Product.objects.create(photo="/media/1.jpg", gallery=["https://a/2.jpg"])
+        with transaction.atomic():
+            product.delete()
+            self.assertEqual(self.purged(), [])
+        first, second = {"source": "https://shop.example/media/1.jpg"}, {"source": "https://a/2.jpg"}
+        self.assertEqual(self.purged(), [first, second, first, second])
+
+    def test_nothing_is_purged_unless_it_is_set_and_committed_and_there_are_images(self):
+        self.answers += [(202, {}, {"job": None})] * 2
+        self.set(PURGE=False)
+        Product.objects.create(photo="https://a/1.jpg").delete()
+        self.set(PURGE=True)
+        Product.objects.create(title="no image").delete()
+        product = Product.objects.create(photo="https://a/1.jpg")
+        try:
+            with transaction.atomic():
+                product.delete()
+                raise LookupError
+        except LookupError:
+            pass
+        self.assertEqual(self.purged(), [])
+
+    def test_a_broker_that_is_down_does_not_fail_the_deletion(self):
+        self.answers.append((202, {}, {"job": None}))
+        self.set(PURGE=True)
+        product, down = Product.objects.create(photo="https://a/1.jpg"), images.OperationalError("down")
+        with mock.patch.object(goldcrest.celery.purge, "apply_async", side_effect=down), self.assertLogs("goldcrest.django.images") as log:
+            product.delete()
+        self.assertIn("shop.product:", log.output[0])
+        self.assertEqual(Product.objects.count(), 0)
+
+
 class Tasks(Project):
     def test_units_are_posted_again_with_the_same_key(self):
         self.answers += [self.problem(503, True, {"Retry-After": "1"}, code="overloaded"), (202, {}, {"job": None})]

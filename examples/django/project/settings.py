@@ -24,6 +24,7 @@ GOLDCREST = {
     "TOKEN": os.environ["GOLDCREST_TOKEN"],
     "VARIANTS": ["lite"],
     "MODELS": {"shop.Product": ["photo", "gallery"]},
+    "PURGE": True,  # the token needs the scope purge
     "CALLBACK": os.environ.get("GOLDCREST_CALLBACK", ""),  # such as https://shop.example/goldcrest/
     "SECRETS": os.environ.get("GOLDCREST_WEBHOOK_SECRETS", "").split(),
     "EVENTS": "shop.images.told",

@@ -5,6 +5,7 @@
         "TOKEN": TOKEN,
         "VARIANTS": ["lite"],
         "MODELS": {"shop.Product": ["photo", "gallery"]},           # prewarmed when they are saved
+        "PURGE": True,                                              # and purged when they are deleted
         "CALLBACK": "https://shop.example/goldcrest/",              # path("goldcrest/", include("goldcrest.django.urls"))
         "SECRETS": [WEBHOOK_SECRET],
         "VERDICTS": "shop.images.take",                             # takes (job, verdicts)

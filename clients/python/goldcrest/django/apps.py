@@ -2,13 +2,13 @@
 
 from django.apps import AppConfig
 from django.core import checks
-from django.db.models.signals import post_save
+from django.db.models.signals import post_delete, post_save
 
 from .. import conf
 
 
 class GoldcrestConfig(AppConfig):
-    """Has the models of the setting MODELS prewarmed when they are saved."""
+    """Has the models of the setting MODELS prewarmed when they are saved, and purged when they are deleted."""
 
     name = "goldcrest.django"
     label = "goldcrest"
@@ -21,3 +21,4 @@ class GoldcrestConfig(AppConfig):
         checks.register(check)
         for label in conf.get("MODELS"):
             post_save.connect(images.saved, sender=label, dispatch_uid=f"goldcrest:{label}")
+            post_delete.connect(images.deleted, sender=label, dispatch_uid=f"goldcrest:{label}")

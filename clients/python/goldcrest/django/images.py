@@ -12,7 +12,7 @@ from django.db import models, transaction
 from kombu.exceptions import OperationalError
 
 from .. import conf
-from ..celery import prewarm
+from ..celery import prewarm, purge
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,13 @@ def saved(
         transaction.on_commit(partial(_send, unit), using=using)
 
 
+def deleted(sender: type, instance: models.Model, using: str = "default", **_: Any) -> None:
+    """Receives post_delete: sends the instance's images to the task purge when the transaction is committed."""
+    unit = unit_of(instance) if conf.get("PURGE") else None
+    if unit:
+        transaction.on_commit(partial(_purge, unit), using=using)
+
+
 def _send(unit: Dict[str, Any]) -> None:
     follow = bool(conf.get("VERDICTS")) and not conf.get("CALLBACK")
     try:
@@ -80,3 +87,10 @@ def _send(unit: Dict[str, Any]) -> None:
     except OperationalError:
         # The instance is saved: a broker that is down must not make a failure of it. goldcrest_backfill posts it later.
         log.exception("the images of %s are not prewarmed: the broker cannot be reached", unit["id"])
+
+
+def _purge(unit: Dict[str, Any]) -> None:
+    try:
+        purge.apply_async((unit["images"],), ignore_result=True)
+    except OperationalError:  # Nor must it make one of a deletion.
+        log.exception("the images of %s are not purged: the broker cannot be reached", unit["id"])
