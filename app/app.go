@@ -1,5 +1,5 @@
 // Package app is the composition root: it builds the parts of a server, runs them and closes them. It is the only
-// package that knows all of them. What a person reads is said in cli.
+// package that knows all of them. Texts for users are in cli.
 package app
 
 import (
@@ -49,22 +49,22 @@ type App struct {
 	server   *server.Server
 	live     atomic.Pointer[live]
 	instance string
-	oneStage bool // variants are made for good at once, by whichever door
+	oneStage bool // variants are final at once, for every caller
 	started  time.Time
 	history  *metrics.History
 	watcher  *pressure.Watcher
 	tracing  *tracing.Tracer // nil = nothing is traced
 }
 
-// stores are what keeps things for longer than this process lives.
+// stores is the storage that outlives this process.
 type stores struct {
 	store   *dirstore.Store // nil with a bucket
 	durable cache.Store     // of variants
-	links   *links.Links    // nil = links stand in URLs
-	cluster io.Closer       // that the links are kept in, where it is not the store; nil else
+	links   *links.Links    // nil = links appear in URLs
+	cluster io.Closer       // with the links, if they are not in the store; else nil
 }
 
-// newApp is an App of which no part is built yet.
+// newApp is an App without any built part.
 func newApp(version string, cfg config.Config, log *slog.Logger) *App {
 	a := &App{version: version, cfg: cfg, log: log, metrics: metrics.New(), instance: newInstance(), started: time.Now()}
 	a.metrics.Expect(expected(cfg))
@@ -72,7 +72,7 @@ func newApp(version string, cfg config.Config, log *slog.Logger) *App {
 	return a
 }
 
-// Open builds everything that cfg asks for, down to the open listeners' owner. On an error nothing is left open.
+// Open builds every part that cfg asks for; listeners are not opened yet. On an error nothing is left open.
 func Open(ctx context.Context, version string, cfg config.Config, log *slog.Logger) (*App, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, badConfig(fmt.Errorf("the configuration cannot work:\n%w", err))
@@ -86,7 +86,7 @@ func Open(ctx context.Context, version string, cfg config.Config, log *slog.Logg
 	return a, nil
 }
 
-// tracer is what records traces; nil if nothing does. A nil pointer in an interface would not be nil.
+// tracer returns the tracer, or nil. A nil pointer in an interface would not be nil.
 func (a *App) tracer() trace.Tracer {
 	if a.tracing == nil {
 		return nil
@@ -94,7 +94,7 @@ func (a *App) tracer() trace.Tracer {
 	return a.tracing
 }
 
-// checkSecrets refuses files of secrets that strangers can write, and warns of those that they can read.
+// checkSecrets refuses secret files that other users can write, and warns of those that they can read.
 func (a *App) checkSecrets(cfg config.Config) error {
 	warnings, err := cfg.CheckSecretFiles()
 	for _, w := range warnings {
@@ -103,7 +103,7 @@ func (a *App) checkSecrets(cfg config.Config) error {
 	return err
 }
 
-// openPipeline builds what turns a Ref into bytes.
+// openPipeline builds the pipeline and what it uses.
 func (a *App) openPipeline(ctx context.Context) (err error) {
 	a.memory = cache.NewMemory(a.cfg.Cache.Memory.Memory)
 	a.purges = cache.NewPurges(a.firstGeneration())
@@ -116,17 +116,17 @@ func (a *App) openPipeline(ctx context.Context) (err error) {
 	return err
 }
 
-// heat makes the counter of views; nil where hot variants are off, or nobody views any.
+// heat makes the counter of views; nil if hot variants are off, or this instance serves no viewers.
 func (a *App) heat() *heat.Counter {
 	if a.oneStage {
 		return nil
 	}
 	c := a.cfg.Quality.Heat
-	c.MostCPU = a.cfg.Transform.CPU / 4 // It is foretold by an average, and some take more than three times as long.
+	c.MostCPU = a.cfg.Transform.CPU / 4 // the estimate is an average; some take more than three times as long
 	return heat.New(c, a.metrics, time.Now)
 }
 
-// openStore opens the durable tier: the bucket if one is named, else the directory.
+// openStore opens the durable tier: the bucket if one is configured, else the directory.
 func (a *App) openStore(ctx context.Context) error {
 	s := a.cfg.Cache.Store
 	seal, err := a.cfg.Cache.Seal()
@@ -140,7 +140,7 @@ func (a *App) openStore(ctx context.Context) error {
 			return err
 		}
 		if err := store.SelfTest(ctx); err != nil {
-			// A store that is down must not keep viewers from their pictures: serve without it, and say so.
+			// Pictures can be served without a store: log that it is down and start.
 			a.log.Error("the bucket failed its self-test; serving without it until it answers", "error", err)
 		}
 		a.durable = cache.Images(store)
@@ -154,7 +154,7 @@ func (a *App) openStore(ctx context.Context) error {
 	return a.openLinks(store)
 }
 
-// pipelineConfig derives the gates from the parts they guard.
+// pipelineConfig derives the gates' limits from the parts that they guard.
 func (a *App) pipelineConfig() pipeline.Config {
 	c := pipeline.Default()
 	c.FetchSlots = a.cfg.Origin.Slots
@@ -195,7 +195,7 @@ func newRules(cfg config.Config) (access.Rules, error) {
 	}, nil
 }
 
-// Listen opens the listeners and tells their addresses.
+// Listen opens the listeners and returns their addresses.
 func (a *App) Listen() (public, admin net.Addr, err error) {
 	if err := a.server.Listen(); err != nil {
 		return nil, nil, err
@@ -204,8 +204,8 @@ func (a *App) Listen() (public, admin net.Addr, err error) {
 	return public, admin, nil
 }
 
-// Serve answers until ctx ends or a listener is lost, then stops gracefully: requests first, then what is still being
-// made and stored. Listen comes before it, Close after it.
+// Serve serves until ctx ends or a listener is lost, then stops gracefully: first the requests, then running fills and
+// store writes. Call Listen before it and Close after it.
 func (a *App) Serve(ctx context.Context) error {
 	public, admin := a.server.Addrs()
 	a.log.Info("serving", "public", public.String(), "admin", admin.String(), "version", a.version)
@@ -213,18 +213,18 @@ func (a *App) Serve(ctx context.Context) error {
 	go a.watcher.Run(ctx)
 	wait := a.work(ctx)
 	defer wait()
-	defer cancel() // Serve also returns when a listener is lost.
+	defer cancel() // Serve also returns if a listener is lost
 	return a.server.Serve(ctx)
 }
 
-// Close ends the parts in the order in which they use each other. It is safe on a half-built app.
+// Close closes the parts in the order of their dependencies. It is safe on a partly built App.
 func (a *App) Close(ctx context.Context) error {
 	var errs []error
 	errs = append(errs, a.prewarm.close(ctx))
 	if a.pipeline != nil {
 		errs = append(errs, a.pipeline.Close(ctx))
 	}
-	a.shared.close(ctx) // Nothing is made or written any more.
+	a.shared.close(ctx) // nothing is made or written any more
 	if a.pool != nil {
 		errs = append(errs, a.pool.Close())
 	}

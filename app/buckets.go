@@ -14,14 +14,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// bucketSlots is how many messages of a queue are in work at the same time.
+// bucketSlots is the number of messages of a queue that are handled concurrently.
 const bucketSlots = 20
 
-// addBuckets has the door of the intakes take what object stores say by a queue. The dot in the intake's name keeps it
-// apart from those that the configuration names.
+// addBuckets adds an SQS queue of bucket events to the intakes. The dot in the intake's name distinguishes it from
+// configured intakes.
 func (a *App) addBuckets(door *intake.Door, n int, q config.BucketQueue) error {
 	name := fmt.Sprintf("bucket_queues.%d", n)
-	in, err := sqs.Open(context.Background(), q.SQS) // It reads credentials and asks nobody.
+	in, err := sqs.Open(context.Background(), q.SQS) // reads credentials and connects to nothing
 	if err != nil {
 		return fmt.Errorf("prewarm.%s: %w", name, err)
 	}
@@ -58,7 +58,7 @@ func (a *App) purgeSources(ctx context.Context, sources []string) error {
 	return err
 }
 
-// acceptEvent accepts a call that follows from an event.
+// acceptEvent accepts a call that results from an event.
 func (a *App) acceptEvent(ctx context.Context, owner string, call unit.Call) error {
 	if _, err := a.prewarm.service.Weigh(call); err != nil {
 		return err

@@ -24,16 +24,16 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/check"
 )
 
-// Check is what a look at one thing that a server needs has found.
+// Check is the result of checking one thing that a server needs.
 type Check struct {
 	Name    string
-	Detail  string // what is known where nothing is wrong
-	Unknown bool   // it could not be looked at
+	Detail  string // description if nothing is wrong
+	Unknown bool   // it could not be checked
 	Err     error  // what is wrong
-	Todo    string // what to do about Err where its kind does not say it
+	Todo    string // what to do about Err if its kind does not say it
 }
 
-// verdict is a Check of an error; good is what is known without one.
+// verdict is a Check of an error; good is the description without one.
 func verdict(name string, err error, good, todo string) Check {
 	return Check{Name: name, Detail: good, Err: err, Todo: todo}
 }
@@ -54,10 +54,10 @@ func CheckCodecs() []Check {
 	return append(checks, verdict("quality", err, "encoders: "+d.String(), codecTodo))
 }
 
-// PromiseMost is how many points an encoder may be from what is promised of it.
+// PromiseMost is the tolerated distance of an encoder from its target, in points.
 const PromiseMost = check.PromiseMost
 
-// Quality is how far each encoder is from what is promised of it, and the libraries that were measured.
+// Quality returns the distance of each encoder from its target, and the versions of the libraries.
 func Quality() ([]check.Promise, map[string]string, error) {
 	c, err := codec.New(codec.EngineVips)
 	if err != nil {
@@ -71,7 +71,7 @@ const codecTodo = "install libvips with its codecs: on Debian libvips-dev, from 
 
 const workerTodo = "run \"goldcrest doctor -codecs\"; if that is well, try transform.sandbox: off to see whether the sandbox is it"
 
-// CheckServer looks at everything that a server with the configuration of file and environ needs.
+// CheckServer checks everything that a server with the configuration of file and environ needs.
 func CheckServer(ctx context.Context, version, file string, environ []string) []Check {
 	cfg, err := Load(file, environ)
 	if err == nil {
@@ -91,8 +91,8 @@ func CheckServer(ctx context.Context, version, file string, environ []string) []
 	return append(checks, verdict("clock", wrong, now.Format(time.RFC3339), "set the clock, and keep it with NTP"))
 }
 
-// checkParts builds each part as serve does, and looks at what it stands on. A server may be running on the same
-// directories, perhaps as another user: it gets others here, and nothing is left in them.
+// checkParts builds each part as serve does, and checks what it needs. A server may be running on the same directories,
+// perhaps as another user, so temporary ones are used and removed.
 func checkParts(ctx context.Context, version string, cfg config.Config) (checks []Check) {
 	temp, err := os.MkdirTemp("", "goldcrest-doctor-")
 	if err != nil {
@@ -103,7 +103,7 @@ func checkParts(ctx context.Context, version string, cfg config.Config) (checks 
 	own.Cache.Store.Dir.Dir, own.Prewarm.Queue.Dir = filepath.Join(temp, "store"), filepath.Join(temp, "queue")
 	own.Transform.Workers = 1
 	a := newApp(version, own, slog.New(slog.DiscardHandler))
-	defer a.Close(ctx) //nolint:errcheck // What was built for a look is of no use to anybody.
+	defer a.Close(ctx) //nolint:errcheck // it was built only for the check
 	built := map[string]bool{}
 	for _, p := range a.parts() {
 		if i := slices.IndexFunc(p.needs, func(name string) bool { return !built[name] }); i >= 0 {
@@ -121,7 +121,7 @@ func checkParts(ctx context.Context, version string, cfg config.Config) (checks 
 	return checks
 }
 
-// look tells of a part that was built, and of what it stands on; cfg is what serve gets.
+// look checks a part that was built, and what it needs; cfg is the configuration for serve.
 func (a *App) look(ctx context.Context, name string, cfg config.Config) []Check {
 	switch name {
 	case "secret files":
@@ -152,7 +152,7 @@ func (a *App) look(ctx context.Context, name string, cfg config.Config) []Check 
 	return nil
 }
 
-// checkBucket has the bucket do all that the store asks of it.
+// checkBucket tests every operation that the store needs of the bucket.
 func checkBucket(ctx context.Context, cfg s3store.Config) Check {
 	store, err := s3store.Open(ctx, cfg, nil)
 	if err == nil {
@@ -162,8 +162,7 @@ func checkBucket(ctx context.Context, cfg s3store.Config) Check {
 		"compare cache.store.s3 with the bucket's name, region and endpoint, and give these credentials the rights to get, put, list and delete")
 }
 
-// checkListener takes an address for a moment. One that is in use is most likely in use by the server that is looked
-// at.
+// checkListener opens an address for a moment. An address in use is most likely used by the running server.
 func checkListener(key, addr string) Check {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -175,8 +174,7 @@ func checkListener(key, addr string) Check {
 	return verdict(key, err, addr+" is free", "set server."+key+" to an address of this machine and a port that this user may open")
 }
 
-// checkQueue looks at the cluster, or at the directory of the embedded queue, which a running server may be using at
-// this moment.
+// checkQueue checks the cluster, or the directory of the embedded queue, which a running server may be using.
 func checkQueue(ctx context.Context, cfg config.Prewarm) Check {
 	if cfg.Queue.NATS == "" {
 		return checkFree("queue", cfg.Queue.Dir, 64<<20, "free space: units are refused with disk_full", "name a directory that this user can write, on a disk with room")
@@ -189,13 +187,13 @@ func checkQueue(ctx context.Context, cfg config.Prewarm) Check {
 	return verdict("queue", err, "the NATS cluster answers", "compare prewarm.queue.nats with the cluster's address, and its credentials with the cluster's authorization; JetStream must be on")
 }
 
-// checkDirectory looks at the store's directory.
+// checkDirectory checks the store's directory.
 func checkDirectory(cfg dirstore.Config) Check {
 	return checkFree("store", cfg.Dir, cfg.MinFree, "less than cache.store.min_free: free space or lower it", storeTodo)
 }
 
-// checkFree writes and removes a file in a directory and tells the free space. short is what less than least means;
-// todo is for all else.
+// checkFree writes and removes a file in a directory and reports the free space. short is the advice if it is less than
+// least; todo is the advice for all other failures.
 func checkFree(name, dir string, least int64, short, todo string) Check {
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// keepHistory takes a look at the counters every metrics.Step until ctx ends. The days are kept over restarts where the
-// instance has a queue's directory of its own; elsewhere they begin anew with the process, and Prometheus knows more.
+// keepHistory samples the counters every metrics.Step until ctx ends. The days survive restarts if the instance has its
+// own queue directory; otherwise they begin again with the process, and Prometheus has the rest.
 func (a *App) keepHistory(ctx context.Context) {
 	file, disk := a.historyFile(), stall.New(1)
 	if text, err := onDisk(disk, func() ([]byte, error) { return os.ReadFile(file) }); err == nil {
@@ -38,20 +38,19 @@ func (a *App) keepHistory(ctx context.Context) {
 	}
 }
 
-// historyFile is where the days are kept.
+// historyFile is the file with the days.
 func (a *App) historyFile() string {
 	return filepath.Join(a.live.Load().cfg.Prewarm.Queue.Dir, "history.json")
 }
 
-// onDisk does something on the disk of the queue, and leaves it if it hangs: neither the charts nor a stop wait for
-// that.
+// onDisk runs a call on the queue's disk, and abandons it if the disk hangs: neither the charts nor a stop wait for it.
 func onDisk[T any](disk *stall.Calls, call func() (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	return stall.Do(ctx, disk, call)
 }
 
-// saveHistory writes the days; a reader sees the old ones or the new ones, never a mix.
+// saveHistory writes the days; a reader sees the old or the new ones, never a mix.
 func (a *App) saveHistory(disk *stall.Calls, file string) {
 	text, err := a.history.MarshalDays()
 	if err == nil {
@@ -63,7 +62,7 @@ func (a *App) saveHistory(disk *stall.Calls, file string) {
 		})
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return // There is no such directory.
+		return // the directory does not exist
 	}
 	if err != nil {
 		a.log.Warn("the days of the console's charts cannot be kept", "error", err)

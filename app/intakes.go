@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// openIntakes makes the door of the configured intakes, if there are any. They connect once the queue is open.
+// openIntakes opens the configured intakes, if any. They connect once the queue is open.
 func (a *App) openIntakes(b *background) (err error) {
 	cfg := a.live.Load().cfg
 	if len(cfg.Intakes)+len(cfg.Prewarm.BucketQueues) == 0 {
@@ -31,13 +31,13 @@ func (a *App) openIntakes(b *background) (err error) {
 	return err
 }
 
-// act lets an intake make one call as a token.
+// act starts one call of an intake with the rights of a token.
 func (a *App) act(token string) (intake.Caller, error) {
 	who, rights, err := a.server.Act(token)
 	return intake.Caller{Key: who.Key, Rights: rights, Bodies: who.Bodies}, err
 }
 
-// openIntake makes the intake of a configuration, by its kind.
+// openIntake opens the configured intake, by its kind.
 func openIntake(c intake.Config) (in intake.Intake, out intake.Outlet, end func(), err error) {
 	switch c.Broker.Kind {
 	case intake.RabbitMQ:
@@ -50,13 +50,13 @@ func openIntake(c intake.Config) (in intake.Intake, out intake.Outlet, end func(
 		q := nats.Open(c)
 		in, out, end = q, q, q.Close
 	case intake.SQS:
-		// It reads credentials and asks nobody, so no caller can have left meanwhile.
+		// Open reads credentials and connects to nothing, so it does not need the caller's context.
 		q, err := sqs.Open(context.Background(), sqs.Config{Queue: c.Broker.From, Dead: c.Broker.Dead, Endpoint: c.Broker.URL})
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		in, out, end = q, q.Outlet(c.Verdicts.To), func() {}
-	default: // Validate has refused it.
+	default: // Validate has refused it
 		return nil, nil, nil, fmt.Errorf("there is no intake of the kind %q", c.Broker.Kind)
 	}
 	if c.Verdicts.To == "" {
@@ -65,7 +65,7 @@ func openIntake(c intake.Config) (in intake.Intake, out intake.Outlet, end func(
 	return in, out, end, nil
 }
 
-// teller tells events of jobs to whoever asked: the outlet of the intake that they came by, or a callback.
+// teller passes events of jobs to the outlet of their intake, or to the callback.
 type teller struct{ b *background }
 
 // Tell implements prewarm.Teller.

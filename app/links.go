@@ -9,8 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
-// openLinks opens what keeps links, if they are kept: the bucket, which all instances share that use it; else the
-// cluster, where they share one; else the directory.
+// openLinks opens the storage of links, if they are stored: in the bucket, shared by all instances that use it; else on
+// the shared cluster; else in the directory.
 func (a *App) openLinks(store cache.Store) (err error) {
 	if !a.cfg.Links.On() {
 		return nil
@@ -27,15 +27,15 @@ func (a *App) openLinks(store cache.Store) (err error) {
 	return err
 }
 
-// keepLinks is what keeps links for the doors, in answers that hold them no more; nil where they stand in URLs.
+// keepLinks stores the links for which responses have ids; nil if links appear in URLs.
 func (a *App) keepLinks() access.Links {
-	if !a.cfg.Links.On() { // Not reloaded: what was answered as an id needs them for ever.
+	if !a.cfg.Links.On() { // not reloadable: URLs with ids need their links for ever
 		return nil
 	}
 	return lateLinks{a}
 }
 
-// lateLinks are the links of an App, which are opened after its rules.
+// lateLinks gives access to an App's links, which are opened after its rules.
 type lateLinks struct{ app *App }
 
 // Keep implements access.Links.

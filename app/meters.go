@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm"
 )
 
-// expected are the words that an instance with this configuration counts by.
+// expected are the label values of an instance with this configuration.
 func expected(cfg config.Config) metrics.Expected {
 	e := metrics.Expected{Store: "dir"}
 	if cfg.Cache.Store.S3.Bucket != "" {
@@ -24,16 +24,16 @@ func expected(cfg config.Config) metrics.Expected {
 	return e
 }
 
-// names are those of the tokens that have one.
+// names are the names of the tokens that have one.
 func names(quotas map[string]prewarm.Quota) []string { return slices.Sorted(maps.Keys(quotas)) }
 
-// prewarmMeter counts for the prewarm door.
+// prewarmMeter counts for prewarm.
 type prewarmMeter struct {
 	*metrics.Metrics
 	app *App
 }
 
-// Used implements prewarm.Observer. Tokens that are not configured, as those of old jobs, have no series of their own.
+// Used implements prewarm.Observer. Tokens that are no longer configured have no series.
 func (p prewarmMeter) Used(owner string, u prewarm.Usage) {
 	if _, known := p.app.live.Load().quotas[owner]; known {
 		p.Metrics.Used(owner, metrics.Used{
@@ -43,7 +43,7 @@ func (p prewarmMeter) Used(owner string, u prewarm.Usage) {
 	}
 }
 
-// levels reads the present state of the parts for a scrape.
+// levels reads the current state of the parts for a scrape.
 func (a *App) levels() metrics.Levels {
 	memory, load, pool := a.memory.Stats(), a.pipeline.Load(), a.pool.Stats()
 	l := metrics.Levels{
@@ -67,7 +67,7 @@ func (a *App) levels() metrics.Levels {
 	return l
 }
 
-// prewarmLevels adds the state of the prewarm door. A scrape does not wait long for a queue on another machine.
+// prewarmLevels adds the state of prewarm. A scrape does not wait long for a queue on another machine.
 func (a *App) prewarmLevels(l *metrics.Levels) {
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()

@@ -12,12 +12,12 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// GetOnce makes one variant without a server, on a store that is forgotten. It logs errors to w.
+// GetOnce makes one variant without a server, on a temporary store. It logs errors to w.
 func GetOnce(ctx context.Context, version string, cfg config.Config, ref variant.Ref, w io.Writer) (answer pipeline.Answer, err error) {
 	if err := cfg.Validate(); err != nil {
 		return answer, err
 	}
-	cfg.Transform.Workers, cfg.Cache.Store.S3.Bucket = 1, "" // Nothing is stored.
+	cfg.Transform.Workers, cfg.Cache.Store.S3.Bucket = 1, "" // nothing is stored
 	a := &App{version: version, cfg: cfg, log: newLog(w, cfg.Log, logLevel("error")), metrics: metrics.New(), oneStage: true}
 	defer func() { err = errors.Join(err, a.Close(ctx)) }()
 	a.durable = cache.NewMemory(64 << 20).Store()

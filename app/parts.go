@@ -13,12 +13,12 @@ import (
 	"github.com/goldcrest/goldcrest/transform"
 )
 
-// part is one thing that a server is built of. serve ends at the first that cannot be built; doctor builds the same
-// ones, short of listening, and tells of each.
+// part is one part of a server. serve stops at the first that cannot be built; doctor builds the same ones, without
+// listening, and reports on each.
 type part struct {
 	name  string
-	todo  string   // what to do where the failure itself does not say it
-	needs []string // earlier parts that it is built on
+	todo  string   // advice if the failure itself has none
+	needs []string // earlier parts that it depends on
 	open  func(context.Context) error
 }
 
@@ -28,20 +28,20 @@ type partError struct {
 	error
 }
 
-// Unwrap gives what kept the part from being built.
+// Unwrap returns the reason.
 func (e partError) Unwrap() error { return e.error }
 
-// KeyTodo is how one comes by a key.
+// KeyTodo says how to make a key.
 const KeyTodo = "set signing.keys; \"openssl rand -hex 32\" makes a key, and once more a salt"
 
-// What to do about parts that serve and doctor look at in different ways.
+// Advice on parts that serve and doctor check in different ways.
 const (
 	lookUp     = "; docs/config.md explains every key"
 	configTodo = "correct it; config.yaml is the commented example, docs/config.md explains every key"
 	storeTodo  = "name a directory that this user can write in cache.store.dir, or compare cache.store.s3 with the bucket" + lookUp
 )
 
-// Todo says what to do about a failure where it is a part's that could not be built; "" = the failure itself says it.
+// Todo is the advice on a failure if it is that of a part; "" = the failure itself has it.
 func Todo(err error) string {
 	var p partError
 	if errors.As(err, &p) {
@@ -50,12 +50,12 @@ func Todo(err error) string {
 	return ""
 }
 
-// badConfig is a configuration that cannot be read or cannot work.
+// badConfig is an invalid configuration.
 func badConfig(err error) error {
 	return partError{part{name: "configuration", todo: configTodo}, err}
 }
 
-// Load reads the configuration that file and environ hold.
+// Load reads the configuration from file and environ.
 func Load(file string, environ []string) (config.Config, error) {
 	cfg, err := config.Load(file, environ)
 	if err != nil {
@@ -64,7 +64,7 @@ func Load(file string, environ []string) (config.Config, error) {
 	return cfg, nil
 }
 
-// parts lists what a server is built of, in order.
+// parts lists the parts of a server, in the order of building.
 func (a *App) parts() []part {
 	return []part{
 		{"secret files", "chmod go-w, and give them to the user that the server runs as", nil,
@@ -89,13 +89,13 @@ func (a *App) open(ctx context.Context) error {
 			return partError{p, err}
 		}
 		if err := ctx.Err(); err != nil {
-			return err // Some parts do without what did not answer before ctx ended.
+			return err // some parts start without what did not respond before ctx ended
 		}
 	}
 	return nil
 }
 
-// openRules builds what a reload replaces.
+// openRules builds the rules that a reload replaces.
 func (a *App) openRules(context.Context) error {
 	now, err := newLive(a.cfg, nil)
 	if err != nil {
@@ -124,7 +124,7 @@ func (a *App) openWorkers(ctx context.Context) (err error) {
 	return err
 }
 
-// openServer makes the two HTTP doors, without their listeners.
+// openServer makes the HTTP server, without its listeners.
 func (a *App) openServer(context.Context) (err error) {
 	a.watcher = a.newWatcher()
 	a.fitHeap()
@@ -143,7 +143,7 @@ func (a *App) openServer(context.Context) (err error) {
 			},
 		},
 	}
-	if a.prewarm != nil { // A nil pointer in an interface would not be nil.
+	if a.prewarm != nil { // a nil pointer in an interface would not be nil
 		deps.Prewarm, deps.Predecessor = a.prewarm.service, a.prewarm.compat
 		if a.prewarm.intakes != nil {
 			deps.Overview.Intakes = a.prewarm.intakes

@@ -7,12 +7,12 @@ import (
 	"github.com/goldcrest/goldcrest/pressure"
 )
 
-// newWatcher makes what watches the memory of the control group and of the processes.
+// newWatcher makes the watcher of the memory of the control group and of the processes.
 func (a *App) newWatcher() *pressure.Watcher {
 	return pressure.New([]pressure.Gauge{pressure.Group("/"), a.processes}, a.relieve, nil)
 }
 
-// memoryLimit is the memory that there is for server and workers, 0 = nobody says.
+// memoryLimit is the memory for server and workers, 0 = no limit is known.
 func (a *App) memoryLimit() int64 {
 	limit := a.cfg.Memory.Limit
 	if _, group, err := pressure.Group("/")(); err == nil && group > 0 && (limit == 0 || group < limit) {
@@ -21,16 +21,16 @@ func (a *App) memoryLimit() int64 {
 	return limit
 }
 
-// fitHeap has Go collect garbage early once the server's own memory nears half of what there is: else the memory tier's
-// garbage may take as much as the tier, in less time than a step takes. An operator's GOMEMLIMIT stands.
+// fitHeap makes Go collect garbage early once the server's own memory nears half of the limit. Otherwise the memory
+// tier's garbage may grow to the size of the tier before a step takes effect. An operator's GOMEMLIMIT is kept.
 func (a *App) fitHeap() {
 	if limit := a.memoryLimit(); limit > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(limit / 2)
 	}
 }
 
-// fitMemory lowers the room for decoded pictures to half of the memory that there is at all: it may be taken in a
-// moment, before any step is of help.
+// fitMemory lowers the memory for decoded pictures to half of the limit: it may be used within a moment, before any
+// step takes effect.
 func (a *App) fitMemory(imageMemory int64) int64 {
 	limit := a.memoryLimit()
 	if limit == 0 || imageMemory <= limit/2 {
@@ -40,8 +40,8 @@ func (a *App) fitMemory(imageMemory int64) int64 {
 	return limit / 2
 }
 
-// smallMemory is the limit below which there is one worker. With two, viewers who ask for pictures of 24 and 49 MP in
-// 256 MiB had the kernel kill the server within seconds on Debian 13, before a step could be of help
+// smallMemory is the limit below which there is one worker. With two, viewers who asked for pictures of 24 and 49 MP in
+// 256 MiB made the kernel kill the server within seconds on Debian 13, before a step took effect
 // (TestFault34ControlGroup).
 const smallMemory = 512 << 20
 
@@ -51,7 +51,7 @@ func (a *App) isSmall() bool {
 	return 0 < limit && limit < smallMemory
 }
 
-// fitWorkers lowers the number of workers to what a small limit bears.
+// fitWorkers lowers the number of workers for a small limit.
 func (a *App) fitWorkers(workers int) int {
 	if workers == 1 || !a.isSmall() {
 		return workers
@@ -61,13 +61,13 @@ func (a *App) fitWorkers(workers int) int {
 	return 1
 }
 
-// processes gauges server and workers against memory.limit.
+// processes is the gauge of server and workers against memory.limit.
 func (a *App) processes() (used, limit int64, err error) {
 	own, err := pressure.Resident()
 	return own + a.pool.Memory(), a.live.Load().cfg.Memory.Limit, err
 }
 
-// relieve gives up work, and memory that is held to save work, as a step calls for.
+// relieve reduces work and frees caches, as a step requires.
 func (a *App) relieve(from pressure.Step, to pressure.Level) {
 	if to.Step > from {
 		a.log.Warn("memory is short; giving work up", "step", to.Step.String(), "used", to.Used, "limit", to.Limit)
@@ -80,7 +80,7 @@ func (a *App) relieve(from pressure.Step, to pressure.Level) {
 	case pressure.CacheOnly:
 		tier /= 2
 	case pressure.Refuse:
-		tier /= 8 // Else nothing would ever end this step where the tier itself is too large.
+		tier /= 8 // otherwise the step would never end if the tier itself is too large
 	}
 	a.memory.Bound(tier)
 	if to.Step > from {

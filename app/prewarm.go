@@ -26,9 +26,8 @@ type background struct {
 	intakes  *intake.Door // nil = there are none
 }
 
-// openPrewarm makes the prewarm door, if the instance has one: one that is only a proxy has if it shares a queue. The
-// queue opens in the background: until then every call is refused as one that may come again, and viewers get their
-// pictures.
+// openPrewarm opens prewarm, if the instance has it: one that is only a proxy does if it shares a queue. The queue
+// opens in the background: until then calls are refused with a retryable fault, and viewers are served.
 func (a *App) openPrewarm(ctx context.Context) (err error) {
 	if err := a.openPurges(); err != nil {
 		return err
@@ -38,7 +37,7 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 		return nil
 	}
 	b := &background{}
-	a.prewarm = b // Closed with the app, whatever of it is open.
+	a.prewarm = b // closed with the app, even if only a part of it is open
 	if b.webhooks, err = prewarm.NewWebhooks(cfg.Prewarm.Door.Callbacks, a.origin.Guarded(), nil); err != nil {
 		return err
 	}
@@ -69,7 +68,7 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 	return a.openCompat(ctx, b)
 }
 
-// openCompat opens the predecessor's call and, if it is configured, the way to its buckets.
+// openCompat opens the predecessor's call and, if configured, the access to its buckets.
 func (a *App) openCompat(ctx context.Context, b *background) (err error) {
 	cfg := a.live.Load().cfg
 	deps := prewarm.CompatDeps{
@@ -87,7 +86,7 @@ func (a *App) openCompat(ctx context.Context, b *background) (err error) {
 	return err
 }
 
-// sign gives the URL of a variant under the keys in force.
+// sign returns the URL of a variant, signed with the current keys.
 func (a *App) sign(key, source, options string, ttl, round time.Duration) (string, error) {
 	now := a.live.Load()
 	return now.rules.SignURL(access.URL{
@@ -117,11 +116,11 @@ func (a *App) work(ctx context.Context) (wait func()) {
 	return working.Wait
 }
 
-// restartEvery is the pause before workers that ended early begin again.
+// restartEvery is the pause before workers that failed are started again.
 const restartEvery = 5 * time.Second
 
-// keepRunning runs workers until ctx ends. Viewers are served without them: what ends them early is logged, and they
-// begin again.
+// keepRunning runs workers until ctx ends. Viewers are served without them: an early end is logged, and they start
+// again.
 func (a *App) keepRunning(ctx context.Context, run func(context.Context) error) {
 	for {
 		err := run(ctx)
@@ -152,7 +151,7 @@ func (b *background) close(ctx context.Context) error {
 	return nil
 }
 
-// reloadPrewarm takes what may change while serving.
+// reloadPrewarm applies a reload to prewarm.
 func (a *App) reloadPrewarm(cfg config.Config) error {
 	if a.prewarm == nil {
 		return nil

@@ -17,13 +17,13 @@ import (
 	"github.com/goldcrest/goldcrest/purge"
 )
 
-// allKeys begins every key.
+// allKeys is the prefix of every key.
 const allKeys = "v1/"
 
-// newInstance makes the name of this process among those that share a queue.
+// newInstance makes a name for this process, unique among those that share a queue.
 func newInstance() string { return rand.Text() }
 
-// sharedPurges brings purges to and from the other instances.
+// sharedPurges exchanges purges with the other instances.
 type sharedPurges struct {
 	*purge.Shared
 	log     *natsqueue.Purges
@@ -31,8 +31,8 @@ type sharedPurges struct {
 	running sync.WaitGroup
 }
 
-// openPurgeLog opens what keeps the purges of an instance alone over a restart; nil where nothing does. Only writes to
-// a bucket outlive their process, and only an instance with a queue has a directory that is its own.
+// openPurgeLog opens the file that keeps the purges of a single instance over a restart; nil if it has none. Only
+// writes to a bucket outlive their process, and only an instance with a queue has a directory of its own.
 func (a *App) openPurgeLog(ctx context.Context) pipeline.PurgeLog {
 	if a.cfg.Prewarm.Queue.NATS != "" || a.cfg.Cache.Store.S3.Bucket == "" || !a.cfg.Is(config.RolePrewarm) {
 		return nil
@@ -45,7 +45,7 @@ func (a *App) openPurgeLog(ctx context.Context) pipeline.PurgeLog {
 	return file
 }
 
-// firstGeneration is the one before the first purge: an instance alone numbers purges by itself, from its start.
+// firstGeneration is the one before the first purge: a single instance numbers its purges itself, from its start.
 func (a *App) firstGeneration() cache.Generation {
 	if a.cfg.Prewarm.Queue.NATS != "" {
 		return cache.Generation{}
@@ -53,7 +53,7 @@ func (a *App) firstGeneration() cache.Generation {
 	return cache.Generation{Epoch: time.Now().UnixMilli()}
 }
 
-// openPurges begins to follow the purges of the instances that share a cluster. It does not wait for the cluster.
+// openPurges starts to follow the purges of the instances that share a cluster. It does not wait for the cluster.
 func (a *App) openPurges() error {
 	if a.cfg.Prewarm.Queue.NATS == "" {
 		return nil
@@ -70,7 +70,7 @@ func (a *App) openPurges() error {
 	return nil
 }
 
-// close leaves the other instances. That they cannot be told is no failure: they wait for the end of a lease.
+// close leaves the other instances. If they cannot be told, that is not an error: they wait for the end of a lease.
 func (s *sharedPurges) close(ctx context.Context) {
 	if s == nil {
 		return
@@ -81,7 +81,7 @@ func (s *sharedPurges) close(ctx context.Context) {
 	s.log.Close()
 }
 
-// purged is this instance as purges see it.
+// purged implements purge.Instance for this instance.
 type purged struct{ *App }
 
 var _ purge.Instance = purged{}
@@ -105,7 +105,7 @@ func (a purged) Remove(ctx context.Context, prefixes []string) (int, error) {
 // ForgetAll implements purge.Instance.
 func (a purged) ForgetAll() { a.pipeline.ForgetAll() }
 
-// purge removes variants here and on the other instances. What the prewarm door knows against their sources goes too.
+// purge removes variants here and on the other instances, and prewarm's knowledge about their sources.
 func (a *App) purge(ctx context.Context, what pipeline.Selector) (n int, err error) {
 	if a.shared != nil {
 		n, err = a.shared.Purge(ctx, what.Prefixes(), what.Sources())
@@ -121,7 +121,7 @@ func (a *App) purge(ctx context.Context, what pipeline.Selector) (n int, err err
 	return n, a.forgetBroken(ctx, what)
 }
 
-// purgeFault says what the caller is to do: repeat the purge.
+// purgeFault is the fault for the caller: repeat the purge.
 func purgeFault(err error) error {
 	said := ""
 	switch {
@@ -139,8 +139,8 @@ func purgeFault(err error) error {
 	return f
 }
 
-// forgetBroken makes the prewarm door look again at sources that it knows to be broken. A queue that is not open
-// answers nobody.
+// forgetBroken makes prewarm fetch sources again that are known to be broken. While the queue is not open, there is
+// nothing to forget.
 func (a *App) forgetBroken(ctx context.Context, what pipeline.Selector) error {
 	if a.prewarm == nil || !a.prewarm.queue.IsOpen() {
 		return nil

@@ -21,12 +21,12 @@ import (
 	"github.com/goldcrest/goldcrest/signing"
 )
 
-// live is what a reload replaces, as the parts outside the server see it.
+// live is the part of a configuration that a reload replaces, outside the server.
 type live struct {
 	cfg     config.Config // in force
 	rules   access.Rules
 	quotas  map[string]prewarm.Quota // of all tokens, by name
-	restart []string                 // keys whose values in the file need a restart
+	restart []string                 // changed keys that need a restart
 }
 
 // newLive builds it.
@@ -35,15 +35,14 @@ func newLive(cfg config.Config, restart []string) (*live, error) {
 	return &live{cfg, rules, cfg.API.Quotas(), restart}, err
 }
 
-// basis stands for what a verdict on a source comes of beside the source: the limits in force, and the program that
-// reads it.
+// basis identifies what a verdict depends on besides the source: the limits in force, and the program's version.
 func (a *App) basis() string {
 	cfg := a.live.Load().cfg
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %+v %+v", a.version, cfg.Origin, cfg.Transform)) // No secret is among them.
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %+v %+v", a.version, cfg.Origin, cfg.Transform)) // none of these is secret
 	return hex.EncodeToString(sum[:8])
 }
 
-// print writes the configuration in force as YAML, and names what waits for a restart in a comment before it.
+// print writes the configuration in force as YAML; a comment before it names the keys that wait for a restart.
 func (l *live) print(w io.Writer) error {
 	if len(l.restart) > 0 {
 		if _, err := fmt.Fprintf(w, "# Changed since the start, in force after a restart: %s\n", strings.Join(l.restart, ", ")); err != nil {
@@ -53,8 +52,8 @@ func (l *live) print(w io.Writer) error {
 	return l.cfg.Print(w)
 }
 
-// reload reads the configuration again and swaps what may change while serving; what else has changed is named and
-// stays as it is. Anything wrong keeps all of the old.
+// reload reads the configuration again and applies the reloadable keys; other changed keys are named and keep their
+// values. On any error everything keeps its old value.
 func (a *App) reload(ctx context.Context, r Reloads, level *slog.LevelVar) (taken, restart []string, err error) {
 	read, err := config.Load(r.File, r.Environ)
 	if err == nil {
@@ -76,7 +75,7 @@ func (a *App) reload(ctx context.Context, r Reloads, level *slog.LevelVar) (take
 		return nil, nil, err
 	}
 	next.rules.Links = a.keepLinks()
-	// Secrets in files are all that Validate has not seen; where they fail, the parts swapped before go back.
+	// Validate does not read secret files; if one fails here, the parts that were swapped are restored.
 	err = a.reloadPrewarm(cfg)
 	if err == nil {
 		err = a.reloadOrigin(ctx, cfg)
@@ -93,7 +92,7 @@ func (a *App) reload(ctx context.Context, r Reloads, level *slog.LevelVar) (take
 	return taken, restart, nil
 }
 
-// reloadOnHangup reloads at every hangup until ctx ends.
+// reloadOnHangup reloads at every SIGHUP until ctx ends.
 func (a *App) reloadOnHangup(ctx context.Context, r Reloads, level *slog.LevelVar) {
 	for {
 		select {
@@ -115,7 +114,7 @@ func (a *App) reloadOnHangup(ctx context.Context, r Reloads, level *slog.LevelVa
 	}
 }
 
-// openOrigin makes the client for originals. Sources that speak HTTP connect through it, so it is made without them.
+// openOrigin makes the origin client. Sources that speak HTTP connect through it, so it is made without them.
 func (a *App) openOrigin(ctx context.Context) (err error) {
 	cfg := a.cfg.Origin.Config
 	if a.origin, err = origin.New(cfg, origin.Hooks{Observer: a.metrics}); err != nil {
@@ -124,7 +123,7 @@ func (a *App) openOrigin(ctx context.Context) (err error) {
 	return a.reloadOrigin(ctx, a.cfg)
 }
 
-// reloadOrigin has the client ask as the configuration says. After an error it asks as before.
+// reloadOrigin applies a configuration to the client. After an error the old one stays.
 func (a *App) reloadOrigin(ctx context.Context, cfg config.Config) error {
 	c := cfg.Origin.Config
 	c.Self = a.self(cfg)
@@ -134,21 +133,20 @@ func (a *App) reloadOrigin(ctx context.Context, cfg config.Config) error {
 	return a.origin.Reload(c)
 }
 
-// self is this server's own addresses, which are refused as sources, and the marker by which it knows its own requests.
+// self has this server's own addresses, which are refused as sources, and the marker of its own requests.
 func (a *App) self(cfg config.Config) (s origin.Self) {
-	if host, err := cfg.Server.PublicHost(); err == nil { // Validate has told of any error.
+	if host, err := cfg.Server.PublicHost(); err == nil { // Validate has reported any error
 		s.Own = append(s.Own, host)
 	}
-	// Without keys there is no server that a fetch could come back to.
+	// Without keys no fetch can return to this server.
 	if keys, err := signing.New(cfg.Signing, time.Now); err == nil {
 		s.Marker = keys.Markers()[0]
 	}
 	return s
 }
 
-// ways opens the sources that are configured, and reads the secrets of hosts. The directories of those before are
-// closed
-// by the garbage collector, once no fetch uses them any more.
+// ways opens the configured sources and reads the secrets of hosts. The garbage collector closes the previous
+// directories, once no fetch uses them.
 func (a *App) ways(ctx context.Context, cfg config.Sources, w *origin.Ways) (err error) {
 	w.Sources = map[string]origin.Source{}
 	if w.Manners, err = manners.New(cfg.Hosts); err != nil {
@@ -169,7 +167,7 @@ func (a *App) ways(ctx context.Context, cfg config.Sources, w *origin.Ways) (err
 	return err
 }
 
-// checkSources says what each pattern of sources does.
+// checkSources describes each configured entry of sources.
 func checkSources(cfg config.Sources) (checks []Check) {
 	add := func(key string, does fmt.Stringer) { checks = append(checks, Check{Name: key, Detail: does.String()}) }
 	for _, h := range cfg.Hosts {

@@ -11,14 +11,14 @@ import (
 	"github.com/goldcrest/goldcrest/config"
 )
 
-// Reloads says when and from where a running server reads its configuration again.
+// Reloads says when and from where a running server reloads its configuration.
 type Reloads struct {
 	Hangup  <-chan os.Signal // each value asks for a reload
 	File    string
 	Environ []string
 }
 
-// Run is the life of a server, from opening its parts to closing them after ctx ended. It logs to w.
+// Run opens the parts of a server, serves, and closes them after ctx ends. It logs to w.
 func Run(ctx context.Context, version string, cfg config.Config, r Reloads, w io.Writer) error {
 	var level slog.LevelVar
 	level.Set(logLevel(cfg.Log.Level))

@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 )
 
-// errNotSynced says that a cluster acknowledges what is not on disk yet.
+// errNotSynced says that a cluster acknowledges writes that are not on disk yet.
 var errNotSynced = errors.New("NATS acknowledges before its disk has synced: units may be lost when all servers lose power")
 
 // natsSyncs asks the monitoring port of a NATS server whether every write is synced before it is acknowledged.
@@ -52,7 +52,7 @@ func natsSyncs(ctx context.Context, monitor string) error {
 	return nil
 }
 
-// checkSync is doctor's look at what an external cluster's acknowledgement is worth.
+// checkSync is doctor's check of the external cluster's acknowledgements.
 func checkSync(ctx context.Context, cfg natsqueue.Config) Check {
 	const name = "queue's disks"
 	if cfg.Monitor == "" {
@@ -63,7 +63,7 @@ func checkSync(ctx context.Context, cfg natsqueue.Config) Check {
 		"set jetstream { sync_interval: always } on every NATS server, and compare prewarm.queue.monitor with its monitoring port")
 }
 
-// tellSync logs the same at the start.
+// tellSync logs the result at the start.
 func (a *App) tellSync(ctx context.Context) {
 	cfg := a.live.Load().cfg.Prewarm.Queue
 	switch {

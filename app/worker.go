@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec"
 )
 
-// buildID is what a worker must name to be this server's own: the version and, where Go knows it, the revision.
+// buildID must be equal in server and worker: the version and, if Go knows it, the revision.
 func buildID(version string) string {
 	id := version
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -24,8 +24,8 @@ func buildID(version string) string {
 	return id
 }
 
-// Work is the life of a worker process, which makes pictures by the named engine for the server that started it. inputs
-// are the formats that it will have to read, with commas between them, mark is the file of the watermark.
+// Work runs a worker process for the server that started it. inputs are the enabled formats, separated by commas, mark
+// is the file of the watermark.
 func Work(version, engine, inputs, mark string) error {
 	c, err := codec.New(engine)
 	if err != nil {
@@ -45,9 +45,9 @@ func Work(version, engine, inputs, mark string) error {
 	return transform.Serve(c, buildID(version))
 }
 
-// selfCheck has the encoders checked, behind everything else, and tells what came of it.
+// selfCheck checks the encoders at the lowest priority, and logs the result.
 func (a *App) selfCheck(ctx context.Context) {
-	if a.isSmall() { // A worker more takes some 80 MB, and viewers may want all there is.
+	if a.isSmall() { // another worker takes some 80 MB, which viewers may need
 		a.log.Info("the encoders are not checked: the memory limit is small; doctor -quality checks them",
 			"limit", a.memoryLimit())
 		return
@@ -71,7 +71,7 @@ func (a *App) selfCheck(ctx context.Context) {
 	a.log.Info("the encoders are as expected")
 }
 
-// Versions names the build, the sandbox that the kernel offers, and the libraries that make pictures, by name.
+// Versions returns the build, the kernel's sandbox features, and the versions of the image libraries, by name.
 func Versions(version string) (build, sandbox string, libraries map[string]string, err error) {
 	c, err := codec.New(codec.EngineVips)
 	if err != nil {

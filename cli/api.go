@@ -15,7 +15,7 @@ import (
 // defaultServer is the private listener of a server on this machine.
 const defaultServer = "http://127.0.0.1:8081"
 
-// apiFlags are the flags of the commands that talk to a running server.
+// apiFlags are the flags of the commands that call a running server.
 type apiFlags struct {
 	env                      env
 	server, token, tokenFile *string
@@ -60,7 +60,7 @@ func (f apiFlags) open() (*client.API, error) {
 	return api, nil
 }
 
-// explain adds to a failure of the API what to do about it.
+// explain adds advice to a failure of the API.
 func (f apiFlags) explain(err error) error {
 	var refused *client.Error
 	var unreached *url.Error

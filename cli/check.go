@@ -11,10 +11,10 @@ import (
 	"github.com/goldcrest/goldcrest/client"
 )
 
-// checkBatch is how many sources, units or keys one call asks about.
+// checkBatch is the number of sources, units or keys in one call.
 const checkBatch = 1000
 
-// runCheck asks a running server what is there of sources, units or keys.
+// runCheck asks a running server for the state of sources, units or keys.
 func runCheck(ctx context.Context, e env, args []string) error {
 	fs := newFlags("check")
 	flags := addAPIFlags(e, fs)
@@ -57,7 +57,7 @@ func runCheck(ctx context.Context, e env, args []string) error {
 	return c.end()
 }
 
-// checkable refuses arguments and flags that do not go together.
+// checkable refuses combinations of arguments and flags that are not allowed.
 func checkable(args []string, units string, keys bool) error {
 	if (len(args) == 0) == (units == "") || units != "" && keys {
 		return errors.New("give URLs, or -keys and keys, or -units FILE")
@@ -141,7 +141,7 @@ func (c *checking) ask(ctx context.Context) error {
 	return nil
 }
 
-// end prints the totals; anything that is not there makes the command fail, so that scripts can wait for it.
+// end prints the totals. The command fails if anything is missing, so that scripts can wait for it.
 func (c *checking) end() error {
 	all := 0
 	for _, n := range c.states {

@@ -1,4 +1,4 @@
-// Package cli holds the commands: their flags, one call of what does the work, and what a person reads.
+// Package cli has the commands: each reads its flags, makes one call and prints the result.
 package cli
 
 import (
@@ -39,8 +39,7 @@ func commands() []command {
 	}
 }
 
-// Main runs the command that the process's arguments name, and ends the process with its exit code. version is that of
-// the build.
+// Main runs the command named by the process's arguments and exits with its exit code. version is that of the build.
 func Main(version string) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second Ctrl-C ends the process at once. A second SIGTERM does not: service managers may repeat it.
@@ -72,7 +71,7 @@ func dispatch(ctx context.Context, e env, args []string) int {
 	return exitUsage
 }
 
-// resolve gives the subcommand that args name, and the arguments that are its own. "help COMMAND" is "COMMAND -h".
+// resolve returns the subcommand and its own arguments. "help COMMAND" is "COMMAND -h".
 func resolve(args []string) (name string, rest []string) {
 	switch {
 	case len(args) == 0:
@@ -90,7 +89,7 @@ func resolve(args []string) (name string, rest []string) {
 	return args[0], args[1:]
 }
 
-// exitCode prints err, if any, and says how the process ends.
+// exitCode prints err, if any, and returns the exit code.
 func exitCode(e env, c command, err error) int {
 	var usage usageError
 	switch {

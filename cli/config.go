@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// runConfig prints what the server would run with.
+// runConfig prints the effective configuration.
 func runConfig(_ context.Context, e env, args []string) error {
 	cfg, _, err := configured(e, newFlags("config"), args)
 	if err != nil {

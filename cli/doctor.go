@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/cli/advice"
 )
 
-// runDoctor looks at everything that a server needs and says what is wrong and what to do.
+// runDoctor checks everything that a server needs and prints what is wrong and what to do.
 func runDoctor(ctx context.Context, e env, args []string) error {
 	fs := newFlags("doctor")
 	file := configFlag(e, fs)
@@ -39,7 +39,7 @@ func runDoctor(ctx context.Context, e env, args []string) error {
 	return nil
 }
 
-// doctorQuality prints how far each encoder is from its promise.
+// doctorQuality prints the distance of each encoder from its target.
 func doctorQuality(e env) error {
 	promises, libraries, err := app.Quality()
 	if err != nil {
@@ -66,7 +66,7 @@ func doctorQuality(e env) error {
 	return nil
 }
 
-// judged is a check in a word and a sentence. What to do comes from the error's kind, else from the check.
+// judged formats a check as a word and a sentence. The advice comes from the error's kind, else from the check.
 func judged(c app.Check) (state, detail string) {
 	switch {
 	case c.Unknown:

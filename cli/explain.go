@@ -16,7 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// runExplain tells what a signed URL asks for; it fetches nothing unless it is told to make the variant.
+// runExplain prints what a signed URL asks for; it fetches nothing unless -run is given.
 func runExplain(ctx context.Context, e env, args []string) error {
 	fs := newFlags("explain")
 	run := fs.Bool("run", false, "make the variant, without a server, and tell how its format and quality were chosen")
@@ -67,7 +67,7 @@ func runExplain(ctx context.Context, e env, args []string) error {
 	return nil
 }
 
-// printChoice tells how the format and the quality of a variant were chosen.
+// printChoice prints how the format and the quality of a variant were chosen.
 func printChoice(w io.Writer, answer pipeline.Answer) {
 	f := variant.DecodeFacts(answer.Entry.Attrs)
 	fact := func(name, value string) {
@@ -100,7 +100,7 @@ func printChoice(w io.Writer, answer pipeline.Answer) {
 		t.Probe.Round(100*time.Microsecond)))
 }
 
-// printExplanation prints one fact a line. The source's query stays out: it may hold secrets.
+// printExplanation prints one fact a line. The source's query is left out: it may contain secrets.
 func printExplanation(w io.Writer, signature string, ref variant.Ref, terms variant.Terms, accept variant.Accept) {
 	source, _, hasQuery := strings.Cut(ref.Source, "?")
 	if hasQuery {

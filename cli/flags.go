@@ -24,7 +24,7 @@ const (
 	exitUsage  = 2
 )
 
-// env is what a subcommand may touch of the process, so that tests run them in their own.
+// env is the part of the process that a subcommand may use, so that tests can replace it.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -33,16 +33,16 @@ type env struct {
 	command        command // that is run
 }
 
-// command is one subcommand. run returns an error whose text tells the user what happened and what to do; a usageError
-// makes the exit code 2.
+// command is one subcommand. The error of run tells the user what happened and what to do; a usageError makes the exit
+// code 2.
 type command struct {
 	name, args, summary string
 	run                 func(ctx context.Context, e env, args []string) error
-	operands            bool // it takes arguments beside flags
+	operands            bool // it takes arguments besides flags
 	hidden              bool
 }
 
-// usageError is a wrong call of a subcommand.
+// usageError is a wrong command line.
 type usageError struct{ error }
 
 // usage is the command's call in one line.
@@ -55,8 +55,8 @@ func newFlags(name string) *flag.FlagSet {
 	return fs
 }
 
-// parseFlags parses args, in which flags may follow arguments. "-h" prints the flags and gives flag.ErrHelp, anything
-// wrong gives a usageError.
+// parseFlags parses args, in which flags may follow arguments. "-h" prints the flags and returns flag.ErrHelp; any
+// mistake returns a usageError.
 func parseFlags(e env, fs *flag.FlagSet, args []string) error {
 	operands, err := parseMixed(fs, args)
 	switch {
@@ -73,7 +73,8 @@ func parseFlags(e env, fs *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// parseMixed parses args and gives what is not a flag; fs.Args has the same then. What follows "--" is no flag.
+// parseMixed parses args and returns the non-flags, which are also in fs.Args afterwards. Everything after "--" is an
+// argument.
 func parseMixed(fs *flag.FlagSet, args []string) (operands []string, err error) {
 	for {
 		if err := fs.Parse(args); err != nil {
@@ -92,7 +93,7 @@ func parseMixed(fs *flag.FlagSet, args []string) (operands []string, err error) 
 	return operands, fs.Parse(append([]string{"--"}, operands...))
 }
 
-// strayArgument refuses an argument of a command that takes none.
+// strayArgument is the error of an unexpected argument.
 func strayArgument(fs *flag.FlagSet, arg string) error {
 	hint := ""
 	ext := filepath.Ext(arg)
@@ -102,7 +103,7 @@ func strayArgument(fs *flag.FlagSet, arg string) error {
 	return fmt.Errorf("it takes no arguments, but %q was given%s", arg, hint)
 }
 
-// plainFlagError says in plain words what package flag found wrong.
+// plainFlagError rewrites an error of package flag in plain words.
 func plainFlagError(fs *flag.FlagSet, args []string, err error) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		var names []string
@@ -131,7 +132,7 @@ func plainFlagError(fs *flag.FlagSet, args []string, err error) error {
 	return err
 }
 
-// didYouMean asks whether another name was meant; "" where none comes near.
+// didYouMean suggests a similar name; "" if there is none.
 func didYouMean(before, name string) string {
 	if name == "" {
 		return ""
@@ -139,7 +140,7 @@ func didYouMean(before, name string) string {
 	return "; did you mean " + before + name + "?"
 }
 
-// wanted describes the values that a flag takes; "" = its own error does.
+// wanted describes the values of a flag; "" = its own error does.
 func wanted(v flag.Value) string {
 	getter, ok := v.(flag.Getter)
 	if !ok {
@@ -156,7 +157,7 @@ func wanted(v flag.Value) string {
 	return ""
 }
 
-// atLeast gives a usageError where the value of an integer flag is too small.
+// atLeast returns a usageError if the value of an integer flag is too small.
 func atLeast(name string, value, least int64) error {
 	if value < least {
 		return usageError{fmt.Errorf("-%s: %s is less than %d", name, strconv.FormatInt(value, 10), least)}
@@ -179,7 +180,7 @@ func configFlag(e env, fs *flag.FlagSet) *string {
 	return fs.String("config", e.lookEnv("GOLDCREST_CONFIG"), "configuration `FILE`; without one, defaults and GOLDCREST_ variables")
 }
 
-// configured parses args, -config among them, and loads the configuration that they name. file is that name.
+// configured parses args, -config among them, and loads that configuration. file is its name.
 func configured(e env, fs *flag.FlagSet, args []string) (cfg config.Config, file string, err error) {
 	name := configFlag(e, fs)
 	if err := parseFlags(e, fs, args); err != nil {
@@ -189,7 +190,7 @@ func configured(e env, fs *flag.FlagSet, args []string) (cfg config.Config, file
 	return cfg, *name, err
 }
 
-// open opens a file for reading, or gives stdin for "-".
+// open opens a file for reading, or returns stdin for "-".
 func (e env) open(name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(e.stdin), nil
@@ -204,7 +205,7 @@ func (e env) open(name string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// stdoutOr opens a file for writing, or gives stdout for "-".
+// stdoutOr opens a file for writing, or returns stdout for "-".
 func (e env) stdoutOr(name string) (io.WriteCloser, error) {
 	if name == "-" {
 		return nopCloser{e.stdout}, nil

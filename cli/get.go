@@ -50,7 +50,7 @@ func runGet(ctx context.Context, e env, args []string) error {
 	return w.Close()
 }
 
-// parseTarget reads a source URL with options beside it, or a path of options and source, signed or not.
+// parseTarget parses a source URL with separate options, or a path of options and source, signed or not.
 func parseTarget(cfg config.Config, target, options string) (variant.Ref, error) {
 	parser, err := cfg.NewParser()
 	if err != nil {
@@ -74,7 +74,7 @@ func parseTarget(cfg config.Config, target, options string) (variant.Ref, error)
 	return parser.Ref(target, spec)
 }
 
-// unsigned gives the path of options and source in a URL or path of this server; "" = target is the URL of a source.
+// unsigned returns the path of options and source in a URL or path of this server; "" = target is the URL of a source.
 func unsigned(cfg config.Config, target string) (string, error) {
 	base := cfg.Server.BaseURL + "/"
 	isPath := strings.HasPrefix(target, "/")
@@ -97,7 +97,7 @@ func unsigned(cfg config.Config, target string) (string, error) {
 	return "", nil
 }
 
-// signedPath gives the path of a URL as it is signed: without host and prefix.
+// signedPath returns the signed part of a URL's path: without host and prefix.
 func signedPath(cfg config.Config, target string) string {
 	target = strings.TrimPrefix(target, cfg.Server.BaseURL)
 	if i := strings.Index(target, "://"); i > 0 && !strings.HasPrefix(target, "/") {

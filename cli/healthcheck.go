@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/app"
 )
 
-// runHealthcheck asks the private listener of a server on this machine.
+// runHealthcheck queries the private listener of a server on this machine.
 func runHealthcheck(ctx context.Context, e env, args []string) error {
 	fs := newFlags("healthcheck")
 	file := configFlag(e, fs)

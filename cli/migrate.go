@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/signing"
 )
 
-// runMigrate tells what would become of the requests in another proxy's access log.
+// runMigrate reports how the requests in another proxy's access log would be handled.
 func runMigrate(_ context.Context, e env, args []string) error {
 	fs := newFlags("migrate")
 	from := fs.String("from", migrate.Imgproxy, "whose log it is: imgproxy, or thumbor (also for imagor)")
@@ -46,7 +46,7 @@ func runMigrate(_ context.Context, e env, args []string) error {
 	return nil
 }
 
-// afterCheck are the arguments behind the one thing there is to do.
+// afterCheck returns the arguments after "check", the only subcommand.
 func afterCheck(args []string) ([]string, error) {
 	switch {
 	case len(args) > 0 && args[0] == "check":
@@ -57,7 +57,7 @@ func afterCheck(args []string) ([]string, error) {
 	return nil, usageError{errors.New("there is one thing to do: goldcrest migrate check FILE")}
 }
 
-// newJudge makes the judge that a server with the configuration would be.
+// newJudge makes the judge for a server with the configuration.
 func newJudge(cfg config.Config, from string, unsigned bool) (j migrate.Judge, err error) {
 	j.Grammar, j.Prefix = from, cfg.Server.PathPrefix
 	if j.Parser, err = cfg.NewParser(); err == nil && len(cfg.Signing.Keys) > 0 && !unsigned {
@@ -66,7 +66,7 @@ func newJudge(cfg config.Config, from string, unsigned bool) (j migrate.Judge, e
 	return j, err
 }
 
-// readLog judges the lines of a file, or of the standard input.
+// readLog judges the lines of a file, or of standard input.
 func readLog(e env, name string, j migrate.Judge) (report migrate.Report, err error) {
 	log := e.stdin
 	if name != "-" {

@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	maxBatchBytes = 4 << 20         // a call of lines is closed when it has grown to this
-	pollEvery     = 2 * time.Second // how long one look at a job may be held back
-	maxJobsAhead  = 1000            // jobs posted and not yet ended: past it, posting waits
+	maxBatchBytes = 4 << 20         // a batch of lines is posted when it has this size
+	pollEvery     = 2 * time.Second // the timeout of one long poll of a job
+	maxJobsAhead  = 1000            // jobs posted and not yet ended: at this number, posting waits
 )
 
 // prewarming is one run of the command.
@@ -30,20 +30,20 @@ type prewarming struct {
 	api      *client.API
 	call     client.Call
 	batch    int
-	key      string           // of this run; each batch's idempotency key begins with it
-	verdicts *json.Encoder    // nil = not wanted
+	key      string           // of this run: the prefix of each batch's idempotency key
+	verdicts *json.Encoder    // nil = not requested
 	bar      *progress.Bar    //
-	lines    *progress.Notes  // what is told of single units
-	broken   *progress.Notes  // and of images that could not be made
-	totals   progress.Totals  // of the jobs that ended
-	accepted bool             // the server has taken something
+	lines    *progress.Notes  // messages about single units
+	broken   *progress.Notes  // and about images that could not be made
+	totals   progress.Totals  // of ended jobs
+	accepted bool             // the server has accepted something
 	posted   chan postedBatch // in order
 }
 
 // postedBatch is a batch that the server has accepted, or the error that ended the posting.
 type postedBatch struct {
 	job    client.Accepted
-	bad    int // lines that the server could not read
+	bad    int // lines that the server could not parse
 	failed error
 }
 
@@ -95,7 +95,7 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	return p.run(ctx, e, in)
 }
 
-// run posts in one goroutine and watches the jobs in this one, in the order of their posting.
+// run posts in one goroutine and watches the jobs in this one, in the order of posting.
 func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,7 +133,7 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 	return nil
 }
 
-// post reads the units and posts them in batches. What was read before an error is posted all the same.
+// post reads the units and posts them in batches. Units read before an error are still posted.
 func (p *prewarming) post(ctx context.Context, in io.Reader) error {
 	units := unitfile.NewReader(in)
 	var b batch
@@ -166,19 +166,19 @@ func (p *prewarming) post(ctx context.Context, in io.Reader) error {
 // batch is the units of one call.
 type batch struct {
 	body  bytes.Buffer
-	lines []int // the line of the file on which each unit begins
+	lines []int // the line in the file of each unit's start
 }
 
-// line is where a unit stands in the file: n is its line in the body, from 1.
+// line is where a unit is in the file: n is its line in the body, from 1.
 func (b batch) line(n int) int { return b.lines[min(max(n, 1), len(b.lines))-1] }
 
-// postBatch posts a batch, and names the units that the server could not read, or has something to say about.
+// postBatch posts a batch, and reports the units that the server could not parse or has a note about.
 func (p *prewarming) postBatch(ctx context.Context, b batch) error {
 	call := p.call
 	call.Key = p.key + "-" + strconv.Itoa(b.lines[0])
 	accepted, err := p.api.PrewarmLines(ctx, b.body.Bytes(), call)
 	var refused *client.Error
-	if errors.As(err, &refused) && refused.Code == "bad_unit" { // Nothing in it could be read.
+	if errors.As(err, &refused) && refused.Code == "bad_unit" { // no unit of it could be parsed
 		p.lines.Tell("lines %d to %d: %s (%s)", b.lines[0], b.line(len(b.lines)), b.inFile(refused.Detail), refused.Code)
 		return p.hand(ctx, postedBatch{bad: len(b.lines)})
 	}
@@ -202,7 +202,7 @@ func (p *prewarming) postBatch(ctx context.Context, b batch) error {
 	return p.hand(ctx, posted)
 }
 
-// inFile puts the lines of the file in the place of those of the body, in the server's words.
+// inFile replaces the line numbers of the body by those of the file in the server's message.
 func (b batch) inFile(detail string) string {
 	before, after, ok := strings.Cut(detail, "in line ")
 	var n int
@@ -212,7 +212,7 @@ func (b batch) inFile(detail string) string {
 	return before + "in line " + strconv.Itoa(b.line(n)) + strings.TrimPrefix(after, strconv.Itoa(n))
 }
 
-// hand gives what was posted to who watches the jobs.
+// hand passes a posted batch to watch.
 func (p *prewarming) hand(ctx context.Context, b postedBatch) error {
 	select {
 	case p.posted <- b:
@@ -230,7 +230,7 @@ func (p *prewarming) watch(ctx context.Context) error {
 		}
 		p.totals.Unreadable += b.bad
 		p.bar.Posted(b.job.Counts.Variants)
-		if b.job.Job == "" { // Nothing in the batch could be worked.
+		if b.job.Job == "" { // no unit of the batch was accepted
 			continue
 		}
 		p.accepted = true
@@ -261,8 +261,7 @@ func (p *prewarming) follow(ctx context.Context, id string) error {
 	}
 }
 
-// results reads the verdicts of a job that has ended: all of them where they are to be written, else those of what
-// could not be made.
+// results reads the verdicts of an ended job: all of them if they are to be written, else only those of failures.
 func (p *prewarming) results(ctx context.Context, j client.Job) error {
 	var states []string
 	switch {
@@ -291,7 +290,7 @@ func (p *prewarming) results(ctx context.Context, j client.Job) error {
 				continue
 			}
 			p.totals.Reasons[v.Reason]++
-			// The variants of an image follow each other: it is told once.
+			// The variants of an image follow each other: report it once.
 			if image := fmt.Sprintf("%s: %s at %s %s", v.State, v.UnitID, v.Pointer, v.Source); image != told {
 				told = image
 				p.broken.Tell("%s (%s)", image, v.Reason)

@@ -11,7 +11,7 @@ import (
 
 // runServe is the server.
 func runServe(ctx context.Context, e env, args []string) error {
-	hup := make(chan os.Signal, 1) // Before anything is opened: a reload that is asked for during the start comes after it.
+	hup := make(chan os.Signal, 1) // before anything is opened: a SIGHUP during the start is handled after it
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	cfg, file, err := configured(e, newFlags("serve"), args)

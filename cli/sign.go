@@ -54,7 +54,7 @@ func runSign(_ context.Context, e env, args []string) error {
 	})
 }
 
-// printURLs prints what sign gives for each source.
+// printURLs prints the result of sign for each source.
 func printURLs(w io.Writer, sources []string, sign func(source string) (string, error)) error {
 	for i, source := range sources {
 		url, err := sign(source)
@@ -69,7 +69,7 @@ func printURLs(w io.Writer, sources []string, sign func(source string) (string, 
 	return nil
 }
 
-// presetOptions are the options of a URL that asks for a preset of the configuration.
+// presetOptions are the options of a URL with a configured preset.
 func presetOptions(cfg config.Config, name string) (string, error) {
 	_, ok := cfg.Presets[name]
 	switch {
@@ -85,10 +85,10 @@ func presetOptions(cfg config.Config, name string) (string, error) {
 	return "", usageError{fmt.Errorf("there is no preset %q; those of the configuration are: %s", name, known)}
 }
 
-// readable tells before a URL is signed that the server would refuse its options.
+// readable checks before signing that the server would accept the options.
 func readable(cfg config.Config, options string) error {
 	if cfg.OnlyPresets {
-		return nil // They are names then, which the server looks up.
+		return nil // they are preset names, which the server resolves
 	}
 	parser, err := cfg.NewParser()
 	if err == nil {

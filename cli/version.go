@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/app"
 )
 
-// runVersion prints the program's version and those of the libraries that make its pictures.
+// runVersion prints the versions of the program and of its image libraries.
 func runVersion(_ context.Context, e env, args []string) error {
 	if err := parseFlags(e, newFlags("version"), args); err != nil {
 		return err
@@ -25,9 +25,9 @@ func runVersion(_ context.Context, e env, args []string) error {
 	return nil
 }
 
-// runWorker is the inside of a worker process; the server starts it.
+// runWorker runs a worker process; the server starts it.
 func runWorker(_ context.Context, e env, _ []string) error {
-	// The pool passes the settings on by their names.
+	// The pool passes the settings in environment variables.
 	return app.Work(e.version, e.lookEnv("GOLDCREST_TRANSFORM_ENGINE"), e.lookEnv("GOLDCREST_TRANSFORM_INPUTS"),
 		e.lookEnv("GOLDCREST_TRANSFORM_WATERMARK"))
 }

@@ -18,25 +18,24 @@ import (
 	"time"
 )
 
-// APIConfig says where the private listener is and who asks.
+// APIConfig has the address of the private listener and the credentials.
 type APIConfig struct {
-	// URL is where the private listener is reached: "http://goldcrest.internal:8081".
+	// URL is the address of the private listener: "http://goldcrest.internal:8081".
 	URL string
-	// Token is a bearer token with the scopes of the calls that will be made.
+	// Token is a bearer token with the scopes of the calls.
 	Token string
 	// HTTP makes the requests. nil means a client of its own. Its Timeout should be 0: the context bounds each call,
 	// and long polls take up to a minute.
 	HTTP *http.Client
-	// Attempts is how often a call is tried when its failure would pass by itself. 0 means 8.
+	// Attempts is how often a call with a retryable failure is tried. 0 means 8.
 	Attempts int
-	// MaxPause bounds the pause between two tries, whatever Retry-After asks for. 0 means 30 s. Where that is more than
-	// all pauses that are left, the call ends at once.
+	// MaxPause limits the pause between two attempts, whatever Retry-After says. 0 means 30 s. If Retry-After exceeds
+	// all remaining pauses, the call ends at once.
 	MaxPause time.Duration
 }
 
-// API calls the private listener for a backend. It repeats what failed for a reason that passes by itself (no
-// connection, 429, 503 and the like) after the pause that the server asks for; every call is safe to repeat. Safe for
-// concurrent use.
+// API calls the private listener for a backend. It retries temporary failures (no connection, 429, 503 and others)
+// after the pause that the server asks for; every call is safe to repeat. Safe for concurrent use.
 type API struct {
 	cfg   APIConfig
 	pause func(ctx context.Context, d time.Duration) error
@@ -45,15 +44,15 @@ type API struct {
 // Error is a refusal by the server: its problem document.
 type Error struct {
 	Status     int           `json:"status"`
-	Code       string        `json:"code"` // what the reference of codes is about: queue_full, bad_selector, ...
+	Code       string        `json:"code"` // queue_full, bad_selector, ...
 	Title      string        `json:"title"`
 	Detail     string        `json:"detail"`
 	Retryable  bool          `json:"retryable"`
-	RequestID  string        `json:"request_id"` // as it stands in the server's log
-	RetryAfter time.Duration `json:"-"`          // 0 = not said
+	RequestID  string        `json:"request_id"` // as in the server's log
+	RetryAfter time.Duration `json:"-"`          // 0 = not given
 }
 
-// Error names the code and says what was wrong.
+// Error returns the code and what was wrong.
 func (e *Error) Error() string {
 	text := e.Detail
 	if text == "" {
@@ -67,7 +66,7 @@ func (e *Error) Error() string {
 
 // NewAPI makes an API. It connects to nothing.
 func NewAPI(cfg APIConfig) (*API, error) {
-	if strings.Contains(cfg.URL, "@") { // It may hold a password, which no error repeats.
+	if strings.Contains(cfg.URL, "@") { // it may contain a password, which must not appear in an error
 		return nil, errors.New("client: the URL of the private listener holds a user")
 	}
 	if !isBase(cfg.URL) {
@@ -103,7 +102,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// request is one call: its parts are kept, so that it can be sent again.
+// request is one call, kept so that it can be sent again.
 type request struct {
 	method, path string
 	query        url.Values
@@ -120,13 +119,13 @@ func jsonRequest(path string, v any) (request, error) {
 	return request{method: http.MethodPost, path: path, body: body, header: http.Header{"Content-Type": {"application/json"}}}, nil
 }
 
-// reply is a success, read to its end.
+// reply is a complete successful response.
 type reply struct {
 	header http.Header
 	body   []byte
 }
 
-// fetch sends r until it is answered well, or refused for good, and decodes the answer.
+// fetch sends r, with retries, and decodes the response.
 func (a *API) fetch(ctx context.Context, r request, into any) error {
 	res, err := a.send(ctx, r)
 	if err != nil {
@@ -138,7 +137,7 @@ func (a *API) fetch(ctx context.Context, r request, into any) error {
 	return nil
 }
 
-// send sends r until it is answered with a success that does not break off, or refused for good.
+// send sends r until it gets a complete successful response or a permanent refusal.
 func (a *API) send(ctx context.Context, r request) (reply, error) {
 	body, encoding := r.body, ""
 	if len(body) > 4<<10 {
@@ -159,14 +158,14 @@ func (a *API) send(ctx context.Context, r request) (reply, error) {
 	}
 }
 
-// tooLate reports whether the server asks for a longer pause than all that are left: the quota of a day is free again
+// tooLate reports whether the server asks for a longer pause than all remaining ones: a daily quota may be free only
 // hours later.
 func (a *API) tooLate(err error, try int) bool {
 	var e *Error
 	return errors.As(err, &e) && e.RetryAfter > time.Duration(a.cfg.Attempts-try)*a.cfg.MaxPause
 }
 
-// once sends r one time. Any status of 400 and above is an *Error.
+// once sends r once. Any status of 400 and above is an *Error.
 func (a *API) once(ctx context.Context, r request, body []byte, encoding string) (reply, error) {
 	target := a.cfg.URL + r.path
 	if len(r.query) > 0 {
@@ -195,7 +194,7 @@ func (a *API) once(ctx context.Context, r request, body []byte, encoding string)
 	return reply{res.Header, text}, err
 }
 
-// refusal reads a problem document; anything else on the way is judged by its status.
+// refusal decodes a problem document; for any other body it uses the status.
 func refusal(res *http.Response) *Error {
 	e := &Error{}
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
@@ -213,9 +212,8 @@ func refusal(res *http.Response) *Error {
 	return e
 }
 
-// retryAfter says whether a failed try is worth another, and after which pause: what the server asks for, else a random
-// part of a second that doubles with each try. A little is always added at random, so that many callers do not come
-// back together.
+// retryAfter says whether to retry, and after which pause: what the server asks for, else a random part of a second
+// that doubles with each attempt. Some jitter is always added, so that many callers do not retry together.
 func retryAfter(err error, try int) (time.Duration, bool) {
 	backoff := time.Second << min(try-1, 5)
 	jitter := mathrand.N(backoff)
@@ -229,11 +227,11 @@ func retryAfter(err error, try int) (time.Duration, bool) {
 	return jitter, e.Retryable
 }
 
-// compress is gzip at its fastest: Data Units are text, and the network is rarely faster than that.
+// compress is gzip at its fastest level: Data Units are text, and the network is rarely faster than that.
 func compress(body []byte) []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // The level is a valid one,
-	_, _ = z.Write(body)                            // and a Buffer takes everything.
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid,
+	_, _ = z.Write(body)                            // and a Buffer accepts everything
 	_ = z.Close()
 	return b.Bytes()
 }
@@ -244,5 +242,5 @@ func drain(body io.ReadCloser) {
 	_ = body.Close()
 }
 
-// newKey makes an idempotency key that nobody else has.
+// newKey makes a unique idempotency key.
 func newKey() string { return rand.Text() }

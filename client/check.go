@@ -6,25 +6,25 @@ import (
 	"net/url"
 )
 
-// CheckCall asks what is there of sources, units or keys: one of them.
+// CheckCall asks for the state of sources, units or keys: one of them.
 type CheckCall struct {
 	URLs     []string
 	Units    []Unit
 	Keys     []string
 	Variants []Variant // of URLs and units; nil = the configured presets
-	Select   []string  // where images stand in units
+	Select   []string  // where images are in units
 	Budget   int64     // bytes of each unit, as in the Call that made them; 0 = none
 }
 
-// Checked is what is known of one source or key.
+// Checked is the state of one source or key.
 type Checked struct {
-	Unit     int              `json:"index"` // of its unit, where units were asked about
+	Unit     int              `json:"index"` // of its unit, in a check of units
 	UnitID   string           `json:"id"`
 	Pointer  string           `json:"pointer"`
 	Source   string           `json:"source"`
 	Key      string           `json:"key"`
 	State    string           `json:"state"`  // present: all of it is stored; pending: it is queued; broken; unknown
-	Reason   string           `json:"reason"` // a code, where it is broken
+	Reason   string           `json:"reason"` // a code, if it is broken
 	Variants []CheckedVariant `json:"variants"`
 }
 
@@ -40,14 +40,14 @@ type CheckedVariant struct {
 	Height int    `json:"height"`
 }
 
-// Checks is the answer to a CheckCall.
+// Checks is the result of a CheckCall.
 type Checks struct {
 	Checked []Checked    `json:"checked"`
 	Errors  []UnreadUnit `json:"errors"`
 	Notes   []NotedUnit  `json:"notes"`
 }
 
-// NotedUnit is a unit that was read and is perhaps not what was meant.
+// NotedUnit is a unit that was parsed but may be a mistake.
 type NotedUnit struct {
 	Index int      `json:"index"`
 	Line  int      `json:"line"` // of an NDJSON body; 0 otherwise
@@ -55,7 +55,7 @@ type NotedUnit struct {
 	Note  UnitNote `json:"note"`
 }
 
-// UnreadUnit is a unit that could not be read.
+// UnreadUnit is a unit that could not be parsed.
 type UnreadUnit struct {
 	Index int       `json:"index"`
 	Line  int       `json:"line"` // of an NDJSON body; 0 otherwise
@@ -63,7 +63,7 @@ type UnreadUnit struct {
 	Error UnitError `json:"error"`
 }
 
-// Check tells what is stored, queued or known to be broken. The server does no work for it.
+// Check returns what is stored, queued or known to be broken. It starts no work.
 func (a *API) Check(ctx context.Context, c CheckCall) (Checks, error) {
 	given := 0
 	for _, n := range []int{len(c.URLs), len(c.Units), len(c.Keys)} {
@@ -82,16 +82,16 @@ func (a *API) Check(ctx context.Context, c CheckCall) (Checks, error) {
 	return out, err
 }
 
-// PurgeCall says whose variants are purged: exactly one of its fields is set.
+// PurgeCall says which variants are purged: set exactly one field.
 type PurgeCall struct {
-	Source string `json:"source,omitempty"` // of this source
-	Unit   string `json:"unit,omitempty"`   // of the sources of a unit, as far as the server keeps jobs
-	Tag    string `json:"tag,omitempty"`    // of the jobs with a tag, as far as the server keeps them
-	Prefix string `json:"prefix,omitempty"` // whose keys begin so
-	All    bool   `json:"all,omitempty"`    // every one; the token needs the scope admin
+	Source string `json:"source,omitempty"` // those of this source
+	Unit   string `json:"unit,omitempty"`   // those of a unit's sources, while the server keeps the job
+	Tag    string `json:"tag,omitempty"`    // those of the jobs with a tag, while the server keeps them
+	Prefix string `json:"prefix,omitempty"` // those whose keys have this prefix
+	All    bool   `json:"all,omitempty"`    // all; the token needs the scope admin
 }
 
-// Purged is what a purge did, and what is left to do at the CDN.
+// Purged is the result of a purge, and what has to be purged at the CDN.
 type Purged struct {
 	Entries int      `json:"purged"`
 	Sources int      `json:"sources"`

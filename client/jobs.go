@@ -27,12 +27,12 @@ type Counts struct {
 	Skipped   int `json:"skipped"`
 	Cancelled int `json:"cancelled"`
 	Expired   int `json:"expired"`
-	Over      int `json:"over"` // of those made or present: larger than their share of their unit's budget
+	Over      int `json:"over"` // of those made or present: larger than their share of the unit's budget
 }
 
-// Bytes sums up the sizes of what a job has stored: Source those of the originals, each once; Stored those of the
-// variants; Saved what each variant is smaller than its original, so that Stored and Saved are together what the
-// originals take in the place of the variants.
+// Bytes sums up the sizes of a job's stored variants: Source of the originals, each once; Stored of the variants; Saved
+// is by how much each variant is smaller than its original, so Stored plus Saved is what the originals would take
+// instead of the variants.
 type Bytes struct {
 	Source int64 `json:"source"`
 	Stored int64 `json:"stored"`
@@ -52,14 +52,14 @@ type Job struct {
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
 	ETA        int       `json:"eta_s"`      // seconds; 0 = not known, or done
-	RequestID  string    `json:"request_id"` // of the call, as it stands in the server's log
-	Owner      string    `json:"owner"`      // name of the token that posted it; "" = the own token has not the scope admin
+	RequestID  string    `json:"request_id"` // of the call, as in the server's log
+	Owner      string    `json:"owner"`      // token that posted it, by name; "" = the caller lacks the scope admin
 }
 
-// Ended reports whether nothing more will happen to the job by itself.
+// Ended reports whether the job is finished, unless it is retried.
 func (j Job) Ended() bool { return j.State != "queued" && j.State != "running" }
 
-// Verdict is what became of one variant of one image in one format.
+// Verdict is the result for one variant of one image in one format.
 type Verdict struct {
 	Unit    int    `json:"index"`
 	UnitID  string `json:"id"`
@@ -73,19 +73,19 @@ type Verdict struct {
 	Bytes   int64  `json:"bytes"`
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
-	// Placeholder is a ThumbHash in base64: how the picture looks through frosted glass. "" = not known.
+	// Placeholder is a ThumbHash in base64, a blurred preview. "" = not known.
 	Placeholder string    `json:"placeholder"`
-	Score       float64   `json:"score"`  // SSIMULACRA2 that was measured; 0 = not measured
+	Score       float64   `json:"score"`  // measured SSIMULACRA2; 0 = not measured
 	Budget      int64     `json:"budget"` // the variant's share of its unit's budget; 0 = it has none
-	Over        bool      `json:"over"`   // it is larger, even in the lowest quality
+	Over        bool      `json:"over"`   // it is larger, even at the lowest quality
 	From        int64     `json:"source_bytes"`
 	At          time.Time `json:"at"`
 }
 
-// maxPoll is how long one long poll is held by the server.
+// maxPoll is the timeout of one long poll.
 const maxPoll = 25 * time.Second
 
-// Job asks for a job's state. With wait the server holds the answer back until the job ends, up to a minute.
+// Job returns a job's state. With wait the server responds when the job ends, within a minute at most.
 func (a *API) Job(ctx context.Context, id string, wait time.Duration) (Job, error) {
 	r := request{method: http.MethodGet, path: "/v1/jobs/" + url.PathEscape(id)}
 	if wait > 0 {
@@ -96,7 +96,7 @@ func (a *API) Job(ctx context.Context, id string, wait time.Duration) (Job, erro
 	return j, err
 }
 
-// Wait polls until the job ends. each, if not nil, sees every state on the way.
+// Wait polls until the job ends. each, if not nil, gets every state.
 func (a *API) Wait(ctx context.Context, id string, each func(Job)) (Job, error) {
 	for {
 		asked := time.Now()
@@ -110,7 +110,7 @@ func (a *API) Wait(ctx context.Context, id string, each func(Job)) (Job, error) 
 		if j.Ended() {
 			return j, nil
 		}
-		// A server that is about to stop answers early; it must not be asked without pause until it has.
+		// A server that is stopping responds early; pause, so that it is not polled in a busy loop.
 		if rest := time.Second - time.Since(asked); rest > 0 {
 			if err := a.pause(ctx, rest); err != nil {
 				return j, err
@@ -145,7 +145,7 @@ func (a *API) Jobs(ctx context.Context) iter.Seq2[Job, error] {
 	}
 }
 
-// Results lists a job's verdicts, those of one state only unless state is "". It reads page by page.
+// Results lists a job's verdicts; state selects one state, "" means all. It reads page by page.
 func (a *API) Results(ctx context.Context, id, state string) iter.Seq2[Verdict, error] {
 	return func(yield func(Verdict, error) bool) {
 		r := request{method: http.MethodGet, path: "/v1/jobs/" + url.PathEscape(id) + "/results", query: url.Values{"limit": {"1000"}}}
@@ -167,11 +167,11 @@ func (a *API) Results(ctx context.Context, id, state string) iter.Seq2[Verdict, 
 	}
 }
 
-// verdicts yields the lines of a page; false: there is no point in another.
+// verdicts yields the lines of a page; false: stop.
 func verdicts(page []byte, yield func(Verdict, error) bool) bool {
 	for line := range bytes.Lines(page) {
 		var v Verdict
-		err := io.ErrUnexpectedEOF // Every line of a whole answer ends.
+		err := io.ErrUnexpectedEOF // every line of a complete response ends with a newline
 		if bytes.HasSuffix(line, []byte("\n")) {
 			err = json.Unmarshal(line, &v)
 		}
@@ -186,8 +186,8 @@ func verdicts(page []byte, yield func(Verdict, error) bool) bool {
 	return true
 }
 
-// nextPage is the cursor in a header such as `Link: </v1/jobs/1/results?cursor=x>; rel="next"`; "" = the page was the
-// last.
+// nextPage is the cursor in a header such as `Link: </v1/jobs/1/results?cursor=x>; rel="next"`; "" = it was the last
+// page.
 func nextPage(h http.Header) string {
 	link, rel, _ := strings.Cut(h.Get("Link"), ">")
 	if !strings.Contains(rel, `rel="next"`) {
@@ -200,29 +200,29 @@ func nextPage(h http.Header) string {
 	return u.Query().Get("cursor")
 }
 
-// Retry drives a job's failed and broken variants again.
+// Retry starts a job's failed and broken variants again.
 func (a *API) Retry(ctx context.Context, id string) (Job, error) {
 	var j Job
 	err := a.fetch(ctx, request{method: http.MethodPost, path: "/v1/jobs/" + url.PathEscape(id) + "/retry"}, &j)
 	return j, err
 }
 
-// Cancel gives up what has not been started of a job.
+// Cancel cancels the part of a job that has not started.
 func (a *API) Cancel(ctx context.Context, id string) (Job, error) {
 	var j Job
 	err := a.fetch(ctx, request{method: http.MethodDelete, path: "/v1/jobs/" + url.PathEscape(id)}, &j)
 	return j, err
 }
 
-// BrokenSource is an image URL that has to be mended.
+// BrokenSource is an image URL that has to be corrected.
 type BrokenSource struct {
 	Source string    `json:"source"`
 	Reason string    `json:"reason"`
-	At     time.Time `json:"at"`    // when it was found broken last
-	Count  int       `json:"count"` // how often it was
+	At     time.Time `json:"at"`    // when it was last found broken
+	Count  int       `json:"count"` // how often it was found broken
 }
 
-// Broken lists the sources found broken since a time, the latest last. limit 0 = as many as the server gives at once.
+// Broken lists the sources found broken since a time, the latest last. limit 0 = the server's maximum.
 func (a *API) Broken(ctx context.Context, since time.Time, limit int) ([]BrokenSource, error) {
 	query := url.Values{"since": {since.UTC().Format(time.RFC3339Nano)}}
 	if limit > 0 {

@@ -11,47 +11,47 @@ import (
 	"time"
 )
 
-// Call is one prewarm request: Data Units, or plain image URLs, and what to make of them.
+// Call is one prewarm call: Data Units, or plain image URLs, and the variants to make.
 type Call struct {
 	Units []Unit
-	URLs  []string // plain sources, in place of units
+	URLs  []string // plain sources, instead of units
 
-	Variants []Variant     // nil = the presets that the server is configured with
-	Select   []string      // where images stand in a unit, by JSONPath or JSON Pointer; nil = as the server is configured, else found by itself
-	Budget   int64         // bytes that the images of one unit may have together, in each variant and format; 0 = as many as it takes
+	Variants []Variant     // nil = the server's default presets
+	Select   []string      // where images are, by JSONPath or JSON Pointer; nil = the default, else detected
+	Budget   int64         // bytes for the images of one unit together, in each variant and format; 0 = no limit
 	Priority string        // "low", "normal" or "high"; "" = normal
-	Deadline time.Time     // what is not made by then is given up; zero = never
-	TTL      time.Duration // life of the signed URLs in the answer; 0 = for ever
-	Round    time.Duration // their expiry is rounded up to a multiple of it, so that viewers share URLs; 0 = a day
+	Deadline time.Time     // variants that are not made by then expire; zero = never
+	TTL      time.Duration // lifetime of the signed URLs; 0 = for ever
+	Round    time.Duration // the expiry is rounded up to a multiple of it, so that viewers share URLs; 0 = a day
 	Tags     []string      // for finding and purging the job's pictures later
 	Return   string        // "none", "urls", "rewritten" or "enriched"; "" = urls
-	Callback *Callback     // who is told when the job ends
-	Again    bool          // look again at sources that are known to be broken, which are else answered for an hour without a fetch
+	Callback *Callback     // notified of the job's events
+	Again    bool          // fetch sources known to be broken again; else they stay broken for an hour
 
-	// Key makes the call safe to repeat: the same key with the same body gives the same job. Take something that
-	// survives the caller, such as a task's id. "" = a random one, which covers the repeats of this very call only.
+	// Key makes the call safe to repeat: the same key with the same body gives the same job. Use something that
+	// survives a restart of the caller, such as a task's id. "" = a random one, which covers only the retries of this
+	// call.
 	Key string
-	// Wait is how long the server may hold its answer back for the verdicts, up to a minute. 0 = it answers at once.
+	// Wait is how long the server may delay its response to include verdicts, up to a minute. 0 = none.
 	Wait time.Duration
 }
 
 // Unit is one Data Unit.
 type Unit struct {
-	ID       string          `json:"id,omitempty"` // "" = the one in Data, or one given by the server
+	ID       string          `json:"id,omitempty"` // "" = the one in Data, or one assigned by the server
 	Data     json.RawMessage `json:"data"`         // a JSON object
 	Variants []Variant       `json:"variants,omitempty"`
 	Select   []string        `json:"select,omitempty"`
 	Budget   int64           `json:"budget,omitempty"` // bytes of this unit alone; 0 = the call's
 }
 
-// Variant asks for a variant by the name of a preset, or by options ("rs:fit:720:0/f:webp") under a name of the
-// caller's.
+// Variant is a preset by name, or options ("rs:fit:720:0/f:webp") under a name of the caller's choice.
 type Variant struct {
 	Name    string `json:"name"`
 	Options string `json:"options"`
 }
 
-// MarshalJSON writes the name alone where it says everything.
+// MarshalJSON writes only the name if there are no options.
 func (v Variant) MarshalJSON() ([]byte, error) {
 	if v.Options == "" {
 		return json.Marshal(v.Name)
@@ -60,13 +60,13 @@ func (v Variant) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(v))
 }
 
-// Callback says whom to tell what: "job.done", "image.broken".
+// Callback says where to send which events: "job.done", "image.broken".
 type Callback struct {
 	URL    string   `json:"url"`
 	Events []string `json:"events,omitempty"`
 }
 
-// Accepted is the answer to a Call: every unit is on disk, and the URLs work at once.
+// Accepted is the result of a Call: every unit is on disk, and the URLs work at once.
 type Accepted struct {
 	Job    string         `json:"job"`
 	State  string         `json:"state"`
@@ -74,34 +74,34 @@ type Accepted struct {
 	Units  []AcceptedUnit `json:"units"`
 }
 
-// AcceptedUnit is what was found in one unit.
+// AcceptedUnit is the result for one unit.
 type AcceptedUnit struct {
 	Index  int             `json:"index"`
 	Line   int             `json:"line"` // of an NDJSON body; 0 otherwise
 	ID     string          `json:"id"`
 	Error  *UnitError      `json:"error"` // nil: the unit was accepted
-	Note   *UnitNote       `json:"note"`  // nil: there is nothing to say about it
+	Note   *UnitNote       `json:"note"`  // nil: there is none
 	Images []AcceptedImage `json:"images"`
 	Budget *UnitBudget     `json:"budget"` // nil: the unit has none
 	Data   json.RawMessage `json:"data"`   // with Return "rewritten" or "enriched"
 }
 
-// UnitBudget is what became of a unit's budget.
+// UnitBudget is the use of a unit's budget.
 type UnitBudget struct {
 	Bytes int64  `json:"bytes"` // for all images of the unit, in one variant and format
 	Share int64  `json:"share"` // of each image
 	Used  *int64 `json:"used"`  // in the variant and format that takes most; nil = not all are known yet
-	Over  bool   `json:"over"`  // more is used than was to be
+	Over  bool   `json:"over"`  // more is used than allowed
 }
 
-// UnitError says why one unit was not accepted; the others of its call were.
+// UnitError says why one unit was refused; the others of its call were accepted.
 type UnitError struct {
 	Code    string `json:"code"`
 	Detail  string `json:"detail"`
 	Pointer string `json:"pointer"`
 }
 
-// UnitNote says that an accepted unit is perhaps not what was meant: no image was found in it.
+// UnitNote says that an accepted unit may be a mistake: no image was found in it.
 type UnitNote struct {
 	Code   string `json:"code"` // no_images or nothing_selected
 	Detail string `json:"detail"`
@@ -109,10 +109,10 @@ type UnitNote struct {
 
 // AcceptedImage is one image of a unit.
 type AcceptedImage struct {
-	Pointer  string            `json:"pointer"` // where it stands in the unit
+	Pointer  string            `json:"pointer"` // its place in the unit
 	Source   string            `json:"source"`
 	State    string            `json:"state"`  // pending, made, present, broken, failed, skipped, cancelled, expired
-	Reason   string            `json:"reason"` // a code, where it is broken, failed or skipped
+	Reason   string            `json:"reason"` // a code, if it is broken, failed or skipped
 	Variants []AcceptedVariant `json:"variants"`
 }
 
@@ -142,11 +142,11 @@ type envelope struct {
 	Again    bool       `json:"again,omitempty"`
 	Units    []Unit     `json:"data_units,omitempty"`
 	URLs     []string   `json:"urls,omitempty"`
-	Wrapped  bool       `json:"wrapped,omitempty"` // every unit is, so that nothing in its Data is read as a field of the call
+	Wrapped  bool       `json:"wrapped,omitempty"` // every unit is wrapped, so no field in its Data counts as one of the call
 	Keys     []string   `json:"keys,omitempty"`
 }
 
-// Prewarm posts a call. A nil error means that the server has it on disk: it survives the server's crash.
+// Prewarm posts a call. A nil error means that it is on the server's disk and survives a crash.
 func (a *API) Prewarm(ctx context.Context, c Call) (Accepted, error) {
 	if (len(c.Units) == 0) == (len(c.URLs) == 0) {
 		return Accepted{}, errors.New("client: a prewarm call has either units or URLs")
@@ -167,7 +167,7 @@ func (a *API) Prewarm(ctx context.Context, c Call) (Accepted, error) {
 }
 
 // PrewarmLines posts units as they are, one JSON value a line: nothing in them is read as a field of the call. A line
-// that cannot be read is answered in its place and keeps none of the others. Units and URLs of the call stay empty;
+// that cannot be parsed gets an error in the result; the others are accepted. Units and URLs of the call must be empty;
 // variants by options and callbacks need Prewarm.
 func (a *API) PrewarmLines(ctx context.Context, lines []byte, c Call) (Accepted, error) {
 	r := request{method: http.MethodPost, path: "/v1/prewarm", body: lines, header: http.Header{"Content-Type": {"application/x-ndjson"}}, query: url.Values{"body": {"units"}}}
@@ -201,7 +201,7 @@ func (a *API) PrewarmLines(ctx context.Context, lines []byte, c Call) (Accepted,
 	return a.post(ctx, r, c)
 }
 
-// post sends a prewarm request with the headers that c asks for.
+// post sends a prewarm request with the headers for c.
 func (a *API) post(ctx context.Context, r request, c Call) (Accepted, error) {
 	if c.Key == "" {
 		c.Key = newKey()
@@ -222,7 +222,7 @@ func duration(d time.Duration) string {
 	return d.String()
 }
 
-// wholeSeconds rounds up: a wait of less than a second is one.
+// wholeSeconds rounds up: a wait of less than a second is one second.
 func wholeSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// Config says for which proxy and with which key URLs are signed.
+// Config has the proxy's address and the signing key.
 type Config struct {
-	// BaseURL is where the proxy is reached, with its path prefix if it has one: "https://img.example.com/i".
+	// BaseURL is the proxy's public address, with its path prefix if it has one: "https://img.example.com/i".
 	BaseURL string
 	// Key is the signing key in hexadecimal digits.
 	Key string
@@ -29,15 +29,15 @@ type Config struct {
 	EncryptionKey string
 }
 
-// Signer makes signed URLs without asking the proxy. It is safe for concurrent use.
+// Signer makes signed URLs without a request to the proxy. It is safe for concurrent use.
 type Signer struct {
 	base    string
 	keys    *signing.Keyring
-	sources *signing.SourceCipher // nil = there is no key for sources
+	sources *signing.SourceCipher // nil = there is no encryption key
 	now     func() time.Time
 }
 
-// New makes a Signer. Keys of any length are taken: the proxy decides which it accepts.
+// New makes a Signer. Keys of any length are accepted: the proxy decides which are valid.
 func New(cfg Config) (*Signer, error) { return newSigner(cfg, time.Now) }
 
 func newSigner(cfg Config, now func() time.Time) (*Signer, error) {
@@ -65,7 +65,7 @@ func FromKeyring(baseURL string, keys *signing.Keyring) (*Signer, error) {
 	return fromKeyring(baseURL, keys, time.Now)
 }
 
-// WithSources returns a Signer that can encrypt sources too.
+// WithSources returns a Signer that can also encrypt sources.
 func (s *Signer) WithSources(sources *signing.SourceCipher) *Signer {
 	with := *s
 	with.sources = sources
@@ -79,22 +79,22 @@ func fromKeyring(baseURL string, keys *signing.Keyring, now func() time.Time) (*
 	return &Signer{base: strings.TrimRight(baseURL, "/"), keys: keys, now: now}, nil
 }
 
-// isBase reports whether paths can be put behind a URL.
+// isBase reports whether paths can be appended to a URL.
 func isBase(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !strings.ContainsAny(text, "?#")
 }
 
-// URL is the signed URL of a variant of source, which is a URL, a name by one of the server's aliases ("shop:/a.jpg"),
-// or "ref:" and an id that the proxy has given. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or
-// for a proxy that takes only presets their names, "lite"); empty means the whole picture. The URL works for at least
-// ttl (0 = for ever) and expires at the next multiple of round (0 = a full day, UTC), so that all viewers of that time
-// share one URL at the CDN.
+// URL is the signed URL of a variant of source, which is a URL, a name with one of the server's aliases
+// ("shop:/a.jpg"), or "ref:" and an id from the proxy. options is the options part of the URL ("rs:fit:480:0/net:2g",
+// "pr:lite", or preset names, "lite", for a proxy that accepts only presets); empty means the whole picture. The URL is
+// valid for at least ttl (0 = for ever) and expires at the next multiple of round (0 = a full day, UTC), so that all
+// viewers of that time share one URL at the CDN.
 func (s *Signer) URL(source, options string, ttl, round time.Duration) (string, error) {
 	return s.url(source, options, ttl, round, variant.Path)
 }
 
-// EncryptedURL is URL with the source encrypted: who reads the URL does not learn where the original is. One source
+// EncryptedURL is URL with the source encrypted, so that the URL does not reveal where the original is. One source
 // always has the same URL.
 func (s *Signer) EncryptedURL(source, options string, ttl, round time.Duration) (string, error) {
 	if s.sources == nil {
@@ -108,7 +108,7 @@ func (s *Signer) EncryptedURL(source, options string, ttl, round time.Duration) 
 func (s *Signer) url(
 	source, options string, ttl, round time.Duration, path func(options, source string, format variant.Format) string,
 ) (string, error) {
-	// What an alias stands for is the server's to say.
+	// Only the server can resolve an alias.
 	if _, ok := variant.OpaqueID(source); !ok && !naming.IsAlias(source) {
 		var err error
 		if source, err = variant.ParseSource(source); err != nil {

@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// ErrWebhook says that a callback was not proven to come from the proxy. Answer it with 401 and do not act on it.
+// ErrWebhook says that a callback has no valid signature. Respond with 401 and ignore it.
 var ErrWebhook = errors.New("client: the callback is not signed with this secret")
 
-// ErrWebhookAge says that a callback is signed, but too long ago or in the future: somebody may have recorded it.
+// ErrWebhookAge says that the signature of a callback is too old or in the future: it may be a replay.
 var ErrWebhookAge = errors.New("client: the callback was not signed within the tolerated time")
 
-// defaultTolerance is how far two clocks, and a slow way, may be apart.
+// defaultTolerance covers clock differences and delays.
 const defaultTolerance = 5 * time.Minute
 
-// VerifyWebhook checks the Standard Webhooks signature of a callback. secret is the text of a file that
-// prewarm.callbacks.secrets names: "whsec_" and base64, or any other text as it is. header and body are the request's,
-// the body byte for byte. tolerance 0 means five minutes. A callback may come more than once: remember its Webhook-Id
-// for a day.
+// VerifyWebhook checks the Standard Webhooks signature of a callback. secret is the content of a file in
+// prewarm.callbacks.secrets: "whsec_" and base64, or any other text. header and body are the request's, the body byte
+// for byte. tolerance 0 means five minutes. A callback may be delivered more than once: remember its Webhook-Id for a
+// day.
 func VerifyWebhook(secret string, header http.Header, body []byte, now time.Time, tolerance time.Duration) error {
 	key, err := webhookKey(secret)
 	if err != nil {
@@ -49,7 +49,7 @@ func VerifyWebhook(secret string, header http.Header, body []byte, now time.Time
 	return nil
 }
 
-// signedBy finds the sum among the signatures, of which there are several while secrets change.
+// signedBy finds the sum among the signatures; there are several while secrets are rotated.
 func signedBy(sum []byte, signatures string) bool {
 	for signature := range strings.FieldsSeq(signatures) {
 		text, ok := strings.CutPrefix(signature, "v1,")
@@ -63,7 +63,7 @@ func signedBy(sum []byte, signatures string) bool {
 	return false
 }
 
-// webhookKey reads a secret as the proxy does.
+// webhookKey decodes a secret as the proxy does.
 func webhookKey(secret string) ([]byte, error) {
 	secret = strings.TrimSpace(secret)
 	if secret == "" {

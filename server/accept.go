@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	acceptPause    = 5 * time.Millisecond // after the first accept() of a row that fails; it doubles
+	acceptPause    = 5 * time.Millisecond // after the first of consecutive failures of accept(); it doubles
 	acceptPauseMax = time.Second
 	acceptRelog    = time.Minute // between two log lines while accept() keeps failing
 )
 
-// patient is a listener that outlives the errors of accept(). Nearly all of them concern one connection, or pass: too
-// many open files, no memory, a firewall's refusal, a network error that was pending on the new socket. It tries again,
-// ever more slowly.
+// patient is a listener that retries after errors of accept(). Nearly all of them affect one connection, or are
+// temporary: too many open files, no memory, a firewall's refusal, a network error that was pending on the new socket.
+// The pause grows with each failure.
 type patient struct {
 	net.Listener
 	name string // for the log: public or private
@@ -41,8 +41,7 @@ func newPatient(l net.Listener, name string, log *slog.Logger) *patient {
 	return &patient{Listener: l, name: name, log: log, closed: make(chan struct{})}
 }
 
-// Accept waits for the next connection. Its only errors are net.ErrClosed after Close, and that of a listener that is
-// lost.
+// Accept waits for the next connection. It fails only with net.ErrClosed after Close, or if the listener is lost.
 func (p *patient) Accept() (net.Conn, error) {
 	var logged time.Time
 	pause, failures := acceptPause, 0
@@ -87,7 +86,7 @@ func (p *patient) Close() error {
 	return p.Listener.Close()
 }
 
-// lost reports whether an error of accept() says that the socket itself is of no use any more.
+// lost reports whether an error of accept() means that the socket itself is unusable.
 func lost(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK, syscall.EFAULT} {
 		if errors.Is(err, e) {

@@ -13,10 +13,10 @@ import (
 	"github.com/goldcrest/goldcrest/server/wire"
 )
 
-// bodyGrace is what every body gets before wire.LeastRate counts.
+// bodyGrace is the time that every body gets before wire.LeastRate applies.
 const bodyGrace = 10 * time.Second
 
-// rated is the time in which n bytes of a body must have come.
+// rated is the time by which n bytes of a body must have arrived.
 func rated(n int64) time.Duration {
 	return bodyGrace + time.Duration(n)*time.Second/wire.LeastRate
 }
@@ -24,27 +24,27 @@ func rated(n int64) time.Duration {
 // expired is a deadline that has passed.
 var expired = time.Unix(1, 0)
 
-// dropBody makes net/http answer without waiting for what is left of the request's body. By itself it reads on before
-// and after the answer, without a deadline, "Connection: close" or not.
+// dropBody makes net/http respond without waiting for the rest of the request's body. By default it reads on before and
+// after the response, without a deadline, with "Connection: close" or not.
 func dropBody(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetReadDeadline(expired) // Where there is no connection (a test's recorder) nothing waits.
+	_ = http.NewResponseController(w).SetReadDeadline(expired) // a test's recorder has no connection
 }
 
 // hasBody reports whether a body was announced.
 func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
 
-// finish lets the connection of an answered request make room, if it is to be closed.
+// finish lets the connection of a finished request be closed for another one, if it is to be closed.
 func (s *Server) finish(c *crowd, r *http.Request) {
 	if conn := wire.Of(r); conn != nil {
 		c.finish(conn)
 	}
 }
 
-// asideKey marks the requests of connections that are kept for probes.
+// asideKey marks the requests of connections that are reserved for probes.
 type asideKey struct{}
 
-// probeOnly keeps the places for probes to probes: what else comes in on one is refused at once.
+// probeOnly refuses every request but probes on the connections reserved for them.
 func probeOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -62,11 +62,11 @@ type pacedBody struct {
 	control *http.ResponseController
 	begun   time.Time
 	read    int64
-	due     time.Time // the deadline that is set
+	due     time.Time // the current deadline
 	ended   bool      // with EOF or an error
 }
 
-// Read reads on, until the deadline that what was read so far allows; then its error is body_timeout.
+// Read reads until the deadline that the bytes so far allow; then its error is body_timeout.
 func (b *pacedBody) Read(p []byte) (int, error) {
 	if due := b.begun.Add(rated(b.read)); due.Sub(b.due) >= time.Second {
 		b.due = due
@@ -79,15 +79,15 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	if err != nil && !b.ended {
 		b.ended = true
-		// What follows on the connection has a deadline of its own, and a deadline that passes while the handler works
-		// would cancel the request.
+		// The next request on the connection has its own deadline, and one that passes while the handler works would
+		// cancel the request.
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
 
-// paceBody is the private listener's way with bodies: those that handlers read must keep coming, those that they leave
-// are not waited for.
+// paceBody makes bodies on the private listener arrive at a minimum rate, and does not wait for those that handlers
+// leave unread.
 func (s *Server) paceBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, w := c.Request(), c.Response()

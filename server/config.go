@@ -11,44 +11,44 @@ import (
 	"time"
 )
 
-// Config holds what the two listeners are told. Start from Default.
+// Config configures the two listeners. Start from Default.
 type Config struct {
-	// Listen is the address of the public listener: images and /health, nothing else. Port 0 lets the system choose.
+	// Listen is the address of the public listener: only images and /health. Port 0 lets the system choose.
 	Listen string `yaml:"listen"`
 	// Admin is the address of the private listener: health, metrics, API and console. Keep it away from the internet.
 	Admin string `yaml:"admin"`
-	// AdminHosts are further host names, without port, under which the private listener may be called. Loopback names,
-	// the host of admin and the address a connection came in on are always allowed; any other name is refused, so that
-	// a web page cannot reach the listener by DNS rebinding.
+	// AdminHosts are further host names, without port, of the private listener. Loopback names, the host of admin and
+	// the address a connection came in on are always allowed; any other name is refused, so that a web page cannot
+	// reach the listener by DNS rebinding.
 	AdminHosts []string `yaml:"admin_hosts"`
-	// BaseURL is the address of the public listener as phones and the CDN write it; signed URLs begin with it. Its port
-	// may be left out where it is the scheme's own, 80 or 443.
+	// BaseURL is the public URL of the public listener, as phones and the CDN use it; signed URLs begin with it. The
+	// port may be omitted if it is the scheme's default, 80 or 443.
 	BaseURL string `yaml:"base_url"`
-	// PathPrefix is a path that comes before every image path and is not signed, such as "/img". Empty = none.
+	// PathPrefix is a path that precedes every image path and is not signed, such as "/img". Empty = none.
 	PathPrefix string `yaml:"path_prefix"`
-	// CORS lists the origins whose scripts may read answers, such as "https://shop.example"; "*" = all, empty = none.
+	// CORS lists the origins whose scripts may read responses, such as "https://shop.example"; "*" = all, empty = none.
 	CORS []string `yaml:"cors"`
-	// Deadline is how long one answer may take until its first byte, as a duration.
+	// Deadline is the maximum time until the first byte of a response, as a duration.
 	Deadline time.Duration `yaml:"deadline"`
-	// Drain is how long a stop may take in all, as a duration: readiness goes off, new requests are still accepted
-	// until they stop coming (at most the larger of half of it and what exceeds deadline), then running ones end. 0 =
-	// stop at once.
+	// Drain is the maximum time of a stop, as a duration: readiness goes off, new requests are still accepted until no
+	// more come (at most for the larger of half of it and what exceeds deadline), then running ones end. 0 = stop at
+	// once.
 	Drain time.Duration `yaml:"drain"`
-	// MaxURL is the longest request target that is read, in bytes.
+	// MaxURL is the maximum length of a request target, in bytes.
 	MaxURL int64 `yaml:"max_url" unit:"bytes"`
-	// Connections bounds the open connections of the public listener; those that wait the longest without a whole
-	// request make room for new ones. The private listener holds as many, at most 256. 0 = half of the files that the
-	// process may open, at most 8192.
+	// Connections is the maximum number of open connections of the public listener; at the limit the one that has
+	// waited longest without a complete request is closed for a new one. The private listener has the same limit, at
+	// most 256. 0 = half of the files that the process may open, at most 8192.
 	Connections int `yaml:"connections"`
-	// ConnectionsPerAddress bounds the connections of one client address (of one /64 network in IPv6) to the public
-	// listener. One more has to wait for nobody: the longest idle of that address makes room, or the new one is closed.
-	// 0 = a quarter of connections, and no bound for loopback, where only a proxy on this machine connects from; -1 =
-	// no bound. Behind a CDN or a proxy on another machine list its networks in trusted_proxies, or set -1.
+	// ConnectionsPerAddress is the maximum number of connections of one client address (of one /64 network in IPv6) to
+	// the public listener. One more closes the longest idle one of that address, or is closed itself. 0 = a quarter of
+	// connections, and no limit for loopback, from where only a proxy on this machine connects; -1 = no limit. Behind a
+	// CDN or a proxy on another machine list its networks in trusted_proxies, or set -1.
 	ConnectionsPerAddress int `yaml:"connections_per_address"`
-	// TrustedProxies are networks, such as 10.0.0.0/8, whose connections stand for many clients:
-	// connections_per_address does not count for them.
+	// TrustedProxies are networks, such as 10.0.0.0/8, whose connections carry many clients: connections_per_address
+	// does not apply to them.
 	TrustedProxies []string `yaml:"trusted_proxies"`
-	// PProf opens /debug/pprof/ on the private listener to tokens with scope admin.
+	// PProf enables /debug/pprof/ on the private listener for tokens with scope admin.
 	PProf bool `yaml:"pprof"`
 }
 
@@ -60,7 +60,7 @@ func Default() Config {
 	}
 }
 
-// Validate reports the first value that cannot work.
+// Validate reports the first invalid value.
 func (c Config) Validate() error {
 	for name, addr := range map[string]string{"listen": c.Listen, "admin": c.Admin} {
 		_, port, err := net.SplitHostPort(addr)
@@ -101,10 +101,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// PublicURL is what image paths are appended to in URLs for viewers: BaseURL and PathPrefix.
+// PublicURL is the prefix of image paths in URLs for viewers: BaseURL and PathPrefix.
 func (c Config) PublicURL() string { return strings.TrimSuffix(c.BaseURL, "/") + c.PathPrefix }
 
-// PublicHost is the host:port of BaseURL. Where the URL names no port, it is the scheme's.
+// PublicHost is the host:port of BaseURL. Without a port in the URL, it is the scheme's default.
 func (c Config) PublicHost() (string, error) {
 	u, err := url.Parse(c.BaseURL)
 	bad := err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != ""
@@ -124,7 +124,7 @@ func (c Config) PublicHost() (string, error) {
 	return net.JoinHostPort(u.Hostname(), port), nil
 }
 
-// perAddress is how many of bound connections one address may have; 0 = no bound.
+// perAddress is how many of bound connections one address may have; 0 = no limit.
 func (c Config) perAddress(bound int) int {
 	switch {
 	case c.ConnectionsPerAddress < 0:
@@ -135,7 +135,7 @@ func (c Config) perAddress(bound int) int {
 	return max(bound/perShare, 1)
 }
 
-// trusted are the networks of TrustedProxies, which Validate has read, and loopback where the bound is not configured.
+// trusted are the networks of TrustedProxies, which Validate has parsed, and loopback if the limit is not configured.
 func (c Config) trusted() []netip.Prefix {
 	var list []netip.Prefix
 	if c.ConnectionsPerAddress == 0 {

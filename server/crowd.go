@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	mostConnections  = 8192 // per listener, where nothing was configured: each costs about 20 kB
+	mostConnections  = 8192 // per listener, by default: each costs about 20 kB
 	adminConnections = 256  // people and backends
-	probeConnections = 32   // probes and scrapes, beside them
+	probeConnections = 32   // probes and scrapes, in addition
 
-	grace    = 250 * time.Millisecond // what every connection has for its request before it may have to make room
-	goodbye  = 20 * time.Millisecond  // the same for one that the server has closed and that its peer may still be reading from
-	perShare = 4                      // one address holds 1/perShare of the connections, where nothing was configured
+	grace    = 250 * time.Millisecond // every connection has this long for its request before it may be closed
+	goodbye  = 20 * time.Millisecond  // the same for one that the server has closed and its peer may still be reading from
+	perShare = 4                      // by default one address holds 1/perShare of the connections
 )
 
-// connectionBound is how many connections a listener holds: what was configured, or half of the files that this process
-// may open, so that a flood never takes the descriptors that fetches, the store and the workers need.
+// connectionBound is the maximum number of connections of a listener: the configured one, or half of the files that
+// this process may open, so that a flood never takes the descriptors that fetches, the store and the workers need.
 func connectionBound(configured int) int {
 	if configured > 0 {
 		return configured
@@ -32,32 +32,32 @@ func connectionBound(configured int) int {
 	return int(min(max(files.Cur/2, 16), mostConnections))
 }
 
-// crowdRules are the bounds of a crowd.
+// crowdRules are the limits of a crowd.
 type crowdRules struct {
-	bound      int            // connections in all
-	aside      int            // connections beyond bound, for callers that ask for little; see isAside
-	perAddress int            // connections of one address (of one /64 in IPv6); 0 = no bound
-	trusted    []netip.Prefix // proxies: perAddress does not count for them
+	bound      int            // all connections
+	aside      int            // connections beyond bound, for small requests; see isAside
+	perAddress int            // connections of one address (of one /64 in IPv6); 0 = no limit
+	trusted    []netip.Prefix // proxies: perAddress does not apply
 	meter      Meter          // nil = none
 }
 
-// member is what is known of a connection. One without a request is in the crowd's ring of those that wait.
+// member is the state of a connection. One without a request is in the crowd's ring of waiting connections.
 type member struct {
 	conn  net.Conn
-	from  netip.Addr // what perAddress counts it under; zero = nothing
+	from  netip.Addr // the address that perAddress counts; zero = none
 	aside bool
 
-	until      time.Time // it waits, and need not make room before
+	until      time.Time // when it may be closed for another at the earliest
 	prev, next *member   // in the ring; nil = it has a request
 }
 
-// insertAfter puts m into the ring behind another one.
+// insertAfter inserts m into the ring after another member.
 func (m *member) insertAfter(at *member) {
 	m.prev, m.next = at, at.next
 	m.prev.next, m.next.prev = m, m
 }
 
-// remove takes m out of the ring, if it is in it.
+// remove removes m from the ring, if it is in it.
 func (m *member) remove() {
 	if m.next != nil {
 		m.prev.next, m.next.prev = m.next, m.prev
@@ -65,23 +65,22 @@ func (m *member) remove() {
 	}
 }
 
-// crowd is a listener with a bounded number of connections. Where the bound is reached, the connection that has kept
-// the server waiting for a whole request the longest makes room for the new one, so that idle and drip-feeding peers
-// cannot keep others out; a request that was read is never cut. When every connection has one, new ones wait in the
-// kernel's queue.
+// crowd is a listener with a limited number of connections. At the limit, the connection that has waited longest
+// without a complete request is closed for the new one, so that idle and drip-feeding peers cannot keep others out; a
+// request that was read is never cut off. When every connection has a request, new ones wait in the kernel's queue.
 type crowd struct {
 	net.Listener
 	rules crowdRules
 
 	mu      sync.Mutex
 	room    sync.Cond
-	waiting member // the root of the ring, whose next one waits the longest; each request moves in it at no allocation
+	waiting member // the root of the ring, whose next one has waited longest; a request moves in it without allocation
 	members map[net.Conn]*member
 	aside   int
 	from    map[netip.Addr]int
 	closed  bool
-	evicted int64 // had to make room for another connection
-	refused int64 // were one too many of their address
+	evicted int64 // closed for another connection
+	refused int64 // one too many of their address
 }
 
 func newCrowd(l net.Listener, rules crowdRules) *crowd {
@@ -91,7 +90,7 @@ func newCrowd(l net.Listener, rules crowdRules) *crowd {
 	return c
 }
 
-// Accept waits for the next connection, and for room for it.
+// Accept waits for the next connection, and for a free place.
 func (c *crowd) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()
@@ -100,7 +99,7 @@ func (c *crowd) Accept() (net.Conn, error) {
 		}
 		leaving, verdict := c.admit(conn)
 		if leaving != nil {
-			_ = leaving.Close() // net/http's reader of it ends with an error.
+			_ = leaving.Close() // net/http's reader of it ends with an error
 		}
 		switch verdict {
 		case admitted:
@@ -122,19 +121,19 @@ const (
 	shut               // the listener is closed
 )
 
-// admit waits for room and takes it; leaving is the connection that had to make it.
+// admit waits for a free place and takes it; leaving is the connection to be closed for it.
 func (c *crowd) admit(conn net.Conn) (leaving net.Conn, verdict admission) {
 	m := &member{conn: conn, from: c.countedAs(conn)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rules.perAddress > 0 && m.from.IsValid() && c.from[m.from] >= c.rules.perAddress {
-		c.closedFor("connections_per_address") // The new one, or the one that makes room for it.
+		c.closedFor("connections_per_address") // the new one, or the one that is closed for it
 		gone := c.evict(func(w *member) bool { return w.from == m.from })
 		if gone == nil {
 			c.refused++
 			return nil, tooMany
 		}
-		leaving, m.aside = gone.conn, gone.aside // Its place is of the same kind.
+		leaving, m.aside = gone.conn, gone.aside // its place is of the same kind
 	}
 	for len(c.members)-c.aside >= c.rules.bound && !c.closed && leaving == nil {
 		if gone := c.evict(func(*member) bool { return true }); gone != nil {
@@ -164,19 +163,19 @@ func (c *crowd) admit(conn net.Conn) (leaving net.Conn, verdict admission) {
 	return leaving, admitted
 }
 
-// closedFor counts a connection that is closed for a bound.
+// closedFor counts a connection that is closed because of a limit.
 func (c *crowd) closedFor(bound string) {
 	if c.rules.meter != nil {
 		c.rules.meter.ConnectionClosed(bound)
 	}
 }
 
-// evict gives up the place of the first waiting connection that may have to make room and that fits.
+// evict removes the first waiting connection that may be closed and that fits.
 func (c *crowd) evict(fits func(*member) bool) *member {
 	now := time.Now()
 	for w := c.waiting.next; w != &c.waiting; w = w.next {
 		if w.until.After(now) {
-			return nil // As do all behind it.
+			return nil // as do all after it
 		}
 		if fits(w) {
 			c.forget(w.conn)
@@ -187,7 +186,7 @@ func (c *crowd) evict(fits func(*member) bool) *member {
 	return nil
 }
 
-// await puts a connection among those that wait, in the order in which they may have to make room.
+// await inserts a connection into the ring, in the order in which they may be closed.
 func (c *crowd) await(m *member, patience time.Duration) {
 	m.until = time.Now().Add(patience)
 	at := c.waiting.prev
@@ -197,8 +196,7 @@ func (c *crowd) await(m *member, patience time.Duration) {
 	m.insertAfter(at)
 }
 
-// countedAs is what a connection is counted under: its address, in IPv6 its network, since one subscriber has a whole
-// one.
+// countedAs is the address that a connection is counted under, in IPv6 its network, since a subscriber has a whole one.
 func (c *crowd) countedAs(conn net.Conn) netip.Addr {
 	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -218,7 +216,7 @@ func (c *crowd) countedAs(conn net.Conn) netip.Addr {
 	return from
 }
 
-// Close ends the listener, and with it an Accept that waits for room.
+// Close closes the listener, and ends an Accept that waits for a place.
 func (c *crowd) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -233,7 +231,7 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 	defer c.mu.Unlock()
 	m := c.members[conn]
 	if m == nil {
-		return // It had to make room.
+		return // it was closed for another
 	}
 	switch state {
 	case http.StateActive:
@@ -249,8 +247,8 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// finish says that the request of a connection is answered and that the connection will be closed: net/http leaves it
-// open for half a second more, so that its peer can read the answer, and it may have to make room in that time.
+// finish says that the request of a connection is finished and that the connection will be closed. net/http keeps it
+// open for another half second, so that its peer can read the response; in that time it may be closed for another.
 func (c *crowd) finish(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -260,7 +258,7 @@ func (c *crowd) finish(conn net.Conn) {
 	}
 }
 
-// isAside reports whether a connection was let in beyond the bound, for a small request.
+// isAside reports whether a connection was admitted beyond the limit, for a small request.
 func (c *crowd) isAside(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -286,8 +284,8 @@ func (c *crowd) forget(conn net.Conn) {
 	delete(c.members, conn)
 }
 
-// count is how many connections there are, how many ever had to make room, and how many were one too many of their
-// address.
+// count returns the number of open connections, how many were closed for others, and how many were one too many of
+// their address.
 func (c *crowd) count() (open int, evicted, refused int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

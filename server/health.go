@@ -19,7 +19,7 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
 
-// routePrivate lays out the private door.
+// routePrivate registers the routes of the private listener.
 func (s *Server) routePrivate(e *echo.Echo) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/healthz", s.healthz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", s.readyz)
@@ -40,7 +40,7 @@ func (s *Server) routePrivate(e *echo.Echo) {
 	}
 }
 
-// health tells a load balancer on the public door whether to send requests here. It says nothing else.
+// health tells a load balancer on the public listener whether to send requests here, and nothing else.
 func (s *Server) health(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	if s.state.Draining.Load() || s.state.Step() >= pressure.Refuse {
@@ -60,12 +60,11 @@ func (s *Server) readyz(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready", "memory": s.state.Step().String()})
 }
 
-// healthPatience is how long a check waits for a worker: less than the timeouts of those who ask, and enough where one
+// healthPatience is how long a check waits for a worker: less than the usual timeouts of probes, and enough if a worker
 // is idle.
 const healthPatience = 2 * time.Second
 
-// healthz tells whether workers get anywhere: an orchestrator restarts what does not, and must not restart what is only
-// busy.
+// healthz reports whether workers make progress: an orchestrator should restart a stuck server, but not a busy one.
 func (s *Server) healthz(c echo.Context) error {
 	if s.deps.Check != nil {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), healthPatience)
@@ -84,8 +83,8 @@ func (s *Server) healthz(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// checkHost refuses host names that a page elsewhere could have pointed at the private listener (DNS rebinding). An
-// address is no name: the one that the connection came in on cannot have been rebound.
+// checkHost refuses host names that another page could have pointed at the private listener (DNS rebinding). The
+// address that the connection came in on is allowed, since an address cannot be rebound.
 func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if !s.servesHost(c.Request()) {
@@ -95,7 +94,7 @@ func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// servesHost reports whether a request names a host under which the private listener may be called.
+// servesHost reports whether a request's host is one of the private listener.
 func (s *Server) servesHost(r *http.Request) bool {
 	host := strings.ToLower(access.HostOnly(r.Host))
 	same := func(name string) bool { return host != "" && strings.EqualFold(host, name) }

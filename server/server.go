@@ -1,5 +1,5 @@
-// Package server is the HTTP front: two listeners with their deadlines and bounds, and the start and stop of all behind
-// them. server/image answers on the public one; server/api and server/console on the private one.
+// Package server is the HTTP front: two listeners with their deadlines and limits, and their start and stop.
+// server/image handles the public one; server/api and server/console the private one.
 package server
 
 import (
@@ -24,22 +24,22 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Meter counts answers. Implemented by metrics.Metrics.
+// Meter counts responses. Implemented by metrics.Metrics.
 type Meter interface {
 	Request(r metrics.Request)
-	// Limited counts what was refused for the limit of a token or key, which are what; name is the operator's for it.
+	// Limited counts a refusal by the limit of what, a token or key; name is its configured name.
 	Limited(what, name string)
-	// ConnectionClosed counts a connection that was closed for a bound: connections or connections_per_address.
+	// ConnectionClosed counts a connection closed because of a limit: connections or connections_per_address.
 	ConnectionClosed(bound string)
 }
 
-// Deps is what a Server speaks for.
+// Deps is what a Server calls.
 type Deps struct {
-	api.Deps                             // of the API; its Images are those of viewers
-	Images   image.Images                // what viewers ask for
-	Check    func(context.Context) error // whether workers get anywhere, told by the end of the context; nil = there are none
-	Sandbox  string                      // how workers are enclosed, for /healthz; empty = not told
-	Quality  func() string               // what the self-check of the encoders found, for /healthz; nil = not told
+	api.Deps                             // of the API
+	Images   image.Images                // for viewers
+	Check    func(context.Context) error // whether workers make progress, before the context ends; nil = there are none
+	Sandbox  string                      // the state of the sandbox, for /healthz; empty = left out
+	Quality  func() string               // the result of the encoders' self-check, for /healthz; nil = left out
 	Metrics  http.Handler                // nil = no /metrics
 	Meter    Meter                       // nil = none
 	Log      *slog.Logger                // nil = no log
@@ -47,11 +47,11 @@ type Deps struct {
 	Now      func() time.Time            // nil = time.Now
 	Pressure func() pressure.Step        // how short memory is; nil = never
 
-	NoImages    bool // the public listener answers /health alone
-	TrustTraces bool // viewers' requests say themselves whether they are traced
+	NoImages    bool // the public listener serves only /health
+	TrustTraces bool // viewers' requests decide whether they are traced
 }
 
-// Server is the two HTTP doors: the public one serves images, the private one everything else. Safe for concurrent use.
+// Server is the two listeners: the public one serves images, the private one everything else. Safe for concurrent use.
 type Server struct {
 	cfg       Config
 	deps      Deps
@@ -102,7 +102,7 @@ func New(cfg Config, deps Deps, r access.Rules) (*Server, error) {
 	return s, nil
 }
 
-// newEcho makes a router whose every answer, its own 404 and 405 included, passes through the steps.
+// newEcho makes a router whose every response, its own 404 and 405 included, passes through the steps.
 func newEcho(steps ...echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -124,9 +124,9 @@ func (s *Server) Reload(r access.Rules) error {
 // Public is the handler behind the public listener.
 func (s *Server) Public() http.Handler { return http.HandlerFunc(s.servePublic) }
 
-// servePublic answers what is known and in memory at once. Everything else goes through the router.
+// servePublic serves known URLs from memory. Everything else goes through the router.
 func (s *Server) servePublic(w http.ResponseWriter, r *http.Request) {
-	if hasBody(r) { // No request for a picture has one.
+	if hasBody(r) { // no request for a picture has one
 		dropBody(w)
 		defer s.finish(s.publicCrowd, r)
 	}
@@ -178,8 +178,8 @@ func (s *Server) Addrs() (public, private net.Addr) {
 	return s.publicCrowd.Addr(), s.adminCrowd.Addr()
 }
 
-// Serve answers on the open listeners until ctx ends or one of them is lost, then stops gracefully as Config.Drain
-// says. It returns nil after a stop in which every request was answered, and an error if a listener was lost.
+// Serve serves on the open listeners until ctx ends or one of them is lost, then stops gracefully, within Config.Drain.
+// It returns nil after a stop in which every request was finished, and an error if a listener was lost.
 func (s *Server) Serve(ctx context.Context) error {
 	public, private := s.httpServer(s.Public(), s.publicCrowd), s.httpServer(s.Private(), s.adminCrowd)
 	failed := make(chan error, 2)
@@ -187,15 +187,16 @@ func (s *Server) Serve(ctx context.Context) error {
 	go func() { failed <- private.Serve(s.adminCrowd) }()
 	select {
 	case err := <-failed:
-		// A listener is lost. What runs may end; the other listener tells meanwhile that this server is not ready.
+		// A listener is lost. Running requests may end; meanwhile the other listener says that this server is not
+		// ready.
 		return errors.Join(err, s.stop(public, private))
 	case <-ctx.Done():
 	}
 	return s.stop(public, private)
 }
 
-// httpServer bounds what a connection may cost before a handler sees it. There is no ReadTimeout: with one, net/http's
-// background read would cancel requests that wait for their picture longer than that.
+// httpServer limits what a connection may cost before a handler sees it. There is no ReadTimeout: with one, net/http's
+// background read would cancel requests that wait longer than that for their picture.
 func (s *Server) httpServer(h http.Handler, c *crowd) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -208,14 +209,14 @@ func (s *Server) httpServer(h http.Handler, c *crowd) *http.Server {
 	}
 }
 
-// stop is the graceful end: readiness off, accept until nobody asks any more, let running requests end, then close.
+// stop is the graceful stop: readiness off, accept until no requests come, let running requests end, then close.
 func (s *Server) stop(public, private *http.Server) error {
 	s.state.Draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 	defer cancel()
 	s.awaitQuiet(ctx)
-	// The private listener goes last: probes and metrics see the whole stop. Not before does it end what only waits:
-	// whoever polls comes back at once, as long as somebody listens.
+	// The private listener closes last, so that probes and metrics see the whole stop. Only then are waiting requests
+	// ended: a poller would come back at once as long as the listener is open.
 	private.RegisterOnShutdown(s.api.Stop)
 	err := public.Shutdown(ctx)
 	return errors.Join(err, public.Close(), private.Shutdown(ctx), private.Close())

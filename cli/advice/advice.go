@@ -1,4 +1,4 @@
-// Package advice says failures in words for the caller of a command: what happened, and what to do about it.
+// Package advice formats failures for the user of a command: what happened, and what to do about it.
 package advice
 
 import (
@@ -11,8 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Told is the text of a failure for who called a command: faults say where in the code they arose, which is for the
-// log.
+// Told is the text of a failure for users. It leaves out the function where a fault arose, which is for the log.
 func Told(err error) string {
 	text := err.Error()
 	var f *fault.Error
@@ -26,7 +25,7 @@ func Told(err error) string {
 	return strings.Replace(text, f.Error(), plain, 1)
 }
 
-// Of says what to do about a failure; "" = its own text says it, or nobody knows.
+// Of is the advice on a failure; "" = its own text says it, or there is none.
 func Of(err error) string {
 	var f *fault.Error
 	if errors.As(err, &f) {
@@ -47,7 +46,7 @@ func Of(err error) string {
 	return app.Todo(err)
 }
 
-// OfKind is advice by the kind of a fault, for who has the configuration at hand.
+// OfKind is the advice for a kind of fault, for users who can change the configuration.
 func OfKind(k fault.Kind) string {
 	switch k {
 	case fault.BadOption, fault.UnsupportedOption:

@@ -1,4 +1,4 @@
-// Package demo shows the product on real pictures: it serves them to clients of several kinds and tells what was saved.
+// Package demo shows the product on real pictures: it serves them to several kinds of client and prints what was saved.
 package demo
 
 import (
@@ -25,16 +25,16 @@ import (
 	"github.com/goldcrest/goldcrest/signing"
 )
 
-// photos is where Debian's package mate-backgrounds (GPL-2+, CC-BY-SA; see its copyright file) keeps photos.
+// photos is the directory with photos of Debian's package mate-backgrounds (GPL-2+, CC-BY-SA; see its copyright file).
 const photos = "/usr/share/backgrounds/mate/nature"
 
-// maxPictures bounds the demo's own work on a large folder.
+// maxPictures is the maximum number of pictures of a large folder.
 const maxPictures = 60
 
-// phone is one kind of client that the demo plays.
+// phone is one kind of client that the demo simulates.
 type phone struct{ name, options, accept string }
 
-// clients are what is met in the field.
+// clients are typical clients.
 func clients() []phone {
 	const avif = "image/avif,image/webp,image/apng,image/*,*/*;q=0.8"
 	return []phone{
@@ -45,16 +45,16 @@ func clients() []phone {
 	}
 }
 
-// Options say what is shown, and where.
+// Options says what is shown, and where.
 type Options struct {
-	Dir     string // folder of pictures; "" = photos of Debian's mate-backgrounds and drawn ones
+	Dir     string // folder of pictures; "" = photos of Debian's mate-backgrounds and generated ones
 	Listen  string // address to serve on; another port is taken if it is in use
-	Once    bool   // it ends after the table
+	Once    bool   // exit after the table
 	Version string // of this build
 	Out     io.Writer
 }
 
-// demo is one run: a loopback origin, a server on a temporary store, and what was measured.
+// demo is one run: a loopback origin, a server on a temporary store, and the measurements.
 type demo struct {
 	Options
 	pictures []picture
@@ -103,7 +103,7 @@ func Run(ctx context.Context, o Options) error {
 	})
 }
 
-// originals reads the originals: a folder of the user's, or the installed photos and the drawn pictures.
+// originals reads the originals: the user's folder, or the installed photos and the generated pictures.
 func originals(dir string) ([]picture, error) {
 	var out []picture
 	from := dir
@@ -155,7 +155,7 @@ func (d *demo) serveOrigin() (stop func(), err error) {
 			return
 		}
 		w.Header().Set("Content-Type", http.DetectContentType(body))
-		_, _ = w.Write(body) // A client that left is no fault of the origin.
+		_, _ = w.Write(body) // a client that left is not an error of the origin
 	})}
 	go srv.Serve(l) //nolint:errcheck // ends with Close
 	return func() { _ = srv.Close() }, nil
@@ -164,7 +164,7 @@ func (d *demo) serveOrigin() (stop func(), err error) {
 // configure makes a configuration with fresh keys on a temporary store.
 func (d *demo) configure(store string) error {
 	l, err := net.Listen("tcp", d.Listen)
-	if err != nil { // In use: any free port will do.
+	if err != nil { // in use: take any free port
 		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (d *demo) configure(store string) error {
 	return err
 }
 
-// run serves while f runs, as often as it is called on the same store.
+// run serves while f runs; it may be called several times on the same store.
 func (d *demo) run(ctx context.Context, f func(context.Context) error) error {
 	a, err := app.Open(ctx, d.Version, d.cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -214,10 +214,10 @@ func (d *demo) run(ctx context.Context, f func(context.Context) error) error {
 	return errors.Join(err, <-done, a.Close(context.WithoutCancel(ctx)))
 }
 
-// firstRound asks for every picture as every client, then once more.
+// firstRound requests every picture as every client, twice.
 func (d *demo) firstRound(ctx context.Context) error {
 	from := ""
-	if !d.Once { // Else nothing answers there once the table is read.
+	if !d.Once { // otherwise the server is gone when the user reads the table
 		from = " from " + d.origin
 	}
 	fmt.Fprintf(d.Out, "%d pictures%s, made 800 px wide for four kinds of client\n\n", len(d.pictures), from)
@@ -237,7 +237,7 @@ func (d *demo) firstRound(ctx context.Context) error {
 	return nil
 }
 
-// secondRound asks a restarted server, and prints what was saved.
+// secondRound requests from a restarted server, and prints what was saved.
 func (d *demo) secondRound(ctx context.Context) error {
 	fmt.Fprintln(d.Out, "-- after a restart on the same store --")
 	for _, p := range d.pictures[:min(3, len(d.pictures))] {
@@ -311,7 +311,7 @@ func (d *demo) ask(ctx context.Context, p picture, c phone, count bool) error {
 	return nil
 }
 
-// whereFrom says in a word what Cache-Status tells.
+// whereFrom turns a Cache-Status into a word.
 func whereFrom(status string) string {
 	switch {
 	case strings.Contains(status, "detail=memory"):

@@ -21,7 +21,7 @@ type picture struct {
 	body []byte
 }
 
-// drawnPictures are the originals that the demo draws itself: what photos do not cover.
+// drawnPictures are the originals that the demo generates itself: kinds other than photos.
 func drawnPictures() ([]picture, error) {
 	var out []picture
 	for name, img := range map[string]image.Image{"receipt.png": drawReceipt(), "page.png": drawPage(), "sticker-alpha.png": drawSticker()} {
@@ -34,11 +34,11 @@ func drawnPictures() ([]picture, error) {
 	return out, nil
 }
 
-// drawReceipt draws a till receipt as a scanner sees it: small print on paper with grain.
+// drawReceipt draws a till receipt as if scanned: small print on paper with grain.
 func drawReceipt() image.Image {
 	const w, h = 1000, 2400
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
-	noise := rand.New(rand.NewPCG(1, 2)) // A fixed seed: the demo shows the same picture every time.
+	noise := rand.New(rand.NewPCG(1, 2)) // a fixed seed: the picture is the same every time
 	for y := range h {
 		for x := range w {
 			v := uint8(238 + noise.IntN(10) - int(6*math.Abs(float64(x-w/2))/w))
@@ -77,7 +77,7 @@ func drawPage() image.Image {
 	return img
 }
 
-// drawSticker draws overlapping translucent discs on a transparent ground.
+// drawSticker draws overlapping translucent discs on a transparent background.
 func drawSticker() image.Image {
 	const side = 1200
 	img := image.NewNRGBA(image.Rect(0, 0, side, side))

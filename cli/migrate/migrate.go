@@ -1,5 +1,5 @@
-// Package migrate reads the access log of another image proxy and tells which of its requests would be answered as they
-// are, which otherwise, and which not at all.
+// Package migrate reads the access log of another image proxy and reports which of its requests would get the same
+// response, which another one, and which none.
 package migrate
 
 import (
@@ -26,41 +26,41 @@ const (
 	Thumbor  = "thumbor"
 )
 
-// Judge says what would become of a request.
+// Judge decides how a request would be handled.
 type Judge struct {
 	Grammar string
 	Parser  *variant.Parser
-	Keys    *signing.Keyring // nil = signatures are not looked at
-	Prefix  string           // that stands before the signature
+	Keys    *signing.Keyring // nil = signatures are not checked
+	Prefix  string           // before the signature
 }
 
-// Outcome is what becomes of requests.
+// Outcome is how requests are handled.
 type Outcome string
 
-// The outcomes, in the order in which they are told.
+// The outcomes, in the order of the report.
 const (
 	Same    Outcome = "as it is"
 	Differs Outcome = "differs"
 	Refused Outcome = "refused"
 )
 
-// Report counts requests by what becomes of them, and why.
+// Report counts requests by outcome and reason.
 type Report struct {
 	Requests int // for images
-	Other    int // lines that name none
+	Other    int // lines without an image request
 	counts   map[Outcome]map[string]*reason
 }
 
-// reason is why requests have an outcome.
+// reason is a reason of an outcome.
 type reason struct {
 	requests int
 	example  string // path of the first one
 }
 
-// maxLine bounds a line of a log in bytes.
+// maxLine is the maximum length of a line in bytes.
 const maxLine = 1 << 20
 
-// maxReasons bounds the reasons that are told apart: what stands in a URL may be anything.
+// maxReasons is the maximum number of different reasons, since URLs may contain anything.
 const maxReasons = 1000
 
 // Read judges each line of a log, or of a list of URLs.
@@ -93,7 +93,7 @@ func (r *Report) count(outcome Outcome, why, target string) {
 	all[why].requests++
 }
 
-// withoutQuery cuts off what may hold a secret.
+// withoutQuery removes the query, which may contain a secret.
 func withoutQuery(target string) string {
 	path, _, _ := strings.Cut(target, "?")
 	return path
@@ -104,8 +104,8 @@ var (
 	startedPattern = regexp.MustCompile(`\bStarted (/\S+)`)
 )
 
-// Target finds the request target in a line: a URL or path alone, a request line as access logs have it, a field of a
-// JSON log, or what imgproxy writes at the start of a request. "" = there is none.
+// Target finds the request target in a line: a URL or path only, a request line as in access logs, a field of a JSON
+// log, or imgproxy's line for the start of a request. "" = there is none.
 func Target(line string) string {
 	line = strings.TrimSpace(line)
 	alone := !strings.ContainsAny(line, " \t")
@@ -147,7 +147,7 @@ func fieldTarget(line string) string {
 	return ""
 }
 
-// judge says what would become of a request.
+// judge decides how a request would be handled.
 func (j Judge) judge(target string) (Outcome, string) {
 	if j.Grammar == Thumbor {
 		return j.judgeThumbor(target)
@@ -177,7 +177,7 @@ func (j Judge) judge(target string) (Outcome, string) {
 	return told(ref)
 }
 
-// told says how the answer to a URL that is taken differs.
+// told describes how the response to an accepted URL differs.
 func told(ref variant.Ref) (Outcome, string) {
 	if ref.Spec.IsOpen() {
 		return Differs, "the format is negotiated where the URL names none; imgproxy keeps the source's, or detects it"
@@ -185,8 +185,7 @@ func told(ref variant.Ref) (Outcome, string) {
 	return Same, "the URL names its format"
 }
 
-// judgeThumbor says what would become of a request for thumbor or imagor: its URL has to be made anew, or goes through
-// an edge function.
+// judgeThumbor decides for a URL of thumbor or imagor: it has to be rewritten, or translated by an edge function.
 func (j Judge) judgeThumbor(target string) (Outcome, string) {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
 	image, err := thumbor.Parse(rest)
@@ -199,10 +198,10 @@ func (j Judge) judgeThumbor(target string) (Outcome, string) {
 	return Differs, "the URL has a counterpart, and has to be made anew"
 }
 
-// maxTold bounds the reasons of one outcome that are printed.
+// maxTold is the maximum number of printed reasons of one outcome.
 const maxTold = 20
 
-// Print writes the report: each outcome with its share of the requests, and its reasons, the most frequent first.
+// Print writes the report: each outcome with its fraction of the requests, and its reasons, the most frequent first.
 func (r Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "%d requests for images; %d other lines\n", r.Requests, r.Other)
 	for _, outcome := range []Outcome{Same, Differs, Refused} {

@@ -1,4 +1,4 @@
-// Package progress tells how far a run of many jobs has come, and sums them up.
+// Package progress shows the progress of a run of many jobs, and sums them up.
 package progress
 
 import (
@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bar shows how far a run has come: one line that is drawn again and again on a terminal, a plain line now and then
-// elsewhere.
+// Bar shows the progress of a run: one line that is redrawn on a terminal, and occasional plain lines otherwise.
 type Bar struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -23,12 +22,12 @@ type Bar struct {
 	now   func() time.Time
 
 	began, last time.Time
-	known       int // variants that were accepted
+	known       int // accepted variants
 	t           Totals
-	drawn       bool // a line stands on the terminal
+	drawn       bool // a line is drawn on the terminal
 }
 
-// New looks whether w is a terminal.
+// New checks whether w is a terminal.
 func New(w io.Writer) *Bar {
 	p := &Bar{w: w, every: 5 * time.Second, now: time.Now, began: time.Now()}
 	if f, ok := w.(*os.File); ok {
@@ -39,14 +38,14 @@ func New(w io.Writer) *Bar {
 	return p
 }
 
-// Posted counts variants that were accepted.
+// Posted counts accepted variants.
 func (p *Bar) Posted(variants int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known += variants
 }
 
-// At shows a state, unless the last one is too fresh.
+// At shows a state, unless the last one is too recent.
 func (p *Bar) At(t Totals) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,18 +64,18 @@ func (p *Bar) Line(format string, args ...any) {
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
-// Notes tell of single things above the bar, of the first ones only: a file may have millions that are wrong.
+// Notes prints messages above the bar, but only the first ones: a file may have millions of errors.
 type Notes struct {
 	Bar  *Bar
-	What string // they are
+	What string // what they are about
 	mu   sync.Mutex
 	told int
 }
 
-// maxTold is how many things of a kind are told one by one.
+// maxTold is how many messages of a kind are printed.
 const maxTold = 20
 
-// Tell tells of one.
+// Tell prints or counts a message.
 func (b *Notes) Tell(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +84,7 @@ func (b *Notes) Tell(format string, args ...any) {
 	}
 }
 
-// End says how many were not told.
+// End prints how many messages were left out.
 func (b *Notes) End() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,7 +93,7 @@ func (b *Notes) End() {
 	}
 }
 
-// End shows the last state and leaves it standing.
+// End shows the last state and leaves it on the terminal.
 func (p *Bar) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +104,7 @@ func (p *Bar) End() {
 	}
 }
 
-// wipe takes the drawn line away.
+// wipe removes the drawn line.
 func (p *Bar) wipe() {
 	if p.drawn {
 		fmt.Fprint(p.w, "\r\x1b[K")
@@ -113,7 +112,7 @@ func (p *Bar) wipe() {
 	}
 }
 
-// draw shows the present state.
+// draw shows the current state.
 func (p *Bar) draw() {
 	text := p.text()
 	if p.width == 0 {
@@ -121,7 +120,7 @@ func (p *Bar) draw() {
 		return
 	}
 	done, all := p.done()
-	// One column stays free: a character in the last one makes some terminals begin a new line.
+	// One column stays free: a character in the last one starts a new line on some terminals.
 	if room := p.width - len(text) - 4; room >= 10 {
 		full := 0
 		if all > 0 {

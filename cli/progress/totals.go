@@ -52,7 +52,7 @@ func (t Totals) Print(w io.Writer) {
 	if t.Unreadable > 0 {
 		fmt.Fprintf(w, "; %s units unreadable", thousands(t.Unreadable))
 	}
-	// Each variant against its own original, as docs/prewarm.md defines it.
+	// Each variant relative to its own original, as docs/prewarm.md defines it.
 	before := t.Stored + t.Saved
 	fmt.Fprintf(w, "\nbytes before   %12s\nbytes after    %12s", megabytes(before), megabytes(t.Stored))
 	if before > 0 {

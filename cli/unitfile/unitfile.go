@@ -12,7 +12,7 @@ import (
 	"sort"
 )
 
-// MaxBytes is the longest unit of a file: a longer one does not fit into any call.
+// MaxBytes is the maximum size of a unit: a larger one does not fit into a call.
 const MaxBytes = 15 << 20
 
 var errTooLong = fmt.Errorf("it has more than %d MiB, which no call can hold; split the unit", MaxBytes>>20)
@@ -20,17 +20,17 @@ var errTooLong = fmt.Errorf("it has more than %d MiB, which no call can hold; sp
 // Unit is one Data Unit of a file.
 type Unit struct {
 	Text []byte // JSON on one line
-	Line int    // where it begins
-	Bad  string // why it cannot be a unit; "" = it may be one
+	Line int    // of its start
+	Bad  string // why it is not a valid unit; "" = it may be
 }
 
-// Reader reads the Data Units of a file: one a line, an object spread over several lines, or the elements of an array.
+// Reader reads the Data Units of a file: one a line, an object over several lines, or the elements of an array.
 type Reader struct {
 	in    *bufio.Reader
-	line  int        // the last one read
-	ahead []Unit     // units that were read already
-	again []textLine // lines that were read and are to be read once more
-	array *array     // the array that is being read; nil = none
+	line  int        // of the last line read
+	ahead []Unit     // units that were parsed already
+	again []textLine // lines to be read again
+	array *array     // the current array; nil = none
 }
 
 // textLine is a line and its number.
@@ -44,7 +44,7 @@ func NewReader(in io.Reader) *Reader {
 	return &Reader{in: bufio.NewReaderSize(in, 64<<10)}
 }
 
-// Next gives the next unit; io.EOF: there is none. After any other error nothing more can be read.
+// Next returns the next unit; io.EOF: there is none. After any other error nothing more can be read.
 func (r *Reader) Next() (Unit, error) {
 	for {
 		if len(r.ahead) > 0 {
@@ -69,7 +69,7 @@ func (r *Reader) Next() (Unit, error) {
 	}
 }
 
-// take reads on from a line: what it begins is in ahead or in array then.
+// take parses the unit or units that begin on a line, into ahead or array.
 func (r *Reader) take(l textLine) (err error) {
 	text := bytes.TrimSpace(l.text)
 	switch {
@@ -86,7 +86,7 @@ func (r *Reader) take(l textLine) (err error) {
 	return err
 }
 
-// judged says why a unit cannot be one, as far as that shows without the server.
+// judged checks a unit, as far as that is possible without the server.
 func (u Unit) judged() Unit {
 	switch {
 	case u.Bad != "" || len(u.Text) == 0:
@@ -101,7 +101,7 @@ func (u Unit) judged() Unit {
 	return u
 }
 
-// isEnvelope reports whether an object is a whole call rather than a unit.
+// isEnvelope reports whether an object is a whole call, not a unit.
 func isEnvelope(text []byte) bool {
 	if !bytes.Contains(text, []byte(`"data_units"`)) {
 		return false
@@ -112,7 +112,7 @@ func isEnvelope(text []byte) bool {
 	return json.Unmarshal(text, &call) == nil && call.Units != nil
 }
 
-// readLine reads a line without its end; the last one may lack it. io.EOF: there is no more.
+// readLine reads a line without its end, which the last one may lack. io.EOF: there is no more.
 func (r *Reader) readLine() (textLine, error) {
 	if len(r.again) > 0 {
 		l := r.again[0]
@@ -138,17 +138,17 @@ func (r *Reader) readLine() (textLine, error) {
 	}
 }
 
-// unfold takes the elements of an array that stands on one line.
+// unfold splits an array on one line into its elements.
 func (r *Reader) unfold(text []byte, line int) {
 	var elements []json.RawMessage
-	_ = json.Unmarshal(text, &elements) // It was found valid.
+	_ = json.Unmarshal(text, &elements) // checked before
 	for _, e := range elements {
 		r.ahead = append(r.ahead, Unit{Text: e, Line: line})
 	}
 }
 
-// spread reads an object that begins on a line and ends on a later one. Where none does, the line alone is a unit that
-// cannot be read, and those behind it are read for themselves.
+// spread reads an object over several lines. If the lines are not an object, the first one is a unit that cannot be
+// parsed, and the following ones are read again.
 func (r *Reader) spread(first textLine) Unit {
 	lines := &lineFeed{from: r, taken: []textLine{first}, rest: append(slices.Clone(first.text), '\n')}
 	d := json.NewDecoder(lines)
@@ -157,7 +157,7 @@ func (r *Reader) spread(first textLine) Unit {
 		r.again = append(slices.Clone(lines.taken[1:]), r.again...)
 		return Unit{Text: first.text, Line: first.number}
 	}
-	behind, _ := io.ReadAll(d.Buffered()) // It reads from memory.
+	behind, _ := io.ReadAll(d.Buffered()) // it reads from memory
 	if behind = bytes.TrimSpace(append(behind, lines.rest...)); len(behind) > 0 {
 		last := lines.taken[len(lines.taken)-1].number
 		r.again = append([]textLine{{behind, last}}, r.again...)
@@ -168,11 +168,11 @@ func (r *Reader) spread(first textLine) Unit {
 // compact puts valid JSON on one line.
 func compact(text []byte) []byte {
 	var b bytes.Buffer
-	_ = json.Compact(&b, text) // It is valid.
+	_ = json.Compact(&b, text) // checked before
 	return b.Bytes()
 }
 
-// lineFeed gives a decoder one line at a time, so that it reads no further than the value goes.
+// lineFeed passes one line at a time to a decoder, so that it reads no further than the value.
 type lineFeed struct {
 	from  *Reader
 	taken []textLine
@@ -197,11 +197,11 @@ func (f *lineFeed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// array reads the elements of an array that spans lines.
+// array reads the elements of an array over several lines.
 type array struct {
 	d     *json.Decoder
 	text  *newlines
-	first int // the line on which it begins
+	first int // its first line
 }
 
 // openArray begins an array on a line.
@@ -213,7 +213,7 @@ func (r *Reader) openArray(l textLine) (*array, error) {
 	r.again = nil
 	a := &array{text: &newlines{from: io.MultiReader(bytes.NewReader(text), r.in)}, first: l.number}
 	a.d = json.NewDecoder(a.text)
-	_, err := a.d.Token() // It is the bracket.
+	_, err := a.d.Token() // the bracket
 	return a, err
 }
 
@@ -236,7 +236,7 @@ func (a *array) next() (Unit, error) {
 	return Unit{}, io.EOF
 }
 
-// broken says where the array cannot be read any more.
+// broken is the error for an array that cannot be read further.
 func (a *array) broken(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
@@ -244,17 +244,17 @@ func (a *array) broken(err error) error {
 	return fmt.Errorf("line %d: the array is no valid JSON from there on: %w", a.first+a.text.before(a.d.InputOffset()), err)
 }
 
-// rest is what follows the array, and the number of the line before it.
+// rest returns the text after the array, and the number of the line before it.
 func (a *array) rest() (in *bufio.Reader, line int, none *array) {
 	line = a.first + a.text.before(a.d.InputOffset()) - 1
 	return bufio.NewReaderSize(io.MultiReader(a.d.Buffered(), a.text.from), 64<<10), line, nil
 }
 
-// newlines notes where the lines end in what is read through it.
+// newlines records the offsets of line ends in what is read through it.
 type newlines struct {
 	from io.Reader
 	read int64
-	gone int // ends that are not listed any more
+	gone int // line ends that are not in the list any more
 	ends []int64
 }
 
@@ -270,7 +270,7 @@ func (n *newlines) Read(p []byte) (int, error) {
 	return size, err
 }
 
-// before counts the ends before an offset. Offsets never come down: what is counted is forgotten.
+// before counts the line ends before an offset. Offsets must not decrease: counted ones are dropped.
 func (n *newlines) before(offset int64) int {
 	at := sort.Search(len(n.ends), func(i int) bool { return n.ends[i] >= offset })
 	n.gone, n.ends = n.gone+at, n.ends[at:]

@@ -1,5 +1,5 @@
-// Package access decides who calls, and what the caller may do: API tokens and their scopes, sessions of the console,
-// rights of tokens and signing keys, and limits of each of them. It reads no body and writes no answer.
+// Package access decides who the caller is and what the caller may do: API tokens and their scopes, console sessions,
+// rights of tokens and signing keys, and limits of each. It reads no body and writes no response.
 package access
 
 import (
@@ -23,30 +23,30 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Rules is what a reload replaces, as a whole.
+// Rules is what a reload replaces as a whole.
 type Rules struct {
 	Keys        *signing.Keyring
 	Parser      *variant.Parser
-	OnlyPresets bool // as the Parser was told
+	OnlyPresets bool // as in the Parser
 	Negotiation variant.Negotiation
 	Lifetimes   Lifetimes
 	API         API
-	Prewarm     unit.Rules // how prewarm calls are read
-	Links       Links      // nil = links stand in URLs
+	Prewarm     unit.Rules // how prewarm calls are parsed
+	Links       Links      // nil = links appear in URLs
 	Buckets     bucketevents.Rules
 }
 
-// Lifetimes are the answers' Cache-Control, as the cache's configuration says it.
+// Lifetimes are the values for Cache-Control, from the cache's configuration.
 type Lifetimes struct {
-	MaxAge       time.Duration // of a final answer
-	FirstMaxAge  time.Duration // of a first-stage or stale answer, which a better one will replace
-	SWR          time.Duration // stale-while-revalidate; 0 = not said
-	SIE          time.Duration // stale-if-error; 0 = not said
-	TTL          time.Duration // life of an entry; 0 = for ever, which makes final answers immutable
-	HonourOrigin bool          // the origin's own lifetime bounds MaxAge
+	MaxAge       time.Duration // of a final response
+	FirstMaxAge  time.Duration // of a first-stage or stale response, which a better one will replace
+	SWR          time.Duration // stale-while-revalidate; 0 = none
+	SIE          time.Duration // stale-if-error; 0 = none
+	TTL          time.Duration // lifetime of an entry; 0 = for ever, which makes final responses immutable
+	HonourOrigin bool          // the origin's own lifetime limits MaxAge
 }
 
-// Current are the rules in force. They never change: one request sees the same ones from beginning to end.
+// Current are the rules in force. They are immutable: one request uses the same ones throughout.
 type Current struct {
 	Rules
 	callers []Caller
@@ -55,22 +55,22 @@ type Current struct {
 
 // Meter counts refusals. Implemented by metrics.Metrics.
 type Meter interface {
-	// Limited counts what was refused for the limit of a token or key, which are what; name is the operator's for it.
+	// Limited counts a refusal by the limit of what, a token or key; name is its configured name.
 	Limited(what, name string)
 }
 
-// Access knows the callers. Safe for concurrent use.
+// Access identifies callers. Safe for concurrent use.
 type Access struct {
 	now     func() time.Time
 	meter   Meter // nil = none
 	current atomic.Pointer[Current]
-	intake  *semaphore.Weighted // what the bodies of all calls may take in memory
+	intake  *semaphore.Weighted // the memory for the bodies of all calls
 
 	sessions        *sessions // of the console
 	logins, bearers *guesses  // wrong tokens
 }
 
-// New makes an Access that knows nobody before its first Reload. A nil meter counts nothing.
+// New makes an Access without any callers before its first Reload. A nil meter counts nothing.
 func New(now func() time.Time, meter Meter) *Access {
 	return &Access{
 		now: now, meter: meter, intake: newIntake(), sessions: newSessions(),
@@ -78,10 +78,10 @@ func New(now func() time.Time, meter Meter) *Access {
 	}
 }
 
-// Current gives the rules in force.
+// Current returns the rules in force.
 func (a *Access) Current() *Current { return a.current.Load() }
 
-// Reload puts rules in force for requests that begin from now on, and gives them. On an error the old ones stay.
+// Reload applies rules to requests that begin from now on, and returns them. On an error the old ones stay.
 func (a *Access) Reload(r Rules) (*Current, error) {
 	if r.Keys == nil || r.Parser == nil {
 		return nil, errors.New("server: a keyring and a parser are needed")
@@ -107,7 +107,7 @@ func (a *Access) Reload(r Rules) (*Current, error) {
 	return next, nil
 }
 
-// Identify finds who calls: the holder of the bearer token or, without one, of the console's session.
+// Identify finds the caller: the holder of the bearer token or, without one, of the console's session.
 func (a *Access) Identify(r *http.Request) (Caller, error) {
 	if r.Header.Get("Authorization") != "" {
 		if who, ok := a.Current().holder(r); ok {
@@ -127,9 +127,8 @@ func (a *Access) Identify(r *http.Request) (Caller, error) {
 	return who, nil
 }
 
-// Visitor finds the session of a request and the token that it stands for, as the rules in force know it. What a page
-// of another origin asks for has no session, although the browser may send its cookie: to SameSite all ports of a host
-// are one site.
+// Visitor finds the session of a request and its token under the current rules. A request from a page of another origin
+// has no session, although the browser may send the cookie: for SameSite all ports of a host are one site.
 func (a *Access) Visitor(r *http.Request) (Caller, Session, bool) {
 	path := r.URL.Path
 	if !strings.HasPrefix(path, "/v1/") && !strings.HasPrefix(path, "/console") || Foreign(r) {
@@ -143,7 +142,7 @@ func (a *Access) Visitor(r *http.Request) (Caller, Session, bool) {
 	return who, one, ok
 }
 
-// Login exchanges a token for a session, whose cookie it gives. The session that the request has ends.
+// Login exchanges a token for a session, and returns its cookie. The request's old session ends.
 func (a *Access) Login(r *http.Request, token string) (Caller, *http.Cookie, *fault.Error) {
 	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	who, ok := a.Current().find(sum)
@@ -155,13 +154,13 @@ func (a *Access) Login(r *http.Request, token string) (Caller, *http.Cookie, *fa
 	return who, cookie(r, a.sessions.begin(sum, a.now()), int(sessionLife/time.Second)), nil
 }
 
-// Logout ends the session of a request, if it has one, and gives the cookie that takes its cookie back.
+// Logout ends the session of a request, if it has one, and returns the cookie that deletes the browser's.
 func (a *Access) Logout(r *http.Request) *http.Cookie {
 	a.sessions.end(r)
 	return cookie(r, "", -1)
 }
 
-// Idle reports whether no call holds room for its bodies.
+// Idle reports whether no call holds memory for bodies.
 func (a *Access) Idle() bool {
 	const all = intakeRoom * intakeUnits
 	if !a.intake.TryAcquire(all) {
@@ -171,13 +170,13 @@ func (a *Access) Idle() bool {
 	return true
 }
 
-// Enter opens an empty place for the bodies of a caller's call. The caller must leave it; leaving twice is fine.
+// Enter returns an empty Place for the bodies of a caller's call. The caller must call Leave; twice is fine.
 func (a *Access) Enter(ctx context.Context, who Caller) *Place {
 	size := max(a.Current().Prewarm.Limits.Body/intakeUnits, 1)
 	return &Place{ctx: ctx, all: a.intake, own: who.room, unit: size, patience: intakePatience}
 }
 
-// Foreign reports whether a browser says that a page of another origin asks.
+// Foreign reports whether the browser says that a page of another origin made the request.
 func Foreign(r *http.Request) bool {
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "", "same-origin", "none":
@@ -187,8 +186,8 @@ func Foreign(r *http.Request) bool {
 	return new(http.CrossOriginProtection).Check(r) != nil
 }
 
-// cookie is the session's. It is marked Secure where a TLS proxy says that the browser came by https; of several
-// proxies the first one speaks of the browser.
+// cookie is the session cookie. It is Secure if a TLS proxy says that the browser used https; of several proxies the
+// first one counts.
 func cookie(r *http.Request, value string, maxAge int) *http.Cookie {
 	proto, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	return &http.Cookie{
@@ -197,7 +196,7 @@ func cookie(r *http.Request, value string, maxAge int) *http.Cookie {
 	}
 }
 
-// HostOnly cuts the port and the brackets off a host.
+// HostOnly removes the port and the brackets from a host.
 func HostOnly(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name

@@ -13,12 +13,12 @@ import (
 const (
 	loginGuesses  = 5    // wrong tokens of one address in a minute, at the console's login
 	bearerGuesses = 60   // the same, of the API
-	maxGuessers   = 4096 // addresses that are remembered
-	guessSample   = 8    // of which, when there is one more, the oldest of so many is forgotten
+	maxGuessers   = 4096 // addresses that are stored
+	guessSample   = 8    // when full, the oldest of this many is dropped
 )
 
-// guesses counts wrong tokens by address. A right token is never held up by them: it is looked at first. Safe for
-// concurrent use.
+// guesses counts wrong tokens by address. It never affects a valid token, which is checked first. Safe for concurrent
+// use.
 type guesses struct {
 	limit int
 
@@ -34,7 +34,7 @@ type guessed struct {
 
 func newGuesses(limit int) *guesses { return &guesses{limit: limit, by: map[string]guessed{}} }
 
-// wrong counts one more wrong token and gives its refusal: unauthorized, or rate_limited past the limit.
+// wrong counts one more wrong token and returns the refusal: unauthorized, or rate_limited beyond the limit.
 func (g *guesses) wrong(addr string, now time.Time, public string) *fault.Error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -54,12 +54,11 @@ func (g *guesses) wrong(addr string, now time.Time, public string) *fault.Error 
 		After(t.since.Add(time.Minute).Sub(now))
 }
 
-// forget makes room for one more address: the oldest of a few, since to find the oldest of all takes long. The caller
-// holds mu.
+// forget drops an address: the oldest of a few, since finding the oldest of all takes long. The caller holds mu.
 func (g *guesses) forget() {
 	var oldest string
 	looked := 0
-	for addr, t := range g.by { // In random order.
+	for addr, t := range g.by { // in random order
 		if looked == 0 || t.since.Before(g.by[oldest].since) {
 			oldest = addr
 		}
@@ -70,8 +69,8 @@ func (g *guesses) forget() {
 	delete(g.by, oldest)
 }
 
-// guesser is what the wrong tokens of a request count for. The 64 low bits of an IPv6 address are its owner's to
-// choose.
+// guesser is the key that a request's wrong tokens are counted under. The lower 64 bits of an IPv6 address can be
+// chosen by its owner.
 func guesser(r *http.Request) string {
 	host := HostOnly(r.RemoteAddr)
 	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {

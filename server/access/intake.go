@@ -10,44 +10,44 @@ import (
 )
 
 const (
-	intakeRoom     = 8               // bodies of the greatest size that may be in memory at the same time
-	intakeShare    = intakeRoom / 2  // of which one token may have so many
-	intakeUnits    = 64              // how finely room is told: a body of the greatest size takes so many units
-	intakePatience = 2 * time.Second // how long a body waits for room before its call is refused
+	intakeRoom     = 8               // bodies of the maximum size that may be in memory at the same time
+	intakeShare    = intakeRoom / 2  // how many of these one token may have
+	intakeUnits    = 64              // granularity: a body of the maximum size takes this many units
+	intakePatience = 2 * time.Second // how long a body waits for memory before its call is refused
 
 	againPatience = 30 * time.Second // the same for a call that is accepted already
 
-	variantBytes = 1024 // what one variant that a call asks for takes until the call is answered, with the garbage of it
+	variantBytes = 1024 // memory per requested variant until the response is sent, garbage included
 )
 
-// Place is the room that the bodies of one call take in memory. It grows as bytes arrive, so that a body which is
-// announced and does not come takes none. It belongs to one request.
+// Place is the memory for the bodies of one call. It grows as bytes arrive, so a body that is announced but not sent
+// takes none. It belongs to one request.
 type Place struct {
 	ctx   context.Context
 	all   *semaphore.Weighted // of all callers
 	own   *semaphore.Weighted // of this token
 	unit  int64               // bytes
-	body  int64               // of them there are
-	asked int64               // bytes that the variants take which the call asks for
+	body  int64               // bytes of the body so far
+	asked int64               // bytes for the requested variants
 	units int64               // held
 
 	patience time.Duration
 }
 
-// Grow takes room for a body of n bytes so far. A call that finds none for a moment is refused: its caller can send it
-// Again.
+// Grow reserves memory for a body of n bytes so far. If none is free within intakePatience, the call is refused: its
+// caller can retry.
 func (p *Place) Grow(n int64) error {
 	p.body = n
 	return p.fit()
 }
 
-// Ask takes room for n variants, before they are built.
+// Ask reserves memory for n variants, before they are built.
 func (p *Place) Ask(n int) error {
 	p.asked = int64(n) * variantBytes
 	return p.fit()
 }
 
-// Keep gives the room back that exceeds n bytes, rounded down: small calls that wait hold none.
+// Keep releases memory beyond n bytes, rounded down: small calls that wait hold none.
 func (p *Place) Keep(n int64) {
 	p.body, p.asked = n, 0
 	if more := p.units - n/p.unit; more > 0 {
@@ -55,13 +55,13 @@ func (p *Place) Keep(n int64) {
 	}
 }
 
-// Again is ask for an accepted call whose answer is made anew: refused it would be sent again, so it waits for longer.
+// Again is Ask for an accepted call whose response is made again. A refusal would be sent again, so it waits longer.
 func (p *Place) Again(n int) error {
 	p.patience = againPatience
 	return p.Ask(n)
 }
 
-// fit takes the room that is missing. One call never takes more than the share of its token: it would wait for itself.
+// fit reserves what is missing. One call never takes more than its token's share, or it would wait for itself.
 func (p *Place) fit() error {
 	for p.units*p.unit < p.body+p.asked && p.units < intakeShare*intakeUnits {
 		if err := p.take(); err != nil {
@@ -90,7 +90,7 @@ func (p *Place) take() error {
 	return fault.New(fault.RateLimited, "access.Place", "too many calls are being read at this moment", nil)
 }
 
-// Leave gives all room back.
+// Leave releases all memory.
 func (p *Place) Leave() { p.release(p.units) }
 
 func (p *Place) release(units int64) {

@@ -12,14 +12,14 @@ import (
 	"github.com/goldcrest/goldcrest/signing"
 )
 
-// bucket bounds how often one caller may ask for what costs something. nil bounds nothing. Safe for concurrent use.
+// bucket limits the rate of one caller. nil has no limit. Safe for concurrent use.
 type bucket struct {
-	what, name string // for the meter: token or key, and which
+	what, name string // for the meter: token or key, and its name
 	rate       *rate.Limiter
 	meter      Meter // nil = none
 }
 
-// take counts one more, or refuses it and says when the next would be taken.
+// take counts one more, or refuses it and says when to retry.
 func (b *bucket) take(now time.Time) error {
 	if b == nil || b.rate.AllowN(now, 1) {
 		return nil
@@ -34,8 +34,8 @@ func (b *bucket) take(now time.Time) error {
 	return f
 }
 
-// limit gives the tokens and keys of next their buckets. Those that prev has too keep their level, so that a reload
-// fills none; prev may be nil.
+// limit creates the buckets of next's tokens and keys. Those that prev has too keep their level, so that a reload
+// refills none; prev may be nil.
 func (a *Access) limit(next, prev *Current) {
 	old, keys := map[[sha256.Size]byte]Caller{}, map[string]*bucket{}
 	if prev != nil {
@@ -60,11 +60,11 @@ func (a *Access) limit(next, prev *Current) {
 	}
 }
 
-// maxStays is how many requests of one token may wait at the same time, long polls and event streams together: the
-// private listener holds a few hundred connections.
+// maxStays is the number of waiting requests of one token, long polls and event streams together: the private listener
+// holds a few hundred connections.
 const maxStays = 64
 
-// Stay admits a request that only waits, until leave.
+// Stay admits a request that only waits, until leave is called.
 func (t Caller) Stay() (leave func(), err error) {
 	if !t.stays.TryAcquire(1) {
 		return nil, fault.New(fault.RateLimited, "access.Stay",
@@ -73,7 +73,7 @@ func (t Caller) Stay() (leave func(), err error) {
 	return func() { t.stays.Release(1) }, nil
 }
 
-// bucketOf makes a bucket, or sets the one there is to a limit; nil if there is none.
+// bucketOf makes a bucket, or changes the limit of an existing one; nil if there is no limit.
 func (a *Access) bucketOf(b *bucket, what, name string, l signing.Limit) *bucket {
 	if l.Rate == 0 {
 		return nil
@@ -90,7 +90,7 @@ func (a *Access) bucketOf(b *bucket, what, name string, l signing.Limit) *bucket
 // Take counts one more call of a token, or refuses it.
 func (a *Access) Take(t Caller) error { return t.bucket.take(a.now()) }
 
-// Toll counts one more variant that is made for a signing key, or refuses it; nil where the key has no limit.
+// Toll counts one more variant made for a signing key, or refuses it; nil if the key has no limit.
 func (a *Access) Toll(c *Current, key string) func() error {
 	b := c.keys[key]
 	if b == nil {

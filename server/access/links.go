@@ -6,16 +6,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Links keeps the newest links of originals whose links expire, by the ids that stand for them in URLs. Implemented by
+// Links stores the newest links of originals whose links expire, by the ids that replace them in URLs. Implemented by
 // links.Links.
 type Links interface {
-	// Keep makes links the newest ones known, durably.
+	// Keep stores links as the newest ones, durably.
 	Keep(ctx context.Context, links map[string]string) error
-	// Live is the newest link of an opaque source; of any other it is the source itself.
+	// Live returns the newest link of an opaque source; any other source is returned unchanged.
 	Live(ctx context.Context, source string) (string, error)
 }
 
-// Conceal is a source as answers tell it. A link that expires is told without its query, and put into links by its id.
+// Conceal is a source as responses show it. A link that expires is shown without its query, and added to links under
+// its id.
 func (r Rules) Conceal(source string, links map[string]string) string {
 	if r.Links == nil {
 		return source
@@ -29,8 +30,8 @@ func (r Rules) Conceal(source string, links map[string]string) string {
 	return shown
 }
 
-// Live is a ref with the source whose host decides who may ask for it: of an opaque one the newest link. Where every
-// host may be asked it is left as it is.
+// Live replaces an opaque source by its newest link, whose host decides who may ask for it. If every host is allowed,
+// the ref is unchanged.
 func (r Rules) Live(ctx context.Context, ref variant.Ref, bound bool) (variant.Ref, error) {
 	if r.Links == nil || !bound {
 		return ref, nil

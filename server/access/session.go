@@ -12,19 +12,20 @@ const (
 	sessionCookie = "goldcrest_session"
 	csrfHeader    = "X-CSRF-Token"
 	sessionLife   = 12 * time.Hour
-	maxSessions   = 1000 // the oldest ends when there is one more
+	maxSessions   = 1000 // beyond it the oldest ends
 )
 
-// Session is a browser that showed a token. It may do what the token may, and ends with it.
+// Session is a browser that is logged in with a token. It has the token's rights, and ends with it.
 type Session struct {
 	token [sha256.Size]byte // digest of the token
-	// CSRF is what unsafe calls carry in csrfHeader: a page of another origin can send the cookie, but not know this.
+	// CSRF is the value of csrfHeader in unsafe calls: a page of another origin can send the cookie, but does not know
+	// this.
 	CSRF    string
 	Expires time.Time
 }
 
-// sessions are the browsers that are logged in, by the digest of their cookie. They live in memory: a restart ends
-// them. Safe for concurrent use.
+// sessions are the logged-in browsers, by the digest of their cookie. They are in memory: a restart ends them. Safe for
+// concurrent use.
 type sessions struct {
 	mu   sync.Mutex
 	open map[[sha256.Size]byte]Session
@@ -32,7 +33,7 @@ type sessions struct {
 
 func newSessions() *sessions { return &sessions{open: map[[sha256.Size]byte]Session{}} }
 
-// begin opens a session for the token of a digest and gives its cookie's value.
+// begin opens a session for the token of a digest and returns the cookie's value.
 func (s *sessions) begin(token [sha256.Size]byte, now time.Time) (cookie string) {
 	cookie = rand.Text() + rand.Text()
 	s.mu.Lock()
@@ -52,7 +53,7 @@ func (s *sessions) begin(token [sha256.Size]byte, now time.Time) (cookie string)
 	return cookie
 }
 
-// find gives the session of a request's cookie.
+// find returns the session of a request's cookie.
 func (s *sessions) find(r *http.Request, now time.Time) (Session, bool) {
 	c, err := r.Cookie(sessionCookie)
 	if err != nil {

@@ -9,17 +9,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// URL is a signed URL that is asked for.
+// URL describes a signed URL.
 type URL struct {
-	Base    string // what it begins with
+	Base    string // its prefix
 	Key     string // the id of the signing key; "" = the first valid one
 	Source  string
-	Options string    // those of an image path; a single preset may be written "pr:name" also where only presets are allowed
+	Options string    // those of an image path; a single preset may be written "pr:name" even if only presets are allowed
 	Expires time.Time // zero = never
 }
 
-// SignURL gives a signed URL, within the rights of a token beside those of the key. A path is signed only after it was
-// parsed and found allowed, so that no URL is handed out that would be refused.
+// SignURL returns a signed URL, within the rights of both the token and the key. It parses and checks the path before
+// it signs, so it never returns a URL that would be refused.
 func (r Rules) SignURL(u URL, rights signing.Rights) (string, error) {
 	options := strings.Trim(u.Options, "/")
 	if r.OnlyPresets {

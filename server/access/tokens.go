@@ -18,22 +18,22 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Caller is a token as it is kept: the secret itself is forgotten.
+// Caller is a token without its secret.
 type Caller struct {
 	Name   string
 	Scopes []string
-	Key    string         // that it signs with; "" = the first valid one
+	Key    string         // that signs for it; "" = the first valid one
 	Rights signing.Rights // what it may ask for
-	Bodies []string       // the readings of a body that it may post; none = all
+	Bodies []string       // the allowed interpretations of a body; none = all
 
 	sum    [sha256.Size]byte
 	limit  signing.Limit
 	bucket *bucket             // nil = no limit
-	room   *semaphore.Weighted // of the intake, for its bodies
+	room   *semaphore.Weighted // memory for its bodies
 	stays  *semaphore.Weighted // requests that only wait
 }
 
-// maxTokenFile bounds a file with a token in bytes.
+// maxTokenFile is the maximum size of a file with a token, in bytes.
 const maxTokenFile = 64 << 10
 
 // readTokens loads the secrets of the configured tokens.
@@ -62,7 +62,7 @@ func readTokens(api API) ([]Caller, error) {
 	return list, nil
 }
 
-// holder finds whose token a request carries. It compares digests, all of them, so that the time taken tells nothing.
+// holder finds the token of a request. It compares all digests, so that the time reveals nothing.
 func (r *Current) holder(req *http.Request) (Caller, bool) {
 	kind, secret, _ := strings.Cut(req.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(kind, "Bearer") {
@@ -71,7 +71,7 @@ func (r *Current) holder(req *http.Request) (Caller, bool) {
 	return r.find(sha256.Sum256([]byte(strings.TrimSpace(secret))))
 }
 
-// find gives the token of a digest.
+// find returns the token of a digest.
 func (r *Current) find(sum [sha256.Size]byte) (who Caller, found bool) {
 	for _, t := range r.callers {
 		if subtle.ConstantTimeCompare(sum[:], t.sum[:]) == 1 {
@@ -81,7 +81,7 @@ func (r *Current) find(sum [sha256.Size]byte) (who Caller, found bool) {
 	return who, found
 }
 
-// RightsOf are what a token may ask for: its own rights, and the sources of the key that it signs with.
+// RightsOf returns what a token may ask for: its own rights, and the sources of the key that signs for it.
 func (r *Current) RightsOf(who Caller) signing.Rights {
 	if who.Key == "" {
 		return who.Rights
@@ -89,12 +89,12 @@ func (r *Current) RightsOf(who Caller) signing.Rights {
 	return who.Rights.Within(r.Keys.Hosts(who.Key))
 }
 
-// Owner is the caller as prewarm knows callers. One with the scope admin sees what is everybody's.
+// Owner is the caller in the terms of prewarm. One with the scope admin sees the jobs of all.
 func (t Caller) Owner() prewarm.Caller {
 	return prewarm.Caller{Name: t.Name, All: slices.Contains(t.Scopes, ScopeAdmin)}
 }
 
-// Allowed checks what the pair that verified, or a token, may be used for.
+// Allowed checks a ref against the rights of the verified pair or of a token.
 func Allowed(key unit.Rights, ref variant.Ref, terms variant.Terms) error {
 	for _, source := range []string{ref.Source, ref.Spec.Fallback} {
 		if source != "" && !key.AllowsSource(source) {
@@ -104,7 +104,7 @@ func Allowed(key unit.Rights, ref variant.Ref, terms variant.Terms) error {
 	}
 	presets := terms.Presets
 	if terms.Free || len(presets) == 0 {
-		presets = append([]string{""}, presets...) // Beside every preset: no key that is bound to presets allows that.
+		presets = append([]string{""}, presets...) // options outside presets, which no key with presets may use
 	}
 	for _, name := range presets {
 		if !key.AllowsPreset(name) {

@@ -1,5 +1,5 @@
-// Package api is the private door for backends and operators: JSON calls that sign and explain URLs, post Data Units,
-// tell of jobs, purge, and tell what the instance does. Every call needs a token with the scope for it.
+// Package api is the API for backends and operators: JSON calls that sign and explain URLs, post Data Units, query
+// jobs, purge, and report on the instance. Every call needs a token with the scope for it.
 package api
 
 import (
@@ -15,40 +15,40 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Config is what an API is told.
+// Config is the configuration of an API.
 type Config struct {
-	PublicURL  string        // what signed URLs begin with
-	PathPrefix string        // comes before every image path and is not signed
-	Deadline   time.Duration // of one variant that is made for an explanation
+	PublicURL  string        // prefix of signed URLs
+	PathPrefix string        // precedes every image path and is not signed
+	Deadline   time.Duration // of one variant that explain makes
 }
 
-// Images answers resolved Refs that are stored. Implemented by pipeline.Pipeline.
+// Images returns stored variants. Implemented by pipeline.Pipeline.
 type Images interface {
 	// Peek returns a variant only if memory or the store has it; not_cached otherwise.
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
 }
 
-// Deps is what an API speaks for.
+// Deps is what an API calls.
 type Deps struct {
 	Images Images
-	// Warm makes what is missing of the variants of one source, behind all viewers. nil = explain runs nothing.
+	// Warm makes the missing variants of one source, after all viewers. nil = explain cannot run.
 	Warm func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
-	// Prewarm is the queue's service. nil = this instance has none, and no routes for it.
+	// Prewarm is the prewarm service. nil = this instance has none, and no routes for it.
 	Prewarm     Prewarm
-	Predecessor Predecessor // nil = its call is not answered
+	Predecessor Predecessor // nil = its call does not exist
 	// Purge removes variants on every instance. nil = no purge.
 	Purge    func(ctx context.Context, what pipeline.Selector) (int, error)
-	Overview *Overview // nil = none is given
+	Overview *Overview // nil = none
 }
 
-// API answers the calls. Safe for concurrent use.
+// API handles the calls. Safe for concurrent use.
 type API struct {
 	*exchange.Responder
 	cfg    Config
 	deps   Deps
 	access *access.Access
 
-	stopping context.Context // ends when the private listener does, and with it what only waits
+	stopping context.Context // ends when the private listener does, and with it waiting requests
 	stop     context.CancelFunc
 }
 
@@ -59,20 +59,20 @@ func New(cfg Config, r *exchange.Responder, a *access.Access, deps Deps) *API {
 	return s
 }
 
-// Stop ends the calls that only wait.
+// Stop ends requests that only wait.
 func (s *API) Stop() { s.stop() }
 
-// untilStop is ctx that ends early when the server stops, for requests that only wait.
+// untilStop is ctx that also ends when the server stops, for requests that only wait.
 func (s *API) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.stopping, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// need lets only callers with one of the scopes through.
+// need admits only callers with one of the scopes.
 func (s *API) need(scopes ...string) echo.MiddlewareFunc { return exchange.Need(s.access, scopes...) }
 
-// spare refuses calls that take memory to give work for later while there is hardly enough for answers.
+// spare refuses calls that create later work while memory is short.
 func (s *API) spare(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if err := s.State.Short(pressure.CacheOnly); err != nil {
@@ -82,7 +82,7 @@ func (s *API) spare(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// Route lays out the API for backends and operators.
+// Route registers the routes.
 func (s *API) Route(e *echo.Echo) {
 	e.POST("/v1/sign", s.sign, s.need(access.ScopeSign), query())
 	e.GET("/v1/explain/*", s.explain, s.need(access.ScopeExplain))

@@ -16,10 +16,10 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
 
-// maxBody bounds a request body of the API, in bytes.
+// maxBody is the maximum size of a request body of the API, in bytes.
 const maxBody = 1 << 20
 
-// unknownField begins what encoding/json says about a field that is not known.
+// unknownField is the start of encoding/json's error about an unknown field.
 const unknownField = "json: unknown field "
 
 // fieldsOf are the names that an object may have for into.
@@ -32,8 +32,7 @@ func fieldsOf(into any) (names []string) {
 	return names
 }
 
-// query lets only requests through whose query has no other fields than these: a misspelt one must not be taken for one
-// left out.
+// query refuses requests whose query has other fields than these: a misspelt one must not count as missing.
 func query(known ...string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

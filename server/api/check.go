@@ -18,10 +18,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// maxChecks is how many sources and keys one call may ask about.
+// maxChecks is the maximum number of sources and keys in one call.
 const maxChecks = 50000
 
-// checked is one row of the answer to POST /v1/check. What is not known, or was not asked that way, is null.
+// checked is one row of the response to POST /v1/check. Unknown values, and those that were not asked for, are null.
 type checked struct {
 	Index    *int             `json:"index,omitempty"` // of the unit
 	ID       *string          `json:"id,omitempty"`
@@ -44,7 +44,7 @@ type checkedVariant struct {
 	Height *int          `json:"height"`
 }
 
-// checkedError is a unit that could not be read.
+// checkedError is a unit that could not be parsed.
 type checkedError struct {
 	Index int         `json:"index"`
 	Line  *int        `json:"line,omitempty"`
@@ -52,7 +52,7 @@ type checkedError struct {
 	Error *unit.Error `json:"error"`
 }
 
-// checkedNote is a unit that is perhaps not what was meant.
+// checkedNote is a unit that may be a mistake.
 type checkedNote struct {
 	Index int        `json:"index"`
 	Line  *int       `json:"line,omitempty"`
@@ -60,13 +60,13 @@ type checkedNote struct {
 	Note  *unit.Note `json:"note"`
 }
 
-// asides are what an answer tells beside its rows.
+// asides are the parts of a response besides its rows.
 type asides struct {
 	Errors []checkedError `json:"errors"`
 	Notes  []checkedNote  `json:"notes"`
 }
 
-// check is POST /v1/check: what is there of sources, units or keys. No work is done for it.
+// check is POST /v1/check: the state of sources, units or keys. It starts no work.
 func (s *API) check(c echo.Context) error {
 	place := s.access.Enter(c.Request().Context(), exchange.CallOf(c).Who)
 	defer place.Leave()
@@ -77,11 +77,11 @@ func (s *API) check(c echo.Context) error {
 	out := newRows(c, http.StatusOK, `{"checked":[`)
 	add := func() error { // the next row
 		row := known[0]
-		known[0], known = checked{}, known[1:] // What was told need not be kept.
+		known[0], known = checked{}, known[1:] // rows that were written are dropped
 		return out.add(row)
 	}
 	err = s.deps.Prewarm.Check(c.Request().Context(), asks, func(found prewarm.Checked) error {
-		for known[0].State != "" { // It was not asked: it is known to be broken.
+		for known[0].State != "" { // it needs no check: it is known to be broken
 			if err := add(); err != nil {
 				return err
 			}
@@ -102,7 +102,7 @@ func (s *API) check(c echo.Context) error {
 	return out.end("]," + strings.TrimPrefix(string(text), "{") + "\n")
 }
 
-// fill takes over what is known.
+// fill copies the result of a check.
 func (r *checked) fill(f prewarm.Checked) {
 	r.State, r.Reason, r.Variants = f.State, orNull(f.Reason), make([]checkedVariant, len(f.Variants))
 	for i, v := range f.Variants {
@@ -113,7 +113,7 @@ func (r *checked) fill(f prewarm.Checked) {
 	}
 }
 
-// add notes what is wrong with a unit, or strange in it.
+// add records the error or note of a unit.
 func (a *asides) add(u unit.Unit) {
 	if u.Err != nil {
 		a.Errors = append(a.Errors, checkedError{Index: u.Index, Line: orNull(u.Line), ID: u.ID, Error: u.Err})
@@ -122,8 +122,8 @@ func (a *asides) add(u unit.Unit) {
 	}
 }
 
-// readChecks reads the body: {"keys": [...]}, or what a prewarm call may be. rows with an empty State are those of the
-// asks, in order.
+// readChecks reads the body: {"keys": [...]}, or the body of a prewarm call. The rows with an empty State are those of
+// the asks, in order.
 func (s *API) readChecks(c echo.Context, place *access.Place) (asks []prewarm.CheckAsk, rows []checked, beside asides, err error) {
 	rows, beside = []checked{}, asides{[]checkedError{}, []checkedNote{}}
 	keys, rest, err := s.readKeys(c, place)
@@ -174,7 +174,7 @@ func (s *API) readChecks(c echo.Context, place *access.Place) (asks []prewarm.Ch
 	return asks, rows, beside, checkCount(len(asks))
 }
 
-// mayAsk reports whether a token may ask for a source. One that is no source is judged where it is used.
+// mayAsk reports whether a token may ask for a source. An invalid source is refused later.
 func (s *API) mayAsk(who access.Caller, source string) bool {
 	if !who.Rights.BoundToSources() {
 		return true
@@ -191,7 +191,7 @@ func checkCount(n int) error {
 	return nil
 }
 
-// readKeys reads a body and gives its keys, if it is an object that has them, or the decoded body.
+// readKeys reads a body and returns its keys, if it is an object with keys, or the decoded body.
 func (s *API) readKeys(c echo.Context, room *access.Place) (keys []string, body []byte, err error) {
 	if body, err = s.readBody(c, room); err != nil {
 		return nil, nil, err
@@ -201,7 +201,7 @@ func (s *API) readKeys(c echo.Context, room *access.Place) (keys []string, body 
 		return nil, nil, err
 	}
 	if reading == unit.BodyUnit || reading == unit.BodyUnits {
-		return nil, body, nil // A document may have a field called keys.
+		return nil, body, nil // a document may have a field called keys
 	}
 	var ask map[string]json.RawMessage
 	if json.Unmarshal(body, &ask) != nil || json.Unmarshal(ask["keys"], &keys) != nil || keys == nil {

@@ -11,15 +11,15 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
 
-// Predecessor takes the predecessor's call. Implemented by prewarm.Compat.
+// Predecessor handles the predecessor's call. Implemented by prewarm.Compat.
 type Predecessor interface {
-	// Post reads a call of a token and returns when all of it is on disk.
-	// room is asked for as many pictures as the call has before anything is made of them.
+	// Post reads a call of a token and returns when all of it is on disk. It calls room with the number of pictures
+	// before it builds anything.
 	Post(ctx context.Context, token string, body io.Reader, room func(pictures int) error) error
 }
 
-// compat answers the predecessor's call as the predecessor did: true, which promises an object or its marker for each
-// key.
+// compat responds to the predecessor's call as the predecessor did: true, which promises an object or its marker for
+// each key.
 func (s *API) compat(c echo.Context) error {
 	ctx := c.Request().Context()
 	place := s.access.Enter(ctx, exchange.CallOf(c).Who)

@@ -14,16 +14,16 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// eventsAnswer says what was done about events.
+// eventsAnswer is the response to events.
 type eventsAnswer struct {
 	Objects int      `json:"objects"` // that are prewarmed
 	Purged  int      `json:"purged"`  // sources
-	Ignored int      `json:"ignored"` // events that no rule is for
+	Ignored int      `json:"ignored"` // events without a rule
 	Jobs    []string `json:"jobs"`
 }
 
-// bucketEvents is POST /v1/events/s3: an object store says what was written and deleted. The purge comes before the
-// calls, which then make everything anew.
+// bucketEvents is POST /v1/events/s3: an object store reports written and deleted objects. It purges before it accepts
+// the calls, which then make all variants again.
 func (s *API) bucketEvents(c echo.Context) error {
 	r, who := c.Request(), exchange.CallOf(c).Who
 	place := s.access.Enter(r.Context(), who)
@@ -81,8 +81,8 @@ func (s *API) purgeEvents(c echo.Context, sources []string) error {
 	return nil
 }
 
-// acceptEvents accepts the call for the objects of one rule. It has no idempotency key: what an event that comes twice
-// has purged twice is made twice.
+// acceptEvents accepts the call for the objects of one rule. It has no idempotency key: a duplicate event has purged
+// twice, so its variants are made twice.
 func (s *API) acceptEvents(c echo.Context, place *access.Place, call unit.Call) (job string, err error) {
 	asked, err := s.deps.Prewarm.Weigh(call)
 	if err == nil {
@@ -97,7 +97,7 @@ func (s *API) acceptEvents(c echo.Context, place *access.Place, call unit.Call) 
 	return accepted.Job.ID, err
 }
 
-// basicAsBearer takes a token from the password of Basic authentication, which is all that some object stores send.
+// basicAsBearer takes a token from the password of Basic authentication, which is all that some object stores support.
 func basicAsBearer(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, password, ok := c.Request().BasicAuth(); ok {

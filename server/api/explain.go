@@ -17,10 +17,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// explanation is the answer of GET /v1/explain/{path}: how an image URL is understood. It holds neither a signature nor
-// the source's path and query, which may be secrets.
+// explanation is the response of GET /v1/explain/{path}: how an image URL is interpreted. It contains neither a
+// signature nor the source's path and query, which may be secret.
 type explanation struct {
-	Signature  string         `json:"signature"` // valid, none, or the code it is refused with
+	Signature  string         `json:"signature"` // valid, none, or the code of its refusal
 	Refused    fault.Kind     `json:"refused,omitempty"`
 	Detail     string         `json:"detail,omitempty"`
 	SourceHost string         `json:"source_host"`
@@ -38,21 +38,21 @@ type explanation struct {
 	Run        *explainedRun  `json:"run,omitempty"` // nil: it was not asked for
 }
 
-// storedVariant is what is known of a variant that is there.
+// storedVariant describes a stored variant.
 type storedVariant struct {
 	ContentType string            `json:"content_type"`
 	Bytes       int64             `json:"bytes"`
 	Created     time.Time         `json:"created"`
 	Recipe      int               `json:"recipe"`
 	Stage       string            `json:"stage"`  // first, final or hot
-	Views       int               `json:"views"`  // by this instance, lately
+	Views       int               `json:"views"`  // by this instance, recently
 	Needed      int               `json:"needed"` // views, until it is made again by a slower encoder; 0 = it is not
 	Attrs       map[string]string `json:"attrs"`
 }
 
-// explain says how an image URL is understood, negotiated with the headers of this very request. It fetches and makes
-// nothing, but with run=1 what is not stored yet. A wrong signature is said to be wrong, and the rest is explained all
-// the same: that is when one asks.
+// explain says how an image URL is interpreted, negotiated with the headers of this request. It fetches and makes
+// nothing, except with run=1 a variant that is not stored. A URL with a wrong signature is explained as well, since
+// that is when users ask.
 func (s *API) explain(c echo.Context) error {
 	r, rl := c.Request(), s.access.Current()
 	target, err := exchange.TargetBelow(r, "/v1/explain", s.cfg.PathPrefix)
@@ -90,7 +90,7 @@ func (s *API) explain(c echo.Context) error {
 		e.Run = s.runExplained(r.Context(), ref, e)
 	}
 	ref.Within = mine
-	a, err := s.deps.Images.Peek(r.Context(), ref) // Not Stat, which is a viewer's hit: nothing is to be made for this.
+	a, err := s.deps.Images.Peek(r.Context(), ref) // not Stat, which counts as a viewer's hit
 	if fault.KindOf(err) == fault.SourceNotAllowed {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *API) explain(c echo.Context) error {
 	return c.JSON(http.StatusOK, e)
 }
 
-// explainedPath is the path of a target that is to be parsed, and what its signature is worth.
+// explainedPath returns the path of a target, and the state of its signature.
 func explainedPath(keys *signing.Keyring, target string) (v signing.Verified, path, signature string) {
 	v, err := keys.Verify(target)
 	if err == nil {
@@ -114,12 +114,12 @@ func explainedPath(keys *signing.Keyring, target string) (v signing.Verified, pa
 	path, _, _ = strings.Cut(target, "?")
 	first, unsigned, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if strings.Contains(first, ":") || first == "plain" {
-		return v, path, "none" // It begins with its options.
+		return v, path, "none" // it begins with its options
 	}
 	return v, "/" + unsigned, string(fault.KindOf(err))
 }
 
-// stageName is the stage of an entry in a word.
+// stageName is the name of an entry's stage.
 func stageName(m cache.Meta) string {
 	switch variant.StageOf(m.Attrs) {
 	case variant.StageFirst:
@@ -130,7 +130,8 @@ func stageName(m cache.Meta) string {
 	return "final"
 }
 
-// explainRefusal is why a viewer is refused who has a URL that a key signed, as far as that is known without a fetch.
+// explainRefusal is the reason why a viewer with a validly signed URL is refused, as far as that is known without a
+// fetch.
 func (s *API) explainRefusal(ctx context.Context, key *signing.Pair, ref variant.Ref, terms variant.Terms) error {
 	if err := access.Allowed(key, ref, terms); err != nil {
 		return err
@@ -147,7 +148,7 @@ func (s *API) explainRefusal(ctx context.Context, key *signing.Pair, ref variant
 	return nil
 }
 
-// canonicalOptions is the options part of the ref's own path. A fallback's URL may hold a secret and is left out.
+// canonicalOptions is the options part of the ref's own path. A fallback's URL may contain a secret and is left out.
 func canonicalOptions(ref variant.Ref) string {
 	ref.Spec.Fallback = ""
 	path := strings.Trim(ref.Path(), "/")

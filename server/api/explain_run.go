@@ -10,20 +10,19 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// explainedRun is what became of a variant that explain was asked to make.
+// explainedRun is the result of making a variant for explain.
 type explainedRun struct {
-	Outcome   string     `json:"outcome"` // made; present: it was stored; refused: no viewer would get it; failed
+	Outcome   string     `json:"outcome"` // made; present: it was stored; refused: viewers would not get it; failed
 	Code      fault.Kind `json:"code,omitempty"`
 	Detail    string     `json:"detail,omitempty"`
 	Retryable bool       `json:"retryable,omitempty"`
-	// What it took, in milliseconds: the wait behind viewers and others, the fetch, and decoding, choosing and
-	// encoding.
+	// The times in milliseconds: the wait in queues, the fetch, and decoding, choosing and encoding.
 	Queue     int64 `json:"queue_ms"`
 	Fetch     int64 `json:"fetch_ms"`
 	Transform int64 `json:"transform_ms"`
 }
 
-// cutRun takes run=1 off the end of a target. What is left may have a query of its own, which belongs to the source.
+// cutRun removes run=1 from the end of a target. The rest may have a query, which belongs to the source.
 func cutRun(target string) (rest string, run bool) {
 	for _, end := range []string{"?run=1", "&run=1"} {
 		if rest, run = strings.CutSuffix(target, end); run {
@@ -33,8 +32,8 @@ func cutRun(target string) (rest string, run bool) {
 	return target, false
 }
 
-// runExplained makes a variant as a prewarm worker would: behind every viewer, into the store. What no viewer would be
-// given is not made; a path without any signature is the operator's own.
+// runExplained makes a variant as a prewarm worker would: after every viewer, into the store. It makes nothing that
+// viewers would be refused; a path without any signature is the operator's own.
 func (s *API) runExplained(ctx context.Context, ref variant.Ref, e explanation) *explainedRun {
 	switch {
 	case e.Refused != "":

@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 )
 
-// Intakes are the other ways in for Data Units. Implemented by intake.Door.
+// Intakes controls the intakes. Implemented by intake.Door.
 type Intakes interface {
 	Stats() []intake.Stats
 	Pause(name string) bool
@@ -18,7 +18,7 @@ type Intakes interface {
 
 var _ Intakes = (*intake.Door)(nil)
 
-// intakesAnswer is the answer of GET /v1/intakes.
+// intakesAnswer is the response of GET /v1/intakes.
 type intakesAnswer struct {
 	Intakes []intake.Stats `json:"intakes"`
 }
@@ -32,7 +32,7 @@ func (s *API) listIntakes(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// pauseIntake is POST /v1/intakes/{name}/pause and /resume: this instance takes no more messages, or does again.
+// pauseIntake is POST /v1/intakes/{name}/pause and /resume: this instance stops or resumes consuming messages.
 func (s *API) pauseIntake(paused bool) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		known := false

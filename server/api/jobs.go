@@ -17,7 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
 
-// How much the lists give at once.
+// The page sizes of the lists.
 const (
 	jobsPage    = 50
 	maxJobsPage = 500
@@ -27,7 +27,7 @@ const (
 	maxBroken   = 10000
 )
 
-// owned lets only those act on a job who may see it. For others there is none, so that ids cannot be found by trying.
+// owned admits only callers who may see the job. For others it does not exist, so that ids cannot be probed.
 func (s *API) owned(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		j, err := s.deps.Prewarm.Job(c.Request().Context(), c.Param("id"), 0)
@@ -44,7 +44,7 @@ func (s *API) owned(next echo.HandlerFunc) echo.HandlerFunc {
 // shownJob is a job as it is shown to a caller.
 type shownJob struct {
 	prewarm.Job
-	Owner string `json:"owner,omitempty"` // told to those who see the jobs of everybody
+	Owner string `json:"owner,omitempty"` // only for callers who see the jobs of all
 }
 
 // shownTo is a job as a caller may see it.
@@ -75,7 +75,7 @@ func (s *API) listJobs(c echo.Context) error {
 	}{shown, next})
 }
 
-// limitOf reads ?limit=; one past the most is cut to it, since the cursor leads on.
+// limitOf parses ?limit=; a value above most is reduced to it, since the cursor continues.
 func limitOf(c echo.Context, usual, most int) (int, error) {
 	text := c.QueryParam("limit")
 	if text == "" {
@@ -88,7 +88,7 @@ func limitOf(c echo.Context, usual, most int) (int, error) {
 	return min(n, most), nil
 }
 
-// job is GET /v1/jobs/{id}; with ?wait= it answers when the job ends, and after so many seconds at the latest.
+// job is GET /v1/jobs/{id}; with ?wait= it responds when the job ends, at the latest after so many seconds.
 func (s *API) job(c echo.Context) error {
 	wait, err := parseWait(c.QueryParam("wait"))
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *API) job(c echo.Context) error {
 	defer stop()
 	j, err := s.deps.Prewarm.Job(waiting, c.Param("id"), wait)
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
-		j, err = s.deps.Prewarm.Job(ctx, c.Param("id"), 0) // The server stops: tell how far it has come.
+		j, err = s.deps.Prewarm.Job(ctx, c.Param("id"), 0) // the server is stopping: return the state so far
 	}
 	if err != nil {
 		return err
@@ -133,12 +133,12 @@ func (s *API) cancelJob(c echo.Context) error {
 	return c.JSON(http.StatusOK, shownTo(exchange.CallOf(c).Who, j))
 }
 
-// verdictStates are the states that verdicts can be asked for by.
+// verdictStates are the states that verdicts can be filtered by.
 var verdictStates = []prewarm.State{
 	prewarm.Pending, prewarm.Made, prewarm.Present, prewarm.Broken, prewarm.Failed, prewarm.Skipped, prewarm.Cancelled, prewarm.Expired,
 }
 
-// jobResults is GET /v1/jobs/{id}/results: a page of verdicts as NDJSON. The Link header leads to the next one.
+// jobResults is GET /v1/jobs/{id}/results: a page of verdicts as NDJSON. The Link header has the next one.
 func (s *API) jobResults(c echo.Context) error {
 	limit, err := limitOf(c, resultsPage, maxResults)
 	if err != nil {
@@ -172,7 +172,7 @@ func (s *API) jobResults(c echo.Context) error {
 	return nil
 }
 
-// broken is GET /v1/broken: sources that have to be mended, the latest last.
+// broken is GET /v1/broken: sources that have to be corrected, the latest last.
 func (s *API) broken(c echo.Context) error {
 	limit, err := limitOf(c, brokenPage, maxBroken)
 	if err != nil {
@@ -191,7 +191,7 @@ func (s *API) broken(c echo.Context) error {
 	}{append([]prewarm.BrokenCount{}, rows...)})
 }
 
-// since reads a time, or a duration back from now; "" = all that is kept.
+// since parses a time, or a duration back from now; "" = everything that is kept.
 func (s *API) since(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

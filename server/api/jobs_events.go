@@ -11,11 +11,11 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
 
-// heartbeat is how often a silent stream shows that it lives: proxies cut connections that are silent for a minute, and
-// a listener that is gone is noticed only by writing to it.
+// heartbeat is the interval of comments in a silent stream: proxies close connections that are silent for a minute, and
+// only a write detects a client that is gone.
 const heartbeat = 15 * time.Second
 
-// jobEvents is GET /v1/jobs/{id}/events: the job as server-sent events whenever it changed, until it ends.
+// jobEvents is GET /v1/jobs/{id}/events: server-sent events with the job whenever it changed, until it ends.
 func (s *API) jobEvents(c echo.Context) error {
 	leave, err := exchange.CallOf(c).Who.Stay()
 	if err != nil {
@@ -31,9 +31,9 @@ func (s *API) jobEvents(c echo.Context) error {
 	w := c.Response()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold the events back
+	h.Set("X-Accel-Buffering", "no") // nginx would buffer the events
 	w.WriteHeader(http.StatusOK)
-	// A browser whose stream ends comes back after this, also when the server was restarted.
+	// A browser reconnects after this time, also after a restart of the server.
 	if _, err := fmt.Fprint(w, "retry: 2000\n\n"); err != nil {
 		return err
 	}
@@ -43,10 +43,10 @@ func (s *API) jobEvents(c echo.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil // The listener left, or the server stops: either way the stream has ended as it may.
+			return nil // the client left, or the server stops
 		case <-beat.C:
 			if _, gone := s.access.Identify(c.Request()); gone != nil {
-				return nil // The session has ended, or the token was taken away.
+				return nil // the session has ended, or the token was removed
 			}
 			_, err = fmt.Fprint(w, ":\n\n")
 		case job, more := <-changes:

@@ -21,18 +21,18 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Calls takes prewarm calls and acts on their jobs.
+// Calls accepts prewarm calls and acts on their jobs.
 type Calls interface {
 	Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call unit.Call) (prewarm.Accepted, error)
-	// Refresh brings the answer to a call up to date.
+	// Refresh updates the result of a call.
 	Refresh(ctx context.Context, a prewarm.Accepted, call unit.Call) (prewarm.Accepted, error)
-	// Check gives tell what is known of each ask, in their order.
+	// Check calls tell with the state of each ask, in their order.
 	Check(ctx context.Context, asks []prewarm.CheckAsk, tell func(prewarm.Checked) error) error
 	Retry(ctx context.Context, id string) (prewarm.Job, error)
 	Cancel(ctx context.Context, id string) (prewarm.Job, error)
 }
 
-// Jobs tells about jobs.
+// Jobs returns the state of jobs.
 type Jobs interface {
 	Job(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error)
 	Jobs(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error)
@@ -41,15 +41,15 @@ type Jobs interface {
 	Broken(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
 }
 
-// Owners tells about those who post jobs.
+// Owners has the data of the tokens that post jobs.
 type Owners interface {
 	// Sources finds the sources of a unit or a tag in the kept jobs that who may see.
 	Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
-	// Usage tells what an owner ("" = all that who may see) has used in the last days.
+	// Usage returns the use of an owner ("" = all that who may see) in the last days.
 	Usage(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error)
 }
 
-// Prewarm is the prewarm door as HTTP speaks for it. Implemented by prewarm.Service.
+// Prewarm is the prewarm service. Implemented by prewarm.Service.
 type Prewarm interface {
 	Calls
 	Jobs
@@ -65,7 +65,7 @@ const (
 	maxWait = 60 * time.Second // of a call for its verdicts, and of a long poll
 	maxKey  = 255              // bytes of an idempotency key
 
-	imageBytes = 256 // what one image takes while its call waits for the end of its job
+	imageBytes = 256 // memory of one image while its call waits for the end of its job
 )
 
 // prewarmCall is POST /v1/prewarm.
@@ -96,11 +96,10 @@ func (s *API) prewarmCall(c echo.Context) error {
 		return err
 	}
 	if wait > 0 && !ended(accepted.Job) {
-		// Where too many of the token's requests wait already, the answer comes at once: the call is accepted all the
-		// same.
+		// If too many requests of the token wait already, respond at once: the call is accepted in any case.
 		if leave, full := exchange.CallOf(c).Who.Stay(); full == nil {
 			defer leave()
-			accepted.Units = nil // Nobody needs it any more: a caller that waits must not hold memory.
+			accepted.Units = nil // not needed any more: a caller that waits must not hold memory
 			place.Keep(thin(call))
 			if accepted, err = s.waitFor(ctx, accepted, call, wait, func() error { return place.Again(asked) }); err != nil {
 				return err
@@ -118,7 +117,7 @@ func (s *API) prewarmCall(c echo.Context) error {
 	return writeAccepted(c, status, accepted)
 }
 
-// thin drops the text of a call's units, unless the answer needs it, and gives the bytes that are left of the call.
+// thin drops the text of a call's units, unless the response needs it, and returns the remaining bytes.
 func thin(call unit.Call) (left int64) {
 	for i := range call.Units {
 		u := &call.Units[i]
@@ -130,7 +129,7 @@ func thin(call unit.Call) (left int64) {
 	return left
 }
 
-// waitFor holds the answer back until the job ends or wait is over, and brings it up to date when there is room for it.
+// waitFor waits until the job ends or wait is over, and updates the result when there is memory for it.
 func (s *API) waitFor(
 	ctx context.Context, a prewarm.Accepted, call unit.Call, wait time.Duration, room func() error,
 ) (prewarm.Accepted, error) {
@@ -145,11 +144,11 @@ func (s *API) waitFor(
 	return s.deps.Prewarm.Refresh(ctx, a, call)
 }
 
-// ended reports whether nothing more will happen to the job by itself.
+// ended reports whether the job is finished, unless it is retried.
 func ended(j prewarm.Job) bool { return j.State != prewarm.Queued && j.State != prewarm.Running }
 
-// preferWait reads "Prefer: wait=20" (RFC 7240); 0 = not asked for. Other preferences are none of ours and ignored, as
-// the RFC wants, and so is a wait that is no number.
+// preferWait parses "Prefer: wait=20" (RFC 7240); 0 = absent. Other preferences are ignored, as the RFC requires, and
+// so is a wait that is not a number.
 func preferWait(h http.Header) time.Duration {
 	for preference := range strings.SplitSeq(fields.Joined(h, "Prefer"), ",") {
 		name, value, _ := strings.Cut(preference, "=")
@@ -163,7 +162,7 @@ func preferWait(h http.Header) time.Duration {
 	return 0
 }
 
-// parseWait reads a number of seconds and cuts it to what is held at most.
+// parseWait parses a number of seconds, at most maxWait.
 func parseWait(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
@@ -175,8 +174,8 @@ func parseWait(text string) (time.Duration, error) {
 	return min(time.Duration(min(n, 3600))*time.Second, maxWait), nil
 }
 
-// readCall reads and parses the body of a call. The sum is over the decoded body and all else that the call depends on,
-// so that a caller who compresses the same units again sends the same call.
+// readCall reads and parses the body of a call. The sum covers the decoded body and everything else that the call
+// depends on, so that the same units with another compression are the same call.
 func (s *API) readCall(c echo.Context, room *access.Place) (call unit.Call, sum [32]byte, err error) {
 	body, err := s.readBody(c, room)
 	if err != nil {
@@ -186,19 +185,19 @@ func (s *API) readCall(c echo.Context, room *access.Place) (call unit.Call, sum 
 		return call, sum, err
 	}
 	hash := sha256.New()
-	// Each field ends with a NUL, which none of them can hold.
+	// Each field ends with a NUL, which it cannot contain.
 	fmt.Fprintf(hash, "%s\x00%s\x00%s", c.Request().Header.Get("Content-Type"), c.QueryParams().Encode(), body)
 	return call, [32]byte(hash.Sum(nil)), nil
 }
 
-// readBody reads and decompresses a body as far as calls may be long, and as there is room for it.
+// readBody reads and decompresses a body, within the limits of size and memory.
 func (s *API) readBody(c echo.Context, room *access.Place) ([]byte, error) {
 	r := c.Request()
 	body, err := unit.ReadBody(r.Body, fields.Joined(r.Header, "Content-Encoding"), s.access.Current().Prewarm.Limits.Body, room.Grow)
 	return body, unreadable(c, err)
 }
 
-// parseCall reads a decoded body by the request's other parts.
+// parseCall parses a decoded body with the request's other parts.
 func (s *API) parseCall(c echo.Context, body []byte) (unit.Call, error) {
 	rules := s.access.Current().Prewarm
 	rules.Bodies = exchange.CallOf(c).Who.Bodies
@@ -206,8 +205,8 @@ func (s *API) parseCall(c echo.Context, body []byte) (unit.Call, error) {
 	return call, unreadable(c, err)
 }
 
-// unreadable makes a bad request of a body in which nothing could be read. Where one unit could be, there is no error:
-// the others say for themselves what is wrong with them.
+// unreadable is the fault of a body in which nothing could be parsed. If one unit could be, there is no error: the
+// others have errors of their own.
 func unreadable(c echo.Context, err error) error {
 	if fault.KindOf(err) == fault.BadUnit {
 		exchange.CallOf(c).Status = http.StatusBadRequest

@@ -16,8 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// acceptedUnit is one unit in the answer to a prewarm call, as far as it stands before its images. What is not known is
-// null.
+// acceptedUnit is one unit in the response to a prewarm call, up to its images. Unknown values are null.
 type acceptedUnit struct {
 	Index int         `json:"index"`
 	Line  *int        `json:"line,omitempty"`
@@ -53,7 +52,7 @@ func orNull[T comparable](v T) *T {
 	return &v
 }
 
-// writeAccepted sends the answer image by image: that to a large call has fifty megabytes, perhaps of one unit.
+// writeAccepted writes the response image by image: it may have fifty megabytes, perhaps for one unit.
 func writeAccepted(c echo.Context, status int, a prewarm.Accepted) error {
 	head, err := json.Marshal(struct {
 		Job    *string        `json:"job"`
@@ -106,11 +105,11 @@ type rows struct {
 	c     echo.Context
 	out   *bufio.Writer
 	enc   *json.Encoder
-	begun bool // there is a row
+	begun bool // a row was written
 }
 
 // newRows begins a document with the text before its rows. Nothing is sent before the buffer is full: until then an
-// error is answered as any other.
+// error can still be sent as usual.
 func newRows(c echo.Context, status int, before string) *rows {
 	w := c.Response()
 	w.Header().Set("Content-Type", "application/json")
@@ -118,7 +117,7 @@ func newRows(c echo.Context, status int, before string) *rows {
 	r := &rows{c: c, out: bufio.NewWriterSize(w, 64<<10)}
 	r.enc = json.NewEncoder(r.out)
 	r.enc.SetEscapeHTML(false)
-	_, _ = r.out.WriteString(before) // A failed write shows at the next one.
+	_, _ = r.out.WriteString(before) // a failed write is reported by the next one
 	return r
 }
 
@@ -130,7 +129,7 @@ func (r *rows) add(row any) error {
 	return r.enc.Encode(row)
 }
 
-// open begins a row that is an object, and its last field, which is a list: the rows from here to close are in that.
+// open begins a row that is an object whose last field is a list: the rows from here to close are in that list.
 func (r *rows) open(object any, list string) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -161,13 +160,13 @@ func (r *rows) end(after string) error {
 	return r.out.Flush()
 }
 
-// cut ends a document that cannot be ended: once its beginning is sent, the caller must see that the rest is missing.
+// cut aborts a document: once its beginning is sent, the caller must see that the rest is missing.
 func (r *rows) cut(err error) error {
 	if !r.c.Response().Committed {
 		return err
 	}
 	k := exchange.CallOf(r.c)
-	k.Fail(fault.KindOf(err), err) // For the log; an answer is no longer possible.
+	k.Fail(fault.KindOf(err), err) // for the log; a response is no longer possible
 	panic(http.ErrAbortHandler)
 }
 

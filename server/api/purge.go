@@ -18,25 +18,25 @@ import (
 // purgeRequest is the body of POST /v1/purge: exactly one of its fields is set.
 type purgeRequest struct {
 	Source string `json:"source"` // the variants of this source
-	Unit   string `json:"unit"`   // those of the sources of a unit, as far as jobs are kept
-	Tag    string `json:"tag"`    // those of the jobs with a tag, as far as jobs are kept
-	Prefix string `json:"prefix"` // those whose keys begin so
+	Unit   string `json:"unit"`   // those of a unit's sources, while jobs are kept
+	Tag    string `json:"tag"`    // those of the jobs with a tag, while jobs are kept
+	Prefix string `json:"prefix"` // those whose keys have this prefix
 	All    bool   `json:"all"`    // every one; needs the scope admin
 }
 
-// purgeAnswer says what was purged here, and what is left to do at the CDN.
+// purgeAnswer says what was purged, and what has to be purged at the CDN.
 type purgeAnswer struct {
 	Purged  int      `json:"purged"`  // entries that the store had
-	Sources int      `json:"sources"` // that were named, or found; 0 = purged by prefix
+	Sources int      `json:"sources"` // that were named or found; 0 = purged by prefix
 	CDNTags []string `json:"cdn_tags"`
 	CDNAll  bool     `json:"cdn_all"` // the tags cannot be listed: purge the CDN as a whole
 }
 
-// prefixPattern is a key's beginning that names at least the first two digits of the source's hash.
+// prefixPattern is a prefix of keys with at least the first two digits of the source's hash.
 var prefixPattern = regexp.MustCompile(`^v1/[0-9a-f]{2}/[a-zA-Z0-9/.,_-]*$`)
 
-// purge is POST /v1/purge: it removes variants from memory on every instance and from the store, and forgets what is
-// known to be bad.
+// purge is POST /v1/purge: it removes variants from memory on every instance and from the store, and drops cached
+// failures.
 func (s *API) purge(c echo.Context) error {
 	var req purgeRequest
 	if err := s.readJSON(c, &req); err != nil {
@@ -58,7 +58,7 @@ func (s *API) purge(c echo.Context) error {
 		return err
 	}
 	answer := purgeAnswer{Sources: len(refs), CDNTags: []string{}}
-	if len(refs) > 0 { // All at once: one that fails in the middle is repeated as a whole.
+	if len(refs) > 0 { // all at once: if one fails, the whole call is repeated
 		if answer.Purged, err = s.deps.Purge(ctx, pipeline.Selector{Refs: refs}); err != nil {
 			return purgeFault(err)
 		}
@@ -109,8 +109,7 @@ func (s *API) purgeRefs(ctx context.Context, who access.Caller, req purgeRequest
 	return s.deps.Prewarm.Sources(ctx, who.Owner(), req.Unit, req.Tag)
 }
 
-// purgePrefix purges by the beginning of keys. Only one that holds a source's whole hash says which tag the CDN knows
-// it by.
+// purgePrefix purges by a prefix of keys. The CDN's tag is known only if it contains a source's whole hash.
 func (s *API) purgePrefix(c echo.Context, prefix string) error {
 	n, err := s.deps.Purge(c.Request().Context(), pipeline.Selector{Prefix: prefix})
 	if err != nil {
@@ -127,7 +126,7 @@ func badPurge(sentence string) error {
 	return fault.New(fault.BadOption, "api.purge", sentence, nil)
 }
 
-// purgeFault tells a store that fails from a bug: the purge can be repeated.
+// purgeFault distinguishes a failing store from a bug: the purge can be repeated.
 func purgeFault(err error) error {
 	if f := fault.Of(err); f.Kind != fault.Internal {
 		return err

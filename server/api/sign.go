@@ -74,7 +74,7 @@ func (s *API) sign(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// settle makes one list of the sources, one text of the options, and the token's key the one to sign with.
+// settle merges the sources into one list and the options into one text, and sets the token's key.
 func (q *signRequest) settle(who access.Caller) error {
 	if q.Source != "" {
 		q.URLs = append([]string{q.Source}, q.URLs...)
@@ -95,7 +95,7 @@ func (q *signRequest) settle(who access.Caller) error {
 	return nil
 }
 
-// expiry reads ttl and round; zero for no ttl.
+// expiry parses ttl and round; zero without a ttl.
 func expiry(now time.Time, ttl, round string) (time.Time, error) {
 	if ttl == "" {
 		return time.Time{}, nil

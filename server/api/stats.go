@@ -14,19 +14,19 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
 
-// Overview tells what this instance does and has done.
+// Overview has the data about this instance.
 type Overview struct {
 	Version string                // of the program
 	Started time.Time             // of the process
-	Levels  func() metrics.Levels // the present state of the parts
+	Levels  func() metrics.Levels // the current state of the parts
 	Totals  func() metrics.Totals // since the start
-	// History gives the samples taken after a time, and the days that are kept.
+	// History returns the samples taken after a time, and all days.
 	History func(since time.Time) ([]metrics.Sample, []metrics.Day)
 	Config  func(io.Writer) error // the effective configuration as YAML, secrets masked
 	Intakes Intakes               // nil = there are none
 }
 
-// statsAnswer is the answer of GET /v1/stats.
+// statsAnswer is the response of GET /v1/stats.
 type statsAnswer struct {
 	Version string             `json:"version"`
 	Uptime  int64              `json:"uptime_s"`
@@ -37,7 +37,7 @@ type statsAnswer struct {
 	Prewarm *prewarm.Stats     `json:"prewarm"` // null: this instance has no queue
 }
 
-// stats is GET /v1/stats: the figures of this instance.
+// stats is GET /v1/stats: the numbers of this instance.
 func (s *API) stats(c echo.Context) error {
 	o := s.deps.Overview
 	now := s.Now()
@@ -55,7 +55,7 @@ func (s *API) stats(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// history is GET /v1/history: what this instance did in the last hour, step by step, and day by day.
+// history is GET /v1/history: the last hour of this instance, step by step, and the days.
 func (s *API) history(c echo.Context) error {
 	since, err := s.since(c.QueryParam("since"))
 	if err != nil {

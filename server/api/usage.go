@@ -13,10 +13,10 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
 
-// usageDays is how many days /v1/usage tells of where the call does not say.
+// usageDays is the default number of days of /v1/usage.
 const usageDays = 7
 
-// usage is GET /v1/usage: what the token has used and has left; to admin that of every owner.
+// usage is GET /v1/usage: the token's use and what remains; with admin that of every owner.
 func (s *API) usage(c echo.Context) error {
 	who, owner, days := exchange.CallOf(c).Who.Owner(), c.QueryParam("owner"), usageDays
 	if !who.All && owner != "" && owner != who.Name {
