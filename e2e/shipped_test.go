@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,20 +74,12 @@ func TestShippedSystemdUnit(t *testing.T) {
 	}
 	unit := readFile(t, "../deploy/systemd/goldcrest.service")
 	script := "set -eu\numask 022\nuseradd() { :; }\nsystemctl() { :; }\n" // The user is one that every system has; there is no systemd.
-	env := append(os.Environ(), shippedEnv...)
-	start := ""
 	for line := range strings.Lines(unit) {
-		line = strings.TrimSpace(line)
-		if command, ok := strings.CutPrefix(line, "#   "); ok {
+		if command, ok := strings.CutPrefix(strings.TrimSpace(line), "#   "); ok {
 			script += places.Replace(command) + "\n"
 		}
-		if variable, ok := strings.CutPrefix(line, "Environment="); ok {
-			env = append(env, places.Replace(variable))
-		}
-		if command, ok := strings.CutPrefix(line, "ExecStart="); ok {
-			start = places.Replace(command)
-		}
 	}
+	env, start := unitStart(places.Replace(unit))
 	install := exec.Command("bash", "-c", script)
 	install.Dir = filepath.Join(dir, "from")
 	if out, err := install.CombinedOutput(); err != nil {
@@ -96,7 +89,7 @@ func TestShippedSystemdUnit(t *testing.T) {
 	write(t, config, places.Replace(readFile(t, config))) // It keeps its mode and group.
 	words := strings.Fields(start)
 	cmd := exec.Command(words[0], words[1:]...)
-	cmd.Dir, cmd.Env = filepath.Join(dir, "lib/goldcrest"), append(env, "GOLDCREST_CACHE_STORE_MIN_FREE=1MiB")
+	cmd.Dir, cmd.Env = filepath.Join(dir, "lib/goldcrest"), slices.Concat(os.Environ(), shippedEnv, env, []string{"GOLDCREST_CACHE_STORE_MIN_FREE=1MiB"})
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	s := launchCmd(t, dir, cmd)
 	s.await()
@@ -104,6 +97,20 @@ func TestShippedSystemdUnit(t *testing.T) {
 	if strings.Contains(s.log.String(), "can read") {
 		t.Errorf("the secrets are open to others:\n%s", s.log)
 	}
+}
+
+// unitStart is what a systemd unit starts, and the environment that it sets.
+func unitStart(unit string) (env []string, start string) {
+	for line := range strings.Lines(unit) {
+		line = strings.TrimSpace(line)
+		if variable, ok := strings.CutPrefix(line, "Environment="); ok {
+			env = append(env, variable)
+		}
+		if command, ok := strings.CutPrefix(line, "ExecStart="); ok {
+			start = command
+		}
+	}
+	return env, start
 }
 
 // shippedEnv are the addresses of this machine; base_url stays what is shipped.
