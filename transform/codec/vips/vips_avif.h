@@ -1,98 +1,52 @@
 // AVIF by libheif itself. vips_heifsave hands it interleaved samples, which it makes planes of one float at a time, and
-// leaves libaom its four threads, which take turns at pictures of this size: each was a tenth of the processor time of the fastest encode (ADR 18).
+// leaves libaom its four threads, which take turns at pictures of this size: each was a tenth of the processor time of
+// the fastest encode (ADR 18).
 #ifndef GOLDCREST_VIPS_AVIF_H
 #define GOLDCREST_VIPS_AVIF_H
 
 #include "vips_reduce.h"
 #include <libheif/heif.h>
 
-// BT.601 over the full range, times 1 << GC_COLOUR; what libheif tells in the file where nothing else is asked for.
-enum {
-	GC_COLOUR = 15,
-	GC_Y_R = 9798, GC_Y_G = 19235, GC_Y_B = 3735,
-	GC_CB_R = -5529, GC_CB_G = -10855, GC_CB_B = 16384,
-	GC_CR_R = 16384, GC_CR_G = -13720, GC_CR_B = -2664,
-};
+// The weights of red, green and blue of BT.601 over the full range, times 1 << GC_COLOUR; what libheif tells in the file
+// where nothing else is asked for.
+enum { GC_COLOUR = 15 };
+static const int16_t gc_to_yuv[3][3] = {{9798, 19235, 3735}, {-5529, -10855, 16384}, {16384, -13720, -2664}};
 
-#ifdef __x86_64__
-// gc_dot weighs four pixels, two in a and two in b, each as r g b 0 in 16 bits.
-GC_SSE4 GC_FN __m128i gc_dot(__m128i a, __m128i b, __m128i weights) {
-	return _mm_hadd_epi32(_mm_madd_epi16(a, weights), _mm_madd_epi16(b, weights));
-}
-
-GC_SSE4 GC_FN void gc_put4(__m128i v, uint8_t *to) {
-	v = _mm_packus_epi32(v, v);
-	const int four = _mm_cvtsi128_si32(_mm_packus_epi16(v, v));
-	memcpy(to, &four, 4);
-}
-
-#define GC_WEIGHTS(r, g, b) _mm_setr_epi16(r, g, b, 0, r, g, b, 0)
-#define GC_FIRST_TWO _mm_setr_epi8(0, -1, 1, -1, 2, -1, -1, -1, 3, -1, 4, -1, 5, -1, -1, -1)
-#define GC_LAST_TWO _mm_setr_epi8(6, -1, 7, -1, 8, -1, -1, -1, 9, -1, 10, -1, 11, -1, -1, -1)
-
-// gc_luma_fast is gc_luma for the first pixels of a line; it returns how many.
-GC_SSE4 GC_FN int gc_luma_fast(const uint8_t *rgb, int n, uint8_t *y) {
-	const __m128i w = GC_WEIGHTS(GC_Y_R, GC_Y_G, GC_Y_B), half = _mm_set1_epi32(1 << (GC_COLOUR - 1));
-	int x = 0;
-	for (; x + 6 <= n; x += 4) { // 16 bytes are read, of which 12 count.
-		const __m128i v = _mm_loadu_si128((const __m128i *) (rgb + 3 * (size_t) x));
-		const __m128i sum = gc_dot(_mm_shuffle_epi8(v, GC_FIRST_TWO), _mm_shuffle_epi8(v, GC_LAST_TWO), w);
-		gc_put4(_mm_srai_epi32(_mm_add_epi32(sum, half), GC_COLOUR), y + x);
-	}
-	return x;
-}
-
-// gc_chroma_fast is gc_chroma for the first samples of a line; it returns how many.
-GC_SSE4 GC_FN int gc_chroma_fast(const uint8_t *above, const uint8_t *below, int n, int side, uint8_t *cb, uint8_t *cr) {
-	const __m128i to_cb = GC_WEIGHTS(GC_CB_R, GC_CB_G, GC_CB_B), to_cr = GC_WEIGHTS(GC_CR_R, GC_CR_G, GC_CR_B);
-	const __m128i grey = _mm_set1_epi32((128 << (GC_COLOUR + side)) + (1 << (GC_COLOUR + side - 1)));
-	int i = 0;
-	for (; (i + 4) * side + 2 <= n; i += 4) {
-		__m128i pixels[2];
-		for (int k = 0; k < side; k++) {
-			const size_t at = 3 * ((size_t) i * side + 4 * k);
-			const __m128i a = _mm_loadu_si128((const __m128i *) (above + at)), b = _mm_loadu_si128((const __m128i *) (below + at));
-			const __m128i first = _mm_add_epi16(_mm_shuffle_epi8(a, GC_FIRST_TWO), _mm_shuffle_epi8(b, GC_FIRST_TWO));
-			const __m128i last = _mm_add_epi16(_mm_shuffle_epi8(a, GC_LAST_TWO), _mm_shuffle_epi8(b, GC_LAST_TWO));
-			if (side == 2)
-				pixels[k] = _mm_add_epi16(_mm_unpacklo_epi64(first, last), _mm_unpackhi_epi64(first, last));
-			else
-				pixels[0] = first, pixels[1] = last;
-		}
-		gc_put4(_mm_srai_epi32(_mm_add_epi32(gc_dot(pixels[0], pixels[1], to_cb), grey), GC_COLOUR + side), cb + i);
-		gc_put4(_mm_srai_epi32(_mm_add_epi32(gc_dot(pixels[0], pixels[1], to_cr), grey), GC_COLOUR + side), cr + i);
-	}
-	return i;
-}
-#else
-GC_FN int gc_luma_fast(const uint8_t *rgb, int n, uint8_t *y) { return 0; }
-GC_FN int gc_chroma_fast(const uint8_t *above, const uint8_t *below, int n, int side, uint8_t *cb, uint8_t *cr) { return 0; }
-#endif
-
-// gc_luma is the brightness of n pixels.
-GC_FN void gc_luma(const uint8_t *rgb, int n, uint8_t *y) {
-	for (int x = gc_reduce_can() ? gc_luma_fast(rgb, n, y) : 0; x < n; x++) {
-		const uint8_t *p = rgb + 3 * (size_t) x;
-		y[x] = (uint8_t) ((GC_Y_R * p[0] + GC_Y_G * p[1] + GC_Y_B * p[2] + (1 << (GC_COLOUR - 1))) >> GC_COLOUR);
+// gc_weigh makes n samples of a plane of pixels that are sums of 1 << more, or of one.
+GC_FN void gc_weigh(const int16_t *restrict rgb, size_t pitch, int n, int channel, int more, uint8_t *restrict to) {
+	const int16_t *green = rgb + pitch, *blue = green + pitch;
+	const int16_t r = gc_to_yuv[channel][0], g = gc_to_yuv[channel][1], b = gc_to_yuv[channel][2];
+	const int bits = GC_COLOUR + more, add = (channel ? 128 << bits : 0) + (1 << (bits - 1));
+	for (int x = 0; x < n; x++) {
+		const int v = (r * rgb[x] + g * green[x] + b * blue[x] + add) >> bits;
+		to[x] = (uint8_t) VIPS_MIN(v, 255);
 	}
 }
 
-// gc_chroma is the colour of n pixels in each of two lines: with side 2 of each square of four, a lone last column counting twice; with
-// side 1 of each pixel, and the lines are the same.
-GC_FN void gc_chroma(const uint8_t *above, const uint8_t *below, int n, int side, uint8_t *cb, uint8_t *cr) {
-	const int bits = GC_COLOUR + side, grey = (128 << bits) + (1 << (bits - 1));
-	for (int i = gc_reduce_can() ? gc_chroma_fast(above, below, n, side, cb, cr) : 0; i * side < n; i++) {
-		int sum[3] = {0};
-		for (int k = 0; k < side; k++)
-			for (int c = 0; c < 3; c++) {
-				const size_t at = 3 * (size_t) VIPS_MIN(i * side + k, n - 1) + c;
-				sum[c] += above[at] + below[at];
-			}
-		const int blue = (GC_CB_R * sum[0] + GC_CB_G * sum[1] + GC_CB_B * sum[2] + grey) >> bits;
-		const int red = (GC_CR_R * sum[0] + GC_CR_G * sum[1] + GC_CR_B * sum[2] + grey) >> bits;
-		cb[i] = VIPS_MIN(blue, 255);
-		cr[i] = VIPS_MIN(red, 255);
+// gc_squares sums each square of four samples of two lines of n; those of a lone last column count twice.
+GC_FN void gc_squares(const int16_t *restrict above, const int16_t *restrict below, int n, int16_t *restrict to) {
+	for (int i = 0; i < n / 2; i++)
+		to[i] = above[2 * i] + above[2 * i + 1] + below[2 * i] + below[2 * i + 1];
+	if (n % 2)
+		to[n / 2] = 2 * (above[n - 1] + below[n - 1]);
+}
+
+// gc_lines makes the samples of one line of colour, and of as many lines of brightness as belong to it.
+GC_FN void gc_lines(VipsImage *in, int y, int side, int16_t *buffer, uint8_t *planes[3], const int strides[3]) {
+	const int n = in->Xsize, lines = VIPS_MIN(side, in->Ysize - y);
+	const size_t all = 3 * (size_t) n;
+	for (int i = 0; i < lines; i++) {
+		gc_planes(VIPS_IMAGE_ADDR(in, 0, y + i), n, buffer + i * all, n);
+		gc_weigh(buffer + i * all, n, n, 0, 0, planes[0] + (size_t) (y + i) * strides[0]);
 	}
+	int16_t *colours = buffer;
+	if (side == 2) {
+		colours = buffer + 2 * all;
+		for (int b = 0; b < 3; b++)
+			gc_squares(buffer + b * n, buffer + (lines - 1) * all + b * n, n, colours + b * n);
+	}
+	for (int c = 1; c < 3; c++)
+		gc_weigh(colours, n, (n + side - 1) / side, c, side == 2 ? 2 : 0, planes[c] + (size_t) (y / side) * strides[c]);
 }
 
 // gc_planar makes the planes of a picture of three bands that lies in memory, and one more of alpha, which may be NULL.
@@ -106,13 +60,11 @@ GC_FN struct heif_error gc_planar(VipsImage *in, VipsImage *alpha, int side, str
 		e = heif_image_add_plane(*out, (enum heif_channel) (heif_channel_Y + c), (in->Xsize + by - 1) / by, (in->Ysize + by - 1) / by, 8);
 		planes[c] = heif_image_get_plane(*out, (enum heif_channel) (heif_channel_Y + c), &strides[c]);
 	}
-	for (int y = 0; y < in->Ysize && !e.code; y++) {
-		const uint8_t *line = VIPS_IMAGE_ADDR(in, 0, y);
-		gc_luma(line, in->Xsize, planes[0] + (size_t) y * strides[0]);
-		if (y % side)
-			continue;
-		const uint8_t *below = side == 2 && y + 1 < in->Ysize ? VIPS_IMAGE_ADDR(in, 0, y + 1) : line;
-		gc_chroma(line, below, in->Xsize, side, planes[1] + (size_t) (y / side) * strides[1], planes[2] + (size_t) (y / side) * strides[2]);
+	if (!e.code) {
+		int16_t *buffer = g_new(int16_t, 9 * (size_t) in->Xsize);
+		for (int y = 0; y < in->Ysize; y += side)
+			gc_lines(in, y, side, buffer, planes, strides);
+		g_free(buffer);
 	}
 	if (!alpha || e.code)
 		return e;
