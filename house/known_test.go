@@ -71,7 +71,6 @@ var known = map[string]map[string]exception{
 		"transform.admissible":               {15, checks},
 		"transform.slot.lend":                {13, split},
 		"transform.trustworthy":              {19, checks},
-		"transform/codec.Codec.makeGroup":    {13, split},
 		"transform/codec.bimgCan":            {30, cases},
 		"variant.Spec.Resolve":               {14, split},
 		"variant.gravity":                    {13, cases},
@@ -82,7 +81,6 @@ var known = map[string]map[string]exception{
 		"transform/codec/encode.Encoder.inLevels": {22, split},
 		"transform/codec/encode.loop.next":        {16, split},
 		"transform/codec/geometry.Plan.shorten":   {21, split},
-		"transform/codec/look.ReadModel":          {13, cases},
 		"transform/codec/render.Job.Streams":      {16, cases},
 		"transform/codec/strip.Untouched":         {20, cases},
 
@@ -152,7 +150,6 @@ var known = map[string]map[string]exception{
 		"bench/quality.masterFigures.compare":  {7, split},
 		"bench/quality.sheetRow":               {6, split},
 		"purge.NewShared":                      {6, split},
-		"transform/codec.Codec.make":           {6, split},
 		"transform/codec/specimen.page.letter": {6, split},
 		"transform/codec/specimen.scene.leaf":  {7, split},
 	},

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/h2non/bimg"
+
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/transform/codec/decode"
@@ -13,12 +15,14 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/transform/codec/render"
 	"github.com/goldcrest/goldcrest/variant"
-	"github.com/h2non/bimg"
 )
 
 // bimgGate guards what bimg and its safety need of the whole process: its lazily filled tables and the garbage
 // collector's state.
 var bimgGate sync.Mutex
+
+// bimgVersion is that of the library.
+const bimgVersion = bimg.Version
 
 var bimgTypes = map[variant.Format]bimg.ImageType{variant.JPEG: bimg.JPEG, variant.PNG: bimg.PNG, variant.WebP: bimg.WEBP}
 
@@ -33,7 +37,7 @@ func warmBimg() {
 }
 
 // bimgGroup makes with bimg what bimg makes rightly, and returns the jobs that are left for the cgo path.
-func bimgGroup(choices *choose.Chooser, src *decode.Source, group []*render.Job, emit func(i int, img variant.Image, err error)) []*render.Job {
+func bimgGroup(choices *choose.Chooser, src *decode.Source, group []*render.Job, emit emitter) []*render.Job {
 	var left []*render.Job
 	for _, j := range group {
 		if img, ok := bimgMake(choices, src, j); ok {

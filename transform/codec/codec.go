@@ -1,11 +1,10 @@
 // Package codec is the path of a call in a worker process: from an original to its variants, through the rooms below it,
 // in the order of a picture's life: decode, render, look, choose, encode, judge, strip.
 //
-// The pixel path is a thin layer over libvips; bimg, which starts libvips when it is imported, is the second engine.
+// The pixel path is a thin layer over libvips; bimg is the second engine, and lives in bimg.go.
 package codec
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -93,11 +92,12 @@ var required = []string{
 // and not in order: a picture may be made from a larger one that is asked for with it, which saves a decode and much of
 // the scaling and cannot be told from one made alone. Of a master variants come out as of its original, as long as they
 // are not larger than it. A non-nil error stands for every spec not emitted.
-func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) error {
+func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit emitter) error {
 	src, err := decode.Open(original, lim)
 	if err != nil {
 		return err
 	}
+	defer runtime.KeepAlive(original.Body)
 	defer src.Close()
 	todo := make([]int, len(specs))
 	for i := range todo {
@@ -105,37 +105,50 @@ func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage
 	}
 	var refused []int
 	var why error
-	c.make(src, specs, todo, stage, lim, func(i int, img variant.Image, err error) {
+	k := call{c, src, specs, stage, lim, func(i int, img variant.Image, err error) {
 		if fault.KindOf(err) == fault.DecodeFailed {
 			refused, why = append(refused, i), err
 			return
 		}
 		emit(i, img, err)
-	})
+	}}
+	k.make(todo)
+	k.emit = emit
 	if len(refused) > 0 && src.Vouch() {
-		c.make(src, specs, refused, stage, lim, emit)
-		refused = nil
+		k.make(refused)
+		return nil
 	}
 	for _, i := range refused {
 		emit(i, variant.Image{}, why)
 	}
-	runtime.KeepAlive(original.Body)
 	return nil
 }
 
+// emitter takes each variant as it is ready.
+type emitter = func(i int, img variant.Image, err error)
+
+// call is one call of Transform.
+type call struct {
+	*Codec
+	src   *decode.Source
+	specs []variant.Spec
+	stage variant.Stage
+	lim   Limits
+	emit  emitter
+}
+
 // make makes the specs that todo names.
-func (c *Codec) make(src *decode.Source, specs []variant.Spec, todo []int, stage variant.Stage, lim Limits, emit func(i int, img variant.Image, err error)) {
+func (c *call) make(todo []int) {
 	jobs := []*render.Job{}
 	for _, i := range todo {
-		spec := specs[i]
-		j, err := render.NewJob(i, spec, stage, src, lim)
+		j, err := render.NewJob(i, c.specs[i], c.stage, c.src, c.lim)
 		if err != nil {
-			emit(i, variant.Image{}, err)
+			c.emit(i, variant.Image{}, err)
 			continue
 		}
-		if spec.Master {
-			if img, ok := strip.ExactMaster(src, j); ok {
-				emit(i, img, nil)
+		if j.Spec.Master {
+			if img, ok := strip.ExactMaster(c.src, j); ok {
+				c.emit(i, img, nil)
 				continue
 			}
 		}
@@ -145,13 +158,13 @@ func (c *Codec) make(src *decode.Source, specs []variant.Spec, todo []int, stage
 	groups := render.Grouped(jobs)
 	for i, follows := range render.Chained(groups) {
 		if !follows {
-			src.Share(groups[i][0].Load, lim.Memory)
+			c.src.Share(groups[i][0].Load, c.lim.Memory)
 		}
 	}
 	var larger render.Chain
 	defer func() { larger.Free() }()
 	for i, group := range groups {
-		if pic := c.makeGroup(src, group, larger.Next(group[0]), render.Leads(groups[i:]), emit); pic != nil {
+		if pic := c.makeGroup(group, larger.Next(group[0]), render.Leads(groups[i:])); pic != nil {
 			larger = append(larger, render.Link{Pic: pic, Job: group[0]})
 		}
 	}
@@ -159,34 +172,27 @@ func (c *Codec) make(src *decode.Source, specs []variant.Spec, todo []int, stage
 
 // makeGroup renders the pixels that several variants have in common once, from a larger picture where they may be, and
 // encodes each. The picture of a group that leads to smaller ones is returned, and is the caller's to free.
-func (c *Codec) makeGroup(src *decode.Source, group []*render.Job, from *render.Link, leads bool, emit func(i int, img variant.Image, err error)) *render.Picture {
-	if c.engine == EngineBimg && src.Master == nil {
-		group = bimgGroup(c.choices, src, group, emit)
+func (c *call) makeGroup(group []*render.Job, from *render.Link, leads bool) *render.Picture {
+	if c.engine == EngineBimg && c.src.Master == nil {
+		group = bimgGroup(c.choices, c.src, group, c.emit)
 	}
-	if len(group) == 0 {
+	if len(group) == 0 || len(group) == 1 && !leads && from == nil && c.stream(group[0]) {
 		return nil
-	}
-	if j := group[0]; len(group) == 1 && !leads && from == nil && j.Streams(src) {
-		img, err := c.stream(src, j)
-		if err != errReread { //nolint:errorlint // our own sentinel, never wrapped
-			emit(j.Index, img, err)
-			return nil
-		}
 	}
 	group[0].From = from
 	time := allowance.New(allowance.Spent{Wall: group[0].Lim.Wall, CPU: group[0].Lim.CPU}, allowance.Now)
-	pic, err := c.renderGroup(src, group)
+	pic, err := c.renderGroup(group)
 	if err != nil {
 		for _, j := range group {
-			emit(j.Index, variant.Image{}, err)
+			c.emit(j.Index, variant.Image{}, err)
 		}
 		return nil
 	}
 	for _, j := range group {
-		e := encode.Encoder{Choices: c.choices, Src: src, Pic: pic, Job: j, Time: time}
+		e := encode.Encoder{Choices: c.choices, Src: c.src, Pic: pic, Job: j, Time: time}
 		img, err := e.Encode()
 		e.Free()
-		emit(j.Index, img, err)
+		c.emit(j.Index, img, err)
 		time.Restart()
 	}
 	if leads {
@@ -198,9 +204,9 @@ func (c *Codec) makeGroup(src *decode.Source, group []*render.Job, from *render.
 
 // renderGroup renders the pixels of a group. Those of print get the size that was asked for: it is quality that a slow
 // line cuts there, never pixels.
-func (c *Codec) renderGroup(src *decode.Source, group []*render.Job) (*render.Picture, error) {
+func (c *call) renderGroup(group []*render.Job) (*render.Picture, error) {
 	first := group[0]
-	pic, err := render.Make(src, first)
+	pic, err := render.Make(c.src, first)
 	if err != nil || first.Spec.DPRMost == 0 {
 		return pic, err
 	}
@@ -208,7 +214,7 @@ func (c *Codec) renderGroup(src *decode.Source, group []*render.Job) (*render.Pi
 		return pic, nil
 	}
 	for _, j := range group {
-		if !j.Unbound(src) {
+		if !j.Unbound(c.src) {
 			return pic, nil
 		}
 	}
@@ -216,33 +222,31 @@ func (c *Codec) renderGroup(src *decode.Source, group []*render.Job) (*render.Pi
 	if first.From != nil && !first.Follows(first.From.Job) {
 		first.From = nil
 	}
-	return render.Make(src, first)
+	return render.Make(c.src, first)
 }
 
-// errReread says that the pixels are needed once more than a stream can give them.
-var errReread = errors.New("the picture must be rendered to memory")
-
-// stream makes one variant without keeping its pixels: the encoder pulls them through the resizer from the decoder. The
-// copy to memory that it spares is 5 to 10 % of the work for a JPEG.
-func (c *Codec) stream(src *decode.Source, j *render.Job) (variant.Image, error) {
+// stream makes one variant without keeping its pixels, where the encoder can pull them through the resizer from the
+// decoder. The copy to memory that it spares is 5 to 10 % of the work for a JPEG. It is false where the picture must be
+// rendered to memory: to be read once more, or since the encoder was the first to read the pixels and failed, so that
+// it may be the source that is broken.
+func (c *call) stream(j *render.Job) bool {
+	if !j.Streams(c.src) {
+		return false
+	}
 	j.Streamed = true
 	defer func() { j.Streamed = false }()
-	pic, err := render.Make(src, j)
+	pic, err := render.Make(c.src, j)
 	if err != nil {
-		return variant.Image{}, err
+		c.emit(j.Index, variant.Image{}, err)
+		return true
 	}
 	defer pic.Free()
-	e := encode.Encoder{Choices: c.choices, Src: src, Pic: pic, Job: j}
+	e := encode.Encoder{Choices: c.choices, Src: c.src, Pic: pic, Job: j}
 	defer e.Free()
-	f := e.Format()
-	best, err := e.Attempt(f)
-	switch {
-	case err != nil:
-		// The encoder was the first to read the pixels, so it may be the source that is broken: rendering to memory
-		// tells.
-		return variant.Image{}, errReread
-	case e.MustNotGrow() && int64(len(best.Body)) >= src.Bytes():
-		return variant.Image{}, errReread
+	best, err := e.Attempt(e.Format())
+	if err != nil || e.MustNotGrow() && int64(len(best.Body)) >= c.src.Bytes() {
+		return false
 	}
-	return e.Image(best), nil
+	c.emit(j.Index, e.Image(best), nil)
+	return true
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
-	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -144,7 +143,7 @@ func TestMaxBytesAndAutoSize(t *testing.T) {
 	original := pngOf(t, scene(400, 300))
 	for _, f := range []variant.Format{variant.JPEG, variant.WebP, variant.AVIF} {
 		free := must(t, c, original, variant.Spec{Format: f, Quality: 90})
-		smallest := must(t, c, original, variant.Spec{Format: f, Quality: choose.LowestQuality})
+		smallest := must(t, c, original, variant.Spec{Format: f, Quality: 10})
 		limit := (len(free.Body) + len(smallest.Body)) / 2
 		for name, spec := range map[string]variant.Spec{
 			"max_bytes":   {Format: f, Quality: 90, MaxBytes: limit},
@@ -156,7 +155,7 @@ func TestMaxBytesAndAutoSize(t *testing.T) {
 			}
 		}
 		impossible := must(t, c, original, variant.Spec{Format: f, MaxBytes: 50})
-		if impossible.Quality != choose.LowestQuality || !strings.Contains(impossible.Note, "not enough") {
+		if impossible.Quality != 10 || !strings.Contains(impossible.Note, "not enough") {
 			t.Errorf("%s max_bytes 50: q %d, %q", f, impossible.Quality, impossible.Note)
 		}
 		floor := must(t, c, original, variant.Spec{Format: f, AutoSize: variant.AutoSize{Bytes: 50, Min: 40, Max: 60}})

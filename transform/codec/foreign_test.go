@@ -6,7 +6,6 @@ import (
 	"image/color"
 	"testing"
 
-	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -22,7 +21,7 @@ func cmykJPEG(t testing.TB, inks []byte) []byte {
 		t.Fatal(err)
 	}
 	defer im.Free()
-	b, err := im.Save(choose.Settings{Q: 95, FullChroma: true, Plain: true}.Options(variant.JPEG))
+	b, err := im.Save(vips.Saving{Format: variant.JPEG, Q: 95, FullChroma: true, Plain: true})
 	if err != nil {
 		t.Fatal(err)
 	}

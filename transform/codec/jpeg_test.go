@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
@@ -193,7 +192,7 @@ func TestJPEGRefusesWhatItCannotHold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := im.Save(choose.Settings{Q: 70}.Options(variant.JPEG)); err == nil {
+		if _, err := im.Save(vips.Saving{Format: variant.JPEG, Q: 70}); err == nil {
 			t.Errorf("%d bands made a JPEG", bands)
 		}
 		im.Free()

@@ -10,7 +10,6 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/svg"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
-	"github.com/h2non/bimg"
 )
 
 var warmLimits = Limits{Pixels: 1 << 16, ResultPixels: 1 << 16, AVIFPixels: 1 << 16, Frames: 1}
@@ -87,7 +86,7 @@ func warmPNG() ([]byte, error) {
 		return nil, err
 	}
 	defer im.Free()
-	return im.Save(choose.Settings{Lossless: true}.Options(variant.PNG))
+	return im.Save(vips.Saving{Format: variant.PNG, Lossless: true})
 }
 
 // warmColour converts CMYK, which loads the colour library's own profiles.
@@ -112,7 +111,7 @@ func warmColour() error {
 // Versions names the engine, the libraries behind it and the libaom that its qualities were fitted for, and says where
 // a HEIC decoder is missing. A library that the process cannot see is left out.
 func (c *Codec) Versions() map[string]string {
-	v := map[string]string{"engine": c.engine, "bimg": bimg.Version, "libvips": bimg.VipsVersion, "go": runtime.Version(),
+	v := map[string]string{"engine": c.engine, "bimg": bimgVersion, "libvips": vips.Version, "go": runtime.Version(),
 		"quality": "for libaom " + choose.SetFor(vips.AOMVersion()) + ", tune " + map[bool]string{true: "iq", false: "ssim"}[vips.TunesIQ()]}
 	if c.readsHEIC() != nil {
 		v["heic"] = "no decoder"

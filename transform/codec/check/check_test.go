@@ -119,7 +119,8 @@ func meanScore(t *testing.T, photos []*render.Picture, a *choose.Chooser, w choo
 			t.Fatal(err)
 		}
 		s := a.Choose(pic, w)
-		body, err := pic.Im.Save(s.Options(w.Format))
+		s.Format = w.Format
+		body, err := pic.Im.Save(s.Saving)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -129,7 +129,7 @@ func finalDistances(c transform.Codec, s specimen.Specimen, f variant.Format) (o
 		return nil, err
 	}
 	defer im.Free()
-	original, err := im.Save(choose.Settings{Lossless: true}.Options(variant.PNG))
+	original, err := im.Save(vips.Saving{Format: variant.PNG, Lossless: true})
 	if err != nil {
 		return nil, err
 	}

@@ -25,48 +25,16 @@ func KindOf(seen look.Kind, word variant.Legibility) look.Kind {
 	return seen
 }
 
-// ExactFormat is the format for pictures without loss that an open URL's client takes.
-func ExactFormat(s variant.Spec) (f variant.Format, ok bool) {
-	switch {
-	case s.Accepts&variant.AcceptWebP != 0:
-		return variant.WebP, true
-	case s.Accepts&variant.AcceptPNG != 0:
-		return variant.PNG, true
-	}
-	return variant.Open, false
-}
-
 // ScoreSlack is how far below its target a measured score may be: a little less is not seen.
 const ScoreSlack = 0.5
 
-// LowestQuality is the floor of a search for bytes: below it a picture is not worth its bytes.
-const LowestQuality = 10
-
-// MaxEncodes bounds such a search.
-const MaxEncodes = 6
-
-// Settings are what an encoder is told for one picture.
+// Settings are what an encoder is told for one picture, and why.
 type Settings struct {
-	Q          int
-	Floor      int // the lowest q that the rule "never larger" may go to
-	Effort     int
-	FullChroma bool // 4:4:4
-	AlphaQ     int
-	Lossless   bool
-	Plain      bool    // JPEG: coefficients as libjpeg chooses them
-	Baseline   bool    // JPEG, plain: in one pass, which is read in less time
-	Bits       int     // PNG in a palette: those of a pixel that hold every colour; 0 = as many as a palette has, and colours mixed by dithering
-	Target     float64 // of SSIMULACRA2; 0 = none: the URL names q, or the format has none
-	Predicted  int     // the q that the model named; 0 = none
-	Note       string
-}
-
-// Options are the settings in the encoder's words.
-func (s Settings) Options(f variant.Format) vips.Saving {
-	return vips.Saving{
-		Format: f, Q: s.Q, Effort: s.Effort, FullChroma: s.FullChroma, Plain: s.Plain, Baseline: s.Baseline,
-		AlphaQ: s.AlphaQ, Lossless: s.Lossless, Bits: s.Bits,
-	}
+	vips.Saving
+	Floor     int     // the lowest q that the rule "never larger" may go to
+	Target    float64 // of SSIMULACRA2; 0 = none: the URL names q, or the format has none
+	Predicted int     // the q that the model named; 0 = none
+	Note      string
 }
 
 // Wish is what is asked of one encode.
@@ -123,11 +91,7 @@ type Chooser struct {
 // New takes the coefficients of the encoder libraries that are linked. An unknown libaom is taken for recent:
 // where plugins hide the library, the distribution is.
 func New(aom string) (*Chooser, error) {
-	m, err := look.ReadModel(look.ModelFile)
-	if err != nil {
-		return nil, err
-	}
-	l, err := look.ReadLevels(look.LevelsFile)
+	m, l, err := look.Models()
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +270,7 @@ func olderThan(version string, major, minor int) bool {
 }
 
 func (t table) choose(w Wish) Settings {
-	s := Settings{Effort: EffortPalette}
+	s := Settings{Saving: vips.Saving{Effort: EffortPalette}}
 	explicit := render.ExplicitQuality(w.Format, w.Spec)
 	kind := look.Photo
 	if w.Spec.Legible == variant.LegibleYes {

@@ -148,10 +148,10 @@ func (e *Encoder) Attempt(f variant.Format) (Encoded, error) {
 	switch {
 	case s.Lossless || f == variant.GIF:
 	case spec.AutoSize.Bytes > 0:
-		high, low := orDefault(spec.AutoSize.Max, s.Q), orDefault(spec.AutoSize.Min, choose.LowestQuality)
+		high, low := orDefault(spec.AutoSize.Max, s.Q), orDefault(spec.AutoSize.Min, lowestQuality)
 		return e.fit(f, s, spec.AutoSize.Bytes, high, min(low, high))
 	case spec.MaxBytes > 0:
-		return e.fit(f, s, spec.MaxBytes, s.Q, min(choose.LowestQuality, s.Q))
+		return e.fit(f, s, spec.MaxBytes, s.Q, min(lowestQuality, s.Q))
 	case e.measures(s):
 		return e.measured(f, s)
 	}
@@ -171,7 +171,8 @@ func (e *Encoder) save(f variant.Format, s choose.Settings) (Encoded, error) {
 
 // saveAs is save for pixels that differ from the picture's.
 func (e *Encoder) saveAs(im *vips.Image, f variant.Format, s choose.Settings) (Encoded, error) {
-	body, err := im.Save(s.Options(f))
+	s.Format = f
+	body, err := im.Save(s.Saving)
 	if err != nil {
 		return Encoded{}, vips.Internal("codec.save", err)
 	}

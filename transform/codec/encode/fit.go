@@ -7,6 +7,12 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
+// lowestQuality is the floor of a search for bytes: below it a picture is not worth its bytes.
+const lowestQuality = 10
+
+// maxEncodes bounds such a search.
+const maxEncodes = 6
+
 // fit finds the highest q between low and high whose bytes stay within limit, in at most maxEncodes encodes. If none
 // does, the lowest is the answer and says so.
 func (e *Encoder) fit(f variant.Format, s choose.Settings, limit, high, low int) (Encoded, error) {
@@ -16,7 +22,7 @@ func (e *Encoder) fit(f variant.Format, s choose.Settings, limit, high, low int)
 		return last, err
 	}
 	var best Encoded
-	for n := 1; n < choose.MaxEncodes-1 && low < high && e.Time.More(); n++ {
+	for n := 1; n < maxEncodes-1 && low < high && e.Time.More(); n++ {
 		s.Q = (low + high) / 2
 		if last, err = e.save(f, s); err != nil {
 			return Encoded{}, err

@@ -37,14 +37,11 @@ func (e *Encoder) orLossless(best Encoded) (Encoded, error) {
 	if s.Accepts == 0 || best.Q == 0 || !e.plain(flatFrom) {
 		return best, nil
 	}
-	f := variant.PNG
-	switch {
-	case s.Accepts&variant.AcceptWebP != 0:
-		f = variant.WebP
-	case s.Accepts&variant.AcceptPNG == 0:
+	f, ok := exactFormat(s)
+	if !ok {
 		return best, nil
 	}
-	exact, err := e.save(f, choose.Settings{Lossless: true, Effort: choose.EffortWebP, AlphaQ: 100, Note: "lossless, which is smaller"})
+	exact, err := e.save(f, exactly("lossless, which is smaller"))
 	if err != nil || len(exact.Body) >= len(best.Body) {
 		return best, err
 	}
@@ -56,7 +53,7 @@ func (e *Encoder) orLossless(best Encoded) (Encoded, error) {
 // picture; a URL's own format gives way only to itself.
 func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	s, first := e.Job.Spec, f
-	if exact, takes := choose.ExactFormat(s); f != variant.WebP && !takes {
+	if exact, takes := exactFormat(s); f != variant.WebP && !takes {
 		return few, false, nil
 	} else if f != variant.WebP {
 		f = exact
@@ -101,7 +98,7 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 
 // saveLevels encodes a picture in few levels without further loss, in WebP or PNG.
 func (e *Encoder) saveLevels(pixels *vips.Image, f variant.Format, note string) (few Encoded, err error) {
-	set := choose.Settings{Effort: choose.EffortWebP, AlphaQ: 100, Lossless: true, Note: note}
+	set := exactly(note)
 	if f == variant.PNG {
 		if set.Bits, err = look.ColourBits(pixels); err != nil {
 			return few, vips.Internal("codec.saveLevels", err)
@@ -133,4 +130,20 @@ func (e *Encoder) kindFor(f variant.Format) look.Kind {
 		return choose.KindOf(look.Photo, e.Job.Spec.Legible)
 	}
 	return choose.KindOf(v.Kind, e.Job.Spec.Legible)
+}
+
+// exactly is an encode without loss.
+func exactly(note string) choose.Settings {
+	return choose.Settings{Saving: vips.Saving{Lossless: true, Effort: choose.EffortWebP, AlphaQ: 100}, Note: note}
+}
+
+// exactFormat is the format for pictures without loss that an open URL's client takes.
+func exactFormat(s variant.Spec) (f variant.Format, ok bool) {
+	switch {
+	case s.Accepts&variant.AcceptWebP != 0:
+		return variant.WebP, true
+	case s.Accepts&variant.AcceptPNG != 0:
+		return variant.PNG, true
+	}
+	return variant.Open, false
 }

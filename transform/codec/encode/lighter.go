@@ -114,7 +114,7 @@ func (d *diet) otherFormat(first variant.Format) (Encoded, bool, error) {
 // fewLevels is print in the fewest levels that keep the target. It is measured in any stage: only pictures whose
 // encodes are larger than the original come here.
 func (d *diet) fewLevels(variant.Format) (Encoded, bool, error) {
-	f, ok := choose.ExactFormat(d.Job.Spec)
+	f, ok := exactFormat(d.Job.Spec)
 	if !ok || !d.takesLevels() {
 		return Encoded{}, false, nil
 	}
@@ -203,7 +203,7 @@ func (d *diet) palette(variant.Format) (Encoded, bool, error) {
 }
 
 func (d *diet) paletteSettings(q int) choose.Settings {
-	s := choose.Settings{Q: q, Effort: choose.EffortPalette}
+	s := choose.Settings{Saving: vips.Saving{Q: q, Effort: choose.EffortPalette}}
 	if d.plain(look.LevelsFlat) {
 		s.Bits = 8 // Dithering would fill its plain areas with grain.
 	}

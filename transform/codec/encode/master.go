@@ -3,6 +3,7 @@ package encode
 import (
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/look"
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -28,16 +29,16 @@ func (e *Encoder) master() (variant.Image, error) {
 	var best Encoded
 	var err error
 	if e.Pic.Alpha || drawn(e.Src.Info.Format) && !photo {
-		best, err = e.save(variant.WebP, choose.Settings{Lossless: true, Effort: masterLossless, AlphaQ: 100, Note: "a master without loss"})
+		best, err = e.save(variant.WebP, choose.Settings{Saving: vips.Saving{Lossless: true, Effort: masterLossless, AlphaQ: 100}, Note: "a master without loss"})
 	}
 	switch {
 	case err != nil || best.Body != nil && len(best.Body) <= masterBytes:
 	case e.Pic.Alpha:
-		best, err = e.save(variant.WebP, choose.Settings{Q: masterQuality, Effort: choose.EffortWebP, FullChroma: true, AlphaQ: 100, Note: "a master"})
+		best, err = e.save(variant.WebP, choose.Settings{Saving: vips.Saving{Q: masterQuality, Effort: choose.EffortWebP, FullChroma: true, AlphaQ: 100}, Note: "a master"})
 	default:
 		// A variant is at most three quarters of the master, and a photo's colours are halved in it once more.
 		halved := photo && v.Traits.Colourful < choose.VividFrom
-		best, err = e.save(variant.JPEG, choose.Settings{Q: masterQuality, FullChroma: !halved, Plain: true, Baseline: true, Note: "a master"})
+		best, err = e.save(variant.JPEG, choose.Settings{Saving: vips.Saving{Q: masterQuality, FullChroma: !halved, Plain: true, Baseline: true}, Note: "a master"})
 	}
 	if err != nil {
 		return variant.Image{}, err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/goldcrest/goldcrest/transform"
-	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/transform/codec/look"
@@ -42,15 +41,8 @@ func (r *Raster) Traits() (look.Traits, error) {
 // measure the codec encode it as often as they like. It is not safe for concurrent use, and Free gives its memory back.
 type Raster struct{ Im *vips.Image }
 
-// Encoding is what an encoder is told: the format, its q (1..100; PNG is lossless and has none), its effort in libvips'
-// scale, and full colours: 4:4:4 instead of 4:2:0, and for WebP, which has none, the careful way to halve them.
-type Encoding struct {
-	Format     variant.Format
-	Q, Effort  int
-	FullChroma bool
-	Lossless   bool // WebP; PNG is always
-	Plain      bool // JPEG: as libjpeg chooses the coefficients, which other servers send
-}
+// Encoding is what an encoder is told. PNG is always lossless.
+type Encoding = vips.Saving
 
 // NewRaster renders the pixels that spec makes of original. What is transparent lies on white.
 func NewRaster(original []byte, spec variant.Spec, lim transform.Limits) (*Raster, error) {
@@ -95,7 +87,8 @@ func (r *Raster) Crop(x, y, width, height int) (*Raster, error) {
 
 // Encode makes the bytes that a variant of these pixels would be; they belong to the caller.
 func (r *Raster) Encode(e Encoding) ([]byte, error) {
-	body, err := r.Im.Save(choose.Settings{Q: e.Q, Effort: e.Effort, FullChroma: e.FullChroma, AlphaQ: 100, Plain: e.Plain, Lossless: e.Format == variant.PNG || e.Lossless}.Options(e.Format))
+	e.AlphaQ, e.Lossless = 100, e.Lossless || e.Format == variant.PNG
+	body, err := r.Im.Save(e)
 	if err == nil {
 		body, err = container.Strip(e.Format, body)
 	}

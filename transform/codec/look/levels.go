@@ -9,11 +9,11 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// LevelsFile holds the fitted coefficients of LevelsModel: "cd bench && go run ./quality levels -write" makes them, and
+// levelsFile holds the fitted coefficients of LevelsModel: "cd bench && go run ./quality levels -write" makes them, and
 // a change of them raises variant.Recipe.
 //
 //go:embed levels.json
-var LevelsFile []byte
+var levelsFile []byte
 
 // LevelCounts are the numbers of levels that are tried for a picture of print, the fewest bytes first. With more than
 // eight a lossy encode of the same picture is smaller; three are too few to foresee what will be lost.
@@ -53,8 +53,18 @@ func LevelsFeatures(t Traits) [levelsFeatureCount]float64 {
 	}
 }
 
-// ReadLevels reads coefficients and refuses those that do not fit the features.
-func ReadLevels(file []byte) (*LevelsModel, error) {
+// Models are those that the product comes with.
+func Models() (*Model, *LevelsModel, error) {
+	m, err := readModel(modelFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := readLevels(levelsFile)
+	return m, l, err
+}
+
+// readLevels reads coefficients and refuses those that do not fit the features.
+func readLevels(file []byte) (*LevelsModel, error) {
 	var m LevelsModel
 	if err := json.Unmarshal(file, &m); err != nil {
 		return nil, fmt.Errorf("codec: levels.json: %w", err)

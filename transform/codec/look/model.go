@@ -8,11 +8,11 @@ import (
 	"sort"
 )
 
-// ModelFile holds the fitted coefficients. They are data: "cd bench && go run ./quality fit -write" makes them, and a
+// modelFile holds the fitted coefficients. They are data: "cd bench && go run ./quality fit -write" makes them, and a
 // change of them raises variant.Recipe.
 //
 //go:embed model.json
-var ModelFile []byte
+var modelFile []byte
 
 // Model predicts, from what a picture is like, what it shows and the q that brings an encoder to a target score. It is
 // linear in the features, which are taken as distances from Mean in units of Spread.
@@ -53,8 +53,8 @@ const (
 	GroupDrawn = "drawn"
 )
 
-// ReadModel reads coefficients and refuses those that do not fit the features.
-func ReadModel(file []byte) (*Model, error) {
+// readModel reads coefficients and refuses those that do not fit the features.
+func readModel(file []byte) (*Model, error) {
 	var m Model
 	if err := json.Unmarshal(file, &m); err != nil {
 		return nil, fmt.Errorf("codec: model.json: %w", err)
@@ -77,8 +77,10 @@ func ReadModel(file []byte) (*Model, error) {
 			return nil, fmt.Errorf("codec: model.json: a list of %d coefficients, want %d", len(l), featureCount)
 		}
 	}
-	if len(m.Kinds) == 0 || m.Sets[RecentSet] == nil || m.Sets[TrixieSet] == nil || m.Sets[OlderSet] == nil {
-		return nil, fmt.Errorf("codec: model.json: kinds and the sets %s, %s and %s are needed", OlderSet, TrixieSet, RecentSet)
+	for _, set := range []string{OlderSet, TrixieSet, RecentSet} {
+		if len(m.Kinds) == 0 || m.Sets[set] == nil {
+			return nil, fmt.Errorf("codec: model.json: kinds and the set %s are needed", set)
+		}
 	}
 	return &m, nil
 }

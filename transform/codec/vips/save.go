@@ -42,12 +42,14 @@ func (im *Image) Save(s Saving) ([]byte, error) {
 
 // Saving says how an image is encoded. What a format has no use for is ignored.
 type Saving struct {
-	Format                      variant.Format
-	Q, Effort                   int
-	FullChroma, Plain, Baseline bool // plain and baseline: JPEG as libjpeg chooses its coefficients, in one pass
-	AlphaQ                      int
-	Lossless                    bool
-	Bits                        int // of a pixel of a palette in PNG; 0 = as many as it has, and colours mixed by dithering
+	Format     variant.Format
+	Q, Effort  int  // in libvips' scale
+	FullChroma bool // 4:4:4 instead of 4:2:0, and for WebP, which has none, the careful way to halve colours
+	AlphaQ     int
+	Lossless   bool
+	Plain      bool // JPEG: coefficients as libjpeg chooses them
+	Baseline   bool // JPEG, plain: in one pass, which is read in less time
+	Bits       int  // of a pixel of a PNG in a palette; 0 = as many as a palette has, and colours mixed by dithering
 }
 
 func (s Saving) forC() C.GcSave {

@@ -50,6 +50,9 @@ var loaders = map[string]C.int{
 	"jpeg": C.GC_JPEG, "png": C.GC_PNG, "webp": C.GC_WEBP, "avif": C.GC_HEIF, "heic": C.GC_HEIF, "tiff": C.GC_TIFF, "jxl": C.GC_JXL,
 }
 
+// Version is that of the libvips that this was built with.
+const Version = C.VIPS_VERSION
+
 // Boot starts libvips and settles it for this process; it may be called again.
 func Boot() error {
 	if C.gc_boot() != 0 {
