@@ -16,63 +16,64 @@ const (
 	SQS      = "sqs"
 )
 
-// Config is one intake: a queue whose messages are Data Units, and where their verdicts go.
+// Config is one intake: a queue whose messages are Data Units, and the destination of their verdicts.
 type Config struct {
-	// Name says which intake it is: in metrics, in the log and on the console. Letters, digits, "_" and "-".
+	// Name identifies the intake in metrics, in the log and on the console. Letters, digits, "_" and "-".
 	Name string `yaml:"name"`
-	// Broker is where its messages come from.
+	// Broker is the source of its messages.
 	Broker Broker `yaml:",inline"`
-	// Token is the name of the token in api.tokens that it acts as: what it brings is that token's, with its limits,
-	// its quota and its rights. It needs the scope prewarm.
+	// Token is the name of the token in api.tokens that it acts as: its messages have that token's limits, quota and
+	// rights. It needs the scope prewarm.
 	Token string `yaml:"token"`
-	// Body is how a message is read: unit, units or envelope. Empty = as the token's bodies say, else by its shape.
+	// Body is the interpretation of a message: unit, units or envelope. Empty = by the token's bodies, else by its
+	// shape.
 	Body string `yaml:"body"`
-	// Presets are the variants of messages that name none. Empty = those of prewarm.presets.
+	// Presets are the variants of messages that name none. Empty = prewarm.presets.
 	Presets []string `yaml:"presets"`
-	// Slots is how many messages are in work at the same time, until they are accepted; so many are taken from the
-	// broker ahead. 0 = 32.
+	// Slots is the number of messages that are handled concurrently until they are accepted, and the prefetch count of
+	// the broker. 0 = 32.
 	Slots int `yaml:"slots"`
-	// Verdicts is where verdicts go.
+	// Verdicts is the destination of verdicts.
 	Verdicts Verdicts `yaml:"verdicts"`
 }
 
-// Broker is where the messages of an intake come from.
+// Broker is the source of an intake's messages.
 type Broker struct {
 	// Kind is rabbitmq, nats or sqs.
 	Kind string `yaml:"kind"`
-	// URL is the broker's address, such as amqps://user:password@mq.example/shop; with credentials in it rather set
-	// url_file. Of sqs it is the address of a server that is not Amazon's. Empty = Amazon's.
+	// URL is the broker's address, such as amqps://user:password@mq.example/shop; if it has credentials, prefer
+	// url_file. For sqs it is the address of a server other than Amazon's. Empty = Amazon's.
 	URL string `yaml:"url" secret:"true"`
-	// URLFile is a file that holds the address; blanks around it are dropped. It is read again at each connection.
+	// URLFile is a file with the address; surrounding whitespace is dropped. It is read again at each connection.
 	URLFile string `yaml:"url_file"`
 	// CredsFile is a file of credentials (.creds: a JWT and its key) for NATS with operators and accounts. It is read
 	// again at each connection.
 	CredsFile string `yaml:"creds_file"`
-	// CAFile is a file of PEM certificates that the broker's has to be signed by. Empty = those of the system.
+	// CAFile is a file of PEM certificates that sign the broker's certificate. Empty = those of the system.
 	CAFile string `yaml:"ca_file"`
-	// From is the queue, or the subject of NATS, that messages come from. One that does not exist is made, durable. Of
-	// sqs it is the URL of a queue that exists; so are dead and verdicts.to.
+	// From is the queue, or the NATS subject, of the messages. It is created, durable, if it does not exist. For sqs it
+	// is the URL of an existing queue; so are dead and verdicts.to.
 	From string `yaml:"from"`
 	// Dead is the queue, or the subject, for messages that can never be accepted, each with its reason. Empty = from
-	// and ".dead". Of sqs it must be set.
+	// plus ".dead". For sqs it must be set.
 	Dead string `yaml:"dead"`
-	// Tasks are the names of the Celery tasks whose calls are taken as messages; others are dead letters. Empty =
+	// Tasks are the names of the Celery tasks whose calls are messages; calls of others are dead letters. Empty =
 	// goldcrest.prewarm.
 	Tasks []string `yaml:"tasks"`
 }
 
-// Verdicts is where the verdicts of an intake go.
+// Verdicts is the destination of an intake's verdicts.
 type Verdicts struct {
 	// To is the queue, or the subject, that they are published to. Empty = they are not published.
 	To string `yaml:"to"`
-	// Task is the name of a Celery task: verdicts come as calls of it, whose only argument is the verdict. Empty = as
-	// plain JSON.
+	// Task is the name of a Celery task: verdicts are published as calls of it, whose only argument is the verdict.
+	// Empty = plain JSON.
 	Task string `yaml:"task"`
-	// Events are what is published: unit.done, unit.refused and job.done. Empty = all.
+	// Events are the published events: unit.done, unit.refused and job.done. Empty = all.
 	Events []string `yaml:"events"`
 }
 
-// DefaultTask is the Celery task whose calls are messages where the configuration names none.
+// DefaultTask is the Celery task whose calls are messages if the configuration names none.
 const DefaultTask = "goldcrest.prewarm"
 
 const (
@@ -80,7 +81,7 @@ const (
 	maxSlots     = 1024
 )
 
-// Slotted is Slots, or what stands for 0.
+// Slotted is Slots, or its default.
 func (c Config) Slotted() int {
 	if c.Slots == 0 {
 		return defaultSlots
@@ -88,7 +89,7 @@ func (c Config) Slotted() int {
 	return c.Slots
 }
 
-// DeadName is Dead, or what stands for "".
+// DeadName is Dead, or its default.
 func (b Broker) DeadName() string {
 	if b.Dead == "" {
 		return b.From + ".dead"
@@ -106,7 +107,7 @@ func (v Verdicts) Wants(event string) bool {
 	return v.To != "" && (len(v.Events) == 0 || slices.Contains(v.Events, event))
 }
 
-// Validate reports what cannot work.
+// Validate reports the first invalid value.
 func (c Config) Validate() error {
 	switch {
 	case c.Name == "" || len(c.Name) > 64 || strings.Trim(c.Name, nameCharacters) != "":

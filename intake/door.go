@@ -22,7 +22,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// Calls is the accept path, and what became of it. Implemented by prewarm.Service.
+// Calls accepts calls and returns their verdicts. Implemented by prewarm.Service.
 type Calls interface {
 	Weigh(call unit.Call) (int, error)
 	Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call unit.Call) (prewarm.Accepted, error)
@@ -30,54 +30,53 @@ type Calls interface {
 		limit int) ([]prewarm.Verdict, string, error)
 }
 
-// Caller is what a call may do that an intake makes for its token.
+// Caller has the rights of an intake's token.
 type Caller struct {
-	Key    string      // the id of the key that URLs are signed with; "" = the first valid one
+	Key    string      // the id of the signing key; "" = the first valid one
 	Rights unit.Rights // nil = all
-	Bodies []string    // the readings of a body that it may post; none = all
+	Bodies []string    // the allowed interpretations of a body; none = all
 }
 
-// Broken is an Observer's word for a broker that does not answer.
+// Broken is the outcome of a broker that does not respond.
 const Broken = "broken"
 
-// Observer learns what the intakes do; wired to metrics. Safe for concurrent use.
+// Observer is notified of the intakes' work; connected to metrics. Safe for concurrent use.
 type Observer interface {
-	// Delivered counts a message by what became of it: accepted, known (it had come before), again, dead; or Broken,
-	// for a connection that failed.
+	// Delivered counts a message by its outcome: accepted, known (a duplicate), again, dead; or Broken, for a
+	// connection that failed.
 	Delivered(intake, outcome string)
 	// Published counts a notice: ok or failed.
 	Published(intake, outcome string)
-	// Queued says how many messages wait (-1 = not known), and whether the intake is paused.
+	// Queued reports how many messages wait (-1 = not known), and whether the intake is paused.
 	Queued(intake string, waiting int, paused bool)
 }
 
-// Deps is what a Door works with. All must be set.
+// Deps is what a Door uses. All fields must be set.
 type Deps struct {
 	Calls Calls
-	// Act lets an intake act as the token of that name, once. Faults: rate_limited past the token's limit,
-	// forbidden_scope where it may not post.
+	// Act starts one call of an intake with the rights of a token. Faults: rate_limited beyond the token's limit,
+	// forbidden_scope if it may not post.
 	Act func(token string) (Caller, error)
-	// Rules give what the configuration says about calls, as it is in force.
+	// Rules returns the rules for calls in force.
 	Rules func() unit.Rules
-	// Open connects to nothing yet: it makes the Intake and the Outlet (nil = none) of a configuration, and what ends
-	// them.
+	// Open makes the Intake and the Outlet (nil = none) of a configuration, and a function that closes them. It does
+	// not connect.
 	Open     func(c Config) (Intake, Outlet, func(), error)
 	Observer Observer
 	Log      *slog.Logger
 }
 
-// Door runs all intakes of an instance. Safe for concurrent use. Make one with New, end it with Close.
+// Door runs all intakes of an instance. Safe for concurrent use. Make one with New, and close it with Close.
 type Door struct {
 	deps Deps
 	all  []*one
-	room *semaphore.Weighted // bytes of bodies and of verdicts in work
+	room *semaphore.Weighted // bytes of the bodies and verdicts in work
 }
 
-// roomBytes bounds what bodies and verdicts take in memory while they are in work, for all intakes together. A larger
-// one takes all of it.
+// roomBytes is the memory for the bodies and verdicts in work, of all intakes together. A larger one takes all of it.
 const roomBytes = 64 << 20
 
-// variantBytes is what one variant of a call takes until it is accepted, and one verdict until it is published.
+// variantBytes is the memory of one variant of a call until it is accepted, and of one verdict until it is published.
 const variantBytes = 1024
 
 // one is one intake.
@@ -91,7 +90,7 @@ type one struct {
 	state  state
 }
 
-// New makes the door of some intakes. It takes nothing before Run.
+// New makes the Door of some intakes. It receives nothing before Run.
 func New(cfgs []Config, deps Deps) (*Door, error) {
 	d := &Door{deps: deps, room: semaphore.NewWeighted(roomBytes)}
 	for i, c := range cfgs {
@@ -113,7 +112,7 @@ func (d *Door) add(o *one) {
 	d.all = append(d.all, o)
 }
 
-// Add adds an intake whose messages are no Data Units: take does what follows from each. Call it before Run.
+// Add adds an intake whose messages are not Data Units; take handles each. Call it before Run.
 func (d *Door) Add(c Config, in Intake, take func(ctx context.Context, m Message) error) {
 	d.add(&one{
 		cfg: c, intake: in, close: func() {},
@@ -121,14 +120,14 @@ func (d *Door) Add(c Config, in Intake, take func(ctx context.Context, m Message
 	})
 }
 
-// Close ends what New began. Run must have ended before.
+// Close closes what New opened. Run must have ended.
 func (d *Door) Close() {
 	for _, o := range d.all {
 		o.close()
 	}
 }
 
-// Run takes messages until ctx ends and all of them are answered.
+// Run receives messages until ctx ends and all of them are handled.
 func (d *Door) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, o := range d.all {
@@ -138,7 +137,7 @@ func (d *Door) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// find gives an intake by its name; nil = there is none.
+// find returns an intake by its name; nil = there is none.
 func (d *Door) find(name string) *one {
 	i := slices.IndexFunc(d.all, func(o *one) bool { return o.cfg.Name == name })
 	if i < 0 {
@@ -153,7 +152,7 @@ const (
 	mostPause  = 15 * time.Second
 )
 
-// run receives until ctx ends: anew after every failure, and not while the intake is paused.
+// run receives until ctx ends, again after every failure, and not while the intake is paused.
 func (o *one) run(ctx context.Context) {
 	for wait := leastPause; ; {
 		receiving, leave, ok := o.state.enter(ctx)
@@ -167,7 +166,7 @@ func (o *one) run(ctx context.Context) {
 			return
 		}
 		if err == nil {
-			continue // It was paused.
+			continue // it was paused
 		}
 		if o.state.delivered() > before {
 			wait = leastPause
@@ -183,7 +182,7 @@ func (o *one) run(ctx context.Context) {
 	}
 }
 
-// The waits of messages that are refused for now.
+// The delays of messages that are refused for now.
 const (
 	leastAgain = time.Second
 	mostAgain  = time.Minute
@@ -218,7 +217,7 @@ func (o *one) handle(ctx context.Context, m Message) (out Outcome) {
 	return out
 }
 
-// caught makes an error of a panic: the message that brings it would bring it again.
+// caught turns a panic into an error: the same message would panic again.
 func (o *one) caught(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -229,7 +228,7 @@ func (o *one) caught(do func() error) (err error) {
 	return do()
 }
 
-// accept hands one message to the accept path. known: it was accepted before.
+// accept accepts one message. known: it was accepted before.
 func (o *one) accept(ctx context.Context, m Message) (known bool, err error) {
 	if m.Unreadable != "" {
 		return false, fault.New(fault.BadUnit, "intake.accept", m.Unreadable, nil)
@@ -264,10 +263,10 @@ func (o *one) accept(ctx context.Context, m Message) (known bool, err error) {
 	return a.Replayed, o.refuse(ctx, a, m.ID)
 }
 
-// maxID bounds the id of a message in bytes.
+// maxID is the maximum length of a message's id in bytes.
 const maxID = 255
 
-// nameable refuses ids that cannot go into headers.
+// nameable refuses ids that are not allowed in headers.
 func nameable(id string) error {
 	plain := func(r rune) bool { return r < 0x20 || r > 0x7e }
 	if len(id) > maxID || strings.IndexFunc(id, plain) >= 0 {
@@ -277,7 +276,7 @@ func nameable(id string) error {
 	return nil
 }
 
-// enter waits for room for n bytes.
+// enter waits for memory for n bytes.
 func (d *Door) enter(ctx context.Context, n int64) (leave func(), err error) {
 	n = min(n, roomBytes)
 	if err := d.room.Acquire(ctx, n); err != nil {
@@ -286,7 +285,7 @@ func (d *Door) enter(ctx context.Context, n int64) (leave func(), err error) {
 	return func() { d.room.Release(n) }, nil
 }
 
-// read makes a call of a message, and the sum of all that it depends on.
+// read makes a call of a message, and the sum of everything that it depends on.
 func (o *one) read(ctx context.Context, m Message, who Caller) (call unit.Call, sum [32]byte, err error) {
 	rules := o.door.deps.Rules()
 	rules.Bodies = who.Bodies
@@ -309,7 +308,7 @@ func (o *one) read(ctx context.Context, m Message, who Caller) (call unit.Call, 
 			call.Variants = append(call.Variants, unit.VariantAsk{Name: name})
 		}
 	}
-	call.Return = "none" // There is no answer.
+	call.Return = "none" // there is no response
 	if _, err = o.door.deps.Calls.Weigh(call); err != nil {
 		return call, sum, err
 	}
@@ -318,8 +317,8 @@ func (o *one) read(ctx context.Context, m Message, who Caller) (call unit.Call, 
 	return call, [32]byte(hash.Sum(nil)), nil
 }
 
-// refuse publishes the units of an accepted message that could not be read: nobody else tells of them. It does so
-// before the message is acknowledged, and again when the message comes again.
+// refuse publishes the units of an accepted message that could not be parsed: they appear nowhere else. It does so
+// before the message is acknowledged, and again if the message is delivered again.
 func (o *one) refuse(ctx context.Context, a prewarm.Accepted, id string) error {
 	if o.outlet == nil || !o.cfg.Verdicts.Wants(UnitRefused) || a.Units == nil {
 		return nil
@@ -339,7 +338,7 @@ func (o *one) refuse(ctx context.Context, a prewarm.Accepted, id string) error {
 	return nil
 }
 
-// publishTimeout bounds the publication of one notice.
+// publishTimeout limits the publication of one notice.
 const publishTimeout = 15 * time.Second
 
 // publish publishes one notice.
@@ -359,7 +358,7 @@ func (o *one) publish(ctx context.Context, n Notice) error {
 	return err
 }
 
-// clip shortens what a sender chose, for the log.
+// clip shortens a sender's text for the log.
 func clip(text string) string {
 	if len(text) > maxID {
 		return text[:maxID]

@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/pause"
 )
 
-// Stats is the present state of one intake.
+// Stats is the current state of one intake.
 type Stats struct {
 	Name      string    `json:"name"`
 	Kind      string    `json:"kind"`
@@ -17,9 +17,9 @@ type Stats struct {
 	To        string    `json:"to,omitempty"` // "" = verdicts are not published
 	Token     string    `json:"token"`
 	Paused    bool      `json:"paused"`
-	Connected bool      `json:"connected"` // as far as is known
+	Connected bool      `json:"connected"` // as far as known
 	Waiting   int       `json:"waiting"`   // messages in the queue; -1 = not known
-	Rate      float64   `json:"rate"`      // messages accepted a second, in the last minute
+	Rate      float64   `json:"rate"`      // messages accepted per second, in the last minute
 	Counts    Delivered `json:"counts"`
 	LastError string    `json:"last_error,omitempty"`
 	LastAt    time.Time `json:"last_error_at,omitzero"`
@@ -28,19 +28,19 @@ type Stats struct {
 // Delivered counts messages since the instance started.
 type Delivered struct {
 	Accepted int64 `json:"accepted"`
-	Known    int64 `json:"known"` // delivered again after they were accepted
+	Known    int64 `json:"known"` // delivered again after acceptance
 	Again    int64 `json:"again"` // refused for now
 	Dead     int64 `json:"dead"`
 }
 
 func (d Delivered) sum() int64 { return d.Accepted + d.Known + d.Again + d.Dead }
 
-// Counter is implemented by intakes that can tell how many messages wait in their queue.
+// Counter is implemented by intakes that know how many messages wait in their queue.
 type Counter interface {
 	Waiting(ctx context.Context) (int, error)
 }
 
-// state is what is known of one intake.
+// state is the state of one intake.
 type state struct {
 	mu        sync.Mutex
 	paused    bool
@@ -63,8 +63,8 @@ const (
 
 func (s *state) init() { s.changed, s.waiting = make(chan struct{}), -1 }
 
-// enter waits while the intake is paused, and gives the context of a Receive, which a pause ends. ok is false once ctx
-// has ended.
+// enter waits while the intake is paused, and returns the context of a Receive, which a pause ends. ok is false once
+// ctx has ended.
 func (s *state) enter(ctx context.Context) (receiving context.Context, leave func(), ok bool) {
 	for {
 		s.mu.Lock()
@@ -130,7 +130,7 @@ func (s *state) note(what string, f *fault.Error) {
 	}
 }
 
-// failed keeps why the broker could not be used. The sentence is for those who run the server; brokers' errors hold no
+// failed keeps the reason why the broker could not be used. It is shown to operators; brokers' errors contain no
 // credentials.
 func (s *state) failed(err error) {
 	s.mu.Lock()
@@ -138,7 +138,7 @@ func (s *state) failed(err error) {
 	s.last, s.lastAt = clip(err.Error()), time.Now()
 }
 
-// watch looks at the queue and at the rate until ctx ends.
+// watch samples the queue and the rate until ctx ends.
 func (o *one) watch(ctx context.Context) {
 	counter, _ := o.intake.(Counter)
 	for {
@@ -157,7 +157,7 @@ func (o *one) watch(ctx context.Context) {
 	}
 }
 
-// tick notes the present counts.
+// tick records the current counts.
 func (s *state) tick(waiting int) (paused bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +169,7 @@ func (s *state) tick(waiting int) (paused bool) {
 	return s.paused
 }
 
-// rate is how many messages a second were accepted lately.
+// rate is the number of messages accepted per second in the last minute.
 func (s *state) rate() float64 {
 	if s.ticks < 2 {
 		return 0
@@ -178,7 +178,7 @@ func (s *state) rate() float64 {
 	return float64(n) / (time.Duration(s.ticks-1) * watchEvery).Seconds()
 }
 
-// Stats tells of all intakes, in the order of the configuration.
+// Stats returns the state of all intakes, in the order of the configuration.
 func (d *Door) Stats() []Stats {
 	out := make([]Stats, 0, len(d.all))
 	for _, o := range d.all {
@@ -195,8 +195,7 @@ func (d *Door) Stats() []Stats {
 	return out
 }
 
-// Pause lets an intake of this instance take nothing any more, until Resume or the next start. false: there is none of
-// that name.
+// Pause stops an intake of this instance until Resume or the next start. false: there is none of that name.
 func (d *Door) Pause(name string) bool { return d.set(name, true) }
 
 // Resume ends a Pause.

@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// notice is the JSON of a Notice, in the shape of a callback's body.
+// notice is the JSON of a Notice, in the format of a callback's body.
 type notice struct {
 	Type      string    `json:"type"`
 	Timestamp time.Time `json:"timestamp"`
@@ -43,17 +43,17 @@ type refusedData struct {
 	Error   *unit.Error `json:"error"`
 }
 
-// maxPart bounds the verdicts of one notice in bytes: brokers take messages of 1 MiB.
+// maxPart is the maximum size of the verdicts of one notice in bytes: brokers accept messages of 1 MiB.
 const maxPart = 256 << 10
 
-// Tell implements prewarm.Teller for jobs that came of an intake: their verdicts, then their end. A failed Tell is
+// Tell implements prewarm.Teller for jobs of an intake: it publishes their verdicts, then their end. A failed Tell is
 // repeated as a whole, with the same ids.
 func (d *Door) Tell(ctx context.Context, e prewarm.Event) error {
 	if e.Type != prewarm.JobDone || e.Job.Callback == nil {
 		return nil
 	}
 	var o *one
-	if d != nil { // This instance has no intakes at all.
+	if d != nil { // this instance has no intakes
 		o = d.find(e.Job.Callback.Outlet)
 	}
 	if o == nil || o.outlet == nil {
@@ -79,7 +79,7 @@ func (d *Door) Tell(ctx context.Context, e prewarm.Event) error {
 	return o.publish(ctx, Notice{e.ID, JobDone, e.Job.ID, e.Job.Request, body, trace.From(ctx).Parent()})
 }
 
-// told is what is known of one unit.
+// told collects the verdicts of one unit.
 type told struct {
 	id    string
 	rows  []json.RawMessage
@@ -93,7 +93,7 @@ func (o *one) tellUnits(ctx context.Context, e prewarm.Event) error {
 	for cursor := ""; ; {
 		rows, next, err := o.door.deps.Calls.Results(ctx, e.Job.ID, filter, cursor, 1000)
 		if fault.KindOf(err) == fault.NoSuchJob {
-			return nil // Its time is over; the end is told all the same.
+			return nil // the job has expired; the end is still published
 		}
 		if err != nil {
 			return err
@@ -130,7 +130,7 @@ func add(units map[int]*told, row prewarm.Verdict) error {
 	return nil
 }
 
-// state sums the verdicts of a unit up, as that of a job does.
+// state sums up the verdicts of a unit, as for a job.
 func (u *told) state() prewarm.State {
 	good := u.count[prewarm.Made] + u.count[prewarm.Present] + u.count[prewarm.Skipped]
 	switch {
@@ -146,7 +146,7 @@ func (u *told) state() prewarm.State {
 	return prewarm.Failed
 }
 
-// parts cuts rows so that each part fits.
+// parts splits rows so that each part fits.
 func parts(rows []json.RawMessage) (out [][]json.RawMessage) {
 	room := 0
 	for _, row := range rows {
@@ -177,7 +177,7 @@ func (o *one) tellUnit(ctx context.Context, e prewarm.Event, index int, u *told)
 	return nil
 }
 
-// refusedNotice tells of a unit that could not be read.
+// refusedNotice is the notice of a unit that could not be parsed.
 func refusedNotice(j prewarm.Job, u prewarm.AcceptedUnit, message string) (Notice, error) {
 	data := refusedData{j.ID, message, u.Index, u.ID, u.Err}
 	body, err := json.Marshal(notice{UnitRefused, j.CreatedAt.UTC(), data})

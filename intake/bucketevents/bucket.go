@@ -1,5 +1,5 @@
-// Package bucketevents reads what object stores say about their objects, and says by rules what becomes of it: an
-// object that lands is prewarmed, one that is replaced or deleted is purged. It asks nobody and keeps nothing.
+// Package bucketevents parses the events of object stores, and plans by rules what to do: a new object is prewarmed,
+// one that is replaced or deleted is purged. It does no I/O and keeps no state.
 package bucketevents
 
 import (
@@ -13,17 +13,17 @@ import (
 // Event is one change of one object.
 type Event struct {
 	Bucket string
-	// Key is the object's key as the event has it: in notifications of S3 it is escaped as in a query, "+" for a blank.
+	// Key is the object's key as in the event: in notifications of S3 it is escaped as in a query, "+" for a blank.
 	Key     string
 	Escaped bool
-	Deleted bool // else the object was written
+	Deleted bool // otherwise the object was written
 }
 
-// maxEvents bounds one body. S3 sends one record in a body, and promises no more.
+// maxEvents is the maximum number of events in one body. S3 sends one record in a body, but does not promise that.
 const maxEvents = 1000
 
-// Read gives the events of a body: a notification of S3, the same event from EventBridge, or either of them in a
-// notification of SNS. What is said about other things is no error, and gives no event. Fault: bad_unit.
+// Read parses a body: a notification of S3, the same event from EventBridge, or either of them in a notification of
+// SNS. Other events are ignored. Fault: bad_unit.
 func Read(body []byte) ([]Event, error) {
 	var d document
 	if err := json.Unmarshal(body, &d); err != nil {
@@ -47,7 +47,7 @@ func Read(body []byte) ([]Event, error) {
 	return nil, unreadable("the body is neither a notification of S3 nor an event of EventBridge", nil)
 }
 
-// document is every form at once.
+// document has the fields of all formats.
 type document struct {
 	Records []record
 	Event   string // s3:TestEvent, sent when notifications are configured
@@ -79,7 +79,7 @@ type keyed struct {
 	Key string `json:"key"`
 }
 
-// bridged reads an event of EventBridge. Its key is as it is.
+// bridged parses an event of EventBridge. Its key is not escaped.
 func (d document) bridged() ([]Event, error) {
 	e := Event{Bucket: d.Detail.Bucket.Name, Key: d.Detail.Object.Key, Deleted: d.Kind == "Object Deleted"}
 	if d.Kind != "Object Created" && !e.Deleted {
@@ -88,7 +88,7 @@ func (d document) bridged() ([]Event, error) {
 	return whole([]Event{e})
 }
 
-// notified reads the records of a notification.
+// notified parses the records of a notification.
 func (d document) notified() ([]Event, error) {
 	if len(d.Records) > maxEvents {
 		return nil, unreadable("the notification has too many records", nil)
@@ -116,7 +116,7 @@ func whole(all []Event) ([]Event, error) {
 	return all, nil
 }
 
-// key is the object's key. A key that is not escaped as it should be is taken as it is.
+// key is the object's key. A key with invalid escapes is used as it is.
 func (e Event) key(plain bool) string {
 	if !e.Escaped || plain {
 		return e.Key

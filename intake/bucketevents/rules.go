@@ -12,38 +12,39 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// Rule says what becomes of the objects of a bucket whose keys begin alike. Of several rules that fit an object the one
-// with the longest prefix counts.
+// Rule says what to do for the objects of a bucket with a common prefix. Of several rules for an object the one with
+// the longest prefix applies.
 type Rule struct {
-	// Bucket is the bucket's name, as events have it.
+	// Bucket is the bucket's name, as in events.
 	Bucket string `yaml:"bucket"`
-	// Prefix is how keys begin. Empty = all keys.
+	// Prefix is the prefix of keys. Empty = all keys.
 	Prefix string `yaml:"prefix"`
-	// Suffixes are how keys end, in any case. Empty = those of images: .jpg, .png, .webp and so on; [""] = all keys.
+	// Suffixes are the suffixes of keys, case-insensitive. Empty = those of images: .jpg, .png, .webp and others; [""]
+	// = all keys.
 	Suffixes []string `yaml:"suffixes"`
-	// Source is the URL by which viewers ask for the object, with {key} and, if need be, {bucket} in it:
-	// "https://photos.example.com/{key}" or "s3://{bucket}/{key}". The key is escaped, but for its slashes.
+	// Source is the object's URL in viewers' requests, with {key} and, if needed, {bucket} in it:
+	// "https://photos.example.com/{key}" or "s3://{bucket}/{key}". The key is escaped, except its slashes.
 	Source string `yaml:"source"`
-	// Variants are the presets that are made. Empty = prewarm.presets.
+	// Variants are the presets to make. Empty = prewarm.presets.
 	Variants []string `yaml:"variants"`
-	// Priority is that of the jobs: low, normal or high. Empty = normal.
+	// Priority is the priority of the jobs: low, normal or high. Empty = normal.
 	Priority string `yaml:"priority"`
-	// WriteOnce says that no object is ever written again under its key: what lands is then not purged before it is
-	// prewarmed.
+	// WriteOnce says that no object is ever overwritten: a new one is then not purged before it is prewarmed.
 	WriteOnce bool `yaml:"write_once"`
-	// PlainKeys says that the keys in notifications are not escaped, as they are by S3. versitygw sends them so.
+	// PlainKeys says that the keys in notifications are not escaped, unlike those of S3. versitygw sends them
+	// unescaped.
 	PlainKeys bool `yaml:"plain_keys"`
 }
 
-// imageSuffixes are how the keys of images end.
+// imageSuffixes are the suffixes of images.
 var imageSuffixes = []string{
 	".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".jxl",
 }
 
-// Rules are those of all buckets.
+// Rules are the rules of all buckets.
 type Rules []Rule
 
-// Validate reports the first rule that cannot work. known says whether there is a preset of a name.
+// Validate reports the first invalid rule. known says whether a preset exists.
 func (all Rules) Validate(known func(preset string) bool) error {
 	for i, r := range all {
 		if err := r.validate(known); err != nil {
@@ -89,7 +90,7 @@ func (r Rule) source(bucket, key string) string {
 	return strings.NewReplacer("{bucket}", bucket, "{key}", strings.Join(parts, "/")).Replace(r.Source)
 }
 
-// fits reports whether an object is the rule's.
+// fits reports whether the rule matches an object.
 func (r Rule) fits(bucket, key string) bool {
 	if r.Bucket != bucket || !strings.HasPrefix(key, r.Prefix) {
 		return false
@@ -104,7 +105,7 @@ func (r Rule) fits(bucket, key string) bool {
 	})
 }
 
-// ruleOf is the rule that counts for an event, and the object's key by it.
+// ruleOf is the rule for an event, and the object's key under it.
 func (all Rules) ruleOf(e Event) (rule int, key string, found bool) {
 	for i, r := range all {
 		k := e.key(r.PlainKeys)
@@ -115,22 +116,22 @@ func (all Rules) ruleOf(e Event) (rule int, key string, found bool) {
 	return rule, key, found
 }
 
-// Plan is what is to be done about some events: first the purge, then the calls.
+// Plan is what to do for some events: first the purge, then the calls.
 type Plan struct {
 	Purge   []string // sources
 	Calls   []unit.Call
 	Objects int // that are prewarmed
-	Ignored int // events that no rule is for
+	Ignored int // events without a rule
 }
 
-// object is one that is to be prewarmed.
+// object is one to prewarm.
 type object struct {
 	ID     string   `json:"id"`
 	Images []string `json:"images"`
 }
 
-// Plan says what is to be done about events. Of several about one object the last counts. Each rule gives a call of its
-// own, whose units are read with rules.
+// Plan plans what to do for events. Of several events for one object the last counts. Each rule makes one call, whose
+// units are parsed with rules.
 func (all Rules) Plan(ctx context.Context, events []Event, rules unit.Rules) (p Plan, err error) {
 	units, seen := make([][]object, len(all)), map[string]bool{}
 	for _, e := range slices.Backward(events) {
@@ -173,7 +174,7 @@ func (r Rule) call(ctx context.Context, objects []object, rules unit.Rules) (uni
 	if err != nil {
 		return unit.Call{}, unreadable("the events cannot be read", err)
 	}
-	rules.Bodies = nil // A token's readings are those of bodies that it posts itself.
+	rules.Bodies = nil // the token's bodies are for bodies that it posts itself
 	query := url.Values{"body": {"units"}, "select": {"/images"}, "return": {"none"}}
 	if len(r.Variants) > 0 {
 		query.Set("variants", strings.Join(r.Variants, ","))
@@ -182,7 +183,7 @@ func (r Rule) call(ctx context.Context, objects []object, rules unit.Rules) (uni
 		query.Set("priority", r.Priority)
 	}
 	call, err := unit.ParseText(ctx, body, "application/json", query, rules)
-	// The object has just been written: that it was missing before says nothing.
+	// The object has just been written, so an earlier verdict does not count.
 	call.Again = true
 	return call, err
 }

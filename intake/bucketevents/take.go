@@ -8,18 +8,18 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// Actor is whom events are taken for.
+// Actor is the token that events act as.
 type Actor struct {
 	Owner  string      // the token's name
-	Key    string      // the id of the key that URLs are signed with; "" = the first valid one
+	Key    string      // the id of the signing key; "" = the first valid one
 	Rights unit.Rights // what the token may ask for
 }
 
-// Taker does what follows from events that come as messages. All of it must be set. Safe for concurrent use.
+// Taker handles events that arrive as messages. All fields must be set. Safe for concurrent use.
 type Taker struct {
-	// Rules are those in force.
+	// Rules returns the rules in force.
 	Rules func() (Rules, unit.Rules)
-	// Act lets the token of the queue make one call.
+	// Act starts one call with the rights of the queue's token.
 	Act func() (Actor, error)
 	// Purge removes the variants of sources, on every instance.
 	Purge func(ctx context.Context, sources []string) error
@@ -27,8 +27,7 @@ type Taker struct {
 	Accept func(ctx context.Context, owner string, call unit.Call) error
 }
 
-// Take returns once everything that follows from a message is purged, and accepted. One that comes twice is purged and
-// accepted twice.
+// Take returns once a message's purge is done and its calls are accepted. A duplicate is purged and accepted twice.
 func (t Taker) Take(ctx context.Context, m intake.Message) error {
 	if m.Unreadable != "" {
 		return unreadable(m.Unreadable, nil)

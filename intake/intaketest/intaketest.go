@@ -1,5 +1,4 @@
-// Package intaketest is the conformance suite that every Intake and every Outlet passes, and a broker in memory that
-// does as well.
+// Package intaketest is the conformance suite for every Intake and every Outlet, and a broker in memory that passes it.
 package intaketest
 
 import (
@@ -9,47 +8,46 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 )
 
-// Dead is a message among the dead letters.
+// Dead is a dead letter.
 type Dead struct {
 	ID     string
 	Body   []byte
 	Reason string // a fault.Kind
 }
 
-// Door is one process' connection to a broker: its Intake, its Outlet (nil = none), and how it dies.
+// Door is one process' connection to a broker: its Intake, its Outlet (nil = none), and a way to kill it.
 type Door struct {
 	Intake intake.Intake
 	Outlet intake.Outlet
-	// Kill cuts the process off the broker, as kill -9 does: nothing more reaches the broker, and what it was about to
-	// say is not said. The door's calls may fail or block until their ctx ends.
+	// Kill cuts the process off the broker, as kill -9 does: nothing more reaches the broker. The door's calls may fail
+	// or block until their ctx ends.
 	Kill func()
-	// Close ends the door in peace.
+	// Close closes the door normally.
 	Close func()
 }
 
-// Broker is a queue for messages, its dead letters and a queue for notices, as the suite needs them. Each test gets one
-// of its own, empty.
+// Broker is a queue for messages, its dead letters and a queue for notices. Each test gets a new, empty one.
 type Broker struct {
-	// Open makes the door of another process to the same queues.
+	// Open opens a connection of another process to the same queues.
 	Open func(t *testing.T) Door
-	// Send puts a message into the queue, as a sender does; it returns when it is there.
+	// Send sends a message to the queue; it returns when it is there.
 	Send func(t *testing.T, m intake.Message)
-	// Dead gives the dead letters so far.
+	// Dead returns the dead letters so far.
 	Dead func(t *testing.T) []Dead
-	// Notices gives the notices that a receiver was given so far, in order, second deliveries too. Body, ID, Type and
-	// Message are set.
+	// Notices returns the notices that a receiver got so far, in order, duplicates included. Body, ID, Type and Message
+	// are set.
 	Notices func(t *testing.T) []intake.Notice
 	// Restart kills the broker and starts it again with its data; nil = this test cannot.
 	Restart func(t *testing.T)
 }
 
-// patience is how long the suite waits for what must happen; quiet how long it looks at what must not.
+// patience is how long the suite waits for what must happen; quiet is how long it watches for what must not happen.
 const (
 	patience = 30 * time.Second
 	quiet    = 300 * time.Millisecond
 )
 
-// Run holds a broker's doors against each law of Intake and Outlet. Outlets that a Door lacks are not tested.
+// Run tests a broker's doors against each rule of Intake and Outlet. Outlets that a Door lacks are not tested.
 func Run(t *testing.T, broker func(t *testing.T) Broker) {
 	tests := []struct {
 		name string

@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 )
 
-// Memory is a broker in memory. It passes the suite, so that what is tested with it holds with others. Safe for
-// concurrent use.
+// Memory is a broker in memory. It passes the suite, so tests with it are valid for other brokers. Safe for concurrent
+// use.
 type Memory struct {
 	mu      sync.Mutex
 	waiting []intake.Message
@@ -26,7 +26,7 @@ type Memory struct {
 // NewMemory makes an empty one.
 func NewMemory() *Memory { return &Memory{changed: make(chan struct{})} }
 
-// Broker is what the suite needs of it.
+// Broker returns the broker for the suite.
 func (m *Memory) Broker() Broker {
 	return Broker{
 		Open:    func(*testing.T) Door { return m.Open() },
@@ -63,14 +63,14 @@ func (m *Memory) Notices() []intake.Notice {
 	return slices.Clone(m.notices)
 }
 
-// Waiting counts the messages that no door has.
+// Waiting is the number of messages that no door has.
 func (m *Memory) Waiting() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.waiting)
 }
 
-// Down lets every call fail, as with a broker that is not there, until it is called again.
+// Down makes every call fail, as with a broker that is down, until Down(false).
 func (m *Memory) Down(down bool) { m.change(func() { m.down = down }) }
 
 func (m *Memory) change(do func()) {
@@ -81,7 +81,7 @@ func (m *Memory) change(do func()) {
 	m.changed = make(chan struct{})
 }
 
-// take gives the next message, or what to wait for.
+// take returns the next message, or a channel to wait on.
 func (m *Memory) take() (msg intake.Message, ok bool, changed <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -161,8 +161,8 @@ func (d *memoryDoor) wait(ctx context.Context) (*intake.Message, error) {
 	}
 }
 
-// handle hands a message over and does as the handler says, unless the process was killed meanwhile: then the broker
-// delivers it again.
+// handle calls the handler and applies its outcome, unless the process was killed meanwhile: then the broker delivers
+// the message again.
 func (d *memoryDoor) handle(ctx context.Context, m intake.Message, h intake.Handler) {
 	said := make(chan intake.Outcome, 1)
 	go func() {

@@ -15,7 +15,7 @@ func notice(id string) intake.Notice {
 	return intake.Notice{ID: id, Type: intake.UnitDone, Job: "job-1", Message: "m-1", Body: body}
 }
 
-// publishing gives a door with an Outlet.
+// publishing returns a door with an Outlet.
 func publishing(t *testing.T, b Broker) Door {
 	t.Helper()
 	d := b.Open(t)
@@ -26,7 +26,7 @@ func publishing(t *testing.T, b Broker) Door {
 	return d
 }
 
-// publish publishes until it is done, as the teller of events does.
+// publish publishes, with retries.
 func publish(t *testing.T, o intake.Outlet, n intake.Notice) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; {
@@ -43,7 +43,7 @@ func publish(t *testing.T, o intake.Outlet, n intake.Notice) {
 	}
 }
 
-// ids are those of notices, each once, at its first place; every one must be whole.
+// ids are the ids of notices, each once, at its first position; every notice must be complete.
 func ids(t *testing.T, all []intake.Notice) (out []string) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -77,7 +77,7 @@ func received(t *testing.T, b Broker, n int) []string {
 func outlet(t *testing.T, b Broker) {
 	d := publishing(t, b)
 	publish(t, d.Outlet, notice("n-1"))
-	publish(t, d.Outlet, notice("n-1")) // A second publication has the same id; a broker may drop it.
+	publish(t, d.Outlet, notice("n-1")) // a duplicate has the same id; a broker may drop it
 	publish(t, d.Outlet, notice("n-2"))
 	if got := received(t, b, 2); fmt.Sprint(got) != "[n-1 n-2]" {
 		t.Errorf("the receiver has %q, want n-1 and n-2", got)
@@ -102,7 +102,7 @@ func outletOrder(t *testing.T, b Broker) {
 	}
 }
 
-// outletKilled: what a process that dies was told to have published is there, and the next one goes on.
+// outletKilled: everything that a killed process had published is there, and the next process continues.
 func outletKilled(t *testing.T, b Broker) {
 	first := publishing(t, b)
 	publish(t, first.Outlet, notice("n-1"))

@@ -17,13 +17,13 @@ import (
 // delivered is one call of a handler.
 type delivered struct {
 	intake.Message
-	answer chan intake.Outcome // what the handler shall return
+	answer chan intake.Outcome // what the handler returns
 }
 
-// accept answers a delivery with the zero Outcome.
+// accept responds with the zero Outcome.
 func (d delivered) accept() { d.answer <- intake.Outcome{} }
 
-// receiver runs one Receive whose handlers the test answers for.
+// receiver runs one Receive; the test decides the outcomes.
 type receiver struct {
 	t     *testing.T
 	door  Door
@@ -32,7 +32,7 @@ type receiver struct {
 	ended chan error
 }
 
-// receive opens a door and receives by it, as an intake does: again and again. It ends with the test.
+// receive opens a door and receives in a loop, as intakes do. It ends with the test.
 func receive(t *testing.T, b Broker, slots int) *receiver {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -101,7 +101,7 @@ func (r *receiver) none(why string) {
 	}
 }
 
-// close ends Receive in peace, and wants that of it.
+// close ends Receive, which must return nil.
 func (r *receiver) close() {
 	r.t.Helper()
 	r.stop()
@@ -116,7 +116,7 @@ func (r *receiver) close() {
 	r.door.Close()
 }
 
-// kill ends the receiver's process: whatever its handlers say from now on is not heard.
+// kill kills the receiver's process: later outcomes have no effect.
 func (r *receiver) kill() {
 	r.door.Kill()
 	r.stop()
@@ -129,7 +129,7 @@ func message(id string) intake.Message {
 	return intake.Message{ID: id, Type: jsonType, Body: []byte(body)}
 }
 
-// same fails unless a delivery is the message that was sent.
+// same fails unless the delivered message is the one that was sent.
 func same(t *testing.T, got, want intake.Message) {
 	t.Helper()
 	was := []any{got.ID, got.Type, got.Encoding, string(got.Body)}
@@ -141,7 +141,7 @@ func same(t *testing.T, got, want intake.Message) {
 func delivery(t *testing.T, b Broker) {
 	r := receive(t, b, 4)
 	want := message("m-1")
-	want.Encoding = "gzip" // Whoever reads it decodes it.
+	want.Encoding = "gzip" // the reader decodes it
 	b.Send(t, want)
 	d := r.next()
 	same(t, d.Message, want)
@@ -149,7 +149,7 @@ func delivery(t *testing.T, b Broker) {
 	r.close()
 }
 
-// bodies: what a body holds is none of an Intake's business.
+// bodies: an Intake does not look into bodies.
 func bodies(t *testing.T, b Broker) {
 	r := receive(t, b, 1)
 	all := map[string][]byte{
@@ -186,7 +186,7 @@ func acceptedIsGone(t *testing.T, b Broker) {
 	second.close()
 }
 
-// comesAgain has another process take the message of the first one.
+// comesAgain makes another process receive the message of the first one.
 func comesAgain(t *testing.T, b Broker) {
 	t.Helper()
 	second := receive(t, b, 4)
@@ -204,8 +204,7 @@ func killedBefore(t *testing.T, b Broker) {
 	comesAgain(t, b)
 }
 
-// killedDuring kills a process between its acceptance and the acknowledgement: the message must come again, for nobody
-// knows that it was accepted.
+// killedDuring kills a process between acceptance and acknowledgement: the message must be delivered again.
 func killedDuring(t *testing.T, b Broker) {
 	first := receive(t, b, 4)
 	b.Send(t, message("m-1"))
@@ -216,7 +215,7 @@ func killedDuring(t *testing.T, b Broker) {
 	comesAgain(t, b)
 }
 
-// stopped ends an intake while a handler runs: it gives the message back.
+// stopped ends an intake while a handler runs: the message goes back to the queue.
 func stopped(t *testing.T, b Broker) {
 	first := receive(t, b, 4)
 	b.Send(t, message("m-1"))
@@ -229,7 +228,7 @@ func again(t *testing.T, b Broker) {
 	r := receive(t, b, 2)
 	b.Send(t, message("m-1"))
 	const wait = time.Second
-	for range 3 { // No number of deliveries is the last.
+	for range 3 { // the number of deliveries is not limited
 		d := r.next()
 		same(t, d.Message, message("m-1"))
 		from := time.Now()
@@ -241,7 +240,7 @@ func again(t *testing.T, b Broker) {
 		d.answer <- intake.Outcome{Again: time.Millisecond}
 	}
 	b.Send(t, message("other"))
-	for seen := map[string]bool{}; len(seen) < 2; { // It keeps nobody else out for good.
+	for seen := map[string]bool{}; len(seen) < 2; { // it does not block others
 		d := r.next()
 		seen[d.ID] = true
 		d.accept()
@@ -272,7 +271,7 @@ func deadLetters(t *testing.T, b Broker) {
 	second.close()
 }
 
-// duplicates: what comes twice has the same id, by which one job comes of it. A broker may drop the second.
+// duplicates: a duplicate has the same id, so it makes no second job. A broker may drop it.
 func duplicates(t *testing.T, b Broker) {
 	r := receive(t, b, 4)
 	b.Send(t, message("m-1"))
@@ -324,7 +323,7 @@ func panics(t *testing.T, b Broker) {
 	r.close()
 }
 
-// shared: of two processes on one queue both get messages, and each message is for one of them.
+// shared: two processes on one queue both get messages, and each message goes to one of them.
 func shared(t *testing.T, b Broker) {
 	first, second := receive(t, b, 1), receive(t, b, 1)
 	b.Send(t, message("m-1"))
@@ -339,7 +338,7 @@ func shared(t *testing.T, b Broker) {
 	second.close()
 }
 
-// restarted: a broker that died comes back with what was not acknowledged, and the intake finds it again.
+// restarted: a broker keeps unacknowledged messages over a restart, and the intake reconnects.
 func restarted(t *testing.T, b Broker) {
 	if b.Restart == nil {
 		t.Skip("this broker cannot be restarted")
@@ -349,7 +348,7 @@ func restarted(t *testing.T, b Broker) {
 	b.Send(t, message("m-2"))
 	held := []delivered{r.next(), r.next()}
 	b.Restart(t)
-	for _, d := range held { // Nobody hears that any more.
+	for _, d := range held { // these outcomes have no effect any more
 		d.accept()
 	}
 	seen := map[string]bool{}

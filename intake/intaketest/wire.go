@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Wire is a process' way to a broker, which can be cut. Safe for concurrent use.
+// Wire is a process' connection to a broker that can be cut. Safe for concurrent use.
 type Wire struct {
 	listener net.Listener
 	to       string
@@ -17,7 +17,7 @@ type Wire struct {
 	cut   bool
 }
 
-// NewWire listens for connections and passes them on to an address, until it is cut or the test ends.
+// NewWire forwards connections to an address, until it is cut or the test ends.
 func NewWire(t *testing.T, to string) *Wire {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -30,10 +30,10 @@ func NewWire(t *testing.T, to string) *Wire {
 	return w
 }
 
-// Addr is where it listens.
+// Addr is the address that it listens on.
 func (w *Wire) Addr() string { return w.listener.Addr().String() }
 
-// Cut ends all connections, and takes no more.
+// Cut closes all connections and accepts no more.
 func (w *Wire) Cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,7 +60,7 @@ func (w *Wire) run() {
 	}
 }
 
-// keep notes a connection; false: the wire is cut.
+// keep records a connection; false: the wire is cut.
 func (w *Wire) keep(in, out net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package nats takes Data Units from a subject of NATS JetStream and publishes verdicts to another.
+// Package nats consumes Data Units from a subject of NATS JetStream and publishes verdicts to another.
 package nats
 
 import (
@@ -24,21 +24,21 @@ const (
 	maxURLFile  = 16 << 10
 	// maxCredsFile bounds a .creds file.
 	maxCredsFile = 64 << 10
-	// ackWait is how long JetStream waits for a word about a message before it delivers it again; whoever works on it
-	// says so three times as often.
+	// ackWait is the time without a progress message after which JetStream delivers a message again; running handlers
+	// send one three times as often.
 	ackWait = 12 * time.Second
-	// duplicates is how long a stream that is made here remembers the ids of messages.
+	// duplicates is how long a stream that is created here remembers message ids.
 	duplicates = 2 * time.Minute
 )
 
 // Queue is an intake on NATS: it implements intake.Intake, intake.Outlet and intake.Counter. Safe for concurrent use.
-// Make one with Open, end it with Close.
+// Make one with Open, and close it with Close.
 type Queue struct {
 	cfg intake.Config
 
 	mu   sync.Mutex
 	conn *nats.Conn
-	made bool // the streams are there
+	made bool // the streams exist
 }
 
 var (
@@ -47,10 +47,10 @@ var (
 	_ intake.Counter = (*Queue)(nil)
 )
 
-// Open makes the intake of a configuration. It connects once it is used.
+// Open makes the intake of a configuration. It connects at first use.
 func Open(cfg intake.Config) *Queue { return &Queue{cfg: cfg} }
 
-// Close ends the connection.
+// Close closes the connection.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -59,7 +59,7 @@ func (q *Queue) Close() {
 	}
 }
 
-// address is that of the servers: one URL, or several behind commas.
+// address is that of the servers: one URL, or several separated by commas.
 func (q *Queue) address() (string, error) {
 	text := q.cfg.Broker.URL
 	if q.cfg.Broker.URLFile != "" {
@@ -71,13 +71,13 @@ func (q *Queue) address() (string, error) {
 	}
 	for one := range strings.SplitSeq(text, ",") {
 		if u, err := url.Parse(strings.TrimSpace(one)); err != nil || u.Host == "" {
-			return "", errors.New("url: is not nats://user:password@host or tls://") // err may repeat the password.
+			return "", errors.New("url: is not nats://user:password@host or tls://") // err may contain the password
 		}
 	}
 	return text, nil
 }
 
-// open gives JetStream; an error where no server is connected. The library connects again by itself.
+// open returns JetStream; an error if no server is connected. The library reconnects by itself.
 func (q *Queue) open(ctx context.Context) (jetstream.JetStream, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -108,7 +108,7 @@ func (q *Queue) dial() error {
 	options := []nats.Option{
 		nats.Name("goldcrest " + q.cfg.Name), nats.Timeout(dialTimeout), nats.MaxReconnects(-1),
 		nats.ReconnectWait(redialEvery), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
-		// A server that was away may have lost what it did not write: look for the streams anew.
+		// A server that was down may have lost unwritten streams: check them again.
 		nats.ReconnectHandler(func(*nats.Conn) {
 			q.mu.Lock()
 			defer q.mu.Unlock()
@@ -125,7 +125,7 @@ func (q *Queue) dial() error {
 	return err
 }
 
-// creds is what the library makes of a .creds file.
+// creds is the library's option for a .creds file.
 func (q *Queue) creds() (o nats.Options, err error) {
 	text, err := secretfile.Read(q.cfg.Broker.CredsFile, maxCredsFile)
 	if err == nil {
@@ -150,7 +150,7 @@ func (q *Queue) sign(nonce []byte) (signature []byte, err error) {
 	return signature, inCreds(err)
 }
 
-// inCreds names the setting of a file that cannot be used.
+// inCreds adds the name of the setting to an error about the file.
 func inCreds(err error) error {
 	if err != nil {
 		err = fmt.Errorf("creds_file: %w", err)
@@ -158,7 +158,8 @@ func inCreds(err error) error {
 	return err
 }
 
-// declare makes streams for the subjects that none has. That of messages is a queue: what is acknowledged is gone.
+// declare creates streams for subjects that have none. The one for messages is a queue: acknowledged messages are
+// removed.
 func (q *Queue) declare(ctx context.Context, js jetstream.JetStream) error {
 	subjects := map[string]string{q.cfg.Broker.From: "messages", q.cfg.Broker.DeadName(): "dead"}
 	if q.cfg.Verdicts.To != "" {
@@ -181,7 +182,7 @@ func (q *Queue) declare(ctx context.Context, js jetstream.JetStream) error {
 	return nil
 }
 
-// consumer is the durable one that all instances share.
+// consumer is the durable consumer that all instances share.
 func (q *Queue) consumer(ctx context.Context) (jetstream.Consumer, jetstream.JetStream, error) {
 	js, err := q.open(ctx)
 	if err != nil {

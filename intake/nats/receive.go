@@ -15,8 +15,8 @@ import (
 
 const (
 	pullWait      = 5 * time.Second  // of one request for a message
-	panicAgain    = time.Second      // the wait of a message whose handler panicked
-	settleTimeout = 10 * time.Second // of what is said about a message
+	panicAgain    = time.Second      // the delay of a message whose handler panicked
+	settleTimeout = 10 * time.Second // of one acknowledgement
 )
 
 // session is one Receive.
@@ -54,7 +54,7 @@ func (q *Queue) Receive(ctx context.Context, slots int, h intake.Handler) error 
 	return context.Cause(receiving)
 }
 
-// run takes messages one by one until ctx ends, or the server is lost.
+// run receives messages one by one until ctx ends, or the server is lost.
 func (s *session) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		m, err := s.next(ctx)
@@ -73,7 +73,7 @@ func (s *session) run(ctx context.Context) error {
 	return nil
 }
 
-// next waits for a message; nil = none came for a while.
+// next waits for a message; nil = none came within pullWait.
 func (s *session) next(ctx context.Context) (jetstream.Msg, error) {
 	waiting, cancel := context.WithTimeout(ctx, pullWait)
 	defer cancel()
@@ -92,7 +92,7 @@ func (s *session) next(ctx context.Context) (jetstream.Msg, error) {
 	return m, err
 }
 
-// settle has one message handled, and does as the handler says.
+// settle handles one message and applies the outcome.
 func (s *session) settle(ctx context.Context, m jetstream.Msg) error {
 	held := s.hold(m)
 	out := s.ask(ctx, message(m))
@@ -120,7 +120,7 @@ func (s *session) settle(ctx context.Context, m jetstream.Msg) error {
 	return m.DoubleAck(saying)
 }
 
-// hold keeps a message from being delivered again for as long as it is worked on.
+// hold prevents redelivery while the message is handled.
 func (s *session) hold(m jetstream.Msg) (end func()) {
 	done := make(chan struct{})
 	var holding sync.WaitGroup
@@ -130,7 +130,7 @@ func (s *session) hold(m jetstream.Msg) (end func()) {
 		for {
 			select {
 			case <-tick.C:
-				_ = m.InProgress() // Where it is not heard, the message comes again.
+				_ = m.InProgress() // if it is lost, the message is delivered again
 			case <-done:
 				return
 			}
@@ -152,7 +152,7 @@ func (s *session) ask(ctx context.Context, m intake.Message) (out intake.Outcome
 	return s.handle(ctx, m)
 }
 
-// message is a delivery as intakes have it.
+// message converts a delivery.
 func message(m jetstream.Msg) intake.Message {
 	h := m.Headers()
 	return intake.Message{

@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// message is a delivery as intakes have it.
+// message converts a delivery.
 func message(d amqp.Delivery, b intake.Broker) intake.Message {
 	m := intake.Message{ID: d.MessageId, Body: d.Body, Type: d.ContentType, Encoding: d.ContentEncoding}
 	m.Trace, _ = d.Headers["traceparent"].(string)
@@ -26,13 +26,13 @@ func message(d amqp.Delivery, b intake.Broker) intake.Message {
 	return m
 }
 
-// isText reports whether a content_encoding names characters, as Celery and kombu do, and no compression.
+// isText reports whether a content_encoding is a charset, as in Celery and kombu, not a compression.
 func isText(encoding string) bool {
 	return slices.Contains([]string{"utf-8", "us-ascii", "ascii", "binary"}, strings.ToLower(encoding))
 }
 
 // fromCelery takes the unit out of a task's call in Celery's message protocol 2: a body of [args, kwargs, embed]. The
-// unit is the first argument, or the argument called unit, units or envelope, which says how it is read.
+// unit is the first argument, or the one named unit, units or envelope, which decides its interpretation.
 func fromCelery(m intake.Message, headers amqp.Table, task string, b intake.Broker) intake.Message {
 	m.ID, _ = headers["id"].(string)
 	encoding, media := m.Encoding, m.Type
@@ -51,7 +51,7 @@ func fromCelery(m intake.Message, headers amqp.Table, task string, b intake.Brok
 	return m
 }
 
-// argument is the unit in the body of a task's call, how it is to be read, and why there is none.
+// argument is the unit in the body of a task's call, its interpretation, and why there is none.
 func argument(body []byte) (text []byte, reading, unreadable string) {
 	var parts []json.RawMessage
 	var args []json.RawMessage
@@ -76,8 +76,8 @@ func argument(body []byte) (text []byte, reading, unreadable string) {
 	return body, "", "the Celery task takes one argument: a unit, or unit=, units= or envelope="
 }
 
-// call is a notice as the call of a Celery task whose only argument it is. The task's id is the notice's: a call that
-// comes twice has the same.
+// call is a notice as the call of a Celery task whose only argument it is. The task's id is the notice's, so duplicates
+// have the same id.
 func call(task string, n intake.Notice) amqp.Publishing {
 	var body []byte
 	body = append(body, "[["...)

@@ -12,20 +12,20 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 )
 
-// redialEvery is the pause between two tries to connect; in between Publish fails at once.
+// redialEvery is the pause between two attempts to connect; in between Publish fails at once.
 const redialEvery = time.Second
 
-// publisher publishes with confirmation. Each publication has a channel of its own for as long as it takes, so that the
-// broker's answers are about nothing else. Safe for concurrent use.
+// publisher publishes with confirmation. Each publication has its own channel meanwhile, so that the broker's responses
+// belong to it. Safe for concurrent use.
 type publisher struct {
-	connect func(ctx context.Context, use string) (*amqp.Connection, error) // nil = conn is all there is
+	connect func(ctx context.Context, use string) (*amqp.Connection, error) // nil = only conn is used
 	lost    *atomic.Bool                                                    // set when a connection failed
 
 	mu    sync.Mutex
 	conn  *amqp.Connection
 	idle  []*line
 	tried time.Time
-	last  error // why the last try to connect failed
+	last  error // the reason why the last connection attempt failed
 }
 
 // line is a channel in confirm mode.
@@ -35,7 +35,7 @@ type line struct {
 	returned chan amqp.Return
 }
 
-// open gives the connection; it connects if there is none.
+// open returns the connection; it connects if there is none.
 func (p *publisher) open(ctx context.Context) (*amqp.Connection, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,7 +57,7 @@ func (p *publisher) open(ctx context.Context) (*amqp.Connection, error) {
 	return p.conn, p.last
 }
 
-// take gives a line for one publication.
+// take returns a line for one publication.
 func (p *publisher) take(ctx context.Context) (*line, error) {
 	conn, err := p.open(ctx)
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *publisher) take(ctx context.Context) (*line, error) {
 	return &line{conn, ch, ch.NotifyReturn(make(chan amqp.Return, 1))}, nil
 }
 
-// drop gives the connection up on which a publication got no answer in time, or a bad one: the next one connects anew.
+// drop closes the connection after a publication that was not confirmed in time; the next one connects again.
 func (p *publisher) drop(l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,10 +89,10 @@ func (p *publisher) drop(l *line) {
 		p.conn, p.idle = nil, nil
 	}
 	p.lost.Store(true)
-	go func() { _ = l.conn.Close() }() // A broker that hangs may never answer that.
+	go func() { _ = l.conn.Close() }() // a broker that hangs may never respond
 }
 
-// give takes a line back whose publication was confirmed.
+// give returns a line whose publication was confirmed.
 func (p *publisher) give(l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,13 +121,13 @@ func (p *publisher) publish(ctx context.Context, queue string, m amqp.Publishing
 		acked, err = sent.WaitContext(ctx)
 	}
 	if err == nil && !acked {
-		err = errNacked // Also where the connection ended.
+		err = errNacked // also if the connection ended
 	}
 	if err != nil {
 		p.drop(l)
 		return lost("publish", err)
 	}
-	select { // The broker returns what it cannot route before it confirms it.
+	select { // the broker returns what it cannot route before it confirms it
 	case <-l.returned:
 		err = lost("publish", errReturned)
 	default:
@@ -153,7 +153,7 @@ func (q *Queue) Publish(ctx context.Context, n intake.Notice) error {
 	return q.pub.publish(ctx, q.cfg.Verdicts.To, m)
 }
 
-// plain is a notice as a message of JSON.
+// plain is a notice as a JSON message.
 func plain(n intake.Notice) amqp.Publishing {
 	m := amqp.Publishing{
 		ContentType: "application/json", DeliveryMode: amqp.Persistent, AppId: "goldcrest",

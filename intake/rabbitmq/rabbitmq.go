@@ -1,5 +1,5 @@
-// Package rabbitmq takes Data Units from a queue of RabbitMQ and publishes verdicts to another. It understands messages
-// of Celery, and can publish verdicts as calls of a Celery task.
+// Package rabbitmq consumes Data Units from a RabbitMQ queue and publishes verdicts to another. It accepts Celery
+// messages, and can publish verdicts as calls of a Celery task.
 package rabbitmq
 
 import (
@@ -26,17 +26,17 @@ const (
 	dialTimeout = 10 * time.Second
 	heartbeat   = 10 * time.Second
 	maxURLFile  = 16 << 10
-	// election is how long the queues of a broker that was away are left alone. In RabbitMQ 3.10 a quorum queue that is
+	// election is how long the queues of a broker that was down are not used. In RabbitMQ 3.10 a quorum queue that is
 	// used in the quarter of a second before it elects its leader never elects one.
 	election = 2 * time.Second
 )
 
 // Queue is an intake on RabbitMQ: it implements intake.Intake, intake.Outlet and intake.Counter. Safe for concurrent
-// use. Make one with Open, end it with Close.
+// use. Make one with Open, and close it with Close.
 type Queue struct {
 	cfg  intake.Config
 	pub  *publisher
-	lost atomic.Bool // the broker was away: it may just have started
+	lost atomic.Bool // the broker was down: it may just have started
 }
 
 var (
@@ -45,7 +45,7 @@ var (
 	_ intake.Counter = (*Queue)(nil)
 )
 
-// Open makes the intake of a configuration. It connects once it is used.
+// Open makes the intake of a configuration. It connects at first use.
 func Open(cfg intake.Config) (*Queue, error) {
 	q := &Queue{cfg: cfg}
 	if _, err := q.tls(); err != nil {
@@ -55,10 +55,10 @@ func Open(cfg intake.Config) (*Queue, error) {
 	return q, nil
 }
 
-// Close ends the connection that Publish uses.
+// Close closes the connection that Publish uses.
 func (q *Queue) Close() { q.pub.close() }
 
-// tls reads the certificates that the broker's is checked with; nil = the system's.
+// tls reads the CA certificates for the broker's certificate; nil = the system's.
 func (q *Queue) tls() (*tls.Config, error) {
 	if q.cfg.Broker.CAFile == "" {
 		return nil, nil
@@ -86,7 +86,7 @@ func (q *Queue) url() (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// connect opens a connection, and makes the queues that do not exist.
+// connect opens a connection, and creates queues that do not exist.
 func (q *Queue) connect(ctx context.Context, use string) (*amqp.Connection, error) {
 	url, err := q.url()
 	if err != nil {
@@ -94,7 +94,7 @@ func (q *Queue) connect(ctx context.Context, use string) (*amqp.Connection, erro
 	}
 	if _, err := amqp.ParseURI(url); err != nil {
 		return nil,
-			errors.New("url: is not amqp://user:password@host/vhost or amqps://") // err may repeat the password.
+			errors.New("url: is not amqp://user:password@host/vhost or amqps://") // err may contain the password
 	}
 	roots, err := q.tls()
 	if err != nil {
@@ -109,7 +109,7 @@ func (q *Queue) connect(ctx context.Context, use string) (*amqp.Connection, erro
 			defer cancel()
 			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 			if err == nil {
-				err = c.SetDeadline(time.Now().Add(dialTimeout)) // Of the handshake; the library lifts it.
+				err = c.SetDeadline(time.Now().Add(dialTimeout)) // for the handshake; the library removes it
 			}
 			return c, err
 		},
@@ -130,8 +130,8 @@ func (q *Queue) connect(ctx context.Context, use string) (*amqp.Connection, erro
 	return conn, nil
 }
 
-// declare makes the queues that do not exist: quorum queues, which survive the broker. That of a Celery task is made by
-// its worker, in its own way.
+// declare creates queues that do not exist: quorum queues, which survive the broker. The queue of a Celery task is
+// created by its worker.
 func (q *Queue) declare(conn *amqp.Connection) error {
 	names := []string{q.cfg.Broker.From, q.cfg.Broker.DeadName()}
 	if to := q.cfg.Verdicts.To; to != "" && q.cfg.Verdicts.Task == "" {
@@ -157,7 +157,7 @@ func (q *Queue) declare(conn *amqp.Connection) error {
 	return nil
 }
 
-// onChannel does something on a channel of its own: the broker closes one on which a call was refused.
+// onChannel runs do on its own channel: the broker closes a channel on which a call was refused.
 func onChannel(conn *amqp.Connection, do func(*amqp.Channel) error) error {
 	ch, err := conn.Channel()
 	if err != nil {
@@ -183,7 +183,7 @@ func (q *Queue) Waiting(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// lost is the fault of a broker that did not take something.
+// lost is the fault of a broker that did not accept something.
 func lost(op string, err error) error {
 	return fault.New(fault.ConnectFailed, "rabbitmq."+op, "the broker did not take it", err)
 }

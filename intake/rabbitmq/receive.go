@@ -16,12 +16,12 @@ import (
 
 const (
 	consumer = "goldcrest"
-	// renewAt is the number of failed deliveries after which a message is put into its queue anew. RabbitMQ 4 throws a
-	// message of a quorum queue away after 20 of them.
+	// renewAt is the number of failed deliveries after which a message is published to its queue again. RabbitMQ 4
+	// drops a message of a quorum queue after 20 of them.
 	renewAt = 10
-	// panicAgain is how long the message of a handler that panicked waits.
+	// panicAgain is the delay of a message whose handler panicked.
 	panicAgain = time.Second
-	// settleTimeout bounds what is said about one message.
+	// settleTimeout limits the settling of one message.
 	settleTimeout = 30 * time.Second
 )
 
@@ -29,7 +29,7 @@ const (
 type session struct {
 	q      *Queue
 	handle intake.Handler
-	pub    *publisher // of its own: it ends with the connection that messages came by
+	pub    *publisher // its own: it ends with the connection of the messages
 	failed chan error // the first failure; it ends the session
 }
 
@@ -65,7 +65,7 @@ func (q *Queue) Receive(ctx context.Context, slots int, h intake.Handler) (err e
 		case <-ctx.Done():
 		}
 	}
-	stop() // What is not answered goes back with the channel.
+	stop() // unsettled messages return with the channel
 	running.Wait()
 	if err == nil {
 		return s.leave(conn)
@@ -74,7 +74,7 @@ func (q *Queue) Receive(ctx context.Context, slots int, h intake.Handler) (err e
 	return errors.Join(err, ignoreClosed(conn.Close()))
 }
 
-// leave ends a session in peace: what was said reaches the broker before its answer to the end.
+// leave ends a session: it waits until the acknowledgements have reached the broker.
 func (s *session) leave(conn *amqp.Connection) error {
 	select {
 	case err := <-s.failed:
@@ -84,7 +84,7 @@ func (s *session) leave(conn *amqp.Connection) error {
 	return ignoreClosed(conn.Close())
 }
 
-// reason is why a channel was closed; nil if it does not say.
+// reason is why a channel was closed; nil if unknown.
 func reason(ended <-chan *amqp.Error) error {
 	select {
 	case e := <-ended:
@@ -103,7 +103,7 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// consume begins the delivery of messages.
+// consume starts the delivery of messages.
 func (q *Queue) consume(conn *amqp.Connection, slots int) (*amqp.Channel, <-chan amqp.Delivery, error) {
 	ch, err := conn.Channel()
 	if err != nil {
@@ -116,7 +116,7 @@ func (q *Queue) consume(conn *amqp.Connection, slots int) (*amqp.Channel, <-chan
 	return ch, deliveries, err
 }
 
-// serve has one message handled, and does as the handler says.
+// serve handles one message and applies the outcome.
 func (s *session) serve(ctx context.Context, d amqp.Delivery) {
 	if err := s.settle(ctx, d); err != nil {
 		select {
@@ -137,7 +137,7 @@ func (s *session) settle(ctx context.Context, d amqp.Delivery) error {
 		return s.move(ctx, d, s.q.cfg.Broker.DeadName(), why)
 	case out.Again > 0:
 		if pause.For(ctx, out.Again) != nil {
-			return nil // The broker delivers it again once the channel is closed.
+			return nil // the broker delivers it again once the channel is closed
 		}
 		return s.move(ctx, d, s.q.cfg.Broker.From, nil)
 	}
@@ -154,7 +154,7 @@ func (s *session) ask(ctx context.Context, m intake.Message) (out intake.Outcome
 	return s.handle(ctx, m)
 }
 
-// move puts a message into another queue, or at the end of its own, before it is acknowledged.
+// move publishes a message to another queue, or to the end of its own, before it is acknowledged.
 func (s *session) move(ctx context.Context, d amqp.Delivery, to string, more amqp.Table) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()

@@ -12,18 +12,18 @@ import (
 	"github.com/goldcrest/goldcrest/pause"
 )
 
-// word is what SQS is told of one message.
+// word is the outcome of one message, for SQS.
 type word struct {
 	receipt string
-	keep    bool          // it comes again, after hidden; else it is deleted
+	keep    bool          // it is delivered again, after hidden; otherwise it is deleted
 	hidden  int32         // seconds
-	said    chan struct{} // closed when SQS has heard it, or never will
+	said    chan struct{} // closed when SQS has accepted it, or never will
 }
 
-// tries is how often SQS is told the words that it did not take, while it took others of the same call.
+// tries is how often outcomes are sent again that SQS refused while it accepted others of the same call.
 const tries = 4
 
-// speak tells SQS what handlers said, as many words in one call as have come together, until ctx ends.
+// speak sends outcomes to SQS, as many in one call as have accumulated, until ctx ends.
 func (r *receiving) speak(ctx context.Context) {
 	for {
 		var deleted, kept []word
@@ -53,7 +53,7 @@ func sort(w word, deleted, kept []word) (_, _ []word) {
 	return append(deleted, w), kept
 }
 
-// tell says words until SQS has taken all of them, or there are no tries left. do gives those that it did not take.
+// tell sends outcomes until SQS has accepted all of them, or no tries are left. do returns the refused ones.
 func (r *receiving) tell(ctx context.Context, words []word, do func(context.Context, []word) []word) {
 	ctx, cancel := context.WithTimeout(ctx, lastWord)
 	defer cancel()
@@ -69,7 +69,7 @@ func (r *receiving) tell(ctx context.Context, words []word, do func(context.Cont
 	}
 }
 
-// remove deletes messages, and gives those that were not.
+// remove deletes messages, and returns those that were not deleted.
 func (r *receiving) remove(ctx context.Context, words []word) (left []word) {
 	in := &sqs.DeleteMessageBatchInput{QueueUrl: &r.cfg.Queue}
 	for i, w := range words {
@@ -83,7 +83,7 @@ func (r *receiving) remove(ctx context.Context, words []word) (left []word) {
 	return failed(words, out.Failed)
 }
 
-// change sets how long messages are hidden from now on, and gives those of which it failed.
+// change sets the visibility timeout of messages, and returns those for which it failed.
 func (r *receiving) change(ctx context.Context, words []word) (left []word) {
 	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &r.cfg.Queue}
 	for i, w := range words {
@@ -98,7 +98,7 @@ func (r *receiving) change(ctx context.Context, words []word) (left []word) {
 	return failed(words, out.Failed)
 }
 
-// failed are the words of a call that SQS did not take, and may take later: a receipt that is no good any more stays so.
+// failed are the outcomes that SQS refused and may accept later: an invalid receipt stays invalid.
 func failed(words []word, entries []types.BatchResultErrorEntry) (left []word) {
 	for _, e := range entries {
 		i, err := strconv.Atoi(aws.ToString(e.Id))

@@ -12,13 +12,13 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 )
 
-// The attributes of messages. A body that SQS does not carry, such as one in gzip, is sent in base64, and says so.
+// The attributes of messages. A body that SQS cannot carry, such as gzip, is sent in base64, and marked so.
 const (
-	attrID       = "Message-Id" // of the sender; else the message's own in SQS
+	attrID       = "Message-Id" // set by the sender; else SQS's own id
 	attrType     = "Content-Type"
 	attrEncoding = "Content-Encoding"
 	attrTransfer = "Content-Transfer-Encoding" // base64
-	attrBody     = "Body"                      // how it is read: unit, units or envelope
+	attrBody     = "Body"                      // its interpretation: unit, units or envelope
 	attrTrace    = "traceparent"
 	attrReason   = "Reason" // of dead letters
 	attrDetail   = "Detail"
@@ -33,7 +33,7 @@ const (
 	unknownTransfer = "the Content-Transfer-Encoding is not base64"
 )
 
-// message reads what SQS delivered.
+// message converts a message of SQS.
 func message(m types.Message) intake.Message {
 	get := func(name string) string { return aws.ToString(m.MessageAttributes[name].StringValue) }
 	out := intake.Message{
@@ -45,7 +45,7 @@ func message(m types.Message) intake.Message {
 	}
 	switch how := get(attrTransfer); {
 	case strings.EqualFold(how, "base64"):
-		// Padding may be left out; where there is nothing else, the body is empty.
+		// Padding is optional; an empty body may have only padding.
 		body, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(aws.ToString(m.Body), "="))
 		if err != nil {
 			out.Unreadable = notBase64
@@ -58,10 +58,10 @@ func message(m types.Message) intake.Message {
 	return out
 }
 
-// mostDetail bounds the sentence of a dead letter, in bytes.
+// mostDetail is the maximum length of a dead letter's detail, in bytes.
 const mostDetail = 1000
 
-// bury puts a message among the dead letters, as it came, with the reason.
+// bury sends a message unchanged to the dead letters, with the reason.
 func (d *Door) bury(ctx context.Context, m types.Message, o intake.Outcome) error {
 	attributes := map[string]types.MessageAttributeValue{}
 	for name, value := range m.MessageAttributes {
@@ -86,10 +86,10 @@ func (d *Door) bury(ctx context.Context, m types.Message, o intake.Outcome) erro
 	return err
 }
 
-// maxAttributes is how many SQS carries with a message.
+// maxAttributes is SQS's limit for one message.
 const maxAttributes = 10
 
-// clip cuts a sentence to what an attribute may hold.
+// clip shortens a text for an attribute.
 func clip(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), mostDetail)], "")
 }
@@ -105,11 +105,10 @@ type Outlet struct {
 	queue string
 }
 
-// Outlet gives the outlet to the queue of a URL.
+// Outlet returns the outlet to a queue's URL.
 func (d *Door) Outlet(queue string) *Outlet { return &Outlet{d, queue} }
 
-// Publish implements intake.Outlet. A FIFO queue keeps the order of a job, and drops what is published twice within
-// five minutes.
+// Publish implements intake.Outlet. A FIFO queue keeps the order of a job, and drops duplicates within five minutes.
 func (o *Outlet) Publish(ctx context.Context, n intake.Notice) error {
 	attributes := map[string]types.MessageAttributeValue{}
 	for name, value := range map[string]string{

@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	batch    = 10               // the most messages of a call to SQS
-	longPoll = 20               // seconds, the most that SQS waits
-	slack    = 15 * time.Second // that a call may take longer
-	lastWord = 10 * time.Second // for what handlers said before a stop
+	batch    = 10               // the maximum number of messages in one call
+	longPoll = 20               // seconds, the maximum of SQS
+	slack    = 15 * time.Second // additional time of a call
+	lastWord = 10 * time.Second // for the last outcomes at a stop
 )
 
 // receiving is one Receive.
 type receiving struct {
 	*Door
 	handler intake.Handler
-	free    chan struct{} // a slot for each message that may be taken
-	told    chan word     // what handlers said
+	free    chan struct{} // a slot for each message that may be received
+	told    chan word     // outcomes of handlers
 
 	mu   sync.Mutex
-	held map[string]bool // receipts of messages whose handlers run
+	held map[string]bool // receipts of running messages
 }
 
-// Receive implements intake.Intake. It asks for as many messages as it has slots for, by long polls, and keeps them
-// hidden from others while their handlers run.
+// Receive implements intake.Intake. It long-polls for as many messages as it has free slots, and keeps them invisible
+// to others while their handlers run.
 func (d *Door) Receive(ctx context.Context, slots int, h intake.Handler) error {
 	r := &receiving{
 		Door: d, handler: h, free: make(chan struct{}, slots), told: make(chan word), held: map[string]bool{},
@@ -40,7 +40,7 @@ func (d *Door) Receive(ctx context.Context, slots int, h intake.Handler) error {
 	for range slots {
 		r.free <- struct{}{}
 	}
-	// Words of handlers reach SQS after ctx has ended too.
+	// Outcomes are sent to SQS after ctx has ended, too.
 	speaking, hush := context.WithCancel(context.WithoutCancel(ctx))
 	var handling, speakers sync.WaitGroup
 	speakers.Go(func() { r.speak(speaking) })
@@ -55,7 +55,7 @@ func (d *Door) Receive(ctx context.Context, slots int, h intake.Handler) error {
 	return err
 }
 
-// poll takes messages until ctx ends or SQS fails.
+// poll receives messages until ctx ends or SQS fails.
 func (r *receiving) poll(ctx, speaking context.Context, handling *sync.WaitGroup) error {
 	for {
 		n := r.slots(ctx)
@@ -79,7 +79,7 @@ func (r *receiving) poll(ctx, speaking context.Context, handling *sync.WaitGroup
 	}
 }
 
-// slots takes at least one free slot, and as many as a call can fill; 0: ctx ended.
+// slots takes at least one free slot, and at most as many as a call can fill; 0: ctx ended.
 func (r *receiving) slots(ctx context.Context) (n int) {
 	select {
 	case <-r.free:
@@ -110,8 +110,7 @@ func (r *receiving) ask(ctx context.Context, n int) ([]types.Message, error) {
 	return out.Messages, nil
 }
 
-// handle hands a message over, and says what its handler said. Words that do not reach SQS are lost, and the message
-// comes again.
+// handle calls the handler and sends its outcome. If that does not reach SQS, the message is delivered again.
 func (r *receiving) handle(ctx, speaking context.Context, m types.Message) {
 	receipt := aws.ToString(m.ReceiptHandle)
 	o := r.outcome(ctx, message(m))
@@ -121,7 +120,7 @@ func (r *receiving) handle(ctx, speaking context.Context, m types.Message) {
 		cancel()
 		o = intake.Outcome{}
 		if err != nil {
-			o.Again = r.cfg.Visibility // It must not be lost: it is buried when it comes again.
+			o.Again = r.cfg.Visibility // it must not be lost: try again at its next delivery
 		}
 	}
 	r.drop(receipt)
@@ -130,7 +129,7 @@ func (r *receiving) handle(ctx, speaking context.Context, m types.Message) {
 	<-w.said
 }
 
-// outcome calls the handler. One that panics gets its message again.
+// outcome calls the handler. If it panics, the message is delivered again.
 func (r *receiving) outcome(ctx context.Context, m intake.Message) (o intake.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -140,7 +139,7 @@ func (r *receiving) outcome(ctx context.Context, m intake.Message) (o intake.Out
 	return r.handler(ctx, m)
 }
 
-// seconds rounds up: SQS knows no parts of them.
+// seconds rounds up: SQS accepts whole seconds only.
 func seconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.Second) }
 
 func (r *receiving) keep(receipt string) {
@@ -155,8 +154,8 @@ func (r *receiving) drop(receipt string) {
 	delete(r.held, receipt)
 }
 
-// hold keeps the messages hidden whose handlers run, until ctx ends. One that SQS does not hide any more comes to
-// another process too, and gives the same job there.
+// hold keeps messages invisible while their handlers run, until ctx ends. If SQS shows one to another process, it makes
+// the same job there.
 func (r *receiving) hold(ctx context.Context) {
 	tick := time.NewTicker(r.cfg.Visibility / 3)
 	defer tick.Stop()

@@ -1,5 +1,5 @@
-// Package sqs takes messages from queues of Amazon SQS, or of a server that speaks as it does, and publishes notices to
-// them. It knows what an Intake and an Outlet owe, and nothing of what messages mean.
+// Package sqs consumes messages from queues of Amazon SQS, or of a compatible server, and publishes notices. It
+// implements Intake and Outlet, and does not look into messages.
 package sqs
 
 import (
@@ -17,17 +17,17 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 )
 
-// Config is the queue of one intake. Credentials are found as by every AWS program: environment, files, the machine.
+// Config is the queue of one intake. Credentials are found as in every AWS program: environment, files, the machine.
 type Config struct {
-	// Queue is the URL of the queue that messages come from.
+	// Queue is the URL of the queue of messages.
 	Queue string `yaml:"queue"`
 	// Dead is the URL of the queue for messages that can never be accepted, each with its reason.
 	Dead string `yaml:"dead"`
-	// Region is that of the queues. Empty = as the environment says.
+	// Region is the region of the queues. Empty = that of the environment.
 	Region string `yaml:"region"`
-	// Endpoint is the address of a server that is not Amazon's. Empty = Amazon's.
+	// Endpoint is the address of a server other than Amazon's. Empty = Amazon's.
 	Endpoint string `yaml:"endpoint"`
-	// Visibility is how long a message is hidden from others after a process that holds it has died. 0 = 30s.
+	// Visibility is the time after which a message is delivered again if its process has died. 0 = 30s.
 	Visibility time.Duration `yaml:"visibility"`
 }
 
@@ -36,7 +36,7 @@ const (
 	mostVisibility    = 12 * time.Hour // of SQS
 )
 
-// Validate reports what cannot work.
+// Validate reports the first invalid value.
 func (c Config) Validate() error {
 	for _, x := range []struct{ name, url string }{{"queue", c.Queue}, {"dead", c.Dead}} {
 		if !isURL(x.url) {
@@ -65,7 +65,7 @@ func isURL(text string) bool {
 // fifo reports whether a queue keeps an order.
 func fifo(queue string) bool { return strings.HasSuffix(queue, ".fifo") }
 
-// Door is one process' way to its queues. Safe for concurrent use.
+// Door is one process' access to its queues. Safe for concurrent use.
 type Door struct {
 	cfg    Config
 	client *sqs.Client
@@ -76,7 +76,7 @@ var (
 	_ intake.Outlet = (*Outlet)(nil)
 )
 
-// Open reads credentials and connects to nothing yet.
+// Open reads credentials; it does not connect.
 func Open(ctx context.Context, cfg Config, options ...func(*sqs.Options)) (*Door, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func Open(ctx context.Context, cfg Config, options ...func(*sqs.Options)) (*Door
 		return nil, errors.New("region: neither the configuration nor the environment names one")
 	}
 	if loaded.Region == "" {
-		loaded.Region = "us-east-1" // A signature needs one; servers beside Amazon's ignore it.
+		loaded.Region = "us-east-1" // a signature needs one; other servers ignore it
 	}
 	options = append([]func(*sqs.Options){func(o *sqs.Options) {
 		if cfg.Endpoint != "" {

@@ -1,5 +1,5 @@
-// Package console is the operators' page: its files, its sessions, and the pictures that it shows. The page does what
-// it does by the API alone.
+// Package console is the operators' page: its files, its sessions, and the pictures that it shows. Everything the page
+// does goes through the API.
 package console
 
 import (
@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// The files that are shown before anybody has logged in.
+// The files that are shown without login.
 const (
 	Style = "console.css"
 	Icon  = "icon.svg"
@@ -19,7 +19,7 @@ var files embed.FS
 
 const script = "text/javascript; charset=utf-8"
 
-// pages are the files that File gives, by the name that a URL has for them.
+// pages are the files that File returns, by their name in the URL.
 var pages = map[string]struct{ file, contentType string }{
 	"index.html": {"index.html", "text/html; charset=utf-8"},
 	"console.js": {"console.js", script},
@@ -29,7 +29,7 @@ var pages = map[string]struct{ file, contentType string }{
 	Icon:         {Icon, "image/svg+xml"},
 }
 
-// File gives a file and its media type. The caller must not change the bytes.
+// File returns a file and its media type. The caller must not change the bytes.
 func File(name string) (body []byte, contentType string, ok bool) {
 	p, ok := pages[name]
 	if !ok {
@@ -39,7 +39,7 @@ func File(name string) (body []byte, contentType string, ok bool) {
 	return body, p.contentType, err == nil
 }
 
-// Login writes the page that asks for a token; message says why it asks again, "" = it is asked for the first time.
+// Login writes the login page; message says why the last attempt failed, "" = it is the first.
 func Login(w io.Writer, message string) error {
 	page, err := template.ParseFS(files, "login.html")
 	if err != nil {

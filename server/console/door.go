@@ -19,14 +19,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Config is what a Door is told.
+// Config is the configuration of a Door.
 type Config struct {
-	PublicURL  string // what image paths are appended to
-	PathPrefix string // comes before every image path and is not signed
-	Queue      bool   // this instance takes Data Units
+	PublicURL  string // prefix of image paths
+	PathPrefix string // precedes every image path and is not signed
+	Queue      bool   // this instance accepts Data Units
 }
 
-// Images answers resolved Refs that are stored. Implemented by pipeline.Pipeline.
+// Images returns stored variants. Implemented by pipeline.Pipeline.
 type Images interface {
 	// Peek returns a variant only if memory or the store has it; not_cached otherwise.
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
@@ -45,18 +45,18 @@ func New(cfg Config, r *exchange.Responder, a *access.Access, images Images) *Do
 	return &Door{Responder: r, cfg: cfg, access: a, images: images}
 }
 
-// consolePolicy lets the console's pages run their own script and style and nothing else. Trusted types keep outside
-// strings out of the markup even where the script would err: it names no policy, so that no sink takes a string.
+// consolePolicy lets the console's pages run only their own script and style. Trusted types keep strings from outside
+// out of the markup even if the script has a bug: no policy exists, so no sink accepts a string.
 const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// Where the console is.
+// The console's paths.
 const (
 	homePath  = "/console/"
 	loginPath = "/console/login"
 )
 
-// Route lays out the operators' page. Without a session there is the way to one, its style sheet and its icon.
+// Route registers the routes. Without a session only the login page, its style sheet and its icon are served.
 func (s *Door) Route(e *echo.Echo) {
 	e.GET("/console", s.home)
 	e.GET(homePath, s.home)
@@ -68,7 +68,7 @@ func (s *Door) Route(e *echo.Echo) {
 	e.GET("/console/picture/*", s.picture, exchange.Need(s.access, access.ScopeExplain))
 }
 
-// home is the page itself, for who is logged in.
+// home is the page itself, for logged-in users.
 func (s *Door) home(c echo.Context) error {
 	who, _, ok := s.access.Visitor(c.Request())
 	if !ok {
@@ -81,7 +81,7 @@ func (s *Door) home(c echo.Context) error {
 	return consoleFile(c, "index.html")
 }
 
-// files gives a file that the page is made of.
+// files serves a file of the page.
 func (s *Door) files(c echo.Context) error {
 	name := c.Param("name")
 	if _, _, ok := s.access.Visitor(c.Request()); !ok && name != Style && name != Icon {
@@ -90,7 +90,7 @@ func (s *Door) files(c echo.Context) error {
 	return consoleFile(c, name)
 }
 
-// consoleFile answers with an embedded file.
+// consoleFile serves an embedded file.
 func consoleFile(c echo.Context, name string) error {
 	body, contentType, ok := File(name)
 	if !ok {
@@ -100,7 +100,7 @@ func consoleFile(c echo.Context, name string) error {
 	return writeBody(c, http.StatusOK, contentType, body)
 }
 
-// writeBody answers with a body as it is.
+// writeBody writes a body unchanged.
 func writeBody(c echo.Context, status int, contentType string, body []byte) error {
 	c.Response().Header().Set("Content-Type", contentType)
 	c.Response().WriteHeader(status)
@@ -133,10 +133,10 @@ func (s *Door) askToken(c echo.Context, status int, message string) error {
 	return writeBody(c, status, "text/html; charset=utf-8", page.Bytes())
 }
 
-// maxLogin bounds the body of a login, in bytes.
+// maxLogin is the maximum size of a login's body, in bytes.
 const maxLogin = 4 << 10
 
-// login exchanges a token for a session. It is a form's plain POST: it works before any script does.
+// login exchanges a token for a session. It is a form's plain POST, so it works without a script.
 func (s *Door) login(c echo.Context) error {
 	r := c.Request()
 	if access.Foreign(r) {
@@ -148,7 +148,7 @@ func (s *Door) login(c echo.Context) error {
 		return fault.New(fault.BodyTooLarge, "console.login",
 			"the form is larger than "+strconv.Itoa(maxLogin)+" bytes", nil)
 	}
-	form, _ := url.ParseQuery(string(body)) // What cannot be read is no token.
+	form, _ := url.ParseQuery(string(body)) // an invalid form has no token
 	who, cookie, wrong := s.access.Login(r, form.Get("token"))
 	if wrong != nil {
 		return s.refuseLogin(c, wrong)
@@ -158,7 +158,7 @@ func (s *Door) login(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, homePath)
 }
 
-// refuseLogin asks again, and says why. The log has it as any refusal.
+// refuseLogin shows the login page again, with the reason. It is logged as every refusal is.
 func (s *Door) refuseLogin(c echo.Context, f *fault.Error) error {
 	k, h := exchange.CallOf(c), c.Response().Header()
 	k.Fail(f.Kind, f)
@@ -180,7 +180,7 @@ func (s *Door) logout(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// sessionAnswer is the answer of GET /console/session: what the page needs to know of its server and its rights.
+// sessionAnswer is the response of GET /console/session: what the page needs to know about its server and its rights.
 type sessionAnswer struct {
 	Token       string    `json:"token"` // the name, not the secret
 	Scopes      []string  `json:"scopes"`
@@ -189,10 +189,10 @@ type sessionAnswer struct {
 	BaseURL     string    `json:"base_url"`
 	Presets     []string  `json:"presets"`
 	OnlyPresets bool      `json:"only_presets"`
-	Queue       bool      `json:"queue"` // this instance takes Data Units
+	Queue       bool      `json:"queue"` // this instance accepts Data Units
 }
 
-// session tells the page who it is.
+// session returns the session's rights to the page.
 func (s *Door) session(c echo.Context) error {
 	who, one, ok := s.access.Visitor(c.Request())
 	if !ok {
@@ -206,8 +206,8 @@ func (s *Door) session(c echo.Context) error {
 	})
 }
 
-// picture shows a variant that is stored, to the page that explained it: also where the browser cannot reach the
-// public listener. It makes nothing.
+// picture serves a stored variant to the page that explained it, also if the browser cannot reach the public listener.
+// It makes nothing.
 func (s *Door) picture(c echo.Context) error {
 	r, rl := c.Request(), s.access.Current()
 	target, err := exchange.TargetBelow(r, "/console/picture", s.cfg.PathPrefix)

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Door names the listener a request came in by.
+// Door names the listener of a request.
 type Door string
 
 // The doors.
@@ -21,7 +21,7 @@ const (
 	Private Door = "private"
 )
 
-// Phase is one step of a request's life.
+// Phase is one phase of a request.
 type Phase int
 
 // The phases, in order.
@@ -40,59 +40,59 @@ const (
 // phaseNames are the names of the phases in logs and Server-Timing.
 var phaseNames = [phases]string{"verify", "parse", "negotiate", "lookup", "queue", "fetch", "transform", "deliver"}
 
-// Target is what is known of an image URL that is asked for.
+// Target is what is known of a requested image URL.
 type Target struct {
-	Vary    string    // what the answer depends on beside the URL
+	Vary    string    // what the response depends on besides the URL
 	Expires time.Time // of the URL; zero = never, or not yet known
-	Options string    // the options as far as they are safe to write down
+	Options string    // the options, without those that may be secret
 	Host    string    // of the source
 	Source  string    // short hash of the source, as in Cache-Tag
 	Tags    []string  // ct: tags
 	Name    string    // file name in the source's URL, for attachments without one
 }
 
-// Result is what the pipeline answered.
+// Result is the pipeline's result.
 type Result struct {
-	Looked   bool // it was asked
+	Looked   bool // the pipeline was called
 	Outcome  pipeline.Outcome
 	Tier     string
-	Over     time.Duration // stale: how long past its life
+	Over     time.Duration // stale: how long past its lifetime
 	Format   string
 	Original int64 // bytes of the original, if known
 }
 
-// Call is what one request has come to so far: the substance of its log line and of the headers that errors share.
+// Call is the state of one request: the content of its log line and of the headers that errors share.
 //
 // It is also the writer that the router's response writes to, which is how handlers find it.
 type Call struct {
 	http.ResponseWriter
 	Door   Door
 	ID     string
-	Who    access.Caller // whose token it carries; zero = none was needed
+	Who    access.Caller // of the request's token; zero = none was needed
 	Target               // zero: no image URL was read
 	Result               // zero: there is no image
-	Status int           // of the answer, where the fault's kind does not decide it alone; 0 = it does
-	Unkept bool          // the failure hangs on a header that no cache keys on, so none may keep it
+	Status int           // of the response, if the fault's kind does not determine it; 0 = it does
+	Unkept bool          // the failure depends on a header that no cache keys on, so caches must not keep it
 	Kind   fault.Kind
 	Cause  error
 
 	clock
 }
 
-// clock is where the time of a call went.
+// clock measures the phases of a call.
 type clock struct {
 	began  time.Time
 	marked time.Time // end of the last phase
-	ended  time.Time // when the answer was given
+	ended  time.Time // when the response was sent
 	span   *trace.Span
 	took   [phases]time.Duration
-	probe  time.Duration // the part of transform in which the quality was chosen
+	probe  time.Duration // the part of transform that chose the quality
 }
 
-// Unwrap lets http.ResponseController reach what it controls.
+// Unwrap is for http.ResponseController.
 func (k *Call) Unwrap() http.ResponseWriter { return k.ResponseWriter }
 
-// CallOf is the call of a request that passed through Observe.
+// CallOf returns the call of a request that passed through Observe.
 func CallOf(c echo.Context) *Call { return c.Response().Writer.(*Call) }
 
 // Mark ends a phase.
@@ -105,7 +105,7 @@ func (k *Call) Mark(p Phase, now time.Time) {
 // Skip begins the next phase without an end of the last one.
 func (k *Call) Skip(now time.Time) { k.marked = now }
 
-// Worked ends the phases that the pipeline took, by its own account; a look-up, where it gives none.
+// Worked ends the pipeline's phases, with its own times; only the look-up, if it has none.
 func (k *Call) Worked(t pipeline.Timings, now time.Time) {
 	if t == (pipeline.Timings{}) {
 		k.Mark(Lookup, now)
@@ -115,5 +115,5 @@ func (k *Call) Worked(t pipeline.Timings, now time.Time) {
 	k.probe, k.marked = t.Probe, now
 }
 
-// Fail notes a failure of which no problem document tells.
+// Fail records a failure without a problem document.
 func (k *Call) Fail(f fault.Kind, cause error) { k.Kind, k.Cause = f, cause }

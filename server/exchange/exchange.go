@@ -1,5 +1,5 @@
-// Package exchange is one request and its answer, whatever the door: the log line, the shared headers, the problem
-// document of a failure, the trace. Handlers return an error or write an answer; everything else is here.
+// Package exchange is one request and its response, on both listeners: log line, shared headers, problem document,
+// trace. Handlers return an error or write a response; everything else is here.
 package exchange
 
 import (
@@ -11,24 +11,24 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Meter counts answers. Implemented by metrics.Metrics.
+// Meter counts responses. Implemented by metrics.Metrics.
 type Meter interface {
 	Request(r metrics.Request)
 }
 
-// Config is what a Responder is told.
+// Config is the configuration of a Responder.
 type Config struct {
 	MaxURL      int64    // the longest request target, in bytes
-	CORS        []string // origins whose scripts may read answers; "*" = all
+	CORS        []string // origins whose scripts may read responses; "*" = all
 	Log         *slog.Logger
 	Meter       Meter // nil = none
 	Now         func() time.Time
 	Tracer      trace.Tracer // nil = nothing is traced
-	TrustTraces bool         // viewers' requests say themselves whether they are traced
+	TrustTraces bool         // viewers' requests decide whether they are traced
 	State       *State
 }
 
-// Responder gives every request its Call, and every failure its answer. Safe for concurrent use.
+// Responder makes a Call for every request, and a response for every failure. Safe for concurrent use.
 type Responder struct {
 	Config
 	byOrigin bool
@@ -40,8 +40,8 @@ func New(cfg Config) *Responder {
 	return &Responder{Config: cfg, byOrigin: len(cfg.CORS) > 0 && !slices.Contains(cfg.CORS, "*")}
 }
 
-// ByOrigin reports whether answers differ by the header Origin, even where a request has none.
+// ByOrigin reports whether responses differ by the header Origin, even if a request has none.
 func (s *Responder) ByOrigin() bool { return s.byOrigin }
 
-// Troubles are the error answers that viewers got lately, by code and host.
+// Troubles are the recent error responses to viewers, by code and host.
 func (s *Responder) Troubles(now time.Time) []Trouble { return s.troubles.list(now) }

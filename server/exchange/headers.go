@@ -12,12 +12,12 @@ import (
 	"github.com/goldcrest/goldcrest/pipeline"
 )
 
-// openHeaders sets what every answer of a door has, errors included.
+// openHeaders sets the headers of every response on a listener, errors included.
 func (s *Responder) openHeaders(c echo.Context, k *Call) {
 	h := c.Response().Header()
 	h.Set("X-Request-Id", k.ID)
 	h.Set("X-Content-Type-Options", "nosniff")
-	// Nothing that we serve may run, even if a hostile picture is read as a page.
+	// Nothing that we serve may run as a page, not even a hostile picture.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
 	if k.Door == Private {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -27,7 +27,7 @@ func (s *Responder) openHeaders(c echo.Context, k *Call) {
 	}
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	if s.State.Draining.Load() || c.Request().ContentLength != 0 {
-		// The next request belongs to another instance; and a body that nobody reads must not hold the connection.
+		// The next request should go to another instance; and an unread body must not hold the connection.
 		h.Set("Connection", "close")
 	}
 	if allowed := s.CORSOrigin(c.Request().Header.Get("Origin")); allowed != "" {
@@ -40,7 +40,7 @@ func (s *Responder) openHeaders(c echo.Context, k *Call) {
 	}
 }
 
-// CORSOrigin is the Access-Control-Allow-Origin for a request of origin; "" = none.
+// CORSOrigin is the Access-Control-Allow-Origin for a request from origin; "" = none.
 func (s *Responder) CORSOrigin(origin string) string {
 	switch {
 	case slices.Contains(s.CORS, "*"):
@@ -51,7 +51,7 @@ func (s *Responder) CORSOrigin(origin string) string {
 	return ""
 }
 
-// SetShared sets what successes, 304s and errors of an image URL have in common, from what is known by now.
+// SetShared sets the headers that successes, 304s and errors of an image URL share, as far as they are known.
 func (s *Responder) SetShared(h http.Header, k *Call) {
 	if k.Door == Private {
 		return
@@ -76,7 +76,7 @@ func (s *Responder) SetShared(h http.Header, k *Call) {
 	}
 }
 
-// cacheStatus is the RFC 9211 member of what the look-up met.
+// cacheStatus is the RFC 9211 member for the look-up.
 func cacheStatus(k *Call) string {
 	switch {
 	case k.Outcome == pipeline.Hit:
@@ -121,10 +121,10 @@ func appendTiming(b []byte, name string, d time.Duration) []byte {
 	return strconv.AppendFloat(b, Milliseconds(d), 'f', -1, 64)
 }
 
-// Clip cuts a lifetime to what is left of the URL.
+// Clip limits a lifetime to that of the URL.
 func (k *Call) Clip(d time.Duration, now time.Time) time.Duration { return ClipTo(k.Expires, d, now) }
 
-// ClipTo cuts a lifetime to what is left until expires; zero = never.
+// ClipTo limits a lifetime to the time until expires; zero = never.
 func ClipTo(expires time.Time, d time.Duration, now time.Time) time.Duration {
 	if expires.IsZero() {
 		return d
@@ -132,7 +132,7 @@ func ClipTo(expires time.Time, d time.Duration, now time.Time) time.Duration {
 	return max(min(d, expires.Sub(now)), 0)
 }
 
-// Seconds writes whole Seconds, rounded down: a cache must not keep anything a moment too long.
+// Seconds is whole seconds, rounded down: a cache must not keep anything too long.
 func Seconds(d time.Duration) string { return string(AppendSeconds(nil, d)) }
 
 // AppendSeconds is Seconds for a buffer.

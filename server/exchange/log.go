@@ -22,7 +22,7 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Observe is the outermost step of every request: identity, shared headers, recovery, and the one log line.
+// Observe is the outermost middleware: request id, shared headers, recovery, and the one log line.
 func (s *Responder) Observe(d Door) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -59,7 +59,7 @@ func (s *Responder) run(c echo.Context, next echo.HandlerFunc) (err error) {
 	return next(c)
 }
 
-// RequestID takes a caller's id over if it cannot do harm in a log or a header, and makes one otherwise.
+// RequestID returns the caller's id if it is safe in a log and a header, and a new one otherwise.
 func RequestID(given string) string {
 	if given != "" && len(given) <= 64 && strings.Trim(given, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.") == "" {
 		return given
@@ -67,8 +67,7 @@ func RequestID(given string) string {
 	return newID(time.Now())
 }
 
-// newID makes a UUID of version 7: the time, and randomness that tells the requests of a millisecond apart. It is no
-// secret.
+// newID makes a UUID of version 7: the time, and randomness for requests of the same millisecond. It is not secret.
 func newID(now time.Time) string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16|7<<12|rand.Uint64()&0xfff)
@@ -83,7 +82,7 @@ func newID(now time.Time) string {
 	return string(t[:])
 }
 
-// record counts the request and writes its one line, the attributes in the order of the phases.
+// record counts the request and writes its log line, with the attributes in the order of the phases.
 func (s *Responder) record(c echo.Context, k *Call) {
 	k.ended = s.Now()
 	w, elapsed := c.Response(), k.ended.Sub(k.began)
@@ -132,10 +131,10 @@ func (s *Responder) count(w *echo.Response, k *Call, elapsed time.Duration) {
 	}
 }
 
-// pair is something that a log line says; an empty value says nothing.
+// pair is an attribute of a log line; an empty value is left out.
 type pair struct{ name, value string }
 
-// pairs are what log line and span say of a request, in the order of the phases. None holds a secret.
+// pairs are the attributes of log line and span, in the order of the phases. None contains a secret.
 func (k *Call) pairs(pattern string) [9]pair {
 	return [9]pair{
 		{"route", routeOf(k, pattern)}, {"token", k.Who.Name}, {"options", k.Options}, {"source_host", Shorten(k.Host, 255)}, {"source", k.Source},
@@ -143,7 +142,7 @@ func (k *Call) pairs(pattern string) [9]pair {
 	}
 }
 
-// routeOf names the route of an answer without images; its pattern, never the path that was sent.
+// routeOf is the route of a response without images: its pattern, never the requested path.
 func routeOf(k *Call, pattern string) string {
 	if k.Door == Public && pattern == "/*" {
 		return ""
@@ -151,7 +150,7 @@ func routeOf(k *Call, pattern string) string {
 	return pattern
 }
 
-// levelOf is the level of a line: probes whisper, our failures warn, bugs shout.
+// levelOf is the level of a line: debug for probes, warn for our failures, error for bugs.
 func levelOf(pattern string, status int) slog.Level {
 	switch {
 	case status == http.StatusInternalServerError:
@@ -164,7 +163,7 @@ func levelOf(pattern string, status int) slog.Level {
 	return slog.LevelInfo
 }
 
-// Milliseconds is a duration as logs and headers tell it.
+// Milliseconds is a duration for logs and headers.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // Shorten cuts s to n bytes at most.
@@ -175,14 +174,14 @@ func Shorten(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + "..."
 }
 
-// plainOption is an option that can be written down: a name, and arguments that can hold neither a URL nor a token.
+// plainOption is an option that may be logged: a name, and arguments that can be neither a URL nor a token.
 var plainOption = regexp.MustCompile(`^[a-z_-]{1,32}(:[A-Za-z0-9.,_-]{0,16}){1,12}$`)
 
-// freeText are the options whose arguments are the caller's own words.
+// freeText are the options whose arguments are free text.
 var freeText = []string{"cachebuster", "cb", "fallback_image_url", "fiu", "filename", "fn", "hashsum", "hs"}
 
-// SafeOptions is the options part of an image path for the log: without the signature before it and the source after
-// it, both of which can be secrets, and with every argument that might be one left out.
+// SafeOptions is the options part of an image path for the log: without signature and source, which may be secret, and
+// without every argument that might be.
 func SafeOptions(target string) string {
 	path, _, _ := strings.Cut(strings.TrimPrefix(target, "/"), "?")
 	_, path, _ = strings.Cut(path, "/")

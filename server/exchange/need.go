@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
-// Need lets only callers with one of the scopes through, as often as their token may call.
+// Need admits only callers with one of the scopes, within the rate of their token.
 func Need(a *access.Access, scopes ...string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

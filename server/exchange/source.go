@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// SourceHost is the host of a source, for the log alone: never its path or query, and no metric's label.
+// SourceHost is the host of a source, for the log only: never its path or query, and never a metric's label.
 func SourceHost(source string) string {
 	u, err := url.Parse(source)
 	if err != nil {
@@ -18,13 +18,13 @@ func SourceHost(source string) string {
 	return u.Hostname()
 }
 
-// ShortHash is the part of the source's hash that names it in cache tags.
+// ShortHash is the part of the source's hash that cache tags contain.
 func ShortHash(ref variant.Ref) string {
 	h := ref.SourceHash()
 	return h[:min(len(h), 16)]
 }
 
-// TargetBelow is the image path that stands behind a route of the private door, as it was sent, less the path prefix.
+// TargetBelow is the image path after a route of the private listener, as it was sent, without the path prefix.
 func TargetBelow(r *http.Request, route, prefix string) (string, error) {
 	target, ok := strings.CutPrefix(r.RequestURI, route)
 	if !ok {

@@ -8,16 +8,16 @@ import (
 	"github.com/goldcrest/goldcrest/pressure"
 )
 
-// State is how the server does at present, for all doors. Safe for concurrent use.
+// State is the state of the server, for both listeners. Safe for concurrent use.
 type State struct {
 	Pressure func() pressure.Step // how short memory is; nil = never
-	Draining atomic.Bool          // the server stops
+	Draining atomic.Bool          // the server is stopping
 
 	running atomic.Int64 // image requests
 	last    atomic.Int64 // when the last one began, in Unix nanoseconds
 }
 
-// Enter counts an image request that begins; the caller must Leave.
+// Enter counts an image request that begins; the caller must call Leave.
 func (s *State) Enter(now time.Time) {
 	s.running.Add(1)
 	s.last.Store(now.UnixNano())
@@ -39,7 +39,7 @@ func (s *State) Step() pressure.Step {
 	return s.Pressure()
 }
 
-// Short refuses a request while memory is shorter than it may be for that.
+// Short refuses a request if memory is too short for it.
 func (s *State) Short(from pressure.Step) error {
 	if s.Step() < from {
 		return nil

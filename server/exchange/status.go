@@ -12,24 +12,24 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// The Kinds that only HTTP itself can cause.
+// The Kinds that only HTTP can cause.
 const (
 	RangeNotSatisfiable fault.Kind = "range_not_satisfiable"
 	PreconditionFailed  fault.Kind = "precondition_failed"
 )
 
-// canceledStatus is only logged: nobody is there to read it.
+// canceledStatus is only logged: the client is gone.
 const canceledStatus = 499
 
-// refusal is how one Kind of failure is answered.
+// refusal is the response to one Kind of failure.
 type refusal struct {
 	status int
-	ttl    time.Duration // how long caches may keep the answer; 0 = no-store
+	ttl    time.Duration // how long caches may keep the response; 0 = no-store
 	title  string
-	retry  time.Duration // Retry-After where the fault does not know better; 0 = none
+	retry  time.Duration // Retry-After if the fault has none; 0 = none
 }
 
-// refusals is the one table Kind -> HTTP of the contract. A failure that would pass by itself is never kept.
+// refusals is the contract's table from Kind to HTTP. A temporary failure is never cached.
 var refusals = map[fault.Kind]refusal{
 	fault.BadPath:           {400, time.Hour, "The path is not an image path", 0},
 	fault.BadOption:         {400, time.Hour, "An option has a value that is not allowed", 0},
@@ -95,7 +95,7 @@ var refusals = map[fault.Kind]refusal{
 	fault.DiskFull: {507, 0, "The queue's disk is full", 30 * time.Second},
 }
 
-// refusalOf is the row of kind; a Kind without one is a bug and answered as such.
+// refusalOf is the row of kind; a Kind without one is a bug and an internal error.
 func refusalOf(kind fault.Kind) refusal {
 	if r, ok := refusals[kind]; ok {
 		return r
@@ -114,7 +114,7 @@ type problem struct {
 	RequestID string     `json:"request_id"`
 }
 
-// FaultOf classifies what a handler returned, the router's own errors included.
+// FaultOf classifies an error of a handler or of the router.
 func FaultOf(r *http.Request, err error) *fault.Error {
 	var he *echo.HTTPError
 	if errors.As(err, &he) {
@@ -127,7 +127,7 @@ func FaultOf(r *http.Request, err error) *fault.Error {
 	}
 	f := fault.Of(err)
 	if f.Kind == fault.Canceled && r.Context().Err() == nil {
-		// The work was given up although its caller still waits: only a stop does that.
+		// The work was cancelled although its caller still waits: only a stop does that.
 		return fault.New(fault.ShuttingDown, f.Op, "this server is shutting down", err)
 	}
 	return f
@@ -139,14 +139,14 @@ func (s *Responder) Fail(c echo.Context, err error) {
 	f := FaultOf(r, err)
 	k.Kind, k.Cause = f.Kind, err
 	if w.Committed {
-		return // The body has begun; the length that was promised tells the client that it is cut.
+		return // the body has begun; its Content-Length tells the client that it is truncated
 	}
 	status, _ := s.Refuse(w.Header(), k, f)
 	if f.Kind == fault.Canceled {
 		w.WriteHeader(status)
 		return
 	}
-	body, _ := json.Marshal(problem{ // A struct of strings cannot fail to marshal.
+	body, _ := json.Marshal(problem{ // a struct of strings can always be marshalled
 		Type: "urn:goldcrest:error:" + string(f.Kind), Title: refusalOf(f.Kind).title, Status: status, Code: f.Kind,
 		Detail: fault.Redact(f.Public), Retryable: f.Kind.Retryable(), RequestID: k.ID,
 	})
@@ -155,12 +155,12 @@ func (s *Responder) Fail(c echo.Context, err error) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // A client that left needs no answer.
+		_, _ = w.Write(body) // a client that left needs no response
 	}
 }
 
-// Refuse sets the headers that every failed answer has, whatever its body, and takes back those of a success. It gives
-// the status, and how long caches may keep the answer.
+// Refuse sets the headers of every failed response, whatever its body, and removes those of a success. It returns the
+// status, and how long caches may keep the response.
 func (s *Responder) Refuse(h http.Header, k *Call, f *fault.Error) (status int, ttl time.Duration) {
 	row := refusalOf(f.Kind)
 	if k.Unkept {

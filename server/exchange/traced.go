@@ -8,9 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Traced is a request in whose context its trace has begun, if it is traced; r as it is, else. A stranger may not
-// decide that: the public listener takes the word of a request only where it was told to. Probes and what Prometheus
-// asks for are no work.
+// Traced starts a trace in the request's context, if the request is traced; otherwise it returns r. On the public
+// listener the client's traceparent is used only with TrustTraces. Probes and scrapes are not traced.
 func (s *Responder) Traced(r *http.Request, d Door) *http.Request {
 	if d == Public && r.URL.Path == "/health" || d == Private && !strings.HasPrefix(r.URL.Path, "/v1/") {
 		return r
@@ -26,7 +25,7 @@ func (s *Responder) Traced(r *http.Request, d Door) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// tell says on a request's span what its log line says, and ends it.
+// tell writes the log line's attributes to the request's span, and ends it.
 func (k *Call) tell(method string, status int, said []pair) {
 	if k.span == nil {
 		return

@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	maxTroubles  = 256 // kinds of failure times hosts that are kept
+	maxTroubles  = 256 // rows: kinds of failure times hosts
 	toldTroubles = 50
-	// troubleSpan is how long "lately" is, in minutes.
+	// troubleSpan is the recent time, in minutes.
 	troubleSpan = 5
 )
 
-// Trouble is how often viewers were answered with one kind of error because of one host. Hosts are no metric labels,
-// since there may be any number of them; this table is bounded instead.
+// Trouble counts the responses with one kind of error because of one host. Hosts are not metric labels, since their
+// number is not limited; this table is bounded instead.
 type Trouble struct {
 	Code   fault.Kind `json:"code"`
-	Host   string     `json:"host"`   // of the source; "" = the URL was refused before its source counted
+	Host   string     `json:"host"`   // of the source; "" = the URL was refused before its source mattered
 	Total  int64      `json:"total"`  // since the row began
 	Recent int64      `json:"recent"` // in the last five minutes
 	Before int64      `json:"before"` // in the five minutes before them
@@ -39,8 +39,8 @@ type troubleRow struct {
 	minutes [2 * troubleSpan]int64
 }
 
-// troubles is the table. When it is full, the row that was silent for the longest makes room. The zero table is empty.
-// Safe for concurrent use.
+// troubles is the table. When it is full, the row without errors for the longest time is dropped. The zero table is
+// empty. Safe for concurrent use.
 type troubles struct {
 	mu   sync.Mutex
 	rows map[troubleKey]*troubleRow
@@ -48,7 +48,7 @@ type troubles struct {
 
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
-// add counts an error answer.
+// add counts an error response.
 func (t *troubles) add(code fault.Kind, host string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,7 +69,7 @@ func (t *troubles) add(code fault.Kind, host string, now time.Time) {
 	row.minutes[minuteOf(row.last)%int64(len(row.minutes))]++
 }
 
-// forward clears the minutes that went by without an error.
+// forward clears the minutes without an error.
 func (r *troubleRow) forward(now time.Time) {
 	from, to := minuteOf(r.last), minuteOf(now)
 	if now.After(r.last) {
@@ -91,7 +91,7 @@ func (t *troubles) forgetOldest() {
 	delete(t.rows, oldest)
 }
 
-// list gives the rows, those with most errors lately first.
+// list returns the rows, those with most recent errors first.
 func (t *troubles) list(now time.Time) []Trouble {
 	t.mu.Lock()
 	defer t.mu.Unlock()

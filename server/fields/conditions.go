@@ -1,5 +1,5 @@
-// Package fields reads the header fields of requests: what a client accepts, what it may hold already, and which range
-// it wants. What it says follows from the fields alone.
+// Package fields parses the header fields of requests: what a client accepts, what it may have already, and which range
+// it wants. It is pure.
 package fields
 
 import (
@@ -10,20 +10,20 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// Joined is a header that may come in several lines as the one list that they are (RFC 9110 section 5.3).
+// Joined joins the lines of a header into one list (RFC 9110 section 5.3).
 func Joined(h http.Header, name string) string { return strings.Join(h[name], ", ") }
 
-// Conditional reports whether the client may already hold the answer.
+// Conditional reports whether the client may already have the response.
 func Conditional(h http.Header) bool {
 	return Joined(h, "If-None-Match") != "" || Joined(h, "If-Modified-Since") != ""
 }
 
-// Preconditioned reports whether the client wants an answer only under conditions that come before those.
+// Preconditioned reports whether the request has conditions that are checked before those.
 func Preconditioned(h http.Header) bool {
 	return h["If-Match"] != nil || h["If-Unmodified-Since"] != nil
 }
 
-// Unchanged judges the conditions by RFC 9110 section 13.1: If-Modified-Since counts only without If-None-Match, and
+// Unchanged evaluates the conditions by RFC 9110 section 13.1: If-Modified-Since counts only without If-None-Match, and
 // only if it is one date.
 func Unchanged(h http.Header, m cache.Meta) bool {
 	if tags := Joined(h, "If-None-Match"); tags != "" {
@@ -39,8 +39,8 @@ func Unchanged(h http.Header, m cache.Meta) bool {
 	return err == nil && !m.Created.Truncate(time.Second).After(since)
 }
 
-// Conditions gives a request whose conditions and ranges net/http reads as RFC 9110 means them: it reads only the first
-// line of each header, and refuses a range unit that it does not know instead of ignoring it.
+// Conditions rewrites a request so that net/http evaluates conditions and ranges as RFC 9110 requires: net/http reads
+// only the first line of each header, and refuses an unknown range unit instead of ignoring it.
 func Conditions(r *http.Request) *http.Request {
 	h := r.Header.Clone()
 	for _, name := range []string{"If-Match", "If-None-Match"} {
@@ -50,7 +50,7 @@ func Conditions(r *http.Request) *http.Request {
 	}
 	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
 		if len(h[name]) > 1 {
-			h.Del(name) // Two dates are none.
+			h.Del(name) // two dates are invalid
 		}
 	}
 	unit, ranges, ok := strings.Cut(Joined(h, "Range"), "=")

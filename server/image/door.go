@@ -1,6 +1,6 @@
 // Package image is the public door: a signed URL in, a picture out. An image request is verified before it is parsed,
-// and its answer depends on the URL and the headers that Vary names. A hit that was answered before takes a short way,
-// whose answer is the same.
+// and its response depends only on the URL and the headers that Vary names. A repeated hit takes a short path with the
+// same response.
 package image
 
 import (
@@ -19,29 +19,28 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Images answers resolved Refs. Implemented by pipeline.Pipeline.
+// Images returns variants. Implemented by pipeline.Pipeline.
 type Images interface {
-	// Recall answers a Key from memory alone, if that has it, from one of the hosts, and nothing is to be done for it
-	// but to answer it.
+	// Recall returns a Key's entry from memory only, if it came through allowed hosts and needs no further work.
 	Recall(key string, within reach.Hosts) (pipeline.Answer, bool)
-	// GetFor returns the variant, making it if need be and the viewer's toll agrees.
+	// GetFor returns the variant, and makes it if necessary and the viewer's toll allows it.
 	GetFor(ctx context.Context, ref variant.Ref, who pipeline.Viewer) (pipeline.Answer, error)
 	// Peek returns it only if memory or the store has it; not_cached otherwise.
 	Peek(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
-	// Stat is Peek without the bytes, for a viewer who may hold them: a hit that is not stale. Any error means that
-	// this is not known.
+	// Stat is Peek without the bytes, for a viewer who may have them: a hit that is not stale. Any error means that
+	// this is unknown.
 	Stat(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
-	// Viewed counts that a viewer was sent all bytes of a Key's entry.
+	// Viewed counts that a viewer was sent the complete body of a Key's entry.
 	Viewed(key string, m cache.Meta)
 }
 
-// Config is what a Door is told.
+// Config is the configuration of a Door.
 type Config struct {
-	PathPrefix string        // comes before every image path and is not signed
-	Deadline   time.Duration // of one answer
+	PathPrefix string        // precedes every image path and is not signed
+	Deadline   time.Duration // of one response
 }
 
-// Door answers image requests. Safe for concurrent use.
+// Door handles image requests. Safe for concurrent use.
 type Door struct {
 	*exchange.Responder
 	cfg    Config
@@ -50,10 +49,10 @@ type Door struct {
 	rules  atomic.Pointer[rules]
 }
 
-// rules are the rules in force and what is known under them.
+// rules are the rules in force and the URLs known under them.
 type rules struct {
 	*access.Current
-	targets *targets // what verified under these keys
+	targets *targets // URLs verified with these keys
 	markers []string // of our own fetcher's requests
 	accepts *accepts
 }
@@ -63,12 +62,12 @@ func New(cfg Config, r *exchange.Responder, a *access.Access, images Images) *Do
 	return &Door{Responder: r, cfg: cfg, access: a, images: images}
 }
 
-// Reload takes over the rules in force. What was known under others is forgotten.
+// Reload applies new rules and drops URLs known under the old ones.
 func (s *Door) Reload(c *access.Current) {
 	s.rules.Store(&rules{Current: c, targets: newTargets(), markers: c.Keys.Markers(), accepts: newAccepts(c.Negotiation)})
 }
 
-// ours reports whether our own fetcher sent the request: a source that is a URL of ours would go round for ever.
+// ours reports whether our own fetcher sent the request: a source that is one of our URLs would be an endless loop.
 func (rl *rules) ours(h http.Header) bool {
 	for _, line := range h.Values("Via") {
 		for hop := range strings.SplitSeq(line, ",") {

@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// setVariant sets the headers of a variant that is there: of a 200, a 206 and a 304 alike.
+// setVariant sets the headers of a variant, the same for 200, 206 and 304.
 func (s *Door) setVariant(h http.Header, k *exchange.Call, l access.Lifetimes, a pipeline.Answer, terms variant.Terms) {
 	m := a.Entry.Meta
 	h.Set("Content-Type", m.ContentType)
@@ -37,7 +37,7 @@ func (s *Door) setVariant(h http.Header, k *exchange.Call, l access.Lifetimes, a
 }
 
 // appendCacheControl says how long caches may keep a variant. An expiring URL stays public, but nothing outlives it:
-// max-age and the stale allowances together end when it does.
+// max-age and the stale allowances together end with it.
 func appendCacheControl(b []byte, l access.Lifetimes, expires time.Time, a pipeline.Answer, now time.Time) []byte {
 	if a.NoStore {
 		return append(b, "no-store"...)
@@ -63,7 +63,7 @@ func appendCacheControl(b []byte, l access.Lifetimes, expires time.Time, a pipel
 	return b
 }
 
-// originLife is what is left of the life that the origin gave, where that counts.
+// originLife is the remaining lifetime given by the origin, if it counts.
 func originLife(l access.Lifetimes, a pipeline.Answer) (time.Duration, bool) {
 	if !l.HonourOrigin {
 		return 0, false
@@ -72,7 +72,7 @@ func originLife(l access.Lifetimes, a pipeline.Answer) (time.Duration, bool) {
 	return max(from.Life-a.Age, 0), from.HasLife
 }
 
-// framesLost is "kept/had" where an animated original was answered with fewer frames, else "".
+// framesLost is "kept/had" if an animated original lost frames, else "".
 func framesLost(f variant.Facts) string {
 	if f.Frames < 1 || f.Frames >= f.SourceFrames {
 		return ""
@@ -80,7 +80,7 @@ func framesLost(f variant.Facts) string {
 	return fmt.Sprintf("%d/%d", f.Frames, f.SourceFrames)
 }
 
-// reduced is "what is/what was asked for" where a variant would have been too long, else "".
+// reduced is "actual/requested" size if a variant was reduced, else "".
 func reduced(f variant.Facts) string {
 	if f.AskedWidth == 0 || f.AskedHeight == 0 {
 		return ""
@@ -88,8 +88,8 @@ func reduced(f variant.Facts) string {
 	return fmt.Sprintf("%dx%d/%dx%d", f.Width, f.Height, f.AskedWidth, f.AskedHeight)
 }
 
-// disposition is the Content-Disposition of RFC 6266: an ASCII name for old clients, the true one beside it where they
-// differ. The name gets the extension of what is answered.
+// disposition is the Content-Disposition of RFC 6266: an ASCII name for old clients, and the real one if they differ.
+// The name gets the extension of the response's format.
 func disposition(t variant.Terms, fallback, contentType string) string {
 	if t.Filename == "" && !t.Attachment {
 		return ""
@@ -113,7 +113,7 @@ func disposition(t variant.Terms, fallback, contentType string) string {
 	return d
 }
 
-// cleanName takes out what a file name must not hold: folders, control and formatting characters (a right-to-left
+// cleanName removes what a file name must not contain: folders, control and formatting characters (a right-to-left
 // override can make an .exe look like a .jpg).
 func cleanName(name string) string {
 	name = strings.Map(func(r rune) rune {
@@ -131,7 +131,7 @@ func cleanName(name string) string {
 	return strings.Trim(name, ". ")
 }
 
-// asciiName replaces everything that a quoted-string in a header cannot hold safely.
+// asciiName replaces everything that is not safe in a quoted-string of a header.
 func asciiName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r > unicode.MaxASCII || r == '"' || r == '\\' || r == '%' {

@@ -21,35 +21,34 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// ready is the answer to one URL and one kind of client as its last memory hit was given: what the next one has in
-// common with it.
+// ready is the prepared response for one URL and one kind of client, from its last memory hit.
 type ready struct {
 	accept variant.Accept
 	key    string
 
-	// Of the entry that was answered; with another one under the same key the answer is made anew.
+	// Of its entry; with another one under the same key the response is prepared again.
 	etag        string
 	contentType string
 	created     time.Time
 
-	headers  []byte // complete lines: those that every such answer has, the Content-Type last
+	headers  []byte // complete lines of the common headers, the Content-Type last
 	untyped  int    // length of headers without the Content-Type, for a 304
 	length   []string
 	format   string
 	original int64
-	log      slog.Handler // with what every such line says
+	log      slog.Handler // with the common attributes of its log lines
 }
 
-// of reports whether the answer was made of this entry.
+// of reports whether the response was prepared from this entry.
 func (y *ready) of(m cache.Meta) bool {
 	return y.etag == m.ETag && y.contentType == m.ContentType && y.created.Equal(m.Created)
 }
 
-// ownHeaders are those that two answers to one URL and client may differ in. Content-Length and Date are net/http's.
+// ownHeaders are those that differ between responses for one URL and client. net/http writes Content-Length and Date.
 var ownHeaders = []string{"X-Request-Id", "Cache-Control", "Server-Timing", "Content-Type", "Content-Length", "Date", "Connection"}
 
-// keepReady makes the next hit of the same URL and client cheap. h holds the headers of this one, which is a plain
-// memory hit.
+// keepReady prepares the next hit of the same URL and client. h has the headers of this one, which is a plain memory
+// hit.
 func (s *Door) keepReady(h http.Header, q wish, a pipeline.Answer) {
 	m := a.Entry.Meta
 	if y := q.known.readyFor(q.accept); y != nil && y.of(m) {
@@ -87,17 +86,16 @@ func attrs(pairs ...string) []slog.Attr {
 	return list
 }
 
-// plain reports whether a request asks for a picture and nothing else of HTTP, so that its answer can be the same for
-// all. Of the conditions only those that a cache sends, by which it may hold the picture already, are plain.
+// plain reports whether a request uses no other feature of HTTP, so that its response is the same for all. Of the
+// conditions only those of a cache, by which it may have the picture already, are plain.
 func (s *Door) plain(r *http.Request) bool {
 	h := r.Header
 	return r.Method == http.MethodGet && r.ContentLength == 0 && !s.State.Draining.Load() && s.State.Step() < pressure.Refuse && !(s.ByOrigin() && h["Origin"] != nil) &&
 		h["Range"] == nil && h["If-Range"] == nil && !fields.Preconditioned(h)
 }
 
-// Hit answers a request for a known URL whose variant is in memory, without the router. It reports whether it did:
-// everything else, what is traced, and whatever is out of the ordinary, is left to the long way, whose answer is the
-// same.
+// Hit serves a request for a known URL whose variant is in memory, without the router. It reports whether it did:
+// everything else, including traced requests, is left to the normal path, whose response is the same.
 func (s *Door) Hit(w http.ResponseWriter, r *http.Request) bool {
 	c := wire.Of(r)
 	if c == nil || !s.plain(r) || int64(len(r.RequestURI)) > s.MaxURL || s.Tracer != nil && trace.From(r.Context()) != nil {
@@ -133,23 +131,23 @@ func (s *Door) Hit(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	h := w.Header()
-	h["Content-Type"] = nil // It is among the others; net/http need not guess it.
+	h["Content-Type"] = nil // it is in the prepared headers; net/http must not guess it
 	h["Content-Length"] = y.length
 	c.Prepare(own, y.headers, a.Entry.Body)
-	sent, _ := w.Write(a.Entry.Body) // A client that left needs no answer.
+	sent, _ := w.Write(a.Entry.Body) // a client that left needs no response
 	s.viewed(y.key, a.Entry, int64(sent))
 	s.recordHit(y, id, http.StatusOK, sent, began)
 	return true
 }
 
-// viewed counts an answer that was sent whole: neither a 304, nor a HEAD, nor a part.
+// viewed counts a complete response: not a 304, a HEAD, or a part.
 func (s *Door) viewed(key string, e cache.Entry, sent int64) {
 	if sent == int64(len(e.Body)) {
 		s.images.Viewed(key, e.Meta)
 	}
 }
 
-// recordHit is record for what hit answered.
+// recordHit is record for Hit.
 func (s *Door) recordHit(y *ready, id string, status, sent int, began time.Time) {
 	now := s.Now()
 	elapsed := now.Sub(began)
@@ -163,12 +161,12 @@ func (s *Door) recordHit(y *ready, id string, status, sent int, began time.Time)
 		}
 		s.Meter.Request(m)
 	}
-	// Straight to the handler: a Logger would look for the caller on the stack, which no line here names.
+	// Directly to the handler: a Logger would look up the caller on the stack, which no log line uses.
 	ctx := context.Background()
 	if !y.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	line := slog.NewRecord(now, slog.LevelInfo, "request", 0)
 	line.AddAttrs(slog.String("id", id), slog.Int("status", status), slog.Int("bytes", sent), slog.Float64("ms", exchange.Milliseconds(elapsed)))
-	_ = y.log.Handle(ctx, line) // As a Logger does: where the log cannot be written, that cannot be logged.
+	_ = y.log.Handle(ctx, line) // as a Logger does: if the log cannot be written, that cannot be logged
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// wish is an image request once it is understood.
+// wish is a parsed image request.
 type wish struct {
 	ref    variant.Ref // resolved
 	terms  variant.Terms
@@ -29,13 +29,13 @@ type wish struct {
 	accept variant.Accept
 }
 
-// Serve is the life of an image request: verify, parse, allow, negotiate, look up or make, deliver.
+// Serve handles an image request: verify, parse, allow, negotiate, look up or make, deliver.
 func (s *Door) Serve(c echo.Context) error {
 	s.State.Enter(time.Now())
 	defer s.State.Leave()
 
 	k, r := exchange.CallOf(c), c.Request()
-	k.Vary = "Accept" // Until the URL is understood it may be an open one.
+	k.Vary = "Accept" // until the URL is parsed it may be one without a format
 	if s.rules.Load().ours(r.Header) {
 		k.Unkept = true
 		return fault.New(fault.SourceNotAllowed, "image.Serve", "the source is a URL of this image proxy itself", nil)
@@ -63,7 +63,7 @@ func (s *Door) Serve(c echo.Context) error {
 	return s.deliver(c, k, q, a)
 }
 
-// understand takes a request from its raw target to a resolved ref that its key may ask for.
+// understand turns a request's raw target into a resolved ref that its key may ask for.
 func (s *Door) understand(k *exchange.Call, r *http.Request) (wish, error) {
 	q := wish{rules: s.rules.Load()}
 	d := digestOf(r.RequestURI)
@@ -83,8 +83,8 @@ func (s *Door) understand(k *exchange.Call, r *http.Request) (wish, error) {
 	return q, nil
 }
 
-// learn verifies and parses a request's target, and finds out whether its key allows it. What it fills in of k by the
-// time of an error is what the error's answer and log line say.
+// learn verifies and parses a request's target, and checks whether its key allows it. The parts of k that it fills in
+// before an error appear in the error's response and log line.
 func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, error) {
 	target, ok := s.target(r)
 	if !ok {
@@ -110,7 +110,7 @@ func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, erro
 	k.Target = n.target
 	expired := n.terms.Expired(s.Now())
 	if expired {
-		k.Expires = time.Time{} // Its refusal lives a life of its own.
+		k.Expires = time.Time{} // a refusal has its own lifetime
 	}
 	asked, err := rl.Live(r.Context(), n.ref, n.pair.BoundToSources())
 	if err != nil {
@@ -127,10 +127,10 @@ func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, erro
 	return n, nil
 }
 
-// target is the request target as it came over the wire, less the path prefix: what was signed.
+// target is the request target as it was received, without the path prefix: what was signed.
 func (s *Door) target(r *http.Request) (string, bool) {
 	raw := r.RequestURI
-	if !strings.HasPrefix(raw, "/") { // The absolute form that proxies send, or a request made in process.
+	if !strings.HasPrefix(raw, "/") { // the absolute form that proxies send, or a request made in process
 		raw = r.URL.EscapedPath()
 		if r.URL.RawQuery != "" {
 			raw += "?" + r.URL.RawQuery
@@ -140,7 +140,7 @@ func (s *Door) target(r *http.Request) (string, bool) {
 	return rest, ok && strings.HasPrefix(rest, "/")
 }
 
-// answer asks the pipeline within the deadline.
+// answer calls the pipeline within the deadline.
 func (s *Door) answer(r *http.Request, k *exchange.Call, q wish) (a pipeline.Answer, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Deadline)
 	defer cancel()
@@ -160,13 +160,13 @@ func (s *Door) answer(r *http.Request, k *exchange.Call, q wish) (a pipeline.Ans
 	return a, nil
 }
 
-// note keeps of an answer what headers and log say.
+// note copies a result's facts for headers and log.
 func note(k *exchange.Call, a pipeline.Answer) {
 	k.Outcome, k.Tier, k.Over, k.Format = a.Outcome, a.Tier, a.Over, extension(a.Entry.ContentType)
 	k.Original = variant.DecodeFacts(a.Entry.Attrs).SourceBytes
 }
 
-// onlyIfCached reports whether the client wants no work done.
+// onlyIfCached reports whether the client asks for a cached response only.
 func onlyIfCached(h http.Header) bool {
 	for _, line := range h.Values("Cache-Control") {
 		for d := range strings.SplitSeq(line, ",") {
@@ -178,7 +178,7 @@ func onlyIfCached(h http.Header) bool {
 	return false
 }
 
-// notModified answers 304 with the headers that the 200 would have.
+// notModified sends 304 with the headers of the 200.
 func (s *Door) notModified(c echo.Context, k *exchange.Call, q wish, a pipeline.Answer) {
 	k.Looked = true
 	note(k, a)
@@ -189,7 +189,7 @@ func (s *Door) notModified(c echo.Context, k *exchange.Call, q wish, a pipeline.
 	c.Response().WriteHeader(http.StatusNotModified)
 }
 
-// deliver writes the variant. Only for ranges, conditions and HEAD it takes net/http's ServeContent, which copies.
+// deliver writes the variant. It uses net/http's ServeContent, which copies, only for ranges, conditions and HEAD.
 func (s *Door) deliver(c echo.Context, k *exchange.Call, q wish, a pipeline.Answer) error {
 	w, r := c.Response(), c.Request()
 	s.setVariant(w.Header(), k, q.rules.Lifetimes, a, q.terms)
@@ -198,7 +198,7 @@ func (s *Door) deliver(c echo.Context, k *exchange.Call, q wish, a pipeline.Answ
 			s.keepReady(w.Header(), q, a)
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.Entry.Body)))
-		_, _ = w.Write(a.Entry.Body) // A client that left needs no answer.
+		_, _ = w.Write(a.Entry.Body) // a client that left needs no response
 		s.viewed(q.ref.Key(), a.Entry, w.Size)
 		k.Mark(exchange.Deliver, s.Now())
 		return nil
@@ -218,7 +218,7 @@ func (s *Door) deliver(c echo.Context, k *exchange.Call, q wish, a pipeline.Answ
 	return nil
 }
 
-// delivery holds back the plain-text refusals of http.ServeContent, which are answered as problem documents instead.
+// delivery suppresses the plain-text refusals of http.ServeContent, which are sent as problem documents instead.
 type delivery struct {
 	http.ResponseWriter
 	refused int
@@ -233,7 +233,7 @@ func (d *delivery) WriteHeader(status int) {
 	d.ResponseWriter.WriteHeader(status)
 }
 
-// Write swallows the text of a refusal.
+// Write drops the text of a refusal.
 func (d *delivery) Write(b []byte) (int, error) {
 	if d.refused != 0 {
 		return len(b), nil
@@ -241,14 +241,13 @@ func (d *delivery) Write(b []byte) (int, error) {
 	return d.ResponseWriter.Write(b)
 }
 
-// fallbackBudget is how long a fallback image may take on top of the failure that it stands for.
+// fallbackBudget is the time for a fallback image in addition to that of the failure.
 const fallbackBudget = 5 * time.Second
 
-// fallbackTTL is the longest that caches may keep a fallback image: it must not outlive the failure.
+// fallbackTTL is the maximum lifetime of a fallback image in caches: it must not outlive the failure.
 const fallbackTTL = time.Minute
 
-// fallback answers with the picture that the URL names for failures, with the failure's own status. It reports whether
-// it did.
+// fallback sends the URL's fallback picture, with the failure's own status. It reports whether it did.
 func (s *Door) fallback(c echo.Context, k *exchange.Call, q wish, cause error) bool {
 	r := c.Request()
 	f := exchange.FaultOf(r, cause)
@@ -257,10 +256,10 @@ func (s *Door) fallback(c echo.Context, k *exchange.Call, q wish, cause error) b
 	case fault.Canceled:
 		return false
 	case fault.NotCached, fault.Overloaded, fault.ShuttingDown, fault.RateLimited:
-		peek = true // No work was wanted, or there is too much of it already.
+		peek = true // the client wants no work, or there is too much already
 	}
 	spec := q.ref.Spec
-	spec.Fallback, spec.HashType, spec.HashSum = "", "", "" // The checksum is the original's.
+	spec.Fallback, spec.HashType, spec.HashSum = "", "", "" // the checksum is the original's
 	ref, err := q.rules.Parser.Ref(q.ref.Spec.Fallback, spec)
 	if err != nil {
 		return false
@@ -288,12 +287,12 @@ func (s *Door) fallback(c echo.Context, k *exchange.Call, q wish, cause error) b
 	h.Set("Content-Length", strconv.Itoa(len(a.Entry.Body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(a.Entry.Body) // A client that left needs no answer.
+		_, _ = w.Write(a.Entry.Body) // a client that left needs no response
 	}
 	return true
 }
 
-// viewer is who asks for a variant: their signing key, and what a new variant costs it.
+// viewer identifies the viewer: their signing key, and its toll for a new variant.
 func (s *Door) viewer(q wish) pipeline.Viewer {
 	key := q.known.pair.ID()
 	return pipeline.Viewer{Key: key, Toll: s.access.Toll(q.rules.Current, key)}

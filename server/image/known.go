@@ -14,23 +14,22 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// known is a URL that verified, was parsed and may be asked for with its key: what every request for it would find out
-// again.
+// known is a verified and parsed URL that its key allows, so that further requests need not do this again.
 type known struct {
 	ref    variant.Ref // not resolved
 	terms  variant.Terms
-	pair   *signing.Pair // that verified
+	pair   *signing.Pair // its signing key
 	open   bool          // the format is negotiated
-	hinted bool          // the client's hints count
+	hinted bool          // client hints count
 	target exchange.Target
 
-	ready atomic.Pointer[[]*ready] // the answers that are known, one for each kind of client; never changed in place
+	ready atomic.Pointer[[]*ready] // the prepared responses, one for each kind of client; never changed in place
 }
 
 // usable reports whether the URL and its key may still be used.
 func (n *known) usable(now time.Time) bool { return n.pair.ValidAt(now) && !n.terms.Expired(now) }
 
-// accept folds a request's headers to what decides its answer.
+// accept reduces a request's headers to what decides its response.
 func (n *known) accept(h http.Header, seen *accepts) variant.Accept {
 	var a variant.Accept
 	if n.open {
@@ -40,7 +39,7 @@ func (n *known) accept(h http.Header, seen *accepts) variant.Accept {
 	return a
 }
 
-// maxReady bounds the kinds of clients that one URL is kept ready for.
+// maxReady is the maximum number of prepared responses of one URL.
 const maxReady = 8
 
 // readyFor is the answer that is kept for a kind of client; nil if there is none.
