@@ -18,7 +18,7 @@ func (a *App) keepHistory(ctx context.Context) {
 	file, disk := a.historyFile(), stall.New(1)
 	if text, err := onDisk(disk, func() ([]byte, error) { return os.ReadFile(file) }); err == nil {
 		if err := a.history.RestoreDays(text); err != nil {
-			a.log.Warn("the days of the console's charts cannot be read; they begin anew", "file", file, "error", err)
+			a.log.Warn("the days of the console's charts cannot be read; they begin again", "file", file, "error", err)
 		}
 	}
 	tick := time.NewTicker(metrics.Step)

@@ -30,7 +30,7 @@ const (
 // killVariants are made of each picture.
 var killVariants = []client.Variant{{Name: "j", Options: "rs:fit:96:0/f:jpg"}, {Name: "w", Options: "rs:fit:96:0/f:webp"}}
 
-// measureKill kills the server at random moments of jobs of 300 units, starts it anew on the same data each time, and
+// measureKill kills the server at random moments of jobs of 300 units, starts it again on the same data each time, and
 // counts in the end what was lost, spoilt or done twice.
 func measureKill(ctx context.Context, b *bench) ([]row, error) {
 	o, err := startCounting()

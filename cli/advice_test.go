@@ -29,7 +29,7 @@ func file(t *testing.T, name, text string) string {
 	return path
 }
 
-// Every message says what happened and why, and what to do next, whoever has to do it.
+// Every message says what happened and why, and what to do next.
 func TestMessagesSayWhatToDo(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -86,8 +86,8 @@ func TestAttackDocumentsThatInstruct(t *testing.T) {
 	}
 }
 
-// TestAttackTamperedEntries is attack 3.5 in its crudest form: whoever can write into the store replaces a body by a
-// page and keeps the rest. It is not served, and the entry is made anew.
+// TestAttackTamperedEntries is attack 3.5 in its crudest form: anyone who can write into the store replaces a body by a
+// page and keeps the rest. It is not served, and the entry is made again.
 func TestAttackTamperedEntries(t *testing.T) {
 	corpus(t)
 	const page = "<html><script>alert(1)</script></html>"

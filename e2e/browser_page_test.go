@@ -48,7 +48,7 @@ type visit struct {
 	ms    float64
 }
 
-// load opens a page anew, without the browser's cache, and waits for all of it.
+// load opens a page again, without the browser's cache, and waits for all of it.
 func (b *browser) load(l *loads, url string) visit {
 	b.t.Helper()
 	l.mu.Lock()

@@ -61,7 +61,7 @@ func (g *controlGroup) killed(t *testing.T) int {
 			return count
 		}
 	}
-	t.Skip("this kernel does not count whom it kills")
+	t.Skip("this kernel does not count the processes that it kills")
 	return 0
 }
 

@@ -280,7 +280,7 @@ func consoleBroken(b *browser, o *origin) {
 	b.picture("broken")
 	b.holds("button", nil, func() {
 		eval[bool](b, `(() => { const s = [...document.querySelectorAll("select")][0]; s.dispatchEvent(new Event("change", {bubbles: true})); return true; })()`)
-		b.wait("the list read anew", `performance.getEntriesByType("resource").filter((r) => r.name.includes("/v1/broken")).length > 1`)
+		b.wait("the list read again", `performance.getEntriesByType("resource").filter((r) => r.name.includes("/v1/broken")).length > 1`)
 	})
 	mended := landscape(300, 200, 3)
 	o.on("/broken/cut.jpg", func(w http.ResponseWriter, _ *http.Request) { w.Write(mended) })

@@ -18,7 +18,7 @@ func (p *natsPeer) wipe() {
 }
 
 // The server starts while NATS is fresh and without quorum: viewers are served, prewarm calls are refused until there
-// is a quorum, and then taken. Later NATS loses all of its disks: the queue is made anew, and the workers go on.
+// is a quorum, and then taken. Later NATS loses all of its disks: the queue is made again, and the workers go on.
 func TestFault51StartWithoutQuorum(t *testing.T) {
 	peers, o := startNats(t), startOrigin(t)
 	restart := func(some []*natsPeer) {

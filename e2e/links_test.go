@@ -149,7 +149,7 @@ func again(t *testing.T, url string, width int) string {
 }
 
 // Units are posted, and posted again with new links to the same pictures: nothing is fetched or encoded, and all URLs
-// stay. What is asked for anew is fetched with the newest link. No link is told, logged or readable in the store.
+// stay. What is asked for again is fetched with the newest link. No link is told, logged or readable in the store.
 func TestLinksThatExpire(t *testing.T) {
 	n := 100
 	if text := os.Getenv("E2E_LINK_UNITS"); text != "" {

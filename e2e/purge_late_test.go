@@ -66,7 +66,7 @@ func (s *server) purge(what string) (refused int) {
 }
 
 // A write that its caller gave up on lands when the purge has answered. It is a miss for every instance: for one of
-// several, and for one alone that was started anew meanwhile.
+// several, and for one alone that was started again meanwhile.
 func TestFault41LateWrite(t *testing.T) {
 	t.Run("two instances", func(t *testing.T) {
 		b, peers, c := startS3(t), startNats(t), startChanging(t, startOrigin(t))

@@ -52,7 +52,7 @@ func TestUnchangedOriginalsAreRenewed(t *testing.T) {
 		t.Errorf("%v pictures were made of unchanged originals", n-made)
 	}
 	tag.Store(`"v2"`)
-	eventually(t, "what has changed is made anew", func() bool {
+	eventually(t, "what has changed is made again", func() bool {
 		get()
 		return s.metric("goldcrest_transforms_total") > made
 	})

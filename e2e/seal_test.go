@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Whoever can write into the store's place writes entries that are right in all but the seal: none is served. Keys are
-// then rotated as docs/operate.md says, and entries stay readable while their key is known.
+// Anyone who can write into the store's place writes entries that are right in all but the seal: none is served. Keys
+// are then rotated as docs/operate.md says, and entries stay readable while their key is known.
 func TestAttackForgedEntries(t *testing.T) {
 	corpus(t)
 	dir, o := t.TempDir(), startOrigin(t)

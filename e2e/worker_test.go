@@ -142,7 +142,8 @@ func TestFault28RotatedPhotos(t *testing.T) {
 	for _, engine := range []string{"vips", "bimg"} {
 		t.Run(engine, func(t *testing.T) {
 			o := startOrigin(t)
-			// Memory of one byte and a fresh directory: every request is made anew but for the store, so widths differ.
+			// Memory of one byte and a fresh directory: every request is made again but for the store, so widths
+			// differ.
 			one := start(t, "GOLDCREST_TRANSFORM_ENGINE="+engine)
 			two := start(t, "GOLDCREST_TRANSFORM_ENGINE="+engine)
 			var wg sync.WaitGroup

@@ -32,7 +32,7 @@ func view(c *Counter, key string, needed int) {
 	}
 }
 
-// A key is due at the view that makes it worth it, once; and again only when its views were counted anew.
+// A key is due at the view that makes it worth it, once; and again only when its views were counted again.
 func TestDueOnce(t *testing.T) {
 	c, m := newCounter()
 	for n := 1; n <= 20; n++ {

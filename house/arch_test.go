@@ -26,7 +26,7 @@ var layers = map[string]layer{
 	"fault":   {nil, "the ground: everything classifies failures, so it can depend on nothing"},
 	"metrics": {[]string{"fault"}, "labels are plain words, so that a metric ties no two packages together"},
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
-	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by whoever fetches, and by the heart between them"},
+	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by anyone who fetches, and by the heart between them"},
 	"thumbor": {[]string{"fault"}, "a reader of another grammar: what comes of it is text of ours"},
 	"variant": {[]string{"fault", "reach", "sniff", "variant/naming"},
 		"what a variant is must be decidable without I/O and by every door alike"},
@@ -40,12 +40,12 @@ var layers = map[string]layer{
 
 	"variant/naming": {[]string{"fault"}, "a name means the same at every door, so it is read without I/O"},
 
-	"trace":           {nil, "the ground: a step is named where it is taken, and whoever records it is plugged in from above"},
+	"trace":           {nil, "the ground: a step is named where it is taken, and anyone who records it is plugged in from above"},
 	"trace/tracetest": {[]string{"trace"}, "a fake for the tests of those who name their steps"},
 
-	"secretfile": {nil, "the ground: whoever reads a secret from a file reads it the same way"},
+	"secretfile": {nil, "the ground: anyone who reads a secret from a file reads it the same way"},
 
-	"pause":    {nil, "the ground: whoever waits may need it"},
+	"pause":    {nil, "the ground: anyone who waits may need it"},
 	"stall":    {nil, "the ground: whatever calls a disk may need it"},
 	"tracing":  {[]string{"trace"}, "a recorder and nothing else"},
 	"heat":     {nil, "counts, and compares prices: what is counted, and what is done about it, is for others to know"},
@@ -123,7 +123,7 @@ var layers = map[string]layer{
 		"the heart: the transform is plugged in through an interface",
 	},
 	"pipeline/gate": {
-		[]string{"fault"}, "who passes before whom: it knows no pictures, so that a test can have any kind of work wait",
+		[]string{"fault"}, "who goes first: it knows no pictures, so that a test can have any kind of work wait",
 	},
 	"pipeline/fetch": {
 		[]string{"pipeline/gate", "variant", "cache", "origin", "fault", "trace"},

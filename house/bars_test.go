@@ -300,7 +300,7 @@ func TestBarsAreKept(t *testing.T) {
 	}
 }
 
-// Whoever opens the folder sees the product: the rooms that were agreed on, and of Go main.go alone.
+// The top folder has the agreed packages, and main.go as its only Go file.
 func TestRootShowsTheProduct(t *testing.T) {
 	for _, name := range []string{"server", "transform", "cache", "prewarm", "e2e", "config.yaml", "main.go", "Dockerfile", "go.mod"} {
 		if _, err := os.Stat(name); err != nil {

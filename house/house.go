@@ -1,3 +1,3 @@
-// Package house is the tests of the repository itself: who imports whom, how large things are, what documents promise,
-// name and link to. It has no other code.
+// Package house is the tests of the repository itself: which package imports which, how large things are, what
+// documents promise, name and link to. It has no other code.
 package house

@@ -219,7 +219,8 @@ func TestLevelsAreReadAtEachScrape(t *testing.T) {
 	}
 }
 
-// A label that a stranger could fill would let strangers fill our memory, and show hosts to whoever reads the metrics.
+// A label that a stranger could fill would let strangers fill our memory, and show hosts to anyone who reads the
+// metrics.
 func TestLabelsHoldOurWordsOnly(t *testing.T) {
 	tests := map[string]string{
 		"": "none", "hit": "hit", "source_not_found": "source_not_found", "2g": "2g",

@@ -72,7 +72,7 @@ func TestGrowingBodiesNeverWaitForEachOther(t *testing.T) {
 	})
 }
 
-// Whoever leaves while it waits makes room for those behind it.
+// Anyone who leaves while it waits makes room for those behind it.
 func TestWhoStopsWaitingHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(1000, 1000)

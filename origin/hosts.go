@@ -25,7 +25,7 @@ type hosts struct {
 type host struct {
 	slots   *semaphore.Weighted
 	using   int // callers that wait or fetch
-	breaker breaker
+	circuit circuit
 }
 
 // visit is one fetch's use of a host.
@@ -83,8 +83,8 @@ func (t *hosts) call(name string) (*visit, error) {
 // pass begins a visit for a caller that has joined, or ends its use of the host if the circuit is open.
 func (t *hosts) pass(name string, h *host) (*visit, error) {
 	t.mu.Lock()
-	wait := h.breaker.blocked(t.now())
-	probe := wait == 0 && h.breaker.pass()
+	wait := h.circuit.blocked(t.now())
+	probe := wait == 0 && h.circuit.pass()
 	t.mu.Unlock()
 	if wait > 0 {
 		t.quit(name, h)
@@ -104,7 +104,7 @@ func (t *hosts) join(name string) (*host, error) {
 		h = &host{slots: semaphore.NewWeighted(t.slots)}
 		t.known[name] = h
 	}
-	if wait := h.breaker.blocked(t.now()); wait > 0 {
+	if wait := h.circuit.blocked(t.now()); wait > 0 {
 		return nil, circuitOpen(wait)
 	}
 	h.using++
@@ -117,7 +117,7 @@ func (v *visit) leave(err error) {
 		v.host.slots.Release(1)
 	}
 	v.table.mu.Lock()
-	v.host.breaker.learn(v.table.now(), v.probe, err)
+	v.host.circuit.learn(v.table.now(), v.probe, err)
 	v.table.mu.Unlock()
 	v.table.quit(v.name, v.host)
 }
@@ -127,7 +127,7 @@ func (t *hosts) quit(name string, h *host) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h.using--
-	if h.using == 0 && h.breaker == (breaker{}) && t.known[name] == h {
+	if h.using == 0 && h.circuit == (circuit{}) && t.known[name] == h {
 		delete(t.known, name)
 	}
 }
@@ -162,7 +162,7 @@ func (t *hosts) resting() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range t.known {
-		if h.breaker.pause > 0 {
+		if h.circuit.pause > 0 {
 			n++
 		}
 	}

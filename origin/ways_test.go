@@ -107,7 +107,7 @@ func TestSources(t *testing.T) {
 	wantKind(t, err, "")
 }
 
-// Whoever is bound to hosts gets no bucket of the same name, and the other way round.
+// Anyone who is bound to hosts gets no bucket of the same name, and the other way round.
 func TestSourcesWithin(t *testing.T) {
 	s := &scripted{answer: answerOf(200, "", smallJPEG(t))}
 	c := newClient(t, Hooks{}, func(cfg *Config) { cfg.Ways.Sources = map[string]Source{"s3": s, "local": s} })

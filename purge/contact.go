@@ -54,7 +54,7 @@ func (s *Shared) compare(after, now Place) {
 	if after == (Place{}) || after.Epoch == now.Epoch && after.Seq <= now.Seq && away < kept {
 		return
 	}
-	s.out.Warn("purges may have been missed, since their log was made anew or this instance was away for long; memory is dropped")
+	s.out.Warn("purges may have been missed, since their log was made again or this instance was away for long; memory is dropped")
 	s.mu.Lock()
 	s.place = Place{Epoch: now.Epoch}
 	s.mu.Unlock()

@@ -87,7 +87,7 @@ func TestPurgesAfterACutLine(t *testing.T) {
 	}
 }
 
-// The file holds a day and is written anew as it grows.
+// The file holds a day and is written again as it grows.
 func TestFileOfPurgesIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "purges.jsonl")
 	if err := os.WriteFile(path, []byte(`{"at":"2020-01-02T03:04:05Z","by":{"Epoch":1,"Seq":1},"prefixes":["v1/ab/old/"]}`+"\n"), 0o600); err != nil {

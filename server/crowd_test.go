@@ -35,8 +35,8 @@ func dial(t *testing.T, addr string, n int, say string) []net.Conn {
 	return conns
 }
 
-// TestFault30Crowd holds many more idle and drip-feeding connections than there is room for: whoever asks for something
-// gets it, and the number of connections stays below its bound, on both listeners.
+// TestFault30Crowd holds many more idle and drip-feeding connections than there is room for: anyone who asks for
+// something gets it, and the number of connections stays below its bound, on both listeners.
 func TestFault30Crowd(t *testing.T) {
 	const bound = 20
 	s := newSocket(t, func(c *Config, _ *access.Rules) { c.Connections = bound })

@@ -29,8 +29,8 @@ func TestOwnFetcherIsRefused(t *testing.T) {
 	}
 }
 
-// No cache key holds these headers, so whoever sends one decides what others get, unless the failure that it causes is
-// kept by nobody. The URLs are those of each way to fail, and of none.
+// No cache key holds these headers, so anyone who sends one decides what others get, unless the failure that it causes
+// is kept by nobody. The URLs are those of each way to fail, and of none.
 func TestAnErrorThatHangsOnAHeaderIsNeverKept(t *testing.T) {
 	f := newFixture(t, nil)
 	own := f.keys.Markers()[0]

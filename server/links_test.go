@@ -98,8 +98,8 @@ func TestSignConcealsLinks(t *testing.T) {
 	}
 }
 
-// A key that is bound to hosts has ids whose links lead there, and no others: whoever knows an id may not have signed
-// it for himself.
+// A key that is bound to hosts has ids whose links lead there, and no others: anyone who knows an id may not have
+// signed it for himself.
 func TestIDsStayWithinAKey(t *testing.T) {
 	ids := map[string]string{
 		strings.Repeat("a", 32): "https://photos.example/a.jpg?sig=1",

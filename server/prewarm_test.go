@@ -209,7 +209,7 @@ func TestPrewarmWaits(t *testing.T) {
 			t.Errorf("return=%q: the unit's text is kept: %v", call.Return, kept)
 		}
 		if a.access.Idle() {
-			t.Error("the answer is made anew without room for it")
+			t.Error("the answer is made again without room for it")
 		}
 		unit := prewarm.AcceptedUnit{Images: slices.Values([]prewarm.AcceptedImage{{State: prewarm.Made}})}
 		return prewarm.Accepted{Job: doneJob(), Units: slices.Values([]prewarm.AcceptedUnit{unit})}, nil

@@ -20,7 +20,8 @@ import (
 const niceness = 10
 
 // startTimeout bounds the time from a worker's start to its first frame. It needs 0.2 s of a processor, and where
-// others take all of them, a process as patient as this one gets a hundredth: who is killed then begins anew, for ever.
+// others take all of them, a process as patient as this one gets a hundredth: who is killed then begins again, for
+// ever.
 const startTimeout = time.Minute
 
 // environment is all that a worker sees of ours: a tight allocator (one arena, no mapping and unmapping of every row

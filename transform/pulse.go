@@ -66,7 +66,7 @@ type probe struct {
 
 // Alive reports whether the workers get anywhere, for those who restart a server that does not. It answers by the end
 // of ctx: well if a tiny picture was made by then; if its turn has not come, by the pulse, since others who come before
-// it are no fault. A pool whose workers are stopped from outside, or take too long, kills them itself and begins anew;
+// it are no fault. A pool whose workers are stopped from outside, or take too long, kills them itself and begins again;
 // it is stuck where nothing is made all the same, not even the tiny picture, which stays in line when ctx ends. That is
 // said after two deadlines.
 func (p *Pool) Alive(ctx context.Context) error {

@@ -74,7 +74,7 @@ func OfKind(k fault.Kind) string {
 	case fault.ResultTooLarge:
 		return "ask for fewer pixels, or raise transform.max_result_pixels"
 	case fault.DecodeFailed, fault.TruncatedSource, fault.Poison, fault.TooCostly, fault.HashMismatch:
-		return "the file is broken, or not the one that is meant: put it there anew"
+		return "the file is broken, or not the one that is meant: put it there again"
 	}
 	return ""
 }

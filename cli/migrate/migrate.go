@@ -195,7 +195,7 @@ func (j Judge) judgeThumbor(target string) (Outcome, string) {
 	if err != nil {
 		return Refused, fault.Of(err).Public
 	}
-	return Differs, "the URL has a counterpart, and has to be made anew"
+	return Differs, "the URL has a counterpart, and has to be made again"
 }
 
 // maxTold is the maximum number of printed reasons of one outcome.

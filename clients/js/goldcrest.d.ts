@@ -85,7 +85,7 @@ export interface PrewarmCall {
   select?: string[];
   /** Bytes that the images of one unit may have together, in each variant and format. */
   budget?: number;
-  /** Look anew at sources that are known to be broken; else they are answered for an hour without a fetch. */
+  /** Look again at sources that are known to be broken; else they are answered for an hour without a fetch. */
   again?: boolean;
   priority?: "low" | "normal" | "high";
   deadline?: Date;

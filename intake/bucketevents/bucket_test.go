@@ -114,7 +114,7 @@ func TestPlan(t *testing.T) {
 			purge:  []string{"https://photos.example/a.jpg"},
 			calls:  "[[photos/a.jpg https://photos.example/a.jpg] [photos/products/b.jpg s3://photos/products/b.jpg]]",
 		},
-		"keys are unescaped, and escaped anew": {
+		"keys are unescaped, and escaped again": {
 			events: []Event{put("photos", "a+b%2B%3F%23c/d%25.JPG")},
 			purge:  []string{"https://photos.example/a%20b+%3F%23c/d%25.JPG"},
 			calls:  "[[photos/a b+?#c/d%.JPG https://photos.example/a%20b+%3F%23c/d%25.JPG]]",

@@ -12,7 +12,7 @@ import (
 )
 
 // A quorum queue throws a message away that was delivered too often without an answer. A message that outlives more
-// processes than that is kept: it is put into the queue anew in time.
+// processes than that is kept: it is put into the queue again in time.
 func TestRedeliveryLimit(t *testing.T) {
 	const limit, deaths = renewAt + 2, 2*renewAt + 5
 	b := startBroker(t)

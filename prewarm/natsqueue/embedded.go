@@ -105,7 +105,7 @@ func (e *embedded) revive() error {
 	if ok, err := e.room(floor); err != nil || !ok {
 		return errors.Join(errFull, err)
 	}
-	e.log.Warn("the prewarm queue starts anew, because it could not write")
+	e.log.Warn("the prewarm queue starts again, because it could not write")
 	e.stop()
 	return e.start()
 }

@@ -89,7 +89,7 @@ func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 		lost, err := l.isLost(looking)
 		cancel()
 		if lost {
-			q.log.Error("the prewarm queue's streams are lost; they are made anew, and the jobs in them are gone")
+			q.log.Error("the prewarm queue's streams are lost; they are made again, and the jobs in them are gone")
 			q.set(nil, classify("natsqueue.Open", errors.New("the streams are made anew")))
 			close(l.lost)
 			q.retry(ctx, func() (err error) {

@@ -122,7 +122,7 @@ func (a *Access) Identify(r *http.Request) (Caller, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead &&
 		subtle.ConstantTimeCompare([]byte(r.Header.Get(csrfHeader)), []byte(one.CSRF)) != 1 {
 		return Caller{}, fault.New(fault.ForbiddenScope, "access.Identify",
-			"a call by session needs the session's "+csrfHeader+" header; load the console anew", nil)
+			"a call by session needs the session's "+csrfHeader+" header; load the console again", nil)
 	}
 	return who, nil
 }

@@ -154,16 +154,16 @@ const reasons = {
   source_not_allowed: ["The host is not in origin.allow", "Add the host there, or mend the URL."],
   address_blocked: ["The host is at a private address", "Name its network in origin.allow_private if that is meant."],
   bad_source: ["It is no http or https URL", "Mend it in the Data Unit."],
-  too_costly: ["Decoding it takes too long", "Export it anew, in a plainer form."],
-  poison: ["It crashed the decoder twice", "Export it anew; and do not trust the file."],
-  hash_mismatch: ["It is not the file that was signed", "Sign it anew."],
+  too_costly: ["Decoding it takes too long", "Export it again, in a plainer form."],
+  poison: ["It crashed the decoder twice", "Export it again; and do not trust the file."],
+  hash_mismatch: ["It is not the file that was signed", "Sign it again."],
   result_too_large: ["The picture asked for is too large", "Ask for a smaller one."],
   connect_failed: ["The origin cannot be reached", "Look at the origin; then retry."],
   source_error: ["The origin answered with an error", "Look at the origin; then retry."],
   source_timeout: ["The origin was too slow", "Look at the origin; then retry."],
   bad_signature: ["The signature does not match", "Sign the URL with a key of this server."],
   key_not_valid: ["The key may not be used now", "Sign with one that is valid."],
-  url_expired: ["The URL has expired", "Sign it anew."],
+  url_expired: ["The URL has expired", "Sign it again."],
   bad_path: ["The URL cannot be read", "Look at its options and source."],
   bad_option: ["An option cannot be read", "Mend it in the URL."],
   origin_circuit_open: ["The origin failed and is given a rest", "Look at the origin."],
@@ -358,7 +358,7 @@ function healthRows({ ready, levels: l, totals: n, prewarm }) {
   return [
     l.workers > 0 ? row("Workers", "good", "Working", `${l.workers} ready, ${l.workers_busy} busy; ${many(n.transforms, "original")} decoded.`)
       : row("Workers", "bad", "None", "No worker process is ready: only stored pictures are served. Look at the log and at goldcrest doctor."),
-    l.store_breaker_open ? row("Store", "bad", "Resting", "It failed several times in a row and is left in peace; pictures are made anew meanwhile. Look at its disk or bucket.")
+    l.store_breaker_open ? row("Store", "bad", "Resting", "It failed several times in a row and is left in peace; pictures are made again meanwhile. Look at its disk or bucket.")
       : row("Store", "good", "Answering", `${bytes(l.store_pending_bytes)} wait to be written; ${many(n.store_failures, "operation")} failed since the start. Memory holds ${many(l.memory_entries, "picture")}, ${bytes(l.memory_bytes)}.`),
     l.origin_breakers_open > 0 ? row("Origins", "bad", `${l.origin_breakers_open} resting`, "Hosts that failed several times in a row are left in peace for some seconds. The log names them.")
       : row("Origins", "good", "Answering", `${many(n.fetches, "original")} asked for, ${count(n.fetch_failures)} in vain; ${many(l.negative_entries, "source")} known to be bad.`),
@@ -752,7 +752,7 @@ function verdictList(page, at) {
   page.ends(() => clearTimeout(timer));
   return {
     el: h("section", { class: "card" }, h("header", {}, h("h2", {}, "Verdicts by image"), shown), h("div", { class: "fields" }, field("State", which), field("Find", find)), list.el, more),
-    // changed reads the verdicts anew when the counts moved, once a second at most.
+    // changed reads the verdicts again when the counts moved, once a second at most.
     changed(c, ended) {
       const now = JSON.stringify([c, ended]);
       if (now === told) return;

@@ -23,7 +23,7 @@ func flatOf(c color.NRGBA) *image.NRGBA {
 	return img
 }
 
-// nclx is a colr box that names colours by numbers. The matrix is that which our encoder uses.
+// nclx is a colr box that names colours by numbers. The matrix is the one our encoder uses.
 func nclx(primaries, transfer byte) []byte {
 	return isoBox("colr", []byte("nclx"), []byte{0, primaries, 0, transfer, 0, 6, 0x80})
 }

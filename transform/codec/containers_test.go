@@ -16,7 +16,7 @@ type iccTag struct {
 	data []byte
 }
 
-// icc builds a profile that colour libraries accept. space is that of the pictures, pcs that which it leads to.
+// icc builds a profile that colour libraries accept. space is that of the pictures, pcs the one it leads to.
 func icc(class, space, pcs string, tags ...iccTag) []byte {
 	p := make([]byte, 128)
 	copy(p[8:], "\x02\x10\x00\x00"+class+space+pcs)
@@ -169,7 +169,7 @@ func isoBox(name string, body ...[]byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(8+len(all))), append([]byte(name), all...)...)
 }
 
-// editBoxes makes each box anew from what f says of it.
+// editBoxes makes each box again from what f says of it.
 func editBoxes(b []byte, f func(name string, body []byte) []byte) []byte {
 	var out []byte
 	for len(b) >= 8 {
@@ -181,7 +181,7 @@ func editBoxes(b []byte, f func(name string, body []byte) []byte) []byte {
 }
 
 // AvifWith gives the primary item of a small AVIF, as our encoder writes it, one more property, or another colr for
-// that which it has. reference is a box that is added to the references among its items.
+// the one it has. reference is a box that is added to the references among its items.
 func avifWith(t testing.TB, b, property, reference []byte) []byte {
 	t.Helper()
 	count, has, known := 0, false, false

@@ -30,7 +30,7 @@ class Refused(Exception):
     def __init__(
         self, status: int, code: str, detail: str, retryable: bool, retry_after: Optional[int] = None, request_id: str = ""
     ) -> None:
-        # args are the arguments: pickle and task queues make an exception anew by calling its class with them.
+        # args are the arguments: pickle and task queues make an exception again by calling its class with them.
         super().__init__(status, code, detail, retryable, retry_after, request_id)
         self.status, self.code, self.detail = status, code, detail
         self.retryable, self.retry_after, self.request_id = retryable, retry_after, request_id
@@ -95,7 +95,7 @@ class Client:
         wait: Duration = 0,
     ) -> Dict[str, Any]:
         """Posts Data Units, or plain image URLs. When this returns, the server has them on disk, and the signed URLs in the answer
-        work. budget is the bytes that the images of one unit may have together, in each variant and format. again looks anew at
+        work. budget is the bytes that the images of one unit may have together, in each variant and format. again looks again at
         sources that are known to be broken. key makes a call safe to repeat: take something that survives the caller, such as a
         task's id. wait is how long the server may hold its answer back for the verdicts, up to a minute. ttl and round are of the
         signed URLs."""

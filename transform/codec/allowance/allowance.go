@@ -1,4 +1,4 @@
-// Package allowance tells whoever searches for a better encode whether there is time for one more try. It knows no
+// Package allowance tells anyone who searches for a better encode whether there is time for one more try. It knows no
 // pictures: a try is what happens between two questions.
 package allowance
 

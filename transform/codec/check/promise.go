@@ -86,7 +86,7 @@ func distances(want, got [][]float64) []float64 {
 	return out
 }
 
-// add takes the mean and the worst of distances: the lowest for final answers, that which is farthest from 0 for first
+// add takes the mean and the worst of distances: the lowest for final answers, the one farthest from 0 for first
 // ones.
 func (p *Promise) add(distances []float64) {
 	p.Mean, p.Worst = mean(distances), distances[0]

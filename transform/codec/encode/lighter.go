@@ -235,7 +235,7 @@ func (d *diet) lossy() variant.Format {
 // would be needed.
 func (d *diet) hopeless() bool { return d.coder.Body != nil && int64(len(d.coder.Body)) > 2*d.limit }
 
-// lowerQuality encodes at a lower q: print at the floor, by measure where that can be had, and other pictures half way
+// lowerQuality encodes at a lower q: print at the floor, measured where that is possible, and other pictures half way
 // down to it first.
 func (d *diet) lowerQuality() error {
 	f := d.lossy()

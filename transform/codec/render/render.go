@@ -119,7 +119,7 @@ func (r *renderer) run() error {
 	return nil
 }
 
-// trim cuts off a border of one colour and plans anew for what is left. The colour in question is that of the upright
+// trim cuts off a border of one colour and plans again for what is left. The colour in question is that of the upright
 // picture's top-left pixel, so the picture is turned first.
 func (r *renderer) trim() error {
 	t := r.job.Spec.Trim

@@ -80,7 +80,7 @@ func refused(why string) error {
 	return fault.New(fault.UnsupportedFormat, "svg.Read", "the SVG "+why, nil)
 }
 
-// reader writes the document anew, token by token.
+// reader writes the document again, token by token.
 type reader struct {
 	drawing *Drawing
 	out     bytes.Buffer

@@ -5,7 +5,7 @@
 #include "vips_load.h"
 
 // GcCells holds, for each cell of a grid over a picture, the sums of its pixels. Colour is weighted by alpha: a transparent pixel has
-// none. It is counted by reference, since the image that fills it may outlive whoever reads it.
+// none. It is counted by reference, since the image that fills it may outlive anyone who reads it.
 typedef struct {
 	int width, height; // of the picture; pixels below are another frame's
 	int across, down;  // cells

@@ -17,8 +17,8 @@ const (
 	maxHostPause = time.Minute // the longest Retry-After that is honoured
 )
 
-// breaker stops requests to a failing host. It is guarded by the lock of its table.
-type breaker struct {
+// circuit stops requests to a failing host. It is guarded by the lock of its table.
+type circuit struct {
 	failures int           // in a row
 	pause    time.Duration // 0 = closed
 	since    time.Time     // when the pause began
@@ -26,50 +26,50 @@ type breaker struct {
 }
 
 // blocked is how long a caller has to wait; 0 = it may pass. If the clock was set back, the pause ends.
-func (b *breaker) blocked(now time.Time) time.Duration {
-	if b.pause == 0 {
+func (c *circuit) blocked(now time.Time) time.Duration {
+	if c.pause == 0 {
 		return 0
 	}
-	age := now.Sub(b.since)
-	if age >= 0 && age < b.pause {
-		return b.pause - age
+	age := now.Sub(c.since)
+	if age >= 0 && age < c.pause {
+		return c.pause - age
 	}
-	if b.probing {
+	if c.probing {
 		return firstPause
 	}
 	return 0
 }
 
 // pass lets a caller through, as the probe if the circuit is open.
-func (b *breaker) pass() (probe bool) {
-	b.probing = b.pause > 0
-	return b.probing
+func (c *circuit) pass() (probe bool) {
+	c.probing = c.pause > 0
+	return c.probing
 }
 
 // learn records the result of a fetch that passed.
-func (b *breaker) learn(now time.Time, probe bool, err error) {
+func (c *circuit) learn(now time.Time, probe bool, err error) {
 	if probe {
-		b.probing = false
+		c.probing = false
 	}
 	f := fault.Of(err)
 	switch {
 	case f == nil || answered(err):
-		*b = breaker{probing: b.probing}
+		*c = circuit{probing: c.probing}
 	case f.RetryAfter > 0 && f.Kind == fault.SourceError:
-		b.open(now, min(f.RetryAfter, maxHostPause))
+		c.open(now, min(f.RetryAfter, maxHostPause))
 	case failing(f.Kind):
-		b.failures++
+		c.failures++
 		if probe {
-			b.open(now, min(2*b.pause, lastPause))
-		} else if b.pause == 0 && b.failures >= breakerRun {
-			b.open(now, firstPause)
+			c.open(now, min(2*c.pause, lastPause))
+		} else if c.pause == 0 && c.failures >= breakerRun {
+			c.open(now, firstPause)
 		}
 	case probe:
-		b.open(now, b.pause) // The probe was cancelled and says nothing: the next one waits a full pause.
+		c.open(now, c.pause) // The probe was cancelled and says nothing: the next one waits a full pause.
 	}
 }
 
-func (b *breaker) open(now time.Time, pause time.Duration) { b.pause, b.since = pause, now }
+func (c *circuit) open(now time.Time, pause time.Duration) { c.pause, c.since = pause, now }
 
 // failing reports whether a fault counts against the host.
 func failing(k fault.Kind) bool {

@@ -1,0 +1,81 @@
+package house
+
+import (
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// mannered are words that have a plain equivalent: who, the caller that; so that not; by this; again; that can be had.
+var mannered = regexp.MustCompile(`(?i)\b(whoever|whomever|whom|lest|thereby|thereof|whence|betimes|nought|` +
+	`own accord|be had|that which|anew)\b`)
+
+// manneredLines are the lines with such words that may still exist below a folder. The numbers only go down.
+var manneredLines = map[string]int{"pipeline": 42, "prewarm": 40}
+
+// Comments, documents and texts are in plain technical English, as CONTRIBUTING.md says. This finds only the words
+// that give the other manner away.
+func TestBarsOfWords(t *testing.T) {
+	lines := map[string]int{}
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || skippedDir(d.Name())):
+			return fs.SkipDir
+		case d.IsDir() || !hasWords(name):
+			return nil
+		}
+		top, _, _ := strings.Cut(name, "/")
+		n := 0
+		for line := range strings.Lines(document(t, name)) {
+			n++
+			word := mannered.FindString(line)
+			if word == "" {
+				continue
+			}
+			if lines[top]++; manneredLines[top] == 0 {
+				t.Errorf("%s:%d: %q: write plain technical English (CONTRIBUTING.md)", name, n, word)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for top, most := range manneredLines {
+		if got := lines[top]; got > most {
+			t.Errorf("%d lines below %s have words such as whoever, lest, anew; %d are known", got, top, most)
+		}
+	}
+}
+
+// hasWords reports whether a file is text of ours. Decisions and the changelog are records of their time,
+// CONTRIBUTING.md quotes the words, and docs/config.md is generated.
+func hasWords(name string) bool {
+	for _, other := range []string{"docs/adr/", "CHANGELOG.md", "CONTRIBUTING.md", "docs/config.md", "house/words_test.go"} {
+		if strings.HasPrefix(name, other) {
+			return false
+		}
+	}
+	switch filepath.Ext(name) {
+	case ".go", ".h", ".c", ".md", ".js", ".ts", ".py", ".html", ".css", ".yaml", ".yml", ".sh", ".conf":
+		return !strings.Contains(name, "uplot/")
+	}
+	return filepath.Base(name) == "Makefile" || filepath.Base(name) == "Dockerfile"
+}
+
+func TestMannered(t *testing.T) {
+	for _, x := range []struct {
+		text, want string
+	}{
+		{"Whoever comes first", "Whoever"}, {"it is made anew", "anew"}, {"which cannot be had", "be had"},
+		{"a renewed lease", ""}, {"the lesson", ""}, {"among those that whisper", ""},
+	} {
+		if got := mannered.FindString(x.text); got != x.want {
+			t.Errorf("%q: got %q, want %q", x.text, got, x.want)
+		}
+	}
+}
