@@ -2,10 +2,14 @@ package codec
 
 import (
 	"fmt"
+	"image"
 	"math"
+	"strings"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/codectest"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/transform/codec/look"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
@@ -97,4 +101,51 @@ func TestTuneIsNamed(t *testing.T) {
 	if got := fmt.Sprint(vips.TunesIQ()); got != want {
 		t.Errorf("libaom %s: iq %s, its coefficients are of iq %s", vips.AOMVersion(), got, want)
 	}
+}
+
+// TestLightFirstAnswersAreMadeSureOf foretells a q that is too low: a light photo is scored and encoded once more where
+// it falls short, one of many details is sent as it is.
+func TestLightFirstAnswersAreMadeSureOf(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	lim := testLimits
+	lim.Drift = transform.Drift{{Coder: "avif9", From: []float64{0, 100}, To: []float64{0, 94}}}
+	for name, img := range map[string]image.Image{"light": meadow(640, 480), "rich": codectest.Noise(640, 480, 7)} {
+		original := pngOf(t, img)
+		specs := []variant.Spec{{Format: variant.AVIF, Legible: variant.LegibleNo}}
+		err := c.Transform(variant.Original{Body: original}, specs, variant.StageFirst, lim, func(_ int, made variant.Image, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			score, tried := scoreOf(t, original, made.Body), strings.Count(made.Choice.Tried, "avif")
+			if light := name == "light"; light && (tried != 2 || score < 58) || !light && tried != 1 {
+				t.Errorf("%s: %.1f by %s", name, score, made.Choice.Tried)
+			}
+			if made.Stage != variant.StageFirst {
+				t.Errorf("%s: stage %v, want the first", name, made.Stage)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// scoreOf is what an encode scores against its original.
+func scoreOf(t *testing.T, original, body []byte) float64 {
+	t.Helper()
+	ref, err := judge.NewRaster(original, variant.Spec{Format: variant.PNG}, testLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ref.Free()
+	j, err := ref.Judge(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	all, _, err := j.Score(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -26,6 +26,7 @@ type Encoded struct {
 	predicted int     // the q that the model named; 0 = none
 	score     float64 // that it reached; 0 = nobody measured it
 	foretold  bool    // a final one would be measured, and may be another
+	levels    int     // of grey that it has; 0 = it is not in few levels
 }
 
 // String is the attempt in a few words.
@@ -73,16 +74,26 @@ func (e *Encoder) Encode() (variant.Image, error) {
 	return e.Image(best), nil
 }
 
-// first is the encode that the spec leads to: in few levels where that keeps the target, as it costs fewer bytes and
-// less time than any other.
+// levelsSure is up to how many levels without loss cost fewer bytes than a lossy encode of the same print. With more
+// they may cost a third more.
+const levelsSure = 5
+
+// first is the encode that the spec leads to: in few levels where that keeps the target, as it costs less time than any
+// other, and mostly fewer bytes. Where nobody waits and it is not sure to, the smaller one is sent.
 func (e *Encoder) first() (Encoded, error) {
 	f := e.Format()
-	if few, ok, err := e.inLevels(f); ok || err != nil {
+	few, ok, err := e.inLevels(f)
+	if err != nil || ok && (!e.unhurried() || few.levels <= levelsSure || !e.Time.More()) {
 		return few, err
 	}
 	best, err := e.Attempt(f)
-	if err != nil {
+	switch {
+	case err != nil:
 		return best, err
+	case ok && (best.score < few.target-choose.ScoreSlack || len(best.Body) >= len(few.Body)):
+		return few, nil
+	case ok:
+		return best, nil
 	}
 	return e.orLossless(best)
 }
@@ -156,6 +167,9 @@ func (e *Encoder) Attempt(f variant.Format) (Encoded, error) {
 		return e.measured(f, s)
 	}
 	out, err := e.save(f, s)
+	if err == nil && e.unsure(f, s) {
+		out, err = e.sure(out, s)
+	}
 	out.foretold = s.Predicted > 0 && e.measurable()
 	return out, err
 }

@@ -49,8 +49,7 @@ func (e *Encoder) orLossless(best Encoded) (Encoded, error) {
 }
 
 // inLevels is the picture in few levels, and these without loss, where it is print on flat ground whose target they
-// keep, and the client takes a format for it. Up to eight levels cost fewer bytes than any lossy encode of the same
-// picture; a URL's own format gives way only to itself.
+// keep, and the client takes a format for it. A URL's own format gives way only to itself.
 func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	s, first := e.Job.Spec, f
 	if exact, takes := exactFormat(s); f != variant.WebP && !takes {
@@ -91,7 +90,7 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	}
 	defer pixels.Free()
 	few, err = e.saveLevels(pixels, f, fmt.Sprintf("text in %d levels, target %.0f", n, wanted))
-	few.target, few.score, few.foretold = wanted, reached, measure == nil && e.measurable()
+	few.target, few.score, few.foretold, few.levels = wanted, reached, measure == nil && e.measurable(), n
 	ok = err == nil && (s.MaxBytes == 0 || len(few.Body) <= s.MaxBytes)
 	return few, ok, err
 }

@@ -17,6 +17,9 @@ const (
 
 	loopEncodesHot = 4 // Their q is foretold by a model of another speed.
 
+	slopeWeight = 1.5  // values of q
+	lastCare    = 0.15 // of what the last try has to gain or to give back
+
 	scoreMargin = 2 // what a foretold q aims higher than it says, see margin in bench/quality
 )
 
@@ -98,12 +101,35 @@ func (e *Encoder) slope(f variant.Format, s choose.Settings) float64 {
 	return min(max(2*apart/float64(up-down), 0.3), 3)
 }
 
-// levels tells which values of q make the same file: libheif maps the hundred of them to the 64 quantizers of AV1.
+// levels numbers what the values of q make: libheif maps the hundred of them to the 64 quantizers of AV1, so some of
+// them make the same file.
 func levels(f variant.Format) func(q int) int {
-	if f == variant.AVIF {
-		return func(q int) int { return -((100-q)*63 + 50) / 100 }
+	return func(q int) int {
+		if f != variant.AVIF {
+			return q
+		}
+		level := 0
+		for i := 2; i <= q; i++ {
+			if !sameAsBefore(i, vips.TunesIQ()) {
+				level++
+			}
+		}
+		return level
 	}
-	return func(q int) int { return q }
+}
+
+// sameAsBefore reports whether a q makes the same AVIF as the one before it. Where libheif tunes by iq, it maps them by
+// another curve.
+func sameAsBefore(q int, iq bool) bool {
+	switch {
+	case !iq:
+		return ((100-q)*63+50)/100 == ((101-q)*63+50)/100
+	case q >= 53:
+		return q%4 == 1
+	case q >= 34:
+		return q%5 == 1 || q%5 == 3
+	}
+	return q == 2 || q == 4 || q >= 5 && q%2 == 1
 }
 
 // loop chooses the next q by what the last ones reached.
@@ -125,15 +151,16 @@ func (l *loop) next() int {
 	}
 	slope := l.slope
 	if n := len(l.tries); n > 1 {
-		a, b := l.tries[n-2], last
-		if s := (b.score - a.score) / float64(b.q-a.q); s > 0.1 {
-			slope = s
-		}
+		// Over a few q a slope is noise: what was foretold counts as if it had been seen over slopeWeight of them.
+		a, apart := l.tries[n-2], float64(last.q-l.tries[n-2].q)
+		rise := last.score - a.score
+		slope = (rise*apart/math.Abs(apart) + slopeWeight*l.slope) / (math.Abs(apart) + slopeWeight)
+		slope = max(slope, l.slope/4)
 	}
-	// The last try must not fall short: it aims a little higher.
+	// The last try must not fall short: it aims a little higher, the more the farther it goes.
 	aim := l.target
 	if len(l.tries) == l.most-1 {
-		aim += choose.ScoreSlack / 2
+		aim += choose.ScoreSlack/2 + lastCare*math.Abs(aim-last.score)
 	}
 	q := last.q + int(math.Round((aim-last.score)/slope))
 	below, above := 0, 101 // what is known to fall short, and what reaches the target

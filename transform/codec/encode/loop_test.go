@@ -1,9 +1,11 @@
 package encode
 
 import (
+	"bytes"
 	"math"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -52,5 +54,43 @@ func TestLoopEndsWhereNothingReaches(t *testing.T) {
 				t.Errorf("always near %v: q %d was kept, %d is better", always, best.q, other.q)
 			}
 		}
+	}
+}
+
+// TestLoopDoesNotTrustTheSlopeOfAFewQ takes the next step by what was foretold, too, where two tries lie so near that
+// their scores differ by chance: it does not jump.
+func TestLoopDoesNotTrustTheSlopeOfAFewQ(t *testing.T) {
+	l := loop{target: 70, slope: 0.45, level: levels(variant.WebP), most: loopEncodes}
+	l.tries = []try{{q: 72, score: 68.7}, {q: 75, score: 69.0}}
+	if q := l.next(); q < 77 || q > 82 {
+		t.Errorf("q %d after 72 and 75, want some more", q)
+	}
+}
+
+// TestLevelsAreThoseOfTheLibrary encodes a picture at each q: those of one level, and no others, make the same file.
+// Otherwise the loop makes a file twice, or takes for made what was not.
+func TestLevelsAreThoseOfTheLibrary(t *testing.T) {
+	const side = 64
+	samples := make([]byte, 3*side*side)
+	for i, state := 0, uint32(1); i < len(samples); i++ {
+		state = state*1664525 + 1013904223
+		samples[i] = byte(state >> 24)
+	}
+	im, err := vips.FromPixels(samples, side, side, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Free()
+	level := levels(variant.AVIF)
+	var last []byte
+	for q := 1; q <= 100; q++ {
+		made, err := im.Save(vips.Saving{Format: variant.AVIF, Q: q})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := bytes.Equal(made, last); same != (level(q) == level(q-1)) && q > 1 {
+			t.Errorf("q %d makes the file of the one before: %v", q, same)
+		}
+		last = made
 	}
 }
