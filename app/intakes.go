@@ -8,8 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/intake/nats"
 	"github.com/goldcrest/goldcrest/intake/rabbitmq"
 	"github.com/goldcrest/goldcrest/intake/sqs"
-	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 )
 
 // openIntakes opens the configured intakes, if any. They connect once the queue is open.
@@ -69,7 +69,7 @@ func openIntake(c intake.Config) (in intake.Intake, out intake.Outlet, end func(
 type teller struct{ b *background }
 
 // Tell implements prewarm.Teller.
-func (t teller) Tell(ctx context.Context, e prewarm.Event) error {
+func (t teller) Tell(ctx context.Context, e webhook.Event) error {
 	if e.Job.Callback != nil && e.Job.Callback.Outlet != "" {
 		return t.b.intakes.Tell(ctx, e)
 	}

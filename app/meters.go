@@ -6,9 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm/usage"
+
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/metrics"
-	"github.com/goldcrest/goldcrest/prewarm"
 )
 
 // expected are the label values of an instance with this configuration.
@@ -25,7 +26,7 @@ func expected(cfg config.Config) metrics.Expected {
 }
 
 // names are the names of the tokens that have one.
-func names(quotas map[string]prewarm.Quota) []string { return slices.Sorted(maps.Keys(quotas)) }
+func names(quotas map[string]usage.Quota) []string { return slices.Sorted(maps.Keys(quotas)) }
 
 // prewarmMeter counts for prewarm.
 type prewarmMeter struct {
@@ -34,7 +35,7 @@ type prewarmMeter struct {
 }
 
 // Used implements prewarm.Observer. Tokens that are no longer configured have no series.
-func (p prewarmMeter) Used(owner string, u prewarm.Usage) {
+func (p prewarmMeter) Used(owner string, u usage.Usage) {
 	if _, known := p.app.live.Load().quotas[owner]; known {
 		p.Metrics.Used(owner, metrics.Used{
 			Units: u.Units, Images: u.Images, Made: u.Made, Broken: u.Broken, Refused: u.Refused,

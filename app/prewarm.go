@@ -6,6 +6,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm/compat"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
+
 	"github.com/goldcrest/goldcrest/cache/s3store"
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/intake"
@@ -21,8 +25,8 @@ import (
 type background struct {
 	queue    *natsqueue.Queue
 	service  *prewarm.Service
-	compat   *prewarm.Compat
-	webhooks *prewarm.Webhooks
+	compat   *compat.Service
+	webhooks *webhook.Sender
 	intakes  *intake.Door // nil = there are none
 }
 
@@ -38,7 +42,7 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 	}
 	b := &background{}
 	a.prewarm = b // closed with the app, even if only a part of it is open
-	if b.webhooks, err = prewarm.NewWebhooks(cfg.Prewarm.Door.Callbacks, a.origin.Guarded(), nil); err != nil {
+	if b.webhooks, err = webhook.NewSender(cfg.Prewarm.Door.Callbacks, a.origin.Guarded(), nil); err != nil {
 		return err
 	}
 	queue, door := cfg.Prewarm.Queue, cfg.Prewarm.Door
@@ -56,7 +60,7 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 		Parser:      func() *variant.Parser { return a.live.Load().rules.Parser },
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
 		Sign:        a.sign, Tell: teller{b}, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,
-		Quotas:   func() map[string]prewarm.Quota { return a.live.Load().quotas },
+		Quotas:   func() map[string]usage.Quota { return a.live.Load().quotas },
 		Observer: prewarmMeter{a.metrics, a}, Log: a.log, Tracer: a.tracer(),
 	})
 	if err != nil {
@@ -71,18 +75,18 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 // openCompat opens the predecessor's call and, if configured, the access to its buckets.
 func (a *App) openCompat(ctx context.Context, b *background) (err error) {
 	cfg := a.live.Load().cfg
-	deps := prewarm.CompatDeps{
+	deps := compat.Deps{
 		Ledger: b.queue, Queue: b.queue, Warm: a.pipeline.Warm, Get: a.pipeline.Get,
 		Parser: func() *variant.Parser { return a.live.Load().rules.Parser },
 		Retry:  cfg.Prewarm.Door.Retry, Slots: cfg.Prewarm.Door.Workers, Most: cfg.Prewarm.Door.CallVariants, Accounts: b.service.Accounts(),
-		Observer: prewarmMeter{a.metrics, a}, Log: a.log,
+		Judged: prewarmMeter{a.metrics, a}.Judged, Log: a.log,
 	}
 	if len(cfg.Compat.Buckets) > 0 {
 		if deps.Sink, err = s3store.OpenSink(ctx, cfg.Cache.Store.S3, a.metrics); err != nil {
 			return err
 		}
 	}
-	b.compat, err = prewarm.NewCompat(cfg.Compat, deps)
+	b.compat, err = compat.New(cfg.Compat, deps)
 	return err
 }
 

@@ -11,12 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm/usage"
+
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/origin/localsource"
 	"github.com/goldcrest/goldcrest/origin/manners"
 	"github.com/goldcrest/goldcrest/origin/s3source"
-	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 )
@@ -25,8 +26,8 @@ import (
 type live struct {
 	cfg     config.Config // in force
 	rules   access.Rules
-	quotas  map[string]prewarm.Quota // of all tokens, by name
-	restart []string                 // changed keys that need a restart
+	quotas  map[string]usage.Quota // of all tokens, by name
+	restart []string               // changed keys that need a restart
 }
 
 // newLive builds it.

@@ -20,8 +20,10 @@ import (
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/compat"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
@@ -62,7 +64,7 @@ type Config struct {
 	// none.
 	Intakes []intake.Config `yaml:"intakes"`
 	// Compat configures the predecessor's call.
-	Compat prewarm.CompatConfig `yaml:"compat"`
+	Compat compat.Config `yaml:"compat"`
 	// Presets are named options for URLs: a name and its options. Empty = none.
 	Presets map[string]string `yaml:"presets"`
 	// OnlyPresets refuses every URL whose options are not presets.
@@ -245,8 +247,8 @@ func (c Config) validatePrewarm() error {
 		}
 	}
 	for _, t := range c.API.Tokens {
-		if t.Quota.ImagesADay > 0 && p.Door.Keep < prewarm.LeastQuotaKeep {
-			errs = append(errs, fmt.Errorf("api.tokens (%s): quota.images_a_day needs a prewarm.keep of %v at least: what was used is kept for as long", t.Name, prewarm.LeastQuotaKeep))
+		if t.Quota.ImagesADay > 0 && p.Door.Keep < usage.LeastKeep {
+			errs = append(errs, fmt.Errorf("api.tokens (%s): quota.images_a_day needs a prewarm.keep of %v at least: what was used is kept for as long", t.Name, usage.LeastKeep))
 		}
 	}
 	for _, b := range c.Compat.Buckets {

@@ -7,7 +7,8 @@ import (
 
 	"github.com/goldcrest/goldcrest/intake/bucketevents"
 	"github.com/goldcrest/goldcrest/intake/sqs"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/compat"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
@@ -33,9 +34,9 @@ func TestValidatePrewarm(t *testing.T) {
 		{"a format", func(c *Config) { c.Prewarm.Door.Formats = []string{"gif"} }, "prewarm.formats"},
 		{"no queue", func(c *Config) { c.Prewarm.Queue.Dir = "" }, "prewarm.queue"},
 		{"callbacks without a secret", func(c *Config) { c.Prewarm.Door.Callbacks.Allow = []string{"b.example"} }, "prewarm.callbacks.secrets"},
-		{"a quota", func(c *Config) { c.API.Tokens = []access.Token{{Name: "a", Quota: prewarm.Quota{ImagesADay: 1}}} }, ""},
+		{"a quota", func(c *Config) { c.API.Tokens = []access.Token{{Name: "a", Quota: usage.Quota{ImagesADay: 1}}} }, ""},
 		{"a quota that is forgotten within the day", func(c *Config) {
-			c.API.Tokens, c.Prewarm.Door.Keep = []access.Token{{Name: "a", Quota: prewarm.Quota{ImagesADay: 1}}}, 23*time.Hour
+			c.API.Tokens, c.Prewarm.Door.Keep = []access.Token{{Name: "a", Quota: usage.Quota{ImagesADay: 1}}}, 23*time.Hour
 		}, "api.tokens (a): quota.images_a_day needs a prewarm.keep of 24h"},
 		{"a bucket", func(c *Config) {
 			c.Prewarm.Buckets = bucketevents.Rules{{Bucket: "b", Source: "https://b.example/{key}"}}
@@ -55,7 +56,7 @@ func TestValidatePrewarm(t *testing.T) {
 			c.Prewarm.BucketQueues = []BucketQueue{{Token: "store", SQS: queue}}
 		}, `prewarm.bucket_queues[0]: token: no token "store" in api.tokens has the scope events`},
 		{"the store's own bucket", func(c *Config) {
-			c.Cache.Store.S3.Bucket, c.Compat.Buckets = "pictures", []prewarm.CompatBucket{{Name: "pictures"}}
+			c.Cache.Store.S3.Bucket, c.Compat.Buckets = "pictures", []compat.Bucket{{Name: "pictures"}}
 		}, "compat.buckets: pictures is the store's own bucket"},
 	} {
 		c := Default()

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/intake"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 )
@@ -18,7 +18,7 @@ func TestCheckSecretFiles(t *testing.T) {
 		"signing.keys[0].key_file": func(c *Config, file string) { c.Signing.Keys = []signing.Key{{KeyFile: file}} },
 		"api.tokens[1].token_file": func(c *Config, file string) { c.API.Tokens = []access.Token{{Token: "x"}, {TokenFile: file}} },
 		"prewarm.callbacks.secrets[0].secret_file": func(c *Config, file string) {
-			c.Prewarm.Door.Callbacks.Secrets = []prewarm.CallbackSecret{{SecretFile: file}}
+			c.Prewarm.Door.Callbacks.Secrets = []webhook.Secret{{SecretFile: file}}
 		},
 		"intakes[0].url_file": func(c *Config, file string) {
 			c.Intakes = []intake.Config{{Broker: intake.Broker{URLFile: file}}}

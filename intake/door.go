@@ -19,15 +19,17 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pause"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 )
 
 // Calls accepts calls and returns their verdicts. Implemented by prewarm.Service.
 type Calls interface {
 	Weigh(call unit.Call) (int, error)
 	Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call unit.Call) (prewarm.Accepted, error)
-	Results(ctx context.Context, id string, f prewarm.ResultFilter, cursor string,
-		limit int) ([]prewarm.Verdict, string, error)
+	Results(ctx context.Context, id string, f ledger.ResultFilter, cursor string,
+		limit int) ([]ledger.Verdict, string, error)
 }
 
 // Caller has the rights of an intake's token.
@@ -254,7 +256,7 @@ func (o *one) accept(ctx context.Context, m Message) (known bool, err error) {
 	}
 	call.Request, call.Key, call.Rights = m.ID, who.Key, who.Rights
 	if call.Callback == nil && o.outlet != nil {
-		call.Callback = &unit.Callback{Outlet: o.cfg.Name, Events: []string{prewarm.JobDone}}
+		call.Callback = &unit.Callback{Outlet: o.cfg.Name, Events: []string{webhook.JobDone}}
 	}
 	a, err := o.door.deps.Calls.Accept(ctx, o.cfg.Token, "intake "+o.cfg.Name+" "+m.ID, sum, call)
 	if err != nil {

@@ -17,7 +17,9 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/intake/intaketest"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 )
 
 // calls is the accept path: it makes one job of each idempotency key, as prewarm.Service does.
@@ -40,11 +42,11 @@ func (c *calls) Accept(_ context.Context, token, idem string, sum [32]byte,
 	if known, ok := c.jobs[token+idem]; ok && known != sum {
 		return a, fault.New(fault.IdempotencyConflict, "calls.Accept", "another body", nil)
 	} else if ok {
-		return prewarm.Accepted{Job: prewarm.Job{ID: "job"}, Replayed: true}, nil
+		return prewarm.Accepted{Job: ledger.Job{ID: "job"}, Replayed: true}, nil
 	}
 	c.jobs[token+idem] = sum
 	c.got = append(c.got, call)
-	a = prewarm.Accepted{Job: prewarm.Job{ID: "job"}, Units: func(yield func(prewarm.AcceptedUnit) bool) {
+	a = prewarm.Accepted{Job: ledger.Job{ID: "job"}, Units: func(yield func(prewarm.AcceptedUnit) bool) {
 		for i, u := range call.Units {
 			if u.Err != nil && !yield(prewarm.AcceptedUnit{Index: i, ID: u.ID, Err: u.Err}) {
 				return
@@ -54,18 +56,18 @@ func (c *calls) Accept(_ context.Context, token, idem string, sum [32]byte,
 	return a, nil
 }
 
-func (c *calls) Results(_ context.Context, _ string, f prewarm.ResultFilter, cursor string,
-	_ int) ([]prewarm.Verdict, string, error) {
+func (c *calls) Results(_ context.Context, _ string, f ledger.ResultFilter, cursor string,
+	_ int) ([]ledger.Verdict, string, error) {
 	if f.For.Name != "shop" {
 		return nil, "", fault.New(fault.NoSuchJob, "calls.Results", "not yours", nil)
 	}
-	row := func(i int, state prewarm.State) prewarm.Verdict {
-		return prewarm.Verdict{Unit: i, UnitID: fmt.Sprint("u", i), Source: strings.Repeat("s", 3000), State: state}
+	row := func(i int, state ledger.State) ledger.Verdict {
+		return ledger.Verdict{Unit: i, UnitID: fmt.Sprint("u", i), Source: strings.Repeat("s", 3000), State: state}
 	}
 	if cursor == "" { // Rows of one unit may come apart: two units share a picture.
-		return []prewarm.Verdict{row(1, prewarm.Made), row(0, prewarm.Broken)}, "next", nil
+		return []ledger.Verdict{row(1, ledger.Made), row(0, ledger.Broken)}, "next", nil
 	}
-	return slices.Repeat([]prewarm.Verdict{row(1, prewarm.Broken)}, 100), "", nil
+	return slices.Repeat([]ledger.Verdict{row(1, ledger.Broken)}, 100), "", nil
 }
 
 // meter counts by outcome.
@@ -292,9 +294,9 @@ func TestBrokerAway(t *testing.T) {
 	})
 }
 
-func jobEnd() prewarm.Event {
-	j := prewarm.Job{ID: "job", Request: "m-1", State: prewarm.Partial, Callback: &unit.Callback{Outlet: "shop"}}
-	return prewarm.Event{ID: "job-2-done", Type: prewarm.JobDone, Job: j, At: time.Unix(1_800_000_000, 0)}
+func jobEnd() webhook.Event {
+	j := ledger.Job{ID: "job", Request: "m-1", State: ledger.Partial, Callback: &unit.Callback{Outlet: "shop"}}
+	return webhook.Event{ID: "job-2-done", Type: webhook.JobDone, Job: j, At: time.Unix(1_800_000_000, 0)}
 }
 
 // The verdicts of a job come unit by unit, in parts that brokers take, and then its end; a second time with the same
@@ -321,15 +323,15 @@ func TestTell(t *testing.T) {
 	var first, part struct {
 		Type string
 		Data struct {
-			State       prewarm.State
+			State       ledger.State
 			Part, Parts int
-			Verdicts    []prewarm.Verdict
+			Verdicts    []ledger.Verdict
 		}
 	}
 	if err := errors.Join(json.Unmarshal(all[0].Body, &first), json.Unmarshal(all[2].Body, &part)); err != nil {
 		t.Fatal(err)
 	}
-	if first.Data.State != prewarm.Failed || part.Data.State != prewarm.Partial || part.Data.Part != 1 ||
+	if first.Data.State != ledger.Failed || part.Data.State != ledger.Partial || part.Data.Part != 1 ||
 		part.Data.Parts != 2 {
 		t.Errorf("states %+v and %+v", first.Data.State, part.Data)
 	}

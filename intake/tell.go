@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
+
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
@@ -28,7 +31,7 @@ type unitData struct {
 	Request  string            `json:"request_id"` // the message's id
 	Index    int               `json:"index"`
 	ID       string            `json:"id"`
-	State    prewarm.State     `json:"state"`
+	State    ledger.State      `json:"state"`
 	Part     int               `json:"part"` // from 0
 	Parts    int               `json:"parts"`
 	Verdicts []json.RawMessage `json:"verdicts"` // as rows of the job's results
@@ -46,10 +49,10 @@ type refusedData struct {
 // maxPart is the maximum size of the verdicts of one notice in bytes: brokers accept messages of 1 MiB.
 const maxPart = 256 << 10
 
-// Tell implements prewarm.Teller for jobs of an intake: it publishes their verdicts, then their end. A failed Tell is
+// Tell implements webhook.Teller for jobs of an intake: it publishes their verdicts, then their end. A failed Tell is
 // repeated as a whole, with the same ids.
-func (d *Door) Tell(ctx context.Context, e prewarm.Event) error {
-	if e.Type != prewarm.JobDone || e.Job.Callback == nil {
+func (d *Door) Tell(ctx context.Context, e webhook.Event) error {
+	if e.Type != webhook.JobDone || e.Job.Callback == nil {
 		return nil
 	}
 	var o *one
@@ -83,13 +86,13 @@ func (d *Door) Tell(ctx context.Context, e prewarm.Event) error {
 type told struct {
 	id    string
 	rows  []json.RawMessage
-	count map[prewarm.State]int
+	count map[ledger.State]int
 }
 
 // tellUnits publishes the verdicts of a job, unit by unit.
-func (o *one) tellUnits(ctx context.Context, e prewarm.Event) error {
+func (o *one) tellUnits(ctx context.Context, e webhook.Event) error {
 	units := map[int]*told{}
-	filter := prewarm.ResultFilter{For: prewarm.Caller{Name: o.cfg.Token}}
+	filter := ledger.ResultFilter{For: ledger.Caller{Name: o.cfg.Token}}
 	for cursor := ""; ; {
 		rows, next, err := o.door.deps.Calls.Results(ctx, e.Job.ID, filter, cursor, 1000)
 		if fault.KindOf(err) == fault.NoSuchJob {
@@ -115,10 +118,10 @@ func (o *one) tellUnits(ctx context.Context, e prewarm.Event) error {
 	return nil
 }
 
-func add(units map[int]*told, row prewarm.Verdict) error {
+func add(units map[int]*told, row ledger.Verdict) error {
 	u := units[row.Unit]
 	if u == nil {
-		u = &told{id: row.UnitID, count: map[prewarm.State]int{}}
+		u = &told{id: row.UnitID, count: map[ledger.State]int{}}
 		units[row.Unit] = u
 	}
 	text, err := json.Marshal(row)
@@ -131,19 +134,19 @@ func add(units map[int]*told, row prewarm.Verdict) error {
 }
 
 // state sums up the verdicts of a unit, as for a job.
-func (u *told) state() prewarm.State {
-	good := u.count[prewarm.Made] + u.count[prewarm.Present] + u.count[prewarm.Skipped]
+func (u *told) state() ledger.State {
+	good := u.count[ledger.Made] + u.count[ledger.Present] + u.count[ledger.Skipped]
 	switch {
 	case good == len(u.rows):
-		return prewarm.Done
+		return ledger.Done
 	case good > 0:
-		return prewarm.Partial
-	case u.count[prewarm.Cancelled] == len(u.rows):
-		return prewarm.Cancelled
-	case u.count[prewarm.Expired] == len(u.rows):
-		return prewarm.Expired
+		return ledger.Partial
+	case u.count[ledger.Cancelled] == len(u.rows):
+		return ledger.Cancelled
+	case u.count[ledger.Expired] == len(u.rows):
+		return ledger.Expired
 	}
-	return prewarm.Failed
+	return ledger.Failed
 }
 
 // parts splits rows so that each part fits.
@@ -159,7 +162,7 @@ func parts(rows []json.RawMessage) (out [][]json.RawMessage) {
 	return out
 }
 
-func (o *one) tellUnit(ctx context.Context, e prewarm.Event, index int, u *told) error {
+func (o *one) tellUnit(ctx context.Context, e webhook.Event, index int, u *told) error {
 	all := parts(u.rows)
 	for i, rows := range all {
 		body, err := json.Marshal(notice{UnitDone, e.At.UTC(), unitData{
@@ -178,7 +181,7 @@ func (o *one) tellUnit(ctx context.Context, e prewarm.Event, index int, u *told)
 }
 
 // refusedNotice is the notice of a unit that could not be parsed.
-func refusedNotice(j prewarm.Job, u prewarm.AcceptedUnit, message string) (Notice, error) {
+func refusedNotice(j ledger.Job, u prewarm.AcceptedUnit, message string) (Notice, error) {
 	data := refusedData{j.ID, message, u.Index, u.ID, u.Err}
 	body, err := json.Marshal(notice{UnitRefused, j.CreatedAt.UTC(), data})
 	if err != nil {

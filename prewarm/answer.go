@@ -9,7 +9,10 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
@@ -17,7 +20,7 @@ import (
 
 // Accepted is the answer to a prewarm call.
 type Accepted struct {
-	Job      Job
+	Job      ledger.Job
 	Units    iter.Seq[AcceptedUnit] // made one by one as they are read: those of a large call need not be in memory together
 	Replayed bool                   // the Idempotency-Key was known: the job is an earlier one
 }
@@ -34,10 +37,19 @@ type AcceptedUnit struct {
 	Data   func(io.Writer) error   // writes the rewritten or enriched unit; nil = the call did not ask for it
 }
 
+// UnitBudget is what became of a unit's budget.
+type UnitBudget struct {
+	Bytes int64 `json:"bytes"` // for all images of the unit, in one variant and format
+	Share int64 `json:"share"` // of each image
+	// Used is what the images take in the variant and format that takes most; null = not all of them are known yet.
+	Used *int64 `json:"used"`
+	Over bool   `json:"over"` // more is used than was to be
+}
+
 // AcceptedImage is what is known of one image of a unit.
 type AcceptedImage struct {
 	Pointer, Source string
-	State           State
+	State           ledger.State
 	Reason          fault.Kind // "" = none
 	Variants        []AcceptedVariant
 }
@@ -47,22 +59,10 @@ type AcceptedVariant struct {
 	Name          string
 	Format        variant.Format // Open where negotiation chooses it
 	URL           string         // signed; works at once. "" for a source that cannot have one
-	State         State
+	State         ledger.State
 	Bytes         int64  // 0 = not known, or there are several formats
 	Width, Height int    // 0 = not known
 	Placeholder   string // a ThumbHash of the pixels in base64; "" = not known
-}
-
-// ResultFilter chooses verdicts.
-type ResultFilter struct {
-	For   Caller
-	State State // "" = all
-}
-
-// BrokenCount is one row of the feed of broken sources; At is when it was seen last.
-type BrokenCount struct {
-	BrokenSource
-	Count int `json:"count"` // how often it was found broken
 }
 
 // CheckAsk asks for the state of one variant by its key, or of all variants of one source.
@@ -78,9 +78,9 @@ type CheckAsk struct {
 // is known to be, else unknown.
 type Checked struct {
 	Ask      CheckAsk
-	State    State
+	State    ledger.State
 	Reason   fault.Kind
-	Variants []Verdict // one per variant and format; of a key: none
+	Variants []ledger.Verdict // one per variant and format; of a key: none
 }
 
 // Stats is the present state of the prewarm door.
@@ -96,7 +96,7 @@ type Observer interface {
 	Accepted(units, images int)
 	Judged(state string, kind string, variants int)
 	Told(outcome string) // ok, again, given_up
-	Used(owner string, u Usage)
+	Used(owner string, u usage.Usage)
 }
 
 // Stored is what is asked of what is stored, beside Known.
@@ -109,8 +109,8 @@ type Stored struct {
 
 // Deps is what a Service works with. All but Tell, Observer and Log must be set.
 type Deps struct {
-	Ledger Ledger
-	Queue  Queue
+	Ledger ledger.Store
+	Queue  ledger.Queue
 	// Warm makes what is missing of the variants of one source.
 	Warm func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
 	// Known tells without any work whether variants are stored: Present, or not, or Err where the store does not
@@ -126,8 +126,8 @@ type Deps struct {
 	// in a URL. A ttl of 0 never expires.
 	Sign func(key, source, options string, ttl, round time.Duration) (string, error)
 	// Quotas are those of all owners that are configured, those without a limit too; nil = there are none.
-	Quotas func() map[string]Quota
-	Tell   Teller // nil = nobody is told
+	Quotas func() map[string]usage.Quota
+	Tell   webhook.Teller // nil = nobody is told
 	// Forget makes a source that is known to be bad be asked again; nil = such knowledge ends by itself.
 	Forget func(source string)
 	// Basis stands for all that a verdict on a source comes of beside the source, as limits and decoders do: once it

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -57,7 +58,7 @@ func TestBudgetIsKeptAndTold(t *testing.T) {
 	if b := units(a)[1].Budget; b == nil || b.Used == nil || *b.Used != 20_000 || b.Over {
 		t.Errorf("after the work: got %+v, want 20000 of 20000 used", b)
 	}
-	rows, _, err := d.Results(t.Context(), a.Job.ID, ResultFilter{For: everyone}, "", 100)
+	rows, _, err := d.Results(t.Context(), a.Job.ID, ledger.ResultFilter{For: everyone}, "", 100)
 	if err != nil || len(rows) != 6 {
 		t.Fatalf("got %d rows, %v", len(rows), err)
 	}

@@ -3,12 +3,13 @@ package prewarm
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/draft"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
@@ -25,7 +26,7 @@ func (s *Service) Check(ctx context.Context, asks []CheckAsk, tell func(Checked)
 			return err
 		}
 		sum += n
-		if err := withinCall(sum, s.cfg.CallVariants); err != nil {
+		if err := draft.WithinCall(sum, s.cfg.CallVariants); err != nil {
 			return err
 		}
 	}
@@ -50,14 +51,14 @@ type checking struct {
 	ctx     context.Context
 	parser  *variant.Parser
 	asks    []unit.VariantAsk // that plan was made for; those of one unit follow each other
-	plan    *plan
+	plan    *ledger.Plan
 	pending map[string]bool   // what active jobs have to do; nil = not read yet
 	judged  map[string]judged // by source: what is not stored
 }
 
 // judged is what is known of a source that is not stored.
 type judged struct {
-	state  State
+	state  ledger.State
 	reason fault.Kind
 }
 
@@ -73,22 +74,22 @@ func (c *checking) weigh(a CheckAsk) (int, error) {
 	return len(p.Targets), nil
 }
 
-func (c *checking) planOf(asks []unit.VariantAsk) (*plan, error) {
+func (c *checking) planOf(asks []unit.VariantAsk) (*ledger.Plan, error) {
 	if c.plan != nil && slices.Equal(asks, c.asks) {
 		return c.plan, nil
 	}
-	p := c.s.newPlanner(asks)
-	if _, err := p.plan(nil); err != nil {
+	p := c.s.NewPlanner(asks)
+	if _, err := p.Plan(nil); err != nil {
 		return nil, err
 	}
-	c.asks, c.plan = asks, p.plans[0]
+	c.asks, c.plan = asks, p.Plans[0]
 	return c.plan, nil
 }
 
 func (c *checking) check(a CheckAsk) (Checked, error) {
 	out := Checked{Ask: a}
 	hash, err := c.stored(a, &out)
-	if err != nil || out.State != Unknown || len(hash) < hashDigits {
+	if err != nil || out.State != ledger.Unknown || len(hash) < ledger.HashDigits {
 		return out, err
 	}
 	known, ok := c.judged[hash]
@@ -109,18 +110,18 @@ func (c *checking) judge(hash string) (known judged, err error) {
 			return known, err
 		}
 	}
-	if c.pending[hash[:hashDigits]] {
-		return judged{state: Pending}, nil
+	if c.pending[hash[:ledger.HashDigits]] {
+		return judged{state: ledger.Pending}, nil
 	}
-	known.state, known.reason, err = c.s.checkBroken(c.ctx, hash)
+	known.state, known.reason, err = c.s.CheckBroken(c.ctx, hash)
 	return known, err
 }
 
 // answer gives the answer for what is not stored.
-func (c *Checked) answer(state State, reason fault.Kind) {
+func (c *Checked) answer(state ledger.State, reason fault.Kind) {
 	c.State, c.Reason = state, reason
 	for i := range c.Variants {
-		if v := &c.Variants[i]; v.State == Unknown {
+		if v := &c.Variants[i]; v.State == ledger.Unknown {
 			v.State, v.Reason = state, reason
 		}
 	}
@@ -129,7 +130,7 @@ func (c *Checked) answer(state State, reason fault.Kind) {
 // stored asks the store: present, or unknown. It gives the hash of the source.
 func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 	s, ctx := c.s, c.ctx
-	out.State = Unknown
+	out.State = ledger.Unknown
 	if a.Key != "" {
 		if words := strings.Split(a.Key, "/"); len(words) == 4 {
 			hash = words[2]
@@ -140,9 +141,9 @@ func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 		present, err := s.deps.KnownKey(ctx, a.Key, a.Within)
 		switch {
 		case present:
-			out.State = Present
+			out.State = ledger.Present
 		case errors.Is(err, reach.ErrBeyond):
-			out.State, out.Reason, err = Broken, fault.SourceNotAllowed, nil
+			out.State, out.Reason, err = ledger.Broken, fault.SourceNotAllowed, nil
 		}
 		return hash, err
 	}
@@ -150,105 +151,58 @@ func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 	if err != nil {
 		return "", err
 	}
-	refs, err := p.refs(c.parser, a.Source, a.Share, a.Within)
+	refs, err := p.Refs(c.parser, a.Source, a.Share, a.Within)
 	if err != nil {
-		out.State, out.Reason = Broken, fault.KindOf(err)
+		out.State, out.Reason = ledger.Broken, fault.KindOf(err)
 		return "", nil
 	}
-	out.State = Present
+	out.State = ledger.Present
 	for i, w := range s.deps.Known(ctx, refs) {
 		beyond := errors.Is(w.Err, reach.ErrBeyond)
 		if w.Err != nil && !beyond {
 			return "", w.Err
 		}
-		v := Verdict{Source: refs[i].Source, Name: p.Targets[i].Name, Format: string(p.specs[i].Format), Key: refs[i].Key(), State: Unknown}
+		v := ledger.Verdict{Source: refs[i].Source, Name: p.Targets[i].Name, Format: string(p.Specs[i].Format), Key: refs[i].Key(), State: ledger.Unknown}
 		switch {
 		case beyond:
-			v.State, v.Reason = Broken, fault.SourceNotAllowed
-			out.State, out.Reason = Broken, fault.SourceNotAllowed
+			v.State, v.Reason = ledger.Broken, fault.SourceNotAllowed
+			out.State, out.Reason = ledger.Broken, fault.SourceNotAllowed
 		case w.Present:
-			o := &work{Verdicts: make([]*outcome, 1)}
-			o.store(0, w, Present, s.deps.Now())
-			v.State, v.Bytes, v.Width, v.Height, v.From = Present, o.Verdicts[0].Bytes, o.Verdicts[0].Width, o.Verdicts[0].Height, o.From
-			v.Format = string(cmp.Or(o.Verdicts[0].Format, p.specs[i].Format))
-		case out.State == Present:
-			out.State = Unknown
+			o := &ledger.Image{Verdicts: make([]*ledger.Outcome, 1)}
+			o.Store(0, w.Meta, ledger.Present, s.deps.Now())
+			v.State, v.Bytes, v.Width, v.Height, v.From = ledger.Present, o.Verdicts[0].Bytes, o.Verdicts[0].Width, o.Verdicts[0].Height, o.From
+			v.Format = string(cmp.Or(o.Verdicts[0].Format, p.Specs[i].Format))
+		case out.State == ledger.Present:
+			out.State = ledger.Unknown
 		}
 		out.Variants = append(out.Variants, v)
 	}
 	return refs[0].SourceHash(), nil
 }
 
-// checkBroken tells whether a source is known to be broken, and why.
-func (s *Service) checkBroken(ctx context.Context, hash string) (State, fault.Kind, error) {
-	if strings.Trim(hash, "0123456789abcdef") != "" {
-		return Unknown, "", nil
-	}
-	r, err := s.deps.Ledger.Read(ctx, "broken."+hash)
-	if errors.Is(err, ErrNoRecord) {
-		return Unknown, "", nil
-	}
-	var b brokenRecord
-	if err == nil {
-		err = json.Unmarshal(r.Body, &b)
-	}
-	if err == nil && b.Basis != s.basis() {
-		return Unknown, "", nil
-	}
-	return Broken, b.Reason, err
-}
-
 // pendingSources are the sources, by the first digits of their hashes, that active jobs still have to do.
 func (s *Service) pendingSources(ctx context.Context) (map[string]bool, error) {
 	pending := map[string]bool{}
-	err := s.eachActive(ctx, func(v *view) {
-		for _, t := range v.tasks {
-			for _, hash := range t.tally.hashes {
-				pending[hash] = true
-			}
+	err := s.EachActive(ctx, func(v *ledger.View) {
+		_, sources := v.Left()
+		for _, hash := range sources {
+			pending[hash] = true
 		}
 	})
 	return pending, err
 }
 
-// eachActive gives the view of each job that has not ended, under its lock.
-func (s *Service) eachActive(ctx context.Context, each func(*view)) error {
-	var ids []string
-	err := s.deps.Ledger.List(ctx, Scan{Prefix: "active"}, func(r Record) bool {
-		ids = append(ids, r.Key[len("active."):])
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		v, err := s.view(ctx, id)
-		if fault.KindOf(err) == fault.NoSuchJob {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		v.mu.Lock()
-		if !v.job.Ended {
-			each(v)
-		}
-		v.mu.Unlock()
-	}
-	return nil
-}
-
 // Stats tells the present state.
 func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	out := Stats{Working: s.slots.working(), Waiting: map[string]int{}}
-	err := s.eachActive(ctx, func(v *view) {
+	err := s.EachActive(ctx, func(v *ledger.View) {
 		out.Jobs++
-		out.Variants += v.pending()
+		out.Variants += v.Describe(s.deps.Now()).Counts.Pending
 	})
 	if err != nil {
 		return out, err
 	}
-	for _, lane := range []string{LaneHigh, LaneNormal, LaneLow, LaneTell} {
+	for _, lane := range []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow, ledger.LaneTell} {
 		if out.Waiting[lane], err = s.deps.Queue.Waiting(ctx, lane); err != nil {
 			return out, err
 		}

@@ -8,16 +8,19 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/compat"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // The predecessor's call is held to the same quotas: each picture is a unit.
 func TestQuotaOfTheCompatCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {UnitsQueued: 2, ImagesADay: 4}}}
+		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 2, ImagesADay: 4}}}
 		d := newQuotaDoor(t, m, q)
 		defer d.Close()
-		c, err := NewCompat(CompatConfig{Buckets: []CompatBucket{{Name: "old", Prefix: "p"}}}, CompatDeps{
+		c, err := compat.New(compat.Config{Buckets: []compat.Bucket{{Name: "old", Prefix: "p"}}}, compat.Deps{
 			Ledger: m, Queue: m, Sink: nowhere{}, Parser: d.deps.Parser, Accounts: d.Accounts(),
 			Warm: func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
 				return []pipeline.Warmed{{Ref: refs[0]}}
@@ -33,7 +36,13 @@ func TestQuotaOfTheCompatCall(t *testing.T) {
 		}
 		post := func(want fault.Kind, images ...string) {
 			t.Helper()
-			wantFault(t, images[0], c.Accept(t.Context(), "anna", compatCall(images...)), want)
+			call := compat.Call{Bucket: "old", Quality: 90}
+			for i := 0; i < len(images); i += 2 {
+				call.Images = append(call.Images, compat.Image{Key: images[i], Source: images[i+1]})
+			}
+			if err := c.Accept(t.Context(), "anna", call); fault.KindOf(err) != want {
+				t.Errorf("%s: got %v, want %q", images[0], err, want)
+			}
 		}
 		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2")
 		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2") // The same wishes, sent again, count once.
@@ -52,7 +61,8 @@ func TestQuotaOfTheCompatCall(t *testing.T) {
 		cancel()
 		running.Wait()
 		got := d.usage(t, anna, "")[0].Days[0].Usage
-		want := Usage{Units: 3, Images: 3, Made: 3, Refused: 3, Bytes: Bytes{Source: 300, Stored: 90, Saved: 210}}
+		want := usage.Usage{Units: 3, Images: 3, Made: 3, Refused: 3,
+			Bytes: ledger.Bytes{Source: 300, Stored: 90, Saved: 210}}
 		if got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -32,7 +33,7 @@ type Config struct {
 	// Keep is how long jobs, verdicts and idempotency keys are kept.
 	Keep time.Duration `yaml:"keep"`
 	// Callbacks is whom backends may have told about their jobs.
-	Callbacks CallbackConfig `yaml:"callbacks"`
+	Callbacks webhook.Config `yaml:"callbacks"`
 
 	// Drain is how long a stopping worker may take to end the images that it has begun; the composition root sets it
 	// from server.drain.

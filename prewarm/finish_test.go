@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
@@ -21,16 +22,16 @@ func TestSweepMendsJobs(t *testing.T) {
 			d.memory.mu.Unlock()
 		},
 		"all is settled, and its end not written": func(t *testing.T, d *door, job string) {
-			r, err := d.memory.Read(t.Context(), taskKey(job, 0))
+			r, err := d.memory.Read(t.Context(), ledger.TaskKey(job, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
-			k, err := readTask(r)
+			k, err := ledger.ReadTask(r)
 			if err != nil {
 				t.Fatal(err)
 			}
-			k.close(Made, time.Now())
-			written, err := k.record(job, 0)
+			k.Close(ledger.Made, time.Now())
+			written, err := k.Record(job, 0)
 			if err == nil {
 				err = d.memory.Write(t.Context(), written)
 			}
@@ -51,11 +52,11 @@ func TestSweepMendsJobs(t *testing.T) {
 				hurt(t, d, a.Job.ID)
 				defer d.run(t)()
 				j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
-				if err != nil || j.State != Done || j.Counts.Made != 1 {
+				if err != nil || j.State != ledger.Done || j.Counts.Made != 1 {
 					t.Errorf("got %+v %v", j, err)
 				}
 				now, err := d.Refresh(t.Context(), a, call)
-				if err != nil || units(now)[0].Images[0].State != Made || now.Job.State != Done {
+				if err != nil || units(now)[0].Images[0].State != ledger.Made || now.Job.State != ledger.Done {
 					t.Errorf("the answer is now %+v %v", now, err)
 				}
 				time.Sleep(3 * time.Minute)
@@ -68,10 +69,10 @@ func TestSweepMendsJobs(t *testing.T) {
 }
 
 // lagging is a Ledger whose listings come from a server that has not caught up with any task.
-type lagging struct{ Ledger }
+type lagging struct{ ledger.Store }
 
-func (l lagging) List(ctx context.Context, s Scan, yield func(Record) bool) error {
-	return l.Ledger.List(ctx, s, func(r Record) bool { return strings.HasPrefix(r.Key, "task.") || yield(r) })
+func (l lagging) List(ctx context.Context, s ledger.Scan, yield func(ledger.Record) bool) error {
+	return l.Store.List(ctx, s, func(r ledger.Record) bool { return strings.HasPrefix(r.Key, "task.") || yield(r) })
 }
 
 // Ensure tasks that a listing lacks are not taken for lost: a job ends with the verdicts that its results have.
@@ -83,7 +84,7 @@ func TestListingThatLagsLosesNoTask(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.run(t)()
-		if j, err := d.Job(t.Context(), a.Job.ID, time.Hour); err != nil || j.State != Done || j.Counts.Made != 1 || j.Counts.Failed != 0 {
+		if j, err := d.Job(t.Context(), a.Job.ID, time.Hour); err != nil || j.State != ledger.Done || j.Counts.Made != 1 || j.Counts.Failed != 0 {
 			t.Errorf("got %+v %v", j, err)
 		}
 	})
@@ -99,16 +100,16 @@ func TestSweepCarriesOnRetry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := d.memory.Read(t.Context(), taskKey(a.Job.ID, 0))
+		r, err := d.memory.Read(t.Context(), ledger.TaskKey(a.Job.ID, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := readTask(r)
+		k, err := ledger.ReadTask(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		k.Works[0].close(Broken, fault.SourceNotFound, time.Now())
-		written, err := k.record(a.Job.ID, 0)
+		k.Images[0].Close(ledger.Broken, fault.SourceNotFound, time.Now())
+		written, err := k.Record(a.Job.ID, 0)
 		if err == nil {
 			err = d.memory.Write(t.Context(), written)
 		}
@@ -120,10 +121,10 @@ func TestSweepCarriesOnRetry(t *testing.T) {
 		if err := d.finishIfDone(t.Context(), a.Job.ID); err != nil {
 			t.Fatal(err)
 		}
-		if j, err := d.Job(t.Context(), a.Job.ID, 0); err != nil || j.State != Failed {
+		if j, err := d.Job(t.Context(), a.Job.ID, 0); err != nil || j.State != ledger.Failed {
 			t.Fatalf("got %+v %v, want a failed job", j, err)
 		}
-		d.memory.onWrite = func(r *Record) error { // Its job's record is the one write that does not happen.
+		d.memory.onWrite = func(r *ledger.Record) error { // Its job's record is the one write that does not happen.
 			if r.Key[:3] == "job" {
 				return fault.New(fault.Overloaded, "test", "for a test", nil)
 			}
@@ -136,7 +137,7 @@ func TestSweepCarriesOnRetry(t *testing.T) {
 		defer d.run(t)()
 		time.Sleep(5 * time.Minute)
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
-		if err != nil || j.State != Done || j.Counts.Made != 1 || !forgotten {
+		if err != nil || j.State != ledger.Done || j.Counts.Made != 1 || !forgotten {
 			t.Errorf("got %+v %v; its source was asked anew: %v", j, err, forgotten)
 		}
 	})
@@ -150,7 +151,7 @@ func TestAnEndIsToldOnce(t *testing.T) {
 			deps.Tell, deps.CheckCallback = l, func(unit.Callback) error { return nil }
 		})
 		written := time.Now().Add(2 * time.Minute)
-		d.memory.onWrite = func(r *Record) error {
+		d.memory.onWrite = func(r *ledger.Record) error {
 			if strings.HasPrefix(r.Key, "job.") && r.Revision > 0 && time.Now().Before(written) {
 				return fault.New(fault.Overloaded, "test", "for a test", nil)
 			}
@@ -168,7 +169,7 @@ func TestAnEndIsToldOnce(t *testing.T) {
 			t.Errorf("%d ends were told before it was written down, want 1", done)
 		}
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
-		if err != nil || j.State != Done || time.Now().Before(written) {
+		if err != nil || j.State != ledger.Done || time.Now().Before(written) {
 			t.Errorf("got %+v %v", j, err)
 		}
 		time.Sleep(time.Minute)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -18,31 +19,31 @@ func TestHTMLInThePlaceOfAnImage(t *testing.T) {
 	const page = "https://c.example/1"
 	for _, tt := range []struct {
 		unit string
-		want State
+		want ledger.State
 	}{
-		{`{"x":"https://c.example/1.jpg"}`, Broken},
-		{`{"link":{"a_url":"` + page + `"}}`, Skipped},
-		{`{"PRODUCTIMG":"` + page + `"}`, Skipped},
-		{`{"topic_url":"` + page + `"}`, Skipped},
-		{`{"image":{"link":"` + page + `"}}`, Skipped},
-		{`{"images":[{"meta":{"url":"` + page + `"}}]}`, Skipped},
-		{`{"photo":"` + page + `"}`, Broken},
-		{`{"photoUrl":"` + page + `"}`, Broken},
-		{`{"images":["` + page + `"]}`, Broken},
-		{`{"images":[{"url":"` + page + `"}]}`, Broken},
-		{`{"raw":"{\"image\":\"` + page + `\"}"}`, Broken},
-		{`{"link_url":"` + page + `","image":"` + page + `"}`, Broken},
+		{`{"x":"https://c.example/1.jpg"}`, ledger.Broken},
+		{`{"link":{"a_url":"` + page + `"}}`, ledger.Skipped},
+		{`{"PRODUCTIMG":"` + page + `"}`, ledger.Skipped},
+		{`{"topic_url":"` + page + `"}`, ledger.Skipped},
+		{`{"image":{"link":"` + page + `"}}`, ledger.Skipped},
+		{`{"images":[{"meta":{"url":"` + page + `"}}]}`, ledger.Skipped},
+		{`{"photo":"` + page + `"}`, ledger.Broken},
+		{`{"photoUrl":"` + page + `"}`, ledger.Broken},
+		{`{"images":["` + page + `"]}`, ledger.Broken},
+		{`{"images":[{"url":"` + page + `"}]}`, ledger.Broken},
+		{`{"raw":"{\"image\":\"` + page + `\"}"}`, ledger.Broken},
+		{`{"link_url":"` + page + `","image":"` + page + `"}`, ledger.Broken},
 	} {
 		call, err := unit.ParseCall(strings.NewReader(tt.unit), "", "", nil, unit.Rules{})
 		if err != nil || len(call.Units[0].Images) != 1 {
 			t.Fatalf("%s: %+v %v", tt.unit, call.Units, err)
 		}
 		img := call.Units[0].Images[0]
-		at := spot{Auto: img.Auto, Sure: img.Sure}
-		if got := (&outcome{State: Broken, Reason: fault.NotAnImage}).state(at); got != tt.want {
+		at := ledger.Spot{Auto: img.Auto, Sure: img.Sure}
+		if got := (&ledger.Outcome{State: ledger.Broken, Reason: fault.NotAnImage}).In(at); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.unit, got, tt.want)
 		}
-		if got := (&outcome{State: Broken, Reason: fault.UnsupportedFormat}).state(at); got != Skipped {
+		if got := (&ledger.Outcome{State: ledger.Broken, Reason: fault.UnsupportedFormat}).In(at); got != ledger.Skipped {
 			t.Errorf("%s: a format that is not read is %s, want skipped", tt.unit, got)
 		}
 	}
@@ -72,26 +73,4 @@ func TestVerdictsOfTheConfigurationAreNotRemembered(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A variant that is neither a preset nor options is told so, with what was perhaps meant.
-func TestVariantThatIsNeitherPresetNorOptions(t *testing.T) {
-	for name, want := range map[string]string{
-		"w=300": `variant "w=300" is neither the name of a preset nor options such as w:300/f:webp; is "w:300" meant?`,
-		"lit":   `variant "lit" is neither the name of a preset nor options such as w:300/f:webp; is "lite" meant?`,
-		"zzzzz": `variant "zzzzz" is neither the name of a preset nor options such as w:300/f:webp; the presets are lite, std`,
-	} {
-		if got := noPreset(name, []string{"lite", "std"}); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		defer d.run(t)()
-		c := oneCall(broken)
-		c.Variants = []unit.VariantAsk{{Name: "w=300"}}
-		if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, c); fault.KindOf(err) != fault.BadOption || fault.Of(err).Public != noPreset("w=300", nil) {
-			t.Errorf("got %v", err)
-		}
-	})
 }

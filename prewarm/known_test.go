@@ -7,19 +7,20 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // ended posts a call and waits for the end of its job.
-func (d *door) ended(t *testing.T, c unit.Call) Job {
+func (d *door) ended(t *testing.T, c unit.Call) ledger.Job {
 	t.Helper()
 	a, err := d.Accept(t.Context(), "b", "", [32]byte{}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
-	if err != nil || !j.State.final() {
+	if err != nil || !j.State.Final() {
 		t.Fatalf("got %+v %v", j, err)
 	}
 	return j
@@ -40,20 +41,20 @@ func TestBrokenIsKnownForAnHour(t *testing.T) {
 			}
 		}
 		stop()
-		ledger := d.memory
-		d = newDoor(t, func(_ *Config, deps *Deps) { deps.Ledger, deps.Queue = ledger, ledger })
-		d.memory = ledger
+		records := d.memory
+		d = newDoor(t, func(_ *Config, deps *Deps) { deps.Ledger, deps.Queue = records, records })
+		d.memory = records
 		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { return stored(ref, 100) }
 		defer d.run(t)()
 		j := d.ended(t, oneCall(broken))
-		rows, _, err := d.Results(t.Context(), j.ID, ResultFilter{For: everyone}, "", 1)
-		if err != nil || len(d.tries) != 0 || rows[0].State != Broken || rows[0].Reason != fault.SourceNotFound {
+		rows, _, err := d.Results(t.Context(), j.ID, ledger.ResultFilter{For: everyone}, "", 1)
+		if err != nil || len(d.tries) != 0 || rows[0].State != ledger.Broken || rows[0].Reason != fault.SourceNotFound {
 			t.Errorf("after a restart: got %+v after %d tries, %v", rows, len(d.tries), err)
 		}
 		if feed, err := d.Broken(t.Context(), everyone, time.Time{}, 10); err != nil || len(feed) != 1 || feed[0].Count != 1 {
 			t.Errorf("got the feed %+v %v, want the source found once", feed, err)
 		}
-		time.Sleep(brokenFor)
+		time.Sleep(time.Hour)
 		if j := d.ended(t, oneCall(broken)); j.Counts.Made != 1 || len(d.tries) != 1 {
 			t.Errorf("after an hour: got %+v after %d tries", j.Counts, len(d.tries))
 		}
@@ -89,7 +90,7 @@ func TestBrokenIsNotKnownUnderOtherLimits(t *testing.T) {
 					t.Errorf("%s: %s: got %+v after %d tries, want %d", tt.kind, what, j.Counts, len(d.tries), tries)
 				}
 			}
-			checked := func(want State) {
+			checked := func(want ledger.State) {
 				t.Helper()
 				err := d.Check(t.Context(), []CheckAsk{{Source: broken, Variants: c.Variants}}, func(got Checked) error {
 					if got.State != want {
@@ -103,16 +104,16 @@ func TestBrokenIsNotKnownUnderOtherLimits(t *testing.T) {
 			}
 			ask("first", 1)
 			ask("known", 1)
-			checked(Broken)
+			checked(ledger.Broken)
 			basis = "large"
-			checked(Unknown)
+			checked(ledger.Unknown)
 			ask("raised", 2)
 			basis, during = "larger", "largest"
 			ask("raised during the job", 3)
 			during = ""
 			ask("after that", 4)
 			ask("known again", 4)
-			checked(Broken)
+			checked(ledger.Broken)
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -47,20 +48,20 @@ func TestDraftConcealsLinks(t *testing.T) {
 		second = "https://c.example/a.jpg?sig=2"
 		lasts  = "https://c.example/b.jpg?v=1"
 	)
-	got, err := d.draft(linked(first, second, lasts))
-	if err != nil || len(got.works) != 2 || len(got.links) != 1 {
-		t.Fatalf("%d images, links %v, %v", len(got.works), got.links, err)
+	got, err := d.Draft(linked(first, second, lasts))
+	if err != nil || len(got.Works) != 2 || len(got.Links) != 1 {
+		t.Fatalf("%d images, links %v, %v", len(got.Works), got.Links, err)
 	}
-	a, b := got.works[0].work, got.works[1].work
+	a, b := got.Works[0].Work, got.Works[1].Work
 	id, ok := variant.OpaqueID(a.Source)
-	if !ok || got.links[id] != second || a.told() != "https://c.example/a.jpg" || len(a.Spots) != 2 {
-		t.Errorf("%+v, links %v", a, got.links)
+	if !ok || got.Links[id] != second || a.Told() != "https://c.example/a.jpg" || len(a.Spots) != 2 {
+		t.Errorf("%+v, links %v", a, got.Links)
 	}
-	if b.Source != lasts || b.told() != b.Source {
+	if b.Source != lasts || b.Told() != b.Source {
 		t.Errorf("%+v", b)
 	}
-	for _, task := range got.tasks {
-		r, err := task.record("job", 0)
+	for _, task := range got.Tasks {
+		r, err := task.Record("job", 0)
 		if err != nil || strings.Contains(string(r.Body), "sig=") {
 			t.Errorf("the record holds a link: %s, %v", r.Body, err)
 		}
@@ -76,7 +77,7 @@ func TestAcceptNeedsItsLinks(t *testing.T) {
 	if fault.KindOf(err) != fault.Overloaded {
 		t.Errorf("%+v, %v", a, err)
 	}
-	err = d.deps.Ledger.List(t.Context(), Scan{Prefix: "job"}, func(r Record) bool {
+	err = d.deps.Ledger.List(t.Context(), ledger.Scan{Prefix: "job"}, func(r ledger.Record) bool {
 		t.Errorf("%s was written", r.Key)
 		return true
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -22,19 +23,21 @@ import (
 type memory struct {
 	mu        sync.Mutex
 	revision  uint64
-	records   map[string]Record
-	followers []func(Record)
-	tickets   map[Ticket]time.Time // when each is due; zero = being worked on
+	records   map[string]ledger.Record
+	followers []func(ledger.Record)
+	tickets   map[ledger.Ticket]time.Time // when each is due; zero = being worked on
 	changed   chan struct{}
 
-	onWrite func(r *Record) error
+	onWrite func(r *ledger.Record) error
 }
 
 func newMemory() *memory {
-	return &memory{records: map[string]Record{}, tickets: map[Ticket]time.Time{}, changed: make(chan struct{})}
+	return &memory{
+		records: map[string]ledger.Record{}, tickets: map[ledger.Ticket]time.Time{}, changed: make(chan struct{}),
+	}
 }
 
-func (m *memory) Write(_ context.Context, records ...*Record) error {
+func (m *memory) Write(_ context.Context, records ...*ledger.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var conflict error
@@ -50,39 +53,39 @@ func (m *memory) Write(_ context.Context, records ...*Record) error {
 			}
 			continue
 		} else if now != r.Revision {
-			conflict = ErrConflict
+			conflict = ledger.ErrConflict
 			continue
 		}
 		m.revision++
 		r.Revision, r.At = m.revision, time.Now()
 		m.records[r.Key] = *r
 		for _, each := range m.followers {
-			go each(Record{Key: r.Key, Revision: r.Revision, Mark: r.Mark})
+			go each(ledger.Record{Key: r.Key, Revision: r.Revision, Mark: r.Mark})
 		}
 	}
 	return conflict
 }
 
-func (m *memory) Read(_ context.Context, key string) (Record, error) {
+func (m *memory) Read(_ context.Context, key string) (ledger.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.records[key]
 	if !ok {
-		return Record{}, ErrNoRecord
+		return ledger.Record{}, ledger.ErrNoRecord
 	}
 	return r, nil
 }
 
-func (m *memory) List(_ context.Context, s Scan, yield func(Record) bool) error {
+func (m *memory) List(_ context.Context, s ledger.Scan, yield func(ledger.Record) bool) error {
 	m.mu.Lock()
-	var all []Record
+	var all []ledger.Record
 	for key, r := range m.records {
 		if strings.HasPrefix(key, s.Prefix+".") && !r.At.Before(s.Since) {
 			all = append(all, r)
 		}
 	}
 	m.mu.Unlock()
-	slices.SortFunc(all, func(a, b Record) int { return cmp.Compare(a.Revision, b.Revision) })
+	slices.SortFunc(all, func(a, b ledger.Record) int { return cmp.Compare(a.Revision, b.Revision) })
 	for _, r := range all {
 		if !yield(r) {
 			break
@@ -91,9 +94,9 @@ func (m *memory) List(_ context.Context, s Scan, yield func(Record) bool) error 
 	return nil
 }
 
-func (m *memory) Follow(ctx context.Context, prefixes []string, started func(), each func(Record)) error {
+func (m *memory) Follow(ctx context.Context, prefixes []string, started func(), each func(ledger.Record)) error {
 	m.mu.Lock()
-	m.followers = append(m.followers, func(r Record) {
+	m.followers = append(m.followers, func(r ledger.Record) {
 		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(r.Key, p+".") }) {
 			each(r)
 		}
@@ -104,7 +107,7 @@ func (m *memory) Follow(ctx context.Context, prefixes []string, started func(), 
 	return nil
 }
 
-func (m *memory) Put(_ context.Context, tickets ...Ticket) error {
+func (m *memory) Put(_ context.Context, tickets ...ledger.Ticket) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range tickets {
@@ -117,7 +120,7 @@ func (m *memory) Put(_ context.Context, tickets ...Ticket) error {
 	return nil
 }
 
-func (m *memory) Consume(ctx context.Context, lanes []string, slots int, h Handler) error {
+func (m *memory) Consume(ctx context.Context, lanes []string, slots int, h ledger.Handler) error {
 	var running sync.WaitGroup
 	for range slots {
 		running.Go(func() {
@@ -145,7 +148,7 @@ func (m *memory) Consume(ctx context.Context, lanes []string, slots int, h Handl
 }
 
 // take gives a ticket that is due, or how long to wait for one.
-func (m *memory) take(lanes []string) (t Ticket, wait time.Duration, changed <-chan struct{}) {
+func (m *memory) take(lanes []string) (t ledger.Ticket, wait time.Duration, changed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	wait = time.Hour
@@ -162,7 +165,7 @@ func (m *memory) take(lanes []string) (t Ticket, wait time.Duration, changed <-c
 			return t, 0, nil
 		}
 	}
-	return Ticket{}, wait, m.changed
+	return ledger.Ticket{}, wait, m.changed
 }
 
 func (m *memory) Waiting(_ context.Context, lane string) (n int, err error) {
@@ -198,7 +201,8 @@ func newDoor(t *testing.T, change func(*Config, *Deps)) *door {
 	cfg := Default()
 	cfg.Presets, cfg.Workers = []string{"one"}, 2
 	deps := Deps{
-		Ledger: d.memory, Queue: d.memory, Parser: func() *variant.Parser { return parser }, Negotiation: variant.Default,
+		Ledger: d.memory, Queue: d.memory, Parser: func() *variant.Parser { return parser },
+		Negotiation: variant.Default,
 		Known: func(_ context.Context, refs []variant.Ref) []pipeline.Warmed {
 			return make([]pipeline.Warmed, len(refs))
 		},

@@ -9,27 +9,28 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // post posts a call as a token and waits for the end of its job.
-func (d *door) post(t *testing.T, owner string, c unit.Call) Job {
+func (d *door) post(t *testing.T, owner string, c unit.Call) ledger.Job {
 	t.Helper()
 	a, err := d.Accept(t.Context(), owner, "", [32]byte{}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
-	if err != nil || !j.State.final() || j.Token != owner {
+	if err != nil || !j.State.Final() || j.Token != owner {
 		t.Fatalf("got %+v of %q, %v", j, j.Token, err)
 	}
 	return j
 }
 
 // listed are the ids of all pages of a caller's jobs.
-func (d *door) listed(t *testing.T, who Caller) (ids []string) {
+func (d *door) listed(t *testing.T, who ledger.Caller) (ids []string) {
 	t.Helper()
 	cursor := ""
 	for {
@@ -46,7 +47,8 @@ func (d *door) listed(t *testing.T, who Caller) (ids []string) {
 	}
 }
 
-var anna, bob, admin = Caller{Name: "anna"}, Caller{Name: "bob"}, Caller{Name: "operator", All: true}
+var anna, bob, admin = ledger.Caller{Name: "anna"}, ledger.Caller{Name: "bob"},
+	ledger.Caller{Name: "operator", All: true}
 
 // Not in a bubble of its own time: a job's day is in its id, and ids count on from those of other tests.
 //
@@ -62,7 +64,7 @@ func TestJobsBelongToTheirToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, _ := jobKey(b.ID)
+	key, _ := ledger.JobKey(b.ID)
 	r, err := d.Service.deps.Ledger.Read(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -72,15 +74,15 @@ func TestJobsBelongToTheirToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range []struct {
-		who  Caller
+		who  ledger.Caller
 		want []string
 	}{
-		{anna, []string{later.Job.ID, a.ID}}, {bob, []string{b.ID}}, {admin, []string{later.Job.ID, none.ID, b.ID, a.ID}}, {Caller{}, nil}, {Caller{Name: "eve"}, nil},
+		{anna, []string{later.Job.ID, a.ID}}, {bob, []string{b.ID}}, {admin, []string{later.Job.ID, none.ID, b.ID, a.ID}}, {ledger.Caller{}, nil}, {ledger.Caller{Name: "eve"}, nil},
 	} {
 		if got := d.listed(t, x.who); !slices.Equal(got, x.want) {
 			t.Errorf("%+v sees %v, want %v", x.who, got, x.want)
 		}
-		_, _, err := d.Results(t.Context(), a.ID, ResultFilter{For: x.who}, "", 10)
+		_, _, err := d.Results(t.Context(), a.ID, ledger.ResultFilter{For: x.who}, "", 10)
 		if refused := fault.KindOf(err) == fault.NoSuchJob; refused == slices.Contains(x.want, a.ID) {
 			t.Errorf("%+v asks for the results: %v", x.who, err)
 		}
@@ -95,7 +97,7 @@ func TestSourcesBelongToTheirToken(t *testing.T) {
 		c := oneCall("https://c.example/a.jpg")
 		c.Tags = []string{"spring"}
 		d.post(t, "anna", c)
-		for who, want := range map[Caller]int{anna: 1, bob: 0, admin: 1, {}: 0} {
+		for who, want := range map[ledger.Caller]int{anna: 1, bob: 0, admin: 1, {}: 0} {
 			refs, err := d.Sources(t.Context(), who, "", "spring")
 			if err != nil || len(refs) != want {
 				t.Errorf("%+v finds %v, %v", who, refs, err)
@@ -112,7 +114,7 @@ func TestFeedAndQueriesBelongToTheirToken(t *testing.T) {
 		d := newDoor(t, nil)
 		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { return refused(ref, fault.SourceNotFound) }
 		defer d.run(t)()
-		feed := func(who Caller) string {
+		feed := func(who ledger.Caller) string {
 			rows, err := d.Broken(t.Context(), who, time.Time{}, 10)
 			if err != nil {
 				t.Fatal(err)
@@ -124,12 +126,12 @@ func TestFeedAndQueriesBelongToTheirToken(t *testing.T) {
 			return strings.Join(text, " ")
 		}
 		j := d.post(t, "anna", oneCall(source))
-		masked := MaskQuery(source)
+		masked := ledger.MaskQuery(source)
 		if a, b, all := feed(anna), feed(bob), feed(admin); a != source || b != "" || all != masked || strings.Contains(masked, "hush") {
 			t.Errorf("the feed is %q for its owner, %q for another, %q for admin", a, b, all)
 		}
-		for who, want := range map[Caller]string{anna: source, admin: masked} {
-			rows, _, err := d.Results(t.Context(), j.ID, ResultFilter{For: who}, "", 1)
+		for who, want := range map[ledger.Caller]string{anna: source, admin: masked} {
+			rows, _, err := d.Results(t.Context(), j.ID, ledger.ResultFilter{For: who}, "", 1)
 			if err != nil || rows[0].Source != want {
 				t.Errorf("%+v reads %+v, %v", who, rows, err)
 			}
@@ -139,8 +141,8 @@ func TestFeedAndQueriesBelongToTheirToken(t *testing.T) {
 		if b := feed(bob); b != source || len(d.tries) != tries {
 			t.Errorf("the feed is %q for the second owner, after %d more tries", b, len(d.tries)-tries)
 		}
-		if d.post(t, "", oneCall("https://c.example/other.jpg?token=hush")); feed(Caller{}) != "" || !strings.Contains(feed(admin), "other.jpg?token=hush") {
-			t.Errorf("of a job without an owner, nobody sees %q and admin %q", feed(Caller{}), feed(admin))
+		if d.post(t, "", oneCall("https://c.example/other.jpg?token=hush")); feed(ledger.Caller{}) != "" || !strings.Contains(feed(admin), "other.jpg?token=hush") {
+			t.Errorf("of a job without an owner, nobody sees %q and admin %q", feed(ledger.Caller{}), feed(admin))
 		}
 	})
 }
@@ -174,7 +176,7 @@ func TestCallsAreHeldToTheirRights(t *testing.T) {
 			t.Fatal(err)
 		}
 		images := units(a)[0].Images
-		if images[1].State != Broken || images[1].Reason != fault.SourceNotAllowed || images[1].Variants[0].URL != "" || images[0].Variants[0].URL == "" {
+		if images[1].State != ledger.Broken || images[1].Reason != fault.SourceNotAllowed || images[1].Variants[0].URL != "" || images[0].Variants[0].URL == "" {
 			t.Errorf("got %+v", images)
 		}
 		if !slices.Equal(slices.Compact(signedWith), []string{"shop https://c.example/a.jpg"}) {

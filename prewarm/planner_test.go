@@ -35,14 +35,16 @@ func TestCallsAreCounted(t *testing.T) {
 		{"formats count", unit.Call{Variants: open, Units: []unit.Unit{{Images: images(33)}}}, 99},
 		{"and are too many", unit.Call{Variants: open, Units: []unit.Unit{{Images: images(34)}}}, 0},
 		{"widths of the call", unit.Call{Variants: widths, Units: []unit.Unit{{Images: images(5)}}}, 0},
-		{"widths of one unit", unit.Call{Units: []unit.Unit{{Images: images(3)}, {Images: images(5), Variants: widths}}}, 0},
+		{"widths of one unit", unit.Call{Units: []unit.Unit{
+			{Images: images(3)}, {Images: images(5), Variants: widths},
+		}}, 0},
 		{"units that cannot be made", unit.Call{Units: []unit.Unit{{Images: images(3)}, {Images: images(500), Err: &unit.Error{Code: fault.BadUnit}}, {Images: images(500), Variants: []unit.VariantAsk{{Name: "nobody"}}}}}, 3},
 	} {
 		n, err := d.Weigh(tt.call)
 		if refused := fault.KindOf(err) == fault.BodyTooLarge; n != tt.want || refused != (tt.want == 0) {
 			t.Errorf("%s: %d variants, %v; want %d", tt.what, n, err, tt.want)
 		}
-		if _, err := d.draft(tt.call); (fault.KindOf(err) == fault.BodyTooLarge) != (tt.want == 0) {
+		if _, err := d.Draft(tt.call); (fault.KindOf(err) == fault.BodyTooLarge) != (tt.want == 0) {
 			t.Errorf("%s: drafted with %v", tt.what, err)
 		}
 		var asks []CheckAsk

@@ -12,23 +12,25 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // quotas are those of a test; set changes them as a reload does.
 type quotas struct {
 	mu  sync.Mutex
-	all map[string]Quota
+	all map[string]usage.Quota
 }
 
-func (q *quotas) get() map[string]Quota {
+func (q *quotas) get() map[string]usage.Quota {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.all
 }
 
-func (q *quotas) set(all map[string]Quota) {
+func (q *quotas) set(all map[string]usage.Quota) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.all = all
@@ -92,7 +94,7 @@ func (m *memory) jobs() (n int) {
 // Units are counted until their job has ended; other tokens have quotas of their own.
 func TestQuotaOfQueuedUnits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]Quota{"anna": {UnitsQueued: 3}}})
+		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 3}}})
 		hold := make(chan struct{})
 		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { <-hold; return stored(ref, 100) }
 		defer d.run(t)()
@@ -107,7 +109,7 @@ func TestQuotaOfQueuedUnits(t *testing.T) {
 		d.mustAsk(t, "anna", "e", 1)
 		d.mustRefuse(t, "anna", "f", 1, "3 are")
 		close(hold)
-		if j, err := d.Job(t.Context(), first, time.Hour); err != nil || !j.State.final() {
+		if j, err := d.Job(t.Context(), first, time.Hour); err != nil || !j.State.Final() {
 			t.Fatal(j.State, err)
 		}
 		synctest.Wait()
@@ -118,14 +120,14 @@ func TestQuotaOfQueuedUnits(t *testing.T) {
 // A call that is refused gives its Idempotency-Key back.
 func TestQuotaGivesTheKeyBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &quotas{all: map[string]Quota{"anna": {ImagesADay: 1}}}
+		q := &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 1}}}
 		d := newQuotaDoor(t, newMemory(), q)
 		defer d.run(t)()
 		c := oneCall("https://c.example/1.jpg", "https://c.example/2.jpg")
 		if _, err := d.Accept(t.Context(), "anna", "key", [32]byte{1}, c); fault.KindOf(err) != fault.QuotaExceeded {
 			t.Fatal(err)
 		}
-		q.set(map[string]Quota{"anna": {ImagesADay: 2}})
+		q.set(map[string]usage.Quota{"anna": {ImagesADay: 2}})
 		for replayed := range 2 { // A replay is no new call.
 			a, err := d.Accept(t.Context(), "anna", "key", [32]byte{1}, c)
 			if err != nil || a.Replayed != (replayed == 1) {
@@ -138,7 +140,7 @@ func TestQuotaGivesTheKeyBack(t *testing.T) {
 // Images are counted by the day of UTC: over a process that was killed, by all instances, and from 0 the next day.
 func TestQuotaOfImagesADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {ImagesADay: 5}}}
+		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 5}}}
 		killed := newQuotaDoor(t, m, q)
 		killed.mustAsk(t, "anna", "a", 2)
 		m.mu.Lock()
@@ -168,7 +170,7 @@ func TestQuotaOfImagesADay(t *testing.T) {
 // While the ledger cannot be followed, what others count is read for each call.
 func TestQuotaWithoutFollowing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]Quota{"anna": {ImagesADay: 3}}}
+		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 3}}}
 		d, other := newQuotaDoor(t, m, q), newQuotaDoor(t, m, q)
 		defer d.Close()
 		defer other.Close()
@@ -177,7 +179,7 @@ func TestQuotaWithoutFollowing(t *testing.T) {
 		m.mu.Lock()
 		m.followers = nil
 		m.mu.Unlock()
-		other.setFollowing(false)
+		other.following(false)
 		d.mustAsk(t, "anna", "b", 1)
 		other.mustRefuse(t, "anna", "c", 2, "2 were")
 	})
@@ -185,10 +187,10 @@ func TestQuotaWithoutFollowing(t *testing.T) {
 
 // However many calls come at once to an instance, no more are accepted than the quota allows.
 func TestQuotaHoldsWhenCallsComeTogether(t *testing.T) {
-	for name, quota := range map[string]Quota{"units": {UnitsQueued: 7}, "images": {ImagesADay: 7}} {
+	for name, quota := range map[string]usage.Quota{"units": {UnitsQueued: 7}, "images": {ImagesADay: 7}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]Quota{"anna": quota}})
+				d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": quota}})
 				defer d.Close() // Nothing is worked on: no job ends.
 				var mu sync.Mutex
 				accepted := 0
@@ -222,11 +224,11 @@ func TestQuotaHoldsWhenCallsComeTogether(t *testing.T) {
 // What could not be recorded is not used.
 func TestQuotaIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]Quota{"anna": {UnitsQueued: 1, ImagesADay: 1}}})
+		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 1, ImagesADay: 1}}})
 		defer d.Close()
 		for _, prefix := range []string{"usage.", "task.", "job."} {
 			d.memory.mu.Lock()
-			d.memory.onWrite = func(r *Record) error {
+			d.memory.onWrite = func(r *ledger.Record) error {
 				if strings.HasPrefix(r.Key, prefix) {
 					return fault.New(fault.DiskFull, "test", "for a test", nil)
 				}
@@ -249,7 +251,7 @@ func TestQuotaIsGivenBack(t *testing.T) {
 func TestQuotaOfAJobWithoutTickets(t *testing.T) {
 	d := newDoor(t, func(_ *Config, deps *Deps) {
 		deps.Queue = noTickets{deps.Queue}
-		deps.Quotas = func() map[string]Quota { return map[string]Quota{"anna": {ImagesADay: 1}} }
+		deps.Quotas = func() map[string]usage.Quota { return map[string]usage.Quota{"anna": {ImagesADay: 1}} }
 	})
 	defer d.Close()
 	if _, err := d.ask(t, "anna", "a", 1); !errors.Is(err, errSilent) {
@@ -259,9 +261,9 @@ func TestQuotaOfAJobWithoutTickets(t *testing.T) {
 }
 
 // noTickets is a queue that takes none.
-type noTickets struct{ Queue }
+type noTickets struct{ ledger.Queue }
 
-func (noTickets) Put(context.Context, ...Ticket) error { return errSilent }
+func (noTickets) Put(context.Context, ...ledger.Ticket) error { return errSilent }
 
 // A quota that a reload brings counts what is there already; one that it takes away is gone.
 func TestQuotaIsReloaded(t *testing.T) {
@@ -270,11 +272,11 @@ func TestQuotaIsReloaded(t *testing.T) {
 		d := newQuotaDoor(t, newMemory(), q)
 		defer d.Close()
 		d.mustAsk(t, "anna", "a", 2)
-		q.set(map[string]Quota{"anna": {UnitsQueued: 2}})
+		q.set(map[string]usage.Quota{"anna": {UnitsQueued: 2}})
 		d.mustRefuse(t, "anna", "b", 1, "2 are")
-		q.set(map[string]Quota{"anna": {ImagesADay: 2}})
+		q.set(map[string]usage.Quota{"anna": {ImagesADay: 2}})
 		d.mustRefuse(t, "anna", "c", 1, "2 were")
-		q.set(map[string]Quota{"anna": {UnitsQueued: 3, ImagesADay: 3}})
+		q.set(map[string]usage.Quota{"anna": {UnitsQueued: 3, ImagesADay: 3}})
 		d.mustAsk(t, "anna", "d", 1)
 		q.set(nil)
 		d.mustAsk(t, "anna", "e", 5)
@@ -284,7 +286,7 @@ func TestQuotaIsReloaded(t *testing.T) {
 // A retry costs fetches as a call does. It counts what it works on, and its units are queued once.
 func TestQuotaOfRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &quotas{all: map[string]Quota{"anna": {UnitsQueued: 3, ImagesADay: 6}}}
+		q := &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 3, ImagesADay: 6}}}
 		d := newQuotaDoor(t, newMemory(), q)
 		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
 			if strings.HasSuffix(ref.Source, "/0.jpg") {
@@ -296,7 +298,7 @@ func TestQuotaOfRetries(t *testing.T) {
 		id := d.mustAsk(t, "anna", "a", 3)
 		ended := func() {
 			t.Helper()
-			if j, err := d.Job(t.Context(), id, time.Hour); err != nil || j.Counts.Broken != 1 || !j.State.final() {
+			if j, err := d.Job(t.Context(), id, time.Hour); err != nil || j.Counts.Broken != 1 || !j.State.Final() {
 				t.Fatal(j, err)
 			}
 			synctest.Wait()
@@ -309,37 +311,26 @@ func TestQuotaOfRetries(t *testing.T) {
 			ended()
 		}
 		d.mustRefuse(t, "anna", "b", 2, "5 were")
-		q.set(map[string]Quota{"anna": {ImagesADay: 5}})
+		q.set(map[string]usage.Quota{"anna": {ImagesADay: 5}})
 		if _, err := d.Retry(t.Context(), id); fault.KindOf(err) != fault.QuotaExceeded {
 			t.Error(err)
 		}
-		q.set(map[string]Quota{"anna": {UnitsQueued: 2}})
+		q.set(map[string]usage.Quota{"anna": {UnitsQueued: 2}})
 		if _, err := d.Retry(t.Context(), id); fault.KindOf(err) != fault.QuotaExceeded {
 			t.Error(err)
 		}
-		if j, err := d.Job(t.Context(), id, 0); err != nil || !j.State.final() {
+		if j, err := d.Job(t.Context(), id, 0); err != nil || !j.State.Final() {
 			t.Errorf("a retry that was refused opened the job: %v, %v", j.State, err)
 		}
 	})
 }
 
-func TestQuotaValidate(t *testing.T) {
-	if err := (Quota{UnitsQueued: 1, ImagesADay: 1}).Validate(); err != nil {
-		t.Error(err)
-	}
-	for _, q := range []Quota{{UnitsQueued: -1}, {ImagesADay: -1}} {
-		if q.Validate() == nil {
-			t.Errorf("%+v is taken", q)
-		}
-	}
-}
-
 // A ledger that does not answer refuses calls of tokens with a quota: nobody knows what they have used.
 func TestQuotaNeedsTheLedger(t *testing.T) {
-	for _, quota := range []Quota{{UnitsQueued: 9}, {ImagesADay: 9}} {
+	for _, quota := range []usage.Quota{{UnitsQueued: 9}, {ImagesADay: 9}} {
 		d := newDoor(t, func(_ *Config, deps *Deps) {
 			deps.Ledger = silentLists{deps.Ledger}
-			deps.Quotas = func() map[string]Quota { return map[string]Quota{"anna": quota} }
+			deps.Quotas = func() map[string]usage.Quota { return map[string]usage.Quota{"anna": quota} }
 		})
 		if _, err := d.ask(t, "anna", "a", 1); !errors.Is(err, errSilent) {
 			t.Errorf("%+v: %v", quota, err)
@@ -351,6 +342,8 @@ func TestQuotaNeedsTheLedger(t *testing.T) {
 var errSilent = errors.New("for a test")
 
 // silentLists is a ledger without listings.
-type silentLists struct{ Ledger }
+type silentLists struct{ ledger.Store }
 
-func (silentLists) List(context.Context, Scan, func(Record) bool) error { return errSilent }
+func (silentLists) List(context.Context, ledger.Scan, func(ledger.Record) bool) error {
+	return errSilent
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
@@ -52,7 +53,7 @@ func newFarDoor(t *testing.T) *farDoor {
 }
 
 // job wants every image of a job to end so.
-func (f *farDoor) job(t *testing.T, what string, rights unit.Rights, state State, reason fault.Kind) {
+func (f *farDoor) job(t *testing.T, what string, rights unit.Rights, state ledger.State, reason fault.Kind) {
 	t.Helper()
 	c := oneCall("https://c.example/a.jpg")
 	c.Variants, c.Rights = []unit.VariantAsk{{Name: "lite"}}, rights
@@ -69,7 +70,7 @@ func (f *farDoor) job(t *testing.T, what string, rights unit.Rights, state State
 	if _, err := f.Job(t.Context(), a.Job.ID, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	rows, _, err := f.Results(t.Context(), a.Job.ID, ResultFilter{For: everyone}, "", 10)
+	rows, _, err := f.Results(t.Context(), a.Job.ID, ledger.ResultFilter{For: everyone}, "", 10)
 	if err != nil || len(rows) == 0 {
 		t.Fatalf("%s: %d results, %v", what, len(rows), err)
 	}
@@ -81,7 +82,7 @@ func (f *farDoor) job(t *testing.T, what string, rights unit.Rights, state State
 }
 
 // check wants a check to tell so.
-func (f *farDoor) check(t *testing.T, within reach.Hosts, ask CheckAsk, state State, reason fault.Kind) {
+func (f *farDoor) check(t *testing.T, within reach.Hosts, ask CheckAsk, state ledger.State, reason fault.Kind) {
 	t.Helper()
 	ask.Within = within
 	err := f.Check(t.Context(), []CheckAsk{ask}, func(c Checked) error {
@@ -103,18 +104,18 @@ func TestJobsStayWithinReach(t *testing.T) {
 		defer f.run(t)()
 		source, key := CheckAsk{Source: "https://c.example/a.jpg"}, CheckAsk{Key: "v1/ab/abcd/w.webp"}
 		bounded := onlyThose{"c.example", "lite"}
-		f.job(t, "bounded", bounded, Broken, fault.SourceNotAllowed)
+		f.job(t, "bounded", bounded, ledger.Broken, fault.SourceNotAllowed)
 		if feed, err := f.Broken(t.Context(), everyone, time.Time{}, 10); err != nil || len(feed) != 0 {
 			t.Errorf("the feed has %+v, %v", feed, err)
 		}
-		f.check(t, "", source, Unknown, "")
-		f.job(t, "free", nil, Made, "")
+		f.check(t, "", source, ledger.Unknown, "")
+		f.job(t, "free", nil, ledger.Made, "")
 		f.made = true
-		f.job(t, "free again", nil, Present, "")
-		f.job(t, "bounded again", bounded, Broken, fault.SourceNotAllowed)
+		f.job(t, "free again", nil, ledger.Present, "")
+		f.job(t, "bounded again", bounded, ledger.Broken, fault.SourceNotAllowed)
 		for _, ask := range []CheckAsk{source, key} {
-			f.check(t, bounded.Hosts(), ask, Broken, fault.SourceNotAllowed)
-			f.check(t, "", ask, Present, "")
+			f.check(t, bounded.Hosts(), ask, ledger.Broken, fault.SourceNotAllowed)
+			f.check(t, "", ask, ledger.Present, "")
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/draft"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -18,34 +20,34 @@ const (
 )
 
 // answer makes the answer to a call of its draft.
-func (s *Service) answer(ctx context.Context, d *draft, id string) (Accepted, error) {
+func (s *Service) answer(ctx context.Context, d *draft.Draft, id string) (Accepted, error) {
 	job, err := s.Job(ctx, id, 0)
 	if err != nil {
 		return Accepted{}, err
 	}
 	return Accepted{Job: job, Units: func(yield func(AcceptedUnit) bool) {
-		for i, u := range d.call.Units {
+		for i, u := range d.Call.Units {
 			unit := s.answerUnit(d, i, u)
-			if told := d.call.Return != returnNone || unit.Err != nil || unit.Note != nil; told && !yield(unit) {
+			if told := d.Call.Return != returnNone || unit.Err != nil || unit.Note != nil; told && !yield(unit) {
 				return
 			}
 		}
 	}}, nil
 }
 
-func (s *Service) answerUnit(d *draft, at int, u unit.Unit) AcceptedUnit {
+func (s *Service) answerUnit(d *draft.Draft, at int, u unit.Unit) AcceptedUnit {
 	out := AcceptedUnit{Index: u.Index, Line: u.Line, ID: u.ID, Err: u.Err}
-	if bad, ok := d.bad[at]; ok {
+	if bad, ok := d.Bad[at]; ok {
 		out.Err = &bad
 	}
 	if out.Note = u.Note(); out.Err != nil {
 		out.Note = nil
 		return out
 	}
-	if d.call.Return == returnNone {
+	if d.Call.Return == returnNone {
 		return out
 	}
-	image := func(i int) AcceptedImage { return s.answerImage(d, d.images[at][i], u.Images[i]) }
+	image := func(i int) AcceptedImage { return s.answerImage(d, d.Images[at][i], u.Images[i]) }
 	out.Images = func(yield func(AcceptedImage) bool) {
 		for i := range u.Images {
 			if !yield(image(i)) {
@@ -53,8 +55,8 @@ func (s *Service) answerUnit(d *draft, at int, u unit.Unit) AcceptedUnit {
 			}
 		}
 	}
-	out.Budget = d.budgetAnswer(at, u)
-	switch d.call.Return {
+	out.Budget = budgetAnswer(d, at, u)
+	switch d.Call.Return {
 	case returnRewritten:
 		out.Data = func(w io.Writer) error {
 			return u.Replace(w, func(i int) any {
@@ -77,19 +79,19 @@ func (s *Service) answerUnit(d *draft, at int, u unit.Unit) AcceptedUnit {
 	return out
 }
 
-func (s *Service) answerImage(d *draft, x *drafted, img unit.Image) AcceptedImage {
-	here := spot{Auto: img.Auto, Sure: img.Sure}
-	out := AcceptedImage{Pointer: img.Pointer, Source: cmp.Or(x.work.Shown, img.Source)}
-	out.State, out.Reason = together(x.work.Verdicts, here)
-	source := x.work.Source
-	if x.work.Shown != "" {
+func (s *Service) answerImage(d *draft.Draft, x *draft.Drafted, img unit.Image) AcceptedImage {
+	here := ledger.Spot{Auto: img.Auto, Sure: img.Sure}
+	out := AcceptedImage{Pointer: img.Pointer, Source: cmp.Or(x.Work.Shown, img.Source)}
+	out.State, out.Reason = together(x.Work.Verdicts, here)
+	source := x.Work.Source
+	if x.Work.Shown != "" {
 		source = img.Source // Whether a key may sign it goes by its link.
 	}
-	for n, a := range x.plan.Asks {
+	for n, a := range x.Plan.Asks {
 		v := AcceptedVariant{Name: a.Name, Format: a.Format}
-		var mine []*outcome
+		var mine []*ledger.Outcome
 		for _, t := range a.Targets {
-			mine = append(mine, x.work.Verdicts[t])
+			mine = append(mine, x.Work.Verdicts[t])
 		}
 		v.State, _ = together(mine, here)
 		for _, o := range mine {
@@ -101,9 +103,9 @@ func (s *Service) answerImage(d *draft, x *drafted, img unit.Image) AcceptedImag
 		if len(mine) == 1 {
 			v.Bytes = mine[0].Bytes
 		}
-		if x.work.Hash != "" {
+		if x.Work.Hash != "" {
 			var err error
-			v.URL, err = s.deps.Sign(d.call.Key, source, x.plan.optionsWithin(n, x.work.Share), d.call.TTL, d.call.Round)
+			v.URL, err = s.deps.Sign(d.Call.Key, source, x.Plan.OptionsWithin(n, x.Work.Share), d.Call.TTL, d.Call.Round)
 			out.Reason = cmp.Or(out.Reason, fault.KindOf(err)) // No key may sign it: the rest of the call is none the worse.
 		}
 		out.Variants = append(out.Variants, v)
@@ -113,18 +115,18 @@ func (s *Service) answerImage(d *draft, x *drafted, img unit.Image) AcceptedImag
 
 // severity orders the states that an image may have because of one of its variants: the first that occurs is the
 // image's.
-var severity = []State{Pending, Broken, Failed, Expired, Cancelled, Skipped, Made, Present}
+var severity = []ledger.State{ledger.Pending, ledger.Broken, ledger.Failed, ledger.Expired, ledger.Cancelled, ledger.Skipped, ledger.Made, ledger.Present}
 
 // together is the state of several outcomes as one, and why.
-func together(all []*outcome, at spot) (State, fault.Kind) {
+func together(all []*ledger.Outcome, at ledger.Spot) (ledger.State, fault.Kind) {
 	for _, s := range severity {
 		for _, o := range all {
-			if o.state(at) == s {
+			if o.In(at) == s {
 				return s, o.Reason
 			}
 		}
 	}
-	return Present, ""
+	return ledger.Present, ""
 }
 
 // enriched is what stands in the place of an image in an enriched unit.
@@ -135,7 +137,7 @@ type enriched struct {
 	Bytes  int64  `json:"bytes,omitempty"`
 	// Placeholder is a ThumbHash of the first variant's pixels in base64: what to show until it has come.
 	Placeholder string                     `json:"placeholder,omitempty"`
-	State       State                      `json:"state"`
+	State       ledger.State               `json:"state"`
 	Variants    map[string]enrichedVariant `json:"variants"`
 }
 
@@ -158,4 +160,33 @@ func enrich(img AcceptedImage) enriched {
 		e.Variants[v.Name] = enrichedVariant{v.URL, v.Format, v.Width, v.Height, v.Bytes, v.Placeholder}
 	}
 	return e
+}
+
+// budgetAnswer tells what became of a unit's budget; nil = it has none.
+func budgetAnswer(d *draft.Draft, at int, u unit.Unit) *UnitBudget {
+	share := d.Call.Share(u)
+	if share == 0 {
+		return nil
+	}
+	out := &UnitBudget{Bytes: d.Call.BudgetOf(u), Share: int64(share)}
+	used, known, seen := map[int]int64{}, true, map[*ledger.Image]bool{}
+	for _, x := range d.Images[at] {
+		if seen[x.Work] {
+			continue
+		}
+		seen[x.Work] = true
+		for i, o := range x.Work.Verdicts {
+			used[i] += o.Bytes
+			known = known && o.State != ledger.Pending
+		}
+	}
+	if !known {
+		return out
+	}
+	most := int64(0)
+	for _, n := range used {
+		most = max(most, n)
+	}
+	out.Used, out.Over = &most, most > out.Bytes
+	return out
 }

@@ -1,5 +1,6 @@
-// Package prewarm makes the variants of Data Units ahead of need: it accepts calls, works on their images, and tells
-// what became of them.
+// Package prewarm makes the variants of Data Units ahead of need: its service accepts calls, and its worker judges what
+// became of their images. A verdict is on disk before its ticket is acknowledged, and made means that the store has the
+// variant.
 package prewarm
 
 import (
@@ -10,30 +11,32 @@ import (
 	"sync"
 	"time"
 
-	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/pause"
+	"github.com/goldcrest/goldcrest/prewarm/draft"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 )
 
 // Service accepts calls, works on them and tells about them. Safe for concurrent use, and for several instances that
 // share a ledger and a queue. Make one with New, end it with Close.
 type Service struct {
+	*ledger.Views
+	*draft.Rules
 	cfg   Config
 	deps  Deps
-	bare  *variant.Parser // knows no presets
 	slots *slots
 	hosts *hosts
 	times times
 
-	accounts *Accounts
+	accounts *usage.Accounts
+	events   *webhook.Events
 
 	mu        sync.Mutex
-	following bool
-	views     map[string]*view
 	accepting map[string]chan struct{} // idempotency keys whose call is being accepted here
 	backlog   backlog
 
 	ends     chan string     // jobs that may have ended
-	news     chan brokenNews // what was found broken lately
-	telling  sync.Mutex      // held while what is broken is told: two at once would put an event twice
 	seen     map[string]bool // active jobs whose tickets were put, or put anew, by this instance; touched by sweep alone
 	stop     context.CancelFunc
 	tendings sync.WaitGroup
@@ -41,12 +44,10 @@ type Service struct {
 
 // times are the periods that tests shorten.
 type times struct {
-	sweep  time.Duration // how often jobs are looked after that nobody moves
-	stuck  time.Duration // how long nothing may move before tickets are put anew
-	known  time.Duration // what a look at the store may take of an answer
-	moment time.Duration // between two messages of Watch
-	adopt  time.Duration // after which a call that was never accepted to its end is accepted anew
-	retell []time.Duration
+	sweep time.Duration // how often jobs are looked after that nobody moves
+	stuck time.Duration // how long nothing may move before tickets are put anew
+	known time.Duration // what a look at the store may take of an answer
+	adopt time.Duration // after which a call that was never accepted to its end is accepted anew
 }
 
 // New makes a Service and begins to follow the ledger. It works on nothing before Run.
@@ -54,10 +55,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if deps.Ledger == nil || deps.Queue == nil || deps.Warm == nil || deps.Known == nil || deps.Parser == nil || deps.Negotiation == nil || deps.Sign == nil {
-		return nil, errors.New("prewarm: a part is missing")
-	}
-	bare, err := variant.NewParser(nil, false)
+	deps, err := deps.filled()
 	if err != nil {
 		return nil, err
 	}
@@ -65,35 +63,72 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		cfg.Workers = 4 * runtime.GOMAXPROCS(0)
 	}
 	if cfg.Backlog == 0 {
-		cfg.Backlog = defaultBacklog
-	}
-	if deps.Observer == nil {
-		deps.Observer = noObserver{}
-	}
-	if deps.Log == nil {
-		deps.Log = slog.New(slog.DiscardHandler)
-	}
-	if deps.Now == nil {
-		deps.Now = time.Now
+		cfg.Backlog = ledger.DefaultBacklog
 	}
 	s := &Service{
-		cfg: cfg, deps: deps, bare: bare, slots: newSlots(cfg.Workers), hosts: newHosts(cfg.Workers),
+		cfg: cfg, deps: deps, slots: newSlots(cfg.Workers), hosts: newHosts(cfg.Workers),
 		times: times{
-			sweep: 30 * time.Second, stuck: 10 * time.Minute, known: 2 * time.Second, moment: 250 * time.Millisecond,
-			adopt: 30 * time.Second, retell: CallbackDelays(),
+			sweep: 30 * time.Second, stuck: 10 * time.Minute, known: 2 * time.Second,
+			adopt: 30 * time.Second,
 		},
-		views: map[string]*view{}, accepting: map[string]chan struct{}{}, ends: make(chan string, 256), news: make(chan brokenNews, 256), seen: map[string]bool{},
+		accepting: map[string]chan struct{}{}, ends: make(chan string, 256), seen: map[string]bool{},
 	}
-	s.accounts = newAccounts(deps, s.unitsOf)
+	s.Views, err = ledger.NewViews(ledger.Deps{
+		Store: deps.Ledger, Keep: cfg.Keep, Parser: deps.Parser, Basis: deps.Basis, MayHaveEnded: s.mayHaveEnded, Now: deps.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Rules = &draft.Rules{
+		Presets: cfg.Presets, Formats: cfg.Formats, CallVariants: cfg.CallVariants, Links: deps.Keep != nil,
+		Parser: deps.Parser, Negotiation: deps.Negotiation, Now: deps.Now,
+	}
+	s.accounts = usage.New(usage.Deps{Views: s.Views, Quotas: deps.Quotas, Used: deps.Observer.Used, Log: deps.Log, Now: deps.Now})
+	s.events = webhook.NewEvents(webhook.Deps{
+		Views: s.Views, Queue: deps.Queue, Tell: deps.Tell, Told: deps.Observer.Told, Log: deps.Log, Tracer: deps.Tracer, Now: deps.Now,
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.tendings.Go(func() { s.accounts.run(ctx) })
+	s.tendings.Go(func() { s.accounts.Run(ctx) })
 	s.tendings.Go(func() { s.follow(ctx) })
 	return s, nil
 }
 
-// Accounts are those that a Compat shares with the service.
-func (s *Service) Accounts() *Accounts { return s.accounts }
+// Accounts are those that the predecessor's call shares with the service.
+func (s *Service) Accounts() *usage.Accounts { return s.accounts }
+
+// filled sets what may be nil.
+func (d Deps) filled() (Deps, error) {
+	for _, missing := range []bool{
+		d.Ledger == nil, d.Queue == nil, d.Warm == nil, d.Known == nil, d.Parser == nil, d.Negotiation == nil, d.Sign == nil,
+	} {
+		if missing {
+			return d, errors.New("prewarm: a part is missing")
+		}
+	}
+	if d.Observer == nil {
+		d.Observer = noObserver{}
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Quotas == nil {
+		d.Quotas = func() map[string]usage.Quota { return nil }
+	}
+	if d.Basis == nil {
+		d.Basis = func() string { return "" }
+	}
+	return d, nil
+}
+
+// Usage tells what owners have used in the last days, today included: the owner that is named, or all that who may see
+// ("").
+func (s *Service) Usage(ctx context.Context, who ledger.Caller, owner string, days int) ([]usage.Owner, error) {
+	return s.accounts.Usage(ctx, who, owner, days)
+}
 
 // Close ends what New began. Run must have ended before.
 func (s *Service) Close() {
@@ -108,24 +143,17 @@ func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	var worked, told error
 	running.Go(func() { s.tend(ctx) })
-	running.Go(func() { s.batch(ctx) })
 	running.Go(func() {
 		defer cancel()
-		worked = s.deps.Queue.Consume(ctx, []string{LaneHigh, LaneNormal, LaneLow}, s.cfg.Workers, s.work)
+		worked = s.deps.Queue.Consume(ctx, []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow}, s.cfg.Workers, s.work)
 	})
 	running.Go(func() {
 		defer cancel()
-		told = s.deps.Queue.Consume(ctx, []string{LaneTell}, tellers, s.tell)
+		told = s.events.Run(ctx)
 	})
 	running.Wait()
 	return errors.Join(worked, told)
 }
-
-// defaultBacklog is how many images may wait where nothing else is said.
-const defaultBacklog = 1_000_000
-
-// tellers is how many backends are told at the same time.
-const tellers = 8
 
 // noObserver is the Observer of those who want none.
 type noObserver struct{}
@@ -133,4 +161,25 @@ type noObserver struct{}
 func (noObserver) Accepted(int, int)          {}
 func (noObserver) Judged(string, string, int) {}
 func (noObserver) Told(string)                {}
-func (noObserver) Used(string, Usage)         {}
+func (noObserver) Used(string, usage.Usage)   {}
+
+// follow keeps views and accounts up to date until ctx ends. Where that cannot be vouched for, all views are forgotten,
+// and read anew.
+func (s *Service) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.deps.Ledger.Follow(ctx, []string{"task", "job", "usage"}, func() { s.following(true) }, func(r ledger.Record) {
+			s.accounts.Noticed(r)
+			s.Views.Noticed(r)
+		})
+		s.following(false)
+		if err != nil && ctx.Err() == nil {
+			s.deps.Log.Warn("the prewarm ledger cannot be followed; trying again", "error", err)
+			_ = pause.For(ctx, time.Second)
+		}
+	}
+}
+
+func (s *Service) following(on bool) {
+	s.accounts.Follow(on)
+	s.Views.Follow(on)
+}

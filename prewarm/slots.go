@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // slots admits a limited number of images at a time: those of earlier lanes first, within a lane in the order of their
@@ -21,7 +22,7 @@ type slots struct {
 }
 
 func newSlots(n int) *slots {
-	return &slots{free: n, waiting: map[string]*list.List{LaneHigh: list.New(), LaneNormal: list.New(), LaneLow: list.New()}}
+	return &slots{free: n, waiting: map[string]*list.List{ledger.LaneHigh: list.New(), ledger.LaneNormal: list.New(), ledger.LaneLow: list.New()}}
 }
 
 // acquire waits for a slot; the caller must release it unless there is an error.
@@ -35,7 +36,7 @@ func (s *slots) acquire(ctx context.Context, lane string) error {
 	}
 	queue := s.waiting[lane]
 	if queue == nil {
-		queue = s.waiting[LaneNormal]
+		queue = s.waiting[ledger.LaneNormal]
 	}
 	granted := make(chan struct{})
 	place := queue.PushBack(granted)
@@ -61,7 +62,7 @@ func (s *slots) acquire(ctx context.Context, lane string) error {
 func (s *slots) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, lane := range []string{LaneHigh, LaneNormal, LaneLow} {
+	for _, lane := range []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow} {
 		if first := s.waiting[lane].Front(); first != nil {
 			close(s.waiting[lane].Remove(first).(chan struct{}))
 			return

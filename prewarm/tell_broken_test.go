@@ -12,17 +12,19 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // told keeps what backends are told.
 type told struct {
 	mu     sync.Mutex
-	events []Event
+	events []webhook.Event
 }
 
-func (l *told) Tell(_ context.Context, e Event) error {
+func (l *told) Tell(_ context.Context, e webhook.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e)
@@ -40,7 +42,7 @@ func (l *told) sources() (by map[string]int, broken, done int) {
 			continue
 		}
 		known[e.ID] = true
-		if e.Type == JobDone {
+		if e.Type == webhook.JobDone {
 			done++
 			continue
 		}
@@ -104,13 +106,13 @@ func TestBrokenIsToldDuringTheJob(t *testing.T) {
 		l := &told{}
 		d := tellingDoor(t, l, nil)
 		defer d.run(t)()
-		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(15*taskImages))
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(15*ledger.TaskImages))
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * brokenPatience)
+		time.Sleep(20 * time.Second)
 		by, events, done := l.sources()
-		if len(by) != 15*taskImages || events < 3 || done != 0 {
+		if len(by) != 15*ledger.TaskImages || events < 3 || done != 0 {
 			t.Errorf("while the job runs: %d sources in %d events, %d ends; want 240 in at least 3, none", len(by), events, done)
 		}
 		for _, e := range l.events {
@@ -119,7 +121,7 @@ func TestBrokenIsToldDuringTheJob(t *testing.T) {
 					t.Errorf("%s is told of the units %q", b.Source, b.Units)
 				}
 			}
-			if len(e.Broken) > brokenBatch || e.Job.State != Running || e.Job.ID != a.Job.ID || e.Job.Callback == nil || e.Job.Request != "req-1" {
+			if len(e.Broken) > 100 || e.Job.State != ledger.Running || e.Job.ID != a.Job.ID || e.Job.Callback == nil || e.Job.Request != "req-1" {
 				t.Errorf("the event %s has %d sources of the job %+v", e.ID, len(e.Broken), e.Job)
 			}
 		}
@@ -135,7 +137,7 @@ func TestBrokenIsToldDuringTheJob(t *testing.T) {
 		}
 		deliveries := 0
 		for _, e := range l.events {
-			if e.Type == ImageBroken {
+			if e.Type == webhook.ImageBroken {
 				deliveries++
 			}
 		}
@@ -171,7 +173,7 @@ func TestBrokenIsToldAfterARestart(t *testing.T) {
 				dead := errors.New("the process is dead")
 				prefix, after := strings.CutPrefix(dies, "after ")
 				seen := false
-				d.memory.onWrite = func(r *Record) error {
+				d.memory.onWrite = func(r *ledger.Record) error {
 					if seen && (after || !strings.HasPrefix(r.Key, "task.")) {
 						return dead
 					}
@@ -183,10 +185,10 @@ func TestBrokenIsToldAfterARestart(t *testing.T) {
 					return nil
 				}
 				stop := d.run(t)
-				if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(9*taskImages)); err != nil {
+				if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(9*ledger.TaskImages)); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(2 * brokenPatience)
+				time.Sleep(20 * time.Second)
 				stop()
 				if d.memory.onWrite = nil; !seen {
 					t.Fatal("nothing was to be told")
@@ -195,7 +197,7 @@ func TestBrokenIsToldAfterARestart(t *testing.T) {
 				defer d.run(t)()
 				time.Sleep(2 * time.Minute)
 				by, _, done := l.sources()
-				if len(by) != 9*taskImages || done != 0 {
+				if len(by) != 9*ledger.TaskImages || done != 0 {
 					t.Errorf("after the restart %d sources were told and %d ends, want 144 and none", len(by), done)
 				}
 				for source, n := range by {
@@ -205,24 +207,5 @@ func TestBrokenIsToldAfterARestart(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// A broken source is told with the units where it counts as broken: each once, so many at the most, and the rest
-// counted.
-func TestBrokenTellsItsUnits(t *testing.T) {
-	w := &work{Source: "https://c.example/a", Verdicts: []*outcome{{State: Made}, {State: Broken, Reason: fault.NotAnImage}}}
-	w.Spots = []spot{{ID: "a"}, {ID: "guessed", Auto: true}, {ID: "a", Pointer: "/b"}}
-	for i := range maxUnits {
-		w.Spots = append(w.Spots, spot{ID: fmt.Sprint("u", i)})
-	}
-	b, ok := w.brokenImage()
-	if !ok || b.Reason != fault.NotAnImage || len(b.Units) != maxUnits || b.Units[0] != "a" || b.Units[1] != "u0" || b.Omitted != 1 {
-		t.Errorf("%+v, %t", b, ok)
-	}
-	one := BrokenImage{Units: []string{"a"}}
-	one.merge(BrokenImage{Units: []string{"a", "b"}, Omitted: 2})
-	if strings.Join(one.Units, " ") != "a b" || one.Omitted != 2 {
-		t.Errorf("merged: %+v", one)
 	}
 }

@@ -1,13 +1,12 @@
 package prewarm
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/trace/tracetest"
 )
@@ -17,10 +16,10 @@ func TestTraceOfACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer, l := &tracetest.Tracer{}, &told{}
 		d := tellingDoor(t, l, nil)
-		d.deps.Tracer = tracer
+		d.deps.Tracer, d.events.Tracer = tracer, tracer
 		defer d.run(t)()
 		ctx, span := trace.Begin(t.Context(), tracer, "call", "", time.Now())
-		if _, err := d.Accept(ctx, "b", "", [32]byte{}, brokenCall(taskImages+1)); err != nil {
+		if _, err := d.Accept(ctx, "b", "", [32]byte{}, brokenCall(ledger.TaskImages+1)); err != nil {
 			t.Fatal(err)
 		}
 		span.End("")
@@ -43,7 +42,7 @@ func TestNoTraceOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer, l := &tracetest.Tracer{}, &told{}
 		d := tellingDoor(t, l, nil)
-		d.deps.Tracer = tracer
+		d.deps.Tracer, d.events.Tracer = tracer, tracer
 		defer d.run(t)()
 		if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(2)); err != nil {
 			t.Fatal(err)
@@ -54,18 +53,4 @@ func TestNoTraceOfItsOwn(t *testing.T) {
 			t.Errorf("began %q, %d events told", got, broken+done)
 		}
 	})
-}
-
-func TestCallbackGoesOnWithTheTrace(t *testing.T) {
-	var got http.Header
-	s := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
-	defer s.Close()
-	w := newHooks(t, s.Client(), "127.0.0.1")
-	ctx, _ := trace.Begin(t.Context(), &tracetest.Tracer{}, "callback", "", time.Now())
-	if err := w.Tell(ctx, eventTo(s.URL)); err != nil || got.Get("Traceparent") != "parent of callback" {
-		t.Errorf("%v, Traceparent %q", err, got.Get("Traceparent"))
-	}
-	if err := w.Tell(t.Context(), eventTo(s.URL)); err != nil || got.Get("Traceparent") != "" {
-		t.Errorf("untraced: %v, Traceparent %q", err, got.Get("Traceparent"))
-	}
 }

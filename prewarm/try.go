@@ -9,13 +9,14 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // traced is run and record, as a step of the call's trace if it has one.
 func (a *attempt) traced(ctx context.Context, began time.Time) (err error) {
-	ctx, span := a.s.resume(ctx, "task", a.job.Trace)
+	ctx, span := trace.Resume(ctx, a.s.deps.Tracer, "task", a.job.Trace)
 	span.Set("job", a.job.ID)
 	span.Set("task", strconv.Itoa(a.n))
 	span.Set("id", a.job.Request)
@@ -24,23 +25,15 @@ func (a *attempt) traced(ctx context.Context, began time.Time) (err error) {
 	return a.record(ctx, began)
 }
 
-// resume goes on with the trace of a job's call; it begins none of its own.
-func (s *Service) resume(ctx context.Context, name, parent string) (context.Context, *trace.Span) {
-	if parent == "" {
-		return ctx, nil
-	}
-	return trace.Begin(ctx, s.deps.Tracer, name, parent, time.Now())
-}
-
 // run tries every image that is due, at the same time as far as slots allow.
 func (a *attempt) run(ctx context.Context) {
 	var trying sync.WaitGroup
-	for _, w := range a.task.Works {
-		if w.pending() && w.due(a.s.deps.Now()) == 0 {
+	for _, w := range a.task.Images {
+		if w.Pending() && w.Due(a.s.deps.Now()) == 0 {
 			trying.Go(func() {
 				ctx, span := trace.Start(ctx, "image")
 				span.Set("unit", strconv.Itoa(w.Spots[0].Unit))
-				span.Set("source_host", hostOf(w.told()))
+				span.Set("source_host", hostOf(w.Told()))
 				span.Set("source", w.Hash)
 				kind := fault.KindOf(a.try(ctx, w))
 				if kind == fault.Canceled { // Nothing was tried, or not to its end.
@@ -55,8 +48,8 @@ func (a *attempt) run(ctx context.Context) {
 
 // try makes what is missing of one image. It returns what failed, if anything, and context.Canceled where nothing was
 // tried. When ctx ends, what is begun has the drain to end, and nothing more is begun.
-func (a *attempt) try(ctx context.Context, w *work) (failed error) {
-	host := hostOf(w.told())
+func (a *attempt) try(ctx context.Context, w *ledger.Image) (failed error) {
+	host := hostOf(w.Told())
 	failed = context.Canceled
 	leave, err := a.enter(ctx, host)
 	if err != nil {
@@ -71,21 +64,21 @@ func (a *attempt) try(ctx context.Context, w *work) (failed error) {
 	a.mu.Unlock()
 	now := a.s.deps.Now().UTC()
 	switch {
-	case a.view.isCancelled():
-		w.close(Cancelled, "", now)
+	case a.view.IsCancelled():
+		w.Close(ledger.Cancelled, "", now)
 		return failed
-	case a.expired(now):
-		w.close(Expired, "", now)
+	case a.job.Expired(now):
+		w.Close(ledger.Expired, "", now)
 		return failed
 	}
-	refs, err := a.plan.refs(a.s.deps.Parser(), w.Source, w.Share, a.job.Within)
+	refs, err := a.plan.Refs(a.s.deps.Parser(), w.Source, w.Share, a.job.Within)
 	if err != nil {
-		w.close(Broken, fault.KindOf(err), now)
+		w.Close(ledger.Broken, fault.KindOf(err), now)
 		return failed
 	}
 	var at []int // the targets still missing
 	for i, o := range w.Verdicts {
-		if o.State == Pending {
+		if o.State == ledger.Pending {
 			at = append(at, i)
 		}
 	}
@@ -142,4 +135,33 @@ func (a *attempt) enter(ctx context.Context, host string) (leave func(failed err
 		a.s.slots.release()
 		a.s.hosts.release(host, failed)
 	}, nil
+}
+
+// answerKnown settles the targets at that are known to be broken, and gives those that are left. Where somebody asked
+// for another look nothing is known.
+func (a *attempt) answerKnown(ctx context.Context, w *ledger.Image, refs []variant.Ref, at []int) (left []int) {
+	if a.job.Round > 0 {
+		return at
+	}
+	k, r, err := a.s.ReadKnown(ctx, w.Hash)
+	if err != nil || r.Revision == 0 {
+		return at // Asking the origin costs more, and is never wrong.
+	}
+	a.mu.Lock()
+	a.known[w.Hash] = true
+	a.mu.Unlock()
+	now := a.s.deps.Now().UTC()
+	for _, i := range at {
+		reason := k.Against(refs[i].Key(), now)
+		if reason == "" || reason == fault.SourceForbidden && w.Shown != "" { // There is another link by now.
+			left = append(left, i)
+			continue
+		}
+		*w.Verdicts[i] = ledger.Outcome{State: ledger.Broken, Reason: reason, At: now, Ours: true}
+		a.count(w, w.Verdicts[i])
+		if err := a.s.ShareFeed(ctx, w.Hash, a.job.Owner); err != nil {
+			a.s.deps.Log.Warn("a broken source could not be shown to the owner of another job", "job", a.job.ID, "error", err)
+		}
+	}
+	return left
 }

@@ -6,16 +6,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // afterWrite is a Ledger that calls after when a record was written.
 type afterWrite struct {
-	Ledger
-	after func(*Record)
+	ledger.Store
+	after func(*ledger.Record)
 }
 
-func (l afterWrite) Write(ctx context.Context, records ...*Record) error {
-	err := l.Ledger.Write(ctx, records...)
+func (l afterWrite) Write(ctx context.Context, records ...*ledger.Record) error {
+	err := l.Store.Write(ctx, records...)
 	for _, r := range records {
 		l.after(r)
 	}
@@ -33,25 +35,25 @@ func TestJobEndsBeforeItsCallIsAnswered(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newDoor(t, nil)
 				stop := b.Close
-				after := func(*Record) {}
+				after := func(*ledger.Record) {}
 				a := newDoor(t, func(_ *Config, deps *Deps) {
 					deps.Queue = b.memory
-					deps.Ledger = afterWrite{b.memory, func(r *Record) { after(r) }}
+					deps.Ledger = afterWrite{b.memory, func(r *ledger.Record) { after(r) }}
 				})
 				if dies {
-					b.memory.onWrite = func(r *Record) error {
+					b.memory.onWrite = func(r *ledger.Record) error {
 						if strings.HasPrefix(r.Key, "job.") && b.memory.records[r.Key].Revision > 0 {
 							return context.DeadlineExceeded
 						}
 						return nil
 					}
 				}
-				synctest.Wait()           // Both follow the ledger.
-				after = func(r *Record) { // 1.
+				synctest.Wait()                  // Both follow the ledger.
+				after = func(r *ledger.Record) { // 1.
 					if !strings.HasPrefix(r.Key, "job.") {
 						return
 					}
-					after = func(*Record) {}
+					after = func(*ledger.Record) {}
 					stop = b.run(t) // 2.
 					synctest.Wait()
 					if dies {
@@ -64,7 +66,7 @@ func TestJobEndsBeforeItsCallIsAnswered(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer a.run(t)()
-				if j, err := a.Job(t.Context(), c.Job.ID, 20*time.Minute); err != nil || j.State != Done || j.Counts.Made != 1 {
+				if j, err := a.Job(t.Context(), c.Job.ID, 20*time.Minute); err != nil || j.State != ledger.Done || j.Counts.Made != 1 {
 					t.Errorf("got %+v %v, want it done", j, err)
 				}
 				stop()

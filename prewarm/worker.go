@@ -12,12 +12,14 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// hiccup is when a ticket comes again after the ledger did not answer.
-const hiccup = 5 * time.Second
+// retryTicket is when a ticket comes again after the ledger did not answer.
+const retryTicket = 5 * time.Second
 
 // How long verdicts may take to be written; when the process is stopping, how long past the drain.
 const (
@@ -41,7 +43,7 @@ func draining(ctx context.Context, d time.Duration) (context.Context, context.Ca
 }
 
 // work is the Handler of tickets: it works on one task. The ticket is done with only when every verdict is on disk.
-func (s *Service) work(ctx context.Context, t Ticket) (again time.Duration) {
+func (s *Service) work(ctx context.Context, t ledger.Ticket) (again time.Duration) {
 	words := strings.Split(t.ID, ".")
 	if len(words) != 3 {
 		return 0
@@ -54,59 +56,59 @@ func (s *Service) work(ctx context.Context, t Ticket) (again time.Duration) {
 	switch {
 	case err == nil:
 		return again
-	case fault.KindOf(err) == fault.NoSuchJob, errors.Is(err, ErrNoRecord):
+	case fault.KindOf(err) == fault.NoSuchJob, errors.Is(err, ledger.ErrNoRecord):
 		return 0 // Its time is over.
 	case ctx.Err() != nil:
 		return time.Millisecond // Whoever is there next goes on.
 	}
 	s.deps.Log.Warn("a prewarm task could not be worked on; trying again", "job", words[0], "task", n, "error", err)
-	return hiccup
+	return retryTicket
 }
 
 // attempt is one go at a task.
 type attempt struct {
 	s    *Service
-	job  *jobRecord
+	job  *ledger.JobRecord
 	n    int
-	task *task
-	plan *plan
+	task *ledger.Task
+	plan *ledger.Plan
 	// basis is what was in force when the go began.
 	basis string
 	late  bool // the task was begun before, and not ended: what is stored since may be our own work
 
-	view *view
+	view *ledger.View
 
 	mu     sync.Mutex
-	begun  bool                 // something of the task was tried
-	broken map[string]badSource // now, by the source's hash
-	known  map[string]bool      // sources that something is known against, by hash
-	judged map[judgement]int    // variants
+	begun  bool                  // something of the task was tried
+	broken map[string]ledger.Bad // now, by the source's hash
+	known  map[string]bool       // sources that something is known against, by hash
+	judged map[judgement]int     // variants
 }
 
 // judgement is what verdicts are counted by.
 type judgement struct {
-	state State
+	state ledger.State
 	kind  fault.Kind
 }
 
 func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Duration, err error) {
-	v, err := s.view(ctx, id)
+	v, err := s.View(ctx, id)
 	if err != nil {
 		return 0, err
 	}
-	r, err := s.deps.Ledger.Read(ctx, taskKey(id, n))
+	r, err := s.deps.Ledger.Read(ctx, ledger.TaskKey(id, n))
 	if err != nil {
 		return 0, err
 	}
-	t, err := readTask(r)
+	t, err := ledger.ReadTask(r)
 	if err != nil {
 		return 0, err
 	}
 	a := &attempt{
-		s: s, job: v.record(), view: v, n: n, task: t, late: t.Running, basis: s.basis(),
-		broken: map[string]badSource{}, known: map[string]bool{}, judged: map[judgement]int{},
+		s: s, job: v.Record(), view: v, n: n, task: t, late: t.Running, basis: s.deps.Basis(),
+		broken: map[string]ledger.Bad{}, known: map[string]bool{}, judged: map[judgement]int{},
 	}
-	if t.ended() {
+	if t.Ended() {
 		return 0, s.finishIfDone(ctx, id)
 	}
 	if t.Plan >= len(a.job.Plans) {
@@ -116,9 +118,9 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 	now := s.deps.Now().UTC()
 	switch {
 	case a.job.Cancel:
-		return 0, a.end(ctx, Cancelled, now)
-	case a.expired(now):
-		return 0, a.end(ctx, Expired, now)
+		return 0, a.end(ctx, ledger.Cancelled, now)
+	case a.job.Expired(now):
+		return 0, a.end(ctx, ledger.Expired, now)
 	}
 	if wait := a.wait(now); wait > 0 {
 		return wait, nil
@@ -133,40 +135,18 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 	if err := a.traced(ctx, began); err != nil {
 		return 0, err
 	}
-	if t.ended() {
+	if t.Ended() {
 		return 0, s.finishIfDone(ctx, id)
 	}
 	return max(a.wait(s.deps.Now()), time.Millisecond), nil
 }
 
-// record is the job's record as last read.
-func (v *view) record() *jobRecord {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.job
-}
-
-func (a *attempt) expired(now time.Time) bool {
-	return !a.job.Deadline.IsZero() && !now.Before(a.job.Deadline)
-}
-
-// longestPause bounds the wait for an image: more is due to a clock that was set back.
-const longestPause = 2 * time.Hour
-
-// due reports how long an image still has to wait; 0 = it may be tried.
-func (w *work) due(now time.Time) time.Duration {
-	if d := w.Next.Sub(now); d > 0 && d <= longestPause {
-		return d
-	}
-	return 0
-}
-
 // wait is how long nothing of the task may be tried; the deadline ends all waiting.
 func (a *attempt) wait(now time.Time) time.Duration {
-	wait := longestPause
-	for _, w := range a.task.Works {
-		if w.pending() {
-			wait = min(wait, w.due(now))
+	wait := ledger.LongestPause
+	for _, w := range a.task.Images {
+		if w.Pending() {
+			wait = min(wait, w.Due(now))
 		}
 	}
 	if d := a.job.Deadline; !d.IsZero() {
@@ -188,8 +168,8 @@ func (a *attempt) begin(ctx context.Context, now time.Time) error {
 }
 
 // end settles everything that is pending without working on it.
-func (a *attempt) end(ctx context.Context, s State, now time.Time) error {
-	a.task.close(s, now)
+func (a *attempt) end(ctx context.Context, s ledger.State, now time.Time) error {
+	a.task.Close(s, now)
 	if err := a.write(ctx); err != nil {
 		return err
 	}
@@ -199,46 +179,36 @@ func (a *attempt) end(ctx context.Context, s State, now time.Time) error {
 // write writes the task. Where another was faster, its verdicts count, and the rest is written again.
 func (a *attempt) write(ctx context.Context) error {
 	for {
-		r, err := a.task.record(a.job.ID, a.n)
+		r, err := a.task.Record(a.job.ID, a.n)
 		if err != nil {
 			return err
 		}
 		err = a.s.deps.Ledger.Write(ctx, r)
 		if err == nil {
-			a.task.revision = r.Revision
-			a.s.tallied(a.job.ID, a.n, r.Revision, a.task.tally())
+			a.task.Revision = r.Revision
+			a.s.Tallied(a.job.ID, a.n, r.Revision, a.task.Tally())
 			return nil
 		}
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, ledger.ErrConflict) {
 			return err
 		}
-		r2, err := a.s.deps.Ledger.Read(ctx, taskKey(a.job.ID, a.n))
+		r2, err := a.s.deps.Ledger.Read(ctx, ledger.TaskKey(a.job.ID, a.n))
 		if err != nil {
 			return err
 		}
-		other, err := readTask(r2)
+		other, err := ledger.ReadTask(r2)
 		if err != nil {
 			return err
 		}
-		if len(other.Works) != len(a.task.Works) {
+		if len(other.Images) != len(a.task.Images) {
 			return fault.New(fault.Internal, "prewarm.write", "an internal error", errors.New("a task has become another"))
 		}
-		a.task.merge(other)
-	}
-}
-
-// tallied takes over what this instance has written itself, without waiting for the ledger to tell.
-func (s *Service) tallied(job string, n int, revision uint64, t tally) {
-	s.mu.Lock()
-	v := s.views[job]
-	s.mu.Unlock()
-	if v != nil {
-		v.apply(n, revision, t, s.deps.Now())
+		a.task.Merge(other)
 	}
 }
 
 // judge turns what was made into verdicts. It returns what failed, if anything: first what may pass.
-func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.Warmed) error {
+func (a *attempt) judge(ctx context.Context, w *ledger.Image, at []int, all []pipeline.Warmed) error {
 	now := a.s.deps.Now().UTC()
 	var worst *fault.Error // of the failures that may pass
 	var failed error
@@ -247,12 +217,12 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 		f := fault.Of(m.Err)
 		switch {
 		case f == nil:
-			w.store(at[i], m, a.made(m), now)
+			w.Store(at[i], m.Meta, a.made(m), now)
 			a.count(w, w.Verdicts[at[i]])
 		case f.Kind == fault.ShuttingDown || ctx.Err() != nil && f.Kind == fault.Canceled:
 			return context.Canceled // Not its fault: it is tried again, and not counted.
 		case !f.Kind.Retryable():
-			*o = outcome{State: Broken, Reason: f.Kind, At: now, ours: true}
+			*o = ledger.Outcome{State: ledger.Broken, Reason: f.Kind, At: now, Ours: true}
 			if errors.Is(m.Err, reach.ErrBeyond) { // That is about this job, and not about the source.
 				a.count(w, o)
 			} else {
@@ -269,16 +239,16 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 	}
 	if w.Tries++; w.Tries <= len(a.s.cfg.Retry) {
 		pause := max(a.s.cfg.Retry[w.Tries-1], worst.RetryAfter)
-		w.Next = now.Add(min(pause+rand.N(pause/5+1), longestPause))
+		w.Next = now.Add(min(pause+rand.N(pause/5+1), ledger.LongestPause))
 		return worst
 	}
 	for _, o := range w.Verdicts {
-		if o.State != Pending {
+		if o.State != ledger.Pending {
 			continue
 		}
-		*o = outcome{State: Failed, Reason: o.Reason, At: now, ours: true}
+		*o = ledger.Outcome{State: ledger.Failed, Reason: o.Reason, At: now, Ours: true}
 		if o.Reason == fault.SourceForbidden || o.Reason == fault.DNSFailed {
-			o.State = Broken // After so many tries it will not pass.
+			o.State = ledger.Broken // After so many tries it will not pass.
 		}
 		a.note(w, o, variant.Ref{})
 	}
@@ -287,47 +257,37 @@ func (a *attempt) judge(ctx context.Context, w *work, at []int, all []pipeline.W
 
 // made tells whether a stored variant is this job's work: also where an earlier go at the task made it and could not
 // say so.
-func (a *attempt) made(m pipeline.Warmed) State {
+func (a *attempt) made(m pipeline.Warmed) ledger.State {
 	if m.Present && !(a.late && !m.Meta.Created.Before(a.task.Started.Truncate(time.Second))) {
-		return Present
+		return ledger.Present
 	}
-	return Made
+	return ledger.Made
 }
 
 // note counts a verdict, and remembers a source that is broken, or which variant of it.
-func (a *attempt) note(w *work, o *outcome, ref variant.Ref) {
+func (a *attempt) note(w *ledger.Image, o *ledger.Outcome, ref variant.Ref) {
 	a.count(w, o)
-	if o.State != Broken {
+	if o.State != ledger.Broken {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := a.broken[w.Hash]
-	if f.whole {
+	if f.Whole {
 		return
 	}
-	f.BrokenSource, f.basis = BrokenSource{Source: w.told(), Reason: o.Reason, At: o.At}, a.basis
-	f.listed = f.listed || w.isBroken(o)
-	if f.whole = isWhole(o.Reason, ref.Spec); !f.whole {
-		if f.variants == nil {
-			f.variants = map[string]brokenVariant{}
-		}
-		f.variants[variantID(ref.Key())] = brokenVariant{o.Reason, o.At}
-	}
+	f.BrokenSource, f.Basis = ledger.BrokenSource{Source: w.Told(), Reason: o.Reason, At: o.At}, a.basis
+	f.Listed = f.Listed || w.IsBroken(o)
+	f.Failed(ref)
 	a.broken[w.Hash] = f
 }
 
-// isBroken reports whether an outcome is told as broken in any place of the image.
-func (w *work) isBroken(o *outcome) bool {
-	return slices.ContainsFunc(w.Spots, func(at spot) bool { return o.state(at) == Broken })
-}
-
 // count counts a verdict, once for each place.
-func (a *attempt) count(w *work, o *outcome) {
+func (a *attempt) count(w *ledger.Image, o *ledger.Outcome) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, at := range w.Spots {
-		a.judged[judgement{o.state(at), o.Reason}]++
+		a.judged[judgement{o.In(at), o.Reason}]++
 	}
 }
 
@@ -339,16 +299,16 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	for hash, f := range a.broken {
-		err := a.s.keepKnown(ctx, hash, f)
-		if err == nil && f.listed {
-			err = a.s.remember(ctx, hash, a.job.Owner, f)
+		err := a.s.KeepKnown(ctx, hash, f)
+		if err == nil && f.Listed {
+			err = a.s.Remember(ctx, hash, a.job.Owner, f)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	// Still running where something is due now: what goes on with it must know that some may be made already.
-	a.task.Running = !a.task.ended() && a.wait(a.s.deps.Now()) == 0
+	a.task.Running = !a.task.Ended() && a.wait(a.s.deps.Now()) == 0
 	if !a.begun {
 		a.task.Running, a.task.Started = a.late, began
 	}
@@ -361,8 +321,8 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 	if err != nil {
 		return err
 	}
-	a.s.heard(a.job, a.task.Works)
-	a.s.accounts.add(a.job.Owner, a.task.usage())
+	a.s.events.Heard(a.job, a.task.Images)
+	a.s.accounts.Add(a.job.Owner, usage.Of(a.task))
 	for j, n := range a.judged {
 		a.s.deps.Observer.Judged(string(j.state), string(j.kind), n)
 	}
@@ -370,12 +330,12 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 }
 
 // forgive takes sources that somebody mended off the feed of broken ones.
-func (a *attempt) forgive(ctx context.Context) (forgiven []*work, err error) {
-	for _, w := range a.task.Works {
-		if !a.known[w.Hash] && a.job.Round == 0 || w.Hash == "" || slices.ContainsFunc(w.Verdicts, func(o *outcome) bool { return o.State == Pending || o.State == Broken }) {
+func (a *attempt) forgive(ctx context.Context) (forgiven []*ledger.Image, err error) {
+	for _, w := range a.task.Images {
+		if !a.known[w.Hash] && a.job.Round == 0 || w.Hash == "" || slices.ContainsFunc(w.Verdicts, func(o *ledger.Outcome) bool { return o.State == ledger.Pending || o.State == ledger.Broken }) {
 			continue
 		}
-		if err := errors.Join(a.s.erase(ctx, "known."+w.Hash), a.s.erase(ctx, "broken."+w.Hash)); err != nil {
+		if err := errors.Join(a.s.Erase(ctx, "known."+w.Hash), a.s.Erase(ctx, "broken."+w.Hash)); err != nil {
 			return nil, err
 		}
 		forgiven = append(forgiven, w)
@@ -384,15 +344,15 @@ func (a *attempt) forgive(ctx context.Context) (forgiven []*work, err error) {
 }
 
 // restore puts back what another go at the task, whose verdicts count, found broken meanwhile.
-func (a *attempt) restore(ctx context.Context, forgiven []*work) error {
+func (a *attempt) restore(ctx context.Context, forgiven []*ledger.Image) error {
 	for _, w := range forgiven {
-		at := slices.IndexFunc(w.Verdicts, w.isBroken)
+		at := slices.IndexFunc(w.Verdicts, w.IsBroken)
 		if at < 0 {
 			continue
 		}
 		o := w.Verdicts[at]
-		found := badSource{BrokenSource: BrokenSource{Source: w.told(), Reason: o.Reason, At: o.At}, basis: a.basis}
-		if err := a.s.remember(ctx, w.Hash, a.job.Owner, found); err != nil {
+		found := ledger.Bad{BrokenSource: ledger.BrokenSource{Source: w.Told(), Reason: o.Reason, At: o.At}, Basis: a.basis}
+		if err := a.s.Remember(ctx, w.Hash, a.job.Owner, found); err != nil {
 			return err
 		}
 	}

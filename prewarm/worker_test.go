@@ -12,6 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -20,15 +21,15 @@ func TestRetryPauses(t *testing.T) {
 	for _, tt := range []struct {
 		kind   fault.Kind
 		passes int // the try that works; 0 = none
-		want   State
+		want   ledger.State
 		tries  int
 	}{
-		{fault.SourceTimeout, 3, Made, 3},
-		{fault.SourceTimeout, 0, Failed, 5},
-		{fault.SourceForbidden, 0, Broken, 5},
-		{fault.DNSFailed, 0, Broken, 5},
-		{fault.Internal, 5, Made, 5},
-		{fault.SourceNotFound, 2, Broken, 1},
+		{fault.SourceTimeout, 3, ledger.Made, 3},
+		{fault.SourceTimeout, 0, ledger.Failed, 5},
+		{fault.SourceForbidden, 0, ledger.Broken, 5},
+		{fault.DNSFailed, 0, ledger.Broken, 5},
+		{fault.Internal, 5, ledger.Made, 5},
+		{fault.SourceNotFound, 2, ledger.Broken, 1},
 	} {
 		t.Run(string(tt.kind), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestRetryPauses(t *testing.T) {
 					t.Fatal(err)
 				}
 				j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
-				if err != nil || *j.Counts.of(tt.want) != 1 || len(d.tries) != tt.tries {
+				if err != nil || *j.Counts.Of(tt.want) != 1 || len(d.tries) != tt.tries {
 					t.Errorf("got %+v after %d tries, %v; want %s after %d", j.Counts, len(d.tries), err, tt.want, tt.tries)
 				}
 				for i, least := range d.cfg.Retry[:len(d.tries)-1] {
@@ -101,7 +102,7 @@ func TestDeadlineEndsRetries(t *testing.T) {
 		}
 		start := time.Now()
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
-		if err != nil || j.State != Expired || j.Counts.Expired != 1 || time.Since(start) > 31*time.Second {
+		if err != nil || j.State != ledger.Expired || j.Counts.Expired != 1 || time.Since(start) > 31*time.Second {
 			t.Errorf("got %+v %v after %v", j, err, time.Since(start))
 		}
 	})
@@ -127,7 +128,7 @@ func TestPanicsEndNoJob(t *testing.T) {
 		}
 		defer d.run(t)()
 		j, err := d.Job(t.Context(), a.Job.ID, 2*time.Hour)
-		if err != nil || j.State != Partial || j.Counts.Made != 1 || j.Counts.Failed != 1 {
+		if err != nil || j.State != ledger.Partial || j.Counts.Made != 1 || j.Counts.Failed != 1 {
 			t.Errorf("got %+v %v, want one image made and one failed", j, err)
 		}
 		if n := d.slots.working(); n != 0 {
@@ -152,7 +153,7 @@ func TestLedgerFailsInTheMiddle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.memory.onWrite = func(r *Record) error {
+		d.memory.onWrite = func(r *ledger.Record) error {
 			if r.Key[:4] == "task" && len(d.tries) > 0 && failures < 3 {
 				failures++
 				return fault.New(fault.Overloaded, "test", "for a test", nil)
@@ -162,7 +163,7 @@ func TestLedgerFailsInTheMiddle(t *testing.T) {
 		defer d.run(t)()
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
 		// Found stored by the second go, and yet made by this job: it was not there when the task began.
-		if err != nil || j.State != Done || j.Counts.Made != 2 || failures != 3 {
+		if err != nil || j.State != ledger.Done || j.Counts.Made != 2 || failures != 3 {
 			t.Errorf("got %+v %v after %d failures", j, err, failures)
 		}
 	})
@@ -174,49 +175,8 @@ func TestClockSetBack(t *testing.T) {
 	for _, tt := range []struct{ next, want time.Duration }{
 		{0, 0}, {-time.Hour, 0}, {time.Minute, time.Minute}, {time.Hour, time.Hour}, {10 * 365 * 24 * time.Hour, 0},
 	} {
-		if got := (&work{Next: now.Add(tt.next)}).due(now); got != tt.want {
+		if got := (&ledger.Image{Next: now.Add(tt.next)}).Due(now); got != tt.want {
 			t.Errorf("next in %v: due in %v, want %v", tt.next, got, tt.want)
-		}
-	}
-}
-
-// The first verdict counts, whoever comes second.
-func TestMergeKeepsFirstVerdicts(t *testing.T) {
-	of := func(states ...State) *task {
-		w := &work{Spots: []spot{{}}}
-		for _, s := range states {
-			w.Verdicts = append(w.Verdicts, &outcome{State: s, ours: s != Failed})
-		}
-		return &task{Works: []*work{w}}
-	}
-	mine, theirs := of(Made, Made, Pending, Broken, Failed), of(Cancelled, Pending, Made, Pending, Pending)
-	theirs.revision = 7
-	mine.merge(theirs)
-	var got []State
-	for _, o := range mine.Works[0].Verdicts {
-		got = append(got, o.State)
-	}
-	// What had failed before this go at it was opened anew meanwhile, and stays open.
-	if want := []State{Cancelled, Made, Made, Broken, Pending}; !slices.Equal(got, want) || mine.revision != 7 {
-		t.Errorf("got %v at %d, want %v", got, mine.revision, want)
-	}
-}
-
-// A mark says what its task holds.
-func TestMarkRoundTrip(t *testing.T) {
-	w := &work{Source: "s", Hash: "0123456789abcdef", From: 1000, Share: 99, Spots: []spot{{Auto: true}, {}}}
-	w.Verdicts = []*outcome{{State: Made, Bytes: 100}, {State: Broken, Reason: fault.NotAnImage}, {State: Pending}}
-	t1 := (&task{Started: time.Unix(1000, 0), Works: []*work{w}}).tally()
-	t2, err := readTally(t1.mark())
-	if err != nil || t2.Counts != t1.Counts || t2.Bytes != t1.Bytes || t2.started != 1000 || !slices.Equal(t2.hashes, []string{"0123456789ab"}) {
-		t.Errorf("got %+v %v, want %+v", t2, err, t1)
-	}
-	if want := (Counts{Variants: 6, Made: 2, Broken: 1, Skipped: 1, Pending: 2, Over: 2}); t1.Counts != want {
-		t.Errorf("got %+v, want %+v", t1.Counts, want)
-	}
-	for _, bad := range []string{"", "x", "1 2 3", "0 a 0 0 0 0 0 0 0 0 0 0 0", "0 1 0 0 0 0 1 0 0 0 0 0 0 over=x"} {
-		if _, err := readTally(bad); err == nil {
-			t.Errorf("%q was read as a mark", bad)
 		}
 	}
 }
@@ -225,12 +185,12 @@ func TestMarkRoundTrip(t *testing.T) {
 func TestSlotsAndHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(1)
-		if err := s.acquire(t.Context(), LaneLow); err != nil {
+		if err := s.acquire(t.Context(), ledger.LaneLow); err != nil {
 			t.Fatal(err)
 		}
 		var order []string
 		var waiting sync.WaitGroup
-		for _, lane := range []string{LaneLow, LaneNormal, LaneHigh} {
+		for _, lane := range []string{ledger.LaneLow, ledger.LaneNormal, ledger.LaneHigh} {
 			waiting.Go(func() {
 				if err := s.acquire(t.Context(), lane); err != nil {
 					t.Error(err)
@@ -242,7 +202,7 @@ func TestSlotsAndHosts(t *testing.T) {
 		}
 		s.release()
 		waiting.Wait()
-		if !slices.Equal(order, []string{LaneHigh, LaneNormal, LaneLow}) || s.working() != 0 {
+		if !slices.Equal(order, []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow}) || s.working() != 0 {
 			t.Errorf("got %v with %d at work", order, s.working())
 		}
 		h := newHosts(4)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/metrics"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/wire"
 )
@@ -88,10 +88,10 @@ func TestProbesHavePlaces(t *testing.T) {
 	defer func() { stop(); <-served }()
 	_, private := a.Addrs()
 	began := make(chan struct{}, 8)
-	a.prewarm.onJob = func(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error) {
+	a.prewarm.onJob = func(ctx context.Context, id string, wait time.Duration) (ledger.Job, error) {
 		began <- struct{}{}
 		<-ctx.Done()
-		return prewarm.Job{}, ctx.Err()
+		return ledger.Job{}, ctx.Err()
 	}
 	dial(t, private.String(), 8, "GET /v1/jobs/j1?wait=60 HTTP/1.1\r\nHost: localhost\r\n"+bearer+"\r\n\r\n")
 	for range 8 {

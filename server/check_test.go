@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -21,9 +22,9 @@ func TestCheck(t *testing.T) {
 		asks = in
 		out := make([]prewarm.Checked, len(in))
 		for i, ask := range in {
-			out[i] = prewarm.Checked{Ask: ask, State: prewarm.Present, Variants: []prewarm.Verdict{{Name: "lite", Format: "webp", State: prewarm.Present, Bytes: 9}}}
+			out[i] = prewarm.Checked{Ask: ask, State: ledger.Present, Variants: []ledger.Verdict{{Name: "lite", Format: "webp", State: ledger.Present, Bytes: 9}}}
 			if strings.HasSuffix(ask.Source, "gone.jpg") {
-				out[i] = prewarm.Checked{Ask: ask, State: prewarm.Broken, Reason: fault.SourceNotFound}
+				out[i] = prewarm.Checked{Ask: ask, State: ledger.Broken, Reason: fault.SourceNotFound}
 			}
 		}
 		return out, nil
@@ -68,7 +69,7 @@ func TestPurge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.prewarm.onSources = func(_ context.Context, _ prewarm.Caller, unit, tag string) ([]variant.Ref, error) {
+	a.prewarm.onSources = func(_ context.Context, _ ledger.Caller, unit, tag string) ([]variant.Ref, error) {
 		if unit == "u1" || tag == "spring" {
 			return []variant.Ref{ref, ref}, nil
 		}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/console"
 )
@@ -206,7 +206,7 @@ func TestConsoleSessionEnds(t *testing.T) {
 func TestConsoleStreamEndsWithSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newAPI(t, nil)
-		f.prewarm.onWatch = func(context.Context, string) (<-chan prewarm.Job, error) { return make(chan prewarm.Job), nil }
+		f.prewarm.onWatch = func(context.Context, string) (<-chan ledger.Job, error) { return make(chan ledger.Job), nil }
 		v := f.loginWith(testToken)
 		go func() {
 			time.Sleep(beat + time.Second)

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
@@ -25,21 +25,21 @@ func TestJobRoutes(t *testing.T) {
 		limit      int
 		wait       time.Duration
 	}
-	a.prewarm.onJob = func(_ context.Context, id string, wait time.Duration) (prewarm.Job, error) {
+	a.prewarm.onJob = func(_ context.Context, id string, wait time.Duration) (ledger.Job, error) {
 		asked.id, asked.wait = id, wait
 		if id != "j1" {
-			return prewarm.Job{}, noSuchJob()
+			return ledger.Job{}, noSuchJob()
 		}
 		return aJob(), nil
 	}
-	a.prewarm.onJobs = func(_ context.Context, _ prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error) {
+	a.prewarm.onJobs = func(_ context.Context, _ ledger.Caller, limit int, cursor string) ([]ledger.Job, string, error) {
 		asked.limit, asked.cursor = limit, cursor
-		return []prewarm.Job{aJob()}, "next", nil
+		return []ledger.Job{aJob()}, "next", nil
 	}
-	a.prewarm.onRetry = func(_ context.Context, id string) (prewarm.Job, error) { return aJob(), nil }
-	a.prewarm.onCancel = func(_ context.Context, id string) (prewarm.Job, error) {
+	a.prewarm.onRetry = func(_ context.Context, id string) (ledger.Job, error) { return aJob(), nil }
+	a.prewarm.onCancel = func(_ context.Context, id string) (ledger.Job, error) {
 		j := aJob()
-		j.State = prewarm.Cancelled
+		j.State = ledger.Cancelled
 		return j, nil
 	}
 	for _, tc := range []struct {
@@ -77,11 +77,11 @@ func TestJobRoutes(t *testing.T) {
 
 func TestResultsByPage(t *testing.T) {
 	a := newAPI(t, nil)
-	a.prewarm.onResults = func(_ context.Context, id string, f prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error) {
-		if id != "j1" || f.State != prewarm.Broken || limit != 2 {
+	a.prewarm.onResults = func(_ context.Context, id string, f ledger.ResultFilter, cursor string, limit int) ([]ledger.Verdict, string, error) {
+		if id != "j1" || f.State != ledger.Broken || limit != 2 {
 			t.Errorf("asked for %s %v %d", id, f, limit)
 		}
-		rows := []prewarm.Verdict{{Source: "https://c.example/a.jpg?x=1&y=2", State: prewarm.Broken, Reason: fault.SourceNotFound}, {Unit: 1, State: prewarm.Broken}}
+		rows := []ledger.Verdict{{Source: "https://c.example/a.jpg?x=1&y=2", State: ledger.Broken, Reason: fault.SourceNotFound}, {Unit: 1, State: ledger.Broken}}
 		if cursor == "" {
 			return rows, "c2", nil
 		}
@@ -91,7 +91,7 @@ func TestResultsByPage(t *testing.T) {
 	header(t, w, "Content-Type", "application/x-ndjson")
 	header(t, w, "Link", `</v1/jobs/j1/results?cursor=c2&limit=2&state=broken>; rel="next"`)
 	lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
-	var v prewarm.Verdict
+	var v ledger.Verdict
 	if err := json.Unmarshal([]byte(lines[0]), &v); err != nil || len(lines) != 2 || v.Reason != fault.SourceNotFound || !strings.Contains(lines[0], "x=1&y=2") {
 		t.Errorf("%v: %s", err, w.Body)
 	}
@@ -100,7 +100,7 @@ func TestResultsByPage(t *testing.T) {
 	if w := a.private("GET", "/v1/jobs/j1/results?state=sad", "", bearer); w.Code != 400 {
 		t.Errorf("a state that does not exist: status %d", w.Code)
 	}
-	a.prewarm.onResults = func(context.Context, string, prewarm.ResultFilter, string, int) ([]prewarm.Verdict, string, error) {
+	a.prewarm.onResults = func(context.Context, string, ledger.ResultFilter, string, int) ([]ledger.Verdict, string, error) {
 		return nil, "", noSuchJob()
 	}
 	if w := a.private("GET", "/v1/jobs/j2/results", "", bearer); w.Code != 404 {
@@ -111,9 +111,9 @@ func TestResultsByPage(t *testing.T) {
 func TestBrokenSince(t *testing.T) {
 	a := newAPI(t, nil)
 	var since time.Time
-	a.prewarm.onBroken = func(_ context.Context, _ prewarm.Caller, at time.Time, limit int) ([]prewarm.BrokenCount, error) {
+	a.prewarm.onBroken = func(_ context.Context, _ ledger.Caller, at time.Time, limit int) ([]ledger.BrokenCount, error) {
 		since = at
-		return []prewarm.BrokenCount{{BrokenSource: prewarm.BrokenSource{Source: "https://c.example/a.jpg", Reason: fault.SourceNotFound, At: testNow}, Count: 2}}, nil
+		return []ledger.BrokenCount{{BrokenSource: ledger.BrokenSource{Source: "https://c.example/a.jpg", Reason: fault.SourceNotFound, At: testNow}, Count: 2}}, nil
 	}
 	for text, want := range map[string]time.Time{"": {}, "24h": testNow.Add(-24 * time.Hour), "2026-11-23T12:00:00Z": testNow, "2026-11-23T13:00:00.5%2B01:00": testNow.Add(500 * time.Millisecond)} {
 		w := a.private("GET", "/v1/broken?since="+text, "", checkBearer)
@@ -127,7 +127,7 @@ func TestBrokenSince(t *testing.T) {
 }
 
 // sseServer serves the access.API on a real connection and opens a stream of events.
-func sseServer(t *testing.T, watch func(ctx context.Context, id string) (<-chan prewarm.Job, error)) (stream *bufio.Reader, hangUp func(), stop func() error) {
+func sseServer(t *testing.T, watch func(ctx context.Context, id string) (<-chan ledger.Job, error)) (stream *bufio.Reader, hangUp func(), stop func() error) {
 	t.Helper()
 	a := newAPI(t, func(c *Config, _ *access.Rules) {
 		c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 200*time.Millisecond
@@ -167,8 +167,8 @@ func event(t *testing.T, stream *bufio.Reader) string {
 }
 
 func TestEventsFollowAJob(t *testing.T) {
-	changes := make(chan prewarm.Job, 2)
-	stream, _, stop := sseServer(t, func(context.Context, string) (<-chan prewarm.Job, error) { return changes, nil })
+	changes := make(chan ledger.Job, 2)
+	stream, _, stop := sseServer(t, func(context.Context, string) (<-chan ledger.Job, error) { return changes, nil })
 	changes <- aJob()
 	if got := event(t, stream); got != "retry: 2000\n" {
 		t.Errorf("got %q", got)
@@ -195,9 +195,9 @@ func TestEventsFollowAJob(t *testing.T) {
 // A listener that leaves ends its watch, and a server that stops ends the streams of those who stay.
 func TestEventsEnd(t *testing.T) {
 	watched := make(chan context.Context, 1)
-	watch := func(ctx context.Context, _ string) (<-chan prewarm.Job, error) {
+	watch := func(ctx context.Context, _ string) (<-chan ledger.Job, error) {
 		watched <- ctx
-		return make(chan prewarm.Job), nil
+		return make(chan ledger.Job), nil
 	}
 	stream, hangUp, stop := sseServer(t, watch)
 	event(t, stream)
@@ -220,8 +220,8 @@ func TestEventsEnd(t *testing.T) {
 func TestEventsHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, nil)
-		changes := make(chan prewarm.Job)
-		a.prewarm.onWatch = func(context.Context, string) (<-chan prewarm.Job, error) { return changes, nil }
+		changes := make(chan ledger.Job)
+		a.prewarm.onWatch = func(context.Context, string) (<-chan ledger.Job, error) { return changes, nil }
 		go func() {
 			time.Sleep(2*beat + time.Second)
 			close(changes)
@@ -239,13 +239,13 @@ func TestLongPollEndsWithTheServer(t *testing.T) {
 		c.Listen, c.Admin, c.Drain = "127.0.0.1:0", "127.0.0.1:0", 200*time.Millisecond
 	})
 	polling := make(chan struct{}, 1)
-	a.prewarm.onJob = func(ctx context.Context, _ string, wait time.Duration) (prewarm.Job, error) {
+	a.prewarm.onJob = func(ctx context.Context, _ string, wait time.Duration) (ledger.Job, error) {
 		if wait == 0 {
 			return aJob(), nil
 		}
 		polling <- struct{}{}
 		<-ctx.Done()
-		return prewarm.Job{}, ctx.Err()
+		return ledger.Job{}, ctx.Err()
 	}
 	if err := a.Listen(); err != nil {
 		t.Fatal(err)

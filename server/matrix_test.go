@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
@@ -49,16 +50,16 @@ func matrixRows(explained string) map[string]matrixRow {
 }
 
 // listTo makes the lists empty, and tells who asked for one last.
-func (f *fakePrewarm) listTo(asked *prewarm.Caller) {
-	f.onJobs = func(_ context.Context, who prewarm.Caller, _ int, _ string) ([]prewarm.Job, string, error) {
+func (f *fakePrewarm) listTo(asked *ledger.Caller) {
+	f.onJobs = func(_ context.Context, who ledger.Caller, _ int, _ string) ([]ledger.Job, string, error) {
 		*asked = who
 		return nil, "", nil
 	}
-	f.onBroken = func(_ context.Context, who prewarm.Caller, _ time.Time, _ int) ([]prewarm.BrokenCount, error) {
+	f.onBroken = func(_ context.Context, who ledger.Caller, _ time.Time, _ int) ([]ledger.BrokenCount, error) {
 		*asked = who
 		return nil, nil
 	}
-	f.onUsage = func(_ context.Context, who prewarm.Caller, _ string, _ int) ([]prewarm.OwnerUsage, error) {
+	f.onUsage = func(_ context.Context, who ledger.Caller, _ string, _ int) ([]usage.Owner, error) {
 		*asked = who
 		return nil, nil
 	}
@@ -81,7 +82,7 @@ func TestMatrix(t *testing.T) {
 	if err := a.Reload(rules); err != nil {
 		t.Fatal(err)
 	}
-	var asked prewarm.Caller
+	var asked ledger.Caller
 	a.prewarm.listTo(&asked)
 	rows := matrixRows(a.url("w:9", photo))
 	// They take their time for those who may.
@@ -121,7 +122,7 @@ func TestMatrix(t *testing.T) {
 			if x.want == 0 {
 				continue
 			}
-			asked = prewarm.Caller{}
+			asked = ledger.Caller{}
 			headers := []string{"Content-Type: application/json"}
 			if x.token != "" {
 				headers = append(headers, "Authorization: Bearer "+x.token)

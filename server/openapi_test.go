@@ -20,6 +20,8 @@ import (
 	"github.com/goldcrest/goldcrest/intake/bucketevents"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -198,40 +200,40 @@ func describedAPI(t *testing.T) *apiFixture {
 	p.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {
 		out := make([]prewarm.Checked, len(asks))
 		for i := range out {
-			out[i] = prewarm.Checked{State: prewarm.Broken, Reason: fault.DecodeFailed, Variants: []prewarm.Verdict{{Name: "lite", Format: "webp", Key: "v1/ab/c/d.webp", State: prewarm.Present, Bytes: 1, Width: 2, Height: 3}}}
+			out[i] = prewarm.Checked{State: ledger.Broken, Reason: fault.DecodeFailed, Variants: []ledger.Verdict{{Name: "lite", Format: "webp", Key: "v1/ab/c/d.webp", State: ledger.Present, Bytes: 1, Width: 2, Height: 3}}}
 		}
 		return out, nil
 	}
-	p.onJob = func(_ context.Context, id string, _ time.Duration) (prewarm.Job, error) {
+	p.onJob = func(_ context.Context, id string, _ time.Duration) (ledger.Job, error) {
 		if id != "j1" {
-			return prewarm.Job{}, noSuchJob()
+			return ledger.Job{}, noSuchJob()
 		}
 		return job, nil
 	}
-	p.onRetry = func(context.Context, string) (prewarm.Job, error) { return job, nil }
+	p.onRetry = func(context.Context, string) (ledger.Job, error) { return job, nil }
 	p.onCancel = p.onRetry
-	p.onJobs = func(context.Context, prewarm.Caller, int, string) ([]prewarm.Job, string, error) {
-		return []prewarm.Job{job}, "c", nil
+	p.onJobs = func(context.Context, ledger.Caller, int, string) ([]ledger.Job, string, error) {
+		return []ledger.Job{job}, "c", nil
 	}
-	p.onResults = func(context.Context, string, prewarm.ResultFilter, string, int) ([]prewarm.Verdict, string, error) {
-		full := prewarm.Verdict{Unit: 1, UnitID: "u", Pointer: "/a", Source: "s", Name: "n", Format: "avif", Key: "k", State: prewarm.Made, Reason: fault.Poison, Bytes: 1, Width: 1, Height: 1, From: 1, At: testNow}
-		return []prewarm.Verdict{full, {State: prewarm.Pending}}, "c", nil
+	p.onResults = func(context.Context, string, ledger.ResultFilter, string, int) ([]ledger.Verdict, string, error) {
+		full := ledger.Verdict{Unit: 1, UnitID: "u", Pointer: "/a", Source: "s", Name: "n", Format: "avif", Key: "k", State: ledger.Made, Reason: fault.Poison, Bytes: 1, Width: 1, Height: 1, From: 1, At: testNow}
+		return []ledger.Verdict{full, {State: ledger.Pending}}, "c", nil
 	}
-	p.onWatch = func(context.Context, string) (<-chan prewarm.Job, error) {
-		changes := make(chan prewarm.Job)
+	p.onWatch = func(context.Context, string) (<-chan ledger.Job, error) {
+		changes := make(chan ledger.Job)
 		close(changes)
 		return changes, nil
 	}
-	p.onBroken = func(context.Context, prewarm.Caller, time.Time, int) ([]prewarm.BrokenCount, error) {
-		return []prewarm.BrokenCount{{BrokenSource: prewarm.BrokenSource{Source: "s", Reason: fault.Poison, At: testNow}, Count: 1}}, nil
+	p.onBroken = func(context.Context, ledger.Caller, time.Time, int) ([]ledger.BrokenCount, error) {
+		return []ledger.BrokenCount{{BrokenSource: ledger.BrokenSource{Source: "s", Reason: fault.Poison, At: testNow}, Count: 1}}, nil
 	}
 	p.onStats = func(context.Context) (prewarm.Stats, error) {
 		return prewarm.Stats{Waiting: map[string]int{"low": 1}}, nil
 	}
-	p.onUsage = func(context.Context, prewarm.Caller, string, int) ([]prewarm.OwnerUsage, error) {
-		u := prewarm.OwnerUsage{Owner: "backend", Days: []prewarm.DayUsage{{Day: "2026-11-23", Usage: prewarm.Usage{Units: 1}}}}
-		u.Quota.ImagesADay = &prewarm.Remaining{Limit: 9, Used: 1, Remaining: 8}
-		return []prewarm.OwnerUsage{u, {Owner: "idle", Days: []prewarm.DayUsage{}}}, nil
+	p.onUsage = func(context.Context, ledger.Caller, string, int) ([]usage.Owner, error) {
+		u := usage.Owner{Owner: "backend", Days: []usage.Day{{Day: "2026-11-23", Usage: usage.Usage{Units: 1}}}}
+		u.Quota.ImagesADay = &usage.Remaining{Limit: 9, Used: 1, Remaining: 8}
+		return []usage.Owner{u, {Owner: "idle", Days: []usage.Day{}}}, nil
 	}
 	a.images.onPeek = func(_ context.Context, ref variant.Ref) (pipeline.Answer, error) {
 		return pipeline.Answer{Entry: testEntry(ref), Outcome: pipeline.Hit, Tier: "store"}, nil

@@ -12,7 +12,9 @@ import (
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/api"
 	"github.com/goldcrest/goldcrest/variant"
@@ -24,18 +26,18 @@ type fakePrewarm struct {
 	onAccept  func(ctx context.Context, token, idem string, sum [32]byte, call unit.Call) (prewarm.Accepted, error)
 	onRefresh func(ctx context.Context, a prewarm.Accepted, call unit.Call) (prewarm.Accepted, error)
 	onCheck   func(ctx context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error)
-	onRetry   func(ctx context.Context, id string) (prewarm.Job, error)
-	onCancel  func(ctx context.Context, id string) (prewarm.Job, error)
-	onJob     func(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error)
-	onJobs    func(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error)
-	onResults func(ctx context.Context, id string, f prewarm.ResultFilter, cursor string,
-		limit int) ([]prewarm.Verdict, string, error)
-	onWatch   func(ctx context.Context, id string) (<-chan prewarm.Job, error)
-	onBroken  func(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
-	onSources func(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
+	onRetry   func(ctx context.Context, id string) (ledger.Job, error)
+	onCancel  func(ctx context.Context, id string) (ledger.Job, error)
+	onJob     func(ctx context.Context, id string, wait time.Duration) (ledger.Job, error)
+	onJobs    func(ctx context.Context, who ledger.Caller, limit int, cursor string) ([]ledger.Job, string, error)
+	onResults func(ctx context.Context, id string, f ledger.ResultFilter, cursor string,
+		limit int) ([]ledger.Verdict, string, error)
+	onWatch   func(ctx context.Context, id string) (<-chan ledger.Job, error)
+	onBroken  func(ctx context.Context, who ledger.Caller, since time.Time, limit int) ([]ledger.BrokenCount, error)
+	onSources func(ctx context.Context, who ledger.Caller, unit, tag string) ([]variant.Ref, error)
 	onWeigh   func(call unit.Call) (int, error) // nil = one variant of each image
 	onStats   func(ctx context.Context) (prewarm.Stats, error)
-	onUsage   func(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error)
+	onUsage   func(ctx context.Context, who ledger.Caller, owner string, days int) ([]usage.Owner, error)
 }
 
 func (f *fakePrewarm) Accept(ctx context.Context, token, idem string, sum [32]byte,
@@ -70,46 +72,46 @@ func (f *fakePrewarm) Weigh(call unit.Call) (n int, err error) {
 	return n, nil
 }
 
-func (f *fakePrewarm) Retry(ctx context.Context, id string) (prewarm.Job, error) {
+func (f *fakePrewarm) Retry(ctx context.Context, id string) (ledger.Job, error) {
 	return f.onRetry(ctx, id)
 }
 
-func (f *fakePrewarm) Cancel(ctx context.Context, id string) (prewarm.Job, error) {
+func (f *fakePrewarm) Cancel(ctx context.Context, id string) (ledger.Job, error) {
 	return f.onCancel(ctx, id)
 }
 
-func (f *fakePrewarm) Job(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error) {
+func (f *fakePrewarm) Job(ctx context.Context, id string, wait time.Duration) (ledger.Job, error) {
 	if f.onJob == nil {
 		return aJob(), nil
 	}
 	return f.onJob(ctx, id, wait)
 }
 
-func (f *fakePrewarm) Jobs(ctx context.Context, who prewarm.Caller, limit int,
-	cursor string) ([]prewarm.Job, string, error) {
+func (f *fakePrewarm) Jobs(ctx context.Context, who ledger.Caller, limit int,
+	cursor string) ([]ledger.Job, string, error) {
 	return f.onJobs(ctx, who, limit, cursor)
 }
 
-func (f *fakePrewarm) Results(ctx context.Context, id string, r prewarm.ResultFilter, cursor string,
-	limit int) ([]prewarm.Verdict, string, error) {
+func (f *fakePrewarm) Results(ctx context.Context, id string, r ledger.ResultFilter, cursor string,
+	limit int) ([]ledger.Verdict, string, error) {
 	return f.onResults(ctx, id, r, cursor, limit)
 }
 
-func (f *fakePrewarm) Watch(ctx context.Context, id string) (<-chan prewarm.Job, error) {
+func (f *fakePrewarm) Watch(ctx context.Context, id string) (<-chan ledger.Job, error) {
 	return f.onWatch(ctx, id)
 }
 
-func (f *fakePrewarm) Broken(ctx context.Context, who prewarm.Caller, since time.Time,
-	limit int) ([]prewarm.BrokenCount, error) {
+func (f *fakePrewarm) Broken(ctx context.Context, who ledger.Caller, since time.Time,
+	limit int) ([]ledger.BrokenCount, error) {
 	return f.onBroken(ctx, who, since, limit)
 }
 
-func (f *fakePrewarm) Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error) {
+func (f *fakePrewarm) Sources(ctx context.Context, who ledger.Caller, unit, tag string) ([]variant.Ref, error) {
 	return f.onSources(ctx, who, unit, tag)
 }
 
-func (f *fakePrewarm) Usage(ctx context.Context, who prewarm.Caller, owner string,
-	days int) ([]prewarm.OwnerUsage, error) {
+func (f *fakePrewarm) Usage(ctx context.Context, who ledger.Caller, owner string,
+	days int) ([]usage.Owner, error) {
 	return f.onUsage(ctx, who, owner, days)
 }
 
@@ -153,18 +155,18 @@ func newAPI(t testing.TB, change func(*Config, *access.Rules)) *apiFixture {
 }
 
 // aJob is a job in the middle of its work.
-func aJob() prewarm.Job {
-	return prewarm.Job{
-		ID: "j1", State: prewarm.Running, Priority: "normal", CreatedAt: testNow, Tags: []string{"spring"},
+func aJob() ledger.Job {
+	return ledger.Job{
+		ID: "j1", State: ledger.Running, Priority: "normal", CreatedAt: testNow, Tags: []string{"spring"},
 		Token:  "backend",
-		Counts: prewarm.Counts{DataUnits: 1, Images: 1, Variants: 3, Made: 1, Pending: 2},
-		Bytes:  prewarm.Bytes{Source: 100, Stored: 40, Saved: 60},
+		Counts: ledger.Counts{DataUnits: 1, Images: 1, Variants: 3, Made: 1, Pending: 2},
+		Bytes:  ledger.Bytes{Source: 100, Stored: 40, Saved: 60},
 	}
 }
 
-func doneJob() prewarm.Job {
+func doneJob() ledger.Job {
 	j := aJob()
-	j.State, j.FinishedAt, j.Counts.Made, j.Counts.Pending = prewarm.Done, testNow, 3, 0
+	j.State, j.FinishedAt, j.Counts.Made, j.Counts.Pending = ledger.Done, testNow, 3, 0
 	return j
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -24,10 +25,10 @@ type diary struct {
 
 	mu       sync.Mutex
 	revision uint64
-	jobs     map[string]prewarm.Record
+	jobs     map[string]ledger.Record
 }
 
-func (d *diary) Write(_ context.Context, records ...*prewarm.Record) error {
+func (d *diary) Write(_ context.Context, records ...*ledger.Record) error {
 	d.gauge.read("records written")
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -40,31 +41,31 @@ func (d *diary) Write(_ context.Context, records ...*prewarm.Record) error {
 	return nil
 }
 
-func (d *diary) Read(_ context.Context, key string) (prewarm.Record, error) {
+func (d *diary) Read(_ context.Context, key string) (ledger.Record, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if r, ok := d.jobs[key]; ok {
 		return r, nil
 	}
-	return prewarm.Record{}, prewarm.ErrNoRecord
+	return ledger.Record{}, ledger.ErrNoRecord
 }
 
-func (d *diary) List(context.Context, prewarm.Scan, func(prewarm.Record) bool) error { return nil }
+func (d *diary) List(context.Context, ledger.Scan, func(ledger.Record) bool) error { return nil }
 
-func (d *diary) Follow(ctx context.Context, _ []string, started func(), _ func(prewarm.Record)) error {
+func (d *diary) Follow(ctx context.Context, _ []string, started func(), _ func(ledger.Record)) error {
 	started()
 	<-ctx.Done()
 	return nil
 }
 
-func (d *diary) Put(context.Context, ...prewarm.Ticket) error {
+func (d *diary) Put(context.Context, ...ledger.Ticket) error {
 	d.gauge.read("tickets put")
 	return nil
 }
 
-func (d *diary) Consume(context.Context, []string, int, prewarm.Handler) error { return nil }
-func (d *diary) Waiting(context.Context, string) (int, error)                  { return 0, nil }
-func (d *diary) Room(context.Context) error                                    { return nil }
+func (d *diary) Consume(context.Context, []string, int, ledger.Handler) error { return nil }
+func (d *diary) Waiting(context.Context, string) (int, error)                 { return 0, nil }
+func (d *diary) Room(context.Context) error                                   { return nil }
 
 // heapGauge finds the most that was in use at the moments at which it was read. Usage is written beside a call.
 type heapGauge struct {
@@ -147,7 +148,7 @@ func TestLargestCalls(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			gauge := &heapGauge{}
-			d := &diary{gauge: gauge, jobs: map[string]prewarm.Record{}}
+			d := &diary{gauge: gauge, jobs: map[string]ledger.Record{}}
 			a := newAPI(t, nil)
 			service, err := prewarm.New(prewarm.Default(), prewarm.Deps{
 				Ledger: d, Queue: d, Parser: func() *variant.Parser { return a.access.Current().Parser }, Negotiation: variant.Default,

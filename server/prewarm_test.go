@@ -19,6 +19,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server/access"
 )
@@ -26,7 +27,7 @@ import (
 const unitBody = `{"id":"du_1","photo_url":"https://c.example/a.jpg"}`
 
 // accepting makes the fake accept everything, and gives what it was told last.
-func accepting(a *apiFixture, job prewarm.Job) *struct {
+func accepting(a *apiFixture, job ledger.Job) *struct {
 	token, idem string
 	sum         [32]byte
 	call        unit.Call
@@ -43,9 +44,9 @@ func accepting(a *apiFixture, job prewarm.Job) *struct {
 			unit := prewarm.AcceptedUnit{Index: u.Index, Line: u.Line, ID: u.ID, Err: u.Err}
 			var images []prewarm.AcceptedImage
 			for _, i := range u.Images {
-				images = append(images, prewarm.AcceptedImage{Pointer: i.Pointer, Source: i.Source, State: prewarm.Pending, Variants: []prewarm.AcceptedVariant{
-					{Name: "lite", URL: "https://img.example/x", State: prewarm.Pending},
-					{Name: "std", Format: "webp", URL: "https://img.example/y", State: prewarm.Made, Bytes: 5, Width: 3, Height: 2},
+				images = append(images, prewarm.AcceptedImage{Pointer: i.Pointer, Source: i.Source, State: ledger.Pending, Variants: []prewarm.AcceptedVariant{
+					{Name: "lite", URL: "https://img.example/x", State: ledger.Pending},
+					{Name: "std", Format: "webp", URL: "https://img.example/y", State: ledger.Made, Bytes: 5, Width: 3, Height: 2},
 				}})
 			}
 			unit.Note, unit.Images = u.Note(), slices.Values(images)
@@ -197,7 +198,7 @@ func TestPrewarmWaits(t *testing.T) {
 	a := newAPI(t, nil)
 	accepting(a, aJob())
 	asked := time.Duration(0)
-	a.prewarm.onJob = func(_ context.Context, id string, wait time.Duration) (prewarm.Job, error) {
+	a.prewarm.onJob = func(_ context.Context, id string, wait time.Duration) (ledger.Job, error) {
 		asked = wait
 		if !a.access.Idle() {
 			t.Error("a caller that waits keeps others out")
@@ -211,7 +212,7 @@ func TestPrewarmWaits(t *testing.T) {
 		if a.access.Idle() {
 			t.Error("the answer is made again without room for it")
 		}
-		unit := prewarm.AcceptedUnit{Images: slices.Values([]prewarm.AcceptedImage{{State: prewarm.Made}})}
+		unit := prewarm.AcceptedUnit{Images: slices.Values([]prewarm.AcceptedImage{{State: ledger.Made}})}
 		return prewarm.Accepted{Job: doneJob(), Units: slices.Values([]prewarm.AcceptedUnit{unit})}, nil
 	}
 	for prefer, want := range map[string]time.Duration{"wait=20": 20 * time.Second, "respond-async, wait=5": 5 * time.Second, "wait=900": time.Minute, `wait="7"; x=1`: 7 * time.Second,

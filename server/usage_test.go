@@ -9,7 +9,9 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
@@ -28,16 +30,16 @@ func withShop(t *testing.T) *apiFixture {
 func TestUsageIsOnesOwn(t *testing.T) {
 	a := withShop(t)
 	type asked struct {
-		who   prewarm.Caller
+		who   ledger.Caller
 		owner string
 		days  int
 	}
 	var got asked
-	a.prewarm.onUsage = func(_ context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error) {
+	a.prewarm.onUsage = func(_ context.Context, who ledger.Caller, owner string, days int) ([]usage.Owner, error) {
 		got = asked{who, owner, days}
 		return nil, nil
 	}
-	shop, admin := prewarm.Caller{Name: "shop"}, prewarm.Caller{Name: "backend", All: true}
+	shop, admin := ledger.Caller{Name: "shop"}, ledger.Caller{Name: "backend", All: true}
 	for _, x := range []struct {
 		query, bearer string
 		status        int
@@ -81,14 +83,14 @@ func TestJobsNameTheirOwnerToAdmin(t *testing.T) {
 	a := withShop(t)
 	job := doneJob()
 	job.ID, job.Token = "j1", "shop"
-	a.prewarm.onJob = func(context.Context, string, time.Duration) (prewarm.Job, error) { return job, nil }
-	a.prewarm.onJobs = func(context.Context, prewarm.Caller, int, string) ([]prewarm.Job, string, error) {
-		return []prewarm.Job{job}, "", nil
+	a.prewarm.onJob = func(context.Context, string, time.Duration) (ledger.Job, error) { return job, nil }
+	a.prewarm.onJobs = func(context.Context, ledger.Caller, int, string) ([]ledger.Job, string, error) {
+		return []ledger.Job{job}, "", nil
 	}
-	a.prewarm.onRetry = func(context.Context, string) (prewarm.Job, error) { return job, nil }
+	a.prewarm.onRetry = func(context.Context, string) (ledger.Job, error) { return job, nil }
 	a.prewarm.onCancel = a.prewarm.onRetry
-	a.prewarm.onWatch = func(context.Context, string) (<-chan prewarm.Job, error) {
-		jobs := make(chan prewarm.Job, 1)
+	a.prewarm.onWatch = func(context.Context, string) (<-chan ledger.Job, error) {
+		jobs := make(chan ledger.Job, 1)
 		jobs <- job
 		close(jobs)
 		return jobs, nil
@@ -105,18 +107,18 @@ func TestJobsNameTheirOwnerToAdmin(t *testing.T) {
 }
 
 func TestQuotasValidate(t *testing.T) {
-	token := func(name, secret string, q prewarm.Quota) access.Token {
+	token := func(name, secret string, q usage.Quota) access.Token {
 		return access.Token{Name: name, Token: secret + "-of-sixteen-and-more", Scopes: []string{access.ScopePrewarm}, Quota: q}
 	}
-	some := prewarm.Quota{UnitsQueued: 1}
+	some := usage.Quota{UnitsQueued: 1}
 	for _, x := range []struct {
 		tokens []access.Token
 		want   string
 	}{
-		{[]access.Token{token("a", "1", some), token("a", "2", some), token("b", "3", prewarm.Quota{ImagesADay: 2}), token("", "4", prewarm.Quota{})}, ""},
-		{[]access.Token{token("a", "1", some), token("a", "2", prewarm.Quota{})}, "tokens of one name share it"},
+		{[]access.Token{token("a", "1", some), token("a", "2", some), token("b", "3", usage.Quota{ImagesADay: 2}), token("", "4", usage.Quota{})}, ""},
+		{[]access.Token{token("a", "1", some), token("a", "2", usage.Quota{})}, "tokens of one name share it"},
 		{[]access.Token{token("", "1", some)}, "belongs to the token's name"},
-		{[]access.Token{token("a", "1", prewarm.Quota{ImagesADay: -1})}, "images_a_day: -1"},
+		{[]access.Token{token("a", "1", usage.Quota{ImagesADay: -1})}, "images_a_day: -1"},
 	} {
 		api := access.API{Tokens: x.tokens}
 		err := api.Validate()

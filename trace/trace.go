@@ -44,6 +44,14 @@ func Begin(ctx context.Context, t Tracer, name, parent string, at time.Time) (co
 	return context.WithValue(ctx, key{}, s), s
 }
 
+// Resume goes on with the trace of an earlier call, by its traceparent; it begins none of its own.
+func Resume(ctx context.Context, t Tracer, name, parent string) (context.Context, *Span) {
+	if parent == "" {
+		return ctx, nil
+	}
+	return Begin(ctx, t, name, parent, time.Now())
+}
+
 // Start begins a step of the one in ctx. If there is none, Start returns ctx unchanged, and nil.
 func Start(ctx context.Context, name string) (context.Context, *Span) {
 	up := From(ctx)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // cluster starts three NATS servers that know each other.
@@ -91,7 +91,7 @@ func TestFault38PeerLost(t *testing.T) {
 	}
 	for n, id := range jobs {
 		j := ended(t, both[(n+1)%2], id)
-		if j.State != prewarm.Done || j.Counts.Made+j.Counts.Present != 80 {
+		if j.State != ledger.Done || j.Counts.Made+j.Counts.Present != 80 {
 			t.Errorf("the job %s came to %+v", id, j)
 		}
 		agree(t, both[n%2], j)

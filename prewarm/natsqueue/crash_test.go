@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // childDir makes this test binary the process that is killed.
@@ -69,7 +69,7 @@ func TestFault16KillNine(t *testing.T) {
 	i := start(t, open(t, dir, nil), newWorld(), true, nil)
 	for _, id := range jobs {
 		j := ended(t, i, id)
-		if j.State != prewarm.Done || j.Counts.Made+j.Counts.Present != 20 {
+		if j.State != ledger.Done || j.Counts.Made+j.Counts.Present != 20 {
 			t.Errorf("the job %s came to %+v", id, j)
 		}
 		agree(t, i, j)
@@ -127,7 +127,7 @@ func TestFault17DamagedQueue(t *testing.T) {
 			damages[name](t, filepath.Join(dir, block))
 			q := open(t, dir, nil)
 			got := map[string]string{}
-			err := q.List(t.Context(), prewarm.Scan{Prefix: "task.a", Bodies: true}, func(r prewarm.Record) bool {
+			err := q.List(t.Context(), ledger.Scan{Prefix: "task.a", Bodies: true}, func(r ledger.Record) bool {
 				got[r.Key] = string(r.Body)
 				return true
 			})
@@ -144,7 +144,7 @@ func TestFault17DamagedQueue(t *testing.T) {
 				t.Errorf("%d of %d records are left", len(got), n)
 			}
 			mustWrite(t, q, rec("task.b.00000", "m", "b", 0))
-			wantWaiting(t, q, prewarm.LaneNormal, n)
+			wantWaiting(t, q, ledger.LaneNormal, n)
 		})
 	}
 }

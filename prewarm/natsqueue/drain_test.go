@@ -7,6 +7,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // Ensure a worker that stops ends the images that it has begun, begins no other, and hands the rest back as it was.
@@ -41,7 +42,7 @@ func TestFault56StoppingWorkerDrains(t *testing.T) {
 	}
 	second := start(t, q, w, true, few) // 5.
 	j := ended(t, second, job)
-	if j.State != prewarm.Done || j.Counts.Made != 40 {
+	if j.State != ledger.Done || j.Counts.Made != 40 {
 		t.Errorf("the job came to %+v", j)
 	}
 	agree(t, second, j)
@@ -71,7 +72,7 @@ func TestFault56DrainIsABound(t *testing.T) {
 	}
 	w.onWarm = nil
 	next := start(t, q, w, true, nil)
-	if j := ended(t, next, job); j.State != prewarm.Done {
+	if j := ended(t, next, job); j.State != ledger.Done {
 		t.Errorf("the job came to %+v", j)
 	}
 }

@@ -8,17 +8,19 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
 	"github.com/goldcrest/goldcrest/reach"
 )
 
 // teller hands events to a test; the test says what becomes of them.
 type teller struct {
-	told   chan prewarm.Event
+	told   chan webhook.Event
 	answer chan error
 }
 
-func (l *teller) Tell(ctx context.Context, e prewarm.Event) error {
+func (l *teller) Tell(ctx context.Context, e webhook.Event) error {
 	select {
 	case l.told <- e:
 	case <-ctx.Done():
@@ -47,7 +49,7 @@ func TestEvents(t *testing.T) {
 		}
 		return nil
 	}
-	l := &teller{told: make(chan prewarm.Event), answer: make(chan error)}
+	l := &teller{told: make(chan webhook.Event), answer: make(chan error)}
 	q := open(t, dir, nil)
 	i := start(t, q, w, true, telling(l))
 	c := call(0, 10)
@@ -60,7 +62,7 @@ func TestEvents(t *testing.T) {
 	}
 	q = open(t, dir, nil)
 	start(t, q, w, true, telling(l))
-	seen := map[string]prewarm.Event{}
+	seen := map[string]webhook.Event{}
 	for range 2 {
 		e := <-l.told
 		seen[e.Type] = e
@@ -69,14 +71,14 @@ func TestEvents(t *testing.T) {
 	if again := seen[first.Type]; again.ID != first.ID || !again.At.Equal(first.At) {
 		t.Errorf("the event %s at %v came again as %s at %v", first.ID, first.At, again.ID, again.At)
 	}
-	done, broken := seen[prewarm.JobDone], seen[prewarm.ImageBroken]
-	if done.Job.ID != a.Job.ID || done.Job.State != prewarm.Partial || done.Job.Callback == nil || done.Job.Tags[0] != "campaign" {
+	done, broken := seen[webhook.JobDone], seen[webhook.ImageBroken]
+	if done.Job.ID != a.Job.ID || done.Job.State != ledger.Partial || done.Job.Callback == nil || done.Job.Tags[0] != "campaign" {
 		t.Errorf("got %+v", done)
 	}
 	if len(broken.Broken) != 1 || broken.Broken[0].Reason != fault.SourceNotFound || broken.Broken[0].Source != "https://c.example/3.jpg" {
 		t.Errorf("got %+v", broken)
 	}
-	wantWaiting(t, q, prewarm.LaneTell, 0)
+	wantWaiting(t, q, ledger.LaneTell, 0)
 }
 
 // Without an allowed host callbacks are refused before anything is written.
@@ -98,14 +100,14 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if j := <-watched; j.State != prewarm.Queued || j.Counts.Pending != 80 {
+	if j := <-watched; j.State != ledger.Queued || j.Counts.Pending != 80 {
 		t.Errorf("got %+v first", j)
 	}
 	start(t, q, w, true, nil)
-	var last prewarm.Job
+	var last ledger.Job
 	for last = range watched {
 	}
-	if last.State != prewarm.Done || last.Counts.Made != 80 {
+	if last.State != ledger.Done || last.Counts.Made != 80 {
 		t.Errorf("got %+v last", last)
 	}
 	if _, err := idle.Watch(t.Context(), "nosuch"); fault.KindOf(err) != fault.NoSuchJob {
@@ -125,8 +127,8 @@ func TestCheck(t *testing.T) {
 	worker := start(t, q, w, true, nil)
 	a := accept(t, worker, call(0, 2))
 	ended(t, worker, a.Job.ID)
-	present := results(t, worker, a.Job.ID, prewarm.ResultFilter{State: prewarm.Made})[0].Key
-	wantWaiting(t, q, prewarm.LaneNormal, 0)
+	present := results(t, worker, a.Job.ID, ledger.ResultFilter{State: ledger.Made})[0].Key
+	wantWaiting(t, q, ledger.LaneNormal, 0)
 	worker.stop()
 	i := start(t, q, w, false, func(_ *prewarm.Config, d *prewarm.Deps) {
 		d.KnownKey = func(_ context.Context, key string, _ reach.Hosts) (bool, error) { return key == present, nil }

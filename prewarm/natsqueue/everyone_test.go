@@ -1,6 +1,8 @@
 package natsqueue
 
-import "github.com/goldcrest/goldcrest/prewarm"
+import (
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+)
 
 // everyone sees all jobs.
-var everyone = prewarm.Caller{All: true}
+var everyone = ledger.Caller{All: true}

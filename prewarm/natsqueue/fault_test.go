@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // smallDisk is a directory on a file system of few bytes.
@@ -103,7 +103,7 @@ func TestFault15DiskFull(t *testing.T) {
 			t.Errorf("got %+v %v", j, err)
 		}
 	}
-	wantWaiting(t, q, prewarm.LaneNormal, 2)
+	wantWaiting(t, q, ledger.LaneNormal, 2)
 }
 
 // Ensure a server that ran into the end of the disk is replaced once there is room, and then has all that it
@@ -125,7 +125,7 @@ func TestFault15ServerIsRevived(t *testing.T) {
 	}
 	free()
 	mustWrite(t, q, rec("task.after.00000", "m", "b", 0))
-	if got := list(t, q, prewarm.Scan{Prefix: "task.kept", Bodies: true}); len(got) != 1 {
+	if got := list(t, q, ledger.Scan{Prefix: "task.kept", Bodies: true}); len(got) != 1 {
 		t.Errorf("got %q, want the record from before", got)
 	}
 	if err := q.Put(t.Context(), ticket("normal", "x")); err != nil {

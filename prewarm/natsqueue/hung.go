@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/stall"
 )
 
@@ -41,12 +41,12 @@ func through[T any](ctx context.Context, q *Queue, op string, call func(context.
 type none struct{}
 
 // Write implements prewarm.Ledger.
-func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
+func (q *Queue) Write(ctx context.Context, records ...*ledger.Record) error {
 	l, err := q.ready(ctx)
 	if err != nil {
 		return err
 	}
-	own := make([]*prewarm.Record, len(records)) // A call that is left must not touch its caller's.
+	own := make([]*ledger.Record, len(records)) // A call that is left must not touch its caller's.
 	for i, r := range records {
 		c := *r
 		own[i] = &c
@@ -73,17 +73,17 @@ func (q *Queue) Write(ctx context.Context, records ...*prewarm.Record) error {
 }
 
 // Read implements prewarm.Ledger.
-func (q *Queue) Read(ctx context.Context, key string) (prewarm.Record, error) {
+func (q *Queue) Read(ctx context.Context, key string) (ledger.Record, error) {
 	l, err := q.ready(ctx)
 	if err != nil {
-		return prewarm.Record{}, err
+		return ledger.Record{}, err
 	}
-	return within(ctx, q, "natsqueue.Read", callLimit, func(ctx context.Context) (prewarm.Record, error) { return q.read(ctx, l, key) })
+	return within(ctx, q, "natsqueue.Read", callLimit, func(ctx context.Context) (ledger.Record, error) { return q.read(ctx, l, key) })
 }
 
 // List implements prewarm.Ledger. A long listing has no limit but ctx; yield is not called any more when List has
 // returned.
-func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Record) bool) error {
+func (q *Queue) List(ctx context.Context, s ledger.Scan, yield func(ledger.Record) bool) error {
 	l, err := q.ready(ctx)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Rec
 		mu.Unlock()
 	}()
 	_, err = through(ctx, q, "natsqueue.List", func(ctx context.Context) (none, error) {
-		return none{}, q.list(ctx, l, s, func(r prewarm.Record) bool {
+		return none{}, q.list(ctx, l, s, func(r ledger.Record) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return !over && yield(r)
@@ -106,7 +106,7 @@ func (q *Queue) List(ctx context.Context, s prewarm.Scan, yield func(prewarm.Rec
 }
 
 // Put implements prewarm.Queue.
-func (q *Queue) Put(ctx context.Context, tickets ...prewarm.Ticket) error {
+func (q *Queue) Put(ctx context.Context, tickets ...ledger.Ticket) error {
 	l, err := q.ready(ctx)
 	if err != nil {
 		return err

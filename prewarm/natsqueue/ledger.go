@@ -15,7 +15,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pause"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // markHeader carries a record's mark beside its body, so that listings need not read bodies.
@@ -25,12 +25,12 @@ const markHeader = "Goldcrest-Mark"
 const tries = 4
 
 // write writes records and sets their revisions.
-func (q *Queue) write(ctx context.Context, l *link, records []*prewarm.Record) error {
+func (q *Queue) write(ctx context.Context, l *link, records []*ledger.Record) error {
 	var msgs []*nats.Msg
-	var written []*prewarm.Record
+	var written []*ledger.Record
 	var conditions []uint64
 	for _, r := range records {
-		if len(r.Body) > prewarm.MaxBody {
+		if len(r.Body) > ledger.MaxBody {
 			return fault.New(fault.Internal, "natsqueue.Write", "an internal error", fmt.Errorf("the record %s has %d bytes", r.Key, len(r.Body)))
 		}
 		if r.Body == nil && r.Mark == "" {
@@ -50,7 +50,7 @@ func (q *Queue) write(ctx context.Context, l *link, records []*prewarm.Record) e
 		if isConflict(err) {
 			err = q.settle(ctx, l, written[i], &conditions[i])
 		}
-		if errors.Is(err, prewarm.ErrConflict) {
+		if errors.Is(err, ledger.ErrConflict) {
 			conflict = err
 			continue
 		}
@@ -64,16 +64,16 @@ func (q *Queue) write(ctx context.Context, l *link, records []*prewarm.Record) e
 
 // settle decides a conflict: an acknowledgement may have been lost, so that the record which is in the way is this very
 // one.
-func (q *Queue) settle(ctx context.Context, l *link, r *prewarm.Record, revision *uint64) error {
+func (q *Queue) settle(ctx context.Context, l *link, r *ledger.Record, revision *uint64) error {
 	now, err := q.read(ctx, l, r.Key)
-	if errors.Is(err, prewarm.ErrNoRecord) {
-		return prewarm.ErrConflict
+	if errors.Is(err, ledger.ErrNoRecord) {
+		return ledger.ErrConflict
 	}
 	if err != nil {
 		return err
 	}
 	if now.Mark != r.Mark || !bytes.Equal(now.Body, r.Body) {
-		return prewarm.ErrConflict
+		return ledger.ErrConflict
 	}
 	*revision = now.Revision
 	return nil
@@ -186,19 +186,19 @@ func (q *Queue) acknowledged(ctx context.Context, f jetstream.PubAckFuture) (*je
 }
 
 // read reads the last record of a key.
-func (q *Queue) read(ctx context.Context, l *link, key string) (prewarm.Record, error) {
+func (q *Queue) read(ctx context.Context, l *link, key string) (ledger.Record, error) {
 	var m *jetstream.RawStreamMsg
 	err := q.patiently(ctx, func() (err error) {
 		m, err = l.ledger.GetLastMsgForSubject(ctx, ledgerRoot+key)
 		return err
 	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return prewarm.Record{}, prewarm.ErrNoRecord
+		return ledger.Record{}, ledger.ErrNoRecord
 	}
 	if err != nil {
-		return prewarm.Record{}, q.classify("natsqueue.Read", err)
+		return ledger.Record{}, q.classify("natsqueue.Read", err)
 	}
-	return prewarm.Record{Key: key, Revision: m.Sequence, Mark: m.Header.Get(markHeader), Body: m.Data, At: m.Time}, nil
+	return ledger.Record{Key: key, Revision: m.Sequence, Mark: m.Header.Get(markHeader), Body: m.Data, At: m.Time}, nil
 }
 
 // patiently repeats a read that got no answer.
@@ -221,7 +221,7 @@ func (q *Queue) patiently(ctx context.Context, read func() error) error {
 const scanBatch = 256
 
 // list lists records.
-func (q *Queue) list(ctx context.Context, l *link, s prewarm.Scan, yield func(prewarm.Record) bool) error {
+func (q *Queue) list(ctx context.Context, l *link, s ledger.Scan, yield func(ledger.Record) bool) error {
 	cfg := jetstream.ConsumerConfig{
 		FilterSubject: ledgerRoot + s.Prefix + ".>", AckPolicy: jetstream.AckNonePolicy, HeadersOnly: !s.Bodies,
 		MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute, DeliverPolicy: jetstream.DeliverAllPolicy,
@@ -240,7 +240,7 @@ func (q *Queue) list(ctx context.Context, l *link, s prewarm.Scan, yield func(pr
 }
 
 // listing lists with a consumer of its own; last is the revision of the last record that it yielded.
-func (l *link) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield func(prewarm.Record) bool) (last uint64, err error) {
+func (l *link) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield func(ledger.Record) bool) (last uint64, err error) {
 	c, err := l.ledger.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return 0, err
@@ -255,7 +255,7 @@ func (l *link) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield 
 }
 
 // scan reads a listing's consumer to its end. It never takes silence for the end: a listing is whole or an error.
-func scan(ctx context.Context, c jetstream.Consumer, yield func(prewarm.Record) bool) (last uint64, err error) {
+func scan(ctx context.Context, c jetstream.Consumer, yield func(ledger.Record) bool) (last uint64, err error) {
 	left, silent := c.CachedInfo().NumPending, 0
 	for next := uint64(1); left > 0; {
 		batch, err := c.FetchNoWait(scanBatch)
@@ -297,12 +297,12 @@ func scan(ctx context.Context, c jetstream.Consumer, yield func(prewarm.Record) 
 }
 
 // record reads a message of the ledger.
-func record(m jetstream.Msg) (prewarm.Record, *jetstream.MsgMetadata, error) {
+func record(m jetstream.Msg) (ledger.Record, *jetstream.MsgMetadata, error) {
 	meta, err := m.Metadata()
 	if err != nil {
-		return prewarm.Record{}, nil, err
+		return ledger.Record{}, nil, err
 	}
-	return prewarm.Record{
+	return ledger.Record{
 		Key: strings.TrimPrefix(m.Subject(), ledgerRoot), Revision: meta.Sequence.Stream, Mark: m.Headers().Get(markHeader), Body: m.Data(),
 		At: meta.Timestamp,
 	}, meta, nil
@@ -310,7 +310,7 @@ func record(m jetstream.Msg) (prewarm.Record, *jetstream.MsgMetadata, error) {
 
 // Follow implements prewarm.Ledger. It waits for a queue that is not open. The client library makes its consumer anew
 // after every gap, from the last record seen.
-func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), each func(prewarm.Record)) error {
+func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), each func(ledger.Record)) error {
 	l, err := q.await(ctx)
 	if err != nil {
 		return nil

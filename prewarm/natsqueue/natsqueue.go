@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/stall"
 )
 
@@ -64,8 +64,8 @@ type link struct {
 }
 
 var (
-	_ prewarm.Queue  = (*Queue)(nil)
-	_ prewarm.Ledger = (*Queue)(nil)
+	_ ledger.Queue = (*Queue)(nil)
+	_ ledger.Store = (*Queue)(nil)
 )
 
 // patience is how long a call waits for the first try to open the queue.
@@ -148,7 +148,7 @@ func (q *Queue) openStreams(ctx context.Context, conn *nats.Conn, js jetstream.J
 	if err != nil {
 		return nil, err
 	}
-	for _, lane := range []string{prewarm.LaneHigh, prewarm.LaneNormal, prewarm.LaneLow, prewarm.LaneTell, prewarm.LaneCompat} {
+	for _, lane := range []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow, ledger.LaneTell, ledger.LaneCompat} {
 		name := "goldcrest_" + lane
 		if q.embedded != nil {
 			// The directory is ours alone: whoever was working on tickets is dead, and they need not wait for it.
@@ -231,7 +231,7 @@ func classify(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, prewarm.ErrConflict), errors.Is(err, prewarm.ErrNoRecord):
+	case errors.Is(err, ledger.ErrConflict), errors.Is(err, ledger.ErrNoRecord):
 		return err
 	case errors.Is(err, errFull), isDiskFull(err), errors.As(err, &api) && isFull(api):
 		return fault.New(fault.DiskFull, op, "the prewarm queue has no room left on its disk", err).

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // lone starts a NATS server on an address; 0 = a free port.
@@ -75,18 +75,18 @@ func TestFault51OpensInTheBackground(t *testing.T) {
 	t.Cleanup(func() { _ = q.Close(context.Background()) })
 	following, stop := context.WithCancel(t.Context())
 	defer stop()
-	started, seen := make(chan struct{}), make(chan prewarm.Record, 8)
+	started, seen := make(chan struct{}), make(chan ledger.Record, 8)
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer stop()
 	working.Go(func() {
-		if err := q.Follow(following, []string{"task"}, func() { close(started) }, func(r prewarm.Record) { seen <- r }); err != nil {
+		if err := q.Follow(following, []string{"task"}, func() { close(started) }, func(r ledger.Record) { seen <- r }); err != nil {
 			t.Error(err)
 		}
 	})
 	handled := make(chan struct{})
 	working.Go(func() {
-		err := q.Consume(following, []string{"normal"}, 1, func(context.Context, prewarm.Ticket) time.Duration { close(handled); return 0 })
+		err := q.Consume(following, []string{"normal"}, 1, func(context.Context, ledger.Ticket) time.Duration { close(handled); return 0 })
 		if err != nil {
 			t.Error(err)
 		}
@@ -96,7 +96,7 @@ func TestFault51OpensInTheBackground(t *testing.T) {
 	for name, err := range map[string]error{
 		"Read": read, "Waiting": waiting, "Put": q.Put(t.Context(), ticket("normal", "x")), "Room": q.Room(t.Context()),
 		"Write": q.Write(t.Context(), rec("task.a.00000", "m", "b", 0)),
-		"List":  q.List(t.Context(), prewarm.Scan{Prefix: "task"}, func(prewarm.Record) bool { return true }),
+		"List":  q.List(t.Context(), ledger.Scan{Prefix: "task"}, func(ledger.Record) bool { return true }),
 	} {
 		if f := fault.Of(err); f == nil || f.Kind != fault.Overloaded || f.RetryAfter == 0 {
 			t.Errorf("%s: got %v, want a refusal", name, err)
@@ -138,10 +138,10 @@ func TestFault52LostStreams(t *testing.T) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	working.Go(func() {
-		gap <- q.Follow(t.Context(), []string{"task"}, func() { close(started) }, func(prewarm.Record) {})
+		gap <- q.Follow(t.Context(), []string{"task"}, func() { close(started) }, func(ledger.Record) {})
 	})
 	handled := make(chan string, 8)
-	stop := consume(t, q, 1, func(_ context.Context, k prewarm.Ticket) time.Duration { handled <- k.ID; return 0 })
+	stop := consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration { handled <- k.ID; return 0 })
 	defer stop()
 	<-started
 	end(s)
@@ -155,7 +155,7 @@ func TestFault52LostStreams(t *testing.T) {
 	// Await may still speak of the streams from before: the loss is noticed by the first call that misses them.
 	soon(t, "an empty ledger", func() bool {
 		_, err := q.Read(t.Context(), "task.a.00000")
-		return err == prewarm.ErrNoRecord
+		return err == ledger.ErrNoRecord
 	})
 	mustWrite(t, q, rec("task.b.00000", "m", "b", 0))
 	soon(t, "a ticket that is taken", func() bool { return q.Put(t.Context(), ticket("normal", "after")) == nil })
@@ -167,7 +167,7 @@ func TestFault52LostStreams(t *testing.T) {
 // Ensure a listing that its caller has left yields nothing any more.
 func TestListingThatIsLeft(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
-	var records []*prewarm.Record
+	var records []*ledger.Record
 	for n := range 600 {
 		records = append(records, rec(fmt.Sprintf("task.a.%05d", n), "m", "b", 0))
 	}
@@ -175,7 +175,7 @@ func TestListingThatIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var returned atomic.Bool
-	err := q.List(ctx, prewarm.Scan{Prefix: "task"}, func(prewarm.Record) bool {
+	err := q.List(ctx, ledger.Scan{Prefix: "task"}, func(ledger.Record) bool {
 		cancel()
 		if returned.Load() {
 			t.Error("a record is given after the listing has returned")

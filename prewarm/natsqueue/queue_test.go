@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // open starts an embedded queue that ends with the test.
@@ -44,11 +44,11 @@ func opened(t testing.TB, q *Queue) *link {
 	return l
 }
 
-func rec(key, mark, body string, revision uint64) *prewarm.Record {
-	return &prewarm.Record{Key: key, Mark: mark, Body: []byte(body), Revision: revision}
+func rec(key, mark, body string, revision uint64) *ledger.Record {
+	return &ledger.Record{Key: key, Mark: mark, Body: []byte(body), Revision: revision}
 }
 
-func mustWrite(t testing.TB, q *Queue, records ...*prewarm.Record) {
+func mustWrite(t testing.TB, q *Queue, records ...*ledger.Record) {
 	t.Helper()
 	if err := q.Write(t.Context(), records...); err != nil {
 		t.Fatal(err)
@@ -66,11 +66,11 @@ func TestLedgerWritesUnderItsRevision(t *testing.T) {
 		body     string
 		want     error
 	}{
-		{"there is one already", 0, "other", prewarm.ErrConflict},
-		{"another revision", first.Revision + 7, "other", prewarm.ErrConflict},
+		{"there is one already", 0, "other", ledger.ErrConflict},
+		{"another revision", first.Revision + 7, "other", ledger.ErrConflict},
 		{"the very same again, as after a lost answer", 0, "body", nil},
 		{"its revision", first.Revision, "next", nil},
-		{"a revision that is past", first.Revision, "late", prewarm.ErrConflict},
+		{"a revision that is past", first.Revision, "late", ledger.ErrConflict},
 	} {
 		mark := "one"
 		err := q.Write(t.Context(), rec("job.20261123.a", mark, tt.body, tt.revision))
@@ -82,7 +82,7 @@ func TestLedgerWritesUnderItsRevision(t *testing.T) {
 	if err != nil || string(got.Body) != "next" || got.Mark != "one" || got.Revision <= first.Revision || time.Since(got.At) > time.Minute {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, err := q.Read(t.Context(), "job.20261123.b"); !errors.Is(err, prewarm.ErrNoRecord) {
+	if _, err := q.Read(t.Context(), "job.20261123.b"); !errors.Is(err, ledger.ErrNoRecord) {
 		t.Errorf("got %v, want ErrNoRecord", err)
 	}
 }
@@ -92,17 +92,17 @@ func TestLedgerWritesTheRestBesideAConflict(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	mustWrite(t, q, rec("task.a.00001", "old", "old", 0))
 	err := q.Write(t.Context(), rec("task.a.00000", "m", "b", 0), rec("task.a.00001", "m", "b", 0), rec("task.a.00002", "m", "b", 0))
-	if !errors.Is(err, prewarm.ErrConflict) {
+	if !errors.Is(err, ledger.ErrConflict) {
 		t.Errorf("got %v, want a conflict", err)
 	}
-	if got := list(t, q, prewarm.Scan{Prefix: "task.a", Bodies: true}); !slices.Equal(got, []string{"task.a.00001 old old", "task.a.00000 m b", "task.a.00002 m b"}) {
+	if got := list(t, q, ledger.Scan{Prefix: "task.a", Bodies: true}); !slices.Equal(got, []string{"task.a.00001 old old", "task.a.00000 m b", "task.a.00002 m b"}) {
 		t.Errorf("got %q", got)
 	}
 }
 
-func list(t testing.TB, q *Queue, s prewarm.Scan) (got []string) {
+func list(t testing.TB, q *Queue, s ledger.Scan) (got []string) {
 	t.Helper()
-	err := q.List(t.Context(), s, func(r prewarm.Record) bool {
+	err := q.List(t.Context(), s, func(r ledger.Record) bool {
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Key, r.Mark, r.Body)))
 		return true
 	})
@@ -115,25 +115,25 @@ func list(t testing.TB, q *Queue, s prewarm.Scan) (got []string) {
 // Ensure listings are whole, in order of writing, of their prefix alone, with bodies only where asked for.
 func TestLedgerLists(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
-	var all []*prewarm.Record
+	var all []*ledger.Record
 	for i := range 3*scanBatch + 5 {
 		all = append(all, rec(fmt.Sprintf("task.b.%05d", i), "m", "body", 0))
 	}
 	mustWrite(t, q, append(all, rec("task.bb.00000", "m", "", 0), rec("active.x", "a", "", 0))...)
 	gone := all[3]
-	mustWrite(t, q, &prewarm.Record{Key: gone.Key, Revision: gone.Revision})
-	got := list(t, q, prewarm.Scan{Prefix: "task.b"})
+	mustWrite(t, q, &ledger.Record{Key: gone.Key, Revision: gone.Revision})
+	got := list(t, q, ledger.Scan{Prefix: "task.b"})
 	if len(got) != len(all)-1 || got[0] != "task.b.00000 m" || got[3] != "task.b.00004 m" {
 		t.Errorf("got %d records, beginning with %q; want %d", len(got), got[:4], len(all)-1)
 	}
-	if got := list(t, q, prewarm.Scan{Prefix: "nothing"}); got != nil {
+	if got := list(t, q, ledger.Scan{Prefix: "nothing"}); got != nil {
 		t.Errorf("got %q of a prefix that nothing has", got)
 	}
-	if got := list(t, q, prewarm.Scan{Prefix: "task", Since: time.Now().Add(time.Hour)}); got != nil {
+	if got := list(t, q, ledger.Scan{Prefix: "task", Since: time.Now().Add(time.Hour)}); got != nil {
 		t.Errorf("got %d records of the future", len(got))
 	}
 	n := 0
-	err := q.List(t.Context(), prewarm.Scan{Prefix: "task.b"}, func(prewarm.Record) bool { n++; return n < 7 })
+	err := q.List(t.Context(), ledger.Scan{Prefix: "task.b"}, func(ledger.Record) bool { n++; return n < 7 })
 	if err != nil || n != 7 {
 		t.Errorf("a listing that was stopped gave %d, %v", n, err)
 	}
@@ -143,13 +143,13 @@ func TestLedgerLists(t *testing.T) {
 // on.
 func TestLedgerListsOnAfterALoss(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
-	var all []*prewarm.Record
+	var all []*ledger.Record
 	for i := range 3 * scanBatch {
 		all = append(all, rec(fmt.Sprintf("task.b.%05d", i), "m", "", 0))
 	}
 	mustWrite(t, q, all...)
 	n, lost := 0, 0
-	err := q.List(t.Context(), prewarm.Scan{Prefix: "task.b"}, func(r prewarm.Record) bool {
+	err := q.List(t.Context(), ledger.Scan{Prefix: "task.b"}, func(r ledger.Record) bool {
 		if r.Key != all[n].Key {
 			t.Fatalf("got %s as record %d", r.Key, n)
 		}
@@ -175,14 +175,14 @@ func TestLedgerDeletes(t *testing.T) {
 	mustWrite(t, q, old)
 	late := *old
 	mustWrite(t, q, rec("active.j", "b", "", old.Revision))
-	mustWrite(t, q, &prewarm.Record{Key: "active.j", Revision: late.Revision})
+	mustWrite(t, q, &ledger.Record{Key: "active.j", Revision: late.Revision})
 	r, err := q.Read(t.Context(), "active.j")
 	if err != nil || r.Mark != "b" {
 		t.Fatalf("got %+v, %v; want the later record", r, err)
 	}
-	mustWrite(t, q, &prewarm.Record{Key: "active.j", Revision: r.Revision})
-	mustWrite(t, q, &prewarm.Record{Key: "active.j", Revision: r.Revision})
-	if _, err := q.Read(t.Context(), "active.j"); !errors.Is(err, prewarm.ErrNoRecord) {
+	mustWrite(t, q, &ledger.Record{Key: "active.j", Revision: r.Revision})
+	mustWrite(t, q, &ledger.Record{Key: "active.j", Revision: r.Revision})
+	if _, err := q.Read(t.Context(), "active.j"); !errors.Is(err, ledger.ErrNoRecord) {
 		t.Errorf("got %v, want ErrNoRecord", err)
 	}
 	mustWrite(t, q, rec("active.j", "c", "", 0)) // A deleted key is as one that never was.
@@ -195,7 +195,7 @@ func TestLedgerFollow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	started, heard, ended := make(chan struct{}), make(chan string, 10), make(chan error, 1)
 	go func() {
-		ended <- q.Follow(ctx, []string{"task", "job"}, func() { close(started) }, func(r prewarm.Record) {
+		ended <- q.Follow(ctx, []string{"task", "job"}, func() { close(started) }, func(r ledger.Record) {
 			heard <- fmt.Sprintf("%s %s %d", r.Key, r.Mark, len(r.Body))
 		})
 	}()
@@ -213,18 +213,18 @@ func TestLedgerFollow(t *testing.T) {
 }
 
 // consume runs a consumer until the test calls the function it returns.
-func consume(t testing.TB, q *Queue, slots int, h prewarm.Handler) (stop func()) {
+func consume(t testing.TB, q *Queue, slots int, h ledger.Handler) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := q.Consume(ctx, []string{prewarm.LaneHigh, prewarm.LaneNormal, prewarm.LaneLow}, slots, h); err != nil {
+		if err := q.Consume(ctx, []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow}, slots, h); err != nil {
 			t.Error(err)
 		}
 	})
 	return func() { cancel(); running.Wait() }
 }
 
-func ticket(lane, id string) prewarm.Ticket { return prewarm.Ticket{Lane: lane, ID: id} }
+func ticket(lane, id string) ledger.Ticket { return ledger.Ticket{Lane: lane, ID: id} }
 
 // Ensure earlier lanes pass, a ticket is in the queue once, and is gone when its handler says so.
 func TestQueueLanes(t *testing.T) {
@@ -239,7 +239,7 @@ func TestQueueLanes(t *testing.T) {
 		wantWaiting(t, q, lane, n)
 	}
 	got := make(chan string, 10)
-	note := func(_ context.Context, k prewarm.Ticket) time.Duration {
+	note := func(_ context.Context, k ledger.Ticket) time.Duration {
 		got <- k.Lane + " " + k.ID
 		return 0
 	}
@@ -272,7 +272,7 @@ func TestQueueDeliversAgain(t *testing.T) {
 	}
 	got := make(chan int, 10)
 	n := 0
-	stop := consume(t, q, 3, func(ctx context.Context, _ prewarm.Ticket) time.Duration {
+	stop := consume(t, q, 3, func(ctx context.Context, _ ledger.Ticket) time.Duration {
 		n++
 		got <- n
 		if n == 1 {
@@ -295,7 +295,7 @@ func TestQueueDeliversAgain(t *testing.T) {
 	}
 	q = open(t, dir, nil)
 	again := make(chan struct{})
-	stop = consume(t, q, 1, func(context.Context, prewarm.Ticket) time.Duration { close(again); return 0 })
+	stop = consume(t, q, 1, func(context.Context, ledger.Ticket) time.Duration { close(again); return 0 })
 	defer stop()
 	<-again
 }

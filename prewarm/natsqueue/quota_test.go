@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 )
 
 // Instances that share a queue hear of each other's images and units, and one that starts later finds what was used
@@ -18,8 +19,8 @@ func TestQuotaOfInstancesThatShareAQueue(t *testing.T) {
 	began, noon := time.Now(), time.Now().UTC().Truncate(24*time.Hour).Add(12*time.Hour)
 	quotas := func(_ *prewarm.Config, deps *prewarm.Deps) {
 		deps.Now = func() time.Time { return noon.Add(time.Since(began)) } // No day ends in the middle.
-		deps.Quotas = func() map[string]prewarm.Quota {
-			return map[string]prewarm.Quota{"backend": {UnitsQueued: 6, ImagesADay: 100}}
+		deps.Quotas = func() map[string]usage.Quota {
+			return map[string]usage.Quota{"backend": {UnitsQueued: 6, ImagesADay: 100}}
 		}
 	}
 	ask := func(i *instance, n int) string {

@@ -16,6 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -156,7 +157,7 @@ func accept(t testing.TB, i *instance, c unit.Call) prewarm.Accepted {
 }
 
 // ended waits for the end of a job.
-func ended(t testing.TB, i *instance, id string) prewarm.Job {
+func ended(t testing.TB, i *instance, id string) ledger.Job {
 	t.Helper()
 	j, err := i.Job(t.Context(), id, 2*time.Minute)
 	if err != nil {
@@ -169,7 +170,7 @@ func ended(t testing.TB, i *instance, id string) prewarm.Job {
 }
 
 // results are all verdicts of a job, read page by page.
-func results(t testing.TB, i *instance, id string, f prewarm.ResultFilter) (all []prewarm.Verdict) {
+func results(t testing.TB, i *instance, id string, f ledger.ResultFilter) (all []ledger.Verdict) {
 	t.Helper()
 	for cursor := ""; ; {
 		f.For = everyone
@@ -185,22 +186,22 @@ func results(t testing.TB, i *instance, id string, f prewarm.ResultFilter) (all 
 }
 
 // agree fails unless a job's counts are those of its verdicts.
-func agree(t testing.TB, i *instance, j prewarm.Job) {
+func agree(t testing.TB, i *instance, j ledger.Job) {
 	t.Helper()
-	by := map[prewarm.State]int{}
+	by := map[ledger.State]int{}
 	rows := map[string]int{}
 	stored, saved := map[string]int64{}, map[string]int64{} // by the source and the variant
-	for _, v := range results(t, i, j.ID, prewarm.ResultFilter{For: everyone}) {
+	for _, v := range results(t, i, j.ID, ledger.ResultFilter{For: everyone}) {
 		by[v.State]++
 		rows[fmt.Sprintf("%d %s %s %s", v.Unit, v.Pointer, v.Name, v.Key)]++
-		if v.State == prewarm.Made || v.State == prewarm.Present {
+		if v.State == ledger.Made || v.State == ledger.Present {
 			stored[v.Key], saved[v.Key] = v.Bytes, v.From-v.Bytes
 		}
 	}
 	if got, want := [2]int64{j.Bytes.Stored, j.Bytes.Saved}, [2]int64{sumOf(stored), sumOf(saved)}; got != want {
 		t.Errorf("the job has stored and saved %d bytes, its verdicts come to %d", got, want)
 	}
-	got := fmt.Sprint(by[prewarm.Made], by[prewarm.Present], by[prewarm.Broken], by[prewarm.Failed], by[prewarm.Skipped], by[prewarm.Cancelled], by[prewarm.Expired], by[prewarm.Pending])
+	got := fmt.Sprint(by[ledger.Made], by[ledger.Present], by[ledger.Broken], by[ledger.Failed], by[ledger.Skipped], by[ledger.Cancelled], by[ledger.Expired], by[ledger.Pending])
 	c := j.Counts
 	if want := fmt.Sprint(c.Made, c.Present, c.Broken, c.Failed, c.Skipped, c.Cancelled, c.Expired, c.Pending); got != want {
 		t.Errorf("the verdicts come to %s, the job counts %s", got, want)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
@@ -22,22 +23,22 @@ func TestJobIsWorkedOff(t *testing.T) {
 	w := newWorld()
 	i := start(t, open(t, t.TempDir(), nil), w, true, nil)
 	a := accept(t, i, call(0, 50))
-	if a.Job.State != prewarm.Queued && a.Job.State != prewarm.Running || a.Job.Counts.Variants != 100 || len(units(a)) != 50 {
+	if a.Job.State != ledger.Queued && a.Job.State != ledger.Running || a.Job.Counts.Variants != 100 || len(units(a)) != 50 {
 		t.Errorf("got %+v with %d units", a.Job, len(units(a)))
 	}
-	if v := units(a)[7].Images[0].Variants[0]; !strings.HasPrefix(v.URL, "https://img.example/sig/pr:lite/") || v.State != prewarm.Pending {
+	if v := units(a)[7].Images[0].Variants[0]; !strings.HasPrefix(v.URL, "https://img.example/sig/pr:lite/") || v.State != ledger.Pending {
 		t.Errorf("got %+v", v)
 	}
 	j := ended(t, i, a.Job.ID)
-	if j.State != prewarm.Done || j.Counts.Made != 100 || j.Counts.DataUnits != 50 || j.Counts.Images != 50 || j.StartedAt.IsZero() {
+	if j.State != ledger.Done || j.Counts.Made != 100 || j.Counts.DataUnits != 50 || j.Counts.Images != 50 || j.StartedAt.IsZero() {
 		t.Errorf("got %+v", j)
 	}
-	if want := (prewarm.Bytes{Source: 50_000, Stored: 10_000, Saved: 90_000}); j.Bytes != want {
+	if want := (ledger.Bytes{Source: 50_000, Stored: 10_000, Saved: 90_000}); j.Bytes != want {
 		t.Errorf("got %+v, want %+v", j.Bytes, want)
 	}
 	agree(t, i, j)
 	again := accept(t, i, call(0, 50))
-	if again.Job.State != prewarm.Done || again.Job.Counts.Present != 100 || units(again)[3].Images[0].State != prewarm.Present {
+	if again.Job.State != ledger.Done || again.Job.Counts.Present != 100 || units(again)[3].Images[0].State != ledger.Present {
 		t.Errorf("the same call again: got %+v", again.Job)
 	}
 	if n := w.warmed("https://c.example/3.jpg"); n != 1 {
@@ -87,7 +88,7 @@ func TestVerdicts(t *testing.T) {
 	j := ended(t, i, a.Job.ID)
 	agree(t, i, j)
 	got := map[string]string{}
-	for _, v := range results(t, i, j.ID, prewarm.ResultFilter{For: everyone}) {
+	for _, v := range results(t, i, j.ID, ledger.ResultFilter{For: everyone}) {
 		got[fmt.Sprintf("%d%s %s", v.Unit, v.Pointer, v.Format)] = strings.TrimSpace(string(v.State) + " " + string(v.Reason))
 	}
 	for place, want := range map[string]string{
@@ -105,14 +106,14 @@ func TestVerdicts(t *testing.T) {
 	if n := w.warmed("https://c.example/source_timeout.jpg"); n != 3 {
 		t.Errorf("a failing image was tried %d times, want 3", n)
 	}
-	if j.State != prewarm.Partial {
+	if j.State != ledger.Partial {
 		t.Errorf("got %s, want partial", j.State)
 	}
 	broken, err := i.Broken(t.Context(), everyone, time.Now().Add(-time.Minute), 100)
 	if err != nil || len(broken) != 3 || broken[0].Count != 1 {
 		t.Errorf("got %+v %v, want three broken sources", broken, err)
 	}
-	if only := results(t, i, j.ID, prewarm.ResultFilter{State: prewarm.Skipped}); len(only) != 2 {
+	if only := results(t, i, j.ID, ledger.ResultFilter{State: ledger.Skipped}); len(only) != 2 {
 		t.Errorf("got %d skipped, want 2", len(only))
 	}
 }
@@ -176,7 +177,7 @@ func TestRestartResumes(t *testing.T) {
 	w.onWarm = nil
 	i = start(t, open(t, dir, nil), w, true, nil)
 	j := ended(t, i, a.Job.ID)
-	if j.State != prewarm.Done || j.Counts.Made != 120 {
+	if j.State != ledger.Done || j.Counts.Made != 120 {
 		t.Errorf("got %+v, want 120 made", j.Counts)
 	}
 	agree(t, i, j)
@@ -205,12 +206,12 @@ func TestCountsAreExactUnderDuplicates(t *testing.T) {
 
 // doubling runs every handler twice at the same time, as after a lost sign of life.
 type doubling struct {
-	prewarm.Queue
+	ledger.Queue
 	running *sync.WaitGroup
 }
 
-func (d *doubling) Consume(ctx context.Context, lanes []string, slots int, h prewarm.Handler) error {
-	return d.Queue.Consume(ctx, lanes, slots, func(ctx context.Context, k prewarm.Ticket) time.Duration {
+func (d *doubling) Consume(ctx context.Context, lanes []string, slots int, h ledger.Handler) error {
+	return d.Queue.Consume(ctx, lanes, slots, func(ctx context.Context, k ledger.Ticket) time.Duration {
 		var both sync.WaitGroup
 		var again [2]time.Duration
 		for i := range again {
@@ -227,7 +228,7 @@ func TestCancelAndDeadline(t *testing.T) {
 	idle := start(t, q, w, false, nil)
 	a := accept(t, idle, call(0, 40))
 	j, err := idle.Cancel(t.Context(), a.Job.ID)
-	if err != nil || j.State != prewarm.Cancelled || j.Counts.Cancelled != 80 {
+	if err != nil || j.State != ledger.Cancelled || j.Counts.Cancelled != 80 {
 		t.Errorf("got %+v %v", j, err)
 	}
 	late := call(100, 40)
@@ -235,7 +236,7 @@ func TestCancelAndDeadline(t *testing.T) {
 	a = accept(t, idle, late)
 	i := start(t, q, w, true, nil)
 	j = ended(t, i, a.Job.ID)
-	if j.State != prewarm.Expired || j.Counts.Expired != 80 {
+	if j.State != ledger.Expired || j.Counts.Expired != 80 {
 		t.Errorf("got %+v", j)
 	}
 	agree(t, i, j)
@@ -265,7 +266,7 @@ func TestRetry(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := ended(t, i, a.Job.ID)
-	if j.State != prewarm.Done || j.Counts.Made != 60 || j.Counts.Broken != 0 {
+	if j.State != ledger.Done || j.Counts.Made != 60 || j.Counts.Broken != 0 {
 		t.Errorf("got %+v", j)
 	}
 	agree(t, i, j)

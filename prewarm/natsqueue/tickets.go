@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
 // poll is how often the lanes are looked at without being woken: a ticket whose long pause is over wakes nobody.
@@ -34,7 +34,7 @@ func (q *Queue) room() error {
 }
 
 // put puts tickets.
-func (q *Queue) put(ctx context.Context, l *link, tickets []prewarm.Ticket) error {
+func (q *Queue) put(ctx context.Context, l *link, tickets []ledger.Ticket) error {
 	msgs := make([]*nats.Msg, len(tickets))
 	for i, t := range tickets {
 		msgs[i] = nats.NewMsg(taskSubject + t.Lane + "." + t.ID)
@@ -65,7 +65,7 @@ func (q *Queue) waiting(ctx context.Context, l *link, lane string) (int, error) 
 }
 
 // Consume implements prewarm.Queue. It waits while the queue is not open.
-func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h prewarm.Handler) error {
+func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h ledger.Handler) error {
 	l, err := q.await(ctx)
 	if err != nil {
 		return nil
@@ -161,11 +161,11 @@ func (q *Queue) fetch(l *link, lane string, n int) (msgs []jetstream.Msg) {
 }
 
 // handle runs the handler on one ticket, keeping it from others meanwhile.
-func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h prewarm.Handler) (again time.Duration) {
+func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h ledger.Handler) (again time.Duration) {
 	done := make(chan struct{})
 	var beating sync.WaitGroup
 	beating.Go(func() { q.beat(m, done) })
-	again = q.call(ctx, prewarm.Ticket{Lane: lane, ID: strings.TrimPrefix(m.Subject(), taskSubject+lane+".")}, h)
+	again = q.call(ctx, ledger.Ticket{Lane: lane, ID: strings.TrimPrefix(m.Subject(), taskSubject+lane+".")}, h)
 	close(done)
 	beating.Wait()
 	var err error
@@ -188,7 +188,7 @@ func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h prew
 }
 
 // call runs the handler; a panic gives the ticket back.
-func (q *Queue) call(ctx context.Context, t prewarm.Ticket, h prewarm.Handler) (again time.Duration) {
+func (q *Queue) call(ctx context.Context, t ledger.Ticket, h ledger.Handler) (again time.Duration) {
 	defer func() {
 		if r := recover(); r != nil {
 			q.log.Error("a prewarm handler panicked", "ticket", t.ID, "panic", r, "stack", string(debug.Stack()))

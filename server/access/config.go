@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/signing"
 )
 
@@ -60,7 +60,7 @@ type Token struct {
 	Burst int `yaml:"burst"`
 	// Quota bounds what it may have made ahead; what exceeds it is refused with quota_exceeded. It belongs to the name:
 	// tokens of one name share it, and say the same.
-	Quota prewarm.Quota `yaml:"quota"`
+	Quota usage.Quota `yaml:"quota"`
 }
 
 // The scopes of API tokens.
@@ -123,7 +123,7 @@ func (a API) validateLimits(t Token) error {
 	if err := (signing.Limit{Rate: t.Rate, Burst: t.Burst}).Validate(); err != nil {
 		return err
 	}
-	if t.Name == "" && t.Quota != (prewarm.Quota{}) {
+	if t.Name == "" && t.Quota != (usage.Quota{}) {
 		return errors.New("quota: belongs to the token's name, and it has none")
 	}
 	for _, other := range a.Tokens {
@@ -135,8 +135,8 @@ func (a API) validateLimits(t Token) error {
 }
 
 // Quotas are those of all tokens that have a name, by it.
-func (a API) Quotas() map[string]prewarm.Quota {
-	all := map[string]prewarm.Quota{}
+func (a API) Quotas() map[string]usage.Quota {
+	all := map[string]usage.Quota{}
 	for _, t := range a.Tokens {
 		if t.Name != "" {
 			all[t.Name] = t.Quota

@@ -8,10 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+
 	"golang.org/x/sync/semaphore"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/secretfile"
 	"github.com/goldcrest/goldcrest/signing"
@@ -90,8 +91,8 @@ func (r *Current) RightsOf(who Caller) signing.Rights {
 }
 
 // Owner is the caller in the terms of prewarm. One with the scope admin sees the jobs of all.
-func (t Caller) Owner() prewarm.Caller {
-	return prewarm.Caller{Name: t.Name, All: slices.Contains(t.Scopes, ScopeAdmin)}
+func (t Caller) Owner() ledger.Caller {
+	return ledger.Caller{Name: t.Name, All: slices.Contains(t.Scopes, ScopeAdmin)}
 }
 
 // Allowed checks a ref against the rights of the verified pair or of a token.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/exchange"
@@ -28,20 +29,20 @@ type checked struct {
 	Pointer  *string          `json:"pointer,omitempty"`
 	Source   *string          `json:"source"`
 	Key      *string          `json:"key"`
-	State    prewarm.State    `json:"state"`
+	State    ledger.State     `json:"state"`
 	Reason   *fault.Kind      `json:"reason"`
 	Variants []checkedVariant `json:"variants"`
 }
 
 type checkedVariant struct {
-	Name   string        `json:"name"`
-	Format *string       `json:"format"`
-	Key    *string       `json:"key"`
-	State  prewarm.State `json:"state"`
-	Reason *fault.Kind   `json:"reason"`
-	Bytes  *int64        `json:"bytes"`
-	Width  *int          `json:"width"`
-	Height *int          `json:"height"`
+	Name   string       `json:"name"`
+	Format *string      `json:"format"`
+	Key    *string      `json:"key"`
+	State  ledger.State `json:"state"`
+	Reason *fault.Kind  `json:"reason"`
+	Bytes  *int64       `json:"bytes"`
+	Width  *int         `json:"width"`
+	Height *int         `json:"height"`
 }
 
 // checkedError is a unit that could not be parsed.
@@ -160,7 +161,7 @@ func (s *API) readChecks(c echo.Context, place *access.Place) (asks []prewarm.Ch
 			shown := rules.Conceal(i.Source, map[string]string{})
 			row := checked{Index: &u.Index, ID: &u.ID, Pointer: &i.Pointer, Source: &shown, Variants: []checkedVariant{}}
 			if i.Bad != "" {
-				row.State, row.Reason = prewarm.Broken, &i.Bad
+				row.State, row.Reason = ledger.Broken, &i.Bad
 			} else {
 				if !s.mayAsk(exchange.CallOf(c).Who, i.Source) {
 					return nil, nil, beside, fault.New(fault.SourceNotAllowed, "api.check",

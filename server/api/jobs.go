@@ -9,10 +9,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
@@ -43,12 +44,12 @@ func (s *API) owned(next echo.HandlerFunc) echo.HandlerFunc {
 
 // shownJob is a job as it is shown to a caller.
 type shownJob struct {
-	prewarm.Job
+	ledger.Job
 	Owner string `json:"owner,omitempty"` // only for callers who see the jobs of all
 }
 
 // shownTo is a job as a caller may see it.
-func shownTo(who access.Caller, j prewarm.Job) shownJob {
+func shownTo(who access.Caller, j ledger.Job) shownJob {
 	if who.Owner().All {
 		return shownJob{j, j.Token}
 	}
@@ -134,8 +135,8 @@ func (s *API) cancelJob(c echo.Context) error {
 }
 
 // verdictStates are the states that verdicts can be filtered by.
-var verdictStates = []prewarm.State{
-	prewarm.Pending, prewarm.Made, prewarm.Present, prewarm.Broken, prewarm.Failed, prewarm.Skipped, prewarm.Cancelled, prewarm.Expired,
+var verdictStates = []ledger.State{
+	ledger.Pending, ledger.Made, ledger.Present, ledger.Broken, ledger.Failed, ledger.Skipped, ledger.Cancelled, ledger.Expired,
 }
 
 // jobResults is GET /v1/jobs/{id}/results: a page of verdicts as NDJSON. The Link header has the next one.
@@ -144,7 +145,7 @@ func (s *API) jobResults(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	filter := prewarm.ResultFilter{For: exchange.CallOf(c).Who.Owner(), State: prewarm.State(c.QueryParam("state"))}
+	filter := ledger.ResultFilter{For: exchange.CallOf(c).Who.Owner(), State: ledger.State(c.QueryParam("state"))}
 	if filter.State != "" && !slices.Contains(verdictStates, filter.State) {
 		return fault.New(fault.BadOption, "api.jobResults", fmt.Sprintf("state is none of %v", verdictStates), nil)
 	}
@@ -187,8 +188,8 @@ func (s *API) broken(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, struct {
-		Broken []prewarm.BrokenCount `json:"broken"`
-	}{append([]prewarm.BrokenCount{}, rows...)})
+		Broken []ledger.BrokenCount `json:"broken"`
+	}{append([]ledger.BrokenCount{}, rows...)})
 }
 
 // since parses a time, or a duration back from now; "" = everything that is kept.

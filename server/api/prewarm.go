@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
+
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -28,25 +31,25 @@ type Calls interface {
 	Refresh(ctx context.Context, a prewarm.Accepted, call unit.Call) (prewarm.Accepted, error)
 	// Check calls tell with the state of each ask, in their order.
 	Check(ctx context.Context, asks []prewarm.CheckAsk, tell func(prewarm.Checked) error) error
-	Retry(ctx context.Context, id string) (prewarm.Job, error)
-	Cancel(ctx context.Context, id string) (prewarm.Job, error)
+	Retry(ctx context.Context, id string) (ledger.Job, error)
+	Cancel(ctx context.Context, id string) (ledger.Job, error)
 }
 
 // Jobs returns the state of jobs.
 type Jobs interface {
-	Job(ctx context.Context, id string, wait time.Duration) (prewarm.Job, error)
-	Jobs(ctx context.Context, who prewarm.Caller, limit int, cursor string) ([]prewarm.Job, string, error)
-	Results(ctx context.Context, id string, f prewarm.ResultFilter, cursor string, limit int) ([]prewarm.Verdict, string, error)
-	Watch(ctx context.Context, id string) (<-chan prewarm.Job, error)
-	Broken(ctx context.Context, who prewarm.Caller, since time.Time, limit int) ([]prewarm.BrokenCount, error)
+	Job(ctx context.Context, id string, wait time.Duration) (ledger.Job, error)
+	Jobs(ctx context.Context, who ledger.Caller, limit int, cursor string) ([]ledger.Job, string, error)
+	Results(ctx context.Context, id string, f ledger.ResultFilter, cursor string, limit int) ([]ledger.Verdict, string, error)
+	Watch(ctx context.Context, id string) (<-chan ledger.Job, error)
+	Broken(ctx context.Context, who ledger.Caller, since time.Time, limit int) ([]ledger.BrokenCount, error)
 }
 
 // Owners has the data of the tokens that post jobs.
 type Owners interface {
 	// Sources finds the sources of a unit or a tag in the kept jobs that who may see.
-	Sources(ctx context.Context, who prewarm.Caller, unit, tag string) ([]variant.Ref, error)
+	Sources(ctx context.Context, who ledger.Caller, unit, tag string) ([]variant.Ref, error)
 	// Usage returns the use of an owner ("" = all that who may see) in the last days.
-	Usage(ctx context.Context, who prewarm.Caller, owner string, days int) ([]prewarm.OwnerUsage, error)
+	Usage(ctx context.Context, who ledger.Caller, owner string, days int) ([]usage.Owner, error)
 }
 
 // Prewarm is the prewarm service. Implemented by prewarm.Service.
@@ -145,7 +148,7 @@ func (s *API) waitFor(
 }
 
 // ended reports whether the job is finished, unless it is retried.
-func ended(j prewarm.Job) bool { return j.State != prewarm.Queued && j.State != prewarm.Running }
+func ended(j ledger.Job) bool { return j.State != ledger.Queued && j.State != ledger.Running }
 
 // preferWait parses "Prefer: wait=20" (RFC 7240); 0 = absent. Other preferences are ignored, as the RFC requires, and
 // so is a wait that is not a number.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/variant"
@@ -28,7 +29,7 @@ type acceptedUnit struct {
 type acceptedImage struct {
 	Pointer  string            `json:"pointer"`
 	Source   string            `json:"source"`
-	State    prewarm.State     `json:"state"`
+	State    ledger.State      `json:"state"`
 	Reason   *fault.Kind       `json:"reason"`
 	Variants []acceptedVariant `json:"variants"`
 }
@@ -37,7 +38,7 @@ type acceptedVariant struct {
 	Name   string          `json:"name"`
 	Format *variant.Format `json:"format"`
 	URL    *string         `json:"url"`
-	State  prewarm.State   `json:"state"`
+	State  ledger.State    `json:"state"`
 	Bytes  *int64          `json:"bytes"`
 	Width  *int            `json:"width"`
 	Height *int            `json:"height"`
@@ -55,9 +56,9 @@ func orNull[T comparable](v T) *T {
 // writeAccepted writes the response image by image: it may have fifty megabytes, perhaps for one unit.
 func writeAccepted(c echo.Context, status int, a prewarm.Accepted) error {
 	head, err := json.Marshal(struct {
-		Job    *string        `json:"job"`
-		State  prewarm.State  `json:"state"`
-		Counts prewarm.Counts `json:"counts"`
+		Job    *string       `json:"job"`
+		State  ledger.State  `json:"state"`
+		Counts ledger.Counts `json:"counts"`
 	}{orNull(a.Job.ID), a.Job.State, a.Job.Counts})
 	if err != nil {
 		return err

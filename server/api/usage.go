@@ -8,7 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/prewarm"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/exchange"
 )
@@ -25,9 +25,9 @@ func (s *API) usage(c echo.Context) error {
 	}
 	if text := c.QueryParam("days"); text != "" {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > prewarm.MaxUsageDays {
+		if err != nil || n < 1 || n > usage.MaxDays {
 			return fault.New(fault.BadOption, "api.usage",
-				fmt.Sprintf("days is not a number from 1 to %d", prewarm.MaxUsageDays), nil)
+				fmt.Sprintf("days is not a number from 1 to %d", usage.MaxDays), nil)
 		}
 		days = n
 	}
@@ -36,6 +36,6 @@ func (s *API) usage(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, struct {
-		Usage []prewarm.OwnerUsage `json:"usage"`
-	}{append([]prewarm.OwnerUsage{}, all...)})
+		Usage []usage.Owner `json:"usage"`
+	}{append([]usage.Owner{}, all...)})
 }

@@ -1,0 +1,112 @@
+package prewarm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pause"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+)
+
+// claimRecord is what an Idempotency-Key stands for.
+type claimRecord struct {
+	Hash string `json:"hash"` // of the body
+	Job  string `json:"job"`
+}
+
+// idemKey is where a key is kept: neither token nor key is written down.
+func idemKey(token, idem string) string {
+	sum := sha256.Sum256([]byte(token + "\x00" + idem))
+	return "idem." + hex.EncodeToString(sum[:16])
+}
+
+// claim takes an Idempotency-Key for a job. known is the job that has it already; else the caller has it until free,
+// and its job's record decides whether the call was accepted.
+func (s *Service) claim(ctx context.Context, key, hash, job string) (known string, free func(), err error) {
+	if free, err = s.enter(ctx, key); err != nil {
+		return "", nil, err
+	}
+	defer func() {
+		if known != "" || err != nil {
+			free()
+		}
+	}()
+	body, err := json.Marshal(claimRecord{hash, job})
+	if err != nil {
+		return "", free, err
+	}
+	mine := &ledger.Record{Key: key, Body: body, Mark: "idem"}
+	for try := 0; ; try++ {
+		err = s.deps.Ledger.Write(ctx, mine)
+		if !errors.Is(err, ledger.ErrConflict) {
+			return "", free, err
+		}
+		r, err := s.deps.Ledger.Read(ctx, key)
+		if errors.Is(err, ledger.ErrNoRecord) {
+			continue // Its time was over just now.
+		}
+		if err != nil {
+			return "", free, err
+		}
+		var c claimRecord
+		if err := json.Unmarshal(r.Body, &c); err != nil {
+			return "", free, fault.New(fault.Internal, "prewarm.claim", "an internal error", err)
+		}
+		if c.Hash != hash {
+			return "", free, fault.New(fault.IdempotencyConflict, "prewarm.Accept", "this Idempotency-Key came with another body before", nil)
+		}
+		_, err = s.ReadJob(ctx, c.Job)
+		if fault.KindOf(err) != fault.NoSuchJob {
+			return c.Job, free, err
+		}
+		// Another instance is accepting the same call, or ended in the middle of it.
+		if s.deps.Now().Sub(r.At) > s.times.adopt {
+			mine.Revision = r.Revision
+		} else if try == 10 {
+			f := fault.New(fault.Overloaded, "prewarm.Accept", "the same call is being accepted; try again shortly", nil)
+			f.RetryAfter = s.times.adopt
+			return "", free, f
+		} else {
+			_ = pause.For(ctx, s.times.known/10)
+		}
+	}
+}
+
+// disclaim gives an Idempotency-Key back whose call was refused, so that the next try need not wait. Where it is not
+// certain that the job does not exist, the key stays; so it does where the ledger does not answer.
+func (s *Service) disclaim(ctx context.Context, key, job string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	if _, err := s.ReadJob(ctx, job); fault.KindOf(err) == fault.NoSuchJob {
+		_ = s.Erase(ctx, key)
+	}
+}
+
+// enter waits until nobody else in this process accepts a call with the key.
+func (s *Service) enter(ctx context.Context, key string) (leave func(), err error) {
+	for {
+		s.mu.Lock()
+		other := s.accepting[key]
+		if other == nil {
+			mine := make(chan struct{})
+			s.accepting[key] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				delete(s.accepting, key)
+				s.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package compat
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Config is where the predecessor's call may write.
+type Config struct {
+	// Buckets are the buckets that the predecessor's call may name. They are reached with the region, the endpoint and
+	// the credentials of cache.store.s3, and none may be the store's own. Empty = the call does not exist (404).
+	Buckets []Bucket `yaml:"buckets"`
+}
+
+// Bucket is one bucket, or a part of one, that the predecessor's call may write to.
+type Bucket struct {
+	// Name is the bucket's name.
+	Name string `yaml:"name"`
+	// Prefix is the path that every key must lie below. Empty = the whole bucket.
+	Prefix string `yaml:"prefix"`
+}
+
+const maxKey = 1024 // bytes, S3's own limit
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	for i, b := range c.Buckets {
+		if b.Name == "" || len(b.Name) > 255 || strings.Trim(b.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
+			errs = append(errs, fmt.Errorf("compat.buckets[%d]: %q is no name of a bucket", i, b.Name))
+		}
+		if b.folder() != "" && !sameKey(b.folder()+"x") {
+			errs = append(errs, fmt.Errorf("compat.buckets[%d]: %q is no prefix of keys", i, b.Prefix))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Apart reports an error when one of the buckets is the store's, which nobody else may write to.
+func (c Config) Apart(store string) error {
+	for i, b := range c.Buckets {
+		if b.Name == store {
+			return fmt.Errorf("compat.buckets[%d]: %q is cache.store.s3.bucket, which belongs to the store alone", i, b.Name)
+		}
+	}
+	return nil
+}
+
+// folder is the prefix as keys begin with it: whole segments, so that "a" does not cover "ab/c".
+func (b Bucket) folder() string {
+	if p := strings.Trim(b.Prefix, "/"); p != "" {
+		return p + "/"
+	}
+	return ""
+}
+
+// knows reports whether the bucket may be named at all.
+func (c Config) knows(bucket string) bool {
+	for _, b := range c.Buckets {
+		if b.Name == bucket {
+			return true
+		}
+	}
+	return false
+}
+
+// allows reports whether an object of that key may be written.
+func (c Config) allows(bucket, key string) bool {
+	if !sameKey(key) {
+		return false
+	}
+	for _, b := range c.Buckets {
+		if b.Name == bucket && strings.HasPrefix(key, b.folder()) && len(key) > len(b.folder()) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameKey reports whether every program on the way to the bucket takes the key for the same one. U+FFFD is what JSON's
+// broken characters become.
+func sameKey(key string) bool {
+	if key == "" || len(key) > maxKey || !utf8.ValidString(key) || strings.ContainsFunc(key, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) {
+		return false
+	}
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,194 @@
+package compat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/usage"
+	"github.com/goldcrest/goldcrest/prewarm/webhook"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+const (
+	width        = 500
+	markerSuffix = ".broken"
+	markerType   = "application/octet-stream"
+
+	// ledgerPause is how long a ticket waits when the ledger does not answer, or is wanted elsewhere.
+	ledgerPause = 10 * time.Second
+)
+
+// handle works on one ticket. Everything it does may be done again: a death between any two steps costs a repetition.
+func (c *Service) handle(ctx context.Context, ticket ledger.Ticket) (again time.Duration) {
+	record, err := c.deps.Ledger.Read(ctx, ledger.PictureRecords+ticket.ID)
+	if errors.Is(err, ledger.ErrNoRecord) {
+		return 0
+	}
+	if err != nil {
+		return ledgerPause
+	}
+	var t task
+	if err := json.Unmarshal(record.Body, &t); err != nil {
+		c.deps.Log.Error("a picture of the predecessor's call cannot be read back", "ticket", ticket.ID, "error", err)
+		return c.forget(ctx, record)
+	}
+	state, made, err := c.try(ctx, t)
+	if state == ledger.Pending && ctx.Err() != nil {
+		return time.Second
+	}
+	if state == ledger.Pending {
+		if pause, ok := c.pause(&t, err); ok {
+			return c.later(ctx, record, t, pause)
+		}
+		state = ledger.Failed
+	}
+	if c.deps.Judged != nil {
+		c.deps.Judged(string(state), string(fault.KindOf(err)), 1)
+	}
+	if state == ledger.Failed {
+		c.deps.Log.Warn("a picture of the predecessor's call was given up", "bucket", t.Bucket, "key", t.Key, "source", fault.RedactURL(t.Source), "error", err)
+	}
+	if again = c.forget(ctx, record); again == 0 {
+		made.Judge(state)
+		c.deps.Accounts.Add(t.Owner, made)
+	}
+	return again
+}
+
+// later records a try that failed.
+func (c *Service) later(ctx context.Context, r ledger.Record, t task, pause time.Duration) (again time.Duration) {
+	body, err := json.Marshal(t)
+	if err == nil {
+		r.Body = body
+		err = c.deps.Ledger.Write(ctx, &r)
+	}
+	if err != nil { // The try is not counted, which harms less than a lost one.
+		c.deps.Log.Warn("a try of the predecessor's call was not recorded", "key", t.Key, "error", err)
+	}
+	return pause
+}
+
+// forget ends a task.
+func (c *Service) forget(ctx context.Context, r ledger.Record) (again time.Duration) {
+	err := c.deps.Ledger.Write(ctx, &ledger.Record{Key: r.Key, Revision: r.Revision})
+	if err != nil && !errors.Is(err, ledger.ErrNoRecord) {
+		return ledgerPause
+	}
+	if words := strings.Split(r.Key, "."); len(words) == 3 {
+		c.deps.Accounts.Ended(words[1], r.Key)
+	}
+	return 0
+}
+
+// pause counts a try that failed and says how long to wait before the next; false = that was the last. What is our own
+// fault or the bucket's does not use up the tries of the source: it is given a day.
+func (c *Service) pause(t *task, err error) (time.Duration, bool) {
+	n, pauses := &t.Tries, c.deps.Retry
+	if ours(err) {
+		n, pauses = &t.Waits, webhook.Delays()
+	}
+	if *n >= len(pauses) {
+		return 0, false
+	}
+	pause := max(pauses[*n], fault.Of(err).RetryAfter)
+	*n++
+	return pause + rand.N(pause/5+1), true
+}
+
+func ours(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Internal, fault.Overloaded, fault.ShuttingDown, fault.Canceled, fault.NotCached, fault.RateLimited, fault.DiskFull:
+		return true
+	}
+	return false
+}
+
+// try makes the object, or the marker that says why there is none. Pending means that another try may help. made are
+// the bytes of what was made.
+func (c *Service) try(ctx context.Context, t task) (state ledger.State, made usage.Usage, err error) {
+	if !c.cfg.Load().allows(t.Bucket, t.Key) { // It was when the call came.
+		return ledger.Failed, made, fault.New(fault.Internal, "compat.Compat", "the bucket is not configured any more", nil)
+	}
+	a, err := c.render(ctx, t)
+	if err == nil {
+		if err := c.put(ctx, t.Bucket, t.Key, a.Entry.Body, a.Entry.ContentType); err != nil {
+			return ledger.Pending, made, err
+		}
+		from, size := facts(a).SourceBytes, int64(len(a.Entry.Body))
+		made.Bytes = ledger.Bytes{Source: from, Stored: size, Saved: from - size}
+		return ledger.Made, made, nil
+	}
+	if !c.permanent(t, fault.KindOf(err)) {
+		return ledger.Pending, made, err
+	}
+	if len(t.Key)+len(markerSuffix) > maxKey { // S3 has no room for a marker.
+		return ledger.Failed, made, err
+	}
+	if err := c.put(ctx, t.Bucket, t.Key+markerSuffix, nil, markerType); err != nil {
+		return ledger.Pending, made, err
+	}
+	return ledger.Broken, made, err
+}
+
+// permanent reports whether the source is broken. That its host has no address, or shuts us out, is not believed at
+// once.
+func (c *Service) permanent(t task, kind fault.Kind) bool {
+	if kind == fault.DNSFailed || kind == fault.SourceForbidden {
+		return t.Tries >= len(c.deps.Retry)
+	}
+	return !kind.Retryable()
+}
+
+func (c *Service) put(ctx context.Context, bucket, key string, body []byte, contentType string) error {
+	if err := c.deps.Sink.Put(ctx, bucket, key, body, contentType); err != nil {
+		return fault.New(fault.Internal, "compat.Compat", "the bucket did not take the object", err)
+	}
+	return nil
+}
+
+// render makes the picture as the predecessor did. Where that is larger than the original, a lighter one is asked for,
+// which may be the original itself.
+func (c *Service) render(ctx context.Context, t task) (pipeline.Answer, error) {
+	if t.Bad != "" {
+		return pipeline.Answer{}, fault.New(t.Bad, "compat.Compat", "what the call gives is no source", nil)
+	}
+	size := fmt.Sprintf("rs:fit:%d:0", width)
+	a, err := c.get(ctx, t.Source, fmt.Sprintf("%s/f:jpg/q:%d/bg:fff", size, t.Quality))
+	if err != nil || int64(len(a.Entry.Body)) < facts(a).SourceBytes {
+		return a, err
+	}
+	if facts(a).SourceFormat != "jpeg" { // A JPEG has no alpha, and is passed through only where nothing is laid under it.
+		size += "/bg:fff"
+	}
+	light, err := c.get(ctx, t.Source, size)
+	if err == nil && len(light.Entry.Body) < len(a.Entry.Body) {
+		return light, nil
+	}
+	return a, nil
+}
+
+func facts(a pipeline.Answer) variant.Facts { return variant.DecodeFacts(a.Entry.Attrs) }
+
+// get makes one variant behind all viewers, and fetches its bytes.
+func (c *Service) get(ctx context.Context, source, options string) (pipeline.Answer, error) {
+	spec, _, err := c.own.ParseOptions(options)
+	if err != nil {
+		return pipeline.Answer{}, err
+	}
+	ref, err := c.deps.Parser().Ref(source, spec.Resolve(variant.Accept{Best: variant.JPEG, Formats: variant.AcceptJPEG}))
+	if err != nil {
+		return pipeline.Answer{}, err
+	}
+	if err := c.deps.Warm(ctx, []variant.Ref{ref})[0].Err; err != nil {
+		return pipeline.Answer{}, err
+	}
+	return c.deps.Get(ctx, ref)
+}

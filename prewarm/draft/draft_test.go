@@ -1,0 +1,150 @@
+package draft
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// rules are those of a configuration with the presets lite (open, 2g), auto (both classes) and one (webp).
+func rules(t *testing.T, onlyPresets bool) *Rules {
+	t.Helper()
+	parser, err := variant.NewParser(map[string]string{"lite": "rs:fit:480:0/net:2g", "auto": "w:100/net:auto", "one": "w:100/f:webp"}, onlyPresets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Rules{
+		Presets: []string{"one"}, Formats: []string{"avif", "webp", "jpeg"}, CallVariants: 1000,
+		Parser: func() *variant.Parser { return parser }, Negotiation: variant.Default, Now: time.Now,
+	}
+}
+
+// Ensure what is made ahead is what a client of each format gets later: the same keys.
+func TestPlanMeetsClients(t *testing.T) {
+	bare, err := variant.NewParser(nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := rules(t, false)
+	for _, tt := range []struct {
+		ask     unit.VariantAsk
+		keys    int
+		clients []string // Accept headers; those with "slow " are slow
+	}{
+		{unit.VariantAsk{Name: "lite"}, 3, []string{"image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", "image/webp,image/apng,*/*", "*/*", "image/jpeg,image/png", ""}},
+		{unit.VariantAsk{Name: "auto"}, 6, []string{"image/avif,image/webp,*/*", "slow image/avif,image/webp,*/*", "slow */*"}},
+		{unit.VariantAsk{Name: "one"}, 1, []string{"*/*", "image/avif"}},
+		{unit.VariantAsk{Name: "mine", Options: "w:200/cb:7"}, 3, []string{"image/webp", "*/*"}},
+		{unit.VariantAsk{Name: "w:200/f:png"}, 1, []string{"*/*"}},
+	} {
+		p, err := d.newPlan([]unit.VariantAsk{tt.ask})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := &ledger.Plan{Asks: p.Asks, Targets: p.Targets}
+		if err := again.Resolve(bare); err != nil || fmt.Sprint(again.Specs) != fmt.Sprint(p.Specs) {
+			t.Errorf("%v: the ledger gives %v %v, want %v", tt.ask, again.Specs, err, p.Specs)
+		}
+		refs, err := p.Refs(d.Parser(), "https://c.example/a.jpg", 0, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := map[string]bool{}
+		for _, r := range refs {
+			keys[r.Key()] = true
+		}
+		if len(keys) != tt.keys {
+			t.Errorf("%v: %d keys, want %d: %v", tt.ask, len(keys), tt.keys, keys)
+		}
+		for _, client := range tt.clients {
+			header, slow := strings.CutPrefix(client, "slow ")
+			a := variant.ParseAccept(header, variant.Default())
+			a.Slow = slow
+			ref, _, err := d.Parser().ParsePath(variant.Path(p.Asks[0].Options, "https://c.example/a.jpg", variant.Open))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ref.Spec = ref.Spec.Resolve(a)
+			if !keys[ref.Key()] {
+				t.Errorf("%v: the client %q asks for %s, which is not made", tt.ask, client, ref.Key())
+			}
+		}
+	}
+	if _, err := d.newPlan([]unit.VariantAsk{{Name: "nosuch"}}); fault.KindOf(err) != fault.BadOption {
+		t.Errorf("got %v, want bad_option", err)
+	}
+}
+
+// Where only presets are allowed, their names stand alone in URLs.
+func TestPlanWithOnlyPresets(t *testing.T) {
+	d := rules(t, true)
+	p, err := d.newPlan([]unit.VariantAsk{{Name: "lite"}})
+	if err != nil || p.Asks[0].Options != "lite" {
+		t.Errorf("got %+v %v", p, err)
+	}
+}
+
+// Ensure equal images come together, tasks stay small, and the counts are those of all places.
+func TestDraft(t *testing.T) {
+	d := rules(t, false)
+	var c unit.Call
+	for i := range 200 {
+		c.Units = append(c.Units, unit.Unit{Index: i, ID: "u", Images: []unit.Image{
+			{Pointer: "/logo", Source: "https://c.example/logo.png"},
+			{Pointer: "/a", Source: fmt.Sprintf("https://c.example/%d.jpg", i)},
+		}})
+	}
+	got, err := d.Draft(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	works, spots := 0, 0
+	for _, task := range got.Tasks {
+		if len(task.Images) > ledger.TaskImages {
+			t.Errorf("a task has %d images", len(task.Images))
+		}
+		for _, w := range task.Images {
+			works++
+			spots += len(w.Spots)
+		}
+	}
+	if want := 200 + 200/ledger.TaskSpots + 1; works != want || spots != 400 || got.Job.Counts.Images != 400 || got.Job.Counts.Variants != 400 {
+		t.Errorf("%d images in %d places, counted as %+v; want %d in 400", works, spots, got.Job.Counts, want)
+	}
+	long := strings.Repeat("x", 15_000)
+	c.Units = nil
+	for i := range 60 {
+		c.Units = append(c.Units, unit.Unit{Index: i, Images: []unit.Image{{Source: fmt.Sprintf("https://c.example/%s%d.jpg", long, i)}}})
+	}
+	if got, err = d.Draft(c); err != nil {
+		t.Fatal(err)
+	}
+	for n, task := range got.Tasks {
+		if r, err := task.Record("job", n); err != nil || len(r.Body) > ledger.MaxBody {
+			t.Errorf("a record of %d bytes, %v", len(r.Body), err)
+		}
+	}
+}
+
+// A variant that is neither a preset nor options is told so, with what was perhaps meant.
+func TestVariantThatIsNeitherPresetNorOptions(t *testing.T) {
+	for name, want := range map[string]string{
+		"w=300": `variant "w=300" is neither the name of a preset nor options such as w:300/f:webp; is "w:300" meant?`,
+		"lit":   `variant "lit" is neither the name of a preset nor options such as w:300/f:webp; is "lite" meant?`,
+		"zzzzz": `variant "zzzzz" is neither the name of a preset nor options such as w:300/f:webp; the presets are lite, std`,
+	} {
+		if got := noPreset(name, []string{"lite", "std"}); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	c := unit.Call{Variants: []unit.VariantAsk{{Name: "w=300"}}}
+	if _, err := rules(t, false).Draft(c); fault.KindOf(err) != fault.BadOption || fault.Of(err).Public != noPreset("w=300", nil) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,137 @@
+package draft
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// clients are the Accept headers of clients that take each format at best.
+var clients = map[variant.Format]string{
+	variant.AVIF: "image/avif,image/webp,image/png,image/jpeg,*/*;q=0.8",
+	variant.WebP: "image/webp,image/png,image/jpeg,*/*;q=0.8",
+	variant.JPEG: "image/jpeg,image/png,*/*;q=0.8",
+}
+
+// newPlan settles what is asked for.
+func (r *Rules) newPlan(asks []unit.VariantAsk) (*ledger.Plan, error) {
+	p := &ledger.Plan{}
+	seen := map[variant.Spec]int{} // Two asks, or two clients, may come to the same variant.
+	for _, a := range asks {
+		at, spec, err := r.readAsk(a)
+		if err != nil {
+			return nil, err
+		}
+		for _, accept := range r.accepts(spec) {
+			resolved := spec.Resolve(accept)
+			i, known := seen[resolved]
+			if !known {
+				i = len(p.Targets)
+				seen[resolved] = i
+				p.Targets = append(p.Targets, ledger.Target{Name: at.Name, Options: optionsOf(spec), Accept: accept})
+				p.Specs = append(p.Specs, resolved)
+			}
+			if !slices.Contains(at.Targets, i) {
+				at.Targets = append(at.Targets, i)
+			}
+		}
+		p.Asks = append(p.Asks, at)
+	}
+	if len(p.Targets) > maxTargets {
+		return nil, fault.New(fault.BadOption, "draft.Accept", fmt.Sprintf("an image would have %d variants; at most %d are made", len(p.Targets), maxTargets), nil)
+	}
+	return p, nil
+}
+
+// maxTargets bounds the variants of one image, formats and classes counted apart.
+const maxTargets = 64
+
+// readAsk reads one ask: the name of a preset, or options under a name.
+func (r *Rules) readAsk(a unit.VariantAsk) (ledger.Ask, variant.Spec, error) {
+	parser := r.Parser()
+	out := ledger.Ask{Name: a.Name, Options: strings.Trim(a.Options, "/")}
+	if out.Options == "" && strings.Contains(a.Name, ":") {
+		out.Options = a.Name
+	}
+	var spec variant.Spec
+	var terms variant.Terms
+	var err error
+	if out.Options != "" {
+		spec, terms, err = parser.ParseOptions(out.Options)
+	} else {
+		out.Options = "pr:" + a.Name
+		if spec, terms, err = parser.ParseOptions(out.Options); err != nil {
+			// Where only presets are allowed, their names stand alone.
+			var alone error
+			if spec, terms, alone = parser.ParseOptions(a.Name); alone == nil {
+				out.Options, err = a.Name, nil
+			}
+		}
+	}
+	if err != nil && a.Options == "" && !strings.Contains(a.Name, ":") && !slices.Contains(parser.Presets(), a.Name) {
+		return out, spec, fault.New(fault.BadOption, "draft.Accept", noPreset(a.Name, parser.Presets()), err)
+	}
+	if err != nil {
+		f := fault.Of(err)
+		return out, spec, fault.New(f.Kind, "draft.Accept", fmt.Sprintf("variant %.60q: %s", a.Name, f.Public), err)
+	}
+	out.Format, out.Presets = spec.Format, terms.Presets
+	if terms.Free || len(terms.Presets) == 0 {
+		out.Presets = append([]string{""}, terms.Presets...)
+	}
+	return out, spec, nil
+}
+
+// noPreset says that a variant is named by what is neither a preset nor options.
+func noPreset(name string, presets []string) string {
+	text := fmt.Sprintf("variant %.60q is neither the name of a preset nor options such as w:300/f:webp", name)
+	if before, after, ok := strings.Cut(name, "="); ok {
+		return fmt.Sprintf("%s; is %.60q meant?", text, before+":"+after)
+	}
+	if meant := fault.Meant(name, presets); meant != "" {
+		return fmt.Sprintf("%s; is %q meant?", text, meant)
+	}
+	if len(presets) == 0 {
+		return text + "; no preset is configured"
+	}
+	return text + "; the presets are " + strings.Join(presets, ", ")
+}
+
+// accepts are the clients that a variant is made for: one per configured format where it is open, and both the fast and
+// the slow where its weight class is theirs to say.
+func (r *Rules) accepts(spec variant.Spec) (all []variant.Accept) {
+	all = []variant.Accept{{}}
+	if spec.Format == variant.Open {
+		all = nil
+		for _, name := range r.Formats {
+			f, _ := variant.ParseFormat(name)
+			if a := variant.ParseAccept(clients[f], r.Negotiation()); !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	if spec.VariesByHints() {
+		for _, a := range slices.Clone(all) {
+			a.Slow = true
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// optionsOf is the canonical option text of a spec that is not resolved, its format included.
+func optionsOf(spec variant.Spec) string {
+	format := spec.Format
+	spec.Format = variant.Open
+	path := variant.Ref{Source: "http://x/", Spec: spec}.Path()
+	text := strings.Trim(path[:strings.LastIndexByte(path, '/')], "/")
+	if format != variant.Open {
+		text = strings.Trim(text+"/f:"+string(format), "/")
+	}
+	return text
+}

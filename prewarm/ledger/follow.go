@@ -1,0 +1,48 @@
+package ledger
+
+import "strings"
+
+// Follow begins or ends that the ledger tells what changes. Until it does, all views are forgotten.
+func (s *Views) Follow(on bool) {
+	s.mu.Lock()
+	old := s.all
+	s.following, s.all = on, map[string]*View{}
+	s.mu.Unlock()
+	for _, v := range old {
+		v.mu.Lock()
+		v.wake()
+		v.mu.Unlock()
+	}
+}
+
+// Noticed takes in a record that somebody has written.
+func (s *Views) Noticed(r Record) {
+	words := strings.Split(r.Key, ".")
+	if len(words) != 3 {
+		return
+	}
+	id := words[2]
+	if words[0] == "task" {
+		id = words[1]
+	}
+	s.mu.Lock()
+	v := s.all[id]
+	s.mu.Unlock()
+	if v == nil {
+		return
+	}
+	if words[0] == "job" {
+		v.mu.Lock()
+		if v.job == nil || v.job.Revision < r.Revision {
+			v.stale, v.cancel = true, r.Mark == markCancel
+			v.wake()
+		}
+		v.mu.Unlock()
+		return
+	}
+	_, n, ok := ParseTaskKey(r.Key)
+	t, err := ReadTally(r.Mark)
+	if ok && err == nil && v.apply(n, r.Revision, t, s.Now()) {
+		s.MayHaveEnded(id)
+	}
+}

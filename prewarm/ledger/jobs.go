@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pause"
+)
+
+// moment is the least time between two messages of Watch.
+const moment = 250 * time.Millisecond
+
+// Job describes a job. With wait it returns when the job has ended, and after wait at the latest. One that is not known
+// is no_such_job.
+func (s *Views) Job(ctx context.Context, id string, wait time.Duration) (Job, error) {
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	for {
+		j, changed, err := s.look(ctx, id)
+		if err != nil || wait <= 0 || j.State.Final() {
+			return j, err
+		}
+		select {
+		case <-changed:
+		case <-late.C:
+			wait = 0
+		case <-ctx.Done():
+			return j, ctx.Err()
+		}
+	}
+}
+
+// look describes a job, and gives a channel that is closed when it has changed.
+func (s *Views) look(ctx context.Context, id string) (Job, <-chan struct{}, error) {
+	for {
+		v, err := s.View(ctx, id)
+		if err != nil {
+			return Job{}, nil, err
+		}
+		v.mu.Lock()
+		changed, stale := v.changed, v.stale
+		v.mu.Unlock()
+		s.mu.Lock()
+		current := s.all[id] == v
+		s.mu.Unlock()
+		// A view that was forgotten before its channel was taken will never tell, nor one tell again that it had grown
+		// old by then.
+		if j := v.Describe(s.Now()); current && !stale || j.State.Final() {
+			return j, changed, nil
+		}
+	}
+}
+
+// Watch gives a job whenever it has changed, at most a few times a second, and closes the channel after its end or
+// ctx's.
+func (s *Views) Watch(ctx context.Context, id string) (<-chan Job, error) {
+	j, changed, err := s.look(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make(chan Job)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case out <- j:
+			case <-ctx.Done():
+				return
+			}
+			if j.State.Final() {
+				return
+			}
+			_ = pause.For(ctx, moment)
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+			if j, changed, err = s.look(ctx, id); err != nil {
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// maxPage bounds a page of a listing.
+const maxPage = 1000
+
+// Jobs lists the jobs that who may see, the latest first, and gives the cursor of the next page ("" = none).
+func (s *Views) Jobs(ctx context.Context, who Caller, limit int, cursor string) ([]Job, string, error) {
+	limit = min(max(limit, 1), maxPage)
+	var ids []string
+	var unmarked []string // Their records alone say whose they are.
+	for day := s.Now().Add(time.Hour); day.After(s.Now().Add(-s.Keep - 48*time.Hour)); day = day.Add(-24 * time.Hour) {
+		from := len(ids)
+		err := s.Store.List(ctx, Scan{Prefix: "job." + DayOf(day)}, func(r Record) bool {
+			id := r.Key[strings.LastIndexByte(r.Key, '.')+1:]
+			if owner, known := ownerOf(r.Mark); (cursor == "" || id < cursor) && (who.All || !known || owner == OwnerMark(who.Name)) {
+				ids = append(ids, id)
+				if !known {
+					unmarked = append(unmarked, id)
+				}
+			}
+			return true
+		})
+		if err == nil && !who.All {
+			ids, err = s.withoutOthers(ctx, who, ids, from, unmarked)
+		}
+		unmarked = nil
+		if err != nil {
+			return nil, "", err
+		}
+		slices.Sort(ids[from:])
+		slices.Reverse(ids[from:])
+		if len(ids) > limit {
+			break
+		}
+	}
+	next := ""
+	if len(ids) > limit {
+		ids, next = ids[:limit], ids[limit-1]
+	}
+	jobs := make([]Job, 0, len(ids))
+	for _, id := range ids {
+		j, err := s.Job(ctx, id, 0)
+		if fault.KindOf(err) == fault.NoSuchJob {
+			continue // Its time was over just now.
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, next, nil
+}
+
+// withoutOthers takes the jobs of others out of ids, of those from a place on whose marks do not tell.
+func (s *Views) withoutOthers(ctx context.Context, who Caller, ids []string, from int, unmarked []string) ([]string, error) {
+	others := map[string]bool{}
+	for _, id := range unmarked {
+		j, err := s.Job(ctx, id, 0)
+		if fault.KindOf(err) == fault.NoSuchJob {
+			continue // Its time was over just now.
+		}
+		if err != nil {
+			return nil, err
+		}
+		others[id] = !who.Owns(j.Token)
+	}
+	return append(ids[:from], slices.DeleteFunc(ids[from:], func(id string) bool { return others[id] })...), nil
+}

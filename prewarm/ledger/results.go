@@ -1,0 +1,150 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// ResultFilter chooses verdicts.
+type ResultFilter struct {
+	For   Caller
+	State State // "" = all
+}
+
+// Results lists the verdicts of a job in the order of its images, and gives the cursor of the next page ("" = none).
+func (s *Views) Results(ctx context.Context, id string, f ResultFilter, cursor string, limit int) ([]Verdict, string, error) {
+	j, err := s.ReadJob(ctx, id)
+	if err == nil && !f.For.Owns(j.Owner) {
+		err = NoSuchJob()
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	n, row := 0, 0
+	if cursor != "" {
+		if _, err := fmt.Sscanf(cursor, "%d-%d", &n, &row); err != nil || n < 0 || row < 0 {
+			return nil, "", fault.New(fault.BadOption, "ledger.Results", "the cursor is not one of this listing", nil)
+		}
+	}
+	limit = min(max(limit, 1), 10*maxPage)
+	mask := func(v Verdict) Verdict {
+		if !f.For.Shows(j.Owner) {
+			v.Source = MaskQuery(v.Source)
+		}
+		return v
+	}
+	var out []Verdict
+	for ; n < j.Tasks; n, row = n+1, 0 {
+		r, err := s.Store.Read(ctx, TaskKey(id, n))
+		if errors.Is(err, ErrNoRecord) {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		t, err := ReadTask(r)
+		if err != nil {
+			return nil, "", err
+		}
+		rows := s.verdicts(j, t)
+		for ; row < len(rows); row++ {
+			if f.State != "" && rows[row].State != f.State {
+				continue
+			}
+			if len(out) == limit {
+				return out, fmt.Sprintf("%d-%d", n, row), nil
+			}
+			out = append(out, mask(rows[row]))
+		}
+	}
+	return out, "", nil
+}
+
+// verdicts are the rows of a task: one per place, variant, format and weight class.
+func (s *Views) verdicts(j *JobRecord, t *Task) (rows []Verdict) {
+	if t.Plan >= len(j.Plans) {
+		return nil
+	}
+	p, parser := j.Plans[t.Plan], s.Parser()
+	for _, w := range t.Images {
+		refs, err := p.Refs(parser, w.Source, w.Share, j.Within)
+		for _, at := range w.Spots {
+			for i, o := range w.Verdicts {
+				v := Verdict{
+					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: w.Told(), Name: p.Targets[i].Name,
+					Format: string(cmp.Or(o.Format, p.Specs[i].Format)), State: o.In(at), Reason: o.Reason,
+					Bytes: o.Bytes, Width: o.Width, Height: o.Height, Placeholder: o.Blur, Score: o.Score, At: o.At,
+					Budget: int64(w.Share), Over: o.over(w.Share),
+				}
+				if err == nil {
+					v.Key = refs[i].Key()
+				}
+				if o.Bytes > 0 {
+					v.From = w.From
+				}
+				rows = append(rows, v)
+			}
+		}
+	}
+	return rows
+}
+
+// Sources finds the sources of a unit or a tag in the kept jobs that who may see, one Ref for each: what a purge by
+// unit or tag is about.
+func (s *Views) Sources(ctx context.Context, who Caller, unit, tag string) ([]variant.Ref, error) {
+	if unit == "" && tag == "" {
+		return nil, fault.New(fault.BadOption, "ledger.Sources", "a unit or a tag must be named", nil)
+	}
+	var jobs []*JobRecord
+	var bad error
+	err := s.Store.List(ctx, Scan{Prefix: "job", Bodies: true}, func(r Record) bool {
+		var j *JobRecord
+		if j, bad = s.parseJob(r); bad == nil && who.Owns(j.Owner) && (tag == "" || slices.Contains(j.Tags, tag)) {
+			jobs = append(jobs, j)
+		}
+		return bad == nil
+	})
+	found := map[string]variant.Ref{}
+	for _, j := range jobs {
+		if err == nil && bad == nil {
+			err = s.sourcesOf(ctx, j, unit, found)
+		}
+	}
+	if err = errors.Join(err, bad); err != nil {
+		return nil, err
+	}
+	out := make([]variant.Ref, 0, len(found))
+	for _, ref := range found {
+		out = append(out, ref)
+	}
+	return out, nil
+}
+
+// sourcesOf adds the sources of a job, or of one unit of it, by the prefix of their keys.
+func (s *Views) sourcesOf(ctx context.Context, j *JobRecord, unit string, found map[string]variant.Ref) error {
+	parser := s.Parser()
+	return s.EachTask(ctx, j.ID, func(_ int, t *Task) error {
+		if t.Plan >= len(j.Plans) {
+			return nil
+		}
+		for _, w := range t.Images {
+			if w.Hash == "" || unit != "" && !slices.ContainsFunc(w.Spots, func(at Spot) bool { return at.ID == unit }) {
+				continue
+			}
+			refs, err := j.Plans[t.Plan].Refs(parser, w.Source, w.Share, j.Within)
+			if err != nil {
+				continue
+			}
+			for _, ref := range refs {
+				found[ref.SourcePrefix()] = ref
+			}
+		}
+		return nil
+	})
+}

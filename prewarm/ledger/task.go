@@ -1,0 +1,357 @@
+package ledger
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// A task is bounded, so that its record fits a message and a crash loses little.
+const (
+	TaskImages = 16
+	TaskBytes  = 256 << 10
+	TaskSpots  = 64 // places of one image; an image in more places begins anew, and is found present
+)
+
+// Task is some images of a job: what one ticket stands for. Its record is the truth about them: written under its
+// revision, so that every verdict counts once, however often and by however many the task was worked on.
+type Task struct {
+	Plan    int       `json:"plan"`
+	Started time.Time `json:"started,omitzero"` // of its first work
+	Running bool      `json:"running,omitempty"`
+	Images  []*Image  `json:"works"`
+
+	Revision uint64    `json:"-"`
+	At       time.Time `json:"-"` // of the record
+}
+
+// Image is one image of a task.
+type Image struct {
+	Source   string     `json:"source"`          // an opaque one, where the link expires
+	Shown    string     `json:"shown,omitempty"` // what may be told of it; "" = the source
+	Hash     string     `json:"hash,omitempty"`  // variant.Ref.SourceHash; "" of what cannot be a source
+	Spots    []Spot     `json:"spots"`
+	Tries    int        `json:"tries,omitempty"` // that failed and are to be repeated
+	Next     time.Time  `json:"next,omitzero"`   // not before
+	Share    int        `json:"share,omitempty"` // bytes that a variant may have; 0 = as many as it takes
+	From     int64      `json:"from,omitempty"`  // bytes of the original
+	Verdicts []*Outcome `json:"verdicts"`        // one per target of the plan
+}
+
+// Spot is a place in a unit where the image stands.
+type Spot struct {
+	Unit    int    `json:"unit"`
+	ID      string `json:"id"`
+	Pointer string `json:"pointer"`
+	Auto    bool   `json:"auto,omitempty"`
+	Sure    bool   `json:"sure,omitempty"` // see Image
+}
+
+// Outcome is what became of one target. Once its state is no longer pending it is not changed, but by Retry.
+type Outcome struct {
+	State  State          `json:"state"`
+	Reason fault.Kind     `json:"reason,omitempty"`
+	Format variant.Format `json:"format,omitempty"` // as made, where that is not the target's
+	Bytes  int64          `json:"bytes,omitempty"`
+	Width  int            `json:"w,omitempty"`
+	Height int            `json:"h,omitempty"`
+	Blur   string         `json:"blur,omitempty"` // the ThumbHash of its pixels
+	Score  float64        `json:"score,omitempty"`
+	At     time.Time      `json:"at,omitzero"`
+
+	Ours bool `json:"-"` // settled by this process since the record was read
+}
+
+// Told is the source as it may be told.
+func (w *Image) Told() string { return cmp.Or(w.Shown, w.Source) }
+
+// In is the outcome's as it counts for a spot: what was only guessed to be an image is skipped where it is none.
+func (o *Outcome) In(at Spot) State {
+	if o.State == Broken && at.Auto && (o.Reason == fault.NotAnImage && !at.Sure || o.Reason == fault.UnsupportedFormat) {
+		return Skipped
+	}
+	return o.State
+}
+
+// Pending reports whether anything of the image is still to be done.
+func (w *Image) Pending() bool {
+	for _, o := range w.Verdicts {
+		if o.State == Pending {
+			return true
+		}
+	}
+	return false
+}
+
+// Saved is what a variant is smaller than its original; below 0 where it is larger.
+func (w *Image) Saved(o *Outcome) int64 { return w.From - o.Bytes }
+
+// Close ends what is pending.
+func (w *Image) Close(s State, reason fault.Kind, now time.Time) {
+	for _, o := range w.Verdicts {
+		if o.State == Pending {
+			*o = Outcome{State: s, Reason: reason, At: now, Ours: true}
+		}
+	}
+	w.Next = time.Time{}
+}
+
+// Close ends what is pending of all images.
+func (t *Task) Close(s State, now time.Time) {
+	for _, w := range t.Images {
+		w.Close(s, "", now)
+	}
+	t.Running = false
+}
+
+// Ended reports whether nothing is left to be done.
+func (t *Task) Ended() bool {
+	for _, w := range t.Images {
+		if w.Pending() {
+			return false
+		}
+	}
+	return true
+}
+
+// Merge takes over what another has written of the same task meanwhile: the first verdict counts, and what was opened
+// anew is open.
+func (t *Task) Merge(other *Task) {
+	for i, w := range t.Images {
+		o := other.Images[i]
+		w.Tries, w.From = max(w.Tries, o.Tries), max(w.From, o.From)
+		for j, v := range o.Verdicts {
+			if v.State != Pending || !w.Verdicts[j].Ours {
+				w.Verdicts[j] = v
+			}
+		}
+	}
+	if !other.Started.IsZero() {
+		t.Started = other.Started
+	}
+	t.Revision = other.Revision
+}
+
+// TaskKey is the key of a job's nth task.
+func TaskKey(job string, n int) string { return fmt.Sprintf("task.%s.%05d", job, n) }
+
+// Record writes the task down.
+func (t *Task) Record(job string, n int) (*Record, error) {
+	body, err := json.Marshal(t)
+	if err != nil {
+		return nil, err
+	}
+	return &Record{Key: TaskKey(job, n), Revision: t.Revision, Mark: t.Tally().mark(), Body: body}, nil
+}
+
+// ReadTask reads a task's record.
+func ReadTask(r Record) (*Task, error) {
+	t := &Task{Revision: r.Revision, At: r.At}
+	if err := json.Unmarshal(r.Body, t); err != nil {
+		return nil, fault.New(fault.Internal, "ledger.readTask", "an internal error", fmt.Errorf("the record %s: %w", r.Key, err))
+	}
+	return t, nil
+}
+
+// tally is the sum of a task, or of a job, in numbers.
+type tally struct {
+	Counts
+	Bytes
+	started int64    // Unix seconds of the first work; 0 = none yet
+	hashes  []string // of the sources still pending
+}
+
+// HashDigits is how much of a source's hash stands in a mark: enough to tell a million sources apart.
+const HashDigits = 12
+
+// Tally sums the task up. Each place where an image stands counts; bytes count once. Saved is that of each variant
+// against its original, below 0 where it is larger.
+func (t *Task) Tally() tally {
+	sum := tally{}
+	if !t.Started.IsZero() {
+		sum.started = t.Started.Unix()
+	}
+	for _, w := range t.Images {
+		stored := false
+		for _, o := range w.Verdicts {
+			for _, at := range w.Spots {
+				sum.Variants++
+				*sum.Of(o.In(at))++
+				if o.over(w.Share) {
+					sum.Over++
+				}
+			}
+			if o.State == Made || o.State == Present {
+				stored = true
+				sum.Stored += o.Bytes
+				sum.Saved += w.Saved(o)
+			}
+		}
+		if stored {
+			sum.Source += w.From
+		}
+		if w.Hash != "" && w.Pending() {
+			sum.hashes = append(sum.hashes, w.Hash[:HashDigits])
+		}
+	}
+	return sum
+}
+
+// Of is the count of a state.
+func (c *Counts) Of(s State) *int {
+	switch s {
+	case Made:
+		return &c.Made
+	case Present:
+		return &c.Present
+	case Broken:
+		return &c.Broken
+	case Failed:
+		return &c.Failed
+	case Skipped:
+		return &c.Skipped
+	case Cancelled:
+		return &c.Cancelled
+	case Expired:
+		return &c.Expired
+	}
+	return &c.Pending
+}
+
+// numbers are the parts of a tally in the order of its mark.
+func (t *tally) numbers() []*int {
+	return []*int{&t.Variants, &t.Made, &t.Present, &t.Broken, &t.Failed, &t.Pending, &t.Skipped, &t.Cancelled, &t.Expired}
+}
+
+// overMark begins the number of those over their share in a mark: only where there are any.
+const overMark = "over="
+
+// mark is the tally as a record's mark: started, the counts, the bytes, the pending sources.
+func (t tally) mark() string {
+	text := []string{strconv.FormatInt(t.started, 10)}
+	for _, n := range t.numbers() {
+		text = append(text, strconv.Itoa(*n))
+	}
+	for _, n := range []int64{t.Source, t.Stored, t.Saved} {
+		text = append(text, strconv.FormatInt(n, 10))
+	}
+	if t.Over > 0 {
+		text = append(text, overMark+strconv.Itoa(t.Over))
+	}
+	return strings.Join(append(text, t.hashes...), " ")
+}
+
+// ReadTally reads a mark.
+func ReadTally(mark string) (t tally, err error) {
+	text := strings.Fields(mark)
+	numbers := t.numbers()
+	if len(text) < 1+len(numbers)+3 {
+		return t, fault.New(fault.Internal, "ledger.readTally", "an internal error", fmt.Errorf("a record's mark is %q", mark))
+	}
+	if t.started, err = strconv.ParseInt(text[0], 10, 64); err != nil {
+		return t, fault.New(fault.Internal, "ledger.readTally", "an internal error", err)
+	}
+	for i, n := range numbers {
+		if *n, err = strconv.Atoi(text[1+i]); err != nil {
+			return t, fault.New(fault.Internal, "ledger.readTally", "an internal error", err)
+		}
+	}
+	rest := text[1+len(numbers):]
+	for i, n := range []*int64{&t.Source, &t.Stored, &t.Saved} {
+		if *n, err = strconv.ParseInt(rest[i], 10, 64); err != nil {
+			return t, fault.New(fault.Internal, "ledger.readTally", "an internal error", err)
+		}
+	}
+	t.hashes = rest[3:]
+	if len(t.hashes) > 0 && strings.HasPrefix(t.hashes[0], overMark) {
+		if t.Over, err = strconv.Atoi(t.hashes[0][len(overMark):]); err != nil {
+			return t, fault.New(fault.Internal, "ledger.readTally", "an internal error", err)
+		}
+		t.hashes = t.hashes[1:]
+	}
+	return t, nil
+}
+
+// add adds another tally, times times (1 or -1). Hashes are not summed.
+func (t *tally) add(o tally, times int) {
+	into := t.numbers()
+	for i, n := range o.numbers() {
+		*into[i] += times * *n
+	}
+	t.Over += times * o.Over
+	t.Source += int64(times) * o.Source
+	t.Stored += int64(times) * o.Stored
+	t.Saved += int64(times) * o.Saved
+	if o.started != 0 && (t.started == 0 || o.started < t.started) {
+		t.started = o.started
+	}
+}
+
+// ParseTaskKey reads "task.<job>.<n>".
+func ParseTaskKey(key string) (job string, n int, ok bool) {
+	words := strings.Split(key, ".")
+	if len(words) != 3 || words[0] != "task" {
+		return "", 0, false
+	}
+	n, err := strconv.Atoi(words[2])
+	return words[1], n, err == nil
+}
+
+// MayOpen reports whether an outcome is one that a retry works on. What is no source will never be one.
+func (w *Image) MayOpen(o *Outcome) bool {
+	return w.Hash != "" && slices.ContainsFunc(w.Spots, func(at Spot) bool { return o.In(at) == Broken || o.In(at) == Failed })
+}
+
+// Open makes what failed or was broken pending again, and reports whether there was anything.
+func (t *Task) Open() (any bool) {
+	for _, w := range t.Images {
+		for _, o := range w.Verdicts {
+			if w.MayOpen(o) {
+				*o = Outcome{State: Pending}
+				w.Tries, w.Next, any = 0, time.Time{}, true
+			}
+		}
+	}
+	if any {
+		t.Running = false
+	}
+	return any
+}
+
+// Store notes a variant that is stored.
+func (w *Image) Store(target int, m cache.Meta, s State, now time.Time) {
+	f := variant.DecodeFacts(m.Attrs)
+	o := &Outcome{
+		State: s, Bytes: m.Size, Width: f.Width, Height: f.Height, Blur: f.Placeholder, At: now, Ours: true,
+		Score: f.Choice.Score, // 0 where nobody measured it
+	}
+	if name, ok := strings.CutPrefix(m.ContentType, "image/"); ok {
+		o.Format, _ = variant.ParseFormat(name)
+	}
+	w.Verdicts[target] = o
+	w.From = max(w.From, f.SourceBytes)
+}
+
+// LongestPause bounds the wait for an image: more is due to a clock that was set back.
+const LongestPause = 2 * time.Hour
+
+// Due reports how long an image still has to wait; 0 = it may be tried.
+func (w *Image) Due(now time.Time) time.Duration {
+	if d := w.Next.Sub(now); d > 0 && d <= LongestPause {
+		return d
+	}
+	return 0
+}
+
+// IsBroken reports whether an outcome is told as broken in any place of the image.
+func (w *Image) IsBroken(o *Outcome) bool {
+	return slices.ContainsFunc(w.Spots, func(at Spot) bool { return o.In(at) == Broken })
+}

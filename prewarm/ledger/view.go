@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"maps"
+	"sync"
+	"time"
+)
+
+// View is a running job as this instance sees it: the sum of the marks of its tasks, kept up to date by following the
+// ledger.
+type View struct {
+	loading sync.Mutex // held while the view is read from the ledger
+
+	mu      sync.Mutex
+	job     *JobRecord // replaced, never changed
+	stale   bool       // job was written since it was read
+	cancel  bool       // nothing of the job is to be started any more
+	loaded  bool
+	tasks   map[int]taskMark
+	sum     tally
+	lost    int            // variants whose task the ledger has lost
+	looked  map[int]uint64 // tasks whose broken sources all stand in events, by revision
+	changed chan struct{}  // closed, and replaced, at every change
+	moved   time.Time      // when the last change was seen
+}
+
+// taskMark is the last known of a task.
+type taskMark struct {
+	revision uint64
+	tally    tally
+}
+
+func newView() *View {
+	return &View{tasks: map[int]taskMark{}, looked: map[int]uint64{}, changed: make(chan struct{})}
+}
+
+// apply takes over a task's tally unless a later one is known, and reports whether the job has nothing left to do.
+func (v *View) apply(n int, revision uint64, t tally, now time.Time) (done bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	old, known := v.tasks[n]
+	if known && old.revision >= revision {
+		return false
+	}
+	if known {
+		v.sum.add(old.tally, -1)
+	}
+	v.sum.add(t, 1)
+	v.tasks[n] = taskMark{revision, t}
+	v.moved = now
+	v.wake()
+	return v.loaded && v.sum.Pending == 0
+}
+
+// wake tells those who wait that something changed. The caller holds mu.
+func (v *View) wake() {
+	close(v.changed)
+	v.changed = make(chan struct{})
+}
+
+// reckon finds what the ledger has lost: tasks that the job says it has. They will never end by themselves.
+func (v *View) reckon() {
+	v.lost = 0
+	if len(v.tasks) < v.job.Tasks {
+		v.lost = max(0, v.job.Counts.Variants-v.sum.Variants)
+	}
+}
+
+// Describe is the job as it is now.
+func (v *View) Describe(now time.Time) Job {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	j := v.job.Job
+	if v.job.Ended {
+		return j
+	}
+	units, images, variants := j.Counts.DataUnits, j.Counts.Images, j.Counts.Variants
+	j.Counts, j.Bytes = v.sum.Counts, v.sum.Bytes
+	j.Counts.DataUnits, j.Counts.Images, j.Counts.Variants = units, images, variants
+	j.Counts.Failed += v.lost
+	j.State = Queued
+	if v.sum.started != 0 {
+		j.State, j.StartedAt = Running, time.Unix(v.sum.started, 0).UTC()
+		j.ETA = eta(j, now)
+	}
+	return j
+}
+
+// eta is how many seconds the rest takes at the pace so far; 0 = nobody knows.
+func eta(j Job, now time.Time) int {
+	done := j.Counts.Variants - j.Counts.Pending - j.Counts.Present
+	if done <= 0 || j.StartedAt.IsZero() {
+		return 0
+	}
+	per := now.Sub(j.StartedAt).Seconds() / float64(done)
+	return int(per*float64(j.Counts.Pending)) + 1
+}
+
+// IsCancelled reports whether the job was cancelled, as soon as this instance hears of it.
+func (v *View) IsCancelled() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.cancel
+}
+
+// Record is the job's record as last read.
+func (v *View) Record() *JobRecord {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.job
+}
+
+// Open reports whether anything of the job is still to be done, and for how long nothing of it has changed.
+func (v *View) Open(now time.Time) (open bool, idle time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.sum.Pending > 0, now.Sub(v.moved)
+}
+
+// Touch begins anew to count for how long nothing has changed.
+func (v *View) Touch(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.moved = now
+}
+
+// Left is what the job still has to do: its tasks, by number, and the beginnings of their sources' hashes.
+func (v *View) Left() (tasks []int, sources []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for n, t := range v.tasks {
+		if t.tally.Pending > 0 {
+			tasks = append(tasks, n)
+			sources = append(sources, t.tally.hashes...)
+		}
+	}
+	return tasks, sources
+}
+
+// Unlooked are the tasks with broken sources, and their revisions, that Looked was not called for.
+func (v *View) Unlooked() map[int]uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	at := map[int]uint64{}
+	for n, t := range v.tasks {
+		if t.tally.Broken > 0 && v.looked[n] != t.revision {
+			at[n] = t.revision
+		}
+	}
+	return at
+}
+
+// Looked notes tasks, with their revisions, whose broken sources all stand in events.
+func (v *View) Looked(tasks map[int]uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	maps.Copy(v.looked, tasks)
+}

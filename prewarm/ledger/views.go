@@ -1,0 +1,359 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// Deps is what Views work with. All must be set.
+type Deps struct {
+	Store Store
+	Keep  time.Duration // how long jobs are kept
+	// Parser gives the rules in force.
+	Parser func() *variant.Parser
+	// Basis stands for all that a verdict on a source comes of beside the source, as limits and decoders do: once it
+	// changes, nothing is known to be broken.
+	Basis func() string
+	// MayHaveEnded is told of jobs of which nothing seems to be left to do.
+	MayHaveEnded func(id string)
+	Now          func() time.Time
+}
+
+// Views are the jobs of a ledger as this instance sees them. Safe for concurrent use.
+type Views struct {
+	Deps
+	bare *variant.Parser // knows no presets
+
+	mu        sync.Mutex
+	following bool
+	all       map[string]*View
+}
+
+// NewViews makes views that are read anew each time, until the ledger is followed.
+func NewViews(p Deps) (*Views, error) {
+	bare, err := variant.NewParser(nil, false)
+	return &Views{Deps: p, bare: bare, all: map[string]*View{}}, err
+}
+
+// NoSuchJob says that there is no such job.
+func NoSuchJob() error {
+	return fault.New(fault.NoSuchJob, "ledger.Job", "there is no such job", nil)
+}
+
+// ReadJob reads a job's record.
+func (s *Views) ReadJob(ctx context.Context, id string) (*JobRecord, error) {
+	key, ok := JobKey(id)
+	if !ok {
+		return nil, NoSuchJob()
+	}
+	r, err := s.Store.Read(ctx, key)
+	if errors.Is(err, ErrNoRecord) {
+		return nil, NoSuchJob()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.parseJob(r)
+}
+
+func (s *Views) parseJob(r Record) (*JobRecord, error) {
+	j := &JobRecord{Revision: r.Revision}
+	err := json.Unmarshal(r.Body, j)
+	for _, p := range j.Plans {
+		if err == nil {
+			err = p.Resolve(s.bare)
+		}
+	}
+	if err != nil {
+		return nil, fault.New(fault.Internal, "ledger.readJob", "an internal error", fmt.Errorf("the record %s: %w", r.Key, err))
+	}
+	j.Callback, j.Token = j.Hook, j.Owner
+	return j, nil
+}
+
+// WriteJob writes a job's record under its revision.
+func (s *Views) WriteJob(ctx context.Context, j *JobRecord) error {
+	r, err := j.Record()
+	if err != nil {
+		return err
+	}
+	err = s.Store.Write(ctx, r)
+	j.Revision = r.Revision
+	return err
+}
+
+// ChangeJob changes a job's record; change reports whether there is anything to write.
+func (s *Views) ChangeJob(ctx context.Context, id string, change func(*JobRecord) bool) error {
+	for {
+		j, err := s.ReadJob(ctx, id)
+		if err != nil || !change(j) {
+			return err
+		}
+		if err = s.WriteJob(ctx, j); err == nil {
+			s.rejudge(j)
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+}
+
+// rejudge takes over a job's record that this instance has written itself.
+func (s *Views) rejudge(j *JobRecord) {
+	s.mu.Lock()
+	v := s.all[j.ID]
+	s.mu.Unlock()
+	if v == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.stale, v.cancel = true, j.Cancel
+	v.wake()
+}
+
+// View gives the view of a job, reading what is not known yet. An ended job's view has no tasks.
+func (s *Views) View(ctx context.Context, id string) (*View, error) {
+	if _, ok := JobKey(id); !ok {
+		return nil, NoSuchJob()
+	}
+	s.mu.Lock()
+	v := s.all[id]
+	if v == nil {
+		v = newView()
+		s.all[id] = v
+	}
+	following := s.following
+	s.mu.Unlock()
+	v.loading.Lock()
+	defer v.loading.Unlock()
+	if !following { // Nobody tells this view what changes: it is read each time.
+		v.mu.Lock()
+		v.stale, v.loaded = true, false
+		v.mu.Unlock()
+	}
+	if err := s.load(ctx, id, v); err != nil {
+		s.Drop(id, v)
+		return nil, err
+	}
+	if v.job.Ended {
+		s.Drop(id, v)
+	}
+	return v, nil
+}
+
+// load brings a view up to date. The caller holds loading.
+func (s *Views) load(ctx context.Context, id string, v *View) error {
+	v.mu.Lock()
+	fresh, loaded := v.job != nil && !v.stale, v.loaded
+	v.stale = false
+	v.mu.Unlock()
+	if !fresh {
+		j, err := s.ReadJob(ctx, id)
+		if err != nil {
+			return err
+		}
+		v.mu.Lock()
+		if v.job != nil && v.job.Revision != j.Revision {
+			v.wake() // While the ledger is not followed, nobody else tells those who wait.
+		}
+		v.job, v.cancel = j, j.Cancel
+		v.mu.Unlock()
+	}
+	if loaded || v.job.Ended {
+		return nil
+	}
+	var bad error
+	err := s.Store.List(ctx, Scan{Prefix: "task." + id}, func(r Record) bool {
+		_, n, ok := ParseTaskKey(r.Key)
+		t, err := ReadTally(r.Mark)
+		if !ok || err != nil {
+			bad = errors.Join(bad, err)
+			return true
+		}
+		v.apply(n, r.Revision, t, s.Now())
+		return true
+	})
+	if err := errors.Join(err, bad); err != nil {
+		return err
+	}
+	if err := s.loadUnlisted(ctx, id, v); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reckon()
+	v.loaded = true
+	return nil
+}
+
+// Fresh reads the view of a job anew. It hears of no change.
+func (s *Views) Fresh(ctx context.Context, id string) (*View, error) {
+	v := newView()
+	return v, s.load(ctx, id, v)
+}
+
+// Drop forgets a view, and sends those who wait on it to look again.
+func (s *Views) Drop(id string, v *View) {
+	s.mu.Lock()
+	if s.all[id] == v {
+		delete(s.all, id)
+	}
+	s.mu.Unlock()
+	v.mu.Lock()
+	v.wake()
+	v.mu.Unlock()
+}
+
+// loadUnlisted reads the tasks that a listing lacked: it may have come from a server that lags behind. Only what cannot
+// be read either is lost.
+func (s *Views) loadUnlisted(ctx context.Context, id string, v *View) error {
+	v.mu.Lock()
+	var lacking []int
+	for n := range v.job.Tasks {
+		if _, ok := v.tasks[n]; !ok {
+			lacking = append(lacking, n)
+		}
+	}
+	v.mu.Unlock()
+	for _, n := range lacking {
+		r, err := s.Store.Read(ctx, TaskKey(id, n))
+		if errors.Is(err, ErrNoRecord) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		t, err := ReadTally(r.Mark)
+		if err != nil {
+			return err
+		}
+		v.apply(n, r.Revision, t, s.Now())
+	}
+	return nil
+}
+
+// Tallied takes over what this instance has written itself, without waiting for the ledger to tell.
+func (s *Views) Tallied(job string, n int, revision uint64, t tally) {
+	s.mu.Lock()
+	v := s.all[job]
+	s.mu.Unlock()
+	if v != nil {
+		v.apply(n, revision, t, s.Now())
+	}
+}
+
+// Finished forgets the view of a job that has ended.
+func (s *Views) Finished(id string) {
+	s.mu.Lock()
+	old := s.all[id]
+	s.mu.Unlock()
+	if old != nil {
+		s.Drop(id, old)
+	}
+}
+
+// Expect begins the view of a job that is about to be written. With the job's record any instance may work on the job
+// and end it, before this one goes on: a view that began only then would have missed that, and nothing would tell it
+// again.
+func (s *Views) Expect(id string) *View {
+	v := newView()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[id] = v
+	return v
+}
+
+// Install fills the view of a job with what was written just now, so that it need not be read. What it has heard of
+// since is later, and stays.
+func (s *Views) Install(v *View, j *JobRecord, tasks []*Task) {
+	v.loading.Lock()
+	defer v.loading.Unlock()
+	for n, t := range tasks {
+		v.apply(n, t.Revision, t.Tally(), s.Now())
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.job == nil {
+		v.job = j
+	}
+	v.loaded = true
+}
+
+// EachTask reads the tasks of a job one after the other.
+func (s *Views) EachTask(ctx context.Context, id string, each func(n int, t *Task) error) error {
+	var bad error
+	err := s.Store.List(ctx, Scan{Prefix: "task." + id, Bodies: true}, func(r Record) bool {
+		var t *Task
+		_, n, ok := ParseTaskKey(r.Key)
+		if t, bad = ReadTask(r); bad == nil && ok {
+			bad = each(n, t)
+		}
+		return bad == nil
+	})
+	if bad != nil {
+		return bad
+	}
+	return err
+}
+
+// EachActive gives the view of each job that has not ended.
+func (s *Views) EachActive(ctx context.Context, each func(*View)) error {
+	var ids []string
+	err := s.Store.List(ctx, Scan{Prefix: "active"}, func(r Record) bool {
+		ids = append(ids, r.Key[len("active."):])
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		v, err := s.View(ctx, id)
+		if fault.KindOf(err) == fault.NoSuchJob {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !v.Record().Ended {
+			each(v)
+		}
+	}
+	return nil
+}
+
+// Activate makes a job active, under a new revision.
+func (s *Views) Activate(ctx context.Context, id string) error {
+	for {
+		r := &Record{Key: "active." + id}
+		now, err := s.Store.Read(ctx, r.Key)
+		if err != nil && !errors.Is(err, ErrNoRecord) {
+			return err
+		}
+		// A mark of its own, so that the ledger does not take it for the record that is there.
+		r.Revision, r.Mark = now.Revision, fmt.Sprintf("active again after %d", now.Revision)
+		if err := s.Store.Write(ctx, r); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+}
+
+// Erase deletes a record as it is now; one that is written again meanwhile stays.
+func (s *Views) Erase(ctx context.Context, key string) error {
+	r, err := s.Store.Read(ctx, key)
+	if errors.Is(err, ErrNoRecord) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.Store.Write(ctx, &Record{Key: key, Revision: r.Revision})
+}

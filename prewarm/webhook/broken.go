@@ -1,0 +1,231 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
+)
+
+// Backends are told of broken sources in batches while their job runs: of so many, or of what there is when so much
+// time has passed since the first.
+const (
+	brokenBatch      = 100
+	brokenPatience   = 10 * time.Second
+	brokenEventBytes = 400 << 10 // of the sources' text, so that the record fits a message
+)
+
+// toldRecord is which broken sources of a job its backend is told of. An event stands in it before it is put, together
+// with the mark of what it tells: so each source is in one event, and an event put twice is the same one.
+//
+//  1. A writes event 1 into the record, and dies.
+//  2. B finds event 1 there and puts it: under its name, so that it is in the ledger once.
+//  3. B marks what was found since, in event 2. Had A lived on to do that, one of the two writes would have failed.
+type toldRecord struct {
+	Round  int          `json:"round"`
+	Events int          `json:"events"`         // of this round
+	Tasks  []uint16     `json:"tasks"`          // by task, a bit for each image that stands in an event
+	Last   *eventRecord `json:"last,omitempty"` // maybe not put yet
+}
+
+// Every image of a task has a bit.
+const _ = uint(16 - ledger.TaskImages)
+
+// tellBroken puts events of what was found broken in a job and stands in none yet. v is a loaded view, of the job as
+// now says.
+func (s *Events) tellBroken(ctx context.Context, v *ledger.View, now ledger.Job) error {
+	j := v.Record()
+	if j.Hook == nil || s.Tell == nil || !j.Hook.Wants(ImageBroken) {
+		return nil
+	}
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	key := "told." + j.ID
+	for {
+		var told toldRecord
+		r, err := s.Views.Store.Read(ctx, key)
+		if err == nil {
+			err = json.Unmarshal(r.Body, &told)
+		} else if errors.Is(err, ledger.ErrNoRecord) {
+			r, err = ledger.Record{Key: key}, nil
+		}
+		if err == nil && told.Last != nil {
+			err = s.putEvent(ctx, told.Last)
+		}
+		if err != nil {
+			return err
+		}
+		if told.Round < j.Round {
+			told = toldRecord{Round: j.Round}
+		}
+		some, looked, err := s.untold(ctx, v, &told)
+		if err != nil || len(some) == 0 && told.Last == nil {
+			return err
+		}
+		if told.Last = nil; len(some) > 0 {
+			e := Event{ID: fmt.Sprintf("%s-%d-broken-%d", j.ID, j.Round, told.Events), Type: ImageBroken, Job: now, Broken: some, At: s.Now().UTC()}
+			told.Last = &eventRecord{Event: e, Hook: j.Hook, Trace: j.Trace}
+			told.Events++
+		}
+		if r.Body, err = json.Marshal(told); err != nil {
+			return err
+		}
+		switch err := s.Views.Store.Write(ctx, &r); {
+		case err == nil:
+			v.Looked(looked)
+		case !errors.Is(err, ledger.ErrConflict): // Else somebody tells at the same time: what is left is seen on the next look.
+			return err
+		}
+	}
+}
+
+// untold finds a batch of broken sources that stand in no event, and marks them. looked are the tasks, with their
+// revisions, that hold no others.
+func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (some []BrokenImage, looked map[int]uint64, err error) {
+	j, at := v.Record(), v.Unlooked()
+	looked = map[int]uint64{}
+	seen, size := map[string]int{}, 0
+	for _, n := range slices.Sorted(maps.Keys(at)) {
+		r, err := s.Views.Store.Read(ctx, ledger.TaskKey(j.ID, n))
+		if errors.Is(err, ledger.ErrNoRecord) {
+			continue
+		}
+		var t *ledger.Task
+		if err == nil {
+			t, err = ledger.ReadTask(r)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		for len(told.Tasks) <= n {
+			told.Tasks = append(told.Tasks, 0)
+		}
+		for i, w := range t.Images {
+			b, ok := brokenImage(w)
+			if !ok || told.Tasks[n]&(1<<i) != 0 || w.Hash == "" && j.Round > 0 {
+				continue // The last is what no retry can mend, and was told in the first round.
+			}
+			if size += b.size(); len(some) == brokenBatch || len(some) > 0 && size > brokenEventBytes {
+				return some, looked, nil
+			}
+			told.Tasks[n] |= 1 << i
+			if at, known := seen[b.Source]; known {
+				some[at].merge(b)
+			} else {
+				seen[b.Source] = len(some)
+				some = append(some, b)
+			}
+		}
+		looked[n] = r.Revision
+	}
+	return some, looked, nil
+}
+
+// brokenImage is the image as one that is broken in any variant, with the units where it counts as that; false: it is
+// not.
+func brokenImage(w *ledger.Image) (BrokenImage, bool) {
+	for _, o := range w.Verdicts {
+		if !w.IsBroken(o) {
+			continue
+		}
+		b := BrokenImage{BrokenSource: ledger.BrokenSource{Source: w.Told(), Reason: o.Reason, At: o.At}}
+		for _, at := range w.Spots {
+			if o.In(at) == ledger.Broken {
+				b.add(at.ID)
+			}
+		}
+		return b, true
+	}
+	return BrokenImage{}, false
+}
+
+// merge takes over the units of the same source in another task.
+func (b *BrokenImage) merge(other BrokenImage) {
+	for _, unit := range other.Units {
+		b.add(unit)
+	}
+	b.Omitted += other.Omitted
+}
+
+// size is about how long the image is as JSON.
+func (b *BrokenImage) size() int {
+	n := len(b.Source) + 100
+	for _, unit := range b.Units {
+		n += len(unit) + 3
+	}
+	return n
+}
+
+// brokenNews is how many sources of a job were found broken just now.
+type brokenNews struct {
+	job string
+	n   int
+}
+
+// Heard passes news on to who batches them. Too many are dropped: the next sweep finds what they told.
+func (s *Events) Heard(j *ledger.JobRecord, works []*ledger.Image) {
+	n := 0
+	for _, w := range works {
+		if slices.ContainsFunc(w.Verdicts, func(o *ledger.Outcome) bool { return o.Ours && w.IsBroken(o) }) {
+			n++
+		}
+	}
+	if n == 0 || j.Hook == nil || !j.Hook.Wants(ImageBroken) {
+		return
+	}
+	select {
+	case s.news <- brokenNews{j.ID, n}:
+	default:
+	}
+}
+
+// batch tells backends of broken sources while their jobs run, until ctx ends. What it had not told by then the next
+// process finds.
+func (s *Events) batch(ctx context.Context) {
+	type waiting struct {
+		n     int
+		until time.Time
+	}
+	jobs := map[string]waiting{}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case news := <-s.news:
+			w, known := jobs[news.job]
+			if !known {
+				w.until = s.Now().Add(brokenPatience)
+			}
+			w.n += news.n
+			jobs[news.job] = w
+		case <-tick.C:
+		}
+		for id, w := range jobs {
+			if w.n < brokenBatch && s.Now().Before(w.until) {
+				continue
+			}
+			delete(jobs, id)
+			if err := s.TellBrokenOf(ctx, id); err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.NoSuchJob {
+				s.Log.Warn("broken sources could not be told; trying again", "job", id, "error", err)
+				jobs[id] = waiting{until: s.Now().Add(hiccup)}
+			}
+		}
+	}
+}
+
+// TellBrokenOf is tellBroken for a job as it is now; the end of a job tells what is left itself.
+func (s *Events) TellBrokenOf(ctx context.Context, id string) error {
+	v, err := s.Views.View(ctx, id)
+	if err != nil || v.Record().Ended {
+		return err
+	}
+	return s.tellBroken(ctx, v, v.Describe(s.Now()))
+}

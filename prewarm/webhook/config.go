@@ -1,0 +1,163 @@
+package webhook
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/goldcrest/goldcrest/secretfile"
+)
+
+// Config says whom callbacks may tell, and what they are signed with.
+type Config struct {
+	// Allow lists the hosts that callbacks may be sent to: "hooks.example.com" is that host alone, "*.example.com"
+	// every host below example.com but not example.com itself, "*" every host; with ":8443" behind it, on that port
+	// alone. Callbacks go over https, to public addresses and those of origin.allow_private; an entry that begins with
+	// "http://" allows plain http too. Empty = callbacks are off.
+	Allow []string `yaml:"allow"`
+	// Secrets sign every callback, one signature each: set the old and the new one while receivers change over. At
+	// least one is needed where allow names a host.
+	Secrets []Secret `yaml:"secrets"`
+}
+
+// Secret is one secret that callbacks are signed with.
+type Secret struct {
+	// ID names the secret in messages. Empty = it has no name.
+	ID string `yaml:"id"`
+	// SecretFile is a file that holds the secret: "whsec_" and base64, or any other text or bytes, taken as they are
+	// without blanks around them. At least 24 bytes. It is read again at each reload. The server refuses one that
+	// another user could write or exchange: it belongs to root or to the server's user, and so do the directories above
+	// it.
+	SecretFile string `yaml:"secret_file"`
+}
+
+const (
+	minSecret     = 24 // bytes, as Standard Webhooks asks
+	maxSecretFile = 4 << 10
+	secretPrefix  = "whsec_"
+)
+
+// Validate reports what cannot work. It reads no file.
+func (c Config) Validate() error {
+	var errs []error
+	for _, text := range c.Allow {
+		if _, err := parseHost(text); err != nil {
+			errs = append(errs, fmt.Errorf("prewarm.callbacks.allow: %w", err))
+		}
+	}
+	if len(c.Allow) > 0 && len(c.Secrets) == 0 {
+		errs = append(errs, errors.New("prewarm.callbacks.secrets: callbacks are signed, so allow needs at least one secret"))
+	}
+	for i, s := range c.Secrets {
+		if s.SecretFile == "" {
+			errs = append(errs, fmt.Errorf("prewarm.callbacks.secrets[%d] (%s): secret_file is empty", i, s.ID))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// rules is the configuration as it is applied.
+func (c Config) rules() (rules, error) {
+	if err := c.Validate(); err != nil {
+		return rules{}, err
+	}
+	var r rules
+	for _, text := range c.Allow {
+		h, err := parseHost(text)
+		if err != nil {
+			return rules{}, err
+		}
+		r.allow = append(r.allow, h)
+	}
+	for i, s := range c.Secrets {
+		secret, err := readSecret(s.SecretFile)
+		if err != nil {
+			return rules{}, fmt.Errorf("prewarm.callbacks.secrets[%d] (%s): %w", i, s.ID, err)
+		}
+		r.secrets = append(r.secrets, secret)
+	}
+	return r, nil
+}
+
+// readSecret reads a secret; its errors never repeat any of it.
+func readSecret(name string) ([]byte, error) {
+	text, err := secretfile.Read(name, maxSecretFile)
+	if err != nil {
+		return nil, err
+	}
+	secret := bytes.TrimSpace(text)
+	if encoded, ok := bytes.CutPrefix(secret, []byte(secretPrefix)); ok {
+		if secret, err = base64.StdEncoding.DecodeString(string(encoded)); err != nil {
+			return nil, fmt.Errorf("%s begins with %s, but base64 does not follow", name, secretPrefix)
+		}
+	}
+	if len(secret) < minSecret {
+		return nil, fmt.Errorf("the secret in %s has less than %d bytes", name, minSecret)
+	}
+	return secret, nil
+}
+
+// host is one entry of Config.Allow.
+type host struct {
+	plain bool   // http too
+	any   bool   // every host
+	below bool   // every host below name
+	name  string // lower case
+	port  string // "" = any
+}
+
+func parseHost(text string) (host, error) {
+	var h host
+	rest, plain := strings.CutPrefix(text, "http://")
+	u, err := url.Parse("//" + rest)
+	if err != nil || u.Host != rest || !plainHost(strings.Replace(rest, "*", "x", 1)) || strings.HasSuffix(u.Hostname(), ".") {
+		return h, fmt.Errorf("%q is no host like hooks.example.com, *.example.com or http://10.0.0.5:8080", text)
+	}
+	h.plain, h.port, h.name = plain, u.Port(), hostName(u)
+	if h.name == "*" {
+		h.any = true
+		return h, nil
+	}
+	if parent, ok := strings.CutPrefix(h.name, "*."); ok {
+		h.below, h.name = true, parent
+	}
+	if h.name == "" || strings.Contains(h.name, "*") {
+		return h, fmt.Errorf("%q: a * stands alone or for whole labels in front, as in *.example.com", text)
+	}
+	return h, nil
+}
+
+// matches compares whole labels, and never a spelling of an address with another.
+func (h host) matches(u *url.URL) bool {
+	name := hostName(u)
+	if h.port != "" && h.port != portOf(u) {
+		return false
+	}
+	if h.below {
+		return strings.HasSuffix(name, "."+h.name)
+	}
+	return h.any || name == h.name
+}
+
+// plainHost reports a host in ASCII with at most a port: other letters are mapped on the way to the resolver, after the
+// comparison.
+func plainHost(host string) bool {
+	return host != "" && host[0] != ':' && !strings.HasSuffix(host, ":") && !strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:[]", r)
+	})
+}
+
+func hostName(u *url.URL) string { return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".") }
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "http":
+		return "80"
+	}
+	return "443"
+}
