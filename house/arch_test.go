@@ -30,6 +30,8 @@ var layers = map[string]layer{
 	"thumbor": {[]string{"fault"}, "a reader of another grammar: what comes of it is text of ours"},
 	"variant": {[]string{"fault", "reach", "sniff", "variant/naming"},
 		"what a variant is must be decidable without I/O and by every door alike"},
+	"variant/about": {[]string{"fault", "variant"},
+		"the server and the worker agree on what is told of an original: it reads no file"},
 	"signing": {[]string{"fault", "reach", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
 	"origin": {[]string{"fault", "origin/manners", "reach", "sniff"},
 		"a leaf: it fetches bytes and knows neither variants nor stores"},
@@ -59,11 +61,12 @@ var layers = map[string]layer{
 	"links": {[]string{"cache", "fault", "origin", "reach", "secretfile", "variant"},
 		"live links beside the store, and the fetch by id: it knows neither doors nor pictures"},
 
-	"transform":                 {[]string{"variant", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
+	"transform":                 {[]string{"variant", "variant/about", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
 	"transform/codec/score":     {nil, "compares pixels, and knows no file"},
 	"transform/codec/allowance": {nil, "counts time, and knows nothing of what it is spent on"},
 	"transform/codec/container": {[]string{"variant"}, "reads structure, and no pixel: it decides by the bytes alone"},
 	"transform/codec/quantize":  {nil, "mathematics on counts"},
+	"transform/codec/dominant":  {nil, "mathematics on pixels"},
 	"transform/codec/specimen":  {nil, "draws the same pictures everywhere"},
 	"transform/codec/bmp":       {[]string{"fault"}, "reads hostile files: it knows neither variants nor what is made"},
 	"transform/codec/frosted":   {nil, "mathematics on pixels"},
@@ -77,7 +80,7 @@ var layers = map[string]layer{
 	"transform/codec/look": {[]string{"transform/codec/geometry", "transform/codec/vips"},
 		"tells what a picture is like, and not what follows from it"},
 	"transform/codec/render": {[]string{"transform/codec/decode", "transform/codec/frosted", "transform/codec/geometry",
-		"transform/codec/look", "transform/codec/vips", "transform", "fault", "sniff", "variant"},
+		"transform/codec/look", "transform/codec/vips", "transform", "fault", "sniff", "variant", "variant/about"},
 		"makes pixels, and knows no encoder"},
 	"transform/codec/choose": {[]string{"transform/codec/look", "transform/codec/quantize", "transform/codec/render",
 		"transform/codec/vips", "transform", "variant"},
@@ -90,7 +93,8 @@ var layers = map[string]layer{
 		"transform/codec/render", "transform/codec/vips", "variant"},
 		"gives the original's own bytes: it encodes no pixel"},
 	"transform/codec/encode": {[]string{"transform/codec/allowance", "transform/codec/choose", "transform/codec/container",
-		"transform/codec/decode", "transform/codec/judge", "transform/codec/look", "transform/codec/quantize",
+		"transform/codec/decode", "transform/codec/dominant", "variant/about",
+		"transform/codec/judge", "transform/codec/look", "transform/codec/quantize",
 		"transform/codec/render", "transform/codec/strip", "transform/codec/vips", "variant"},
 		"searches for the bytes of one variant: it knows no other variant of the call"},
 	"transform/codec/check": {[]string{"transform/codec/choose", "transform/codec/judge", "transform/codec/specimen",
@@ -175,7 +179,7 @@ var layers = map[string]layer{
 		"what every answer shares, whatever the door: it knows none of them"},
 	"server/fields": {[]string{"cache", "variant"}, "reads header fields: what it says follows from them alone"},
 	"server/image": {[]string{"server/access", "server/exchange", "server/fields", "server/wire", "cache", "fault", "metrics",
-		"pipeline", "pressure", "reach", "signing", "trace", "variant"},
+		"pipeline", "pressure", "reach", "signing", "trace", "variant", "variant/about"},
 		"the viewers' door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/api": {[]string{"server/access", "server/exchange", "server/fields", "cache", "fault", "metrics", "pipeline", "pressure",
 		"intake", "intake/bucketevents", "prewarm", "prewarm/ledger", "prewarm/unit", "prewarm/usage", "signing", "variant"},
@@ -196,7 +200,7 @@ var layers = map[string]layer{
 	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
 	"cli/demo":     {[]string{"app", "client", "config", "server/access", "signing"}, "a user of the product: it serves and asks as anybody does"},
 	"cli/progress": {[]string{"cli/advice", "client", "fault"}, "shows the counts of jobs, and asks nobody for them"},
-	"cli/migrate":  {[]string{"fault", "signing", "thumbor", "variant"}, "reads a log, and judges URLs as a server would, without one"},
+	"cli/migrate":  {[]string{"fault", "signing", "thumbor", "variant", "variant/about"}, "reads a log, and judges URLs as a server would, without one"},
 	"cli/unitfile": {nil, "reads text, and knows no server"},
 
 	"house": {nil, "it reads the repository as a reader does"},
@@ -244,6 +248,7 @@ var pure = map[string][]string{
 
 	"prewarm/unit":   {"os", "os/", "io/fs", "net", "net/http"},
 	"variant/naming": {"os", "os/", "io/fs", "net", "net/http"},
+	"variant/about":  {"os", "os/", "io/fs", "net", "net/http"},
 
 	"transform/codec/container": {"os", "os/", "io/fs", "net", "net/http"},
 	"transform/codec/frosted":   {"os", "os/", "io/fs", "net", "net/http"},
@@ -251,7 +256,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "variant/naming", "signing",
+var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "variant/about", "variant/naming", "signing",
 	"origin", "origin/localsource", "origin/manners", "origin/s3source", "cache", "cache/dirstore", "cache/s3store",
 	"heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/weight",
@@ -259,7 +264,7 @@ var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant
 	"client", "config",
 	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq", "intake/nats",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
-	"transform/codec/container", "transform/codec/frosted", "transform/codec/geometry",
+	"transform/codec/container", "transform/codec/dominant", "transform/codec/frosted", "transform/codec/geometry",
 }
 
 // listed is the part of `go list -json` that the rules read.

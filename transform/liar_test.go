@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/about"
 )
 
 // lies are what a worker that was taken over could send instead of an answer.
@@ -28,13 +29,18 @@ var lies = map[string]func(w *worker, f frame) any{
 	"pong":           func(w *worker, f frame) any { f.Type = framePong; return f },
 	"no picture":     func(w *worker, f frame) any { copy(w.mem[f.Offset:], "<html><script>"); return f },
 	"other picture":  func(w *worker, f frame) any { f.Image.Format = variant.JPEG; return f },
-	"svg":            func(w *worker, f frame) any { f.Image.Format = "svg+xml"; return f },
-	"size":           func(w *worker, f frame) any { f.Image.Width, f.Image.Height = 1<<40, 1<<40; return f },
-	"no size":        func(w *worker, f frame) any { f.Image.Width = 0; return f },
-	"quality":        func(w *worker, f frame) any { f.Image.Quality = 101; return f },
-	"stage":          func(w *worker, f frame) any { f.Image.Stage = variant.StageFirst; return f },
-	"thumbhash":      func(w *worker, f frame) any { f.Image.Placeholder = "AAAA\nx=y"; return f },
-	"frames":         func(w *worker, f frame) any { f.Image.Frames = 1 << 40; return f },
+	"document": func(w *worker, f frame) any {
+		text, _ := about.Document{Format: "png", Width: 1, Height: 1, Size: 1, Orientation: 1, Frames: 1}.Encode()
+		f.Image.Format, f.Length = variant.Info, int64(copy(w.mem[f.Offset:], text))
+		return f
+	},
+	"svg":       func(w *worker, f frame) any { f.Image.Format = "svg+xml"; return f },
+	"size":      func(w *worker, f frame) any { f.Image.Width, f.Image.Height = 1<<40, 1<<40; return f },
+	"no size":   func(w *worker, f frame) any { f.Image.Width = 0; return f },
+	"quality":   func(w *worker, f frame) any { f.Image.Quality = 101; return f },
+	"stage":     func(w *worker, f frame) any { f.Image.Stage = variant.StageFirst; return f },
+	"thumbhash": func(w *worker, f frame) any { f.Image.Placeholder = "AAAA\nx=y"; return f },
+	"frames":    func(w *worker, f frame) any { f.Image.Frames = 1 << 40; return f },
 }
 
 // lie is a worker that answers every request with one lie.

@@ -9,6 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/about"
 )
 
 // maxScans is the number of JPEG scans beyond which a file is made to be slow, not to be seen.
@@ -88,12 +89,8 @@ func animates(spec variant.Spec) bool {
 
 // trustworthy judges a variant that a worker gave, on a copy that the worker can no longer change.
 func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim Limits) error {
-	name, ok := sniffed[img.Format]
-	if !ok || !permitted(img.Format, spec) {
-		return fmt.Errorf("a variant in the format %q", clean(string(img.Format)))
-	}
-	if got := sniff.Format(img.Body); got != name {
-		return fmt.Errorf("a %s variant that holds %q", name, got)
+	if err := holds(img, spec); err != nil {
+		return err
 	}
 	if img.Width < 1 || img.Height < 1 || int64(img.Width) > lim.ResultPixels/int64(img.Height) {
 		return fmt.Errorf("a variant of %d x %d", img.Width, img.Height)
@@ -112,6 +109,21 @@ func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim 
 	}
 	if !isPlaceholder(img.Placeholder) {
 		return fmt.Errorf("a ThumbHash that is none: %q", clean(img.Placeholder))
+	}
+	return nil
+}
+
+// holds judges whether the bytes of a variant are in its format, and that is one which spec may be answered in.
+func holds(img variant.Image, spec variant.Spec) error {
+	if !permitted(img.Format, spec) || (img.Format == variant.Info) != (spec.Format == variant.Info) {
+		return fmt.Errorf("a variant in the format %q", clean(string(img.Format)))
+	}
+	if img.Format == variant.Info {
+		return about.Check(img.Body)
+	}
+	name, ok := sniffed[img.Format]
+	if got := sniff.Format(img.Body); !ok || got != name {
+		return fmt.Errorf("a variant in the format %q that holds %q", clean(string(img.Format)), got)
 	}
 	return nil
 }

@@ -112,8 +112,6 @@ func TestDocsListWhatIsRefused(t *testing.T) {
 		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
 			var err error
 			switch what := m[1]; {
-			case what == "/info/":
-				continue // Read as a signature: server TestPublicDoorHasNoControlSurface.
 			case strings.HasPrefix(what, "/"):
 				_, _, err = p.ParsePath("/w:100" + what + "aHR0cHM6Ly9leGFtcGxlLmNvbS9hLmpwZw")
 			case strings.Contains(what, ":"):

@@ -95,6 +95,13 @@ func (p *Parser) WithDecrypt(decrypt func(text []byte) (source string, ok bool))
 	return &q
 }
 
+// WithoutPresets is a Parser that knows no presets, and needs none.
+func (p *Parser) WithoutPresets() *Parser {
+	q := *p
+	q.presets, q.onlyPresets = nil, false
+	return &q
+}
+
 // Presets are the names of the presets, sorted.
 func (p *Parser) Presets() []string {
 	return append([]string{}, slices.Sorted(maps.Keys(p.presets))...)

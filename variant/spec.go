@@ -17,12 +17,16 @@ const (
 	WebP Format = "webp"
 	AVIF Format = "avif"
 	GIF  Format = "gif"
+	Info Format = "json" // no picture: what is told of an original
 )
 
 // MediaType is the format's Content-Type.
 func (f Format) MediaType() string {
-	if f == JPEG {
+	switch f {
+	case JPEG:
 		return "image/jpeg"
+	case Info:
+		return "application/json"
 	}
 	return "image/" + string(f)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/thumbor"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/about"
 )
 
 // The grammars of URLs.
@@ -152,6 +153,11 @@ func (j Judge) judge(target string) (Outcome, string) {
 	if j.Grammar == Thumbor {
 		return j.judgeThumbor(target)
 	}
+	parse := j.Parser.ParsePath
+	if rest, ok := strings.CutPrefix(target, about.Prefix+"/"); ok {
+		target = "/" + rest
+		parse = func(path string) (variant.Ref, variant.Terms, error) { return about.ParsePath(j.Parser, path) }
+	}
 	_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
 	path := "/" + rest
 	if !strings.Contains(path, "/plain/") {
@@ -165,7 +171,7 @@ func (j Judge) judge(target string) (Outcome, string) {
 		}
 		path, pair = verified.Path, verified.Key
 	}
-	ref, terms, err := j.Parser.ParsePath(path)
+	ref, terms, err := parse(path)
 	switch {
 	case err != nil:
 		return Refused, fault.Of(err).Public
@@ -179,6 +185,9 @@ func (j Judge) judge(target string) (Outcome, string) {
 
 // told describes how the response to an accepted URL differs.
 func told(ref variant.Ref) (Outcome, string) {
+	if ref.Spec.Format == variant.Info {
+		return Differs, "/info tells the same under the same names, but for metadata, which stay private"
+	}
 	if ref.Spec.IsOpen() {
 		return Differs, "the format is negotiated where the URL names none; imgproxy keeps the source's, or detects it"
 	}

@@ -64,6 +64,21 @@ func report(t *testing.T, j Judge, lines ...string) string {
 	return out.String()
 }
 
+// Requests for documents are judged as such: their options are others.
+func TestReportOfInfo(t *testing.T) {
+	j, sign := judge(t)
+	info := func(path string) string { return "/i/info" + strings.TrimPrefix(sign(path), "/i") }
+	const path = "/s:1/f:1/plain/http://a/b.jpg"
+	got := report(t, j, info(path), info("/exif:1/plain/http://a/b.jpg"), sign(path))
+	for _, want := range []string{
+		"1  /info tells the same", `option "exif" is not supported by /info`, `option "f": the format`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
 // Each request counts once, with its share, under what a server with the same settings would make of it.
 func TestReport(t *testing.T) {
 	j, sign := judge(t)

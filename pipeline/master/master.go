@@ -219,9 +219,10 @@ func newStandIn(e cache.Entry) *standIn {
 	}}
 }
 
-// serves reports whether a variant of the master is as good as one of the original.
+// serves reports whether a variant of the master is as good as one of the original. What is told of an original is read
+// from itself.
 func (m *standIn) serves(spec variant.Spec) bool {
-	if spec.HashSum != "" || m.of.Width < 1 || m.of.Height < 1 {
+	if spec.Format == variant.Info || spec.HashSum != "" || m.of.Width < 1 || m.of.Height < 1 {
 		return false
 	}
 	if m.of.Exact {

@@ -55,6 +55,7 @@ func TestGet(t *testing.T) {
 	}{
 		"fresh":                         {entry: stored, specs: []variant.Spec{small}, master: true},
 		"too small for one":             {entry: stored, specs: []variant.Spec{small, large}, asked: true},
+		"asked about the original":      {entry: stored, specs: []variant.Spec{{Format: variant.Info}}, asked: true},
 		"old":                           {entry: stored, stale: true, specs: []variant.Spec{small}, asked: true, missing: true},
 		"of an older recipe":            {entry: old, specs: []variant.Spec{small}, asked: true, missing: true},
 		"none":                          {read: cache.ErrMiss, specs: []variant.Spec{small}, asked: true, missing: true},

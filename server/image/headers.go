@@ -143,7 +143,7 @@ func asciiName(name string) string {
 
 // extension is the usual extension of a media type.
 func extension(contentType string) string {
-	ext := strings.TrimPrefix(contentType, "image/")
+	_, ext, _ := strings.Cut(contentType, "/")
 	if ext == "jpeg" {
 		return "jpg"
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/server/fields"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/about"
 )
 
 // wish is a parsed image request.
@@ -90,6 +91,11 @@ func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, erro
 	if !ok {
 		return nil, fault.New(fault.NotFound, "image.learn", "there is nothing at this path", nil)
 	}
+	parse := rl.Parser.ParsePath
+	if rest, ok := strings.CutPrefix(target, about.Prefix+"/"); ok {
+		target = "/" + rest
+		parse = func(path string) (variant.Ref, variant.Terms, error) { return about.ParsePath(rl.Parser, path) }
+	}
 	verified, err := rl.Keys.Verify(target)
 	k.Mark(exchange.Verify, s.Now())
 	if err != nil {
@@ -99,7 +105,7 @@ func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, erro
 	n := &known{pair: verified.Key}
 	n.target.Options = exchange.SafeOptions("/" + verified.Path)
 	k.Options = n.target.Options
-	if n.ref, n.terms, err = rl.Parser.ParsePath(verified.Path); err != nil {
+	if n.ref, n.terms, err = parse(verified.Path); err != nil {
 		return nil, err
 	}
 	n.open, n.hinted = n.ref.Spec.IsOpen(), n.ref.Spec.VariesByHints()

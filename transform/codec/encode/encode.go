@@ -57,8 +57,11 @@ func (e *Encoder) Free() {
 
 // Encode chooses the format and the quality, and keeps an open URL from costing more than its original.
 func (e *Encoder) Encode() (variant.Image, error) {
-	if e.Job.Spec.Master {
+	switch {
+	case e.Job.Spec.Master:
 		return e.master()
+	case e.Job.Spec.Format == variant.Info:
+		return e.about()
 	}
 	best, err := e.first()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/about"
 )
 
 // Job is one variant to be made: its spec with everything that is decided before pixels are read.
@@ -61,6 +62,9 @@ func NewJob(index int, spec variant.Spec, stage variant.Stage, src *decode.Sourc
 	}
 	j := &Job{Index: index, Spec: spec, Stage: stage, Lim: lim, Frames: 1, fullDPR: spec.DPR}
 	j.Spec.Enlarge = src.Enlarges(spec)
+	if spec.Format == variant.Info {
+		j.Spec.Width, j.Spec.Height = about.Side, about.Side
+	}
 	if spec.Master {
 		j.Spec.Width = masterBox(src, spec.Width)
 		j.Spec.Height = j.Spec.Width
