@@ -23,6 +23,7 @@ func (c Config) secretFiles() map[string]string {
 		add(fmt.Sprintf("signing.keys[%d].key_file", i), k.KeyFile)
 	}
 	add("signing.encryption_key_file", c.Signing.EncryptionKeyFile)
+	add("signing.thumbor.key_file", c.Signing.Thumbor.KeyFile)
 	for i, t := range c.API.Tokens {
 		add(fmt.Sprintf("api.tokens[%d].token_file", i), t.TokenFile)
 	}

@@ -32,6 +32,8 @@ var layers = map[string]layer{
 		"what a variant is must be decidable without I/O and by every door alike"},
 	"variant/about": {[]string{"fault", "variant"},
 		"the server and the worker agree on what is told of an original: it reads no file"},
+	"grammar": {[]string{"signing", "thumbor", "variant", "variant/about"},
+		"a URL means the same to the server and to who judges a log: it asks nobody"},
 	"signing": {[]string{"fault", "reach", "secretfile"}, "nothing is parsed before its signature holds, so the keyring cannot know the grammar"},
 	"origin": {[]string{"fault", "origin/manners", "reach", "sniff"},
 		"a leaf: it fetches bytes and knows neither variants nor stores"},
@@ -179,7 +181,7 @@ var layers = map[string]layer{
 		"what every answer shares, whatever the door: it knows none of them"},
 	"server/fields": {[]string{"cache", "variant"}, "reads header fields: what it says follows from them alone"},
 	"server/image": {[]string{"server/access", "server/exchange", "server/fields", "server/wire", "cache", "fault", "metrics",
-		"pipeline", "pressure", "reach", "signing", "trace", "variant", "variant/about"},
+		"grammar", "pipeline", "pressure", "reach", "signing", "trace", "variant"},
 		"the viewers' door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
 	"server/api": {[]string{"server/access", "server/exchange", "server/fields", "cache", "fault", "metrics", "pipeline", "pressure",
 		"intake", "intake/bucketevents", "prewarm", "prewarm/ledger", "prewarm/unit", "prewarm/usage", "signing", "variant"},
@@ -200,7 +202,7 @@ var layers = map[string]layer{
 	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
 	"cli/demo":     {[]string{"app", "client", "config", "server/access", "signing"}, "a user of the product: it serves and asks as anybody does"},
 	"cli/progress": {[]string{"cli/advice", "client", "fault"}, "shows the counts of jobs, and asks nobody for them"},
-	"cli/migrate":  {[]string{"fault", "signing", "thumbor", "variant", "variant/about"}, "reads a log, and judges URLs as a server would, without one"},
+	"cli/migrate":  {[]string{"fault", "grammar", "signing", "variant", "variant/about"}, "reads a log, and judges URLs as a server would, without one"},
 	"cli/unitfile": {nil, "reads text, and knows no server"},
 
 	"house": {nil, "it reads the repository as a reader does"},
@@ -256,7 +258,7 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "thumbor", "links", "metrics", "sniff", "variant", "variant/about", "variant/naming", "signing",
+var cgoFree = []string{"fault", "grammar", "thumbor", "links", "metrics", "sniff", "variant", "variant/about", "variant/naming", "signing",
 	"origin", "origin/localsource", "origin/manners", "origin/s3source", "cache", "cache/dirstore", "cache/s3store",
 	"heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/weight",

@@ -29,6 +29,8 @@ type Config struct {
 	EncryptionKey string `yaml:"encryption_key" secret:"true"`
 	// EncryptionKeyFile is a file with that key, instead of EncryptionKey.
 	EncryptionKeyFile string `yaml:"encryption_key_file"`
+	// Thumbor has the key of URLs below /thumbor/, which are in the grammar of thumbor and imagor.
+	Thumbor Thumbor `yaml:"thumbor"`
 }
 
 // Key is one pair of a key and a salt, and what URLs signed with it may ask for.
@@ -67,7 +69,9 @@ type Key struct {
 }
 
 // Default is the configuration of an empty file: no keys, signatures of full length, a limit that only floods reach.
-func Default() Config { return Config{SignatureSize: maxSize, Rate: 1000} }
+func Default() Config {
+	return Config{SignatureSize: maxSize, Rate: 1000, Thumbor: Thumbor{Algorithm: "sha1"}}
+}
 
 const (
 	minSize = 16
@@ -86,6 +90,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.validateEncryption(); err != nil {
 		return err
+	}
+	if err := c.Thumbor.validate(c); err != nil {
+		return fmt.Errorf("signing.thumbor: %w", err)
 	}
 	for i, k := range c.Keys {
 		if err := c.validate(k); err != nil {
@@ -130,6 +137,9 @@ func (c Config) limits() map[string]Limit {
 		if out[k.ID].Rate == 0 {
 			out[k.ID] = Limit{k.Rate, k.Burst}
 		}
+	}
+	if c.Thumbor.set() {
+		out[ThumborID] = Limit{}
 	}
 	for id, l := range out {
 		out[id] = l.Or(Limit{c.Rate, c.Burst})

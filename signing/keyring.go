@@ -23,10 +23,11 @@ const maxKeyFile = 64 << 10
 
 // Keyring holds the pairs that sign and verify. It is immutable and safe for concurrent use; a reload makes a new one.
 type Keyring struct {
-	pairs  []*Pair
-	size   int
-	limits map[string]Limit
-	now    func() time.Time
+	pairs   []*Pair
+	thumbor *thumborPair // nil = there is none
+	size    int
+	limits  map[string]Limit
+	now     func() time.Time
 }
 
 // Pair is a key and a salt, and the rights of URLs signed with them.
@@ -68,7 +69,9 @@ func New(cfg Config, now func() time.Time) (*Keyring, error) {
 		}
 		k.pairs = append(k.pairs, p)
 	}
-	return k, nil
+	var err error
+	k.thumbor, err = cfg.newThumbor()
+	return k, err
 }
 
 func (c Config) pair(k Key) (*Pair, error) {

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/signing"
-	"github.com/goldcrest/goldcrest/thumbor"
 	"github.com/goldcrest/goldcrest/variant"
 	"github.com/goldcrest/goldcrest/variant/about"
 )
@@ -154,22 +154,22 @@ func (j Judge) judge(target string) (Outcome, string) {
 		return j.judgeThumbor(target)
 	}
 	parse := j.Parser.ParsePath
-	if rest, ok := strings.CutPrefix(target, about.Prefix+"/"); ok {
-		target = "/" + rest
+	unsigned, isInfo := strings.CutPrefix(target, about.Prefix+"/")
+	if isInfo {
 		parse = func(path string) (variant.Ref, variant.Terms, error) { return about.ParsePath(j.Parser, path) }
 	}
-	_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+	_, rest, _ := strings.Cut(strings.TrimPrefix(unsigned, "/"), "/")
 	path := "/" + rest
 	if !strings.Contains(path, "/plain/") {
 		path = withoutQuery(path)
 	}
 	var pair *signing.Pair
 	if j.Keys != nil {
-		verified, err := j.Keys.Verify(target)
+		verified, p, err := grammar.Verify(j.Keys, j.Parser, target)
 		if err != nil {
 			return Refused, fault.Of(err).Public
 		}
-		path, pair = verified.Path, verified.Key
+		path, pair, parse = verified.Path, verified.Key, p
 	}
 	ref, terms, err := parse(path)
 	switch {
@@ -194,17 +194,29 @@ func told(ref variant.Ref) (Outcome, string) {
 	return Same, "the URL names its format"
 }
 
-// judgeThumbor decides for a URL of thumbor or imagor: it has to be rewritten, or translated by an edge function.
+// judgeThumbor says what would become of a request for thumbor or imagor: it is answered below /thumbor where the
+// configuration has their key, and otherwise has to be rewritten.
 func (j Judge) judgeThumbor(target string) (Outcome, string) {
-	_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
-	image, err := thumbor.Parse(rest)
-	if err == nil {
-		_, _, err = j.Parser.ParsePath(variant.Path(image.Options, image.Source, variant.Open))
+	_, path, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+	mounted := j.Keys != nil && j.Keys.HasThumbor()
+	var pair *signing.Pair
+	if mounted {
+		verified, err := j.Keys.VerifyThumbor(target)
+		if err != nil {
+			return Refused, fault.Of(err).Public
+		}
+		path, pair = verified.Path, verified.Key
 	}
-	if err != nil {
+	ref, _, err := grammar.ParseThumbor(j.Parser, path)
+	switch {
+	case err != nil:
 		return Refused, fault.Of(err).Public
+	case pair != nil && !pair.AllowsSource(ref.Source):
+		return Refused, "the key may not be used for this source"
+	case mounted:
+		return Differs, "it is answered below /thumbor"
 	}
-	return Differs, "the URL has a counterpart, and has to be made again"
+	return Differs, "the URL has a counterpart: set signing.thumbor.key, or rewrite the URL"
 }
 
 // maxTold is the maximum number of printed reasons of one outcome.

@@ -110,7 +110,8 @@ differs    25.0%         2
 func TestReportWithoutKeys(t *testing.T) {
 	j, _ := judge(t)
 	j.Keys, j.Prefix = nil, ""
-	if got := report(t, j, "/unsafe/w:5/plain/http://a/b.jpg@png", "/x/w:5/aHR0cDovL2E.jpg?x=1"); !strings.Contains(got, "as it is  100.0%         2") {
+	got := report(t, j, "/unsafe/w:5/plain/http://a/b.jpg@png", "/x/w:5/aHR0cDovL2E.jpg?x=1")
+	if !strings.Contains(got, "as it is  100.0%         2") {
 		t.Error(got)
 	}
 }
@@ -119,10 +120,45 @@ func TestReportOfThumbor(t *testing.T) {
 	j, _ := judge(t)
 	j.Grammar, j.Prefix = Thumbor, ""
 	got := report(t, j,
-		"/unsafe/300x200/smart/example.com/a.jpg", "/abc=/fit-in/300x200/filters:quality(80)/https%3A%2F%2Fexample.com%2Fa.jpg",
+		"/unsafe/300x200/smart/example.com/a.jpg",
+		"/abc=/fit-in/300x200/filters:quality(80)/https%3A%2F%2Fexample.com%2Fa.jpg",
 		"/unsafe/300x200/filters:grayscale()/example.com/a.jpg", "/unsafe/filters:quality(500)/example.com/a.jpg",
 	)
-	for _, line := range []string{"differs    50.0%         2", `1  "grayscale()" of thumbor has no counterpart`, "refused    50.0%         2"} {
+	for _, line := range []string{
+		"differs    50.0%         2", `1  "grayscale()" of thumbor has no counterpart`, "refused    50.0%         2",
+	} {
+		if !strings.Contains(got, line) {
+			t.Errorf("%q is not in\n%s", line, got)
+		}
+	}
+}
+
+// Where the configuration has their key, their URLs are answered as they are, below another path.
+func TestReportOfThumborMounted(t *testing.T) {
+	j, _ := judge(t)
+	keys, err := signing.New(signing.Config{
+		Keys:    []signing.Key{{Key: strings.Repeat("ab", 32)}},
+		Thumbor: signing.Thumbor{Key: "a-secret-of-20-chars", Algorithm: "sha1", Sources: []string{"example.com"}},
+	}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Grammar, j.Prefix, j.Keys = Thumbor, "", keys
+	var lines []string
+	for _, path := range []string{
+		"300x200/example.com/a.jpg", "300x200/example.org/a.jpg", "filters:grayscale()/example.com/a.jpg",
+	} {
+		signed, err := keys.SignThumbor(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, signed)
+	}
+	got := report(t, j, append(lines, "/unsafe/300x200/example.com/a.jpg")...)
+	for _, line := range []string{
+		"1  it is answered below /thumbor", "1  the key may not be used for this source",
+		"1  \"grayscale()\" of thumbor", "1  the URL is not signed",
+	} {
 		if !strings.Contains(got, line) {
 			t.Errorf("%q is not in\n%s", line, got)
 		}

@@ -12,13 +12,13 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/server/fields"
 	"github.com/goldcrest/goldcrest/variant"
-	"github.com/goldcrest/goldcrest/variant/about"
 )
 
 // wish is a parsed image request.
@@ -91,12 +91,7 @@ func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, erro
 	if !ok {
 		return nil, fault.New(fault.NotFound, "image.learn", "there is nothing at this path", nil)
 	}
-	parse := rl.Parser.ParsePath
-	if rest, ok := strings.CutPrefix(target, about.Prefix+"/"); ok {
-		target = "/" + rest
-		parse = func(path string) (variant.Ref, variant.Terms, error) { return about.ParsePath(rl.Parser, path) }
-	}
-	verified, err := rl.Keys.Verify(target)
+	verified, parse, err := grammar.Verify(rl.Keys, rl.Parser, target)
 	k.Mark(exchange.Verify, s.Now())
 	if err != nil {
 		k.Options = exchange.SafeOptions(target)
