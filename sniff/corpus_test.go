@@ -163,6 +163,7 @@ func FuzzInspect(f *testing.F) {
 	header := sequence(reduced, size, tools, tools, plain, p3)
 	f.Add(located("\x00\x00\x00\x00\x44\x00\x00\x01"+"\x00\x01\x00\x00\x00\x01\x00\x00\x00AT\x00\x00\x00\x20", "", header))
 	f.Add(avif("avif", ispe(7, 6), box("av1C", "\x81\x00\x0c\x00"+header)))
+	f.Add(append([]byte("\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\x00\x16\x00\x00\x00"), pngSeed(f)...))
 	dir, rows := manifest("hostile")
 	for _, row := range rows {
 		if b, err := os.ReadFile(filepath.Join(dir, row[0])); err == nil && len(b) < 2_000 {

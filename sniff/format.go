@@ -136,7 +136,7 @@ func refuse(format string, size int) error {
 
 // pictures are picture formats that are refused; all others are not pictures.
 var pictures = map[string]string{
-	"svg": "SVG", "bigtiff": "BigTIFF", "ico": "the icon format", "psd": "the Photoshop format", "jxl": "JPEG XL", "jp2": "JPEG 2000",
+	"svg": "SVG", "bigtiff": "BigTIFF", "psd": "the Photoshop format", "jxl": "JPEG XL", "jp2": "JPEG 2000",
 	"exr": "OpenEXR", "postscript": "PostScript",
 }
 

@@ -91,7 +91,7 @@ func TestRefused(t *testing.T) {
 		{"avi", "RIFF\x00\x00\x00\x00AVI ", "video", fault.NotAnImage},
 		{"riff", "RIFF", "", fault.NotAnImage},
 		{"jxl", "\xff\x0a\x00", "jxl", fault.DecodeFailed},
-		{"ico", "\x00\x00\x01\x00\x01", "ico", fault.UnsupportedFormat},
+		{"ico magic", "\x00\x00\x01\x00\x01", "ico", fault.DecodeFailed},
 		{"bigtiff", "II+\x00\x08\x00\x00\x00", "bigtiff", fault.UnsupportedFormat},
 		{"jpeg magic", "\xff\xd8\xff\xe0", "jpeg", fault.DecodeFailed},
 		{"png magic", "\x89PNG\r\n\x1a\n", "png", fault.DecodeFailed},

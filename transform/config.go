@@ -38,8 +38,8 @@ type Config struct {
 	// single picture that needs more is refused with too_many_pixels. At most half of memory.limit, or of the control
 	// group's limit, is used.
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
-	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl. Any other
-	// original is refused with unsupported_format.
+	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl, and ico,
+	// which is not among the default. Any other original is refused with unsupported_format.
 	Inputs []string `yaml:"inputs"`
 	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at most
 	// 4 megapixels. Variants that are stored keep the mark that they were made with. Empty = none: the option is refused.
@@ -64,8 +64,11 @@ type Told struct {
 	Build         string  // the build id that a worker must name in its first message
 }
 
-// knownInputs are the formats that the codec reads.
-var knownInputs = []string{"jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg", "jxl"}
+// usualInputs are the formats that are read by default, knownInputs all that the codec can read.
+var (
+	usualInputs = []string{"jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg", "jxl"}
+	knownInputs = append(slices.Clone(usualInputs), "ico")
+)
 
 // Default is the configuration of a server that was told nothing.
 func Default() Config {
@@ -81,7 +84,7 @@ func Default() Config {
 		ImageMemory:     512 << 20,
 		Recycle:         2000,
 		Sandbox:         SandboxAuto,
-		Inputs:          slices.Clone(knownInputs),
+		Inputs:          slices.Clone(usualInputs),
 		Told:            Told{OriginalBytes: 32 << 20},
 	}
 }

@@ -166,3 +166,17 @@ func jpegOf(tb testing.TB) []byte {
 	}
 	return b.Bytes()
 }
+
+// Formats that are off by default are read where the configuration names them.
+func TestInputsThatAreOffByDefault(t *testing.T) {
+	icon := append([]byte{0, 0, 1, 0, 1, 0, 14: 44 + 4, 18: 22, 21: 0}, make([]byte, 48)...)
+	icon[22], icon[26], icon[30], icon[36] = 40, 1, 2, 32
+	cfg := Default()
+	if _, err := examine(variant.Original{Body: icon}, cfg); fault.KindOf(err) != fault.UnsupportedFormat {
+		t.Errorf("by default: %v", err)
+	}
+	cfg.Inputs = append(cfg.Inputs, "ico")
+	if in, err := examine(variant.Original{Body: icon}, cfg); err != nil || in.Width != 1 || cfg.Validate() != nil {
+		t.Errorf("named: %+v, %v, %v", in, err, cfg.Validate())
+	}
+}

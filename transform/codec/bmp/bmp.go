@@ -1,6 +1,5 @@
 // Package bmp decodes BMP, and the pictures of the same kind that icons hold, in Go: libvips reads them through
-// ImageMagick only, which is
-// blocked.
+// ImageMagick only, which is blocked.
 package bmp
 
 import (

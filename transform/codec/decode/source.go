@@ -43,6 +43,7 @@ type Source struct {
 // ownFile is a file that is read in Go, as far as that was done; nil = another format.
 type ownFile struct {
 	gif *gifFile
+	ico *sniff.Icon
 	Svg *svg.Drawing
 }
 
@@ -90,6 +91,9 @@ func (s *Source) prepare(lim transform.Limits) error {
 		var err error
 		s.Svg, err = svg.Read(s.body)
 		return cmp.Or(err, s.probe(lim))
+	}
+	if s.Info.Format == "ico" {
+		return cmp.Or(s.openICO(), s.probe(lim))
 	}
 	err := s.probe(lim)
 	if fault.KindOf(err) == fault.DecodeFailed && s.Vouch() {
@@ -185,7 +189,11 @@ func (s *Source) Load(k LoadKey) (*vips.Image, error) {
 
 // decodedInGo reports whether the format is one that libvips does not read for us.
 func (s *Source) decodedInGo() bool {
-	return s.Info.Format == "bmp" || s.Info.Format == "gif" || s.Info.Format == "svg"
+	switch s.Info.Format {
+	case "bmp", "gif", "svg":
+		return true
+	}
+	return s.ico != nil && !s.ico.PNG
 }
 
 // Keep brings loaded pixels into memory, where those decoded in Go are already.
@@ -204,6 +212,10 @@ func (s *Source) decode(k LoadKey) (*vips.Image, error) {
 		return s.loadGIF(max(k.Pages, 1))
 	case "svg":
 		return s.drawSVG(k.Scale)
+	case "ico":
+		if !s.ico.PNG {
+			return s.drawICO()
+		}
 	case "jxl":
 		if !vips.HasOperation("jxlload_buffer") {
 			return nil, fault.New(fault.UnsupportedFormat, "codec.load", "JPEG XL is not read by this server", nil)
