@@ -1,0 +1,79 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"image"
+	"image/color"
+	"slices"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// twoColours is a picture in two colours.
+func twoColours(width, height int, left, right color.NRGBA) *image.NRGBA {
+	m := image.NewNRGBA(image.Rect(0, 0, width, height))
+	for i := range width * height {
+		c := left
+		if i%width >= width/2 {
+			c = right
+		}
+		m.SetNRGBA(i%width, i/width, c)
+	}
+	return m
+}
+
+// jpegSegment is a segment of application data.
+func jpegSegment(marker byte, data ...[]byte) []byte {
+	d := bytes.Join(data, nil)
+	return slices.Concat(binary.BigEndian.AppendUint16([]byte{0xff, marker}, uint16(len(d)+2)), d)
+}
+
+// withGainMap is base as phones write Ultra HDR: XMP that tells of a gain map, an index of the pictures in the file
+// (CIPA DC-007), and the gain map, a JPEG with XMP of its own, behind the end of the picture.
+func withGainMap(base, gain []byte) []byte {
+	const ns = "http://ns.adobe.com/xap/1.0/\x00"
+	tell := jpegSegment(0xe1, []byte(ns+`<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">`+
+		`<rdf:Description xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/></rdf:RDF></x:xmpmeta>`))
+	gainTold := jpegSegment(0xe1, []byte(ns+`<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">`+
+		`<rdf:Description xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" hdrgm:GainMapMax="2.5"/></rdf:RDF></x:xmpmeta>`))
+	gain = slices.Concat(gain[:2], gainTold, gain[2:])
+	be := binary.BigEndian
+	index := []byte("MPF\x00MM\x00*\x00\x00\x00\x08\x00\x03")
+	index = append(index, "\xb0\x00\x00\x07\x00\x00\x00\x040100"...)
+	index = append(index, "\xb0\x01\x00\x04\x00\x00\x00\x01\x00\x00\x00\x02"...)
+	index = append(index, "\xb0\x02\x00\x07\x00\x00\x00\x20\x00\x00\x00\x32\x00\x00\x00\x00"...)
+	head := 2 + len(tell)
+	size := head + 4 + len(index) + 32 + len(base) - 2
+	index = be.AppendUint32(append(be.AppendUint32(be.AppendUint32(index, 0x30000), uint32(size)), 0, 0, 0, 0), 0)
+	index = be.AppendUint32(be.AppendUint32(be.AppendUint32(index, 0), uint32(len(gain))), uint32(size-head-8))
+	index = be.AppendUint32(index, 0)
+	return slices.Concat(base[:2], tell, jpegSegment(0xe2, index), base[2:], gain)
+}
+
+// A JPEG with a gain map gives what its base picture gives alone, to the byte, in every format; and nothing of the
+// gain map is left in a variant, nor in an original that is passed through.
+func TestGainMapsAreLeftOut(t *testing.T) {
+	c := mustNew(t, "")
+	base := jpegOf(t, twoColours(96, 64, red, blue), 95)
+	hdr := withGainMap(base, jpegOf(t, twoColours(24, 16, color.NRGBA{255, 255, 255, 255}, color.NRGBA{A: 255}), 95))
+	for _, spec := range []variant.Spec{
+		{Format: variant.PNG}, {Format: variant.JPEG, Width: 48}, {Format: variant.WebP, Width: 48},
+		{Format: variant.AVIF, Width: 40}, {Format: variant.JPEG, Accepts: variant.AcceptJPEG},
+	} {
+		want, got := must(t, c, base, spec), must(t, c, hdr, spec)
+		if !bytes.Equal(want.Body, got.Body) || got.Width != want.Width || got.Height != want.Height {
+			t.Errorf("%+v: the base picture gives %d bytes, with a gain map behind it %d", spec, len(want.Body), len(got.Body))
+		}
+		if bytes.Contains(got.Body, []byte("MPF\x00")) || bytes.Contains(got.Body, []byte("hdrgm")) {
+			t.Errorf("%+v: the variant speaks of a gain map", spec)
+		}
+	}
+	m := decoded(t, must(t, c, hdr, variant.Spec{Format: variant.PNG}).Body)
+	if m.Bounds().Dx() != 96 {
+		t.Fatalf("%v", m.Bounds())
+	}
+	wantColour(t, m, 20, 30, red, 6)
+	wantColour(t, m, 70, 30, blue, 6)
+}
