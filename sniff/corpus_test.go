@@ -112,7 +112,7 @@ func TestHostile(t *testing.T) {
 	}{
 		"access-denied.png":        {kind: fault.NotAnImage},
 		"avif-ispe-60000.avif":     {w: 60000, h: 60000, complete: true},
-		"document.pdf.jpg":         {kind: fault.NotAnImage},
+		"document.pdf.jpg":         {w: 2048, h: 2048, complete: true},
 		"empty.jpg":                {kind: fault.NotAnImage},
 		"error-page.jpg":           {kind: fault.NotAnImage},
 		"json-error.webp":          {kind: fault.NotAnImage},
@@ -163,7 +163,8 @@ func FuzzInspect(f *testing.F) {
 	header := sequence(reduced, size, tools, tools, plain, p3)
 	f.Add(located("\x00\x00\x00\x00\x44\x00\x00\x01"+"\x00\x01\x00\x00\x00\x01\x00\x00\x00AT\x00\x00\x00\x20", "", header))
 	f.Add(avif("avif", ispe(7, 6), box("av1C", "\x81\x00\x0c\x00"+header)))
-	f.Add(append([]byte("\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\x00\x16\x00\x00\x00"), pngSeed(f)...))
+	directory := "\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\x00\x16\x00\x00\x00"
+	f.Add(append([]byte(directory), pngSeed(f)...))
 	dir, rows := manifest("hostile")
 	for _, row := range rows {
 		if b, err := os.ReadFile(filepath.Join(dir, row[0])); err == nil && len(b) < 2_000 {

@@ -1,8 +1,9 @@
 package sniff
 
 import (
+	"bytes"
 	"encoding/binary"
-	"strings"
+	"slices"
 
 	"github.com/goldcrest/goldcrest/fault"
 )
@@ -44,21 +45,25 @@ func LargestIcon(b []byte) (largest Icon, ok bool) {
 
 // readIcon reads the header of one picture.
 func readIcon(b []byte) (icon Icon, ok bool) {
-	if strings.HasPrefix(string(b[:min(len(b), 8)]), "\x89PNG\r\n\x1a\n") {
-		in, err := inspectPNG(b)
-		ok = err == nil && in.Complete && in.Width > 0 && in.Height > 0 && in.Width <= maxSide && in.Height <= maxSide
-		return Icon{Body: b, PNG: true, Width: in.Width, Height: in.Height, depth: in.Bits * in.Channels}, ok
+	if !bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")) {
+		return readIconBMP(b)
 	}
-	const header = 40
+	in, err := inspectPNG(b)
+	ok = err == nil && in.Complete && in.Width > 0 && in.Height > 0 && in.Width <= maxSide && in.Height <= maxSide
+	return Icon{Body: b, PNG: true, Width: in.Width, Height: in.Height, depth: in.Bits * in.Channels}, ok
+}
+
+// readIconBMP reads a BMP that is not compressed and has a header of 40 bytes.
+func readIconBMP(b []byte) (icon Icon, ok bool) {
+	const header, most = 40, 1 << 14
 	if len(b) < header || binary.LittleEndian.Uint32(b) != header || binary.LittleEndian.Uint32(b[16:]) != 0 {
 		return Icon{}, false
 	}
 	side := func(at int) int { return int(int32(binary.LittleEndian.Uint32(b[at:]))) }
 	// The height counts the mask as well.
 	icon = Icon{Body: b, Width: side(4), Height: side(8) / 2, depth: int(binary.LittleEndian.Uint16(b[14:]))}
-	switch icon.depth {
-	case 1, 4, 8, 24, 32:
-	default:
+	if !slices.Contains([]int{1, 4, 8, 24, 32}, icon.depth) ||
+		min(icon.Width, icon.Height) < 1 || max(icon.Width, icon.Height) > most {
 		return Icon{}, false
 	}
 	colours := 0
@@ -67,9 +72,6 @@ func readIcon(b []byte) (icon Icon, ok bool) {
 		if used := int(min(binary.LittleEndian.Uint32(b[32:]), 256)); used > 0 {
 			colours = used
 		}
-	}
-	if icon.Width < 1 || icon.Height < 1 || icon.Width > 1<<14 || icon.Height > 1<<14 {
-		return Icon{}, false
 	}
 	stride := (icon.Width*icon.depth + 31) / 32 * 4
 	return icon, len(b) >= header+4*colours+stride*icon.Height
@@ -80,5 +82,7 @@ func inspectICO(b []byte) (Info, error) {
 	if !ok {
 		return Info{}, fault.New(fault.DecodeFailed, "sniff.Inspect", "the icon has no picture that is whole", nil)
 	}
-	return Info{Width: icon.Width, Height: icon.Height, Channels: 4, Bits: 8, Alpha: true, End: len(b), Complete: true}, nil
+	in := Info{Width: icon.Width, Height: icon.Height, Channels: 4, Alpha: true, End: len(b), Complete: true}
+	in.Bits, in.Progressive = 16, true // At most: a PNG, which needs more memory than a BMP does.
+	return in, nil
 }

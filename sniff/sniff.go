@@ -16,7 +16,7 @@ const maxSide = math.MaxInt32
 
 // Info is the content of an original's header: what the file declares, not what a decoder found.
 type Info struct {
-	Format        string // "jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "ico", "svg" or "jxl"
+	Format        string // "jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "ico", "svg", "pdf" or "jxl"
 	Width, Height int    // as stored, before Orientation; for animations the canvas or the larger frame extent
 	Orientation   int    // 1..8 as in EXIF; 1 where absent, invalid, or applied by every decoder (AVIF, HEIC)
 	Frames        int    // at least 1; counting stops at 100,000
@@ -72,6 +72,7 @@ var inspectors = map[string]func([]byte) (Info, error){
 	"tiff": inspectTIFF,
 	"bmp":  inspectBMP,
 	"ico":  inspectICO,
+	"pdf":  inspectPDF,
 	"svg":  inspectSVG,
 	"jxl":  inspectJXL,
 }
@@ -102,7 +103,7 @@ func (i Info) decodedBytes(frames int) int64 {
 			perPixel += 2 * channels
 		}
 		return saturate(pixels, perPixel)
-	case "png":
+	case "png", "ico":
 		perPixel := channels * sample
 		if i.Progressive {
 			perPixel *= 2 // Adam7 needs the complete picture in the decoder, besides the rows that were passed on.
@@ -126,10 +127,7 @@ func (i Info) decodedBytes(frames int) int64 {
 		// One strip may contain the whole picture, so it can exist both as a strip and as pixels; frames are read as
 		// one tall picture.
 		return saturate(pixels, channels*sample*(n+1))
-	case "ico":
-		// A PNG of 16 bits a channel, interlaced; or a BMP as it is stored, its colours, and with alpha.
-		return saturate(pixels, 16)
-	case "svg":
+	case "svg", "pdf":
 		return svgMemory
 	}
 	return saturate(pixels, 8) // BMP: 4 bytes a pixel, and an opaque copy.

@@ -38,8 +38,8 @@ type Config struct {
 	// single picture that needs more is refused with too_many_pixels. At most half of memory.limit, or of the control
 	// group's limit, is used.
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
-	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl, and ico,
-	// which is not among the default. Any other original is refused with unsupported_format.
+	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl; ico and
+	// pdf, which are not among the default. Any other original is refused with unsupported_format.
 	Inputs []string `yaml:"inputs"`
 	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at most
 	// 4 megapixels. Variants that are stored keep the mark that they were made with. Empty = none: the option is refused.
@@ -67,7 +67,7 @@ type Told struct {
 // usualInputs are the formats that are read by default, knownInputs all that the codec can read.
 var (
 	usualInputs = []string{"jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg", "jxl"}
-	knownInputs = append(slices.Clone(usualInputs), "ico")
+	knownInputs = append(slices.Clone(usualInputs), "ico", "pdf")
 )
 
 // Default is the configuration of a server that was told nothing.

@@ -25,6 +25,10 @@ func examine(original variant.Original, cfg Config) (sniff.Info, error) {
 	if err != nil {
 		return sniff.Info{}, err
 	}
+	if info.Format == "pdf" && !slices.Contains(cfg.Inputs, "pdf") {
+		return sniff.Info{}, fault.New(fault.NotAnImage, "transform.examine",
+			"the source is a PDF document, not an image", nil)
+	}
 	if !slices.Contains(cfg.Inputs, info.Format) {
 		return sniff.Info{}, fault.New(fault.UnsupportedFormat, "transform.examine",
 			"this image format is not supported",

@@ -175,7 +175,14 @@ func TestInputsThatAreOffByDefault(t *testing.T) {
 	if _, err := examine(variant.Original{Body: icon}, cfg); fault.KindOf(err) != fault.UnsupportedFormat {
 		t.Errorf("by default: %v", err)
 	}
-	cfg.Inputs = append(cfg.Inputs, "ico")
+	pdf := []byte("%PDF-1.7\n...\n%%EOF\n")
+	if _, err := examine(variant.Original{Body: pdf}, cfg); fault.KindOf(err) != fault.NotAnImage {
+		t.Errorf("a PDF by default: %v", err)
+	}
+	cfg.Inputs = append(cfg.Inputs, "ico", "pdf")
+	if _, err := examine(variant.Original{Body: pdf}, cfg); err != nil {
+		t.Errorf("a PDF, named: %v", err)
+	}
 	if in, err := examine(variant.Original{Body: icon}, cfg); err != nil || in.Width != 1 || cfg.Validate() != nil {
 		t.Errorf("named: %+v, %v, %v", in, err, cfg.Validate())
 	}

@@ -83,10 +83,13 @@ func TestIconsOfBMP(t *testing.T) {
 		alpha   func(x, y int) byte // in the file
 		want    func(x, y int) byte
 	}{
-		"1 bit": {1, palette[:8], none, byMask}, "4 bits": {4, palette, none, byMask}, "8 bits": {8, palette, none, byMask},
-		"24 bits": {24, nil, none, byMask}, "32 bits": {32, nil, half, half}, "32 bits without alpha": {32, nil, none, byMask},
+		"1 bit": {1, palette[:8], none, byMask}, "4 bits": {4, palette, none, byMask},
+		"8 bits":  {8, palette, none, byMask},
+		"24 bits": {24, nil, none, byMask}, "32 bits": {32, nil, half, half},
+		"32 bits without alpha": {32, nil, none, byMask},
 	} {
-		got := decoded(t, must(t, c, iconFile(iconBMP(x.depth, x.palette, x.alpha)), variant.Spec{Format: variant.PNG}).Body)
+		file := iconFile(iconBMP(x.depth, x.palette, x.alpha))
+		got := decoded(t, must(t, c, file, variant.Spec{Format: variant.PNG}).Body)
 		if got.Bounds() != image.Rect(0, 0, bmpWidth, 5) {
 			t.Errorf("%s: %v", name, got.Bounds())
 			continue
@@ -111,6 +114,7 @@ func TestIconsOfBMP(t *testing.T) {
 // count.
 func TestIconsOfSeveralPictures(t *testing.T) {
 	c := mustNew(t, "")
+	flat := iconBMP(1, bmpPalette(4)[:8], nil)
 	small, large := iconPNG(t, 16, 16, red), iconPNG(t, 256, 256, green)
 	opaque := iconBMP(32, nil, func(int, int) byte { return 255 })
 	for name, x := range map[string]struct {
@@ -122,7 +126,7 @@ func TestIconsOfSeveralPictures(t *testing.T) {
 		"the larger, first":       {iconFile(large, small), 256, green},
 		"the one that is whole":   {iconFile(small, large[:len(large)-20]), 16, red},
 		"a PNG before a BMP":      {iconFile(opaque, small), 16, red},
-		"more bits for the pixel": {iconFile(iconBMP(1, bmpPalette(4)[:8], nil), opaque), bmpWidth, bmpColours[(3+2)%4]},
+		"more bits for the pixel": {iconFile(flat, opaque), bmpWidth, bmpColours[(3+2)%4]},
 	} {
 		m := decoded(t, must(t, c, x.file, variant.Spec{Format: variant.PNG}).Body)
 		if m.Bounds().Dx() != x.width {
@@ -131,9 +135,9 @@ func TestIconsOfSeveralPictures(t *testing.T) {
 		}
 		wantColour(t, m, x.width/2, m.Bounds().Dy()/2, x.want, 2)
 	}
-	thumb := must(t, c, iconFile(large), variant.Spec{Format: variant.WebP, Width: 32})
-	if thumb.Width != 32 || thumb.SourceFormat != "ico" || thumb.SourceWidth != 256 {
-		t.Errorf("%+v", thumb)
+	scaled := must(t, c, iconFile(large), variant.Spec{Format: variant.WebP, Width: 32})
+	if scaled.Width != 32 || scaled.SourceFormat != "ico" || scaled.SourceWidth != 256 {
+		t.Errorf("%+v", scaled)
 	}
 }
 
@@ -149,11 +153,13 @@ func TestHostileIcons(t *testing.T) {
 	outside := slices.Clone(file)
 	binary.LittleEndian.PutUint32(outside[18:], 1<<31)
 	for name, b := range map[string][]byte{
-		"no pictures": iconFile(), "a huge BMP": iconFile(huge), "runs": iconFile(packed), "a broken PNG": iconFile(bad),
+		"no pictures": iconFile(), "a huge BMP": iconFile(huge), "runs": iconFile(packed),
+		"a broken PNG":         iconFile(bad),
 		"cut in the directory": file[:10], "a picture outside the file": outside,
 		"an icon in an icon": iconFile(file),
 	} {
-		if _, err := one(t, c, b, variant.Spec{Format: variant.PNG}, testLimits); fault.KindOf(err) != fault.DecodeFailed {
+		_, err := one(t, c, b, variant.Spec{Format: variant.PNG}, testLimits)
+		if fault.KindOf(err) != fault.DecodeFailed {
 			t.Errorf("%s: %v, want %s", name, err, fault.DecodeFailed)
 		}
 	}

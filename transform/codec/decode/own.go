@@ -17,11 +17,20 @@ func (s *Source) DrawnScale(scaled, cropped geometry.Size, trims bool) float64 {
 	if trims {
 		scale = 1
 	}
-	return math.Min(scale, math.Sqrt(float64(s.Svg.MaxPixels())/float64(s.Stored.Area())))
+	most := float64(maxPDFPixels)
+	if s.Svg != nil {
+		most = float64(s.Svg.MaxPixels())
+	}
+	return math.Min(scale, math.Sqrt(most/float64(s.Stored.Area())))
 }
 
 // Enlarges reports whether the source may be enlarged for spec: a drawing in vectors has any size.
-func (s *Source) Enlarges(spec variant.Spec) bool { return spec.Enlarge || s.Format() == "svg" }
+func (s *Source) Enlarges(spec variant.Spec) bool {
+	return spec.Enlarge || s.Format() == "svg" || s.Format() == "pdf"
+}
+
+// Drawn reports whether the source is drawn at the scale that is wanted.
+func (s *Source) Drawn() bool { return s.Svg != nil || s.pdf > 0 }
 
 // drawSVG rasters the drawing.
 func (s *Source) drawSVG(scale float64) (*vips.Image, error) {

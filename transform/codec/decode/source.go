@@ -44,6 +44,7 @@ type Source struct {
 type ownFile struct {
 	gif *gifFile
 	ico *sniff.Icon
+	pdf float64 // the pixels that a point of the page has in the page's own size
 	Svg *svg.Drawing
 }
 
@@ -212,6 +213,8 @@ func (s *Source) decode(k LoadKey) (*vips.Image, error) {
 		return s.loadGIF(max(k.Pages, 1))
 	case "svg":
 		return s.drawSVG(k.Scale)
+	case "pdf":
+		return s.drawPDF(k.Scale)
 	case "ico":
 		if !s.ico.PNG {
 			return s.drawICO()

@@ -174,7 +174,7 @@ func animatedFormat(s variant.Spec) variant.Format {
 func (j *Job) loading(src *decode.Source) decode.LoadKey {
 	k := decode.LoadKey{Shrink: 1, Scale: 1, Pages: j.Frames}
 	f := j.Plan.Shrink() * src.Reduced()
-	if src.Svg != nil {
+	if src.Drawn() {
 		k.Scale = src.DrawnScale(j.Plan.StoredScaled(), j.Plan.Final.Of(j.Plan.CropSize), j.Spec.Trim.On)
 		return k
 	}

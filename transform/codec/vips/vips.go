@@ -48,6 +48,7 @@ type Loading struct {
 // loaders names the loader of each format that libvips reads for us.
 var loaders = map[string]C.int{
 	"jpeg": C.GC_JPEG, "png": C.GC_PNG, "webp": C.GC_WEBP, "avif": C.GC_HEIF, "heic": C.GC_HEIF, "tiff": C.GC_TIFF, "jxl": C.GC_JXL,
+	"pdf": C.GC_PDF,
 	"ico": C.GC_PNG, // Of its pictures, those that are not decoded in Go.
 }
 

@@ -12,7 +12,7 @@
 // A file names no function of its own, so unused ones are no fault of the file that includes it.
 #define GC_FN static __attribute__((unused))
 
-enum { GC_JPEG = 1, GC_PNG, GC_WEBP, GC_HEIF, GC_TIFF, GC_JXL };
+enum { GC_JPEG = 1, GC_PNG, GC_WEBP, GC_HEIF, GC_TIFF, GC_JXL, GC_PDF };
 
 GC_FN void gc_quiet(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer user) {}
 
@@ -30,6 +30,7 @@ GC_FN int gc_boot(void) {
 	vips_vector_set_enabled(FALSE);
 	vips_block_untrusted_set(TRUE);
 	vips_operation_block_set("VipsForeignLoadJxl", FALSE); // Named by its header only, in the sandbox.
+	vips_operation_block_set("VipsForeignLoadPdf", FALSE); // Likewise, and where transform.inputs names it only.
 	return 0;
 }
 
@@ -60,7 +61,7 @@ GC_FN int gc_has(const char *operation) { return vips_type_find("VipsOperation",
 typedef struct {
 	int kind;      // GC_JPEG ...
 	int shrink;    // JPEG: 1, 2, 4, 8
-	double scale;  // WebP: 0 < scale <= 1
+	double scale;  // WebP: 0 < scale <= 1; PDF: pixels a point
 	int pages;     // frames to load from the first on, WebP
 	int fail_on;   // VipsFailOn
 } GcLoad;
@@ -80,6 +81,8 @@ GC_FN int gc_load(const void *bytes, size_t len, GcLoad o, VipsImage **out) {
 		return vips_heifload_buffer(buf, len, out, "access", access, "fail_on", o.fail_on, NULL);
 	case GC_JXL:
 		return vips_jxlload_buffer(buf, len, out, "access", access, "fail_on", o.fail_on, NULL);
+	case GC_PDF:
+		return vips_pdfload_buffer(buf, len, out, "access", access, "fail_on", o.fail_on, "scale", o.scale, NULL);
 	case GC_TIFF:
 		return vips_tiffload_buffer(buf, len, out, "access", access, "fail_on", o.fail_on, NULL);
 	}
