@@ -21,7 +21,7 @@ func (a *App) openIntakes(b *background) (err error) {
 	b.intakes, err = intake.New(cfg.Intakes, intake.Deps{
 		Calls: b.service, Act: a.act,
 		Rules: func() unit.Rules { return a.live.Load().rules.Prewarm },
-		Open:  openIntake, Observer: a.metrics, Log: a.log,
+		Open:  openIntake, Ledger: b.queue, Observer: a.metrics, Log: a.log,
 	})
 	for n, q := range cfg.Prewarm.BucketQueues {
 		if err == nil {

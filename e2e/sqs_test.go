@@ -83,7 +83,8 @@ func (s *sqsServer) next(queue string) sqsMessage {
 }
 
 // Units from a queue of SQS are made, their verdicts come by another, and what can never be accepted is among the dead
-// letters. A server that is killed goes on where it was.
+// letters. A server that is killed goes on where it was, also where
+// its intake was paused.
 func TestSQS(t *testing.T) {
 	corpus(t)
 	o, broker := startOrigin(t), startSQS(t)
@@ -129,10 +130,27 @@ func TestSQS(t *testing.T) {
 	if m := broker.next(dead); m.Body != `{"id":` || m.MessageAttributes["Reason"].StringValue != "bad_unit" {
 		t.Errorf("the dead letter is %+v", m)
 	}
+	paused := func(change string) {
+		t.Helper()
+		a := s.call("GET", "/v1/intakes", "")
+		if change != "" {
+			a = s.call("POST", "/v1/intakes/shop/"+change, "")
+		}
+		if want := fmt.Sprintf(`"paused":%t`, change != "resume"); !strings.Contains(string(a.body), want) {
+			t.Errorf("%s: got %s, want %s", change, a.body, want)
+		}
+	}
+	paused("pause")
 	s.kill()
 	post("message-1", unit(1)) // It comes twice, and is one job.
 	post("message-2", unit(2))
 	s = startIn(t, s.dir, env...)
+	eventually(t, "the pause is known again", func() bool { return s.metric("goldcrest_intake_paused", `intake="shop"`) == 1 })
+	paused("")
+	if jobs := countJobs(s); jobs != 1 {
+		t.Errorf("there are %d jobs while the intake is paused, want 1", jobs)
+	}
+	paused("resume")
 	verdict(2)
 	if jobs := countJobs(s); jobs != 2 {
 		t.Errorf("there are %d jobs, want one for each message", jobs)

@@ -43,7 +43,7 @@ func TestAddedIntake(t *testing.T) {
 		"a stop": {fault.New(fault.BadUnit, "test", "no event", nil), stopped, intake.Outcome{Again: time.Millisecond}, ""},
 	} {
 		m := &meter{counts: map[string]int{}}
-		door, err := intake.New(nil, intake.Deps{Observer: m, Log: slog.New(slog.DiscardHandler)})
+		door, err := intake.New(nil, intake.Deps{Ledger: &pauses{}, Observer: m, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,6 +64,7 @@ type Deps struct {
 	// Open makes the Intake and the Outlet (nil = none) of a configuration, and a function that closes them. It does
 	// not connect.
 	Open     func(c Config) (Intake, Outlet, func(), error)
+	Ledger   Ledger
 	Observer Observer
 	Log      *slog.Logger
 }
@@ -90,6 +91,8 @@ type one struct {
 	take   func(ctx context.Context, m Message) (known bool, err error)
 	close  func()
 	state  state
+
+	pausing sync.Mutex // held while the ledger is asked or told about a pause, and that is applied
 }
 
 // New makes the Door of some intakes. It receives nothing before Run.
@@ -133,7 +136,11 @@ func (d *Door) Close() {
 func (d *Door) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, o := range d.all {
-		running.Go(func() { o.run(ctx) })
+		running.Go(func() {
+			if o.learnFirst(ctx) == nil {
+				o.run(ctx)
+			}
+		})
 		running.Go(func() { o.watch(ctx) })
 	}
 	running.Wait()

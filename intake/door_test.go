@@ -92,12 +92,19 @@ type rig struct {
 	meter  *meter
 	door   *intake.Door
 	limit  error // what Act answers
+	ledger *pauses
 }
 
 func newRig(t *testing.T, change func(*intake.Config)) *rig {
 	t.Helper()
-	r := &rig{broker: intaketest.NewMemory(), calls: &calls{jobs: map[string][32]byte{}},
-		meter: &meter{counts: map[string]int{}}}
+	return newRigOn(t, change, intaketest.NewMemory(), &pauses{})
+}
+
+// newRigOn is newRig for a further instance on the same broker and ledger.
+func newRigOn(t *testing.T, change func(*intake.Config), broker *intaketest.Memory, kept *pauses) *rig {
+	t.Helper()
+	r := &rig{broker: broker, calls: &calls{jobs: map[string][32]byte{}},
+		meter: &meter{counts: map[string]int{}}, ledger: kept}
 	cfg := intake.Config{Name: "shop", Token: "shop", Verdicts: intake.Verdicts{To: "verdicts"}}
 	if change != nil {
 		change(&cfg)
@@ -110,7 +117,7 @@ func newRig(t *testing.T, change func(*intake.Config)) *rig {
 			d := r.broker.Open()
 			return d.Intake, d.Outlet, d.Close, nil
 		},
-		Observer: r.meter, Log: slog.New(slog.DiscardHandler),
+		Ledger: r.ledger, Observer: r.meter, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -253,25 +260,6 @@ func TestRefusedUnits(t *testing.T) {
 		}
 		r.broker.Down(true)
 		synctest.Wait()
-	})
-}
-
-func TestPause(t *testing.T) {
-	inBubble(t, nil, func(r *rig) {
-		synctest.Wait()
-		if r.door.Pause("other") || !r.door.Pause("shop") {
-			t.Error("Pause knows only the intakes there are")
-		}
-		synctest.Wait()
-		send(r, "m-1", good)
-		if !r.door.Stats()[0].Paused || len(r.calls.got) != 0 || r.broker.Waiting() != 1 {
-			t.Errorf("%d calls while paused", len(r.calls.got))
-		}
-		r.door.Resume("shop")
-		synctest.Wait()
-		if r.door.Stats()[0].Paused || len(r.calls.got) != 1 {
-			t.Errorf("%d calls after it was resumed", len(r.calls.got))
-		}
 	})
 }
 

@@ -150,6 +150,7 @@ func (o *one) watch(ctx context.Context) {
 			}
 			cancel()
 		}
+		_ = o.learn(ctx) // Where the ledger does not answer, it stays as it is.
 		o.door.deps.Observer.Queued(o.cfg.Name, waiting, o.state.tick(waiting))
 		if pause.For(ctx, watchEvery) != nil {
 			return
@@ -193,19 +194,4 @@ func (d *Door) Stats() []Stats {
 		s.mu.Unlock()
 	}
 	return out
-}
-
-// Pause stops an intake of this instance until Resume or the next start. false: there is none of that name.
-func (d *Door) Pause(name string) bool { return d.set(name, true) }
-
-// Resume ends a Pause.
-func (d *Door) Resume(name string) bool { return d.set(name, false) }
-
-func (d *Door) set(name string, paused bool) bool {
-	o := d.find(name)
-	if o == nil {
-		return false
-	}
-	o.state.pause(paused)
-	return true
 }

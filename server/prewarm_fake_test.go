@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pipeline"
@@ -182,12 +183,10 @@ func (f *fakeIntakes) Stats() []intake.Stats {
 	}}
 }
 
-func (f *fakeIntakes) Pause(name string) bool {
-	f.paused.Store(name == "shop")
-	return name == "shop"
-}
-
-func (f *fakeIntakes) Resume(name string) bool {
-	f.paused.Store(false)
-	return name == "shop"
+func (f *fakeIntakes) SetPaused(_ context.Context, name string, paused bool) error {
+	if name != "shop" {
+		return fault.New(fault.NotFound, "test", "no such intake", nil)
+	}
+	f.paused.Store(paused)
+	return nil
 }

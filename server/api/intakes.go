@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -12,8 +13,7 @@ import (
 // Intakes controls the intakes. Implemented by intake.Door.
 type Intakes interface {
 	Stats() []intake.Stats
-	Pause(name string) bool
-	Resume(name string) bool
+	SetPaused(ctx context.Context, name string, paused bool) error
 }
 
 var _ Intakes = (*intake.Door)(nil)
@@ -32,19 +32,15 @@ func (s *API) listIntakes(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// pauseIntake is POST /v1/intakes/{name}/pause and /resume: this instance stops or resumes consuming messages.
+// pauseIntake is POST /v1/intakes/{name}/pause and /resume: all instances stop or resume consuming messages.
 func (s *API) pauseIntake(paused bool) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		known := false
-		if all := s.deps.Overview.Intakes; all != nil {
-			set := all.Resume
-			if paused {
-				set = all.Pause
-			}
-			known = set(c.Param("name"))
+		all := s.deps.Overview.Intakes
+		if all == nil {
+			return fault.New(fault.NotFound, "api.pauseIntake", "this instance has no intakes", nil)
 		}
-		if !known {
-			return fault.New(fault.NotFound, "api.pauseIntake", "this instance has no intake of that name", nil)
+		if err := all.SetPaused(c.Request().Context(), c.Param("name"), paused); err != nil {
+			return err
 		}
 		return s.listIntakes(c)
 	}

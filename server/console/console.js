@@ -870,7 +870,7 @@ function intakes(page) {
     button.disabled = true;
     try {
       draw((await (await send("POST", `/v1/intakes/${encodeURIComponent(i.name)}/${i.paused ? "resume" : "pause"}`)).json()).intakes);
-      note(`${i.name} is ${i.paused ? "taking messages" : "paused on this instance"}`);
+      note(`${i.name} is ${i.paused ? "taking messages" : "paused"}`);
     } catch (e) {
       page.trouble(e);
     }
