@@ -142,7 +142,7 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 			t.Errorf("%s counts %q, which %s does not have at the start", where, value, metric)
 		}
 	}
-	for _, dir := range []string{"app", "origin", "pipeline", "pipeline/master", "prewarm", "server", "transform"} {
+	for _, dir := range []string{"app", "origin", "pipeline", "pipeline/master", "prewarm/webhook", "server", "transform"} {
 		for _, file := range sources(t, dir) {
 			ast.Inspect(file, func(n ast.Node) bool {
 				switch n := n.(type) {
