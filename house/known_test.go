@@ -81,7 +81,7 @@ var known = map[string]map[string]exception{
 		"transform/codec/encode.loop.next":        {16, split},
 		"transform/codec/geometry.Plan.shorten":   {21, split},
 		"transform/codec/render.Job.Streams":      {16, cases},
-		"transform/codec/strip.Untouched":         {20, cases},
+		"transform/codec/untouched.Original":      {20, cases},
 
 		"transform/codec/container.gifRewriter.extension": {15, format},
 		"transform/codec/container.gifRewriter.image":     {13, format},

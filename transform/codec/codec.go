@@ -17,7 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/decode"
 	"github.com/goldcrest/goldcrest/transform/codec/encode"
 	"github.com/goldcrest/goldcrest/transform/codec/render"
-	"github.com/goldcrest/goldcrest/transform/codec/strip"
+	"github.com/goldcrest/goldcrest/transform/codec/untouched"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -147,7 +147,7 @@ func (c *call) make(todo []int) {
 			continue
 		}
 		if j.Spec.Master {
-			if img, ok := strip.ExactMaster(c.src, j); ok {
+			if img, ok := untouched.ExactMaster(c.src, j); ok {
 				c.emit(i, img, nil)
 				continue
 			}

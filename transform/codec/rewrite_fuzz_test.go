@@ -8,7 +8,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec/container"
-	"github.com/goldcrest/goldcrest/transform/codec/strip"
+	"github.com/goldcrest/goldcrest/transform/codec/untouched"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -65,15 +65,15 @@ func FuzzRewriteContainer(f *testing.F) {
 		if err != nil || !info.Complete || info.Pixels() > 1<<16 || info.Frames > 1 {
 			return
 		}
-		format := strip.Format(info.Format)
-		got, err := strip.Rewrite(format, b[:info.End])
+		format := untouched.Format(info.Format)
+		got, err := untouched.Rewrite(format, b[:info.End])
 		if err != nil {
 			return
 		}
 		if !slices.Contains(names, format) {
 			t.Fatalf("%s is rewritten", info.Format)
 		}
-		if again, err := strip.Rewrite(format, got); err != nil || !bytes.Equal(got, again) {
+		if again, err := untouched.Rewrite(format, got); err != nil || !bytes.Equal(got, again) {
 			t.Fatalf("rewritten twice it differs: %v", err)
 		}
 		sown := plantIn(format, got, n)
@@ -81,7 +81,7 @@ func FuzzRewriteContainer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := strip.Rewrite(format, sown[:seen.End])
+		again, err := untouched.Rewrite(format, sown[:seen.End])
 		if err != nil && format == variant.WebP && info.Frames > 0 {
 			return // A frame of an animation that ends in no chunk is refused.
 		}

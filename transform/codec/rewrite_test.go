@@ -16,7 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
-	"github.com/goldcrest/goldcrest/transform/codec/strip"
+	"github.com/goldcrest/goldcrest/transform/codec/untouched"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -279,7 +279,7 @@ func TestPassThroughHoldsNothingElse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := strip.Rewrite(p.format, p.body[:info.End])
+			got, err := untouched.Rewrite(p.format, p.body[:info.End])
 			if (err != nil) != p.refused {
 				t.Fatalf("refused: %v, want %v", err, p.refused)
 			}
@@ -290,7 +290,7 @@ func TestPassThroughHoldsNothingElse(t *testing.T) {
 				if !bytes.Equal(drawnPixels(t, c, got), drawnPixels(t, c, p.body)) {
 					t.Error("the pixels changed")
 				}
-				if again, err := strip.Rewrite(p.format, got); err != nil || !bytes.Equal(again, got) {
+				if again, err := untouched.Rewrite(p.format, got); err != nil || !bytes.Equal(again, got) {
 					t.Errorf("rewritten twice it differs: %v", err)
 				}
 			}
@@ -319,11 +319,11 @@ func TestRewriteKeepsPixels(t *testing.T) {
 	for _, e := range entries {
 		original := readCorpus(t, "photos", e.Name())
 		info, err := sniff.Inspect(original)
-		if err != nil || strip.Format(info.Format) == variant.Open || info.Pixels() > 1<<20 || info.CMYK || info.Profile || info.Orientation > 1 {
+		if err != nil || untouched.Format(info.Format) == variant.Open || info.Pixels() > 1<<20 || info.CMYK || info.Profile || info.Orientation > 1 {
 			continue
 		}
-		format := strip.Format(info.Format)
-		body, err := strip.Rewrite(format, original[:info.End])
+		format := untouched.Format(info.Format)
+		body, err := untouched.Rewrite(format, original[:info.End])
 		if err != nil {
 			t.Errorf("%s: %v", e.Name(), err)
 			continue

@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/container"
 	"github.com/goldcrest/goldcrest/transform/codec/decode"
 	"github.com/goldcrest/goldcrest/transform/codec/render"
-	"github.com/goldcrest/goldcrest/transform/codec/strip"
+	"github.com/goldcrest/goldcrest/transform/codec/untouched"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -275,7 +275,7 @@ func (e *Encoder) others(first variant.Format) []variant.Format {
 // no conversion to be shown rightly.
 func (e *Encoder) passThrough() (Encoded, bool) {
 	s := e.Job.Spec
-	body, format, ok := strip.Untouched(e.Src, e.Job)
+	body, format, ok := untouched.Original(e.Src, e.Job)
 	if !ok || len(body) > len(e.Src.Original) || !s.Accepts.Has(format) || (s.MaxBytes > 0 && len(body) > s.MaxBytes) {
 		return Encoded{}, false
 	}

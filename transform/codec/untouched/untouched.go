@@ -1,5 +1,5 @@
-// Package strip serves the original's own bytes, less what no decoder needs.
-package strip
+// Package untouched serves the original's own bytes, less what no decoder needs.
+package untouched
 
 import (
 	"fmt"
@@ -24,9 +24,9 @@ func Rewrite(f variant.Format, b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Untouched is the original's own bytes less its metadata, where the job changes no pixel and the file needs no
+// Original is the original's own bytes less its metadata, where the job changes no pixel and the file needs no
 // conversion.
-func Untouched(src *decode.Source, j *render.Job) (body []byte, format variant.Format, ok bool) {
+func Original(src *decode.Source, j *render.Job) (body []byte, format variant.Format, ok bool) {
 	s, p, in := j.Spec, j.Plan, src.Info
 	changes := s.Trim.On || j.Effects() || s.Background.Set || p.Final != (geometry.Orientation{}) ||
 		p.CropSize != p.Stored || p.Scaled != p.Stored || p.Out != p.Stored
@@ -66,7 +66,7 @@ func ExactMaster(src *decode.Source, j *render.Job) (variant.Image, bool) {
 	if src.Info.Frames > 1 || len(src.Original) > 2*exactBytes { // Rewriting halves none.
 		return variant.Image{}, false
 	}
-	body, format, ok := Untouched(src, j)
+	body, format, ok := Original(src, j)
 	if !ok || len(body) > exactBytes {
 		return variant.Image{}, false
 	}
