@@ -194,7 +194,7 @@ func Default() Config {
 // Validate reports every invalid value with the path of its key.
 func (c Config) Validate() error {
 	_, err := c.parser()
-	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.validateIntakes(), c.Server.Validate(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
+	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.validateIntakes(), c.Server.Validate(), c.validateUnsigned(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
 		c.Links.Validate(), c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
 }
 
@@ -209,6 +209,14 @@ func (c Config) NewParser() (*variant.Parser, error) {
 		return p, err
 	}
 	return p.WithDecrypt(sources.Decrypt), nil
+}
+
+// validateUnsigned refuses to let anybody in where anybody can knock.
+func (c Config) validateUnsigned() error {
+	if !c.Signing.Unsigned || c.Server.OnLoopback() {
+		return nil
+	}
+	return errors.New("signing.unsigned: is for development: server.listen must be a loopback address, such as 127.0.0.1:8080")
 }
 
 func (c Config) validateRoles() error {

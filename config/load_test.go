@@ -114,6 +114,17 @@ func TestValidateNamesTheKey(t *testing.T) {
 	}
 }
 
+// Unsigned URLs are for development: anyone who can reach the listener could request anything.
+func TestUnsignedNeedsLoopback(t *testing.T) {
+	for listen, ok := range map[string]bool{"127.0.0.1:8080": true, "[::1]:8080": true, ":8080": false, "10.0.0.1:8080": false} {
+		c := Default()
+		c.Signing.Unsigned, c.Server.Listen = true, listen
+		if err := c.Validate(); (err == nil) != ok || !ok && !strings.Contains(err.Error(), "signing.unsigned") {
+			t.Errorf("%s: %v", listen, err)
+		}
+	}
+}
+
 // A URL may ask for a watermark where there is one, by itself or by a preset. Elsewhere the refusal names the key.
 func TestWatermarkNeedsItsKey(t *testing.T) {
 	c := Default()

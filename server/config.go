@@ -26,8 +26,8 @@ type Config struct {
 	BaseURL string `yaml:"base_url"`
 	// PathPrefix is a path that precedes every image path and is not signed, such as "/img". Empty = none.
 	PathPrefix string `yaml:"path_prefix"`
-	// CORS lists the origins whose scripts may read responses, such as "https://shop.example"; "*" = all, empty = none.
-	CORS []string `yaml:"cors"`
+	// Headers are settings of response headers.
+	Headers `yaml:",inline"`
 	// Deadline is the maximum time until the first byte of a response, as a duration.
 	Deadline time.Duration `yaml:"deadline"`
 	// Drain is the maximum time of a stop, as a duration: readiness goes off, new requests are still accepted until no
@@ -50,6 +50,15 @@ type Config struct {
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	// PProf enables /debug/pprof/ on the private listener for tokens with scope admin.
 	PProf bool `yaml:"pprof"`
+}
+
+// Headers says what response headers tell, and to which origins.
+type Headers struct {
+	// CORS lists the origins whose scripts may read responses, such as "https://shop.example"; "*" = all, empty = none.
+	CORS []string `yaml:"cors"`
+	// DebugHeaders adds headers with the sizes of original and variant, as imgproxy's debug headers do:
+	// X-Origin-Content-Length, X-Origin-Width, X-Origin-Height, X-Result-Width and X-Result-Height.
+	DebugHeaders bool `yaml:"debug_headers"`
 }
 
 // Default is the configuration of a single server on one machine.
@@ -99,6 +108,13 @@ func (c Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+// OnLoopback reports whether the public listener has a loopback address.
+func (c Config) OnLoopback() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	addr, bad := netip.ParseAddr(host)
+	return err == nil && bad == nil && addr.IsLoopback()
 }
 
 // PublicURL is the prefix of image paths in URLs for viewers: BaseURL and PathPrefix.

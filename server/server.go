@@ -83,7 +83,7 @@ func New(cfg Config, deps Deps, r access.Rules) (*Server, error) {
 		MaxURL: cfg.MaxURL, CORS: cfg.CORS, Log: deps.Log, Meter: deps.Meter, Now: deps.Now, Tracer: deps.Tracer, TrustTraces: deps.TrustTraces,
 		State: s.state,
 	})
-	s.images = image.New(image.Config{PathPrefix: cfg.PathPrefix, Deadline: cfg.Deadline}, s.responder, s.access, deps.Images)
+	s.images = image.New(image.Config{PathPrefix: cfg.PathPrefix, Deadline: cfg.Deadline, Debug: cfg.DebugHeaders}, s.responder, s.access, deps.Images)
 	s.api = api.New(
 		api.Config{PublicURL: cfg.PublicURL(), PathPrefix: cfg.PathPrefix, Deadline: cfg.Deadline}, s.responder, s.access, deps.Deps)
 	if err := s.Reload(r); err != nil {

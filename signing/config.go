@@ -29,6 +29,12 @@ type Config struct {
 	EncryptionKey string `yaml:"encryption_key" secret:"true"`
 	// EncryptionKeyFile is a file with that key, instead of EncryptionKey.
 	EncryptionKeyFile string `yaml:"encryption_key_file"`
+	// TrustedSignatures stand in the place of a signature, and let any path in: passwords of 16 letters, digits, "-" and
+	// "_" or more, for tools that cannot sign. Anyone who sees such a URL can request everything. Empty: there are none.
+	TrustedSignatures []string `yaml:"trusted_signatures" secret:"true"`
+	// Unsigned takes any signature, or a word in its place, for development. The server starts with it only if
+	// server.listen is a loopback address; keys may then be left out.
+	Unsigned bool `yaml:"unsigned"`
 	// Thumbor has the key of URLs below /thumbor/, which are in the grammar of thumbor and imagor.
 	Thumbor Thumbor `yaml:"thumbor"`
 }
@@ -91,6 +97,9 @@ func (c Config) Validate() error {
 	if err := c.validateEncryption(); err != nil {
 		return err
 	}
+	if err := c.validateOpen(); err != nil {
+		return err
+	}
 	if err := c.Thumbor.validate(c); err != nil {
 		return fmt.Errorf("signing.thumbor: %w", err)
 	}
@@ -138,8 +147,12 @@ func (c Config) limits() map[string]Limit {
 			out[k.ID] = Limit{k.Rate, k.Burst}
 		}
 	}
-	if c.Thumbor.set() {
-		out[ThumborID] = Limit{}
+	for id, used := range map[string]bool{
+		ThumborID: c.Thumbor.set(), TrustedID: len(c.TrustedSignatures) > 0, UnsignedID: c.Unsigned,
+	} {
+		if used {
+			out[id] = Limit{}
+		}
 	}
 	for id, l := range out {
 		out[id] = l.Or(Limit{c.Rate, c.Burst})

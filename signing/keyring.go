@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"iter"
 	"net/url"
@@ -25,6 +24,7 @@ const maxKeyFile = 64 << 10
 type Keyring struct {
 	pairs   []*Pair
 	thumbor *thumborPair // nil = there is none
+	open    open
 	size    int
 	limits  map[string]Limit
 	now     func() time.Time
@@ -52,24 +52,26 @@ func New(cfg Config, now func() time.Time) (*Keyring, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if len(cfg.Keys) == 0 {
-		return nil, errors.New("signing.keys: there is no key; without one every URL would be refused (\"openssl rand -hex 32\" makes one)")
+	keys, err := cfg.keys()
+	if err != nil {
+		return nil, err
 	}
 	if now == nil {
 		now = time.Now
 	}
-	k := &Keyring{size: cfg.SignatureSize, limits: cfg.limits(), now: now}
+	k := &Keyring{
+		size: cfg.SignatureSize, limits: cfg.limits(), now: now, open: open{cfg.TrustedSignatures, cfg.Unsigned},
+	}
 	if k.size == 0 {
 		k.size = maxSize
 	}
-	for i, key := range cfg.Keys {
+	for i, key := range keys {
 		p, err := cfg.pair(key)
 		if err != nil {
 			return nil, fmt.Errorf("signing.keys: pair %d (id %q): %w", i+1, key.ID, err)
 		}
 		k.pairs = append(k.pairs, p)
 	}
-	var err error
 	k.thumbor, err = cfg.newThumbor()
 	return k, err
 }
@@ -103,6 +105,17 @@ func (c Config) pair(k Key) (*Pair, error) {
 // path with its query; that percent-decoded. The first that a valid pair signed is returned. Faults: bad_signature;
 // key_not_valid if the signature is right but its pair is not valid now.
 func (k *Keyring) Verify(rawTarget string) (Verified, error) {
+	v, err := k.verify(rawTarget)
+	if err != nil {
+		if opened, ok := k.open.admit(rawTarget); ok {
+			return opened, nil
+		}
+	}
+	return v, err
+}
+
+// verify is Verify by the pairs.
+func (k *Keyring) verify(rawTarget string) (Verified, error) {
 	target, query, hasQuery := strings.Cut(rawTarget, "?")
 	signature, path, ok := strings.Cut(strings.TrimPrefix(target, "/"), "/")
 	if !ok || !strings.HasPrefix(target, "/") {

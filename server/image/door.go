@@ -38,6 +38,7 @@ type Images interface {
 type Config struct {
 	PathPrefix string        // precedes every image path and is not signed
 	Deadline   time.Duration // of one response
+	Debug      bool          // adds headers with the sizes of original and variant
 }
 
 // Door handles image requests. Safe for concurrent use.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -29,6 +30,9 @@ func (s *Door) setVariant(h http.Header, k *exchange.Call, l access.Lifetimes, a
 	}
 	if sizes := reduced(facts); sizes != "" {
 		h.Set("Goldcrest-Reduced", sizes)
+	}
+	if s.cfg.Debug && m.ContentType != variant.Info.MediaType() {
+		setSizes(h, facts)
 	}
 	if d := disposition(terms, k.Name, m.ContentType); d != "" {
 		h.Set("Content-Disposition", d)
@@ -70,6 +74,19 @@ func originLife(l access.Lifetimes, a pipeline.Answer) (time.Duration, bool) {
 	}
 	from := variant.DecodeProvenance(a.Entry.Attrs)
 	return max(from.Life-a.Age, 0), from.HasLife
+}
+
+// setSizes sets imgproxy's debug headers.
+func setSizes(h http.Header, f variant.Facts) {
+	for name, n := range map[string]int64{
+		"X-Origin-Content-Length": f.SourceBytes,
+		"X-Origin-Width":          int64(f.SourceWidth), "X-Origin-Height": int64(f.SourceHeight),
+		"X-Result-Width": int64(f.Width), "X-Result-Height": int64(f.Height),
+	} {
+		if n > 0 {
+			h.Set(name, strconv.FormatInt(n, 10))
+		}
+	}
 }
 
 // framesLost is "kept/had" if an animated original lost frames, else "".
