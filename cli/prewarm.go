@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goldcrest/goldcrest/cli/feed"
 	"github.com/goldcrest/goldcrest/cli/progress"
 	"github.com/goldcrest/goldcrest/cli/unitfile"
 	"github.com/goldcrest/goldcrest/client"
@@ -30,7 +31,6 @@ type prewarming struct {
 	api      *client.API
 	call     client.Call
 	batch    int
-	key      string           // of this run: the prefix of each batch's idempotency key
 	verdicts *json.Encoder    // nil = not requested
 	bar      *progress.Bar    //
 	lines    *progress.Notes  // messages about single units
@@ -50,7 +50,7 @@ type postedBatch struct {
 // runPrewarm posts Data Units to a running server and waits until their pictures are made.
 func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	fs := newFlags("prewarm")
-	p := &prewarming{flags: addAPIFlags(e, fs), key: rand.Text(), posted: make(chan postedBatch, maxJobsAhead)}
+	p := &prewarming{flags: addAPIFlags(e, fs), posted: make(chan postedBatch, maxJobsAhead)}
 	variants := fs.String("variants", "", "presets or options, such as lite,rs:fit:480:0; default: the presets that the server is configured with")
 	var selects, tags manyFlag
 	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times; default: found by itself")
@@ -59,12 +59,20 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	fs.Int64Var(&p.call.Budget, "budget", 0, "bytes that the images of one unit may have together, in each variant and format; 0 = as many as it takes")
 	fs.BoolVar(&p.call.Again, "again", false, "look again at sources that are known to be broken, which are else answered for an hour without a fetch")
 	fs.IntVar(&p.batch, "batch", 200, "units in one call")
+	watched := fs.String("watch", "", "a `DIR` whose files are posted as they appear, or - for the lines of standard input; an interrupt ends it")
+	from := fs.String("from", "", "`URL` of a queue of RabbitMQ, amqp://user:password@host/vhost?queue=NAME, whose messages are posted; an interrupt ends it")
 	out := fs.String("o", "", "`FILE` for the verdicts, one JSON object a line")
 	if err := parseFlags(e, fs, args); err != nil {
 		return err
 	}
-	if fs.NArg() != 1 {
-		return usageError{errors.New("give one FILE with Data Units, one a line or as a JSON array, or - for standard input")}
+	given := fs.NArg()
+	for _, name := range []string{*watched, *from} {
+		if name != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return usageError{errors.New("give one FILE with Data Units, one a line or as a JSON array, or - for standard input; or one of -watch and -from")}
 	}
 	if err := errors.Join(atLeast("batch", int64(p.batch), 1), atLeast("budget", p.call.Budget, 0)); err != nil {
 		return err
@@ -76,11 +84,10 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	if p.api, err = p.flags.open(); err != nil {
 		return err
 	}
-	in, err := e.open(fs.Arg(0))
+	source, err := p.source(e, *watched, *from, fs.Arg(0))
 	if err != nil {
 		return err
 	}
-	defer in.Close()
 	if *out != "" {
 		w, err := e.stdoutOr(*out)
 		if err != nil {
@@ -92,16 +99,42 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	p.bar = progress.New(e.stderr)
 	p.lines, p.broken = &progress.Notes{Bar: p.bar, What: "lines"}, &progress.Notes{Bar: p.bar, What: "images"}
 	p.totals.Reasons = map[string]int{}
-	return p.run(ctx, e, in)
+	return p.run(ctx, e, source)
+}
+
+// source is where units come from.
+type source struct {
+	read    func(context.Context) error
+	endless bool // it ends by an interrupt
+}
+
+// source is a directory, a pipe or a queue that is watched, else a file.
+func (p *prewarming) source(e env, watched, from, file string) (source, error) {
+	switch {
+	case watched == "-":
+		return source{func(ctx context.Context) error { return feed.Lines(ctx, e.stdin, p.post) }, true}, nil
+	case watched != "":
+		return source{func(ctx context.Context) error { return feed.Directory(ctx, watched, p.post) }, true}, nil
+	case from != "":
+		return source{func(ctx context.Context) error {
+			return feed.Queue(ctx, from, p.post, func(err error) { p.lines.Tell("%v", err) })
+		}, true}, nil
+	}
+	in, err := e.open(file)
+	return source{read: func(ctx context.Context) error {
+		defer in.Close()
+		_, err := p.post(ctx, in)
+		return err
+	}}, err
 }
 
 // run posts in one goroutine and watches the jobs in this one, in the order of posting.
-func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
+func (p *prewarming) run(ctx context.Context, e env, from source) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		defer close(p.posted)
-		if err := p.post(ctx, in); err != nil {
+		if err := from.read(ctx); err != nil {
 			select {
 			case p.posted <- postedBatch{failed: err}:
 			case <-ctx.Done():
@@ -109,14 +142,21 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 		}
 	}()
 	failed := p.watch(ctx)
-	t := p.totals
+	if errors.Is(failed, context.Canceled) && from.endless {
+		failed = nil
+	}
 	if p.accepted {
 		p.bar.End()
 		p.broken.End()
-		t.Print(e.stdout)
+		p.totals.Print(e.stdout)
 	}
 	p.lines.End()
-	switch {
+	return p.result(e, failed)
+}
+
+// result is the error of a run, which says what to do.
+func (p *prewarming) result(e env, failed error) error {
+	switch t := p.totals; {
 	case failed != nil && !p.accepted:
 		return p.flags.explain(failed)
 	case failed != nil:
@@ -133,27 +173,30 @@ func (p *prewarming) run(ctx context.Context, e env, in io.Reader) error {
 	return nil
 }
 
-// post reads the units and posts them in batches. Units read before an error are still posted.
-func (p *prewarming) post(ctx context.Context, in io.Reader) error {
+// post reads the units and posts them in batches, and counts those that are accepted. Units read before an error are
+// still posted.
+func (p *prewarming) post(ctx context.Context, in io.Reader) (accepted int, err error) {
 	units := unitfile.NewReader(in)
 	var b batch
 	for {
 		u, err := units.Next()
 		if len(b.lines) > 0 && (err != nil || len(b.lines) == p.batch || b.body.Len()+len(u.Text) > maxBatchBytes) {
-			if err := p.postBatch(ctx, b); err != nil {
-				return err
+			bad, err := p.postBatch(ctx, b)
+			if err != nil {
+				return accepted, err
 			}
+			accepted += len(b.lines) - bad
 			b = batch{}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return accepted, nil
 		case err != nil:
-			return err
+			return accepted, err
 		case u.Bad != "":
 			p.lines.Tell("line %d: %s (bad_unit)", u.Line, u.Bad)
 			if err := p.hand(ctx, postedBatch{bad: 1}); err != nil {
-				return err
+				return accepted, err
 			}
 			continue
 		}
@@ -172,18 +215,18 @@ type batch struct {
 // line is where a unit is in the file: n is its line in the body, from 1.
 func (b batch) line(n int) int { return b.lines[min(max(n, 1), len(b.lines))-1] }
 
-// postBatch posts a batch, and reports the units that the server could not parse or has a note about.
-func (p *prewarming) postBatch(ctx context.Context, b batch) error {
+// postBatch posts a batch, and reports the units that the server could not parse, which it counts, or has a note about.
+func (p *prewarming) postBatch(ctx context.Context, b batch) (bad int, err error) {
 	call := p.call
-	call.Key = p.key + "-" + strconv.Itoa(b.lines[0])
+	call.Key = rand.Text() // for the retries of this call
 	accepted, err := p.api.PrewarmLines(ctx, b.body.Bytes(), call)
 	var refused *client.Error
 	if errors.As(err, &refused) && refused.Code == "bad_unit" { // no unit of it could be parsed
 		p.lines.Tell("lines %d to %d: %s (%s)", b.lines[0], b.line(len(b.lines)), b.inFile(refused.Detail), refused.Code)
-		return p.hand(ctx, postedBatch{bad: len(b.lines)})
+		return len(b.lines), p.hand(ctx, postedBatch{bad: len(b.lines)})
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	posted := postedBatch{job: accepted}
 	for _, u := range accepted.Units {
@@ -199,7 +242,7 @@ func (p *prewarming) postBatch(ctx context.Context, b batch) error {
 			p.lines.Tell("line %d: %s (%s)", b.line(u.Line), u.Note.Detail, u.Note.Code)
 		}
 	}
-	return p.hand(ctx, posted)
+	return posted.bad, p.hand(ctx, posted)
 }
 
 // inFile replaces the line numbers of the body by those of the file in the server's message.

@@ -196,11 +196,12 @@ var layers = map[string]layer{
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
-	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/migrate", "cli/progress", "cli/unitfile", "client", "config", "fault", "pause", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
+	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/feed", "cli/migrate", "cli/progress", "cli/unitfile", "client", "config", "fault", "pause", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
 	"app": {[]string{"*"}, "the composition root: the only place that knows all"},
 
 	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
 	"cli/demo":     {[]string{"app", "client", "config", "server/access", "signing"}, "a user of the product: it serves and asks as anybody does"},
+	"cli/feed":     {[]string{"client", "fault", "intake", "intake/rabbitmq", "pause"}, "hands over units as they come, and knows nothing of what is done with them"},
 	"cli/progress": {[]string{"cli/advice", "client", "fault"}, "shows the counts of jobs, and asks nobody for them"},
 	"cli/migrate":  {[]string{"fault", "grammar", "signing", "variant", "variant/about"}, "reads a log, and judges URLs as a server would, without one"},
 	"cli/unitfile": {nil, "reads text, and knows no server"},
