@@ -139,7 +139,7 @@ func TestPurgeHoldsNewWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := cache.NewPurges(cache.Generation{Epoch: 1})
 		cfg := cache.DefaultStore()
-		cfg.Pending = 100
+		cfg.Pending = 200 // for two of the three writes, which may land at one moment
 		tiers := cache.NewTiered(cache.NewMemory(0), cache.NewMemory(1<<20).Store(), p, cfg, nil)
 		g := p.Next()
 		p.Begin(g, []string{"v1/aa/held/"}, time.Minute)

@@ -141,8 +141,10 @@ func TestUsageOutlivesConflicts(t *testing.T) {
 			d.accounts.Add("anna", usage.Usage{Made: 1})
 			synctest.Wait()
 			time.Sleep(2 * counting)
+			m.mu.Lock()
 			for key = range m.records {
 			}
+			m.mu.Unlock()
 			r, err := m.Read(t.Context(), key)
 			if err != nil || !strings.Contains(string(r.Body), `"made":`+string(rune('1'+n))) {
 				t.Errorf("%d: %s, %v", n, r.Body, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/intake/bucketevents"
+	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/reach"
 )
@@ -26,6 +27,14 @@ type unobserved struct{}
 func (unobserved) Delivered(string, string) {}
 func (unobserved) Published(string, string) {}
 func (unobserved) Queued(string, int, bool) {}
+
+// noPauses is a ledger that has no record of a pause.
+type noPauses struct{}
+
+func (noPauses) Read(context.Context, string) (ledger.Record, error) {
+	return ledger.Record{}, ledger.ErrNoRecord
+}
+func (noPauses) Write(context.Context, ...*ledger.Record) error { return nil }
 
 // What S3 sends to a queue is purged and accepted, also where the first try is refused for now; what is none of it goes
 // to the dead letters.
@@ -59,7 +68,7 @@ func TestBucketEvents(t *testing.T) {
 		"s3":{"bucket":{"name":"photos"},"object":{"key":"a+b.jpg"}}}]}`
 	f.post(t, intake.Message{Body: []byte(put)})
 	f.post(t, intake.Message{ID: "poison", Body: []byte(`{"Records":7}`)})
-	door, err := intake.New(nil, intake.Deps{Observer: unobserved{}, Log: slog.New(slog.DiscardHandler)})
+	door, err := intake.New(nil, intake.Deps{Ledger: noPauses{}, Observer: unobserved{}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
