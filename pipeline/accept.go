@@ -14,8 +14,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// accept drops the fills whose own limits or checksum the original does not meet, and the one for which there is
-// nothing to be made.
+// accept removes the fills whose own limits or checksum the original does not meet. If the original is unchanged, it
+// renews the old entry and returns no fill.
 func (r *run) accept(ctx context.Context) (good []*fill) {
 	if r.from.Same {
 		r.renew(ctx, r.todo[0])
@@ -42,8 +42,8 @@ func (r *run) accept(ctx context.Context) (good []*fill) {
 	return good
 }
 
-// fetchLimits is the loosest of the fills' own limits, which accept applies each, within the hosts that all of them may
-// ask.
+// fetchLimits returns the loosest limits of all fills, restricted to the hosts of the batch. accept applies each fill's
+// own limits.
 func (r *run) fetchLimits() origin.Limits {
 	lim := origin.Limits{Within: r.b.within, Unless: r.unless()}
 	for _, f := range r.todo {

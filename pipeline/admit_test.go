@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// newBusyRig is a rig whose pictures take a worker 100 ms each, with n workers, and whose viewers have 25 s.
+// newBusyRig is a rig with n workers, whose pictures take 100 ms each and whose viewers wait up to 25 s.
 func newBusyRig(t *testing.T, n int) *rig {
 	t.Helper()
 	r := newRig(t, func(c *Config, _ *Parts) { c.TransformSlots = n })
@@ -31,7 +31,7 @@ func newBusyRig(t *testing.T, n int) *rig {
 	return r
 }
 
-// ask is one viewer with a deadline; it returns how long that took and the fault.
+// ask is one viewer with a deadline. It returns the duration and the error.
 func (r *rig) ask(ref variant.Ref, patience time.Duration) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -40,15 +40,15 @@ func (r *rig) ask(ref variant.Ref, patience time.Duration) (took time.Duration, 
 	return time.Since(began), err
 }
 
-// numbered is the Ref of one picture of many.
+// numbered returns the Ref of one of many pictures.
 func numbered(i int) variant.Ref {
 	r := ref(100)
 	r.Source = fmt.Sprintf("https://c.example/%d.jpg", i)
 	return r
 }
 
-// Five times the capacity for twenty seconds: whoever is not refused is served in time, refusals come at once and tell
-// when to come back, no worker is ever idle, and what is in memory is answered without waiting.
+// Five times the capacity for twenty seconds. Every admitted viewer is served in time. Refusals come at once with a
+// Retry-After. No worker is idle. Pictures in memory are served without waiting.
 func TestFault01Overload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate, seconds = 100, 20 // Two workers make 20 a second.
@@ -89,7 +89,7 @@ func TestFault01Overload(t *testing.T) {
 	})
 }
 
-// A group that comes at once to an idle server is served in full, as far as its deadline reaches.
+// A burst to an idle server is served completely, as far as its deadline allows.
 func TestFault01BurstIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newBusyRig(t, 2)
@@ -105,7 +105,7 @@ func TestFault01BurstIsServed(t *testing.T) {
 	})
 }
 
-// Whoever has too little time left is refused at once instead of waiting in vain, and nothing is fetched for them.
+// A viewer with too little time left is refused at once, and nothing is fetched.
 func TestFault01DeadlineTooShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newBusyRig(t, 1)
@@ -130,7 +130,7 @@ func TestFault01DeadlineTooShort(t *testing.T) {
 	})
 }
 
-// Pictures of an origin that hardly answers keep no others from the idle workers.
+// Pictures of a very slow origin do not keep others from the idle workers.
 func TestFault01SlowOriginShedsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newBusyRig(t, 2)
@@ -154,12 +154,11 @@ func TestFault01SlowOriginShedsNobody(t *testing.T) {
 			}
 		}
 		all.Wait()
-		time.Sleep(time.Minute) // Until the fetches have noticed.
+		time.Sleep(time.Minute) // until the fetches have noticed
 	})
 }
 
-// Those who were refused come back three times, as they were told to: 5 s after the load ended a normal one is served
-// at once.
+// Refused viewers come back three times, as told. 5 s after the load ends, a normal viewer is served at once.
 func TestFault02RetryStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate, seconds = 100, 20
@@ -178,7 +177,7 @@ func TestFault02RetryStorm(t *testing.T) {
 			time.Sleep(time.Second / rate)
 		}
 		time.Sleep(5 * time.Second)
-		for i := range 50 { // Half of what can be made.
+		for i := range 50 { // half of the capacity
 			if took, err := r.ask(numbered(-1-i), 25*time.Second); err != nil || took > time.Second {
 				t.Errorf("normal request %d: %v after %v", i, err, took)
 			}
@@ -192,7 +191,7 @@ func TestFault02RetryStorm(t *testing.T) {
 	})
 }
 
-// A stream of heavy pictures, more than one worker can make, is made aside and leaves both slots to the light ones.
+// A stream of heavy pictures, more than one worker can make, goes aside and leaves both slots to the light ones.
 func TestFault03LightIsNotStarved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newBusyRig(t, 2)
@@ -224,7 +223,7 @@ func TestFault03LightIsNotStarved(t *testing.T) {
 			time.Sleep(200 * time.Millisecond) // 4 light ones and a heavy one a second: 0.4 + 2.1 workers
 		}
 		all.Wait()
-		if slow > 5 { // Those before a slot was kept for them.
+		if slow > 5 { // those before a slot was reserved for them
 			t.Errorf("got %d light pictures refused or slow, want nearly none", slow)
 		}
 		if made[variant.WebP] < 155 || made[variant.AVIF] < 15 {

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// TestFault22ClockJumps moves the clock by hours and by years, either way: without a TTL nothing ever expires; with
-// one, entries are as fresh after the jump as before it, and those whose time has really passed are made once more.
+// TestFault22ClockJumps moves the clock by hours and by years in both directions. Without a TTL nothing expires. With
+// one, entries are as fresh after the jump as before it, and entries whose lifetime has really passed are made once
+// more.
 func TestFault22ClockJumps(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for _, ttl := range []time.Duration{0, 2 * time.Hour} {
@@ -31,9 +32,9 @@ func TestFault22ClockJumps(t *testing.T) {
 				for _, shift = range []time.Duration{0, jump, jump, 0, jump} {
 					look("in jumps", 0)
 				}
-				time.Sleep(3 * time.Hour) // Of the test's own clock.
+				time.Sleep(3 * time.Hour) // of the test's own clock
 				remade := 0
-				if ttl > 0 && jump > -3*time.Hour { // The others have not reached the time at which the entry was made.
+				if ttl > 0 && jump > -3*time.Hour { // with the others, the clock is still before the entry's creation
 					remade = 1
 				}
 				look("long after", remade)

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// Config holds what the pipeline is told. The zero Config is not valid; start from Default.
+// Config holds the settings of a pipeline. The zero Config is not valid; start from Default.
 type Config struct {
-	FetchSlots     int           // originals fetched at the same time
-	FetchRoom      int           // viewers that may wait for a fetch slot; past it they are refused
-	TransformSlots int           // transforms at the same time: the number of workers
+	FetchSlots     int           // concurrent downloads of originals
+	FetchRoom      int           // viewers that may wait for a fetch slot; more are refused
+	TransformSlots int           // concurrent transforms: the number of workers
 	TransformRoom  int           // viewers that may wait for a transform slot
-	Patience       time.Duration // how long viewers may wait at a gate while there always is one who does; 0 = always for half of what is left of their deadlines
-	FillTimeout    time.Duration // how long one fill may take in all
-	FetchTimeout   time.Duration // how long a download may take, with its wait for a slot
-	TTL            time.Duration // age from which an entry is old; 0 = never
-	Revalidate     time.Duration // how long past TTL an entry is answered at once and remade behind the answer
-	StaleIfError   time.Duration // how long past TTL an entry still answers when its origin fails
-	HonourOrigin   bool          // the origin's Cache-Control bounds the life of an entry
-	Remakes        int           // entries remade behind answers at the same time
+	Patience       time.Duration // wait at a gate that always has waiting viewers; 0 = half the time to the deadline
+	FillTimeout    time.Duration // maximum duration of a fill
+	FetchTimeout   time.Duration // maximum duration of a download, including its wait for a slot
+	TTL            time.Duration // age from which an entry is stale; 0 = never
+	Revalidate     time.Duration // how long past TTL a stale entry is served while it is remade
+	StaleIfError   time.Duration // how long past TTL an entry is served if its origin fails
+	HonourOrigin   bool          // the origin's Cache-Control bounds the lifetime of an entry
+	Remakes        int           // entries remade in the background at the same time
 	Upgrades       int           // first-stage entries upgraded at the same time; 0 = viewers get the final stage at once
-	Masters        int           // the longer side of the masters that are stored of originals, in pixels; 0 = none are stored, nor read
-	UpgradeRoom    int           // first-stage entries that may wait for that; past it a request is dropped, and the next hit asks again
+	Masters        int           // the longer side of stored masters, in pixels; 0 = none are stored or read
+	UpgradeRoom    int           // first-stage entries that may wait for an upgrade; more are dropped until their next hit
 }
 
 // Default is the configuration of a small machine.
@@ -33,7 +33,7 @@ func Default() Config {
 	}
 }
 
-// Validate reports the first value that cannot work.
+// Validate reports the first invalid value.
 func (c Config) Validate() error {
 	switch {
 	case c.FetchSlots < 1 || c.TransformSlots < 1:

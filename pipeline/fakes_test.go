@@ -17,8 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// fakeTiers is the real tiers over a store in a map. It counts what is asked, and the func fields, where set, come
-// first.
+// fakeTiers is the real tiers over a store in a map. It counts calls. The func fields, if set, are called first.
 type fakeTiers struct {
 	*cache.Tiered
 	memory *cache.Memory
@@ -85,7 +84,7 @@ func (t *fakeTiers) SaveBehind(ctx context.Context, key string, e cache.Entry) e
 	return t.Tiered.SaveBehind(ctx, key, e)
 }
 
-// remembered is how many entries memory has; forgetAll leaves none.
+// remembered is the number of entries in memory; forgetAll drops them.
 func (t *fakeTiers) remembered() int { return t.memory.Stats().Entries }
 
 func (t *fakeTiers) forgetAll() { t.memory.Forget(func(string) bool { return true }) }
@@ -146,7 +145,7 @@ func (s mapStore) Delete(ctx context.Context, prefix string) (int, error) {
 	return before - len(s.store), nil
 }
 
-// A fake must not be kinder than what it stands for: it passes the suite of the real stores.
+// A fake must not be more lenient than the real store: it passes the same suite.
 func TestFakeStoreConforms(t *testing.T) {
 	cachetest.Run(t, func(*testing.T) cache.Store {
 		return mapStore{fakeTiers: newFakeTiers(cache.NewPurges(cache.Generation{Epoch: 1}))}
@@ -161,8 +160,8 @@ type fakeOrigin struct {
 	onFetch  func(ctx context.Context, source string) (origin.Original, error)
 	version  string // an ETag of all originals; "" = they have none
 	asked    []origin.Validators
-	fresh    origin.Freshness                             // that is said where nothing has changed
-	onEnter  func(source string) (busy bool, wait func()) // the host has no room; nil = it always has
+	fresh    origin.Freshness                             // of the response that nothing has changed
+	onEnter  func(source string) (busy bool, wait func()) // busy = the host is at its limit
 }
 
 func (o *fakeOrigin) Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error) {
@@ -214,7 +213,7 @@ type fakeCodec struct {
 	mu          sync.Mutex
 	calls       int
 	images      int
-	stages      []variant.Stage // asked for, of each call
+	stages      []variant.Stage // requested, one for each call
 	originals   []variant.Original
 	onTransform func(ctx context.Context, specs []variant.Spec, emit emitFunc) error
 }
@@ -288,12 +287,12 @@ func wantKind(t *testing.T, err error, kind fault.Kind) {
 	}
 }
 
-// aged is an entry made d ago.
+// aged is an entry that was made d ago.
 func aged(d time.Duration) cache.Entry {
 	return cache.Entry{Body: []byte("old"), Meta: cache.Meta{Created: time.Now().Add(-d), Recipe: variant.Recipe, Attrs: map[string]string{}}}
 }
 
-// The names under which the store keeps facts of an entry, as the tests write them.
+// The attribute names of an entry in the store, as the tests write them.
 const (
 	stageAttr  = "stage"
 	viaAttr    = "via"
@@ -303,8 +302,8 @@ const (
 	hotStage   = "2"
 )
 
-// mastersBehind is of how many originals at a time masters are yet to be made.
+// mastersBehind is the number of originals for which masters may be pending at a time.
 const mastersBehind = 8
 
-// emitFunc takes what a Transformer makes.
+// emitFunc receives the results of a Transformer.
 type emitFunc = func(i int, img variant.Image, err error)

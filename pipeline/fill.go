@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// fill is the making of one absent variant, shared by everybody who wants it. ready is closed when the answer (or err)
-// is there, stored when the store's write ended as well: a viewer waits for the first, Warm for the second.
+// fill makes one absent variant, shared by all callers that want it. ready is closed when answer or err is set, stored
+// when the write to the store has ended too. A viewer waits for ready, Warm for stored.
 type fill struct {
 	table  *fills
 	name   fillName
@@ -24,50 +24,49 @@ type fill struct {
 	ready  chan struct{}
 	stored chan struct{}
 
-	// Written by the batch before ready is closed, read after it.
+	// Written by the batch before ready is closed, read after that.
 	answer Answer
 	err    error
-	// Why the answer is an old entry instead of a new one: a viewer is served by it, Warm is not. nil = it is none.
+	// Why answer is an old entry instead of a new one; nil = it is not. A viewer gets the old entry, Warm the failure.
 	failure error
-	// Written before stored is closed, read after it.
+	// Written before stored is closed, read after that.
 	storeErr error
-	// Guarded by being touched from the batch's goroutine alone.
+	// Used only by the batch's goroutine.
 	published bool
 	saving    bool
 }
 
-// fillName is what a fill is known by in the table. Callers share one only where their originals may come from the same
-// hosts.
+// fillName is a fill's key in the table. Callers share a fill only if their originals may come from the same hosts.
 type fillName struct {
 	key     string
 	within  reach.Hosts
-	refresh bool // it is not to be mistaken for the fill that just answered with the old entry
+	refresh bool // separate from the fill that just answered with the old entry
 }
 
-// batch is the fills that one run makes from one original.
+// batch is a group of fills that one run makes from one original.
 type batch struct {
 	source  string
-	within  reach.Hosts // that the original may come from
+	within  reach.Hosts // hosts from which the original may come
 	urgency *gate.Urgency
 	fills   []*fill
 	stage   variant.Stage
-	refresh bool   // remake although an entry exists
-	upgrade bool   // a refresh that only replaces a first-stage entry, by a smaller one
-	kept    bool   // that one was not larger; written before its fill is published
-	slot    func() // gives back a fetch slot that the batch was started with; nil = none, or it was taken
+	refresh bool   // make variants even if entries exist
+	upgrade bool   // a refresh that replaces only a first-stage entry
+	kept    bool   // the old entry was kept, the new one was not smaller; written before its fill is published
+	slot    func() // releases the fetch slot that the batch was started with; nil = none, or it was taken
 
 	// Guarded by the table's mutex.
-	wanted  int                // how many wait for one of its fills, or go on without waiting but want it all the same
-	callOff context.CancelFunc // ends its waiting; nil while it does not wait
-	dropped bool               // nobody wanted it any more while it waited
-	due     time.Time          // the latest deadline of the viewers who wait for it
-	key     string             // the id of the signing key that the first of them came with
-	viewed  bool               // there was one
-	paid    bool               // somebody who wants it may have it made
-	tolls   []Toll             // of those who were not asked yet; nobody is once it is paid
+	wanted  int                // callers that wait for one of its fills, or want it without waiting
+	callOff context.CancelFunc // cancels its wait; nil while it does not wait
+	dropped bool               // the last caller left while it waited
+	due     time.Time          // the latest deadline of its waiting viewers
+	key     string             // id of the first viewer's signing key
+	viewed  bool               // a viewer has joined
+	paid    bool               // a caller is allowed to have it made
+	tolls   []Toll             // tolls not asked yet; none is asked once paid is set
 }
 
-// order is what join is asked for: the variants of one source.
+// order is the argument of join: variants of one source.
 type order struct {
 	source  string
 	within  reach.Hosts
@@ -79,12 +78,12 @@ type order struct {
 	upgrade bool
 	due     time.Time // the viewer's deadline
 	key     string    // the id of the viewer's signing key
-	slot    func()    // handed to the batch, if one starts
-	toll    Toll      // nil = what is ordered may be made
+	slot    func()    // passed to the batch, if one starts
+	toll    Toll      // nil = no limit
 }
 
-// publish hands the answer to everybody who waits. Only the first call counts. A failed fill leaves the table before
-// anybody learns of it, so that a retry is a new try.
+// publish sets the answer for all waiting callers. Only the first call counts. A failed fill leaves the table before it
+// is published, so that a retry is a new try.
 func (f *fill) publish(a Answer, err error) {
 	if f.published {
 		return
@@ -107,25 +106,25 @@ func (f *fill) answered() bool {
 	}
 }
 
-// fills is the table of what is being made now.
+// fills is the table of running fills.
 //
 // Why a fill looks the key up again (pipeline.lookUp) although its caller just missed it:
 //  1. A looks up key K: miss.
-//  2. B, who makes K, stores it and leaves the table.
+//  2. B, which makes K, stores it and leaves the table.
 //  3. A joins K, finds no fill, and would make K once more: a second fetch, a second encode.
 //
 // With the look-up inside the fill, step 3 finds what step 2 stored.
 type fills struct {
-	trusted func() bool // whether what was made before now may be served without asking the store
+	trusted func() bool // reports whether entries made before now may be served without asking the store
 	mu      sync.Mutex
 	byName  map[fillName]*fill
 	running sync.WaitGroup
 	closed  bool
 }
 
-// join returns the fill of each key, starting one batch for those that nobody makes yet. led tells which are in that
-// batch; run is called in a goroutine of its own when there is any. A join raises the urgency of what it finds to its
-// own rank, and wants each fill until quit.
+// join returns the fill of each key, and starts one batch for keys that have no fill yet. led tells which fills are in
+// that batch. If there are any, run is called in a new goroutine. join raises the urgency of existing fills to the
+// order's rank, and counts the caller as waiting for each fill until quit.
 func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err error) {
 	b := &batch{
 		source: o.source, within: o.within, urgency: gate.At(o.rank), stage: o.stage, refresh: o.refresh, upgrade: o.upgrade,
@@ -139,7 +138,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 	for i, key := range o.keys {
 		name := fillName{key, o.within, o.refresh}
 		f := t.byName[name]
-		// As memory, it may be from before a purge.
+		// An answered fill, like memory, may be older than a purge.
 		if f == nil || o.rank == gate.Viewing && f.answered() && !t.trusted() {
 			f = &fill{table: t, name: name, key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
 			t.byName[name] = f
@@ -168,8 +167,8 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 	return all, led, nil
 }
 
-// work runs a batch and takes its fills out of the table. A panic becomes one internal fault for everybody who waits,
-// and never a crash of the process; so does a run that forgot to publish.
+// work runs a batch and removes its fills from the table. A panic, or a run that did not publish, becomes an internal
+// fault for all waiting callers. It never crashes the process.
 func (t *fills) work(b *batch, run func(*batch)) {
 	defer t.running.Done()
 	defer func() {
@@ -187,17 +186,17 @@ func (t *fills) work(b *batch, run func(*batch)) {
 	run(b)
 }
 
-// quit tells that somebody who joined f does not want it any more. A batch that nobody wants is dropped while it waits
-// for its original or for a worker; what a worker has begun ends by itself. Whoever joins while the last one quits
-// never gets a dropped fill:
-//  1. A's batch waits at a gate, and A is the only one who wants it.
-//  2. A hangs up and B asks for the same key. Both need the table's lock.
-//  3. B is first: join finds the fill and wants it too. A's quit finds B, and drops nothing.
-//  4. Or A is first: in one turn of the lock quit counts down to nobody, takes the fills out of the table and marks the
-//     batch. B's join finds no fill there and begins its own.
+// quit says that a caller that joined f no longer wants it. A batch that no caller wants is dropped while it waits for
+// its original or for a worker; once a worker has begun, it runs to its end. A caller that joins while the last one
+// quits never gets a dropped fill:
+//  1. A's batch waits at a gate, and A is the only caller that wants it.
+//  2. A hangs up and B requests the same key. Both need the table's lock.
+//  3. If B is first, join finds the fill and B wants it too. A's quit sees B and drops nothing.
+//  4. If A is first, quit counts down to zero, removes the fills from the table and marks the batch, all under one
+//     lock. B's join finds no fill and starts its own.
 //
-// Nor is a slot lost that the gate grants at that moment: acquire gives it back if it saw the end of its context first,
-// and else the batch does, which pass then tells that it was dropped.
+// A slot that the gate grants at that moment is not lost. If acquire sees the end of its context first, it gives the
+// slot back. Otherwise the batch does, because pass tells it that it was dropped.
 func (t *fills) quit(f *fill) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -207,7 +206,7 @@ func (t *fills) quit(f *fill) {
 	}
 }
 
-// drop calls a batch off. The lock is held.
+// drop cancels a batch. The lock is held.
 func (t *fills) drop(b *batch) {
 	b.dropped = true
 	t.forget(b)
@@ -216,7 +215,7 @@ func (t *fills) drop(b *batch) {
 	}
 }
 
-// forget takes a batch out of the table. The lock is held.
+// forget removes a batch from the table. The lock is held.
 func (t *fills) forget(b *batch) {
 	for _, f := range b.fills {
 		if t.byName[f.name] == f {
@@ -225,8 +224,7 @@ func (t *fills) forget(b *batch) {
 	}
 }
 
-// wait begins the part of a batch that quit may call off by ending its context. It is false where everybody has quit
-// already.
+// wait starts the part of a batch that quit may cancel by callOff. It returns false if every caller has already quit.
 func (t *fills) wait(b *batch, callOff context.CancelFunc) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -238,14 +236,14 @@ func (t *fills) wait(b *batch, callOff context.CancelFunc) bool {
 	return true
 }
 
-// due is the latest deadline of the viewers who wait for a batch, and the signing key that it is charged to.
+// due returns the latest deadline of the viewers that wait for a batch, and the signing key that it is charged to.
 func (t *fills) due(b *batch) (due time.Time, key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return b.due, b.key
 }
 
-// pass ends that part. It is false where the batch was dropped.
+// pass ends that part. It returns false if the batch was dropped.
 func (t *fills) pass(b *batch) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -253,13 +251,13 @@ func (t *fills) pass(b *batch) bool {
 	return !b.dropped
 }
 
-// leave takes a fill out of the table and tells those who wait for the store.
+// leave removes a fill from the table and wakes the callers that wait for the store.
 func (t *fills) leave(f *fill) {
 	t.remove(f)
 	close(f.stored)
 }
 
-// remove takes a fill out of the table, if it is still there and no other has taken its place.
+// remove removes a fill from the table, unless another fill has taken its place.
 func (t *fills) remove(f *fill) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -268,7 +266,7 @@ func (t *fills) remove(f *fill) {
 	}
 }
 
-// save runs write, which stores f's entry, beside the batch; f stays in the table until it ended.
+// save runs write, which stores f's entry, in a new goroutine. f stays in the table until write returns.
 func (t *fills) save(f *fill, write func() error) {
 	f.saving = true
 	t.running.Add(1)
@@ -284,7 +282,7 @@ func (t *fills) save(f *fill, write func() error) {
 	}()
 }
 
-// settled waits until nobody makes or stores key any more but to refresh it, or ctx ends.
+// settled waits until key is neither made nor stored by any fill that is not a refresh, or ctx ends.
 func (t *fills) settled(ctx context.Context, key string) error {
 	for f := t.making(key); f != nil; f = t.making(key) {
 		select {
@@ -296,7 +294,7 @@ func (t *fills) settled(ctx context.Context, key string) error {
 	return nil
 }
 
-// making is a fill of key that refreshes nothing; nil = there is none.
+// making returns a fill of key that is not a refresh; nil = there is none.
 func (t *fills) making(key string) *fill {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -308,7 +306,7 @@ func (t *fills) making(key string) *fill {
 	return nil
 }
 
-// spawn runs work in a goroutine that close waits for. It does nothing once close was called.
+// spawn runs work in a goroutine that close waits for. After close it does nothing.
 func (t *fills) spawn(work func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -317,7 +315,7 @@ func (t *fills) spawn(work func()) {
 	}
 }
 
-// close refuses new fills and waits until the running ones ended, or ctx.
+// close refuses new fills and waits until the running ones have ended, or ctx ends.
 func (t *fills) close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
@@ -342,11 +340,11 @@ func (t *fills) inFlight() int {
 	return len(t.byName)
 }
 
-// Toll is asked once, before the original is fetched, by a viewer's look-up that finds nothing: nil lets the variant be
-// made, an error is the viewer's answer. What is stored, or what somebody else has made, costs nothing.
+// Toll is called at most once for a viewer's miss, before the original is fetched. nil allows the variant to be made;
+// an error is the viewer's answer. It is not called for variants that are stored or that another caller has paid for.
 type Toll func() error
 
-// owe notes who may pay for a batch. One who need not pay frees all the others. The table's lock is held.
+// owe records a caller's toll for a batch. A caller without a toll pays for all. The table's lock is held.
 func (b *batch) owe(toll Toll) {
 	if toll == nil {
 		b.paid, b.tolls = true, nil
@@ -355,9 +353,9 @@ func (b *batch) owe(toll Toll) {
 	}
 }
 
-// collect asks those who want the batch until one of them may have it made, so that nobody is refused for another's
-// limit. Where none may, the batch leaves the table in the same turn of the lock in which that is found: whoever joined
-// before was asked, and whoever comes later begins a batch of their own.
+// collect calls the tolls of the batch's callers until one allows it, so that no caller is refused for another's limit.
+// If none does, the batch leaves the table under the lock under which that was found. So each caller that joined was
+// asked, and each later caller starts its own batch.
 func (t *fills) collect(b *batch) (err error) {
 	for {
 		t.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// answer judges an entry by its age: usable as a hit, usable as stale while it is remade, or too old (false).
+// answer classifies an entry by age: a hit, stale but usable while it is remade, or too old (false).
 func (p *Pipeline) answer(e cache.Entry, from variant.Provenance, tier string) (a Answer, usable bool) {
 	a = Answer{Entry: e, Outcome: Hit, Tier: tier}
 	a.Age = p.age(e.Meta)
@@ -22,7 +22,7 @@ func (p *Pipeline) answer(e cache.Entry, from variant.Provenance, tier string) (
 	} else if life == 0 {
 		return a, true
 	}
-	a.Age += from.Since // What was made from a master is as old as that.
+	a.Age += from.Since // A variant made from a master is at least as old as the master.
 	if a.Age <= life {
 		return a, true
 	}
@@ -30,27 +30,26 @@ func (p *Pipeline) answer(e cache.Entry, from variant.Provenance, tier string) (
 	return a, a.Over <= p.cfg.Revalidate
 }
 
-// age is how old an entry is by the calm clock, never negative.
+// age is the age of an entry by the calm clock, never negative.
 func (p *Pipeline) age(m cache.Meta) time.Duration { return max(p.clock.now().Sub(m.Created), 0) }
 
-// follow does what a viewer's hit calls for behind its answer: an entry that is stale or of an older recipe is remade,
-// one of the first stage upgraded, and a hot one made lighter.
+// follow starts the background work after a viewer's hit: it remakes an entry that is stale or of an older recipe,
+// upgrades one of the first stage, and sends a hot one to the slower encoder.
 func (p *Pipeline) follow(ref variant.Ref, key string, a Answer) {
-	// A stale entry past Revalidate is here because its origin failed a moment ago: asking again at once would not
-	// help.
+	// An entry past Revalidate is served only because its origin has just failed: do not ask it again at once.
 	stale := a.Outcome == Stale && a.Over <= p.cfg.Revalidate
 	outdated := a.Outcome == Hit && a.Entry.Recipe < variant.Recipe
 	switch {
 	case stale || outdated:
 		p.remake(ref, key)
-	case a.Outcome == Hit: // Whoever made it, or waited while it was made, has not come back yet.
+	case a.Outcome == Hit: // On a miss the viewer has not come back yet.
 		p.upgradeIfFirst(ref, key, a.Entry.Meta)
 		p.lightenIfHot(ref, key, a.Entry.Meta)
 	}
 }
 
-// remake makes an old entry anew. At most cfg.Remakes run at a time and more are not remembered: the next hit asks
-// again, so a new recipe never makes a cold fleet.
+// remake makes an old entry again. At most cfg.Remakes run at a time. Further ones are not queued: the next hit asks
+// again. So a new recipe never makes the caches of all instances cold.
 func (p *Pipeline) remake(ref variant.Ref, key string) {
 	if p.relief.now() > pressure.Normal {
 		p.parts.Observer.Remade("deferred")
@@ -75,7 +74,7 @@ func (p *Pipeline) remake(ref variant.Ref, key string) {
 		switch {
 		case all[0].err != nil:
 			p.parts.Observer.Remade("failed")
-		case all[0].answer.Outcome == Hit: // It was not made anew.
+		case all[0].answer.Outcome == Hit: // the origin said that it is unchanged
 			p.parts.Observer.Remade("renewed")
 		default:
 			p.parts.Observer.Remade("made")
@@ -83,16 +82,16 @@ func (p *Pipeline) remake(ref variant.Ref, key string) {
 	}()
 }
 
-// calm tells the time by which entries age. It is the wall clock, but where that jumps ahead it follows at no more than
-// twice the pace of time, so that a clock set wrong, or set right, does not make a whole store old at once; the restart
-// of the process ends that. Where the wall clock jumps back, so does this one: an entry from the future counts as new.
-// Safe for concurrent use.
+// calm is the clock for the age of entries. It is the wall clock, but after a jump ahead it follows at no more than
+// twice the pace of time. So a clock that is set wrong, or corrected, does not make the whole store stale at once. A
+// restart of the process ends that. When the wall clock jumps back, calm does too: an entry from the future counts as
+// new. Safe for concurrent use.
 type calm struct {
 	wall func() time.Time
 
 	mu   sync.Mutex
-	at   time.Time // when it was last asked, by the monotonic clock
-	told time.Time // what it said
+	at   time.Time // monotonic time of the last call
+	told time.Time // result of the last call
 }
 
 func newCalm(wall func() time.Time) *calm {
@@ -110,9 +109,9 @@ func (c *calm) now() time.Time {
 	return told
 }
 
-// recall notes the entry that there is of what is to be made anew.
+// recall records the existing entry of a fill that will be remade.
 func (r *run) recall(ctx context.Context, f *fill) *fill {
-	if e, tier, err := r.p.parts.Tiers.Lookup(ctx, f.key); err == nil { // Else it is made all the same.
+	if e, tier, err := r.p.parts.Tiers.Lookup(ctx, f.key); err == nil { // On an error the variant is made anyway.
 		if a, _, refused := r.p.answerTo(r.b.within, e, tier); refused == nil && a.Outcome != "" {
 			r.old[f] = a
 		}
@@ -120,8 +119,8 @@ func (r *run) recall(ctx context.Context, f *fill) *fill {
 	return f
 }
 
-// unless is the version of the original that the only variant to be made was made of before, if nothing but its age
-// speaks against that variant: where the original is still the same, there is nothing to be made.
+// unless returns the validators of the original from which the only variant of the run was made before, if its age is
+// the only reason to remake it. If the original is unchanged, nothing has to be made.
 func (r *run) unless() (v origin.Validators) {
 	if len(r.todo) != 1 || r.b.upgrade || r.todo[0].spec.HashType != "" {
 		return v
@@ -133,8 +132,8 @@ func (r *run) unless() (v origin.Validators) {
 	return origin.Kept(a.Entry.Attrs)
 }
 
-// renew publishes the entry that there is as if it were made now: its origin says that the original is the same. It
-// keeps the generation in which it was made, so that whatever was purged since stays so.
+// renew publishes the existing entry as new, because its origin says that the original is unchanged. The entry keeps
+// its generation, so that purges since then still apply.
 func (r *run) renew(ctx context.Context, f *fill) {
 	e := r.old[f].Entry
 	e.Created = r.p.parts.Now().UTC().Truncate(time.Second)

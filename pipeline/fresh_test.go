@@ -12,7 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Ensure an entry past its life is answered at once and remade behind, waited for, or used against a failing origin.
+// An entry past its lifetime is served at once and remade in the background, or waited for, or served because the
+// origin fails.
 func TestStale(t *testing.T) {
 	failing := func(context.Context, string) (origin.Original, error) {
 		return origin.Original{}, fault.New(fault.ConnectFailed, "test", "down", nil)
@@ -54,8 +55,8 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// An origin that answers with something else than a picture fails, whatever its status says: the old entry is answered
-// for as long as that is allowed. Nothing that comes of it is stored, and prewarm hears of the failure.
+// An origin that sends something other than a picture has failed, whatever its status: the old entry is served for as
+// long as that is allowed. Nothing of it is stored, and prewarm gets the failure.
 func TestAnOriginThatSendsNoPictureFails(t *testing.T) {
 	for kind, stale := range map[fault.Kind]bool{
 		fault.NotAnImage: true, fault.TruncatedSource: true, fault.DecodeFailed: true, fault.SourceError: true, fault.SourceForbidden: true,
@@ -66,7 +67,7 @@ func TestAnOriginThatSendsNoPictureFails(t *testing.T) {
 				r := newRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, time.Hour })
 				bad := fault.New(kind, "test", "not now", nil)
 				r.origin.onFetch = func(context.Context, string) (origin.Original, error) { return origin.Original{}, bad }
-				if kind == fault.DecodeFailed { // Only a worker finds that.
+				if kind == fault.DecodeFailed { // only a worker finds this
 					r.origin.onFetch = nil
 					r.codec.onTransform = func(context.Context, []variant.Spec, func(int, variant.Image, error)) error { return bad }
 				}
@@ -94,7 +95,7 @@ func TestAnOriginThatSendsNoPictureFails(t *testing.T) {
 	}
 }
 
-// A gone source does not hide behind an old entry: only failures that may pass do.
+// A source that is gone is reported despite an old entry: only temporary failures are covered by it.
 func TestStaleIsNoExcuseForGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.TTL = time.Hour })
@@ -107,7 +108,7 @@ func TestStaleIsNoExcuseForGone(t *testing.T) {
 	})
 }
 
-// An entry of an older recipe is served as it is and remade behind, a bounded number at a time.
+// An entry of an older recipe is served as it is and remade in the background, a limited number at a time.
 func TestOlderRecipeIsRemadeBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -133,7 +134,7 @@ func TestOlderRecipeIsRemadeBehind(t *testing.T) {
 	})
 }
 
-// Purge wins over a fill that began before it, whenever the fill's write lands.
+// A purge wins over a fill that began before it, whenever the fill's write arrives.
 func TestPurgeWinsOverRacingFill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -147,7 +148,7 @@ func TestPurgeWinsOverRacingFill(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-landing
-		go func() { close(purged) }() // Purge waits for the write.
+		go func() { close(purged) }() // Purge waits for the write
 		if _, err := r.Purge(t.Context(), Selector{Refs: refs(100)}); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +160,7 @@ func TestPurgeWinsOverRacingFill(t *testing.T) {
 	})
 }
 
-// What arrives after a purge does not join a fill from before it.
+// A request after a purge does not join a fill from before it.
 func TestPurgeDetachesRunningFills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -193,7 +194,7 @@ func TestPurgeDetachesRunningFills(t *testing.T) {
 	})
 }
 
-// The origin's Cache-Control counts only where it is honoured.
+// The origin's Cache-Control counts only with honour_origin.
 func TestHonourOrigin(t *testing.T) {
 	for _, honour := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -210,7 +211,7 @@ func TestHonourOrigin(t *testing.T) {
 	}
 }
 
-// Stat tells only of entries that Get would answer as fresh.
+// Stat returns only entries that Get would return as fresh.
 func TestStat(t *testing.T) {
 	r := newRig(t, func(c *Config, _ *Parts) { c.TTL = time.Hour })
 	r.tiers.store[ref(1).Key()] = aged(0)
@@ -222,7 +223,7 @@ func TestStat(t *testing.T) {
 	}
 }
 
-// Stat and Get say the same of an entry, also of one that is older than its bytes.
+// Stat and Get agree on an entry, also if it is older than its bytes.
 func TestStatIsGetWithoutTheBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.TTL = 3 * time.Hour })

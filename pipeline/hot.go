@@ -6,18 +6,18 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// scoreSlack is how far below its target a variant may score where its quality is measured.
+// scoreSlack is how far a measured score may be below its target.
 const scoreSlack = 0.5
 
-// Viewed counts that a viewer was sent all bytes of an entry. Once they are worth it, the next hit has the entry made
-// again by a slower encoder.
+// Viewed counts that a viewer was sent all bytes of an entry. Once there are enough views, the next hit has the entry
+// made again by a slower encoder.
 func (p *Pipeline) Viewed(key string, m cache.Meta) {
 	if h := p.parts.Heat; !h.View(key, m.ETag) {
 		h.Begin(key, m.ETag, p.breakEven(m))
 	}
 }
 
-// breakEven is the number of views after which the slower encoder pays for an entry.
+// breakEven is the number of views from which the slower encoder is worth its cost for an entry.
 func (p *Pipeline) breakEven(m cache.Meta) int {
 	if !lightens(m) {
 		return heat.Never
@@ -25,7 +25,7 @@ func (p *Pipeline) breakEven(m cache.Meta) int {
 	return p.parts.Heat.Needed(pixels(m), m.Size)
 }
 
-// views is how often an entry was seen, and after how many views it is worth the slower encoder; 0 = never.
+// views returns the number of views of an entry, and the number from which the slower encoder is worth it; 0 = never.
 func (p *Pipeline) views(key string, m cache.Meta) (views, needed int) {
 	views, needed = p.parts.Heat.Read(key, m.ETag)
 	if needed = min(needed, p.breakEven(m)); needed == heat.Never {
@@ -34,8 +34,8 @@ func (p *Pipeline) views(key string, m cache.Meta) (views, needed int) {
 	return views, needed
 }
 
-// lightens reports whether the slower encoder may make an entry smaller: a final AVIF whose score was measured, so that
-// the score of what replaces it can be held against it.
+// lightens reports whether the slower encoder may make an entry smaller: it is a final AVIF with a measured score, with
+// which the new score can be compared.
 func lightens(m cache.Meta) bool {
 	if m.ContentType != variant.AVIF.MediaType() || variant.StageOf(m.Attrs) != variant.StageFinal {
 		return false
@@ -48,14 +48,14 @@ func pixels(m cache.Meta) int64 {
 	return int64(f.Width) * int64(f.Height)
 }
 
-// lightenIfHot queues an entry that viewers asked for so often that it is worth a slower encoder.
+// lightenIfHot queues an entry with enough views for the slower encoder.
 func (p *Pipeline) lightenIfHot(ref variant.Ref, key string, m cache.Meta) {
 	if p.parts.Heat.Take(key) && lightens(m) {
 		p.improve(improvement{ref, key, variant.StageHot, m})
 	}
 }
 
-// tellQueued tells the meters that an entry waits to be made better, or was dropped.
+// tellQueued counts an entry that was queued for improvement, or dropped.
 func (p *Pipeline) tellQueued(i improvement, outcome string) {
 	if i.stage == variant.StageHot {
 		p.parts.Heat.Queued(i.key, i.from.ETag, outcome)
@@ -64,7 +64,7 @@ func (p *Pipeline) tellQueued(i improvement, outcome string) {
 	p.parts.Observer.Upgraded(outcome)
 }
 
-// tellImproved tells the meters what became of an entry that was queued. f is nil where it was not begun.
+// tellImproved counts the outcome of a queued entry. f is nil if its fill did not start.
 func (p *Pipeline) tellImproved(i improvement, f *fill, outcome string) {
 	if i.stage != variant.StageHot {
 		p.parts.Observer.Upgraded(outcome)
@@ -77,8 +77,8 @@ func (p *Pipeline) tellImproved(i improvement, f *fill, outcome string) {
 	p.parts.Heat.Done(i.key, i.from.ETag, outcome, r)
 }
 
-// lighter is the better one of a final entry and what the slower encoder made in its place: the smaller, unless that
-// falls short of the target by more than the final one does. The final one is not tried again.
+// lighter returns the better of a final entry and the one that the slower encoder made: the smaller one, unless its
+// score is further below the target than that of the final one. A final entry that is kept is not tried again.
 func lighter(final, hot cache.Entry) (e cache.Entry, kept bool) {
 	now, was := variant.DecodeFacts(hot.Attrs).Choice, variant.DecodeFacts(final.Attrs).Choice
 	if len(hot.Body) < len(final.Body) && hot.ContentType == final.ContentType &&

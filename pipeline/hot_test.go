@@ -16,8 +16,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// hotRig is a pipeline whose codec makes measured AVIF of one megapixel: of 80 bytes at the final stage, which are
-// worth the slower encoder at the third view, and of size bytes by that.
+// hotRig is a pipeline whose codec makes measured AVIF of one megapixel: 80 bytes at the final stage, and size bytes by
+// the slower encoder, which is worth its cost at the third view.
 type hotRig struct {
 	*upgradeRig
 	size     int
@@ -34,7 +34,7 @@ func (r *hotRig) Lightened(outcome string, spared int64) {
 	r.spared += spared
 }
 
-// breakEvenPrices make 80 bytes worth it at the third view.
+// With breakEvenPrices the slower encoder is worth its cost for 80 bytes at the third view.
 var breakEvenPrices = heat.Config{Hot: "on", PriceCPUHour: 0.04, PriceGB: 400}
 
 func newHotRig(t *testing.T, cfg heat.Config, change func(*Config, *Parts)) *hotRig {
@@ -63,7 +63,7 @@ func newHotRig(t *testing.T, cfg heat.Config, change func(*Config, *Parts)) *hot
 	return r
 }
 
-// view is a viewer who gets a picture and is sent all of it.
+// view is a viewer that requests a picture and is sent all of it.
 func (r *hotRig) view(t *testing.T, width int) Answer {
 	t.Helper()
 	return r.viewOf(t, avif(width))
@@ -80,7 +80,7 @@ func (r *hotRig) viewOf(t *testing.T, ref variant.Ref) Answer {
 	return a
 }
 
-// final makes the final entry of a width, as viewers do.
+// final makes the final entry of a width, as viewers' requests do.
 func (r *hotRig) final(t *testing.T, width int) {
 	t.Helper()
 	r.view(t, width)
@@ -90,7 +90,7 @@ func (r *hotRig) final(t *testing.T, width int) {
 	}
 }
 
-// tell compares what the slower encoder came to.
+// tell checks the outcomes of the slower encoder.
 func (r *hotRig) tell(t *testing.T, when string, want map[string]int, spared int64) {
 	t.Helper()
 	synctest.Wait()
@@ -101,8 +101,7 @@ func (r *hotRig) tell(t *testing.T, when string, want map[string]int, spared int
 	}
 }
 
-// What viewers were sent until it was worth it is made once more by the slower encoder when it is asked for again: not
-// before, and once.
+// A picture with enough views is made once more by the slower encoder at its next request: not earlier, and only once.
 func TestHotIsMadeAtBreakEven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHotRig(t, breakEvenPrices, nil)
@@ -114,7 +113,7 @@ func TestHotIsMadeAtBreakEven(t *testing.T) {
 			r.tell(t, "before", map[string]int{}, 0)
 		}
 		old := r.both(t, 1)
-		if a := r.view(t, 1); a.Entry.ETag != old.ETag { // This one asks for it.
+		if a := r.view(t, 1); a.Entry.ETag != old.ETag { // this view starts it
 			t.Error("somebody waited for the slower encoder")
 		}
 		r.tell(t, "asked again", map[string]int{"queued": 1, "made": 1}, 20)
@@ -135,7 +134,7 @@ func TestHotIsMadeAtBreakEven(t *testing.T) {
 	})
 }
 
-// Where it is off, or bytes cost nothing, or the score of the final one is not known, no view leads to anything.
+// No view starts the slower encoder if it is off, if bytes cost nothing, or if the score of the final entry is unknown.
 func TestHotIsNotMade(t *testing.T) {
 	off, free := breakEvenPrices, breakEvenPrices
 	off.Hot, free.PriceGB = "off", 0
@@ -159,8 +158,8 @@ func TestHotIsNotMade(t *testing.T) {
 	}
 }
 
-// What the slower encoder does not make smaller, or worse than may be, is kept, and not tried again: not after a
-// restart either.
+// If the slower encoder's result is not smaller, or its score is too low, the final entry is kept and not tried again,
+// not even after a restart.
 func TestHotNeverLargerNorWorse(t *testing.T) {
 	for name, change := range map[string]func(*hotRig){
 		"as large":         func(r *hotRig) { r.size = 80 },
@@ -191,7 +190,7 @@ func TestHotNeverLargerNorWorse(t *testing.T) {
 	}
 }
 
-// A final one that could not reach its target is replaced by a hot one that is no worse.
+// A final entry that missed its target is replaced by a hot one that is no worse.
 func TestHotIsHeldAgainstTheFinalOne(t *testing.T) {
 	entry := func(bytes int, score string) cache.Entry {
 		return cache.Entry{Body: make([]byte, bytes), Meta: cache.Meta{Attrs: map[string]string{scoreAttr: score, targetAttr: "70"}}}
@@ -206,7 +205,7 @@ func TestHotIsHeldAgainstTheFinalOne(t *testing.T) {
 	}
 }
 
-// A hot one waits as upgrades do, behind all of them, and while memory is short it is not begun.
+// Hot entries wait behind all upgrades. While memory is short, none starts.
 func TestHotIsBehindEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHotRig(t, breakEvenPrices, nil)
@@ -215,7 +214,7 @@ func TestHotIsBehindEverybody(t *testing.T) {
 			r.view(t, 1)
 		}
 		r.Relieve(pressure.NoPrewarm)
-		other := func(width int) variant.Ref { // A source of its own, so that nothing is shared.
+		other := func(width int) variant.Ref { // a source of its own, so that nothing is shared
 			v := avif(width)
 			v.Source = fmt.Sprint(v.Source, "?", width)
 			return v
@@ -223,7 +222,7 @@ func TestHotIsBehindEverybody(t *testing.T) {
 		for w := 2; w <= 4; w++ {
 			r.viewOf(t, other(w))
 		}
-		r.viewOf(t, other(2)) // The worker takes this one, and waits for memory with it.
+		r.viewOf(t, other(2)) // the worker takes this one and waits for memory with it
 		r.view(t, 1)
 		r.viewOf(t, other(3))
 		r.viewOf(t, other(4))
@@ -239,7 +238,7 @@ func TestHotIsBehindEverybody(t *testing.T) {
 	})
 }
 
-// A purge wins over the slower encoder; what is made anew is counted anew.
+// A purge wins over the slower encoder. The views of a new entry count from zero.
 func TestPurgeWinsOverHot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHotRig(t, breakEvenPrices, nil)
@@ -266,7 +265,7 @@ func TestPurgeWinsOverHot(t *testing.T) {
 	})
 }
 
-// What another instance has made by then is taken over, and nothing is fetched.
+// An entry that another instance has made meanwhile is used, and nothing is fetched.
 func TestHotOfAnotherInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHotRig(t, breakEvenPrices, nil)
@@ -288,13 +287,13 @@ func TestHotOfAnotherInstance(t *testing.T) {
 	})
 }
 
-// The queue's room is shared with upgrades: what is dropped is counted anew.
+// The queue is shared with upgrades. The views of a dropped entry count from zero.
 func TestHotIsDroppedWhereThereIsNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHotRig(t, breakEvenPrices, func(c *Config, _ *Parts) { c.UpgradeRoom = 1 })
 		r.final(t, 1)
 		r.Relieve(pressure.NoPrewarm)
-		for w := 2; w <= 3; w++ { // One is with the worker, one waits.
+		for w := 2; w <= 3; w++ { // one is with the worker, one waits
 			r.view(t, w)
 			r.view(t, w)
 		}
@@ -310,7 +309,7 @@ func TestHotIsDroppedWhereThereIsNoRoom(t *testing.T) {
 	})
 }
 
-// Peek tells how often an entry was seen, and when it is worth the slower encoder.
+// Peek returns how often an entry was viewed, and when the slower encoder is worth its cost.
 func TestPeekTellsViews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHotRig(t, breakEvenPrices, nil)
@@ -321,7 +320,7 @@ func TestPeekTellsViews(t *testing.T) {
 				t.Fatal(err)
 			}
 			views, needed := n, 3
-			if n >= 4 { // It was made at the fourth; that one saw the final one, and the others the hot one.
+			if n >= 4 { // made at the fourth view, which still got the final entry; later views got the hot one
 				views, needed = n-4, 0
 			}
 			if a.Views != views || a.Needed != needed {

@@ -11,8 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Known tells what Warm would find stored, and does no work: Present, or neither Present nor Err, or Err where the
-// store does not answer, or the caller may not have what it has. refs must be resolved.
+// Known reports what Warm would find in the store, without doing any work. Present is false if the entry is absent. Err
+// is set if the store fails, or if the caller may not have the entry. refs must be resolved.
 func (p *Pipeline) Known(ctx context.Context, refs []variant.Ref) []Warmed {
 	out := make([]Warmed, len(refs))
 	for i, ref := range refs {
@@ -22,16 +22,16 @@ func (p *Pipeline) Known(ctx context.Context, refs []variant.Ref) []Warmed {
 	return out
 }
 
-// KnownKey is Known for one key, whose original may have come from these hosts.
+// KnownKey is Known for one key, whose original may have come from the hosts in within.
 func (p *Pipeline) KnownKey(ctx context.Context, key string, within reach.Hosts) (present bool, err error) {
 	if cache.CheckKey(key) != nil {
-		return false, nil // Nothing can be stored there.
+		return false, nil // such a key cannot be stored
 	}
 	w := p.known(ctx, key, within)
 	return w.Present, w.Err
 }
 
-// known looks at the store.
+// known reads the entry's meta from the store.
 func (p *Pipeline) known(ctx context.Context, key string, within reach.Hosts) Warmed {
 	w := Warmed{Key: key}
 	m, err := p.parts.Store.Stat(ctx, key)
@@ -52,15 +52,15 @@ func (p *Pipeline) known(ctx context.Context, key string, within reach.Hosts) Wa
 	return w
 }
 
-// finder looks an entry up, as Tiers.Lookup does.
+// finder looks up an entry, as Tiers.Lookup does.
 type finder func(ctx context.Context, key string) (cache.Entry, string, error)
 
-// absenceLasts is how long the word of the store that it has no entry saves asking it again. Another instance may store
-// one meanwhile; then the variant is made twice, and the second write replaces the first.
+// absenceLasts is how long a miss in the store is remembered. If another instance stores the entry meanwhile, the
+// variant is made twice, and the second write replaces the first.
 const absenceLasts = time.Second
 
-// unlessKnownAbsent looks up what the store did not have at the time looked. Soon after, it asks only memory, which has
-// what this instance made in between.
+// unlessKnownAbsent returns a finder for keys that the store did not have at the time looked. For absenceLasts it reads
+// only memory, which has the entries that this instance made since.
 func (p *Pipeline) unlessKnownAbsent(looked time.Time) finder {
 	return func(ctx context.Context, key string) (cache.Entry, string, error) {
 		if p.parts.Now().Sub(looked) > absenceLasts {
@@ -73,7 +73,7 @@ func (p *Pipeline) unlessKnownAbsent(looked time.Time) finder {
 	}
 }
 
-// vouch is nil where this instance knows all purges: else what it finds in the store may be purged.
+// vouch returns nil if this instance knows all purges. Otherwise an entry found in the store may be purged.
 func (p *Pipeline) vouch() error {
 	if p.parts.Purges.Trusted() {
 		return nil
@@ -82,9 +82,9 @@ func (p *Pipeline) vouch() error {
 	return fault.New(fault.Overloaded, "pipeline.vouch", why, nil).After(retrySoon)
 }
 
-// Recall is Get for a caller that knows the Key and wants nothing but a hit of the memory tier. It is false for
-// everything that Get would do more for than answer: what is absent, stale, made by an older recipe, or to be queued
-// for its upgrade or the slower encoder; and for what Get would refuse.
+// Recall is Get for a caller that knows the key and wants only a hit in memory. It returns false if Get would do more
+// than answer (the entry is absent, stale, of an older recipe, or has to be queued for its upgrade or the slower
+// encoder), and if Get would refuse.
 func (p *Pipeline) Recall(key string, within reach.Hosts) (Answer, bool) {
 	e, ok := p.parts.Tiers.Recall(key)
 	if !ok || e.Recipe < variant.Recipe || isFirst(e.Meta) && p.upgrades.wants(key, within) || p.parts.Heat.Due(key) {
@@ -94,10 +94,10 @@ func (p *Pipeline) Recall(key string, within reach.Hosts) (Answer, bool) {
 	return a, usable && a.Outcome == Hit
 }
 
-// answerTo is answer for one who may have what comes from some hosts only. An entry beyond them is refused, and not
-// made anew: what the store has decides, until it is too old or purged. An entry that does not say where it came from
-// is as good as absent: it is from a version that did not keep that, and the one that replaces it will. The Answer is
-// zero where the caller may not have the entry.
+// answerTo is answer for a caller whose originals may come only from the hosts in within. An entry from other hosts is
+// refused and not made again: the stored entry decides until it is too old or purged. An entry without provenance
+// counts as absent; it is from an older version, and its replacement will have it. The Answer is zero if the caller may
+// not have the entry.
 func (p *Pipeline) answerTo(within reach.Hosts, e cache.Entry, tier string) (a Answer, usable bool, refused error) {
 	from := variant.DecodeProvenance(e.Attrs)
 	a, usable = p.answer(e, from, tier)

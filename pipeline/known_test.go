@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 )
 
-// Known looks at the store and does nothing else.
+// Known only reads the store.
 func TestKnown(t *testing.T) {
 	r := newRig(t, nil)
 	r.tiers.store[ref(2).Key()] = aged(0)
@@ -32,7 +32,7 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// failing is a store that does not answer.
+// failing is a store that returns errors.
 type failing struct{ cache.Store }
 
 func (failing) Stat(context.Context, string) (cache.Meta, error) {

@@ -21,7 +21,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// runner gives the function that makes a batch, detached from the life of the request that began it.
+// runner returns the function that makes a batch. Its context is detached from the request that started the batch.
 func (p *Pipeline) runner(ctx context.Context, find finder) func(*batch) {
 	ctx = context.WithoutCancel(ctx)
 	return func(b *batch) {
@@ -31,7 +31,7 @@ func (p *Pipeline) runner(ctx context.Context, find finder) func(*batch) {
 	}
 }
 
-// run makes the fills of a batch. It publishes every fill.
+// run makes the fills of a batch and publishes every one.
 func (p *Pipeline) run(ctx context.Context, b *batch, find finder) {
 	defer b.giveSlot()
 	r := &run{p: p, b: b, start: p.parts.Now()}
@@ -44,8 +44,8 @@ func (p *Pipeline) run(ctx context.Context, b *batch, find finder) {
 	}
 }
 
-// make makes what the look-up did not find: admit, fetch, accept, enter, begin, transform; deliver publishes and stores
-// each variant. An error stands for all that is to be made still.
+// make makes the fills that the look-up did not find: admit, fetch, accept, enter, begin, transform. deliver publishes
+// and stores each variant. An error applies to all fills in r.todo.
 func (r *run) make(ctx context.Context) error {
 	seat, err := r.admit()
 	if err != nil {
@@ -77,40 +77,40 @@ func (r *run) make(ctx context.Context) error {
 	return nil
 }
 
-// errUnwanted is what becomes of a batch that everybody has quit.
+// errUnwanted ends a batch for which no caller waits any more.
 var errUnwanted = fault.New(fault.Canceled, "pipeline.run", "nobody waits for the picture any more", context.Canceled)
 
-// takeSlot hands the fetch slot that came with the batch on to a caller who gives it back; nil where there is none, or
-// none any more.
+// takeSlot passes the batch's fetch slot to the caller, which must release it. It is nil if there was none or it was
+// taken before.
 func (b *batch) takeSlot() (slot func()) {
 	slot, b.slot = b.slot, nil
 	return slot
 }
 
-// giveSlot gives the fetch slot back that came with the batch, where nobody took it.
+// giveSlot releases the batch's fetch slot if it was not taken.
 func (b *batch) giveSlot() {
 	if slot := b.takeSlot(); slot != nil {
 		slot()
 	}
 }
 
-// run is the state of making one batch.
+// run is the state of one batch while it is made.
 type run struct {
 	p             *Pipeline
 	b             *batch
-	todo          []*fill // that are to be made
+	todo          []*fill // fills that must be made
 	start         time.Time
 	transformFrom time.Time
 	timings       Timings
-	generation    cache.Generation // in which the making began
-	from          fetch.Supply     // what is made from; zero before the fetch
-	with          Transformer      // what its seat at the transform gate gets
-	old           map[*fill]Answer // entries that are replaced: too old to be answered unless the origin fails
+	generation    cache.Generation // in which work on the batch began
+	from          fetch.Supply     // the original or master; zero before the fetch
+	with          Transformer      // Transformer or Aside, depending on the seat at the transform gate
+	old           map[*fill]Answer // entries to replace: too old to be served unless the origin fails
 	first         *cache.Entry     // the entry that an upgrade replaces
-	sentenced     bool             // the original is remembered as one of which nothing can be made
+	sentenced     bool             // the original is recorded as one from which nothing can be made
 }
 
-// lookUp publishes what the cache has and returns the fills that must be made.
+// lookUp publishes the entries that the cache has and returns the fills that must be made.
 func (r *run) lookUp(ctx context.Context, find finder) (todo []*fill) {
 	ctx, span := trace.Start(ctx, "lookup")
 	defer span.End("")
@@ -148,9 +148,8 @@ func (r *run) lookUp(ctx context.Context, find finder) (todo []*fill) {
 	return todo
 }
 
-// admit has those who want the batch pay for it, and refuses a viewer's batch early where it would wait for too long:
-// before its original is fetched, and not as long as others want what it makes. Background work waits as long as it
-// takes. The seat is booked at the transform gate.
+// admit asks the tolls of the batch. It refuses a viewer's batch early, before the original is fetched, if the viewer
+// would wait too long. Background work is never refused. The seat is booked at the transform gate.
 func (r *run) admit() (seat *gate.Piece, err error) {
 	p := r.p
 	if err := p.fills.collect(r.b); err != nil {
@@ -169,7 +168,7 @@ func (r *run) admit() (seat *gate.Piece, err error) {
 	return seat, p.transforms.Admit(seat)
 }
 
-// weighed is the batch's seat at the transform gate, by what is known by now.
+// weighed returns the batch's seat at the transform gate, weighed by what is known so far.
 func (r *run) weighed() *gate.Piece {
 	looks := slices.ContainsFunc(r.todo, func(f *fill) bool { return weight.Heavy(f.spec, r.from.Original) })
 	dear := r.p.transforms.Dear(r.b.source)
@@ -178,9 +177,9 @@ func (r *run) weighed() *gate.Piece {
 		Deadline: due, Source: r.b.source, Key: key}
 }
 
-// fetch gets what the fills are made from.
+// fetch gets the original or master from which the fills are made.
 func (r *run) fetch(ctx context.Context) (err error) {
-	// From before anything is read: what is made of it is purged by all that comes later.
+	// Read the generation before any byte: every later purge then covers the variants made from these bytes.
 	r.generation = r.p.parts.Purges.Now()
 	r.from, err = r.p.source.Get(ctx, fetch.Ask{
 		Source: r.b.source, Specs: specsOf(r.todo), Key: r.b.fills[0].key, Generation: r.generation,
@@ -199,9 +198,9 @@ func specsOf(todo []*fill) []variant.Spec {
 	return specs
 }
 
-// enter waits for a worker. release gives it back, and may be called again.
+// enter waits for a worker. release frees it, and may be called more than once.
 func (r *run) enter(ctx context.Context, booked *gate.Piece) (seat *gate.Piece, release func(), err error) {
-	r.b.urgency.Raise(gate.Warming) // An upgrade that has its original would only hold it, and fetch it again.
+	r.b.urgency.Raise(gate.Warming) // Otherwise an upgrade would hold its original in memory, or fetch it again.
 	since := r.p.parts.Now()
 	_, waiting := trace.Start(ctx, "queue")
 	r.p.transforms.Unbook(booked)
@@ -215,7 +214,7 @@ func (r *run) enter(ctx context.Context, booked *gate.Piece) (seat *gate.Piece, 
 	return seat, sync.OnceFunc(release), nil
 }
 
-// begin begins the work on a batch that somebody still wants, unless others found meanwhile that nothing comes of it.
+// begin starts the work on a batch that is still wanted, unless the original has been found to be unusable meanwhile.
 func (r *run) begin(seat *gate.Piece) error {
 	if err := r.judged(); err != nil {
 		return err
@@ -230,7 +229,7 @@ func (r *run) begin(seat *gate.Piece) error {
 	return nil
 }
 
-// transform makes the images, and delivers each as it is ready.
+// transform makes the variants and delivers each when it is ready.
 func (r *run) transform(ctx context.Context, release func()) {
 	todo, specs := r.todo, specsOf(r.todo)
 	making := r.beginMaster()
@@ -287,7 +286,7 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 			choose = lighter
 		}
 		a.Entry, r.b.kept = choose(*r.first, a.Entry)
-	} else if !a.NoStore { // Before publishing, so that whoever asks next finds it in memory.
+	} else if !a.NoStore { // before publishing, so that the next request finds it in memory
 		r.p.parts.Keeper.Remember(f.key, a.Entry, !viewer)
 	}
 	f.publish(a, nil)
@@ -309,7 +308,7 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	})
 }
 
-// fail publishes err, or the old entry where there is one and the failure may pass.
+// fail publishes err, or the old entry if there is one and the failure may be temporary.
 func (r *run) fail(todo []*fill, err error) {
 	if !r.transformFrom.IsZero() && r.from.Master != nil {
 		r.p.masters.Distrust(r.b.fills[0].key, err)
@@ -335,7 +334,7 @@ func (r *run) fail(todo []*fill, err error) {
 	}
 }
 
-// filled is how long a fill took, for the meters.
+// filled returns the durations of a fill for the metrics.
 func (t Timings) filled(f *fill, format variant.Format) metrics.Fill {
 	return metrics.Fill{
 		Format: string(format), Class: f.spec.Class.String(),
@@ -343,9 +342,9 @@ func (t Timings) filled(f *fill, format variant.Format) metrics.Fill {
 	}
 }
 
-// mayPass reports whether a failure may pass by itself, so that an old entry is the better answer: it is retryable, or
-// the origin answered with a page, with nothing, or with a broken picture, as origins do while they fail. That the
-// source is gone is no such failure.
+// mayPass reports whether a failure may be temporary, so that an old entry is the better answer: the fault is
+// retryable, or the origin sent an HTML page, an empty body or a broken image, as failing origins do. A source that is
+// gone is not temporary.
 func mayPass(err error) bool {
 	switch k := fault.KindOf(err); k {
 	case fault.NotAnImage, fault.TruncatedSource, fault.DecodeFailed:
@@ -355,7 +354,7 @@ func mayPass(err error) bool {
 	}
 }
 
-// save stores an entry unless its source was purged since its making began.
+// save stores an entry unless its source was purged after work on it began.
 func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, wait bool) error {
 	save := p.parts.Keeper.SaveBehind
 	if wait {
@@ -368,8 +367,9 @@ func (p *Pipeline) save(ctx context.Context, key string, e cache.Entry, wait boo
 	return err
 }
 
-// logStore logs a failure of the store: nobody waits for a write behind an answer, so no door would. Unknown is a miss
-// for a reader, and what the cache decided itself (to give the store a rest, to drop a write) is counted there.
+// logStore logs a failure of the store. No caller waits for a write after the answer, so nothing else would log it.
+// Errors that the cache caused itself (an open breaker, a dropped write) are counted there and not logged here;
+// for a reader such an error is a miss.
 func (p *Pipeline) logStore(msg, key string, err error) {
 	if errors.Is(err, cache.ErrMiss) || errors.Is(err, cache.ErrUnavailable) || errors.Is(err, cache.ErrPending) || errors.Is(err, cache.ErrPurged) {
 		return
@@ -377,7 +377,7 @@ func (p *Pipeline) logStore(msg, key string, err error) {
 	p.parts.Log.Warn(msg, "key", key, "error", err)
 }
 
-// failure is how a step's span ends. What was not there, or was purged meanwhile, is no failure.
+// failure returns the result of a step's span. A miss or a purge is not a failure.
 func failure(err error) string {
 	if errors.Is(err, cache.ErrMiss) || errors.Is(err, cache.ErrPurged) {
 		return ""
@@ -385,7 +385,7 @@ func failure(err error) string {
 	return string(fault.KindOf(err))
 }
 
-// entry wraps an image for the cache.
+// entry makes a cache entry of an image.
 func (r *run) entry(img variant.Image) cache.Entry {
 	sum := sha256.Sum256(img.Body)
 	attrs := variant.Facts{Image: img, SourceBytes: r.from.Bytes(), Provenance: r.from.From}.Encode()

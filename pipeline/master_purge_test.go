@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A purge wins over a master that is being made, over a variant that is being made from one, and keeps a fill that
-// begins while it deletes from reading what it is about to delete.
+// A purge wins over a master and over a variant that are being made. A fill that starts while the purge deletes does
+// not read what is about to be deleted.
 func TestPurgeOfAMaster(t *testing.T) {
 	for _, when := range []string{"while it is made", "while it is read", "while it is deleted"} {
 		t.Run(when, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestPurgeOfAMaster(t *testing.T) {
 					synctest.Wait()
 					get()
 					synctest.Wait()
-					// What is made now is written when the purge has ended, and its original is kept until then.
+					// This variant is written when the purge has ended, and its original is kept until then.
 					if fetches, _ := r.origin.counts(); fetches != 2 {
 						t.Errorf("got %d fetches, want one anew while the purge deletes", fetches)
 					}
@@ -80,7 +80,7 @@ func TestPurgeOfAMaster(t *testing.T) {
 	}
 }
 
-// A reading that was shared before a purge is not shared after it, although it goes on.
+// A read shared before a purge is not shared after it, although it is still running.
 func TestPurgeEndsSharedReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, nil)

@@ -16,7 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// masterRig is a rig that keeps masters of 2000 pixels and counts what becomes of them.
+// masterRig is a rig that keeps masters of 2000 pixels and counts their outcomes.
 func masterRig(t *testing.T, change func(*Config, *Parts)) (*rig, *masterCount) {
 	count := &masterCount{by: map[string]int{}}
 	return newRig(t, func(c *Config, p *Parts) {
@@ -49,7 +49,7 @@ func (c *masterCount) want(t *testing.T, outcome string, want int) {
 	}
 }
 
-// mustGet gets a variant and waits until everything behind its answer is done.
+// mustGet gets a variant and waits until the work after its answer is done.
 func (r *rig) mustGet(t *testing.T, v variant.Ref) Answer {
 	t.Helper()
 	a, err := r.Get(t.Context(), v)
@@ -67,8 +67,8 @@ func (r *rig) wantFetches(t *testing.T, want int) {
 	}
 }
 
-// The first variant of an original leaves a master, and the next ones are made from it: without a fetch, as of the
-// original, and with the master in the store alone.
+// The first variant of an original leaves a master. The next ones are made from it without a fetch, with the facts of
+// the original, and the master is only in the store.
 func TestMasterServesTheNextVariant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, nil)
@@ -98,7 +98,7 @@ func TestMasterServesTheNextVariant(t *testing.T) {
 	})
 }
 
-// A viewer has the answer before the master is begun, whose making stands behind other viewers.
+// A viewer gets the answer before the master is begun. Making the master waits behind other viewers.
 func TestMasterBehindTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
@@ -124,7 +124,7 @@ func TestMasterBehindTheAnswer(t *testing.T) {
 	})
 }
 
-// Warm has the master made in the call that makes the variants, and a second batch of other widths fetches nothing.
+// Warm makes the master in the call that makes the variants, and a second batch with other widths fetches nothing.
 func TestMasterInTheCallOfWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, nil)
@@ -148,7 +148,7 @@ func TestMasterInTheCallOfWarm(t *testing.T) {
 	})
 }
 
-// What the master cannot give as well as the original is made from the original.
+// Variants that the master cannot serve as well as the original are made from the original.
 func TestMasterTooSmall(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*variant.Spec)
@@ -188,7 +188,7 @@ func TestMasterTooSmall(t *testing.T) {
 	}
 }
 
-// An original that is gone goes on as far as its master serves, until it is purged.
+// If an original is gone, its master serves what it can until it is purged.
 func TestMasterOfAGoneOriginal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, nil)
@@ -215,8 +215,8 @@ func TestMasterOfAGoneOriginal(t *testing.T) {
 	})
 }
 
-// A master past its life is no reason not to ask the origin, but stands in for one that fails, as an old entry does;
-// and what is made from a master is as old as that.
+// With a master past its lifetime the origin is asked. The master serves if the origin fails, as an old entry does. A
+// variant made from a master is as old as the master.
 func TestMasterGrowsOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 2*time.Hour })
@@ -224,7 +224,7 @@ func TestMasterGrowsOld(t *testing.T) {
 		time.Sleep(40 * time.Minute)
 		r.mustGet(t, ref(200))
 		r.wantFetches(t, 1)
-		time.Sleep(40 * time.Minute) // The master, and with it the second variant, are 80 minutes old.
+		time.Sleep(40 * time.Minute) // the master and the second variant are 80 minutes old
 		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
 			return origin.Original{}, fault.New(fault.SourceNotFound, "test", "gone", nil)
 		}
@@ -248,7 +248,7 @@ func TestMasterGrowsOld(t *testing.T) {
 	})
 }
 
-// A master that no worker can read is removed, and one of an older recipe is replaced by the next fill that fetches.
+// A master that no worker can read is removed. One of an older recipe is replaced by the next fill that fetches.
 func TestBadMasters(t *testing.T) {
 	for _, kind := range []fault.Kind{fault.Poison, fault.DecodeFailed} {
 		synctest.Test(t, func(t *testing.T) {
@@ -274,7 +274,8 @@ func TestBadMasters(t *testing.T) {
 	}
 }
 
-// No master is made of what must not be kept, of animations, and of more originals at a time than may be held for it.
+// No master is made of originals that must not be stored, of animations, or of more originals at a time than may be
+// held.
 func TestNoMaster(t *testing.T) {
 	for name, tt := range map[string]struct {
 		original origin.Original
@@ -297,7 +298,7 @@ func TestNoMaster(t *testing.T) {
 	t.Run("too many", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 2 })
-			hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing)) // The other slot is kept for viewers.
+			hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing)) // the other one is reserved for viewers
 			for i := range mastersBehind + 3 {
 				if _, err := r.Get(t.Context(), other(i)); err != nil {
 					t.Error(err)
@@ -313,12 +314,12 @@ func TestNoMaster(t *testing.T) {
 	})
 }
 
-// Whoever closes does not wait for masters that have not begun.
+// Close does not wait for masters that have not begun.
 func TestCloseForgetsMasters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 2 })
 		one, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Viewing))
-		if _, err := r.Get(t.Context(), ref(100)); err != nil { // One slot is kept for viewers now.
+		if _, err := r.Get(t.Context(), ref(100)); err != nil { // one slot is now reserved for viewers
 			t.Fatal(err)
 		}
 		start := time.Now()
@@ -343,7 +344,7 @@ func TestWithoutMasters(t *testing.T) {
 	})
 }
 
-// A master is made once of a download, however many fills shared it.
+// One download gives at most one master, however many fills shared it.
 func TestMasterOncePerDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })

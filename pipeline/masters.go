@@ -11,10 +11,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TierMaster is the tier of an answer that was made from its original's master.
+// TierMaster is the tier of an answer that was made from a master.
 const TierMaster = master.Tier
 
-// newMasters makes the source that reads masters before it asks next.
+// newMasters returns the source that reads masters before it asks p.source.
 func newMasters(p *Pipeline, cfg Config) *master.Source {
 	return master.New(cfg.Masters, master.Parts{
 		Next: p.source, Read: p.parts.Tiers.Read, Remove: p.parts.Store.Delete, Age: p.age, Purges: p.parts.Purges,
@@ -27,8 +27,8 @@ func newMasters(p *Pipeline, cfg Config) *master.Source {
 	})
 }
 
-// beginMaster begins the master that is made along with what nobody waits for: that spares a decode, and the variants
-// are made from it.
+// beginMaster starts a master in the same transform, if no viewer waits for the batch. That saves a decode, and the
+// variants are made from the master.
 func (r *run) beginMaster() *master.Making {
 	if r.b.urgency.Present() == gate.Viewing {
 		return nil
@@ -36,7 +36,7 @@ func (r *run) beginMaster() *master.Making {
 	return r.spare()
 }
 
-// spare begins the master that the original at hand is to have and has not; nil = there is nothing to make.
+// spare starts the missing master of the original; nil = there is nothing to make.
 func (r *run) spare() *master.Making {
 	if r.p.masters == nil || r.p.relief.now() > pressure.Normal {
 		return nil
@@ -44,8 +44,8 @@ func (r *run) spare() *master.Making {
 	return r.p.masters.Begin(r.from, r.b.fills[0].key)
 }
 
-// leaveMaster makes the master behind the answers that were made from the original: in background work's line, and not
-// at all where that comes to no end.
+// leaveMaster makes the master after the answers that were made from the original. It waits with the background work,
+// and is dropped if its turn does not come.
 func (r *run) leaveMaster(ctx context.Context) {
 	p, making := r.p, r.spare()
 	if making == nil {
@@ -65,7 +65,7 @@ func (r *run) leaveMaster(ctx context.Context) {
 		func(_ int, img variant.Image, err error) { making.Made(img, err) })
 }
 
-// masterSaver stores a master that was made.
+// masterSaver returns the function that stores a master.
 func (r *run) masterSaver(ctx context.Context) func(key string, img variant.Image) error {
 	return func(key string, img variant.Image) error {
 		e := r.entry(img)

@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A panic in any part of a fill, from any door, is one internal fault, and every slot comes back: there is only one of
-// each here, and the next fill gets it.
+// A panic in any part of a fill becomes one internal fault, and every slot is released: there is only one of each here,
+// and the next fill gets it.
 func TestPanicsLoseNoSlot(t *testing.T) {
 	doors := map[string]func(*testing.T, *rig) error{
 		"viewer": func(t *testing.T, r *rig) error {
@@ -22,7 +22,7 @@ func TestPanicsLoseNoSlot(t *testing.T) {
 			return err
 		},
 		"prewarm": func(t *testing.T, r *rig) (err error) {
-			defer func() { // What the store does to Warm itself is for its caller to catch.
+			defer func() { // a panic of the store in Warm itself is for its caller to catch
 				if p := recover(); p != nil {
 					err = fault.New(fault.Internal, "", "", nil)
 				}
@@ -65,7 +65,7 @@ func TestPanicsLoseNoSlot(t *testing.T) {
 					healthy := r.parts.Store
 					sabotage(r)
 					switch err := ask(t, r); {
-					case err == nil: // What is behind the answer failed, or nothing came of an upgrade.
+					case err == nil: // the failure was after the answer, or an upgrade had no result
 					case fault.KindOf(err) != fault.Internal && name != "store":
 						t.Errorf("got %v, want an internal fault", err)
 					}
@@ -88,7 +88,7 @@ func TestPanicsLoseNoSlot(t *testing.T) {
 	}
 }
 
-// nothingHeld fails the test where a slot, a booking, an original or a fill is held although nothing runs.
+// nothingHeld fails the test if a slot, a booking, an original or a fill is held although nothing runs.
 func nothingHeld(t *testing.T, r *rig) {
 	t.Helper()
 	for _, g := range []*gate.Gate{r.originals.Gate(), r.transforms} {
@@ -107,7 +107,7 @@ func nothingHeld(t *testing.T, r *rig) {
 	}
 }
 
-// badStore panics where entries are read from it.
+// badStore panics when entries are read.
 type badStore struct{ cache.Store }
 
 func (badStore) Get(context.Context, string) (cache.Entry, error) { panic("boom") }

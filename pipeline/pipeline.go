@@ -1,4 +1,4 @@
-// Package pipeline turns a Ref into bytes, and makes each variant once at a time.
+// Package pipeline returns the variant of a Ref, and makes each variant only once at a time.
 package pipeline
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Outcome says what a look-up met.
+// Outcome is the result of a look-up.
 type Outcome string
 
-// The outcomes. Collapsed is a miss that joined a fill somebody else had begun.
+// The outcomes. Collapsed is a miss that joined a running fill.
 const (
 	Hit       Outcome = "hit"
 	Stale     Outcome = "stale"
@@ -29,102 +29,103 @@ const (
 	Collapsed Outcome = "collapsed"
 )
 
-// Timings is how long each phase of an answer took; 0 = the phase was not needed. A collapsed answer has those of its
-// fill. Probe is the part of Transform in which the picture was looked at for its quality, CPU the processor time that
-// Transform took.
+// Timings is how long each phase took; 0 = the phase was not needed. A collapsed answer has the timings of its fill.
+// Probe is the part of Transform in which the picture was examined for its quality. CPU is the processor time of
+// Transform.
 type Timings struct{ Lookup, Queue, Fetch, Transform, Probe, CPU time.Duration }
 
-// Answer is a variant and how it was come by. Entry is shared and immutable.
+// Answer is a variant and how it was found. Entry is shared and immutable.
 type Answer struct {
 	Entry   cache.Entry
 	Outcome Outcome
-	Tier    string        // memory or store for hits, master for what was made from one, else ""
+	Tier    string        // memory or store for hits, master for variants made from a master, else ""
 	Age     time.Duration // of the entry
-	Over    time.Duration // stale: how long past its life the entry is
+	Over    time.Duration // stale: how long the entry is past its lifetime
 	Timings Timings
-	NoStore bool // the origin forbids keeping it and cache.honour_origin is set
-	Views   int  // that this instance counted of it lately; by Peek alone
-	Needed  int  // after how many views it is worth a slower encoder; 0 = never. By Peek alone
+	NoStore bool // the origin forbids storing it and cache.honour_origin is set
+	Views   int  // recent views counted by this instance; set by Peek only
+	Needed  int  // views from which a slower encoder is worth its cost; 0 = never. Set by Peek only
 }
 
-// Transformer makes images, or the master, of one original at the stage asked for. Each spec is emitted as it is ready,
-// at most once and from one goroutine; a non-nil error stands for every spec that was not emitted. Implemented by
-// transform.Pool.
+// Transformer makes variants, or the master, of one original at the requested stage. It emits each spec as soon as it
+// is ready, at most once and from one goroutine. A non-nil error applies to every spec that was not emitted.
+// Implemented by transform.Pool.
 type Transformer interface {
 	Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error
 }
 
-// Tiers is the cache as the pipeline reads it. Implemented by cache.Tiered.
+// Tiers is the pipeline's read access to the cache. Implemented by cache.Tiered.
 type Tiers interface {
-	// Lookup reads memory, then the store under its own short budget. An error other than cache.ErrMiss means unknown.
+	// Lookup reads memory, then the store within its own short timeout. An error other than cache.ErrMiss means
+	// unknown.
 	Lookup(ctx context.Context, key string) (cache.Entry, string, error)
 	Stat(ctx context.Context, key string) (cache.Meta, string, error)
-	// Read reads the store alone, under the budget of Lookup, and keeps nothing in memory.
+	// Read reads only the store, with the timeout of Lookup, and keeps nothing in memory.
 	Read(ctx context.Context, key string) (cache.Entry, error)
-	// Recall reads memory only.
+	// Recall reads only memory.
 	Recall(key string) (cache.Entry, bool)
-	// Forget drops from memory what matches and is purged already.
+	// Forget drops matching entries that are already purged from memory.
 	Forget(match func(key string) bool) int
 }
 
-// Keeper is the cache as the pipeline writes it. Implemented by cache.Tiered.
+// Keeper is the pipeline's write access to the cache. Implemented by cache.Tiered.
 type Keeper interface {
-	// Remember keeps an entry in memory; background entries do not push out what viewers read.
+	// Remember keeps an entry in memory; background entries do not displace entries that viewers read.
 	Remember(key string, e cache.Entry, background bool)
-	// Save writes to the store and waits for its turn; SaveBehind gives up where too much is pending. What was purged
-	// since its making began is cache.ErrPurged.
+	// Save waits for its turn and writes to the store; SaveBehind gives up if too much is pending. Both return
+	// cache.ErrPurged if the entry was purged after work on it began.
 	Save(ctx context.Context, key string, e cache.Entry) error
 	SaveBehind(ctx context.Context, key string, e cache.Entry) error
 }
 
-// Observer learns what the pipeline does. Implemented by metrics.Metrics. Safe for concurrent use.
+// Observer is told what the pipeline does. Implemented by metrics.Metrics. Safe for concurrent use.
 type Observer interface {
 	Refused(gate string)
-	// Filled is called for each variant that was made, and for each that could not be.
+	// Filled is called for each variant that was made or failed.
 	Filled(f metrics.Fill)
 	Remade(outcome string)
-	// Upgraded is called for each entry that an upgrade was asked for (queued or dropped) and for each that left the
-	// queue: made, kept (the first stage was not larger), present (another instance made it), gone (purged meanwhile)
-	// or failed.
+	// Upgraded is called for each entry whose upgrade was requested (queued or dropped) and for each that left the
+	// queue: made, kept (the new one was not smaller), present (another instance made it), gone (purged meanwhile) or
+	// failed.
 	Upgraded(outcome string)
 	// Mastered is called for each fill that was made from a master (used), and for each master that was made, failed,
-	// or was dropped because too much else was to be done.
+	// or was dropped because of too much other work.
 	Mastered(outcome string)
 }
 
-// Parts is what a Pipeline is made of.
+// Parts are the dependencies of a Pipeline.
 type Parts struct {
 	Tiers       Tiers
 	Keeper      Keeper
-	Store       cache.Store // the durable tier itself, guarded by Purges: what Warm trusts
+	Store       cache.Store // the durable tier itself, guarded by Purges; Warm relies on it
 	Purges      *cache.Purges
-	PurgeLog    PurgeLog // of an instance alone; nil = its purges are forgotten with the process
+	PurgeLog    PurgeLog // of a single instance; nil = its purges are lost when the process ends
 	Fetcher     fetch.Fetcher
 	Transformer Transformer
-	Aside       Transformer   // makes what is heavy beside light pictures, in workers that do not hold them up; nil = Transformer
+	Aside       Transformer   // makes heavy variants in workers that light ones do not need; nil = Transformer
 	Observer    Observer      // nil = none
-	Heat        *heat.Counter // of viewers' answers; nil = nothing is counted, nor made by the slower encoder
+	Heat        *heat.Counter // of viewers' answers; nil = no views are counted and the slower encoder is not used
 	Log         *slog.Logger
 	Now         func() time.Time // nil = time.Now
 }
 
-// Pipeline answers Refs. Safe for concurrent use.
+// Pipeline returns variants for Refs. Safe for concurrent use.
 type Pipeline struct {
 	cfg        Config
 	parts      Parts
 	fills      fills
 	originals  *fetch.Group[origin.Original]
-	source     fetch.Source   // of what variants are made from
-	masters    *master.Source // nil = none are kept
+	source     fetch.Source   // of originals or masters
+	masters    *master.Source // nil = no masters
 	verdicts   verdicts
 	transforms *gate.Gate
 	remakes    chan struct{}
 	upgrades   upgrades
 	relief     *relief
-	clock      *calm // by which entries age
+	clock      *calm // for the age of entries
 }
 
-// New makes a Pipeline.
+// New returns a Pipeline.
 func New(cfg Config, parts Parts) (*Pipeline, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -164,7 +165,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	return p, nil
 }
 
-// fetch gets an original, unless it is known to be costly.
+// fetch downloads an original, unless it is known to be costly.
 func (p *Pipeline) fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, func(), error) {
 	if err := p.verdicts.known(source, lim.Within); err != nil {
 		return origin.Original{}, nil, err
@@ -173,20 +174,20 @@ func (p *Pipeline) fetch(ctx context.Context, source string, lim origin.Limits) 
 	return o, o.Release, err
 }
 
-// Get returns the variant as soon as its bytes exist: from memory, from the store, or freshly made. ref must be
-// resolved. What came through a host beyond ref.Within is refused: source_not_allowed. The caller's ctx bounds its own
-// waiting only: the work it began goes on for the others, and also for nobody once a worker has it.
+// Get returns the variant as soon as its bytes exist: from memory, from the store, or newly made. ref must be resolved.
+// A variant whose original came through a host outside ref.Within is refused with source_not_allowed. ctx bounds only
+// this caller's wait. The work continues for other callers, and without any caller once a worker has it.
 func (p *Pipeline) Get(ctx context.Context, ref variant.Ref) (Answer, error) {
 	return p.GetFor(ctx, ref, Viewer{})
 }
 
-// Viewer is who asks for a variant.
+// Viewer describes the client that requests a variant.
 type Viewer struct {
-	Key  string // the id of the signing key of their URL: what is made for them is charged to it
-	Toll Toll   // it is only made if this agrees; nil always does
+	Key  string // id of the key that signed the URL; the work is charged to it
+	Toll Toll   // is asked before the variant is made; nil = no limit
 }
 
-// GetFor is Get for a viewer of whom something is known.
+// GetFor is Get with information about the viewer.
 func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, who Viewer) (Answer, error) {
 	key := ref.Key()
 	if e, ok := p.parts.Tiers.Recall(key); ok {
@@ -208,7 +209,7 @@ func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, who Viewer) (Ans
 	f := all[0]
 	if !led[0] {
 		_, span := trace.Start(ctx, "lookup")
-		span.Set("shared", "true") // Whoever began to make it records the rest.
+		span.Set("shared", "true") // The caller that started the fill records the rest.
 		defer span.End("")
 	}
 	select {
@@ -228,12 +229,12 @@ func (p *Pipeline) GetFor(ctx context.Context, ref variant.Ref, who Viewer) (Ans
 	return a, nil
 }
 
-// orderOf orders one variant.
+// orderOf returns the order for one variant.
 func (p *Pipeline) orderOf(ref variant.Ref, key string) order {
 	return order{source: ref.Source, within: ref.Within, keys: []string{key}, specs: []variant.Spec{ref.Spec}}
 }
 
-// due is until when a viewer waits.
+// due is the time until which a viewer waits.
 func (p *Pipeline) due(ctx context.Context) time.Time {
 	if d, ok := ctx.Deadline(); ok {
 		return d
@@ -241,8 +242,8 @@ func (p *Pipeline) due(ctx context.Context) time.Time {
 	return time.Now().Add(p.cfg.FillTimeout)
 }
 
-// Peek returns the variant if memory or the store has it, and not_cached otherwise, or source_not_allowed where it is
-// beyond ref.Within. It never fetches or transforms.
+// Peek returns the variant if memory or the store has it. Otherwise it returns not_cached, or source_not_allowed if the
+// variant is outside ref.Within. It never fetches or transforms.
 func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 	start := p.parts.Now()
 	if e, tier, err := p.parts.Tiers.Lookup(ctx, ref.Key()); err == nil {
@@ -259,9 +260,9 @@ func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 	return Answer{}, fault.New(fault.NotCached, "pipeline.Peek", "the variant is not in the cache", nil)
 }
 
-// Stat is the hit that Get would give, without its bytes: from memory, else by one look at the store. It returns
-// cache.ErrMiss when there is none, or one too old to be answered. Like Get it counts as a viewer's hit, after which
-// the entry may be remade.
+// Stat returns the hit that Get would return, without its bytes: from memory, else with one request to the store. It
+// returns cache.ErrMiss if there is no entry or it is too old. Like Get it counts as a viewer's hit, after which the
+// entry may be remade.
 func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (Answer, error) {
 	key := ref.Key()
 	m, tier, err := p.parts.Tiers.Stat(ctx, key)
@@ -279,18 +280,17 @@ func (p *Pipeline) Stat(ctx context.Context, ref variant.Ref) (Answer, error) {
 	return a, nil
 }
 
-// Close refuses new fills, forgets the upgrades that wait, and waits until running fills are made and stored, or ctx
-// ends.
+// Close refuses new fills and drops waiting upgrades. It returns when running fills are made and stored, or ctx ends.
 func (p *Pipeline) Close(ctx context.Context) error {
 	p.upgrades.end()
 	return p.fills.close(ctx)
 }
 
-// Load tells how busy the pipeline is. TransformHeld of those that wait could have a slot, if their source or key had
-// not its share.
+// Load is the load of the pipeline. TransformHeld counts those of TransformWaiting that wait only because their source
+// or key uses its full share.
 type Load struct{ Fills, Fetching, FetchWaiting, Transforming, TransformWaiting, TransformHeld, Upgrades int }
 
-// Load reports the present load, for metrics.
+// Load returns the current load, for metrics.
 func (p *Pipeline) Load() Load {
 	fetching, transform := p.originals.Gate().Load(), p.transforms.Load()
 	return Load{
@@ -300,7 +300,7 @@ func (p *Pipeline) Load() Load {
 	}
 }
 
-// noObserver is the Observer of those who want none.
+// noObserver is an Observer that does nothing.
 type noObserver struct{}
 
 func (noObserver) Refused(string)      {}

@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A variant is a miss once, then a hit in memory, then, with memory lost, a hit in the store.
+// A variant is a miss once, then a hit in memory, then, after memory is cleared, a hit in the store.
 func TestGetMissMemoryStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -41,7 +41,8 @@ func TestGetMissMemoryStore(t *testing.T) {
 	})
 }
 
-// A herd for one variant costs one fetch, one encode, one put, and a leader that leaves takes nobody along.
+// Many requests for one variant cost one fetch, one encode and one put. If the first caller leaves, the others are
+// still served.
 func TestFault20HerdWithLeaderLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -90,7 +91,7 @@ func TestFault20HerdWithLeaderLeaving(t *testing.T) {
 	})
 }
 
-// Several variants of one original, asked for at the same time, are one download.
+// Concurrent requests for several variants of one original share one download.
 func TestOneFetchForSeveralVariants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -115,7 +116,7 @@ func TestOneFetchForSeveralVariants(t *testing.T) {
 	})
 }
 
-// A viewer has the bytes before the store has them.
+// A viewer gets the bytes before the store write ends.
 func TestAnswerBeforeTheStoreWriteEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -168,7 +169,7 @@ func TestPanicIsOneFault(t *testing.T) {
 	})
 }
 
-// Failures are published as they are and are not kept.
+// Failures are returned as they are and are not stored.
 func TestFailures(t *testing.T) {
 	for _, kind := range []fault.Kind{fault.SourceNotFound, fault.ConnectFailed, fault.DecodeFailed} {
 		synctest.Test(t, func(t *testing.T) {
@@ -186,7 +187,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A checksum in the URL must be the original's; a size limit of the URL holds.
+// A checksum or size limit in the URL is enforced on the original.
 func TestHashsumAndOwnLimit(t *testing.T) {
 	const abc = "a9993e364706816aba3e25717850c26c9cd0d89d" // FIPS 180: SHA-1 of "abc"
 	for _, tt := range []struct {
@@ -213,7 +214,7 @@ func TestHashsumAndOwnLimit(t *testing.T) {
 	}
 }
 
-// Peek works on what is there and never fetches.
+// Peek returns what exists and never fetches.
 func TestPeek(t *testing.T) {
 	r := newRig(t, nil)
 	_, err := r.Peek(t.Context(), ref(100))
@@ -227,7 +228,7 @@ func TestPeek(t *testing.T) {
 	}
 }
 
-// After Close nothing new begins, and what runs is stored first.
+// After Close nothing new begins, and running fills are stored first.
 func TestCloseWaitsForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

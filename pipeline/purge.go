@@ -11,13 +11,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Selector says what to purge: all variants of the sources of Refs, or, where there are none, all keys under Prefix.
+// Selector says what to purge: all variants of the sources in Refs, or, if Refs is empty, all keys with Prefix.
 type Selector struct {
 	Refs   []variant.Ref
 	Prefix string
 }
 
-// Prefixes are the beginnings of the keys that a Selector names.
+// Prefixes returns the key prefixes that a Selector selects.
 func (s Selector) Prefixes() []string {
 	if len(s.Refs) == 0 {
 		return []string{s.Prefix}
@@ -29,7 +29,7 @@ func (s Selector) Prefixes() []string {
 	return out
 }
 
-// Sources are those that a Selector names.
+// Sources returns the sources that a Selector selects.
 func (s Selector) Sources() (out []string) {
 	for _, ref := range s.Refs {
 		out = append(out, ref.Sources()...)
@@ -37,20 +37,20 @@ func (s Selector) Sources() (out []string) {
 	return out
 }
 
-// removers is how many prefixes are deleted at the same time.
+// removers is the number of prefixes that are deleted concurrently.
 const removers = 8
 
-// purgeHold bounds the time for which a purge that ends in an error, or with its instance, holds writes.
+// purgeHold bounds how long a purge holds writes if it fails or its instance ends.
 const purgeHold = 30 * time.Second
 
-// PurgeLog keeps purges so that the next process knows them. Implemented by purge.File.
+// PurgeLog stores purges for the next process. Implemented by purge.File.
 type PurgeLog interface {
 	// Keep returns when the purge is on disk.
 	Keep(ctx context.Context, g cache.Generation, prefixes []string) error
 }
 
-// Purge removes entries of an instance that shares its store with no other. It returns how many the store had.
-// Schedule: [cache.Purges]. A purge that cannot be kept is done all the same: it may be what frees the disk.
+// Purge removes entries of an instance that does not share its store. It returns how many the store had. Schedule:
+// [cache.Purges]. A purge that cannot be logged is carried out anyway: it may be what frees the disk.
 func (p *Pipeline) Purge(ctx context.Context, what Selector) (n int, err error) {
 	g := p.parts.Purges.Next()
 	defer p.EndPurge(g)
@@ -65,9 +65,9 @@ func (p *Pipeline) Purge(ctx context.Context, what Selector) (n int, err error) 
 	return n, errors.Join(err, kept)
 }
 
-// BeginPurge applies a purge to this instance: older entries are misses from here on and gone from memory, what makes
-// them is left alone by all who come later, and writes of newer ones wait for EndPurge, or limit. idle returns when the
-// older writes have ended.
+// BeginPurge applies a purge to this instance. From here on older entries are misses and are dropped from memory, and
+// later callers do not join older fills. Writes of newer entries wait for EndPurge, at most for limit. idle returns
+// when the older writes have ended.
 func (p *Pipeline) BeginPurge(g cache.Generation, prefixes, sources []string, limit time.Duration) (idle func(context.Context) error) {
 	idle = p.parts.Purges.Begin(g, prefixes, limit)
 	under := cache.Under(prefixes)
@@ -80,19 +80,19 @@ func (p *Pipeline) BeginPurge(g cache.Generation, prefixes, sources []string, li
 	return idle
 }
 
-// ForgetSource drops what is remembered against a source, so that it is fetched and made again.
+// ForgetSource drops remembered failures of a source, so that it is fetched and made again.
 func (p *Pipeline) ForgetSource(source string) {
 	p.parts.Fetcher.Forget(source)
 	p.verdicts.forget(source)
 }
 
-// ForgetAll drops all of memory.
+// ForgetAll drops all entries from memory.
 func (p *Pipeline) ForgetAll() { p.parts.Tiers.Forget(func(string) bool { return true }) }
 
-// EndPurge lets the writes go on that a purge holds.
+// EndPurge releases the writes that a purge holds.
 func (p *Pipeline) EndPurge(g cache.Generation) { p.parts.Purges.End(g) }
 
-// Remove deletes all entries under the prefixes from the store and returns how many there were.
+// Remove deletes all entries with the prefixes from the store and returns how many there were.
 func (p *Pipeline) Remove(ctx context.Context, prefixes []string) (n int, err error) {
 	var mu sync.Mutex
 	var working sync.WaitGroup
@@ -115,14 +115,14 @@ func (p *Pipeline) Remove(ctx context.Context, prefixes []string) (n int, err er
 	return n, err
 }
 
-// errPurgedAgain is what becomes of a variant that was purged each time it was made.
+// errPurgedAgain is the error of a variant that was purged each time it was made.
 func errPurgedAgain() error {
 	return fault.New(fault.Overloaded, "pipeline.Warm", "the picture was purged each time that it was made", cache.ErrPurged).
 		After(retrySoon)
 }
 
-// detach takes the fills of keys that match out of the table, so that nobody who comes after a purge joins one from
-// before it.
+// detach removes the fills of matching keys from the table, so that no caller after a purge joins a fill from before
+// it.
 func (t *fills) detach(match func(key string) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -133,7 +133,7 @@ func (t *fills) detach(match func(key string) bool) {
 	}
 }
 
-// forget makes the keys that match wanted again.
+// forget ends the pause after failed upgrades for matching keys.
 func (u *upgrades) forget(match func(key string) bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -13,8 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// What is purged while Warm makes it is made again, from an original that is fetched anew, and only then reported as
-// made.
+// A variant that is purged while Warm makes it is made again, from a new fetch, and only then reported as made.
 func TestWarmMakesPurgedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -41,7 +40,7 @@ func TestWarmMakesPurgedAgain(t *testing.T) {
 	})
 }
 
-// What is purged each time that it is made is an error that may pass, after a few tries.
+// A variant that is purged each time it is made gives a retryable error after a few tries.
 func TestWarmGivesUpOnWhatIsPurgedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -60,7 +59,7 @@ func TestWarmGivesUpOnWhatIsPurgedAgain(t *testing.T) {
 	})
 }
 
-// fullDisk is a PurgeLog that takes nothing.
+// fullDisk is a PurgeLog that fails.
 type fullDisk struct{ asked []string }
 
 var errFullDisk = errors.New("no space left")
@@ -70,7 +69,7 @@ func (d *fullDisk) Keep(_ context.Context, _ cache.Generation, prefixes []string
 	return errFullDisk
 }
 
-// A purge that cannot be kept for the next process is done and told as an error.
+// A purge that cannot be logged for the next process is carried out, and returns an error.
 func TestPurgeThatIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &fullDisk{}
@@ -85,7 +84,7 @@ func TestPurgeThatIsNotKept(t *testing.T) {
 	})
 }
 
-// A purge concerns its own sources alone: what is made of 2,000 others meanwhile is stored.
+// A purge affects only its own sources: variants of 2,000 others that are made meanwhile are stored.
 func TestPurgeOfAnotherSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -109,8 +108,8 @@ func TestPurgeOfAnotherSource(t *testing.T) {
 	})
 }
 
-// An upgrade that looks for its entry while a purge deletes puts nothing back, neither a first stage nor what another
-// instance made final.
+// An upgrade that looks for its entry while a purge deletes restores nothing, neither a first stage nor a final entry
+// of another instance.
 func TestUpgradeDuringAPurge(t *testing.T) {
 	for _, stored := range []string{"first", "final"} {
 		t.Run(stored, func(t *testing.T) {
@@ -131,7 +130,7 @@ func TestUpgradeDuringAPurge(t *testing.T) {
 					_, err := r.Purge(t.Context(), Selector{Refs: []variant.Ref{avif(1)}})
 					purged <- err
 				}()
-				<-deleting // The entry is in the store yet.
+				<-deleting // the entry is still in the store
 				r.upgradeIfFirst(avif(1), key, made.Entry.Meta)
 				synctest.Wait()
 				close(deleted)
@@ -174,8 +173,8 @@ func TestPurgeEndsSharedDownloads(t *testing.T) {
 	})
 }
 
-// An instance that is out of contact cannot tell what is purged: viewers are served from the store, Warm vouches for
-// nothing.
+// An instance that is out of contact does not know all purges: viewers are served from the store, and Warm reports an
+// error.
 func TestOutOfContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -198,11 +197,11 @@ func TestOutOfContact(t *testing.T) {
 	})
 }
 
-// What was made before contact was lost, and whose write a purge holds, is no better than memory: who comes after the
-// loss gets what the store has. Schedule:
-//  1. A purge holds writes of the source. A viewer has a variant made after it; its fill waits for the hold's end.
-//  2. This instance loses contact. Another one purges the source again, makes the variant anew and stores it.
-//  3. A viewer asks here.
+// An answered fill from before the loss of contact, whose write a purge holds, is like memory: later callers get what
+// the store has. Schedule:
+//  1. A purge holds writes of the source. A viewer has a variant made after it. Its fill waits for the end of the hold.
+//  2. This instance loses contact. Another one purges the source again, makes the variant again and stores it.
+//  3. A viewer requests it here.
 func TestOutOfContactWithHeldWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -224,7 +223,7 @@ func TestOutOfContactWithHeldWrite(t *testing.T) {
 	})
 }
 
-// A purge whose store fails is an error, and what is made next is written all the same.
+// A purge whose store fails returns an error, and later variants are written anyway.
 func TestPurgeWithABrokenStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")
@@ -242,7 +241,7 @@ func TestPurgeWithABrokenStore(t *testing.T) {
 	})
 }
 
-// undeletable is a Store that deletes nothing.
+// undeletable is a Store whose Delete fails.
 type undeletable struct {
 	cache.Store
 	err error

@@ -16,14 +16,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// near is the host that refs have their sources at, far one that they redirect to, both the two of them.
+// near is the host of the refs' sources, far the host that they redirect to, both is the two of them.
 const (
 	near = reach.Hosts("c.example")
 	far  = reach.Via("far.example")
 	both = near + ",far.example"
 )
 
-// within is ref for one who may have what comes from some hosts.
+// within is ref for a caller restricted to some hosts.
 func within(width int, hosts reach.Hosts) variant.Ref {
 	v := ref(width)
 	v.Within = hosts
@@ -37,7 +37,7 @@ func (r *rig) redirecting() {
 	}
 }
 
-// doors are all ways in which a variant is told of or given.
+// doors are all ways to get a variant or information about it.
 var doors = map[string]func(*rig, context.Context, variant.Ref) error{
 	"Get": func(r *rig, ctx context.Context, v variant.Ref) error {
 		_, err := r.Get(ctx, v)
@@ -59,8 +59,8 @@ var doors = map[string]func(*rig, context.Context, variant.Ref) error{
 	},
 }
 
-// What came through a host that a caller may not ask is given and told to it by no door, from no tier, fresh or stale.
-// The others have it.
+// A variant whose original came through a host that the caller may not use is neither returned nor disclosed by any
+// door, from any tier, fresh or stale. Other callers get it.
 func TestNoDoorGivesWhatIsBeyondReach(t *testing.T) {
 	for name, ask := range doors {
 		for _, tier := range []string{"memory", "store", "stale"} {
@@ -98,8 +98,8 @@ func TestNoDoorGivesWhatIsBeyondReach(t *testing.T) {
 	}
 }
 
-// Callers of different reach ask for one variant at the same time, in either order: each gets what it would get alone,
-// and callers of one reach share one fetch.
+// Callers with different allowed hosts request one variant at the same time, in either order. Each gets what it would
+// get alone, and callers with the same hosts share one fetch.
 func TestReachesShareNoFetch(t *testing.T) {
 	for _, first := range []reach.Hosts{"", near} {
 		synctest.Test(t, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestReachesShareNoFetch(t *testing.T) {
 	}
 }
 
-// A refusal is about one caller: the next one's fetch is made, and what was refused is not stored.
+// A refusal applies to one caller: the next caller's fetch runs, and the refused original is not stored.
 func TestReachIsNotRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, nil)
@@ -158,7 +158,7 @@ func TestReachIsNotRemembered(t *testing.T) {
 	})
 }
 
-// Masters hand on where they came from, and are themselves no way around it.
+// A master keeps the provenance of its original, so it does not bypass the check.
 func TestMastersKeepWithinReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, nil)
@@ -177,7 +177,7 @@ func TestMastersKeepWithinReach(t *testing.T) {
 	})
 }
 
-// A master that stands in for an original that cannot be had is the one that is read then, which may be another by now.
+// A master that replaces an original is checked when it is read, since it may be another one by then.
 func TestStandInsKeepWithinReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 24*time.Hour })
@@ -202,7 +202,7 @@ func TestStandInsKeepWithinReach(t *testing.T) {
 	})
 }
 
-// forgetVia makes all entries those of a version that did not keep where they came from.
+// forgetVia makes all entries look like those of a version without provenance.
 func (r *rig) forgetVia() {
 	r.tiers.forgetAll()
 	for key, e := range r.tiers.store {
@@ -212,8 +212,7 @@ func (r *rig) forgetVia() {
 	}
 }
 
-// An entry that does not say where it came from serves those who may have everything, and is made anew for the others,
-// once.
+// An entry without provenance serves unrestricted callers. For the others it is made again, once.
 func TestOldEntriesDoNotSayWhereTheyCameFrom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, nil)
@@ -251,8 +250,8 @@ func TestOldEntriesDoNotSayWhereTheyCameFrom(t *testing.T) {
 	})
 }
 
-// What is remade or upgraded behind a caller's hit is fetched within that caller's reach, and the entry says where it
-// came from.
+// A variant that is remade or upgraded after a caller's hit is fetched within that caller's hosts, and the entry
+// records its provenance.
 func TestRemakesStayWithinReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TTL, c.Revalidate = time.Hour, time.Hour })
@@ -284,7 +283,7 @@ func TestRemakesStayWithinReach(t *testing.T) {
 	})
 }
 
-// That an upgrade leads beyond one caller's reach keeps no other's from being made.
+// An upgrade that fails because of one caller's hosts does not pause the upgrades of other callers.
 func TestUpgradesArePausedForOneReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -302,7 +301,7 @@ func TestUpgradesArePausedForOneReach(t *testing.T) {
 	})
 }
 
-// That an original is too costly is told to those who may have it.
+// The verdict that an original is too costly is disclosed only to callers that may have it.
 func TestVerdictsKeepWithinReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := costlyRig(t, fault.TooCostly)
@@ -320,7 +319,7 @@ func TestVerdictsKeepWithinReach(t *testing.T) {
 	})
 }
 
-// An upgrade waits for the writes of its key, whoever they were made for.
+// An upgrade waits for all writes of its key, for callers with any hosts.
 func TestSettledWaitsForEveryReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -345,7 +344,7 @@ func TestSettledWaitsForEveryReach(t *testing.T) {
 	})
 }
 
-// A hit of a bounded key costs no allocation more than one of a key without bounds, which is judged by nothing at all.
+// A hit of a restricted caller allocates no more than that of an unrestricted one, for which nothing is checked.
 func TestHitsWithinReachAllocateNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Ensure Recall answers only what needs nothing done behind it, and never asks beyond the memory.
+// Recall answers only if no work has to follow, and reads only memory.
 func TestRecall(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

@@ -9,11 +9,11 @@ import (
 	"github.com/goldcrest/goldcrest/pressure"
 )
 
-// relief is what the pipeline gives up while memory is short. Safe for concurrent use.
+// relief holds back work while memory is short. Safe for concurrent use.
 type relief struct {
 	mu   sync.Mutex
 	step pressure.Step
-	calm chan struct{} // closed while background work may begin
+	calm chan struct{} // closed while background work may start
 }
 
 func newRelief() *relief {
@@ -22,9 +22,9 @@ func newRelief() *relief {
 	return r
 }
 
-// Relieve takes a step of giving work up, or back. From NoPrewarm on nothing new is made in the background: Warm waits,
-// old entries are not remade, upgrades rest. From CacheOnly on viewers get what is cached, and everything else is
-// refused. What has begun ends.
+// Relieve sets the current step. From NoPrewarm on no background work starts: Warm waits, old entries are not remade,
+// upgrades wait. From CacheOnly on viewers get only cached variants, and everything else is refused. Running work
+// continues.
 func (p *Pipeline) Relieve(step pressure.Step) {
 	r := p.relief
 	r.mu.Lock()
@@ -39,14 +39,14 @@ func (p *Pipeline) Relieve(step pressure.Step) {
 	}
 }
 
-// now is the present step.
+// now returns the current step.
 func (r *relief) now() pressure.Step {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.step
 }
 
-// await returns when background work may begin, or ctx ends.
+// await returns when background work may start, or ctx ends.
 func (r *relief) await(ctx context.Context) error {
 	r.mu.Lock()
 	calm := r.calm
@@ -59,7 +59,7 @@ func (r *relief) await(ctx context.Context) error {
 	}
 }
 
-// retrySoon is when a caller is to try again where nobody knows how long it takes until there is room.
+// retrySoon is the Retry-After when it is unknown how long the overload lasts.
 const retrySoon = 5 * time.Second
 
 // errShort refuses a viewer while memory is short.

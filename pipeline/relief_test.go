@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// While memory is short Warm waits and goes on afterwards; viewers are served until only the cache is; what is cached
-// always is.
+// While memory is short, Warm waits and continues afterwards. Viewers are served until CacheOnly. Cached variants are
+// always served.
 func TestFault34Relief(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -58,13 +58,13 @@ func TestFault34Relief(t *testing.T) {
 	})
 }
 
-// Old entries are not remade and first stages not upgraded while memory is short.
+// While memory is short, old entries are not remade and first stages not upgraded.
 func TestFault34BackgroundRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TTL, c.Revalidate = time.Hour, time.Hour })
 		r.get(t, 1)
 		r.Relieve(pressure.NoPrewarm)
-		r.get(t, 1) // It asks for the upgrade.
+		r.get(t, 1) // it starts the upgrade
 		synctest.Wait()
 		if fetches, _ := r.origin.counts(); fetches != 1 {
 			t.Errorf("got %d fetches, want no upgrade yet", fetches)

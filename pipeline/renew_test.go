@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// versioned is an aged entry that was made of a version of its original.
+// versioned is an old entry made from a version of its original.
 func versioned(age time.Duration, version string, more map[string]string) cache.Entry {
 	e := aged(age)
 	e.Attrs = variant.Facts{Provenance: variant.Provenance{ViaKnown: true}}.Encode()
@@ -21,13 +21,13 @@ func versioned(age time.Duration, version string, more map[string]string) cache.
 	return e
 }
 
-// An entry past its life is not made anew where its origin says that the original is the same: behind the answer, and
-// also where a caller has to wait.
+// An entry past its lifetime is not made again if its origin says that the original is unchanged, both in the
+// background and while a caller waits.
 func TestRenewal(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		age     time.Duration
-		version string // that the entry was made of
+		version string // that the entry was made from
 		change  func(*cache.Entry)
 		outcome Outcome
 		images  int
@@ -73,8 +73,8 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// What is made keeps the version that it was made of, and the answer to the question whether that is still so gives it
-// its life; one that forbids keeping it takes it out of no cache but is not stored.
+// A variant keeps the version of its original. The response that it is unchanged sets its new lifetime. If that
+// response forbids storing, the entry stays in the cache but is not stored again.
 func TestRenewalTakesTheOriginsWord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.HonourOrigin, c.Revalidate, c.Upgrades = true, time.Hour, 0 })
@@ -106,7 +106,7 @@ func TestRenewalTakesTheOriginsWord(t *testing.T) {
 	})
 }
 
-// A new variant keeps the version of its original; a later change makes it anew.
+// A new variant keeps the version of its original; after a change it is made again.
 func TestVersionIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.TTL, c.Revalidate, c.Upgrades = time.Hour, time.Hour, 0 })
@@ -130,7 +130,7 @@ func TestVersionIsKept(t *testing.T) {
 	})
 }
 
-// A purge between question and answer wins: the entry is not brought back.
+// A purge between the revalidation request and its response wins: the entry is not restored.
 func TestRenewalAfterAPurge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.TTL, c.Revalidate, c.Upgrades = time.Hour, time.Hour, 0 })

@@ -12,10 +12,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// costlyWidth is the width from which on pictures take a worker of newCostlyRig five seconds.
+// costlyWidth is the width from which pictures take a worker of newCostlyRig five seconds.
 const costlyWidth = 1000
 
-// newCostlyRig is a busy rig of two workers with pictures that take long and do not look it.
+// newCostlyRig is a busy rig of two workers, with slow pictures that do not look heavy.
 func newCostlyRig(t *testing.T) *rig {
 	t.Helper()
 	r := newBusyRig(t, 2)
@@ -31,7 +31,7 @@ func newCostlyRig(t *testing.T) *rig {
 	return r
 }
 
-// request is a viewer's who has 25 s.
+// request is a viewer's request with a deadline of 25 s.
 func (r *rig) request(key, source string, width int) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
 	defer cancel()
@@ -41,7 +41,7 @@ func (r *rig) request(key, source string, width int) (took time.Duration, err er
 	return time.Since(began), err
 }
 
-// misses asks for n pictures that nobody asked for before, one after the other, and returns how long each took.
+// misses requests n new pictures, one after the other, and returns how long each took.
 func (r *rig) misses(t *testing.T, key string, n int) (took []time.Duration) {
 	t.Helper()
 	for i := range n {
@@ -55,10 +55,10 @@ func (r *rig) misses(t *testing.T, key string, n int) (took []time.Duration) {
 	return took
 }
 
-const aloneTakes = 150 * time.Millisecond // a miss of newBusyRig that waits for nobody
+const aloneTakes = 150 * time.Millisecond // a miss of newBusyRig that waits for nothing
 
-// One source whose pictures take seconds, in ever new variants: other misses take as long as without, from the first
-// on, and also those that come while hundreds of its variants wait. What it asks for is made all the same.
+// One source with pictures that take seconds is requested in ever new variants. Other misses take as long as without
+// it, from the first one on, also while hundreds of its variants wait. Its variants are still made.
 func TestShareOfASource(t *testing.T) {
 	for _, at := range []int{4, 100} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestShareOfASource(t *testing.T) {
 					}
 				}
 				attack(0)
-				time.Sleep(60 * time.Millisecond) // They have its original.
+				time.Sleep(60 * time.Millisecond) // they have its original
 				for n := range 20 {
 					took := r.misses(t, "k", 20)
 					if last := took[len(took)-1]; last > aloneTakes {
@@ -89,7 +89,7 @@ func TestShareOfASource(t *testing.T) {
 					attack((n + 1) * at)
 				}
 				all.Wait()
-				if served < 10 { // One worker's work of a minute, at five seconds each.
+				if served < 10 { // one worker's work of a minute, at five seconds each
 					t.Errorf("got %d of its variants made, want what one worker makes", served)
 				}
 			})
@@ -97,7 +97,7 @@ func TestShareOfASource(t *testing.T) {
 	}
 }
 
-// A page with several sizes of a new picture gets both workers as soon as it is known to be cheap.
+// A page with several sizes of a new picture gets both workers as soon as the source is known to be cheap.
 func TestShareOfACheapSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newCostlyRig(t)
@@ -114,7 +114,7 @@ func TestShareOfACheapSource(t *testing.T) {
 	})
 }
 
-// What a source or a key exceeds its share by is made aside, so that no core is idle.
+// Work beyond the share of a source or key is made aside, so that no core is idle.
 func TestShareLeavesNoCoreIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newCostlyRig(t)
@@ -134,7 +134,7 @@ func TestShareLeavesNoCoreIdle(t *testing.T) {
 	})
 }
 
-// A source that was dear is like any other soon after its pictures are not any more.
+// A source that was dear is like any other soon after its pictures are quick.
 func TestShareIsForgiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newCostlyRig(t)
@@ -142,7 +142,7 @@ func TestShareIsForgiven(t *testing.T) {
 			t.Fatal(err)
 		}
 		source := "https://c.example/a.jpg"
-		synctest.Wait() // The answer comes before its worker is charged for.
+		synctest.Wait() // the answer comes before the account is charged
 		if !r.transforms.Dear(source) {
 			t.Fatal("after five seconds for one picture, the source is not dear")
 		}
@@ -158,7 +158,7 @@ func TestShareIsForgiven(t *testing.T) {
 	})
 }
 
-// A key that asks for pictures of ever new sources which take seconds leaves a worker to the viewers of other keys.
+// A key with pictures of ever new sources that take seconds leaves a worker to the viewers of other keys.
 func TestShareOfAKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newCostlyRig(t)

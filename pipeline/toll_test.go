@@ -11,7 +11,7 @@ import (
 
 var errToll = fault.New(fault.RateLimited, "test", "too many", nil)
 
-// payer counts how often it was asked, and refuses unless it pays.
+// payer counts its calls, and refuses unless it pays.
 type payer struct {
 	pays  bool
 	asked int
@@ -51,7 +51,7 @@ func TestTollIsAskedOnlyForWhatIsMade(t *testing.T) {
 	})
 }
 
-// Nobody is refused for another's limit: whoever wants the variant and may have it made pays for all.
+// No caller is refused for another's limit: one caller that may have the variant made pays for all.
 func TestTollIsPaidByAnyoneWhoWaits(t *testing.T) {
 	for name, other := range map[string]*payer{"who may": {pays: true}, "who may not": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestTollIsPaidByAnyoneWhoWaits(t *testing.T) {
 	}
 }
 
-// What prewarm makes is free for the viewers who join it, and a viewer who joins late is not asked again.
+// A variant made by prewarm is free for viewers that join it, and the toll of a viewer that joins late is not called.
 func TestTollOfWhatIsPaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -109,7 +109,7 @@ func TestTollOfWhatIsPaid(t *testing.T) {
 	})
 }
 
-// An old entry is better than a refusal.
+// An old entry is served instead of a refusal.
 func TestTollLeavesTheOldEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 24*time.Hour })

@@ -15,12 +15,12 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Two hundred viewers of as many pictures hang up, wherever their pictures wait: what a worker has begun ends and is
-// stored, all else is dropped, and nothing is left behind. Those who came last hang up first: who gets a slot that
-// comes free while its viewer leaves is chance.
+// Two hundred viewers of as many pictures hang up, at each place where pictures wait. What a worker has begun is
+// finished and stored, everything else is dropped, and nothing is left. The last viewers hang up first: which of them
+// gets a slot that becomes free while its viewer leaves is chance.
 func TestFault21ViewersHangUp(t *testing.T) {
 	for where, want := range map[string]struct{ fetched, made int }{
-		"at the fetch gate":     {fetched: 4, made: 0}, // They are called off.
+		"at the fetch gate":     {fetched: 4, made: 0}, // they are cancelled
 		"at the transform gate": {fetched: 200, made: 2},
 	} {
 		t.Run(where, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestFault21ViewersHangUp(t *testing.T) {
 				synctest.Wait()
 				early()
 				viewers.Wait()
-				time.Sleep(time.Second) // One encode.
+				time.Sleep(time.Second) // one encode
 				synctest.Wait()
 				fetched, released := r.origin.counts()
 				if fetched != want.fetched || r.codec.calls != want.made || r.tiers.puts != want.made {
@@ -84,7 +84,8 @@ func TestFault21ViewersHangUp(t *testing.T) {
 	}
 }
 
-// The last viewer leaves while another comes: whichever is first at the table, the one who stays gets the picture.
+// The last viewer leaves while another comes. Whichever gets the table's lock first, the one that stays gets the
+// picture.
 func TestFault21OneLeavesOneJoins(t *testing.T) {
 	for name, then := range map[string]func(leave, join func()){
 		"joins first":   func(leave, join func()) { join(); synctest.Wait(); leave() },
@@ -124,7 +125,7 @@ func TestFault21OneLeavesOneJoins(t *testing.T) {
 	}
 }
 
-// A slot that is granted at the moment in which the last viewer leaves is not lost.
+// A slot that is granted at the moment when the last viewer leaves is not lost.
 func TestFault21GrantedWhileLeaving(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
@@ -147,7 +148,8 @@ func TestFault21GrantedWhileLeaving(t *testing.T) {
 	}
 }
 
-// Warm that waits for a fill wants it as well as the viewer who began it, and leaves it to nobody when it goes too.
+// A Warm that waits for a fill counts as a caller like the viewer that began it. When it leaves too, no caller wants
+// the fill.
 func TestFault21WarmWantsIt(t *testing.T) {
 	for name, stays := range map[string]bool{"stays": true, "goes too": false} {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +183,7 @@ func TestFault21WarmWantsIt(t *testing.T) {
 	}
 }
 
-// other is the Ref of one picture of many.
+// other is the Ref of one of many pictures.
 func other(i int) variant.Ref {
 	r := ref(100)
 	r.Source += "?" + string(rune('a'+i/26)) + string(rune('a'+i%26))

@@ -13,14 +13,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// upgradePause is how long an entry stays at its first stage after its upgrade failed, most often since its original is
-// gone.
+// upgradePause is how long an entry stays at its first stage after a failed upgrade. Most often its original is gone.
 const upgradePause = time.Hour
 
-// maxPaused bounds the entries that this is remembered of; past it some are asked again sooner.
+// maxPaused bounds the remembered failures; beyond it some entries are tried again sooner.
 const maxPaused = 4096
 
-// improvement is an entry that is to be made again at a better stage.
+// improvement is an entry that will be made again at a better stage.
 type improvement struct {
 	ref   variant.Ref
 	key   string
@@ -28,19 +27,19 @@ type improvement struct {
 	from  cache.Meta // of the entry
 }
 
-// upgrades is the queue of first-stage entries that were hit again, and of hot ones. Each key is in it once. Safe for
-// concurrent use.
+// upgrades is the queue of first-stage entries that were hit again, and of hot entries. Each key is in it once. Safe
+// for concurrent use.
 type upgrades struct {
 	workers, room int
 	now           func() time.Time
-	life          context.Context // ends with the pipeline
+	life          context.Context // ends when the pipeline closes
 	end           context.CancelFunc
 
 	mu      sync.Mutex
 	queue   []improvement
-	behind  []improvement          // hot ones: nothing waits for them
-	busy    map[string]bool        // keys that wait or are worked on
-	paused  map[fillName]time.Time // upgrades that failed, until when: within the hosts of one caller, which may be why
+	behind  []improvement          // hot entries, after all others
+	busy    map[string]bool        // keys that wait or are being upgraded
+	paused  map[fillName]time.Time // failed upgrades, until when. By allowed hosts, which may be the reason
 	running int
 }
 
@@ -50,7 +49,7 @@ func (u *upgrades) open(cfg Config, now func() time.Time) {
 	u.busy, u.paused = map[string]bool{}, map[fillName]time.Time{}
 }
 
-// wants reports whether an upgrade of key should be asked for, by one whose originals may come from within.
+// wants reports whether an upgrade of key should be queued for a caller that is restricted to the hosts in within.
 func (u *upgrades) wants(key string, within reach.Hosts) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -62,7 +61,7 @@ func (u *upgrades) wanted(key string, within reach.Hosts) bool {
 	return u.workers > 0 && !u.busy[key] && !u.now().Before(u.paused[fillName{key: key, within: within}])
 }
 
-// add queues an entry and says what became of that ("" = it is not wanted), and whether another worker is to start.
+// add queues an entry. It returns the outcome ("" = not wanted), and whether to start another worker.
 func (u *upgrades) add(i improvement) (outcome string, start bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -84,7 +83,7 @@ func (u *upgrades) add(i improvement) (outcome string, start bool) {
 	return "queued", start
 }
 
-// next takes the entry that waits longest, hot ones after all others; false ends the worker.
+// next takes the oldest entry, hot ones after all others; false ends the worker.
 func (u *upgrades) next() (i improvement, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -101,7 +100,7 @@ func (u *upgrades) next() (i improvement, ok bool) {
 	return i, true
 }
 
-// done ends the work on key; with pause it is not wanted again for a while by those who may have no more than within.
+// done ends the work on key. With pause the key is not wanted for a while by callers with the same within.
 func (u *upgrades) done(key string, within reach.Hosts, pause bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -115,7 +114,7 @@ func (u *upgrades) done(key string, within reach.Hosts, pause bool) {
 	if len(u.paused) >= maxPaused {
 		maps.DeleteFunc(u.paused, func(_ fillName, until time.Time) bool { return !now.Before(until) })
 	}
-	for old := range u.paused { // Any will do: at worst it is tried again before its time.
+	for old := range u.paused { // Any entry will do: at worst it is retried too early.
 		if len(u.paused) < maxPaused {
 			break
 		}
@@ -124,7 +123,7 @@ func (u *upgrades) done(key string, within reach.Hosts, pause bool) {
 	u.paused[name] = now.Add(upgradePause)
 }
 
-// pending is how many entries wait or are worked on.
+// pending is the number of entries that wait or are being upgraded.
 func (u *upgrades) pending() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -149,7 +148,7 @@ func (p *Pipeline) upgradeIfFirst(ref variant.Ref, key string, m cache.Meta) {
 	}
 }
 
-// improve queues an entry, and tells what became of that.
+// improve queues an entry and reports the outcome.
 func (p *Pipeline) improve(i improvement) {
 	outcome, start := p.upgrades.add(i)
 	if outcome != "" {
@@ -169,8 +168,8 @@ func (p *Pipeline) upgradeAll() {
 	}
 }
 
-// upgrade makes the better stage of an entry once nobody else wants the machine, however long that takes. The fill is
-// nil where there was none.
+// upgrade makes the better stage of an entry as soon as no other work needs the machine, however long that takes. The
+// fill is nil if there was none.
 func (p *Pipeline) upgrade(ctx context.Context, i improvement) (f *fill, outcome string) {
 	const ended = "dropped" // The pipeline is closing.
 	slot, err := p.idleSlot(ctx, i.key)
@@ -180,7 +179,7 @@ func (p *Pipeline) upgrade(ctx context.Context, i improvement) (f *fill, outcome
 	o := p.orderOf(i.ref, i.key)
 	o.rank, o.stage, o.refresh, o.upgrade, o.slot = gate.Upgrading, i.stage, true, true, slot
 	all, led, err := p.fills.join(o, p.runner(ctx, p.parts.Tiers.Lookup))
-	if err != nil || !led[0] { // Else it is being remade for another reason, which comes to the same.
+	if err != nil || !led[0] { // Otherwise another refresh is running, which has the same effect.
 		slot()
 	}
 	if err != nil {
@@ -189,15 +188,15 @@ func (p *Pipeline) upgrade(ctx context.Context, i improvement) (f *fill, outcome
 	f = all[0]
 	<-f.stored
 	if i.stage == variant.StageHot && !led[0] {
-		return f, "present" // Only its final stage is.
+		return f, "present" // only its final stage is
 	}
 	return f, f.improved()
 }
 
-// idleSlot gives a fetch slot once nobody else wants the machine. It waits for that before anything is fetched, so that
-// it holds no original while it waits; and then no longer, so that none is fetched in vain.
+// idleSlot waits until no other work needs the machine, and returns a fetch slot. It waits before the fetch, so that it
+// holds no original while it waits. It does not wait after that, so that no original is fetched in vain.
 func (p *Pipeline) idleSlot(ctx context.Context, key string) (slot func(), err error) {
-	// The viewer's own write must not land on top of what replaces it.
+	// The viewer's own write must not overwrite its replacement.
 	if err := p.fills.settled(ctx, key); err != nil {
 		return nil, err
 	}
@@ -213,7 +212,7 @@ func (p *Pipeline) idleSlot(ctx context.Context, key string) (slot func(), err e
 	return p.originals.Gate().Acquire(ctx, u)
 }
 
-// improved is what became of an upgrade.
+// improved returns the outcome of an upgrade.
 func (f *fill) improved() string {
 	switch {
 	case errors.Is(f.err, cache.ErrPurged) || errors.Is(f.storeErr, cache.ErrPurged):
@@ -228,8 +227,8 @@ func (f *fill) improved() string {
 	return "made"
 }
 
-// findFirst finds the entry that an upgrade replaces: in the store, which another instance may have brought the final
-// one to, or in memory where the store never got it. Where there is nothing to do it publishes that and returns false.
+// findFirst finds the entry that an upgrade replaces: in the store, where another instance may have put the final one,
+// or in memory if it was never stored. If there is nothing to upgrade, it publishes that and returns false.
 func (r *run) findFirst(ctx context.Context, f *fill) bool {
 	e, err := r.p.parts.Store.Get(ctx, f.key)
 	if errors.Is(err, cache.ErrMiss) {
@@ -253,8 +252,8 @@ func (r *run) findFirst(ctx context.Context, f *fill) bool {
 	return false
 }
 
-// better is the final one of two stages of a variant: the second where its quality was measured, since that of the
-// first was foretold, else the smaller.
+// better returns the final stage of a variant. It is the second one if its quality was measured, because that of the
+// first was only predicted. Otherwise it is the smaller one.
 func better(first, final cache.Entry) (e cache.Entry, kept bool) {
 	if variant.DecodeFacts(final.Attrs).Choice.Score > 0 && final.ETag != first.ETag || len(final.Body) < len(first.Body) {
 		return later(first, final), false
@@ -263,7 +262,7 @@ func better(first, final cache.Entry) (e cache.Entry, kept bool) {
 	return first, true
 }
 
-// later is what replaces an entry, made later than it by what If-Modified-Since can tell apart.
+// later returns e with a creation time at least a second after old, so that If-Modified-Since can tell them apart.
 func later(old, e cache.Entry) cache.Entry {
 	if next := old.Created.Add(time.Second); e.Created.Before(next) {
 		e.Created = next
@@ -271,8 +270,8 @@ func later(old, e cache.Entry) cache.Entry {
 	return e
 }
 
-// replace puts e in the place of the first-stage entry, in the store and then in memory, unless the source was purged
-// since its making began, or the entry is not there any more.
+// replace writes e over the first-stage entry, in the store and then in memory, unless the source was purged after work
+// on e began, or the entry is gone.
 func (p *Pipeline) replace(ctx context.Context, key string, first cache.Meta, e cache.Entry) error {
 	m, _, err := p.parts.Tiers.Stat(ctx, key)
 	if errors.Is(err, cache.ErrMiss) || err == nil && m.ETag != first.ETag {

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Where the original is gone, or another, the first stage stays and is left alone for a while; a purge ends that.
+// If the original is gone or has changed, the first stage stays and is not tried again for a while; a purge ends that.
 func TestUpgradeFails(t *testing.T) {
 	for name, onFetch := range map[string]func(context.Context, string) (origin.Original, error){
 		"gone": func(context.Context, string) (origin.Original, error) {
@@ -53,7 +53,7 @@ func TestUpgradeFails(t *testing.T) {
 	}
 }
 
-// What is remembered of failed upgrades is bounded.
+// The number of remembered failed upgrades is bounded.
 func TestUpgradePausesAreBounded(t *testing.T) {
 	now := time.Unix(0, 0)
 	var u upgrades
@@ -70,7 +70,7 @@ func TestUpgradePausesAreBounded(t *testing.T) {
 	}
 }
 
-// A store that fails keeps the first stage everywhere: no two of its readers see the one or the other in turn.
+// If the store fails, the first stage stays in all tiers, so that readers never see the two stages in turn.
 func TestUpgradeNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -84,7 +84,7 @@ func TestUpgradeNotStored(t *testing.T) {
 	})
 }
 
-// An upgrade waits for the viewer's own write, which would otherwise land on top of it.
+// An upgrade waits for the viewer's own write, which would otherwise overwrite it.
 func TestUpgradeAfterTheFirstWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -105,7 +105,7 @@ func TestUpgradeAfterTheFirstWrite(t *testing.T) {
 	})
 }
 
-// A purge wins over an upgrade: over one that waits, one that is being made, and one whose original came before it.
+// A purge wins over an upgrade that waits, one that is being made, and one whose original came before it.
 func TestPurgeWinsOverUpgrade(t *testing.T) {
 	for _, when := range []string{"queued", "fetching", "transforming"} {
 		t.Run(when, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestPurgeWinsOverUpgrade(t *testing.T) {
 	}
 }
 
-// An entry that another instance has upgraded is taken over from the shared store, without work.
+// An entry that another instance has upgraded is taken from the shared store, without work.
 func TestUpgradeOfAnotherInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -155,8 +155,8 @@ func TestUpgradeOfAnotherInstance(t *testing.T) {
 	})
 }
 
-// Prewarm makes the final stage at once. A first stage that it finds, or joins, counts as it is and is queued for its
-// upgrade.
+// Prewarm makes the final stage at once. A first-stage entry that it finds, or whose fill it joins, is accepted and
+// queued for its upgrade.
 func TestUpgradeByWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -193,7 +193,7 @@ func TestUpgradeByWarm(t *testing.T) {
 	})
 }
 
-// A viewer who joins a fill of prewarm's waits for the final stage.
+// A viewer that joins a prewarm fill waits for the final stage.
 func TestViewerJoinsFinalStage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)

@@ -62,7 +62,7 @@ func newUpgradeRig(t *testing.T, change func(*Config, *Parts)) *upgradeRig {
 		}
 		return nil
 	}
-	t.Cleanup(func() { // Whatever happened, nothing is held and nothing waits.
+	t.Cleanup(func() { // at the end nothing is held and nothing waits
 		if l := r.transforms.Load(); l.Running+l.Waiting != 0 {
 			t.Errorf("got %+v at the end, want nothing", l)
 		}
@@ -79,7 +79,7 @@ func (r *upgradeRig) lastStage() variant.Stage {
 	return r.codec.stages[len(r.codec.stages)-1]
 }
 
-// get is Get of one width as AVIF, after which everything behind it has settled.
+// get is Get of one width as AVIF. It returns when the work after the answer has ended.
 func (r *upgradeRig) get(t *testing.T, width int) Answer {
 	t.Helper()
 	return r.getRef(t, avif(width))
@@ -118,7 +118,7 @@ func avif(width int) variant.Ref {
 	return r
 }
 
-// both returns the entry of a width, which memory and store must have alike.
+// both returns the entry of a width, which must be the same in memory and store.
 func (r *upgradeRig) both(t *testing.T, width int) cache.Entry {
 	t.Helper()
 	key := avif(width).Key()
@@ -131,8 +131,8 @@ func (r *upgradeRig) both(t *testing.T, width int) cache.Entry {
 	return s
 }
 
-// A viewer who waits gets the fast encoder, everything that nobody waits for the good one; without upgrades all get
-// that.
+// A viewer that waits gets the fast encoder; work without a waiting viewer uses the good one. Without upgrades all use
+// the good one.
 func TestStageByDoor(t *testing.T) {
 	for upgrades, first := range map[int]variant.Stage{0: variant.StageFinal, 1: variant.StageFirst} {
 		synctest.Test(t, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestStageByDoor(t *testing.T) {
 			if w := r.Warm(t.Context(), refs(2)); w[0].Err != nil {
 				t.Fatal(w[0].Err)
 			}
-			time.Sleep(2 * time.Hour) // What is stale is remade behind its answer.
+			time.Sleep(2 * time.Hour) // a stale entry is remade after its answer
 			if a, err := r.Get(t.Context(), ref(1)); err != nil || a.Outcome != Stale {
 				t.Fatalf("got %s %v, want stale", a.Outcome, err)
 			}
@@ -155,8 +155,8 @@ func TestStageByDoor(t *testing.T) {
 	}
 }
 
-// An entry that is hit after the answer that made it is upgraded once, in memory and store; one that nobody asks for
-// again is not.
+// An entry that is hit after the answer that made it is upgraded once, in memory and store. One that is not requested
+// again is not upgraded.
 func TestUpgradeWhenHitAgain(t *testing.T) {
 	for _, tier := range []string{"memory", "store"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestUpgradeWhenHitAgain(t *testing.T) {
 	}
 }
 
-// Those who wait for the making of an entry are no hits, however many.
+// Viewers that wait while an entry is made do not count as hits.
 func TestUpgradeNotForThoseWhoWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -202,7 +202,7 @@ func TestUpgradeNotForThoseWhoWaited(t *testing.T) {
 	})
 }
 
-// Other formats are final at once, and so is what a final stage left as it was.
+// Other formats are final at once, and so is a first stage that the final one did not improve.
 func TestUpgradeOnlyWhatIsFirstStage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -216,7 +216,7 @@ func TestUpgradeOnlyWhatIsFirstStage(t *testing.T) {
 	})
 }
 
-// Where the final stage is not smaller, the first one stays and counts as final.
+// If the final stage is not smaller, the first one stays and counts as final.
 func TestUpgradeKeepsTheSmaller(t *testing.T) {
 	for _, size := range []int{100, 120} {
 		synctest.Test(t, func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestUpgradeKeepsTheSmaller(t *testing.T) {
 	}
 }
 
-// Recall leaves a first-stage entry to Get until its upgrade is asked for, and then answers it like any other.
+// Recall leaves a first-stage entry to Get until its upgrade is queued, and then answers it like any other.
 func TestRecallLeavesUpgradesToGet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -262,8 +262,8 @@ func TestRecallLeavesUpgradesToGet(t *testing.T) {
 	})
 }
 
-// A revalidation is a hit too: the client that made the entry would otherwise ask for ever with the same ETag. Peek is
-// not.
+// A revalidation counts as a hit: otherwise the client that made the entry would ask with the same ETag for ever. Peek
+// does not count.
 func TestUpgradeAfterStat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
@@ -279,7 +279,7 @@ func TestUpgradeAfterStat(t *testing.T) {
 	})
 }
 
-// An upgrade waits until neither viewers nor prewarm want the machine, and leaves a slot free for whoever comes next.
+// An upgrade waits while viewers or prewarm use the machine, and leaves one slot free for the next piece.
 func TestUpgradeYields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 2 })
@@ -289,7 +289,7 @@ func TestUpgradeYields(t *testing.T) {
 		b, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Warming))
 		r.get(t, 1)
 		queued := map[string]int{"queued": 1}
-		time.Sleep(time.Hour) // Longer than any fill may take: it is not failed by its waiting.
+		time.Sleep(time.Hour) // longer than any fill may take: waiting does not fail it
 		r.want(t, "both slots taken", queued, 1, 1)
 		granted := make(chan func())
 		go func() {
@@ -301,7 +301,7 @@ func TestUpgradeYields(t *testing.T) {
 		}()
 		synctest.Wait()
 		a()
-		a = <-granted // Prewarm came later and passes.
+		a = <-granted // Prewarm came later and passes it
 		r.want(t, "prewarm waited", queued, 1, 1)
 		a()
 		r.want(t, "one slot free", queued, 1, 1)
@@ -310,7 +310,7 @@ func TestUpgradeYields(t *testing.T) {
 	})
 }
 
-// An upgrade that has its original ends in prewarm's line: viewers pass, and what comes after it does not.
+// An upgrade that has its original waits with prewarm's rank: viewers pass it, later prewarm work does not.
 func TestUpgradeThatBeganEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
@@ -320,7 +320,7 @@ func TestUpgradeThatBeganEnds(t *testing.T) {
 			return origin.Original{Body: []byte("original of https://c.example/a.jpg")}, nil
 		}
 		r.get(t, 1)
-		hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Warming)) // While it fetches, prewarm takes the slot.
+		hold, _ := r.transforms.Acquire(t.Context(), gate.At(gate.Warming)) // while it fetches, prewarm takes the slot
 		time.Sleep(2 * time.Second)
 		order := make(chan string, 3)
 		for _, w := range []gate.Rank{gate.Warming, gate.Viewing} {
@@ -352,11 +352,11 @@ func TestUpgradeThatBeganEnds(t *testing.T) {
 	})
 }
 
-// The queue holds each key once and no more than its room; what is dropped may be asked for again.
+// The queue holds each key once and at most its room. A dropped key may be queued again.
 func TestUpgradeQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TransformSlots, c.UpgradeRoom = 1, 2 })
-		get := func(width int) { // Each from a source of its own: upgrades of one source might share a fetch.
+		get := func(width int) { // each from a source of its own: upgrades of one source might share a fetch
 			v := avif(width)
 			v.Source = fmt.Sprint(v.Source, "?", width)
 			r.getRef(t, v)

@@ -11,24 +11,24 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// maxJudged bounds what verdicts know beside their table.
+// maxJudged bounds the maps of verdicts.
 const maxJudged = 10_000
 
-// verdicts remember originals of which nothing could be made and on which a worker spent its time: by source, so that
-// they are not fetched again, and by their bytes, so that the same file under another URL is not paid for once more.
+// verdicts remembers originals that cost a worker time and gave no variant: by source, so that they are not fetched
+// again, and by their bytes, so that the same file under another URL costs nothing.
 type verdicts struct {
 	sources, bodies *origin.Negatives
 
 	mu    sync.Mutex
-	sizes map[int]bool      // lengths of judged originals: the others need not be hashed
-	body  map[string]string // by the digest of a source: that of its original
+	sizes map[int]bool      // lengths of judged originals; other lengths need no hash
+	body  map[string]string // digest of the source -> digest of its original
 }
 
 func newVerdicts(now func() time.Time) verdicts {
 	return verdicts{sources: origin.NewNegatives(now), bodies: origin.NewNegatives(now), sizes: map[int]bool{}, body: map[string]string{}}
 }
 
-// costly tells the failures that a worker was paid for, and that trying again soon would bring again.
+// costly reports failures that cost a worker time and would repeat soon.
 func costly(err error) bool {
 	switch fault.KindOf(err) {
 	case fault.TooCostly, fault.TransformTimeout, fault.DecodeFailed:
@@ -37,8 +37,8 @@ func costly(err error) bool {
 	return false
 }
 
-// known gives the failure that is remembered of a source, or nil. What is known through a host beyond the caller's is
-// not told.
+// known returns the remembered failure of a source, or nil. A failure that is known through a host outside within is
+// not disclosed.
 func (v *verdicts) known(source string, within reach.Hosts) error {
 	f, via := v.sources.Find(source)
 	switch {
@@ -50,7 +50,7 @@ func (v *verdicts) known(source string, within reach.Hosts) error {
 	return f
 }
 
-// seen gives the failure that is remembered of the bytes of a source's original, or nil.
+// seen returns the remembered failure of an original's bytes, or nil.
 func (v *verdicts) seen(source string, via reach.Via, original []byte) error {
 	v.mu.Lock()
 	suspect := v.sizes[len(original)]
@@ -63,12 +63,12 @@ func (v *verdicts) seen(source string, via reach.Via, original []byte) error {
 	if f == nil {
 		return nil
 	}
-	v.sources.Note(source, via, f) // So the next does not fetch it.
+	v.sources.Note(source, via, f) // The next request does not fetch it.
 	v.link(source, body)
 	return f
 }
 
-// judge notes a costly failure of which nothing was made.
+// judge records a costly failure of an original from which nothing was made.
 func (v *verdicts) judge(source string, via reach.Via, original []byte, err error) {
 	f, body := fault.Of(err), digest(original)
 	v.sources.Note(source, via, f)
@@ -77,7 +77,7 @@ func (v *verdicts) judge(source string, via reach.Via, original []byte, err erro
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.sizes) >= maxJudged {
-		clear(v.sizes) // They are known by their sources all the same.
+		clear(v.sizes) // They are still known by their sources.
 	}
 	v.sizes[len(original)] = true
 }
@@ -94,7 +94,7 @@ func (v *verdicts) link(source, body string) {
 	v.body[digest([]byte(source))] = body
 }
 
-// forget drops what is remembered of a source and of its original: something was made of it, or somebody mended it.
+// forget drops the failures of a source and of its original: a variant was made from it, or it was purged.
 func (v *verdicts) forget(source string) {
 	v.sources.Forget(source)
 	name := digest([]byte(source))
@@ -112,7 +112,7 @@ func digest(text []byte) string {
 	return string(sum[:])
 }
 
-// judged gives the failure that is remembered of the original's bytes; nil = none is.
+// judged returns the remembered failure of the original's bytes, or nil.
 func (r *run) judged() error {
 	if r.from.Master != nil {
 		return nil
@@ -120,8 +120,8 @@ func (r *run) judged() error {
 	return r.p.verdicts.seen(r.b.source, r.from.From.Via, r.from.Body)
 }
 
-// judge remembers why nothing could be made of an original, before anybody learns of it. What only background work
-// found too costly says nothing of what viewers ask for: it encodes better, and takes longer.
+// judge records why nothing could be made of an original, before the failure is published. A time limit that only
+// background work exceeded does not count: it encodes better and takes longer than what viewers ask for.
 func (r *run) judge(err error, made bool) {
 	if made || r.sentenced || r.from.Master != nil || !costly(err) {
 		return

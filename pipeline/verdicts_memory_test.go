@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// TestVerdictsTakeWhatIsSaid fills the tables with URLs as long as may be, and holds the growth of the heap against the
+// TestVerdictsTakeWhatIsSaid fills the tables with URLs of maximum length, and compares the growth of the heap with the
 // figure in docs/operate.md.
 func TestVerdictsTakeWhatIsSaid(t *testing.T) {
 	text, err := os.ReadFile("../docs/operate.md")
@@ -24,7 +24,7 @@ func TestVerdictsTakeWhatIsSaid(t *testing.T) {
 	if row == nil {
 		t.Fatal("docs/operate.md has no row for costly sources")
 	}
-	said, _ := strconv.Atoi(string(row[1])) // The pattern takes digits alone.
+	said, _ := strconv.Atoi(string(row[1])) // the pattern matches digits only
 	heap := func() int {
 		runtime.GC()
 		runtime.GC()

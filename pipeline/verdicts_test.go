@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// costlyRig is a pipeline whose workers make nothing of what they are given.
+// costlyRig is a pipeline whose workers fail with kind.
 func costlyRig(t *testing.T, kind fault.Kind) *rig {
 	r := newRig(t, nil)
 	r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
@@ -24,15 +24,15 @@ func costlyRig(t *testing.T, kind fault.Kind) *rig {
 	return r
 }
 
-// TestCostlyVerdictsAreRemembered: an original of which nothing could be made is neither fetched nor tried again,
-// whatever variant is asked for, nor under another URL; after a while it is, and at once where somebody mended it.
+// TestCostlyVerdictsAreRemembered: an original from which nothing could be made is not fetched or tried again, for any
+// variant or under another URL. It is tried again after a while, and at once after a purge.
 func TestCostlyVerdictsAreRemembered(t *testing.T) {
 	for _, kind := range []fault.Kind{fault.TooCostly, fault.TransformTimeout, fault.DecodeFailed} {
 		synctest.Test(t, func(t *testing.T) {
 			r := costlyRig(t, kind)
 			ask := func(what, source string, width, fetches, calls int) {
 				t.Helper()
-				synctest.Wait() // A download whose batch has answered, but not ended yet, is shared with the next.
+				synctest.Wait() // a download whose batch has answered, but not ended, is shared with the next fill
 				x := ref(width)
 				x.Source = source
 				_, err := r.Get(t.Context(), x)
@@ -65,7 +65,7 @@ func TestCostlyVerdictsAreRemembered(t *testing.T) {
 	}
 }
 
-// TestBackgroundJudgesNobody: that a final stage takes too long says nothing of what a viewer asks for.
+// TestBackgroundJudgesNobody: a final stage that takes too long says nothing about what viewers ask for.
 func TestBackgroundJudgesNobody(t *testing.T) {
 	r := costlyRig(t, fault.TooCostly)
 	wantKind(t, r.Warm(t.Context(), []variant.Ref{ref(100)})[0].Err, fault.TooCostly)

@@ -11,23 +11,23 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Warmed is what became of one variant.
+// Warmed is the result for one variant.
 type Warmed struct {
 	Ref     variant.Ref
 	Key     string
 	Meta    cache.Meta // of the stored entry
-	Present bool       // the store had it already, maybe at its first stage: no work was done
-	Timings Timings    // of the work; zero where it was Present
-	Err     error      // nil: the store has acknowledged the entry
+	Present bool       // the store already had it, perhaps at its first stage: no work was done
+	Timings Timings    // of the work; zero if Present
+	Err     error      // nil = the store has acknowledged the entry
 
 	absent bool // the store has no entry, not even an old one
 }
 
-// Warm makes what is missing of the variants of one source and returns when they are stored: at most one fetch and one
-// transform call. refs must be resolved and name one source and one Within. It waits for a fetch slot before it begins,
-// behind every viewer, so a viewer who joins one of its fills never queues behind other background work. A failing
-// store is an error here, never a miss. What is stored, or is being made for a viewer, at its first stage counts as it
-// is and is queued for its upgrade.
+// Warm makes the missing variants of one source and returns when they are stored: at most one fetch and one transform
+// call. refs must be resolved and have the same source and the same Within. Warm first waits for a fetch slot, behind
+// all viewers, so a viewer that joins one of its fills never queues behind other background work. A failing store is an
+// error here, never a miss. An entry that is stored, or being made for a viewer, at its first stage is accepted and
+// queued for its upgrade.
 func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 	out := make([]Warmed, len(refs))
 	defer p.Improve(out)
@@ -46,13 +46,13 @@ func (p *Pipeline) Warm(ctx context.Context, refs []variant.Ref) []Warmed {
 	return out
 }
 
-// warmTries is how often Warm makes a variant that was purged while it was made.
+// warmTries is how often Warm makes a variant that is purged while it is made.
 const warmTries = 4
 
-// warmSome is one try at those of refs; it returns those that were purged meanwhile.
+// warmSome tries once to make some of refs. It returns those that were purged meanwhile.
 func (p *Pipeline) warmSome(ctx context.Context, refs []variant.Ref, some []int, out []Warmed) (again []int) {
 	var o order
-	var at []int // the place in out of each key ordered
+	var at []int // index in out of each ordered key
 	looked, absent := p.parts.Now(), true
 	looking, span := trace.Start(ctx, "lookup")
 	for _, i := range some {
@@ -84,7 +84,7 @@ func (p *Pipeline) warmSome(ctx context.Context, refs []variant.Ref, some []int,
 	return again
 }
 
-// warm makes the ordered variants; an error stands for all of them.
+// warm makes the ordered variants; an error applies to all of them.
 func (p *Pipeline) warm(ctx context.Context, o order, find finder, at []int, out []Warmed) error {
 	slot, err := p.warmSlot(ctx)
 	if err != nil {
@@ -96,7 +96,7 @@ func (p *Pipeline) warm(ctx context.Context, o order, find finder, at []int, out
 	for _, l := range led {
 		started = started || l
 	}
-	if !started { // Everything is being made by others already.
+	if !started { // other callers are already making all of them
 		slot()
 	}
 	if err != nil {
@@ -115,8 +115,8 @@ func (p *Pipeline) warm(ctx context.Context, o order, find finder, at []int, out
 	return nil
 }
 
-// judge tells what became of a fill that has ended. Only the word of the store counts: either it acknowledged the
-// fill's own write, or it had the entry. An entry that was met in memory, or whose write failed, is saved here.
+// judge returns the result of a fill that has ended. Only the store counts: it acknowledged the fill's own write, or it
+// had the entry. An entry that was found only in memory, or whose write failed, is saved here.
 func (p *Pipeline) judge(ctx context.Context, w *Warmed, f *fill) error {
 	switch {
 	case f.err != nil:
@@ -146,7 +146,7 @@ func (p *Pipeline) judge(ctx context.Context, w *Warmed, f *fill) error {
 	return p.vouch()
 }
 
-// warmSlot waits until there is memory for background work, and a fetch slot.
+// warmSlot waits until background work may start, and for a fetch slot.
 func (p *Pipeline) warmSlot(ctx context.Context) (slot func(), err error) {
 	ctx, span := trace.Start(ctx, "queue")
 	defer func() { span.End(failure(err)) }()
@@ -156,7 +156,7 @@ func (p *Pipeline) warmSlot(ctx context.Context) (slot func(), err error) {
 	return p.originals.Gate().Acquire(ctx, gate.At(gate.Warming))
 }
 
-// Improve queues those of found that are stored at their first stage for their upgrade, as Warm does by itself.
+// Improve queues the first-stage entries among found for their upgrade. Warm does so itself.
 func (p *Pipeline) Improve(found []Warmed) {
 	for _, w := range found {
 		if w.Err == nil {

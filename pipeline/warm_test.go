@@ -20,7 +20,7 @@ func refs(widths ...int) (out []variant.Ref) {
 	return out
 }
 
-// Warm makes what is missing by one fetch and one transform call, and nothing when all is stored.
+// Warm makes the missing variants by one fetch and one transform call, and does nothing if all are stored.
 func TestWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -50,7 +50,7 @@ func TestWarm(t *testing.T) {
 	})
 }
 
-// Warm asks the store once for what is absent. It asks again where it waited for long: another instance may have stored
+// Warm asks the store once for absent entries. It asks again after a long wait, since another instance may have stored
 // the entry meanwhile. An old entry is read, since it is needed to renew it.
 func TestWarmAsksTheStoreOnce(t *testing.T) {
 	for _, c := range []struct {
@@ -83,7 +83,7 @@ func TestWarmAsksTheStoreOnce(t *testing.T) {
 	}
 }
 
-// Background work that waits for its host lends its fetch slot to viewers meanwhile, and asks for another.
+// Background work that waits for its host releases its fetch slot to viewers meanwhile, and acquires another later.
 func TestWarmLendsItsSlotWhileTheHostIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.FetchSlots = 1 })
@@ -112,7 +112,7 @@ func TestWarmLendsItsSlotWhileTheHostIsBusy(t *testing.T) {
 	})
 }
 
-// Warm returns only when the store has acknowledged, and says what failed.
+// Warm returns only after the store has acknowledged, and reports failures.
 func TestWarmWaitsForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -134,7 +134,7 @@ func TestWarmWaitsForTheStore(t *testing.T) {
 	})
 }
 
-// One broken variant does not take the others along; a broken original takes all.
+// One broken variant does not fail the others; a broken original fails all.
 func TestWarmFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -163,7 +163,7 @@ func TestWarmFailures(t *testing.T) {
 	})
 }
 
-// A viewer who joins a warm fill turns it into viewers' work: it passes other background work at the transform gate.
+// A viewer that joins a warm fill raises it to viewers' work: it passes other background work at the transform gate.
 func TestViewerJoinsWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
@@ -175,7 +175,7 @@ func TestViewerJoinsWarm(t *testing.T) {
 			emit(0, variant.Image{Body: []byte("x"), Format: variant.WebP}, nil)
 			return nil
 		}
-		for _, w := range []int{1, 2, 3} { // 1 holds the only slot, 2 and 3 wait behind it.
+		for _, w := range []int{1, 2, 3} { // 1 holds the only slot, 2 and 3 wait behind it
 			go r.Warm(context.Background(), refs(w))
 			synctest.Wait()
 		}
@@ -193,7 +193,7 @@ func TestViewerJoinsWarm(t *testing.T) {
 	})
 }
 
-// Where a viewer's write was dropped because too much was pending, a Warm that joined writes it itself.
+// If a viewer's write was dropped because too much was pending, a Warm that joined writes it itself.
 func TestWarmSavesWhatAViewerDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

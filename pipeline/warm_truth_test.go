@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/origin"
 )
 
-// shaky is a Store whose writes fail as told. Below it is the real memory store.
+// shaky is a Store whose writes fail on demand. Below it is the real memory store.
 type shaky struct {
 	cache.Store
 	mu   sync.Mutex
@@ -47,8 +47,8 @@ func newShaky(t *testing.T, fail func(put int) error, change func(*Config, *Part
 
 func never(int) error { return nil }
 
-// Only the store's word makes `made` or `present`: after a write that failed, memory has the variant and the store does
-// not. Tried again, the variant is saved.
+// Only the store's acknowledgement gives `made` or `present`: after a failed write memory has the variant and the store
+// does not. A retry saves the variant.
 func TestWarmTrustsTheStoreAlone(t *testing.T) {
 	down := errors.New("503")
 	for name, meet := range map[string]func(r *rig){
@@ -83,7 +83,7 @@ func TestWarmTrustsTheStoreAlone(t *testing.T) {
 	}
 }
 
-// An object that was removed from the store behind our back is saved again from memory.
+// An object that was removed from the store by other means is saved again from memory.
 func TestWarmSavesWhatTheStoreLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, s := newShaky(t, never, nil)
@@ -101,7 +101,7 @@ func TestWarmSavesWhatTheStoreLost(t *testing.T) {
 	})
 }
 
-// An old entry that stands in for a failed origin serves a viewer; for Warm the variant is not made.
+// An old entry that replaces a failed fetch serves a viewer; for Warm the variant was not made.
 func TestWarmDoesNotTakeAnOldEntryForMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, s := newShaky(t, never, func(c *Config, _ *Parts) { c.TTL = time.Hour })
@@ -116,7 +116,7 @@ func TestWarmDoesNotTakeAnOldEntryForMade(t *testing.T) {
 	})
 }
 
-// What its origin forbids to keep is never stored, so it is never made either.
+// A variant that its origin forbids to store is never stored, so Warm never reports it as made.
 func TestWarmOfWhatMayNotBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := newShaky(t, never, func(c *Config, _ *Parts) { c.HonourOrigin = true })

@@ -1,4 +1,4 @@
-// Package fetch gets what variants are made from: each original once for all who want it at a time.
+// Package fetch gets the originals of variants, each only once for all callers that want it at the same time.
 package fetch
 
 import (
@@ -11,55 +11,56 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Source gives what variants are made from. It takes ask.Slot over. Its Supply tells of Looked after an error, too.
+// Source gets the originals or masters of variants. Get takes over ask.Slot. Its Supply has Looked set even after an
+// error.
 type Source interface {
 	Get(ctx context.Context, ask Ask) (Supply, error)
 }
 
-// Ask says what is wanted, and what for.
+// Ask says what is wanted.
 type Ask struct {
 	Source     string
-	Specs      []variant.Spec   // what is to be made of it
-	Key        string           // of one of them
-	Generation cache.Generation // in which their making began
+	Specs      []variant.Spec   // variants to be made from it
+	Key        string           // key of one of them
+	Generation cache.Generation // in which work on them began
 	Limits     origin.Limits
 	Urgency    *gate.Urgency
-	Slot       func() // a fetch slot that the caller holds already; nil = none
+	Slot       func() // a fetch slot that the caller already holds; nil = none
 }
 
-// Supply is what variants are made from.
+// Supply is an original or a master, from which variants are made.
 type Supply struct {
 	variant.Original
 	From    variant.Provenance
-	Version origin.Validators        // of the original; none of a master
-	Same    bool                     // the original is as Limits.Unless says, and there are no bytes
-	NoStore bool                     // the origin forbids keeping what is made of it
-	Missing bool                     // the original has no master, or an old one
-	Claimed *bool                    // a master is made of this download, or was; nil where none can be
-	Lacks   func(variant.Spec) error // why a variant cannot be made of it; nil = all can
-	Back    func()                   // must be called when the bytes are no longer read
-	Looked  time.Duration            // spent on the look for a master
-	Waited  time.Duration            // spent before a fetch slot was free
+	Version origin.Validators        // of the original; zero for a master
+	Same    bool                     // the original is unchanged since Limits.Unless, and there are no bytes
+	NoStore bool                     // the origin forbids storing variants of it
+	Missing bool                     // the original has no master, or a stale one
+	Claimed *bool                    // whether a master of this download has been started; nil if none can be
+	Lacks   func(variant.Spec) error // why a variant cannot be made from it; nil = all can
+	Back    func()                   // must be called when the bytes are no longer used
+	Looked  time.Duration            // spent on looking for a master
+	Waited  time.Duration            // spent waiting for a fetch slot
 	Fetched time.Duration            // spent fetching
 }
 
-// Fetcher gets originals. Implemented by origin.Client.
+// Fetcher downloads originals. Implemented by origin.Client.
 type Fetcher interface {
 	Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error)
 	Forget(source string)
 }
 
-// Origin is the Source that asks origins.
+// Origin is the Source that downloads from origins.
 type Origin struct {
 	group  *Group[origin.Original]
 	honour bool
 }
 
-// NewOrigin makes an Origin. With honour it heeds what origins say of keeping their originals.
+// NewOrigin returns an Origin. With honour it obeys the origins' caching rules.
 func NewOrigin(group *Group[origin.Original], honour bool) *Origin { return &Origin{group, honour} }
 
-// Get implements Source. A download that may go to other hosts is not shared: it may end in what this caller must not
-// have, or in a refusal that is not this caller's.
+// Get implements Source. A download with other allowed hosts is not shared: it may give an original that this caller
+// must not have, or a refusal that does not apply to this caller.
 func (o *Origin) Get(ctx context.Context, ask Ask) (Supply, error) {
 	got, back, err := o.group.Get(ctx, ask)
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Group collapses downloads: however many want the same, from any door, it is got once. A download runs detached from
-// those who wait for it and is dropped when the last of them is done with its bytes. Safe for concurrent use.
+// Group collapses downloads: callers that want the same original at the same time share one download. A download is
+// detached from its callers' contexts, and is cancelled when the last caller has given it back. Safe for concurrent
+// use.
 type Group[T any] struct {
 	cfg GroupConfig[T]
 
@@ -26,53 +27,53 @@ type Group[T any] struct {
 	byKey map[string]*Download[T]
 }
 
-// GroupConfig says what a Group is made of.
+// GroupConfig is the configuration of a Group.
 type GroupConfig[T any] struct {
-	// Get gets what is named so, and what gives its memory back; nil = nothing does. It calls lim.Admit before it takes
-	// anything up.
+	// Get downloads the named original. release frees its memory; nil = nothing to free. Get calls lim.Admit before it
+	// uses any resource.
 	Get     func(ctx context.Context, name string, lim origin.Limits) (v T, release func(), err error)
 	Gate    *gate.Gate
-	Timeout time.Duration // of a download, with its wait for a slot
+	Timeout time.Duration // of a download, including its wait for a slot
 	Purges  *cache.Purges
 }
 
-// Download is one download and what it gave.
+// Download is one download and its result.
 type Download[T any] struct {
 	Value  T
 	Waited time.Duration // before a slot was free
-	Took   time.Duration // from there on
+	Took   time.Duration // from then on
 
 	urgency    *gate.Urgency
-	done       chan struct{} // closed once the exported fields are written, and err and release
+	done       chan struct{} // closed when the exported fields, err and release are set
 	cancel     context.CancelFunc
-	generation cache.Generation // before which nothing of it was read
-	users      int              // those who wait for it or read it; guarded by Group.mu
+	generation cache.Generation // all bytes were read in this generation or later
+	users      int              // callers that wait for it or read it; guarded by Group.mu
 	err        error
 	release    func()
 	claimed    bool // see Supply
 }
 
-// NewGroup makes a Group.
+// NewGroup returns a Group.
 func NewGroup[T any](cfg GroupConfig[T]) *Group[T] {
 	return &Group[T]{cfg: cfg, byKey: map[string]*Download[T]{}}
 }
 
-// Gate is where downloads wait for a slot.
+// Gate is the gate of the fetch slots.
 func (g *Group[T]) Gate() *gate.Gate { return g.cfg.Gate }
 
-// Held is how many downloads run or are read.
+// Held is the number of downloads that run or are in use.
 func (g *Group[T]) Held() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.byKey)
 }
 
-// Get returns the download that ask.Source names once it ended, shared with everybody who wants it at the same time, and
-// the function that gives it back, to be called when its bytes are no longer read. One that began before the key was
-// purged is not shared.
+// Get returns the download of ask.Source when it has ended, shared with all callers that want it at the same time. The
+// caller must call back when it no longer uses the bytes. A download that began before the key was purged is not
+// shared.
 func (g *Group[T]) Get(ctx context.Context, ask Ask) (_ *Download[T], back func(), err error) {
 	key := ask.Source + "\x00" + strconv.FormatInt(ask.Limits.Bytes, 10) + "\x00" + string(ask.Limits.Within)
-	if unless := ask.Limits.Unless; !unless.None() { // It may give no bytes.
+	if unless := ask.Limits.Unless; !unless.None() { // such a download may give no bytes
 		key += "\x00" + unless.String()
 	}
 	g.mu.Lock()
@@ -92,7 +93,7 @@ func (g *Group[T]) Get(ctx context.Context, ask Ask) (_ *Download[T], back func(
 	ask.Urgency.OnRaise(d.urgency.Raise)
 	if joined {
 		_, span := trace.Start(ctx, g.cfg.Gate.Name())
-		span.Set("shared", "true") // Whoever began it records it.
+		span.Set("shared", "true") // The caller that started it records it.
 		defer func() { span.End(failure(err)) }()
 	}
 	back = sync.OnceFunc(func() { g.giveBack(key, d) })
@@ -109,7 +110,7 @@ func (g *Group[T]) Get(ctx context.Context, ask Ask) (_ *Download[T], back func(
 	return d, back, nil
 }
 
-// run downloads; a panic becomes an internal fault.
+// run downloads. A panic becomes an internal fault.
 func (g *Group[T]) run(ctx context.Context, d *Download[T], key string, ask Ask) {
 	start, slot, lim := time.Now(), ask.Slot, ask.Limits
 	_, step := trace.Start(ctx, "queue")
@@ -118,10 +119,10 @@ func (g *Group[T]) run(ctx context.Context, d *Download[T], key string, ask Ask)
 			d.err = fault.New(fault.Internal, "fetch.run", "an internal error", fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
 		}
 		step.End(failure(d.err))
-		if slot != nil { // Nothing was asked: the source was known to be bad.
+		if slot != nil { // Admit was not called: the source was known to be bad.
 			slot()
 		}
-		if d.err != nil { // A failed download is not joined: the next one who asks meets the origin's own negative table.
+		if d.err != nil { // A failed download is not shared: the next caller gets the origin's own negative entry.
 			g.drop(key, d)
 		}
 		close(d.done)
@@ -147,7 +148,7 @@ func (g *Group[T]) run(ctx context.Context, d *Download[T], key string, ask Ask)
 	d.Took = time.Since(start) - d.Waited
 }
 
-// drop makes later callers get anew what d gave.
+// drop makes later callers download again.
 func (g *Group[T]) drop(key string, d *Download[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -156,7 +157,7 @@ func (g *Group[T]) drop(key string, d *Download[T]) {
 	}
 }
 
-// Forget makes later callers get anew what is named so.
+// Forget makes later callers download the named original again.
 func (g *Group[T]) Forget(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -167,7 +168,7 @@ func (g *Group[T]) Forget(name string) {
 	}
 }
 
-// giveBack drops one use; the last one ends the download and gives its memory back.
+// giveBack removes one user. The last one cancels the download and frees its memory.
 func (g *Group[T]) giveBack(key string, d *Download[T]) {
 	g.mu.Lock()
 	d.users--
@@ -180,7 +181,7 @@ func (g *Group[T]) giveBack(key string, d *Download[T]) {
 		return
 	}
 	d.cancel()
-	go func() { // The download may still be on its way out after a cancellation.
+	go func() { // After a cancellation the download may still be running.
 		<-d.done
 		if d.err == nil && d.release != nil {
 			d.release()
@@ -188,7 +189,7 @@ func (g *Group[T]) giveBack(key string, d *Download[T]) {
 	}()
 }
 
-// failure is how a step's span ends. What was not there is no failure.
+// failure returns the result of a step's span. A miss is not a failure.
 func failure(err error) string {
 	if err == nil || errors.Is(err, cache.ErrMiss) {
 		return ""

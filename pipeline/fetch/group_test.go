@@ -15,10 +15,10 @@ import (
 	"github.com/goldcrest/goldcrest/pipeline/gate"
 )
 
-// No test leaves a goroutine behind.
+// Tests must not leak goroutines.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rig is a Group whose downloads wait for proceed, counted.
+// rig is a Group whose downloads are counted and wait for proceed.
 type rig struct {
 	*Group[string]
 	purges          *cache.Purges
@@ -61,8 +61,8 @@ func (r *rig) ask(name string, slot func()) Ask {
 	return Ask{Source: name, Key: "v1/ab/hash/a.webp", Urgency: gate.At(gate.Viewing), Slot: slot, Generation: r.purges.Now()}
 }
 
-// Downloads of one name are one, whose bytes are given back by the last who reads them. A slot that a caller brings is
-// used by the one who begins, and given back by the others.
+// Concurrent downloads of one name are shared, and the last reader frees the bytes. If callers bring a slot, the one
+// that starts the download uses it, and the others release theirs.
 func TestGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
@@ -97,7 +97,7 @@ func TestGroup(t *testing.T) {
 	})
 }
 
-// What a purge covers, or has failed, is not shared; and a download that nobody waits for any more is dropped.
+// A purged or failed download is not shared, and a download for which no caller waits any more is dropped.
 func TestGroupAnew(t *testing.T) {
 	for name, step := range map[string]func(*rig) (begun int){
 		"forgotten": func(r *rig) int { r.Forget("a"); return 2 },

@@ -6,23 +6,22 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// firstTakes is how long light pieces, heavy ones, and heavy ones aside are expected to hold their places before any
-// did.
+// firstTakes is the expected duration of light pieces, heavy pieces, and heavy pieces aside, before any was measured.
 var firstTakes = [3]time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
-// forecast is what a gate expects to come, and how long that takes.
+// forecast is the expected load of a gate.
 type forecast struct {
 	booked map[*Piece]struct{}
-	takes  [3]time.Duration // how long a piece holds its place, on average of late
+	takes  [3]time.Duration // recent average of how long a piece holds its place
 }
 
-// bookedMost is how many pieces that are still being fetched count for each slot while nobody waits at the gate.
+// bookedMost is the maximum number of booked pieces that count per slot while no viewer waits at the gate.
 const bookedMost = 16
 
-// HeavyWork is the estimate from which on a picture counts as Heavy: several times what most take.
+// HeavyWork is the estimate from which a picture counts as Heavy: several times that of most pictures.
 const HeavyWork = 300 * time.Millisecond
 
-// weight is the index of a piece's figures.
+// weight is the index of light or heavy pieces in arrays.
 func weight(heavy bool) int {
 	if heavy {
 		return 1
@@ -30,13 +29,13 @@ func weight(heavy bool) int {
 	return 0
 }
 
-// asideTakes is the index among takes of pieces aside, which wait for the processor too.
+// asideTakes is the index in takes of pieces aside, which also wait for the processor.
 const asideTakes = 2
 
-// takesLife is over how many pieces the averages of what they take go.
+// takesLife is the number of pieces over which takes is averaged.
 const takesLife = 8
 
-// learn takes how long a piece held its place, and charges for it.
+// learn records how long a piece held its place, and charges its accounts.
 func (g *Gate) learn(p *Piece, held time.Duration) {
 	t := &g.takes[weight(p.Heavy)]
 	if p.Aside {
@@ -51,11 +50,11 @@ func (g *Gate) learn(p *Piece, held time.Duration) {
 	}
 }
 
-// Admit books a place for a viewer's piece that is not at the gate yet, or refuses it at once: where waiting for its
-// turn would take more than half of the time that is left for it (the rest is for the fetch, the work, and an estimate
-// that is wrong), or where viewers wait longer than they should. A group that comes at once may fill the queue; while
-// somebody always waits, the queue's bound shrinks, twice as fast as the queue is worked off, down to patience. So
-// whoever is served is served in time, no worker is ever idle, and when too many stop coming the queue is soon gone.
+// Admit books a place for a viewer's piece that is not at the gate yet, or refuses it at once. It refuses if the piece
+// would wait for more than half of the time to its deadline; the rest is for the fetch, the work, and an error of the
+// estimate. It also refuses if viewers already wait longer than they should. A burst may fill the queue. While there is
+// always a waiting viewer, the bound of the queue shrinks down to Patience, twice as fast as the queue is worked off.
+// So admitted viewers are served in time, no worker is idle, and the queue is soon empty when the overload ends.
 func (g *Gate) Admit(p *Piece) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,7 +73,7 @@ func (g *Gate) Would(p *Piece) error {
 	return g.check(p)
 }
 
-// check is where Admit decides. The lock is held.
+// check decides for Admit. The lock is held.
 func (g *Gate) check(p *Piece) error {
 	wait := g.wait(p)
 	if wait == 0 || p.Deadline.IsZero() {
@@ -90,7 +89,7 @@ func (g *Gate) check(p *Piece) error {
 	return nil
 }
 
-// Unbook gives up a booked place that was not taken.
+// Unbook cancels a booking that was not used.
 func (g *Gate) Unbook(p *Piece) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -100,17 +99,17 @@ func (g *Gate) Unbook(p *Piece) {
 // drop ends a booking. The lock is held.
 func (g *Gate) drop(p *Piece) { delete(g.booked, p) }
 
-// wait is how long a piece that comes now will wait for its slot, by what those before it are expected to take. The
-// lock is held.
+// wait is the expected time until a piece that arrives now gets its slot, from the expected durations of the pieces
+// before it. The lock is held.
 func (g *Gate) wait(p *Piece) time.Duration {
 	booked, waiting := g.ahead(p)
 	light, heavy := booked[0], booked[1]
-	if g.viewers() == 0 { // Their originals come slowly, if there are many: they will not all be here at once.
+	if g.viewers() == 0 { // If many are booked, their originals arrive slowly and not all at once.
 		light, heavy = min(light, bookedMost*g.cfg.Slots), min(heavy, bookedMost*g.cfg.Slots/4)
 	}
 	light, heavy = light+waiting[0], heavy+waiting[1]
 	inWork := g.running[0] + g.running[1]
-	// Those in work are half done, on average.
+	// On average, running pieces are half done.
 	work := func(waiting, working int, takes time.Duration) time.Duration {
 		return time.Duration(2*waiting+working) * takes / 2
 	}
@@ -125,7 +124,7 @@ func (g *Gate) wait(p *Piece) time.Duration {
 		if light+inWork < g.cfg.Slots {
 			return 0
 		}
-		held := min(g.running[1], g.cfg.Slots-1) // The slots that come free later than others.
+		held := min(g.running[1], g.cfg.Slots-1) // slots that become free later than the others
 		wait := lightWork / time.Duration(g.cfg.Slots-held)
 		if g.running[1] == g.cfg.Slots {
 			wait += g.takes[1] / 2 / time.Duration(g.cfg.Slots)
@@ -134,13 +133,13 @@ func (g *Gate) wait(p *Piece) time.Duration {
 	case light+heavy+inWork < g.cfg.Slots:
 		return 0
 	case !p.Heavy:
-		heavy = min(heavy, light/lightTurns) // It passes the others.
+		heavy = min(heavy, light/lightTurns) // Light pieces pass the other heavy ones.
 	}
 	return (lightWork + work(heavy, g.running[1], g.takes[1])) / time.Duration(g.cfg.Slots)
 }
 
-// refuse is the answer to a viewer who would wait too long; they are told to come back when most of those before them
-// are served.
+// refuse is the error for a viewer that would wait too long. Its Retry-After is when most of the pieces before it will
+// be done.
 func (g *Gate) refuse(wait time.Duration) error {
 	g.cfg.Refused(g.cfg.Name)
 	return fault.New(fault.Overloaded, "pipeline.admit", "too many pictures are waiting; try again shortly", nil).

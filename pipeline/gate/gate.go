@@ -1,5 +1,5 @@
-// Package gate lets work in, in the order in which it presses: viewers before background work, and nobody for so long
-// that others starve.
+// Package gate limits concurrent work and orders it by urgency: viewers before background work, without starving
+// either.
 package gate
 
 import (
@@ -10,44 +10,44 @@ import (
 	"time"
 )
 
-// backgroundShare is the reciprocal share of grants that background work gets while viewers wait: one in ten, so that
-// jobs end even under a constant load of viewers.
+// backgroundShare is the reciprocal share of grants for background work while viewers wait: one in ten, so that jobs
+// end even under a constant load of viewers.
 const backgroundShare = 10
 
-// lightTurns is how many light pictures pass a heavy one that waits: it gets the next turn, however many more there
-// are.
+// lightTurns is the number of light pictures that pass a waiting heavy one. Then the heavy one gets the next turn,
+// however many light ones wait.
 const lightTurns = 3
 
-// ViewerHold is how long one slot is kept from background work after a viewer took one, and all of them from viewers'
-// heavy pictures, which are then made aside, after a light one did: viewers come in groups, and each would wait for a
-// picture in work that nobody is waiting for, or for one that takes many times as long.
+// ViewerHold is how long one slot is reserved for viewers after a viewer took one. After a light picture, all slots are
+// also closed for that time to viewers' heavy pictures, which are then made aside. Viewers come in groups. Without this
+// each would wait for background work, or for a picture that takes many times as long.
 const ViewerHold = time.Second
 
-// line is where a piece of work waits, the least pressing first.
+// line is the queue in which a piece waits, the least urgent first.
 type line int
 
 const (
 	upgradeLine line = iota
 	warmLine
-	heavyLine // viewers of what takes long
-	lightLine // viewers of everything else
-	lines     // how many there are
+	heavyLine // viewers of heavy pictures
+	lightLine // viewers of light pictures
+	lines     // number of lines
 )
 
-// Piece is a piece of work, as a gate sees it.
+// Piece is a piece of work for a gate.
 type Piece struct {
 	Urgency  *Urgency
 	Heavy    bool
-	Dear     bool      // it is heavy because other pictures of its source were, and does not look it
-	Deadline time.Time // of the viewers who wait for it; zero = they, or background work, wait as long as it takes
-	Source   string    // that it is charged to; "" = to nobody
-	Key      string    // the id of the signing key that it is charged to
-	Aside    bool      // it has a place beside the slots; set by Enter
+	Dear     bool      // it is heavy only because other pictures of its source were
+	Deadline time.Time // of its waiting viewers; zero = no limit
+	Source   string    // charged for it; "" = none
+	Key      string    // id of the signing key that is charged for it
+	Aside    bool      // it has a place aside, outside the slots; set by Enter
 
-	accounts [payers]*account // nil where no viewer waits; guarded by the gate's mutex
+	accounts [payers]*account // nil while no viewer waits; guarded by the gate's mutex
 }
 
-// line is where the piece waits at a rank.
+// line is the queue for the piece at a rank.
 func (p *Piece) line(r Rank) line {
 	switch {
 	case r == Upgrading:
@@ -60,72 +60,74 @@ func (p *Piece) line(r Rank) line {
 	return lightLine
 }
 
-// Gate admits work to a limited number of slots. Viewers pass before background work, light pictures before heavy ones,
-// in order of arrival within each, and upgrades when nobody else waits and another slot stays free. Among viewers,
-// those of a source or a signing key that took much of the slots' time lately wait for the others, and one source holds
-// no more than its share of the slots (see share.go). The viewers' waiting room is bounded in pieces of work and, by
-// Admit, in time, so that overload is refused early instead of answered late.
+// Gate admits work to a limited number of slots. Viewers go before background work, light pictures before heavy ones,
+// each in order of arrival. Upgrades run only when no other piece waits and another slot stays free. Among viewers,
+// pieces of a source or a signing key that recently used much of the slots' time wait for the others, and one source
+// holds no more than its share of the slots (see share.go). The viewers' waiting room is bounded in pieces and, by
+// Admit, in time. So overload is refused early instead of answered late.
 //
-// One source does not keep the slots from others, whatever its pictures turn out to take:
-//  1. Four variants of source A are asked for, and nobody knows A. A1 takes one of two slots, half of them: A2 to A4
-//     wait though the other one is free.
-//  2. A viewer of B comes. Whoever waits could not be let in, so B need not wait for them: it takes the free slot.
-//  3. B ends. The grant looks for who may have the slot: not A2, which A1 still keeps out; C, who came later, may.
-//  4. A1 ends after seconds: A is known to be dear. A2 was weighed before and is still light; it takes the slot, A3
-//     goes aside, where it holds nobody up.
-//  5. What is asked for of A from here on counts as heavy and waits in the heavy line. Had A1 ended after a moment
-//     instead, A2 and A3 would have taken both slots.
+// One source does not keep the slots from others, however long its pictures take:
+//  1. Four variants of source A are requested, and A is unknown. A1 takes one of two slots, which is A's share: A2 to
+//     A4 wait although the other slot is free.
+//  2. A viewer requests a picture of B. The waiting pieces cannot use the free slot, so B does not wait for them and
+//     takes it.
+//  3. B ends. The grant looks for a piece that may have the slot: not A2, because A1 still holds A's share; but C,
+//     which came later, may.
+//  4. A1 ends after seconds: A is now known to be dear. A2 was weighed before and is still light; it takes the slot. A3
+//     goes aside, where no other piece waits for it.
+//  5. New requests for A count as heavy from here on and wait in the heavy line. If A1 had ended quickly instead, A2
+//     and A3 would have taken both slots.
 type Gate struct {
 	cfg Config
 
 	mu     sync.Mutex
-	asides int               // places beside the slots, for heavy pieces while the slots are kept for light ones
+	asides int               // places outside the slots, for heavy pieces while the slots are reserved for light ones
 	rooms  [lines]*list.List // of *waiter
 	turns
-	since time.Time // from when on there has always been a viewer who waits; zero while there is none
+	since time.Time // since when there has always been a waiting viewer; zero if there is none
 
 	keptForViewers, keptForLight kept
 
-	running [2]int // in the slots, by weight, see weight
-	aside   int    // beside them
+	running [2]int // in the slots, by weight
+	aside   int    // outside the slots
 
 	forecast
 	ledger
 }
 
-// turns counts those who were let in, so that nobody waits for ever.
+// turns counts grants, so that no piece starves.
 type turns struct {
 	grants int
-	passed int // light pieces since a heavy one that waits had its turn
+	passed int // light pieces since the last turn of a waiting heavy one
 }
 
-// Config says what a gate is made of.
+// Config is the configuration of a gate.
 type Config struct {
 	Name  string
 	Slots int
 	Room  int // viewers that may wait
-	// Patience is how long they may wait once there always is one who does; 0 = as far as their deadlines let them.
+	// Patience bounds viewers' waiting time once there is always one waiting; 0 = only their deadlines bound it.
 	Patience time.Duration
-	Hold     time.Duration     // ViewerHold, or 0 where no slot is kept
-	Refused  func(name string) // is told of each viewer who is refused
+	Hold     time.Duration     // ViewerHold, or 0 to reserve no slots
+	Refused  func(name string) // called for each refused viewer
 }
 
-// kept says that slots are kept for some, until a timer ends it.
+// kept says that slots are reserved until a timer ends.
 type kept struct {
 	on   bool
 	over *time.Timer
 }
 
-// waiter is one acquire in a waiting room. Its fields are guarded by the gate's mutex; ready is closed by the grant.
+// waiter is one waiting call of Enter. Its fields are guarded by the gate's mutex; the grant closes ready.
 type waiter struct {
 	ready chan struct{}
 	piece *Piece
 	rank  Rank
 	place *list.Element // nil once granted or gone
-	give  func()        // releases what was granted; set before ready is closed
+	give  func()        // releases the granted slot; set before ready is closed
 }
 
-// New makes a gate.
+// New returns a gate.
 func New(cfg Config) *Gate {
 	cfg.Slots = max(cfg.Slots, 1)
 	g := &Gate{cfg: cfg, asides: max(cfg.Slots-1, 1),
@@ -137,7 +139,7 @@ func New(cfg Config) *Gate {
 	return g
 }
 
-// Name is what the gate is called.
+// Name is the name of the gate.
 func (g *Gate) Name() string { return g.cfg.Name }
 
 // Acquire is Enter for a light piece without a deadline.
@@ -145,8 +147,8 @@ func (g *Gate) Acquire(ctx context.Context, u *Urgency) (release func(), err err
 	return g.Enter(ctx, &Piece{Urgency: u})
 }
 
-// Enter waits for a slot and returns its release, which must be called exactly once. It fails with overloaded when the
-// viewers' waiting room is full or their deadline cannot be met any more, and with ctx's error when that ends first.
+// Enter waits for a slot and returns its release, which must be called exactly once. It fails with overloaded if the
+// viewers' waiting room is full or their deadline can no longer be met, and with ctx's error if ctx ends first.
 func (g *Gate) Enter(ctx context.Context, p *Piece) (release func(), err error) {
 	r := p.Urgency.Present()
 	g.mu.Lock()
@@ -181,8 +183,8 @@ func (g *Gate) Enter(ctx context.Context, p *Piece) (release func(), err error) 
 	}
 }
 
-// promote moves a waiter to the end of a more pressing room. The viewers' bound does not apply: the work is there
-// already.
+// promote moves a waiter to the end of a more urgent queue. The viewers' bound does not apply, since the work is
+// already there.
 func (g *Gate) promote(w *waiter, to Rank) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -198,10 +200,10 @@ func (g *Gate) promote(w *waiter, to Rank) {
 	g.grant()
 }
 
-// viewers is how many of them wait.
+// viewers is the number of waiting viewers.
 func (g *Gate) viewers() int { return g.rooms[heavyLine].Len() + g.rooms[lightLine].Len() }
 
-// note keeps since after a change of the viewers' rooms.
+// note updates since after a change of the viewers' queues.
 func (g *Gate) note() {
 	if g.viewers() == 0 {
 		g.since = time.Time{}
@@ -210,8 +212,8 @@ func (g *Gate) note() {
 	}
 }
 
-// awaited reports whether somebody waits for what background work of that line might take. Viewers who still wait could
-// not have the place that is free, or they had been granted it.
+// awaited reports whether another piece waits for the place that background work of that line might take. It is false
+// for viewers: viewers that still wait could not use the free place, or it would have been granted to them.
 func (g *Gate) awaited(l line) bool {
 	if l >= heavyLine {
 		return false
@@ -224,18 +226,18 @@ func (g *Gate) awaited(l line) bool {
 	return false
 }
 
-// free reports whether there is a slot for background work. An upgrade leaves one for whoever comes next, if there are
-// two.
+// free reports whether there is a slot for background work. If there are two slots, an upgrade leaves one free for the
+// next piece.
 func (g *Gate) free(l line) bool {
 	all := g.running[0] + g.running[1]
 	if l == upgradeLine || g.keptForViewers.on {
-		// What viewers wait for aside counts: background work would take its core.
+		// Viewers' pieces aside count: background work would take their core.
 		return all+g.aside < max(g.cfg.Slots-1, 1)
 	}
 	return all < g.cfg.Slots
 }
 
-// take occupies the place that seat found, and returns its release. A viewer's keeps another slot for the next.
+// take occupies the place that seat found, and returns its release. A viewer's piece reserves another slot for viewers.
 func (g *Gate) take(p *Piece, r Rank) (release func()) {
 	*g.place(p)++
 	p.occupy(1)
@@ -249,13 +251,13 @@ func (g *Gate) take(p *Piece, r Rank) (release func()) {
 	return func() {
 		held := time.Since(began)
 		if r == Upgrading {
-			held = 0 // It waited for a free slot and had no use for it.
+			held = 0 // it gave the slot back unused
 		}
 		g.release(p, held)
 	}
 }
 
-// place is where a piece that was granted counts.
+// place is the counter of a granted piece.
 func (g *Gate) place(p *Piece) *int {
 	if p.Aside {
 		return &g.aside
@@ -263,7 +265,7 @@ func (g *Gate) place(p *Piece) *int {
 	return &g.running[weight(p.Heavy)]
 }
 
-// keep begins to keep a slot, or goes on to.
+// keep starts or extends the reservation of slots.
 func (g *Gate) keep(k *kept) {
 	k.on = true
 	if k.over != nil {
@@ -278,7 +280,7 @@ func (g *Gate) keep(k *kept) {
 	})
 }
 
-// leave takes a waiter out of its room; a grant that came first is given back.
+// leave removes a waiter from its queue. If it was granted meanwhile, the grant is given back.
 func (g *Gate) leave(w *waiter) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -293,8 +295,7 @@ func (g *Gate) leave(w *waiter) {
 	g.grant()
 }
 
-// release gives a piece's place back and grants it to the next waiter. held is how long it was worked in; 0 = it was
-// not.
+// release frees a piece's place and grants it to the next waiter. held is how long the piece worked; 0 = not at all.
 func (g *Gate) release(p *Piece, held time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -306,7 +307,7 @@ func (g *Gate) release(p *Piece, held time.Duration) {
 	g.grant()
 }
 
-// grant lets waiters in as long as there are slots for them.
+// grant admits waiters while there are slots for them.
 func (g *Gate) grant() {
 	for w := g.next(); w != nil; w = g.next() {
 		g.rooms[w.piece.line(w.rank)].Remove(w.place)
@@ -317,8 +318,8 @@ func (g *Gate) grant() {
 	g.note()
 }
 
-// next chooses who passes, if anybody: a viewer, but every tenth grant is offered to background work first; an upgrade
-// last.
+// next chooses the next waiter, if any may enter: a viewer first, but every tenth grant is offered to background work
+// first; upgrades last.
 func (g *Gate) next() *waiter {
 	viewer, other := g.nextViewer(), g.first(warmLine)
 	if viewer == nil && other == nil {
@@ -335,7 +336,7 @@ func (g *Gate) next() *waiter {
 	return viewer
 }
 
-// nextViewer is a light one as a rule, and after a few of them a heavy one.
+// nextViewer is a light piece, but after lightTurns of them a heavy one.
 func (g *Gate) nextViewer() *waiter {
 	light, heavy := g.first(lightLine), g.first(heavyLine)
 	if light == nil || heavy != nil && g.passed >= lightTurns {
@@ -344,7 +345,7 @@ func (g *Gate) nextViewer() *waiter {
 	return light
 }
 
-// first is whose turn it is in a line, nil where nobody waits or no place is free for them.
+// first is the next waiter of a line; nil if none waits or there is no place for them.
 func (g *Gate) first(l line) (first *waiter) {
 	now := time.Now()
 	for e := g.rooms[l].Front(); e != nil; e = e.Next() {
@@ -359,11 +360,11 @@ func (g *Gate) first(l line) (first *waiter) {
 	return first
 }
 
-// Load tells how many hold a place, how many wait, how many of these could have a slot if their source or key had not
-// its share, and how many have booked one.
+// Load counts the pieces that hold a place, that wait, that wait only because their source or key uses its full share
+// (Held), and that are booked.
 type Load struct{ Running, Waiting, Held, Booked int }
 
-// Load reports the present load.
+// Load returns the current load.
 func (g *Gate) Load() Load {
 	now := time.Now()
 	g.mu.Lock()
@@ -380,7 +381,7 @@ func (g *Gate) Load() Load {
 	return l
 }
 
-// viewing are the pieces of viewers who wait.
+// viewing iterates over the pieces of waiting viewers.
 func (g *Gate) viewing() iter.Seq[*Piece] {
 	return func(yield func(*Piece) bool) {
 		for _, room := range []*list.List{g.rooms[heavyLine], g.rooms[lightLine]} {

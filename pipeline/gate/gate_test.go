@@ -13,15 +13,15 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// No test leaves a goroutine behind.
+// Tests must not leak goroutines.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newGate(slots, room int) *Gate {
 	return New(Config{Name: "test", Slots: slots, Room: room, Refused: func(string) {}})
 }
 
-// grants starts an acquire for each letter in order ("v" viewer, "h" viewer of what is heavy, "b" background, "u"
-// upgrade) on a full gate and returns the order in which they are let in, one slot at a time.
+// grants calls Enter for each letter in order ("v" viewer, "h" viewer of a heavy picture, "b" background, "u" upgrade)
+// on a full gate. It returns the order of the grants, with one slot at a time.
 func grants(t *testing.T, g *Gate, who string) string {
 	t.Helper()
 	hold, err := g.Acquire(t.Context(), At(Warming))
@@ -52,8 +52,8 @@ func grants(t *testing.T, g *Gate, who string) string {
 	return got
 }
 
-// Viewers pass before background work, which still gets one grant in ten, and both before upgrades. What is light
-// passes what is heavy, which gets every fourth turn of the viewers.
+// Viewers pass before background work, which still gets one grant in ten. Both pass before upgrades. Light pieces pass
+// heavy ones, which get every fourth turn of the viewers.
 func TestGateOrder(t *testing.T) {
 	for who, want := range map[string]string{
 		"bbv":                  "vbb",
@@ -71,7 +71,7 @@ func TestGateOrder(t *testing.T) {
 	}
 }
 
-// Past the waiting room a viewer is refused at once, with a hint when to come back.
+// If the waiting room is full, a viewer is refused at once, with a Retry-After.
 func TestGateRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1, 1)
@@ -97,7 +97,7 @@ func TestGateRefuses(t *testing.T) {
 	})
 }
 
-// Work that a viewer joins passes the background work that came before it.
+// Background work that a viewer joins passes earlier background work.
 func TestGatePromotes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1, 10)
@@ -128,7 +128,7 @@ func TestGatePromotes(t *testing.T) {
 	})
 }
 
-// Whoever leaves the waiting room leaves no slot behind.
+// A caller that leaves the waiting room leaves no slot behind.
 func TestGateLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1, 10)
@@ -151,7 +151,7 @@ func TestGateLeave(t *testing.T) {
 	})
 }
 
-// After a viewer one slot waits for the next viewer, for a while; background work has the others.
+// After a viewer's piece, one slot is reserved for the next viewer for a while. Background work gets the others.
 func TestGateKeepsASlotForViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2, 10)
@@ -209,8 +209,8 @@ func TestGateKeepsASlotForViewers(t *testing.T) {
 	})
 }
 
-// A heavy piece gets a free place aside at once though light ones wait for the slots, and the time that it takes there
-// is nobody else's estimate.
+// A heavy piece gets a free place aside at once although light ones wait for the slots. The time that it takes there
+// does not count in the estimates of other pieces.
 func TestFault03AsideWaitsForNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2, 10)

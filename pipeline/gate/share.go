@@ -7,41 +7,39 @@ import (
 	"time"
 )
 
-// What one source, and one signing key, may have of the workers while others want them too
+// The share of the workers that one source, or one signing key, may have while others want them too
 // (docs/adr/0022-share-of-workers.md).
 const (
-	shareOf     = 2               // one source may hold one slot in so many, and one place aside in so many; one at least
-	roomShare   = 4               // and one place in so many of the waiting room
-	freeUse     = 2 * time.Second // who has used less of the workers' time lately waits in order of arrival
-	useLife     = time.Minute     // what was used counts for e times less after so long
-	asideSlow   = 4               // a picture may take so many times as long aside
-	maxAccounts = 4096            // sources that are known; of those of little use some are forgotten past it
+	shareOf     = 2               // one source may hold one in so many slots, and places aside; at least one
+	roomShare   = 4               // and one in so many places of the waiting room
+	freeUse     = 2 * time.Second // recent use of the workers' time below which order of arrival counts
+	useLife     = time.Minute     // used time counts for e times less after this time
+	asideSlow   = 4               // a picture may take this many times as long aside
+	maxAccounts = 4096            // known sources; beyond it idle ones are forgotten, those of little use first
 )
 
 // The accounts that a piece is charged to.
 const (
 	bySource = iota
 	byKey
-	payers // how many there are
+	payers // number of accounts
 )
 
-// account is what a gate knows of one source, or of one signing key, that viewers ask for pictures of. The gate's mutex
-// guards it.
+// account is the gate's record of one source, or one signing key, of viewers' requests. The gate's mutex guards it.
 type account struct {
 	spent  time.Duration // of workers' time, as of at
 	at     time.Time
-	takes  time.Duration // how long its pictures take that look light, on average of late; 0 = none was made
+	takes  time.Duration // recent average of its pictures that look light; 0 = none was made
 	slots  int           // that it holds
 	asides int           // that it holds
 }
 
-// left is what still counts of the time that was spent.
+// left is the part of the used time that still counts.
 func (a *account) left(now time.Time) time.Duration {
 	return time.Duration(float64(a.spent) * math.Exp(-float64(now.Sub(a.at))/float64(useLife)))
 }
 
-// used is left as far as it matters: who has used little is equal to who has used nothing. A nil account has used
-// nothing.
+// used is left, or 0 if left is less than freeUse: little use counts as none. A nil account has used nothing.
 func (a *account) used(now time.Time) time.Duration {
 	if a == nil || a.spent == 0 {
 		return 0
@@ -55,11 +53,11 @@ func (a *account) used(now time.Time) time.Duration {
 // dear reports whether its pictures are known to take many times as long as most.
 func (a *account) dear() bool { return a.takes >= HeavyWork }
 
-// charge adds what a piece took.
+// charge adds the time of a piece.
 func (a *account) charge(p *Piece, held time.Duration, now time.Time) {
 	a.spent, a.at = a.left(now)+held, now
 	if p.Heavy && !p.Dear {
-		return // That it takes long was to be expected, and says nothing of the source's other variants.
+		return // A long time was expected here, and says nothing about the source's other variants.
 	}
 	if p.Aside {
 		held /= asideSlow
@@ -71,7 +69,7 @@ func (a *account) charge(p *Piece, held time.Duration, now time.Time) {
 	}
 }
 
-// occupy adds a slot, or a place aside, to what a piece's payers hold; by is 1 or -1.
+// occupy adds by, which is 1 or -1, to the slots or places aside that a piece's accounts hold.
 func (p *Piece) occupy(by int) {
 	for _, a := range p.accounts {
 		switch {
@@ -84,8 +82,8 @@ func (p *Piece) occupy(by int) {
 	}
 }
 
-// before reports whether a viewer's piece passes one that came earlier: its source has used less of the workers' time,
-// or as little, and its signing key less.
+// before reports whether a viewer's piece passes an earlier one: its source has used less of the workers' time, or
+// equally little and its signing key less.
 func (p *Piece) before(q *Piece, now time.Time) bool {
 	for by := range p.accounts {
 		mine, other := p.accounts[by].used(now), q.accounts[by].used(now)
@@ -96,17 +94,17 @@ func (p *Piece) before(q *Piece, now time.Time) bool {
 	return false
 }
 
-// visit is when a viewer with a signing key came.
+// visit is the last request with a signing key.
 type visit struct {
 	key *account
 	at  time.Time
 }
 
-// ledger is what a gate knows of those whose pictures it lets in.
+// ledger holds the accounts of a gate.
 type ledger struct {
 	seed     maphash.Seed
 	accounts [payers]map[uint64]*account // by the hashes of sources and of key ids
-	visits   [2]visit                    // the latest of two different signing keys
+	visits   [2]visit                    // the latest requests with two different signing keys
 }
 
 func newLedger() ledger {
@@ -126,7 +124,7 @@ func (g *Gate) open(p *Piece) {
 	g.visits[0].at = now
 }
 
-// account finds or makes an account.
+// account finds or creates an account.
 func (g *Gate) account(by int, name string, now time.Time) *account {
 	all, id := g.accounts[by], maphash.String(g.seed, name)
 	a := all[id]
@@ -151,9 +149,9 @@ func (g *Gate) Dear(source string) bool {
 	return a != nil && a.dear()
 }
 
-// full reports whether a viewer's piece must leave the free slots to others. Its source has its share of them, unless
-// its pictures are known to take little; one that nobody knows yet might take seconds. Or its signing key has its
-// share, takes long, and is not the only one that viewers come with.
+// full reports whether a viewer's piece must leave the free slots to others. It must if its source holds its share of
+// the slots, unless the source's pictures are known to be quick; an unknown source might take seconds. It must also if
+// its signing key holds its share, takes long, and is not the only key that viewers use.
 func (g *Gate) full(p *Piece, now time.Time) bool {
 	source, key := p.accounts[bySource], p.accounts[byKey]
 	share := g.cfg.Slots / shareOf
@@ -175,8 +173,9 @@ func (g *Gate) shared(key *account, now time.Time) bool {
 	return other.key != nil && now.Sub(other.at) < g.cfg.Hold
 }
 
-// seat reports whether there is a place for a piece, and notes whether that is one aside. What exceeds its share of the
-// slots is made aside, unless nobody knows yet whether it is worth a worker there: then the first picture tells soon.
+// seat reports whether there is a place for a piece, and records whether that is aside. A piece beyond its share of the
+// slots goes aside, except while its source is unknown: the first picture will soon tell whether it is worth a worker
+// aside.
 func (g *Gate) seat(p *Piece, l line, now time.Time) (free bool) {
 	p.Aside = false
 	if l < heavyLine {
@@ -195,7 +194,7 @@ func (g *Gate) seat(p *Piece, l line, now time.Time) (free bool) {
 	return (p.Heavy || source.takes > 0) && source.asides < max(g.asides/shareOf, 1)
 }
 
-// passes reports whether q, which is booked or waits, will have its turn before p, which comes now.
+// passes reports whether q, which is booked or waits, gets its turn before p, which arrives now.
 func (g *Gate) passes(q, p *Piece, now time.Time) bool {
 	if q.accounts[bySource] == p.accounts[bySource] {
 		return true
@@ -203,8 +202,7 @@ func (g *Gate) passes(q, p *Piece, now time.Time) bool {
 	return !g.full(q, now) && !p.before(q, now)
 }
 
-// ahead counts those who will have their turn before a piece that comes now, by weight: the booked ones, and those who
-// wait.
+// ahead counts the booked and the waiting pieces that get their turn before a piece that arrives now, by weight.
 func (g *Gate) ahead(p *Piece) (booked, waiting [2]int) {
 	now := time.Now()
 	for q := range g.booked {
@@ -220,7 +218,7 @@ func (g *Gate) ahead(p *Piece) (booked, waiting [2]int) {
 	return booked, waiting
 }
 
-// crowded reports whether a viewer's piece finds the waiting room full, or its source's part of it.
+// crowded reports whether the waiting room is full, or the part of it for the piece's source.
 func (g *Gate) crowded(p *Piece) bool {
 	if g.viewers() >= g.cfg.Room {
 		return true

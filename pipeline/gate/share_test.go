@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// Who used more of the workers' time waits for those who used less, by source and then by key; those who used little
-// for nobody.
+// A piece waits for those whose source, and then whose key, used less of the workers' time. Little use counts as none.
 func TestShareInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1, 100)
@@ -113,7 +112,7 @@ func TestShareIsBounded(t *testing.T) {
 	})
 }
 
-// What a source's pictures take is judged by those that look light, and by what they would take in a slot.
+// A source's pictures are judged by those that look light, and by the time that they would take in a slot.
 func TestWhatIsKnownOfASource(t *testing.T) {
 	now := time.Now()
 	for name, test := range map[string]struct {
@@ -136,7 +135,7 @@ func TestWhatIsKnownOfASource(t *testing.T) {
 	}
 }
 
-// An upgrade that waited for a free slot and gave it back at once says nothing of how long pictures take.
+// An upgrade that waited for a free slot and gave it back at once does not count in the average durations.
 func TestUpgradesTeachNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2, 10)
@@ -155,8 +154,8 @@ func TestUpgradesTeachNothing(t *testing.T) {
 	})
 }
 
-// While the slots are kept for light pictures, what waits in the heavy line takes none of them, and one that a heavy
-// picture still holds works nothing off.
+// While the slots are reserved for light pictures, heavy pieces in the queue use none of them, and a slot that a heavy
+// piece still holds does not reduce the queue.
 func TestWaitWhileSlotsAreKeptForLight(t *testing.T) {
 	g := newGate(2, 10)
 	for range 3 {

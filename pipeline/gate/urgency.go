@@ -2,28 +2,28 @@ package gate
 
 import "sync"
 
-// Rank says who waits for a piece of work, the least pressing first.
+// Rank says who waits for a piece of work, the least urgent first.
 type Rank int
 
 // The ranks.
 const (
-	Upgrading Rank = iota // nobody: a good answer is there already
-	Warming               // nobody yet: prewarm, and what is remade behind an answer
+	Upgrading Rank = iota // nobody: a good variant already exists
+	Warming               // nobody yet: prewarm, and entries remade in the background
 	Viewing               // a viewer
 )
 
-// Urgency is the rank of a piece of work. It only rises: background work that a viewer joins is viewers' work from then
-// on. Safe for concurrent use.
+// Urgency is the rank of a piece of work. It only rises: background work that a viewer joins becomes viewers' work.
+// Safe for concurrent use.
 type Urgency struct {
 	mu   sync.Mutex
 	rank Rank
 	then []func(Rank)
 }
 
-// At is the urgency of work of a rank.
+// At returns an Urgency of a rank.
 func At(r Rank) *Urgency { return &Urgency{rank: r} }
 
-// Raise lifts the work to a rank, unless it is there or higher, and tells everybody who asked to know.
+// Raise raises the rank, unless it is as high already, and calls the functions of OnRaise.
 func (u *Urgency) Raise(to Rank) {
 	u.mu.Lock()
 	if to <= u.rank {
@@ -38,7 +38,7 @@ func (u *Urgency) Raise(to Rank) {
 	}
 }
 
-// OnRaise calls f with the present rank, and again with each higher one.
+// OnRaise calls f with the current rank, and again with each higher one.
 func (u *Urgency) OnRaise(f func(Rank)) {
 	u.mu.Lock()
 	u.then = append(u.then, f)
@@ -47,7 +47,7 @@ func (u *Urgency) OnRaise(f func(Rank)) {
 	f(now)
 }
 
-// Present is the rank by now.
+// Present is the current rank.
 func (u *Urgency) Present() Rank {
 	u.mu.Lock()
 	defer u.mu.Unlock()

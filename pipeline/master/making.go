@@ -5,15 +5,15 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Making is the making of one master.
+// Making is a master while it is made.
 type Making struct {
 	source *Source
 	key    string
 	made   *variant.Image
 }
 
-// Begin begins the making of the master that an original is to have and has not; nil = there is nothing to make. It is
-// made once of each download, and of no more than a few originals at a time. End must be called.
+// Begin starts the missing master of an original; nil = there is nothing to make. It starts at most one per download,
+// and limits the number of originals held for it. End must be called.
 func (s *Source) Begin(got fetch.Supply, variantKey string) *Making {
 	if !got.Missing || got.Master != nil || got.Info.Frames > 1 || got.NoStore {
 		return nil
@@ -32,25 +32,25 @@ func (s *Source) Begin(got fetch.Supply, variantKey string) *Making {
 	return &Making{source: s, key: key}
 }
 
-// Spec asks for the master.
+// Spec is the spec of the master.
 func (m *Making) Spec() variant.Spec {
 	return variant.Spec{Master: true, Width: m.source.side, Height: m.source.side}
 }
 
-// Made takes what came of Spec. That it could not be made is no fault of the variants.
+// Made records the result for Spec. A master that fails does not fail the variants.
 func (m *Making) Made(img variant.Image, err error) {
 	if err == nil {
 		m.made = &img
 	}
 }
 
-// Drop ends a making that was not begun.
+// Drop cancels a master that was not begun.
 func (m *Making) Drop() {
 	m.source.parts.Outcome("dropped")
 	m.done()
 }
 
-// End stores what was made.
+// End stores the master.
 func (m *Making) End(save func(key string, img variant.Image) error) {
 	defer m.done()
 	if m.made == nil || save(m.key, *m.made) != nil {

@@ -1,5 +1,5 @@
-// Package master keeps a smaller copy of each original in the store, its master, and has new variants made from that in
-// the original's place.
+// Package master stores a smaller copy of each original, its master, and supplies it in place of the original for new
+// variants.
 package master
 
 import (
@@ -19,34 +19,34 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Tier is the tier that an answer names which was made from its original's master: nothing was fetched.
+// Tier is the tier of an answer that was made from a master: nothing was fetched.
 const Tier = "master"
 
-// reads is how many masters are held at a time, by the fills that read them or wait for a worker with them; behind how
-// many originals are, that a master is yet to be made of.
+// reads bounds the masters held at a time by fills that read them or wait for a worker with them. behind bounds the
+// originals held at a time for masters that are still to be made.
 const (
 	reads  = 32
 	behind = 8
 )
 
-// shrink is how small a variant must be against the master that it is made from, so that it is as good as one made from
-// the original: what is scaled down twice by less loses sharpness that can be measured (bench/quality master).
+// shrink is the largest scale from a master at which a variant is as good as one made from the original. At a scale
+// nearer to 1 the second reduction costs sharpness that can be measured (bench/quality master).
 const shrink = 0.75
 
-// Parts is what a Source is made of.
+// Parts are the dependencies of a Source.
 type Parts struct {
-	Next   fetch.Source // gives the originals
+	Next   fetch.Source // supplies the originals
 	Read   func(ctx context.Context, key string) (cache.Entry, error)
 	Remove func(ctx context.Context, prefix string) (int, error)
-	// Judge tells whether a master is fresh, whether it may stand in for an original that cannot be had, and why those
-	// who may have what comes from these hosts may not have it.
+	// Judge returns whether a master is fresh, and whether it may replace an original that cannot be fetched. refused
+	// is set if callers restricted to the hosts in within may not have it.
 	Judge   func(within reach.Hosts, e cache.Entry) (fresh, standsIn bool, refused error)
 	Age     func(m cache.Meta) time.Duration
 	Purges  *cache.Purges
-	Timeout time.Duration // of a reading
-	Room    int           // viewers that may wait for one
+	Timeout time.Duration // of a read
+	Room    int           // viewers that may wait for a read
 	Refused func(gate string)
-	Outcome func(outcome string)             // counts what became of a master
+	Outcome func(outcome string)             // counts the outcome of a master
 	Failed  func(msg, key string, err error) // logs a failure of the store
 	Now     func() time.Time
 }
@@ -61,7 +61,7 @@ type Source struct {
 	making map[string]bool // by key
 }
 
-// New makes a Source whose new masters have a longer side of so many pixels.
+// New returns a Source whose new masters have a longer side of so many pixels.
 func New(side int, parts Parts) *Source {
 	s := &Source{side: side, parts: parts, making: map[string]bool{}}
 	s.reads = fetch.NewGroup(fetch.GroupConfig[*standIn]{
@@ -72,18 +72,18 @@ func New(side int, parts Parts) *Source {
 	return s
 }
 
-// Key is the key of the master beside a variant.
+// Key is the key of the master that belongs to a variant.
 func Key(variantKey string) string { return variant.SourcePart(variantKey) + variant.MasterName }
 
-// Held is how many masters are read or made.
+// Held is the number of masters that are read or made.
 func (s *Source) Held() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.making) + s.reads.Held() + s.reads.Gate().Load().Running
 }
 
-// Get implements fetch.Source: it gives the master where that serves all that is to be made and is fresh, else the
-// original; and where that cannot be had, the master for what it serves.
+// Get implements fetch.Source. It returns the master if it is fresh and serves all specs, else the original. If the
+// original cannot be fetched, it returns the master for the specs that it serves.
 func (s *Source) Get(ctx context.Context, ask fetch.Ask) (got fetch.Supply, err error) {
 	slot := ask.Slot
 	defer func() {
@@ -105,8 +105,8 @@ func (s *Source) Get(ctx context.Context, ask fetch.Ask) (got fetch.Supply, err 
 	return got, err
 }
 
-// own is the master where that serves all that is to be made and is fresh. Where it is not, standsIn tells whether it may
-// stand in for the original if that cannot be had.
+// own returns the master if it is fresh and serves all specs. Otherwise standsIn reports whether it may replace an
+// original that cannot be fetched.
 func (s *Source) own(ctx context.Context, ask fetch.Ask) (got fetch.Supply, standsIn bool, err error) {
 	start := s.parts.Now()
 	m, back, missing := s.look(ctx, ask)
@@ -123,7 +123,8 @@ func (s *Source) own(ctx context.Context, ask fetch.Ask) (got fetch.Supply, stan
 	return got, standsIn && slices.ContainsFunc(ask.Specs, m.serves), err
 }
 
-// standIn is the master in the place of an original that cannot be had, for what it serves. It may be another by now.
+// standIn returns the master in place of an original that cannot be fetched. It reads it again: it may be another one
+// by now.
 func (s *Source) standIn(ctx context.Context, ask fetch.Ask, got fetch.Supply, gone error) (fetch.Supply, error) {
 	start := s.parts.Now()
 	m, back, _ := s.look(ctx, ask)
@@ -145,8 +146,8 @@ func (s *Source) standIn(ctx context.Context, ask fetch.Ask, got fetch.Supply, g
 	return got, nil
 }
 
-// look reads the master; nil where there is none. One from before a purge is a miss, and one that is being read then is
-// not shared.
+// look reads the master; nil if there is none. A master from before a purge is a miss, and a read that is running
+// during a purge is not shared.
 func (s *Source) look(ctx context.Context, ask fetch.Ask) (m *standIn, back func(), missing bool) {
 	key := Key(ask.Key)
 	ask.Source, ask.Limits, ask.Slot = key, origin.Limits{}, nil
@@ -160,7 +161,7 @@ func (s *Source) look(ctx context.Context, ask fetch.Ask) (m *standIn, back func
 	return nil, nil, errors.Is(err, cache.ErrMiss)
 }
 
-// read reads a master. Its slot is kept until the last who reads it is done.
+// read reads a master. It keeps its slot until the last reader is done.
 func (s *Source) read(ctx context.Context, key string, lim origin.Limits) (m *standIn, release func(), err error) {
 	leave, err := lim.Admit(ctx)
 	if err != nil {
@@ -173,7 +174,7 @@ func (s *Source) read(ctx context.Context, key string, lim origin.Limits) (m *st
 	}()
 	e, err := s.parts.Read(ctx, key)
 	if err == nil && e.Recipe < variant.MasterRecipe {
-		err = cache.ErrMiss // The next fill that fetches makes a better one.
+		err = cache.ErrMiss // the next fill that fetches makes a new one
 	}
 	if err != nil {
 		return nil, nil, err
@@ -181,7 +182,7 @@ func (s *Source) read(ctx context.Context, key string, lim origin.Limits) (m *st
 	return newStandIn(e), leave, nil
 }
 
-// supply is a master that was read. What is made from it is as old as it.
+// supply returns a master as a Supply. Variants made from it are as old as it is.
 func (s *Source) supply(m *standIn, back func(), looked time.Duration) fetch.Supply {
 	from := m.facts.Provenance
 	from.Since = s.parts.Age(m.entry.Meta)
@@ -191,12 +192,12 @@ func (s *Source) supply(m *standIn, back func(), looked time.Duration) fetch.Sup
 	}
 }
 
-// Distrust removes the master beside a variant where a worker could not read it: the next fill fetches.
+// Distrust removes the master of a variant after a worker could not read it. The next fill fetches the original.
 func (s *Source) Distrust(variantKey string, err error) {
 	switch fault.KindOf(err) {
 	case fault.NotAnImage, fault.DecodeFailed, fault.TruncatedSource, fault.Poison, fault.UnsupportedFormat:
 		key := Key(variantKey)
-		s.reads.Forget(key) // Others may share it at this moment.
+		s.reads.Forget(key) // other fills may share it at this moment
 		if _, err := s.parts.Remove(context.Background(), key); err != nil {
 			s.parts.Failed("a master that cannot be read was not removed", key, err)
 		}
@@ -213,14 +214,14 @@ type standIn struct {
 
 func newStandIn(e cache.Entry) *standIn {
 	f := variant.DecodeFacts(e.Attrs)
-	info, _ := sniff.Inspect(e.Body) // One that cannot be read is for a worker to refuse.
+	info, _ := sniff.Inspect(e.Body) // a worker refuses one that cannot be read
 	return &standIn{entry: e, facts: f, info: info, of: variant.Master{
 		Width: f.SourceWidth, Height: f.SourceHeight, Format: f.SourceFormat, Bytes: f.SourceBytes, Exact: f.Exact,
 	}}
 }
 
-// serves reports whether a variant of the master is as good as one of the original. What is told of an original is read
-// from itself.
+// serves reports whether a variant of the master is as good as one of the original. Information about an original needs
+// the original itself.
 func (m *standIn) serves(spec variant.Spec) bool {
 	if spec.Format == variant.Info || spec.HashSum != "" || m.of.Width < 1 || m.of.Height < 1 {
 		return false
@@ -235,7 +236,7 @@ func (m *standIn) serves(spec variant.Spec) bool {
 	return spec.Scale(m.of.Width, m.of.Height) <= shrink*long
 }
 
-// servesAll is serves for every spec.
+// servesAll reports whether the master serves every spec.
 func (m *standIn) servesAll(specs []variant.Spec) bool {
 	return !slices.ContainsFunc(specs, func(s variant.Spec) bool { return !m.serves(s) })
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// No test leaves a goroutine behind.
+// Tests must not leak goroutines.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// next is a Source that gives an original, or an error. It gives the slot back as one must.
+// next is a Source that returns an original, or an error. It releases the slot, as a Source must.
 type next struct {
 	err   error
 	asked int
@@ -32,8 +32,8 @@ func (n *next) Get(_ context.Context, ask fetch.Ask) (fetch.Supply, error) {
 	return fetch.Supply{Original: variant.Original{Body: []byte("original")}, Claimed: new(bool), Back: func() {}}, n.err
 }
 
-// The master serves where it is fresh and good enough, the original else, and the master again where the original cannot
-// be had. In every case the caller's slot is given back once, and the master is let go with the supply.
+// The master is used if it is fresh and good enough, otherwise the original, and the master again if the original
+// cannot be fetched. In every case the caller's slot is released once, and the master with the supply.
 func TestGet(t *testing.T) {
 	stored := cache.Entry{Body: []byte("master"), Meta: cache.Meta{Recipe: variant.MasterRecipe, Attrs: variant.Facts{
 		Image: variant.Image{

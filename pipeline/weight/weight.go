@@ -1,4 +1,4 @@
-// Package weight tells which variants take a worker many times as long as most.
+// Package weight decides which variants take a worker many times as long as most.
 package weight
 
 import (
@@ -8,7 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// What a megapixel takes a worker, about: read, by the format of the original, and written, by that of the variant.
+// Approximate worker time for each megapixel: to read, by the format of the original, and to write, by the format of
+// the variant.
 var (
 	readTakes = map[string]time.Duration{
 		"jpeg": 4 * time.Millisecond, "webp": 15 * time.Millisecond, "gif": 15 * time.Millisecond, "png": 25 * time.Millisecond,
@@ -21,8 +22,7 @@ var (
 	}
 )
 
-// Heavy reports whether a variant takes many times as long as most. Before its original is known, only what the URL
-// says counts.
+// Heavy reports whether a variant takes many times as long as most. Without the original, only the URL counts.
 func Heavy(s variant.Spec, original variant.Original) bool {
 	const mega = 1e6
 	result := box(s) / mega
@@ -41,16 +41,16 @@ func Heavy(s variant.Spec, original variant.Original) bool {
 	return work+time.Duration(write) >= gate.HeavyWork
 }
 
-// denseTries is how many encodes it takes, about, to find one that is smaller than a dense original.
+// denseTries is the approximate number of encodes to find one that is smaller than a dense original.
 const denseTries = 4
 
-// dense reports whether the bytes of a GIF do not shrink, as of random dots and dithered scans: at an eighth of a byte
-// for each pixel even two colours take all the room that they can.
+// dense reports whether a GIF hardly compresses, as random dots and dithered scans do. At an eighth of a byte per pixel
+// even two colours take their full size.
 func dense(o variant.Original) bool {
 	return o.Info.Format == "gif" && o.Bytes() > o.Info.Pixels()*int64(max(o.Info.Frames, 1))/8
 }
 
-// box is how many pixels a spec asks for, by the look of its URL; 0 = as many as the original has.
+// box is the number of pixels that a spec asks for, from its URL only; 0 = as many as the original.
 func box(s variant.Spec) float64 {
 	w, h := float64(s.Width), float64(s.Height)
 	if w == 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// What is heavy is told by what the URL asks for and by the original.
+// Heavy depends on the URL and on the original.
 func TestHeavy(t *testing.T) {
 	spec := func(w int, f variant.Format) variant.Spec { return variant.Spec{Width: w, Format: f} }
 	original := func(format string, w, h int) variant.Original {
