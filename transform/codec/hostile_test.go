@@ -156,6 +156,9 @@ func TestHostileCorpus(t *testing.T) {
 		name, class := f[0], f[4]
 		t.Run(name, func(t *testing.T) {
 			kinds, mayWork := expected(class)
+			if bytes.HasPrefix(readCorpus(t, "hostile", name), []byte("%PDF")) {
+				mayWork = true // transform.inputs leaves it out by default, not the codec: see TestErrors in e2e.
+			}
 			for _, line := range runChild(t, corpus(t, "hostile", name)) {
 				verb, what, _ := strings.Cut(line, " ")
 				switch {
