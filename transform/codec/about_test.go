@@ -11,8 +11,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant/about"
 )
 
-// What is told is of the original: its size lying upright, its bytes, its frames; what passes for a document outside
-// the worker; and the same beside variants that share its pixels as alone.
+// The document describes the original: its upright size, its bytes, its frames. The result is a valid document outside
+// the worker, and is the same whether it is made alone or with variants that share its pixels.
 func TestAbout(t *testing.T) {
 	flat := func(w, h int, c color.NRGBA) *image.NRGBA {
 		img := image.NewNRGBA(image.Rect(0, 0, w, h))

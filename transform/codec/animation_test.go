@@ -98,7 +98,7 @@ func TestAnimationKeepsTimesLoopAndFrames(t *testing.T) {
 	wantColour(t, still, 26, 10, none, 10)
 }
 
-// TestAnimationFramesDoNotBleed pads and turns an animation and looks into each frame.
+// TestAnimationFrames pads and turns an animation, and checks each frame.
 func TestAnimationFrames(t *testing.T) {
 	c := mustNew(t, "")
 	spec := variant.Spec{Format: variant.GIF, Width: 20, Rotate: 90, Padding: variant.Padding{Top: 4}, Background: variant.Color{Set: true, R: 255, G: 255, B: 255}}

@@ -41,7 +41,7 @@ func TestKindsAreSeen(t *testing.T) {
 	}
 }
 
-// The documents and photos of the corpus are told apart.
+// The documents and photos of the corpus get the right kind.
 func TestKindsOfTheCorpus(t *testing.T) {
 	c := mustNew(t, "")
 	for file, text := range map[string]bool{
@@ -55,7 +55,7 @@ func TestKindsOfTheCorpus(t *testing.T) {
 	}
 }
 
-// A slow line bounds dpr, but never the pixels of print.
+// A slow network bounds dpr, but never the pixels of print.
 func TestPrintKeepsItsPixels(t *testing.T) {
 	c := mustNew(t, "")
 	client := variant.Accept{Best: variant.JPEG, Formats: variant.AcceptJPEG}
@@ -80,7 +80,7 @@ func TestPrintKeepsItsPixels(t *testing.T) {
 	}
 }
 
-// A drawing of plain areas is smaller without loss, and then exact; only an open URL may answer so.
+// A drawing of plain areas is smaller without loss, and is then sent lossless; only for open URLs.
 func TestFlatDrawingsGoLossless(t *testing.T) {
 	c := mustNew(t, "")
 	img := image.NewNRGBA(image.Rect(0, 0, 640, 400))

@@ -17,16 +17,16 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// bimgGate guards what bimg and its safety need of the whole process: its lazily filled tables and the garbage
-// collector's state.
+// bimgGate guards process-wide state around calls to bimg: bimg's lazily filled tables and the settings of the garbage
+// collector.
 var bimgGate sync.Mutex
 
-// bimgVersion is that of the library.
+// bimgVersion is the version of the library.
 const bimgVersion = bimg.Version
 
 var bimgTypes = map[variant.Format]bimg.ImageType{variant.JPEG: bimg.JPEG, variant.PNG: bimg.PNG, variant.WebP: bimg.WEBP}
 
-// warmBimg fills the tables that bimg fills unguarded at its first call.
+// warmBimg fills the tables that bimg would fill without a lock at its first call.
 func warmBimg() {
 	bimgGate.Lock()
 	defer bimgGate.Unlock()
@@ -36,7 +36,7 @@ func warmBimg() {
 	}
 }
 
-// bimgGroup makes with bimg what bimg makes rightly, and returns the jobs that are left for the cgo path.
+// bimgGroup makes variants with bimg where it produces correct results, and returns the jobs left for the cgo path.
 func bimgGroup(choices *choose.Chooser, src *decode.Source, group []*render.Job, emit emitter) []*render.Job {
 	var left []*render.Job
 	for _, j := range group {
@@ -49,8 +49,8 @@ func bimgGroup(choices *choose.Chooser, src *decode.Source, group []*render.Job,
 	return left
 }
 
-// bimgMake resizes and encodes with bimg. ok is false where the cgo path must do it: where bimg cannot, fails, or would
-// break the rule that no open URL outgrows its original.
+// bimgMake resizes and encodes with bimg. ok is false if the cgo path must make the variant: bimg cannot, bimg fails,
+// or the result would break the rule that an open URL's variant is not larger than its original.
 func bimgMake(choices *choose.Chooser, src *decode.Source, j *render.Job) (variant.Image, bool) {
 	pic := &render.Picture{Size: j.Plan.Out, Asked: j.Plan.Asked, Frames: 1, Grey: src.Facts.Grey}
 	e := encode.Encoder{Choices: choices, Src: src, Pic: pic, Job: j}
@@ -76,10 +76,10 @@ func bimgMake(choices *choose.Chooser, src *decode.Source, j *render.Job) (varia
 	return e.Image(encode.Encoded{Body: body, Format: f, Q: q, Note: s.Note + "; bimg"}), true
 }
 
-// bimgCan reports whether bimg makes this variant safely and rightly: a plain reduction of an upright, complete,
-// opaque, 8-bit sRGB or grey still, in a format and with settings that it has. It writes to freed memory when a rotated
-// file is shrunk, knows nothing of truncation, and converts colours in the wrong order. The automatic quality looks at
-// pixels that bimg does not show.
+// bimgCan reports whether bimg makes this variant safely and correctly: a plain reduction of an upright, complete,
+// opaque, 8-bit sRGB or grey still, in a format and with settings that it supports. bimg writes to freed memory when it
+// shrinks a rotated file, does not detect truncation, and converts colours in the wrong order. The automatic quality
+// reads pixels that bimg does not expose.
 func bimgCan(src *decode.Source, j *render.Job, f variant.Format, s choose.Settings) bool {
 	sp, p, in, facts := j.Spec, j.Plan, src.Info, src.Facts
 	source := (in.Format == "jpeg" || in.Format == "png" || in.Format == "webp") && in.Orientation == 1 && in.Complete && in.Frames == 1
@@ -92,8 +92,8 @@ func bimgCan(src *decode.Source, j *render.Job, f variant.Format, s choose.Setti
 	return source && pixels && plain && known && settings
 }
 
-// bimgResize calls bimg with the collector held off: bimg hands libvips pointers into Go slices and drops the slices
-// while C still reads them. The memory limit would start the collector too, so it is lifted as well.
+// bimgResize calls bimg with the garbage collector switched off: bimg passes pointers into Go slices to libvips and
+// drops the slices while C still reads them. The memory limit would start the collector too, so it is lifted as well.
 func bimgResize(original []byte, o bimg.Options) ([]byte, error) {
 	bimgGate.Lock()
 	defer bimgGate.Unlock()

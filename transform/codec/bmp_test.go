@@ -14,10 +14,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// bmpParts is a BMP that is put together by hand.
+// bmpParts is a hand-made BMP.
 type bmpParts struct {
 	header, depth, compression int
-	height                     int // 0 = 5; below 0 = the rows go from top to bottom
+	height                     int // 0 = 5; negative = rows from top to bottom
 	palette                    []byte
 	used                       int
 	masks                      []uint32
@@ -67,10 +67,10 @@ func (p bmpParts) file() []byte {
 	return slices.Concat(file, body, p.rows)
 }
 
-// bmpColours are those of the test picture: column x of row y has the colour with the number (x+y)%4.
+// bmpColours are the colours of the test picture: column x of row y has the colour (x+y)%4.
 var bmpColours = []color.NRGBA{{222, 33, 41, 255}, {33, 206, 33, 255}, {33, 33, 222, 255}, {231, 222, 41, 255}}
 
-// bmpRows packs the test picture from its last row to its first; pixel gives the bits of one of its colours.
+// bmpRows packs the test picture from its last row to its first; pixel returns the bits of a colour.
 func bmpRows(depth int, down bool, pixel func(n int) uint64) []byte {
 	var out []byte
 	for i := range 5 {
@@ -94,7 +94,7 @@ func bmpRows(depth int, down bool, pixel func(n int) uint64) []byte {
 	return out
 }
 
-// packed puts a colour into masks; the fourth is alpha.
+// packed packs a colour into masks; the fourth is alpha.
 func packed(masks ...uint32) func(n int) uint64 {
 	return func(n int) uint64 {
 		c := bmpColours[n]
@@ -119,7 +119,7 @@ func bmpPalette(entry int) []byte {
 
 func index(n int) uint64 { return uint64(n) }
 
-// bmpKinds are files of the test picture in every way in which a BMP may store it.
+// bmpKinds returns the test picture in every way that a BMP can store it.
 func bmpKinds() map[string]bmpParts {
 	wide := []uint32{0xff0000, 0xff00, 0xff}
 	odd := []uint32{0xff000000, 0xff0000, 0xff00}
@@ -127,10 +127,10 @@ func bmpKinds() map[string]bmpParts {
 	tens := []uint32{0x3ff00000, 0xffc00, 0x3ff}
 	with := func(masks []uint32, alpha uint32) []uint32 { return append(slices.Clone(masks), alpha) }
 	two := func(n int) uint64 { return uint64(n & 1) }
-	rle8 := []byte{ // Runs, indexes as they are, a step, and lines that end early or run over.
+	rle8 := []byte{ // Runs, uncompressed indexes, a move, and lines that end early or overflow.
 		4, 0, 3, 1, 0, 0, // The lowest row: 0 0 0 0 1 1 1
 		0, 7, 0, 1, 2, 3, 0, 1, 2, 0, 0, 0, // 0 1 2 3 0 1 2
-		0, 2, 2, 1, 3, 3, 0, 0, // From one row higher on: _ _ 3 3 3
+		0, 2, 2, 1, 3, 3, 0, 0, // From the row above on: _ _ 3 3 3
 		9, 2, 0, 1,
 	}
 	rle4 := []byte{
@@ -178,7 +178,7 @@ func bmpKinds() map[string]bmpParts {
 	}
 }
 
-// TestBMPKinds wants the pixels of every kind of BMP, exactly as far as its bits go.
+// TestBMPKinds checks the pixels of every kind of BMP, as exactly as its bits allow.
 func TestBMPKinds(t *testing.T) {
 	c := mustNew(t, "")
 	rows := [][]int{{2, 2, 2, 2, 2, 2, 2}, {0, 0, 3, 3, 3, 0, 0}, {0, 0, 0, 0, 0, 0, 0}, {0, 1, 2, 3, 0, 1, 2}, {0, 0, 0, 0, 1, 1, 1}}
@@ -216,13 +216,13 @@ func TestBMPKinds(t *testing.T) {
 	}
 }
 
-// TestBMPThatCannotBeRead tells what is cut off from what is not supported.
+// TestBMPThatCannotBeRead distinguishes truncated from unsupported files.
 func TestBMPThatCannotBeRead(t *testing.T) {
 	c := mustNew(t, "")
 	kinds := bmpKinds()
 	rle, whole := kinds["RLE8"], kinds["24 bits"].file()
 	endless := rle
-	endless.rows = rle.rows[:len(rle.rows)-6] // Neither the last row nor the end.
+	endless.rows = rle.rows[:len(rle.rows)-6] // Without the last row and the end marker.
 	jpeg := kinds["24 bits"]
 	jpeg.compression = 4
 	down := rle

@@ -9,8 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// What is made from a larger picture of the same call has the size that it has alone, and looks the same; what must not
-// be made so is the same to the bit.
+// A picture made from a larger one of the same call has the same size as when it is made alone, and looks the same.
+// Where this is not allowed, the pixels are identical.
 func TestMadeFromALargerOne(t *testing.T) {
 	c := mustNew(t, "")
 	rotated := withOrientation(jpegOf(t, scene(1300, 900), 92), 6)
@@ -56,7 +56,7 @@ func TestMadeFromALargerOne(t *testing.T) {
 	}
 }
 
-// Pictures of one call go from large to small, each made from the next larger one.
+// Pictures of one call are made from large to small, each from the next larger one.
 func TestChain(t *testing.T) {
 	group := func(w int, s variant.Spec) []*render.Job {
 		s.Width = w

@@ -1,7 +1,7 @@
-// Package codec is the path of a call in a worker process: from an original to its variants, through the rooms below it,
-// in the order of a picture's life: decode, render, look, choose, encode, judge, strip.
+// Package codec makes variants of an original in a worker process. The packages below it are the steps, in order:
+// decode, render, look, choose, encode, judge, strip.
 //
-// The pixel path is a thin layer over libvips; bimg is the second engine, and lives in bimg.go.
+// The pixel path is a thin layer over libvips. bimg is the second engine, in bimg.go.
 package codec
 
 import (
@@ -22,26 +22,27 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// The engines that New knows.
+// The supported engines.
 const (
 	EngineVips = "vips"
 	EngineBimg = "bimg"
 )
 
-// Limits bound one call. 0 pixels allow nothing.
+// Limits bounds one call. A limit of 0 pixels allows nothing.
 type Limits = transform.Limits
 
 var _ transform.Codec = (*Codec)(nil)
 
-// Codec makes variants. It is safe for concurrent use, unless the process said that it has none: see Alone.
+// Codec makes variants. It is safe for concurrent use until Alone is called.
 type Codec struct {
 	engine  string
 	choices *choose.Chooser
-	draws   bool        // SVG
+	draws   bool        // reads SVG
 	mark    *vips.Image // the configured watermark; nil = none
 }
 
-// New settles libvips for this process and checks that it refuses what it must. engine is "vips" (or empty) or "bimg".
+// New initialises libvips for this process and checks that it refuses untrusted loaders. engine is "vips" (or empty) or
+// "bimg".
 func New(engine string) (*Codec, error) {
 	if engine == "" {
 		engine = EngineVips
@@ -70,28 +71,29 @@ func New(engine string) (*Codec, error) {
 	return &Codec{engine: engine, choices: choices, draws: true}, nil
 }
 
-// Reads says which formats of originals there will be, so that Warm spares what only others need. New means all.
+// Reads sets the formats of originals to expect, so that Warm can skip what only other formats need. The default is
+// all.
 func (c *Codec) Reads(inputs []string) { c.draws = slices.Contains(inputs, "svg") }
 
-// Alone promises that this process makes one picture at a time from now on, as a worker does, and has libvips use
-// vector code, which takes an eighth off the processor time of a JPEG. liborc makes that code at run time, and frees it
-// without the lock under which it makes it (0.4.33; found in https://github.com/libvips/libvips/pull/1211): two
-// pictures at a time may crash the process. New takes the promise back.
+// Alone promises that this process makes one picture at a time from now on, as a worker does. It lets libvips use
+// vector code, which saves an eighth of the processor time of a JPEG. liborc generates that code at run time under a
+// lock, but frees it without the lock (0.4.33; found in https://github.com/libvips/libvips/pull/1211), so two
+// concurrent pictures may crash the process. New withdraws the promise.
 func (c *Codec) Alone() { vips.UseVectors() }
 
-// SelfCheck tells how the encoders that are linked differ from those that the coefficients were fitted on.
+// SelfCheck returns how the linked encoders differ from those on which the coefficients were fitted.
 func (c *Codec) SelfCheck() (transform.Drift, error) { return check.Drift() }
 
-// required are the operations without which a format of the contract could not be read or written.
+// required lists the operations without which a supported format could not be read or written.
 var required = []string{
 	"jpegload_buffer", "pngload_buffer", "webpload_buffer", "heifload_buffer", "tiffload_buffer",
 	"jpegsave_buffer", "pngsave_buffer", "webpsave_buffer", "heifsave_buffer", "gifsave_buffer",
 }
 
-// Transform makes a variant of original for each spec and hands each to emit as it is ready, on the calling goroutine
-// and not in order: a picture may be made from a larger one that is asked for with it, which saves a decode and much of
-// the scaling and cannot be told from one made alone. Of a master variants come out as of its original, as long as they
-// are not larger than it. A non-nil error stands for every spec not emitted.
+// Transform makes a variant of original for each spec and passes it to emit when it is ready, on the calling goroutine
+// and in any order. A picture may be made from a larger one of the same call: that saves a decode and much of the
+// scaling, and the result is indistinguishable. Variants of a master are the same as those of its original, if they are
+// not larger than the master. A non-nil error applies to every spec that was not emitted.
 func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage variant.Stage, lim Limits, emit emitter) error {
 	src, err := decode.Open(original, lim)
 	if err != nil {
@@ -124,7 +126,7 @@ func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage
 	return nil
 }
 
-// emitter takes each variant as it is ready.
+// emitter receives each variant when it is ready.
 type emitter = func(i int, img variant.Image, err error)
 
 // call is one call of Transform.
@@ -137,7 +139,7 @@ type call struct {
 	emit  emitter
 }
 
-// make makes the specs that todo names.
+// make makes the specs whose indexes are in todo.
 func (c *call) make(todo []int) {
 	jobs := []*render.Job{}
 	for _, i := range todo {
@@ -170,8 +172,8 @@ func (c *call) make(todo []int) {
 	}
 }
 
-// makeGroup renders the pixels that several variants have in common once, from a larger picture where they may be, and
-// encodes each. The picture of a group that leads to smaller ones is returned, and is the caller's to free.
+// makeGroup renders the pixels that several variants share once, from a larger picture if possible, and encodes each
+// variant. If smaller pictures will be made from this one, it is returned, and the caller frees it.
 func (c *call) makeGroup(group []*render.Job, from *render.Link, leads bool) *render.Picture {
 	if c.engine == EngineBimg && c.src.Master == nil {
 		group = bimgGroup(c.choices, c.src, group, c.emit)
@@ -202,8 +204,8 @@ func (c *call) makeGroup(group []*render.Job, from *render.Link, leads bool) *re
 	return nil
 }
 
-// renderGroup renders the pixels of a group. Those of print get the size that was asked for: it is quality that a slow
-// line cuts there, never pixels.
+// renderGroup renders the pixels of a group. Text and mixed pictures get the size that was asked for: for them a slow
+// network reduces the quality, not the number of pixels.
 func (c *call) renderGroup(group []*render.Job) (*render.Picture, error) {
 	first := group[0]
 	pic, err := render.Make(c.src, first)
@@ -225,10 +227,10 @@ func (c *call) renderGroup(group []*render.Job) (*render.Picture, error) {
 	return render.Make(c.src, first)
 }
 
-// stream makes one variant without keeping its pixels, where the encoder can pull them through the resizer from the
-// decoder. The copy to memory that it spares is 5 to 10 % of the work for a JPEG. It is false where the picture must be
-// rendered to memory: to be read once more, or since the encoder was the first to read the pixels and failed, so that
-// it may be the source that is broken.
+// stream makes one variant without keeping its pixels: the encoder pulls them through the resizer from the decoder.
+// This saves the copy to memory, which is 5 to 10 % of the work for a JPEG. It returns false if the picture must be
+// rendered to memory instead: because it must be read again, or because encoding failed. The encoder is the first to
+// read the pixels here, so the failure may be the source's.
 func (c *call) stream(j *render.Job) bool {
 	if !j.Streams(c.src) {
 		return false

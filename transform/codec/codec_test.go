@@ -6,7 +6,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// mustNew is a codec as a worker has it.
+// mustNew returns a codec as in a worker.
 func mustNew(t testing.TB, engine string) *Codec {
 	t.Helper()
 	c := mustShare(t, engine)
@@ -14,7 +14,7 @@ func mustNew(t testing.TB, engine string) *Codec {
 	return c
 }
 
-// mustShare is a codec for several goroutines.
+// mustShare returns a codec for several goroutines.
 func mustShare(t testing.TB, engine string) *Codec {
 	t.Helper()
 	c, err := New(engine)
@@ -45,7 +45,7 @@ func one(t testing.TB, c *Codec, original []byte, spec variant.Spec, lim Limits)
 	return got, fail
 }
 
-// must is one for a spec that has to work.
+// must is one for a spec that must succeed.
 func must(t testing.TB, c *Codec, original []byte, spec variant.Spec) variant.Image {
 	t.Helper()
 	img, err := one(t, c, original, spec, testLimits)

@@ -23,12 +23,12 @@ func flatOf(c color.NRGBA) *image.NRGBA {
 	return img
 }
 
-// nclx is a colr box that names colours by numbers. The matrix is the one our encoder uses.
+// nclx is a colr box that declares colours by numbers. The matrix is the one of our encoder.
 func nclx(primaries, transfer byte) []byte {
 	return isoBox("colr", []byte("nclx"), []byte{0, primaries, 0, transfer, 0, 6, 0x80})
 }
 
-// pixelOf makes a variant and looks at one of its pixels.
+// pixelOf makes a variant and returns one of its pixels.
 func pixelOf(t *testing.T, c *Codec, file []byte, spec variant.Spec) color.NRGBA {
 	t.Helper()
 	spec.Format = variant.PNG
@@ -39,7 +39,7 @@ func pixelOf(t *testing.T, c *Codec, file []byte, spec variant.Spec) color.NRGBA
 	return decoded(t, img.Body).NRGBAAt(5, 5)
 }
 
-// srgbTag is the curve of sRGB.
+// srgbTag is a tag with the curve of sRGB.
 func srgbTag(name string) iccTag {
 	tag := gammaTag(name, 1)
 	tag.data = []byte("curv\x00\x00\x00\x00\x00\x00\x04\x00")
@@ -50,14 +50,14 @@ func srgbTag(name string) iccTag {
 	return tag
 }
 
-// matrixICC is a profile with the curve of sRGB and three colours, adapted to D50.
+// matrixICC is a profile with the curve of sRGB and three primaries, adapted to D50.
 func matrixICC(r, g, b [3]float64) []byte {
 	return icc("mntr", "RGB ", "XYZ ", xyzTag("wtpt", [3]float64{.9642, 1, .8249}), xyzTag("rXYZ", r), xyzTag("gXYZ", g), xyzTag("bXYZ", b),
 		srgbTag("rTRC"), srgbTag("gTRC"), srgbTag("bTRC"))
 }
 
-// TestColoursByNumberEqualThoseByProfile compares Display P3 and BT.2020 told by CICP with what the colour library
-// makes of their profiles.
+// TestColoursByNumberEqualThoseByProfile compares Display P3 and BT.2020 declared by CICP with the colour library's
+// result for their profiles.
 func TestColoursByNumberEqualThoseByProfile(t *testing.T) {
 	c := mustNew(t, "")
 	p3 := matrixICC([3]float64{.5151, .2412, -.0011}, [3]float64{.2920, .6922, .0419}, [3]float64{.1571, .0666, .7841})
@@ -85,8 +85,8 @@ func TestColoursByNumberEqualThoseByProfile(t *testing.T) {
 	}
 }
 
-// codedAs takes the colr, if any, from an AVIF of 32 x 32 as our encoder writes it, and has the sequence header of its
-// bitstream tell the colours.
+// codedAs removes the colr, if any, from an AVIF of 32 x 32 by our encoder, and declares the colours in the sequence
+// header of its bitstream instead.
 func codedAs(t *testing.T, avif []byte, primaries, transfer byte) []byte {
 	t.Helper()
 	b := bytes.Replace(avif, []byte("colr"), []byte("free"), 1)
@@ -115,14 +115,14 @@ func codedAs(t *testing.T, avif []byte, primaries, transfer byte) []byte {
 	return slices.Concat(before, []byte("mdat\x12\x00\x0a"), header, data[1+data[0]:])
 }
 
-// signal is a PQ or HLG sample in 16 bits, as a grey picture.
+// signal is a PQ or HLG sample of 16 bits, for a grey picture.
 func signal(v float64) []byte {
 	n := uint16(math.Round(v * 65535))
 	return []byte{byte(n >> 8), byte(n)}
 }
 
-// TestHDRIsMappedToSDR wants of PQ and HLG what is dark as it is, and highlights below white one above the other. The
-// signals are those that BT.2100 has for a brightness.
+// TestHDRIsMappedToSDR checks for PQ and HLG that dark values are unchanged, and that highlights stay below white and
+// in order. The signals are those of BT.2100 for a brightness.
 func TestHDRIsMappedToSDR(t *testing.T) {
 	c := mustNew(t, "")
 	for _, tt := range []struct {
@@ -132,7 +132,7 @@ func TestHDRIsMappedToSDR(t *testing.T) {
 		low, high uint8
 	}{
 		{"PQ, black", 16, 0, 0, 0},
-		{"PQ, 10 cd", 16, 0.3019, 62, 66}, // 10/203 of white, untouched by the curve.
+		{"PQ, 10 cd", 16, 0.3019, 62, 66}, // 10/203 of white, below the knee of the curve.
 		{"PQ, 50 cd", 16, 0.4403, 134, 138},
 		{"PQ, 203 cd", 16, 0.5807, 222, 238},
 		{"PQ, 500 cd", 16, 0.6766, 245, 253},
@@ -158,8 +158,7 @@ func TestHDRIsMappedToSDR(t *testing.T) {
 	}
 }
 
-// TestPNGColoursInTheirOrder gives several answers to the question which colours a PNG has: cICP, iCCP, sRGB, gAMA with
-// cHRM.
+// TestPNGColoursInTheirOrder gives a PNG several declarations of its colours: cICP, iCCP, sRGB, gAMA with cHRM.
 func TestPNGColoursInTheirOrder(t *testing.T) {
 	c := mustNew(t, "")
 	colour := color.NRGBA{128, 100, 90, 255}
@@ -179,7 +178,7 @@ func TestPNGColoursInTheirOrder(t *testing.T) {
 	cicp := func(b []byte, primaries, transfer byte) []byte {
 		return pngWithChunk(b, "cICP", []byte{primaries, transfer, 0, 1})
 	}
-	linear := color.NRGBA{188, 168, 160, 255} // Each sample taken for light.
+	linear := color.NRGBA{188, 168, 160, 255} // Each sample taken as linear light.
 	byProfile := pixelOf(t, c, profile(png), variant.Spec{})
 	adobe := []uint32{31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000}
 	if near(byProfile, colour, 3) || near(byProfile, linear, 3) {
@@ -217,7 +216,7 @@ func TestPNGColoursInTheirOrder(t *testing.T) {
 	if got := pixelOf(t, c, grey.file(t), variant.Spec{}); !near(got, color.NRGBA{188, 188, 188, 77}, 1) {
 		t.Errorf("grey with alpha: %v, want 188 at 77", got)
 	}
-	// What must be converted is not passed through as it is.
+	// A picture that needs a conversion is not passed through.
 	img, err := one(t, c, gamma(pngOf(t, flatOf(colour)), 100_000), variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptPNG | variant.AcceptJPEG}, testLimits)
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +224,7 @@ func TestPNGColoursInTheirOrder(t *testing.T) {
 	wantColour(t, decoded(t, img.Body), 5, 5, linear, 3)
 }
 
-// TestPremultipliedAlphaIsDividedOut gives an AVIF that says so of its alpha.
+// TestPremultipliedAlphaIsDividedOut uses an AVIF that declares premultiplied alpha.
 func TestPremultipliedAlphaIsDividedOut(t *testing.T) {
 	c := mustNew(t, "")
 	avif := must(t, c, pngOf(t, flatOf(color.NRGBA{110, 60, 20, 128})), variant.Spec{Format: variant.AVIF, Quality: 98}).Body
@@ -245,7 +244,7 @@ func TestPremultipliedAlphaIsDividedOut(t *testing.T) {
 	}
 }
 
-// TestLabTIFF resizes what libvips keeps packed.
+// TestLabTIFF resizes a picture that libvips keeps packed.
 func TestLabTIFF(t *testing.T) {
 	c := mustNew(t, "")
 	file := tiffOf(32, 32, 8, bytes.Repeat([]byte{127, 60, 40}, 32*32), nil) // L 49.8, a 60, b 40

@@ -13,8 +13,8 @@ import (
 	"github.com/h2non/bimg"
 )
 
-// manySpecs are variants that share nothing, something or everything with one another; none is so much smaller than
-// another that it would be made from it.
+// manySpecs returns variants that share no, some or all steps with each other. None is small enough to be made from
+// another.
 func manySpecs() []variant.Spec {
 	var specs []variant.Spec
 	for _, f := range []variant.Format{variant.JPEG, variant.WebP, variant.AVIF, variant.PNG} {
@@ -24,7 +24,7 @@ func manySpecs() []variant.Spec {
 		variant.Spec{Format: variant.AVIF, Width: 100, Accepts: acceptAll}, variant.Spec{Format: variant.JPEG, Width: 100, Accepts: acceptAny})
 }
 
-// TestSameBytesAloneAndTogether makes each variant on its own, all in one call, and all with little memory to share.
+// TestSameBytesAloneAndTogether makes each variant alone, all in one call, and all with little memory to share.
 func TestSameBytesAloneAndTogether(t *testing.T) {
 	for _, engine := range []string{EngineVips, EngineBimg} {
 		c := mustNew(t, engine)
@@ -53,8 +53,8 @@ func TestSameBytesAloneAndTogether(t *testing.T) {
 	}
 }
 
-// TestTrap1RotatedFilesUnderConcurrency shrinks EXIF-rotated JPEGs on several goroutines with a busy collector, in both
-// engines, and wants the bytes that one goroutine gets.
+// TestTrap1RotatedFilesUnderConcurrency shrinks EXIF-rotated JPEGs on several goroutines with a busy garbage collector,
+// in both engines. The bytes must equal those of a single goroutine.
 func TestTrap1RotatedFilesUnderConcurrency(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	for _, engine := range []string{EngineVips, EngineBimg} {
@@ -85,8 +85,8 @@ func TestTrap1RotatedFilesUnderConcurrency(t *testing.T) {
 	}
 }
 
-// Vector code is for processes that make one picture at a time: several at a time crash in liborc, once in some hundred
-// thousand pictures.
+// Vector code is only for processes that make one picture at a time: concurrent pictures crash in liborc, once in some
+// hundred thousand pictures.
 func TestVectorsAreForOneAtATime(t *testing.T) {
 	if mustNew(t, ""); !vips.UsesVectors() {
 		t.Skip("libvips has no vector code here")
@@ -100,7 +100,8 @@ func TestVectorsAreForOneAtATime(t *testing.T) {
 	}
 }
 
-// TestNothingLeaks runs what succeeds and what fails, and wants libvips' own count of allocations back where it was.
+// TestNothingLeaks runs calls that succeed and calls that fail. Afterwards libvips' count of allocations must be back
+// at its start.
 func TestNothingLeaks(t *testing.T) {
 	c := mustNew(t, "")
 	jpg := withOrientation(jpegOf(t, scene(400, 300), 90), 6)
@@ -123,7 +124,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// TestBimgAgrees holds the second engine to the first: same size, and alike.
+// TestBimgAgrees compares the second engine with the first: same size, similar pixels.
 func TestBimgAgrees(t *testing.T) {
 	vips, second := mustNew(t, EngineVips), mustNew(t, EngineBimg)
 	used := 0
@@ -146,7 +147,7 @@ func TestBimgAgrees(t *testing.T) {
 					t.Errorf("%s: sizes %v and %v", name, pa.Bounds().Size(), pb.Bounds().Size())
 				}
 				limit := 12.0
-				if f == variant.JPEG { // of which each engine has its own encoder
+				if f == variant.JPEG { // each engine has its own JPEG encoder
 					limit = 16
 				}
 				if worst, mean := unlike(pa, pb, 10); worst > limit || mean > 1.8 {

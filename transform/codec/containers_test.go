@@ -16,7 +16,8 @@ type iccTag struct {
 	data []byte
 }
 
-// icc builds a profile that colour libraries accept. space is that of the pictures, pcs the one it leads to.
+// icc builds a profile that colour libraries accept. space is the pictures' colour space, pcs the profile connection
+// space.
 func icc(class, space, pcs string, tags ...iccTag) []byte {
 	p := make([]byte, 128)
 	copy(p[8:], "\x02\x10\x00\x00"+class+space+pcs)
@@ -37,7 +38,7 @@ func icc(class, space, pcs string, tags ...iccTag) []byte {
 	return p
 }
 
-// gammaTag is a tone curve of one exponent.
+// gammaTag is a tone curve with one exponent.
 func gammaTag(name string, gamma float64) iccTag {
 	data := binary.BigEndian.AppendUint32([]byte("curv\x00\x00\x00\x00"), 1)
 	return iccTag{name, binary.BigEndian.AppendUint16(data, uint16(gamma*256))}
@@ -57,14 +58,14 @@ func greyICC(gamma float64) []byte {
 	return icc("mntr", "GRAY", "XYZ ", xyzTag("wtpt", [3]float64{.9642, 1, .8249}), gammaTag("kTRC", gamma))
 }
 
-// displayP3ICC is Display P3 but for its tone curve, which is a plain exponent.
+// displayP3ICC is Display P3 with a plain exponent as its tone curve.
 func displayP3ICC() []byte {
 	return icc("mntr", "RGB ", "XYZ ", xyzTag("wtpt", [3]float64{.9642, 1, .8249}), xyzTag("rXYZ", [3]float64{.5151, .2412, -.0011}),
 		xyzTag("gXYZ", [3]float64{.2920, .6922, .0419}), xyzTag("bXYZ", [3]float64{.1571, .0666, .7841}),
 		gammaTag("rTRC", 2.2), gammaTag("gTRC", 2.2), gammaTag("bTRC", 2.2))
 }
 
-// cmykICC is a profile in which black ink alone darkens, and the other inks do nothing.
+// cmykICC is a profile in which only black ink has an effect.
 func cmykICC() []byte {
 	lut := append([]byte("mft1\x00\x00\x00\x00"), 4, 3, 2, 0)
 	for i := range 9 {
@@ -82,20 +83,20 @@ func cmykICC() []byte {
 	return icc("prtr", "CMYK", "Lab ", xyzTag("wtpt", [3]float64{.9642, 1, .8249}), iccTag{"A2B0", lut}, iccTag{"A2B1", lut})
 }
 
-// jpegWithICC puts a profile into a JPEG.
+// jpegWithICC adds a profile to a JPEG.
 func jpegWithICC(b, profile []byte) []byte {
 	segment := append([]byte("ICC_PROFILE\x00\x01\x01"), profile...)
 	out := binary.BigEndian.AppendUint16([]byte("\xff\xd8\xff\xe2"), uint16(len(segment)+2))
 	return append(append(out, segment...), b[2:]...)
 }
 
-// pngWithChunk is a PNG with a chunk behind its header.
+// pngWithChunk inserts a chunk after a PNG's header.
 func pngWithChunk(b []byte, name string, data []byte) []byte {
 	const header = 8 + 25
 	return append(container.AppendPNGChunk(bytes.Clone(b[:header]), name, data), b[header:]...)
 }
 
-// pngWithICC puts a profile into a PNG.
+// pngWithICC adds a profile to a PNG.
 func pngWithICC(t testing.TB, b, profile []byte) []byte {
 	t.Helper()
 	var z bytes.Buffer
@@ -110,7 +111,7 @@ func pngWithICC(t testing.TB, b, profile []byte) []byte {
 	return pngWithChunk(b, "iCCP", z.Bytes())
 }
 
-// webpWithICC makes a simple file an extended one.
+// webpWithICC converts a simple file to an extended one with a profile.
 func webpWithICC(b, profile []byte, w, h int, alpha bool) []byte {
 	flags := byte(0x20)
 	if alpha {
@@ -125,7 +126,7 @@ func webpWithICC(b, profile []byte, w, h int, alpha bool) []byte {
 	return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(body))), body...)
 }
 
-// tiffOf is an uncompressed TIFF of 8-bit samples, with a profile where one is given.
+// tiffOf is an uncompressed TIFF of 8-bit samples, with a profile unless it is nil.
 func tiffOf(w, h, photometric int, samples, profile []byte) []byte {
 	bands := len(samples) / w / h
 	b := []byte("II*\x00\x00\x00\x00\x00")
@@ -169,7 +170,7 @@ func isoBox(name string, body ...[]byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(8+len(all))), append([]byte(name), all...)...)
 }
 
-// editBoxes makes each box again from what f says of it.
+// editBoxes replaces the body of each box by the result of f.
 func editBoxes(b []byte, f func(name string, body []byte) []byte) []byte {
 	var out []byte
 	for len(b) >= 8 {
@@ -180,8 +181,8 @@ func editBoxes(b []byte, f func(name string, body []byte) []byte) []byte {
 	return out
 }
 
-// AvifWith gives the primary item of a small AVIF, as our encoder writes it, one more property, or another colr for
-// the one it has. reference is a box that is added to the references among its items.
+// avifWith adds a property to the primary item of a small AVIF by our encoder, or replaces its colr. reference is a box
+// to add to the references between its items.
 func avifWith(t testing.TB, b, property, reference []byte) []byte {
 	t.Helper()
 	count, has, known := 0, false, false
@@ -219,7 +220,7 @@ func avifWith(t testing.TB, b, property, reference []byte) []byte {
 								body = append(body, property...)
 							}
 						case name == "ipma" && !has && property != nil:
-							// Flags, count of items, id of the first, count of its properties.
+							// Flags, number of items, id of the first, number of its properties.
 							body = bytes.Clone(body)
 							body[10]++
 							n := int(body[10])

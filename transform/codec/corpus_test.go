@@ -18,9 +18,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// reference is what libvips' own command line makes of a photo: upright, sRGB by the profile at 800 px (CMYK at full
-// size, which the tool would convert in its own way), then 200 px wide. It converts only where that is due, as the tool
-// moves the colours of a picture without a profile.
+// reference is the result of libvips' own command line for a photo: upright, in sRGB by the profile at 800 px (CMYK at
+// full size, which the tool would convert differently), then 200 px wide. It converts only where necessary, since the
+// tool changes the colours of a picture without a profile.
 func reference(t *testing.T, path string, in sniff.Info) *image.NRGBA {
 	t.Helper()
 	dir := t.TempDir()
@@ -63,14 +63,14 @@ func reference(t *testing.T, path string, in sniff.Info) *image.NRGBA {
 	return n
 }
 
-// tolerances are how far a cell of a 10 x 10 grid may be from the reference: the worst cell and the mean, in steps of
-// 255. Lossless differs by resampling and, where colours are out of gamut, by converting after the resize; the lossy
-// ones by their quality; GIF by its 256 colours and by an alpha that is all or nothing.
+// tolerances are the largest allowed differences from the reference on a 10 x 10 grid: of the worst cell, and the mean,
+// in steps of 255. Lossless formats differ by resampling and, for colours out of gamut, by converting after the resize.
+// Lossy formats differ by their quality, GIF by its 256 colours and its 1-bit alpha.
 var tolerances = map[variant.Format][2]float64{
 	variant.PNG: {12, 1.5}, variant.JPEG: {12, 1.8}, variant.WebP: {15, 2.2}, variant.AVIF: {14, 2.5}, variant.GIF: {34, 3},
 }
 
-// onWhite lays a picture on white, as a JPEG of it must look.
+// onWhite lays a picture on white, as in a JPEG.
 func onWhite(img *image.NRGBA) *image.NRGBA {
 	out := image.NewNRGBA(img.Bounds())
 	fill(out, out.Bounds(), white)
@@ -133,8 +133,8 @@ func wantLike(t *testing.T, f variant.Format, img variant.Image, ref *image.NRGB
 	}
 }
 
-// wantSource compares the reported source with the manifest, whose sizes are the stored ones; photos lie on either
-// side.
+// wantSource compares the reported source with the manifest. The manifest has stored sizes, so width and height may be
+// swapped.
 func wantSource(t *testing.T, img variant.Image, width, height string) {
 	t.Helper()
 	w, _ := strconv.Atoi(width)
@@ -144,8 +144,8 @@ func wantSource(t *testing.T, img variant.Image, width, height string) {
 	}
 }
 
-// TestCorpusOrientations wants all eight EXIF orientations of one photo to look like the first; the digit in its middle
-// and the re-encoding differ.
+// TestCorpusOrientations checks that all eight EXIF orientations of one photo look like the first, except for the digit
+// in the middle and the re-encoding.
 func TestCorpusOrientations(t *testing.T) {
 	c := mustNew(t, "")
 	look := func(n int) *image.NRGBA {
@@ -168,8 +168,8 @@ func TestCorpusOrientations(t *testing.T) {
 	}
 }
 
-// TestTrap5ProfileIsConverted wants the saturated colours of a Display-P3 picture to change when its profile is
-// dropped.
+// TestTrap5ProfileIsConverted checks that the saturated colours of a Display-P3 picture are converted when its profile
+// is dropped.
 func TestTrap5ProfileIsConverted(t *testing.T) {
 	c := mustNew(t, "")
 	original := readCorpus(t, "photos", "p3-ring.png")
@@ -185,7 +185,7 @@ func TestTrap5ProfileIsConverted(t *testing.T) {
 	}
 }
 
-// TestGreyStaysGrey wants one component where the format has such.
+// TestGreyStaysGrey checks for one component in formats that support it.
 func TestGreyStaysGrey(t *testing.T) {
 	c := mustNew(t, "")
 	original := readCorpus(t, "photos", "flower-grey.jpg")

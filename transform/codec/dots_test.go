@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// dots is a GIF of random dots in n grey levels: none of its encodes is small, so that most kinds of search begin.
+// dots is a GIF of random dots in n grey levels. None of its encodes is small, so most kinds of search are started.
 func dots(t *testing.T, n int) []byte {
 	t.Helper()
 	var levels color.Palette
@@ -32,8 +32,8 @@ func dots(t *testing.T, n int) []byte {
 	return b.Bytes()
 }
 
-// TestSearchesEndInTime makes what many encodes are tried of with no time for more than one: a picture is answered all
-// the same, after one encode and one more that may be smaller than the original.
+// TestSearchesEndInTime makes variants that need many encodes with no time for more than one. The picture is still
+// made, with one encode and one more that may be smaller than the original.
 func TestSearchesEndInTime(t *testing.T) {
 	c := mustNew(t, "")
 	longest := 0

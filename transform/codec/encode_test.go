@@ -19,7 +19,7 @@ const (
 	acceptAny  = variant.AcceptPNG | variant.AcceptJPEG | variant.AcceptGIF
 )
 
-// clearScene is a scene with a hole.
+// clearScene is a scene with a transparent quarter.
 func clearScene(w, h int) *image.NRGBA {
 	img := scene(w, h)
 	fill(img, image.Rect(0, 0, w/2, h/2), none)

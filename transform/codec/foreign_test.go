@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// cmykJPEG is a JPEG of four inks in one colour.
+// cmykJPEG is a CMYK JPEG of one colour.
 func cmykJPEG(t testing.TB, inks []byte) []byte {
 	t.Helper()
 	im, err := vips.FromPixels(bytes.Repeat(inks, 32*32), 32, 32, 4)
@@ -28,8 +28,7 @@ func cmykJPEG(t testing.TB, inks []byte) []byte {
 	return b
 }
 
-// TestProfileOfAnotherColourSpaceIsIgnored wants a picture to look as it does without a profile that speaks of other
-// colours than it has.
+// TestProfileOfAnotherColourSpaceIsIgnored checks that a profile for another colour space has no effect.
 func TestProfileOfAnotherColourSpaceIsIgnored(t *testing.T) {
 	c := mustNew(t, "")
 	profiles := map[string][]byte{"GRAY": greyICC(1.4), "CMYK": cmykICC(), "RGB ": displayP3ICC()}

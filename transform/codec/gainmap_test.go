@@ -24,14 +24,14 @@ func twoColours(width, height int, left, right color.NRGBA) *image.NRGBA {
 	return m
 }
 
-// jpegSegment is a segment of application data.
+// jpegSegment is an APPn segment.
 func jpegSegment(marker byte, data ...[]byte) []byte {
 	d := bytes.Join(data, nil)
 	return slices.Concat(binary.BigEndian.AppendUint16([]byte{0xff, marker}, uint16(len(d)+2)), d)
 }
 
-// withGainMap is base as phones write Ultra HDR: XMP that tells of a gain map, an index of the pictures in the file
-// (CIPA DC-007), and the gain map, a JPEG with XMP of its own, behind the end of the picture.
+// withGainMap makes an Ultra HDR file as phones write it: base with XMP that announces a gain map, an index of the
+// pictures in the file (CIPA DC-007), and the gain map, a JPEG with its own XMP, after the end of the base picture.
 func withGainMap(base, gain []byte) []byte {
 	told := func(more string) []byte {
 		return jpegSegment(0xe1, []byte("http://ns.adobe.com/xap/1.0/\x00"+`<x:xmpmeta xmlns:x="adobe:ns:meta/">`+
@@ -53,8 +53,8 @@ func withGainMap(base, gain []byte) []byte {
 	return slices.Concat(base[:2], tell, jpegSegment(0xe2, index), base[2:], gain)
 }
 
-// A JPEG with a gain map gives what its base picture gives alone, to the byte, in every format; and nothing of the
-// gain map is left in a variant, nor in an original that is passed through.
+// A JPEG with a gain map gives the same bytes as its base picture alone, in every format. Nothing of the gain map
+// remains in a variant, or in an original that is passed through.
 func TestGainMapsAreLeftOut(t *testing.T) {
 	c := mustNew(t, "")
 	base := jpegOf(t, twoColours(96, 64, red, blue), 95)

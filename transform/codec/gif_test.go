@@ -12,8 +12,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TestGIFCanvasIsTheFiles gives pictures whose only frame does not fill the canvas, with the sizes that libnsgif does
-// not believe.
+// TestGIFCanvasIsTheFiles uses pictures whose only frame does not fill the canvas, with the sizes that libnsgif
+// replaces.
 func TestGIFCanvasIsTheFiles(t *testing.T) {
 	c := mustNew(t, "")
 	for _, s := range []image.Point{{100, 80}, {640, 480}, {640, 512}, {800, 600}, {1024, 768}, {1280, 1024}, {1600, 1200}, {2200, 90}, {70, 2100}} {
@@ -38,7 +38,7 @@ func TestGIFCanvasIsTheFiles(t *testing.T) {
 	}
 }
 
-// TestGIFOfEveryDisposalMoves goes through the same ways by a whole transform.
+// TestGIFOfEveryDisposalMoves tests each disposal method in a complete transform.
 func TestGIFOfEveryDisposalMoves(t *testing.T) {
 	c := mustNew(t, "")
 	for _, disposal := range []byte{gif.DisposalNone, gif.DisposalBackground, gif.DisposalPrevious} {
@@ -53,7 +53,8 @@ func TestGIFOfEveryDisposalMoves(t *testing.T) {
 	}
 }
 
-// TestGIFWithoutItsTrailerIsServed wants the picture as long as its last frame is whole, and refuses it otherwise.
+// TestGIFWithoutItsTrailerIsServed checks that the picture is served if its last frame is complete, and refused
+// otherwise.
 func TestGIFWithoutItsTrailerIsServed(t *testing.T) {
 	c := mustNew(t, "")
 	var quarter image.Paletted

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// meanJPEG is a JPEG that no encode of it undercuts: noise at a very low quality, by the same encoder.
+// meanJPEG is a JPEG that no encode of it can be smaller than: noise at a very low quality, by the same encoder.
 func meanJPEG(t *testing.T) []byte {
 	return must(t, mustNew(t, ""), pngOf(t, noise(400, 300, 9)), variant.Spec{Format: variant.JPEG, Quality: 4}).Body
 }
@@ -70,7 +70,7 @@ func TestNeverLargerTriesOtherFormatsFirst(t *testing.T) {
 	if len(got.Body) > len(original) || got.Format != variant.PNG {
 		t.Errorf("a drawing of %d bytes: %d bytes of %s (%s), want no more, as PNG", len(original), len(got.Body), got.Format, got.Note)
 	}
-	// A JPEG of moderate quality: the class's own q would outgrow it, a lower one does not.
+	// A JPEG of moderate quality: with the class's q the variant would be larger, with a lower one it is not.
 	grain := noise(300, 200, 4)
 	own := must(t, c, pngOf(t, grain), variant.Spec{Format: variant.JPEG, Legible: variant.LegibleNo}).Quality
 	photo := jpegOf(t, grain, own-12)
@@ -80,7 +80,7 @@ func TestNeverLargerTriesOtherFormatsFirst(t *testing.T) {
 	}
 }
 
-// A drawing with alpha whose original has a palette: true colours would outgrow it.
+// A drawing with alpha whose original has a palette: true colours would be larger.
 func TestNeverLargerFallsBackToAPalette(t *testing.T) {
 	c := mustNew(t, "")
 	img := image.NewNRGBA(image.Rect(0, 0, 900, 900))
@@ -99,7 +99,7 @@ func TestNeverLargerFallsBackToAPalette(t *testing.T) {
 	}
 }
 
-// Discs without soft edges, which compress to next to nothing: scaled, they have some, and need one of the coarser
+// Discs with hard edges, which compress to almost nothing. Scaled, they have soft edges, and need one of the coarser
 // palettes.
 func TestNeverLargerCoarsensThePalette(t *testing.T) {
 	c := mustNew(t, "")
@@ -121,11 +121,11 @@ func TestNeverLargerCoarsensThePalette(t *testing.T) {
 }
 
 // A screen of small print and colours whose PNG is smaller than any JPEG of it: old clients get a palette, which is
-// sharper too.
+// also sharper.
 func TestNeverLargerGivesScreensAPalette(t *testing.T) {
 	c := mustNew(t, "")
 	img := scan(1200, 900)
-	for i := range 20 { // More colours than few levels could tell apart.
+	for i := range 20 { // More colours than few levels can distinguish.
 		fill(img, image.Rect(900, 45*i, 1190, 45*i+40), color.NRGBA{uint8(12 * i), uint8(230 - 9*i), uint8(60 + 37*i%190), 255})
 	}
 	original := pngOf(t, img)
@@ -137,7 +137,8 @@ func TestNeverLargerGivesScreensAPalette(t *testing.T) {
 	}
 }
 
-// TestPassThroughByFormat hands each passable format a file that is smaller than any encode, with metadata in it.
+// TestPassThroughByFormat uses a file with metadata in each format that may be passed through. The file is smaller than
+// any encode.
 func TestPassThroughByFormat(t *testing.T) {
 	c := mustNew(t, "")
 	tiny := image.NewNRGBA(image.Rect(0, 0, 40, 40))

@@ -18,10 +18,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// childFile names the file that a child of this test binary transforms instead of running tests.
+// childFile is the variable with the file that a child process of this test binary transforms instead of running tests.
 const childFile = "GOLDCREST_CODEC_CHILD"
 
-// TestMain makes this binary the child of a test, or its own worker, as the program is.
+// TestMain runs this binary as the child process of a test, or as a worker, like the program.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
 		os.Exit(worker())
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// worker is the life of a worker process.
+// worker runs a worker process.
 func worker() int {
 	c, err := New("")
 	if err == nil {
@@ -46,7 +46,7 @@ func worker() int {
 	return 0
 }
 
-// child makes a few variants of one file and prints a line for each: the fault's kind, or the format made.
+// child makes a few variants of one file and prints a line for each: the fault's kind, or the format.
 func child(path string) int {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -80,8 +80,7 @@ func child(path string) int {
 	return 0
 }
 
-// peakKiB is this process's peak memory. The parent's view of it would count what the parent itself held when it
-// forked.
+// peakKiB is this process's peak memory. If the parent read it, it would include the parent's own memory at the fork.
 func peakKiB() int {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -95,8 +94,8 @@ func peakKiB() int {
 	return n
 }
 
-// runChild transforms a file in a process of its own. It fails the test if the process crashes, hangs, grows or writes
-// to stderr.
+// runChild transforms a file in a separate process. It fails the test if the process crashes, hangs, uses too much
+// memory or writes to stderr.
 func runChild(t *testing.T, path string) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -123,7 +122,7 @@ func runChild(t *testing.T, path string) []string {
 	return lines
 }
 
-// The kinds that each class of the manifest may end in. Whatever may come out may also be refused for good reasons.
+// The kinds that each class of the manifest may end in. A file that may succeed may also be refused for good reasons.
 var (
 	notImage = []string{"not_an_image", "unsupported_format"}
 	broken   = []string{"decode_failed", "truncated_source", "not_an_image", "unsupported_format"}
@@ -147,8 +146,8 @@ func expected(class string) (kinds []string, mayWork bool) {
 	return refusals, true
 }
 
-// TestHostileCorpus wants an answer of its class from every hostile file: never a crash, a hang, an internal fault, or
-// much memory.
+// TestHostileCorpus checks that every hostile file ends in a kind of its class, without a crash, a hang, an internal
+// fault, or high memory use.
 func TestHostileCorpus(t *testing.T) {
 	rows := strings.Split(strings.TrimSpace(string(readCorpus(t, "hostile", "MANIFEST.tsv"))), "\n")[1:]
 	for _, row := range rows {

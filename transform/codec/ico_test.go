@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// iconFile is an icon with these pictures. Its entries say nothing of their sizes.
+// iconFile is an icon with these pictures. Its entries do not contain their sizes.
 func iconFile(pictures ...[]byte) []byte {
 	b := []byte{0, 0, 1, 0, byte(len(pictures)), 0}
 	at := 6 + 16*len(pictures)
@@ -28,8 +28,8 @@ func iconFile(pictures ...[]byte) []byte {
 	return append(b, bytes.Join(pictures, nil)...)
 }
 
-// iconBMP is a picture of an icon in the colours of the test BMP, with rows for a mask. The two pixels on the left of
-// the top row are clear, by the mask or by alpha.
+// iconBMP is a picture of an icon in the colours of the test BMP, with rows for a mask. The two left pixels of the top
+// row are transparent, by the mask or by alpha.
 func iconBMP(depth int, palette []byte, alpha func(x, y int) byte) []byte {
 	h := make([]byte, 40)
 	h[0], h[4], h[8], h[12], h[14], h[32] = 40, bmpWidth, 2*5, 1, byte(depth), byte(len(palette)/4)
@@ -65,7 +65,7 @@ func iconPNG(t testing.TB, width, height int, c color.NRGBA) []byte {
 	return b.Bytes()
 }
 
-// Every kind of BMP in an icon gives its colours, and its alpha by the mask or its own.
+// Every kind of BMP in an icon gives its colours, and its alpha from the mask or its own.
 func TestIconsOfBMP(t *testing.T) {
 	byMask := func(x, y int) byte {
 		if y == 0 && x < 2 {
@@ -110,8 +110,7 @@ func TestIconsOfBMP(t *testing.T) {
 	}
 }
 
-// The picture with the most pixels stands for the icon, then the one with the most bits. One that is cut off does not
-// count.
+// The picture with the most pixels is selected, then the one with the most bits. Truncated ones are ignored.
 func TestIconsOfSeveralPictures(t *testing.T) {
 	c := mustNew(t, "")
 	flat := iconBMP(1, bmpPalette(4)[:8], nil)
@@ -120,7 +119,7 @@ func TestIconsOfSeveralPictures(t *testing.T) {
 	for name, x := range map[string]struct {
 		file  []byte
 		width int
-		want  color.NRGBA // in the middle
+		want  color.NRGBA // at the centre
 	}{
 		"the larger PNG":          {iconFile(small, opaque, large), 256, green},
 		"the larger, first":       {iconFile(large, small), 256, green},

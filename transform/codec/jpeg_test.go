@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// gradient is a soft picture with colours, and grain of so much.
+// gradient is a soft picture with colours and the given amount of grain.
 func gradient(w, h, grain int, seed uint64) *image.NRGBA {
 	r := rand.New(rand.NewPCG(seed, 1))
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
@@ -28,7 +28,7 @@ func gradient(w, h, grain int, seed uint64) *image.NRGBA {
 	return img
 }
 
-// raster is a picture as encoders get it.
+// raster is a picture as input for encoders.
 func raster(t testing.TB, c *Codec, img image.Image) *judge.Raster {
 	t.Helper()
 	r, err := judge.NewRaster(pngOf(t, img), variant.Spec{Format: variant.PNG}, testLimits)
@@ -39,8 +39,8 @@ func raster(t testing.TB, c *Codec, img image.Image) *judge.Raster {
 	return r
 }
 
-// TestJPEGOfEverySize holds that pictures of any size, at the edges of blocks above all, come out whole, in the colours
-// that went in, and alike by two decoders.
+// TestJPEGOfEverySize checks pictures of all sizes, above all at the edges of blocks. Their colours must be right, and
+// two decoders must agree.
 func TestJPEGOfEverySize(t *testing.T) {
 	c := mustNew(t, "")
 	for _, side := range [][2]int{{1, 1}, {1, 40}, {40, 1}, {2, 2}, {7, 9}, {8, 8}, {9, 8}, {8, 9}, {15, 16}, {16, 16}, {17, 17}, {33, 16}, {16, 33}, {31, 65}, {64, 250}} {
@@ -78,13 +78,13 @@ func TestJPEGOfEverySize(t *testing.T) {
 	}
 }
 
-// pngOfJPEG decodes as the codec does.
+// pngOfJPEG decodes with the codec.
 func pngOfJPEG(t *testing.T, c *Codec, body []byte) []byte {
 	t.Helper()
 	return must(t, c, body, variant.Spec{Format: variant.PNG}).Body
 }
 
-// apart is the mean difference of samples of two pictures.
+// apart is the mean difference between the samples of two pictures.
 func apart(a, b image.Image) float64 {
 	sum, n := 0.0, 0
 	for y := a.Bounds().Min.Y; y < a.Bounds().Max.Y; y++ {
@@ -100,8 +100,7 @@ func apart(a, b image.Image) float64 {
 	return sum / float64(n)
 }
 
-// TestJPEGOfNoise holds that pixels which no encoder likes come out alike by two decoders at every q, and the nearer to
-// what they were the higher it is.
+// TestJPEGOfNoise encodes noise at every q. Two decoders must agree, and a higher q must be closer to the original.
 func TestJPEGOfNoise(t *testing.T) {
 	c := mustNew(t, "")
 	r := rand.New(rand.NewPCG(7, 7))
@@ -134,7 +133,7 @@ func TestJPEGOfNoise(t *testing.T) {
 	}
 }
 
-// TestJPEGTakesFewerBytes holds the encoder to its promise: at most 0.86 of libjpeg's bytes for the same score.
+// TestJPEGTakesFewerBytes checks the encoder's promise: at most 0.86 of libjpeg's bytes for the same score.
 func TestJPEGTakesFewerBytes(t *testing.T) {
 	mustNew(t, "")
 	sum, n := 0.0, 0.0
@@ -158,7 +157,7 @@ func TestJPEGTakesFewerBytes(t *testing.T) {
 	}
 }
 
-// bytesAt are the bytes of an encode at a score of 70.
+// bytesAt interpolates the bytes of an encode at a score of 70.
 func bytesAt(t *testing.T, im *judge.Raster, j *judge.Judge, plain bool) float64 {
 	t.Helper()
 	low, high := [3]float64{1}, [3]float64{100} // q, bytes, score
@@ -184,7 +183,7 @@ func bytesAt(t *testing.T, im *judge.Raster, j *judge.Judge, plain bool) float64
 	return low[1] + (high[1]-low[1])*(70-low[2])/(high[2]-low[2])
 }
 
-// TestJPEGRefusesWhatItCannotHold holds that inks and alpha are an error, and nothing worse.
+// TestJPEGRefusesWhatItCannotHold checks that CMYK and alpha give an error and no crash.
 func TestJPEGRefusesWhatItCannotHold(t *testing.T) {
 	mustNew(t, "")
 	for _, bands := range []int{2, 4} {

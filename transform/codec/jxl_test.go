@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Pictures of 40 x 24 in four colours, without loss; the second lets half of the light through. vips jxlsave made them.
+// Lossless pictures of 40 x 24 in four colours; the second is half transparent. They were made with vips jxlsave.
 const (
 	quartersJXL = "" +
 		"AAAADEpYTCANCocKAAAAFGZ0eXBqeGwgAAAAAGp4bCAAAAASanhscAAAAAD/CgUIiAQAAAB8YnJvYkV4aWYbtwAAhAe+U/9dJndM" +
@@ -38,7 +38,7 @@ func jxlOf(t testing.TB, text string) []byte {
 	return b
 }
 
-// A JPEG XL has its colours and its alpha, in a closed sandbox too; one that is cut off is refused.
+// A JPEG XL keeps its colours and its alpha, also in a sandbox; a truncated one is refused.
 func TestJXLIsRead(t *testing.T) {
 	c := mustShare(t, "")
 	whole := jxlOf(t, quartersJXL)

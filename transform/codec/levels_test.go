@@ -10,14 +10,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// with lays a picture on another.
+// with draws a picture on another.
 func with(on *image.NRGBA, img image.Image, x, y int) *image.NRGBA {
 	draw.Draw(on, img.Bounds().Add(image.Pt(x, y)), img, image.Point{}, draw.Src)
 	return on
 }
 
-// Print comes in few levels, without loss, to clients who take a format for it, where nothing in it has shades or
-// colours.
+// Print is sent lossless in few levels to clients that accept a format for it, if it has no shades or colours.
 func TestPrintInFewLevels(t *testing.T) {
 	c := mustNew(t, "")
 	const old, all = variant.AcceptJPEG | variant.AcceptPNG, variant.AcceptJPEG | variant.AcceptPNG | variant.AcceptWebP | variant.AcceptAVIF
@@ -61,7 +60,7 @@ func TestPrintInFewLevels(t *testing.T) {
 	}
 }
 
-// What comes in levels is smaller than any other encode, and near to the pixels that it stands for, in either format.
+// A variant in levels is smaller than any other encode, and close to its pixels, in either format.
 func TestFewLevelsAreSmallAndNear(t *testing.T) {
 	c := mustNew(t, "")
 	original := pngOf(t, scan(1500, 1100))

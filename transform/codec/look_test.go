@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// half draws black left of the middle and white right of it.
+// half draws black on the left half and white on the right.
 func half(w, h int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	fill(img, image.Rect(0, 0, w/2, h), black)
@@ -24,7 +24,7 @@ func TestBlur(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		sigma float64
-		reach int // how far from the edge the blur is surely seen
+		reach int // distance from the edge at which the blur is certainly visible
 	}{{2, 2}, {8, 8}, {20, 20}, {60, 60}} { // Above 16 it is done at a smaller size.
 		if v := red(tt.sigma, 100-tt.reach); v < 20 || v > 90 {
 			t.Errorf("sigma %v: %d px left of the edge = %d, want about 40", tt.sigma, tt.reach, v)
@@ -38,10 +38,10 @@ func TestBlur(t *testing.T) {
 	}
 }
 
-// TestBlurKeepsColourOfClearPixels sees to it that the colour hidden under transparency does not bleed.
+// TestBlurKeepsColourOfClearPixels checks that the colour of transparent pixels does not bleed.
 func TestBlurKeepsColourOfClearPixels(t *testing.T) {
 	img := image.NewNRGBA(image.Rect(0, 0, 100, 50))
-	fill(img, image.Rect(0, 0, 50, 50), color.NRGBA{0, 255, 0, 0}) // Clear, green beneath.
+	fill(img, image.Rect(0, 0, 50, 50), color.NRGBA{0, 255, 0, 0}) // Transparent, with hidden green.
 	fill(img, image.Rect(50, 0, 100, 50), color.NRGBA{255, 0, 0, 255})
 	c := mustNew(t, "")
 	for _, spec := range []variant.Spec{{Blur: 3}, {Width: 33}, {Pixelate: 7}, {Blur: 20}} {
@@ -122,7 +122,7 @@ func TestTrim(t *testing.T) {
 	}
 }
 
-// TestSmartGravity puts one bright detail off the middle of a dull picture and wants it in the cut.
+// TestSmartGravity places one bright detail off the centre of a dull picture and expects it in the crop.
 func TestSmartGravity(t *testing.T) {
 	img := image.NewNRGBA(image.Rect(0, 0, 400, 100))
 	fill(img, img.Bounds(), color.NRGBA{90, 95, 90, 255})

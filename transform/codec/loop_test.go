@@ -16,7 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// final makes a variant that nobody waits for.
+// final makes a variant for which nobody waits.
 func final(t *testing.T, c *Codec, original []byte, spec variant.Spec) (made variant.Image) {
 	t.Helper()
 	err := c.Transform(variant.Original{Body: original}, []variant.Spec{spec}, variant.StageFinal, testLimits, func(_ int, img variant.Image, err error) {
@@ -31,8 +31,8 @@ func final(t *testing.T, c *Codec, original []byte, spec variant.Spec) (made var
 	return made
 }
 
-// TestFinalsReachTheirTarget makes final variants of drawn pictures in every format: each tells its score, which is
-// what an independent decode of it scores, at the class's target.
+// TestFinalsReachTheirTarget makes final variants of drawn pictures in every format. Each reports its score, which must
+// equal the score of an independent decode, and be at the class's target.
 func TestFinalsReachTheirTarget(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	original := pngOf(t, meadow(640, 480))
@@ -60,7 +60,7 @@ func TestFinalsReachTheirTarget(t *testing.T) {
 	}
 }
 
-// TestPrintIsMeasuredByItsWorstPart wants the worst tile of a final page at the target.
+// TestPrintIsMeasuredByItsWorstPart expects the worst tile of a final page at the target.
 func TestPrintIsMeasuredByItsWorstPart(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	original := pngOf(t, page(700, 600))
@@ -81,7 +81,7 @@ func TestPrintIsMeasuredByItsWorstPart(t *testing.T) {
 	}
 }
 
-// What is too small to be scored, moves, or has the q that its URL names is not measured.
+// Pictures that are too small for a score, animations, and pictures with the q of the URL are not measured.
 func TestNotMeasured(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	for name, spec := range map[string]variant.Spec{
@@ -95,7 +95,7 @@ func TestNotMeasured(t *testing.T) {
 	}
 }
 
-// TestTuneIsNamed wants the tune that the coefficients were fitted for: iq from libaom 3.12 on.
+// TestTuneIsNamed expects the tuning for which the coefficients were fitted: iq from libaom 3.12 on.
 func TestTuneIsNamed(t *testing.T) {
 	want := fmt.Sprint(choose.SetFor(vips.AOMVersion()) != look.OlderSet)
 	if got := fmt.Sprint(vips.TunesIQ()); got != want {
@@ -103,8 +103,8 @@ func TestTuneIsNamed(t *testing.T) {
 	}
 }
 
-// TestLightFirstAnswersAreMadeSureOf foretells a q that is too low: a light photo is scored and encoded once more where
-// it falls short, one of many details is sent as it is.
+// TestLightFirstAnswersAreMadeSureOf predicts a q that is too low. A light photo is scored and encoded again if it
+// falls short; one with many details is sent unchanged.
 func TestLightFirstAnswersAreMadeSureOf(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	lim := testLimits
@@ -130,7 +130,7 @@ func TestLightFirstAnswersAreMadeSureOf(t *testing.T) {
 	}
 }
 
-// scoreOf is what an encode scores against its original.
+// scoreOf is the score of an encode against its original.
 func scoreOf(t *testing.T, original, body []byte) float64 {
 	t.Helper()
 	ref, err := judge.NewRaster(original, variant.Spec{Format: variant.PNG}, testLimits)

@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// masterOf makes the master of an original within a bound, and what is known of the original with it.
+// masterOf makes the master of an original within a bound, and returns it with the original's properties.
 func masterOf(t *testing.T, c *Codec, original []byte, bound int) (variant.Image, variant.Original) {
 	t.Helper()
 	img, err := one(t, c, original, variant.Spec{Master: true, Width: bound, Height: bound}, testLimits)
@@ -23,7 +23,7 @@ func masterOf(t *testing.T, c *Codec, original []byte, bound int) (variant.Image
 	}}
 }
 
-// from makes one variant of whatever stands for an original.
+// from makes one variant of an original or a master.
 func from(t *testing.T, c *Codec, original variant.Original, spec variant.Spec) variant.Image {
 	t.Helper()
 	var got variant.Image
@@ -39,7 +39,7 @@ func from(t *testing.T, c *Codec, original variant.Original, spec variant.Spec) 
 	return got
 }
 
-// What comes of a master has the size that it has of the original, tells the same of the original, and looks the same.
+// A variant of a master has the same size as that of the original, reports the same source, and looks the same.
 func TestVariantsOfAMaster(t *testing.T) {
 	c := mustNew(t, "")
 	originals := map[string][]byte{
@@ -78,14 +78,14 @@ func TestVariantsOfAMaster(t *testing.T) {
 					want.Width, want.Height, want.SourceFormat, want.SourceWidth, want.SourceHeight)
 				continue
 			}
-			if worst, mean := unlike(decoded(t, got.Body), decoded(t, want.Body), 10); worst > 10 || mean > 2 { // A crop may begin half a pixel of the master beside.
+			if worst, mean := unlike(decoded(t, got.Body), decoded(t, want.Body), 10); worst > 10 || mean > 2 { // A crop may be off by half a pixel of the master.
 				t.Errorf("%s, %s: unlike by %.2f at worst, %.3f on average", name, what, worst, mean)
 			}
 		}
 	}
 }
 
-// A picture that JPEG cannot hold, or would blur, has a master without loss; a small one is its own.
+// A picture that JPEG cannot hold, or would blur, has a lossless master; a small picture is its own master.
 func TestKindsOfMasters(t *testing.T) {
 	c := mustNew(t, "")
 	text := readCorpus(t, "photos", "lineart-1bit.png")
@@ -119,7 +119,7 @@ func TestKindsOfMasters(t *testing.T) {
 	}
 }
 
-// No variant of a master is larger than the original, which the master may be smaller than.
+// No variant of a master is larger than the original, even if the master is smaller.
 func TestNeverLargerThanTheMastersOriginal(t *testing.T) {
 	c := mustNew(t, "")
 	original := jpegOf(t, scene(1500, 1000), 90)
@@ -132,8 +132,7 @@ func TestNeverLargerThanTheMastersOriginal(t *testing.T) {
 	}
 }
 
-// A master is made along with the variants of a call, which it does not change much and which need not wait for it when
-// they are alone.
+// A master is made together with the variants of a call. It hardly changes them.
 func TestMasterInOneCall(t *testing.T) {
 	c := mustNew(t, "")
 	original := jpegOf(t, scene(1500, 1000), 90)
@@ -153,7 +152,7 @@ func TestMasterInOneCall(t *testing.T) {
 	}
 }
 
-// Scale, by which a master is found large enough before it is read, is never less than what the plan then needs.
+// Scale, which decides whether a master is large enough before it is read, is never less than the plan then needs.
 func TestScaleBoundsThePlan(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	pick := func(of ...float64) float64 { return of[r.IntN(len(of))] }

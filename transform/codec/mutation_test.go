@@ -30,8 +30,8 @@ import (
 )
 
 const (
-	mutants    = 2400     // of all seeds together
-	mutantSeed = 20261125 // another one makes other mutants: GOLDCREST_MUTATION_SEED
+	mutants    = 2400     // over all seeds
+	mutantSeed = 20261125 // GOLDCREST_MUTATION_SEED sets another seed, with other mutants
 	mutantCPU  = 5 * time.Second
 )
 
@@ -51,7 +51,7 @@ func edged(w, h int) *image.NRGBA {
 	return img
 }
 
-// drawnSeeds are fixtures in every format that is read, made here and by the pool itself.
+// drawnSeeds returns fixtures in every supported format, made here and by the pool itself.
 func drawnSeeds(t *testing.T, p *transform.Pool) map[string][]byte {
 	t.Helper()
 	img := edged(96, 64)
@@ -99,17 +99,17 @@ func moving(frame *image.Paletted) *gif.GIF {
 	return g
 }
 
-// extremes are numbers that lengths, sizes and offsets do not expect.
+// extremes are unexpected values for lengths, sizes and offsets.
 var extremes = []uint32{0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff}
 
-// mutate changes a copy of seed a few times.
+// mutate returns a copy of seed with a few changes.
 func mutate(r *rand.Rand, seed, other []byte) []byte {
 	b := slices.Clone(seed)
 	for range 1 + r.IntN(4) {
 		if len(b) < 16 {
 			return b
 		}
-		// Headers decide the most, so half of the changes hit the first 200 bytes.
+		// Headers decide the most, so half of the changes are in the first 200 bytes.
 		at := r.IntN(len(b) - 8)
 		if r.IntN(2) == 0 {
 			at = r.IntN(min(len(b)-8, 200))
@@ -132,14 +132,14 @@ func mutate(r *rand.Rand, seed, other []byte) []byte {
 			b = slices.Insert(b, at, slices.Clone(b[at:at+span])...)
 		case 7:
 			b = b[:at+span]
-		case 8: // the beginning of one file, the end of another
+		case 8: // the start of one file, the end of another
 			b = slices.Concat(b[:at], other[min(len(other), at):])
 		}
 	}
 	return b
 }
 
-// peak is the largest memory that a process ever held, in bytes.
+// peak is the peak memory of a process in bytes.
 func peak(pid string) int64 {
 	text, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
@@ -150,7 +150,7 @@ func peak(pid string) int64 {
 	return kib << 10
 }
 
-// ownChildren are the processes that this one started.
+// ownChildren returns the child processes of this one.
 func ownChildren() (pids []string) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {
@@ -160,7 +160,7 @@ func ownChildren() (pids []string) {
 	return pids
 }
 
-// tally is what became of the mutants.
+// tally counts the results of the mutants.
 type tally struct {
 	mu    sync.Mutex
 	kinds map[fault.Kind]int
@@ -172,8 +172,9 @@ func (c *tally) add(k fault.Kind) {
 	c.kinds[k]++
 }
 
-// TestFault27Mutations gives broken pictures to real workers in their sandbox: each ends in a picture or a refusal that
-// blames the picture, within its processor budget, and the server's memory ceiling holds for each worker.
+// TestFault27Mutations passes broken pictures to real workers in their sandbox. Each must end in a picture or in a
+// refusal that blames the picture, within its processor budget, and each worker must stay within the server's memory
+// limit.
 func TestFault27Mutations(t *testing.T) {
 	number := uint64(mutantSeed)
 	if text := os.Getenv("GOLDCREST_MUTATION_SEED"); text != "" {
@@ -190,7 +191,7 @@ func TestFault27Mutations(t *testing.T) {
 	maps.Copy(seeds, corpusFiles(t, "photos", 130<<10))
 	maps.Copy(seeds, corpusFiles(t, "hostile", 130<<10))
 	names := slices.Sorted(maps.Keys(seeds))
-	// The worker that made the seeds has its libraries loaded; another may only just have started.
+	// The worker that made the seeds has its libraries loaded; another may have just started.
 	base := slices.Max(slices.Collect(maps.Values(peaks())))
 	c := &tally{kinds: map[fault.Kind]int{}}
 	queue := make(chan int)
@@ -209,7 +210,7 @@ func TestFault27Mutations(t *testing.T) {
 	}
 	close(queue)
 	wg.Wait()
-	// A worker holds its libraries, what it was admitted with, and 64 MiB.
+	// A worker holds its libraries, the memory of the admitted picture, and 64 MiB.
 	for pid, most := range peaks() {
 		if most > base+64<<20+64<<20 {
 			t.Errorf("worker %s held %d MiB, %d before the mutants", pid, most>>20, base>>20)
@@ -234,11 +235,11 @@ func peaks() map[string]int64 {
 	return m
 }
 
-// blames are the refusals that say what is wrong with the picture.
+// blames are the refusals that name a fault of the picture.
 var blames = []fault.Kind{fault.NotAnImage, fault.UnsupportedFormat, fault.TooManyPixels, fault.TooManyFrames, fault.ResultTooLarge, fault.DecodeFailed,
 	fault.TruncatedSource, fault.TooCostly, fault.Poison}
 
-// give has one mutant made into two variants.
+// give makes two variants of one mutant.
 func give(t *testing.T, p *transform.Pool, c *tally, what string, mutant []byte) {
 	specs := []variant.Spec{{Width: 40, Format: variant.WebP}, {Width: 64, Format: variant.JPEG}}
 	judge := func(err error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TestOptionsOnPixels asks for one option at a time and looks at pixels that only that option could have put there. The
-// source is 80 x 60: red, green / blue, yellow.
+// TestOptionsOnPixels sets one option at a time and checks pixels that only that option can produce. The source is 80 x
+// 60: red, green / blue, yellow.
 func TestOptionsOnPixels(t *testing.T) {
 	type pixel struct {
 		x, y int
@@ -87,8 +87,8 @@ func TestOptionsOnPixels(t *testing.T) {
 	}
 }
 
-// TestAutoRotate draws each orientation's picture as stored and wants the same upright one of all; auto_rotate:0 shows
-// it as stored.
+// TestAutoRotate draws the stored picture of each orientation and expects the same upright result for all;
+// auto_rotate:0 shows it as stored.
 func TestAutoRotate(t *testing.T) {
 	c := mustNew(t, "")
 	stored := jpegOf(t, quarters(160, 120), 95)
@@ -97,7 +97,7 @@ func TestAutoRotate(t *testing.T) {
 		5: {red, blue, green, yellow}, 6: {blue, red, yellow, green}, 7: {yellow, green, blue, red}, 8: {green, yellow, red, blue},
 	}
 	for exif, want := range corners {
-		for _, width := range []int{0, 40} { // As it is, and by shrink-on-load.
+		for _, width := range []int{0, 40} { // At full size, and with shrink-on-load.
 			img := must(t, c, withOrientation(stored, byte(exif)), variant.Spec{Width: width, Format: variant.PNG})
 			got := decoded(t, img.Body)
 			if turned := got.Bounds().Dx() < got.Bounds().Dy(); turned != (exif >= 5) {

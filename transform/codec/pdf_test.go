@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// pdfOf is a document of two pages, the first with this box, entries and content, and the second in green.
+// pdfOf is a document of two pages: the first with the given box, entries and content, the second green.
 func pdfOf(t testing.TB, box, entries, content string) []byte {
 	t.Helper()
 	if !vips.HasOperation("pdfload_buffer") {
@@ -42,7 +42,7 @@ func pdfOf(t testing.TB, box, entries, content string) []byte {
 // leftRed fills the left half of a page of 200 x 100 points.
 const leftRed = "1 0 0 rg 0 0 100 100 re f"
 
-// The first page is drawn in the size that is asked for, on white; its edges are sharp in every size.
+// The first page is drawn at the requested size on white; its edges are sharp at every size.
 func TestPDFIsDrawnAtTheSizeAskedFor(t *testing.T) {
 	c := mustShare(t, "")
 	file := pdfOf(t, "[0 0 200 100]", "", leftRed)
@@ -69,7 +69,7 @@ func TestPDFIsDrawnAtTheSizeAskedFor(t *testing.T) {
 	}
 }
 
-// A document that is broken or locked is refused; scripts, actions and links to files do nothing.
+// A broken or locked document is refused; scripts, actions and links to files have no effect.
 func TestHostilePDF(t *testing.T) {
 	c := mustShare(t, "")
 	whole := pdfOf(t, "[0 0 200 100]", "", leftRed)
@@ -97,8 +97,8 @@ func TestHostilePDF(t *testing.T) {
 	}
 }
 
-// A worker whose sandbox is closed draws what the library draws outside; text in a font that the document lacks does
-// not fail it. A document that takes too long costs its worker, and no other picture.
+// A worker in a closed sandbox draws the same as the library outside; text in a missing font does not fail it. A
+// document that takes too long ends its worker, but fails no other picture.
 func TestPDFInTheSandbox(t *testing.T) {
 	file := pdfOf(t, "[0 0 200 100]", "", leftRed)
 	p, watch := realPool(t, func(c *transform.Config) {

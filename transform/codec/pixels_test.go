@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/codectest"
 )
 
-// Short names of what codectest draws.
+// Short names for codectest.
 var (
 	abs             = codectest.Abs
 	black           = codectest.Black

@@ -9,8 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// told is what a ThumbHash says of its picture as a whole: the mean colour, how much of it is there, and which way it
-// lies.
+// told is what a ThumbHash says about the whole picture: the mean colour, the coverage, and the orientation.
 type told struct {
 	colour    color.NRGBA
 	cover     float64 // the mean alpha
@@ -78,8 +77,8 @@ func TestPlaceholderTellsMeanColourAndShape(t *testing.T) {
 	}
 }
 
-// What the placeholder says does not depend on how its picture came to the encoder, in one pass or from memory with
-// others, nor on the stage.
+// The placeholder does not depend on whether the encoder got the picture in one pass or from memory, nor on the other
+// variants of the call, nor on the stage.
 func TestPlaceholderIsTheSameForAllVariantsOfItsPixels(t *testing.T) {
 	c := mustNew(t, EngineVips)
 	original := jpegOf(t, scene(1200, 900), 92)

@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// pngParts is a PNG that is put together by hand, so that any part of it can be spoiled.
+// pngParts is a hand-made PNG, so that any part of it can be corrupted.
 type pngParts struct {
 	w, h    int
 	kind    byte // colour type
@@ -57,7 +57,7 @@ func (p pngParts) file(t testing.TB) []byte {
 	return container.AppendPNGChunk(b, "IEND", nil)
 }
 
-// rgbRows are the rows of a picture without filters.
+// rgbRows returns the rows of a picture without filters.
 func rgbRows(img *image.NRGBA) []byte {
 	var rows []byte
 	for y := range img.Bounds().Dy() {
@@ -70,7 +70,7 @@ func rgbRows(img *image.NRGBA) []byte {
 	return rows
 }
 
-// spoil flips a bit of the checksum of a chunk.
+// spoil flips a bit of a chunk's checksum.
 func spoil(t testing.TB, b []byte, name string) []byte {
 	t.Helper()
 	out := bytes.Clone(b)
@@ -88,8 +88,8 @@ func spoil(t testing.TB, b []byte, name string) []byte {
 	return out
 }
 
-// TestPNGChecksumHasOneVerdict wants the same answer of every decoder: libpng refuses wrong checksums of chunks and
-// forgives that of zlib, libspng does it the other way around.
+// TestPNGChecksumHasOneVerdict expects the same result with every decoder: libpng refuses wrong chunk checksums and
+// ignores that of zlib, libspng does the opposite.
 func TestPNGChecksumHasOneVerdict(t *testing.T) {
 	c := mustNew(t, "")
 	const w, h = 60, 40
@@ -134,12 +134,12 @@ func TestPNGChecksumHasOneVerdict(t *testing.T) {
 	}
 }
 
-// TestPNGWithoutItsEndIsServed wants the picture as long as all of its rows are there, however much of the end is not.
+// TestPNGWithoutItsEndIsServed expects the picture if all of its rows are there, however much is missing after them.
 func TestPNGWithoutItsEndIsServed(t *testing.T) {
 	c := mustNew(t, "")
 	img := noise(61, 43, 9)
 	plain := pngParts{w: 61, h: 43, kind: 2, bits: 8, rows: rgbRows(img)}
-	// Interlaced, of one colour: the rows of all passes are alike but for their lengths.
+	// Interlaced, of one colour: the rows of all passes differ only in length.
 	laced := pngParts{w: 61, h: 43, kind: 2, bits: 8, laced: true}
 	grey := image.NewNRGBA(image.Rect(0, 0, 61, 43))
 	fill(grey, grey.Rect, color.NRGBA{90, 90, 90, 255})
@@ -155,8 +155,8 @@ func TestPNGWithoutItsEndIsServed(t *testing.T) {
 		b    []byte
 		want *image.NRGBA
 	}{"plain": {plain.file(t), img}, "interlaced": {laced.file(t), grey}} {
-		// Of the last 24 bytes 12 are IEND, 4 the checksum of IDAT, 4 that of zlib; 2 or more before these end the
-		// compressed data.
+		// The last 24 bytes are 12 of IEND, 4 of the IDAT checksum, 4 of the zlib checksum, and the end of the
+		// compressed data, which takes 2 bytes or more.
 		for cut := 1; cut <= 20; cut++ {
 			got, err := one(t, c, tt.b[:len(tt.b)-cut], variant.Spec{Format: variant.PNG}, testLimits)
 			if err != nil {
@@ -173,7 +173,7 @@ func TestPNGWithoutItsEndIsServed(t *testing.T) {
 		}
 	}
 	short := plain
-	short.rows = plain.rows[:len(plain.rows)-184] // Its last row; IDAT itself is whole.
+	short.rows = plain.rows[:len(plain.rows)-184] // Without its last row; IDAT itself is complete.
 	b = short.file(t)
 	if _, err := one(t, c, b[:len(b)-12], variant.Spec{Format: variant.PNG}, testLimits); fault.KindOf(err) != fault.TruncatedSource {
 		t.Errorf("without its last row and its end: %v, want truncated_source", err)

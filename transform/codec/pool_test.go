@@ -13,10 +13,10 @@ import (
 	"github.com/goldcrest/goldcrest/transform"
 )
 
-// workerBuild is what workers name that are this test binary.
+// workerBuild is the build name of workers that are this test binary.
 const workerBuild = "test"
 
-// poolWatch keeps what a pool observes.
+// poolWatch records what a pool reports.
 type poolWatch struct {
 	mu    sync.Mutex
 	ended map[string]int
@@ -57,7 +57,7 @@ func realPool(tb testing.TB, change func(*transform.Config)) (*transform.Pool, *
 	return p, w
 }
 
-// corpusFiles are the files of one folder of the test material, by name; none where it is absent.
+// corpusFiles returns the files of one folder of the test material, by name; none if it is missing.
 func corpusFiles(tb testing.TB, folder string, atMost int64) map[string][]byte {
 	tb.Helper()
 	dir := os.Getenv("GOLDCREST_CORPUS")

@@ -6,7 +6,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/check"
 )
 
-// Promises are kept on the libraries of the distributions.
+// The promises are kept on the libraries of the distributions.
 func TestPromises(t *testing.T) {
 	all, err := check.Promises(mustNew(t, ""))
 	final := 0

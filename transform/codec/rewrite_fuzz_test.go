@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// plantIn plants the text into a file that was rewritten, in a place that n draws.
+// plantIn inserts the text into a rewritten file, at a place selected by n.
 func plantIn(format variant.Format, clean []byte, n uint8) []byte {
 	end := append(bytes.Clone(clean), planting...)
 	switch format {
@@ -52,8 +52,8 @@ func appendRIFF(out []byte, name string, body []byte) []byte {
 	return append(out, make([]byte, len(body)%2)...)
 }
 
-// FuzzRewriteContainer holds the rewriter to its words on any bytes: what it gives has the same pixels and is its own
-// rewriting, and what is planted into it does not come out.
+// FuzzRewriteContainer checks the rewriter on arbitrary bytes: the result has the same pixels, rewriting it again
+// changes nothing, and inserted text is removed.
 func FuzzRewriteContainer(f *testing.F) {
 	names := []variant.Format{variant.JPEG, variant.PNG, variant.WebP, variant.GIF}
 	for i, p := range allPlanted(f) {
@@ -83,16 +83,16 @@ func FuzzRewriteContainer(f *testing.F) {
 		}
 		again, err := untouched.Rewrite(format, sown[:seen.End])
 		if err != nil && format == variant.WebP && info.Frames > 0 {
-			return // A frame of an animation that ends in no chunk is refused.
+			return // A frame of an animation that does not end in a chunk is refused.
 		}
-		// Two zeros more may stay of a partition that has more behind it.
+		// A partition with more data after it may keep two more zeros.
 		if text := []byte(planting); err != nil || bytes.Count(again, text) > bytes.Count(got, text) || len(again) > len(got)+2 {
 			t.Fatalf("%s: what was planted by %d comes out: %v", format, n, err)
 		}
 		spec := variant.Spec{Format: variant.PNG}
 		want, err := one(t, c, b, spec, testLimits)
 		if err != nil || info.Orientation > 1 || info.Profile {
-			return // A decoder that refuses the original never passes it on; profiles and turns are converted.
+			return // An original that a decoder refuses is never passed through; profiles and orientations are converted.
 		}
 		if img, err := one(t, c, got, spec, testLimits); err != nil || !bytes.Equal(img.Body, want.Body) {
 			t.Errorf("%s: %v, or other pixels", format, err)

@@ -20,17 +20,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// planted is a picture with a text in a place where no decoder looks for pixels.
+// planted is a picture with a text in a place that decoders do not read for pixels.
 type planted struct {
 	place   string
 	format  variant.Format
 	body    []byte
-	refused bool // the rewriter may not take it: it is encoded
+	refused bool // the rewriter must refuse it, so that it is encoded
 }
 
 const planting = "<script>alert(document.domain)</script>GPS N 59 57 E 10 45 PK\x03\x04"
 
-// splice puts text into b at an offset; one below zero counts from the end.
+// splice inserts text into b at an offset; a negative offset counts from the end.
 func splice(b []byte, at int, text string) []byte {
 	if at < 0 {
 		at += len(b)
@@ -65,7 +65,7 @@ func plantedJPEGs(t testing.TB) []planted {
 	return out
 }
 
-// pngFrom writes a PNG of chunks.
+// pngFrom writes a PNG with the given chunks.
 func pngFrom(header []byte, chunks ...string) []byte {
 	out := container.AppendPNGChunk([]byte(container.PNGSignature), "IHDR", header)
 	for _, c := range chunks {
@@ -204,7 +204,7 @@ func plantedWebPs(t testing.TB) []planted {
 	return out
 }
 
-// riffChunks gives the chunks of a WebP that our encoder made.
+// riffChunks iterates over the chunks of a WebP by our encoder.
 func riffChunks(b []byte) iter.Seq2[string, string] {
 	return func(yield func(name, body string) bool) {
 		for at := 12; at < len(b); {
@@ -238,7 +238,7 @@ func allPlanted(t testing.TB) []planted {
 	return slices.Concat(plantedJPEGs(t), plantedPNGs(), plantedGIFs(t), plantedWebPs(t))
 }
 
-// traces reports whether b holds eight bytes in a row of what was planted.
+// traces reports whether b contains eight consecutive bytes of the planted text.
 func traces(b []byte) bool {
 	for i := 0; i+8 <= len(planting); i++ {
 		if bytes.Contains(b, []byte(planting[i:i+8])) {
@@ -248,7 +248,7 @@ func traces(b []byte) bool {
 	return false
 }
 
-// drawnPixels are a picture's pixels, of all frames, as a file that keeps each of them.
+// drawnPixels returns a file with exactly the picture's pixels, of all frames.
 func drawnPixels(t testing.TB, c *Codec, b []byte) []byte {
 	t.Helper()
 	info, err := sniff.Inspect(b)
@@ -266,8 +266,8 @@ func drawnPixels(t testing.TB, c *Codec, b []byte) []byte {
 	return img.Body
 }
 
-// TestPassThroughHoldsNothingElse plants a text wherever a file has room beside its pixels, and looks for it in what
-// may be passed on or stored as it came.
+// TestPassThroughHoldsNothingElse plants a text wherever a file has room besides its pixels, and searches for it in
+// everything that may be passed through or stored unchanged.
 func TestPassThroughHoldsNothingElse(t *testing.T) {
 	c := mustNew(t, "")
 	for _, p := range allPlanted(t) {
@@ -308,7 +308,7 @@ func TestPassThroughHoldsNothingElse(t *testing.T) {
 	}
 }
 
-// TestRewriteKeepsPixels takes every file of the corpus that may be passed through.
+// TestRewriteKeepsPixels uses every file of the corpus that may be passed through.
 func TestRewriteKeepsPixels(t *testing.T) {
 	entries, err := os.ReadDir(corpus(t, "photos"))
 	if err != nil {
@@ -342,7 +342,7 @@ func TestRewriteKeepsPixels(t *testing.T) {
 	}
 }
 
-// TestRewriteFrameWithMorePixels has a frame's compressed data go on behind its last row.
+// TestRewriteFrameWithMorePixels continues a frame's compressed data after its last row.
 func TestRewriteFrameWithMorePixels(t *testing.T) {
 	c := mustNew(t, "")
 	g := movie(t, 1)

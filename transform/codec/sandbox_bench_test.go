@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// BenchmarkSandbox tells what the sandbox costs: each photo is made by a worker without and by one with it in turn, so
-// that whatever else the machine does meets both. The ratio is that of their processor time.
+// BenchmarkSandbox measures the cost of the sandbox. Each photo is made by a worker without and by one with a sandbox
+// in turn, so that other load on the machine affects both. The ratio is that of their processor time.
 func BenchmarkSandbox(b *testing.B) {
 	files := corpusFiles(b, "photos", 900<<10)
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(files)), func(name string) bool { return name == "struct.svg" })

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// shades is a palette of so many greys, from white to black.
+// shades is a palette of n greys, from white to black.
 func shades(n int) color.Palette {
 	var p color.Palette
 	for i := range n {
@@ -23,8 +23,7 @@ func shades(n int) color.Palette {
 	return p
 }
 
-// newspaper is a page in black and white: columns of print and a picture in dots, as a fax or a scanner of pages makes
-// them.
+// newspaper is a page in black and white, as from a fax or a page scanner: columns of print and a halftone picture.
 func newspaper(w, h int) *image.Paletted {
 	page := scan(w, h)
 	out := image.NewPaletted(page.Rect, shades(2))
@@ -42,7 +41,7 @@ func newspaper(w, h int) *image.Paletted {
 	return out
 }
 
-// dithered is a photo in so many greys, with the error of each pixel passed on to those behind it.
+// dithered is a photo in the given number of greys, with error diffusion.
 func dithered(w, h, greys int) *image.Paletted {
 	out := image.NewPaletted(image.Rect(0, 0, w, h), shades(greys))
 	draw.FloydSteinberg.Draw(out, out.Rect, meadow(w, h), image.Point{})
@@ -69,8 +68,8 @@ func scanTIFF(t *testing.T, img image.Image) []byte {
 	return b.Bytes()
 }
 
-// Scans in few levels turn grey when they are made smaller, and greys take more bytes than the pixels that went. None
-// is sent larger than it was.
+// Scans in few levels turn grey when they are scaled down, and greys need more bytes than the removed pixels. No
+// variant is larger than its original.
 func TestScansAreNeverLarger(t *testing.T) {
 	c := mustNew(t, "")
 	random := rand.New(rand.NewPCG(3, 5))
@@ -97,7 +96,7 @@ func TestScansAreNeverLarger(t *testing.T) {
 					spec.Width = w
 					img := stagedOne(t, c, original, spec, stage)
 					if spec.Accepts == variant.AcceptJPEG && len(original) < 4096 && strings.Contains(img.Note, "larger than the original") {
-						continue // JPEG has no encode of so few bytes, and the note tells.
+						continue // JPEG has no encode with so few bytes, and the note says so.
 					}
 					if len(img.Body) > len(original) {
 						t.Errorf("%s for %s at %d, stage %v: %d bytes of %d (%s; tried %s)", name, client, w, stage, len(img.Body), len(original), img.Note,
@@ -122,7 +121,7 @@ func stagedOne(t *testing.T, c *Codec, original []byte, spec variant.Spec, stage
 	return img
 }
 
-// A page that cannot keep its target comes in levels where they keep it legible, and says what it gave up.
+// A page that cannot keep its target is sent in levels that keep it legible, and its note says so.
 func TestScansSayWhatTheyGaveUp(t *testing.T) {
 	c := mustNew(t, "")
 	original := pngOf(t, newspaper(1000, 1400))
@@ -139,8 +138,8 @@ func TestScansSayWhatTheyGaveUp(t *testing.T) {
 	}
 }
 
-// Rings of one period after another: no encode of so many details is as small as the formula's own PNG, and the picture
-// is blurred.
+// Rings of changing period: no encode of so many details is as small as the PNG of the formula, so the picture is
+// blurred.
 func TestNeverLargerWhateverItTakes(t *testing.T) {
 	page := image.NewPaletted(image.Rect(0, 0, 1000, 1400), shades(2))
 	for y := range 1400 {
@@ -158,8 +157,8 @@ func TestNeverLargerWhateverItTakes(t *testing.T) {
 	}
 }
 
-// A picture whose file is smaller than the header of any file that the client takes stays the only one that is sent
-// larger, and says so.
+// A picture whose file is smaller than the header of any accepted format is the only one sent larger, and its note says
+// so.
 func TestNeverLargerHasItsLimit(t *testing.T) {
 	img := image.NewPaletted(image.Rect(0, 0, 200, 200), shades(2))
 	draw.Draw(img, image.Rect(50, 50, 120, 120), image.Black, image.Point{}, draw.Src)

@@ -23,8 +23,8 @@ func staged(t *testing.T, c *Codec, original []byte, spec variant.Spec, stage va
 	return got
 }
 
-// An AVIF within the pixel bound of the request path has two stages; everything else is final in either, and the same
-// bytes unless only what nobody waits for is measured.
+// An AVIF within the pixel limit of the request path has two stages. Everything else is final in both, with the same
+// bytes unless it is measured only when nobody waits.
 func TestStages(t *testing.T) {
 	c := mustNew(t, EngineVips)
 	original := pngOf(t, scene(1500, 1500))
@@ -57,8 +57,8 @@ func TestStages(t *testing.T) {
 	}
 }
 
-// A hot variant reaches the target of the final one in fewer bytes, by more work; what is no AVIF, or not measured, is
-// as final ones are.
+// A hot variant reaches the target of the final one in fewer bytes, with more work. Other formats, and pictures that
+// are not measured, are made as final ones.
 func TestHotIsSmallerAtTheSameScore(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	original := pngOf(t, meadow(800, 600))

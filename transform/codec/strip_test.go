@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// parts lists what a container is made of: JPEG markers, PNG and WebP chunks, GIF blocks, AVIF boxes and item types.
+// parts lists the parts of a container: JPEG markers, PNG and WebP chunks, GIF blocks, AVIF boxes and item types.
 func parts(t testing.TB, b []byte) []string {
 	t.Helper()
 	switch sniff.Format(b) {
@@ -73,7 +73,7 @@ func jpegParts(b []byte) []string {
 	return out
 }
 
-// gifBlocksEnd is behind a chain of sub-blocks.
+// gifBlocksEnd is the offset after a chain of sub-blocks.
 func gifBlocksEnd(b []byte, at int) int {
 	for b[at] != 0 {
 		at += 1 + int(b[at])
@@ -105,7 +105,7 @@ func gifParts(t testing.TB, b []byte) []string {
 	return out
 }
 
-// allowed are the parts without which a picture cannot be shown.
+// allowed are the parts that are needed to show a picture.
 var allowed = map[variant.Format][]string{
 	variant.JPEG: {"e0 JFIF", "ee Adobe", "db", "c0", "c2", "c4", "dd"},
 	variant.PNG:  {"IHDR", "PLTE", "tRNS", "IDAT", "IEND"},
@@ -123,8 +123,8 @@ func wantBare(t *testing.T, name string, f variant.Format, body []byte) {
 	}
 }
 
-// TestTrap5MetadataIsGone parses every container that comes out of every photo of the corpus, in all formats, as a
-// still and as an animation, and passed through.
+// TestTrap5MetadataIsGone parses every output of every photo of the corpus, in all formats, as a still and as an
+// animation, and passed through.
 func TestTrap5MetadataIsGone(t *testing.T) {
 	entries, err := os.ReadDir(corpus(t, "photos"))
 	if err != nil {
@@ -141,7 +141,7 @@ func TestTrap5MetadataIsGone(t *testing.T) {
 			specs = append(specs, variant.Spec{Format: f, Width: 40})
 		}
 		lim := animationLimits(100)
-		lim.ResultPixels, lim.AVIFPixels = 50_000, 50_000 // Full-size encodes of large photos are refused, they cost too much here.
+		lim.ResultPixels, lim.AVIFPixels = 50_000, 50_000 // Full-size encodes of large photos are refused, since they cost too much here.
 		err := c.Transform(variant.Original{Body: original}, specs, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
 			if err == nil {
 				wantBare(t, e.Name(), img.Format, img.Body)
@@ -155,7 +155,7 @@ func TestTrap5MetadataIsGone(t *testing.T) {
 	}
 }
 
-// stuffed are files with every kind of metadata, made by hand.
+// stuffed returns hand-made files with every kind of metadata.
 func stuffed(t testing.TB) map[variant.Format][]byte {
 	t.Helper()
 	small := quarters(16, 16)

@@ -15,17 +15,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A drawing of 24 x 12: a red half and a half that is clear.
+// A drawing of 24 x 12: one half red, one transparent.
 const halves = `<svg xmlns="http://www.w3.org/2000/svg" width="24" height="12">` +
 	`<rect width="12" height="12" fill="red"/></svg>`
 
-// An SVG is drawn in the size that is asked for: its edges are as sharp at 40 times its own size.
+// An SVG is drawn at the requested size: its edges are sharp even at 40 times its own size.
 func TestSVGIsDrawnAtTheSizeAskedFor(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	for _, tt := range []struct {
 		spec          variant.Spec
 		width, height int
-		edge          int // the column from which on it is clear
+		edge          int // the first transparent column
 	}{
 		{variant.Spec{}, 24, 12, 12},
 		{variant.Spec{Width: 960}, 960, 480, 480},
@@ -61,7 +61,7 @@ func TestSVGIsDrawnAtTheSizeAskedFor(t *testing.T) {
 	}
 }
 
-// No hostile document does harm: it is refused, or drawn without what would.
+// No hostile document does harm: it is refused, or drawn without the harmful parts.
 func TestHostileSVG(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	for name, want := range map[string]fault.Kind{
@@ -81,8 +81,8 @@ func TestHostileSVG(t *testing.T) {
 	}
 }
 
-// A worker whose sandbox is closed draws text as the library does outside: it opens no font any more, however many
-// sizes have been drawn. A document that takes too long costs its worker, and no other picture.
+// A worker in a closed sandbox draws the same text as the library outside. It opens no font file any more, however many
+// sizes it draws. A document that takes too long ends its worker, but fails no other picture.
 func TestSVGInTheSandbox(t *testing.T) {
 	if _, text := svg.Open().Usable(); !text {
 		t.Skip("librsvg or a font is not installed")

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TestTrap4HalfFiles wants a refusal of every file that stops early: libvips decodes half a JPEG without a word.
+// TestTrap4HalfFiles expects every truncated file to be refused: libvips decodes half a JPEG without an error.
 func TestTrap4HalfFiles(t *testing.T) {
 	c := mustNew(t, "")
 	base := pngOf(t, scene(400, 300))
@@ -31,7 +31,7 @@ func TestTrap4HalfFiles(t *testing.T) {
 	}
 }
 
-// TestTrap4OnlyTheEndMissing accepts a JPEG whose rows are there, whatever is missing behind them.
+// TestTrap4OnlyTheEndMissing accepts a JPEG with all its rows, whatever is missing after them.
 func TestTrap4OnlyTheEndMissing(t *testing.T) {
 	c := mustNew(t, "")
 	baseline := jpegOf(t, scene(400, 2000), 90)
@@ -63,7 +63,7 @@ func TestTrap4ManyScans(t *testing.T) {
 	}
 }
 
-// TestTrap6UntrustedLoadersAreOff asks for formats that Debian's libvips would read by libraries that must not see
+// TestTrap6UntrustedLoadersAreOff tries formats that Debian's libvips would read with libraries that must not get
 // hostile files.
 func TestTrap6UntrustedLoadersAreOff(t *testing.T) {
 	c := mustNew(t, "")
@@ -81,7 +81,7 @@ func TestTrap6UntrustedLoadersAreOff(t *testing.T) {
 	}
 }
 
-// TestTrap7HeadersAreNotBelieved gives pictures whose header alone would cost gigabytes.
+// TestTrap7HeadersAreNotBelieved uses pictures whose header alone would cost gigabytes.
 func TestTrap7HeadersAreNotBelieved(t *testing.T) {
 	c := mustNew(t, "")
 	for _, name := range []string{"pillow-bomb.gif", "webp-16383.webp", "png-30000x30000.png", "sharp-giant-280mp.jpg", "avif-ispe-60000.avif"} {
@@ -92,7 +92,7 @@ func TestTrap7HeadersAreNotBelieved(t *testing.T) {
 	}
 }
 
-// TestTrap10aNeverGuess gives what hangs libvips' sniffer, in a process of its own.
+// TestTrap10aNeverGuess uses a file that hangs libvips' type detection, in a separate process.
 func TestTrap10aNeverGuess(t *testing.T) {
 	got := runChild(t, corpus(t, "hostile", "libvips-truncated.svgz"))
 	if len(got) != 1 || (got[0] != "fault unsupported_format" && got[0] != "fault not_an_image") {
@@ -100,11 +100,11 @@ func TestTrap10aNeverGuess(t *testing.T) {
 	}
 }
 
-// TestTrap11NoWarnings decodes a broken PNG, of which libvips prints hundreds of lines, and one that is cut; runChild
-// wants silence.
+// TestTrap11NoWarnings decodes a broken PNG, for which libvips prints hundreds of lines, and a truncated one; runChild
+// expects no output.
 func TestTrap11NoWarnings(t *testing.T) {
 	b := pngOf(t, noise(200, 200, 5))
-	copy(b[len(b)/2:], make([]byte, 64)) // Spoils a stored block and its checksum.
+	copy(b[len(b)/2:], make([]byte, 64)) // Corrupts a stored block and its checksum.
 	path := filepath.Join(t.TempDir(), "broken.png")
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestTrap11NoWarnings(t *testing.T) {
 	}
 }
 
-// TestBMP reads what libvips must not.
+// TestBMP reads a format for which libvips must not be used.
 func TestBMP(t *testing.T) {
 	c := mustNew(t, "")
 	header := []byte("BM\x00\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00\x00\x00\x04\x00\x00\x00\x02\x00\x00\x00\x01\x00\x18\x00\x00\x00\x00\x00\x18\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")

@@ -15,7 +15,7 @@ import (
 var warmLimits = Limits{Pixels: 1 << 16, ResultPixels: 1 << 16, AVIFPixels: 1 << 16, Frames: 1}
 
 // Warm uses every encoder and decoder once, so that libraries and plugins are loaded before the process gives up the
-// right to open files. It fails when one of them does not work, which some distributions show at the first use only.
+// right to open files. It fails if one of them does not work, which in some distributions only shows at the first use.
 func (c *Codec) Warm() error {
 	original, err := warmPNG()
 	if err != nil {
@@ -24,7 +24,7 @@ func (c *Codec) Warm() error {
 	files := map[string][]byte{"png": original, "tiff": specimen.TIFF()}
 	specs := []variant.Spec{
 		{Format: variant.JPEG}, {Format: variant.PNG, Quality: 80}, {Format: variant.WebP}, {Format: variant.GIF},
-		{Format: variant.AVIF}, {Format: variant.AVIF, Background: variant.Color{Set: true}}, // With transparency and without, which are saved in two ways.
+		{Format: variant.AVIF}, {Format: variant.AVIF, Background: variant.Color{Set: true}}, // With and without transparency, which are saved in two ways.
 	}
 	err = c.all(original, specs, func(i int, img variant.Image) { files[string(img.Format)] = img.Body })
 	if err != nil {
@@ -37,7 +37,7 @@ func (c *Codec) Warm() error {
 		}
 	}
 	_ = c.readsJXL()
-	_ = c.readsHEIC() // Not every distribution may ship a decoder: Versions says so, and the other formats work.
+	_ = c.readsHEIC() // Not every distribution may ship a decoder. Versions reports a missing one, and the other formats work.
 	if c.draws {
 		if err := svg.Open().Warm(); err != nil {
 			return fmt.Errorf("codec.Warm: %w", err)
@@ -46,7 +46,7 @@ func (c *Codec) Warm() error {
 	return warmColour()
 }
 
-// readsHEIC tries the HEVC decoder, which is a plugin of its own.
+// readsHEIC tries the HEVC decoder, which is a separate plugin.
 func (c *Codec) readsHEIC() error {
 	return c.all(specimen.HEIC(), []variant.Spec{{Format: variant.JPEG, Width: 8}}, func(int, variant.Image) {})
 }
@@ -56,7 +56,7 @@ func (c *Codec) readsJXL() error {
 	return c.all(specimen.JXL(), []variant.Spec{{Format: variant.JPEG, Width: 8}}, func(int, variant.Image) {})
 }
 
-// all makes every spec or fails.
+// all makes every spec, or returns the first error.
 func (c *Codec) all(original []byte, specs []variant.Spec, f func(i int, img variant.Image)) error {
 	var first error
 	err := c.Transform(variant.Original{Body: original}, specs, variant.StageFinal, warmLimits, func(i int, img variant.Image, err error) {
@@ -72,7 +72,7 @@ func (c *Codec) all(original []byte, specs []variant.Spec, f func(i int, img var
 	return first
 }
 
-// warmPNG is a small gradient with alpha.
+// warmPNG returns a small gradient with alpha.
 func warmPNG() ([]byte, error) {
 	const side = 32
 	samples := make([]byte, 0, side*side*4)
@@ -89,7 +89,7 @@ func warmPNG() ([]byte, error) {
 	return im.Save(vips.Saving{Format: variant.PNG, Lossless: true})
 }
 
-// warmColour converts CMYK, which loads the colour library's own profiles.
+// warmColour converts from CMYK, which loads the colour library's built-in profiles.
 func warmColour() error {
 	im, err := vips.FromPixels(make([]byte, 16*16*4), 16, 16, 4)
 	if err != nil {
@@ -108,8 +108,8 @@ func warmColour() error {
 	return nil
 }
 
-// Versions names the engine, the libraries behind it and the libaom that its qualities were fitted for, and says where
-// a HEIC decoder is missing. A library that the process cannot see is left out.
+// Versions returns the engine, the libraries behind it and the libaom version for which its qualities were fitted, and
+// reports missing decoders. A library whose version the process cannot read is left out.
 func (c *Codec) Versions() map[string]string {
 	v := map[string]string{"engine": c.engine, "bimg": bimgVersion, "libvips": vips.Version, "go": runtime.Version(),
 		"quality": "for libaom " + choose.SetFor(vips.AOMVersion()) + ", tune " + map[bool]string{true: "iq", false: "ssim"}[vips.TunesIQ()]}

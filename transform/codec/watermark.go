@@ -7,10 +7,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// maxMark bounds the watermark.
+// maxMark is the largest number of pixels of the watermark.
 const maxMark = 4_000_000
 
-// Watermark sets the mark that URLs may lay over pictures. It is the operator's file, of any format that is read.
+// Watermark sets the picture that URLs may lay over variants. It is a file of the operator, in any supported format.
 func (c *Codec) Watermark(body []byte) error {
 	lim := Limits{Pixels: maxMark, ResultPixels: maxMark, Frames: 1}
 	pic, err := render.Alone(body, variant.Spec{Format: variant.PNG}, lim)

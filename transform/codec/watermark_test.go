@@ -18,7 +18,7 @@ func painted(t testing.TB, width, height int, c color.Color) []byte {
 	return pngOf(t, im)
 }
 
-// A mark lies where the option says, with its opacity, in its size or a share of the result's.
+// A watermark is at the position of the option, with its opacity, in its own size or a share of the result's.
 func TestWatermark(t *testing.T) {
 	c := mustNew(t, "")
 	white := painted(t, 100, 60, color.White)
@@ -38,7 +38,7 @@ func TestWatermark(t *testing.T) {
 	at := func(k variant.GravityKind, x, y float64) variant.Gravity { return variant.Gravity{Kind: k, X: x, Y: y} }
 	for name, tt := range map[string]struct {
 		mark variant.Watermark
-		in   image.Rectangle // what the mark covers
+		in   image.Rectangle // the area of the watermark
 		want color.NRGBA
 	}{
 		"centre":    {variant.Watermark{Opacity: 1}, image.Rect(45, 27, 55, 33), red},
@@ -82,7 +82,7 @@ func TestWatermark(t *testing.T) {
 	wantColour(t, many, 35, 30, blank, 1)
 }
 
-// A mark that its place puts beyond an edge is cut there; one that lies outside is not seen.
+// A watermark that extends beyond an edge is cut there; one completely outside is invisible.
 func TestWatermarkBeyondTheEdge(t *testing.T) {
 	c := mustNew(t, "")
 	m := image.NewNRGBA(image.Rect(0, 0, 40, 40))
@@ -116,8 +116,8 @@ func TestWatermarkBeyondTheEdge(t *testing.T) {
 	}
 }
 
-// A mark colours what was grey, leaves alpha where there is none of it, and is cut where it does not fit. What is made
-// beside it in one call has no mark.
+// A watermark gives a grey picture colour, adds no alpha, and is cut if it does not fit. Other variants of the same
+// call have no watermark.
 func TestWatermarkOnOtherPictures(t *testing.T) {
 	c := mustNew(t, "")
 	if err := c.Watermark(painted(t, 30, 30, color.NRGBA{R: 255, A: 255})); err != nil {
@@ -162,8 +162,8 @@ func TestWatermarkOnOtherPictures(t *testing.T) {
 	}
 }
 
-// An extension to a ratio keeps the picture's size and adds to one side; the longest side of a result is bounded with
-// all that belongs to it.
+// An extension to a ratio keeps the picture's size and adds to one side. The limit of the longest side includes padding
+// and extension.
 func TestRatioAndLongestSide(t *testing.T) {
 	c := mustShare(t, "")
 	white := painted(t, 100, 60, color.White)

@@ -1,5 +1,5 @@
-// Package allowance tells anyone who searches for a better encode whether there is time for one more try. It knows no
-// pictures: a try is what happens between two questions.
+// Package allowance tells a search for a better encode whether there is time for one more try. A try is the work
+// between two calls of More.
 package allowance
 
 import (
@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spent is time on the wall's clock and on the processor's.
+// Spent is wall-clock time and processor time.
 type Spent struct{ Wall, CPU time.Duration }
 
-// Allowance is the time for one piece of work, past which it is cut. It belongs to one goroutine; a nil one has no end.
+// Allowance limits the time for one piece of work. It belongs to one goroutine; a nil Allowance has no limit.
 type Allowance struct {
 	limit      Spent // 0 = no limit
 	now        func() Spent
@@ -19,23 +19,23 @@ type Allowance struct {
 	longestTry Spent
 }
 
-// New begins to count. now is Now outside of tests.
+// New starts the clock. now is Now except in tests.
 func New(limit Spent, now func() Spent) *Allowance {
 	a := &Allowance{limit: limit, now: now}
 	a.Restart()
 	return a
 }
 
-// Restart begins the next piece of work, whose tries may take as long as those of the last one.
+// Restart begins the next piece of work. Its tries are expected to take as long as those of the last one.
 func (a *Allowance) Restart() {
 	a.begun = a.now()
 	a.at = a.begun
 }
 
-// reserve is how many times the longest try so far must still fit: the next one may be of a slower encoder.
+// reserve is how many times the longest try so far must still fit: the next one may use a slower encoder.
 const reserve = 2
 
-// More reports whether there is time for another try. It is asked after each.
+// More reports whether there is time for another try. It must be called after each try.
 func (a *Allowance) More() bool {
 	if a == nil {
 		return true
@@ -50,13 +50,13 @@ func (a *Allowance) More() bool {
 
 func fits(spent, try, limit time.Duration) bool { return limit == 0 || spent+reserve*try <= limit }
 
-// Now is the time since some moment, and the processor time of all threads of this process.
+// Now returns the monotonic clock and the processor time of all threads of this process.
 func Now() Spent {
 	return Spent{Wall: read(unix.CLOCK_MONOTONIC), CPU: read(unix.CLOCK_PROCESS_CPUTIME_ID)}
 }
 
 func read(clock int32) time.Duration {
 	var at unix.Timespec
-	_ = unix.ClockGettime(clock, &at) // It cannot fail for these two.
+	_ = unix.ClockGettime(clock, &at) // It cannot fail for these two clocks.
 	return time.Duration(at.Nano())
 }

@@ -1,5 +1,5 @@
-// Package bmp decodes BMP, and the pictures of the same kind that icons hold, in Go: libvips reads them through
-// ImageMagick only, which is blocked.
+// Package bmp decodes BMP, and the similar pictures in icon files, in Go: libvips would read them through ImageMagick,
+// which is blocked.
 package bmp
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// How the pixels of a BMP are stored. OS/2 has other meanings for the numbers above rle4.
+// The compression methods of a BMP. For OS/2, the numbers above rle4 have other meanings.
 const (
 	raw            = 0
 	rle8           = 1
@@ -19,31 +19,31 @@ const (
 	alphaBitfields = 6
 )
 
-// Sizes of headers that decide how a file is read.
+// Header sizes that decide how a file is read.
 const (
-	os2Header = 12 // sides of 16 bits, colours of 3 bytes
+	os2Header = 12 // 16-bit sides, 3-byte colours
 	os2Short  = 16
 	windows3  = 40
-	alphaV3   = 56 // the first with a mask for alpha
+	alphaV3   = 56 // the first with an alpha mask
 	os2V2     = 64
 )
 
-// File is a picture as its header tells it.
+// File is a picture as described by its header.
 type File struct {
 	Width, Height int
 	topDown       bool
-	depth         int // bits of a pixel
+	depth         int // bits per pixel
 	compression   int
-	palette       []byte // three or four bytes a colour: blue, green, red
-	entry         int    // bytes of a colour
+	palette       []byte // three or four bytes per colour: blue, green, red
+	entry         int    // bytes per colour
 	masks         [4]uint32
 	pixels        []byte
 }
 
-// errShort says that the file ends before its pixels do.
+// errShort says that the file ends before its pixels.
 var errShort = errors.New("the pixels of a BMP are cut off")
 
-// Parse reads the header. That it is there and its size possible was checked by the header reader.
+// Parse reads the header. The header reader has checked that it is complete and that its size is possible.
 func Parse(b []byte, width, height int) (*File, error) {
 	header := int(min(binary.LittleEndian.Uint32(b[14:]), 1<<16))
 	f := &File{Width: width, Height: height, entry: 4}
@@ -77,7 +77,7 @@ func Parse(b []byte, width, height int) (*File, error) {
 		from := min(at, len(b))
 		to := min(from+used*f.entry, len(b))
 		if offset > int64(from) {
-			to = min(to, int(min(offset, int64(len(b))))) // Some palettes are shorter than they should be.
+			to = min(to, int(min(offset, int64(len(b))))) // Some palettes are shorter than declared.
 		}
 		f.palette = b[from:to]
 		at = to
@@ -89,7 +89,7 @@ func Parse(b []byte, width, height int) (*File, error) {
 	return f, nil
 }
 
-// known reports whether depth and compression go together.
+// known reports whether depth and compression are compatible.
 func (f *File) known(header int) bool {
 	os2 := header == os2Short || header == os2V2
 	switch f.compression {
@@ -105,8 +105,8 @@ func (f *File) known(header int) bool {
 	return false
 }
 
-// setMasks says which bits of a pixel are which colour. Masks stand behind the first 40 bytes of a header, or in a
-// longer one at that place.
+// setMasks finds which bits of a pixel belong to which colour. The masks follow the first 40 bytes of a header, or are
+// at the same offset in a longer one.
 func (f *File) setMasks(b []byte, header int) {
 	mask := func(at int) uint32 {
 		if at+4 > len(b) {
@@ -123,7 +123,7 @@ func (f *File) setMasks(b []byte, header int) {
 			f.masks = stored
 		}
 	}
-	// Browsers heed the mask of alpha whatever the compression is.
+	// Browsers use the alpha mask with any compression.
 	if f.compression == alphaBitfields || header >= alphaV3 && header != os2V2 {
 		f.masks[3] = mask(66)
 	}
@@ -132,7 +132,7 @@ func (f *File) setMasks(b []byte, header int) {
 	}
 }
 
-// Bands are those of the pixels that Draw writes.
+// Bands is the number of bands that Draw writes.
 func (f *File) Bands() int {
 	if f.masks[3] != 0 {
 		return 4
@@ -140,7 +140,7 @@ func (f *File) Bands() int {
 	return 3
 }
 
-// Draw writes the pixels, from the top to the bottom.
+// Draw writes the pixels from top to bottom.
 func (f *File) Draw(to []byte) error {
 	if f.compression == rle8 || f.compression == rle4 {
 		return f.drawRLE(to)
@@ -187,7 +187,7 @@ func (f *File) drawRow(to, row []byte, channels []channel) {
 	}
 }
 
-// colour writes a colour of the palette; those that are not in it are black.
+// colour writes a palette colour; indexes outside the palette are black.
 func (f *File) colour(to []byte, index byte) {
 	if at := int(index) * f.entry; at+3 <= len(f.palette) {
 		to[0], to[1], to[2] = f.palette[at+2], f.palette[at+1], f.palette[at]
@@ -196,7 +196,7 @@ func (f *File) colour(to []byte, index byte) {
 	}
 }
 
-// channel takes one colour out of a pixel.
+// channel extracts one colour from a pixel.
 type channel struct {
 	mask  uint32
 	shift int
@@ -223,7 +223,7 @@ func (c channel) of(v uint32) byte {
 	return byte((uint64(v&c.mask>>c.shift)*255 + c.most/2) / c.most)
 }
 
-// drawRLE decompresses runs of indexes. Pixels that are skipped have the first colour.
+// drawRLE decompresses runs of indexes. Skipped pixels get the first colour.
 func (f *File) drawRLE(to []byte) error {
 	r := runs{file: f, to: to}
 	for p := range f.Width * f.Height {
@@ -241,17 +241,17 @@ func (f *File) drawRLE(to []byte) error {
 			for i := range count {
 				r.put(f.nibble(value, i))
 			}
-		case value == 0: // The end of a line.
+		case value == 0: // End of line.
 			r.x, r.y = 0, r.y+1
-		case value == 1: // The end of the picture.
+		case value == 1: // End of picture.
 			return nil
-		case value == 2: // A step to the right and up.
+		case value == 2: // Move right and up.
 			if len(b) < 2 {
 				return errShort
 			}
 			r.x, r.y = r.x+int(b[0]), r.y+int(b[1])
 			b = b[2:]
-		default: // Indexes as they are, in words of 16 bits.
+		default: // Uncompressed indexes, padded to 16 bits.
 			n := (int(value)*f.depth + 15) / 16 * 2
 			if len(b) < n {
 				return errShort
@@ -265,7 +265,7 @@ func (f *File) drawRLE(to []byte) error {
 	return nil
 }
 
-// nibble is the i-th index of a run whose bytes are v, or hold it.
+// nibble is the i-th index of a run whose byte is v.
 func (f *File) nibble(v byte, i int) byte {
 	switch {
 	case f.depth == 8:
@@ -276,14 +276,14 @@ func (f *File) nibble(v byte, i int) byte {
 	return v & 15
 }
 
-// runs is where the next pixel of a compressed picture goes: rows are counted from the bottom.
+// runs is the position of the next pixel of a compressed picture; y counts from the bottom.
 type runs struct {
 	file *File
 	to   []byte
 	x, y int
 }
 
-// put writes a pixel; what reaches past the end of a line is dropped.
+// put writes a pixel; those past the end of a line are dropped.
 func (r *runs) put(index byte) {
 	if f := r.file; r.x < f.Width && r.y < f.Height {
 		f.colour(r.to[3*((f.Height-1-r.y)*f.Width+r.x):], index)

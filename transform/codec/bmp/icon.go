@@ -2,10 +2,10 @@ package bmp
 
 import "github.com/goldcrest/goldcrest/fault"
 
-// Icon is a picture of an icon file: a BMP without its file header, with a mask of what is clear behind its pixels.
+// Icon is a picture of an icon file: a BMP without its file header, followed by a transparency mask.
 type Icon struct{ file *File }
 
-// ParseIcon reads the header. That it is there and its size possible was checked by the header reader.
+// ParseIcon reads the header. The header reader has checked that it is complete and that its size is possible.
 func ParseIcon(b []byte, width, height int) (Icon, error) {
 	f, err := Parse(append(make([]byte, 14), b...), width, height)
 	if err != nil {
@@ -20,8 +20,8 @@ func ParseIcon(b []byte, width, height int) (Icon, error) {
 	return Icon{f}, nil
 }
 
-// Draw writes the pixels with alpha, four bytes each, from the top to the bottom. Icons of 32 bits have their own
-// alpha, unless it is 0 everywhere; the mask counts for all others.
+// Draw writes the pixels with alpha, four bytes each, from top to bottom. 32-bit icons use their own alpha, unless it
+// is 0 everywhere; all others use the mask.
 func (i Icon) Draw(to []byte) error {
 	f := i.file
 	if f.Bands() == 4 {
@@ -47,7 +47,7 @@ func (i Icon) Draw(to []byte) error {
 	return nil
 }
 
-// drawMask sets alpha. Where the mask is cut off or absent, the picture is opaque.
+// drawMask sets alpha from the mask. Where the mask is truncated or missing, the picture is opaque.
 func (i Icon) drawMask(to []byte) {
 	f := i.file
 	stride := (f.Width + 31) / 32 * 4

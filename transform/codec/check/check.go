@@ -1,5 +1,4 @@
-// Package check compares the encoders that are linked with those that the coefficients of the automatic quality were
-// fitted on.
+// Package check compares the linked encoders with those on which the coefficients of the automatic quality were fitted.
 package check
 
 import (
@@ -16,14 +15,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// checkFile holds what the specimens score by each set of libraries. "cd bench && go run ./quality record" adds what it
-// measures of those that are linked.
+// checkFile holds the scores of the specimens for each set of libraries. "cd bench && go run ./quality record" adds
+// those of the linked libraries.
 //
 //go:embed selfcheck.json
 var checkFile []byte
 
-// Record is what one encoder makes of the specimens of one kind: the score of each, in the order of specimen.All, at
-// each q.
+// Record holds the scores of one encoder on the specimens of one kind, in the order of specimen.All, at each q.
 type Record struct {
 	Coder  string      `json:"coder"`
 	Print  bool        `json:"print,omitempty"`
@@ -31,14 +29,14 @@ type Record struct {
 	Scores [][]float64 `json:"scores"` // by q, then by specimen
 }
 
-// driftFrom is the mean miss of an encoder, in points of score, from which its foretold q are corrected, and driftMost
-// the most that a q is moved.
+// driftFrom is the mean error of an encoder, in points of score, from which its predicted q are corrected. driftMost is
+// the largest correction of a q.
 const (
 	driftFrom = 2
 	driftMost = 30
 )
 
-// checked are the encoders, and the q at which they are checked: around those of the scores 50, 65 and 80.
+// checked lists the encoders, and the q at which they are checked: around those of the scores 50, 65 and 80.
 var checked = []struct {
 	coder  string
 	format variant.Format
@@ -52,13 +50,13 @@ var checked = []struct {
 	{"jpeg", variant.JPEG, 0, []int{30, 55, 80}, []int{45, 75}},
 }
 
-// fullChromaLevel is the first of the q at which photos are checked in full colours, as the higher targets have them.
+// fullChromaLevel is the index of the first q at which photos are checked in full chroma, as the higher targets use it.
 const fullChromaLevel = 2
 
 // Measure encodes the specimens with every encoder and scores them.
 func Measure() ([]Record, error) { return corrected(nil) }
 
-// corrected is Measure with the q that take the place of those by a drift.
+// corrected is Measure with every q corrected by a drift.
 func corrected(d transform.Drift) ([]Record, error) {
 	var out []Record
 	for _, k := range checked {
@@ -112,9 +110,8 @@ func measureSpecimen(s specimen.Specimen, d transform.Drift, to []Record) error 
 	return nil
 }
 
-// Drift tells how the encoders that are linked differ from those that the coefficients were fitted on, by what they
-// make of the specimens. It takes about a second of processor time, and comes out the same wherever the libraries are
-// the same.
+// Drift measures how the linked encoders differ from those on which the coefficients were fitted, on the specimens. It
+// takes about a second of processor time. The result depends only on the libraries.
 func Drift() (transform.Drift, error) {
 	got, err := Measure()
 	if err != nil {
@@ -127,7 +124,7 @@ func Drift() (transform.Drift, error) {
 	return drift(all[choose.SetFor(vips.AOMVersion())], got)
 }
 
-// readRecords reads what is expected, by sets of libraries.
+// readRecords reads the expected records, by set of libraries.
 func readRecords(file []byte) (map[string][]Record, error) {
 	var all map[string][]Record
 	if err := json.Unmarshal(file, &all); err != nil {
@@ -136,7 +133,7 @@ func readRecords(file []byte) (map[string][]Record, error) {
 	return all, nil
 }
 
-// drift compares what was measured with what was expected.
+// drift compares measured with expected records.
 func drift(want, got []Record) (transform.Drift, error) {
 	var out transform.Drift
 	for _, g := range got {
@@ -158,7 +155,7 @@ func drift(want, got []Record) (transform.Drift, error) {
 	return out, nil
 }
 
-// matching is the record of the same measurement; nil where there is none.
+// matching returns the record of the same measurement; nil if there is none.
 func matching(all []Record, r Record) *Record {
 	for i := range all {
 		if w := &all[i]; w.Coder == r.Coder && w.Print == r.Print && slices.Equal(w.Q, r.Q) {
@@ -168,7 +165,7 @@ func matching(all []Record, r Record) *Record {
 	return nil
 }
 
-// means are the mean scores at each q.
+// means returns the mean score at each q.
 func (r Record) means() []float64 {
 	out := make([]float64, len(r.Scores))
 	for i, scores := range r.Scores {
@@ -185,7 +182,7 @@ func mean(values []float64) float64 {
 	return sum / float64(len(values))
 }
 
-// where is the q at which a line through what was reached comes to a score.
+// where interpolates the q at which score is reached.
 func where(q []int, reached []float64, score float64) float64 {
 	k := 0
 	for k < len(q)-2 && score > reached[k+1] {

@@ -23,7 +23,7 @@ func mustRecords(t *testing.T) map[string][]Record {
 	return all
 }
 
-// The libraries of the distributions are what they were when the coefficients were fitted: nothing is corrected.
+// The libraries of the distributions match the recorded ones: nothing is corrected.
 func TestSelfCheckKnowsTheLibraries(t *testing.T) {
 	if err := vips.Boot(); err != nil {
 		t.Fatal(err)
@@ -46,15 +46,15 @@ func TestSelfCheckKnowsTheLibraries(t *testing.T) {
 	}
 }
 
-// reached are the mean scores that the coefficients bring the photos of heldOut to on the libraries that they were
-// fitted on: at speed 9 and 8 for the class normal, then for high. Each was measured with these libraries.
+// reached holds the mean scores of the photos of heldOut with the coefficients, on the libraries for which they were
+// fitted: at speed 9 and 8 for the class normal, then for high. Each was measured with these libraries.
 var reached = map[string][4]float64{
 	"3.6": {72.1, 72.7, 82.4, 82.5}, "3.12": {74.5, 74.8, 83.1, 82.8}, "3.14": {73.4, 73.5, 82.1, 82.2},
 }
 
-// Coefficients and records of other libraries stand for a library that changed, once from tune=ssim to iq and back: the
-// check finds that it did, and brings photos that it never saw to within two points of what the coefficients bring them
-// to on their own libraries.
+// Coefficients and records of other libraries simulate a changed library, once from tune=ssim to iq and once back. The
+// check detects the change, and brings the held-out photos to within two points of their scores on the original
+// libraries.
 func TestSelfCheckMendsTheMiss(t *testing.T) {
 	if err := vips.Boot(); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestSelfCheckMendsTheMiss(t *testing.T) {
 	}
 }
 
-// heldOut are photos of the corpus, in a box of 600 pixels.
+// heldOut returns photos of the corpus, in a box of 600 pixels.
 func heldOut(t *testing.T) []*render.Picture {
 	t.Helper()
 	var all []*render.Picture
@@ -109,7 +109,7 @@ func heldOut(t *testing.T) []*render.Picture {
 	return all
 }
 
-// meanScore is what the photos come to with the q that a chooser foretells.
+// meanScore is the mean score of the photos with the q that a chooser predicts.
 func meanScore(t *testing.T, photos []*render.Picture, a *choose.Chooser, w choose.Wish) float64 {
 	t.Helper()
 	sum := 0.0
@@ -134,7 +134,7 @@ func meanScore(t *testing.T, photos []*render.Picture, a *choose.Chooser, w choo
 	return sum / float64(len(photos))
 }
 
-// What is foretold is corrected for the encoder and the kind of picture that drifted, for nothing else.
+// Predictions are corrected only for the encoder and the kind of picture that drifted.
 func TestDriftCorrectsWhatWasFound(t *testing.T) {
 	want := []Record{
 		{Coder: "webp4", Q: []int{40, 60, 80}, Scores: [][]float64{{50, 52}, {60, 62}, {70, 72}}},
@@ -166,7 +166,7 @@ func TestDriftCorrectsWhatWasFound(t *testing.T) {
 	}
 }
 
-// Promises of first answers are kept on the libraries of the distributions, and broken ones are told.
+// Promises of first-stage variants are kept on the libraries of the distributions, and broken ones are reported.
 func TestFirstPromises(t *testing.T) {
 	if err := vips.Boot(); err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestFirstPromises(t *testing.T) {
 			t.Errorf("not kept: %+v", p)
 		}
 	}
-	for i := range own[0].Scores { // No q of this encoder comes to what these say.
+	for i := range own[0].Scores { // No q of this encoder reaches these scores.
 		for k := range own[0].Scores[i] {
 			own[0].Scores[i][k] = 99
 		}

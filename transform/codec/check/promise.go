@@ -13,21 +13,22 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// PromiseMost is how far from its promise an encoder may be, in points of score.
+// PromiseMost is the largest allowed distance of an encoder from its promise, in points of score.
 const PromiseMost = 3
 
-// Promise is what an encoder makes of the specimens of one kind, measured against what is promised of it.
+// Promise compares the results of an encoder on the specimens of one kind with what is promised.
 type Promise struct {
-	Encoder, Kind string // avif9, avif8, webp4, jpeg for first answers; avif, webp, jpeg for final ones; photo or print
+	Encoder, Kind string // avif9, avif8, webp4, jpeg for first-stage variants; avif, webp, jpeg for final ones; photo or print
 	Final         bool
-	// Mean and Worst are distances in points of score: of first answers, after any correction, from what was recorded
-	// with the libraries that the coefficients were fitted on; of final ones from the target.
+	// Mean and Worst are distances in points of score. For first-stage variants, after any correction, they are
+	// measured from the record with the libraries on which the coefficients were fitted; for final ones, from the
+	// target.
 	Mean, Worst float64
 }
 
-// Kept reports whether the promise is kept: of first answers on average, since a library may change pictures in
-// different ways; of final ones for each picture. Print may score above its target: in few levels of grey, or without
-// loss, it costs fewer bytes.
+// Kept reports whether the promise is kept. First-stage variants must keep it on average, since a library may change
+// pictures in different ways; final ones must keep it for each picture. Print may exceed its target: in few levels of
+// grey, or lossless, it costs fewer bytes.
 func (p Promise) Kept() bool {
 	if p.Final {
 		return p.Worst >= -PromiseMost && (p.Kind == "print" || p.Mean <= PromiseMost)
@@ -35,7 +36,7 @@ func (p Promise) Kept() bool {
 	return math.Abs(p.Mean) <= PromiseMost
 }
 
-// Promises has every encoder make the specimens, as first answers and as final ones. It takes some seconds of processor
+// Promises makes first-stage and final variants of the specimens with every encoder. It takes some seconds of processor
 // time.
 func Promises(c transform.Codec) ([]Promise, error) {
 	all, err := readRecords(checkFile)
@@ -50,7 +51,7 @@ func Promises(c transform.Codec) ([]Promise, error) {
 	return append(first, final...), err
 }
 
-// firstPromises measures the encoders as their first answers are made: with the corrections of the self-check.
+// firstPromises measures the encoders as for first-stage variants: with the corrections of the self-check.
 func firstPromises(want []Record) ([]Promise, error) {
 	plain, err := Measure()
 	if err != nil {
@@ -75,7 +76,7 @@ func firstPromises(want []Record) ([]Promise, error) {
 	return out, nil
 }
 
-// distances are what scores differ by.
+// distances returns the differences of scores.
 func distances(want, got [][]float64) []float64 {
 	var out []float64
 	for level := range got {
@@ -86,7 +87,7 @@ func distances(want, got [][]float64) []float64 {
 	return out
 }
 
-// add takes the mean and the worst of distances: the lowest for final answers, the one farthest from 0 for first
+// add sets the mean and the worst distance: the lowest for final variants, the one farthest from 0 for first-stage
 // ones.
 func (p *Promise) add(distances []float64) {
 	p.Mean, p.Worst = mean(distances), distances[0]
@@ -97,7 +98,7 @@ func (p *Promise) add(distances []float64) {
 	}
 }
 
-// finalPromises makes final variants of the specimens, and compares their scores with the targets of all classes.
+// finalPromises makes final variants of the specimens, and compares their scores with the targets of the classes.
 func finalPromises(c transform.Codec) ([]Promise, error) {
 	var out []Promise
 	for _, f := range []variant.Format{variant.AVIF, variant.WebP, variant.JPEG} {
@@ -121,8 +122,8 @@ func finalPromises(c transform.Codec) ([]Promise, error) {
 	return out, nil
 }
 
-// finalDistances are those of one specimen for the classes high and normal, whose targets each specimen can be brought
-// down to.
+// finalDistances returns the distances of one specimen for the classes high and normal. Each specimen can be reduced to
+// their targets.
 func finalDistances(c transform.Codec, s specimen.Specimen, f variant.Format) (out []float64, err error) {
 	im, err := vips.FromPixels(s.Draw(), specimen.Side, specimen.Side, 3)
 	if err != nil {

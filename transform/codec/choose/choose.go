@@ -1,4 +1,4 @@
-// Package choose picks what an encoder is told, by the URL or by what the picture is like. It encodes nothing.
+// Package choose picks the settings of an encoder, from the URL or from the picture's properties. It does not encode.
 package choose
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// KindOf is the kind that counts, where the URL may have a word in it.
+// KindOf returns the kind of a picture, which the URL may override.
 func KindOf(seen look.Kind, word variant.Legibility) look.Kind {
 	switch {
 	case word == variant.LegibleYes:
@@ -25,19 +25,19 @@ func KindOf(seen look.Kind, word variant.Legibility) look.Kind {
 	return seen
 }
 
-// ScoreSlack is how far below its target a measured score may be: a little less is not seen.
+// ScoreSlack is how far below its target a measured score may be: the difference is invisible.
 const ScoreSlack = 0.5
 
-// Settings are what an encoder is told for one picture, and why.
+// Settings are the settings for one encode, and the reason for them.
 type Settings struct {
 	vips.Saving
-	Floor     int     // the lowest q that the rule "never larger" may go to
-	Target    float64 // of SSIMULACRA2; 0 = none: the URL names q, or the format has none
-	Predicted int     // the q that the model named; 0 = none
+	Floor     int     // the lowest q that the rule "never larger than the original" may use
+	Target    float64 // SSIMULACRA2; 0 = none: the URL names q, or the format has none
+	Predicted int     // the q that the model predicts; 0 = none
 	Note      string
 }
 
-// Wish is what is asked of one encode.
+// Wish is the request for one encode.
 type Wish struct {
 	Format  variant.Format
 	Spec    variant.Spec
@@ -46,27 +46,28 @@ type Wish struct {
 	Drift   transform.Drift
 }
 
-// The efforts. WebP 4 is where bytes stop falling fast; palettes at 4 took half
-// the time of libvips' own 7, with as many bytes, on the one picture that was tried.
+// The efforts. At WebP 4 the bytes stop falling fast. Palettes at 4 took half the time of libvips' own 7, with as many
+// bytes, on the one picture that was tried.
 const (
 	EffortWebP    = 4
 	EffortPalette = 4
 )
 
-// The targets from which colours keep their full resolution (4:4:4); below them 4:2:0 costs fewer bytes for the same
+// The targets from which chroma keeps its full resolution (4:4:4). Below them 4:2:0 costs fewer bytes for the same
 // score.
 const (
 	fullChromaPhoto = 75
 	fullChromaMixed = 70
 )
 
-// VividFrom is the mean distance of colours from grey from which JPEG and WebP lose so much with halved colours that
-// some photos stay ten below the target at any q. One photo in ten is so vivid.
+// VividFrom is the mean distance of colours from grey from which JPEG and WebP lose so much by halved chroma that some
+// photos stay ten below the target at any q. One photo in ten is so vivid.
 const VividFrom = 60
 
-// fullChroma reports whether colours keep their resolution, or, in WebP, which has none but 4:2:0, are halved with
-// care, for half as much time again. Print and drawings have coloured lines: at 60 and at 70 they need 4 to 7 % fewer
-// bytes with full colours in AVIF, 3 % in WebP, and as many in JPEG, where every tenth of them cannot reach 70 without.
+// fullChroma reports whether chroma keeps its resolution. WebP has only 4:2:0; there it means a careful way of halving,
+// which takes half as much time again. Print and drawings have coloured lines. At targets of 60 and 70, full chroma
+// saves 4 to 7 % of their bytes in AVIF and 3 % in WebP. In JPEG it saves none, but every tenth of them cannot reach 70
+// without it.
 func fullChroma(f variant.Format, kind look.Kind, target float64, t look.Traits) bool {
 	switch {
 	case kind == look.Text, kind == look.Graphic:
@@ -79,8 +80,8 @@ func fullChroma(f variant.Format, kind look.Kind, target float64, t look.Traits)
 	return target >= fullChromaPhoto
 }
 
-// Chooser chooses the q that the model expects to reach the target, from what the picture is like. The table answers
-// for pictures that cannot be probed: animations, and those smaller than a tile.
+// Chooser chooses the q that the model expects to reach the target for a picture. The table is used for pictures that
+// cannot be probed: animations, and those smaller than a tile.
 type Chooser struct {
 	model  *look.Model
 	set    *look.Set
@@ -88,8 +89,8 @@ type Chooser struct {
 	table  table
 }
 
-// New takes the coefficients of the encoder libraries that are linked. An unknown libaom is taken for recent:
-// where plugins hide the library, the distribution is.
+// New loads the coefficients for the linked encoder libraries. An unknown libaom is taken for a recent one:
+// distributions whose plugins hide the library are recent.
 func New(aom string) (*Chooser, error) {
 	m, l, err := look.Models()
 	if err != nil {
@@ -98,8 +99,7 @@ func New(aom string) (*Chooser, error) {
 	return &Chooser{model: m, set: m.Sets[SetFor(aom)], levels: l, table: fixedTable(aom)}, nil
 }
 
-// SetFor is the name of the coefficients for a libaom, by its version. What it is told to keep like the original is
-// part of them: see gc_tune.
+// SetFor is the name of the coefficients for a version of libaom. The coefficients include the tuning, see gc_tune.
 func SetFor(aom string) string {
 	switch {
 	case olderThan(aom, 3, 12):
@@ -141,7 +141,7 @@ func (a *Chooser) Choose(pic *render.Picture, w Wish) Settings {
 	return s
 }
 
-// Expect is the q that is foretold to reach a score; 0 where none is.
+// Expect is the q that is predicted to reach a score; 0 if there is no prediction.
 func (a *Chooser) Expect(pic *render.Picture, w Wish, score float64) int {
 	v := a.Look(pic)
 	if v == nil {
@@ -152,13 +152,13 @@ func (a *Chooser) Expect(pic *render.Picture, w Wish, score float64) int {
 	return q
 }
 
-// Look is what is seen of a picture; nil where there is nothing to see.
+// Look probes the picture; nil if it cannot be probed.
 func (a *Chooser) Look(pic *render.Picture) *look.View { return pic.Look(a.model) }
 
-// Stars are thin bright marks, and taken for print or drawings, whose predictors were not fitted on them. Such a
-// picture is a night where so many of its blocks are dark, and a trial takes so much of its contrast, as it does with
-// what is faint; screens with light letters on dark ground come to 0.01 to 0.09. What demands more counts then, and
-// AVIF, which wipes faint stars out, gets more on top.
+// Stars are thin bright marks. They are taken for print or drawings, but the predictors of those were not fitted on
+// them. A picture counts as a night sky if a large share of its blocks is dark and the trial loses much of its
+// contrast, as it does with faint detail. Screens with light letters on a dark background lose only 0.01 to 0.09. A
+// night sky gets the higher q of photo and drawing. AVIF, which erases faint stars, gets more on top.
 const (
 	nightDark = 0.4
 	nightSoft = 0.1
@@ -167,10 +167,10 @@ const (
 
 func night(t look.Traits) bool { return t.Dark >= nightDark && t.Soft >= nightSoft }
 
-// predict is the q for a kind; a mixed picture gets what is needed by the more demanding of its parts, and one that may
-// be a photo or a drawing what lies between, by the odds.
+// predict is the q for a kind. A mixed picture gets the higher of the q for its parts. A picture that may be a photo or
+// a drawing gets the mean of both, weighted by probability.
 func (a *Chooser) predict(coder string, kind look.Kind, target float64, t look.Traits, d transform.Drift) (int, bool) {
-	plain := strings.TrimSuffix(coder, "c") // The self-check is of one of them.
+	plain := strings.TrimSuffix(coder, "c") // The self-check is done for one chroma resolution.
 	drawn, ok := a.set.Q(a.model, coder, look.GroupDrawn, target, t)
 	drawn = d.Q(plain, true, drawn)
 	sky := kind != look.Photo && night(t)
@@ -190,9 +190,10 @@ func (a *Chooser) predict(coder string, kind look.Kind, target float64, t look.T
 	return int(math.Round(p*float64(photo) + (1-p)*float64(drawn))), ok
 }
 
-// The fit aims above the target, so that misjudged pictures do not fall far below. In the saving class photos that it
-// never saw came to 52.1 where 50 was asked for, on average: some of it is given back. Photos that a trial encodes in
-// few bytes a pixel, smooth and dark ones, are insured against being misjudged, which costs them some 300 bytes.
+// The fit aims above the target, so that misjudged pictures do not fall far below it. In the saver class, photos
+// outside the fit reached 52.1 on average for a target of 50, so part of the margin is taken back. Photos that need few
+// bytes per pixel in the trial, which are smooth and dark, get a higher q in case they are misjudged. It costs some 300
+// bytes each.
 const (
 	savingBelow = 60
 	savingLess  = 1.5
@@ -201,10 +202,10 @@ const (
 )
 
 // photoQ is the q for a photo. AVIF of speed 8 reaches the same score with a q that is 0.7 lower than that of speed 9,
-// on average of those that the model was fitted on; where it is foretold to be more than one lower, speed 9 is
-// believed: what is misjudged so is fine grain.
+// on average over the fitted photos. If the prediction is more than one lower, that of speed 9 is used: such errors
+// occur with fine grain.
 func (a *Chooser) photoQ(coder string, target float64, t look.Traits) (int, bool) {
-	if strings.HasPrefix(coder, "avif") && target < fullChromaMixed { // Full colours were not fitted for photos below; the q differs by one or two.
+	if strings.HasPrefix(coder, "avif") && target < fullChromaMixed { // Full chroma was not fitted for photos below; the q differs by one or two.
 		coder = strings.TrimSuffix(coder, "c")
 	}
 	saving := target < savingBelow
@@ -223,7 +224,7 @@ func (a *Chooser) photoQ(coder string, target float64, t look.Traits) (int, bool
 	return q, ok
 }
 
-// Target is the score that a weight class asks for; what holds print has a floor.
+// Target is the score for a weight class; legible kinds have a minimum.
 func Target(w Wish, kind look.Kind) float64 {
 	q := w.Targets.OrDefault()
 	t := q.Normal
@@ -239,13 +240,13 @@ func Target(w Wish, kind look.Kind) float64 {
 	return t
 }
 
-// tiers are the q of the classes, in the order of variant.Class: normal, high, saver.
+// tiers holds the q of the classes, in the order of variant.Class: normal, high, saver.
 type tiers [3]int
 
-// table has one q for each format, kind and class: what reaches the class's target on average.
+// table has one q for each format, kind and class: the q that reaches the class's target on average.
 type table map[variant.Format]map[look.Kind]tiers
 
-// fixedTable is the table for the libaom that is linked.
+// fixedTable is the table for the linked libaom.
 func fixedTable(aom string) table {
 	t := table{
 		variant.JPEG: {look.Photo: {64, 82, 31}, look.Text: {60, 78, 41}},
@@ -258,7 +259,7 @@ func fixedTable(aom string) table {
 	return t
 }
 
-// olderThan reads a version such as "3.6.0" or "v3.6.0"; false when it is not one.
+// olderThan reads a version such as "3.6.0" or "v3.6.0"; false if it is not a version.
 func olderThan(version string, major, minor int) bool {
 	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
 	if len(parts) < 2 {
@@ -300,17 +301,16 @@ func (t table) choose(w Wish) Settings {
 	return s
 }
 
-// The efforts of AVIF: libaom's speeds 9, 8 and 6. The second takes more than three times as long as the first, for a
-// tenth fewer bytes of a photo and a third of a text at the same likeness; the third takes three times as long as the
-// second, for a seventh.
+// The efforts of AVIF: libaom's speeds 9, 8 and 6. Final takes more than three times as long as First, and saves a
+// tenth of the bytes of a photo and a third of a text at the same score. Hot takes three times as long as Final, and
+// saves a seventh.
 const (
 	EffortFirst = 0
 	EffortFinal = 1
 	EffortHot   = 3
 )
 
-// coderName is the name of an encoder with its settings, as the predictors know it; "" for encoders without a
-// predictor.
+// coderName is the name of an encoder and its settings in the predictors; "" for encoders without a predictor.
 func coderName(f variant.Format, effort int, fullChroma bool) string {
 	name := ""
 	switch f {

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// mustTraits are what a picture is like as spec renders it.
+// mustTraits returns the traits of a picture as spec renders it.
 func mustTraits(t *testing.T, original []byte, spec variant.Spec) look.Traits {
 	t.Helper()
 	if err := vips.Boot(); err != nil {
@@ -56,7 +56,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// A higher target never asks for a lower q, for either set of libraries, every coder and both groups.
+// A higher target never gives a lower q, for all sets of libraries, all coders and both groups.
 func TestQRisesWithTheTarget(t *testing.T) {
 	a, err := New("3.14")
 	if err != nil {
@@ -79,7 +79,7 @@ func TestQRisesWithTheTarget(t *testing.T) {
 						if !ok || q < 1 || q > 100 {
 							t.Fatalf("%s %s %s: no q for %g (%d)", name, coder, group, target, q)
 						}
-						if q < last-3 { // Each target has coefficients of its own, so a step back of a few is noise of the fit.
+						if q < last-3 { // Each target has its own coefficients, so a decrease of a few is noise of the fit.
 							t.Errorf("%s %s %s, picture %d: q %d for %g, %d for less", name, coder, group, i, q, target, last)
 						}
 						last = q
@@ -90,8 +90,8 @@ func TestQRisesWithTheTarget(t *testing.T) {
 	}
 }
 
-// What may be a photo or a drawing gets a q between theirs, by the odds, and speed 8 one that is at most one below
-// speed 9's.
+// A picture that may be a photo or a drawing gets a q between theirs, weighted by probability. Speed 8 gets a q at most
+// one below that of speed 9.
 func TestQBetweenKinds(t *testing.T) {
 	a, err := New("3.14")
 	if err != nil {
@@ -101,7 +101,7 @@ func TestQBetweenKinds(t *testing.T) {
 	codectest.Fill(flat, image.Rect(40, 40, 300, 200), codectest.Blue)
 	for name, tt := range map[string]struct {
 		img      image.Image
-		from, to float64 // the odds of a photo
+		from, to float64 // bounds of the probability of a photo
 	}{
 		"a landscape": {codectest.Meadow(700, 500), 0.5, 1}, "plain areas": {codectest.Opaque(flat), 0, 0.5},
 		"grain": {codectest.Noise(700, 500, 3), 0, 1},
@@ -128,7 +128,7 @@ func TestQBetweenKinds(t *testing.T) {
 	}
 }
 
-// A sky full of stars looks like print, and is not held to print's lower demands; a dark screen with light letters is.
+// A sky full of stars looks like print, but does not get the lower q of print; a dark screen with light letters does.
 func TestNightsAreNoPrint(t *testing.T) {
 	if err := vips.Boot(); err != nil {
 		t.Fatal(err)

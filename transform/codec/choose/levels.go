@@ -6,11 +6,12 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// fewerLevels are tried where the score is measured.
+// fewerLevels are tried only if the score is measured.
 var fewerLevels = []int{2, 3}
 
-// InLevels is a picture of print, without alpha and in memory, in the fewest levels that keep the target: by measure, or
-// as it is foretold where that is nil. It is nil where none suits.
+// InLevels reduces a picture of print, without alpha and in memory, to the fewest levels that keep the target. It
+// measures the score with measure, or predicts it if measure is nil. few is nil if no number of levels keeps the
+// target.
 func (a *Chooser) InLevels(im *vips.Image, target float64, measure func(few *vips.Image) (float64, error)) (few *vips.Image, n int, err error) {
 	counts := look.LevelCounts()
 	if measure != nil {

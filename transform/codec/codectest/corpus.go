@@ -8,10 +8,10 @@ import (
 	"github.com/goldcrest/goldcrest/transform"
 )
 
-// Limits are the configured defaults.
+// Limits are the default limits of the configuration.
 var Limits = transform.Limits{Pixels: 50_000_000, ResultPixels: 16_000_000, AVIFPixels: 2_000_000, Frames: 1}
 
-// Corpus finds the test material that lives outside the repository.
+// Corpus returns the path of test material outside the repository, or skips the test if it is missing.
 func Corpus(t testing.TB, parts ...string) string {
 	t.Helper()
 	root := os.Getenv("GOLDCREST_CORPUS")

@@ -30,8 +30,8 @@ func Patch(r image.Rectangle, c color.NRGBA) *image.Paletted {
 	return p
 }
 
-// Movie is a GIF of n frames, each a bar at another place on a clear ground, with rising delays and the loop count of
-// GIF 3.
+// Movie is a GIF of n frames, each with a bar at another position on a transparent background. The delays rise, and the
+// loop count is 3.
 func Movie(t testing.TB, n int) []byte {
 	t.Helper()
 	g := gif.GIF{LoopCount: 2}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/image/math/fixed"
 )
 
-// Page is a sheet of small print on tinted paper, with some grain as a scanner leaves it.
+// Page is a page of small print on tinted paper, with the grain of a scanner.
 func Page(w, h int) *image.NRGBA {
 	img := Noise(w, h, 7)
 	for i := 0; i < len(img.Pix); i += 4 {
@@ -29,7 +29,7 @@ func Page(w, h int) *image.NRGBA {
 	return img
 }
 
-// Meadow is a landscape: hills of soft light and strong colours, with leaves of many sizes in front.
+// Meadow is a landscape: hills with soft light and strong colours, with leaves of many sizes in front.
 func Meadow(w, h int) *image.NRGBA {
 	img, grain := image.NewNRGBA(image.Rect(0, 0, w, h)), Noise(w/8+1, h/8+1, 3)
 	for y := range h {
@@ -44,10 +44,10 @@ func Meadow(w, h int) *image.NRGBA {
 	return img
 }
 
-// Clip is the nearest sample.
+// Clip clamps and converts to a sample.
 func Clip(v float64) uint8 { return uint8(math.Max(0, math.Min(255, v))) }
 
-// Scan is a clean page of print, half of it empty, to be shown smaller than it is, so that its edges are soft.
+// Scan is a clean page of print, half of it empty. It is meant to be scaled down, so that its edges are soft.
 func Scan(w, h int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	Fill(img, img.Bounds(), color.NRGBA{255, 255, 255, 255})
@@ -62,7 +62,7 @@ func Scan(w, h int) *image.NRGBA {
 	return img
 }
 
-// Opaque makes clear pixels white.
+// Opaque makes transparent pixels white.
 func Opaque(img *image.NRGBA) *image.NRGBA {
 	for i := 3; i < len(img.Pix); i += 4 {
 		if img.Pix[i] == 0 {

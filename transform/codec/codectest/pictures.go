@@ -1,4 +1,4 @@
-// Package codectest draws pictures, and builds files of them, for the tests of the codec.
+// Package codectest draws pictures, and builds files from them, for the tests of the codec.
 package codectest
 
 import (
@@ -20,7 +20,7 @@ import (
 // Abs is the absolute value.
 func Abs(v int) int { return max(v, -v) }
 
-// The colours of what is drawn.
+// The colours of drawn pictures.
 var (
 	Red    = color.NRGBA{220, 30, 30, 255}   // opaque
 	Green  = color.NRGBA{30, 200, 30, 255}   // opaque
@@ -28,7 +28,7 @@ var (
 	Yellow = color.NRGBA{230, 220, 40, 255}  // opaque
 	White  = color.NRGBA{255, 255, 255, 255} // opaque
 	Black  = color.NRGBA{0, 0, 0, 255}       // opaque
-	None   = color.NRGBA{}                   // clear
+	None   = color.NRGBA{}                   // transparent
 )
 
 // Fill draws a rectangle.
@@ -46,7 +46,7 @@ func Quarters(w, h int) *image.NRGBA {
 	return img
 }
 
-// Noise draws a picture that no encoder makes small; the same for the same seed.
+// Noise draws a picture that no encoder makes small. Equal seeds give equal pictures.
 func Noise(w, h int, seed uint32) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for i := range img.Pix {
@@ -59,7 +59,7 @@ func Noise(w, h int, seed uint32) *image.NRGBA {
 	return img
 }
 
-// Scene draws soft shapes that encoders do well on.
+// Scene draws soft shapes that encoders compress well.
 func Scene(w, h int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
@@ -83,7 +83,7 @@ func PNG(t testing.TB, img image.Image) []byte {
 	return b.Bytes()
 }
 
-// JPEG encodes a picture at that q.
+// JPEG encodes a picture with quality q.
 func JPEG(t testing.TB, img image.Image, q int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -93,7 +93,7 @@ func JPEG(t testing.TB, img image.Image, q int) []byte {
 	return b.Bytes()
 }
 
-// WithOrientation puts an EXIF block behind the SOI of a JPEG.
+// WithOrientation inserts an EXIF block after the SOI marker of a JPEG.
 func WithOrientation(b []byte, orientation byte) []byte {
 	exif := []byte("Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00")
 	exif[24] = orientation
@@ -101,8 +101,7 @@ func WithOrientation(b []byte, orientation byte) []byte {
 	return append(out, b[2:]...)
 }
 
-// Decode reads an answer with decoders that have nothing to do with the code under test, except for AVIF, which Go
-// cannot read.
+// Decode decodes a variant with decoders independent of the code under test, except for AVIF, which Go cannot read.
 func Decode(t testing.TB, body []byte) *image.NRGBA {
 	t.Helper()
 	var img image.Image
@@ -124,7 +123,8 @@ func Decode(t testing.TB, body []byte) *image.NRGBA {
 	return out
 }
 
-// videoRange repairs what x/image says of a lossy WebP: its samples have the range of video (16 to 235), not of JPEG.
+// videoRange corrects the range of a lossy WebP from x/image: its samples have the range of video (16 to 235), not of
+// JPEG.
 func videoRange(img image.Image) image.Image {
 	var y *image.YCbCr
 	alpha := func(x, y int) uint8 { return 255 }
@@ -165,7 +165,7 @@ func avifToPNG(t testing.TB, body []byte) []byte {
 	return b
 }
 
-// Near reports whether two colours differ by at most d in each channel; of clear pixels only the alpha counts.
+// Near reports whether two colours differ by at most d in each channel; for transparent pixels only alpha counts.
 func Near(a, b color.NRGBA, d int) bool {
 	if Abs(int(a.A)-int(b.A)) > d {
 		return false
@@ -176,7 +176,7 @@ func Near(a, b color.NRGBA, d int) bool {
 	return Abs(int(a.R)-int(b.R)) <= d && Abs(int(a.G)-int(b.G)) <= d && Abs(int(a.B)-int(b.B)) <= d
 }
 
-// cells averages a picture over an n x n grid, alpha multiplied in, as red, green and blue of each cell.
+// cells averages a picture over an n x n grid, multiplied by alpha, as red, green and blue of each cell.
 func cells(img *image.NRGBA, n int) [][3]float64 {
 	out := make([][3]float64, n*n)
 	count := make([]float64, n*n)
@@ -200,7 +200,7 @@ func cells(img *image.NRGBA, n int) [][3]float64 {
 	return out
 }
 
-// Unlike is the largest and the mean difference of two pictures' cells.
+// Unlike returns the largest and the mean difference of two pictures' cells.
 func Unlike(a, b *image.NRGBA, n int) (worst, mean float64) {
 	ca, cb := cells(a, n), cells(b, n)
 	for i := range ca {
@@ -213,7 +213,7 @@ func Unlike(a, b *image.NRGBA, n int) (worst, mean float64) {
 	return worst, mean
 }
 
-// SRGBCurve is the light of a sample of sRGB.
+// SRGBCurve is the linear light of an sRGB sample.
 func SRGBCurve(x float64) float64 {
 	if x <= 0.04045 {
 		return x / 12.92

@@ -9,13 +9,13 @@ import (
 	"slices"
 )
 
-// PNGSignature begins every PNG.
+// PNGSignature is at the start of every PNG.
 const PNGSignature = "\x89PNG\r\n\x1a\n"
 
-// pngPixelChunks are the chunks that the pixels are made of.
+// pngPixelChunks lists the chunks that decide the pixels.
 var pngPixelChunks = []string{"IHDR", "PLTE", "tRNS", "IDAT"}
 
-// PNGChunk is one chunk of a PNG. Its data and sum are cut where the file ends inside.
+// PNGChunk is one chunk of a PNG. Cut is set if the file ends inside it.
 type PNGChunk struct {
 	Name string
 	Data []byte
@@ -23,7 +23,7 @@ type PNGChunk struct {
 	Cut  bool
 }
 
-// Sound reports whether the checksum is right. That of a chunk that is cut is not known to be wrong.
+// Sound reports whether the checksum is correct. It is true for a cut chunk, whose checksum is unknown.
 func (c PNGChunk) Sound() bool {
 	if c.Cut {
 		return true
@@ -51,8 +51,8 @@ func PNGChunks(b []byte, f func(PNGChunk) bool) {
 	}
 }
 
-// SpoiledPNG is the name of the first chunk of pixels whose checksum is wrong; "" = none. Decoders differ in what they
-// do about one: libpng refuses the picture, libspng shows it.
+// SpoiledPNG is the name of the first pixel chunk with a wrong checksum; "" = none. Decoders differ in how they treat
+// one: libpng refuses the picture, libspng shows it.
 func SpoiledPNG(b []byte) (spoiled string) {
 	PNGChunks(b, func(c PNGChunk) bool {
 		if slices.Contains(pngPixelChunks, c.Name) && !c.Sound() {
@@ -63,8 +63,9 @@ func SpoiledPNG(b []byte) (spoiled string) {
 	return spoiled
 }
 
-// PNGComplete inflates the pixels and reports whether all rows are there. The checksum of zlib behind them is not
-// looked at: where those of the chunks are right, it was wrong from the beginning, and browsers show the picture.
+// PNGComplete inflates the pixels and reports whether all rows are there. It ignores the zlib checksum after them: if
+// the chunk checksums are correct, the zlib checksum was wrong when the file was written, and browsers show the
+// picture.
 func PNGComplete(b []byte) bool {
 	var header []byte
 	var parts []io.Reader
@@ -87,7 +88,7 @@ func PNGComplete(b []byte) bool {
 	for _, p := range pngPasses(header) {
 		row := make([]byte, p.bytes)
 		for range p.rows {
-			if _, err := io.ReadFull(pixels, row); err != nil || row[0] > 4 { // The first byte names one of five filters.
+			if _, err := io.ReadFull(pixels, row); err != nil || row[0] > 4 { // The first byte is one of five filters.
 				return false
 			}
 		}
@@ -117,7 +118,7 @@ func pngPasses(header []byte) []pngPass {
 	}
 }
 
-// MendPNG gives a PNG whose end is missing behind the last row an end; ok is false where rows are missing.
+// MendPNG completes a PNG that is truncated after the last row; ok is false if rows are missing.
 func MendPNG(b []byte) (mended []byte, ok bool) {
 	if !PNGComplete(b) {
 		return nil, false

@@ -8,18 +8,18 @@ import (
 	"slices"
 )
 
-// gifRewriter reads a GIF's blocks and writes those that show something.
+// gifRewriter reads a GIF's blocks and writes those that affect the display.
 type gifRewriter struct {
 	in     []byte
 	at     int
 	out    []byte
 	used   [256]bool
-	frame  []byte // the graphic control of the frame to come
+	frame  []byte // the graphic control of the next frame
 	looped bool
 }
 
-// rewriteGIF cuts the compressed colour numbers of each frame at their end. Of extensions it keeps each frame's control
-// and the loop count, of colour tables what the frames use.
+// rewriteGIF truncates each frame's compressed indexes after its last pixel. Of extensions it keeps each frame's
+// graphic control and the loop count; of colour tables it keeps the colours in use.
 func rewriteGIF(b []byte) ([]byte, error) {
 	if len(b) < 13 || string(b[:3]) != "GIF" {
 		return nil, ErrMalformed
@@ -45,7 +45,7 @@ func rewriteGIF(b []byte) ([]byte, error) {
 	}
 }
 
-// block reads the next block. done tells that it was the end.
+// block reads the next block. done is true at the trailer.
 func (g *gifRewriter) block() (done bool, err error) {
 	if g.at >= len(g.in) {
 		return false, ErrMalformed
@@ -65,7 +65,7 @@ func (g *gifRewriter) block() (done bool, err error) {
 	return false, ErrMalformed
 }
 
-// blocks gives the content of the sub-blocks here and moves on behind them.
+// blocks returns the content of the next sub-blocks and moves past them.
 func (g *gifRewriter) blocks() ([]byte, error) {
 	var all []byte
 	for g.at < len(g.in) {
@@ -95,7 +95,7 @@ func (g *gifRewriter) extension() error {
 	}
 	switch {
 	case label == 0xf9 && (first != 4 || len(body) != 4 || g.frame != nil):
-		return ErrMalformed // Decoders differ in which of two controls they follow.
+		return ErrMalformed // Decoders differ in which of two graphic controls they use.
 	case label == 0xf9:
 		g.frame = []byte{0x21, 0xf9, 4, body[0] & 0x1d, body[1], body[2], body[3], 0}
 	case label == 0xff && first == 11 && len(body) >= 14 && body[11] == 1 && !g.looped &&
@@ -126,13 +126,13 @@ func (g *gifRewriter) image() error {
 	}
 	pixels := make([]byte, int(binary.LittleEndian.Uint16(head[4:]))*int(binary.LittleEndian.Uint16(head[6:])))
 	rest := bytes.NewReader(packed)
-	r := lzw.NewReader(rest, lzw.LSB, bits) // reads no byte too many of a ByteReader
+	r := lzw.NewReader(rest, lzw.LSB, bits) // does not read ahead of a ByteReader
 	if _, err := io.ReadFull(r, pixels); err != nil {
 		return ErrMalformed
 	}
 	if n, err := r.Read(make([]byte, 1)); n == 0 && err == io.EOF {
 		packed = packed[:len(packed)-rest.Len()]
-	} else if packed, err = repack(pixels, bits); err != nil { // No end, or more than the pixels.
+	} else if packed, err = repack(pixels, bits); err != nil { // No end code, or more than the pixels.
 		return ErrMalformed
 	}
 	var used [256]bool
@@ -155,7 +155,7 @@ func (g *gifRewriter) image() error {
 	return nil
 }
 
-// repack compresses the colour numbers of a frame.
+// repack compresses the indexes of a frame.
 func repack(pixels []byte, bits int) ([]byte, error) {
 	var packed bytes.Buffer
 	w := lzw.NewWriter(&packed, lzw.LSB, bits)
@@ -166,7 +166,7 @@ func repack(pixels []byte, bits int) ([]byte, error) {
 	return packed.Bytes(), err
 }
 
-// clearColours blackens the colours of a table that nothing uses.
+// clearColours sets unused colours of a table to black.
 func clearColours(table []byte, used *[256]bool) {
 	for i := 0; 3*i < len(table); i++ {
 		if !used[i] {

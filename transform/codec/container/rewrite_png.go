@@ -9,7 +9,7 @@ import (
 	"math"
 )
 
-// pngFile is what a PNG is written again from.
+// pngFile holds the parts of a PNG that are kept when it is rewritten.
 type pngFile struct {
 	header, palette, alpha []byte
 	data                   []byte // the zlib stream
@@ -37,8 +37,8 @@ func (f *pngFile) take(c PNGChunk) bool {
 	return !f.broken
 }
 
-// rewritePNG keeps the header, the pixels up to the end of their compressed stream, and of palette and transparency
-// what the pixels use.
+// rewritePNG keeps the header, the pixels up to the end of their compressed stream, and the colours and transparency
+// that the pixels use.
 func rewritePNG(b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(b, []byte(PNGSignature)) {
 		return nil, ErrMalformed
@@ -65,7 +65,7 @@ func rewritePNG(b []byte) ([]byte, error) {
 	return AppendPNGChunk(out, "IEND", nil), nil
 }
 
-// pixels reads all rows, notes which colours of a palette they name, and gives their compressed stream with the right
+// pixels reads all rows and marks the palette colours that they use. It returns their compressed stream with a correct
 // checksum.
 func (f *pngFile) pixels(used *[256]bool) (stream []byte, ok bool) {
 	head := f.data[:2]
@@ -73,7 +73,7 @@ func (f *pngFile) pixels(used *[256]bool) (stream []byte, ok bool) {
 		return nil, false
 	}
 	rest := bytes.NewReader(f.data[2:])
-	inflated := flate.NewReader(rest) // reads no byte too many of a ByteReader
+	inflated := flate.NewReader(rest) // does not read ahead of a ByteReader
 	sum := adler32.New()
 	rows := io.TeeReader(inflated, sum)
 	for _, p := range pngPasses(f.header) {
@@ -93,13 +93,13 @@ func (f *pngFile) pixels(used *[256]bool) (stream []byte, ok bool) {
 		}
 	}
 	if n, err := inflated.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		return nil, false // More than the rows.
+		return nil, false // More data than the rows.
 	}
 	end := len(f.data) - rest.Len()
 	return binary.BigEndian.AppendUint32(bytes.Clone(f.data[:end]), sum.Sum32()), true
 }
 
-// unfilter undoes the filter of a row whose pixels take a byte or less. The first byte names the filter.
+// unfilter reverses the filter of a row with at most one byte per pixel. The first byte is the filter.
 func unfilter(row, above []byte) {
 	for i := 1; i < len(row); i++ {
 		left, corner := 0, 0
@@ -134,7 +134,7 @@ func paeth(left, up, corner int) int {
 
 func distance(a, b int) int { return int(math.Abs(float64(a - b))) }
 
-// noteColours marks the colours that a row of 1, 2, 4 or 8 bits a pixel names. The bits behind its last pixel may mark
+// noteColours marks the colours in a row of 1, 2, 4 or 8 bits per pixel. The padding bits after the last pixel may mark
 // one too many.
 func noteColours(used *[256]bool, row []byte, bits byte) {
 	for _, b := range row {
@@ -144,13 +144,14 @@ func noteColours(used *[256]bool, row []byte, bits byte) {
 	}
 }
 
-// colours cuts palette and transparency down to what the pixels use, and reports whether they fit the kind of picture.
+// colours reduces palette and transparency to what the pixels use, and reports whether they are valid for the colour
+// type.
 func (f *pngFile) colours(used *[256]bool) bool {
 	switch kind := f.header[9]; kind {
 	case 0:
 		return f.palette == nil && (f.alpha == nil || len(f.alpha) == 2)
 	case 2:
-		f.palette = nil // A suggestion.
+		f.palette = nil // A suggested palette only.
 		return f.alpha == nil || len(f.alpha) == 6
 	case 4, 6:
 		f.palette = nil

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/image/vp8l"
 )
 
-// webpRewriter writes a WebP's chunks again.
+// webpRewriter rewrites the chunks of a WebP.
 type webpRewriter struct {
 	out      []byte
 	extended []byte // the content of VP8X
-	moves    bool   // ANIM was there
-	done     bool   // a still picture was there
+	moves    bool   // ANIM was seen
+	done     bool   // a still picture was seen
 }
 
 // rewriteWebP keeps the picture's own chunks, each up to where its decoder stops reading. A picture without alpha or
@@ -70,7 +70,7 @@ func rewriteWebP(b []byte) ([]byte, error) {
 // says reports whether the extended header has a flag: 0x10 for alpha, 0x02 for an animation.
 func (w *webpRewriter) says(flag byte) bool { return w.extended != nil && w.extended[0]&flag != 0 }
 
-// width and height are the canvas; 0 where any will do.
+// width and height are the size of the canvas; 0 if there is no extended header.
 func (w *webpRewriter) width() int {
 	if w.extended == nil {
 		return 0
@@ -111,7 +111,7 @@ func (w *webpRewriter) frame(body []byte) error {
 	return nil
 }
 
-// picture writes a picture, which must have the size given, with its alpha.
+// picture writes a picture with its alpha. It must have the given size, unless that is 0.
 func (w *webpRewriter) picture(name string, body, alpha []byte, width, height int) error {
 	if name == "VP8L" {
 		if alpha != nil {
@@ -139,20 +139,20 @@ func (w *webpRewriter) picture(name string, body, alpha []byte, width, height in
 	return nil
 }
 
-// losslessEnd is how many bytes of a lossless picture are read.
+// losslessEnd is the number of bytes of a lossless picture that are read.
 func losslessEnd(body []byte, width, height int) (int, error) {
 	c, err := vp8l.DecodeConfig(bytes.NewReader(body))
 	if err != nil || width > 0 && (c.Width != width || c.Height != height) {
 		return 0, ErrMalformed
 	}
 	r := bytes.NewReader(body)
-	if _, err := vp8l.Decode(r); err != nil { // It reads no byte too many of a ByteReader.
+	if _, err := vp8l.Decode(r); err != nil { // It does not read ahead of a ByteReader.
 		return 0, ErrMalformed
 	}
 	return len(body) - r.Len(), nil
 }
 
-// alphaEnd is how many bytes of an alpha chunk are read: the samples themselves, or a lossless picture without its
+// alphaEnd is the number of bytes of an alpha chunk that are read: raw samples, or a lossless picture without its
 // header.
 func alphaEnd(alpha []byte, width, height int) (int, error) {
 	if len(alpha) == 0 || alpha[0]&3 > 1 {
@@ -173,14 +173,15 @@ func alphaEnd(alpha []byte, width, height int) (int, error) {
 	return n - len(head) + 1, nil
 }
 
-// The layout of a lossy frame's head: three bytes of flags and of the first partition's size, a start code, the size.
+// The layout of a lossy frame's header: three bytes with flags and the size of the first partition, a start code, the
+// picture's size.
 const (
 	vp8Head     = 10
-	vp8SizeFrom = 5 // the bit where the first partition's size begins
-	vp8Spare    = 2 // bytes behind a partition that stay, as zeros: libwebp looks further ahead than it needs
+	vp8SizeFrom = 5 // the first bit of the size of the first partition
+	vp8Spare    = 2 // bytes after a partition that are kept, as zeros: libwebp reads further ahead than it needs
 )
 
-// rewriteVP8 cuts each partition of a lossy picture where the decoder stops reading it.
+// rewriteVP8 truncates each partition of a lossy picture where the decoder stops reading it.
 func rewriteVP8(body []byte, width, height int) (out []byte, w, h int, err error) {
 	if len(body) < vp8Head {
 		return nil, 0, 0, ErrMalformed
@@ -228,13 +229,13 @@ func rewriteVP8(body []byte, width, height int) (out []byte, w, h int, err error
 	return out, head.Width, head.Height, nil
 }
 
-// partition is a partition of which a decoder reads n bytes.
+// partition returns the kept part of a partition of which a decoder reads n bytes.
 func partition(b []byte, n int) []byte {
 	return append(bytes.Clone(b[:n]), make([]byte, min(vp8Spare, len(b)-n))...)
 }
 
-// partitionsRead asks the decoder how much of each partition it has read. It keeps that in fields without accessors:
-// should another version name them otherwise, no lossy WebP is passed through any more, and TestRewriteKeepsPixels
+// partitionsRead returns how much of each partition the decoder has read. The decoder keeps that in fields without
+// accessors. If another version renames them, no lossy WebP is passed through any more, and TestRewriteKeepsPixels
 // fails.
 func partitionsRead(d *vp8.Decoder) (first int, others []int, ok bool) {
 	read := func(p reflect.Value) int {
@@ -271,7 +272,7 @@ func riffChunks(b []byte, f func(name string, body []byte) error) error {
 		if err := f(string(b[:4]), b[8:8+n]); err != nil {
 			return err
 		}
-		b = b[min(int64(len(b)), 8+n+n%2):] // The last may lack its padding.
+		b = b[min(int64(len(b)), 8+n+n%2):] // The last chunk may lack its padding.
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package container reads and writes the structure of picture files, and knows nothing of decoding: it cuts out what is
-// not needed to show their pixels. No pixel changes.
+// Package container reads and writes the structure of picture files without decoding them. It removes everything that
+// is not needed to show the pixels, and changes no pixel.
 package container
 
 import (
@@ -11,15 +11,15 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// ErrMalformed says that a file's structure is not what its format asks for.
+// ErrMalformed says that a file's structure violates its format.
 var ErrMalformed = errors.New("the container is not well-formed")
 
-// Rewrite writes a PNG, WebP or GIF of somebody else again, so that only what decoders need of it is left, and each
-// byte of it has one place. Its pixels stay as they are. A file with anything unusual is refused. Strip is enough for
-// what our own encoders made.
+// Rewrite rewrites a foreign PNG, WebP or GIF so that only what decoders need is left, and each byte of it has one
+// place. The pixels do not change. A file with anything unusual is refused. For the output of our own encoders, Strip
+// is enough.
 //
-// What is compressed can still say anything: a picture may show a page of text. But no byte of the result is copied
-// from where no decoder looks.
+// Compressed pixels can still contain any message: a picture may show a page of text. But no byte of the result is
+// copied from a place that decoders do not read.
 func Rewrite(f variant.Format, b []byte) ([]byte, error) {
 	var out []byte
 	var err error
@@ -39,8 +39,8 @@ func Rewrite(f variant.Format, b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Strip cuts out of a file what is not needed to show its pixels: camera data, place, texts, thumbnails,
-// profiles. No pixel changes. AVIF is passed on as it is: our encoder gets no metadata to write.
+// Strip removes what is not needed to show a file's pixels: camera data, location, texts, thumbnails, profiles. No
+// pixel changes. AVIF is returned unchanged: our encoder gets no metadata to write.
 func Strip(f variant.Format, b []byte) ([]byte, error) {
 	var out []byte
 	var err error
@@ -62,8 +62,8 @@ func Strip(f variant.Format, b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// stripJPEG keeps the segments that decoding needs: of the APPn only JFIF (without its thumbnail) and Adobe, which
-// decide how the components are read.
+// stripJPEG keeps the segments that decoding needs. Of the APPn segments these are JFIF (without its thumbnail) and
+// Adobe, which decide how the components are read.
 func stripJPEG(b []byte) ([]byte, error) {
 	if len(b) < 4 || b[0] != 0xff || b[1] != 0xd8 {
 		return nil, ErrMalformed
@@ -107,8 +107,8 @@ func stripJPEG(b []byte) ([]byte, error) {
 	}
 }
 
-// entropyEnd is where the entropy-coded data from at on ends: at the next marker that is neither a stuffed zero nor a
-// restart.
+// entropyEnd is the end of the entropy-coded data that begins at at: the next marker that is neither a stuffed zero nor
+// a restart.
 func entropyEnd(b []byte, at int) int {
 	for at < len(b) {
 		i := bytes.IndexByte(b[at:], 0xff)
@@ -127,7 +127,7 @@ func entropyEnd(b []byte, at int) int {
 	return len(b)
 }
 
-// stripPNG keeps the critical chunks and tRNS, which is part of the pixels.
+// stripPNG keeps the critical chunks, and tRNS, which belongs to the pixels.
 func stripPNG(b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(b, []byte(PNGSignature)) {
 		return nil, ErrMalformed
@@ -150,14 +150,14 @@ func stripPNG(b []byte) ([]byte, error) {
 	return nil, ErrMalformed
 }
 
-// stripWebP keeps the picture's own chunks and clears the flags of those that went. A file that is then one plain
+// stripWebP keeps the picture's own chunks and clears the flags of removed ones. A file that is then a single simple
 // picture needs no extended header.
 func stripWebP(b []byte) ([]byte, error) {
 	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
 		return nil, ErrMalformed
 	}
 	out := append(make([]byte, 0, len(b)), b[:12]...)
-	extended, chunks := 0, 0 // where the chunk after VP8X begins, how many chunks there are beside it
+	extended, chunks := 0, 0 // the end of VP8X in out, and the number of other chunks
 	total := min(int64(len(b)), int64(binary.LittleEndian.Uint32(b[4:]))+8)
 	for at := int64(12); at+8 <= total; {
 		n := int64(binary.LittleEndian.Uint32(b[at+4:]))
@@ -166,7 +166,7 @@ func stripWebP(b []byte) ([]byte, error) {
 			if end-n%2 > total {
 				return nil, ErrMalformed
 			}
-			end = total // A last chunk without its padding.
+			end = total // A last chunk without padding.
 		}
 		switch string(b[at : at+4]) {
 		case "VP8X":
@@ -192,7 +192,7 @@ func stripWebP(b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// stripGIF drops comments, plain text and application data other than the loop count.
+// stripGIF drops comments, plain text, and application data except the loop count.
 func stripGIF(b []byte) ([]byte, error) {
 	if len(b) < 13 || string(b[:3]) != "GIF" {
 		return nil, ErrMalformed
@@ -234,7 +234,7 @@ func stripGIF(b []byte) ([]byte, error) {
 	return nil, ErrMalformed
 }
 
-// GIFColours is how many bytes the colour table takes that the flags of a screen or frame announce.
+// GIFColours is the size in bytes of the colour table that the flags of a screen or frame announce.
 func GIFColours(flags byte) int {
 	if flags&0x80 == 0 {
 		return 0

@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// colours are what a picture's numbers mean, where that is not sRGB and no ICC profile says it.
+// colours describes what a picture's samples mean, if they are not sRGB and have no ICC profile.
 type colours struct {
 	primaries primaries
 	curve     curve
@@ -24,7 +24,7 @@ var (
 	bt2020    = primaries{0.708, 0.292, 0.170, 0.797, 0.131, 0.046, white65[0], white65[1]}
 )
 
-// codedPrimaries are those of ITU-T H.273 that differ from sRGB's.
+// codedPrimaries are the primaries of ITU-T H.273 that differ from those of sRGB.
 var codedPrimaries = map[int]primaries{
 	4:  {0.67, 0.33, 0.21, 0.71, 0.14, 0.08, 0.310, 0.316},
 	5:  {0.64, 0.33, 0.29, 0.60, 0.15, 0.06, white65[0], white65[1]},
@@ -36,22 +36,23 @@ var codedPrimaries = map[int]primaries{
 	22: {0.630, 0.340, 0.295, 0.605, 0.155, 0.077, white65[0], white65[1]},
 }
 
-// curve is how samples from 0 to 1 become light, where 1 is the white of sRGB.
+// curve maps samples from 0 to 1 to linear light, where 1 is the white of sRGB.
 type curve struct {
 	light func(v float64) float64
-	hdr   bool // light goes beyond 1
-	hlg   bool // it is the light of the scene
+	hdr   bool // light can exceed 1
+	hlg   bool // light is scene light
 }
 
-// Brightness in candela a square metre. HDR is mapped down to the white of BT.2408, from what most of it is graded for.
+// Brightness in candela per square metre. HDR is mapped down to the white of BT.2408, from the peak for which most of
+// it is graded.
 const (
 	hdrWhite = 203.0
 	hdrPeak  = 1000.0
 	pqMost   = 10_000.0
 )
 
-// codedCurves are those of ITU-T H.273 that differ from sRGB's. The curves of television (1, 6, 14, 15) are taken for
-// sRGB's, as browsers do: files that name them were made on computers.
+// codedCurves are the curves of ITU-T H.273 that differ from that of sRGB. The curves of television (1, 6, 14, 15) are
+// treated as sRGB, as browsers do: files with them were made on computers.
 var codedCurves = map[int]curve{
 	4:  {light: power(2.2)},
 	5:  {light: power(2.8)},
@@ -85,7 +86,7 @@ const (
 	pqC1, pqC2, pqC3 = 3424.0 / 4096, 2413.0 / 4096 * 32, 2392.0 / 4096 * 32
 )
 
-// pqLight is the brightness of a PQ signal, pqSignal the opposite.
+// pqLight is the brightness of a PQ signal; pqSignal is its inverse.
 func pqLight(v float64) float64 {
 	p := math.Pow(v, 1/pqM2)
 	return pqMost * math.Pow(math.Max(p-pqC1, 0)/(pqC2-pqC3*p), 1/pqM1)
@@ -96,7 +97,7 @@ func pqSignal(brightness float64) float64 {
 	return math.Pow((pqC1+pqC2*p)/(1+pqC3*p), pqM2)
 }
 
-// hlgLight is the light of the scene that hybrid log-gamma stands for (BT.2100), from 0 to 1.
+// hlgLight is the scene light of a hybrid log-gamma signal (BT.2100), from 0 to 1.
 func hlgLight(v float64) float64 {
 	const a, b, c = 0.17883277, 0.28466892, 0.55991073
 	if v <= 0.5 {
@@ -105,8 +106,8 @@ func hlgLight(v float64) float64 {
 	return (math.Exp((v-c)/a) + b) / 12
 }
 
-// toneScale is what light is multiplied with so that nothing is brighter than sRGB's white, by the curve of BT.2390:
-// what is dark stays as it is, highlights are compressed.
+// toneScale is the factor for light so that nothing is brighter than sRGB's white, by the curve of BT.2390: dark values
+// stay unchanged, highlights are compressed.
 func toneScale(light float64) float64 {
 	if light <= 0 {
 		return 1
@@ -122,7 +123,7 @@ func toneScale(light float64) float64 {
 	return math.Min(pqLight(e*top)/hdrWhite/light, 1)
 }
 
-// setColours decides what the picture's numbers mean: by its profile, by what else the file says, or sRGB.
+// setColours decides what the picture's samples mean: by its profile, by other data of the file, or as sRGB.
 func (s *Source) setColours(profile []byte) {
 	s.UseICC = s.Facts.Profile && fits(s.Facts, profile)
 	switch s.Info.Format {
@@ -138,10 +139,10 @@ func (s *Source) setColours(profile []byte) {
 	s.UseICC = s.UseICC && !isSRGB(profile)
 }
 
-// Converts reports whether the picture's numbers mean other than sRGB.
+// Converts reports whether the picture must be converted to sRGB.
 func (s *Source) Converts() bool { return s.UseICC || s.Colours != nil }
 
-// coded are the colours that two code points of ITU-T H.273 name.
+// coded returns the colours of two code points of ITU-T H.273; nil for sRGB.
 func coded(primary, transfer int) *colours {
 	p, otherColours := codedPrimaries[primary]
 	c, otherCurve := codedCurves[transfer]
@@ -157,8 +158,8 @@ func coded(primary, transfer int) *colours {
 	return &colours{p, c}
 }
 
-// pngColours reads the chunks before the pixels. The first of cICP, iCCP, sRGB and gAMA that a file has counts,
-// whatever the others say. It is nil for sRGB, and where the profile counts.
+// pngColours reads the chunks before the pixels. The first of cICP, iCCP, sRGB and gAMA that a file contains takes
+// precedence over the others. c is nil for sRGB and if the profile applies.
 func pngColours(file []byte) (c *colours, byProfile bool) {
 	chunks := map[string][]byte{}
 	container.PNGChunks(file, func(c container.PNGChunk) bool {
@@ -182,7 +183,7 @@ func pngColours(file []byte) (c *colours, byProfile bool) {
 	c.curve.light = power(1 / gamma)
 	if h := chunks["cHRM"]; len(h) == 32 {
 		var p primaries
-		for i := range p { // The file begins with white.
+		for i := range p { // The file starts with white.
 			p[(i+6)%8] = float64(binary.BigEndian.Uint32(h[4*i:])) / 100_000
 		}
 		if _, ok := p.toXYZ(); ok {
@@ -190,12 +191,12 @@ func pngColours(file []byte) (c *colours, byProfile bool) {
 		}
 	}
 	if c.primaries.near(bt709) && math.Abs(1/gamma-2.2) < 0.01 {
-		return nil, false // How writers tell of sRGB.
+		return nil, false // This is how some writers declare sRGB.
 	}
 	return c, false
 }
 
-// near reports whether nobody would see a difference.
+// near reports whether the difference is invisible.
 func (p primaries) near(q primaries) bool {
 	for i := range p {
 		if math.Abs(p[i]-q[i]) > 0.002 {
@@ -229,7 +230,7 @@ func (m matrix3) inverse() (out matrix3, ok bool) {
 	return out, math.Abs(det) > 1e-9
 }
 
-// toXYZ leads from the light of the primaries to XYZ, where white has the brightness 1.
+// toXYZ converts light of the primaries to XYZ, where white has brightness 1.
 func (p primaries) toXYZ() (matrix3, bool) {
 	var m matrix3
 	for c := range 3 {
@@ -249,7 +250,7 @@ func (p primaries) toXYZ() (matrix3, bool) {
 	return m, ok
 }
 
-// toSRGB leads from the light of the primaries to that of sRGB's. White stays white (Bradford).
+// toSRGB converts light of the primaries to light of sRGB's. White stays white (Bradford adaptation).
 func (p primaries) toSRGB() matrix3 {
 	bradford := matrix3{0.8951, 0.2664, -0.1614, -0.7502, 1.7135, 0.0367, 0.0389, -0.0685, 1.0296}
 	from, _ := p.toXYZ()
@@ -266,13 +267,14 @@ func (p primaries) toSRGB() matrix3 {
 	return back.times(unbradford).times(scale).times(bradford).times(from)
 }
 
-// The tables of a conversion.
+// The sizes of the tables of a conversion.
 const (
 	shadeSteps = 1 << 14
 	toneSteps  = 1 << 12
 )
 
-// Table is what makes 8-bit sRGB, or grey of one that is, of samples of so many bits whose numbers mean c.
+// Table returns the conversion from samples of the given number of bits and with colours c to 8-bit sRGB, or to grey
+// for a grey picture.
 func (c *colours) Table(bits int) *vips.Conversion {
 	xyz, _ := c.primaries.toXYZ()
 	t := &vips.Conversion{Hdr: c.curve.hdr, Hlg: c.curve.hlg, Weight: xyz[3:6], Peak: hdrPeak / hdrWhite}

@@ -9,16 +9,17 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// gifFile is a GIF as its blocks tell it. It is read in Go, since libnsgif takes another canvas than the file's where
-// that has a size of its list or a side above 2,048, and libvips paints what no frame covers black.
+// gifFile is the parsed block structure of a GIF. It is decoded in Go for two reasons: libnsgif uses another canvas
+// size than the file's if that size is in its list or a side exceeds 2,048, and libvips paints areas that no frame
+// covers black.
 type gifFile struct {
 	b      []byte
-	canvas geometry.Size // as the header reader saw it: never less than the extents of all frames
+	canvas geometry.Size // from the header reader: at least the extents of all frames
 	frames []gifFrame
-	loop   int // how often the animation is shown; 0 = for ever
+	loop   int // number of times the animation is shown; 0 = forever
 }
 
-// gifFrame is one frame. It owns nothing of the file.
+// gifFrame is one frame. Its slices refer to the file.
 type gifFrame struct {
 	at          geometry.Rect
 	palette     []byte
@@ -29,19 +30,20 @@ type gifFrame struct {
 	data        int // offset of the compressed indexes
 }
 
-// What becomes of a frame before the next one is drawn.
+// What happens to a frame before the next one is drawn.
 const (
 	disposeToBackground = 2
 	disposeToPrevious   = 3
 )
 
-// gifDelay is what browsers show where nothing is said.
+// gifDelay is the delay that browsers use if the file gives none.
 const gifDelay = 100
 
-// gifInterlaced are the first row and the step of each pass.
+// gifInterlaced holds the first row and the step of each pass.
 var gifInterlaced = [...][2]int{{0, 8}, {4, 8}, {2, 4}, {1, 2}}
 
-// parseGIF walks the blocks as far as they go. What a block says of the next frame counts where the block is whole.
+// parseGIF walks the blocks as far as they are valid. A block's data for the next frame is used only if the block is
+// complete.
 func parseGIF(b []byte, canvas geometry.Size) *gifFile {
 	g := &gifFile{b: b, canvas: canvas, loop: 1}
 	if len(b) < 13 {
@@ -80,7 +82,7 @@ func parseGIF(b []byte, canvas geometry.Size) *gifFile {
 	return g
 }
 
-// gifPalette reads the colours that a packed field announces and moves on behind it; nil for none.
+// gifPalette returns the colour table that a packed field announces and moves at past it; nil if there is none.
 func gifPalette(b []byte, at *int, packed byte) []byte {
 	if packed&0x80 == 0 {
 		return nil
@@ -90,7 +92,7 @@ func gifPalette(b []byte, at *int, packed byte) []byte {
 	return b[from:min(*at, len(b))]
 }
 
-// skipBlocks returns the offset behind a chain of sub-blocks.
+// skipBlocks returns the offset after a chain of sub-blocks.
 func skipBlocks(b []byte, at int) int {
 	for at < len(b) && b[at] != 0 {
 		at += 1 + int(b[at])
@@ -100,7 +102,7 @@ func skipBlocks(b []byte, at int) int {
 
 func le16(b []byte, at int) int { return int(b[at]) | int(b[at+1])<<8 }
 
-// extension reads what a block at that offset says of the next frame, or of the animation.
+// extension reads the extension block at offset at: data of the next frame, or of the animation.
 func (g *gifFile) extension(at int, next *gifFrame) {
 	b := g.b
 	switch {
@@ -118,7 +120,7 @@ func (g *gifFile) extension(at int, next *gifFrame) {
 	}
 }
 
-// delays are the frame durations in milliseconds.
+// delays returns the frame durations in milliseconds.
 func (g *gifFile) delays() []int {
 	out := make([]int, len(g.frames))
 	for i, f := range g.frames {
@@ -127,7 +129,7 @@ func (g *gifFile) delays() []int {
 	return out
 }
 
-// whole reports whether all pixels of the last frame are there.
+// whole reports whether the last frame has all its pixels.
 func (g *gifFile) whole() bool {
 	if len(g.frames) == 0 {
 		return false
@@ -138,7 +140,7 @@ func (g *gifFile) whole() bool {
 	return err == nil && n == len(indexes)
 }
 
-// draw paints the first n frames into pixels, one below the other, four bytes a pixel.
+// draw paints the first n frames into pixels, stacked vertically, four bytes per pixel.
 func (g *gifFile) draw(pixels []byte, n int) error {
 	bytes := 4 * g.canvas.W * g.canvas.H
 	var indexes, before []byte
@@ -149,7 +151,7 @@ func (g *gifFile) draw(pixels []byte, n int) error {
 		} else {
 			copy(to, pixels[(i-1)*bytes:])
 			switch last := g.frames[i-1]; last.disposal {
-			case disposeToBackground: // Browsers take nothing for the background, whatever colour the file names.
+			case disposeToBackground: // Browsers use transparency as the background, whatever colour the file names.
 				g.wipe(to, last.at)
 			case disposeToPrevious:
 				copy(to, before)
@@ -179,7 +181,7 @@ func (g *gifFile) wipe(to []byte, r geometry.Rect) {
 	}
 }
 
-// paint lays a frame on the canvas. Indexes that have no colour are not drawn.
+// paint draws a frame on the canvas. Indexes without a colour are not drawn.
 func (g *gifFile) paint(to []byte, f gifFrame, indexes []byte) {
 	row := func(y, n int) {
 		if y = f.at.Y + y; y >= g.canvas.H {
@@ -217,10 +219,10 @@ func (g *gifFile) paint(to []byte, f gifFrame, indexes []byte) {
 
 var errGIFData = errors.New("the data of a GIF frame are broken")
 
-// errGIFShort says that a frame's data end without a word before its pixels do.
+// errGIFShort says that a frame's data end before its pixels, without an end code.
 var errGIFShort = errors.New("the data of a GIF frame are cut off")
 
-// unpackGIF decompresses a frame's indexes. It gives fewer than there is room for where the data say that they end.
+// unpackGIF decompresses a frame's indexes. n is less than len(out) if the data contain an end code before.
 func unpackGIF(b []byte, at int, out []byte) (n int, err error) {
 	const most = 12 // bits of a code
 	if at >= len(b) {
@@ -241,7 +243,7 @@ func unpackGIF(b []byte, at int, out []byte) (n int, err error) {
 	width, next, last := literal+1, end+1, -1
 	var bits uint32
 	var have uint
-	left := 0 // bytes of the sub-block
+	left := 0 // bytes left in the sub-block
 	for n < len(out) {
 		for have < width {
 			if left == 0 {
@@ -312,7 +314,7 @@ func (s *Source) loadGIF(pages int) (*vips.Image, error) {
 	return im, nil
 }
 
-// openGIF reads the blocks. A GIF whose trailer is missing is accepted where its last frame is whole.
+// openGIF parses the file. A GIF without trailer is accepted if its last frame is complete.
 func (s *Source) openGIF() error {
 	s.gif = parseGIF(s.body, geometry.Size{W: s.Info.Width, H: s.Info.Height})
 	if s.Info.LacksEnd && !s.gif.whole() {
@@ -321,7 +323,7 @@ func (s *Source) openGIF() error {
 	return nil
 }
 
-// allOpaque reports whether all pixels of four bytes have full alpha.
+// allOpaque reports whether all pixels, of four bytes each, have full alpha.
 func allOpaque(pixels []byte) bool {
 	for i := 3; i < len(pixels); i += 4 {
 		if pixels[i] != 255 {

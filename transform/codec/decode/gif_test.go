@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 )
 
-// TestGIFFramesAreDrawnOnWhatWasLeft goes through the ways in which a frame may leave the canvas.
+// TestGIFFramesAreDrawnOnWhatWasLeft tests each disposal method of a frame.
 func TestGIFFramesAreDrawnOnWhatWasLeft(t *testing.T) {
 	left, right, middle := image.Rect(0, 0, 20, 30), image.Rect(40, 0, 60, 30), image.Rect(10, 0, 50, 30)
 	for name, tt := range map[string]struct {
@@ -38,7 +38,7 @@ func TestGIFFramesAreDrawnOnWhatWasLeft(t *testing.T) {
 		got := &image.NRGBA{Pix: pixels[2*60*30*4:], Stride: 240, Rect: image.Rect(0, 0, 60, 30)}
 		if tt.disposal == gif.DisposalBackground {
 			tt.want[0] = codectest.Red
-			wantColour(t, got, image.Pt(15, 15), codectest.None) // Red was drawn over, and what lay on it was wiped.
+			wantColour(t, got, image.Pt(15, 15), codectest.None) // Red was drawn over, and the upper frame was wiped.
 		}
 		if tt.disposal == gif.DisposalPrevious {
 			wantColour(t, got, image.Pt(15, 15), codectest.Red)
@@ -52,14 +52,15 @@ func TestGIFFramesAreDrawnOnWhatWasLeft(t *testing.T) {
 	}
 }
 
-// TestGIFAgreesWithGo decodes noise, plain and interlaced, of every number of colours, as image/gif does.
+// TestGIFAgreesWithGo decodes noise of every number of colours, plain and interlaced, and compares with
+// image/gif.
 func TestGIFAgreesWithGo(t *testing.T) {
 	for bits := 1; bits <= 8; bits++ {
 		palette := make(color.Palette, 1<<bits)
 		for i := range palette {
 			palette[i] = color.NRGBA{byte(i * 7), byte(255 - i), byte(i * i), 255}
 		}
-		for _, repeat := range []int{1, 9, 400} { // Short strings of codes, long ones, and the longest.
+		for _, repeat := range []int{1, 9, 400} { // Short, long and the longest strings of codes.
 			p := image.NewPaletted(image.Rect(0, 0, 157, 121), palette)
 			seed := uint32(bits)
 			for i := range p.Pix {

@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// openICO finds the picture that stands for an icon file. A PNG is decoded as one.
+// openICO selects the largest picture of an icon file. A PNG is decoded as a PNG.
 func (s *Source) openICO() error {
 	icon, ok := sniff.LargestIcon(s.body)
 	if !ok {

@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// DrawnScale is the scale at which a drawing is rastered, so that what is cut out of it has the size that it is wanted
-// in, and nothing is enlarged. Where a border is cut off first, its own size comes before that.
+// DrawnScale returns the scale at which to rasterise a drawing, so that the cropped area has the wanted size and
+// nothing is enlarged afterwards. With trims, a border is removed first, at the drawing's own size.
 func (s *Source) DrawnScale(scaled, cropped geometry.Size, trims bool) float64 {
 	scale := math.Max(float64(scaled.W)/float64(cropped.W), float64(scaled.H)/float64(cropped.H))
 	if trims {
@@ -24,15 +24,15 @@ func (s *Source) DrawnScale(scaled, cropped geometry.Size, trims bool) float64 {
 	return math.Min(scale, math.Sqrt(most/float64(s.Stored.Area())))
 }
 
-// Enlarges reports whether the source may be enlarged for spec: a drawing in vectors has any size.
+// Enlarges reports whether the source may be enlarged for spec. A vector drawing may always be.
 func (s *Source) Enlarges(spec variant.Spec) bool {
 	return spec.Enlarge || s.Format() == "svg" || s.Format() == "pdf"
 }
 
-// Drawn reports whether the source is drawn at the scale that is wanted.
+// Drawn reports whether the source is rasterised at the wanted scale.
 func (s *Source) Drawn() bool { return s.Svg != nil || s.pdf > 0 }
 
-// drawSVG rasters the drawing.
+// drawSVG rasterises the drawing.
 func (s *Source) drawSVG(scale float64) (*vips.Image, error) {
 	at := geometry.Size{W: max(1, geometry.ScaleSide(s.Stored.W, scale)), H: max(1, geometry.ScaleSide(s.Stored.H, scale))}
 	im, pixels, err := vips.NewPixels(at.W, at.H, 4)
@@ -58,7 +58,7 @@ func (s *Source) loadBMP() (*vips.Image, error) {
 	}
 	err = f.Draw(pixels)
 	if err == nil && f.Bands() == 4 && (allOpaque(pixels) ||
-		allClear(pixels)) { // Many writers leave alpha at zero and mean a picture.
+		allClear(pixels)) { // Many writers set alpha to zero everywhere in an opaque picture.
 		err = im.DropAlpha()
 	}
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Source) loadBMP() (*vips.Image, error) {
 	return im, nil
 }
 
-// allClear reports whether no pixel of four bytes has any alpha.
+// allClear reports whether all pixels, of four bytes each, have zero alpha.
 func allClear(pixels []byte) bool {
 	for i := 3; i < len(pixels); i += 4 {
 		if pixels[i] != 0 {

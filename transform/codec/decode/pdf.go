@@ -5,14 +5,14 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// A page's own size is that of a screen with two pixels for each point, of which a point is 1/72 inch.
+// A page's own size has two pixels per point (1/72 inch), as for a high-density screen.
 const (
 	pdfScale     = 2.0
 	maxPDFSide   = 2048
 	maxPDFPixels = 4 << 20
 )
 
-// drawPDF draws the first page of a document, on white.
+// drawPDF draws the first page of a document on white.
 func (s *Source) drawPDF(scale float64) (*vips.Image, error) {
 	if !vips.HasOperation("pdfload_buffer") {
 		return nil, fault.New(fault.UnsupportedFormat, "codec.load", "PDF is not read by this server", nil)

@@ -6,7 +6,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// checkPNG refuses a PNG whose pixels have a wrong checksum.
+// checkPNG refuses a PNG in which the checksum of pixel data is wrong.
 func checkPNG(b []byte) error {
 	if spoiled := container.SpoiledPNG(b); spoiled != "" {
 		return fault.New(fault.DecodeFailed, "codec.checkPNG",
@@ -15,19 +15,20 @@ func checkPNG(b []byte) error {
 	return nil
 }
 
-// mendPNG accepts a PNG whose end is missing behind the last row.
+// mendPNG accepts a PNG whose data after the last row is missing.
 func (s *Source) mendPNG() error {
 	mended, ok := container.MendPNG(s.Original)
 	if !ok {
 		return fault.New(fault.TruncatedSource, "codec.mendPNG", "the picture is cut off", nil)
 	}
 	s.body = mended
-	s.strict = vips.Forgiving // All rows are known to be there.
+	s.strict = vips.Forgiving // All rows are known to be complete.
 	return nil
 }
 
-// Vouch has a picture that a decoder refused decoded once more without complaints, where all of its pixels are known to
-// be there: decoders differ in what they forgive behind the last row.
+// Vouch makes the source decode again without complaints, after a decoder refused it, and reports whether it does so.
+// This needs a PNG whose pixels are known to be complete: decoders differ in the errors that they tolerate after the
+// last row.
 func (s *Source) Vouch() bool {
 	if s.Info.Format != "png" || s.strict == vips.Forgiving || !container.PNGComplete(s.body) {
 		return false

@@ -8,16 +8,16 @@ import (
 )
 
 // isSRGB reports whether an ICC profile is sRGB: matrix-shaped RGB with sRGB's primaries and tone curve. Such a profile
-// is dropped without a conversion, which most photos are then spared.
+// is dropped without a conversion; this saves the conversion for most photos.
 func isSRGB(p []byte) bool {
 	if len(p) < 132 || string(p[16:20]) != "RGB " || string(p[20:24]) != "XYZ " {
 		return false
 	}
 	tags := profileTags(p)
-	if tags["A2B0"] != nil || tags["A2B1"] != nil { // A look-up table wins over the matrix.
+	if tags["A2B0"] != nil || tags["A2B1"] != nil { // A look-up table takes precedence over the matrix.
 		return false
 	}
-	// The primaries of sRGB adapted to D50, as every sRGB profile rounds them.
+	// The primaries of sRGB adapted to D50, rounded as in every sRGB profile.
 	want := map[string][3]float64{
 		"rXYZ": {0.4361, 0.2225, 0.0139}, "gXYZ": {0.3851, 0.7169, 0.0971}, "bXYZ": {0.1431, 0.0606, 0.7141},
 	}
@@ -29,8 +29,8 @@ func isSRGB(p []byte) bool {
 	return isSRGBCurve(tags["rTRC"]) && isSRGBCurve(tags["gTRC"]) && isSRGBCurve(tags["bTRC"])
 }
 
-// fits reports whether an ICC profile speaks of the picture's colour space. One of another is ignored, as browsers do:
-// by it libvips takes the first band for grey and passes the others on, or reads alpha as ink.
+// fits reports whether an ICC profile is for the picture's colour space. Another profile is ignored, as browsers do:
+// with it libvips would take the first band as grey and pass on the others, or read alpha as ink.
 func fits(f vips.Facts, p []byte) bool {
 	if len(p) < 128 {
 		return false
@@ -76,7 +76,7 @@ func isXYZ(tag []byte, want [3]float64) bool {
 
 func s15Fixed16(b []byte) float64 { return float64(int32(binary.BigEndian.Uint32(b))) / 65536 }
 
-// isSRGBCurve compares a tone curve with sRGB's at a few points; half a percent is a step that nobody sees.
+// isSRGBCurve compares a tone curve with that of sRGB at a few points. A difference of half a percent is invisible.
 func isSRGBCurve(tag []byte) bool {
 	curve := toneCurve(tag)
 	if curve == nil {
@@ -94,7 +94,7 @@ func isSRGBCurve(tag []byte) bool {
 	return true
 }
 
-// toneCurve reads a curve of sampled or parametric kind; nil for others.
+// toneCurve reads a sampled or parametric curve; nil for other types.
 func toneCurve(tag []byte) func(float64) float64 {
 	if len(tag) < 12 {
 		return nil
@@ -103,7 +103,7 @@ func toneCurve(tag []byte) func(float64) float64 {
 	case "curv":
 		n := int64(binary.BigEndian.Uint32(tag[8:]))
 		if n < 16 || int64(len(tag)) < 12+2*n {
-			return nil // A pure gamma is not sRGB's curve.
+			return nil // A pure gamma differs from sRGB's curve.
 		}
 		return func(x float64) float64 {
 			return float64(binary.BigEndian.Uint16(tag[12+2*int64(math.Round(x*float64(n-1))):])) / 65535

@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// testProfile builds a matrix profile; curve gives the tone curve, gx the green primary's X.
+// testProfile builds a matrix profile with the tone curve curve; gx is the X of the green primary.
 func testProfile(gx float64, curve func(float64) float64) []byte {
 	fixed := func(b []byte, v float64) []byte { return binary.BigEndian.AppendUint32(b, uint32(int32(v*65536))) }
 	xyz := func(x, y, z float64) []byte { return fixed(fixed(fixed([]byte("XYZ \x00\x00\x00\x00"), x), y), z) }

@@ -1,5 +1,5 @@
-// Package decode opens originals: what they are, what their numbers mean, and their pixels. What it cannot read is a
-// fault of the original.
+// Package decode opens originals: it reads their properties, their colours and their pixels. An original that it cannot
+// read is a fault of the original.
 package decode
 
 import (
@@ -17,22 +17,22 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// maxScans is the most scans of a JPEG that are decoded: each costs a pass over the whole picture.
+// maxScans is the largest number of scans of a JPEG to decode. Each scan costs a pass over the whole picture.
 const maxScans = 100
 
-// Source is one original, ready to be decoded as often as the variants need.
+// Source is an opened original. It can be decoded once for each way in which the variants need it.
 type Source struct {
 	Original []byte
-	Master   *variant.Master // of the original that original stands for; nil = it is one
-	body     []byte          // what is decoded: the original, or a mended copy
+	Master   *variant.Master // set if Original is a master of another original; nil = it is an original
+	body     []byte          // the bytes to decode: the original, or a repaired copy
 	Info     sniff.Info
 	strict   vips.Strictness
 	Exif     geometry.Orientation
 	Facts    vips.Facts
-	Stored   geometry.Size // one frame as stored; of a master, its original upright
-	decoded  geometry.Size // one frame as it is decoded in full; less than stored where a master is smaller
-	UseICC   bool          // the profile says other than sRGB
-	Colours  *colours      // what the file says without a profile; nil = sRGB
+	Stored   geometry.Size // one frame as stored; for a master, its original upright
+	decoded  geometry.Size // one frame as decoded in full; smaller than Stored for a smaller master
+	UseICC   bool          // the profile is not sRGB
+	Colours  *colours      // colours of a file without a profile; nil = sRGB
 	ownFile
 	Delays []int
 	pin    runtime.Pinner
@@ -40,22 +40,22 @@ type Source struct {
 	uses   map[LoadKey]int
 }
 
-// ownFile is a file that is read in Go, as far as that was done; nil = another format.
+// ownFile is a file that is decoded in Go or has a size of its own, as far as it is parsed; nil = another format.
 type ownFile struct {
 	gif *gifFile
 	ico *sniff.Icon
-	pdf float64 // the pixels that a point of the page has in the page's own size
+	pdf float64 // pixels per point at the page's own size
 	Svg *svg.Drawing
 }
 
-// LoadKey names one way of decoding a source; equal keys give equal pixels.
+// LoadKey is one way of decoding a source; equal keys give equal pixels.
 type LoadKey struct {
 	Shrink int
 	Scale  float64
 	Pages  int
 }
 
-// Open reads what the decoder says of the picture and decides how strictly it is decoded.
+// Open reads the picture's header with the decoder and decides how strictly it is decoded.
 func Open(original variant.Original, lim transform.Limits) (*Source, error) {
 	info, err := original.Inspect()
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Source) prepare(lim transform.Limits) error {
 	return s.mend()
 }
 
-// Close gives back what was decoded.
+// Close frees decoded pictures.
 func (s *Source) Close() {
 	for _, im := range s.shared {
 		im.Free()
@@ -114,8 +114,8 @@ func (s *Source) Close() {
 	s.pin.Unpin()
 }
 
-// probe opens the picture without decoding it. The decoder's own idea of the size counts too: it is what it will
-// allocate.
+// probe opens the picture without decoding it. It also checks the size that the decoder reports, since that is what the
+// decoder allocates.
 func (s *Source) probe(lim transform.Limits) error {
 	var im *vips.Image
 	if s.decodedInGo() {
@@ -155,7 +155,7 @@ func (s *Source) probe(lim transform.Limits) error {
 // Bytes is the size of the original.
 func (s *Source) Bytes() int64 { return variant.Original{Body: s.Original, Master: s.Master}.Bytes() }
 
-// Format is the original's.
+// Format is the format of the original, also for a master.
 func (s *Source) Format() string {
 	if s.Master != nil {
 		return s.Master.Format
@@ -163,12 +163,12 @@ func (s *Source) Format() string {
 	return s.Info.Format
 }
 
-// Reduced is how much smaller than its original a master is; 1 for an original.
+// Reduced is the ratio of a master's size to its original's; 1 for an original.
 func (s *Source) Reduced() float64 {
 	return math.Min(float64(s.decoded.W)/float64(s.Stored.W), float64(s.decoded.H)/float64(s.Stored.H))
 }
 
-// Load opens the picture in one way. The pixels are decoded when they are first wanted.
+// Load opens the picture in one way. The pixels are decoded when they are first read.
 func (s *Source) Load(k LoadKey) (*vips.Image, error) {
 	if im := s.shared[k]; im != nil {
 		return im.Clone(), nil
@@ -188,7 +188,7 @@ func (s *Source) Load(k LoadKey) (*vips.Image, error) {
 	return im, nil
 }
 
-// decodedInGo reports whether the format is one that libvips does not read for us.
+// decodedInGo reports whether the file is decoded in Go instead of libvips.
 func (s *Source) decodedInGo() bool {
 	switch s.Info.Format {
 	case "bmp", "gif", "svg":
@@ -197,7 +197,7 @@ func (s *Source) decodedInGo() bool {
 	return s.ico != nil && !s.ico.PNG
 }
 
-// Keep brings loaded pixels into memory, where those decoded in Go are already.
+// Keep copies loaded pixels into memory. Those decoded in Go are in memory already.
 func (s *Source) Keep(im *vips.Image) error {
 	if s.decodedInGo() {
 		return nil
@@ -236,8 +236,8 @@ func (s *Source) decode(k LoadKey) (*vips.Image, error) {
 	return im, nil
 }
 
-// Share counts the pictures that one way of decoding serves, so that a way needed twice is decoded once. Decoding to
-// memory first gives the same pixels, so it changes no variant. A picture that does not fit in memory bytes is decoded
+// Share counts the pictures that use one way of decoding, so that it is done once if several need it. Decoding to
+// memory first gives the same pixels, so no variant changes. A picture that needs more bytes than memory is decoded
 // each time.
 func (s *Source) Share(k LoadKey, memory int64) {
 	bytes := s.decoded.Area() * int64(k.Pages) * int64(s.Facts.Bands*s.Facts.Bits/8)
@@ -246,8 +246,7 @@ func (s *Source) Share(k LoadKey, memory int64) {
 	}
 }
 
-// mend accepts a JPEG that lacks only its end marker, provided that at least 99 % of its rows decode without a
-// complaint.
+// mend accepts a JPEG that lacks only its end marker, if at least 99 % of its rows decode without a complaint.
 func (s *Source) mend() error {
 	s.body = append(append(make([]byte, 0, len(s.Original)+2), s.Original...), 0xff, 0xd9)
 	cut := func(cause error) error {
@@ -270,7 +269,8 @@ func (s *Source) mend() error {
 	return nil
 }
 
-// admit refuses by the header what is cut off, whatever size it declares, and what would cost too much to decode.
+// admit checks the header. It refuses truncated files, whatever size they declare, and files that cost too much to
+// decode.
 func admit(info sniff.Info, lim transform.Limits) error {
 	const op = "codec.admit"
 	if !info.Complete && !info.LacksEnd {

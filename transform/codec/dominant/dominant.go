@@ -1,15 +1,15 @@
-// Package dominant finds the colour that most of a picture has. It knows no file.
+// Package dominant finds the most frequent colour of a picture.
 package dominant
 
 import "fmt"
 
 const (
-	levels = 16         // of a channel, each as wide as 256/levels values
-	bins   = levels + 1 // with an empty one at the end, so that every window is whole
+	levels = 16         // per channel, each 256/levels values wide
+	bins   = levels + 1 // with an empty one at the end, so that every window is complete
 	total  = bins * bins * bins
 )
 
-// bin counts the pixels whose colours are alike, each by its alpha.
+// bin sums the pixels of similar colour, weighted by alpha.
 type bin struct{ weight, r, g, b uint64 }
 
 func (x *bin) add(y bin) {
@@ -21,9 +21,9 @@ func (x *bin) add(y bin) {
 
 func at(r, g, b int) int { return (r*bins+g)*bins + b }
 
-// Colour is "#rrggbb", the mean of the pixels in the fullest window of the colour space, two levels wide in each
-// channel. samples are interleaved: one band is grey, three are sRGB, and a further one is alpha. It is "" where no
-// pixel can be seen.
+// Colour returns "#rrggbb", the mean of the pixels in the fullest window of the colour space, two levels wide in each
+// channel. samples are interleaved: one band is grey, three are sRGB, and one more is alpha. It is "" if no pixel is
+// visible.
 func Colour(samples []byte, bands int) string {
 	counts := make([]bin, total)
 	for ; len(samples) >= bands; samples = samples[bands:] {

@@ -7,7 +7,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant/about"
 )
 
-// about tells of the original what its file says and what its picture looks like, in the place of a variant.
+// about describes the original, by its file and its picture, instead of a variant.
 func (e *Encoder) about() (variant.Image, error) {
 	samples, err := e.Pic.Im.Samples()
 	if err != nil {

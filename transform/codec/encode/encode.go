@@ -1,5 +1,5 @@
-// Package encode makes the bytes of variants: it searches for the encode that keeps the target, and is no larger than
-// the original where that is the rule.
+// Package encode makes the bytes of variants. It searches for an encode that reaches the target and, where that rule
+// applies, is not larger than the original.
 package encode
 
 import (
@@ -15,21 +15,21 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Encoded is one attempt: the bytes of the picture in one format, without metadata.
+// Encoded is one encode: the bytes of the picture in one format, without metadata.
 type Encoded struct {
 	Body   []byte
 	Format variant.Format
 	Q      int // 0 = lossless
 	Note   string
 
-	target    float64 // that q was chosen for; 0 = none
-	predicted int     // the q that the model named; 0 = none
-	score     float64 // that it reached; 0 = nobody measured it
-	foretold  bool    // a final one would be measured, and may be another
-	levels    int     // of grey that it has; 0 = it is not in few levels
+	target    float64 // for which q was chosen; 0 = none
+	predicted int     // the q that the model predicts; 0 = none
+	score     float64 // as measured; 0 = not measured
+	foretold  bool    // not measured, but a final variant would be, and may differ
+	levels    int     // of grey; 0 = not reduced to few levels
 }
 
-// String is the attempt in a few words.
+// String describes the encode for explanations.
 func (b Encoded) String() string {
 	if b.Q == 0 {
 		return fmt.Sprintf("%s lossless %d bytes", b.Format, len(b.Body))
@@ -43,19 +43,19 @@ type Encoder struct {
 	Src     *decode.Source
 	Pic     *render.Picture
 	Job     *render.Job
-	ready   [2]*vips.Image // what an encoder gets: as it is, and laid on the background
+	ready   [2]*vips.Image // the input of encoders: unchanged, and flattened on the background
 	tried   []string       // every encode, for explanations
 	Time    *allowance.Allowance
 }
 
-// Free gives back what the encoders got.
+// Free frees the encoders' input.
 func (e *Encoder) Free() {
 	for _, im := range e.ready {
 		im.Free()
 	}
 }
 
-// Encode chooses the format and the quality, and keeps an open URL from costing more than its original.
+// Encode chooses the format and the quality, and keeps the variant of an open URL from being larger than its original.
 func (e *Encoder) Encode() (variant.Image, error) {
 	switch {
 	case e.Job.Spec.Master:
@@ -77,12 +77,13 @@ func (e *Encoder) Encode() (variant.Image, error) {
 	return e.Image(best), nil
 }
 
-// levelsSure is up to how many levels without loss cost fewer bytes than a lossy encode of the same print. With more
-// they may cost a third more.
+// levelsSure is the number of levels up to which a lossless encode has fewer bytes than a lossy one of the same print.
+// With more levels it may have a third more.
 const levelsSure = 5
 
-// first is the encode that the spec leads to: in few levels where that keeps the target, as it costs less time than any
-// other, and mostly fewer bytes. Where nobody waits and it is not sure to, the smaller one is sent.
+// first is the encode for the spec. Few levels are used if they keep the target, since they cost less time than any
+// other encode, and mostly fewer bytes. If nobody waits and few levels are not sure to be smaller, both are made and
+// the smaller one is returned.
 func (e *Encoder) first() (Encoded, error) {
 	f := e.Format()
 	few, ok, err := e.inLevels(f)
@@ -101,7 +102,7 @@ func (e *Encoder) first() (Encoded, error) {
 	return e.orLossless(best)
 }
 
-// Image is an encode with what there is to say of it.
+// Image adds the properties of the variant to an encode.
 func (e *Encoder) Image(b Encoded) variant.Image {
 	upright := e.Src.Exif.Of(e.Src.Stored)
 	note := b.Note
@@ -118,8 +119,8 @@ func (e *Encoder) Image(b Encoded) variant.Image {
 	}
 }
 
-// Format is the first choice: the URL's own, or what the client takes for a picture with alpha or one too large for
-// AVIF.
+// Format is the first choice: the URL's own, or the best that the client accepts for a picture with alpha or one too
+// large for AVIF.
 func (e *Encoder) Format() variant.Format {
 	s := e.Job.Spec
 	f := s.Format
@@ -152,10 +153,10 @@ func (e *Encoder) Format() variant.Format {
 
 func (e *Encoder) avifAllowed() bool { return e.Pic.Size.Area() <= e.Job.Lim.AVIFPixels }
 
-// keepsAlpha reports whether transparency is in the picture and is meant to stay.
+// keepsAlpha reports whether the picture has transparency that must be kept.
 func (e *Encoder) keepsAlpha() bool { return e.Pic.Alpha && !e.Job.Spec.Background.Set }
 
-// Attempt encodes in a format with the quality that the spec leads to.
+// Attempt encodes in a format with the quality that the spec asks for.
 func (e *Encoder) Attempt(f variant.Format) (Encoded, error) {
 	s := e.Choices.Choose(e.Pic, e.Wish(f))
 	spec := e.Job.Spec
@@ -177,7 +178,7 @@ func (e *Encoder) Attempt(f variant.Format) (Encoded, error) {
 	return out, err
 }
 
-// save encodes once and cuts out of the container what the encoder may have put there.
+// save encodes once and removes metadata that the encoder may have written.
 func (e *Encoder) save(f variant.Format, s choose.Settings) (Encoded, error) {
 	im, err := e.prepared(f)
 	if err != nil {
@@ -186,7 +187,7 @@ func (e *Encoder) save(f variant.Format, s choose.Settings) (Encoded, error) {
 	return e.saveAs(im, f, s)
 }
 
-// saveAs is save for pixels that differ from the picture's.
+// saveAs is save for other pixels than the picture's.
 func (e *Encoder) saveAs(im *vips.Image, f variant.Format, s choose.Settings) (Encoded, error) {
 	s.Format = f
 	body, err := im.Save(s.Saving)
@@ -204,7 +205,7 @@ func (e *Encoder) saveAs(im *vips.Image, f variant.Format, s choose.Settings) (E
 	return out, nil
 }
 
-// prepared is the picture as the format takes it: bare of metadata, and laid on the background where the format has no
+// prepared is the picture as input for a format: without metadata, and flattened on the background if the format has no
 // alpha or the URL names a colour.
 func (e *Encoder) prepared(f variant.Format) (*vips.Image, error) {
 	flat := 0
@@ -248,7 +249,7 @@ func (e *Encoder) prepare(im *vips.Image, flat bool) error {
 	return nil
 }
 
-// others are the formats beside the first that this client takes and that suit the picture.
+// others are the other formats that this client accepts and that suit the picture.
 func (e *Encoder) others(first variant.Format) []variant.Format {
 	accepts := e.Job.Spec.Accepts
 	if e.Pic.Frames > 1 {
@@ -271,8 +272,8 @@ func (e *Encoder) others(first variant.Format) []variant.Format {
 	return out
 }
 
-// passThrough is the original's own bytes with its metadata cut out, where the spec changes no pixel and the file needs
-// no conversion to be shown rightly.
+// passThrough is the original without its metadata, if the spec changes no pixel and the file needs no conversion to be
+// shown correctly.
 func (e *Encoder) passThrough() (Encoded, bool) {
 	s := e.Job.Spec
 	body, format, ok := untouched.Original(e.Src, e.Job)

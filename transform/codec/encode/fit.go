@@ -7,14 +7,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// lowestQuality is the floor of a search for bytes: below it a picture is not worth its bytes.
+// lowestQuality is the lowest q of a search for a number of bytes: below it a picture is not worth its bytes.
 const lowestQuality = 10
 
 // maxEncodes bounds such a search.
 const maxEncodes = 6
 
-// fit finds the highest q between low and high whose bytes stay within limit, in at most maxEncodes encodes. If none
-// does, the lowest is the answer and says so.
+// fit finds the highest q between low and high whose encode has at most limit bytes, in at most maxEncodes encodes. If
+// there is none, it returns the encode of the lowest q, with a note.
 func (e *Encoder) fit(f variant.Format, s choose.Settings, limit, high, low int) (Encoded, error) {
 	s.Q = high
 	last, err := e.save(f, s)

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Wish is what is asked of an encode in a format.
+// Wish is the request for an encode in a format.
 func (e *Encoder) Wish(f variant.Format) choose.Wish {
 	w := choose.Wish{Format: f, Spec: e.Job.Spec, Targets: e.Job.Lim.Quality, Drift: e.Job.Lim.Drift}
 	if f == variant.AVIF {
@@ -21,17 +21,19 @@ func (e *Encoder) Wish(f variant.Format) choose.Wish {
 	return w
 }
 
-// flatFrom is the share of pixels that are like their neighbour from which a picture may be smaller without loss than
-// with it.
+// flatFrom is the share of pixels equal to their neighbour from which a lossless encode may be smaller than a lossy
+// one.
 const flatFrom = 0.85
 
-// plain reports whether the picture was seen to be drawn, with at least that share of pixels like their neighbour.
+// plain reports whether the picture was probed as drawn, with at least the given share of pixels equal to their
+// neighbour.
 func (e *Encoder) plain(share float64) bool {
 	v := e.Pic.Seen
 	return v != nil && v.Kind != look.Photo && v.Traits.Equal >= share
 }
 
-// orLossless is the lossless encode of a drawn, flat picture where the client takes one and it is smaller.
+// orLossless returns the lossless encode of a drawn, flat picture if the client accepts one and it is smaller, else
+// best.
 func (e *Encoder) orLossless(best Encoded) (Encoded, error) {
 	s := e.Job.Spec
 	if s.Accepts == 0 || best.Q == 0 || !e.plain(flatFrom) {
@@ -48,8 +50,9 @@ func (e *Encoder) orLossless(best Encoded) (Encoded, error) {
 	return exact, nil
 }
 
-// inLevels is the picture in few levels, and these without loss, where it is print on flat ground whose target they
-// keep, and the client takes a format for it. A URL's own format gives way only to itself.
+// inLevels reduces the picture to few levels and encodes it losslessly. It applies to print on a flat background whose
+// target the levels keep, if the client accepts a format for it. A format that the URL names is never replaced by
+// another.
 func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	s, first := e.Job.Spec, f
 	if exact, takes := exactFormat(s); f != variant.WebP && !takes {
@@ -66,7 +69,7 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 		return few, false, vips.Internal("codec.inLevels", err)
 	}
 	wanted := max(choose.Target(e.Wish(f), look.Text), look.LevelsLeast)
-	var reached float64 // of the levels that are kept; 0 = not measured
+	var reached float64 // by the chosen levels; 0 = not measured
 	var measure func(*vips.Image) (float64, error)
 	if e.unhurried() && e.measurable() {
 		j, err := judge.New(im, true)
@@ -95,7 +98,7 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	return few, ok, err
 }
 
-// saveLevels encodes a picture in few levels without further loss, in WebP or PNG.
+// saveLevels encodes a picture in few levels losslessly, as WebP or PNG.
 func (e *Encoder) saveLevels(pixels *vips.Image, f variant.Format, note string) (few Encoded, err error) {
 	set := exactly(note)
 	if f == variant.PNG {
@@ -109,7 +112,7 @@ func (e *Encoder) saveLevels(pixels *vips.Image, f variant.Format, note string) 
 	return few, err
 }
 
-// choice tells how the quality of an encode was chosen.
+// choice describes how the quality of an encode was chosen.
 func (e *Encoder) choice(b Encoded) variant.Choice {
 	c := variant.Choice{Target: b.target, Predicted: b.predicted, Score: b.score, Tried: strings.Join(e.tried, "; ")}
 	if v := e.Pic.Seen; v != nil {
@@ -118,8 +121,8 @@ func (e *Encoder) choice(b Encoded) variant.Choice {
 	return c
 }
 
-// kindFor is what the picture shows, by the URL's word or by its looks, for an encode in a format; a photo where the
-// URL names q, so that nobody needs to look.
+// kindFor is the kind of the picture, by the URL or the probe, for an encode in a format. It is photo if the URL names
+// q, so that no probe is needed.
 func (e *Encoder) kindFor(f variant.Format) look.Kind {
 	if render.ExplicitQuality(f, e.Job.Spec) > 0 {
 		return look.Photo
@@ -131,12 +134,12 @@ func (e *Encoder) kindFor(f variant.Format) look.Kind {
 	return choose.KindOf(v.Kind, e.Job.Spec.Legible)
 }
 
-// exactly is an encode without loss.
+// exactly returns the settings of a lossless encode.
 func exactly(note string) choose.Settings {
 	return choose.Settings{Saving: vips.Saving{Lossless: true, Effort: choose.EffortWebP, AlphaQ: 100}, Note: note}
 }
 
-// exactFormat is the format for pictures without loss that an open URL's client takes.
+// exactFormat is the lossless format that an open URL's client accepts.
 func exactFormat(s variant.Spec) (f variant.Format, ok bool) {
 	switch {
 	case s.Accepts&variant.AcceptWebP != 0:

@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// MustNotGrow reports whether the rule "never larger than the original" holds: the URL leaves format and quality open
+// MustNotGrow reports whether the rule "never larger than the original" applies: the URL leaves format and quality open
 // and enlarges nothing.
 func (e *Encoder) MustNotGrow() bool {
 	s := e.Job.Spec
@@ -21,24 +21,24 @@ func (e *Encoder) MustNotGrow() bool {
 		s.AutoSize.Bytes == 0
 }
 
-// paletteQualities are the q of the palettes that an open URL's PNG falls back to, the finest first. A drawing of plain
-// colours with soft edges scores 89 at 70, and takes half of what it does at 100.
+// paletteQualities are the q of the palettes that an open URL's PNG falls back to, finest first. A drawing of plain
+// colours with soft edges scores 89 at 70, with half of the bytes that it has at 100.
 var paletteQualities = []int{100, 85, 70}
 
-// lighterLevels are tried of print whose encodes are all larger than the original, in the order of their bytes.
+// lighterLevels are tried for print whose encodes are all larger than the original, in the order of their bytes.
 var lighterLevels = []int{2, 3, 4, 6, 8, 12, 16}
 
 // diet is the search for an encode that is smaller than the original.
 type diet struct {
 	*Encoder
-	limit    int64     // the bytes that are too many
-	smallest Encoded   // of all that came near to the target
-	coder    Encoded   // the smallest of those that are lossy; none = nil body
-	legible  []Encoded // smaller than the original, below the target, at the floor or above
-	spare    []Encoded // smaller than the original and below the floor, with their scores; those in levels have no q
+	limit    int64     // the size that is too large
+	smallest Encoded   // of all encodes near the target
+	coder    Encoded   // the smallest lossy one; Body is nil if there is none
+	legible  []Encoded // smaller than the original, below the target, not below the floor
+	spare    []Encoded // smaller than the original, below the floor, with scores; those in levels have no q
 }
 
-// fits takes an encode into account, and reports whether it is smaller than the original.
+// fits records an encode, and reports whether it is smaller than the original.
 func (d *diet) fits(c Encoded) bool {
 	if len(c.Body) < len(d.smallest.Body) {
 		d.smallest = c
@@ -49,9 +49,9 @@ func (d *diet) fits(c Encoded) bool {
 	return int64(len(c.Body)) < d.limit
 }
 
-// lighter looks for bytes below the original's. What keeps the target comes first: the client's other formats, few
-// levels, palettes. Then the lightest that keeps the floor, then the original itself, and then what is below the floor.
-// If none is smaller, it is the smallest of those that came near to the target.
+// lighter looks for an encode that is smaller than the original. It tries first what keeps the target: the client's
+// other formats, few levels, palettes. Next is the smallest encode that keeps the floor, then the original itself, and
+// then encodes below the floor. If none is smaller, it returns the smallest encode near the target.
 func (e *Encoder) lighter(first Encoded) (Encoded, error) {
 	d := &diet{Encoder: e, limit: e.Src.Bytes(), smallest: first}
 	d.fits(first)
@@ -63,7 +63,7 @@ func (e *Encoder) lighter(first Encoded) (Encoded, error) {
 			return found, err
 		}
 	}
-	if len(d.legible) == 0 { // Levels at the floor are sharper than what a lower q leaves.
+	if len(d.legible) == 0 { // Levels at the floor are sharper than an encode of lower q.
 		if err := d.lowerQuality(); err != nil {
 			return Encoded{}, err
 		}
@@ -90,7 +90,7 @@ func (d *diet) otherFormat(first variant.Format) (Encoded, bool, error) {
 		if !d.Time.More() {
 			break
 		}
-		if s := d.Choices.Choose(d.Pic, d.Wish(f)); d.measures(s) { // One encode tells whether its measured ones come into question.
+		if s := d.Choices.Choose(d.Pic, d.Wish(f)); d.measures(s) { // One encode at the predicted q shows whether measured ones are worth trying.
 			c, err := d.save(f, s)
 			if err != nil {
 				return c, false, err
@@ -111,8 +111,8 @@ func (d *diet) otherFormat(first variant.Format) (Encoded, bool, error) {
 	return Encoded{}, false, nil
 }
 
-// fewLevels is print in the fewest levels that keep the target. It is measured in any stage: only pictures whose
-// encodes are larger than the original come here.
+// fewLevels is print in the fewest levels that keep the target. It is measured in every stage, since it is only called
+// for pictures whose encodes are larger than the original.
 func (d *diet) fewLevels(variant.Format) (Encoded, bool, error) {
 	f, ok := exactFormat(d.Job.Spec)
 	if !ok || !d.takesLevels() {
@@ -130,7 +130,7 @@ func (d *diet) fewLevels(variant.Format) (Encoded, bool, error) {
 	return d.levelsUp(im, f, j)
 }
 
-// levelsUp tries more and more levels, and keeps what falls short of the target.
+// levelsUp tries increasing numbers of levels, and records encodes below the target.
 func (d *diet) levelsUp(im *vips.Image, f variant.Format, j *judge.Judge) (Encoded, bool, error) {
 	count, err := look.Histogram(im)
 	if err != nil {
@@ -141,7 +141,7 @@ func (d *diet) levelsUp(im *vips.Image, f variant.Format, j *judge.Judge) (Encod
 	for _, n := range lighterLevels {
 		c, err := d.levels(im, f, tables[n], j)
 		if err != nil || !d.fits(c) {
-			return c, false, err // More levels take more bytes.
+			return c, false, err // More levels need more bytes.
 		}
 		c.target, c.Note = wanted, fmt.Sprintf("%d levels, target %.0f, measured %.1f", n, wanted, c.score)
 		switch {
@@ -159,13 +159,13 @@ func (d *diet) levelsUp(im *vips.Image, f variant.Format, j *judge.Judge) (Encod
 	return Encoded{}, false, nil
 }
 
-// takesLevels reports whether the picture is drawn, and can be measured.
+// takesLevels reports whether the picture is drawn and can be measured.
 func (d *diet) takesLevels() bool {
 	v := d.Choices.Look(d.Pic)
 	return v != nil && !d.Pic.Alpha && d.measurable() && choose.KindOf(v.Kind, d.Job.Spec.Legible) != look.Photo
 }
 
-// levels is the picture with its samples mapped to few levels, and what it scores.
+// levels maps the picture's samples to few levels, encodes them and measures the score.
 func (d *diet) levels(im *vips.Image, f variant.Format, table [256]byte, j *judge.Judge) (Encoded, error) {
 	few := im.Clone()
 	defer func() { few.Free() }()
@@ -182,7 +182,7 @@ func (d *diet) levels(im *vips.Image, f variant.Format, table [256]byte, j *judg
 }
 
 func (d *diet) palette(variant.Format) (Encoded, bool, error) {
-	exact := d.smallest.Format == variant.PNG && d.smallest.Q == 0 // PNG's only lower quality is a palette.
+	exact := d.smallest.Format == variant.PNG && d.smallest.Q == 0 // A palette is PNG's only lower quality.
 	if d.Job.Spec.Accepts&variant.AcceptPNG == 0 || !exact && !d.plain(look.LevelsFlat) {
 		return Encoded{}, false, nil
 	}
@@ -205,18 +205,18 @@ func (d *diet) palette(variant.Format) (Encoded, bool, error) {
 func (d *diet) paletteSettings(q int) choose.Settings {
 	s := choose.Settings{Saving: vips.Saving{Q: q, Effort: choose.EffortPalette}}
 	if d.plain(look.LevelsFlat) {
-		s.Bits = 8 // Dithering would fill its plain areas with grain.
+		s.Bits = 8 // Dithering would add grain to its flat areas.
 	}
 	return s
 }
 
-// belowTarget and belowFloor are what explanations say of a variant that had to give its quality up.
+// belowTarget and belowFloor are the notes of variants with reduced quality.
 const (
 	belowTarget = "below the target, else larger than the original"
 	belowFloor  = "below the target and the floor, else larger than the original"
 )
 
-// floor is the score that the rule may go down to: the saver's target.
+// floor is the lowest score that the rule may use: the saver class's target.
 func (d *diet) floor(f variant.Format) float64 {
 	w := d.Wish(f)
 	w.Spec.Class = variant.ClassSaver
@@ -231,12 +231,12 @@ func (d *diet) lossy() variant.Format {
 	return d.smallest.Format
 }
 
-// hopeless reports whether print takes so many bytes at its target that lower ones will not do: less than half of them
-// would be needed.
+// hopeless reports whether print at its target is more than twice as large as the limit, so that a lower q will not
+// suffice.
 func (d *diet) hopeless() bool { return d.coder.Body != nil && int64(len(d.coder.Body)) > 2*d.limit }
 
-// lowerQuality encodes at a lower q: print at the floor, measured where that is possible, and other pictures half way
-// down to it first.
+// lowerQuality encodes at a lower q: print at the floor, measured if possible; other pictures half way down to the
+// floor first.
 func (d *diet) lowerQuality() error {
 	f := d.lossy()
 	if f == variant.GIF || f == variant.PNG {
@@ -274,8 +274,7 @@ func (d *diet) printAtFloor(f variant.Format, s choose.Settings) error {
 	return err
 }
 
-// keep takes what is below the target and not below the floor into account, and reports whether it is smaller than the
-// original.
+// keep records an encode below the target but not below the floor, and reports whether it is smaller than the original.
 func (d *diet) keep(c Encoded) bool {
 	if !d.fits(c) {
 		return false
@@ -285,12 +284,12 @@ func (d *diet) keep(c Encoded) bool {
 	return true
 }
 
-// levelsCount is how much more few levels count than a lossy encode of the same score: below the floor the one keeps
-// its letters sharp, where the other smears them.
+// levelsCount is added to the score of few levels when it is compared with a lossy encode: below the floor few levels
+// keep letters sharp, while a lossy encode smears them.
 const levelsCount = 10
 
-// belowFloor is the best that is smaller than the original: by its score of few levels, and a lossy encode at the
-// highest q that is small enough. Where none is, it is a blurred one.
+// belowFloor is the best encode that is smaller than the original, by score: few levels, or a lossy encode at the
+// highest q that is small enough. If there is none, it is a blurred one.
 func (d *diet) belowFloor() (Encoded, bool, error) {
 	f := d.lossy()
 	s := d.Choices.Choose(d.Pic, d.Wish(f))
@@ -301,7 +300,7 @@ func (d *diet) belowFloor() (Encoded, bool, error) {
 	case variant.AVIF:
 		s.Effort = choose.EffortFirst // It takes up to five encodes.
 	}
-	s.FullChroma = false // Colours lose their details before light does.
+	s.FullChroma = false // Chroma loses its details before luma.
 	readable := func(c Encoded) bool { return c.score >= 0 }
 	if !d.hopeless() || !slices.ContainsFunc(d.spare, readable) {
 		c, err := d.fit(f, s, int(d.limit)-1, max(s.Floor-1, 1), 1)
@@ -330,14 +329,13 @@ func (d *diet) belowFloor() (Encoded, bool, error) {
 	return best, true, nil
 }
 
-// blurs are how a picture is softened whose details take more bytes at any q than its original has: sigma in pixels,
-// and q.
+// blurs are tried when a picture's details need more bytes at any q than its original has: sigma in pixels, and q.
 var blurs = []struct {
 	sigma float64
 	q     int
 }{{0.8, 10}, {1.6, 10}, {3.2, 10}, {6.4, 10}, {6.4, 1}}
 
-// blurred is the picture with so many details less that it is smaller than the original.
+// blurred is the picture with as little detail as is needed to be smaller than the original.
 func (d *diet) blurred(f variant.Format, s choose.Settings) (Encoded, bool, error) {
 	if d.Pic.Frames > 1 || f == variant.GIF || f == variant.PNG {
 		return Encoded{}, false, nil
@@ -364,7 +362,7 @@ func (d *diet) blurred(f variant.Format, s choose.Settings) (Encoded, bool, erro
 	return Encoded{}, false, nil
 }
 
-// softened encodes the picture with a blur.
+// softened encodes the blurred picture.
 func (d *diet) softened(im *vips.Image, sigma float64, f variant.Format, s choose.Settings) (Encoded, error) {
 	soft := im.Clone()
 	defer func() { soft.Free() }()
@@ -378,7 +376,7 @@ func (d *diet) softened(im *vips.Image, sigma float64, f variant.Format, s choos
 	return d.saveAs(soft, f, s)
 }
 
-// scoreOf is the score of an encode, of its worst part for print; 0 where it cannot be measured.
+// scoreOf is the score of an encode, of the worst part for print; 0 if it cannot be measured.
 func (d *diet) scoreOf(c Encoded) (float64, error) {
 	if !d.measurable() {
 		return 0, nil

@@ -10,27 +10,27 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// What the closed loop takes for its target: a little more is not worth another encode.
+// The constants of the closed loop, which encodes and measures until the score is near the target.
 const (
-	scoreExcess = 0.8 // of the first encode, and twice as much of the second
-	loopEncodes = 3   // in all
+	scoreExcess = 0.8 // allowed above the target for the first encode, and twice as much for the second
+	loopEncodes = 3   // in total
 
-	loopEncodesHot = 4 // Their q is foretold by a model of another speed.
+	loopEncodesHot = 4 // Their q is predicted by a model for another speed.
 
-	slopeWeight = 1.5  // values of q
-	lastCare    = 0.15 // of what the last try has to gain or to give back
+	slopeWeight = 1.5  // in values of q
+	lastCare    = 0.15 // added to the aim of the last try, as a share of its distance from the target
 
-	scoreMargin = 2 // what a foretold q aims higher than it says, see margin in bench/quality
+	scoreMargin = 2 // how much higher a predicted q aims, see margin in bench/quality
 )
 
-// try is an encode with the score that it reached.
+// try is an encode with its score.
 type try struct {
 	Encoded
 	q     int
 	score float64
 }
 
-// measures reports whether an encode is made in the closed loop: whatever has a target and nobody waits for.
+// measures reports whether an encode is made in the closed loop: it has a target and nobody waits for it.
 func (e *Encoder) measures(s choose.Settings) bool {
 	return e.unhurried() && s.Target > 0 && s.Predicted > 0 && e.measurable()
 }
@@ -40,8 +40,8 @@ const loopPixels = 4 << 20
 
 func (e *Encoder) measurable() bool { return e.Pic.Frames == 1 && e.Pic.Size.Area() <= loopPixels }
 
-// measured encodes with the q that was foretold, and once or twice more by what that reached. It keeps the smallest
-// that reaches the target, and the best one where none does.
+// measured encodes with the predicted q, and again with a q corrected by the measured score. It returns the smallest
+// encode that reaches the target, or the best one if none does.
 func (e *Encoder) measured(f variant.Format, s choose.Settings) (Encoded, error) {
 	j, err := e.judge(f)
 	if err != nil {
@@ -51,7 +51,7 @@ func (e *Encoder) measured(f variant.Format, s choose.Settings) (Encoded, error)
 		return e.save(f, s)
 	}
 	defer j.Close()
-	margin, most := float64(scoreMargin), loopEncodes // Where the score is measured nothing is insured.
+	margin, most := float64(scoreMargin), loopEncodes // With a measured score no safety margin is needed.
 	if e.slows(f) {
 		s.Effort, margin, most = choose.EffortHot, margin+hotAhead(), loopEncodesHot
 	}
@@ -81,7 +81,7 @@ func (e *Encoder) measured(f variant.Format, s choose.Settings) (Encoded, error)
 	return best.Encoded, nil
 }
 
-// judge makes the judge of the picture as a format takes it.
+// judge makes the judge of the picture as input for a format.
 func (e *Encoder) judge(f variant.Format) (*judge.Judge, error) {
 	im, err := e.prepared(f)
 	if err != nil {
@@ -90,7 +90,7 @@ func (e *Encoder) judge(f variant.Format) (*judge.Judge, error) {
 	return judge.New(im, e.kindFor(f).Legible())
 }
 
-// slope is how much the score rises with q near the target, as it is foretold.
+// slope is the predicted rise of the score with q near the target.
 func (e *Encoder) slope(f variant.Format, s choose.Settings) float64 {
 	const apart = 5
 	higher, lower := s.Target+apart, s.Target-apart
@@ -101,8 +101,8 @@ func (e *Encoder) slope(f variant.Format, s choose.Settings) float64 {
 	return min(max(2*apart/float64(up-down), 0.3), 3)
 }
 
-// levels numbers what the values of q make: libheif maps the hundred of them to the 64 quantizers of AV1, so some of
-// them make the same file.
+// levels numbers the values of q that give different files: libheif maps the hundred values to the 64 quantizers of
+// AV1, so some of them give the same file.
 func levels(f variant.Format) func(q int) int {
 	return func(q int) int {
 		if f != variant.AVIF {
@@ -118,8 +118,7 @@ func levels(f variant.Format) func(q int) int {
 	}
 }
 
-// sameAsBefore reports whether a q makes the same AVIF as the one before it. Where libheif tunes by iq, it maps them by
-// another curve.
+// sameAsBefore reports whether q makes the same AVIF as q-1. If libheif tunes by iq, it uses another mapping.
 func sameAsBefore(q int, iq bool) bool {
 	switch {
 	case !iq:
@@ -132,7 +131,7 @@ func sameAsBefore(q int, iq bool) bool {
 	return q == 2 || q == 4 || q >= 5 && q%2 == 1
 }
 
-// loop chooses the next q by what the last ones reached.
+// loop chooses the next q by the scores of earlier tries.
 type loop struct {
 	target, slope float64
 	level         func(q int) int
@@ -143,7 +142,7 @@ type loop struct {
 // reached reports whether a try is good enough.
 func (l *loop) reached(t try) bool { return t.score >= l.target-choose.ScoreSlack }
 
-// next is the q of another try; 0 where none is worth it.
+// next is the q of another try; 0 if none is worth it.
 func (l *loop) next() int {
 	last := l.tries[len(l.tries)-1]
 	if l.reached(last) && last.score <= l.target+scoreExcess*float64(len(l.tries)) {
@@ -151,19 +150,20 @@ func (l *loop) next() int {
 	}
 	slope := l.slope
 	if n := len(l.tries); n > 1 {
-		// Over a few q a slope is noise: what was foretold counts as if it had been seen over slopeWeight of them.
+		// Over a few q a slope is noise: the predicted slope counts as if it had been measured over slopeWeight values
+		// of q.
 		a, apart := l.tries[n-2], float64(last.q-l.tries[n-2].q)
 		rise := last.score - a.score
 		slope = (rise*apart/math.Abs(apart) + slopeWeight*l.slope) / (math.Abs(apart) + slopeWeight)
 		slope = max(slope, l.slope/4)
 	}
-	// The last try must not fall short: it aims a little higher, the more the farther it goes.
+	// The last try must not fall short, so it aims a little higher, the more the farther it goes.
 	aim := l.target
 	if len(l.tries) == l.most-1 {
 		aim += choose.ScoreSlack/2 + lastCare*math.Abs(aim-last.score)
 	}
 	q := last.q + int(math.Round((aim-last.score)/slope))
-	below, above := 0, 101 // what is known to fall short, and what reaches the target
+	below, above := 0, 101 // the highest q known to fall short, and the lowest that reaches the target
 	for _, t := range l.tries {
 		if l.reached(t) {
 			above = min(above, t.q)
@@ -184,7 +184,7 @@ func (l *loop) next() int {
 	return q
 }
 
-// best is the smallest try that reaches the target, else the one that comes nearest.
+// best is the smallest try that reaches the target, else the one with the highest score.
 func (l *loop) best() try {
 	best := l.tries[0]
 	for _, t := range l.tries[1:] {

@@ -9,8 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TestLoopChoosesByWhatItMeasured runs the loop over curves of score by q that were foretold wrongly in every way: it
-// ends within its encodes, at the target where that can be reached, and never above it by much.
+// TestLoopChoosesByWhatItMeasured runs the loop on curves of score by q that were predicted wrongly in every way. It
+// ends within its number of encodes, at the target if that is reachable, and never far above it.
 func TestLoopChoosesByWhatItMeasured(t *testing.T) {
 	curves := map[string]func(q float64) float64{
 		"line":     func(q float64) float64 { return 30 + 0.7*q },
@@ -40,8 +40,7 @@ func TestLoopChoosesByWhatItMeasured(t *testing.T) {
 	}
 }
 
-// TestLoopEndsWhereNothingReaches keeps the best of pictures that no q brings to the target, and the smallest of those
-// that any q does.
+// TestLoopEndsWhereNothingReaches returns the best encode if no q reaches the target, and the smallest if every q does.
 func TestLoopEndsWhereNothingReaches(t *testing.T) {
 	for _, always := range []float64{40, 95} {
 		l := loop{target: 70, slope: 1, level: levels(variant.JPEG), most: loopEncodes}
@@ -57,8 +56,8 @@ func TestLoopEndsWhereNothingReaches(t *testing.T) {
 	}
 }
 
-// TestLoopDoesNotTrustTheSlopeOfAFewQ takes the next step by what was foretold, too, where two tries lie so near that
-// their scores differ by chance: it does not jump.
+// TestLoopDoesNotTrustTheSlopeOfAFewQ has two tries so close that their scores differ by chance. The next step must
+// also use the predicted slope, and not jump.
 func TestLoopDoesNotTrustTheSlopeOfAFewQ(t *testing.T) {
 	l := loop{target: 70, slope: 0.45, level: levels(variant.WebP), most: loopEncodes}
 	l.tries = []try{{q: 72, score: 68.7}, {q: 75, score: 69.0}}
@@ -67,8 +66,8 @@ func TestLoopDoesNotTrustTheSlopeOfAFewQ(t *testing.T) {
 	}
 }
 
-// TestLevelsAreThoseOfTheLibrary encodes a picture at each q: those of one level, and no others, make the same file.
-// Otherwise the loop makes a file twice, or takes for made what was not.
+// TestLevelsAreThoseOfTheLibrary encodes a picture at each q: exactly those of one level make the same file. Otherwise
+// the loop would make a file twice, or skip one that was never made.
 func TestLevelsAreThoseOfTheLibrary(t *testing.T) {
 	const side = 64
 	samples := make([]byte, 3*side*side)

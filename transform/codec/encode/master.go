@@ -7,17 +7,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A master is a JPEG of that q, or a WebP without loss where JPEG could not hold the picture or would blur what is
-// drawn in it. bench/quality master has what a variant loses by them.
+// A master is a JPEG of this q. It is a lossless WebP if JPEG could not hold the picture, or would blur a drawing.
+// bench/quality master measures what a variant loses by masters.
 const (
 	masterQuality  = 90
-	masterLossless = 0 // the effort of WebP: the least, since nobody waits for fewer bytes
+	masterLossless = 0 // the effort of WebP: the lowest, since the size of a master matters little
 )
 
-// masterBytes bounds a master; a WebP without loss above it gives way to one with a little.
+// masterBytes bounds a master. A lossless WebP above it is replaced by a slightly lossy one.
 const masterBytes = 6 << 20
 
-// drawn reports whether an original of that format was kept without loss, as drawings and screenshots are.
+// drawn reports whether originals of that format are usually lossless, as drawings and screenshots are.
 func drawn(format string) bool {
 	return format == "png" || format == "gif" || format == "bmp" || format == "tiff"
 }
@@ -36,7 +36,7 @@ func (e *Encoder) master() (variant.Image, error) {
 	case e.Pic.Alpha:
 		best, err = e.save(variant.WebP, choose.Settings{Saving: vips.Saving{Q: masterQuality, Effort: choose.EffortWebP, FullChroma: true, AlphaQ: 100}, Note: "a master"})
 	default:
-		// A variant is at most three quarters of the master, and a photo's colours are halved in it once more.
+		// A variant is at most three quarters of the master, and a photo's chroma is halved in it again.
 		halved := photo && v.Traits.Colourful < choose.VividFrom
 		best, err = e.save(variant.JPEG, choose.Settings{Saving: vips.Saving{Q: masterQuality, FullChroma: !halved, Plain: true, Baseline: true}, Note: "a master"})
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// effort is how hard AVIF is encoded. Print and drawings get the second effort at once: the first takes a third more
-// bytes of them, which costs a slow network more time than the encoder spares. A picture above the bound of the request
-// path gets the first in any stage: the other one could use up the processor time that a variant may take.
+// effort is the effort of AVIF. Print and drawings get EffortFinal at once: EffortFirst makes them a third larger,
+// which costs a slow network more time than the encoder saves. A picture above the limit of the request path gets
+// EffortFirst in every stage: EffortFinal could use up the processor time that a variant may take.
 func (e *Encoder) effort() int {
 	if e.avifAllowed() && (e.unhurried() || e.kindFor(variant.AVIF) != look.Photo) {
 		return choose.EffortFinal
@@ -20,14 +20,14 @@ func (e *Encoder) effort() int {
 // unhurried reports whether nobody waits for the variant.
 func (e *Encoder) unhurried() bool { return e.Job.Stage != variant.StageFirst }
 
-// slows reports whether a format is made by the slower encoder: of what is measured, AVIF that is hot. Its q is
-// foretold by the model of final ones, see hotAhead.
+// slows reports whether a format is made by the slower encoder: a hot AVIF, if it is measured. Its q is predicted by
+// the model of final ones, see hotAhead.
 func (e *Encoder) slows(f variant.Format) bool {
 	return f == variant.AVIF && e.Job.Stage == variant.StageHot && e.avifAllowed()
 }
 
-// hotAhead is by how much an encode of the slower encoder scores higher than one of the final one with the same q: the
-// mean of ten photos, with libaom 3.12 tuned by iq, and 3.6 by ssim.
+// hotAhead is how much higher the slower encoder scores than the final one with the same q: the mean of ten photos,
+// with libaom 3.12 tuned by iq, and 3.6 by ssim.
 func hotAhead() float64 {
 	if vips.TunesIQ() {
 		return 8
@@ -35,9 +35,9 @@ func hotAhead() float64 {
 	return 3.5
 }
 
-// stage is what a variant counts as. Only an AVIF is first: its final one is made by another encoder, or by its
-// measured score. Other formats that a viewer waits for are final by what was foretold of them: to make each of them
-// twice would cost more than it spares.
+// stage is the stage of a variant. Only an AVIF can be first-stage: its final variant is made by another encoder, or by
+// its measured score. Other formats that a viewer waits for are final with their predicted quality: making each of them
+// twice would cost more than it saves.
 func (e *Encoder) stage(b Encoded) variant.Stage {
 	faster := e.effort() == choose.EffortFirst
 	switch {

@@ -8,16 +8,16 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A first AVIF is foretold. The photos whose q is foretold far too low have fine, faint grain that the fast encoder
-// wipes out, and come to few bytes: so the lightest sixth of photos is scored, and encoded once more where it falls
-// short. To score each of them would cost a fifth of what first answers cost.
+// The q of a first-stage AVIF is predicted. Photos whose predicted q is far too low have fine, faint grain that the
+// fast encoder erases, and need few bytes. So the lightest sixth of photos is scored, and encoded again if it falls
+// short. Scoring all of them would cost a fifth of the time of first-stage variants.
 const (
-	sureBits  = 0.2 // a pixel, at a target of 70; it falls with the square of the target
+	sureBits  = 0.2 // per pixel, at a target of 70; proportional to the square of the target
 	sureShort = 3   // points below the target
-	sureMost  = 14  // by which q is raised
+	sureMost  = 14  // the largest increase of q
 )
 
-// sure is a first AVIF, made once more where it is light and falls short of its target.
+// sure encodes a first-stage AVIF again if it is light and falls short of its target.
 func (e *Encoder) sure(first Encoded, s choose.Settings) (Encoded, error) {
 	t := s.Target / 70
 	if float64(8*len(first.Body)) >= sureBits*t*t*float64(e.Pic.Size.Area()) || !e.Time.More() {
@@ -37,7 +37,7 @@ func (e *Encoder) sure(first Encoded, s choose.Settings) (Encoded, error) {
 	return e.save(first.Format, s)
 }
 
-// unsure reports whether an encode is a first AVIF of a photo, as its q was foretold for the fast encoder.
+// unsure reports whether an encode is a first-stage AVIF of a photo with a q predicted for the fast encoder.
 func (e *Encoder) unsure(f variant.Format, s choose.Settings) bool {
 	return f == variant.AVIF && s.Effort == choose.EffortFirst && s.Predicted > 0 && !e.unhurried() && e.measurable()
 }

@@ -1,4 +1,4 @@
-// Package frosted sums small pictures up, so that something like them can be shown before they are there.
+// Package frosted computes placeholders: short summaries of pictures to show while the pictures load.
 package frosted
 
 import (
@@ -6,14 +6,14 @@ import (
 	"math"
 )
 
-// Hash is the ThumbHash of a small picture, w x h pixels of red, green, blue and alpha row by row, in base64: about
-// 25 bytes that say how the picture looks through frosted glass, its shape and transparency included. The algorithm is
-// Evan Wallace's (github.com/evanw/thumbhash), so that its decoders for browsers and phones can be used as they are.
+// Hash is the ThumbHash of a small picture, w x h pixels of red, green, blue and alpha, row by row, in base64. Its 25
+// or so bytes describe the picture as seen through frosted glass, with its aspect ratio and transparency. The algorithm
+// is Evan Wallace's (github.com/evanw/thumbhash), so its decoders for browsers and phones work unchanged.
 func Hash(w, h int, pixels []byte) string {
 	l, p, q, a, hasAlpha := channels(pixels)
 	limit := 7.0
 	if hasAlpha {
-		limit = 5 // Fewer bits are left for light.
+		limit = 5 // Fewer bits are left for luma.
 	}
 	longest := float64(max(w, h))
 	lx := max(1, int(math.Floor(limit*float64(w)/longest+0.5)))
@@ -47,8 +47,8 @@ func Hash(w, h int, pixels []byte) string {
 	return base64.StdEncoding.EncodeToString(hash)
 }
 
-// channels are light, yellow against blue, red against green, and alpha, each from 0 or -1 to 1. The colours are
-// composed on their average, weighted by alpha, which the channels then need not tell.
+// channels are luma, yellow against blue, red against green, and alpha, each from 0 or -1 to 1. Transparent pixels are
+// laid on the mean colour, weighted by alpha, so that the colour channels need not encode transparency.
 func channels(pixels []byte) (l, p, q, a []float64, hasAlpha bool) {
 	n := len(pixels) / 4
 	var mean [3]float64
@@ -77,7 +77,7 @@ func channels(pixels []byte) (l, p, q, a []float64, hasAlpha bool) {
 	return l, p, q, a, total < float64(n)
 }
 
-// nearest rounds halves up, as the reference does.
+// nearest rounds halves up, as the reference implementation does.
 func nearest(v float64) int { return int(math.Floor(v + 0.5)) }
 
 // transformed is the cosine transform of pictures of one size.
@@ -86,7 +86,7 @@ type transformed struct{ w, h int }
 // waves are the lowest frequencies of a channel.
 type waves struct {
 	mean, scale float64
-	factors     []float64 // from 0 to 1, of scale
+	factors     []float64 // from 0 to 1, relative to scale
 }
 
 func (t transformed) waves(channel []float64, nx, ny int) (out waves) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The wanted hashes are what the reference implementation (npm thumbhash 0.1.1) makes of the same pixels. A wave that
-// is not in the picture lies between two steps, 7 and 8, and the last bit of a cosine decides: they are taken for one.
+// The wanted hashes are those of the reference implementation (npm thumbhash 0.1.1) for the same pixels. A wave that is
+// not in the picture lies between two steps, 7 and 8, and the last bit of a cosine decides: both are accepted.
 func TestHashIsTheReferences(t *testing.T) {
 	type bytes [4]byte
 	mixed := func(x, y int) bytes { return bytes{byte(x*5 + y*3), byte(x * y), byte(255 - x*4), 255} }
@@ -44,7 +44,7 @@ func TestHashIsTheReferences(t *testing.T) {
 	}
 }
 
-// steps are the head of a hash and its waves, with those that are not there told alike.
+// steps returns the head of a hash and its waves; 7 and 8 are replaced by one value.
 func steps(t *testing.T, hash string) string {
 	t.Helper()
 	b, err := base64.StdEncoding.DecodeString(hash)

@@ -1,4 +1,4 @@
-// Package geometry plans where the pixels of a variant lie, before any is read.
+// Package geometry plans the geometry of a variant before any pixel is read.
 package geometry
 
 // Size is a width and a height in pixels.
@@ -12,17 +12,16 @@ func (s Size) swapped() Size { return Size{s.H, s.W} }
 // Rect is an area; X and Y are its top-left pixel.
 type Rect struct{ X, Y, W, H int }
 
-// Size is the area's.
+// Size is the size of the area.
 func (r Rect) Size() Size { return Size{r.W, r.H} }
 
-// Orientation turns a picture clockwise by quarter turns, then mirrors it left to right: one of the eight ways a
-// picture can lie.
+// Orientation turns a picture clockwise by quarter turns, then mirrors it left to right. There are eight orientations.
 type Orientation struct {
 	Turns  int // 0..3
 	Mirror bool
 }
 
-// EXIF is what makes a picture with that EXIF value upright.
+// EXIF is the orientation that makes a picture with the given EXIF value upright.
 func EXIF(exif int) Orientation {
 	o := Orientation{Mirror: exif == 2 || exif == 4 || exif == 5 || exif == 7}
 	switch exif {
@@ -36,7 +35,7 @@ func EXIF(exif int) Orientation {
 	return o
 }
 
-// rotated adds clockwise degrees after o.
+// rotated adds a clockwise rotation in degrees after o.
 func (o Orientation) rotated(degrees int) Orientation {
 	turns := degrees / 90
 	if o.Mirror { // A turn after a mirror is the opposite turn before it.
@@ -47,7 +46,7 @@ func (o Orientation) rotated(degrees int) Orientation {
 
 // flipped adds mirrorings after o.
 func (o Orientation) flipped(horizontal, vertical bool) Orientation {
-	if vertical { // Upside down is half a turn and a mirror.
+	if vertical { // A vertical flip is half a turn and a mirror.
 		o = o.rotated(180)
 		o.Mirror = !o.Mirror
 	}
@@ -57,7 +56,7 @@ func (o Orientation) flipped(horizontal, vertical bool) Orientation {
 	return o
 }
 
-// Of is the size that a stored size has after o; swapping is its own inverse.
+// Of is the size of a stored size after o; swapping is its own inverse.
 func (o Orientation) Of(s Size) Size {
 	if o.Turns%2 == 1 {
 		return s.swapped()

@@ -7,14 +7,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// maxSide is the longest side that comes out: what WebP can hold. maxScaled bounds a side before the result is cut out
-// of it.
+// maxSide is the longest side of a result, the limit of WebP. maxScaled bounds a side before the result is cut out of
+// it.
 const (
 	maxSide   = 16_383
 	maxScaled = 1_000_000
 )
 
-// Plan is the geometry of one variant, wholly computed before any pixel is read. "Upright" is the source after EXIF
+// Plan is the geometry of one variant, computed completely before any pixel is read. "Upright" is the source after EXIF
 // orientation and the URL's rotation; the crop happens there. "Final" is that after the URL's flips; everything after
 // the resize happens there.
 type Plan struct {
@@ -22,27 +22,27 @@ type Plan struct {
 	Final   Orientation // stored -> final
 	Stored  Size        // the whole source
 
-	CropSize  Size // the crop's size upright; the whole when nothing is cropped
-	Crop      Rect // where it is upright; unknown when cropSmart
+	CropSize  Size // upright; the whole size if nothing is cropped
+	Crop      Rect // the crop, upright; unknown if CropSmart is set
 	CropSmart bool
 
 	Scaled      Size // size of the crop after the resize, final
-	Result      Size // cut out of it, final
-	ResultAt    Rect // where; unknown when resultSmart
+	Result      Size // size of the area cut out of it, final
+	ResultAt    Rect // its position; unknown if ResultSmart is set
 	ResultSmart bool
 
 	Canvas  Size // after extend
-	At      Rect // where the result lies on the canvas
+	At      Rect // position of the result on the canvas
 	Padding variant.Padding
 	Out     Size
-	Asked   Size    // of the whole where it was reduced, since it would have been too long; else nothing
-	Dpr     float64 // that lengths in the URL are multiplied by
+	Asked   Size    // Out before it was reduced because it was too long; else zero
+	Dpr     float64 // the factor for lengths in the URL
 }
 
-// Enlarges reports whether the picture becomes larger than it is.
+// Enlarges reports whether the picture is enlarged.
 func (p *Plan) Enlarges() bool { return p.Scaled.W > p.CropSize.W || p.Scaled.H > p.CropSize.H }
 
-// NewPlan computes the geometry of spec for a source of that stored size. Sizes beyond limit pixels are
+// NewPlan computes the geometry of spec for a source of the given stored size. Sizes beyond limit pixels are
 // result_too_large.
 func NewPlan(spec variant.Spec, stored Size, exif Orientation, limit int64) (Plan, error) {
 	p := Plan{Stored: stored, Upright: exif.rotated(spec.Rotate)}
@@ -73,16 +73,16 @@ func NewPlan(spec variant.Spec, stored Size, exif Orientation, limit int64) (Pla
 	return p, nil
 }
 
-// shorten reduces a picture that fits its box, but is too long for what can come out: its longer side by itself, or its
-// area where that side follows from the one that the URL names. What the URL enlarges, or bounds from below, stays an
-// error.
+// shorten reduces a picture that fits its box but is too large for the output: because its longer side is too long, or
+// because its area is too large and that side follows from the one in the URL. If the URL enlarges the picture, or sets
+// a minimum size, this stays an error.
 func (p *Plan) shorten(spec variant.Spec, w, h, dpr float64, limit int64) {
 	if resizeMode(spec, p.CropSize) != variant.Fit || p.Enlarges() || spec.MinWidth > 0 || spec.MinHeight > 0 {
 		return
 	}
 	follows := spec.Width > 0 && spec.Height == 0 && p.Out.H > p.Out.W || spec.Height > 0 && spec.Width == 0 && p.Out.W > p.Out.H
 	short, asked := *p, p.Out
-	for range 4 { // Rounding may need a second look.
+	for range 4 { // Rounding may need another round.
 		k := 1.0
 		for _, side := range [][2]int{{short.Out.W, short.Scaled.W}, {short.Out.H, short.Scaled.H}} {
 			if side[0] > maxSide {
@@ -108,7 +108,7 @@ func (p *Plan) shorten(spec variant.Spec, w, h, dpr float64, limit int64) {
 	}
 }
 
-// layOut computes what happens after the resize: crop to the result, extension, padding.
+// layOut computes the steps after the resize: crop to the result, extension, padding.
 func (p *Plan) layOut(spec variant.Spec, dpr float64) {
 	target := Size{ScaleSide(spec.Width, dpr*orOne(spec.ZoomX)), ScaleSide(spec.Height, dpr*orOne(spec.ZoomY))}
 	cut := target
@@ -132,7 +132,7 @@ func (p *Plan) layOut(spec variant.Spec, dpr float64) {
 	p.Out = Size{p.Canvas.W + p.Padding.Left + p.Padding.Right, p.Canvas.H + p.Padding.Top + p.Padding.Bottom}
 }
 
-// ratioOf is the smallest canvas of the box's ratio that holds the result.
+// ratioOf is the smallest canvas with the box's aspect ratio that holds the result.
 func ratioOf(box, result Size) Size {
 	if box.W == 0 || box.H == 0 {
 		return result
@@ -141,9 +141,9 @@ func ratioOf(box, result Size) Size {
 	return Size{max(result.W, ScaleSide(result.H, ratio)), max(result.H, ScaleSide(result.W, 1/ratio))}
 }
 
-// bounded makes all of the result smaller, its padding too, until its longer side is as short as the URL demands.
+// bounded scales the result with its padding down until its longer side is within the URL's limit.
 func (p *Plan) bounded(spec variant.Spec, w, h, dpr float64) (newW, newH, newDPR float64) {
-	for range 4 { // Rounding may need a second look.
+	for range 4 { // Rounding may need another round.
 		k := float64(spec.Limits.Side) / float64(max(p.Out.W, p.Out.H))
 		if k == 0 || k >= 1 {
 			break
@@ -155,18 +155,18 @@ func (p *Plan) bounded(spec variant.Spec, w, h, dpr float64) (newW, newH, newDPR
 	return w, h, dpr
 }
 
-// StoredScaled is the size after the resize as stored, before the picture is turned.
+// StoredScaled is the size after the resize in stored orientation, before the picture is turned.
 func (p *Plan) StoredScaled() Size { return p.Final.Of(p.Scaled) }
 
-// Shrink is by how much the picture may be shrunk at least in both directions while it is decoded.
+// Shrink is the factor by which the picture can be shrunk in both directions during decoding.
 func (p *Plan) Shrink() float64 {
 	c := p.Final.Of(p.CropSize)
 	s := p.StoredScaled()
 	return math.Min(float64(c.W)/float64(s.W), float64(c.H)/float64(s.H))
 }
 
-// scaleOf finds the scale in both directions and the device pixel ratio that is left when nothing may be enlarged. The
-// rules are imgproxy's: a source smaller than its box keeps its size, and the ratio never enlarges either.
+// scaleOf returns the scale in both directions, and the device pixel ratio that remains if nothing may be enlarged. The
+// rules are imgproxy's: a source smaller than its box keeps its size, and the ratio does not enlarge it either.
 func scaleOf(spec variant.Spec, src Size) (w, h, dpr float64) {
 	ws, hs := shrinkTo(spec, src)
 	ws /= orOne(spec.ZoomX)
@@ -193,7 +193,7 @@ func scaleOf(spec variant.Spec, src Size) (w, h, dpr float64) {
 	return 1 / ws, 1 / hs, dpr
 }
 
-// shrinkTo is how many times smaller the box is than src, by the resizing type.
+// shrinkTo is how many times smaller the box is than src, for the resizing type.
 func shrinkTo(spec variant.Spec, src Size) (ws, hs float64) {
 	ws, hs = 1, 1
 	if spec.Width > 0 {
@@ -219,7 +219,7 @@ func shrinkTo(spec variant.Spec, src Size) (ws, hs float64) {
 	return ws, hs
 }
 
-// resizeMode is the URL's resizing type, with auto decided.
+// resizeMode is the URL's resizing type; auto is resolved.
 func resizeMode(spec variant.Spec, src Size) variant.ResizeMode {
 	if spec.Resize == variant.ResizeAuto {
 		return autoMode(spec, src)
@@ -227,7 +227,7 @@ func resizeMode(spec variant.Spec, src Size) variant.ResizeMode {
 	return spec.Resize
 }
 
-// autoMode is fill when the box and the source are both landscape (or square) or both portrait, else fit.
+// autoMode is fill if the box and the source are both landscape (or square) or both portrait, else fit.
 func autoMode(spec variant.Spec, src Size) variant.ResizeMode {
 	w, h := spec.Width, spec.Height
 	if w == 0 {
@@ -242,7 +242,7 @@ func autoMode(spec variant.Spec, src Size) variant.ResizeMode {
 	return variant.Fit
 }
 
-// fillDown is the largest size of the target's shape inside the scaled picture.
+// fillDown is the largest size with the target's aspect ratio inside the scaled picture.
 func fillDown(target, scaled Size) Size {
 	if target.W == 0 || target.H == 0 {
 		return target
@@ -257,15 +257,15 @@ func fillDown(target, scaled Size) Size {
 	return target
 }
 
-// place finds where an inner area lies in an outer one by gravity. The area never leaves the outer one.
+// place returns the position of an inner area in an outer one by gravity. The area never leaves the outer one.
 func place(outer, inner Size, g variant.Gravity, scale float64) Rect {
 	at := Position(outer, inner, g, scale)
 	at.X, at.Y = min(max(at.X, 0), outer.W-inner.W), min(max(at.Y, 0), outer.H-inner.H)
 	return at
 }
 
-// Position is place for an area that may leave the outer one; offsets of 1 and more are pixels times scale, below that
-// a share of the outer side.
+// Position is place for an area that may leave the outer one. Offsets of 1 and more are pixels times scale; below that
+// they are a share of the outer side.
 func Position(outer, inner Size, g variant.Gravity, scale float64) Rect {
 	free := Size{outer.W - inner.W, outer.H - inner.H}
 	var x, y int
@@ -291,7 +291,7 @@ func Position(outer, inner Size, g variant.Gravity, scale float64) Rect {
 	return Rect{x, y, inner.W, inner.H}
 }
 
-// Offset is an offset of a URL in pixels: from 1 on in pixels times scale, below that a share of the side.
+// Offset converts an offset of a URL to pixels: 1 and more are pixels times scale, below that a share of the side.
 func Offset(v float64, side int, scale float64) int {
 	if math.Abs(v) >= 1 {
 		return int(math.RoundToEven(v * scale))
@@ -328,7 +328,7 @@ func orLess(v, most int) int {
 	return min(v, most)
 }
 
-// EvenTrim widens the area where both sides must lose the same; a picture of one colour is left whole.
+// EvenTrim widens the area if opposite sides must lose the same; a picture of one colour is not trimmed.
 func EvenTrim(found Rect, s Size, t variant.Trim) Rect {
 	if found.W == 0 || found.H == 0 {
 		return Rect{0, 0, s.W, s.H}
@@ -344,8 +344,7 @@ func EvenTrim(found Rect, s Size, t variant.Trim) Rect {
 	return found
 }
 
-// Inside is the part of an area that lies in a picture of that size; without a side that is more than 0 where there is
-// none.
+// Inside is the part of an area inside a picture of size s. If there is none, one of its sides is not positive.
 func (r Rect) Inside(s Size) Rect {
 	x, y := max(r.X, 0), max(r.Y, 0)
 	return Rect{x, y, min(r.X+r.W, s.W) - x, min(r.Y+r.H, s.H) - y}

@@ -14,7 +14,7 @@ import (
 
 const noLimit = int64(1) << 40
 
-// vectorModes are the modes of the vectors that a URL can ask for.
+// vectorModes maps the names in the test vectors to resize modes.
 var vectorModes = map[string]variant.ResizeMode{"fit": variant.Fit, "fill": variant.Fill, "fill-down": variant.FillDown, "force": variant.Force}
 
 func TestGeometryVectors(t *testing.T) {
@@ -104,7 +104,7 @@ func TestPlanSizes(t *testing.T) {
 	}
 }
 
-// TestFitReducesWhatIsTooLong wants of a strip what can come out, and says what was asked for.
+// TestFitReducesWhatIsTooLong checks that a long strip is reduced to the largest possible size, and that Asked is set.
 func TestFitReducesWhatIsTooLong(t *testing.T) {
 	tests := []struct {
 		name        string
@@ -161,8 +161,8 @@ func TestPlanTooLarge(t *testing.T) {
 	}
 }
 
-// TestOrientation checks the algebra against a picture of six numbered pixels: what EXIF, rotation and flips make of
-// it, and that an area found in the turned picture is the same pixels in the stored one.
+// TestOrientation checks the algebra on a picture of six numbered pixels: the result of EXIF, rotation and flips, and
+// that an area in the turned picture maps to the same pixels in the stored one.
 func TestOrientation(t *testing.T) {
 	for exif := 1; exif <= 8; exif++ {
 		for _, degrees := range []int{0, 90, 180, 270} {
@@ -197,7 +197,7 @@ func TestOrientation(t *testing.T) {
 	}
 }
 
-// grid is a picture of numbers with EXIF's eight cases written down from their definition.
+// grid is a picture of numbers. It implements EXIF's eight cases by their definition.
 type grid [][]int
 
 func (g grid) turn(quarters int) grid {
@@ -237,8 +237,8 @@ func (g grid) equal(h grid) bool {
 	return true
 }
 
-// upright shows a stored grid as EXIF says: row 0 and column 0 of the stored picture are, in order of the values: top
-// left, top right, bottom right, bottom left, left top, right top, right bottom, left bottom.
+// upright shows a stored grid by its EXIF value. Row 0 and column 0 of the stored picture are, in order of the values:
+// top left, top right, bottom right, bottom left, left top, right top, right bottom, left bottom.
 func (g grid) upright(exif int) grid {
 	h, w := len(g), len(g[0])
 	at := map[int]func(x, y int) (int, int){

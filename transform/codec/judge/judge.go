@@ -1,4 +1,4 @@
-// Package judge scores encodes against the pixels that they were made of.
+// Package judge scores encodes against the pixels from which they were made.
 package judge
 
 import (
@@ -11,22 +11,22 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// tileSide is the side of the parts that a page of print is judged by: some lines of it.
+// tileSide is the side of the tiles by which a page of print is judged: some lines of text.
 const tileSide = 256
 
-// Judge compares encodes of one picture with its pixels. It keeps a copy of these, and belongs to one goroutine at a
-// time.
+// Judge compares encodes of one picture with its pixels. It keeps a copy of the pixels, and belongs to one goroutine at
+// a time.
 type Judge struct {
 	ref   score.Pixels
 	whole *score.Scorer
 	tiles []tile
-	part  *score.Scorer // of a tile; nil where there are none
+	part  *score.Scorer // for one tile; nil if there are no tiles
 }
 
 type tile struct{ x, y int }
 
-// New makes a Judge, which the caller must close. print has it look at tiles that hold print, too. It is nil for
-// pictures that are too small to have a score.
+// New makes a Judge, which the caller must close. If print is set, it also scores tiles that contain print. It returns
+// nil for pictures that are too small for a score.
 func New(im *vips.Image, print bool) (*Judge, error) {
 	ref, err := scorable(im)
 	if err != nil {
@@ -56,7 +56,7 @@ func New(im *vips.Image, print bool) (*Judge, error) {
 	return j, nil
 }
 
-// Close gives the memory back.
+// Close frees the memory.
 func (j *Judge) Close() {
 	j.whole.Close()
 	if j.part != nil {
@@ -64,8 +64,8 @@ func (j *Judge) Close() {
 	}
 }
 
-// Score are the SSIMULACRA2 of an encode as a client decodes it: of the whole, and of its worst tile, which is the whole where
-// there are none.
+// Score returns the SSIMULACRA2 of an encode as a client decodes it: of the whole, and of its worst tile. Without tiles
+// both are the same.
 func (j *Judge) Score(body []byte) (all, worst float64, err error) {
 	lim := transform.Limits{Pixels: math.MaxInt64, ResultPixels: math.MaxInt64, AVIFPixels: math.MaxInt64, Frames: 1}
 	pic, err := render.Alone(body, variant.Spec{Format: variant.PNG}, lim)
@@ -76,7 +76,7 @@ func (j *Judge) Score(body []byte) (all, worst float64, err error) {
 	return j.Compare(pic.Im)
 }
 
-// Compare is Score of pixels.
+// Compare is Score for pixels.
 func (j *Judge) Compare(im *vips.Image) (all, worst float64, err error) {
 	got, err := scorable(im)
 	if err != nil {
@@ -96,13 +96,13 @@ func (j *Judge) Compare(im *vips.Image) (all, worst float64, err error) {
 	return all, worst, nil
 }
 
-// part is a tile of a picture, which shares its bytes.
+// part is a tile of a picture. It shares the picture's bytes.
 func part(p score.Pixels, t tile) score.Pixels {
 	pitch := p.Width * p.Bands
 	return score.Pixels{Data: p.Data[t.y*pitch+t.x*p.Bands:], Width: tileSide, Height: tileSide, Bands: p.Bands, Pitch: pitch}
 }
 
-// busy reports whether a tile holds print or the like: steep steps in at least a fortieth of its pixels.
+// busy reports whether a tile contains print or the like: steep steps in more than a fortieth of its pixels.
 func busy(p score.Pixels, x, y int) bool {
 	steps := 0
 	for r := y; r < y+tileSide; r++ {
@@ -116,7 +116,7 @@ func busy(p score.Pixels, x, y int) bool {
 	return steps > tileSide*tileSide/40
 }
 
-// scorable copies the samples of a picture of 8 bits, grey or colour, as the score takes them.
+// scorable copies the samples of an 8-bit picture, grey or colour, as input for the score.
 func scorable(im *vips.Image) (score.Pixels, error) {
 	samples, err := im.Samples()
 	if err != nil {

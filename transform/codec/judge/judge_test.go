@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TestJudgeTakesEveryKindOfPixels scores grey, colour and both with alpha against themselves.
+// TestJudgeTakesEveryKindOfPixels scores grey and colour, each with and without alpha, against themselves.
 func TestJudgeTakesEveryKindOfPixels(t *testing.T) {
 	if err := vips.Boot(); err != nil {
 		t.Fatal(err)

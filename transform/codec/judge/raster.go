@@ -14,8 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Levels is the picture in so many levels with what it has become; suits tells whether LevelsModel may be asked about
-// it.
+// Levels reduces the picture to n levels and measures the result; suits reports whether LevelsModel applies to it.
 func (r *Raster) Levels(n int) (few *Raster, t look.Traits, suits bool, err error) {
 	count, err := look.Histogram(r.Im)
 	if err != nil {
@@ -28,7 +27,7 @@ func (r *Raster) Levels(n int) (few *Raster, t look.Traits, suits bool, err erro
 	return &Raster{Im: im}, t, suits, nil
 }
 
-// Traits measures the picture, which is at least 32 pixels wide and high.
+// Traits measures the picture, which must be at least 32 pixels wide and high.
 func (r *Raster) Traits() (look.Traits, error) {
 	t, err := look.Measure(r.Im)
 	if err != nil {
@@ -37,14 +36,14 @@ func (r *Raster) Traits() (look.Traits, error) {
 	return t, nil
 }
 
-// Raster is the picture of a variant as an encoder gets it: upright, 8-bit sRGB or grey, without alpha. Programs that
-// measure the codec encode it as often as they like. It is not safe for concurrent use, and Free gives its memory back.
+// Raster is the picture of a variant as input for encoders: upright, 8-bit sRGB or grey, without alpha. Programs that
+// measure the codec can encode it repeatedly. It is not safe for concurrent use, and Free frees its memory.
 type Raster struct{ Im *vips.Image }
 
-// Encoding is what an encoder is told. PNG is always lossless.
+// Encoding holds the settings of an encoder. PNG is always lossless.
 type Encoding = vips.Saving
 
-// NewRaster renders the pixels that spec makes of original. What is transparent lies on white.
+// NewRaster renders the pixels of spec from original. Transparent pixels are laid on white.
 func NewRaster(original []byte, spec variant.Spec, lim transform.Limits) (*Raster, error) {
 	pic, err := render.Alone(original, spec, lim)
 	if err != nil {
@@ -65,7 +64,7 @@ func NewRaster(original []byte, spec variant.Spec, lim transform.Limits) (*Raste
 	return &Raster{Im: pic.Im}, nil
 }
 
-// Free gives the picture's memory back.
+// Free frees the picture's memory.
 func (r *Raster) Free() { r.Im.Free() }
 
 // Size is the picture's width and height in pixels.
@@ -85,7 +84,7 @@ func (r *Raster) Crop(x, y, width, height int) (*Raster, error) {
 	return &Raster{Im: im}, nil
 }
 
-// Encode makes the bytes that a variant of these pixels would be; they belong to the caller.
+// Encode returns the bytes of a variant of these pixels; they belong to the caller.
 func (r *Raster) Encode(e Encoding) ([]byte, error) {
 	e.AlphaQ, e.Lossless = 100, e.Lossless || e.Format == variant.PNG
 	body, err := r.Im.Save(e)
@@ -98,7 +97,7 @@ func (r *Raster) Encode(e Encoding) ([]byte, error) {
 	return body, nil
 }
 
-// Pixels copies the samples out: row by row, interleaved, one band (grey) or three (sRGB).
+// Pixels copies the samples: row by row, interleaved, one band (grey) or three (sRGB).
 func (r *Raster) Pixels() (samples []byte, bands int, err error) {
 	if samples, err = r.Im.Samples(); err != nil {
 		return nil, 0, fmt.Errorf("codec.Pixels: %w", err)
@@ -106,7 +105,8 @@ func (r *Raster) Pixels() (samples []byte, bands int, err error) {
 	return samples, r.Im.Facts().Bands, nil
 }
 
-// Judge makes a judge of encodes, which the caller must close; print has it look at the parts that hold print, too.
+// Judge makes a judge of encodes, which the caller must close. If print is set, it also scores tiles that contain
+// print.
 func (r *Raster) Judge(print bool) (*Judge, error) {
 	j, err := New(r.Im, print)
 	if err == nil && j == nil {

@@ -1,10 +1,9 @@
 package look
 
-// Kind is what a picture shows, as far as it decides quality.
+// Kind is the kind of content of a picture, as far as it decides quality.
 type Kind string
 
-// The kinds. Mixed is a picture with signs of print that is not a document: it gets the quality of whichever needs
-// more.
+// The kinds. Mixed is a picture with signs of print that is not a document: it gets the higher quality of the two.
 const (
 	Photo   Kind = "photo"
 	Text    Kind = "text"
@@ -12,14 +11,14 @@ const (
 	Mixed   Kind = "mixed"
 )
 
-// The probabilities of print from which a picture counts as text, and as mixed. A document taken for a photo may become
-// illegible; a photo taken for text costs some bytes more.
+// The probabilities of print from which a picture counts as text, and as mixed. A document that is taken for a photo
+// may become illegible; a photo that is taken for text only costs some bytes.
 const (
 	textFrom  = 0.5
 	mixedFrom = 0.2
 )
 
-// Kind is the kind that the traits speak for.
+// Kind returns the kind for the traits.
 func (m *Model) Kind(t Traits) Kind {
 	p := m.Shares(t)
 	switch {
@@ -33,5 +32,5 @@ func (m *Model) Kind(t Traits) Kind {
 	return Photo
 }
 
-// Legible reports whether the kind keeps its pixels and the floor of texts.
+// Legible reports whether pictures of this kind keep their pixels and have the minimum quality of texts.
 func (k Kind) Legible() bool { return k == Text || k == Mixed }

@@ -9,42 +9,43 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// levelsFile holds the fitted coefficients of LevelsModel: "cd bench && go run ./quality levels -write" makes them, and
-// a change of them raises variant.Recipe.
+// levelsFile holds the fitted coefficients of LevelsModel. "cd bench && go run ./quality levels -write" writes them,
+// and a change of them needs a new variant.Recipe.
 //
 //go:embed levels.json
 var levelsFile []byte
 
-// LevelCounts are the numbers of levels that are tried for a picture of print, the fewest bytes first. With more than
-// eight a lossy encode of the same picture is smaller; three are too few to foresee what will be lost.
+// LevelCounts returns the numbers of grey levels to try for a picture of print, fewest bytes first. With more than
+// eight, a lossy encode of the same picture is smaller. With three, the loss cannot be predicted.
 func LevelCounts() []int { return []int{4, 5, 6, 8} }
 
-// LevelsModel predicts the score of a picture of print in few levels from what it has become; linear in LevelsFeatures.
+// LevelsModel predicts the score of a picture of print after it is reduced to few levels. It is linear in
+// LevelsFeatures.
 type LevelsModel struct {
-	Note    string    `json:"note"` // what it was fitted on
+	Note    string    `json:"note"` // the data it was fitted on
 	Base    float64   `json:"base"`
 	Weights []float64 `json:"weights"`
 }
 
-// LevelsFlat is the share of pixels like their neighbour from which few levels are tried; levelsLeast the least target:
-// below it, what is misjudged loses its faint grounds, for few bytes.
+// LevelsFlat is the share of pixels equal to their neighbour from which few levels are tried. levelsLeast is the lowest
+// target: below it, misjudged pictures lose their faint backgrounds for a saving of few bytes.
 const (
 	LevelsFlat  = 0.6
 	LevelsLeast = 70
 )
 
-// What the model was fitted on: pictures whose colours stay, in pooled error of a chroma plane, and which have no
-// shades, see gc_shades. Pages of print come to 0.04 as a rule, and photos pasted into such pages to 0.05 to 1, however
-// small.
+// The bounds of the data on which the model was fitted: pictures whose colours stay, as pooled error of a chroma plane,
+// and which have no shades, see gc_shades. Pages of print usually have 0.04. Photos pasted into such pages have 0.05 to
+// 1, however small they are.
 const (
 	levelsColour = 2.0
 	levelsShades = 0.05
 )
 
-// levelsFeatureCount is the number of values that the model reads.
+// levelsFeatureCount is the number of features of the model.
 const levelsFeatureCount = 13
 
-// LevelsFeatures are what Raster.Levels tells of a picture in few levels, on scales that a linear model can use.
+// LevelsFeatures returns the traits of a picture in few levels, on scales that suit a linear model.
 func LevelsFeatures(t Traits) [levelsFeatureCount]float64 {
 	l := func(v, atLeast float64) float64 { return math.Log(v + atLeast) }
 	return [levelsFeatureCount]float64{
@@ -53,7 +54,7 @@ func LevelsFeatures(t Traits) [levelsFeatureCount]float64 {
 	}
 }
 
-// Models are those that the product comes with.
+// Models returns the built-in models.
 func Models() (*Model, *LevelsModel, error) {
 	m, err := readModel(modelFile)
 	if err != nil {
@@ -63,7 +64,7 @@ func Models() (*Model, *LevelsModel, error) {
 	return m, l, err
 }
 
-// readLevels reads coefficients and refuses those that do not fit the features.
+// readLevels reads coefficients and refuses a wrong number of them.
 func readLevels(file []byte) (*LevelsModel, error) {
 	var m LevelsModel
 	if err := json.Unmarshal(file, &m); err != nil {
@@ -75,7 +76,7 @@ func readLevels(file []byte) (*LevelsModel, error) {
 	return &m, nil
 }
 
-// Score is the SSIMULACRA2 that a picture is expected to have kept, of its worst part.
+// Score is the predicted SSIMULACRA2 of the picture's worst part.
 func (m *LevelsModel) Score(t Traits) float64 {
 	s := m.Base
 	for i, v := range LevelsFeatures(t) {
@@ -84,7 +85,7 @@ func (m *LevelsModel) Score(t Traits) float64 {
 	return s
 }
 
-// Histogram counts the samples of an 8-bit picture in memory, all bands together.
+// Histogram counts the samples of an 8-bit picture in memory, over all bands.
 func Histogram(im *vips.Image) (count [256]float64, err error) {
 	samples, err := im.View()
 	for _, v := range samples {
@@ -93,7 +94,7 @@ func Histogram(im *vips.Image) (count [256]float64, err error) {
 	return count, err
 }
 
-// ColourBits are those of a pixel that tell the picture's colours apart: 1, 2, 4 or 8.
+// ColourBits is the number of bits per pixel that suffice for the picture's colours: 1, 2, 4 or 8.
 func ColourBits(im *vips.Image) (int, error) {
 	samples, err := im.View()
 	if err != nil {
@@ -119,7 +120,7 @@ func ColourBits(im *vips.Image) (int, error) {
 	return 8, nil
 }
 
-// Reduce is a picture in so many levels, what it has become, and whether the model may be asked about it.
+// Reduce maps a picture to few levels by table, and measures the result. suits reports whether the model applies to it.
 func Reduce(im *vips.Image, table [256]byte) (few *vips.Image, t Traits, suits bool, err error) {
 	few = im.Clone()
 	share := 0.0

@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// View is what the probe saw of a picture.
+// View is the result of probing a picture.
 type View struct {
 	Traits Traits
 	Kind   Kind
@@ -12,8 +12,8 @@ type View struct {
 	Took   time.Duration
 }
 
-// ProbeTile is the side of the tiles that the probe samples; fewestTiles is the number of tiles of the smallest picture
-// that is looked at.
+// ProbeTile is the side of the tiles that the probe samples. FewestTiles is the number of tiles of the smallest picture
+// that is probed.
 const (
 	ProbeTile   = 32
 	FewestTiles = 4

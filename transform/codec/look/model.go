@@ -8,37 +8,37 @@ import (
 	"sort"
 )
 
-// modelFile holds the fitted coefficients. They are data: "cd bench && go run ./quality fit -write" makes them, and a
-// change of them raises variant.Recipe.
+// modelFile holds the fitted coefficients. "cd bench && go run ./quality fit -write" writes them, and a change of them
+// needs a new variant.Recipe.
 //
 //go:embed model.json
 var modelFile []byte
 
-// Model predicts, from what a picture is like, what it shows and the q that brings an encoder to a target score. It is
+// Model predicts the kind of a picture from its traits, and the q with which an encoder reaches a target score. It is
 // linear in the features, which are taken as distances from Mean in units of Spread.
 type Model struct {
-	Note   string          `json:"note"` // what it was fitted on
+	Note   string          `json:"note"` // the data it was fitted on
 	Mean   []float64       `json:"mean"`
 	Spread []float64       `json:"spread"`
 	Kinds  []KindModel     `json:"kinds"`
 	Sets   map[string]*Set `json:"sets"` // by encoder libraries, see SetFor
 }
 
-// KindModel is the score of one kind of picture; the largest of exp(score), divided by their sum, is a probability.
+// KindModel is the score of one kind of picture. exp(score), divided by the sum over all kinds, is its probability.
 type KindModel struct {
 	Kind    string    `json:"kind"` // photo, text or graphic
 	Base    float64   `json:"base"`
 	Weights []float64 `json:"weights"`
 }
 
-// Set holds the predictors of one set of encoder libraries.
+// Set holds the predictors for one set of encoder libraries.
 type Set struct {
 	Predictors []Predictor `json:"predictors"`
 }
 
-// Predictor is the q of one coder for one kind of picture and one target of SSIMULACRA2, kept between Low and High.
+// Predictor predicts the q of one coder for one group of pictures and one target of SSIMULACRA2, between Low and High.
 type Predictor struct {
-	Coder   string    `json:"coder"` // avif9, avif8, webp4, jpeg; with a c at its end for full colours
+	Coder   string    `json:"coder"` // avif9, avif8, webp4, jpeg; with a final c for full chroma
 	Kind    string    `json:"kind"`  // photo or drawn
 	Target  float64   `json:"target"`
 	Base    float64   `json:"base"`
@@ -47,13 +47,13 @@ type Predictor struct {
 	Weights []float64 `json:"weights"`
 }
 
-// The groups of pictures that have predictors of their own.
+// The groups of pictures that have separate predictors.
 const (
 	GroupPhoto = "photo"
 	GroupDrawn = "drawn"
 )
 
-// readModel reads coefficients and refuses those that do not fit the features.
+// readModel reads coefficients and refuses those that do not match the features.
 func readModel(file []byte) (*Model, error) {
 	var m Model
 	if err := json.Unmarshal(file, &m); err != nil {
@@ -92,8 +92,8 @@ const (
 	OlderSet  = "3.6"  // Debian 12, tuned by ssim
 )
 
-// scaled are the features as the model's lines read them. What lies far outside of everything that the model was fitted
-// on is taken for the edge of it.
+// scaled returns the features in the model's units. Values far outside the data that the model was fitted on are
+// clamped.
 func (m *Model) scaled(t Traits) [featureCount]float64 {
 	x := t.Features()
 	for i := range x {
@@ -109,7 +109,7 @@ func line(base float64, weights []float64, x [featureCount]float64) float64 {
 	return base
 }
 
-// scores are those of the kinds.
+// scores returns the score of each kind.
 func (m *Model) scores(t Traits) map[string]float64 {
 	x := m.scaled(t)
 	out := map[string]float64{}
@@ -119,13 +119,13 @@ func (m *Model) scores(t Traits) map[string]float64 {
 	return out
 }
 
-// PhotoRatherThanGraphic is the probability of a photo among those of photo and graphic.
+// PhotoRatherThanGraphic is the probability of a photo, given that the picture is a photo or a graphic.
 func (m *Model) PhotoRatherThanGraphic(t Traits) float64 {
 	s := m.scores(t)
 	return 1 / (1 + math.Exp(s[string(Graphic)]-s[string(Photo)]))
 }
 
-// Shares are the probabilities of the kinds, which sum to 1.
+// Shares returns the probabilities of the kinds, which sum to 1.
 func (m *Model) Shares(t Traits) map[string]float64 {
 	out, sum := m.scores(t), 0.0
 	for k, score := range out {
@@ -138,7 +138,7 @@ func (m *Model) Shares(t Traits) map[string]float64 {
 	return out
 }
 
-// Q predicts the q for a target between those that were fitted; ok is false where the coder has no predictor.
+// Q interpolates the q for a target between fitted ones; ok is false if the coder has no predictor.
 func (s *Set) Q(m *Model, coder, group string, target float64, t Traits) (q int, ok bool) {
 	var below, above *Predictor
 	for i := range s.Predictors {

@@ -1,5 +1,5 @@
-// Package look tells what a picture is like, by a sample of its pixels: photo, print or drawing, and what the models of
-// the automatic quality read.
+// Package look measures a sample of a picture's pixels. It tells photos, print and drawings apart, and computes the
+// features of the models of the automatic quality.
 package look
 
 // #cgo CFLAGS: -O3
@@ -16,33 +16,33 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
 
-// The trial: about as many pixels as a picture of 480 x 300 has, at a quality low enough for every encoder's weak spots
-// to show. Of 60, 30 and 15, the lower two predicted the q of all encoders better.
+// The trial encode. It uses about as many pixels as a picture of 480 x 300 has, at a quality low enough to show every
+// encoder's weak spots. Of 60, 30 and 15, the lower two predicted the q of all encoders better.
 const (
 	probePixels  = 150_000
 	probeQuality = 20
 )
 
-// Traits is what a picture is like, as far as it decides the quality that it needs. The values are shares, means and
-// errors of a sample of its pixels before and after a trial encode; probe.h says what each is.
+// Traits are the properties of a picture that decide the quality it needs. The values are shares, means and errors of a
+// sample of its pixels before and after a trial encode; probe.h defines each.
 type Traits struct {
 	Flat, Busy, Busy4, Dark, Mean, Chroma, Equal, Steep, Strokes, Print, Plain, Colourful float64
 	Rate, Luma, Luma4, Loss, Loss4, Half, Half4, Blue, Red, Blue4, Red4, Soft, Ring       float64
 }
 
-// sample is about so many of a picture's pixels: tiles of it, side by side, of three bands.
+// sample holds tiles of a picture, side by side, in three bands.
 type sample struct {
 	rgb   []byte
 	tiles int
 }
 
-// size is how its tiles lie.
+// size is the size of the tiles laid side by side.
 func (s sample) size() geometry.Size {
 	return geometry.Size{W: C.GC_ACROSS * C.GC_TILE, H: (s.tiles + C.GC_ACROSS - 1) / C.GC_ACROSS * C.GC_TILE}
 }
 
-// gather takes a sample of a picture in memory, which is at least a tile wide and high; of pictures of one size the same
-// pixels.
+// gather takes a sample of a picture in memory that is at least one tile wide and high. Pictures of equal size give the
+// same positions.
 func gather(im *vips.Image) (sample, error) {
 	samples, err := im.View()
 	if err != nil {
@@ -59,10 +59,10 @@ func gather(im *vips.Image) (sample, error) {
 	return s, nil
 }
 
-// at is where C finds samples.
+// at returns a C pointer to samples.
 func at(samples []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.Pointer(&samples[0])) }
 
-// Measure tells what a picture in memory is like, at least one tile wide and high, by a trial encode.
+// Measure returns the traits of a picture in memory, at least one tile wide and high, with a trial encode.
 func Measure(im *vips.Image) (Traits, error) {
 	s, err := gather(im)
 	if err != nil {
@@ -80,7 +80,7 @@ func Measure(im *vips.Image) (Traits, error) {
 	return s.compare(became, bytes), nil
 }
 
-// against is measure, where the trial is what the picture has become in other, of the same size.
+// against is Measure with other, a picture of the same size, in place of the trial encode.
 func against(im, other *vips.Image) (Traits, error) {
 	s, err := gather(im)
 	if err != nil {
@@ -109,11 +109,11 @@ func traitsOf(t C.GcTraits) Traits {
 	}
 }
 
-// featureCount is the number of values that the models read.
+// featureCount is the number of features of the models.
 const featureCount = 29
 
-// Features are the traits on scales on which a linear model can use them: errors and rates as logarithms, the small
-// additions keep them finite. A change of their number, order or scale needs a new fit.
+// Features returns the traits on scales that suit a linear model: errors and rates as logarithms, with small additions
+// that keep them finite. A change of their number, order or scale needs a new fit.
 func (t Traits) Features() [featureCount]float64 {
 	l := func(v, atLeast float64) float64 { return math.Log(v + atLeast) }
 	return [featureCount]float64{
@@ -124,7 +124,7 @@ func (t Traits) Features() [featureCount]float64 {
 	}
 }
 
-// shadesLost is the largest share of pixels of a tile that are no edges and have changed in few.
+// shadesLost is the largest share, over all tiles, of pixels that are no edges and differ in few.
 func shadesLost(im, few *vips.Image) (float64, error) {
 	a, err := im.View()
 	if err != nil {

@@ -1,4 +1,4 @@
-// What a picture is like, as far as it decides the quality that it needs: counted on a sample of its pixels, before and after a
+// Traits of a picture that decide the quality it needs. They are counted on a sample of its pixels, before and after a
 // cheap trial encode. Plain C on plain arrays, so that the compiler can use vector instructions.
 #ifndef GOLDCREST_PROBE_H
 #define GOLDCREST_PROBE_H
@@ -8,38 +8,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A file names no function of its own, so unused ones are no fault of the file that includes it.
+// Unused functions are no error in a file that includes this one.
 #define GC_FN static __attribute__((unused))
 
 #define GC_TILE 32
 #define GC_ACROSS 16 // tiles in a row of the sample
 
 typedef struct {
-	// Of the sample as it is.
+	// Of the original sample.
 	float flat;      // share of 8 x 8 blocks without any step
 	float busy;      // mean of log2(1 + variance) of luma blocks
 	float busy4;     // the same, pooled towards the busiest
 	float dark;      // share of blocks darker than 48
 	float mean;      // of luma
 	float chroma;    // mean of log2(1 + variance) of chroma blocks
-	float equal;     // share of pixels that are as their left neighbour
+	float equal;     // share of pixels equal to their left neighbour
 	float steep;     // share of pixels with a steep step to the left
-	float strokes;   // share of steep steps that turn back within a few pixels
+	float strokes;   // share of steep steps that are reversed within a few pixels
 	float print;     // share of tiles that look like print
 	float plain;     // share of tiles of one level
 	float colourful; // mean distance of colours from grey
-	// Of the trial.
+	// Of the trial encode.
 	float rate;          // bytes a pixel
 	float luma, luma4;   // mean and pooled error
 	float loss, loss4;   // mean and pooled structural dissimilarity
 	float half, half4;   // the same at half size
 	float blue, red;     // mean error of the chroma planes
 	float blue4, red4;   // pooled
-	float soft, ring;    // share of contrast that went, and that came
+	float soft, ring;    // share of contrast lost, and gained
 } GcTraits;
 
-// gc_sample copies every step-th tile into out, side by side, as three bands. Rows of tiles are shifted against one another, so that
-// no column is left out. It returns the number of tiles.
+// gc_sample copies every step-th tile into out, side by side, as three bands. Rows of tiles are shifted against each
+// other, so that every column is sampled. It returns the number of tiles.
 GC_FN int gc_sample(const uint8_t *p, int width, int height, int bands, int step, uint8_t *out, int max) {
 	int n = 0, at = 0;
 	for (int ty = 0; ty + GC_TILE <= height; ty += GC_TILE)
@@ -60,12 +60,12 @@ GC_FN int gc_sample(const uint8_t *p, int width, int height, int bands, int step
 	return n;
 }
 
-// GcTile holds the planes of one tile, as JPEG has them. Tiles are small enough for the processor's nearest cache.
+// GcTile holds the JPEG planes of one tile. A tile fits into the first-level cache.
 typedef struct {
 	float y[GC_TILE * GC_TILE], cb[GC_TILE * GC_TILE], cr[GC_TILE * GC_TILE], half[GC_TILE * GC_TILE / 4];
 } GcTile;
 
-// gc_planes takes a tile out of a sample.
+// gc_planes converts a tile of a sample to planes.
 GC_FN void gc_planes(const uint8_t *rgb, GcTile *t) {
 	for (int y = 0; y < GC_TILE; y++, rgb += GC_ACROSS * GC_TILE * 3)
 		for (int x = 0; x < GC_TILE; x++) {
@@ -86,7 +86,8 @@ typedef struct {
 	float mean, var, err, dissimilarity, other;
 } GcBlock;
 
-// gc_block compares an 8 x 8 block with what became of it. Columns are summed side by side, which the compiler makes vectors of.
+// gc_block compares an 8 x 8 block with its counterpart after the encode. It sums columns side by side, so that the
+// compiler can use vectors.
 GC_FN GcBlock gc_block(const float *a, const float *b, int stride) {
 	float sa[8] = {0}, sb[8] = {0}, saa[8] = {0}, sbb[8] = {0}, sab[8] = {0};
 	for (int y = 0; y < 8; y++, a += stride, b += stride)
@@ -106,7 +107,7 @@ GC_FN GcBlock gc_block(const float *a, const float *b, int stride) {
 	return r;
 }
 
-// Sums over tiles, of which gc_finish makes means: see GcTraits.
+// Sums over tiles. gc_finish turns them into means, see GcTraits.
 typedef struct {
 	double flat, busy, busy4, dark, mean, luma, luma4, loss, loss4, soft, ring, half, half4, blue, blue4, red, red4, chroma, colourful;
 	long equal, steep, strokes, print, plain;
@@ -114,7 +115,7 @@ typedef struct {
 
 GC_FN double gc_fourth(float v) { return (double) v * v * v * v; }
 
-// gc_luma counts what the luma of a tile tells.
+// gc_luma adds the luma measures of a tile.
 GC_FN void gc_luma(const float *a, const float *b, GcSums *s) {
 	for (int y = 0; y < GC_TILE; y += 8)
 		for (int x = 0; x < GC_TILE; x += 8) {
@@ -134,7 +135,7 @@ GC_FN void gc_luma(const float *a, const float *b, GcSums *s) {
 		}
 }
 
-// gc_half counts what is lost at half size.
+// gc_half adds the loss at half size.
 GC_FN void gc_half(const float *a, const float *b, GcSums *s) {
 	for (int y = 0; y < GC_TILE / 2; y += 8)
 		for (int x = 0; x < GC_TILE / 2; x += 8) {
@@ -155,8 +156,8 @@ GC_FN void gc_chroma(const float *a, const float *b, double *err, double *err4, 
 		}
 }
 
-// gc_print reports whether a tile looks like print: one level that most pixels are near, and thin marks at the other end of the
-// range, with little between. A plain tile has no range.
+// gc_print reports whether a tile looks like print: most pixels are near one level, with thin marks at the other end of
+// the range and little between. A plain tile has no range.
 GC_FN int gc_print(const float *p, int *plain) {
 	int histogram[64] = {0};
 	for (int y = 0; y < GC_TILE; y++)
@@ -231,7 +232,7 @@ GC_FN void gc_marks(const GcTile *t, GcSums *s) {
 		s->colourful += colour[x];
 }
 
-// gc_finish makes means of sums.
+// gc_finish turns sums into means.
 GC_FN void gc_finish(const GcSums *s, double tiles, size_t bytes, GcTraits *t) {
 	const double pixels = tiles * GC_TILE * GC_TILE, n = pixels / 64, quarter = n / 4, steps = tiles * GC_TILE * (GC_TILE - 1);
 	t->flat = s->flat / n, t->busy = s->busy / n, t->busy4 = pow(s->busy4 / n, 0.25), t->dark = s->dark / n, t->mean = s->mean / n;
@@ -243,7 +244,7 @@ GC_FN void gc_finish(const GcSums *s, double tiles, size_t bytes, GcTraits *t) {
 	t->print = s->print / tiles, t->plain = s->plain / tiles, t->rate = bytes / pixels;
 }
 
-// gc_judge compares a sample of so many tiles with what became of it.
+// gc_judge compares a sample with its counterpart after the encode.
 GC_FN void gc_judge(const uint8_t *rgb, const uint8_t *other, int tiles, size_t bytes, GcTraits *t) {
 	GcSums s = {0};
 	GcTile a, b;
@@ -262,15 +263,15 @@ GC_FN void gc_judge(const uint8_t *rgb, const uint8_t *other, int tiles, size_t 
 
 static inline int gc_less(int a, int b) { return a < b ? a : b; }
 
-// gc_shades is the largest share of pixels, among the tiles of a picture, which are like those to their left and above,
-// and have changed by 8 or more: faces, shaded boxes and faint grounds, but not the edges of letters. Both pictures are
-// at least a tile wide and high.
+// gc_shades is the largest share, over the tiles of a picture, of pixels that are similar to their left and upper
+// neighbours but have changed by 8 or more: faces, shaded boxes and faint backgrounds, but not the edges of letters.
+// Both pictures are at least one tile wide and high.
 GC_FN double gc_shades(const uint8_t *a, const uint8_t *b, int width, int height, int bands) {
 	size_t line = (size_t) width * bands;
 	int most = 0;
 	for (int down = 0; down < height; down += GC_TILE)
 		for (int across = 0; across < width; across += GC_TILE) {
-			// The last ones overlap with those before.
+			// The last tiles overlap with those before.
 			int ty = gc_less(down, height - GC_TILE), tx = gc_less(across, width - GC_TILE), n = 0;
 			for (int y = ty + 1; y < ty + GC_TILE; y++) {
 				const uint8_t *p = a + y * line + tx * bands, *q = b + y * line + tx * bands;

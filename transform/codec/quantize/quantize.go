@@ -1,11 +1,11 @@
-// Package quantize finds the few levels that stand for many values with the least loss. It knows no picture.
+// Package quantize finds the few levels that represent many values with the least loss.
 package quantize
 
 import "math"
 
-// Tables are, for each number of levels up to most, the table that maps every sample to one of so many levels with
-// the least squared error: dynamic programming over the histogram (Bruce, Optimum quantization, 1965). tables[n] has n
-// levels.
+// Tables returns, for each number of levels up to most, the table that maps every sample to one of that many levels
+// with the least squared error: dynamic programming over the histogram (Bruce, Optimum quantization, 1965). tables[n]
+// has n levels.
 func Tables(count *[256]float64, most int) (tables [][256]byte) {
 	var n, sum, squares [257]float64
 	for v, c := range count {
@@ -14,8 +14,8 @@ func Tables(count *[256]float64, most int) (tables [][256]byte) {
 	}
 	mean := func(from, to int) float64 { return (sum[to] - sum[from]) / max(n[to]-n[from], 1) }
 	cost := func(from, to int) float64 { return squares[to] - squares[from] - mean(from, to)*(sum[to]-sum[from]) }
-	least := make([][257]float64, most+1) // of the first values in so many levels
-	cut := make([][257]int, most+1)       // where the last of them begins
+	least := make([][257]float64, most+1) // the least cost of the first values, by number of levels
+	cut := make([][257]int, most+1)       // where the last of these levels begins
 	for to := 1; to <= 256; to++ {
 		least[0][to] = math.Inf(1)
 	}

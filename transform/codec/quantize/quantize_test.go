@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The tables have the least squared error of all with so many levels, which a search of every cut confirms for three.
+// The tables have the least squared error for their number of levels. For three levels, a search of all cuts confirms
+// it.
 func TestTables(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var count [256]float64
@@ -28,7 +29,7 @@ func TestTables(t *testing.T) {
 				t.Fatalf("%d levels: %d becomes %d, which is darker than what %d becomes", n, v, tables[n][v], v-1)
 			}
 		}
-		if len(levels) > n+1 { // Values that do not occur may become anything.
+		if len(levels) > n+1 { // Values that do not occur may map to anything.
 			t.Errorf("%d levels: there are %d", n, len(levels))
 		}
 		if loss(tables[n]) > loss(tables[n-1]) {

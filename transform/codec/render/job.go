@@ -13,34 +13,34 @@ import (
 	"github.com/goldcrest/goldcrest/variant/about"
 )
 
-// Job is one variant to be made: its spec with everything that is decided before pixels are read.
+// Job is one variant to be made: its spec and everything that is decided before pixels are read.
 type Job struct {
 	Index    int
 	Spec     variant.Spec
-	Stage    variant.Stage // asked for
+	Stage    variant.Stage // requested
 	Lim      transform.Limits
 	Plan     geometry.Plan
 	Load     decode.LoadKey
-	Frames   int         // frames that are kept; 1 = a still
-	fullDPR  float64     // what the URL asks for, where its weight class bounds it
-	Streamed bool        // the pixels are encoded as they are decoded, and read once only
-	Mark     *vips.Image // the watermark; nil = there is none
-	From     *Link       // a larger picture of the same source, which the pixels are made from; nil = the source
+	Frames   int         // number of frames kept; 1 = a still
+	fullDPR  float64     // dpr of the URL, before its weight class bounds it
+	Streamed bool        // the pixels are encoded as they are decoded, and can be read only once
+	Mark     *vips.Image // the watermark; nil = none
+	From     *Link       // a larger picture of the same source to make the pixels from; nil = use the source
 	StillFor string
 }
 
-// Streams reports whether the encoder may pull the pixels straight from the decoder: one pass from top to bottom,
-// nothing that looks at the picture before it is encoded, and a single try.
+// Streams reports whether the encoder can pull the pixels straight from the decoder. That needs one pass from top to
+// bottom, no step that reads the picture before the encoder, and a single encode.
 func (j *Job) Streams(src *decode.Source) bool {
 	s, p := j.Spec, &j.Plan
 	looks := s.Trim.On || j.Effects() || p.CropSmart || p.ResultSmart
 	moves := p.Enlarges() || p.Final != (geometry.Orientation{}) || p.Canvas != p.Result || p.Out != p.Canvas
-	// The automatic quality looks at the pixels; an open format may turn into one whose q the URL does not name.
+	// The automatic quality reads the pixels. An open format may become one for which the URL names no q.
 	chosen := s.Quality > 0 || s.Accepts == 0 && (ExplicitQuality(s.Format, s) > 0 || s.Format == variant.PNG)
 	return j.Frames == 1 && !src.Facts.Alpha && !looks && !moves && chosen && s.MaxBytes == 0 && s.AutoSize.Bytes == 0
 }
 
-// lowered is l under the limits of one URL, which may only lower them.
+// lowered returns l with the limits of one URL, which can only lower them.
 func lowered(l transform.Limits, u variant.Limits) transform.Limits {
 	if u.Pixels > 0 {
 		l.Pixels = min(l.Pixels, u.Pixels)
@@ -89,7 +89,7 @@ func (j *Job) clear() bool {
 	return j.Spec.Accepts == 0 && hasAlpha(j.Spec.Format) && !j.Spec.Background.Set
 }
 
-// Effects reports whether something is done to the pixels beside their geometry.
+// Effects reports whether the pixels are changed other than by geometry.
 func (j *Job) Effects() bool {
 	s := &j.Spec
 	return s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Watermark.Opacity > 0
@@ -110,7 +110,7 @@ func (j *Job) draw(src *decode.Source) error {
 	return nil
 }
 
-// Unbound plans again with the dpr that the URL asks for. It is false, and nothing changes, where that is too large.
+// Unbound plans again with the dpr of the URL. If that is too large, it returns false and changes nothing.
 func (j *Job) Unbound(src *decode.Source) bool {
 	bound := *j
 	j.Spec.DPR, j.Spec.DPRMost = j.fullDPR, 0
@@ -121,8 +121,8 @@ func (j *Job) Unbound(src *decode.Source) bool {
 	return true
 }
 
-// setFrames decides between still and animation. A URL that names WebP or GIF asks for the animation where the operator
-// allows any, and is refused when it is too long; an open URL gets the first frame then.
+// setFrames decides between still and animation. If the operator allows animations, a URL that names WebP or GIF gets
+// one, and is refused when it is too long; an open URL gets the first frame in that case.
 func (j *Job) setFrames(src *decode.Source) error {
 	n := src.Info.Frames
 	if n <= 1 || !animates(src.Info.Format) {
@@ -152,13 +152,13 @@ func (j *Job) setFrames(src *decode.Source) error {
 	return nil
 }
 
-// tooLong reports whether an animation has more frames, or larger ones, than is allowed.
+// tooLong reports whether an animation has more frames, or larger ones, than allowed.
 func (j *Job) tooLong(src *decode.Source) bool {
 	n, area, most := src.Info.Frames, src.Stored.Area(), j.Spec.Limits.FramePixels
 	return n > j.Lim.Frames || area*int64(n) > j.Lim.Pixels || most > 0 && area > most
 }
 
-// animatedFormat is the best format for an animation that an open URL's client takes; "" for none.
+// animatedFormat is the best animation format that the client of an open URL accepts; "" for none.
 func animatedFormat(s variant.Spec) variant.Format {
 	switch {
 	case s.Accepts&variant.AcceptWebP != 0:
@@ -169,7 +169,7 @@ func animatedFormat(s variant.Spec) variant.Format {
 	return variant.Open
 }
 
-// loading picks shrink-on-load right up to the size that is wanted, where the decoder can and nothing needs the full
+// loading picks shrink-on-load as far as the wanted size permits, if the decoder supports it and no step needs the full
 // picture.
 func (j *Job) loading(src *decode.Source) decode.LoadKey {
 	k := decode.LoadKey{Shrink: 1, Scale: 1, Pages: j.Frames}
@@ -183,7 +183,7 @@ func (j *Job) loading(src *decode.Source) decode.LoadKey {
 	}
 	switch {
 	case j.Spec.Master:
-		f *= 1.002 // Its box is what the decoder shrinks to, but for rounding.
+		f *= 1.002 // The decoder shrinks to exactly the box of a master, except for rounding.
 	case src.Reduced() < 1:
 		f /= masterResample
 	}
@@ -196,8 +196,8 @@ func (j *Job) loading(src *decode.Source) decode.LoadKey {
 			}
 		}
 	case "webp":
-		// libwebp's own scaler averages areas: it may halve as often as the picture allows, the rest is left to the
-		// better kernel.
+		// libwebp's own scaler averages areas, so it may halve as often as the size permits. The better kernel does the
+		// rest.
 		k.Scale = 1 / math.Exp2(math.Max(0, math.Floor(math.Log2(f))))
 	}
 	return k
@@ -207,7 +207,7 @@ func animates(sourceFormat string) bool { return sourceFormat == "gif" || source
 
 func hasAlpha(f variant.Format) bool { return f != variant.JPEG }
 
-// pixelKey is what decides a job's pixels. Two jobs with one key differ in their encoding alone.
+// pixelKey identifies a job's pixels. Two jobs with the same key differ only in their encoding.
 type pixelKey struct {
 	spec   variant.Spec
 	frames int
@@ -222,7 +222,7 @@ func (j *Job) pixelKey() pixelKey {
 	return pixelKey{s, j.Frames, j.clear()}
 }
 
-// Grouped puts jobs of one pixelKey together, in the order of their first.
+// Grouped groups jobs by pixelKey, in the order of the first job of each.
 func Grouped(jobs []*Job) [][]*Job {
 	at := map[pixelKey]int{}
 	var groups [][]*Job
@@ -239,15 +239,16 @@ func Grouped(jobs []*Job) [][]*Job {
 	return groups
 }
 
-// masterFit is how far a master may stay below its bound so that the JPEG decoder can shrink right down to it.
+// masterFit is how much smaller than its bound a master may be, so that the JPEG decoder can shrink directly to its
+// size.
 const masterFit = 0.9
 
-// masterResample is what the resampler has left to do, at least, of a picture that the decoder shrinks a master for: a
-// master is sharper than most originals, and the decoder alone lets its noise through.
+// masterResample is the least reduction left to the resampler when the decoder shrinks a master. A master is sharper
+// than most originals, and the decoder alone would let its noise through.
 const masterResample = 1.5
 
-// masterBox is the box of a master within bound: the size that the decoder shrinks to by itself where that comes near
-// the bound, which spares half of the work.
+// masterBox is the box of a master within bound: the size to which the decoder shrinks by itself, if it is near the
+// bound. This saves half of the work.
 func masterBox(src *decode.Source, bound int) int {
 	long := max(src.Stored.W, src.Stored.H)
 	if src.Info.Format != "jpeg" {
@@ -261,7 +262,8 @@ func masterBox(src *decode.Source, bound int) int {
 	return bound
 }
 
-// ExplicitQuality is the q that the URL names for a format; 0 for none. The quality option beats format_quality.
+// ExplicitQuality is the q that the URL names for a format; 0 for none. The quality option takes precedence over
+// format_quality.
 func ExplicitQuality(f variant.Format, spec variant.Spec) int {
 	if spec.Quality > 0 {
 		return int(spec.Quality)

@@ -11,30 +11,30 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Picture is a rendered variant in memory, before any encoder: upright, 8-bit sRGB or grey, with alpha only where some
-// pixel needs it. The frames of an animation are stacked.
+// Picture is a rendered variant in memory, before encoding: upright, 8-bit sRGB or grey, with alpha only if some pixel
+// needs it. The frames of an animation are stacked vertically.
 type Picture struct {
 	Im     *vips.Image
 	Size   geometry.Size // of one frame
-	Asked  geometry.Size // what the URL asks for, where that was too long; else nothing
+	Asked  geometry.Size // the size that the URL asks for, if it was too large; else zero
 	Alpha  bool
 	Grey   bool
 	Frames int
 	Delays []int
 	Loop   int
-	Seen   *look.View // what the probe saw; nil before it was asked
+	Seen   *look.View // the result of the probe; nil = not probed yet
 
 	inMemory bool // the pixels may be read more than once
 	sum      summary
 }
 
-// Free gives the picture's memory back.
+// Free frees the picture's memory.
 func (p *Picture) Free() {
 	p.Im.Free()
 	p.sum.cells.Free()
 }
 
-// Look probes the picture once and remembers what it saw. It is nil for what cannot be probed: animations, pictures
+// Look probes the picture once and keeps the result. It is nil for pictures that cannot be probed: animations, pictures
 // that are not in memory, and tiny ones.
 func (p *Picture) Look(m *look.Model) *look.View {
 	if p.Seen != nil {
@@ -46,14 +46,14 @@ func (p *Picture) Look(m *look.Model) *look.View {
 	start := time.Now()
 	t, err := look.Measure(p.Im)
 	if err != nil {
-		return nil // The trial says nothing of this picture; the table's q is as good as it was.
+		return nil // Without a trial, the q of the table is used.
 	}
 	p.Seen = &look.View{Traits: t, Kind: m.Kind(t), Print: m.Shares(t)[string(look.Text)], Took: time.Since(start)}
 	return p.Seen
 }
 
-// finish brings the pixels into memory, so that an encoder may read them as often as it likes, and drops an alpha
-// channel that says nothing.
+// finish copies the pixels into memory, so that encoders can read them repeatedly, and drops an alpha channel that is
+// opaque everywhere.
 func finish(im *vips.Image, j *Job, frames int) (*Picture, error) {
 	f := im.Facts()
 	p := &Picture{Im: im, Size: geometry.Size{W: f.Width, H: f.Height / frames}, Alpha: f.Alpha, Grey: f.Grey, Frames: frames}
@@ -79,7 +79,7 @@ func finish(im *vips.Image, j *Job, frames int) (*Picture, error) {
 	return p, nil
 }
 
-// Alone renders an original in memory, as one variant.
+// Alone renders one variant of an original in memory.
 func Alone(original []byte, spec variant.Spec, lim transform.Limits) (*Picture, error) {
 	src, err := decode.Open(variant.Original{Body: original}, lim)
 	if err != nil {

@@ -7,17 +7,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// placeholderSide is the longer side, in cells, that a picture is summed up in for its placeholder. The highest of the
-// seven waves that are told of it is then seven cells long, so that more would change nothing.
+// placeholderSide is the longer side, in cells, of the grid that a placeholder is computed from. The highest of the
+// seven waves of a placeholder is then seven cells long, so a finer grid would change nothing.
 const placeholderSide = 50
 
-// summary is what a picture is summed up in as its pixels pass by.
+// summary averages a picture's pixels as they pass by.
 type summary struct {
 	cells  *vips.Cells
-	hashes [2]string // as it is, and laid on the background
+	hashes [2]string // unchanged, and flattened on the background
 }
 
-// watch sums the first frame of the picture up.
+// watch averages the first frame of the picture as it is read.
 func (p *Picture) watch() (err error) {
 	s := p.Size
 	grid := s
@@ -29,9 +29,9 @@ func (p *Picture) watch() (err error) {
 	return err
 }
 
-// Placeholder is the ThumbHash of a picture whose pixels have been read, as it looks in a format: on the background
-// where that has no alpha. It is reckoned once for all variants that share the pixels. "" where there are no pixels, as
-// with the engine bimg.
+// Placeholder is the ThumbHash of a picture whose pixels have been read, as it looks in format f: flattened on the
+// background if the format has no alpha. It is computed once for all variants that share the pixels. It is "" if there
+// are no pixels, as with the engine bimg.
 func (p *Picture) Placeholder(f variant.Format, background variant.Color) string {
 	if p.sum.cells == nil {
 		return ""
@@ -46,7 +46,7 @@ func (p *Picture) Placeholder(f variant.Format, background variant.Color) string
 	return p.sum.hashes[flat]
 }
 
-// hash is the ThumbHash of what was summed up, laid on the background where it is to be flat.
+// hash computes the ThumbHash, flattened on the background if flat is set.
 func (g *summary) hash(flat bool, background variant.Color) string {
 	on := ColourBands(background, false)
 	grid, sums := g.cells.Sums()

@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// What a placeholder costs beside the copy of the pixels that is made in any case.
+// The cost of a placeholder, besides the copy of the pixels that is made anyway.
 func BenchmarkPlaceholder(b *testing.B) {
 	if err := vips.Boot(); err != nil {
 		b.Fatal(err)

@@ -1,5 +1,5 @@
-// Package render makes the pixels of variants of what was decoded: jobs, and the pictures that come of them. It knows
-// no encoder.
+// Package render makes the pixels of variants from decoded sources: jobs, and the pictures made from them. It does not
+// depend on encoders.
 package render
 
 import (
@@ -30,7 +30,7 @@ func Make(src *decode.Source, j *Job) (*Picture, error) {
 	return pic, err
 }
 
-// pixels are what a still is made from.
+// pixels returns the image from which a still is made.
 func (j *Job) pixels(src *decode.Source) (*vips.Image, error) {
 	if j.From != nil {
 		return j.From.Pic.Im.Clone(), nil
@@ -38,8 +38,8 @@ func (j *Job) pixels(src *decode.Source) (*vips.Image, error) {
 	return src.Load(j.Load)
 }
 
-// renderAnimation renders frame by frame, so that nothing bleeds from one into the next, and stacks them again. What
-// depends on a frame's content (trim, attention) is decided on the first and kept.
+// renderAnimation renders each frame separately, so that frames do not bleed into each other, and stacks them again.
+// Decisions that depend on a frame's content (trim, attention) are made for the first frame and reused.
 func renderAnimation(src *decode.Source, j *Job) (*Picture, error) {
 	roll, err := src.Load(j.Load)
 	if err != nil {
@@ -78,7 +78,7 @@ func renderAnimation(src *decode.Source, j *Job) (*Picture, error) {
 	pic.Asked = first.plan.Asked
 	pic.Loop, pic.Delays = src.Facts.Loop, make([]int, j.Frames)
 	for i := range pic.Delays {
-		pic.Delays[i] = 100 // What browsers show where nothing is said.
+		pic.Delays[i] = 100 // The delay that browsers use if the file gives none.
 		if i < len(src.Delays) {
 			pic.Delays[i] = src.Delays[i]
 		}
@@ -86,7 +86,7 @@ func renderAnimation(src *decode.Source, j *Job) (*Picture, error) {
 	return pic, nil
 }
 
-// renderer takes one frame through the steps. A second frame reuses what the first decided.
+// renderer runs the steps on one frame. Later frames reuse the decisions of the first.
 type renderer struct {
 	src  *decode.Source
 	job  *Job
@@ -94,9 +94,9 @@ type renderer struct {
 	im   *vips.Image
 
 	decided  bool
-	trimmed  geometry.Rect // the area inside the border, stored
-	smartly  geometry.Rect // where attention cropped the upright source, as stored
-	resultAt geometry.Rect // where attention cut the result
+	trimmed  geometry.Rect // the area inside the border, as stored
+	smartly  geometry.Rect // the attention crop of the upright source, as stored
+	resultAt geometry.Rect // the attention crop of the result
 }
 
 func (r *renderer) run() error {
@@ -119,7 +119,7 @@ func (r *renderer) run() error {
 	return nil
 }
 
-// trim cuts off a border of one colour and plans again for what is left. The colour in question is that of the upright
+// trim cuts off a border of one colour and plans again for the rest. The border's colour is that of the upright
 // picture's top-left pixel, so the picture is turned first.
 func (r *renderer) trim() error {
 	t := r.job.Spec.Trim
@@ -155,7 +155,7 @@ func (r *renderer) trim() error {
 	return err
 }
 
-// crop cuts the area out of the picture as it is stored, which may have been shrunk on load.
+// crop cuts the area out of the stored picture, which may have been shrunk on load.
 func (r *renderer) crop() error {
 	p := &r.plan
 	whole := p.Upright.Of(p.Stored)
@@ -181,7 +181,7 @@ func (r *renderer) crop() error {
 	return nil
 }
 
-// shrunk maps an area of the stored picture to the size that it was loaded in.
+// shrunk maps an area of the stored picture to the loaded size.
 func shrunk(a geometry.Rect, stored, now geometry.Size) geometry.Rect {
 	if stored == now {
 		return a
@@ -191,14 +191,14 @@ func shrunk(a geometry.Rect, stored, now geometry.Size) geometry.Rect {
 	return geometry.Rect{X: min(geometry.ScaleSide(a.X, h), now.W-w), Y: min(geometry.ScaleSide(a.Y, v), now.H-ht), W: w, H: ht}
 }
 
-// scale resizes, converts the colours of what is left, and turns the small picture. Everything up to the copy into
-// memory is decoded here, so a failure here is the source's.
+// scale resizes, converts the colours of the remaining area, and turns the small picture. Everything up to the copy
+// into memory is decoded here, so a failure here is the source's.
 func (r *renderer) scale() error {
 	if r.job.From != nil {
 		return r.rescale()
 	}
 	p := &r.plan
-	if s, now := p.StoredScaled(), r.im.Size(); p.Enlarges() || s.W > now.W || s.H > now.H { // An enlargement reads back and forth, a sequential source cannot.
+	if s, now := p.StoredScaled(), r.im.Size(); p.Enlarges() || s.W > now.W || s.H > now.H { // An enlargement reads back and forth, which a sequential source cannot.
 		if err := r.im.Memory(); err != nil {
 			return vips.Undecodable("codec.scale", err)
 		}
@@ -227,7 +227,7 @@ func (r *renderer) scale() error {
 	return r.attend()
 }
 
-// attend cuts the result where it draws the eye.
+// attend crops the result to the area that draws the most attention.
 func (r *renderer) attend() error {
 	if !r.plan.ResultSmart {
 		return nil
@@ -244,7 +244,7 @@ func (r *renderer) attend() error {
 	return nil
 }
 
-// colours converts to 8-bit sRGB or grey, only where the picture is something else.
+// colours converts to 8-bit sRGB or grey, if the picture is something else.
 func (r *renderer) colours() error {
 	f := r.src.Facts
 	if c := r.src.Colours; c != nil {
@@ -274,7 +274,7 @@ func (r *renderer) look() error {
 	return nil
 }
 
-// frame extends the canvas, pads, and lays the mark over it.
+// frame extends the canvas, pads, and draws the watermark.
 func (r *renderer) frame() error {
 	p := &r.plan
 	if p.Canvas != p.Result {
@@ -290,8 +290,8 @@ func (r *renderer) frame() error {
 	return r.mark()
 }
 
-// embed lays the picture on a larger canvas: transparent where the picture is or may be so, else of the background
-// colour.
+// embed lays the picture on a larger canvas. The canvas is transparent if the picture has or may have transparency,
+// else it has the background colour.
 func (r *renderer) embed(x, y int, s geometry.Size) error {
 	bg := r.job.Spec.Background
 	if r.job.clear() {
@@ -316,7 +316,7 @@ func (r *renderer) embed(x, y int, s geometry.Size) error {
 	return r.im.Embed(x, y, s, colour)
 }
 
-// ColourBands is a background as band values: white where none is set.
+// ColourBands returns a background as band values; white if none is set.
 func ColourBands(c variant.Color, grey bool) []float64 {
 	if !c.Set {
 		c = variant.Color{R: 255, G: 255, B: 255}

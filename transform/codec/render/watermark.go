@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// mark lays the watermark over the picture, after everything else.
+// mark draws the watermark over the picture, after all other steps.
 func (r *renderer) mark() error {
 	m := r.job.Spec.Watermark
 	if m.Opacity == 0 {
@@ -37,7 +37,7 @@ func (r *renderer) overlay(m variant.Watermark) error {
 	}
 	defer layer.Free()
 	seen := at.Inside(whole)
-	if seen.W <= 0 || seen.H <= 0 { // Its offset puts all of it outside.
+	if seen.W <= 0 || seen.H <= 0 { // Its offset puts it completely outside.
 		return nil
 	}
 	if seen != at {
@@ -51,7 +51,7 @@ func (r *renderer) overlay(m variant.Watermark) error {
 	return r.im.Over(layer)
 }
 
-// layerOf is the mark, or its tiles, as they look, and where they lie on a picture of that size.
+// layerOf returns the watermark, or its tiles, as drawn, and its position on a picture of size whole.
 func layerOf(mark *vips.Image, m variant.Watermark, whole geometry.Size, dpr float64) (*vips.Image, geometry.Rect, error) {
 	layer := mark.Clone()
 	err := layer.Fade(m.Opacity)
@@ -60,7 +60,7 @@ func layerOf(mark *vips.Image, m variant.Watermark, whole geometry.Size, dpr flo
 	}
 	place := m.Place
 	if err == nil && m.Tiled {
-		place = variant.Gravity{} // A mark lies in the middle.
+		place = variant.Gravity{} // The tiles are centred: one watermark lies in the middle.
 		err = tiled(layer, geometry.Size{W: max(0, geometry.Offset(m.Place.X, whole.W, dpr)), H: max(0, geometry.Offset(m.Place.Y, whole.H, dpr))}, whole)
 	}
 	if err != nil {
@@ -70,7 +70,7 @@ func layerOf(mark *vips.Image, m variant.Watermark, whole geometry.Size, dpr flo
 	return layer, geometry.Position(whole, layer.Size(), place, dpr), nil
 }
 
-// tiled repeats a mark, with that space between two, until an odd number of them covers the whole in each direction.
+// tiled repeats a watermark, separated by space, until an odd number of them covers the whole in each direction.
 func tiled(im *vips.Image, space, whole geometry.Size) error {
 	one := geometry.Size{W: im.Size().W + space.W, H: im.Size().H + space.H}
 	if err := im.Embed(space.W/2, space.H/2, one, make([]float64, 4)); err != nil {
@@ -80,7 +80,7 @@ func tiled(im *vips.Image, space, whole geometry.Size) error {
 	return im.Replicate(across, down)
 }
 
-// markSize is the size of a mark that fits into that share of the picture.
+// markSize is the size of a watermark that fits into the given share of the picture.
 func markSize(mark, whole geometry.Size, scale float64) geometry.Size {
 	k := math.Min(scale*float64(whole.W)/float64(mark.W), scale*float64(whole.H)/float64(mark.H))
 	return geometry.Size{W: max(1, geometry.ScaleSide(mark.W, k)), H: max(1, geometry.ScaleSide(mark.H, k))}

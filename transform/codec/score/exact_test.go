@@ -6,8 +6,8 @@ import (
 )
 
 // exact is the definition in double precision, plane by plane, with the recursive filter of the reference tool. The
-// tool itself computes in single precision: the filter's poles lie on the unit circle, so that rounding adds up along a
-// row, and pictures with large flat parts (scans) lose up to 2.4 points by that near 95.
+// tool itself uses single precision. The filter's poles are on the unit circle, so rounding errors add up along a row,
+// and pictures with large flat parts (scans) lose up to 2.4 points near 95.
 func exact(a, b Pixels) float64 {
 	x, y := linearPlanes(a), linearPlanes(b)
 	w, h := a.Width, a.Height
@@ -82,7 +82,7 @@ func xybPlanes(rgb [3][]float64) (out [3][]float64) {
 	return out
 }
 
-// filtered runs the recursive filter over n values that lie step apart.
+// filtered runs the recursive filter over n values that are step apart.
 func filtered(in, out []float64, n, step int) {
 	omega, gain := recursion()
 	var prev, before [3]float64
@@ -124,7 +124,7 @@ func times(a, b []float64) []float64 {
 	return out
 }
 
-// errorsOf are the 1-norms and the 4-norms of the three maps.
+// errorsOf returns the 1-norms and the 4-norms of the three maps.
 func errorsOf(a, b []float64, w, h int) []float64 {
 	m1, m2 := blurred(a, w, h), blurred(b, w, h)
 	s11, s22, s12 := blurred(times(a, a), w, h), blurred(times(b, b), w, h), blurred(times(a, b), w, h)
@@ -146,7 +146,7 @@ func errorsOf(a, b []float64, w, h int) []float64 {
 // reach is N of the paper, round(3.2795 sigma + 0.2546) (57).
 const reach = 5
 
-// recursion gives the filter's frequencies and gains by the formulas of the paper that the reference follows
+// recursion returns the filter's frequencies and gains by the formulas of the paper that the reference follows
 // (Charalampidis 2016, numbers in brackets).
 func recursion() (omega, gain [3]float64) {
 	const sigma, n = 1.5, reach
@@ -183,7 +183,7 @@ func solve(m [3][4]float64) (x [3]float64) {
 	return x
 }
 
-// TestWindow takes the window from the recursion: it is its answer to an impulse.
+// TestWindow compares the window with the impulse response of the recursion.
 func TestWindow(t *testing.T) {
 	in, out := make([]float64, 21), make([]float64, 21)
 	in[10] = 1
@@ -199,8 +199,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// TestAgreesWithTheDefinition compares with exact over what blurs, blocks, noise and banding do to a picture, at odd
-// sizes too.
+// TestAgreesWithTheDefinition compares with exact on blurred, blocky, noisy and banded pictures, also of odd sizes.
 func TestAgreesWithTheDefinition(t *testing.T) {
 	for _, size := range [][2]int{{8, 8}, {9, 31}, {64, 64}, {203, 117}, {300, 41}} {
 		a := pixels(drawn(size[0], size[1]))

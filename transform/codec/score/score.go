@@ -1,5 +1,5 @@
-// Package score says how far a picture is from its reference: SSIMULACRA2, from 100 for the same picture over 90 (no
-// difference is seen), 70 (high quality) and 50 (medium) down to below 0.
+// Package score computes the difference of a picture from its reference as SSIMULACRA2: 100 for the same picture, 90
+// for no visible difference, 70 for high quality, 50 for medium quality, down to below 0.
 package score
 
 // #cgo CFLAGS: -O3 -std=c11 -Wno-psabi
@@ -14,11 +14,11 @@ import (
 	"unsafe"
 )
 
-// Pixels are those of a picture in sRGB, 8 bits a band, row by row. They stay the caller's.
+// Pixels are 8-bit sRGB pixels, row by row. The caller keeps ownership.
 type Pixels struct {
 	Data          []byte
 	Width, Height int
-	Bands         int // 3, or 4 where the last is alpha, not premultiplied
+	Bands         int // 3, or 4 with alpha, not premultiplied
 	Pitch         int // bytes from one row to the next; 0 = Width * Bands
 }
 
@@ -34,11 +34,10 @@ func (p *Pixels) valid() bool {
 		len(p.Data) >= (p.Height-1)*p.pitch()+p.Width*p.Bands
 }
 
-// ErrSize is the error for pictures that have no score: those with fewer than 8 pixels to a side, and two of unlike
-// size.
+// ErrSize is the error for pictures that have no score: a side is below 8 pixels, or their sizes differ.
 var ErrSize = errors.New("score: the pictures are too small or of unlike size")
 
-// Scorer compares pictures of one size. It keeps memory that grows with their width alone (1.5 kB a pixel of width). It
+// Scorer compares pictures of one size. Its memory is proportional to their width (1.5 kB per pixel of width). It
 // belongs to one goroutine at a time.
 type Scorer struct {
 	c             *C.struct_scorer
@@ -57,16 +56,16 @@ func New(width, height int) (*Scorer, error) {
 	return &Scorer{c, width, height}, nil
 }
 
-// Close gives the memory back.
+// Close frees the memory.
 func (s *Scorer) Close() {
 	C.scorer_free(s.c)
 	s.c = nil
 }
 
-// grounds are the greys that transparent pictures are laid on, as by the reference tool; the lower score counts.
+// grounds are the greys on which transparent pictures are laid, as in the reference tool; the lower score counts.
 var grounds = [2]float32{0.1, 0.9}
 
-// Score is that of a picture against its reference. The error is ErrSize where they are not of the Scorer's size.
+// Score compares a picture with its reference. The error is ErrSize if they do not have the Scorer's size.
 func (s *Scorer) Score(reference, picture Pixels) (float64, error) {
 	if !reference.valid() || !picture.valid() || reference.Width != s.width || reference.Height != s.height ||
 		picture.Width != s.width || picture.Height != s.height {
@@ -86,6 +85,6 @@ func (s *Scorer) run(a, b *Pixels, ground float32) float64 {
 	return float64(v)
 }
 
-// windowAt and weightAt show the constants to the tests, which cannot use C.
+// windowAt and weightAt return the C constants for tests, which cannot use cgo.
 func windowAt(i int) float32 { return float32(C.kernel_at(C.int(i))) }
 func weightAt(i int) float64 { return float64(C.weight_at(C.int(i))) }

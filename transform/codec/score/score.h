@@ -10,12 +10,12 @@
 
 enum { SCALES = 6, LANES = 8, REACH = 4, RING = 2 * REACH + 1, BLURS = 5, SUMS = 6 };
 
-// level is one scale of the pair of pictures. Rows come from the top; a row of the maps is ready REACH rows later.
+// level is one scale of both pictures. Rows arrive from the top; a row of the maps is ready REACH rows later.
 struct level {
 	int width, height, stride, rows;
 	float *xyb[2][3][RING];    // the last rows of both pictures, with REACH zeros before and after
-	float *blurred[3][BLURS][RING]; // across: a, b, a*a, b*b, a*b
-	float *half[2][3];         // the even row that waits for its odd one, in linear light
+	float *blurred[3][BLURS][RING]; // horizontally: a, b, a*a, b*b, a*b
+	float *half[2][3];         // an even row that waits for its odd one, in linear light
 	float *work[3];            // one row with margins
 	double sums[3][SUMS];      // ssim, ssim^4, new^1, new^4, lost^1, lost^4
 };
@@ -23,14 +23,14 @@ struct level {
 struct scorer {
 	int levels;
 	struct level level[SCALES];
-	float *linear[2][3]; // the row that comes in
-	float *zero;         // a row outside of the picture
+	float *linear[2][3]; // the current row
+	float *zero;         // a row outside the picture
 	float decode[256];   // sRGB to linear light
 	void *memory;
 };
 
-// Gaussian of sigma 1.5 as the reference has it: truncated cosines with N = 5 (Charalampidis 2016), which reach over 4 pixels to each
-// side. TestWindow takes them from the paper's formulas.
+// Gaussian of sigma 1.5 as in the reference: truncated cosines with N = 5 (Charalampidis 2016), which extend 4 pixels
+// to each side. TestWindow computes them from the paper's formulas.
 static const float kernel[REACH + 1] = {0.264621105f, 0.212928592f, 0.109335373f, 0.0360111147f, 0.00941436781f};
 
 static float kernel_at(int i) { return kernel[i]; }
@@ -44,7 +44,7 @@ static const float absorbance[3][3] = {
 #define OPSIN_BIAS 0.0037930732552754493f
 #define OPSIN_BIAS_ROOT 0.155954200549248620f
 
-// weights of X, Y and B; by scale; of the 1-norm and the 4-norm; of ssim, new and lost edges.
+// weights by X, Y and B; by scale; by 1-norm and 4-norm; by ssim, new and lost edges.
 static const double weights[3 * SCALES * 2 * 3] = {
 	0.0, 0.0007376606707406586, 0.0, 0.0, 0.0007793481682867309, 0.0,
 	0.0, 0.0004371155730107379, 0.0, 1.1041726426657346, 0.00066284834129271, 0.00015231632783718752,
@@ -85,12 +85,12 @@ static size_t level_floats(const struct level *l) {
 	return (size_t)(l->stride + 2 * REACH) * (2 * 3 * RING + 3) + (size_t)l->stride * (3 * BLURS * RING + 2 * 3);
 }
 
-// scorer_memory is how many bytes a scorer of this size takes; 0 for a size that has no score.
+// scorer_lay sets up the levels and returns the bytes that they need; 0 for a size without a score.
 static size_t scorer_lay(struct scorer *s, int width, int height) {
 	if (width < 1 || height < 1) return 0;
 	size_t floats = (size_t)(width + LANES) * 6 + (size_t)(width + LANES + 2 * REACH);
 	s->levels = 0;
-	// As in the reference a scale counts while the one before it has 8 pixels to each side.
+	// As in the reference, a scale is used if the one before it has at least 8 pixels on each side.
 	for (int w = width, h = height, n = 0; n < SCALES; n++) {
 		struct level *l = &s->level[s->levels++];
 		l->width = w, l->height = h, l->stride = (w + LANES - 1) / LANES * LANES;
@@ -107,7 +107,7 @@ static float *take(float **at, size_t floats) {
 	return p;
 }
 
-// scorer_new makes a scorer, or returns NULL where there is no memory or no score for pictures of this size.
+// scorer_new returns NULL if there is no memory, or no score for pictures of this size.
 static struct scorer *scorer_new(int width, int height) {
 	struct scorer *s = calloc(1, sizeof *s);
 	if (!s) return NULL;
@@ -160,7 +160,8 @@ static double pooled(const struct scorer *s) {
 	return sum > 0 ? 100 - 10 * pow(sum, 0.6276336467831387) : 100;
 }
 
-// scorer_run compares two pictures of 8-bit sRGB with 3 or 4 bands; of 4 the last is alpha, laid on a grey of this value.
+// scorer_run compares two pictures of 8-bit sRGB with 3 or 4 bands. The fourth band is alpha; such a picture is laid on
+// a grey of value ground.
 static double scorer_run(struct scorer *s, const uint8_t *a, const uint8_t *b, size_t pitch_a, size_t pitch_b, int bands_a, int bands_b, float ground) {
 #if defined(__x86_64__)
 	if (__builtin_cpu_supports("avx2")) {

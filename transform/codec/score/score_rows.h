@@ -1,4 +1,4 @@
-// The loops over rows of score.h, included once for each set of instructions: NAME names the functions of one.
+// The loops over rows of score.h. The file is included once for each instruction set: NAME names its functions.
 #ifndef SCORE_VECTORS
 #define SCORE_VECTORS
 typedef float vf __attribute__((vector_size(4 * LANES), aligned(4)));
@@ -9,7 +9,8 @@ typedef int32_t vi __attribute__((vector_size(4 * LANES), aligned(4)));
 static inline vf NAME(positive)(vf x) { return (vf)((vi)x & (x > SPLAT(0))); }
 static inline vf NAME(absolute)(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-// cube_root is exact to about 2^-22 for x in [2^-9, 2]: a third of the exponent as first guess, then Halley's method twice.
+// cube_root is exact to about 2^-22 for x in [2^-9, 2]: a third of the exponent is the first guess, then Halley's
+// method runs twice.
 static inline vf NAME(cube_root)(vf x) {
 	vf third = __builtin_convertvector((vi)x, vf) * SPLAT(1.0f / 3);
 	vf y = (vf)(__builtin_convertvector(third, vi) + 0x2a514067);
@@ -20,7 +21,7 @@ static inline vf NAME(cube_root)(vf x) {
 	return y;
 }
 
-// to_xyb turns a row of linear light into the XYB of the metric, in which every value is positive.
+// to_xyb converts a row of linear light to the XYB of the metric, in which every value is positive.
 static void NAME(to_xyb)(const float *const linear[3], float *const xyb[3], int width) {
 	for (int x = 0; x < width; x += LANES) {
 		vf in[3], root[3];
@@ -34,7 +35,7 @@ static void NAME(to_xyb)(const float *const linear[3], float *const xyb[3], int 
 		*(vf *)(xyb[1] + x) = luma + SPLAT(0.01f);
 		*(vf *)(xyb[2] + x) = root[2] - luma + SPLAT(0.55f);
 	}
-	// What lies beyond the width is no part of the picture: the window sees zeros there.
+	// Beyond the width the window sees zeros.
 	for (int c = 0; c < 3; c++)
 		memset(xyb[c] + width, 0, ((size_t)(width + LANES - 1) / LANES * LANES - width + REACH) * sizeof(float));
 }
@@ -53,7 +54,7 @@ static inline vf NAME(blur_down)(float *const rows[RING], int x) {
 	return sum;
 }
 
-// maps adds the errors of row y to the sums; every row within REACH of it has been blurred across.
+// maps adds the errors of row y to the sums. Every row within REACH of it has been blurred horizontally.
 static void NAME(maps)(struct level *l, const float *zero, int y) {
 	for (int c = 0; c < 3; c++) {
 		float *rows[BLURS][RING];
@@ -87,7 +88,7 @@ static void NAME(maps)(struct level *l, const float *zero, int y) {
 	}
 }
 
-// push gives the next row of both pictures to a level, and every second time one to the next level.
+// push adds the next row of both pictures to a level, and every second time one to the next level.
 static void NAME(push)(struct scorer *s, int n, float *const linear[2][3]) {
 	struct level *l = &s->level[n];
 	int y = l->rows++, slot = y % RING;
@@ -115,7 +116,7 @@ static void NAME(push)(struct scorer *s, int n, float *const linear[2][3]) {
 			for (int i = 0; i < 2; i++)
 				for (int c = 0; c < 3; c++) memcpy(l->half[i][c], linear[i][c], l->width * sizeof(float));
 		} else {
-			// A picture of odd size has its last row and column twice.
+			// A picture of odd size repeats its last row and column.
 			float *down[2][3];
 			for (int i = 0; i < 2; i++)
 				for (int c = 0; c < 3; c++) {

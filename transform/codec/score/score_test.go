@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// pixels are those of img, with alpha where it is not opaque.
+// pixels returns the pixels of img, with alpha if it is not opaque.
 func pixels(img image.Image) Pixels {
 	b := img.Bounds()
 	n := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
@@ -46,8 +46,8 @@ func scoreOf(t testing.TB, a, b Pixels) float64 {
 	return v
 }
 
-// TestAgreesWithTheReference compares with the reference tool over the photos of the corpus, at several sizes and
-// qualities. Near 95 the tool strays from the definition (see exact); there the definition counts.
+// TestAgreesWithTheReference compares with the reference tool on the photos of the corpus, at several sizes and
+// qualities. Near 95 the tool deviates from the definition (see exact), so the definition is used there.
 func TestAgreesWithTheReference(t *testing.T) {
 	tool, err := exec.LookPath("ssimulacra2")
 	if err != nil {
@@ -70,7 +70,7 @@ func TestAgreesWithTheReference(t *testing.T) {
 		full, err := jpeg.Decode(f)
 		f.Close()
 		if err != nil {
-			continue // CMYK and such; enough are left.
+			continue // CMYK and the like; enough others are left.
 		}
 		for _, size := range []int{11, 120, 437} {
 			ref := crop(full, size*4/3, size)
@@ -84,7 +84,7 @@ func TestAgreesWithTheReference(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				img := crop(lossy, lossy.Bounds().Dx(), lossy.Bounds().Dy()) // In 8 bits a band.
+				img := crop(lossy, lossy.Bounds().Dx(), lossy.Bounds().Dy()) // 8 bits per band.
 				b := writePNG(t, dir, "b", img)
 				out, err := exec.Command(tool, a, b).Output()
 				if err != nil {
@@ -99,7 +99,7 @@ func TestAgreesWithTheReference(t *testing.T) {
 				if want < 30 || want > 95 {
 					continue
 				}
-				if math.Abs(got-want) > 0.3 { // By the tool's own rounding, or by our fault?
+				if math.Abs(got-want) > 0.3 { // Rounding in the tool, or our fault?
 					if off := math.Abs(got - exact(readPNG(t, a), readPNG(t, b))); off <= 0.1 && want > 75 {
 						rounded++
 						continue
@@ -115,7 +115,7 @@ func TestAgreesWithTheReference(t *testing.T) {
 	t.Logf("%d pairs, at most %.3f apart but for %d above 75 in which the tool's rounding shows", n, worst, rounded)
 }
 
-// crop shrinks by dropping pixels and cuts: it is to have detail, not beauty.
+// crop shrinks by dropping pixels and cuts: the result only needs detail.
 func crop(img image.Image, w, h int) image.Image {
 	b := img.Bounds()
 	step := max(min(b.Dx()/w, b.Dy()/h), 1)
@@ -180,7 +180,7 @@ func TestScoreLaws(t *testing.T) {
 		t.Errorf("the same picture scores %v", got)
 	}
 	before := 101.0
-	for _, step := range []int{1, 4, 16, 64} { // Ever coarser.
+	for _, step := range []int{1, 4, 16, 64} { // Increasingly coarse.
 		b := Pixels{Data: bytes.Clone(ref.Data), Width: ref.Width, Height: ref.Height, Bands: 3}
 		for i, v := range b.Data {
 			b.Data[i] = v / byte(step) * byte(step)
@@ -203,7 +203,7 @@ func TestScoreLaws(t *testing.T) {
 	}
 }
 
-// A scorer that was used before gives the same score, and so do pictures whose rows lie apart.
+// A reused scorer gives the same score, and so do pictures whose rows have a larger pitch.
 func TestScoreIsOfThePixelsAlone(t *testing.T) {
 	a, b := pixels(drawn(97, 64)), pixels(drawn(97, 64))
 	for i := range b.Data {
@@ -230,12 +230,12 @@ func TestScoreIsOfThePixelsAlone(t *testing.T) {
 	}
 }
 
-// Transparent pixels count by what shows on a dark and on a light ground.
+// Transparent pixels are scored on a dark and on a light background.
 func TestScoreOfTransparency(t *testing.T) {
 	a, b := drawn(64, 64), drawn(64, 64)
 	for i := 3; i < len(a.Pix); i += 4 {
 		a.Pix[i], b.Pix[i] = 0, 0
-		b.Pix[i-1] ^= 0xff // What nobody sees.
+		b.Pix[i-1] ^= 0xff // Invisible.
 	}
 	a.Pix[3], b.Pix[3] = 255, 255
 	b.Pix[2] = a.Pix[2]

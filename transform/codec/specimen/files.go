@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// heicFile is a black HEIC of 16 x 16 pixels. No encoder for it is needed at run time, so it is kept here.
+// heicFile is a black HEIC of 16 x 16 pixels. It is embedded because there may be no encoder for it at run time.
 const heicFile = "" +
 	"AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAa1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA" +
 	"AA5waXRtAAAAAAACAAAAEGlkYXQAAAAAABAAEAAAADhpbG9jAQAAAERAAAIAAQAAAAAAAAHRAAEAAAAAAAAAKwACAAEAAAAAAAAA" +
@@ -15,7 +15,7 @@ const heicFile = "" +
 	"cGUAAAAAAAAAEAAAABAAAAAQcGl4aQAAAAADCAgIAAAAGmlwbWEAAAAAAAAAAgABAoECAAICA4QAAAAaaXJlZgAAAAAAAAAOZGlt" +
 	"ZwACAAEAAQAAADNtZGF0AAAAJygBrxMhMZb4TlCn//1nhc0MlUxauU+lc90KUJNyfrj+8oeTxWKC4A=="
 
-// jxlFile is a red JPEG XL of 16 x 16 pixels, for the same reason.
+// jxlFile is a red JPEG XL of 16 x 16 pixels, embedded for the same reason.
 const jxlFile = "" +
 	"AAAADEpYTCANCocKAAAAFGZ0eXBqeGwgAAAAAGp4bCAAAAAQanhscAAAAAD/CkMGAAAAfGJyb2JFeGlmG7cAAIQH+qu9f+yBW1mB" +
 	"NNHfKNAFCa+LKC2wdUxsdXIKPxAeKG23K4QRxDkPlT8psuPdB4Zho0VtHpLwFaBZhkreY9V9wHoXEYsIDHh/sh5s2V35p3zWfBsZ" +
@@ -31,7 +31,7 @@ func JXL() []byte { return decoded(jxlFile) }
 func decoded(text string) []byte {
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		panic(err) // The texts are above.
+		panic(err) // The constants above are valid.
 	}
 	return b
 }

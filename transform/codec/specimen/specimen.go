@@ -1,12 +1,12 @@
-// Package specimen draws small pictures to check encoders with. They are made by arithmetic on integers, so that they
-// are the same on every machine.
+// Package specimen draws small pictures for checks of encoders. It uses only integer arithmetic, so they are the same
+// on every machine.
 package specimen
 
 // Side is the width and height of a specimen.
 const Side = 256
 
-// Specimen is one of the pictures. Those that are not drawn are like photos: surfaces that hide each other, with
-// textures of the spectrum of photos.
+// Specimen is one of the pictures. It is either a drawing, or resembles a photo: overlapping surfaces with textures of
+// the spectrum of photos.
 type Specimen struct {
 	Name  string
 	Print bool // a drawing with print
@@ -14,18 +14,18 @@ type Specimen struct {
 	page  page
 }
 
-// scene describes a specimen that is like a photo. Shares are in 256ths.
+// scene describes a specimen that resembles a photo. Shares are in 256ths.
 type scene struct {
 	seed         uint32
 	leaves       int // surfaces
 	least, most  int // their radius in pixels
 	texture      int // strength of the textures
-	fine         int // of their finest octaves, a share of the coarse ones
-	colour       int // how far surfaces are from grey
+	fine         int // of their finest octaves, as a share of the coarse ones
+	colour       int // how far the surfaces are from grey
 	dark, bright int // the range of their brightness
 	soft         int // how often everything is blurred
-	sharp        int // surfaces that lie before all and are not
-	grain        int // strength of a sensor's noise
+	sharp        int // number of surfaces in front that are not blurred
+	grain        int // strength of the sensor noise
 }
 
 // page describes a specimen of print.
@@ -37,7 +37,7 @@ type page struct {
 	boxes      bool // plain areas and gradients
 }
 
-// All are what encoders are checked with.
+// All returns the specimens with which encoders are checked.
 func All() []Specimen {
 	white, black := [3]uint8{252, 252, 250}, [3]uint8{24, 24, 30}
 	return []Specimen{
@@ -53,7 +53,7 @@ func All() []Specimen {
 	}
 }
 
-// Draw makes the samples of a specimen: Side lines of Side pixels of red, green and blue.
+// Draw returns the samples of a specimen: Side rows of Side pixels of red, green and blue.
 func (p Specimen) Draw() []byte {
 	if p.Print {
 		return p.page.draw()
@@ -61,7 +61,7 @@ func (p Specimen) Draw() []byte {
 	return p.scene.draw()
 }
 
-// dice is a sequence of numbers that look random (xorshift, Marsaglia 2003).
+// dice is a pseudo-random sequence (xorshift, Marsaglia 2003).
 type dice uint32
 
 func (d *dice) next() uint32 {
@@ -73,10 +73,10 @@ func (d *dice) next() uint32 {
 	return x
 }
 
-// below is a number from 0 to n-1.
+// below returns a number from 0 to n-1.
 func (d *dice) below(n int) int { return int(d.next() >> 8 % uint32(n)) }
 
-// between is a number from a to b.
+// between returns a number from a to b.
 func (d *dice) between(a, b int) int { return a + d.below(b-a+1) }
 
 func newDice(seed uint32) *dice {
@@ -87,8 +87,8 @@ func newDice(seed uint32) *dice {
 	return &d
 }
 
-// clouds is noise that tiles: octaves of equal strength, which is the spectrum of photos, but for the finest two, which
-// have a share of it. Values are about as far from 0 as 256 on average.
+// clouds returns noise that tiles: octaves of equal strength, which is the spectrum of photos, except for the finest
+// two, which are reduced by fine. The mean absolute value is about 256.
 func clouds(seed uint32, fine int) []int {
 	const side = Side
 	out, d := make([]int, side*side), newDice(seed)
@@ -117,7 +117,7 @@ func clouds(seed uint32, fine int) []int {
 	return out
 }
 
-// draw lays surfaces over each other, the later before the earlier.
+// draw draws surfaces over each other, later ones in front.
 func (s scene) draw() []byte {
 	const side = Side
 	light, tint, d := clouds(s.seed, s.fine), clouds(s.seed+100, s.fine/4), newDice(s.seed+200)
@@ -133,12 +133,12 @@ func (s scene) draw() []byte {
 		s.leaf(samples, light, tint, d, d.below(side), d.below(side), s.least)
 	}
 	if s.soft == 0 {
-		blurred(samples, side) // No lens draws steps.
+		blurred(samples, side) // No lens draws sharp steps.
 	}
 	return grained(samples, s.grain, d)
 }
 
-// radius is small more often than large: half as many surfaces are twice as wide, or more.
+// radius is more often small than large: at least twice as wide surfaces are half as many.
 func (s scene) radius(d *dice) int {
 	r := s.least
 	for r < s.most && d.below(2) == 0 {
@@ -147,7 +147,7 @@ func (s scene) radius(d *dice) int {
 	return d.between(r*3/4, r)
 }
 
-// leaf draws one surface: an ellipse with a light side and a texture.
+// leaf draws one surface: an ellipse with a lighter side and a texture.
 func (s scene) leaf(samples, light, tint []int, d *dice, cx, cy, radius int) {
 	const side = Side
 	base := d.between(s.dark, s.bright)
@@ -169,7 +169,7 @@ func (s scene) leaf(samples, light, tint []int, d *dice, cx, cy, radius int) {
 	}
 }
 
-// blurred averages each sample with its neighbours: 1 2 1 along lines, then columns.
+// blurred averages each sample with its neighbours with weights 1 2 1, along rows, then columns.
 func blurred(samples []int, side int) {
 	pass := func(start, step int) {
 		before := samples[start]
@@ -193,7 +193,7 @@ func blurred(samples []int, side int) {
 	}
 }
 
-// draw writes lines of strokes that are as dense as letters.
+// draw draws lines of strokes that are as dense as letters.
 func (p page) draw() []byte {
 	const side = Side
 	samples, d := make([]int, 3*side*side), newDice(p.seed)
@@ -229,7 +229,7 @@ func (p page) draw() []byte {
 	return grained(samples, p.grain, d)
 }
 
-// grained are the bytes of samples in sixteenths, with a sensor's noise: the same for the three of a pixel.
+// grained converts samples in sixteenths to bytes, with sensor noise that is equal for the three samples of a pixel.
 func grained(samples []int, grain int, d *dice) []byte {
 	out := make([]byte, len(samples))
 	for i := 0; i < len(samples); i += 3 {
@@ -241,7 +241,7 @@ func grained(samples []int, grain int, d *dice) []byte {
 	return out
 }
 
-// letter draws up to four strokes of a letter in its cell, or none: a space.
+// letter draws up to four strokes of a letter in its cell, or none for a space.
 func (p page) letter(d *dice, fill func(x0, y0, x1, y1 int, colour func(x, y, b int) int), ink func(x, y, b int) int, x, y, stroke int) {
 	which := d.below(32)
 	if which < 4 {

@@ -17,12 +17,12 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// fontFiles are the fonts that text is drawn in: they are opened before a worker's sandbox closes, and no file after
-// that. A document's own families become the nearest of these. They are those that Debian's fontconfig-config depends
-// on.
+// fontFiles are the fonts for text. They are opened before a worker's sandbox closes; no file is opened after that. A
+// document's own font families are mapped to the nearest of these. They are the fonts on which Debian's
+// fontconfig-config depends.
 var fontFiles = []string{"DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf"}
 
-// fontFolder is where they are.
+// fontFolder is the folder of fontFiles.
 const fontFolder = "/usr/share/fonts/truetype/dejavu/"
 
 // Painter draws documents. Its zero value draws none; Open makes one.
@@ -31,7 +31,7 @@ type Painter struct {
 	fonts  int
 }
 
-// Open finds the libraries and fonts, once for the process: fontconfig has one configuration for all.
+// Open finds the libraries and fonts once per process: fontconfig has one global configuration.
 var Open = sync.OnceValue(func() Painter {
 	p := Painter{usable: C.gc_open() == 1}
 	if !p.usable {
@@ -41,7 +41,7 @@ var Open = sync.OnceValue(func() Painter {
 	return p
 })
 
-// useFonts has the process draw text in the house's fonts alone, and says how many there are.
+// useFonts restricts the process to fontFiles, and returns how many of them are usable.
 func useFonts() int {
 	fonts := C.gc_fonts()
 	for _, name := range fontFiles {
@@ -55,10 +55,10 @@ func useFonts() int {
 	return int(C.gc_use_fonts(fonts))
 }
 
-// Usable reports whether documents can be drawn, and text in them.
+// Usable reports whether documents can be drawn, and whether their text can.
 func (p Painter) Usable() (documents, text bool) { return p.usable, p.usable && p.fonts > 0 }
 
-// warmText has a letter of each font, in the styles that a document may ask for.
+// warmText has a letter of each font, in the styles that a document may use.
 const warmText = `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64">` +
 	`<defs><filter id="f"><feGaussianBlur stdDeviation="1"/></filter>` +
 	`<linearGradient id="g"><stop offset="0"/></linearGradient></defs>` +
@@ -67,7 +67,8 @@ const warmText = `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"
 	`<text y="36" font-family="DejaVu Serif">a</text>` +
 	`<text y="48" font-family="DejaVu Sans Mono">a</text><text y="60" font-style="italic">a</text></g></svg>`
 
-// Warm draws a document in every font, on the thread that will draw: each thread opens the fonts for itself.
+// Warm draws a document in every font. It must run on the thread that will draw, since each thread opens the fonts
+// itself.
 func (p Painter) Warm() error {
 	d, err := Read([]byte(warmText))
 	if err != nil || !p.usable {
@@ -84,7 +85,7 @@ func (p Painter) Warm() error {
 	return nil
 }
 
-// inked reports whether something is drawn.
+// inked reports whether anything is drawn.
 func inked(pixels []byte) bool {
 	for i := 3; i < len(pixels); i += 4 {
 		if pixels[i] > 0 {
@@ -94,7 +95,7 @@ func inked(pixels []byte) bool {
 	return false
 }
 
-// Draw draws the document over all of pixels, which hold R, G, B and A of a raster of that size.
+// Draw draws the document over all of pixels, which are R, G, B and A of a raster of the given size.
 func (p Painter) Draw(d *Drawing, pixels []byte, width, height int) error {
 	const op = "svg.Draw"
 	switch {

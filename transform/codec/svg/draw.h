@@ -1,6 +1,5 @@
-// Drawing with librsvg and cairo, which are opened by name: a machine without them reads the other formats. No symbol
-// of theirs is
-// linked, and none of their headers is needed to build.
+// Drawing with librsvg and cairo. The libraries are opened by name, so a machine without them reads the other formats.
+// No symbol of theirs is linked, and none of their headers is needed to build.
 #ifndef GOLDCREST_SVG_DRAW_H
 #define GOLDCREST_SVG_DRAW_H
 
@@ -36,8 +35,8 @@ static struct {
 
 static void gc_silent(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer user) {}
 
-// gc_open finds the libraries; 0 where one or a function is missing. Text is silent too: a font that lacks a letter is
-// no fault.
+// gc_open loads the libraries; 0 if one of them or a function is missing. It also silences their log: a font that lacks
+// a letter is no fault.
 static int gc_open(void) {
 	void *rsvg = dlopen("librsvg-2.so.2", RTLD_LAZY | RTLD_LOCAL);
 	void *cairo = dlopen("libcairo.so.2", RTLD_LAZY | RTLD_LOCAL);
@@ -78,9 +77,8 @@ static int gc_open(void) {
 static void *gc_fonts(void) { return gc.fonts(); }
 static int gc_add_font(void *fonts, const char *path) { return gc.add_font(fonts, (const unsigned char *) path); }
 
-// gc_use_fonts has the process draw in these fonts alone. cairo gets them open: it would ask for their files at each
-// new size. What
-// is opened here stays so for the life of the process.
+// gc_use_fonts restricts the process to these fonts. It passes cairo open fonts, since cairo would open their files
+// again at each new size. What is opened here stays open for the life of the process.
 static int gc_use_fonts(void *fonts) {
 	GcFontSet *all = gc.list(fonts, 1);
 	void *library;
@@ -97,9 +95,8 @@ static int gc_use_fonts(void *fonts) {
 	return usable;
 }
 
-// gc_draw draws a document that is width x height CSS pixels large over pixels of four bytes, which are clear. It
-// returns what
-// failed, or NULL.
+// gc_draw draws a document of width x height CSS pixels over cleared pixels of four bytes. It returns an error text, or
+// NULL.
 static const char *gc_draw(const void *text, size_t length, double width, double height, void *pixels, int across,
 		int down) {
 	const char *failed = NULL;
@@ -122,7 +119,7 @@ static const char *gc_draw(const void *text, size_t length, double width, double
 	return failed;
 }
 
-// gc_straighten turns cairo's premultiplied words of native order into R, G, B and A.
+// gc_straighten converts cairo's premultiplied words of native byte order to R, G, B and A.
 static void gc_straighten(unsigned char *pixels, size_t count) {
 	for (size_t i = 0; i < count; i++, pixels += 4) {
 		guint32 word = *(guint32 *) pixels;

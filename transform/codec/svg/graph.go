@@ -1,14 +1,14 @@
 package svg
 
-// graph is what draws what: each element draws those in it and those that it refers to.
+// graph records which elements draw which: each element draws its children and the elements that it refers to.
 type graph struct {
 	children [][]int    // by element
 	refers   [][]string // by element
 	ids      map[string]int
-	path     []int // the elements that are open
+	path     []int // the open elements
 }
 
-// add adds an element inside the one that is open, opens it, and says how many there are.
+// add adds an element inside the open one, opens it, and returns the number of elements.
 func (g *graph) add() int {
 	n := len(g.children)
 	g.children, g.refers = append(g.children, nil), append(g.refers, nil)
@@ -23,24 +23,24 @@ func (g *graph) add() int {
 // up closes the open element.
 func (g *graph) up() { g.path = g.path[:len(g.path)-1] }
 
-// name gives the open element an id; the first with an id has it.
+// name sets the id of the open element; the first element with an id keeps it.
 func (g *graph) name(id string) {
 	if _, taken := g.ids[id]; !taken {
 		g.ids[id] = g.path[len(g.path)-1]
 	}
 }
 
-// refer has the open element draw the one with that id.
+// refer records that the open element draws the one with that id.
 func (g *graph) refer(id string) {
 	at := g.path[len(g.path)-1]
 	g.refers[at] = append(g.refers[at], id)
 }
 
-// drawn counts the elements that drawing the first one draws, up to about most. An element that leads back to itself is
-// not drawn again.
+// drawn counts the elements that drawing the first one draws, up to about most. An element that refers back to itself
+// is not drawn again.
 func (g *graph) drawn(most int) int {
 	const open = -1
-	costs := make([]int, len(g.children)) // 0 = not known
+	costs := make([]int, len(g.children)) // 0 = unknown
 	var cost func(n int) int
 	cost = func(n int) int {
 		if costs[n] != 0 {

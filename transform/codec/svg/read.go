@@ -1,5 +1,5 @@
-// Package svg draws SVG documents. It reads them in Go first, and gives librsvg a document that it wrote itself: the
-// elements that draw, without scripts, entities and other documents, and within limits. It runs in workers.
+// Package svg draws SVG documents. It first reads them in Go, and passes librsvg a rewritten document: the elements
+// that draw, without scripts, entities and other documents, and within limits. It runs in workers.
 package svg
 
 import (
@@ -14,17 +14,17 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
-// The limits of a document. What they let pass is bounded further by the time that a worker has for a picture.
+// The limits of a document. The time that a worker has for a picture is a further limit.
 const (
 	maxBytes    = 10 << 20
 	maxElements = 50_000
 	maxDepth    = 64
 	maxFilters  = 100     // filter primitives
-	maxDrawn    = 200_000 // elements as they are drawn: each use draws what it refers to
+	maxDrawn    = 200_000 // elements as drawn: each use draws what it refers to
 )
 
-// drawMemory bounds the buffers of a drawing: a raster of its own for each filter primitive and each level of nesting,
-// at worst.
+// drawMemory bounds the buffers of a drawing. In the worst case there is one raster for each filter primitive and each
+// level of nesting.
 const (
 	drawMemory = 128 << 20
 	drawPixels = 8_000_000
@@ -33,16 +33,16 @@ const (
 // Drawing is a document that may be drawn.
 type Drawing struct {
 	Width, Height float64 // its own size in CSS pixels
-	text          []byte  // what librsvg gets
-	rasters       int     // that drawing it may hold at a time
-	lettered      bool    // it shows text
+	text          []byte  // the input of librsvg
+	rasters       int     // the most that drawing it may hold at a time
+	lettered      bool    // it contains text
 }
 
-// MaxPixels is the largest raster that the document may be drawn in.
+// MaxPixels is the largest raster in which the document may be drawn.
 func (d *Drawing) MaxPixels() int64 { return min(drawPixels, drawMemory/4/int64(d.rasters)) }
 
-// Read checks a document. Faults: unsupported_format (it needs what is not read), too_costly, truncated_source,
-// decode_failed (it is no XML).
+// Read checks a document. Faults: unsupported_format (it needs unsupported features), too_costly, truncated_source,
+// decode_failed (it is not XML).
 func Read(b []byte) (*Drawing, error) {
 	if len(b) > maxBytes {
 		return nil, costly("it has more than 10 MiB")
@@ -63,7 +63,7 @@ func Read(b []byte) (*Drawing, error) {
 	}
 }
 
-// unreadable is the fault of a document that is no XML.
+// unreadable is the fault of a document that is not XML.
 func unreadable(err error) error {
 	var syntax *xml.SyntaxError
 	if errors.As(err, &syntax) && syntax.Msg == "unexpected EOF" {
@@ -80,12 +80,12 @@ func refused(why string) error {
 	return fault.New(fault.UnsupportedFormat, "svg.Read", "the SVG "+why, nil)
 }
 
-// reader writes the document again, token by token.
+// reader rewrites the document token by token.
 type reader struct {
 	drawing *Drawing
 	out     bytes.Buffer
-	open    []string // the elements that are open, as they are named in the document
-	dropped int      // > 0: so many of them are inside an element that is left out, that one counted
+	open    []string // the open elements, as named in the document
+	dropped int      // number of open elements inside a left-out element, including that one
 	styled  int      // likewise for a style element
 	deepest int
 	filters int
@@ -112,7 +112,7 @@ func (r *reader) take(token xml.Token) error {
 
 func qualified(n xml.Name) string { return n.Space + ":" + n.Local }
 
-// leftOut are the elements that draw nothing here, with all that is in them.
+// leftOut lists elements that draw nothing here; they are removed with their content.
 var leftOut = map[string]bool{
 	"script": true, "foreignObject": true, "metadata": true, "title": true, "desc": true, "handler": true,
 	"listener": true, "set": true,
@@ -148,7 +148,7 @@ func (r *reader) start(e xml.StartElement) error {
 	return r.write(e)
 }
 
-// isForeign reports whether an element brings another namespace of its own.
+// isForeign reports whether an element declares another namespace.
 func isForeign(attrs []xml.Attr) bool {
 	for _, a := range attrs {
 		if a.Name.Space == "" && a.Name.Local == "xmlns" && a.Value != "http://www.w3.org/2000/svg" {
@@ -187,7 +187,7 @@ func (r *reader) write(e xml.StartElement) error {
 	return nil
 }
 
-// count holds an element against the limits, and adds it to what is drawn.
+// count checks an element against the limits, and adds it to the graph.
 func (r *reader) count(name string) error {
 	if r.graph.add() > maxElements {
 		return costly(fmt.Sprintf("it has more than %d elements", maxElements))
@@ -220,7 +220,7 @@ func (r *reader) attribute(element string, a xml.Attr) (key string, err error) {
 	return key, nil
 }
 
-// reference judges a link. Elements of the same document may be referred to, and nothing else.
+// reference checks a link. Only elements of the same document may be referred to.
 func (r *reader) reference(element, to string) (key string, err error) {
 	switch {
 	case strings.HasPrefix(to, "#"):
@@ -234,9 +234,9 @@ func (r *reader) reference(element, to string) (key string, err error) {
 	return "", refused("refers to another document, which is not read")
 }
 
-// style judges CSS, and the values of attributes that are read like it.
+// style checks CSS, and attribute values that are parsed like CSS.
 func (r *reader) style(css string) error {
-	lower := strings.Map(func(c rune) rune { // ToLower would move what follows some letters.
+	lower := strings.Map(func(c rune) rune { // ToLower would change the length of some letters.
 		if c >= 'A' && c <= 'Z' {
 			c += 'a' - 'A'
 		}

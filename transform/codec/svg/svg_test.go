@@ -10,13 +10,13 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// root wraps what stands in a document.
+// root wraps the content of a document.
 func root(inside string) string {
 	return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ` +
 		`width="40" height="20">` + inside + `</svg>`
 }
 
-// What would reach out of the document, or cost too much, is refused by its kind.
+// A document that refers outside, or costs too much, is refused by its kind.
 func TestReadRefuses(t *testing.T) {
 	laughs := `<g id="a0"><rect/></g>`
 	for i := range 20 {
@@ -62,7 +62,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// What librsvg gets has the elements that draw, and nothing that runs or reaches out.
+// The input of librsvg contains the elements that draw, and nothing that runs or refers outside.
 func TestReadWritesWhatDraws(t *testing.T) {
 	document := `<?xml version="1.0"?><?xml-stylesheet href="a.css"?><!DOCTYPE svg PUBLIC "a" "b"><!-- c -->` +
 		`<s:svg xmlns:s="http://www.w3.org/2000/svg" xmlns:x="http://www.w3.org/1999/xlink" ` +
@@ -103,7 +103,7 @@ func TestMaxPixels(t *testing.T) {
 	}
 }
 
-// Colours and alpha come out straight, text in the house's fonts.
+// Colours and alpha are correct, and text is drawn in fontFiles.
 func TestDraw(t *testing.T) {
 	p := Open()
 	documents, text := p.Usable()
@@ -141,7 +141,7 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// Whatever is read is XML that reads as itself, and draws without a crash.
+// Every accepted document is rewritten to XML that reads as itself, and draws without a crash.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(warmText))
 	f.Add([]byte(root(`<style>.a{fill:url(#g)}</style><linearGradient id="g"/>` +

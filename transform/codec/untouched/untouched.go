@@ -1,4 +1,4 @@
-// Package untouched serves the original's own bytes, less what no decoder needs.
+// Package untouched serves the original's own bytes without what decoders do not need.
 package untouched
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Rewrite is container.Rewrite, for JPEG too: that takes libjpeg.
+// Rewrite is container.Rewrite with support for JPEG, which needs libjpeg.
 func Rewrite(f variant.Format, b []byte) ([]byte, error) {
 	if f != variant.JPEG {
 		return container.Rewrite(f, b)
@@ -24,7 +24,7 @@ func Rewrite(f variant.Format, b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Original is the original's own bytes less its metadata, where the job changes no pixel and the file needs no
+// Original is the original's own bytes without its metadata, if the job changes no pixel and the file needs no
 // conversion.
 func Original(src *decode.Source, j *render.Job) (body []byte, format variant.Format, ok bool) {
 	s, p, in := j.Spec, j.Plan, src.Info
@@ -41,8 +41,8 @@ func Original(src *decode.Source, j *render.Job) (body []byte, format variant.Fo
 	return body, format, err == nil
 }
 
-// Format is the format of an original that may be passed through; AVIF is not among them, as its metadata cannot
-// be cut out without rewriting the file.
+// Format is the format of an original that may be passed through, or Open. AVIF may not: its metadata cannot be removed
+// without rewriting the file.
 func Format(name string) variant.Format {
 	switch name {
 	case "jpeg":
@@ -57,13 +57,12 @@ func Format(name string) variant.Format {
 	return variant.Open
 }
 
-// exactBytes bounds the originals that are their own master.
+// exactBytes is the largest size of an original that is its own master.
 const exactBytes = 1 << 20
 
-// ExactMaster is the original itself, less its metadata, where it is small enough to be kept so and needs no
-// conversion.
+// ExactMaster is the original itself without its metadata, if it is small enough and needs no conversion.
 func ExactMaster(src *decode.Source, j *render.Job) (variant.Image, bool) {
-	if src.Info.Frames > 1 || len(src.Original) > 2*exactBytes { // Rewriting halves none.
+	if src.Info.Frames > 1 || len(src.Original) > 2*exactBytes { // Rewriting never halves a file.
 		return variant.Image{}, false
 	}
 	body, format, ok := Original(src, j)

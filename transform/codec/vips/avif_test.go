@@ -10,14 +10,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// blocks are samples of squares of one colour, so that halving the colours takes nothing from the middle of each.
+// blocks returns samples of squares of one colour, so that halving chroma does not change their centres.
 func blocks(w, h, side int, grey bool) []byte {
 	random := rand.New(rand.NewPCG(uint64(w), uint64(h)))
 	across := (w + side - 1) / side
 	colours := make([][3]byte, across*((h+side-1)/side))
 	for i := range colours {
 		for b := range 3 {
-			colours[i][b] = byte(min(max(random.IntN(768)-256, 0), 255)) // Pure colours overflow where nothing bounds them.
+			colours[i][b] = byte(min(max(random.IntN(768)-256, 0), 255)) // Pure colours overflow if nothing clamps them.
 		}
 		if grey {
 			colours[i][1], colours[i][2] = colours[i][0], colours[i][0]
@@ -33,7 +33,7 @@ func blocks(w, h, side int, grey bool) []byte {
 	return samples
 }
 
-// asAVIF are the samples after a round through AVIF at the highest quality, which keeps its planes as they are.
+// asAVIF returns the samples after a round trip through AVIF at the highest quality, which keeps its planes unchanged.
 func asAVIF(t *testing.T, samples []byte, w, h int, full bool) []byte {
 	t.Helper()
 	im, err := FromPixels(samples, w, h, 3)
@@ -58,8 +58,8 @@ func asAVIF(t *testing.T, samples []byte, w, h int, full bool) []byte {
 	return raw(t, back)
 }
 
-// Ensure AVIF has each colour where it belongs: full colours and brightness at every pixel, halved ones in the middle
-// of squares, also in the odd last line and column. Coefficients that were off by a hundredth would fail.
+// Ensure AVIF has each colour in the right place: full chroma and luma at every pixel, halved chroma in the middle of
+// squares, also in the odd last line and column. Coefficients that are off by a hundredth would fail.
 func TestColoursOfAVIF(t *testing.T) {
 	if err := Boot(); err != nil {
 		t.Fatal(err)
@@ -87,8 +87,8 @@ func TestColoursOfAVIF(t *testing.T) {
 	}
 }
 
-// Ensure halved colours are the mean of four pixels: each square has the same four, so its brightness alone tells a
-// pixel from its neighbours.
+// Ensure halved chroma is the mean of four pixels. Each square has the same four, so only luma distinguishes a pixel
+// from its neighbours.
 func TestHalvedColoursOfAVIF(t *testing.T) {
 	if err := Boot(); err != nil {
 		t.Fatal(err)

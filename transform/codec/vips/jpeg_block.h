@@ -1,5 +1,6 @@
-// The blocks of a JPEG: colours, the cosine transform, and which coefficients are kept. What is kept is chosen by rate and distortion: of all ways to
-// round a block down, the one with the least error plus lambda times its bits ("trellis quantisation"). Portable vectors, single precision.
+// The blocks of a JPEG: colours, the cosine transform, and the choice of coefficients. The choice is by rate and
+// distortion: of all ways to round a block down, it takes the one with the least error plus lambda times its bits
+// ("trellis quantisation"). Portable vectors, single precision.
 #ifndef GOLDCREST_JPEG_BLOCK_H
 #define GOLDCREST_JPEG_BLOCK_H
 
@@ -10,10 +11,10 @@
 #include <string.h>
 #include <jpeglib.h>
 
-// What follows, up to the transform, is what the encoder weighs by. All of it was fitted to the fewest bytes at a SSIMULACRA2 of 70 on photos of other
-// sources than those that judge it; docs/adr/0026 has the figures.
+// The parameters of the encoder, up to the transform. All of them were fitted to the fewest bytes at a SSIMULACRA2 of
+// 70, on photos of other sources than those that evaluate it; docs/adr/0026 has the figures.
 
-// The zigzag order, of coefficients that lie by rows, and by columns.
+// The zigzag order of coefficients stored by rows, and by columns.
 static const uint8_t gc_rows[64] = {
 	0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
 	12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
@@ -27,8 +28,9 @@ static const uint8_t gc_columns[64] = {
 	23, 31, 38, 45, 52, 59, 60, 53, 46, 39, 47, 54, 61, 62, 55, 63,
 };
 
-// Steps, as the logarithm to base 2 of what they are beside the scale, by the distance of a frequency from none: of luma, blue and red. Those of luma hardly rise
-// from the third on, other than the tables of the standard: detail that is lost is seen in this score. Colours are kept finer.
+// Quantisation steps of luma, blue and red, as the base-2 logarithm of their ratio to the scale, by the distance of a
+// frequency from zero. The steps of luma hardly rise from the third on, unlike those of the standard tables: this score
+// notices lost detail. The steps of chroma are finer.
 enum { GC_KNOTS = 6 };
 static const float gc_distance[GC_KNOTS] = {0, 1, 2, 3.5f, 5.5f, 9.9f};
 static const float gc_steps[3][GC_KNOTS] = {
@@ -37,17 +39,18 @@ static const float gc_steps[3][GC_KNOTS] = {
 	{0.7f, 1.8f, 2.2f, 2.2f, 3.1f, 3.3f},
 };
 
-// What colours of full resolution get on top, and half of it at frequency none: they have twice the frequencies to spend it on.
+// Added for chroma of full resolution, half of it at frequency zero: such chroma has twice the frequencies to spend
+// bits on.
 #define GC_FULL_COLOUR 1.1f
 
-// Errors that a bit is worth, in squares of a step, and how both grow where a block is busy: with the power GC_MASK of its deviation, which is 1 at
-// GC_MASK_AT.
+// Lambda, the error that a bit is worth, in squares of a step. It grows with the activity of a block: with the power
+// GC_MASK of its deviation, and is multiplied by 1 at GC_MASK_AT.
 #define GC_LAMBDA_LUMA 0.08f
 #define GC_LAMBDA_COLOUR 0.04f
 #define GC_MASK 0.45f
 #define GC_MASK_AT 4.0f
 #define GC_WEIGHT_FALL 0.1f // halvings of an error's weight over eight frequencies
-#define GC_SHARP 0.15f      // of halved colours
+#define GC_SHARP 0.15f      // of halved chroma
 #define GC_END_LUMA 3.0f    // bits of an end of block
 #define GC_END_COLOUR 1.0f
 
@@ -115,7 +118,8 @@ static inline void gc_transpose(const GcEight *in, GcEight *out) {
 			out[x][y] = in[y][x];
 }
 
-// gc_dct transforms the block whose rows lie stride apart. The coefficients come out by columns: that of u across and v down is at 8 * u + v.
+// gc_dct transforms the block whose rows are stride apart. The coefficients are stored by columns: that of u across and
+// v down is at 8 * u + v.
 static void gc_dct(const float *in, size_t stride, float *out) {
 	GcEight d[8], t[8];
 	for (int y = 0; y < 8; y++)
@@ -126,23 +130,24 @@ static void gc_dct(const float *in, size_t stride, float *out) {
 	memcpy(out, t, sizeof t);
 }
 
-// GcQuant is how the blocks of one component are quantised. Its lists are by columns, like the coefficients.
+// GcQuant is the quantisation of the blocks of one component. Its lists are by columns, like the coefficients.
 typedef struct {
 	float inverse[64];       // one over the step
-	float weight[64];        // of an error, measured in steps
-	float lambda;            // errors that are worth a bit
+	float weight[64];        // of an error in steps
+	float lambda;            // the error that a bit is worth
 	float end;               // bits of an end of block
-	const float (*bits)[11]; // of a run of zeros and the size of the value that ends it
+	const float (*bits)[11]; // bits of a run of zeros and the size of the value that ends it
 } GcQuant;
 
-// gc_jpeg_scale is what the steps are multiplied with. A q comes to about the score that libjpeg reaches with it: the line was fitted to scores of 50, 70
-// and 80.
+// gc_jpeg_scale is the factor of the steps. A q gives about the score that libjpeg reaches with it: the line was fitted
+// to scores of 50, 70 and 80.
 static float gc_jpeg_scale(int q) {
 	const float percent = q < 50 ? 5000.0f / q : 200 - 2.0f * q;
 	return exp2f(2.36f) * powf(percent / 100, 0.82f);
 }
 
-// gc_jpeg_quant makes the steps of a component, by rows, and what goes with them. full: colours have the resolution of luma.
+// gc_jpeg_quant computes the steps of a component, by rows, and its quantisation. full: chroma has the resolution of
+// luma.
 static void gc_jpeg_quant(int component, int full, int q, unsigned *steps, GcQuant *out) {
 	const float scale = gc_jpeg_scale(q), coarser = component && full ? GC_FULL_COLOUR : 0;
 	for (int i = 0; i < 64; i++) {
@@ -167,17 +172,18 @@ enum { GC_ZRL = 13 }; // bits of sixteen zeros
 typedef struct {
 	int at;     // in zigzag order
 	int most;   // the coefficient, rounded
-	int kept;   // the value on the best way to here
-	int before; // the coefficient before this one on that way; -1 = none
+	int kept;   // the value on the best path to here
+	int before; // the coefficient before this one on that path; -1 = none
 	float cost;
 } GcNode;
 
 static inline int gc_size(int v) { return 32 - __builtin_clz((unsigned) v); }
 
-// gc_reach finds the best way to node m. A coefficient of three steps or more is never dropped, so no way leads past one; that bounds the work.
+// gc_reach finds the best path to node m. A coefficient of three steps or more is never dropped, so no path skips one;
+// this bounds the work.
 static inline void gc_reach(const GcQuant *q, float lambda, const float *zeros, GcNode *nodes, int m, float x, float weight) {
 	GcNode *n = &nodes[m];
-	const int size = gc_size(n->most), less = n->most > 1 && !(n->most & (n->most - 1)) ? n->most - 1 : 0; // A value of fewer bits.
+	const int size = gc_size(n->most), less = n->most > 1 && !(n->most & (n->most - 1)) ? n->most - 1 : 0; // A value with fewer bits.
 	const float error = (x - n->most) * (x - n->most) * weight, other = (x - less) * (x - less) * weight;
 	n->cost = INFINITY;
 	for (int j = m - 1; j >= -1; j--) {
@@ -202,7 +208,7 @@ static inline void gc_reach(const GcQuant *q, float lambda, const float *zeros, 
 
 // gc_keep quantises a block.
 static void gc_keep(const GcQuant *q, const float *dct, float lambda, JCOEFPTR out) {
-	float x[64], error[64], zeros[64]; // zeros: the error where all coefficients up to here are dropped
+	float x[64], error[64], zeros[64]; // zeros: the error if all coefficients up to here are dropped
 	int16_t r[64];
 	for (int i = 0; i < 64; i++) {
 		x[i] = dct[i] * q->inverse[i];
@@ -236,7 +242,7 @@ static void gc_keep(const GcQuant *q, const float *dct, float lambda, JCOEFPTR o
 	}
 }
 
-// gc_masked is how much more an error may weigh where a block is busy: it is seen less there.
+// gc_masked is the factor by which errors may be larger in a busy block, where they are less visible.
 static inline float gc_masked(const float *dct) {
 	float energy = 0;
 	for (int i = 1; i < 64; i++)

@@ -1,5 +1,6 @@
-// JPEG by our own choice of coefficients; libjpeg makes the Huffman codes and the file of them (ADR 26). Pixels come row by row, and a strip of them
-// is kept. The coefficients of the whole picture are kept until its end, two bytes each, as libjpeg itself does for codes made to measure.
+// JPEG with our own choice of coefficients; libjpeg writes the Huffman codes and the file (ADR 26). Pixels arrive row
+// by row, and a strip of them is kept. The coefficients of the whole picture are kept until its end, two bytes each.
+// libjpeg does the same for optimised Huffman codes.
 #ifndef GOLDCREST_JPEG_WRITE_H
 #define GOLDCREST_JPEG_WRITE_H
 
@@ -7,19 +8,19 @@
 #include "jpeg_block.h"
 #include "rewrite_jpeg.h"
 
-enum { GC_RING = 16 }; // lines of colour that are kept: those of a row of blocks, and one before and after
+enum { GC_RING = 16 }; // lines of chroma that are kept: those of a row of blocks, and one before and after
 
 typedef struct {
 	struct jpeg_compress_struct info;
 	GcJpegError failure;
-	int width, bands, side; // side: pixels for each sample of colour, across and down
+	int width, bands, side; // side: pixels per chroma sample, horizontally and vertically
 	int across, down;       // macroblocks
-	int rows;               // that came
-	size_t pitch[2];        // samples in a line of luma, and of colour
+	int rows;               // rows received
+	size_t pitch[2];        // samples in a line of luma, and of chroma
 	float *luma;            // the lines of one row of macroblocks
-	float *ring[2], *eased; // colour, and a row of blocks of it as it is transformed
-	float *line[2];         // colour of one line of pixels
-	uint8_t *last;          // line of pixels
+	float *ring[2], *eased; // chroma, and a row of chroma blocks before the transform
+	float *line[2];         // chroma of one line of pixels
+	uint8_t *last;          // last line of pixels
 	float *memory;
 	JBLOCKARRAY blocks[3];
 	GcQuant quant[3];
@@ -34,7 +35,7 @@ static void gc_jpeg_failed(j_common_ptr info) {
 
 static void gc_jpeg_silent(j_common_ptr info, int level) {}
 
-// gc_jpeg_planes writes a line of pixels as luma and colours; the last pixel is repeated up to the pitch.
+// gc_jpeg_planes converts a line of pixels to luma and chroma; the last pixel is repeated up to the pitch.
 static void gc_jpeg_planes(const GcJpeg *j, const uint8_t *p, float *y, float *cb, float *cr) {
 	const int n = j->width;
 	if (j->bands == 1)
@@ -65,7 +66,8 @@ static void gc_jpeg_blocks(GcJpeg *j, int component, const float *lines, size_t 
 	}
 }
 
-// gc_jpeg_colour quantises a row of blocks of each colour. Halved colours are sharpened by what the decoder's interpolation will soften.
+// gc_jpeg_colour quantises a row of blocks of both chroma components. Halved chroma is sharpened to compensate the
+// decoder's interpolation.
 static void gc_jpeg_colour(GcJpeg *j, int row) {
 	const int n = (int) j->pitch[1], lines = 8 * j->down;
 	const float sharp = j->side == 2 ? GC_SHARP : 0;
@@ -84,7 +86,7 @@ static void gc_jpeg_colour(GcJpeg *j, int row) {
 	}
 }
 
-// gc_jpeg_fold adds a line of colour to the ring.
+// gc_jpeg_fold adds a line of chroma to the ring.
 static void gc_jpeg_fold(GcJpeg *j, int row) {
 	const size_t n = j->pitch[1];
 	for (int c = 0; c < 2; c++) {
@@ -101,7 +103,7 @@ static void gc_jpeg_fold(GcJpeg *j, int row) {
 	}
 }
 
-// gc_jpeg_row takes the next line of pixels.
+// gc_jpeg_row adds the next line of pixels.
 static void gc_jpeg_row(GcJpeg *j, const uint8_t *pixels) {
 	const int strip = 8 * j->side, y = j->rows++, at = y % strip;
 	gc_jpeg_planes(j, pixels, j->luma + (size_t) at * j->pitch[0], j->line[0], j->line[1]);
@@ -111,12 +113,12 @@ static void gc_jpeg_row(GcJpeg *j, const uint8_t *pixels) {
 	if (j->bands == 1)
 		return;
 	gc_jpeg_fold(j, y);
-	const int colours = (y + 1) / j->side; // lines of colour that are whole
+	const int colours = (y + 1) / j->side; // complete lines of chroma
 	if ((y + 1) % j->side == 0 && colours % 8 == 1 && colours > 8)
 		gc_jpeg_colour(j, colours / 8 - 1);
 }
 
-// gc_jpeg_end repeats the last line of pixels to the end of the last blocks.
+// gc_jpeg_end repeats the last line of pixels down to the end of the last blocks.
 static void gc_jpeg_end(GcJpeg *j) {
 	while (j->rows < 8 * j->side * j->down)
 		gc_jpeg_row(j, j->last);
@@ -132,7 +134,7 @@ static int gc_jpeg_strip(VipsRegion *region, VipsRect *area, void *to) {
 	return 0;
 }
 
-// gc_jpeg_room makes the buffers of lines.
+// gc_jpeg_room allocates the line buffers.
 static int gc_jpeg_room(GcJpeg *j) {
 	j->pitch[0] = (size_t) j->across * 8 * j->side;
 	j->pitch[1] = (size_t) j->across * 8;
@@ -155,7 +157,7 @@ static int gc_jpeg_room(GcJpeg *j) {
 	return 0;
 }
 
-// gc_jpeg_begin has libjpeg write the head of the file, and keeps room for the coefficients.
+// gc_jpeg_begin lets libjpeg write the file header, and allocates the coefficients.
 static void gc_jpeg_begin(GcJpeg *j, int height, int q, unsigned char **buf, unsigned long *len) {
 	struct jpeg_compress_struct *c = &j->info;
 	jpeg_mem_dest(c, buf, len);
@@ -183,13 +185,13 @@ static void gc_jpeg_begin(GcJpeg *j, int height, int q, unsigned char **buf, uns
 	}
 }
 
-// gc_jpeg encodes a picture of 8 bits with one or three bands. *buf is freed by g_free.
+// gc_jpeg encodes an 8-bit picture with one or three bands. *buf is freed by g_free.
 static __attribute__((unused)) int gc_jpeg(VipsImage *in, int q, int full_chroma, void **buf, size_t *len) {
 	if (in->BandFmt != VIPS_FORMAT_UCHAR || (in->Bands != 1 && in->Bands != 3)) {
 		vips_error("jpeg", "%d bands of format %d", in->Bands, in->BandFmt);
 		return -1;
 	}
-	unsigned char *bytes = NULL; // malloc's, as g_malloc's are
+	unsigned char *bytes = NULL; // from malloc, as with g_malloc
 	unsigned long length = 0;
 	GcJpeg j = {.width = in->Xsize, .bands = in->Bands, .side = full_chroma || in->Bands == 1 ? 1 : 2};
 	j.across = (in->Xsize + 8 * j.side - 1) / (8 * j.side);
@@ -209,7 +211,7 @@ static __attribute__((unused)) int gc_jpeg(VipsImage *in, int q, int full_chroma
 	} else
 		bad = 1;
 	if (bad && bytes)
-		j.info.dest->term_destination(&j.info); // tells where the bytes are by now
+		j.info.dest->term_destination(&j.info); // updates the address of the bytes
 	jpeg_destroy_compress(&j.info);
 	free(j.memory);
 	if (bad) {

@@ -10,19 +10,19 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 )
 
-// Conversion says how samples become those of sRGB. Light is 1 where sRGB is white.
+// Conversion describes how samples are converted to sRGB. Light is 1 at the white of sRGB.
 type Conversion struct {
 	Hdr    bool      // light above 1 is mapped down by tone
-	Hlg    bool      // it is the light of a scene, of which a display makes its own by the brightness of each pixel
+	Hlg    bool      // scene light, from which a display derives its own by the brightness of each pixel
 	Matrix []float64 // 3 x 3: from the file's primaries to sRGB's
-	Weight []float64 // of the file's primaries in brightness
-	Peak   float64   // the brightest light that is told apart
-	Tone   []float32 // GC_TONES: what light is multiplied with, by the root of its share of peak
+	Weight []float64 // the brightness of the file's primaries
+	Peak   float64   // the brightest light that is distinguished
+	Tone   []float32 // GC_TONES factors of light, by the square root of light/Peak
 	Shade  []uint8   // GC_SHADES: sRGB of light from 0 to 1
-	Light  []float32 // of each sample
+	Light  []float32 // of each sample value
 }
 
-// Convert makes 8-bit sRGB, or grey of one that is.
+// Convert converts to 8-bit sRGB, or to grey for a grey picture.
 func (im *Image) Convert(t *Conversion) error {
 	p := C.g_malloc0(C.gsize(C.sizeof_GcColour + 4*len(t.Light)))
 	g := (*C.GcColour)(p)
@@ -44,11 +44,11 @@ func (im *Image) Convert(t *Conversion) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_colour(in, out, g) })
 }
 
-// Cells sums a picture up in a coarse grid while its pixels pass by, which costs no reading of its own: a streamed
-// picture could not be read twice.
+// Cells sums a picture in a coarse grid while its pixels are read. It needs no pass of its own, since a streamed
+// picture cannot be read twice.
 type Cells struct{ c *C.GcCells }
 
-// Watch sums the pixels up as they are read. They are of a picture of size s; further frames, below it, are left out.
+// Watch sums the pixels as they are read. s is the size of the picture; further frames below it are ignored.
 func (im *Image) Watch(s, grid geometry.Size) (*Cells, error) {
 	c := &Cells{C.gc_cells_new(C.int(s.W), C.int(s.H), C.int(grid.W), C.int(grid.H))}
 	err := im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_cells_watch(in, out, c.c) })
@@ -59,7 +59,7 @@ func (im *Image) Watch(s, grid geometry.Size) (*Cells, error) {
 	return c, nil
 }
 
-// Free gives the memory back; a nil Cells has none.
+// Free frees the memory; c may be nil.
 func (c *Cells) Free() {
 	if c != nil && c.c != nil {
 		C.gc_cells_free(unsafe.Pointer(c.c))
@@ -67,7 +67,8 @@ func (c *Cells) Free() {
 	}
 }
 
-// Sums are, for each cell of the grid, those of red, green, blue, alpha and pixels; colours are weighted by alpha.
+// Sums returns, for each cell of the grid, the sums of red, green, blue, alpha and the number of pixels; colours are
+// weighted by alpha.
 func (c *Cells) Sums() (grid geometry.Size, sums [][5]uint64) {
 	grid = geometry.Size{W: int(c.c.across), H: int(c.c.down)}
 	return grid, unsafe.Slice((*[5]uint64)(unsafe.Add(unsafe.Pointer(c.c), C.sizeof_GcCells)), grid.W*grid.H)

@@ -20,7 +20,7 @@ func lanczos3(x float64) float64 {
 	return 3 * math.Sin(x) * math.Sin(x/3) / (x * x)
 }
 
-// shorter is a line of samples of one band made shorter, with no care for speed.
+// shorter reduces a line of samples of one band by the plain formula.
 func shorter(line []byte, to int) []float64 {
 	scale := float64(len(line)) / float64(to)
 	out := make([]float64, to)
@@ -37,7 +37,7 @@ func shorter(line []byte, to int) []float64 {
 	return out
 }
 
-// raw are the samples of an image.
+// raw returns the samples of an image.
 func raw(t *testing.T, im *Image) []byte {
 	t.Helper()
 	out, err := im.Samples()
@@ -47,7 +47,7 @@ func raw(t *testing.T, im *Image) []byte {
 	return out
 }
 
-// Shorter lines are what the formula says, up to the last bit, wherever they begin and end.
+// Reduced lines equal the formula up to the last bit, wherever they begin and end.
 func TestLinesAreReducedByTheFormula(t *testing.T) {
 	if err := Boot(); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestLinesAreReducedByTheFormula(t *testing.T) {
 		for _, w := range [][2]int{{2, 1}, {3, 2}, {9, 1}, {17, 16}, {64, 33}, {301, 97}, {1000, 999}, {800, 401}, {1999, 40}, {5000, 7}} {
 			samples := make([]byte, w[0]*height*bands)
 			for i := range samples {
-				samples[i] = byte(random.IntN(2) * 255) // The hardest: overshoot everywhere.
+				samples[i] = byte(random.IntN(2) * 255) // The hardest case: overshoot everywhere.
 			}
 			im, err := FromPixels(samples, w[0], height, bands)
 			if err != nil {
@@ -72,7 +72,7 @@ func TestLinesAreReducedByTheFormula(t *testing.T) {
 				t.Fatalf("%s: %v", name, s)
 			}
 			part := im.Clone()
-			if w[1] > 4 { // A part alone is what it is in the whole.
+			if w[1] > 4 { // A part alone equals the same part of the whole.
 				if err := part.Extract(geometry.Rect{X: w[1] / 3, Y: 1, W: w[1] / 2, H: height - 2}); err != nil {
 					t.Fatal(err)
 				}

@@ -1,5 +1,5 @@
-// Rewriting JPEGs: the coefficients are read and written again, so that nothing but them, the quantisation tables that they use and the
-// frame header remains.
+// Rewriting JPEGs: the coefficients are read and written again, so that only they, the quantisation tables that they
+// use and the frame header remain.
 #ifndef GOLDCREST_REWRITE_JPEG_H
 #define GOLDCREST_REWRITE_JPEG_H
 
@@ -10,7 +10,8 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-// The scans of the JPEGs that we write. Values are sent whole: to send their last bits later costs more than it spares in files as small as these.
+// The scans of the JPEGs that we write. Values are sent complete: sending their last bits later costs more than it
+// saves in such small files.
 static const jpeg_scan_info gc_colour_scans[] = {
 	{3, {0, 1, 2}, 0, 0, 0, 0}, {1, {0}, 1, 2, 0, 0}, {1, {2}, 1, 63, 0, 0}, {1, {1}, 1, 63, 0, 0}, {1, {0}, 3, 63, 0, 0},
 };
@@ -18,7 +19,7 @@ static const jpeg_scan_info gc_grey_scans[] = {
 	{1, {0}, 0, 0, 0, 0}, {1, {0}, 1, 2, 0, 0}, {1, {0}, 3, 63, 0, 0},
 };
 
-// gc_jpeg_progress chooses the scans of a picture, whose components are known.
+// gc_jpeg_progress chooses the scans of a picture. Its components must be set.
 static void gc_jpeg_progress(j_compress_ptr c) {
 	switch (c->num_components) {
 	case 1:
@@ -40,13 +41,14 @@ typedef struct {
 
 static void gc_jpeg_exit(j_common_ptr info) { longjmp(((GcJpegError *) info->err)->out, 1); }
 
-// A warning says that the data is damaged: another decoder may show it otherwise than this one. Bytes that belong to nothing are left out.
+// A warning says that the data is damaged: another decoder may show it differently. Extraneous bytes are only left out.
 static void gc_jpeg_message(j_common_ptr info, int level) {
 	if (level < 0 && info->err->msg_code != JWRN_EXTRANEOUS_DATA)
 		gc_jpeg_exit(info);
 }
 
-// gc_jpeg_refined reports whether the scans bring every coefficient to its last bit. Decoders smooth what is not.
+// gc_jpeg_refined reports whether the scans send every coefficient to its last bit. Decoders smooth coefficients that
+// are not.
 static int gc_jpeg_refined(j_decompress_ptr in) {
 	if (!in->progressive_mode)
 		return 1;
@@ -59,13 +61,13 @@ static int gc_jpeg_refined(j_decompress_ptr in) {
 	return 1;
 }
 
-// gc_jpeg_rewrite writes the picture again into memory that the caller frees; 0 is success.
+// gc_jpeg_rewrite rewrites the picture into memory that the caller frees; 0 is success.
 static __attribute__((unused)) int gc_jpeg_rewrite(const unsigned char *body, unsigned long size, unsigned char **result, unsigned long *length) {
 	struct jpeg_decompress_struct in;
 	struct jpeg_compress_struct out;
 	GcJpegError error;
 	unsigned long room = size + 65536;
-	unsigned char *own = malloc(room); // the library frees no buffer that it was given
+	unsigned char *own = malloc(room); // the library does not free a buffer that it was given
 	if (!own)
 		return -1;
 	*result = own;
@@ -93,7 +95,7 @@ static __attribute__((unused)) int gc_jpeg_rewrite(const unsigned char *body, un
 	out.density_unit = 0;
 	out.X_density = out.Y_density = 1;
 	out.JFIF_major_version = out.JFIF_minor_version = 1;
-	// Decoders tell the colours by these markers, or without them by the components' names, which stay.
+	// Decoders derive the colour space from these markers, or without them from the component ids, which stay.
 	out.write_JFIF_header = in.saw_JFIF_marker;
 	out.write_Adobe_marker = in.saw_Adobe_marker;
 	out.optimize_coding = TRUE;

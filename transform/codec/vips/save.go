@@ -10,15 +10,15 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// TunesIQ reports whether the linked libaom can be told to keep what people see, rather than structure alone.
+// TunesIQ reports whether the linked libaom can be tuned for visible quality (iq) instead of structure (ssim).
 func TunesIQ() bool { return C.gc_tunes_iq() == 1 }
 
-// Bare removes everything but the pixels.
+// Bare removes all metadata.
 func (im *Image) Bare() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_bare(in, out) })
 }
 
-// Animate marks a stacked, bare image as an animation with one delay in milliseconds a frame.
+// Animate marks a stacked, bare image as an animation with one delay in milliseconds per frame.
 func (im *Image) Animate(pageHeight, loop int, delays []int) {
 	d := make([]C.int, len(delays))
 	for i, v := range delays {
@@ -40,16 +40,16 @@ func (im *Image) Save(s Saving) ([]byte, error) {
 	return C.GoBytes(buf, C.int(n)), nil
 }
 
-// Saving says how an image is encoded. What a format has no use for is ignored.
+// Saving holds the settings of an encode. Settings that a format does not have are ignored.
 type Saving struct {
 	Format     variant.Format
 	Q, Effort  int  // in libvips' scale
-	FullChroma bool // 4:4:4 instead of 4:2:0, and for WebP, which has none, the careful way to halve colours
+	FullChroma bool // 4:4:4 instead of 4:2:0; for WebP, which has no 4:4:4, the careful way to halve chroma
 	AlphaQ     int
 	Lossless   bool
-	Plain      bool // JPEG: coefficients as libjpeg chooses them
-	Baseline   bool // JPEG, plain: in one pass, which is read in less time
-	Bits       int  // of a pixel of a PNG in a palette; 0 = as many as a palette has, and colours mixed by dithering
+	Plain      bool // JPEG: coefficients chosen by libjpeg
+	Baseline   bool // JPEG, with Plain: one pass, which decodes faster
+	Bits       int  // per pixel of a palette PNG; 0 = as many as the palette needs, with dithering
 }
 
 func (s Saving) forC() C.GcSave {
@@ -72,14 +72,14 @@ func (s Saving) forC() C.GcSave {
 		o.format = C.GC_SAVE_AVIF
 	case variant.GIF:
 		o.format = C.GC_SAVE_GIF
-		// A GIF has no q: below 75 its palette gets fewer colours, 256 down to 8.
+		// A GIF has no q: below 75 its palette gets fewer colours, from 256 down to 8.
 		o.bits = C.int(min(8, max(3, 3+s.Q/15)))
 	}
 	return o
 }
 
-// Trial encodes samples of three bands as a JPEG by libjpeg's defaults, and decodes that into memory. bytes is what it
-// took.
+// Trial encodes samples of three bands as a JPEG with libjpeg's defaults, and decodes it into memory. bytes is the size
+// of the JPEG.
 func Trial(samples []byte, s geometry.Size, q int) (back *Image, bytes int, err error) {
 	back = &Image{}
 	var n C.size_t
@@ -89,12 +89,12 @@ func Trial(samples []byte, s geometry.Size, q int) (back *Image, bytes int, err 
 	return back, int(n), nil
 }
 
-// MapTo replaces every sample by the table's.
+// MapTo replaces every sample by its value in the table.
 func (im *Image) MapTo(table [256]byte) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_map(in, out, (*C.uint8_t)(&table[0])) })
 }
 
-// Samples copies the samples out: row by row, interleaved.
+// Samples copies the samples: row by row, interleaved.
 func (im *Image) Samples() ([]byte, error) {
 	var n C.size_t
 	p := C.vips_image_write_to_memory(im.p, &n)
@@ -105,7 +105,7 @@ func (im *Image) Samples() ([]byte, error) {
 	return C.GoBytes(p, C.int(n)), nil
 }
 
-// View lends the samples of an image in memory, which live as long as it does.
+// View returns the samples of an image in memory without a copy. They are valid as long as the image.
 func (im *Image) View() ([]byte, error) {
 	var n C.size_t
 	p := C.gc_view(im.p, &n)
@@ -116,7 +116,7 @@ func (im *Image) View() ([]byte, error) {
 }
 
 // RewriteJPEG decodes the coefficients of a JPEG and encodes them again, without any marker that libjpeg does not write
-// by itself. ok is false where the file is damaged.
+// by itself. ok is false if the file is damaged.
 func RewriteJPEG(b []byte) (out []byte, ok bool) {
 	if len(b) < 4 {
 		return nil, false

@@ -1,5 +1,5 @@
-// Package vips is libvips as the codec uses it: images, and what can be done to them. With score, svg and look, which
-// work on plain arrays, it is all C code of the product. It knows no variant, and decides nothing.
+// Package vips wraps libvips for the codec: images and their operations. It contains all C code of the product except
+// that of score, svg and look, which work on plain arrays. It does not know variants and makes no decisions.
 package vips
 
 // #cgo pkg-config: vips libheif
@@ -19,16 +19,16 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 )
 
-// Image owns one reference to a VipsImage. Its methods replace the reference; free gives it back. A failed method
-// leaves the image as it was.
+// Image owns one reference to a VipsImage. Its methods replace the reference; Free releases it. A failed method leaves
+// the image unchanged.
 type Image struct {
 	p *C.VipsImage
 }
 
-// Strictness is how much of a broken file a loader forgives.
+// Strictness decides which errors of a broken file a loader tolerates.
 type Strictness int
 
-// How much that is.
+// The levels of strictness.
 const (
 	Forgiving      = Strictness(C.VIPS_FAIL_ON_NONE)
 	Whole          = Strictness(C.VIPS_FAIL_ON_TRUNCATED)
@@ -45,17 +45,17 @@ type Loading struct {
 	Strict Strictness
 }
 
-// loaders names the loader of each format that libvips reads for us.
+// loaders maps each format that libvips reads to its loader.
 var loaders = map[string]C.int{
 	"jpeg": C.GC_JPEG, "png": C.GC_PNG, "webp": C.GC_WEBP, "avif": C.GC_HEIF, "heic": C.GC_HEIF, "tiff": C.GC_TIFF, "jxl": C.GC_JXL,
 	"pdf": C.GC_PDF,
-	"ico": C.GC_PNG, // Of its pictures, those that are not decoded in Go.
+	"ico": C.GC_PNG, // Only for the PNG pictures of icons; the others are decoded in Go.
 }
 
-// Version is that of the libvips that this was built with.
+// Version is the version of libvips at build time.
 const Version = C.VIPS_VERSION
 
-// Boot starts libvips and settles it for this process; it may be called again.
+// Boot initialises and configures libvips for this process; it may be called again.
 func Boot() error {
 	if C.gc_boot() != 0 {
 		return vipsError()
@@ -63,13 +63,13 @@ func Boot() error {
 	return nil
 }
 
-// UseVectors has operations that are built from now on use vector code, in the whole process; boot ends that.
+// UseVectors enables vector code for operations that are built from now on, in the whole process. Boot disables it.
 func UseVectors() { C.vips_vector_set_enabled(1) }
 
-// UsesVectors reports whether they do, which not every libvips and processor can.
+// UsesVectors reports whether vector code is in use. Not every libvips and processor supports it.
 func UsesVectors() bool { return C.vips_vector_isenabled() != 0 }
 
-// LoadsSVG reports whether libvips takes an SVG although untrusted loaders are blocked.
+// LoadsSVG reports whether libvips loads an SVG although untrusted loaders are blocked.
 func LoadsSVG() bool { return C.gc_probe_svg() != 0 }
 
 // HasOperation reports whether libvips was built with an operation.
@@ -79,7 +79,7 @@ func HasOperation(name string) bool {
 	return C.gc_has(s) != 0
 }
 
-// libraryVersion asks a codec library for its version by its version function; "" where there is none.
+// libraryVersion calls the version function of a codec library; "" if there is none.
 func libraryVersion(function, soname string) string {
 	f, n := C.CString(function), C.CString(soname)
 	defer C.free(unsafe.Pointer(f))
@@ -90,8 +90,8 @@ func libraryVersion(function, soname string) string {
 	return ""
 }
 
-// vipsError takes the text that libvips left. The text is a hint for the operator only: its buffer is shared by the
-// process.
+// vipsError returns and clears the error text of libvips. It is only a hint for the operator: the buffer is shared by
+// the process.
 func vipsError() error {
 	text := strings.TrimSpace(C.GoString(C.vips_error_buffer()))
 	C.vips_error_clear()
@@ -101,7 +101,7 @@ func vipsError() error {
 	return errors.New(text)
 }
 
-// Load opens b. The pixels are decoded when they are wanted, so b stays pinned until the pinner's owner releases it.
+// Load opens b. The pixels are decoded when they are read, so b stays pinned until the pinner's owner releases it.
 func Load(pin *runtime.Pinner, b []byte, o Loading) (*Image, error) {
 	pin.Pin(&b[0])
 	opts := C.GcLoad{kind: loaders[o.Format], shrink: C.int(max(o.Shrink, 1)), scale: C.double(o.Scale), pages: C.int(max(o.Pages, 1)), fail_on: C.int(o.Strict)}
@@ -115,7 +115,7 @@ func Load(pin *runtime.Pinner, b []byte, o Loading) (*Image, error) {
 	return im, nil
 }
 
-// FromPixels makes an image of interleaved 8-bit samples, copying them.
+// FromPixels makes an image from a copy of interleaved 8-bit samples.
 func FromPixels(samples []byte, width, height, bands int) (*Image, error) {
 	im := &Image{}
 	if C.gc_from_pixels(unsafe.Pointer(&samples[0]), C.size_t(len(samples)), C.int(width), C.int(height), C.int(bands), &im.p) != 0 {
@@ -124,8 +124,8 @@ func FromPixels(samples []byte, width, height, bands int) (*Image, error) {
 	return im, nil
 }
 
-// NewPixels makes an sRGB image in memory whose interleaved 8-bit samples the caller writes before anything else is
-// done with it. They are not cleared, and live as long as the image.
+// NewPixels makes an sRGB image in memory. The caller must write its interleaved 8-bit samples before any other use.
+// They are not cleared, and are valid as long as the image.
 func NewPixels(width, height, bands int) (*Image, []byte, error) {
 	im := &Image{}
 	p := C.gc_new_pixels(C.int(width), C.int(height), C.int(bands), &im.p)
@@ -135,7 +135,7 @@ func NewPixels(width, height, bands int) (*Image, []byte, error) {
 	return im, unsafe.Slice((*byte)(p), width*height*bands), nil
 }
 
-// Free gives the image's memory back.
+// Free frees the image's memory.
 func (im *Image) Free() {
 	if im != nil && im.p != nil {
 		C.g_object_unref(C.gpointer(im.p))
@@ -143,13 +143,13 @@ func (im *Image) Free() {
 	}
 }
 
-// Clone shares the pixels under a second reference.
+// Clone returns a second reference to the same pixels.
 func (im *Image) Clone() *Image {
 	C.g_object_ref(C.gpointer(im.p))
 	return &Image{p: im.p}
 }
 
-// apply replaces the image by what f makes of it.
+// apply replaces the image by the result of f.
 func (im *Image) apply(f func(in *C.VipsImage, out **C.VipsImage) C.int) error {
 	var out *C.VipsImage
 	if f(im.p, &out) != 0 {
@@ -160,7 +160,7 @@ func (im *Image) apply(f func(in *C.VipsImage, out **C.VipsImage) C.int) error {
 	return nil
 }
 
-// Facts are what a loaded image says of itself.
+// Facts are the properties of a loaded image.
 type Facts struct {
 	Width, Height, Bands, Bits int
 	Alpha, Grey, Rgb, Cmyk     bool
@@ -168,7 +168,7 @@ type Facts struct {
 	pages, pageHeight, Loop    int
 }
 
-// Facts are read from the image's header.
+// Facts reads the image's header.
 func (im *Image) Facts() Facts {
 	i := C.gc_info(im.p)
 	return Facts{
@@ -181,7 +181,7 @@ func (im *Image) Facts() Facts {
 // Size is the image's width and height in pixels.
 func (im *Image) Size() geometry.Size { f := im.Facts(); return geometry.Size{W: f.Width, H: f.Height} }
 
-// Profile copies the embedded ICC profile; nil for none.
+// Profile copies the embedded ICC profile; nil if there is none.
 func (im *Image) Profile() []byte {
 	var n C.size_t
 	p := C.gc_profile(im.p, &n)
@@ -210,13 +210,12 @@ func (im *Image) Memory() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_memory(in, out) })
 }
 
-// Plain unpacks samples that cannot be scaled as they are, and divides alpha out of colours that were multiplied with
-// it.
+// Plain unpacks packed samples, which cannot be scaled, and divides premultiplied colours by alpha.
 func (im *Image) Plain(multiplied bool) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_plain(in, out, flag(multiplied)) })
 }
 
-// Extract cuts an area out.
+// Extract crops the image to an area.
 func (im *Image) Extract(r geometry.Rect) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int {
 		return C.gc_extract(in, out, C.int(r.X), C.int(r.Y), C.int(r.W), C.int(r.H))
@@ -250,12 +249,12 @@ func (im *Image) Srgb(useProfile, grey bool) error {
 	})
 }
 
-// MarkCMYK says that four bands are inks.
+// MarkCMYK declares that the four bands are inks.
 func (im *Image) MarkCMYK() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_mark_cmyk(in, out) })
 }
 
-// Attention cuts the part that draws the eye and says where it was.
+// Attention crops to the part that draws the most attention and returns its position.
 func (im *Image) Attention(s geometry.Size) (geometry.Rect, error) {
 	var left, top C.int
 	err := im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int {
@@ -264,7 +263,7 @@ func (im *Image) Attention(s geometry.Size) (geometry.Rect, error) {
 	return geometry.Rect{X: int(left), Y: int(top), W: s.W, H: s.H}, err
 }
 
-// FindTrim is the area inside a border of one colour; background nil means the colour of the top-left pixel.
+// FindTrim returns the area inside a border of one colour; a nil background means the colour of the top-left pixel.
 func (im *Image) FindTrim(threshold float64, background []float64) (geometry.Rect, error) {
 	var left, top, width, height C.int
 	var bg *C.double
@@ -287,27 +286,27 @@ func (im *Image) Sharpen(sigma float64) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_sharpen(in, out, C.double(sigma)) })
 }
 
-// Pixelate gives every square of that side its mean colour.
+// Pixelate gives every square of the given side its mean colour.
 func (im *Image) Pixelate(side int) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_pixelate(in, out, C.int(side)) })
 }
 
-// AddAlpha adds a full alpha channel where there is none.
+// AddAlpha adds an opaque alpha channel if there is none.
 func (im *Image) AddAlpha() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_add_alpha(in, out) })
 }
 
-// DropAlpha keeps the colours alone.
+// DropAlpha removes the alpha channel.
 func (im *Image) DropAlpha() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_drop_alpha(in, out) })
 }
 
-// ToRGB makes three colour bands of a grey picture, and keeps alpha.
+// ToRGB converts a grey picture to three colour bands, and keeps alpha.
 func (im *Image) ToRGB() error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_to_rgb(in, out) })
 }
 
-// Opaque reports whether no pixel lets anything through.
+// Opaque reports whether all pixels are opaque.
 func (im *Image) Opaque() (bool, error) {
 	var o C.int
 	if C.gc_opaque(im.p, &o) != 0 {
@@ -316,36 +315,36 @@ func (im *Image) Opaque() (bool, error) {
 	return o != 0, nil
 }
 
-// Embed lays the image at x, y of a canvas of size s; colour has a value for each band.
+// Embed places the image at x, y on a canvas of size s; colour has one value per band.
 func (im *Image) Embed(x, y int, s geometry.Size, colour []float64) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int {
 		return C.gc_embed(in, out, C.int(x), C.int(y), C.int(s.W), C.int(s.H), (*C.double)(&colour[0]))
 	})
 }
 
-// Flatten lays the image on a colour, which has a value for each band of colour.
+// Flatten lays the image on a colour, which has one value per colour band.
 func (im *Image) Flatten(colour []float64) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_flatten(in, out, (*C.double)(&colour[0])) })
 }
 
-// Fade makes a mark ready: its alpha is multiplied by opacity.
+// Fade prepares a watermark: it multiplies its alpha by opacity.
 func (im *Image) Fade(opacity float64) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_mark(in, out, C.double(opacity)) })
 }
 
-// Over lays a mark of the same size over the image, which keeps its bands.
+// Over draws a watermark of the same size over the image, which keeps its bands.
 func (im *Image) Over(mark *Image) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_over(in, mark.p, out) })
 }
 
-// Replicate repeats the image side by side and below itself.
+// Replicate tiles the image horizontally and vertically.
 func (im *Image) Replicate(across, down int) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int {
 		return C.gc_replicate(in, out, C.int(across), C.int(down))
 	})
 }
 
-// Touch decodes every pixel and keeps none.
+// Touch decodes every pixel without keeping it.
 func (im *Image) Touch() error {
 	if C.gc_touch(im.p) != 0 {
 		return vipsError()
@@ -373,18 +372,18 @@ func flag(b bool) C.int {
 	return 0
 }
 
-// Undecodable is the fault of a picture whose pixels cannot be read. Whether the file was complete is known before, so
-// what remains is a broken one. The public sentence never holds the library's text: it may speak of another picture.
+// Undecodable is the fault of a picture whose pixels cannot be read. The file is known to be complete, so it must be
+// broken. The public text never contains the library's text, which may belong to another picture.
 func Undecodable(op string, cause error) error {
 	return fault.New(fault.DecodeFailed, op, "the picture cannot be decoded", cause)
 }
 
-// Internal is the fault of a step that cannot fail for the source's sake.
+// Internal is the fault of a step whose failure is not due to the source.
 func Internal(op string, cause error) error {
 	return fault.New(fault.Internal, op, "the picture could not be made", cause)
 }
 
-// VisibleLibraries are the versions of the codec libraries that the process can see.
+// VisibleLibraries returns the versions of the codec libraries that the process can see.
 func VisibleLibraries() map[string]string {
 	v := map[string]string{}
 	for name, version := range map[string]string{"libheif": libraryVersion("heif_get_version", "libheif.so.1"), "libaom": AOMVersion()} {
@@ -395,5 +394,5 @@ func VisibleLibraries() map[string]string {
 	return v
 }
 
-// AOMVersion is the version of libaom; "" where it is hidden.
+// AOMVersion is the version of libaom; "" if the library is hidden.
 func AOMVersion() string { return libraryVersion("aom_codec_version_str", "libaom.so.3") }

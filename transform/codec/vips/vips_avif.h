@@ -1,18 +1,18 @@
-// AVIF by libheif itself. vips_heifsave hands it interleaved samples, which it makes planes of one float at a time, and
-// leaves libaom its four threads, which take turns at pictures of this size: each was a tenth of the processor time of
-// the fastest encode (ADR 18).
+// AVIF by libheif itself. vips_heifsave passes interleaved samples, which libheif converts to planes one float at a
+// time. It also leaves libaom its four threads, which take turns at pictures of this size. Each of these was a tenth of
+// the processor time of the fastest encode (ADR 18).
 #ifndef GOLDCREST_VIPS_AVIF_H
 #define GOLDCREST_VIPS_AVIF_H
 
 #include "vips_reduce.h"
 #include <libheif/heif.h>
 
-// The weights of red, green and blue of BT.601 over the full range, times 1 << GC_COLOUR; what libheif tells in the file
-// where nothing else is asked for.
+// The weights of red, green and blue in BT.601 full range, times 1 << GC_COLOUR. libheif declares this matrix in the
+// file by default.
 enum { GC_COLOUR = 15 };
 static const int16_t gc_to_yuv[3][3] = {{9798, 19235, 3735}, {-5529, -10855, 16384}, {16384, -13720, -2664}};
 
-// gc_weigh makes n samples of a plane of pixels that are sums of 1 << more, or of one.
+// gc_weigh computes n samples of a plane from pixels, each of which is the sum of 1 << more pixels.
 GC_FN void gc_weigh(const int16_t *restrict rgb, size_t pitch, int n, int channel, int more, uint8_t *restrict to) {
 	const int16_t *green = rgb + pitch, *blue = green + pitch;
 	const int16_t r = gc_to_yuv[channel][0], g = gc_to_yuv[channel][1], b = gc_to_yuv[channel][2];
@@ -23,7 +23,7 @@ GC_FN void gc_weigh(const int16_t *restrict rgb, size_t pitch, int n, int channe
 	}
 }
 
-// gc_squares sums each square of four samples of two lines of n; those of a lone last column count twice.
+// gc_squares sums each square of four samples in two lines of n; the samples of an odd last column count twice.
 GC_FN void gc_squares(const int16_t *restrict above, const int16_t *restrict below, int n, int16_t *restrict to) {
 	for (int i = 0; i < n / 2; i++)
 		to[i] = above[2 * i] + above[2 * i + 1] + below[2 * i] + below[2 * i + 1];
@@ -31,7 +31,7 @@ GC_FN void gc_squares(const int16_t *restrict above, const int16_t *restrict bel
 		to[n / 2] = 2 * (above[n - 1] + below[n - 1]);
 }
 
-// gc_lines makes the samples of one line of colour, and of as many lines of brightness as belong to it.
+// gc_lines computes one line of chroma and the lines of luma that belong to it.
 GC_FN void gc_lines(VipsImage *in, int y, int side, int16_t *buffer, uint8_t *planes[3], const int strides[3]) {
 	const int n = in->Xsize, lines = VIPS_MIN(side, in->Ysize - y);
 	const size_t all = 3 * (size_t) n;
@@ -49,7 +49,7 @@ GC_FN void gc_lines(VipsImage *in, int y, int side, int16_t *buffer, uint8_t *pl
 		gc_weigh(colours, n, (n + side - 1) / side, c, side == 2 ? 2 : 0, planes[c] + (size_t) (y / side) * strides[c]);
 }
 
-// gc_planar makes the planes of a picture of three bands that lies in memory, and one more of alpha, which may be NULL.
+// gc_planar converts a picture of three bands in memory to planes. alpha becomes another plane; it may be NULL.
 GC_FN struct heif_error gc_planar(VipsImage *in, VipsImage *alpha, int side, struct heif_image **out) {
 	const enum heif_chroma chroma = side == 2 ? heif_chroma_420 : heif_chroma_444;
 	int strides[3];
@@ -88,7 +88,7 @@ GC_FN struct heif_error gc_write(struct heif_context *context, const void *data,
 	return (struct heif_error) {heif_error_Ok, heif_suberror_Unspecified, "Success"};
 }
 
-// gc_split copies a picture into memory as three bands of colour, and one of alpha where it has that.
+// gc_split copies a picture into memory as three bands of colour, and one of alpha if it has alpha.
 GC_FN int gc_split(VipsImage *in, VipsImage **colour, VipsImage **alpha) {
 	VipsImage *part[3] = {NULL};
 	const int colours = in->Bands < 3 ? 1 : 3;
@@ -106,8 +106,9 @@ GC_FN int gc_split(VipsImage *in, VipsImage **colour, VipsImage **alpha) {
 	return bad ? -1 : 0;
 }
 
-// What libaom is told to keep like the original. libheif has a default of its own for each libaom, and changes it: with 3.12 it was ssim, with 3.14
-// iq, which takes a seventh fewer bytes for the same SSIMULACRA2 in the same time. Older ones do not know iq.
+// gc_tune sets the metric that libaom optimises. libheif has a different default for each libaom, and changes it: with
+// 3.12 it was ssim, with 3.14 iq. iq needs a seventh fewer bytes for the same SSIMULACRA2 in the same time. Older
+// versions do not support iq.
 GC_FN struct heif_error gc_tune(struct heif_encoder *encoder) {
 	struct heif_error e = heif_encoder_set_parameter_string(encoder, "tune", "iq");
 	return e.code ? heif_encoder_set_parameter_string(encoder, "tune", "ssim") : e;
@@ -115,7 +116,7 @@ GC_FN struct heif_error gc_tune(struct heif_encoder *encoder) {
 
 #define GC_TRY(call) if (!e.code) e = call
 
-// gc_tunes_iq is 1 where the encoder knows iq.
+// gc_tunes_iq is 1 if the encoder supports iq.
 GC_FN int gc_tunes_iq(void) {
 	struct heif_context *context = heif_context_alloc();
 	struct heif_encoder *encoder = NULL;
@@ -127,7 +128,7 @@ GC_FN int gc_tunes_iq(void) {
 	return !e.code;
 }
 
-// gc_avif encodes a picture of 8 bits with one to four bands. *buf is freed by g_free.
+// gc_avif encodes an 8-bit picture with one to four bands. *buf is freed by g_free.
 GC_FN int gc_avif(VipsImage *in, int q, int effort, int full_chroma, void **buf, size_t *len) {
 	VipsImage *pixels = NULL, *alpha = NULL;
 	if (gc_split(in, &pixels, &alpha)) {

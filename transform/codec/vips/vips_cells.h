@@ -1,15 +1,15 @@
-// Summing a picture up in a coarse grid while its pixels pass by on their way to the encoder.
+// Sums of a picture in a coarse grid, collected while its pixels pass to the encoder.
 #ifndef GOLDCREST_VIPS_CELLS_H
 #define GOLDCREST_VIPS_CELLS_H
 
 #include "vips_load.h"
 
-// GcCells holds, for each cell of a grid over a picture, the sums of its pixels. Colour is weighted by alpha: a transparent pixel has
-// none. It is counted by reference, since the image that fills it may outlive anyone who reads it.
+// GcCells holds, for each cell of a grid over a picture, the sums of its pixels. Colour is weighted by alpha, since a
+// transparent pixel has no colour. It is reference-counted, since the image that fills it may outlive its readers.
 typedef struct {
-	int width, height; // of the picture; pixels below are another frame's
+	int width, height; // of the picture; pixels below belong to another frame
 	int across, down;  // cells
-	int every;         // only each so many lines are looked at
+	int every;         // only every n-th line is used
 	guint64 sums[];    // across x down x {red, green, blue, alpha, pixels}
 } GcCells;
 
@@ -18,13 +18,13 @@ enum { GC_CELL = 5 };
 GC_FN GcCells *gc_cells_new(int width, int height, int across, int down) {
 	GcCells *c = g_atomic_rc_box_alloc0(sizeof(GcCells) + sizeof(guint64) * GC_CELL * across * down);
 	c->width = width, c->height = height, c->across = across, c->down = down;
-	c->every = VIPS_MAX(1, height / (2 * down)); // Two lines a cell are enough for a blur.
+	c->every = VIPS_MAX(1, height / (2 * down)); // Two lines per cell are enough for a blur.
 	return c;
 }
 
 GC_FN void gc_cells_free(void *c) { g_atomic_rc_box_release(c); }
 
-// gc_cells_add adds the pixels from x to end of line y, which begin at p.
+// gc_cells_add adds the pixels x to end of line y; they begin at p.
 GC_FN void gc_cells_add(GcCells *c, const VipsPel *p, int bands, int x, int end, int y) {
 	if (y >= c->height || y % c->every)
 		return;
@@ -69,7 +69,8 @@ GC_FN int gc_cells_pass(VipsRegion *out, void *seq, void *a, void *b, gboolean *
 	return 0;
 }
 
-// gc_cells_watch makes an image of the same pixels that adds them to c as they are read. They must be 8-bit, of 1 to 4 bands.
+// gc_cells_watch makes an image with the same pixels that adds them to c as they are read. They must have 8 bits and 1
+// to 4 bands.
 GC_FN int gc_cells_watch(VipsImage *in, VipsImage **out, GcCells *c) {
 	VipsImage *o = vips_image_new();
 	g_object_ref(in);

@@ -1,4 +1,4 @@
-// Conversion of colours that a file tells of by numbers: primaries and a tone curve, in the place of an ICC profile.
+// Conversion of colours that a file declares by numbers, as primaries and a tone curve, instead of an ICC profile.
 #ifndef GOLDCREST_VIPS_COLOUR_H
 #define GOLDCREST_VIPS_COLOUR_H
 
@@ -8,17 +8,17 @@
 
 enum { GC_SHADES = 1 << 14, GC_TONES = 1 << 12 };
 
-// GcColour says how samples become those of sRGB. Light is 1 where sRGB is white.
+// GcColour describes how samples are converted to sRGB. Light is 1 at the white of sRGB.
 typedef struct {
 	int hdr;                   // light above 1 is mapped down by tone
-	int hlg;                   // the light of a scene, of which a display makes its own by the brightness of each pixel
+	int hlg;                   // scene light, from which a display derives its own by the brightness of each pixel
 	float matrix[9];           // from the file's primaries to sRGB's
-	float weight[3];           // of the file's primaries in brightness
-	float peak;                // the brightest light that is told apart
-	float gain;                // HLG: light of a display where the scene has 1
-	float tone[GC_TONES];      // what light is multiplied with, by the root of its share of peak
+	float weight[3];           // the brightness of the file's primaries
+	float peak;                // the brightest light that is distinguished
+	float gain;                // HLG: display light for scene light of 1
+	float tone[GC_TONES];      // factors of light, by the square root of light/peak
 	uint8_t shade[GC_SHADES];  // sRGB of light from 0 to 1
-	float light[];             // of each sample
+	float light[];             // of each sample value
 } GcColour;
 
 GC_FN uint8_t gc_shade(const GcColour *c, float v) {
@@ -65,7 +65,8 @@ GC_FN int gc_colour_lines(VipsRegion *out, void *seq, void *in, void *colour, gb
 	return 0;
 }
 
-// gc_colour converts a picture of 1 to 4 bands and 8 or 16 bits to 8 bits of sRGB or grey. colour is g_malloc'd and is the image's from now on.
+// gc_colour converts a picture of 1 to 4 bands and 8 or 16 bits to 8-bit sRGB or grey. colour must come from g_malloc;
+// the image takes ownership.
 GC_FN int gc_colour(VipsImage *in, VipsImage **out, GcColour *colour) {
 	VipsImage *o = vips_image_new();
 	g_object_ref(in);

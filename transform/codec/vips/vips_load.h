@@ -1,5 +1,5 @@
-// The part of libvips that this package uses: life cycle, loading, and what an image says of itself. All functions are static, so
-// that nothing here can collide with the C code of other packages. Every function returns 0 for success, as libvips does.
+// Life cycle of libvips, loading, and properties of images. All functions are static, so that nothing here can collide
+// with the C code of other packages. Every function returns 0 for success, as libvips does.
 #ifndef GOLDCREST_VIPS_LOAD_H
 #define GOLDCREST_VIPS_LOAD_H
 
@@ -9,19 +9,20 @@
 #include <vips/vips.h>
 #include <vips/vector.h>
 
-// A file names no function of its own, so unused ones are no fault of the file that includes it.
+// Unused functions are no error in a file that includes this one.
 #define GC_FN static __attribute__((unused))
 
 enum { GC_JPEG = 1, GC_PNG, GC_WEBP, GC_HEIF, GC_TIFF, GC_JXL, GC_PDF };
 
 GC_FN void gc_quiet(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer user) {}
 
-// gc_boot settles the process once: no operation cache, one thread, no vector code (see Codec.Alone), no untrusted loaders, no warnings on stderr (a broken PNG
-// writes hundreds, and stderr may be a file under a size limit), no temporary files for large pictures.
+// gc_boot configures the process once: no operation cache, one thread, no vector code (see Codec.Alone), no untrusted
+// loaders, no warnings on stderr (a broken PNG writes hundreds, and stderr may be a file with a size limit), no
+// temporary files for large pictures.
 GC_FN int gc_boot(void) {
 	if (VIPS_INIT("goldcrest"))
 		return -1;
-	g_setenv("VIPS_DISC_THRESHOLD", "1000g", TRUE); // libvips knows k, m and g; another letter would mean bytes.
+	g_setenv("VIPS_DISC_THRESHOLD", "1000g", TRUE); // libvips knows only k, m and g; any other suffix would mean bytes.
 	g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG | G_LOG_LEVEL_MESSAGE, gc_quiet, NULL);
 	vips_cache_set_max(0);
 	vips_cache_set_max_mem(0);
@@ -29,12 +30,12 @@ GC_FN int gc_boot(void) {
 	vips_concurrency_set(1);
 	vips_vector_set_enabled(FALSE);
 	vips_block_untrusted_set(TRUE);
-	vips_operation_block_set("VipsForeignLoadJxl", FALSE); // Named by its header only, in the sandbox.
-	vips_operation_block_set("VipsForeignLoadPdf", FALSE); // Likewise, and where transform.inputs names it only.
+	vips_operation_block_set("VipsForeignLoadJxl", FALSE); // Selected by the header reader only, in the sandbox.
+	vips_operation_block_set("VipsForeignLoadPdf", FALSE); // Likewise, and only if transform.inputs names PDF.
 	return 0;
 }
 
-// gc_probe_svg is 1 when a loader that we must not have takes an SVG.
+// gc_probe_svg is 1 if a forbidden loader accepts an SVG.
 GC_FN int gc_probe_svg(void) {
 	static const char svg[] = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"8\" height=\"8\"/>";
 	VipsImage *out = vips_image_new_from_buffer(svg, sizeof(svg) - 1, "", NULL);
@@ -45,8 +46,8 @@ GC_FN int gc_probe_svg(void) {
 	return loads;
 }
 
-// gc_library asks a codec library behind libvips for its version; NULL where there is none. Where codecs are plugins of libheif,
-// as from Debian trixie on, their libraries are not among the process's own symbols and are opened by name.
+// gc_library returns the version of a codec library behind libvips; NULL if there is none. If codecs are plugins of
+// libheif, as from Debian trixie on, their symbols are not global and the libraries are opened by name.
 GC_FN const char *gc_library(const char *function, const char *soname) {
 	void *symbol = dlsym(RTLD_DEFAULT, function);
 	if (!symbol) {
@@ -61,12 +62,12 @@ GC_FN int gc_has(const char *operation) { return vips_type_find("VipsOperation",
 typedef struct {
 	int kind;      // GC_JPEG ...
 	int shrink;    // JPEG: 1, 2, 4, 8
-	double scale;  // WebP: 0 < scale <= 1; PDF: pixels a point
-	int pages;     // frames to load from the first on, WebP
+	double scale;  // WebP: 0 < scale <= 1; PDF: pixels per point
+	int pages;     // WebP: number of frames to load, from the first
 	int fail_on;   // VipsFailOn
 } GcLoad;
 
-// gc_load opens a picture with the loader that kind names: libvips never guesses a type. buf must outlive the image.
+// gc_load opens a picture with the loader for its kind: libvips never guesses a type. buf must outlive the image.
 GC_FN int gc_load(const void *bytes, size_t len, GcLoad o, VipsImage **out) {
 	void *buf = (void *) bytes;
 	VipsAccess access = VIPS_ACCESS_SEQUENTIAL;
@@ -90,7 +91,7 @@ GC_FN int gc_load(const void *bytes, size_t len, GcLoad o, VipsImage **out) {
 	return -1;
 }
 
-// gc_from_pixels makes an sRGB image of interleaved 8-bit samples; the samples are copied.
+// gc_from_pixels makes an sRGB image from a copy of interleaved 8-bit samples.
 GC_FN int gc_from_pixels(const void *data, size_t len, int width, int height, int bands, VipsImage **out) {
 	VipsImage *raw = vips_image_new_from_memory_copy(data, len, width, height, bands, VIPS_FORMAT_UCHAR);
 	if (!raw)
@@ -101,7 +102,7 @@ GC_FN int gc_from_pixels(const void *data, size_t len, int width, int height, in
 	return r;
 }
 
-// gc_new_pixels makes an image in memory for the caller to fill, and lends its pixels; NULL where there is no memory.
+// gc_new_pixels makes an image in memory and returns its pixels for the caller to fill; NULL if there is no memory.
 GC_FN void *gc_new_pixels(int width, int height, int bands, VipsImage **out) {
 	VipsImage *im = vips_image_new_memory();
 	vips_image_init_fields(im, width, height, bands, VIPS_FORMAT_UCHAR, VIPS_CODING_NONE, bands < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, 1, 1);
@@ -145,7 +146,7 @@ GC_FN GcInfo gc_info(VipsImage *in) {
 	return i;
 }
 
-// gc_profile lends the embedded ICC profile; NULL for none.
+// gc_profile returns the embedded ICC profile without a copy; NULL if there is none.
 GC_FN const void *gc_profile(VipsImage *in, size_t *len) {
 	const void *data = NULL;
 	*len = 0;
@@ -156,7 +157,7 @@ GC_FN const void *gc_profile(VipsImage *in, size_t *len) {
 	return data;
 }
 
-// gc_delays lends the frame delays in milliseconds.
+// gc_delays returns the frame delays in milliseconds without a copy.
 GC_FN const int *gc_delays(VipsImage *in, int *n) {
 	int *delays = NULL;
 	*n = 0;

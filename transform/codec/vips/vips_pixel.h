@@ -1,4 +1,5 @@
-// Operations on pixels. Each takes one image and makes one; temporary images hang on a context object that is dropped at the end.
+// Operations on pixels. Each makes a new image from one image. Temporary images belong to a context object that is
+// released at the end.
 #ifndef GOLDCREST_VIPS_PIXEL_H
 #define GOLDCREST_VIPS_PIXEL_H
 
@@ -13,7 +14,7 @@ GC_FN int gc_extract(VipsImage *in, VipsImage **out, int left, int top, int widt
 	return vips_extract_area(in, out, left, top, width, height, NULL);
 }
 
-// gc_back rounds a float image and gives it the sample format that it had before premultiplication.
+// gc_back rounds a float image to the sample format from before premultiplication.
 GC_FN int gc_back(VipsImage *in, VipsImage **out, VipsBandFormat format, VipsInterpretation as) {
 	VipsImage *base = vips_image_new();
 	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 3);
@@ -23,8 +24,8 @@ GC_FN int gc_back(VipsImage *in, VipsImage **out, VipsBandFormat format, VipsInt
 	return r;
 }
 
-// gc_plain unpacks packed samples, as an 8-bit Lab TIFF has, to sRGB, and divides alpha out where it is multiplied in. The short way from packed
-// samples to sRGB would add a pattern of dots.
+// gc_plain unpacks packed samples, as in an 8-bit Lab TIFF, to sRGB, and divides premultiplied colours by alpha. The
+// direct conversion from packed samples to sRGB would add a pattern of dots.
 GC_FN int gc_plain(VipsImage *in, VipsImage **out, int multiplied) {
 	if (vips_image_get_coding(in) == VIPS_CODING_LABQ) {
 		VipsImage *lab = NULL;
@@ -38,7 +39,8 @@ GC_FN int gc_plain(VipsImage *in, VipsImage **out, int multiplied) {
 	return vips_copy(in, out, NULL);
 }
 
-// gc_resize scales by exact factors. Transparent pixels carry no colour: alpha is multiplied in first and divided out after.
+// gc_resize scales by exact factors. Transparent pixels have no colour, so it premultiplies alpha before and divides by
+// it after.
 GC_FN int gc_resize(VipsImage *in, VipsImage **out, double hscale, double vscale) {
 	if (gc_reduces(in, hscale, vscale))
 		return gc_reduce(in, out, hscale, vscale);
@@ -52,8 +54,8 @@ GC_FN int gc_resize(VipsImage *in, VipsImage **out, double hscale, double vscale
 	return r;
 }
 
-// gc_srgb converts by the embedded profile, or by what libvips assumes for a device space without one, to 8-bit sRGB; grey stays
-// one band. An unusable profile is ignored, as browsers do.
+// gc_srgb converts to 8-bit sRGB by the embedded profile, or by libvips' default for a device space without one; grey
+// stays one band. An unusable profile is ignored, as browsers do.
 GC_FN int gc_srgb(VipsImage *in, VipsImage **out, int use_profile, int grey) {
 	VipsImage *base = vips_image_new();
 	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 4);
@@ -64,7 +66,7 @@ GC_FN int gc_srgb(VipsImage *in, VipsImage **out, int use_profile, int grey) {
 			vips_error_clear();
 	}
 	if (r && !vips_copy(in, &t[3], NULL)) {
-		vips_image_remove(t[3], VIPS_META_ICC_NAME); // vips_colourspace takes it too, for CMYK.
+		vips_image_remove(t[3], VIPS_META_ICC_NAME); // vips_colourspace uses it too, for CMYK.
 		in = t[3];
 	}
 	if (r)
@@ -82,8 +84,8 @@ GC_FN int gc_mark_cmyk(VipsImage *in, VipsImage **out) {
 	return vips_copy(in, out, "interpretation", VIPS_INTERPRETATION_CMYK, NULL);
 }
 
-// gc_orient turns clockwise by quarter turns, then mirrors left to right. The image must be in memory: it is copied in squares that
-// fit the processor's cache.
+// gc_orient turns clockwise by quarter turns, then mirrors left to right. The image must be in memory: it is copied in
+// squares that fit the processor's cache.
 GC_FN int gc_orient(VipsImage *in, VipsImage **out, int turns, int mirror) {
 	enum { SQUARE = 32 };
 	const int w = turns % 2 ? in->Ysize : in->Xsize, h = turns % 2 ? in->Xsize : in->Ysize;
@@ -120,7 +122,7 @@ GC_FN int gc_orient(VipsImage *in, VipsImage **out, int turns, int mirror) {
 	return 0;
 }
 
-// gc_attention cuts the part of the picture that draws the eye and says where it was.
+// gc_attention crops to the part of the picture that draws the most attention, and returns its position.
 GC_FN int gc_attention(VipsImage *in, VipsImage **out, int width, int height, int *left, int *top) {
 	if (vips_smartcrop(in, out, width, height, "interesting", VIPS_INTERESTING_ATTENTION, NULL))
 		return -1;
@@ -157,7 +159,7 @@ GC_FN int gc_find_trim(VipsImage *in, double threshold, double *background, int 
 	return r;
 }
 
-// gc_blur is a Gaussian blur. A wide one is done at a smaller size, where it costs little and looks the same.
+// gc_blur is a Gaussian blur. A wide blur is done at a smaller size, where it is cheap and looks the same.
 GC_FN int gc_blur(VipsImage *in, VipsImage **out, double sigma) {
 	VipsImage *base = vips_image_new();
 	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 5);
@@ -196,7 +198,8 @@ GC_FN int gc_sharpen(VipsImage *in, VipsImage **out, double sigma) {
 	return r;
 }
 
-// gc_pixelate gives every block of side x side pixels its mean colour; blocks at the right and lower edge may be cut.
+// gc_pixelate gives every block of side x side pixels its mean colour; blocks at the right and lower edge may be
+// smaller.
 GC_FN int gc_pixelate(VipsImage *in, VipsImage **out, int side) {
 	VipsImage *base = vips_image_new();
 	VipsImage **t = (VipsImage **) vips_object_local_array(VIPS_OBJECT(base), 6);
@@ -217,17 +220,17 @@ GC_FN int gc_pixelate(VipsImage *in, VipsImage **out, int side) {
 	return r;
 }
 
-// gc_add_alpha makes an opaque alpha channel where there is none.
+// gc_add_alpha adds an opaque alpha channel if there is none.
 GC_FN int gc_add_alpha(VipsImage *in, VipsImage **out) {
 	return vips_image_hasalpha(in) ? vips_copy(in, out, NULL) : vips_bandjoin_const1(in, out, 255, NULL);
 }
 
-// gc_drop_alpha keeps the colour bands alone.
+// gc_drop_alpha keeps only the colour bands.
 GC_FN int gc_drop_alpha(VipsImage *in, VipsImage **out) {
 	return vips_extract_band(in, out, 0, "n", vips_image_get_bands(in) - 1, NULL);
 }
 
-// gc_opaque is 1 when every pixel of the alpha channel is full.
+// gc_opaque sets *opaque to 1 if all alpha samples are full.
 GC_FN int gc_opaque(VipsImage *in, int *opaque) {
 	VipsImage *alpha = NULL;
 	double lowest = 0;
@@ -238,7 +241,7 @@ GC_FN int gc_opaque(VipsImage *in, int *opaque) {
 	return r;
 }
 
-// gc_embed lays the picture on a larger canvas of one colour; the colour has a value for each band of the picture.
+// gc_embed places the picture on a larger canvas of one colour, which has one value per band.
 GC_FN int gc_embed(VipsImage *in, VipsImage **out, int x, int y, int width, int height, double *colour) {
 	VipsArrayDouble *bg = vips_array_double_new(colour, vips_image_get_bands(in));
 	int r = vips_embed(in, out, x, y, width, height, "extend", VIPS_EXTEND_BACKGROUND, "background", bg, NULL);
@@ -246,7 +249,7 @@ GC_FN int gc_embed(VipsImage *in, VipsImage **out, int x, int y, int width, int 
 	return r;
 }
 
-// gc_mark makes a mark ready: 8-bit sRGB with an alpha that is multiplied by opacity.
+// gc_mark prepares a watermark: 8-bit sRGB with its alpha multiplied by opacity.
 GC_FN int gc_mark(VipsImage *in, VipsImage **out, double opacity) {
 	double by[4] = {1, 1, 1, opacity}, none[4] = {0, 0, 0, 0};
 	VipsImage *scaled;
@@ -257,7 +260,7 @@ GC_FN int gc_mark(VipsImage *in, VipsImage **out, double opacity) {
 	return r;
 }
 
-// gc_over lays a mark over a picture of the same size and of three or four bands; those of the picture stay.
+// gc_over draws a watermark over a picture of the same size with three or four bands, which keeps its bands.
 GC_FN int gc_over(VipsImage *in, VipsImage *mark, VipsImage **out) {
 	VipsImage *mixed, *bytes;
 	if (vips_composite2(in, mark, &mixed, VIPS_BLEND_MODE_OVER, "compositing_space", VIPS_INTERPRETATION_sRGB, NULL))
@@ -282,10 +285,10 @@ GC_FN int gc_flatten(VipsImage *in, VipsImage **out, double *colour) {
 	return r;
 }
 
-// gc_to_rgb makes three colour bands of a grey picture, keeping alpha.
+// gc_to_rgb converts a grey picture to three colour bands, and keeps alpha.
 GC_FN int gc_to_rgb(VipsImage *in, VipsImage **out) { return vips_colourspace(in, out, VIPS_INTERPRETATION_sRGB, NULL); }
 
-// gc_touch decodes every pixel and keeps none.
+// gc_touch decodes every pixel without keeping it.
 GC_FN int gc_touch(VipsImage *in) {
 	double mean;
 	return vips_avg(in, &mean, NULL);

@@ -1,6 +1,6 @@
-// Making lines shorter, which is half of scaling. libvips before 8.16 does it a sample at a time, which was a third of
-// the processor time of a JPEG; here the samples of a band are made one plane, which compilers weigh with the vector
-// instructions of any processor (ADR 17). Formats that are not at hand are left to libvips.
+// Horizontal reduction, which is half of scaling. libvips before 8.16 does it one sample at a time, which took a third
+// of the processor time of a JPEG. Here each band becomes a plane, for which compilers use the vector instructions of
+// any processor (ADR 17). Unsupported sample formats are left to libvips.
 #ifndef GOLDCREST_VIPS_REDUCE_H
 #define GOLDCREST_VIPS_REDUCE_H
 
@@ -11,21 +11,21 @@
 typedef uint8_t GcBytes16 __attribute__((vector_size(16)));
 typedef uint64_t GcHalves __attribute__((vector_size(16)));
 
-// gc_zip mixes the first halves of a and b; gc_upper is the second half of a.
+// gc_zip interleaves the first halves of a and b; gc_upper is the second half of a.
 static inline GcBytes16 gc_zip(GcBytes16 a, GcBytes16 b) {
 	return __builtin_shuffle(a, b, (GcBytes16) {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
 }
 
 static inline GcBytes16 gc_upper(GcBytes16 a) { return (GcBytes16) __builtin_shuffle((GcHalves) a, (GcHalves) {1, 1}); }
 
-// gc_planes parts n pixels of three bands into planes of 16 bits that lie pitch apart.
+// gc_planes splits n pixels of three bands into planes of 16 bits that are pitch apart.
 GC_FN void gc_planes(const uint8_t *p, int n, int16_t *to, size_t pitch) {
 	const GcBytes16 zero = {0};
 	int x = 0;
 	for (; x + 16 <= n; x += 16, p += 48) {
 		GcBytes16 v[3];
 		memcpy(v, p, sizeof v);
-		for (int i = 0; i < 4; i++) { // Each round halves the distance of a band's samples.
+		for (int i = 0; i < 4; i++) { // Each round halves the distance between the samples of a band.
 			const GcBytes16 a = gc_zip(v[0], gc_upper(v[1])), b = gc_zip(gc_upper(v[0]), v[2]), c = gc_zip(v[1], gc_upper(v[2]));
 			v[0] = a, v[1] = b, v[2] = c;
 		}
@@ -40,12 +40,12 @@ GC_FN void gc_planes(const uint8_t *p, int n, int16_t *to, size_t pitch) {
 			to[b * pitch + x] = *p++;
 }
 
-// GcReduce says of which pixels of a line each pixel of the shorter one is made. A pixel past an end is like the last one.
+// GcReduce lists, for each pixel of the shorter line, the source pixels. Pixels beyond an end equal the last one.
 typedef struct {
-	int in, out;     // pixels of a line, before and after
-	int taps;        // pixels that one is made of: a multiple of 8, some of no weight
-	int *left;       // the first of them, for each pixel; below 0 at the beginning of a line
-	int16_t *weight; // taps for each pixel; they add up to 1 << GC_WEIGHT
+	int in, out;     // pixels per line, before and after
+	int taps;        // source pixels of each result pixel: a multiple of 8, some with zero weight
+	int *left;       // the first source pixel of each result pixel; negative at the start of a line
+	int16_t *weight; // taps weights for each pixel; their sum is 1 << GC_WEIGHT
 } GcReduce;
 
 enum { GC_WEIGHT = 14 }; // bits of a weight
@@ -62,7 +62,7 @@ GC_FN double gc_lanczos3(double x) {
 	return fabs(x) < 1e-9 ? 1 : fabs(x) >= 3 * G_PI ? 0 : 3 * sin(x) * sin(x / 3) / (x * x);
 }
 
-// gc_reduce_new computes Lanczos kernels, as wide as three pixels of the result.
+// gc_reduce_new computes Lanczos kernels with a radius of three result pixels.
 GC_FN GcReduce *gc_reduce_new(int in, int out) {
 	const double scale = (double) in / out;
 	const int wide = 2 * (int) ceil(3 * scale) + 1;
@@ -78,7 +78,7 @@ GC_FN GcReduce *gc_reduce_new(int in, int out) {
 		double sum = 0, so_far = 0;
 		for (int i = 0; i < wide; i++)
 			sum += w[i] = gc_lanczos3((left + i - centre) / scale);
-		// What rounding takes from one weight goes to the next.
+		// The rounding error of one weight is added to the next.
 		for (int i = 0, given = 0; i < wide; i++) {
 			so_far += w[i] / sum * (1 << GC_WEIGHT);
 			given += to[i] = (int16_t) (lrint(so_far) - given);
@@ -94,9 +94,9 @@ GC_FN uint8_t gc_weighed(int sum) {
 	return (uint8_t) VIPS_CLIP(0, v, 255);
 }
 
-// gc_reduce_grey and gc_reduce_rgb make n pixels from x on. The planes of a line begin with the pixel at first.
+// gc_reduce_grey and gc_reduce_rgb compute n pixels from x on. The planes of a line begin with the pixel first.
 GC_FN void gc_reduce_grey(const GcReduce *r, const int16_t *line, int first, int x, int n, uint8_t *to) {
-	const int taps = r->taps & ~7; // for the compiler
+	const int taps = r->taps & ~7; // tells the compiler that it is a multiple of 8
 	for (int end = x + n; x < end; x++) {
 		const int16_t *w = r->weight + (size_t) x * taps, *p = line + (r->left[x] - first);
 		int sum = 0;
@@ -118,7 +118,7 @@ GC_FN void gc_reduce_rgb(const GcReduce *r, const int16_t *line, size_t pitch, i
 	}
 }
 
-// GcLine is what one thread needs.
+// GcLine is the state of one thread.
 typedef struct {
 	VipsRegion *region;
 	int16_t *line;
@@ -174,18 +174,18 @@ GC_FN int gc_reduce_lines(VipsRegion *out, void *seq, void *in, void *reduce, gb
 	return 0;
 }
 
-// gc_reduces is 1 for pictures that gc_reduce takes, made smaller in both directions or in width alone.
+// gc_reduces is 1 if gc_reduce supports the picture and both factors: smaller in both directions, or in width only.
 GC_FN int gc_reduces(VipsImage *in, double hscale, double vscale) {
 	return in->BandFmt == VIPS_FORMAT_UCHAR && in->Coding == VIPS_CODING_NONE && (in->Bands == 1 || in->Bands == 3) &&
 		hscale < 1 && vscale <= 1;
 }
 
-// gc_reduce is vips_resize for pictures of which gc_reduces is true.
+// gc_reduce is vips_resize for pictures for which gc_reduces is 1.
 GC_FN int gc_reduce(VipsImage *in, VipsImage **out, double hscale, double vscale) {
 	VipsImage *lower = in;
 	if (vscale == 1)
 		g_object_ref(in);
-	else if (vips_reducev(in, &lower, 1 / vscale, "gap", 6.0, NULL)) // From 12 times on lines are averaged first: half the time at 30 times.
+	else if (vips_reducev(in, &lower, 1 / vscale, "gap", 6.0, NULL)) // From a factor of 12 on, lines are averaged first: half the time at a factor of 30.
 		return -1;
 	const int width = VIPS_MAX(1, VIPS_ROUND_UINT(in->Xsize * hscale));
 	VipsImage *o = vips_image_new();

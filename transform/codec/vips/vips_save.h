@@ -1,4 +1,5 @@
-// Encoding. Metadata is taken off the image before any encoder sees it, because not every saver obeys the flag that says so.
+// Encoding. Metadata is removed from the image before any encoder sees it, because not every saver obeys the flag for
+// that.
 #ifndef GOLDCREST_VIPS_SAVE_H
 #define GOLDCREST_VIPS_SAVE_H
 
@@ -17,14 +18,14 @@ typedef struct {
 	int format;       // GC_SAVE_JPEG ...
 	int q;            // 1..100
 	int effort;       // WebP 0..6, AVIF 0..9, GIF and PNG palettes 1..10
-	int full_chroma;  // 4:4:4 instead of 4:2:0; WebP, which has none, gets colours fitted to what a decoder will make of them
+	int full_chroma;  // 4:4:4 instead of 4:2:0; WebP has no 4:4:4, its chroma is fitted to the decoder's interpolation instead
 	int alpha_q;      // WebP
 	int palette;      // PNG: quantise to a palette with quality q
-	int bits;         // GIF, and PNG with a palette: bits of a pixel
+	int bits;         // GIF, and PNG with a palette: bits per pixel
 	int dither;       // PNG with a palette
 	int lossless;     // WebP
-	int plain;        // JPEG: coefficients as libjpeg chooses them
-	int baseline;     // JPEG, plain: not progressive
+	int plain;        // JPEG: coefficients chosen by libjpeg
+	int baseline;     // JPEG, with plain: not progressive
 } GcSave;
 
 GC_FN void *gc_drop_field(VipsImage *image, const char *name, GValue *value, void *user) {
@@ -46,7 +47,7 @@ GC_FN int gc_bare(VipsImage *in, VipsImage **out) {
 	return 0;
 }
 
-// gc_animate marks a bare, stacked image as an animation. delays are milliseconds, one a frame.
+// gc_animate marks a bare, stacked image as an animation. delays are in milliseconds, one per frame.
 GC_FN void gc_animate(VipsImage *image, int page_height, int pages, const int *delays, int loop) {
 	vips_image_set_int(image, VIPS_META_PAGE_HEIGHT, page_height);
 	vips_image_set_int(image, VIPS_META_N_PAGES, pages);
@@ -54,15 +55,15 @@ GC_FN void gc_animate(VipsImage *image, int page_height, int pages, const int *d
 	vips_image_set_array_int(image, "delay", delays, pages);
 }
 
-// gc_plain_jpeg has libjpeg choose the coefficients.
+// gc_plain_jpeg encodes with coefficients chosen by libjpeg.
 GC_FN int gc_plain_jpeg(VipsImage *in, GcSave o, void **buf, size_t *len) {
 	VipsForeignSubsample chroma = o.full_chroma ? VIPS_FOREIGN_SUBSAMPLE_OFF : VIPS_FOREIGN_SUBSAMPLE_ON;
 	return vips_jpegsave_buffer(in, buf, len, "Q", o.q, "optimize_coding", TRUE, "interlace", !o.baseline, "subsample_mode", chroma, GC_NO_METADATA, NULL);
 }
 
 GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
-	// PNG: deflate 6 with adaptive filters. On 800 px pictures 9 saves 2-5 % of the bytes for three to ten times the CPU, and
-	// without filters screenshots and photos grow by a sixth to a third.
+	// PNG: deflate level 6 with adaptive filters. For pictures of 800 px, level 9 saves 2-5 % of the bytes for three to
+	// ten times the CPU. Without filters, screenshots and photos grow by a sixth to a third.
 	switch (o.format) {
 	case GC_SAVE_JPEG:
 		return o.plain ? gc_plain_jpeg(in, o, buf, len) : gc_jpeg(in, o.q, o.full_chroma, buf, len);
@@ -83,7 +84,7 @@ GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 	return -1;
 }
 
-// gc_map copies an 8-bit picture into memory with its samples replaced by a table's.
+// gc_map copies an 8-bit picture into memory with its samples replaced through a table.
 GC_FN int gc_map(VipsImage *in, VipsImage **out, const uint8_t table[256]) {
 	VipsImage *lut = vips_image_new_from_memory_copy(table, 256, 256, 1, 1, VIPS_FORMAT_UCHAR);
 	if (!lut)
@@ -99,13 +100,13 @@ GC_FN int gc_map(VipsImage *in, VipsImage **out, const uint8_t table[256]) {
 	return r;
 }
 
-// gc_view lends the samples of a picture in memory; NULL where it cannot be brought there.
+// gc_view returns the samples of a picture in memory without a copy; NULL if it cannot be brought into memory.
 GC_FN const void *gc_view(VipsImage *in, size_t *len) {
 	*len = VIPS_IMAGE_SIZEOF_IMAGE(in);
 	return vips_image_wio_input(in) ? NULL : VIPS_IMAGE_ADDR(in, 0, 0);
 }
 
-// gc_trial encodes samples as a JPEG by the defaults of libjpeg, and decodes it again into memory.
+// gc_trial encodes samples as a JPEG with the defaults of libjpeg, and decodes it into memory.
 GC_FN int gc_trial(void *sample, int width, int height, int q, VipsImage **back, size_t *bytes) {
 	VipsImage *in = vips_image_new_from_memory(sample, (size_t) width * height * 3, width, height, 3, VIPS_FORMAT_UCHAR);
 	if (!in)
