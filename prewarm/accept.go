@@ -17,8 +17,8 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// Accept records a call and returns when all of it is on disk. token is the name of the API token; idem the
-// Idempotency-Key ("" = none), with which the same body gives the same job and another is refused. Faults: bad_option,
+// Accept records a call and returns when all of it is on disk. token is the name of the API token. idem is the
+// Idempotency-Key ("" = none): the same body with it gives the same job, another body is refused. Faults: bad_option,
 // bad_unit (callback), idempotency_conflict, quota_exceeded, queue_full, disk_full.
 func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]byte, call unit.Call) (Accepted, error) {
 	if err := s.checkCallback(call.Callback); err != nil {
@@ -57,7 +57,7 @@ func (s *Service) Accept(ctx context.Context, token, idem string, bodyHash [32]b
 	return s.answer(ctx, d, job)
 }
 
-// charged records a call for which its token's quota has room.
+// charged records a call if its token's quota allows it.
 func (s *Service) charged(ctx context.Context, d *draft.Draft, job, token string) error {
 	n := d.Job.Counts
 	c, err := s.accounts.Charge(ctx, token, map[string]int{job: n.DataUnits}, usage.Usage{Units: int64(n.DataUnits), Images: int64(n.Images)})
@@ -75,14 +75,14 @@ func (s *Service) charged(ctx context.Context, d *draft.Draft, job, token string
 		c.Refund()
 		return err
 	}
-	c.Accepted() // Also where its tickets were not put: the job exists.
+	c.Accepted() // also if its tickets were not put: the job exists
 	for _, t := range d.Tasks {
 		s.accounts.Add(token, usage.Of(t))
 	}
 	return err
 }
 
-// Refresh gives the answer to a call as it would be now, for callers that waited for their verdicts.
+// Refresh returns the current response to a call, for callers that waited for their verdicts.
 func (s *Service) Refresh(ctx context.Context, a Accepted, call unit.Call) (Accepted, error) {
 	d, err := s.Draft(call)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Service) Refresh(ctx context.Context, a Accepted, call unit.Call) (Acce
 	return now, err
 }
 
-// replay answers a call that was accepted before.
+// replay returns the response to a call that was accepted before.
 func (s *Service) replay(ctx context.Context, d *draft.Draft, job string) (Accepted, error) {
 	if err := s.overlay(ctx, d, job); err != nil {
 		return Accepted{}, err
@@ -106,13 +106,13 @@ func (s *Service) replay(ctx context.Context, d *draft.Draft, job string) (Accep
 	return a, err
 }
 
-// backlog is how many tasks waited lately.
+// backlog is the number of waiting tasks at a recent time.
 type backlog struct {
 	tasks int
 	at    time.Time
 }
 
-// admit refuses calls that would find no room.
+// admit refuses calls for which there is no room.
 func (s *Service) admit(ctx context.Context) error {
 	if err := s.deps.Queue.Room(ctx); err != nil {
 		return err
@@ -140,10 +140,10 @@ func (s *Service) admit(ctx context.Context) error {
 		After(30 * time.Second)
 }
 
-// lookers is how many images of a call are looked up at the same time: of a bucket, each takes a round trip.
+// lookers is the number of concurrent look-ups for a call; in a bucket each takes a round trip.
 const lookers = 16
 
-// lookUp marks what is stored already as present, as far as the store answers in time. The workers find the rest.
+// lookUp marks stored variants as present, as far as the store responds in time. The workers find the rest.
 func (s *Service) lookUp(ctx context.Context, d *draft.Draft) {
 	ctx, cancel := context.WithTimeout(ctx, s.times.known)
 	defer cancel()
@@ -183,8 +183,8 @@ func (s *Service) lookUp(ctx context.Context, d *draft.Draft) {
 	looking.Wait()
 }
 
-// commit writes the call down. The job's record is the last: with it, and not before, the job exists. Then its tickets
-// are put; if the process dies before that, tend puts them, for the job is among the active ones.
+// commit writes the call to the ledger. The job's record comes last; the job exists only with it. Then its tickets are
+// put. If the process dies before that, tend puts them, because the job is active.
 func (s *Service) commit(ctx context.Context, d *draft.Draft, id, token string) error {
 	j := d.Job
 	j.Trace = trace.From(ctx).Parent()
@@ -202,7 +202,7 @@ func (s *Service) commit(ctx context.Context, d *draft.Draft, id, token string) 
 	if len(last.Body) > ledger.MaxBody {
 		return fault.New(fault.BodyTooLarge, "prewarm.Accept", "the call asks for too many different lists of variants", nil)
 	}
-	// What was begun is ended, also when the caller hangs up.
+	// Work that has begun is completed, even if the caller hangs up.
 	ctx = context.WithoutCancel(ctx)
 	if err := s.writeTasks(ctx, d, id); err != nil {
 		return err
@@ -223,10 +223,10 @@ func (s *Service) commit(ctx context.Context, d *draft.Draft, id, token string) 
 	return s.deps.Queue.Put(ctx, tickets...)
 }
 
-// writeBatch is how many tasks are written at a time: not all records of a large call are in memory together.
+// writeBatch is the number of tasks written at a time, so that not all records of a large call are in memory together.
 const writeBatch = 128
 
-// writeTasks writes the tasks of a call that is accepted, and at last that its job is active.
+// writeTasks writes the tasks of an accepted call, and finally the record that its job is active.
 func (s *Service) writeTasks(ctx context.Context, d *draft.Draft, id string) error {
 	for from, last := 0, false; !last; from += writeBatch {
 		last = from+writeBatch >= len(d.Tasks)
@@ -252,11 +252,10 @@ func (s *Service) writeTasks(ctx context.Context, d *draft.Draft, id string) err
 	return nil
 }
 
-// ticketID names a task in the queue. A retried task gets a ticket of its own: the old one may be about to be taken
-// away.
+// ticketID names a task in the queue. A retried task gets a new ticket, because the old one may be about to be deleted.
 func ticketID(job string, n, round int) string { return fmt.Sprintf("%s.%05d.%d", job, n, round) }
 
-// checkCallback says why a callback cannot be taken. Outlets are for the configuration to choose.
+// checkCallback says why a callback is refused. Outlets are set by the configuration, and always allowed.
 func (s *Service) checkCallback(c *unit.Callback) error {
 	switch {
 	case c == nil || c.Outlet != "":
@@ -267,7 +266,7 @@ func (s *Service) checkCallback(c *unit.Callback) error {
 	return s.deps.CheckCallback(*c)
 }
 
-// overlay puts the verdicts of the ledger into a draft of the same call.
+// overlay copies the verdicts of the ledger into a draft of the same call.
 func (s *Service) overlay(ctx context.Context, d *draft.Draft, job string) error {
 	var bad error
 	err := s.deps.Ledger.List(ctx, ledger.Scan{Prefix: "task." + job, Bodies: true}, func(r ledger.Record) bool {
@@ -278,7 +277,7 @@ func (s *Service) overlay(ctx context.Context, d *draft.Draft, job string) error
 			return false
 		}
 		if !ok || n >= len(d.Tasks) || len(d.Tasks[n].Images) != len(t.Images) {
-			return true // The configuration has changed since; what does not fit stays pending.
+			return true // the configuration has changed since; what does not match stays pending
 		}
 		for i, w := range d.Tasks[n].Images {
 			if o := t.Images[i]; o.Source == w.Source && len(o.Verdicts) == len(w.Verdicts) {

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Ensure the answer has what the call asked to be returned.
+// The response contains what the call's "return" requests.
 func TestAnswerReturns(t *testing.T) {
 	for _, tt := range []struct{ what, want string }{
 		{"none", ""},
@@ -41,7 +41,7 @@ func TestAnswerReturns(t *testing.T) {
 	}
 }
 
-// What is stored is told with its size and a placeholder, in the unit and in the verdicts.
+// Stored variants are reported with size and placeholder, in the unit and in the verdicts.
 func TestEnrichedHasThePlaceholder(t *testing.T) {
 	d := newDoor(t, func(_ *Config, deps *Deps) {
 		deps.Known = func(_ context.Context, refs []variant.Ref) (out []pipeline.Warmed) {
@@ -74,7 +74,7 @@ func TestEnrichedHasThePlaceholder(t *testing.T) {
 	}
 }
 
-// Ensure each wrong value is refused, naming its key.
+// Each invalid value is refused with the name of its key.
 func TestConfigValidate(t *testing.T) {
 	if err := Default().Validate(); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
-// A refused call does not hold its Idempotency-Key: the next try is a new one.
+// A refused call does not hold its Idempotency-Key: the next try is a new call.
 func TestRefusedCallGivesItsKeyBack(t *testing.T) {
 	d := newDoor(t, nil)
 	defer d.Close()
@@ -115,7 +115,7 @@ func TestRefusedCallGivesItsKeyBack(t *testing.T) {
 	}
 }
 
-// What a call finds stored is offered for improvement; a check is not.
+// Stored variants that a call finds are offered for improvement; those that a check finds are not.
 func TestAcceptImprovesWhatIsStored(t *testing.T) {
 	var offered []string
 	d := newDoor(t, func(_ *Config, deps *Deps) {

@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// The URLs in the answer are those of what is made: each image of the unit in its share, however often the same source
-// stands in units with other shares; and the verdicts tell what was too large for it.
+// The URLs in the response are those of the variants that are made: each image of the unit within its share, even if
+// the same source is in units with other shares. The verdicts report variants that are too large for it.
 func TestBudgetIsKeptAndTold(t *testing.T) {
 	var urls []string
 	d := newDoor(t, func(cfg *Config, deps *Deps) {
@@ -82,7 +82,7 @@ func TestBudgetIsKeptAndTold(t *testing.T) {
 	}
 }
 
-// Where URLs may name presets alone, a budget cannot stand in them.
+// If URLs may contain only presets, they cannot contain a budget.
 func TestBudgetNeedsOptionsInURLs(t *testing.T) {
 	strict, err := variant.NewParser(map[string]string{"one": "w:100/f:webp"}, true)
 	if err != nil {

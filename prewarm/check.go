@@ -15,8 +15,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Check gives tell what is known of each ask, in their order, one by one: the answers to a large call need not be in
-// memory together. No work is done. asks past prewarm.call_variants are refused before the first: body_too_large.
+// Check calls tell with the state of each ask, in order and one by one, so that the responses to a large call need not
+// be in memory together. It does no work. Asks beyond prewarm.call_variants are refused at the start: body_too_large.
 func (s *Service) Check(ctx context.Context, asks []CheckAsk, tell func(Checked) error) error {
 	c := checking{s: s, ctx: ctx, parser: s.deps.Parser(), judged: map[string]judged{}}
 	sum := 0
@@ -50,19 +50,18 @@ type checking struct {
 	s       *Service
 	ctx     context.Context
 	parser  *variant.Parser
-	asks    []unit.VariantAsk // that plan was made for; those of one unit follow each other
+	asks    []unit.VariantAsk // for which plan was made; those of one unit are consecutive
 	plan    *ledger.Plan
-	pending map[string]bool   // what active jobs have to do; nil = not read yet
-	judged  map[string]judged // by source: what is not stored
+	pending map[string]bool   // sources that active jobs still have to do; nil = not read yet
+	judged  map[string]judged // by source: those not stored
 }
 
-// judged is what is known of a source that is not stored.
+// judged is what is known about a source that is not stored.
 type judged struct {
 	state  ledger.State
 	reason fault.Kind
 }
 
-// weigh counts the variants of an ask.
 func (c *checking) weigh(a CheckAsk) (int, error) {
 	if a.Key != "" {
 		return 1, nil
@@ -103,7 +102,7 @@ func (c *checking) check(a CheckAsk) (Checked, error) {
 	return out, nil
 }
 
-// judge tells what is known of a source, by its hash, that is not stored.
+// judge returns what is known about a source that is not stored, by its hash.
 func (c *checking) judge(hash string) (known judged, err error) {
 	if c.pending == nil {
 		if c.pending, err = c.s.pendingSources(c.ctx); err != nil {
@@ -117,7 +116,7 @@ func (c *checking) judge(hash string) (known judged, err error) {
 	return known, err
 }
 
-// answer gives the answer for what is not stored.
+// answer sets the state of everything that is not stored.
 func (c *Checked) answer(state ledger.State, reason fault.Kind) {
 	c.State, c.Reason = state, reason
 	for i := range c.Variants {
@@ -127,7 +126,7 @@ func (c *Checked) answer(state ledger.State, reason fault.Kind) {
 	}
 }
 
-// stored asks the store: present, or unknown. It gives the hash of the source.
+// stored queries the store: present or unknown. It returns the hash of the source.
 func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 	s, ctx := c.s, c.ctx
 	out.State = ledger.Unknown
@@ -180,7 +179,7 @@ func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 	return refs[0].SourceHash(), nil
 }
 
-// pendingSources are the sources, by the first digits of their hashes, that active jobs still have to do.
+// pendingSources returns the sources that active jobs still have to do, by the prefixes of their hashes.
 func (s *Service) pendingSources(ctx context.Context) (map[string]bool, error) {
 	pending := map[string]bool{}
 	err := s.EachActive(ctx, func(v *ledger.View) {
@@ -192,7 +191,7 @@ func (s *Service) pendingSources(ctx context.Context) (map[string]bool, error) {
 	return pending, err
 }
 
-// Stats tells the present state.
+// Stats returns the current state.
 func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	out := Stats{Working: s.slots.working(), Waiting: map[string]int{}}
 	err := s.EachActive(ctx, func(v *ledger.View) {

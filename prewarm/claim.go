@@ -12,20 +12,20 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// claimRecord is what an Idempotency-Key stands for.
+// claimRecord is the record of an Idempotency-Key.
 type claimRecord struct {
 	Hash string `json:"hash"` // of the body
 	Job  string `json:"job"`
 }
 
-// idemKey is where a key is kept: neither token nor key is written down.
+// idemKey is the ledger key of an Idempotency-Key. It reveals neither the token nor the key.
 func idemKey(token, idem string) string {
 	sum := sha256.Sum256([]byte(token + "\x00" + idem))
 	return "idem." + hex.EncodeToString(sum[:16])
 }
 
-// claim takes an Idempotency-Key for a job. known is the job that has it already; else the caller has it until free,
-// and its job's record decides whether the call was accepted.
+// claim claims an Idempotency-Key for a job. known is the job that already has it. Otherwise the caller holds it until
+// free, and the existence of its job's record decides whether the call was accepted.
 func (s *Service) claim(ctx context.Context, key, hash, job string) (known string, free func(), err error) {
 	if free, err = s.enter(ctx, key); err != nil {
 		return "", nil, err
@@ -47,7 +47,7 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 		}
 		r, err := s.deps.Ledger.Read(ctx, key)
 		if errors.Is(err, ledger.ErrNoRecord) {
-			continue // Its time was over just now.
+			continue // it has just expired
 		}
 		if err != nil {
 			return "", free, err
@@ -63,7 +63,7 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 		if fault.KindOf(err) != fault.NoSuchJob {
 			return c.Job, free, err
 		}
-		// Another instance is accepting the same call, or ended in the middle of it.
+		// Another instance is accepting the same call, or stopped in the middle of it.
 		if s.deps.Now().Sub(r.At) > s.times.adopt {
 			mine.Revision = r.Revision
 		} else if try == 10 {
@@ -76,8 +76,8 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 	}
 }
 
-// disclaim gives an Idempotency-Key back whose call was refused, so that the next try need not wait. Where it is not
-// certain that the job does not exist, the key stays; so it does where the ledger does not answer.
+// disclaim releases the Idempotency-Key of a refused call, so that the next try need not wait. The key stays if it is
+// not certain that the job does not exist, for example because the ledger does not respond.
 func (s *Service) disclaim(ctx context.Context, key, job string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
@@ -86,7 +86,7 @@ func (s *Service) disclaim(ctx context.Context, key, job string) {
 	}
 }
 
-// enter waits until nobody else in this process accepts a call with the key.
+// enter waits until no other goroutine in this process is accepting a call with the key.
 func (s *Service) enter(ctx context.Context, key string) (leave func(), err error) {
 	for {
 		s.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// The predecessor's call is held to the same quotas: each picture is a unit.
+// The predecessor's call has the same quotas: each picture counts as a unit.
 func TestQuotaOfTheCompatCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 2, ImagesADay: 4}}}
@@ -45,7 +45,7 @@ func TestQuotaOfTheCompatCall(t *testing.T) {
 			}
 		}
 		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2")
-		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2") // The same wishes, sent again, count once.
+		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2") // the same pictures, sent again, count once
 		post(fault.QuotaExceeded, "p/3", "https://c.example/3")
 		d.mustRefuse(t, "anna", "a", 1, "units_queued")
 		if n := len(m.tickets); n != 2 {
@@ -56,7 +56,7 @@ func TestQuotaOfTheCompatCall(t *testing.T) {
 		running.Go(func() { _ = c.Run(ctx) })
 		synctest.Wait()
 		post("", "p/3", "https://c.example/3")
-		post(fault.QuotaExceeded, "p/4", "https://c.example/4", "p/5", "https://c.example/5") // 3 + 2 images.
+		post(fault.QuotaExceeded, "p/4", "https://c.example/4", "p/5", "https://c.example/5") // 3 + 2 images
 		synctest.Wait()
 		cancel()
 		running.Wait()
@@ -69,7 +69,7 @@ func TestQuotaOfTheCompatCall(t *testing.T) {
 	})
 }
 
-// nowhere is a Sink that keeps nothing.
+// nowhere is a Sink that discards everything.
 type nowhere struct{}
 
 func (nowhere) Put(context.Context, string, string, []byte, string) error { return nil }

@@ -9,40 +9,37 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Config is what the prewarm door is told. The queue's own settings (queue.dir, queue.nats) belong to package
-// natsqueue.
+// Config configures prewarm. The queue's own settings (queue.dir, queue.nats) belong to package natsqueue.
 type Config struct {
-	// Presets are the names of the presets that are made where a call asks for no variants. Empty = such calls are
-	// refused.
+	// Presets are the names of the presets to make if a call requests no variants. Empty = such calls are refused.
 	Presets []string `yaml:"presets"`
-	// Formats are the formats in which a variant that leaves its format open is made ahead: of avif, webp and jpeg. A
-	// client of another format is answered by a variant made when it asks.
+	// Formats are the formats in which a variant with an open format is prewarmed: of avif, webp and jpeg. For a client
+	// that needs another format the variant is made on request.
 	Formats []string `yaml:"formats"`
-	// Select are the JSONPath or JSON Pointer selectors that find image URLs where neither call nor unit names any.
-	// Empty = image URLs are recognised by their looks.
+	// Select are the JSONPath or JSON Pointer selectors that find image URLs if neither call nor unit has any. Empty =
+	// image URLs are recognised by what they look like.
 	Select []string `yaml:"select"`
-	// Workers is the number of images worked on at the same time, most of them waiting for their origin. 0 = four per
-	// core.
+	// Workers is the number of images worked on concurrently, most of them waiting for their origin. 0 = four per core.
 	Workers int `yaml:"workers"`
-	// CallVariants is how many variants one call may ask for: its images times the variants of each, formats and weight
-	// classes counted apart. Past it the call is refused before anything is built.
+	// CallVariants bounds the variants that one call may request: its images times the variants of each, with formats
+	// and weight classes counted separately. A larger call is refused before anything is built.
 	CallVariants int `yaml:"call_variants"`
-	// Retry are the pauses before each further try of an image whose failure may pass, with up to a fifth added by
-	// chance; each at most an hour. Empty = no further try.
+	// Retry are the pauses before each retry of an image whose failure may be temporary, plus up to a fifth at random.
+	// Each is at most an hour. Empty = no retry.
 	Retry []time.Duration `yaml:"retry"`
 	// Keep is how long jobs, verdicts and idempotency keys are kept.
 	Keep time.Duration `yaml:"keep"`
-	// Callbacks is whom backends may have told about their jobs.
+	// Callbacks configures the hosts to which callbacks may be sent.
 	Callbacks webhook.Config `yaml:"callbacks"`
 
-	// Drain is how long a stopping worker may take to end the images that it has begun; the composition root sets it
-	// from server.drain.
+	// Drain is how long a stopping worker may take to finish the images in progress; the composition root sets it from
+	// server.drain.
 	Drain time.Duration `yaml:"-"`
-	// Backlog is the number of images that may wait; past it calls are refused with queue_full. 0 = 1,000,000.
+	// Backlog bounds the waiting images; beyond it calls are refused with queue_full. 0 = 1,000,000.
 	Backlog int `yaml:"-"`
 }
 
-// Default is the configuration of a server that was told nothing.
+// Default is the configuration of a server without settings.
 func Default() Config {
 	return Config{
 		Formats: []string{"avif", "webp", "jpeg"},
@@ -53,13 +50,13 @@ func Default() Config {
 	}
 }
 
-// maxTries bounds the list of pauses: it stands for a configuration written by mistake.
+// maxTries bounds the list of pauses: a longer one is a mistake.
 const maxTries = 20
 
-// maxCallVariants bounds the bound: what a call asks for is in memory while it is accepted.
+// maxCallVariants bounds CallVariants: the variants of a call are in memory while it is accepted.
 const maxCallVariants = 2_000_000
 
-// Validate names every setting that cannot work.
+// Validate reports all invalid settings.
 func (c Config) Validate() error {
 	errs := []error{c.Callbacks.Validate()}
 	if len(c.Formats) == 0 {

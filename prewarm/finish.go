@@ -21,7 +21,7 @@ func (s *Service) finishIfDone(ctx context.Context, id string) error {
 	return s.finish(ctx, id)
 }
 
-// mayHaveEnded asks tend to look at a job. A request too many is dropped: the next sweep finds the job.
+// mayHaveEnded asks tend to check a job. If there are too many requests they are dropped: the next sweep finds the job.
 func (s *Service) mayHaveEnded(id string) {
 	select {
 	case s.ends <- id:
@@ -29,13 +29,13 @@ func (s *Service) mayHaveEnded(id string) {
 	}
 }
 
-// finish writes the end of a job down, once, by whichever instance comes first, and before that what its backend is to
-// be told.
+// finish records the end of a job once, by the first instance that gets there. Before that it records the events for
+// the job's backend.
 //
-// Why it reads everything again although the view says that all is done: Retry opens tasks first and the job's record
-// after them. Here the record is read before the tasks. So either the record is the one from before Retry, and the
-// write below fails; or the open tasks are seen. For the same reason the active record taken away is the one from
-// before: Retry writes another.
+// It reads everything again although the view says that all is done, because of a concurrent Retry. Retry reopens tasks
+// first and writes the job's record after them. finish reads the record before the tasks. So either the record is the
+// one from before Retry, and the write below fails, or finish sees the open tasks. For the same reason it deletes the
+// active record that it read first: Retry writes a new one.
 func (s *Service) finish(ctx context.Context, id string) error {
 	for {
 		active, err := s.deps.Ledger.Read(ctx, "active."+id)
@@ -68,7 +68,7 @@ func (s *Service) finish(ctx context.Context, id string) error {
 	}
 }
 
-// tend looks after jobs until ctx ends: it ends those that are done, and helps those that nobody moves.
+// tend looks after jobs until ctx ends: it ends jobs that are done, and repairs jobs that do not progress.
 func (s *Service) tend(ctx context.Context) {
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
@@ -89,7 +89,7 @@ func (s *Service) tend(ctx context.Context) {
 	}
 }
 
-// sweep looks at every active job. What it mends comes of processes that died between two writes, or of tickets lost
+// sweep checks every active job. It repairs what is left by processes that died between two writes, and by tickets lost
 // with a disk.
 func (s *Service) sweep(ctx context.Context) error {
 	var active []ledger.Record
@@ -115,7 +115,7 @@ func (s *Service) sweep(ctx context.Context) error {
 func (s *Service) sweepJob(ctx context.Context, id string, active ledger.Record, seen map[string]bool) error {
 	old := s.deps.Now().Sub(active.At) > 2*s.times.adopt
 	v, err := s.View(ctx, id)
-	if fault.KindOf(err) == fault.NoSuchJob && old { // Its call was never accepted, or its time is over.
+	if fault.KindOf(err) == fault.NoSuchJob && old { // its call was never accepted, or it has expired
 		return s.deps.Ledger.Write(ctx, &ledger.Record{Key: active.Key, Revision: active.Revision})
 	}
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *Service) sweepJob(ctx context.Context, id string, active ledger.Record,
 		err = s.closeAll(ctx, id, ledger.Expired)
 	}
 	if err == nil {
-		err = s.events.TellBrokenOf(ctx, id) // What a process that died had not told.
+		err = s.events.TellBrokenOf(ctx, id) // what a process that died had not reported
 	}
 	if err != nil || seen[id] && idle < s.times.stuck {
 		return err
@@ -149,7 +149,7 @@ func (s *Service) sweepJob(ctx context.Context, id string, active ledger.Record,
 	return s.ticketAll(ctx, v)
 }
 
-// reopenOrErase ends what a process that died within Retry or finish has begun.
+// reopenOrErase completes what a process that died within Retry or finish has begun.
 func (s *Service) reopenOrErase(ctx context.Context, j *ledger.JobRecord, active ledger.Record) error {
 	open := false
 	err := s.deps.Ledger.List(ctx, ledger.Scan{Prefix: "task." + j.ID}, func(r ledger.Record) bool {
@@ -166,7 +166,7 @@ func (s *Service) reopenOrErase(ctx context.Context, j *ledger.JobRecord, active
 	return s.reopen(ctx, j.ID)
 }
 
-// ticketAll puts a ticket for every task that has not ended; those that are in the queue stay there once.
+// ticketAll puts a ticket for every task that has not ended. Tickets that are already queued stay there once.
 func (s *Service) ticketAll(ctx context.Context, v *ledger.View) error {
 	j := v.Record()
 	var tickets []ledger.Ticket
@@ -177,7 +177,7 @@ func (s *Service) ticketAll(ctx context.Context, v *ledger.View) error {
 	return s.deps.Queue.Put(ctx, tickets...)
 }
 
-// closeAll ends what nobody works on. A task that is being worked on is left to its worker, who knows.
+// closeAll closes the tasks that no worker has in progress. A task in progress is left to its worker.
 func (s *Service) closeAll(ctx context.Context, id string, state ledger.State) error {
 	now := s.deps.Now().UTC()
 	err := s.EachTask(ctx, id, func(n int, t *ledger.Task) error {
@@ -190,7 +190,7 @@ func (s *Service) closeAll(ctx context.Context, id string, state ledger.State) e
 			err = s.deps.Ledger.Write(ctx, r)
 		}
 		if errors.Is(err, ledger.ErrConflict) {
-			return nil // Somebody works on it just now.
+			return nil // a worker has just changed it
 		}
 		if err == nil {
 			s.Tallied(id, n, r.Revision, t.Tally())

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// Ensure a job goes on whose process died, or lost its disk, between any two of its writes.
+// A job continues after its process died, or lost its disk, between any two of its writes.
 func TestSweepMendsJobs(t *testing.T) {
 	for name, hurt := range map[string]func(t *testing.T, d *door, job string){
 		"nothing happened": func(*testing.T, *door, string) {},
@@ -68,14 +68,14 @@ func TestSweepMendsJobs(t *testing.T) {
 	}
 }
 
-// lagging is a Ledger whose listings come from a server that has not caught up with any task.
+// lagging is a Store whose lists come from a server that has no tasks yet.
 type lagging struct{ ledger.Store }
 
 func (l lagging) List(ctx context.Context, s ledger.Scan, yield func(ledger.Record) bool) error {
 	return l.Store.List(ctx, s, func(r ledger.Record) bool { return strings.HasPrefix(r.Key, "task.") || yield(r) })
 }
 
-// Ensure tasks that a listing lacks are not taken for lost: a job ends with the verdicts that its results have.
+// Tasks missing in a list do not count as lost: a job ends with the verdicts that its results show.
 func TestListingThatLagsLosesNoTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, func(_ *Config, deps *Deps) { deps.Ledger = lagging{deps.Ledger} })
@@ -90,7 +90,7 @@ func TestListingThatLagsLosesNoTask(t *testing.T) {
 	})
 }
 
-// Ensure a Retry that was cut off after it opened the tasks is carried on.
+// A Retry that was interrupted after it reopened the tasks is completed.
 func TestSweepCarriesOnRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -124,7 +124,7 @@ func TestSweepCarriesOnRetry(t *testing.T) {
 		if j, err := d.Job(t.Context(), a.Job.ID, 0); err != nil || j.State != ledger.Failed {
 			t.Fatalf("got %+v %v, want a failed job", j, err)
 		}
-		d.memory.onWrite = func(r *ledger.Record) error { // Its job's record is the one write that does not happen.
+		d.memory.onWrite = func(r *ledger.Record) error { // only the write of the job's record fails
 			if r.Key[:3] == "job" {
 				return fault.New(fault.Overloaded, "test", "for a test", nil)
 			}
@@ -143,7 +143,7 @@ func TestSweepCarriesOnRetry(t *testing.T) {
 	})
 }
 
-// Ensure a backend is told once of an end that is written down later than it was told, and come to again until then.
+// A backend is told only once of an end that is recorded later than it was told, and that is retried until then.
 func TestAnEndIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &told{}

@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A login page in the place of an image is broken where the name or the key says image, and skipped where that was only
-// one of many guesses.
+// A login page in place of an image is broken if the name or the key says that it is an image, and skipped if that was
+// only one of many guesses.
 func TestHTMLInThePlaceOfAnImage(t *testing.T) {
 	const page = "https://c.example/1"
 	for _, tt := range []struct {
@@ -49,7 +49,8 @@ func TestHTMLInThePlaceOfAnImage(t *testing.T) {
 	}
 }
 
-// What the configuration forbade is looked at again at once: it may allow it by now. Then it leaves the feed.
+// Verdicts that depend on the configuration are tried again at once, because it may have changed. Then the source
+// leaves the feed.
 func TestVerdictsOfTheConfigurationAreNotRemembered(t *testing.T) {
 	for _, kind := range []fault.Kind{fault.SourceNotAllowed, fault.AddressBlocked} {
 		synctest.Test(t, func(t *testing.T) {

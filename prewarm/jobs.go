@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/usage"
 )
 
-// Cancel ends what of a job has not been started.
+// Cancel cancels the parts of a job that have not been started.
 func (s *Service) Cancel(ctx context.Context, id string) (ledger.Job, error) {
 	err := s.ChangeJob(ctx, id, (*ledger.JobRecord).Abort)
 	if err == nil {
@@ -21,8 +21,7 @@ func (s *Service) Cancel(ctx context.Context, id string) (ledger.Job, error) {
 	return s.Job(ctx, id, 0)
 }
 
-// Retry works once more on what failed or was broken in a job. It counts for the quota of the job's owner:
-// quota_exceeded.
+// Retry repeats what failed or was broken in a job. It counts towards the quota of the job's owner: quota_exceeded.
 func (s *Service) Retry(ctx context.Context, id string) (ledger.Job, error) {
 	j, err := s.ReadJob(ctx, id)
 	if err != nil {
@@ -48,7 +47,7 @@ func (s *Service) Retry(ctx context.Context, id string) (ledger.Job, error) {
 	return s.Job(ctx, id, 0)
 }
 
-// retriable counts the images that a retry would work on, in all their places.
+// retriable counts the images that a retry would repeat, once for each place.
 func (s *Service) retriable(ctx context.Context, id string) (images int64, err error) {
 	err = s.EachTask(ctx, id, func(_ int, t *ledger.Task) error {
 		for _, w := range t.Images {
@@ -61,14 +60,14 @@ func (s *Service) retriable(ctx context.Context, id string) (images int64, err e
 	return images, err
 }
 
-// retry opens what failed or was broken, and reports whether there was anything.
+// retry reopens what failed or was broken, and reports whether there was anything.
 func (s *Service) retry(ctx context.Context, id string, j *ledger.JobRecord) (opened bool, err error) {
-	// First the job is made active: should this process die in the middle, tend goes on.
+	// The job is made active first: if this process dies in the middle, tend continues.
 	if err := s.Activate(ctx, id); err != nil {
 		return false, err
 	}
 	err = s.EachTask(ctx, id, func(n int, t *ledger.Task) error {
-		opened = opened || j.Ended && !t.Ended() // By a Retry that was cut off.
+		opened = opened || j.Ended && !t.Ended() // by a Retry that was interrupted
 		for t.Open() {
 			r, err := t.Record(id, n)
 			if err != nil {
@@ -98,7 +97,7 @@ func (s *Service) retry(ctx context.Context, id string, j *ledger.JobRecord) (op
 	return true, s.reopen(ctx, id)
 }
 
-// reopen makes a job run again whose tasks were opened, and puts tickets for them.
+// reopen makes a job run again after its tasks were reopened, and puts tickets for them.
 func (s *Service) reopen(ctx context.Context, id string) error {
 	now := s.deps.Now()
 	err := s.ChangeJob(ctx, id, func(j *ledger.JobRecord) bool {
@@ -108,7 +107,7 @@ func (s *Service) reopen(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Activate(ctx, id); err != nil { // Who ended it before may have taken that away.
+	if err := s.Activate(ctx, id); err != nil { // the instance that ended the job may have deleted that record
 		return err
 	}
 	v, err := s.View(ctx, id)

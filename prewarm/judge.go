@@ -13,10 +13,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// judge turns what was made into verdicts. It returns what failed, if anything: first what may pass.
+// judge converts the results of Warm to verdicts. It returns a failure, if any, retryable ones first.
 func (a *attempt) judge(ctx context.Context, w *ledger.Image, at []int, all []pipeline.Warmed) error {
 	now := a.s.deps.Now().UTC()
-	var worst *fault.Error // of the failures that may pass
+	var worst *fault.Error // of the retryable failures
 	var failed error
 	for i, m := range all {
 		o := w.Verdicts[at[i]]
@@ -26,10 +26,10 @@ func (a *attempt) judge(ctx context.Context, w *ledger.Image, at []int, all []pi
 			w.Store(at[i], m.Meta, a.made(m), now)
 			a.count(w, w.Verdicts[at[i]])
 		case f.Kind == fault.ShuttingDown || ctx.Err() != nil && f.Kind == fault.Canceled:
-			return context.Canceled // Not its fault: it is tried again, and not counted.
+			return context.Canceled // not the image's failure: it is tried again, and the try is not counted
 		case !f.Kind.Retryable():
 			*o = ledger.Outcome{State: ledger.Broken, Reason: f.Kind, At: now, Ours: true}
-			if errors.Is(m.Err, reach.ErrBeyond) { // That is about this job, and not about the source.
+			if errors.Is(m.Err, reach.ErrBeyond) { // this depends on the job, not on the source
 				a.count(w, o)
 			} else {
 				a.note(w, o, m.Ref)
@@ -54,15 +54,15 @@ func (a *attempt) judge(ctx context.Context, w *ledger.Image, at []int, all []pi
 		}
 		*o = ledger.Outcome{State: ledger.Failed, Reason: o.Reason, At: now, Ours: true}
 		if o.Reason == fault.SourceForbidden || o.Reason == fault.DNSFailed {
-			o.State = ledger.Broken // After so many tries it will not pass.
+			o.State = ledger.Broken // after so many tries it is not temporary
 		}
 		a.note(w, o, variant.Ref{})
 	}
 	return worst
 }
 
-// made tells whether a stored variant is this job's work: also where an earlier go at the task made it and could not
-// say so.
+// made decides whether a stored variant counts as made by this job: also if an earlier try of the task made it and
+// could not record that.
 func (a *attempt) made(m pipeline.Warmed) ledger.State {
 	if m.Present && !(a.late && !m.Meta.Created.Before(a.task.Started.Truncate(time.Second))) {
 		return ledger.Present
@@ -70,7 +70,7 @@ func (a *attempt) made(m pipeline.Warmed) ledger.State {
 	return ledger.Made
 }
 
-// note counts a verdict, and remembers a source that is broken, or which variant of it.
+// note counts a verdict, and remembers a broken source or its broken variant.
 func (a *attempt) note(w *ledger.Image, o *ledger.Outcome, ref variant.Ref) {
 	a.count(w, o)
 	if o.State != ledger.Broken {

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// ended posts a call and waits for the end of its job.
+// ended posts a call and waits until its job has ended.
 func (d *door) ended(t *testing.T, c unit.Call) ledger.Job {
 	t.Helper()
 	a, err := d.Accept(t.Context(), "b", "", [32]byte{}, c)
@@ -28,8 +28,8 @@ func (d *door) ended(t *testing.T, c unit.Call) ledger.Job {
 
 const broken = "https://c.example/gone.jpg"
 
-// What was found broken is answered for an hour without another look, of a restarted process too; then it is looked at
-// again, and is taken off the feed when it was mended.
+// For an hour a broken source is answered without another try, also by a restarted process. Then it is tried again, and
+// leaves the feed if it was repaired.
 func TestBrokenIsKnownForAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -65,8 +65,8 @@ func TestBrokenIsKnownForAnHour(t *testing.T) {
 	})
 }
 
-// What was found broken under limits that have changed since, while the job ran too, is looked at again, as a whole and
-// in single variants.
+// A source that was found broken under limits that have changed since, even during the job, is tried again, as a whole
+// and in single variants.
 func TestBrokenIsNotKnownUnderOtherLimits(t *testing.T) {
 	for _, tt := range []struct {
 		kind fault.Kind
@@ -118,7 +118,7 @@ func TestBrokenIsNotKnownUnderOtherLimits(t *testing.T) {
 	}
 }
 
-// A retry and a purge ask for another look, and get it.
+// A retry and a purge each cause another try.
 func TestRetryAndPurgeLookAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -151,8 +151,8 @@ func TestRetryAndPurgeLookAgain(t *testing.T) {
 	})
 }
 
-// What lies in one variant is held against that one alone; and what only looked like an image is known, too, but in no
-// feed.
+// A failure of one variant applies only to that variant. A value that only looked like an image is remembered too, but
+// is not in the feed.
 func TestKnownOfOneVariantAndOfGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -190,7 +190,7 @@ func TestKnownOfOneVariantAndOfGuesses(t *testing.T) {
 	})
 }
 
-// A call that asks again makes what is known to be broken be looked at, and takes what was mended off the feed.
+// A call with "again" tries known broken sources again, and removes repaired ones from the feed.
 func TestAgainLooksAtBrokenSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// keeping is a door that keeps links which expire by their parameter sig; fail, if set, keeps it from that.
+// keeping is a door that stores links that expire by their parameter sig; if fail is set, storing fails.
 func keeping(t *testing.T, kept map[string]string, fail error) *door {
 	t.Helper()
 	return newDoor(t, func(_ *Config, deps *Deps) {
@@ -38,8 +38,8 @@ func linked(links ...string) (c unit.Call) {
 	return c
 }
 
-// What is written down of a link that expires is an id: two links to one picture are one image of it, the last one is
-// kept, and a source that lasts stays as it is.
+// The ledger contains an id in place of a link that expires. Two links to one picture are one image, and the last link
+// is stored. A source that does not expire is unchanged.
 func TestDraftConcealsLinks(t *testing.T) {
 	d := keeping(t, nil, nil)
 	defer d.Close()
@@ -68,7 +68,7 @@ func TestDraftConcealsLinks(t *testing.T) {
 	}
 }
 
-// A call whose links cannot be kept is refused before anything of it is written down.
+// A call whose links cannot be stored is refused before anything is recorded.
 func TestAcceptNeedsItsLinks(t *testing.T) {
 	d := keeping(t, nil, fault.New(fault.Overloaded, "test", "down", nil))
 	defer d.Close()

@@ -19,13 +19,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// memory is a Ledger and a Queue without a disk. The func field, where set, comes first.
+// memory is a Store and a Queue without a disk. onWrite, if set, is called first.
 type memory struct {
 	mu        sync.Mutex
 	revision  uint64
 	records   map[string]ledger.Record
 	followers []func(ledger.Record)
-	tickets   map[ledger.Ticket]time.Time // when each is due; zero = being worked on
+	tickets   map[ledger.Ticket]time.Time // when each is due; zero = in progress
 	changed   chan struct{}
 
 	onWrite func(r *ledger.Record) error
@@ -147,7 +147,7 @@ func (m *memory) Consume(ctx context.Context, lanes []string, slots int, h ledge
 	return nil
 }
 
-// take gives a ticket that is due, or how long to wait for one.
+// take returns a ticket that is due, or how long to wait for one.
 func (m *memory) take(lanes []string) (t ledger.Ticket, wait time.Duration, changed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -230,7 +230,7 @@ func newDoor(t *testing.T, change func(*Config, *Deps)) *door {
 	return d
 }
 
-// run lets the workers work until the function that it returns is called, which also ends the door.
+// run runs the workers until the returned function is called, which also closes the door.
 func (d *door) run(t *testing.T) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -248,7 +248,7 @@ func stored(ref variant.Ref, size int64) pipeline.Warmed {
 	}}
 }
 
-// testBlur stands for a placeholder.
+// testBlur is a sample placeholder.
 const testBlur = "AAgCBYAAAAAAAAAAAAAAAAAAAAAA"
 
 func refused(ref variant.Ref, kind fault.Kind) pipeline.Warmed {
@@ -264,14 +264,14 @@ func oneCall(sources ...string) unit.Call {
 	return unit.Call{Units: []unit.Unit{u}}
 }
 
-// toldUnit is a unit of an answer that was read.
+// toldUnit is a unit of a response with its images read.
 type toldUnit struct {
 	AcceptedUnit
 	Images []AcceptedImage
 	Data   json.RawMessage
 }
 
-// units are those of an answer.
+// units reads the units of a response.
 func units(a Accepted) (all []toldUnit) {
 	if a.Units == nil {
 		return nil

@@ -2,5 +2,5 @@ package prewarm
 
 import "github.com/goldcrest/goldcrest/prewarm/ledger"
 
-// everyone sees all jobs, and the queries of those that these tests post.
+// everyone sees all jobs, and the queries of sources posted by these tests.
 var everyone = ledger.Caller{Name: "b", All: true}

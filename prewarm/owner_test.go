@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// post posts a call as a token and waits for the end of its job.
+// post posts a call with a token and waits until its job has ended.
 func (d *door) post(t *testing.T, owner string, c unit.Call) ledger.Job {
 	t.Helper()
 	a, err := d.Accept(t.Context(), owner, "", [32]byte{}, c)
@@ -29,7 +29,7 @@ func (d *door) post(t *testing.T, owner string, c unit.Call) ledger.Job {
 	return j
 }
 
-// listed are the ids of all pages of a caller's jobs.
+// listed returns the ids of a caller's jobs, from all pages.
 func (d *door) listed(t *testing.T, who ledger.Caller) (ids []string) {
 	t.Helper()
 	cursor := ""
@@ -50,10 +50,10 @@ func (d *door) listed(t *testing.T, who ledger.Caller) (ids []string) {
 var anna, bob, admin = ledger.Caller{Name: "anna"}, ledger.Caller{Name: "bob"},
 	ledger.Caller{Name: "operator", All: true}
 
-// Not in a bubble of its own time: a job's day is in its id, and ids count on from those of other tests.
+// This test uses no synctest bubble: the id of a job contains the day, and ids continue after those of other tests.
 //
-// Jobs are listed for their owner and admin: those that ran, those that were cancelled, and those whose marks an older
-// version wrote.
+// Jobs are listed for their owner and for admins: completed ones, cancelled ones, and those with marks of an older
+// version.
 func TestJobsBelongToTheirToken(t *testing.T) {
 	d := newDoor(t, nil)
 	defer d.run(t)()
@@ -89,7 +89,7 @@ func TestJobsBelongToTheirToken(t *testing.T) {
 	}
 }
 
-// A caller finds the sources of its own jobs by unit and tag, and nobody else's.
+// A caller finds the sources of its own jobs by unit and tag, and no others.
 func TestSourcesBelongToTheirToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -106,8 +106,8 @@ func TestSourcesBelongToTheirToken(t *testing.T) {
 	})
 }
 
-// The feed holds a source for everybody whose job had it, also where it was known to be broken by somebody else's; its
-// query is for them alone.
+// The feed shows a source to every owner whose job had it, also if it was known to be broken from another owner's job.
+// Only those owners see its query.
 func TestFeedAndQueriesBelongToTheirToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const source = "https://c.example/gone.jpg?token=hush"
@@ -147,7 +147,7 @@ func TestFeedAndQueriesBelongToTheirToken(t *testing.T) {
 	})
 }
 
-// onlyThose is Rights to one host and one preset.
+// onlyThose are Rights to one host and one preset.
 type onlyThose struct{ host, preset string }
 
 func (o onlyThose) AllowsSource(source string) bool {
@@ -156,7 +156,7 @@ func (o onlyThose) AllowsSource(source string) bool {
 func (o onlyThose) Hosts() reach.Hosts            { return reach.Hosts(o.host) }
 func (o onlyThose) AllowsPreset(name string) bool { return name == o.preset }
 
-// What a token may not ask for is not fetched, not made, and not signed; its URLs are signed with its key.
+// What a token may not request is not fetched, not made, and not signed. Its URLs are signed with its key.
 func TestCallsAreHeldToTheirRights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var signedWith []string

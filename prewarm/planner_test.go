@@ -9,8 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// TestCallsAreCounted: images times variants are bounded, in each format and weight class, whichever unit asks for
-// them.
+// TestCallsAreCounted: images times variants are bounded, in each format and weight class, regardless of the unit that
+// requests them.
 func TestCallsAreCounted(t *testing.T) {
 	d := newDoor(t, func(cfg *Config, _ *Deps) { cfg.CallVariants = 100 })
 	defer d.Close()

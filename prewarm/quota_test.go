@@ -18,7 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// quotas are those of a test; set changes them as a reload does.
+// quotas are the quotas of a test; set changes them like a reload.
 type quotas struct {
 	mu  sync.Mutex
 	all map[string]usage.Quota
@@ -36,7 +36,7 @@ func (q *quotas) set(all map[string]usage.Quota) {
 	q.all = all
 }
 
-// newQuotaDoor is an instance on a ledger that others may share.
+// newQuotaDoor is an instance on a ledger that other instances may share.
 func newQuotaDoor(t *testing.T, m *memory, q *quotas) *door {
 	t.Helper()
 	d := newDoor(t, func(_ *Config, deps *Deps) {
@@ -46,7 +46,7 @@ func newQuotaDoor(t *testing.T, m *memory, q *quotas) *door {
 	return d
 }
 
-// ask posts n units of one image each, all different from those of other names.
+// ask posts n units of one image each; the images differ from those of other names.
 func (d *door) ask(t *testing.T, owner, name string, n int) (Accepted, error) {
 	t.Helper()
 	c := unit.Call{}
@@ -58,7 +58,7 @@ func (d *door) ask(t *testing.T, owner, name string, n int) (Accepted, error) {
 	return d.Accept(t.Context(), owner, "", [32]byte{}, c)
 }
 
-// mustAsk is ask for a call that has room.
+// mustAsk is ask for a call that must be accepted.
 func (d *door) mustAsk(t *testing.T, owner, name string, n int) string {
 	t.Helper()
 	a, err := d.ask(t, owner, name, n)
@@ -68,7 +68,7 @@ func (d *door) mustAsk(t *testing.T, owner, name string, n int) string {
 	return a.Job.ID
 }
 
-// mustRefuse is ask for a call that the quota refuses; said is what its sentence holds.
+// mustRefuse is ask for a call that the quota must refuse; said is a part of the error text.
 func (d *door) mustRefuse(t *testing.T, owner, name string, n int, said string) *fault.Error {
 	t.Helper()
 	_, err := d.ask(t, owner, name, n)
@@ -91,7 +91,7 @@ func (m *memory) jobs() (n int) {
 	return n
 }
 
-// Units are counted until their job has ended; other tokens have quotas of their own.
+// Units count until their job has ended. Other tokens have their own quotas.
 func TestQuotaOfQueuedUnits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 3}}})
@@ -117,7 +117,7 @@ func TestQuotaOfQueuedUnits(t *testing.T) {
 	})
 }
 
-// A call that is refused gives its Idempotency-Key back.
+// A refused call releases its Idempotency-Key.
 func TestQuotaGivesTheKeyBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 1}}}
@@ -128,7 +128,7 @@ func TestQuotaGivesTheKeyBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		q.set(map[string]usage.Quota{"anna": {ImagesADay: 2}})
-		for replayed := range 2 { // A replay is no new call.
+		for replayed := range 2 { // a replay is not a new call
 			a, err := d.Accept(t.Context(), "anna", "key", [32]byte{1}, c)
 			if err != nil || a.Replayed != (replayed == 1) {
 				t.Fatal(replayed, a.Replayed, err)
@@ -137,24 +137,24 @@ func TestQuotaGivesTheKeyBack(t *testing.T) {
 	})
 }
 
-// Images are counted by the day of UTC: over a process that was killed, by all instances, and from 0 the next day.
+// Images count per day in UTC: across a killed process, for all instances, and from 0 the next day.
 func TestQuotaOfImagesADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 5}}}
 		killed := newQuotaDoor(t, m, q)
 		killed.mustAsk(t, "anna", "a", 2)
 		m.mu.Lock()
-		m.followers = nil // It writes nothing more, and hears nothing: what follows is what it leaves on disk.
+		m.followers = nil // it can no longer write or receive reports, as if killed
 		m.mu.Unlock()
 		d, other := newQuotaDoor(t, m, q), newQuotaDoor(t, m, q)
 		defer d.run(t)()
 		defer other.Close()
 		defer killed.Close()
-		synctest.Wait() // Until they follow.
+		synctest.Wait() // until they follow
 		d.mustAsk(t, "anna", "b", 1)
 		other.mustRefuse(t, "anna", "c", 3, "5 images may be asked for in a day of UTC, 3 were, this call has 3")
 		d.mustAsk(t, "anna", "d", 1)
-		synctest.Wait() // Until the other one has heard.
+		synctest.Wait() // until the other one has received the report
 		f := other.mustRefuse(t, "anna", "e", 2, "4 were")
 		if got := time.Now().UTC().Add(f.RetryAfter); got.Hour() != 0 || got.Minute() != 0 || f.RetryAfter > 24*time.Hour {
 			t.Errorf("Retry-After is %v, at %v", f.RetryAfter, got)
@@ -167,7 +167,7 @@ func TestQuotaOfImagesADay(t *testing.T) {
 	})
 }
 
-// While the ledger cannot be followed, what others count is read for each call.
+// While the ledger cannot be followed, the counts of other instances are read for each call.
 func TestQuotaWithoutFollowing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 3}}}
@@ -175,7 +175,7 @@ func TestQuotaWithoutFollowing(t *testing.T) {
 		defer d.Close()
 		defer other.Close()
 		synctest.Wait()
-		other.mustAsk(t, "anna", "a", 1) // It has read the day now.
+		other.mustAsk(t, "anna", "a", 1) // now it has read the day
 		m.mu.Lock()
 		m.followers = nil
 		m.mu.Unlock()
@@ -185,13 +185,13 @@ func TestQuotaWithoutFollowing(t *testing.T) {
 	})
 }
 
-// However many calls come at once to an instance, no more are accepted than the quota allows.
+// If many calls arrive at an instance at once, no more are accepted than the quota allows.
 func TestQuotaHoldsWhenCallsComeTogether(t *testing.T) {
 	for name, quota := range map[string]usage.Quota{"units": {UnitsQueued: 7}, "images": {ImagesADay: 7}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": quota}})
-				defer d.Close() // Nothing is worked on: no job ends.
+				defer d.Close() // there are no workers: no job ends
 				var mu sync.Mutex
 				accepted := 0
 				var asking sync.WaitGroup
@@ -221,7 +221,7 @@ func TestQuotaHoldsWhenCallsComeTogether(t *testing.T) {
 	}
 }
 
-// What could not be recorded is not used.
+// What could not be recorded is not charged.
 func TestQuotaIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 1, ImagesADay: 1}}})
@@ -246,8 +246,7 @@ func TestQuotaIsGivenBack(t *testing.T) {
 	})
 }
 
-// A job whose tickets could not be put exists, and counts: its call is answered with an error, and begun by the next
-// sweep.
+// A job whose tickets could not be put exists, and counts. Its call gets an error, and the next sweep starts it.
 func TestQuotaOfAJobWithoutTickets(t *testing.T) {
 	d := newDoor(t, func(_ *Config, deps *Deps) {
 		deps.Queue = noTickets{deps.Queue}
@@ -260,12 +259,12 @@ func TestQuotaOfAJobWithoutTickets(t *testing.T) {
 	d.mustRefuse(t, "anna", "b", 1, "1 were")
 }
 
-// noTickets is a queue that takes none.
+// noTickets is a queue that accepts no tickets.
 type noTickets struct{ ledger.Queue }
 
 func (noTickets) Put(context.Context, ...ledger.Ticket) error { return errSilent }
 
-// A quota that a reload brings counts what is there already; one that it takes away is gone.
+// A quota that is added by a reload includes existing usage. A quota that is removed no longer applies.
 func TestQuotaIsReloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quotas{}
@@ -283,7 +282,7 @@ func TestQuotaIsReloaded(t *testing.T) {
 	})
 }
 
-// A retry costs fetches as a call does. It counts what it works on, and its units are queued once.
+// A retry costs fetches like a call. It counts the images that it repeats, and its units are queued once.
 func TestQuotaOfRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 3, ImagesADay: 6}}}
@@ -304,7 +303,7 @@ func TestQuotaOfRetries(t *testing.T) {
 			synctest.Wait()
 		}
 		ended()
-		for range 2 { // The broken one, twice.
+		for range 2 { // the broken one, twice
 			if _, err := d.Retry(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}
@@ -325,7 +324,7 @@ func TestQuotaOfRetries(t *testing.T) {
 	})
 }
 
-// A ledger that does not answer refuses calls of tokens with a quota: nobody knows what they have used.
+// If the ledger does not respond, calls of tokens with a quota are refused: their usage is unknown.
 func TestQuotaNeedsTheLedger(t *testing.T) {
 	for _, quota := range []usage.Quota{{UnitsQueued: 9}, {ImagesADay: 9}} {
 		d := newDoor(t, func(_ *Config, deps *Deps) {
@@ -341,7 +340,7 @@ func TestQuotaNeedsTheLedger(t *testing.T) {
 
 var errSilent = errors.New("for a test")
 
-// silentLists is a ledger without listings.
+// silentLists is a ledger whose lists fail.
 type silentLists struct{ ledger.Store }
 
 func (silentLists) List(context.Context, ledger.Scan, func(ledger.Record) bool) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// farDoor is a door whose originals all come through another host than their source's.
+// farDoor is a door whose originals all come through a host other than their source's.
 type farDoor struct {
 	*door
 	made bool // they are stored
@@ -52,7 +52,7 @@ func newFarDoor(t *testing.T) *farDoor {
 	return f
 }
 
-// job wants every image of a job to end so.
+// job checks the state and reason of every image of a job.
 func (f *farDoor) job(t *testing.T, what string, rights unit.Rights, state ledger.State, reason fault.Kind) {
 	t.Helper()
 	c := oneCall("https://c.example/a.jpg")
@@ -61,7 +61,7 @@ func (f *farDoor) job(t *testing.T, what string, rights unit.Rights, state ledge
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Job.ID == "" { // Nothing was to be done.
+	if a.Job.ID == "" { // there was nothing to do
 		if img := units(a)[0].Images[0]; img.State != state || img.Reason != reason {
 			t.Errorf("%s: %s %s, want %s %s", what, img.State, img.Reason, state, reason)
 		}
@@ -81,7 +81,7 @@ func (f *farDoor) job(t *testing.T, what string, rights unit.Rights, state ledge
 	}
 }
 
-// check wants a check to tell so.
+// check checks the result of Check.
 func (f *farDoor) check(t *testing.T, within reach.Hosts, ask CheckAsk, state ledger.State, reason fault.Kind) {
 	t.Helper()
 	ask.Within = within
@@ -96,8 +96,8 @@ func (f *farDoor) check(t *testing.T, within reach.Hosts, ask CheckAsk, state le
 	}
 }
 
-// A source that redirects to a host beyond a token's rights is broken in that token's job, and in no other: it is in no
-// feed and no record of what is known, a check by others does not tell of it, and their jobs make it.
+// A source that redirects to a host outside a token's rights is broken in that token's job, and in no other. It is
+// neither in the feed nor recorded as known; a check by other tokens does not report it, and their jobs make it.
 func TestJobsStayWithinReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarDoor(t)

@@ -19,7 +19,7 @@ const (
 	returnEnriched  = "enriched"
 )
 
-// answer makes the answer to a call of its draft.
+// answer builds the response to a call from its draft.
 func (s *Service) answer(ctx context.Context, d *draft.Draft, id string) (Accepted, error) {
 	job, err := s.Job(ctx, id, 0)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Service) answerImage(d *draft.Draft, x *draft.Drafted, img unit.Image) 
 	out.State, out.Reason = together(x.Work.Verdicts, here)
 	source := x.Work.Source
 	if x.Work.Shown != "" {
-		source = img.Source // Whether a key may sign it goes by its link.
+		source = img.Source // the link decides whether a key may sign it
 	}
 	for n, a := range x.Plan.Asks {
 		v := AcceptedVariant{Name: a.Name, Format: a.Format}
@@ -106,18 +106,18 @@ func (s *Service) answerImage(d *draft.Draft, x *draft.Drafted, img unit.Image) 
 		if x.Work.Hash != "" {
 			var err error
 			v.URL, err = s.deps.Sign(d.Call.Key, source, x.Plan.OptionsWithin(n, x.Work.Share), d.Call.TTL, d.Call.Round)
-			out.Reason = cmp.Or(out.Reason, fault.KindOf(err)) // No key may sign it: the rest of the call is none the worse.
+			// If no key may sign it, the rest of the call is not affected.
+			out.Reason = cmp.Or(out.Reason, fault.KindOf(err))
 		}
 		out.Variants = append(out.Variants, v)
 	}
 	return out
 }
 
-// severity orders the states that an image may have because of one of its variants: the first that occurs is the
-// image's.
+// severity orders the states of variants. The state of an image is the first one that any of its variants has.
 var severity = []ledger.State{ledger.Pending, ledger.Broken, ledger.Failed, ledger.Expired, ledger.Cancelled, ledger.Skipped, ledger.Made, ledger.Present}
 
-// together is the state of several outcomes as one, and why.
+// together combines several outcomes into one state and its reason.
 func together(all []*ledger.Outcome, at ledger.Spot) (ledger.State, fault.Kind) {
 	for _, s := range severity {
 		for _, o := range all {
@@ -129,13 +129,13 @@ func together(all []*ledger.Outcome, at ledger.Spot) (ledger.State, fault.Kind) 
 	return ledger.Present, ""
 }
 
-// enriched is what stands in the place of an image in an enriched unit.
+// enriched replaces an image in an enriched unit.
 type enriched struct {
 	URL    string `json:"url"`
 	Width  int    `json:"width,omitempty"`
 	Height int    `json:"height,omitempty"`
 	Bytes  int64  `json:"bytes,omitempty"`
-	// Placeholder is a ThumbHash of the first variant's pixels in base64: what to show until it has come.
+	// Placeholder is a ThumbHash of the first variant's pixels in base64, to show until the image has loaded.
 	Placeholder string                     `json:"placeholder,omitempty"`
 	State       ledger.State               `json:"state"`
 	Variants    map[string]enrichedVariant `json:"variants"`
@@ -162,7 +162,7 @@ func enrich(img AcceptedImage) enriched {
 	return e
 }
 
-// budgetAnswer tells what became of a unit's budget; nil = it has none.
+// budgetAnswer returns the result of a unit's budget; nil = it has none.
 func budgetAnswer(d *draft.Draft, at int, u unit.Unit) *UnitBudget {
 	share := d.Call.Share(u)
 	if share == 0 {

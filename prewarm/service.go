@@ -1,6 +1,6 @@
-// Package prewarm makes the variants of Data Units ahead of need: its service accepts calls, and its worker judges what
-// became of their images. A verdict is on disk before its ticket is acknowledged, and made means that the store has the
-// variant.
+// Package prewarm makes the variants of Data Units before they are requested. Its service accepts calls, and its worker
+// decides the verdicts of their images. A verdict is on disk before its ticket is acknowledged, and made means that the
+// store has the variant.
 package prewarm
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/webhook"
 )
 
-// Service accepts calls, works on them and tells about them. Safe for concurrent use, and for several instances that
-// share a ledger and a queue. Make one with New, end it with Close.
+// Service accepts calls, works on them and sends callbacks about them. It is safe for concurrent use, also by several
+// instances that share a ledger and a queue. New creates it, Close ends it.
 type Service struct {
 	*ledger.Views
 	*draft.Rules
@@ -33,24 +33,24 @@ type Service struct {
 	events   *webhook.Events
 
 	mu        sync.Mutex
-	accepting map[string]chan struct{} // idempotency keys whose call is being accepted here
+	accepting map[string]chan struct{} // idempotency keys whose call this instance is accepting
 	backlog   backlog
 
 	ends     chan string     // jobs that may have ended
-	seen     map[string]bool // active jobs whose tickets were put, or put anew, by this instance; touched by sweep alone
+	seen     map[string]bool // active jobs whose tickets this instance has put; used only by sweep
 	stop     context.CancelFunc
 	tendings sync.WaitGroup
 }
 
-// times are the periods that tests shorten.
+// times are durations that tests shorten.
 type times struct {
-	sweep time.Duration // how often jobs are looked after that nobody moves
-	stuck time.Duration // how long nothing may move before tickets are put anew
-	known time.Duration // what a look at the store may take of an answer
-	adopt time.Duration // after which a call that was never accepted to its end is accepted anew
+	sweep time.Duration // how often active jobs are checked
+	stuck time.Duration // how long a job may make no progress before its tickets are put again
+	known time.Duration // how long a look-up in the store may delay a response
+	adopt time.Duration // after which a call that was never fully accepted is accepted again
 }
 
-// New makes a Service and begins to follow the ledger. It works on nothing before Run.
+// New returns a Service that follows the ledger. It works on nothing before Run.
 func New(cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -94,10 +94,10 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return s, nil
 }
 
-// Accounts are those that the predecessor's call shares with the service.
+// Accounts returns the accounts, which the predecessor's call shares with the service.
 func (s *Service) Accounts() *usage.Accounts { return s.accounts }
 
-// filled sets what may be nil.
+// filled sets defaults for fields that may be nil.
 func (d Deps) filled() (Deps, error) {
 	for _, missing := range []bool{
 		d.Ledger == nil, d.Queue == nil, d.Warm == nil, d.Known == nil, d.Parser == nil, d.Negotiation == nil, d.Sign == nil,
@@ -124,19 +124,19 @@ func (d Deps) filled() (Deps, error) {
 	return d, nil
 }
 
-// Usage tells what owners have used in the last days, today included: the owner that is named, or all that who may see
-// ("").
+// Usage returns the usage of the last days, including today, of the named owner, or of all owners that the caller may
+// see ("").
 func (s *Service) Usage(ctx context.Context, who ledger.Caller, owner string, days int) ([]usage.Owner, error) {
 	return s.accounts.Usage(ctx, who, owner, days)
 }
 
-// Close ends what New began. Run must have ended before.
+// Close stops following the ledger. Run must have ended before.
 func (s *Service) Close() {
 	s.stop()
 	s.tendings.Wait()
 }
 
-// Run works on queued images and tells backends until ctx ends. It returns when all workers have.
+// Run works on queued images and sends callbacks until ctx ends. It returns when all workers have ended.
 func (s *Service) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -155,7 +155,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return errors.Join(worked, told)
 }
 
-// noObserver is the Observer of those who want none.
+// noObserver is an Observer that does nothing.
 type noObserver struct{}
 
 func (noObserver) Accepted(int, int)          {}
@@ -163,8 +163,8 @@ func (noObserver) Judged(string, string, int) {}
 func (noObserver) Told(string)                {}
 func (noObserver) Used(string, usage.Usage)   {}
 
-// follow keeps views and accounts up to date until ctx ends. Where that cannot be vouched for, all views are forgotten,
-// and read anew.
+// follow keeps views and accounts up to date until ctx ends. When the ledger cannot be followed, all views are
+// discarded and read again.
 func (s *Service) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := s.deps.Ledger.Follow(ctx, []string{"task", "job", "usage"}, func() { s.following(true) }, func(r ledger.Record) {

@@ -12,8 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// slots admits a limited number of images at a time: those of earlier lanes first, within a lane in the order of their
-// coming.
+// slots limits the number of concurrent images: those of earlier lanes first, within a lane in order of arrival.
 type slots struct {
 	mu      sync.Mutex
 	free    int
@@ -48,7 +47,7 @@ func (s *slots) acquire(ctx context.Context, lane string) error {
 	}
 	s.mu.Lock()
 	select {
-	case <-granted: // It came at the same moment: pass it on.
+	case <-granted: // granted at the same moment: pass it on
 		s.mu.Unlock()
 		s.release()
 	default:
@@ -58,7 +57,7 @@ func (s *slots) acquire(ctx context.Context, lane string) error {
 	return ctx.Err()
 }
 
-// release gives a slot to the next who waits.
+// release gives a slot to the next waiting image.
 func (s *slots) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,36 +71,36 @@ func (s *slots) release() {
 	s.busy--
 }
 
-// working is how many slots are taken.
+// working is the number of slots in use.
 func (s *slots) working() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.busy
 }
 
-// hosts bounds the images that are fetched from one host at a time: half as many after each failure that may come of
-// asking too much, one more after each success.
+// hosts limits the number of concurrent images from one host: half as many after each failure that may be caused by
+// overload, one more after each success.
 type hosts struct {
 	most int
 	mu   sync.Mutex
 	all  map[string]*host
-	idle list.List // names of the hosts in all that nobody uses, the one used last at the back
+	idle list.List // names of unused hosts in all, the most recently used at the back
 }
 
-// host is one that images are fetched from, or whose limit is remembered because it failed.
+// host is a host from which images are fetched, or whose limit is remembered because it failed.
 type host struct {
 	limit, busy int
 	waiting     list.List     // of chan struct{}, closed by the grant
-	idle        *list.Element // its place in hosts.idle; nil while it is in use
+	idle        *list.Element // its place in hosts.idle; nil while in use
 }
 
-// maxIdleHosts is how many hosts that failed are remembered while nobody uses them. Past it the one unused for longest
-// begins anew.
+// maxIdleHosts is the number of unused hosts that are remembered because they failed. Beyond it, the one unused for
+// longest is forgotten.
 const maxIdleHosts = 1024
 
 func newHosts(most int) *hosts { return &hosts{most: most, all: map[string]*host{}} }
 
-// hostOf is the host of a source that the variant parser has passed.
+// hostOf returns the host of a source that the variant parser has accepted.
 func hostOf(source string) string {
 	u, err := url.Parse(source)
 	if err != nil {
@@ -110,7 +109,7 @@ func hostOf(source string) string {
 	return strings.ToLower(u.Host)
 }
 
-// acquire waits until the host may be asked; the caller must release it unless there is an error.
+// acquire waits until another image may be fetched from the host; the caller must release it unless there is an error.
 func (h *hosts) acquire(ctx context.Context, name string) error {
 	h.mu.Lock()
 	x := h.all[name]
@@ -147,8 +146,8 @@ func (h *hosts) acquire(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// release says how the host behaved: failed is what became of its image, nil for success. What lies in one file says
-// nothing about its host.
+// release reports how the host behaved: failed is the failure of its image, nil for success. A failure that lies in a
+// single file says nothing about its host.
 func (h *hosts) release(name string, failed error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -177,7 +176,7 @@ func (h *hosts) release(name string, failed error) {
 	}
 }
 
-// isTooMuch reports whether a failure may come of asking a host for too much.
+// isTooMuch reports whether a failure may be caused by too many requests to a host.
 func isTooMuch(err error) bool {
 	switch fault.KindOf(err) {
 	case fault.SourceError, fault.SourceTimeout, fault.ConnectFailed, fault.OriginCircuitOpen, fault.RateLimited:

@@ -18,7 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// told keeps what backends are told.
+// told records the events that backends receive.
 type told struct {
 	mu     sync.Mutex
 	events []webhook.Event
@@ -31,7 +31,7 @@ func (l *told) Tell(_ context.Context, e webhook.Event) error {
 	return nil
 }
 
-// sources counts in how many different events each source was told, and how many events there were of a type.
+// sources counts the different events for each source, and the events of each type.
 func (l *told) sources() (by map[string]int, broken, done int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,7 +54,7 @@ func (l *told) sources() (by map[string]int, broken, done int) {
 	return by, broken, done
 }
 
-// tellingDoor is a door whose sources are broken, but those with "slow" in their names, which take an hour.
+// tellingDoor is a door whose sources are broken, except those with "slow" in their names, which take an hour.
 func tellingDoor(t *testing.T, l *told, ledger *memory) *door {
 	d := newDoor(t, func(c *Config, deps *Deps) {
 		c.Workers = 8
@@ -88,8 +88,8 @@ func tellingDoor(t *testing.T, l *told, ledger *memory) *door {
 	return d
 }
 
-// brokenCall has n broken sources and a slow one that comes last, alone in its task where n fills whole ones, and wants
-// to be told.
+// brokenCall has n broken sources, then a slow one, which is alone in its task if n fills whole tasks. It has a
+// callback.
 func brokenCall(n int) unit.Call {
 	var sources []string
 	for i := range n {
@@ -100,7 +100,7 @@ func brokenCall(n int) unit.Call {
 	return c
 }
 
-// Broken sources are told while the job runs, in batches, each in one event; the end tells the rest.
+// Broken sources are reported while the job runs, in batches, each in one event. The end of the job reports the rest.
 func TestBrokenIsToldDuringTheJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &told{}
@@ -144,7 +144,7 @@ func TestBrokenIsToldDuringTheJob(t *testing.T) {
 		if again != events || done != 1 || deliveries != events {
 			t.Errorf("at the end: %d events of broken sources in %d deliveries, %d of the end; want %d, each once, and 1", again, deliveries, done, events)
 		}
-		if _, err := d.Retry(t.Context(), a.Job.ID); err != nil { // What is still broken is news again.
+		if _, err := d.Retry(t.Context(), a.Job.ID); err != nil { // what is still broken is reported again
 			t.Fatal(err)
 		}
 		if _, err := d.Job(t.Context(), a.Job.ID, time.Hour); err != nil {
@@ -163,7 +163,7 @@ func TestBrokenIsToldDuringTheJob(t *testing.T) {
 	})
 }
 
-// Whatever write a process dies at, no source is lost, and none stands in two different events.
+// At whichever write a process dies, no source is lost, and none is in two different events.
 func TestBrokenIsToldAfterARestart(t *testing.T) {
 	for _, dies := range []string{"told", "event", "after told", "after event"} {
 		t.Run(dies, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/trace/tracetest"
 )
 
-// The work on a traced call, and the telling of its end, go on with its trace, whoever does them and whenever.
+// The work on a traced call and its callbacks belong to its trace, regardless of instance and time.
 func TestTraceOfACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer, l := &tracetest.Tracer{}, &told{}
@@ -37,7 +37,7 @@ func TestTraceOfACall(t *testing.T) {
 	})
 }
 
-// A call that is not traced begins no trace by itself.
+// A call that is not traced starts no trace.
 func TestNoTraceOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer, l := &tracetest.Tracer{}, &told{}

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// traced is run and record, as a step of the call's trace if it has one.
+// traced is run and record, as a span of the call's trace if it has one.
 func (a *attempt) traced(ctx context.Context, began time.Time) (err error) {
 	ctx, span := trace.Resume(ctx, a.s.deps.Tracer, "task", a.job.Trace)
 	span.Set("job", a.job.ID)
@@ -25,7 +25,7 @@ func (a *attempt) traced(ctx context.Context, began time.Time) (err error) {
 	return a.record(ctx, began)
 }
 
-// run tries every image that is due, at the same time as far as slots allow.
+// run tries every image that is due, concurrently as far as slots allow.
 func (a *attempt) run(ctx context.Context) {
 	var trying sync.WaitGroup
 	for _, w := range a.task.Images {
@@ -36,7 +36,7 @@ func (a *attempt) run(ctx context.Context) {
 				span.Set("source_host", hostOf(w.Told()))
 				span.Set("source", w.Hash)
 				kind := fault.KindOf(a.try(ctx, w))
-				if kind == fault.Canceled { // Nothing was tried, or not to its end.
+				if kind == fault.Canceled { // nothing was tried, or not completely
 					kind = ""
 				}
 				span.End(string(kind))
@@ -46,8 +46,8 @@ func (a *attempt) run(ctx context.Context) {
 	trying.Wait()
 }
 
-// try makes what is missing of one image. It returns what failed, if anything, and context.Canceled where nothing was
-// tried. When ctx ends, what is begun has the drain to end, and nothing more is begun.
+// try makes the missing variants of one image. It returns the failure, if any, and context.Canceled if nothing was
+// tried. When ctx ends, work in progress has the drain time to finish, and nothing more is started.
 func (a *attempt) try(ctx context.Context, w *ledger.Image) (failed error) {
 	host := hostOf(w.Told())
 	failed = context.Canceled
@@ -56,7 +56,7 @@ func (a *attempt) try(ctx context.Context, w *ledger.Image) (failed error) {
 		return failed
 	}
 	defer func() { leave(failed) }()
-	if ctx.Err() != nil { // The place may have come with the stop.
+	if ctx.Err() != nil { // the slot may have been granted during the shutdown
 		return failed
 	}
 	a.mu.Lock()
@@ -76,7 +76,7 @@ func (a *attempt) try(ctx context.Context, w *ledger.Image) (failed error) {
 		w.Close(ledger.Broken, fault.KindOf(err), now)
 		return failed
 	}
-	var at []int // the targets still missing
+	var at []int // the targets still pending
 	for i, o := range w.Verdicts {
 		if o.State == ledger.Pending {
 			at = append(at, i)
@@ -89,14 +89,14 @@ func (a *attempt) try(ctx context.Context, w *ledger.Image) (failed error) {
 		refs[n] = refs[i]
 	}
 	if a.job.Round > 0 && w.Tries == 0 && a.s.deps.Forget != nil {
-		a.s.deps.Forget(w.Source) // Somebody mended it, and asks us to look again.
+		a.s.deps.Forget(w.Source) // the retry says that it was repaired: ask the origin again
 	}
 	warm, done := draining(ctx, a.s.cfg.Drain)
 	defer done()
 	return a.judge(ctx, w, at, a.warm(warm, refs[:len(at)]))
 }
 
-// warm has the variants of an image made.
+// warm makes the variants of an image.
 func (a *attempt) warm(ctx context.Context, refs []variant.Ref) (out []pipeline.Warmed) {
 	if err := a.s.caught("making an image", func() { out = a.s.deps.Warm(ctx, refs) }); err != nil {
 		out = make([]pipeline.Warmed, len(refs))
@@ -107,7 +107,7 @@ func (a *attempt) warm(ctx context.Context, refs []variant.Ref) (out []pipeline.
 	return out
 }
 
-// caught runs work that may panic and logs that it did: it runs in a goroutine of ours, where a panic would end the
+// caught runs work and logs a panic in it. It is used in goroutines of this package, in which a panic would end the
 // process.
 func (s *Service) caught(what string, work func()) (err error) {
 	defer func() {
@@ -120,7 +120,7 @@ func (s *Service) caught(what string, work func()) (err error) {
 	return nil
 }
 
-// enter waits for a place at the image's host, and for one of the workers'. leave gives both back.
+// enter waits for a slot of the image's host, and for one of the workers' slots. leave releases both.
 func (a *attempt) enter(ctx context.Context, host string) (leave func(failed error), err error) {
 	ctx, span := trace.Start(ctx, "queue")
 	defer func() { span.End(string(fault.KindOf(err))) }()
@@ -137,15 +137,15 @@ func (a *attempt) enter(ctx context.Context, host string) (leave func(failed err
 	}, nil
 }
 
-// answerKnown settles the targets at that are known to be broken, and gives those that are left. Where somebody asked
-// for another look nothing is known.
+// answerKnown decides the targets at that are known to be broken, and returns the others. In a retry nothing counts as
+// known.
 func (a *attempt) answerKnown(ctx context.Context, w *ledger.Image, refs []variant.Ref, at []int) (left []int) {
 	if a.job.Round > 0 {
 		return at
 	}
 	k, r, err := a.s.ReadKnown(ctx, w.Hash)
 	if err != nil || r.Revision == 0 {
-		return at // Asking the origin costs more, and is never wrong.
+		return at // asking the origin costs more, and is never wrong
 	}
 	a.mu.Lock()
 	a.known[w.Hash] = true
@@ -153,7 +153,7 @@ func (a *attempt) answerKnown(ctx context.Context, w *ledger.Image, refs []varia
 	now := a.s.deps.Now().UTC()
 	for _, i := range at {
 		reason := k.Against(refs[i].Key(), now)
-		if reason == "" || reason == fault.SourceForbidden && w.Shown != "" { // There is another link by now.
+		if reason == "" || reason == fault.SourceForbidden && w.Shown != "" { // the source has a new link by now
 			left = append(left, i)
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// usage asks for the last week.
+// usage returns the usage of the last week.
 func (d *door) usage(t *testing.T, who ledger.Caller, owner string) []usage.Owner {
 	t.Helper()
 	all, err := d.Usage(t.Context(), who, owner, 7)
@@ -23,7 +23,7 @@ func (d *door) usage(t *testing.T, who ledger.Caller, owner string) []usage.Owne
 	return all
 }
 
-// Usage is what jobs say of themselves: the same counts and bytes, by the day, without what was stored before.
+// Usage matches the jobs: the same counts and bytes, per day, without what was stored before.
 func TestUsageIsThatOfTheJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 10, ImagesADay: 10}, "idle": {}}}
@@ -38,13 +38,13 @@ func TestUsageIsThatOfTheJobs(t *testing.T) {
 				w.Present = true
 				return w
 			case strings.HasSuffix(ref.Source, "/2.jpg"):
-				return stored(ref, 1200) // Larger than its original, which has 1000.
+				return stored(ref, 1200) // larger than its original, which has 1000 bytes
 			}
 			return stored(ref, 100)
 		}
 		defer d.run(t)()
 		synctest.Wait()
-		id := other.mustAsk(t, "anna", "a", 5) // Accepted by one instance, worked on by the other.
+		id := other.mustAsk(t, "anna", "a", 5) // accepted by one instance, worked on by the other
 		j, err := d.Job(t.Context(), id, time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -71,10 +71,10 @@ func TestUsageIsThatOfTheJobs(t *testing.T) {
 	})
 }
 
-// counting is how long it takes until what was counted is written.
+// counting is the delay until counts are written.
 const counting = 2 * time.Second
 
-// Usage is kept over a stop, by the day, and shown to its owner and to admin.
+// Usage survives a stop, per day, and is shown to its owner and to admins.
 func TestUsageIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {}, "idle": {}}}
@@ -84,10 +84,10 @@ func TestUsageIsKept(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(24 * time.Hour)
 		d.mustAsk(t, "anna", "b", 2)
-		d.mustAsk(t, "bob", "c", 3) // A token that was taken away since.
+		d.mustAsk(t, "bob", "c", 3) // a token that was removed since
 		d.mustAsk(t, "", "d", 4)
 		synctest.Wait()
-		stop() // At once: the last counts are written by Close.
+		stop() // at once: Close writes the last counts
 		again := newQuotaDoor(t, m, q)
 		defer again.Close()
 		owners := func(who ledger.Caller, owner string) (text string) {
@@ -123,13 +123,13 @@ func TestUsageIsKept(t *testing.T) {
 	})
 }
 
-// An answer of the ledger that was lost, and a ledger that was, leave the counts as they are.
+// The counts survive a lost response of the ledger, and a lost ledger.
 func TestUsageOutlivesConflicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		d := newQuotaDoor(t, m, &quotas{})
 		defer d.Close()
-		key := "" // of the only record, once it is there
+		key := "" // key of the only record, once it exists
 		for n, harm := range []func(r ledger.Record){
 			func(ledger.Record) {},
 			func(r ledger.Record) { r.Revision += 100; m.records[key] = r },

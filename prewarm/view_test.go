@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// afterWrite is a Ledger that calls after when a record was written.
+// afterWrite is a Store that calls after when a record was written.
 type afterWrite struct {
 	ledger.Store
 	after func(*ledger.Record)
@@ -24,11 +24,11 @@ func (l afterWrite) Write(ctx context.Context, records ...*ledger.Record) error 
 	return err
 }
 
-// An instance that accepts a call knows what becomes of its job, also where another one is faster:
+// An instance that accepts a call learns the result of its job, even if another instance is faster:
 //
 //  1. A writes the job's record.
-//  2. B finds the job, works on it and ends it; A hears of all that.
-//  3. A goes on with the call, and waits for the end of the job.
+//  2. B finds the job, works on it and ends it; A receives the reports of all that.
+//  3. A continues with the call, and waits until the job has ended.
 func TestJobEndsBeforeItsCallIsAnswered(t *testing.T) {
 	for name, dies := range map[string]bool{"ended": false, "B dies before it writes the end": true} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestJobEndsBeforeItsCallIsAnswered(t *testing.T) {
 						return nil
 					}
 				}
-				synctest.Wait()                  // Both follow the ledger.
+				synctest.Wait()                  // both follow the ledger
 				after = func(r *ledger.Record) { // 1.
 					if !strings.HasPrefix(r.Key, "job.") {
 						return

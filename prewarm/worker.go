@@ -14,16 +14,16 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/usage"
 )
 
-// retryTicket is when a ticket comes again after the ledger did not answer.
+// retryTicket is the pause before a ticket is delivered again when the ledger did not respond.
 const retryTicket = 5 * time.Second
 
-// How long verdicts may take to be written; when the process is stopping, how long past the drain.
+// Time limits for writing verdicts; lastWords is the time after the drain when the process is stopping.
 const (
 	writeTimeout = 10 * time.Second
 	lastWords    = time.Second
 )
 
-// draining is a context that ends d after ctx does, or when its cancel is called.
+// draining returns a context that ends d after ctx, or when its cancel is called.
 func draining(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -38,7 +38,7 @@ func draining(ctx context.Context, d time.Duration) (context.Context, context.Ca
 	return out, func() { stop(); cancel() }
 }
 
-// work is the Handler of tickets: it works on one task. The ticket is done with only when every verdict is on disk.
+// work is the Handler of tickets: it works on one task. A ticket is done only when every verdict is on disk.
 func (s *Service) work(ctx context.Context, t ledger.Ticket) (again time.Duration) {
 	words := strings.Split(t.ID, ".")
 	if len(words) != 3 {
@@ -53,35 +53,35 @@ func (s *Service) work(ctx context.Context, t ledger.Ticket) (again time.Duratio
 	case err == nil:
 		return again
 	case fault.KindOf(err) == fault.NoSuchJob, errors.Is(err, ledger.ErrNoRecord):
-		return 0 // Its time is over.
+		return 0 // the job has expired
 	case ctx.Err() != nil:
-		return time.Millisecond // Whoever is there next goes on.
+		return time.Millisecond // the next process continues
 	}
 	s.deps.Log.Warn("a prewarm task could not be worked on; trying again", "job", words[0], "task", n, "error", err)
 	return retryTicket
 }
 
-// attempt is one go at a task.
+// attempt is one try of a task.
 type attempt struct {
 	s    *Service
 	job  *ledger.JobRecord
 	n    int
 	task *ledger.Task
 	plan *ledger.Plan
-	// basis is what was in force when the go began.
+	// basis is Deps.Basis when the try began.
 	basis string
-	late  bool // the task was begun before, and not ended: what is stored since may be our own work
+	late  bool // an earlier try began the task and did not end: variants stored since may be its work
 
 	view *ledger.View
 
 	mu     sync.Mutex
-	begun  bool                  // something of the task was tried
-	broken map[string]ledger.Bad // now, by the source's hash
-	known  map[string]bool       // sources that something is known against, by hash
-	judged map[judgement]int     // variants
+	begun  bool                  // some image of the task was tried
+	broken map[string]ledger.Bad // in this try, by the source's hash
+	known  map[string]bool       // sources of which something is known to be broken, by hash
+	judged map[judgement]int     // number of variants
 }
 
-// judgement is what verdicts are counted by.
+// judgement is the key by which verdicts are counted.
 type judgement struct {
 	state ledger.State
 	kind  fault.Kind
@@ -122,7 +122,7 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 		return wait, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, err // A worker that stops begins nothing.
+		return 0, err // a worker that stops starts nothing
 	}
 	began := t.Started
 	if err := a.begin(ctx, now); err != nil {
@@ -137,7 +137,7 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 	return max(a.wait(s.deps.Now()), time.Millisecond), nil
 }
 
-// wait is how long nothing of the task may be tried; the deadline ends all waiting.
+// wait is the time until an image of the task may be tried, at most until the deadline.
 func (a *attempt) wait(now time.Time) time.Duration {
 	wait := ledger.LongestPause
 	for _, w := range a.task.Images {
@@ -151,7 +151,7 @@ func (a *attempt) wait(now time.Time) time.Duration {
 	return wait
 }
 
-// begin writes down that the task is being worked on, so that Cancel leaves it alone, and since when.
+// begin records that the task is in progress, so that Cancel leaves it alone, and since when.
 func (a *attempt) begin(ctx context.Context, now time.Time) error {
 	if a.task.Running {
 		return nil
@@ -163,7 +163,7 @@ func (a *attempt) begin(ctx context.Context, now time.Time) error {
 	return a.write(ctx)
 }
 
-// end settles everything that is pending without working on it.
+// end closes everything pending without working on it.
 func (a *attempt) end(ctx context.Context, s ledger.State, now time.Time) error {
 	a.task.Close(s, now)
 	if err := a.write(ctx); err != nil {
@@ -172,7 +172,7 @@ func (a *attempt) end(ctx context.Context, s ledger.State, now time.Time) error 
 	return a.s.finishIfDone(ctx, a.job.ID)
 }
 
-// write writes the task. Where another was faster, its verdicts count, and the rest is written again.
+// write writes the task. If another instance was faster, its verdicts count, and the rest is written again.
 func (a *attempt) write(ctx context.Context) error {
 	for {
 		r, err := a.task.Record(a.job.ID, a.n)
@@ -203,8 +203,8 @@ func (a *attempt) write(ctx context.Context) error {
 	}
 }
 
-// record writes the verdicts down, also those of a task that was stopped in the middle. A task of which nothing was
-// begun is written as it was before; began is since when it had been worked on.
+// record writes the verdicts, also those of a task that was interrupted. If no image was tried, the task is written as
+// it was before; began is the time when work on it had first begun.
 func (a *attempt) record(ctx context.Context, began time.Time) error {
 	ctx, stop := draining(ctx, a.s.cfg.Drain+lastWords)
 	defer stop()
@@ -219,13 +219,16 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 			return err
 		}
 	}
-	// Still running where something is due now: what goes on with it must know that some may be made already.
+	// It is still running if an image is due now: the next try must know that some variants may be made already.
 	a.task.Running = !a.task.Ended() && a.wait(a.s.deps.Now()) == 0
 	if !a.begun {
 		a.task.Running, a.task.Started = a.late, began
 	}
-	// The feed first: 1. the task is written, and was the job's last; 2. its owner hears that the job has ended; 3. and
-	// finds in the feed what was mended; 4. which is only now taken off.
+	// The feed must be updated before the task. Otherwise:
+	//  1. The task is written, and was the job's last.
+	//  2. Its owner learns that the job has ended.
+	//  3. The owner still finds repaired sources in the feed.
+	//  4. Only then they are removed from it.
 	forgiven, err := a.forgive(ctx)
 	if err == nil {
 		err = a.write(ctx)
@@ -241,7 +244,7 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 	return a.restore(ctx, forgiven)
 }
 
-// forgive takes sources that somebody mended off the feed of broken ones.
+// forgive removes repaired sources from the feed of broken ones.
 func (a *attempt) forgive(ctx context.Context) (forgiven []*ledger.Image, err error) {
 	for _, w := range a.task.Images {
 		if !a.known[w.Hash] && a.job.Round == 0 || w.Hash == "" || slices.ContainsFunc(w.Verdicts, func(o *ledger.Outcome) bool { return o.State == ledger.Pending || o.State == ledger.Broken }) {
@@ -255,7 +258,7 @@ func (a *attempt) forgive(ctx context.Context) (forgiven []*ledger.Image, err er
 	return forgiven, nil
 }
 
-// restore puts back what another go at the task, whose verdicts count, found broken meanwhile.
+// restore puts sources back into the feed that a concurrent try, whose verdicts count, found broken meanwhile.
 func (a *attempt) restore(ctx context.Context, forgiven []*ledger.Image) error {
 	for _, w := range forgiven {
 		at := slices.IndexFunc(w.Verdicts, w.IsBroken)

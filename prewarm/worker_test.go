@@ -16,7 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Ensure what may pass is tried again after its pauses, and how each kind ends.
+// Retryable failures are tried again after the pauses; each kind ends with its state.
 func TestRetryPauses(t *testing.T) {
 	for _, tt := range []struct {
 		kind   fault.Kind
@@ -59,7 +59,7 @@ func TestRetryPauses(t *testing.T) {
 	}
 }
 
-// Only what is missing is done again: a variant that was made is not asked for in the next try.
+// Only missing variants are made again: a variant that was made is not requested in the next try.
 func TestRetryOfTheMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, func(c *Config, _ *Deps) { c.Presets = []string{"lite"} })
@@ -88,7 +88,7 @@ func TestRetryOfTheMissing(t *testing.T) {
 	})
 }
 
-// A deadline ends the waiting for a further try.
+// A deadline ends the wait for another try.
 func TestDeadlineEndsRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -108,8 +108,8 @@ func TestDeadlineEndsRetries(t *testing.T) {
 	})
 }
 
-// A panic while an image is looked up or made ends neither the process nor the job: the image is tried again, and its
-// places at the host and among the workers come back.
+// A panic while an image is looked up or made ends neither the process nor the job. The image is tried again, and its
+// slots at the host and among the workers are released.
 func TestPanicsEndNoJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, func(c *Config, deps *Deps) {
@@ -137,7 +137,7 @@ func TestPanicsEndNoJob(t *testing.T) {
 	})
 }
 
-// A ledger that fails in the middle loses no verdict: the task is found undone, and what is stored is found.
+// A ledger that fails in the middle loses no verdict: the task is found undone, and its stored variants are found.
 func TestLedgerFailsInTheMiddle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
@@ -162,14 +162,14 @@ func TestLedgerFailsInTheMiddle(t *testing.T) {
 		}
 		defer d.run(t)()
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
-		// Found stored by the second go, and yet made by this job: it was not there when the task began.
+		// The second try found it stored. It still counts as made by this job: it was not there when the task began.
 		if err != nil || j.State != ledger.Done || j.Counts.Made != 2 || failures != 3 {
 			t.Errorf("got %+v %v after %d failures", j, err, failures)
 		}
 	})
 }
 
-// A clock that is set back by years delays nothing for years.
+// A clock that is set back by years does not delay anything for years.
 func TestClockSetBack(t *testing.T) {
 	now := time.Now()
 	for _, tt := range []struct{ next, want time.Duration }{
@@ -181,7 +181,7 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// Earlier lanes pass at the slots, and a host that fails is asked by fewer at a time.
+// Earlier lanes get slots first, and a failing host gets fewer concurrent requests.
 func TestSlotsAndHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(1)
@@ -229,7 +229,7 @@ func TestSlotsAndHosts(t *testing.T) {
 	})
 }
 
-// A host that answers, but has files that are no good, is asked for as many images at a time as before.
+// A host that responds, but has bad files, keeps its number of concurrent images.
 func TestBadFilesDoNotSlowTheirHost(t *testing.T) {
 	for _, tt := range []struct {
 		kind  fault.Kind
@@ -265,7 +265,7 @@ func TestBadFilesDoNotSlowTheirHost(t *testing.T) {
 	}
 }
 
-// Ensure hosts that failed are remembered in a bounded number, and the ones used last among them.
+// A bounded number of failed hosts is remembered, namely the most recently used.
 func TestHostsThatFailedAreForgotten(t *testing.T) {
 	h := newHosts(4)
 	for n := range 10 * maxIdleHosts {
@@ -282,7 +282,7 @@ func TestHostsThatFailedAreForgotten(t *testing.T) {
 	if x := h.all[last]; x == nil || x.limit != 2 {
 		t.Errorf("of the host used last is known %+v, want its limit of 2", x)
 	}
-	for range 2 { // It recovers, and is forgotten.
+	for range 2 { // it recovers, and is forgotten
 		if err := h.acquire(t.Context(), last); err != nil {
 			t.Fatal(err)
 		}

@@ -80,7 +80,7 @@ func TestCompatPost(t *testing.T) {
 	wantFault(t, "off, and not JSON", post(`{`), fault.NotFound)
 }
 
-// A call that is sent again, or whose tickets got lost, costs nothing and loses nothing.
+// A call that is sent again, or whose tickets were lost, costs nothing and loses nothing.
 func TestCompatAgain(t *testing.T) {
 	c, w := newCompat(t)
 	call := compatCall("p/1", "https://c.example/1")
@@ -116,7 +116,7 @@ func TestCompatAgain(t *testing.T) {
 	}
 }
 
-// TestFault16CompatKilled dies at each step of the work in turn, and begins again.
+// TestFault16CompatKilled stops after each step of the work in turn, and starts again.
 func TestFault16CompatKilled(t *testing.T) {
 	for step := range 4 {
 		c, w := newCompat(t)
@@ -180,7 +180,7 @@ func TestCompatLogs(t *testing.T) {
 	c, w := newCompat(t)
 	var log bytes.Buffer
 	c.deps.Log = slog.New(slog.NewTextHandler(&log, nil))
-	key := "p/" + strings.Repeat("k", maxKey-2) // No room for a marker.
+	key := "p/" + strings.Repeat("k", maxKey-2) // no room for the marker's suffix
 	w.render = func(variant.Ref) (pipeline.Answer, error) {
 		return pipeline.Answer{}, fault.New(fault.DecodeFailed, "", "", nil)
 	}
@@ -190,7 +190,7 @@ func TestCompatLogs(t *testing.T) {
 	if err := c.Accept(t.Context(), "", compatCall("p/1", "https://c.example/1?token=hush")); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Reload(Config{}); err != nil { // The bucket is taken away while the picture waits.
+	if err := c.Reload(Config{}); err != nil { // the bucket is removed while the picture waits
 		t.Fatal(err)
 	}
 	if err := c.Run(t.Context()); err != nil {

@@ -12,21 +12,21 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Call is the predecessor's call: pictures to be fetched, and the keys they go to.
+// Call is a call in the predecessor's format: pictures to fetch, and the keys under which to write them.
 type Call struct {
 	Bucket  string
 	Quality int     // 1..100
-	Images  []Image // no key twice
+	Images  []Image // keys are unique
 }
 
-// Image is one picture of a CompatCall.
+// Image is one picture of a Call.
 type Image struct{ Key, Source string }
 
-const defaultQuality = 90 // where a call names none
+const defaultQuality = 90 // if a call has none
 
-// Parse reads {"key_urls_map": {"<key>": "<url>"}, "quality": 90, "bucket_name": "b"} and nothing else: no other
-// field, none twice, no other types. maxBody and maxImages bound it. Faults: body_too_large, bad_unit. What stands in
-// place of a URL is not judged: that is a broken picture, not a broken call.
+// Parse parses {"key_urls_map": {"<key>": "<url>"}, "quality": 90, "bucket_name": "b"} strictly: no other fields, no
+// duplicates, no other types. maxBody and maxImages bound it. Faults: body_too_large, bad_unit. URLs are not validated:
+// a bad one is a broken picture, not a broken call.
 func Parse(body io.Reader, maxBody int64, maxImages int) (Call, error) {
 	text, err := io.ReadAll(io.LimitReader(body, maxBody+1))
 	if err != nil {
@@ -35,7 +35,7 @@ func Parse(body io.Reader, maxBody int64, maxImages int) (Call, error) {
 	if int64(len(text)) > maxBody {
 		return Call{}, fault.New(fault.BodyTooLarge, "compat.ParseCompat", fmt.Sprintf("the body is larger than %d bytes", maxBody), nil)
 	}
-	if !utf8.Valid(text) { // The decoder would mend it, and a key would be another.
+	if !utf8.Valid(text) { // the decoder would replace invalid bytes, and so change keys
 		return Call{}, bad("the body is not valid UTF-8", nil)
 	}
 	p := parser{dec: json.NewDecoder(bytes.NewReader(text)), maxImages: maxImages, seen: map[string]bool{}}
@@ -61,7 +61,7 @@ func bad(public string, cause error) error {
 	return fault.New(fault.BadUnit, "compat.ParseCompat", public, cause)
 }
 
-// compatParser reads token by token, since names that stand twice would otherwise go unseen.
+// parser reads token by token, because the decoder would accept duplicate names.
 type parser struct {
 	dec       *json.Decoder
 	maxImages int
@@ -69,7 +69,7 @@ type parser struct {
 	seen      map[string]bool // the fields of the call
 }
 
-// object reads an object, and each of its values by read.
+// object parses an object, and calls read for each of its values.
 func (p *parser) object(read func(name string) error) error {
 	if t, err := p.dec.Token(); err != nil || t != json.Delim('{') {
 		return bad("an object is expected", err)
@@ -79,7 +79,7 @@ func (p *parser) object(read func(name string) error) error {
 		if err != nil {
 			return err
 		}
-		name, _ := t.(string) // The decoder takes nothing else for a name.
+		name, _ := t.(string) // the decoder accepts only strings as names
 		if err := read(name); err != nil {
 			return err
 		}

@@ -1,5 +1,5 @@
-// Package compat takes the predecessor's call: each picture is worked on until the object, or the marker that says there
-// will be none, stands in the bucket that the caller names.
+// Package compat accepts the predecessor's call. Each picture is worked on until its object is in the bucket that the
+// caller named, or a marker there that says that there will be none.
 package compat
 
 import (
@@ -21,42 +21,43 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Sink writes objects for other programs to read. Implemented by s3store.Sink.
+// Sink writes objects that other programs read. s3store.Sink implements it.
 type Sink interface {
 	// Put writes body to exactly this key of this bucket. An empty body is a marker.
 	Put(ctx context.Context, bucket, key string, body []byte, contentType string) error
 }
 
-// Deps is what a Service works with. All but Accounts, Judged, Log and Now must be set.
+// Deps are the dependencies of a Service. All but Accounts, Judged, Log and Now must be set.
 type Deps struct {
 	Ledger ledger.Store
 	Queue  ledger.Queue
-	Sink   Sink // nil where no bucket is configured
-	// Warm makes what is missing, behind every viewer; Get then gives its bytes.
+	Sink   Sink // nil if no bucket is configured
+	// Warm makes missing variants, with lower priority than viewers. Get then returns their bytes.
 	Warm func(ctx context.Context, refs []variant.Ref) []pipeline.Warmed
 	Get  func(ctx context.Context, ref variant.Ref) (pipeline.Answer, error)
-	// Parser gives the rules in force.
+	// Parser returns the current parser.
 	Parser   func() *variant.Parser
-	Retry    []time.Duration // pauses before further tries of a source whose failure may pass
-	Slots    int             // pictures at one time
-	Backlog  int             // pictures that may wait; past it calls are refused. 0 = 1,000,000
-	Most     int             // pictures of one call; 0 = 50,000, which is the most
-	Accounts *usage.Accounts // whose quotas hold; nil = nothing is counted
-	// Judged counts verdicts; nil = nobody does.
+	Retry    []time.Duration // pauses before retries of a source whose failure is retryable
+	Slots    int             // concurrent pictures
+	Backlog  int             // pictures that may wait; beyond it calls are refused. 0 = 1,000,000
+	Most     int             // pictures of one call; 0 = 50,000, the maximum
+	Accounts *usage.Accounts // enforces quotas; nil = nothing is counted
+	// Judged counts verdicts; may be nil.
 	Judged func(state, kind string, pictures int)
 	Log    *slog.Logger
 	Now    func() time.Time
 }
 
-// Service is the predecessor's call: each picture goes, as a JPEG at most 500 pixels wide, to the key and bucket that
-// the caller names, or an empty marker beside it says that there will be none. Safe for concurrent use.
+// Service handles the predecessor's call. Each picture is written as a JPEG at most 500 pixels wide to the key and
+// bucket that the caller names; if there will be none, an empty marker is written next to that key. Service is safe for
+// concurrent use.
 type Service struct {
 	cfg  atomic.Pointer[Config]
 	deps Deps
-	own  *variant.Parser // without presets: a configured default is not for these pictures
+	own  *variant.Parser // without presets: a configured default does not apply to these pictures
 }
 
-// New makes a Service. It works on nothing before Run.
+// New returns a Service. It works on nothing before Run.
 func New(cfg Config, deps Deps) (*Service, error) {
 	own, err := variant.NewParser(nil, false)
 	if err != nil {
@@ -81,7 +82,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return c, nil
 }
 
-// Reload takes a new configuration at once. One that cannot work changes nothing.
+// Reload applies a new configuration at once. An invalid one changes nothing.
 func (c *Service) Reload(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -93,19 +94,19 @@ func (c *Service) Reload(cfg Config) error {
 	return nil
 }
 
-// compatTask is one picture in the ledger. It is worked on until the object or its marker stands.
+// task is the record of one picture. It is worked on until its object or its marker is written.
 type task struct {
-	Owner   string     `json:"owner,omitempty"` // name of the API token that asked for it
+	Owner   string     `json:"owner,omitempty"` // name of the API token that requested it
 	Bucket  string     `json:"bucket"`
 	Key     string     `json:"key"`
 	Source  string     `json:"source"`
 	Quality int        `json:"quality"`
-	Bad     fault.Kind `json:"bad,omitempty"` // what was given is no source; it is not kept
-	Tries   int        `json:"tries"`         // that failed
-	Waits   int        `json:"waits"`         // for the bucket, which is not the source's fault
+	Bad     fault.Kind `json:"bad,omitempty"` // the value is not a valid source; it is not stored
+	Tries   int        `json:"tries"`         // failed ones
+	Waits   int        `json:"waits"`         // tries that failed, but not because of the source
 }
 
-// id is the same for the same wish of the same owner, so that a call which is sent again finds its work under way.
+// id is the same for the same request of the same owner, so a call that is sent again finds its existing work.
 func (t task) id() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d", t.Bucket, t.Key, t.Source, t.Bad, t.Quality))
 	return ledger.OwnerMark(t.Owner) + "." + hex.EncodeToString(sum[:16])
@@ -117,8 +118,8 @@ const (
 	maxImages = 50_000
 )
 
-// Post reads a call of a token as Parse does, and accepts it. room is asked for as many pictures as the call has
-// before anything is made of them, and ends it with its error. Without a bucket there is no such call: not_found.
+// Post parses a call of a token as Parse does, and accepts it. room is called with the number of pictures before
+// anything is made of them; its error ends the call. Without a configured bucket the call does not exist: not_found.
 func (c *Service) Post(ctx context.Context, token string, body io.Reader, room func(pictures int) error) error {
 	if len(c.cfg.Load().Buckets) == 0 {
 		return noSuchBucket()
@@ -137,9 +138,8 @@ func noSuchBucket() error {
 	return fault.New(fault.NotFound, "compat.Compat", "there is no such bucket for this call", nil)
 }
 
-// Accept takes a call and returns when all of it is on disk; all or nothing. Faults: not_found where there is no such
-// bucket for this call, bad_unit for a key that may not be written, quota_exceeded, queue_full, and what the queue
-// says.
+// Accept accepts a call and returns when all of it is on disk; all or nothing. Faults: not_found if there is no such
+// bucket for this call, bad_unit for a key that may not be written, quota_exceeded, queue_full, and those of the queue.
 func (c *Service) Accept(ctx context.Context, token string, call Call) error {
 	tasks, err := c.plan(token, call)
 	if err != nil || len(tasks) == 0 {
@@ -171,7 +171,7 @@ func (c *Service) Accept(ctx context.Context, token string, call Call) error {
 	return nil
 }
 
-// record writes tasks down. known is how many of them are wishes that were recorded before.
+// record writes tasks to the ledger. known is the number of tasks that were recorded before.
 func (c *Service) record(ctx context.Context, tasks []task) (known int64, err error) {
 	records := make([]*ledger.Record, len(tasks))
 	tickets := make([]ledger.Ticket, len(tasks))
@@ -183,8 +183,8 @@ func (c *Service) record(ctx context.Context, tasks []task) (known int64, err er
 		records[i] = &ledger.Record{Key: ledger.PictureRecords + t.id(), Mark: string(ledger.Pending), Body: body}
 		tickets[i] = ledger.Ticket{Lane: ledger.LaneCompat, ID: t.id()}
 	}
-	// A conflict is a wish that is recorded already. Its ticket is put again all the same: it may have been lost
-	// between the two.
+	// A conflict is a task that is already recorded. Its ticket is put again: it may have been lost between the two
+	// writes.
 	if err := c.deps.Ledger.Write(ctx, records...); err != nil && !errors.Is(err, ledger.ErrConflict) {
 		return 0, err
 	}
@@ -196,7 +196,7 @@ func (c *Service) record(ctx context.Context, tasks []task) (known int64, err er
 	return known, c.deps.Queue.Put(ctx, tickets...)
 }
 
-// plan checks a call against the buckets and makes a task of each picture.
+// plan checks a call against the buckets and makes a task for each picture.
 func (c *Service) plan(token string, call Call) ([]task, error) {
 	cfg := c.cfg.Load()
 	if !cfg.knows(call.Bucket) {
@@ -220,7 +220,7 @@ func (c *Service) plan(token string, call Call) ([]task, error) {
 	return tasks, nil
 }
 
-// Run works on what was accepted until ctx ends.
+// Run works on accepted pictures until ctx ends.
 func (c *Service) Run(ctx context.Context) error {
 	return c.deps.Queue.Consume(ctx, []string{ledger.LaneCompat}, max(c.deps.Slots, 1), c.handle)
 }

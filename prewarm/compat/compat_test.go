@@ -17,7 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// compatWorld is everything around a Compat: ledger, queue, bucket and pipeline, in memory.
+// compatWorld contains the dependencies of a Service in memory: ledger, queue, bucket and pipeline.
 type compatWorld struct {
 	mu       sync.Mutex
 	records  map[string]ledger.Record
@@ -72,7 +72,7 @@ func (w *compatWorld) Follow(context.Context, []string, func(), func(ledger.Reco
 	return nil
 }
 
-// compatQueue is the Queue of a compatWorld. Consume delivers until nothing is left, without waiting.
+// compatQueue is the Queue of a compatWorld. Consume delivers without waiting until the queue is empty.
 type compatQueue struct{ *compatWorld }
 
 func (w compatQueue) Put(_ context.Context, tickets ...ledger.Ticket) error {
@@ -149,8 +149,7 @@ func picture(body, from string, original int) pipeline.Answer {
 
 var compatRetry = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
 
-// newCompat makes a world whose pictures all turn out well, and a Compat in it that may write to bucket "old" below
-// "p/".
+// newCompat returns a world in which all pictures can be made, and a Service that may write to bucket "old" below "p/".
 func newCompat(t *testing.T) (*Service, *compatWorld) {
 	t.Helper()
 	w := &compatWorld{records: map[string]ledger.Record{}, objects: map[string]string{}}
@@ -177,7 +176,7 @@ func compatCall(pairs ...string) Call {
 	return call
 }
 
-// accept accepts one call and works everything off.
+// accept accepts one call and works on everything that is queued.
 func accept(t *testing.T, c *Service, call Call) {
 	t.Helper()
 	if err := c.Accept(t.Context(), "", call); err != nil {
@@ -301,7 +300,7 @@ func TestCompatRetries(t *testing.T) {
 	}
 }
 
-// A bucket that is down uses up none of the source's tries, and the picture is not made again for it.
+// A bucket that is down does not use up tries of the source, and the picture is not made again because of it.
 func TestCompatSinkDown(t *testing.T) {
 	c, w := newCompat(t)
 	w.sinkErr = errors.New("503 SlowDown")

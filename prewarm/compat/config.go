@@ -8,24 +8,25 @@ import (
 	"unicode/utf8"
 )
 
-// Config is where the predecessor's call may write.
+// Config configures where the predecessor's call may write.
 type Config struct {
-	// Buckets are the buckets that the predecessor's call may name. They are reached with the region, the endpoint and
-	// the credentials of cache.store.s3, and none may be the store's own. Empty = the call does not exist (404).
+	// Buckets are the buckets that the predecessor's call may name. They are accessed with the region, the endpoint and
+	// the credentials of cache.store.s3. None of them may be the store's own bucket. Empty = the call does not exist
+	// (404).
 	Buckets []Bucket `yaml:"buckets"`
 }
 
-// Bucket is one bucket, or a part of one, that the predecessor's call may write to.
+// Bucket is a bucket, or a part of one, to which the predecessor's call may write.
 type Bucket struct {
 	// Name is the bucket's name.
 	Name string `yaml:"name"`
-	// Prefix is the path that every key must lie below. Empty = the whole bucket.
+	// Prefix is the path below which all keys must be. Empty = the whole bucket.
 	Prefix string `yaml:"prefix"`
 }
 
 const maxKey = 1024 // bytes, S3's own limit
 
-// Validate reports what cannot work.
+// Validate reports invalid buckets.
 func (c Config) Validate() error {
 	var errs []error
 	for i, b := range c.Buckets {
@@ -39,7 +40,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Apart reports an error when one of the buckets is the store's, which nobody else may write to.
+// Apart returns an error if one of the buckets is the store's own, to which nothing else may write.
 func (c Config) Apart(store string) error {
 	for i, b := range c.Buckets {
 		if b.Name == store {
@@ -49,7 +50,7 @@ func (c Config) Apart(store string) error {
 	return nil
 }
 
-// folder is the prefix as keys begin with it: whole segments, so that "a" does not cover "ab/c".
+// folder is the prefix with a final slash, so that "a" does not cover "ab/c".
 func (b Bucket) folder() string {
 	if p := strings.Trim(b.Prefix, "/"); p != "" {
 		return p + "/"
@@ -57,7 +58,7 @@ func (b Bucket) folder() string {
 	return ""
 }
 
-// knows reports whether the bucket may be named at all.
+// knows reports whether the bucket is configured.
 func (c Config) knows(bucket string) bool {
 	for _, b := range c.Buckets {
 		if b.Name == bucket {
@@ -67,7 +68,7 @@ func (c Config) knows(bucket string) bool {
 	return false
 }
 
-// allows reports whether an object of that key may be written.
+// allows reports whether an object with that key may be written.
 func (c Config) allows(bucket, key string) bool {
 	if !sameKey(key) {
 		return false
@@ -80,8 +81,8 @@ func (c Config) allows(bucket, key string) bool {
 	return false
 }
 
-// sameKey reports whether every program on the way to the bucket takes the key for the same one. U+FFFD is what JSON's
-// broken characters become.
+// sameKey reports whether every program on the way to the bucket will treat the key as the same. U+FFFD is what invalid
+// characters in JSON become.
 func sameKey(key string) bool {
 	if key == "" || len(key) > maxKey || !utf8.ValidString(key) || strings.ContainsFunc(key, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) {
 		return false

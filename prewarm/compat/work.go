@@ -22,11 +22,12 @@ const (
 	markerSuffix = ".broken"
 	markerType   = "application/octet-stream"
 
-	// ledgerPause is how long a ticket waits when the ledger does not answer, or is wanted elsewhere.
+	// ledgerPause is how long a ticket waits if the ledger does not respond, or the record was changed by another
+	// instance.
 	ledgerPause = 10 * time.Second
 )
 
-// handle works on one ticket. Everything it does may be done again: a death between any two steps costs a repetition.
+// handle works on one ticket. Every step is idempotent: a crash between two steps only causes a repetition.
 func (c *Service) handle(ctx context.Context, ticket ledger.Ticket) (again time.Duration) {
 	record, err := c.deps.Ledger.Read(ctx, ledger.PictureRecords+ticket.ID)
 	if errors.Is(err, ledger.ErrNoRecord) {
@@ -63,20 +64,20 @@ func (c *Service) handle(ctx context.Context, ticket ledger.Ticket) (again time.
 	return again
 }
 
-// later records a try that failed.
+// later records a failed try.
 func (c *Service) later(ctx context.Context, r ledger.Record, t task, pause time.Duration) (again time.Duration) {
 	body, err := json.Marshal(t)
 	if err == nil {
 		r.Body = body
 		err = c.deps.Ledger.Write(ctx, &r)
 	}
-	if err != nil { // The try is not counted, which harms less than a lost one.
+	if err != nil { // the try is not counted, which does less harm than one try too few
 		c.deps.Log.Warn("a try of the predecessor's call was not recorded", "key", t.Key, "error", err)
 	}
 	return pause
 }
 
-// forget ends a task.
+// forget deletes the record of a finished task.
 func (c *Service) forget(ctx context.Context, r ledger.Record) (again time.Duration) {
 	err := c.deps.Ledger.Write(ctx, &ledger.Record{Key: r.Key, Revision: r.Revision})
 	if err != nil && !errors.Is(err, ledger.ErrNoRecord) {
@@ -88,8 +89,8 @@ func (c *Service) forget(ctx context.Context, r ledger.Record) (again time.Durat
 	return 0
 }
 
-// pause counts a try that failed and says how long to wait before the next; false = that was the last. What is our own
-// fault or the bucket's does not use up the tries of the source: it is given a day.
+// pause counts a failed try and returns the wait before the next; false = it was the last. Failures of this server or
+// of the bucket do not use up the tries of the source: they are retried for a day.
 func (c *Service) pause(t *task, err error) (time.Duration, bool) {
 	n, pauses := &t.Tries, c.deps.Retry
 	if ours(err) {
@@ -111,10 +112,10 @@ func ours(err error) bool {
 	return false
 }
 
-// try makes the object, or the marker that says why there is none. Pending means that another try may help. made are
+// try writes the object, or the marker if there will be none. Pending means that another try may help. made contains
 // the bytes of what was made.
 func (c *Service) try(ctx context.Context, t task) (state ledger.State, made usage.Usage, err error) {
-	if !c.cfg.Load().allows(t.Bucket, t.Key) { // It was when the call came.
+	if !c.cfg.Load().allows(t.Bucket, t.Key) { // it was allowed when the call was accepted
 		return ledger.Failed, made, fault.New(fault.Internal, "compat.Compat", "the bucket is not configured any more", nil)
 	}
 	a, err := c.render(ctx, t)
@@ -129,7 +130,7 @@ func (c *Service) try(ctx context.Context, t task) (state ledger.State, made usa
 	if !c.permanent(t, fault.KindOf(err)) {
 		return ledger.Pending, made, err
 	}
-	if len(t.Key)+len(markerSuffix) > maxKey { // S3 has no room for a marker.
+	if len(t.Key)+len(markerSuffix) > maxKey { // the marker's key would be too long for S3
 		return ledger.Failed, made, err
 	}
 	if err := c.put(ctx, t.Bucket, t.Key+markerSuffix, nil, markerType); err != nil {
@@ -138,8 +139,8 @@ func (c *Service) try(ctx context.Context, t task) (state ledger.State, made usa
 	return ledger.Broken, made, err
 }
 
-// permanent reports whether the source is broken. That its host has no address, or shuts us out, is not believed at
-// once.
+// permanent reports whether the source is broken. A DNS failure or a refusal by its host counts only after the last
+// retry.
 func (c *Service) permanent(t task, kind fault.Kind) bool {
 	if kind == fault.DNSFailed || kind == fault.SourceForbidden {
 		return t.Tries >= len(c.deps.Retry)
@@ -154,8 +155,8 @@ func (c *Service) put(ctx context.Context, bucket, key string, body []byte, cont
 	return nil
 }
 
-// render makes the picture as the predecessor did. Where that is larger than the original, a lighter one is asked for,
-// which may be the original itself.
+// render makes the picture as the predecessor did. If the result is larger than the original, it requests a smaller
+// variant, which may be the original itself.
 func (c *Service) render(ctx context.Context, t task) (pipeline.Answer, error) {
 	if t.Bad != "" {
 		return pipeline.Answer{}, fault.New(t.Bad, "compat.Compat", "what the call gives is no source", nil)
@@ -165,7 +166,7 @@ func (c *Service) render(ctx context.Context, t task) (pipeline.Answer, error) {
 	if err != nil || int64(len(a.Entry.Body)) < facts(a).SourceBytes {
 		return a, err
 	}
-	if facts(a).SourceFormat != "jpeg" { // A JPEG has no alpha, and is passed through only where nothing is laid under it.
+	if facts(a).SourceFormat != "jpeg" { // a JPEG has no alpha, and is passed through only without a background option
 		size += "/bg:fff"
 	}
 	light, err := c.get(ctx, t.Source, size)
@@ -177,7 +178,7 @@ func (c *Service) render(ctx context.Context, t task) (pipeline.Answer, error) {
 
 func facts(a pipeline.Answer) variant.Facts { return variant.DecodeFacts(a.Entry.Attrs) }
 
-// get makes one variant behind all viewers, and fetches its bytes.
+// get makes one variant, with lower priority than viewers, and returns its bytes.
 func (c *Service) get(ctx context.Context, source, options string) (pipeline.Answer, error) {
 	spec, _, err := c.own.ParseOptions(options)
 	if err != nil {

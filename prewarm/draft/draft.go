@@ -1,5 +1,5 @@
-// Package draft cuts a call into plans, tasks and images. It writes nothing and asks nobody: the same call under the same
-// rules gives the same draft.
+// Package draft cuts a call into plans, tasks and images. It does no I/O: the same call under the same rules gives the
+// same draft.
 package draft
 
 import (
@@ -13,13 +13,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Rules are what calls are drafted by. All must be set.
+// Rules determine how calls are drafted. All must be set.
 type Rules struct {
-	// Presets are made where a call asks for no variants, and Formats where a variant leaves its format open.
+	// Presets are used if a call requests no variants, and Formats if a variant leaves its format open.
 	Presets, Formats []string
-	CallVariants     int  // that one call may ask for
-	Links            bool // links that expire are kept, under an opaque source
-	// Parser and Negotiation give the rules in force.
+	CallVariants     int  // variants that one call may request
+	Links            bool // links that expire are stored, under an opaque source
+	// Parser and Negotiation return the current rules.
 	Parser      func() *variant.Parser
 	Negotiation func() variant.Negotiation
 	Now         func() time.Time
@@ -32,30 +32,30 @@ type Draft struct {
 	Tasks  []*ledger.Task
 	Works  []*Drafted
 	Images [][]*Drafted       // by unit and image
-	Bad    map[int]unit.Error // by unit: what is wrong with its variants
-	Links  map[string]string  // by id: those that expire
+	Bad    map[int]unit.Error // by unit: the error in its variants
+	Links  map[string]string  // by id: the links that expire
 }
 
-// Drafted is one image of the draft, in all its places.
+// Drafted is one image of the draft, with all its places.
 type Drafted struct {
 	Plan *ledger.Plan
 	Work *ledger.Image
 	size *int // of its task, in bytes of text
 }
 
-// drafting is the state of making a draft.
+// drafting is the state while a draft is made.
 type drafting struct {
 	*Draft
 	*planner
 	parser *variant.Parser
 	now    time.Time
 	drawn  map[string]*Drafted  // by plan and source
-	open   map[int]*ledger.Task // by plan: the one that still has room
+	open   map[int]*ledger.Task // by plan: the task that still has room
 	sizes  map[*ledger.Task]*int
 }
 
-// Draft cuts a call into tasks: equal images come together, and no task is large. A call that asks for too much is
-// refused before.
+// Draft cuts a call into tasks. Equal images are combined, and the size of tasks is bounded. A call that requests too
+// much is refused first.
 func (r *Rules) Draft(call unit.Call) (*Draft, error) {
 	p := r.NewPlanner(call.Variants)
 	p.rights = call.Rights
@@ -81,7 +81,7 @@ func (r *Rules) Draft(call unit.Call) (*Draft, error) {
 		d.Job.Within = call.Rights.Hosts()
 	}
 	if call.Again {
-		d.Job.Round = 1 // As a job's Retry: whoever asks again knows more than the ledger.
+		d.Job.Round = 1 // like Retry of a job: the caller knows more than the ledger
 	}
 	if p := d.Job.Priority; p == ledger.LaneHigh || p == ledger.LaneLow {
 		d.Job.Lane = p
@@ -120,7 +120,7 @@ func (d *drafting) unit(at int, u unit.Unit) {
 	}
 }
 
-// image drafts one image: as a further place of the same one, or anew.
+// image drafts one image: as another place of an equal one, or as a new one.
 func (d *drafting) image(u unit.Unit, img unit.Image, planned, share int) *Drafted {
 	p := d.Plans[planned]
 	here := ledger.Spot{Unit: u.Index, ID: u.ID, Pointer: img.Pointer, Auto: img.Auto, Sure: img.Sure}
@@ -143,7 +143,7 @@ func (d *drafting) image(u unit.Unit, img unit.Image, planned, share int) *Draft
 	}
 	size := len(here.ID) + len(here.Pointer) + 64
 	if bad != "" {
-		// What is no URL is not written down: it may be any text of the unit.
+		// A value that is not a URL is not recorded: it may be any text of the unit.
 		w.Share = 0
 		w.Close(ledger.Broken, bad, d.now)
 		return d.place(planned, w, size)
@@ -159,7 +159,7 @@ func (d *drafting) image(u unit.Unit, img unit.Image, planned, share int) *Draft
 	return x
 }
 
-// conceal puts an opaque source in the place of a link that expires.
+// conceal replaces a link that expires by an opaque source.
 func (d *drafting) conceal(ref variant.Ref, w *ledger.Image) (variant.Ref, error) {
 	source, shown := d.parser.Opaque(ref.Source)
 	if !d.r.Links || source == "" {
@@ -170,7 +170,7 @@ func (d *drafting) conceal(ref variant.Ref, w *ledger.Image) (variant.Ref, error
 	return d.parser.Ref(source, ref.Spec)
 }
 
-// place puts an image into a task that has room.
+// place adds an image to a task that has room.
 func (d *drafting) place(planned int, w *ledger.Image, size int) *Drafted {
 	t := d.open[planned]
 	if t == nil || len(t.Images) == ledger.TaskImages || *d.sizes[t]+size > ledger.TaskBytes {

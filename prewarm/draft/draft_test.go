@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// rules are those of a configuration with the presets lite (open, 2g), auto (both classes) and one (webp).
+// rules returns those of a configuration with the presets lite (open, 2g), auto (both classes) and one (webp).
 func rules(t *testing.T, onlyPresets bool) *Rules {
 	t.Helper()
 	parser, err := variant.NewParser(map[string]string{"lite": "rs:fit:480:0/net:2g", "auto": "w:100/net:auto", "one": "w:100/f:webp"}, onlyPresets)
@@ -25,7 +25,7 @@ func rules(t *testing.T, onlyPresets bool) *Rules {
 	}
 }
 
-// Ensure what is made ahead is what a client of each format gets later: the same keys.
+// Prewarmed variants have the same keys as those that a client of each format requests later.
 func TestPlanMeetsClients(t *testing.T) {
 	bare, err := variant.NewParser(nil, false)
 	if err != nil {
@@ -81,7 +81,7 @@ func TestPlanMeetsClients(t *testing.T) {
 	}
 }
 
-// Where only presets are allowed, their names stand alone in URLs.
+// If only presets are allowed, URLs contain their bare names.
 func TestPlanWithOnlyPresets(t *testing.T) {
 	d := rules(t, true)
 	p, err := d.newPlan([]unit.VariantAsk{{Name: "lite"}})
@@ -90,7 +90,7 @@ func TestPlanWithOnlyPresets(t *testing.T) {
 	}
 }
 
-// Ensure equal images come together, tasks stay small, and the counts are those of all places.
+// Equal images are combined, tasks stay small, and the counts include all places.
 func TestDraft(t *testing.T) {
 	d := rules(t, false)
 	var c unit.Call
@@ -132,7 +132,7 @@ func TestDraft(t *testing.T) {
 	}
 }
 
-// A variant that is neither a preset nor options is told so, with what was perhaps meant.
+// The error for a variant that is neither a preset nor options suggests what may be meant.
 func TestVariantThatIsNeitherPresetNorOptions(t *testing.T) {
 	for name, want := range map[string]string{
 		"w=300": `variant "w=300" is neither the name of a preset nor options such as w:300/f:webp; is "w:300" meant?`,

@@ -11,17 +11,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// clients are the Accept headers of clients that take each format at best.
+// clients are Accept headers of clients, by the best format that they accept.
 var clients = map[variant.Format]string{
 	variant.AVIF: "image/avif,image/webp,image/png,image/jpeg,*/*;q=0.8",
 	variant.WebP: "image/webp,image/png,image/jpeg,*/*;q=0.8",
 	variant.JPEG: "image/jpeg,image/png,*/*;q=0.8",
 }
 
-// newPlan settles what is asked for.
+// newPlan resolves the requested variants.
 func (r *Rules) newPlan(asks []unit.VariantAsk) (*ledger.Plan, error) {
 	p := &ledger.Plan{}
-	seen := map[variant.Spec]int{} // Two asks, or two clients, may come to the same variant.
+	seen := map[variant.Spec]int{} // two asks, or two clients, may resolve to the same variant
 	for _, a := range asks {
 		at, spec, err := r.readAsk(a)
 		if err != nil {
@@ -48,10 +48,10 @@ func (r *Rules) newPlan(asks []unit.VariantAsk) (*ledger.Plan, error) {
 	return p, nil
 }
 
-// maxTargets bounds the variants of one image, formats and classes counted apart.
+// maxTargets bounds the variants of one image, with formats and classes counted separately.
 const maxTargets = 64
 
-// readAsk reads one ask: the name of a preset, or options under a name.
+// readAsk parses one ask: the name of a preset, or options under a name.
 func (r *Rules) readAsk(a unit.VariantAsk) (ledger.Ask, variant.Spec, error) {
 	parser := r.Parser()
 	out := ledger.Ask{Name: a.Name, Options: strings.Trim(a.Options, "/")}
@@ -66,7 +66,7 @@ func (r *Rules) readAsk(a unit.VariantAsk) (ledger.Ask, variant.Spec, error) {
 	} else {
 		out.Options = "pr:" + a.Name
 		if spec, terms, err = parser.ParseOptions(out.Options); err != nil {
-			// Where only presets are allowed, their names stand alone.
+			// If only presets are allowed, URLs contain their bare names.
 			var alone error
 			if spec, terms, alone = parser.ParseOptions(a.Name); alone == nil {
 				out.Options, err = a.Name, nil
@@ -87,7 +87,7 @@ func (r *Rules) readAsk(a unit.VariantAsk) (ledger.Ask, variant.Spec, error) {
 	return out, spec, nil
 }
 
-// noPreset says that a variant is named by what is neither a preset nor options.
+// noPreset is the error text for a name that is neither a preset nor options.
 func noPreset(name string, presets []string) string {
 	text := fmt.Sprintf("variant %.60q is neither the name of a preset nor options such as w:300/f:webp", name)
 	if before, after, ok := strings.Cut(name, "="); ok {
@@ -102,8 +102,8 @@ func noPreset(name string, presets []string) string {
 	return text + "; the presets are " + strings.Join(presets, ", ")
 }
 
-// accepts are the clients that a variant is made for: one per configured format where it is open, and both the fast and
-// the slow where its weight class is theirs to say.
+// accepts returns the clients for which a variant is made: one per configured format if the format is open, and both a
+// fast and a slow one if the client decides the weight class.
 func (r *Rules) accepts(spec variant.Spec) (all []variant.Accept) {
 	all = []variant.Accept{{}}
 	if spec.Format == variant.Open {
@@ -124,7 +124,7 @@ func (r *Rules) accepts(spec variant.Spec) (all []variant.Accept) {
 	return all
 }
 
-// optionsOf is the canonical option text of a spec that is not resolved, its format included.
+// optionsOf is the canonical option text of an unresolved spec, including its format.
 func optionsOf(spec variant.Spec) string {
 	format := spec.Format
 	spec.Format = variant.Open

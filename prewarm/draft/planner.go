@@ -8,20 +8,20 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// maxPlans bounds the different lists of variants in one call: all of them stand in the job's record.
+// maxPlans bounds the different lists of variants in one call: all of them are in the job's record.
 const maxPlans = 64
 
-// planner makes the plans of one call: each list of variants once.
+// planner makes the plans of one call, one for each distinct list of variants.
 type planner struct {
 	r     *Rules
 	Plans []*ledger.Plan
-	known map[string]int    // by what was asked for
-	asks  []unit.VariantAsk // of the units that name none
+	known map[string]int    // by the asks
+	asks  []unit.VariantAsk // of units that have none of their own
 
-	rights unit.Rights // nil = all may be asked for
+	rights unit.Rights // nil = everything is allowed
 }
 
-// NewPlanner makes a planner for a call that asks for variants; nil = for the configured presets.
+// NewPlanner returns a planner for a call that requests variants; nil = the configured presets.
 func (r *Rules) NewPlanner(asks []unit.VariantAsk) *planner {
 	p := &planner{r: r, known: map[string]int{}, asks: asks}
 	if asks == nil {
@@ -32,7 +32,7 @@ func (r *Rules) NewPlanner(asks []unit.VariantAsk) *planner {
 	return p
 }
 
-// Plan finds or makes the plan of a list of asks; nil = of the call's.
+// Plan returns the index of the plan for a list of asks, and makes the plan if necessary; nil = the call's asks.
 func (p *planner) Plan(asks []unit.VariantAsk) (int, error) {
 	if asks == nil {
 		asks = p.asks
@@ -59,7 +59,7 @@ func (p *planner) Plan(asks []unit.VariantAsk) (int, error) {
 	return p.known[name], nil
 }
 
-// permit refuses a plan of which the caller's token may not ask for all.
+// permit refuses a plan that the caller's token may not request in full.
 func (p *planner) permit(made *ledger.Plan) error {
 	for _, a := range made.Asks {
 		for _, name := range a.Presets {
@@ -71,13 +71,13 @@ func (p *planner) permit(made *ledger.Plan) error {
 	return nil
 }
 
-// Weigh counts what a call asks for: the variants of each of its images, in each format and weight class. Nothing is
-// built for it. A call of more than prewarm.call_variants is refused: body_too_large.
+// Weigh counts the variants that a call requests: those of each image, in each format and weight class. It builds no
+// tasks. A call of more than prewarm.call_variants is refused with body_too_large.
 func (r *Rules) Weigh(call unit.Call) (int, error) {
 	return r.NewPlanner(call.Variants).weigh(call)
 }
 
-// weigh counts the variants of a call. Those of a unit that cannot be planned are not counted: they are not made.
+// weigh counts the variants of a call. Units that cannot be planned do not count: their variants are not made.
 func (p *planner) weigh(call unit.Call) (sum int, err error) {
 	for _, u := range call.Units {
 		if u.Err != nil || len(u.Images) == 0 {
@@ -95,7 +95,7 @@ func (p *planner) weigh(call unit.Call) (sum int, err error) {
 	return sum, nil
 }
 
-// WithinCall refuses a call that asks for n variants, if that is more than most.
+// WithinCall refuses a call that requests n variants if n > most.
 func WithinCall(n, most int) error {
 	if n <= most {
 		return nil

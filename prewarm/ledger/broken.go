@@ -18,23 +18,23 @@ type BrokenSource struct {
 	At     time.Time  `json:"at"`
 }
 
-// BrokenCount is one row of the feed of broken sources; At is when it was seen last.
+// BrokenCount is one row of the feed of broken sources. At is when the source was last found broken.
 type BrokenCount struct {
 	BrokenSource
 	Count int `json:"count"` // how often it was found broken
 }
 
-// brokenRecord is what the ledger keeps of a broken source.
+// brokenRecord is the ledger's record of a broken source.
 type brokenRecord struct {
 	Source string     `json:"source"`
 	Reason fault.Kind `json:"reason"`
 	Count  int        `json:"count"`
 	At     time.Time  `json:"at"`
-	Owners []string   `json:"owners,omitempty"` // tokens whose jobs had it
-	Basis  string     `json:"basis,omitempty"`  // Deps.Basis when it was found last
+	Owners []string   `json:"owners,omitempty"` // names of the tokens whose jobs had it
+	Basis  string     `json:"basis,omitempty"`  // Deps.Basis when it was last found broken
 }
 
-// seenBy reports whether a row of the feed is for a caller, and whether with the source's query.
+// seenBy reports whether a caller may see a row of the feed, and whether it may see the source's query too.
 func (b brokenRecord) seenBy(who Caller) (seen, shown bool) {
 	if len(b.Owners) == 0 {
 		return who.All, who.All
@@ -43,7 +43,7 @@ func (b brokenRecord) seenBy(who Caller) (seen, shown bool) {
 	return who.All || own, own
 }
 
-// Remember counts a source as broken once more, in a job of owner.
+// Remember increments the count of a broken source, for a job of owner.
 func (s *Views) Remember(ctx context.Context, hash, owner string, b Bad) error {
 	key := "broken." + hash
 	for {
@@ -71,7 +71,7 @@ func (s *Views) Remember(ctx context.Context, hash, owner string, b Bad) error {
 	}
 }
 
-// Broken lists at most limit sources found broken at or after since in jobs that who may see, those found first of all
+// Broken lists at most limit sources that were found broken at or after since, in jobs that the caller may see, oldest
 // first.
 func (s *Views) Broken(ctx context.Context, who Caller, since time.Time, limit int) ([]BrokenCount, error) {
 	limit = min(max(limit, 1), 10*maxPage)
@@ -98,8 +98,8 @@ func (s *Views) Broken(ctx context.Context, who Caller, since time.Time, limit i
 	return out, err
 }
 
-// ShareFeed lets an owner see a source in the feed that was found broken in a job of somebody else. That is not certain
-// to be written: the verdict tells the owner all the same.
+// ShareFeed shows owner a feed row of a source that was found broken in another owner's job. The write is best effort:
+// owner also learns of it from the verdict.
 func (s *Views) ShareFeed(ctx context.Context, hash, owner string) error {
 	r, err := s.Store.Read(ctx, "broken."+hash)
 	var b brokenRecord
@@ -116,7 +116,7 @@ func (s *Views) ShareFeed(ctx context.Context, hash, owner string) error {
 	return err
 }
 
-// CheckBroken tells whether a source is known to be broken, and why.
+// CheckBroken reports whether a source is known to be broken, and why.
 func (s *Views) CheckBroken(ctx context.Context, hash string) (State, fault.Kind, error) {
 	if strings.Trim(hash, "0123456789abcdef") != "" {
 		return Unknown, "", nil

@@ -2,7 +2,7 @@ package ledger
 
 import "strings"
 
-// Follow begins or ends that the ledger tells what changes. Until it does, all views are forgotten.
+// Follow records whether the ledger reports changes from now on. It discards all views.
 func (s *Views) Follow(on bool) {
 	s.mu.Lock()
 	old := s.all
@@ -15,7 +15,7 @@ func (s *Views) Follow(on bool) {
 	}
 }
 
-// Noticed takes in a record that somebody has written.
+// Noticed applies a record that any instance has written.
 func (s *Views) Noticed(r Record) {
 	words := strings.Split(r.Key, ".")
 	if len(words) != 3 {

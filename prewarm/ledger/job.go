@@ -7,8 +7,8 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// Counts sums up a job. Made to Expired count variants (one per format and weight class); they and Pending add up to
-// Variants.
+// Counts sums up a job. The fields from Made to Expired count variants, one per format and weight class. Their sum with
+// Pending is Variants.
 type Counts struct {
 	DataUnits int `json:"data_units"`
 	Images    int `json:"images"`
@@ -21,18 +21,18 @@ type Counts struct {
 	Skipped   int `json:"skipped"`
 	Cancelled int `json:"cancelled,omitempty"`
 	Expired   int `json:"expired,omitempty"`
-	Over      int `json:"over,omitempty"` // of those made or present: larger than their share of their unit's budget
+	Over      int `json:"over,omitempty"` // of those made or present: larger than their share of the unit's budget
 }
 
-// Bytes sums up what a job has stored. Stored and Saved are together what the originals would take in the place of
-// their variants.
+// Bytes sums up what a job has stored. Stored + Saved is the size that the originals would have if they were delivered
+// instead of their variants.
 type Bytes struct {
 	Source int64 `json:"source"` // of the originals, each once
 	Stored int64 `json:"stored"` // of the variants
-	Saved  int64 `json:"saved"`  // what each variant is smaller than its original, summed; a larger one counts below 0
+	Saved  int64 `json:"saved"`  // sum of original size minus variant size; negative for a variant that is larger
 }
 
-// Job is the record of one accepted prewarm call. It holds no text of any unit.
+// Job is the record of one accepted prewarm call. It contains no text of units.
 type Job struct {
 	ID         string         `json:"job"`
 	State      State          `json:"state"`
@@ -50,7 +50,7 @@ type Job struct {
 	Token      string         `json:"-"` // name of the API token that posted it
 }
 
-// Verdict is what became of one variant of one image in one format: a row of /v1/jobs/{id}/results.
+// Verdict is the result for one variant of one image in one format: a row of /v1/jobs/{id}/results.
 type Verdict struct {
 	Unit    int        `json:"index"` // of the unit in the call
 	UnitID  string     `json:"id"`
@@ -64,11 +64,11 @@ type Verdict struct {
 	Bytes   int64      `json:"bytes,omitempty"`
 	Width   int        `json:"width,omitempty"`
 	Height  int        `json:"height,omitempty"`
-	// Placeholder is a ThumbHash of the variant's pixels in base64, to be shown until it has come; "" = not known.
+	// Placeholder is a ThumbHash of the variant's pixels in base64, to show until the image has loaded; "" = unknown.
 	Placeholder string    `json:"placeholder,omitempty"`
-	Score       float64   `json:"score,omitempty"`  // SSIMULACRA2 that was measured, of print that of its worst part; 0 = not measured
-	Budget      int64     `json:"budget,omitempty"` // the variant's share of its unit's budget, in bytes; 0 = it has none
-	Over        bool      `json:"over,omitempty"`   // it is larger, even in the lowest quality
+	Score       float64   `json:"score,omitempty"`  // SSIMULACRA2, for print of the worst part; 0 = not measured
+	Budget      int64     `json:"budget,omitempty"` // the variant's share of its unit's budget, in bytes; 0 = no budget
+	Over        bool      `json:"over,omitempty"`   // it is larger than Budget, even in the lowest quality
 	From        int64     `json:"source_bytes,omitempty"`
 	At          time.Time `json:"at,omitzero"`
 }

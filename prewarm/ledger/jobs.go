@@ -10,11 +10,11 @@ import (
 	"github.com/goldcrest/goldcrest/pause"
 )
 
-// moment is the least time between two messages of Watch.
+// moment is the minimum time between two messages of Watch.
 const moment = 250 * time.Millisecond
 
-// Job describes a job. With wait it returns when the job has ended, and after wait at the latest. One that is not known
-// is no_such_job.
+// Job describes a job. If wait is positive it returns when the job has ended, or after wait. An unknown job is
+// no_such_job.
 func (s *Views) Job(ctx context.Context, id string, wait time.Duration) (Job, error) {
 	late := time.NewTimer(wait)
 	defer late.Stop()
@@ -33,7 +33,7 @@ func (s *Views) Job(ctx context.Context, id string, wait time.Duration) (Job, er
 	}
 }
 
-// look describes a job, and gives a channel that is closed when it has changed.
+// look describes a job, and returns a channel that is closed when the job changes.
 func (s *Views) look(ctx context.Context, id string) (Job, <-chan struct{}, error) {
 	for {
 		v, err := s.View(ctx, id)
@@ -46,16 +46,16 @@ func (s *Views) look(ctx context.Context, id string) (Job, <-chan struct{}, erro
 		s.mu.Lock()
 		current := s.all[id] == v
 		s.mu.Unlock()
-		// A view that was forgotten before its channel was taken will never tell, nor one tell again that it had grown
-		// old by then.
+		// A view that was discarded before its channel was taken is never notified. A view that was stale by then is
+		// not notified a second time.
 		if j := v.Describe(s.Now()); current && !stale || j.State.Final() {
 			return j, changed, nil
 		}
 	}
 }
 
-// Watch gives a job whenever it has changed, at most a few times a second, and closes the channel after its end or
-// ctx's.
+// Watch sends a job when it has changed, at most four times a second. It closes the channel after the job or ctx has
+// ended.
 func (s *Views) Watch(ctx context.Context, id string) (<-chan Job, error) {
 	j, changed, err := s.look(ctx, id)
 	if err != nil {
@@ -87,14 +87,14 @@ func (s *Views) Watch(ctx context.Context, id string) (<-chan Job, error) {
 	return out, nil
 }
 
-// maxPage bounds a page of a listing.
+// maxPage bounds a page of a list.
 const maxPage = 1000
 
-// Jobs lists the jobs that who may see, the latest first, and gives the cursor of the next page ("" = none).
+// Jobs lists the jobs that the caller may see, latest first, and returns the cursor of the next page ("" = none).
 func (s *Views) Jobs(ctx context.Context, who Caller, limit int, cursor string) ([]Job, string, error) {
 	limit = min(max(limit, 1), maxPage)
 	var ids []string
-	var unmarked []string // Their records alone say whose they are.
+	var unmarked []string // their marks do not name the owner, only their records do
 	for day := s.Now().Add(time.Hour); day.After(s.Now().Add(-s.Keep - 48*time.Hour)); day = day.Add(-24 * time.Hour) {
 		from := len(ids)
 		err := s.Store.List(ctx, Scan{Prefix: "job." + DayOf(day)}, func(r Record) bool {
@@ -128,7 +128,7 @@ func (s *Views) Jobs(ctx context.Context, who Caller, limit int, cursor string) 
 	for _, id := range ids {
 		j, err := s.Job(ctx, id, 0)
 		if fault.KindOf(err) == fault.NoSuchJob {
-			continue // Its time was over just now.
+			continue // it has just been deleted
 		}
 		if err != nil {
 			return nil, "", err
@@ -138,13 +138,13 @@ func (s *Views) Jobs(ctx context.Context, who Caller, limit int, cursor string) 
 	return jobs, next, nil
 }
 
-// withoutOthers takes the jobs of others out of ids, of those from a place on whose marks do not tell.
+// withoutOthers removes the jobs of other owners from ids[from:]. It checks only the unmarked ones.
 func (s *Views) withoutOthers(ctx context.Context, who Caller, ids []string, from int, unmarked []string) ([]string, error) {
 	others := map[string]bool{}
 	for _, id := range unmarked {
 		j, err := s.Job(ctx, id, 0)
 		if fault.KindOf(err) == fault.NoSuchJob {
-			continue // Its time was over just now.
+			continue // it has just been deleted
 		}
 		if err != nil {
 			return nil, err

@@ -13,22 +13,22 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// brokenFor is how long what was found broken is answered from the ledger, without another look: as long as the longest
-// pause that viewers' fetches make. A job's retry and a purge of the source make it be looked at again.
+// brokenFor is how long the ledger answers that a source is broken without another try: as long as the longest pause of
+// viewers' fetches. A retry of the job or a purge of the source ends it.
 const brokenFor = time.Hour
 
-// maxBrokenVariants bounds what is remembered of one source.
+// maxBrokenVariants bounds the variants remembered for one source.
 const maxBrokenVariants = 64
 
-// knownRecord is what the ledger knows against a source, beside the feed of broken ones: what only looked like an image
-// is in no feed.
+// knownRecord is what the ledger knows to be broken about a source. It is separate from the feed of broken sources: a
+// value that only looked like an image is not in the feed.
 type knownRecord struct {
 	Reason fault.Kind `json:"reason,omitempty"`
-	// Whole is when the source was found broken for every variant, for that Reason; zero = it was not.
+	// Whole is when the source was found broken for every variant, for Reason; zero = it was not.
 	Whole time.Time `json:"whole,omitzero"`
-	// Variants are those that alone cannot be made, by variantID.
+	// Variants are the single variants that cannot be made, by variantID.
 	Variants map[string]badVariant `json:"variants,omitempty"`
-	Basis    string                `json:"basis,omitempty"` // Deps.Basis when it was found: under another one nothing of it is known
+	Basis    string                `json:"basis,omitempty"` // Deps.Basis when found; the record applies only to it
 }
 
 type badVariant struct {
@@ -36,16 +36,16 @@ type badVariant struct {
 	At     time.Time  `json:"at"`
 }
 
-// Bad is a source that this go at a task found broken: as a whole, or in some variants.
+// Bad is a source that the current try of a task found broken, as a whole or for some variants.
 type Bad struct {
 	BrokenSource
-	Basis    string // what was in force when the go began
-	Listed   bool   // it belongs into the feed
+	Basis    string // Deps.Basis when the try began
+	Listed   bool   // it belongs in the feed
 	Whole    bool
 	variants map[string]badVariant
 }
 
-// Failed notes that the source failed when a variant was asked for.
+// Failed records that the source failed when a variant was requested.
 func (f *Bad) Failed(ref variant.Ref) {
 	if f.Whole = isWhole(f.Reason, ref.Spec); !f.Whole {
 		if f.variants == nil {
@@ -55,14 +55,14 @@ func (f *Bad) Failed(ref variant.Ref) {
 	}
 }
 
-// variantID stands for a Key.
+// variantID is a short hash of a Key.
 func variantID(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:8])
 }
 
-// isWhole reports whether a failure says that no variant of the source can be made: it lies in the original, not in
-// what was asked of it.
+// isWhole reports whether no variant of the source can be made, because the failure lies in the original and not in the
+// options.
 func isWhole(k fault.Kind, spec variant.Spec) bool {
 	switch k {
 	case fault.SourceNotFound, fault.NotAnImage, fault.UnsupportedFormat, fault.DecodeFailed, fault.TruncatedSource, fault.SourceForbidden,
@@ -74,17 +74,17 @@ func isWhole(k fault.Kind, spec variant.Spec) bool {
 	return false
 }
 
-// isFresh reports whether what was found then still stands. A clock that was set back ends it.
+// isFresh reports whether a finding is still valid. It is not if the clock was set back.
 func isFresh(at, now time.Time) bool {
 	age := now.Sub(at)
 	return !at.IsZero() && age >= 0 && age < brokenFor
 }
 
-// isConfigured reports whether a failure comes of the configuration, or of a token's rights, alone. It costs no fetch
-// to find it again, so it is never answered from the ledger.
+// isConfigured reports whether a failure depends only on the configuration or on a token's rights. Finding it again
+// costs no fetch, so the ledger never answers it.
 func isConfigured(k fault.Kind) bool { return k == fault.SourceNotAllowed || k == fault.AddressBlocked }
 
-// Against is why a variant is known to be broken; "" = it is not.
+// Against returns why a variant is known to be broken; "" = it is not.
 func (k knownRecord) Against(key string, now time.Time) fault.Kind {
 	if isFresh(k.Whole, now) && !isConfigured(k.Reason) {
 		return k.Reason
@@ -95,7 +95,7 @@ func (k knownRecord) Against(key string, now time.Time) fault.Kind {
 	return ""
 }
 
-// with takes in what was found now.
+// with returns the record with a new finding added.
 func (k knownRecord) with(f Bad, now time.Time) knownRecord {
 	if f.Whole {
 		return knownRecord{Reason: f.Reason, Whole: f.At, Basis: f.Basis}
@@ -114,8 +114,8 @@ func (k knownRecord) with(f Bad, now time.Time) knownRecord {
 	return knownRecord{Variants: all, Basis: f.Basis}
 }
 
-// ReadKnown reads what is known against a source, under what is in force; the record has no Revision where there is
-// none.
+// ReadKnown reads what is known to be broken about a source under the current basis. If there is no record, the
+// returned one has no Revision.
 func (s *Views) ReadKnown(ctx context.Context, hash string) (k knownRecord, r Record, err error) {
 	key := "known." + hash
 	r, err = s.Store.Read(ctx, key)
@@ -131,7 +131,7 @@ func (s *Views) ReadKnown(ctx context.Context, hash string) (k knownRecord, r Re
 	return k, r, err
 }
 
-// KeepKnown keeps what was found against a source, if what it was found under is still in force.
+// KeepKnown records a finding about a source, if its basis is still the current one.
 func (s *Views) KeepKnown(ctx context.Context, hash string, f Bad) error {
 	for f.Basis == s.Basis() {
 		k, r, err := s.ReadKnown(ctx, hash)
@@ -148,16 +148,16 @@ func (s *Views) KeepKnown(ctx context.Context, hash string, f Bad) error {
 	return nil
 }
 
-// Forget makes sources be looked at again that are known to be broken: those whose variants have keys under prefix
-// ("v1/", "v1/ab/", "v1/ab/<hash>/").
+// Forget deletes what is known about broken sources whose variants have keys under prefix ("v1/", "v1/ab/",
+// "v1/ab/<hash>/"), so that they are tried again.
 func (s *Views) Forget(ctx context.Context, prefix string) error {
 	words := strings.Split(prefix, "/")
-	if len(words) > 3 { // All of one source.
+	if len(words) > 3 { // all of one source
 		return s.Erase(ctx, "known."+words[2])
 	}
 	hash := words[len(words)-1]
 	if hash == "" && len(words) == 3 {
-		hash = words[1] // The second word is the beginning of the third.
+		hash = words[1] // the second word is the beginning of the third
 	}
 	var keys []string
 	err := s.Store.List(ctx, Scan{Prefix: "known"}, func(r Record) bool {

@@ -8,25 +8,25 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Target is one variant in one format and weight class, as the ledger keeps it: settled when the call came, so that a
-// change of the presets changes nothing for accepted work.
+// Target is one variant in one format and weight class, as stored in the ledger. It is resolved when the call is
+// accepted, so later changes of presets do not affect it.
 type Target struct {
-	Name    string         `json:"name"`    // of the first ask that it belongs to
+	Name    string         `json:"name"`    // of the first ask that uses it
 	Options string         `json:"options"` // canonical, without presets
-	Accept  variant.Accept `json:"accept"`  // of the client that it is made for
+	Accept  variant.Accept `json:"accept"`  // of the client for which it is made
 }
 
-// Ask is one variant asked for, in all its formats.
+// Ask is one requested variant, in all its formats.
 type Ask struct {
 	Name    string         `json:"name"`
-	Format  variant.Format `json:"format,omitempty"` // Open where negotiation chooses
-	Options string         `json:"options"`          // as they stand in a URL
+	Format  variant.Format `json:"format,omitempty"` // Open if it is negotiated
+	Options string         `json:"options"`          // as in a URL
 	Targets []int          `json:"targets"`
 
-	Presets []string `json:"-"` // that it is made of; "" stands for options beside them
+	Presets []string `json:"-"` // that it is made of; "" stands for options besides them
 }
 
-// Plan is the variants that some images of a job are made in.
+// Plan lists the variants to make of some images of a job.
 type Plan struct {
 	Asks    []Ask    `json:"asks"`
 	Targets []Target `json:"targets"`
@@ -34,7 +34,7 @@ type Plan struct {
 	Specs []variant.Spec `json:"-"` // resolved, one per target
 }
 
-// Resolve reads the targets of a plan from the ledger. bare knows no presets: there are none in them.
+// Resolve parses the targets of a plan that was read from the ledger. bare knows no presets: targets contain none.
 func (p *Plan) Resolve(bare *variant.Parser) error {
 	p.Specs = make([]variant.Spec, len(p.Targets))
 	for i, t := range p.Targets {
@@ -47,8 +47,8 @@ func (p *Plan) Resolve(bare *variant.Parser) error {
 	return nil
 }
 
-// Refs are the variants of a source, by target, none larger than share where that is not 0, of an original that may
-// come from hosts.
+// Refs returns the variants of a source by target. If share is not 0, it bounds their size. hosts are those from which
+// the original may come.
 func (p *Plan) Refs(parser *variant.Parser, source string, share int, hosts reach.Hosts) ([]variant.Ref, error) {
 	refs := make([]variant.Ref, len(p.Specs))
 	for i, spec := range p.Specs {
@@ -62,7 +62,7 @@ func (p *Plan) Refs(parser *variant.Parser, source string, share int, hosts reac
 	return refs, nil
 }
 
-// within is a spec that keeps to a share. A variant that was to be smaller already stays so.
+// within bounds a spec to a share. A variant with a smaller bound keeps it.
 func within(spec variant.Spec, share int) variant.Spec {
 	if share > 0 && (spec.MaxBytes == 0 || spec.MaxBytes > share) {
 		spec.MaxBytes = share
@@ -70,7 +70,7 @@ func within(spec variant.Spec, share int) variant.Spec {
 	return spec
 }
 
-// OptionsWithin is within for the nth ask, as it stands in a URL.
+// OptionsWithin is within for the nth ask, in URL form.
 func (p *Plan) OptionsWithin(n, share int) string {
 	a := p.Asks[n]
 	if spec := p.Specs[a.Targets[0]]; within(spec, share) == spec {

@@ -10,8 +10,8 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// JobRecord is what the ledger keeps of a job. While the job runs its counts are those of the tasks; at its end they
-// are written into it.
+// JobRecord is the ledger's record of a job. While the job runs, its counts are the sums of its tasks; when it ends
+// they are written into the record.
 type JobRecord struct {
 	Job
 	Owner  string         `json:"token"`
@@ -19,18 +19,18 @@ type JobRecord struct {
 	Lane   string         `json:"lane"`
 	Plans  []*Plan        `json:"plans"`
 	Tasks  int            `json:"tasks"`
-	Round  int            `json:"round"` // rises with every Retry
+	Round  int            `json:"round"` // incremented by every Retry
 	Cancel bool           `json:"cancel,omitempty"`
-	// Within are the hosts that its originals may come from.
+	// Within are the hosts from which originals may come.
 	Within reach.Hosts `json:"within,omitempty"`
 	Ended  bool        `json:"ended,omitempty"`
-	Trace  string      `json:"trace,omitempty"` // traceparent of the call, if it is traced: by it every instance goes on with the trace
+	Trace  string      `json:"trace,omitempty"` // traceparent of the call if it is traced; every instance continues it
 
 	Revision uint64 `json:"-"`
 }
 
-// JobKey is where a job is kept: by the day of its beginning, which its id tells, so that the latest jobs are found
-// without reading all. ok is false for what is no id of a job.
+// JobKey returns the key of a job. It contains the day of creation, taken from the id, so that the latest jobs are
+// found without reading all. ok is false if id is not the id of a job.
 func JobKey(id string) (key string, ok bool) {
 	u, err := uuid.Parse(id)
 	if err != nil || u.Version() != 7 || u.String() != id {
@@ -40,13 +40,13 @@ func JobKey(id string) (key string, ok bool) {
 	return "job." + DayOf(time.Unix(sec, 0)) + "." + id, true
 }
 
-// DayFormat is how keys name a day.
+// DayFormat is the format of a day in keys.
 const DayFormat = "20060102"
 
-// DayOf names a day.
+// DayOf formats a day.
 func DayOf(t time.Time) string { return t.UTC().Format(DayFormat) }
 
-// Record is the job as it is written down.
+// Record encodes the job.
 func (j *JobRecord) Record() (*Record, error) {
 	key, _ := JobKey(j.ID)
 	body, err := json.Marshal(j)
@@ -55,21 +55,21 @@ func (j *JobRecord) Record() (*Record, error) {
 		mark += " " + OwnerMark(j.Owner)
 	}
 	if j.Cancel && !j.Ended {
-		mark = markCancel // As it is, so that instances of an older version hear of it too.
+		mark = markCancel // without the owner, so that instances of an older version recognise it too
 	}
 	return &Record{Key: key, Revision: j.Revision, Mark: mark, Body: body}, err
 }
 
-// markCancel marks the record of a job of which nothing is to be started any more.
+// markCancel marks the record of a cancelled job, of which nothing more may be started.
 const markCancel = "cancel"
 
-// PictureRecords begins the keys of the pictures of the predecessor's call. Each is a Data Unit that is queued.
+// PictureRecords is the prefix of the keys of pictures of the predecessor's call. Each counts as one queued Data Unit.
 const PictureRecords = "compat."
 
-// ActiveOf begins the mark of an active job whose owner it tells.
+// ActiveOf is the prefix of the mark of an active job that names its owner.
 const ActiveOf = "active of "
 
-// ActiveRecord says that a job has not ended, so that it is found without reading all jobs.
+// ActiveRecord says that a job has not ended, so that active jobs are found without reading all jobs.
 func ActiveRecord(id, owner string) *Record {
 	return &Record{Key: "active." + id, Mark: ActiveOf + OwnerMark(owner)}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// ResultFilter chooses verdicts.
+// ResultFilter selects verdicts.
 type ResultFilter struct {
 	For   Caller
 	State State // "" = all
 }
 
-// Results lists the verdicts of a job in the order of its images, and gives the cursor of the next page ("" = none).
+// Results lists the verdicts of a job in the order of its images, and returns the cursor of the next page ("" = none).
 func (s *Views) Results(ctx context.Context, id string, f ResultFilter, cursor string, limit int) ([]Verdict, string, error) {
 	j, err := s.ReadJob(ctx, id)
 	if err == nil && !f.For.Owns(j.Owner) {
@@ -66,7 +66,7 @@ func (s *Views) Results(ctx context.Context, id string, f ResultFilter, cursor s
 	return out, "", nil
 }
 
-// verdicts are the rows of a task: one per place, variant, format and weight class.
+// verdicts returns the rows of a task: one per place, variant, format and weight class.
 func (s *Views) verdicts(j *JobRecord, t *Task) (rows []Verdict) {
 	if t.Plan >= len(j.Plans) {
 		return nil
@@ -95,8 +95,8 @@ func (s *Views) verdicts(j *JobRecord, t *Task) (rows []Verdict) {
 	return rows
 }
 
-// Sources finds the sources of a unit or a tag in the kept jobs that who may see, one Ref for each: what a purge by
-// unit or tag is about.
+// Sources returns the sources of a unit or tag in the stored jobs that the caller may see, one Ref each. A purge by
+// unit or tag uses it.
 func (s *Views) Sources(ctx context.Context, who Caller, unit, tag string) ([]variant.Ref, error) {
 	if unit == "" && tag == "" {
 		return nil, fault.New(fault.BadOption, "ledger.Sources", "a unit or a tag must be named", nil)
@@ -126,7 +126,7 @@ func (s *Views) Sources(ctx context.Context, who Caller, unit, tag string) ([]va
 	return out, nil
 }
 
-// sourcesOf adds the sources of a job, or of one unit of it, by the prefix of their keys.
+// sourcesOf adds the sources of a job, or of one of its units, by the prefix of their keys.
 func (s *Views) sourcesOf(ctx context.Context, j *JobRecord, unit string, found map[string]variant.Ref) error {
 	parser := s.Parser()
 	return s.EachTask(ctx, j.ID, func(_ int, t *Task) error {

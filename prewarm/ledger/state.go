@@ -2,21 +2,21 @@ package ledger
 
 import "time"
 
-// State is what became of an image or variant, or of a whole job.
+// State is the state of an image or variant, or of a whole job.
 type State string
 
-// The states of images and variants. A variant is made when the store acknowledged it in this job, present when it was
-// stored already.
+// The states of images and variants. A variant is made if the store acknowledged it in this job, and present if it was
+// stored before.
 const (
 	Pending   State = "pending"
 	Made      State = "made"
 	Present   State = "present"
 	Skipped   State = "skipped"
-	Broken    State = "broken" // permanent: the URL must be mended
+	Broken    State = "broken" // permanent: the URL must be corrected
 	Failed    State = "failed" // retries used up
 	Cancelled State = "cancelled"
 	Expired   State = "expired"
-	Unknown   State = "unknown" // in answers to Check alone: neither stored, nor queued, nor known to be broken
+	Unknown   State = "unknown" // only in responses of Check: not stored, not queued, and not known to be broken
 )
 
 // The states of jobs besides cancelled, expired and failed (none succeeded).
@@ -36,7 +36,7 @@ func (s State) Final() bool {
 	return false
 }
 
-// Abort ends what of the job has not been started, and reports whether there was anything to change.
+// Abort cancels what has not been started, and reports whether that changes anything.
 func (j *JobRecord) Abort() bool {
 	if j.Ended || j.Cancel {
 		return false
@@ -50,22 +50,22 @@ func (j *JobRecord) Expired(now time.Time) bool {
 	return !j.Deadline.IsZero() && !now.Before(j.Deadline)
 }
 
-// End ends a job that has nothing left to do, as it was seen last.
+// End ends a job that has nothing left to do, with the counts in seen.
 func (j *JobRecord) End(seen Job, now time.Time) {
 	j.Job = seen
 	j.State, j.Ended, j.FinishedAt, j.ETA = ending(seen.Counts, j.Cancel), true, now, 0
 }
 
-// Reopen makes a job run again whose tasks were opened.
+// Reopen makes a job run again after its tasks were reopened.
 func (j *JobRecord) Reopen(now time.Time) {
 	j.Round++
 	j.Ended, j.Cancel, j.State, j.FinishedAt = false, false, Running, time.Time{}
 	if !now.Before(j.Deadline) {
-		j.Deadline = time.Time{} // It was missed once; a caller that asks again still wants the pictures.
+		j.Deadline = time.Time{} // it has passed; a caller that retries still wants the pictures
 	}
 }
 
-// ending is the state of a job that has nothing left to do.
+// ending returns the final state of a job.
 func ending(c Counts, cancelled bool) State {
 	bad := c.Broken + c.Failed
 	switch {

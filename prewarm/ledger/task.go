@@ -14,18 +14,19 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A task is bounded, so that its record fits a message and a crash loses little.
+// The size of a task is bounded, so that its record fits a message and a crash loses little work.
 const (
 	TaskImages = 16
 	TaskBytes  = 256 << 10
-	TaskSpots  = 64 // places of one image; an image in more places begins anew, and is found present
+	TaskSpots  = 64 // places of one image; further places become another image, which is then found present
 )
 
-// Task is some images of a job: what one ticket stands for. Its record is the truth about them: written under its
-// revision, so that every verdict counts once, however often and by however many the task was worked on.
+// Task is the part of a job that one ticket stands for: some of its images. Its record is the truth. It is written by
+// compare-and-set, so every verdict counts once, regardless of how often and by how many instances the task is worked
+// on.
 type Task struct {
 	Plan    int       `json:"plan"`
-	Started time.Time `json:"started,omitzero"` // of its first work
+	Started time.Time `json:"started,omitzero"` // when work on it first began
 	Running bool      `json:"running,omitempty"`
 	Images  []*Image  `json:"works"`
 
@@ -35,18 +36,18 @@ type Task struct {
 
 // Image is one image of a task.
 type Image struct {
-	Source   string     `json:"source"`          // an opaque one, where the link expires
-	Shown    string     `json:"shown,omitempty"` // what may be told of it; "" = the source
-	Hash     string     `json:"hash,omitempty"`  // variant.Ref.SourceHash; "" of what cannot be a source
+	Source   string     `json:"source"`          // opaque if the link expires
+	Shown    string     `json:"shown,omitempty"` // the source as shown to callers; "" = Source
+	Hash     string     `json:"hash,omitempty"`  // variant.Ref.SourceHash; "" if it cannot be a source
 	Spots    []Spot     `json:"spots"`
-	Tries    int        `json:"tries,omitempty"` // that failed and are to be repeated
-	Next     time.Time  `json:"next,omitzero"`   // not before
-	Share    int        `json:"share,omitempty"` // bytes that a variant may have; 0 = as many as it takes
+	Tries    int        `json:"tries,omitempty"` // failed ones that are to be repeated
+	Next     time.Time  `json:"next,omitzero"`   // time of the next try
+	Share    int        `json:"share,omitempty"` // maximum bytes of a variant; 0 = no limit
 	From     int64      `json:"from,omitempty"`  // bytes of the original
 	Verdicts []*Outcome `json:"verdicts"`        // one per target of the plan
 }
 
-// Spot is a place in a unit where the image stands.
+// Spot is a place in a unit where the image occurs.
 type Spot struct {
 	Unit    int    `json:"unit"`
 	ID      string `json:"id"`
@@ -55,25 +56,25 @@ type Spot struct {
 	Sure    bool   `json:"sure,omitempty"` // see Image
 }
 
-// Outcome is what became of one target. Once its state is no longer pending it is not changed, but by Retry.
+// Outcome is the result of one target. Once its state is no longer pending, only Retry changes it.
 type Outcome struct {
 	State  State          `json:"state"`
 	Reason fault.Kind     `json:"reason,omitempty"`
-	Format variant.Format `json:"format,omitempty"` // as made, where that is not the target's
+	Format variant.Format `json:"format,omitempty"` // as made, if it differs from the target's
 	Bytes  int64          `json:"bytes,omitempty"`
 	Width  int            `json:"w,omitempty"`
 	Height int            `json:"h,omitempty"`
-	Blur   string         `json:"blur,omitempty"` // the ThumbHash of its pixels
+	Blur   string         `json:"blur,omitempty"` // the ThumbHash
 	Score  float64        `json:"score,omitempty"`
 	At     time.Time      `json:"at,omitzero"`
 
-	Ours bool `json:"-"` // settled by this process since the record was read
+	Ours bool `json:"-"` // decided by this process since the record was read
 }
 
-// Told is the source as it may be told.
+// Told is the source as shown to callers.
 func (w *Image) Told() string { return cmp.Or(w.Shown, w.Source) }
 
-// In is the outcome's as it counts for a spot: what was only guessed to be an image is skipped where it is none.
+// In is the outcome's state for a spot. A value that was only guessed to be an image is skipped if it is not one.
 func (o *Outcome) In(at Spot) State {
 	if o.State == Broken && at.Auto && (o.Reason == fault.NotAnImage && !at.Sure || o.Reason == fault.UnsupportedFormat) {
 		return Skipped
@@ -81,7 +82,7 @@ func (o *Outcome) In(at Spot) State {
 	return o.State
 }
 
-// Pending reports whether anything of the image is still to be done.
+// Pending reports whether any variant of the image is pending.
 func (w *Image) Pending() bool {
 	for _, o := range w.Verdicts {
 		if o.State == Pending {
@@ -91,10 +92,10 @@ func (w *Image) Pending() bool {
 	return false
 }
 
-// Saved is what a variant is smaller than its original; below 0 where it is larger.
+// Saved is the size of the original minus that of the variant; negative if the variant is larger.
 func (w *Image) Saved(o *Outcome) int64 { return w.From - o.Bytes }
 
-// Close ends what is pending.
+// Close sets all pending outcomes to s.
 func (w *Image) Close(s State, reason fault.Kind, now time.Time) {
 	for _, o := range w.Verdicts {
 		if o.State == Pending {
@@ -104,7 +105,7 @@ func (w *Image) Close(s State, reason fault.Kind, now time.Time) {
 	w.Next = time.Time{}
 }
 
-// Close ends what is pending of all images.
+// Close sets the pending outcomes of all images to s.
 func (t *Task) Close(s State, now time.Time) {
 	for _, w := range t.Images {
 		w.Close(s, "", now)
@@ -112,7 +113,7 @@ func (t *Task) Close(s State, now time.Time) {
 	t.Running = false
 }
 
-// Ended reports whether nothing is left to be done.
+// Ended reports whether nothing is pending.
 func (t *Task) Ended() bool {
 	for _, w := range t.Images {
 		if w.Pending() {
@@ -122,8 +123,8 @@ func (t *Task) Ended() bool {
 	return true
 }
 
-// Merge takes over what another has written of the same task meanwhile: the first verdict counts, and what was opened
-// anew is open.
+// Merge takes over what another instance has written to the same task meanwhile. The first verdict counts, and what was
+// reopened stays open.
 func (t *Task) Merge(other *Task) {
 	for i, w := range t.Images {
 		o := other.Images[i]
@@ -143,7 +144,7 @@ func (t *Task) Merge(other *Task) {
 // TaskKey is the key of a job's nth task.
 func TaskKey(job string, n int) string { return fmt.Sprintf("task.%s.%05d", job, n) }
 
-// Record writes the task down.
+// Record encodes the task.
 func (t *Task) Record(job string, n int) (*Record, error) {
 	body, err := json.Marshal(t)
 	if err != nil {
@@ -152,7 +153,7 @@ func (t *Task) Record(job string, n int) (*Record, error) {
 	return &Record{Key: TaskKey(job, n), Revision: t.Revision, Mark: t.Tally().mark(), Body: body}, nil
 }
 
-// ReadTask reads a task's record.
+// ReadTask decodes a task's record.
 func ReadTask(r Record) (*Task, error) {
 	t := &Task{Revision: r.Revision, At: r.At}
 	if err := json.Unmarshal(r.Body, t); err != nil {
@@ -161,19 +162,19 @@ func ReadTask(r Record) (*Task, error) {
 	return t, nil
 }
 
-// tally is the sum of a task, or of a job, in numbers.
+// tally is the numeric sum of a task or of a job.
 type tally struct {
 	Counts
 	Bytes
-	started int64    // Unix seconds of the first work; 0 = none yet
-	hashes  []string // of the sources still pending
+	started int64    // Unix seconds when work first began; 0 = not yet
+	hashes  []string // of the pending sources
 }
 
-// HashDigits is how much of a source's hash stands in a mark: enough to tell a million sources apart.
+// HashDigits is the length of a source's hash in a mark: enough to tell a million sources apart.
 const HashDigits = 12
 
-// Tally sums the task up. Each place where an image stands counts; bytes count once. Saved is that of each variant
-// against its original, below 0 where it is larger.
+// Tally sums up the task. Verdicts count once for each place of an image; bytes count once. Saved is the sum over all
+// variants of original size minus variant size, negative if the variant is larger.
 func (t *Task) Tally() tally {
 	sum := tally{}
 	if !t.Started.IsZero() {
@@ -205,7 +206,7 @@ func (t *Task) Tally() tally {
 	return sum
 }
 
-// Of is the count of a state.
+// Of returns the counter of a state.
 func (c *Counts) Of(s State) *int {
 	switch s {
 	case Made:
@@ -226,15 +227,15 @@ func (c *Counts) Of(s State) *int {
 	return &c.Pending
 }
 
-// numbers are the parts of a tally in the order of its mark.
+// numbers returns the counters in the order of the mark.
 func (t *tally) numbers() []*int {
 	return []*int{&t.Variants, &t.Made, &t.Present, &t.Broken, &t.Failed, &t.Pending, &t.Skipped, &t.Cancelled, &t.Expired}
 }
 
-// overMark begins the number of those over their share in a mark: only where there are any.
+// overMark is the prefix of the number of variants over their share. It is in a mark only if there are any.
 const overMark = "over="
 
-// mark is the tally as a record's mark: started, the counts, the bytes, the pending sources.
+// mark encodes the tally as a record's mark: started, the counts, the bytes, the pending sources.
 func (t tally) mark() string {
 	text := []string{strconv.FormatInt(t.started, 10)}
 	for _, n := range t.numbers() {
@@ -249,7 +250,7 @@ func (t tally) mark() string {
 	return strings.Join(append(text, t.hashes...), " ")
 }
 
-// ReadTally reads a mark.
+// ReadTally decodes a mark.
 func ReadTally(mark string) (t tally, err error) {
 	text := strings.Fields(mark)
 	numbers := t.numbers()
@@ -280,7 +281,7 @@ func ReadTally(mark string) (t tally, err error) {
 	return t, nil
 }
 
-// add adds another tally, times times (1 or -1). Hashes are not summed.
+// add adds another tally, multiplied by times (1 or -1). Hashes are not added.
 func (t *tally) add(o tally, times int) {
 	into := t.numbers()
 	for i, n := range o.numbers() {
@@ -295,7 +296,7 @@ func (t *tally) add(o tally, times int) {
 	}
 }
 
-// ParseTaskKey reads "task.<job>.<n>".
+// ParseTaskKey parses "task.<job>.<n>".
 func ParseTaskKey(key string) (job string, n int, ok bool) {
 	words := strings.Split(key, ".")
 	if len(words) != 3 || words[0] != "task" {
@@ -305,12 +306,12 @@ func ParseTaskKey(key string) (job string, n int, ok bool) {
 	return words[1], n, err == nil
 }
 
-// MayOpen reports whether an outcome is one that a retry works on. What is no source will never be one.
+// MayOpen reports whether a retry repeats an outcome. What is not a valid source is never retried.
 func (w *Image) MayOpen(o *Outcome) bool {
 	return w.Hash != "" && slices.ContainsFunc(w.Spots, func(at Spot) bool { return o.In(at) == Broken || o.In(at) == Failed })
 }
 
-// Open makes what failed or was broken pending again, and reports whether there was anything.
+// Open makes failed and broken outcomes pending again, and reports whether there were any.
 func (t *Task) Open() (any bool) {
 	for _, w := range t.Images {
 		for _, o := range w.Verdicts {
@@ -326,12 +327,12 @@ func (t *Task) Open() (any bool) {
 	return any
 }
 
-// Store notes a variant that is stored.
+// Store records a stored variant as the outcome of a target.
 func (w *Image) Store(target int, m cache.Meta, s State, now time.Time) {
 	f := variant.DecodeFacts(m.Attrs)
 	o := &Outcome{
 		State: s, Bytes: m.Size, Width: f.Width, Height: f.Height, Blur: f.Placeholder, At: now, Ours: true,
-		Score: f.Choice.Score, // 0 where nobody measured it
+		Score: f.Choice.Score, // 0 if it was not measured
 	}
 	if name, ok := strings.CutPrefix(m.ContentType, "image/"); ok {
 		o.Format, _ = variant.ParseFormat(name)
@@ -340,10 +341,10 @@ func (w *Image) Store(target int, m cache.Meta, s State, now time.Time) {
 	w.From = max(w.From, f.SourceBytes)
 }
 
-// LongestPause bounds the wait for an image: more is due to a clock that was set back.
+// LongestPause bounds the wait for an image. A longer wait means that the clock was set back.
 const LongestPause = 2 * time.Hour
 
-// Due reports how long an image still has to wait; 0 = it may be tried.
+// Due returns how long an image still has to wait; 0 = it may be tried.
 func (w *Image) Due(now time.Time) time.Duration {
 	if d := w.Next.Sub(now); d > 0 && d <= LongestPause {
 		return d
@@ -351,7 +352,7 @@ func (w *Image) Due(now time.Time) time.Duration {
 	return 0
 }
 
-// IsBroken reports whether an outcome is told as broken in any place of the image.
+// IsBroken reports whether an outcome counts as broken at any place of the image.
 func (w *Image) IsBroken(o *Outcome) bool {
 	return slices.ContainsFunc(w.Spots, func(at Spot) bool { return o.In(at) == Broken })
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Saved is that of each variant against its original: with what is stored it comes to the originals in the variants'
-// place, also where a variant is larger than its original, and wherever else the image stands.
+// Saved is summed per variant. Stored + Saved is the total of the originals in place of their variants, also if a
+// variant is larger than its original, and regardless of how many places the image has.
 func TestSavedIsPerVariant(t *testing.T) {
 	tk := Task{Images: []*Image{
 		{From: 1000, Spots: []Spot{{}, {Unit: 1}}, Verdicts: []*Outcome{{State: Made, Bytes: 300}, {State: Present, Bytes: 1200}, {State: Broken}}},
@@ -28,7 +28,7 @@ func TestSavedIsPerVariant(t *testing.T) {
 	}
 }
 
-// The first verdict counts, whoever comes second.
+// The first verdict counts, whichever instance wrote it.
 func TestMergeKeepsFirstVerdicts(t *testing.T) {
 	of := func(states ...State) *Task {
 		w := &Image{Spots: []Spot{{}}}
@@ -44,13 +44,13 @@ func TestMergeKeepsFirstVerdicts(t *testing.T) {
 	for _, o := range mine.Images[0].Verdicts {
 		got = append(got, o.State)
 	}
-	// What had failed before this go at it was opened anew meanwhile, and stays open.
+	// An outcome that had failed before this try was reopened meanwhile, and stays open.
 	if want := []State{Cancelled, Made, Made, Broken, Pending}; !slices.Equal(got, want) || mine.Revision != 7 {
 		t.Errorf("got %v at %d, want %v", got, mine.Revision, want)
 	}
 }
 
-// A mark says what its task holds.
+// A mark contains the tally of its task.
 func TestMarkRoundTrip(t *testing.T) {
 	w := &Image{Source: "s", Hash: "0123456789abcdef", From: 1000, Share: 99, Spots: []Spot{{Auto: true}, {}}}
 	w.Verdicts = []*Outcome{{State: Made, Bytes: 100}, {State: Broken, Reason: fault.NotAnImage}, {State: Pending}}

@@ -6,25 +6,24 @@ import (
 	"time"
 )
 
-// View is a running job as this instance sees it: the sum of the marks of its tasks, kept up to date by following the
-// ledger.
+// View is a running job as this instance sees it: the sum of the marks of its tasks, updated by following the ledger.
 type View struct {
-	loading sync.Mutex // held while the view is read from the ledger
+	loading sync.Mutex // held while the view is loaded from the ledger
 
 	mu      sync.Mutex
-	job     *JobRecord // replaced, never changed
+	job     *JobRecord // replaced, never modified
 	stale   bool       // job was written since it was read
-	cancel  bool       // nothing of the job is to be started any more
+	cancel  bool       // the job was cancelled: nothing more may be started
 	loaded  bool
 	tasks   map[int]taskMark
 	sum     tally
-	lost    int            // variants whose task the ledger has lost
-	looked  map[int]uint64 // tasks whose broken sources all stand in events, by revision
-	changed chan struct{}  // closed, and replaced, at every change
+	lost    int            // number of variants whose task is missing in the ledger
+	looked  map[int]uint64 // tasks whose broken sources are all recorded in events, by revision
+	changed chan struct{}  // closed and replaced at every change
 	moved   time.Time      // when the last change was seen
 }
 
-// taskMark is the last known of a task.
+// taskMark is the last known mark of a task.
 type taskMark struct {
 	revision uint64
 	tally    tally
@@ -34,7 +33,7 @@ func newView() *View {
 	return &View{tasks: map[int]taskMark{}, looked: map[int]uint64{}, changed: make(chan struct{})}
 }
 
-// apply takes over a task's tally unless a later one is known, and reports whether the job has nothing left to do.
+// apply applies a task's tally unless a later one is known, and reports whether the job has nothing left to do.
 func (v *View) apply(n int, revision uint64, t tally, now time.Time) (done bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -52,13 +51,13 @@ func (v *View) apply(n int, revision uint64, t tally, now time.Time) (done bool)
 	return v.loaded && v.sum.Pending == 0
 }
 
-// wake tells those who wait that something changed. The caller holds mu.
+// wake notifies waiting callers of a change. The caller holds mu.
 func (v *View) wake() {
 	close(v.changed)
 	v.changed = make(chan struct{})
 }
 
-// reckon finds what the ledger has lost: tasks that the job says it has. They will never end by themselves.
+// reckon counts the variants of tasks that the job has and the ledger lost. They never end by themselves.
 func (v *View) reckon() {
 	v.lost = 0
 	if len(v.tasks) < v.job.Tasks {
@@ -66,7 +65,7 @@ func (v *View) reckon() {
 	}
 }
 
-// Describe is the job as it is now.
+// Describe returns the current state of the job.
 func (v *View) Describe(now time.Time) Job {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -86,7 +85,7 @@ func (v *View) Describe(now time.Time) Job {
 	return j
 }
 
-// eta is how many seconds the rest takes at the pace so far; 0 = nobody knows.
+// eta estimates the seconds that the rest takes at the average pace so far; 0 = unknown.
 func eta(j Job, now time.Time) int {
 	done := j.Counts.Variants - j.Counts.Pending - j.Counts.Present
 	if done <= 0 || j.StartedAt.IsZero() {
@@ -96,35 +95,35 @@ func eta(j Job, now time.Time) int {
 	return int(per*float64(j.Counts.Pending)) + 1
 }
 
-// IsCancelled reports whether the job was cancelled, as soon as this instance hears of it.
+// IsCancelled reports whether this instance knows that the job was cancelled.
 func (v *View) IsCancelled() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.cancel
 }
 
-// Record is the job's record as last read.
+// Record returns the job's record as last read.
 func (v *View) Record() *JobRecord {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.job
 }
 
-// Open reports whether anything of the job is still to be done, and for how long nothing of it has changed.
+// Open reports whether anything of the job is pending, and for how long nothing has changed.
 func (v *View) Open(now time.Time) (open bool, idle time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.sum.Pending > 0, now.Sub(v.moved)
 }
 
-// Touch begins anew to count for how long nothing has changed.
+// Touch restarts the time that Open returns.
 func (v *View) Touch(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.moved = now
 }
 
-// Left is what the job still has to do: its tasks, by number, and the beginnings of their sources' hashes.
+// Left returns the tasks of the job that have pending work, by number, and the prefixes of their sources' hashes.
 func (v *View) Left() (tasks []int, sources []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -137,7 +136,7 @@ func (v *View) Left() (tasks []int, sources []string) {
 	return tasks, sources
 }
 
-// Unlooked are the tasks with broken sources, and their revisions, that Looked was not called for.
+// Unlooked returns the tasks with broken sources for which Looked was not called, with their revisions.
 func (v *View) Unlooked() map[int]uint64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -150,7 +149,7 @@ func (v *View) Unlooked() map[int]uint64 {
 	return at
 }
 
-// Looked notes tasks, with their revisions, whose broken sources all stand in events.
+// Looked records tasks, with their revisions, whose broken sources are all recorded in events.
 func (v *View) Looked(tasks map[int]uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

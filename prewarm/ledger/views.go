@@ -12,21 +12,21 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Deps is what Views work with. All must be set.
+// Deps are the dependencies of Views. All must be set.
 type Deps struct {
 	Store Store
 	Keep  time.Duration // how long jobs are kept
-	// Parser gives the rules in force.
+	// Parser returns the current parser.
 	Parser func() *variant.Parser
-	// Basis stands for all that a verdict on a source comes of beside the source, as limits and decoders do: once it
-	// changes, nothing is known to be broken.
+	// Basis identifies everything besides the source that a verdict depends on, such as limits and decoders. When it
+	// changes, nothing is known to be broken any more.
 	Basis func() string
-	// MayHaveEnded is told of jobs of which nothing seems to be left to do.
+	// MayHaveEnded is called with jobs that seem to have nothing left to do.
 	MayHaveEnded func(id string)
 	Now          func() time.Time
 }
 
-// Views are the jobs of a ledger as this instance sees them. Safe for concurrent use.
+// Views are the jobs of a ledger as this instance sees them. It is safe for concurrent use.
 type Views struct {
 	Deps
 	bare *variant.Parser // knows no presets
@@ -36,13 +36,13 @@ type Views struct {
 	all       map[string]*View
 }
 
-// NewViews makes views that are read anew each time, until the ledger is followed.
+// NewViews returns views that are loaded on each use until Follow is called.
 func NewViews(p Deps) (*Views, error) {
 	bare, err := variant.NewParser(nil, false)
 	return &Views{Deps: p, bare: bare, all: map[string]*View{}}, err
 }
 
-// NoSuchJob says that there is no such job.
+// NoSuchJob is the error for an unknown job.
 func NoSuchJob() error {
 	return fault.New(fault.NoSuchJob, "ledger.Job", "there is no such job", nil)
 }
@@ -78,7 +78,7 @@ func (s *Views) parseJob(r Record) (*JobRecord, error) {
 	return j, nil
 }
 
-// WriteJob writes a job's record under its revision.
+// WriteJob writes a job's record by compare-and-set.
 func (s *Views) WriteJob(ctx context.Context, j *JobRecord) error {
 	r, err := j.Record()
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Views) WriteJob(ctx context.Context, j *JobRecord) error {
 	return err
 }
 
-// ChangeJob changes a job's record; change reports whether there is anything to write.
+// ChangeJob changes a job's record. change reports whether there is anything to write.
 func (s *Views) ChangeJob(ctx context.Context, id string, change func(*JobRecord) bool) error {
 	for {
 		j, err := s.ReadJob(ctx, id)
@@ -106,7 +106,7 @@ func (s *Views) ChangeJob(ctx context.Context, id string, change func(*JobRecord
 	}
 }
 
-// rejudge takes over a job's record that this instance has written itself.
+// rejudge updates the view of a job whose record this instance has written itself.
 func (s *Views) rejudge(j *JobRecord) {
 	s.mu.Lock()
 	v := s.all[j.ID]
@@ -120,7 +120,7 @@ func (s *Views) rejudge(j *JobRecord) {
 	v.wake()
 }
 
-// View gives the view of a job, reading what is not known yet. An ended job's view has no tasks.
+// View returns the view of a job, and loads what is missing. The view of an ended job has no tasks.
 func (s *Views) View(ctx context.Context, id string) (*View, error) {
 	if _, ok := JobKey(id); !ok {
 		return nil, NoSuchJob()
@@ -135,7 +135,7 @@ func (s *Views) View(ctx context.Context, id string) (*View, error) {
 	s.mu.Unlock()
 	v.loading.Lock()
 	defer v.loading.Unlock()
-	if !following { // Nobody tells this view what changes: it is read each time.
+	if !following { // no changes are reported: the view is loaded each time
 		v.mu.Lock()
 		v.stale, v.loaded = true, false
 		v.mu.Unlock()
@@ -150,7 +150,7 @@ func (s *Views) View(ctx context.Context, id string) (*View, error) {
 	return v, nil
 }
 
-// load brings a view up to date. The caller holds loading.
+// load updates a view from the ledger. The caller holds loading.
 func (s *Views) load(ctx context.Context, id string, v *View) error {
 	v.mu.Lock()
 	fresh, loaded := v.job != nil && !v.stale, v.loaded
@@ -163,7 +163,7 @@ func (s *Views) load(ctx context.Context, id string, v *View) error {
 		}
 		v.mu.Lock()
 		if v.job != nil && v.job.Revision != j.Revision {
-			v.wake() // While the ledger is not followed, nobody else tells those who wait.
+			v.wake() // while the ledger is not followed, nothing else notifies waiting callers
 		}
 		v.job, v.cancel = j, j.Cancel
 		v.mu.Unlock()
@@ -195,13 +195,13 @@ func (s *Views) load(ctx context.Context, id string, v *View) error {
 	return nil
 }
 
-// Fresh reads the view of a job anew. It hears of no change.
+// Fresh loads a new view of a job. It receives no changes.
 func (s *Views) Fresh(ctx context.Context, id string) (*View, error) {
 	v := newView()
 	return v, s.load(ctx, id, v)
 }
 
-// Drop forgets a view, and sends those who wait on it to look again.
+// Drop discards a view, and makes its waiting callers look again.
 func (s *Views) Drop(id string, v *View) {
 	s.mu.Lock()
 	if s.all[id] == v {
@@ -213,8 +213,8 @@ func (s *Views) Drop(id string, v *View) {
 	v.mu.Unlock()
 }
 
-// loadUnlisted reads the tasks that a listing lacked: it may have come from a server that lags behind. Only what cannot
-// be read either is lost.
+// loadUnlisted reads tasks that were missing in a list, which may come from a server that lags behind. Only tasks that
+// cannot be read either are lost.
 func (s *Views) loadUnlisted(ctx context.Context, id string, v *View) error {
 	v.mu.Lock()
 	var lacking []int
@@ -241,7 +241,7 @@ func (s *Views) loadUnlisted(ctx context.Context, id string, v *View) error {
 	return nil
 }
 
-// Tallied takes over what this instance has written itself, without waiting for the ledger to tell.
+// Tallied applies what this instance has written itself, without waiting for the ledger to report it.
 func (s *Views) Tallied(job string, n int, revision uint64, t tally) {
 	s.mu.Lock()
 	v := s.all[job]
@@ -251,7 +251,7 @@ func (s *Views) Tallied(job string, n int, revision uint64, t tally) {
 	}
 }
 
-// Finished forgets the view of a job that has ended.
+// Finished discards the view of a job that has ended.
 func (s *Views) Finished(id string) {
 	s.mu.Lock()
 	old := s.all[id]
@@ -261,9 +261,8 @@ func (s *Views) Finished(id string) {
 	}
 }
 
-// Expect begins the view of a job that is about to be written. With the job's record any instance may work on the job
-// and end it, before this one goes on: a view that began only then would have missed that, and nothing would tell it
-// again.
+// Expect creates the view of a job before its record is written. Once the record exists, any instance may work on the
+// job and end it. A view that is created later would miss that, and would not be notified again.
 func (s *Views) Expect(id string) *View {
 	v := newView()
 	s.mu.Lock()
@@ -272,8 +271,8 @@ func (s *Views) Expect(id string) *View {
 	return v
 }
 
-// Install fills the view of a job with what was written just now, so that it need not be read. What it has heard of
-// since is later, and stays.
+// Install fills the view of a job with what was just written, so that it need not be read. Changes that were reported
+// since are later, and stay.
 func (s *Views) Install(v *View, j *JobRecord, tasks []*Task) {
 	v.loading.Lock()
 	defer v.loading.Unlock()
@@ -288,7 +287,7 @@ func (s *Views) Install(v *View, j *JobRecord, tasks []*Task) {
 	v.loaded = true
 }
 
-// EachTask reads the tasks of a job one after the other.
+// EachTask reads the tasks of a job one by one.
 func (s *Views) EachTask(ctx context.Context, id string, each func(n int, t *Task) error) error {
 	var bad error
 	err := s.Store.List(ctx, Scan{Prefix: "task." + id, Bodies: true}, func(r Record) bool {
@@ -305,7 +304,7 @@ func (s *Views) EachTask(ctx context.Context, id string, each func(n int, t *Tas
 	return err
 }
 
-// EachActive gives the view of each job that has not ended.
+// EachActive calls each with the view of every job that has not ended.
 func (s *Views) EachActive(ctx context.Context, each func(*View)) error {
 	var ids []string
 	err := s.Store.List(ctx, Scan{Prefix: "active"}, func(r Record) bool {
@@ -338,7 +337,7 @@ func (s *Views) Activate(ctx context.Context, id string) error {
 		if err != nil && !errors.Is(err, ErrNoRecord) {
 			return err
 		}
-		// A mark of its own, so that the ledger does not take it for the record that is there.
+		// A unique mark, so that the ledger does not mistake it for the existing record.
 		r.Revision, r.Mark = now.Revision, fmt.Sprintf("active again after %d", now.Revision)
 		if err := s.Store.Write(ctx, r); !errors.Is(err, ErrConflict) {
 			return err
@@ -346,7 +345,7 @@ func (s *Views) Activate(ctx context.Context, id string) error {
 	}
 }
 
-// Erase deletes a record as it is now; one that is written again meanwhile stays.
+// Erase deletes the current version of a record. If it is written again meanwhile, it stays.
 func (s *Views) Erase(ctx context.Context, key string) error {
 	r, err := s.Store.Read(ctx, key)
 	if errors.Is(err, ErrNoRecord) {

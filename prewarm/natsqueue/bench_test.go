@@ -7,7 +7,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// BenchmarkAccept prints how many units a second are accepted, each on disk before its answer: batches of 100 units
+// BenchmarkAccept prints how many units per second are accepted, each on disk before its response: batches of 100 units
 // with three images each, in two formats.
 func BenchmarkAccept(b *testing.B) {
 	i := start(b, open(b, b.TempDir(), nil), newWorld(), false, nil)
@@ -24,8 +24,8 @@ func BenchmarkAccept(b *testing.B) {
 	b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "units/s")
 }
 
-// BenchmarkWork prints how many images a second pass through the queue and get their verdicts where making them takes
-// no time.
+// BenchmarkWork prints how many images per second pass through the queue and get their verdicts if making them takes no
+// time.
 func BenchmarkWork(b *testing.B) {
 	i := start(b, open(b, b.TempDir(), nil), newWorld(), true, nil)
 	n := 0

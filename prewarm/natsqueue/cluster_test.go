@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// cluster starts three NATS servers that know each other.
+// cluster starts a cluster of three NATS servers.
 func cluster(t *testing.T) []*server.Server {
 	t.Helper()
 	var routes []*url.URL
@@ -56,7 +56,7 @@ func cluster(t *testing.T) []*server.Server {
 	return nil
 }
 
-// Ensure that jobs on two instances go on when a server of the cluster dies, and that nothing is lost or counted twice.
+// Jobs on two instances continue when a server of the cluster dies. Nothing is lost or counted twice.
 func TestFault38PeerLost(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -79,7 +79,7 @@ func TestFault38PeerLost(t *testing.T) {
 	lost := servers[0]
 	for _, s := range servers {
 		if s.JetStreamIsStreamLeader("$G", ledgerStream) {
-			lost = s // The hardest one to lose.
+			lost = s // the hardest one to lose
 		}
 	}
 	var jobs []string

@@ -20,7 +20,7 @@ import (
 const childDir = "GOLDCREST_TEST_CRASH_DIR"
 
 // TestCrashChild is not a test by itself: it accepts calls and works on them until it is killed, and prints the job of
-// each call that was accepted.
+// each accepted call.
 func TestCrashChild(t *testing.T) {
 	dir := os.Getenv(childDir)
 	if dir == "" {
@@ -34,7 +34,7 @@ func TestCrashChild(t *testing.T) {
 	}
 }
 
-// Ensure that whatever was accepted before a kill -9 gets its verdicts after it, and nothing is counted twice.
+// Everything accepted before a kill -9 gets its verdicts after it, and nothing is counted twice.
 func TestFault16KillNine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -86,8 +86,7 @@ func copyTree(t *testing.T, from string) string {
 	return to
 }
 
-// Ensure that damage to the end of a file, or within it, is noticed and costs no more than what it hit: no panic, no
-// lie.
+// Damage to the end of a file, or within it, is detected and affects only the damaged records: no panic, no wrong data.
 func TestFault17DamagedQueue(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -122,7 +121,7 @@ func TestFault17DamagedQueue(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(damages)) {
 		t.Run(name, func(t *testing.T) {
 			dir := copyTree(t, dir)
-			// Its index would hide what became of the block.
+			// The index would hide the damage to the block.
 			_ = os.Remove(filepath.Join(dir, filepath.Dir(block), "index.db"))
 			damages[name](t, filepath.Join(dir, block))
 			q := open(t, dir, nil)

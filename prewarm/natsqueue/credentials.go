@@ -16,7 +16,7 @@ import (
 // maxCredentials bounds a file of credentials.
 const maxCredentials = 16 << 10
 
-// validateCredentials reports credentials that contradict each other or the rest.
+// validateCredentials reports credentials that contradict each other or other settings.
 func (c Config) validateCredentials() error {
 	files := c.PasswordFile != "" || c.CredsFile != ""
 	switch {
@@ -41,22 +41,22 @@ func urlHasUser(list string) bool {
 	return false
 }
 
-// identity gives a connection its credentials. The file is read at every connect, so that a new password needs no
+// identity provides the credentials of a connection. It reads the file at every connect, so a new password needs no
 // restart.
 type identity struct {
 	cfg Config
 
 	mu     sync.Mutex
-	unread error // why the file could not be read the last time
+	unread error // why the last read of the file failed
 }
 
-// options are those of the connection.
+// options returns the connection's options for credentials.
 func (i *identity) options() []nats.Option {
-	// A cluster whose credentials are changed refuses for a while; the connection must not end for good.
+	// While its credentials are changed, a cluster refuses connections; that must not end the connection for good.
 	options := []nats.Option{nats.IgnoreAuthErrorAbort()}
 	switch {
 	case i.cfg.CredsFile != "":
-		return append(options, func(o *nats.Options) error { // nats.UserJWT would fail where the file cannot be read yet.
+		return append(options, func(o *nats.Options) error { // nats.UserJWT would fail if the file cannot be read yet
 			o.UserJWT, o.SignatureCB = i.jwt, i.sign
 			return nil
 		})
@@ -68,7 +68,7 @@ func (i *identity) options() []nats.Option {
 	return options
 }
 
-// read reads a file of credentials and keeps why it could not.
+// read reads a file of credentials and records why that failed.
 func (i *identity) read(file string) ([]byte, error) {
 	text, err := secretfile.Read(file, maxCredentials)
 	text = bytes.TrimSpace(text)
@@ -81,7 +81,7 @@ func (i *identity) read(file string) ([]byte, error) {
 	return text, err
 }
 
-// password is the text of the file; empty where it cannot be read. NATS refuses that, and explain tells why.
+// password returns the text of the file, or "" if it cannot be read. NATS refuses that, and explain gives the reason.
 func (i *identity) password() string {
 	text, err := i.read(i.cfg.PasswordFile)
 	if err != nil {
@@ -90,7 +90,7 @@ func (i *identity) password() string {
 	return string(text)
 }
 
-// creds is what the library makes of a .creds file.
+// creds parses the .creds file with the client library.
 func (i *identity) creds() (o nats.Options, err error) {
 	text, err := i.read(i.cfg.CredsFile)
 	if err == nil {
@@ -115,7 +115,7 @@ func (i *identity) sign(nonce []byte) (signature []byte, err error) {
 	return signature, inCreds(err)
 }
 
-// inCreds names the setting of a file that cannot be used.
+// inCreds adds the setting's name to an error of the file.
 func inCreds(err error) error {
 	if err != nil {
 		err = fmt.Errorf("prewarm.queue.creds_file: %w", err)
@@ -123,7 +123,7 @@ func inCreds(err error) error {
 	return err
 }
 
-// explain names the setting and the remedy where NATS refuses the credentials.
+// explain adds the setting and the remedy to an error if NATS refuses the credentials.
 func (i *identity) explain(err error) error {
 	if !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrAuthExpired) && !errors.Is(err, nats.ErrAuthRevoked) &&
 		!errors.Is(err, nats.ErrAccountAuthExpired) {

@@ -15,8 +15,8 @@ import (
 	"github.com/goldcrest/goldcrest/purge/purgetest"
 )
 
-// guarded starts a NATS server with a configuration's text, which demands credentials, and gives the file that it is
-// in.
+// guarded starts a NATS server that requires credentials, with conf as its configuration, and returns the
+// configuration's file.
 func guarded(t *testing.T, conf string) (s *server.Server, url, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "nats.conf")
@@ -44,7 +44,7 @@ func secret(t *testing.T, file, text string) {
 	}
 }
 
-// openLogged opens a queue whose log is kept.
+// openLogged opens a queue and captures its log.
 func openLogged(t *testing.T, cfg Config) (*Queue, *logged) {
 	t.Helper()
 	log := &logged{}
@@ -66,8 +66,8 @@ func soon(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// Every kind of credentials opens the queue. Wrong ones are told once, with the setting to look at and never with
-// themselves; the right ones are taken without a restart.
+// Every kind of credentials opens the queue. Wrong ones are logged once, with the setting to check and without the
+// credentials themselves. The right ones are used without a restart.
 func TestCredentials(t *testing.T) {
 	operator, err := os.ReadFile("testdata/operator.conf")
 	if err != nil {
@@ -83,7 +83,7 @@ func TestCredentials(t *testing.T) {
 	for name, test := range map[string]struct {
 		server       string
 		cfg          Config
-		wrong, right string // what is in the file
+		wrong, right string // the contents of the file
 		told         string
 	}{
 		"password":    {user, Config{User: "goldcrest", PasswordFile: file}, "wrong-password", "right-password\n", "compare prewarm.queue.user and the text of prewarm.queue.password_file with"},
@@ -119,7 +119,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// A URL with wrong credentials, and none where they are demanded, are told with what to set.
+// Errors about wrong credentials in a URL, and about missing ones, name the settings to use.
 func TestCredentialsInTheURL(t *testing.T) {
 	_, url, _ := guarded(t, "authorization {user: goldcrest, password: right-password}")
 	for given, told := range map[string]string{
@@ -136,8 +136,8 @@ func TestCredentialsInTheURL(t *testing.T) {
 	}
 }
 
-// The cluster's password is changed while both connections stand: they are refused for as long as the file has the old
-// one, say so once, and come back with the new one.
+// The cluster's password is changed while both connections are open. They are refused while the file has the old
+// password, log that once, and reconnect with the new one.
 func TestCredentialsAreExchanged(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	secret(t, file, "first-password")
@@ -163,7 +163,7 @@ func TestCredentialsAreExchanged(t *testing.T) {
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	// Twice the same refusal is where the library ends a connection for good by default.
+	// By default the library ends a connection for good after the same refusal twice.
 	soon(t, "both connections are refused again and again", func() bool { return log.count("the connection for purges") > 3 })
 	const told = `msg="the connection to the prewarm queue" error="NATS refuses`
 	if n := log.count(told); n != 1 {

@@ -10,9 +10,13 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// Ensure a worker that stops ends the images that it has begun, begins no other, and hands the rest back as it was.
-// Each image is made once. The schedule: 1. a worker has room for two of 40 images and has begun both; 2. it is told to
-// stop; 3. both are made; 4. it stops; 5. another worker makes the other 38.
+// A worker that stops finishes the images in progress, starts no others, and returns the rest unchanged. Each image is
+// made once. The schedule:
+//  1. A worker has room for two of 40 images and has started both.
+//  2. It is told to stop.
+//  3. Both are made.
+//  4. It stops.
+//  5. Another worker makes the other 38.
 func TestFault56StoppingWorkerDrains(t *testing.T) {
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	entered, proceed := make(chan struct{}, 40), make(chan struct{})
@@ -53,7 +57,7 @@ func TestFault56StoppingWorkerDrains(t *testing.T) {
 	}
 }
 
-// Ensure the drain is a bound: what has not ended by then is given up, without counting as a try.
+// The drain is a limit: images that take longer are abandoned, and that does not count as a try.
 func TestFault56DrainIsABound(t *testing.T) {
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	entered := make(chan struct{}, 8)

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// embedded is a NATS server inside this process: no port, no signals, every write synced.
+// embedded is a NATS server in this process: no port, no signal handlers, every write synced.
 type embedded struct {
 	dir  string
 	log  *slog.Logger
@@ -26,10 +26,10 @@ type embedded struct {
 
 	mu     sync.Mutex
 	server *server.Server // nil while it is being replaced
-	stuck  chan struct{}  // closed once the server could not write
+	stuck  chan struct{}  // closed when the server has failed to write
 }
 
-// takeLock makes the directory and takes its lock, unless it is held already.
+// takeLock creates the directory and takes its lock, unless it is held already.
 func (e *embedded) takeLock() error {
 	if e.lock != nil {
 		return nil
@@ -37,7 +37,7 @@ func (e *embedded) takeLock() error {
 	if err := os.MkdirAll(e.dir, 0o700); err != nil {
 		return err
 	}
-	// Jobs name sources, which may hold signatures: nobody else reads them.
+	// Jobs contain sources, which may contain signatures: no other user may read them.
 	if err := os.Chmod(e.dir, 0o700); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (e *embedded) takeLock() error {
 		return err
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		// Two servers would open one directory without a word, and spoil it.
+		// Two servers would both open the directory without an error, and corrupt it.
 		return errors.Join(fmt.Errorf("the prewarm queue: another process uses the directory %s: %w", e.dir, err), lock.Close())
 	}
 	e.lock = lock
@@ -82,7 +82,7 @@ func (e *embedded) start() error {
 	return nil
 }
 
-// failed is closed once the present server could not write: it answers no write any more, whatever becomes of the disk.
+// failed is closed when the current server has failed to write: it then accepts no more writes, whatever the disk does.
 func (e *embedded) failed() <-chan struct{} {
 	if e == nil {
 		return nil
@@ -92,7 +92,7 @@ func (e *embedded) failed() <-chan struct{} {
 	return e.stuck
 }
 
-// revive replaces a server that could not write, once there is room. The client library connects to the new one by
+// revive replaces a server that failed to write, once there is room. The client library reconnects to the new one by
 // itself.
 func (e *embedded) revive() error {
 	e.reviving.Lock()
@@ -110,7 +110,6 @@ func (e *embedded) revive() error {
 	return e.start()
 }
 
-// stop ends the server.
 func (e *embedded) stop() {
 	e.mu.Lock()
 	s := e.server
@@ -122,7 +121,7 @@ func (e *embedded) stop() {
 	}
 }
 
-// InProcessConn gives the client library a connection to the present server.
+// InProcessConn returns a connection to the current server for the client library.
 func (e *embedded) InProcessConn() (net.Conn, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -140,18 +139,17 @@ func (e *embedded) close() error {
 	return e.lock.Close()
 }
 
-// What must be free on the disk, in bytes; on a small disk it is less. Below the reserve no new work is taken, so that
-// the verdicts of work already taken find room. Below the floor nothing is written: a server that fails to write must
-// be replaced.
+// Free disk space in bytes that is required; on a small disk it is less. Below the reserve no new work is accepted, so
+// that the verdicts of accepted work have room. Below the floor nothing is written, because a server that fails to
+// write must be replaced.
 const (
 	reserve = 64 << 20
 	floor   = 8 << 20
 )
 
-// errFull says that the disk has no room.
 var errFull = errors.New("the disk of the prewarm queue is full")
 
-// room reports whether that much is free.
+// room reports whether that much space is free.
 func (e *embedded) room(bytes int64) (bool, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(e.dir, &fs); err != nil {
@@ -160,24 +158,24 @@ func (e *embedded) room(bytes int64) (bool, error) {
 	return int64(fs.Bavail)*fs.Bsize >= needed(bytes, int64(fs.Blocks)*fs.Bsize), nil
 }
 
-// needed is how much of the reserve or the floor must be free on a disk of that size. It divides first: a product of
-// two sizes overflows on large disks.
+// needed is how much of the reserve or the floor must be free on a disk of that size. It divides first, because a
+// product of two sizes overflows on large disks.
 func needed(bytes, disk int64) int64 { return min(bytes, disk/8/(reserve/bytes)) }
 
-// isFull reports whether JetStream refused a write for want of room.
+// isFull reports whether JetStream refused a write for lack of space.
 func isFull(err *jetstream.APIError) bool {
 	return hasCode(err, server.JSInsufficientResourcesErr, server.JSStorageResourcesExceededErr) ||
 		strings.Contains(err.Description, "no space left") || strings.Contains(err.Description, "disk quota") ||
 		strings.Contains(err.Description, "maximum bytes exceeded")
 }
 
-// isDiskFull reports whether a disk does not take more.
+// isDiskFull reports whether an error means that a disk is full or read-only.
 func isDiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EDQUOT) ||
 		strings.Contains(err.Error(), "no space left")
 }
 
-// serverLog gives the server's log to slog. Notices are its start-up banner.
+// serverLog writes the server's log to slog. Notices are its start-up banner.
 type serverLog struct {
 	log   *slog.Logger
 	stuck func() // called when a write failed
@@ -190,7 +188,7 @@ func (l serverLog) Warnf(format string, v ...any) { l.log.Warn("queue: " + fmt.S
 func (l serverLog) Errorf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	l.log.Error("queue: " + text)
-	// The server gives no answer in this case, and keeps the error for good: its log is the only one to tell.
+	// In this case the server sends no response, and stays in error. Only its log reports it.
 	if strings.Contains(text, "failed to store") || strings.Contains(text, "no space left") {
 		l.stuck()
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// teller hands events to a test; the test says what becomes of them.
+// teller passes events to a test, which decides the result.
 type teller struct {
 	told   chan webhook.Event
 	answer chan error
@@ -40,7 +40,7 @@ func telling(l *teller) func(*prewarm.Config, *prewarm.Deps) {
 	}
 }
 
-// Ensure a backend is told of broken images and of the end, again after a restart, and not once it has listened.
+// A backend is told of broken images and of the job's end, again after a restart, and not after it has accepted them.
 func TestEvents(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	w.onWarm = func(_ context.Context, source string) error {
@@ -56,7 +56,7 @@ func TestEvents(t *testing.T) {
 	c.Tags, c.Callback = []string{"campaign"}, &unit.Callback{URL: "https://b.example/hook"}
 	a := accept(t, i, c)
 	first := <-l.told
-	i.stop() // In the middle of being told.
+	i.stop() // in the middle of a delivery
 	if err := q.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestCallbackIsChecked(t *testing.T) {
 	}
 }
 
-// Ensure a job can be watched to its end.
+// A job can be watched until it ends.
 func TestWatch(t *testing.T) {
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	idle := start(t, q, w, false, nil)
@@ -115,7 +115,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Ensure Check tells present, pending, broken and unknown, and does no work.
+// Check reports present, pending, broken and unknown, and does no work.
 func TestCheck(t *testing.T) {
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	w.onWarm = func(_ context.Context, source string) error {
@@ -153,7 +153,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Ensure a full backlog is refused, and purges find the sources of a unit and of a tag.
+// A full backlog refuses calls, and purges find the sources of a unit and of a tag.
 func TestBacklogAndSources(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	i := start(t, q, newWorld(), false, func(c *prewarm.Config, _ *prewarm.Deps) { c.Backlog = 16 })
@@ -168,7 +168,7 @@ func TestBacklogAndSources(t *testing.T) {
 			t.Errorf("%s: got %d sources %v, want %d", name, len(refs), err, n)
 		}
 	}
-	// Another instance has not counted yet what waits.
+	// Another instance has not counted the waiting images yet.
 	i = start(t, q, newWorld(), false, func(c *prewarm.Config, _ *prewarm.Deps) { c.Backlog = 16 })
 	_, err := i.Accept(t.Context(), "b", "", sha256.Sum256(nil), call(50, 1))
 	if f := fault.Of(err); err == nil || f.Kind != fault.QueueFull || f.RetryAfter == 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// smallDisk is a directory on a file system of few bytes.
+// smallDisk returns a directory on a file system of that size.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -24,7 +24,7 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// fill takes all the room there is, and returns what gives it back.
+// fill uses all free space, and returns a function that frees it.
 func fill(t *testing.T, dir string) (free func()) {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
@@ -47,8 +47,8 @@ func fill(t *testing.T, dir string) (free func()) {
 	}
 }
 
-// Ensure the reserve holds on disks of every size: a product of two sizes overflows on large ones, and no reserve is
-// left.
+// The reserve is right for disks of every size: a product of two sizes would overflow on large ones, and leave no
+// reserve.
 func TestReserveOnDisksOfEverySize(t *testing.T) {
 	const tb = int64(1e12)
 	for _, tt := range []struct{ disk, reserve, floor int64 }{
@@ -69,7 +69,7 @@ func TestReserveOnDisksOfEverySize(t *testing.T) {
 	}
 }
 
-// Ensure a full disk is said, loses nothing that was acknowledged, and is over when there is room again.
+// A full disk is reported, loses nothing that was acknowledged, and works again when there is room.
 func TestFault15DiskFull(t *testing.T) {
 	dir := smallDisk(t, "16m")
 	q := open(t, filepath.Join(dir, "queue"), nil)
@@ -106,14 +106,14 @@ func TestFault15DiskFull(t *testing.T) {
 	wantWaiting(t, q, ledger.LaneNormal, 2)
 }
 
-// Ensure a server that ran into the end of the disk is replaced once there is room, and then has all that it
+// A server that failed to write on a full disk is replaced when there is room, and then has everything that it
 // acknowledged.
 func TestFault15ServerIsRevived(t *testing.T) {
 	dir := smallDisk(t, "16m")
 	q := open(t, filepath.Join(dir, "queue"), nil)
 	mustWrite(t, q, rec("task.kept.00000", "m", "b", 0))
 	free := fill(t, dir)
-	// Past our own look at the disk, as when others fill it at the same moment.
+	// Bypass our check of the disk, as when other programs fill it at the same moment.
 	for n := range 400 {
 		if _, err := opened(t, q).js.PublishAsync(ledgerRoot+fmt.Sprintf("task.full.%05d", n), make([]byte, 50_000)); err != nil {
 			t.Fatal(err)

@@ -11,24 +11,24 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// The client library holds its lock while it flushes, and the embedded server and statfs wait for the disk: neither
-// looks at a context. So that a disk that hangs keeps no caller, each call has a goroutine of its own, and is left when
-// it takes too long.
+// The client library holds its lock while it flushes, and the embedded server and statfs wait for the disk; none of
+// them observes a context. To keep a hanging disk from blocking callers, each call has its own goroutine, which is
+// abandoned when it takes too long.
 const (
-	maxCalls   = 128                   // at the same time; this many threads may hang
+	maxCalls   = 128                   // concurrent calls; as many threads may hang
 	callLimit  = 20 * time.Second      // of one call
-	roomLimit  = ackTimeout            // of a look at the disk
-	writeLimit = 20 * time.Millisecond // of each message more: that is a slow disk's sync
+	roomLimit  = ackTimeout            // of a check of the disk
+	writeLimit = 20 * time.Millisecond // for each further message: the sync of a slow disk
 )
 
-// within runs a call, and leaves it at the limit.
+// within runs a call, and abandons it after limit.
 func within[T any](ctx context.Context, q *Queue, op string, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return through(ctx, q, op, call)
 }
 
-// through runs a call, and leaves it when ctx ends.
+// through runs a call, and abandons it when ctx ends.
 func through[T any](ctx context.Context, q *Queue, op string, call func(context.Context) (T, error)) (T, error) {
 	v, err := stall.Do(ctx, q.calls, func() (T, error) { return call(ctx) })
 	if errors.Is(err, stall.ErrStalled) || errors.Is(err, context.DeadlineExceeded) {
@@ -37,16 +37,16 @@ func through[T any](ctx context.Context, q *Queue, op string, call func(context.
 	return v, err
 }
 
-// none is what a call returns that gives an error alone.
+// none is the result of a call that only returns an error.
 type none struct{}
 
-// Write implements prewarm.Ledger.
+// Write implements ledger.Store.
 func (q *Queue) Write(ctx context.Context, records ...*ledger.Record) error {
 	l, err := q.ready(ctx)
 	if err != nil {
 		return err
 	}
-	own := make([]*ledger.Record, len(records)) // A call that is left must not touch its caller's.
+	own := make([]*ledger.Record, len(records)) // an abandoned call must not modify the caller's records
 	for i, r := range records {
 		c := *r
 		own[i] = &c
@@ -72,7 +72,7 @@ func (q *Queue) Write(ctx context.Context, records ...*ledger.Record) error {
 	return r.err
 }
 
-// Read implements prewarm.Ledger.
+// Read implements ledger.Store.
 func (q *Queue) Read(ctx context.Context, key string) (ledger.Record, error) {
 	l, err := q.ready(ctx)
 	if err != nil {
@@ -81,8 +81,7 @@ func (q *Queue) Read(ctx context.Context, key string) (ledger.Record, error) {
 	return within(ctx, q, "natsqueue.Read", callLimit, func(ctx context.Context) (ledger.Record, error) { return q.read(ctx, l, key) })
 }
 
-// List implements prewarm.Ledger. A long listing has no limit but ctx; yield is not called any more when List has
-// returned.
+// List implements ledger.Store. Only ctx bounds a long list. yield is not called after List has returned.
 func (q *Queue) List(ctx context.Context, s ledger.Scan, yield func(ledger.Record) bool) error {
 	l, err := q.ready(ctx)
 	if err != nil {
@@ -105,7 +104,7 @@ func (q *Queue) List(ctx context.Context, s ledger.Scan, yield func(ledger.Recor
 	return err
 }
 
-// Put implements prewarm.Queue.
+// Put implements ledger.Queue.
 func (q *Queue) Put(ctx context.Context, tickets ...ledger.Ticket) error {
 	l, err := q.ready(ctx)
 	if err != nil {
@@ -117,7 +116,7 @@ func (q *Queue) Put(ctx context.Context, tickets ...ledger.Ticket) error {
 	return err
 }
 
-// Waiting implements prewarm.Queue.
+// Waiting implements ledger.Queue.
 func (q *Queue) Waiting(ctx context.Context, lane string) (int, error) {
 	l, err := q.ready(ctx)
 	if err != nil {
@@ -126,7 +125,7 @@ func (q *Queue) Waiting(ctx context.Context, lane string) (int, error) {
 	return within(ctx, q, "natsqueue.Waiting", callLimit, func(ctx context.Context) (int, error) { return q.waiting(ctx, l, lane) })
 }
 
-// Room implements prewarm.Queue. Of an external cluster, only its refusals tell.
+// Room implements ledger.Queue. The free space of an external cluster is unknown until it refuses a write.
 func (q *Queue) Room(ctx context.Context) error {
 	if _, err := q.ready(ctx); err != nil || q.embedded == nil {
 		return err
@@ -135,7 +134,7 @@ func (q *Queue) Room(ctx context.Context) error {
 	return err
 }
 
-// Check reports whether the queue answers, for doctor. It waits for the first try to open it.
+// Check reports whether the queue responds, for doctor. It waits for the first try to open it.
 func (q *Queue) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -18,10 +18,10 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// markHeader carries a record's mark beside its body, so that listings need not read bodies.
+// markHeader contains a record's mark outside its body, so that lists need not read bodies.
 const markHeader = "Goldcrest-Mark"
 
-// tries bounds how often one call publishes what was not acknowledged: a cluster may be electing a leader.
+// tries bounds how often one call publishes a message that is not acknowledged: a cluster may be electing a leader.
 const tries = 4
 
 // write writes records and sets their revisions.
@@ -62,8 +62,7 @@ func (q *Queue) write(ctx context.Context, l *link, records []*ledger.Record) er
 	return conflict
 }
 
-// settle decides a conflict: an acknowledgement may have been lost, so that the record which is in the way is this very
-// one.
+// settle resolves a conflict. If an acknowledgement was lost, the conflicting record may be the one that was written.
 func (q *Queue) settle(ctx context.Context, l *link, r *ledger.Record, revision *uint64) error {
 	now, err := q.read(ctx, l, r.Key)
 	if errors.Is(err, ledger.ErrNoRecord) {
@@ -79,7 +78,7 @@ func (q *Queue) settle(ctx context.Context, l *link, r *ledger.Record, revision 
 	return nil
 }
 
-// remove deletes the record that has this revision; one that is gone or was written again stays as it is.
+// remove deletes the record that has this revision. A record that is gone or was written again stays as it is.
 func (q *Queue) remove(ctx context.Context, l *link, revision uint64) error {
 	err := l.ledger.DeleteMsg(ctx, revision)
 	var api *jetstream.APIError
@@ -89,13 +88,12 @@ func (q *Queue) remove(ctx context.Context, l *link, revision uint64) error {
 	return q.classify("natsqueue.Write", err)
 }
 
-// hasCode reports whether an answer of JetStream has one of the server's codes.
+// hasCode reports whether JetStream's error has one of the server's codes.
 func hasCode(err *jetstream.APIError, codes ...server.ErrorIdentifier) bool {
 	return slices.Contains(codes, server.ErrorIdentifier(err.ErrorCode))
 }
 
-// isConflict reports whether a record did not have the revision asked for. In a cluster one that is just being written
-// counts too.
+// isConflict reports whether a record did not have the required revision. In a cluster a concurrent write also counts.
 func isConflict(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) &&
@@ -103,8 +101,8 @@ func isConflict(err error) bool {
 }
 
 // publish sends messages in order and waits until each is on disk or refused. conditions (nil = none) are the revisions
-// that their subjects must have, and become those that they got. What is not acknowledged is sent again: all our
-// messages may come twice.
+// that their subjects must have, and are set to the new ones. Unacknowledged messages are sent again: all messages may
+// arrive twice.
 func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditions []uint64) []error {
 	errs := make([]error, len(msgs))
 	todo := make([]int, len(msgs))
@@ -127,7 +125,7 @@ func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditio
 			if conditions != nil {
 				opts = append(opts, jetstream.WithExpectLastSequencePerSubject(conditions[i]))
 			}
-			// The library sets headers on what it sends: every try has a message of its own.
+			// The library sets headers on the messages that it sends, so every try needs a new message.
 			m := &nats.Msg{Subject: msgs[i].Subject, Data: msgs[i].Data, Header: nats.Header{}}
 			if mark := msgs[i].Header.Get(markHeader); mark != "" {
 				m.Header.Set(markHeader, mark)
@@ -153,7 +151,7 @@ func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditio
 	return errs
 }
 
-// writable reports whether the embedded server may be written to.
+// writable reports whether the embedded server can be written to.
 func (q *Queue) writable() error {
 	if q.embedded == nil {
 		return nil
@@ -164,7 +162,7 @@ func (q *Queue) writable() error {
 	return q.embedded.revive()
 }
 
-// acknowledged is the answer to one message.
+// acknowledged waits for the response to one message.
 func (q *Queue) acknowledged(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
 	select {
 	case ack := <-f.Ok():
@@ -201,7 +199,7 @@ func (q *Queue) read(ctx context.Context, l *link, key string) (ledger.Record, e
 	return ledger.Record{Key: key, Revision: m.Sequence, Mark: m.Header.Get(markHeader), Body: m.Data, At: m.Time}, nil
 }
 
-// patiently repeats a read that got no answer.
+// patiently repeats a read that got no response.
 func (q *Queue) patiently(ctx context.Context, read func() error) error {
 	var err error
 	for try := range tries {
@@ -217,10 +215,9 @@ func (q *Queue) patiently(ctx context.Context, read func() error) error {
 	return err
 }
 
-// scanBatch is how many records List asks for at once.
+// scanBatch is the number of records that List requests at once.
 const scanBatch = 256
 
-// list lists records.
 func (q *Queue) list(ctx context.Context, l *link, s ledger.Scan, yield func(ledger.Record) bool) error {
 	cfg := jetstream.ConsumerConfig{
 		FilterSubject: ledgerRoot + s.Prefix + ".>", AckPolicy: jetstream.AckNonePolicy, HeadersOnly: !s.Bodies,
@@ -229,7 +226,7 @@ func (q *Queue) list(ctx context.Context, l *link, s ledger.Scan, yield func(led
 	if !s.Since.IsZero() {
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.Since
 	}
-	// A listing's consumer lives on one server. If that is lost, another one goes on behind the last record seen.
+	// A list's consumer exists on one server. If that is lost, a new one continues after the last record seen.
 	return q.classify("natsqueue.List", q.patiently(ctx, func() error {
 		last, err := l.listing(ctx, cfg, yield)
 		if last > 0 {
@@ -239,14 +236,14 @@ func (q *Queue) list(ctx context.Context, l *link, s ledger.Scan, yield func(led
 	}))
 }
 
-// listing lists with a consumer of its own; last is the revision of the last record that it yielded.
+// listing lists with a new consumer. last is the revision of the last record yielded.
 func (l *link) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield func(ledger.Record) bool) (last uint64, err error) {
 	c, err := l.ledger.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return 0, err
 	}
 	defer func() {
-		// It would end by itself too, but only after a while.
+		// It would end by itself too, but only later.
 		ctx, cancel := lasting(ctx, ackTimeout)
 		defer cancel()
 		_ = l.ledger.DeleteConsumer(ctx, c.CachedInfo().Name)
@@ -254,7 +251,7 @@ func (l *link) listing(ctx context.Context, cfg jetstream.ConsumerConfig, yield 
 	return scan(ctx, c, yield)
 }
 
-// scan reads a listing's consumer to its end. It never takes silence for the end: a listing is whole or an error.
+// scan reads a list's consumer to its end. It never takes silence for the end: a list is complete or an error.
 func scan(ctx context.Context, c jetstream.Consumer, yield func(ledger.Record) bool) (last uint64, err error) {
 	left, silent := c.CachedInfo().NumPending, 0
 	for next := uint64(1); left > 0; {
@@ -280,10 +277,10 @@ func scan(ctx context.Context, c jetstream.Consumer, yield func(ledger.Record) b
 		if err := batch.Error(); err != nil {
 			return last, err
 		}
-		if silent > 0 { // What was left may have been deleted.
+		if silent > 0 { // the rest may have been deleted
 			info, err := c.Info(ctx)
 			if errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return last, errors.New("a listing's consumer was lost") // Not for good, as a 404 would say.
+				return last, errors.New("a listing's consumer was lost") // not permanent, as a 404 would say
 			}
 			if err != nil {
 				return last, err
@@ -296,7 +293,7 @@ func scan(ctx context.Context, c jetstream.Consumer, yield func(ledger.Record) b
 	return last, nil
 }
 
-// record reads a message of the ledger.
+// record decodes a message of the ledger.
 func record(m jetstream.Msg) (ledger.Record, *jetstream.MsgMetadata, error) {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -308,8 +305,8 @@ func record(m jetstream.Msg) (ledger.Record, *jetstream.MsgMetadata, error) {
 	}, meta, nil
 }
 
-// Follow implements prewarm.Ledger. It waits for a queue that is not open. The client library makes its consumer anew
-// after every gap, from the last record seen.
+// Follow implements ledger.Store. It waits until the queue is open. The client library recreates its consumer after
+// every gap, from the last record seen.
 func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), each func(ledger.Record)) error {
 	l, err := q.await(ctx)
 	if err != nil {
@@ -336,7 +333,7 @@ func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), e
 		}
 	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		if errors.Is(err, jetstream.ErrOrderedConsumerReset) || errors.Is(err, jetstream.ErrNoHeartbeat) {
-			q.suspect() // The consumer may have gone with its stream.
+			q.suspect() // the consumer may be gone with its stream
 			return
 		}
 		select {

@@ -12,20 +12,20 @@ import (
 	"github.com/goldcrest/goldcrest/links"
 )
 
-// The stream of links. One that nobody has brought anew for so long has expired.
+// The stream of links. A link that is not put again within this time expires.
 const (
 	linkStream = "GOLDCREST_LINKS"
 	linkRoot   = "goldcrest.link."
 	linksKept  = 90 * 24 * time.Hour
 )
 
-// Links is the links.Store on a JetStream stream of an external cluster, for instances that share no bucket. It has a
-// connection of its own. Safe for concurrent use.
+// Links is a links.Store on a JetStream stream of an external cluster, for instances without a shared bucket. It has
+// its own connection. It is safe for concurrent use.
 type Links struct{ *sharedStream }
 
 var _ links.Store = (*Links)(nil)
 
-// OpenLinks returns at once; calls fail while the cluster is not reached.
+// OpenLinks returns at once; calls fail until the cluster is reached.
 func OpenLinks(cfg Config, log *slog.Logger) (*Links, error) {
 	c, err := connect(cfg, log, "links", jetstream.StreamConfig{
 		Name: linkStream, Subjects: []string{linkRoot + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,

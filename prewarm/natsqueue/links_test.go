@@ -20,7 +20,7 @@ func openLinks(t *testing.T, url string) *Links {
 	return l
 }
 
-// What one instance puts the others get, the newest of an id, also from a server that has restarted.
+// Instances get the links that another one has put, the newest of an id, also from a server that has restarted.
 func TestLinksAreShared(t *testing.T) {
 	dir := t.TempDir()
 	s := oneServer(t, dir, -1)
@@ -48,7 +48,7 @@ func TestLinksAreShared(t *testing.T) {
 	var got []byte
 	var err error
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		if got, err = b.Get(t.Context(), "ab"); err == nil { // The clients connect again by themselves.
+		if got, err = b.Get(t.Context(), "ab"); err == nil { // the clients reconnect by themselves
 			break
 		}
 	}

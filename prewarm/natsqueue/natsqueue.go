@@ -1,4 +1,4 @@
-// Package natsqueue is the Queue on NATS JetStream, embedded or external.
+// Package natsqueue implements ledger.Queue and ledger.Store on NATS JetStream, embedded or external.
 package natsqueue
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// The names in NATS. They are fixed: instances that share a cluster share the queue.
+// The names in NATS. They are fixed, because instances that share a cluster share the queue.
 const (
 	taskStream   = "GOLDCREST_TASKS"
 	ledgerStream = "GOLDCREST_LEDGER"
@@ -26,15 +26,15 @@ const (
 	wakeSubject  = "goldcrest.wake"
 )
 
-// The patience of one call; a cluster elects a new leader within it.
+// The timeouts of one call; a cluster elects a new leader within them.
 const (
 	callTimeout = 15 * time.Second
 	ackTimeout  = 5 * time.Second
-	stopTimeout = time.Second // at a stop, which does not wait for a cluster that is away
-	maxInFlight = 1024        // published and not acknowledged yet
+	stopTimeout = time.Second // at shutdown, which does not wait for an unreachable cluster
+	maxInFlight = 1024        // messages published and not yet acknowledged
 )
 
-// Queue is the prewarm Queue and Ledger on NATS JetStream. Safe for concurrent use.
+// Queue is the queue and the ledger of prewarm on NATS JetStream. It is safe for concurrent use.
 type Queue struct {
 	cfg      Config
 	identity *identity
@@ -43,17 +43,17 @@ type Queue struct {
 
 	calls     *stall.Calls
 	stop      context.CancelFunc
-	ended     chan struct{} // closed when the queue is no longer kept open
+	ended     chan struct{} // closed when keep has ended
 	suspected chan struct{} // has an element when a stream may be lost
 
 	mu      sync.Mutex
 	link    *link         // nil = not open
-	refusal error         // why not; a fault
+	refusal error         // why it is not open; a fault
 	tried   chan struct{} // closed when the first try to open has ended
-	changed chan struct{} // closed, and replaced, when the queue opens
+	changed chan struct{} // closed and replaced when the queue opens
 }
 
-// link is a connection with the streams found on it.
+// link is a connection with its streams.
 type link struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
@@ -71,7 +71,7 @@ var (
 // patience is how long a call waits for the first try to open the queue.
 const patience = 2 * time.Second
 
-// ready is the present link. Before the queue is open it is the reason why not: a fault.
+// ready returns the current link, or, if the queue is not open, the reason as a fault.
 func (q *Queue) ready(ctx context.Context) (*link, error) {
 	l, err := q.now()
 	if l != nil {
@@ -114,19 +114,19 @@ func (q *Queue) await(ctx context.Context) (*link, error) {
 	}
 }
 
-// Await waits until the queue is open. It returns the end of ctx.
+// Await waits until the queue is open. It returns an error if ctx ends first.
 func (q *Queue) Await(ctx context.Context) error {
 	_, err := q.await(ctx)
 	return err
 }
 
-// IsOpen reports whether calls reach the queue at this moment.
+// IsOpen reports whether the queue is open now.
 func (q *Queue) IsOpen() bool {
 	l, _ := q.now()
 	return l != nil
 }
 
-// openStreams makes the two streams and the consumers, or finds them.
+// openStreams opens the two streams and the consumers, and creates them if necessary.
 func (q *Queue) openStreams(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*link, error) {
 	l := &link{conn: conn, js: js, lanes: map[string]jetstream.Consumer{}, lost: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
@@ -135,7 +135,7 @@ func (q *Queue) openStreams(ctx context.Context, conn *nats.Conn, js jetstream.J
 	var err error
 	l.tasks, err = q.openStream(ctx, l, jetstream.StreamConfig{
 		Name: taskStream, Subjects: []string{taskSubject + ">"}, Retention: jetstream.WorkQueuePolicy,
-		// One message per subject, and a second one refused: so a ticket is in the queue once.
+		// One message per subject, and a second one is refused: so a ticket is in the queue once.
 		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxAge: keep,
 	})
 	if err != nil {
@@ -151,7 +151,8 @@ func (q *Queue) openStreams(ctx context.Context, conn *nats.Conn, js jetstream.J
 	for _, lane := range []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow, ledger.LaneTell, ledger.LaneCompat} {
 		name := "goldcrest_" + lane
 		if q.embedded != nil {
-			// The directory is ours alone: whoever was working on tickets is dead, and they need not wait for it.
+			// Only this process uses the directory. The previous consumer is dead, and its tickets need not wait for
+			// it.
 			if err := l.tasks.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 				return nil, err
 			}
@@ -167,8 +168,8 @@ func (q *Queue) openStreams(ctx context.Context, conn *nats.Conn, js jetstream.J
 	return l, nil
 }
 
-// openStream makes a stream on three servers where the cluster has as many, else on one. A stream that exists keeps its
-// copies.
+// openStream opens a stream, or creates it: with three replicas if the cluster has three servers, else with one. An
+// existing stream keeps its replicas.
 func (q *Queue) openStream(ctx context.Context, l *link, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	cfg.Storage = jetstream.FileStorage
 	cfg.Duplicates = min(2*time.Minute, cfg.MaxAge)
@@ -191,14 +192,15 @@ func (q *Queue) openStream(ctx context.Context, l *link, cfg jetstream.StreamCon
 		case err == nil:
 			return s, nil
 		case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-			// Another instance made the stream at the same moment: the same configuration is no conflict.
+			// Another instance created the stream at the same moment: the same configuration is no conflict.
 			return l.js.Stream(ctx, cfg.Name)
 		case cfg.Replicas == 1 || !errors.As(err, &api) || tries == placingTries:
 			return nil, err
 		case len(l.conn.Servers()) < 3:
 			cfg.Replicas = 1
 		default:
-			// A cluster of three that is short of a server is waited for: a single copy would stay single for good.
+			// A cluster of three may lack a server for a moment. Wait for it: a stream with one replica would keep only
+			// one.
 			select {
 			case <-ctx.Done():
 				return nil, ctx.Err()
@@ -208,15 +210,15 @@ func (q *Queue) openStream(ctx context.Context, l *link, cfg jetstream.StreamCon
 	}
 }
 
-// placingTries is how often, once a second, a cluster is asked again to place a stream on three servers.
+// placingTries is how often, once a second, the cluster is asked again to place a stream on three servers.
 const placingTries = 10
 
-// lasting is ctx without its end, bounded by d: what is done at a shutdown must still be done when ctx has ended.
+// lasting is ctx without its end, bounded by d: for work at shutdown that must be done after ctx has ended.
 func lasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), d)
 }
 
-// withoutURL drops the URL that errors of net/url repeat: it may hold a password.
+// withoutURL removes the URL that errors of net/url contain: it may contain a password.
 func withoutURL(err error) error {
 	var e *url.Error
 	if errors.As(err, &e) {
@@ -225,7 +227,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// classify makes a fault of an error of NATS.
+// classify converts an error of NATS to a fault.
 func classify(op string, err error) error {
 	var api *jetstream.APIError
 	switch {

@@ -7,8 +7,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// Where no URLs are wanted, the answer still names every unit that is not worked, or in which nothing was found; those
-// alone.
+// If no URLs are requested, the response still lists units with an error and units without images, and only those.
 func TestReturnNoneTellsErrorsAndNotes(t *testing.T) {
 	i := start(t, open(t, t.TempDir(), nil), newWorld(), true, nil)
 	c := call(0, 4)

@@ -14,19 +14,19 @@ import (
 	"github.com/goldcrest/goldcrest/stall"
 )
 
-// The pauses between two tries to open the queue, and between two looks at its streams.
+// The pauses between tries to open the queue, and between checks of its streams.
 const (
 	firstPause = 200 * time.Millisecond
 	lastPause  = 5 * time.Second
 	lookPause  = time.Second
 )
 
-// embeddedStop bounds the wait for the embedded server's end: its disk may hang. What was acknowledged is synced.
+// embeddedStop bounds the shutdown of the embedded server: its disk may hang. Acknowledged writes are synced already.
 const embeddedStop = 5 * time.Second
 
-// Open returns before the queue is open: it connects to the cluster, or starts the embedded server, in the background
-// and for as long as it takes. Until then calls are refused with the reason. A directory that another server uses is an
-// error; two would spoil it.
+// Open returns before the queue is open. In the background it connects to the cluster or starts the embedded server,
+// for as long as that takes. Until then calls are refused with the reason. If another server uses the directory it
+// returns an error, because two would corrupt it.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -59,14 +59,14 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(err, q.Close(ctx))
 		}
-	case <-slow.C: // A disk that hangs.
+	case <-slow.C: // the disk hangs
 	case <-ctx.Done():
 	}
 	return q, nil
 }
 
-// keep opens the queue, and opens it again when a stream is lost, until ctx ends. locked gets the outcome of the first
-// lock.
+// keep opens the queue, and opens it again when a stream is lost, until ctx ends. The result of the first lock is sent
+// to locked.
 func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 	defer close(q.ended)
 	if q.embedded != nil {
@@ -78,7 +78,7 @@ func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 		return
 	}
 	defer q.end(conn)
-	silent := false // it was told that NATS is reached and its streams do not answer
+	silent := false // it was logged that NATS is reached but its streams do not respond
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -101,12 +101,12 @@ func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 			}
 		}
 		silent = q.tell(ctx, silent, err != nil && conn.IsConnected(), err)
-		_ = pause.For(ctx, lookPause) // What is suspected meanwhile is one look.
+		_ = pause.For(ctx, lookPause) // suspicions during the pause cause one check
 	}
 }
 
-// tell logs once that NATS is reached and its streams do not answer, and once that they do again. NATS switches
-// JetStream off for good when it cannot write, and says so in its own log alone.
+// tell logs once when NATS is reached but its streams do not respond, and once when they do again. When NATS cannot
+// write it switches JetStream off for good, and reports that only in its own log.
 func (q *Queue) tell(ctx context.Context, before, silent bool, err error) bool {
 	switch {
 	case ctx.Err() != nil:
@@ -115,15 +115,15 @@ func (q *Queue) tell(ctx context.Context, before, silent bool, err error) bool {
 	case before && !silent && err == nil:
 		q.log.Info("the prewarm queue answers again")
 	case before && err != nil:
-		silent = true // The connection was lost meanwhile.
+		silent = true // the connection was lost meanwhile
 	}
 	if silent {
-		q.suspect() // Nothing else may ask, and the end of it is to be told.
+		q.suspect() // no call may notice, and recovery must be logged
 	}
 	return silent
 }
 
-// connect opens the queue. No link: ctx ended before.
+// connect opens the queue. It returns no link if ctx ended first.
 func (q *Queue) connect(ctx context.Context) (conn *nats.Conn, js jetstream.JetStream, l *link) {
 	q.retry(ctx, func() (err error) {
 		conn, js, l, err = q.dial(ctx)
@@ -135,7 +135,7 @@ func (q *Queue) connect(ctx context.Context) (conn *nats.Conn, js jetstream.JetS
 	return conn, js, l
 }
 
-// retry tries until it succeeds or ctx ends. A reason is logged once for as long as it stays.
+// retry repeats try until it succeeds or ctx ends. It logs a reason only when it changes.
 func (q *Queue) retry(ctx context.Context, try func() error) {
 	reason, wait := "", firstPause
 	for {
@@ -161,7 +161,7 @@ func (q *Queue) retry(ctx context.Context, try func() error) {
 	}
 }
 
-// set opens the queue to calls, or refuses them.
+// set opens the queue to calls, or makes it refuse them.
 func (q *Queue) set(l *link, refusal error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -177,8 +177,8 @@ func (q *Queue) set(l *link, refusal error) {
 	}
 }
 
-// dial connects to the cluster, or to the embedded server after starting it. On an error nothing is left open but the
-// lock.
+// dial connects to the cluster, or starts the embedded server and connects to it. After an error only the lock stays
+// open.
 func (q *Queue) dial(ctx context.Context) (conn *nats.Conn, js jetstream.JetStream, l *link, err error) {
 	defer func() {
 		if err == nil {
@@ -209,15 +209,16 @@ func (q *Queue) dial(ctx context.Context) (conn *nats.Conn, js jetstream.JetStre
 	return conn, js, l, err
 }
 
-// options are those of the connection.
 func (q *Queue) options() []nats.Option {
-	told := "" // the last error, until the next connect: a refused connection tries five times a second. Handlers run one by one.
+	// told is the last error logged since the last connect: a refused connection tries five times a second. Handlers
+	// run one by one.
+	told := ""
 	return append(q.identity.options(),
 		nats.Name("goldcrest"), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond), nats.Timeout(5*time.Second),
-		// A server that hangs with its connections open is left after three pings without an answer, long before its
-		// tickets are delivered to others.
+		// A server that hangs with open connections is abandoned after three unanswered pings, long before its tickets
+		// are delivered to others.
 		nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2),
-		// A flush holds the connection's lock: calls wait no longer than this for a server that does not read.
+		// A flush holds the connection's lock: this bounds how long calls wait for a server that does not read.
 		nats.FlusherTimeout(5*time.Second),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -238,10 +239,10 @@ func (q *Queue) options() []nats.Option {
 	)
 }
 
-// suspect has the streams looked at: something did not answer as they do.
+// suspect requests a check of the streams, after an unexpected error.
 func (q *Queue) suspect() { rouse(q.suspected) }
 
-// classify makes a fault of an error of a call, and has the streams looked at where it may come of a lost one.
+// classify converts an error of a call to a fault. It requests a check of the streams if one may be lost.
 func (q *Queue) classify(op string, err error) error {
 	var api *jetstream.APIError
 	switch {
@@ -252,7 +253,7 @@ func (q *Queue) classify(op string, err error) error {
 	return classify(op, err)
 }
 
-// isLost reports whether a stream or a consumer is gone, or is another one of the same name.
+// isLost reports whether a stream or a consumer is gone, or was replaced by another of the same name.
 func (l *link) isLost(ctx context.Context) (bool, error) {
 	for _, s := range []jetstream.Stream{l.tasks, l.ledger} {
 		was := s.CachedInfo()
@@ -279,7 +280,7 @@ func (l *link) isLost(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// Close ends the connection and the embedded server. Consumers must have ended before. What hangs is left to itself.
+// Close ends the connection and the embedded server. Consumers must have ended before. Calls that hang are abandoned.
 func (q *Queue) Close(ctx context.Context) error {
 	l, _ := q.now()
 	ctx, cancel := lasting(ctx, stopTimeout)

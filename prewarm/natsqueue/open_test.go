@@ -19,7 +19,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// lone starts a NATS server on an address; 0 = a free port.
+// lone starts a single NATS server; port 0 = a free port.
 func lone(t *testing.T, port int, dir string) *server.Server {
 	t.Helper()
 	if port == 0 {
@@ -60,9 +60,9 @@ func (l *logged) count(text string) int {
 	return strings.Count(l.out.String(), text)
 }
 
-// Ensure a queue whose cluster is silent is refused to each call, and opens by itself when the cluster answers.
+// While its cluster does not respond, a queue refuses every call. It opens by itself when the cluster responds.
 func TestFault51OpensInTheBackground(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // The kernel accepts; nobody says anything.
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts the connection; no server responds
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,13 +119,14 @@ func TestFault51OpensInTheBackground(t *testing.T) {
 		t.Error(err)
 	}
 	<-handled
-	if n := log.count("cannot be opened"); n > 3 { // An unanswered and a refused connection, with or without a lost one between.
+	// An unanswered and a refused connection, possibly with a lost one in between.
+	if n := log.count("cannot be opened"); n > 3 {
 		t.Errorf("%d lines say that the queue cannot be opened, want one for each reason", n)
 	}
 }
 
-// Ensure streams that are lost with the cluster's disks are made anew, workers go on with them, and followers are told
-// of the gap.
+// Streams that are lost with the cluster's disks are created again, workers continue with them, and followers learn of
+// the gap.
 func TestFault52LostStreams(t *testing.T) {
 	s := lone(t, 0, t.TempDir())
 	port, err := strconv.Atoi(s.ClientURL()[strings.LastIndexByte(s.ClientURL(), ':')+1:])
@@ -152,7 +153,7 @@ func TestFault52LostStreams(t *testing.T) {
 	if err := q.Await(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// Await may still speak of the streams from before: the loss is noticed by the first call that misses them.
+	// Await may still refer to the old streams: the first call that fails on them detects the loss.
 	soon(t, "an empty ledger", func() bool {
 		_, err := q.Read(t.Context(), "task.a.00000")
 		return err == ledger.ErrNoRecord
@@ -164,7 +165,7 @@ func TestFault52LostStreams(t *testing.T) {
 	}
 }
 
-// Ensure a listing that its caller has left yields nothing any more.
+// After its caller has left, a list yields nothing more.
 func TestListingThatIsLeft(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	var records []*ledger.Record
@@ -188,8 +189,7 @@ func TestListingThatIsLeft(t *testing.T) {
 	}
 }
 
-// Ensure a call that hangs keeps its caller no longer than its limit, and that what it does later does not reach the
-// caller.
+// A hanging call does not block its caller beyond the limit, and whatever it does later does not affect the caller.
 func TestFault53CallsThatHang(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	hang, left := make(chan struct{}), make(chan struct{})
@@ -208,7 +208,7 @@ func TestFault53CallsThatHang(t *testing.T) {
 	}
 }
 
-// Ensure a cluster that restarts with its disks loses nobody their place.
+// When a cluster restarts with its disks, followers keep their place.
 func TestRestartIsNoLoss(t *testing.T) {
 	dir := t.TempDir()
 	s := lone(t, 0, dir)
@@ -235,8 +235,8 @@ func TestRestartIsNoLoss(t *testing.T) {
 	}
 }
 
-// TestSilentJetStreamIsToldOnce switches JetStream off in a server that goes on, as it does itself when its disk is
-// full: calls are refused, the log says once what to do, and that it is over once the server was restarted.
+// TestSilentJetStreamIsToldOnce switches JetStream off in a running server, as the server does itself when its disk is
+// full. Calls are refused. The log says once what to do, and once that it works again after a restart.
 func TestSilentJetStreamIsToldOnce(t *testing.T) {
 	dir := t.TempDir()
 	s := lone(t, 0, dir)

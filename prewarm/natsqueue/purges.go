@@ -13,20 +13,20 @@ import (
 	"github.com/goldcrest/goldcrest/purge"
 )
 
-// The stream of purges. A record is kept for a day: longer than any write from before a purge can take to land.
+// The stream of purges. A record is kept for a day: longer than any write that began before a purge can take to arrive.
 const (
 	purgeStream = "GOLDCREST_PURGES"
 	purgeRoot   = "goldcrest.purge."
 	purgesKept  = 24 * time.Hour
 )
 
-// Purges is the purge.Log on a JetStream stream of an external cluster. It has a connection of its own, so that a purge
-// does not wait behind the work of Data Units. Safe for concurrent use.
+// Purges is a purge.Log on a JetStream stream of an external cluster. It has its own connection, so that a purge does
+// not wait for the work of Data Units. It is safe for concurrent use.
 type Purges struct{ *sharedStream }
 
 var _ purge.Log = (*Purges)(nil)
 
-// OpenPurges returns at once; calls fail while the cluster is not reached.
+// OpenPurges returns at once; calls fail until the cluster is reached.
 func OpenPurges(cfg Config, log *slog.Logger) (*Purges, error) {
 	c, err := connect(cfg, log, "purges", jetstream.StreamConfig{
 		Name: purgeStream, Subjects: []string{purgeRoot + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
@@ -46,7 +46,7 @@ func (p *Purges) Append(ctx context.Context, name string, body []byte) error {
 	return p.append(ctx, &nats.Msg{Subject: purgeRoot + name, Data: body})
 }
 
-// Follow implements purge.Log. The client library makes its consumer anew after every gap, from the last record seen.
+// Follow implements purge.Log. The client library recreates its consumer after every gap, from the last record seen.
 func (p *Purges) Follow(ctx context.Context, after purge.Place, begun func(purge.Place), each func(purge.Record)) error {
 	s, err := p.open(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func (p *Purges) Follow(ctx context.Context, after purge.Place, begun func(purge
 	}
 	defer func() {
 		running.Stop()
-		<-running.Closed() // From here on each is not called.
+		<-running.Closed() // after this, each is not called
 	}()
 	select {
 	case <-ctx.Done():

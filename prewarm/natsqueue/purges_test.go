@@ -42,7 +42,7 @@ func TestPurgesAreALog(t *testing.T) {
 	purgetest.RunLog(t, func(t *testing.T) purge.Log { return openPurges(t, oneServer(t, t.TempDir(), -1).ClientURL()) })
 }
 
-// A server that restarts is the same log, and nothing is missed; one that is lost with its disk is another log.
+// A server that restarts has the same log, and nothing is missed. A server that lost its disk has a different log.
 func TestPurgesAfterTheServer(t *testing.T) {
 	dir := t.TempDir()
 	s := oneServer(t, dir, -1)
@@ -52,7 +52,7 @@ func TestPurgesAfterTheServer(t *testing.T) {
 	add := func(name string) {
 		t.Helper()
 		var err error
-		for range 100 { // The clients connect again by themselves.
+		for range 100 { // the clients reconnect by themselves
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			err = other.Append(ctx, name, []byte("x"))
 			cancel()

@@ -18,7 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// open starts an embedded queue that ends with the test.
+// open starts an embedded queue that is closed at the end of the test.
 func open(t testing.TB, dir string, change func(*Config)) *Queue {
 	t.Helper()
 	cfg := Default()
@@ -55,7 +55,7 @@ func mustWrite(t testing.TB, q *Queue, records ...*ledger.Record) {
 	}
 }
 
-// Ensure a record is written under its revision alone, and read as it was written.
+// A record is written only under its revision, and is read as it was written.
 func TestLedgerWritesUnderItsRevision(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	first := rec("job.20261123.a", "one", "body", 0)
@@ -87,7 +87,7 @@ func TestLedgerWritesUnderItsRevision(t *testing.T) {
 	}
 }
 
-// One conflict among many does not keep the others from being written.
+// A conflict of one record does not prevent the others from being written.
 func TestLedgerWritesTheRestBesideAConflict(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	mustWrite(t, q, rec("task.a.00001", "old", "old", 0))
@@ -112,7 +112,7 @@ func list(t testing.TB, q *Queue, s ledger.Scan) (got []string) {
 	return got
 }
 
-// Ensure listings are whole, in order of writing, of their prefix alone, with bodies only where asked for.
+// Lists are complete, in order of writing, limited to their prefix, and have bodies only if requested.
 func TestLedgerLists(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	var all []*ledger.Record
@@ -139,8 +139,7 @@ func TestLedgerLists(t *testing.T) {
 	}
 }
 
-// Ensure a listing is whole, each record once, although what serves it is lost on the way, as with the server it lives
-// on.
+// A list is complete and has each record once, even if its consumer is lost on the way, for example with its server.
 func TestLedgerListsOnAfterALoss(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	var all []*ledger.Record
@@ -168,7 +167,7 @@ func TestLedgerListsOnAfterALoss(t *testing.T) {
 	}
 }
 
-// A deletion takes away the revision that it names, and none that came after it.
+// A deletion removes the named revision, and no later one.
 func TestLedgerDeletes(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	old := rec("active.j", "a", "", 0)
@@ -185,10 +184,10 @@ func TestLedgerDeletes(t *testing.T) {
 	if _, err := q.Read(t.Context(), "active.j"); !errors.Is(err, ledger.ErrNoRecord) {
 		t.Errorf("got %v, want ErrNoRecord", err)
 	}
-	mustWrite(t, q, rec("active.j", "c", "", 0)) // A deleted key is as one that never was.
+	mustWrite(t, q, rec("active.j", "c", "", 0)) // a deleted key is like one that never existed
 }
 
-// Ensure whoever follows hears of every write after it stood, from any process.
+// A follower learns of every write after started was called, from any process.
 func TestLedgerFollow(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	mustWrite(t, q, rec("task.c.00000", "before", "", 0))
@@ -212,7 +211,7 @@ func TestLedgerFollow(t *testing.T) {
 	}
 }
 
-// consume runs a consumer until the test calls the function it returns.
+// consume runs a consumer until the returned function is called.
 func consume(t testing.TB, q *Queue, slots int, h ledger.Handler) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -226,7 +225,7 @@ func consume(t testing.TB, q *Queue, slots int, h ledger.Handler) (stop func()) 
 
 func ticket(lane, id string) ledger.Ticket { return ledger.Ticket{Lane: lane, ID: id} }
 
-// Ensure earlier lanes pass, a ticket is in the queue once, and is gone when its handler says so.
+// Earlier lanes go first. A ticket is in the queue once, and is deleted when its handler says so.
 func TestQueueLanes(t *testing.T) {
 	q := open(t, t.TempDir(), nil)
 	for range 2 {
@@ -262,7 +261,7 @@ func TestQueueLanes(t *testing.T) {
 	}
 }
 
-// Ensure a ticket comes again after its pause, after a panic, and from a consumer that was stopped or died.
+// A ticket is delivered again after its pause, after a panic, and after its consumer was stopped or has died.
 func TestQueueDeliversAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -283,7 +282,7 @@ func TestQueueDeliversAgain(t *testing.T) {
 	})
 	<-got
 	<-got
-	// The second handler holds the ticket for longer than its AckWait, by its signs of life.
+	// The second handler keeps the ticket longer than AckWait, by heartbeats.
 	select {
 	case <-got:
 		t.Error("the ticket was delivered again although it was being worked on")
@@ -315,7 +314,7 @@ func TestDirectoryIsLocked(t *testing.T) {
 	_ = open(t, dir, nil)
 }
 
-// Ensure what NATS says becomes the fault that its caller can act on.
+// Errors of NATS become the faults on which callers can act.
 func TestClassify(t *testing.T) {
 	for _, tt := range []struct {
 		err  error

@@ -11,14 +11,14 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/usage"
 )
 
-// Instances that share a queue hear of each other's images and units, and one that starts later finds what was used
-// before.
+// Instances that share a queue learn of each other's images and units. An instance that starts later finds what was
+// used before.
 func TestQuotaOfInstancesThatShareAQueue(t *testing.T) {
 	t.Parallel()
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	began, noon := time.Now(), time.Now().UTC().Truncate(24*time.Hour).Add(12*time.Hour)
 	quotas := func(_ *prewarm.Config, deps *prewarm.Deps) {
-		deps.Now = func() time.Time { return noon.Add(time.Since(began)) } // No day ends in the middle.
+		deps.Now = func() time.Time { return noon.Add(time.Since(began)) } // no day ends during the test
 		deps.Quotas = func() map[string]usage.Quota {
 			return map[string]usage.Quota{"backend": {UnitsQueued: 6, ImagesADay: 100}}
 		}
@@ -44,9 +44,9 @@ func TestQuotaOfInstancesThatShareAQueue(t *testing.T) {
 		}
 		t.Fatalf("refused with %q, want %q", text, want)
 	}
-	a, b := start(t, q, w, false, quotas), start(t, q, w, false, quotas) // Nobody works: no job ends.
+	a, b := start(t, q, w, false, quotas), start(t, q, w, false, quotas) // there are no workers: no job ends
 	accept(t, a, call(0, 1))
-	accept(t, b, call(1, 1)) // From here on it knows the day, and has to be told.
+	accept(t, b, call(1, 1)) // from here on it has loaded the day, and relies on reports
 	accept(t, a, call(2, 3))
 	becomes(b, 101, "images_a_day")
 	becomes(b, 96, "5 were")

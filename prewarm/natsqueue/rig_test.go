@@ -21,7 +21,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// world is what instances share beside the queue: a store, and what origins answer.
+// world is what instances share besides the queue: a store, and the origins' responses.
 type world struct {
 	mu     sync.Mutex
 	stored map[string]cache.Meta
@@ -92,7 +92,7 @@ type instance struct {
 	stop   func()
 }
 
-// start makes a Service on a queue; its workers run when run is set. Both end with stop, or with the test.
+// start starts a Service on a queue, with workers if run is set. Both end with stop, or with the test.
 func start(t testing.TB, q *Queue, w *world, run bool, change func(*prewarm.Config, *prewarm.Deps)) *instance {
 	t.Helper()
 	parser, err := variant.NewParser(map[string]string{"lite": "rs:fit:480:0/net:2g", "std": "rs:fit:800:0"}, false)
@@ -156,7 +156,7 @@ func accept(t testing.TB, i *instance, c unit.Call) prewarm.Accepted {
 	return a
 }
 
-// ended waits for the end of a job.
+// ended waits until a job has ended.
 func ended(t testing.TB, i *instance, id string) ledger.Job {
 	t.Helper()
 	j, err := i.Job(t.Context(), id, 2*time.Minute)
@@ -169,7 +169,7 @@ func ended(t testing.TB, i *instance, id string) ledger.Job {
 	return j
 }
 
-// results are all verdicts of a job, read page by page.
+// results returns all verdicts of a job, read page by page.
 func results(t testing.TB, i *instance, id string, f ledger.ResultFilter) (all []ledger.Verdict) {
 	t.Helper()
 	for cursor := ""; ; {
@@ -185,12 +185,12 @@ func results(t testing.TB, i *instance, id string, f ledger.ResultFilter) (all [
 	}
 }
 
-// agree fails unless a job's counts are those of its verdicts.
+// agree fails unless a job's counts match its verdicts.
 func agree(t testing.TB, i *instance, j ledger.Job) {
 	t.Helper()
 	by := map[ledger.State]int{}
 	rows := map[string]int{}
-	stored, saved := map[string]int64{}, map[string]int64{} // by the source and the variant
+	stored, saved := map[string]int64{}, map[string]int64{} // by source and variant
 	for _, v := range results(t, i, j.ID, ledger.ResultFilter{For: everyone}) {
 		by[v.State]++
 		rows[fmt.Sprintf("%d %s %s %s", v.Unit, v.Pointer, v.Name, v.Key)]++
@@ -225,13 +225,14 @@ func sumOf(all map[string]int64) (sum int64) {
 
 func passing(kind fault.Kind) error { return fault.New(kind, "test", "for a test", nil) }
 
-// wantWaiting fails unless the number of waiting tickets becomes want: the server counts a moment after it has
-// answered.
+// wantWaiting fails unless the number of waiting tickets becomes want. The server updates its count shortly after it
+// has responded.
 func wantWaiting(t *testing.T, q *Queue, lane string, want int) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C { // A ticket for broken sources may rest for ten seconds.
+	// A ticket for broken sources may wait for ten seconds.
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
 		n, err := q.Waiting(t.Context(), lane)
 		if err != nil {
 			t.Fatalf("%s: %v", lane, err)
@@ -246,13 +247,13 @@ func wantWaiting(t *testing.T, q *Queue, lane string, want int) {
 	}
 }
 
-// toldUnit is a unit of an answer that was read.
+// toldUnit is a unit of a response with its images read.
 type toldUnit struct {
 	prewarm.AcceptedUnit
 	Images []prewarm.AcceptedImage
 }
 
-// units are those of an answer.
+// units reads the units of a response.
 func units(a prewarm.Accepted) (all []toldUnit) {
 	if a.Units == nil {
 		return nil

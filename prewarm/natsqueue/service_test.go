@@ -18,7 +18,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// Ensure a call is worked off: every variant stored, a verdict for each, nothing done twice.
+// A call is worked on completely: every variant is stored, each has a verdict, and nothing is done twice.
 func TestJobIsWorkedOff(t *testing.T) {
 	w := newWorld()
 	i := start(t, open(t, t.TempDir(), nil), w, true, nil)
@@ -53,7 +53,7 @@ func TestJobIsWorkedOff(t *testing.T) {
 	}
 }
 
-// Ensure each failure ends as the contract says, and equal images are worked on once.
+// Each failure ends with the state that the contract gives it, and equal images are worked on once.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -62,7 +62,7 @@ func TestVerdicts(t *testing.T) {
 		n, _ := tries.LoadOrStore(source, new(atomic.Int32))
 		try := n.(*atomic.Int32).Add(1)
 		switch kind, late, _ := strings.Cut(strings.TrimSuffix(source[len("https://c.example/"):], ".jpg"), "-"); {
-		case kind == "good" || late != "" && try > 2: // Two formats: the second go.
+		case kind == "good" || late != "" && try > 2: // two formats: the second try
 			return nil
 		default:
 			return passing(fault.Kind(kind))
@@ -118,7 +118,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// Ensure one key stands for one job, also when the same call comes many times at once to two instances.
+// One key identifies one job, even if the same call arrives many times at once at two instances.
 func TestIdempotency(t *testing.T) {
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	both := []*instance{start(t, q, w, false, nil), start(t, q, w, false, nil)}
@@ -153,7 +153,7 @@ func TestIdempotency(t *testing.T) {
 	}
 }
 
-// Ensure a process that stops in the middle of a job leaves nothing undone and nothing done twice.
+// After a process has stopped in the middle of a job, nothing is left undone and nothing is done twice.
 func TestRestartResumes(t *testing.T) {
 	t.Parallel()
 	dir, w := t.TempDir(), newWorld()
@@ -188,7 +188,7 @@ func TestRestartResumes(t *testing.T) {
 	}
 }
 
-// Ensure a ticket that was lost, or put twice, changes nothing: two instances, each ticket delivered to both.
+// A ticket that was lost or put twice changes nothing: two instances, each ticket delivered to both.
 func TestCountsAreExactUnderDuplicates(t *testing.T) {
 	t.Parallel()
 	q, w := open(t, t.TempDir(), nil), newWorld()
@@ -204,7 +204,7 @@ func TestCountsAreExactUnderDuplicates(t *testing.T) {
 	agree(t, one, j)
 }
 
-// doubling runs every handler twice at the same time, as after a lost sign of life.
+// doubling runs every handler twice at the same time, as after a lost heartbeat.
 type doubling struct {
 	ledger.Queue
 	running *sync.WaitGroup
@@ -222,7 +222,7 @@ func (d *doubling) Consume(ctx context.Context, lanes []string, slots int, h led
 	})
 }
 
-// Ensure what has not begun is cancelled, what is too late expires, and both end the job.
+// Work that has not begun is cancelled, work past its deadline expires, and both end the job.
 func TestCancelAndDeadline(t *testing.T) {
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	idle := start(t, q, w, false, nil)
@@ -245,7 +245,7 @@ func TestCancelAndDeadline(t *testing.T) {
 	}
 }
 
-// Ensure Retry works on what failed and was broken, once more, and on nothing else.
+// Retry repeats what failed or was broken once, and nothing else.
 func TestRetry(t *testing.T) {
 	q, w := open(t, t.TempDir(), nil), newWorld()
 	w.onWarm = func(_ context.Context, source string) error {
@@ -278,7 +278,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// The queue's directory holds no text of a unit, and nobody else may read it.
+// The queue's directory contains no text of units, and no other user may read it.
 func TestDirectoryHoldsNoText(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	q := open(t, dir, nil)

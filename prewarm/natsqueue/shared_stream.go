@@ -11,17 +11,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// sharedStream is a stream of an external cluster, and a connection for it alone. Safe for concurrent use.
+// sharedStream is a stream of an external cluster with its own connection. It is safe for concurrent use.
 type sharedStream struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 	cfg  jetstream.StreamConfig
 
 	mu     sync.Mutex
-	stream jetstream.Stream // nil until it was found or made
+	stream jetstream.Stream // nil until opened
 }
 
-// connect returns at once; calls fail while the cluster is not reached.
+// connect returns at once; calls fail until the cluster is reached.
 func connect(cfg Config, log *slog.Logger, what string, stream jetstream.StreamConfig) (*sharedStream, error) {
 	id := &identity{cfg: cfg}
 	conn, err := nats.Connect(cfg.NATS, append(id.options(),
@@ -41,7 +41,7 @@ func connect(cfg Config, log *slog.Logger, what string, stream jetstream.StreamC
 	return &sharedStream{conn: conn, js: js, cfg: stream}, nil
 }
 
-// open finds the stream, or makes it: on three servers where the cluster has as many.
+// open opens the stream, or creates it: with three replicas if the cluster has three servers.
 func (c *sharedStream) open(ctx context.Context) (jetstream.Stream, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,7 +56,7 @@ func (c *sharedStream) open(ctx context.Context) (jetstream.Stream, error) {
 			cfg.Replicas = 1
 		}
 		if s, err = c.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			s, err = c.js.Stream(ctx, cfg.Name) // Another instance made it at the same moment.
+			s, err = c.js.Stream(ctx, cfg.Name) // another instance created it at the same moment
 		}
 	}
 	if err == nil {
@@ -65,7 +65,7 @@ func (c *sharedStream) open(ctx context.Context) (jetstream.Stream, error) {
 	return s, err
 }
 
-// lost has the stream looked for anew after an error: it may have been made anew, by whichever instance.
+// lost makes the next call open the stream again after an error: any instance may have recreated it.
 func (c *sharedStream) lost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

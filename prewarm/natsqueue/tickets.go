@@ -15,10 +15,10 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// poll is how often the lanes are looked at without being woken: a ticket whose long pause is over wakes nobody.
+// poll is how often the lanes are checked without a wake-up: a ticket whose long pause ends wakes no one.
 const poll = time.Second
 
-// room looks at the embedded server's disk.
+// room checks the free space of the embedded server's disk.
 func (q *Queue) room() error {
 	if err := q.embedded.revive(); err != nil {
 		return q.classify("natsqueue.Room", err)
@@ -33,7 +33,6 @@ func (q *Queue) room() error {
 	return nil
 }
 
-// put puts tickets.
 func (q *Queue) put(ctx context.Context, l *link, tickets []ledger.Ticket) error {
 	msgs := make([]*nats.Msg, len(tickets))
 	for i, t := range tickets {
@@ -44,18 +43,18 @@ func (q *Queue) put(ctx context.Context, l *link, tickets []ledger.Ticket) error
 			return q.classify("natsqueue.Put", err)
 		}
 	}
-	// The wake-up is a courtesy: without it the next poll finds the tickets.
+	// The wake-up may be lost: the next poll finds the tickets.
 	_ = l.conn.Publish(wakeSubject, nil)
 	return nil
 }
 
-// isDuplicate reports whether a subject has its one message already.
+// isDuplicate reports whether a subject already has its one message.
 func isDuplicate(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && strings.Contains(api.Description, "maximum messages per subject")
 }
 
-// waiting counts a lane's tickets.
+// waiting counts the tickets of a lane.
 func (q *Queue) waiting(ctx context.Context, l *link, lane string) (int, error) {
 	info, err := l.lanes[lane].Info(ctx)
 	if err != nil {
@@ -64,7 +63,7 @@ func (q *Queue) waiting(ctx context.Context, l *link, lane string) (int, error) 
 	return int(info.NumPending) + info.NumAckPending, nil
 }
 
-// Consume implements prewarm.Queue. It waits while the queue is not open.
+// Consume implements ledger.Queue. It waits until the queue is open.
 func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h ledger.Handler) error {
 	l, err := q.await(ctx)
 	if err != nil {
@@ -106,7 +105,7 @@ func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h ledger
 			free <- struct{}{}
 		}
 		if got > 0 {
-			continue // A full lane is asked again at once, and the earlier lanes first.
+			continue // a full lane is fetched again at once, after the earlier lanes
 		}
 		select {
 		case <-wake:
@@ -117,7 +116,7 @@ func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h ledger
 	return nil
 }
 
-// rouse wakes whoever waits, or the next who will.
+// rouse wakes the goroutine that waits, or the next one that will.
 func rouse(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:
@@ -125,8 +124,8 @@ func rouse(wake chan<- struct{}) {
 	}
 }
 
-// takeHalf waits for one free slot and takes half of those that there are, the odd one too; the others follow a moment
-// later. Whoever asks for all at once takes most of a short job from the other instances. Nobody else takes slots.
+// takeHalf waits for a free slot and takes half of the free ones, rounded up. The others follow a moment later. Taking
+// all at once would deprive other instances of most of a short job. No other goroutine takes slots.
 func takeHalf(ctx context.Context, free <-chan struct{}) (n int) {
 	select {
 	case <-free:
@@ -140,8 +139,8 @@ func takeHalf(ctx context.Context, free <-chan struct{}) (n int) {
 	return 1 + more
 }
 
-// fetch takes at most n tickets of a lane that wait now. No more than can be worked on are taken, so that what comes
-// later in an earlier lane still passes.
+// fetch takes at most n waiting tickets of a lane. It takes no more than can be worked on, so that later tickets of an
+// earlier lane still go first.
 func (q *Queue) fetch(l *link, lane string, n int) (msgs []jetstream.Msg) {
 	if n == 0 {
 		return nil
@@ -160,7 +159,7 @@ func (q *Queue) fetch(l *link, lane string, n int) (msgs []jetstream.Msg) {
 	return msgs
 }
 
-// handle runs the handler on one ticket, keeping it from others meanwhile.
+// handle runs the handler on one ticket, and sends heartbeats so that the ticket is not delivered to others.
 func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h ledger.Handler) (again time.Duration) {
 	done := make(chan struct{})
 	var beating sync.WaitGroup
@@ -187,7 +186,7 @@ func (q *Queue) handle(ctx context.Context, lane string, m jetstream.Msg, h ledg
 	return again
 }
 
-// call runs the handler; a panic gives the ticket back.
+// call runs the handler; after a panic the ticket is delivered again.
 func (q *Queue) call(ctx context.Context, t ledger.Ticket, h ledger.Handler) (again time.Duration) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -205,7 +204,7 @@ func (q *Queue) beat(m jetstream.Msg, done <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
-			_ = m.InProgress() // A lost beat is made up by the next; a lost ticket is delivered again.
+			_ = m.InProgress() // a lost heartbeat is replaced by the next; a lost ticket is delivered again
 		case <-done:
 			return
 		}

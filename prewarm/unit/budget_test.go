@@ -18,7 +18,7 @@ func TestShareIsEvenWithAFloor(t *testing.T) {
 		{0, 0, 3, 0, 0},
 		{200_000, 0, 4, 0, 50_000},
 		{200_000, 0, 3, 0, 66_666},
-		{200_000, 0, 3, 1, 66_666}, // What is no URL gets nothing.
+		{200_000, 0, 3, 1, 66_666}, // a value that is not a URL gets no share
 		{200_000, 90_000, 3, 0, 30_000},
 		{0, 90_000, 1, 0, 90_000},
 		{10_000, 0, 100, 0, leastShare},

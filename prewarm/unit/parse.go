@@ -13,45 +13,45 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// Limits bound one prewarm call. A field that is 0 stands for that of DefaultLimits.
+// Limits bound one prewarm call. A field that is 0 means the value of DefaultLimits.
 type Limits struct {
 	Body   int64 // bytes of the decompressed body, below 1 GiB
-	Units  int   // units of a call, unreadable ones included
+	Units  int   // units of a call, including unreadable ones
 	Images int   // images of a call
 	Depth  int   // levels of nesting in a unit
 	Values int   // JSON values in a unit
 }
 
-// DefaultLimits are those of the contract. Those of depth and values keep a unit that is all brackets from taking more
+// DefaultLimits are those of the contract. Depth and Values keep a unit that consists of brackets from taking more
 // memory than pictures do.
 func DefaultLimits() Limits {
 	return Limits{Body: 16 << 20, Units: 5000, Images: 50_000, Depth: 100, Values: 250_000}
 }
 
-// Rules are what the configuration says about calls.
+// Rules is what the configuration says about calls.
 type Rules struct {
 	Limits    Limits
-	Select    []string // selectors where neither unit nor call names any; none = auto-detection
-	Bodies    []string // the readings of a body that the caller's token may name; where it is one, that; none = all
-	IDPointer string   // JSON Pointer of a unit's id, looked at before id, unit_id and uuid; "" = none
+	Select    []string // selectors if neither unit nor call has any; empty = auto-detection
+	Bodies    []string // readings of a body that the token may request; a single one is the default; empty = all
+	IDPointer string   // JSON Pointer of a unit's id, tried before id, unit_id and uuid; "" = none
 
-	Names *naming.Names // what names stand for, and what sources begin with; nil = http and https URLs alone
+	Names *naming.Names // aliases of hosts and allowed prefixes of sources; nil = only http and https URLs
 }
 
-// reader reads one call.
+// reader parses one call.
 type reader struct {
 	ctx    context.Context
 	call   Call
 	limits Limits
 	rules  Rules
 
-	body    string // how the body is read: one of the readings; "" = by its shape
-	wrapped *bool  // whether data_units are wrapped; nil = each by its shape
+	body    string // one of the readings; "" = decide by the shape of the body
+	wrapped *bool  // whether data_units are wrapped; nil = decide for each by its shape
 
 	configured, asked []Selector // of the rules and of the call
 	compiled          map[string]compiled
 	hints             map[string]hint
-	steps, images     int // what selectors may still look at, and images that may still come
+	steps, images     int // steps left for selectors, and images left
 }
 
 type compiled struct {
@@ -59,16 +59,16 @@ type compiled struct {
 	err      error
 }
 
-// ParseCall reads a prewarm call from its body, its headers Content-Type and Content-Encoding, and its query.
+// ParseCall parses a prewarm call from its body, its headers Content-Type and Content-Encoding, and its query.
 //
-// NDJSON (application/x-ndjson and its other names) is one bare unit a line. Any other type is read as JSON: an object
-// with data_units or urls as an array is an envelope, any other object a bare unit, and an array one of bare units. In
-// urls each URL is a unit of its own, whose data is that JSON string. The fields of the call are those of the envelope,
-// and where it does not say, or there is none, the query's.
+// NDJSON (application/x-ndjson and its other names) is one bare unit per line. Any other type is parsed as JSON. An
+// object whose data_units or urls is an array is an envelope; any other object is a bare unit; an array is an array of
+// bare units. Each URL in urls is a unit of its own, whose data is that JSON string. The fields of the call come from
+// the envelope; those that it lacks come from the query.
 //
-// A unit that cannot be read has Err set, and its place in the call; the others are read all the same. The whole call
-// is refused with body_too_large past a limit, bad_selector and bad_option for the call's own fields, canceled where
-// the body did not arrive, and bad_unit where nothing could be read, which is the one to be answered 400.
+// A unit that cannot be parsed has Err set and keeps its index; the other units are parsed all the same. The whole call
+// is refused with body_too_large if it exceeds a limit, with bad_selector and bad_option for the call's own fields,
+// with canceled if the body did not arrive, and with bad_unit (400) if nothing could be parsed.
 func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Values, rules Rules) (Call, error) {
 	text, err := ReadBody(body, contentEncoding, rules.Limits.orDefault().Body, nil)
 	if err != nil {
@@ -77,8 +77,7 @@ func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Va
 	return ParseText(context.Background(), text, contentType, query, rules)
 }
 
-// ParseText is ParseCall on a body that was read before. The units keep text. Selectors are not gone on with once ctx
-// ends.
+// ParseText is ParseCall for a body that is already read. The units refer to text. Selectors stop when ctx ends.
 func ParseText(ctx context.Context, text []byte, contentType string, query url.Values, rules Rules) (Call, error) {
 	r := reader{ctx: ctx, limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]hint{}, steps: maxSteps}
 	r.images = r.limits.Images
@@ -111,7 +110,7 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// isLines reports whether a body of that type is one JSON text a line.
+// isLines reports whether a body of that type is one JSON text per line.
 func isLines(contentType string) bool {
 	media, _, _ := mime.ParseMediaType(contentType)
 	switch media {
@@ -121,7 +120,7 @@ func isLines(contentType string) bool {
 	return false
 }
 
-// nothing is the fault of a call in which no unit could be read; nil where one could, or where there was none to read.
+// nothing returns the fault of a call in which no unit could be parsed; nil if one could, or if there was none.
 func (r *reader) nothing() error {
 	var first *Unit
 	for i := range r.call.Units {
@@ -144,7 +143,7 @@ func (r *reader) nothing() error {
 	return unreadable(fmt.Sprintf("no unit could be read; the first, at index %d: %s", first.Index, first.Err.Detail), nil)
 }
 
-// lines reads NDJSON. Empty lines are counted as lines, not as units.
+// lines parses NDJSON. Empty lines count as lines, not as units.
 func (r *reader) lines(text []byte) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return unreadable("the body is empty", nil)
@@ -156,7 +155,7 @@ func (r *reader) lines(text []byte) error {
 			continue
 		}
 		whole, ok := skim(at, 0)
-		whole.start, whole.end = 0, len(at) // What follows the value makes the line unreadable, and is told so.
+		whole.start, whole.end = 0, len(at) // whatever follows the value makes the line unreadable, with that reason
 		if err := r.unit(at, whole, ok, line, false); err != nil {
 			return err
 		}
@@ -164,7 +163,7 @@ func (r *reader) lines(text []byte) error {
 	return nil
 }
 
-// document reads one JSON text.
+// document parses one JSON text.
 func (r *reader) document(text []byte) error {
 	text = bytes.Trim(text, " \t\r\n")
 	switch {
@@ -180,7 +179,7 @@ func (r *reader) document(text []byte) error {
 	return unreadable("the body is neither a JSON object nor an array", nil)
 }
 
-// object reads an envelope or a bare unit.
+// object parses an envelope or a bare unit.
 func (r *reader) object(text []byte) error {
 	fields, end := members(text)
 	if end < 0 {
@@ -200,20 +199,20 @@ func (r *reader) object(text []byte) error {
 	return r.unit(text, whole, ok, 0, false)
 }
 
-// wholeUnit reads a body that is one unit, whatever its fields are called.
+// wholeUnit parses a body that is one unit, whatever its fields are called.
 func (r *reader) wholeUnit(text []byte) error {
 	text = bytes.Trim(text, " \t\r\n")
 	if len(text) == 0 {
 		return unreadable("the body is empty", nil)
 	}
 	whole, ok := skim(text, 0)
-	whole.start, whole.end = 0, len(text) // What follows the value makes the unit unreadable.
+	whole.start, whole.end = 0, len(text) // whatever follows the value makes the unit unreadable
 	return r.unit(text, whole, ok, 0, false)
 }
 
 func isArray(text []byte) bool { return len(text) > 0 && text[0] == '[' }
 
-// byName gives the values of an object; where a name stands twice, the last one.
+// byName returns the values of an object; of duplicate names the last one.
 func byName(text []byte, fields []member) map[string][]byte {
 	values := make(map[string][]byte, len(fields))
 	for _, f := range fields {
@@ -231,7 +230,7 @@ func (r *reader) envelope(values map[string][]byte) error {
 	if err := r.fromEnvelope(values); err != nil {
 		return err
 	}
-	// Where the reading is fixed, a unit is wrapped only if the call says so: a document may look like a wrapped one.
+	// If the reading is fixed, a unit is wrapped only if the call says so: a document may look like a wrapped unit.
 	wrapped := r.body == "" && r.wrapped == nil || r.wrapped != nil && *r.wrapped
 	if units := values["data_units"]; isArray(units) {
 		if err := r.array(units, wrapped); err != nil {
@@ -244,7 +243,7 @@ func (r *reader) envelope(values map[string][]byte) error {
 	return nil
 }
 
-// array reads the units of an array. Where its commas and brackets do not fit, what was read before stands and the rest
+// array parses the units of an array. If its commas and brackets do not match, the units before stay valid and the rest
 // is one unreadable unit.
 func (r *reader) array(text []byte, wrapped bool) error {
 	var err error
@@ -261,7 +260,7 @@ func (r *reader) array(text []byte, wrapped bool) error {
 	return nil
 }
 
-// broken notes that the text of an array goes on, or ends, in a way that cannot be read.
+// broken adds a unit for the rest of an array that cannot be parsed.
 func (r *reader) broken(end int) error {
 	detail := "the array is cut off or broken here"
 	if end >= 0 {
@@ -282,7 +281,7 @@ func (r *reader) urls(text []byte) error {
 	return err
 }
 
-// add gives a unit its place in the call.
+// add appends a unit to the call.
 func (r *reader) add(u Unit) error {
 	if len(r.call.Units) >= r.limits.Units {
 		return tooMuch(fmt.Sprintf("the call has more than %d units; send it in several", r.limits.Units))

@@ -13,16 +13,16 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// compressedSlack is how much larger than the limit of decoded bytes a compressed body may be: what is not compressible
+// compressedSlack is how much larger than the limit of decoded bytes a compressed body may be: incompressible data
 // grows a little.
 const compressedSlack = 64 << 10
 
-// zstdWindow bounds what a zstd stream may ask the decoder to remember.
+// zstdWindow bounds the window, and so the memory, that a zstd stream may require.
 const zstdWindow = 8 << 20
 
-// ReadBody reads and decompresses at most limit bytes; a larger body is refused when that many were seen. It is what
-// ParseCall does first. grow is told how many decoded bytes there are before they are kept, and ends the reading with
-// its error; nil agrees to all.
+// ReadBody reads and decompresses at most limit bytes; a larger body is refused once that many are read. It is the
+// first step of ParseCall. grow is called with the number of decoded bytes before they are kept; its error ends the
+// reading. nil allows all.
 func ReadBody(body io.Reader, encoding string, limit int64, grow func(n int64) error) ([]byte, error) {
 	raw := &wire{r: io.LimitedReader{R: body, N: limit + compressedSlack}}
 	decoded := io.Reader(raw)
@@ -49,11 +49,11 @@ func ReadBody(body io.Reader, encoding string, limit int64, grow func(n int64) e
 	switch {
 	case n > limit || raw.r.N <= 0:
 		return nil, tooMuch(fmt.Sprintf("the body is larger than %d bytes; send it in several calls", limit))
-	case isFault(raw.err): // The reader knows better why it ends.
+	case isFault(raw.err): // the reader's own fault is more precise
 		return nil, raw.err
 	case raw.err != nil:
 		return nil, fault.New(fault.Canceled, "unit.ParseCall", "the body did not arrive whole", raw.err)
-	case isFault(err): // Of grow.
+	case isFault(err): // from grow
 		return nil, err
 	case err != nil:
 		return nil, unreadable("the body cannot be decompressed", err)
@@ -66,14 +66,14 @@ func isFault(err error) bool {
 	return errors.As(err, &f)
 }
 
-// grown tells of each piece that is read.
+// grown calls grow for each piece that is read.
 type grown struct {
 	r    io.Reader
 	n    int64
 	grow func(n int64) error
 }
 
-// Read is that of io.Reader.
+// Read implements io.Reader.
 func (g *grown) Read(p []byte) (int, error) {
 	n, err := g.r.Read(p)
 	g.n += int64(n)
@@ -85,13 +85,13 @@ func (g *grown) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wire remembers why reading the body failed, so that the caller's connection is not taken for a broken compression.
+// wire records why reading the body failed, so that a broken connection is not reported as broken compression.
 type wire struct {
 	r   io.LimitedReader
 	err error
 }
 
-// Read is that of io.Reader.
+// Read implements io.Reader.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if err != nil && err != io.EOF {

@@ -15,7 +15,7 @@ import (
 
 const lines = "application/x-ndjson"
 
-// corpus reads a file of the test corpus with the origin's address put in.
+// corpus reads a file of the test corpus and inserts the origin's address.
 func corpus(t testing.TB, name string) []byte {
 	t.Helper()
 	dir := os.Getenv("GOLDCREST_CORPUS")
@@ -46,7 +46,8 @@ func sources(u Unit) []string {
 	return list
 }
 
-// Every URL that must be found is, none that must never be fetched is, and units without an image have none.
+// Every URL that must be found is found. None that must never be fetched is found, and units without an image have
+// none.
 func TestCorpusUnits(t *testing.T) {
 	call, err := parse(t, string(corpus(t, "data-units.jsonl")), lines, "")
 	if err != nil {
@@ -61,7 +62,7 @@ func TestCorpusUnits(t *testing.T) {
 		f := strings.Split(strings.TrimSuffix(row, "\n"), "\t")
 		line, err := strconv.Atoi(f[0])
 		if err != nil {
-			continue // The header.
+			continue // the header
 		}
 		told[line] = told[line] || f[2] != "none"
 		u := call.Units[line-1]
@@ -84,7 +85,7 @@ func TestCorpusUnits(t *testing.T) {
 	}
 }
 
-// isAddress reports whether a URL is one that only the origin's address guard can refuse: it looks like any other.
+// isAddress reports whether only the origin's address guard can refuse a URL: it looks like any other.
 func isAddress(u string) bool { return strings.HasPrefix(u, "http://") }
 
 func TestCorpusOddLines(t *testing.T) {
@@ -103,7 +104,7 @@ func TestCorpusOddLines(t *testing.T) {
 	tests := []struct {
 		line   int
 		err    string // part of the error's detail
-		id     string // "" = given by us
+		id     string // "" = assigned
 		images int
 		bad    fault.Kind
 	}{

@@ -22,22 +22,22 @@ const (
 	maxTagSize     = 128
 )
 
-// badOption refuses a field of the call.
+// badOption is the fault for a field of the call.
 func badOption(name, public string) error {
 	return fault.New(fault.BadOption, "unit.ParseCall", name+": "+public, nil)
 }
 
-// queryFields are the fields of a call that a query may have.
+// queryFields are the fields of a call that a query may contain.
 func queryFields() []string {
 	return []string{"variants", "select", "budget", "priority", "deadline", "ttl", "round", "again", "tag", "return", "body"}
 }
 
-// envelopeFields are those that an envelope may have.
+// envelopeFields are the fields that an envelope may contain.
 func envelopeFields() []string {
 	return []string{"data_units", "urls", "variants", "select", "budget", "priority", "deadline", "ttl", "round", "again", "tags", "return", "callback", "wrapped"}
 }
 
-// only refuses a name that is none of those known, the first in the order of the alphabet.
+// only refuses unknown names; it reports the first in alphabetical order.
 func only[V any](what string, given map[string]V, known []string) error {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, name) {
@@ -47,8 +47,8 @@ func only[V any](what string, given map[string]V, known []string) error {
 	return nil
 }
 
-// fromQuery takes the fields of the call that the query has: variants and tag as lists with commas or one by one,
-// select one by one.
+// fromQuery reads the fields of the call from the query. variants and tag may be repeated or be lists with commas;
+// select may be repeated.
 func (r *reader) fromQuery(q url.Values) error {
 	if err := only("field of the query", q, queryFields()); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (r *reader) fromQuery(q url.Values) error {
 	raw := map[string][]byte{}
 	for _, name := range []string{"priority", "deadline", "ttl", "round", "return"} {
 		if v := q.Get(name); v != "" {
-			raw[name], _ = json.Marshal(v) // A string.
+			raw[name], _ = json.Marshal(v) // a string
 		}
 	}
 	for _, name := range []string{"budget", "again"} {
@@ -83,7 +83,7 @@ func (r *reader) fromQuery(q url.Values) error {
 	return r.fromEnvelope(raw)
 }
 
-// fromEnvelope takes the fields of the call that there are; null says nothing.
+// fromEnvelope reads the fields of the call from the envelope; null means absent.
 func (r *reader) fromEnvelope(values map[string][]byte) error {
 	for _, f := range []struct {
 		name string
@@ -137,7 +137,7 @@ func (r *reader) selectFrom(text []byte) error {
 	return nil
 }
 
-// strictly decodes an object that has no other fields than those known.
+// strictly decodes an object and refuses unknown fields.
 func strictly(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -172,7 +172,7 @@ func duration(to *time.Duration, text []byte) error {
 	return nil
 }
 
-// stringsOf reads a string or a list of strings; nothing and null are no strings.
+// stringsOf parses a string or a list of strings; an empty text and null are no strings.
 func stringsOf(text []byte) ([]string, error) {
 	if len(text) == 0 {
 		return nil, nil
@@ -211,7 +211,8 @@ func tagsOf(text []byte) ([]string, error) {
 	return tags, nil
 }
 
-// variantsOf reads a list of variants, each the name of a preset, options (they hold a ":"), or {"name", "options"}.
+// variantsOf parses a list of variants: each is the name of a preset, options (they contain ":"), or {"name",
+// "options"}.
 func variantsOf(text []byte) ([]VariantAsk, error) {
 	if len(text) == 0 {
 		return nil, nil

@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Whatever is posted, the call is refused or its units keep their promises.
+// For any body, the call is refused or its units keep their invariants.
 func FuzzParseCall(f *testing.F) {
 	f.Add([]byte(`{"data_units":[{"id":"u","data":{"images":[{"url":"http://h/a.jpg"}]}}],"select":["$..url"]}`), "", "")
 	f.Add([]byte(`[{"x":"{\"image\":\"http://h/a b.jpg\"}"},{"x":NaN},null,`), "", "$..[?@.a]")
@@ -46,7 +46,7 @@ func FuzzParseCall(f *testing.F) {
 	})
 }
 
-// keeps checks a readable unit.
+// keeps checks the invariants of a readable unit.
 func keeps(t *testing.T, u Unit) {
 	if !json.Valid(u.Data) || u.ID == "" {
 		t.Fatalf("unit %q: %s", u.ID, u.Data)
@@ -83,7 +83,7 @@ func keeps(t *testing.T, u Unit) {
 	}
 }
 
-// Our evaluation of queries finds what that of the library finds.
+// Our evaluation of queries finds the same nodes as that of the library.
 func FuzzSelect(f *testing.F) {
 	const doc = `{"a":[{"b":1,"c":"x"},{"b":[1,2,[3]],"c":null},0],"b":{"a":{"b":"y","~":{}}},"":[[]]}`
 	for _, q := range []string{
@@ -97,11 +97,12 @@ func FuzzSelect(f *testing.F) {
 		if err != nil || !strings.HasPrefix(query, "$") {
 			return
 		}
-		if strings.Count(query, "..") > 2 || len(s.segments) > 6 { // It needs time exponential in the query.
+		if strings.Count(query, "..") > 2 || len(s.segments) > 6 { // the library needs time exponential in the query
 			return
 		}
 		var v any
-		if len(doc) > 1000 || check([]byte(doc), 0, 0) != "" || json.Unmarshal([]byte(doc), &v) != nil { // grow reads only what check let pass.
+		// grow requires that check accepts the text.
+		if len(doc) > 1000 || check([]byte(doc), 0, 0) != "" || json.Unmarshal([]byte(doc), &v) != nil {
 			return
 		}
 		values, steps := 1000, maxSteps
@@ -114,7 +115,7 @@ func FuzzSelect(f *testing.F) {
 			t.Fatal(err)
 		}
 		if s.regexps {
-			return // The library panics where the query in a match() or search() finds nothing.
+			return // the library panics if the query in a match() or search() finds nothing
 		}
 		want := map[string]bool{}
 		for _, n := range jsonpath.MustParse(query).SelectLocated(v) {
@@ -128,7 +129,7 @@ func FuzzSelect(f *testing.F) {
 	})
 }
 
-// chosen lists the pointers of the chosen nodes.
+// chosen lists the pointers of the selected nodes.
 func chosen(n *node, pointer string, found map[string]bool) {
 	if n.chosen {
 		found[pointer] = true

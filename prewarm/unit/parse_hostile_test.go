@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// A body without end is read up to the limit, whatever it seems to be.
+// An endless body is read only up to the limit, whatever its type.
 func TestHostileBodiesAreNotReadToTheirEnd(t *testing.T) {
 	const block = 32 << 10
 	tests := []struct {
@@ -51,8 +51,8 @@ func repeat(n int, each func(i int) string) string {
 
 func same(s string) func(int) string { return func(int) string { return s } }
 
-// Bodies within the limit that are made to cost as much as they can end in bounded memory: what was allocated in all,
-// not only at the worst moment, stays within some tens of times the body.
+// Bodies within the limit that are built to cost as much as possible need bounded memory. The total allocated, not only
+// the peak, stays within some tens of times the body.
 func TestHostileBodiesCostBoundedMemory(t *testing.T) {
 	urls := repeat(1000, func(i int) string { return fmt.Sprintf(`"http://h/%d.jpg"`, i) })
 	key := strings.Repeat("k", 1<<20)
@@ -104,7 +104,7 @@ func TestHostileBodiesCostBoundedMemory(t *testing.T) {
 	}
 }
 
-// What filters look at is bounded as well.
+// The values that filters visit are bounded as well.
 func TestHostileSelectors(t *testing.T) {
 	unit := `{"a":[` + repeat(30_000, same(`{"b":{"c":0}}`)) + `]}`
 	for _, selector := range []string{"$..*..*..*..*..*..*", "$" + strings.Repeat("[*,*]", 10), "$..[?@.b == $.a]", "$..[?@.*.*.*]..x", "$..[?@.b]..[?@.c]..[?@.d]"} {

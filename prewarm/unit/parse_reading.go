@@ -10,19 +10,19 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// The readings of a body. With one of them nothing inside a document is an instruction, whatever it looks like; without
-// one a JSON object that has data_units or urls as an array is an envelope.
+// The readings of a body. With one of them nothing inside a document is an instruction, whatever it looks like. Without
+// one, a JSON object whose data_units or urls is an array is an envelope.
 const (
 	BodyUnit     = "unit"     // the body is one unit
 	BodyUnits    = "units"    // it is an array of units, or NDJSON
-	BodyEnvelope = "envelope" // it is an envelope, whose units are wrapped only where it says "wrapped": true
+	BodyEnvelope = "envelope" // an envelope, whose units are wrapped only if it says "wrapped": true
 )
 
-// Bodies are all readings.
+// Bodies returns all readings.
 func Bodies() []string { return []string{BodyUnit, BodyUnits, BodyEnvelope} }
 
-// Reading is how a body is to be read, by the call's query and what its token allows; "" = by its shape. Faults:
-// bad_option for a word that is none, forbidden_scope for one that the token may not name, or that it has to.
+// Reading returns how to read a body, from the call's query and what its token allows; "" = by its shape. Faults:
+// bad_option for an unknown reading, forbidden_scope if the token may not request it, or must name one and did not.
 func Reading(query url.Values, allowed []string) (string, error) {
 	asked := query.Get("body")
 	switch {
@@ -36,13 +36,13 @@ func Reading(query url.Values, allowed []string) (string, error) {
 	return "", fault.New(fault.ForbiddenScope, "unit.Reading", "this token may post bodies as "+strings.Join(allowed, " or ")+" only; say which in the query's body", nil)
 }
 
-// readAs reads the body by the reading that is fixed, else by its shape.
+// readAs parses the body by the fixed reading, else by its shape.
 func (r *reader) readAs(text []byte, lines bool) error {
 	start := bytes.TrimLeft(text, " \t\r\n")
 	switch {
 	case lines && r.body == BodyEnvelope:
 		return notAs(r.body, "NDJSON is units")
-	case r.body == BodyUnit: // Also of NDJSON: one line.
+	case r.body == BodyUnit: // also for NDJSON: one line
 		return r.wholeUnit(text)
 	case lines:
 		return r.lines(text)
@@ -54,7 +54,7 @@ func (r *reader) readAs(text []byte, lines bool) error {
 	return r.document(text)
 }
 
-// notAs refuses a body that is not what it is said to be.
+// notAs refuses a body that does not match its reading.
 func notAs(reading, why string) error {
 	return unreadable(fmt.Sprintf("the body was to be read as %s, but %s", reading, why), nil)
 }

@@ -8,15 +8,14 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// hostile is a document that looks like a call, and in which looks like a wrapped unit.
+// hostile is a document that looks like a call, and in it something that looks like a wrapped unit.
 const hostile = `{"urls": ["https://evil.example/a.jpg"], "variants": ["w:1"], "priority": "high", "ttl": "87600h", "callback": {"url": "https://evil.example/hook"},
 	"data_units": [{"data": {"photo": "https://evil.example/b.jpg"}, "variants": ["w:2"], "select": "$.none", "budget": 5000}], "photo": "https://c.example/c.jpg"}`
 
 // wrapper is a document that looks like a wrapped unit.
 const wrapper = `{"id": "u", "data": {"photo": "https://c.example/c.jpg"}, "variants": ["w:2"], "select": "$.none", "budget": 5000}`
 
-// Where the reading is fixed, from the query or by the token, nothing in a document sets a field of the call or of its
-// unit.
+// If the reading is fixed by the query or the token, nothing in a document sets a field of the call or of its unit.
 func TestADocumentIsNotACall(t *testing.T) {
 	for _, doc := range []string{hostile, wrapper} {
 		for _, x := range []struct{ body, media, query, token string }{
@@ -53,7 +52,7 @@ func TestADocumentIsNotACall(t *testing.T) {
 	}
 }
 
-// Envelopes that are posted without a word go on working, and what a call says itself counts.
+// Envelopes posted without a reading still work, and the fields of the call itself count.
 func TestEnvelopesGoOn(t *testing.T) {
 	call, err := parse(t, hostile[:strings.LastIndex(hostile, `, "photo"`)]+"}", "application/json", "")
 	if err != nil || call.Priority != "high" || call.Callback == nil || len(call.Units) != 2 || call.Units[0].Variants == nil {

@@ -17,11 +17,11 @@ import (
 
 const image = `"https://c.example/a.jpg"`
 
-// The shape of a body says what it is: an envelope, a bare unit, or several.
+// The shape of a body decides what it is: an envelope, a bare unit, or several.
 func TestEnvelopeOrUnit(t *testing.T) {
 	tests := []struct {
 		name, body, contentType string
-		want                    []string // a unit each: its data, or "!" and part of its error
+		want                    []string // one per unit: its data, or "!" and part of its error
 	}{
 		{"a bare unit", `{"id":"u"}`, "application/json", []string{`{"id":"u"}`}},
 		{"no type", `{"id":"u"}`, "", []string{`{"id":"u"}`}},
@@ -73,7 +73,7 @@ func TestEnvelopeOrUnit(t *testing.T) {
 	}
 }
 
-// A call is refused whole only where nothing could be read, past a limit, or by its own fields.
+// A whole call is refused only if nothing could be parsed, if it exceeds a limit, or for its own fields.
 func TestCallsRefusedWhole(t *testing.T) {
 	tests := []struct {
 		name, body, contentType, query string
@@ -240,7 +240,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// endless reads a text again and again, and counts what was taken.
+// endless repeats a text, and counts the bytes read.
 type endless struct {
 	head, text string
 	at         int
@@ -261,7 +261,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A unit without images says so, and why.
+// A unit without images has a note that says why.
 func TestUnitNotes(t *testing.T) {
 	for _, tt := range []struct{ body, query, code string }{
 		{`{"photo":"https://c.example/a.jpg"}`, "", ""},

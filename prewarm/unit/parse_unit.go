@@ -15,8 +15,8 @@ import (
 // maxID bounds a unit's id in bytes.
 const maxID = 256
 
-// unit reads the unit at s of text; whole: skim found its end; wrapped: it may be {id, data, select, variants, budget}.
-// Its error is a fault of the whole call.
+// unit parses the unit at s of text. whole says whether skim found its end; wrapped says whether it may be {id, data,
+// select, variants, budget}. An error is a fault of the whole call.
 func (r *reader) unit(text []byte, s span, whole bool, line int, wrapped bool) error {
 	u := Unit{Line: line, Data: json.RawMessage(s.of(text))}
 	u.Err = r.validate(u.Data, s.depth, whole)
@@ -51,13 +51,13 @@ func (r *reader) validate(text []byte, depth int, whole bool) *Error {
 	return nil
 }
 
-// unwrap takes a unit out of {id, data, select, variants, budget}, if that is all there is and data is an object. It
-// returns the id there.
+// unwrap extracts a unit from {id, data, select, variants, budget}, if there are no other fields and data is an object.
+// It returns the id there.
 func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *Error) {
 	fields, _ := members(u.Data)
 	values := byName(u.Data, fields)
 	if why := notWrapped(values); why != "" {
-		if r.wrapped != nil { // The call says that it is wrapped.
+		if r.wrapped != nil { // the call says that it is wrapped
 			return nil, badUnit(why, "")
 		}
 		return nil, nil
@@ -76,7 +76,7 @@ func (r *reader) unwrap(u *Unit) (id json.RawMessage, bad *Error) {
 	return values["id"], nil
 }
 
-// notWrapped says why an object with these fields is no wrapped unit; "" = it is one.
+// notWrapped says why an object with these fields is not a wrapped unit; "" = it is one.
 func notWrapped(values map[string][]byte) string {
 	if data := values["data"]; len(data) == 0 || data[0] != '{' {
 		return "a wrapped unit has data, which is a JSON object"
@@ -124,13 +124,13 @@ func (r *reader) read(u *Unit, id json.RawMessage) *fail {
 		}
 		f = c.selected(root)
 	}
-	// An object with a url and a src, both chosen, is taken by its url first.
+	// Of an object with both url and src selected, url comes first.
 	slices.SortStableFunc(c.places, func(a, b place) int { return a.start - b.start })
 	u.places = c.places
 	return f
 }
 
-// selectors are the unit's own, else the call's, else the configured ones.
+// selectors returns the unit's own, else the call's, else the configured ones.
 func (r *reader) selectors(u *Unit) ([]Selector, *Error) {
 	switch {
 	case len(u.Select) > 0:
@@ -145,7 +145,7 @@ func (r *reader) selectors(u *Unit) ([]Selector, *Error) {
 	return r.configured, nil
 }
 
-// compileAll compiles a list of selectors; each text once a call.
+// compileAll compiles a list of selectors, each text once per call.
 func (r *reader) compileAll(texts []string) ([]Selector, error) {
 	if len(texts) > maxSelectors {
 		return nil, fmt.Errorf("more than %d selectors", maxSelectors)
@@ -165,8 +165,8 @@ func (r *reader) compileAll(texts []string) ([]Selector, error) {
 	return list, nil
 }
 
-// idOf is the id of a unit: that of its wrapping, at the configured pointer, or at id, unit_id or uuid; a string that
-// is not empty, or a number as it stands there. "" = it has none.
+// idOf returns the id of a unit: that of its wrapper, else at the configured pointer, else at id, unit_id or uuid. It
+// is a string that is not empty, or a number as written; "" = it has none.
 func (r *reader) idOf(src []byte, root *node, wrapper json.RawMessage) (string, *Error) {
 	if len(wrapper) > 0 {
 		if id := idText(wrapper); id != "" {
@@ -215,14 +215,14 @@ func checkID(id, pointer string) (string, *Error) {
 	return id, nil
 }
 
-// givenID names a unit without an id by its text, so that it has the same name whenever it is posted again. Nothing can
-// be read from it.
+// givenID names a unit without an id by a hash of its text, so that it has the same id when it is posted again. The
+// text cannot be read from it.
 func givenID(data []byte) string {
 	sum := sha256.Sum256(data)
 	return "sha256-" + hex.EncodeToString(sum[:12])
 }
 
-// url reads one of the plain URLs of a call: it is a unit of its own, and a URL that was asked for by name.
+// url parses one of the plain URLs of a call. It is a unit of its own, and counts as selected explicitly.
 func (r *reader) url(text []byte) error {
 	u := Unit{Data: text, ID: givenID(text), Chosen: true}
 	switch detail := check(text, 0, r.limits.Depth); {
@@ -232,13 +232,13 @@ func (r *reader) url(text []byte) error {
 		u.Err = badUnit("urls is a list of strings", "")
 	default:
 		values := 1
-		root, _ := grow(text, &values) // It is one value.
+		root, _ := grow(text, &values) // it is one value
 		root.chosen = true
 		c := collector{
 			unit: &u, src: text, known: map[string]int{}, left: &r.images, values: &values, names: r.rules.Names,
 		}
 		if f := c.selected(root); f != nil {
-			return f.call // A pointer of no bytes is not too long.
+			return f.call // the pointer is empty, so it is not too long
 		}
 		u.places = c.places
 	}

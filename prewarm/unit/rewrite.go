@@ -8,16 +8,16 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// place is where an image stands in a text: the JSON string at text[start:end].
+// place is where an image is in a text: the JSON string at text[start:end].
 type place struct {
 	start, end int
-	image      int     // index in Unit.Images; unused where inner is set
-	inner      []place // the string holds JSON itself: places in its decoded text
+	image      int     // index in Unit.Images; unused if inner is set
+	inner      []place // the string itself contains JSON: places in its decoded text
 }
 
-// Replace writes the unit's data with its images, by their index, replaced by values that are written as JSON. Every
-// other byte stays as it was posted, images for which there is nil too. Only a string that holds JSON and an image in
-// it is written anew around that image.
+// Replace writes the unit's data with its images, by index, replaced by values that are encoded as JSON. Images for
+// which by returns nil, and all other bytes, stay as posted. Only a string that contains JSON with an image is encoded
+// again around that image.
 func (u Unit) Replace(w io.Writer, by func(image int) any) error {
 	return splice(w, u.Data, u.places, func(image int) ([]byte, error) {
 		if to := by(image); to != nil {
@@ -27,7 +27,7 @@ func (u Unit) Replace(w io.Writer, by func(image int) any) error {
 	})
 }
 
-// splice copies text with the strings at its places replaced; a nil replacement leaves the string as it is.
+// splice copies text and replaces the strings at its places; a nil replacement leaves the string as it is.
 func splice(w io.Writer, text []byte, places []place, replace func(image int) ([]byte, error)) error {
 	done := 0
 	for _, p := range places {
@@ -61,7 +61,7 @@ func (p place) replacement(text []byte, replace func(image int) ([]byte, error))
 	return compact(changed.String())
 }
 
-// compact encodes v without the escapes that only HTML needs: a URL keeps its "&".
+// compact encodes v without HTML escapes: a URL keeps its "&".
 func compact(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

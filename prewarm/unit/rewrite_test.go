@@ -85,7 +85,7 @@ func TestRewriteCorpus(t *testing.T) {
 	}
 }
 
-// replaced is a unit with its images replaced, by source.
+// replaced returns a unit with its images replaced, by source.
 func replaced[V any](u Unit, to map[string]V) (json.RawMessage, error) {
 	var out bytes.Buffer
 	err := u.Replace(&out, func(image int) any {

@@ -10,17 +10,17 @@ import (
 	"github.com/theory/jsonpath/spec"
 )
 
-// Bounds on the selectors of one call: a query of a few bytes can ask for work that grows with every step of it.
+// Bounds on the selectors of one call: a query of a few bytes can cause work that multiplies with each of its steps.
 const (
 	maxSelectors    = 16 // in one list
 	maxSelectorSize = 512
-	maxSteps        = 20_000_000 // values looked at for one call
-	filterSteps     = 4          // what running a filter counts
-	regexpSteps     = 200        // and one with match() or search(), beside what their texts and programs count
-	textPerStep     = 4          // bytes that a filter compares or counts in one step, and instructions times bytes of match() and search()
-	widePerByte     = 4          // steps for each byte of the unit, where a filter may compare large nodes of it for every candidate
-	ctxSteps        = 100_000    // after which the caller is looked for
-	maxRegexpText   = 256 << 10  // bytes of a unit in which match() and search() may look
+	maxSteps        = 20_000_000 // values visited in one call
+	filterSteps     = 4          // the cost of running a filter
+	regexpSteps     = 200        // the cost of one with match() or search(), besides that of their texts and programs
+	textPerStep     = 4          // bytes compared or counted in one step; for match() and search() instructions times bytes
+	widePerByte     = 4          // steps per byte of the unit, if a filter may compare large nodes for every candidate
+	ctxSteps        = 100_000    // after which the context is checked
+	maxRegexpText   = 256 << 10  // maximum bytes of a unit for match() and search()
 )
 
 // Selector is a compiled JSONPath query (RFC 9535) or JSON Pointer (RFC 6901).
@@ -28,11 +28,11 @@ type Selector struct {
 	segments []segment
 	filters  bool // some segment has a filter
 	regexps  bool // some filter calls match() or search()
-	wide     bool // some filter compares or counts what is not below its candidate
-	program  int  // instructions of all match() and search()
+	wide     bool // some filter compares or counts something outside its candidate
+	program  int  // number of instructions of all match() and search()
 }
 
-// segment chooses members and elements of each value it is given, or of everything below it too.
+// segment selects members and elements of each value it gets, or also of all its descendants.
 type segment struct {
 	choose     []spec.Selector
 	token      string // of a JSON Pointer; choose is nil then
@@ -74,7 +74,7 @@ func ParseSelector(text string) (Selector, error) {
 	return s, nil
 }
 
-// parsePointer compiles a JSON Pointer. "-" names the element after the last one: there is never a value.
+// parsePointer compiles a JSON Pointer. "-" names the element after the last one, which never has a value.
 func parsePointer(text string) (Selector, error) {
 	var s Selector
 	for token := range strings.SplitSeq(text[1:], "/") {
@@ -86,25 +86,24 @@ func parsePointer(text string) (Selector, error) {
 	return s, nil
 }
 
-// errTooManySteps is what a selection gives that looks at too many values.
+// errTooManySteps is the error of a selection that visits too many values.
 var errTooManySteps = errors.New("the selectors look at too many values")
 
-// errTextTooLong is what a selection with regular expressions gives in a unit that is too long for them.
+// errTextTooLong is the error of a selection with regular expressions in a unit that is too long for them.
 var errTextTooLong = errors.New("the unit is too long for match() and search()")
 
-// selection runs selectors on one tree. It marks the chosen nodes instead of listing them: they are then met in the
-// order of the text, each once, and the work of a segment is at most one look at each value, however often a query says
-// "..".
+// selection runs selectors on one tree. It marks the selected nodes instead of listing them. So each is met once, in
+// the order of the text, and a segment visits each value at most once, however often a query contains "..".
 type selection struct {
 	src   []byte
 	root  *node
 	step  int32
-	steps *int // what is left for the call
+	steps *int // steps left for the call
 	ctx   context.Context
-	look  int // steps after which ctx is looked at
+	look  int // steps until ctx is checked
 }
 
-// spend charges steps before they are taken. It is ctx's error where the caller has gone.
+// spend charges steps before they are taken. It returns ctx's error if the caller has left.
 func (x *selection) spend(steps int) error {
 	if *x.steps -= steps; *x.steps < 0 {
 		return errTooManySteps
@@ -116,7 +115,7 @@ func (x *selection) spend(steps int) error {
 	return nil
 }
 
-// run marks what the selectors choose.
+// run marks what the selectors select.
 func (x *selection) run(selectors []Selector) error {
 	for _, s := range selectors {
 		if s.regexps && len(x.src) > maxRegexpText {
@@ -143,7 +142,7 @@ func (x *selection) run(selectors []Selector) error {
 	return nil
 }
 
-// walk adds what the segment chooses from n, and from everything below n if it is a descendant segment.
+// walk adds what the segment selects from n, and from all descendants of n if it is a descendant segment.
 func (x *selection) walk(n *node, seg segment, s Selector, chosen *[]*node) error {
 	if seg.descendant {
 		if n.seen == x.step {
@@ -182,7 +181,7 @@ func (x *selection) add(n *node, chosen *[]*node) {
 	}
 }
 
-// choose adds the kids of n that one selector of RFC 9535 names.
+// choose adds the children of n that one selector of RFC 9535 selects.
 func (x *selection) choose(n *node, by spec.Selector, s Selector, chosen *[]*node) error {
 	if err := x.spend(len(n.kids)); err != nil {
 		return err
@@ -215,8 +214,8 @@ func (x *selection) choose(n *node, by spec.Selector, s Selector, chosen *[]*nod
 	return nil
 }
 
-// filterCost is what one candidate costs a filter: what it may compare or count of the candidate, and of the unit where
-// it looks there; and for regular expressions each byte times each instruction of theirs.
+// filterCost is the cost of one candidate for a filter: what it may compare or count of the candidate, and of the unit
+// if it accesses that; for regular expressions also each byte times each of their instructions.
 func (x *selection) filterCost(candidate *node, s Selector) int {
 	text := int(candidate.end - candidate.start)
 	cost := filterSteps + text/textPerStep
@@ -229,7 +228,7 @@ func (x *selection) filterCost(candidate *node, s Selector) int {
 	return cost
 }
 
-// slice lists the indexes that a slice selector takes from an array.
+// slice lists the indexes that a slice selector selects from an array.
 func slice(s spec.SliceSelector, length int) []int {
 	var at []int
 	lower, upper := s.Bounds(length)
@@ -246,7 +245,7 @@ func slice(s spec.SliceSelector, length int) []int {
 	return at
 }
 
-// element finds an element of an array; a negative index counts from its end.
+// element returns an element of an array; a negative index counts from its end.
 func (n *node) element(i int) *node {
 	if i < 0 {
 		i += len(n.kids)
@@ -257,7 +256,7 @@ func (n *node) element(i int) *node {
 	return &n.kids[i]
 }
 
-// at finds what one token of a JSON Pointer names.
+// at returns the value for one token of a JSON Pointer.
 func (n *node) at(token string) *node {
 	if n.is('{') {
 		return n.kid(token)

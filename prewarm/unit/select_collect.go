@@ -11,28 +11,28 @@ import (
 )
 
 const (
-	maxPointer = 2048 // bytes of the JSON Pointer of an image
+	maxPointer = 2048 // length of an image's JSON Pointer in bytes
 	maxOpened  = 3    // levels of JSON in a string in JSON in a string ...
 )
 
-// collector notes the images of a unit in the order of its text.
+// collector collects the images of a unit in the order of its text.
 type collector struct {
 	unit    *Unit
 	src     []byte
-	pointer []byte          // of the node at hand
+	pointer []byte          // of the current node
 	known   map[string]int  // source -> index of its image
 	hints   map[string]hint // by key, for all units of the call
 	places  []place
-	fixed   bool // inside a string that holds JSON: pointer is that of the string
-	opened  int  // levels of such strings around
-	depth   int  // that a string which holds JSON may have
-	left    *int // images that the call may still have
-	values  *int // values that the unit may still have
+	fixed   bool // inside a string that contains JSON: pointer is that of the string
+	opened  int  // number of such strings around the current node
+	depth   int  // maximum depth of JSON in a string
+	left    *int // images left for the call
+	values  *int // values left for the unit
 
 	names *naming.Names
 }
 
-// fail is the reason why the collection of a unit ends. A limit of the call is a fault of the whole call.
+// fail is the reason why collecting a unit ends. A limit of the call is a fault of the whole call.
 type fail struct {
 	unit *Error
 	call error
@@ -51,7 +51,7 @@ func (c *collector) step(key string, index int, n *node) (before int) {
 	return before
 }
 
-// each visits the kids of n with the pointer set to theirs.
+// each visits the children of n, with the pointer set to each.
 func (c *collector) each(n *node, visit func(kid *node) *fail) *fail {
 	for i := range n.kids {
 		kid := &n.kids[i]
@@ -65,7 +65,7 @@ func (c *collector) each(n *node, visit func(kid *node) *fail) *fail {
 	return nil
 }
 
-// detect notes every string that looks like the URL of an image; at is what the keys around it say.
+// detect adds every string that looks like the URL of an image. at is the hint of the keys around it.
 func (c *collector) detect(n *node, at hint) *fail {
 	if !n.is('"') {
 		return c.each(n, func(kid *node) *fail {
@@ -76,7 +76,7 @@ func (c *collector) detect(n *node, at hint) *fail {
 		})
 	}
 	text := n.text(c.src)
-	if bytes.IndexByte(text, '\\') < 0 { // Most strings are neither: they need not be decoded.
+	if bytes.IndexByte(text, '\\') < 0 { // most strings are neither a URL nor JSON, and need not be decoded
 		raw := bytes.TrimSpace(text[1 : len(text)-1])
 		if len(raw) == 0 || raw[0] != '{' && raw[0] != '[' && !c.names.MayBegin(raw[0]) {
 			return nil
@@ -93,7 +93,7 @@ func (c *collector) detect(n *node, at hint) *fail {
 	return nil
 }
 
-// hint is hintOf with a memory: the units of a call have the same keys.
+// hint caches hintOf: the units of a call have the same keys.
 func (c *collector) hint(key string) hint {
 	const entries, size = 1024, 64
 	h, known := c.hints[key]
@@ -106,7 +106,7 @@ func (c *collector) hint(key string) hint {
 	return h
 }
 
-// open looks for images in a string that holds JSON.
+// open looks for images in a string that contains JSON.
 func (c *collector) open(n *node, s string, at hint) *fail {
 	inner := []byte(s)
 	whole, ok := skim(inner, skipBlank(inner, 0))
@@ -126,7 +126,7 @@ func (c *collector) open(n *node, s string, at hint) *fail {
 	return f
 }
 
-// selected notes what selectors chose: a string, a list, or an object with a url, src or href.
+// selected adds what selectors selected: a string, a list, or an object with url, src or href.
 func (c *collector) selected(n *node) *fail {
 	if n.chosen {
 		if f := c.take(n, true); f != nil {
@@ -155,7 +155,7 @@ func (c *collector) take(n *node, list bool) *fail {
 	return c.noteBad(n, "", Image{})
 }
 
-// object takes the address in an object: the first of url, src and href that is neither null nor empty.
+// object takes the URL of an object: the first of url, src and href that is neither null nor empty.
 func (c *collector) object(n *node) *fail {
 	var empty bool
 	for _, key := range []string{"url", "src", "href"} {
@@ -180,7 +180,7 @@ func (c *collector) object(n *node) *fail {
 	return nil
 }
 
-// note notes the string s that stands at n as an image, found as img says; an empty one is skipped.
+// note adds the string s at n as an image, with what img says of how it was found. An empty string is skipped.
 func (c *collector) note(n *node, s string, img Image) *fail {
 	if s = strings.TrimSpace(s); s == "" {
 		n.taken = true
@@ -200,18 +200,18 @@ func (c *collector) note(n *node, s string, img Image) *fail {
 	return nil
 }
 
-// noteBad notes that a value was found which is no address. It is never replaced.
+// noteBad adds a value that is not a URL. It is never replaced.
 func (c *collector) noteBad(n *node, shown string, img Image) *fail {
 	n.taken = true
 	img.Source, img.Bad = shown, fault.BadSource
 	return c.add(img)
 }
 
-// add adds an image, unless the unit has one of that source.
+// add adds an image, unless the unit already has one of that source.
 func (c *collector) add(img Image) *fail {
 	if i, twice := c.known[img.Source]; twice && img.Source != "" {
 		first := &c.unit.Images[i]
-		first.Auto, first.Sure = first.Auto && img.Auto, first.Sure || img.Sure // The surest place decides.
+		first.Auto, first.Sure = first.Auto && img.Auto, first.Sure || img.Sure // the surest place decides
 		return nil
 	}
 	if *c.left--; *c.left < 0 {

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// maxRepeats bounds the counted repetitions in a query with regular expressions: each may multiply the size of the
-// machine.
+// maxRepeats bounds the counted repetitions in the regular expressions of a query: each may multiply the size of the
+// compiled program.
 const maxRepeats = 4
 
-// maxChoices bounds the selectors in a query: each looks at every value that the ones before it left.
+// maxChoices bounds the selectors in a query: each visits every value that the previous ones selected.
 const maxChoices = 32
 
-// costOf judges a query, as the parser prints it, by what it may cost, and tells whether it has filters and regular
-// expressions. Outside filters we evaluate it ourselves, in time linear in the unit. Inside one the library does, for
-// each candidate: there a query must not fan out again.
+// costOf bounds the cost of a query, given in the parser's normal form, and reports whether it has filters and regular
+// expressions. Outside filters this package evaluates it, in time linear in the unit. Inside a filter the library does,
+// for each candidate, so a query must not fan out again there.
 func costOf(query string) (filters, regexps, wide bool, err error) {
 	bones, repeats := skeleton(query)
 	regexps = strings.Contains(bones, "match(") || strings.Contains(bones, "search(")
@@ -30,7 +30,7 @@ func costOf(query string) (filters, regexps, wide bool, err error) {
 	if regexps && repeats > maxRepeats {
 		return false, false, false, errors.New("the selector has too many counted repetitions in its regular expressions")
 	}
-	depth, filter := 0, -1 // bracket depth; that of the filter at hand
+	depth, filter := 0, -1 // bracket depth; that of the current filter
 	for i := range len(bones) {
 		switch c := bones[i]; {
 		case c == '[':
@@ -58,14 +58,14 @@ func costOf(query string) (filters, regexps, wide bool, err error) {
 	return filters, regexps, wide, nil
 }
 
-// regexpCall is a call of match() or search() with a query from the candidate and a literal.
+// regexpCall is a call of match() or search() with a query on the candidate and a literal.
 var regexpCall = regexp.MustCompile(`^(match|search)\(\s*(@(?:[^'"(),]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*),\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*\)`)
 
 // maxProgram bounds the instructions of a query's regular expressions.
 const maxProgram = 2000
 
-// programOf counts the instructions of the regular expressions in a query. It refuses those with a counted repetition
-// in another, whose instructions are the product, and those with too many.
+// programOf counts the instructions of the regular expressions in a query. It refuses nested counted repetitions, whose
+// instructions multiply, and programs with too many instructions.
 func programOf(query string) (sum int, err error) {
 	for i := range len(query) {
 		call := regexpCall.FindStringSubmatch(query[i:])
@@ -74,7 +74,7 @@ func programOf(query string) (sum int, err error) {
 		}
 		tree, err := syntax.Parse(literal(call[3]), syntax.Perl|syntax.DotNL)
 		if err != nil {
-			continue // It matches nothing.
+			continue // it matches nothing
 		}
 		if nestedRepeats(tree, false) {
 			return 0, errors.New("the selector has a counted repetition in another in a regular expression")
@@ -90,13 +90,13 @@ func programOf(query string) (sum int, err error) {
 	return sum, nil
 }
 
-// literal is the text of a string in a query, in either quotes.
+// literal decodes a string of a query, in either kind of quotes.
 func literal(quoted string) (text string) {
 	if quoted[0] == '\'' {
 		inner := strings.ReplaceAll(quoted[1:len(quoted)-1], `"`, `\"`)
 		quoted = `"` + strings.ReplaceAll(inner, `\'`, `'`) + `"`
 	}
-	_ = json.Unmarshal([]byte(quoted), &text) // The query was found valid.
+	_ = json.Unmarshal([]byte(quoted), &text) // the query is valid
 	return text
 }
 
@@ -113,9 +113,9 @@ func nestedRepeats(re *syntax.Regexp, within bool) bool {
 	return false
 }
 
-// guardRegexps makes each match(q, r) into (q && match(q, r)), and search() likewise. It means the same, for where q
-// finds nothing they do not hold; but there the library panics. r has to be a literal: what it costs must not be up to
-// the unit.
+// guardRegexps replaces each match(q, r) by (q && match(q, r)), and search() likewise. The meaning is the same, since
+// both are false if q finds nothing; but the library panics in that case. r must be a literal, so that its cost does
+// not depend on the unit.
 func guardRegexps(query string) (string, error) {
 	var b strings.Builder
 	quote := byte(0)
@@ -124,7 +124,7 @@ func guardRegexps(query string) (string, error) {
 		switch {
 		case quote != 0 && c == '\\':
 			b.WriteByte(c)
-			i++ // A valid query does not end here.
+			i++ // a valid query does not end here
 			c = query[i]
 		case c == quote:
 			quote = 0
@@ -145,7 +145,7 @@ func guardRegexps(query string) (string, error) {
 	return b.String(), nil
 }
 
-// skeleton is the query without what stands in quotes, and the number of "{" there.
+// skeleton returns the query without quoted text, and the number of "{" in that text.
 func skeleton(query string) (bones string, repeats int) {
 	var b strings.Builder
 	quoted := false
@@ -168,7 +168,7 @@ func skeleton(query string) (bones string, repeats int) {
 	return b.String(), repeats
 }
 
-// value makes what filters look at, and leaves it at every node of the tree.
+// value builds the values that filters read, and stores one at every node of the tree.
 func value(src []byte, n *node) any {
 	switch n.kind {
 	case '{':
@@ -186,7 +186,7 @@ func value(src []byte, n *node) any {
 	case '"':
 		n.value = decodeString(n.text(src))
 	case '0':
-		_ = json.Unmarshal(n.text(src), &n.value) // A number beyond float64 stays nil.
+		_ = json.Unmarshal(n.text(src), &n.value) // a number beyond float64 stays nil
 	}
 	return n.value
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSelectorsAreCharged: what a filter compares, counts and searches is charged before, so that a small body with a
-// costly query ends after a bounded number of candidates.
+// TestSelectorsAreCharged: what a filter compares, counts and searches is charged in advance, so that a small body with
+// a costly query ends after a bounded number of candidates.
 func TestSelectorsAreCharged(t *testing.T) {
 	list := func(n int, value string) string { return "[" + strings.Repeat(value+",", n) + value + "]" }
 	many := func(n int) (members string) {
@@ -45,7 +45,7 @@ func TestSelectorsAreCharged(t *testing.T) {
 	}
 }
 
-// TestHangingUpStopsSelectors: nobody goes on for a caller who has left.
+// TestHangingUpStopsSelectors: selectors stop when the caller has left.
 func TestHangingUpStopsSelectors(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -9,29 +9,29 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// imageWords are what one of the words of a key begins or ends with, if the key looks like that of an image.
+// imageWords are prefixes and suffixes of words in keys that may be those of an image.
 var imageWords = []string{"image", "img", "photo", "pic", "thumb", "url", "src"}
 
-// imageExtensions are the names that image files end with, those of formats that we do not read included: an answer
-// that says so is better than silence.
+// imageExtensions are the extensions of image files. They include formats that cannot be read: a verdict that says so
+// is better than silence.
 var imageExtensions = map[string]bool{
 	"jpg": true, "jpeg": true, "jpe": true, "jfif": true, "pjpeg": true, "png": true, "apng": true, "gif": true, "webp": true, "avif": true,
 	"heic": true, "heif": true, "bmp": true, "dib": true, "tif": true, "tiff": true, "svg": true, "jxl": true,
 }
 
-// hint is how much a key says that an image stands under it.
+// hint is how strongly a key suggests that its value is an image.
 type hint int8
 
 const (
 	noHint     hint = iota
-	weakHint        // it may be an address of anything: url, src, PRODUCTIMG; or only a key further around looks like that of an image
-	strongHint      // one of its words is that for an image
+	weakHint        // any URL, as in url, src, PRODUCTIMG; or only a key further out looks like an image's
+	strongHint      // one of its words means image
 )
 
-// imageNames are the words that say image and nothing else.
+// imageNames are the words that mean image and nothing else.
 var imageNames = map[string]bool{"image": true, "img": true, "photo": true, "pic": true, "picture": true, "thumb": true, "thumbnail": true}
 
-// hintOf reads a key: image_1, photoUrl, thumbnails are strong hints; avatar_url, PRODUCTIMG weak ones.
+// hintOf returns the hint of a key: strong for image_1, photoUrl, thumbnails; weak for avatar_url, PRODUCTIMG.
 func hintOf(key string) (h hint) {
 	for _, word := range words(key) {
 		word = strings.TrimSuffix(word, "s")
@@ -47,8 +47,8 @@ func hintOf(key string) (h hint) {
 	return h
 }
 
-// under is the hint at a value whose key has the hint h, in an object at which around is the hint: the url in an image
-// is that image's, and anything else in it is only near one.
+// under combines the hint h of a key with the hint around of the enclosing object: the url in an image object is that
+// image's URL, while other values in it get only a weak hint.
 func (h hint) under(around hint) hint {
 	if h == weakHint && around == strongHint {
 		return strongHint
@@ -59,7 +59,7 @@ func (h hint) under(around hint) hint {
 	return h
 }
 
-// words cuts a key at everything but letters, and before a capital after a small letter; in lower case.
+// words splits a key at everything but letters, and before a capital after a small letter, into lower-case words.
 func words(key string) []string {
 	var b strings.Builder
 	small := false
@@ -76,14 +76,14 @@ func words(key string) []string {
 	return strings.Fields(b.String())
 }
 
-// hasImageExtension reports whether the last segment of a URL's path ends like the name of an image file.
+// hasImageExtension reports whether the last segment of a URL's path has the extension of an image file.
 func hasImageExtension(u string) bool {
 	if i := strings.IndexAny(u, "?#"); i >= 0 {
 		u = u[:i]
 	}
 	_, rest, ok := strings.Cut(u, "://")
 	if !ok {
-		_, rest, _ = strings.Cut(u, ":") // An alias
+		_, rest, _ = strings.Cut(u, ":") // an alias
 	}
 	slash := strings.LastIndexByte(rest, '/')
 	if slash < 0 {
@@ -94,8 +94,8 @@ func hasImageExtension(u string) bool {
 	return dot >= 0 && imageExtensions[strings.ToLower(name[dot+1:])]
 }
 
-// isText reports whether a string that begins with a URL goes on as a text: "http://a.example/x.jpg and http://..."
-// A file name may hold blanks, but then the whole ends like one.
+// isText reports whether a string that begins with a URL continues as text: "http://a.example/x.jpg and http://..." A
+// file name may contain spaces, but then the whole string ends in an extension.
 func isText(s string) bool {
 	if strings.ContainsAny(s, "<>\"\t\r\n") {
 		return true
@@ -109,8 +109,8 @@ func isText(s string) bool {
 		!hasImageExtension(s)
 }
 
-// detect says whether a string is the URL of an image by its looks, and whether that is more than a guess: its name
-// ends like an image's, or its key says so.
+// detect reports whether a string looks like the URL of an image, and whether that is sure: its name has an image
+// extension, or its key means image.
 func detect(s string, at hint, names *naming.Names) (found, sure bool) {
 	s = strings.TrimSpace(s)
 	if !names.Begins(s) || isText(s) {
@@ -120,8 +120,8 @@ func detect(s string, at hint, names *naming.Names) (found, sure bool) {
 	return named || at != noHint, named || at == strongHint
 }
 
-// sourceOf is a found value as it is to be fetched, or, with the kind of its fault, what may be shown of it: nothing of
-// a value that does not look like a URL, for that may be anybody's text.
+// sourceOf returns the source to fetch for a value that was found. For an invalid value it returns the fault and what
+// may be shown of it: nothing if it does not look like a URL, because it may be any text.
 func sourceOf(s string, names *naming.Names) (source string, bad fault.Kind) {
 	s = strings.TrimSpace(s)
 	source, err := names.Source(s)
@@ -138,7 +138,7 @@ func sourceOf(s string, names *naming.Names) (source string, bad fault.Kind) {
 	return s, fault.BadSource
 }
 
-// holdsJSON reports whether a string may hold a JSON object or array itself.
+// holdsJSON reports whether a string may contain a JSON object or array.
 func holdsJSON(s string) bool {
 	s = strings.TrimSpace(s)
 	if len(s) < 2 {

@@ -103,8 +103,8 @@ func TestUnusableSelectors(t *testing.T) {
 	}
 }
 
-// A unit's own selectors go before the call's, and those before the configured ones; a bad one is the unit's own
-// misfortune.
+// A unit's own selectors override the call's, and those override the configured ones. A bad selector is an error of its
+// unit only.
 func TestSelectorsOfUnits(t *testing.T) {
 	body := `{"select":["$.b"],"data_units":[{"data":{"a":"http://h/a","b":"http://h/b"},"select":["$.a"]},{"data":{"a":"http://h/a","b":"http://h/b"}},
 		{"data":{"a":"http://h/a"},"select":"$.("},{"data":{"a":"http://h/a"},"select":[7]},{"data":{"a":"http://h/a"},"variants":[{}]}]}`
@@ -184,7 +184,7 @@ func TestKeysLikeImages(t *testing.T) {
 	}
 }
 
-// What a selector may cost is bounded for a call, not for each unit.
+// The cost of selectors is bounded for a call, not for each unit.
 func TestSelectorsLookAtBoundedValues(t *testing.T) {
 	unit := `{"a":[` + strings.Repeat(`{"k":"x"},`, 20_000) + `0]}`
 	body := "[" + strings.Repeat(unit+",", 8) + unit + "]"

@@ -2,16 +2,16 @@ package unit
 
 import "bytes"
 
-// Skimming finds where the elements of an array or the members of an object begin and end by quotes and brackets alone.
-// So an element that is no valid JSON spoils neither its neighbours nor the call, and the depth is known before
+// Skimming finds where the elements of an array or the members of an object begin and end, by quotes and brackets
+// alone. So an element of invalid JSON affects neither its neighbours nor the call, and the depth is known before
 // anything recurses.
 
-// span is text[start:end] of the text at hand; depth is the deepest nesting in it.
+// span is text[start:end] of the current text; depth is its deepest nesting.
 type span struct{ start, end, depth int }
 
 func (s span) of(text []byte) []byte { return text[s.start:s.end] }
 
-// member is a name and value of an object; the name as it stands in the text.
+// member is a name and a value of an object; the name is as written in the text.
 type member struct{ key, value span }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
@@ -23,7 +23,7 @@ func skipBlank(text []byte, at int) int {
 	return at
 }
 
-// endOfString is where the string that begins at at ends; the text's length + 1 if it does not.
+// endOfString returns the end of the string that begins at at, or the text's length + 1 if it is not terminated.
 func endOfString(text []byte, at int) int {
 	for at++; ; at++ {
 		i := bytes.IndexByte(text[at:], '"')
@@ -41,7 +41,7 @@ func endOfString(text []byte, at int) int {
 	}
 }
 
-// endOfScalar is where a number or word ends: whatever stands there is judged later.
+// endOfScalar returns the end of a number or word. It is validated later.
 func endOfScalar(text []byte, at int) int {
 	for at < len(text) && !blank(text[at]) && text[at] != ',' && text[at] != ']' && text[at] != '}' {
 		at++
@@ -49,7 +49,7 @@ func endOfScalar(text []byte, at int) int {
 	return at
 }
 
-// skim finds the end of the value at at. It fails where the text ends first.
+// skim finds the end of the value at at. It fails if the text ends first.
 func skim(text []byte, at int) (span, bool) {
 	s := span{start: at}
 	depth := 0
@@ -81,8 +81,8 @@ func skim(text []byte, at int) (span, bool) {
 	return s, false
 }
 
-// elements skims the array at the start of text and gives yield each element until yield returns false. It returns
-// where the array ends, or -1 where its commas and brackets do not fit; the elements before that place were given.
+// elements skims the array at the start of text and calls yield for each element until that returns false. It returns
+// where the array ends, or -1 if its commas and brackets do not match; the elements before the error were yielded.
 func elements(text []byte, yield func(span) bool) int {
 	at := skipBlank(text, 1)
 	if at < len(text) && text[at] == ']' {
@@ -110,7 +110,7 @@ func elements(text []byte, yield func(span) bool) int {
 	}
 }
 
-// members skims the object at the start of text, and returns where it ends, or -1 where it is broken.
+// members skims the object at the start of text, and returns where it ends, or -1 if it is malformed.
 func members(text []byte) ([]member, int) {
 	var found []member
 	at := skipBlank(text, 1)

@@ -7,7 +7,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// Auto-detection finds what sources are configured, and nothing else; a selector's value is read by the same names.
+// Auto-detection finds the configured kinds of sources, and nothing else. Values of selectors are parsed by the same
+// names.
 func TestSourcesOfEveryKind(t *testing.T) {
 	names, err := naming.New(naming.Config{
 		Aliases: map[string]string{"shop": "https://cdn.shop.example/img"}, BaseURL: "s3://media",

@@ -9,26 +9,24 @@ import (
 	"unicode/utf8"
 )
 
-// node is a JSON value in its text. The tree keeps the order of the text and where each value stands in it, which Go's
-// maps do not.
+// node is a JSON value and its position in the text. Unlike Go's maps, the tree keeps the order and the positions.
 type node struct {
-	kind       byte   // '{', '[', '"', 'n' for null, '0' for the others
+	kind       byte   // '{', '[', '"', 'n' for null, '0' for all others
 	start, end int32  // the value is text[start:end]; texts are far below 2 GiB
 	key        string // its name in an object
-	kids       []node // of an object or array; where a key stands twice, only the last one
+	kids       []node // of an object or array; of duplicate keys only the last
 
-	seen, added int32 // selection: the steps that last went through it and chose it
-	chosen      bool  // a selector found it
-	taken       bool  // an image, or a place without one, was noted here
-	value       any   // what filters look at; made on demand
+	seen, added int32 // the last steps of a selection that visited it and that selected it
+	chosen      bool  // a selector selected it
+	taken       bool  // an image was added for it, or it was skipped
+	value       any   // what filters read; built on demand
 }
 
-// is reports whether the node is a value of the kind.
 func (n *node) is(kind byte) bool { return n.kind == kind }
 
 func (n *node) text(src []byte) []byte { return src[n.start:n.end] }
 
-// kid finds the member of an object.
+// kid returns the member of an object with that key; nil if there is none.
 func (n *node) kid(key string) *node {
 	if !n.is('{') {
 		return nil
@@ -41,17 +39,17 @@ func (n *node) kid(key string) *node {
 	return nil
 }
 
-// errTooManyValues is what grow gives when the text has more values than were allowed.
+// errTooManyValues is the error of grow for a text with more values than allowed.
 var errTooManyValues = errors.New("too many values")
 
-// grower makes a tree of a text that check found valid.
+// grower builds a tree from a text that check found valid.
 type grower struct {
 	src  []byte
 	at   int
-	left int // values that may still come
+	left int // number of values still allowed
 }
 
-// grow makes the tree of a valid JSON text of at most *values values, and takes those it has from them.
+// grow builds the tree of a valid JSON text of at most *values values, and subtracts their number.
 func grow(src []byte, values *int) (*node, error) {
 	g := grower{src: src, left: *values}
 	var root node
@@ -87,7 +85,7 @@ func (g *grower) members(n *node) error {
 	for g.at++; ; g.at++ {
 		g.at = skipBlank(g.src, g.at)
 		if c := g.src[g.at]; c == '}' || c == ']' {
-			break // of an empty one: after a comma there is always a value
+			break // the object or array is empty: after a comma there is always a value
 		}
 		n.kids = append(n.kids, node{})
 		kid := &n.kids[len(n.kids)-1]
@@ -110,7 +108,7 @@ func (g *grower) members(n *node) error {
 	return nil
 }
 
-// lastOfEachKey drops the members whose key comes again: the last one counts, as with most readers of JSON.
+// lastOfEachKey removes members whose key occurs again later: the last one counts, as in most JSON parsers.
 func lastOfEachKey(kids []node) []node {
 	const few = 8
 	last := map[string]int{}
@@ -140,17 +138,17 @@ func lastOfEachKey(kids []node) []node {
 	return kept
 }
 
-// decodeString is the text of a valid JSON string with its quotes. A lone surrogate becomes U+FFFD.
+// decodeString decodes a valid JSON string with its quotes. A lone surrogate becomes U+FFFD.
 func decodeString(quoted []byte) string {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted[1 : len(quoted)-1])
 	}
 	var s string
-	_ = json.Unmarshal(quoted, &s) // The text was found valid.
+	_ = json.Unmarshal(quoted, &s) // the text is valid
 	return s
 }
 
-// check says why text is no JSON value that can be worked; "" = it is one.
+// check says why text is not a JSON value that can be processed; "" = it is one.
 func check(text []byte, depth, maxDepth int) string {
 	switch {
 	case bytes.HasPrefix(text, bom):
@@ -173,7 +171,7 @@ func check(text []byte, depth, maxDepth int) string {
 
 var bom = []byte("\xef\xbb\xbf")
 
-// pointerKey writes one step of a JSON Pointer.
+// pointerKey appends one token to a JSON Pointer.
 func pointerKey(pointer []byte, key string) []byte {
 	pointer = append(pointer, '/')
 	if !strings.ContainsAny(key, "~/") {
@@ -182,7 +180,8 @@ func pointerKey(pointer []byte, key string) []byte {
 	return append(pointer, strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")...)
 }
 
-// shortPointer is a pointer for an error: it names a place of the unit, not the unit's whole text.
+// shortPointer is a pointer for an error. A pointer that is too long is left out: an error must not repeat the unit's
+// text.
 func shortPointer(pointer []byte) string {
 	if len(pointer) > maxPointer {
 		return ""

@@ -1,5 +1,5 @@
-// Package usage holds tokens to their quotas, and counts what they use by day. Each instance writes its own counts; the
-// sum over all instances is what a token has used.
+// Package usage enforces the quotas of tokens, and counts what they use per day. Each instance writes its own counts;
+// the sum over all instances is the usage of a token.
 package usage
 
 import (
@@ -15,53 +15,53 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// Deps is what Accounts work with. All must be set.
+// Deps are the dependencies of Accounts. All must be set.
 type Deps struct {
 	Views *ledger.Views
-	// Quotas are those of all owners that are configured, those without a limit too.
+	// Quotas returns those of all configured owners, including owners without a limit.
 	Quotas func() map[string]Quota
-	Used   func(owner string, u Usage) // learns what is counted
+	Used   func(owner string, u Usage) // called with everything that is counted
 	Log    *slog.Logger
 	Now    func() time.Time
 }
 
-// Accounts hold owners to their quotas and count what they use. Safe for concurrent use.
+// Accounts enforce the quotas of owners and count their usage. They are safe for concurrent use.
 //
-// Every instance counts for itself, by owner and day of UTC, and keeps its counts in ledger records of its own,
-// "usage.<day>.<owner>.<instance>". The sum over the instances is what an owner has used. Units that are queued are not
-// counted but read: they are those of the active jobs.
+// Every instance counts its own part by owner and day in UTC, and stores it in its own ledger records,
+// "usage.<day>.<owner>.<instance>". The sum over the instances is the owner's usage. Queued units are not counted but
+// read: they are those of the active jobs.
 type Accounts struct {
 	Deps
 	instance string
 
 	changed chan struct{} // has an element when there is something to write
 	writing sync.Mutex    // held while counts are written
-	loading sync.Mutex    // held while the counts of others are read
+	loading sync.Mutex    // held while the counts of other instances are read
 
 	mu     sync.Mutex
 	own    map[ownerDay]*count
-	queues map[string]*queued // by ownerMark
+	queues map[string]*queued // by OwnerMark
 	others others
 }
 
-// ownerDay is what counts are kept by.
+// ownerDay is the key of a count.
 type ownerDay struct{ day, owner string }
 
-// count is what this instance has counted.
+// count is the part counted by this instance.
 type count struct {
 	Usage
 	written  Usage
 	revision uint64
 }
 
-// others is what the other instances have counted today. It is read once; from then on the ledger tells.
+// others is what the other instances have counted today. It is read once; after that the ledger reports changes.
 type others struct {
 	day    string
-	whole  bool // all of the day is known
-	told   bool // the ledger tells of changes
-	epoch  int  // rises whenever told changes
+	whole  bool // the counts of the whole day are known
+	told   bool // the ledger reports changes
+	epoch  int  // incremented when told changes
 	counts map[string]otherCount
-	images map[string]int64 // sums by ownerMark
+	images map[string]int64 // sums by OwnerMark
 }
 
 type otherCount struct {
@@ -69,14 +69,14 @@ type otherCount struct {
 	images   int64
 }
 
-// The time that other instances' jobs, and the ends of jobs, may take to be seen.
+// Delays after which jobs of other instances, and the ends of jobs, are seen.
 const (
-	queueAge     = time.Second            // a reading of what is queued serves for so long
-	queueAgeFull = 100 * time.Millisecond // and for so long where a call would be refused by it
-	interval     = 2 * time.Second        // between two writes of what was counted
+	queueAge     = time.Second            // how long a reading of what is queued is used
+	queueAgeFull = 100 * time.Millisecond // the same if it would make a call be refused
+	interval     = 2 * time.Second        // between two writes of counts
 )
 
-// New counts nothing down before Run.
+// New returns Accounts that write nothing before Run.
 func New(p Deps) *Accounts {
 	return &Accounts{
 		Deps: p, instance: rand.Text(), changed: make(chan struct{}, 1),
@@ -84,7 +84,7 @@ func New(p Deps) *Accounts {
 	}
 }
 
-// charge is what an owner is charged with: units that are queued, and what is counted of the day.
+// charge is what a call is charged: queued units, and the counts of the day.
 type charge struct {
 	a     *Accounts
 	owner string
@@ -94,8 +94,8 @@ type charge struct {
 	queue *queued
 }
 
-// Charge counts what an owner asks for, unless that exceeds its quota: units by the job that they are queued in, and
-// what the day is to count. The caller ends it by accepted or refund. nil Accounts charge nothing.
+// Charge counts what a call of owner requests, unless that exceeds the owner's quota. units are the queued units by
+// job; use is what the day counts. The caller ends the charge with Accepted or Refund. Nil Accounts charge nothing.
 func (a *Accounts) Charge(ctx context.Context, owner string, units map[string]int, use Usage) (*charge, error) {
 	if a == nil {
 		return nil, nil
@@ -113,7 +113,7 @@ func (a *Accounts) Charge(ctx context.Context, owner string, units map[string]in
 	if err != nil {
 		return nil, err
 	}
-	if q.ImagesADay > 0 { // On disk before the call is accepted: a process that is killed forgets nothing.
+	if q.ImagesADay > 0 { // on disk before the call is accepted, so that a killed process forgets nothing
 		if err := a.write(ctx); err != nil {
 			c.Refund()
 			return nil, err
@@ -122,7 +122,7 @@ func (a *Accounts) Charge(ctx context.Context, owner string, units map[string]in
 	return c, nil
 }
 
-// reserveFresh is reserve with what is queued as it is now, where the call would be refused by an older reading.
+// reserveFresh is reserve, but reads again what is queued before it refuses a call because of an older reading.
 func (a *Accounts) reserveFresh(ctx context.Context, owner string, q Quota, units map[string]int, use Usage) (c *charge, err error) {
 	if q.UnitsQueued == 0 {
 		return a.reserve(owner, q, units, use)
@@ -133,13 +133,13 @@ func (a *Accounts) reserveFresh(ctx context.Context, owner string, q Quota, unit
 			return nil, bad
 		}
 		if c, err = a.reserve(owner, q, units, use); err == nil || fresh {
-			break // What was read just now tells nothing else if it is read again.
+			break // a new reading would give the same
 		}
 	}
 	return c, err
 }
 
-// reserve takes what a call asks for out of a quota.
+// reserve subtracts what a call requests from a quota.
 func (a *Accounts) reserve(owner string, quota Quota, units map[string]int, use Usage) (*charge, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -164,7 +164,6 @@ func (a *Accounts) reserve(owner string, quota Quota, units map[string]int, use 
 	return c, nil
 }
 
-// Accepted ends a charge whose call was accepted.
 func (c *charge) Accepted() {
 	if c == nil {
 		return
@@ -177,7 +176,6 @@ func (c *charge) Accepted() {
 	c.a.Used(c.owner, c.use)
 }
 
-// Refund ends a charge whose call was not accepted.
 func (c *charge) Refund() {
 	if c == nil {
 		return
@@ -190,7 +188,7 @@ func (c *charge) Refund() {
 	}
 }
 
-// Reduce takes back what a call turned out not to use.
+// Reduce gives back what a call turned out not to use.
 func (c *charge) Reduce(part Usage) {
 	if c == nil {
 		return
@@ -202,7 +200,7 @@ func (c *charge) Reduce(part Usage) {
 	c.a.touch()
 }
 
-// Add counts what an owner used.
+// Add adds to the usage of an owner.
 func (a *Accounts) Add(owner string, u Usage) {
 	if a == nil || u == (Usage{}) {
 		return
@@ -214,7 +212,7 @@ func (a *Accounts) Add(owner string, u Usage) {
 	a.Used(owner, u)
 }
 
-// counting is the count of an owner's present day. The caller holds mu.
+// counting returns the count of an owner for today. The caller holds mu.
 func (a *Accounts) counting(owner string) *count {
 	at := ownerDay{ledger.DayOf(a.Now()), owner}
 	if a.own[at] == nil {
@@ -223,7 +221,7 @@ func (a *Accounts) counting(owner string) *count {
 	return a.own[at]
 }
 
-// images is how many images an owner has asked for in a day, as far as it is known here. The caller holds mu.
+// images is how many images an owner has requested in a day, as far as this instance knows. The caller holds mu.
 func (a *Accounts) images(owner, day string) (n int64) {
 	if c := a.own[ownerDay{day, owner}]; c != nil {
 		n = c.Images
@@ -234,7 +232,7 @@ func (a *Accounts) images(owner, day string) (n int64) {
 	return n
 }
 
-// touch asks for a write. The caller holds mu.
+// touch requests a write. The caller holds mu.
 func (a *Accounts) touch() {
 	select {
 	case a.changed <- struct{}{}:
@@ -242,7 +240,7 @@ func (a *Accounts) touch() {
 	}
 }
 
-// queue is what an owner has queued. The caller holds mu.
+// queue returns what an owner has queued. The caller holds mu.
 func (a *Accounts) queue(owner string) *queued {
 	mark := ledger.OwnerMark(owner)
 	q := a.queues[mark]
@@ -253,7 +251,7 @@ func (a *Accounts) queue(owner string) *queued {
 	return q
 }
 
-// load reads what other instances have counted today, unless the ledger has told all of it.
+// load reads what other instances have counted today, unless the ledger has reported all of it.
 func (a *Accounts) load(ctx context.Context) error {
 	a.loading.Lock()
 	defer a.loading.Unlock()
@@ -280,7 +278,7 @@ func (a *Accounts) load(ctx context.Context) error {
 	return nil
 }
 
-// Noticed takes in what concerns accounts of a record that somebody has written.
+// Noticed applies a record that any instance has written, if it concerns accounts.
 func (a *Accounts) Noticed(r ledger.Record) {
 	words := strings.Split(r.Key, ".")
 	state, owner, _ := strings.Cut(r.Mark, " ")
@@ -292,7 +290,7 @@ func (a *Accounts) Noticed(r ledger.Record) {
 	}
 }
 
-// Follow begins or ends that the ledger tells what other instances count.
+// Follow records whether the ledger reports the counts of other instances from now on.
 func (a *Accounts) Follow(on bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -300,7 +298,7 @@ func (a *Accounts) Follow(on bool) {
 	a.others.epoch++
 }
 
-// heard takes in a record that an instance has written.
+// heard applies a usage record that an instance has written.
 func (a *Accounts) heard(r ledger.Record) {
 	words := strings.Split(r.Key, ".")
 	images, err := strconv.ParseInt(r.Mark, 10, 64)
@@ -310,7 +308,7 @@ func (a *Accounts) heard(r ledger.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	o := &a.others
-	if words[1] != o.day { // Of another day, or nobody has asked yet: load will.
+	if words[1] != o.day { // another day, or not loaded yet; load reads it then
 		return
 	}
 	if old := o.counts[r.Key]; old.revision < r.Revision {

@@ -11,19 +11,19 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// usagePrefix begins the ledger's keys of usage.
+// prefix is the prefix of usage keys in the ledger.
 const prefix = "usage."
 
-// usageRecord is what the ledger keeps of one owner, day and instance. Its mark is the number of images.
+// record is the ledger's record of one owner, day and instance. Its mark is the number of images.
 type record struct {
 	Owner string `json:"owner"`
 	Usage
 }
 
-// lastWrite is how long the last counts may take to be written.
+// lastWrite bounds the final write of counts.
 const lastWrite = time.Second
 
-// Run writes what was counted, a moment after it was, until ctx ends; then all that is left.
+// Run writes changed counts after a short delay until ctx ends, and then those that are left.
 func (a *Accounts) Run(ctx context.Context) {
 	for failing := false; ; {
 		select {
@@ -36,7 +36,7 @@ func (a *Accounts) Run(ctx context.Context) {
 			return
 		case <-a.changed:
 		}
-		_ = pause.For(ctx, interval) // Ended early, it writes once more.
+		_ = pause.For(ctx, interval) // when it ends early, the loop writes once more
 		err := a.write(ctx)
 		if err != nil && ctx.Err() == nil {
 			a.mu.Lock()
@@ -50,7 +50,7 @@ func (a *Accounts) Run(ctx context.Context) {
 	}
 }
 
-// write writes the counts that have changed since they were written.
+// write writes the counts that have changed since the last write.
 func (a *Accounts) write(ctx context.Context) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
@@ -62,7 +62,7 @@ func (a *Accounts) write(ctx context.Context) error {
 	}
 }
 
-// writingCount is a count on its way into the ledger.
+// writingCount is a count that is being written.
 type writingCount struct {
 	at     ownerDay
 	count  *count
@@ -90,7 +90,7 @@ func (a *Accounts) writeOnce(ctx context.Context) (conflict bool, err error) {
 			w.count.revision, w.count.written = w.record.Revision, w.usage
 			a.mu.Unlock()
 		} else if conflict {
-			// The answer to an earlier write was lost, or the ledger was: nobody else writes this record.
+			// The response to an earlier write was lost, or the ledger was: no other instance writes this record.
 			r, bad := a.Views.Store.Read(ctx, w.record.Key)
 			if bad != nil && !errors.Is(bad, ledger.ErrNoRecord) {
 				return false, bad
@@ -103,7 +103,7 @@ func (a *Accounts) writeOnce(ctx context.Context) (conflict bool, err error) {
 	return conflict, err
 }
 
-// unwritten are the counts that have changed. Those of earlier days that are written are forgotten.
+// unwritten returns the counts that have changed. It drops written counts of earlier days.
 func (a *Accounts) unwritten() (todo []writingCount, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,7 +125,7 @@ func (a *Accounts) unwritten() (todo []writingCount, err error) {
 	return todo, nil
 }
 
-// key is where this instance keeps a count.
+// key is the ledger key of a count of this instance.
 func (a *Accounts) key(at ownerDay) string {
 	return prefix + at.day + "." + ledger.OwnerMark(at.owner) + "." + a.instance
 }

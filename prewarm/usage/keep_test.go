@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// writes is a ledger that takes every record.
+// writes is a store that accepts every record.
 type writes struct{ ledger.Store }
 
 func (writes) Write(_ context.Context, records ...*ledger.Record) error {
@@ -18,7 +18,7 @@ func (writes) Write(_ context.Context, records ...*ledger.Record) error {
 	return nil
 }
 
-// Counts of earlier days that are written are not kept in memory.
+// Written counts of earlier days are not kept in memory.
 func TestWrittenDaysAreForgotten(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	views, err := ledger.NewViews(ledger.Deps{Store: writes{}})

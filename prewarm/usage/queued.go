@@ -10,11 +10,11 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// queued is what an owner has queued: as it was read last, and what was accepted here since.
+// queued is what an owner has queued: the last reading, and what this instance has accepted since.
 type queued struct {
 	reading sync.Mutex // held while it is read
 
-	at  time.Time // of the last reading; zero = none yet
+	at  time.Time // time of the last reading; zero = none yet
 	all map[string]*heldUnits
 	sum int64
 }
@@ -24,10 +24,10 @@ type heldUnits struct {
 	id       string
 	units    int
 	accepted bool       // its records are on disk
-	before   *heldUnits // what a retry of a job that has not ended stands for
+	before   *heldUnits // for a retry of a job that has not ended: what it replaces
 }
 
-// units are those of a job that are counted already.
+// units returns the units already counted for a job.
 func (q *queued) units(id string) int {
 	if h := q.all[id]; h != nil {
 		return h.units
@@ -43,10 +43,10 @@ func (q *queued) hold(id string, units int) *heldUnits {
 	return h
 }
 
-// release takes back what hold has counted.
+// release undoes hold.
 func (q *queued) release(h *heldUnits) {
 	if q.all[h.id] != h {
-		return // It was read since.
+		return // it was read since
 	}
 	q.sum -= int64(h.units)
 	delete(q.all, h.id)
@@ -56,7 +56,7 @@ func (q *queued) release(h *heldUnits) {
 	}
 }
 
-// Ended forgets the units of a job that has ended. The owner is given by its ownerMark.
+// Ended removes the units of a job that has ended. mark is the OwnerMark.
 func (a *Accounts) Ended(mark, id string) {
 	if a == nil {
 		return
@@ -69,7 +69,7 @@ func (a *Accounts) Ended(mark, id string) {
 	}
 }
 
-// read reads what an owner has queued, unless the last reading is younger than age. fresh: it was read now.
+// read reads what an owner has queued, unless the last reading is younger than age. fresh says that it was read now.
 func (a *Accounts) read(ctx context.Context, owner string, age time.Duration) (fresh bool, err error) {
 	a.mu.Lock()
 	q := a.queue(owner)
@@ -78,7 +78,7 @@ func (a *Accounts) read(ctx context.Context, owner string, age time.Duration) (f
 	defer q.reading.Unlock()
 	a.mu.Lock()
 	young := a.Now().Sub(q.at)
-	seen := map[*heldUnits]bool{} // A reading that begins now sees them, unless they have ended.
+	seen := map[*heldUnits]bool{} // a reading that begins now sees them, unless they have ended
 	for _, h := range q.all {
 		seen[h] = h.accepted
 	}
@@ -108,8 +108,8 @@ func (a *Accounts) read(ctx context.Context, owner string, age time.Duration) (f
 	return true, nil
 }
 
-// unitsOf are the units of an owner's work that has not ended, by the job, or by the record of a picture of the
-// predecessor's call.
+// unitsOf returns the units of an owner's unfinished work, by job, or by record for a picture of the predecessor's
+// call.
 func (a *Accounts) unitsOf(ctx context.Context, owner string) (map[string]int, error) {
 	var ids []string
 	err := a.Views.Store.List(ctx, ledger.Scan{Prefix: "active"}, func(r ledger.Record) bool {
@@ -125,7 +125,7 @@ func (a *Accounts) unitsOf(ctx context.Context, owner string) (map[string]int, e
 	for _, id := range ids {
 		v, err := a.Views.View(ctx, id)
 		if fault.KindOf(err) == fault.NoSuchJob {
-			continue // It is being accepted just now, or its time was over.
+			continue // it is just being accepted, or was deleted
 		}
 		if err != nil {
 			return nil, err

@@ -9,19 +9,19 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// Quota bounds what the calls of one token may ask for.
+// Quota bounds what the calls of one token may request.
 type Quota struct {
-	// UnitsQueued is how many Data Units the token may have in jobs that have not ended, and pictures of the
-	// predecessor's call that wait. 0 = no limit.
+	// UnitsQueued bounds the Data Units of the token in jobs that have not ended, plus the waiting pictures of its
+	// predecessor calls. 0 = no limit.
 	UnitsQueued int `yaml:"units_queued"`
-	// ImagesADay is how many images its calls and retries may ask for in one day of UTC. 0 = no limit.
+	// ImagesADay bounds the images that its calls and retries may request in one day (UTC). 0 = no limit.
 	ImagesADay int `yaml:"images_a_day"`
 }
 
-// LeastKeep is the shortest prewarm.keep with a quota of images a day: what was used must outlive the day.
+// LeastKeep is the shortest prewarm.keep with a quota of images per day: the counts must outlive the day.
 const LeastKeep = 24 * time.Hour
 
-// Validate reports a limit that cannot work.
+// Validate reports invalid limits.
 func (q Quota) Validate() error {
 	var errs []error
 	if q.UnitsQueued < 0 {
@@ -33,10 +33,11 @@ func (q Quota) Validate() error {
 	return errors.Join(errs...)
 }
 
-// unitsAgain is when a call that found too many units queued may be sent again: jobs take seconds to minutes.
+// unitsAgain is the Retry-After of a call that found too many units queued: jobs take seconds to minutes.
 const unitsAgain = 30 * time.Second
 
-// admits reports what a call exceeds, first what lasts longer; spent is what its token has used so far.
+// admits returns an error if a call exceeds the quota, first for the longer-lasting limit. spent is what its token has
+// used so far.
 func (q Quota) admits(spent, asked used, now time.Time) error {
 	if over(q.ImagesADay, spent.images, asked.images) {
 		text := exceeds("images_a_day is used up: %d images may be asked for in a day of UTC, %d were, this call has %d", q.ImagesADay, spent.images, asked.images)
@@ -50,14 +51,14 @@ func (q Quota) admits(spent, asked used, now time.Time) error {
 	return nil
 }
 
-// used is what counts for a quota.
+// used is what counts towards a quota.
 type used struct{ units, images int64 }
 
 func over(limit int, used, asked int64) bool {
 	return limit > 0 && asked > 0 && used+asked > int64(limit)
 }
 
-// exceeds is the sentence about an exceeded quota; format names its limit, what is used, and what the call asks for.
+// exceeds is the text for an exceeded quota. format takes the limit, what is used, and what the call requests.
 func exceeds(format string, limit int, used, asked int64) string {
 	text := "the token's quota " + fmt.Sprintf(format, limit, used, asked)
 	if asked > int64(limit) {

@@ -12,21 +12,21 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// Usage is what the calls of a token have used in a day of UTC, or in a part of it.
+// Usage is what the calls of a token have used in a day (UTC), or in a part of it.
 type Usage struct {
 	Units   int64 `json:"data_units"` // accepted
-	Images  int64 `json:"images"`     // asked for by calls that were accepted, and by retries
-	Made    int64 `json:"made"`       // verdicts on variants, by their state; those of a job that runs past midnight on both days
+	Images  int64 `json:"images"`     // requested by accepted calls and by retries
+	Made    int64 `json:"made"`       // verdicts on variants, by state; a job past midnight counts on both days
 	Present int64 `json:"present"`
 	Broken  int64 `json:"broken"`
 	Failed  int64 `json:"failed"`
-	Refused int64 `json:"refused"` // calls and retries, for a quota
-	// Bytes are those of a job, of the variants that were made: what was there before has cost nothing, and was counted
-	// when it was made.
+	Refused int64 `json:"refused"` // calls and retries refused for a quota
+	// Bytes are the bytes of the variants that were made. A variant that was present cost nothing, and was counted when
+	// it was made.
 	Bytes ledger.Bytes `json:"bytes"`
 }
 
-// add adds another usage, times times (1 or -1).
+// add adds another usage, multiplied by times (1 or -1).
 func (u *Usage) add(o Usage, times int64) {
 	u.Units += times * o.Units
 	u.Images += times * o.Images
@@ -40,7 +40,7 @@ func (u *Usage) add(o Usage, times int64) {
 	u.Bytes.Saved += times * o.Bytes.Saved
 }
 
-// Of sums up the verdicts that this process has given since the task was read.
+// Of sums up the verdicts that this process has decided since the task was read.
 func Of(t *ledger.Task) (u Usage) {
 	for _, w := range t.Images {
 		made := false
@@ -78,43 +78,43 @@ func (u *Usage) Judge(s ledger.State) {
 	}
 }
 
-// Owner is what one owner may use, and has used.
+// Owner is the quota and the usage of one owner.
 type Owner struct {
 	Owner string `json:"owner"`
 	Quota struct {
 		UnitsQueued *Remaining `json:"units_queued,omitempty"` // nil = no limit
 		ImagesADay  *Remaining `json:"images_a_day,omitempty"`
 	} `json:"quota"`
-	Days []Day `json:"days"` // the latest first; those without any use are left out
+	Days []Day `json:"days"` // latest first; days without usage are omitted
 }
 
-// Remaining is what is left of a quota.
+// Remaining is the rest of a quota.
 type Remaining struct {
 	Limit     int64 `json:"limit"`
 	Used      int64 `json:"used"`
 	Remaining int64 `json:"remaining"`
 }
 
-// Day is the usage of a day of UTC.
+// Day is the usage of a day (UTC).
 type Day struct {
 	Day string `json:"day"`
 	Usage
 }
 
-// MaxDays bounds the days of one answer; they are kept for as long as jobs, prewarm.keep.
+// MaxDays bounds the days of one response. Usage is kept as long as jobs, for prewarm.keep.
 const MaxDays = 31
 
 // clockSkew is how far the ledger's clock may be behind.
 const clockSkew = time.Hour
 
-// Usage tells what owners have used in the last days, today included: the owner that is named, or all that who may see
-// ("").
+// Usage returns the usage of the last days, including today, of the named owner, or of all owners that the caller may
+// see ("").
 func (a *Accounts) Usage(ctx context.Context, who ledger.Caller, owner string, days int) ([]Owner, error) {
 	if !who.All && owner == "" {
 		owner = who.Name
 	}
 	if !who.All && owner == "" {
-		return nil, nil // What tokens without a name use is admin's to see.
+		return nil, nil // only admins may see the usage of tokens without a name
 	}
 	quotas := a.Quotas()
 	found := map[string]map[string]Usage{} // by owner and day
@@ -139,7 +139,7 @@ func (a *Accounts) Usage(ctx context.Context, who ledger.Caller, owner string, d
 	return out, nil
 }
 
-// ofOwner is what an owner has used in some days, and has left.
+// ofOwner returns the usage of an owner in some days, and the rest of its quota.
 func (a *Accounts) ofOwner(ctx context.Context, name string, q Quota, days map[string]Usage) (u Owner, err error) {
 	u.Owner, u.Days = name, []Day{}
 	for day, of := range days {
@@ -168,7 +168,7 @@ func remaining(limit int, used int64) *Remaining {
 	return &Remaining{Limit: int64(limit), Used: used, Remaining: max(0, int64(limit)-used)}
 }
 
-// usageSince adds up what all instances have counted of an owner, or of all (""), from a day on.
+// usageSince adds up what all instances have counted for an owner, or for all (""), from a day on.
 func (a *Accounts) usageSince(ctx context.Context, owner string, first time.Time, into map[string]map[string]Usage) error {
 	from := ledger.DayOf(first)
 	add := func(at ownerDay, u Usage) {
@@ -182,7 +182,7 @@ func (a *Accounts) usageSince(ctx context.Context, owner string, first time.Time
 		sum.add(u, 1)
 		into[at.owner][at.day] = sum
 	}
-	own := map[string]bool{} // What is counted here is known better here.
+	own := map[string]bool{} // for these the counts in memory are newer than the ledger
 	a.mu.Lock()
 	for at, c := range a.own {
 		if c.Usage != (Usage{}) {

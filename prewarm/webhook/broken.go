@@ -13,32 +13,34 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// Backends are told of broken sources in batches while their job runs: of so many, or of what there is when so much
-// time has passed since the first.
+// Backends are told of broken sources in batches while the job runs. A batch is sent when it is full, or when this time
+// has passed since its first source.
 const (
 	brokenBatch      = 100
 	brokenPatience   = 10 * time.Second
-	brokenEventBytes = 400 << 10 // of the sources' text, so that the record fits a message
+	brokenEventBytes = 400 << 10 // of the text of sources, so that the record fits a message
 )
 
-// toldRecord is which broken sources of a job its backend is told of. An event stands in it before it is put, together
-// with the mark of what it tells: so each source is in one event, and an event put twice is the same one.
+// toldRecord lists the broken sources of a job that are already in events. An event is written into this record before
+// it is put, together with the bits of the images that it covers. So each source is in one event, and an event that is
+// put twice is the same one.
 //
-//  1. A writes event 1 into the record, and dies.
-//  2. B finds event 1 there and puts it: under its name, so that it is in the ledger once.
-//  3. B marks what was found since, in event 2. Had A lived on to do that, one of the two writes would have failed.
+//  1. A writes event 1 into the record, and crashes.
+//  2. B finds event 1 in the record and puts it. Its name is fixed, so it is in the ledger once.
+//  3. B adds the images found since to event 2. If A were still alive and did the same, one of the two writes would
+//     fail.
 type toldRecord struct {
 	Round  int          `json:"round"`
-	Events int          `json:"events"`         // of this round
-	Tasks  []uint16     `json:"tasks"`          // by task, a bit for each image that stands in an event
-	Last   *eventRecord `json:"last,omitempty"` // maybe not put yet
+	Events int          `json:"events"`         // number of events in this round
+	Tasks  []uint16     `json:"tasks"`          // by task, one bit for each image that is in an event
+	Last   *eventRecord `json:"last,omitempty"` // possibly not put yet
 }
 
-// Every image of a task has a bit.
+// Every image of a task has a bit in a uint16.
 const _ = uint(16 - ledger.TaskImages)
 
-// tellBroken puts events of what was found broken in a job and stands in none yet. v is a loaded view, of the job as
-// now says.
+// tellBroken puts events for broken sources of a job that are in no event yet. v is a loaded view, now the job as of
+// now.
 func (s *Events) tellBroken(ctx context.Context, v *ledger.View, now ledger.Job) error {
 	j := v.Record()
 	if j.Hook == nil || s.Tell == nil || !j.Hook.Wants(ImageBroken) {
@@ -79,14 +81,14 @@ func (s *Events) tellBroken(ctx context.Context, v *ledger.View, now ledger.Job)
 		switch err := s.Views.Store.Write(ctx, &r); {
 		case err == nil:
 			v.Looked(looked)
-		case !errors.Is(err, ledger.ErrConflict): // Else somebody tells at the same time: what is left is seen on the next look.
+		case !errors.Is(err, ledger.ErrConflict): // after a conflict with another writer the loop reads again
 			return err
 		}
 	}
 }
 
-// untold finds a batch of broken sources that stand in no event, and marks them. looked are the tasks, with their
-// revisions, that hold no others.
+// untold finds a batch of broken sources that are in no event, and sets their bits. looked are the tasks, with their
+// revisions, that contain no others.
 func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (some []BrokenImage, looked map[int]uint64, err error) {
 	j, at := v.Record(), v.Unlooked()
 	looked = map[int]uint64{}
@@ -109,7 +111,7 @@ func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (
 		for i, w := range t.Images {
 			b, ok := brokenImage(w)
 			if !ok || told.Tasks[n]&(1<<i) != 0 || w.Hash == "" && j.Round > 0 {
-				continue // The last is what no retry can mend, and was told in the first round.
+				continue // the last condition: no retry can repair it, and the first round reported it
 			}
 			if size += b.size(); len(some) == brokenBatch || len(some) > 0 && size > brokenEventBytes {
 				return some, looked, nil
@@ -127,8 +129,8 @@ func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (
 	return some, looked, nil
 }
 
-// brokenImage is the image as one that is broken in any variant, with the units where it counts as that; false: it is
-// not.
+// brokenImage returns the image if any of its variants is broken, with the units in which it counts as broken; else
+// false.
 func brokenImage(w *ledger.Image) (BrokenImage, bool) {
 	for _, o := range w.Verdicts {
 		if !w.IsBroken(o) {
@@ -145,7 +147,7 @@ func brokenImage(w *ledger.Image) (BrokenImage, bool) {
 	return BrokenImage{}, false
 }
 
-// merge takes over the units of the same source in another task.
+// merge adds the units in which another task has the same source.
 func (b *BrokenImage) merge(other BrokenImage) {
 	for _, unit := range other.Units {
 		b.add(unit)
@@ -153,7 +155,7 @@ func (b *BrokenImage) merge(other BrokenImage) {
 	b.Omitted += other.Omitted
 }
 
-// size is about how long the image is as JSON.
+// size estimates the length of the image as JSON.
 func (b *BrokenImage) size() int {
 	n := len(b.Source) + 100
 	for _, unit := range b.Units {
@@ -162,13 +164,13 @@ func (b *BrokenImage) size() int {
 	return n
 }
 
-// brokenNews is how many sources of a job were found broken just now.
+// brokenNews says how many sources of a job were just found broken.
 type brokenNews struct {
 	job string
 	n   int
 }
 
-// Heard passes news on to who batches them. Too many are dropped: the next sweep finds what they told.
+// Heard passes news to batch. If there are too many they are dropped, and the next sweep finds those sources.
 func (s *Events) Heard(j *ledger.JobRecord, works []*ledger.Image) {
 	n := 0
 	for _, w := range works {
@@ -185,8 +187,8 @@ func (s *Events) Heard(j *ledger.JobRecord, works []*ledger.Image) {
 	}
 }
 
-// batch tells backends of broken sources while their jobs run, until ctx ends. What it had not told by then the next
-// process finds.
+// batch tells backends of broken sources while their jobs run, until ctx ends. What is left then, the next process
+// finds.
 func (s *Events) batch(ctx context.Context) {
 	type waiting struct {
 		n     int
@@ -221,7 +223,7 @@ func (s *Events) batch(ctx context.Context) {
 	}
 }
 
-// TellBrokenOf is tellBroken for a job as it is now; the end of a job tells what is left itself.
+// TellBrokenOf is tellBroken for the current state of a job. The end of a job reports the rest itself.
 func (s *Events) TellBrokenOf(ctx context.Context, id string) error {
 	v, err := s.Views.View(ctx, id)
 	if err != nil || v.Record().Ended {

@@ -9,8 +9,8 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// A broken source is told with the units where it counts as broken: each once, so many at the most, and the rest
-// counted.
+// A broken source lists the units in which it counts as broken: each once, at most maxUnits, and the number of the
+// rest.
 func TestBrokenTellsItsUnits(t *testing.T) {
 	w := &ledger.Image{Source: "https://c.example/a", Verdicts: []*ledger.Outcome{{State: ledger.Made}, {State: ledger.Broken, Reason: fault.NotAnImage}}}
 	w.Spots = []ledger.Spot{{ID: "a"}, {ID: "guessed", Auto: true}, {ID: "a", Pointer: "/b"}}

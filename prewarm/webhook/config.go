@@ -11,36 +11,36 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// Config says whom callbacks may tell, and what they are signed with.
+// Config configures the hosts to which callbacks may be sent, and their signatures.
 type Config struct {
-	// Allow lists the hosts that callbacks may be sent to: "hooks.example.com" is that host alone, "*.example.com"
-	// every host below example.com but not example.com itself, "*" every host; with ":8443" behind it, on that port
-	// alone. Callbacks go over https, to public addresses and those of origin.allow_private; an entry that begins with
+	// Allow lists the hosts that callbacks may be sent to. "hooks.example.com" is only that host, "*.example.com" is
+	// every host below example.com but not example.com itself, "*" is every host. With ":8443" appended, only that port
+	// is allowed. Callbacks use https, to public addresses and those of origin.allow_private. An entry that begins with
 	// "http://" allows plain http too. Empty = callbacks are off.
 	Allow []string `yaml:"allow"`
-	// Secrets sign every callback, one signature each: set the old and the new one while receivers change over. At
-	// least one is needed where allow names a host.
+	// Secrets sign every callback, one signature each. Set the old and the new secret while receivers change over. At
+	// least one is needed if allow has an entry.
 	Secrets []Secret `yaml:"secrets"`
 }
 
-// Secret is one secret that callbacks are signed with.
+// Secret is one secret for signing callbacks.
 type Secret struct {
 	// ID names the secret in messages. Empty = it has no name.
 	ID string `yaml:"id"`
-	// SecretFile is a file that holds the secret: "whsec_" and base64, or any other text or bytes, taken as they are
-	// without blanks around them. At least 24 bytes. It is read again at each reload. The server refuses one that
-	// another user could write or exchange: it belongs to root or to the server's user, and so do the directories above
-	// it.
+	// SecretFile is a file that contains the secret: "whsec_" and base64, or any other text or bytes, without
+	// surrounding white space. At least 24 bytes. It is read again at each reload. The server refuses a file that
+	// another user could change or replace: the file and all directories above it must belong to root or to the
+	// server's user.
 	SecretFile string `yaml:"secret_file"`
 }
 
 const (
-	minSecret     = 24 // bytes, as Standard Webhooks asks
+	minSecret     = 24 // required by Standard Webhooks
 	maxSecretFile = 4 << 10
 	secretPrefix  = "whsec_"
 )
 
-// Validate reports what cannot work. It reads no file.
+// Validate reports invalid values. It reads no file.
 func (c Config) Validate() error {
 	var errs []error
 	for _, text := range c.Allow {
@@ -59,7 +59,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// rules is the configuration as it is applied.
+// rules returns the configuration in the form in which it is applied.
 func (c Config) rules() (rules, error) {
 	if err := c.Validate(); err != nil {
 		return rules{}, err
@@ -82,7 +82,7 @@ func (c Config) rules() (rules, error) {
 	return r, nil
 }
 
-// readSecret reads a secret; its errors never repeat any of it.
+// readSecret reads a secret. Its errors never contain any part of it.
 func readSecret(name string) ([]byte, error) {
 	text, err := secretfile.Read(name, maxSecretFile)
 	if err != nil {
@@ -130,7 +130,7 @@ func parseHost(text string) (host, error) {
 	return h, nil
 }
 
-// matches compares whole labels, and never a spelling of an address with another.
+// matches compares whole labels. Two spellings of one address do not match.
 func (h host) matches(u *url.URL) bool {
 	name := hostName(u)
 	if h.port != "" && h.port != portOf(u) {
@@ -142,8 +142,8 @@ func (h host) matches(u *url.URL) bool {
 	return h.any || name == h.name
 }
 
-// plainHost reports a host in ASCII with at most a port: other letters are mapped on the way to the resolver, after the
-// comparison.
+// plainHost reports whether a host is ASCII with at most a port. Other letters would be mapped after the comparison, on
+// the way to the resolver.
 func plainHost(host string) bool {
 	return host != "" && host[0] != ':' && !strings.HasSuffix(host, ":") && !strings.ContainsFunc(host, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:[]", r)

@@ -83,7 +83,7 @@ func unwrapOnce(err error) error {
 	return err
 }
 
-// FuzzCallbackHost holds that a host which passes "*.shop.example" is below it for the resolver too.
+// FuzzCallbackHost checks that a host that matches "*.shop.example" is below it for the resolver too.
 func FuzzCallbackHost(f *testing.F) {
 	for _, s := range []string{"https://a.shop.example/", "https://evil。shop.example", "https://x@y.shop.example:1/", "https://[::1].shop.example"} {
 		f.Add(s)

@@ -15,49 +15,49 @@ import (
 	"github.com/goldcrest/goldcrest/trace"
 )
 
-// eventRecord is what the ledger keeps of an event until it was told. Then a bare record with the mark toldMark takes
-// its place: whoever finishes the job at the same time, or again after a restart, finds it there and tells nothing
-// twice.
+// eventRecord is the ledger's record of an event until it has been delivered. Then a bare record with the mark toldMark
+// replaces it. An instance that finishes the job at the same time, or again after a restart, finds that mark and does
+// not deliver twice.
 type eventRecord struct {
 	Event
 	Hook  *unit.Callback `json:"callback"`
-	Trace string         `json:"trace,omitempty"` // as the job's
+	Trace string         `json:"trace,omitempty"` // the job's
 	Tries int            `json:"tries,omitempty"`
 	Next  time.Time      `json:"next,omitzero"`
 }
 
-// toldMark marks an event that was told, or given up.
+// toldMark marks an event that was delivered or given up.
 const toldMark = "told"
 
-// longestSilence bounds the wait for a further try: more is due to a clock that was set back.
+// longestSilence bounds the wait for another try. A longer wait means that the clock was set back.
 const longestSilence = 12 * time.Hour
 
-// Deps is what Events work with. All but Tell and Tracer must be set.
+// Deps are the dependencies of Events. All but Tell and Tracer must be set.
 type Deps struct {
 	Views  *ledger.Views
 	Queue  ledger.Queue
-	Tell   Teller               // nil = nobody is told
+	Tell   Teller               // nil = no callbacks
 	Told   func(outcome string) // counts tries: ok, again, given_up
 	Log    *slog.Logger
 	Tracer trace.Tracer // nil = nothing is traced
 	Now    func() time.Time
 }
 
-// Events keep what backends are to be told until they have been. Safe for concurrent use, and by several processes that
+// Events stores events until backends have received them. It is safe for concurrent use, also by several processes that
 // share a ledger and a queue.
 type Events struct {
 	Deps
 	retell  []time.Duration
-	news    chan brokenNews // what was found broken lately
-	telling sync.Mutex      // held while what is broken is told: two at once would put an event twice
+	news    chan brokenNews // sources just found broken
+	telling sync.Mutex      // held while tellBroken runs: two at once would put an event twice
 }
 
-// NewEvents tells nothing before Run.
+// NewEvents returns Events that deliver nothing before Run.
 func NewEvents(p Deps) *Events {
 	return &Events{Deps: p, retell: Delays(), news: make(chan brokenNews, 256)}
 }
 
-// Run tells backends until ctx ends.
+// Run delivers events until ctx ends.
 func (s *Events) Run(ctx context.Context) error {
 	var batching sync.WaitGroup
 	batching.Go(func() { s.batch(ctx) })
@@ -65,14 +65,14 @@ func (s *Events) Run(ctx context.Context) error {
 	return s.Queue.Consume(ctx, []string{ledger.LaneTell}, tellers, s.tell)
 }
 
-// tellers is how many backends are told at the same time.
+// tellers is the number of concurrent deliveries.
 const tellers = 8
 
-// hiccup is when a ticket comes again after the ledger did not answer.
+// hiccup is the pause before a ticket is delivered again when the ledger did not respond.
 const hiccup = 5 * time.Second
 
-// Announce puts the events of a job's end into the ledger and the queue: what of its broken sources was not told
-// before, and that it is done. Their names follow from the job, so that doing it twice changes nothing.
+// Announce puts the events of a job's end into the ledger and the queue: the broken sources that were not reported
+// before, and that the job is done. The names of events are derived from the job, so doing it twice changes nothing.
 func (s *Events) Announce(ctx context.Context, v *ledger.View, j *ledger.JobRecord) error {
 	if j.Hook == nil || s.Tell == nil {
 		return nil
@@ -84,7 +84,7 @@ func (s *Events) Announce(ctx context.Context, v *ledger.View, j *ledger.JobReco
 	return s.putEvent(ctx, &eventRecord{Event: e, Hook: j.Hook, Trace: j.Trace})
 }
 
-// putEvent puts an event into the ledger, if it is not there, and its ticket into the queue.
+// putEvent puts an event into the ledger if it is not there yet, and its ticket into the queue.
 func (s *Events) putEvent(ctx context.Context, e *eventRecord) error {
 	body, err := json.Marshal(e)
 	if err == nil {
@@ -96,11 +96,11 @@ func (s *Events) putEvent(ctx context.Context, e *eventRecord) error {
 	return s.Queue.Put(ctx, ledger.Ticket{Lane: ledger.LaneTell, ID: e.ID})
 }
 
-// outletPause is the longest pause before an outlet is told again. It is never given up: its broker comes back, and a
-// verdict that is lost is lost for good.
+// outletPause is the longest pause between deliveries to an outlet. They are never given up: the broker will come back,
+// and a lost verdict cannot be recovered.
 const outletPause = 30 * time.Second
 
-// givesUp reports whether an event had its last try.
+// givesUp reports whether the last try of an event has been made.
 func (s *Events) givesUp(e *eventRecord) bool {
 	return e.Tries >= len(s.retell) && e.Hook.Outlet == ""
 }
@@ -113,16 +113,16 @@ func (s *Events) pauseOf(e *eventRecord, asked time.Duration) time.Duration {
 	return min(max(s.retell[e.Tries], asked), longestSilence)
 }
 
-// tell is the Handler of the tell lane: it tells one event, or says when to try again.
+// tell is the Handler of the tell lane. It delivers one event, or returns when to try again.
 func (s *Events) tell(ctx context.Context, t ledger.Ticket) (again time.Duration) {
 	again, err := s.tellEvent(ctx, "event."+t.ID)
 	switch {
 	case err == nil:
 		return again
 	case errors.Is(err, ledger.ErrNoRecord):
-		return 0 // Its time is over.
+		return 0 // the record has expired
 	case ctx.Err() != nil:
-		return time.Millisecond // Whoever is there next goes on.
+		return time.Millisecond // the next process continues
 	}
 	s.Log.Warn("an event could not be read or kept; trying again", "event", t.ID, "error", err)
 	return hiccup
@@ -141,7 +141,7 @@ func (s *Events) tellEvent(ctx context.Context, key string) (again time.Duration
 		return wait, nil
 	}
 	if s.Tell == nil {
-		return time.Hour, nil // An instance that has somebody to tell it may come.
+		return time.Hour, nil // an instance with a Teller may start
 	}
 	e.Job.Callback = e.Hook
 	telling, span := trace.Resume(ctx, s.Tracer, "callback", e.Trace)
@@ -151,7 +151,7 @@ func (s *Events) tellEvent(ctx context.Context, key string) (again time.Duration
 	err = s.Tell.Tell(telling, e.Event)
 	span.End(string(fault.KindOf(err)))
 	if err != nil && ctx.Err() != nil {
-		return time.Millisecond, nil // We were stopped: that was no try.
+		return time.Millisecond, nil // this process is stopping: it does not count as a try
 	}
 	f := fault.Of(err)
 	switch {

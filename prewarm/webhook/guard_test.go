@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/origin"
 )
 
-// guardedClient is the client that the composition root hands in; it trusts the certificates of s.
+// guardedClient is the client as the composition root builds it; it trusts the certificates of s.
 func guardedClient(t *testing.T, s *httptest.Server, private ...string) *http.Client {
 	t.Helper()
 	cfg := origin.Default()
@@ -30,7 +30,7 @@ func guardedClient(t *testing.T, s *httptest.Server, private ...string) *http.Cl
 	return c.Guarded()
 }
 
-// receiver is a TLS receiver of callbacks that counts.
+// receiver is a TLS receiver that counts callbacks.
 func receiver(t *testing.T, handler http.HandlerFunc) (s *httptest.Server, hits *atomic.Int64) {
 	t.Helper()
 	hits = new(atomic.Int64)
@@ -44,7 +44,7 @@ func receiver(t *testing.T, handler http.HandlerFunc) (s *httptest.Server, hits 
 	return s, hits
 }
 
-// TestFault09CallbackGuard holds that an allowed name leads to no address which the guard refuses.
+// TestFault09CallbackGuard checks that an allowed name cannot lead to an address that the guard refuses.
 func TestFault09CallbackGuard(t *testing.T) {
 	s, hits := receiver(t, func(http.ResponseWriter, *http.Request) {})
 	port := s.URL[strings.LastIndex(s.URL, ":"):]
@@ -80,7 +80,7 @@ func TestCallbackThroughGuard(t *testing.T) {
 	if hits.Load() != 2 || trapped.Load() != 0 {
 		t.Errorf("%d callbacks, %d at the redirect's target", hits.Load(), trapped.Load())
 	}
-	named := newHooks(t, guardedClient(t, s, "127.0.0.0/8"), "localhost") // The certificate knows no localhost.
+	named := newHooks(t, guardedClient(t, s, "127.0.0.0/8"), "localhost") // the certificate is not for localhost
 	wantFault(t, "certificate", named.Tell(t.Context(), eventTo(strings.Replace(s.URL, "127.0.0.1", "localhost", 1))), fault.TLSFailed)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -9,20 +9,20 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// BrokenImage is a broken source and where it stands.
+// BrokenImage is a broken source and the units that contain it.
 type BrokenImage struct {
 	ledger.BrokenSource
-	Units   []string `json:"units,omitempty"`         // ids of units that hold it, maxUnits at most
-	Omitted int      `json:"units_omitted,omitempty"` // how many more there are
+	Units   []string `json:"units,omitempty"`         // ids, at most maxUnits
+	Omitted int      `json:"units_omitted,omitempty"` // number of further units
 }
 
 const (
 	maxNotice = 256 << 10 // bytes of a callback's body
 	maxTags   = 16 << 10  // bytes of the tags in it
-	maxUnits  = 100       // units that are named for one source
+	maxUnits  = 100       // units listed for one source
 )
 
-// add names another unit, once.
+// add adds a unit, once.
 func (b *BrokenImage) add(unit string) {
 	switch {
 	case slices.Contains(b.Units, unit):
@@ -46,24 +46,24 @@ type noticeData struct {
 	Counts ledger.Counts `json:"counts"`
 	Bytes  ledger.Bytes  `json:"bytes"`
 	Tags   []string      `json:"tags"`
-	// Request is the id of the call that the job came of; "" of jobs from before there was one.
+	// Request is the id of the HTTP request that created the job; "" for jobs of older versions.
 	Request string `json:"request_id,omitempty"`
-	// Broken may be cut short to keep the body below its limit: BrokenOmitted is how many were left out. GET /v1/broken
-	// has all.
+	// Broken may be cut short to keep the body below its limit. BrokenOmitted is the number of omitted sources. GET
+	// /v1/broken lists all.
 	Broken        []brokenRow `json:"broken"`
 	BrokenOmitted int         `json:"broken_omitted"`
 }
 
 // brokenRow is a broken source in a callback.
 type brokenRow struct {
-	Source  string     `json:"source"` // without its query, which may hold a signature; "" if it is no URL at all
+	Source  string     `json:"source"` // without its query, which may contain a signature; "" if it is not a URL
 	Reason  fault.Kind `json:"reason"`
 	Units   []string   `json:"units"` // ids
 	Omitted int        `json:"units_omitted,omitempty"`
 }
 
-// Notice is the event's JSON, at most maxNotice long and the same at every try. It tells what every receiver may know:
-// never the text of a unit, and of a source no query.
+// Notice is the event's JSON, at most maxNotice bytes long and the same at every try. It contains only what every
+// receiver may know: no text of units, and no queries of sources.
 func (e Event) Notice() ([]byte, error) {
 	n := notice{Type: e.Type, Timestamp: e.At.UTC(), Data: noticeData{
 		Job: e.Job.ID, State: e.Job.State, Counts: e.Job.Counts, Bytes: e.Job.Bytes, Tags: firstTags(e.Job.Tags), Request: e.Job.Request,
@@ -85,11 +85,11 @@ func (e Event) Notice() ([]byte, error) {
 		}
 		n.Data.Broken = append(n.Data.Broken, row)
 	}
-	n.Data.BrokenOmitted -= len(n.Data.Broken) // Never more digits than before.
+	n.Data.BrokenOmitted -= len(n.Data.Broken) // never has more digits than before
 	return json.Marshal(n)
 }
 
-// firstTags are the tags that fit.
+// firstTags returns the tags that fit.
 func firstTags(tags []string) []string {
 	out, room := []string{}, maxTags
 	for _, tag := range tags {

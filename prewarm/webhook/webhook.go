@@ -1,5 +1,5 @@
-// Package webhook tells backends what became of their jobs: an event stands in the ledger before it is sent, and until it
-// was taken or given up, so that each is told at least once, signed, and only to hosts that the configuration allows.
+// Package webhook sends callbacks about jobs. An event is in the ledger before it is sent, and stays until it is
+// accepted or given up. So each is delivered at least once, signed, and only to hosts that the configuration allows.
 package webhook
 
 import (
@@ -26,31 +26,31 @@ import (
 
 // The types of Event.
 const (
-	JobDone     = "job.done"     // the job has come to its end, whatever that is
+	JobDone     = "job.done"     // the job has ended, in whatever state
 	ImageBroken = "image.broken" // sources were found broken since the last event of this kind
 )
 
-// Event is one thing that a job's callback is told.
+// Event is one event that is sent to a job's callback.
 type Event struct {
-	ID     string     // the same at every try, so that receivers can drop a second delivery; letters, digits, "_" and "-"
+	ID     string     // the same at every try, so receivers can drop duplicates; letters, digits, "_" and "-"
 	Type   string     // JobDone or ImageBroken
 	Job    ledger.Job // with its Callback
 	Broken []BrokenImage
 	At     time.Time
 }
 
-// Teller tells an event once. Implemented by Sender.
+// Teller delivers an event once. Sender implements it.
 type Teller interface {
 	Tell(ctx context.Context, e Event) error
 }
 
-// Doer sends one HTTP request. It must guard the addresses it connects to, follow no redirect and use no proxy.
+// Doer sends one HTTP request. It must guard the addresses to which it connects, follow no redirects and use no proxy.
 type Doer interface {
 	Do(r *http.Request) (*http.Response, error)
 }
 
-// Delays are the pauses between the tries of one event: eight tries within 24 hours. A fault's RetryAfter
-// counts where it is longer.
+// Delays returns the pauses between the tries of one event: eight tries within 24 hours. A longer RetryAfter of a fault
+// takes precedence.
 func Delays() []time.Duration {
 	return []time.Duration{
 		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 4 * time.Hour, 7 * time.Hour, 10 * time.Hour,
@@ -60,11 +60,11 @@ func Delays() []time.Duration {
 const (
 	timeout       = 15 * time.Second // of one try
 	maxURL        = 2048
-	maxReply      = 4 << 10 // read of an answer, and thrown away, so that the connection can serve again
+	maxReply      = 4 << 10 // bytes of a response that are read and discarded, so that the connection can be reused
 	maxRetryAfter = 6 * time.Hour
 )
 
-// Sender tells events to callbacks by the Standard Webhooks rules. Safe for concurrent use.
+// Sender sends events to callbacks as Standard Webhooks specifies. It is safe for concurrent use.
 type Sender struct {
 	client Doer
 	now    func() time.Time
@@ -78,7 +78,7 @@ type rules struct {
 	secrets [][]byte
 }
 
-// NewSender reads the secrets that cfg names. now may be nil.
+// NewSender reads the secrets of cfg. now may be nil.
 func NewSender(cfg Config, client Doer, now func() time.Time) (*Sender, error) {
 	if now == nil {
 		now = time.Now
@@ -90,7 +90,7 @@ func NewSender(cfg Config, client Doer, now func() time.Time) (*Sender, error) {
 	return w, nil
 }
 
-// Reload takes a new configuration at once, secrets read afresh. One that cannot work changes nothing.
+// Reload applies a new configuration at once, and reads the secrets again. An invalid one changes nothing.
 func (w *Sender) Reload(cfg Config) error {
 	r, err := cfg.rules()
 	if err != nil {
@@ -100,8 +100,8 @@ func (w *Sender) Reload(cfg Config) error {
 	return nil
 }
 
-// Check says why a callback cannot be taken (422): callbacks are off, its host is not allowed, its URL is not one for
-// callbacks, or it asks for events that do not exist.
+// Check says why a callback is refused (422): callbacks are off, its host is not allowed, its URL is not suitable, or
+// it asks for unknown events.
 func (w *Sender) Check(c unit.Callback) error {
 	for _, event := range c.Events {
 		if event != JobDone && event != ImageBroken {
@@ -137,9 +137,8 @@ func (r *rules) check(raw string) error {
 	return refused("callback.url names a host that prewarm.callbacks.allow does not")
 }
 
-// Tell posts one event to its job's callback, once. A fault that is not retryable means that no further try makes
-// sense: the receiver is gone (410), or the callback is not allowed any more. A job without a callback has nobody to
-// tell.
+// Tell posts one event to its job's callback, once. A fault that is not retryable means that further tries are useless:
+// the receiver is gone (410), or the callback is not allowed any more. For a job without a callback it does nothing.
 func (w *Sender) Tell(ctx context.Context, e Event) error {
 	if e.Job.Callback == nil {
 		return nil
@@ -156,7 +155,8 @@ func (w *Sender) Tell(ctx context.Context, e Event) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Job.Callback.URL, bytes.NewReader(body))
 	if err != nil {
-		return fault.New(fault.BadUnit, "webhook.Tell", "callback.url is not a plain https URL", nil) // err repeats the URL.
+		// err contains the URL.
+		return fault.New(fault.BadUnit, "webhook.Tell", "callback.url is not a plain https URL", nil)
 	}
 	at := strconv.FormatInt(w.now().Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
@@ -179,7 +179,7 @@ func (w *Sender) Tell(ctx context.Context, e Event) error {
 	return w.verdict(resp)
 }
 
-// sign makes one signature for each secret, so that receivers may change theirs at any time while both are configured.
+// sign makes one signature for each secret, so that receivers can change secrets at any time while both are configured.
 func (r *rules) sign(id, at string, body []byte) string {
 	var all []string
 	for _, secret := range r.secrets {
@@ -190,7 +190,8 @@ func (r *rules) sign(id, at string, body []byte) string {
 	return strings.Join(all, " ")
 }
 
-// undelivered words a failure of the way. The URL that net/http puts around it may hold a secret of the receiver's.
+// undelivered makes a fault of a network error. It drops the URL that net/http adds, which may contain a receiver's
+// secret.
 func undelivered(err error) error {
 	err = fault.WithoutURL(err)
 	kind, public := fault.ConnectFailed, "the callback's host could not be reached"
@@ -209,8 +210,7 @@ func undelivered(err error) error {
 	return fault.New(kind, "webhook.Tell", public, err)
 }
 
-// verdict reads the status: 2xx is thanks, 410 asks never to be told again, anything else, redirects too, is tried
-// again.
+// verdict evaluates the status: 2xx is success, 410 means never try again, anything else, redirects too, is retried.
 func (w *Sender) verdict(resp *http.Response) error {
 	switch code := resp.StatusCode; {
 	case code >= 200 && code < 300:

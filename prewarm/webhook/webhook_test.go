@@ -21,7 +21,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// The example that the makers of Standard Webhooks publish; the client's tests verify the same one.
+// The example published by Standard Webhooks; the client's tests verify the same one.
 const (
 	hookSecret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	hookID        = "msg_p5jXN8AQM9LWM0D4loKWxJek"
@@ -85,7 +85,7 @@ func TestTellOverTLS(t *testing.T) {
 		got = r
 		body, _ = io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusAccepted)
-		_, _ = w.Write(make([]byte, 1<<20)) // Receivers may say what they like.
+		_, _ = w.Write(make([]byte, 1<<20)) // receivers may respond with anything
 	}))
 	t.Cleanup(s.Close)
 	roots := x509.NewCertPool()
@@ -184,7 +184,7 @@ func TestTellNeedsAllowance(t *testing.T) {
 	if err := w.Reload(Config{}); err != nil {
 		t.Fatal(err)
 	}
-	err := w.Tell(t.Context(), eventTo("https://hooks.example.com/")) // Queued while it was allowed.
+	err := w.Tell(t.Context(), eventTo("https://hooks.example.com/")) // queued while it was allowed
 	wantFault(t, "no longer allowed", err, fault.BadUnit)
 	if asked != 0 || fault.BadUnit.Retryable() {
 		t.Errorf("%d requests", asked)
