@@ -11,11 +11,11 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// admission bounds the decoded bytes of all pictures in work, in the order in which they came. It works with the
-// estimate from the header, which is an upper one: memory is promised before a worker touches a pixel.
+// admission bounds the decoded bytes of all pictures in work, first come, first served. It uses the estimate from the
+// header, which is an upper bound: memory is reserved before a worker touches a pixel.
 type admission struct {
 	total int64
-	used  atomic.Int64 // admitted and not yet given back
+	used  atomic.Int64 // admitted and not yet released
 	free  *semaphore.Weighted
 }
 
@@ -23,8 +23,8 @@ func newAdmission(total int64) *admission {
 	return &admission{total: total, free: semaphore.NewWeighted(total)}
 }
 
-// admit waits until bytes are free and returns the function that gives them back. A picture that needs more than the
-// whole budget is refused, not admitted alone: the budget is the ceiling that the operator was promised.
+// admit waits until bytes are free and returns the function that releases them. A picture that needs more than the
+// whole budget is refused, not admitted alone: the budget is a hard limit for the operator.
 func (a *admission) admit(ctx context.Context, bytes int64) (release func(), waited time.Duration, err error) {
 	if bytes > a.total {
 		return nil, 0, fault.New(fault.TooManyPixels, "transform.admit", "the picture needs more memory than this server spends on one",

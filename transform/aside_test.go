@@ -20,7 +20,7 @@ func aside(ctx context.Context, p *Pool, original []byte, specs ...variant.Spec)
 	return notes, err
 }
 
-// What takes long is made beside the pool's workers, all threads of its own below theirs, and several callers take
+// Heavy pictures are made outside the pool's workers, with all threads at a lower priority, and several callers take
 // turns there.
 func TestAsideHoldsNobodyUp(t *testing.T) {
 	cfg := testConfig()
@@ -54,10 +54,11 @@ func TestAsideHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// Who has woken a slot gets a worker of it although the first went to another caller and did not come back.
+// A caller that woke a slot gets a worker from it, although the first worker went to another caller and did not come
+// back.
 func TestAsideForgetsNobody(t *testing.T) {
 	cfg := testConfig()
-	cfg.Workers, cfg.Recycle = 1, 1 // One place aside, and a fresh worker for each picture.
+	cfg.Workers, cfg.Recycle = 1, 1 // one place aside, and a new worker for each picture
 	p, _ := open(t, cfg)
 	done := make(chan error, 8)
 	for i := range cap(done) {
@@ -73,8 +74,7 @@ func TestAsideForgetsNobody(t *testing.T) {
 	}
 }
 
-// A worker aside that crashes is replaced for its caller, one that nobody needs ends, and the next caller gets a new
-// one.
+// A worker aside that crashes is replaced for its caller. An idle one ends, and the next caller gets a new one.
 func TestAsideComesAndGoes(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1

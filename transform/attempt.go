@@ -18,22 +18,22 @@ type task struct {
 	stage    variant.Stage
 	open     []int // specs that were not emitted yet
 	emit     func(i int, img variant.Image, err error)
-	release  func() // gives the admitted memory back
+	release  func() // releases the admitted memory
 	cpu      time.Duration
-	need     int64 // bytes that decoding takes, at most
+	need     int64 // upper bound of the bytes for decoding
 	aside    bool  // in a worker aside
-	left     bool  // the caller has gone, the work goes on and cleans up by itself
+	left     bool  // the caller has left, the work continues and cleans up by itself
 }
 
-// Transform decodes original once and makes a variant for each spec, at the stage asked for. It calls emit at most once
-// per spec, from the calling goroutine, as each is ready; a non-nil error stands for every spec that was not emitted.
-// original.Body is not read after it returns. When ctx ends before a worker was found, nothing is done; when it ends
-// later, Transform returns at once while the worker finishes the picture for nobody, since killing it would cost more.
+// Transform decodes original once and makes a variant for each spec, at the requested stage. It calls emit at most once
+// per spec, from the calling goroutine, as each is ready. A non-nil error applies to every spec that was not emitted.
+// original.Body is not read after Transform returns. If ctx ends before a worker was found, nothing is done. If it ends
+// later, Transform returns at once while the worker finishes the picture, since killing the worker would cost more.
 func (p *Pool) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error {
 	return p.run(ctx, &task{original: original, specs: specs, stage: stage, emit: emit})
 }
 
-// run does a task, and tells how it went.
+// run performs a task and reports the result to the observer.
 func (p *Pool) run(ctx context.Context, t *task) error {
 	begin := time.Now()
 	err := p.transform(ctx, t)
@@ -91,7 +91,7 @@ func (p *Pool) screen(t *task) error {
 	return nil
 }
 
-// attempts works on the open specs until they are made, refused, or have crashed a worker twice.
+// attempts works on the open specs until they are made or refused, or have crashed a worker twice.
 func (p *Pool) attempts(ctx context.Context, t *task) error {
 	home := queue{from: p.ready}
 	if t.aside {
@@ -104,7 +104,7 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 			return err
 		}
 		at = home
-		if err := p.poison.check(t.original.Body); err != nil { // asked here, since others may have tried it while this call waited
+		if err := p.poison.check(t.original.Body); err != nil { // others may have tried it while this call waited
 			p.giveBack(c, handback{})
 			return err
 		}
@@ -117,7 +117,7 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 			p.giveBack(c, handback{cause: causeClose})
 			return shuttingDown()
 		}
-		if !begun { // The worker had died before it saw the picture: nobody's fault, and no try.
+		if !begun { // The worker died before it read the request: the picture is not to blame, and this was no try.
 			p.giveBack(c, handback{cause: causeIdle, detail: end.detail})
 			continue
 		}
@@ -140,7 +140,7 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 	}
 }
 
-// conclude words the end of an attempt whose worker did not crash.
+// conclude returns the error of an attempt whose worker did not crash.
 func (p *Pool) conclude(t *task, end ending) error {
 	if end.cause == causeNone {
 		p.poison.forgive(t.original.Body)
@@ -163,7 +163,7 @@ func (p *Pool) conclude(t *task, end ending) error {
 // queue is where callers wait for a worker.
 type queue struct {
 	from <-chan *child
-	wake chan<- struct{} // wakes one of its slots, if one sleeps; nil = they never do
+	wake chan<- struct{} // wakes one of its slots, if one sleeps; nil = they never sleep
 }
 
 // borrow waits for a worker, in the order of the calls.
@@ -195,8 +195,8 @@ func (p *Pool) giveBack(c *child, h handback) {
 	c.back <- h
 }
 
-// attempt lets c work on the open specs and emits what it makes. begun is false when the worker never saw the request.
-// An error means that the caller has left, or that no request could be made; the worker is then taken care of.
+// attempt has c work on the open specs and emits the results. begun is false if the worker never read the request. An
+// error means that the caller has left, or that no request could be made; the worker is then already handled.
 func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun bool, _ error) {
 	o := order{original: t.original, specs: t.specs, stage: t.stage, todo: slices.Clone(t.open), limits: p.limits(), timeout: p.cfg.Timeout, cpu: p.cfg.CPU}
 	o.limits.Memory = t.need
@@ -208,8 +208,8 @@ func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun 
 	if err := c.begin(packet, o.timeout); err != nil {
 		return ending{cause: causeIdle, detail: err}, false, nil
 	}
-	events := make(chan event, len(o.todo)) // holds them all: the exchange never waits for its caller
-	var end ending                          // written before events is closed
+	events := make(chan event, len(o.todo)) // has room for all: the exchange never waits for its caller
+	var end ending                          // set before events is closed
 	go func() {
 		defer close(events)
 		end = c.exchange(o, func(e event) {
@@ -242,8 +242,8 @@ func (p *Pool) attempt(ctx context.Context, c *child, t *task) (_ ending, begun 
 	}
 }
 
-// outlive waits for the end of work that nobody waits for any more. A crash is not held against the original, whose
-// bytes may have been given back by now.
+// outlive waits for the end of work without a caller. A crash does not count against the original, whose memory may
+// have been released by now.
 func (p *Pool) outlive(c *child, t *task, events <-chan event, end *ending) {
 	defer p.calls.Done()
 	defer t.release()

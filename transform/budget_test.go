@@ -22,7 +22,7 @@ func TestAdmissionIsInOrderOfArrival(t *testing.T) {
 		}
 		var mu sync.Mutex
 		var order []int64
-		for _, n := range []int64{80, 30} { // the small one fits beside the first, and waits behind the large one all the same
+		for _, n := range []int64{80, 30} { // the small one would fit beside the first, but waits behind the large one
 			go func() {
 				release, _, err := a.admit(context.Background(), n)
 				if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// child is the server's side of one worker process. Between start and end it is used by one goroutine at a time.
+// child is the server's side of one worker process. Between start and end one goroutine at a time uses it.
 type child struct {
 	cmd    *exec.Cmd
 	pid    int
@@ -22,14 +22,14 @@ type child struct {
 	hello  hello
 	buf    []byte
 	exited chan struct{} // closed when the process was reaped
-	back   chan handback // a borrower gives the worker back to its slot here
+	back   chan handback // a borrower returns the worker to its slot here
 
 	lastID   uint64
 	served   int
 	baseline int64 // private bytes at its first frame
 }
 
-// order is what one attempt asks of a worker: the specs of todo, out of specs.
+// order is the request of one attempt: the specs of todo, out of specs.
 type order struct {
 	original variant.Original
 	specs    []variant.Spec
@@ -40,34 +40,34 @@ type order struct {
 	cpu      time.Duration // for each variant
 }
 
-// event is one spec's variant or fault.
+// event is the variant or fault of one spec.
 type event struct {
 	i   int
 	img variant.Image
 	err error
 }
 
-// cause says why a worker ended or has to end; it is a metric label.
+// cause says why a worker ended or must end; it is a metric label.
 type cause string
 
-// The causes. Only those of causeCrash and causeLie count against the original.
+// The causes. Only causeCrash and causeLie count against the original.
 const (
 	causeNone    cause = ""
 	causeCrash   cause = "crash"   // it died while it worked
-	causeLie     cause = "lie"     // it broke the protocol: taken over, or out of its mind
-	causeTimeout cause = "timeout" // killed at the wall deadline
+	causeLie     cause = "lie"     // it broke the protocol: taken over, or corrupted
+	causeTimeout cause = "timeout" // killed at the deadline in wall time
 	causeCPU     cause = "cpu"     // killed at its processor budget
 	causePanic   cause = "panic"   // its codec panicked
-	causeIdle    cause = "idle"    // it died, or fell silent, without work
+	causeIdle    cause = "idle"    // it died, or stopped responding, without work
 	causeStart   cause = "start"   // it never became ready
 	causeRecycle cause = "recycle" // it served its number of requests
-	causeMemory  cause = "memory"  // it grew past its bound
-	causeUnused  cause = "unused"  // a worker aside that nobody needed for a while
+	causeMemory  cause = "memory"  // its memory exceeded the bound
+	causeUnused  cause = "unused"  // a worker aside without work for a while
 	causeClose   cause = "close"   // the pool was closed
 )
 
-// ending is how an attempt ended: the cause to replace the worker, or none and the codec's fault for all specs without
-// one of their own.
+// ending is how an attempt ended: a cause to replace the worker, or none, and then the codec's fault for all specs
+// without one of their own.
 type ending struct {
 	cause  cause
 	detail error // for the operator
@@ -75,7 +75,7 @@ type ending struct {
 	cpu    time.Duration
 }
 
-// greet waits for the first frame and checks that the worker is of this very build.
+// greet waits for the first frame and checks that the worker has the same build.
 func (c *child) greet(build string) error {
 	_ = c.socket.SetReadDeadline(time.Now().Add(startTimeout))
 	f, err := receive(c.socket, c.buf)
@@ -99,13 +99,13 @@ func (c *child) greet(build string) error {
 	return nil
 }
 
-// prepare copies the original and the specs into the worker's reach and returns the packet that starts the work. The
-// original is not read after it.
+// prepare copies the original and the specs to the worker's memory and returns the packet that starts the work. The
+// original is not read after that.
 func (c *child) prepare(o order) ([]byte, error) {
 	specs := make([]variant.Spec, len(o.todo))
 	for k, i := range o.todo {
 		specs[k] = o.specs[i]
-		specs[k].Fallback = "" // A worker draws; it has no use for a URL that may hold a secret.
+		specs[k].Fallback = "" // A worker does not need the URL, which may hold a secret.
 	}
 	copy(c.mem.bytes[:c.mem.area], o.original.Body)
 	c.lastID++
@@ -118,7 +118,7 @@ func (c *child) prepare(o order) ([]byte, error) {
 	if err != nil || len(packet) <= maxFrame {
 		return packet, err
 	}
-	// Specs that do not fit into a packet go where the first variant will lie.
+	// Specs that do not fit into a packet go to the area of the first variant.
 	b, err := json.Marshal(specs)
 	if err != nil {
 		return nil, err
@@ -131,14 +131,14 @@ func (c *child) prepare(o order) ([]byte, error) {
 	return encodeFrame(f)
 }
 
-// begin sends the packet of a request. An error means that the worker never saw it.
+// begin sends the packet of a request. An error means that the worker never read it.
 func (c *child) begin(packet []byte, timeout time.Duration) error {
 	_ = c.socket.SetWriteDeadline(time.Now().Add(timeout))
 	_, err := c.socket.Write(packet)
 	return err
 }
 
-// exchange follows a loaded request to its end and delivers each spec once. It returns in bounded time whatever the
+// exchange follows a started request to its end and delivers each spec once. It returns in bounded time whatever the
 // worker does, and leaves the worker killed unless the cause is none or causePanic.
 func (c *child) exchange(o order, deliver func(event)) ending {
 	m := newMeter(c.pid, o.timeout, o.cpu, len(o.todo))
@@ -178,8 +178,8 @@ func (c *child) exchange(o order, deliver func(event)) ending {
 	}
 }
 
-// accept turns an image or fault frame into an event. A variant is copied out of shared memory before anything of it is
-// checked, so that the worker cannot change it between check and use.
+// accept converts an image or fault frame to an event. A variant is copied out of shared memory before it is checked,
+// so that the worker cannot change it between check and use.
 func (c *child) accept(f frame, o order, seen []bool) (event, error) {
 	if f.Index < 0 || f.Index >= len(seen) || seen[f.Index] {
 		return event{}, fmt.Errorf("a %s frame for spec %d of %d", f.Type, f.Index, len(seen))
@@ -212,7 +212,7 @@ var (
 	errCPU     = errors.New("the processor time is used up")
 )
 
-// next waits for a frame and looks at the meter while it waits.
+// next waits for a frame and checks the meter while it waits.
 func (c *child) next(m *meter) (frame, error) {
 	for {
 		_ = c.socket.SetReadDeadline(m.next())
@@ -226,7 +226,7 @@ func (c *child) next(m *meter) (frame, error) {
 	}
 }
 
-// causeOf tells a dead worker from one that talks nonsense.
+// causeOf distinguishes a dead worker from one that breaks the protocol.
 func (c *child) causeOf(err error) cause {
 	var path *os.PathError
 	if errors.As(err, &path) || errors.Is(err, io.EOF) {
@@ -235,7 +235,7 @@ func (c *child) causeOf(err error) cause {
 	return causeLie
 }
 
-// cut ends an attempt that cannot go on.
+// cut ends an attempt that cannot continue.
 func (c *child) cut(m *meter, why cause, detail error) ending {
 	cpu := m.total()
 	c.kill()
@@ -246,7 +246,7 @@ func (c *child) cut(m *meter, why cause, detail error) ending {
 	return ending{cause: why, detail: detail, cpu: cpu}
 }
 
-// ping reports whether an idle worker still answers.
+// ping reports whether an idle worker still responds.
 func (c *child) ping(timeout time.Duration) bool {
 	_ = c.socket.SetDeadline(time.Now().Add(timeout))
 	c.lastID++
@@ -257,10 +257,10 @@ func (c *child) ping(timeout time.Duration) bool {
 	return err == nil && f.Type == framePong && f.ID == c.lastID
 }
 
-// kill ends the process; nothing in it is worth a farewell.
+// kill ends the process; there is nothing to shut down in it.
 func (c *child) kill() { _ = c.cmd.Process.Kill() }
 
-// dispose kills and reaps the process and frees what belonged to it.
+// dispose kills and reaps the process and frees its resources.
 func (c *child) dispose() {
 	c.kill()
 	<-c.exited

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Config says how many workers run and what a picture may cost them.
+// Config sets how many workers run and what a picture may cost them.
 type Config struct {
 	// Engine is the pixel path: vips (the built-in one) or bimg.
 	Engine string `yaml:"engine"`
-	// Workers is the number of worker processes, each of which makes one picture at a time. 0 = one per core. While
-	// heavy pictures are asked for among light ones, up to one fewer (at least one) of lower priority make the heavy
-	// ones beside them.
+	// Workers is the number of worker processes, each of which makes one picture at a time. 0 = one per core. When
+	// heavy pictures are requested among light ones, they are made by additional workers of lower priority: up to one
+	// fewer than this, but at least one.
 	Workers int `yaml:"workers"`
-	// Timeout is the wall time that one variant may take in a worker; past it the worker is killed and the answer is
+	// Timeout is the wall time that one variant may take in a worker. After that the worker is killed and the answer is
 	// transform_timeout. The clock starts again with each variant of a request.
 	Timeout time.Duration `yaml:"timeout"`
-	// CPU is the processor time that one variant may take, over all threads of its worker; past it the worker is killed
-	// and the answer is too_costly. It starts again with each variant of a request.
+	// CPU is the processor time that one variant may take, over all threads of its worker. After that the worker is
+	// killed and the answer is too_costly. It starts again with each variant of a request.
 	CPU time.Duration `yaml:"cpu"`
-	// Patience is how long viewers may have to wait for a worker, as estimated when they ask, once somebody has always
-	// been waiting for a while: past it they are refused at once with overloaded and Retry-After. A group that comes at
-	// once to an idle server may wait for half of server.deadline. 0 = always for half of that.
+	// Patience is how long viewers may wait for a worker when there has always been a waiting viewer for a while. A
+	// viewer whose estimated wait is longer is refused at once with overloaded and Retry-After. A burst to an idle
+	// server may wait for half of server.deadline. 0 = always half of server.deadline.
 	Patience time.Duration `yaml:"patience"`
 	// MaxPixels bounds width x height x decoded frames of an original.
 	MaxPixels int64 `yaml:"max_pixels" unit:"pixels"`
@@ -34,43 +34,43 @@ type Config struct {
 	AVIFMaxPixels int64 `yaml:"avif_max_pixels" unit:"pixels"`
 	// MaxFrames bounds the frames of an animated variant. 1 = animations become their first frame.
 	MaxFrames int `yaml:"max_frames"`
-	// ImageMemory bounds the decoded pixels of all pictures in work, as estimated from their headers, in bytes. A
+	// ImageMemory bounds the decoded pixels of all pictures in work, in bytes, as estimated from their headers. A
 	// single picture that needs more is refused with too_many_pixels. At most half of memory.limit, or of the control
 	// group's limit, is used.
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
-	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl; ico and
-	// pdf, which are not among the default. Any other original is refused with unsupported_format.
+	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl, and
+	// also ico and pdf, which are off by default. Any other original is refused with unsupported_format.
 	Inputs []string `yaml:"inputs"`
-	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at most
-	// 4 megapixels. Variants that are stored keep the mark that they were made with. Empty = none: the option is refused.
+	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at
+	// most 4 megapixels. Stored variants keep the mark that they were made with. Empty = none: the option is refused.
 	Watermark string `yaml:"watermark"`
-	// Recycle is the number of requests after which a worker is replaced by a fresh one. 0 = never.
+	// Recycle is the number of requests after which a worker is replaced by a new one. 0 = never.
 	Recycle int `yaml:"recycle"`
 	// Sandbox encloses workers with Landlock and seccomp, once their codecs are loaded: no files, no network, no
-	// programs, no other processes. auto = as far as the kernel can, with a warning at the start where that is not all
-	// of it; required = refuse to start without all of it; off = never.
+	// programs, no other processes. auto = as much as the kernel can, with a warning at the start if that is not
+	// everything; required = refuse to start without all of it; off = never.
 	Sandbox SandboxMode `yaml:"sandbox"`
-	// Command starts a worker, program first. Empty = this very executable with the argument "worker".
-	// The sandbox keeps the command and what it starts from changing files, too.
+	// Command starts a worker, program first. Empty = this executable with the argument "worker". The sandbox also
+	// keeps the command and the programs that it starts from changing files.
 	Command []string `yaml:"command"`
 
 	Told `yaml:"-"`
 }
 
-// Told is what the composition root sets, from other sections or by itself.
+// Told is set by the composition root, from other sections or by itself.
 type Told struct {
-	Quality       Quality // what the automatic quality aims at, from quality; the zero value is the default
+	Quality       Quality // the targets of the automatic quality, from quality; the zero value is the default
 	OriginalBytes int64   // size of the largest original, from origin.max_bytes
-	Build         string  // the build id that a worker must name in its first message
+	Build         string  // the build id that a worker must report in its first message
 }
 
-// usualInputs are the formats that are read by default, knownInputs all that the codec can read.
+// usualInputs are the formats that are read by default, knownInputs those that the codec can read.
 var (
 	usualInputs = []string{"jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp", "svg", "jxl"}
 	knownInputs = append(slices.Clone(usualInputs), "ico", "pdf")
 )
 
-// Default is the configuration of a server that was told nothing.
+// Default is the configuration without any setting.
 func Default() Config {
 	return Config{
 		Engine:          "vips",
@@ -89,7 +89,7 @@ func Default() Config {
 	}
 }
 
-// Validate names every setting that cannot work.
+// Validate reports every invalid setting.
 func (c Config) Validate() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
@@ -118,7 +118,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// limits are the bounds that travel with each request.
+// limits are the bounds that are sent with each request.
 func (c Config) limits() Limits {
 	return Limits{
 		Pixels: c.MaxPixels, ResultPixels: c.MaxResultPixels, AVIFPixels: c.AVIFMaxPixels, Frames: c.MaxFrames,

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// Drift is how the encoders at hand differ from those that the coefficients of the automatic quality were fitted on, as
-// the self-check measured it. The zero value corrects nothing.
+// Drift is how the installed encoders differ from those for which the coefficients of the automatic quality were
+// fitted, as the self-check measured it. The zero value corrects nothing.
 type Drift []CoderDrift
 
 // CoderDrift is the drift of one encoder for one kind of picture.
 type CoderDrift struct {
 	Coder string  `json:"coder"`           // avif9, avif8, webp4, jpeg
-	Print bool    `json:"print,omitempty"` // of drawings and print, rather than photos
-	Miss  float64 `json:"miss"`            // mean score beyond what was expected, before any correction
-	// From and To are values of q: what the coefficients foretell, rising, and what takes its place. Both are empty
-	// where nothing is corrected.
+	Print bool    `json:"print,omitempty"` // for drawings and print instead of photos
+	Miss  float64 `json:"miss"`            // mean difference from the expected score, before any correction
+	// From and To are values of q: those that the coefficients predict, ascending, and their replacements. Both are
+	// empty if nothing is corrected.
 	From []float64 `json:"from,omitempty"`
 	To   []float64 `json:"to,omitempty"`
 }
 
-// Q is the q that takes the place of a foretold one.
+// Q returns the corrected value of a predicted q.
 func (d Drift) Q(coder string, print bool, q int) int {
 	i := slices.IndexFunc(d, func(c CoderDrift) bool { return c.Coder == coder && c.Print == print })
 	if i < 0 || len(d[i].From) == 0 {
@@ -42,7 +42,7 @@ func (d Drift) Corrects() bool {
 	return slices.ContainsFunc(d, func(c CoderDrift) bool { return len(c.From) > 0 })
 }
 
-// String tells what is corrected, for an operator.
+// String describes the corrections for an operator.
 func (d Drift) String() string {
 	if len(d) == 0 {
 		return "not checked"
@@ -59,7 +59,7 @@ func (d Drift) String() string {
 	return "corrected: " + strings.Join(words, ", ")
 }
 
-// Kind is what the encoder was checked with: photo or print.
+// Kind is the kind of picture with which the encoder was checked: photo or print.
 func (c CoderDrift) Kind() string {
 	if c.Print {
 		return "print"
@@ -67,10 +67,10 @@ func (c CoderDrift) Kind() string {
 	return "photo"
 }
 
-// maxDrift bounds what a worker may say: more coders than there are, or corrections that are none, are refused.
+// maxDrift bounds a worker's report: one with more coders than there are, or with invalid corrections, is refused.
 const maxDrift = 16
 
-// valid reports whether a drift, which came from a worker, can be used.
+// valid reports whether a drift from a worker can be used.
 func (d Drift) valid() bool {
 	for _, c := range d {
 		if len(c.Coder) > 16 || len(c.From) != len(c.To) || len(c.From) > maxDrift || math.IsNaN(c.Miss) || math.Abs(c.Miss) > 200 {

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Each way in which a codec can die costs the request that caused it, and nobody else anything.
+// Each way in which a codec can die affects only the request that caused it.
 func TestFault18WorkerFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		op      string
@@ -34,11 +34,11 @@ func TestFault18WorkerFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig()
-			cfg.Workers, cfg.Timeout, cfg.CPU = 3, time.Minute, 300*time.Millisecond // on a busy machine that much takes seconds
+			cfg.Workers, cfg.Timeout, cfg.CPU = 3, time.Minute, 300*time.Millisecond // takes seconds on a busy machine
 			if test.want == fault.TransformTimeout {
 				cfg.Timeout = 3 * time.Second
 			}
-			cfg.ImageMemory, cfg.Recycle = 16<<20, 0 // little room for the one that exhausts it
+			cfg.ImageMemory, cfg.Recycle = 16<<20, 0 // little memory for the script that exhausts it
 			p, w := open(t, cfg)
 			stop := others(t, p)
 			m, err := run(t.Context(), p, picture(t, 4, 4, 0), script(""), script(test.op), script(""))
@@ -76,7 +76,7 @@ func others(t *testing.T, p *Pool) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-// A crash that does not repeat costs the caller nothing, and what was emitted before it is not made again.
+// A crash that does not repeat is invisible to the caller, and variants emitted before it are not made again.
 func TestFault18OneCrashIsRetried(t *testing.T) {
 	p, w := open(t, testConfig())
 	count, once := t.TempDir(), filepath.Join(t.TempDir(), "crashed")
@@ -118,7 +118,7 @@ func TestFault18IdleWorkerDies(t *testing.T) {
 	}
 }
 
-// The same, one step later: the worker dies between its loan and the request. The picture never was in it.
+// The same, one step later: the worker dies between borrow and request. It never read the picture.
 func TestFault18WorkerDiesBeforeTheRequest(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1
@@ -176,7 +176,7 @@ func TestFault19ForgetTriesAgain(t *testing.T) {
 	}
 }
 
-// Several callers with one bad original together stay within its two crashes, save those that were in work already.
+// Several callers with one bad original together crash two workers at most, plus those that were in work already.
 func TestFault19PoisonUnderConcurrency(t *testing.T) {
 	p, _ := open(t, testConfig())
 	original := picture(t, 4, 4, 0)
@@ -193,7 +193,7 @@ func TestFault19PoisonUnderConcurrency(t *testing.T) {
 	}
 }
 
-// A worker that prints without end is neither slowed by its pipe nor able to fill the log.
+// A worker that prints without end is not slowed by its pipe and cannot fill the log.
 func TestNoisyWorker(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1

@@ -20,7 +20,7 @@ const maxFrame = 64 << 10
 // maxText bounds every text of a worker that may reach a log or a caller.
 const maxText = 300
 
-// frameType says what a packet of the control socket means.
+// frameType is the meaning of a packet of the control socket.
 type frameType string
 
 const (
@@ -30,14 +30,14 @@ const (
 	frameTaken   frameType = "taken"   // server: it was copied, the memory is free again
 	frameFault   frameType = "fault"   // worker: one spec failed
 	frameDone    frameType = "done"    // worker: the request is over
-	framePing    frameType = "ping"    // server: are you there
+	framePing    frameType = "ping"    // server: are you alive
 	framePong    frameType = "pong"    // worker: yes
-	frameCheck   frameType = "check"   // server: compare the encoders with those that the automatic quality was fitted on
-	frameChecked frameType = "checked" // worker: what came of it
+	frameCheck   frameType = "check"   // server: compare the encoders with those of the fitted automatic quality
+	frameChecked frameType = "checked" // worker: the result of that
 )
 
-// frame is one packet: JSON, at most maxFrame bytes. ID ties every frame to its request, so that nothing left over from
-// an earlier one can be taken for an answer.
+// frame is one packet: JSON, at most maxFrame bytes. ID ties every frame to its request, so that a late frame of an
+// earlier request is not taken for an answer.
 type frame struct {
 	Type    frameType      `json:"type"`
 	ID      uint64         `json:"id"`
@@ -48,7 +48,7 @@ type frame struct {
 	Length  int64          `json:"length,omitempty"`
 	Image   *variant.Image `json:"image,omitempty"` // without Body
 	Fault   *failure       `json:"fault,omitempty"`
-	Panic   bool           `json:"panic,omitempty"` // done: the codec panicked, its state is not to be trusted
+	Panic   bool           `json:"panic,omitempty"` // done: the codec panicked, its state is not reliable
 	Drift   Drift          `json:"drift,omitempty"` // checked
 }
 
@@ -59,19 +59,19 @@ type hello struct {
 	Sandbox  Sandbox           `json:"sandbox"`
 }
 
-// request describes one transform. The original lies at offset 0 of the shared memory, variants go to Area.
+// request describes one transform. The original is at offset 0 of the shared memory, variants go to Area.
 type request struct {
 	Length  int64           `json:"length"`
 	Area    int64           `json:"area"`
 	Limits  Limits          `json:"limits"`
 	Specs   []variant.Spec  `json:"specs,omitempty"`
 	Stage   variant.Stage   `json:"stage,omitempty"`
-	Info    sniff.Info      `json:"info,omitzero"`     // of what lies there
-	Master  *variant.Master `json:"master,omitempty"`  // nil: it is the original itself that lies there
+	Info    sniff.Info      `json:"info,omitzero"`     // of the original or master in shared memory
+	Master  *variant.Master `json:"master,omitempty"`  // nil: shared memory holds the original itself
 	Spilled int64           `json:"spilled,omitempty"` // > 0: Specs are that many bytes of JSON at Area instead
 }
 
-// failure is a fault on its way through the socket.
+// failure is a fault as it is sent through the socket.
 type failure struct {
 	Kind   fault.Kind `json:"kind"`
 	Op     string     `json:"op"`
@@ -79,7 +79,7 @@ type failure struct {
 	Cause  string     `json:"cause"`
 }
 
-// failureOf prepares err for the socket; nil stays nil.
+// failureOf converts err for the socket; nil stays nil.
 func failureOf(err error) *failure {
 	f := fault.Of(err)
 	if f == nil {
@@ -92,7 +92,7 @@ func failureOf(err error) *failure {
 	return out
 }
 
-// err is the fault that a worker reported. Only what a codec can know passes; any other kind would let a worker speak
+// err is the fault that a worker reported. Only kinds that a codec can determine pass; others would let a worker speak
 // for the server.
 func (f *failure) err() error {
 	if f == nil {
@@ -119,8 +119,8 @@ func encodeFrame(f frame) ([]byte, error) {
 	return b, err
 }
 
-// decodeFrame reads a packet, which may come from a worker that a hostile picture has taken over: whatever it says is
-// bounded here, and judged by the caller.
+// decodeFrame reads a packet, which may come from a worker that a hostile picture has taken over. All values are
+// bounded here and checked by the caller.
 func decodeFrame(b []byte) (frame, error) {
 	var f frame
 	if len(b) > maxFrame {
@@ -157,7 +157,7 @@ func send(socket *os.File, f frame) error {
 	return err
 }
 
-// receive reads one packet into buf, which holds one byte more than the longest.
+// receive reads one packet into buf, which has one byte more than the longest packet.
 func receive(socket *os.File, buf []byte) (frame, error) {
 	n, err := socket.Read(buf)
 	if err != nil {

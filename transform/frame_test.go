@@ -59,7 +59,7 @@ func TestFailureKeepsItsKindAndLosesItsControlCharacters(t *testing.T) {
 	}
 }
 
-// Whatever bytes a worker sends, the server neither panics nor takes anything outside the variant's area.
+// Whatever bytes a worker sends, the server does not panic or read outside the variant's area.
 func FuzzFrame(f *testing.F) {
 	mem, err := newMemory(4096)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What each version of Landlock can deny. A right that a rule set does not name stays as it is.
+// The rights that each version of Landlock can deny. A right that a rule set does not name stays unchanged.
 const (
 	landlockWrites = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
 		unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
@@ -24,9 +24,9 @@ const (
 	landlockThreads = uintptr(unix.LANDLOCK_RESTRICT_SELF_TSYNC) // version 8
 )
 
-// landlockRules names all that a kernel of the given version can deny; reads only if that is asked for. Signals are
-// left out: kernels before 6.15 would deny those between the threads of one process too, by which the Go runtime
-// preempts them; seccomp bounds them.
+// landlockRules names everything that a kernel of the given version can deny; reads only if that is requested. Signals
+// are left out. Kernels before 6.15 would also deny those between the threads of one process, with which the Go runtime
+// preempts them. seccomp restricts signals.
 func landlockRules(version int, reads bool) unix.LandlockRulesetAttr {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: landlockWrites}
 	if reads {
@@ -50,7 +50,7 @@ func landlockRules(version int, reads bool) unix.LandlockRulesetAttr {
 	return attr
 }
 
-// landlockVersion asks the kernel; an error says why there is none.
+// landlockVersion asks the kernel for its version; the error says why there is none.
 func landlockVersion() (int, error) {
 	v, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	switch {
@@ -64,9 +64,10 @@ func landlockVersion() (int, error) {
 	return int(v), nil
 }
 
-// landlockAtBirth makes the calling thread, and every process that it starts, unable to change any file, to make one,
-// or to use TCP. Two are excepted: /proc, where a worker sets its name and its rank for the kernel's memory killer, and
-// the null device, which it is given. Reading is left to landlockNothing, as libraries load their plugins first.
+// landlockAtBirth keeps the calling thread, and every process that it starts, from changing or creating any file, and
+// from using TCP. There are two exceptions: /proc, where a worker sets its name and its rank for the kernel's OOM
+// killer, and the null device, which it is given. landlockNothing denies reads later, as libraries load their plugins
+// first.
 func landlockAtBirth() error {
 	version, err := landlockVersion()
 	if err != nil {
@@ -86,7 +87,7 @@ func landlockNothing() (version int, err error) {
 	return version, nil
 }
 
-// landlock applies a rule set that excepts writing below some paths.
+// landlock applies a rule set with an exception for writes below some paths.
 func landlock(version int, attr unix.LandlockRulesetAttr, except ...string) error {
 	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
 	if errno != 0 {

@@ -35,7 +35,7 @@ func layers() {
 	try("read again", opens(os.Args[2], unix.O_RDONLY))
 }
 
-// Each layer of Landlock holds without seccomp.
+// Each layer of Landlock works without seccomp.
 func TestLandlockAlone(t *testing.T) {
 	version, err := landlockVersion()
 	if err != nil {

@@ -16,16 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness puts workers below the server, so that hits stay fast while every core encodes.
+// niceness gives workers a lower priority than the server, so that hits stay fast while every core encodes.
 const niceness = 10
 
-// startTimeout bounds the time from a worker's start to its first frame. It needs 0.2 s of a processor, and where
-// others take all of them, a process as patient as this one gets a hundredth: who is killed then begins again, for
-// ever.
+// startTimeout bounds the time from a worker's start to its first frame. The start needs 0.2 s of a processor. When
+// other processes use all processors, a process of this niceness gets a hundredth. A worker killed too early would
+// start again for ever.
 const startTimeout = time.Minute
 
-// environment is all that a worker sees of ours: a tight allocator (one arena, no mapping and unmapping of every row
-// buffer) and a heap that is collected as soon as it has doubled (ADR 5), and fixed behaviour of libvips.
+// environment is the environment of a worker: a tight allocator (one arena, no mapping and unmapping of every row
+// buffer), a heap that is collected when it has doubled (ADR 5), and fixed behaviour of libvips.
 var environment = []string{
 	"MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=33554432", "MALLOC_TRIM_THRESHOLD_=33554432",
 	"GOMAXPROCS=1", "GOGC=100",
@@ -35,20 +35,20 @@ var environment = []string{
 // inputsVariable tells a worker the formats that it reads.
 const inputsVariable = "GOLDCREST_TRANSFORM_INPUTS"
 
-// passedOn are the variables that say where the libraries are, and nothing else.
+// passedOn are the variables that workers inherit: only those that say where the libraries are.
 var passedOn = []string{"VIPSHOME", "LIBHEIF_PLUGIN_PATH", "LD_LIBRARY_PATH"}
 
-// launcher starts workers, all from one thread: the kernel kills a child when the *thread* that started it ends
-// (PR_SET_PDEATHSIG), and children inherit that thread's priority, its promise to gain no rights, and its Landlock.
+// launcher starts all workers from one thread. The kernel kills a child when the *thread* that started it ends
+// (PR_SET_PDEATHSIG), and children inherit that thread's priority, no_new_privs and Landlock rules.
 type launcher struct {
 	path string
 	args []string
 	env  []string
-	exe  *os.File // this executable as it was at the start: an upgrade on disk must not mix versions; nil with a command
+	exe  *os.File // this executable as at the start: an upgrade on disk must not mix versions; nil with a command
 	log  *slog.Logger
 
 	sandbox SandboxMode
-	birth   chan error // how the layer that workers are born with came about, once
+	birth   chan error // result of the first sandbox layer of workers, sent once
 
 	calls chan func()
 	ended chan struct{}
@@ -84,7 +84,7 @@ func (l *launcher) program(command []string) error {
 	if err != nil {
 		return fmt.Errorf("open this executable: %w", err)
 	}
-	// The child puts its socket and memory at 3 and 4 before it executes, so the executable must lie higher.
+	// The child puts its socket and memory at 3 and 4 before it executes, so the executable needs a higher number.
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 10)
 	_ = unix.Close(fd)
 	if err != nil {
@@ -96,12 +96,12 @@ func (l *launcher) program(command []string) error {
 	return nil
 }
 
-// run owns the launching thread until close. The goroutine ends locked, so the thread ends with it. settled, if not
-// nil, is closed when the thread is chosen.
+// run owns the launching thread until close. The goroutine ends locked, so the thread ends with it. If settled is not
+// nil, it is closed when the thread is chosen.
 func (l *launcher) run(settled chan<- struct{}) {
 	runtime.LockOSThread()
 	if unix.Gettid() == os.Getpid() {
-		// The main thread stands for the whole process in ps, and it cannot end. Hold it until another one is found.
+		// The main thread represents the whole process in ps, and it cannot end. Hold it until another one is found.
 		next := make(chan struct{})
 		go l.run(next)
 		<-next
@@ -137,7 +137,7 @@ func (l *launcher) close() {
 	}
 }
 
-// start runs a worker process with a socket and memory of its own. It does not wait for the worker's first frame.
+// start runs a worker process with its own socket and memory. It does not wait for the worker's first frame.
 func (l *launcher) start(originalBytes int64) (*child, error) {
 	mem, err := newMemory(originalBytes)
 	if err != nil {
@@ -158,7 +158,7 @@ func (l *launcher) start(originalBytes int64) (*child, error) {
 	}
 	defer write.Close()
 	cmd := &exec.Cmd{Path: l.path, Args: l.args, Env: l.env, Dir: "/", Stderr: write, ExtraFiles: []*os.File{theirs, mem.file},
-		// A process group of its own keeps a terminal's Ctrl-C away from workers that still finish their pictures.
+		// A separate process group keeps a terminal's Ctrl-C away from workers that still finish their pictures.
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}}
 	done := make(chan error)
 	l.calls <- func() { done <- cmd.Start() }
@@ -179,7 +179,7 @@ func adopt(cmd *exec.Cmd, socket *os.File, mem *memory, stderr io.ReadCloser, lo
 	go func() {
 		c.words.drain(stderr)
 		_ = stderr.Close()
-		_ = cmd.Wait() // The state says it all: an exit status is no error here.
+		_ = cmd.Wait() // The state has everything: an exit status is no error here.
 		close(c.exited)
 	}()
 	return c

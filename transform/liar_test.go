@@ -12,7 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant/about"
 )
 
-// lies are what a worker that was taken over could send instead of an answer.
+// lies are responses that a worker could send after it was taken over.
 var lies = map[string]func(w *worker, f frame) any{
 	"too long":       func(w *worker, f frame) any { f.Length = areaBytes + 1; return f },
 	"negative":       func(w *worker, f frame) any { f.Length = -1; return f },
@@ -92,7 +92,7 @@ func liar(tb testing.TB, name string) Config {
 	return cfg
 }
 
-// Whatever a worker says, no lie becomes a variant, and the worker that told it is gone.
+// No lie of a worker becomes a variant, and the worker that told it is ended.
 func TestLyingWorkers(t *testing.T) {
 	for name := range lies {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,7 @@ func TestCanceledWhileWaiting(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1
 	p, w := open(t, cfg)
-	c := receiveWithin(t, p.ready, "the worker") // nobody else gets it
+	c := receiveWithin(t, p.ready, "the worker") // no other caller gets it
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
@@ -39,7 +39,8 @@ func TestCanceledWhileWaiting(t *testing.T) {
 	}
 }
 
-// Faults.md row 21: who hangs up gets his goroutine back, the worker ends its picture and serves the next caller.
+// Faults.md row 21: a caller that hangs up gets its goroutine back. The worker finishes its picture and serves the next
+// caller.
 func TestFault21CanceledWhileWorking(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1
@@ -110,7 +111,7 @@ func TestCloseEndsWorkersAndCallers(t *testing.T) {
 	}
 }
 
-// Descriptors, threads' parents and memory: whatever workers do, nothing is left of them.
+// Whatever workers do, no descriptor, thread, process or memory is left of them.
 func TestNothingLeaks(t *testing.T) {
 	cycle := func() {
 		cfg := testConfig()
@@ -122,7 +123,7 @@ func TestNothingLeaks(t *testing.T) {
 		_ = p.Close()
 		_, _ = Open(t.Context(), liar(t, "no hello"), nil, nil)
 	}
-	cycle() // what the runtime opens once
+	cycle() // opens what the runtime opens once
 	before := descriptors(t, os.Getpid())
 	for range 3 {
 		cycle()
@@ -135,7 +136,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// A worker sees its own shared memory alone: with another's it could read the originals of other people.
+// A worker sees only its own shared memory: with another worker's it could read other people's originals.
 func TestWorkersShareNoMemoryWithEachOther(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 4
@@ -167,7 +168,7 @@ func TestWorkersShareNoMemoryWithEachOther(t *testing.T) {
 	}
 }
 
-// parent is a server that will be killed while its only worker is deep in a picture.
+// parent is a server that will be killed while its only worker makes a picture.
 func parent() {
 	cfg := testConfig()
 	p, err := Open(context.Background(), cfg, nil, nil)
@@ -232,7 +233,7 @@ func children(tb testing.TB, pid int) (pids []int) {
 	for _, path := range stats {
 		b, err := os.ReadFile(path)
 		if err != nil {
-			continue // It ended meanwhile.
+			continue // it ended meanwhile
 		}
 		var id, ppid int
 		var state string

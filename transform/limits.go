@@ -12,10 +12,10 @@ import (
 	"github.com/goldcrest/goldcrest/variant/about"
 )
 
-// maxScans is the number of JPEG scans beyond which a file is made to be slow, not to be seen.
+// maxScans is the number of JPEG scans beyond which a file is meant to be slow, not to be viewed.
 const maxScans = 100
 
-// examine reads the header of original and refuses what no spec could change.
+// examine reads the header of original and refuses what is invalid for every spec.
 func examine(original variant.Original, cfg Config) (sniff.Info, error) {
 	if int64(len(original.Body)) > cfg.OriginalBytes {
 		return sniff.Info{}, fault.New(fault.SourceTooLarge, "transform.examine", "the source has too many bytes",
@@ -45,10 +45,10 @@ func examine(original variant.Original, cfg Config) (sniff.Info, error) {
 	return info, nil
 }
 
-// maxDirectories bounds the pages of a TIFF: the decoder reads all of them, whichever is asked for.
+// maxDirectories bounds the pages of a TIFF: the decoder reads all of them, whichever is requested.
 const maxDirectories = 1000
 
-// admissible decides whether spec may be made of an original that info describes, and how many frames that decodes.
+// admissible decides whether spec may be made from an original with info, and how many frames are decoded.
 func admissible(original variant.Original, info sniff.Info, spec variant.Spec, lim Limits) (frames int, err error) {
 	own := spec.Limits
 	if own.Bytes > 0 && original.Bytes() > own.Bytes {
@@ -70,7 +70,7 @@ func admissible(original variant.Original, info sniff.Info, spec variant.Spec, l
 		frames = info.Frames
 	}
 	if asked := spec.Accepts == 0; !asked && (frames > maxFrames || info.Pixels() > maxPixels/int64(frames)) {
-		frames = 1 // An open URL gets the first frame of what is too long.
+		frames = 1 // An open URL gets the first frame of an animation that is too long.
 	}
 	if frames > maxFrames {
 		return 0, fault.New(fault.TooManyFrames, "transform.admissible", "the animation has too many frames",
@@ -83,7 +83,7 @@ func admissible(original variant.Original, info sniff.Info, spec variant.Spec, l
 	return frames, nil
 }
 
-// animates reports whether spec can come out with more than one frame.
+// animates reports whether the result of spec can have more than one frame.
 func animates(spec variant.Spec) bool {
 	if spec.Format == variant.WebP || spec.Format == variant.GIF {
 		return true
@@ -91,7 +91,7 @@ func animates(spec variant.Spec) bool {
 	return spec.Accepts&(variant.AcceptWebP|variant.AcceptGIF) != 0
 }
 
-// trustworthy judges a variant that a worker gave, on a copy that the worker can no longer change.
+// trustworthy checks a variant from a worker, on a copy that the worker can no longer change.
 func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim Limits) error {
 	if err := holds(img, spec); err != nil {
 		return err
@@ -117,7 +117,7 @@ func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim 
 	return nil
 }
 
-// holds judges whether the bytes of a variant are in its format, and that is one which spec may be answered in.
+// holds checks that the bytes of a variant are in its format, and that the format is permitted for spec.
 func holds(img variant.Image, spec variant.Spec) error {
 	if !permitted(img.Format, spec) || (img.Format == variant.Info) != (spec.Format == variant.Info) {
 		return fmt.Errorf("a variant in the format %q", clean(string(img.Format)))
@@ -132,7 +132,8 @@ func holds(img variant.Image, spec variant.Spec) error {
 	return nil
 }
 
-// isPlaceholder reports whether text can be a ThumbHash, or is empty. It goes into file headers and answers as it is.
+// isPlaceholder reports whether text is empty or can be a ThumbHash. It is copied unchanged to file headers and
+// answers.
 func isPlaceholder(text string) bool {
 	if len(text) > 44 || strings.ContainsAny(text, "\r\n") {
 		return false
@@ -141,7 +142,7 @@ func isPlaceholder(text string) bool {
 	return err == nil
 }
 
-// sniffed maps what may come out to what its first bytes must say.
+// sniffed maps the formats of variants to the format that their first bytes must have.
 var sniffed = map[variant.Format]string{
 	variant.JPEG: "jpeg", variant.PNG: "png", variant.WebP: "webp", variant.AVIF: "avif", variant.GIF: "gif",
 }
@@ -151,7 +152,7 @@ var accepts = map[variant.Format]variant.FormatSet{
 	variant.AVIF: variant.AcceptAVIF, variant.GIF: variant.AcceptGIF,
 }
 
-// permitted reports whether spec may be answered in format f.
+// permitted reports whether format f is a permitted answer to spec.
 func permitted(f variant.Format, spec variant.Spec) bool {
 	if spec.Accepts == 0 {
 		return spec.Format == variant.Open || f == spec.Format

@@ -129,7 +129,7 @@ func TestTransformRefusesSingleSpecsAndMakesTheOthers(t *testing.T) {
 	wantKind(t, m.errs[2], fault.TooManyPixels)
 }
 
-// No hostile file reaches a worker with more memory than the budget, and none is admitted for less than its header
+// No hostile file reaches a worker with more memory than the budget, and none is admitted with less than its header
 // declares.
 func TestFault36HostileFilesAreAdmittedByDecodedBytes(t *testing.T) {
 	dir := os.Getenv("GOLDCREST_CORPUS")
@@ -167,7 +167,7 @@ func jpegOf(tb testing.TB) []byte {
 	return b.Bytes()
 }
 
-// Formats that are off by default are read where the configuration names them.
+// Formats that are off by default are read if the configuration names them.
 func TestInputsThatAreOffByDefault(t *testing.T) {
 	icon := append([]byte{0, 0, 1, 0, 1, 0, 14: 44 + 4, 18: 22, 21: 0}, make([]byte, 48)...)
 	icon[22], icon[26], icon[30], icon[36] = 40, 1, 2, 32

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	case "layers":
 		layers()
 	default:
-		goleak.VerifyTestMain(m) // It leaves with the tests' code.
+		goleak.VerifyTestMain(m) // it leaves with the exit code of the tests
 	}
 }
 
@@ -59,7 +59,7 @@ type scripted struct{ old chan func() }
 func (scripted) Warm() error                 { return nil }
 func (scripted) Versions() map[string]string { return map[string]string{"fake": "1.0"} }
 
-// SelfCheck tells the priority that it runs with.
+// SelfCheck reports the priority that it runs with.
 func (scripted) SelfCheck() (Drift, error) {
 	priority, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 - niceness
 	return Drift{{Coder: "jpeg", Miss: float64(20 - priority), From: []float64{10, 90}, To: []float64{20, 95}}}, err
@@ -93,7 +93,7 @@ func (s scripted) Transform(original variant.Original, specs []variant.Spec, sta
 	return nil
 }
 
-// kept is the memory that the grow script never gives back.
+// kept is the memory that the grow script never releases.
 var kept [][]byte
 
 func (s scripted) perform(op, arg string) (note string, err error) {
@@ -103,7 +103,7 @@ func (s scripted) perform(op, arg string) (note string, err error) {
 		var n int
 		_, _ = fmt.Sscan(arg, &n)
 		_ = unix.Kill(self, syscall.Signal(n))
-		select {} // The signal may be delivered to another thread a moment later.
+		select {} // the signal may be delivered to another thread a moment later
 	case "exit":
 		os.Exit(3)
 	case "spin":
@@ -113,14 +113,14 @@ func (s scripted) perform(op, arg string) (note string, err error) {
 		panic("as the script says")
 	case "end", "fault":
 		return "", fault.New(fault.Kind(arg), "fake.Transform", "as the script\nsays", errors.New("cause"))
-	case "once": // the first worker that comes by dies
+	case "once": // the first worker that runs it dies
 		if os.Mkdir(arg, 0o700) == nil {
 			_ = unix.Kill(self, unix.SIGKILL)
 			select {}
 		}
 	case "count":
 		_, err = os.MkdirTemp(arg, "")
-	case "wait": // until somebody opens the FIFO for writing
+	case "wait": // until the FIFO is opened for writing
 		var f *os.File
 		if f, err = os.OpenFile(arg, os.O_RDONLY, 0); err == nil {
 			_ = f.Close()
@@ -164,7 +164,7 @@ func describe() string {
 	return fmt.Sprintf("pid=%d nice=%d core=%d files=%d privs=%d oom=%s", os.Getpid(), 20-nice, core.Max, files.Max, privs, strings.TrimSpace(string(oom)))
 }
 
-// draw is a picture of the spec's size and format whose quality tells how long the original was.
+// draw is a picture of the spec's size and format whose quality is the length of the original.
 func draw(spec variant.Spec, length int) variant.Image {
 	var b bytes.Buffer
 	w, h := max(spec.Width, 1), max(spec.Height, 1)
@@ -197,7 +197,7 @@ func script(op string) variant.Spec {
 	return variant.Spec{Format: variant.PNG, Width: 2, Height: 2, CacheBuster: op}
 }
 
-// watcher records what the pool observes and lets tests wait for it.
+// watcher records the calls of the pool's observer and lets tests wait for them.
 type watcher struct {
 	started chan struct{}
 	ended   chan string
@@ -222,7 +222,7 @@ func (w *watcher) Transformed(k fault.Kind, _, cpu time.Duration) {
 	w.cpu += cpu
 }
 
-// ready waits for n workers to have started since the last call.
+// ready waits until n workers have started since the last call.
 func (w *watcher) ready(tb testing.TB, n int) {
 	tb.Helper()
 	for range n {
@@ -261,7 +261,7 @@ func open(tb testing.TB, cfg Config) (*Pool, *watcher) {
 	return p, w
 }
 
-// made collects what a Transform emitted.
+// made collects the results of a Transform.
 type made struct {
 	images map[int]variant.Image
 	errs   map[int]error

@@ -7,22 +7,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// areaBytes is the room for one variant behind the original, and so the largest variant. It costs nothing until it is
+// areaBytes is the room for one variant after the original, and so the largest variant. It costs nothing until it is
 // used.
 const areaBytes = 32 << 20
 
-// keepBytes of original and variant stay in shared memory between requests: a page that is there already is five times
+// keepBytes of original and variant stay in shared memory between requests. A page that already exists is five times
 // cheaper than a new one, but a rare large picture must not hold memory for ever.
 const keepBytes = 4 << 20
 
-// memory is the shared memory of one worker and the server: the original, then the area for one variant.
+// memory is shared between one worker and the server: the original, then the area for one variant.
 type memory struct {
 	file  *os.File
 	bytes []byte
 	area  int64 // offset of the area
 }
 
-// newMemory makes the memory for originals of at most originalBytes. Its size is sealed: a worker that could shrink it
+// newMemory allocates memory for originals of at most originalBytes. Its size is sealed: a worker that could shrink it
 // would kill the server with SIGBUS.
 func newMemory(originalBytes int64) (*memory, error) {
 	fd, err := unix.MemfdCreate("goldcrest", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -48,7 +48,7 @@ func (m *memory) fail(what string, err error) error {
 	return fmt.Errorf("shared memory: %s: %w", what, err)
 }
 
-// trim gives back what the last request used beyond keepBytes. A hole frees the pages of both sides at once.
+// trim frees what the last request used beyond keepBytes. Punching a hole frees the pages on both sides at once.
 func (m *memory) trim(original, largest int64) error {
 	for _, used := range [][2]int64{{0, original}, {m.area, largest}} {
 		if used[1] <= keepBytes {

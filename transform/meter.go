@@ -12,23 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// meter watches what a worker spends on one variant, by its own processor clock: processor time is what a hostile
-// picture costs others, while wall time passes for an innocent one on a busy machine too.
+// meter limits what a worker spends on one variant, by the worker's processor clock. Processor time is what a hostile
+// picture costs others; wall time also passes for a harmless one on a busy machine.
 type meter struct {
 	pid          int
 	timeout, cpu time.Duration
-	first        time.Duration // the worker's clock when the request began
-	used         time.Duration // the worker's clock when this variant began
+	first        time.Duration // the worker's clock at the start of the request
+	used         time.Duration // the worker's clock at the start of this variant
 	begun        time.Time
 }
 
-// newMeter begins to watch a request for n variants.
+// newMeter starts to watch a request for n variants.
 func newMeter(pid int, timeout, cpu time.Duration, n int) *meter {
 	m := &meter{pid: pid, timeout: timeout, cpu: cpu}
 	m.restart()
 	m.first = m.used
-	// A backstop for a worker that outlives this server: the kernel ends it soon after it used all it could have been
-	// allowed.
+	// A backstop for a worker that outlives this server: the kernel ends it soon after it has used all processor time
+	// that it could have been allowed.
 	limitCPU(pid, m.first+time.Duration(n)*cpu+2*time.Second)
 	return m
 }
@@ -42,7 +42,7 @@ func (m *meter) restart() {
 // total is the processor time since the request began.
 func (m *meter) total() time.Duration { return max(cpuTime(m.pid)-m.first, 0) }
 
-// next is when the budget may be spent at the earliest: the worker's threads use no more than all cores.
+// next is the earliest time at which the budget can be spent: the worker's threads use at most all cores.
 func (m *meter) next() time.Time {
 	left := m.cpu - (cpuTime(m.pid) - m.used)
 	check := time.Now().Add(max(left/time.Duration(runtime.NumCPU()), 10*time.Millisecond))
@@ -63,7 +63,7 @@ func (m *meter) spent() error {
 	return nil
 }
 
-// cpuTime is the processor time of all threads of a process so far; 0 when it has ended.
+// cpuTime is the processor time of all threads of a process so far; 0 if it has ended.
 func cpuTime(pid int) time.Duration {
 	const allThreads = 2 // CPUCLOCK_SCHED of linux/posix-timers.h
 	var ts unix.Timespec
@@ -73,7 +73,7 @@ func cpuTime(pid int) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// limitCPU bounds a process by its soft limit, which can be raised again.
+// limitCPU sets the soft limit of a process, which can be raised again.
 func limitCPU(pid int, limit time.Duration) {
 	var have unix.Rlimit
 	if unix.Prlimit(pid, unix.RLIMIT_CPU, nil, &have) != nil {
@@ -83,7 +83,7 @@ func limitCPU(pid int, limit time.Duration) {
 	_ = unix.Prlimit(pid, unix.RLIMIT_CPU, &have, nil)
 }
 
-// limitMemory lets the address space of a process grow by no more than extra bytes: the last line behind admission.
+// limitMemory lets the address space of a process grow by at most extra bytes. It is the last defence after admission.
 func limitMemory(pid int, extra int64) error {
 	size, _, err := usage(pid)
 	if err != nil {
@@ -93,7 +93,7 @@ func limitMemory(pid int, extra int64) error {
 	return unix.Prlimit(pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: limit}, nil)
 }
 
-// usage is a process's address space and its private memory (pages that it shares with nobody's file), in bytes.
+// usage returns a process's address space and its private memory (pages that are not shared with any file), in bytes.
 func usage(pid int) (size, private int64, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	if err != nil {

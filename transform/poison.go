@@ -14,9 +14,9 @@ const (
 	poisonMax   = 1024      // originals remembered at once
 )
 
-// poison remembers the originals that crashed a worker, by their bytes: the same file under another URL is the same
-// danger. It is asked before each attempt, so an original costs two workers, or one more than were busy with it at
-// once.
+// poison remembers the originals that crashed a worker, by their bytes: the same file under another URL is equally
+// dangerous. It is checked before each attempt, so an original costs two workers, or one more than were busy with it at
+// the same time.
 type poison struct {
 	now func() time.Time
 
@@ -35,7 +35,7 @@ func newPoison(now func() time.Time) *poison {
 	return &poison{now: now, crashes: map[[sha256.Size]byte]crashed{}, sizes: map[int]int{}}
 }
 
-// check refuses an original that crashed workers often enough.
+// check refuses an original that has crashed workers often enough.
 func (p *poison) check(original []byte) error {
 	if !p.suspect(original) {
 		return nil
@@ -75,7 +75,7 @@ func (p *poison) crash(original []byte) bool {
 	return c.times+1 >= poisonTries
 }
 
-// forgive forgets an original that was made after all: its crash was not its own.
+// forgive forgets an original that was made after all: it did not cause the crash.
 func (p *poison) forgive(original []byte) {
 	if !p.suspect(original) {
 		return
@@ -95,14 +95,14 @@ func (p *poison) clear() {
 	clear(p.sizes)
 }
 
-// suspect spares the hash of nearly every original: only one as long as a remembered one can be it.
+// suspect avoids hashing nearly all originals: only one as long as a remembered one can be poison.
 func (p *poison) suspect(original []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sizes[len(original)] > 0
 }
 
-// makeRoom drops what has expired, and the entry nearest to it when all are alive.
+// makeRoom removes expired entries, or, if none has expired, the one that expires next.
 func (p *poison) makeRoom() {
 	if len(p.crashes) < poisonMax {
 		return

@@ -1,4 +1,4 @@
-// Package transform runs transforms in a pool of worker processes; it knows neither HTTP nor caches nor cgo.
+// Package transform runs transforms in a pool of worker processes. It does not depend on HTTP, caches or cgo.
 package transform
 
 import (
@@ -20,8 +20,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// memorySlack is the address space that a worker may take beyond the decoded pixels: encoders, thread stacks, Go's
-// heap.
+// memorySlack is the address space that a worker may use beyond the decoded pixels: encoders, thread stacks, Go's heap.
 const memorySlack = 512 << 20
 
 // Pool runs transforms in worker processes. Safe for concurrent use.
@@ -32,7 +31,7 @@ type Pool struct {
 	launch *launcher
 	memory *admission
 	poison *poison
-	ready  chan *child   // idle workers; callers wait here in the order in which they came
+	ready  chan *child   // idle workers; callers wait here in order of arrival
 	aside  chan *child   // the same for workers aside
 	wanted chan struct{} // wakes one of those
 	asking atomic.Int64  // callers that wait for one
@@ -47,12 +46,12 @@ type Pool struct {
 
 	mu      sync.Mutex // orders calls.Add before Close's calls.Wait
 	calls   sync.WaitGroup
-	probing *probe // the tiny picture in line; nil = none
+	probing *probe // the current probe; nil = none
 
 	crewMu sync.Mutex
 	crew   map[int]struct{} // process ids of the workers that are ready
 
-	birth                              error // why workers are born without their first layer; set before the first one
+	birth                              error // why workers lack their first sandbox layer; set before the first one
 	sandbox                            atomic.Pointer[Sandbox]
 	versions                           atomic.Pointer[map[string]string]
 	drift                              atomic.Pointer[Drift]
@@ -61,34 +60,34 @@ type Pool struct {
 	spawned, crashes, killed, recycled atomic.Int64
 }
 
-// Observer learns what the pool does; wired to metrics by the composition root. All methods are safe for concurrent
+// Observer is told what the pool does. The composition root connects it to metrics. All methods are safe for concurrent
 // use.
 type Observer interface {
-	// WorkerStarted is called when a worker is ready, with the time that its start took.
+	// WorkerStarted is called when a worker is ready, with the duration of its start.
 	WorkerStarted(took time.Duration)
 	// WorkerEnded is called once per worker that ended: crash, lie, timeout, cpu, panic, idle, start, recycle, memory,
 	// unused, close.
 	WorkerEnded(reason string)
 	// Transformed is called once per Transform, with the kind of its error ("" = none), its wall time and the processor
-	// time that its workers spent, as far as known.
+	// time of its workers, as far as known.
 	Transformed(kind fault.Kind, wall, cpu time.Duration)
-	// Admitted is called when a picture was let in, with the time that it waited for memory.
+	// Admitted is called when a picture was admitted, with the time that it waited for memory.
 	Admitted(waited time.Duration)
 }
 
 // Stats is a snapshot of the pool.
 type Stats struct {
 	Workers  int   // alive and ready, idle or busy
-	Busy     int   // with a picture in work
+	Busy     int   // making a picture
 	Spawned  int64 // processes started since Open
-	Crashes  int64 // workers that died, panicked, fell silent or broke the protocol
+	Crashes  int64 // workers that died, panicked, stopped responding or broke the protocol
 	Killed   int64 // workers killed at a deadline or at their processor budget
-	Recycled int64 // workers replaced after their number of requests or for their memory
+	Recycled int64 // workers replaced after their number of requests or because of their memory
 	Bytes    int64 // decoded bytes of the pictures in work, as estimated from their headers
 }
 
 // Open starts the workers. It returns when the first one is ready, and fails if that one does not start; the others
-// follow. ctx bounds the start only. obs and log may be nil.
+// follow. ctx bounds only the start. obs and log may be nil.
 func Open(ctx context.Context, cfg Config, obs Observer, log *slog.Logger) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -139,7 +138,7 @@ func (p *Pool) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// Close kills the workers and waits until they are gone. Pictures in work end as shutting_down.
+// Close kills the workers and waits until they have ended. Pictures in work end as shutting_down.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	closed := p.life.Err() != nil
@@ -153,7 +152,7 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// enter registers a call that Close waits for; false when the pool is closed.
+// enter registers a call that Close waits for; false if the pool is closed.
 func (p *Pool) enter() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,28 +163,28 @@ func (p *Pool) enter() bool {
 	return true
 }
 
-// Size is the number of workers that the pool keeps, ready or not: as many pictures can be in work at a time.
+// Size is the number of workers that the pool keeps, ready or not, and so the maximum of pictures in work.
 func (p *Pool) Size() int { return p.cfg.Workers }
 
-// Stats is a snapshot for metrics and the console.
+// Stats returns a snapshot for metrics and the console.
 func (p *Pool) Stats() Stats {
 	return Stats{Workers: int(p.workers.Load()), Busy: int(p.busy.Load()), Spawned: p.spawned.Load(), Crashes: p.crashes.Load(),
 		Killed: p.killed.Load(), Recycled: p.recycled.Load(), Bytes: p.memory.used.Load()}
 }
 
-// Memory is what the workers take beside the memory that they share with this process, in bytes.
+// Memory is the memory of the workers in bytes, without the memory that they share with this process.
 func (p *Pool) Memory() (sum int64) {
 	p.crewMu.Lock()
 	defer p.crewMu.Unlock()
 	for pid := range p.crew {
-		if _, private, err := usage(pid); err == nil { // Else it has just ended.
+		if _, private, err := usage(pid); err == nil { // otherwise it has just ended
 			sum += private
 		}
 	}
 	return sum
 }
 
-// muster notes that a worker is ready, or gone.
+// muster records that a worker is ready, or has ended.
 func (p *Pool) muster(pid int, ready bool) {
 	p.crewMu.Lock()
 	defer p.crewMu.Unlock()
@@ -196,7 +195,7 @@ func (p *Pool) muster(pid int, ready bool) {
 	}
 }
 
-// Versions names the codec libraries, as the first worker reported them.
+// Versions returns the versions of the codec libraries, as the first worker reported them.
 func (p *Pool) Versions() map[string]string {
 	if v := p.versions.Load(); v != nil {
 		return maps.Clone(*v)
@@ -204,7 +203,7 @@ func (p *Pool) Versions() map[string]string {
 	return nil
 }
 
-// Sandbox tells how workers are enclosed, as the first one reported it.
+// Sandbox returns the sandbox of the workers, as the first one reported it.
 func (p *Pool) Sandbox() Sandbox {
 	if s := p.sandbox.Load(); s != nil {
 		return *s
@@ -212,14 +211,14 @@ func (p *Pool) Sandbox() Sandbox {
 	return Sandbox{Off: true}
 }
 
-// Forget drops what is remembered of originals that crashed workers; they are tried again.
+// Forget clears the originals that crashed workers; they are tried again.
 func (p *Pool) Forget() { p.poison.clear() }
 
-// Check makes a tiny picture, the whole way through a worker.
+// Check makes a tiny picture in a worker, like any request.
 func (p *Pool) Check(ctx context.Context) error {
 	var original bytes.Buffer
 	pixels := image.NewGray(image.Rect(0, 0, 16, 16))
-	binary.BigEndian.PutUint64(pixels.Pix, p.checks.Add(1)) // Should workers die of one, the next is not refused as poison.
+	binary.BigEndian.PutUint64(pixels.Pix, p.checks.Add(1)) // If one crashes workers, the next is another picture.
 	if err := png.Encode(&original, pixels); err != nil {
 		return err
 	}

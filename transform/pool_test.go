@@ -76,7 +76,7 @@ func TestTransformReportsTheCodecsErrorForTheRest(t *testing.T) {
 	p, _ := open(t, testConfig())
 	for end, want := range map[string]fault.Kind{
 		"end:decode_failed": fault.DecodeFailed,
-		"end:unauthorized":  fault.Internal, // no codec may say so
+		"end:unauthorized":  fault.Internal, // a codec may not report this
 		"skip":              fault.Internal, // a spec without an answer
 	} {
 		m, err := run(t.Context(), p, picture(t, 4, 4, 0), script(""), script(end), script(end))
@@ -168,7 +168,7 @@ func TestWorkersLiveInATightEnvironment(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	t.Setenv("VIPSHOME", "/opt/vips")
 	cfg := testConfig()
-	cfg.Workers, cfg.Inputs = 1, []string{"png"} // What a worker says is cut after 300 bytes.
+	cfg.Workers, cfg.Inputs = 1, []string{"png"} // A worker's text is cut after 300 bytes.
 	p, _ := open(t, cfg)
 	m, err := run(t.Context(), p, picture(t, 4, 4, 0), script("env"), script("self"))
 	if err != nil {
@@ -195,7 +195,7 @@ func TestWorkersLiveInATightEnvironment(t *testing.T) {
 	}
 }
 
-// The launching thread gives up rights and priority for its children alone: the server keeps its own.
+// The launching thread gives up rights and priority only for its children: the server keeps its own.
 func TestLauncherLeavesTheServerAlone(t *testing.T) {
 	status := func() string {
 		nice, err := unix.Getpriority(unix.PRIO_PROCESS, os.Getpid())
@@ -257,7 +257,7 @@ func TestRecycleAfterGrowth(t *testing.T) {
 	}
 }
 
-// A large original does not hold shared memory after its request.
+// A large original holds no shared memory after its request.
 func TestLargeOriginalsGiveMemoryBack(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1
@@ -285,7 +285,7 @@ func makeFIFO(tb testing.TB) string {
 	return path
 }
 
-// openFIFO lets one worker that waits for the FIFO go on. It returns when that worker is there.
+// openFIFO releases one worker that waits for the FIFO. It returns when that worker is there.
 func openFIFO(tb testing.TB, path string) {
 	tb.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -296,7 +296,7 @@ func openFIFO(tb testing.TB, path string) {
 	_ = f.Close()
 }
 
-// BenchmarkHandOver is the cost of the wall between server and codec: a 1.8 MB original there, a small variant back.
+// BenchmarkHandOver measures the transfer between server and worker: a 1.8 MB original there, a small variant back.
 func BenchmarkHandOver(b *testing.B) {
 	cfg := testConfig()
 	cfg.Workers, cfg.Recycle = 1, 0
@@ -312,7 +312,7 @@ func BenchmarkHandOver(b *testing.B) {
 	b.ReportMetric(float64(w.cpu.Microseconds())/float64(b.N), "worker-µs/op")
 }
 
-// The stage asked for reaches the codec.
+// The requested stage reaches the codec.
 func TestStageReachesTheCodec(t *testing.T) {
 	p, _ := open(t, testConfig())
 	for _, stage := range []variant.Stage{variant.StageFinal, variant.StageFirst, variant.StageHot} {

@@ -9,21 +9,21 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// startGrace is what a fresh worker may take until it is ready, on a busy machine.
+// startGrace is how long a new worker may take to become ready on a busy machine.
 const startGrace = 5 * time.Second
 
-// pulse measures how long workers have made nothing of what they were asked. Pauses in which nobody asks do not count.
+// pulse measures how long workers have made nothing although there were requests. Times without requests do not count.
 // Safe for concurrent use.
 type pulse struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	waiting int           // calls of Transform that are not answered yet
-	since   time.Time     // while some wait: when that began, or the last beat
-	before  time.Duration // of the waits before that, since the last beat
+	waiting int           // running calls of Transform
+	since   time.Time     // while some wait: the start of that, or the last beat
+	before  time.Duration // earlier waits since the last beat
 }
 
-// enter notes that somebody waits, leave that they do not any more.
+// enter records the start of a call, leave its end.
 func (p *pulse) enter() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,14 +41,14 @@ func (p *pulse) leave() {
 	}
 }
 
-// beat notes that a worker made a variant, or found out why it cannot be made. That it had to be killed is none.
+// beat records that a worker made a variant, or found out why it cannot be made. Killing a worker is not a beat.
 func (p *pulse) beat() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.since, p.before = p.now(), 0
 }
 
-// quiet is how long somebody has waited since the last beat.
+// quiet is how long callers have waited since the last beat.
 func (p *pulse) quiet() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,16 +64,16 @@ type probe struct {
 	err  error
 }
 
-// Alive reports whether the workers get anywhere, for those who restart a server that does not. It answers by the end
-// of ctx: well if a tiny picture was made by then; if its turn has not come, by the pulse, since others who come before
-// it are no fault. A pool whose workers are stopped from outside, or take too long, kills them itself and begins again;
-// it is stuck where nothing is made all the same, not even the tiny picture, which stays in line when ctx ends. That is
-// said after two deadlines.
+// Alive reports whether the workers make progress, for a supervisor that restarts the server if they do not. It returns
+// at the latest when ctx ends. It returns nil if a tiny picture was made by then. If the picture's turn has not come,
+// the pulse decides, since earlier requests are not a failure. A pool kills workers that were stopped from outside, or
+// that take too long, and starts new ones. It is stuck if still nothing is made, not even the tiny picture, which stays
+// queued when ctx ends. That is reported after two deadlines.
 func (p *Pool) Alive(ctx context.Context) error {
 	one := p.probe()
 	select {
 	case <-one.done:
-		// One worker may have hung; whether all do, the pulse tells.
+		// One worker may have hung; the pulse tells whether all do.
 		if kind := fault.KindOf(one.err); kind != fault.TransformTimeout && kind != fault.TooCostly {
 			return one.err
 		}
@@ -86,7 +86,7 @@ func (p *Pool) Alive(ctx context.Context) error {
 	return nil
 }
 
-// probe gives the tiny picture that is in line, or puts one there.
+// probe returns the running probe, or starts one.
 func (p *Pool) probe() *probe {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -28,12 +28,12 @@ func TestPulseCountsOnlyWaiting(t *testing.T) {
 		{func() {}, time.Hour, 0},
 		{p.enter, 3 * time.Second, 3 * time.Second},
 		{p.enter, 2 * time.Second, 5 * time.Second},
-		{p.leave, time.Second, 6 * time.Second}, // somebody still waits
-		{p.leave, time.Hour, 6 * time.Second},   // nobody does
+		{p.leave, time.Second, 6 * time.Second}, // a call still waits
+		{p.leave, time.Hour, 6 * time.Second},   // no call waits
 		{p.enter, time.Second, 7 * time.Second}, // nothing was made since
 		{p.beat, time.Second, time.Second},
 		{p.leave, time.Hour, time.Second},
-		{p.beat, time.Hour, 0}, // the work of somebody who left
+		{p.beat, time.Hour, 0}, // the work of a caller that left
 	} {
 		step.do()
 		now = now.Add(step.after)
@@ -43,7 +43,7 @@ func TestPulseCountsOnlyWaiting(t *testing.T) {
 	}
 }
 
-// alive asks as /healthz does, with little patience.
+// alive asks as /healthz does, with a short timeout.
 func alive(t *testing.T, p *Pool) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -51,7 +51,7 @@ func alive(t *testing.T, p *Pool) error {
 	return p.Alive(ctx)
 }
 
-// A pool whose every worker has work, and others in line, is busy and not stuck.
+// A pool whose every worker is busy, with a queue of callers, is not stuck.
 func TestBusyPoolIsAlive(t *testing.T) {
 	p, w := open(t, testConfig())
 	var callers sync.WaitGroup
@@ -81,8 +81,8 @@ func TestBusyPoolIsAlive(t *testing.T) {
 	}
 }
 
-// A pool whose workers hang, as well as those that take their place, is reported once two deadlines have passed; and is
-// well again as soon as a worker is.
+// A pool whose workers hang, and whose replacements hang too, is reported after two deadlines. It recovers as soon as a
+// worker does.
 func TestFault18StuckPoolIsReported(t *testing.T) {
 	cfg := testConfig()
 	cfg.Timeout = 300 * time.Millisecond
@@ -113,7 +113,7 @@ func TestFault18StuckPoolIsReported(t *testing.T) {
 	}
 	close(stop)
 	<-stopped
-	for range 200 { // What still hangs is killed at its deadline.
+	for range 200 { // hanging workers are killed at their deadlines
 		if err = alive(t, p); err == nil {
 			break
 		}
@@ -123,8 +123,8 @@ func TestFault18StuckPoolIsReported(t *testing.T) {
 	}
 }
 
-// stopWorker stops all threads of a worker. The signal alone does not wait for that, and what still runs may yet make a
-// picture.
+// stopWorker stops all threads of a worker. Sending the signal does not wait for that, and a running thread may still
+// make a picture.
 func stopWorker(t *testing.T, pid int) {
 	t.Helper()
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
@@ -149,7 +149,7 @@ func stopWorker(t *testing.T, pid int) {
 	}
 }
 
-// Workers that are stopped once are replaced by the pool itself, which is no reason to restart the server.
+// The pool itself replaces workers that are stopped once. That is no reason to restart the server.
 func TestFault18HungOnceIsNotStuck(t *testing.T) {
 	cfg := testConfig()
 	cfg.Timeout = 300 * time.Millisecond
@@ -180,8 +180,7 @@ func TestFault18HungOnceIsNotStuck(t *testing.T) {
 	}
 }
 
-// Workers that spoil everything are reported at once; and each check is a picture of its own, which is not refused for
-// the one before.
+// Workers that fail every picture are reported at once. Each check is a new picture, so it is not refused as poison.
 func TestSpoilingWorkersAreReported(t *testing.T) {
 	p, w := open(t, liar(t, "no picture"))
 	for range 3 {

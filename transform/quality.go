@@ -5,24 +5,24 @@ import (
 	"fmt"
 )
 
-// Quality is what the automatic quality aims at, as scores of SSIMULACRA2: 90 cannot be told from the original, 70 is
-// high, 50 medium, 30 low.
+// Quality holds the targets of the automatic quality, as scores of SSIMULACRA2: 90 cannot be distinguished from the
+// original, 70 is high, 50 medium, 30 low.
 type Quality struct {
 	// High is the target of net:wifi.
 	High float64 `yaml:"high"`
-	// Normal is the target of net:4g, of net:3g and of URLs that say nothing.
+	// Normal is the target of net:4g, of net:3g and of URLs without a network option.
 	Normal float64 `yaml:"normal"`
 	// Saver is the target of net:2g and of clients that save data.
 	Saver float64 `yaml:"saver"`
-	// TextFloor is the least that pictures with print get in any class.
+	// TextFloor is the minimum for pictures with print in any class.
 	TextFloor float64 `yaml:"text_floor"`
 }
 
-// DefaultQuality is what a server that was told nothing aims at. The figures are those at which people judged pictures
-// to be high and medium; the floor is where recognition of small print begins to fail.
+// DefaultQuality is the default. People judged pictures with these scores to be high and medium; the floor is where
+// recognition of small print begins to fail.
 func DefaultQuality() Quality { return Quality{High: 80, Normal: 70, Saver: 50, TextFloor: 60} }
 
-// OrDefault is q, or the default where q is its zero value.
+// OrDefault returns q, or the default if q is the zero value.
 func (q Quality) OrDefault() Quality {
 	if q == (Quality{}) {
 		return DefaultQuality()
@@ -30,7 +30,7 @@ func (q Quality) OrDefault() Quality {
 	return q
 }
 
-// Validate names every target that cannot work.
+// Validate reports every invalid target.
 func (q Quality) Validate() error {
 	var errs []error
 	for _, t := range []struct {

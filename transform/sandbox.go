@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SandboxMode says what becomes of a worker whose kernel cannot take all rights from it.
+// SandboxMode says how to handle a kernel that cannot restrict workers completely.
 type SandboxMode string
 
-// The modes. SandboxAuto takes what the kernel can take, and says so in the log where that is not all.
+// The modes. SandboxAuto restricts as much as the kernel can, and logs what is missing.
 const (
 	SandboxAuto     SandboxMode = "auto"
 	SandboxRequired SandboxMode = "required"
@@ -24,12 +24,12 @@ const (
 // sandboxVariable tells a worker the mode.
 const sandboxVariable = "GOLDCREST_TRANSFORM_SANDBOX"
 
-// Sandbox is what the kernel took from a worker, beyond the limits that every kernel knows.
+// Sandbox is how the kernel restricts a worker, beyond the limits that every kernel has.
 type Sandbox struct {
-	Off      bool     `json:"off,omitempty"`     // nothing was to be taken
-	Landlock int      `json:"landlock"`          // version of the kernel's Landlock; 0 = files are not out of reach by it
+	Off      bool     `json:"off,omitempty"`     // no restriction was requested
+	Landlock int      `json:"landlock"`          // version of the kernel's Landlock; 0 = it does not restrict files
 	Seccomp  bool     `json:"seccomp"`           // system calls are filtered
-	Missing  []string `json:"missing,omitempty"` // what could not be taken, for the operator
+	Missing  []string `json:"missing,omitempty"` // restrictions that failed, for the operator
 }
 
 // Whole reports whether nothing is missing.
@@ -53,7 +53,7 @@ func (s Sandbox) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// KernelSandbox tells what this kernel would take from a worker.
+// KernelSandbox returns how this kernel would restrict a worker.
 func KernelSandbox() Sandbox {
 	var s Sandbox
 	var err error
@@ -66,8 +66,8 @@ func KernelSandbox() Sandbox {
 	return s
 }
 
-// merge adds what the server knows of the layer that its workers are born with. The report of a worker is cleaned like
-// all it says.
+// merge adds the server's result for the layer that workers start with. The report of a worker is cleaned like all its
+// texts.
 func (s Sandbox) merge(birth error) Sandbox {
 	s.Missing = s.Missing[:min(len(s.Missing), 4)]
 	for i := range s.Missing {
@@ -79,12 +79,11 @@ func (s Sandbox) merge(birth error) Sandbox {
 	return s
 }
 
-// enclose is the last thing that a worker does before it sees a picture. The calling goroutine keeps its thread for
-// ever.
+// enclose is a worker's last step before it gets a picture. The calling goroutine keeps its thread for ever.
 //
-// seccomp's filter reaches every thread at once. Landlock's reaches the calling thread and those that it starts; before
-// Landlock 8 the kernel has no way to all. So the codec works on this very thread, and a thread that the runtime or a
-// library started before is held by the filter and by the layer that the worker was born with.
+// seccomp's filter applies to every thread at once. Landlock's applies to the calling thread and those that it starts;
+// before Landlock 8 the kernel cannot apply it to all. So the codec works on this very thread. A thread that the
+// runtime or a library started earlier is restricted by the filter and by the layer that the worker started with.
 func enclose(mode SandboxMode) Sandbox {
 	runtime.LockOSThread()
 	if mode == SandboxOff {
@@ -99,7 +98,7 @@ func enclose(mode SandboxMode) Sandbox {
 	if err := filterCalls(); err != nil {
 		s.Missing = append(s.Missing, "seccomp: "+err.Error())
 	}
-	// The filter is applied to all threads or to none; asking is the one way to know.
+	// The filter is applied to all threads or to none; a test call is the only way to know.
 	_, err = unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
 	s.Seccomp = errors.Is(err, unix.EPERM)
 	if !s.Seccomp && len(s.Missing) == 0 {
@@ -108,7 +107,7 @@ func enclose(mode SandboxMode) Sandbox {
 	return s
 }
 
-// enforce decides whether a pool may work with workers that are enclosed like this.
+// enforce decides whether a pool may work with workers that are restricted like this.
 func (s Sandbox) enforce(mode SandboxMode) error {
 	if mode == SandboxRequired && !s.Whole() {
 		return fmt.Errorf("transform.sandbox is required, but workers are enclosed only by: %s; use a kernel with Landlock (5.13) and seccomp, "+
@@ -117,7 +116,7 @@ func (s Sandbox) enforce(mode SandboxMode) error {
 	return nil
 }
 
-// announce tells the operator once per pool.
+// announce logs the sandbox once per pool.
 func (s Sandbox) announce(log *slog.Logger) {
 	switch {
 	case s.Off:

@@ -22,7 +22,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// attacks are what a worker must not be able to do. Each returns nil when it succeeded.
+// attacks are actions that must be impossible for a worker. Each returns nil if it succeeded.
 var attacks = map[string]func() error{
 	"read a file":           func() error { return opens("/etc/passwd", unix.O_RDONLY) },
 	"list a directory":      func() error { return opens("/", unix.O_RDONLY|unix.O_DIRECTORY) },
@@ -67,7 +67,7 @@ var attacks = map[string]func() error{
 	"be quicker":             func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -20) },
 }
 
-// killed are the attacks that no library does by mistake: they end the worker. The others fail.
+// killed are the attacks that no library makes by mistake: they end the worker. The others fail.
 var killed = []string{"server's memory, call", "trace the server", "signal the server", "signal a thread of it", "internet socket", "unix socket", "kernel socket",
 	"connect", "run a program", "fork", "clone a process", "raise a limit, old way", "gain a user", "leave the namespace", "mount", "load a kernel program", "io_uring",
 	"page faults", "be debugged", "queue a signal", "move its memory", "the server's handle"}
@@ -103,7 +103,7 @@ func call(nr uintptr, args ...uintptr) error {
 
 func readParent() error {
 	var b [8]byte
-	remote := []unix.RemoteIovec{{Base: uintptr(unsafe.Pointer(&b)), Len: len(b)}} // Go's heap lies at the same place in both.
+	remote := []unix.RemoteIovec{{Base: uintptr(unsafe.Pointer(&b)), Len: len(b)}} // same address in both
 	_, err := unix.ProcessVMReadv(os.Getppid(), []unix.Iovec{{Base: &b[0], Len: uint64(len(b))}}, remote, 0)
 	return err
 }
@@ -123,7 +123,7 @@ func raise(what int) error {
 	return unix.Prlimit(0, what, &unix.Rlimit{Cur: 4096, Max: 4096}, nil)
 }
 
-// attack does one of them on the calling thread, or on one that was there before the sandbox closed.
+// attack runs one of them on the calling thread, or on one that existed before the sandbox closed.
 func attack(name string, elsewhere chan func()) string {
 	var err error
 	if elsewhere == nil {
@@ -139,7 +139,7 @@ func attack(name string, elsewhere chan func()) string {
 	return "refused: " + err.Error()
 }
 
-// oldThread starts a thread that does what it is sent.
+// oldThread starts a thread that runs the functions that it is sent.
 func oldThread() chan func() {
 	work, ready := make(chan func()), make(chan struct{})
 	go func() {
@@ -171,7 +171,7 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// openLogged is open with its log kept.
+// openLogged is open with a kept log.
 func openLogged(t *testing.T, cfg Config) (*Pool, *syncBuffer) {
 	t.Helper()
 	log := &syncBuffer{}
@@ -183,7 +183,7 @@ func openLogged(t *testing.T, cfg Config) (*Pool, *syncBuffer) {
 	return p, log
 }
 
-// needSandbox skips where the kernel lacks a part: there is nothing to test then, and the pool says so at its start.
+// needSandbox skips the test if the kernel lacks a part of the sandbox. The pool then reports that at its start.
 func needSandbox(t *testing.T) {
 	t.Helper()
 	if _, err := landlockVersion(); err != nil || !seccomp.Supported() {
@@ -191,7 +191,7 @@ func needSandbox(t *testing.T) {
 	}
 }
 
-// Each forbidden thing is tried by a worker, on the thread of its codec and on one that is older than the sandbox.
+// A worker tries each attack on the thread of its codec and on one that is older than the sandbox.
 func TestSandboxHolds(t *testing.T) {
 	needSandbox(t)
 	for name := range attacks {
@@ -204,7 +204,7 @@ func TestSandboxHolds(t *testing.T) {
 				m, err := run(t.Context(), p, picture(t, 4, 4, 0), script(op+":"+name))
 				if mustDie(name) {
 					wantKind(t, err, fault.Poison)
-					// The end of the second one is logged behind the answer.
+					// The end of the second one is logged after the answer.
 					if ends := strings.Count(log.String(), "worker ended"); ends == 0 || ends != strings.Count(log.String(), `state="signal: bad system call`) {
 						t.Errorf("the filter did not end the workers:\n%s", log)
 					}
@@ -227,7 +227,7 @@ func mustDie(name string) bool {
 	return false
 }
 
-// The same things succeed without the sandbox, so the test above can fail.
+// The same attacks succeed without the sandbox, so the test above can fail.
 func TestAttacksWorkWithoutSandbox(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1
@@ -253,7 +253,7 @@ func TestAttacksWorkWithoutSandbox(t *testing.T) {
 	}
 }
 
-// Work that a worker has to do goes on in the sandbox, new threads included.
+// Work that a worker needs is possible in the sandbox, including new threads.
 func TestSandboxAllowsThreads(t *testing.T) {
 	needSandbox(t)
 	cfg := testConfig()
@@ -270,7 +270,7 @@ func TestSandboxAllowsThreads(t *testing.T) {
 	}
 }
 
-// bomb makes more threads than it has room for.
+// bomb starts more threads than the limit.
 func bomb() {
 	if err := limitThreads(16); err != nil {
 		fmt.Println(err)
@@ -279,7 +279,7 @@ func bomb() {
 	fmt.Println(manyThreads(64))
 }
 
-// A worker cannot make threads without end. The kernel holds root to nothing, so the test is another user.
+// A worker cannot start threads without limit. The kernel does not limit root, so the test uses another user.
 func TestThreadsAreBounded(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", "bomb")
 	cmd.Env = append(os.Environ(), "GOTRACEBACK=none")
@@ -287,7 +287,7 @@ func TestThreadsAreBounded(t *testing.T) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 61234, Gid: 61234}}
 	}
 	out, err := cmd.CombinedOutput()
-	// The second is what a program with cgo says, which this is under the race detector.
+	// The second is the message of a program with cgo, which this is under the race detector.
 	said := strings.Contains(string(out), "failed to create new OS thread") || strings.Contains(string(out), "pthread_create failed")
 	if err == nil || !said {
 		t.Errorf("got %v:\n%s\nwant no more threads than there is room for", err, out)
@@ -310,7 +310,7 @@ func manyThreads(n int) string {
 	return fmt.Sprintf("%d threads", n)
 }
 
-// A worker that reports less than the whole sandbox is taken under auto, with a warning, and refused under required.
+// A worker that reports less than the whole sandbox is accepted under auto, with a warning, and refused under required.
 func TestSandboxIsEnforced(t *testing.T) {
 	cfg := liar(t, "no json")
 	cfg.Sandbox = SandboxRequired

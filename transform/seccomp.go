@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callsAllowed are the system calls of a worker at work: memory, threads, clocks, and the descriptors that it has
+// callsAllowed are the system calls of a working worker: memory, threads, clocks, and the descriptors that it has
 // already.
 var callsAllowed = []string{
 	"read", "write", "readv", "writev", "close", "fstat", "lseek", "poll", "ppoll", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
@@ -20,13 +20,12 @@ var callsAllowed = []string{
 	"nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "getrandom", "exit", "exit_group",
 }
 
-// callsRefused are those that libraries try for no good reason, or in versions that were not seen: they are told that
-// they may not.
+// callsRefused are calls that libraries try without need, or in versions that were not tested. They fail with an error.
 var callsRefused = []string{
 	"open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs",
 	"readlink", "readlinkat", "getcwd", "getdents64", "memfd_create", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate", "fallocate", "fcntl", "ioctl",
 	"prlimit64", "getrlimit", "setpriority", "sched_setscheduler", "sched_setattr", "sched_setparam", "mlock", "mlock2", "eventfd2", "pipe2", "dup", "dup3",
-	"getpeername", // GLib asks where a warning goes to.
+	"getpeername", // GLib asks where a warning goes to
 }
 
 const (
@@ -34,9 +33,9 @@ const (
 	nameRange = unix.PR_SET_VMA // the Go runtime and glibc name their memory
 )
 
-// filterCalls lets the process's threads, all of them at once, do what is allowed. What is refused fails; anything
-// else, such as a socket, a new program, another process or its memory, ends the process on the spot, which the server
-// counts as a crash.
+// filterCalls restricts all threads of the process at once. A refused call fails. Any call that is neither allowed nor
+// refused, such as for a socket, a new program, another process or its memory, kills the process at once, which the
+// server counts as a crash.
 func filterCalls() error {
 	info, err := arch.GetInfo("")
 	if err != nil {
@@ -60,15 +59,15 @@ func filterCalls() error {
 		Policy: seccomp.Policy{DefaultAction: seccomp.ActionKillProcess, Syscalls: []seccomp.SyscallGroup{
 			{Action: seccomp.ActionAllow, Names: known(callsAllowed)},
 			{Action: seccomp.ActionErrno, Names: known(callsRefused)},
-			// Threads of other processes are not ours to pin; libraries ask about their own by id and live without an
-			// answer.
+			// Workers may not pin threads of other processes. Libraries ask about their own threads by id and work
+			// without an answer.
 			{Action: seccomp.ActionErrno, NamesWithCondtions: []seccomp.NameWithConditions{
 				is("sched_setaffinity", 0, seccomp.NotEqual, 0),
 				is("sched_getaffinity", 0, seccomp.NotEqual, 0),
 			}},
-			// clone3 keeps its flags in memory, where no filter sees them; the C library then falls back to clone.
+			// clone3 passes its flags in memory, where no filter sees them; the C library then falls back to clone.
 			{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: known([]string{"clone3"})},
-			// Threads, but no processes; signals, but to no one else.
+			// Threads, but no processes; signals, but only to itself.
 			{Action: seccomp.ActionAllow, NamesWithCondtions: []seccomp.NameWithConditions{
 				is("clone", 0, seccomp.BitsSet, unix.CLONE_THREAD),
 				is("sched_setaffinity", 0, seccomp.Equal, 0),

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SelfCheck has a worker of its own, of the lowest priority, compare the encoders with those that the automatic quality
-// was fitted on. What it finds goes with every picture from then on, and is the same in every process with the same
+// SelfCheck has a separate worker of the lowest priority compare the encoders with those for which the automatic
+// quality was fitted. The result is sent with every later picture, and is the same in every process with the same
 // libraries.
 func (p *Pool) SelfCheck(ctx context.Context) error {
 	if !p.enter() {
@@ -46,15 +46,15 @@ func (p *Pool) selfCheck(c *child) (Drift, error) {
 	if err := limitMemory(c.pid, p.cfg.ImageMemory+memorySlack); err != nil {
 		return nil, err
 	}
-	_ = c.idle() // Threads that were being made when it was asked first.
+	_ = c.idle() // again, for threads that were being started at the first call
 	return c.check(selfCheckPatience)
 }
 
-// selfCheckPatience is how long a self-check may take. It needs about a second of processor time, and waits for all who
-// have more priority.
+// selfCheckPatience is how long a self-check may take. It needs about a second of processor time, and runs after
+// everything with a higher priority.
 const selfCheckPatience = 5 * time.Minute
 
-// Drift is what the last SelfCheck found; nil before the first has ended.
+// Drift is the result of the last SelfCheck; nil before the first has ended.
 func (p *Pool) Drift() Drift {
 	if d := p.drift.Load(); d != nil {
 		return *d
@@ -62,14 +62,14 @@ func (p *Pool) Drift() Drift {
 	return nil
 }
 
-// limits are the bounds that travel with each request.
+// limits are the bounds that are sent with each request.
 func (p *Pool) limits() Limits {
 	l := p.cfg.limits()
 	l.Drift = p.Drift()
 	return l
 }
 
-// idle takes all priority from a worker.
+// idle sets the lowest priority for a worker.
 func (c *child) idle() error { return unix.Setpriority(unix.PRIO_PGRP, c.pid, 19) }
 
 // check has the worker check its encoders.

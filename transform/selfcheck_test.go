@@ -8,8 +8,8 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// What the self-check finds goes with every picture. It runs in a worker of its own, of the lowest priority, that
-// serves nobody.
+// The result of the self-check is sent with every picture. The check runs in a separate worker of the lowest priority,
+// which makes no pictures.
 func TestSelfCheckGoesWithEveryPicture(t *testing.T) {
 	p, w := open(t, testConfig())
 	tell := func() string {
@@ -40,7 +40,7 @@ func TestSelfCheckGoesWithEveryPicture(t *testing.T) {
 	}
 }
 
-// falseDrifts are what a worker that was taken over could say of its encoders.
+// falseDrifts are reports about its encoders that a worker could send after it was taken over.
 var falseDrifts = map[string]Drift{
 	"drift of nothing": nil,
 	"drift of lengths": {{Coder: "jpeg", From: []float64{10, 20}, To: []float64{10}}},
@@ -59,7 +59,7 @@ func TestSelfCheckBelievesNoLies(t *testing.T) {
 	}
 }
 
-// A check that does not end is ended with the server, or by who asked for it.
+// A check that does not end is ended with the server, or by its caller's context.
 func TestSelfCheckCanBeEnded(t *testing.T) {
 	p, _ := open(t, liar(t, "silent"))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	pingEvery   = 10 * time.Second // how often an idle worker is asked whether it is still there
+	pingEvery   = 10 * time.Second // how often an idle worker is pinged
 	pingTimeout = 5 * time.Second
 
 	backoffFirst = 50 * time.Millisecond // after a worker that died before it was ready
@@ -16,23 +16,24 @@ const (
 	growBytes = 128 << 20 // private memory that a worker may keep beyond what it had when it was ready
 )
 
-// slot keeps one worker alive and lends it out.
+// slot keeps one worker alive and lends it to callers.
 type slot struct {
 	pool *Pool
-	// next receives the worker: the queue of all callers, or the one caller whose worker has just crashed, which gets
-	// the fresh one so that a bad picture does not take a second worker down.
+	// next receives the worker: the queue of all callers, or the one caller whose worker has just crashed. That caller
+	// gets the new worker, so that a bad picture does not crash a second one.
 	next chan<- *child
-	gone <-chan struct{} // that caller has left; nil for the queue
-	home chan<- *child   // the queue
-	// wanted wakes a slot of a worker aside, which sleeps while nobody needs it; nil = the slot always has a worker.
+	gone <-chan struct{} // closed when that caller has left; nil for the queue
+	home chan<- *child   // the queue of all callers
+	// wanted wakes a slot aside, which sleeps while there is no work; nil = the slot always has a worker.
 	wanted <-chan struct{}
 }
 
 // queued returns to the queue of all callers.
 func (s *slot) queued() { s.next, s.gone = s.home, nil }
 
-// sleep waits until somebody wants a worker of a slot aside, or the pool closes. Who asks already may have woken this
-// slot before, and must not wait for a worker that did not start, or that went to another and was worn out there.
+// sleep waits until a caller wants a worker aside, or the pool closes. It does not wait if callers are already asking.
+// One of them may have woken this slot before, for a worker that did not start, or that went to another caller and was
+// worn out there.
 func (s *slot) sleep() {
 	if s.wanted == nil || s.next != s.home || s.pool.asking.Load() > 0 {
 		return
@@ -43,16 +44,16 @@ func (s *slot) sleep() {
 	}
 }
 
-// handback is what a borrower says when it gives a worker back.
+// handback is what a borrower sends when it returns a worker.
 type handback struct {
 	cause  cause
 	detail error
-	again  chan<- *child // wants the fresh worker, until gone is closed
+	again  chan<- *child // wants the new worker, until gone is closed
 	gone   <-chan struct{}
 }
 
-// run fills the slot until the pool closes. The outcome of the very first start goes to started if that is not nil; a
-// first start that fails ends the slot.
+// run fills the slot until the pool closes. If started is not nil, it receives the result of the first start. A first
+// start that fails ends the slot.
 func (s *slot) run(started chan<- error) {
 	defer s.pool.slots.Done()
 	pause := backoffFirst
@@ -82,7 +83,7 @@ func (s *slot) run(started chan<- error) {
 	}
 }
 
-// lend offers c to callers, one at a time, until it has to be replaced.
+// lend offers c to callers, one at a time, until it must be replaced.
 func (s *slot) lend(c *child) {
 	ping := time.NewTicker(s.pool.pingEvery)
 	defer ping.Stop()
@@ -123,7 +124,7 @@ func (s *slot) lend(c *child) {
 	}
 }
 
-// await waits for the borrower. When the pool closes, the worker is killed under it, which ends its exchange.
+// await waits for the borrower. If the pool closes, it kills the worker, which ends the borrower's exchange.
 func (s *slot) await(c *child) handback {
 	select {
 	case h := <-c.back:
@@ -179,7 +180,7 @@ func (p *Pool) hire() (*child, error) {
 	return c, nil
 }
 
-// inspect looks at how a new worker is enclosed; the first one speaks for all.
+// inspect checks the sandbox of a new worker; the first one is taken for all.
 func (p *Pool) inspect(s Sandbox) error {
 	s = s.merge(p.birth)
 	if err := s.enforce(p.cfg.Sandbox); err != nil {
@@ -191,7 +192,7 @@ func (p *Pool) inspect(s Sandbox) error {
 	return nil
 }
 
-// worn reports whether a worker that works well should be replaced all the same.
+// worn reports whether a working worker should be replaced anyway.
 func (p *Pool) worn(c *child) cause {
 	c.served++
 	if p.cfg.Recycle > 0 && c.served >= p.cfg.Recycle {
@@ -203,7 +204,7 @@ func (p *Pool) worn(c *child) cause {
 	return causeNone
 }
 
-// retire ends a worker and tells the operator why, unless that is routine.
+// retire ends a worker and logs the reason, unless that is routine.
 func (p *Pool) retire(c *child, why cause, detail error) {
 	p.muster(c.pid, false)
 	c.dispose()

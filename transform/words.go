@@ -17,9 +17,9 @@ const (
 	wordsLast   = 4                // lines kept for the error of a worker that does not start
 )
 
-// words reads what a worker writes to stderr: always all of it, so that the worker never waits for the pipe, but little
-// of it reaches the log. A library says the same of every picture; the log has that once for each worker. One example is
-// dav1d, which asks about its threads by id, which the sandbox refuses: it then decodes in one thread.
+// words reads the stderr of a worker completely, so that the worker never waits for the pipe, but logs little of it. A
+// library prints the same for every picture; the log has that once for each worker. An example is dav1d, which asks
+// about its threads by id: the sandbox refuses that, and dav1d decodes in one thread.
 type words struct {
 	log *slog.Logger
 
@@ -65,7 +65,7 @@ func (w *words) keep(text string) {
 	w.last = append(w.last, text)
 }
 
-// String is the last lines, for an error.
+// String returns the last lines, for an error.
 func (w *words) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -19,13 +19,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// The file descriptors that a worker is born with.
+// The file descriptors that a worker starts with.
 const (
 	workerSocket = 3
 	workerMemory = 4
 )
 
-// worker is the inside of a worker process.
+// worker is the state inside a worker process.
 type worker struct {
 	codec  Codec
 	socket *os.File
@@ -33,20 +33,20 @@ type worker struct {
 	frames chan frame // from the server
 }
 
-// Serve is the life of a worker process: it makes one picture at a time for the server that started it, until that
-// server closes the control socket or dies. It returns an error only if the worker cannot begin.
+// Serve runs a worker process. It makes one picture at a time for the server that started it, until that server closes
+// the control socket or dies. It returns an error only if the worker cannot start.
 func Serve(codec Codec, build string) error {
-	// Some libraries keep open, by thread, what cannot be opened once the sandbox is closed: fonts. enclose keeps the
-	// thread for the codec.
+	// For each thread, some libraries keep files open that cannot be opened once the sandbox is closed, such as fonts.
+	// enclose keeps the thread for the codec.
 	runtime.LockOSThread()
-	// The server decides when its workers end. Service managers signal every process of a service at once, while
+	// The server decides when its workers end. Service managers signal all processes of a service at once, while
 	// pictures are still in work.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGXFSZ)
 	w := &worker{codec: codec, frames: make(chan frame)}
 	if err := w.attach(); err != nil {
 		return err
 	}
-	// Where memory is short, the kernel should take a worker and not the server. Without /proc it decides alone.
+	// If memory is short, the kernel should kill a worker and not the server. Without /proc it decides alone.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
 	_ = os.WriteFile("/proc/self/comm", []byte("goldcrest-work"), 0)
 	if err := codec.Warm(); err != nil {
@@ -57,8 +57,7 @@ func Serve(codec Codec, build string) error {
 		return err
 	}
 	greeting.Sandbox = enclose(SandboxMode(os.Getenv(sandboxVariable)))
-	// Once more with all doors closed: a library that wants what it may not have fails here, and not on somebody's
-	// picture.
+	// Again, now inside the sandbox: a library that needs a forbidden call fails here, and not on a viewer's picture.
 	if err := codec.Warm(); err != nil {
 		return fmt.Errorf("inside the sandbox: %w", err)
 	}
@@ -74,7 +73,7 @@ func Serve(codec Codec, build string) error {
 	return nil
 }
 
-// attach takes over the socket and the memory.
+// attach opens the socket and the memory.
 func (w *worker) attach() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(workerMemory, &st); err != nil || st.Size == 0 {
@@ -91,7 +90,7 @@ func (w *worker) attach() error {
 	return nil
 }
 
-// confine gives up what a worker with warm codecs does not need. No core files: they would hold other people's
+// confine gives up rights that a worker with loaded codecs does not need. No core files: they would hold other people's
 // pictures.
 func confine() error {
 	for _, limit := range []struct {
@@ -111,13 +110,13 @@ func confine() error {
 	return limitThreads(threadRoom)
 }
 
-// threadRoom is how many threads this user may have beyond those that it has when a worker starts. The kernel counts
-// all processes of a user together, also those in other containers, so the room is wide. It stops a worker that makes
-// threads without end.
+// threadRoom is how many threads this user may have beyond those at the start of a worker. The kernel counts all
+// processes of a user together, also those in other containers, so the room is large. It stops a worker that starts
+// threads without limit.
 const threadRoom = 4096
 
-// limitThreads bounds the threads that this process can make: to what its user has, and room. The kernel does not hold
-// root to it: there the control group must (pids.max, TasksMax).
+// limitThreads bounds the threads that this process can start: to those of its user, plus room. The kernel does not
+// apply the limit to root: there the control group must (pids.max, TasksMax).
 func limitThreads(room uint64) error {
 	var have unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &have); err != nil {
@@ -143,8 +142,8 @@ func userThreads() uint64 {
 	return n
 }
 
-// listen reads the server's frames. At the end of the socket the server is gone, and with it everybody who waits for
-// this picture: the process ends at once, also in the middle of an encode.
+// listen reads the server's frames. If the socket ends, the server is gone, and every caller of this picture too: the
+// process ends at once, even during an encode.
 func (w *worker) listen() {
 	buf := make([]byte, maxFrame+1)
 	for {
@@ -178,7 +177,7 @@ func (w *worker) handle(f frame) error {
 }
 
 // transform runs the codec and returns the frame that ends the request. A panic is reported as a fault, and the process
-// ends after it: the state of C code that was left half-way is not to be trusted.
+// ends after it: the state of interrupted C code is not reliable.
 func (w *worker) transform(id uint64, r *request) (done frame) {
 	done = frame{Type: frameDone, ID: id}
 	defer func() {
@@ -207,7 +206,7 @@ func (w *worker) transform(id uint64, r *request) (done frame) {
 	return done
 }
 
-// processTime is the processor time of all threads of this process so far; 0 where the system does not tell.
+// processTime is the processor time of all threads of this process so far; 0 if the system does not report it.
 func processTime() time.Duration {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
@@ -216,7 +215,7 @@ func processTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// emit hands one variant or fault over and returns when the server has copied it, so that the area is free again.
+// emit sends one variant or fault and returns when the server has copied it, so that the area is free again.
 func (w *worker) emit(id uint64, area int64, i int, img variant.Image, err error) error {
 	if err == nil && len(img.Body) > areaBytes {
 		err = fault.New(fault.ResultTooLarge, "transform.Serve", "the variant has too many bytes", nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// known is a verified and parsed URL that its key allows, so that further requests need not do this again.
+// known is a verified and parsed URL that its key allows. It saves later requests this work.
 type known struct {
 	ref    variant.Ref // not resolved
 	terms  variant.Terms
@@ -29,7 +29,7 @@ type known struct {
 // usable reports whether the URL and its key may still be used.
 func (n *known) usable(now time.Time) bool { return n.pair.ValidAt(now) && !n.terms.Expired(now) }
 
-// accept reduces a request's headers to what decides its response.
+// accept reduces a request's headers to those that decide the response.
 func (n *known) accept(h http.Header, seen *accepts) variant.Accept {
 	var a variant.Accept
 	if n.open {
@@ -42,7 +42,7 @@ func (n *known) accept(h http.Header, seen *accepts) variant.Accept {
 // maxReady is the maximum number of prepared responses of one URL.
 const maxReady = 8
 
-// readyFor is the answer that is kept for a kind of client; nil if there is none.
+// readyFor returns the prepared response for a kind of client; nil if there is none.
 func (n *known) readyFor(a variant.Accept) *ready {
 	if list := n.ready.Load(); list != nil {
 		for _, y := range *list {
@@ -54,7 +54,7 @@ func (n *known) readyFor(a variant.Accept) *ready {
 	return nil
 }
 
-// keep makes y the answer for its kind of client, one caller at a time.
+// keep stores y as the response for its kind of client. Only one caller at a time.
 func (n *known) keep(y *ready) {
 	list := make([]*ready, 1, maxReady)
 	list[0] = y
@@ -68,7 +68,7 @@ func (n *known) keep(y *ready) {
 	n.ready.Store(&list)
 }
 
-// accepts remembers what Accept headers came to under one set of rules: all clients of a kind send the same. Safe for
+// accepts caches the parsed Accept headers under one set of rules: all clients of a kind send the same one. Safe for
 // concurrent use.
 type accepts struct {
 	cfg  variant.Negotiation
@@ -76,7 +76,7 @@ type accepts struct {
 	seen map[string]variant.Accept
 }
 
-// The bounds of accepts, in headers and in bytes of one.
+// The bounds of accepts: the number of headers, and the bytes of one.
 const (
 	maxAccepts      = 256
 	maxAcceptHeader = 512
@@ -86,7 +86,7 @@ func newAccepts(cfg variant.Negotiation) *accepts {
 	return &accepts{cfg: cfg, seen: map[string]variant.Accept{}}
 }
 
-// fold is variant.ParseAccept.
+// fold is variant.ParseAccept with the cache.
 func (s *accepts) fold(lines []string) variant.Accept {
 	header := strings.Join(lines, ",")
 	s.mu.RLock()
@@ -102,21 +102,20 @@ func (s *accepts) fold(lines []string) variant.Accept {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.seen) >= maxAccepts {
-		clear(s.seen) // Somebody sends made-up headers; the real ones are back soon.
+		clear(s.seen) // A client sends made-up headers; the real ones are soon cached again.
 	}
-	s.seen[strings.Clone(header)] = a // The header is a part of all that its request sent.
+	s.seen[strings.Clone(header)] = a // header is a substring of the whole request header
 	return a
 }
 
-// digest stands for a raw request target. The targets themselves are not compared: that would take the longer the more
-// of a signature is right.
+// digest is the hash of a raw request target. Targets themselves are not compared: that would take longer the more of a
+// signature is right.
 type digest = [sha256.Size]byte
 
 func digestOf(target string) digest { return sha256.Sum256([]byte(target)) }
 
-// targets remembers known URLs by the digest of the raw request target that they came as. It belongs to one set of
-// rules and is gone with it. It is bounded in bytes: when the younger half is full, the older one is forgotten. Safe
-// for concurrent use.
+// targets caches known URLs by the digest of their raw request target. It belongs to one set of rules and is dropped
+// with it. It is bounded in bytes: when the younger half is full, the older one is dropped. Safe for concurrent use.
 type targets struct {
 	mu           sync.RWMutex
 	young, old   map[digest]*known
@@ -124,14 +123,14 @@ type targets struct {
 }
 
 const (
-	// targetsBytes is what the known URLs of one set of rules may take, both halves together.
+	// targetsBytes bounds the known URLs of one set of rules, both halves together.
 	targetsBytes = 16 << 20
-	// knownBytes and readyBytes are what a known URL and an answer to it take beside their texts, as measured.
+	// knownBytes and readyBytes are the measured size of a known URL and of a response, without their texts.
 	knownBytes = 800
 	readyBytes = 700
 )
 
-// cost is what a known URL takes, in bytes.
+// cost is the size of a known URL in bytes.
 func (n *known) cost() int {
 	cost := knownBytes + 2*(len(n.ref.Source)+len(n.ref.Spec.Fallback)+len(n.target.Options)+len(n.terms.Filename))
 	for _, tag := range n.terms.CacheTags {
@@ -151,7 +150,7 @@ func newTargets() *targets {
 	return &targets{young: map[digest]*known{}, limit: targetsBytes / 2}
 }
 
-// get returns what is known of a target; nil if nothing is.
+// get returns the known URL of a target; nil if there is none.
 func (t *targets) get(d digest) *known {
 	t.mu.RLock()
 	n, ok := t.young[d]
@@ -160,12 +159,12 @@ func (t *targets) get(d digest) *known {
 	}
 	t.mu.RUnlock()
 	if n != nil && !ok {
-		t.put(d, n) // What is asked for stays.
+		t.put(d, n) // a target that is used stays
 	}
 	return n
 }
 
-// put remembers what is known of a target.
+// put adds the known URL of a target.
 func (t *targets) put(d digest, n *known) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -175,7 +174,7 @@ func (t *targets) put(d digest, n *known) {
 	t.young[d] = n
 }
 
-// keep makes y the answer for its kind of client to a known URL.
+// keep stores y as a response of a known URL.
 func (t *targets) keep(n *known, y *ready) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

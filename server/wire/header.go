@@ -2,8 +2,8 @@ package wire
 
 import "net/textproto"
 
-// AppendHeader writes one header line as net/http would. No value that the server makes holds a line end; should one,
-// it must not become a line of its own.
+// AppendHeader writes one header line as net/http would. No value of the server contains a line end. If one did, it
+// must not start a new header line.
 func AppendHeader(b []byte, name, value string) []byte {
 	b = append(append(b, name...), ": "...)
 	for _, c := range []byte(textproto.TrimString(value)) {

@@ -1,6 +1,6 @@
-// Package wire is the connection below net/http. It bounds how slowly an answer may be read, and it sends an answer
-// whose headers were rendered before in one system call. What a client reads is the answer that net/http would have
-// sent, with the announced headers added.
+// Package wire wraps the connections below net/http. It enforces a minimum rate at which a client reads, and sends a
+// response with prerendered headers in one system call. The client reads the response that net/http would have sent,
+// plus the announced headers.
 package wire
 
 import (
@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listener makes a Conn of each TCP connection.
+// Listener wraps each TCP connection in a Conn.
 type Listener struct {
 	net.Listener
-	Patience time.Duration // for which a reader may keep a piece of an answer waiting
+	Patience time.Duration // how long a reader may delay a piece of a response
 }
 
 // Accept waits for the next connection.
@@ -32,7 +32,7 @@ func (l Listener) Accept() (net.Conn, error) {
 
 type connKey struct{}
 
-// WithConn lets handlers find the Conn that their request came in on. It is a ConnContext of http.Server.
+// WithConn lets handlers find the Conn of their request. It is a ConnContext of http.Server.
 func WithConn(ctx context.Context, c net.Conn) context.Context {
 	if w, ok := c.(*Conn); ok {
 		return context.WithValue(ctx, connKey{}, w)
@@ -40,57 +40,57 @@ func WithConn(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// Of is the connection that a request came in on; nil where there is none, as in tests.
+// Of returns the connection of a request; nil if there is none, as in tests.
 func Of(r *http.Request) *Conn {
 	c, _ := r.Context().Value(connKey{}).(*Conn)
 	return c
 }
 
-// The least rate of bodies and answers. A reader has Patience for each piece of an answer: 30 s, for a phone may pass
-// through a tunnel, and what the piece takes at LeastRate. The time does not add up over pieces: an answer of 9 MB that
-// nobody reads would hold its place for more than an hour.
+// Minimum rate of bodies and responses. For each piece of a response a reader has Patience (30 s, since a phone may
+// pass through a tunnel) plus the time of the piece at LeastRate. The limit is per piece: added up over all pieces, a
+// response of 9 MB that is not read would hold its connection for more than an hour.
 const (
-	LeastRate = 2 << 10  // bytes a second
+	LeastRate = 2 << 10  // bytes per second
 	piece     = 64 << 10 // bytes
 	Patience  = 30*time.Second + piece/LeastRate*time.Second
 )
 
-// Conn is a connection of a Listener. net/http sorts, copies and checks each header of each answer, which for the dozen
-// of a hit costs more than all the rest, and sends an answer in two pieces. For an answer that Prepare announces, Conn
-// puts headers that were rendered once behind the status line, and sends head and body in one system call. It edits the
-// stream of bytes and relies on nothing but HTTP/1 itself. What governs the connection (its framing, keep-alive, Date)
-// stays net/http's own, except the deadlines of writes, which Conn sets itself. Like the net.Conn of any request it
-// belongs to one goroutine at a time.
+// Conn is a connection of a Listener. net/http sorts, copies and checks each header of each response, which for the
+// dozen headers of a hit costs more than everything else, and it sends a response in two pieces. For a response
+// announced by Prepare, Conn inserts prerendered headers after the status line, and sends head and body in one system
+// call. It edits the byte stream and relies only on HTTP/1 itself. net/http still controls the connection (framing,
+// keep-alive, Date), except the write deadlines, which Conn sets itself. Like the net.Conn of any request it belongs to
+// one goroutine at a time.
 type Conn struct {
 	*net.TCPConn
 	prepared bool
-	own      []byte // headers of this answer alone; its memory is used again
-	shared   []byte // headers rendered before
+	own      []byte // headers of this response only; the buffer is reused
+	shared   []byte // prerendered headers
 	body     []byte
-	ahead    int // bytes of the body that went out before net/http wrote them
+	ahead    int // bytes of the body that were sent before net/http wrote them
 	pieces   [5][]byte
 	buffers  net.Buffers
 
 	patience time.Duration
-	writeBy  time.Time // the deadline that is set
+	writeBy  time.Time // the current write deadline
 }
 
-// newConn wraps a connection. The kernel takes no more ahead of what the reader has room for than a piece:
-// with its megabytes of buffer one write would stand for very many pieces.
+// newConn wraps a connection. It limits the kernel's send buffer to one piece: with the default of megabytes one write
+// would cover very many pieces.
 func newConn(c *net.TCPConn, patience time.Duration) *Conn {
 	if raw, err := c.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { // Where it is refused the kernel takes more, and the bound is less exact.
+		_ = raw.Control(func(fd uintptr) { // If this is refused, the buffer is larger and the bound less exact.
 			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, piece)
 		})
 	}
 	return &Conn{TCPConn: c, patience: patience}
 }
 
-// SetWriteDeadline does nothing. net/http calls it with the zero time after each answer, and a handler may call it
-// through http.ResponseController: either would take back the deadline that pace has set for the next piece.
+// SetWriteDeadline does nothing. net/http calls it with the zero time after each response, and a handler may call it
+// through http.ResponseController: both would remove the deadline that pace has set for the next piece.
 func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
 
-// pace sets the deadline of the next piece. It spares the timer where that would move by little.
+// pace sets the deadline of the next piece. It does not reset the timer for a small change.
 func (c *Conn) pace() error {
 	due := time.Now().Add(c.patience)
 	if due.Sub(c.writeBy) < c.patience/10 {
@@ -112,19 +112,19 @@ func (c *Conn) send(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Own is an empty buffer for the header lines of the next answer alone. Its memory is that of the last answer's.
+// Own returns an empty buffer for the header lines of the next response only. It reuses the memory of the last one.
 func (c *Conn) Own() []byte { return c.own[:0] }
 
-// Prepare announces the next answer: complete header lines to be added, and the body that the handler will write, all
-// of it. The slices must stay as they are until then.
+// Prepare announces the next response: complete header lines to add, and the whole body that the handler will write.
+// The slices must not change until then.
 func (c *Conn) Prepare(own, shared, body []byte) {
 	c.prepared, c.own, c.shared, c.body = true, own, shared, body
 }
 
-// ReadFrom hides that of TCPConn, which would pass by Write.
+// ReadFrom hides the method of TCPConn, which would bypass Write.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{c}, r) }
 
-// Write sends what net/http wrote, edited as Prepare said.
+// Write sends what net/http wrote, edited as announced by Prepare.
 func (c *Conn) Write(p []byte) (int, error) {
 	if c.ahead > 0 {
 		n := min(c.ahead, len(p))
@@ -146,7 +146,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	c.pieces = [...][]byte{p[:status], c.own, c.shared, p[status:head], c.body[:first]}
 	c.buffers = c.pieces[:]
 	ahead, more := len(c.body)-(len(p)-head), c.body[first:]
-	c.shared, c.body = nil, nil // An idle connection must not hold what the cache has let go of.
+	c.shared, c.body = nil, nil // An idle connection must not hold memory that the cache has released.
 	if err := c.pace(); err != nil {
 		return 0, err
 	}
@@ -162,5 +162,5 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 var headEnd = []byte("\r\n\r\n")
 
-// errOther ends a connection on which something else than the announced answer was about to be sent.
+// errOther ends a connection on which a response other than the announced one was about to be sent.
 var errOther = errors.New("wire: the answer is not the one that was announced")

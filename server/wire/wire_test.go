@@ -27,8 +27,8 @@ func dial(t testing.TB, addr string) net.Conn {
 	return c
 }
 
-// TestAnswersKeepALeastRate writes a large answer to peers: one reads nothing and is given up after the patience for
-// one piece, however much is still to be written; one reads all of it.
+// TestAnswersKeepALeastRate writes a large response to two peers. One reads nothing and is dropped after the patience
+// for one piece, however much is still to be written. The other reads all of it.
 func TestAnswersKeepALeastRate(t *testing.T) {
 	if least := float64(piece) / Patience.Seconds(); least < LeastRate/2 || Patience > time.Minute+5*time.Second {
 		t.Errorf("%v for a piece: %.0f bytes a second at least", Patience, least)
@@ -40,7 +40,7 @@ func TestAnswersKeepALeastRate(t *testing.T) {
 		}
 		defer l.Close()
 		open := func(patience time.Duration) (*Conn, net.Conn) {
-			peer := dial(t, l.Addr().String()) // It waits in the kernel's queue.
+			peer := dial(t, l.Addr().String()) // it waits in the kernel's accept queue
 			c, err := Listener{l, patience}.Accept()
 			if err != nil {
 				t.Fatal(err)
@@ -101,8 +101,8 @@ func TestWithConnKnowsOnlyConns(t *testing.T) {
 	}
 }
 
-// FuzzPreparedAnswers holds the law of the package: two requests on one connection read the same answers whether they
-// were announced or left to net/http.
+// FuzzPreparedAnswers tests the contract of the package: two requests on one connection read the same responses whether
+// they were announced or left to net/http.
 func FuzzPreparedAnswers(f *testing.F) {
 	f.Add("plain", []byte("body"), uint16(1))
 	f.Add(" \x11 ", []byte{}, uint16(4096))
@@ -138,7 +138,7 @@ func FuzzPreparedAnswers(f *testing.F) {
 	})
 }
 
-// read asks twice on one connection, and gives what came but for the date.
+// read sends two requests on one connection, and returns the responses without the date.
 func read(t *testing.T, l net.Listener, path string) (all string) {
 	t.Helper()
 	c := dial(t, l.Addr().String())
