@@ -237,7 +237,7 @@ func (a *App) Close(ctx context.Context) error {
 	if a.cluster != nil {
 		errs = append(errs, a.cluster.Close())
 	}
-	if a.tracing != nil { // The last: until here spans ended. What the collector does not take in time is no failure of the stop.
+	if a.tracing != nil { // last: spans end until here; those that the collector does not take in time are no error
 		_ = a.tracing.Close(ctx)
 	}
 	return errors.Join(errs...)

@@ -20,10 +20,10 @@ import (
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
-// root is the repository's, from this folder.
+// root is the repository's root, from this folder.
 const root = ".."
 
-// document is the text of a file of the repository.
+// document returns the text of a file of the repository.
 func document(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, name))
@@ -33,7 +33,7 @@ func document(t *testing.T, name string) string {
 	return string(text)
 }
 
-// scraped is what a new instance answers to its first scrape.
+// scraped returns the first scrape of a new instance.
 func scraped(t *testing.T, cfg config.Config) string {
 	t.Helper()
 	a := newApp("dev", cfg, newLog(t.Output(), cfg.Log, logLevel("error")))
@@ -44,21 +44,21 @@ func scraped(t *testing.T, cfg config.Config) string {
 	return w.Body.String()
 }
 
-// hasSeries reports whether a scrape has a series of a metric with a label's value; label "" asks for any series.
+// hasSeries reports whether a scrape has a series of a metric with a label value; label "" means any series.
 func hasSeries(scrape, metric, label, value string) bool {
-	pattern := `(?m)^` + metric + `(_bucket)?[{ ]` // a text may name a histogram as a whole
+	pattern := `(?m)^` + metric + `(_bucket)?[{ ]` // a text may name a histogram without its suffix
 	if label != "" {
 		pattern = `(?m)^` + metric + `\{([^}]*,)?` + label + `="` + regexp.QuoteMeta(value) + `"`
 	}
 	return regexp.MustCompile(pattern).MatchString(scrape)
 }
 
-// An alert on an increase needs a value before the first event, and a panel says "No data" where there is no series:
-// every metric and every label value that the deployed files ask for is there at the first scrape.
+// An alert on an increase needs a value before the first event, and a panel without a series shows "No data". So the
+// first scrape must have every metric and every label value that the deployed files use.
 func TestDashboardsAndAlertsHaveDataFromTheStart(t *testing.T) {
 	cfg := config.Default()
 	cfg.API.Tokens = []access.Token{{Name: "shop", Token: "a-token-of-the-shop", Scopes: []string{access.ScopePrewarm}}}
-	cfg.Intakes = []intake.Config{{Name: "shop"}} // What is counted by intake is there where there is one.
+	cfg.Intakes = []intake.Config{{Name: "shop"}} // metrics of intakes exist only with an intake
 	scrape := scraped(t, cfg)
 	name := regexp.MustCompile(`\b(goldcrest_[a-z0-9_]+)(?:\{([^}]*)\})?`)
 	label := regexp.MustCompile(`([a-z_]+)=~?"([a-z_|]+)"`)
@@ -85,7 +85,7 @@ func TestDashboardsAndAlertsHaveDataFromTheStart(t *testing.T) {
 	}
 }
 
-// 0 divided by 0 is no number: a panel that divides bounds its divisor, or says what it shows without traffic.
+// 0 divided by 0 is NaN: a panel that divides must bound its divisor, or say what it shows without traffic.
 func TestRatiosOfTheDashboardHaveAValueWhenIdle(t *testing.T) {
 	var dashboard struct {
 		Panels []struct {
@@ -116,7 +116,7 @@ func TestRatiosOfTheDashboardHaveAValueWhenIdle(t *testing.T) {
 	}
 }
 
-// counting are the methods by which packages report words, with the metric and label that the word becomes.
+// counting lists the methods by which packages report words, with the metric and the label of the word.
 var counting = map[string][2]string{
 	"Remade": {"remakes_total", "outcome"}, "Mastered": {"masters_total", "outcome"},
 	"Outcome":  {"masters_total", "outcome"},
@@ -126,7 +126,7 @@ var counting = map[string][2]string{
 	"closedFor": {"connections_closed_total", "bound"},
 }
 
-// Every word that a package counts by has its series at the first scrape, so that a new word is not forgotten.
+// Every word that a package reports must have its series at the first scrape, so that a new word is not forgotten.
 func TestEveryWordIsThereFromTheStart(t *testing.T) {
 	scrape, found := scraped(t, config.Default()), map[string]int{}
 	check := func(where, metric, label string, e ast.Expr) {
@@ -160,11 +160,11 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 							check(dir, "gate_refused_total", "gate", kv.Value)
 						}
 					}
-				case *ast.ValueSpec: // transform's causes of a worker's end
+				case *ast.ValueSpec: // transform's causes for the end of a worker
 					if id, ok := n.Type.(*ast.Ident); ok && id.Name == "cause" && len(n.Values) == 1 {
 						check(dir, "workers_ended_total", "reason", n.Values[0])
 					}
-				case *ast.FuncDecl: // the outcomes of an upgrade are what it returns
+				case *ast.FuncDecl: // an upgrade returns its outcome
 					if n.Name.Name != "upgrade" && n.Name.Name != "improved" || dir != "pipeline" {
 						break
 					}
@@ -190,7 +190,7 @@ func TestEveryWordIsThereFromTheStart(t *testing.T) {
 	}
 }
 
-// called is the name of the function or method that a call calls.
+// called returns the name of the function or method that is called.
 func called(c *ast.CallExpr) string {
 	switch f := c.Fun.(type) {
 	case *ast.Ident:
@@ -201,7 +201,7 @@ func called(c *ast.CallExpr) string {
 	return ""
 }
 
-// sources parses the files of a package, tests left out.
+// sources parses the files of a package, except tests.
 func sources(t *testing.T, dir string) (files []*ast.File) {
 	t.Helper()
 	names, err := fs.Glob(os.DirFS(filepath.Join(root, dir)), "*.go")

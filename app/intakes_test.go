@@ -7,7 +7,7 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 )
 
-// Each kind that a configuration may name has its intake and its outlet; none of them asks anybody yet.
+// Each kind that a configuration may name has an intake and an outlet. Opening them connects to nothing.
 func TestOpenIntake(t *testing.T) {
 	t.Setenv("AWS_REGION", "eu-central-1")
 	queue := func(name string) string { return "https://sqs.eu-central-1.amazonaws.com/123456789012/" + name }

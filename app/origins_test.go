@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/origin/s3source"
 )
 
-// Doctor says what each pattern of sources does, in the order in which they are looked at.
+// Doctor describes each pattern of sources, in the order in which patterns are matched.
 func TestCheckSources(t *testing.T) {
 	got := ""
 	for _, c := range checkSources(config.Sources{

@@ -89,7 +89,7 @@ func (a *App) open(ctx context.Context) error {
 			return partError{p, err}
 		}
 		if err := ctx.Err(); err != nil {
-			return err // some parts start without what did not respond before ctx ended
+			return err // ctx may have ended before a service responded that its part can start without
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/signing"
 )
 
-// A verdict on a source stands for as long as the limits and the program that it was found by, over restarts.
+// A verdict on a source stays valid while the limits and the program are the same, also after restarts.
 func TestBasis(t *testing.T) {
 	basis := func(version string, change func(*config.Config)) string {
 		t.Helper()

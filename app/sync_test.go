@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 )
 
-// What doctor says of an external cluster's acknowledgements: well, wrong, or unknown.
+// Doctor's result for the acknowledgements of an external cluster: good, bad, or unknown.
 func TestDoctorTellsWhetherNATSSyncs(t *testing.T) {
 	for _, tc := range []struct {
 		name, varz string

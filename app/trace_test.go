@@ -28,7 +28,7 @@ import (
 	"github.com/goldcrest/goldcrest/signing"
 )
 
-// collector is an OTLP/HTTP collector that keeps what it is sent.
+// collector is an OTLP/HTTP collector that keeps the spans it receives.
 type collector struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -57,7 +57,7 @@ func startCollector(t *testing.T) *collector {
 	return c
 }
 
-// tree is a span with all below it, each as the names on the way to it.
+// tree returns a span and all spans below it, each as the path of names to it.
 func (c *collector) tree(root string) (paths []string, trace string) {
 	var below func(prefix string, id []byte)
 	below = func(prefix string, id []byte) {
@@ -111,7 +111,7 @@ func tracedApp(t *testing.T, c *collector) (a *App, stop func()) {
 	return a, stop
 }
 
-// post makes a call of the API and decodes its answer.
+// post makes an API call and decodes its response.
 func post(t *testing.T, a *App, path, body string, into any) *http.Response {
 	t.Helper()
 	r := httptest.NewRequest("POST", "http://localhost:8081"+path, strings.NewReader(body))
@@ -125,8 +125,8 @@ func post(t *testing.T, a *App, path, body string, into any) *http.Response {
 	return w.Result()
 }
 
-// A GET and a call with Data Units are each one trace through all phases, the second across the queue to every unit's
-// pictures; a stop sends what there is; and nothing secret is in it.
+// A GET is one trace through all phases, and so is a call with Data Units, across the queue to each unit's pictures. A
+// stop sends the spans that exist. No trace contains a secret.
 func TestTracesFollowRefAndUnits(t *testing.T) {
 	var picture bytes.Buffer
 	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 40, 30))); err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// call runs a command line as the shell would and gives its exit code and what it said.
+// call runs a command line as the shell would and returns its exit code and output.
 func call(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -19,7 +19,7 @@ func call(t *testing.T, environ []string, args ...string) (code int, stdout, std
 	return code, out.String(), errs.String()
 }
 
-// file writes a file into a folder of its own.
+// file writes a file into a new folder.
 func file(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -99,11 +99,11 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 	}
 }
 
-// Each thing that doctor looks at is found when it is wrong, in one line that says what to do.
+// Doctor reports each wrong setting in one line that says what to do.
 func TestDoctor(t *testing.T) {
 	plainFile := file(t, "file", "")
 	open := file(t, "token", "0123456789abcdef")
-	if err := os.Chmod(open, 0o666); err != nil { // Beyond the umask.
+	if err := os.Chmod(open, 0o666); err != nil { // beyond the umask
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -152,11 +152,11 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// What keeps serve from starting has one remedy, whether serve or doctor tells it.
+// serve and doctor give the same advice for a failure that keeps serve from starting.
 func TestServeAndDoctorAdviseAlike(t *testing.T) {
 	plainFile := file(t, "file", "")
 	open := file(t, "token", "0123456789abcdef")
-	if err := os.Chmod(open, 0o666); err != nil { // Beyond the umask.
+	if err := os.Chmod(open, 0o666); err != nil { // beyond the umask
 		t.Fatal(err)
 	}
 	for name, variable := range map[string]string{

@@ -14,7 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/signing"
 )
 
-// program runs this binary as the program, in a folder and with an environment of its own.
+// program runs this binary as the program, in its own folder and environment.
 func program(t *testing.T, dir string, environ []string, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -31,7 +31,7 @@ func program(t *testing.T, dir string, environ []string, stdin string, args ...s
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// The built program answers each wrong call with what is wrong and what to do, and with the exit code of its kind.
+// The built program responds to each wrong call with what is wrong and what to do, and with the matching exit code.
 func TestWrongCallsOfTheProgram(t *testing.T) {
 	key := strings.Repeat("ab", 32)
 	keys, err := signing.New(signing.Config{Keys: []signing.Key{{Key: key}}}, time.Now)
@@ -72,15 +72,15 @@ func TestWrongCallsOfTheProgram(t *testing.T) {
 	}
 }
 
-// programCall is a call of the program: how it exits, and what it prints.
+// programCall is a call of the program, with its exit code and output.
 type programCall struct {
 	args []string
 	code int
 	says []string
 }
 
-// wrongCalls are calls as people mistype them, with right ones beside them. signed is a URL of the server; wrong is not
-// signed.
+// wrongCalls are typical mistakes, and some correct calls. signed is a URL of the server; wrong has an invalid
+// signature.
 func wrongCalls(signed, wrong string) []programCall {
 	return []programCall{
 		{[]string{"help"}, exitOK, []string{"usage: goldcrest COMMAND", "prewarm"}},
@@ -114,7 +114,7 @@ func wrongCalls(signed, wrong string) []programCall {
 		{[]string{"sign", "-preset", "lite", "http://c.example/a.jpg"}, exitUsage, []string{`there is no preset "lite": the configuration has none (-config names its file)`}},
 		{[]string{"sign", "http://c.example/a.jpg", "b.jpg"}, exitFailed, []string{"URL 2 of 2: "}},
 		{[]string{"get", "-o", "-", wrong}, exitFailed, []string{"that is a URL of this server (server.base_url), and the URL is not signed"}},
-		{[]string{"get", signed, "-o", "-"}, exitFailed, []string{"connect_failed"}}, // It got as far as the source.
+		{[]string{"get", signed, "-o", "-"}, exitFailed, []string{"connect_failed"}}, // it got as far as the source
 		{[]string{"get", strings.TrimPrefix(signed, "http://img.example:8080"), "-o", "-"}, exitFailed, []string{"connect_failed"}},
 		{[]string{"explain", signed}, exitOK, []string{"signature  valid"}},
 		{[]string{"explain", wrong}, exitFailed, []string{"signature  not valid", "the server refuses this URL", "bad_signature"}},

@@ -212,10 +212,11 @@ type batch struct {
 	lines []int // the line in the file of each unit's start
 }
 
-// line is where a unit is in the file: n is its line in the body, from 1.
+// line returns the line in the file for line n of the body, from 1.
 func (b batch) line(n int) int { return b.lines[min(max(n, 1), len(b.lines))-1] }
 
-// postBatch posts a batch, and reports the units that the server could not parse, which it counts, or has a note about.
+// postBatch posts a batch, and prints a message for each unit that the server could not parse or has a note about. bad
+// is the number of units that could not be parsed.
 func (p *prewarming) postBatch(ctx context.Context, b batch) (bad int, err error) {
 	call := p.call
 	call.Key = rand.Text() // for the retries of this call

@@ -17,7 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/client"
 )
 
-// fakeAPI accepts calls of lines: a line that is not JSON is an error in its place, each other one a unit with one
+// fakeAPI accepts calls of lines. A line that is not JSON is an error at its index. Each other line is a unit with one
 // variant that is made, or has the state that the unit names.
 type fakeAPI struct {
 	mu     sync.Mutex
@@ -62,7 +62,7 @@ func (f *fakeAPI) accept(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(a)
 }
 
-// job ends every job at the first look.
+// job reports every job as ended at the first poll.
 func (f *fakeAPI) job(w http.ResponseWriter, id string) {
 	var n int
 	fmt.Sscanf(id, "j%d", &n)
@@ -145,7 +145,7 @@ func TestPrewarmCommandFails(t *testing.T) {
 		stdin string
 		args  []string
 		code  int
-		want  []string // in what it prints
+		want  []string // in the output
 	}{
 		{"no file", good(), "", []string{"prewarm"}, exitUsage, []string{"give one FILE with Data Units", "usage:"}},
 		{"no such file", good(), "", []string{"prewarm", "nowhere.jsonl"}, exitFailed, []string{"nowhere.jsonl"}},

@@ -13,7 +13,7 @@ var mannered = regexp.MustCompile(`(?i)\b(whoever|whomever|whom|lest|thereby|the
 	`own accord|be had|that which|anew)\b`)
 
 // manneredLines are the lines with such words that may still exist below a folder. The numbers only go down.
-var manneredLines = map[string]int{"pipeline": 42, "prewarm": 4}
+var manneredLines = map[string]int{"pipeline": 5, "prewarm": 4}
 
 // Comments, documents and texts are in plain technical English, as CONTRIBUTING.md says. This finds only the words
 // that give the other manner away.

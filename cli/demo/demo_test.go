@@ -7,7 +7,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// Every row of the demo's table that a drawn picture has says that bytes were saved, or none were lost.
+// In the demo's table no generated picture is larger than its original.
 func TestDrawnPicturesNeverGrow(t *testing.T) {
 	c, err := codec.New("")
 	if err != nil {

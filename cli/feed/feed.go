@@ -1,4 +1,4 @@
-// Package feed hands over units that go on coming: files that appear in a directory, lines of a pipe, messages of a
+// Package feed reads units that arrive continuously: files that appear in a directory, lines of a pipe, messages of a
 // queue.
 package feed
 
@@ -23,21 +23,21 @@ import (
 )
 
 const (
-	quiet    = time.Second     // a file that has not changed for so long is whole; lines wait so long for others
-	maxBytes = 4 << 20         // of lines that are handed over together
+	quiet    = time.Second     // a file unchanged for this long is complete; lines are collected for this long
+	maxBytes = 4 << 20         // of lines in one call of Give
 	maxLine  = 16 << 20        // bytes of one line
-	again    = 5 * time.Second // until the broker delivers a message again that the server has no room for
+	again    = 5 * time.Second // until the broker redelivers a message for which the server had no room
 )
 
-// Give takes the units of one file, some lines or one message. It returns how many of them the server has accepted; an
-// error ends a feed, except that of a queue.
+// Give posts the units of one file, of some lines or of one message. It returns how many units the server has accepted.
+// An error ends a feed, except that of a queue.
 type Give func(ctx context.Context, in io.Reader) (accepted int, err error)
 
-// Directory gives each file of a directory once, in the order of their names, those that are there and those that come.
-// A file that is still being written waits until it has not changed for a second. Names that begin with "." are
-// ignored. It ends with ctx.
+// Directory passes each file of a directory to give once, in the order of their names: existing files and new ones. A
+// file that is still being written waits until it has not changed for a second. Names that begin with "." are ignored.
+// Directory returns when ctx ends.
 func Directory(ctx context.Context, dir string, give Give) error {
-	seen := map[string]os.FileInfo{} // what each file was at the last look; nil = it was given
+	seen := map[string]os.FileInfo{} // state of each file at the last look; nil = it was passed on
 	for {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -58,7 +58,7 @@ func Directory(ctx context.Context, dir string, give Give) error {
 	}
 }
 
-// whole reports whether a file has not changed since the last look, and notes what it is now.
+// whole reports whether a file is unchanged since the last look, and records its current state.
 func whole(entry os.DirEntry, seen map[string]os.FileInfo) bool {
 	name := entry.Name()
 	before, known := seen[name]
@@ -82,8 +82,8 @@ func giveFile(ctx context.Context, name string, give Give) error {
 	return nil
 }
 
-// Lines gives the lines of a pipe, each a unit, within a second of their arrival. It ends with the pipe, or with ctx;
-// then a goroutine is left that waits for the next line.
+// Lines passes the lines of a pipe to give, each a unit, within a second of their arrival. It returns when the pipe or
+// ctx ends. In the latter case a goroutine remains that waits for the next line.
 func Lines(ctx context.Context, in io.Reader, give Give) error {
 	lines, failed := readLines(ctx, in)
 	var group bytes.Buffer
@@ -121,7 +121,7 @@ func Lines(ctx context.Context, in io.Reader, give Give) error {
 	}
 }
 
-// readLines reads lines in a goroutine of its own. lines is closed at the end, after its error was sent.
+// readLines reads lines in a new goroutine. It closes lines at the end, after it has sent its error.
 func readLines(ctx context.Context, in io.Reader) (lines <-chan []byte, failed <-chan error) {
 	out, end := make(chan []byte), make(chan error, 1)
 	go func() {
@@ -141,13 +141,14 @@ func readLines(ctx context.Context, in io.Reader) (lines <-chan []byte, failed <
 	return out, end
 }
 
-// Queue gives the messages of a queue of RabbitMQ, one at a time: amqp[s]://user:password@host/vhost?queue=NAME. A
-// message is acknowledged once its units are accepted. If none of them can be, it is moved to the queue NAME.dead; if
-// the server has no room, it comes again. It ends with ctx; a broker that is down is tried again.
+// Queue passes the messages of a RabbitMQ queue to give, one at a time: amqp[s]://user:password@host/vhost?queue=NAME.
+// A message is acknowledged after its units were accepted. If none of them can be, it is moved to the queue NAME.dead.
+// If the server has no room, the message is delivered again later. Queue returns when ctx ends; it reconnects to a
+// broker that is down.
 func Queue(ctx context.Context, address string, give Give, failed func(error)) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "amqp" && u.Scheme != "amqps" || u.Query().Get("queue") == "" {
-		return errors.New(`-from takes amqp://user:password@host/vhost?queue=NAME`) // The text may hold a password.
+		return errors.New(`-from takes amqp://user:password@host/vhost?queue=NAME`) // The text may contain a password.
 	}
 	from := u.Query().Get("queue")
 	u.RawQuery = ""
@@ -178,7 +179,7 @@ func Queue(ctx context.Context, address string, give Give, failed func(error)) e
 	}
 }
 
-// outcome says what becomes of a message.
+// outcome returns how to finish a message.
 func outcome(accepted int, err error) intake.Outcome {
 	var refused *client.Error
 	switch {

@@ -19,7 +19,7 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 )
 
-// taken collects what is given.
+// taken collects what give receives.
 type taken struct {
 	mu    sync.Mutex
 	texts []string
@@ -66,12 +66,12 @@ func TestDirectoryGivesEachFileOnceItIsWhole(t *testing.T) {
 				t.Errorf("given are %q, want %q", texts, want)
 			}
 		}
-		expect(quiet / 2) // They may still be written.
+		expect(quiet / 2) // they may still be written
 		expect(quiet, "old a", "old b")
 		put("c", "half")
 		expect(quiet, "old a", "old b")
 		put("c", "half and half")
-		expect(quiet, "old a", "old b") // It has another size.
+		expect(quiet, "old a", "old b") // its size has changed
 		expect(quiet, "old a", "old b", "half and half")
 		expect(10*quiet, "old a", "old b", "half and half")
 		cancel()
@@ -89,7 +89,7 @@ func TestDirectoryGivesEachFileOnceItIsWhole(t *testing.T) {
 	}
 }
 
-// Lines that come steadily are given every second, and those that are left at the end of the pipe.
+// Lines that arrive steadily are passed on every second, and the rest at the end of the pipe.
 func TestLinesAreGivenWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in, out := io.Pipe()

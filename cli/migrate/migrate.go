@@ -130,7 +130,7 @@ func Target(line string) string {
 	return ""
 }
 
-// fieldTarget finds it in a line of JSON.
+// fieldTarget finds the request target in a line of JSON.
 func fieldTarget(line string) string {
 	var fields map[string]any
 	if json.Unmarshal([]byte(line), &fields) != nil {
@@ -194,8 +194,8 @@ func told(ref variant.Ref) (Outcome, string) {
 	return Same, "the URL names its format"
 }
 
-// judgeThumbor says what would become of a request for thumbor or imagor: it is answered below /thumbor where the
-// configuration has their key, and otherwise has to be rewritten.
+// judgeThumbor decides how a request for thumbor or imagor would be handled. It is answered below /thumbor if the
+// configuration has their key; otherwise it must be rewritten.
 func (j Judge) judgeThumbor(target string) (Outcome, string) {
 	_, path, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
 	mounted := j.Keys != nil && j.Keys.HasThumbor()

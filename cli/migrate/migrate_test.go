@@ -52,7 +52,7 @@ func judge(t *testing.T) (Judge, func(path string) string) {
 	}
 }
 
-// report reads lines and gives what is printed.
+// report reads lines and returns the printed report.
 func report(t *testing.T, j Judge, lines ...string) string {
 	t.Helper()
 	r, err := Read(strings.NewReader(strings.Join(lines, "\n")), j)
@@ -64,7 +64,7 @@ func report(t *testing.T, j Judge, lines ...string) string {
 	return out.String()
 }
 
-// Requests for documents are judged as such: their options are others.
+// Requests for documents are judged separately: they have other options.
 func TestReportOfInfo(t *testing.T) {
 	j, sign := judge(t)
 	info := func(path string) string { return "/i/info" + strings.TrimPrefix(sign(path), "/i") }
@@ -79,7 +79,7 @@ func TestReportOfInfo(t *testing.T) {
 	}
 }
 
-// Each request counts once, with its share, under what a server with the same settings would make of it.
+// Each request counts once, with its share, under the outcome that a server with the same settings would have.
 func TestReport(t *testing.T) {
 	j, sign := judge(t)
 	got := report(t, j,
@@ -133,7 +133,7 @@ func TestReportOfThumbor(t *testing.T) {
 	}
 }
 
-// Where the configuration has their key, their URLs are answered as they are, below another path.
+// If the configuration has their key, thumbor's URLs are answered unchanged, below another path.
 func TestReportOfThumborMounted(t *testing.T) {
 	j, _ := judge(t)
 	keys, err := signing.New(signing.Config{
@@ -165,7 +165,7 @@ func TestReportOfThumborMounted(t *testing.T) {
 	}
 }
 
-// A log of nothing but different reasons takes bounded memory, and a short report.
+// A log with only different reasons takes bounded memory and gives a short report.
 func TestReportIsBounded(t *testing.T) {
 	j, _ := judge(t)
 	j.Keys, j.Prefix = nil, ""
@@ -180,7 +180,7 @@ func TestReportIsBounded(t *testing.T) {
 	}
 }
 
-// manyReasons is a log in which each request is refused for another reason.
+// manyReasons is a log in which each request is refused for a different reason.
 func manyReasons() string {
 	var b strings.Builder
 	for i := range 3 * maxReasons {

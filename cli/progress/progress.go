@@ -72,7 +72,7 @@ type Notes struct {
 	told int
 }
 
-// maxTold is how many messages of a kind are printed.
+// maxTold is the number of messages of a kind that are printed.
 const maxTold = 20
 
 // Tell prints or counts a message.

@@ -39,12 +39,12 @@ type textLine struct {
 	number int
 }
 
-// NewReader makes one.
+// NewReader returns a Reader.
 func NewReader(in io.Reader) *Reader {
 	return &Reader{in: bufio.NewReaderSize(in, 64<<10)}
 }
 
-// Next returns the next unit; io.EOF: there is none. After any other error nothing more can be read.
+// Next returns the next unit; io.EOF = there is none. After any other error nothing more can be read.
 func (r *Reader) Next() (Unit, error) {
 	for {
 		if len(r.ahead) > 0 {
@@ -112,7 +112,7 @@ func isEnvelope(text []byte) bool {
 	return json.Unmarshal(text, &call) == nil && call.Units != nil
 }
 
-// readLine reads a line without its end, which the last one may lack. io.EOF: there is no more.
+// readLine reads a line without its line end, which the last line may lack. io.EOF = there is no more.
 func (r *Reader) readLine() (textLine, error) {
 	if len(r.again) > 0 {
 		l := r.again[0]
@@ -254,7 +254,7 @@ func (a *array) rest() (in *bufio.Reader, line int, none *array) {
 type newlines struct {
 	from io.Reader
 	read int64
-	gone int // line ends that are not in the list any more
+	gone int // dropped line ends
 	ends []int64
 }
 

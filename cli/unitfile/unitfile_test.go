@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// A file of units may be written as JSON is: a unit a line, over several lines, or in arrays. What cannot be read is
-// named by its line and takes nothing else along.
+// A file of units may be written in any layout of JSON: one unit on a line, over several lines, or in arrays. An
+// invalid unit is reported by its line and does not affect others.
 func TestUnitFiles(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
-		want       []string // how each begins
+		want       []string // the start of each unit
 	}{
 		{"a unit a line", "{\"a\":1}\n\n{\"a\":2}\r\n{\"a\":3}", []string{`1:{"a":1}`, `3:{"a":2}`, `4:{"a":3}`}},
 		{"a broken line", "{\"a\":1}\n{bad\n{\"a\":2}\n", []string{`1:{"a":1}`, `2:it is not valid JSON`, `3:{"a":2}`}},
@@ -30,7 +30,7 @@ func TestUnitFiles(t *testing.T) {
 		{"nothing", "\n \n", []string{}},
 		{"a text", "a,b\n", []string{`1:it is not valid JSON`}},
 	} {
-		// One byte at a time: nothing may depend on where a read ends.
+		// One byte at a time: the result must not depend on where a read ends.
 		for _, in := range []io.Reader{strings.NewReader(tt.text), oneByte{strings.NewReader(tt.text)}} {
 			var got []string
 			for r := NewReader(in); ; {
