@@ -45,7 +45,7 @@ func TestQuotaOfTheCompatCall(t *testing.T) {
 			}
 		}
 		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2")
-		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2") // the same pictures, sent again, count once
+		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2") // the same pictures count once
 		post(fault.QuotaExceeded, "p/3", "https://c.example/3")
 		d.mustRefuse(t, "anna", "a", 1, "units_queued")
 		if n := len(m.tickets); n != 2 {

@@ -228,7 +228,7 @@ func (a *attempt) record(ctx context.Context, began time.Time) error {
 	//  1. The task is written, and was the job's last.
 	//  2. Its owner learns that the job has ended.
 	//  3. The owner still finds repaired sources in the feed.
-	//  4. Only then they are removed from it.
+	//  4. Only then are they removed from it.
 	forgiven, err := a.forgive(ctx)
 	if err == nil {
 		err = a.write(ctx)

@@ -25,7 +25,7 @@ type Links struct{ *sharedStream }
 
 var _ links.Store = (*Links)(nil)
 
-// OpenLinks returns at once; calls fail until the cluster is reached.
+// OpenLinks returns at once; calls fail while the cluster cannot be reached.
 func OpenLinks(cfg Config, log *slog.Logger) (*Links, error) {
 	c, err := connect(cfg, log, "links", jetstream.StreamConfig{
 		Name: linkStream, Subjects: []string{linkRoot + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,

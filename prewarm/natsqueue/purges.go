@@ -26,7 +26,7 @@ type Purges struct{ *sharedStream }
 
 var _ purge.Log = (*Purges)(nil)
 
-// OpenPurges returns at once; calls fail until the cluster is reached.
+// OpenPurges returns at once; calls fail while the cluster cannot be reached.
 func OpenPurges(cfg Config, log *slog.Logger) (*Purges, error) {
 	c, err := connect(cfg, log, "purges", jetstream.StreamConfig{
 		Name: purgeStream, Subjects: []string{purgeRoot + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,

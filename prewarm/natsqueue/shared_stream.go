@@ -21,7 +21,7 @@ type sharedStream struct {
 	stream jetstream.Stream // nil until opened
 }
 
-// connect returns at once; calls fail until the cluster is reached.
+// connect returns at once; calls fail while the cluster cannot be reached.
 func connect(cfg Config, log *slog.Logger, what string, stream jetstream.StreamConfig) (*sharedStream, error) {
 	id := &identity{cfg: cfg}
 	conn, err := nats.Connect(cfg.NATS, append(id.options(),

@@ -62,8 +62,8 @@ type compiled struct {
 // ParseCall parses a prewarm call from its body, its headers Content-Type and Content-Encoding, and its query.
 //
 // NDJSON (application/x-ndjson and its other names) is one bare unit per line. Any other type is parsed as JSON. An
-// object whose data_units or urls is an array is an envelope; any other object is a bare unit; an array is an array of
-// bare units. Each URL in urls is a unit of its own, whose data is that JSON string. The fields of the call come from
+// object whose data_units or urls is an array is an envelope; any other object is a bare unit; an array contains bare
+// units. Each URL in urls is a unit of its own, whose data is that JSON string. The fields of the call come from
 // the envelope; those that it lacks come from the query.
 //
 // A unit that cannot be parsed has Err set and keeps its index; the other units are parsed all the same. The whole call

@@ -17,7 +17,7 @@ const (
 	maxSteps        = 20_000_000 // values visited in one call
 	filterSteps     = 4          // the cost of running a filter
 	regexpSteps     = 200        // the cost of one with match() or search(), besides that of their texts and programs
-	textPerStep     = 4          // bytes compared or counted in one step; for match() and search() instructions times bytes
+	textPerStep     = 4          // bytes compared or counted in a step; for match() and search(): instructions * bytes
 	widePerByte     = 4          // steps per byte of the unit, if a filter may compare large nodes for every candidate
 	ctxSteps        = 100_000    // after which the context is checked
 	maxRegexpText   = 256 << 10  // maximum bytes of a unit for match() and search()

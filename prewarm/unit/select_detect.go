@@ -94,8 +94,8 @@ func hasImageExtension(u string) bool {
 	return dot >= 0 && imageExtensions[strings.ToLower(name[dot+1:])]
 }
 
-// isText reports whether a string that begins with a URL continues as text: "http://a.example/x.jpg and http://..." A
-// file name may contain spaces, but then the whole string ends in an extension.
+// isText reports whether a string that begins with a URL continues as text, as in "http://a.example/x.jpg and
+// http://...". A file name may contain spaces, but then the whole string ends in an extension.
 func isText(s string) bool {
 	if strings.ContainsAny(s, "<>\"\t\r\n") {
 		return true

@@ -13,8 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 )
 
-// Backends are told of broken sources in batches while the job runs. A batch is sent when it is full, or when this time
-// has passed since its first source.
+// Callbacks report broken sources in batches while the job runs. A batch is sent when it is full, or brokenPatience
+// after its first source was found.
 const (
 	brokenBatch      = 100
 	brokenPatience   = 10 * time.Second
@@ -39,8 +39,8 @@ type toldRecord struct {
 // Every image of a task has a bit in a uint16.
 const _ = uint(16 - ledger.TaskImages)
 
-// tellBroken puts events for broken sources of a job that are in no event yet. v is a loaded view, now the job as of
-// now.
+// tellBroken puts events for broken sources of a job that are in no event yet. v is a loaded view; now describes
+// the job at this moment.
 func (s *Events) tellBroken(ctx context.Context, v *ledger.View, now ledger.Job) error {
 	j := v.Record()
 	if j.Hook == nil || s.Tell == nil || !j.Hook.Wants(ImageBroken) {
