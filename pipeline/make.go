@@ -148,8 +148,8 @@ func (r *run) lookUp(ctx context.Context, find finder) (todo []*fill) {
 	return todo
 }
 
-// admit asks the tolls of the batch. It refuses a viewer's batch early, before the original is fetched, if the viewer
-// would wait too long. Background work is never refused. The seat is booked at the transform gate.
+// admit asks the tolls of the batch, and books its seat at the transform gate. Before the fetch it refuses a batch that
+// would wait too long for the latest deadline of its viewers. Background work is never refused.
 func (r *run) admit() (seat *gate.Piece, err error) {
 	p := r.p
 	if err := p.fills.collect(r.b); err != nil {

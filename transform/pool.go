@@ -218,7 +218,7 @@ func (p *Pool) Forget() { p.poison.clear() }
 func (p *Pool) Check(ctx context.Context) error {
 	var original bytes.Buffer
 	pixels := image.NewGray(image.Rect(0, 0, 16, 16))
-	binary.BigEndian.PutUint64(pixels.Pix, p.checks.Add(1)) // If one crashes workers, the next is another picture.
+	binary.BigEndian.PutUint64(pixels.Pix, p.checks.Add(1)) // a new picture: a crash must not make the next one poison
 	if err := png.Encode(&original, pixels); err != nil {
 		return err
 	}
