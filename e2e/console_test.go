@@ -272,7 +272,7 @@ func consoleBroken(b *browser, o *origin) {
 	b.wait("the job's end", `document.querySelector(".head .pill")?.innerText === "failed"`)
 	b.visit("Broken")
 	b.see("The file ends in the middle")
-	b.see("It is no image, whatever its name says")
+	b.see("The file is not an image")
 	b.choose("Reason", "The file ends in the middle")
 	b.wait("one row", `document.querySelectorAll("tbody tr").length === 1`)
 	b.choose("Reason", "Any reason")
@@ -319,11 +319,11 @@ func consolePlayground(b *browser, s *server, o *origin) {
 	b.picture("playground-classes")
 	b.fill("Source", o.URL+"/pages/x.jpg")
 	b.press("Make it")
-	b.see("It is no image, whatever its name says")
+	b.see("The file is not an image")
 	b.shot("playground-refused")
 	b.fill("Source", "https://images.example/<img src=x onerror=alert(1)>.jpg")
 	b.press("Make it")
-	b.wait("a refusal", `document.querySelector(".alert") && !document.querySelector(".alert").innerText.includes("no image")`)
+	b.wait("a refusal", `document.querySelector(".alert") && !document.querySelector(".alert").innerText.includes("not an image")`)
 	b.takeTroubles()
 }
 
@@ -348,6 +348,6 @@ func consoleNoJobs(b *browser) {
 	b.picture("jobs-empty")
 	b.fill("Data Units", "{\"id\": 1,\n\"photo\"")
 	b.press("Start the job")
-	b.see("This is no JSON")
+	b.see("This is not JSON")
 	b.takeTroubles()
 }

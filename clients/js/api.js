@@ -1,6 +1,6 @@
 // The private listener: Data Units and jobs.
 
-const longestPoll = 25; // seconds that the server holds one answer back
+const longestPoll = 25; // seconds that one response may wait
 
 export class Refused extends Error {
   name = "Refused";
@@ -10,7 +10,7 @@ export class Refused extends Error {
   }
 }
 
-// Unit is a Data Unit with something to say beside its data.
+// Unit is a Data Unit with other fields besides its data.
 export class Unit {
   constructor(data, { id, variants, select, budget } = {}) {
     Object.assign(this, { data, id, variants, select, budget });
@@ -58,7 +58,7 @@ export class Client {
       const state = await this.job(id, { wait: longestPoll, signal });
       each?.(state);
       if (state.state !== "queued" && state.state !== "running") return state;
-      // A server that is about to stop answers early; it must not be asked without pause until it has.
+      // A server that is shutting down answers early. It must not be polled without a pause.
       await this.#sleep(Math.max(0, 1 - (Date.now() - asked) / 1000), signal);
     }
   }
@@ -108,7 +108,7 @@ export class Client {
     return parse((await this.#send(method, path, more)).text);
   }
 
-  // #send sends a call until its answer is there as a whole, or it is refused for good.
+  // #send repeats a call until the response is complete, or the call is refused permanently.
   async #send(method, path, { query = {}, body, headers = {}, signal }) {
     const search = new URLSearchParams(query).toString();
     const target = this.#url + path + (search && "?" + search);
@@ -122,7 +122,7 @@ export class Client {
         return await this.#once(target, init);
       } catch (error) {
         if (!(error instanceof Refused) || !error.retryable || attempt >= this.#attempts || signal?.aborted) throw error;
-        if (error.retryAfter > (this.#attempts - attempt) * this.#maxPause) throw error; // Later than all pauses that are left.
+        if (error.retryAfter > (this.#attempts - attempt) * this.#maxPause) throw error; // Longer than all remaining pauses.
         const jitter = Math.random() * 2 ** Math.min(attempt - 1, 5);
         await this.#sleep(Math.min(error.retryAfter === undefined ? jitter : error.retryAfter + jitter / 4, this.#maxPause), signal);
       }
@@ -142,7 +142,7 @@ export class Client {
   }
 }
 
-// refusal reads a problem document; anything else on the way is judged by its status.
+// refusal reads a problem document; for any other body the status decides.
 async function refusal(answer) {
   let problem = {};
   if (/^application\/problem\+json\b/.test(answer.headers.get("Content-Type") ?? "")) problem = (await answer.json().catch(() => null)) ?? {};
@@ -157,7 +157,7 @@ async function refusal(answer) {
   });
 }
 
-// parse reads an answer's JSON. What is none was not written by the server, but by something on the way to it.
+// parse reads a response's JSON. A body that is not JSON comes from something between client and server.
 function parse(text) {
   try {
     return JSON.parse(text);

@@ -1,11 +1,11 @@
-/** When a URL signed now for at least ttl seconds should expire, in seconds since 1970: rounded up to the next multiple of round
- * (0 = a day, UTC), so that everybody who asks within that time shares one URL. 0 = never, for a ttl of 0 or less. */
+/** The expiry of a URL that is signed now and valid for at least ttl seconds, in seconds since 1970. It is rounded up to the next multiple of round
+ * (0 = a day, UTC), so that all viewers within that time share one URL. 0 = never, for a ttl of 0 or less. */
 export function expiry(now: number, ttl: number, round?: number): number;
 
 export interface SignerConfig {
-  /** Where the proxy is reached, with its path prefix. */
+  /** The URL of the proxy, with its path prefix. */
   baseURL: string;
-  /** The signing key in hexadecimal digits. It is a secret: in a page that anyone may read, sign on the server. */
+  /** The signing key in hexadecimal digits. It is a secret: never use it in a public page, sign on the server. */
   key: string;
   /** The signing salt in hexadecimal digits. */
   salt?: string;
@@ -19,25 +19,25 @@ export interface SignerConfig {
   now?: () => number;
 }
 
-/** Makes signed URLs without asking the proxy. Its constructor throws a TypeError or RangeError for what cannot work. */
+/** Makes signed URLs without calling the proxy. The constructor throws a TypeError or RangeError for invalid settings. */
 export class Signer {
   constructor(config: SignerConfig);
-  /** The signed URL of a variant of source, a URL or "ref:" and an id that the proxy has given. options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a
-   * proxy that takes only presets). It works for at least ttl seconds (0 = for ever) and expires as expiry says. */
+  /** The signed URL of a variant of source: a URL, or "ref:" and an id from the proxy. options are those of the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a
+   * proxy that accepts only presets). The URL is valid for at least ttl seconds (0 = for ever); see expiry. */
   url(source: string, options?: string, life?: { ttl?: number; round?: number }): Promise<string>;
-  /** url with the source encrypted: who reads the URL does not learn where the original is. Rejects without an encryptionKey. */
+  /** Like url, but the source is encrypted, so the URL does not reveal where the original is. Rejects without an encryptionKey. */
   encryptedURL(source: string, options?: string, life?: { ttl?: number; round?: number }): Promise<string>;
-  /** "/signature" and the path, which begins with a slash: for paths put together by the caller. */
+  /** Returns "/signature" and the path, which must begin with a slash: for paths that the caller builds. */
   sign(path: string): Promise<string>;
 }
 
-/** A callback that was not proven to come from the proxy. Answer it with 401 and do not act on it. */
+/** A callback without a valid signature of the proxy. Answer it with 401 and do not act on it. */
 export class BadSignature extends Error {}
-/** A callback that is signed, but too long ago or in the future: somebody may have recorded it. */
+/** A callback that was signed too long ago or in the future: it may be a replay. */
 export class StaleSignature extends BadSignature {}
 
-/** Checks a callback and resolves to what its JSON says. secret is the text of a file that prewarm.callbacks.secrets names, or several.
- * body is as it came, before any parsing. tolerance is in seconds. A callback may come more than once: remember its webhook-id for a day. */
+/** Checks a callback and resolves to its parsed JSON. secret is the text of a file that prewarm.callbacks.secrets names, or several.
+ * body is the raw body, before any parsing. tolerance is in seconds. A callback may come more than once: remember its webhook-id for a day. */
 export function verifyWebhook(
   secret: string | string[],
   headers: Headers | Record<string, string | string[] | undefined>,
@@ -50,9 +50,9 @@ export class Refused extends Error {
   readonly status: number;
   readonly code: string;
   readonly detail: string;
-  /** Whether the same call may succeed later, */
+  /** Whether the same call may succeed later. */
   readonly retryable: boolean;
-  /** and in how many seconds, if the server said so. */
+  /** After how many seconds to retry, if the server said so. */
   readonly retryAfter?: number;
   readonly requestID: string;
 }
@@ -60,49 +60,49 @@ export class Refused extends Error {
 /** The name of a preset, or options under a name of your own. */
 export type Variant = string | { name: string; options: string };
 
-/** A Data Unit with something to say beside its data. */
+/** A Data Unit with other fields besides its data. */
 export class Unit {
   constructor(data: object, more?: UnitFields);
 }
 
 export interface UnitFields {
-  /** Default: the one in the data, or one given by the server. */
+  /** Default: the id in the data, or one that the server chooses. */
   id?: string;
   variants?: Variant[];
   select?: string[];
-  /** Bytes of this unit alone. Default: the call's. */
+  /** The budget of this unit, in bytes. Default: that of the call. */
   budget?: number;
 }
 
 export interface PrewarmCall {
-  /** Data Units: a Unit, or the data as it is; or */
+  /** Data Units: each a Unit, or the bare data. Use either units or urls. */
   units?: (Unit | object)[];
-  /** plain image URLs. */
+  /** Plain image URLs. */
   urls?: string[];
   /** Default: the presets that the server is configured with. */
   variants?: Variant[];
-  /** Where images stand in a unit, by JSONPath or JSON Pointer. */
+  /** Where a unit has its images, by JSONPath or JSON Pointer. */
   select?: string[];
-  /** Bytes that the images of one unit may have together, in each variant and format. */
+  /** Maximum bytes of all images of one unit, in each variant and format. */
   budget?: number;
-  /** Look again at sources that are known to be broken; else they are answered for an hour without a fetch. */
+  /** Fetch sources again that are known to be broken. Otherwise they get the known verdict for an hour, without a fetch. */
   again?: boolean;
   priority?: "low" | "normal" | "high";
   deadline?: Date;
-  /** Life of the signed URLs in the answer, in seconds, and what their expiry is rounded up to. */
+  /** The lifetime of the signed URLs in the response, and the time that their expiry is rounded up to, in seconds. */
   ttl?: number;
   round?: number;
   tags?: string[];
   returns?: "none" | "urls" | "rewritten" | "enriched";
   callback?: { url: string; events?: string[] };
-  /** Makes the call safe to repeat: take something that survives the caller, such as a task's id. */
+  /** The idempotency key, which makes the call safe to repeat. Use an id that outlives the caller, such as a task's. */
   key?: string;
-  /** How many seconds the server may hold its answer back for the verdicts, up to 60. */
+  /** How many seconds the response may wait for the verdicts, up to 60. */
   wait?: number;
   signal?: AbortSignal;
 }
 
-/** The state of a job; openapi.yaml describes the rest of it. */
+/** The state of a job; openapi.yaml describes the other fields. */
 export interface Job {
   job: string;
   state: "queued" | "running" | "done" | "partial" | "failed" | "cancelled" | "expired";
@@ -110,14 +110,14 @@ export interface Job {
   [more: string]: unknown;
 }
 
-/** What became of an image or a variant. */
+/** The state of an image or a variant. */
 export type State = "pending" | "made" | "present" | "broken" | "failed" | "skipped" | "cancelled" | "expired";
 
 /** What was found in one unit. */
 export interface AcceptedUnit {
   index: number;
   id: string;
-  /** Why the unit was not accepted; null: it was. */
+  /** Why the unit was not accepted; null if it was. */
   error: { code: string; detail: string; pointer?: string } | null;
   images: {
     pointer: string;
@@ -131,7 +131,7 @@ export interface AcceptedUnit {
   [more: string]: unknown;
 }
 
-/** What became of one variant of one image in one format; openapi.yaml describes the rest of it. */
+/** The result for one variant of one image in one format; openapi.yaml describes the other fields. */
 export interface Verdict {
   index: number;
   id: string;
@@ -145,18 +145,18 @@ export interface Verdict {
   /** The share of the unit's budget, and whether even the lowest quality is larger. */
   budget?: number;
   over?: boolean;
-  /** SSIMULACRA2 that was measured; absent where it was foretold. */
+  /** The measured SSIMULACRA2; absent if it was only predicted. */
   score?: number;
   [more: string]: unknown;
 }
 
 export interface ClientConfig {
-  /** Where the private listener is reached. */
+  /** The URL of the private listener. */
   url: string;
   token: string;
-  /** How often a call is tried when its failure would pass by itself. Default 8. */
+  /** How often a call is tried if it fails for a temporary reason. Default 8. */
   attempts?: number;
-  /** Bounds the pause between two tries, in seconds. Default 30. */
+  /** The longest pause between two tries, in seconds. Default 30. */
   maxPause?: number;
   fetch?: typeof globalThis.fetch;
   sleep?: (seconds: number, signal?: AbortSignal) => Promise<void>;
@@ -166,13 +166,12 @@ interface Abort {
   signal?: AbortSignal;
 }
 
-/** Calls the private listener. It repeats what failed for a reason that passes by itself; every call is safe to repeat. */
 export interface OwnerUsage {
   /** Name of the token. */
   owner: string;
-  /** Without those that the token has no limit of. */
+  /** Only quotas that the token has. */
   quota: { units_queued?: Remaining; images_a_day?: Remaining };
-  /** The latest first, without those of which there is nothing to tell. Bytes are those of the variants that were made. */
+  /** The latest first, without days that have no usage. Bytes are those of the variants that were made. */
   days: {
     day: string; data_units: number; images: number; made: number; present: number; broken: number; failed: number; refused: number;
     bytes: { source: number; stored: number; saved: number };
@@ -185,28 +184,29 @@ export interface Remaining {
   remaining: number;
 }
 
+/** Calls the private listener. It retries temporary failures; every call is safe to repeat. */
 export class Client {
   constructor(config: ClientConfig);
-  /** Posts Data Units or URLs. Once it resolves, the server has them on disk, and the signed URLs in the answer work. */
+  /** Posts Data Units or URLs. When it resolves, the server has them on disk, and the signed URLs in the response work. */
   prewarm(call: PrewarmCall): Promise<Omit<Job, "job"> & { job: string | null; units: AcceptedUnit[] }>;
-  /** The state of a job; with wait, up to 60 seconds, once it has ended. */
+  /** The state of a job. With wait (up to 60 seconds) the response waits for the job's end. */
   job(id: string, options?: { wait?: number } & Abort): Promise<Job>;
-  /** Polls until the job ends. each sees every state on the way. */
+  /** Polls until the job ends. each is called with every state. */
   wait(id: string, options?: { each?: (job: Job) => void } & Abort): Promise<Job>;
   /** Jobs, the latest first. */
   jobs(options?: Abort): AsyncGenerator<Job>;
   /** The verdicts of a job, page by page. */
   results(id: string, options?: { state?: string } & Abort): AsyncGenerator<Verdict>;
-  /** Drives a job's failed and broken variants again. */
+  /** Retries a job's failed and broken variants. */
   retry(id: string, options?: Abort): Promise<Job>;
-  /** Gives up what has not been started of a job. */
+  /** Cancels the part of a job that has not been started. */
   cancel(id: string, options?: Abort): Promise<Job>;
   /** The sources found broken since a time, the latest last. */
   broken(since: Date, options?: { limit?: number } & Abort): Promise<{ source: string; reason: string; at: string; count: number }[]>;
-  /** What the token has used by the day, and has left of its quota; to the scope admin that of every owner. */
+  /** The token's usage by day, and what is left of its quota; with scope admin that of every owner. */
   usage(options?: { owner?: string; days?: number } & Abort): Promise<OwnerUsage[]>;
-  /** Tells what is stored, queued or broken, without any work. */
+  /** Reports what is stored, queued or broken, without any work. */
   check(call: { urls?: string[]; data_units?: object[]; keys?: string[]; variants?: Variant[]; select?: string[]; budget?: number } & Abort): Promise<Record<string, any>>;
-  /** Removes variants everywhere. The answer names the CDN's tags. */
+  /** Removes variants everywhere. The response lists the CDN's tags. */
   purge(what: { source?: string; unit?: string; tag?: string; prefix?: string; all?: boolean } & Abort): Promise<Record<string, any>>;
 }

@@ -60,7 +60,7 @@ test("callbacks are believed as the Go client does", async () => {
   assert.deepEqual(await verifyWebhook(["another secret", r.secret], headers, body, { now: () => r.now }), JSON.parse(r.body));
 });
 
-// client is a Client whose server gives answers in turn; the calls and pauses are kept.
+// client is a Client whose server returns the given answers in turn; it records calls and pauses.
 function client(answers, more = {}) {
   const calls = [], pauses = [];
   const fetch = async (url, init) => {

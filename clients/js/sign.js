@@ -1,4 +1,4 @@
-// Signed URLs, made without asking the proxy.
+// Signed URLs, made without calling the proxy.
 
 const day = 24 * 60 * 60;
 const longest = 16 << 10; // bytes of a source's URL
@@ -17,7 +17,7 @@ export class Signer {
   #size;
   #now;
   #key; // a promise
-  #sources; // a promise of what encrypts sources; undefined = there is no key
+  #sources; // a promise of the function that encrypts sources; undefined = there is no key
 
   constructor({ baseURL, key, salt = "", keyID = "", signatureSize = 32, encryptionKey = "", now = () => Date.now() / 1000 }) {
     if (!/^https?:\/\/[^/?#]+[^?#]*$/i.test(baseURL ?? "")) throw new TypeError("the base URL is not an http or https URL with a host and no query");
@@ -61,7 +61,7 @@ export class Signer {
   }
 }
 
-// sourceCipher gives what encrypts sources as the proxy opens them: AES-CBC with the IV in front. The IV is a keyed hash of the source,
+// sourceCipher returns a function that encrypts sources for the proxy: AES-CBC with the IV in front. The IV is a keyed hash of the source,
 // so that one source always has the same URL.
 async function sourceCipher(secret) {
   const key = await crypto.subtle.importKey("raw", secret, "AES-CBC", false, ["encrypt"]);
@@ -72,7 +72,7 @@ async function sourceCipher(secret) {
   };
 }
 
-// parseSource checks the URL of an original and gives it as it is to be fetched, as the proxy does: without its fragment, unsafe
+// parseSource checks the URL of an original and returns the URL to fetch, as the proxy does: without its fragment, unsafe
 // bytes escaped.
 export function parseSource(raw) {
   const text = binary(encoder.encode(raw)); // one character for each byte

@@ -43,7 +43,7 @@ function readSecret(text) {
   return key;
 }
 
-// decode reads padded base64; undefined = it is none.
+// decode reads padded base64; undefined = not base64.
 function decode(text) {
   if (!/^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text)) return undefined;
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));

@@ -1,22 +1,22 @@
 // Goldcrest behind CloudFront: a function for the event "viewer request", runtime cloudfront-js-2.0. README.md names the cache
-// policy that belongs to it. Between the two marks stands fold.mjs; only `site` is yours to edit.
+// policy that belongs to it. The code between the two marks is fold.mjs; edit only `site`.
 // --- fold.mjs
-// Folds what a browser says to the few values that Goldcrest tells apart, so that a cache keeps each variant once.
-// No imports and no syntax younger than CloudFront's runtime 2.0: cloudfront.js holds a copy of this file.
+// Replaces a browser's headers by the few values that Goldcrest distinguishes, so that a cache keeps each variant once.
+// No imports and only syntax of CloudFront's runtime 2.0: cloudfront.js contains a copy of this file.
 
-// What the rules below must know of the proxy: copy it from your config.yaml.
+// The settings of the proxy that the code below needs: copy them from your config.yaml.
 const site = {
   prefix: "",                         // server.path_prefix
   formats: ["avif", "webp", "jpeg"],  // negotiation.formats
   unknown: "jpeg",                    // negotiation.unknown
   presets: {},                        // presets; one that is missing here counts as open and net:auto
   onlyPresets: false,                 // only_presets
-  slowRTT: 400,                       // net:auto: a round trip of so many milliseconds is slow; 0 = do not look
-  slowDownlink: 1,                    // net:auto: less than so many Mbit/s is slow; 0 = do not look
+  slowRTT: 400,                       // net:auto: a round trip of this many milliseconds is slow; 0 = not checked
+  slowDownlink: 1,                    // net:auto: less than this many Mbit/s is slow; 0 = not checked
 };
 
-// fold says what to send to the proxy in place of the browser's headers. get(name) is a request header or undefined. The answer
-// holds accept and ect (undefined = no such header) and query (false = drop it); null: this is no image URL.
+// fold returns what to send to the proxy instead of the browser's headers. get(name) returns a request header or undefined. The result
+// has accept and ect (undefined = no such header) and query (false = drop it). It is null if the path is not an image URL.
 function fold(site, path, hasQuery, get) {
   const asked = understand(site, path, hasQuery);
   return asked && {
@@ -26,7 +26,7 @@ function fold(site, path, hasQuery, get) {
   };
 }
 
-// understand reads of an image path what decides which headers matter.
+// understand finds out of an image path which headers matter.
 function understand(site, path, hasQuery) {
   if (path.indexOf(site.prefix + "/") !== 0) return null;
   const parts = path.slice(site.prefix.length + 1).split("/");
@@ -42,7 +42,7 @@ function understand(site, path, hasQuery) {
   }
   const plain = parts[i] === "plain" && i + 1 < parts.length;
   const rest = parts.slice(i).join("/");
-  // With a query, the signature alone tells whether "@webp" belongs to the source: then it counts as open.
+  // With a query, only the signature tells whether "@webp" belongs to the source. Such a URL counts as open.
   const fixed = plain ? !hasQuery && /@(jpe?g|png|webp|avif|gif)$/i.test(rest) : rest.indexOf(".") >= 0;
   return { open: state.open && !fixed, hints: state.hints, plain: plain };
 }
@@ -63,7 +63,7 @@ function applyOption(site, state, option, depth) {
   });
 }
 
-// slow reports whether the client says that bytes are dear.
+// slow reports whether the client's hints say that its network is slow or expensive.
 function slow(site, get) {
   const word = function (name) { return (get(name) || "").trim().toLowerCase(); };
   const number = function (name) { return /^\d+(\.\d+)?$/.test(word(name)) ? Number(word(name)) : NaN; };
@@ -71,11 +71,11 @@ function slow(site, get) {
     site.slowRTT > 0 && number("rtt") >= site.slowRTT || site.slowDownlink > 0 && number("downlink") < site.slowDownlink;
 }
 
-// foldAccept turns an Accept header into the one that stands for all that get the same bytes.
+// foldAccept replaces an Accept header by the one that represents all headers with the same response.
 function foldAccept(header, site) {
   const a = parseAccept(header, site);
   const out = [];
-  const behind = site.formats.indexOf("webp") < site.formats.indexOf("avif") ? ";q=0.9" : ""; // the configured order settles a tie
+  const behind = site.formats.indexOf("webp") < site.formats.indexOf("avif") ? ";q=0.9" : ""; // the configured order decides a tie
   if (a.best === "avif") out.push("image/avif", "image/webp" + (a.set.webp ? behind : ";q=0"));
   else if (a.best === "webp") out.push("image/webp");
   else if (a.best === "jpeg" && !a.set.png && !a.set.gif) return "image/jpeg";
@@ -84,7 +84,7 @@ function foldAccept(header, site) {
   return out.concat("*/*;q=0.8").join(",");
 }
 
-// parseAccept is Goldcrest's own reading of the header: the format to try first, and those that may come out.
+// parseAccept reads the header as Goldcrest does: the format to try first, and the formats that the response may have.
 function parseAccept(header, site) {
   const w = parseWeights(header);
   const weight = function (f) { return w[f] !== undefined ? w[f] : w.image !== undefined ? w.image : w.any; };
@@ -125,7 +125,7 @@ function parseWeights(header) {
   return w;
 }
 
-// readWeight is -1 where the weight cannot be read.
+// readWeight is -1 if the weight is not valid.
 function readWeight(parameters) {
   for (let i = 0; i < parameters.length; i++) {
     const at = parameters[i].indexOf("=");

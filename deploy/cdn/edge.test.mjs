@@ -1,4 +1,4 @@
-// Run by `make test`: node --test deploy/cdn. The tables in testdata/ are held to Goldcrest's own negotiation by its Go tests.
+// Run by `make test`: node --test deploy/cdn. Goldcrest's Go tests check the tables in testdata/ against its own negotiation.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

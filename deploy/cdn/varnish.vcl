@@ -1,5 +1,5 @@
 # Goldcrest behind Varnish 7. For Fastly see README.md. Regular expressions cannot weigh Accept as the proxy does: they are coarser
-# for headers that weigh or refuse image formats, which no browser sends. Nobody gets AVIF or WebP who did not name it.
+# for headers that weigh or refuse image formats, which no browser sends. Only clients that name AVIF or WebP get it.
 vcl 4.1;
 
 import std;
@@ -12,7 +12,7 @@ backend default {
 }
 
 # Who may ban by tag: curl -X BAN -H "Surrogate-Key: s-0123456789abcdef" http://varnish/
-# Behind a TLS proxy on this machine every client.ip is its own, and the whole internet may ban: have the proxy refuse BAN, or speak
+# Behind a TLS proxy on this machine every client.ip is the proxy's, so anyone could ban: configure the proxy to refuse BAN, or to use
 # the PROXY protocol to Varnish (-a :6086,PROXY), which makes client.ip the viewer's.
 acl purgers { "localhost"; }
 
@@ -24,13 +24,13 @@ sub vcl_recv {
 		return (synth(200));
 	}
 	call goldcrest_recv;
-	# A stale answer at once for as long as cache.swr; for as long as cache.sie where the proxy is down.
+	# Stale responses are sent at once within cache.swr, and within cache.sie if the proxy is down.
 	if (std.healthy(req.backend_hint)) {
 		set req.grace = 1h;
 	}
 }
 
-# Folds the headers that the proxy's Vary names, before the look-up.
+# Replaces the headers that the proxy's Vary names by a few values, before the look-up.
 sub goldcrest_recv {
 	set req.http.X-Path = req.url; # with server.path_prefix: regsub(req.url, "^/prefix", "")
 	call goldcrest_hints;
@@ -42,34 +42,34 @@ sub goldcrest_recv {
 	unset req.http.Cookie;
 	unset req.http.Via;
 	if (req.url !~ "/plain/") {
-		set req.url = regsub(req.url, "\?.*$", ""); # it reaches no source
+		set req.url = regsub(req.url, "\?.*$", ""); # no source uses it
 	}
 }
 
 sub goldcrest_accept {
-	# An explicit format: an option, or an extension behind the source. Behind a "?" the latter may belong to the source.
+	# An explicit format: an option, or an extension after the source. After a "?" the extension may belong to the source.
 	if (req.http.X-Path ~ "(?i)^/[^/?]+(/[^/:%?]*(:|%3A)[^/?]*)*/(f|format|ext)(:|%3A)"
 		|| req.http.X-Path ~ "(?i)^/[^/?]+(/[^/:%?]*(:|%3A)[^/?]*)*(/[-_a-z0-9]+)+\.[a-z]+(\?|$)"
 		|| req.http.X-Path ~ "(?i)/plain/[^?]*@(jpe?g|png|webp|avif|gif)$") {
 		unset req.http.Accept;
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*(image/|\*)[^,]*;\s*q\s*=\s*0?(\.0*)?\s*(;|,|$)") {
-		set req.http.Accept = "image/jpeg"; # it refuses something
+		set req.http.Accept = "image/jpeg"; # it refuses a format
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/avif\s*(,|$)") {
 		set req.http.Accept = "image/avif,image/webp,*/*;q=0.8";
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/webp\s*(,|$)") {
 		set req.http.Accept = "image/webp,*/*;q=0.8";
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/jpe?g\s*(;|,|$)"
 		&& req.http.Accept !~ "(?i)(^|,)\s*(image/(png|\*)|\*(/\*)?)\s*(;|,|$)") {
-		set req.http.Accept = "image/jpeg"; # and no PNG where a picture is transparent
+		set req.http.Accept = "image/jpeg"; # it does not accept PNG for transparent pictures
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/(png|jpe?g|gif|webp|avif)\s*(;|,|$)") {
 		set req.http.Accept = "image/jpeg,*/*;q=0.8";
 	} else {
-		set req.http.Accept = "*/*"; # it names nothing: negotiation.unknown
+		set req.http.Accept = "*/*"; # it names no format: negotiation.unknown
 	}
 }
 
-# One token for all that say "slow", none for the others, and neither where the URL does not ask. Presets count as net:auto: name
-# those that are, (auto|mobile), in place of [^/]*, if your URLs use others too.
+# One ECT value for all slow clients, none for the others, and none if the URL has no net:auto. Every preset counts as net:auto. If your URLs
+# use other presets too, replace [^/]* by the names of those with net:auto, such as (auto|mobile).
 sub goldcrest_hints {
 	if (req.http.X-Path ~ "^/[^/?]+(/[^/:%?]*(:|%3A)[^/?]*)*/(net(:|%3A)auto|(pr|preset)(:|%3A)[^/]*)/"
 		&& (req.http.Save-Data ~ "(?i)^\s*on\s*$"

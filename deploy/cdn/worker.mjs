@@ -8,7 +8,7 @@ export default {
   },
 };
 
-// answer serves one request from cache, or from the proxy through send. later takes work that may end after the answer.
+// answer serves one request from cache, or from the proxy through send. later takes work that may end after the response.
 export async function answer(request, site, cache, send, later) {
   const url = new URL(request.url);
   const folded = fold(site, url.pathname, url.search !== "", (name) => request.headers.get(name) ?? undefined);
@@ -20,13 +20,13 @@ export async function answer(request, site, cache, send, later) {
   if (folded.ect) toOrigin.headers.set("ECT", folded.ect);
   if (request.method !== "GET") return send(toOrigin);
 
-  const key = new URL(url); // two parameters more than the proxy sees
+  const key = new URL(url); // has two parameters that the proxy does not get
   key.searchParams.set("edge-accept", folded.accept ?? "");
   key.searchParams.set("edge-ect", folded.ect ?? "");
-  const found = await cache.match(new Request(key, toOrigin)); // answers Range and If-None-Match by itself
+  const found = await cache.match(new Request(key, toOrigin)); // handles Range and If-None-Match itself
   if (found) return found;
   const fresh = await send(toOrigin);
-  // A part or a 304 is no whole answer; and what the proxy does not want kept, the cache does not keep.
+  // A partial response or a 304 is not complete, so it is not stored. Nor is a response that the proxy forbids to store.
   if (fresh.status !== 206 && fresh.status !== 304 && fresh.status < 500) later(cache.put(new Request(key), fresh.clone()));
   return fresh;
 }

@@ -1,10 +1,10 @@
-// The console's page. Everything that comes from outside reaches the document as text: there is no markup in a string anywhere, and the
+// The console's page. Strings from outside are only inserted as text: no string contains markup, and the
 // page's policy (trusted types) would refuse it.
 "use strict";
 
 // ---- the document ----------------------------------------------------------------------------------------------------------------
 
-// h makes an element: attributes, listeners (onclick), and children, of which strings become text.
+// h makes an element with attributes, listeners (onclick) and children; strings become text.
 function h(tag, attrs, ...children) {
   const el = document.createElement(tag);
   for (const [name, value] of Object.entries(attrs || {})) {
@@ -30,7 +30,7 @@ const card = (title, ...children) => h("section", { class: "card" }, title && h(
 const empty = (title, ...lines) => h("div", { class: "empty" }, h("strong", {}, title), lines.map((l) => (typeof l === "string" ? h("p", {}, l) : l)));
 const pageHead = (title, ...rest) => h("div", { class: "head" }, h("h1", { class: "grow" }, title), rest);
 
-// table lays rows out; on a phone each becomes a block whose cells say their label.
+// table shows rows; on a phone each row becomes a block whose cells have labels.
 function table(caption, columns, rows) {
   return h("div", { class: "scroll" }, h("table", { "aria-label": caption },
     h("thead", {}, h("tr", {}, columns.map((c) => h("th", { class: c.num ? "num" : null, scope: "col" }, c.label || h("span", { class: "soft" }, ""))))),
@@ -38,7 +38,7 @@ function table(caption, columns, rows) {
 }
 const cells = (columns, values) => values.map((v, i) => h("td", { class: [columns[i].num ? "num" : "", columns[i].class || ""].join(" ").trim() || null, "data-label": columns[i].label }, v === "" ? "" : h("div", {}, v)));
 
-// morph makes an element like a fresh one, and keeps those of its nodes that are alike: focus, selection and loaded pictures stay.
+// morph changes an element to match a new one and keeps equal nodes, so focus, selection and loaded pictures stay.
 function morph(old, fresh) {
   if (old.isEqualNode(fresh)) return;
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
@@ -56,7 +56,7 @@ function morph(old, fresh) {
   now.slice(next.length).forEach((o) => o.remove());
 }
 
-// listOf is a table that is updated in place: a row stays the same element as long as its key is there.
+// listOf is a table that is updated in place: a row keeps its element as long as its key exists.
 function listOf(caption, columns) {
   const el = h("div", {}, h("p", { class: "hint" }, "Loading …")), body = h("tbody"), whole = table(caption, columns, []);
   whole.querySelector("tbody").replaceWith(body);
@@ -79,7 +79,7 @@ function listOf(caption, columns) {
   };
   return {
     el,
-    // draw shows a row for each item, and none where there is no item.
+    // draw shows a row for each item; without items it shows the text of none.
     draw(items, key, row, none) {
       draw(items, key, row);
       if (!items.length) el.replaceChildren(none());
@@ -99,7 +99,7 @@ async function copy(text, what) {
     await navigator.clipboard.writeText(text);
     note(what + " copied");
   } catch {
-    note("The browser did not let it be copied; select it and copy by hand");
+    note("The browser did not allow copying; select the text and copy it yourself");
   }
 }
 
@@ -120,7 +120,7 @@ function percent(part, all) {
   const tenths = Math.round((1000 * part) / all);
   return part > 0 && tenths === 0 ? "< 0.1 %" : tenths / 10 + " %";
 }
-// sentence makes one of the API's texts, which begin small and end without a dot.
+// sentence makes a sentence of a text of the API, which begins in lower case and ends without a full stop.
 const sentence = (s) => s && s[0].toUpperCase() + s.slice(1) + (/[.?!]$/.test(s) ? "" : ".");
 function millis(ms) {
   if (!ms) return ["–", ""];
@@ -139,39 +139,39 @@ function when(text) {
 }
 const figure = ([n, unit]) => [String(n), unit && h("span", { class: "unit" }, unit)];
 
-// reasons say what happened to a source, and what to do, by the code of the API.
+// reasons maps codes of the API to what happened to a source, and what to do.
 const reasons = {
-  source_not_found: ["The origin has no such file", "Mend the URL, or put the file back."],
-  source_forbidden: ["The origin refuses us", "Allow this server at the origin, or renew the URL’s own signature."],
-  dns_failed: ["The host name does not exist", "Mend the host in the URL, or its DNS record."],
-  not_an_image: ["It is no image, whatever its name says", "Look at what the URL gives: often it is an HTML page."],
-  unsupported_format: ["An image, of a kind that is not taken", "Export it as JPEG, PNG, WebP, AVIF, HEIC, GIF or TIFF."],
+  source_not_found: ["The origin has no such file", "Correct the URL, or restore the file."],
+  source_forbidden: ["The origin refuses access", "Allow this server at the origin, or renew the signature in the source’s URL."],
+  dns_failed: ["The host name does not exist", "Correct the host in the URL, or its DNS record."],
+  not_an_image: ["The file is not an image", "Check what the URL returns: often it is an HTML page."],
+  unsupported_format: ["An image in an unsupported format", "Export it as JPEG, PNG, WebP, AVIF, HEIC, GIF or TIFF."],
   decode_failed: ["The file is damaged", "Export it again."],
-  truncated_source: ["The file ends in the middle", "Upload it again; its upload was cut off."],
+  truncated_source: ["The file ends in the middle", "Upload it again; its upload was interrupted."],
   too_many_pixels: ["More pixels than transform.max_pixels", "Shrink it at its source, or raise the limit."],
-  too_many_frames: ["More frames than are taken", "Cut the animation, or ask for a still."],
+  too_many_frames: ["More frames than are allowed", "Shorten the animation, or request a still."],
   source_too_large: ["Larger than origin.max_bytes", "Shrink it at its source, or raise the limit."],
-  source_not_allowed: ["The host is not in origin.allow", "Add the host there, or mend the URL."],
-  address_blocked: ["The host is at a private address", "Name its network in origin.allow_private if that is meant."],
-  bad_source: ["It is no http or https URL", "Mend it in the Data Unit."],
-  too_costly: ["Decoding it takes too long", "Export it again, in a plainer form."],
-  poison: ["It crashed the decoder twice", "Export it again; and do not trust the file."],
-  hash_mismatch: ["It is not the file that was signed", "Sign it again."],
-  result_too_large: ["The picture asked for is too large", "Ask for a smaller one."],
-  connect_failed: ["The origin cannot be reached", "Look at the origin; then retry."],
-  source_error: ["The origin answered with an error", "Look at the origin; then retry."],
-  source_timeout: ["The origin was too slow", "Look at the origin; then retry."],
+  source_not_allowed: ["The host is not in origin.allow", "Add the host there, or correct the URL."],
+  address_blocked: ["The host has a private address", "Add its network to origin.allow_private if this is intended."],
+  bad_source: ["It is not an http or https URL", "Correct it in the Data Unit."],
+  too_costly: ["Decoding it takes too long", "Export it again, in a simpler form."],
+  poison: ["It crashed the decoder twice", "Export it again, and do not trust the file."],
+  hash_mismatch: ["The file is not the one that was signed", "Sign it again."],
+  result_too_large: ["The requested picture is too large", "Request a smaller one."],
+  connect_failed: ["The origin cannot be reached", "Check the origin, then retry."],
+  source_error: ["The origin answered with an error", "Check the origin, then retry."],
+  source_timeout: ["The origin was too slow", "Check the origin, then retry."],
   bad_signature: ["The signature does not match", "Sign the URL with a key of this server."],
-  key_not_valid: ["The key may not be used now", "Sign with one that is valid."],
+  key_not_valid: ["The key is not valid now", "Sign with a valid key."],
   url_expired: ["The URL has expired", "Sign it again."],
-  bad_path: ["The URL cannot be read", "Look at its options and source."],
-  bad_option: ["An option cannot be read", "Mend it in the URL."],
-  origin_circuit_open: ["The origin failed and is given a rest", "Look at the origin."],
-  overloaded: ["This server has too much to do", "Give it more cores, or more instances."],
-  transform_timeout: ["Making the picture took too long", "Give it more cores, or raise transform.timeout."],
-  not_cached: ["It is not stored, and nothing is made for it", "Prewarm it."],
-  internal: ["A bug of this server", "Its log line has the stack."],
-  tls_failed: ["The origin’s certificate is not valid", "Mend the certificate."],
+  bad_path: ["The URL cannot be parsed", "Check its options and source."],
+  bad_option: ["An option is not valid", "Correct it in the URL."],
+  origin_circuit_open: ["The origin failed and is not called for a while", "Check the origin."],
+  overloaded: ["This server is overloaded", "Add cores or instances."],
+  transform_timeout: ["Making the picture took too long", "Add cores, or raise transform.timeout."],
+  not_cached: ["It is not stored, and it is not made on request", "Prewarm it."],
+  internal: ["A bug in this server", "The log line has the stack."],
+  tls_failed: ["The origin’s certificate is not valid", "Replace the certificate."],
 };
 const reasonOf = (code) => (reasons[code] || [code || "no reason was given", ""])[0];
 const remedyOf = (code) => (reasons[code] || ["", ""])[1];
@@ -181,7 +181,7 @@ const remedyOf = (code) => (reasons[code] || ["", ""])[1];
 let me = null; // the session: token, scopes, csrf, ...
 const may = (...scopes) => scopes.some((s) => me.scopes.includes(s));
 
-// Refusal is an answer that is none, in words.
+// Refusal is a failed call, with texts for the user.
 class Refusal extends Error {
   constructor(status, problem) {
     super(problem.detail || problem.title || "The server answered " + status);
@@ -197,11 +197,11 @@ async function call(method, path, { body, headers, signal } = {}) {
     res = await fetch(path, { method, headers: all, body, signal, credentials: "same-origin", cache: "no-store" });
   } catch (e) {
     if (e.name === "AbortError") throw e;
-    throw new Refusal(0, { title: "The server does not answer", detail: "It may be restarting, or the way to it is cut. This page goes on trying." });
+    throw new Refusal(0, { title: "The server does not answer", detail: "It may be restarting, or the connection is interrupted. This page keeps trying." });
   }
   if (res.status === 401) {
     location.assign("/console/login");
-    await new Promise(() => {}); // The page is leaving.
+    await new Promise(() => {}); // The browser leaves the page.
   }
   if (!res.ok) throw new Refusal(res.status, await res.json().catch(() => ({})));
   return res;
@@ -216,7 +216,7 @@ function alertOf(e) {
     e.id && h("span", { class: "hint" }, "Request ", h("code", {}, e.id), e.retryable ? "; the same call may succeed later." : ""));
 }
 
-// every runs work now and then every ms while the page is shown and seen; what fails is told and tried again.
+// every runs work now and then every ms while the page is open and visible. It shows a failure and tries again.
 function every(page, ms, work) {
   let timer = 0;
   const turn = async () => {
@@ -233,7 +233,7 @@ function every(page, ms, work) {
   return turn();
 }
 
-// ---- pages and the way between them ----------------------------------------------------------------------------------------------
+// ---- pages and navigation --------------------------------------------------------------------------------------------------------
 
 const pages = [
   { name: "overview", title: "Overview", scopes: ["admin", "explain"], show: overview },
@@ -273,7 +273,7 @@ function open() {
   if (lacks.length) {
     body.append(pageHead(page.title), card("", empty("This token may not see this page", `It needs the scope ${lacks.join(page.all ? " and " : " or ")}; the token “${me.token}” has ${me.scopes.join(", ")}.`, "Log in with another token, or add the scope in api.tokens and reload the server.")));
   } else if (page.queue && !me.queue) {
-    body.append(pageHead(page.title), card("", empty("This instance takes no Data Units", "Its configuration gives it no queue (roles, prewarm.queue). Open the console of an instance that has one.")));
+    body.append(pageHead(page.title), card("", empty("This instance accepts no Data Units", "Its configuration has no queue (roles, prewarm.queue). Open the console of an instance that has one.")));
   } else {
     page.show(own, rest);
   }
@@ -291,14 +291,14 @@ function overview(page) {
   const names = { outcome: legend([["k1", "Hit in memory"], ["k2", "Hit in the store"], ["k3", "Made"], ["k4", "Error"]]), speed: legend([["k1", "Median"], ["k3", "99th percentile"]]), days: legend([["k1", "against sending the originals"]]) };
   const outcome = chart(page, "Requests by outcome in the last hour", "chart", names.outcome), speed = chart(page, "Answer times in the last hour", "chart low", names.speed), days = chart(page, "Bytes saved per day", "chart low", names.days);
   const health = h("ul", { class: "health" }), faults = errorList();
-  const nothing = h("section", { class: "card", hidden: true }, empty("Nothing has been asked for yet", h("p", {}, "Make a signed URL in the ", h("a", { href: "#/playground" }, "playground"), " and open it in a browser; what comes of it is shown here, live.")));
+  const nothing = h("section", { class: "card", hidden: true }, empty("Nothing has been asked for yet", h("p", {}, "Make a signed URL in the ", h("a", { href: "#/playground" }, "playground"), " and open it in a browser. This page then shows the figures, live.")));
   page.body.append(pageHead("Overview", state, uptime),
     h("div", { class: "tiles" }, Object.values(t).map((x) => x.el)),
     nothing, h("section", { class: "card" }, h("header", {}, h("h2", {}, "Requests by outcome"), names.outcome.el), outcome.el),
     h("div", { class: "two" },
       h("section", { class: "card" }, h("header", {}, h("h2", {}, "Answer times"), names.speed.el), speed.el),
       h("section", { class: "card" }, h("header", {}, h("h2", {}, "Saved per day"), names.days.el), days.el)),
-    card("Health", health), h("section", { class: "card" }, h("header", {}, h("h2", {}, "Errors by code and host"), h("span", { class: "hint" }, "answers of this instance to viewers")), faults.el));
+    card("Health", health), h("section", { class: "card" }, h("header", {}, h("h2", {}, "Errors by code and host"), h("span", { class: "hint" }, "responses of this instance to viewers")), faults.el));
 
   let samples = [], last = null;
   every(page, 10000, async () => {
@@ -323,30 +323,30 @@ function overview(page) {
     else t.rate.set(["–", ""], count(n.requests) + " since the start");
     last = now;
     t.hits.set([percent(n.hits + n.stale, n.requests), ""], n.requests ? `memory ${percent(n.hits_memory, n.requests)} · store ${percent(n.hits_store, n.requests)}` : "memory and store");
-    t.total.set(scaled(n.saved_bytes), n.replaced_bytes ? `${percent(n.saved_bytes, n.replaced_bytes)} of ${bytes(n.replaced_bytes)}` : "nothing was sent yet");
+    t.total.set(scaled(n.saved_bytes), n.replaced_bytes ? `${percent(n.saved_bytes, n.replaced_bytes)} of ${bytes(n.replaced_bytes)}` : "nothing sent yet");
     t.queue.set([s.prewarm ? count(l.prewarm_waiting) : "–", s.prewarm ? "tasks" : ""], s.prewarm ? `${many(l.prewarm_jobs, "job")}, ${many(l.prewarm_variants, "variant")} to do` : "no queue here");
     t.workers.set([`${l.workers_busy} / ${l.workers}`, ""], `${count(l.transform_waiting)} waiting, ${many(l.fetch_running, "fetch", "fetches")} running`);
-    t.errors.set([count(n.errors), ""], n.requests + n.errors ? `${percent(n.errors, n.requests + n.errors)} of all answers` : "nothing was asked for yet");
+    t.errors.set([count(n.errors), ""], n.requests + n.errors ? `${percent(n.errors, n.requests + n.errors)} of all responses` : "no requests yet");
     faults.draw(s.errors);
     t.errors.el.classList.toggle("rising", s.errors.some(rising));
     health.replaceChildren(...healthRows(s));
   });
 }
 
-// rising reports whether errors of a kind come faster than before: twice as many in five minutes, and not just a few.
+// rising reports whether a kind of error increases: more than twice as many in the last five minutes as in those before, and not just a few.
 const rising = (e) => e.recent >= 5 && e.recent > 2 * e.before;
 
-// errorList shows which errors viewers get because of which hosts.
+// errorList shows the errors that viewers get, by host.
 function errorList() {
   const columns = [{ label: "Error" }, { label: "Host", class: "source" }, { label: "Last 5 min", num: true }, { label: "5 min before", num: true }, { label: "In all", num: true }, { label: "Last" }];
   const list = listOf("Errors by code and host", columns);
   const row = (e) => h("tr", { class: rising(e) ? "rising" : null }, cells(columns, [
     [h("div", {}, reasonOf(e.code)), e.code in reasons && h("code", { class: "hint" }, e.code)], e.host || h("span", { class: "soft" }, "none: the URL was refused"),
     rising(e) ? pill("bad", count(e.recent) + ", rising") : count(e.recent), count(e.before), count(e.total), when(e.last)]));
-  return { el: list.el, draw: (errors) => list.draw(errors, (e) => e.code + " " + e.host, row, () => empty("No errors", "Every viewer got a picture since the start of this instance.")) };
+  return { el: list.el, draw: (errors) => list.draw(errors, (e) => e.code + " " + e.host, row, () => empty("No errors", "Since its start this instance answered every viewer with a picture.")) };
 }
 
-// legend names the series of a chart; show writes the values under the cursor beside the names, and where the cursor is.
+// legend names the series of a chart; show writes the values under the cursor, and the cursor's place, beside the names.
 function legend(series) {
   const at = h("li", { class: "at" }), values = series.map(() => h("span", { class: "value" }));
   const el = h("ul", { class: "legend" }, at, series.map(([k, label], i) => h("li", {}, h("span", { class: "key " + k, "aria-hidden": "true" }), label, values[i])));
@@ -357,14 +357,14 @@ function healthRows({ ready, levels: l, totals: n, prewarm }) {
   const row = (name, kind, word, text) => h("li", {}, h("span", {}, name), pill(kind, word), h("span", { class: "soft" }, text));
   return [
     l.workers > 0 ? row("Workers", "good", "Working", `${l.workers} ready, ${l.workers_busy} busy; ${many(n.transforms, "original")} decoded.`)
-      : row("Workers", "bad", "None", "No worker process is ready: only stored pictures are served. Look at the log and at goldcrest doctor."),
-    l.store_breaker_open ? row("Store", "bad", "Resting", "It failed several times in a row and is left in peace; pictures are made again meanwhile. Look at its disk or bucket.")
-      : row("Store", "good", "Answering", `${bytes(l.store_pending_bytes)} wait to be written; ${many(n.store_failures, "operation")} failed since the start. Memory holds ${many(l.memory_entries, "picture")}, ${bytes(l.memory_bytes)}.`),
-    l.origin_breakers_open > 0 ? row("Origins", "bad", `${l.origin_breakers_open} resting`, "Hosts that failed several times in a row are left in peace for some seconds. The log names them.")
-      : row("Origins", "good", "Answering", `${many(n.fetches, "original")} asked for, ${count(n.fetch_failures)} in vain; ${many(l.negative_entries, "source")} known to be bad.`),
-    !prewarm ? row("Queue", "", "None", "This instance takes no Data Units.")
-      : row("Queue", "good", l.prewarm_working || l.prewarm_waiting ? "Working" : "Idle", `${many(l.prewarm_waiting, "task")} waiting, ${many(l.prewarm_working, "image")} in work here; ${many(n.data_units, "Data Unit")} taken since the start.`),
-    row("This instance", ready ? "good" : "bad", ready ? "Ready" : "Stopping", ready ? "It takes requests." : "It is stopping and takes no new requests."),
+      : row("Workers", "bad", "None", "No worker process is ready: only stored pictures are served. Check the log and goldcrest doctor."),
+    l.store_breaker_open ? row("Store", "bad", "Paused", "It failed several times in a row and is not called for a while; pictures are made again meanwhile. Check its disk or bucket.")
+      : row("Store", "good", "Answering", `${bytes(l.store_pending_bytes)} waiting to be written; ${many(n.store_failures, "operation")} failed since the start. Memory holds ${many(l.memory_entries, "picture")}, ${bytes(l.memory_bytes)}.`),
+    l.origin_breakers_open > 0 ? row("Origins", "bad", `${l.origin_breakers_open} paused`, "Hosts that failed several times in a row are not called for some seconds. The log names them.")
+      : row("Origins", "good", "Answering", `${many(n.fetches, "original")} requested, ${count(n.fetch_failures)} failed; ${many(l.negative_entries, "source")} known to be bad.`),
+    !prewarm ? row("Queue", "", "None", "This instance accepts no Data Units.")
+      : row("Queue", "good", l.prewarm_working || l.prewarm_waiting ? "Working" : "Idle", `${many(l.prewarm_waiting, "task")} waiting, ${many(l.prewarm_working, "image")} in progress here; ${many(n.data_units, "Data Unit")} accepted since the start.`),
+    row("This instance", ready ? "good" : "bad", ready ? "Ready" : "Stopping", ready ? "It accepts requests." : "It is stopping and accepts no new requests."),
   ];
 }
 
@@ -375,7 +375,7 @@ function speedNow(samples) {
   return [[p50.join(" ").trim(), ""], "99th percentile " + p99.join(" ")];
 }
 
-// chart holds one uPlot; draw gives it options by the present colours, data, and what the legend says of a place under the cursor.
+// chart holds one uPlot; draw sets its options (with the current colours), its data, and the legend's text for the cursor's place.
 function chart(page, label, cls, names) {
   const el = h("div", { class: cls, role: "img", "aria-label": label });
   let plot = null, again = null;
@@ -402,13 +402,13 @@ function chart(page, label, cls, names) {
 }
 
 const clock = (u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
-// hour is the last one, or what there is of it: five minutes at the least.
+// hour is the range of the last hour, or of the data if that is less: at least five minutes.
 const hour = (u, min) => {
   const now = Date.now() / 1000;
   return [Math.max(now - 3600, Math.min(min ?? now, now - 300)), now];
 };
 const decades = [0.01, 0.1, 1, 10, 100, 1000, 10000, 100000];
-// wholeDecades is one at the least, also where all values are the same.
+// wholeDecades is at least one decade, also if all values are equal.
 function wholeDecades(u, min, max) {
   const low = decades.findLast((n) => n <= (min || 1)) || 0.01;
   return [low, decades.find((n) => n > low && n >= (max || 100)) || 100000];
@@ -417,12 +417,12 @@ const upTo = (least) => (u, min, max) => [0, Math.max(max || 0, least) * 1.08];
 
 const atClock = (s) => new Date(s.at).toLocaleTimeString([], { hourCycle: "h23" });
 
-// drawOutcomes stacks the outcomes of each sample as bars: a sample without requests has none.
+// drawOutcomes stacks the outcomes of each sample as bars; a sample without requests has no bar.
 function drawOutcomes(c, samples) {
   const kinds = [(s) => s.hits_memory, (s) => s.hits_store, (s) => s.misses + s.collapsed + s.stale, (s) => s.errors];
   const rates = samples.map((s) => kinds.map((k) => k(s) / (s.seconds || 1)));
   const x = samples.map((s) => new Date(s.at) / 1000), sums = samples.map(() => 0);
-  const rows = kinds.map((_, k) => rates.map((r, i) => ((sums[i] += r[k]), r.some(Boolean) ? sums[i] : null))).reverse(); // The tallest is drawn first, the others over it.
+  const rows = kinds.map((_, k) => rates.map((r, i) => ((sums[i] += r[k]), r.some(Boolean) ? sums[i] : null))).reverse(); // The tallest bar is drawn first, the others over it.
   const all = samples.reduce((n, s) => n + kinds.reduce((sum, k) => sum + k(s), 0), 0);
   const rate = (n) => (n >= 10 ? Math.round(n) : Math.round(n * 10) / 10) + "/s";
   const paths = uPlot.paths.bars({ size: [1, 16], align: -1 });
@@ -433,7 +433,7 @@ function drawOutcomes(c, samples) {
   }, [x, ...rows], `${count(all)} requests`, (i) => (rates[i].some(Boolean) ? [atClock(samples[i]), rates[i].map(rate)] : [atClock(samples[i]) + ", no requests", []])]);
 }
 
-// drawSpeed leaves a gap where nothing was asked for; a sample alone between two gaps is a point.
+// drawSpeed leaves a gap where there were no requests; a single sample between two gaps is a point.
 function drawSpeed(c, samples) {
   const x = samples.map((s) => new Date(s.at) / 1000);
   const alone = (u, k) => u.data[k].flatMap((v, i, all) => (v !== null && (all[i - 1] ?? null) === null && (all[i + 1] ?? null) === null ? [i] : []));
@@ -464,7 +464,7 @@ const statePill = (s) => pill(stateKinds[s] || "", s);
 const ended = (j) => !["queued", "running"].includes(j.state);
 const settled = (c) => c.variants - c.pending - (c.cancelled || 0) - (c.expired || 0);
 const short = (id) => id.slice(0, 8) + "…" + id.slice(-4);
-const flash = new Map(); // by job: what its acceptance said about units that could not be read
+const flash = new Map(); // by job: errors of the units that could not be read
 
 function bar(c, label) {
   return h("progress", { max: Math.max(1, c.variants), value: settled(c), "aria-label": label });
@@ -495,7 +495,7 @@ function jobs(page, [id]) {
     head = first;
     const known = new Set(first.map((j) => j.job)), all = first.concat(more.filter((j) => !known.has(j.job)));
     older.hidden = !cursor;
-    list.draw(all, (j) => j.job, row, () => empty("No jobs yet", "A job is one call that brought Data Units. Paste or drop a file above to start the first, or post one from your backend:",
+    list.draw(all, (j) => j.job, row, () => empty("No jobs yet", "A job is one call with Data Units. Paste or drop a file above to start the first, or post one from your backend:",
         h("code", { class: "wrap" }, "curl -H 'Authorization: Bearer …' --data-binary @units.jsonl -H 'Content-Type: application/x-ndjson' …/v1/prewarm")));
     if (!all.length) start.el.open = true;
   };
@@ -518,7 +518,7 @@ function starter() {
   const priority = select({}, [["normal", "Normal"], ["high", "High"], ["low", "Low"]]);
   const tag = h("input", { placeholder: "none", autocomplete: "off", maxlength: "128" });
   const go = h("button", { class: "primary", type: "submit" }, "Start the job"), why = h("div", {});
-  let held = null, reading = null; // reading is the latest file on its way into the field.
+  let held = null, reading = null; // reading is the latest file that is being read into the field.
   const take = (f) => {
     if (!f) return;
     held = /\.gz$/i.test(f.name) ? f : null;
@@ -551,23 +551,23 @@ function starter() {
         location.hash = "#/jobs/" + encodeURIComponent(a.job);
       } else why.replaceChildren(unreadable(bad));
     } catch (e) {
-      why.replaceChildren(e instanceof SyntaxError ? alertOf(new Refusal(0, { title: "This is no JSON", detail: e.message })) : alertOf(e));
+      why.replaceChildren(e instanceof SyntaxError ? alertOf(new Refusal(0, { title: "This is not JSON", detail: e.message })) : alertOf(e));
     } finally { go.disabled = false; }
   };
   const el = h("details", { class: "card" }, h("summary", {}, "Start a job"), h("form", { class: "stack", onsubmit: submit },
     field("Data Units: a JSON object, an array, or one object a line", text), drop,
     h("div", { class: "fields" }, field("Variants", variants), field("Priority", priority), field("Tag", tag)),
     h("datalist", { id: "presets" }, me.presets.map((p) => h("option", { value: p }))),
-    h("div", { class: "row" }, go, h("span", { class: "hint" }, "Image URLs are found by themselves. Nothing of the text is kept.")), why));
+    h("div", { class: "row" }, go, h("span", { class: "hint" }, "Image URLs are found automatically. The text is not kept.")), why));
   return { el };
 }
 
-// isLines tells a text of one JSON value a line from one JSON text; a SyntaxError says where it is neither.
+// isLines tells one JSON value per line from one JSON text. It throws a SyntaxError with the place if the text is neither.
 function isLines(text) {
   let whole;
   try { JSON.parse(text); return false; } catch (e) { whole = e; }
   const lines = text.split("\n").map((l, i) => [l.trim(), i + 1]).filter(([l]) => l);
-  if (!lines.length) throw new SyntaxError("There is nothing in the field. Paste Data Units, or choose a file.");
+  if (!lines.length) throw new SyntaxError("The field is empty. Paste Data Units, or choose a file.");
   if (lines.length === 1 || !/^[{["]/.test(lines[1][0])) throw whole;
   for (const [l, n] of lines) {
     try { JSON.parse(l); } catch (e) { throw new SyntaxError(`Line ${n}: ${e.message}`); }
@@ -583,9 +583,9 @@ function job(page, id) {
   const at = "/v1/jobs/" + encodeURIComponent(id);
   const state = h("span", {}), progress = h("progress", { max: 1, value: 0, "aria-label": "Progress of the job" }), words = h("p", { class: "soft" });
   const counts = h("dl", { class: "counts" });
-  const retry = h("button", { type: "button", hidden: true, onclick: () => act(retry, "POST", "/retry", "What failed or was broken is looked at again") }, "Retry broken and failed");
+  const retry = h("button", { type: "button", hidden: true, onclick: () => act(retry, "POST", "/retry", "Failed and broken variants are tried again") }, "Retry broken and failed");
   const cancel = h("button", { type: "button", class: "danger", hidden: true, onclick: () => {
-    if (cancel.dataset.sure) return act(cancel, "DELETE", "", "What was not started yet is given up");
+    if (cancel.dataset.sure) return act(cancel, "DELETE", "", "Work that had not started is cancelled");
     cancel.dataset.sure = "1";
     cancel.textContent = "Really cancel?";
     setTimeout(() => { delete cancel.dataset.sure; cancel.textContent = "Cancel"; }, 4000);
@@ -603,7 +603,7 @@ function job(page, id) {
     progress.hidden = ended(j) && !c.images;
     progress.max = Math.max(1, c.variants);
     progress.value = settled(c);
-    if (ended(j) && !c.images) words.replaceChildren(`No image was found in ${many(c.data_units, "Data Unit")}, so there is nothing to make. Image URLs are found by themselves where they are http or https URLs; a select in the call names where else to look.`);
+    if (ended(j) && !c.images) words.replaceChildren(`No image was found in ${many(c.data_units, "Data Unit")}, so there is nothing to make. Image URLs with http or https are found automatically; a select in the call names other places.`);
     else words.replaceChildren(`${count(settled(c))} of ${many(c.variants, "variant")}, of ${many(c.images, "image")} in ${many(c.data_units, "Data Unit")}`,
       ...(j.eta_s ? [`, about ${span(j.eta_s)} to go`] : []), ...(j.finished_at ? [", ended ", when(j.finished_at)] : []), ". ",
       j.bytes.stored ? `They take ${bytes(j.bytes.stored)}, which is ${bytes(j.bytes.saved)} less than the originals in their place.` : "");
@@ -613,7 +613,7 @@ function job(page, id) {
     cancel.hidden = ended(j);
     verdicts.changed(c, ended(j));
   };
-  // follow keeps the job's events; a browser comes back by itself where a stream was cut.
+  // follow opens the job's event stream; the browser reconnects automatically when a stream breaks.
   const follow = () => {
     if (stream) stream.close();
     stream = new EventSource(at + "/events");
@@ -634,7 +634,7 @@ function job(page, id) {
   get(at).then((j) => { draw(j); follow(); }, page.trouble);
 }
 
-// worst orders the states of variants: what somebody has to look at comes first.
+// worst orders the states of variants: those that need attention come first.
 const worst = ["broken", "failed", "pending", "expired", "cancelled", "skipped", "made", "present"];
 const bySeverity = (a, b) => worst.indexOf(a.state) - worst.indexOf(b.state);
 
@@ -654,7 +654,7 @@ function byImage(verdicts) {
   return [...groups.values()].sort(bySeverity);
 }
 
-// pictures signs the URLs of variants that are stored, and fetches those that are to be shown. It asks for each once.
+// pictures signs the URLs of stored variants, and fetches the pictures to show, each once.
 function pictures(page, redraw) {
   const urls = new Map(), shown = new Map(), able = may("sign") && may("explain");
   const optionsOf = (v) => "pr:" + v.name, keyOf = (v) => v.source + " " + optionsOf(v), pictureOf = (v) => keyOf(v) + " " + v.format;
@@ -675,7 +675,7 @@ function pictures(page, redraw) {
   return {
     url: (v) => (stored(v) && urls.get(keyOf(v))) || "",
     src: (v) => shown.get(pictureOf(v)) || "",
-    // want signs the verdicts' URLs and shows one picture for each of some.
+    // want signs the URLs of verdicts, and shows one picture for each verdict of show.
     async want(verdicts, show) {
       if (await sign(verdicts)) redraw();
       for (const v of show) {
@@ -690,12 +690,12 @@ function pictures(page, redraw) {
   };
 }
 
-// acceptOf is how a browser asks that is sent a format.
+// acceptOf is the Accept header of a browser that gets this format.
 const acceptOf = (format) => clients[{ avif: 0, webp: 1 }[format] ?? 2][0];
 
 const outLink = (url, text, more) => (/^https?:\/\//i.test(url) ? h("a", { href: url, target: "_blank", rel: "noreferrer", ...more }, text) : text);
 
-// verdictList shows what became of a job's images, by state and by any part of their source.
+// verdictList shows the verdicts of a job's images, filtered by state and by part of their source.
 function verdictList(page, at) {
   const columns = [{ label: "Picture", class: "thumb" }, { label: "Image", class: "source" }, { label: "Variants", class: "grouped" }];
   const which = select({}, [["", "All"], ["made", "Made"], ["present", "Present"], ["broken", "Broken"], ["failed", "Failed"], ["skipped", "Skipped"], ["pending", "Pending"], ["cancelled", "Cancelled"], ["expired", "Expired"]]);
@@ -703,7 +703,7 @@ function verdictList(page, at) {
   const list = listOf("Verdicts by image", columns), shown = h("span", { class: "hint", role: "status" });
   const more = h("button", { type: "button", hidden: true, onclick: () => { pages++; load().catch(page.trouble); } }, "More verdicts");
   let rows = [], rest = false, over = false, pages = 1, turn = 0, due = 0;
-  const signed = pictures(page, () => { due ||= requestAnimationFrame(() => { due = 0; if (!page.over) draw(); }); }); // Several pictures a frame.
+  const signed = pictures(page, () => { due ||= requestAnimationFrame(() => { due = 0; if (!page.over) draw(); }); }); // One redraw per frame, for several pictures.
   const variant = (v) => {
     const url = signed.url(v), name = [v.name, v.format].filter(Boolean).join(" · ");
     return h("li", {}, statePill(v.state), url ? outLink(url, name, { "aria-label": `Open ${name} of ${v.source}` }) : h("span", {}, name),
@@ -721,13 +721,13 @@ function verdictList(page, at) {
   };
   const draw = () => {
     const q = find.value.trim().toLowerCase(), seen = rows.filter((v) => !q || (v.source + " " + v.id).toLowerCase().includes(q)), groups = byImage(seen).slice(0, 300);
-    shown.textContent = rows.length ? `${many(groups.length, "image")}, ${many(seen.length, "verdict")}${rest ? " of those read" : ""}` : "";
-    list.draw(groups, (g) => g.source, row, () => (which.value || q ? empty("No such verdict", "Choose another state, or search for less.")
-      : over ? empty("No verdicts", "The job has ended and has no variants.") : empty("No verdicts yet", "They come as the job goes on.")));
+    shown.textContent = rows.length ? `${many(groups.length, "image")}, ${many(seen.length, "verdict")}${rest ? " of those loaded" : ""}` : "";
+    list.draw(groups, (g) => g.source, row, () => (which.value || q ? empty("No such verdict", "Choose another state, or a shorter search text.")
+      : over ? empty("No verdicts", "The job has ended and has no variants.") : empty("No verdicts yet", "They appear as the job continues.")));
     more.hidden = !rest;
     signed.want(groups.flatMap((g) => g.verdicts), groups.map(smallest).filter(Boolean)).catch((e) => { if (!page.over && !(e instanceof Refusal)) page.trouble(e); });
   };
-  // load reads as many pages as were asked for: first of what is broken and failed, then of all.
+  // load reads as many pages as requested: first broken and failed verdicts, then all.
   async function load() {
     const mine = ++turn, got = [], states = which.value ? [which.value] : ["broken", "failed", ""];
     let left = pages, next = "";
@@ -752,7 +752,7 @@ function verdictList(page, at) {
   page.ends(() => clearTimeout(timer));
   return {
     el: h("section", { class: "card" }, h("header", {}, h("h2", {}, "Verdicts by image"), shown), h("div", { class: "fields" }, field("State", which), field("Find", find)), list.el, more),
-    // changed reads the verdicts again when the counts moved, once a second at most.
+    // changed reads the verdicts again when the counts change, at most once a second.
     changed(c, ended) {
       const now = JSON.stringify([c, ended]);
       if (now === told) return;
@@ -769,12 +769,12 @@ function verdictList(page, at) {
 
 function broken(page) {
   const columns = [{ label: "Source", class: "source" }, { label: "Reason" }, { label: "Times", num: true }, { label: "Last seen" }, { label: "" }];
-  const since = select({}, [["24h", "The last day"], ["168h", "The last week"], ["", "All that is kept"]]);
+  const since = select({}, [["24h", "The last day"], ["168h", "The last week"], ["", "All that are kept"]]);
   const reason = select({}, [["", "Any reason"]]), find = h("input", { type: "search", placeholder: "part of a source", autocomplete: "off" });
   since.value = "168h";
   const list = listOf("Broken sources", columns), shown = h("span", { class: "hint", role: "status" });
   const all = h("button", { type: "button", hidden: true, onclick: () => again(seen().map((b) => b.source)) }, "Retry those shown");
-  const asked = new Map(); // by source: what became of a retry
+  const asked = new Map(); // by source: the state of a retry
   let rows = [];
   const seen = () => rows.filter((b) => (!reason.value || b.reason === reason.value) && b.source.toLowerCase().includes(find.value.trim().toLowerCase())).slice(0, 500);
   const row = (b) => h("tr", {}, cells(columns, [b.source, [h("div", {}, reasonOf(b.reason)), h("div", { class: "hint" }, remedyOf(b.reason))], count(b.count), when(b.at),
@@ -783,9 +783,9 @@ function broken(page) {
     const some = seen();
     shown.textContent = rows.length ? `${count(some.length)} of ${count(rows.length)} sources` : "";
     all.hidden = !may("prewarm") || some.length < 2;
-    list.draw(some, (b) => b.source, row, () => (rows.length ? empty("Nothing broken for that reason", "Choose another reason, or search for less.")
-        : empty(may("admin") ? "Nothing is broken" : "Nothing of yours is broken", "Sources that no variant can be made of are listed here, with what is wrong and what to do. They come from "
-          + (may("admin") ? "prewarm jobs." : `the prewarm jobs of “${me.token}”; a token with the scope admin sees those of all.`))));
+    list.draw(some, (b) => b.source, row, () => (rows.length ? empty("Nothing broken for this reason", "Choose another reason, or a shorter search text.")
+        : empty(may("admin") ? "Nothing is broken" : "Nothing of yours is broken", "This page lists sources of which no variant can be made, with what is wrong and what to do. They come from "
+          + (may("admin") ? "prewarm jobs." : `the prewarm jobs of “${me.token}”; a token with the scope admin sees those of all tokens.`))));
   };
   async function again(sources) {
     for (const s of sources) asked.set(s, () => h("span", { class: "soft" }, "Asking …"));
@@ -798,7 +798,7 @@ function broken(page) {
       if (!j) return load();
       const end = await get(`/v1/jobs/${encodeURIComponent(j)}?wait=30`);
       const left = end.counts.broken;
-      note(!ended(end) ? "The job is still at work" : left ? `${count(left)} variants are still broken` : "Mended");
+      note(!ended(end) ? "The job is still running" : left ? `${count(left)} variants are still broken` : "Mended");
       if (ended(end)) sources.forEach((s) => asked.delete(s));
       await load();
     } catch (e) {
@@ -825,10 +825,10 @@ function broken(page) {
 
 // ---- usage -----------------------------------------------------------------------------------------------------------------------
 
-// quotas are what a token's quota bounds, in words.
+// quotas has a text for each quota of a token.
 const quotas = { units_queued: "Data Units in jobs that have not ended", images_a_day: "Images today, by UTC" };
 
-// usage shows what the token has used, to admin what every token has.
+// usage shows the usage of the token, and with admin that of every token.
 function usage(page) {
   const limits = [{ label: "Token", class: "lead" }, { label: "Quota" }, { label: "Used", class: "cellbar" }, { label: "Left", num: true }];
   const columns = [{ label: "Day", class: "lead" }, { label: "Token" }, { label: "Data Units", num: true }, { label: "Images", num: true }, { label: "Made", num: true }, { label: "Present", num: true },
@@ -844,9 +844,9 @@ function usage(page) {
   const draw = () => {
     const seen = owners.filter((o) => o.owner.toLowerCase().includes(find.value.trim().toLowerCase()));
     left.draw(seen.flatMap((o) => Object.entries(o.quota).map(([kind, q]) => [o.owner, kind, q])), ([owner, kind]) => owner + " " + kind, quota,
-      () => empty("No quota", "Nothing bounds what is used. A quota is given in api.tokens[].quota."));
+      () => empty("No quota", "Usage is not limited. Set quotas in api.tokens[].quota."));
     byDay.draw(seen.flatMap((o) => o.days.map((d) => [o.owner, d])).sort(([, a], [, b]) => b.day.localeCompare(a.day)), ([owner, d]) => d.day + " " + owner, day,
-      () => empty("Nothing was used", "What calls of prewarm bring is counted here by the day of UTC, for as long as jobs are kept."));
+      () => empty("Nothing was used", "Prewarm calls are counted here by day (UTC), for as long as jobs are kept."));
   };
   const load = async () => {
     owners = (await get("/v1/usage?days=" + days.value)).usage;
@@ -861,7 +861,7 @@ function usage(page) {
 
 // ---- intakes ---------------------------------------------------------------------------------------------------------------------
 
-// intakes shows the queues that Data Units come from, on this instance, and stops and starts them.
+// intakes shows the queues that Data Units come from, on this instance, and pauses and resumes them.
 function intakes(page) {
   const columns = [{ label: "Intake", class: "lead" }, { label: "From" }, { label: "State" }, { label: "Waiting", num: true }, { label: "A second", num: true },
     { label: "Accepted", num: true }, { label: "Again", num: true }, { label: "Dead", num: true }, { label: "Last error" }, { label: "" }];
@@ -883,15 +883,15 @@ function intakes(page) {
       i.rate.toFixed(1), count(i.counts.accepted), count(i.counts.again), i.counts.dead ? pill("bad", count(i.counts.dead)) : "0",
       i.last_error ? [h("span", { class: "wrap" }, i.last_error), " ", h("span", { class: "hint" }, when(i.last_error_at))] : "", button]));
   };
-  // The button belongs to the row, so one that changes between Pause and Resume is a row of its own.
-  const draw = (all) => list.draw(all, (i) => i.name + " " + i.paused, row, () => empty("No intakes", "Queues that Data Units come from are configured in intakes."));
+  // The button is part of the row. Its key has the state, so the row is replaced when Pause changes to Resume.
+  const draw = (all) => list.draw(all, (i) => i.name + " " + i.paused, row, () => empty("No intakes", "Configure queues that deliver Data Units in intakes."));
   page.body.append(pageHead("Intakes"), card("", list.el));
   every(page, 5000, async () => draw((await get("/v1/intakes")).intakes));
 }
 
 // ---- playground ------------------------------------------------------------------------------------------------------------------
 
-const clients = [["image/avif,image/webp,image/*,*/*;q=0.8", "Of today"], ["image/webp,image/*,*/*;q=0.8", "Without AVIF"], ["*/*", "Unknown"]];
+const clients = [["image/avif,image/webp,image/*,*/*;q=0.8", "Current"], ["image/webp,image/*,*/*;q=0.8", "Without AVIF"], ["*/*", "Unknown"]];
 const netClasses = [["2g", "2G"], ["3g", "3G"], ["4g", "4G"], ["wifi", "Wi-Fi"]];
 
 function playground(page) {
@@ -938,7 +938,7 @@ function playground(page) {
       h("div", { class: "fields" }, field("Pixel ratio", c.dpr), field("Further options", c.more))],
     h("div", { class: "fields" }, field("Browser", c.client), field("URL expires", c.ttl)),
     h("div", { class: "field" }, h("span", { class: "hint" }, "Options"), text), h("div", { class: "row" }, go, classes));
-  const out = h("div", { class: "stack", "aria-live": "polite" }, card("", empty("Nothing made yet", "Give the URL of a picture that this server may fetch, choose options, and press “Make it”. The picture is made behind all viewers and kept like any other.")));
+  const out = h("div", { class: "stack", "aria-live": "polite" }, card("", empty("Nothing made yet", "Enter the URL of a picture that this server may fetch, choose options, and press “Make it”. The picture is made with lower priority than all viewers’ and kept like any other.")));
   page.body.append(pageHead("Playground"), h("div", { class: "play" }, form, out));
   told();
 
@@ -973,7 +973,7 @@ function playground(page) {
   async function make() {
     out.replaceChildren(card("", h("p", { class: "hint" }, "Signing, fetching, making …")));
     const one = await produce(options());
-    // The same pixels without loss, to hold the picture against. Where they are too many, there is just the picture.
+    // The same pixels without loss, for comparison. If the picture is too large for that, only the picture is shown.
     const ref = me.only_presets ? null : await produce(options({ auto: true, format: "png" })).catch(() => null);
     if (page.over) return;
     out.replaceChildren(signedCard(one.url), h("section", { class: "card stack" }, compare(one, ref), facts(one.explained)), card("How it came about", tree(one.explained)));
@@ -987,7 +987,7 @@ function playground(page) {
         h("figcaption", {}, h("strong", {}, name), h("div", {}, bytes(s.bytes), h("span", { class: "soft" }, ` of ${bytes(+s.attrs.sb)}`)),
           h("div", { class: "hint" }, `${s.content_type.replace("image/", "")}, quality ${s.attrs.q || "–"}, ${s.attrs.w} × ${s.attrs.h}`), h("button", { type: "button", class: "small", onclick: () => copy(one.url, "URL") }, "Copy URL"))));
       if (page.over) return;
-      out.replaceChildren(h("section", { class: "card" }, h("header", {}, h("h2", {}, "By net class"), h("span", { class: "hint" }, "the same pixels asked for; less quality on slower networks, and 2G and 3G cap the pixel ratio")), h("div", { class: "classes" }, shots)));
+      out.replaceChildren(h("section", { class: "card" }, h("header", {}, h("h2", {}, "By net class"), h("span", { class: "hint" }, "the same requested size; slower networks get less quality, and 2G and 3G limit the pixel ratio")), h("div", { class: "classes" }, shots)));
     }
   }
 }
@@ -997,7 +997,7 @@ function signedCard(url) {
   return h("section", { class: "card" }, h("h2", {}, "Signed URL"), h("div", { class: "signed" }, box, h("button", { type: "button", onclick: () => copy(url, "URL") }, "Copy")));
 }
 
-// compare lays the picture over the lossless one, divided where the slider stands.
+// compare lays the picture over the lossless one; the slider moves the divider between them.
 function compare(one, ref) {
   const frame = h("figure", {}), w = +one.explained.stored.attrs.w, hgt = +one.explained.stored.attrs.h;
   const img = (src, alt, cls) => h("img", { src, alt, class: cls, width: String(w), height: String(hgt) });
@@ -1030,7 +1030,7 @@ function facts(e) {
     one("Format", s.content_type.replace("image/", "")), one("Quality", a.q && a.q !== "0" ? a.q : "lossless"), one("Pixels", `${a.w} × ${a.h}`));
 }
 
-// tree tells the life of the request in the order of its phases.
+// tree shows the phases of the request in order.
 function tree(e) {
   const s = e.stored || { attrs: {} }, a = s.attrs || {}, r = e.run;
   const leaf = (k, v) => (v === "" || v === null || v === undefined ? null : h("li", {}, h("span", { class: "k" }, k), h("span", { class: "v" }, String(v))));
@@ -1038,14 +1038,14 @@ function tree(e) {
   const known = new Set(["w", "h", "q", "sw", "sh", "sf", "sb", "kind", "print", "target", "predicted", "tried", "note", "ph", "fr", "sfr"]);
   const ms = (n) => millis(n || 0.01).join(" ");
   return h("ul", { class: "tree" },
-    node("Verified", e.signature === "valid" ? "the signature is right" : e.signature, leaf("refused", e.refused), leaf("detail", e.detail)),
+    node("Verified", e.signature === "valid" ? "the signature is valid" : e.signature, leaf("refused", e.refused), leaf("detail", e.detail)),
     node("Parsed", e.options || "no options", leaf("source host", e.source_host), leaf("source tag", e.source_tag), leaf("presets", (e.presets || []).join(", ")), leaf("expires", e.expires && new Date(e.expires).toLocaleString())),
     node("Negotiated", `${e.format} in class ${e.class}`, leaf("format", e.open ? "left open by the URL, chosen by Accept" : "named by the URL"), leaf("vary", e.vary || "nothing")),
     node("Looked up", e.tier === "none" ? "not stored" : "in " + e.tier, leaf("key", e.key)),
     r && node(r.outcome === "made" ? "Made" : r.outcome === "present" ? "Was stored already" : "Not made", r.outcome === "made" ? `in ${ms(r.queue_ms + r.fetch_ms + r.transform_ms)}` : "",
       r.outcome === "made" && leaf("waited", ms(r.queue_ms)), r.outcome === "made" && leaf("fetched in", ms(r.fetch_ms)), r.outcome === "made" && leaf("decoded and encoded in", ms(r.transform_ms)), leaf("detail", r.detail)),
     a.sb && node("Original", `${a.sf || ""} ${a.sw} × ${a.sh}, ${bytes(+a.sb)}`),
-    s.content_type && node("Encoded", `${s.content_type.replace("image/", "")} ${a.w} × ${a.h}, ${bytes(s.bytes)}`, leaf("quality", a.q), leaf("looks like", a.kind), leaf("share of print", a.print), leaf("score aimed at", a.target),
+    s.content_type && node("Encoded", `${s.content_type.replace("image/", "")} ${a.w} × ${a.h}, ${bytes(s.bytes)}`, leaf("quality", a.q), leaf("looks like", a.kind), leaf("share of print", a.print), leaf("target score", a.target),
       leaf("quality predicted by the trial", a.predicted), leaf("tried", a.tried), leaf("note", a.note), +a.sfr > 1 && leaf("frames", `${a.fr} of ${a.sfr}`), Object.entries(a).filter(([k]) => !known.has(k)).map(([k, v]) => leaf(k, v)), leaf("recipe", s.recipe)));
 }
 
@@ -1074,7 +1074,7 @@ function config(page) {
     if (first) first.scrollIntoView({ block: "nearest" });
   };
   find.addEventListener("input", draw);
-  page.body.append(pageHead("Config", all), h("p", { class: "soft" }, "What is in force on this instance: compiled defaults, then the file, then the environment. Secrets are masked. SIGHUP reloads it."),
+  page.body.append(pageHead("Config", all), h("p", { class: "soft" }, "The effective configuration of this instance: compiled defaults, then the file, then the environment. Secrets are masked. SIGHUP reloads it."),
     h("section", { class: "card stack" }, h("div", { class: "fields" }, field("Find", find)), shown, box));
   call("GET", "/v1/config", { headers: { Accept: "application/yaml" } }).then((r) => r.text()).then((t) => { text = t; draw(); }).catch(page.trouble);
 }

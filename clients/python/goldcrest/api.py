@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 
 from .sign import Duration, seconds
 
-_LONGEST_POLL = 25  # seconds that the server holds one answer back
+_LONGEST_POLL = 25  # seconds that one response may wait
 
 
 class Refused(Exception):
@@ -30,7 +30,7 @@ class Refused(Exception):
     def __init__(
         self, status: int, code: str, detail: str, retryable: bool, retry_after: Optional[int] = None, request_id: str = ""
     ) -> None:
-        # args are the arguments: pickle and task queues make an exception again by calling its class with them.
+        # args are the constructor's arguments: pickle and task queues rebuild an exception by calling its class with args.
         super().__init__(status, code, detail, retryable, retry_after, request_id)
         self.status, self.code, self.detail = status, code, detail
         self.retryable, self.retry_after, self.request_id = retryable, retry_after, request_id
@@ -42,8 +42,8 @@ class Refused(Exception):
 
 @dataclass
 class Unit:
-    """A Data Unit with something to say beside its data. A unit without may be given as its bare dict. budget is in bytes, of this
-    unit alone; 0 = the call's."""
+    """A Data Unit with other fields besides its data. A unit without other fields may be given as its bare dict. budget is in bytes
+    and applies to this unit; 0 = that of the call."""
 
     data: Mapping[str, Any]
     id: str = ""
@@ -53,8 +53,8 @@ class Unit:
 
 
 class Client:
-    """Calls the private listener. It repeats what failed for a reason that passes by itself; every call is safe to repeat. Safe
-    to share between threads. Its answers are the JSON of openapi.yaml as dicts."""
+    """Calls the private listener. It retries temporary failures; every call is safe to repeat. Safe to share between threads.
+    It returns the JSON of openapi.yaml as dicts."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Client:
         max_pause: float = 30,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """url is where the private listener is reached. attempts=1 leaves repeating to the caller, such as a task queue."""
+        """url is that of the private listener. attempts=1 leaves retries to the caller, such as a task queue."""
         base = urllib.parse.urlsplit(url)
         if base.scheme not in ("http", "https") or not base.hostname or "@" in base.netloc or base.query or base.fragment:
             raise ValueError("the URL of the private listener is not an http or https URL with a host and no user or query")
@@ -94,11 +94,11 @@ class Client:
         key: str = "",
         wait: Duration = 0,
     ) -> Dict[str, Any]:
-        """Posts Data Units, or plain image URLs. When this returns, the server has them on disk, and the signed URLs in the answer
-        work. budget is the bytes that the images of one unit may have together, in each variant and format. again looks again at
-        sources that are known to be broken. key makes a call safe to repeat: take something that survives the caller, such as a
-        task's id. wait is how long the server may hold its answer back for the verdicts, up to a minute. ttl and round are of the
-        signed URLs."""
+        """Posts Data Units, or plain image URLs. When this returns, the server has them on disk, and the signed URLs in the response
+        work. budget is the maximum bytes of all images of one unit, in each variant and format. again fetches sources again that are
+        known to be broken. key is the idempotency key, which makes the call safe to repeat: use an id that outlives the caller, such
+        as a task's. wait is how long the response may wait for the verdicts, up to a minute. ttl and round apply to the signed
+        URLs."""
         call: Dict[str, Any] = {
             "variants": list(variants), "select": list(select), "budget": budget, "again": again, "priority": priority,
             "tags": list(tags), "return": returns,
@@ -117,11 +117,11 @@ class Client:
         return self._fetch("POST", "/v1/prewarm", query={"body": "envelope"}, body=call, headers=headers)
 
     def job(self, job: str, wait: Duration = 0) -> Dict[str, Any]:
-        """The state of a job; with wait, up to a minute, once it has ended."""
+        """The state of a job. With wait (up to a minute) the response waits for the job's end."""
         return self._fetch("GET", _job(job), query={"wait": str(_whole(wait))} if wait else None)
 
     def wait(self, job: str, each: Optional[Callable[[Dict[str, Any]], None]] = None) -> Dict[str, Any]:
-        """Polls until the job ends. each sees every state on the way."""
+        """Polls until the job ends. each is called with every state."""
         while True:
             asked = time.monotonic()
             state = self.job(job, _LONGEST_POLL)
@@ -129,7 +129,7 @@ class Client:
                 each(state)
             if state["state"] not in ("queued", "running"):
                 return state
-            # A server that is about to stop answers early; it must not be asked without pause until it has.
+            # A server that is shutting down answers early. It must not be polled without a pause.
             self._sleep(max(0.0, 1 - (time.monotonic() - asked)))
 
     def jobs(self) -> Iterator[Dict[str, Any]]:
@@ -160,11 +160,11 @@ class Client:
             query["cursor"] = cursor[0]
 
     def retry(self, job: str) -> Dict[str, Any]:
-        """Drives a job's failed and broken variants again."""
+        """Retries a job's failed and broken variants."""
         return self._fetch("POST", _job(job) + "/retry")
 
     def cancel(self, job: str) -> Dict[str, Any]:
-        """Gives up what has not been started of a job."""
+        """Cancels the part of a job that has not been started."""
         return self._fetch("DELETE", _job(job))
 
     def broken(self, since: datetime, limit: int = 0) -> List[Dict[str, Any]]:
@@ -176,14 +176,14 @@ class Client:
         return found
 
     def usage(self, owner: str = "", days: int = 0) -> List[Dict[str, Any]]:
-        """What the token has used by the day, and has left of its quota; to the scope admin that of every owner."""
+        """The token's usage by day, and what is left of its quota; with scope admin that of every owner."""
         query = {name: str(value) for name, value in (("owner", owner), ("days", days)) if value}
         used: List[Dict[str, Any]] = self._fetch("GET", "/v1/usage", query=query)["usage"]
         return used
 
     def check(self, **call: Any) -> Dict[str, Any]:
-        """Tells what is stored, queued or broken, without any work: urls=[...], data_units=[...] or keys=[...]; variants, select. Units
-        are read as prewarm() has them read."""
+        """Reports what is stored, queued or broken, without any work: urls=[...], data_units=[...] or keys=[...]; variants, select.
+        Units are read as in prewarm()."""
         if "keys" in call:
             return self._fetch("POST", "/v1/check", body=call)
         if "data_units" in call and "wrapped" not in call:
@@ -191,7 +191,7 @@ class Client:
         return self._fetch("POST", "/v1/check", query={"body": "envelope"}, body=call)
 
     def purge(self, **what: Any) -> Dict[str, Any]:
-        """Removes variants everywhere: source=..., unit=..., tag=..., prefix=... or all=True. The answer names the CDN's tags."""
+        """Removes variants everywhere: source=..., unit=..., tag=..., prefix=... or all=True. The response lists the CDN's tags."""
         return self._fetch("POST", "/v1/purge", body=what)
 
     def _fetch(self, method: str, path: str, **more: Any) -> Dict[str, Any]:
@@ -202,7 +202,7 @@ class Client:
     def _send(
         self, method: str, path: str, query: Optional[Mapping[str, str]] = None, body: Any = None, headers: Optional[Mapping[str, str]] = None
     ) -> Tuple[bytes, Message]:
-        """Sends a call until its answer is there as a whole, or it is refused for good."""
+        """Repeats a call until the response is complete, or the call is refused permanently."""
         target = self._url + path + ("?" + urllib.parse.urlencode(query) if query else "")
         sent, data = {"Authorization": f"Bearer {self._token}", **(headers or {})}, None
         if body is not None:
@@ -218,7 +218,7 @@ class Client:
                 if not refused.retryable or attempt >= self._attempts:
                     raise
                 if (refused.retry_after or 0) > (self._attempts - attempt) * self._max_pause:
-                    raise  # Later than all pauses that are left.
+                    raise  # Longer than all remaining pauses.
                 jitter = random.uniform(0, 2 ** min(attempt - 1, 5))
                 wait = jitter if refused.retry_after is None else refused.retry_after + jitter / 4
                 self._sleep(min(wait, self._max_pause))
@@ -235,14 +235,14 @@ class Client:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Refuses to follow: urllib would send the token along to another host."""
+    """Follows no redirect: urllib would send the token to another host."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def _parse(text: bytes) -> Any:
-    """Reads an answer's JSON. What is none was not written by the server, but by something on the way to it."""
+    """Reads a response's JSON. A body that is not JSON comes from something between client and server."""
     try:
         return json.loads(text)
     except ValueError:
@@ -250,14 +250,14 @@ def _parse(text: bytes) -> Any:
 
 
 def _refusal(error: urllib.error.HTTPError) -> Refused:
-    """Reads a problem document; anything else on the way is judged by its status."""
+    """Reads a problem document; for any other body the status decides."""
     problem: Dict[str, Any] = {}
     try:
         with error:
             if error.headers.get_content_type() == "application/problem+json":
                 problem = dict(json.loads(error.read(64 << 10)))
     except (OSError, http.client.HTTPException, TypeError, ValueError):
-        pass  # The status says enough.
+        pass  # The status is enough.
     after = error.headers.get("Retry-After", "")
     return Refused(
         error.code,

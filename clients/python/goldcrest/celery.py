@@ -1,4 +1,4 @@
-"""Celery tasks that have pictures made before anyone asks for them. They need Celery 5.2 or later.
+"""Celery tasks that prewarm and purge pictures. They need Celery 5.2 or later.
 
     prewarm.delay([unit, unit, ...])          # posts units
     collect.delay(job)                        # takes the verdicts of a job
@@ -19,25 +19,25 @@ from . import conf
 from .api import Refused
 
 _LONGEST_PAUSE = 600  # seconds
-_PAGE = 500  # verdicts that VERDICTS is given at a time
+_PAGE = 500  # verdicts in one call of VERDICTS
 
-# A task whose worker dies is run again: it is acknowledged late, and rejected where its process is lost. That is safe: the
+# A task whose worker dies runs again: it is acknowledged late, and rejected if its process is lost. This is safe, since the
 # task's id is the idempotency key, so the server answers with the job of the first run.
 _durable = {"bind": True, "acks_late": True, "reject_on_worker_lost": True}
 
 
 @shared_task(name="goldcrest.prewarm", **_durable, max_retries=200)
 def prewarm(self: Any, units: List[Dict[str, Any]], follow: bool = False, **options: Any) -> Dict[str, Any]:
-    """Posts the units and returns the server's answer: the job, with the signed URL of every variant.
+    """Posts the units and returns the server's response: the job, with the signed URL of every variant.
 
-    The pictures are made behind the answer. options are those of Client.prewarm. follow=True sends collect for the job, for
+    The pictures are made after the response. options are those of Client.prewarm. follow=True sends collect for the job, for
     projects that the server cannot reach with callbacks.
     """
     options.setdefault("variants", conf.get("VARIANTS"))
     if conf.get("CALLBACK"):
         options.setdefault("callback", {"url": conf.get("CALLBACK"), "events": ["job.done", "image.broken"]})
     try:
-        # One try: a task queue repeats better than a sleeping worker does.
+        # One try: a retry by the task queue does not keep a worker sleeping.
         answer = conf.client(attempts=1).prewarm(units, key=self.request.id, **options)
     except Refused as refused:
         raise _again(self, refused) from None
@@ -48,10 +48,10 @@ def prewarm(self: Any, units: List[Dict[str, Any]], follow: bool = False, **opti
 
 @shared_task(name="goldcrest.collect", **_durable, max_retries=1000)
 def collect(self: Any, job: str) -> List[Dict[str, Any]]:
-    """Waits for a job, gives all of its verdicts to VERDICTS, and returns the image URLs that have to be mended.
+    """Waits for a job, passes all its verdicts to VERDICTS, and returns the broken images.
 
-    VERDICTS is called with the job and up to 500 verdicts at a time. It may be given a verdict twice: by its "index",
-    "pointer", "name", "format" and "source" it is the same one.
+    VERDICTS is called with the job and up to 500 verdicts at a time. It may get a verdict twice: verdicts with the same
+    "index", "pointer", "name", "format" and "source" are the same one.
     """
     take = conf.function(conf.get("VERDICTS"))
     api = conf.client(attempts=1)
@@ -91,11 +91,11 @@ def broken_images(verdicts: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def _again(task: Any, refused: Refused) -> Exception:
-    """What a task raises after a refusal: Celery's retry, or the refusal where trying again would not mend it."""
+    """What a task raises after a refusal: Celery's retry, or the refusal if a retry would not help."""
     if not refused.retryable:
         return refused
     wait = refused.retry_after if refused.retry_after is not None else min(2**task.request.retries, _LONGEST_PAUSE)
-    # What the server asks for, else longer each time; never the same for many tasks.
+    # The pause that the server requests, else one that doubles; with jitter, so that tasks do not retry at once.
     pause = min(wait, _LONGEST_PAUSE) + random.uniform(0, 1 + wait / 4)
     retry: Exception = task.retry(exc=refused, countdown=pause, throw=False)
     return retry

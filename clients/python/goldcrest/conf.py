@@ -13,11 +13,11 @@ from typing import Any, Callable, Dict, Optional
 
 from .api import Client
 
-#: Every setting, with the value that it has where it is not set.
+#: Every setting with its default.
 DEFAULTS: Dict[str, Any] = {
     "URL": "",  # of the private listener
     "TOKEN": "",  # with the scope prewarm
-    "VARIANTS": [],  # that are made; none = the server's prewarm.presets
+    "VARIANTS": [],  # to make; none = the server's prewarm.presets
     "CALLBACK": "",  # URL of the webhook view, as the server reaches it; "" = jobs are polled
     "SECRETS": [],  # that callbacks may be signed with
     "VERDICTS": "",  # dotted path of a function that takes (job, verdicts)
@@ -35,7 +35,7 @@ def get(name: str) -> Any:
     if settings is not None:
         return settings.get(name, default)
     text = os.environ.get("GOLDCREST_" + name)
-    if text is None or isinstance(default, (bool, dict)):  # These are for Django alone.
+    if text is None or isinstance(default, (bool, dict)):  # Only Django has these.
         return default
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(default, list) else text
 
@@ -59,7 +59,7 @@ def client(attempts: int = 8) -> Client:
 
 
 def function(path: str) -> Optional[Callable[..., Any]]:
-    """The function at a dotted path such as "shop.images.take"; None for "". ValueError says why there is none."""
+    """The function at a dotted path such as "shop.images.take"; None for "". Raises ValueError if there is no such function."""
     if not path:
         return None
     module, _, name = path.rpartition(".")

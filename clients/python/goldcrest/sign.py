@@ -1,4 +1,4 @@
-"""Signed URLs, made without asking the proxy."""
+"""Signed URLs, made without calling the proxy."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def seconds(duration: Duration) -> float:
 
 
 def expiry(now: float, ttl: Duration, round: Duration = 0) -> int:
-    """When a URL signed now for at least ttl should expire, in seconds since 1970; 0 = never, for a ttl of 0 or less.
+    """The expiry of a URL that is signed now and valid for at least ttl, in seconds since 1970; 0 = never, for a ttl of 0 or less.
 
-    It is rounded up to the next multiple of round (0 = a day, UTC), so that everybody who asks for the picture within that time
-    shares one URL, and a CDN keeps it once.
+    It is rounded up to the next multiple of round (0 = a day, UTC), so that all viewers of the picture within that time share one
+    URL, and a CDN keeps it once.
     """
     if seconds(ttl) <= 0:
         return 0
@@ -50,7 +50,7 @@ class Signer:
         now: Callable[[], float] = time.time,
         encryption_key: str = "",
     ) -> None:
-        """base_url is where the proxy is reached, with its path prefix. key and salt are in hexadecimal digits. key_id names the
+        """base_url is the URL of the proxy, with its path prefix. key and salt are in hexadecimal digits. key_id names the
         key if the proxy has several. signature_size is the proxy's signing.signature_size. encryption_key is its
         signing.encryption_key, for encrypted_url, which needs the package cryptography."""
         base = urlsplit(base_url)
@@ -72,18 +72,18 @@ class Signer:
             raise ValueError("the encryption key has not 16, 24 or 32 bytes")
 
     def url(self, source: str, options: str = "", ttl: Duration = 0, round: Duration = 0) -> str:
-        """The signed URL of a variant of source, a URL or "ref:" and an id that the proxy has given.
+        """The signed URL of a variant of source: a URL, or "ref:" and an id from the proxy.
 
-        options is what stands in the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a proxy that takes only presets); empty
-        means the whole picture. The URL works for at least ttl (0 = for ever) and expires as expiry says.
+        options are those of the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a proxy that accepts only presets); empty
+        means the whole picture. The URL is valid for at least ttl (0 = for ever); see expiry.
         """
         if re.fullmatch(r"ref:[0-9a-f]{32}", source):
             return self._url("ref/" + source[4:], options, ttl, round)
         return self._url(_base64(parse_source(source).encode("ascii")), options, ttl, round)
 
     def encrypted_url(self, source: str, options: str = "", ttl: Duration = 0, round: Duration = 0) -> str:
-        """url with the source encrypted: who reads the URL does not learn where the original is. One source always has the same
-        URL. It needs an encryption_key, and the package cryptography."""
+        """Like url, but the source is encrypted, so the URL does not reveal where the original is. One source always has the same
+        URL. Needs an encryption_key, and the package cryptography."""
         if not self._encryption_key:
             raise ValueError("there is no encryption key")
         return self._url("enc/" + _base64(_encrypt(self._encryption_key, parse_source(source).encode("ascii"))), options, ttl, round)
@@ -100,7 +100,7 @@ class Signer:
         return self._base + self.sign("/" + "/".join(parts))
 
     def sign(self, path: str) -> str:
-        """"/signature" and the path, which begins with a slash: for paths put together by the caller."""
+        """Returns "/signature" and the path, which must begin with a slash: for paths that the caller builds."""
         if not path.startswith("/"):
             raise ValueError("a path to sign begins with a slash")
         mac = hmac.new(self._key, self._salt + path.encode("utf-8"), hashlib.sha256).digest()
@@ -119,8 +119,8 @@ def _encrypt(key: bytes, source: bytes) -> bytes:
 
 
 def parse_source(raw: str) -> str:
-    """Checks the URL of an original and gives it as it is to be fetched: without its fragment, unsafe bytes escaped. As a browser
-    does, and the proxy."""
+    """Checks the URL of an original and returns the URL to fetch: without its fragment, unsafe bytes escaped. Browsers and the
+    proxy do the same."""
     text = raw.encode("utf-8").decode("latin-1")  # one character for each byte
     if len(text) > _LONGEST:
         raise ValueError("the source's URL is too long")
@@ -160,7 +160,7 @@ def _split_port(authority: str) -> Tuple[str, str]:
 
 
 def _escape(text: str, path: bool) -> str:
-    """Escapes the bytes that may not stand in a URL, in a path also a "%" that begins no escape."""
+    """Escapes the bytes that a URL must not contain, in a path also a "%" that begins no escape."""
     unsafe = r"[^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]" + (r"|%(?![0-9A-Fa-f]{2})" if path else "")
     return re.sub(unsafe, lambda m: f"%{ord(m.group()):02X}", text)
 

@@ -13,11 +13,11 @@ from typing import Any, Callable, Iterable, Mapping, Union
 
 
 class BadSignature(Exception):
-    """The callback was not proven to come from the proxy. Answer it with 401 and do not act on it."""
+    """The callback has no valid signature of the proxy. Answer it with 401 and do not act on it."""
 
 
 class StaleSignature(BadSignature):
-    """The callback is signed, but too long ago or in the future: somebody may have recorded it."""
+    """The callback was signed too long ago or in the future: it may be a replay."""
 
 
 def verify_webhook(
@@ -27,11 +27,11 @@ def verify_webhook(
     tolerance: float = 300,
     now: Callable[[], float] = time.time,
 ) -> Any:
-    """Checks a callback and returns what its JSON says.
+    """Checks a callback and returns its parsed JSON.
 
-    secret is the text of a file that prewarm.callbacks.secrets names ("whsec_" and base64, or any other text as it is), or several
-    of them. body is the raw bytes, before any parsing. tolerance is in seconds. A callback may come more than once: remember its
-    webhook-id for a day.
+    secret is the text of a file that prewarm.callbacks.secrets names ("whsec_" and base64, or any other text, used unchanged), or
+    several of them. body is the raw body, before any parsing. tolerance is in seconds. A callback may come more than once: remember
+    its webhook-id for a day.
     """
     keys = [_key(text) for text in ([secret] if isinstance(secret, str) else secret)]
     values = {name.lower(): value for name, value in headers.items()}

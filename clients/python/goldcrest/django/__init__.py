@@ -11,5 +11,5 @@
         "VERDICTS": "shop.images.take",                             # takes (job, verdicts)
     }
 
-    manage.py goldcrest_backfill shop.Product --wait                # what was there before
+    manage.py goldcrest_backfill shop.Product --wait                # prewarms existing instances
 """

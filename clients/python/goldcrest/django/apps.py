@@ -8,7 +8,7 @@ from .. import conf
 
 
 class GoldcrestConfig(AppConfig):
-    """Has the models of the setting MODELS prewarmed when they are saved, and purged when they are deleted."""
+    """Prewarms instances of the models in MODELS when they are saved, and purges them when they are deleted."""
 
     name = "goldcrest.django"
     label = "goldcrest"

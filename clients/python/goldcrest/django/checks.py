@@ -14,12 +14,12 @@ from .. import conf
 
 
 def check(**_: Any) -> List[checks.Error]:
-    """What is wrong with GOLDCREST, for manage.py check and every start."""
+    """Errors in GOLDCREST, for manage.py check and every start."""
     return [checks.Error(text, id="goldcrest.E001") for text in faults()]
 
 
 def faults() -> Iterator[str]:
-    """Says what cannot work, and never a secret."""
+    """Describes invalid settings, without secrets."""
     given = getattr(settings, "GOLDCREST", None)
     if not isinstance(given, dict):
         yield "GOLDCREST is not set: it is a dict with URL and TOKEN at least"

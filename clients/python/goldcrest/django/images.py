@@ -16,14 +16,14 @@ from ..celery import prewarm, purge
 
 log = logging.getLogger(__name__)
 
-#: Where the image URLs of a unit stand. What is selected and is no image is broken; it is not skipped as a wrong guess.
+#: Where a unit has its image URLs. A selected URL that is not an image is broken; it is not skipped like one found automatically.
 SELECT = ["/images"]
 
 
 def unit_of(instance: models.Model) -> Optional[Dict[str, Any]]:
-    """The Data Unit of an instance: {"id": "shop.product:42", "images": [URL, ...]}; None where it has no image.
+    """The Data Unit of an instance: {"id": "shop.product:42", "images": [URL, ...]}; None if it has no image.
 
-    Its images are what the setting MODELS says: those of its fields, or what a function gives.
+    The setting MODELS defines its images: those of its fields, or the result of a function.
     """
     urls = list(dict.fromkeys(urljoin(conf.get("BASE_URL"), url) for url in _urls(instance)))
     return {"id": f"{instance._meta.label_lower}:{instance.pk}", "images": urls} if urls else None
@@ -40,7 +40,7 @@ def _urls(instance: models.Model) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The URLs of a field: of a FileField its file's, of a text field its text, of a JSONField each one of a list."""
+    """The URLs of a field: a FileField's file URL, a text field's text, each text in a JSONField's list."""
     if isinstance(value, models.fields.files.FieldFile):
         value = value.url if value else ""
     if isinstance(value, str):
@@ -85,12 +85,12 @@ def _send(unit: Dict[str, Any]) -> None:
     try:
         prewarm.apply_async(([unit],), {"select": SELECT, "follow": follow}, ignore_result=True)
     except OperationalError:
-        # The instance is saved: a broker that is down must not make a failure of it. goldcrest_backfill posts it later.
+        # The instance is saved, and a broker that is down must not make the save fail. goldcrest_backfill posts it later.
         log.exception("the images of %s are not prewarmed: the broker cannot be reached", unit["id"])
 
 
 def _purge(unit: Dict[str, Any]) -> None:
     try:
         purge.apply_async((unit["images"],), ignore_result=True)
-    except OperationalError:  # Nor must it make one of a deletion.
+    except OperationalError:  # A broker that is down must not make the deletion fail either.
         log.exception("the images of %s are not purged: the broker cannot be reached", unit["id"])

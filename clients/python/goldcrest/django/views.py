@@ -12,14 +12,14 @@ from ..webhook import BadSignature, verify_webhook
 _DAY = 24 * 60 * 60
 
 
-@csrf_exempt  # The signature says whose call it is.
+@csrf_exempt  # The signature authenticates the call.
 @require_POST
 def webhook(request: HttpRequest) -> HttpResponse:
-    """Checks a callback's signature, gives its event to EVENTS, and has the task collect take the verdicts of a job that is done.
+    """Checks a callback's signature, passes its event to EVENTS, and sends the task collect for a job that is done.
 
-    An exception of EVENTS, or a broker that is down, is answered with 500, so that the callback comes again. One that was
-    taken before is known by its webhook-id, in Django's default cache, and dropped. A cache that forgets lets it through: a
-    callback comes at least once.
+    An exception of EVENTS, or a broker that is down, causes a 500, so that the callback is sent again. Django's default cache
+    keeps the webhook-id of each accepted callback, and a repeated one is dropped. If the cache loses the id, the callback is
+    processed again: delivery is at least once.
     """
     try:
         event = verify_webhook(conf.get("SECRETS"), request.headers, request.body)

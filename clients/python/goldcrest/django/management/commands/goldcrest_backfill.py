@@ -1,4 +1,4 @@
-"""manage.py goldcrest_backfill: prewarms the images of instances that are there already."""
+"""manage.py goldcrest_backfill: prewarms the images of existing instances."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...images import SELECT, images_of, unit_of
 
 
 class Command(BaseCommand):
-    """Posts the units of a queryset in batches, shows a progress bar, and waits for the verdicts if asked to."""
+    """Posts the units of a queryset in batches, shows a progress bar, and with --wait waits for the verdicts."""
 
     help = "Prewarms the images of a model's instances, in the order of their primary keys."
 
@@ -121,7 +121,7 @@ def _value(text: str) -> Any:
 
 
 class Bar:
-    """A progress bar on a terminal; elsewhere a line for each tenth of the way."""
+    """A progress bar on a terminal; elsewhere a line for each tenth of the total."""
 
     def __init__(self, out: Any, name: str, total: int, now: Callable[[], float] = time.monotonic) -> None:
         self._out, self._name, self._total, self._now = out, name, total, now
@@ -129,7 +129,7 @@ class Bar:
         self._live = bool(out.isatty())
 
     def show(self, done: int) -> None:
-        """Shows how far it is."""
+        """Shows the progress."""
         part = min(1.0, done / self._total) if self._total else 1.0
         text = f"{self._name} {done} of {self._total} ({part:.0%}), {self._pace(done)}"
         if self._live:
@@ -141,13 +141,13 @@ class Bar:
             self._write(text + "\n")
 
     def clear(self) -> None:
-        """Makes room for other lines."""
+        """Removes the bar, so that other lines can be written."""
         if self._drawn:
             self._write("\r\x1b[K")
             self._drawn = False
 
     def end(self) -> None:
-        """Leaves the bar as it is and goes on below it."""
+        """Leaves the bar visible and moves to the next line."""
         if self._drawn:
             self._write("\n")
             self._drawn = False
