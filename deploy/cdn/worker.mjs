@@ -1,5 +1,5 @@
 // Goldcrest behind Cloudflare: a Worker (module syntax) on the route of the image host. Cloudflare's cache does not look at Vary, so
-// the Worker keeps the variants apart itself: by what fold.mjs makes of the request, put into the key of the Cache API.
+// the Worker keeps the variants apart itself: it puts the result of fold.mjs into the key of the Cache API.
 import { fold, site } from "./fold.mjs";
 
 export default {

@@ -291,7 +291,7 @@ function overview(page) {
   const names = { outcome: legend([["k1", "Hit in memory"], ["k2", "Hit in the store"], ["k3", "Made"], ["k4", "Error"]]), speed: legend([["k1", "Median"], ["k3", "99th percentile"]]), days: legend([["k1", "against sending the originals"]]) };
   const outcome = chart(page, "Requests by outcome in the last hour", "chart", names.outcome), speed = chart(page, "Answer times in the last hour", "chart low", names.speed), days = chart(page, "Bytes saved per day", "chart low", names.days);
   const health = h("ul", { class: "health" }), faults = errorList();
-  const nothing = h("section", { class: "card", hidden: true }, empty("Nothing has been asked for yet", h("p", {}, "Make a signed URL in the ", h("a", { href: "#/playground" }, "playground"), " and open it in a browser. This page then shows the figures, live.")));
+  const nothing = h("section", { class: "card", hidden: true }, empty("No requests yet", h("p", {}, "Make a signed URL in the ", h("a", { href: "#/playground" }, "playground"), " and open it in a browser. This page then shows the figures, live.")));
   page.body.append(pageHead("Overview", state, uptime),
     h("div", { class: "tiles" }, Object.values(t).map((x) => x.el)),
     nothing, h("section", { class: "card" }, h("header", {}, h("h2", {}, "Requests by outcome"), names.outcome.el), outcome.el),
@@ -976,7 +976,7 @@ function playground(page) {
     // The same pixels without loss, for comparison. If the picture is too large for that, only the picture is shown.
     const ref = me.only_presets ? null : await produce(options({ auto: true, format: "png" })).catch(() => null);
     if (page.over) return;
-    out.replaceChildren(signedCard(one.url), h("section", { class: "card stack" }, compare(one, ref), facts(one.explained)), card("How it came about", tree(one.explained)));
+    out.replaceChildren(signedCard(one.url), h("section", { class: "card stack" }, compare(one, ref), facts(one.explained)), card("How it was made", tree(one.explained)));
   }
   async function compareClasses() {
     out.replaceChildren(card("", h("p", { class: "hint" }, "Making one for each class …")));

@@ -1,4 +1,4 @@
-"""A server for tests: it gives answers in turn and keeps what it was asked."""
+"""A server for tests: it returns the given answers in turn and records the requests."""
 
 import gzip
 import http.server
@@ -10,7 +10,7 @@ from goldcrest import Client
 
 
 class Answers(unittest.TestCase):
-    """A server that gives answers in turn and keeps what it was asked."""
+    """A server that returns the given answers in turn and records the requests."""
 
     def setUp(self):
         self.answers, self.calls, self.pauses = [], [], []

@@ -20,7 +20,7 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
 
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # What frameworks warn of is theirs.
+        warnings.simplefilter("ignore")  # Warnings of the frameworks do not matter here.
         os.environ.update(
             DJANGO_SETTINGS_MODULE="project.settings", DJANGO_SECRET_KEY="test", SHOP_DATABASE=":memory:",
             GOLDCREST_URL="http://127.0.0.1:1", GOLDCREST_TOKEN="t0ken", GOLDCREST_WEBHOOK_SECRETS=SECRET,
@@ -44,7 +44,7 @@ try:
 except ModuleNotFoundError as absent:
     raise unittest.SkipTest(f"{absent.name} is not installed") from None
 
-# Deprecations that frameworks meet are theirs too.
+# Nor do deprecations in the frameworks.
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="(?!goldcrest|test_|shop|project)")
 
 from django.conf import settings  # noqa: E402
@@ -56,7 +56,7 @@ ROW = {"index": 0, "id": "shop.product:1", "pointer": "/images/0", "source": "ht
 
 
 class Project(Answers):
-    """The project with a server that gives answers in turn."""
+    """The project, with a server that returns the given answers in turn."""
 
     def setUp(self):
         super().setUp()
@@ -135,7 +135,7 @@ class Deleting(Project):
 
     def test_the_images_of_a_deleted_instance_are_purged_once_it_is_committed(self):
         self.set(PURGE=True, BASE_URL="https://shop.example")
-        # A refusal that passes by itself is repeated, as a whole.
+        # After a temporary refusal the whole task is retried.
         self.answers += [(200, {}, {}), self.problem(503, True, {"Retry-After": "1"}, code="overloaded"), (200, {}, {}), (200, {}, {})]
         self.answers.insert(0, (202, {}, {"job": None}))
         product = Product.objects.create(photo="/media/1.jpg", gallery=["https://a/2.jpg"])

@@ -101,7 +101,7 @@ def exceptions():
     """Every exception class of the package."""
     modules = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # What frameworks warn of is theirs.
+        warnings.simplefilter("ignore")  # Warnings of the frameworks do not matter here.
         for m in pkgutil.walk_packages(goldcrest.__path__, "goldcrest."):
             try:
                 modules.append(importlib.import_module(m.name))
@@ -113,13 +113,13 @@ def exceptions():
 
 
 class Exceptions(unittest.TestCase):
-    """Task queues and process pools send exceptions on: by pickle, or by their class and args."""
+    """Task queues and process pools transfer exceptions by pickle, or by their class and args."""
 
     def test_every_exception_is_whole_after_a_round_trip(self):
         self.assertGreaterEqual({c.__name__ for c in exceptions()}, {"BadSignature", "Refused", "StaleSignature"})
         for kind in exceptions():
             own = inspect.signature(kind) if kind.__init__ is not Exception.__init__ else None
-            # A value of its own for every argument, so that one that is lost or takes another's place is seen.
+            # Each argument has another value, so that a lost or swapped one is noticed.
             arguments = [f"{name}-{i}" for i, name in enumerate(own.parameters)] if own else ["detail"]
             first = kind(*arguments)
             ways = {
