@@ -1,5 +1,6 @@
-/** The expiry of a URL that is signed now and valid for at least ttl seconds, in seconds since 1970. It is rounded up to the next multiple of round
- * (0 = a day, UTC), so that all viewers within that time share one URL. 0 = never, for a ttl of 0 or less. */
+/** The expiry of a URL that is signed now and valid for at least ttl seconds, in seconds since 1970. It is rounded up
+ * to the next multiple of round (0 = a day, UTC), so that all viewers within that time share one URL. 0 = never, for a
+ * ttl of 0 or less. */
 export function expiry(now: number, ttl: number, round?: number): number;
 
 export interface SignerConfig {
@@ -22,10 +23,12 @@ export interface SignerConfig {
 /** Makes signed URLs without calling the proxy. The constructor throws a TypeError or RangeError for invalid settings. */
 export class Signer {
   constructor(config: SignerConfig);
-  /** The signed URL of a variant of source: a URL, or "ref:" and an id from the proxy. options are those of the URL ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a
-   * proxy that accepts only presets). The URL is valid for at least ttl seconds (0 = for ever); see expiry. */
+  /** The signed URL of a variant of source: a URL, or "ref:" and an id from the proxy. options are those of the URL
+   * ("rs:fit:480:0/net:2g", "pr:lite", or "lite" for a proxy that accepts only presets). The URL is valid for at least
+   * ttl seconds (0 = for ever); see expiry. */
   url(source: string, options?: string, life?: { ttl?: number; round?: number }): Promise<string>;
-  /** Like url, but the source is encrypted, so the URL does not reveal where the original is. Rejects without an encryptionKey. */
+  /** Like url, but the source is encrypted, so the URL does not reveal where the original is. Rejects without an
+   * encryptionKey. */
   encryptedURL(source: string, options?: string, life?: { ttl?: number; round?: number }): Promise<string>;
   /** Returns "/signature" and the path, which must begin with a slash: for paths that the caller builds. */
   sign(path: string): Promise<string>;
@@ -36,8 +39,9 @@ export class BadSignature extends Error {}
 /** A callback that was signed too long ago or in the future: it may be a replay. */
 export class StaleSignature extends BadSignature {}
 
-/** Checks a callback and resolves to its parsed JSON. secret is the text of a file that prewarm.callbacks.secrets names, or several.
- * body is the raw body, before any parsing. tolerance is in seconds. A callback may come more than once: remember its webhook-id for a day. */
+/** Checks a callback and resolves to its parsed JSON. secret is the text of a file that prewarm.callbacks.secrets names,
+ * or several. body is the raw body, before any parsing. tolerance is in seconds. A callback may come more than once:
+ * remember its webhook-id for a day. */
 export function verifyWebhook(
   secret: string | string[],
   headers: Headers | Record<string, string | string[] | undefined>,

@@ -61,8 +61,8 @@ export class Signer {
   }
 }
 
-// sourceCipher returns a function that encrypts sources for the proxy: AES-CBC with the IV in front. The IV is a keyed hash of the source,
-// so that one source always has the same URL.
+// sourceCipher returns a function that encrypts sources for the proxy: AES-CBC with the IV in front. The IV is a keyed
+// hash of the source, so that one source always has the same URL.
 async function sourceCipher(secret) {
   const key = await crypto.subtle.importKey("raw", secret, "AES-CBC", false, ["encrypt"]);
   const ivKey = await hmacKey(await hmac(await hmacKey(secret), [encoder.encode("goldcrest source iv")]));
@@ -72,8 +72,8 @@ async function sourceCipher(secret) {
   };
 }
 
-// parseSource checks the URL of an original and returns the URL to fetch, as the proxy does: without its fragment, unsafe
-// bytes escaped.
+// parseSource checks the URL of an original and returns the URL to fetch, as the proxy does: without its fragment,
+// unsafe bytes escaped.
 export function parseSource(raw) {
   const text = binary(encoder.encode(raw)); // one character for each byte
   if (text.length > longest) throw new TypeError("the source's URL is too long");

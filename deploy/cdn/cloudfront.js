@@ -1,5 +1,5 @@
-// Goldcrest behind CloudFront: a function for the event "viewer request", runtime cloudfront-js-2.0. README.md names the cache
-// policy that belongs to it. The code between the two marks is fold.mjs; edit only `site`.
+// Goldcrest behind CloudFront: a function for the event "viewer request", runtime cloudfront-js-2.0. README.md names
+// the cache policy that belongs to it. The code between the two marks is fold.mjs; edit only `site`.
 // --- fold.mjs
 // Replaces a browser's headers by the few values that Goldcrest distinguishes, so that a cache keeps each variant once.
 // No imports and only syntax of CloudFront's runtime 2.0: cloudfront.js contains a copy of this file.
@@ -15,8 +15,9 @@ const site = {
   slowDownlink: 1,                    // net:auto: less than this many Mbit/s is slow; 0 = not checked
 };
 
-// fold returns what to send to the proxy instead of the browser's headers. get(name) returns a request header or undefined. The result
-// has accept and ect (undefined = no such header) and query (false = drop it). It is null if the path is not an image URL.
+// fold returns what to send to the proxy instead of the browser's headers. get(name) returns a request header or
+// undefined. The result has accept and ect (undefined = no such header) and query (false = drop it). It is null if the
+// path is not an image URL.
 function fold(site, path, hasQuery, get) {
   const asked = understand(site, path, hasQuery);
   return asked && {

@@ -1,4 +1,5 @@
-// Run by `make test`: node --test deploy/cdn. Goldcrest's Go tests check the tables in testdata/ against its own negotiation.
+// Run by `make test`: node --test deploy/cdn. Goldcrest's Go tests check the tables in testdata/ against its own
+// negotiation.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -12,8 +12,9 @@ export const site = {
   slowDownlink: 1,                    // net:auto: less than this many Mbit/s is slow; 0 = not checked
 };
 
-// fold returns what to send to the proxy instead of the browser's headers. get(name) returns a request header or undefined. The result
-// has accept and ect (undefined = no such header) and query (false = drop it). It is null if the path is not an image URL.
+// fold returns what to send to the proxy instead of the browser's headers. get(name) returns a request header or
+// undefined. The result has accept and ect (undefined = no such header) and query (false = drop it). It is null if the
+// path is not an image URL.
 export function fold(site, path, hasQuery, get) {
   const asked = understand(site, path, hasQuery);
   return asked && {

@@ -1,5 +1,6 @@
-# Goldcrest behind Varnish 7. For Fastly see README.md. Regular expressions cannot weigh Accept as the proxy does: they are coarser
-# for headers that weigh or refuse image formats, which no browser sends. Only clients that name AVIF or WebP get it.
+# Goldcrest behind Varnish 7. For Fastly see README.md. Regular expressions cannot weigh Accept as the proxy does: they
+# are coarser for headers that weigh or refuse image formats, which no browser sends. Only clients that name AVIF or
+# WebP get it.
 vcl 4.1;
 
 import std;
@@ -12,8 +13,8 @@ backend default {
 }
 
 # Who may ban by tag: curl -X BAN -H "Surrogate-Key: s-0123456789abcdef" http://varnish/
-# Behind a TLS proxy on this machine every client.ip is the proxy's, so anyone could ban: configure the proxy to refuse BAN, or to use
-# the PROXY protocol to Varnish (-a :6086,PROXY), which makes client.ip the viewer's.
+# Behind a TLS proxy on this machine every client.ip is the proxy's, so anyone could ban: configure the proxy to refuse
+# BAN, or to use the PROXY protocol to Varnish (-a :6086,PROXY), which makes client.ip the viewer's.
 acl purgers { "localhost"; }
 
 sub vcl_recv {
@@ -47,7 +48,8 @@ sub goldcrest_recv {
 }
 
 sub goldcrest_accept {
-	# An explicit format: an option, or an extension after the source. After a "?" the extension may belong to the source.
+	# An explicit format: an option, or an extension after the source. After a "?" the extension may belong to the
+	# source.
 	if (req.http.X-Path ~ "(?i)^/[^/?]+(/[^/:%?]*(:|%3A)[^/?]*)*/(f|format|ext)(:|%3A)"
 		|| req.http.X-Path ~ "(?i)^/[^/?]+(/[^/:%?]*(:|%3A)[^/?]*)*(/[-_a-z0-9]+)+\.[a-z]+(\?|$)"
 		|| req.http.X-Path ~ "(?i)/plain/[^?]*@(jpe?g|png|webp|avif|gif)$") {
@@ -68,8 +70,9 @@ sub goldcrest_accept {
 	}
 }
 
-# One ECT value for all slow clients, none for the others, and none if the URL has no net:auto. Every preset counts as net:auto. If your URLs
-# use other presets too, replace [^/]* by the names of those with net:auto, such as (auto|mobile).
+# One ECT value for all slow clients, none for the others, and none if the URL has no net:auto. Every preset counts as
+# net:auto. If your URLs use other presets too, replace [^/]* by the names of those with net:auto, such as
+# (auto|mobile).
 sub goldcrest_hints {
 	if (req.http.X-Path ~ "^/[^/?]+(/[^/:%?]*(:|%3A)[^/?]*)*/(net(:|%3A)auto|(pr|preset)(:|%3A)[^/]*)/"
 		&& (req.http.Save-Data ~ "(?i)^\s*on\s*$"

@@ -1,5 +1,6 @@
-// Goldcrest behind Cloudflare: a Worker (module syntax) on the route of the image host. Cloudflare's cache does not look at Vary, so
-// the Worker keeps the variants apart itself: it puts the result of fold.mjs into the key of the Cache API.
+// Goldcrest behind Cloudflare: a Worker (module syntax) on the route of the image host. Cloudflare's cache does not
+// look at Vary, so the Worker keeps the variants apart itself: it puts the result of fold.mjs into the key of the Cache
+// API.
 import { fold, site } from "./fold.mjs";
 
 export default {
@@ -8,7 +9,8 @@ export default {
   },
 };
 
-// answer serves one request from cache, or from the proxy through send. later takes work that may end after the response.
+// answer serves one request from cache, or from the proxy through send. later takes work that may end after the
+// response.
 export async function answer(request, site, cache, send, later) {
   const url = new URL(request.url);
   const folded = fold(site, url.pathname, url.search !== "", (name) => request.headers.get(name) ?? undefined);
@@ -26,7 +28,8 @@ export async function answer(request, site, cache, send, later) {
   const found = await cache.match(new Request(key, toOrigin)); // handles Range and If-None-Match itself
   if (found) return found;
   const fresh = await send(toOrigin);
-  // A partial response or a 304 is not complete, so it is not stored. Nor is a response that the proxy forbids to store.
+  // A partial response or a 304 is not complete, so it is not stored. The Cache API itself stores no response with
+  // no-store.
   if (fresh.status !== 206 && fresh.status !== 304 && fresh.status < 500) later(cache.put(new Request(key), fresh.clone()));
   return fresh;
 }

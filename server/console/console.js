@@ -333,7 +333,8 @@ function overview(page) {
   });
 }
 
-// rising reports whether a kind of error increases: more than twice as many in the last five minutes as in those before, and not just a few.
+// rising reports whether a kind of error increases: more than twice as many in the last five minutes as in those
+// before, and not just a few.
 const rising = (e) => e.recent >= 5 && e.recent > 2 * e.before;
 
 // errorList shows the errors that viewers get, by host.
@@ -346,7 +347,8 @@ function errorList() {
   return { el: list.el, draw: (errors) => list.draw(errors, (e) => e.code + " " + e.host, row, () => empty("No errors", "Since its start this instance answered every viewer with a picture.")) };
 }
 
-// legend names the series of a chart; show writes the values under the cursor, and the cursor's place, beside the names.
+// legend names the series of a chart; show writes the values under the cursor, and the cursor's place, beside the
+// names.
 function legend(series) {
   const at = h("li", { class: "at" }), values = series.map(() => h("span", { class: "value" }));
   const el = h("ul", { class: "legend" }, at, series.map(([k, label], i) => h("li", {}, h("span", { class: "key " + k, "aria-hidden": "true" }), label, values[i])));
@@ -375,7 +377,8 @@ function speedNow(samples) {
   return [[p50.join(" ").trim(), ""], "99th percentile " + p99.join(" ")];
 }
 
-// chart holds one uPlot; draw sets its options (with the current colours), its data, and the legend's text for the cursor's place.
+// chart holds one uPlot; draw sets its options (with the current colours), its data, and the legend's text for the
+// cursor's place.
 function chart(page, label, cls, names) {
   const el = h("div", { class: cls, role: "img", "aria-label": label });
   let plot = null, again = null;
@@ -562,7 +565,8 @@ function starter() {
   return { el };
 }
 
-// isLines tells one JSON value per line from one JSON text. It throws a SyntaxError with the place if the text is neither.
+// isLines tells one JSON value per line from one JSON text. It throws a SyntaxError with the place if the text is
+// neither.
 function isLines(text) {
   let whole;
   try { JSON.parse(text); return false; } catch (e) { whole = e; }
