@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	againstPairs  = 4                              // of servers, see againstPair; even, so that each build is first as often
+	againstPairs  = 4                              // of servers, see againstPair; even, so that each build is first equally often
 	againstRounds = 5                              // rounds of hits for each of the others
-	againstWarmed = "rs:fit:%d:0/q:70/f:jpg/cb:%d" // final at once, so that nothing is encoded beside the hits
+	againstWarmed = "rs:fit:%d:0/q:70/f:jpg/cb:%d" // final at once, so that nothing is encoded during the hits
 	againstSlower = 1.02
 )
 
-// versus is what one of two builds takes: microseconds of processor time a hit, milliseconds an image.
+// versus is the cost of one of two builds: microseconds of processor time per hit, milliseconds per image.
 type versus struct {
 	*prewarming
 	hits            side
 	cold, prewarmed work
 }
 
-// measureAgainst compares this build with another one, such as that of an older commit, by processor time in rounds
-// that alternate.
+// measureAgainst compares this build with another one, such as that of an older commit, by processor time in
+// alternating rounds.
 func measureAgainst(ctx context.Context, b *bench) ([]row, error) {
 	if b.other == "" {
 		return nil, skipped("-against names no build to compare with")
@@ -55,8 +55,8 @@ func measureAgainst(ctx context.Context, b *bench) ([]row, error) {
 	return rows, nil
 }
 
-// againstPair starts both builds, one of them first, and measures them in turn. The same program differs by some percent
-// from start to start, and the one that is first takes up to 9 % more for a hit.
+// againstPair starts both builds, first as the first one, and measures them in turn. The same program differs by some
+// percent from start to start, and the one started first takes up to 9 % more per hit.
 func (b *bench) againstPair(ctx context.Context, first int) (pair [2]*versus, err error) {
 	for n := range pair {
 		i, own := (first+n)%2, *b
@@ -100,7 +100,7 @@ func (b *bench) startVersus(ctx context.Context) (*versus, error) {
 	return v, nil
 }
 
-// round measures all three; the first one only warms up.
+// round runs all measurements; the first round only warms up.
 func (v *versus) round(ctx context.Context, b *bench, first bool) error {
 	for range againstRounds {
 		if err := v.hits.round(b.round); err != nil {

@@ -39,7 +39,7 @@ func TestSlopeAndGrowth(t *testing.T) {
 	for i := range 9 {
 		samples = append(samples, sample{at: time.Duration(i) * 30 * time.Second, pss: 100 + 3*float64(i), files: float64(10 + i), threads: 7})
 	}
-	samples[6].pss = 60 // A worker is just being replaced.
+	samples[6].pss = 60 // A worker is being replaced.
 	rows := soakRows(samples, 4*time.Minute, 5)
 	for i, want := range []float64{6, 4, 0, 0, 5, 124} {
 		if got := rows[i].ours; got < want-1e-9 || got > want+1e-9 {
@@ -89,7 +89,7 @@ func TestLoopsCountAnswersAndNoticeErrors(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Length", "10000")
-		_, _ = w.Write(make([]byte, 10000)) // The other side is in this test.
+		_, _ = w.Write(make([]byte, 10000)) // The client is in this test.
 	}))
 	defer srv.Close()
 	addr := srv.Listener.(*net.TCPListener).Addr().String()
@@ -142,7 +142,7 @@ func TestResultsAreKept(t *testing.T) {
 
 func TestNginxServesTheSameBodies(t *testing.T) {
 	b := &bench{work: t.TempDir()}
-	if err := os.Chmod(filepath.Dir(b.work), 0o755); err != nil { // The folders of a test are closed to others, and nginx may have a user of its own.
+	if err := os.Chmod(filepath.Dir(b.work), 0o755); err != nil { // The folders of a test are private, and nginx may run as another user.
 		t.Fatal(err)
 	}
 	p, addr, requests, err := b.startNginx(t.Context(), [][]byte{[]byte("one"), make([]byte, 30_000)}, "image/avif")
@@ -176,7 +176,7 @@ func TestFirstAnswerWaitsForItsServer(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Length", "2")
-		_, _ = w.Write([]byte("ok")) // The other side is in this test.
+		_, _ = w.Write([]byte("ok")) // The client is in this test.
 	}))
 	defer srv.Close()
 	p, addr := &process{done: make(chan struct{})}, srv.Listener.(*net.TCPListener).Addr().String()
@@ -204,7 +204,7 @@ func TestMiddleLeavesBeginAndEndOut(t *testing.T) {
 	}
 }
 
-// Each version of a picture is told from the others after it was coded twice.
+// Each version of a picture is distinguishable from the others after two encodes.
 func TestVersionsAreTold(t *testing.T) {
 	c := &chaos{sources: []*chaosSource{{}}}
 	for version := range int64(maxVersion + 1) {
@@ -225,7 +225,7 @@ func TestVersionsAreTold(t *testing.T) {
 	}
 }
 
-// A run that finds a verdict without its picture, or one too many, tells so.
+// A run that finds a verdict without its picture, or one too many, reports it.
 func TestChaosTellsBrokenPromises(t *testing.T) {
 	c := &chaos{sources: []*chaosSource{{url: "a"}, {n: 1, url: "b"}, {n: 2, url: "purged since"}}}
 	at := time.Now()

@@ -10,13 +10,13 @@ import (
 
 const (
 	burstSize    = 200
-	burstRate    = 20_000 // a second: all at once
-	burstRepeats = 100    // of what is refused
-	burstAlone   = 64     // pictures that are asked for one after the other
+	burstRate    = 20_000 // per second: all at once
+	burstRepeats = 100    // of refused requests
+	burstAlone   = 64     // pictures that are requested one after another
 )
 
-// measureBurst asks for many new pictures at once, and again for those that are refused when the answer says so, until
-// all are there. The reference are as many asked for one after the other.
+// measureBurst requests many new pictures at once, and repeats refused requests after their Retry-After, until all are
+// there. The reference is as many requested one after another.
 func measureBurst(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {

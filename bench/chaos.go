@@ -18,23 +18,24 @@ import (
 
 const (
 	chaosSources = 60
-	chaosUnits   = 10 // of a job
+	chaosUnits   = 10 // per job
 	chaosViewers = 4
 	chaosPurgers = 3
 	chaosSettle  = 3 * time.Minute // until all jobs have ended after the last fault
 )
 
-// chaosInstance is what instances have in common here: tries follow each other soon, so that a short run sees them end.
+// chaosInstance is the configuration that all instances share. The pauses between tries are short, so that a short run
+// sees the last try.
 const chaosInstance = `  retry: [500ms, 1s, 2s, 2s, 5s, 5s, 10s]
 roles: [%s]
 `
 
-// chaosVariants are made of each picture. The first one is what viewers ask for.
+// chaosVariants are made of each picture. Viewers request the first one.
 var chaosVariants = []client.Variant{{Name: "j", Options: "rs:fit:64:0/q:90/f:jpg"}, {Name: "w", Options: "rs:fit:64:0/f:webp"}}
 
 // measureChaos has two proxies and a worker share a bucket and a NATS cluster, while instances, servers, bucket and
-// origin fail at random. Data Units are posted, pictures are viewed, changed and purged all the while. Then everything
-// is healed, and what was promised is checked.
+// origin fail at random. Meanwhile Data Units are posted, and pictures are viewed, changed and purged. Then all faults
+// end, and the promises are checked.
 func measureChaos(ctx context.Context, b *bench) ([]row, error) {
 	if b.seed == 0 {
 		b.seed = rand.Uint64()
@@ -57,12 +58,12 @@ func measureChaos(ctx context.Context, b *bench) ([]row, error) {
 	return c.rows(), c.verdict(b.seed)
 }
 
-// chaos is the run.
+// chaos is one run.
 type chaos struct {
 	*cluster
 	seed      uint64
 	origin    *shaky // the pictures
-	bucket    *shaky // before the S3 server
+	bucket    *shaky // in front of the S3 server
 	instances []*rig // two proxies, then the worker
 	sources   []*chaosSource
 	until     time.Time
@@ -77,22 +78,22 @@ type chaos struct {
 	}
 }
 
-// chaosSource is one picture. It changes with each purge.
+// chaosSource is one picture. Each purge changes it.
 type chaosSource struct {
 	n       int
 	url     string
 	version atomic.Int64
-	floor   atomic.Int64 // the version that a purge which has answered was about
-	quiet   atomic.Int64 // when the last purge had its effect at the latest, in Unix nanoseconds; 0 = there was none
+	floor   atomic.Int64 // the version of the last purge that was answered
+	quiet   atomic.Int64 // when the last purge took effect at the latest, in Unix nanoseconds; 0 = no purge
 }
 
-// chaosJob is a job that was acknowledged.
+// chaosJob is an acknowledged job.
 type chaosJob struct {
 	id    string
 	units int
 }
 
-// violation notes a promise that was not kept.
+// violation records a broken promise.
 func (c *chaos) violation(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +134,7 @@ func (b *bench) startChaos(ctx context.Context) (c *chaos, err error) {
 
 func (c *chaos) stop() {
 	for _, r := range c.instances {
-		_ = r.Process.Signal(sigCont) // It may stand still.
+		_ = r.Process.Signal(sigCont) // It may be stopped.
 		r.stop()
 	}
 	for _, s := range []*shaky{c.origin, c.bucket} {
@@ -144,10 +145,10 @@ func (c *chaos) stop() {
 	c.cluster.stop()
 }
 
-// rand is a source of random numbers of its own for each goroutine.
+// rand returns a separate random source for each goroutine.
 func (c *chaos) rand(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(c.seed, stream)) }
 
-// run lets everything happen at the same time until d is over.
+// run runs everything concurrently until d is over.
 func (c *chaos) run(ctx context.Context, d time.Duration) {
 	c.until = time.Now().Add(d)
 	ctx, cancel := context.WithDeadline(ctx, c.until)
@@ -178,7 +179,7 @@ func (c *chaos) run(ctx context.Context, d time.Duration) {
 	working.Wait()
 }
 
-// rest waits and reports whether ctx goes on.
+// rest waits and reports whether ctx is still valid.
 func rest(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -188,7 +189,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// view asks a proxy for a picture, which must not be older than the last purge that had answered.
+// view requests a picture from a proxy. It must not be older than the last answered purge.
 func (c *chaos) view(ctx context.Context, r *rand.Rand) {
 	s, i := c.sources[r.IntN(len(c.sources))], r.IntN(2)
 	floor := s.floor.Load()
@@ -210,7 +211,7 @@ const (
 	hitInStore  = "goldcrest; hit; detail=store"
 )
 
-// look asks an instance for a picture and reads its version.
+// look requests a picture from an instance and reads its version.
 func (c *chaos) look(ctx context.Context, r *rig, s *chaosSource) (version int64, status string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -224,19 +225,19 @@ func (c *chaos) look(ctx context.Context, r *rig, s *chaosSource) (version int64
 	}
 	img, err := jpeg.Decode(bytes.NewReader(body))
 	if err != nil {
-		return 0, status, err // An error page.
+		return 0, status, err // An error response.
 	}
 	return versionOf(img), status, nil
 }
 
-// purge changes a picture and purges it, again and again until that is answered. Nobody else purges this picture, and
-// half of all are never purged.
+// purge changes a picture and purges it, with retries until that is answered. No other goroutine purges this picture,
+// and half of all are never purged.
 func (c *chaos) purge(ctx context.Context, r *rand.Rand, s *chaosSource) {
 	if s.version.Load() == maxVersion {
 		return
 	}
 	version := s.version.Add(1)
-	s.quiet.Store(c.until.Add(time.Hour).UnixNano()) // One that was refused may have its effect at any time.
+	s.quiet.Store(c.until.Add(time.Hour).UnixNano()) // A refused purge may still take effect at any time.
 	for rest(ctx, 100*time.Millisecond) {
 		api, err := c.api(r.IntN(3), 1)
 		if err == nil {
@@ -252,7 +253,7 @@ func (c *chaos) purge(ctx context.Context, r *rand.Rand, s *chaosSource) {
 	}
 }
 
-// post posts Data Units and notes the job if it is acknowledged.
+// post posts Data Units and records the job if it is acknowledged.
 func (c *chaos) post(ctx context.Context, r *rand.Rand) {
 	call := client.Call{Return: "none", Variants: chaosVariants}
 	for _, i := range r.Perm(len(c.sources))[:chaosUnits] {
@@ -278,7 +279,7 @@ func (c *chaos) api(i, attempts int) (*client.API, error) {
 	})
 }
 
-// rows are the counts of a run.
+// rows returns the counts of a run.
 func (c *chaos) rows() []row {
 	n := &c.count
 	figure := func(what string, v *atomic.Int64) row { return row{what: "chaos: " + what, ours: float64(v.Load())} }
@@ -292,7 +293,7 @@ func (c *chaos) rows() []row {
 	}
 }
 
-// verdict is an error that tells which promises were not kept.
+// verdict is an error that names the broken promises.
 func (c *chaos) verdict(seed uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

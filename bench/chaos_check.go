@@ -10,7 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/client"
 )
 
-// check waits for the jobs and holds what happened against what was promised.
+// check waits for the jobs and compares the results with the promises.
 func (c *chaos) check(ctx context.Context, b *bench) error {
 	c.count.fetches.Store(c.origin.calls.Load())
 	api, err := c.api(0, 1000)
@@ -38,7 +38,7 @@ func (c *chaos) check(ctx context.Context, b *bench) error {
 	return c.checkEnd(ctx, b)
 }
 
-// checkJob waits for a job's end: each variant has one verdict, and the counts are those of the verdicts.
+// checkJob waits for a job's end. Each variant must have one verdict, and the counts must match the verdicts.
 func (c *chaos) checkJob(ctx context.Context, api *client.API, job chaosJob) (verdicts []client.Verdict, err error) {
 	j, err := api.Wait(ctx, job.id, nil)
 	if err != nil {
@@ -72,22 +72,22 @@ func (c *chaos) checkJob(ctx context.Context, api *client.API, job chaosJob) (ve
 	return verdicts, nil
 }
 
-// checkCauses holds the fetches against what may have caused them: a view that was no hit, or a try of a unit. Each may
-// have been answered badly once and asked again at once.
+// checkCauses compares the number of fetches with their possible causes: a view that was no hit, or a try of a unit.
+// Each may have failed once and been repeated at once.
 func (c *chaos) checkCauses() {
 	n := &c.count
-	const tries = 8 // as many as the configuration has pauses, and one
+	const tries = 8 // the number of pauses in the configuration, plus one
 	if most := 2 * (n.misses.Load() + n.posted.Load()*tries); n.fetches.Load() > most {
 		c.violation("%d fetches have no cause: there were %d", n.fetches.Load()-most, n.fetches.Load())
 	}
 }
 
-// variantOf names a variant of a picture.
+// variantOf identifies a variant of a picture.
 type variantOf struct {
 	source, options string
 }
 
-// storedOn starts an instance and asks it what is stored.
+// storedOn starts an instance and asks it which variants are stored.
 func (c *chaos) storedOn(ctx context.Context, b *bench) (map[variantOf]bool, error) {
 	r, err := b.startInstance(ctx, c.cluster, 0, fmt.Sprintf(chaosInstance, "proxy"))
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *chaos) storedOn(ctx context.Context, b *bench) (map[variantOf]bool, err
 	return stored, nil
 }
 
-// checkVerdicts holds what was said to be stored against what is, unless a purge may have come after the verdict.
+// checkVerdicts compares the reported variants with the stored ones, unless a purge may have followed the verdict.
 func (c *chaos) checkVerdicts(verdicts []client.Verdict, stored map[variantOf]bool) {
 	byURL, options := map[string]*chaosSource{}, map[string]string{}
 	for _, s := range c.sources {
@@ -141,7 +141,7 @@ func (c *chaos) checkVerdicts(verdicts []client.Verdict, stored map[variantOf]bo
 			c.violation("a verdict is about %s, which nobody posted", v.Source)
 			continue
 		}
-		// A verdict is written down a little after it was found.
+		// A verdict is recorded a little after it was found.
 		if quiet := s.quiet.Load(); quiet > 0 && v.At.UnixNano() < quiet+int64(10*time.Second) {
 			c.count.unjudged.Add(1)
 			continue
@@ -153,7 +153,7 @@ func (c *chaos) checkVerdicts(verdicts []client.Verdict, stored map[variantOf]bo
 	}
 }
 
-// checkQuiet posts all pictures once more, with nothing failing: each that is stored takes no fetch, any other one.
+// checkQuiet posts all pictures once more, without faults. A stored picture must need no fetch, any other one.
 func (c *chaos) checkQuiet(ctx context.Context, api *client.API, stored map[variantOf]bool) error {
 	call, lacking := client.Call{Return: "none", Variants: chaosVariants, Again: true}, 0
 	for _, s := range c.sources {
@@ -185,8 +185,8 @@ func (c *chaos) checkQuiet(ctx context.Context, api *client.API, stored map[vari
 	return nil
 }
 
-// checkEnd asks an instance that has just started for everything: all are hits of the store, none is older than its
-// last purge.
+// checkEnd requests everything from an instance that has just started. All must be hits of the store, and none older
+// than its last purge.
 func (c *chaos) checkEnd(ctx context.Context, b *bench) error {
 	r, err := b.startInstance(ctx, c.cluster, 0, fmt.Sprintf(chaosInstance, "proxy"))
 	if err != nil {
@@ -220,8 +220,8 @@ func (c *chaos) checkEnd(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// checkHit holds an answer at the end against what it must be: of the instance that has just started, the first one, a
-// hit of the store.
+// checkHit checks the Cache-Status of a response at the end. The first one from the instance that has just started must
+// be a hit of the store.
 func (c *chaos) checkHit(i int, s *chaosSource, status string) {
 	switch {
 	case i == 0 && status != hitInStore, i > 0 && status != hitInStore && status != hitInMemory:

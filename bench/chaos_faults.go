@@ -26,17 +26,17 @@ const sigCont = syscall.SIGCONT
 
 func cores() int { return runtime.NumCPU() }
 
-// The ways in which a shaky server fails.
+// The faults of a shaky server.
 const (
 	healthy = iota
-	errored // a third of the calls get 500
-	away    // all get 503
-	cut     // a third lose their connection, half of them when the call has had its effect
-	slowed  // all take up to 400 ms longer
+	errored // a third of the requests get 500
+	away    // all requests get 503
+	cut     // a third of the connections break, half of these after the request took effect
+	slowed  // all requests take up to 400 ms longer
 	shakes
 )
 
-// shaky is a server that fails as it is told.
+// shaky is a server with a selectable fault.
 type shaky struct {
 	url   string
 	stop  func()
@@ -90,14 +90,14 @@ func (s *shaky) answer(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	}
 }
 
-// noAnswer is the answer of a call whose connection is lost.
+// noAnswer discards the response of a request whose connection breaks.
 type noAnswer struct{}
 
 func (noAnswer) Header() http.Header         { return http.Header{} }
 func (noAnswer) WriteHeader(int)             {}
 func (noAnswer) Write(p []byte) (int, error) { return len(p), nil }
 
-// forward passes calls on, with the host that their signature covers.
+// forward proxies requests, with the host that their signature covers.
 func forward(target string) http.Handler {
 	u, err := url.Parse(target)
 	return &httputil.ReverseProxy{
@@ -111,13 +111,13 @@ func forward(target string) http.Handler {
 	}
 }
 
-// Each version of a picture is of another grey, which a coder may move by less than half a step.
+// Each version of a picture has another grey. An encode may change it by less than half a step.
 const (
 	greyStep   = 8
 	maxVersion = 29
 )
 
-// picture serves a source as it is now.
+// picture serves the current version of a source.
 func (c *chaos) picture(w http.ResponseWriter, r *http.Request) {
 	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), ".jpg"))
 	if err != nil || n >= len(c.sources) {
@@ -132,7 +132,7 @@ func (c *chaos) picture(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "image/jpeg")
-	_, _ = w.Write(body.Bytes()) // A client that was killed needs none.
+	_, _ = w.Write(body.Bytes()) // The client may have been killed.
 }
 
 func versionOf(img image.Image) int64 {
@@ -141,8 +141,8 @@ func versionOf(img image.Image) int64 {
 	return (int64(y)+greyStep/2)/greyStep - 1
 }
 
-// troublePeers kills a NATS server and starts it again, or lets it stand still. The others are left alone, so that two
-// of three work.
+// troublePeers kills and restarts a NATS server, or stops it for a while. The others are not touched, so that two of
+// three work.
 func (c *chaos) troublePeers(ctx context.Context, r *rand.Rand) {
 	c.trouble(ctx, r, &c.nats[r.IntN(len(c.nats))])
 }
@@ -167,13 +167,13 @@ func (c *chaos) trouble(ctx context.Context, r *rand.Rand, p **process) {
 	if q, err := again(*p); err == nil {
 		*p = q
 	}
-	rest(ctx, 3*time.Second) // Until it has begun.
+	rest(ctx, 3*time.Second) // Until it has started.
 }
 
-// again starts a program that has ended.
+// again restarts a program that has ended.
 func again(p *process) (*process, error) { return startWith(p.Env, p.Path, p.Args[1:]...) }
 
-// troubleOthers has the bucket or the origin fail.
+// troubleOthers makes the bucket or the origin fail.
 func (c *chaos) troubleOthers(ctx context.Context, r *rand.Rand) {
 	s := []*shaky{c.bucket, c.origin}[r.IntN(2)]
 	c.count.faults.Add(1)
@@ -182,7 +182,7 @@ func (c *chaos) troubleOthers(ctx context.Context, r *rand.Rand) {
 	s.how.Store(healthy)
 }
 
-// heal ends all faults and waits until everything answers.
+// heal ends all faults and waits until everything responds.
 func (c *chaos) heal(ctx context.Context) error {
 	c.bucket.how.Store(healthy)
 	c.origin.how.Store(healthy)
@@ -199,7 +199,7 @@ func (c *chaos) heal(ctx context.Context) error {
 	return nil
 }
 
-// revive starts a program again until it is ready: another program may have had its port for a moment.
+// revive restarts a program until it is ready: another program may have taken its port for a moment.
 func revive(ctx context.Context, p **process, addr string) (err error) {
 	for range 3 {
 		select {

@@ -2,8 +2,8 @@ package main
 
 import "context"
 
-// measureChoice compares cold pictures at the defaults, for a client that takes AVIF, with what the same server does
-// when its URLs name WebP at q 79, the default of other proxies; and the price of looking at each picture.
+// measureChoice compares cold pictures at the defaults, for a client that accepts AVIF, with the same server's WebP at
+// q 79 named in the URL, the default of other proxies. It also measures the cost of probing each picture.
 func measureChoice(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/client"
 )
 
-// natsPeers is the size of the NATS cluster, each of them syncing every message.
+// natsPeers is the size of the NATS cluster. Each server syncs every message.
 const natsPeers = 3
 
 const natsConfig = `
@@ -24,8 +24,8 @@ jetstream: {store_dir: %q, sync_interval: always}
 cluster: {name: bench, listen: %q, routes: [%s]}
 `
 
-// instanceConfig is one of several servers. The arguments: public and private address, key, salt, the S3 server, the
-// NATS cluster.
+// instanceConfig is the configuration of one of several servers. The arguments: public and private address, key, salt,
+// the S3 server, the NATS cluster.
 const instanceConfig = `
 server: {listen: %q, admin: %q, drain: 1s}
 signing: {keys: [{key: %s, salt: %s}]}
@@ -42,16 +42,16 @@ const (
 	s3Secret = "bench-secret-key"
 )
 
-// cluster is what instances share: a real S3 server and a real NATS cluster on this machine.
+// cluster holds what the instances share: a real S3 server and a real NATS cluster on this machine.
 type cluster struct {
 	dir      string
-	s3, bus  string // the addresses that instances are given
+	s3, bus  string // the addresses for the instances
 	store    *process
 	nats     []*process
-	monitors []string // the addresses where NATS servers tell of their health
+	monitors []string // the addresses of the NATS servers' health endpoints
 }
 
-// program finds an executable that a variable names, or the PATH.
+// program finds an executable named by a variable, or in the PATH.
 func program(variable, name string) (string, error) {
 	if p := os.Getenv(variable); p != "" {
 		if _, err := os.Stat(p); err == nil {
@@ -65,7 +65,7 @@ func program(variable, name string) (string, error) {
 	return p, nil
 }
 
-// startCluster runs both until stop.
+// startCluster starts both; they run until stop.
 func (b *bench) startCluster(ctx context.Context) (*cluster, error) {
 	gateway, err := program("GOLDCREST_VERSITYGW", "versitygw")
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *cluster) stop() {
 	}
 }
 
-// cpu is the processor time that the shared servers have used: the store's, NATS's.
+// cpu is the processor time used by the shared servers: the store, and NATS.
 func (c *cluster) cpu() (store, nats time.Duration) {
 	for _, p := range c.nats {
 		nats += familyCPU(p.Process.Pid)
@@ -158,7 +158,7 @@ func (c *cluster) cpu() (store, nats time.Duration) {
 	return familyCPU(c.store.Process.Pid), nats
 }
 
-// awaitPort returns when something listens at an address.
+// awaitPort waits until something listens at an address.
 func (p *process) awaitPort(ctx context.Context, addr string) error {
 	return p.await(ctx, func() bool {
 		conn, err := net.Dial("tcp", addr)
@@ -170,7 +170,8 @@ func (p *process) awaitPort(ctx context.Context, addr string) error {
 	})
 }
 
-// startInstance runs one of several servers on a core of its own until it is ready. more goes behind its configuration.
+// startInstance starts one of several servers on its own core and waits until it is ready. more is appended to its
+// configuration.
 func (b *bench) startInstance(ctx context.Context, c *cluster, core int, more ...string) (*rig, error) {
 	r := &rig{}
 	var err error
@@ -188,7 +189,7 @@ func (b *bench) startInstance(ctx context.Context, c *cluster, core int, more ..
 		return nil, err
 	}
 	env := []string{"AWS_ACCESS_KEY_ID=" + s3Access, "AWS_SECRET_ACCESS_KEY=" + s3Secret}
-	// Pinned from birth, so that it counts one core and starts one worker.
+	// Pinned from the start, so that it counts one core and starts one worker.
 	if r.process, err = startWith(env, "taskset", "-c", fmt.Sprint(core), b.binary, "serve", "-config", r.config()); err != nil {
 		return nil, err
 	}

@@ -17,15 +17,15 @@ import (
 const (
 	coldConnections = 4
 	coldOptions     = "rs:fit:800:0/q:75/f:%s"
-	settling        = 150 * time.Millisecond // what is done behind the answers belongs to the round
+	settling        = 150 * time.Millisecond // work that continues after the responses belongs to the round
 )
 
-// work is what a pass over all photos took.
+// work is the cost of a pass over all photos.
 type work struct {
 	images       int
 	wall, cpu    float64 // seconds
 	bytes        int64
-	rates, costs []float64 // of the passes so far: images a second, milliseconds of processor time an image
+	rates, costs []float64 // of the passes so far: images per second, milliseconds of processor time per image
 }
 
 func (w *work) add(pass work) {
@@ -34,12 +34,12 @@ func (w *work) add(pass work) {
 	w.costs = append(w.costs, pass.cpu*1000/float64(pass.images))
 }
 
-// and is both passes as one.
+// and combines two passes.
 func (w work) and(pass work) work {
 	return work{images: w.images + pass.images, wall: w.wall + pass.wall, cpu: w.cpu + pass.cpu, bytes: w.bytes + pass.bytes}
 }
 
-// measureCold compares pictures that are made with raw libvips: the same originals, size, quality and encoder settings.
+// measureCold compares new pictures with raw libvips: the same originals, size, quality and encoder settings.
 func measureCold(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func measureCold(ctx context.Context, b *bench) ([]row, error) {
 	return rows, nil
 }
 
-// modes are the ways in which libvips is used; the best one counts.
+// modes are the ways of using libvips; the best one counts.
 var modes = []string{"exact", "thumbnail"}
 
 func (c *cold) compare(ctx context.Context, b *bench, name, format, reference string) ([]row, error) {
@@ -102,14 +102,14 @@ func (c *cold) compare(ctx context.Context, b *bench, name, format, reference st
 	}, nil
 }
 
-// cold is a proxy with an origin, beside the program of the reference.
+// cold is a proxy with an origin, and the program of the reference.
 type cold struct {
 	rig       *rig
 	photos    []photo
 	origin    string
 	reference string // executable
 	asked     atomic.Int64
-	known     bool // the originals are those of before, and only the variants are new
+	known     bool // the originals are known to the server, only the variants are new
 	stop      func()
 }
 
@@ -152,24 +152,24 @@ func (b *bench) buildReference(ctx context.Context) (string, error) {
 	return out, nil
 }
 
-// next is the path of a variant that nobody has asked for yet.
+// next is the path of a variant that was not requested before.
 func (c *cold) next(options string) (string, error) {
 	n := c.asked.Add(1)
 	at := int(n) % len(c.photos)
 	p := c.photos[at]
-	if c.known { // Where nothing is cut off, its gravity makes another variant of the same picture.
+	if c.known { // If nothing is cropped, the gravity gives another variant of the same picture.
 		return c.rig.path(fmt.Sprintf("%s/%d/%s", c.origin, at, p.name), fmt.Sprintf("%s/g:no:0:%d", options, n))
 	}
 	return c.rig.path(c.origin+"/"+p.name, fmt.Sprintf("%s/cb:%d", options, n))
 }
 
-// fixed are the options of a format at the quality of the comparison, which any client may ask for.
+// fixed returns the options of a format at the quality of the comparison, which any client may request.
 func fixed(format string) wanted { return wanted{fmt.Sprintf(coldOptions, format), "*/*"} }
 
-// wanted is what is asked for: the options of the URL, and the client's Accept header.
+// wanted is what is requested: the options of the URL, and the client's Accept header.
 type wanted struct{ options, accept string }
 
-// pass asks the proxy for each photo once.
+// pass requests each photo once from the proxy.
 func (c *cold) pass(ctx context.Context, w wanted) (work, error) {
 	before, began := familyCPU(c.rig.Process.Pid), time.Now()
 	bytes, err := c.ask(ctx, w, coldConnections, len(c.photos))
@@ -182,7 +182,7 @@ func (c *cold) pass(ctx context.Context, w wanted) (work, error) {
 	return work{images: len(c.photos), wall: wall.Seconds(), cpu: cpu.Seconds(), bytes: bytes}, nil
 }
 
-// ask asks for n new variants over some connections, and returns the bytes that came.
+// ask requests n new variants over some connections, and returns the number of bytes received.
 func (c *cold) ask(ctx context.Context, w wanted, connections, n int) (int64, error) {
 	var taken, bytes atomic.Int64
 	var wg sync.WaitGroup
@@ -203,7 +203,7 @@ func (c *cold) ask(ctx context.Context, w wanted, connections, n int) (int64, er
 	return bytes.Load(), errors.Join(errs...)
 }
 
-// raw lets libvips make each photo once, or in several widths.
+// raw makes each photo once with libvips, or in several widths.
 func (c *cold) raw(ctx context.Context, mode, format string, widths ...int) (work, error) {
 	return c.rawOn(ctx, mode, format, min(2, runtime.NumCPU()), widths...)
 }

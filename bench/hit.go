@@ -20,19 +20,19 @@ import (
 
 const (
 	hitConnections = 64
-	hitPictures    = 64        // different URLs, so that neither side serves out of the processor's own cache alone
+	hitPictures    = 64        // different URLs, so that neither side serves from the processor's cache alone
 	hitBytes       = 30 * 1000 // size of each body
 	hitOptions     = "rs:fit:%d:0/cb:%d"
 )
 
-// Views are counted, and nothing is made of them while hits are measured; or they are not counted.
+// Views are counted without any effect while hits are measured, or they are not counted.
 const (
 	countingOnly = "GOLDCREST_QUALITY_PRICE_GB=0"
 	countingOff  = "GOLDCREST_QUALITY_HOT=off"
 )
 
 // measureHits compares memory hits of the proxy with a bare net/http handler that serves the same bodies from a map,
-// and with nginx that has them as files; and with the proxy where it counts no views.
+// with nginx that has them as files, and with the proxy without counting of views.
 func measureHits(ctx context.Context, b *bench) ([]row, error) {
 	t, err := b.startHits(ctx)
 	if err != nil {
@@ -91,14 +91,14 @@ func measureHits(ctx context.Context, b *bench) ([]row, error) {
 
 func last(list []float64) float64 { return list[len(list)-1] }
 
-// side is one of the servers that are compared.
+// side is one of the compared servers.
 type side struct {
 	name     string
 	addr     string
 	pid      int
 	requests [][]byte
-	rates    []float64 // answers a second, by round
-	costs    []float64 // microseconds of the server's processor time an answer, by round
+	rates    []float64 // responses per second, by round
+	costs    []float64 // microseconds of the server's processor time per response, by round
 }
 
 func (s *side) round(d time.Duration) error {
@@ -114,12 +114,12 @@ func (s *side) round(d time.Duration) error {
 	return nil
 }
 
-// hits is a proxy with warm pictures beside a bare handler with the same ones.
+// hits is a proxy with warm pictures, and a bare handler with the same pictures.
 type hits struct {
 	rig         *rig
 	bare        *process
 	bareAddr    string
-	bareArgs    []string // program and arguments that start it
+	bareArgs    []string // its program and arguments
 	requests    [][]byte
 	bodies      [][]byte
 	contentType string
@@ -148,7 +148,7 @@ func (b *bench) startHits(ctx context.Context) (*hits, error) {
 	return t, nil
 }
 
-// startUncounted starts a proxy with warm pictures that counts no views.
+// startUncounted starts a proxy with warm pictures that does not count views.
 func (b *bench) startUncounted(ctx context.Context) (*hits, error) {
 	r, err := b.startServer(ctx, memoryTier, countingOff)
 	if err != nil {
@@ -166,7 +166,7 @@ func (b *bench) startUncounted(ctx context.Context) (*hits, error) {
 	return t, nil
 }
 
-// warm fills the memory tier with pictures of about hitBytes, each asked for twice and then in its final stage.
+// warm fills the memory tier with pictures of about hitBytes. Each is requested twice, and again in its final stage.
 func (r *rig) warm(ctx context.Context) (paths []string, bodies [][]byte, contentType string, err error) {
 	origin, stopOrigin, err := serveOrigin(map[string][]byte{"a.jpg": drawPicture()})
 	if err != nil {
@@ -202,7 +202,7 @@ func (r *rig) warm(ctx context.Context) (paths []string, bodies [][]byte, conten
 	return paths, bodies, contentType, nil
 }
 
-// awaitUpgrades waits until what was asked for twice is of its final stage.
+// awaitUpgrades waits until the variants that were requested twice are final.
 func (r *rig) awaitUpgrades(ctx context.Context) error {
 	for {
 		n, err := r.metric(ctx, "goldcrest_upgrades_pending")
@@ -251,20 +251,20 @@ func drawPicture() []byte {
 		}
 	}
 	var b bytes.Buffer
-	_ = jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}) // A bytes.Buffer takes everything.
+	_ = jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}) // A bytes.Buffer never fails.
 	return b.Bytes()
 }
 
-// bareArgument makes this program the bare handler, on the bodies that a file holds.
+// bareArgument runs this program as the bare handler, with the bodies of a file.
 const bareArgument = "bare-handler"
 
-// bareContent is what the bare handler is given.
+// bareContent is the input of the bare handler.
 type bareContent struct {
 	Addr, ContentType string
 	Bodies            map[string][]byte
 }
 
-// startBare runs the bare handler in a process of its own.
+// startBare runs the bare handler in a separate process.
 func (t *hits) startBare(ctx context.Context, b *bench, paths []string, bodies [][]byte, contentType string) error {
 	addr, _, err := freeAddrs()
 	if err != nil {
@@ -293,7 +293,7 @@ func (t *hits) startBare(ctx context.Context, b *bench, paths []string, bodies [
 	return awaitReady(ctx, t.bare, "http://"+addr+paths[0])
 }
 
-// serveBare is the reference: what net/http costs with nothing behind it.
+// serveBare is the reference: the cost of net/http with nothing behind it.
 func serveBare(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -315,6 +315,6 @@ func serveBare(file string) error {
 		}
 		w.Header().Set("Content-Type", content.ContentType)
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body) // A client that left needs no answer.
+		_, _ = w.Write(body) // The client may have left.
 	}))
 }

@@ -30,8 +30,8 @@ const (
 // killVariants are made of each picture.
 var killVariants = []client.Variant{{Name: "j", Options: "rs:fit:96:0/f:jpg"}, {Name: "w", Options: "rs:fit:96:0/f:webp"}}
 
-// measureKill kills the server at random moments of jobs of 300 units, starts it again on the same data each time, and
-// counts in the end what was lost, spoilt or done twice.
+// measureKill kills the server at random moments during jobs of 300 units and restarts it on the same data each time.
+// At the end it counts what was lost, damaged or done twice.
 func measureKill(ctx context.Context, b *bench) ([]row, error) {
 	o, err := startCounting()
 	if err != nil {
@@ -59,7 +59,7 @@ func measureKill(ctx context.Context, b *bench) ([]row, error) {
 			return nil, fmt.Errorf("the server ended before it was killed: %w", err)
 		}
 		<-r.done
-		time.Sleep(20 * time.Millisecond) // Until the origin has counted what was on its way.
+		time.Sleep(20 * time.Millisecond) // Until the origin has counted the requests in flight.
 		k.endLife()
 	}
 	close(k.enough)
@@ -84,7 +84,7 @@ func measureKill(ctx context.Context, b *bench) ([]row, error) {
 	return k.rows(ctx, b)
 }
 
-// killing is what is known of the jobs while their server is killed.
+// killing is the state of the jobs while their server is killed.
 type killing struct {
 	origin *counting
 	rig    *rig
@@ -94,17 +94,17 @@ type killing struct {
 	jobs     []client.Accepted
 	verdicts []client.Verdict
 	keys     map[string][]string // by source
-	before   map[string]int      // fetches until the present life, by path
+	before   map[string]int      // fetches before the current life, by path
 	lives    []killedLife
 }
 
-// killedLife is what happened between two kills.
+// killedLife is the work between two kills.
 type killedLife struct {
 	fetched map[string]int  // by path
 	stored  map[string]bool // keys on disk at its end
 }
 
-// postJobs posts one job after the other, each again and again until it is acknowledged, until there were kills enough.
+// postJobs posts one job after another, each with retries until it is acknowledged, until the last kill.
 func (k *killing) postJobs(ctx context.Context) error {
 	for {
 		call := client.Call{Variants: killVariants, Key: fmt.Sprint("job-", len(k.jobs))}
@@ -128,8 +128,8 @@ func (k *killing) postJobs(ctx context.Context) error {
 	}
 }
 
-// endLife notes what the server did since the last call, and what is on its disk. The server must not be running, or
-// have nothing left to do.
+// endLife records what the server did since the last call, and what is on its disk. The server must be stopped, or
+// idle.
 func (k *killing) endLife() {
 	l := killedLife{fetched: map[string]int{}, stored: map[string]bool{}}
 	for path, n := range k.origin.counts() {
@@ -138,7 +138,7 @@ func (k *killing) endLife() {
 		}
 	}
 	root := filepath.Join(k.rig.dir, "store")
-	_ = fs.WalkDir(os.DirFS(root), ".", func(path string, d fs.DirEntry, err error) error { // What cannot be read is not stored.
+	_ = fs.WalkDir(os.DirFS(root), ".", func(path string, d fs.DirEntry, err error) error { // An unreadable entry is not stored.
 		if err == nil && d.Type().IsRegular() {
 			l.stored[path] = true
 		}
@@ -147,7 +147,7 @@ func (k *killing) endLife() {
 	k.lives = append(k.lives, l)
 }
 
-// readVerdicts reads what became of all acknowledged units.
+// readVerdicts reads the verdicts of all acknowledged units.
 func (k *killing) readVerdicts(ctx context.Context) error {
 	k.keys = map[string][]string{}
 	for _, job := range k.jobs {
@@ -193,8 +193,8 @@ func (k *killing) rows(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// repeated counts all fetches, the pictures that were fetched in a life and not wholly stored at its end, and those
-// that were fetched although they were wholly stored.
+// repeated counts all fetches, the fetched pictures that were not completely stored at the end of a life, and those
+// that were fetched although they were completely stored.
 func (k *killing) repeated() (fetches, inFlight, needless int) {
 	stored := func(path string, in map[string]bool) bool {
 		for _, key := range k.keys[path] {
@@ -218,7 +218,7 @@ func (k *killing) repeated() (fetches, inFlight, needless int) {
 	return fetches, inFlight, needless
 }
 
-// storedHits counts the made variants that come from the store, whole; all of them without a fetch.
+// storedHits counts the variants that are served complete from the store; none of them may need a fetch.
 func (k *killing) storedHits(ctx context.Context) (good int, err error) {
 	before := k.origin.total()
 	for _, v := range k.verdicts {
@@ -247,7 +247,7 @@ func (k *killing) storedHits(ctx context.Context) (good int, err error) {
 	return good, nil
 }
 
-// ask is get with the answer's Cache-Status.
+// ask is get with the response's Cache-Status.
 func (r *rig) ask(ctx context.Context, path string) (body []byte, status string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+path, nil)
 	if err != nil {
@@ -262,7 +262,7 @@ func (r *rig) ask(ctx context.Context, path string) (body []byte, status string,
 	return b.Bytes(), res.Header.Get("Cache-Status"), errors.Join(err, res.Body.Close())
 }
 
-// counting is an origin that answers every path with one small picture after a pause, and counts.
+// counting is an origin that answers every path with one small picture after a pause, and counts requests.
 type counting struct {
 	base string
 	stop func()
@@ -292,7 +292,7 @@ func startCounting() (*counting, error) {
 		o.mu.Unlock()
 		time.Sleep(20*time.Millisecond + rand.N(180*time.Millisecond))
 		w.Header().Set("Content-Type", "image/jpeg")
-		_, _ = w.Write(body.Bytes()) // A client that was killed needs none.
+		_, _ = w.Write(body.Bytes()) // The client may have been killed.
 	})}
 	go srv.Serve(l) //nolint:errcheck // ends with Close
 	o.stop = func() { _ = srv.Close() }

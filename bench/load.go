@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// requestHeaders is what a phone's browser sends with each request for a picture.
+// requestHeaders are the headers that a phone's browser sends with each request for a picture.
 const requestHeaders = "Host: img.example\r\nUser-Agent: Mozilla/5.0 (Linux; Android 14) Chrome/130 Mobile\r\n" +
 	"Accept: " + browserAccept + "\r\nAccept-Encoding: gzip, deflate, br\r\nAccept-Language: en\r\nReferer: https://shop.example/\r\n\r\n"
 
 const browserAccept = "image/avif,image/webp,image/apng,image/*,*/*;q=0.8"
 
-// rawRequest is a GET as it goes over the wire.
+// rawRequest is a GET request on the wire.
 func rawRequest(path string) []byte {
 	return []byte("GET " + path + " HTTP/1.1\r\n" + requestHeaders)
 }
 
-// connection sends requests and reads answers with as little work as can be, so that what is measured is the server.
+// connection sends requests and reads responses with as little work as possible, so that the server is measured.
 type connection struct {
 	net.Conn
 	buf []byte
@@ -43,7 +43,7 @@ var (
 	statusOK      = []byte("HTTP/1.1 200 ")
 )
 
-// roundTrip sends a request and reads its answer, which must be a 200 with a Content-Length. It returns the length of
+// roundTrip sends a request and reads its response, which must be a 200 with a Content-Length. It returns the length of
 // the body.
 func (c *connection) roundTrip(request []byte) (int, error) {
 	if _, err := c.Write(request); err != nil {
@@ -73,7 +73,7 @@ func (c *connection) roundTrip(request []byte) (int, error) {
 	return body, nil
 }
 
-// lengthOf is the Content-Length of an answer's header.
+// lengthOf is the Content-Length of a response header.
 func lengthOf(header []byte) (int, error) {
 	if !bytes.HasPrefix(header, statusOK) {
 		return 0, fmt.Errorf("answer: %.200q", header)
@@ -86,8 +86,8 @@ func lengthOf(header []byte) (int, error) {
 	return strconv.Atoi(string(value[:bytes.IndexByte(value, '\r')]))
 }
 
-// closedLoop asks for the paths in turn over n connections, each sending its next request when it has its answer, for a
-// time. It returns the number of answers.
+// closedLoop requests the paths in turn over n connections for a time. Each connection sends its next request after its
+// response. It returns the number of responses.
 func closedLoop(addr string, requests [][]byte, n int, d time.Duration) (int64, error) {
 	var answers, stopped atomic.Int64
 	var wg sync.WaitGroup
@@ -113,8 +113,8 @@ func closedLoop(addr string, requests [][]byte, n int, d time.Duration) (int64, 
 	return answers.Load(), errors.Join(errs...)
 }
 
-// openLoop asks at a fixed rate, whether or not the answers come, for a time. It returns how long after the moment at
-// which it was due each answer was there, in order.
+// openLoop sends requests at a fixed rate for a time, whether or not responses arrive. It returns the delays of the
+// responses, measured from the moment at which each request was due, in order.
 func openLoop(addr string, requests [][]byte, n, rate int, d time.Duration) ([]time.Duration, error) {
 	var wg sync.WaitGroup
 	errs, delays := make([]error, n), make([][]time.Duration, n)
@@ -142,7 +142,7 @@ func openLoop(addr string, requests [][]byte, n, rate int, d time.Duration) ([]t
 	return slices.Sorted(slices.Values(slices.Concat(delays...))), errors.Join(errs...)
 }
 
-// quantile of sorted delays, in milliseconds.
+// quantile returns a quantile of sorted delays, in milliseconds.
 func quantile(sorted []time.Duration, q float64) float64 {
 	if len(sorted) == 0 {
 		return 0

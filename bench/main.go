@@ -1,9 +1,9 @@
 // Package main (bench) measures the proxy against references in one run and prints ratios: hits against a bare net/http
 // handler and nginx, cold pictures against raw libvips, bursts, slow origins, memory, hits while every core encodes.
 //
-// Run it with "make bench", or here with "go run .". -run picks parts, -dir adds a folder of photos. A part whose needs
-// are not met says so and is skipped. Figures of two runs, or of two machines, do not compare; the ratios of one run
-// do.
+// Run it with "make bench", or here with "go run .". -run picks parts, -dir adds a folder of photos. A part whose
+// requirements are not met says so and is skipped. Figures of two runs, or of two machines, cannot be compared; the
+// ratios of one run can.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// options is what the command line says.
+// options are the command-line options.
 type options struct {
 	run    []string
 	dir    string
@@ -33,14 +33,14 @@ type options struct {
 	soak   time.Duration
 	chaos  time.Duration
 	seed   uint64
-	noise  bool // tell every round
+	noise  bool // print every round
 }
 
-// part is one measurement. It returns the rows of the table; errSkipped tells that its needs are not met.
+// part is one measurement. It returns the rows of the table, or errSkipped if its requirements are not met.
 type part struct {
 	name    string
 	measure func(ctx context.Context, b *bench) ([]row, error)
-	alone   bool // only when it is named
+	alone   bool // runs only if it is named
 }
 
 var errSkipped = errors.New("skipped")
@@ -63,12 +63,12 @@ func parts() []part {
 	}
 }
 
-// bench is what the parts share.
+// bench is the state that the parts share.
 type bench struct {
 	options
-	work    string // folder of its own, removed at the end
+	work    string // a temporary folder, removed at the end
 	binary  string // the program under test
-	masters int    // the side of the masters that its servers keep; 0 = they keep none
+	masters int    // the side of the servers' masters; 0 = no masters
 }
 
 func main() {

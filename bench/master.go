@@ -13,15 +13,15 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
-// masterSide is the side of the masters, masterOriginal what an original has at least that is compared with its own.
+// masterSide is the side of the masters. masterOriginal is the least number of pixels of the compared originals.
 const (
 	masterSide     = 1600
 	masterOriginal = 8_000_000
 )
 
 // measureMaster compares a later new variant, made from the stored master of its original, with the same variant of an
-// original that is new to the server, and fetched from an origin on this machine. Small originals are left out: they
-// are decoded about as fast.
+// original that is new to the server and fetched from an origin on this machine. Small originals are left out: they are
+// decoded about as fast.
 func measureMaster(ctx context.Context, b *bench) ([]row, error) {
 	with := *b
 	with.masters = masterSide
@@ -70,10 +70,10 @@ func measureMaster(ctx context.Context, b *bench) ([]row, error) {
 	return rows, nil
 }
 
-// masterPasses is how often each original is asked for in a round: there are few of that size.
+// masterPasses is how often each original is requested in a round: there are few of that size.
 const masterPasses = 8
 
-// startMaster is startCold with large originals alone, each many times.
+// startMaster is startCold with large originals only, each many times.
 func (b *bench) startMaster(ctx context.Context) (*cold, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {
@@ -96,7 +96,7 @@ func (b *bench) startMaster(ctx context.Context) (*cold, error) {
 	return c, nil
 }
 
-// boxes asks for each photo within each of several boxes, one box after the other.
+// boxes requests each photo within each of several boxes, one box after another.
 func (c *cold) boxes(ctx context.Context, format string) (all work, err error) {
 	for _, side := range severalWidths {
 		pass, err := c.pass(ctx, wanted{fmt.Sprintf("rs:fit:%d:%d/q:75/f:%s", side, side, format), "*/*"})
@@ -108,7 +108,7 @@ func (c *cold) boxes(ctx context.Context, format string) (all work, err error) {
 	return all, nil
 }
 
-// makeMasters has each photo, under as many names as it is asked for in a round, leave a master.
+// makeMasters makes the master of each photo, under as many names as it is requested in a round.
 func (c *cold) makeMasters(ctx context.Context) error {
 	c.known = true
 	if _, err := c.ask(ctx, fixed("jpg"), 1, len(c.photos)); err != nil {
@@ -124,7 +124,7 @@ func (c *cold) makeMasters(ctx context.Context) error {
 	return fmt.Errorf("there are fewer masters than photos")
 }
 
-// counter reads one sample of the metrics; 0 where there is none.
+// counter reads one sample of the metrics; 0 if there is none.
 func (r *rig) counter(ctx context.Context, name string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admin+"/metrics", nil)
 	if err != nil {
@@ -141,6 +141,6 @@ func (r *rig) counter(ctx context.Context, name string) (int, error) {
 	}
 	_, rest, _ := strings.Cut(string(text), "\n"+name+" ")
 	value, _, _ := strings.Cut(rest, "\n")
-	n, _ := strconv.Atoi(value) // Absent as long as it is 0.
+	n, _ := strconv.Atoi(value) // Missing while it is 0.
 	return n, nil
 }

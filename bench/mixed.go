@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	mixedRate     = 2000 // hits a second
+	mixedRate     = 2000 // hits per second
 	mixedDuration = 4 * time.Second
 )
 
-// measureMixed asks for hits while every core encodes: at a fixed rate, where each answer's time counts from the moment
-// it was due, and as fast as they come. A bare net/http server stands beside the same encoders: what it loses is the
-// machine's.
+// measureMixed requests hits while every core encodes: at a fixed rate, where each delay counts from the moment the
+// request was due, and as fast as possible. A bare net/http server runs under the same load: what it loses is due to
+// the machine.
 func measureMixed(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {
@@ -49,7 +49,7 @@ func measureMixed(ctx context.Context, b *bench) ([]row, error) {
 		*delays = append(*delays, d...)
 		return errors.Join(ours.round(mixedDuration/2), bare.round(mixedDuration/2))
 	}
-	for range max(b.rounds/2, 1) { // A quiet and a loud round in turn: the machine itself may be fast or slow for seconds.
+	for range max(b.rounds/2, 1) { // Idle and busy rounds alternate: the machine itself may be fast or slow for seconds.
 		if err := measure(&delays, &ours, &bare); err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func measureMixed(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// whileEncoding keeps every worker at work while it calls do, and returns how many pictures were asked for meanwhile.
+// whileEncoding keeps every worker busy while it calls do, and returns how many pictures were requested meanwhile.
 func (c *cold) whileEncoding(ctx context.Context, do func() error) (made int64, err error) {
 	encoding, stop := context.WithCancel(ctx)
 	encoded := make(chan error, 1)
@@ -81,7 +81,7 @@ func (c *cold) whileEncoding(ctx context.Context, do func() error) (made int64, 
 		_, err := c.ask(encoding, fixed("webp"), 2*runtime.NumCPU(), 1<<30)
 		encoded <- err
 	}()
-	time.Sleep(500 * time.Millisecond) // Until every worker has something to do.
+	time.Sleep(500 * time.Millisecond) // Until every worker is busy.
 	before := c.asked.Load()
 	err = do()
 	made = c.asked.Load() - before

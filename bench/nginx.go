@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// nginxConfig serves a folder as fast as nginx can: no log, no look at the disk for a file that is open, whole files by
-// sendfile. The arguments: the folder of it all, the address, the content type.
+// nginxConfig serves a folder as fast as nginx can: no log, no stat of open files, whole files by sendfile. The
+// arguments: the working folder, the address, the content type.
 const nginxConfig = `
 user root;
 daemon off;
@@ -29,8 +29,7 @@ http {
 }
 `
 
-// startNginx runs nginx, as a child of this program alone, on the bodies. It returns the requests that they are asked
-// for with.
+// startNginx runs nginx, as a child of this program only, on the bodies. It returns the requests for them.
 func (b *bench) startNginx(ctx context.Context, bodies [][]byte, contentType string) (p *process, addr string, requests [][]byte, err error) {
 	program, err := exec.LookPath("nginx")
 	if err != nil {

@@ -16,32 +16,32 @@ import (
 )
 
 const (
-	overloadTimes  = 5 // the capacity
+	overloadTimes  = 5 // times the capacity
 	overloadFor    = 20 * time.Second
-	overloadHits   = 0.7                   // of the requests
-	overloadOrigin = 50 * time.Millisecond // until it answers
+	overloadHits   = 0.7                   // share of the requests
+	overloadOrigin = 50 * time.Millisecond // until it responds
 	overloadMemory = 64 << 20              // the memory tier
-	overloadPSS    = 64 + 160 + 256        // MB: the memory tier, what cold pictures may take, origin.memory
+	overloadPSS    = 64 + 160 + 256        // MB: the memory tier, the allowance for cold pictures, origin.memory
 	normalShare    = 0.5                   // of the capacity, before and after
 	normalFor      = 8 * time.Second       // before
-	afterFor       = 12 * time.Second      // after, of which the first part does not count
-	recovery       = 5 * time.Second       // that part
+	afterFor       = 12 * time.Second      // after; its first part, recovery, does not count
+	recovery       = 5 * time.Second       // that first part
 	settleFor      = time.Second           // until a load is steady, or over
-	capacityFor    = 6 * time.Second       // the capacity is measured
+	capacityFor    = 6 * time.Second       // time to measure the capacity
 	capacityOf     = "rs:fit:800:0/q:75/f:webp"
-	repeats        = 3 // of what is refused, in a retry storm
+	repeats        = 3 // of refused requests, in a retry storm
 )
 
-// overload is a server with a slow origin, and what it can do.
+// overload is a server with a slow origin, and its capacity.
 type overload struct {
 	*cold
 	client   *http.Client
-	capacity float64 // new pictures a second
+	capacity float64 // new pictures per second
 	warm     []string
 	peak     float64 // PSS of server and workers in MB
 }
 
-// startOverload starts a server, warms some variants up and measures how many new ones it makes a second.
+// startOverload starts a server, warms some variants up and measures how many new ones it makes per second.
 func (b *bench) startOverload(ctx context.Context) (*overload, error) {
 	photos, err := b.photos()
 	if err != nil {
@@ -76,7 +76,7 @@ func (b *bench) startOverload(ctx context.Context) (*overload, error) {
 	return o, nil
 }
 
-// most is how many new pictures a second a closed loop gets.
+// most is how many new pictures per second a closed loop gets.
 func (o *overload) most(ctx context.Context) (float64, error) {
 	measured, cancel := context.WithTimeout(ctx, settleFor+capacityFor)
 	defer cancel()
@@ -108,11 +108,11 @@ func (o *overload) most(ctx context.Context) (float64, error) {
 	if err := errors.Join(errs...); err != nil {
 		return 0, err
 	}
-	time.Sleep(settleFor) // What was begun ends.
+	time.Sleep(settleFor) // Let running work end.
 	return float64(made.Load()) / capacityFor.Seconds(), nil
 }
 
-// mostBesideHits is most while hits are asked for as often as in the overload: the peak of what can be made under it.
+// mostBesideHits is most while hits are requested as often as in the overload: the most that can be made under it.
 func (o *overload) mostBesideHits(ctx context.Context) (peak float64, err error) {
 	ended := make(chan error)
 	go func() {
@@ -126,7 +126,7 @@ func (o *overload) mostBesideHits(ctx context.Context) (peak float64, err error)
 	return peak, errors.Join(err, <-ended)
 }
 
-// mix is hits and new pictures in the proportion of the fault.
+// mix returns hits and new pictures in the proportion of the fault.
 func (o *overload) mix(n int) (ask, error) {
 	if n*7%10 < int(10*overloadHits) { // Spread evenly.
 		return ask{path: o.warm[n%len(o.warm)], hit: true}, nil
@@ -135,7 +135,7 @@ func (o *overload) mix(n int) (ask, error) {
 	return ask{path: path}, err
 }
 
-// run is a storm of the mix in which so many new pictures a second are asked for, with a watch on the memory.
+// run is a storm of the mix with misses new pictures per second, while the memory is sampled.
 func (o *overload) run(ctx context.Context, misses float64, d time.Duration, repeats int) ([]told, error) {
 	watched, stop := context.WithCancel(ctx)
 	gone := make(chan float64)
@@ -145,7 +145,7 @@ func (o *overload) run(ctx context.Context, misses float64, d time.Duration, rep
 			peak = max(peak, float64(familyPSS(o.rig.Process.Pid))/1e6)
 			select {
 			case <-watched.Done():
-			case <-time.After(time.Second): // Reading it costs milliseconds of the cores that are measured.
+			case <-time.After(time.Second): // Reading it costs milliseconds of the measured cores.
 			}
 		}
 		gone <- peak
@@ -192,7 +192,7 @@ func measureOverload(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// measureStorm is fault 2: the same, and all who are refused come back three times.
+// measureStorm is fault 2: the same, and every refused request is repeated three times.
 func measureStorm(ctx context.Context, b *bench) ([]row, error) {
 	o, err := b.startOverload(ctx)
 	if err != nil {
@@ -209,7 +209,7 @@ func measureStorm(ctx context.Context, b *bench) ([]row, error) {
 		err error
 	}
 	ended := make(chan end, 1)
-	go func() { // It goes on behind the normal load until its last repeat is answered.
+	go func() { // It continues during the normal load until its last repeat is answered.
 		all, err := o.run(ctx, overloadTimes*o.capacity, overloadFor, repeats)
 		ended <- end{all, err}
 	}()
@@ -233,7 +233,7 @@ func measureStorm(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// tell prints what became of a run, where that is wanted.
+// tell prints the results of a run if -noise is set.
 func (o *overload) tell(b *bench, name string, all []told) {
 	if !b.noise {
 		return
@@ -255,14 +255,14 @@ const (
 	starveFor    = 12 * time.Second
 	starveLight  = "rs:fit:800:0/q:75/f:jpg"
 	starveHeavy  = "rs:fit:1920:0/q:60/f:avif"
-	starvePixels = 11_500_000 // the originals of heavy ones
+	starvePixels = 11_500_000 // the originals of heavy pictures
 )
 
-// starveShares are the loads in light pictures, as shares of the capacity. The heavy ones come on top: in the last all
-// is twice what can be made.
+// starveShares are the loads of light pictures, as shares of the capacity. The heavy ones are added: in the last case
+// the total is twice the capacity.
 var starveShares = []float64{0.125, 0.25, 0.5}
 
-// measureStarve is fault 3: a fifth of the requests asks for large AVIFs of 12 MP photos.
+// measureStarve is fault 3: a fifth of the requests are for large AVIFs of 12 MP photos.
 func measureStarve(ctx context.Context, b *bench) ([]row, error) {
 	o, err := b.startOverload(ctx)
 	if err != nil {
@@ -289,7 +289,7 @@ func measureStarve(ctx context.Context, b *bench) ([]row, error) {
 	return rows, nil
 }
 
-// starve asks for light pictures, a share of what can be made of them, first alone and then with heavy ones among them.
+// starve requests light pictures at a share of the capacity, first alone and then mixed with heavy ones.
 func (o *overload) starve(ctx context.Context, b *bench, large []photo, share float64) ([]row, error) {
 	rate := share * o.capacity
 	light := func(int) (ask, error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/sniff"
 )
 
-// The sizes of the originals, in pixels, and how many of them a round takes at most.
+// The sizes of the originals, in pixels, and the largest number of them in a round.
 const (
 	minPixels = 1_000_000
 	maxPixels = 12_500_000 // what phones call 12 MP
@@ -23,8 +23,8 @@ type photo struct {
 	body       []byte
 }
 
-// photos finds colour JPEGs of 1 to 12 MP that 800 px make smaller: in a test corpus beside the project, in Debian's
-// package mate-backgrounds, in the folder that -dir names.
+// photos finds colour JPEGs of 1 to 12 MP that are larger than 800 px: in a test corpus beside the project, in Debian's
+// package mate-backgrounds, and in the folder of -dir.
 func (b *bench) photos() ([]photo, error) {
 	corpus := os.Getenv("GOLDCREST_CORPUS")
 	if corpus == "" {
@@ -36,7 +36,7 @@ func (b *bench) photos() ([]photo, error) {
 	}
 	var found []photo
 	for _, dir := range dirs {
-		files, _ := os.ReadDir(dir) // A folder that is absent holds none.
+		files, _ := os.ReadDir(dir) // A missing folder is empty.
 		for _, f := range files {
 			if ext := strings.ToLower(filepath.Ext(f.Name())); ext != ".jpg" && ext != ".jpeg" {
 				continue
@@ -70,7 +70,7 @@ func fits(body []byte) bool {
 	return width > coldWidth && info.Pixels() >= minPixels && info.Pixels() <= maxPixels
 }
 
-// originals are the photos as an origin serves them.
+// originals returns the photos as an origin serves them.
 func originals(photos []photo) map[string][]byte {
 	m := map[string][]byte{}
 	for _, p := range photos {

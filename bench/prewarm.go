@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	acceptBatch   = 100 // units a call
+	acceptBatch   = 100 // units per call
 	acceptCalls   = 30
 	acceptPosters = 4
 	workPasses    = 2    // over all photos, in one job
-	loadUnits     = 4000 // more than can be worked off while viewers are measured
+	loadUnits     = 4000 // more than can be done while viewers are measured
 )
 
-// measurePrewarm measures how fast units are accepted and worked off, and what viewers notice of it.
+// measurePrewarm measures how fast units are accepted and done, and the effect on viewers.
 func measurePrewarm(ctx context.Context, b *bench) ([]row, error) {
 	accepted, err := b.measureAccept(ctx)
 	if err != nil {
@@ -46,19 +46,19 @@ func measurePrewarm(ctx context.Context, b *bench) ([]row, error) {
 	return slices.Concat(accepted, worked, felt), err
 }
 
-// prewarming is a server that is given units, beside the program of the reference.
+// prewarming is a server that gets units, and the program of the reference.
 type prewarming struct {
 	*cold
 	api   *client.API
 	given int // images so far
 }
 
-// api calls the rig's private listener.
+// api returns a client for the rig's private listener.
 func (r *rig) api() (*client.API, error) {
 	return client.NewAPI(client.APIConfig{URL: "http://" + r.admin, Token: token, Attempts: 1000, MaxPause: 100 * time.Millisecond})
 }
 
-// unitOf is a Data Unit with one picture, as backends have it.
+// unitOf is a Data Unit with one picture, as a backend sends it.
 func unitOf(n int, source string) client.Unit {
 	text, _ := json.Marshal(map[string]any{ // Strings and numbers can be marshalled.
 		"id": fmt.Sprint("du-", n), "title": "Red shoe, hardly worn", "price": 25, "seller": map[string]any{"name": "A. Seller", "since": 2019},
@@ -67,14 +67,14 @@ func unitOf(n int, source string) client.Unit {
 	return client.Unit{Data: text}
 }
 
-// measureAccept posts units whose origin cannot be reached, so that little but the acceptance takes time.
+// measureAccept posts units whose origin is unreachable, so accepting takes most of the time.
 func (b *bench) measureAccept(ctx context.Context) ([]row, error) {
 	r, err := b.startServer(ctx, memoryTier)
 	if err != nil {
 		return nil, err
 	}
 	defer r.stop()
-	silent, _, err := freeAddrs() // Nobody listens there.
+	silent, _, err := freeAddrs() // Nothing listens there.
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (b *bench) measureAccept(ctx context.Context) ([]row, error) {
 	}, err
 }
 
-// syncRate is how many small writes a second the disk takes for good.
+// syncRate is how many small synced writes per second the disk does.
 func (b *bench) syncRate() (float64, error) {
 	f, err := os.Create(filepath.Join(b.work, "syncs"))
 	if err != nil {
@@ -133,12 +133,12 @@ func (b *bench) syncRate() (float64, error) {
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-// oneVariant is what the units of the comparison with libvips ask for.
+// oneVariant is the call for the comparison with libvips.
 func oneVariant() client.Call {
 	return client.Call{Return: "none", Variants: []client.Variant{{Name: "w", Options: "rs:fit:800:0/q:75/f:webp"}}}
 }
 
-// post gives n units, each with a photo under a name that is new to the server.
+// post posts n units, each with a photo under a name that is new to the server.
 func (p *prewarming) post(ctx context.Context, call client.Call, n int) (client.Accepted, error) {
 	for range n {
 		p.given++
@@ -148,7 +148,7 @@ func (p *prewarming) post(ctx context.Context, call client.Call, n int) (client.
 	return p.api.Prewarm(ctx, call)
 }
 
-// job has n photos made into the variants of a call, and measures from the call to the end of its job.
+// job makes the variants of a call for n photos, and measures from the call to the end of its job.
 func (p *prewarming) job(ctx context.Context, call client.Call, n int) (work, error) {
 	before, began := familyCPU(p.rig.Process.Pid), time.Now()
 	a, err := p.post(ctx, call, n)
@@ -205,13 +205,13 @@ func (p *prewarming) measureWork(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// view is what a viewer sees.
+// view is what a viewer experiences.
 type view struct {
 	hits []time.Duration // in order
 	cold []float64       // by photo, in milliseconds
 }
 
-// measureViewers compares what viewers see of a server at rest, and of one with more units than it can work off.
+// measureViewers compares an idle server with one that has more units than it can do, as viewers experience them.
 func (p *prewarming) measureViewers(ctx context.Context, b *bench) ([]row, error) {
 	paths, _, _, err := p.rig.warm(ctx)
 	if err != nil {
@@ -232,7 +232,7 @@ func (p *prewarming) measureViewers(ctx context.Context, b *bench) ([]row, error
 	sampling, stop := context.WithCancel(ctx)
 	peak := make(chan int64, 1)
 	go func() { peak <- peakPSS(sampling, p.rig.Process.Pid) }()
-	time.Sleep(500 * time.Millisecond) // Until every worker has something to do.
+	time.Sleep(500 * time.Millisecond) // Until every worker is busy.
 	busy, err := p.look(ctx, requests)
 	stop()
 	pss := <-peak
@@ -253,7 +253,7 @@ func (p *prewarming) measureViewers(ctx context.Context, b *bench) ([]row, error
 	if b.noise {
 		fmt.Fprintf(os.Stderr, "  %d of %d units were worked off meanwhile, on %d cores\n", j.Counts.Made, loadUnits, runtime.NumCPU())
 	}
-	var slower []float64 // Photos differ more from each other than load makes of them: only each with itself compares.
+	var slower []float64 // Photos differ more from each other than by load, so each is compared only with itself.
 	for i := range idle.cold {
 		slower = append(slower, busy.cold[i]/idle.cold[i])
 	}
@@ -271,7 +271,7 @@ func (p *prewarming) look(ctx context.Context, requests [][]byte) (v view, err e
 	if v.hits, err = openLoop(p.rig.addr, requests, hitConnections, mixedRate, mixedDuration); err != nil {
 		return v, err
 	}
-	for range p.photos { // Each once, in the same order each time.
+	for range p.photos { // Each once, always in the same order.
 		path, err := p.next(fixed("webp").options)
 		if err != nil {
 			return v, err
@@ -285,7 +285,7 @@ func (p *prewarming) look(ctx context.Context, requests [][]byte) (v view, err e
 	return v, nil
 }
 
-// peakPSS is the most memory that a process and its children take until ctx ends.
+// peakPSS is the peak memory of a process and its children until ctx ends.
 func peakPSS(ctx context.Context, pid int) (peak int64) {
 	tick := time.NewTicker(pssInterval)
 	defer tick.Stop()

@@ -11,11 +11,10 @@ import (
 	"time"
 )
 
-// tick is the unit of times in /proc/PID/stat; it is 1/100 s on every architecture that Go runs on.
+// tick is the unit of times in /proc/PID/stat: 1/100 s on every architecture that Go supports.
 const tick = 10 * time.Millisecond
 
-// stat is the part of /proc/PID/stat that is read: the parent, and the processor time of the process with its reaped
-// children.
+// stat is the used part of /proc/PID/stat: the parent, and the processor time of the process and its reaped children.
 type stat struct {
 	parent int
 	cpu    time.Duration
@@ -26,7 +25,7 @@ func readStat(pid int) (stat, error) {
 	if err != nil {
 		return stat{}, err
 	}
-	// The name, in parentheses, may hold anything; the fields begin after it, with the state as the third.
+	// The name, in parentheses, may contain anything. The fields after it begin with the state, the third field.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	if len(fields) < 15 {
 		return stat{}, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
@@ -40,7 +39,7 @@ func readStat(pid int) (stat, error) {
 	return s, nil
 }
 
-// family is a process and its children, as they are now.
+// family returns a process and its current children.
 func family(pid int) []int {
 	all := []int{pid}
 	entries, _ := filepath.Glob("/proc/[0-9]*")
@@ -53,7 +52,7 @@ func family(pid int) []int {
 	return all
 }
 
-// familyCPU is the processor time that a process and its children, dead ones too, have used so far.
+// familyCPU is the processor time used so far by a process and its children, including ended ones.
 func familyCPU(pid int) time.Duration {
 	var sum time.Duration
 	for _, p := range family(pid) {
@@ -64,11 +63,11 @@ func familyCPU(pid int) time.Duration {
 	return sum
 }
 
-// ownCPU is the processor time that this program has used so far, without its children.
+// ownCPU is the processor time used so far by this program, without its children.
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0 // It cannot fail for oneself.
+		return 0 // It cannot fail for the own process.
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

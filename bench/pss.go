@@ -16,8 +16,8 @@ const (
 	pssPasses      = 3
 )
 
-// measurePSS finds the most memory that server and workers take while eight new pictures are made at a time, less what
-// the memory tier holds by then.
+// measurePSS finds the peak memory of server and workers while eight new pictures are made at a time, minus what the
+// memory tier holds by then.
 func measurePSS(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {
@@ -68,7 +68,7 @@ func (r *rig) metric(ctx context.Context, name string) (float64, error) {
 	return value, err
 }
 
-// metrics sums the samples of the private listener whose name, with its labels, is wanted.
+// metrics sums the samples of the private listener for which wanted is true; it gets the name with its labels.
 func (r *rig) metrics(ctx context.Context, wanted func(name string) bool) (sum float64, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admin+"/metrics", nil)
 	if err != nil {

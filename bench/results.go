@@ -16,11 +16,10 @@ import (
 	"time"
 )
 
-// machine describes in a line where figures come from: processor, cores, and the versions that the program under test
-// tells.
+// machine describes the machine in a line: processor, cores, and the versions that the program under test reports.
 func machine(ctx context.Context, binary string) string {
 	parts := []string{fmt.Sprintf("%s/%s", runtime.GOOS, runtime.GOARCH), fmt.Sprintf("%d cores", runtime.NumCPU())}
-	cpu, _ := os.ReadFile("/proc/cpuinfo") // Absent elsewhere than on Linux; then nobody names the processor.
+	cpu, _ := os.ReadFile("/proc/cpuinfo") // Only Linux has it; otherwise the processor is not named.
 	if _, after, ok := strings.Cut(string(cpu), "model name"); ok {
 		name, _, _ := strings.Cut(after, "\n")
 		parts = append(parts, strings.Trim(name, "\t :"))
@@ -33,7 +32,7 @@ func machine(ctx context.Context, binary string) string {
 	return strings.Join(parts, ", ")
 }
 
-// writeResults keeps a run as a table and as a picture, both named after the day.
+// writeResults writes a run as a table and as a picture, both named after the day.
 func writeResults(dir, where string, day time.Time, rows []row) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -73,12 +72,12 @@ func writeCSV(w io.Writer, where string, day time.Time, rows []row) error {
 	return c.Error()
 }
 
-// The picture: a line for each row that has a target, a bar for how many times it is reached, on a logarithmic scale.
+// The picture: a line for each row that has a target, and a bar for its ratio to the target, on a logarithmic scale.
 const (
-	svgLabels = 560 // pixels for what is measured
+	svgLabels = 560 // pixels for the labels
 	svgBars   = 360
 	svgLine   = 22
-	svgReach  = 4.0 // the largest ratio that is drawn
+	svgReach  = 4.0 // the largest ratio drawn
 )
 
 func writeSVG(w io.Writer, where string, day time.Time, rows []row) error {

@@ -17,14 +17,14 @@ import (
 	"github.com/goldcrest/goldcrest/client"
 )
 
-// The signing pair of every server here; it opens nothing else.
+// The signing pair of every server here; it is used nowhere else.
 const (
 	key  = "6265656e20746865726520646f6e6520746861742062656e6368206b65792121"
 	salt = "73616c74"
 )
 
-// rigConfig is a server as it comes, but for its addresses, its data folder and its loopback origin. The arguments:
-// public and private address, data folder, key, salt, bytes of the memory tier, the side of masters.
+// rigConfig is the default configuration, except for its addresses, its data folder and its loopback origin. The
+// arguments: public and private address, data folder, key, salt, bytes of the memory tier, the side of masters.
 const rigConfig = `
 server: {listen: %q, admin: %q, drain: 1s}
 signing: {keys: [{key: %s, salt: %s}]}
@@ -34,7 +34,7 @@ cache: {memory: %d, masters: %d, store: {dir: %s/store, min_free: 1MiB}}
 prewarm: {queue: {dir: %[7]s/queue}}
 `
 
-// memoryTier is the default of the memory tier, in bytes.
+// memoryTier is the default size of the memory tier, in bytes.
 const memoryTier = 256 << 20
 
 // process is a running program.
@@ -45,7 +45,7 @@ type process struct {
 
 func start(name string, args ...string) (*process, error) { return startWith(nil, name, args...) }
 
-// startWith is start with more variables in the environment.
+// startWith is start with more environment variables.
 func startWith(env []string, name string, args ...string) (*process, error) {
 	p := &process{exec.Command(name, args...), make(chan struct{})}
 	p.Env = append(os.Environ(), env...)
@@ -53,13 +53,13 @@ func startWith(env []string, name string, args ...string) (*process, error) {
 		return nil, err
 	}
 	go func() {
-		_ = p.Wait() // Ended by a signal, as a rule: no error of ours.
+		_ = p.Wait() // Usually ended by a signal, which is no error.
 		close(p.done)
 	}()
 	return p, nil
 }
 
-// stop ends the process gracefully, and by force where that takes long.
+// stop ends the process gracefully, and kills it if that takes long.
 func (p *process) stop() {
 	_ = p.Process.Signal(syscall.SIGTERM) // It may have ended already.
 	select {
@@ -70,21 +70,21 @@ func (p *process) stop() {
 	}
 }
 
-// token is the one in rigConfig.
+// token is the token in rigConfig.
 const token = "bench-token-0123456789"
 
 // rig is a server under test.
 type rig struct {
 	*process
-	dir    string   // its data and its configuration
-	addr   string   // of its public listener
-	admin  string   // of its private one
-	env    []string // of it, beside the configuration
-	warmed string   // options of the pictures that warm asks for; empty = hitOptions
+	dir    string   // its data and configuration
+	addr   string   // its public listener
+	admin  string   // its private listener
+	env    []string // its environment, besides the configuration
+	warmed string   // options of the pictures that warm requests; empty = hitOptions
 	signer *client.Signer
 }
 
-// newRig prepares a server on a fresh data folder.
+// newRig prepares a server on an empty data folder.
 func (b *bench) newRig(memory int64) (*rig, error) {
 	r := &rig{}
 	var err error
@@ -132,7 +132,7 @@ func (r *rig) awaitReady(ctx context.Context) error {
 	return awaitReady(ctx, r.process, "http://"+r.admin+"/healthz")
 }
 
-// freeAddrs are two loopback addresses that nobody listens on.
+// freeAddrs returns two free loopback addresses.
 func freeAddrs() (a, b string, err error) {
 	first, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,7 +147,7 @@ func freeAddrs() (a, b string, err error) {
 	return first.Addr().String(), second.Addr().String(), nil
 }
 
-// awaitReady returns when url answers 200.
+// awaitReady waits until url answers 200.
 func awaitReady(ctx context.Context, p *process, url string) error {
 	return p.await(ctx, func() bool {
 		res, err := http.Get(url)
@@ -159,8 +159,7 @@ func awaitReady(ctx context.Context, p *process, url string) error {
 	})
 }
 
-// await returns when ready is true, which is asked again and again; an error if the process ends before, or takes too
-// long.
+// await polls until ready is true. It returns an error if the process ends first, or takes too long.
 func (p *process) await(ctx context.Context, ready func() bool) error {
 	for late := time.After(20 * time.Second); ; {
 		if ready() {
@@ -184,7 +183,7 @@ func (r *rig) path(source, options string) (string, error) {
 	return strings.TrimPrefix(u, "http://"+r.addr), err
 }
 
-// get asks for a signed path and returns the body and its type.
+// get requests a signed path and returns the body and its type.
 func (r *rig) get(ctx context.Context, path, accept string) (body []byte, contentType string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+path, nil)
 	if err != nil {
@@ -205,7 +204,7 @@ func (r *rig) get(ctx context.Context, path, accept string) (body []byte, conten
 	return body, res.Header.Get("Content-Type"), nil
 }
 
-// command runs a program in dir; its output is in the error.
+// command runs a program in dir; an error contains its output.
 func command(ctx context.Context, dir, name string, args ...string) error {
 	c := exec.CommandContext(ctx, name, args...)
 	c.Dir = dir
@@ -215,18 +214,18 @@ func command(ctx context.Context, dir, name string, args ...string) error {
 	return nil
 }
 
-// serveOrigin serves originals from memory on a loopback port: any path that ends in /NAME is that original, so that
-// each request can have a source of its own. It returns its address and what ends it.
+// serveOrigin serves originals from memory on a loopback port. Any path that ends in /NAME is that original, so each
+// request can have a different source. It returns its address and a function that stops it.
 func serveOrigin(originals map[string][]byte) (base string, stop func(), err error) {
 	return serveSlowOrigin(originals, 0)
 }
 
-// serveSlowOrigin is serveOrigin with a pause before each answer.
+// serveSlowOrigin is serveOrigin with a pause before each response.
 func serveSlowOrigin(originals map[string][]byte, pause time.Duration) (base string, stop func(), err error) {
 	return serveWatchedOrigin(originals, pause, func(*http.Request) {})
 }
 
-// serveWatchedOrigin is serveSlowOrigin that tells of each request; tell is called from several goroutines.
+// serveWatchedOrigin is serveSlowOrigin that calls tell with each request, from several goroutines.
 func serveWatchedOrigin(originals map[string][]byte, pause time.Duration, tell func(*http.Request)) (base string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

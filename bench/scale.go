@@ -21,12 +21,12 @@ const (
 	scalePasses = 3 // over all photos, in a job
 )
 
-// scaleCall is heavy for the instances and light for what they share, which needs the same cores here.
+// scaleCall is heavy for the instances and light for the shared servers, which use the same cores here.
 func scaleCall() client.Call {
 	return client.Call{Return: "none", Variants: []client.Variant{{Name: "a", Options: "rs:fit:1280:0/q:57/f:avif"}}}
 }
 
-// scaling is a cluster with an origin that notes when it was asked.
+// scaling is a cluster with an origin that records its requests.
 type scaling struct {
 	*bench
 	*cluster
@@ -39,19 +39,19 @@ type scaling struct {
 	times map[string]int // requests by path and query
 }
 
-// measureScale measures how prewarm grows with the number of instances. The S3 server and the NATS cluster are real
-// ones, on this machine, which has to carry them too.
+// measureScale measures how prewarm scales with the number of instances. The S3 server and the NATS cluster are real,
+// and run on this machine too.
 func measureScale(ctx context.Context, b *bench) ([]row, error) {
 	return b.scale(ctx, (*scaling).measureCores)
 }
 
-// measureTwins measures how often two instances make the same picture, what one costs that the other has stored, and
-// how soon a purge has reached both.
+// measureTwins measures how often two instances make the same picture, the cost of a picture that the other has stored,
+// and how soon a purge has reached both.
 func measureTwins(ctx context.Context, b *bench) ([]row, error) {
 	return b.scale(ctx, (*scaling).measureTwice, (*scaling).measureStored, (*scaling).measurePurges)
 }
 
-// scale runs some series on a cluster of their own.
+// scale runs some series on a separate cluster.
 func (b *bench) scale(ctx context.Context, series ...func(*scaling, context.Context) ([]row, error)) ([]row, error) {
 	s := &scaling{bench: b, times: map[string]int{}}
 	var err error
@@ -83,7 +83,7 @@ func (b *bench) scale(ctx context.Context, series ...func(*scaling, context.Cont
 	return rows, nil
 }
 
-// note keeps that the origin was asked.
+// note records a request to the origin.
 func (s *scaling) note(r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,14 +97,14 @@ func (s *scaling) source() string {
 	return fmt.Sprintf("%s/%s?v=%d", s.origin, s.photos[s.given%len(s.photos)].name, s.given)
 }
 
-// fetched is how often the origin was asked for a source.
+// fetched is how often a source was requested from the origin.
 func (s *scaling) fetched(source string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.times[strings.TrimPrefix(source, s.origin)]
 }
 
-// launch starts some instances, each on a core of its own as long as there are enough.
+// launch starts some instances, each on its own core as long as there are enough.
 func (s *scaling) launch(ctx context.Context, n int) (instances []*rig, end func(), err error) {
 	end = func() {
 		for _, r := range instances {
@@ -122,15 +122,15 @@ func (s *scaling) launch(ctx context.Context, n int) (instances []*rig, end func
 	return instances, end, nil
 }
 
-// pace is what one job showed.
+// pace is the result of one job.
 type pace struct {
-	rate                      float64 // images a second, in the job's middle
-	wall                      float64 // images a second, from the call to the job's end
-	ours, store, nats, others float64 // milliseconds of processor time an image: of the instances, S3, NATS, origin and this program
-	requests                  float64 // to S3, an image
+	rate                      float64 // images per second, in the middle of the job
+	wall                      float64 // images per second, from the call to the job's end
+	ours, store, nats, others float64 // milliseconds of processor time per image: of the instances, S3, NATS, origin and this program
+	requests                  float64 // to S3, per image
 }
 
-// job has the instances work off n photos.
+// job has the instances process n photos.
 func (s *scaling) job(ctx context.Context, instances []*rig, call client.Call, n int) (p pace, err error) {
 	api, err := instances[0].api()
 	if err != nil {
@@ -197,8 +197,8 @@ func storeRequests(ctx context.Context, instances []*rig) (sum float64, err erro
 	return sum, nil
 }
 
-// middle is the rate of what happened between the first fifth and the last: a job's begin is a rush into empty slots,
-// at its end some instances have nothing left to do.
+// middle is the rate of events between the first and the last fifth. A job begins with a rush into empty slots, and at
+// its end some instances have nothing left to do.
 func middle(times []time.Time) float64 {
 	from, to := len(times)/5, len(times)*4/5
 	if to <= from {
@@ -207,7 +207,7 @@ func middle(times []time.Time) float64 {
 	return float64(to-from) / times[to].Sub(times[from]).Seconds()
 }
 
-// grow measures a job on each number of instances, in turn, and returns what they showed in the median of their rates.
+// grow measures a job on each number of instances, in turn, and returns the results with the median rate.
 func (s *scaling) grow(ctx context.Context, counts []int) (map[int]pace, error) {
 	all := map[int][]pace{}
 	for range scaleRounds {
@@ -231,7 +231,7 @@ func (s *scaling) grow(ctx context.Context, counts []int) (map[int]pace, error) 
 	return typical, nil
 }
 
-// measure lets n instances work off a job.
+// measure has n instances process a job.
 func (s *scaling) measure(ctx context.Context, n int) (pace, error) {
 	instances, end, err := s.launch(ctx, n)
 	if err != nil {
@@ -244,8 +244,8 @@ func (s *scaling) measure(ctx context.Context, n int) (pace, error) {
 	return s.job(ctx, instances, scaleCall(), scalePasses*len(s.photos))
 }
 
-// measureCores gives each instance a whole core. What they share has to be carried by the same cores, which is part of
-// what comes out, and what raw libvips gains from more cores in the same run is the limit.
+// measureCores gives each instance a whole core. The shared servers use the same cores, which is part of the result.
+// The limit is what raw libvips gains from more cores in the same run.
 func (s *scaling) measureCores(ctx context.Context) ([]row, error) {
 	cores, counts := runtime.NumCPU(), []int{1}
 	for _, n := range []int{2, 4} {
@@ -274,7 +274,7 @@ func (s *scaling) measureCores(ctx context.Context) ([]row, error) {
 	return append(rows, row{what: "the same: requests to S3 an image", ours: got[1].requests, unit: ""}), nil
 }
 
-// rawGain is how many times as fast raw libvips is on more threads, each on a core of its own, as on one.
+// rawGain is the speedup of raw libvips on more threads, each on its own core, over one thread.
 func (s *scaling) rawGain(ctx context.Context, counts []int) (map[int]float64, error) {
 	c := &cold{photos: s.photos}
 	var err error

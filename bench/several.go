@@ -8,16 +8,16 @@ import (
 	"github.com/goldcrest/goldcrest/client"
 )
 
-// severalWidths are the variants of one original that apps ask for: a large view, a list, a thumbnail.
+// severalWidths are the variants of one original that apps request: a large view, a list, a thumbnail.
 var severalWidths = []int{1080, 640, 320}
 
-// severalMore is twice as many, for screens of more kinds.
+// severalMore is twice as many, for more kinds of screens.
 var severalMore = []int{1080, 800, 640, 480, 320, 160}
 
-// measureSeveral compares the variants of new originals made in one go, as prewarm has them, with the same variants of
-// as many new originals each asked for by itself: for all photos, and for those as large as phones take them, where
-// reading the original is most of the work. Beside it stands what bare libvips gains by the same: one decode, and each
-// width from the pixels of the one before.
+// measureSeveral compares the variants of new originals made in one call, as prewarm makes them, with the same variants
+// of as many new originals requested separately. It does so for all photos, and for those of phone size, where reading
+// the original is most of the work. The comparison is what raw libvips gains by the same: one decode, and each width
+// from the pixels of the one before.
 func measureSeveral(ctx context.Context, b *bench) ([]row, error) {
 	all, err := b.startCold(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (b *bench) several(ctx context.Context, c *cold, original string) (rows []r
 	return rows, nil
 }
 
-// several has each photo, under a name that is new to the server, made in some widths.
+// several makes each photo, under a name that is new to the server, in some widths.
 func (p *prewarming) several(ctx context.Context, options string, widths []int) (work, error) {
 	call := client.Call{Return: "none"}
 	for _, w := range widths {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	slowPause       = 200 * time.Millisecond // until the origin answers
+	slowPause       = 200 * time.Millisecond // until the origin responds
 	slowConnections = 32
 	slowPasses      = 4         // over all photos, in one round
-	slowPSS         = 160 + 256 // MB: what cold pictures may take, origin.memory
+	slowPSS         = 160 + 256 // MB: the allowance for cold pictures, origin.memory
 )
 
-// measureSlow compares new pictures from an origin that takes its time with those from one that does not, and finds the
-// most memory that server and workers take meanwhile.
+// measureSlow compares new pictures from a slow origin with those from a fast one, and finds the peak memory of server
+// and workers meanwhile.
 func measureSlow(ctx context.Context, b *bench) ([]row, error) {
 	c, err := b.startCold(ctx)
 	if err != nil {
@@ -70,8 +70,8 @@ func measureSlow(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// insist asks for n new variants over some connections, again where an answer says that it may be tried later, and
-// returns how often that was so.
+// insist requests n new variants over some connections, and repeats those that may be retried later. It returns the
+// number of refusals.
 func (c *cold) insist(ctx context.Context, options string, connections, n int) (refused int64, err error) {
 	var taken, again atomic.Int64
 	var wg sync.WaitGroup

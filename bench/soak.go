@@ -19,8 +19,8 @@ import (
 
 const (
 	soakKeys    = 50_000  // distinct variants, far more than the memory tier holds
-	soakHot     = 500     // of them, what most ask for
-	soakMemory  = 8 << 20 // a small memory tier, so that it turns over all the time
+	soakHot     = 500     // of them; most requests are for these
+	soakMemory  = 8 << 20 // a small memory tier, so that it is replaced all the time
 	soakSamples = 48
 	soakClients = 8
 )
@@ -32,7 +32,7 @@ type sample struct {
 	files, threads, goroutines float64
 }
 
-// measureSoak asks for a mix of hot and ever new variants for a long time and tells what grows.
+// measureSoak requests a mix of hot and new variants for a long time and reports what grows.
 func measureSoak(ctx context.Context, b *bench) ([]row, error) {
 	var photo bytes.Buffer
 	if err := jpeg.Encode(&photo, speckled(240, 180), nil); err != nil {
@@ -69,7 +69,7 @@ func measureSoak(ctx context.Context, b *bench) ([]row, error) {
 	return soakRows(samples, b.soak, asked.Load()), nil
 }
 
-// speckled is a small picture that is no flat area.
+// speckled is a small picture that is not flat.
 func speckled(w, h int) image.Image {
 	r := rand.New(rand.NewPCG(1, 1))
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
@@ -79,7 +79,7 @@ func speckled(w, h int) image.Image {
 	return img
 }
 
-// soakAsk asks until ctx ends: seven of ten for the hot variants, three for any.
+// soakAsk sends requests until ctx ends: seven of ten for the hot variants, three for any.
 func soakAsk(ctx context.Context, r *rig, source string, seed uint64, asked *atomic.Int64) error {
 	random := rand.New(rand.NewPCG(seed, 7))
 	formats, client := []string{"jpg", "webp", "png"}, stormClient()
@@ -95,7 +95,7 @@ func soakAsk(ctx context.Context, r *rig, source string, seed uint64, asked *ato
 		switch status, pause := once(ctx, client, "http://"+r.addr+path); {
 		case status == http.StatusOK:
 			asked.Add(1)
-		case status == http.StatusServiceUnavailable && pause > 0: // Somebody else wants the processor.
+		case status == http.StatusServiceUnavailable && pause > 0: // Another process uses the processor.
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause):
@@ -137,7 +137,7 @@ func soakWatch(ctx context.Context, b *bench, r *rig) ([]sample, error) {
 	}
 }
 
-// entries counts what is in a folder of a process.
+// entries counts the entries of a /proc folder of a process.
 func entries(pid int, folder string) float64 {
 	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, folder)) // It may have ended.
 	return float64(len(list))
@@ -166,8 +166,8 @@ func gauge(ctx context.Context, url, name string) (float64, error) {
 	return strconv.ParseFloat(string(value), 64)
 }
 
-// slope is how fast values grow over the samples' time, a minute: the median of the slopes between any two samples
-// (Theil and Sen), which a worker that is just being replaced does not bend.
+// slope is the growth of values per minute: the median of the slopes between any two samples (Theil and Sen). A worker
+// that is being replaced does not distort it.
 func slope(samples []sample, value func(sample) float64) float64 {
 	var all []float64
 	for i, a := range samples {

@@ -12,7 +12,7 @@ const (
 	startOptions = "rs:fit:320:0/q:75/f:webp/cb:s%d"
 )
 
-// measureStart measures from the start of the program to its first answer, a picture out of the store, and to its first
+// measureStart measures from the start of the program to its first response, a picture from the store, and to its first
 // new picture. The reference is a bare net/http server with one such picture.
 func measureStart(ctx context.Context, b *bench) ([]row, error) {
 	t, err := b.startHits(ctx)
@@ -66,7 +66,7 @@ func measureStart(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// firstAnswer asks until an answer comes, and returns how many milliseconds after a moment it did.
+// firstAnswer repeats a request until a response arrives, and returns the milliseconds since began.
 func firstAnswer(ctx context.Context, p *process, addr string, request []byte, began time.Time) (float64, error) {
 	for {
 		c, err := dial(addr)

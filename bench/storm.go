@@ -17,22 +17,22 @@ type ask struct {
 	tag  string
 }
 
-// told is how an ask was answered.
+// told is the result of an ask.
 type told struct {
 	ask
-	due, took time.Duration // when it was due, since the loop began, and how long after that the last answer was there
-	status    int           // of the last answer; 0 = there was none
-	refused   int           // answers 503 or 429
+	due, took time.Duration // when it was due, since the loop began, and the time from then to the last response
+	status    int           // of the last response; 0 = none
+	refused   int           // responses with 503 or 429
 	unhinted  int           // of those, without Retry-After
 }
 
-// stormClient keeps as many connections as there are requests in work.
+// stormClient keeps a connection for each request in flight.
 func stormClient() *http.Client {
 	return &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4096, DisableCompression: true}}
 }
 
-// storm asks at a fixed rate, whether or not the answers come, for a time, and repeats what is refused as often as
-// told, each time when Retry-After is over. next makes the n-th ask. It returns when all are answered.
+// storm sends requests at a fixed rate for a time, whether or not responses arrive. It repeats refused requests the
+// given number of times, each after Retry-After. next makes the n-th ask. storm returns when all are answered.
 func storm(ctx context.Context, client *http.Client, base string, rate float64, d time.Duration, repeats int, next func(n int) (ask, error)) ([]told, error) {
 	var wg sync.WaitGroup
 	total := int(rate * d.Seconds())
@@ -72,7 +72,7 @@ func storm(ctx context.Context, client *http.Client, base string, rate float64, 
 	return all, nil
 }
 
-// once asks once. pause is the answer's Retry-After, 0 where it has none.
+// once sends one request. pause is the response's Retry-After, 0 if it has none.
 func once(ctx context.Context, client *http.Client, url string) (status int, pause time.Duration) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -91,7 +91,7 @@ func once(ctx context.Context, client *http.Client, url string) (status int, pau
 	return res.StatusCode, time.Duration(seconds) * time.Second
 }
 
-// delays are those of the asks that keep holds for, in order.
+// delays returns the delays of the asks for which keep is true, in order.
 func delays(all []told, keep func(told) bool, of func(told) time.Duration) []time.Duration {
 	var got []time.Duration
 	for _, t := range all {
@@ -103,7 +103,7 @@ func delays(all []told, keep func(told) bool, of func(told) time.Duration) []tim
 	return got
 }
 
-// count is how many asks keep holds for.
+// count is the number of asks for which keep is true.
 func count(all []told, keep func(told) bool) float64 {
 	n := 0.0
 	for _, t := range all {

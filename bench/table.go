@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// row is one line of the table: a figure of ours, that of the reference in the same run, and what is aimed at.
+// row is one line of the table: our figure, that of the reference in the same run, and the target.
 type row struct {
 	what      string
 	ours      float64
-	reference float64 // 0 = there is none: the figure itself is held against the target
+	reference float64 // 0 = none: the figure itself is compared with the target
 	unit      string
-	target    float64 // of the ratio, or of the figure where there is no reference; 0 = none
+	target    float64 // for the ratio, or for the figure if there is no reference; 0 = none
 	atMost    bool    // the target is an upper bound
 }
 
-// figure is what the target speaks of.
+// figure is the value to which the target applies.
 func (r row) figure() float64 {
 	if r.reference == 0 {
 		return r.ours
@@ -26,7 +26,7 @@ func (r row) figure() float64 {
 	return r.ours / r.reference
 }
 
-// verdict says in one word whether the target is met; "" without one.
+// verdict says in one word whether the target is met; "" without a target.
 func (r row) verdict() string {
 	switch {
 	case r.target == 0:
@@ -68,7 +68,7 @@ func printTable(w io.Writer, rows []row) {
 	}
 }
 
-// number writes three significant digits or all before the point.
+// number writes three significant digits, or all digits before the point.
 func number(f float64) string {
 	switch {
 	case f >= 100:

@@ -21,14 +21,14 @@ import (
 const (
 	twiceKeys   = 24 // pairs of requests for each lag
 	twiceOption = "rs:fit:800:0/q:75/f:webp"
-	crowdKeys   = 100 // new pictures that viewers come for
+	crowdKeys   = 100 // new pictures that viewers request
 	crowdViews  = 8   // of each picture
 	crowdFor    = 20 * time.Second
 	storedKeys  = 200 // pictures that one instance makes and the other reads
 	purgeRounds = 20
 )
 
-// twiceLags are how long after the first instance the second one is asked for the same new picture.
+// twiceLags are the delays after which the second instance is asked for the same new picture as the first.
 var twiceLags = []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second}
 
 // pair starts two instances.
@@ -48,10 +48,10 @@ func (s *scaling) pair(ctx context.Context) ([]*rig, func(), error) {
 	return instances, end, nil
 }
 
-// errRefused says that an instance had too much to do.
+// errRefused says that an instance was overloaded.
 var errRefused = errors.New("refused")
 
-// view asks an instance for a picture and returns its Cache-Status.
+// view requests a picture from an instance and returns its Cache-Status.
 func (s *scaling) view(ctx context.Context, r *rig, source string) (string, error) {
 	path, err := r.path(source, twiceOption)
 	if err != nil {
@@ -79,8 +79,8 @@ func (s *scaling) view(ctx context.Context, r *rig, source string) (string, erro
 	return res.Header.Get("Cache-Status"), nil
 }
 
-// measureTwice counts how often two instances make the same new picture: asked for it one soon after the other, and by
-// a crowd of viewers who come at random moments to a random instance.
+// measureTwice counts how often two instances make the same new picture: if both are asked in short succession, and
+// with a crowd of viewers at random moments and random instances.
 func (s *scaling) measureTwice(ctx context.Context) ([]row, error) {
 	instances, end, err := s.pair(ctx)
 	if err != nil {
@@ -132,8 +132,8 @@ func (s *scaling) twice(ctx context.Context, instances []*rig) ([]row, error) {
 	return rows, nil
 }
 
-// crowd has viewers come for new pictures at random moments, each to the instance that choose names. It returns how
-// many pictures were made, and how many views were refused.
+// crowd has viewers request new pictures at random moments, each from the instance that choose returns. It returns the
+// numbers of pictures made and of refused views.
 func (s *scaling) crowd(ctx context.Context, instances []*rig, choose func(source string) int) (made, refused int, err error) {
 	type visit struct {
 		at     time.Duration
@@ -170,7 +170,7 @@ func (s *scaling) crowd(ctx context.Context, instances []*rig, choose func(sourc
 	return made, refused, nil
 }
 
-// measureStored measures what a picture costs an instance that another one has stored.
+// measureStored measures the cost of a picture that another instance has stored.
 func (s *scaling) measureStored(ctx context.Context) ([]row, error) {
 	instances, end, err := s.pair(ctx)
 	if err != nil {
@@ -204,7 +204,7 @@ func (s *scaling) measureStored(ctx context.Context) ([]row, error) {
 	}, nil
 }
 
-// measurePurges measures how soon after its call a purge has taken a picture out of the memory of every instance.
+// measurePurges measures how soon after its call a purge has removed a picture from the memory of every instance.
 func (s *scaling) measurePurges(ctx context.Context) ([]row, error) {
 	instances, end, err := s.pair(ctx)
 	if err != nil {
@@ -257,8 +257,8 @@ func (s *scaling) purges(ctx context.Context, instances []*rig) ([]row, error) {
 	}, nil
 }
 
-// awaitGone asks every instance until none answers out of its memory, and returns when the last of them was asked that
-// did not.
+// awaitGone polls every instance until none answers from its memory, and returns when the last instance without it was
+// asked.
 func (s *scaling) awaitGone(ctx context.Context, instances []*rig, source string) (last time.Time, err error) {
 	var wg sync.WaitGroup
 	asked, errs := make([]time.Time, len(instances)), make([]error, len(instances))

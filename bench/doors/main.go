@@ -1,5 +1,5 @@
-// Command doors measures how many units a second each door takes: HTTP, and the intakes from RabbitMQ, NATS and SQS,
-// each beside what its broker delivers to a handler that accepts at once.
+// Command doors measures how many units per second each door takes: HTTP, and the intakes from RabbitMQ, NATS and SQS.
+// Each is compared with the rate at which its broker delivers to a handler that accepts at once.
 //
 //	go run ./doors -binary ../goldcrest
 package main
@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	slots = 32 // messages in work, and callers of HTTP
+	slots = 32 // messages in work, and concurrent HTTP callers
 	token = "bench-token-0123456789"
 )
 
@@ -80,13 +80,13 @@ func run(ctx context.Context, binary string, units int) error {
 	return nil
 }
 
-// unit is the body of a message or a call. No origin answers, so that little but the acceptance takes time.
+// unit is the body of a message or a call. No origin responds, so accepting takes most of the time.
 func unit(door string, n int) []byte {
 	return fmt.Appendf(nil, `{"id":"%s-%d","title":"Red shoe, hardly worn","price":25,`+
 		`"images":[{"url":"http://127.0.0.1:9/%s/%d.jpg","caption":"from the left"}]}`, door, n, door, n)
 }
 
-// fill puts messages into a queue.
+// fill publishes messages to a queue.
 func (d door) fill(ctx context.Context, queue string, units int) error {
 	_, out, end, err := d.open(intake.Config{Name: "filler", Broker: d.broker("filler"),
 		Verdicts: intake.Verdicts{To: d.broker(queue).From}})
@@ -99,7 +99,7 @@ func (d door) fill(ctx context.Context, queue string, units int) error {
 	})
 }
 
-// each does something n times, with as many callers as there are slots.
+// each calls do n times, with slots concurrent callers.
 func each(n int, do func(i int) error) error {
 	var next atomic.Int64
 	var running sync.WaitGroup
@@ -115,7 +115,8 @@ func each(n int, do func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-// measureBroker is how many messages a second the broker delivers and has acknowledged, where each is accepted at once.
+// measureBroker is the number of messages per second that the broker delivers and has acknowledged if each is accepted
+// at once.
 func (d door) measureBroker(ctx context.Context, units int) (float64, error) {
 	if err := d.fill(ctx, "alone", units); err != nil {
 		return 0, err
@@ -141,7 +142,7 @@ func (d door) measureBroker(ctx context.Context, units int) (float64, error) {
 	return float64(units) / time.Since(began).Seconds(), err
 }
 
-// measureHTTP is how many units a second are accepted by calls of one unit.
+// measureHTTP is the number of units per second accepted by calls of one unit.
 func (s *server) measureHTTP(ctx context.Context, units int) (float64, error) {
 	began := time.Now()
 	err := each(units, func(n int) error {
@@ -151,7 +152,7 @@ func (s *server) measureHTTP(ctx context.Context, units int) (float64, error) {
 	return float64(units) / time.Since(began).Seconds(), err
 }
 
-// measure is how many units a second an intake accepts from a queue that is full.
+// measure is the number of units per second that an intake accepts from a full queue.
 func (s *server) measure(ctx context.Context, d door, units int) (float64, error) {
 	path := "/v1/intakes/" + d.name
 	if _, err := s.call(ctx, http.MethodPost, path+"/pause", nil); err != nil {
@@ -182,7 +183,7 @@ func (s *server) measure(ctx context.Context, d door, units int) (float64, error
 	return 0, errors.New("the units were not accepted within a minute")
 }
 
-// call makes one call to the server, again where it is refused for now.
+// call sends one request to the server, and repeats it while it is refused for now.
 func (s *server) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	for {
 		req, err := http.NewRequestWithContext(ctx, method, "http://"+s.admin+path, bytes.NewReader(body))

@@ -40,7 +40,7 @@ func freeAddr() string {
 	return l.Addr().String()
 }
 
-// awaitConnection waits until an address takes connections.
+// awaitConnection waits until an address accepts connections.
 func awaitConnection(addr string) error {
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		c, err := net.Dial("tcp", addr)
@@ -88,7 +88,7 @@ intakes:
 	return s, awaitConnection(s.admin)
 }
 
-// startBrokers starts a broker of each kind. stop is to be called in any case.
+// startBrokers starts a broker of each kind. stop must be called in any case.
 func startBrokers(ctx context.Context, dir string) (doors []door, stop func(), err error) {
 	var stops []func()
 	stop = func() {

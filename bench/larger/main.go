@@ -1,9 +1,9 @@
-// Package main (bench/larger) lists the variants that come out larger than their original where URLs leave format and
-// quality open, and those that had to give their target up not to be, with their scores:
+// Package main (bench/larger) lists the variants that are larger than their original although their URLs leave format
+// and quality open, and those that are below their target to avoid that, with their scores:
 //
 //	cd bench && go run ./larger [DIR...]
 //
-// The default folder is the test corpus beside the project. It exits with 1 if any is larger.
+// The default folder is the test corpus beside the project. It exits with 1 if any variant is larger.
 package main
 
 import (
@@ -25,17 +25,17 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// clients are the requests whose Accept leads to each set of formats.
+// clients are requests whose Accept headers give each set of formats.
 var clients = []struct{ name, accept string }{
 	{"avif", "image/avif,image/webp,*/*"}, {"webp", "image/webp,*/*"}, {"any", "*/*"}, {"jpeg", "image/jpeg"},
 }
 
 var largerWidths = []int{480, 800, 1600}
 
-// served are the limits of a server that nobody configured, where they decide the format.
+// served are the default limits of a server, as far as they decide the format.
 var served = codec.Limits{Pixels: 1 << 30, ResultPixels: 16e6, AVIFPixels: 2e6, Frames: 1}
 
-// outcome is one variant beside its original.
+// outcome is one variant and its original.
 type outcome struct {
 	file, client string
 	width        int
@@ -47,7 +47,7 @@ type outcome struct {
 
 func (o outcome) larger() bool { return len(o.made.Body) > o.original }
 
-// below reports whether the variant was kept below its original by giving its target up.
+// below reports whether the variant is below its target so that it is smaller than its original.
 func (o outcome) below() bool { return strings.Contains(o.made.Note, "below the target") }
 
 func main() {
@@ -68,9 +68,9 @@ func main() {
 	}
 }
 
-// larger makes every picture of the folders for each client, width and stage, by URLs that leave format and quality
-// open. It prints the variants that are larger than their original, and those that had to give their target up, with
-// their scores. Any that is larger is an error.
+// larger makes every picture of the folders for each client, width and stage, with URLs that leave format and quality
+// open. It prints the variants that are larger than their original, and those below their target, with their scores. It
+// returns an error if any variant is larger.
 func larger(ctx context.Context, dirs []string) error {
 	c, err := codec.New("")
 	if err != nil {
@@ -102,7 +102,7 @@ func larger(ctx context.Context, dirs []string) error {
 	return printOutcomes(all)
 }
 
-// filesIn are all files of the folders: what is no picture is refused later.
+// filesIn returns all files of the folders; those that are no pictures are refused later.
 func filesIn(dirs []string) (files []string, err error) {
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -118,7 +118,7 @@ func filesIn(dirs []string) (files []string, err error) {
 	return files, nil
 }
 
-// outcomes are the variants of one file, without those that are refused.
+// outcomes returns the variants of one file, without refused ones.
 func outcomes(c *codec.Codec, file string) (out []outcome, err error) {
 	body, err := os.ReadFile(file)
 	if err != nil {
@@ -142,7 +142,7 @@ func outcomes(c *codec.Codec, file string) (out []outcome, err error) {
 			}
 		})
 		if err != nil {
-			return nil, nil // No picture that is served.
+			return nil, nil // Not a supported picture.
 		}
 	}
 	for i := range out {
@@ -153,7 +153,7 @@ func outcomes(c *codec.Codec, file string) (out []outcome, err error) {
 	return out, nil
 }
 
-// scoreIt scores the variant; it stays 0 where that cannot be done: of a transparent picture, or a tiny one.
+// scoreIt scores the variant; the score stays 0 if that is impossible, as for a transparent or tiny picture.
 func (o *outcome) scoreIt(c *codec.Codec, original []byte) {
 	im, err := judge.NewRaster(original, variant.Spec{Width: o.width}, served)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// chainWidths are the variants of one original that are made in one call and alone, chainCoders how.
+// chainWidths are the variants of one original that are made in one call and alone. chainCoders are their encoders.
 var (
 	chainWidths = []int{1080, 640, 320}
 	chainCoders = []judge.Encoding{
@@ -24,13 +24,13 @@ var (
 	}
 )
 
-// chainFigures is what comes out, for two smaller variants of each picture.
+// chainFigures are the results for two smaller variants of each picture.
 type chainFigures struct {
 	loss, growth, saved map[variant.Format][]float64 // score lost, bytes, CPU of alone against together
 }
 
-// chain tells what becomes of pictures that are made from a larger one of the same call: their score, without loss and
-// as they are sent, against that of the same pictures made alone; and what it spares.
+// chain compares pictures made from a larger one of the same call with the same pictures made alone: their score,
+// lossless and as sent, and the saved time.
 func chain(ctx context.Context, o options) error {
 	f := chainFigures{loss: map[variant.Format][]float64{}, growth: map[variant.Format][]float64{}, saved: map[variant.Format][]float64{}}
 	suits := func(i sniff.Info) bool { return min(i.Width, i.Height) >= chainWidths[0] }
@@ -51,7 +51,7 @@ func chain(ctx context.Context, o options) error {
 	return nil
 }
 
-// add makes one picture in every way, and scores it against what a decode of all pixels and one careful step of scaling give.
+// add makes one picture in every way, and scores it against a decode of all pixels with one careful step of scaling.
 func (f *chainFigures) add(ctx context.Context, c *codec.Codec, name string, body []byte) error {
 	exact, err := chainExact(name, body, chainWidths[1:])
 	defer func() {
@@ -88,7 +88,7 @@ func (f *chainFigures) add(ctx context.Context, c *codec.Codec, name string, bod
 	return nil
 }
 
-// chainExact are some widths of a picture, scaled from all pixels in one step.
+// chainExact returns some widths of a picture, scaled from all pixels in one step.
 func chainExact(name string, body []byte, widths []int) (exact []*judge.Judge, err error) {
 	full, err := judge.NewRaster(body, variant.Spec{Format: variant.PNG}, unlimited)
 	if err != nil {
@@ -122,7 +122,7 @@ func chainSpecs(e judge.Encoding) []variant.Spec {
 	return specs
 }
 
-// chainAlone makes each width in a call of its own.
+// chainAlone makes each width in a separate call.
 func chainAlone(c *codec.Codec, body []byte, e judge.Encoding) (all []variant.Image, price time.Duration, err error) {
 	for _, spec := range chainSpecs(e) {
 		got, d, err := chainMade(c, variant.Original{Body: body}, []variant.Spec{spec})
@@ -134,7 +134,7 @@ func chainAlone(c *codec.Codec, body []byte, e judge.Encoding) (all []variant.Im
 	return all, price, nil
 }
 
-// chainMade makes specs in one call, and tells its processor time.
+// chainMade makes specs in one call, and returns its processor time.
 func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) ([]variant.Image, time.Duration, error) {
 	all := make([]variant.Image, len(specs))
 	var failed error
@@ -151,7 +151,8 @@ func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) 
 	return all, threadTime() - start, err
 }
 
-// eachOriginal calls do with every picture as it is found, by name and bytes, that suits and, unless all are asked for, that the fit did not see.
+// eachOriginal calls do with the name and bytes of every suitable picture. Pictures that the fit has seen are left out,
+// unless all are asked for.
 func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec, name string, body []byte) error) error {
 	c, found, err := openAll(o)
 	if err != nil {

@@ -20,14 +20,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// coder is one way of encoding, with the qualities that bracket every target.
+// coder is an encoder with its settings, and the qualities that bracket every target.
 type coder struct {
 	name   string
 	format variant.Format
 	effort int
 	chroma bool // 4:4:4
 	grid   []int
-	low    []int // for print and drawings too, which keep full colours from lower targets on
+	low    []int // also for print and drawings, which keep full chroma from lower targets on
 }
 
 var coders = []coder{
@@ -43,7 +43,7 @@ var coders = []coder{
 
 // row is one measured candidate.
 type row struct {
-	library          string // the libaom behind it; other encoders are the distribution's
+	library          string // the libaom behind it; other encoders are those of the distribution
 	id, source, kind string
 	width, height    int
 	coder            string
@@ -80,7 +80,7 @@ func parseRow(line string) (r row, err error) {
 	return r, nil
 }
 
-// readRows reads the file of measured candidates; an absent one is empty.
+// readRows reads the file of measured candidates; a missing file is empty.
 func readRows(file string) ([]row, error) {
 	f, err := os.Open(file)
 	if os.IsNotExist(err) {
@@ -102,7 +102,7 @@ func readRows(file string) ([]row, error) {
 	return rows, lines.Err()
 }
 
-// rowFile appends rows, and knows those that are there.
+// rowFile appends rows, and knows the existing ones.
 type rowFile struct {
 	mu   sync.Mutex
 	f    *os.File
@@ -142,7 +142,7 @@ func (w *rowFile) add(r row) error {
 	return err
 }
 
-// collect measures what is not in the file yet.
+// collect measures what is not yet in the file.
 func collect(ctx context.Context, o options) error {
 	c, found, err := openAll(o)
 	if err != nil {
@@ -173,7 +173,7 @@ func collect(ctx context.Context, o options) error {
 	return g.Wait()
 }
 
-// measure encodes and scores one reference over the grid, by all coders or only some.
+// measure encodes and scores one reference over the grid, with all coders or only some.
 func measure(ctx context.Context, c *codec.Codec, w *rowFile, ref reference, only []string) error {
 	library := c.Versions()["libaom"]
 	var todo []row
@@ -236,7 +236,7 @@ func coderNamed(name string) coder {
 	panic("no coder " + name)
 }
 
-// threadTime is the processor time of the whole process: exact with -jobs 1, and a rough figure else.
+// threadTime is the processor time of the whole process: exact with -jobs 1, otherwise a rough figure.
 func threadTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

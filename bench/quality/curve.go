@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// curve is what one coder makes of one reference: its score, the score of its worst tile and the logarithm of its bytes by q,
-// interpolated so that nothing overshoots between measured points.
+// curve holds the results of one coder for one reference by q: its score, the score of its worst tile and the logarithm
+// of its bytes. The interpolation does not overshoot between measured points.
 type curve struct {
 	q, score, worst, bytes []float64
 }
 
 type curveKey struct{ library, id, coder string }
 
-// curves puts rows together; a curve of fewer than three points is left out.
+// curves groups rows; a curve of fewer than three points is left out.
 func curves(rows []row) map[curveKey]*curve {
 	out := map[curveKey]*curve{}
 	slices.SortStableFunc(rows, func(a, b row) int { return a.q - b.q })
@@ -38,7 +38,8 @@ func curves(rows []row) map[curveKey]*curve {
 	return out
 }
 
-// at reads values at a q by Fritsch and Carlson's monotone cubics (SIAM J. Numer. Anal. 17, 1980), and by a line outside.
+// at interpolates values at a q by Fritsch and Carlson's monotone cubics (SIAM J. Numer. Anal. 17, 1980), and
+// extrapolates linearly.
 func (c *curve) at(values []float64, q float64) float64 {
 	x, n := c.q, len(c.q)
 	if q <= x[0] {
@@ -57,7 +58,7 @@ func (c *curve) at(values []float64, q float64) float64 {
 	return values[i]*(1+2*t)*(1-t)*(1-t) + a*h*t*(1-t)*(1-t) + values[i+1]*t*t*(3-2*t) + b*h*t*t*(t-1)
 }
 
-// slope is the derivative at point i: the harmonic mean of its neighbours' slopes, or none at a turn.
+// slope is the derivative at point i: the harmonic mean of its neighbours' slopes, or zero at a turning point.
 func (c *curve) slope(values []float64, i int) float64 {
 	secant := func(i int) float64 { return (values[i+1] - values[i]) / (c.q[i+1] - c.q[i]) }
 	switch n := len(c.q); {
@@ -73,7 +74,7 @@ func (c *curve) slope(values []float64, i int) float64 {
 	return 2 * a * b / (a + b)
 }
 
-// reach is the lowest q, between lowest and highest, at which the values come up to a target.
+// reach is the lowest q, between lowest and highest, at which the values reach a target.
 func (c *curve) reach(values []float64, target float64) float64 {
 	const lowest, highest = 5, 95
 	low, high := float64(lowest), float64(highest)
@@ -93,7 +94,7 @@ func (c *curve) reach(values []float64, target float64) float64 {
 	return high
 }
 
-// rise is the score that one step of q brings around q.
+// rise is the increase of the score per step of q around q.
 func (c *curve) rise(values []float64, q float64) float64 {
 	return (c.at(values, q+3) - c.at(values, q-3)) / 6
 }

@@ -13,20 +13,21 @@ import (
 // equalTargets are the scores at which two JPEG encoders are compared.
 var equalTargets = []float64{50, 70, 80}
 
-// equalTurns is how often each encode is timed, the two encoders in turns.
+// equalTurns is how often each encode is timed; the two encoders alternate.
 const equalTurns = 5
 
-// equality is one reference by the codec's JPEG encoder against libjpeg alone.
+// equality compares one reference by the codec's JPEG encoder with libjpeg.
 type equality struct {
 	id, kind  string
 	target    float64
-	bytes     float64 // of libjpeg's, at the same score
+	bytes     float64 // share of libjpeg's, at the same score
 	ours      time.Duration
 	libjpeg   time.Duration
 	q, plainQ int
 }
 
-// equal compares the codec's JPEGs with those of libjpeg-turbo, progressive and with measured Huffman codes, at equal score.
+// equal compares the codec's JPEGs with those of libjpeg-turbo, progressive and with optimised Huffman codes, at equal
+// score.
 func equal(ctx context.Context, o options) error {
 	c, found, err := openAll(o)
 	if err != nil {
@@ -69,7 +70,7 @@ func printEquality(all []equality, kind string, target float64) {
 		math.Exp(percentile(logs, 100)), mean(ours), mean(libjpeg), mean(ours)/mean(libjpeg))
 }
 
-// compareJPEG finds where the curves of both encoders cross each target, on the same chroma as the codec would choose.
+// compareJPEG finds where the curves of both encoders cross each target, with the chroma that the codec would choose.
 func compareJPEG(r reference) ([]equality, error) {
 	im, err := r.render()
 	if err != nil {
@@ -112,7 +113,8 @@ func compareJPEG(r reference) ([]equality, error) {
 	return out, nil
 }
 
-// bytesAt are the bytes of an encoder at a score, between the two q that lie about it; it is not reached where q 1 is above it or q 100 below.
+// bytesAt interpolates the bytes of an encoder at a score between two adjacent q. ok is false if q 1 is above the score
+// or q 100 below it.
 func bytesAt(im *judge.Raster, j *judge.Judge, e judge.Encoding, target float64) (bytes float64, q int, ok bool, err error) {
 	type point struct{ bytes, score float64 }
 	at := func(q int) (p point, err error) {
@@ -150,7 +152,7 @@ func bytesAt(im *judge.Raster, j *judge.Judge, e judge.Encoding, target float64)
 	return math.Exp(below.bytes + share*(above.bytes-below.bytes)), high, true, nil
 }
 
-// timeJPEG times the encodes at equal score in turns; exact with -jobs 1.
+// timeJPEG times the encodes at equal score alternately; exact with -jobs 1.
 func timeJPEG(im *judge.Raster, e *equality, full bool) error {
 	for range equalTurns {
 		start := threadTime()

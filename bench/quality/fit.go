@@ -14,8 +14,8 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/look"
 )
 
-// margin is how much higher the fit aims than it is called, so that pictures which the model misjudges do not fall below the floor:
-// ten below the target for photos of the higher classes, five for those of the saving one. Print is harder to foresee.
+// margin is how much higher the fit aims than its target, so that misjudged pictures do not fall below the floor: ten
+// below the target for photos of the higher classes, five for those of the saver class. Print is harder to predict.
 func margin(group string, target float64) float64 {
 	switch {
 	case group == "photo" && target < 60:
@@ -28,11 +28,11 @@ func margin(group string, target float64) float64 {
 
 const (
 	penalty    = 1.0
-	leastDrawn = 15   // the lowest q of print and drawings: a page that is misjudged below cannot be read
+	leastDrawn = 15   // the lowest q of print and drawings: a misjudged page below it cannot be read
 	minWeight  = 0.15 // of a sample: pictures whose score hardly depends on q teach little, but not nothing
 )
 
-// sample is one reference with what the probe sees of it.
+// sample is one reference with its traits.
 type sample struct {
 	id, source, kind string
 	traits           look.Traits
@@ -46,7 +46,7 @@ func (s sample) group() string {
 	return "drawn"
 }
 
-// fit makes the model from measured rows, prints what it reaches on pictures that it was not fitted on, and may write it.
+// fit fits the model to measured rows, prints its results on pictures outside the fit, and may write it.
 func fit(_ context.Context, o options) error {
 	var rows []row
 	for _, file := range strings.Split(o.rows, ",") {
@@ -108,7 +108,7 @@ func fit(_ context.Context, o options) error {
 	return os.WriteFile(modelFile, append(compact(b), '\n'), 0o644)
 }
 
-// fitPredictors fits every predictor of the coders, or of only some.
+// fitPredictors fits the predictors of all coders, or of only some.
 func fitPredictors(all map[curveKey]*curve, library string, only []string, learn []sample) (fitted []look.Predictor) {
 	for _, c := range coders {
 		if only != nil && !slices.Contains(only, c.name) {
@@ -125,7 +125,7 @@ func fitPredictors(all map[curveKey]*curve, library string, only []string, learn
 	return fitted
 }
 
-// replace puts predictors into every set: those of encoders that are the same with each library.
+// replace puts predictors of encoders that are the same with each library into every set.
 func replace(m *look.Model, fitted []look.Predictor) {
 	for _, set := range m.Sets {
 		set.Predictors = slices.DeleteFunc(set.Predictors, func(p look.Predictor) bool {
@@ -135,10 +135,10 @@ func replace(m *look.Model, fitted []look.Predictor) {
 	}
 }
 
-// modelFile is where the codec keeps its coefficients.
+// modelFile is the codec's file of coefficients.
 const modelFile = "../transform/codec/look/model.json"
 
-// shipped is the model that the codec has.
+// shipped is the codec's current model.
 func shipped() (*look.Model, error) {
 	b, err := os.ReadFile(modelFile)
 	if err != nil {
@@ -148,8 +148,8 @@ func shipped() (*look.Model, error) {
 	return &m, json.Unmarshal(b, &m)
 }
 
-// unmeasured are the shipped predictors of the coders of which there are no rows: those of the latest libraries, for encoders that the
-// distribution changes little.
+// unmeasured returns the shipped predictors of the coders without rows: those of the latest libraries, for encoders
+// that hardly differ between distributions.
 func unmeasured(m *look.Model, all map[curveKey]*curve, library string) (kept []look.Predictor) {
 	for _, p := range m.Sets[choose.SetFor("")].Predictors {
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(all)), func(k curveKey) bool { return k.library == library && k.coder == p.Coder }) {
@@ -159,7 +159,8 @@ func unmeasured(m *look.Model, all map[curveKey]*curve, library string) (kept []
 	return kept
 }
 
-// targetsOf are the scores that a coder is fitted for: AVIF with full colours serves photos for the high ones alone.
+// targetsOf returns the scores for which a coder is fitted. AVIF with full chroma is fitted for photos at the high ones
+// only.
 func targetsOf(c coder, group string) []float64 {
 	switch {
 	case !c.chroma:
@@ -170,7 +171,7 @@ func targetsOf(c coder, group string) []float64 {
 	return []float64{40, 50, 60, 65, 70, 75, 80, 85}
 }
 
-// setOf is the name that the codec gives to a libaom's coefficients.
+// setOf is the codec's name for the coefficients of a libaom.
 func setOf(library string) string {
 	return choose.SetFor(library)
 }
@@ -221,7 +222,7 @@ func probe(o options) ([]sample, error) {
 	return out, nil
 }
 
-// spread finds the features' means and spreads.
+// spread returns the features' means and spreads.
 func spread(samples []sample) (mean, deviation []float64) {
 	n := float64(len(samples))
 	for _, s := range samples {
@@ -244,7 +245,7 @@ func spread(samples []sample) (mean, deviation []float64) {
 	return mean, deviation
 }
 
-// scale scales the samples by the features' means and spreads: the model's, or, where it has none, their own.
+// scale scales the samples by the features' means and spreads: the model's, or, if it has none, their own.
 func scale(m *look.Model, samples []sample) {
 	if m.Mean == nil {
 		m.Mean, m.Spread = spread(samples)
@@ -258,7 +259,8 @@ func scale(m *look.Model, samples []sample) {
 
 var kinds = []string{kindPhoto, kindText, kindGraphic}
 
-// fitKinds fits what pictures show. A document that is taken for a photo costs its reader more than the reverse, so it weighs double.
+// fitKinds fits the kinds of pictures. A document that is taken for a photo is worse for its reader than the reverse,
+// so it has double weight.
 func fitKinds(samples []sample) []look.KindModel {
 	var x [][]float64
 	var class []int
@@ -279,7 +281,7 @@ func fitKinds(samples []sample) []look.KindModel {
 	return out
 }
 
-// confusion prints what the model takes the pictures for: those that it was fitted on and those held out.
+// confusion prints the model's kinds of the pictures: fitted ones and held-out ones.
 func confusion(m *look.Model, samples []sample, held func(sample) bool) {
 	count := map[string]int{}
 	for _, s := range samples {
@@ -310,7 +312,7 @@ func confusion(m *look.Model, samples []sample, held func(sample) bool) {
 	}
 }
 
-// fitPredictor fits the q of one coder for one target, and prints what it reaches on each source without it.
+// fitPredictor fits the q of one coder for one target, and prints its results on each source that is held out.
 func fitPredictor(all map[curveKey]*curve, library string, c coder, group string, target float64, samples []sample) (look.Predictor, bool) {
 	var f fitting
 	for _, s := range samples {
@@ -339,7 +341,7 @@ func fitPredictor(all map[curveKey]*curve, library string, c coder, group string
 	return p, true
 }
 
-// fitting is the samples of one predictor.
+// fitting holds the samples of one predictor.
 type fitting struct {
 	x         [][]float64
 	y, weight []float64
@@ -353,7 +355,7 @@ func (f *fitting) add(s sample, cv *curve, values []float64, q, weight float64) 
 	f.source, f.curves, f.values = append(f.source, s.source), append(f.curves, cv), append(f.values, values)
 }
 
-// report prints one line: a fixed q that reaches the same mean, and the model without the source that it judges.
+// report prints one line: a fixed q that reaches the same mean, and the model fitted without the source that it judges.
 func (f *fitting) report(library string, p look.Predictor) {
 	var scores, bytes []float64
 	for i := range f.y {

@@ -15,29 +15,29 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// levelsFile is where the fit is kept, from the project's root.
+// levelsFile is the file of the fit, relative to bench.
 const levelsFile = "../transform/codec/look/levels.json"
 
-// levelsPenalty keeps weights of features that say nearly the same small; what is chosen does not depend on it between 0.3 and 30.
+// levelsPenalty keeps the weights of nearly equal features small. Between 0.3 and 30 it does not change what is chosen.
 const levelsPenalty = 10
 
-// levelsMargin is how much lower the model is than what was measured, so that pictures which it misjudges keep the floor.
+// levelsMargin is subtracted from the measured scores in the fit, so that misjudged pictures keep the floor.
 const levelsMargin = 2
 
-// inLevels is one reference in so many levels.
+// inLevels is one reference in n levels.
 type inLevels struct {
 	id, source string
 	n, bytes   int
 	score      float64 // of its worst part
 	traits     look.Traits
-	suits      bool // as the product would ask the model about it
+	suits      bool // whether the product would use the model for it
 	lossy      lossy
 }
 
-// lossy is what the product makes of the reference without levels, for clients of each format.
+// lossy is the product's result for the reference without levels, for clients of each format.
 type lossy map[variant.Format]lossyFigure
 
-// lossyFormats are those that URLs get without levels when they name them.
+// lossyFormats never get levels when URLs name them.
 var lossyFormats = []variant.Format{variant.AVIF, variant.JPEG}
 
 type lossyFigure struct {
@@ -45,8 +45,8 @@ type lossyFigure struct {
 	score float64
 }
 
-// levels measures drawn references in few levels, fits the model of their score, and prints what it would choose for pictures of sources that it
-// was not fitted on.
+// levels measures drawn references in few levels, fits the model of their score, and prints what it would choose for
+// pictures of held-out sources.
 func levels(ctx context.Context, o options) error {
 	c, found, err := openAll(o)
 	if err != nil {
@@ -132,7 +132,7 @@ func levelsOf(ctx context.Context, c *codec.Codec, r reference, name string) ([]
 	return out, nil
 }
 
-// fitLevels fits the model on the rows of all sources but one, where the pictures look like what it will be asked about.
+// fitLevels fits the model on the rows of all sources but one, for pictures like those that it will be used for.
 func fitLevels(rows []inLevels, without string) (*look.LevelsModel, error) {
 	var x [][]float64
 	var y, weight []float64
@@ -157,7 +157,8 @@ func fitLevels(rows []inLevels, without string) (*look.LevelsModel, error) {
 	return m, nil
 }
 
-// judgeLevels prints what the first number of levels that is expected to reach the target comes to, each source left out of the fit.
+// judgeLevels prints the results of the first number of levels that is predicted to reach the target. Each source is
+// left out of its fit.
 func judgeLevels(rows []inLevels, target float64) error {
 	models := map[string]*look.LevelsModel{}
 	chosen := map[string]inLevels{}

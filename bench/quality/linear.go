@@ -39,7 +39,7 @@ func ridge(x [][]float64, y, sample []float64, penalty float64) (base float64, w
 	return base, weights
 }
 
-// solve is Gaussian elimination with pivots; a and b are used up.
+// solve is Gaussian elimination with pivots; it overwrites a and b.
 func solve(a [][]float64, b []float64) []float64 {
 	n := len(b)
 	for i := range n {
@@ -69,7 +69,8 @@ func solve(a [][]float64, b []float64) []float64 {
 	return x
 }
 
-// classify fits the scores of classes by gradient descent on their cross-entropy. sample weighs the samples.
+// classify fits the scores of classes by gradient descent on their cross-entropy. sample holds the weights of the
+// samples.
 func classify(x [][]float64, class []int, classes int, sample []float64) (bases []float64, weights [][]float64) {
 	const steps, rate, penalty = 4000, 0.5, 0.003
 	n := len(x[0])

@@ -1,20 +1,20 @@
-// Package main (bench/quality) measures what the codec's pictures are worth: it makes lossless references, encodes them through
-// the codec itself, scores every candidate with SSIMULACRA2, fits the model of the automatic quality, and prints what the product
-// keeps of its promise beside fixed qualities and the defaults of other proxies.
+// Package main (bench/quality) measures the quality of the codec's pictures. It makes lossless references, encodes them
+// through the codec itself, scores every candidate with SSIMULACRA2, and fits the model of the automatic quality. It
+// prints how the product keeps its targets, compared with fixed qualities and the defaults of other proxies.
 //
-//	cd bench && go run ./quality collect -dir DIR   encode and score a grid of qualities; rows are kept in -rows and never made twice
+//	cd bench && go run ./quality collect -dir DIR   encode and score a grid of qualities; rows are kept in -rows, never repeated
 //	cd bench && go run ./quality fit                fit the model from the rows; -write puts it into the codec
-//	cd bench && go run ./quality report -dir DIR    the product's own choices, scored, with fixed q and other defaults in the same table
+//	cd bench && go run ./quality report -dir DIR    the product's own choices, fixed q and other defaults, scored
 //	cd bench && go run ./quality ocr -dir DIR       what tesseract reads in documents of each class
 //	cd bench && go run ./quality sheet -dir DIR     contact sheets: originals beside each class
-//	cd bench && go run ./quality chain -dir DIR     pictures made from a larger one of the same call against those made alone
-//	cd bench && go run ./quality levels -dir DIR    documents in few levels, the fit of their score (-write), and what it chooses
-//	cd bench && go run ./quality record             what the self-check's specimens score with these libraries (-write keeps it as what is expected of them)
-//	cd bench && go run ./quality master -dir DIR    pictures made from the master of an original against those made from it
-//	cd bench && go run ./quality equal -dir DIR     JPEGs against those of libjpeg-turbo: bytes at equal score, and the encode's processor time
+//	cd bench && go run ./quality chain -dir DIR     pictures made from a larger one of the same call, or alone
+//	cd bench && go run ./quality levels -dir DIR    documents in few levels, the fit of their score (-write), the choice
+//	cd bench && go run ./quality record             scores of the self-check's specimens; -write makes them the expected ones
+//	cd bench && go run ./quality master -dir DIR    pictures made from the master of an original, or from the original
+//	cd bench && go run ./quality equal -dir DIR     JPEGs against libjpeg-turbo: bytes at equal score, and processor time
 //
-// A folder holds pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that say what they
-// show. The default is the test corpus beside the project.
+// A folder contains pictures, with a MANIFEST.tsv (columns file and kind) or sub-folders photo, text and graphic that
+// give their kinds. The default is the test corpus beside the project.
 package main
 
 import (
@@ -28,7 +28,7 @@ import (
 	"syscall"
 )
 
-// options is what the command line says.
+// options are the command-line options.
 type options struct {
 	dirs    []string
 	rows    string

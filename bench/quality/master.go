@@ -13,13 +13,13 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// masterSide is the longer side of the masters, masterReach how large a part of it their variants are at most.
+// masterSide is the longer side of the masters. masterReach is the largest ratio of a variant to its master.
 const (
 	masterSide  = 1600
 	masterReach = 0.75
 )
 
-// masterWidths are the variants that are made of originals and of their masters, masterCoders how.
+// masterWidths are the variants made from originals and from their masters. masterCoders are their encoders.
 var (
 	masterWidths = []int{1536, 1080, 640, 320}
 	masterCoders = []judge.Encoding{
@@ -28,15 +28,15 @@ var (
 	}
 )
 
-// masterFigures is what comes out for each coder, and of the masters themselves.
+// masterFigures are the results for each coder, and for the masters themselves.
 type masterFigures struct {
 	loss, growth, saved [][]float64 // score lost, bytes, and CPU of the original's against the master's
-	bytes, shares       []float64   // KB of the masters, and against their originals
-	price               []float64   // ms of CPU that making one takes
+	bytes, shares       []float64   // KB of the masters, and as a share of their originals
+	price               []float64   // ms of CPU to make one
 }
 
-// master tells what variants lose that are made from the master of their original, against those made from the original; and what it
-// spares.
+// master measures what variants lose when they are made from the master of their original instead of the original, and
+// what this saves.
 func master(ctx context.Context, o options) error {
 	n := len(masterCoders)
 	f := masterFigures{loss: make([][]float64, n), growth: make([][]float64, n), saved: make([][]float64, n)}
@@ -59,8 +59,8 @@ func master(ctx context.Context, o options) error {
 	return nil
 }
 
-// add makes the variants of one picture in both ways, and scores them against what a decode of all pixels and one careful step of
-// scaling give.
+// add makes the variants of one picture in both ways, and scores them against a decode of all pixels with one careful
+// step of scaling.
 func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, body []byte) error {
 	original := variant.Original{Body: body}
 	made, price, err := chainMade(c, original, []variant.Spec{{Master: true, Width: masterSide, Height: masterSide}})
@@ -97,7 +97,7 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, bo
 	return nil
 }
 
-// compare makes one variant of the original and of its master.
+// compare makes one variant from the original and from its master.
 func (f *masterFigures) compare(ctx context.Context, c *codec.Codec, i int, original, reduced variant.Original, spec variant.Spec, exact *judge.Judge) error {
 	var scores, prices, sizes [2]float64
 	for k, from := range []variant.Original{original, reduced} {

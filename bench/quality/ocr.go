@@ -13,7 +13,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// ocr prints how much of the words that tesseract reads in a lossless document it still reads in each class: the mean F1.
+// ocr prints how many of the words that tesseract reads in a lossless document it still reads in each class: the mean
+// F1.
 func ocr(ctx context.Context, o options) error {
 	if _, err := exec.LookPath("tesseract"); err != nil {
 		return fmt.Errorf("tesseract is needed (Debian: tesseract-ocr): %w", err)
@@ -46,7 +47,7 @@ func ocr(ctx context.Context, o options) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", refs[0].id, err)
 		}
-		if words < 20 { // A drawing, or a script that the program does not know.
+		if words < 20 { // A drawing, or a script that tesseract does not know.
 			continue
 		}
 		fmt.Printf("%-44s %5d words", refs[0].id, words)
@@ -64,7 +65,8 @@ func ocr(ctx context.Context, o options) error {
 	return nil
 }
 
-// readAgain counts the words of the lossless picture, and compares with them what is read in what a client of all formats gets of each class.
+// readAgain counts the words of the lossless picture, and compares them with those read in each class for a client of
+// all formats.
 func readAgain(ctx context.Context, c *codec.Codec, im *judge.Raster, dir string, classes []variant.Class) (int, []float64, error) {
 	file := filepath.Join(dir, "page.png")
 	if err := writeRaster(file, im); err != nil {
@@ -128,7 +130,7 @@ func words(ctx context.Context, file string) (map[string]int, error) {
 	return count, nil
 }
 
-// overlap is the F1 of two bags of words: twice what they share, divided by what they hold.
+// overlap is the F1 of two bags of words: twice the number they share, divided by the sum of their sizes.
 func overlap(a, b map[string]int) float64 {
 	shared, total := 0, 0
 	for w, n := range a {

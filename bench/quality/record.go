@@ -12,11 +12,11 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
 )
 
-// recordFile is what the self-check expects of each set of libraries.
+// recordFile is the self-check's expectation for each set of libraries.
 const recordFile = "../transform/codec/check/selfcheck.json"
 
-// record measures the specimens of the self-check with the libraries that are linked, and with -write keeps that as what is expected of them. It is
-// right where the coefficients were fitted on these libraries.
+// record measures the specimens of the self-check with the linked libraries. With -write the result becomes the
+// expectation for these libraries. This is correct if the coefficients were fitted on them.
 func record(_ context.Context, o options) error {
 	c, err := codec.New(codec.EngineVips)
 	if err != nil {

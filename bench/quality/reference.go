@@ -21,7 +21,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// The kinds of pictures that a folder tells of.
+// The kinds of pictures in a folder.
 const (
 	kindPhoto   = "photo"
 	kindText    = "text"
@@ -34,8 +34,8 @@ type picture struct {
 	kind string
 }
 
-// reference is one lossless rendering of a picture. Its source is the picture's file name: references of one source are kept
-// together when some are held out.
+// reference is one lossless rendering of a picture. Its source is the picture's file name; references of one source are
+// held out together.
 type reference struct {
 	id, source, kind string
 	file             string
@@ -44,7 +44,7 @@ type reference struct {
 
 var unlimited = codec.Limits{Pixels: 1 << 30, ResultPixels: 1 << 26, AVIFPixels: 1 << 26, Frames: 1}
 
-// pictures finds what the folders hold, in the order of names.
+// pictures lists the pictures of the folders by name.
 func pictures(dirs []string) ([]picture, error) {
 	var found []picture
 	for _, dir := range dirs {
@@ -76,7 +76,7 @@ func pictures(dirs []string) ([]picture, error) {
 	return found, nil
 }
 
-// manifest reads what the files show: the word before the colon in the column kind.
+// manifest reads the kinds of the files: the word before the colon in the column kind.
 func manifest(dir string) map[string]string {
 	f, err := os.Open(filepath.Join(dir, "MANIFEST.tsv"))
 	if err != nil {
@@ -100,7 +100,7 @@ func manifest(dir string) map[string]string {
 	return kinds
 }
 
-// folderKind is the kind that a word stands for; "" for animations and vectors, which are no references.
+// folderKind is the kind for a word; "" for animations and vectors, which are no references.
 func folderKind(word string) string {
 	switch word {
 	case "photo":
@@ -113,8 +113,8 @@ func folderKind(word string) string {
 	return ""
 }
 
-// references are the renderings of a picture: 800 pixels wide where that shrinks the traces of its own compression away, and for
-// some, chosen by their name, one more: 480 or 1280 wide, or a part of the picture at its own scale.
+// references are the renderings of a picture: 800 pixels wide, if that removes the traces of its own compression. Some
+// pictures, chosen by their name, have one more: 480 or 1280 wide, or a part at its own scale.
 func references(p picture) ([]reference, error) {
 	body, err := os.ReadFile(p.file)
 	if err != nil {
@@ -163,8 +163,8 @@ func references(p picture) ([]reference, error) {
 	return out, nil
 }
 
-// eachReference calls do for the references of pictures that are wanted, some at a time, and gathers what it makes of them. wanted is called by one
-// goroutine, do by several; each call has a name of its own.
+// eachReference calls do for the wanted references of pictures, with jobs concurrent calls, and collects the results.
+// wanted is called by one goroutine, do by several; each call has a unique name.
 func eachReference[T any](ctx context.Context, jobs int, found []picture, wanted func(reference) bool,
 	do func(ctx context.Context, r reference, name string) ([]T, error)) (all []T, err error) {
 	var mu sync.Mutex
@@ -195,13 +195,13 @@ func eachReference[T any](ctx context.Context, jobs int, found []picture, wanted
 	return all, err
 }
 
-// sourceOf joins pictures that are one motif in several files: the name without its numbers at the end.
+// sourceOf is the common name of several files of one motif: the name without its final numbers.
 func sourceOf(name string) string {
 	base := strings.TrimSuffix(name, filepath.Ext(name))
 	return strings.TrimSuffix(strings.TrimRight(base, "0123456789"), "-")
 }
 
-// pick divides names into n groups, the same at every run.
+// pick divides names into n groups, which are the same at every run.
 func pick(name string, n int) int {
 	h := fnv.New32a()
 	h.Write([]byte(name))

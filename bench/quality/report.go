@@ -15,7 +15,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// way is one line of the report: a choice of the product's own, or the fixed q of another.
+// way is one line of the report: a choice of the product, or the fixed q of another.
 type way struct {
 	name  string
 	spec  variant.Spec
@@ -23,14 +23,14 @@ type way struct {
 	fixed *judge.Encoding
 }
 
-// What clients take: those of before 2010, and those of today.
+// What clients accept: those from before 2010, and today's.
 const (
 	old    = variant.AcceptJPEG | variant.AcceptPNG
 	modern = old | variant.AcceptWebP | variant.AcceptAVIF
 )
 
-// ways are the product's choices for the clients of each class, who take older formats too, and what other proxies send by default (imgproxy, thumbor, libvips, and the
-// predecessor, which sent JPEG of q 90 or 95).
+// ways are the product's choices for the clients of each class, which also accept older formats, and the defaults of
+// other proxies (imgproxy, thumbor, libvips, and the predecessor, which sent JPEG of q 90 or 95).
 func ways() []way {
 	var out []way
 	classes := []struct {
@@ -67,14 +67,14 @@ type figure struct {
 	way, kind    string
 	bytes        float64
 	score, worst float64
-	encode       time.Duration // one encode of the picture with the q that was chosen
-	probe        time.Duration // the choice
+	encode       time.Duration // one encode of the picture with the chosen q
+	probe        time.Duration // the time to choose
 }
 
-// efforts are those of final, first and hot variants.
+// efforts are those of final, first-stage and hot variants.
 var efforts = map[variant.Format][3]int{variant.WebP: {4}, variant.AVIF: {1, 0, 3}}
 
-// report makes every reference that the fit did not see in every way, and prints what comes out.
+// report makes every held-out reference in every way, and prints the results.
 func report(ctx context.Context, o options) error {
 	c, found, err := openAll(o)
 	if err != nil {
@@ -108,7 +108,8 @@ func report(ctx context.Context, o options) error {
 	return nil
 }
 
-// checkFigures fails where a final photo or page is more than check.PromiseMost points below the target of its class, or first photos are on average.
+// checkFigures fails if a final photo or page is more than check.PromiseMost points below the target of its class, or
+// first-stage photos are on average.
 func checkFigures(figures []figure) error {
 	var errs []error
 	first := map[string][]float64{}
@@ -126,7 +127,7 @@ func checkFigures(figures []figure) error {
 	return errors.Join(errs...)
 }
 
-// normalTarget is the score that the class normal asks for.
+// normalTarget is the target score of the class normal.
 const normalTarget = 70
 
 // judgeWays encodes one reference in each way.
@@ -179,7 +180,7 @@ func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string, in
 	return out, nil
 }
 
-// transformOne makes a variant as a worker would.
+// transformOne makes a variant like a worker.
 func transformOne(c *codec.Codec, original []byte, w way) (made variant.Image, err error) {
 	var fault error
 	err = c.Transform(variant.Original{Body: original}, []variant.Spec{w.spec}, w.stage, unlimited, func(_ int, img variant.Image, err error) { made, fault = img, err })
@@ -189,8 +190,8 @@ func transformOne(c *codec.Codec, original []byte, w way) (made variant.Image, e
 	return made, err
 }
 
-// printFigures prints a line for each way and kind. KB are 1,024 bytes; the encode's processor time is exact with -jobs 1 alone, and
-// choice is what choosing and encoding takes of the encode.
+// printFigures prints a line for each way and kind. KB are 1,024 bytes. The encode's processor time is exact only with
+// -jobs 1. choice is the time of choosing and encoding relative to the encode.
 func printFigures(figures []figure) {
 	fmt.Printf("%-28s %-8s %4s %8s %6s %6s %6s %6s %6s %9s %9s %6s\n", "way", "kind", "n", "KB", "mean", "sd", "p10", "worst", "tiles", "encode ms", "probe ms",
 		"choice")

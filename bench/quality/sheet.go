@@ -19,14 +19,14 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// A contact sheet shows the middle of pictures, pixel for pixel: as they are, and in AVIF of each class.
+// A contact sheet shows the middle of pictures pixel by pixel: the original, and AVIF of each class.
 const (
 	cellWidth, cellHeight = 420, 300
 	cellTitle             = 16
 	sheetRows             = 5
 )
 
-// sheet writes contact sheets, for eyes to judge what no score does.
+// sheet writes contact sheets, for inspection of what no score measures.
 func sheet(ctx context.Context, o options) error {
 	c, found, err := openAll(o)
 	if err != nil {

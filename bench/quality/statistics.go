@@ -25,7 +25,7 @@ func deviation(v []float64) float64 {
 	return math.Sqrt(sum / float64(len(v)))
 }
 
-// percentile interpolates between the two values around it.
+// percentile interpolates between the two nearest values.
 func percentile(v []float64, p float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	at := p / 100 * float64(len(s)-1)
@@ -36,7 +36,7 @@ func percentile(v []float64, p float64) float64 {
 	return s[i] + (at-float64(i))*(s[i+1]-s[i])
 }
 
-// rounded keeps four digits of every coefficient: more says nothing, and a person can read them.
+// rounded keeps four decimals of every coefficient: more add nothing, and people can read these.
 func rounded(m *look.Model) *look.Model {
 	cut := func(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 	list := func(v []float64) {
@@ -63,7 +63,7 @@ func rounded(m *look.Model) *look.Model {
 
 var numberLists = regexp.MustCompile(`\[[-0-9.e,\s]+\]`)
 
-// compact writes lists of numbers in one line each, so that a difference of two models is a difference of lines.
+// compact writes each list of numbers in one line, so that a diff of two models is a diff of lines.
 func compact(b []byte) []byte {
 	return numberLists.ReplaceAllFunc(b, func(list []byte) []byte {
 		return bytes.ReplaceAll(bytes.Join(bytes.Fields(list), nil), []byte(","), []byte(", "))
