@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// inject makes system calls of a running process fail as strace's -e inject says, or skips the test where that is not
+// inject makes system calls of a running process fail as in strace's -e inject. It skips the test if that is not
 // possible.
 func inject(t *testing.T, s *server, what string) {
 	t.Helper()
@@ -49,7 +49,7 @@ func inject(t *testing.T, s *server, what string) {
 	}
 }
 
-// Errors of accept() that pass cost a connection a moment and the operator a log line.
+// A temporary error of accept() delays a connection and writes a log line.
 func TestAcceptErrorsPass(t *testing.T) {
 	for _, name := range []string{"ENOBUFS", "EPROTO"} {
 		t.Run(name, func(t *testing.T) {
@@ -67,11 +67,11 @@ func TestAcceptErrorsPass(t *testing.T) {
 	}
 }
 
-// A listener that is lost for good ends the process with a sentence that says so.
+// If the listener fails permanently, the process ends with an error that says so.
 func TestLostListenerEndsTheProcess(t *testing.T) {
 	s := start(t, "GOLDCREST_SERVER_DRAIN=1s")
 	inject(t, s, "accept4:error=EBADF")
-	// Where this is refused the accept of an earlier connection has failed first, and the listener is lost already.
+	// If the dial is refused, the accept of an earlier connection has failed, and the listener is lost already.
 	if c, err := net.Dial("tcp", strings.TrimPrefix(s.public, "http://")); err == nil {
 		defer c.Close()
 	}

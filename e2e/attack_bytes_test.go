@@ -19,16 +19,16 @@ import (
 	"testing"
 )
 
-// smuggled is what the pictures hide: a page, a place, an archive.
+// smuggled is the content hidden in the pictures: a page, a location, an archive.
 const smuggled = "<html><script>alert(1)</script>GPSLatitude 59.95 N PK\x03\x04\x14\x00"
 
-// hiding is a picture with smuggled in a place where no decoder looks.
+// hiding is a picture with smuggled in a place that no decoder reads.
 type hiding struct {
 	place, accept string
 	body          []byte
 }
 
-// static is a picture that no encoder makes smaller than a bad original.
+// static is a picture for which no encode is smaller than a bad original.
 func static(w, h int) *image.NRGBA {
 	r := rand.New(rand.NewPCG(1, 2))
 	m := image.NewNRGBA(image.Rect(0, 0, w, h))
@@ -38,7 +38,7 @@ func static(w, h int) *image.NRGBA {
 	return m
 }
 
-// insert puts text into b at an offset; one below zero counts from the end.
+// insert inserts text into b at an offset; a negative offset counts from the end.
 func insert(b []byte, at int, text string) []byte {
 	if at < 0 {
 		at += len(b)
@@ -46,7 +46,7 @@ func insert(b []byte, at int, text string) []byte {
 	return slices.Concat(b[:at], []byte(text), b[at:])
 }
 
-// hidingJPEGs begins with a JPEG that the server itself has made, as hidingWebPs does.
+// hidingJPEGs starts from a JPEG made by the server itself, like hidingWebPs.
 func hidingJPEGs(j []byte) (out []hiding) {
 	segment := func(marker byte, text string) string {
 		return string(endian.BigEndian.AppendUint16([]byte{0xff, marker}, uint16(len(text)+2))) + text
@@ -128,7 +128,7 @@ func hidingGIFs(t *testing.T) (out []hiding) {
 	return out
 }
 
-// hidingWebPs begins with a WebP that the server itself has made.
+// hidingWebPs starts from a WebP made by the server itself.
 func hidingWebPs(t *testing.T, w []byte) (out []hiding) {
 	t.Helper()
 	riff := func(name, body string) string {
@@ -150,9 +150,9 @@ func hidingWebPs(t *testing.T, w []byte) (out []hiding) {
 	return append(out, hiding{"WebP behind RIFF", "image/webp,image/jpeg", append(bytes.Clone(w), smuggled...)})
 }
 
-// TestAttackSmuggledBytes is attack 4.1: pictures that hide a page, a place or an archive where no decoder looks are
-// served in every way in which an original's own bytes may leave, and kept as masters. Nothing of it is in an answer or
-// in the store, and a picture of each format still passes through.
+// TestAttackSmuggledBytes is attack 4.1: pictures hide a page, a location or an archive where no decoder reads. They
+// are requested in every way in which an original's own bytes may be served, and kept as masters. None of the hidden
+// content is in a response or in the store, and a picture of each format is still passed through.
 func TestAttackSmuggledBytes(t *testing.T) {
 	o, dir := startOrigin(t), t.TempDir()
 	serve := func(path string, body []byte) string {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestAttackErrorsByHeaders is attack 3.1: a stranger's header makes an error, which a cache in front would give to
-// everybody. Behind the shipped nginx and Varnish a picture stays what it is, and the server itself lets no cache keep
+// TestAttackErrorsByHeaders is attack 3.1: a stranger's header causes an error that a cache in front would serve to
+// everybody. Behind the shipped nginx and Varnish the picture is unaffected, and the server itself lets no cache keep
 // such an error.
 func TestAttackErrorsByHeaders(t *testing.T) {
 	corpus(t)
@@ -26,7 +26,7 @@ func TestAttackErrorsByHeaders(t *testing.T) {
 			cached := front(t, strings.TrimPrefix(s.public, "http://"))
 			for i, header := range headers {
 				path := signed(fmt.Sprintf("w:%d/f:jpg", 60+i), o.URL+"/photos/groceries.jpg")
-				// The attacker comes before anybody else.
+				// The attacker is the first to request it.
 				if a, err := request("GET", s.public+path, header...); err == nil && a.StatusCode >= 400 && !strings.Contains(a.Header.Get("Cache-Control"), "no-store") {
 					t.Errorf("%v: %d may be kept: %s", header, a.StatusCode, a.Header.Get("Cache-Control"))
 				}
@@ -40,14 +40,15 @@ func TestAttackErrorsByHeaders(t *testing.T) {
 	}
 }
 
-// TestAttackDocumentsThatInstruct is attack 3.4: text of a user that looks like a call sets variants, priority,
-// lifetimes and a callback. Posted as a unit it is a document: the call's own variants are made, and nobody is called.
+// TestAttackDocumentsThatInstruct is attack 3.4: a user's text that looks like a call sets variants, priority,
+// lifetimes and a callback. Posted as a unit it is only a document: the call's own variants are made, and no callback
+// is sent.
 func TestAttackDocumentsThatInstruct(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
 	var called atomic.Int64
 	o.on("/called", func(_ http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost { // It is fetched as well: it may be a picture.
+		if r.Method == http.MethodPost { // It is also fetched, since it may be a picture.
 			called.Add(1)
 		}
 	})
@@ -86,8 +87,8 @@ func TestAttackDocumentsThatInstruct(t *testing.T) {
 	}
 }
 
-// TestAttackTamperedEntries is attack 3.5 in its crudest form: anyone who can write into the store replaces a body by a
-// page and keeps the rest. It is not served, and the entry is made again.
+// TestAttackTamperedEntries is attack 3.5 in its simplest form: someone with write access to the store replaces a body
+// by a page and keeps the rest. The page is not served, and the entry is made again.
 func TestAttackTamperedEntries(t *testing.T) {
 	corpus(t)
 	const page = "<html><script>alert(1)</script></html>"
@@ -134,8 +135,8 @@ func TestAttackTamperedEntries(t *testing.T) {
 	}
 }
 
-// TestAttackGuessers is attack 3.6: many wrong logins and wrong bearer tokens from an address. They are refused, and
-// who has the right one comes in from the same address at once.
+// TestAttackGuessers is attack 3.6: many wrong logins and wrong bearer tokens from one address. They are refused, while
+// a client with the right one at the same address is accepted at once.
 func TestAttackGuessers(t *testing.T) {
 	s := start(t, consoleEnv...)
 	login := func(token string) int {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// hold opens n connections, says something on each and leaves them open. It fails the test where one cannot be opened.
+// hold opens n connections, writes say on each and leaves them open. It fails the test if one cannot be opened.
 func hold(t *testing.T, base string, n int, say string) []net.Conn {
 	t.Helper()
 	conns := make([]net.Conn, 0, n)
@@ -28,8 +28,9 @@ func hold(t *testing.T, base string, n int, say string) []net.Conn {
 	return conns
 }
 
-// TestAttackBodiesThatNeverCome is attack 1.1 of docs/security.md: as many connections as the public listener holds,
-// each with a request whose body never comes. Each is answered and closed, hits go on, readiness stays.
+// TestAttackBodiesThatNeverCome is attack 1.1 of docs/security.md: as many connections as the public listener allows,
+// each with a request whose body never arrives. Each is answered and closed, hits are still served, and the server
+// stays ready.
 func TestAttackBodiesThatNeverCome(t *testing.T) {
 	corpus(t)
 	var files syscall.Rlimit
@@ -69,7 +70,7 @@ func TestAttackBodiesThatNeverCome(t *testing.T) {
 }
 
 // TestAttackStalledPrivateBodies is attack 1.2: bodies that are announced to the private listener and stall. Without a
-// token they are not waited for, with one they take neither the places of probes nor those of another token.
+// token the server does not wait for them. With a token they block neither probes nor another token's requests.
 func TestAttackStalledPrivateBodies(t *testing.T) {
 	const mine, other = "a-token-of-the-attacker", "a-token-of-somebody-else"
 	s := start(t, fmt.Sprintf("GOLDCREST_API_TOKENS=[{name: mine, token: %s, scopes: [prewarm, compat]}, {name: other, token: %s, scopes: [prewarm]}]", mine, other))

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// zipped is a body as it goes over the wire.
+// zipped is a compressed body.
 func zipped(t *testing.T, text string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -33,8 +33,8 @@ func zipped(t *testing.T, text string) []byte {
 	return b.Bytes()
 }
 
-// TestAttackImagesTimesVariants is attack 2.1: small bodies that ask for a million variants, by the call or by one unit
-// of it. They are refused before anything is built; the largest call that is taken keeps within bounds as well.
+// TestAttackImagesTimesVariants is attack 2.1: small bodies that ask for a million variants, in the call or in one
+// unit. They are refused before anything is built, and the largest accepted call stays within bounds.
 func TestAttackImagesTimesVariants(t *testing.T) {
 	s := start(t, prewarmEnv...)
 	list := func(n int, format string) string {
@@ -91,9 +91,9 @@ func manyDirectories(n int) []byte {
 	return b
 }
 
-// TestAttackCostlyPicture is attack 2.2: a TIFF of 260,000 directories, which a worker would take seconds for, asked
-// for by four connections in ever new variants. It is fetched once and seen by no worker, and the misses of others go
-// on as before.
+// TestAttackCostlyPicture is attack 2.2: a TIFF of 260,000 directories, which would take a worker seconds. Four
+// connections request ever new variants of it. It is fetched once and reaches no worker, and other misses take as long
+// as before.
 func TestAttackCostlyPicture(t *testing.T) {
 	body := manyDirectories(260_000)
 	var fetches atomic.Int64
@@ -126,7 +126,7 @@ func TestAttackCostlyPicture(t *testing.T) {
 	var asking sync.WaitGroup
 	for range 4 {
 		asking.Go(func() {
-			for range 400 { // More would meet signing.rate, which others of the key share.
+			for range 400 { // More would reach signing.rate, which other users of the key share.
 				a, err := request("GET", s.public+signed(fmt.Sprintf("w:%d/f:jpg", 60+asked.Add(1)), hostile.URL+"/x.tif"))
 				if err != nil || a.StatusCode != 422 {
 					t.Errorf("the picture: %v, %v", a.Response, err)

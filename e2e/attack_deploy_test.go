@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TestAttackUninvitedAtNats is attack 4.3: the queue of the shipped deployments takes no command, and no route of a
-// false peer, from who has no password. A wrong one in Goldcrest's own file is told by doctor and the log, with the
-// setting and the remedy and never with itself.
+// TestAttackUninvitedAtNats is attack 4.3: without the password, the queue of the shipped deployments accepts no
+// command and no route of a false peer. doctor and the log report a wrong password in Goldcrest's own file with the
+// setting and the remedy, but without the password.
 func TestAttackUninvitedAtNats(t *testing.T) {
 	peers := startNats(t)
 	conf := readFile(t, peers[0].file)
@@ -64,8 +64,8 @@ func TestAttackUninvitedAtNats(t *testing.T) {
 	}
 }
 
-// TestAttackExchangedSecretFiles is attack 3.6: a key file that another user can write, owns, or can put another in the
-// place of. The server refuses to start, and says which file it is and what to do.
+// TestAttackExchangedSecretFiles is attack 3.6: a key file that another user can write, owns, or can replace. The
+// server refuses to start, and says which file it is and what to do.
 func TestAttackExchangedSecretFiles(t *testing.T) {
 	for name, tt := range map[string]struct {
 		expose func(dir, file string) error

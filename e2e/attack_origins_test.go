@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestAttackSlowChunkedOrigins is attack 2.4: a host answers without a length and slowly, for more pictures at once
-// than fit into origin.memory at the most that each may have. Misses from other hosts go on as before.
+// TestAttackSlowChunkedOrigins is attack 2.4: a host responds slowly and without a length, to more concurrent requests
+// than origin.memory allows at the largest size of each. Misses from other hosts take as long as before.
 func TestAttackSlowChunkedOrigins(t *testing.T) {
 	photo, err := os.ReadFile(filepath.Join(corpus(t), "photos", "groceries.jpg"))
 	if err != nil {
@@ -43,7 +43,7 @@ func TestAttackSlowChunkedOrigins(t *testing.T) {
 		}
 	}))
 	hostile.Listener.Close()
-	if hostile.Listener, err = net.Listen("tcp", "127.0.0.2:0"); err != nil { // a host of its own
+	if hostile.Listener, err = net.Listen("tcp", "127.0.0.2:0"); err != nil { // a separate host
 		t.Fatal(err)
 	}
 	hostile.Start()

@@ -11,21 +11,21 @@ import (
 	"testing"
 )
 
-// boundKey signs for "shop", which may have what comes from 127.0.0.1; tenantToken is one of that key.
+// boundKey signs for "shop", which may only use originals from 127.0.0.1. tenantToken is a token of that key.
 var boundKey = []byte("a-key-for-one-host-0123456789abc")
 
 const tenantToken = "e2e-tenant-token-00001"
 
-// bound is signed by boundKey.
+// bound is a path signed with boundKey.
 func bound(options, source string) string {
 	_, path, _ := strings.Cut(signed(options, source)[1:], "/")
 	return "/shop." + signWith(boundKey, "/"+path)[1:]
 }
 
-// redirects is an origin at 127.0.0.1, near, each of whose files is at 127.0.0.2, far, under a URL with a secret.
+// redirects is an origin at 127.0.0.1, near. Each of its files redirects to 127.0.0.2, far, to a URL with a secret.
 type redirects struct {
 	near, far string
-	asked     atomic.Int64        // at far
+	asked     atomic.Int64        // requests at far
 	onNear    func(*http.Request) // before it redirects
 }
 
@@ -65,16 +65,16 @@ func startBounded(t *testing.T, dir string) *server {
 			"{name: tenant, token: "+tenantToken+", scopes: [prewarm, check, explain], key: shop, sources: [127.0.0.1]}]")...)
 }
 
-// TestAttackRedirectBeyondAKey is attack 3.2: a source on a host that the key may have, which redirects to one that it
-// may not; and the same variant once another key's viewers have put it into the cache. By every door the key gets what
-// it gets for a source of that host.
+// TestAttackRedirectBeyondAKey is attack 3.2: a source on a host that the key may use redirects to one that it may not.
+// It is tested before and after another key's viewers have put the same variant into the cache. At every door the key
+// gets the same as for a source on the forbidden host.
 func TestAttackRedirectBeyondAKey(t *testing.T) {
 	r, dir := startRedirects(t), t.TempDir()
-	const options = "rs:fit:160:0/f:jpg" // Those of the preset that prewarm makes.
+	const options = "rs:fit:160:0/f:jpg" // The options of the preset that prewarm makes.
 	source := r.near + "/a.jpg"
 	s := startBounded(t, dir)
 	s.get(bound(options, r.far+"/a.jpg")).want(t, "X-Error", "source_not_allowed")
-	for range 8 { // More than a failing host is granted: its circuit stays closed.
+	for range 8 { // More than a failing host may fail: its circuit stays closed.
 		a := s.get(bound(options, source))
 		a.want(t, "X-Error", "source_not_allowed")
 		a.want(t, "Cache-Control", "max-age=60")
@@ -89,7 +89,7 @@ func TestAttackRedirectBeyondAKey(t *testing.T) {
 	s.refusesBounded("in memory", options, source, made)
 	s.stop()
 	s = startBounded(t, dir)
-	s.refusesBounded("in the store", options, source, made) // Its first look-up brings it into memory.
+	s.refusesBounded("in the store", options, source, made) // Its first look-up loads it into memory.
 	s.get(signed(options, source)).want(t, "Cache-Status", "goldcrest; hit; detail=memory")
 	s.get(bound("rs:fit:90:0/f:jpg", source)).want(t, "X-Error", "source_not_allowed")
 	s.keepsTenantWithin(options, source)
@@ -101,7 +101,7 @@ func TestAttackRedirectBeyondAKey(t *testing.T) {
 	}
 }
 
-// refusesBounded wants a cached variant refused to the bounded key's viewers, however they ask.
+// refusesBounded expects that a cached variant is refused to the bounded key's viewers for every kind of request.
 func (s *server) refusesBounded(where, options, source string, made answer) {
 	s.t.Helper()
 	for _, headers := range [][]string{
@@ -117,8 +117,8 @@ func (s *server) refusesBounded(where, options, source string, made answer) {
 	}
 }
 
-// keepsTenantWithin wants the private door to refuse the key's token, and to tell others that the key's viewers are
-// refused.
+// keepsTenantWithin expects that the private listener refuses the key's token, and tells others that the key's viewers
+// are refused.
 func (s *server) keepsTenantWithin(options, source string) {
 	s.t.Helper()
 	tenant := []string{"Authorization", "Bearer " + tenantToken}
@@ -150,15 +150,15 @@ func (s *server) keepsTenantWithin(options, source string) {
 	if img := ordered.Units[0].Images[0]; img.State != "broken" || img.Reason != "source_not_allowed" {
 		s.t.Errorf("prewarm: %+v", img)
 	}
-	check("present") // The tenant's verdict is not the others'.
+	check("present") // The tenant's verdict does not apply to others.
 }
 
-// TestAttackRedirectsTogether: both keys ask at the same time for what is not cached. Each has a fetch of its own, and
-// what it would get alone.
+// TestAttackRedirectsTogether requests the same uncached variant with both keys at the same time. Each key has a
+// separate fetch, and gets the same as alone.
 func TestAttackRedirectsTogether(t *testing.T) {
 	r := startRedirects(t)
 	both, arrived := make(chan struct{}), atomic.Int64{}
-	r.onNear = func(q *http.Request) { // None goes on before the other is there.
+	r.onNear = func(q *http.Request) { // Each waits until the other is there.
 		if arrived.Add(1) == 2 {
 			close(both)
 		}

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// TestAttackAnswersNotRead is attack 1.3: as many connections as the public listener holds, each with a request for a
-// large picture whose answer is not read. They are closed for want of a least rate, and others are served again.
+// TestAttackAnswersNotRead is attack 1.3: as many connections as the public listener allows, each with a request for a
+// large picture whose response is not read. They are closed because they are below the minimum rate, and others are
+// served again.
 func TestAttackAnswersNotRead(t *testing.T) {
 	const places = 24
 	o := startOrigin(t)
@@ -37,7 +38,7 @@ func TestAttackAnswersNotRead(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		_ = c.(*net.TCPConn).SetReadBuffer(4096)
 		_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
-		if _, err := io.ReadFull(c, make([]byte, 12)); err != nil { // The answer has begun.
+		if _, err := io.ReadFull(c, make([]byte, 12)); err != nil { // The response has begun.
 			t.Fatal(err)
 		}
 	}

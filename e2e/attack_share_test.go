@@ -28,7 +28,7 @@ func lines(w, h int) image.Image {
 	return img
 }
 
-// dots is a picture of dots of all colours, the same at each call.
+// dots is a picture of dots of all colours; each call returns the same picture.
 func dots(w, h int) image.Image {
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	some := rand.NewChaCha8([32]byte{})
@@ -36,10 +36,10 @@ func dots(w, h int) image.Image {
 	return img
 }
 
-// TestAttackCostlyButLegal is attack 2.2 with originals that keep every limit and of which each variant takes a worker
-// long: a PNG of 49 megapixels, and GIFs of a JPEG of 12, which do not look like it. Four connections ask for ever new
-// variants of one. Misses of other sources take as long as without them, nearly: they have the other workers, from the
-// first variant on.
+// TestAttackCostlyButLegal is attack 2.2 with originals that keep every limit but take a worker long for each variant:
+// a PNG of 49 megapixels, and GIFs of a JPEG of 12, whose cost is not visible. Four connections request ever new
+// variants of one. Misses of other sources take nearly as long as without them, from the first variant on, since they
+// have the other workers.
 func TestAttackCostlyButLegal(t *testing.T) {
 	corpus(t)
 	var large, many bytes.Buffer
@@ -82,7 +82,7 @@ func TestAttackCostlyButLegal(t *testing.T) {
 						told()
 						begun := time.Now()
 						a, err := request("GET", s.public+path)
-						if err == nil && a.StatusCode == http.StatusServiceUnavailable { // With Retry-After: 1 at least.
+						if err == nil && a.StatusCode == http.StatusServiceUnavailable { // With Retry-After of at least 1.
 							select {
 							case <-stop:
 							case <-time.After(time.Second):
@@ -91,7 +91,7 @@ func TestAttackCostlyButLegal(t *testing.T) {
 						}
 						if err != nil || a.StatusCode != http.StatusOK {
 							t.Logf("a variant: %v, %v", a.Response, err)
-							return // What fails is remembered: to go on would be another attack.
+							return // Failures are remembered: to continue would be another attack.
 						}
 						made.Add(1)
 						answered.Store(max(answered.Load(), int64(time.Since(begun))))
@@ -115,7 +115,7 @@ func TestAttackCostlyButLegal(t *testing.T) {
 	}
 }
 
-// misses asks for n pictures that nobody asked for before, one after the other, and tells how long that took.
+// misses requests n new pictures, one after another, and returns how long that took.
 func (s *server) misses(o *origin, from, n int) (p50, slowest time.Duration) {
 	s.t.Helper()
 	var took []time.Duration
@@ -130,7 +130,7 @@ func (s *server) misses(o *origin, from, n int) (p50, slowest time.Duration) {
 	return took[n/2], took[n-1]
 }
 
-// processorTime is what the server process itself has used of the processors.
+// processorTime is the processor time of the server process itself.
 func (s *server) processorTime() time.Duration {
 	s.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
@@ -145,12 +145,13 @@ func (s *server) processorTime() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100 on every Linux.
 }
 
-// TestAttackSelectors is attack 2.3: bodies of a few hundred bytes whose selectors took seconds of a core, also when
-// the caller had left. They are refused, or given up after a bounded number of steps; a caller who leaves ends them.
+// TestAttackSelectors is attack 2.3: bodies of a few hundred bytes whose selectors took seconds of a core, even after
+// the caller had left. They are refused, or aborted after a bounded number of steps; they also end when the caller
+// leaves.
 func TestAttackSelectors(t *testing.T) {
 	s := start(t, prewarmEnv...)
 	list := func(n int, value string) string { return "[" + strings.Repeat(value+",", n) + value + "]" }
-	const most = 3 * time.Second // of a processor, for each; they took 4.3 and 29.
+	const most = 3 * time.Second // of processor time, each; they took 4.3 and 29.
 	spend := func(what string, attack func()) {
 		t.Helper()
 		before := s.processorTime()

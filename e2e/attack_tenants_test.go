@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestAttackOtherTenants is attack 3.3: a token with the same scopes asks for, stops and drives again the job of
-// another one, and reads the queries of its sources from listing, results, events and the feed of broken sources.
+// TestAttackOtherTenants is attack 3.3: a token with the same scopes tries to read, stop and rerun the job of another
+// token, and to read the queries of its sources from listing, results, events and the feed of broken sources.
 func TestAttackOtherTenants(t *testing.T) {
 	corpus(t)
 	const mine, other, secret = "e2e-token-of-the-owner", "e2e-token-of-a-stranger", "hush-hush-signature"

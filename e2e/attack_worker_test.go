@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// callIn has a thread of another process make a system call, by the instruction at which it waits in one, and gives
-// what that returned. ended: the process did not outlive the call.
+// callIn makes a thread of another process execute a system call, with the instruction at which it waits in one, and
+// returns the result. ended: the call ended the process.
 func callIn(t *testing.T, pid int, number uint64, args ...uint64) (result int64, ended bool) {
 	t.Helper()
-	runtime.LockOSThread() // Tracing belongs to a thread.
+	runtime.LockOSThread() // Tracing is bound to a thread.
 	defer runtime.UnlockOSThread()
 	if err := syscall.PtraceAttach(pid); err != nil {
 		t.Skipf("this user may not trace a process of its own: %v", err)
@@ -59,9 +59,9 @@ func callIn(t *testing.T, pid int, number uint64, args ...uint64) (result int64,
 	return int64(now.Rax), false
 }
 
-// TestAttackWorkerPinsTheServer is attack 4.2: a worker that was taken over pins threads of the server to one core,
-// slows them, or makes processes and threads without end. The test takes one over by tracing it. Each call is refused,
-// or ends the worker.
+// TestAttackWorkerPinsTheServer is attack 4.2: a compromised worker pins threads of the server to one core, lowers
+// their priority, or creates processes and threads without end. The test takes over a worker by tracing it. Each call
+// is refused, or ends the worker.
 func TestAttackWorkerPinsTheServer(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the registers are those of amd64")
@@ -99,7 +99,7 @@ func TestAttackWorkerPinsTheServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			fields := strings.Fields(string(mask[strings.LastIndexByte(string(mask), ')')+1:]))
-			call[3], err = strconv.ParseUint(fields[25], 10, 64) // its stack: any bytes of which the lowest core is one will do
+			call[3], err = strconv.ParseUint(fields[25], 10, 64) // its stack: any bytes will do whose lowest core bit is set
 			if err != nil {
 				t.Fatal(err)
 			}

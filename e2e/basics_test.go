@@ -11,7 +11,7 @@ import (
 
 const chrome = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 
-// A variant is made once, then comes from memory, then, after a restart, from the store: always the same bytes.
+// A variant is made once, then comes from memory, and after a restart from the store: always the same bytes.
 func TestColdMemoryStore(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -41,7 +41,7 @@ func TestColdMemoryStore(t *testing.T) {
 	}
 }
 
-// The client's Accept decides the format of an open URL, and every answer says that it does.
+// The client's Accept header decides the format of an open URL, and every response has Vary for it.
 func TestFormatByAccept(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -75,7 +75,7 @@ func TestFormatByAccept(t *testing.T) {
 	}
 }
 
-// Conditional, partial and body-less requests are answered from what is there, and truthfully.
+// Conditional, partial and HEAD requests are answered correctly from the cache.
 func TestFault32Conditional(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -114,7 +114,7 @@ func TestFault32Conditional(t *testing.T) {
 	}
 }
 
-// An expiring URL works until its time and bounds every cache.
+// An expiring URL works until its expiry, which also limits every cache's lifetime.
 func TestExpiry(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -132,7 +132,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// Wrong requests get their code, their time to live, and no work.
+// Wrong requests get their code and lifetime, and cause no work.
 func TestErrors(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -162,13 +162,14 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: Content-Type %q, Cache-Control %q", tt.name, a.Header.Get("Content-Type"), a.Header.Get("Cache-Control"))
 		}
 	}
-	// Only the configuration tells that a PDF is not read here, so that is refused where the transform is asked for.
+	// Only the configuration says that PDF is not supported here, so it is refused at the transform.
 	if got := s.metric("goldcrest_transforms_total"); got != 1 {
 		t.Errorf("got %v transforms, want 1", got)
 	}
 }
 
-// A herd for one new variant costs one fetch, one encode, one put, though the first to ask hangs up.
+// Many concurrent requests for one new variant cost one fetch, one encode and one put, even if the first client hangs
+// up.
 func TestFault20Herd(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

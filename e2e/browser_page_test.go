@@ -14,10 +14,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// emulateNetwork throttles a tab as a phone's network would.
+// emulateNetwork throttles a tab like a phone's network.
 var emulateNetwork = cdp.Command[map[string]any, cdp.Empty]{Method: "Network.emulateNetworkConditions"}
 
-// loads is what a tab's pictures cost.
+// loads is the cost of a tab's pictures.
 type loads struct {
 	mu    sync.Mutex
 	types map[network.RequestID]string
@@ -41,14 +41,14 @@ func (l *loads) heard(event any) {
 	}
 }
 
-// visit is one load of a page: bytes of its pictures, their types, and milliseconds until all of it was there.
+// visit is one load of a page: the bytes of its pictures, their types, and the milliseconds until it was complete.
 type visit struct {
 	bytes float64
 	kinds map[string]int
 	ms    float64
 }
 
-// load opens a page again, without the browser's cache, and waits for all of it.
+// load reloads a page without the browser's cache, and waits until it is complete.
 func (b *browser) load(l *loads, url string) visit {
 	b.t.Helper()
 	l.mu.Lock()
@@ -90,7 +90,7 @@ func (o *origin) page(path string, src func(i int) string) string {
 	return o.URL + path
 }
 
-// pageOrigin is an origin of forty pictures: photos where there is a corpus, else drawn ones.
+// pageOrigin is an origin of forty pictures: photos if there is a corpus, else drawn ones.
 func pageOrigin(t *testing.T) (o *origin, url func(i int) string) {
 	dir := os.Getenv("GOLDCREST_CORPUS")
 	if _, err := os.Stat(filepath.Join(dir, "photos")); dir == "" || err != nil {
@@ -103,7 +103,7 @@ func pageOrigin(t *testing.T) (o *origin, url func(i int) string) {
 }
 
 // A page of pictures over a phone's network: through the proxy it takes a fraction of the bytes and of the time, in the
-// format that the browser names.
+// format that the browser accepts.
 func TestPageOverPhoneNetwork(t *testing.T) {
 	o, picture := pageOrigin(t)
 	s := start(t)

@@ -27,10 +27,10 @@ type browser struct {
 	ctx context.Context
 
 	mu       sync.Mutex
-	troubles []string // what the page's console said in red
+	troubles []string // errors in the page's console
 }
 
-// openBrowser starts Chromium; the test is skipped where there is none.
+// openBrowser starts Chromium; the test is skipped if it is not installed.
 func openBrowser(t *testing.T) *browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
@@ -52,7 +52,7 @@ func openBrowser(t *testing.T) *browser {
 	return b
 }
 
-// watchShifts keeps the layout shifts that no input of the user explains.
+// watchShifts records layout shifts that were not caused by user input.
 const watchShifts = `window.shifts = []; new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shifts.push({at: e.startTime, value: e.value, what: e.sources.map((s) => s.node?.outerHTML?.slice(0, 80) || "").join(" ")}); }).observe({type: "layout-shift", buffered: true});`
 
 func (b *browser) heard(event any) {
@@ -76,7 +76,7 @@ func (b *browser) heard(event any) {
 	}
 }
 
-// takeTroubles gives what the console said in red since it was asked last.
+// takeTroubles returns the console's errors since the last call.
 func (b *browser) takeTroubles() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +85,7 @@ func (b *browser) takeTroubles() []string {
 	return out
 }
 
-// run does things in the tab.
+// run performs actions in the tab.
 func (b *browser) run(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	if err := chromedp.Do(b.ctx, actions...); err != nil {
@@ -94,7 +94,7 @@ func (b *browser) run(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// command gives the browser a command of its protocol.
+// command sends a command of the browser's protocol.
 func command[P, R any](b *browser, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	res, err := chromedp.Call(b.ctx, c, params)
@@ -104,7 +104,7 @@ func command[P, R any](b *browser, c cdp.Command[P, R], params P) R {
 	return res
 }
 
-// eval gives the value of an expression of the page as JSON has it.
+// eval returns the value of a JavaScript expression, decoded from JSON.
 func eval[T any](b *browser, expression string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -115,17 +115,17 @@ func eval[T any](b *browser, expression string) T {
 	return v
 }
 
-// text is what a person reads in an element.
+// text is the visible text of an element.
 func (b *browser) text(selector string) string {
 	b.t.Helper()
 	return eval[string](b, fmt.Sprintf(`(document.querySelector(%q) || {innerText: ""}).innerText`, selector))
 }
 
-// wait waits until an expression of the page holds.
+// wait waits until a JavaScript expression is true.
 func (b *browser) wait(what, expression string) {
 	b.t.Helper()
 	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")")); err == nil && ok { // An error: the page is leaving.
+		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")")); err == nil && ok { // An error: the page is being left.
 			return
 		}
 	}
@@ -133,13 +133,13 @@ func (b *browser) wait(what, expression string) {
 	b.t.Fatalf("not seen: %s\nthe page: %.2000s\nits console: %q", what, b.text("body"), b.takeTroubles())
 }
 
-// see waits for a text that a person can read on the page.
+// see waits for a visible text on the page.
 func (b *browser) see(text string) {
 	b.t.Helper()
 	b.wait(strconv.Quote(text), fmt.Sprintf(`document.body && document.body.innerText.includes(%s)`, quoted(text)))
 }
 
-// press clicks the button or link of that name, which must be there and enabled.
+// press clicks the button or link of that name, which must exist and be enabled.
 func (b *browser) press(name string) {
 	b.t.Helper()
 	find := fmt.Sprintf(`[...document.querySelectorAll("button, a, summary")].find((e) => (e.innerText.trim() === %[1]s || e.ariaLabel === %[1]s) && !e.disabled && e.checkVisibility())`, quoted(name))
@@ -148,12 +148,12 @@ func (b *browser) press(name string) {
 	b.run(chromedp.MouseClickXY(at.X, at.Y))
 }
 
-// labelled is the control of a label, as an expression.
+// labelled is a JavaScript expression for the control of a label.
 func labelled(label string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll("label")].find((l) => l.innerText.trim().startsWith(%s) && l.checkVisibility())?.control`, quoted(label))
 }
 
-// fill replaces what stands in the control of a label, by keys.
+// fill replaces the text in the control of a label with key presses.
 func (b *browser) fill(label, text string) {
 	b.t.Helper()
 	b.wait("a control "+strconv.Quote(label), labelled(label))
@@ -165,7 +165,7 @@ func (b *browser) fill(label, text string) {
 	command(b, input.InsertText, input.InsertTextParams{Text: text})
 }
 
-// choose selects an option of a list by its words.
+// choose selects an option of a list by its text.
 func (b *browser) choose(label, option string) {
 	b.t.Helper()
 	choice := fmt.Sprintf(`(() => { const s = %s, o = s && [...s.options].find((o) => o.text === %s); if (!o) return false; s.value = o.value; s.dispatchEvent(new Event("input", {bubbles: true})); s.dispatchEvent(new Event("change", {bubbles: true})); return true; })()`, labelled(label), quoted(option))
@@ -177,7 +177,7 @@ func quoted(s string) string {
 	return string(text)
 }
 
-// looks are how every page is to be seen.
+// looks are the sizes and colour schemes in which every page is checked.
 var looks = []struct {
 	name, scheme  string
 	width, height int64
@@ -185,14 +185,14 @@ var looks = []struct {
 	{"1280-light", "light", 1280, 800}, {"1280-dark", "dark", 1280, 800}, {"390-light", "light", 390, 844}, {"390-dark", "dark", 390, 844},
 }
 
-// dress gives the tab a size and a colour scheme.
+// dress sets the tab's size and colour scheme.
 func (b *browser) dress(scheme string, width, height int64) {
 	b.t.Helper()
 	command(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 500})
 	command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 }
 
-// picture takes the page in every look, and judges in each what can be judged by rule.
+// picture takes a screenshot of the page in every look, and checks each by rules.
 func (b *browser) picture(name string) {
 	b.t.Helper()
 	for _, l := range looks {
@@ -204,9 +204,9 @@ func (b *browser) picture(name string) {
 	b.dress("light", 1280, 800)
 }
 
-// shot writes a picture of the whole page into build/console.
+// shot writes a screenshot of the whole page to build/console.
 func (b *browser) shot(name string) {
-	_ = chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](`scrollTo(0, 0)`)) // What sticks to the window's top belongs to the page's.
+	_ = chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](`scrollTo(0, 0)`)) // Sticky elements belong at the top of the page.
 	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 	file := filepath.Join("..", "build", "console", name+".png")
 	if err == nil {

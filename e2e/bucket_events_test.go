@@ -13,7 +13,7 @@ import (
 
 const eventsToken = "object-store-0001-0001"
 
-// putObject writes a file to the S3 server as a client does; "" deletes the object.
+// putObject uploads a file to the S3 server as a client does; with "" it deletes the object.
 func putObject(t *testing.T, url, file string) {
 	t.Helper()
 	how := []string{"-X", "DELETE"}
@@ -27,8 +27,8 @@ func putObject(t *testing.T, url, file string) {
 	}
 }
 
-// An object that is put into a bucket is a hit for a phone before anybody has asked for it: the S3 server says so by
-// its own webhook. One that is written again is made again, and one that is deleted is gone.
+// An object that is put into a bucket is a hit for a phone before anybody has requested it: the S3 server reports it by
+// its own webhook. If it is overwritten, it is made again; if it is deleted, it is gone.
 func TestBucketEvents(t *testing.T) {
 	photos := filepath.Join(corpus(t), "photos")
 	gateway := freePort(t)
@@ -73,7 +73,7 @@ func TestBucketEvents(t *testing.T) {
 	})
 }
 
-// lastJob waits until there are as many jobs, and the latest has made all of its variants.
+// lastJob waits until the given number of jobs exist, and the latest has made all of its variants.
 func (s *server) lastJob(jobs int) {
 	s.t.Helper()
 	var list struct{ Jobs []job }

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// celeryTasks is how many tasks, of one unit each, the example is given.
+// celeryTasks is the number of tasks, of one unit each, for the example.
 const celeryTasks = 12
 
-// pythonWith is an interpreter that has some modules. The test is skipped where there is none, or no Redis.
+// pythonWith is an interpreter that has the given modules. The test is skipped without it, or without Redis.
 func pythonWith(t *testing.T, modules string) string {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -33,7 +33,7 @@ func pythonWith(t *testing.T, modules string) string {
 	return ""
 }
 
-// startRedis starts a broker that keeps nothing.
+// startRedis starts a broker without persistence.
 func startRedis(t *testing.T) (addr string) {
 	t.Helper()
 	addr = freePort(t)
@@ -53,8 +53,8 @@ func startRedis(t *testing.T) (addr string) {
 	return addr
 }
 
-// readmeScript is the block of an example's README that a test runs, with this run's addresses. It fails where a
-// process that it started in the background did not live on.
+// readmeScript is the block of an example's README that a test runs, with this run's addresses. It fails if a
+// background process of it has ended.
 func readmeScript(t *testing.T, readme string, replaced *strings.Replacer) string {
 	t.Helper()
 	blocks, faults := docBlocks(readme)
@@ -72,7 +72,7 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
-// linesWith counts the lines that hold all parts.
+// linesWith counts the lines that contain all parts.
 func (b *logBuffer) linesWith(parts ...string) (n int) {
 	for line := range strings.Lines(b.String()) {
 		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
@@ -82,7 +82,7 @@ func (b *logBuffer) linesWith(parts ...string) (n int) {
 	return n
 }
 
-// celeryVerdicts sums up the jobs of the server, of which there must be one for each task.
+// celeryVerdicts sums up the server's jobs. There must be one for each task.
 func celeryVerdicts(s *server) (made, broken int) {
 	s.t.Helper()
 	var list struct{ Jobs []job }
@@ -96,7 +96,7 @@ func celeryVerdicts(s *server) (made, broken int) {
 	return made, broken
 }
 
-// celeryUnits is a file of units: the first waits for the origin's gate, the last has a source that is not there.
+// celeryUnits is a file of units: the first waits for the origin's gate, the source of the last is missing.
 func celeryUnits(t *testing.T, o *origin) string {
 	t.Helper()
 	paths := slices.Repeat([]string{"/photos/cardinal.jpg"}, celeryTasks)
@@ -110,9 +110,9 @@ func celeryUnits(t *testing.T, o *origin) string {
 	return file
 }
 
-// The example in a real Celery worker, as its README starts it, while the server is away twice for six seconds: before
-// it knows of the units, and killed while jobs are waited for. The worker lives on, no task is lost, none makes two
-// jobs, and what is broken is told once for each image.
+// The example runs in a real Celery worker, started as in its README. The server is down twice for six seconds: before
+// it has the units, and, after a kill, while jobs are awaited. The worker stays alive, no task is lost, none makes two
+// jobs, and each broken image is reported once.
 func TestCelery(t *testing.T) {
 	corpus(t)
 	python, o, broker := pythonWith(t, "celery, redis"), startOrigin(t), startRedis(t)
@@ -134,7 +134,7 @@ func TestCelery(t *testing.T) {
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "..", &out, &log
 	cmd.Env = append(os.Environ(), "GOLDCREST_TOKEN="+backendToken, "PYTHONDONTWRITEBYTECODE=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = time.Second // The worker, which stays, holds the pipes.
+	cmd.WaitDelay = time.Second // The worker stays and keeps the pipes open.
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

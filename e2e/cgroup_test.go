@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// controlGroup is a real one, made for a test.
+// controlGroup is a real control group, made for a test.
 type controlGroup struct {
 	dir           string
-	current, told string // files: what it takes, and how often somebody was killed
+	current, told string // files: the memory in use, and the count of OOM kills
 }
 
-// startGroup makes a control group with a memory limit, and skips the test where this process may not.
+// startGroup makes a control group with a memory limit, and skips the test if this process may not.
 func startGroup(t *testing.T, limit int64) *controlGroup {
 	t.Helper()
 	name := fmt.Sprintf("goldcrest-test-%d", os.Getpid())
@@ -45,7 +45,7 @@ func startGroup(t *testing.T, limit int64) *controlGroup {
 	return nil
 }
 
-// killed is how many processes of the group the kernel has killed for want of memory.
+// killed is the number of processes of the group that the kernel has OOM-killed.
 func (g *controlGroup) killed(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(g.dir, g.told))
@@ -65,8 +65,8 @@ func (g *controlGroup) killed(t *testing.T) int {
 	return 0
 }
 
-// In a real control group of 256 MiB, with a memory tier of twice that, pictures of 49 MP, large answers and Data Units
-// at once: work is given up in steps, nobody is killed, and there are answers all the while.
+// A real control group of 256 MiB, a memory tier of twice that, and pictures of 49 MP, large responses and Data Units
+// at once: work is shed in steps, no process is killed, and the server keeps responding.
 func TestFault34ControlGroup(t *testing.T) {
 	corpus(t)
 	g := startGroup(t, 256<<20)
@@ -95,7 +95,7 @@ func TestFault34ControlGroup(t *testing.T) {
 					made.Add(1)
 				case err == nil && (a.StatusCode == 503 || a.StatusCode == 504):
 					other.Add(1)
-					time.Sleep(50 * time.Millisecond) // Sooner than it was told to.
+					time.Sleep(50 * time.Millisecond) // Sooner than Retry-After says.
 				case err != nil:
 					t.Errorf("no answer: %v", err)
 				default:

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Instances, NATS, bucket and origin fail at random while units are posted and pictures are viewed and purged; then
+// Instances, NATS, bucket and origin fail at random while units are posted and pictures are viewed and purged. Then
 // every promise is checked: `bench -run chaos`, for a short time. GOLDCREST_CHAOS_SEED repeats a run's faults.
 func TestChaos(t *testing.T) {
 	for name, variable := range map[string]string{"versitygw": "GOLDCREST_VERSITYGW", "nats-server": "GOLDCREST_NATS_SERVER"} {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// URLs that published clients of imgproxy sign are answered: four packages, plain and base64 sources, with and without
-// a query that has to be escaped, and encrypted ones. All of them name one variant of each source.
+// URLs signed by published clients of imgproxy work: four packages, plain and base64 sources, with and without a query
+// that needs escaping, and encrypted ones. All of them name the same variant of each source.
 func TestImgproxyClients(t *testing.T) {
 	corpus(t)
 	node, err := exec.LookPath("node")

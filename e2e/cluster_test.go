@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A NATS server is lost, another hangs, leaders move, while two instances share jobs: nothing is lost, and every
+// A NATS server is lost, another hangs and leaders move, while two instances share jobs. Nothing is lost, and every
 // variant counts once.
 func TestFault38NatsCluster(t *testing.T) {
 	const phases, perPhase = 4, 3
@@ -18,7 +18,7 @@ func TestFault38NatsCluster(t *testing.T) {
 	env := append(append(b.env(), drawnEnv...), "GOLDCREST_PREWARM_QUEUE_NATS="+natsURL(peers))
 	instances := []*server{start(t, env...), start(t, env...)}
 	var answers []accepted
-	post := func() { // to both, in turn; and some of it is worked on when it returns
+	post := func() { // to both in turn; some of it is in work when it returns
 		for range perPhase {
 			n := len(answers)
 			answers = append(answers, instances[n%2].insist(o, n))

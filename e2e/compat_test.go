@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// legacy is the bucket that the predecessor's call writes to, beside the store's.
+// legacy is the bucket for the predecessor's call; the store has another one.
 const legacy = "legacy"
 
-// compatEnv is a server on the bucket that answers the predecessor's call.
+// compatEnv configures a server on the bucket that accepts the predecessor's call.
 func (s *s3) compatEnv(t *testing.T) []string {
 	t.Helper()
 	if err := os.MkdirAll(s.legacyDir(), 0o700); err != nil {
@@ -34,14 +34,14 @@ func (s *s3) compatEnv(t *testing.T) []string {
 
 func (s *s3) legacyDir() string { return filepath.Join(filepath.Dir(s.dir), legacy) }
 
-// ends reports whether a key has come to its end: as a picture, as a marker; both is an error of its own.
+// ends reports the end state of a key: as a picture, or as a marker. Both at once is an error.
 func (s *s3) ends(key string) (picture, marker bool) {
 	_, err := os.Stat(filepath.Join(s.legacyDir(), key))
 	_, none := os.Stat(filepath.Join(s.legacyDir(), key+".broken"))
 	return err == nil, none == nil
 }
 
-// postLambda makes the predecessor's call for keys of sources.
+// postLambda sends the predecessor's call for keys of sources.
 func (s *server) postLambda(urls map[string]string) {
 	s.t.Helper()
 	body, err := json.Marshal(map[string]any{"key_urls_map": urls, "quality": 90, "bucket_name": legacy})
@@ -54,21 +54,21 @@ func (s *server) postLambda(urls map[string]string) {
 	}
 }
 
-// spot is a place of a picture, from 0 to 1, and the colour there.
+// spot is a position in a picture, from 0 to 1, and its colour.
 type spot struct {
 	x, y float64
 	want color.NRGBA
 }
 
-// The corners of quarters(), and of what lies on white.
+// The corners of quarters(), also on a white background.
 var (
 	upright = []spot{{0.2, 0.2, red}, {0.8, 0.2, green}, {0.2, 0.8, blue}, {0.8, 0.8, yellow}}
-	turned  = []spot{{0.2, 0.2, blue}, {0.8, 0.2, red}, {0.2, 0.8, yellow}, {0.8, 0.8, green}} // by a quarter, clockwise
+	turned  = []spot{{0.2, 0.2, blue}, {0.8, 0.2, red}, {0.2, 0.8, yellow}, {0.8, 0.8, green}} // by a quarter turn clockwise
 	holed   = []spot{{0.2, 0.2, red}, {0.8, 0.2, green}, {0.2, 0.8, blue}, {0.8, 0.8, white}}
 	greys   = []spot{{0.2, 0.5, color.NRGBA{60, 60, 60, 255}}, {0.8, 0.5, white}}
 )
 
-// The predecessor's call, end to end: what its formats, its defects of old and its failures become in the bucket.
+// The predecessor's call, end to end: the results in the bucket for its formats, its old defects and its failures.
 func TestCompatCall(t *testing.T) {
 	b, o := startS3(t), startOrigin(t)
 	s := start(t, b.compatEnv(t)...)
@@ -143,7 +143,7 @@ func TestCompatCall(t *testing.T) {
 	}
 }
 
-// wantPicture decodes a JPEG and looks at its size and its spots.
+// wantPicture decodes a JPEG and checks its size and its spots.
 func wantPicture(t *testing.T, body []byte, width, height int, spots []spot) {
 	t.Helper()
 	img, err := jpeg.Decode(bytes.NewReader(body))
@@ -161,7 +161,7 @@ func wantPicture(t *testing.T, body []byte, width, height int, spots []spot) {
 	}
 }
 
-// Killed in the middle and started again, every key of the call ends, as what it must.
+// After a kill in the middle and a restart, every key of the call reaches its correct end state.
 func TestFault16KillDuringCompat(t *testing.T) {
 	const n = 40
 	b, o, dir := startS3(t), startOrigin(t), t.TempDir()

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// run calls the binary with arguments and returns what it printed and its exit code.
+// runBinary runs the binary with arguments and returns its output and its exit code.
 func runBinary(t *testing.T, args ...string) (output string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -26,7 +26,7 @@ func runBinary(t *testing.T, args ...string) (output string, code int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// A configuration that cannot work is refused with a sentence that says where and what.
+// An invalid configuration is refused with an error that says where and what.
 func TestBadConfig(t *testing.T) {
 	for name, tt := range map[string]struct{ yaml, says string }{
 		"unknown key":   {"sever: {listen: \":1\"}", "server"},
@@ -47,7 +47,7 @@ func TestBadConfig(t *testing.T) {
 	}
 }
 
-// Wrong calls exit 2, help exits 0.
+// Wrong usage exits with 2, help with 0.
 func TestUsage(t *testing.T) {
 	for want, calls := range map[int][][]string{
 		2: {{"frobnicate"}, {"sign"}, {"serve", "-nope"}, {"get"}, {"explain"}},
@@ -73,7 +73,8 @@ func TestFault37ConfigMasksSecrets(t *testing.T) {
 	}
 }
 
-// Under load, a good configuration is taken and a bad one keeps the old; old and new keys are valid while they overlap.
+// Under load, a valid configuration is applied and an invalid one is not; old and new keys are valid while they
+// overlap.
 func TestFault24ReloadUnderLoad(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -126,7 +127,8 @@ func TestFault24ReloadUnderLoad(t *testing.T) {
 	}
 }
 
-// While keys rotate, URLs signed with either are valid; once the old key is gone, only those of the new one are.
+// During a key rotation, URLs signed with either key are valid. Once the old key is removed, only those of the new one
+// are.
 func TestFault25KeyRotation(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -144,7 +146,7 @@ func TestFault25KeyRotation(t *testing.T) {
 	if a.StatusCode != 200 || b.StatusCode != 200 || !bytes.Equal(a.body, b.body) {
 		t.Errorf("while both are valid: got %d and %d", a.StatusCode, b.StatusCode)
 	}
-	b.want(t, "Cache-Status", "goldcrest; hit; detail=memory") // The signature is no part of the key.
+	b.want(t, "Cache-Status", "goldcrest; hit; detail=memory") // The signature is not part of the key.
 	if err := os.WriteFile(file, []byte(strings.Replace(text, oldPair, newPair, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestFault25KeyRotation(t *testing.T) {
 	}
 }
 
-// At SIGTERM readiness goes first and running requests end.
+// At SIGTERM the server first stops being ready, and running requests complete.
 func TestFault23GracefulStop(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -180,7 +182,7 @@ func TestFault23GracefulStop(t *testing.T) {
 	}
 }
 
-// The command line makes URLs that the server takes, and tells what they ask for.
+// The command line makes URLs that the server accepts, and explains them.
 func TestSignGetExplain(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// hour is what /v1/history may say after an hour with a flood of new pictures in it.
+// hour is the result of /v1/history after an hour with a flood of new pictures.
 const hour = `(() => {
 	const real = window.fetch, now = Date.now(), samples = [], days = [];
 	for (let i = 0; i < 360; i++) {
@@ -49,7 +49,7 @@ func consoleOverview(b *browser, s *server, o *origin) {
 	}
 	b.see(fmt.Sprintf("%d since the start", stats.Totals.Requests))
 	b.wait("the hit ratio", `[...document.querySelectorAll(".tile")].some((t) => /Hit ratio\s+\d/.test(t.innerText))`)
-	// A sample is taken every ten seconds: the median shows what the server measured, not what the page made up.
+	// A sample is taken every ten seconds. The median shows that the page gets measured values.
 	b.wait("a median", `[...document.querySelectorAll(".tile")].some((t) => /Median answer\s+[\d.]+\s?m?s/.test(t.innerText))`)
 	b.wait("four workers' rows", `document.querySelectorAll(".health li").length === 5 && document.querySelectorAll(".health .pill.good").length === 5`)
 	b.picture("overview-live")
@@ -63,7 +63,7 @@ func consoleOverview(b *browser, s *server, o *origin) {
 	for _, place := range []struct {
 		share float64
 		says  string
-	}{{0.9, "/s"}, {0.3, "no requests"}} { // Nothing was asked for between 25 % and 36 % of the hour.
+	}{{0.9, "/s"}, {0.3, "no requests"}} { // No requests between 25 % and 36 % of the hour.
 		at := eval[struct{ X, Y float64 }](b, fmt.Sprintf(`(() => { scrollTo(0, 0); const r = document.querySelector(".chart .u-over").getBoundingClientRect(); return {X: r.x + %v * r.width, Y: r.y + r.height / 2}; })()`, place.share))
 		b.run(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at.X, at.Y))
 		b.wait("the values under the cursor", fmt.Sprintf(`/\d\d:\d\d:\d\d/.test(document.querySelector(".legend .at").innerText) && document.querySelector(".legend").innerText.includes(%q)`, place.says))
@@ -72,7 +72,7 @@ func consoleOverview(b *browser, s *server, o *origin) {
 	b.picture("overview")
 }
 
-// consoleIntakes finds the intake whose broker is away, and pauses it.
+// consoleIntakes finds the intake whose broker is down, and pauses it.
 func consoleIntakes(b *browser) {
 	b.visit("Intakes")
 	b.wait("the intake with its error", `(() => {
@@ -87,7 +87,7 @@ func consoleIntakes(b *browser) {
 	b.wait("its end", `!document.querySelector('[aria-label="Intakes"] tbody tr').innerText.includes("paused")`)
 }
 
-// consoleUsage finds what the jobs before have used, and what is left of the quota.
+// consoleUsage finds the usage of the previous jobs, and the rest of the quota.
 func consoleUsage(b *browser) {
 	b.visit("Usage")
 	b.wait("both quotas, with what is left", `(() => {
@@ -106,7 +106,7 @@ func consoleUsage(b *browser) {
 	b.picture("usage")
 }
 
-// Everything can be reached and used by keys alone.
+// Everything can be reached and used by keyboard alone.
 func consoleKeyboard(b *browser) {
 	b.visit("Broken")
 	b.run(chromedp.Evaluate[chromedp.Void](`document.activeElement.blur(), scrollTo(0, 0)`), chromedp.KeyEvent("\t"))
@@ -135,7 +135,7 @@ func consoleScopes(b *browser, s *server) {
 	b.see("This token may not see this page")
 	b.picture("scopes")
 	b.visit("Broken")
-	b.see("Nothing of yours is broken") // What is broken came from the operator's jobs.
+	b.see("Nothing of yours is broken") // The broken sources are from the operator's jobs.
 	b.picture("broken-of-others")
 	b.press("Log out")
 	b.wait("the way in for another token", `location.pathname === "/console/login"`)
@@ -148,7 +148,7 @@ func consoleScopes(b *browser, s *server) {
 	}
 }
 
-// What was saved by day is told by the next process too.
+// The daily history is still there after a restart.
 func TestDaysOutliveTheProcess(t *testing.T) {
 	o, dir := drawn(t, 1, 600, 400), t.TempDir()
 	s := startIn(t, dir, consoleEnv...)

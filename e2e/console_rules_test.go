@@ -1,7 +1,7 @@
 package e2e
 
-// judge holds the page as it is shown to the basics: every control has a name, every text stands out from its ground,
-// nothing is cut off at the right, and nothing jumped about.
+// judge checks the basics of the displayed page: every control has a name, every text has enough contrast, nothing is
+// cut off at the right, and nothing has shifted.
 func (b *browser) judge(name string) {
 	b.t.Helper()
 	found := eval[struct {
@@ -30,7 +30,7 @@ func (b *browser) judge(name string) {
 	}
 }
 
-// pageRules computes contrasts as WCAG 2 does. What lies over a picture has a ground of its own.
+// pageRules computes contrasts as WCAG 2 does. Text over a picture has its own background.
 const pageRules = `(() => {
 	const rgba = (s) => { const m = s.match(/[\d.]+/g).map(Number); return [m[0], m[1], m[2], m.length > 3 ? m[3] : 1]; };
 	const over = (a, b) => [0, 1, 2].map((i) => a[i] * a[3] + b[i] * (1 - a[3])).concat(1);

@@ -17,10 +17,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Tokens that may only look: at nothing of their own, and at the operator's jobs.
+// Tokens that may only read: narrowToken is of an owner without jobs, readerToken sees the jobs of the operator.
 const narrowToken, readerToken = "e2e-narrow-token-0001", "e2e-reader-token-0001"
 
-// landscape draws hills under a sun, each n another: pictures of our own with shades, edges and a little grain.
+// landscape draws hills under a sun, different for each n: pictures with shades, edges and a little grain.
 func landscape(w, h, n int) []byte {
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	hue := float64(n) * 0.37
@@ -47,7 +47,7 @@ func landscape(w, h, n int) []byte {
 		}
 	}
 	var out bytes.Buffer
-	jpeg.Encode(&out, img, &jpeg.Options{Quality: 92}) // Into memory: it cannot fail.
+	jpeg.Encode(&out, img, &jpeg.Options{Quality: 92}) // It cannot fail in memory.
 	return out.Bytes()
 }
 
@@ -69,19 +69,19 @@ func drawn(t *testing.T, n, w, h int) *origin {
 // consoleQuota is more than the tests use.
 const consoleQuota = "{units_queued: 1000, images_a_day: 5000}"
 
-// consoleEnv is a server with two tokens of an operator, who may do all by one and look by the other, and one of
-// somebody who may do little.
+// consoleEnv configures two tokens of an operator, one with all scopes and one that may only read, and one of another
+// owner with few rights.
 var consoleEnv = []string{
 	"GOLDCREST_API_TOKENS=[{name: operator, token: " + backendToken + ", scopes: [prewarm, check, sign, explain, purge, admin], quota: " + consoleQuota + "}, " +
 		"{name: operator, token: " + readerToken + ", scopes: [check], quota: " + consoleQuota + "}, " +
 		"{name: narrow, token: " + narrowToken + ", scopes: [check]}]",
 	`GOLDCREST_PRESETS={lite: "rs:fit:320:0/net:2g", std: "rs:fit:640:0"}`,
-	// Nobody answers there.
+	// Nothing listens there.
 	`GOLDCREST_INTAKES=[{name: shop, kind: nats, url: "nats://127.0.0.1:1", from: units, token: operator}]`,
 	"GOLDCREST_PREWARM_PRESETS=[lite, std]", "GOLDCREST_PREWARM_FORMATS=[webp, jpeg]", "GOLDCREST_PREWARM_RETRY=[100ms]",
 }
 
-// enter logs in as a person does.
+// enter logs in like a user.
 func (b *browser) enter(s *server, token string) {
 	b.t.Helper()
 	b.run(chromedp.Navigate(s.admin + "/console/"))
@@ -89,14 +89,14 @@ func (b *browser) enter(s *server, token string) {
 	b.press("Log in")
 }
 
-// go to a page by its link.
+// visit goes to a page by its link.
 func (b *browser) visit(name string) {
 	b.t.Helper()
 	b.press(name)
 	b.wait("the page "+name, fmt.Sprintf(`document.querySelector("h1")?.innerText.startsWith(%q)`, name))
 }
 
-// drawnUnits are Data Units about pictures of an origin.
+// drawnUnits are Data Units with pictures of an origin.
 func drawnUnits(o *origin, paths ...string) string {
 	var lines []string
 	for i, p := range paths {
@@ -105,7 +105,7 @@ func drawnUnits(o *origin, paths ...string) string {
 	return strings.Join(lines, "\n")
 }
 
-// The console is used page by page as a person would, in a real browser, and looks right in every size and light.
+// The console is used page by page in a real browser, and must look right in every size and colour scheme.
 func TestConsole(t *testing.T) {
 	o := drawn(t, 8, 1200, 800)
 	s := start(t, consoleEnv...)
@@ -117,7 +117,7 @@ func TestConsole(t *testing.T) {
 	b.fill("API token", "not-a-token-of-this-server")
 	b.press("Log in")
 	b.see("No API token of this server reads like that")
-	b.takeTroubles() // Chromium writes every 401 there.
+	b.takeTroubles() // Chromium reports every 401 there.
 	b.shot("login-refused")
 	b.enter(s, backendToken)
 	b.see("Requests by outcome")
@@ -134,7 +134,7 @@ func TestConsole(t *testing.T) {
 	t.Run("scopes", func(t *testing.T) { consoleScopes(b.in(t), s) })
 }
 
-// in is the tab as a subtest has it.
+// in is the tab for a subtest.
 func (b *browser) in(t *testing.T) *browser {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -169,13 +169,13 @@ func consoleJobs(b *browser, s *server, o *origin) {
 	b.picture("job")
 	b.see("Retry broken and failed")
 
-	// A mended source is retried.
+	// A repaired source is retried.
 	body := landscape(640, 480, 9)
 	o.on("/missing/a.jpg", func(w http.ResponseWriter, _ *http.Request) { w.Write(body) })
 	b.press("Retry broken and failed")
 	b.wait("the job done", `document.querySelector(".head .pill")?.innerText === "done"`)
 
-	// Another comes from a file, and is cancelled while its origin makes it wait.
+	// Another job is posted from a file, and is cancelled while its origin delays it.
 	gate, slowly := make(chan struct{}), landscape(64, 48, 1)
 	for i := range 4 {
 		o.on(fmt.Sprintf("/slow/%d.jpg", i), func(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +208,7 @@ func consoleJobs(b *browser, s *server, o *origin) {
 	b.wait("both jobs", `document.querySelectorAll("tbody tr").length === 2`)
 	b.see("spring")
 	b.picture("jobs")
-	b.holds("a.mono", s, func() { // A third job comes while the first's link has the focus.
+	b.holds("a.mono", s, func() { // A third job appears while the link of the first has the focus.
 		s.prewarm("", `{"id": "no-image", "title": "Nothing to see"}`)
 		b.wait("the third job", `document.querySelectorAll("tbody tr").length === 3`)
 	})
@@ -219,7 +219,7 @@ func consoleJobs(b *browser, s *server, o *origin) {
 	consoleUnreadable(b)
 }
 
-// holds checks that a page's update leaves the focus, and the text that a person has selected, where they are.
+// holds checks that a page's update keeps the focus and the selected text.
 func (b *browser) holds(selector string, s *server, update func()) {
 	b.t.Helper()
 	eval[bool](b, fmt.Sprintf(`(() => {
@@ -237,8 +237,8 @@ func (b *browser) holds(selector string, s *server, update func()) {
 	}
 }
 
-// consoleUnreadable posts batches of which a line cannot be read: pasted, and in a packed file, which the page does not
-// look into.
+// consoleUnreadable posts batches with an invalid line: pasted, and in a compressed file, which the page does not
+// parse.
 func consoleUnreadable(b *browser) {
 	b.visit("Jobs")
 	b.press("Start a job")
@@ -341,7 +341,7 @@ func consoleConfig(b *browser) {
 	b.picture("config")
 }
 
-// consoleNoJobs looks at the page before there is a job, and at what it says of text that is no JSON.
+// consoleNoJobs checks the page before there is a job, and its message for text that is not JSON.
 func consoleNoJobs(b *browser) {
 	b.visit("Jobs")
 	b.see("No jobs yet")

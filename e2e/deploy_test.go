@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The deployment files are read by the programs that they are for, as far as these are installed.
+// The deployment files are parsed by the programs for which they are written, as far as these are installed.
 func TestDeployFiles(t *testing.T) {
 	unit, err := os.ReadFile("../deploy/systemd/goldcrest.service")
 	if err != nil {

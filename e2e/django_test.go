@@ -18,7 +18,7 @@ type djangoRig struct {
 	log    logBuffer
 }
 
-// run calls the project's command line.
+// run runs the project's command line.
 func (r *djangoRig) run(arguments ...string) string {
 	r.t.Helper()
 	cmd := exec.Command(r.python, append([]string{"manage.py"}, arguments...)...)
@@ -44,9 +44,9 @@ func (r *djangoRig) rows(table, condition string) string {
 	return string(out)
 }
 
-// The example in a real Django project, as its README starts it: a product that is saved has its photo made, callbacks
-// come to the view, and the verdicts are in the project's database. The command posts what was there before, and names
-// what is broken. The photo of a product that is deleted is purged.
+// The example runs in a real Django project, started as in its README. The photo of a saved product is made, callbacks
+// reach the view, and the verdicts are in the project's database. The command posts existing products, and names broken
+// ones. The photo of a deleted product is purged.
 func TestDjango(t *testing.T) {
 	corpus(t)
 	r := &djangoRig{t: t, python: pythonWith(t, "celery, django, redis")}
@@ -72,7 +72,7 @@ func TestDjango(t *testing.T) {
 	var out logBuffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = "..", &out, &r.log, r.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = time.Second // The web server and the worker, which stay, hold the pipes.
+	cmd.WaitDelay = time.Second // The web server and the worker stay and keep the pipes open.
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,10 +16,10 @@ type docBlock struct {
 	text string
 }
 
-// Languages that are only shown. Whatever else stands in a fence is run, or says why not.
+// Languages that are only shown. All other blocks are run, or say why not.
 var shownLangs = []string{"text", "json", "yaml", "http", "html"}
 
-// runners turn a block that is run into bash. %d is the block's number, $TEXT the file that holds it.
+// runners turn a block into bash. %d is the block's number, $TEXT the file with its text.
 var runners = map[string]string{
 	"sh":     "",
 	"python": `python3 "$TEXT"`,
@@ -28,7 +28,7 @@ var runners = map[string]string{
 	"yaml":   `goldcrest config -config "$TEXT"`,
 }
 
-// skipped is why a block is not run; "" = it is run, or only shown.
+// skipped is the reason why a block is not run; "" = it is run, or only shown.
 func (b docBlock) skipped() string {
 	why, _ := strings.CutPrefix(b.how, "skip: ")
 	if why == b.how {
@@ -48,7 +48,7 @@ func (b docBlock) runs() bool {
 	return b.how == "config" && b.lang == "yaml"
 }
 
-// state is the block's line in the table of what was checked.
+// state is the block's line in the table of checked blocks.
 func (b docBlock) state() string {
 	switch {
 	case b.skipped() != "":
@@ -63,7 +63,8 @@ func (b docBlock) state() string {
 
 var fence = regexp.MustCompile("^```([a-z]*) ?(.*)$")
 
-// docBlocks reads a document. faults are the blocks that nobody could check: indented ones, and fences that do not say what they are.
+// docBlocks reads a document. faults are the blocks that cannot be checked: indented ones, and fences without a
+// language.
 func docBlocks(file string) (blocks []docBlock, faults []string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -98,7 +99,7 @@ func docBlocks(file string) (blocks []docBlock, faults []string) {
 	return blocks, faults
 }
 
-// unchecked is what keeps a block from being checked; "" = nothing.
+// unchecked is the reason why a block cannot be checked; "" = it can.
 func (b docBlock) unchecked() string {
 	_, runnable := runners[b.lang]
 	switch {
@@ -110,7 +111,7 @@ func (b docBlock) unchecked() string {
 	return fmt.Sprintf("the fence %q says neither how it is run nor why not", strings.TrimSpace(b.lang+" "+b.how))
 }
 
-// outputMatches compares what a block printed with the document, blanks and line ends aside; "…" stands for anything.
+// outputMatches compares the output of a block with the document, ignoring white space; "…" matches anything.
 func outputMatches(want, got string) bool {
 	parts := strings.Split(strings.Join(strings.Fields(want), ""), "…")
 	for i := range parts {

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// documents are all that hold commands, from the root. Those that start their own server come with nothing but
-// addresses.
+// documents lists all documents with commands, from the root. For those that start their own server, only addresses are
+// configured.
 func documents(t *testing.T) (files []string) {
 	t.Helper()
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "deploy/*.md", "deploy/*/*.md", "clients/*/*.md", "examples/*/*.md"} {
@@ -36,9 +36,9 @@ func documents(t *testing.T) (files []string) {
 	return files
 }
 
-// Every command in the documents is run, each document from its top to its end in one shell, in a copy of the
-// repository, against a server and an origin of its own. Addresses that only a reader has are replaced by those of this
-// run. What cannot be run here says why; the table of it is this test's log.
+// Every command in the documents is run. Each document runs from top to bottom in one shell, in a copy of the
+// repository, against its own server and origin. Placeholder addresses are replaced by those of this run. A block that
+// cannot be run here says why; the table of blocks is this test's log.
 func TestDocs(t *testing.T) {
 	ran := 0
 	for _, file := range documents(t) {
@@ -62,17 +62,17 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// docRig is where one document is run.
+// docRig is the environment in which one document is run.
 type docRig struct {
 	t        *testing.T
 	name     string
-	dir      string // a copy of the repository, as far as commands look at it
-	notes    string // what blocks print
+	dir      string // a copy of the repository, as far as commands use it
+	notes    string // the output of blocks
 	env      []string
 	replaced *strings.Replacer
 }
 
-// ownServer are the documents that tell how to start a server.
+// ownServer lists the documents that explain how to start a server.
 var ownServer = []string{"README.md", "docs/start.md"}
 
 const docConfig = `
@@ -113,15 +113,15 @@ func newDocRig(t *testing.T, name string) *docRig {
 	return r
 }
 
-// docMake stands for make: a document's targets must exist, but a test that builds, tests and installs would run
-// itself.
+// docMake replaces make: a document's targets must exist, but running the build, the tests and the installation would
+// run this test again.
 const docMake = `#!/bin/bash
 set -e
 if [ "$*" = build ]; then cp "$BINARY" goldcrest; fi
 for a; do case $a in *=*) ;; *) grep -q "^$a:.*## " Makefile || { echo "make: there is no target $a" >&2; exit 2; } ;; esac; done
 `
 
-// docOrigin has a picture at every path with a name that looks like one.
+// docOrigin serves a picture at every path that ends like one.
 func docOrigin(w http.ResponseWriter, r *http.Request) {
 	if ext := filepath.Ext(r.URL.Path); ext != ".jpg" && ext != ".png" {
 		http.NotFound(w, r)
@@ -134,10 +134,10 @@ func docOrigin(w http.ResponseWriter, r *http.Request) {
 	}
 	img.SetRGBA(0, 0, color.RGBA{A: 255})
 	w.Header().Set("Content-Type", "image/jpeg")
-	_ = jpeg.Encode(w, img, &jpeg.Options{Quality: 90}) // A proxy that left needs none.
+	_ = jpeg.Encode(w, img, &jpeg.Options{Quality: 90}) // The proxy may have left.
 }
 
-// copyRepository links what commands read and copies what they write into.
+// copyRepository links the files that commands read, and copies the folders into which they write.
 func (r *docRig) copyRepository() {
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -161,14 +161,15 @@ func (r *docRig) copyRepository() {
 		}
 	}
 	if clients := os.Getenv("IMGPROXY_CLIENTS"); clients != "" {
-		_ = os.Symlink(filepath.Join(clients, "node_modules"), filepath.Join(r.dir, "node_modules")) // Its absence skips blocks below.
+		_ = os.Symlink(filepath.Join(clients, "node_modules"), filepath.Join(r.dir, "node_modules")) // Without it some blocks are skipped.
 	}
 	write(r.t, filepath.Join(r.dir, "units.jsonl"), r.replaced.Replace(
 		`{"id": "du_1", "title": "Red shoe", "images": [{"url": "https://example.com/shoe.jpg"}]}`+"\n"+
 			`{"id": "du_2", "title": "Hat", "photo": "https://example.com/hat.jpg"}`+"\n"))
 }
 
-// script is all blocks as one shell session: each says when it begins, and prints into a file of its own.
+// script joins all blocks into one shell session. Each block reports its start, and writes its output to a separate
+// file.
 func (r *docRig) script(blocks []docBlock) string {
 	var s strings.Builder
 	s.WriteString("set -euo pipefail\n")
@@ -190,7 +191,7 @@ func (r *docRig) script(blocks []docBlock) string {
 	return s.String() + "echo end >" + r.notes + "/at\n"
 }
 
-// lacks is what this machine does not have for a block.
+// lacks is what a block needs and this machine does not have.
 func (r *docRig) lacks(b docBlock) string {
 	program := map[string]string{"python": "python3", "js": "node", "go": "go"}[b.lang]
 	if program != "" {
@@ -206,7 +207,7 @@ func (r *docRig) lacks(b docBlock) string {
 	return ""
 }
 
-// run runs a document and compares what it shows with what was printed.
+// run runs a document and compares its output blocks with the real output.
 func (r *docRig) run(blocks []docBlock) {
 	r.t.Helper()
 	cmd := exec.Command("bash", "-c", r.script(blocks))
@@ -218,7 +219,7 @@ func (r *docRig) run(blocks []docBlock) {
 	timer := time.AfterFunc(5*time.Minute, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	err := cmd.Wait()
 	timer.Stop()
-	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what blocks left in the background
+	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // background processes of the blocks
 	if err != nil {
 		at := strings.TrimSpace(r.note("at"))
 		if i, bad := strconv.Atoi(at); bad == nil {
@@ -244,6 +245,6 @@ func (r *docRig) run(blocks []docBlock) {
 }
 
 func (r *docRig) note(name string) string {
-	text, _ := os.ReadFile(filepath.Join(r.notes, name)) // A block that did not run printed nothing.
+	text, _ := os.ReadFile(filepath.Join(r.notes, name)) // A block that did not run has no output.
 	return string(bytes.TrimSpace(text)) + "\n"
 }

@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// startTrap listens on every address of this machine, so that any spelling that gets through reaches it, and counts
-// connections.
+// startTrap listens on every address of this machine and counts connections, so that it sees every address that is not
+// blocked.
 func startTrap(t *testing.T) (port string, trapped *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", ":0")
@@ -40,7 +40,7 @@ func startTrap(t *testing.T) (port string, trapped *atomic.Int64) {
 	return port, trapped
 }
 
-// inward are the corpus' spellings of addresses that must not be reached, with the trap's port.
+// inward are the corpus' spellings of forbidden addresses, with the trap's port.
 func inward(t *testing.T, port string) (sources []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(corpus(t), "vectors", "ssrf.tsv"))
@@ -49,7 +49,7 @@ func inward(t *testing.T, port string) (sources []string) {
 	}
 	for line := range strings.Lines(string(text)) {
 		f := strings.Split(line, "\t")
-		if len(f) < 3 || f[2] != "refuse" || strings.Contains(f[1], "{{PUBLIC}}") { // Those two are the redirects below.
+		if len(f) < 3 || f[2] != "refuse" || strings.Contains(f[1], "{{PUBLIC}}") { // These two are the redirects below.
 			continue
 		}
 		source := f[1]
@@ -65,12 +65,12 @@ func inward(t *testing.T, port string) (sources []string) {
 	return sources
 }
 
-// unasked are the reasons that are told before anybody connects: what shows that nobody tried an address that is not
-// this machine's, where the trap would not see it.
+// unasked are the faults that are detected before a connection is made. They prove that nothing connected to an address
+// outside this machine, where the trap would not see it.
 var unasked = []string{"address_blocked", "bad_option", "bad_source", "dns_failed", "source_not_allowed"}
 
 // startPublic is an origin at an address that the servers under test may reach: a picture at /ok.jpg, and at /to/N a
-// redirect to the N-th of targets.
+// redirect to the N-th target.
 func startPublic(t *testing.T, targets []string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.2:0")
@@ -98,7 +98,7 @@ func startPublic(t *testing.T, targets []string) string {
 	return "http://" + l.Addr().String()
 }
 
-// No spelling of an address inside leads there, by any door that takes a URL, whichever resolver looks names up.
+// No spelling of an internal address is reached, by any door that accepts a URL, with any resolver.
 func TestFault10NoDoorLeadsInside(t *testing.T) {
 	b := startS3(t)
 	port, trapped := startTrap(t)
@@ -119,7 +119,7 @@ func TestFault10NoDoorLeadsInside(t *testing.T) {
 			fallback := func(source string) string {
 				return signed("w:100/fiu:"+base64.RawURLEncoding.EncodeToString([]byte(source)), base+"/missing.jpg")
 			}
-			for what, path := range map[string]string{ // The doors are open to what is outside.
+			for what, path := range map[string]string{ // The doors work for external addresses.
 				"GET": signed("w:100/f:jpg", base+"/ok.jpg"), "redirect": signed("w:100/f:jpg", base+"/moved.jpg"), "fallback": fallback(base + "/ok.jpg"),
 			} {
 				if a := s.get(path); !strings.HasPrefix(a.Header.Get("Content-Type"), "image/") {
@@ -148,7 +148,7 @@ func TestFault10NoDoorLeadsInside(t *testing.T) {
 	}
 }
 
-// prewarmInward hands sources that must not be reached to whatever makes pictures ahead.
+// prewarmInward passes forbidden sources to everything that makes pictures ahead of time.
 func (s *server) prewarmInward(b *s3, resolver string, sources []string) {
 	s.t.Helper()
 	list, err := json.Marshal(map[string]any{"urls": sources})
@@ -169,7 +169,7 @@ func (s *server) prewarmInward(b *s3, resolver string, sources []string) {
 	a := s.prewarm("", units.String(), "Content-Type", "application/x-ndjson")
 	s.ended(a.Job)
 	verdicts := s.verdicts(a.Job)
-	if len(verdicts) < len(sources)/2 { // What is no URL of a picture is not taken for one.
+	if len(verdicts) < len(sources)/2 { // A value that is not the URL of a picture is not taken for one.
 		s.t.Errorf("prewarm: %d verdicts of %d sources", len(verdicts), len(sources))
 	}
 	for _, v := range verdicts {
@@ -183,7 +183,8 @@ func (s *server) prewarmInward(b *s3, resolver string, sources []string) {
 	}
 }
 
-// callBack posts a picture whose callback goes where it must not, and waits until it was given up, or the call refused.
+// callBack posts a picture with a callback to a forbidden address, and waits until the callback is given up or the call
+// is refused.
 func (s *server) callBack(picture, target string) {
 	s.t.Helper()
 	body, err := json.Marshal(map[string]any{"urls": []string{picture}, "callback": map[string]any{"url": target, "events": []string{"job.done"}}})
@@ -204,7 +205,7 @@ func (s *server) callBack(picture, target string) {
 	}
 	u, err := url.Parse(target)
 	if err != nil || net.ParseIP(u.Hostname()) == nil {
-		return // A name that cannot be looked up is tried again.
+		return // A name that cannot be resolved is retried.
 	}
 	if now := s.metric("goldcrest_prewarm_callbacks_total", `outcome="again"`); now != again {
 		s.t.Errorf("callback to %s: tried again, as if it had been asked", target)

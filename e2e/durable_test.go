@@ -19,21 +19,22 @@ import (
 	"time"
 )
 
-// The work of the tests that kill things: units with one picture each, posted in batches, each picture in two formats.
+// The work of the tests that kill processes: units with one picture each, posted in batches, each picture in two
+// formats.
 const (
 	workers    = 8
 	batchUnits = 30
 	marker     = "nobody-shall-keep-this-text" // in every unit, never on disk
 )
 
-// drawnEnv is a server that makes small pictures in two formats, of a few originals at a time.
+// drawnEnv configures small pictures in two formats, a few originals at a time.
 var drawnEnv = append(slices.Clone(prewarmEnv),
 	`GOLDCREST_PRESETS={tiny: "rs:fit:96:0"}`, "GOLDCREST_PREWARM_PRESETS=[tiny]", "GOLDCREST_PREWARM_FORMATS=[webp, jpeg]",
 	fmt.Sprint("GOLDCREST_PREWARM_WORKERS=", workers))
 
 var drawnAccepts = map[string]string{"webp": "image/webp,*/*", "jpg": "*/*"}
 
-// draw gives an origin n different pictures, each answered after a pause.
+// draw adds n different pictures to an origin, each served after a pause.
 func (o *origin) draw(t *testing.T, n int, pause time.Duration) {
 	t.Helper()
 	for i := range n {
@@ -70,7 +71,7 @@ func (o *origin) drawnBatch(n int) string {
 	return "[" + strings.Join(units, ",") + "]"
 }
 
-// offer posts a batch once, under a key of its own. ok: it was acknowledged.
+// offer posts a batch once, with an idempotency key. ok: it was acknowledged.
 func (s *server) offer(o *origin, n int) (a accepted, ok bool) {
 	res, err := s.tryCall("POST", "/v1/prewarm", strings.NewReader(o.drawnBatch(n)), "Idempotency-Key", fmt.Sprint("batch-", n))
 	if err != nil || res.StatusCode != 202 && res.StatusCode != 200 {
@@ -91,9 +92,8 @@ func (s *server) insist(o *origin, n int) accepted {
 	return accepted{}
 }
 
-// settled waits for the end of a batch's job and fails unless every variant has one good verdict and the counts are
-// those of the verdicts. It returns the keys of each picture, and how many variants were found where they should have
-// been made.
+// settled waits for the end of a batch's job. It fails unless every variant has one good verdict and the counts match
+// the verdicts. It returns the keys of each picture, and how many variants were found present instead of made.
 func (s *server) settled(a accepted, n int) (keys map[int][]string, found int) {
 	s.t.Helper()
 	j, states, rows := s.ended(a.Job), map[string]int{}, map[string]int{}
@@ -123,8 +123,8 @@ func (s *server) settled(a accepted, n int) (keys map[int][]string, found int) {
 	return keys, states["present"]
 }
 
-// storedHits asks for every variant of the answers and fails unless all come from the store, whole, without a fetch or
-// a transform.
+// storedHits requests every variant of the answers. It fails unless all are served complete from the store, without a
+// fetch or a transform.
 func (s *server) storedHits(o *origin, answers []accepted) {
 	s.t.Helper()
 	fetched := o.total()
@@ -165,7 +165,7 @@ func files(dir string) map[string]bool {
 	return all
 }
 
-// life is what was done between the start of a server and its kill.
+// life is the work between the start of a server and its kill.
 type life struct {
 	fetched    map[int]int     // by picture
 	stored     map[string]bool // keys on disk at its end
@@ -190,8 +190,8 @@ func (c *census) end(dir string, transforms float64) {
 	c.lives = append(c.lives, l)
 }
 
-// judge fails unless what was done twice was in flight at a kill: a picture is fetched once in a life, and never again
-// once all of its variants are stored; and no more of them were in flight than there are workers.
+// judge fails unless work that was done twice was in flight at a kill: a picture is fetched once in a life, and never
+// again once all of its variants are stored. No more pictures than there are workers may have been in flight.
 func (c *census) judge(t *testing.T, keys map[int][]string) {
 	t.Helper()
 	var fetches, inFlight int
@@ -227,8 +227,8 @@ func done(keys []string, stored map[string]bool) bool {
 	return !slices.ContainsFunc(keys, func(k string) bool { return !stored[k] })
 }
 
-// Whatever moment a server is killed in, the next one goes on: every acknowledged unit ends with its verdict, what is
-// said to be made is there, and only what was in flight is done again.
+// A server can be killed at any moment. After the restart every acknowledged unit gets its verdict, every variant
+// reported as made is stored, and only work that was in flight is repeated.
 func TestFault16KillDuringPrewarm(t *testing.T) {
 	const batches, kills = 10, 6
 	o, dir := startOrigin(t), t.TempDir()
@@ -251,7 +251,7 @@ func TestFault16KillDuringPrewarm(t *testing.T) {
 		transforms := s.metric("goldcrest_transforms_total")
 		s.kill()
 		<-posted
-		time.Sleep(20 * time.Millisecond) // Until the origin has counted what was on its way.
+		time.Sleep(20 * time.Millisecond) // Until the origin has counted the requests in flight.
 		c.end(dir, transforms)
 	}
 	s := startIn(t, dir, drawnEnv...)

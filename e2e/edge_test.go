@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// edgeDir holds the snippets for CDNs.
+// edgeDir is the folder of the snippets for CDNs.
 const edgeDir = "../deploy/cdn/"
 
-// edges are the caches that the snippets with regular expressions are for. Each starts one, as it is shipped but for
-// its addresses, in front of a backend, and gives its URL.
+// edges are the caches whose snippets use regular expressions. Each function starts one in front of a backend, with the
+// shipped configuration except for addresses, and returns its URL.
 var edges = map[string]func(t *testing.T, backend string) string{"nginx": startNginx, "varnish": startVarnish}
 
-// snippet is a shipped configuration with other addresses in it.
+// snippet is a shipped configuration with replaced addresses.
 func snippet(t *testing.T, name string, replace ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(edgeDir + name)
@@ -63,7 +63,7 @@ func startNginx(t *testing.T, backend string) string {
 	return "http://" + addr
 }
 
-// runCommented runs the commands that a configuration's comments give: those indented behind the "#".
+// runCommented runs the commands in a configuration's comments: the lines indented after the "#".
 func runCommented(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -92,7 +92,7 @@ func startVarnish(t *testing.T, backend string) string {
 	return "http://" + addr
 }
 
-// installed is the path of a program that Debian has a package of.
+// installed is the path of a program that Debian packages.
 func installed(t *testing.T, name string) string {
 	t.Helper()
 	program, err := exec.LookPath(name)
@@ -104,7 +104,7 @@ func installed(t *testing.T, name string) string {
 	return program
 }
 
-// runEdge runs a cache until the test ends and waits until it answers.
+// runEdge runs a cache until the test ends, and waits until it responds.
 func runEdge(t *testing.T, addr, program string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -147,7 +147,7 @@ func edgeRows(t *testing.T, name string) []map[string]string {
 	return rows
 }
 
-// What the caches make of a request is read where it arrives: at a backend that says so and forbids to keep it.
+// The request that a cache forwards is checked at the backend, whose responses must not be cached.
 func TestEdgeFolds(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -212,14 +212,14 @@ func TestEdgeFolds(t *testing.T) {
 	}
 }
 
-// pictures is how many pictures the public listener answered with; probes of its health are none.
+// pictures is the number of pictures served by the public listener, without health probes.
 func (s *server) pictures() float64 {
 	s.t.Helper()
 	return s.metric("goldcrest_requests_total", `outcome="hit"`) + s.metric("goldcrest_requests_total", `outcome="miss"`)
 }
 
-// Equivalent browsers share one entry; nobody gets a format that it did not name; explicit formats are one entry for
-// all.
+// Equivalent browsers share one entry. No client gets a format that it does not accept. Explicit formats have one entry
+// for all.
 func TestEdgeKeepsVariantsApart(t *testing.T) {
 	corpus(t)
 	const (
@@ -255,7 +255,7 @@ func TestEdgeKeepsVariantsApart(t *testing.T) {
 			}
 			get(open, 1, "image/jpeg", "Accept", "image/jpeg")
 			get(open, 0, "image/jpeg", "Accept", "image/jpeg")
-			get(open, 1, "image/jpeg") // No Accept at all: of its own kind.
+			get(open, 1, "image/jpeg") // Without Accept it has its own entry.
 			get(open, 0, "image/avif", "Accept", chrome)
 
 			fixed := signed("w:120/f:webp", o.URL+"/photos/groceries.jpg")
@@ -277,7 +277,7 @@ func TestEdgeKeepsVariantsApart(t *testing.T) {
 	}
 }
 
-// Varnish drops by tag what the proxy purged.
+// Varnish bans by tag what the proxy purges.
 func TestEdgeBansByTag(t *testing.T) {
 	corpus(t)
 	o, s := startOrigin(t), start(t)
@@ -300,7 +300,7 @@ func TestEdgeBansByTag(t *testing.T) {
 	}
 	get(1)
 	get(1)
-	ban("campaign", 200) // Not the tag, but how it begins.
+	ban("campaign", 200) // A prefix of the tag is not the tag.
 	get(1)
 	ban("campaign-7", 200)
 	get(2)

@@ -23,7 +23,7 @@ func photo(t *testing.T, name string) []byte {
 	return body
 }
 
-// refused asks for a variant of a source and fails unless it is refused as wanted and nothing was stored.
+// refused requests a variant of a source. It fails unless the request is refused as expected and nothing is stored.
 func refused(t *testing.T, s *server, source string, status int, code string) answer {
 	t.Helper()
 	before := s.metric("goldcrest_store_operations_total", `tier="dir"`, `op="put"`)
@@ -37,7 +37,7 @@ func refused(t *testing.T, s *server, source string, status int, code string) an
 	return a
 }
 
-// An origin that drips is cut off by the minimum rate or the deadline, and the server is left as it was.
+// A very slow origin is cut off by the minimum rate or the deadline, and the server is not affected.
 func TestFault04SlowOrigin(t *testing.T) {
 	s := start(t, "GOLDCREST_ORIGIN_TIMEOUT=2s")
 	drip := startRaw(t, func(c net.Conn, _ string) {
@@ -60,7 +60,7 @@ func TestFault04SlowOrigin(t *testing.T) {
 	}
 }
 
-// An origin that resets the connection is asked once more, and no more.
+// If an origin resets the connection, the request is repeated exactly once.
 func TestFault05ResetMidBody(t *testing.T) {
 	s := start(t)
 	o := startRaw(t, func(c net.Conn, _ string) {
@@ -74,7 +74,7 @@ func TestFault05ResetMidBody(t *testing.T) {
 	}
 }
 
-// A body that ends before its picture does is never kept as a picture.
+// A body that ends before its picture is never stored as a picture.
 func TestFault06ShortBodies(t *testing.T) {
 	jpeg, png := photo(t, "groceries.jpg"), photo(t, "diagram-alpha.png")
 	s, o := start(t), startOrigin(t)
@@ -102,7 +102,7 @@ func TestFault06ShortBodies(t *testing.T) {
 	}
 }
 
-// An endless body is read no further than the cap.
+// An endless body is read only up to the limit.
 func TestFault07EndlessBody(t *testing.T) {
 	s := start(t, "GOLDCREST_ORIGIN_MAX_BYTES=1MiB")
 	sent := make(chan int64, 1)
@@ -120,12 +120,12 @@ func TestFault07EndlessBody(t *testing.T) {
 	})
 	a := refused(t, s, o.URL+"/endless.jpg", 413, "source_too_large")
 	a.want(t, "Cache-Control", "max-age=3600")
-	if n := <-sent; n > 16<<20 { // What the origin wrote includes both sockets' buffers.
+	if n := <-sent; n > 16<<20 { // The number of bytes written by the origin includes both sockets' buffers.
 		t.Errorf("the origin could send %d bytes", n)
 	}
 }
 
-// Bodies are asked for plain; a bomb in gzip is cut at the cap.
+// Bodies are requested without compression; a gzip bomb is cut at the limit.
 func TestFault08Gzip(t *testing.T) {
 	s, o := start(t), startOrigin(t)
 	jpeg := photo(t, "groceries.jpg")
@@ -179,7 +179,7 @@ func TestFault09Redirects(t *testing.T) {
 	}
 }
 
-// What is not a picture is told by its bytes, and no HTML or SVG ever leaves.
+// Content that is not a picture is detected by its bytes, and no HTML or SVG is ever served.
 func TestFault12TypedByBytes(t *testing.T) {
 	s, o := start(t), startOrigin(t)
 	corpus(t)
@@ -204,7 +204,7 @@ func TestFault12TypedByBytes(t *testing.T) {
 	}
 }
 
-// A missing source is asked for once; the answer is remembered for a while.
+// A missing source is requested once; the result is remembered for a while.
 func TestFault11Remembers404(t *testing.T) {
 	s, o := start(t), startOrigin(t)
 	for w := range 5 {
@@ -217,7 +217,7 @@ func TestFault11Remembers404(t *testing.T) {
 	}
 }
 
-// Files that were cut, bombs, scripts and fuzzers' findings get an image or a 4xx, soon, and the server lives on.
+// Truncated files, bombs, scripts and fuzzer findings get an image or a 4xx quickly, and the server stays up.
 func TestFault27HostileCorpus(t *testing.T) {
 	dir := corpus(t)
 	s, o := start(t), startOrigin(t)

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// feed runs the command prewarm until the server has so many jobs, and interrupts it: it says what was made.
+// feed runs the command prewarm until the server has the given number of jobs, and interrupts it. It must report what
+// was made.
 func (s *server) feed(jobs int, args ...string) (stdout, stderr string) {
 	s.t.Helper()
 	cmd := exec.Command(binary, append([]string{"prewarm"}, args...)...)
@@ -35,7 +36,7 @@ func (s *server) feed(jobs int, args ...string) (stdout, stderr string) {
 	return out.String(), errs.String()
 }
 
-// What comes later is made too: files that appear in a directory, and messages of a queue, plain and of Celery.
+// Later input is made too: files that appear in a directory, and messages of a queue, plain and from Celery.
 func TestPrewarmFeeds(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

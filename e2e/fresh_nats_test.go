@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// wipe takes a dead peer's disk away.
+// wipe deletes a dead peer's data.
 func (p *natsPeer) wipe() {
 	p.t.Helper()
 	if err := os.RemoveAll(filepath.Join(filepath.Dir(p.file), "data")); err != nil {
@@ -17,8 +17,8 @@ func (p *natsPeer) wipe() {
 	}
 }
 
-// The server starts while NATS is fresh and without quorum: viewers are served, prewarm calls are refused until there
-// is a quorum, and then taken. Later NATS loses all of its disks: the queue is made again, and the workers go on.
+// The server starts while NATS is new and without quorum. Viewers are served. Prewarm calls are refused until there is
+// a quorum, and then accepted. Later NATS loses all of its disks: the queue is created again, and the workers continue.
 func TestFault51StartWithoutQuorum(t *testing.T) {
 	peers, o := startNats(t), startOrigin(t)
 	restart := func(some []*natsPeer) {
@@ -54,7 +54,7 @@ func TestFault51StartWithoutQuorum(t *testing.T) {
 	s.settled(s.insist(o, 1), 1)
 }
 
-// A stop while NATS hangs, with work in hand, honours the drain: it waits neither for acknowledgements nor for the
+// A stop with running work while NATS hangs keeps to the drain time: it waits neither for acknowledgements nor for the
 // cluster.
 func TestFault54StopWhileNatsHangs(t *testing.T) {
 	peers, o := startNats(t), startOrigin(t)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// crowd asks for n pictures, each of a source of its own, over as many connections, and returns what closes them all.
+// crowd requests n pictures, each of a different source, over n connections, and returns a function that closes them
+// all.
 func crowd(t *testing.T, s *server, n int, options, source string) (hangUp func()) {
 	t.Helper()
 	conns := make([]net.Conn, n)
@@ -29,8 +30,8 @@ func crowd(t *testing.T, s *server, n int, options, source string) (hangUp func(
 	}
 }
 
-// Two hundred clients hang up while their pictures wait: for a slow origin, which is not waited for any longer, and for
-// a worker. What is queued is dropped, and the workers are idle when they have ended what they had begun.
+// Two hundred clients hang up while their pictures wait for a slow origin or for a worker. Fetches are cancelled and
+// queued work is dropped. The workers are idle once their running work has ended.
 func TestFault21ClientsHangUp(t *testing.T) {
 	const clients = 200
 	jpeg := photo(t, "groceries.jpg")
@@ -52,7 +53,7 @@ func TestFault21ClientsHangUp(t *testing.T) {
 		within(t, 5*time.Second, "nothing is in work", func() bool { return idle(s) })
 		asked := o.count("/slow.jpg")
 		eventually(t, "no fetch goes on", func() bool { return len(left) == asked })
-		if asked > clients/2 { // Some may get the places of those whose clients were seen to leave before theirs.
+		if asked > clients/2 { // Some may get the slots of clients whose hang-up was noticed earlier.
 			t.Errorf("the origin was asked %d times, want few", asked)
 		}
 		if canceled, made := fills(s, "canceled"), fills(s, "none"); canceled != clients || made != 0 {
@@ -68,7 +69,7 @@ func TestFault21ClientsHangUp(t *testing.T) {
 		})
 		hangUp()
 		eventually(t, "all were seen to leave", func() bool { return s.metric("goldcrest_gate_waiting") == 0 })
-		inWork := s.metric("goldcrest_gate_running", `gate="transform"`) // Read first: what ends in between counts twice, not never.
+		inWork := s.metric("goldcrest_gate_running", `gate="transform"`) // Read first: work that ends in between counts twice, not never.
 		begun := inWork + s.metric("goldcrest_transforms_total")
 		eventually(t, "nothing is in work", func() bool { return idle(s) })
 		if got := s.metric("goldcrest_transforms_total"); got > begun {

@@ -15,8 +15,7 @@ import (
 	"time"
 )
 
-// hang mounts a file system that answers nothing at dir, until heal is called: a FUSE file system whose server does not
-// read.
+// hang mounts a file system that hangs at dir, until heal is called: a FUSE file system whose server does not read.
 func hang(t *testing.T, dir string) (heal func()) {
 	t.Helper()
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
@@ -35,7 +34,7 @@ func hang(t *testing.T, dir string) (heal func()) {
 	return heal
 }
 
-// threads is how many threads the server has.
+// threads is the number of the server's threads.
 func (s *server) threads() int {
 	s.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
@@ -51,8 +50,8 @@ func (s *server) threads() int {
 	return n
 }
 
-// The disk of a directory store hangs: pictures are made without it, in time and with few threads, and it is used again
-// when it answers.
+// The disk of a directory store hangs. Pictures are made without it, in time and with few threads, and it is used again
+// when it responds.
 func TestFault50HungStore(t *testing.T) {
 	jpeg := photo(t, "groceries.jpg")
 	s, o := start(t, "GOLDCREST_CACHE_MEMORY=0", "GOLDCREST_SIGNING_RATE=0"), startOrigin(t)
@@ -71,7 +70,7 @@ func TestFault50HungStore(t *testing.T) {
 			t.Errorf("picture %d: %d %s after %v", n, a.StatusCode, a.body, time.Since(began))
 		}
 	}
-	var asking sync.WaitGroup // for what the origin has not: a look-up each, and no picture
+	var asking sync.WaitGroup // requests for missing originals: one look-up each, and no picture
 	for from := range 100 {
 		asking.Go(func() {
 			for n := range 100 {
@@ -101,7 +100,8 @@ func TestFault50HungStore(t *testing.T) {
 	eventually(t, "no call hangs", func() bool { return s.metric("goldcrest_store_hung_calls") == 0 })
 }
 
-// The disk of the embedded queue hangs: calls are refused in time, viewers are served, and jobs go on when it answers.
+// The disk of the embedded queue hangs. Calls are refused in time, viewers are served, and jobs continue when it
+// responds.
 func TestFault53HungQueueDisk(t *testing.T) {
 	o := startOrigin(t)
 	o.draw(t, 3*batchUnits, 0)
@@ -159,7 +159,8 @@ func TestFault50StopWithHungStore(t *testing.T) {
 	}
 }
 
-// A start whose store's disk hangs ends with the key in its message, and one whose queue's disk hangs serves viewers.
+// If the store's disk hangs at the start, the server exits with an error that names the setting. If the queue's disk
+// hangs, it serves viewers.
 func TestFault50StartWithHungDisk(t *testing.T) {
 	for folder, serves := range map[string]bool{"store": false, "queue": true} {
 		t.Run(folder, func(t *testing.T) {

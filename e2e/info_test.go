@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// /info tells of an original by its file and its looks: made once, kept as variants are, by the real worker.
+// /info describes an original by its file and its picture. The real worker makes it once, and it is cached like a
+// variant.
 func TestInfo(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// holdings is what a server has open: what a leak would add to.
+// holdings counts what a server has open and could leak.
 type holdings struct{ files, threads, children, goroutines int }
 
 func (s *server) holdings() (h holdings) {
@@ -17,20 +17,20 @@ func (s *server) holdings() (h holdings) {
 	h.children, h.goroutines = len(workers), int(s.metric("go_goroutines"))
 	for _, pid := range append(workers, s.cmd.Process.Pid) {
 		for folder, n := range map[string]*int{"fd": &h.files, "task": &h.threads} {
-			list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, folder)) // A worker may end meanwhile: then the caller looks again.
+			list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, folder)) // A worker may end meanwhile; then the caller polls again.
 			*n += len(list)
 		}
 	}
 	return h
 }
 
-// settled reports whether no more is open than before but a little: connections and goroutines that the runtime keeps
-// for a while.
+// settled reports whether hardly more is open than before: the runtime keeps some connections and goroutines for a
+// while.
 func (h holdings) settled(before holdings) bool {
 	return h.children == before.children && h.files <= before.files+5 && h.threads <= before.threads+4 && h.goroutines <= before.goroutines+10
 }
 
-// After much of what can go wrong, a server has no more files, threads, workers and goroutines than before.
+// After many kinds of failures, a server has no more files, threads, workers and goroutines than before.
 func TestFault35NothingLeaks(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -58,14 +58,14 @@ func TestFault35NothingLeaks(t *testing.T) {
 		for i := range 20 {
 			fmt.Fprintf(&units, "{\"id\":\"u%d-%d\",\"photo\":\"%s/alias/job-%d-%d/groceries.jpg\",\"gone\":\"%s/none/%d.jpg\"}\n", n, i, o.URL, n, i, o.URL, i)
 		}
-		if j := s.ended(s.prewarm("", units.String(), "Content-Type", "application/x-ndjson").Job); j.State != "partial" { // Half of its pictures are not there.
+		if j := s.ended(s.prewarm("", units.String(), "Content-Type", "application/x-ndjson").Job); j.State != "partial" { // Half of its pictures are missing.
 			t.Fatalf("got a job that is %s", j.State)
 		}
 		s.cmd.Process.Signal(syscall.SIGHUP)
 		eventually(t, "the workers are back", func() bool { return len(s.workers()) == 2 && s.metric("goldcrest_fills_in_flight") == 0 })
 	}
 	round(0)
-	round(1) // Pools, caches of connections and the runtime's threads grow to their size.
+	round(1) // Pools, connection caches and the runtime's threads grow to their final size.
 	client.CloseIdleConnections()
 	before := s.holdings()
 	for n := range 4 {

@@ -19,13 +19,13 @@ import (
 	"time"
 )
 
-// linksEnv has the server keep links that expire out of URLs.
+// linksEnv makes the server use opaque sources for links that expire.
 var linksEnv = append([]string{
 	"GOLDCREST_LINKS_KEYS=[{key: e2e-links-key-0123456789abcdef-0001}]", "GOLDCREST_ORIGIN_CANONICAL=[X-Amz-*]",
 	"GOLDCREST_LOG_LEVEL=debug",
 }, prewarmEnv...)
 
-// vault is an origin that gives its pictures to those alone who have a link of the day.
+// vault is an origin that serves its pictures only for links of the current day.
 type vault struct {
 	*origin
 	mu    sync.Mutex
@@ -56,21 +56,21 @@ func startVault(t *testing.T, pictures int) *vault {
 	return v
 }
 
-// pass begins another day: the links of the one before have expired.
+// pass begins another day: earlier links expire.
 func (v *vault) pass() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.day++
 }
 
-// link is a link of the day to a picture.
+// link is a link of the current day to a picture.
 func (v *vault) link(i int) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return fmt.Sprintf("%s/private/%d.jpg?X-Amz-Date=%d&X-Amz-Signature=secret-of-day-%d", v.URL, i, v.day, v.day)
 }
 
-// units are Data Units with links of the day, from one picture to before another.
+// units are Data Units with links of the current day, to the pictures from..to-1.
 func (v *vault) units(from, to int) string {
 	var b strings.Builder
 	for i := from; i < to; i++ {
@@ -79,10 +79,10 @@ func (v *vault) units(from, to int) string {
 	return b.String()
 }
 
-// leak is what stands in links alone.
+// leak matches text that only links contain.
 var leak = regexp.MustCompile(`secret-of-day|X-Amz-Signature`)
 
-// told is every byte that servers told.
+// told collects every byte that servers sent.
 type told struct {
 	t   *testing.T
 	all bytes.Buffer
@@ -95,7 +95,7 @@ func (k *told) call(s *server, method, path, body string, headers ...string) ans
 	return a
 }
 
-// post posts units and gives the signed URL of each.
+// post posts units and returns the signed URL of each.
 func (k *told) post(s *server, body string) (a accepted, urls []string) {
 	k.t.Helper()
 	res := k.call(s, "POST", "/v1/prewarm", body, "Content-Type", "application/x-ndjson")
@@ -108,7 +108,7 @@ func (k *told) post(s *server, body string) (a accepted, urls []string) {
 	return a, urls
 }
 
-// none fails where a link stands in what was told, in the log, or in a file below dirs or its name.
+// none fails if a link is in a response, in the log, or in the content or name of a file below dirs.
 func (k *told) none(dirs []string, servers ...*server) {
 	k.t.Helper()
 	look := func(where string, text []byte) {
@@ -138,7 +138,7 @@ func (k *told) none(dirs []string, servers ...*server) {
 	}
 }
 
-// again is the URL path of another width of the picture of a URL.
+// again is the URL path for another width of the picture of a URL.
 func again(t *testing.T, url string, width int) string {
 	t.Helper()
 	_, id, ok := strings.Cut(url, "/ref/")
@@ -148,8 +148,8 @@ func again(t *testing.T, url string, width int) string {
 	return sign(fmt.Sprintf("/w:%d/f:jpg/ref/%s", width, id))
 }
 
-// Units are posted, and posted again with new links to the same pictures: nothing is fetched or encoded, and all URLs
-// stay. What is asked for again is fetched with the newest link. No link is told, logged or readable in the store.
+// Units are posted, and posted again with new links to the same pictures. Nothing is fetched or encoded, and all URLs
+// stay the same. A later fetch uses the newest link. No link is sent, logged or readable in the store.
 func TestLinksThatExpire(t *testing.T) {
 	n := 100
 	if text := os.Getenv("E2E_LINK_UNITS"); text != "" {
@@ -177,7 +177,8 @@ func TestLinksThatExpire(t *testing.T) {
 		t.Errorf("%d fetches and %v more encodes", v.total()-n, s.metric("goldcrest_transforms_total")-made)
 	}
 
-	// Another size needs the original: with the newest link, also after a restart, and not with one that has expired.
+	// Another size needs the original: it is fetched with the newest link, also after a restart, and not with an
+	// expired one.
 	if got := s.get(again(t, first[1], 31)); got.StatusCode != 200 {
 		t.Errorf("another size: %d %s", got.StatusCode, got.body)
 	}
@@ -209,7 +210,7 @@ func TestLinksThatExpire(t *testing.T) {
 	k.none([]string{dir}, s)
 }
 
-// doors asks every other door about a picture of which the server has a URL.
+// doors requests a picture of a known URL at all other doors.
 func (k *told) doors(s *server, v *vault, url string) {
 	k.t.Helper()
 	var signed struct {
@@ -241,7 +242,7 @@ func (k *told) doors(s *server, v *vault, url string) {
 	fmt.Fprintf(&k.all, "%s\n", s.do("GET", s.admin+"/metrics").body)
 }
 
-// Instances share links by the bucket: what one was posted another fetches.
+// Instances share links through the bucket: one fetches with a link that was posted to another.
 func TestLinksInABucket(t *testing.T) {
 	bucket, v, k := startS3(t), startVault(t, 2), &told{t: t}
 	env := append(bucket.env(), linksEnv...)
@@ -260,8 +261,8 @@ func TestLinksInABucket(t *testing.T) {
 	k.none([]string{bucket.dir, one.dir, two.dir}, one, two)
 }
 
-// Where no link to a picture works any more, other sizes of it are made from its master, also after a restart. A size
-// that the master is too small for says that the link has expired.
+// If all links to a picture have expired, other sizes are made from its master, also after a restart. For a size that
+// needs more than the master, the error says that the link has expired.
 func TestLinksThatExpiredAreServedFromTheMaster(t *testing.T) {
 	v, dir, k := startVault(t, 1), t.TempDir(), &told{t: t}
 	v.scale = 24

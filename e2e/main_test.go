@@ -1,5 +1,5 @@
-// Package e2e tests the built binary as a black box: a scripted origin that counts, a real S3 server, real signals. It
-// sees nothing of the program but its contract; every test asserts counters as well as answers.
+// Package e2e tests the built binary as a black box: with a scripted origin that counts requests, a real S3 server and
+// real signals. It only uses the program's public interface. Every test checks counters as well as responses.
 package e2e
 
 import (
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// binary is the program under test: GOLDCREST_BINARY, or one that is built once for the whole run.
+// binary is the program under test: GOLDCREST_BINARY, or one built once for the whole run.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 // run builds the binary into a temporary folder and runs the tests.
 func run(m *testing.M) int {
 	given := os.Getenv("GOLDCREST_BINARY")
-	os.Unsetenv("GOLDCREST_BINARY") // The program under test refuses variables that it does not know.
+	os.Unsetenv("GOLDCREST_BINARY") // The program under test refuses unknown variables.
 	if given != "" {
 		binary, _ = filepath.Abs(given)
 		return m.Run()

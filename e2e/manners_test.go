@@ -37,7 +37,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// make makes a certificate, of its own where there is none to sign it.
+// make makes a certificate; without a signer it is self-signed.
 func (a *authority) make(template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -75,7 +75,7 @@ func pemOf(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// tlsPair makes a certificate that serves or asks.
+// tlsPair makes a certificate for a server or a client.
 func (a *authority) tlsPair(serial int64, template x509.Certificate) tls.Certificate {
 	a.t.Helper()
 	template.SerialNumber = big.NewInt(serial)
@@ -87,13 +87,13 @@ func (a *authority) tlsPair(serial int64, template x509.Certificate) tls.Certifi
 	return pair
 }
 
-// strictShop is an origin that demands a header and a client certificate, and a host that it redirects to.
+// strictShop is an origin that requires a header and a client certificate, and a host to which it redirects.
 type strictShop struct {
 	secret, url, otherURL string
 	picture               []byte
 
 	mu     sync.Mutex
-	leaked []string // what came that should not have
+	leaked []string // what a host received but should not have
 }
 
 // startShop starts both hosts.
@@ -147,7 +147,7 @@ func (s *strictShop) serveOther(w http.ResponseWriter, r *http.Request) {
 	w.Write(s.picture)
 }
 
-// watch notes what a host must not get: anything of the viewer, and what is meant for another host.
+// watch records what a host must not receive: any header of the viewer, and secrets for another host.
 func (s *strictShop) watch(r *http.Request, own bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,8 +161,8 @@ func (s *strictShop) watch(r *http.Request, own bool) {
 	}
 }
 
-// An origin that demands a header and a client certificate is asked with both; neither goes to the host that it
-// redirects to, nor does anything of the viewer's; and nobody is told the secret.
+// An origin that requires a header and a client certificate gets both. Neither is sent to the host to which it
+// redirects, nor is anything of the viewer's request, and the secret is never disclosed.
 func TestOriginsWithManners(t *testing.T) {
 	const secret = "planted-origin-key-0123456789"
 	ca, dir := newAuthority(t), t.TempDir()

@@ -9,17 +9,17 @@ import (
 	"testing"
 )
 
-// masterEnv has the server keep masters, and take re-signed links to one original for one source.
+// masterEnv makes the server keep masters, and treat re-signed links to one original as one source.
 var masterEnv = append([]string{"GOLDCREST_CACHE_MASTERS=2048", "GOLDCREST_ORIGIN_CANONICAL=[X-Amz-*]"}, prewarmEnv...)
 
-// mastered waits until so many masters have been made.
+// mastered waits until n masters have been made.
 func (s *server) mastered(t *testing.T, n float64) {
 	t.Helper()
 	eventually(t, "the master is stored", func() bool { return s.metric("goldcrest_masters_total", `outcome="made"`) == n })
 }
 
-// One fetch serves every width that is asked for later, also by other links to the same original, after a restart, and
-// when the original is gone, until a purge. Widths that need more pixels than the master has are fetched for.
+// One fetch serves every width that is requested later, until a purge: also by other links to the same original, after
+// a restart, and when the original is gone. Widths that need more pixels than the master has cause a fetch.
 func TestMasters(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -69,7 +69,7 @@ func TestMasters(t *testing.T) {
 	}
 }
 
-// A master holds nothing of what the original said beside its picture: neither where nor with what it was taken.
+// A master contains no metadata of the original: neither location nor camera.
 func TestMasterHasNoMetadata(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()

@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// pressed is a server whose memory limit the test moves.
+// pressed is a server whose memory limit the test changes.
 type pressed struct {
 	*server
 	file string
 }
 
-// press sets the limit so that the server takes a share of it, until that step holds. What it takes moves a little, by
-// the step as well.
+// press sets the limit so that the server uses the given share of it, until that step is reached. The usage varies a
+// little, also because of the step.
 func (p *pressed) press(share float64, step float64) {
 	p.t.Helper()
 	for range 10 {
-		if p.metric("goldcrest_memory_step") > step { // It would not be left for this one: that takes more than a little less.
+		if p.metric("goldcrest_memory_step") > step { // It would not go back to this step, since that needs a clearly lower usage.
 			p.limit(0)
 			eventually(p.t, "no step holds", func() bool { return p.metric("goldcrest_memory_step") == 0 })
 		}
@@ -45,8 +45,7 @@ func (p *pressed) limit(bytes int64) {
 	p.cmd.Process.Signal(syscall.SIGHUP)
 }
 
-// A server that comes close to its memory limit gives up prewarm, then what is not cached, then everything; and takes
-// it up again.
+// A server close to its memory limit first stops prewarm, then misses, then everything, and resumes later.
 func TestFault34MemoryLadder(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -70,7 +69,7 @@ func TestFault34MemoryLadder(t *testing.T) {
 			t.Errorf("/readyz: got %d, want %d", a.StatusCode, status)
 		}
 	}
-	for i := range 20 { // Until it takes what it takes.
+	for i := range 20 { // Until its memory use is stable.
 		want("before", 200+i, 200)
 	}
 	s.ended(s.prewarm("?variants=small", fmt.Sprintf(`{"photo_url": %q}`, source(99))).Job)
@@ -99,7 +98,7 @@ func TestFault34MemoryLadder(t *testing.T) {
 	if a := s.get("/health"); a.StatusCode != 503 {
 		t.Errorf("/health: got %d, want 503", a.StatusCode)
 	}
-	if a := s.do("GET", s.admin+"/healthz"); a.StatusCode != 200 { // It is not to be restarted.
+	if a := s.do("GET", s.admin+"/healthz"); a.StatusCode != 200 { // It must not be restarted.
 		t.Errorf("/healthz: got %d %s", a.StatusCode, a.body)
 	}
 

@@ -24,8 +24,8 @@ type natsPeer struct {
 	cmd     *exec.Cmd
 }
 
-// startNats starts a cluster of three with the configuration that is shipped for Compose, on addresses of this machine,
-// or skips the test where nats-server is not installed.
+// startNats starts a cluster of three with the configuration shipped for Compose, on addresses of this machine. It
+// skips the test if nats-server is not installed.
 func startNats(t *testing.T) []*natsPeer {
 	t.Helper()
 	return startNatsWith(t, readFile(t, "../deploy/compose/nats.conf"))
@@ -63,7 +63,8 @@ func startNatsWith(t *testing.T, conf string) (peers []*natsPeer) {
 	return peers
 }
 
-// composeNats is what compose.yaml gives every NATS server, with a password and addresses of this machine.
+// composeNats is the environment that compose.yaml gives every NATS server, with a password and addresses of this
+// machine.
 func composeNats(t *testing.T, routes []string) (env []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`(?m)^ +(NATS_[A-Z]+): '(.*)'$`).FindAllStringSubmatch(readFile(t, "../deploy/compose.yaml"), -1) {
@@ -153,13 +154,13 @@ func leader(t *testing.T, peers []*natsPeer, stream string) (found *natsPeer) {
 	return found
 }
 
-// natsPassword is what the peers demand.
+// natsPassword is the password of the peers.
 const natsPassword = "e2e-password-of-nats"
 
-// natsURL names all peers, and the user and password that they demand.
+// natsURL contains all peers, with user and password.
 func natsURL(peers []*natsPeer) string { return natsURLFor(peers, "goldcrest:"+natsPassword+"@") }
 
-// natsURLFor names all peers, and a user before each.
+// natsURLFor contains all peers, each with the given user.
 func natsURLFor(peers []*natsPeer, user string) string {
 	var urls []string
 	for _, p := range peers {

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// plainPNG is an interlaced PNG of zeros: small as a file, and as large in memory as a picture of its size can be,
-// since all of it has to be there before the first row is complete. colour and channels belong together as in the PNG
-// specification, section 11.2.2.
+// plainPNG is an interlaced PNG of zeros. The file is small, but in memory it is as large as a picture of its size can
+// be: an interlaced picture must be in memory completely before its first row is ready. colour and channels must match
+// as in the PNG specification, section 11.2.2.
 func plainPNG(t *testing.T, side, depth, colour, channels int) []byte {
 	t.Helper()
 	var file, pixels bytes.Buffer
@@ -51,7 +51,7 @@ func plainPNG(t *testing.T, side, depth, colour, channels int) []byte {
 	return file.Bytes()
 }
 
-// pss is the memory of a server and its workers, shared pages counted once, in bytes.
+// pss is the memory of a server and its workers in bytes, with shared pages counted once.
 func (s *server) pss() (sum int64) {
 	for _, pid := range append(s.workers(), s.cmd.Process.Pid) {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)) // It may just have ended.
@@ -65,16 +65,16 @@ func (s *server) pss() (sum int64) {
 	return sum
 }
 
-// Fifty requests at once, each for a picture just below the cap of pixels: no more of them are decoded at a time than
-// transform.image_memory holds, whatever their number, and each is answered.
+// Fifty concurrent requests, each for a picture just below the pixel limit. Only as many are decoded at a time as
+// transform.image_memory allows, and each is answered.
 func TestFault36NearTheCap(t *testing.T) {
-	const imageMemory, allowance = 512 << 20, 64 << 20 // The allowance is what a worker may take beside the pixels.
+	const imageMemory, allowance = 512 << 20, 64 << 20 // The allowance is for a worker's memory besides the pixels.
 	o := startOrigin(t)
 	var sources []string
 	for i, file := range [][]byte{
 		plainPNG(t, 7000, 8, 0, 1),
 		plainPNG(t, 7000, 8, 2, 3),
-		plainPNG(t, 7000, 16, 6, 4), // More than the budget holds.
+		plainPNG(t, 7000, 16, 6, 4), // More than the budget.
 	} {
 		name := fmt.Sprintf("/%d.png", i)
 		o.on(name, func(w http.ResponseWriter, _ *http.Request) { w.Write(file) })

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// toolAt is the program that an environment variable names. Without it the test is skipped.
+// toolAt is the program named by an environment variable. Without the variable the test is skipped.
 func toolAt(t *testing.T, variable string) string {
 	t.Helper()
 	program := os.Getenv(variable)
@@ -21,7 +21,7 @@ func toolAt(t *testing.T, variable string) string {
 	return program
 }
 
-// A linter that is not ours finds nothing in openapi.yaml to complain of.
+// A third-party linter finds no fault in openapi.yaml.
 func TestOpenAPILint(t *testing.T) {
 	lint := exec.Command(toolAt(t, "REDOCLY"), "lint", "openapi.yaml", "--config", ".ci/redocly.yaml", "--format", "json")
 	lint.Dir = ".."
@@ -40,7 +40,7 @@ func TestOpenAPILint(t *testing.T) {
 	}
 }
 
-// A generator that is not ours makes a client of openapi.yaml. It compiles, and a server understands it.
+// A client generated from openapi.yaml by a third-party tool compiles, and works with a server.
 func TestOpenAPIClient(t *testing.T) {
 	generator := toolAt(t, "OAPI_CODEGEN")
 	dir := t.TempDir()

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// origin is a scripted origin that counts what it is asked for. Paths: those of the corpus' README (/photos/F,
-// /hostile/F, /alias/X/F, /redir/photos/F, /slow/MS/photos/F, /missing/X, /gone/X, /err/CODE/X, /pages/X, /docs/X,
-// /video/X), and whatever a test scripts with on.
+// origin is a scripted origin that counts requests. Its paths are those of the corpus' README (/photos/F, /hostile/F,
+// /alias/X/F, /redir/photos/F, /slow/MS/photos/F, /missing/X, /gone/X, /err/CODE/X, /pages/X, /docs/X, /video/X), and
+// those that a test adds with on.
 type origin struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -25,7 +25,7 @@ type origin struct {
 	scripts map[string]http.HandlerFunc
 }
 
-// corpus is the folder of test material; tests that need it are skipped where it is absent.
+// corpus is the folder of test material; tests that need it are skipped if it is missing.
 func corpus(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("GOLDCREST_CORPUS")
@@ -46,14 +46,14 @@ func startOrigin(t *testing.T) *origin {
 	return o
 }
 
-// on scripts the answer for one path.
+// on sets the response for one path.
 func (o *origin) on(path string, h http.HandlerFunc) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.scripts[path] = h
 }
 
-// total is how often anything was asked for.
+// total is the number of all requests.
 func (o *origin) total() (n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -63,14 +63,14 @@ func (o *origin) total() (n int) {
 	return n
 }
 
-// paths is what was asked for, and how often.
+// paths is the number of requests by path.
 func (o *origin) paths() map[string]int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return maps.Clone(o.hits)
 }
 
-// count is how often a path was asked for.
+// count is the number of requests for a path.
 func (o *origin) count(path string) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -89,7 +89,7 @@ func (o *origin) serve(w http.ResponseWriter, r *http.Request) {
 	o.corpusFile(w, r, r.URL.Path)
 }
 
-// corpusFile answers the paths of the corpus' README.
+// corpusFile serves the paths of the corpus' README.
 func (o *origin) corpusFile(w http.ResponseWriter, r *http.Request, path string) {
 	part := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	switch part[0] {
@@ -143,7 +143,7 @@ func contentType(path string) string {
 	}
 }
 
-// rawOrigin is a TCP server that answers each connection by script, for answers that no HTTP server would give.
+// rawOrigin is a TCP server that runs a script on each connection, for responses that no HTTP server would send.
 type rawOrigin struct {
 	url   string
 	mu    sync.Mutex

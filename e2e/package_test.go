@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// inRoot runs a command in a copy of this machine's root that keeps its changes in the folder in $LAYER.
+// inRoot runs a command in a copy of this machine's root file system. Changes are written to the folder $LAYER.
 const inRoot = `set -eu
 mount --make-rprivate /
 mkdir -p "$LAYER/upper" "$LAYER/work" "$LAYER/root"
@@ -18,13 +18,14 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$LAYER/upper,workdir=$LAYER/wor
 for folder in proc dev; do mount --rbind "/$folder" "$LAYER/root/$folder"; done
 exec chroot "$LAYER/root" "$@"`
 
-// The Debian package is built, installed by dpkg, started as its unit says, and purged, in a copy of this machine's root.
+// The Debian package is built, installed by dpkg, started as in its unit, and purged, in a copy of this machine's root
+// file system.
 func TestShippedPackage(t *testing.T) {
 	corpus(t)
 	if os.Getuid() != 0 {
 		t.Skip("only root can install a package")
 	}
-	dir, err := os.MkdirTemp("/dev/shm", "package") // An overlay does not keep its changes below what it covers.
+	dir, err := os.MkdirTemp("/dev/shm", "package") // An overlay cannot have its upper layer inside its lower one.
 	if err != nil {
 		t.Skipf("there is no /dev/shm: %v", err)
 	}
@@ -61,7 +62,7 @@ func TestShippedPackage(t *testing.T) {
 	if got != want {
 		t.Errorf("installed are\n%swant\n%s", got, want)
 	}
-	token := inside("mkdir -m 700 /var/lib/goldcrest; chown goldcrest: /var/lib/goldcrest; " + // as StateDirectory does
+	token := inside("mkdir -m 700 /var/lib/goldcrest; chown goldcrest: /var/lib/goldcrest; " + // like StateDirectory
 		"cat /etc/goldcrest/api")
 	args := []string{"setpriv", "--reuid=goldcrest", "--regid=goldcrest", "--clear-groups",
 		"env", "-C", "/var/lib/goldcrest", "GOLDCREST_CACHE_STORE_MIN_FREE=1MiB"}
@@ -72,7 +73,7 @@ func TestShippedPackage(t *testing.T) {
 	s.await()
 	s.worksAsShipped(strings.TrimSpace(token))
 	s.stop()
-	inside("dpkg -i " + packages[0]) // again: secrets stay
+	inside("dpkg -i " + packages[0]) // again: secrets are kept
 	if again := inside("cat /etc/goldcrest/api"); again != token {
 		t.Error("installing the package again changed the token")
 	}

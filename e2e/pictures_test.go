@@ -58,7 +58,7 @@ func near(a, b color.NRGBA, d int) bool {
 	return true
 }
 
-// encoded is what an encoder wrote.
+// encoded returns the output of an encoder.
 func encoded(t *testing.T, write func(*bytes.Buffer) error) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -78,7 +78,7 @@ func pngOf(t *testing.T, img image.Image) []byte {
 	return encoded(t, func(b *bytes.Buffer) error { return png.Encode(b, img) })
 }
 
-// paletted is the picture in a palette of its own colours.
+// paletted is the picture with a palette of its own colours.
 func paletted(img *image.NRGBA) *image.Paletted {
 	p := image.NewPaletted(img.Rect, color.Palette{red, green, blue, yellow})
 	draw.Draw(p, p.Rect, img, image.Point{}, draw.Src)
@@ -95,7 +95,7 @@ func gifOf(t *testing.T, img *image.NRGBA) []byte {
 	return encoded(t, func(b *bytes.Buffer) error { return gif.Encode(b, paletted(img), nil) })
 }
 
-// deepOf is a PNG of 16 bits a channel.
+// deepOf is a PNG of 16 bits per channel.
 func deepOf(t *testing.T, img *image.NRGBA) []byte {
 	t.Helper()
 	deep := image.NewNRGBA64(img.Rect)
@@ -103,7 +103,8 @@ func deepOf(t *testing.T, img *image.NRGBA) []byte {
 	return pngOf(t, deep)
 }
 
-// laOf is a PNG of grey and alpha, which Go's encoder does not write: opaque in its left half, clear in its right.
+// laOf is a PNG of grey and alpha, which Go's encoder does not support: opaque in its left half, transparent in its
+// right.
 func laOf(t *testing.T, w, h int, grey byte) []byte {
 	t.Helper()
 	line := make([]byte, 1+2*w) // Filter 0.
@@ -133,14 +134,14 @@ func laOf(t *testing.T, w, h int, grey byte) []byte {
 	return out
 }
 
-// withOrientation puts an EXIF block with an orientation behind a JPEG's start.
+// withOrientation inserts an EXIF block with an orientation after a JPEG's start.
 func withOrientation(b []byte, orientation byte) []byte {
 	exif := append([]byte("Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00"), orientation, 0, 0, 0, 0, 0, 0)
 	head := bytewise.BigEndian.AppendUint16([]byte{0xff, 0xd8, 0xff, 0xe1}, uint16(len(exif)+2))
 	return append(append(head, exif...), b[2:]...)
 }
 
-// object reads an object of the S3 server as any client would: signed, with its headers.
+// object reads an object of the S3 server like any client: with a signed request, returning its headers.
 func (s *s3) object(t *testing.T, bucket, key string) answer {
 	t.Helper()
 	now := time.Now().UTC()

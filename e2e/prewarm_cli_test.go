@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// run runs a program against s and gives its exit code and output.
+// run runs a program against s and returns its exit code and output.
 func (s *server) run(name string, args ...string) (code int, stdout, stderr string) {
 	s.t.Helper()
 	cmd := exec.Command(name, args...)
@@ -69,8 +69,8 @@ func TestPrewarmCommands(t *testing.T) {
 	}
 }
 
-// The command tells why images are broken and what to do, answers known ones without a fetch, and looks again with
-// -again.
+// The command reports why images are broken and what to do. It answers known ones without a fetch, and with -again it
+// fetches them again.
 func TestPrewarmCommandTellsReasonsAndLooksAgain(t *testing.T) {
 	o := startOrigin(t)
 	picture := landscape(300, 200, 1)
@@ -112,7 +112,7 @@ func TestPrewarmCommandTellsReasonsAndLooksAgain(t *testing.T) {
 	tell(1, []string{"made                      1\n", "broken                    0\n"}, "-again")
 }
 
-// demo -once ends with its table: it prints no address, since nothing answers there any more.
+// demo -once ends with its table and prints no address, since nothing listens there any more.
 func TestDemoOncePrintsNoDeadLinks(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "hills.jpg"), landscape(300, 200, 1), 0o600); err != nil {
@@ -127,13 +127,13 @@ func TestDemoOncePrintsNoDeadLinks(t *testing.T) {
 	}
 }
 
-// hook is a receiver of callbacks.
+// hook receives callbacks.
 type hook struct {
 	*httptest.Server
 	got chan callback
 }
 
-// callback is one that came.
+// callback is one received callback.
 type callback struct {
 	header http.Header
 	body   []byte
@@ -150,7 +150,7 @@ func startHook(t *testing.T) *hook {
 	return h
 }
 
-// python is the interpreter; tests of the example are skipped where there is none.
+// python is the interpreter; tests of the example are skipped without it.
 func python(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("python3")
@@ -160,7 +160,7 @@ func python(t *testing.T) string {
 	return path
 }
 
-// callbackSecret is a file that holds one to sign callbacks with.
+// callbackSecret is a file with a secret for signing callbacks.
 func callbackSecret(t *testing.T) (file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "secret")
@@ -170,8 +170,7 @@ func callbackSecret(t *testing.T) (file string) {
 	return file
 }
 
-// Callbacks of a running server are believed by the Python client, and others are not. The client and the example
-// compile.
+// The Python client accepts callbacks of a running server, and refuses others. The client and the example compile.
 func TestPythonCallbacks(t *testing.T) {
 	corpus(t)
 	python := python(t)

@@ -15,7 +15,7 @@ type expectation struct {
 	level, url, why string
 }
 
-// units reads the corpus' Data Units and what is expected of them, with the origin's address in its place.
+// units reads the corpus' Data Units and their expectations, with the origin's address inserted.
 func units(t *testing.T, origin string) (lines []string, expected []expectation) {
 	t.Helper()
 	dir := corpus(t)
@@ -35,7 +35,7 @@ func units(t *testing.T, origin string) (lines []string, expected []expectation)
 	return read("data-units.jsonl"), expected
 }
 
-// brokenAs is the state and reason that a source of the corpus, or its path, must get; ok: it must be made or present.
+// brokenAs is the expected state and reason of a source of the corpus, or its path; ok: it must be made or present.
 func brokenAs(source string) (state, reason string, ok bool) {
 	if _, rest, ok := strings.Cut(source, "://"); ok {
 		_, source, _ = strings.Cut(rest, "/")
@@ -49,12 +49,12 @@ func brokenAs(source string) (state, reason string, ok bool) {
 		}
 		return "failed", "source_error", false
 	case "hostile", "pages", "docs", "video":
-		return "", "", false // Their own tests say what becomes of them.
+		return "", "", false // Other tests check these.
 	}
 	return "", "", true
 }
 
-// post sends the lines in batches and gives the verdicts by line number, from 1.
+// post sends the lines in batches and returns the verdicts by line number, from 1.
 func post(t *testing.T, s *server, lines []string, batch int) (verdicts map[int][]verdict, counts map[string]int) {
 	t.Helper()
 	verdicts, counts = map[int][]verdict{}, map[string]int{}
@@ -85,8 +85,8 @@ func post(t *testing.T, s *server, lines []string, batch int) (verdicts map[int]
 	return verdicts, counts
 }
 
-// Of the thousand units every image that must be found is, with the right verdict and reason, and nothing is fetched
-// that must not be. Posted again, nothing is fetched or made.
+// Of the thousand units every expected image is found, with the right verdict and reason, and nothing else is fetched.
+// If they are posted again, nothing is fetched or made.
 func TestPrewarmCorpus(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes two thousand pictures")
@@ -94,7 +94,7 @@ func TestPrewarmCorpus(t *testing.T) {
 	o := startOrigin(t)
 	lines, expected := units(t, o.URL)
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(o.URL, "http://"))
-	// The guard lets this machine through for the test: the ports keep what must not be fetched from being asked.
+	// The guard allows this machine for the test. The ports keep forbidden sources from being fetched.
 	s := start(t, append(prewarmEnv, "GOLDCREST_ORIGIN_PORTS=["+port+", 80, 443]")...)
 
 	verdicts, counts := post(t, s, lines, 200)
@@ -130,7 +130,7 @@ func TestPrewarmCorpus(t *testing.T) {
 	asked, encoded := o.paths(), s.metric("goldcrest_fills_total", `kind="none"`)
 	_, again := post(t, s, lines, 200)
 	for path, hits := range o.paths() {
-		// What failed may work the next time; nothing else is asked for, broken or not.
+		// Only temporary failures are fetched again; broken sources are not.
 		if _, reason, _ := brokenAs(path); hits != asked[path] && reason != "source_error" {
 			t.Errorf("posted again: %s was fetched %d times more", path, hits-asked[path])
 		}
@@ -144,7 +144,7 @@ func TestPrewarmCorpus(t *testing.T) {
 	t.Logf("posted again: counts %v", again)
 }
 
-// checkMust compares one verdict with what it must be.
+// checkMust compares one verdict with the expected one.
 func checkMust(t *testing.T, e expectation, v verdict, found bool) {
 	t.Helper()
 	if !found {
@@ -162,7 +162,7 @@ func checkMust(t *testing.T, e expectation, v verdict, found bool) {
 	}
 }
 
-// Every odd line is survived, and answered as its class wants.
+// Every odd line is answered as its class requires, and the server stays up.
 func TestPrewarmOddUnits(t *testing.T) {
 	dir := corpus(t)
 	o := startOrigin(t)

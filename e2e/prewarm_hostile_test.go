@@ -12,14 +12,14 @@ import (
 	"testing"
 )
 
-// repeated gives text n times.
+// repeated reads text n times.
 type repeated struct {
 	text string
 	n    int
 	rest string
 }
 
-// Read fills p: a read of two bytes would be sent as a packet of its own.
+// Read fills p: a read of two bytes would be sent as a separate packet.
 func (r *repeated) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		if r.rest == "" {
@@ -39,7 +39,7 @@ func (r *repeated) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// peakMemory is the most that the server process itself has held, in bytes.
+// peakMemory is the peak memory of the server process itself, in bytes.
 func (s *server) peakMemory() (bytes int64) {
 	s.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
@@ -51,7 +51,7 @@ func (s *server) peakMemory() (bytes int64) {
 	return bytes << 10
 }
 
-// Hostile bodies are refused, or answered unit by unit, within bounded memory; and the server goes on.
+// Hostile bodies are refused, or answered unit by unit, within bounded memory, and the server stays up.
 func TestPrewarmHostileBodies(t *testing.T) {
 	o := startOrigin(t)
 	s := start(t, prewarmEnv...)
@@ -65,7 +65,7 @@ func TestPrewarmHostileBodies(t *testing.T) {
 		name    string
 		body    io.Reader
 		headers []string
-		codes   []int // allowed; 0 = the connection was cut while the body was still coming
+		codes   []int // allowed; 0 = the connection was closed while the body was being sent
 	}{
 		{"a string of 1 GB", io.MultiReader(strings.NewReader(`{"a":"`), &repeated{text: strings.Repeat("a", block), n: 1 << 30 / block}), nil, []int{413, 0}},
 		{"a gzip bomb of 1 GB", &bomb, []string{"Content-Encoding", "gzip"}, []int{413}},
@@ -114,7 +114,7 @@ func TestPrewarmHostileBodies(t *testing.T) {
 	}
 }
 
-// A bad token is told at once, whatever comes behind it.
+// A bad token is refused at once, whatever follows it.
 func TestPrewarmBadToken(t *testing.T) {
 	s := start(t, prewarmEnv...)
 	for _, token := range []string{"", "Bearer", "Bearer ", "Bearer x", "Bearer " + backendToken + "x", "Bearer " + backendToken[:len(backendToken)-1], "Basic " + backendToken} {
@@ -128,7 +128,7 @@ func TestPrewarmBadToken(t *testing.T) {
 	}
 }
 
-// A queue that is on a full disk refuses units, which may come again later, and viewers do not notice.
+// A queue on a full disk refuses units, which may be sent again later, and viewers are not affected.
 func TestFault15QueueDiskFull(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -165,7 +165,7 @@ func TestFault15QueueDiskFull(t *testing.T) {
 		t.Errorf("the job from before: got %d", a.StatusCode)
 	}
 	s.stop()
-	s = startIn(t, dir, prewarmEnv...) // A restart on the full disk keeps nobody from their pictures.
+	s = startIn(t, dir, prewarmEnv...) // After a restart on the full disk, viewers are still served.
 	if full := s.call("POST", "/v1/prewarm", `{"photo":"`+o.URL+`/photos/cardinal.jpg"}`); full.StatusCode != 507 {
 		t.Errorf("on a full disk after a restart: got %d %s", full.StatusCode, full.body)
 	}

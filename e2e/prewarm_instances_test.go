@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Instances that share a queue share jobs and purges: a proxy takes units that a worker works on, a worker serves no
-// images, and what one purges is gone from the memory and the store of the others.
+// Instances that share a queue share jobs and purges. A proxy accepts units that a worker processes, a worker serves no
+// images, and a purge on one removes the picture from the memory and the store of the others.
 func TestRolesAndPurgeOnEveryInstance(t *testing.T) {
 	corpus(t)
 	peers, o := startNats(t), startOrigin(t)
@@ -29,7 +29,7 @@ func TestRolesAndPurgeOnEveryInstance(t *testing.T) {
 	if got := worker.get("/health"); got.StatusCode != 200 {
 		t.Errorf("a worker's health is %d", got.StatusCode)
 	}
-	// Each has a store of its own here, so the proxy makes the picture for itself.
+	// Each instance has a separate store here, so the proxy makes the picture itself.
 	if got := proxy.get(path); got.StatusCode != 200 || o.total() != 2 {
 		t.Fatalf("the proxy answered %d after %d fetches", got.StatusCode, o.total())
 	}
@@ -38,7 +38,7 @@ func TestRolesAndPurgeOnEveryInstance(t *testing.T) {
 	}
 	var p answer
 	tries := 0
-	eventually(t, "the queue takes the purge", func() bool { // It says 503 where it is too busy, as it may be while a cluster is new.
+	eventually(t, "the queue takes the purge", func() bool { // The response is 503 while it is too busy, for example while a cluster is new.
 		tries++
 		p = worker.call("POST", "/v1/purge", `{"tag":"spring"}`)
 		return p.StatusCode != 503
@@ -54,8 +54,8 @@ func TestRolesAndPurgeOnEveryInstance(t *testing.T) {
 	}
 }
 
-// A reload of a file that no longer names the shared queue says that this needs a restart. Until then the instance
-// takes units for the others and works for them, and its purges and theirs reach each other.
+// A reload of a file without the shared queue reports that this needs a restart. Until then the instance accepts units
+// for the others, works for them, and exchanges purges with them.
 func TestReloadWithoutTheSharedQueue(t *testing.T) {
 	corpus(t)
 	peers, o, dir := startNats(t), startOrigin(t), t.TempDir()
@@ -82,7 +82,7 @@ func TestReloadWithoutTheSharedQueue(t *testing.T) {
 	}
 	path := made("du-1")
 	s.purge(`{"source":"` + source + `"}`)
-	made("du-2") // Its variant is gone from the store of the worker too.
+	made("du-2") // Its variant is gone from the worker's store too.
 	if got := s.get(path); got.StatusCode != 200 {
 		t.Fatalf("got %d", got.StatusCode)
 	}
@@ -92,7 +92,7 @@ func TestReloadWithoutTheSharedQueue(t *testing.T) {
 	})
 }
 
-// A proxy without a shared queue has no routes for Data Units, and purges all the same.
+// A proxy without a shared queue has no routes for Data Units, but purges work.
 func TestProxyAlone(t *testing.T) {
 	s := start(t, append(prewarmEnv, "GOLDCREST_ROLES=[proxy]")...)
 	if a := s.call("POST", "/v1/prewarm", `{}`); a.StatusCode != 404 {

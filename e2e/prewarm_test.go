@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// backendToken may do everything.
+// backendToken has all scopes.
 const backendToken = "e2e-backend-token-0001"
 
-// prewarmEnv is a server that takes Data Units: one small JPEG of each image, and short retries.
+// prewarmEnv configures a server that accepts Data Units: one small JPEG of each image, and short retries.
 var prewarmEnv = []string{
 	"GOLDCREST_API_TOKENS=[{name: backend, token: " + backendToken + ", scopes: [prewarm, check, sign, explain, purge, admin]}]",
 	`GOLDCREST_PRESETS={small: "rs:fit:160:0/f:jpg", std: "rs:fit:480:0"}`,
@@ -36,7 +36,7 @@ func (s *server) tryCall(method, path string, body io.Reader, headers ...string)
 	return send(method, s.admin+path, body, append([]string{"Authorization", "Bearer " + backendToken}, headers...)...)
 }
 
-// accepted is the answer to a prewarm call, as far as the tests look at it.
+// accepted is the response to a prewarm call, as far as the tests use it.
 type accepted struct {
 	Job    string
 	State  string
@@ -67,7 +67,7 @@ type job struct {
 	Bytes      map[string]int64
 }
 
-// awaitQueue waits until the queue is open: before that, the server refuses every call as one to be repeated.
+// awaitQueue waits until the queue is open: before, the server refuses every call as retryable.
 func (s *server) awaitQueue() {
 	s.t.Helper()
 	if !s.queueOpen {
@@ -96,7 +96,7 @@ func (s *server) ended(id string) (j job) {
 	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); {
 		a := s.call("GET", "/v1/jobs/"+id+"?wait=20", "")
 		if j = (job{}); a.StatusCode == 503 {
-			continue // A queue that is too busy says so, and is asked again.
+			continue // A queue that is too busy is asked again.
 		}
 		if err := json.Unmarshal(a.body, &j); err != nil || a.StatusCode != 200 {
 			s.t.Fatalf("job %s: got %d, %v: %s", id, a.StatusCode, err, a.body)
@@ -130,7 +130,7 @@ func (s *server) verdicts(id string) (out []verdict) {
 	return out
 }
 
-// urlPath is the path of a signed URL in an answer: the tests' server listens elsewhere than its base_url says.
+// urlPath is the path of a signed URL in a response: the server under test does not listen at its base_url.
 func urlPath(t *testing.T, url string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(url, "://")
@@ -141,8 +141,8 @@ func urlPath(t *testing.T, url string) string {
 	return "/" + path
 }
 
-// A unit's pictures are made before anyone asks: with the first GET after a restart, for a client of each format,
-// nothing is fetched.
+// A unit's pictures are made before anyone requests them: the first GET after a restart causes no fetch, for a client
+// of each format.
 func TestPrewarmThenHitAfterRestart(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -180,7 +180,7 @@ func TestPrewarmThenHitAfterRestart(t *testing.T) {
 	}
 }
 
-// The same key with the same body is the same job, also after a crash; with another body it is refused.
+// The same idempotency key with the same body is the same job, also after a crash; with another body it is refused.
 func TestPrewarmIdempotencyKey(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -206,7 +206,7 @@ func TestPrewarmIdempotencyKey(t *testing.T) {
 	}
 }
 
-// A purge by source, tag or unit leaves nothing, and names what the CDN knows it by.
+// A purge by source, tag or unit removes everything, and returns the keys for the CDN.
 func TestPrewarmPurge(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -238,7 +238,7 @@ func TestPrewarmPurge(t *testing.T) {
 	}
 }
 
-// Check says what is there, what is broken, and what nobody knows, and does no work.
+// Check reports what is present, broken or unknown, and does no work.
 func TestPrewarmCheck(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

@@ -37,7 +37,7 @@ func startChanging(t *testing.T, o *origin) *changing {
 // path is the signed path of a variant.
 func (c *changing) path() string { return signed("w:32/f:jpg", c.source) }
 
-// isOld asks a server for the picture.
+// isOld requests the picture from a server, and reports whether it is the old one.
 func (c *changing) isOld(s *server) bool {
 	c.t.Helper()
 	a := s.get(c.path())
@@ -49,7 +49,7 @@ func (c *changing) isOld(s *server) bool {
 	return red > blue
 }
 
-// purge asks until the purge is taken, and returns how often it was refused.
+// purge sends a purge until it is accepted, and returns how often it was refused.
 func (s *server) purge(what string) (refused int) {
 	s.t.Helper()
 	within(s.t, time.Minute, "the purge is taken", func() bool {
@@ -65,8 +65,8 @@ func (s *server) purge(what string) (refused int) {
 	return refused
 }
 
-// A write that its caller gave up on lands when the purge has answered. It is a miss for every instance: for one of
-// several, and for one alone that was started again meanwhile.
+// A write whose caller has given up arrives after the purge was answered. It is a miss for every instance: for one of
+// several, and for a single one that was restarted meanwhile.
 func TestFault41LateWrite(t *testing.T) {
 	t.Run("two instances", func(t *testing.T) {
 		b, peers, c := startS3(t), startNats(t), startChanging(t, startOrigin(t))
@@ -109,8 +109,8 @@ func lateWrite(t *testing.T, b *s3, c *changing, s *server, then func() []*serve
 	}
 }
 
-// A tag of 210 sources is purged while one of two instances stands still for 4 s. What is made after the answer is not
-// deleted when that instance hears of the purge late.
+// A tag of 210 sources is purged while one of two instances is stopped for 4 s. What is made after the response is not
+// deleted when that instance learns of the purge late.
 func TestFault42TagPurgeBesideAStoppedInstance(t *testing.T) {
 	const batches = 7
 	b, peers, o := startS3(t), startNats(t), startOrigin(t)
@@ -146,8 +146,8 @@ func TestFault42TagPurgeBesideAStoppedInstance(t *testing.T) {
 	start(t, env...).storedHits(o, answers)
 }
 
-// One of two instances loses its NATS server. The other's purge is answered when the lost one trusts its memory no
-// more, and that one never serves the old picture afterwards: not while it is cut off, and not when it comes back.
+// One of two instances loses its NATS server. The other's purge is answered once the lost one no longer trusts its
+// memory. From then on that one never serves the old picture: not while it is cut off, and not when it reconnects.
 func TestFault44CutOffFromNats(t *testing.T) {
 	conf := strings.Replace(readFile(t, "../deploy/compose/nats.conf"), "cluster {", "cluster {\n  no_advertise: true", 1)
 	if !strings.Contains(conf, "no_advertise") {

@@ -27,7 +27,7 @@ func plain(t *testing.T, c color.Color) []byte {
 	return body.Bytes()
 }
 
-// changingPictures are pictures of the origin, slow to come, that are red until they have changed, and then blue.
+// changingPictures are pictures of the origin, served slowly, that are red until they change, and then blue.
 func changingPictures(t *testing.T, o *origin, n int) (paths []string, changed []atomic.Bool) {
 	old, fresh := plain(t, color.RGBA{200, 0, 0, 255}), plain(t, color.RGBA{0, 0, 200, 255})
 	changed = make([]atomic.Bool, n)
@@ -47,9 +47,8 @@ func changingPictures(t *testing.T, o *origin, n int) (paths []string, changed [
 	return paths, changed
 }
 
-// Two instances share a slow bucket and a cluster. While both are asked for pictures all the time, each picture changes
-// and is purged, at one or the other. From the purge's answer on nobody is served the old picture, and it does not come
-// back.
+// Two instances share a slow bucket and a cluster. While both get requests for pictures all the time, each picture
+// changes and is purged on one of them. From the response to the purge on, the old picture is never served again.
 func TestFault40PurgeOnTwoInstances(t *testing.T) {
 	const sources = 40
 	b, peers, o := startS3(t), startNats(t), startOrigin(t)
@@ -106,7 +105,7 @@ func TestFault40PurgeOnTwoInstances(t *testing.T) {
 			}
 		}
 	}
-	time.Sleep(3 * time.Second) // What was on its way has landed.
+	time.Sleep(3 * time.Second) // Writes in flight have arrived.
 	close(stop)
 	viewing.Wait()
 	instances = append(instances, start(t, env...))
@@ -123,8 +122,8 @@ func TestFault40PurgeOnTwoInstances(t *testing.T) {
 	t.Logf("%d views, %d old, %d purges refused", views.Load(), bad.Load(), refused)
 }
 
-// The bucket takes nothing until each picture was tried once, then it is healthy: every variant that is said to be made
-// or present is there.
+// The bucket refuses all writes until each picture was tried once; then it is healthy. Every variant reported as made
+// or present must be in the store.
 func TestFault39VerdictsAreTheStoresWord(t *testing.T) {
 	b, o := startS3(t), startOrigin(t)
 	o.draw(t, 2*batchUnits, 20*time.Millisecond)

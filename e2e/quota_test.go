@@ -14,7 +14,7 @@ import (
 
 const shopToken, otherToken = "e2e-shop-token-00001", "e2e-other-token-0001"
 
-// quotaConfig is a server with a token that has a quota, one that has none, and an admin.
+// quotaConfig configures a token with a quota, one without, and an admin.
 func quotaConfig(dir, quota string) string {
 	const tokens = `api: {tokens: [{name: shop, token: %s, scopes: [prewarm], quota: %s}, {name: other, token: %s, scopes: [prewarm]},
   {name: backend, token: %s, scopes: [prewarm, admin]}]}
@@ -22,7 +22,7 @@ func quotaConfig(dir, quota string) string {
 	return configText(dir, fmt.Sprintf(tokens, shopToken, quota, otherToken, backendToken))
 }
 
-// post posts n units of an image each, as a token.
+// post posts n units of one image each, with a token.
 func (s *server) post(token, origin, name string, n int) answer {
 	var units []string
 	for i := range n {
@@ -31,7 +31,7 @@ func (s *server) post(token, origin, name string, n int) answer {
 	return s.call("POST", "/v1/prewarm?variants=w:60/f:jpg&body=units", "["+strings.Join(units, ",")+"]", "Authorization", "Bearer "+token)
 }
 
-// usage is what a token has used today and has left.
+// usage is what a token has used today, and what remains.
 func (s *server) usage(query, token string) (all []struct {
 	Owner string
 	Quota map[string]map[string]int
@@ -52,8 +52,8 @@ func (s *server) usage(query, token string) (all []struct {
 	return all
 }
 
-// A token past its quota gets 429, alone; the end of its job makes room; what it used today outlives a killed process,
-// and a reload brings another quota.
+// Only a token beyond its quota gets 429. The end of its job frees quota. Today's usage survives a killed process, and
+// a reload applies another quota.
 func TestAttackQuota(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// rabbit is a RabbitMQ of the test's own. Without the wrapper that changes the user, and without an epmd that stays.
+// rabbit is a RabbitMQ node for one test. It runs without the wrapper that changes the user, and without an epmd that
+// stays.
 type rabbit struct {
 	t          *testing.T
 	dir, addr  string
@@ -46,7 +47,7 @@ func startRabbit(t *testing.T) *rabbit {
 	return r
 }
 
-// start starts the node, on the data it has, and waits until it answers.
+// start starts the node on its existing data, and waits until it responds.
 func (r *rabbit) start() {
 	r.t.Helper()
 	_, port, _ := net.SplitHostPort(r.addr)
@@ -77,7 +78,7 @@ func (r *rabbit) start() {
 	})
 }
 
-// kill ends the node and all that it started.
+// kill kills the node and its child processes.
 func (r *rabbit) kill() {
 	syscall.Kill(-r.node.Process.Pid, syscall.SIGKILL)
 	r.node.Wait()
@@ -108,7 +109,7 @@ func newShop(t *testing.T, broker *rabbit) *shop {
 	return s
 }
 
-// run starts a Python process of the project; kill ends it as kill -9 does.
+// run starts a Python process of the project; kill kills it like kill -9.
 func (s *shop) run(args ...string) (kill func()) {
 	s.t.Helper()
 	cmd := exec.Command(s.python, args...)
@@ -131,18 +132,18 @@ func (s *shop) worker() (kill func()) {
 		"--without-mingle", "-l", "warning")
 }
 
-// send sends the units of some numbers, each with a photo of its own.
+// send sends the units from..to-1, each with a different photo.
 func (s *shop) send(from, to int, o *origin) {
 	s.t.Helper()
 	args := append([]string{"shop.py", "send", strconv.Itoa(from), strconv.Itoa(to), o.URL + "/alias"}, shopPhotos...)
 	s.run(args...)
 }
 
-// shopPhotos are the photos of the corpus that units have in turn.
+// shopPhotos are the photos of the corpus that units use in turn.
 var shopPhotos = []string{"exif-portrait-1.jpg", "groceries.jpg", "exif-portrait-3.jpg", "truck-street.jpg",
 	"kimono-drawing.jpg", "exif-portrait-6.jpg", "prophoto.jpg", "tree.webp"}
 
-// rows are the lines that a query gives.
+// rows are the result lines of a query.
 func (s *shop) rows(query string) []string {
 	s.t.Helper()
 	const script = "import sqlite3, sys\nfor row in sqlite3.connect(sys.argv[1], timeout=30).execute(sys.argv[2]): print(*row)"
@@ -153,7 +154,7 @@ func (s *shop) rows(query string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-// count is how many verdicts there are.
+// count is the number of verdicts.
 func (s *shop) count() int {
 	rows := s.rows("SELECT count(*) FROM verdicts")
 	if len(rows) == 0 {
@@ -163,7 +164,7 @@ func (s *shop) count() int {
 	return n
 }
 
-// reach waits until there are n verdicts. It fails where none comes for a while.
+// reach waits until there are n verdicts. It fails if none arrives for a while.
 func (s *shop) reach(n int) {
 	s.t.Helper()
 	const most = 3 * time.Minute
@@ -181,7 +182,7 @@ func (s *shop) reach(n int) {
 	}
 }
 
-// number is a setting of the test's run, or what stands for it.
+// number is an integer setting of the test run, or its default.
 func number(name string, otherwise int) int {
 	n, err := strconv.Atoi(os.Getenv(name))
 	if err != nil {
@@ -191,8 +192,8 @@ func number(name string, otherwise int) int {
 }
 
 // A Celery project on RabbitMQ sends units with real photos as task calls, while the server, the broker and the
-// project's worker are killed at random. Nothing is lost: in the project's own database there is one verdict for each
-// unit, under the id of its task, and each task made one job. SHOP_UNITS and SHOP_KILLS make more of it.
+// project's worker are killed at random. Nothing is lost: the project's own database has one verdict for each unit,
+// under the id of its task, and each task made one job. SHOP_UNITS and SHOP_KILLS change the size of the test.
 func TestRabbitMQCelery(t *testing.T) {
 	corpus(t)
 	broker, o := startRabbit(t), startOrigin(t)
@@ -205,7 +206,7 @@ func TestRabbitMQCelery(t *testing.T) {
 	s := start(t, env...)
 	kill := shop.worker()
 	shop.send(0, units/2, o)
-	shop.send(units/2-10, units, o) // Ten come twice.
+	shop.send(units/2-10, units, o) // Ten are sent twice.
 
 	killed := []func(pause time.Duration){
 		func(pause time.Duration) { s.kill(); time.Sleep(pause); s = startIn(t, s.dir, env...) },
@@ -232,7 +233,7 @@ func TestRabbitMQCelery(t *testing.T) {
 	}
 }
 
-// exact fails unless there is one verdict for each unit, and it is right.
+// exact fails unless each unit has exactly one verdict, and it is right.
 func (s *shop) exact(o *origin, units int) {
 	s.t.Helper()
 	rows := s.rows("SELECT substr(unit, 6) AS number, message, unit, state, variants, sources " +
@@ -248,7 +249,7 @@ func (s *shop) exact(o *origin, units int) {
 	}
 }
 
-// countJobs counts the jobs that a server has.
+// countJobs counts the jobs of a server.
 func countJobs(s *server) (jobs int) {
 	s.t.Helper()
 	for cursor := ""; ; {

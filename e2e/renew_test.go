@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// An entry that is past its life costs a question and no picture where its original is the same: by ETag, by date, and
-// of a bucket, until it changes.
+// For an expired entry whose original is unchanged, the server sends a conditional request and makes no picture: by
+// ETag, by date, and for a bucket, until the original changes.
 func TestUnchangedOriginalsAreRenewed(t *testing.T) {
 	photos := filepath.Join(corpus(t), "photos")
 	picture, err := os.ReadFile(filepath.Join(photos, "groceries.jpg"))

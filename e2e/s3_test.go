@@ -20,25 +20,25 @@ import (
 	"time"
 )
 
-// s3 is a real S3 server (versitygw on a folder) with a proxy before it that a test can make fail.
+// s3 is a real S3 server (versitygw on a folder) behind a proxy that a test can make fail.
 type s3 struct {
 	dir   string // the bucket's folder: objects are files
 	proxy *httptestProxy
 }
 
-// httptestProxy passes requests on unless fault says otherwise.
+// httptestProxy forwards requests unless fault is set.
 type httptestProxy struct {
 	url   string
 	pass  http.Handler
 	fault atomic.Pointer[http.HandlerFunc]
-	slow  atomic.Int64 // nanoseconds that an answer takes longer, at the most
+	slow  atomic.Int64 // the longest extra delay of a response, in nanoseconds
 	puts  atomic.Int64
 	gets  atomic.Int64
 }
 
 const bucket = "variants"
 
-// startS3 starts the server, or skips the test where it is not installed.
+// startS3 starts the server, or skips the test if it is not installed.
 func startS3(t *testing.T, flags ...string) *s3 {
 	t.Helper()
 	dir, addr := t.TempDir(), freePort(t)
@@ -46,7 +46,7 @@ func startS3(t *testing.T, flags ...string) *s3 {
 	return &s3{dir: filepath.Join(dir, bucket), proxy: startProxy(t, "http://"+addr)}
 }
 
-// startGateway starts the server on a folder, or skips the test where it is not installed. The folder's bucket is made.
+// startGateway starts the server on a folder, or skips the test if it is not installed. It creates the folder's bucket.
 func startGateway(t *testing.T, addr, dir string, flags ...string) {
 	t.Helper()
 	program := os.Getenv("GOLDCREST_VERSITYGW")
@@ -74,8 +74,8 @@ func startGateway(t *testing.T, addr, dir string, flags ...string) {
 	})
 }
 
-// freePort finds a port that nobody listens on, below those that the system gives to outgoing connections: one of these
-// could take it before its server does.
+// freePort finds a free port below the ephemeral range: an outgoing connection could take a port of that range before
+// the server does.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -125,7 +125,7 @@ func startProxy(t *testing.T, target string) *httptestProxy {
 	return p
 }
 
-// fail makes every request meet h; nil heals.
+// fail passes every request to h; nil ends the fault.
 func (p *httptestProxy) fail(h http.HandlerFunc) {
 	if h == nil {
 		p.fault.Store(nil)
@@ -134,8 +134,8 @@ func (p *httptestProxy) fail(h http.HandlerFunc) {
 	p.fault.Store(&h)
 }
 
-// delayWrites takes writes and cuts their connections, so that their callers give up. land brings them to the bucket,
-// and all else passes.
+// delayWrites holds writes and closes their connections, so that their callers give up. land sends them to the bucket,
+// and lets everything else through.
 func (p *httptestProxy) delayWrites(t *testing.T) (land func()) {
 	var mu sync.Mutex
 	var taken []*http.Request
@@ -174,7 +174,7 @@ func (p *httptestProxy) delayWrites(t *testing.T) (land func()) {
 	}
 }
 
-// env is what a server needs to use the bucket.
+// env is the configuration of a server that uses the bucket.
 func (s *s3) env() []string {
 	return []string{
 		"AWS_ACCESS_KEY_ID=test-access", "AWS_SECRET_ACCESS_KEY=test-secret-key",
@@ -195,7 +195,7 @@ func (s *s3) objects(t *testing.T) (files []string) {
 	return files
 }
 
-// The bucket is the shared tier: another instance finds what one has made, in the same bytes.
+// The bucket is the shared tier: one instance finds what another has made, with the same bytes.
 func TestS3SharedByInstances(t *testing.T) {
 	corpus(t)
 	b, o := startS3(t), startOrigin(t)
@@ -215,8 +215,8 @@ func TestS3SharedByInstances(t *testing.T) {
 	}
 }
 
-// A store that fails in any way costs viewers no error and no more than the look-up budget, and is used again when it
-// heals.
+// A failing store causes no error for viewers and takes no more than the look-up timeout. It is used again when it
+// recovers.
 func TestFault13StoreFails(t *testing.T) {
 	corpus(t)
 	b, o := startS3(t), startOrigin(t)
@@ -272,7 +272,7 @@ func TestFault13StoreDownAtStart(t *testing.T) {
 	}
 }
 
-// Objects that were cut, flipped or swapped are never served; they are made again and repaired.
+// Truncated, corrupted or swapped objects are never served; they are made again and replaced.
 func TestFault14LyingStore(t *testing.T) {
 	corpus(t)
 	b, o, dir := startS3(t), startOrigin(t), t.TempDir()

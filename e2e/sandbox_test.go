@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// sandboxed starts a server whose workers must be enclosed, or skips where the kernel cannot.
+// sandboxed starts a server whose workers must be sandboxed, or skips the test if the kernel does not support it.
 func sandboxed(t *testing.T, env ...string) *server {
 	t.Helper()
 	if out, _ := runBinary(t, "version"); !strings.Contains(out, "Landlock") || !strings.Contains(out, ", seccomp") || strings.Contains(out, "without") {
@@ -18,8 +18,7 @@ func sandboxed(t *testing.T, env ...string) *server {
 	return start(t, append(env, "GOLDCREST_TRANSFORM_SANDBOX=required")...)
 }
 
-// Every photo of the corpus becomes each of the five formats in a worker that can open no file, and no worker ends over
-// it.
+// Every photo of the corpus is made in each of the five formats by a worker that cannot open files, and no worker ends.
 func TestSandboxedWorkersMakeEveryFormat(t *testing.T) {
 	dir := corpus(t)
 	o := startOrigin(t)
@@ -61,8 +60,8 @@ func TestSandboxedWorkersMakeEveryFormat(t *testing.T) {
 	t.Logf("%d variants of %d kinds of source", made, len(sources))
 }
 
-// What a worker of the real program is held by, as the kernel tells it: of every thread, and with nothing of the
-// server's own.
+// The kernel's view of the sandbox of a worker of the real program: it covers every thread, and the worker has nothing
+// of the server's own.
 func TestSandboxOfEveryThread(t *testing.T) {
 	s := sandboxed(t, "GOLDCREST_API_TOKENS=[{name: x, token: planted-in-the-environment, scopes: [check]}]")
 	for _, pid := range s.crew() {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Anyone who can write into the store's place writes entries that are right in all but the seal: none is served. Keys
-// are then rotated as docs/operate.md says, and entries stay readable while their key is known.
+// Someone with write access to the store writes entries that are valid except for the seal: none is served. Keys are
+// then rotated as in docs/operate.md, and entries stay readable while their key is known.
 func TestAttackForgedEntries(t *testing.T) {
 	corpus(t)
 	dir, o := t.TempDir(), startOrigin(t)
@@ -18,11 +18,11 @@ func TestAttackForgedEntries(t *testing.T) {
 	for i, step := range []struct{ keys, want string }{
 		{"[]", miss},
 		{"[]", hit},
-		{"[{key: " + first + "}]", miss}, // What is there was written without the key.
+		{"[{key: " + first + "}]", miss}, // The existing entry was written without the key.
 		{"[{key: " + first + "}]", hit},
 		{"[{key: " + first + "}, {key_file: " + second + "}]", hit},
 		{"[{key_file: " + second + "}, {key: " + first + "}]", hit},
-		{"[{key_file: " + second + "}]", miss}, // Nothing was written since the second key is the first.
+		{"[{key_file: " + second + "}]", miss}, // Nothing has been written since the second key became the first.
 		{"[{key_file: " + second + "}]", hit},
 		{"[]", miss},
 	} {
@@ -32,7 +32,7 @@ func TestAttackForgedEntries(t *testing.T) {
 			t.Fatalf("step %d: %d\n%s", i, a.StatusCode, s.log)
 		}
 		a.want(t, "Cache-Status", step.want)
-		s.stop() // What is being stored is stored.
+		s.stop() // Pending writes are completed.
 		if log := s.log.String(); strings.Contains(log, first) || strings.Contains(log, "second-second") {
 			t.Errorf("step %d: a key is in the log:\n%s", i, log)
 		}

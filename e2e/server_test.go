@@ -29,7 +29,7 @@ var (
 	salt = []byte("fedcba9876543210fedcba9876543210")
 )
 
-// baseConfig is a server that may fetch from this machine. %[1]s is the data folder.
+// baseConfig configures a server that may fetch from this machine. %[1]s is the data folder.
 const baseConfig = `
 server: {listen: "127.0.0.1:0", admin: "127.0.0.1:0", deadline: 20s, drain: 10s}
 signing: {keys: [{key: %[2]s, salt: %[3]s}]}
@@ -51,10 +51,10 @@ type server struct {
 	log    *logBuffer
 
 	serving   chan [2]string // the addresses of its "serving" line
-	queueOpen bool           // it has been seen open
+	queueOpen bool           // the queue has been seen open
 }
 
-// logBuffer keeps what the process wrote.
+// logBuffer keeps the output of the process.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -72,24 +72,24 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// configText is baseConfig with more YAML behind it; dir is the data folder.
+// configText is baseConfig followed by more YAML; dir is the data folder.
 func configText(dir, more string) string {
 	return fmt.Sprintf(baseConfig, dir, hex.EncodeToString(key), hex.EncodeToString(salt)) + more
 }
 
-// start runs a server on a fresh data folder. env are GOLDCREST_ settings on top of the base configuration.
+// start starts a server on an empty data folder. env are GOLDCREST_ settings on top of the base configuration.
 func start(t *testing.T, env ...string) *server {
 	t.Helper()
 	return startIn(t, t.TempDir(), env...)
 }
 
-// startIn runs a server on a given data folder, so that a test can start another one on the same store.
+// startIn starts a server on a given data folder, so that a test can start another one on the same store.
 func startIn(t *testing.T, dir string, env ...string) *server {
 	t.Helper()
 	return startCommand(t, dir, []string{binary}, env...)
 }
 
-// startCommand is startIn by another program, which runs the one under test in its place.
+// startCommand is startIn through another program, which runs the one under test.
 func startCommand(t *testing.T, dir string, command []string, env ...string) *server {
 	t.Helper()
 	file := filepath.Join(dir, "config.yaml")
@@ -135,7 +135,7 @@ func (s *server) await() {
 		s.public, s.admin = "http://"+at[0], "http://"+at[1]
 	case <-s.done:
 		s.t.Fatalf("the server did not start:\n%s", s.log)
-	case <-time.After(time.Minute): // Workers give way to all else, and the first one is waited for.
+	case <-time.After(time.Minute): // Workers have a low priority, and the first one must be ready.
 		s.t.Fatalf("the server was not ready in a minute:\n%s", s.log)
 	}
 }
@@ -166,7 +166,7 @@ func (s *server) follow(stderr io.Reader) {
 	close(s.done)
 }
 
-// stop ends the process as a service manager would and fails the test when it does not end.
+// stop ends the process like a service manager and fails the test if it does not end.
 func (s *server) stop() {
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -177,13 +177,14 @@ func (s *server) stop() {
 	}
 }
 
-// kill ends the process as a crash would.
+// kill ends the process like a crash.
 func (s *server) kill() {
 	s.cmd.Process.Kill()
 	<-s.done
 }
 
-// sign gives "/signature" + path by the contract's formula, so that the test does not trust the program's own signer.
+// sign returns "/signature" + path by the documented formula, so that the test does not depend on the program's own
+// signer.
 func sign(path string) string { return signWith(key, path) }
 
 func signWith(key []byte, path string) string {
@@ -202,13 +203,13 @@ func signed(options, source string) string {
 	return sign(path)
 }
 
-// answer is a response with its body read.
+// answer is a response with its body.
 type answer struct {
 	*http.Response
 	body []byte
 }
 
-// get asks for a path on the public listener. headers are name, value pairs.
+// get requests a path on the public listener. headers are name, value pairs.
 func (s *server) get(path string, headers ...string) answer {
 	s.t.Helper()
 	return s.do("GET", s.public+path, headers...)
@@ -223,7 +224,7 @@ func (s *server) do(method, url string, headers ...string) answer {
 	return a
 }
 
-// client follows no redirects and asks for no compression.
+// client follows no redirects and does not request compression.
 var client = &http.Client{
 	Timeout:   40 * time.Second,
 	Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
@@ -254,7 +255,7 @@ func send(method, url string, body io.Reader, headers ...string) (answer, error)
 	return answer{res, text}, err
 }
 
-// metric reads one sample of the private listener's /metrics: the sum over all label sets whose text contains each of
+// metric reads one metric of the private listener's /metrics: the sum over all label sets whose text contains each of
 // with.
 func (s *server) metric(name string, with ...string) float64 {
 	s.t.Helper()
@@ -280,13 +281,13 @@ lines:
 	return sum
 }
 
-// eventually waits until ok holds, for work that ends behind an answer.
+// eventually waits until ok is true, for work that ends after a response.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	within(t, 10*time.Second, what, ok)
 }
 
-// within waits until ok holds, and for d at the most.
+// within waits until ok is true, for at most d.
 func within(t *testing.T, d time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(d); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -305,7 +306,7 @@ func (a answer) want(t *testing.T, header, value string) {
 	}
 }
 
-// hangUp asks for a path and drops the connection without waiting for the answer.
+// hangUp requests a path and closes the connection without waiting for the response.
 func hangUp(public, path string) {
 	c, err := net.Dial("tcp", strings.TrimPrefix(public, "http://"))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// Every configuration that is shipped is started, with no other changes than addresses and places of this machine: it
-// takes a Data Unit and serves what it made of it.
+// Every shipped configuration is started. Only addresses and paths are changed. The server accepts a Data Unit and
+// serves its variants.
 func TestShippedConfigurations(t *testing.T) {
 	corpus(t)
 	for name, secrets := range map[string]string{"deploy/kubernetes/config.yaml": "/run/secrets/goldcrest", "deploy/compose/goldcrest.yaml": "/run/secrets"} {
@@ -43,15 +43,15 @@ func TestShippedConfigurations(t *testing.T) {
 	})
 }
 
-// The commands in the head of the systemd unit are run as they stand, but for their places; the service then runs as
-// another user.
+// The commands at the top of the systemd unit are run unchanged, except for paths; the service then runs as another
+// user.
 func TestShippedSystemdUnit(t *testing.T) {
 	corpus(t)
 	if os.Getuid() != 0 {
 		t.Skip("only root can run a service as another user")
 	}
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // The service's user must reach what is below.
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // The service's user needs access to the folder.
 		t.Fatal(err)
 	}
 	places := strings.NewReplacer("/etc/", dir+"/etc/", "/usr/local/bin/", dir+"/bin/", "/var/lib/", dir+"/lib/", "-g goldcrest", "-g 65534")
@@ -60,7 +60,7 @@ func TestShippedSystemdUnit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := syscall.Mkdir(filepath.Join(dir, "lib/goldcrest"), 0o700); err != nil { // as StateDirectory does
+	if err := syscall.Mkdir(filepath.Join(dir, "lib/goldcrest"), 0o700); err != nil { // like StateDirectory
 		t.Fatal(err)
 	}
 	if err := os.Chown(filepath.Join(dir, "lib/goldcrest"), 65534, 65534); err != nil {
@@ -73,7 +73,7 @@ func TestShippedSystemdUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	unit := readFile(t, "../deploy/systemd/goldcrest.service")
-	script := "set -eu\numask 022\nuseradd() { :; }\nsystemctl() { :; }\n" // The user is one that every system has; there is no systemd.
+	script := "set -eu\numask 022\nuseradd() { :; }\nsystemctl() { :; }\n" // The user exists on every system; there is no systemd.
 	for line := range strings.Lines(unit) {
 		if command, ok := strings.CutPrefix(strings.TrimSpace(line), "#   "); ok {
 			script += places.Replace(command) + "\n"
@@ -99,7 +99,7 @@ func TestShippedSystemdUnit(t *testing.T) {
 	}
 }
 
-// unitStart is what a systemd unit starts, and the environment that it sets.
+// unitStart is the command of a systemd unit, and its environment.
 func unitStart(unit string) (env []string, start string) {
 	for line := range strings.Lines(unit) {
 		line = strings.TrimSpace(line)
@@ -113,7 +113,7 @@ func unitStart(unit string) (env []string, start string) {
 	return env, start
 }
 
-// shippedEnv are the addresses of this machine; base_url stays what is shipped.
+// shippedEnv sets addresses of this machine; base_url stays as shipped.
 var shippedEnv = []string{"GOLDCREST_SERVER_LISTEN=127.0.0.1:0", "GOLDCREST_SERVER_ADMIN=127.0.0.1:0", `GOLDCREST_ORIGIN_ALLOW_PRIVATE=["127.0.0.0/8"]`, "GOLDCREST_SERVER_DRAIN=2s"}
 
 func readFile(t *testing.T, name string) string {
@@ -125,7 +125,7 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// shipped copies a file of the repository with another place in it.
+// shipped copies a file of the repository and replaces a path in it.
 func shipped(t *testing.T, name, to, place, here string) {
 	t.Helper()
 	text := readFile(t, "../"+name)
@@ -135,7 +135,7 @@ func shipped(t *testing.T, name, to, place, here string) {
 	write(t, to, strings.ReplaceAll(text, place, here))
 }
 
-// makeSecrets makes the files that deploy/README.md makes.
+// makeSecrets makes the files of deploy/README.md.
 func makeSecrets(t *testing.T, dir string) {
 	t.Helper()
 	write(t, filepath.Join(dir, "signing"), strings.Repeat("5a", 32)+"\n"+strings.Repeat("a5", 32)+"\n")
@@ -143,7 +143,7 @@ func makeSecrets(t *testing.T, dir string) {
 	write(t, filepath.Join(dir, "nats"), natsPassword+"\n")
 }
 
-// worksAsShipped prewarms a unit and gets one of its URLs, which the job has made.
+// worksAsShipped prewarms a unit and requests one of the URLs that the job has made.
 func (s *server) worksAsShipped(token string) {
 	s.t.Helper()
 	o := startOrigin(s.t)

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// configPipe is a configuration file that a process waits for: a named pipe. give returns once a reader has it all.
+// configPipe is a named pipe as configuration file, so that a process waits for it. give returns once a reader has read
+// all of it.
 type configPipe struct {
 	t    *testing.T
 	file string
@@ -56,7 +57,7 @@ func (p configPipe) give(f *os.File, text string) {
 	}
 }
 
-// A SIGHUP that comes before anything is opened does not kill the process; what it asks for is done after the start.
+// A SIGHUP before the server has opened anything does not kill the process; the reload is done after the start.
 func TestHangupDuringTheStart(t *testing.T) {
 	dir := t.TempDir()
 	p := newConfigPipe(t, dir)
@@ -69,7 +70,7 @@ func TestHangupDuringTheStart(t *testing.T) {
 	eventually(t, "the reload was done", func() bool { return s.metric("goldcrest_config_reloads_total", `outcome="ok"`) == 1 })
 }
 
-// SIGTERM and Ctrl-C during the start end it well, at its beginning and while a part waits for an answer.
+// SIGTERM and Ctrl-C end the process cleanly during the start: at its beginning, and while a part waits for a response.
 func TestStopDuringTheStart(t *testing.T) {
 	t.Run("reading the configuration", func(t *testing.T) {
 		dir := t.TempDir()
@@ -149,7 +150,7 @@ func TestSecondInterruptEndsTheDrain(t *testing.T) {
 	}
 }
 
-// Keys that need a restart are named and keep their old values in force everywhere; the others are taken.
+// Settings that need a restart are named and keep their old values everywhere; the others are applied.
 func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.yaml")

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// secretFile makes a file for a test and gives its path.
+// secretFile makes a file for a test and returns its path.
 func secretFile(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -22,11 +22,11 @@ func secretFile(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// strangers is the file of versitygw's accounts, with one who may read no bucket.
+// strangers is versitygw's file of accounts, with one account that may not read any bucket.
 const strangers = `{"accessAccounts": {"stranger": {
 	"access": "stranger", "secret": "stranger-secret", "role": "user", "userID": 0, "groupID": 0, "projectID": 0}}}`
 
-// sourcesEnv configures the buckets behind an endpoint and the directory of files, and a key that is bound to a bucket.
+// sourcesEnv configures buckets at an endpoint, a directory of files, and a key that is bound to a bucket.
 func sourcesEnv(t *testing.T, dir, endpoint string) []string {
 	t.Helper()
 	own, other := secretFile(t, dir, "own", "test-access\ntest-secret-key\n"), secretFile(t, dir, "other",
@@ -47,8 +47,8 @@ func sourcesEnv(t *testing.T, dir, endpoint string) []string {
 	}
 }
 
-// Originals come out of buckets of a real S3 server and out of directories, by their own addresses and by aliases; a
-// Data Unit may hold all of them; a key has what it is bound to; and what is wrong with each is told apart.
+// Originals come from buckets of a real S3 server and from directories, by their own addresses and by aliases. A Data
+// Unit may contain all of them, a key only reaches what it is bound to, and each kind of fault is distinguished.
 func TestSourcesBesideHTTP(t *testing.T) {
 	picture, err := os.ReadFile(filepath.Join(corpus(t), "photos", "groceries.jpg"))
 	if err != nil {
@@ -105,7 +105,7 @@ func TestSourcesBesideHTTP(t *testing.T) {
 	}
 }
 
-// unitOfSources posts a Data Unit that holds sources of all kinds.
+// unitOfSources posts a Data Unit with sources of all kinds.
 func unitOfSources(t *testing.T, s *server, proxy *httptestProxy) {
 	t.Helper()
 	before := proxy.gets.Load()
@@ -134,7 +134,7 @@ func unitOfSources(t *testing.T, s *server, proxy *httptestProxy) {
 	}
 }
 
-// outcome is the status of a good answer, or the code of a fault.
+// outcome is "200" for a good response, or the code of a fault.
 func outcome(a answer) string {
 	if a.StatusCode == http.StatusOK {
 		return "200"

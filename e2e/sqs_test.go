@@ -12,7 +12,7 @@ import (
 	"github.com/sivchari/kumo"
 )
 
-// sqsServer is a server that others wrote, which speaks as SQS does.
+// sqsServer is a third-party server with the API of SQS.
 type sqsServer struct {
 	t   *testing.T
 	url string
@@ -25,7 +25,7 @@ func startSQS(t *testing.T) *sqsServer {
 	return &sqsServer{t, server.URL}
 }
 
-// call does one action of SQS; into gets the answer.
+// call executes one action of SQS; into receives the response.
 func (s *sqsServer) call(action string, in map[string]any, into any) {
 	s.t.Helper()
 	body, err := json.Marshal(in)
@@ -48,7 +48,7 @@ func (s *sqsServer) call(action string, in map[string]any, into any) {
 	}
 }
 
-// queue makes a queue, and gives its URL.
+// queue creates a queue and returns its URL.
 func (s *sqsServer) queue(name string) string {
 	s.t.Helper()
 	var out struct {
@@ -58,7 +58,7 @@ func (s *sqsServer) queue(name string) string {
 	return out.QueueURL
 }
 
-// sqsMessage is what SQS delivers.
+// sqsMessage is a message as SQS delivers it.
 type sqsMessage struct {
 	Body, ReceiptHandle string
 	MessageAttributes   map[string]struct{ StringValue string }
@@ -82,9 +82,8 @@ func (s *sqsServer) next(queue string) sqsMessage {
 	return sqsMessage{}
 }
 
-// Units from a queue of SQS are made, their verdicts come by another, and what can never be accepted is among the dead
-// letters. A server that is killed goes on where it was, also where
-// its intake was paused.
+// Units from an SQS queue are made, their verdicts arrive in another queue, and messages that can never be accepted are
+// dead letters. A server that is killed continues where it was, also if its intake was paused.
 func TestSQS(t *testing.T) {
 	corpus(t)
 	o, broker := startOrigin(t), startSQS(t)
@@ -142,7 +141,7 @@ func TestSQS(t *testing.T) {
 	}
 	paused("pause")
 	s.kill()
-	post("message-1", unit(1)) // It comes twice, and is one job.
+	post("message-1", unit(1)) // It is delivered twice, and is one job.
 	post("message-2", unit(2))
 	s = startIn(t, s.dir, env...)
 	eventually(t, "the pause is known again", func() bool { return s.metric("goldcrest_intake_paused", `intake="shop"`) == 1 })

@@ -18,8 +18,8 @@ func (s *server) upgraded() float64 {
 	return s.metric("goldcrest_upgrades_total", `outcome="made"`) + s.metric("goldcrest_upgrades_total", `outcome="kept"`)
 }
 
-// A cold AVIF is answered by the fast encoder and shortly kept; hit again it is replaced, once, by one that is not
-// larger.
+// A cold AVIF is made by the fast encoder and has a short lifetime. After another hit it is replaced, once, by one that
+// is not larger.
 func TestTwoStages(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -43,7 +43,7 @@ func TestTwoStages(t *testing.T) {
 	if len(final.body) >= len(cold.body) || final.Header.Get("ETag") == cold.Header.Get("ETag") {
 		t.Errorf("got %d bytes after %d, ETag %s after %s", len(final.body), len(cold.body), final.Header.Get("ETag"), cold.Header.Get("ETag"))
 	}
-	for range 5 { // By the fast path too, and to those who hold the first stage.
+	for range 5 { // Also through the fast path, and to clients that hold the first stage.
 		if a := s.get(path, "Accept", chrome, "If-None-Match", cold.Header.Get("ETag")); a.StatusCode != 200 || !bytes.Equal(a.body, final.body) {
 			t.Errorf("the old ETag: got %d with %d bytes", a.StatusCode, len(a.body))
 		}
@@ -75,7 +75,7 @@ func TestTwoStages(t *testing.T) {
 	}
 }
 
-// A client that only ever revalidates gets its upgrade as well.
+// A client that only revalidates gets the upgrade as well.
 func TestTwoStagesByRevalidation(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -88,7 +88,7 @@ func TestTwoStagesByRevalidation(t *testing.T) {
 	eventually(t, "the entry is upgraded", func() bool { return s.upgraded() == 1 })
 }
 
-// Clients of other formats get the final stage at once, however often they ask.
+// Clients of other formats get the final stage at once, for any number of requests.
 func TestOneStageForOtherFormats(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -106,14 +106,14 @@ func TestOneStageForOtherFormats(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "two transforms are counted", func() bool { return s.metric("goldcrest_transforms_total") == 2 }) // After their answers.
+	eventually(t, "two transforms are counted", func() bool { return s.metric("goldcrest_transforms_total") == 2 }) // They are counted after their responses.
 	if got := s.metric("goldcrest_upgrades_total"); got != 0 {
 		t.Errorf("got %v upgrades, want none", got)
 	}
 }
 
-// What is made ahead of need is final at once, and the very bytes that an upgrade comes to. A first stage that a job
-// finds is present, and upgraded.
+// Prewarmed variants are final at once, with the same bytes as after an upgrade. A first-stage variant that a job finds
+// is reported as present, and upgraded.
 func TestPrewarmMakesTheFinalStage(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -146,8 +146,8 @@ func TestPrewarmMakesTheFinalStage(t *testing.T) {
 	s.get(signed("pr:std", o.URL+"/photos/truck-street.jpg"), "Accept", chrome).want(t, "Cache-Control", longLife)
 }
 
-// A picture that is asked for again and again becomes smaller once more, and stays so, in the store too. Bytes are dear
-// here, so that a few views are enough.
+// A picture that is requested often becomes smaller once more, and stays so, in the store too. The configured price of
+// bytes is high here, so that a few views suffice.
 func TestHotPicturesBecomeLighter(t *testing.T) {
 	corpus(t)
 	o, dir := startOrigin(t), t.TempDir()
@@ -191,7 +191,7 @@ func TestHotPicturesBecomeLighter(t *testing.T) {
 	}
 }
 
-// With quality.hot off no number of views does that.
+// With quality.hot off, no number of views has this effect.
 func TestHotIsOff(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

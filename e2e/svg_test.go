@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// An SVG leaves as pixels in the size asked for, its text drawn in the sandbox; one that names a file is refused.
+// An SVG is served as pixels in the requested size, with its text drawn in the sandbox; one that refers to a file is
+// refused.
 func TestSVGLeavesAsPixels(t *testing.T) {
 	s, o := start(t), startOrigin(t)
 	drawing := func(inside string) http.HandlerFunc {

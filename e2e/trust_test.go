@@ -16,8 +16,7 @@ import (
 	"time"
 )
 
-// balancer sends requests to the instances that say they are healthy, as a load balancer in front of a rolling pair
-// does.
+// balancer sends requests to the instances that report to be healthy, like a load balancer in front of a rolling pair.
 type balancer struct {
 	mu   sync.Mutex
 	live []*server
@@ -36,7 +35,7 @@ func (b *balancer) set(live ...*server) {
 	b.live = live
 }
 
-// Instances are replaced one after the other under load, and not one of ten thousand requests fails.
+// Instances are replaced one after another under load, and none of ten thousand requests fails.
 func TestFault23RollingPair(t *testing.T) {
 	corpus(t)
 	const requests, least = 10_000, 3
@@ -68,7 +67,7 @@ func TestFault23RollingPair(t *testing.T) {
 		next := start(t)
 		b.set(current, next)
 		current.cmd.Process.Signal(syscall.SIGTERM)
-		for { // The balancer's health check; requests keep coming until it has seen the answer.
+		for { // The balancer's health check; requests continue until it has seen the response.
 			a, err := request("GET", current.public+"/health")
 			if err != nil || a.StatusCode == 503 {
 				break
@@ -90,7 +89,8 @@ func TestFault23RollingPair(t *testing.T) {
 	t.Logf("%d of %d requests failed over %d rolls", failed.Load(), min(asked.Load(), requests), rolls.Load())
 }
 
-// With 256 files and two thousand idle and drip-feeding connections, a client with a request is served.
+// With 256 file descriptors and two thousand idle or slowly sending connections, a client with a complete request is
+// served.
 func TestFault30Slowloris(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -111,7 +111,7 @@ func TestFault30Slowloris(t *testing.T) {
 	var took []time.Duration
 	for i := range 100 {
 		begin := time.Now()
-		// A connection for each request: the worst case.
+		// A new connection for each request: the worst case.
 		a, err := request("GET", s.public+signed(fmt.Sprintf("w:%d/f:jpg", 60+i%4), o.URL+"/photos/groceries.jpg"), "Connection", "close")
 		if err != nil || a.StatusCode != 200 {
 			t.Errorf("request %d: %v %v", i, a.Response, err)
@@ -126,7 +126,7 @@ func TestFault30Slowloris(t *testing.T) {
 	t.Logf("%d connections were opened, %d descriptors are open, requests took %v in the median, %v at p99", opened, len(files), took[50], took[98])
 }
 
-// What is secret is planted everywhere that it can come from, and looked for in everything that comes out.
+// Secrets are planted in every possible input, and searched for in every output.
 func TestFault37NothingTellsASecret(t *testing.T) {
 	corpus(t)
 	const bearer, query, password, planted = "planted-bearer-0123456789", "planted-query-0123456789", "planted-password-012345", "planted-environment-012345"

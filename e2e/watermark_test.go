@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// The configured mark is read before the worker is enclosed, and lies over what asks for it. Without one the option is
-// refused before anything is fetched.
+// The configured watermark is read before the worker is sandboxed, and is drawn on pictures that request it. Without
+// one the option is refused before anything is fetched.
 func TestWatermarkOfTheConfiguration(t *testing.T) {
 	plain := func(side int, c color.Color) []byte {
 		img := image.NewNRGBA(image.Rect(0, 0, side, side))

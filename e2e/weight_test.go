@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// Every photo of the corpus through open URLs, for each kind of client and two networks: no answer is larger than its
-// original, and none holds anything but pixels.
+// Every photo of the corpus through open URLs, for each kind of client and two networks: no response is larger than its
+// original, and none contains metadata.
 func TestNothingIsLargerAndNothingIsTold(t *testing.T) {
 	exiftool, err := exec.LookPath("exiftool")
 	if err != nil {
@@ -67,7 +67,8 @@ func TestNothingIsLargerAndNothingIsTold(t *testing.T) {
 	}
 }
 
-// A slow line takes quality from documents, never pixels; photos lose what their screen would not show for long.
+// A slow network reduces the quality of documents, never their pixels; photos get fewer pixels than a dense screen
+// could show.
 func TestDocumentsKeepTheirPixels(t *testing.T) {
 	corpus(t)
 	o, s := startOrigin(t), start(t)
@@ -80,8 +81,8 @@ func TestDocumentsKeepTheirPixels(t *testing.T) {
 	}
 }
 
-// What chose a variant is told: in the answer that made it how long it took, and by explain what was seen, tried and
-// taken.
+// The choice of a variant is reported: its response contains how long the choice took, and explain returns what was
+// measured, tried and chosen.
 func TestChoiceIsExplained(t *testing.T) {
 	corpus(t)
 	o, s := startOrigin(t), start(t, prewarmEnv...)

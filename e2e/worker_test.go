@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// workers are the process ids of a server's worker processes. A child that is not the worker's program yet is none of
-// them: the thread that starts it waits for that, and to stop it would freeze the server.
+// workers are the process ids of a server's worker processes. A child that has not yet executed the worker's program is
+// excluded: the thread that starts it waits for that, so stopping the child would freeze the server.
 func (s *server) workers() (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, stat := range dirs {
@@ -36,7 +36,7 @@ func (s *server) workers() (pids []int) {
 	return pids
 }
 
-// crew are the workers of a server once both are ready: "serving" is told after the first.
+// crew returns the workers of a server once both are ready: "serving" is logged after the first.
 func (s *server) crew() (pids []int) {
 	s.t.Helper()
 	within(s.t, time.Minute, "both workers are ready", func() bool {
@@ -46,15 +46,15 @@ func (s *server) crew() (pids []int) {
 	return pids
 }
 
-// A worker that is killed, crashes or hangs costs no request but its own, and is replaced at once.
+// A worker that is killed, crashes or hangs fails only its own request, and is replaced at once.
 func TestFault18WorkerDies(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
 	s := start(t)
 	width := 200
-	// Each signal has an original of its own, and the request after it another: a crash after the last byte was made
-	// counts against the picture too, an idle worker may take its time to die and be lent meanwhile, and two crashes
-	// make a picture poison.
+	// Each signal uses a separate original, and the request after it another one. A crash after the last byte was made
+	// counts against the picture too. An idle worker may take time to die and be lent meanwhile. Two crashes make a
+	// picture poison.
 	for photo, sig := range map[string]syscall.Signal{"product-saw": syscall.SIGKILL, "cardinal": syscall.SIGSEGV, "faces-progressive": syscall.SIGABRT} {
 		ask := func(photo string) answer {
 			width++
@@ -63,7 +63,7 @@ func TestFault18WorkerDies(t *testing.T) {
 		before := s.crew()
 		done := make(chan answer, 1)
 		go func() { done <- ask(photo) }()
-		time.Sleep(30 * time.Millisecond) // Into the middle of the transform, most of the time; the assertions hold anyway.
+		time.Sleep(30 * time.Millisecond) // Usually in the middle of the transform; the assertions hold in any case.
 		for _, pid := range before {
 			syscall.Kill(pid, sig)
 		}
@@ -73,11 +73,11 @@ func TestFault18WorkerDies(t *testing.T) {
 		if a := ask("groceries"); a.StatusCode != 200 {
 			t.Errorf("%v: the next request got %d", sig, a.StatusCode)
 		}
-		s.crew() // Both are back.
+		s.crew() // Both are ready again.
 	}
 }
 
-// Every worker has work when there is work for all, from the first request on.
+// Every worker is used if there is work for all, from the first request on.
 func TestAllWorkersAreUsed(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
@@ -115,12 +115,12 @@ func TestFault18WorkerHangs(t *testing.T) {
 	}
 	tries := 0
 	within(t, time.Minute, "the pool works again", func() bool {
-		tries++ // A picture that took too long is known to for a minute, and the other worker hangs too.
+		tries++ // A picture that took too long is remembered for a minute, and the other worker hangs too.
 		return s.get(signed("w:301/f:webp", fmt.Sprintf("%s/photos/exif-portrait-%d.jpg", o.URL, 1+tries%8))).StatusCode == 200
 	})
 }
 
-// Workers die with their server, also when it is killed.
+// Workers end with their server, also when it is killed.
 func TestWorkersDieWithTheServer(t *testing.T) {
 	s := start(t)
 	pids := s.crew()
@@ -142,8 +142,7 @@ func TestFault28RotatedPhotos(t *testing.T) {
 	for _, engine := range []string{"vips", "bimg"} {
 		t.Run(engine, func(t *testing.T) {
 			o := startOrigin(t)
-			// Memory of one byte and a fresh directory: every request is made again but for the store, so widths
-			// differ.
+			// Repeated requests would be answered from the cache, so widths differ.
 			one := start(t, "GOLDCREST_TRANSFORM_ENGINE="+engine)
 			two := start(t, "GOLDCREST_TRANSFORM_ENGINE="+engine)
 			var wg sync.WaitGroup
@@ -164,8 +163,8 @@ func TestFault28RotatedPhotos(t *testing.T) {
 	}
 }
 
-// healthcheck ends well while every worker is busy and others wait, and badly once workers, and all that take their
-// place, hang: an orchestrator restarts the one and must not restart the other.
+// healthcheck succeeds while every worker is busy and requests wait. It fails once workers, and all their replacements,
+// hang. An orchestrator must restart the process only in the second case.
 func TestFault18Healthcheck(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)

@@ -2,14 +2,14 @@
 // through the codec itself, scores every candidate with SSIMULACRA2, and fits the model of the automatic quality. It
 // prints how the product keeps its targets, compared with fixed qualities and the defaults of other proxies.
 //
-//	cd bench && go run ./quality collect -dir DIR   encode and score a grid of qualities; rows are kept in -rows, never repeated
+//	cd bench && go run ./quality collect -dir DIR   encode and score a grid of qualities; -rows keeps the rows
 //	cd bench && go run ./quality fit                fit the model from the rows; -write puts it into the codec
 //	cd bench && go run ./quality report -dir DIR    the product's own choices, fixed q and other defaults, scored
 //	cd bench && go run ./quality ocr -dir DIR       what tesseract reads in documents of each class
 //	cd bench && go run ./quality sheet -dir DIR     contact sheets: originals beside each class
 //	cd bench && go run ./quality chain -dir DIR     pictures made from a larger one of the same call, or alone
 //	cd bench && go run ./quality levels -dir DIR    documents in few levels, the fit of their score (-write), the choice
-//	cd bench && go run ./quality record             scores of the self-check's specimens; -write makes them the expected ones
+//	cd bench && go run ./quality record             scores of the self-check specimens (-write: expect them)
 //	cd bench && go run ./quality master -dir DIR    pictures made from the master of an original, or from the original
 //	cd bench && go run ./quality equal -dir DIR     JPEGs against libjpeg-turbo: bytes at equal score, and processor time
 //

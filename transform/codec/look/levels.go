@@ -27,7 +27,7 @@ type LevelsModel struct {
 	Weights []float64 `json:"weights"`
 }
 
-// LevelsFlat is the share of pixels equal to their neighbour from which few levels are tried. levelsLeast is the lowest
+// LevelsFlat is the share of pixels equal to their neighbour from which few levels are tried. LevelsLeast is the lowest
 // target: below it, misjudged pictures lose their faint backgrounds for a saving of few bytes.
 const (
 	LevelsFlat  = 0.6
