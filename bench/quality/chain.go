@@ -151,8 +151,7 @@ func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) 
 	return all, threadTime() - start, err
 }
 
-// eachOriginal calls do with the name and bytes of every suitable picture. Pictures that the fit has seen are left out,
-// unless all are asked for.
+// eachOriginal calls do with every suitable picture. Without -all it leaves out those that the fit has seen.
 func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec, name string, body []byte) error) error {
 	c, found, err := openAll(o)
 	if err != nil {

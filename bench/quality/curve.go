@@ -38,8 +38,7 @@ func curves(rows []row) map[curveKey]*curve {
 	return out
 }
 
-// at interpolates values at a q by Fritsch and Carlson's monotone cubics (SIAM J. Numer. Anal. 17, 1980), and
-// extrapolates linearly.
+// at interpolates by Fritsch and Carlson's monotone cubics (SIAM J. Numer. Anal. 17, 1980), and linearly outside.
 func (c *curve) at(values []float64, q float64) float64 {
 	x, n := c.q, len(c.q)
 	if q <= x[0] {

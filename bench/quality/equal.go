@@ -26,8 +26,7 @@ type equality struct {
 	q, plainQ int
 }
 
-// equal compares the codec's JPEGs with those of libjpeg-turbo, progressive and with optimised Huffman codes, at equal
-// score.
+// equal compares the codec's JPEGs with progressive ones of libjpeg-turbo with optimised Huffman codes, at equal score.
 func equal(ctx context.Context, o options) error {
 	c, found, err := openAll(o)
 	if err != nil {

@@ -159,8 +159,7 @@ func unmeasured(m *look.Model, all map[curveKey]*curve, library string) (kept []
 	return kept
 }
 
-// targetsOf returns the scores for which a coder is fitted. AVIF with full chroma is fitted for photos at the high ones
-// only.
+// targetsOf returns the scores for which a coder is fitted: for photos in AVIF with full chroma, only the high ones.
 func targetsOf(c coder, group string) []float64 {
 	switch {
 	case !c.chroma:
@@ -259,8 +258,7 @@ func scale(m *look.Model, samples []sample) {
 
 var kinds = []string{kindPhoto, kindText, kindGraphic}
 
-// fitKinds fits the kinds of pictures. A document that is taken for a photo is worse for its reader than the reverse,
-// so it has double weight.
+// fitKinds fits the kinds of pictures. A document taken for a photo is worse than the reverse, so it weighs double.
 func fitKinds(samples []sample) []look.KindModel {
 	var x [][]float64
 	var class []int

@@ -157,8 +157,8 @@ func fitLevels(rows []inLevels, without string) (*look.LevelsModel, error) {
 	return m, nil
 }
 
-// judgeLevels prints the results of the first number of levels that is predicted to reach the target. Each source is
-// left out of its fit.
+// judgeLevels prints the results of the first number of levels predicted to reach the target, by models without the
+// source.
 func judgeLevels(rows []inLevels, target float64) error {
 	models := map[string]*look.LevelsModel{}
 	chosen := map[string]inLevels{}

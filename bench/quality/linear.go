@@ -69,8 +69,7 @@ func solve(a [][]float64, b []float64) []float64 {
 	return x
 }
 
-// classify fits the scores of classes by gradient descent on their cross-entropy. sample holds the weights of the
-// samples.
+// classify fits the scores of classes by gradient descent on their cross-entropy. sample holds the samples' weights.
 func classify(x [][]float64, class []int, classes int, sample []float64) (bases []float64, weights [][]float64) {
 	const steps, rate, penalty = 4000, 0.5, 0.003
 	n := len(x[0])

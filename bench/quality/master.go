@@ -35,8 +35,7 @@ type masterFigures struct {
 	price               []float64   // ms of CPU to make one
 }
 
-// master measures what variants lose when they are made from the master of their original instead of the original, and
-// what this saves.
+// master measures what variants lose, and what is saved, when they are made from the master instead of the original.
 func master(ctx context.Context, o options) error {
 	n := len(masterCoders)
 	f := masterFigures{loss: make([][]float64, n), growth: make([][]float64, n), saved: make([][]float64, n)}
@@ -59,8 +58,7 @@ func master(ctx context.Context, o options) error {
 	return nil
 }
 
-// add makes the variants of one picture in both ways, and scores them against a decode of all pixels with one careful
-// step of scaling.
+// add makes a picture's variants in both ways, and scores them against one careful step of scaling from all pixels.
 func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, body []byte) error {
 	original := variant.Original{Body: body}
 	made, price, err := chainMade(c, original, []variant.Spec{{Master: true, Width: masterSide, Height: masterSide}})

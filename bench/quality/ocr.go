@@ -65,8 +65,7 @@ func ocr(ctx context.Context, o options) error {
 	return nil
 }
 
-// readAgain counts the words of the lossless picture, and compares them with those read in each class for a client of
-// all formats.
+// readAgain counts the words of the lossless picture, and compares those read in each class for a modern client.
 func readAgain(ctx context.Context, c *codec.Codec, im *judge.Raster, dir string, classes []variant.Class) (int, []float64, error) {
 	file := filepath.Join(dir, "page.png")
 	if err := writeRaster(file, im); err != nil {

@@ -34,8 +34,7 @@ type picture struct {
 	kind string
 }
 
-// reference is one lossless rendering of a picture. Its source is the picture's file name; references of one source are
-// held out together.
+// reference is one lossless rendering of a picture. References of one source, its file name, are held out together.
 type reference struct {
 	id, source, kind string
 	file             string
