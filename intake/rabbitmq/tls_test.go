@@ -87,6 +87,17 @@ func TestTLS(t *testing.T) {
 		"ssl_options.certfile = "+filepath.Join(ours.dir, "broker.pem"),
 		"ssl_options.keyfile = "+filepath.Join(ours.dir, "broker.key"),
 		"ssl_options.verify = verify_none", "ssl_options.fail_if_no_peer_cert = false")
+	for began := time.Now(); ; { // The listener for TLS opens after the one that startBroker waits for.
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+			break
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatal(err)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
 	_, port, _ := net.SplitHostPort(addr)
 	open := func(host, ca string) *Queue {
 		c := config("amqps://guest:guest@"+net.JoinHostPort(host, port)+"/", "sealed")
