@@ -109,8 +109,8 @@ func (b *bench) launch(r *rig) (err error) {
 	return err
 }
 
-// startServer runs the program under test on a fresh data folder until it is ready. env are GOLDCREST_ settings beside
-// the configuration.
+// startServer starts the program under test on an empty data folder and waits until it is ready. env are GOLDCREST_
+// settings in addition to the configuration.
 func (b *bench) startServer(ctx context.Context, memory int64, env ...string) (*rig, error) {
 	r, err := b.newRig(memory)
 	if err != nil {
@@ -122,7 +122,7 @@ func (b *bench) startServer(ctx context.Context, memory int64, env ...string) (*
 	}
 	if err := r.awaitReady(ctx); err != nil {
 		r.stop()
-		doctor, _ := exec.CommandContext(ctx, b.binary, "doctor", "-config", r.config()).CombinedOutput() // It tells in its output.
+		doctor, _ := exec.CommandContext(ctx, b.binary, "doctor", "-config", r.config()).CombinedOutput() // Its output has the cause.
 		return nil, fmt.Errorf("%w\n%s", err, doctor)
 	}
 	return r, nil

@@ -1,13 +1,14 @@
-// rawvips is the reference of the cold parts: what libvips costs with nothing around it. Threads of one process pull files from one
-// list, read into memory before, and make pictures of at most the given widths, upright, in sRGB, without metadata.
+// rawvips is the reference of the cold parts: the cost of libvips alone. The threads of one process take files from one
+// list, which were read into memory before. They make pictures of at most the given widths, upright, in sRGB, without
+// metadata.
 //
 //   rawvips MODE FORMAT WIDTHS THREADS FILE...
 //
 // MODE     thumbnail: vips_thumbnail_buffer
-//          exact: the named loader, shrunk on load right up to the target, vips_resize, sequential access
-//          chain: exact for the first width, and each further one from the pixels of the one before
+//          exact: the named loader with shrink-on-load right up to the target, vips_resize, sequential access
+//          chain: exact for the first width, each further one from the pixels of the one before
 // FORMAT   webp, jpeg: libvips' own settings; jpeg-progressive: optimized and progressive; avif: speed 8
-// WIDTHS   from large to small, joined by commas
+// WIDTHS   from large to small, separated by commas
 //
 // It prints: pictures, seconds, seconds of processor time, bytes out.
 #include <pthread.h>
@@ -40,7 +41,7 @@ static void die(const char *what) {
 
 static int has_profile(VipsImage *image) { return vips_image_get_typeof(image, VIPS_META_ICC_NAME) != 0; }
 
-// probe reads the header alone.
+// probe reads only the header.
 static void probe(File f, int *upright, int *profile) {
 	VipsImage *head;
 	if (vips_jpegload_buffer(f.bytes, f.length, &head, "access", VIPS_ACCESS_SEQUENTIAL, NULL))
@@ -55,7 +56,7 @@ static VipsImage *step(VipsImage *old, VipsImage *new) {
 	return new;
 }
 
-// narrow scales a picture whose width is or will be this, once it is upright.
+// narrow scales a picture down to the width to. width is its upright width, even if it is not turned yet.
 static VipsImage *narrow(VipsImage *image, int width, int to) {
 	VipsImage *out;
 	if (width <= to)
@@ -180,7 +181,7 @@ int main(int argc, char **argv) {
 	files = g_new0(File, count);
 	for (int i = 0; i < count; i++)
 		files[i] = read_file(argv[5 + i]);
-	convert(files[0]); // Once before the clock runs: libraries load and tables are made at the first use.
+	convert(files[0]); // Once before the clock runs: libraries are loaded and tables built at first use.
 	made = written = 0;
 
 	pthread_t *running = g_new0(pthread_t, threads);
