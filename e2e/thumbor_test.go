@@ -52,7 +52,7 @@ func TestThumborMount(t *testing.T) {
 			t.Errorf("%s: %s %s, want %v", path, a.Status, a.body, want)
 		}
 	}
-	if got := o.count("/photos/product-saw.jpg"); got != 3 {
-		t.Errorf("%d fetches, want 3", got)
+	if got := o.count("/photos/product-saw.jpg"); got > 3 {
+		t.Errorf("%d fetches, want 3 at most", got)
 	}
 }
