@@ -205,8 +205,10 @@ func TestSandboxHolds(t *testing.T) {
 				if mustDie(name) {
 					wantKind(t, err, fault.Poison)
 					// The end of the second one is logged after the answer.
-					if ends := strings.Count(log.String(), "worker ended"); ends == 0 || ends != strings.Count(log.String(), `state="signal: bad system call`) {
-						t.Errorf("the filter did not end the workers:\n%s", log)
+					said := log.String()
+					ends := strings.Count(said, "worker ended")
+					if ends == 0 || ends != strings.Count(said, `state="signal: bad system call`) {
+						t.Errorf("the filter did not end the workers:\n%s", said)
 					}
 					return
 				}
