@@ -158,7 +158,8 @@ var layers = map[string]layer{
 
 	"intake":            {[]string{"prewarm", "prewarm/ledger", "prewarm/unit", "prewarm/webhook", "fault", "pause", "trace"}, "a door to the accept path of prewarm: it knows no broker"},
 	"intake/rabbitmq":   {[]string{"intake", "prewarm/unit", "fault", "pause", "secretfile"}, "an Intake and an Outlet and nothing else"},
-	"intake/nats":       {[]string{"intake", "fault", "pause", "secretfile"}, "an Intake and an Outlet and nothing else"},
+	"natscreds":         {nil, "what two connections to NATS have in common"},
+	"intake/nats":       {[]string{"intake", "fault", "natscreds", "pause", "secretfile"}, "an Intake and an Outlet and nothing else"},
 	"intake/intaketest": {[]string{"intake", "fault"}, "the law of Intake and Outlet must not depend on one broker"},
 
 	"intake/bucketevents": {[]string{"intake", "prewarm/unit", "fault"},
@@ -170,7 +171,7 @@ var layers = map[string]layer{
 
 	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
 
-	"prewarm/natsqueue": {[]string{"prewarm/ledger", "purge", "links", "fault", "pause", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
+	"prewarm/natsqueue": {[]string{"prewarm/ledger", "purge", "links", "fault", "natscreds", "pause", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
 	"server": {[]string{"server/access", "server/api", "server/console", "server/exchange", "server/image", "server/wire", "signing",
 		"fault", "metrics", "pressure", "trace"},
@@ -230,7 +231,7 @@ var fences = []fence{
 		"one store owns the SDK; the others must build without it"},
 	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
 	{"github.com/rabbitmq/", []string{"intake/rabbitmq"}, "an intake is a contract: one implementation owns each broker"},
-	{"github.com/nats-io/", []string{"prewarm/natsqueue", "intake/nats"}, "the queue is a contract: one implementation owns NATS"},
+	{"github.com/nats-io/", []string{"natscreds", "prewarm/natsqueue", "intake/nats"}, "the queue is a contract: one implementation owns NATS"},
 	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
 	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},

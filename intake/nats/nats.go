@@ -15,6 +15,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/intake"
+	"github.com/goldcrest/goldcrest/natscreds"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
@@ -116,7 +117,7 @@ func (q *Queue) dial() error {
 		}),
 	}
 	if q.cfg.Broker.CredsFile != "" {
-		options = append(options, nats.UserJWT(q.jwt, q.sign))
+		options = append(options, natscreds.Option("creds_file", q.creds))
 	}
 	if q.cfg.Broker.CAFile != "" {
 		options = append(options, nats.RootCAs(q.cfg.Broker.CAFile))
@@ -125,38 +126,8 @@ func (q *Queue) dial() error {
 	return err
 }
 
-// creds is the library's option for a .creds file.
-func (q *Queue) creds() (o nats.Options, err error) {
-	text, err := secretfile.Read(q.cfg.Broker.CredsFile, maxCredsFile)
-	if err == nil {
-		err = nats.UserCredentialBytes(text)(&o)
-	}
-	return o, err
-}
-
-func (q *Queue) jwt() (token string, err error) {
-	o, err := q.creds()
-	if err == nil {
-		token, err = o.UserJWT()
-	}
-	return token, inCreds(err)
-}
-
-func (q *Queue) sign(nonce []byte) (signature []byte, err error) {
-	o, err := q.creds()
-	if err == nil {
-		signature, err = o.SignatureCB(nonce)
-	}
-	return signature, inCreds(err)
-}
-
-// inCreds adds the name of the setting to an error about the file.
-func inCreds(err error) error {
-	if err != nil {
-		err = fmt.Errorf("creds_file: %w", err)
-	}
-	return err
-}
+// creds is the text of the .creds file.
+func (q *Queue) creds() ([]byte, error) { return secretfile.Read(q.cfg.Broker.CredsFile, maxCredsFile) }
 
 // declare creates streams for subjects that have none. The one for messages is a queue: acknowledged messages are
 // removed.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/goldcrest/goldcrest/natscreds"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
@@ -56,10 +57,7 @@ func (i *identity) options() []nats.Option {
 	options := []nats.Option{nats.IgnoreAuthErrorAbort()}
 	switch {
 	case i.cfg.CredsFile != "":
-		return append(options, func(o *nats.Options) error { // nats.UserJWT would fail if the file cannot be read yet
-			o.UserJWT, o.SignatureCB = i.jwt, i.sign
-			return nil
-		})
+		return append(options, natscreds.Option("prewarm.queue.creds_file", func() ([]byte, error) { return i.read(i.cfg.CredsFile) }))
 	case i.cfg.PasswordFile != "" && i.cfg.User == "":
 		return append(options, nats.TokenHandler(i.password))
 	case i.cfg.PasswordFile != "":
@@ -88,39 +86,6 @@ func (i *identity) password() string {
 		return ""
 	}
 	return string(text)
-}
-
-// creds parses the .creds file with the client library.
-func (i *identity) creds() (o nats.Options, err error) {
-	text, err := i.read(i.cfg.CredsFile)
-	if err == nil {
-		err = nats.UserCredentialBytes(text)(&o)
-	}
-	return o, err
-}
-
-func (i *identity) jwt() (token string, err error) {
-	o, err := i.creds()
-	if err == nil {
-		token, err = o.UserJWT()
-	}
-	return token, inCreds(err)
-}
-
-func (i *identity) sign(nonce []byte) (signature []byte, err error) {
-	o, err := i.creds()
-	if err == nil {
-		signature, err = o.SignatureCB(nonce)
-	}
-	return signature, inCreds(err)
-}
-
-// inCreds adds the setting's name to an error of the file.
-func inCreds(err error) error {
-	if err != nil {
-		err = fmt.Errorf("prewarm.queue.creds_file: %w", err)
-	}
-	return err
 }
 
 // explain adds the setting and the remedy to an error if NATS refuses the credentials.
