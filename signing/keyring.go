@@ -116,12 +116,10 @@ func (k *Keyring) Verify(rawTarget string) (Verified, error) {
 
 // verify is Verify by the pairs.
 func (k *Keyring) verify(rawTarget string) (Verified, error) {
-	target, query, hasQuery := strings.Cut(rawTarget, "?")
-	signature, path, ok := strings.Cut(strings.TrimPrefix(target, "/"), "/")
-	if !ok || !strings.HasPrefix(target, "/") {
+	signature, path, query, hasQuery := splitTarget(rawTarget)
+	if path == "" {
 		return Verified{}, badSignature()
 	}
-	path = "/" + path
 	id, encoded, named := strings.Cut(signature, ".")
 	if !named {
 		id, encoded = "", signature
@@ -199,6 +197,16 @@ func (k *Keyring) signer(kid string) *Pair {
 func (k *Keyring) decode(s string) ([]byte, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return b, err == nil && len(b) == k.size && len(s) == base64.RawURLEncoding.EncodedLen(k.size)
+}
+
+// splitTarget takes a raw request target apart. path begins with the "/" after the signature; "" = there is none.
+func splitTarget(rawTarget string) (signature, path, query string, hasQuery bool) {
+	target, query, hasQuery := strings.Cut(rawTarget, "?")
+	signature, path, ok := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+	if !ok || !strings.HasPrefix(target, "/") {
+		return "", "", "", false
+	}
+	return signature, "/" + path, query, hasQuery
 }
 
 // candidates yields the texts that may have been signed, in order. It is lazy, since the first nearly always matches.

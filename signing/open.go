@@ -58,12 +58,11 @@ func random() []byte {
 // admit lets a target in that no pair has signed, if its signature is trusted, or none is needed. The text is taken as
 // it was sent, but for the repairs.
 func (o open) admit(rawTarget string) (Verified, bool) {
-	target, query, hasQuery := strings.Cut(rawTarget, "?")
-	signature, path, ok := strings.Cut(strings.TrimPrefix(target, "/"), "/")
-	if !ok || signature == "" || !strings.HasPrefix(target, "/") {
+	signature, path, query, hasQuery := splitTarget(rawTarget)
+	if signature == "" {
 		return Verified{}, false
 	}
-	path = repair("/" + path)
+	path = repair(path)
 	if hasQuery && strings.Contains(path, "/plain/") {
 		path += "?" + query
 	}
