@@ -17,13 +17,6 @@ const (
 // known is what is past the bars, by bar: no more may come, and none may grow.
 var known = map[string]map[string]exception{
 	"complexity": {
-		"bench/quality.fit":                  {17, split},
-		"bench/quality.judgeLevels":          {14, split},
-		"bench/quality.levelsOf":             {13, split},
-		"bench/quality.measure":              {15, split},
-		"bench/quality.ocr":                  {15, split},
-		"bench/quality.references":           {16, split},
-		"bench/quality.sheet":                {14, split},
 		"cache/s3store.Config.Validate":      {13, checks},
 		"cli/advice.OfKind":                  {14, cases},
 		"origin.Client.fetch":                {13, critical},
@@ -143,9 +136,6 @@ var known = map[string]map[string]exception{
 	},
 	"parameters": {
 		"bench.storm":                          {7, split},
-		"bench/quality.fitPredictor":           {6, split},
-		"bench/quality.masterFigures.compare":  {7, split},
-		"bench/quality.sheetRow":               {6, split},
 		"purge.NewShared":                      {6, split},
 		"transform/codec/specimen.page.letter": {6, split},
 		"transform/codec/specimen.scene.leaf":  {7, split},

@@ -6,10 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/goldcrest/goldcrest/bench/quality/pictures"
+	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
@@ -34,26 +35,24 @@ type chainFigures struct {
 func chain(ctx context.Context, o options) error {
 	f := chainFigures{loss: map[variant.Format][]float64{}, growth: map[variant.Format][]float64{}, saved: map[variant.Format][]float64{}}
 	suits := func(i sniff.Info) bool { return min(i.Width, i.Height) >= chainWidths[0] }
-	err := eachOriginal(o, suits, func(c *codec.Codec, name string, body []byte) error {
-		return f.add(ctx, c, "chain-"+name, body)
-	})
+	err := eachOriginal(ctx, o, suits, f.add)
 	if err != nil {
 		return err
 	}
 	if len(f.saved) == 0 {
-		return fmt.Errorf("no picture of %s is %d pixels wide and high", strings.Join(o.dirs, ", "), chainWidths[0])
+		return fmt.Errorf("no picture of %s is %d pixels wide and high", strings.Join(o.Dirs, ", "), chainWidths[0])
 	}
 	for _, e := range chainCoders {
 		loss := f.loss[e.Format]
 		fmt.Printf("%-5s n %d, score alone less score together: mean %.2f, least %.2f, most %.2f; bytes together / alone %.3f; CPU alone / together %.2f\n",
-			e.Format, len(loss), mean(loss), slices.Min(loss), slices.Max(loss), mean(f.growth[e.Format]), mean(f.saved[e.Format]))
+			e.Format, len(loss), stats.Mean(loss), slices.Min(loss), slices.Max(loss), stats.Mean(f.growth[e.Format]), stats.Mean(f.saved[e.Format]))
 	}
 	return nil
 }
 
 // add makes one picture in every way, and scores it against a decode of all pixels with one careful step of scaling.
-func (f *chainFigures) add(ctx context.Context, c *codec.Codec, name string, body []byte) error {
-	exact, err := chainExact(name, body, chainWidths[1:])
+func (f *chainFigures) add(c *codec.Codec, body []byte) error {
+	exact, err := chainExact(body, chainWidths[1:])
 	defer func() {
 		for _, j := range exact {
 			j.Close()
@@ -89,8 +88,8 @@ func (f *chainFigures) add(ctx context.Context, c *codec.Codec, name string, bod
 }
 
 // chainExact returns some widths of a picture, scaled from all pixels in one step.
-func chainExact(name string, body []byte, widths []int) (exact []*judge.Judge, err error) {
-	full, err := judge.NewRaster(body, variant.Spec{Format: variant.PNG}, unlimited)
+func chainExact(body []byte, widths []int) (exact []*judge.Judge, err error) {
+	full, err := judge.NewRaster(body, variant.Spec{Format: variant.PNG}, pictures.Unlimited)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +99,7 @@ func chainExact(name string, body []byte, widths []int) (exact []*judge.Judge, e
 		return nil, err
 	}
 	for _, w := range widths {
-		im, err := judge.NewRaster(lossless, variant.Spec{Width: w, Format: variant.PNG}, unlimited)
+		im, err := judge.NewRaster(lossless, variant.Spec{Width: w, Format: variant.PNG}, pictures.Unlimited)
 		if err != nil {
 			return exact, err
 		}
@@ -138,8 +137,8 @@ func chainAlone(c *codec.Codec, body []byte, e judge.Encoding) (all []variant.Im
 func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) ([]variant.Image, time.Duration, error) {
 	all := make([]variant.Image, len(specs))
 	var failed error
-	start := threadTime()
-	err := c.Transform(original, specs, variant.StageFirst, unlimited, func(i int, img variant.Image, err error) {
+	start := stats.CPU()
+	err := c.Transform(original, specs, variant.StageFirst, pictures.Unlimited, func(i int, img variant.Image, err error) {
 		all[i] = img
 		if err != nil {
 			failed = err
@@ -148,27 +147,30 @@ func chainMade(c *codec.Codec, original variant.Original, specs []variant.Spec) 
 	if err == nil {
 		err = failed
 	}
-	return all, threadTime() - start, err
+	return all, stats.CPU() - start, err
 }
 
 // eachOriginal calls do with every suitable picture. Without -all it leaves out those that the fit has seen.
-func eachOriginal(o options, suits func(sniff.Info) bool, do func(c *codec.Codec, name string, body []byte) error) error {
-	c, found, err := openAll(o)
+func eachOriginal(ctx context.Context, o options, suits func(sniff.Info) bool, do func(*codec.Codec, []byte) error) error {
+	c, found, err := o.Find()
 	if err != nil {
 		return err
 	}
 	c.Alone()
-	for i, p := range found {
-		body, err := os.ReadFile(p.file)
+	for _, p := range found {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		body, err := os.ReadFile(p.File)
 		if err != nil {
 			return err
 		}
 		info, err := sniff.Inspect(body)
-		if err != nil || !suits(info) || !o.all && pick(sourceOf(filepath.Base(p.file)), o.holdOut) != 0 {
+		if err != nil || !suits(info) || !o.Judges(pictures.SourceOf(filepath.Base(p.File))) {
 			continue
 		}
-		if err := do(c, strconv.Itoa(i), body); err != nil {
-			return fmt.Errorf("%s: %w", p.file, err)
+		if err := do(c, body); err != nil {
+			return fmt.Errorf("%s: %w", p.File, err)
 		}
 	}
 	return nil

@@ -22,24 +22,21 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/goldcrest/goldcrest/bench/quality/fit"
 )
 
 // options are the command-line options.
 type options struct {
-	dirs    []string
-	rows    string
-	out     string
-	write   bool
-	coders  []string
-	extend  bool
-	holdOut int
-	all     bool
-	check   bool
-	jobs    int
+	fit.Options
+	out   string
+	check bool
 }
 
 func main() {
@@ -53,14 +50,20 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, options) error{"collect": collect, "fit": fit, "report": report, "ocr": ocr, "sheet": sheet, "chain": chain, "levels": levels, "master": master, "record": record, "equal": equal}
+	ofFit := func(do func(context.Context, fit.Options) error) func(context.Context, options) error {
+		return func(ctx context.Context, o options) error { return do(ctx, o.Options) }
+	}
+	commands := map[string]func(context.Context, options) error{
+		"collect": ofFit(fit.Collect), "fit": ofFit(fit.Fit), "levels": ofFit(fit.Levels), "report": report, "ocr": ocr,
+		"sheet": sheet, "chain": chain, "master": master, "record": record, "equal": equal,
+	}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
 	command := commands[name]
 	if command == nil {
-		return fmt.Errorf("there is no command %q; there are collect, fit, report, ocr, sheet, chain, levels, master, record and equal", name)
+		return fmt.Errorf("there is no command %q; there are %v", name, slices.Sorted(maps.Keys(commands)))
 	}
 	o, err := parseOptions(args)
 	if err != nil {
@@ -77,27 +80,27 @@ func parseOptions(args []string) (options, error) {
 	}
 	fs := flag.NewFlagSet("quality", flag.ContinueOnError)
 	dirs := fs.String("dir", corpus+"/photos", "`DIRS` with pictures, joined by commas")
-	fs.StringVar(&o.rows, "rows", "../build/quality.tsv", "the `FILE` that keeps what was measured")
+	fs.StringVar(&o.Rows, "rows", "../build/quality.tsv", "the `FILE` that keeps what was measured")
 	fs.StringVar(&o.out, "out", "../build/sheets", "sheet: the `FOLDER` that gets the sheets")
 	names := fs.String("coders", "", "collect: measure these `CODERS` alone, joined by commas; fit: replace their predictors in every set")
-	fs.BoolVar(&o.extend, "extend", false, "fit: keep the shipped model, and fit it to the encoder libraries of the rows")
-	fs.BoolVar(&o.write, "write", false, "fit, levels, record: write what was found into transform/codec")
-	fs.IntVar(&o.holdOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
-	fs.BoolVar(&o.all, "all", false, "report: judge the pictures of the fit too")
+	fs.BoolVar(&o.Extend, "extend", false, "fit: keep the shipped model, and fit it to the encoder libraries of the rows")
+	fs.BoolVar(&o.Write, "write", false, "fit, levels, record: write what was found into transform/codec")
+	fs.IntVar(&o.HoldOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
+	fs.BoolVar(&o.All, "all", false, "report: judge the pictures of the fit too")
 	fs.BoolVar(&o.check, "check", false, "report: judge the class normal alone, and fail where it is not kept")
-	fs.IntVar(&o.jobs, "jobs", 2, "pictures worked on at the same time")
+	fs.IntVar(&o.Jobs, "jobs", 2, "pictures worked on at the same time")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("there is no argument %q", fs.Arg(0))
 	}
-	if o.holdOut < 2 || o.jobs < 1 {
+	if o.HoldOut < 2 || o.Jobs < 1 {
 		return o, errors.New("-hold-out is at least 2 and -jobs at least 1")
 	}
-	o.dirs = strings.Split(*dirs, ",")
+	o.Dirs = strings.Split(*dirs, ",")
 	if *names != "" {
-		o.coders = strings.Split(*names, ",")
+		o.Coders = strings.Split(*names, ",")
 	}
 	return o, nil
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
@@ -40,26 +40,24 @@ func master(ctx context.Context, o options) error {
 	n := len(masterCoders)
 	f := masterFigures{loss: make([][]float64, n), growth: make([][]float64, n), saved: make([][]float64, n)}
 	suits := func(i sniff.Info) bool { return max(i.Width, i.Height) > masterSide }
-	err := eachOriginal(o, suits, func(c *codec.Codec, name string, body []byte) error {
-		return f.add(ctx, c, "master-"+name, body)
-	})
+	err := eachOriginal(ctx, o, suits, f.add)
 	if err != nil {
 		return err
 	}
 	if len(f.bytes) == 0 {
-		return fmt.Errorf("no picture of %s is longer than %d pixels", strings.Join(o.dirs, ", "), masterSide)
+		return fmt.Errorf("no picture of %s is longer than %d pixels", strings.Join(o.Dirs, ", "), masterSide)
 	}
 	fmt.Printf("%d masters: %.0f KB on average, at most %.0f, %.2f of their originals; made in %.0f ms of CPU\n",
-		len(f.bytes), mean(f.bytes), slices.Max(f.bytes), mean(f.shares), mean(f.price))
+		len(f.bytes), stats.Mean(f.bytes), slices.Max(f.bytes), stats.Mean(f.shares), stats.Mean(f.price))
 	for i, e := range masterCoders {
 		fmt.Printf("%-5s q%-3d n %d, score of the original's less score of the master's: mean %.2f, least %.2f, most %.2f; bytes master's / original's %.3f; CPU original's / master's %.2f\n",
-			e.Format, e.Q, len(f.loss[i]), mean(f.loss[i]), slices.Min(f.loss[i]), slices.Max(f.loss[i]), mean(f.growth[i]), mean(f.saved[i]))
+			e.Format, e.Q, len(f.loss[i]), stats.Mean(f.loss[i]), slices.Min(f.loss[i]), slices.Max(f.loss[i]), stats.Mean(f.growth[i]), stats.Mean(f.saved[i]))
 	}
 	return nil
 }
 
 // add makes a picture's variants in both ways, and scores them against one careful step of scaling from all pixels.
-func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, body []byte) error {
+func (f *masterFigures) add(c *codec.Codec, body []byte) error {
 	original := variant.Original{Body: body}
 	made, price, err := chainMade(c, original, []variant.Spec{{Master: true, Width: masterSide, Height: masterSide}})
 	if err != nil {
@@ -67,7 +65,7 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, bo
 	}
 	m := made[0]
 	f.bytes, f.shares = append(f.bytes, float64(len(m.Body))/1000), append(f.shares, float64(len(m.Body))/float64(len(body)))
-	f.price = append(f.price, float64(price)/float64(time.Millisecond))
+	f.price = append(f.price, stats.Milliseconds(price))
 	reduced := variant.Original{Body: m.Body, Master: &variant.Master{Width: m.SourceWidth, Height: m.SourceHeight, Format: m.SourceFormat, Bytes: int64(len(body))}}
 	reach := masterReach * float64(m.Width) / float64(m.SourceWidth)
 	var widths []int
@@ -76,7 +74,7 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, bo
 			widths = append(widths, w)
 		}
 	}
-	exact, err := chainExact(name, body, widths)
+	exact, err := chainExact(body, widths)
 	defer func() {
 		for _, j := range exact {
 			j.Close()
@@ -85,9 +83,10 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, bo
 	if err != nil {
 		return err
 	}
+	from := [2]variant.Original{original, reduced}
 	for i, e := range masterCoders {
 		for k, w := range widths {
-			if err := f.compare(ctx, c, i, original, reduced, variant.Spec{Width: w, Format: e.Format, Quality: uint8(e.Q)}, exact[k]); err != nil {
+			if err := f.compare(c, i, from, variant.Spec{Width: w, Format: e.Format, Quality: uint8(e.Q)}, exact[k]); err != nil {
 				return err
 			}
 		}
@@ -96,10 +95,10 @@ func (f *masterFigures) add(ctx context.Context, c *codec.Codec, name string, bo
 }
 
 // compare makes one variant from the original and from its master.
-func (f *masterFigures) compare(ctx context.Context, c *codec.Codec, i int, original, reduced variant.Original, spec variant.Spec, exact *judge.Judge) error {
+func (f *masterFigures) compare(c *codec.Codec, i int, from [2]variant.Original, spec variant.Spec, exact *judge.Judge) error {
 	var scores, prices, sizes [2]float64
-	for k, from := range []variant.Original{original, reduced} {
-		made, price, err := chainMade(c, from, []variant.Spec{spec})
+	for k, original := range from {
+		made, price, err := chainMade(c, original, []variant.Spec{spec})
 		if err != nil {
 			return err
 		}

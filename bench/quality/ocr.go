@@ -6,15 +6,23 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/bench/quality/pictures"
+	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// ocr prints how many of the words that tesseract reads in a lossless document it still reads in each class: the mean
-// F1.
+// readings are what tesseract reads in a document: the words of the lossless picture, and the F1 of each way.
+type readings struct {
+	words int
+	f1    []float64
+}
+
+// ocr prints how many of the words that tesseract reads in a lossless document it still reads in each way: the mean F1.
 func ocr(ctx context.Context, o options) error {
 	if _, err := exec.LookPath("tesseract"); err != nil {
 		return fmt.Errorf("tesseract is needed (Debian: tesseract-ocr): %w", err)
@@ -24,100 +32,80 @@ func ocr(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	c, found, err := openAll(o)
+	c, found, err := o.Find()
 	if err != nil {
 		return err
 	}
-	classes := []variant.Class{variant.ClassNormal, variant.ClassSaver}
-	f1 := map[variant.Class][]float64{}
-	for _, p := range found {
-		refs, err := references(p)
-		if err != nil {
-			return err
+	in := slices.DeleteFunc(ways(), func(w way) bool { return w.fixed != nil || w.spec.Class == variant.ClassHigh })
+	wanted := func(r pictures.Reference) bool { return r.Kind == pictures.Text && o.Judges(r.Source) }
+	all, err := pictures.Each(ctx, o.Jobs, found, wanted, func(r pictures.Reference) ([]readings, error) {
+		read, err := readAgain(ctx, c, r, in, dir)
+		if err != nil || read.words < 20 { // A drawing, or a script that tesseract does not know.
+			return nil, err
 		}
-		if p.kind != kindText || !o.all && pick(refs[0].source, o.holdOut) != 0 {
-			continue
-		}
-		im, err := refs[0].render()
-		if err != nil {
-			return err
-		}
-		words, scores, err := readAgain(ctx, c, im, dir, classes)
-		im.Free()
-		if err != nil {
-			return fmt.Errorf("%s: %w", refs[0].id, err)
-		}
-		if words < 20 { // A drawing, or a script that tesseract does not know.
-			continue
-		}
-		fmt.Printf("%-44s %5d words", refs[0].id, words)
-		for i, class := range classes {
-			f1[class] = append(f1[class], scores[i])
-			fmt.Printf("  %.3f", scores[i])
-		}
-		fmt.Println()
+		fmt.Printf("%-44s %5d words %.3f\n", r.ID, read.words, read.f1)
+		return []readings{read}, nil
+	})
+	if err != nil {
+		return err
 	}
-	if len(f1[variant.ClassNormal]) == 0 {
-		return fmt.Errorf("no document with words in %s", strings.Join(o.dirs, ", "))
+	if len(all) == 0 {
+		return fmt.Errorf("no document with words in %s", strings.Join(o.Dirs, ", "))
 	}
-	normal, saver := mean(f1[variant.ClassNormal]), mean(f1[variant.ClassSaver])
-	fmt.Printf("%d documents: normal %.3f, saver %.3f, ratio %.3f\n", len(f1[variant.ClassNormal]), normal, saver, saver/normal)
+	fmt.Printf("%d documents, libraries %v\n", len(all), c.Versions())
+	for i, w := range in {
+		var f1 []float64
+		for _, read := range all {
+			f1 = append(f1, read.f1[i])
+		}
+		fmt.Printf("%-20s mean %.3f worst %.3f\n", w.name, stats.Mean(f1), slices.Min(f1))
+	}
 	return nil
 }
 
-// readAgain counts the words of the lossless picture, and compares those read in each class for a modern client.
-func readAgain(ctx context.Context, c *codec.Codec, im *judge.Raster, dir string, classes []variant.Class) (int, []float64, error) {
-	file := filepath.Join(dir, "page.png")
-	if err := writeRaster(file, im); err != nil {
-		return 0, nil, err
-	}
-	want, err := words(ctx, file)
+// readAgain counts the words of a lossless document, and compares those read in each way.
+func readAgain(ctx context.Context, c *codec.Codec, r pictures.Reference, in []way, dir string) (read readings, err error) {
+	s, err := r.Open()
 	if err != nil {
-		return 0, nil, err
+		return read, err
 	}
-	original, err := im.Encode(judge.Encoding{Format: variant.PNG})
+	defer s.Close()
+	file := filepath.Join(dir, r.ID+".png")
+	want, err := words(ctx, file, s.Lossless)
 	if err != nil {
-		return 0, nil, err
+		return read, err
 	}
-	var scores []float64
-	for _, class := range classes {
-		made, err := transformOne(c, original, way{spec: variant.Spec{Format: variant.AVIF, Class: class, Accepts: modern}})
+	for _, n := range want {
+		read.words += n
+	}
+	for _, w := range in {
+		made, err := s.Make(c, w.spec, w.stage)
 		if err != nil {
-			return 0, nil, err
+			return read, err
 		}
-		again, err := judge.NewRaster(made.Body, variant.Spec{Format: variant.PNG}, unlimited)
+		again, err := judge.NewRaster(made.Body, variant.Spec{Format: variant.PNG}, pictures.Unlimited)
 		if err != nil {
-			return 0, nil, err
+			return read, err
 		}
-		err = writeRaster(file, again)
+		body, err := again.Encode(judge.Encoding{Format: variant.PNG})
 		again.Free()
 		if err != nil {
-			return 0, nil, err
+			return read, err
 		}
-		got, err := words(ctx, file)
+		got, err := words(ctx, file, body)
 		if err != nil {
-			return 0, nil, err
+			return read, err
 		}
-		scores = append(scores, overlap(want, got))
+		read.f1 = append(read.f1, overlap(want, got))
 	}
-	total := 0
-	for _, n := range want {
-		total += n
-	}
-	return total, scores, nil
+	return read, nil
 }
 
-// writeRaster writes a picture as PNG.
-func writeRaster(file string, im *judge.Raster) error {
-	body, err := im.Encode(judge.Encoding{Format: variant.PNG})
-	if err != nil {
-		return err
+// words counts the words that tesseract reads in a PNG, which is written to file.
+func words(ctx context.Context, file string, body []byte) (map[string]int, error) {
+	if err := os.WriteFile(file, body, 0o600); err != nil {
+		return nil, err
 	}
-	return os.WriteFile(file, body, 0o600)
-}
-
-// words counts the words that tesseract reads.
-func words(ctx context.Context, file string) (map[string]int, error) {
 	out, err := exec.CommandContext(ctx, "tesseract", file, "-", "--psm", "6").Output()
 	if err != nil {
 		return nil, fmt.Errorf("tesseract: %w", err)

@@ -7,6 +7,8 @@ import (
 	"math"
 	"os"
 
+	"github.com/goldcrest/goldcrest/bench/quality/fit"
+	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/transform/codec/check"
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
@@ -32,10 +34,10 @@ func record(_ context.Context, o options) error {
 			for i := range scores {
 				scores[i] = math.Round(scores[i]*100) / 100
 			}
-			fmt.Printf("  mean %5.2f of %v\n", mean(scores), scores)
+			fmt.Printf("  mean %5.2f of %v\n", stats.Mean(scores), scores)
 		}
 	}
-	if !o.write {
+	if !o.Write {
 		return nil
 	}
 	all := map[string][]check.Record{}
@@ -50,5 +52,5 @@ func record(_ context.Context, o options) error {
 	if b, err = json.MarshalIndent(all, "", " "); err != nil {
 		return err
 	}
-	return os.WriteFile(recordFile, append(compact(b), '\n'), 0o644)
+	return os.WriteFile(recordFile, append(fit.Compact(b), '\n'), 0o644)
 }

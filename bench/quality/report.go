@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goldcrest/goldcrest/bench/quality/pictures"
+	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/transform/codec/check"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
@@ -68,7 +70,7 @@ type figure struct {
 	bytes        float64
 	score, worst float64
 	encode       time.Duration // one encode of the picture with the chosen q
-	probe        time.Duration // the time to choose
+	made         time.Duration // all encodes of the variant, and the choice of its q
 }
 
 // efforts are those of final, first-stage and hot variants.
@@ -76,7 +78,7 @@ var efforts = map[variant.Format][3]int{variant.WebP: {4}, variant.AVIF: {1, 0, 
 
 // report makes every held-out reference in every way, and prints the results.
 func report(ctx context.Context, o options) error {
-	c, found, err := openAll(o)
+	c, found, err := o.Find()
 	if err != nil {
 		return err
 	}
@@ -84,21 +86,21 @@ func report(ctx context.Context, o options) error {
 	if o.check {
 		in = slices.DeleteFunc(in, func(w way) bool { return !strings.HasPrefix(w.name, "normal") })
 	}
-	wanted := func(r reference) bool {
-		ok := (o.all || pick(r.source, o.holdOut) == 0) && (strings.HasSuffix(r.id, "#800") || r.kind == kindText)
+	wanted := func(r pictures.Reference) bool {
+		ok := o.Judges(r.Source) && (strings.HasSuffix(r.ID, "#800") || r.Kind == pictures.Text)
 		if ok {
 			n++
 		}
 		return ok
 	}
-	figures, err := eachReference(ctx, o.jobs, found, wanted, func(ctx context.Context, r reference, name string) ([]figure, error) {
-		return judgeWays(ctx, c, r, name, in)
+	figures, err := pictures.Each(ctx, o.Jobs, found, wanted, func(r pictures.Reference) ([]figure, error) {
+		return judgeWays(c, r, in)
 	})
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		return fmt.Errorf("no reference of %s is held out; -all judges all of them", strings.Join(o.dirs, ", "))
+		return fmt.Errorf("no reference of %s is held out; -all judges all of them", strings.Join(o.Dirs, ", "))
 	}
 	fmt.Printf("%d references, libraries %v\n", n, c.Versions())
 	printFigures(figures)
@@ -121,7 +123,7 @@ func checkFigures(figures []figure) error {
 			errs = append(errs, fmt.Errorf("%s, %s: a final one scores %.1f, want at least %d", f.way, f.kind, f.worst, normalTarget-check.PromiseMost))
 		}
 	}
-	if m := mean(first[kindPhoto]); m < normalTarget-check.PromiseMost {
+	if m := stats.Mean(first[pictures.Photo]); m < normalTarget-check.PromiseMost {
 		errs = append(errs, fmt.Errorf("first photos score %.1f on average, want at least %d", m, normalTarget-check.PromiseMost))
 	}
 	return errors.Join(errs...)
@@ -131,84 +133,81 @@ func checkFigures(figures []figure) error {
 const normalTarget = 70
 
 // judgeWays encodes one reference in each way.
-func judgeWays(ctx context.Context, c *codec.Codec, r reference, name string, in []way) ([]figure, error) {
-	im, err := r.render()
+func judgeWays(c *codec.Codec, r pictures.Reference, in []way) ([]figure, error) {
+	s, err := r.Open()
 	if err != nil {
 		return nil, err
 	}
-	defer im.Free()
-	j, err := im.Judge(r.kind == kindText)
+	defer s.Close()
+	start := stats.CPU()
+	again, err := judge.NewRaster(s.Lossless, variant.Spec{Format: variant.PNG}, pictures.Unlimited)
 	if err != nil {
 		return nil, err
 	}
-	defer j.Close()
-	original, err := im.Encode(judge.Encoding{Format: variant.PNG})
-	if err != nil {
-		return nil, err
-	}
+	again.Free()
+	render := stats.CPU() - start
 	var out []figure
 	for _, w := range in {
-		f := figure{way: w.name, kind: r.kind}
-		var body []byte
-		start := threadTime()
-		if w.fixed != nil {
-			if body, err = im.Encode(*w.fixed); err != nil {
-				return nil, err
-			}
-		} else {
-			var made variant.Image
-			if made, err = transformOne(c, original, w); err != nil {
-				return nil, err
-			}
-			body, f.probe = made.Body, made.Choice.Probe
-			again := judge.Encoding{Format: made.Format, Q: made.Quality, Effort: efforts[made.Format][made.Stage], FullChroma: r.kind != kindPhoto, Lossless: made.Quality == 0}
-			start = threadTime()
-			if _, err = im.Encode(again); err != nil {
-				return nil, err
-			}
+		f, body, err := w.make(c, s)
+		if err != nil {
+			return nil, err
 		}
-		f.encode = threadTime() - start
-		f.bytes = float64(len(body))
-		if f.score, f.worst, err = j.Score(body); err != nil {
+		if f.made -= render; w.fixed != nil {
+			f.made = f.encode
+		}
+		f.kind, f.bytes = r.Kind, float64(len(body))
+		if f.score, f.worst, err = s.Score(body); err != nil {
 			return nil, err
 		}
 		if f.score < 60 && strings.HasPrefix(w.name, "normal") {
-			fmt.Fprintf(os.Stderr, "below 60: %s %s %.1f\n", w.name, r.id, f.score)
+			fmt.Fprintf(os.Stderr, "below 60: %s %s %.1f\n", w.name, r.ID, f.score)
 		}
 		out = append(out, f)
 	}
 	return out, nil
 }
 
-// transformOne makes a variant like a worker.
-func transformOne(c *codec.Codec, original []byte, w way) (made variant.Image, err error) {
-	var fault error
-	err = c.Transform(variant.Original{Body: original}, []variant.Spec{w.spec}, w.stage, unlimited, func(_ int, img variant.Image, err error) { made, fault = img, err })
-	if err == nil {
-		err = fault
+// make encodes a reference, and measures the times of the figure; made includes the decode of the reference.
+func (w way) make(c *codec.Codec, s *pictures.Subject) (f figure, body []byte, err error) {
+	f.way = w.name
+	again := w.fixed
+	start := stats.CPU()
+	if w.fixed == nil {
+		made, err := s.Make(c, w.spec, w.stage)
+		if err != nil {
+			return f, nil, err
+		}
+		f.made = stats.CPU() - start
+		body = made.Body
+		again = &judge.Encoding{Format: made.Format, Q: made.Quality, Effort: efforts[made.Format][made.Stage], FullChroma: s.Kind != pictures.Photo, Lossless: made.Quality == 0}
+		start = stats.CPU()
 	}
-	return made, err
+	encoded, err := s.Encode(*again)
+	f.encode = stats.CPU() - start
+	if w.fixed != nil {
+		body = encoded
+	}
+	return f, body, err
 }
 
-// printFigures prints a line for each way and kind. KB are 1,024 bytes. The encode's processor time is exact only with
-// -jobs 1. choice is the time of choosing and encoding relative to the encode.
+// printFigures prints a line for each way and kind. KB are 1,024 bytes. choice is the processor time of all encodes and
+// the choice of q, relative to one encode with the chosen q. Times are exact only with -jobs 1.
 func printFigures(figures []figure) {
-	fmt.Printf("%-28s %-8s %4s %8s %6s %6s %6s %6s %6s %9s %9s %6s\n", "way", "kind", "n", "KB", "mean", "sd", "p10", "worst", "tiles", "encode ms", "probe ms",
-		"choice")
-	for _, kind := range kinds {
+	fmt.Printf("%-28s %-8s %4s %8s %6s %6s %6s %6s %6s %9s %9s %6s\n", "way", "kind", "n", "KB", "mean", "sd", "p10", "worst", "tiles", "encode ms", "made ms", "choice")
+	for _, kind := range pictures.Kinds() {
 		for _, w := range ways() {
-			var kb, score, worst, probe, encode []float64
+			var kb, score, worst, made, encode []float64
 			for _, f := range figures {
 				if f.way == w.name && f.kind == kind {
 					kb, score, worst = append(kb, f.bytes/1024), append(score, f.score), append(worst, f.worst)
-					probe, encode = append(probe, float64(f.probe)/float64(time.Millisecond)), append(encode, float64(f.encode)/float64(time.Millisecond))
+					made, encode = append(made, stats.Milliseconds(f.made)), append(encode, stats.Milliseconds(f.encode))
 				}
 			}
 			if len(kb) == 0 {
 				continue
 			}
-			fmt.Printf("%-28s %-8s %4d %8.1f %6.1f %6.2f %6.1f %6.1f %6.1f %9.1f %9.2f %6.2f\n", w.name, kind, len(kb), mean(kb), mean(score), deviation(score),
-				percentile(score, 10), percentile(score, 0), mean(worst), mean(encode), mean(probe), 1+mean(probe)/mean(encode))
+			fmt.Printf("%-28s %-8s %4d %8.1f %6.1f %6.2f %6.1f %6.1f %6.1f %9.1f %9.1f %6.2f\n", w.name, kind, len(kb), stats.Mean(kb), stats.Mean(score),
+				stats.Deviation(score), stats.Percentile(score, 10), slices.Min(score), stats.Mean(worst), stats.Mean(encode), stats.Mean(made), stats.Mean(made)/stats.Mean(encode))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package fit
 
 import (
 	"context"
@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 
+	"github.com/goldcrest/goldcrest/bench/quality/pictures"
+	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/transform/codec/look"
@@ -27,34 +28,34 @@ const levelsMargin = 2
 // inLevels is one reference in n levels.
 type inLevels struct {
 	id, source string
-	n, bytes   int
-	score      float64 // of its worst part
-	traits     look.Traits
-	suits      bool // whether the product would use the model for it
-	lossy      lossy
+	n          int
+	result
+	traits look.Traits
+	suits  bool // whether the product would use the model for it
+	lossy  lossy
 }
 
 // lossy is the product's result for the reference without levels, for clients of each format.
-type lossy map[variant.Format]lossyFigure
+type lossy map[variant.Format]result
 
 // lossyFormats never get levels when URLs name them.
 var lossyFormats = []variant.Format{variant.AVIF, variant.JPEG}
 
-type lossyFigure struct {
+type result struct {
 	bytes int
-	score float64
+	score float64 // of its worst part
 }
 
-// levels measures drawn references in few levels, fits the model of their score, and prints what it would choose for
+// Levels measures drawn references in few levels, fits the model of their score, and prints what it would choose for
 // pictures of held-out sources.
-func levels(ctx context.Context, o options) error {
-	c, found, err := openAll(o)
+func Levels(ctx context.Context, o Options) error {
+	c, found, err := o.Find()
 	if err != nil {
 		return err
 	}
-	drawn := func(r reference) bool { return r.kind != kindPhoto }
-	rows, err := eachReference(ctx, o.jobs, found, drawn, func(ctx context.Context, r reference, name string) ([]inLevels, error) {
-		return levelsOf(ctx, c, r, name)
+	drawn := func(r pictures.Reference) bool { return r.Kind != pictures.Photo }
+	rows, err := pictures.Each(ctx, o.Jobs, found, drawn, func(r pictures.Reference) ([]inLevels, error) {
+		return levelsOf(c, r)
 	})
 	if err != nil {
 		return err
@@ -68,51 +69,39 @@ func levels(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	if !o.write {
+	if !o.Write {
 		return nil
 	}
 	body, err := json.MarshalIndent(m, "", "\t")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.FromSlash(levelsFile), append(body, '\n'), 0o644)
+	return os.WriteFile(levelsFile, append(body, '\n'), 0o644)
 }
 
 // levelsOf measures one reference in every number of levels.
-func levelsOf(ctx context.Context, c *codec.Codec, r reference, name string) ([]inLevels, error) {
-	im, err := r.render()
+func levelsOf(c *codec.Codec, r pictures.Reference) (out []inLevels, err error) {
+	s, err := r.Open()
 	if err != nil {
 		return nil, err
 	}
-	defer im.Free()
-	if t, err := im.Traits(); err != nil || t.Equal < look.LevelsFlat {
-		return nil, err
-	}
-	j, err := im.Judge(true)
-	if err != nil {
-		return nil, err
-	}
-	defer j.Close()
-	original, err := im.Encode(judge.Encoding{Format: variant.PNG})
-	if err != nil {
+	defer s.Close()
+	if t, err := s.Traits(); err != nil || t.Equal < look.LevelsFlat {
 		return nil, err
 	}
 	without := lossy{}
 	for _, f := range lossyFormats {
-		made, err := transformOne(c, original, way{spec: variant.Spec{Format: f}})
+		made, err := s.Make(c, variant.Spec{Format: f}, variant.StageFinal)
 		if err != nil {
 			return nil, err
 		}
-		all, worst, err := j.Score(made.Body)
-		if err != nil {
+		if without[f], err = scored(s, made.Body); err != nil {
 			return nil, err
 		}
-		without[f] = lossyFigure{len(made.Body), min(all, worst)}
 	}
-	var out []inLevels
 	for _, n := range []int{3, 4, 5, 6, 8, 12} { // Two more than the product tries, so that the fit sees what it must refuse.
-		row := inLevels{id: r.id, source: r.source, n: n, lossy: without}
-		few, t, suits, err := im.Levels(n)
+		row := inLevels{id: r.ID, source: r.Source, n: n, lossy: without}
+		few, t, suits, err := s.Levels(n)
 		if err != nil {
 			return nil, err
 		}
@@ -122,14 +111,18 @@ func levelsOf(ctx context.Context, c *codec.Codec, r reference, name string) ([]
 		if err != nil {
 			return nil, err
 		}
-		all, worst, err := j.Score(body)
-		if err != nil {
+		if row.result, err = scored(s, body); err != nil {
 			return nil, err
 		}
-		row.bytes, row.score = len(body), min(all, worst)
 		out = append(out, row)
 	}
 	return out, nil
+}
+
+// scored is an encode of s by its size and the score of its worst part.
+func scored(s *pictures.Subject, body []byte) (result, error) {
+	all, worst, err := s.Score(body)
+	return result{len(body), min(all, worst)}, err
 }
 
 // fitLevels fits the model on the rows of all sources but one, for pictures like those that it will be used for.
@@ -177,29 +170,38 @@ func judgeLevels(rows []inLevels, target float64) error {
 		if !r.suits {
 			continue
 		}
+		predicted := m.Score(r.traits)
 		if r.score > 30 && r.score < 93 {
-			off = append(off, r.score-m.Score(r.traits))
+			off = append(off, r.score-predicted)
 		}
-		if m.Score(r.traits) < target || !slices.Contains(look.LevelCounts(), r.n) {
-			continue
-		}
-		if best, ok := chosen[r.id]; !ok || r.n < best.n {
+		best, ok := chosen[r.id]
+		if predicted >= target && slices.Contains(look.LevelCounts(), r.n) && (!ok || r.n < best.n) {
 			chosen[r.id] = r
 		}
 	}
-	fmt.Printf("\ntarget %.0f: the score is off by %.1f (rms); levels suit %d of %d pictures\n", target, deviation(off), len(chosen), len(ids))
+	fmt.Printf("\ntarget %.0f: the score is off by %.1f (rms); levels suit %d of %d pictures\n", target, stats.Deviation(off), len(chosen), len(ids))
+	printLevels(chosen)
+	return nil
+}
+
+// printLevels compares the chosen pictures with those without levels.
+func printLevels(chosen map[string]inLevels) {
+	if len(chosen) == 0 {
+		return
+	}
 	for _, f := range lossyFormats {
-		n, ours, theirs := 0, 0, 0
+		ours, theirs := 0, 0
 		var score, their []float64
 		for _, r := range chosen {
 			l := r.lossy[f]
-			n, ours, theirs = n+1, ours+r.bytes, theirs+l.bytes
+			ours, theirs = ours+r.bytes, theirs+l.bytes
 			score, their = append(score, r.score), append(their, l.score)
 		}
-		if n > 0 {
-			fmt.Printf("%-5s %d pictures: %.2f of the bytes, score of the worst part mean %.1f sd %.1f worst %.1f, without levels at target 70 %.1f %.1f %.1f\n", f, n,
-				float64(ours)/float64(theirs), mean(score), deviation(score), percentile(score, 0), mean(their), deviation(their), percentile(their, 0))
-		}
+		fmt.Printf("%-5s %d pictures: %.2f of the bytes, score of the worst part %s, without levels at target 70 %s\n", f, len(chosen),
+			float64(ours)/float64(theirs), summary(score), summary(their))
 	}
-	return nil
+}
+
+func summary(v []float64) string {
+	return fmt.Sprintf("mean %.1f sd %.1f worst %.1f", stats.Mean(v), stats.Deviation(v), slices.Min(v))
 }

@@ -1,15 +1,19 @@
-package main
+package fit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/bench/quality/pictures"
+	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/look"
 )
@@ -40,72 +44,86 @@ type sample struct {
 }
 
 func (s sample) group() string {
-	if s.kind == kindPhoto {
+	if s.kind == pictures.Photo {
 		return "photo"
 	}
 	return "drawn"
 }
 
-// fit fits the model to measured rows, prints its results on pictures outside the fit, and may write it.
-func fit(_ context.Context, o options) error {
-	var rows []row
-	for _, file := range strings.Split(o.rows, ",") {
-		got, err := readRows(file)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, got...)
+// Fit fits the model to measured rows, prints its results on pictures outside the fit, and may write it.
+func Fit(ctx context.Context, o Options) error {
+	rows, err := readAll(o.Rows)
+	if err != nil {
+		return err
 	}
-	if len(rows) == 0 {
-		return fmt.Errorf("%s: no rows; collect makes them", o.rows)
-	}
-	samples, err := probe(o)
+	samples, err := probe(ctx, o)
 	if err != nil {
 		return err
 	}
 	m := &look.Model{Sets: map[string]*look.Set{}}
-	if o.extend || o.coders != nil {
+	if o.Extend || o.Coders != nil {
 		if m, err = shipped(); err != nil {
 			return err
 		}
 	}
 	scale(m, samples)
-	held := func(s sample) bool { return pick(s.source, o.holdOut) == 0 }
+	held := func(s sample) bool { return o.Held(s.source) }
 	learn := slices.DeleteFunc(slices.Clone(samples), held)
 	if m.Kinds == nil {
 		m.Kinds = fitKinds(learn)
 	}
 	confusion(m, samples, held)
-	all := curves(rows)
-	fmt.Printf("\n%-5s %-7s %-6s %6s %4s | %-30s | %s\n", "aom", "coder", "kind", "target", "n", "fixed q: sd p10 worst KB", "leave one source out: mean sd p10 worst KB")
-	for _, library := range libraries(rows) {
-		fitted := fitPredictors(all, library, o.coders, learn)
-		if o.coders != nil {
-			replace(m, fitted)
-			continue
-		}
-		set := &look.Set{Predictors: fitted}
-		if o.extend {
-			set.Predictors = append(unmeasured(m, all, library), fitted...)
-		}
-		m.Sets[setOf(library)] = set
-	}
-	note := fmt.Sprintf("fitted on %d references of %d sources; one source in %d held out", len(learn), countSources(learn), o.holdOut)
+	fitSets(m, rows, learn, o)
+	note := fmt.Sprintf("fitted on %d references of %d sources; one source in %d held out", len(learn), countSources(learn), o.HoldOut)
 	switch {
-	case o.coders != nil:
-		note = fmt.Sprintf("%s; %s: %s", m.Note, strings.Join(o.coders, ", "), note)
-	case o.extend:
-		note = fmt.Sprintf("%s; %s: %s", m.Note, setOf(libraries(rows)[0]), note)
+	case o.Coders != nil:
+		note = fmt.Sprintf("%s; %s: %s", m.Note, strings.Join(o.Coders, ", "), note)
+	case o.Extend:
+		note = fmt.Sprintf("%s; %s: %s", m.Note, choose.SetFor(rows[0].library), note)
 	}
 	m.Note = note
-	if !o.write {
+	if !o.Write {
 		return nil
 	}
 	b, err := json.MarshalIndent(rounded(m), "", " ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(modelFile, append(compact(b), '\n'), 0o644)
+	return os.WriteFile(modelFile, append(Compact(b), '\n'), 0o644)
+}
+
+// readAll reads the rows of several files, joined by commas.
+func readAll(files string) (rows []row, err error) {
+	for _, file := range strings.Split(files, ",") {
+		got, err := readRows(file)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, got...)
+	}
+	if len(rows) == 0 {
+		err = fmt.Errorf("%s: no rows; collect makes them", files)
+	}
+	return rows, err
+}
+
+// fitSets fits the predictors for each library of the rows.
+func fitSets(m *look.Model, rows []row, learn []sample, o Options) {
+	all := curves(rows)
+	fmt.Printf("\n%-5s %-7s %-6s %6s %4s | %-30s | %s\n", "aom", "coder", "kind", "target", "n", "fixed q: sd p10 worst KB",
+		"leave one source out: mean sd p10 worst KB")
+	for _, library := range libraries(rows) {
+		fitted := fitPredictors(all, library, o.Coders, learn)
+		if o.Coders != nil {
+			replace(m, fitted)
+			continue
+		}
+		set := &look.Set{Predictors: fitted}
+		if o.Extend {
+			set.Predictors = append(unmeasured(m, all, library), fitted...)
+		}
+		m.Sets[choose.SetFor(library)] = set
+	}
 }
 
 // fitPredictors fits the predictors of all coders, or of only some.
@@ -114,9 +132,11 @@ func fitPredictors(all map[curveKey]*curve, library string, only []string, learn
 		if only != nil && !slices.Contains(only, c.name) {
 			continue
 		}
+		curveOf := func(s sample) *curve { return all[curveKey{library, s.id, c.name}] }
 		for _, group := range []string{"photo", "drawn"} {
 			for _, target := range targetsOf(c, group) {
-				if p, ok := fitPredictor(all, library, c, group, target, learn); ok {
+				p := look.Predictor{Coder: c.name, Kind: group, Target: target}
+				if p, ok := fitPredictor(library, p, curveOf, learn); ok {
 					fitted = append(fitted, p)
 				}
 			}
@@ -170,11 +190,6 @@ func targetsOf(c coder, group string) []float64 {
 	return []float64{40, 50, 60, 65, 70, 75, 80, 85}
 }
 
-// setOf is the codec's name for the coefficients of a libaom.
-func setOf(library string) string {
-	return choose.SetFor(library)
-}
-
 func libraries(rows []row) []string {
 	var out []string
 	for _, r := range rows {
@@ -194,31 +209,21 @@ func countSources(samples []sample) int {
 }
 
 // probe measures every reference of the folders.
-func probe(o options) ([]sample, error) {
-	_, found, err := openAll(o)
+func probe(ctx context.Context, o Options) ([]sample, error) {
+	_, found, err := o.Find()
 	if err != nil {
 		return nil, err
 	}
-	var out []sample
-	for _, p := range found {
-		refs, err := references(p)
+	all := func(pictures.Reference) bool { return true }
+	return pictures.Each(ctx, 1, found, all, func(r pictures.Reference) ([]sample, error) {
+		im, err := r.Render()
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range refs {
-			im, err := r.render()
-			if err != nil {
-				return nil, err
-			}
-			t, err := im.Traits()
-			im.Free()
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", r.id, err)
-			}
-			out = append(out, sample{id: r.id, source: r.source, kind: r.kind, traits: t})
-		}
-	}
-	return out, nil
+		defer im.Free()
+		t, err := im.Traits()
+		return []sample{{id: r.ID, source: r.Source, kind: r.Kind, traits: t}}, err
+	})
 }
 
 // spread returns the features' means and spreads.
@@ -256,17 +261,16 @@ func scale(m *look.Model, samples []sample) {
 	}
 }
 
-var kinds = []string{kindPhoto, kindText, kindGraphic}
-
 // fitKinds fits the kinds of pictures. A document taken for a photo is worse than the reverse, so it weighs double.
 func fitKinds(samples []sample) []look.KindModel {
+	kinds := pictures.Kinds()
 	var x [][]float64
 	var class []int
 	var weight []float64
 	for _, s := range samples {
 		x, class = append(x, s.x), append(class, slices.Index(kinds, s.kind))
 		w := 1.0
-		if s.kind == kindText {
+		if s.kind == pictures.Text {
 			w = 2
 		}
 		weight = append(weight, w)
@@ -279,114 +283,65 @@ func fitKinds(samples []sample) []look.KindModel {
 	return out
 }
 
-// confusion prints the model's kinds of the pictures: fitted ones and held-out ones.
-func confusion(m *look.Model, samples []sample, held func(sample) bool) {
-	count := map[string]int{}
-	for _, s := range samples {
-		set := "fitted"
-		if held(s) {
-			set = "held out"
-		}
-		got := m.Kind(s.traits)
-		count[set+s.kind+string(got)]++
-		if held(s) && (got == look.Text) != (s.kind == kindText) {
-			fmt.Printf("held out: %s is %s, taken for %s\n", s.id, s.kind, got)
-		}
-	}
-	fmt.Printf("%-9s %-8s", "", "taken for")
-	as := []look.Kind{look.Photo, look.Text, look.Mixed, look.Graphic}
-	for _, k := range as {
-		fmt.Printf(" %8s", k)
-	}
-	fmt.Println()
-	for _, set := range []string{"fitted", "held out"} {
-		for _, k := range kinds {
-			fmt.Printf("%-9s %-9s", set, k)
-			for _, g := range as {
-				fmt.Printf(" %8d", count[set+k+string(g)])
-			}
-			fmt.Println()
-		}
-	}
-}
-
 // fitPredictor fits the q of one coder for one target, and prints its results on each source that is held out.
-func fitPredictor(all map[curveKey]*curve, library string, c coder, group string, target float64, samples []sample) (look.Predictor, bool) {
+func fitPredictor(library string, p look.Predictor, curveOf func(sample) *curve, samples []sample) (look.Predictor, bool) {
 	var f fitting
 	for _, s := range samples {
-		cv := all[curveKey{library, s.id, c.name}]
-		if s.group() != group || cv == nil {
+		cv := curveOf(s)
+		if s.group() != p.Kind || cv == nil {
 			continue
 		}
 		values := cv.score
-		if s.kind == kindText {
+		if s.kind == pictures.Text {
 			values = cv.worst
 		}
-		q := cv.reach(values, target+margin(group, target))
+		q := cv.reach(values, p.Target+margin(p.Kind, p.Target))
 		rise := math.Max(cv.rise(values, q), minWeight)
 		f.add(s, cv, values, q, rise*rise)
 	}
 	if len(f.y) < 30 {
-		return look.Predictor{}, false
+		return p, false
 	}
-	low, high := percentile(f.y, 3), slices.Max(f.y)
-	if group != "photo" {
+	low, high := stats.Percentile(f.y, 3), slices.Max(f.y)
+	if p.Kind != "photo" {
 		low = math.Max(low, leastDrawn)
 	}
-	p := look.Predictor{Coder: c.name, Kind: group, Target: target, Low: math.Round(low), High: math.Round(high)}
+	p.Low, p.High = math.Round(low), math.Round(high)
 	f.report(library, p)
 	p.Base, p.Weights = ridge(f.x, f.y, f.weight, penalty)
 	return p, true
 }
 
-// fitting holds the samples of one predictor.
-type fitting struct {
-	x         [][]float64
-	y, weight []float64
-	source    []string
-	curves    []*curve
-	values    [][]float64
-}
-
-func (f *fitting) add(s sample, cv *curve, values []float64, q, weight float64) {
-	f.x, f.y, f.weight = append(f.x, s.x), append(f.y, q), append(f.weight, weight)
-	f.source, f.curves, f.values = append(f.source, s.source), append(f.curves, cv), append(f.values, values)
-}
-
-// report prints one line: a fixed q that reaches the same mean, and the model fitted without the source that it judges.
-func (f *fitting) report(library string, p look.Predictor) {
-	var scores, bytes []float64
-	for i := range f.y {
-		var x [][]float64
-		var y, w []float64
-		for k := range f.y {
-			if f.source[k] != f.source[i] {
-				x, y, w = append(x, f.x[k]), append(y, f.y[k]), append(w, f.weight[k])
-			}
-		}
-		q, weights := ridge(x, y, w, penalty)
-		for j, v := range weights {
-			q += v * f.x[i][j]
-		}
-		q = math.Max(p.Low, math.Min(p.High, q))
-		scores = append(scores, f.curves[i].at(f.values[i], q))
-		bytes = append(bytes, math.Exp(f.curves[i].at(f.curves[i].bytes, q)))
-	}
-	low, high := 5.0, 95.0
-	var fixed, fixedBytes []float64
-	for high-low > 0.1 {
-		q := (low + high) / 2
-		fixed, fixedBytes = nil, nil
-		for i, c := range f.curves {
-			fixed, fixedBytes = append(fixed, c.at(f.values[i], q)), append(fixedBytes, math.Exp(c.at(c.bytes, q)))
-		}
-		if mean(fixed) < mean(scores) {
-			low = q
-		} else {
-			high = q
+// rounded keeps four decimals of every coefficient: more add nothing, and people can read these.
+func rounded(m *look.Model) *look.Model {
+	cut := func(v float64) float64 { return math.Round(v*1e4) / 1e4 }
+	list := func(v []float64) {
+		for i := range v {
+			v[i] = cut(v[i])
 		}
 	}
-	fmt.Printf("%-5s %-7s %-6s %6.0f %4d | q%-3.0f %5.2f %5.1f %5.1f %6.1f | %5.1f %5.2f %5.1f %5.1f %6.1f\n", setOf(library), p.Coder, p.Kind, p.Target,
-		len(f.y), high, deviation(fixed), percentile(fixed, 10), slices.Min(fixed), mean(fixedBytes)/1024,
-		mean(scores), deviation(scores), percentile(scores, 10), slices.Min(scores), mean(bytes)/1024)
+	list(m.Mean)
+	for i, v := range m.Spread {
+		m.Spread[i] = math.Max(cut(v), 1e-4)
+	}
+	for i := range m.Kinds {
+		m.Kinds[i].Base = cut(m.Kinds[i].Base)
+		list(m.Kinds[i].Weights)
+	}
+	for _, s := range m.Sets {
+		for i := range s.Predictors {
+			s.Predictors[i].Base = cut(s.Predictors[i].Base)
+			list(s.Predictors[i].Weights)
+		}
+	}
+	return m
+}
+
+var numberLists = regexp.MustCompile(`\[[-0-9.e,\s]+\]`)
+
+// Compact writes each list of numbers in one line, so that a diff of two models is a diff of lines.
+func Compact(b []byte) []byte {
+	return numberLists.ReplaceAllFunc(b, func(list []byte) []byte {
+		return bytes.ReplaceAll(bytes.Join(bytes.Fields(list), nil), []byte(","), []byte(", "))
+	})
 }

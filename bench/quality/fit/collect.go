@@ -1,4 +1,5 @@
-package main
+// Package fit measures encoders over a grid of qualities, and fits the models of the automatic quality to the results.
+package fit
 
 import (
 	"bufio"
@@ -10,12 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/bench/quality/pictures"
+	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -56,7 +55,7 @@ func (r row) key() string { return fmt.Sprintf("%s|%s|%s|%d", r.library, r.id, r
 
 func (r row) line() string {
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%s\t%d\t%d\t%.3f\t%.3f\t%.2f\n", r.library, r.id, r.source, r.kind, r.width, r.height, r.coder,
-		r.q, r.bytes, r.score, r.worst, float64(r.cpu)/float64(time.Millisecond))
+		r.q, r.bytes, r.score, r.worst, stats.Milliseconds(r.cpu))
 }
 
 func parseRow(line string) (r row, err error) {
@@ -142,82 +141,75 @@ func (w *rowFile) add(r row) error {
 	return err
 }
 
-// collect measures what is not yet in the file.
-func collect(ctx context.Context, o options) error {
-	c, found, err := openAll(o)
+// Options are those of Collect, Fit and Levels.
+type Options struct {
+	pictures.Options
+	Rows   string // the file of what was measured
+	Write  bool   // write what was found into transform/codec
+	Coders []string
+	Extend bool
+}
+
+// Collect measures what is not yet in the file.
+func Collect(ctx context.Context, o Options) error {
+	c, found, err := o.Find()
 	if err != nil {
 		return err
 	}
-	w, err := openRows(o.rows)
+	w, err := openRows(o.Rows)
 	if err != nil {
 		return err
 	}
 	defer w.f.Close()
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.jobs)
-	for i, p := range found {
-		g.Go(func() error {
-			refs, err := references(p)
-			if err != nil {
-				return err
-			}
-			for _, r := range refs {
-				if err := measure(ctx, c, w, r, o.coders); err != nil {
-					return fmt.Errorf("%s: %w", r.id, err)
-				}
-			}
-			fmt.Fprintf(os.Stderr, "%d of %d: %s\n", i+1, len(found), filepath.Base(p.file))
-			return nil
-		})
-	}
-	return g.Wait()
+	library := c.Versions()["libaom"]
+	all := func(pictures.Reference) bool { return true }
+	_, err = pictures.Each(ctx, o.Jobs, found, all, func(r pictures.Reference) ([]row, error) {
+		fmt.Fprintln(os.Stderr, r.ID)
+		return nil, measure(r, w.missing(library, r, o.Coders), w)
+	})
+	return err
 }
 
-// measure encodes and scores one reference over the grid, with all coders or only some.
-func measure(ctx context.Context, c *codec.Codec, w *rowFile, ref reference, only []string) error {
-	library := c.Versions()["libaom"]
-	var todo []row
+// missing lists the candidates of a reference that are not in the file: of all coders, or only of some.
+func (w *rowFile) missing(library string, ref pictures.Reference, only []string) (todo []row) {
 	for _, cd := range coders {
 		if only != nil && !slices.Contains(only, cd.name) {
 			continue
 		}
 		grid := cd.grid
-		if ref.kind != kindPhoto {
+		if ref.Kind != pictures.Photo {
 			grid = append(slices.Clone(grid), cd.low...)
 		}
 		for _, q := range grid {
-			r := row{library: library, id: ref.id, source: ref.source, kind: ref.kind, coder: cd.name, q: q}
+			r := row{library: library, id: ref.ID, source: ref.Source, kind: ref.Kind, coder: cd.name, q: q}
 			if !w.has(r) {
 				todo = append(todo, r)
 			}
 		}
 	}
+	return todo
+}
+
+// measure encodes and scores candidates of one reference.
+func measure(ref pictures.Reference, todo []row, w *rowFile) error {
 	if len(todo) == 0 {
 		return nil
 	}
-	im, err := ref.render()
+	s, err := ref.Open()
 	if err != nil {
 		return err
 	}
-	defer im.Free()
-	j, err := im.Judge(ref.kind == kindText)
-	if err != nil {
-		return err
-	}
-	defer j.Close()
-	width, height := im.Size()
+	defer s.Close()
 	for _, r := range todo {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		cd := coderNamed(r.coder)
-		start := threadTime()
-		body, err := im.Encode(judge.Encoding{Format: cd.format, Q: r.q, Effort: cd.effort, FullChroma: cd.chroma})
+		start := stats.CPU()
+		body, err := s.Encode(judge.Encoding{Format: cd.format, Q: r.q, Effort: cd.effort, FullChroma: cd.chroma})
 		if err != nil {
 			return err
 		}
-		r.width, r.height, r.bytes, r.cpu = width, height, len(body), threadTime()-start
-		if r.score, r.worst, err = j.Score(body); err != nil {
+		r.bytes, r.cpu = len(body), stats.CPU()-start
+		r.width, r.height = s.Size()
+		if r.score, r.worst, err = s.Score(body); err != nil {
 			return err
 		}
 		if err := w.add(r); err != nil {
@@ -234,13 +226,4 @@ func coderNamed(name string) coder {
 		}
 	}
 	panic("no coder " + name)
-}
-
-// threadTime is the processor time of the whole process: exact with -jobs 1, otherwise a rough figure.
-func threadTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
