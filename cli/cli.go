@@ -21,12 +21,15 @@ func commands() []command {
 	return []command{
 		{name: "serve", args: "[-config FILE]", summary: "run the proxy (the default)", run: runServe},
 		{name: "demo", args: "[-once] [-dir DIR] [-listen ADDR]", summary: "show it on real pictures, then go on serving", run: runDemo},
-		{name: "sign", args: "[-options O | -preset P] [-ttl D] [-round D] URL...", summary: "print signed URLs", run: runSign, operands: true},
+		{
+			name: "sign", args: "[-options O | -preset P] [-ttl D] [-round D] [-info | -thumbor] URL...", summary: "print signed URLs",
+			run: runSign, operands: true,
+		},
 		{name: "get", args: "[-options O] [-accept A] -o FILE URL|PATH", summary: "run the pipeline once, without a server", run: runGet, operands: true},
 		{name: "prewarm", args: "[-variants LIST] [-select S] [-budget BYTES] [-again] [-o VERDICTS.jsonl] FILE|-|-watch DIR|-from URL", summary: "have a running server make the pictures of Data Units", run: runPrewarm, operands: true},
 		{name: "check", args: "[-variants LIST] URL... | -keys KEY... | -units FILE|-", summary: "ask a running server what is there", run: runCheck, operands: true},
 		{name: "purge", args: "-source URL | -unit ID | -tag TAG | -prefix KEY | -all", summary: "remove variants on a running server", run: runPurge},
-		{name: "explain", args: "[-accept A] [-run] PATH|URL", summary: "tell what a signed URL asks for", run: runExplain, operands: true},
+		{name: "explain", args: "[-accept A] [-run] PATH|URL", summary: "tell what a signed URL asks for, also one of /info or /thumbor", run: runExplain, operands: true},
 		{
 			name: "migrate", args: "check [-from imgproxy|thumbor] [-unsigned] FILE|-",
 			summary: "tell what becomes of another proxy's requests", run: runMigrate, operands: true,

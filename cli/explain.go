@@ -11,6 +11,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/app"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
@@ -32,19 +33,20 @@ func runExplain(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	target := signedPath(cfg, fs.Arg(0))
-	signature := "valid"
-	verified, wrong := keys.Verify(target)
-	if wrong != nil {
-		signature = "not valid: " + fault.Of(wrong).Public
-		_, rest, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
-		verified.Path = "/" + rest
-	}
 	parser, err := cfg.NewParser()
 	if err != nil {
 		return err
 	}
-	ref, terms, err := parser.ParsePath(verified.Path)
+	target := signedPath(cfg, fs.Arg(0))
+	path, parse, wrong := opened(keys, parser, target)
+	signature := "valid"
+	switch {
+	case wrong != nil && strings.HasPrefix(target, grammar.ThumborPrefix+"/") && !keys.HasThumbor():
+		signature = "not valid: signing.thumbor has no key"
+	case wrong != nil:
+		signature = "not valid: " + fault.Of(wrong).Public
+	}
+	ref, terms, err := parse(path)
 	if err != nil {
 		return fmt.Errorf("the signature is %s; and %w", signature, err)
 	}
@@ -58,11 +60,26 @@ func runExplain(ctx context.Context, e env, args []string) error {
 		}
 		printChoice(e.stdout, answer)
 	}
-	if wrong == nil && terms.Expired(time.Now()) {
-		return errors.New("the server refuses this URL: it has expired")
+	return refusedFor(wrong, terms)
+}
+
+// opened verifies a target. wrong is why its signature is not valid; the target is read all the same.
+func opened(keys *signing.Keyring, parser *variant.Parser, target string) (path string, parse grammar.Parse, wrong error) {
+	verified, parse, wrong := grammar.Verify(keys, parser, target)
+	if wrong == nil {
+		return verified.Path, parse, nil
 	}
-	if wrong != nil {
+	path, parse = grammar.Unverified(parser, target)
+	return path, parse, wrong
+}
+
+// refusedFor is the error of a URL that the server refuses.
+func refusedFor(wrong error, terms variant.Terms) error {
+	switch {
+	case wrong != nil:
 		return fmt.Errorf("the server refuses this URL: %w", wrong)
+	case terms.Expired(time.Now()):
+		return errors.New("the server refuses this URL: it has expired")
 	}
 	return nil
 }
@@ -109,8 +126,11 @@ func printExplanation(w io.Writer, signature string, ref variant.Ref, terms vari
 	resolved := ref
 	resolved.Spec = ref.Spec.Resolve(accept)
 	format := string(resolved.Spec.Format)
-	if ref.Spec.IsOpen() {
+	switch {
+	case ref.Spec.IsOpen():
 		format += " (negotiated)"
+	case ref.Spec.Format == variant.Info:
+		format += " (what the original is)"
 	}
 	expires := "never"
 	if !terms.Expires.IsZero() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/app"
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -56,7 +57,7 @@ func parseTarget(cfg config.Config, target, options string) (variant.Ref, error)
 	if err != nil {
 		return variant.Ref{}, err
 	}
-	path, err := unsigned(cfg, target)
+	path, parse, err := unsigned(cfg, parser, target)
 	if err != nil {
 		return variant.Ref{}, err
 	}
@@ -64,7 +65,7 @@ func parseTarget(cfg config.Config, target, options string) (variant.Ref, error)
 		if options != "" {
 			return variant.Ref{}, usageError{errors.New("a path holds its own options; leave -options out")}
 		}
-		ref, _, err := parser.ParsePath(path)
+		ref, _, err := parse(path)
 		return ref, err
 	}
 	spec, _, err := parser.ParseOptions(options)
@@ -74,27 +75,28 @@ func parseTarget(cfg config.Config, target, options string) (variant.Ref, error)
 	return parser.Ref(target, spec)
 }
 
-// unsigned returns the path of options and source in a URL or path of this server; "" = target is the URL of a source.
-func unsigned(cfg config.Config, target string) (string, error) {
+// unsigned returns the path of options and source in a URL or path of this server, and what reads it; "" = target is
+// the URL of a source.
+func unsigned(cfg config.Config, parser *variant.Parser, target string) (string, grammar.Parse, error) {
 	base := cfg.Server.BaseURL + "/"
 	isPath := strings.HasPrefix(target, "/")
 	if len(cfg.Signing.Keys) > 0 {
 		keys, err := signing.New(cfg.Signing, time.Now)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
-		verified, err := keys.Verify(signedPath(cfg, target))
+		verified, parse, err := grammar.Verify(keys, parser, signedPath(cfg, target))
 		if err == nil {
-			return verified.Path, nil
+			return verified.Path, parse, nil
 		}
 		if !isPath && base != "/" && strings.HasPrefix(target, base) {
-			return "", fmt.Errorf("that is a URL of this server (server.base_url), and %w", err)
+			return "", nil, fmt.Errorf("that is a URL of this server (server.base_url), and %w", err)
 		}
 	}
 	if isPath {
-		return target, nil
+		return target, parser.ParsePath, nil
 	}
-	return "", nil
+	return "", nil, nil
 }
 
 // signedPath returns the signed part of a URL's path: without host and prefix.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,45 +14,125 @@ import (
 	"github.com/goldcrest/goldcrest/app"
 	"github.com/goldcrest/goldcrest/client"
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/about"
 )
 
 // runSign prints signed URLs of sources.
 func runSign(_ context.Context, e env, args []string) error {
 	fs := newFlags("sign")
-	options := fs.String("options", "", "options as in a URL, such as rs:fit:800:0/f:webp")
-	preset := fs.String("preset", "", "name of a preset, in place of -options")
-	ttl := fs.Duration("ttl", 0, "how long the URLs are valid; 0 = for ever")
-	round := fs.Duration("round", 24*time.Hour, "round the expiry up to a multiple of this, so that viewers share URLs")
-	encrypt := fs.Bool("encrypt", false, "encrypt the sources, with signing.encryption_key")
+	var w wish
+	fs.StringVar(&w.options, "options", "", "options as in a URL, such as rs:fit:800:0/f:webp")
+	fs.StringVar(&w.preset, "preset", "", "name of a preset, in place of -options")
+	fs.DurationVar(&w.ttl, "ttl", 0, "how long the URLs are valid; 0 = for ever")
+	fs.DurationVar(&w.round, "round", 24*time.Hour, "round the expiry up to a multiple of this, so that viewers share URLs")
+	fs.BoolVar(&w.encrypt, "encrypt", false, "encrypt the sources, with signing.encryption_key")
+	fs.BoolVar(&w.info, "info", false, "URLs of /info, which tell what an original is; -options are those of /info")
+	fs.BoolVar(&w.thumbor, "thumbor", false, "URLs in thumbor's grammar, with signing.thumbor.key; -options as in 300x200/smart")
 	cfg, _, err := configured(e, fs, args)
 	if err != nil {
 		return err
 	}
-	switch {
-	case fs.NArg() == 0 || (*options != "" && *preset != ""):
-		return usageError{errors.New("give at least one source URL, and only one of -options and -preset")}
-	case *ttl < 0 || *round < 0:
-		return usageError{errors.New("-ttl and -round are not negative: a URL that has expired is of no use")}
+	if err := w.check(fs.NArg()); err != nil {
+		return err
 	}
-	signer, err := newSigner(cfg)
+	sign, err := w.signing(cfg)
 	if err != nil {
 		return err
 	}
-	if *preset != "" {
-		if *options, err = presetOptions(cfg, *preset); err != nil {
-			return err
+	return printURLs(e.stdout, fs.Args(), sign)
+}
+
+// wish says which URLs are wanted.
+type wish struct {
+	options, preset        string
+	ttl, round             time.Duration
+	encrypt, info, thumbor bool
+}
+
+func (w wish) check(sources int) error {
+	switch {
+	case sources == 0 || w.options != "" && w.preset != "":
+		return usageError{errors.New("give at least one source URL, and only one of -options and -preset")}
+	case w.ttl < 0 || w.round < 0:
+		return usageError{errors.New("-ttl and -round are not negative: a URL that has expired is of no use")}
+	case w.thumbor && (w.info || w.encrypt || w.ttl != 0):
+		return usageError{errors.New("-thumbor goes without -info, -encrypt and -ttl: that grammar has none of them")}
+	}
+	return nil
+}
+
+// signing is what signs a source.
+func (w wish) signing(cfg config.Config) (sign func(source string) (string, error), err error) {
+	if w.preset != "" && (w.info || w.thumbor) {
+		return nil, usageError{errors.New("presets have no part in URLs of /info and of thumbor's grammar")}
+	}
+	parser, err := cfg.NewParser()
+	if err != nil {
+		return nil, err
+	}
+	if w.thumbor {
+		return thumborSigning(cfg, parser, w.options)
+	}
+	signer, err := newSigner(cfg)
+	if err != nil {
+		return nil, err
+	}
+	options, err := w.readable(cfg, parser)
+	if err != nil {
+		return nil, err
+	}
+	address := signer.URL
+	if w.encrypt {
+		address = signer.EncryptedURL
+	}
+	return func(source string) (string, error) {
+		signed, err := address(source, options, w.ttl, w.round)
+		if base := strings.TrimRight(cfg.Server.PublicURL(), "/"); w.info && err == nil {
+			signed = base + about.Prefix + strings.TrimPrefix(signed, base)
 		}
-	} else if err := readable(cfg, *options); err != nil {
-		return err
+		return signed, err
+	}, nil
+}
+
+// readable is the options, which the server accepts.
+func (w wish) readable(cfg config.Config, parser *variant.Parser) (options string, err error) {
+	switch {
+	case w.info:
+		_, _, err = about.ParsePath(parser, variant.Path(w.options, "ref:"+strings.Repeat("0", 32), variant.Open))
+	case w.preset != "":
+		return presetOptions(cfg, w.preset)
+	case !cfg.OnlyPresets: // otherwise they are preset names, which the server resolves
+		_, _, err = parser.ParseOptions(w.options)
 	}
-	sign := signer.URL
-	if *encrypt {
-		sign = signer.EncryptedURL
+	return w.options, err
+}
+
+// thumborSigning signs in thumbor's grammar. The source is escaped, so that no cache merges its slashes.
+func thumborSigning(cfg config.Config, parser *variant.Parser, options string) (func(source string) (string, error), error) {
+	keys, err := signing.New(cfg.Signing, time.Now)
+	switch {
+	case err != nil:
+		return nil, err
+	case !keys.HasThumbor():
+		return nil, errors.New("signing.thumbor has no key: set signing.thumbor.key")
 	}
-	return printURLs(e.stdout, fs.Args(), func(source string) (string, error) {
-		return sign(source, *options, *ttl, *round)
-	})
+	return func(source string) (string, error) {
+		path := strings.TrimPrefix(strings.Trim(options, "/")+"/"+url.PathEscape(source), "/")
+		got, _, err := grammar.ParseThumbor(parser, path)
+		if err != nil && fault.KindOf(err) != fault.BadSource {
+			return "", err
+		}
+		if want, err := parser.Ref(source, got.Spec); err != nil || want.Source != got.Source {
+			return "", errors.Join(fault.New(fault.BadOption, "cli.sign",
+				"the grammar reads another image in this: give the URL of the source, and -options in the order of thumbor", nil), err)
+		}
+		signed, err := keys.SignThumbor(path)
+		return cfg.Server.PublicURL() + grammar.ThumborPrefix + signed, err
+	}, nil
 }
 
 // printURLs prints the result of sign for each source.
@@ -83,18 +164,6 @@ func presetOptions(cfg config.Config, name string) (string, error) {
 	}
 	known := strings.Join(slices.Sorted(maps.Keys(cfg.Presets)), ", ")
 	return "", usageError{fmt.Errorf("there is no preset %q; those of the configuration are: %s", name, known)}
-}
-
-// readable checks before signing that the server would accept the options.
-func readable(cfg config.Config, options string) error {
-	if cfg.OnlyPresets {
-		return nil // they are preset names, which the server resolves
-	}
-	parser, err := cfg.NewParser()
-	if err == nil {
-		_, _, err = parser.ParseOptions(options)
-	}
-	return err
 }
 
 // newSigner makes a client.Signer of the configuration's first key.

@@ -19,17 +19,41 @@ type Parse func(path string) (variant.Ref, variant.Terms, error)
 
 // Verify checks the signature of a raw request target, and gives what its path is parsed with.
 func Verify(keys *signing.Keyring, p *variant.Parser, target string) (signing.Verified, Parse, error) {
-	if rest, ok := below(target, ThumborPrefix); ok && keys.HasThumbor() {
+	rest, parse, theirs := split(p, target)
+	switch {
+	case theirs && keys.HasThumbor():
 		v, err := keys.VerifyThumbor(rest)
-		return v, func(path string) (variant.Ref, variant.Terms, error) { return ParseThumbor(p, path) }, err
+		return v, parse, err
+	case theirs:
+		rest, parse = target, p.ParsePath
 	}
-	parse := p.ParsePath
-	if rest, ok := below(target, about.Prefix); ok {
-		target = rest
-		parse = func(path string) (variant.Ref, variant.Terms, error) { return about.ParsePath(p, path) }
-	}
-	v, err := keys.Verify(target)
+	v, err := keys.Verify(rest)
 	return v, parse, err
+}
+
+// Unverified is Verify without a look at the signature, for URLs that are only explained or judged. A query stays where
+// it may belong to the source.
+func Unverified(p *variant.Parser, target string) (path string, parse Parse) {
+	rest, parse, theirs := split(p, target)
+	_, path, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	if theirs {
+		return path, parse
+	}
+	if path = "/" + path; !strings.Contains(path, "/plain/") {
+		path, _, _ = strings.Cut(path, "?")
+	}
+	return path, parse
+}
+
+// split cuts the prefix off a target and gives what it is parsed with. theirs says that the grammar is thumbor's.
+func split(p *variant.Parser, target string) (rest string, parse Parse, theirs bool) {
+	if rest, ok := below(target, ThumborPrefix); ok {
+		return rest, func(path string) (variant.Ref, variant.Terms, error) { return ParseThumbor(p, path) }, true
+	}
+	if rest, ok := below(target, about.Prefix); ok {
+		return rest, func(path string) (variant.Ref, variant.Terms, error) { return about.ParsePath(p, path) }, false
+	}
+	return target, p.ParsePath, false
 }
 
 // below is what follows a prefix in a target, beginning with "/".

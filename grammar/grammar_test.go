@@ -67,6 +67,25 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// A URL whose signature is wrong is read as the one whose signature is right.
+func TestUnverified(t *testing.T) {
+	_, p := rig(t, thumborKey)
+	for target, want := range map[string]variant.Spec{
+		"/x/lite/plain/http://a/b.jpg?c=d":       {Width: 20},
+		"/info/x/s:1/plain/http://a/b.jpg?c=d":   {Format: variant.Info},
+		"/thumbor/x=/300x200/http://a/b.jpg?c=d": {Resize: variant.Fill, Width: 300, Height: 200, Enlarge: true},
+	} {
+		path, parse := Unverified(p, target)
+		if ref, _, err := parse(path); err != nil || ref.Spec != want || ref.Source != "http://a/b.jpg?c=d" {
+			t.Errorf("%s: %+v, %v; want %+v", target, ref, err, want)
+		}
+	}
+	path, parse := Unverified(p, "/x/lite/aHR0cDovL2EvYi5qcGc?c=d")
+	if ref, _, err := parse(path); err != nil || ref.Source != "http://a/b.jpg" {
+		t.Errorf("a query behind base64: %+v, %v", ref, err)
+	}
+}
+
 func TestParseThumborRefusesByName(t *testing.T) {
 	_, p := rig(t, thumborKey)
 	for path, want := range map[string]string{
@@ -92,6 +111,10 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, target, path string) {
 		if v, _, err := Verify(keys, p, target); err == nil && target != "/thumbor"+theirs && v.Key == nil {
 			t.Errorf("%q is verified by nobody", target)
+		}
+		unsigned, parse := Unverified(p, target)
+		if ref, _, err := parse(unsigned); err == nil && ref.Source == "" {
+			t.Errorf("%q has no source", target)
 		}
 		if ref, _, err := ParseThumbor(p, path); err == nil && (ref.Source == "" || ref.Spec.Format == variant.Info) {
 			t.Errorf("%q: %+v", path, ref)

@@ -184,10 +184,10 @@ var layers = map[string]layer{
 	"server/image": {[]string{"server/access", "server/exchange", "server/fields", "server/wire", "cache", "fault", "metrics",
 		"grammar", "pipeline", "pressure", "reach", "signing", "trace", "variant"},
 		"the viewers' door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
-	"server/api": {[]string{"server/access", "server/exchange", "server/fields", "cache", "fault", "metrics", "pipeline", "pressure",
+	"server/api": {[]string{"server/access", "server/exchange", "server/fields", "cache", "fault", "grammar", "metrics", "pipeline", "pressure",
 		"intake", "intake/bucketevents", "prewarm", "prewarm/ledger", "prewarm/unit", "prewarm/usage", "signing", "variant"},
 		"the door of backends and operators: it knows neither viewers nor the page"},
-	"server/console": {[]string{"server/access", "server/exchange", "server/fields", "fault", "pipeline", "variant"},
+	"server/console": {[]string{"server/access", "server/exchange", "server/fields", "fault", "grammar", "pipeline", "variant"},
 		"the operators' page: what it may see is the server's to decide"},
 	"server/wire": {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
@@ -197,14 +197,14 @@ var layers = map[string]layer{
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
-	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/feed", "cli/migrate", "cli/progress", "cli/unitfile", "client", "config", "fault", "pause", "pipeline", "signing", "variant"}, "the commands: they call app and client, and say what happened"},
+	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/feed", "cli/migrate", "cli/progress", "cli/unitfile", "client", "config", "fault", "grammar", "pause", "pipeline", "signing", "variant", "variant/about"}, "the commands: they call app and client, and say what happened"},
 	"app": {[]string{"*"}, "the composition root: the only place that knows all"},
 
 	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
 	"cli/demo":     {[]string{"app", "client", "config", "server/access", "signing"}, "a user of the product: it serves and asks as anybody does"},
 	"cli/feed":     {[]string{"client", "fault", "intake", "intake/rabbitmq", "pause"}, "hands over units as they come, and knows nothing of what is done with them"},
 	"cli/progress": {[]string{"cli/advice", "client", "fault"}, "shows the counts of jobs, and asks nobody for them"},
-	"cli/migrate":  {[]string{"fault", "grammar", "signing", "variant", "variant/about"}, "reads a log, and judges URLs as a server would, without one"},
+	"cli/migrate":  {[]string{"fault", "grammar", "signing", "variant"}, "reads a log, and judges URLs as a server would, without one"},
 	"cli/unitfile": {nil, "reads text, and knows no server"},
 
 	"house": {nil, "it reads the repository as a reader does"},

@@ -279,6 +279,14 @@ func TestExplain(t *testing.T) {
 	if e.Refused != fault.URLExpired {
 		t.Errorf("%+v", e)
 	}
+	read("/info" + f.url("s:1/cb:v2", photo))
+	if e.Signature != "valid" || e.Open || e.Format != variant.Info || e.Options != "cb:v2" || e.Vary != "" {
+		t.Errorf("of /info: %+v", e)
+	}
+	read("/info/wrong" + f.url("s:1", photo)[44:])
+	if e.Signature != "bad_signature" || e.Format != variant.Info {
+		t.Errorf("of /info, unsigned: %+v", e)
+	}
 	if w := f.private("GET", "/v1/explain"+f.url("w:x", photo), "", bearer); w.Code != 400 || code(t, w) != fault.BadOption {
 		t.Errorf("status %d", w.Code)
 	}

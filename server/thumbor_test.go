@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -80,5 +81,21 @@ func TestThumborRefusals(t *testing.T) {
 	off := newFixture(t, nil)
 	if w := off.do("GET", sign("300x200/"+image)); code(t, w) != fault.BadSignature {
 		t.Errorf("without a key: %d %s", w.Code, code(t, w))
+	}
+}
+
+func TestExplainOfThumbor(t *testing.T) {
+	f, sign := thumborFixture(t)
+	good := sign("300x200/photos.example%2Fa.jpg")
+	for target, want := range map[string]string{
+		good: `"signature":"valid"`,
+		"/thumbor/wrong/" + strings.SplitN(good, "/", 4)[3]: `"signature":"bad_signature"`,
+		sign("300x200/elsewhere.example%2Fa.jpg"):           `"refused":"source_not_allowed"`,
+	} {
+		w := f.private("GET", "/v1/explain"+target, "", bearer)
+		body := w.Body.String()
+		if w.Code != 200 || !strings.Contains(body, want) || !strings.Contains(body, `"options":"rs:fill:300:200/el:1"`) {
+			t.Errorf("%s: status %d: %s", target, w.Code, body)
+		}
 	}
 }

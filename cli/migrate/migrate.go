@@ -18,7 +18,6 @@ import (
 	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
-	"github.com/goldcrest/goldcrest/variant/about"
 )
 
 // The grammars of URLs.
@@ -153,16 +152,7 @@ func (j Judge) judge(target string) (Outcome, string) {
 	if j.Grammar == Thumbor {
 		return j.judgeThumbor(target)
 	}
-	parse := j.Parser.ParsePath
-	unsigned, isInfo := strings.CutPrefix(target, about.Prefix+"/")
-	if isInfo {
-		parse = func(path string) (variant.Ref, variant.Terms, error) { return about.ParsePath(j.Parser, path) }
-	}
-	_, rest, _ := strings.Cut(strings.TrimPrefix(unsigned, "/"), "/")
-	path := "/" + rest
-	if !strings.Contains(path, "/plain/") {
-		path = withoutQuery(path)
-	}
+	path, parse := grammar.Unverified(j.Parser, target)
 	var pair *signing.Pair
 	if j.Keys != nil {
 		verified, p, err := grammar.Verify(j.Keys, j.Parser, target)

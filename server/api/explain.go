@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/server/fields"
@@ -60,9 +61,9 @@ func (s *API) explain(c echo.Context) error {
 		return err
 	}
 	target, run := cutRun(target)
-	verified, path, signature := explainedPath(rl.Keys, target)
+	verified, parse, signature := explained(rl.Keys, rl.Parser, target)
 	e := explanation{Signature: signature, Tier: "none"}
-	ref, terms, err := rl.Parser.ParsePath(path)
+	ref, terms, err := parse(verified.Path)
 	if err != nil {
 		return err
 	}
@@ -105,18 +106,19 @@ func (s *API) explain(c echo.Context) error {
 	return c.JSON(http.StatusOK, e)
 }
 
-// explainedPath returns the path of a target, and the state of its signature.
-func explainedPath(keys *signing.Keyring, target string) (v signing.Verified, path, signature string) {
-	v, err := keys.Verify(target)
+// explained returns the path of a target and what it is parsed with, and the state of its signature.
+func explained(keys *signing.Keyring, p *variant.Parser, target string) (signing.Verified, grammar.Parse, string) {
+	v, parse, err := grammar.Verify(keys, p, target)
 	if err == nil {
-		return v, v.Path, "valid"
+		return v, parse, "valid"
 	}
-	path, _, _ = strings.Cut(target, "?")
-	first, unsigned, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if strings.Contains(first, ":") || first == "plain" {
-		return v, path, "none" // it begins with its options
+	path, _, _ := strings.Cut(target, "?")
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if strings.Contains(first, ":") || first == "plain" { // it begins with its options
+		return signing.Verified{Path: path}, p.ParsePath, "none"
 	}
-	return v, "/" + unsigned, string(fault.KindOf(err))
+	path, parse = grammar.Unverified(p, target)
+	return signing.Verified{Path: path}, parse, string(fault.KindOf(err))
 }
 
 // stageName is the name of an entry's stage.

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/exchange"
@@ -214,11 +215,11 @@ func (s *Door) picture(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	verified, err := rl.Keys.Verify(target)
+	verified, parse, err := grammar.Verify(rl.Keys, rl.Parser, target)
 	if err != nil {
 		return err
 	}
-	ref, terms, err := rl.Parser.ParsePath(verified.Path)
+	ref, terms, err := parse(verified.Path)
 	if err == nil {
 		err = access.Allowed(verified.Key, ref, terms)
 	}

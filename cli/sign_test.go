@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// grammars is the environment of a server with keys for each grammar of URLs.
+func grammars() []string {
+	return []string{
+		"GOLDCREST_SIGNING_KEYS=[{key: " + strings.Repeat("ab", 32) + "}]", "GOLDCREST_SIGNING_THUMBOR_KEY=a-secret-of-20-chars",
+		"GOLDCREST_SERVER_BASE_URL=http://img.example:8080", "GOLDCREST_SERVER_PATH_PREFIX=/i",
+		"GOLDCREST_SIGNING_ENCRYPTION_KEY=" + strings.Repeat("cd", 16),
+		"GOLDCREST_PRESETS={default: \"w:10\"}",
+	}
+}
+
+// inProcess runs a command in this process.
+func inProcess(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = dispatch(t.Context(), env{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, environ: environ}, args)
+	return code, out.String(), errs.String()
+}
+
+// What sign prints in each grammar, explain finds valid, and as it was meant.
+func TestSignAndExplainInEachGrammar(t *testing.T) {
+	const source = "https://c.example/a b.jpg?token=x"
+	for _, tt := range []struct {
+		args  []string
+		begin string
+		says  []string
+	}{
+		{[]string{source}, "http://img.example:8080/i/", []string{"format     avif (negotiated)"}},
+		{[]string{"-info", source}, "http://img.example:8080/i/info/", []string{"format     json (what the original is)"}},
+		{[]string{"-info", "-options", "s:1/cb:v2", "-encrypt", "-ttl", "24h", source}, "http://img.example:8080/i/info/",
+			[]string{"expires    2", "/full.json"}},
+		{[]string{"-thumbor", "-options", "300x200/smart/filters:quality(80)", source}, "http://img.example:8080/i/thumbor/",
+			[]string{"format     avif (negotiated)", "/rs_fill_300_200,el_1,g_sm,q_80,"}},
+		{[]string{"-thumbor", source}, "http://img.example:8080/i/thumbor/", []string{"/any_awpjg.avif"}},
+	} {
+		code, out, errs := inProcess(t, grammars(), append([]string{"sign"}, tt.args...)...)
+		if code != exitOK || !strings.HasPrefix(out, tt.begin) {
+			t.Errorf("%q: exit %d: %s%s", tt.args, code, out, errs)
+			continue
+		}
+		signed := strings.TrimSpace(out)
+		for _, target := range []string{signed, strings.TrimPrefix(signed, "http://img.example:8080")} {
+			code, out, errs = inProcess(t, grammars(), "explain", target)
+			for _, want := range append(tt.says, "signature  valid", "source     https://c.example/a%20b.jpg?...") {
+				if code != exitOK || !strings.Contains(out, want) {
+					t.Errorf("%s: exit %d, no %q in\n%s%s", target, code, want, out, errs)
+				}
+			}
+		}
+	}
+}
+
+// Calls that make no sense in a grammar are refused before anything is signed, and explain reads what is not signed.
+func TestWrongCallsInEachGrammar(t *testing.T) {
+	const source = "https://c.example/a.jpg"
+	for _, tt := range []programCall{
+		{[]string{"sign", "-thumbor", "-info", source}, exitUsage, []string{"-thumbor goes without"}},
+		{[]string{"sign", "-thumbor", "-ttl", "1h", source}, exitUsage, []string{"-thumbor goes without"}},
+		{[]string{"sign", "-info", "-preset", "default", source}, exitUsage, []string{"presets have no part"}},
+		{[]string{"sign", "-info", "-options", "w:9", source}, exitFailed, []string{`option "w" is not supported by /info`}},
+		{[]string{"sign", "-thumbor", "-options", "filters:grayscale()", source}, exitFailed,
+			[]string{`"grayscale()" of thumbor`}},
+		{[]string{"sign", "-thumbor", "-options", "smart/300x200", source}, exitFailed, []string{"reads another image"}},
+		{[]string{"explain", "/i/info/wrong/plain/" + source}, exitFailed, []string{"signature  not valid", "format     json"}},
+		{[]string{"explain", "/i/thumbor/wrong/300x200/" + source}, exitFailed,
+			[]string{"signature  not valid", "bad_signature", "/rs_fill_300_200,el_1,"}},
+	} {
+		code, out, errs := inProcess(t, grammars(), tt.args...)
+		for _, want := range tt.says {
+			if code != tt.code || !strings.Contains(out+errs, want) {
+				t.Errorf("%q: exit %d, no %q in\n%s%s", tt.args, code, want, out, errs)
+			}
+		}
+	}
+	none := []string{grammars()[0]}
+	for _, args := range [][]string{{"explain", "/thumbor/x/300x200/" + source}, {"sign", "-thumbor", source}} {
+		code, out, errs := inProcess(t, none, args...)
+		if code != exitFailed || !strings.Contains(out+errs, "signing.thumbor has no key") {
+			t.Errorf("%q: exit %d: %s%s", args, code, out, errs)
+		}
+	}
+}
