@@ -3,6 +3,7 @@ package judge
 
 import (
 	"math"
+	"runtime"
 
 	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/transform/codec/render"
@@ -14,10 +15,10 @@ import (
 // tileSide is the side of the tiles by which a page of print is judged: some lines of text.
 const tileSide = 256
 
-// Judge compares encodes of one picture with its pixels. It keeps a copy of the pixels, and belongs to one goroutine at
-// a time.
+// Judge compares encodes of one picture with its pixels. It belongs to one goroutine at a time.
 type Judge struct {
-	ref   score.Pixels
+	im    *vips.Image
+	ref   score.Pixels // the samples of im
 	whole *score.Scorer
 	tiles []tile
 	part  *score.Scorer // for one tile; nil if there are no tiles
@@ -38,6 +39,7 @@ func New(im *vips.Image, print bool) (*Judge, error) {
 	} else if err != nil {
 		return nil, vips.Internal("codec.judge", err)
 	}
+	j.im = im.Clone()
 	if print {
 		for y := 0; y+tileSide <= ref.Height; y += tileSide {
 			for x := 0; x+tileSide <= ref.Width; x += tileSide {
@@ -58,6 +60,7 @@ func New(im *vips.Image, print bool) (*Judge, error) {
 
 // Close frees the memory.
 func (j *Judge) Close() {
+	j.im.Free()
 	j.whole.Close()
 	if j.part != nil {
 		j.part.Close()
@@ -67,6 +70,14 @@ func (j *Judge) Close() {
 // Score returns the SSIMULACRA2 of an encode as a client decodes it: of the whole, and of its worst tile. Without tiles
 // both are the same.
 func (j *Judge) Score(body []byte) (all, worst float64, err error) {
+	if len(body) > 8 && string(body[4:8]) == "ftyp" { // AVIF
+		im, err := vips.DecodeAVIF(body)
+		if err != nil {
+			return 0, 0, vips.Internal("codec.score", err)
+		}
+		defer im.Free()
+		return j.Compare(im)
+	}
 	lim := transform.Limits{Pixels: math.MaxInt64, ResultPixels: math.MaxInt64, AVIFPixels: math.MaxInt64, Frames: 1}
 	pic, err := render.Alone(body, variant.Spec{Format: variant.PNG}, lim)
 	if err != nil {
@@ -82,6 +93,7 @@ func (j *Judge) Compare(im *vips.Image) (all, worst float64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	defer runtime.KeepAlive(im)
 	if all, err = j.whole.Score(j.ref, got); err != nil {
 		return 0, 0, vips.Internal("codec.scores", err)
 	}
@@ -116,9 +128,10 @@ func busy(p score.Pixels, x, y int) bool {
 	return steps > tileSide*tileSide/40
 }
 
-// scorable copies the samples of an 8-bit picture, grey or colour, as input for the score.
+// scorable is the samples of an 8-bit picture in memory, grey or colour, as input for the score. They are valid as long
+// as the picture.
 func scorable(im *vips.Image) (score.Pixels, error) {
-	samples, err := im.Samples()
+	samples, err := im.View()
 	if err != nil {
 		return score.Pixels{}, vips.Internal("codec.scorable", err)
 	}

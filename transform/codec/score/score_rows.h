@@ -21,19 +21,20 @@ static inline vf NAME(cube_root)(vf x) {
 	return y;
 }
 
-// to_xyb converts a row of linear light to the XYB of the metric, in which every value is positive.
-static void NAME(to_xyb)(const float *const linear[3], float *const xyb[3], int width) {
+// to_xyb converts a row of linear light to the XYB of the metric, in which every value is positive. It leaves out B if
+// with_b is 0.
+static void NAME(to_xyb)(const float *const linear[3], float *const xyb[3], int width, int with_b) {
 	for (int x = 0; x < width; x += LANES) {
 		vf in[3], root[3];
 		for (int c = 0; c < 3; c++) in[c] = *(const vf *)(linear[c] + x);
-		for (int c = 0; c < 3; c++) {
+		for (int c = 0; c < 2 + with_b; c++) {
 			vf mixed = in[0] * SPLAT(absorbance[c][0]) + in[1] * SPLAT(absorbance[c][1]) + in[2] * SPLAT(absorbance[c][2]) + SPLAT(OPSIN_BIAS);
 			root[c] = NAME(cube_root)(mixed) - SPLAT(OPSIN_BIAS_ROOT);
 		}
 		vf luma = (root[0] + root[1]) * SPLAT(0.5f);
 		*(vf *)(xyb[0] + x) = (root[0] - root[1]) * SPLAT(0.5f * 14) + SPLAT(0.42f);
 		*(vf *)(xyb[1] + x) = luma + SPLAT(0.01f);
-		*(vf *)(xyb[2] + x) = root[2] - luma + SPLAT(0.55f);
+		if (with_b) *(vf *)(xyb[2] + x) = root[2] - luma + SPLAT(0.55f);
 	}
 	// Beyond the width the window sees zeros.
 	for (int c = 0; c < 3; c++)
@@ -57,6 +58,7 @@ static inline vf NAME(blur_down)(float *const rows[RING], int x) {
 // maps adds the errors of row y to the sums. Every row within REACH of it has been blurred horizontally.
 static void NAME(maps)(struct level *l, const float *zero, int y) {
 	for (int c = 0; c < 3; c++) {
+		if (!l->counts[c]) continue;
 		float *rows[BLURS][RING];
 		for (int b = 0; b < BLURS; b++)
 			for (int k = -REACH; k <= REACH; k++)
@@ -66,10 +68,10 @@ static void NAME(maps)(struct level *l, const float *zero, int y) {
 		memset(sum, 0, sizeof sum);
 		for (int x = 0; x < l->width; x += LANES) {
 			vf m1 = NAME(blur_down)(rows[0], x), m2 = NAME(blur_down)(rows[1], x);
-			vf s11 = NAME(blur_down)(rows[2], x), s22 = NAME(blur_down)(rows[3], x), s12 = NAME(blur_down)(rows[4], x);
+			vf squares = NAME(blur_down)(rows[2], x), s12 = NAME(blur_down)(rows[3], x);
 			vf apart = m1 - m2;
 			vf num = (SPLAT(1) - apart * apart) * (SPLAT(2) * (s12 - m1 * m2) + SPLAT(0.0009f));
-			vf den = (s11 - m1 * m1) + (s22 - m2 * m2) + SPLAT(0.0009f);
+			vf den = squares - (m1 * m1 + m2 * m2) + SPLAT(0.0009f);
 			vf d = NAME(positive)(SPLAT(1) - num / den);
 			vf e1 = SPLAT(1) + NAME(absolute)(*(const vf *)(a + x) - m1);
 			vf e2 = SPLAT(1) + NAME(absolute)(*(const vf *)(b + x) - m2);
@@ -95,18 +97,18 @@ static void NAME(push)(struct scorer *s, int n, float *const linear[2][3]) {
 	for (int i = 0; i < 2; i++) {
 		float *xyb[3];
 		for (int c = 0; c < 3; c++) xyb[c] = l->xyb[i][c][slot] + REACH;
-		NAME(to_xyb)((const float *const *)linear[i], xyb, l->width);
+		NAME(to_xyb)((const float *const *)linear[i], xyb, l->width, l->counts[2]);
 	}
 	for (int c = 0; c < 3; c++) {
+		if (!l->counts[c]) continue;
 		const float *a = l->xyb[0][c][slot] + REACH, *b = l->xyb[1][c][slot] + REACH;
-		float *aa = l->work[0] + REACH, *bb = l->work[1] + REACH, *ab = l->work[2] + REACH;
+		float *squares = l->work[0] + REACH, *ab = l->work[1] + REACH;
 		for (int x = 0; x < l->stride; x += LANES) {
 			vf p = *(const vf *)(a + x), q = *(const vf *)(b + x);
-			*(vf *)(aa + x) = p * p;
-			*(vf *)(bb + x) = q * q;
+			*(vf *)(squares + x) = p * p + q * q;
 			*(vf *)(ab + x) = p * q;
 		}
-		const float *in[BLURS] = {a, b, aa, bb, ab};
+		const float *in[BLURS] = {a, b, squares, ab};
 		for (int k = 0; k < BLURS; k++) NAME(blur_across)(in[k], l->blurred[c][k][slot], l->stride);
 	}
 	if (y >= REACH) NAME(maps)(l, s->zero, y - REACH);

@@ -1,6 +1,7 @@
 package vips
 
 import (
+	"bytes"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -114,6 +115,49 @@ func TestHalvedColoursOfAVIF(t *testing.T) {
 		x, y, b := i/3%side, i/3/side, i%3
 		if want := luma(four[y%2*2+x%2]) + mean[b] - luma(mean); math.Abs(float64(got)-want) > 2 {
 			t.Fatalf("sample %d at %d,%d is %d, want %.1f", b, x, y, got, want)
+		}
+	}
+}
+
+// TestDecodeAVIF expects the same pixels as from libvips' loader, with and without alpha.
+func TestDecodeAVIF(t *testing.T) {
+	if err := Boot(); err != nil {
+		t.Fatal(err)
+	}
+	const w, h = 61, 45
+	for bands := 3; bands <= 4; bands++ {
+		samples := make([]byte, w*h*bands)
+		for i := range samples {
+			samples[i] = byte(i*i/97 + i%bands*40)
+		}
+		im, err := FromPixels(samples, w, h, bands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer im.Free()
+		for _, full := range []bool{false, true} {
+			body, err := im.Save(Saving{Format: variant.AVIF, Q: 60, FullChroma: full})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var pin runtime.Pinner
+			defer pin.Unpin()
+			want, err := Load(&pin, body, Loading{Format: "avif"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer want.Free()
+			got, err := DecodeAVIF(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer got.Free()
+			if got.Facts() != want.Facts() || !bytes.Equal(raw(t, got), raw(t, want)) {
+				t.Errorf("%d bands, full chroma %v: %+v and other pixels than %+v", bands, full, got.Facts(), want.Facts())
+			}
+			if _, err := DecodeAVIF(body[:len(body)/2]); err == nil {
+				t.Error("half a file was decoded")
+			}
 		}
 	}
 }

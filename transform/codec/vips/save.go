@@ -40,6 +40,16 @@ func (im *Image) Save(s Saving) ([]byte, error) {
 	return C.GoBytes(buf, C.int(n)), nil
 }
 
+// DecodeAVIF decodes an AVIF of one picture into memory. b must come from Save: it is decoded without the checks that
+// originals undergo.
+func DecodeAVIF(b []byte) (*Image, error) {
+	im := &Image{}
+	if C.gc_unavif(unsafe.Pointer(&b[0]), C.size_t(len(b)), &im.p) != 0 {
+		return nil, vipsError()
+	}
+	return im, nil
+}
+
 // Saving holds the settings of an encode. Settings that a format does not have are ignored.
 type Saving struct {
 	Format     variant.Format
