@@ -3,6 +3,8 @@ package cache
 import (
 	"errors"
 	"time"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config configures the memory tier.
@@ -38,15 +40,11 @@ func DefaultStore() StoreConfig {
 	return StoreConfig{Pending: 64 << 20, Lookup: 300 * time.Millisecond, Timeout: 2 * time.Second}
 }
 
-// Validate reports the first invalid value.
+// Validate reports every invalid value.
 func (c StoreConfig) Validate() error {
-	switch {
-	case c.Pending <= 0:
-		return errors.New("cache.store.pending must be positive")
-	case c.Lookup <= 0:
-		return errors.New("cache.store.lookup must be positive")
-	case c.Timeout <= 0:
-		return errors.New("cache.store.timeout must be positive")
-	}
-	return nil
+	var bad invalid.Values
+	bad.If(c.Pending <= 0, "cache.store.pending must be positive")
+	bad.If(c.Lookup <= 0, "cache.store.lookup must be positive")
+	bad.If(c.Timeout <= 0, "cache.store.timeout must be positive")
+	return bad.Err()
 }

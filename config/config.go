@@ -16,6 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/intake"
 	"github.com/goldcrest/goldcrest/intake/bucketevents"
 	"github.com/goldcrest/goldcrest/intake/sqs"
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/links"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pressure"
@@ -151,13 +152,12 @@ type BucketQueue struct {
 	SQS sqs.Config `yaml:",inline"`
 }
 
-// validate reports the first invalid value.
+// validate reports every invalid value.
 func (q BucketQueue) validate(api access.API) error {
-	named := func(t access.Token) bool { return t.Name == q.Token && slices.Contains(t.Scopes, access.ScopeEvents) }
-	if !slices.ContainsFunc(api.Tokens, named) {
-		return fmt.Errorf("token: no token %q in api.tokens has the scope %s", q.Token, access.ScopeEvents)
-	}
-	return q.SQS.Validate()
+	var bad invalid.Values
+	bad.If(!api.Has(q.Token, access.ScopeEvents),
+		"token: no token %q in api.tokens has the scope %s", q.Token, access.ScopeEvents)
+	return bad.Err(q.SQS.Validate())
 }
 
 // The roles of an instance.
@@ -220,15 +220,12 @@ func (c Config) validateUnsigned() error {
 }
 
 func (c Config) validateRoles() error {
+	var bad invalid.Values
 	for _, r := range c.Roles {
-		if r != RoleProxy && r != RolePrewarm {
-			return fmt.Errorf("roles: %q is neither %s nor %s", r, RoleProxy, RolePrewarm)
-		}
+		bad.If(r != RoleProxy && r != RolePrewarm, "roles: %q is neither %s nor %s", r, RoleProxy, RolePrewarm)
 	}
-	if len(c.Roles) == 0 {
-		return errors.New("roles: an instance without a role would do nothing")
-	}
-	return nil
+	bad.If(len(c.Roles) == 0, "roles: an instance without a role would do nothing")
+	return bad.Err()
 }
 
 // Is reports whether the instance has a role.
@@ -237,62 +234,51 @@ func (c Config) Is(role string) bool { return slices.Contains(c.Roles, role) }
 // validatePrewarm checks the section, and what it uses of others.
 func (c Config) validatePrewarm() error {
 	p := c.Prewarm
-	errs := []error{p.Door.Validate(), p.Queue.Validate(), c.Compat.Validate()}
+	var bad invalid.Values
 	for _, name := range p.Door.Presets {
-		if _, ok := c.Presets[name]; !ok {
-			errs = append(errs, fmt.Errorf("prewarm.presets: there is no preset %q in presets", name))
-		}
+		bad.If(!c.hasPreset(name), "prewarm.presets: there is no preset %q in presets", name)
 	}
-	errs = append(errs, p.Buckets.Validate(func(name string) bool { _, ok := c.Presets[name]; return ok }))
 	for i, q := range p.BucketQueues {
-		if err := q.validate(c.API); err != nil {
-			errs = append(errs, fmt.Errorf("prewarm.bucket_queues[%d]: %w", i, err))
-		}
+		bad.Add(fmt.Sprintf("prewarm.bucket_queues[%d]", i), q.validate(c.API))
 	}
 	for _, text := range p.Door.Select {
-		if _, err := unit.ParseSelector(text); err != nil {
-			errs = append(errs, fmt.Errorf("prewarm.select: %w", err))
-		}
+		_, err := unit.ParseSelector(text)
+		bad.Add("prewarm.select", err)
 	}
 	for _, t := range c.API.Tokens {
-		if t.Quota.ImagesADay > 0 && p.Door.Keep < usage.LeastKeep {
-			errs = append(errs, fmt.Errorf("api.tokens (%s): quota.images_a_day needs a prewarm.keep of %v at least: what was used is kept for as long", t.Name, usage.LeastKeep))
-		}
+		bad.If(t.Quota.ImagesADay > 0 && p.Door.Keep < usage.LeastKeep, "api.tokens (%s): quota.images_a_day needs "+
+			"a prewarm.keep of %v at least: what was used is kept for as long", t.Name, usage.LeastKeep)
 	}
 	for _, b := range c.Compat.Buckets {
-		if b.Name == c.Cache.Store.S3.Bucket {
-			errs = append(errs, fmt.Errorf("compat.buckets: %s is the store's own bucket", b.Name))
-		}
+		bad.If(b.Name == c.Cache.Store.S3.Bucket, "compat.buckets: %s is the store's own bucket", b.Name)
 	}
-	return errors.Join(errs...)
+	return bad.Err(p.Door.Validate(), p.Queue.Validate(), c.Compat.Validate(), p.Buckets.Validate(c.hasPreset))
 }
 
-// Validate reports the first invalid value.
+func (c Config) hasPreset(name string) bool {
+	_, ok := c.Presets[name]
+	return ok
+}
+
+// Validate reports every invalid value.
 func (c Cache) Validate() error {
-	errs := []error{c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate(), validateSealKeys(c.SealKey)}
-	if c.MaxAge < time.Second {
-		errs = append(errs, fmt.Errorf("cache.max_age: %s is less than a second", formatDuration(c.MaxAge)))
-	}
-	if c.Masters != 0 && (c.Masters < 512 || c.Masters > 8192) {
-		errs = append(errs, fmt.Errorf("cache.masters: %d is neither 0 nor between 512 and 8192", c.Masters))
-	}
-	if c.Revalidate > 0 && c.TTL == 0 {
-		errs = append(errs, errors.New("cache.revalidate: has no meaning while cache.ttl is 0, which keeps entries for ever"))
-	}
-	return errors.Join(errs...)
+	var bad invalid.Values
+	bad.If(c.MaxAge < time.Second, "cache.max_age: %s is less than a second", formatDuration(c.MaxAge))
+	bad.If(c.Masters != 0 && (c.Masters < 512 || c.Masters > 8192),
+		"cache.masters: %d is neither 0 nor between 512 and 8192", c.Masters)
+	bad.If(c.Revalidate > 0 && c.TTL == 0,
+		"cache.revalidate: has no meaning while cache.ttl is 0, which keeps entries for ever")
+	return bad.Err(c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate(),
+		validateSealKeys(c.SealKey))
 }
 
 // Validate reports an unknown word.
 func (l Log) Validate() error {
-	switch l.Level {
-	case "debug", "info", "warn", "error":
-	default:
-		return fmt.Errorf("log.level: %q is none of debug, info, warn, error", l.Level)
-	}
-	if l.Format != "json" && l.Format != "text" {
-		return fmt.Errorf("log.format: %q is neither json nor text", l.Format)
-	}
-	return nil
+	var bad invalid.Values
+	bad.If(!slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level),
+		"log.level: %q is none of debug, info, warn, error", l.Level)
+	bad.If(l.Format != "json" && l.Format != "text", "log.format: %q is neither json nor text", l.Format)
+	return bad.Err()
 }
 
 // Print writes the effective configuration as YAML that Load reads, each secret as ***.

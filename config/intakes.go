@@ -1,39 +1,27 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // validateIntakes checks the list, and what it uses of other sections.
 func (c Config) validateIntakes() error {
-	var errs []error
+	var bad invalid.Values
 	names := map[string]bool{}
 	for i, in := range c.Intakes {
-		fail := func(err error) { errs = append(errs, fmt.Errorf("intakes[%d] (%s): %w", i, in.Name, err)) }
-		if err := in.Validate(); err != nil {
-			fail(err)
-		}
-		if names[in.Name] {
-			fail(errors.New("name: another intake has it"))
-		}
+		key := fmt.Sprintf("intakes[%d] (%s)", i, in.Name)
+		bad.Add(key, in.Validate())
+		bad.If(names[in.Name], "%s: name: another intake has it", key)
 		names[in.Name] = true
-		if !slices.ContainsFunc(c.API.Tokens, func(t access.Token) bool {
-			return t.Name == in.Token && slices.Contains(t.Scopes, access.ScopePrewarm)
-		}) {
-			fail(fmt.Errorf("token: no token in api.tokens is called %q and has the scope prewarm", in.Token))
-		}
+		bad.If(!c.API.Has(in.Token, access.ScopePrewarm),
+			"%s: token: no token in api.tokens is called %q and has the scope prewarm", key, in.Token)
 		for _, name := range in.Presets {
-			if _, ok := c.Presets[name]; !ok {
-				fail(fmt.Errorf("presets: there is no preset %q in presets", name))
-			}
+			bad.If(!c.hasPreset(name), "%s: presets: there is no preset %q in presets", key, name)
 		}
 	}
-	if len(c.Intakes) > 0 && !c.Is(RolePrewarm) {
-		errs = append(errs, errors.New("intakes: an instance without the role prewarm takes none"))
-	}
-	return errors.Join(errs...)
+	bad.If(len(c.Intakes) > 0 && !c.Is(RolePrewarm), "intakes: an instance without the role prewarm takes none")
+	return bad.Err()
 }

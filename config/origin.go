@@ -1,9 +1,9 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/origin/localsource"
 	"github.com/goldcrest/goldcrest/origin/manners"
@@ -35,17 +35,15 @@ type Sources struct {
 	Naming naming.Config `yaml:",inline"`
 }
 
-// Validate reports the first invalid value.
+// Validate reports every invalid value.
 func (o Origin) Validate() error {
-	_, err := o.Names()
-	errs := []error{o.Config.Validate(), err, localsource.Validate(o.Sources.Local),
-		s3source.Validate("origin.s3", o.Sources.S3), s3source.Validate("origin.gs", s3source.WithGoogle(o.Sources.GS))}
+	var bad invalid.Values
 	for i, h := range o.Sources.Hosts {
-		if err := h.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("origin.hosts: entry %d: %w", i+1, err))
-		}
+		bad.Add(fmt.Sprintf("origin.hosts: entry %d", i+1), h.Validate())
 	}
-	return errors.Join(errs...)
+	_, err := o.Names()
+	return bad.Err(o.Config.Validate(), err, localsource.Validate(o.Sources.Local),
+		s3source.Validate("origin.s3", o.Sources.S3), s3source.Validate("origin.gs", s3source.WithGoogle(o.Sources.GS)))
 }
 
 // Names resolves the names of originals, and knows which schemes are configured.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
@@ -21,15 +22,13 @@ type SealKey struct {
 }
 
 func validateSealKeys(keys []SealKey) error {
+	var bad invalid.Values
 	for i, k := range keys {
-		switch {
-		case (k.Key == "") == (k.KeyFile == ""):
-			return fmt.Errorf("cache.seal_key[%d]: set one of key and key_file", i)
-		case k.Key != "" && len(k.Key) < cache.MinSealKey:
-			return fmt.Errorf("cache.seal_key[%d]: the key is shorter than %d characters", i, cache.MinSealKey)
-		}
+		bad.If((k.Key == "") == (k.KeyFile == ""), "cache.seal_key[%d]: set one of key and key_file", i)
+		bad.If(k.Key != "" && len(k.Key) < cache.MinSealKey,
+			"cache.seal_key[%d]: the key is shorter than %d characters", i, cache.MinSealKey)
 	}
-	return nil
+	return bad.Err()
 }
 
 // Seal reads the keys of cache.seal_key.

@@ -1,11 +1,11 @@
 package heat
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"time"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // The values of Config.Hot.
@@ -36,16 +36,13 @@ func Default() Config { return Config{Hot: on, PriceCPUHour: 0.04, PriceGB: 0.10
 
 // Validate reports every invalid value.
 func (c Config) Validate() error {
-	var errs []error
-	if c.Hot != on && c.Hot != off {
-		errs = append(errs, fmt.Errorf("quality.hot: %q is neither %s nor %s", c.Hot, on, off))
-	}
+	var bad invalid.Values
+	bad.If(c.Hot != on && c.Hot != off, "quality.hot: %q is neither %s nor %s", c.Hot, on, off)
 	for name, price := range map[string]float64{"price_cpu_hour": c.PriceCPUHour, "price_gb": c.PriceGB} {
-		if !(price >= 0 && price <= maxPrice) { // NaN is neither
-			errs = append(errs, fmt.Errorf("quality.%s: %g is not between 0 and %d", name, price, maxPrice))
-		}
+		bad.If(!(price >= 0 && price <= maxPrice), // NaN is neither
+			"quality.%s: %g is not between 0 and %d", name, price, maxPrice)
 	}
-	return errors.Join(errs...)
+	return bad.Err()
 }
 
 // The expected cost and gain of a remake before any was made, by measurement: see docs/adr/0027-hot-variants.md.

@@ -1,11 +1,10 @@
 package intake
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
@@ -107,56 +106,43 @@ func (v Verdicts) Wants(event string) bool {
 	return v.To != "" && (len(v.Events) == 0 || slices.Contains(v.Events, event))
 }
 
-// Validate reports the first invalid value.
+// Validate reports every invalid value.
 func (c Config) Validate() error {
-	switch {
-	case c.Name == "" || len(c.Name) > 64 || strings.Trim(c.Name, nameCharacters) != "":
-		return fmt.Errorf("name: %q is not 1 to 64 letters, digits, _ and -", c.Name)
-	case c.Token == "":
-		return errors.New("token: an intake acts as a token; name one of api.tokens")
-	case c.Body != "" && !slices.Contains(unit.Bodies(), c.Body):
-		return fmt.Errorf("body: %q is none of %s", c.Body, strings.Join(unit.Bodies(), ", "))
-	case c.Slots < 0 || c.Slots > maxSlots:
-		return fmt.Errorf("slots: %d is not between 0 and %d", c.Slots, maxSlots)
-	}
-	return errors.Join(c.Broker.validate(), c.Verdicts.validate(c.Broker))
+	var bad invalid.Values
+	bad.If(c.Name == "" || len(c.Name) > 64 || strings.Trim(c.Name, nameCharacters) != "",
+		"name: %q is not 1 to 64 letters, digits, _ and -", c.Name)
+	bad.If(c.Token == "", "token: an intake acts as a token; name one of api.tokens")
+	bad.If(c.Body != "" && !slices.Contains(unit.Bodies(), c.Body),
+		"body: %q is none of %s", c.Body, strings.Join(unit.Bodies(), ", "))
+	bad.If(c.Slots < 0 || c.Slots > maxSlots, "slots: %d is not between 0 and %d", c.Slots, maxSlots)
+	return bad.Err(c.Broker.validate(), c.Verdicts.validate(c.Broker))
 }
 
 const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 func (b Broker) validate() error {
-	switch {
-	case !slices.Contains([]string{RabbitMQ, NATS, SQS}, b.Kind):
-		return fmt.Errorf("kind: %q is none of %s, %s, %s", b.Kind, RabbitMQ, NATS, SQS)
-	case b.Kind == SQS && b.URLFile+b.CAFile != "":
-		return fmt.Errorf("url_file, ca_file: credentials of %s are found as by every AWS program", SQS)
-	case b.Kind != NATS && b.CredsFile != "":
-		return fmt.Errorf("creds_file: credentials of this form are for %s alone", NATS)
-	case b.Kind == SQS && b.Dead == "":
-		return errors.New("dead: name the URL of the queue for messages that can never be accepted")
-	case b.Kind != SQS && (b.URL == "") == (b.URLFile == ""):
-		return errors.New("set one of url and url_file")
-	case b.From == "":
-		return errors.New("from: name the queue that messages come from")
-	case b.DeadName() == b.From:
-		return errors.New("dead: is the queue that messages come from")
-	}
-	return nil
+	var bad invalid.Values
+	bad.If(!slices.Contains([]string{RabbitMQ, NATS, SQS}, b.Kind),
+		"kind: %q is none of %s, %s, %s", b.Kind, RabbitMQ, NATS, SQS)
+	bad.If(b.Kind == SQS && b.URLFile+b.CAFile != "",
+		"url_file, ca_file: credentials of %s are found as by every AWS program", SQS)
+	bad.If(b.Kind != NATS && b.CredsFile != "", "creds_file: credentials of this form are for %s alone", NATS)
+	bad.If(b.Kind == SQS && b.Dead == "", "dead: name the URL of the queue for messages that can never be accepted")
+	bad.If(b.Kind != SQS && (b.URL == "") == (b.URLFile == ""), "set one of url and url_file")
+	bad.If(b.From == "", "from: name the queue that messages come from")
+	bad.If(b.DeadName() == b.From, "dead: is the queue that messages come from")
+	return bad.Err()
 }
 
 func (v Verdicts) validate(b Broker) error {
+	var bad invalid.Values
 	for _, e := range v.Events {
-		if !slices.Contains([]string{UnitDone, UnitRefused, JobDone}, e) {
-			return fmt.Errorf("verdicts.events: %q is none of %s, %s, %s", e, UnitDone, UnitRefused, JobDone)
-		}
+		bad.If(!slices.Contains([]string{UnitDone, UnitRefused, JobDone}, e),
+			"verdicts.events: %q is none of %s, %s, %s", e, UnitDone, UnitRefused, JobDone)
 	}
-	switch {
-	case v.To == "" && (v.Task != "" || len(v.Events) > 0):
-		return errors.New("verdicts.to: name where verdicts go")
-	case v.To != "" && (v.To == b.From || v.To == b.DeadName()):
-		return errors.New("verdicts.to: is the queue of messages, or of dead letters")
-	case v.Task != "" && b.Kind != RabbitMQ:
-		return fmt.Errorf("verdicts.task: calls of Celery tasks go over %s alone", RabbitMQ)
-	}
-	return nil
+	bad.If(v.To == "" && (v.Task != "" || len(v.Events) > 0), "verdicts.to: name where verdicts go")
+	bad.If(v.To != "" && (v.To == b.From || v.To == b.DeadName()),
+		"verdicts.to: is the queue of messages, or of dead letters")
+	bad.If(v.Task != "" && b.Kind != RabbitMQ, "verdicts.task: calls of Celery tasks go over %s alone", RabbitMQ)
+	return bad.Err()
 }

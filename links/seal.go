@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
@@ -40,17 +41,14 @@ type Key struct {
 // On reports whether links are stored.
 func (c Config) On() bool { return len(c.Keys) > 0 }
 
-// Validate reports the first invalid value, without reading key files.
+// Validate reports every invalid value, without reading key files.
 func (c Config) Validate() error {
+	var bad invalid.Values
 	for i, k := range c.Keys {
-		switch {
-		case (k.Key == "") == (k.KeyFile == ""):
-			return fmt.Errorf("links.keys[%d]: set one of key and key_file", i)
-		case k.Key != "" && len(k.Key) < MinKey:
-			return fmt.Errorf("links.keys[%d]: the key is shorter than %d characters", i, MinKey)
-		}
+		bad.If((k.Key == "") == (k.KeyFile == ""), "links.keys[%d]: set one of key and key_file", i)
+		bad.If(k.Key != "" && len(k.Key) < MinKey, "links.keys[%d]: the key is shorter than %d characters", i, MinKey)
 	}
-	return nil
+	return bad.Err()
 }
 
 // sealer reads the keys.

@@ -1,10 +1,10 @@
 package origin
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config says which originals may be fetched and limits a fetch.
@@ -56,36 +56,23 @@ func Default() Config {
 
 // Validate reports every invalid setting.
 func (c Config) Validate() error {
-	var errs []error
+	var bad invalid.Values
 	for _, p := range c.Allow {
-		if _, err := parsePattern(p); err != nil {
-			errs = append(errs, fmt.Errorf("origin.allow: %w", err))
-		}
+		_, err := parsePattern(p)
+		bad.Add("origin.allow", err)
 	}
 	for _, p := range c.AllowPrivate {
-		if _, err := netip.ParsePrefix(p); err != nil {
-			errs = append(errs, fmt.Errorf("origin.allow_private: %q is no address prefix like 10.0.0.0/8", p))
-		}
+		_, err := netip.ParsePrefix(p)
+		bad.If(err != nil, "origin.allow_private: %q is no address prefix like 10.0.0.0/8", p)
 	}
 	for _, p := range c.Ports {
-		if p < 1 || p > 65535 {
-			errs = append(errs, fmt.Errorf("origin.ports: %d is no port", p))
-		}
+		bad.If(p < 1 || p > 65535, "origin.ports: %d is no port", p)
 	}
-	for _, s := range []struct {
-		bad  bool
-		text string
-	}{
-		{c.Timeout <= 0, "origin.timeout must be above 0"},
-		{c.MaxBytes <= 0, "origin.max_bytes must be above 0"},
-		{c.Memory < c.MaxBytes, "origin.memory must not be below origin.max_bytes"},
-		{c.Slots < 1, "origin.slots must be at least 1"},
-		{c.PerHost < 1, "origin.per_host must be at least 1"},
-		{c.Redirects < 0 || c.Redirects > 20, "origin.redirects must be between 0 and 20"},
-	} {
-		if s.bad {
-			errs = append(errs, errors.New(s.text))
-		}
-	}
-	return errors.Join(errs...)
+	bad.If(c.Timeout <= 0, "origin.timeout must be above 0")
+	bad.If(c.MaxBytes <= 0, "origin.max_bytes must be above 0")
+	bad.If(c.Memory < c.MaxBytes, "origin.memory must not be below origin.max_bytes")
+	bad.If(c.Slots < 1, "origin.slots must be at least 1")
+	bad.If(c.PerHost < 1, "origin.per_host must be at least 1")
+	bad.If(c.Redirects < 0 || c.Redirects > 20, "origin.redirects must be between 0 and 20")
+	return bad.Err()
 }

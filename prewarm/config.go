@@ -1,10 +1,9 @@
 package prewarm
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/prewarm/webhook"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -58,34 +57,22 @@ const maxCallVariants = 2_000_000
 
 // Validate reports all invalid settings.
 func (c Config) Validate() error {
-	errs := []error{c.Callbacks.Validate()}
-	if len(c.Formats) == 0 {
-		errs = append(errs, errors.New("prewarm.formats: at least one of avif, webp, jpeg is needed"))
-	}
+	var bad invalid.Values
+	bad.If(len(c.Formats) == 0, "prewarm.formats: at least one of avif, webp, jpeg is needed")
 	for _, name := range c.Formats {
-		if f, ok := variant.ParseFormat(name); !ok || f == variant.PNG || f == variant.GIF {
-			errs = append(errs, fmt.Errorf("prewarm.formats: %q is none of avif, webp, jpeg", name))
-		}
+		f, ok := variant.ParseFormat(name)
+		bad.If(!ok || f == variant.PNG || f == variant.GIF,
+			"prewarm.formats: %q is none of avif, webp, jpeg", name)
 	}
 	for _, d := range c.Retry {
-		if d <= 0 || d > time.Hour {
-			errs = append(errs, fmt.Errorf("prewarm.retry: %v is not more than 0 and at most an hour", d))
-		}
+		bad.If(d <= 0 || d > time.Hour, "prewarm.retry: %v is not more than 0 and at most an hour", d)
 	}
-	if len(c.Retry) > maxTries {
-		errs = append(errs, fmt.Errorf("prewarm.retry: %d pauses are more than %d", len(c.Retry), maxTries))
-	}
-	if c.Workers < 0 || c.Workers > 4096 {
-		errs = append(errs, fmt.Errorf("prewarm.workers: %d is not between 0 (four per core) and 4096", c.Workers))
-	}
-	if c.CallVariants < 1 || c.CallVariants > maxCallVariants {
-		errs = append(errs, fmt.Errorf("prewarm.call_variants: %d is not between 1 and %d", c.CallVariants, maxCallVariants))
-	}
-	if c.Keep < time.Hour {
-		errs = append(errs, fmt.Errorf("prewarm.keep: %v is less than an hour", c.Keep))
-	}
-	if c.Backlog < 0 {
-		errs = append(errs, fmt.Errorf("prewarm: a backlog of %d must not be negative", c.Backlog))
-	}
-	return errors.Join(errs...)
+	bad.If(len(c.Retry) > maxTries, "prewarm.retry: %d pauses are more than %d", len(c.Retry), maxTries)
+	bad.If(c.Workers < 0 || c.Workers > 4096,
+		"prewarm.workers: %d is not between 0 (four per core) and 4096", c.Workers)
+	bad.If(c.CallVariants < 1 || c.CallVariants > maxCallVariants,
+		"prewarm.call_variants: %d is not between 1 and %d", c.CallVariants, maxCallVariants)
+	bad.If(c.Keep < time.Hour, "prewarm.keep: %v is less than an hour", c.Keep)
+	bad.If(c.Backlog < 0, "prewarm: a backlog of %d must not be negative", c.Backlog)
+	return bad.Err(c.Callbacks.Validate())
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config configures the two listeners. Start from Default.
@@ -69,45 +71,36 @@ func Default() Config {
 	}
 }
 
-// Validate reports the first invalid value.
+// Validate reports every invalid value.
 func (c Config) Validate() error {
+	var bad invalid.Values
 	for name, addr := range map[string]string{"listen": c.Listen, "admin": c.Admin} {
 		_, port, err := net.SplitHostPort(addr)
 		if err == nil {
 			_, err = net.LookupPort("tcp", port)
 		}
-		if err != nil {
-			return fmt.Errorf("server.%s: %q is not host:port", name, addr)
-		}
+		bad.If(err != nil, "server.%s: %q is not host:port", name, addr)
 	}
-	if _, err := c.PublicHost(); err != nil {
-		return err
-	}
-	switch {
-	case c.PathPrefix != "" && (c.PathPrefix[0] != '/' || strings.HasSuffix(c.PathPrefix, "/")):
-		return fmt.Errorf("server.path_prefix: %q must begin with / and not end with it", c.PathPrefix)
-	case c.Deadline <= 0:
-		return errors.New("server.deadline: must be positive")
-	case c.Drain < 0:
-		return errors.New("server.drain: must not be negative")
-	case c.Connections < 0 || c.Connections > 0 && c.Connections < 4:
-		return errors.New("server.connections: must be 0 (from the machine) or at least 4")
-	case c.ConnectionsPerAddress < -1:
-		return errors.New("server.connections_per_address: must be a number of connections, 0 (from the machine) or -1 (no bound)")
-	case c.MaxURL < 256 || c.MaxURL > 1<<20:
-		return errors.New("server.max_url: must be between 256 bytes and 1 MiB")
-	}
+	bad.If(c.PathPrefix != "" && (c.PathPrefix[0] != '/' || strings.HasSuffix(c.PathPrefix, "/")),
+		"server.path_prefix: %q must begin with / and not end with it", c.PathPrefix)
+	bad.If(c.Deadline <= 0, "server.deadline: must be positive")
+	bad.If(c.Drain < 0, "server.drain: must not be negative")
+	bad.If(c.Connections < 0 || c.Connections > 0 && c.Connections < 4,
+		"server.connections: must be 0 (from the machine) or at least 4")
+	bad.If(c.ConnectionsPerAddress < -1, "server.connections_per_address: must be a number of connections, "+
+		"0 (from the machine) or -1 (no bound)")
+	bad.If(c.MaxURL < 256 || c.MaxURL > 1<<20, "server.max_url: must be between 256 bytes and 1 MiB")
 	for _, p := range c.TrustedProxies {
-		if _, err := netip.ParsePrefix(p); err != nil {
-			return fmt.Errorf("server.trusted_proxies: %q is not a network such as 10.0.0.0/8", p)
-		}
+		_, err := netip.ParsePrefix(p)
+		bad.If(err != nil, "server.trusted_proxies: %q is not a network such as 10.0.0.0/8", p)
 	}
 	for _, o := range c.CORS {
-		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "") {
-			return fmt.Errorf("server.cors: %q is not an origin such as https://shop.example, nor *", o)
-		}
+		u, err := url.Parse(o)
+		bad.If(o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != ""),
+			"server.cors: %q is not an origin such as https://shop.example, nor *", o)
 	}
-	return nil
+	_, err := c.PublicHost()
+	return bad.Err(err)
 }
 
 // OnLoopback reports whether the public listener has a loopback address.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
@@ -91,14 +92,12 @@ func (c Config) SourceCipher() (*SourceCipher, error) {
 
 // validateEncryption keeps every part of the key out of its error.
 func (c Config) validateEncryption() error {
-	switch {
-	case c.EncryptionKey != "" && c.EncryptionKeyFile != "":
-		return errors.New("signing: give either encryption_key or encryption_key_file")
-	case c.EncryptionKey == "":
-		return nil
+	var bad invalid.Values
+	bad.If(c.EncryptionKey != "" && c.EncryptionKeyFile != "",
+		"signing: give either encryption_key or encryption_key_file")
+	if c.EncryptionKey != "" {
+		_, err := NewSourceCipher(c.EncryptionKey)
+		bad.Add("signing.encryption_key", err)
 	}
-	if _, err := NewSourceCipher(c.EncryptionKey); err != nil {
-		return fmt.Errorf("signing.encryption_key: %w", err)
-	}
-	return nil
+	return bad.Err()
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config is the configuration section "signing".
@@ -85,58 +87,37 @@ const (
 	minKey  = 32 // bytes
 )
 
-// Validate reports the first invalid value, without reading key files. An empty list of keys is valid here; New refuses
+// Validate reports every invalid value, without reading key files. An empty list of keys is valid here; New refuses
 // it.
 func (c Config) Validate() error {
-	if c.SignatureSize != 0 && (c.SignatureSize < minSize || c.SignatureSize > maxSize) {
-		return fmt.Errorf("signing.signature_size: %d is not from %d to %d", c.SignatureSize, minSize, maxSize)
-	}
-	if err := (Limit{c.Rate, c.Burst}).Validate(); err != nil {
-		return fmt.Errorf("signing.%w", err)
-	}
-	if err := c.validateEncryption(); err != nil {
-		return err
-	}
-	if err := c.validateOpen(); err != nil {
-		return err
-	}
-	if err := c.Thumbor.validate(c); err != nil {
-		return fmt.Errorf("signing.thumbor: %w", err)
-	}
+	var bad invalid.Values
+	bad.If(c.SignatureSize != 0 && (c.SignatureSize < minSize || c.SignatureSize > maxSize),
+		"signing.signature_size: %d is not from %d to %d", c.SignatureSize, minSize, maxSize)
+	err := Limit{c.Rate, c.Burst}.Validate()
+	bad.If(err != nil, "signing.%w", err)
+	bad.Add("signing.thumbor", c.Thumbor.validate(c))
 	for i, k := range c.Keys {
-		if err := c.validate(k); err != nil {
-			return fmt.Errorf("signing.keys: pair %d (id %q): %w", i+1, k.ID, err)
-		}
+		bad.Add(fmt.Sprintf("signing.keys: pair %d (id %q)", i+1, k.ID), c.validate(k))
 	}
-	return nil
+	return bad.Err(c.validateEncryption(), c.validateOpen())
 }
 
 // validate keeps every part of a key out of its error.
 func (c Config) validate(k Key) error {
-	if strings.ContainsFunc(k.ID, func(r rune) bool { return !word(r) }) || len(k.ID) > 64 {
-		return errors.New("an id holds at most 64 letters, digits, '-' and '_'")
+	var bad invalid.Values
+	bad.If(strings.ContainsFunc(k.ID, func(r rune) bool { return !word(r) }) || len(k.ID) > 64,
+		"an id holds at most 64 letters, digits, '-' and '_'")
+	bad.If((k.KeyFile == "") == (k.Key == ""), "give either key or key_file")
+	bad.If(k.KeyFile != "" && k.Salt != "", "the salt belongs into the second line of key_file")
+	_, err := NewRights(k.Sources, k.Presets)
+	if err == nil && k.KeyFile == "" {
+		_, _, err = c.decode(k.Key, k.Salt)
 	}
-	if (k.KeyFile == "") == (k.Key == "") {
-		return errors.New("give either key or key_file")
-	}
-	if k.KeyFile != "" && k.Salt != "" {
-		return errors.New("the salt belongs into the second line of key_file")
-	}
-	if k.KeyFile == "" {
-		if _, _, err := c.decode(k.Key, k.Salt); err != nil {
-			return err
-		}
-	}
-	if _, err := NewRights(k.Sources, k.Presets); err != nil {
-		return err
-	}
-	if _, err := moment(k.NotBefore, 0); err != nil {
-		return fmt.Errorf("not_before: %w", err)
-	}
-	if _, err := moment(k.NotAfter, 24*time.Hour); err != nil {
-		return fmt.Errorf("not_after: %w", err)
-	}
-	return Limit{k.Rate, k.Burst}.Validate()
+	_, from := moment(k.NotBefore, 0)
+	bad.Add("not_before", from)
+	_, until := moment(k.NotAfter, 24*time.Hour)
+	bad.Add("not_after", until)
+	return bad.Err(err, Limit{k.Rate, k.Burst}.Validate())
 }
 
 // limits returns the limit of each id.

@@ -1,6 +1,6 @@
 package signing
 
-import "fmt"
+import "github.com/goldcrest/goldcrest/invalid"
 
 // Limit bounds a rate: Rate per second in the long run, Burst at once. A Rate of 0 is no limit.
 type Limit struct{ Rate, Burst int }
@@ -16,17 +16,13 @@ func (l Limit) Or(other Limit) Limit {
 	return l
 }
 
-// Validate reports the first invalid value; it calls the keys rate and burst.
+// Validate reports every invalid value; it calls the keys rate and burst.
 func (l Limit) Validate() error {
-	switch {
-	case l.Rate < 0 || l.Rate > maxRate:
-		return fmt.Errorf("rate: %d is not from 0 to %d", l.Rate, maxRate)
-	case l.Burst < 0 || l.Burst > 10*maxRate:
-		return fmt.Errorf("burst: %d is not from 0 to %d", l.Burst, 10*maxRate)
-	case l.Rate == 0 && l.Burst > 0:
-		return fmt.Errorf("burst: %d has no meaning without a rate", l.Burst)
-	}
-	return nil
+	var bad invalid.Values
+	bad.If(l.Rate < 0 || l.Rate > maxRate, "rate: %d is not from 0 to %d", l.Rate, maxRate)
+	bad.If(l.Burst < 0 || l.Burst > 10*maxRate, "burst: %d is not from 0 to %d", l.Burst, 10*maxRate)
+	bad.If(l.Rate == 0 && l.Burst > 0, "burst: %d has no meaning without a rate", l.Burst)
+	return bad.Err()
 }
 
 // maxRate is far beyond what one instance can serve.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // The ids that variants are counted under which URLs without a signature of a pair ask for.
@@ -19,17 +21,16 @@ const minTrusted = 16
 
 // validateOpen checks what lets URLs in without a signature of a pair.
 func (c Config) validateOpen() error {
+	var bad invalid.Values
 	for i, s := range c.TrustedSignatures {
-		if len(s) < minTrusted || strings.ContainsFunc(s, func(r rune) bool { return !word(r) }) {
-			return fmt.Errorf("signing.trusted_signatures[%d]: it needs at least %d letters, digits, '-' and '_'", i, minTrusted)
-		}
+		bad.If(len(s) < minTrusted || strings.ContainsFunc(s, func(r rune) bool { return !word(r) }),
+			"signing.trusted_signatures[%d]: it needs at least %d letters, digits, '-' and '_'", i, minTrusted)
 	}
 	for _, k := range c.Keys {
-		if k.ID == TrustedID && len(c.TrustedSignatures) > 0 || k.ID == UnsignedID && c.Unsigned {
-			return fmt.Errorf("signing.keys: the id %q is taken", k.ID)
-		}
+		bad.If(k.ID == TrustedID && len(c.TrustedSignatures) > 0 || k.ID == UnsignedID && c.Unsigned,
+			"signing.keys: the id %q is taken", k.ID)
 	}
-	return nil
+	return bad.Err()
 }
 
 // open says which URLs are let in without a signature of a pair.

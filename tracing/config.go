@@ -1,8 +1,9 @@
 package tracing
 
 import (
-	"fmt"
 	"net/url"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config configures the export of traces.
@@ -22,21 +23,18 @@ type Config struct {
 // Default traces nothing; with a collector it traces one request in a hundred.
 func Default() Config { return Config{Ratio: 0.01} }
 
-// Validate reports the first invalid value. Its error does not repeat the address, which may contain a password.
+// Validate reports every invalid value. Its error does not repeat the address, which may contain a password.
 func (c Config) Validate() error {
+	var bad invalid.Values
 	if c.OTLP != "" {
 		u, err := url.Parse(c.OTLP)
-		switch {
-		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-			return fmt.Errorf("tracing.otlp: is not an http or https address")
-		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-			return fmt.Errorf("tracing.otlp: holds a user, a query or a fragment; what the collector wants to know goes into OTEL_EXPORTER_OTLP_HEADERS")
-		}
+		bad.If(err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https",
+			"tracing.otlp: is not an http or https address")
+		bad.If(err == nil && (u.User != nil || u.RawQuery != "" || u.Fragment != ""), "tracing.otlp: holds a user, "+
+			"a query or a fragment; what the collector wants to know goes into OTEL_EXPORTER_OTLP_HEADERS")
 	}
-	if !(c.Ratio >= 0 && c.Ratio <= 1) {
-		return fmt.Errorf("tracing.ratio: %v is not from 0 to 1", c.Ratio)
-	}
-	return nil
+	bad.If(!(c.Ratio >= 0 && c.Ratio <= 1), "tracing.ratio: %v is not from 0 to 1", c.Ratio)
+	return bad.Err()
 }
 
 // endpoint is the complete address.

@@ -1,11 +1,11 @@
 package transform
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config sets how many workers run and what a picture may cost them.
@@ -91,31 +91,31 @@ func Default() Config {
 
 // Validate reports every invalid setting.
 func (c Config) Validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("transform."+format, args...))
-		}
-	}
-	check(c.Engine == "vips" || c.Engine == "bimg", "engine: %q is neither vips nor bimg", c.Engine)
-	check(c.Workers >= 0 && c.Workers <= 1024, "workers: %d is not between 0 (one per core) and 1024", c.Workers)
-	check(c.Timeout > 0, "timeout: %v must be more than 0", c.Timeout)
-	check(c.CPU > 0, "cpu: %v must be more than 0", c.CPU)
-	check(c.Patience >= 0, "patience: %v must not be negative", c.Patience)
-	check(c.MaxPixels > 0, "max_pixels: %d must be more than 0", c.MaxPixels)
-	check(c.MaxResultPixels > 0, "max_result_pixels: %d must be more than 0", c.MaxResultPixels)
-	check(c.AVIFMaxPixels >= 0, "avif_max_pixels: %d must not be negative", c.AVIFMaxPixels)
-	check(c.MaxFrames >= 1, "max_frames: %d must be at least 1", c.MaxFrames)
-	check(c.ImageMemory >= 16<<20, "image_memory: %d bytes is less than 16 MiB, too little for one photo", c.ImageMemory)
-	check(len(c.Inputs) > 0, "inputs: it names no format, so that nothing could be read")
+	var bad invalid.Values
+	bad.If(c.Engine != "vips" && c.Engine != "bimg", "transform.engine: %q is neither vips nor bimg", c.Engine)
+	bad.If(c.Workers < 0 || c.Workers > 1024,
+		"transform.workers: %d is not between 0 (one per core) and 1024", c.Workers)
+	bad.If(c.Timeout <= 0, "transform.timeout: %v must be more than 0", c.Timeout)
+	bad.If(c.CPU <= 0, "transform.cpu: %v must be more than 0", c.CPU)
+	bad.If(c.Patience < 0, "transform.patience: %v must not be negative", c.Patience)
+	bad.If(c.MaxPixels <= 0, "transform.max_pixels: %d must be more than 0", c.MaxPixels)
+	bad.If(c.MaxResultPixels <= 0, "transform.max_result_pixels: %d must be more than 0", c.MaxResultPixels)
+	bad.If(c.AVIFMaxPixels < 0, "transform.avif_max_pixels: %d must not be negative", c.AVIFMaxPixels)
+	bad.If(c.MaxFrames < 1, "transform.max_frames: %d must be at least 1", c.MaxFrames)
+	bad.If(c.ImageMemory < 16<<20,
+		"transform.image_memory: %d bytes is less than 16 MiB, too little for one photo", c.ImageMemory)
+	bad.If(len(c.Inputs) == 0, "transform.inputs: it names no format, so that nothing could be read")
 	for _, name := range c.Inputs {
-		check(slices.Contains(knownInputs, name), "inputs: %q is none of %s", name, strings.Join(knownInputs, ", "))
+		bad.If(!slices.Contains(knownInputs, name),
+			"transform.inputs: %q is none of %s", name, strings.Join(knownInputs, ", "))
 	}
-	check(c.Recycle >= 0, "recycle: %d must not be negative (0 = never)", c.Recycle)
-	check(c.Sandbox == SandboxAuto || c.Sandbox == SandboxRequired || c.Sandbox == SandboxOff, "sandbox: %q is none of auto, required, off", c.Sandbox)
-	check(len(c.Command) == 0 || c.Command[0] != "", "command: the program's name is empty")
-	check(c.OriginalBytes > 0 && c.OriginalBytes <= 1<<30, "OriginalBytes: %d is not between 1 byte and 1 GiB", c.OriginalBytes)
-	return errors.Join(errs...)
+	bad.If(c.Recycle < 0, "transform.recycle: %d must not be negative (0 = never)", c.Recycle)
+	bad.If(!slices.Contains([]SandboxMode{SandboxAuto, SandboxRequired, SandboxOff}, c.Sandbox),
+		"transform.sandbox: %q is none of auto, required, off", c.Sandbox)
+	bad.If(len(c.Command) > 0 && c.Command[0] == "", "transform.command: the program's name is empty")
+	bad.If(c.OriginalBytes <= 0 || c.OriginalBytes > 1<<30,
+		"transform.OriginalBytes: %d is not between 1 byte and 1 GiB", c.OriginalBytes)
+	return bad.Err()
 }
 
 // limits are the bounds that are sent with each request.

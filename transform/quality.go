@@ -1,9 +1,6 @@
 package transform
 
-import (
-	"errors"
-	"fmt"
-)
+import "github.com/goldcrest/goldcrest/invalid"
 
 // Quality holds the targets of the automatic quality, as scores of SSIMULACRA2: 90 cannot be distinguished from the
 // original, 70 is high, 50 medium, 30 low.
@@ -32,17 +29,14 @@ func (q Quality) OrDefault() Quality {
 
 // Validate reports every invalid target.
 func (q Quality) Validate() error {
-	var errs []error
+	var bad invalid.Values
 	for _, t := range []struct {
 		name  string
 		value float64
 	}{{"high", q.High}, {"normal", q.Normal}, {"saver", q.Saver}, {"text_floor", q.TextFloor}} {
-		if t.value < 40 || t.value > 85 {
-			errs = append(errs, fmt.Errorf("quality.%s: %g is not between 40 and 85, the scores that the automatic quality can aim at", t.name, t.value))
-		}
+		bad.If(t.value < 40 || t.value > 85, "quality.%s: %g is not between 40 and 85, "+
+			"the scores that the automatic quality can aim at", t.name, t.value)
 	}
-	if q.Saver > q.Normal || q.Normal > q.High {
-		errs = append(errs, errors.New("quality: saver, normal and high must rise in this order"))
-	}
-	return errors.Join(errs...)
+	bad.If(q.Saver > q.Normal || q.Normal > q.High, "quality: saver, normal and high must rise in this order")
+	return bad.Err()
 }

@@ -1,6 +1,6 @@
 package variant
 
-import "fmt"
+import "github.com/goldcrest/goldcrest/invalid"
 
 // Negotiation says which formats a URL without a format may get. It is the configuration section "negotiation".
 type Negotiation struct {
@@ -20,13 +20,13 @@ func Default() Negotiation {
 
 // Validate reports the first unknown format, or one that cannot be negotiated.
 func (n Negotiation) Validate() error {
+	var bad invalid.Values
 	for _, name := range n.Formats {
-		if f, ok := ParseFormat(name); !ok || f == PNG || f == GIF {
-			return fmt.Errorf("negotiation.formats: %q is none of avif, webp, jpeg", name)
-		}
+		f, ok := ParseFormat(name)
+		bad.If(!ok || f == PNG || f == GIF, "negotiation.formats: %q is none of avif, webp, jpeg", name)
 	}
-	if f, ok := ParseFormat(n.Unknown); n.Unknown != "" && (!ok || f != JPEG && f != WebP) {
-		return fmt.Errorf("negotiation.unknown: %q is neither jpeg nor webp", n.Unknown)
-	}
-	return nil
+	f, ok := ParseFormat(n.Unknown)
+	bad.If(n.Unknown != "" && (!ok || f != JPEG && f != WebP),
+		"negotiation.unknown: %q is neither jpeg nor webp", n.Unknown)
+	return bad.Err()
 }

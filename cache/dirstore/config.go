@@ -1,9 +1,8 @@
 package dirstore
 
 import (
-	"errors"
-
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config configures the directory store.
@@ -23,15 +22,11 @@ type Config struct {
 // Default is a store below the working directory.
 func Default() Config { return Config{Dir: "./data/store", MinFree: 1 << 30} }
 
-// Validate reports the first invalid value.
+// Validate reports every invalid value.
 func (c Config) Validate() error {
-	switch {
-	case c.Dir == "":
-		return errors.New("cache.store.dir must name a directory")
-	case c.MaxBytes < 0:
-		return errors.New("cache.store.max_bytes must not be negative")
-	case c.MinFree < 0:
-		return errors.New("cache.store.min_free must not be negative")
-	}
-	return nil
+	var bad invalid.Values
+	bad.If(c.Dir == "", "cache.store.dir must name a directory")
+	bad.If(c.MaxBytes < 0, "cache.store.max_bytes must not be negative")
+	bad.If(c.MinFree < 0, "cache.store.min_free must not be negative")
+	return bad.Err()
 }

@@ -3,12 +3,12 @@ package bucketevents
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
@@ -44,41 +44,33 @@ var imageSuffixes = []string{
 // Rules are the rules of all buckets.
 type Rules []Rule
 
-// Validate reports the first invalid rule. known says whether a preset exists.
+// Validate reports every invalid rule. known says whether a preset exists.
 func (all Rules) Validate(known func(preset string) bool) error {
+	var bad invalid.Values
 	for i, r := range all {
-		if err := r.validate(known); err != nil {
-			return fmt.Errorf("prewarm.buckets[%d] (%s): %w", i, r.Bucket, err)
-		}
+		key := fmt.Sprintf("prewarm.buckets[%d] (%s)", i, r.Bucket)
+		bad.Add(key, r.validate(known))
 		for _, earlier := range all[:i] {
-			if earlier.Bucket == r.Bucket && earlier.Prefix == r.Prefix {
-				return fmt.Errorf("prewarm.buckets[%d] (%s): another rule has the prefix %q", i, r.Bucket, r.Prefix)
-			}
+			bad.If(earlier.Bucket == r.Bucket && earlier.Prefix == r.Prefix,
+				"%s: another rule has the prefix %q", key, r.Prefix)
 		}
 	}
-	return nil
+	return bad.Err()
 }
 
 func (r Rule) validate(known func(preset string) bool) error {
-	if r.Bucket == "" {
-		return errors.New("bucket is empty")
-	}
-	if !strings.Contains(r.Source, "{key}") {
-		return fmt.Errorf("source: %q has no {key}", r.Source)
-	}
+	var bad invalid.Values
+	bad.If(r.Bucket == "", "bucket is empty")
+	bad.If(!strings.Contains(r.Source, "{key}"), "source: %q has no {key}", r.Source)
 	u, err := url.Parse(r.source(r.Bucket, "a/b.jpg"))
-	if err != nil || u.Host == "" || u.User != nil || !slices.Contains([]string{"http", "https", "s3"}, u.Scheme) {
-		return fmt.Errorf("source: %q is no http, https or s3 URL", r.Source)
-	}
+	bad.If(err != nil || u.Host == "" || u.User != nil || !slices.Contains([]string{"http", "https", "s3"}, u.Scheme),
+		"source: %q is no http, https or s3 URL", r.Source)
 	for _, name := range r.Variants {
-		if !known(name) {
-			return fmt.Errorf("variants: there is no preset %q", name)
-		}
+		bad.If(!known(name), "variants: there is no preset %q", name)
 	}
-	if !slices.Contains([]string{"", "low", "normal", "high"}, r.Priority) {
-		return fmt.Errorf("priority: %q is none of low, normal and high", r.Priority)
-	}
-	return nil
+	bad.If(!slices.Contains([]string{"", "low", "normal", "high"}, r.Priority),
+		"priority: %q is none of low, normal and high", r.Priority)
+	return bad.Err()
 }
 
 // source is the URL of an object.

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/goldcrest/goldcrest/intake"
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config is the queue of one intake. Credentials are found as in every AWS program: environment, files, the machine.
@@ -36,24 +37,20 @@ const (
 	mostVisibility    = 12 * time.Hour // of SQS
 )
 
-// Validate reports the first invalid value.
+// Validate reports every invalid value.
 func (c Config) Validate() error {
+	var bad invalid.Values
 	for _, x := range []struct{ name, url string }{{"queue", c.Queue}, {"dead", c.Dead}} {
-		if !isURL(x.url) {
-			return fmt.Errorf("%s: %q is no URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/units", x.name, x.url)
-		}
+		bad.If(!isURL(x.url), "%s: %q is no URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/units",
+			x.name, x.url)
 	}
-	switch {
-	case c.Endpoint != "" && !isURL(c.Endpoint):
-		return fmt.Errorf("endpoint: %q is no URL such as http://localhost:9324", c.Endpoint)
-	case c.Queue == c.Dead:
-		return errors.New("dead: is the queue that messages come from")
-	case fifo(c.Queue) != fifo(c.Dead):
-		return errors.New("dead: a FIFO queue's dead letters go to a FIFO queue, and those of others to none")
-	case c.Visibility != 0 && (c.Visibility < time.Second || c.Visibility > mostVisibility):
-		return fmt.Errorf("visibility: %v is not between 1s and %v", c.Visibility, mostVisibility)
-	}
-	return nil
+	bad.If(c.Endpoint != "" && !isURL(c.Endpoint), "endpoint: %q is no URL such as http://localhost:9324", c.Endpoint)
+	bad.If(c.Queue == c.Dead, "dead: is the queue that messages come from")
+	bad.If(fifo(c.Queue) != fifo(c.Dead),
+		"dead: a FIFO queue's dead letters go to a FIFO queue, and those of others to none")
+	bad.If(c.Visibility != 0 && (c.Visibility < time.Second || c.Visibility > mostVisibility),
+		"visibility: %v is not between 1s and %v", c.Visibility, mostVisibility)
+	return bad.Err()
 }
 
 // isURL reports whether a text is the address of a server or of a queue.

@@ -1,11 +1,11 @@
 package localsource
 
 import (
-	"errors"
-	"fmt"
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Root is a directory whose files may be fetched.
@@ -23,21 +23,15 @@ func (r Root) at() string { return strings.TrimSuffix(path.Clean("/"+r.At), "/")
 // String describes the entry.
 func (r Root) String() string { return "local://" + r.at() + ": files below " + r.Dir }
 
-// Validate reports the first invalid value, without looking at directories.
+// Validate reports every invalid value, without looking at directories.
 func Validate(roots []Root) error {
-	var errs []error
+	var bad invalid.Values
 	seen := map[string]bool{}
 	for i, r := range roots {
-		if !filepath.IsAbs(r.Dir) {
-			errs = append(errs, fmt.Errorf("origin.local: entry %d: dir %q is no absolute path", i+1, r.Dir))
-		}
-		if r.At != "" && !strings.HasPrefix(r.At, "/") {
-			errs = append(errs, fmt.Errorf("origin.local: entry %d: at %q does not begin with /", i+1, r.At))
-		}
-		if seen[r.at()] {
-			errs = append(errs, fmt.Errorf("origin.local: entry %d: at %q is given twice", i+1, r.at()))
-		}
+		bad.If(!filepath.IsAbs(r.Dir), "origin.local: entry %d: dir %q is no absolute path", i+1, r.Dir)
+		bad.If(r.At != "" && r.At[0] != '/', "origin.local: entry %d: at %q does not begin with /", i+1, r.At)
+		bad.If(seen[r.at()], "origin.local: entry %d: at %q is given twice", i+1, r.at())
 		seen[r.at()] = true
 	}
-	return errors.Join(errs...)
+	return bad.Err()
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/reach"
 )
 
@@ -72,43 +73,29 @@ var ours = []string{
 // secretNames are the headers whose values are always secrets.
 var secretNames = []string{"Authorization", "Cookie"}
 
-// Validate reports the first invalid value, without reading files.
+// Validate reports every invalid value, without reading files.
 func (h Host) Validate() error {
-	var errs []error
-	if _, err := h.hosts(); err != nil {
-		errs = append(errs, fmt.Errorf("match: %w", err))
-	}
+	var bad invalid.Values
+	_, err := h.hosts()
+	bad.Add("match", err)
 	for name, value := range h.Headers {
-		errs = append(errs, checkHeader(name, value))
-		if slices.Contains(secretNames, http.CanonicalHeaderKey(name)) {
-			errs = append(errs,
-				fmt.Errorf("headers: the value of %s is a secret: put it into a file and that into secret_headers",
-					name))
-		}
+		checkHeader(&bad, name, value)
+		bad.If(slices.Contains(secretNames, http.CanonicalHeaderKey(name)),
+			"headers: the value of %s is a secret: put it into a file and that into secret_headers", name)
 	}
 	for name := range h.SecretHeaders {
-		errs = append(errs, checkHeader(name, ""))
+		checkHeader(&bad, name, "")
 	}
-	if !httpguts.ValidHeaderFieldValue(h.UserAgent + h.Referer) {
-		errs = append(errs, errors.New("user_agent and referer are single lines"))
-	}
-	if h.BasicFile != "" && h.BearerFile != "" {
-		errs = append(errs, errors.New("give either basic_file or bearer_file"))
-	}
-	return errors.Join(append(errs, h.Proxy.validate(), h.TLS.validate())...)
+	bad.If(!httpguts.ValidHeaderFieldValue(h.UserAgent+h.Referer), "user_agent and referer are single lines")
+	bad.If(h.BasicFile != "" && h.BearerFile != "", "give either basic_file or bearer_file")
+	return bad.Err(h.Proxy.validate(), h.TLS.validate())
 }
 
 // checkHeader keeps values out of its error.
-func checkHeader(name, value string) error {
-	switch {
-	case !httpguts.ValidHeaderFieldName(name):
-		return fmt.Errorf("headers: %q is no name of a header", name)
-	case slices.Contains(ours, http.CanonicalHeaderKey(name)):
-		return fmt.Errorf("headers: %s cannot be set there", name)
-	case !httpguts.ValidHeaderFieldValue(value):
-		return fmt.Errorf("headers: the value of %s is no single line", name)
-	}
-	return nil
+func checkHeader(bad *invalid.Values, name, value string) {
+	bad.If(!httpguts.ValidHeaderFieldName(name), "headers: %q is no name of a header", name)
+	bad.If(slices.Contains(ours, http.CanonicalHeaderKey(name)), "headers: %s cannot be set there", name)
+	bad.If(!httpguts.ValidHeaderFieldValue(value), "headers: the value of %s is no single line", name)
 }
 
 // String describes the entry without any secret.
@@ -175,11 +162,8 @@ func (p Proxy) validate() error {
 }
 
 func (t TLS) validate() error {
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		return errors.New("tls.cert_file and tls.key_file go together")
-	}
-	if t.Min != "" && t.Min != "1.2" && t.Min != "1.3" {
-		return fmt.Errorf("tls.min: %q is neither 1.2 nor 1.3", t.Min)
-	}
-	return nil
+	var bad invalid.Values
+	bad.If((t.CertFile == "") != (t.KeyFile == ""), "tls.cert_file and tls.key_file go together")
+	bad.If(!slices.Contains([]string{"", "1.2", "1.3"}, t.Min), "tls.min: %q is neither 1.2 nor 1.3", t.Min)
+	return bad.Err()
 }

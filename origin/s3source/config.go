@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/reach"
 )
 
@@ -41,44 +42,26 @@ type Role struct {
 	Session string `yaml:"session"`
 }
 
-// Validate reports the first invalid value in a list, without I/O. key is its place in the configuration, as origin.s3.
+// Validate reports every invalid value in a list, without I/O. key is its place in the configuration, as origin.s3.
 func Validate(key string, list []Buckets) error {
-	var errs []error
+	var bad invalid.Values
 	for i, b := range list {
-		if err := b.validate(); err != nil {
-			errs = append(errs, fmt.Errorf("%s: entry %d: %w", key, i+1, err))
-		}
+		bad.Add(fmt.Sprintf("%s: entry %d", key, i+1), b.validate())
 	}
-	return errors.Join(errs...)
+	return bad.Err()
 }
 
 func (b Buckets) validate() error {
-	if _, err := b.names(); err != nil {
-		return err
-	}
-	if b.CredentialsFile != "" && b.Profile != "" {
-		return errors.New("give either credentials_file or profile")
-	}
-	if b.Role.ARN == "" && b.Role != (Role{}) {
-		return errors.New("role.arn is missing")
-	}
-	if b.Role.ARN != "" && !strings.HasPrefix(b.Role.ARN, "arn:") {
-		return errors.New("role.arn does not begin as an ARN does")
-	}
-	if b.Endpoint != "" {
-		return checkEndpoint(b.Endpoint)
-	}
-	return nil
-}
-
-func checkEndpoint(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||
-		u.RawQuery != "" || u.Fragment != "" {
-		// The value is not repeated in the error: it may contain credentials.
-		return errors.New("endpoint must be an http or https URL without user name and query")
-	}
-	return nil
+	var bad invalid.Values
+	bad.If(b.CredentialsFile != "" && b.Profile != "", "give either credentials_file or profile")
+	bad.If(b.Role.ARN == "" && b.Role != (Role{}), "role.arn is missing")
+	bad.If(b.Role.ARN != "" && !strings.HasPrefix(b.Role.ARN, "arn:"), "role.arn does not begin as an ARN does")
+	u, err := url.Parse(b.Endpoint)
+	bad.If(b.Endpoint != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" ||
+		u.User != nil || u.RawQuery != "" || u.Fragment != ""), // The value may contain credentials.
+		"endpoint must be an http or https URL without user name and query")
+	_, err = b.names()
+	return bad.Err(err)
 }
 
 // String describes the entry without any secret.

@@ -1,11 +1,12 @@
 package compat
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config configures where the predecessor's call may write.
@@ -28,17 +29,17 @@ const maxKey = 1024 // bytes, S3's own limit
 
 // Validate reports invalid buckets.
 func (c Config) Validate() error {
-	var errs []error
+	var bad invalid.Values
 	for i, b := range c.Buckets {
-		if b.Name == "" || len(b.Name) > 255 || strings.Trim(b.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
-			errs = append(errs, fmt.Errorf("compat.buckets[%d]: %q is no name of a bucket", i, b.Name))
-		}
-		if b.folder() != "" && !sameKey(b.folder()+"x") {
-			errs = append(errs, fmt.Errorf("compat.buckets[%d]: %q is no prefix of keys", i, b.Prefix))
-		}
+		bad.If(b.Name == "" || len(b.Name) > 255 || strings.Trim(b.Name, nameCharacters) != "",
+			"compat.buckets[%d]: %q is no name of a bucket", i, b.Name)
+		bad.If(b.folder() != "" && !sameKey(b.folder()+"x"),
+			"compat.buckets[%d]: %q is no prefix of keys", i, b.Prefix)
 	}
-	return errors.Join(errs...)
+	return bad.Err()
 }
+
+const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 // Apart returns an error if one of the buckets is the store's own, to which nothing else may write.
 func (c Config) Apart(store string) error {

@@ -1,10 +1,11 @@
 package natsqueue
 
 import (
-	"errors"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Config configures the location of the queue.
@@ -35,26 +36,17 @@ type Config struct {
 // Default is an embedded queue below the working directory.
 func Default() Config { return Config{Dir: "./data/queue", Keep: 168 * time.Hour} }
 
-// Validate reports the first invalid value.
+// Validate reports every invalid value.
 func (c Config) Validate() error {
-	if c.NATS == "" && c.Dir == "" {
-		return errors.New("prewarm.queue: dir or nats must be set")
+	var bad invalid.Values
+	bad.If(c.NATS == "" && c.Dir == "", "prewarm.queue: dir or nats must be set")
+	for server := range strings.SplitSeq(c.NATS, ",") { // one by one: Go 1.26.0 refuses a list of addresses
+		_, err := url.Parse(strings.TrimSpace(server))
+		bad.If(err != nil, "prewarm.queue.nats: it is not a URL, nor a list of them with commas between")
 	}
-	if c.NATS != "" {
-		for server := range strings.SplitSeq(c.NATS, ",") { // one by one: Go 1.26.0 refuses a list of addresses
-			if _, err := url.Parse(strings.TrimSpace(server)); err != nil {
-				return errors.New("prewarm.queue.nats: it is not a URL, nor a list of them with commas between")
-			}
-		}
-	}
-	if u, err := url.Parse(c.Monitor); c.Monitor != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return errors.New("prewarm.queue.monitor: it is not a URL of http or https")
-	}
-	if err := c.validateCredentials(); err != nil {
-		return err
-	}
-	if c.Keep < time.Minute {
-		return errors.New("prewarm.queue: Keep is less than a minute")
-	}
-	return nil
+	u, err := url.Parse(c.Monitor)
+	bad.If(c.Monitor != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https"),
+		"prewarm.queue.monitor: it is not a URL of http or https")
+	bad.If(c.Keep < time.Minute, "prewarm.queue: Keep is less than a minute")
+	return bad.Err(c.validateCredentials())
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/natscreds"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
@@ -19,18 +20,16 @@ const maxCredentials = 16 << 10
 
 // validateCredentials reports credentials that contradict each other or other settings.
 func (c Config) validateCredentials() error {
+	var bad invalid.Values
 	files := c.PasswordFile != "" || c.CredsFile != ""
-	switch {
-	case c.User != "" && c.PasswordFile == "":
-		return errors.New("prewarm.queue.user: it needs prewarm.queue.password_file")
-	case c.PasswordFile != "" && c.CredsFile != "":
-		return errors.New("prewarm.queue: one of password_file and creds_file can be set")
-	case files && c.NATS == "":
-		return errors.New("prewarm.queue: password_file and creds_file are for a cluster; set prewarm.queue.nats too")
-	case files && urlHasUser(c.NATS):
-		return errors.New("prewarm.queue.nats: it holds credentials, and so does prewarm.queue.password_file or creds_file; one of them is too many")
-	}
-	return nil
+	bad.If(c.User != "" && c.PasswordFile == "", "prewarm.queue.user: it needs prewarm.queue.password_file")
+	bad.If(c.PasswordFile != "" && c.CredsFile != "",
+		"prewarm.queue: one of password_file and creds_file can be set")
+	bad.If(files && c.NATS == "",
+		"prewarm.queue: password_file and creds_file are for a cluster; set prewarm.queue.nats too")
+	bad.If(files && urlHasUser(c.NATS), "prewarm.queue.nats: it holds credentials, and so does "+
+		"prewarm.queue.password_file or creds_file; one of them is too many")
+	return bad.Err()
 }
 
 func urlHasUser(list string) bool {

@@ -1,12 +1,12 @@
 package usage
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/invalid"
 )
 
 // Quota bounds what the calls of one token may request.
@@ -23,14 +23,10 @@ const LeastKeep = 24 * time.Hour
 
 // Validate reports invalid limits.
 func (q Quota) Validate() error {
-	var errs []error
-	if q.UnitsQueued < 0 {
-		errs = append(errs, fmt.Errorf("quota.units_queued: %d must not be negative", q.UnitsQueued))
-	}
-	if q.ImagesADay < 0 {
-		errs = append(errs, fmt.Errorf("quota.images_a_day: %d must not be negative", q.ImagesADay))
-	}
-	return errors.Join(errs...)
+	var bad invalid.Values
+	bad.If(q.UnitsQueued < 0, "quota.units_queued: %d must not be negative", q.UnitsQueued)
+	bad.If(q.ImagesADay < 0, "quota.images_a_day: %d must not be negative", q.ImagesADay)
+	return bad.Err()
 }
 
 // unitsAgain is the Retry-After of a call that found too many units queued: jobs take seconds to minutes.

@@ -3,11 +3,11 @@ package webhook
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
@@ -42,21 +42,17 @@ const (
 
 // Validate reports invalid values. It reads no file.
 func (c Config) Validate() error {
-	var errs []error
+	var bad invalid.Values
 	for _, text := range c.Allow {
-		if _, err := parseHost(text); err != nil {
-			errs = append(errs, fmt.Errorf("prewarm.callbacks.allow: %w", err))
-		}
+		_, err := parseHost(text)
+		bad.Add("prewarm.callbacks.allow", err)
 	}
-	if len(c.Allow) > 0 && len(c.Secrets) == 0 {
-		errs = append(errs, errors.New("prewarm.callbacks.secrets: callbacks are signed, so allow needs at least one secret"))
-	}
+	bad.If(len(c.Allow) > 0 && len(c.Secrets) == 0,
+		"prewarm.callbacks.secrets: callbacks are signed, so allow needs at least one secret")
 	for i, s := range c.Secrets {
-		if s.SecretFile == "" {
-			errs = append(errs, fmt.Errorf("prewarm.callbacks.secrets[%d] (%s): secret_file is empty", i, s.ID))
-		}
+		bad.If(s.SecretFile == "", "prewarm.callbacks.secrets[%d] (%s): secret_file is empty", i, s.ID)
 	}
-	return errors.Join(errs...)
+	return bad.Err()
 }
 
 // rules returns the configuration in the form in which it is applied.

@@ -1,11 +1,11 @@
 package access
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/signing"
@@ -78,60 +78,47 @@ const (
 // minToken is the shortest token taken: 16 characters of a random alphabet cannot be guessed over HTTP.
 const minToken = 16
 
-// Validate reports the first token that cannot work.
+// Validate reports every token that cannot work.
 func (a API) Validate() error {
-	known := []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge, ScopeCompat, ScopeEvents,
-		ScopeAdmin}
-	if err := (signing.Limit{Rate: a.Rate, Burst: a.Burst}).Validate(); err != nil {
-		return fmt.Errorf("api.%w", err)
-	}
+	var bad invalid.Values
+	err := signing.Limit{Rate: a.Rate, Burst: a.Burst}.Validate()
+	bad.If(err != nil, "api.%w", err)
 	for i, t := range a.Tokens {
-		name := fmt.Sprintf("api.tokens[%d] (%s)", i, t.Name)
-		switch {
-		case (t.Token == "") == (t.TokenFile == ""):
-			return fmt.Errorf("%s: set one of token and token_file", name)
-		case t.Token != "" && len(t.Token) < minToken:
-			return fmt.Errorf("%s: token is shorter than %d characters", name, minToken)
-		case len(t.Scopes) == 0:
-			return fmt.Errorf("%s: scopes is empty, so the token would open nothing", name)
-		}
-		for _, s := range t.Scopes {
-			if !slices.Contains(known, s) {
-				return fmt.Errorf("%s: unknown scope %q; known are %s", name, s, strings.Join(known, ", "))
-			}
-		}
-		if _, err := signing.NewRights(t.Sources, t.Presets); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if slices.Contains(t.Scopes, ScopeCompat) && len(t.Sources)+len(t.Presets) > 0 {
-			return fmt.Errorf("%s: the scope %s knows neither sources nor presets: give that to a token of its own", name, ScopeCompat)
-		}
-		for _, b := range t.Bodies {
-			if !slices.Contains(unit.Bodies(), b) {
-				return fmt.Errorf("%s: bodies: %q is none of %s", name, b, strings.Join(unit.Bodies(), ", "))
-			}
-		}
-		if err := a.validateLimits(t); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+		bad.Add(fmt.Sprintf("api.tokens[%d] (%s)", i, t.Name), a.validate(t))
 	}
-	return nil
+	return bad.Err()
 }
 
-// validateLimits reports a limit that cannot work, and a quota of which nobody could say whose it is, or how large.
-func (a API) validateLimits(t Token) error {
-	if err := (signing.Limit{Rate: t.Rate, Burst: t.Burst}).Validate(); err != nil {
-		return err
+// validate reports what cannot work, and a quota of which nobody could say whose it is, or how large.
+func (a API) validate(t Token) error {
+	known := []string{ScopePrewarm, ScopeCheck, ScopeSign, ScopeExplain, ScopePurge, ScopeCompat, ScopeEvents,
+		ScopeAdmin}
+	var bad invalid.Values
+	bad.If((t.Token == "") == (t.TokenFile == ""), "set one of token and token_file")
+	bad.If(t.Token != "" && len(t.Token) < minToken, "token is shorter than %d characters", minToken)
+	bad.If(len(t.Scopes) == 0, "scopes is empty, so the token would open nothing")
+	for _, s := range t.Scopes {
+		bad.If(!slices.Contains(known, s), "unknown scope %q; known are %s", s, strings.Join(known, ", "))
 	}
-	if t.Name == "" && t.Quota != (usage.Quota{}) {
-		return errors.New("quota: belongs to the token's name, and it has none")
+	bad.If(slices.Contains(t.Scopes, ScopeCompat) && len(t.Sources)+len(t.Presets) > 0,
+		"the scope %s knows neither sources nor presets: give that to a token of its own", ScopeCompat)
+	for _, b := range t.Bodies {
+		bad.If(!slices.Contains(unit.Bodies(), b), "bodies: %q is none of %s", b, strings.Join(unit.Bodies(), ", "))
 	}
+	bad.If(t.Name == "" && t.Quota != (usage.Quota{}), "quota: belongs to the token's name, and it has none")
 	for _, other := range a.Tokens {
-		if other.Name == t.Name && other.Quota != t.Quota {
-			return errors.New("quota: tokens of one name share it, and have to say the same")
-		}
+		bad.If(other.Name == t.Name && other.Quota != t.Quota,
+			"quota: tokens of one name share it, and have to say the same")
 	}
-	return t.Quota.Validate()
+	_, err := signing.NewRights(t.Sources, t.Presets)
+	return bad.Err(err, signing.Limit{Rate: t.Rate, Burst: t.Burst}.Validate(), t.Quota.Validate())
+}
+
+// Has reports whether a token of that name has the scope.
+func (a API) Has(name, scope string) bool {
+	return slices.ContainsFunc(a.Tokens, func(t Token) bool {
+		return t.Name == name && slices.Contains(t.Scopes, scope)
+	})
 }
 
 // Quotas are those of all tokens that have a name, by it.
