@@ -23,11 +23,11 @@ import (
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/report"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
-	"github.com/goldcrest/goldcrest/trace"
-	"github.com/goldcrest/goldcrest/tracing"
+	"github.com/goldcrest/goldcrest/telemetry"
 	"github.com/goldcrest/goldcrest/transform"
 )
 
@@ -53,7 +53,13 @@ type App struct {
 	started  time.Time
 	history  *metrics.History
 	watcher  *pressure.Watcher
-	tracing  *tracing.Tracer // nil = nothing is traced
+	outlets
+}
+
+// outlets send to operators' services; both may be nil.
+type outlets struct {
+	telemetry *telemetry.Telemetry
+	reports   *report.Reporter
 }
 
 // stores is the storage that outlives this process.
@@ -84,14 +90,6 @@ func Open(ctx context.Context, version string, cfg config.Config, log *slog.Logg
 		return nil, errors.Join(err, a.Close(closing))
 	}
 	return a, nil
-}
-
-// tracer returns the tracer, or nil. A nil pointer in an interface would not be nil.
-func (a *App) tracer() trace.Tracer {
-	if a.tracing == nil {
-		return nil
-	}
-	return a.tracing
 }
 
 // checkSecrets refuses secret files that other users can write, and warns of those that they can read.
@@ -237,9 +235,8 @@ func (a *App) Close(ctx context.Context) error {
 	if a.cluster != nil {
 		errs = append(errs, a.cluster.Close())
 	}
-	if a.tracing != nil { // last: spans end until here; those that the collector does not take in time are no error
-		_ = a.tracing.Close(ctx)
-	}
+	a.reports.Close(ctx) // last: there may be faults, spans and log lines until here
+	a.telemetry.Close(ctx)
 	return errors.Join(errs...)
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"runtime"
 
 	"github.com/goldcrest/goldcrest/config"
+	"github.com/goldcrest/goldcrest/report"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/server/api"
-	"github.com/goldcrest/goldcrest/tracing"
+	"github.com/goldcrest/goldcrest/telemetry"
 	"github.com/goldcrest/goldcrest/transform"
 )
 
@@ -70,13 +72,14 @@ func (a *App) parts() []part {
 		{"secret files", "chmod go-w, and give them to the user that the server runs as", nil,
 			func(context.Context) error { return a.checkSecrets(a.cfg) }},
 		{"signing keys", KeyTodo, nil, a.openRules},
-		{"tracing", "compare tracing.otlp with the collector's address, or leave it empty", nil, a.openTracing},
+		{"telemetry", "compare tracing.otlp, metrics.otlp and log.otlp with the collector's address, or leave them empty; " +
+			"reports.dsn_file names a file with the DSN of a Sentry project", nil, a.openTelemetry},
 		{"store", storeTodo, nil, a.openStore},
 		{"origin", "correct the section origin, or server.base_url" + lookUp, nil, a.openOrigin},
 		{"worker", workerTodo, nil, a.openWorkers},
 		{"pipeline", "correct the sections cache, origin and transform" + lookUp, []string{"store", "origin", "worker"}, a.openPipeline},
 		{"prewarm", "correct the sections prewarm and compat, and let this user read the files that they name" + lookUp,
-			[]string{"signing keys", "tracing", "pipeline"}, a.openPrewarm},
+			[]string{"signing keys", "telemetry", "pipeline"}, a.openPrewarm},
 		{"server", "correct the sections server and api, and let this user read the files that they name" + lookUp,
 			[]string{"secret files", "prewarm"}, a.openServer},
 	}
@@ -106,12 +109,31 @@ func (a *App) openRules(context.Context) error {
 	return nil
 }
 
-// openTracing connects to the collector, if there is one.
-func (a *App) openTracing(ctx context.Context) (err error) {
-	if a.cfg.Tracing.OTLP != "" {
-		a.tracing, err = tracing.Open(ctx, a.cfg.Tracing, a.version, a.instance, a.log)
+// openTelemetry opens what sends traces, metrics, log lines and reports. The parts after this one log to it.
+func (a *App) openTelemetry(ctx context.Context) (err error) {
+	lost := a.metrics.Lost
+	a.telemetry, err = telemetry.Open(ctx, a.cfg.OTLP(), telemetry.Source{
+		Version: a.version, Instance: a.instance, Metrics: a.metrics, Log: a.log, Lost: lost,
+	})
+	if err != nil {
+		return err
 	}
-	return err
+	a.reports, err = report.Open(a.cfg.Reports, report.Source{
+		Version: a.version, Instance: a.instance, Log: a.log, Lost: lost,
+	})
+	if err != nil {
+		return err
+	}
+	handlers := []slog.Handler{a.log.Handler()}
+	for _, more := range []slog.Handler{a.telemetry.Logs(handlers[0]), a.reports.Handler()} {
+		if more != nil {
+			handlers = append(handlers, more)
+		}
+	}
+	if len(handlers) > 1 {
+		a.log = slog.New(slog.NewMultiHandler(handlers...))
+	}
+	return nil
 }
 
 // openWorkers starts the worker processes.
@@ -134,7 +156,7 @@ func (a *App) openServer(context.Context) (err error) {
 		Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log,
 		Pressure: a.watcher.Step,
 		NoImages: !a.cfg.Is(config.RoleProxy),
-		Tracer:   a.tracer(), TrustTraces: a.cfg.Tracing.Trust,
+		Tracer:   a.telemetry.Tracer(), TrustTraces: a.cfg.Tracing.Trust,
 		Deps: api.Deps{
 			Warm: a.pipeline.Warm, Purge: a.purge,
 			Overview: &api.Overview{

@@ -61,7 +61,7 @@ func (a *App) openPrewarm(ctx context.Context) (err error) {
 		Negotiation: func() variant.Negotiation { return a.live.Load().rules.Negotiation },
 		Sign:        a.sign, Tell: teller{b}, Forget: a.pipeline.ForgetSource, CheckCallback: b.webhooks.Check,
 		Quotas:   func() map[string]usage.Quota { return a.live.Load().quotas },
-		Observer: prewarmMeter{a.metrics, a}, Log: a.log, Tracer: a.tracer(),
+		Observer: prewarmMeter{a.metrics, a}, Log: a.log, Tracer: a.telemetry.Tracer(),
 	})
 	if err != nil {
 		return err

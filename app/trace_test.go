@@ -34,12 +34,19 @@ type collector struct {
 	mu    sync.Mutex
 	spans []*spans.Span
 	raw   []byte
+	rest  map[string][]byte // of the other signals, by path
 }
 
 func startCollector(t *testing.T) *collector {
-	c := &collector{}
+	c := &collector{rest: map[string][]byte{}}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path == "/v1/logs" || r.URL.Path == "/v1/metrics" {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.rest[r.URL.Path] = append(c.rest[r.URL.Path], body...)
+			return
+		}
 		var req collect.ExportTraceServiceRequest
 		if err := proto.Unmarshal(body, &req); err != nil {
 			t.Error(err)
@@ -91,8 +98,8 @@ func tracedApp(t *testing.T, c *collector) (a *App, stop func()) {
 	cfg.Signing.Keys = []signing.Key{{Key: strings.Repeat("5a", 32)}}
 	cfg.API.Tokens = []access.Token{{Name: "backend", Token: "hush-hush-hush-hush", Scopes: []string{access.ScopePrewarm}}}
 	cfg.Presets = map[string]string{"lite": "w:20/f:webp"}
-	cfg.Tracing.OTLP, cfg.Tracing.Ratio = c.URL, 1
-	a, err := Open(t.Context(), "dev", cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
+	cfg.Tracing.OTLP, cfg.Tracing.Ratio, cfg.Metrics.OTLP, cfg.Log.OTLP = c.URL, 1, c.URL, c.URL
+	a, err := Open(t.Context(), "dev", cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,5 +187,10 @@ func TestTracesFollowRefAndUnits(t *testing.T) {
 	}
 	if bytes.Contains(c.raw, []byte("hush")) || bytes.Contains(c.raw, []byte(strings.Split(path, "/")[1])) {
 		t.Error("something secret is in the traces")
+	}
+	for path, want := range map[string]string{"/v1/metrics": "goldcrest_requests_total", "/v1/logs": "source_host"} {
+		if got := c.rest[path]; !bytes.Contains(got, []byte(want)) || bytes.Contains(got, []byte("hush")) {
+			t.Errorf("%d bytes at %s: without %s, or with something secret", len(got), path, want)
+		}
 	}
 }

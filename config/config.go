@@ -25,10 +25,11 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/prewarm/usage"
+	"github.com/goldcrest/goldcrest/report"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
-	"github.com/goldcrest/goldcrest/tracing"
+	"github.com/goldcrest/goldcrest/telemetry"
 	"github.com/goldcrest/goldcrest/transform"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -70,12 +71,27 @@ type Config struct {
 	Presets map[string]string `yaml:"presets"`
 	// OnlyPresets refuses every URL whose options are not presets.
 	OnlyPresets bool `yaml:"only_presets"`
-	// Log configures the log.
-	Log Log `yaml:"log"`
-	// Tracing configures the export of traces.
-	Tracing tracing.Config `yaml:"tracing"`
+	// Watch configures what operators get to see.
+	Watch `yaml:",inline"`
 
 	file string // the file that it was read from, if that contains secrets
+}
+
+// Watch configures what operators get to see.
+type Watch struct {
+	// Log configures the log.
+	Log Log `yaml:"log"`
+	// Metrics configures the export of metrics, besides /metrics on the private listener.
+	Metrics telemetry.Metrics `yaml:"metrics"`
+	// Tracing configures the export of traces.
+	Tracing telemetry.Tracing `yaml:"tracing"`
+	// Reports configures the reports of unexpected failures.
+	Reports report.Config `yaml:"reports"`
+}
+
+// OTLP says what is sent to OpenTelemetry collectors.
+func (w Watch) OTLP() telemetry.Config {
+	return telemetry.Config{Tracing: w.Tracing, Metrics: w.Metrics, Logs: w.Log.OTLP}
 }
 
 // Quality has the targets of the automatic quality, for URLs without a q, and says which variants are worth a slower
@@ -172,6 +188,9 @@ type Log struct {
 	Level string `yaml:"level"`
 	// Format is json or text.
 	Format string `yaml:"format"`
+	// OTLP is the collector that log lines are sent to by OTLP over HTTP, besides stderr; the default path is /v1/logs.
+	// Headers for it are read from OTEL_EXPORTER_OTLP_HEADERS. Empty = they go only to stderr.
+	OTLP string `yaml:"otlp"`
 }
 
 // Default is the configuration of an empty file.
@@ -185,9 +204,11 @@ func Default() Config {
 			Memory: cache.Default(), MaxAge: 720 * time.Hour, FirstMaxAge: 5 * time.Minute, SWR: time.Hour, SIE: 24 * time.Hour,
 			Store: Store{Dir: dirstore.Default(), Tier: cache.DefaultStore(), S3: s3store.Default()},
 		},
-		Memory:  pressure.Default(),
-		Log:     Log{Level: "info", Format: "json"},
-		Tracing: tracing.Default(),
+		Memory: pressure.Default(),
+		Watch: Watch{
+			Log: Log{Level: "info", Format: "json"}, Metrics: telemetry.DefaultMetrics(), Tracing: telemetry.DefaultTracing(),
+			Reports: report.Default(),
+		},
 	}
 }
 
@@ -195,7 +216,8 @@ func Default() Config {
 func (c Config) Validate() error {
 	_, err := c.parser()
 	return errors.Join(c.validateRoles(), c.validatePrewarm(), c.validateIntakes(), c.Server.Validate(), c.validateUnsigned(), c.API.Validate(), c.Signing.Validate(), c.Origin.Validate(), c.Transform.Validate(),
-		c.Links.Validate(), c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.Tracing.Validate())
+		c.Links.Validate(), c.Quality.Targets.Validate(), c.Quality.Heat.Validate(), c.Negotiation.Validate(), c.Cache.Validate(), c.Memory.Validate(), err, c.Log.Validate(), c.OTLP().Validate(),
+		c.Reports.Validate())
 }
 
 // NewParser makes the parser of URLs. It reads the key file of encrypted sources, if there is one.

@@ -40,6 +40,7 @@ func (c Config) secretFiles() map[string]string {
 		add(fmt.Sprintf("intakes[%d].url_file", i), in.Broker.URLFile)
 		add(fmt.Sprintf("intakes[%d].creds_file", i), in.Broker.CredsFile)
 	}
+	add("reports.dsn_file", c.Reports.DSNFile)
 	add("prewarm.queue.password_file", c.Prewarm.Queue.PasswordFile)
 	add("prewarm.queue.creds_file", c.Prewarm.Queue.CredsFile)
 	add("the configuration file holds secrets", c.file)

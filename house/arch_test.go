@@ -49,10 +49,12 @@ var layers = map[string]layer{
 
 	"secretfile": {nil, "the ground: anyone who reads a secret from a file reads it the same way"},
 
-	"invalid":  {nil, "the ground: any section of the configuration may need it"},
-	"pause":    {nil, "the ground: anyone who waits may need it"},
-	"stall":    {nil, "the ground: whatever calls a disk may need it"},
-	"tracing":  {[]string{"trace"}, "a recorder and nothing else"},
+	"invalid":   {nil, "the ground: any section of the configuration may need it"},
+	"pause":     {nil, "the ground: anyone who waits may need it"},
+	"stall":     {nil, "the ground: whatever calls a disk may need it"},
+	"telemetry": {[]string{"fault", "invalid", "trace"}, "sends what the others record, and decides nothing"},
+	"report": {[]string{"fault", "invalid", "secretfile"},
+		"reads log lines as an operator does: the parts do not know that it exists"},
 	"heat":     {nil, "counts, and compares prices: what is counted, and what is done about it, is for others to know"},
 	"pressure": {nil, "a leaf: it reads how much memory is left and says which step that calls for; what a step means is for others to know"},
 
@@ -194,7 +196,7 @@ var layers = map[string]layer{
 
 	"client": {[]string{"signing", "variant", "variant/naming", "fault"}, "backends import it: it stays small and free of the server"},
 	"config": {[]string{"intake/bucketevents", "intake/sqs", "server", "server/access", "signing", "origin", "origin/localsource", "origin/manners", "origin/s3source",
-		"transform", "variant", "variant/naming", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/compat", "prewarm/natsqueue", "prewarm/unit", "prewarm/usage", "prewarm/webhook", "pressure", "secretfile", "tracing", "fault", "heat", "links", "intake"},
+		"transform", "variant", "variant/naming", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/compat", "prewarm/natsqueue", "prewarm/unit", "prewarm/usage", "prewarm/webhook", "pressure", "report", "secretfile", "telemetry", "fault", "heat", "links", "intake"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
@@ -233,11 +235,12 @@ var fences = []fence{
 	{"github.com/hashicorp/golang-lru/", []string{"cache"}, "the memory tier is the only cache"},
 	{"github.com/rabbitmq/", []string{"intake/rabbitmq"}, "an intake is a contract: one implementation owns each broker"},
 	{"github.com/nats-io/", []string{"natscreds", "prewarm/natsqueue", "intake/nats"}, "the queue is a contract: one implementation owns NATS"},
-	{"github.com/prometheus/", []string{"metrics", "server"}, "leaves report through an Observer and count nothing themselves"},
-	{"go.opentelemetry.io/", []string{"tracing"}, "the others name their steps by trace, which costs nothing where nobody records"},
+	{"github.com/prometheus/", []string{"metrics", "server", "telemetry"}, "leaves report through an Observer and count nothing themselves"},
+	{"go.opentelemetry.io/", []string{"telemetry"}, "the others name their steps by trace, which costs nothing where nobody records"},
+	{"github.com/getsentry/", []string{"report"}, "one place decides what is sent to others, and without which secrets"},
 	{"go.yaml.in/", []string{"config"}, "one place reads configuration files"},
 	{"net/http", []string{"app", "cache/s3store", "cli", "cli/demo", "client", "metrics", "origin",
-		"origin/localsource", "origin/manners", "origin/s3source", "prewarm/webhook", "server",
+		"origin/localsource", "origin/manners", "origin/s3source", "prewarm/webhook", "report", "server",
 		"server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire"},
 		"only doors and remote parts speak HTTP"},
 	{"os/exec", []string{"transform"}, "only the pool starts processes"},
@@ -263,7 +266,7 @@ var pure = map[string][]string{
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
 var cgoFree = []string{"fault", "grammar", "thumbor", "links", "metrics", "sniff", "variant", "variant/about", "variant/naming", "signing",
 	"origin", "origin/localsource", "origin/manners", "origin/s3source", "cache", "cache/dirstore", "cache/s3store",
-	"heat", "pressure", "reach", "trace", "trace/tracetest", "tracing", "secretfile", "pause",
+	"heat", "pressure", "reach", "trace", "report", "trace/tracetest", "telemetry", "secretfile", "pause",
 	"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/weight",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/compat", "prewarm/draft", "prewarm/ledger", "prewarm/natsqueue", "prewarm/unit", "prewarm/usage", "prewarm/webhook",
 	"client", "config",

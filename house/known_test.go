@@ -92,7 +92,7 @@ var known = map[string]map[string]exception{
 		"client.Job":                    {13, answer},
 		"client.Verdict":                {18, answer},
 		"client.envelope":               {15, answer},
-		"config.Config":                 {19, section},
+		"config.Config":                 {18, section},
 		"metrics.Levels":                {25, facts},
 		"metrics.Metrics":               {42, facts},
 		"metrics.Totals":                {18, facts},

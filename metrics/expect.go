@@ -32,6 +32,7 @@ var (
 	delivered     = []string{"accepted", "known", "again", "dead", "broken"}
 	published     = []string{"ok", "failed"}
 	reloaded      = []string{"ok", "error"}
+	signals       = []string{"traces", "metrics", "logs", "reports"}
 	crowded       = []string{"connections", "connections_per_address"}
 	judged        = []string{"made", "present", "skipped", "cancelled", "expired"}
 )
@@ -56,7 +57,8 @@ func (m *Metrics) Expect(e Expected) {
 	start(m.originEvents, turns)
 	start(m.workersEnded, endings)
 	start(m.told.callbacks, toldWords)
-	start(m.reloads, reloaded)
+	start(m.watch.reloads, reloaded)
+	start(m.watch.lost, signals)
 	start(m.bounds.closed, crowded)
 	start(m.verdicts, judged, []string{"none"})
 	start(m.verdicts, []string{"broken", "failed"}, kinds)

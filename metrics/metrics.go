@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/goldcrest/goldcrest/fault"
 )
@@ -73,7 +74,7 @@ type Metrics struct {
 	told     told
 	usage    usage
 
-	reloads *prometheus.CounterVec
+	watch   struct{ reloads, lost *prometheus.CounterVec }
 	build   *prometheus.GaugeVec
 	sandbox *prometheus.GaugeVec
 	offset  *prometheus.GaugeVec
@@ -102,6 +103,9 @@ func New() *Metrics {
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
+
+// Gather implements prometheus.Gatherer.
+func (m *Metrics) Gather() ([]*dto.MetricFamily, error) { return m.registry.Gather() }
 
 func (m *Metrics) declareAnswers() {
 	m.requests = m.counters("requests_total", "Answered requests by door (public, private), status, outcome of the look-up (none where there was none) and tier that had the entry, or the master that it was made from.", "door", "status", "outcome", "tier")
@@ -147,7 +151,9 @@ func (m *Metrics) declareWork() {
 	m.admissionSeconds = m.histogram("admission_seconds", "Time that pictures waited for memory before their transform.", secondsBuckets)
 	m.startSeconds = m.histogram("worker_start_seconds", "Time from a worker's start until it was ready.", secondsBuckets)
 	m.workersEnded = m.counters("workers_ended_total", "Worker processes that ended, by reason.", "reason")
-	m.reloads = m.counters("config_reloads_total", "Configuration reloads by outcome (ok, error).", "outcome")
+	m.watch.lost = m.counters("telemetry_lost_total", "What was not accepted by its service and dropped, by signal: spans (traces), exports (metrics), "+
+		"lines (logs), reports of failures (reports).", "signal")
+	m.watch.reloads = m.counters("config_reloads_total", "Configuration reloads by outcome (ok, error).", "outcome")
 	m.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "goversion", "libvips"})
 	m.sandbox = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_worker_sandbox", Help: "1 where workers are enclosed by this part of the sandbox (landlock, seccomp), 0 where not."}, []string{"part"})
 	m.offset = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_quality_offset", Help: "Mean score by which an encoder differs from what its automatic quality was fitted on, as the self-check measured it before any correction; beyond 2 either way the encoder is corrected."}, []string{"coder", "kind"})
@@ -347,7 +353,12 @@ func (m *Metrics) Judged(state, kind string, variants int) {
 }
 
 // Reloaded counts a configuration reload: ok or error.
-func (m *Metrics) Reloaded(outcome string) { m.reloads.WithLabelValues(word(outcome)).Inc() }
+func (m *Metrics) Reloaded(outcome string) { m.watch.reloads.WithLabelValues(word(outcome)).Inc() }
+
+// Lost counts what a service for traces, metrics, logs or reports did not accept.
+func (m *Metrics) Lost(signal string, items int) {
+	m.watch.lost.WithLabelValues(word(signal)).Add(float64(items))
+}
 
 // Build sets the build that runs.
 func (m *Metrics) Build(version, goversion, libvips string) {

@@ -30,6 +30,7 @@ func exercised() *Metrics {
 	m.Judged("made", "", 1)
 	m.Told("ok")
 	m.Reloaded("ok")
+	m.Lost("logs", 1)
 	m.Build("v1", "go1.26", "8.14.1")
 	return m
 }
@@ -154,6 +155,7 @@ func TestEveryMethodMovesItsMetric(t *testing.T) {
 		{func(m *Metrics) { m.ExpectTokens([]string{"a", "\xffb"}) }, "usage_units_total", labels{"token": "b"}, 0},
 		{func(m *Metrics) { m.Told("given_up") }, "prewarm_callbacks_total", labels{"outcome": "given_up"}, 1},
 		{func(m *Metrics) { m.ConnectionClosed("connections") }, "connections_closed_total", labels{"bound": "connections"}, 1},
+		{func(m *Metrics) { m.Lost("logs", 3) }, "telemetry_lost_total", labels{"signal": "logs"}, 3},
 		{func(m *Metrics) { m.Reloaded("error") }, "config_reloads_total", labels{"outcome": "error"}, 1},
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", labels{"version": "v2"}, 1},
 		{func(m *Metrics) { m.Build("v1", "go", "8"); m.Build("v2", "go", "8") }, "build_info", nil, 1},
