@@ -137,11 +137,4 @@ func (g Gravity) arguments() []string {
 	return []string{word, number(g.X), number(g.Y)}
 }
 
-// decode64 decodes URL-safe base64, with or without padding, and refuses stray bits and line ends.
-func decode64(s string) (string, bool) {
-	s = strings.TrimRight(s, "=")
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return string(b), err == nil && !strings.ContainsAny(s, "\r\n")
-}
-
 func encode64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

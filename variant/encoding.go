@@ -154,7 +154,7 @@ func applyFilename(r *reading, args []string) error {
 			return err
 		}
 		if encoded {
-			name, ok = decode64(args[0])
+			name, ok = naming.Decode64(args[0])
 		}
 	}
 	odd := func(c rune) bool { return c == '/' || c == '\\' || !unicode.IsPrint(c) }
@@ -175,7 +175,7 @@ func applyFallback(r *reading, args []string) error {
 		r.spec.Fallback = ""
 		return nil
 	}
-	raw, ok := decode64(args[0])
+	raw, ok := naming.Decode64(args[0])
 	if !ok {
 		return bad("the URL must be in URL-safe base64")
 	}

@@ -41,12 +41,3 @@ func (p *Parser) Shown(source string) string {
 	}
 	return source
 }
-
-// splitOpaque parses the text after "ref/".
-func splitOpaque(rest string) (source, extension string, err error) {
-	id, extension, dotted := strings.Cut(rest, ".")
-	if _, ok := OpaqueID(opaque + id); !ok || dotted && extension == "" {
-		return "", "", badPath("what follows ref/ is not an id")
-	}
-	return opaque + id, extension, nil
-}

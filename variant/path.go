@@ -3,7 +3,6 @@ package variant
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -272,77 +271,29 @@ func (p *Parser) apply(r *reading, o option) error {
 	return nil
 }
 
-// splitTarget parses the text after the options: a plain, base64, encrypted or opaque source and its extension ("" =
-// none).
+// splitTarget parses the text after the options: a source and its extension ("" = none).
 func (p *Parser) splitTarget(rest string) (source, extension string, err error) {
-	first, tail, more := strings.Cut(rest, "/")
+	t, err := naming.SplitTarget(rest, func(word string) bool {
+		_, ok := ParseFormat(word)
+		return ok || otherFormats[strings.ToLower(word)]
+	})
 	switch {
-	case first == "plain" && more:
-		return splitPlain(tail)
-	case first == "-":
-		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath", "chained pipelines (\"/-/\") are not supported", nil)
-	case first == "enc" && more:
-		return p.splitEncrypted(tail)
-	case first == "ref" && more:
-		return splitOpaque(tail)
-	case rest == "":
-		return "", "", badPath("the path names no source")
-	}
-	text, extension, err := splitText(rest)
-	if err != nil {
+	case err != nil:
 		return "", "", err
-	}
-	source, ok := decode64(text)
-	if !ok {
-		return "", "", badPath("the source is neither plain/ with a URL nor URL-safe base64")
-	}
-	return source, extension, nil
-}
-
-// splitText parses a source in one word, which slashes may split, and its extension.
-func splitText(rest string) (text, extension string, err error) {
-	text, extension, dotted := strings.Cut(strings.ReplaceAll(rest, "/", ""), ".")
-	if dotted && extension == "" {
-		return "", "", badPath("the extension is empty")
-	}
-	return text, extension, nil
-}
-
-// splitEncrypted parses the text after "enc/".
-func (p *Parser) splitEncrypted(rest string) (source, extension string, err error) {
-	if p.decrypt == nil {
+	case t.Form == naming.Opaque:
+		if _, ok := OpaqueID(opaque + t.Text); !ok {
+			return "", "", badPath("what follows ref/ is not an id")
+		}
+		return opaque + t.Text, t.Extension, nil
+	case t.Form == naming.Plain:
+		return t.Text, t.Extension, nil
+	case p.decrypt == nil:
 		return "", "", fault.New(fault.UnsupportedOption, "variant.ParsePath",
 			"encrypted sources (\"/enc/\") need signing.encryption_key", nil)
 	}
-	text, extension, err := splitText(rest)
-	if err != nil {
-		return "", "", err
-	}
-	encrypted, ok := decode64(text)
-	if ok {
-		source, ok = p.decrypt([]byte(encrypted))
-	}
+	source, ok := p.decrypt([]byte(t.Text))
 	if !ok {
 		return "", "", badPath("the encrypted source does not open: another key, or damaged")
 	}
-	return source, extension, nil
-}
-
-// splitPlain parses a percent-escaped source. If it contains a bare "?", its signer did not escape it, or the "?" would
-// be escaped too: it is used byte for byte, so that the query of a presigned URL survives.
-func splitPlain(text string) (source, extension string, err error) {
-	if i := strings.LastIndexByte(text, '@'); i >= 0 {
-		name := text[i+1:]
-		if _, ok := ParseFormat(name); ok || otherFormats[strings.ToLower(name)] {
-			text, extension = text[:i], name
-		}
-	}
-	if strings.Contains(text, "?") {
-		return text, extension, nil
-	}
-	source, err = url.PathUnescape(text)
-	if err != nil {
-		return "", "", badPath("the plain source is not percent-escaped rightly")
-	}
-	return source, extension, nil
+	return source, t.Extension, nil
 }
