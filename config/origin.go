@@ -64,10 +64,10 @@ func (c Config) parser() (*variant.Parser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("presets: %w", err)
 	}
-	if c.Transform.Watermark == "" {
-		if parser, err = parser.Unmarked(); err != nil {
-			return nil, fmt.Errorf("presets: %w", err)
-		}
+	t := c.Transform
+	parser, err = parser.Forbidding(variant.Forbidden{Watermark: t.Watermark == "", Metadata: true, Raw: !t.Raw})
+	if err != nil {
+		return nil, fmt.Errorf("presets: %w", err)
 	}
 	names, err := c.Origin.Names()
 	if err != nil {

@@ -28,7 +28,7 @@ var layers = map[string]layer{
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
 	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by anyone who fetches, and by the heart between them"},
 	"thumbor": {[]string{"fault"}, "a reader of another grammar: what comes of it is text of ours"},
-	"variant": {[]string{"fault", "reach", "sniff", "variant/naming"},
+	"variant": {[]string{"fault", "reach", "sniff", "variant/accept", "variant/naming"},
 		"what a variant is must be decidable without I/O and by every door alike"},
 	"variant/about": {[]string{"fault", "variant"},
 		"the server and the worker agree on what is told of an original: it reads no file"},
@@ -41,6 +41,8 @@ var layers = map[string]layer{
 	"origin/manners":     {[]string{"reach", "secretfile"}, "how hosts are asked is decided before any fetch"},
 	"origin/s3source":    {[]string{"fault", "reach", "secretfile"}, "a Source: limits are the fetch's"},
 	"origin/localsource": {[]string{"fault", "stall"}, "a Source: limits are the fetch's"},
+
+	"variant/accept": {nil, "reads a header field: what is made of it is for others to know"},
 
 	"variant/naming": {[]string{"fault"}, "a name means the same at every door, so it is read without I/O"},
 
@@ -126,7 +128,7 @@ var layers = map[string]layer{
 
 	"pipeline": {
 		[]string{
-			"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/weight",
+			"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/verbatim", "pipeline/weight",
 			"variant", "cache", "origin", "fault", "heat", "metrics", "pressure", "reach", "trace",
 		},
 		"the heart: the transform is plugged in through an interface",
@@ -138,7 +140,8 @@ var layers = map[string]layer{
 		[]string{"pipeline/gate", "variant", "cache", "origin", "fault", "trace"},
 		"gives originals to those who want them: it knows nothing of what is made of them",
 	},
-	"pipeline/weight": {[]string{"pipeline/gate", "variant"}, "arithmetic on a spec and a header"},
+	"pipeline/verbatim": {[]string{"fault", "variant"}, "which variants are their original follows from its bytes"},
+	"pipeline/weight":   {[]string{"pipeline/gate", "variant"}, "arithmetic on a spec and a header"},
 	"pipeline/master": {
 		[]string{"pipeline/fetch", "pipeline/gate", "variant", "cache", "origin", "fault", "reach", "sniff"},
 		"stands before the source of originals, and is asked as that is",
@@ -256,6 +259,7 @@ var pure = map[string][]string{
 
 	"prewarm/unit":   {"os", "os/", "io/fs", "net", "net/http"},
 	"variant/naming": {"os", "os/", "io/fs", "net", "net/http"},
+	"variant/accept": {"os", "os/", "io/fs", "net", "net/http"},
 	"variant/about":  {"os", "os/", "io/fs", "net", "net/http"},
 
 	"transform/codec/container": {"os", "os/", "io/fs", "net", "net/http"},
@@ -264,10 +268,11 @@ var pure = map[string][]string{
 }
 
 // cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "grammar", "thumbor", "links", "metrics", "sniff", "variant", "variant/about", "variant/naming", "signing",
+var cgoFree = []string{"fault", "grammar", "thumbor", "links", "metrics", "sniff", "variant", "variant/about",
+	"variant/accept", "variant/naming", "signing",
 	"origin", "origin/localsource", "origin/manners", "origin/s3source", "cache", "cache/dirstore", "cache/s3store",
 	"heat", "pressure", "reach", "trace", "report", "trace/tracetest", "telemetry", "secretfile", "pause",
-	"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/weight",
+	"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/verbatim", "pipeline/weight",
 	"transform", "pipeline", "purge", "prewarm", "prewarm/compat", "prewarm/draft", "prewarm/ledger", "prewarm/natsqueue", "prewarm/unit", "prewarm/usage", "prewarm/webhook",
 	"client", "config",
 	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq", "intake/nats",

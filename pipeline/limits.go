@@ -8,9 +8,11 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"hash"
+	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/verbatim"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -40,6 +42,23 @@ func (r *run) accept(ctx context.Context) (good []*fill) {
 		}
 	}
 	return good
+}
+
+// verbatim delivers the original to the fills that want it as it is, and returns the others.
+func (r *run) verbatim(ctx context.Context, todo []*fill) (rest []*fill) {
+	r.transformFrom = r.p.parts.Now()
+	for _, f := range todo {
+		switch img, ok, err := verbatim.Of(r.from.Original, f.spec); {
+		case err != nil:
+			r.fail([]*fill{f}, err)
+		case ok:
+			r.deliver(ctx, f, img)
+		default:
+			rest = append(rest, f)
+		}
+	}
+	r.transformFrom = time.Time{}
+	return rest
 }
 
 // fetchLimits returns the loosest limits of all fills, restricted to the hosts of the batch. accept applies each fill's

@@ -61,7 +61,7 @@ func (r *run) make(ctx context.Context) error {
 		return err
 	}
 	defer r.from.Back()
-	if r.todo = r.accept(ctx); len(r.todo) == 0 {
+	if r.todo = r.verbatim(ctx, r.accept(ctx)); len(r.todo) == 0 {
 		return nil
 	}
 	seat, release, err := r.enter(wanted, seat)

@@ -231,7 +231,7 @@ func TestSignRefuses(t *testing.T) {
 		{`{"source":"` + photo + `","ttl":"-1h"}`, 400, fault.BadOption},
 		{`{"source":"` + photo + `","ttl":"1h","round":"x"}`, 400, fault.BadOption},
 		{`{"source":"` + photo + `","options":"w:x"}`, 400, fault.BadOption},
-		{`{"source":"` + photo + `","options":"raw:1"}`, 400, fault.UnsupportedOption},
+		{`{"source":"` + photo + `","options":"gradient:1"}`, 400, fault.UnsupportedOption},
 		{`{"urls":["` + photo + `","ftp://photos.example/a"]}`, 400, fault.BadSource},
 		{`{"source":"ftp://photos.example/a"}`, 400, fault.BadSource},
 		{`{"source":"http://other.example/a.jpg"}`, 403, fault.SourceNotAllowed},

@@ -40,10 +40,8 @@ type Config struct {
 	ImageMemory int64 `yaml:"image_memory" unit:"bytes"`
 	// Inputs are the formats of originals that are read: jpeg, png, webp, gif, avif, heic, tiff, bmp, svg and jxl, and
 	// also ico and pdf, which are off by default. Any other original is refused with unsupported_format.
-	Inputs []string `yaml:"inputs"`
-	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at
-	// most 4 megapixels. Stored variants keep the mark that they were made with. Empty = none: the option is refused.
-	Watermark string `yaml:"watermark"`
+	Inputs  []string `yaml:"inputs"`
+	Permits `yaml:",inline"`
 	// Recycle is the number of requests after which a worker is replaced by a new one. 0 = never.
 	Recycle int `yaml:"recycle"`
 	// Sandbox encloses workers with Landlock and seccomp, once their codecs are loaded: no files, no network, no
@@ -55,6 +53,16 @@ type Config struct {
 	Command []string `yaml:"command"`
 
 	Told `yaml:"-"`
+}
+
+// Permits allows options of URLs.
+type Permits struct {
+	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at
+	// most 4 megapixels. Stored variants keep the mark that they were made with. Empty = none: the option is refused.
+	Watermark string `yaml:"watermark"`
+	// Raw allows raw and skip_processing, which send the original as it is, with all its metadata: also the place where
+	// a photo was taken.
+	Raw bool `yaml:"raw"`
 }
 
 // Told is set by the composition root, from other sections or by itself.

@@ -99,7 +99,10 @@ func TestDocsListWhatIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := refused.FindString(string(text))
-	p := parser(t, docPresets, false)
+	p, err := parser(t, docPresets, false).Forbidding(Forbidden{Metadata: true, Raw: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 	code, read := "", 0
 	for line := range strings.Lines(table) {
 		cells := strings.Split(line, "|")
@@ -116,6 +119,8 @@ func TestDocsListWhatIsRefused(t *testing.T) {
 				_, _, err = p.ParsePath("/w:100" + what + "aHR0cHM6Ly9leGFtcGxlLmNvbS9hLmpwZw")
 			case strings.Contains(what, ":"):
 				_, _, err = p.ParseOptions(what)
+			case strings.HasPrefix(what, "sk"):
+				_, _, err = p.ParseOptions(what + ":jpg")
 			default:
 				_, _, err = p.ParseOptions(what + ":1")
 			}

@@ -242,23 +242,6 @@ func applyMaxResult(r *reading, args []string) error {
 	return side("the dimension", args[0], &r.spec.Limits.Side)
 }
 
-// applyStrip accepts only true: metadata and profiles are always removed.
-func applyStrip(_ *reading, args []string) error {
-	on, err := truth("its value", args[0])
-	if err == nil && !on {
-		err = bad("metadata and colour profiles are always removed: only 1 is taken")
-	}
-	return err
-}
-
-func applyKeepCopyright(_ *reading, args []string) error {
-	on, err := truth("its value", args[0])
-	if err == nil && on {
-		err = bad("all metadata are always removed: only 0 is taken")
-	}
-	return err
-}
-
 func applyCacheTags(r *reading, args []string) error {
 	for _, tag := range args {
 		odd := func(c rune) bool { return c > '~' || !naming.Alphanumeric(byte(c)) && !strings.ContainsRune("-_.", c) }

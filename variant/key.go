@@ -18,7 +18,7 @@ const Recipe = 10
 // URL that resolves to it again for the same client.
 func (r Ref) Path() string {
 	format := r.Spec.Format
-	if r.Spec.Accepts != 0 {
+	if r.Spec.Accepts != 0 || r.Spec.Raw {
 		format = Open
 	}
 	return Path(strings.Join(r.Spec.options(), "/"), r.Source, format)
@@ -146,6 +146,7 @@ func (s Spec) options() []string {
 	var w writer
 	w.geometry(s)
 	w.look(s)
+	w.keep(s.Keep)
 	w.encoding(s)
 	return w
 }

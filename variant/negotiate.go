@@ -3,6 +3,8 @@ package variant
 import (
 	"math/bits"
 	"strings"
+
+	"github.com/goldcrest/goldcrest/variant/accept"
 )
 
 // Accept is what a client accepts, reduced to few values, so that one URL has few variants. Clients with equal values
@@ -12,12 +14,6 @@ type Accept struct {
 	Formats FormatSet // the formats that may be sent; 0 = png, jpeg and gif
 	Slow    bool      // sent by the client (Save-Data, ECT): used by net:auto only; set by the caller
 }
-
-// maxAccept limits how much of an Accept header is read, in bytes and in elements. The rest is ignored.
-const (
-	maxAccept         = 4096
-	maxAcceptElements = 64
-)
 
 // Weights of an Accept header, in thousandths; unsaid is lower than every weight.
 const unsaid = -1
@@ -119,69 +115,20 @@ func lists(formats []string, want Format) bool {
 
 func parseWishes(header string) wishes {
 	w := wishes{named: none, image: unsaid, any: unsaid}
-	header = header[:min(len(header), maxAccept)]
-	for range maxAcceptElements {
-		element, rest, more := strings.Cut(header, ",")
-		w.add(element)
-		if !more {
-			break
+	for media, q := range accept.Elements(header) {
+		kind, name, _ := strings.Cut(media, "/")
+		image := strings.EqualFold(kind, "image")
+		f, ok := ParseFormat(name)
+		switch {
+		case media == "*/*" || media == "*": // Java's own client sends "*"
+			w.any = q
+		case image && name == "*":
+			w.image = q
+		case image && ok:
+			*w.of(f) = q
 		}
-		header = rest
 	}
 	return w
-}
-
-func (w *wishes) add(element string) {
-	media, parameters, _ := strings.Cut(element, ";")
-	media = strings.TrimSpace(media)
-	kind, name, _ := strings.Cut(media, "/")
-	image := strings.EqualFold(kind, "image")
-	if !image && media != "*/*" && media != "*" { // Java's own client sends "*"
-		return
-	}
-	q, ok := readWeight(parameters)
-	if !ok {
-		return
-	}
-	if !image {
-		w.any = q
-	} else if name == "*" {
-		w.image = q
-	} else if f, ok := ParseFormat(name); ok {
-		*w.of(f) = q
-	}
-}
-
-// readWeight parses the q parameter of an element, in thousandths; 1000 if there is none.
-func readWeight(parameters string) (int, bool) {
-	for parameters != "" {
-		var p string
-		p, parameters, _ = strings.Cut(parameters, ";")
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if strings.EqualFold(strings.TrimSpace(name), "q") {
-			return thousandths(strings.TrimSpace(value))
-		}
-	}
-	return 1000, true
-}
-
-// thousandths parses a number from 0 to 1 with at most three decimals; also ".5", which some clients send.
-func thousandths(s string) (int, bool) {
-	first, decimals, _ := strings.Cut(s, ".")
-	if first != "0" && first != "1" && (first != "" || decimals == "") || len(decimals) > 3 || strings.Trim(decimals, "0123456789") != "" {
-		return 0, false
-	}
-	n := 0
-	for i := range 3 {
-		n *= 10
-		if i < len(decimals) {
-			n += int(decimals[i] - '0')
-		}
-	}
-	if first == "1" {
-		n += 1000
-	}
-	return n, n <= 1000
 }
 
 // IsOpen reports whether the URL leaves the format to negotiation: its responses vary by Accept.
@@ -201,6 +148,7 @@ func (s Spec) Resolve(a Accept) Spec {
 			s.Format, s.Accepts = JPEG, AcceptPNG|AcceptJPEG|AcceptGIF
 		}
 	}
+	s.describe()
 	if s.Net == NetAuto && a.Slow {
 		s.Net = Net2G
 	}
@@ -224,6 +172,27 @@ func (s Spec) Resolve(a Accept) Spec {
 		s.Class = ClassNormal // an explicit quality overrides the weight class
 	}
 	return s.normal()
+}
+
+// describe leaves only formats that can hold what is kept. What is sent unprocessed is in a format that may be sent.
+func (s *Spec) describe() {
+	if s.Accepts == 0 {
+		s.Unprocessed &= s.Format.bit()
+		return
+	}
+	s.Unprocessed &= s.Accepts
+	if !s.keeps() {
+		return
+	}
+	if s.Accepts &= described; s.Accepts == 0 {
+		s.Accepts = AcceptJPEG
+	}
+	if !s.Accepts.Has(s.Format) {
+		s.Format = JPEG
+		if s.Accepts.Has(WebP) {
+			s.Format = WebP
+		}
+	}
 }
 
 // boundDPR limits dpr by a weight class. A document keeps its pixels; if legible is not given, the picture is

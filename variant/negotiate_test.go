@@ -3,6 +3,8 @@ package variant
 import (
 	"strings"
 	"testing"
+
+	"github.com/goldcrest/goldcrest/variant/accept"
 )
 
 const everything = AcceptAVIF | AcceptWebP | AcceptPNG | AcceptJPEG | AcceptGIF
@@ -57,8 +59,8 @@ func TestParseAccept(t *testing.T) {
 		{"image/webp;q=0,*/*", android, JPEG, old},
 		{"image/jpeg", android, JPEG, AcceptJPEG},
 		{"image/png", android, JPEG, old},
-		{strings.Repeat("text/html,", maxAcceptElements) + "image/avif", Default(), JPEG, old},
-		{strings.Repeat(" ", maxAccept) + "image/avif", Default(), JPEG, old},
+		{strings.Repeat("text/html,", accept.MaxElements) + "image/avif", Default(), JPEG, old},
+		{strings.Repeat(" ", accept.MaxHeader) + "image/avif", Default(), JPEG, old},
 	} {
 		if got, want := ParseAccept(test.header, test.cfg), (Accept{Best: test.best, Formats: test.set}); got != want {
 			t.Errorf("ParseAccept(%.80q, %v) = %+v, want %+v", test.header, test.cfg, got, want)
@@ -170,7 +172,7 @@ func FuzzParseAccept(f *testing.F) {
 			if (Spec{}).Resolve(a).Resolve(a) != (Spec{}).Resolve(a) {
 				t.Fatalf("%q: %+v resolves twice", header, a)
 			}
-			if len(header) < maxAccept && strings.Count(header, ",") < maxAcceptElements-3 {
+			if len(header) < accept.MaxHeader && strings.Count(header, ",") < accept.MaxElements-3 {
 				if b := ParseAccept(header+","+header, cfg); b != a {
 					t.Fatalf("%q: %+v, said twice %+v", header, a, b)
 				}

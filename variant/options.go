@@ -74,9 +74,11 @@ var rules = compile([]struct {
 	{"max_animation_frame_resolution mafr", rule{1, false, applyMaxFramePixels}},
 	{"max_result_dimension mrd", rule{1, false, applyMaxResult}},
 	{"watermark wm", rule{5, false, applyWatermark}},
-	{"strip_metadata sm", rule{1, false, applyStrip}},
+	{"strip_metadata sm", rule{1, false, applyStripMetadata}},
 	{"keep_copyright kcr", rule{1, false, applyKeepCopyright}},
-	{"strip_color_profile scp", rule{1, false, applyStrip}},
+	{"strip_color_profile scp", rule{1, false, applyStripProfile}},
+	{"skip_processing skp", rule{9, false, applySkip}},
+	{"raw", rule{1, false, applyRaw}},
 	{"cache_tag ct", rule{8, true, applyCacheTags}},
 	{"net", rule{1, false, applyNet}},
 	{"legible", rule{1, false, applyLegible}},
@@ -142,6 +144,11 @@ func (o option) check(rule rule) error {
 
 // normal normalises a Spec, so that equal meanings have one Key.
 func (s Spec) normal() Spec {
+	if s.Raw {
+		return Spec{Format: Raw, Keep: Keep{Raw: true}, CacheBuster: s.CacheBuster, Fallback: s.Fallback, Hash: s.Hash,
+			Limits: Limits{Pixels: s.Limits.Pixels, Bytes: s.Limits.Bytes}}
+	}
+	s.KeepCopyright, s.KeepMetadata = s.KeepCopyright || s.KeepMetadata, false
 	if s.DPR == 1 {
 		s.DPR = 0
 	}

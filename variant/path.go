@@ -17,7 +17,7 @@ type Parser struct {
 	strip       []string
 	decrypt     func(text []byte) (source string, ok bool) // nil = encrypted sources are refused
 	names       *naming.Names                              // nil = none
-	unmarked    bool                                       // watermarks are refused
+	forbidden   Forbidden
 }
 
 // Naming returns a Parser that resolves names.
@@ -26,34 +26,6 @@ func (p *Parser) Naming(names *naming.Names) *Parser {
 	named.names = names
 	return &named
 }
-
-// Unmarked returns a Parser for a server without a watermark: it refuses URLs, and presets, with that option.
-func (p *Parser) Unmarked() (*Parser, error) {
-	unmarked := *p
-	unmarked.unmarked = true
-	for name, options := range p.presets {
-		var r reading
-		for _, o := range options {
-			if err := r.apply(o, false); err != nil {
-				return nil, err
-			}
-		}
-		if err := unmarked.checkMark(r.spec); err != nil {
-			return nil, fmt.Errorf("preset %q: %s", name, fault.Of(err).Public)
-		}
-	}
-	return &unmarked, nil
-}
-
-func (p *Parser) checkMark(s Spec) error {
-	if p.unmarked && s.Watermark.Opacity > 0 {
-		return fault.New(fault.UnsupportedOption, "variant.ParseOptions", NoWatermark, nil)
-	}
-	return nil
-}
-
-// NoWatermark is the message of a server without a watermark that refuses the option.
-const NoWatermark = `option "watermark" is not supported: transform.watermark is not set`
 
 // maxOptions is the maximum number of options in one URL, and in one preset with those it uses.
 const maxOptions = 64
@@ -178,6 +150,9 @@ func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
 			return Ref{}, Terms{}, err
 		}
 	}
+	if err := p.check(r.spec); err != nil {
+		return Ref{}, Terms{}, err
+	}
 	ref, err := p.Ref(source, r.spec)
 	return ref, r.terms, err
 }
@@ -185,6 +160,9 @@ func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
 // ParseOptions parses an option text as in a URL ("rs:fit:480:0/net:2g"), without a source.
 func (p *Parser) ParseOptions(options string) (Spec, Terms, error) {
 	r, err := p.read(segments(options))
+	if err == nil {
+		err = p.check(r.spec)
+	}
 	return r.spec.normal(), r.terms, err
 }
 
@@ -248,7 +226,7 @@ func (p *Parser) read(options []string) (reading, error) {
 			return r, err
 		}
 	}
-	return r, p.checkMark(r.spec)
+	return r, nil
 }
 
 // apply applies one option of a URL, which may name presets.

@@ -167,7 +167,7 @@ func TestPresetRefusals(t *testing.T) {
 		want    string
 	}{
 		{map[string]string{"a": "w:x"}, `preset "a": option "w"`},
-		{map[string]string{"a": "raw:1"}, `preset "a": option "raw"`},
+		{map[string]string{"a": "page:1"}, `preset "a": option "page"`},
 		{map[string]string{"a": "pr:b"}, `it uses "b", which does not exist`},
 		{map[string]string{"a": "pr:a"}, "it uses itself: a -> a"},
 		{map[string]string{"a": "pr:b", "b": "w:1/pr:c", "c": "pr:b"}, "it uses itself: "},

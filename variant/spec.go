@@ -18,6 +18,7 @@ const (
 	AVIF Format = "avif"
 	GIF  Format = "gif"
 	Info Format = "json" // no picture: what is told of an original
+	Raw  Format = "raw"  // the original itself, in its own format
 )
 
 // MediaType is the format's Content-Type.
@@ -191,6 +192,9 @@ func (f Format) bit() FormatSet {
 	return 0
 }
 
+// described are the formats into which copyright and profiles can be written.
+const described = AcceptJPEG | AcceptPNG | AcceptWebP
+
 // Flip mirrors a picture after rotation.
 type Flip struct {
 	FlipH, FlipV bool
@@ -199,6 +203,21 @@ type Flip struct {
 // Hash is the expected hash of an original: md5, sha1, sha256 or sha512, and lower-case hex; "" = none.
 type Hash struct {
 	HashType, HashSum string
+}
+
+// Keep says what a variant keeps of its original.
+type Keep struct {
+	KeepOrientation bool      // auto_rotate:0: the EXIF orientation is ignored (and its tag still removed)
+	KeepMetadata    bool      // strip_metadata:0: means KeepCopyright
+	KeepCopyright   bool      // EXIF's copyright and artist are kept
+	KeepProfile     bool      // the ICC profile is kept, and colours are not converted
+	Raw             bool      // everything: the original itself
+	Unprocessed     FormatSet // an original in one of these formats is sent as it is, if it may be sent in that format
+}
+
+// NeedsOriginal reports whether the variant takes more from its original than pixels.
+func (s Spec) NeedsOriginal() bool {
+	return s.Format == Info || s.Raw || s.Unprocessed != 0 || s.keeps() || s.HashSum != ""
 }
 
 // Watermark lays the configured mark over the result. Opacity multiplies the mark's own; 0 = no mark.
@@ -235,8 +254,8 @@ type Spec struct {
 	Crop                Crop
 	Trim                Trim
 	Padding             Padding
-	KeepOrientation     bool // auto_rotate:0: the EXIF orientation is ignored (and its tag still removed)
-	Rotate              int  // clockwise degrees: 0, 90, 180, 270
+	Keep
+	Rotate int // clockwise degrees: 0, 90, 180, 270
 	Flip
 	Background    Color
 	Blur, Sharpen float64 // sigma in pixels; 0 = off

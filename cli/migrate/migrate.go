@@ -178,6 +178,9 @@ func told(ref variant.Ref) (Outcome, string) {
 	if ref.Spec.Format == variant.Info {
 		return Differs, "/info tells the same under the same names, but for metadata, which stay private"
 	}
+	if ref.Spec.Raw {
+		return Same, "the original is sent as it is"
+	}
 	if ref.Spec.IsOpen() {
 		return Differs, "the format is negotiated where the URL names none; imgproxy keeps the source's, or detects it"
 	}

@@ -79,6 +79,24 @@ func TestReportOfInfo(t *testing.T) {
 	}
 }
 
+// Originals are sent as they are only where the configuration allows it.
+func TestReportOfRaw(t *testing.T) {
+	j, sign := judge(t)
+	lines := []string{sign("/raw:1/plain/http://a/b.jpg"), sign("/skp:jpg/plain/http://a/b.jpg@jpg")}
+	if got := report(t, j, lines...); !strings.Contains(got, "1  the original is sent as it is") ||
+		!strings.Contains(got, "as it is  100.0%         2") {
+		t.Error(got)
+	}
+	var err error
+	if j.Parser, err = j.Parser.Forbidding(variant.Forbidden{Raw: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := report(t, j, lines...); !strings.Contains(got, `1  option "raw" is not supported`) ||
+		!strings.Contains(got, `1  option "skip_processing" is not supported`) {
+		t.Error(got)
+	}
+}
+
 // Each request counts once, with its share, under the outcome that a server with the same settings would have.
 func TestReport(t *testing.T) {
 	j, sign := judge(t)

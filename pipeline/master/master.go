@@ -223,7 +223,7 @@ func newStandIn(e cache.Entry) *standIn {
 // serves reports whether a variant of the master is as good as one of the original. Information about an original needs
 // the original itself.
 func (m *standIn) serves(spec variant.Spec) bool {
-	if spec.Format == variant.Info || spec.HashSum != "" || m.of.Width < 1 || m.of.Height < 1 {
+	if spec.NeedsOriginal() || m.of.Width < 1 || m.of.Height < 1 {
 		return false
 	}
 	if m.of.Exact {

@@ -112,7 +112,8 @@ func TestAutoRotate(t *testing.T) {
 			}
 		}
 	}
-	kept := decoded(t, must(t, c, withOrientation(stored, 6), variant.Spec{KeepOrientation: true, Format: variant.PNG}).Body)
+	asStored := variant.Spec{Keep: variant.Keep{KeepOrientation: true}, Format: variant.PNG}
+	kept := decoded(t, must(t, c, withOrientation(stored, 6), asStored).Body)
 	wantColour(t, kept, 3, 3, red, 25)
 	wantColour(t, kept, -4, 3, green, 25)
 }

@@ -1,0 +1,109 @@
+package variant
+
+import (
+	"fmt"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// not parses a switch and stores its opposite.
+func not(s string, to *bool) error {
+	on, err := truth("its value", s)
+	*to = !on
+	return err
+}
+
+func applyStripMetadata(r *reading, args []string) error { return not(args[0], &r.spec.KeepMetadata) }
+
+func applyStripProfile(r *reading, args []string) error { return not(args[0], &r.spec.KeepProfile) }
+
+func applyKeepCopyright(r *reading, args []string) (err error) {
+	r.spec.KeepCopyright, err = truth("its value", args[0])
+	return err
+}
+
+func applyRaw(r *reading, args []string) (err error) {
+	r.spec.Raw, err = truth("raw", args[0])
+	return err
+}
+
+// applySkip parses the formats of originals that are sent as they are.
+func applySkip(r *reading, args []string) error {
+	var set FormatSet
+	for _, name := range args {
+		f, err := format(name)
+		if err != nil {
+			return err
+		}
+		set |= f.bit()
+	}
+	r.spec.Unprocessed = set
+	return nil
+}
+
+// Forbidden are the options that URLs may not use, since the configuration does not allow them.
+type Forbidden struct {
+	Watermark bool
+	Metadata  bool // strip_metadata:0, keep_copyright:1 and strip_color_profile:0
+	Raw       bool // raw and skip_processing
+}
+
+// Forbidding returns a Parser that refuses URLs, and presets, with forbidden options.
+func (p *Parser) Forbidding(f Forbidden) (*Parser, error) {
+	strict := *p
+	strict.forbidden = f
+	for name, options := range p.presets {
+		var r reading
+		for _, o := range options {
+			if err := r.apply(o, false); err != nil {
+				return nil, err
+			}
+		}
+		if err := strict.check(r.spec); err != nil {
+			return nil, fmt.Errorf("preset %q: %s", name, fault.Of(err).Public)
+		}
+	}
+	return &strict, nil
+}
+
+// check refuses what is forbidden, or has no meaning in the format that the URL names.
+func (p *Parser) check(s Spec) error {
+	refuse := func(kind fault.Kind, why string) error { return fault.New(kind, "variant.ParseOptions", why, nil) }
+	switch f := p.forbidden; {
+	case f.Watermark && s.Watermark.Opacity > 0:
+		return refuse(fault.UnsupportedOption, NoWatermark)
+	case f.Raw && s.Raw:
+		return refuse(fault.UnsupportedOption, `option "raw" is not supported: transform.raw is off`)
+	case f.Raw && s.Unprocessed != 0:
+		return refuse(fault.UnsupportedOption, `option "skip_processing" is not supported: transform.raw is off`)
+	case f.Metadata && s.keeps():
+		return refuse(fault.BadOption, "metadata and colour profiles are always removed: transform.keep_metadata is off")
+	case s.keeps() && s.Format != Open && !described.Has(s.Format):
+		return refuse(fault.BadOption, "copyright and colour profiles are kept in jpg, png and webp only")
+	}
+	return nil
+}
+
+// keeps reports whether metadata of the original are written into the variant.
+func (k Keep) keeps() bool { return k.KeepMetadata || k.KeepCopyright || k.KeepProfile }
+
+// NoWatermark is the message of a server without a watermark that refuses the option.
+const NoWatermark = `option "watermark" is not supported: transform.watermark is not set`
+
+// keep writes the options of what is kept, but for the orientation.
+func (w *writer) keep(k Keep) {
+	w.flag("kcr", k.KeepCopyright)
+	if k.KeepProfile {
+		w.add("scp", "0")
+	}
+	if k.Unprocessed != 0 {
+		var names []string
+		for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF} {
+			if k.Unprocessed.Has(f) {
+				names = append(names, string(f))
+			}
+		}
+		w.add("skp", names...)
+	}
+	w.flag("raw", k.Raw)
+}

@@ -1,0 +1,103 @@
+package variant
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/goldcrest/goldcrest/fault"
+)
+
+// What the configuration forbids is refused in URLs, whatever the order of options, and in presets. What cannot be
+// written in the format of the URL is refused too.
+func TestForbidding(t *testing.T) {
+	strict, err := parser(t, nil, false).Forbidding(Forbidden{Watermark: true, Metadata: true, Raw: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lax := parser(t, nil, false)
+	for options, kind := range map[string]fault.Kind{
+		"sm:0": fault.BadOption, "kcr:1": fault.BadOption, "scp:0": fault.BadOption, "raw:1": fault.UnsupportedOption,
+		"w:9/skp:jpg": fault.UnsupportedOption, "wm:1": fault.UnsupportedOption,
+	} {
+		if _, _, err := strict.ParseOptions(options); fault.KindOf(err) != kind {
+			t.Errorf("%s: %v, want %s", options, err, kind)
+		}
+		if _, _, err := strict.ParsePath("/" + options + "/plain/http://a/b.jpg@jpg"); fault.KindOf(err) != kind {
+			t.Errorf("the path with %s: %v, want %s", options, err, kind)
+		}
+		if _, _, err := lax.ParsePath("/" + options + "/plain/http://a/b.jpg@jpg"); err != nil {
+			t.Errorf("%s where it is allowed: %v", options, err)
+		}
+		preset := parser(t, map[string]string{"p": options}, false)
+		if _, err := preset.Forbidding(Forbidden{Watermark: true, Metadata: true, Raw: true}); err == nil ||
+			!strings.HasPrefix(err.Error(), `preset "p": `) {
+			t.Errorf("%s in a preset: %v", options, err)
+		}
+	}
+	for _, options := range []string{"sm:1", "kcr:0", "scp:1", "raw:0", "wm:0", "raw:1/raw:0"} {
+		if _, _, err := strict.ParseOptions(options); err != nil {
+			t.Errorf("%s: %v", options, err)
+		}
+	}
+	for _, path := range []string{
+		"/kcr:1/plain/http://a/b.jpg@avif", "/f:gif/scp:0/aHR0cDovL2EvYi5qcGc", "/sm:0/aHR0cDovL2EvYi5qcGc.avif",
+	} {
+		if _, _, err := lax.ParsePath(path); fault.KindOf(err) != fault.BadOption {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// An original that is sent as it is has one key, whatever else the URL says and the client accepts.
+func TestRawHasOneKey(t *testing.T) {
+	p := parser(t, nil, false)
+	keys := map[string]bool{}
+	for _, path := range []string{
+		"/raw:1/plain/http://a/b.jpg", "/w:9/net:auto/raw:1/f:webp/plain/http://a/b.jpg@avif",
+	} {
+		for _, accept := range []string{"image/avif", "*/*"} {
+			ref, _, err := p.ParsePath(path)
+			if err != nil || ref.Spec.IsOpen() || ref.Spec.VariesByHints() {
+				t.Fatalf("%s: %+v, %v", path, ref.Spec, err)
+			}
+			ref.Spec = ref.Spec.Resolve(ParseAccept(accept, Default()))
+			keys[ref.Key()] = true
+			again, _, err := p.ParsePath(ref.Path())
+			if err != nil || again != ref {
+				t.Errorf("%s: read again %+v, %v", ref.Path(), again, err)
+			}
+		}
+	}
+	if len(keys) != 1 {
+		t.Errorf("%v", keys)
+	}
+}
+
+// Formats that cannot hold what is kept are not negotiated, and only formats that may be sent are sent unprocessed.
+func TestResolveOfWhatIsKept(t *testing.T) {
+	avif := ParseAccept("image/avif,image/webp", Default())
+	onlyAVIF := Accept{Best: AVIF, Formats: AcceptAVIF}
+	for options, want := range map[string]struct {
+		accept Accept
+		format Format
+		sets   [2]FormatSet // accepted; unprocessed
+	}{
+		"kcr:1":               {avif, WebP, [2]FormatSet{AcceptWebP | AcceptPNG | AcceptJPEG, 0}},
+		"scp:0":               {onlyAVIF, JPEG, [2]FormatSet{AcceptJPEG, 0}},
+		"skp:jpg:avif:webp":   {onlyAVIF, AVIF, [2]FormatSet{AcceptAVIF, AcceptAVIF}},
+		"skp:jpg:webp/f:webp": {avif, WebP, [2]FormatSet{0, AcceptWebP}},
+		"skp:gif/f:webp":      {avif, WebP, [2]FormatSet{}},
+	} {
+		s, _, err := parser(t, nil, false).ParseOptions(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = s.Resolve(want.accept)
+		if got := [2]FormatSet{s.Accepts, s.Unprocessed}; s.Format != want.format || got != want.sets {
+			t.Errorf("%s: %s, %v; want %+v", options, s.Format, got, want)
+		}
+		if again := s.Resolve(want.accept); again != s {
+			t.Errorf("%s: resolved twice %+v", options, again)
+		}
+	}
+}
