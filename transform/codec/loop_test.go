@@ -3,7 +3,9 @@ package codec
 import (
 	"fmt"
 	"image"
+	"image/color"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +59,48 @@ func TestFinalsReachTheirTarget(t *testing.T) {
 			j.Close()
 			ref.Free()
 		}
+	}
+}
+
+// TestFastEncodesFindTheQ expects that a final photo takes fast encodes first, and then few of the final encoder.
+func TestFastEncodesFindTheQ(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	for _, class := range []variant.Class{variant.ClassSaver, variant.ClassNormal, variant.ClassHigh} {
+		made := final(t, c, pngOf(t, meadow(640, 480)), variant.Spec{Format: variant.AVIF, Class: class, Legible: variant.LegibleNo})
+		tried := strings.Split(made.Choice.Tried, "; ")
+		slow := slices.DeleteFunc(slices.Clone(tried), func(s string) bool { return strings.HasSuffix(s, ", fast") })
+		if !strings.HasSuffix(tried[0], ", fast") || len(slow) < 1 || len(slow) > 2 {
+			t.Errorf("%v: %s", class, made.Choice.Tried)
+		}
+	}
+}
+
+// TestFastEncodesMayBeKept has faint grain, of which the fast encoder wipes out more. It expects the smallest of all
+// encodes that reach the target, whichever encoder made it.
+func TestFastEncodesMayBeKept(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	img := image.NewNRGBA(image.Rect(0, 0, 480, 360))
+	noise := codectest.Noise(480, 360, 7)
+	for y := range 360 {
+		for x := range 480 {
+			v := uint8(40 + x/6 + y/8 + int(noise.NRGBAAt(x, y).R)*5/256)
+			img.SetNRGBA(x, y, color.NRGBA{v, v - 10, v/2 + 30, 255})
+		}
+	}
+	made := final(t, c, pngOf(t, img), variant.Spec{Format: variant.AVIF, Legible: variant.LegibleNo})
+	least := math.MaxInt
+	for _, try := range strings.Split(made.Choice.Tried, "; ") {
+		var q, size int
+		var score float64
+		if _, err := fmt.Sscanf(try, "avif q%d %d bytes score %f", &q, &size, &score); err != nil {
+			t.Fatal(err, try)
+		}
+		if score >= 70-choose.ScoreSlack {
+			least = min(least, size)
+		}
+	}
+	if len(made.Body) != least {
+		t.Errorf("%d bytes were kept: %s", len(made.Body), made.Choice.Tried)
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 // The constants of the closed loop, which encodes and measures until the score is near the target.
 const (
 	scoreExcess = 0.8 // allowed above the target for the first encode, and twice as much for the second
-	loopEncodes = 3   // in total
+	scoreFar    = 2   // above the target: then one encode more than loopEncodes is made
+	loopEncodes = 3
 
 	loopEncodesHot = 4 // Their q is predicted by a model for another speed.
 
@@ -51,34 +52,64 @@ func (e *Encoder) measured(f variant.Format, s choose.Settings) (Encoded, error)
 		return e.save(f, s)
 	}
 	defer j.Close()
-	margin, most := float64(scoreMargin), loopEncodes // With a measured score no safety margin is needed.
+	margin, ahead := float64(scoreMargin), float64(fastAhead) // With a measured score no safety margin is needed.
+	l := loop{target: s.Target, slack: choose.ScoreSlack, excess: scoreExcess, slope: e.slope(f, s), level: levels(f), most: loopEncodes}
 	if e.slows(f) {
-		s.Effort, margin, most = choose.EffortHot, margin+hotAhead(), loopEncodesHot
+		s.Effort, l.most = choose.EffortHot, loopEncodesHot
+		margin, ahead = margin+hotAhead(), ahead+hotAhead()
 	}
 	if q := e.Choices.Expect(e.Pic, e.Wish(f), s.Target-margin); q > 0 {
 		s.Q = q
 	}
-	l := loop{target: s.Target, slope: e.slope(f, s), level: levels(f), most: most}
-	for q := s.Q; q > 0 && len(l.tries) < most; q = l.next() {
-		s.Q = q
-		made, err := e.save(f, s)
-		if err != nil {
-			return Encoded{}, err
-		}
-		_, score, err := j.Score(made.Body)
-		if err != nil {
-			return Encoded{}, err
-		}
-		made.score = score
-		e.tried[len(e.tried)-1] += fmt.Sprintf(" score %.1f", score)
-		l.tries = append(l.tries, try{made, q, score})
-		if !e.Time.More() {
-			break
-		}
+	r := run{e, j, f, s}
+	if e.sounds(f) {
+		err = r.sounded(&l, ahead)
+	} else {
+		err = r.tries(&l, s.Effort, s.Q)
+	}
+	if err != nil {
+		return Encoded{}, err
 	}
 	best := l.best()
 	best.Note = fmt.Sprintf("%s, measured %.1f", best.Note, best.score)
 	return best.Encoded, nil
+}
+
+// run is a loop's picture and encoder.
+type run struct {
+	*Encoder
+	judge    *judge.Judge
+	format   variant.Format
+	settings choose.Settings
+}
+
+// tries encodes and scores until the loop has enough.
+func (r run) tries(l *loop, effort, q int) error {
+	for more := true; q > 0 && more; q = l.next() {
+		if err := r.try(l, effort, q); err != nil {
+			return err
+		}
+		more = r.Time.More()
+	}
+	return nil
+}
+
+func (r run) try(l *loop, effort, q int) error {
+	s := r.settings
+	s.Q, s.Effort = q, effort
+	made, err := r.save(r.format, s)
+	if err != nil {
+		return err
+	}
+	if _, made.score, err = r.judge.Score(made.Body); err != nil {
+		return err
+	}
+	r.tried[len(r.tried)-1] += fmt.Sprintf(" score %.1f", made.score)
+	if r.format == variant.AVIF && effort == choose.EffortFirst {
+		r.tried[len(r.tried)-1] += ", fast"
+	}
+	l.tries = append(l.tries, try{made, q, made.score})
+	return nil
 }
 
 // judge makes the judge of the picture as input for a format.
@@ -133,43 +164,70 @@ func sameAsBefore(q int, iq bool) bool {
 
 // loop chooses the next q by the scores of earlier tries.
 type loop struct {
-	target, slope float64
+	target        float64
+	slack, excess float64 // allowed below and above the target
+	slope         float64 // as predicted
 	level         func(q int) int
 	most          int // encodes
 	tries         []try
 }
 
 // reached reports whether a try is good enough.
-func (l *loop) reached(t try) bool { return t.score >= l.target-choose.ScoreSlack }
+func (l *loop) reached(t try) bool { return t.score >= l.target-l.slack }
 
-// next is the q of another try; 0 if none is worth it.
-func (l *loop) next() int {
+// step is the q that the last try and the slope lead to.
+func (l *loop) step(aim float64) int {
 	last := l.tries[len(l.tries)-1]
-	if l.reached(last) && last.score <= l.target+scoreExcess*float64(len(l.tries)) {
-		return 0
+	return last.q + int(math.Round((aim-last.score)/l.steepness()))
+}
+
+// steepness is the slope by the last two tries. Over a few q a slope is noise: the predicted slope counts as if it had
+// been measured over slopeWeight values of q.
+func (l *loop) steepness() float64 {
+	n := len(l.tries)
+	if n < 2 {
+		return l.slope
 	}
-	slope := l.slope
-	if n := len(l.tries); n > 1 {
-		// Over a few q a slope is noise: the predicted slope counts as if it had been measured over slopeWeight values
-		// of q.
-		a, apart := l.tries[n-2], float64(last.q-l.tries[n-2].q)
-		rise := last.score - a.score
-		slope = (rise*apart/math.Abs(apart) + slopeWeight*l.slope) / (math.Abs(apart) + slopeWeight)
-		slope = max(slope, l.slope/4)
-	}
-	// The last try must not fall short, so it aims a little higher, the more the farther it goes.
-	aim := l.target
-	if len(l.tries) == l.most-1 {
-		aim += choose.ScoreSlack/2 + lastCare*math.Abs(aim-last.score)
-	}
-	q := last.q + int(math.Round((aim-last.score)/slope))
-	below, above := 0, 101 // the highest q known to fall short, and the lowest that reaches the target
+	a, last := l.tries[n-2], l.tries[n-1]
+	rise, apart := last.score-a.score, float64(last.q-a.q)
+	slope := (rise*apart/math.Abs(apart) + slopeWeight*l.slope) / (math.Abs(apart) + slopeWeight)
+	return max(slope, l.slope/4)
+}
+
+// enough reports whether another try is not worth its time.
+func (l *loop) enough() bool {
+	n, last := len(l.tries), l.tries[len(l.tries)-1]
+	return l.reached(last) && last.score <= l.target+l.excess*float64(n) ||
+		n > l.most || n == l.most && l.best().score <= l.target+scoreFar
+}
+
+// bracket is the highest q known to fall short, and the lowest known to reach the target.
+func (l *loop) bracket() (below, above int) {
+	above = 101
 	for _, t := range l.tries {
 		if l.reached(t) {
 			above = min(above, t.q)
 		} else {
 			below = max(below, t.q)
 		}
+	}
+	return below, above
+}
+
+// next is the q of another try; 0 if none is worth it.
+func (l *loop) next() int {
+	if l.enough() {
+		return 0
+	}
+	// The last try must not fall short, so it aims a little higher, the more the farther it goes.
+	n, aim := len(l.tries), l.target
+	if n == l.most-1 && l.slack == choose.ScoreSlack {
+		aim += l.slack/2 + lastCare*math.Abs(aim-l.tries[n-1].score)
+	}
+	q := l.step(aim)
+	below, above := l.bracket()
+	if n == l.most && below > 0 && above <= 100 { // The score jumps between them.
+		q = (below + above) / 2
 	}
 	q = min(max(q, below+1), above-1, 100)
 	if below > 0 && l.level(q) == l.level(below) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -22,7 +23,8 @@ func TestLoopChoosesByWhatItMeasured(t *testing.T) {
 	for name, curve := range curves {
 		for start := 20; start <= 90; start += 7 {
 			for _, slope := range []float64{0.5, 0.8, 1.3} {
-				l := loop{target: 70, slope: slope, level: levels(variant.AVIF), most: loopEncodes}
+				l := loop{target: 70, slack: choose.ScoreSlack, excess: scoreExcess, slope: slope, most: loopEncodes}
+				l.level = levels(variant.AVIF)
 				for q := start; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
 					for _, before := range l.tries {
 						if l.level(before.q) == l.level(q) {
@@ -43,7 +45,7 @@ func TestLoopChoosesByWhatItMeasured(t *testing.T) {
 // TestLoopEndsWhereNothingReaches returns the best encode if no q reaches the target, and the smallest if every q does.
 func TestLoopEndsWhereNothingReaches(t *testing.T) {
 	for _, always := range []float64{40, 95} {
-		l := loop{target: 70, slope: 1, level: levels(variant.JPEG), most: loopEncodes}
+		l := loop{target: 70, slack: choose.ScoreSlack, excess: scoreExcess, slope: 1, level: levels(variant.JPEG), most: loopEncodes}
 		for q := 60; q > 0 && len(l.tries) < loopEncodes; q = l.next() {
 			l.tries = append(l.tries, try{Encoded{Body: make([]byte, q)}, q, always + float64(q)/100})
 		}
@@ -59,10 +61,30 @@ func TestLoopEndsWhereNothingReaches(t *testing.T) {
 // TestLoopDoesNotTrustTheSlopeOfAFewQ has two tries so close that their scores differ by chance. The next step must
 // also use the predicted slope, and not jump.
 func TestLoopDoesNotTrustTheSlopeOfAFewQ(t *testing.T) {
-	l := loop{target: 70, slope: 0.45, level: levels(variant.WebP), most: loopEncodes}
+	l := loop{target: 70, slack: choose.ScoreSlack, excess: scoreExcess, slope: 0.45, most: loopEncodes}
+	l.level = levels(variant.WebP)
 	l.tries = []try{{q: 72, score: 68.7}, {q: 75, score: 69.0}}
 	if q := l.next(); q < 77 || q > 82 {
 		t.Errorf("q %d after 72 and 75, want some more", q)
+	}
+}
+
+// TestLoopSplitsAJump has scores that jump over the target, as WebP's do. One more encode is made between them, and no
+// second one. Where nothing falls short, the q is not halved.
+func TestLoopSplitsAJump(t *testing.T) {
+	l := loop{target: 70, slack: choose.ScoreSlack, excess: scoreExcess, slope: 0.45, most: loopEncodes}
+	l.level = levels(variant.WebP)
+	l.tries = []try{{q: 69, score: 68.3}, {q: 72, score: 68.8}, {q: 78, score: 74.1}}
+	if q := l.next(); q != 75 {
+		t.Errorf("q %d between 72 and 78, want 75", q)
+	}
+	l.tries = append(l.tries, try{q: 75, score: 73})
+	if q := l.next(); q != 0 {
+		t.Errorf("q %d after %d encodes", q, len(l.tries))
+	}
+	l.tries = []try{{q: 61, score: 78.9}, {q: 56, score: 75.2}, {q: 52, score: 72.6}}
+	if q := l.next(); q < 46 {
+		t.Errorf("q %d after three that reach the target, the last by 2.6", q)
 	}
 }
 
