@@ -105,8 +105,8 @@ audit: ## known vulnerabilities in what the program uses, by govulncheck; not a 
 hooks: ## have git run the quick checks before each commit (.ci/hooks/pre-commit)
 	git config core.hooksPath .ci/hooks
 
-release: ## build/release: the program with its version, its bill of materials, checksums
-	VERSION="$(VERSION)" .ci/release
+release: ## build/release and the tag of VERSION: the program, its bill of materials, notes out of CHANGELOG.md, checksums
+	@$(if $(filter command,$(origin VERSION)),,echo "usage: make release VERSION=1.2.3" >&2; exit 1;) VERSION="$(VERSION)" .ci/release
 
 clean: ## remove what builds leave behind
 	rm -rf goldcrest data build

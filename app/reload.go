@@ -118,7 +118,9 @@ func (a *App) reloadOnHangup(ctx context.Context, r Reloads, level *slog.LevelVa
 // openOrigin makes the origin client. Sources that speak HTTP connect through it, so it is made without them.
 func (a *App) openOrigin(ctx context.Context) (err error) {
 	cfg := a.cfg.Origin.Config
-	if a.origin, err = origin.New(cfg, origin.Hooks{Observer: a.metrics}); err != nil {
+	if a.origin, err = origin.New(cfg, origin.Hooks{
+		Observer: a.metrics, Agent: "goldcrest/" + strings.TrimPrefix(a.version, "v"),
+	}); err != nil {
 		return err
 	}
 	return a.reloadOrigin(ctx, a.cfg)

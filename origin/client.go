@@ -4,6 +4,7 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -66,6 +67,7 @@ type Hooks struct {
 	Resolver *net.Resolver    // resolves names
 	RootCAs  *x509.CertPool   // that TLS trusts
 	Observer Observer         // nil = none
+	Agent    string           // the User-Agent; empty = goldcrest
 }
 
 // Client fetches originals. Safe for concurrent use.
@@ -97,6 +99,7 @@ func New(cfg Config, hooks Hooks) (*Client, error) {
 	if hooks.Observer == nil {
 		hooks.Observer = nobody{}
 	}
+	hooks.Agent = cmp.Or(hooks.Agent, "goldcrest")
 	c := &Client{hooks: hooks, negatives: NewNegatives(hooks.Now)}
 	dialer := &net.Dialer{
 		Resolver: hooks.Resolver,

@@ -27,7 +27,7 @@ func TestFetch(t *testing.T) {
 		_, _ = w.Write(body)
 	})
 	watcher := newNotes()
-	c := newClient(t, Hooks{Observer: watcher}, nil)
+	c := newClient(t, Hooks{Observer: watcher, Agent: "goldcrest/1.2.3"}, nil)
 	o, err := c.Fetch(context.Background(), base+"/a.jpg", Limits{})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,10 @@ func TestFetch(t *testing.T) {
 	if !o.LastModified.Equal(modified) || o.Fresh.TTL != time.Minute {
 		t.Errorf("modified %v, fresh %+v", o.LastModified, o.Fresh)
 	}
-	want := http.Header{"User-Agent": {"goldcrest"}, "Accept": {"image/*, */*;q=0.1"}, "Accept-Encoding": {"identity"}, "Via": {"1.1 goldcrest"}}
+	want := http.Header{
+		"User-Agent": {"goldcrest/1.2.3"}, "Accept": {"image/*, */*;q=0.1"}, "Accept-Encoding": {"identity"},
+		"Via": {"1.1 goldcrest"},
+	}
 	if fmt.Sprint(seen) != fmt.Sprint(want) {
 		t.Errorf("the origin saw %v, want %v", seen, want)
 	}

@@ -161,7 +161,7 @@ func (f *fetch) roundTrip(ctx context.Context, u *url.URL, conditions http.Heade
 	}
 	request.URL = u // Not parsed again: the path is sent as it was given.
 	request.Header = http.Header{
-		"User-Agent": {"goldcrest"},
+		"User-Agent": {f.client.hooks.Agent},
 		"Accept":     {"image/*, */*;q=0.1"},
 		// A coding would hide the length, and does not make images smaller.
 		"Accept-Encoding": {"identity"},

@@ -8,16 +8,21 @@ import "net/http"
 // what it reads, and ends the call by its context.
 func (c *Client) Guarded() *http.Client {
 	return &http.Client{
-		Transport:     guarded{c.transport},
+		Transport:     guarded{c.transport, c.hooks.Agent},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// guarded turns transport errors into faults.
-type guarded struct{ transport *http.Transport }
+// guarded names this program in requests and turns transport errors into faults.
+type guarded struct {
+	transport *http.Transport
+	agent     string
+}
 
 // RoundTrip implements http.RoundTripper.
 func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context()) // a RoundTripper must not change the caller's request
+	r.Header.Set("User-Agent", g.agent)
 	resp, err := g.transport.RoundTrip(r)
 	if err != nil {
 		return nil, classify(r.Context(), r.Context(), err)

@@ -10,9 +10,10 @@ import (
 
 // Requests of the house's own meet the same guard, and follow nobody.
 func TestGuardedCalls(t *testing.T) {
-	hits := 0
+	hits, agent := 0, ""
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hits++
+		agent = r.UserAgent()
 		http.Redirect(w, r, "/further", http.StatusFound)
 	}))
 	defer srv.Close()
@@ -33,7 +34,7 @@ func TestGuardedCalls(t *testing.T) {
 	}
 	cfg := Default()
 	cfg.AllowPrivate = []string{"127.0.0.0/8"}
-	open, err := New(cfg, Hooks{})
+	open, err := New(cfg, Hooks{Agent: "goldcrest/1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,9 @@ func TestGuardedCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if agent != "goldcrest/1.2.3" {
+		t.Errorf("the User-Agent is %q", agent)
+	}
 	if res.StatusCode != http.StatusFound || hits != 1 {
 		t.Errorf("got %d after %d hits, want the redirect itself", res.StatusCode, hits)
 	}

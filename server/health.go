@@ -74,6 +74,9 @@ func (s *Server) healthz(c echo.Context) error {
 		}
 	}
 	answer := map[string]string{"status": "ok", "memory": s.state.Step().String()}
+	if s.deps.Overview != nil {
+		answer["version"] = s.deps.Overview.Version
+	}
 	if s.deps.Sandbox != "" {
 		answer["sandbox"] = s.deps.Sandbox
 	}

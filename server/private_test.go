@@ -16,6 +16,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/server/access"
+	"github.com/goldcrest/goldcrest/server/api"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -41,9 +42,15 @@ func TestPublicDoorHasNoControlSurface(t *testing.T) {
 }
 
 func TestPrivateHealth(t *testing.T) {
-	f := newFixtureWith(t, nil, func(d *Deps) { d.Sandbox, d.Quality = "Landlock 7", func() string { return "as expected" } })
-	if w := f.private("GET", "/healthz", ""); !strings.Contains(w.Body.String(), `"sandbox":"Landlock 7"`) || !strings.Contains(w.Body.String(), `"quality":"as expected"`) {
-		t.Errorf("/healthz: %s", w.Body)
+	f := newFixtureWith(t, nil, func(d *Deps) {
+		d.Sandbox, d.Quality = "Landlock 7", func() string { return "as expected" }
+		d.Overview = &api.Overview{Version: "v1.2.3"}
+	})
+	w := f.private("GET", "/healthz", "")
+	for _, want := range []string{`"sandbox":"Landlock 7"`, `"quality":"as expected"`, `"version":"v1.2.3"`} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("/healthz: %s, want %s", w.Body, want)
+		}
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		if w := f.private("GET", path, ""); w.Code != 200 || w.Body.Len() == 0 {
@@ -54,7 +61,7 @@ func TestPrivateHealth(t *testing.T) {
 		}
 	}
 	f.deps.Check = func(context.Context) error { return errors.New("no worker") }
-	w := f.private("GET", "/healthz", "")
+	w = f.private("GET", "/healthz", "")
 	if w.Code != 503 || code(t, w) != fault.Overloaded {
 		t.Errorf("without workers: status %d", w.Code)
 	}

@@ -28,7 +28,7 @@ type Host struct {
 	BasicFile string `yaml:"basic_file"`
 	// BearerFile is a file with a token for Bearer authentication. Empty = none.
 	BearerFile string `yaml:"bearer_file"`
-	// UserAgent is the User-Agent of requests. Empty = goldcrest.
+	// UserAgent is the User-Agent of requests. Empty = goldcrest/VERSION.
 	UserAgent string `yaml:"user_agent"`
 	// Referer is the Referer of requests. Empty = none.
 	Referer string `yaml:"referer"`

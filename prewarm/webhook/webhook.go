@@ -160,7 +160,6 @@ func (w *Sender) Tell(ctx context.Context, e Event) error {
 	}
 	at := strconv.FormatInt(w.now().Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "goldcrest")
 	req.Header.Set("Webhook-Id", e.ID)
 	req.Header.Set("Webhook-Timestamp", at)
 	req.Header.Set("Webhook-Signature", rules.sign(e.ID, at, body))
