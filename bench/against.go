@@ -111,7 +111,7 @@ func (v *versus) round(ctx context.Context, b *bench, first bool) error {
 	if err != nil {
 		return err
 	}
-	worked, err := v.job(ctx, oneVariant(), len(v.photos))
+	worked, err := v.job(ctx, oneVariant("q:75/f:webp"), len(v.photos))
 	if err != nil {
 		return err
 	}
