@@ -37,6 +37,7 @@ type options struct {
 	fit.Options
 	out   string
 	check bool
+	only  string
 }
 
 func main() {
@@ -87,6 +88,7 @@ func parseOptions(args []string) (options, error) {
 	fs.BoolVar(&o.Write, "write", false, "fit, levels, record: write what was found into transform/codec")
 	fs.IntVar(&o.HoldOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
 	fs.BoolVar(&o.All, "all", false, "report: judge the pictures of the fit too")
+	fs.StringVar(&o.only, "only", "", "report, ocr, sheet: only the ways whose names contain `TEXT`")
 	fs.BoolVar(&o.check, "check", false, "report: judge the class normal alone, and fail where it is not kept")
 	fs.IntVar(&o.Jobs, "jobs", 2, "pictures worked on at the same time")
 	if err := fs.Parse(args); err != nil {

@@ -36,7 +36,7 @@ func ocr(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	in := slices.DeleteFunc(ways(), func(w way) bool { return w.fixed != nil || w.spec.Class == variant.ClassHigh })
+	in := o.classes()
 	wanted := func(r pictures.Reference) bool { return r.Kind == pictures.Text && o.Judges(r.Source) }
 	all, err := pictures.Each(ctx, o.Jobs, found, wanted, func(r pictures.Reference) ([]readings, error) {
 		read, err := readAgain(ctx, c, r, in, dir)

@@ -41,12 +41,16 @@ func ways() []way {
 	}{{"high", variant.ClassHigh}, {"normal", variant.ClassNormal}, {"saver", variant.ClassSaver}}
 	for _, c := range classes {
 		avif := variant.Spec{Format: variant.AVIF, Class: c.class, Accepts: modern}
+		webp := variant.Spec{Format: variant.WebP, Class: c.class, Accepts: old | variant.AcceptWebP}
+		jpeg := variant.Spec{Format: variant.JPEG, Class: c.class, Accepts: old}
 		out = append(out,
 			way{name: c.name + " avif first", spec: avif, stage: variant.StageFirst},
 			way{name: c.name + " avif final", spec: avif},
 			way{name: c.name + " avif hot", spec: avif, stage: variant.StageHot},
-			way{name: c.name + " webp", spec: variant.Spec{Format: variant.WebP, Class: c.class, Accepts: old | variant.AcceptWebP}},
-			way{name: c.name + " jpeg", spec: variant.Spec{Format: variant.JPEG, Class: c.class, Accepts: old}})
+			way{name: c.name + " webp first", spec: webp, stage: variant.StageFirst},
+			way{name: c.name + " webp final", spec: webp},
+			way{name: c.name + " jpeg first", spec: jpeg, stage: variant.StageFirst},
+			way{name: c.name + " jpeg final", spec: jpeg})
 	}
 	fixed := func(name string, f variant.Format, q, effort int) {
 		out = append(out, way{name: name, fixed: &judge.Encoding{Format: f, Q: q, Effort: effort, Plain: true}})
@@ -64,6 +68,16 @@ func ways() []way {
 	return out
 }
 
+// ways are those that are asked for.
+func (o options) ways() []way {
+	return slices.DeleteFunc(ways(), func(w way) bool { return !strings.Contains(w.name, o.only) })
+}
+
+// classes are the ways of the classes that are made smaller than high.
+func (o options) classes() []way {
+	return slices.DeleteFunc(o.ways(), func(w way) bool { return w.fixed != nil || w.spec.Class == variant.ClassHigh })
+}
+
 // figure is one reference made in one way.
 type figure struct {
 	way, kind    string
@@ -74,7 +88,7 @@ type figure struct {
 }
 
 // efforts are those of final, first-stage and hot variants.
-var efforts = map[variant.Format][3]int{variant.WebP: {4}, variant.AVIF: {1, 0, 3}}
+var efforts = map[variant.Format][3]int{variant.WebP: {4, 4}, variant.AVIF: {1, 0, 3}}
 
 // report makes every held-out reference in every way, and prints the results.
 func report(ctx context.Context, o options) error {
@@ -82,10 +96,10 @@ func report(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	n, in := 0, ways()
 	if o.check {
-		in = slices.DeleteFunc(in, func(w way) bool { return !strings.HasPrefix(w.name, "normal") })
+		o.only = "normal"
 	}
+	n, in := 0, o.ways()
 	wanted := func(r pictures.Reference) bool {
 		ok := o.Judges(r.Source) && (strings.HasSuffix(r.ID, "#800") || r.Kind == pictures.Text)
 		if ok {

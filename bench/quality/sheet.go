@@ -47,7 +47,7 @@ func sheet(ctx context.Context, o options) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
-	in := slices.DeleteFunc(ways(), func(w way) bool { return w.fixed != nil || w.spec.Class == variant.ClassHigh })
+	in := o.classes()
 	wanted := func(r pictures.Reference) bool { return o.Judges(r.Source) }
 	all, err := pictures.Each(ctx, o.Jobs, found, wanted, func(r pictures.Reference) (made []candidate, err error) {
 		s, err := r.Open()

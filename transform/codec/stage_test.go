@@ -2,9 +2,11 @@ package codec
 
 import (
 	"bytes"
+	"image"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/specimen"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -79,6 +81,31 @@ func TestHotIsSmallerAtTheSameScore(t *testing.T) {
 		final, hot := staged(t, c, original, spec, variant.StageFinal), staged(t, c, original, spec, variant.StageHot)
 		if hot.Stage != variant.StageFinal || !bytes.Equal(final.Body, hot.Body) {
 			t.Errorf("%+v: stage %d, the same bytes: %v", spec, hot.Stage, bytes.Equal(final.Body, hot.Body))
+		}
+	}
+}
+
+// The first AVIF of a grey photo keeps the target of its class as that of a coloured one does.
+func TestGreyPhotosKeepTheirTargetAtOnce(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	for class, least := range map[variant.Class]float64{variant.ClassNormal: 69.5, variant.ClassSaver: 46} {
+		sum, n := 0.0, 0
+		for _, s := range specimen.All() {
+			if s.Print {
+				continue
+			}
+			samples := s.Draw()
+			grey := image.NewGray(image.Rect(0, 0, specimen.Side, specimen.Side))
+			for i := range grey.Pix {
+				grey.Pix[i] = samples[3*i+1]
+			}
+			original := pngOf(t, grey)
+			made := staged(t, c, original, variant.Spec{Format: variant.AVIF, Class: class}, variant.StageFirst)
+			score := scoreOf(t, original, made.Body)
+			sum, n = sum+score, n+1
+		}
+		if mean := sum / float64(n); mean < least {
+			t.Errorf("class %v: %.1f on average, want at least %v", class, mean, least)
 		}
 	}
 }

@@ -138,6 +138,24 @@ func (m *Model) Shares(t Traits) map[string]float64 {
 	return out
 }
 
+// The features of what the trial loses of colours. The fit saw no grey photos, which lose none: its weights would give
+// them a q that is too low. All other photos are above leastLostColour, with which 16 grey ones keep their target.
+const (
+	lostColour      = 7 // the first of four
+	leastLostColour = -1.5
+)
+
+// within returns the scaled features, within what the fit of a group saw.
+func (m *Model) within(group string, t Traits) [featureCount]float64 {
+	x := m.scaled(t)
+	if group == GroupPhoto {
+		for i := lostColour; i < lostColour+4; i++ {
+			x[i] = math.Max(x[i], leastLostColour)
+		}
+	}
+	return x
+}
+
 // Q interpolates the q for a target between fitted ones; ok is false if the coder has no predictor.
 func (s *Set) Q(m *Model, coder, group string, target float64, t Traits) (q int, ok bool) {
 	var below, above *Predictor
@@ -156,7 +174,7 @@ func (s *Set) Q(m *Model, coder, group string, target float64, t Traits) (q int,
 	if below == nil {
 		return 0, false
 	}
-	x := m.scaled(t)
+	x := m.within(group, t)
 	v := below.q(x)
 	if above != nil && above.Target > below.Target {
 		share := math.Max(0, (target-below.Target)/(above.Target-below.Target))
