@@ -1,6 +1,9 @@
 package cache
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Images wraps store so that only entries of image types that variants have are visible. Anything else that was put
 // into a bucket is a miss and is never served.
@@ -27,9 +30,5 @@ func (s images) Stat(ctx context.Context, key string) (Meta, error) {
 }
 
 func servable(contentType string) bool {
-	switch contentType {
-	case "image/jpeg", "image/png", "image/webp", "image/avif", "image/gif":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"image/jpeg", "image/png", "image/webp", "image/avif", "image/gif"}, contentType)
 }

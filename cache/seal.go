@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // MinSealKey is the minimum length of a seal key in bytes.
@@ -22,21 +23,12 @@ func NewSeal(keys ...[]byte) (Seal, error) {
 		if len(k) < MinSealKey {
 			return Seal{}, fmt.Errorf("a seal key needs at least %d characters", MinSealKey)
 		}
-		if containsKey(s.keys, k) {
+		if slices.ContainsFunc(s.keys, func(other []byte) bool { return bytes.Equal(other, k) }) {
 			return Seal{}, errors.New("a seal key is there twice")
 		}
 		s.keys = append(s.keys, bytes.Clone(k))
 	}
 	return s, nil
-}
-
-func containsKey(keys [][]byte, k []byte) bool {
-	for _, other := range keys {
-		if bytes.Equal(other, k) {
-			return true
-		}
-	}
-	return false
 }
 
 // line returns the last line of a meta text.
@@ -52,12 +44,9 @@ func (s Seal) holds(key string, text, line []byte) bool {
 	if len(s.keys) == 0 {
 		return bytes.Equal(sealText(nil, key, text), line)
 	}
-	for _, secret := range s.keys {
-		if hmac.Equal(sealText(secret, key, text), line) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.keys, func(secret []byte) bool {
+		return hmac.Equal(sealText(secret, key, text), line)
+	})
 }
 
 func sealText(secret []byte, key string, text []byte) []byte {

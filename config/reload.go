@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -20,12 +21,9 @@ func reloadable() []string {
 
 // isReloadable reports whether a reload applies the key, or the list that it is part of.
 func isReloadable(path string) bool {
-	for _, r := range reloadable() {
-		if path == r || strings.HasPrefix(path, r+".") || strings.HasPrefix(path, r+"[]") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(reloadable(), func(r string) bool {
+		return path == r || strings.HasPrefix(path, r+".") || strings.HasPrefix(path, r+"[]")
+	})
 }
 
 // Reload returns the configuration in force after a running process with configuration c has read next: the values of

@@ -87,12 +87,7 @@ func validLabel(label string) bool {
 	if label == "" || len(label) > 63 {
 		return false
 	}
-	for _, c := range []byte(label) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-			return false
-		}
-	}
-	return true
+	return strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
 // isNumber reports labels that resolvers read as a number: some take a name that ends in one for an address.

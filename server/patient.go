@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -88,10 +89,7 @@ func (p *patient) Close() error {
 
 // lost reports whether an error of accept() means that the socket itself is unusable.
 func lost(err error) bool {
-	for _, e := range []syscall.Errno{syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK, syscall.EFAULT} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	var number syscall.Errno
+	return errors.As(err, &number) &&
+		slices.Contains([]syscall.Errno{syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK, syscall.EFAULT}, number)
 }

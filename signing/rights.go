@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/goldcrest/goldcrest/reach"
 )
@@ -54,13 +55,5 @@ func (p Rights) AllowsSource(source string) bool {
 // AllowsPreset reports whether the preset is allowed. The name "" stands for options outside presets, which are not
 // allowed if presets are listed.
 func (p Rights) AllowsPreset(name string) bool {
-	if len(p.presets) == 0 {
-		return true
-	}
-	for _, allowed := range p.presets {
-		if name == allowed {
-			return true
-		}
-	}
-	return false
+	return len(p.presets) == 0 || slices.Contains(p.presets, name)
 }

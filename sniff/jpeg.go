@@ -1,6 +1,9 @@
 package sniff
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // jpegWalk is the state of one walk over a JPEG's markers.
 type jpegWalk struct {
@@ -141,10 +144,5 @@ func (w *jpegWalk) scan(data []byte) {
 }
 
 func (w *jpegWalk) allCovered() bool {
-	for _, id := range w.components {
-		if w.covered[id] != ^uint64(0) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(w.components, func(id byte) bool { return w.covered[id] != ^uint64(0) })
 }

@@ -2,6 +2,7 @@ package variant
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/goldcrest/goldcrest/variant/accept"
@@ -105,12 +106,10 @@ func (w wishes) weight(f Format) int {
 }
 
 func lists(formats []string, want Format) bool {
-	for _, name := range formats {
-		if f, _ := ParseFormat(name); f == want {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(formats, func(name string) bool {
+		f, _ := ParseFormat(name)
+		return f == want
+	})
 }
 
 func parseWishes(header string) wishes {

@@ -2,6 +2,7 @@ package compat
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,25 +62,14 @@ func (b Bucket) folder() string {
 
 // knows reports whether the bucket is configured.
 func (c Config) knows(bucket string) bool {
-	for _, b := range c.Buckets {
-		if b.Name == bucket {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Buckets, func(b Bucket) bool { return b.Name == bucket })
 }
 
 // allows reports whether an object with that key may be written.
 func (c Config) allows(bucket, key string) bool {
-	if !sameKey(key) {
-		return false
-	}
-	for _, b := range c.Buckets {
-		if b.Name == bucket && strings.HasPrefix(key, b.folder()) && len(key) > len(b.folder()) {
-			return true
-		}
-	}
-	return false
+	return sameKey(key) && slices.ContainsFunc(c.Buckets, func(b Bucket) bool {
+		return b.Name == bucket && strings.HasPrefix(key, b.folder()) && len(key) > len(b.folder())
+	})
 }
 
 // sameKey reports whether every program on the way to the bucket will treat the key as the same. U+FFFD is what invalid

@@ -84,12 +84,7 @@ func (o *Outcome) In(at Spot) State {
 
 // Pending reports whether any variant of the image is pending.
 func (w *Image) Pending() bool {
-	for _, o := range w.Verdicts {
-		if o.State == Pending {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.Verdicts, func(o *Outcome) bool { return o.State == Pending })
 }
 
 // Saved is the size of the original minus that of the variant; negative if the variant is larger.
@@ -115,12 +110,7 @@ func (t *Task) Close(s State, now time.Time) {
 
 // Ended reports whether nothing is pending.
 func (t *Task) Ended() bool {
-	for _, w := range t.Images {
-		if w.Pending() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(t.Images, (*Image).Pending)
 }
 
 // Merge takes over what another instance has written to the same task meanwhile. The first verdict counts, and what was

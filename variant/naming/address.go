@@ -2,6 +2,7 @@ package naming
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -176,10 +177,8 @@ func stripQuery(query string, patterns []string) string {
 }
 
 func matchesAny(name string, patterns []string) bool {
-	for _, p := range patterns {
-		if stem, open := strings.CutSuffix(p, "*"); name == p || open && strings.HasPrefix(name, stem) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		stem, open := strings.CutSuffix(p, "*")
+		return name == p || open && strings.HasPrefix(name, stem)
+	})
 }

@@ -148,12 +148,9 @@ func (n *Names) once(name string) string {
 
 // Begins reports whether a text begins as sources do here: with a scheme, an alias, or a prefix that is replaced.
 func (n *Names) Begins(text string) bool {
-	for _, b := range n.beginnings() {
-		if len(text) >= len(b) && strings.EqualFold(text[:len(b)], b) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.beginnings(), func(b string) bool {
+		return len(text) >= len(b) && strings.EqualFold(text[:len(b)], b)
+	})
 }
 
 // MayBegin is Begins by the first byte only, for callers that check many texts.

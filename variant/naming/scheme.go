@@ -1,14 +1,13 @@
 package naming
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // IsScheme reports whether a scheme is one of originals.
 func IsScheme(scheme string) bool {
-	switch strings.ToLower(scheme) {
-	case "http", "https", "s3", "gs", "local":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"http", "https", "s3", "gs", "local"}, strings.ToLower(scheme))
 }
 
 // Wrong says what is wrong with a source by the rules of its scheme, "" = nothing: a URL has a host, an object a bucket

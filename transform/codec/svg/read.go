@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -150,12 +151,9 @@ func (r *reader) start(e xml.StartElement) error {
 
 // isForeign reports whether an element declares another namespace.
 func isForeign(attrs []xml.Attr) bool {
-	for _, a := range attrs {
-		if a.Name.Space == "" && a.Name.Local == "xmlns" && a.Value != "http://www.w3.org/2000/svg" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(attrs, func(a xml.Attr) bool {
+		return a.Name.Space == "" && a.Name.Local == "xmlns" && a.Value != "http://www.w3.org/2000/svg"
+	})
 }
 
 // write writes a start tag.
