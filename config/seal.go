@@ -2,15 +2,11 @@ package config
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
-
-// maxSealFile is the maximum size of a file with a seal key in bytes.
-const maxSealFile = 64 << 10
 
 // SealKey is a key that entries of the store are sealed with.
 type SealKey struct {
@@ -35,15 +31,11 @@ func validateSealKeys(keys []SealKey) error {
 func (c Cache) Seal() (cache.Seal, error) {
 	keys := make([][]byte, len(c.SealKey))
 	for i, k := range c.SealKey {
-		keys[i] = []byte(k.Key)
-		if k.KeyFile == "" {
-			continue
-		}
-		text, err := secretfile.Read(k.KeyFile, maxSealFile)
+		key, err := secretfile.Value(k.Key, k.KeyFile)
 		if err != nil {
 			return cache.Seal{}, fmt.Errorf("cache.seal_key[%d]: %w", i, err)
 		}
-		keys[i] = []byte(strings.TrimSpace(string(text)))
+		keys[i] = []byte(key)
 	}
 	seal, err := cache.NewSeal(keys...)
 	if err != nil {

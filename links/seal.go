@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/secretfile"
@@ -15,9 +14,6 @@ import (
 
 // MinKey is the minimum length of a key in bytes.
 const MinKey = 32
-
-// maxKeyFile is the maximum size of a key file in bytes.
-const maxKeyFile = 64 << 10
 
 // Config is the configuration section "links".
 type Config struct {
@@ -61,16 +57,14 @@ func (c Config) sealer() (sealer, error) {
 	}
 	var s sealer
 	for i, k := range c.Keys {
-		if k.KeyFile != "" {
-			text, err := secretfile.Read(k.KeyFile, maxKeyFile)
-			if err != nil {
-				return nil, fmt.Errorf("links.keys[%d]: %w", i, err)
-			}
-			if k.Key = strings.TrimSpace(string(text)); len(k.Key) < MinKey {
-				return nil, fmt.Errorf("links.keys[%d]: the key is shorter than %d characters", i, MinKey)
-			}
+		key, err := secretfile.Value(k.Key, k.KeyFile)
+		if err == nil && len(key) < MinKey {
+			err = fmt.Errorf("the key is shorter than %d characters", MinKey)
 		}
-		a, err := aeadOf(k.Key)
+		var a cipher.AEAD
+		if err == nil {
+			a, err = aeadOf(key)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("links.keys[%d]: %w", i, err)
 		}

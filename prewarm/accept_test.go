@@ -21,7 +21,8 @@ func TestAnswerReturns(t *testing.T) {
 		{"enriched", `"url":"https://img.example/pr:one"`},
 	} {
 		d := newDoor(t, nil)
-		c, err := unit.ParseCall(strings.NewReader(`{"t":"x","img":"https://c.example/a.jpg"}`), "application/json", "", nil, unit.Rules{})
+		c, err := unit.ParseText(t.Context(), []byte(`{"t":"x","img":"https://c.example/a.jpg"}`), "application/json",
+			nil, unit.Rules{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +55,7 @@ func TestEnrichedHasThePlaceholder(t *testing.T) {
 		}
 	})
 	defer d.Close()
-	c, err := unit.ParseCall(strings.NewReader(`{"img":"https://c.example/a.jpg"}`), "application/json", "", nil, unit.Rules{})
+	c, err := unit.ParseText(t.Context(), []byte(`{"img":"https://c.example/a.jpg"}`), "application/json", nil, unit.Rules{})
 	if err != nil {
 		t.Fatal(err)
 	}

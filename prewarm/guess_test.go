@@ -1,7 +1,6 @@
 package prewarm
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +33,7 @@ func TestHTMLInThePlaceOfAnImage(t *testing.T) {
 		{`{"raw":"{\"image\":\"` + page + `\"}"}`, ledger.Broken},
 		{`{"link_url":"` + page + `","image":"` + page + `"}`, ledger.Broken},
 	} {
-		call, err := unit.ParseCall(strings.NewReader(tt.unit), "", "", nil, unit.Rules{})
+		call, err := unit.ParseText(t.Context(), []byte(tt.unit), "", nil, unit.Rules{})
 		if err != nil || len(call.Units[0].Images) != 1 {
 			t.Fatalf("%s: %+v %v", tt.unit, call.Units, err)
 		}

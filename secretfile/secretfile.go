@@ -8,12 +8,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
-// Read reads a file of at most limit bytes. It checks the opened file, so that it cannot be replaced between check and
+// limit is the maximum size of a file with a secret or certificates, in bytes.
+const limit = 256 << 10
+
+// Value is the text of the file at path without surrounding white space; without a path it is inline.
+func Value(inline, path string) (string, error) {
+	if path == "" {
+		return inline, nil
+	}
+	text, err := Read(path)
+	return strings.TrimSpace(string(text)), err
+}
+
+// Read reads a file of at most 256 KiB. It checks the opened file, so that it cannot be replaced between check and
 // read.
-func Read(path string, limit int64) ([]byte, error) {
+func Read(path string) ([]byte, error) {
 	f, info, err := open(path)
 	if err != nil {
 		return nil, err

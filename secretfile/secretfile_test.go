@@ -102,7 +102,7 @@ func TestRead(t *testing.T) {
 		}
 		path := test.make(t.TempDir())
 		warning, err := Check(path)
-		text, readErr := Read(path, 4)
+		text, readErr := Read(path)
 		for what, err := range map[string]error{"Check": err, "Read": readErr} {
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s: %s gives %v, want %q", test.name, what, err, test.want)
@@ -140,7 +140,27 @@ func TestReadIf(t *testing.T) {
 	if warning, err := Check(path + "-absent"); warning != "" || err != nil {
 		t.Errorf("absent: %q, %v", warning, err)
 	}
-	if _, err := Read(path+"-absent", 1); !os.IsNotExist(err) {
+	if _, err := Read(path + "-absent"); !os.IsNotExist(err) {
 		t.Errorf("absent: %v", err)
+	}
+}
+
+func TestValue(t *testing.T) {
+	path := t.TempDir() + "/s"
+	if err := os.WriteFile(path, []byte(" of the file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct{ inline, path, want string }{
+		{"inline ", "", "inline "}, {"inline", path, "of the file"}, {"", path, "of the file"},
+	} {
+		if got, err := Value(x.inline, x.path); got != x.want || err != nil {
+			t.Errorf("Value(%q, %q) = %q, %v; want %q", x.inline, x.path, got, err, x.want)
+		}
+	}
+	if err := os.WriteFile(path, make([]byte, limit+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Value("", path); err == nil || !strings.Contains(err.Error(), "more than 262144 bytes") {
+		t.Errorf("a file that is too large: %v", err)
 	}
 }

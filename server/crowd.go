@@ -283,11 +283,3 @@ func (c *crowd) forget(conn net.Conn) {
 	}
 	delete(c.members, conn)
 }
-
-// count returns the number of open connections, how many were closed for others, and how many were one too many of
-// their address.
-func (c *crowd) count() (open int, evicted, refused int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.members), c.evicted, c.refused
-}

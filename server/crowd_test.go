@@ -164,3 +164,11 @@ func TestFault30LongHeads(t *testing.T) {
 		t.Errorf("10 MB of headers: status %d", res.StatusCode)
 	}
 }
+
+// count returns the number of open connections, how many were closed for others, and how many were one too many of
+// their address.
+func (c *crowd) count() (open int, evicted, refused int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.members), c.evicted, c.refused
+}

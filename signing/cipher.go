@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/goldcrest/goldcrest/invalid"
 	"github.com/goldcrest/goldcrest/secretfile"
@@ -73,15 +72,12 @@ func (c *SourceCipher) Decrypt(text []byte) (source string, ok bool) {
 
 // SourceCipher makes the cipher of the configured key, and reads its file; nil if none is configured.
 func (c Config) SourceCipher() (*SourceCipher, error) {
-	key := c.EncryptionKey
-	if c.EncryptionKeyFile != "" {
-		text, err := secretfile.Read(c.EncryptionKeyFile, maxKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("signing.encryption_key_file: %w", err)
-		}
-		key = strings.TrimSpace(string(text))
-	} else if key == "" {
+	if c.EncryptionKey+c.EncryptionKeyFile == "" {
 		return nil, nil
+	}
+	key, err := secretfile.Value(c.EncryptionKey, c.EncryptionKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("signing.encryption_key_file: %w", err)
 	}
 	made, err := NewSourceCipher(key)
 	if err != nil {

@@ -17,9 +17,6 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// maxKeyFile is the maximum size of a file with a key and a salt, in bytes.
-const maxKeyFile = 64 << 10
-
 // Keyring holds the pairs that sign and verify. It is immutable and safe for concurrent use; a reload makes a new one.
 type Keyring struct {
 	pairs   []*Pair
@@ -78,11 +75,11 @@ func New(cfg Config, now func() time.Time) (*Keyring, error) {
 
 func (c Config) pair(k Key) (*Pair, error) {
 	if k.KeyFile != "" {
-		text, err := secretfile.Read(k.KeyFile, maxKeyFile)
+		text, err := secretfile.Value("", k.KeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("key_file: %w", err)
 		}
-		key, salt, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		key, salt, _ := strings.Cut(text, "\n")
 		k.Key, k.Salt = strings.TrimSpace(key), strings.TrimSpace(salt)
 	}
 	p := &Pair{id: k.ID}

@@ -79,16 +79,15 @@ func (c Config) newThumbor() (*thumborPair, error) {
 	if !t.set() {
 		return nil, nil
 	}
-	if t.KeyFile != "" {
-		text, err := secretfile.Read(t.KeyFile, maxKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("signing.thumbor.key_file: %w", err)
-		}
-		c.Thumbor.Key, c.Thumbor.KeyFile = strings.TrimSpace(string(text)), ""
-		if t = c.Thumbor; t.Key == "" {
-			return nil, errors.New("signing.thumbor.key_file: it is empty")
-		}
+	key, err := secretfile.Value(t.Key, t.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("signing.thumbor.key_file: %w", err)
 	}
+	if key == "" {
+		return nil, errors.New("signing.thumbor.key_file: it is empty")
+	}
+	c.Thumbor.Key, c.Thumbor.KeyFile = key, ""
+	t = c.Thumbor
 	if err := t.validate(c); err != nil {
 		return nil, fmt.Errorf("signing.thumbor: %w", err)
 	}

@@ -22,9 +22,6 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 	redialEvery = time.Second
-	maxURLFile  = 16 << 10
-	// maxCredsFile bounds a .creds file.
-	maxCredsFile = 64 << 10
 	// ackWait is the time without a progress message after which JetStream delivers a message again; running handlers
 	// send one three times as often.
 	ackWait = 12 * time.Second
@@ -62,13 +59,9 @@ func (q *Queue) Close() {
 
 // address is that of the servers: one URL, or several separated by commas.
 func (q *Queue) address() (string, error) {
-	text := q.cfg.Broker.URL
-	if q.cfg.Broker.URLFile != "" {
-		b, err := secretfile.Read(q.cfg.Broker.URLFile, maxURLFile)
-		if err != nil {
-			return "", fmt.Errorf("url_file: %w", err)
-		}
-		text = strings.TrimSpace(string(b))
+	text, err := secretfile.Value(q.cfg.Broker.URL, q.cfg.Broker.URLFile)
+	if err != nil {
+		return "", fmt.Errorf("url_file: %w", err)
 	}
 	for one := range strings.SplitSeq(text, ",") {
 		if u, err := url.Parse(strings.TrimSpace(one)); err != nil || u.Host == "" {
@@ -117,7 +110,9 @@ func (q *Queue) dial() error {
 		}),
 	}
 	if q.cfg.Broker.CredsFile != "" {
-		options = append(options, natscreds.Option("creds_file", q.creds))
+		options = append(options, natscreds.Option("creds_file", func() ([]byte, error) {
+			return secretfile.Read(q.cfg.Broker.CredsFile)
+		}))
 	}
 	if q.cfg.Broker.CAFile != "" {
 		options = append(options, nats.RootCAs(q.cfg.Broker.CAFile))
@@ -125,9 +120,6 @@ func (q *Queue) dial() error {
 	q.conn, err = nats.Connect(address, options...)
 	return err
 }
-
-// creds is the text of the .creds file.
-func (q *Queue) creds() ([]byte, error) { return secretfile.Read(q.cfg.Broker.CredsFile, maxCredsFile) }
 
 // declare creates streams for subjects that have none. The one for messages is a queue: acknowledged messages are
 // removed.

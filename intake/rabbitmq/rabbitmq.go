@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +24,6 @@ import (
 const (
 	dialTimeout = 10 * time.Second
 	heartbeat   = 10 * time.Second
-	maxURLFile  = 16 << 10
 	// election is how long the queues of a broker that was down are not used. In RabbitMQ 3.10 a quorum queue that is
 	// used in the quarter of a second before it elects its leader never elects one.
 	election = 2 * time.Second
@@ -74,23 +72,11 @@ func (q *Queue) tls() (*tls.Config, error) {
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
-// url is the broker's address.
-func (q *Queue) url() (string, error) {
-	if q.cfg.Broker.URLFile == "" {
-		return q.cfg.Broker.URL, nil
-	}
-	text, err := secretfile.Read(q.cfg.Broker.URLFile, maxURLFile)
-	if err != nil {
-		return "", fmt.Errorf("url_file: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
-}
-
 // connect opens a connection, and creates queues that do not exist.
 func (q *Queue) connect(ctx context.Context, use string) (*amqp.Connection, error) {
-	url, err := q.url()
+	url, err := secretfile.Value(q.cfg.Broker.URL, q.cfg.Broker.URLFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("url_file: %w", err)
 	}
 	if _, err := amqp.ParseURI(url); err != nil {
 		return nil,

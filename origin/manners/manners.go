@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,9 +19,6 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/secretfile"
 )
-
-// maxFile is the maximum size of a file with a secret or certificates, in bytes.
-const maxFile = 256 << 10
 
 // Manner is the settings of one entry. It is immutable.
 type Manner struct {
@@ -38,9 +36,7 @@ func (m *Manner) Apply(h http.Header) {
 	if m == nil {
 		return
 	}
-	for name, values := range m.Header {
-		h[name] = values
-	}
+	maps.Copy(h, m.Header)
 }
 
 // Set is the settings of all hosts. The zero value has none.
@@ -138,15 +134,11 @@ func (h Host) secrets(m *Manner) error {
 
 // secret reads a file with one value, with or without a line end.
 func secret(path string) (string, error) {
-	text, err := secretfile.Read(path, maxFile)
-	if err != nil {
-		return "", err
-	}
-	value := strings.TrimSpace(string(text))
-	if value == "" || !httpguts.ValidHeaderFieldValue(value) {
+	value, err := secretfile.Value("", path)
+	if err == nil && (value == "" || !httpguts.ValidHeaderFieldValue(value)) {
 		return "", fmt.Errorf("%s holds no single line of text", path)
 	}
-	return value, nil
+	return value, err
 }
 
 // url is the proxy's URL, with its credentials.
@@ -183,7 +175,7 @@ func (t TLS) config() (*tls.Config, error) {
 		c.MinVersion = tls.VersionTLS13
 	}
 	if t.CAFile != "" {
-		text, err := secretfile.Read(t.CAFile, maxFile)
+		text, err := secretfile.Read(t.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("tls.ca_file: %w", err)
 		}
@@ -194,11 +186,11 @@ func (t TLS) config() (*tls.Config, error) {
 	if t.CertFile == "" {
 		return c, nil
 	}
-	certificate, err := secretfile.Read(t.CertFile, maxFile)
+	certificate, err := secretfile.Read(t.CertFile)
 	if err != nil {
 		return nil, fmt.Errorf("tls.cert_file: %w", err)
 	}
-	key, err := secretfile.Read(t.KeyFile, maxFile)
+	key, err := secretfile.Read(t.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("tls.key_file: %w", err)
 	}

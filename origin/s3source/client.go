@@ -20,9 +20,6 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// maxSecret is the maximum size of a file of credentials in bytes.
-const maxSecret = 64 << 10
-
 // newClient makes the client of an entry. Objects are fetched through transport; credentials, whose places the operator
 // configures, through the SDK's own clients.
 func newClient(ctx context.Context, b Buckets, transport http.RoundTripper) (*s3.Client, error) {
@@ -91,7 +88,7 @@ func load(ctx context.Context, b Buckets) (aws.Config, error) {
 
 // readCredentials reads a file of two or three lines.
 func readCredentials(path string) (credentials.StaticCredentialsProvider, error) {
-	text, err := secretfile.Read(path, maxSecret)
+	text, err := secretfile.Read(path)
 	if err != nil {
 		return credentials.StaticCredentialsProvider{}, err
 	}

@@ -15,9 +15,6 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// maxCredentials bounds a file of credentials.
-const maxCredentials = 16 << 10
-
 // validateCredentials reports credentials that contradict each other or other settings.
 func (c Config) validateCredentials() error {
 	var bad invalid.Values
@@ -67,7 +64,7 @@ func (i *identity) options() []nats.Option {
 
 // read reads a file of credentials and records why that failed.
 func (i *identity) read(file string) ([]byte, error) {
-	text, err := secretfile.Read(file, maxCredentials)
+	text, err := secretfile.Read(file)
 	text = bytes.TrimSpace(text)
 	if err == nil && len(text) == 0 {
 		err = fmt.Errorf("%s is empty", file)

@@ -40,7 +40,7 @@ func TestShareIsEvenWithAFloor(t *testing.T) {
 }
 
 func TestBudgetOfAUnitIsItsOwn(t *testing.T) {
-	c, err := ParseCall(strings.NewReader(`{"budget":9000,"data_units":[{"data":{},"budget":5000},{"data":{},"budget":"x"},{"data":{},"budget":7,"more":1}]}`), "", "", nil, Rules{})
+	c, err := parseCall(strings.NewReader(`{"budget":9000,"data_units":[{"data":{},"budget":5000},{"data":{},"budget":"x"},{"data":{},"budget":7,"more":1}]}`), "", "", nil, Rules{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"mime"
 	"net/url"
 	"strings"
@@ -59,7 +58,8 @@ type compiled struct {
 	err      error
 }
 
-// ParseCall parses a prewarm call from its body, its headers Content-Type and Content-Encoding, and its query.
+// ParseText parses a prewarm call from its body, which the units refer to, its header Content-Type, and its query.
+// Selectors stop when ctx ends.
 //
 // NDJSON (application/x-ndjson and its other names) is one bare unit per line. Any other type is parsed as JSON. An
 // object whose data_units or urls is an array is an envelope; any other object is a bare unit; an array contains bare
@@ -67,23 +67,14 @@ type compiled struct {
 // the envelope; those that it lacks come from the query.
 //
 // A unit that cannot be parsed has Err set and keeps its index; the other units are parsed all the same. The whole call
-// is refused with body_too_large if it exceeds a limit, with bad_selector and bad_option for the call's own fields,
-// with canceled if the body did not arrive, and with bad_unit (400) if nothing could be parsed.
-func ParseCall(body io.Reader, contentType, contentEncoding string, query url.Values, rules Rules) (Call, error) {
-	text, err := ReadBody(body, contentEncoding, rules.Limits.orDefault().Body, nil)
-	if err != nil {
-		return Call{}, err
-	}
-	return ParseText(context.Background(), text, contentType, query, rules)
-}
-
-// ParseText is ParseCall for a body that is already read. The units refer to text. Selectors stop when ctx ends.
+// is refused with body_too_large if it exceeds a limit, with bad_selector and bad_option for the call's own fields, and
+// with bad_unit (400) if nothing could be parsed.
 func ParseText(ctx context.Context, text []byte, contentType string, query url.Values, rules Rules) (Call, error) {
 	r := reader{ctx: ctx, limits: rules.Limits.orDefault(), rules: rules, compiled: map[string]compiled{}, hints: map[string]hint{}, steps: maxSteps}
 	r.images = r.limits.Images
 	var err error
 	if r.configured, err = r.compileAll(rules.Select); err != nil {
-		return Call{}, fault.New(fault.Internal, "unit.ParseCall", "a configured selector is not usable", err)
+		return Call{}, fault.New(fault.Internal, "unit.ParseText", "a configured selector is not usable", err)
 	}
 	if err := r.fromQuery(query); err != nil {
 		return Call{}, err

@@ -21,7 +21,7 @@ const compressedSlack = 64 << 10
 const zstdWindow = 8 << 20
 
 // ReadBody reads and decompresses at most limit bytes; a larger body is refused once that many are read. It is the
-// first step of ParseCall. grow is called with the number of decoded bytes before they are kept; its error ends the
+// first step of parsing a call. grow is called with the number of decoded bytes before they are kept; its error ends the
 // reading. nil allows all.
 func ReadBody(body io.Reader, encoding string, limit int64, grow func(n int64) error) ([]byte, error) {
 	raw := &wire{r: io.LimitedReader{R: body, N: limit + compressedSlack}}
@@ -52,7 +52,7 @@ func ReadBody(body io.Reader, encoding string, limit int64, grow func(n int64) e
 	case isFault(raw.err): // the reader's own fault is more precise
 		return nil, raw.err
 	case raw.err != nil:
-		return nil, fault.New(fault.Canceled, "unit.ParseCall", "the body did not arrive whole", raw.err)
+		return nil, fault.New(fault.Canceled, "unit.ParseText", "the body did not arrive whole", raw.err)
 	case isFault(err): // from grow
 		return nil, err
 	case err != nil:
@@ -101,9 +101,9 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 func tooMuch(public string) error {
-	return fault.New(fault.BodyTooLarge, "unit.ParseCall", public, nil)
+	return fault.New(fault.BodyTooLarge, "unit.ParseText", public, nil)
 }
 
 func unreadable(public string, cause error) error {
-	return fault.New(fault.BadUnit, "unit.ParseCall", public, cause)
+	return fault.New(fault.BadUnit, "unit.ParseText", public, cause)
 }

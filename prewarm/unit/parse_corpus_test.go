@@ -35,7 +35,7 @@ func parse(t testing.TB, body, contentType, query string) (Call, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ParseCall(strings.NewReader(body), contentType, "", q, Rules{})
+	return parseCall(strings.NewReader(body), contentType, "", q, Rules{})
 }
 
 func sources(u Unit) []string {

@@ -24,7 +24,7 @@ const (
 
 // badOption is the fault for a field of the call.
 func badOption(name, public string) error {
-	return fault.New(fault.BadOption, "unit.ParseCall", name+": "+public, nil)
+	return fault.New(fault.BadOption, "unit.ParseText", name+": "+public, nil)
 }
 
 // queryFields are the fields of a call that a query may contain.
@@ -41,7 +41,7 @@ func envelopeFields() []string {
 func only[V any](what string, given map[string]V, known []string) error {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, name) {
-			return fault.New(fault.BadOption, "unit.ParseCall", fault.Unknown(what, name, known), nil)
+			return fault.New(fault.BadOption, "unit.ParseText", fault.Unknown(what, name, known), nil)
 		}
 	}
 	return nil
@@ -132,7 +132,7 @@ func (r *reader) selectFrom(text []byte) error {
 		r.asked, err = r.compileAll(list)
 	}
 	if err != nil {
-		return fault.New(fault.BadSelector, "unit.ParseCall", "select: "+err.Error(), nil)
+		return fault.New(fault.BadSelector, "unit.ParseText", "select: "+err.Error(), nil)
 	}
 	return nil
 }

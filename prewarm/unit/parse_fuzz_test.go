@@ -24,14 +24,14 @@ func FuzzParseCall(f *testing.F) {
 	f.Add([]byte("\xef\xbb\xbf{\"a\":\"\\ud800\",\"a\":\"\xff\"}"), "", "$.a[1:2,-1]")
 	f.Fuzz(func(t *testing.T, body []byte, contentType, selector string) {
 		query := url.Values{"select": {selector}}
-		call, err := ParseCall(bytes.NewReader(body), contentType, "", query, Rules{})
+		call, err := parseCall(bytes.NewReader(body), contentType, "", query, Rules{})
 		if err != nil {
 			if kind := fault.KindOf(err); !slices.Contains([]fault.Kind{fault.BadUnit, fault.BadSelector, fault.BadOption, fault.BodyTooLarge}, kind) {
 				t.Fatalf("error %v", err)
 			}
 			return
 		}
-		again, _ := ParseCall(bytes.NewReader(body), contentType, "", query, Rules{})
+		again, _ := parseCall(bytes.NewReader(body), contentType, "", query, Rules{})
 		if !reflect.DeepEqual(call, again) {
 			t.Fatal("the same body was read in two ways")
 		}

@@ -26,7 +26,7 @@ func TestHostileBodiesAreNotReadToTheirEnd(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ParseCall(tt.body, tt.contentType, "", nil, Rules{})
+			_, err := parseCall(tt.body, tt.contentType, "", nil, Rules{})
 			if fault.KindOf(err) != fault.BodyTooLarge {
 				t.Errorf("error %v", err)
 			}
@@ -81,7 +81,7 @@ func TestHostileBodiesCostBoundedMemory(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			call, err := ParseCall(strings.NewReader(tt.body), tt.contentType, "", nil, Rules{})
+			call, err := parseCall(strings.NewReader(tt.body), tt.contentType, "", nil, Rules{})
 			runtime.ReadMemStats(&after)
 			if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 256 {
 				t.Errorf("%d MiB were allocated for a body of %d MiB", took, len(tt.body)>>20)
@@ -111,7 +111,7 @@ func TestHostileSelectors(t *testing.T) {
 		t.Run(selector, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := ParseCall(strings.NewReader("["+unit+",{}]"), "", "", nil, Rules{Select: []string{selector}})
+			_, err := parseCall(strings.NewReader("["+unit+",{}]"), "", "", nil, Rules{Select: []string{selector}})
 			runtime.ReadMemStats(&after)
 			if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 512 {
 				t.Errorf("%d MiB were allocated", took)

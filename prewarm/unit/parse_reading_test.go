@@ -35,7 +35,7 @@ func TestADocumentIsNotACall(t *testing.T) {
 			if x.token != "" {
 				rules.Bodies = []string{x.token}
 			}
-			call, err := ParseCall(strings.NewReader(x.body), x.media, "", q, rules)
+			call, err := parseCall(strings.NewReader(x.body), x.media, "", q, rules)
 			if err != nil {
 				t.Errorf("%s as %q %q: %v", x.body, x.query, x.token, err)
 				continue
@@ -82,7 +82,7 @@ func TestReadingRefusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = ParseCall(strings.NewReader(x.body), x.media, "", q, Rules{Bodies: x.token})
+		_, err = parseCall(strings.NewReader(x.body), x.media, "", q, Rules{Bodies: x.token})
 		if fault.KindOf(err) != x.want {
 			t.Errorf("%s as %s %q, token %v: %v, want %q", x.body, x.media, x.query, x.token, err, x.want)
 		}

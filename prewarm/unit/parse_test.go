@@ -3,8 +3,10 @@ package unit
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,6 +16,15 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 )
+
+// parseCall reads and parses a call, as the server does.
+func parseCall(body io.Reader, contentType, encoding string, query url.Values, rules Rules) (Call, error) {
+	text, err := ReadBody(body, encoding, rules.Limits.orDefault().Body, nil)
+	if err != nil {
+		return Call{}, err
+	}
+	return ParseText(context.Background(), text, contentType, query, rules)
+}
 
 const image = `"https://c.example/a.jpg"`
 
@@ -177,7 +188,7 @@ func TestUnitIDs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			call, err := ParseCall(strings.NewReader(tt.body), "", "", nil, Rules{IDPointer: tt.pointer})
+			call, err := parseCall(strings.NewReader(tt.body), "", "", nil, Rules{IDPointer: tt.pointer})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -228,7 +239,7 @@ func TestCompressedBodies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			call, err := ParseCall(tt.body, "", tt.encoding, nil, Rules{Limits: Limits{Body: 1 << 20}})
+			call, err := parseCall(tt.body, "", tt.encoding, nil, Rules{Limits: Limits{Body: 1 << 20}})
 			if fault.KindOf(err) != tt.kind || tt.kind == "" && len(call.Units) != 1 {
 				t.Errorf("%d units, error %v; want %q", len(call.Units), err, tt.kind)
 			}

@@ -25,7 +25,7 @@ func found(u Unit) []string {
 
 func oneUnit(t testing.TB, body string, selectors ...string) Unit {
 	t.Helper()
-	call, err := ParseCall(strings.NewReader("["+body+",{}]"), "", "", nil, Rules{Select: selectors})
+	call, err := parseCall(strings.NewReader("["+body+",{}]"), "", "", nil, Rules{Select: selectors})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestUnusableSelectors(t *testing.T) {
 func TestSelectorsOfUnits(t *testing.T) {
 	body := `{"select":["$.b"],"data_units":[{"data":{"a":"http://h/a","b":"http://h/b"},"select":["$.a"]},{"data":{"a":"http://h/a","b":"http://h/b"}},
 		{"data":{"a":"http://h/a"},"select":"$.("},{"data":{"a":"http://h/a"},"select":[7]},{"data":{"a":"http://h/a"},"variants":[{}]}]}`
-	call, err := ParseCall(strings.NewReader(body), "", "", nil, Rules{Select: []string{"$.c"}})
+	call, err := parseCall(strings.NewReader(body), "", "", nil, Rules{Select: []string{"$.c"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestKeysLikeImages(t *testing.T) {
 func TestSelectorsLookAtBoundedValues(t *testing.T) {
 	unit := `{"a":[` + strings.Repeat(`{"k":"x"},`, 20_000) + `0]}`
 	body := "[" + strings.Repeat(unit+",", 8) + unit + "]"
-	call, err := ParseCall(strings.NewReader(body), "", "", nil, Rules{Select: []string{"$.a[?@.k == 'y'].k", "$.a[?search(@.k, 'y')].k"}})
+	call, err := parseCall(strings.NewReader(body), "", "", nil, Rules{Select: []string{"$.a[?@.k == 'y'].k", "$.a[?search(@.k, 'y')].k"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestSourcesOfEveryKind(t *testing.T) {
 		"k":"https://a.example/k.jpg","l":"l/l.jpg"}}%s]}`
 	found := func(rules Rules, more string) []string {
 		t.Helper()
-		c, err := ParseCall(strings.NewReader(strings.Replace(call, "%s", more, 1)), "", "", nil, rules)
+		c, err := parseCall(strings.NewReader(strings.Replace(call, "%s", more, 1)), "", "", nil, rules)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestSourcesOfEveryKind(t *testing.T) {
 		t.Errorf("without names found %s", got)
 	}
 	const urls = `{"urls":["shop:/d.jpg","l/l.jpg","s3://media/x"]}`
-	c, err := ParseCall(strings.NewReader(urls), "", "", nil, Rules{Names: names})
+	c, err := parseCall(strings.NewReader(urls), "", "", nil, Rules{Names: names})
 	if err != nil || len(c.Units) != 3 {
 		t.Fatalf("%+v, %v", c, err)
 	}

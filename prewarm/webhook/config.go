@@ -35,9 +35,8 @@ type Secret struct {
 }
 
 const (
-	minSecret     = 24 // required by Standard Webhooks
-	maxSecretFile = 4 << 10
-	secretPrefix  = "whsec_"
+	minSecret    = 24 // required by Standard Webhooks
+	secretPrefix = "whsec_"
 )
 
 // Validate reports invalid values. It reads no file.
@@ -80,7 +79,7 @@ func (c Config) rules() (rules, error) {
 
 // readSecret reads a secret. Its errors never contain any part of it.
 func readSecret(name string) ([]byte, error) {
-	text, err := secretfile.Read(name, maxSecretFile)
+	text, err := secretfile.Read(name)
 	if err != nil {
 		return nil, err
 	}

@@ -34,22 +34,16 @@ type Caller struct {
 	stays  *semaphore.Weighted // requests that only wait
 }
 
-// maxTokenFile is the maximum size of a file with a token, in bytes.
-const maxTokenFile = 64 << 10
-
 // readTokens loads the secrets of the configured tokens.
 func readTokens(api API) ([]Caller, error) {
 	list := make([]Caller, 0, len(api.Tokens))
 	for i, t := range api.Tokens {
-		secret := t.Token
-		if t.TokenFile != "" {
-			b, err := secretfile.Read(t.TokenFile, maxTokenFile)
-			if err != nil {
-				return nil, fmt.Errorf("api.tokens[%d] (%s): %w", i, t.Name, err)
-			}
-			if secret = strings.TrimSpace(string(b)); len(secret) < minToken {
-				return nil, fmt.Errorf("api.tokens[%d] (%s): the token in %s is shorter than %d characters", i, t.Name, t.TokenFile, minToken)
-			}
+		secret, err := secretfile.Value(t.Token, t.TokenFile)
+		if err == nil && len(secret) < minToken {
+			err = fmt.Errorf("the token in %s is shorter than %d characters", t.TokenFile, minToken)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("api.tokens[%d] (%s): %w", i, t.Name, err)
 		}
 		rights, err := signing.NewRights(t.Sources, t.Presets)
 		if err != nil {
