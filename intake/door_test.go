@@ -15,7 +15,6 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/intake"
-	"github.com/goldcrest/goldcrest/intake/intaketest"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
@@ -87,7 +86,7 @@ func (m *meter) Queued(string, int, bool)    {}
 
 // rig is a door with one intake on a broker in memory.
 type rig struct {
-	broker *intaketest.Memory
+	broker *memory
 	calls  *calls
 	meter  *meter
 	door   *intake.Door
@@ -97,11 +96,11 @@ type rig struct {
 
 func newRig(t *testing.T, change func(*intake.Config)) *rig {
 	t.Helper()
-	return newRigOn(t, change, intaketest.NewMemory(), &pauses{})
+	return newRigOn(t, change, newMemory(), &pauses{})
 }
 
 // newRigOn is newRig for a further instance on the same broker and ledger.
-func newRigOn(t *testing.T, change func(*intake.Config), broker *intaketest.Memory, kept *pauses) *rig {
+func newRigOn(t *testing.T, change func(*intake.Config), broker *memory, kept *pauses) *rig {
 	t.Helper()
 	r := &rig{broker: broker, calls: &calls{jobs: map[string][32]byte{}},
 		meter: &meter{counts: map[string]int{}}, ledger: kept}

@@ -1,4 +1,4 @@
-// Package intaketest is the conformance suite for every Intake and every Outlet, and a broker in memory that passes it.
+// Package intaketest is the conformance suite for every Intake and every Outlet.
 package intaketest
 
 import (

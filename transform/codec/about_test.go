@@ -21,7 +21,7 @@ func TestAbout(t *testing.T) {
 	}
 	half := flat(60, 40, color.NRGBA{0, 0, 255, 255})
 	codectest.Fill(half, image.Rect(0, 0, 31, 40), color.NRGBA{})
-	turned := codectest.WithOrientation(codectest.JPEG(t, flat(900, 600, color.NRGBA{128, 128, 128, 255}), 95), 6)
+	turned := withOrientation(jpegOf(t, flat(900, 600, color.NRGBA{128, 128, 128, 255}), 95), 6)
 	c := mustNew(t, EngineVips)
 	svg := `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20">` +
 		`<rect width="40" height="20" fill="#0a0b0c"/></svg>`

@@ -1,4 +1,4 @@
-package intaketest
+package intake_test
 
 import (
 	"bytes"
@@ -10,70 +10,71 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/intake"
+	"github.com/goldcrest/goldcrest/intake/intaketest"
 )
 
-// Memory is a broker in memory. It passes the suite, so tests with it are valid for other brokers. Safe for concurrent
+// memory is a broker in memory. It passes the suite, so tests with it are valid for other brokers. Safe for concurrent
 // use.
-type Memory struct {
+type memory struct {
 	mu      sync.Mutex
 	waiting []intake.Message
-	dead    []Dead
+	dead    []intaketest.Dead
 	notices []intake.Notice
 	changed chan struct{} // closed at every change
 	down    bool
 }
 
-// NewMemory makes an empty one.
-func NewMemory() *Memory { return &Memory{changed: make(chan struct{})} }
+// newMemory makes an empty one.
+func newMemory() *memory { return &memory{changed: make(chan struct{})} }
 
 // Broker returns the broker for the suite.
-func (m *Memory) Broker() Broker {
-	return Broker{
-		Open:    func(*testing.T) Door { return m.Open() },
+func (m *memory) Broker() intaketest.Broker {
+	return intaketest.Broker{
+		Open:    func(*testing.T) intaketest.Door { return m.Open() },
 		Send:    func(_ *testing.T, msg intake.Message) { m.Send(msg) },
-		Dead:    func(*testing.T) []Dead { return m.Dead() },
+		Dead:    func(*testing.T) []intaketest.Dead { return m.Dead() },
 		Notices: func(*testing.T) []intake.Notice { return m.Notices() },
 	}
 }
 
 // Open makes the door of another process.
-func (m *Memory) Open() Door {
+func (m *memory) Open() intaketest.Door {
 	d := &memoryDoor{broker: m, killed: make(chan struct{})}
 	kill := sync.OnceFunc(func() { close(d.killed) })
-	return Door{Intake: d, Outlet: d, Kill: kill, Close: func() {}}
+	return intaketest.Door{Intake: d, Outlet: d, Kill: kill, Close: func() {}}
 }
 
 // Send puts a message into the queue.
-func (m *Memory) Send(msg intake.Message) {
+func (m *memory) Send(msg intake.Message) {
 	msg.Body = bytes.Clone(msg.Body)
 	m.change(func() { m.waiting = append(m.waiting, msg) })
 }
 
 // Dead gives the dead letters.
-func (m *Memory) Dead() []Dead {
+func (m *memory) Dead() []intaketest.Dead {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.dead)
 }
 
 // Notices gives what was published.
-func (m *Memory) Notices() []intake.Notice {
+func (m *memory) Notices() []intake.Notice {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.notices)
 }
 
 // Waiting is the number of messages that no door has.
-func (m *Memory) Waiting() int {
+func (m *memory) Waiting() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.waiting)
 }
 
 // Down makes every call fail, as with a broker that is down, until Down(false).
-func (m *Memory) Down(down bool) { m.change(func() { m.down = down }) }
+func (m *memory) Down(down bool) { m.change(func() { m.down = down }) }
 
-func (m *Memory) change(do func()) {
+func (m *memory) change(do func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	do()
@@ -82,7 +83,7 @@ func (m *Memory) change(do func()) {
 }
 
 // take returns the next message, or a channel to wait on.
-func (m *Memory) take() (msg intake.Message, ok bool, changed <-chan struct{}, err error) {
+func (m *memory) take() (msg intake.Message, ok bool, changed <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down {
@@ -96,13 +97,13 @@ func (m *Memory) take() (msg intake.Message, ok bool, changed <-chan struct{}, e
 }
 
 var (
-	errDown   = errors.New("intaketest: the broker is down")
-	errKilled = errors.New("intaketest: the connection was cut")
+	errDown   = errors.New("memory: the broker is down")
+	errKilled = errors.New("memory: the connection was cut")
 )
 
 // memoryDoor is one process' door.
 type memoryDoor struct {
-	broker *Memory
+	broker *memory
 	killed chan struct{}
 }
 
@@ -184,7 +185,9 @@ func (d *memoryDoor) handle(ctx context.Context, m intake.Message, h intake.Hand
 	case d.dead():
 		d.broker.Send(m)
 	case o.Reason != "":
-		d.broker.change(func() { d.broker.dead = append(d.broker.dead, Dead{m.ID, m.Body, string(o.Reason)}) })
+		d.broker.change(func() {
+			d.broker.dead = append(d.broker.dead, intaketest.Dead{ID: m.ID, Body: m.Body, Reason: string(o.Reason)})
+		})
 	case o.Again > 0:
 		timer := time.NewTimer(o.Again)
 		defer timer.Stop()
@@ -212,4 +215,8 @@ func (d *memoryDoor) Publish(ctx context.Context, n intake.Notice) error {
 		}
 	})
 	return err
+}
+
+func TestMemory(t *testing.T) {
+	intaketest.Run(t, func(*testing.T) intaketest.Broker { return newMemory().Broker() })
 }

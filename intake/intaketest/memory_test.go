@@ -1,7 +1,0 @@
-package intaketest
-
-import "testing"
-
-func TestMemory(t *testing.T) {
-	Run(t, func(*testing.T) Broker { return NewMemory().Broker() })
-}
