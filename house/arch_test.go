@@ -71,7 +71,7 @@ var layers = map[string]layer{
 	"transform":                 {[]string{"variant", "variant/about", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
 	"transform/codec/score":     {nil, "compares pixels, and knows no file"},
 	"transform/codec/allowance": {nil, "counts time, and knows nothing of what it is spent on"},
-	"transform/codec/container": {[]string{"variant"}, "reads structure, and no pixel: it decides by the bytes alone"},
+	"transform/codec/container": {[]string{"sniff", "variant"}, "reads structure, and no pixel: it decides by the bytes alone"},
 	"transform/codec/quantize":  {nil, "mathematics on counts"},
 	"transform/codec/dominant":  {nil, "mathematics on pixels"},
 	"transform/codec/specimen":  {nil, "draws the same pictures everywhere"},

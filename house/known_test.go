@@ -81,7 +81,6 @@ var known = map[string]map[string]exception{
 		"transform/codec/container.rewriteWebP":           {29, format},
 		"transform/codec/container.stripGIF":              {15, format},
 		"transform/codec/container.stripJPEG":             {22, format},
-		"transform/codec/container.stripWebP":             {14, format},
 		"transform/codec/container.webpRewriter.frame":    {15, format},
 	},
 	"fields": {

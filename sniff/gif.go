@@ -10,7 +10,7 @@ func inspectGIF(b []byte) (Info, error) {
 	}
 	in := Info{Channels: 3, Bits: 8, End: len(b)}
 	in.Width, in.Height = le16(b, 6), le16(b, 8)
-	at := 13 + colourTable(b[10])
+	at := 13 + GIFColours(b[10])
 	announced := false // a block has announced a frame that has not come yet
 	for at < len(b) {
 		in.LacksEnd = in.Frames > 0 && !announced
@@ -23,7 +23,7 @@ func inspectGIF(b []byte) (Info, error) {
 			if at+8 <= len(b) && b[at+1] == 0xf9 && b[at+3]&1 != 0 && !in.Alpha {
 				in.Alpha, in.Channels = true, 4
 			}
-			at = skipSubBlocks(b, at+2)
+			at = GIFBlocksEnd(b, at+2)
 		case 0x2c:
 			if at+10 > len(b) {
 				in.LacksEnd = false
@@ -34,7 +34,7 @@ func inspectGIF(b []byte) (Info, error) {
 			in.Width = max(in.Width, le16(b, at+1)+le16(b, at+5))
 			in.Height = max(in.Height, le16(b, at+3)+le16(b, at+7))
 			in.Progressive = in.Progressive || b[at+9]&0x40 != 0
-			at = skipSubBlocks(b, at+10+colourTable(b[at+9])+1)
+			at = GIFBlocksEnd(b, at+10+GIFColours(b[at+9])+1)
 		case 0x00:
 			at++ // a stray terminator; common, and harmless to decoders
 		default:
@@ -45,16 +45,16 @@ func inspectGIF(b []byte) (Info, error) {
 	return in, nil
 }
 
-// colourTable is the size in bytes of the colour table that a packed field declares.
-func colourTable(packed byte) int {
+// GIFColours is the size in bytes of the colour table that the packed field of a screen or frame declares.
+func GIFColours(packed byte) int {
 	if packed&0x80 == 0 {
 		return 0
 	}
 	return 3 << (packed&7 + 1)
 }
 
-// skipSubBlocks returns the offset after the chain of sub-blocks at at; len(b) or more if the chain is truncated.
-func skipSubBlocks(b []byte, at int) int {
+// GIFBlocksEnd returns the offset after the chain of sub-blocks at at; more than len(b) if the chain is truncated.
+func GIFBlocksEnd(b []byte, at int) int {
 	for at < len(b) && b[at] != 0 {
 		at += 1 + int(b[at])
 	}

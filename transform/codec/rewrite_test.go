@@ -104,7 +104,7 @@ func plantedPNGs() []planted {
 
 func plantedGIFs(t testing.TB) []planted {
 	g := movie(t, 2)
-	head := 13 + container.GIFColours(g[10])
+	head := 13 + sniff.GIFColours(g[10])
 	block := func(text string) string { return string(rune(len(text))) + text }
 	control := bytes.Index(g, []byte{0x21, 0xf9, 4})
 	loop := bytes.Index(g, []byte("NETSCAPE2.0")) + len("NETSCAPE2.0\x03\x01\x00\x00")

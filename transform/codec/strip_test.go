@@ -83,7 +83,7 @@ func gifBlocksEnd(b []byte, at int) int {
 
 func gifParts(t testing.TB, b []byte) []string {
 	var out []string
-	for at := 13 + container.GIFColours(b[10]); at < len(b) && b[at] != 0x3b; {
+	for at := 13 + sniff.GIFColours(b[10]); at < len(b) && b[at] != 0x3b; {
 		switch b[at] {
 		case 0x21:
 			name := string([]byte{'0', 'x', "0123456789abcdef"[b[at+1]>>4], "0123456789abcdef"[b[at+1]&15]})
@@ -94,7 +94,7 @@ func gifParts(t testing.TB, b []byte) []string {
 			at = gifBlocksEnd(b, at+2)
 		case 0x2c:
 			out = append(out, "frame")
-			at = gifBlocksEnd(b, at+11+container.GIFColours(b[at+9]))
+			at = gifBlocksEnd(b, at+11+sniff.GIFColours(b[at+9]))
 		default:
 			t.Fatalf("GIF block %#x", b[at])
 		}
@@ -182,7 +182,7 @@ func stuffed(t testing.TB) map[variant.Format][]byte {
 	webpBody := "WEBP" + riff("VP8X", "\x2c\x00\x00\x00\x0f\x00\x00\x0f\x00\x00") + riff("ICCP", "SECRET") + string(w[12:]) + riff("EXIF", "SECRET") + riff("XMP ", "SECRET!")
 	webpFile := "RIFF" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(webpBody)))) + webpBody + "SECRET"
 	g := string(movie(t, 2))
-	head := 13 + container.GIFColours(g[10])
+	head := 13 + sniff.GIFColours(g[10])
 	gifFile := g[:head] + "\x21\xfe\x06SECRET\x00" + "\x21\xff\x0bXMP DataXMP\x06SECRET\x00" + "\x21\x01\x0cSECRETSECRET\x06SECRET\x00" + g[head:] + "SECRET"
 	return map[variant.Format][]byte{variant.JPEG: []byte(jpegFile), variant.PNG: []byte(pngFile), variant.WebP: []byte(webpFile), variant.GIF: []byte(gifFile)}
 }
@@ -232,4 +232,13 @@ func FuzzStripContainer(f *testing.F) {
 			t.Fatalf("stripping twice differs: %v", err)
 		}
 	})
+}
+
+// A format that is not stripped is refused: its metadata would be sent.
+func TestStripRefusesOtherFormats(t *testing.T) {
+	for _, f := range []variant.Format{variant.Info, ""} {
+		if out, err := container.Strip(f, []byte("x")); err == nil {
+			t.Errorf("%q: got %q", f, out)
+		}
+	}
 }

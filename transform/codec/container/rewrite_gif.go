@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"io"
 	"slices"
+
+	"github.com/goldcrest/goldcrest/sniff"
 )
 
 // gifRewriter reads a GIF's blocks and writes those that affect the display.
@@ -24,7 +26,7 @@ func rewriteGIF(b []byte) ([]byte, error) {
 	if len(b) < 13 || string(b[:3]) != "GIF" {
 		return nil, ErrMalformed
 	}
-	g := gifRewriter{in: b, at: 13 + GIFColours(b[10])}
+	g := gifRewriter{in: b, at: 13 + sniff.GIFColours(b[10])}
 	if g.at > len(b) {
 		return nil, ErrMalformed
 	}
@@ -112,7 +114,7 @@ func (g *gifRewriter) image() error {
 		return ErrMalformed
 	}
 	head := g.in[g.at : g.at+9]
-	table := GIFColours(head[8])
+	table := sniff.GIFColours(head[8])
 	g.at += 9
 	if g.at+table+1 > len(g.in) {
 		return ErrMalformed

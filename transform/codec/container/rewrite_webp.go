@@ -20,13 +20,9 @@ type webpRewriter struct {
 // rewriteWebP keeps the picture's own chunks, each up to where its decoder stops reading. A picture without alpha or
 // animation gets no extended header.
 func rewriteWebP(b []byte) ([]byte, error) {
-	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
-		return nil, ErrMalformed
-	}
-	total := min(int64(len(b)), int64(binary.LittleEndian.Uint32(b[4:]))+8)
 	var w webpRewriter
 	var alpha []byte
-	err := riffChunks(b[12:total], func(name string, body []byte) error {
+	err := webpChunks(b, func(name string, body []byte) error {
 		switch name {
 		case "VP8X":
 			if len(body) < 10 || w.extended != nil || w.done || w.moves || alpha != nil {
@@ -260,6 +256,15 @@ func partitionsRead(d *vp8.Decoder) (first int, others []int, ok bool) {
 		ok = ok && others[i] >= 0
 	}
 	return first, others, ok && first >= 0
+}
+
+// webpChunks calls f for each chunk of a WebP.
+func webpChunks(b []byte, f func(name string, body []byte) error) error {
+	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
+		return ErrMalformed
+	}
+	total := min(int64(len(b)), int64(binary.LittleEndian.Uint32(b[4:]))+8)
+	return riffChunks(b[12:max(total, 12)], f)
 }
 
 // riffChunks calls f for each chunk of b.

@@ -7,7 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -40,7 +42,7 @@ func Rewrite(f variant.Format, b []byte) ([]byte, error) {
 }
 
 // Strip removes what is not needed to show a file's pixels: camera data, location, texts, thumbnails, profiles. No
-// pixel changes. AVIF is returned unchanged: our encoder gets no metadata to write.
+// pixel changes. AVIF is returned unchanged: our encoder gets no metadata to write. Any other format is an error.
 func Strip(f variant.Format, b []byte) ([]byte, error) {
 	var out []byte
 	var err error
@@ -53,8 +55,10 @@ func Strip(f variant.Format, b []byte) ([]byte, error) {
 		out, err = stripWebP(b)
 	case variant.GIF:
 		out, err = stripGIF(b)
+	case variant.AVIF:
+		out = b
 	default:
-		return b, nil
+		err = ErrMalformed
 	}
 	if err != nil {
 		return nil, fmt.Errorf("strip %s: %w", f, err)
@@ -132,58 +136,45 @@ func stripPNG(b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(b, []byte(PNGSignature)) {
 		return nil, ErrMalformed
 	}
-	out := append(make([]byte, 0, len(b)), PNGSignature...)
-	for at := len(PNGSignature); at+12 <= len(b); {
-		n := binary.BigEndian.Uint32(b[at:])
-		if int64(n) > int64(len(b)-at-12) {
-			return nil, ErrMalformed
+	out, ended := append(make([]byte, 0, len(b)), PNGSignature...), false
+	PNGChunks(b, func(c PNGChunk) bool {
+		ended = c.Name == "IEND" && !c.Cut
+		if ended || slices.Contains(pngPixelChunks, c.Name) {
+			out = append(out, c.Raw...)
 		}
-		end := at + 12 + int(n)
-		switch name := string(b[at+4 : at+8]); name {
-		case "IHDR", "PLTE", "IDAT", "tRNS":
-			out = append(out, b[at:end]...)
-		case "IEND":
-			return append(out, b[at:end]...), nil
-		}
-		at = end
+		return true
+	})
+	if !ended {
+		return nil, ErrMalformed
 	}
-	return nil, ErrMalformed
+	return out, nil
 }
 
 // stripWebP keeps the picture's own chunks and clears the flags of removed ones. A file that is then a single simple
 // picture needs no extended header.
 func stripWebP(b []byte) ([]byte, error) {
-	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WEBP" {
-		return nil, ErrMalformed
-	}
-	out := append(make([]byte, 0, len(b)), b[:12]...)
+	out := append(make([]byte, 0, len(b)), "RIFF\x00\x00\x00\x00WEBP"...)
 	extended, chunks := 0, 0 // the end of VP8X in out, and the number of other chunks
-	total := min(int64(len(b)), int64(binary.LittleEndian.Uint32(b[4:]))+8)
-	for at := int64(12); at+8 <= total; {
-		n := int64(binary.LittleEndian.Uint32(b[at+4:]))
-		end := at + 8 + n + n%2
-		if end > total {
-			if end-n%2 > total {
-				return nil, ErrMalformed
-			}
-			end = total // A last chunk without padding.
-		}
-		switch string(b[at : at+4]) {
+	err := webpChunks(b, func(name string, body []byte) error {
+		switch name {
 		case "VP8X":
-			if n < 10 {
-				return nil, ErrMalformed
+			if len(body) < 10 {
+				return ErrMalformed
 			}
-			start := len(out)
-			out = append(out, b[at:end]...)
-			out[start+8] &^= 0x20 | 0x08 | 0x04 // ICC, EXIF, XMP
-			if start == 12 && out[start+8] == 0 {
+			first := len(out) == 12
+			body = bytes.Clone(body)
+			body[0] &^= 0x20 | 0x08 | 0x04 // ICC, EXIF, XMP
+			if out = appendRIFF(out, name, body); first && body[0] == 0 {
 				extended = len(out)
 			}
 		case "VP8 ", "VP8L", "ALPH", "ANIM", "ANMF":
-			out = append(out, b[at:end]...)
+			out = appendRIFF(out, name, body)
 			chunks++
 		}
-		at = end
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if extended > 0 && chunks == 1 {
 		out = append(out[:12], out[extended:]...)
@@ -197,7 +188,7 @@ func stripGIF(b []byte) ([]byte, error) {
 	if len(b) < 13 || string(b[:3]) != "GIF" {
 		return nil, ErrMalformed
 	}
-	at := 13 + GIFColours(b[10])
+	at := 13 + sniff.GIFColours(b[10])
 	if at > len(b) {
 		return nil, ErrMalformed
 	}
@@ -220,11 +211,11 @@ func stripGIF(b []byte) ([]byte, error) {
 			if at+11 > len(b) {
 				return nil, ErrMalformed
 			}
-			at += 10 + GIFColours(b[at+9]) + 1
+			at += 10 + sniff.GIFColours(b[at+9]) + 1
 		default:
 			return nil, ErrMalformed
 		}
-		if at = subBlocksEnd(b, at); at < 0 {
+		if at = sniff.GIFBlocksEnd(b, at); at > len(b) {
 			return nil, ErrMalformed
 		}
 		if keep {
@@ -232,24 +223,4 @@ func stripGIF(b []byte) ([]byte, error) {
 		}
 	}
 	return nil, ErrMalformed
-}
-
-// GIFColours is the size in bytes of the colour table that the flags of a screen or frame announce.
-func GIFColours(flags byte) int {
-	if flags&0x80 == 0 {
-		return 0
-	}
-	return 3 << (flags&7 + 1)
-}
-
-// subBlocksEnd is the offset after the block terminator; -1 if there is none.
-func subBlocksEnd(b []byte, at int) int {
-	for at < len(b) {
-		n := int(b[at])
-		at += 1 + n
-		if n == 0 {
-			return at
-		}
-	}
-	return -1
 }

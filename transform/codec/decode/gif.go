@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/transform/codec/container"
+	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 )
@@ -58,7 +58,7 @@ func parseGIF(b []byte, canvas geometry.Size) *gifFile {
 			at++ // A stray terminator.
 		case 0x21:
 			g.extension(at, &next)
-			at = skipBlocks(b, at+2)
+			at = sniff.GIFBlocksEnd(b, at+2)
 		case 0x2c:
 			if at+10 > len(b) {
 				return g
@@ -73,7 +73,7 @@ func parseGIF(b []byte, canvas geometry.Size) *gifFile {
 			}
 			f.data = at
 			g.frames = append(g.frames, f)
-			at = skipBlocks(b, at+1)
+			at = sniff.GIFBlocksEnd(b, at+1)
 			next = gifFrame{transparent: -1, delay: gifDelay}
 		default:
 			return g
@@ -88,16 +88,8 @@ func gifPalette(b []byte, at *int, packed byte) []byte {
 		return nil
 	}
 	from := min(*at, len(b))
-	*at += container.GIFColours(packed)
+	*at += sniff.GIFColours(packed)
 	return b[from:min(*at, len(b))]
-}
-
-// skipBlocks returns the offset after a chain of sub-blocks.
-func skipBlocks(b []byte, at int) int {
-	for at < len(b) && b[at] != 0 {
-		at += 1 + int(b[at])
-	}
-	return at + 1
 }
 
 func le16(b []byte, at int) int { return int(b[at]) | int(b[at+1])<<8 }
