@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +23,6 @@ const (
 	queued       = 30               // reports that wait to be sent
 	sendTimeout  = 10 * time.Second // for one report
 	flushTimeout = 5 * time.Second  // how long a stop waits for Sentry
-	mostDSN      = 4096             // bytes of the DSN's file
 	failureEvery = time.Minute      // minimum time between two log lines about failed reports
 )
 
@@ -52,11 +50,10 @@ func Open(cfg Config, src Source) (*Reporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	text, err := secretfile.Read(cfg.DSNFile, mostDSN)
+	dsn, err := secretfile.Value("", cfg.DSNFile)
 	if err != nil {
 		return nil, fmt.Errorf("reports.dsn_file: %w", err)
 	}
-	dsn := strings.TrimSpace(string(text))
 	if _, err := sentry.NewDsn(dsn); err != nil { // its text may quote the DSN
 		return nil, fmt.Errorf("reports.dsn_file: %s does not contain a DSN (https://KEY@HOST/PROJECT)", cfg.DSNFile)
 	}
