@@ -87,3 +87,45 @@ func TestFewLevelsAreSmallAndNear(t *testing.T) {
 		t.Errorf("%d levels, white among them %v; want 8 at most, and white paper", len(seen), seen[255])
 	}
 }
+
+// softened is a page with blurred, grey edges.
+func softened(img *image.NRGBA) *image.Gray {
+	out := image.NewGray(img.Rect)
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			sum := 0
+			for i := range 9 {
+				at := img.NRGBAAt(min(max(x+i%3-1, 0), img.Rect.Dx()-1), min(max(y+i/3-1, 0), img.Rect.Dy()-1))
+				sum += int(at.G)
+			}
+			out.SetGray(x, y, color.Gray{Y: uint8(sum / 9)})
+		}
+	}
+	return out
+}
+
+// TestManyLevelsAreAlsoTriedWithLoss makes final variants of a softly printed page. A target of 85 takes more than five
+// levels, which may have more bytes than a lossy encode, so one is made too. A lower target takes few levels, which are
+// sure to be smaller.
+func TestManyLevelsAreAlsoTriedWithLoss(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	original := pngOf(t, softened(scan(1000, 740)))
+	for target, lossy := range map[float64]bool{80: false, 85: true} {
+		lim := testLimits
+		lim.Quality.High = target
+		specs := []variant.Spec{{Format: variant.AVIF, Accepts: variant.AcceptAVIF | variant.AcceptWebP | variant.AcceptJPEG,
+			Class: variant.ClassHigh, Legible: variant.LegibleYes, Width: 500}}
+		err := c.Transform(variant.Original{Body: original}, specs, variant.StageFinal, lim, func(_ int, made variant.Image, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			tried := made.Choice.Tried
+			if !strings.HasPrefix(tried, "webp lossless ") || strings.Contains(tried, "avif q") != lossy {
+				t.Errorf("target %v: %s, %s; want one with loss %v", target, made.Note, tried, lossy)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
