@@ -81,11 +81,7 @@ func (s *Service) retry(ctx context.Context, id string, j *ledger.JobRecord) (op
 			if !errors.Is(err, ledger.ErrConflict) {
 				return err
 			}
-			now, err := s.deps.Ledger.Read(ctx, ledger.TaskKey(id, n))
-			if err != nil {
-				return err
-			}
-			if t, err = ledger.ReadTask(now); err != nil {
+			if t, err = ledger.TaskAt(ctx, s.deps.Ledger, id, n); err != nil {
 				return err
 			}
 		}

@@ -92,11 +92,7 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 	if err != nil {
 		return 0, err
 	}
-	r, err := s.deps.Ledger.Read(ctx, ledger.TaskKey(id, n))
-	if err != nil {
-		return 0, err
-	}
-	t, err := ledger.ReadTask(r)
+	t, err := ledger.TaskAt(ctx, s.deps.Ledger, id, n)
 	if err != nil {
 		return 0, err
 	}
@@ -188,11 +184,7 @@ func (a *attempt) write(ctx context.Context) error {
 		if !errors.Is(err, ledger.ErrConflict) {
 			return err
 		}
-		r2, err := a.s.deps.Ledger.Read(ctx, ledger.TaskKey(a.job.ID, a.n))
-		if err != nil {
-			return err
-		}
-		other, err := ledger.ReadTask(r2)
+		other, err := ledger.TaskAt(ctx, a.s.deps.Ledger, a.job.ID, a.n)
 		if err != nil {
 			return err
 		}

@@ -41,14 +41,10 @@ func (s *Views) Results(ctx context.Context, id string, f ResultFilter, cursor s
 	}
 	var out []Verdict
 	for ; n < j.Tasks; n, row = n+1, 0 {
-		r, err := s.Store.Read(ctx, TaskKey(id, n))
+		t, err := TaskAt(ctx, s.Store, id, n)
 		if errors.Is(err, ErrNoRecord) {
 			continue
 		}
-		if err != nil {
-			return nil, "", err
-		}
-		t, err := ReadTask(r)
 		if err != nil {
 			return nil, "", err
 		}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -150,6 +151,15 @@ func ReadTask(r Record) (*Task, error) {
 		return nil, fault.New(fault.Internal, "ledger.readTask", "an internal error", fmt.Errorf("the record %s: %w", r.Key, err))
 	}
 	return t, nil
+}
+
+// TaskAt reads and decodes a job's nth task. Without a record it is ErrNoRecord.
+func TaskAt(ctx context.Context, store Store, job string, n int) (*Task, error) {
+	r, err := store.Read(ctx, TaskKey(job, n))
+	if err != nil {
+		return nil, err
+	}
+	return ReadTask(r)
 }
 
 // tally is the numeric sum of a task or of a job.

@@ -132,8 +132,7 @@ func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditio
 			}
 			futures[i], errs[i] = l.js.PublishMsgAsync(m, opts...)
 		}
-		var left []int
-		for _, i := range todo {
+		todo = slices.DeleteFunc(todo, func(i int) bool {
 			if errs[i] == nil {
 				var ack *jetstream.PubAck
 				if ack, errs[i] = q.acknowledged(ctx, futures[i]); errs[i] == nil && conditions != nil {
@@ -141,12 +140,9 @@ func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditio
 				}
 			}
 			var api *jetstream.APIError
-			if errs[i] != nil && (!errors.As(errs[i], &api) ||
-				hasCode(api, server.JSClusterNotAvailErr, server.JSNotEnabledForAccountErr)) {
-				left = append(left, i)
-			}
-		}
-		todo = left
+			return errs[i] == nil || errors.As(errs[i], &api) &&
+				!hasCode(api, server.JSClusterNotAvailErr, server.JSNotEnabledForAccountErr)
+		})
 	}
 	return errs
 }

@@ -94,20 +94,14 @@ func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (
 	looked = map[int]uint64{}
 	seen, size := map[string]int{}, 0
 	for _, n := range slices.Sorted(maps.Keys(at)) {
-		r, err := s.Views.Store.Read(ctx, ledger.TaskKey(j.ID, n))
+		t, err := ledger.TaskAt(ctx, s.Views.Store, j.ID, n)
 		if errors.Is(err, ledger.ErrNoRecord) {
 			continue
-		}
-		var t *ledger.Task
-		if err == nil {
-			t, err = ledger.ReadTask(r)
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		for len(told.Tasks) <= n {
-			told.Tasks = append(told.Tasks, 0)
-		}
+		told.Tasks = append(told.Tasks, make([]uint16, max(n+1-len(told.Tasks), 0))...)
 		for i, w := range t.Images {
 			b, ok := brokenImage(w)
 			if !ok || told.Tasks[n]&(1<<i) != 0 || w.Hash == "" && j.Round > 0 {
@@ -124,7 +118,7 @@ func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (
 				some = append(some, b)
 			}
 		}
-		looked[n] = r.Revision
+		looked[n] = t.Revision
 	}
 	return some, looked, nil
 }

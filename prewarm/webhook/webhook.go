@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -118,23 +119,17 @@ func (r *rules) check(raw string) error {
 		return refused("callbacks are off: prewarm.callbacks.allow names no host")
 	}
 	u, err := url.Parse(raw)
-	if err != nil || len(raw) > maxURL || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.Fragment != "" || !plainHost(u.Host) {
+	if err != nil || len(raw) > maxURL || !slices.Contains([]string{"https", "http"}, u.Scheme) ||
+		u.User != nil || u.Fragment != "" || !plainHost(u.Host) {
 		return refused("callback.url is not a plain https URL")
 	}
-	plain := false
-	for _, h := range r.allow {
-		if !h.matches(u) {
-			continue
-		}
-		if u.Scheme == "https" || h.plain {
-			return nil
-		}
-		plain = true
-	}
-	if plain {
+	switch allows := func(h host) bool { return h.matches(u) }; {
+	case !slices.ContainsFunc(r.allow, allows):
+		return refused("callback.url names a host that prewarm.callbacks.allow does not")
+	case u.Scheme != "https" && !slices.ContainsFunc(r.allow, func(h host) bool { return h.plain && allows(h) }):
 		return refused("callback.url must be https")
 	}
-	return refused("callback.url names a host that prewarm.callbacks.allow does not")
+	return nil
 }
 
 // Tell posts one event to its job's callback, once. A fault that is not retryable means that further tries are useless:
