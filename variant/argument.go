@@ -76,6 +76,41 @@ func truth(what, s string) (bool, error) {
 	return b, nil
 }
 
+// count parses a whole number of at most limit into a field.
+func count[T int | int64 | uint8](what string, limit int64, field func(*reading) *T) func(*reading, []string) error {
+	return func(r *reading, args []string) error {
+		n, err := whole(what, args[0], limit)
+		*field(r) = T(n)
+		return err
+	}
+}
+
+// measure parses a decimal number into a field.
+func measure(what string, low, high float64, field func(*reading) *float64) func(*reading, []string) error {
+	return func(r *reading, args []string) (err error) {
+		*field(r), err = decimal(what, args[0], low, high)
+		return err
+	}
+}
+
+// megapixels parses a resolution in megapixels into a field of pixels.
+func megapixels(field func(*reading) *int64) func(*reading, []string) error {
+	return func(r *reading, args []string) error {
+		n, err := decimal("the resolution in megapixels", args[0], 0, 10_000)
+		*field(r) = int64(math.Round(n * 1e6))
+		return err
+	}
+}
+
+// toggle parses a switch into a field, which is true if the switch is as on.
+func toggle(what string, on bool, field func(*reading) *bool) func(*reading, []string) error {
+	return func(r *reading, args []string) error {
+		b, err := truth(what, args[0])
+		*field(r) = b == on
+		return err
+	}
+}
+
 // color parses three or six hexadecimal digits.
 func color(s string) (Color, error) {
 	if len(s) == 3 {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"math"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -11,8 +12,6 @@ import (
 
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
-
-func applyQuality(r *reading, args []string) error { return quality(args[0], &r.spec.Quality) }
 
 func quality(s string, to *uint8) error {
 	n, err := whole("quality", s, 100)
@@ -80,14 +79,6 @@ func applyFormat(r *reading, args []string) error {
 
 // maxCount bounds sizes in bytes and the like.
 const maxCount = math.MaxInt32
-
-func applyMaxBytes(r *reading, args []string) error {
-	n, err := whole("max_bytes", args[0], maxCount)
-	if err == nil {
-		r.spec.MaxBytes = int(n)
-	}
-	return err
-}
 
 // applyAutoQuality supports the methods "size" (bytes, lowest and highest quality: by default 10 and 90) and "none".
 func applyAutoQuality(r *reading, args []string) error {
@@ -165,11 +156,6 @@ func applyFilename(r *reading, args []string) error {
 	return nil
 }
 
-func applyAttachment(r *reading, args []string) (err error) {
-	r.terms.Attachment, err = truth("return_attachment", args[0])
-	return err
-}
-
 func applyFallback(r *reading, args []string) error {
 	if args[0] == "" {
 		r.spec.Fallback = ""
@@ -207,41 +193,6 @@ func applyHashsum(r *reading, args []string) error {
 	return nil
 }
 
-// applyMaxPixels parses megapixels.
-func applyMaxPixels(r *reading, args []string) error {
-	n, err := decimal("the resolution in megapixels", args[0], 0, 10_000)
-	if err == nil {
-		r.spec.Limits.Pixels = int64(math.Round(n * 1e6))
-	}
-	return err
-}
-
-func applyMaxFileSize(r *reading, args []string) (err error) {
-	r.spec.Limits.Bytes, err = whole("the size", args[0], maxCount)
-	return err
-}
-
-func applyMaxFrames(r *reading, args []string) error {
-	n, err := whole("the number of frames", args[0], 100_000)
-	if err == nil {
-		r.spec.Limits.Frames = int(n)
-	}
-	return err
-}
-
-// applyMaxFramePixels parses megapixels.
-func applyMaxFramePixels(r *reading, args []string) error {
-	n, err := decimal("the resolution in megapixels", args[0], 0, 10_000)
-	if err == nil {
-		r.spec.Limits.FramePixels = int64(math.Round(n * 1e6))
-	}
-	return err
-}
-
-func applyMaxResult(r *reading, args []string) error {
-	return side("the dimension", args[0], &r.spec.Limits.Side)
-}
-
 func applyCacheTags(r *reading, args []string) error {
 	for _, tag := range args {
 		odd := func(c rune) bool { return c > '~' || !naming.Alphanumeric(byte(c)) && !strings.ContainsRune("-_.", c) }
@@ -257,24 +208,22 @@ func applyCacheTags(r *reading, args []string) error {
 var netWords = [...]string{NetDefault: "", NetAuto: "auto", Net2G: "2g", Net3G: "3g", Net4G: "4g", NetWifi: "wifi"}
 
 func applyNet(r *reading, args []string) error {
-	for net, word := range netWords {
-		if word != "" && args[0] == word {
-			r.spec.Net = Net(net)
-			return nil
-		}
+	i := slices.Index(netWords[:], args[0])
+	if i <= int(NetDefault) {
+		return bad("it is none of 2g, 3g, 4g, wifi, auto")
 	}
-	return bad("it is none of 2g, 3g, 4g, wifi, auto")
+	r.spec.Net = Net(i)
+	return nil
 }
 
 // legibleWords are the URL's words, indexed by Legibility.
 var legibleWords = [...]string{LegibleAuto: "auto", LegibleNo: "0", LegibleYes: "1"}
 
 func applyLegible(r *reading, args []string) error {
-	for legible, word := range legibleWords {
-		if args[0] == word {
-			r.spec.Legible = Legibility(legible)
-			return nil
-		}
+	i := slices.Index(legibleWords[:], args[0])
+	if i < 0 {
+		return bad("it is none of 0, 1, auto")
 	}
-	return bad("it is none of 0, 1, auto")
+	r.spec.Legible = Legibility(i)
+	return nil
 }

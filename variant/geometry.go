@@ -1,5 +1,7 @@
 package variant
 
+import "slices"
+
 // maxSide is the largest width or height in a URL. The transform's limit for results is lower.
 const maxSide = 1_000_000
 
@@ -26,19 +28,18 @@ func applySize(r *reading, args []string) error {
 		}
 	}
 	if len(args) > 3 && (args[3] != "" || len(args) > 4) {
-		return applyExtend(r, args[3:])
+		return extension(r, &r.spec.Extend, args[3:])
 	}
 	return nil
 }
 
 func applyResizingType(r *reading, args []string) error {
-	for mode, word := range modeWords {
-		if args[0] == word {
-			r.spec.Resize = ResizeMode(mode)
-			return nil
-		}
+	i := slices.Index(modeWords[:], args[0])
+	if i < 0 {
+		return bad("the resizing type is none of fit, fill, fill-down, force, auto")
 	}
-	return bad("the resizing type is none of fit, fill, fill-down, force, auto")
+	r.spec.Resize = ResizeMode(i)
+	return nil
 }
 
 func side(what, s string, to *int) error {
@@ -49,13 +50,8 @@ func side(what, s string, to *int) error {
 	return err
 }
 
-func applyWidth(r *reading, args []string) error    { return side("width", args[0], &r.spec.Width) }
-func applyHeight(r *reading, args []string) error   { return side("height", args[0], &r.spec.Height) }
-func applyMinWidth(r *reading, args []string) error { return side("width", args[0], &r.spec.MinWidth) }
-func applyMinHeight(r *reading, args []string) error {
-	return side("height", args[0], &r.spec.MinHeight)
-}
-
+func applyWidth(r *reading, args []string) error  { return side("width", args[0], &r.spec.Width) }
+func applyHeight(r *reading, args []string) error { return side("height", args[0], &r.spec.Height) }
 func applyZoom(r *reading, args []string) error {
 	x, err := decimal("zoom", args[0], 0.0001, 100)
 	y := x
@@ -68,22 +64,9 @@ func applyZoom(r *reading, args []string) error {
 	return err
 }
 
-func applyDPR(r *reading, args []string) (err error) {
-	r.spec.DPR, err = decimal("dpr", args[0], 0.0001, 100)
-	return err
-}
-
 func applyEnlarge(r *reading, args []string) (err error) {
 	r.spec.Enlarge, err = truth("enlarge", args[0])
 	return err
-}
-
-func applyExtend(r *reading, args []string) error {
-	return extension(r, &r.spec.Extend, args)
-}
-
-func applyExtendRatio(r *reading, args []string) error {
-	return extension(r, &r.spec.ExtendRatio, args)
 }
 
 func extension(r *reading, to *bool, args []string) error {
@@ -188,14 +171,6 @@ func applyPadding(r *reading, args []string) error {
 	return nil
 }
 
-func applyAutoRotate(r *reading, args []string) error {
-	on, err := truth("auto_rotate", args[0])
-	if err == nil {
-		r.spec.KeepOrientation = !on
-	}
-	return err
-}
-
 func applyRotate(r *reading, args []string) error {
 	n, err := whole("the angle", args[0], 3600)
 	if err == nil && n%90 != 0 {
@@ -249,15 +224,3 @@ func applyBackground(r *reading, args []string) error {
 
 // maxSigma limits blur and sharpen: their cost grows with sigma, and larger values look the same.
 const maxSigma = 100
-
-func applyBlur(r *reading, args []string) (err error) {
-	r.spec.Blur, err = decimal("sigma", args[0], 0, maxSigma)
-	return err
-}
-
-func applySharpen(r *reading, args []string) (err error) {
-	r.spec.Sharpen, err = decimal("sigma", args[0], 0, maxSigma)
-	return err
-}
-
-func applyPixelate(r *reading, args []string) error { return side("size", args[0], &r.spec.Pixelate) }

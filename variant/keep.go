@@ -6,27 +6,6 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-// not parses a switch and stores its opposite.
-func not(s string, to *bool) error {
-	on, err := truth("its value", s)
-	*to = !on
-	return err
-}
-
-func applyStripMetadata(r *reading, args []string) error { return not(args[0], &r.spec.KeepMetadata) }
-
-func applyStripProfile(r *reading, args []string) error { return not(args[0], &r.spec.KeepProfile) }
-
-func applyKeepCopyright(r *reading, args []string) (err error) {
-	r.spec.KeepCopyright, err = truth("its value", args[0])
-	return err
-}
-
-func applyRaw(r *reading, args []string) (err error) {
-	r.spec.Raw, err = truth("raw", args[0])
-	return err
-}
-
 // applySkip parses the formats of originals that are sent as they are.
 func applySkip(r *reading, args []string) error {
 	var set FormatSet
