@@ -191,6 +191,51 @@ func TestFault02RetryStorm(t *testing.T) {
 	})
 }
 
+// The same from a few sources whose pictures take between 60 and 150 ms. Those of the dearest source do not wait until
+// nobody else asks: they are served as soon as others during the storm, and soon after it.
+func TestFault02RetryStormOfFewSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate, seconds, sources = 100, 20, 10
+		r := newBusyRig(t, 2)
+		takes := func(width int) time.Duration { return time.Duration(width) * time.Millisecond }
+		r.codec.onTransform = func(_ context.Context, specs []variant.Spec, emit emitFunc) error {
+			time.Sleep(takes(specs[0].Width))
+			emit(0, variant.Image{Body: []byte("x"), Format: specs[0].Format}, nil)
+			return nil
+		}
+		picture := func(i int) variant.Ref {
+			width := 60 + 10*(i%sources)
+			ref := numbered(width)
+			ref.Spec.Width, ref.Spec.Height = width, 1+i
+			return ref
+		}
+		var all sync.WaitGroup
+		for i := range rate * seconds {
+			all.Go(func() {
+				for range 4 {
+					took, err := r.ask(picture(i), 25*time.Second)
+					if err == nil {
+						if most := 10 * time.Second; took > most {
+							t.Errorf("a picture that takes %v was served after %v, want %v", takes(60+10*(i%sources)), took, most)
+						}
+						return
+					}
+					time.Sleep(fault.Of(err).RetryAfter)
+				}
+			})
+			time.Sleep(time.Second / rate)
+		}
+		time.Sleep(5 * time.Second)
+		for i := range 50 { // half of the capacity
+			if took, err := r.ask(picture(rate*seconds+i), 25*time.Second); err != nil || took > time.Second {
+				t.Errorf("normal request %d: %v after %v", i, err, took)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		all.Wait()
+	})
+}
+
 // A stream of heavy pictures, more than one worker can make, goes aside and leaves both slots to the light ones.
 func TestFault03LightIsNotStarved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

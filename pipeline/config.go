@@ -27,7 +27,7 @@ type Config struct {
 // Default is the configuration of a small machine.
 func Default() Config {
 	return Config{
-		FetchSlots: 64, FetchRoom: 1024, TransformSlots: 2, TransformRoom: 512, Patience: 1500 * time.Millisecond,
+		FetchSlots: 64, FetchRoom: 1024, TransformSlots: 2, TransformRoom: 512, Patience: time.Second,
 		FillTimeout: 60 * time.Second, FetchTimeout: 30 * time.Second, StaleIfError: 24 * time.Hour, Remakes: 1,
 		Upgrades: 1, UpgradeRoom: 1024,
 	}

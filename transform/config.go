@@ -22,7 +22,7 @@ type Config struct {
 	// CPU is the processor time that one variant may take, over all threads of its worker. After that the worker is
 	// killed and the answer is too_costly. It starts again with each variant of a request.
 	CPU time.Duration `yaml:"cpu"`
-	// Patience is how long viewers may wait for a worker when there has always been a waiting viewer for a while. A
+	// Patience is how long viewers may wait for a worker while there is always a waiting viewer, short gaps aside. A
 	// viewer whose estimated wait is longer is refused at once with overloaded and Retry-After. A burst to an idle
 	// server may wait for half of server.deadline. 0 = always half of server.deadline.
 	Patience time.Duration `yaml:"patience"`
@@ -84,7 +84,7 @@ func Default() Config {
 		Engine:          "vips",
 		Timeout:         15 * time.Second,
 		CPU:             5 * time.Second,
-		Patience:        1500 * time.Millisecond,
+		Patience:        time.Second,
 		MaxPixels:       50_000_000,
 		MaxResultPixels: 16_000_000,
 		AVIFMaxPixels:   2_000_000,

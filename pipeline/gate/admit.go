@@ -32,16 +32,17 @@ func weight(heavy bool) int {
 // asideTakes is the index in takes of pieces aside, which also wait for the processor.
 const asideTakes = 2
 
-// takesLife is the number of pieces over which takes is averaged.
-const takesLife = 8
+// takesLife is the number of pieces over which each of takes is averaged. In an overload each low of the average lets
+// more light pieces in than can be made in time, so theirs must be steady; the others are few, and vary more.
+var takesLife = [3]time.Duration{32, 8, 8}
 
 // learn records how long a piece held its place, and charges its accounts.
 func (g *Gate) learn(p *Piece, held time.Duration) {
-	t := &g.takes[weight(p.Heavy)]
+	kind := weight(p.Heavy)
 	if p.Aside {
-		t = &g.takes[asideTakes]
+		kind = asideTakes
 	}
-	*t += (held - *t) / takesLife
+	g.takes[kind] += (held - g.takes[kind]) / takesLife[kind]
 	now := time.Now()
 	for _, a := range p.accounts {
 		if a != nil {
@@ -50,10 +51,33 @@ func (g *Gate) learn(p *Piece, held time.Duration) {
 	}
 }
 
+// lull is the time after a refusal in which a new queue counts as the same overload, and not as a burst. Refused
+// viewers come back together, one or two seconds later. Between two such groups the queue may be empty for a moment:
+//  1. An overload has lasted for a while: the bound of the queue is Patience. Few viewers come for a moment, and the
+//     last waiting one gets its slot.
+//  2. The next group comes. As a burst it would get a queue of half of its deadlines, many times as long.
+//  3. The overload ends. Normal viewers wait until that queue is worked off.
+const lull = 2 * time.Second
+
+// queued tells since when viewers wait, without gaps or with gaps soon after a refusal.
+type queued struct {
+	since, refused time.Time // refused is the time of the last refusal
+	now            bool      // a viewer waits
+}
+
+// note records a change of the viewers' queues.
+func (g *Gate) note() {
+	waits := g.viewers() > 0
+	if now := time.Now(); waits && !g.queued.now && now.Sub(g.queued.refused) >= lull {
+		g.queued.since = now
+	}
+	g.queued.now = waits
+}
+
 // Admit books a place for a viewer's piece that is not at the gate yet, or refuses it at once. It refuses if the piece
 // would wait for more than half of the time to its deadline; the rest is for the fetch, the work, and an error of the
-// estimate. It also refuses if viewers already wait longer than they should. A burst may fill the queue. While there is
-// always a waiting viewer, the bound of the queue shrinks down to Patience, twice as fast as the queue is worked off.
+// estimate. It also refuses if viewers already wait longer than they should. A burst may fill the queue. While viewers
+// wait, the bound of the queue shrinks down to Patience, twice as fast as the queue is worked off.
 // So admitted viewers are served in time, no worker is idle, and the queue is soon empty when the overload ends.
 func (g *Gate) Admit(p *Piece) error {
 	g.mu.Lock()
@@ -80,8 +104,8 @@ func (g *Gate) check(p *Piece) error {
 		return nil
 	}
 	most := time.Until(p.Deadline) / 2
-	if g.cfg.Patience > 0 && !g.since.IsZero() {
-		most = min(most, max(most-2*time.Since(g.since), g.cfg.Patience))
+	if g.cfg.Patience > 0 && g.queued.now {
+		most = min(most, max(most-2*time.Since(g.queued.since), g.cfg.Patience))
 	}
 	if wait > most {
 		return g.refuse(wait)
@@ -139,9 +163,10 @@ func (g *Gate) wait(p *Piece) time.Duration {
 }
 
 // refuse is the error for a viewer that would wait too long. Its Retry-After is when most of the pieces before it will
-// be done.
+// be done. The lock is held.
 func (g *Gate) refuse(wait time.Duration) error {
 	g.cfg.Refused(g.cfg.Name)
+	g.queued.refused = time.Now()
 	return fault.New(fault.Overloaded, "pipeline.admit", "too many pictures are waiting; try again shortly", nil).
 		After(min(max(wait/2, time.Second), 30*time.Second))
 }

@@ -62,9 +62,9 @@ func (p *Piece) line(r Rank) line {
 
 // Gate admits work to a limited number of slots. Viewers go before background work, light pictures before heavy ones,
 // each in order of arrival. Upgrades run only when no other piece waits and another slot stays free. Among viewers,
-// pieces of a source or a signing key that recently used much of the slots' time wait for the others, and one source
-// holds no more than its share of the slots (see share.go). The viewers' waiting room is bounded in pieces and, by
-// Admit, in time. So overload is refused early instead of answered late.
+// pieces of a source or a signing key that recently used far more of the slots' time wait for the others, and one
+// source holds no more than its share of the slots (see share.go). The viewers' waiting room is bounded in pieces and,
+// by Admit, in time. So overload is refused early instead of answered late.
 //
 // One source does not keep the slots from others, however long its pictures take:
 //  1. Four variants of source A are requested, and A is unknown. A1 takes one of two slots, which is A's share: A2 to
@@ -84,7 +84,7 @@ type Gate struct {
 	asides int               // places outside the slots, for heavy pieces while the slots are reserved for light ones
 	rooms  [lines]*list.List // of *waiter
 	turns
-	since time.Time // since when there has always been a waiting viewer; zero if there is none
+	queued
 
 	keptForViewers, keptForLight kept
 
@@ -164,7 +164,7 @@ func (g *Gate) Enter(ctx context.Context, p *Piece) (release func(), err error) 
 	}
 	if r == Viewing {
 		if wait := g.wait(p); g.crowded(p) || !p.Deadline.IsZero() && wait > time.Until(p.Deadline) {
-			g.mu.Unlock()
+			defer g.mu.Unlock()
 			return nil, g.refuse(wait)
 		}
 	}
@@ -202,15 +202,6 @@ func (g *Gate) promote(w *waiter, to Rank) {
 
 // viewers is the number of waiting viewers.
 func (g *Gate) viewers() int { return g.rooms[heavyLine].Len() + g.rooms[lightLine].Len() }
-
-// note updates since after a change of the viewers' queues.
-func (g *Gate) note() {
-	if g.viewers() == 0 {
-		g.since = time.Time{}
-	} else if g.since.IsZero() {
-		g.since = time.Now()
-	}
-}
 
 // awaited reports whether another piece waits for the place that background work of that line might take. It is false
 // for viewers: viewers that still wait could not use the free place, or it would have been granted to them.

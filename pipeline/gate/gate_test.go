@@ -3,6 +3,8 @@ package gate
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -93,6 +95,91 @@ func TestGateRefuses(t *testing.T) {
 		<-done
 		if l := g.Load(); l != (Load{}) {
 			t.Errorf("got %+v at the end, want nothing", l)
+		}
+	})
+}
+
+// In an overload the queue may be empty for a moment. Viewers who come back then get no longer queue than before, until
+// nobody was refused for a while. After that a burst is served.
+func TestGateKnowsAnOverloadThatPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 100 * time.Millisecond
+		g := newGate(1, 1000)
+		g.cfg.Patience = time.Second
+		var served []time.Duration
+		var all sync.WaitGroup
+		group := func(n int) (refused int) {
+			for range n {
+				p := &Piece{Urgency: At(Viewing), Deadline: time.Now().Add(25 * time.Second)}
+				if g.Admit(p) != nil {
+					refused++
+					continue
+				}
+				all.Go(func() {
+					came := time.Now()
+					release, err := g.Enter(t.Context(), p)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					served = append(served, time.Since(came))
+					time.Sleep(takes)
+					release()
+				})
+				synctest.Wait()
+			}
+			return refused
+		}
+		for range 100 { // five times the capacity, for ten seconds
+			group(5)
+			time.Sleep(takes)
+		}
+		all.Wait()
+		served = nil
+		if refused := group(50); refused < 35 {
+			t.Errorf("soon after the overload %d of 50 were refused, want most", refused)
+		}
+		all.Wait()
+		if most := slices.Max(served); most > g.cfg.Patience+2*takes {
+			t.Errorf("a viewer waited %v, want at most %v", most, g.cfg.Patience)
+		}
+		time.Sleep(lull)
+		if refused := group(50); refused > 0 {
+			t.Errorf("%d of a burst of 50 were refused", refused)
+		}
+		all.Wait()
+	})
+}
+
+// In an overload viewers wait at most twice as long as they should, also if quick and slow pictures come in groups.
+func TestGateForeseesMixedPictures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(2, 1000)
+		g.cfg.Patience = time.Second
+		var all sync.WaitGroup
+		var most time.Duration
+		for i := range 2500 { // five times the capacity, for 25 seconds
+			p := &Piece{Urgency: At(Viewing), Deadline: time.Now().Add(15 * time.Second)}
+			if g.Admit(p) == nil {
+				all.Go(func() {
+					came := time.Now()
+					release, err := g.Enter(t.Context(), p)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if i > 1500 { // the bound is in force, and what came before it is done
+						most = max(most, time.Since(came))
+					}
+					time.Sleep([]time.Duration{50 * time.Millisecond, 150 * time.Millisecond}[i/50%2])
+					release()
+				})
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		all.Wait()
+		if most < g.cfg.Patience || most > 2*g.cfg.Patience {
+			t.Errorf("viewers waited up to %v, want between %v and twice that", most, g.cfg.Patience)
 		}
 	})
 }

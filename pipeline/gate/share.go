@@ -13,6 +13,7 @@ const (
 	shareOf     = 2               // one source may hold one in so many slots, and places aside; at least one
 	roomShare   = 4               // and one in so many places of the waiting room
 	freeUse     = 2 * time.Second // recent use of the workers' time below which order of arrival counts
+	muchUse     = 4               // a source waits for those that used so many times less
 	useLife     = time.Minute     // used time counts for e times less after this time
 	asideSlow   = 4               // a picture may take this many times as long aside
 	maxAccounts = 4096            // known sources; beyond it idle ones are forgotten, those of little use first
@@ -50,6 +51,14 @@ func (a *account) used(now time.Time) time.Duration {
 	return 0
 }
 
+// dwarfs reports whether a used much of the workers' time, and many times as much as b. Those that used about as much
+// keep the order of arrival. If every difference counted, the dearest of many equal sources would wait until an
+// overload ends.
+func (a *account) dwarfs(b *account, now time.Time) bool {
+	used := a.used(now)
+	return used > 0 && (b == nil || used > muchUse*b.left(now))
+}
+
 // dear reports whether its pictures are known to take many times as long as most.
 func (a *account) dear() bool { return a.takes >= HeavyWork }
 
@@ -82,13 +91,15 @@ func (p *Piece) occupy(by int) {
 	}
 }
 
-// before reports whether a viewer's piece passes an earlier one: its source has used less of the workers' time, or
-// equally little and its signing key less.
+// before reports whether a viewer's piece passes an earlier one: the other's source used many times as much of the
+// workers' time, or neither source did and the other's signing key used many times as much.
 func (p *Piece) before(q *Piece, now time.Time) bool {
-	for by := range p.accounts {
-		mine, other := p.accounts[by].used(now), q.accounts[by].used(now)
-		if mine != other {
-			return mine < other
+	for by, mine := range p.accounts {
+		switch other := q.accounts[by]; {
+		case other.dwarfs(mine, now):
+			return true
+		case mine.dwarfs(other, now):
+			return false
 		}
 	}
 	return false

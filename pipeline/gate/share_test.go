@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A piece waits for those whose source, and then whose key, used less of the workers' time. Little use counts as none.
+// A piece waits for those whose source, and then whose key, used many times less of the workers' time. Little use
+// counts as none. Those that used about as much keep the order of arrival.
 func TestShareInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1, 100)
@@ -26,8 +27,9 @@ func TestShareInTheQueue(t *testing.T) {
 			release()
 		}
 		work("much", "a", 6*time.Second)
-		work("more", "b", 9*time.Second)
-		work("little", "b", time.Second)
+		work("as much", "a", 8*time.Second)
+		work("more", "b", time.Minute)
+		work("little", "b", freeUse/8)
 		release, err := g.Enter(t.Context(), viewer("other", "c"))
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +37,7 @@ func TestShareInTheQueue(t *testing.T) {
 		var got []string
 		var all sync.WaitGroup
 		for _, who := range [][2]string{
-			{"more", "a"}, {"much", "b"}, {"little", "b"}, {"new", "a"}, {"newer", "c"}, {"newest", "c"},
+			{"more", "a"}, {"as much", "b"}, {"much", "b"}, {"little", "b"}, {"new", "a"}, {"newer", "c"}, {"newest", "c"},
 		} {
 			all.Go(func() {
 				release, err := g.Enter(t.Context(), viewer(who[0], who[1]))
@@ -50,7 +52,7 @@ func TestShareInTheQueue(t *testing.T) {
 		}
 		release()
 		all.Wait()
-		if want := []string{"newer", "newest", "new", "little", "much", "more"}; !slices.Equal(got, want) {
+		if want := []string{"newer", "newest", "new", "little", "as much", "much", "more"}; !slices.Equal(got, want) {
 			t.Errorf("got the order %v, want %v", got, want)
 		}
 		time.Sleep(5 * useLife)
