@@ -18,7 +18,7 @@ func (a *App) keepHistory(ctx context.Context) {
 	file, disk := a.historyFile(), stall.New(1)
 	if text, err := onDisk(disk, func() ([]byte, error) { return os.ReadFile(file) }); err == nil {
 		if err := a.history.RestoreDays(text); err != nil {
-			a.log.Warn("the days of the console's charts cannot be read; they begin again", "file", file, "error", err)
+			a.log.Warn("the history of the console's charts cannot be read; it starts empty", "file", file, "error", err)
 		}
 	}
 	tick := time.NewTicker(metrics.Step)
@@ -65,6 +65,6 @@ func (a *App) saveHistory(disk *stall.Calls, file string) {
 		return // the directory does not exist
 	}
 	if err != nil {
-		a.log.Warn("the days of the console's charts cannot be kept", "error", err)
+		a.log.Warn("the history of the console's charts cannot be saved", "error", err)
 	}
 }

@@ -70,9 +70,9 @@ func (a *App) processes() (used, limit int64, err error) {
 // relieve reduces work and frees caches, as a step requires.
 func (a *App) relieve(from pressure.Step, to pressure.Level) {
 	if to.Step > from {
-		a.log.Warn("memory is short; giving work up", "step", to.Step.String(), "used", to.Used, "limit", to.Limit)
+		a.log.Warn("memory is short; refusing work", "step", to.Step.String(), "used", to.Used, "limit", to.Limit)
 	} else {
-		a.log.Info("memory is less short; taking work up", "step", to.Step.String(), "used", to.Used, "limit", to.Limit)
+		a.log.Info("memory is less short; accepting work again", "step", to.Step.String(), "used", to.Used, "limit", to.Limit)
 	}
 	a.pipeline.Relieve(to.Step)
 	tier := a.live.Load().cfg.Cache.Memory.Memory

@@ -131,7 +131,7 @@ func (a *App) keepRunning(ctx context.Context, run func(context.Context) error) 
 		if ctx.Err() != nil {
 			return
 		}
-		a.log.Error("the prewarm workers ended; they begin again in a moment", "error", err)
+		a.log.Error("the prewarm workers ended; they restart in a moment", "error", err)
 		if pause.For(ctx, restartEvery) != nil {
 			return
 		}

@@ -66,7 +66,7 @@ func (a *App) reload(ctx context.Context, r Reloads, level *slog.LevelVar) (take
 	old := a.live.Load().cfg
 	cfg, taken, restart := old.Reload(read)
 	if err := cfg.Validate(); err != nil {
-		return nil, nil, fmt.Errorf("what can be taken without a restart does not go with what is in force (%s): %w", strings.Join(restart, ", "), err)
+		return nil, nil, fmt.Errorf("the reloadable keys do not fit those that need a restart (%s): %w", strings.Join(restart, ", "), err)
 	}
 	if err := a.checkSecrets(cfg); err != nil {
 		return nil, nil, err

@@ -57,7 +57,7 @@ func (a *App) selfCheck(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		a.log.Warn("the encoders could not be checked; first answers are made as they were foretold", "error", err)
+		a.log.Warn("the encoders could not be checked; first responses are not corrected", "error", err)
 		return
 	}
 	d := a.pool.Drift()

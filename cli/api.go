@@ -79,7 +79,7 @@ func (f apiFlags) explain(err error) error {
 		"forbidden_scope":     "Add the scope to this token in the server's api.tokens and reload it (SIGHUP), or use another token.",
 		"not_found":           "This server has no such route: -server must name the private listener of an instance with the role prewarm.",
 		"method_not_allowed":  *f.server + " is a public listener, which serves pictures alone: -server must name the private one (server.admin, 127.0.0.1:8081 by default).",
-		"no_problem_document": *f.server + " is no private listener of Goldcrest: -server must name one (server.admin).",
+		"no_problem_document": *f.server + " is not a private listener of Goldcrest: -server must name one (server.admin).",
 		"disk_full":           "Free space where prewarm.queue.dir is, then run this again: what was accepted before is kept.",
 		"body_too_large":      "Send less at once: -batch sets how many units a call has.",
 		"quota_exceeded":      "The server's operator sets the quota of this token; GET /v1/usage tells what is left of it.",

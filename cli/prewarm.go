@@ -162,7 +162,7 @@ func (p *prewarming) result(e env, failed error) error {
 	case failed != nil:
 		return fmt.Errorf("%w\nWhat was accepted before goes on at the server", p.flags.explain(failed))
 	case t.Unreadable > 0:
-		return fmt.Errorf("%d units could not be read; the lines above say why: mend them and run this again, what is made stays", t.Unreadable)
+		return fmt.Errorf("%d units could not be read; the lines above say why: correct them and run this again; what is made stays", t.Unreadable)
 	case !p.accepted:
 		fmt.Fprintln(e.stderr, "there are no Data Units in that file: nothing was done")
 	case t.GivenUp > 0:

@@ -58,9 +58,9 @@ func (w wish) check(sources int) error {
 	case sources == 0 || w.options != "" && w.preset != "":
 		return usageError{errors.New("give at least one source URL, and only one of -options and -preset")}
 	case w.ttl < 0 || w.round < 0:
-		return usageError{errors.New("-ttl and -round are not negative: a URL that has expired is of no use")}
+		return usageError{errors.New("-ttl and -round must not be negative")}
 	case w.thumbor && (w.info || w.encrypt || w.ttl != 0):
-		return usageError{errors.New("-thumbor goes without -info, -encrypt and -ttl: that grammar has none of them")}
+		return usageError{errors.New("-thumbor cannot be combined with -info, -encrypt and -ttl: its grammar has none of them")}
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (w wish) check(sources int) error {
 // signing is what signs a source.
 func (w wish) signing(cfg config.Config) (sign func(source string) (string, error), err error) {
 	if w.preset != "" && (w.info || w.thumbor) {
-		return nil, usageError{errors.New("presets have no part in URLs of /info and of thumbor's grammar")}
+		return nil, usageError{errors.New("URLs of /info and of thumbor's grammar take no presets")}
 	}
 	parser, err := cfg.NewParser()
 	if err != nil {

@@ -61,8 +61,8 @@ func TestSignAndExplainInEachGrammar(t *testing.T) {
 func TestWrongCallsInEachGrammar(t *testing.T) {
 	const source = "https://c.example/a.jpg"
 	for _, tt := range []programCall{
-		{[]string{"sign", "-thumbor", "-info", source}, exitUsage, []string{"-thumbor goes without"}},
-		{[]string{"sign", "-thumbor", "-ttl", "1h", source}, exitUsage, []string{"-thumbor goes without"}},
+		{[]string{"sign", "-thumbor", "-info", source}, exitUsage, []string{"-thumbor cannot be combined"}},
+		{[]string{"sign", "-thumbor", "-ttl", "1h", source}, exitUsage, []string{"-thumbor cannot be combined"}},
 		{[]string{"sign", "-info", "-preset", "default", source}, exitUsage, []string{"presets have no part"}},
 		{[]string{"sign", "-info", "-options", "w:9", source}, exitFailed, []string{`option "w" is not supported by /info`}},
 		{[]string{"sign", "-thumbor", "-options", "filters:grayscale()", source}, exitFailed,

@@ -67,7 +67,7 @@ func (e *Error) Error() string {
 // NewAPI makes an API. It connects to nothing.
 func NewAPI(cfg APIConfig) (*API, error) {
 	if strings.Contains(cfg.URL, "@") { // it may contain a password, which must not appear in an error
-		return nil, errors.New("client: the URL of the private listener holds a user")
+		return nil, errors.New("client: the URL of the private listener contains a user name")
 	}
 	if !isBase(cfg.URL) {
 		return nil, fmt.Errorf("client: %q is not the http or https URL of a private listener", cfg.URL)
@@ -76,7 +76,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 		return nil, errors.New("client: the API needs a bearer token")
 	}
 	if strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, errors.New("client: the token holds a character that may not stand in a header")
+		return nil, errors.New("client: the token contains a character that is not allowed in a header")
 	}
 	cfg.URL = strings.TrimRight(cfg.URL, "/")
 	if cfg.HTTP == nil {

@@ -116,7 +116,7 @@ func (s *Signer) url(
 		}
 	}
 	if strings.ContainsFunc(options, func(r rune) bool { return r <= ' ' || r > '~' || r == '?' || r == '#' }) {
-		return "", errors.New("client: options hold a character that may not stand in a URL's path")
+		return "", errors.New("client: options contain a character that is not allowed in a URL's path")
 	}
 	if end := signing.Expiry(s.now(), ttl, round); !end.IsZero() {
 		options = fmt.Sprintf("%s/exp:%d", strings.Trim(options, "/"), end.Unix())

@@ -141,11 +141,15 @@ func TestLogLinesAreDocumented(t *testing.T) {
 	}
 }
 
-// The table of dependencies has each module that go.mod asks for directly, once, and says what it is for.
+// The table of dependencies has each module that a go.mod asks for directly, once, and says what it is for.
 func TestDocumentsNameEveryDependency(t *testing.T) {
-	mod, err := os.ReadFile("go.mod")
-	if err != nil {
-		t.Fatal(err)
+	var mod []byte
+	for _, name := range []string{"go.mod", "e2e/go.mod", "bench/go.mod"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mod = append(mod, text...)
 	}
 	text, err := os.ReadFile("docs/security.md")
 	if err != nil {
@@ -153,13 +157,16 @@ func TestDocumentsNameEveryDependency(t *testing.T) {
 	}
 	var want, got []string
 	for _, m := range regexp.MustCompile(`(?m)^(?:require )?\t?(\S+\.\S+/\S+) v\S+$`).FindAllStringSubmatch(string(mod), -1) {
-		want = append(want, m[1])
+		if m[1] != "github.com/goldcrest/goldcrest" {
+			want = append(want, m[1])
+		}
 	}
 	_, table, _ := strings.Cut(string(text), "## Dependencies")
 	for _, m := range regexp.MustCompile(`(?m)^\| (\S+\.\S+/\S+) \| .{5,} \|$`).FindAllStringSubmatch(table, -1) {
 		got = append(got, m[1])
 	}
 	slices.Sort(want)
+	want = slices.Compact(want)
 	slices.Sort(got)
 	if len(want) < 10 || !slices.Equal(got, want) {
 		t.Errorf("docs/security.md has %q\ngo.mod has %q", got, want)

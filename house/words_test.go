@@ -1,6 +1,8 @@
 package house
 
 import (
+	"go/ast"
+	"go/token"
 	"io/fs"
 	"path/filepath"
 	"regexp"
@@ -11,6 +13,11 @@ import (
 // mannered are words that have a plain equivalent: who, the caller that; so that not; by this; again; that can be had.
 var mannered = regexp.MustCompile(`(?i)\b(whoever|whomever|whom|lest|thereby|thereof|whence|betimes|nought|` +
 	`own accord|be had|that which|anew)\b`)
+
+// manneredTexts are turns of phrase in texts that users and operators read, such as errors and log lines. "X is no Y" is
+// "X is not a Y", but "there is no Y" is plain; the others have a technical term.
+var manneredTexts = regexp.MustCompile(`(?i)([^e] is no [a-z]|\b(holds? (a|no)|looked after|written down|foretold|came about|` +
+	`sign of life|left in peace|given a pause|begins? again|does not go with|mend (it|them)|rightly)\b)`)
 
 // manneredLines are the lines with such words that may still exist below a folder. The numbers only go down.
 var manneredLines = map[string]int{"pipeline": 5, "prewarm": 4}
@@ -67,6 +74,25 @@ func hasWords(name string) bool {
 	return filepath.Base(name) == "Makefile" || filepath.Base(name) == "Dockerfile"
 }
 
+// Texts in the program are in plain technical English too.
+func TestBarsOfTexts(t *testing.T) {
+	for _, s := range readTree(t, ".").files {
+		if s.parsed == nil || strings.HasPrefix(s.dir, "bench") {
+			continue
+		}
+		ast.Inspect(s.parsed, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			if word := manneredTexts.FindString(lit.Value); word != "" {
+				t.Errorf("%s/%s: %q in %.80s: write plain technical English (CONTRIBUTING.md)", s.dir, s.name, word, lit.Value)
+			}
+			return true
+		})
+	}
+}
+
 func TestMannered(t *testing.T) {
 	for _, x := range []struct {
 		text, want string
@@ -76,6 +102,13 @@ func TestMannered(t *testing.T) {
 	} {
 		if got := mannered.FindString(x.text); got != x.want {
 			t.Errorf("%q: got %q, want %q", x.text, got, x.want)
+		}
+	}
+	for text, want := range map[string]string{
+		"%q is no port": "q is no p", "there is no port": "", "it holds no unit": "holds no", "it holds the lock": "", "an amendment": "",
+	} {
+		if got := manneredTexts.FindString(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func (m *Metrics) declareAnswers() {
 	m.errors = m.counters("errors_total", "Requests answered with an error, by code of the problem document.", "kind")
 	m.bounds.limited = m.counters("limited_total", "Calls of a token, or variants to be made for a key id, that were refused for their limit.", "what", "name")
 	m.bounds.closed = m.counters("connections_closed_total", "Connections closed for a bound (connections, connections_per_address): idle ones that made room, and those that were one too many of their address.", "bound")
-	m.servedBytes = m.counters("served_bytes_total", "Bytes of bodies sent, by format of the variant (none for what is no picture).", "format")
+	m.servedBytes = m.counters("served_bytes_total", "Bytes of bodies sent, by format of the variant (none for what is not a picture).", "format")
 	m.replacedBytes = m.counters("replaced_bytes_total", "Bytes of the originals in whose place variants were sent.", "format")
 	m.replacingBytes = m.counters("replacing_bytes_total", "Bytes of variants that were sent whole in the place of originals; replaced less replacing is what was saved.", "format")
 }

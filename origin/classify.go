@@ -52,12 +52,12 @@ func classify(outer, inner context.Context, err error) error {
 		return fault.New(fault.DNSFailed, "origin.Fetch", "the source's host has no address", err)
 	}
 	if ofTLS(err) {
-		return fault.New(fault.TLSFailed, "origin.Fetch", "no secure connection to the origin came about", err)
+		return fault.New(fault.TLSFailed, "origin.Fetch", "the TLS connection to the origin failed", err)
 	}
 	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
 		return fault.New(fault.ConnectFailed, "origin.Fetch", "the origin could not be reached", err)
 	}
-	return fault.New(fault.SourceError, "origin.Fetch", "the origin broke off its answer", err)
+	return fault.New(fault.SourceError, "origin.Fetch", "the origin closed the connection before the end of its response", err)
 }
 
 func timedOut(err error) bool {

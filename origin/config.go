@@ -63,10 +63,10 @@ func (c Config) Validate() error {
 	}
 	for _, p := range c.AllowPrivate {
 		_, err := netip.ParsePrefix(p)
-		bad.If(err != nil, "origin.allow_private: %q is no address prefix like 10.0.0.0/8", p)
+		bad.If(err != nil, "origin.allow_private: %q is not an address prefix like 10.0.0.0/8", p)
 	}
 	for _, p := range c.Ports {
-		bad.If(p < 1 || p > 65535, "origin.ports: %d is no port", p)
+		bad.If(p < 1 || p > 65535, "origin.ports: %d is not a port", p)
 	}
 	bad.If(c.Timeout <= 0, "origin.timeout must be above 0")
 	bad.If(c.MaxBytes <= 0, "origin.max_bytes must be above 0")

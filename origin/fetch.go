@@ -192,11 +192,11 @@ func (f *fetch) redirect(from *url.URL, response *http.Response, hop int) (*url.
 		if err != nil {
 			why = fmt.Errorf("%w: %w", fault.ErrThisFile, fault.WithoutURL(err))
 		}
-		return nil, fault.New(fault.SourceError, "origin.redirect", "the origin redirects to nowhere", why)
+		return nil, fault.New(fault.SourceError, "origin.redirect", "the origin redirects without a valid address", why)
 	}
 	to := from.ResolveReference(location)
 	if from.Scheme == "https" && to.Scheme != "https" {
-		return nil, fault.New(fault.SourceNotAllowed, "origin.redirect", "the origin redirects from https to something weaker", fault.ErrThisFile)
+		return nil, fault.New(fault.SourceNotAllowed, "origin.redirect", "the origin redirects from https to another scheme", fault.ErrThisFile)
 	}
 	next, err := f.settings.parseWeb(to)
 	if err != nil {

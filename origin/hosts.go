@@ -142,7 +142,7 @@ func (t *hosts) sweep() {
 }
 
 func circuitOpen(wait time.Duration) error {
-	f := fault.New(fault.OriginCircuitOpen, "origin.enter", "the origin is failing and is given a pause", nil)
+	f := fault.New(fault.OriginCircuitOpen, "origin.enter", "the origin is failing and is not called for now", nil)
 	f.RetryAfter = wait
 	return f
 }

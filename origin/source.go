@@ -72,7 +72,7 @@ func normalHost(host string) (string, error) {
 	labels := strings.Split(host, ".")
 	for _, label := range labels {
 		if !validLabel(label) {
-			return "", fmt.Errorf("%q is no host label", label)
+			return "", fmt.Errorf("%q is not a host label", label)
 		}
 	}
 	if last := labels[len(labels)-1]; isNumber(last) {
@@ -109,7 +109,7 @@ func (s *settings) parse(source string) (*url.URL, error) {
 		return s.checkSource(u)
 	}
 	if u.User != nil {
-		return nil, fault.New(fault.BadSource, "origin.parse", "the source must not hold a user name", nil)
+		return nil, fault.New(fault.BadSource, "origin.parse", "the source must not contain a user name", nil)
 	}
 	if u.Opaque != "" || u.Hostname() == "" {
 		return nil, fault.New(fault.BadSource, "origin.parse", "the source names no host", nil)

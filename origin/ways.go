@@ -56,7 +56,7 @@ func (s *settings) checkSource(u *url.URL) (*url.URL, error) {
 // parseWeb is parse for redirects: they may not point to the sources that only this server may read.
 func (s *settings) parseWeb(to *url.URL) (*url.URL, error) {
 	if !isWeb(to.Scheme) {
-		return nil, fault.New(fault.SourceNotAllowed, "origin.parse", "that is no http or https URL", nil)
+		return nil, fault.New(fault.SourceNotAllowed, "origin.parse", "that is not an http or https URL", nil)
 	}
 	return s.parse(to.String())
 }

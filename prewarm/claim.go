@@ -57,7 +57,7 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 			return "", free, fault.New(fault.Internal, "prewarm.claim", "an internal error", err)
 		}
 		if c.Hash != hash {
-			return "", free, fault.New(fault.IdempotencyConflict, "prewarm.Accept", "this Idempotency-Key came with another body before", nil)
+			return "", free, fault.New(fault.IdempotencyConflict, "prewarm.Accept", "this Idempotency-Key was used with another body", nil)
 		}
 		_, err = s.ReadJob(ctx, c.Job)
 		if fault.KindOf(err) != fault.NoSuchJob {

@@ -84,7 +84,7 @@ func (s *Service) tend(ctx context.Context) {
 			sweep.Reset(s.times.sweep)
 		}
 		if err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.NoSuchJob {
-			s.deps.Log.Warn("the prewarm jobs could not be looked after; trying again", "error", err)
+			s.deps.Log.Warn("the maintenance of prewarm jobs failed; trying again", "error", err)
 		}
 	}
 }

@@ -103,6 +103,14 @@ func (a *attempt) warm(ctx context.Context, refs []variant.Ref) (out []pipeline.
 		for i, ref := range refs {
 			out[i] = pipeline.Warmed{Ref: ref, Key: ref.Key(), Err: err}
 		}
+		return out
+	}
+	for _, m := range out {
+		if m.Err != nil && fault.KindOf(m.Err) == fault.Internal { // a bug; no request line tells of it
+			a.s.deps.Log.Error("an image met an internal error", "job", a.job.ID, "kind", string(fault.Internal),
+				"error", fault.Redact(m.Err.Error()))
+			break
+		}
 	}
 	return out
 }

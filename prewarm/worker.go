@@ -104,7 +104,7 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 		return 0, s.finishIfDone(ctx, id)
 	}
 	if t.Plan >= len(a.job.Plans) {
-		return 0, fault.New(fault.Internal, "prewarm.work", "an internal error", errors.New("a task names a plan that its job has not"))
+		return 0, fault.New(fault.Internal, "prewarm.work", "an internal error", errors.New("a task names a plan that its job does not have"))
 	}
 	a.plan = a.job.Plans[t.Plan]
 	now := s.deps.Now().UTC()
@@ -189,7 +189,7 @@ func (a *attempt) write(ctx context.Context) error {
 			return err
 		}
 		if len(other.Images) != len(a.task.Images) {
-			return fault.New(fault.Internal, "prewarm.write", "an internal error", errors.New("a task has become another"))
+			return fault.New(fault.Internal, "prewarm.write", "an internal error", errors.New("a task's record belongs to another task"))
 		}
 		a.task.Merge(other)
 	}

@@ -1,10 +1,14 @@
 package prewarm
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -47,7 +51,8 @@ func TestRetryPauses(t *testing.T) {
 				}
 				j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
 				if err != nil || *j.Counts.Of(tt.want) != 1 || len(d.tries) != tt.tries {
-					t.Errorf("got %+v after %d tries, %v; want %s after %d", j.Counts, len(d.tries), err, tt.want, tt.tries)
+					t.Errorf("got %+v after %d tries, %v; want %s after %d", j.Counts, len(d.tries), err, tt.want,
+						tt.tries)
 				}
 				for i, least := range d.cfg.Retry[:len(d.tries)-1] {
 					if got := d.tries[i+1].Sub(d.tries[i]); got < least || got > least*13/10+time.Second {
@@ -122,7 +127,8 @@ func TestPanicsEndNoJob(t *testing.T) {
 			}
 			return stored(ref, 100)
 		}
-		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg", "https://c.example/b.jpg"))
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg",
+			"https://c.example/b.jpg"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,6 +139,36 @@ func TestPanicsEndNoJob(t *testing.T) {
 		}
 		if n := d.slots.working(); n != 0 {
 			t.Errorf("%d workers are busy, want none", n)
+		}
+	})
+}
+
+// A fault of our own while an image is made is a line of the log, without what may be secret in its text.
+func TestInternalFaultsAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		d := newDoor(t, func(_ *Config, deps *Deps) { deps.Log = slog.New(slog.NewTextHandler(&text, nil)) })
+		d.warm = func(ref variant.Ref, try int) pipeline.Warmed {
+			w := stored(ref, 100)
+			if try == 1 {
+				w.Err = fault.New(fault.Internal, "x.Y", "an internal error",
+					errors.New("panic: https://c.example/a?sig=hush"))
+			}
+			return w
+		}
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := d.run(t)
+		if j, err := d.Job(t.Context(), a.Job.ID, 2*time.Hour); err != nil || j.State != ledger.Done {
+			t.Errorf("got %+v %v", j, err)
+		}
+		stop()
+		got := text.String()
+		if strings.Count(got, "an image met an internal error") != 1 || !strings.Contains(got, "kind=internal") ||
+			strings.Contains(got, "hush") {
+			t.Errorf("the log has\n%s", got)
 		}
 	})
 }
@@ -149,7 +185,8 @@ func TestLedgerFailsInTheMiddle(t *testing.T) {
 			return w
 		}
 		failures := 0
-		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg", "https://c.example/b.jpg"))
+		a, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg",
+			"https://c.example/b.jpg"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +287,8 @@ func TestBadFilesDoNotSlowTheirHost(t *testing.T) {
 				return w
 			}
 			defer d.run(t)()
-			if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg", "https://other.example/a.jpg")); err != nil {
+			if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg",
+				"https://other.example/a.jpg")); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -259,7 +297,8 @@ func TestBadFilesDoNotSlowTheirHost(t *testing.T) {
 				limit = x.limit
 			}
 			if len(d.tries) != 2 || limit != tt.limit {
-				t.Errorf("%s, %v: the host may be asked by %d at a time after %d tries, want %d", tt.kind, tt.cause, limit, len(d.tries), tt.limit)
+				t.Errorf("%s, %v: the host may be asked by %d at a time after %d tries, want %d", tt.kind, tt.cause,
+					limit, len(d.tries), tt.limit)
 			}
 		})
 	}

@@ -109,7 +109,7 @@ func (s *Shared) sign(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.Lease)
 		defer cancel()
 		if err := s.log.Append(ctx, name(hereWord, s.name), []byte(strconv.FormatUint(n, 10))); err != nil {
-			s.out.Debug("a sign of life was not taken", "error", err)
+			s.out.Debug("a heartbeat was not accepted", "error", err)
 		}
 	})
 }

@@ -24,7 +24,7 @@ type File struct {
 }
 
 // ErrNotKept says that a purge could not be written to disk, so a restart forgets it. The purge can be repeated.
-var ErrNotKept = errors.New("purge: it could not be written down")
+var ErrNotKept = errors.New("purge: it could not be recorded")
 
 // grown is how much is appended to a file before it is rewritten without purges older than a day.
 const grown = 1 << 20

@@ -154,7 +154,7 @@ func (s *Shared) end(id string) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Patience)
 	defer cancel()
 	if err := s.log.Append(ctx, name(endedWord, id), nil); err != nil {
-		s.out.Warn("the end of a purge could not be told; writes under it go on when its hold ends", "error", err)
+		s.out.Warn("the end of a purge could not be announced; writes under it continue when its hold ends", "error", err)
 		s.ended(id)
 	}
 }

@@ -41,7 +41,7 @@ func Of(patterns []string) (Hosts, error) {
 		}
 		name, below := strings.CutPrefix(p, "*.")
 		if name == "" || len(name) > 253 || strings.ContainsFunc(name, func(r rune) bool { return !inHost(r) }) {
-			return "", fmt.Errorf("%q is no host and no \"*.\" before one", p)
+			return "", fmt.Errorf("%q is not a host, alone or after \"*.\"", p)
 		}
 		if name = normal(name); below {
 			name = "*." + name
@@ -165,7 +165,7 @@ func (h Hosts) AllowsAll(v Via) bool {
 
 // ErrBeyond marks, as a cause, the refusal of one caller. It says nothing about the source, so it is not cached for
 // that. Test with errors.Is.
-var ErrBeyond = errors.New("the caller may not have what comes from this host")
+var ErrBeyond = errors.New("the caller may not request images from this host")
 
 // Refused is the fault of a caller that asks for an original from, or through, a host outside its set.
 func Refused(op string) error {

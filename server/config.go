@@ -119,7 +119,7 @@ func (c Config) PublicHost() (string, error) {
 	bad := err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != ""
 	switch {
 	case err == nil && u.User != nil:
-		return "", errors.New("server.base_url: must not hold a user or password")
+		return "", errors.New("server.base_url: must not contain a user or password")
 	case bad || (u.Scheme != "http" && u.Scheme != "https"):
 		return "", fmt.Errorf("server.base_url: %q is not an http or https address without query", c.BaseURL)
 	}

@@ -309,7 +309,7 @@ func TestUnknownQueryFieldsAreRefused(t *testing.T) {
 		{"GET", "/v1/config?x=1", "", "there is none here"},
 		{"POST", "/v1/prewarm?varaints=lite", unitBody, `did you mean \"variants\"?`},
 		{"POST", "/v1/check?varaints=lite", unitBody, `did you mean \"variants\"?`},
-		{"POST", "/v1/check", `{"keys":["v1/ab/x"],"urls":[]}`, "keys stands alone"},
+		{"POST", "/v1/check", `{"keys":["v1/ab/x"],"urls":[]}`, "keys cannot be combined"},
 		{"POST", "/v1/purge?x=1", `{"all":true}`, "there is none here"},
 		{"POST", "/v1/purge", `{"tags":"a"}`, `did you mean \"tag\"?`},
 		{"POST", "/v1/sign", `{"sorce":"https://c.example/a.jpg"}`, `did you mean \"source\"?`},

@@ -156,7 +156,7 @@ func (k *Keyring) Limits() map[string]Limit { return k.limits }
 // id, or of all pairs if kid is "".
 func (k *Keyring) Sign(kid, path string) (string, error) {
 	if !strings.HasPrefix(path, "/") {
-		return "", fault.New(fault.BadPath, "signing.Sign", "a path to sign begins with a slash", nil)
+		return "", fault.New(fault.BadPath, "signing.Sign", "a path to sign must begin with a slash", nil)
 	}
 	p := k.signer(kid)
 	if p == nil {

@@ -80,7 +80,7 @@ func readIconBMP(b []byte) (icon Icon, ok bool) {
 func inspectICO(b []byte) (Info, error) {
 	icon, ok := LargestIcon(b)
 	if !ok {
-		return Info{}, fault.New(fault.DecodeFailed, "sniff.Inspect", "the icon has no picture that is whole", nil)
+		return Info{}, fault.New(fault.DecodeFailed, "sniff.Inspect", "the icon has no complete picture", nil)
 	}
 	in := Info{Width: icon.Width, Height: icon.Height, Channels: 4, Alpha: true, End: len(b), Complete: true}
 	in.Bits, in.Progressive = 16, true // At most: a PNG, which needs more memory than a BMP does.

@@ -124,7 +124,7 @@ func svgRoot(b []byte) (root xml.StartElement, err error) {
 				"the source is an XML document without a root, not an image", nil)
 		}
 		if err != nil {
-			return root, broken("it is no XML in UTF-8")
+			return root, broken("it is not XML in UTF-8")
 		}
 		element, ok := token.(xml.StartElement)
 		if !ok {

@@ -53,7 +53,7 @@ func (i *Info) webpChunk(name string, body []byte) (picture bool, err error) {
 		i.grow(2*le24(body)+le24(body[6:])+1, 2*le24(body[3:])+le24(body[9:])+1)
 	case "VP8 ":
 		if len(body) < 10 || body[0]&1 != 0 || string(body[3:6]) != "\x9d\x01\x2a" {
-			return false, broken("its frame is no key frame")
+			return false, broken("its frame is not a key frame")
 		}
 		i.grow(le16(body, 6)&0x3fff, le16(body, 8)&0x3fff)
 		return true, nil

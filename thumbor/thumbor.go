@@ -216,7 +216,7 @@ func sourceOf(text string) (string, error) {
 	if head, _, _ := strings.Cut(text, "?"); !strings.Contains(head, "://") { // with a scheme it is not escaped
 		decoded, err := url.PathUnescape(text)
 		if err != nil {
-			return "", fault.New(fault.BadPath, "thumbor.Parse", "the image is not percent-escaped rightly", nil)
+			return "", fault.New(fault.BadPath, "thumbor.Parse", "the image is not percent-escaped correctly", nil)
 		}
 		source = decoded
 	}

@@ -45,6 +45,6 @@ func (p *Pool) lower(c *child) {
 		err = unix.Setpriority(unix.PRIO_PGRP, c.pid, min(20-own+asideBelow, 19)) // the call returns 20 - niceness
 	}
 	if err != nil {
-		p.log.Warn("a worker aside keeps its priority", "error", err)
+		p.log.Warn("a worker for heavy pictures keeps its priority", "error", err)
 	}
 }

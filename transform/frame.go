@@ -127,7 +127,7 @@ func decodeFrame(b []byte) (frame, error) {
 		return f, fmt.Errorf("a frame of more than %d bytes", maxFrame)
 	}
 	if err := json.Unmarshal(b, &f); err != nil {
-		return frame{}, fmt.Errorf("a frame that is no JSON: %w", err)
+		return frame{}, fmt.Errorf("a frame that is not JSON: %w", err)
 	}
 	whole := false
 	switch f.Type {

@@ -117,7 +117,7 @@ func (l *launcher) run(settled chan<- struct{}) {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		l.log.Warn("workers may gain rights", "error", err)
+		l.log.Warn("workers may gain privileges", "error", err)
 	}
 	if l.sandbox == SandboxOff {
 		l.birth <- nil

@@ -88,7 +88,7 @@ func (c *child) check(patience time.Duration) (Drift, error) {
 	case f.Fault != nil:
 		return nil, f.Fault.err()
 	case len(f.Drift) == 0 || !f.Drift.valid():
-		return nil, fmt.Errorf("corrections that cannot be: %+v", f.Drift)
+		return nil, fmt.Errorf("impossible corrections: %+v", f.Drift)
 	}
 	return f.Drift, nil
 }

@@ -186,7 +186,7 @@ func outcome(accepted int, err error) intake.Outcome {
 	case err == nil && accepted > 0:
 		return intake.Outcome{}
 	case err == nil:
-		return intake.Outcome{Reason: fault.BadUnit, Detail: "it holds no unit that can be read"}
+		return intake.Outcome{Reason: fault.BadUnit, Detail: "it contains no readable unit"}
 	case errors.As(err, &refused) && !refused.Retryable:
 		return intake.Outcome{Reason: fault.Kind(refused.Code), Detail: refused.Detail}
 	}

@@ -146,7 +146,7 @@ func TestOutcome(t *testing.T) {
 		want     intake.Outcome
 	}{
 		"accepted":    {2, nil, intake.Outcome{}},
-		"unreadable":  {0, nil, intake.Outcome{Reason: fault.BadUnit, Detail: "it holds no unit that can be read"}},
+		"unreadable":  {0, nil, intake.Outcome{Reason: fault.BadUnit, Detail: "it contains no readable unit"}},
 		"no room":     {0, full, intake.Outcome{Again: again}},
 		"unreachable": {0, errors.New("connection refused"), intake.Outcome{Again: again}},
 		"refused": {0, &client.Error{Status: 403, Code: "source_not_allowed", Detail: "no"},

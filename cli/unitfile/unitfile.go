@@ -241,7 +241,7 @@ func (a *array) broken(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("line %d: the array is no valid JSON from there on: %w", a.first+a.text.before(a.d.InputOffset()), err)
+	return fmt.Errorf("line %d: the array is not valid JSON from there on: %w", a.first+a.text.before(a.d.InputOffset()), err)
 }
 
 // rest returns the text after the array, and the number of the line before it.

@@ -25,7 +25,7 @@ func TestUnitFiles(t *testing.T) {
 		{"an array", "[\n {\"a\": 1},\n {\n  \"a\": 2}, 3\n]\n", []string{`2:{"a":1}`, `3:{"a":2}`, `4:a unit is a JSON object`}},
 		{"arrays a line", "[{\"a\":1},{\"a\":2}]\n[{\"a\":3}]\n[]\n", []string{`1:{"a":1}`, `1:{"a":2}`, `2:{"a":3}`}},
 		{"units behind an array", "[\n{\"a\":1}\n]\n{\"a\":2}\n{x\n", []string{`2:{"a":1}`, `4:{"a":2}`, `5:it is not valid JSON`}},
-		{"an array that is cut off", "[\n{\"a\":1},\n{\"a\":2},\n", []string{`2:{"a":1}`, `3:{"a":2}`, `line 3: the array is no valid JSON`}},
+		{"an array that is cut off", "[\n{\"a\":1},\n{\"a\":2},\n", []string{`2:{"a":1}`, `3:{"a":2}`, `line 3: the array is not valid JSON`}},
 		{"a whole call", `{"data_units":[{"a":1}],"variants":["lite"]}`, []string{`1:it is the body of a call`}},
 		{"nothing", "\n \n", []string{}},
 		{"a text", "a,b\n", []string{`1:it is not valid JSON`}},

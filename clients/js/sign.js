@@ -48,14 +48,14 @@ export class Signer {
   }
 
   async #url(options, target, { ttl = 0, round = 0 }) {
-    if (/[^!-~]|[?#]/.test(options)) throw new TypeError("options hold a character that may not stand in a URL's path");
+    if (/[^!-~]|[?#]/.test(options)) throw new TypeError("options contain a character that is not allowed in a URL's path");
     const end = expiry(this.#now(), ttl, round);
     const parts = [options.replace(/^\/+|\/+$/g, ""), end ? `exp:${end}` : "", target];
     return this.#base + (await this.sign("/" + parts.filter(Boolean).join("/")));
   }
 
   async sign(path) {
-    if (!path.startsWith("/")) throw new TypeError("a path to sign begins with a slash");
+    if (!path.startsWith("/")) throw new TypeError("a path to sign must begin with a slash");
     const mac = await hmac(await this.#key, [this.#salt, encoder.encode(path)]);
     return "/" + this.#prefix + base64url(mac.subarray(0, this.#size)) + path;
   }
@@ -77,11 +77,11 @@ async function sourceCipher(secret) {
 export function parseSource(raw) {
   const text = binary(encoder.encode(raw)); // one character for each byte
   if (text.length > longest) throw new TypeError("the source's URL is too long");
-  if (/[\x00-\x1f\x7f]/.test(text)) throw new TypeError("the source's URL holds a control character");
+  if (/[\x00-\x1f\x7f]/.test(text)) throw new TypeError("the source's URL contains a control character");
   const match = /^(https?):\/\/([^/?]*)([^?]*)([^]*)$/i.exec(text.replace(/#[^]*$/, ""));
   if (!match) throw new TypeError("the source is not an http or https URL");
   const [, scheme, authority, path, query] = match;
-  if (authority.includes("@")) throw new TypeError("the source's URL holds a user name");
+  if (authority.includes("@")) throw new TypeError("the source's URL contains a user name");
   if (!validAuthority(authority)) throw new TypeError("the source's URL has no valid host");
   const source = `${scheme}://${authority}${escape(path, true)}${escape(query, false)}`;
   if (source.length > longest) throw new TypeError("the source's URL is too long");

@@ -166,7 +166,7 @@ func TestValidate(t *testing.T) {
 	for said, rules := range map[string]Rules{
 		"bucket is empty":       with(func(r *Rule) { r.Bucket = "" }),
 		"has no {key}":          with(func(r *Rule) { r.Source = "https://b.example/" }),
-		"is no http, https":     with(func(r *Rule) { r.Source = "ftp://b.example/{key}" }),
+		"is not an http, https": with(func(r *Rule) { r.Source = "ftp://b.example/{key}" }),
 		"or s3 URL":             with(func(r *Rule) { r.Source = "/{key}" }),
 		"https or s3":           with(func(r *Rule) { r.Source = "https://user:secret@b.example/{key}" }),
 		"no preset \"std\"":     with(func(r *Rule) { r.Variants = []string{"std"} }),

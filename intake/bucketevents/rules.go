@@ -64,7 +64,7 @@ func (r Rule) validate(known func(preset string) bool) error {
 	bad.If(!strings.Contains(r.Source, "{key}"), "source: %q has no {key}", r.Source)
 	u, err := url.Parse(r.source(r.Bucket, "a/b.jpg"))
 	bad.If(err != nil || u.Host == "" || u.User != nil || !slices.Contains([]string{"http", "https", "s3"}, u.Scheme),
-		"source: %q is no http, https or s3 URL", r.Source)
+		"source: %q is not an http, https or s3 URL", r.Source)
 	for _, name := range r.Variants {
 		bad.If(!known(name), "variants: there is no preset %q", name)
 	}

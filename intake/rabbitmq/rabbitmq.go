@@ -67,7 +67,7 @@ func (q *Queue) tls() (*tls.Config, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(text) {
-		return nil, errors.New("ca_file: holds no certificate in PEM")
+		return nil, errors.New("ca_file: contains no certificate in PEM")
 	}
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }

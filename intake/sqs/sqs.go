@@ -41,10 +41,10 @@ const (
 func (c Config) Validate() error {
 	var bad invalid.Values
 	for _, x := range []struct{ name, url string }{{"queue", c.Queue}, {"dead", c.Dead}} {
-		bad.If(!isURL(x.url), "%s: %q is no URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/units",
+		bad.If(!isURL(x.url), "%s: %q is not a URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/units",
 			x.name, x.url)
 	}
-	bad.If(c.Endpoint != "" && !isURL(c.Endpoint), "endpoint: %q is no URL such as http://localhost:9324", c.Endpoint)
+	bad.If(c.Endpoint != "" && !isURL(c.Endpoint), "endpoint: %q is not a URL such as http://localhost:9324", c.Endpoint)
 	bad.If(c.Queue == c.Dead, "dead: is the queue that messages come from")
 	bad.If(fifo(c.Queue) != fifo(c.Dead),
 		"dead: a FIFO queue's dead letters go to a FIFO queue, and those of others to none")

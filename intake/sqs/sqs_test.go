@@ -360,12 +360,12 @@ func TestValidate(t *testing.T) {
 		t.Error(err)
 	}
 	for said, change := range map[string]func(*Config){
-		"queue: \"units\" is no URL": func(c *Config) { c.Queue = "units" },
-		"dead: \"\" is no URL":       func(c *Config) { c.Dead = "" },
-		"endpoint: ":                 func(c *Config) { c.Endpoint = "localhost:9324" },
-		"dead: is the queue":         func(c *Config) { c.Dead = c.Queue },
-		"FIFO":                       func(c *Config) { c.Queue += ".fifo" },
-		"visibility: 10ms":           func(c *Config) { c.Visibility = 10 * time.Millisecond },
+		"queue: \"units\" is not a URL": func(c *Config) { c.Queue = "units" },
+		"dead: \"\" is not a URL":       func(c *Config) { c.Dead = "" },
+		"endpoint: ":                    func(c *Config) { c.Endpoint = "localhost:9324" },
+		"dead: is the queue":            func(c *Config) { c.Dead = c.Queue },
+		"FIFO":                          func(c *Config) { c.Queue += ".fifo" },
+		"visibility: 10ms":              func(c *Config) { c.Visibility = 10 * time.Millisecond },
 	} {
 		c := good
 		change(&c)

@@ -28,7 +28,7 @@ func Validate(roots []Root) error {
 	var bad invalid.Values
 	seen := map[string]bool{}
 	for i, r := range roots {
-		bad.If(!filepath.IsAbs(r.Dir), "origin.local: entry %d: dir %q is no absolute path", i+1, r.Dir)
+		bad.If(!filepath.IsAbs(r.Dir), "origin.local: entry %d: dir %q is not an absolute path", i+1, r.Dir)
 		bad.If(r.At != "" && r.At[0] != '/', "origin.local: entry %d: at %q does not begin with /", i+1, r.At)
 		bad.If(seen[r.at()], "origin.local: entry %d: at %q is given twice", i+1, r.at())
 		seen[r.at()] = true

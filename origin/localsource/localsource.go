@@ -84,7 +84,7 @@ func (s *Source) find(u *url.URL) (*os.Root, string, error) {
 		return nil, "", fault.New(fault.SourceNotAllowed, "localsource.find",
 			"the source is below no directory that is configured", nil)
 	case !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\x00"):
-		return nil, "", fault.New(fault.BadSource, "localsource.find", "the source is no path of a file", nil)
+		return nil, "", fault.New(fault.BadSource, "localsource.find", "the source is not the path of a file", nil)
 	}
 	return dir, name, nil
 }

@@ -162,7 +162,7 @@ func TestCanceled(t *testing.T) {
 
 func TestOpenRefusals(t *testing.T) {
 	for want, roots := range map[string][]Root{
-		"no absolute path":      {{Dir: "in"}},
+		"not an absolute path":  {{Dir: "in"}},
 		"does not begin with /": {{At: "a", Dir: "/"}},
 		"given twice":           {{At: "/a", Dir: "/"}, {At: "/a/", Dir: "/"}},
 		"no such file":          {{Dir: "/absent/directory"}},

@@ -93,9 +93,9 @@ func (h Host) Validate() error {
 
 // checkHeader keeps values out of its error.
 func checkHeader(bad *invalid.Values, name, value string) {
-	bad.If(!httpguts.ValidHeaderFieldName(name), "headers: %q is no name of a header", name)
+	bad.If(!httpguts.ValidHeaderFieldName(name), "headers: %q is not the name of a header", name)
 	bad.If(slices.Contains(ours, http.CanonicalHeaderKey(name)), "headers: %s cannot be set there", name)
-	bad.If(!httpguts.ValidHeaderFieldValue(value), "headers: the value of %s is no single line", name)
+	bad.If(!httpguts.ValidHeaderFieldValue(value), "headers: the value of %s is not a single line", name)
 }
 
 // String describes the entry without any secret.
@@ -138,7 +138,7 @@ func (h Host) hosts() (reach.Hosts, error) {
 	}
 	for _, p := range h.Match {
 		if strings.Contains(p, "://") {
-			return "", fmt.Errorf("%q is no host", p)
+			return "", fmt.Errorf("%q is not a host", p)
 		}
 	}
 	return reach.Of(h.Match)

@@ -113,7 +113,7 @@ func (h Host) secrets(m *Manner) error {
 	if h.BasicFile != "" {
 		pair, err := secret(h.BasicFile)
 		if err == nil && !strings.Contains(pair, ":") {
-			err = fmt.Errorf("%s holds no user:password", h.BasicFile)
+			err = fmt.Errorf("%s does not contain user:password", h.BasicFile)
 		}
 		if err != nil {
 			return fmt.Errorf("basic_file: %w", err)
@@ -136,7 +136,7 @@ func (h Host) secrets(m *Manner) error {
 func secret(path string) (string, error) {
 	value, err := secretfile.Value("", path)
 	if err == nil && (value == "" || !httpguts.ValidHeaderFieldValue(value)) {
-		return "", fmt.Errorf("%s holds no single line of text", path)
+		return "", fmt.Errorf("%s does not contain a single line of text", path)
 	}
 	return value, err
 }
@@ -148,7 +148,7 @@ func (p Proxy) url() (*url.URL, error) {
 	}
 	u, err := url.Parse(p.URL)
 	if err != nil {
-		return nil, errors.New("proxy.url is no URL") // The value may contain a password.
+		return nil, errors.New("proxy.url is not a URL") // The value may contain a password.
 	}
 	if p.AuthFile == "" {
 		return u, nil
@@ -159,7 +159,7 @@ func (p Proxy) url() (*url.URL, error) {
 	}
 	user, password, ok := strings.Cut(pair, ":")
 	if !ok {
-		return nil, fmt.Errorf("proxy.auth_file: %s holds no user:password", p.AuthFile)
+		return nil, fmt.Errorf("proxy.auth_file: %s does not contain user:password", p.AuthFile)
 	}
 	u.User = url.UserPassword(user, password)
 	return u, nil
@@ -180,7 +180,7 @@ func (t TLS) config() (*tls.Config, error) {
 			return nil, fmt.Errorf("tls.ca_file: %w", err)
 		}
 		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("tls.ca_file: %s holds no certificate", t.CAFile)
+			return nil, fmt.Errorf("tls.ca_file: %s contains no certificate", t.CAFile)
 		}
 	}
 	if t.CertFile == "" {

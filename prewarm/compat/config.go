@@ -33,9 +33,9 @@ func (c Config) Validate() error {
 	var bad invalid.Values
 	for i, b := range c.Buckets {
 		bad.If(b.Name == "" || len(b.Name) > 255 || strings.Trim(b.Name, nameCharacters) != "",
-			"compat.buckets[%d]: %q is no name of a bucket", i, b.Name)
+			"compat.buckets[%d]: %q is not the name of a bucket", i, b.Name)
 		bad.If(b.folder() != "" && !sameKey(b.folder()+"x"),
-			"compat.buckets[%d]: %q is no prefix of keys", i, b.Prefix)
+			"compat.buckets[%d]: %q is not a prefix of keys", i, b.Prefix)
 	}
 	return bad.Err()
 }

@@ -159,7 +159,7 @@ func (c *Service) put(ctx context.Context, bucket, key string, body []byte, cont
 // variant, which may be the original itself.
 func (c *Service) render(ctx context.Context, t task) (pipeline.Answer, error) {
 	if t.Bad != "" {
-		return pipeline.Answer{}, fault.New(t.Bad, "compat.Compat", "what the call gives is no source", nil)
+		return pipeline.Answer{}, fault.New(t.Bad, "compat.Compat", "the call's source is not valid", nil)
 	}
 	size := fmt.Sprintf("rs:fit:%d:0", width)
 	a, err := c.get(ctx, t.Source, fmt.Sprintf("%s/f:jpg/q:%d/bg:fff", size, t.Quality))

@@ -126,7 +126,7 @@ func (e *embedded) InProcessConn() (net.Conn, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.server == nil {
-		return nil, errors.New("the embedded server starts anew")
+		return nil, errors.New("the embedded server restarts")
 	}
 	return e.server.InProcessConn()
 }

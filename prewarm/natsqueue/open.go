@@ -90,7 +90,7 @@ func (q *Queue) keep(ctx context.Context, locked chan<- error) {
 		cancel()
 		if lost {
 			q.log.Error("the prewarm queue's streams are lost; they are made again, and the jobs in them are gone")
-			q.set(nil, classify("natsqueue.Open", errors.New("the streams are made anew")))
+			q.set(nil, classify("natsqueue.Open", errors.New("the streams are created again")))
 			close(l.lost)
 			q.retry(ctx, func() (err error) {
 				l, err = q.openStreams(ctx, conn, js)
@@ -317,6 +317,6 @@ func (q *Queue) end(conn *nats.Conn) {
 		return
 	}
 	if err := q.embedded.close(); err != nil {
-		q.log.Warn("the embedded queue did not end well", "error", err)
+		q.log.Warn("the embedded queue did not stop cleanly", "error", err)
 	}
 }

@@ -154,7 +154,7 @@ func (q *Queue) fetch(l *link, lane string, n int) (msgs []jetstream.Msg) {
 	}
 	if err != nil && !l.conn.IsClosed() {
 		q.suspect()
-		q.log.Debug("the prewarm queue gave no tickets; asking again", "error", err)
+		q.log.Debug("the prewarm queue returned no tickets; trying again", "error", err)
 	}
 	return msgs
 }

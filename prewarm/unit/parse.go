@@ -184,7 +184,7 @@ func (r *reader) object(text []byte) error {
 		return r.envelope(values)
 	}
 	if r.body == BodyEnvelope {
-		return notAs(r.body, "it is no object with data_units or urls as an array")
+		return notAs(r.body, "it is not an object with data_units or urls as an array")
 	}
 	whole, ok := skim(text, 0)
 	return r.unit(text, whole, ok, 0, false)

@@ -52,7 +52,7 @@ func ReadBody(body io.Reader, encoding string, limit int64, grow func(n int64) e
 	case isFault(raw.err): // the reader's own fault is more precise
 		return nil, raw.err
 	case raw.err != nil:
-		return nil, fault.New(fault.Canceled, "unit.ParseText", "the body did not arrive whole", raw.err)
+		return nil, fault.New(fault.Canceled, "unit.ParseText", "the body is incomplete", raw.err)
 	case isFault(err): // from grow
 		return nil, err
 	case err != nil:

@@ -47,7 +47,7 @@ func (r *reader) readAs(text []byte, lines bool) error {
 	case lines:
 		return r.lines(text)
 	case r.body == BodyUnits && !isArray(start):
-		return notAs(r.body, "it is no JSON array")
+		return notAs(r.body, "it is not a JSON array")
 	case r.body == BodyEnvelope && isArray(start):
 		return notAs(r.body, "it is a JSON array")
 	}

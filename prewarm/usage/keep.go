@@ -31,7 +31,7 @@ func (a *Accounts) Run(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 			defer cancel()
 			if err := a.write(last); err != nil {
-				a.Log.Warn("what tokens used in the last moment was not written down", "error", err)
+				a.Log.Warn("the latest usage of tokens was not saved", "error", err)
 			}
 			return
 		case <-a.changed:
@@ -43,7 +43,7 @@ func (a *Accounts) Run(ctx context.Context) {
 			a.touch()
 			a.mu.Unlock()
 			if !failing {
-				a.Log.Warn("what tokens use cannot be written down; trying again", "error", err)
+				a.Log.Warn("the usage of tokens cannot be saved; trying again", "error", err)
 			}
 		}
 		failing = err != nil

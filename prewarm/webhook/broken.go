@@ -210,7 +210,7 @@ func (s *Events) batch(ctx context.Context) {
 			}
 			delete(jobs, id)
 			if err := s.TellBrokenOf(ctx, id); err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.NoSuchJob {
-				s.Log.Warn("broken sources could not be told; trying again", "job", id, "error", err)
+				s.Log.Warn("broken sources could not be reported; trying again", "job", id, "error", err)
 				jobs[id] = waiting{until: s.Now().Add(hiccup)}
 			}
 		}

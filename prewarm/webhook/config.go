@@ -109,7 +109,7 @@ func parseHost(text string) (host, error) {
 	rest, plain := strings.CutPrefix(text, "http://")
 	u, err := url.Parse("//" + rest)
 	if err != nil || u.Host != rest || !plainHost(strings.Replace(rest, "*", "x", 1)) || strings.HasSuffix(u.Hostname(), ".") {
-		return h, fmt.Errorf("%q is no host like hooks.example.com, *.example.com or http://10.0.0.5:8080", text)
+		return h, fmt.Errorf("%q is not a host like hooks.example.com, *.example.com or http://10.0.0.5:8080", text)
 	}
 	h.plain, h.port, h.name = plain, u.Port(), hostName(u)
 	if h.name == "*" {

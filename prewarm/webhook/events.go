@@ -124,7 +124,7 @@ func (s *Events) tell(ctx context.Context, t ledger.Ticket) (again time.Duration
 	case ctx.Err() != nil:
 		return time.Millisecond // the next process continues
 	}
-	s.Log.Warn("an event could not be read or kept; trying again", "event", t.ID, "error", err)
+	s.Log.Warn("an event could not be read or saved; trying again", "event", t.ID, "error", err)
 	return hiccup
 }
 
@@ -159,7 +159,7 @@ func (s *Events) tellEvent(ctx context.Context, key string) (again time.Duration
 		s.Told("ok")
 	case !f.Kind.Retryable() || s.givesUp(&e):
 		s.Told("given_up")
-		s.Log.Warn("a backend was not told", "event", e.ID, "request", e.Job.Request, "tries", e.Tries+1, "error", err)
+		s.Log.Warn("a callback was given up", "event", e.ID, "request", e.Job.Request, "tries", e.Tries+1, "error", err)
 	default:
 		s.Told("again")
 		again = s.pauseOf(&e, f.RetryAfter)

@@ -210,7 +210,7 @@ func (w *Sender) verdict(resp *http.Response) error {
 	case code >= 200 && code < 300:
 		return nil
 	case code == http.StatusGone:
-		return fault.New(fault.SourceNotFound, "webhook.Tell", "the callback's receiver wants no more of it (410)", nil)
+		return fault.New(fault.SourceNotFound, "webhook.Tell", "the callback's receiver refuses further calls (410)", nil)
 	default:
 		return fault.New(fault.SourceError, "webhook.Tell", fmt.Sprintf("the callback's receiver answered %d", code), nil).
 			After(w.retryAfter(resp.Header.Get("Retry-After")))

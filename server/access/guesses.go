@@ -50,7 +50,7 @@ func (g *guesses) wrong(addr string, now time.Time, public string) *fault.Error 
 	if t.n <= g.limit {
 		return fault.New(fault.Unauthorized, "access.guesses", public, nil)
 	}
-	return fault.New(fault.RateLimited, "access.guesses", fmt.Sprintf("More than %d wrong tokens came from this address within a minute. A right one is taken at once.", g.limit), nil).
+	return fault.New(fault.RateLimited, "access.guesses", fmt.Sprintf("More than %d wrong tokens came from this address within a minute. A correct one is accepted at once.", g.limit), nil).
 		After(t.since.Add(time.Minute).Sub(now))
 }
 

@@ -211,7 +211,7 @@ func (s *API) readKeys(c echo.Context, room *access.Place) (keys []string, body 
 	for _, name := range slices.Sorted(maps.Keys(ask)) {
 		if name != "keys" {
 			return nil, nil, fault.New(fault.BadOption, "api.check",
-				fmt.Sprintf("keys stands alone; %.64q does not go with it", name), nil)
+				fmt.Sprintf("keys cannot be combined with %.64q", name), nil)
 		}
 	}
 	return keys, nil, nil

@@ -74,19 +74,19 @@ var refusals = map[fault.Kind]refusal{
 	fault.QuotaExceeded: {429, 0, "The token's quota is used up", 30 * time.Second},
 	fault.QueueFull:     {429, 0, "The queue is full", 5 * time.Second},
 	fault.RateLimited:   {429, 0, "Too many requests", time.Second},
-	fault.Canceled:      {canceledStatus, 0, "The caller left", 0},
+	fault.Canceled:      {canceledStatus, 0, "The caller closed the connection", 0},
 	fault.Internal:      {500, 0, "An internal error", 0},
 
 	fault.SourceError:      {502, 0, "The source's server failed", 0},
 	fault.ConnectFailed:    {502, 0, "The source's server cannot be reached", 0},
 	fault.TLSFailed:        {502, 0, "The source's server has no valid certificate", 0},
 	fault.TooManyRedirects: {502, 0, "The source redirects too often", 0},
-	fault.SourceForbidden:  {502, 0, "The source's server refuses us", 0},
+	fault.SourceForbidden:  {502, 0, "The source's server refuses access", 0},
 	fault.DNSFailed:        {502, 0, "The source's host name cannot be resolved", 0},
 
 	fault.Overloaded:        {503, 0, "The server is overloaded", time.Second},
 	fault.ShuttingDown:      {503, 0, "The server is shutting down", time.Second},
-	fault.OriginCircuitOpen: {503, 0, "The source's server is failing and left in peace", 5 * time.Second},
+	fault.OriginCircuitOpen: {503, 0, "The source's server is failing and is not called for now", 5 * time.Second},
 
 	fault.SourceTimeout:    {504, 0, "The source's server was too slow", 0},
 	fault.TransformTimeout: {504, 0, "The picture took too long to make", 0},

@@ -54,7 +54,7 @@ func Check(text []byte) error {
 	}
 	hash, err := base64.StdEncoding.Strict().DecodeString(d.Placeholder)
 	if err != nil || len(hash) > 32 {
-		return errors.New("about.Check: the ThumbHash is none")
+		return errors.New("about.Check: the ThumbHash is invalid")
 	}
 	words := slices.Contains(formats, d.Format) && slices.Contains(kinds, d.Kind) && colour.MatchString(d.Dominant)
 	least := min(int64(min(d.Width, d.Height, d.Orientation, d.Frames)), d.Size)

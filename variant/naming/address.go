@@ -22,7 +22,7 @@ func Address(raw string) (source, wrong string) {
 	}
 	for i := range len(raw) {
 		if raw[i] < ' ' || raw[i] == 0x7f {
-			return "", "the source's URL holds a control character"
+			return "", "the source's URL contains a control character"
 		}
 	}
 	raw, _, _ = strings.Cut(raw, "#")
@@ -31,7 +31,7 @@ func Address(raw string) (source, wrong string) {
 		return "", "the source is not an http or https URL, nor an address of s3://, gs:// or local://"
 	}
 	if strings.Contains(u.authority, "@") {
-		return "", "the source's URL holds a user name"
+		return "", "the source's URL contains a user name"
 	}
 	if wrong = Wrong(u.scheme, u.authority, u.path, validAuthority(u.authority)); wrong != "" {
 		return "", wrong

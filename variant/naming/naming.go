@@ -103,7 +103,7 @@ func checkPlace(key, place string) error {
 	u, err := url.Parse(place)
 	if err != nil || !slices.Contains(reserved[:5], u.Scheme) || u.Host == "" && u.Scheme != "local" || u.User != nil ||
 		strings.ContainsAny(place, "?#") {
-		return fmt.Errorf("%s must begin like a source, as https://cdn.example.com/img, and hold no user, query or fragment", key)
+		return fmt.Errorf("%s must begin like a source, as https://cdn.example.com/img, without user, query and fragment", key)
 	}
 	return nil
 }

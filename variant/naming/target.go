@@ -78,7 +78,7 @@ func splitPlain(text string, isFormat func(word string) bool) (t Target, err err
 		return t, nil
 	}
 	if t.Text, err = url.PathUnescape(text); err != nil {
-		return Target{}, badPath("the plain source is not percent-escaped rightly")
+		return Target{}, badPath("the plain source is not percent-escaped correctly")
 	}
 	return t, nil
 }

@@ -90,7 +90,7 @@ class Signer:
 
     def _url(self, target: str, options: str, ttl: Duration, round: Duration) -> str:
         if re.search(r"[^!-~]|[?#]", options):
-            raise ValueError("options hold a character that may not stand in a URL's path")
+            raise ValueError("options contain a character that is not allowed in a URL's path")
         options = options.strip("/")
         end = expiry(self._now(), ttl, round)
         parts = [options] if options else []
@@ -102,7 +102,7 @@ class Signer:
     def sign(self, path: str) -> str:
         """Returns "/signature" and the path, which must begin with a slash: for paths that the caller builds."""
         if not path.startswith("/"):
-            raise ValueError("a path to sign begins with a slash")
+            raise ValueError("a path to sign must begin with a slash")
         mac = hmac.new(self._key, self._salt + path.encode("utf-8"), hashlib.sha256).digest()
         return f"/{self._prefix}{_base64(mac[: self._size])}{path}"
 
@@ -125,13 +125,13 @@ def parse_source(raw: str) -> str:
     if len(text) > _LONGEST:
         raise ValueError("the source's URL is too long")
     if re.search(r"[\x00-\x1f\x7f]", text):
-        raise ValueError("the source's URL holds a control character")
+        raise ValueError("the source's URL contains a control character")
     match = re.fullmatch(r"(https?)://([^/?]*)([^?]*)(.*)", text.partition("#")[0], re.IGNORECASE)
     if not match:
         raise ValueError("the source is not an http or https URL")
     scheme, authority, path, query = match.groups()
     if "@" in authority:
-        raise ValueError("the source's URL holds a user name")
+        raise ValueError("the source's URL contains a user name")
     if not _valid_authority(authority):
         raise ValueError("the source's URL has no valid host")
     source = f"{scheme}://{authority}{_escape(path, True)}{_escape(query, False)}"

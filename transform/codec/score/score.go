@@ -35,7 +35,7 @@ func (p *Pixels) valid() bool {
 }
 
 // ErrSize is the error for pictures that have no score: a side is below 8 pixels, or their sizes differ.
-var ErrSize = errors.New("score: the pictures are too small or of unlike size")
+var ErrSize = errors.New("score: the pictures are too small or differ in size")
 
 // Scorer compares pictures of one size. Its memory is proportional to their width (1.5 kB per pixel of width). It
 // belongs to one goroutine at a time.

@@ -70,7 +70,7 @@ func unreadable(err error) error {
 	if errors.As(err, &syntax) && syntax.Msg == "unexpected EOF" {
 		return fault.New(fault.TruncatedSource, "svg.Read", "the picture is cut off", err)
 	}
-	return fault.New(fault.DecodeFailed, "svg.Read", "the SVG is no XML in UTF-8", err)
+	return fault.New(fault.DecodeFailed, "svg.Read", "the SVG is not XML in UTF-8", err)
 }
 
 func costly(why string) error {
@@ -105,7 +105,7 @@ func (r *reader) take(token xml.Token) error {
 		return r.chars(t)
 	case xml.Directive:
 		if bytes.Contains(bytes.ToUpper(t), []byte("<!ENTITY")) {
-			return refused("declares entities, which are not read")
+			return refused("declares entities, which are not supported")
 		}
 	}
 	return nil // Comments and instructions draw nothing.
@@ -227,9 +227,9 @@ func (r *reader) reference(element, to string) (key string, err error) {
 	case to == "" || element == "a":
 		return "", nil
 	case element == "image" || element == "feImage":
-		return "", refused("has another picture in it, which is not read")
+		return "", refused("contains another picture, which is not supported")
 	}
-	return "", refused("refers to another document, which is not read")
+	return "", refused("refers to another document, which is not supported")
 }
 
 // style checks CSS, and attribute values that are parsed like CSS.
@@ -241,7 +241,7 @@ func (r *reader) style(css string) error {
 		return c
 	}, css)
 	if strings.Contains(lower, "@import") {
-		return refused("refers to another document, which is not read")
+		return refused("refers to another document, which is not supported")
 	}
 	for {
 		_, rest, found := strings.Cut(lower, "url(")
@@ -252,7 +252,7 @@ func (r *reader) style(css string) error {
 		to, _, _ := strings.Cut(strings.TrimLeft(css, " \t\r\n\"'"), ")")
 		to, ok := strings.CutPrefix(to, "#")
 		if !ok {
-			return refused("refers to another document, which is not read")
+			return refused("refers to another document, which is not supported")
 		}
 		r.graph.refer(strings.TrimRight(to, " \t\r\n\"'"))
 		lower = rest
@@ -293,7 +293,7 @@ func (r *reader) end() (*Drawing, error) {
 		return nil, fault.New(fault.TruncatedSource, "svg.Read", "the picture is cut off", nil)
 	}
 	if r.out.Len() == 0 {
-		return nil, refused("has nothing in it that is drawn")
+		return nil, refused("contains nothing to draw")
 	}
 	if r.graph.drawn(maxDrawn) > maxDrawn {
 		return nil, costly(fmt.Sprintf("it draws more than %d elements", maxDrawn))
