@@ -30,5 +30,7 @@ func (s images) Stat(ctx context.Context, key string) (Meta, error) {
 }
 
 func servable(contentType string) bool {
-	return slices.Contains([]string{"image/jpeg", "image/png", "image/webp", "image/avif", "image/gif"}, contentType)
+	return slices.Contains([]string{
+		"image/jpeg", "image/png", "image/webp", "image/avif", "image/jxl", "image/gif",
+	}, contentType)
 }

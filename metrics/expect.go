@@ -16,7 +16,7 @@ type Expected struct {
 
 // The label values that callers use. TestEveryWordIsThereFromTheStart compares them with the callers' sources.
 var (
-	formats  = []string{"jpg", "png", "webp", "avif", "gif"}
+	formats  = []string{"jpg", "png", "webp", "avif", "jxl", "gif"}
 	answered = []struct{ outcome, tier string }{
 		{"hit", "memory"}, {"hit", "store"}, {"stale", "memory"}, {"stale", "store"}, {"miss", ""}, {"miss", "master"}, {"collapsed", ""},
 	}

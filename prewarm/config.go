@@ -12,8 +12,8 @@ import (
 type Config struct {
 	// Presets are the names of the presets to make if a call requests no variants. Empty = such calls are refused.
 	Presets []string `yaml:"presets"`
-	// Formats are the formats in which a variant with an open format is prewarmed: of avif, webp and jpeg. For a client
-	// that needs another format the variant is made on request.
+	// Formats are the formats in which a variant with an open format is prewarmed: of avif, jxl, webp and jpeg. For a
+	// client that needs another format the variant is made on request.
 	Formats []string `yaml:"formats"`
 	// Select are the JSONPath or JSON Pointer selectors that find image URLs if neither call nor unit has any. Empty =
 	// image URLs are recognised by what they look like.
@@ -58,11 +58,11 @@ const maxCallVariants = 2_000_000
 // Validate reports all invalid settings.
 func (c Config) Validate() error {
 	var bad invalid.Values
-	bad.If(len(c.Formats) == 0, "prewarm.formats: at least one of avif, webp, jpeg is needed")
+	bad.If(len(c.Formats) == 0, "prewarm.formats: at least one of avif, jxl, webp, jpeg is needed")
 	for _, name := range c.Formats {
 		f, ok := variant.ParseFormat(name)
 		bad.If(!ok || f == variant.PNG || f == variant.GIF,
-			"prewarm.formats: %q is none of avif, webp, jpeg", name)
+			"prewarm.formats: %q is none of avif, jxl, webp, jpeg", name)
 	}
 	for _, d := range c.Retry {
 		bad.If(d <= 0 || d > time.Hour, "prewarm.retry: %v is not more than 0 and at most an hour", d)

@@ -30,7 +30,8 @@ type Config struct {
 	MaxPixels int64 `yaml:"max_pixels" unit:"pixels"`
 	// MaxResultPixels bounds width x height of a variant.
 	MaxResultPixels int64 `yaml:"max_result_pixels" unit:"pixels"`
-	// AVIFMaxPixels bounds width x height of an AVIF that negotiation chose; larger variants get the next format.
+	// AVIFMaxPixels bounds width x height of an AVIF or JPEG XL that negotiation chose; larger variants get the next
+	// format.
 	AVIFMaxPixels int64 `yaml:"avif_max_pixels" unit:"pixels"`
 	// MaxFrames bounds the frames of an animated variant. 1 = animations become their first frame.
 	MaxFrames int `yaml:"max_frames"`

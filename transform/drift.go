@@ -13,7 +13,7 @@ type Drift []CoderDrift
 
 // CoderDrift is the drift of one encoder for one kind of picture.
 type CoderDrift struct {
-	Coder string  `json:"coder"`           // avif9, avif8, webp4, jpeg
+	Coder string  `json:"coder"`           // avif9, avif8, webp4, jpeg, jxl3, jxl5
 	Print bool    `json:"print,omitempty"` // for drawings and print instead of photos
 	Miss  float64 `json:"miss"`            // mean difference from the expected score, before any correction
 	// From and To are values of q: those that the coefficients predict, ascending, and their replacements. Both are

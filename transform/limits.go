@@ -105,7 +105,7 @@ func trustworthy(img variant.Image, spec variant.Spec, asked variant.Stage, lim 
 	if img.Quality < 0 || img.Quality > 100 || img.Frames < 1 || img.Frames > max(lim.Frames, 1) {
 		return fmt.Errorf("a variant of quality %d, %d frames", img.Quality, img.Frames)
 	}
-	if img.Stage != variant.StageFinal && (img.Stage != asked || img.Format != variant.AVIF) {
+	if img.Stage != variant.StageFinal && (img.Stage != asked || !img.Format.Staged()) {
 		return fmt.Errorf("a %s variant of stage %d where %d was asked for", img.Format, img.Stage, asked)
 	}
 	if img.SourceWidth < 1 || img.SourceHeight < 1 {
@@ -145,11 +145,7 @@ func isPlaceholder(text string) bool {
 // sniffed maps the formats of variants to the format that their first bytes must have.
 var sniffed = map[variant.Format]string{
 	variant.JPEG: "jpeg", variant.PNG: "png", variant.WebP: "webp", variant.AVIF: "avif", variant.GIF: "gif",
-}
-
-var accepts = map[variant.Format]variant.FormatSet{
-	variant.JPEG: variant.AcceptJPEG, variant.PNG: variant.AcceptPNG, variant.WebP: variant.AcceptWebP,
-	variant.AVIF: variant.AcceptAVIF, variant.GIF: variant.AcceptGIF,
+	variant.JXL: "jxl",
 }
 
 // permitted reports whether format f is a permitted answer to spec.
@@ -157,5 +153,5 @@ func permitted(f variant.Format, spec variant.Spec) bool {
 	if spec.Accepts == 0 {
 		return spec.Format == variant.Open || f == spec.Format
 	}
-	return f == spec.Format || spec.Accepts&accepts[f] != 0
+	return f == spec.Format || spec.Accepts.Has(f)
 }

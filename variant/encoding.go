@@ -50,12 +50,14 @@ func (q *Qualities) of(f Format) *uint8 {
 		return &q.AVIF
 	case GIF:
 		return &q.GIF
+	case JXL:
+		return &q.JXL
 	}
 	return &q.JPEG
 }
 
 // otherFormats are imgproxy's formats that this server does not write.
-var otherFormats = map[string]bool{"best": true, "bmp": true, "heic": true, "ico": true, "jxl": true, "mp4": true, "pdf": true,
+var otherFormats = map[string]bool{"best": true, "bmp": true, "heic": true, "ico": true, "mp4": true, "pdf": true,
 	"psd": true, "svg": true, "tiff": true}
 
 func format(name string) (Format, error) {
@@ -64,9 +66,9 @@ func format(name string) (Format, error) {
 	case ok:
 		return f, nil
 	case otherFormats[strings.ToLower(name)]:
-		return Open, unsupported("format %q cannot be written; take jpg, png, webp, avif or gif", name)
+		return Open, unsupported("format %q cannot be written; take jpg, png, webp, avif, jxl or gif", name)
 	}
-	return Open, bad("the format is none of jpg, png, webp, avif, gif")
+	return Open, bad("the format is none of jpg, png, webp, avif, jxl, gif")
 }
 
 func applyFormat(r *reading, args []string) error {

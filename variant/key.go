@@ -130,12 +130,12 @@ func (s Spec) readable() string {
 	return text
 }
 
-// letters names the members: a avif, w webp, p png, j jpeg, g gif.
+// letters names the members: x jxl, a avif, w webp, p png, j jpeg, g gif.
 func (s FormatSet) letters() string {
 	text := ""
-	for _, f := range [...]Format{AVIF, WebP, PNG, JPEG, GIF} {
+	for i, f := range [...]Format{JXL, AVIF, WebP, PNG, JPEG, GIF} {
 		if s.Has(f) {
-			text += string(f[0])
+			text += "xawpjg"[i : i+1]
 		}
 	}
 	return text
@@ -254,7 +254,7 @@ func (w *writer) look(s Spec) {
 func (w *writer) encoding(s Spec) {
 	w.count("q", int64(s.Quality))
 	var pairs []string
-	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF} {
+	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF, JXL} {
 		if q := *s.FormatQuality.of(f); q != 0 {
 			pairs = append(pairs, string(f), strconv.Itoa(int(q)))
 		}

@@ -21,7 +21,7 @@ const unsaid = -1
 
 // wishes are the weights in one header: of named formats, in the order of FormatSet, and of wildcards.
 type wishes struct {
-	named      [5]int
+	named      [6]int
 	image, any int
 }
 
@@ -29,22 +29,19 @@ type wishes struct {
 func (w *wishes) of(f Format) *int { return &w.named[bits.TrailingZeros8(uint8(f.bit()))] }
 
 // none names no format.
-var none = [5]int{unsaid, unsaid, unsaid, unsaid, unsaid}
+var none = [6]int{unsaid, unsaid, unsaid, unsaid, unsaid, unsaid}
 
-// ParseAccept parses an Accept header (several joined by commas) with a valid configuration. avif and webp count only
-// if they are named; of the named formats the highest weight wins, then the configured order. A weight of 0 refuses a
-// format. Malformed elements are ignored.
+// ParseAccept parses an Accept header (several joined by commas) with a valid configuration. avif, jxl and webp
+// count only if they are named; of the named formats the highest weight wins, then the configured order. A weight of 0
+// refuses a format. Malformed elements are ignored.
 func ParseAccept(header string, cfg Negotiation) Accept {
 	w := parseWishes(header)
 	best := w.best(cfg.Formats)
 	unknown, _ := ParseFormat(cfg.Unknown)
 	var set FormatSet
 	switch {
-	case best == AVIF:
-		set = AcceptAVIF | AcceptPNG | AcceptJPEG | AcceptGIF
-		if lists(cfg.Formats, WebP) {
-			set |= AcceptWebP
-		}
+	case best == AVIF || best == JXL:
+		set = w.modern(best, cfg.Formats)
 	case best == WebP:
 		set = AcceptWebP | AcceptPNG | AcceptJPEG | AcceptGIF
 	case *w.of(JPEG) > 0 && w.weight(PNG) <= 0:
@@ -57,13 +54,25 @@ func ParseAccept(header string, cfg Negotiation) Accept {
 	return fold(best, set, w)
 }
 
+// modern is the set of a client of AVIF or JPEG XL. Each shows WebP; one of JPEG XL shows AVIF if it says so.
+func (w *wishes) modern(best Format, configured []string) FormatSet {
+	set := best.bit() | AcceptPNG | AcceptJPEG | AcceptGIF
+	if lists(configured, WebP) {
+		set |= AcceptWebP
+	}
+	if *w.of(AVIF) > 0 && lists(configured, AVIF) {
+		set |= AcceptAVIF
+	}
+	return set
+}
+
 // fold removes the refused formats, and chooses the best of the others.
 func fold(best Format, set FormatSet, w wishes) Accept {
 	order := [...]Format{best, WebP, JPEG, PNG, GIF}
 	if best == Open {
 		order[0] = JPEG
 	}
-	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF} {
+	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF, JXL} {
 		if w.weight(f) == 0 {
 			set &^= f.bit()
 		}
@@ -106,10 +115,7 @@ func (w wishes) weight(f Format) int {
 }
 
 func lists(formats []string, want Format) bool {
-	return slices.ContainsFunc(formats, func(name string) bool {
-		f, _ := ParseFormat(name)
-		return f == want
-	})
+	return slices.ContainsFunc(formats, func(name string) bool { f, _ := ParseFormat(name); return f == want })
 }
 
 func parseWishes(header string) wishes {

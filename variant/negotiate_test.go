@@ -13,6 +13,9 @@ func TestParseAccept(t *testing.T) {
 	noAVIF := Negotiation{Formats: []string{"webp", "jpeg"}}
 	android := Negotiation{Formats: []string{"avif", "webp"}, Unknown: "webp"}
 	old := AcceptPNG | AcceptJPEG | AcceptGIF
+	jxl := Negotiation{Formats: []string{"jxl", "avif", "webp"}}
+	jxlLater := Negotiation{Formats: []string{"avif", "jxl", "webp"}}
+	const safari = "image/webp,image/avif,image/jxl,image/heic,video/*;q=0.8,image/png,image/*;q=0.8,*/*;q=0.5"
 	for _, test := range []struct {
 		header string
 		cfg    Negotiation
@@ -59,6 +62,16 @@ func TestParseAccept(t *testing.T) {
 		{"image/webp;q=0,*/*", android, JPEG, old},
 		{"image/jpeg", android, JPEG, AcceptJPEG},
 		{"image/png", android, JPEG, old},
+		{safari, Default(), AVIF, everything},
+		{safari, jxl, JXL, everything | AcceptJXL},
+		{safari, jxlLater, AVIF, everything},
+		{"image/jxl,image/avif;q=0.5", jxlLater, JXL, everything | AcceptJXL},
+		{"image/jxl,image/avif;q=0", jxl, JXL, everything&^AcceptAVIF | AcceptJXL},
+		{"image/jxl,*/*", jxl, JXL, everything&^AcceptAVIF | AcceptJXL},
+		{"image/jxl;q=0,image/*", jxl, JPEG, old},
+		{"image/avif,image/webp,*/*", jxl, AVIF, everything},
+		{"image/jxl,image/avif,image/webp", Negotiation{Formats: []string{"jxl"}}, JXL, old | AcceptJXL},
+		{"image/jxl", Default(), JPEG, old},
 		{strings.Repeat("text/html,", accept.MaxElements) + "image/avif", Default(), JPEG, old},
 		{strings.Repeat(" ", accept.MaxHeader) + "image/avif", Default(), JPEG, old},
 	} {
@@ -148,6 +161,7 @@ func TestNegotiationValidate(t *testing.T) {
 		ok  bool
 	}{
 		{Default(), true}, {Negotiation{}, true}, {Negotiation{Formats: []string{"JPG"}, Unknown: "webp"}, true},
+		{Negotiation{Formats: []string{"avif", "jxl", "webp", "jpeg"}}, true}, {Negotiation{Unknown: "jxl"}, false},
 		{Negotiation{Formats: []string{"png"}}, false}, {Negotiation{Formats: []string{"heic"}}, false}, {Negotiation{Formats: []string{""}}, false},
 		{Negotiation{Unknown: "avif"}, false}, {Negotiation{Unknown: "x"}, false},
 	} {
@@ -160,13 +174,15 @@ func TestNegotiationValidate(t *testing.T) {
 // FuzzParseAccept holds that every header folds to a few values that can be answered, and that naming what was chosen
 // keeps it.
 func FuzzParseAccept(f *testing.F) {
-	for _, header := range []string{"", "*/*", "image/avif,image/webp;q=0.5,*/*;q=0", "image/*;q=.5;x", "image/jpeg;q=0"} {
+	for _, header := range []string{"", "*/*", "image/avif,image/webp;q=0.5,*/*;q=0", "image/*;q=.5;x", "image/jpeg;q=0",
+		"image/jxl,image/avif;q=.5"} {
 		f.Add(header)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		for _, cfg := range []Negotiation{Default(), {}, {Formats: []string{"webp"}, Unknown: "webp"}} {
+		for _, cfg := range []Negotiation{Default(), {}, {Formats: []string{"webp"}, Unknown: "webp"},
+			{Formats: []string{"jxl", "avif"}}} {
 			a := ParseAccept(header, cfg)
-			if !a.Formats.Has(a.Best) || a.Slow || a.Formats&^everything != 0 {
+			if !a.Formats.Has(a.Best) || a.Slow || a.Formats&^(everything|AcceptJXL) != 0 {
 				t.Fatalf("%q: %+v", header, a)
 			}
 			if (Spec{}).Resolve(a).Resolve(a) != (Spec{}).Resolve(a) {

@@ -66,7 +66,7 @@ var rules = compile([]struct {
 		measure("sigma", 0, maxSigma, func(r *reading) *float64 { return &r.spec.Sharpen })}},
 	{"pixelate pix", rule{1, false, count("size", maxSide, func(r *reading) *int { return &r.spec.Pixelate })}},
 	{"quality q", rule{1, false, count("quality", 100, func(r *reading) *uint8 { return &r.spec.Quality })}},
-	{"format_quality fq", rule{10, false, applyFormatQuality}},
+	{"format_quality fq", rule{12, false, applyFormatQuality}},
 	{"format f ext", rule{1, false, applyFormat}},
 	{"max_bytes mb", rule{1, false, count("max_bytes", maxCount, func(r *reading) *int { return &r.spec.MaxBytes })}},
 	{"autoquality aq", rule{4, false, applyAutoQuality}},

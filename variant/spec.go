@@ -17,6 +17,7 @@ const (
 	WebP Format = "webp"
 	AVIF Format = "avif"
 	GIF  Format = "gif"
+	JXL  Format = "jxl"
 	Info Format = "json" // no picture: what is told of an original
 	Raw  Format = "raw"  // the original itself, in its own format
 )
@@ -38,7 +39,7 @@ func ParseFormat(name string) (f Format, ok bool) {
 	switch f = Format(strings.ToLower(name)); f {
 	case "jpeg":
 		return JPEG, true
-	case JPEG, PNG, WebP, AVIF, GIF:
+	case JPEG, PNG, WebP, AVIF, GIF, JXL:
 		return f, true
 	}
 	return Open, false
@@ -152,7 +153,7 @@ const (
 )
 
 // Qualities holds one quality per format (1..100; 0 = none given).
-type Qualities struct{ JPEG, PNG, WebP, AVIF, GIF uint8 }
+type Qualities struct{ JPEG, PNG, WebP, AVIF, GIF, JXL uint8 }
 
 // AutoSize is autoquality:size: the quality, between Min and Max, whose result is nearest below Bytes.
 type AutoSize struct {
@@ -170,6 +171,7 @@ const (
 	AcceptWebP
 	AcceptAVIF
 	AcceptGIF
+	AcceptJXL
 )
 
 // Has reports whether the set holds f.
@@ -188,6 +190,8 @@ func (f Format) bit() FormatSet {
 		return AcceptAVIF
 	case GIF:
 		return AcceptGIF
+	case JXL:
+		return AcceptJXL
 	}
 	return 0
 }
@@ -282,7 +286,10 @@ type Spec struct {
 	Master bool
 }
 
-// Stage is how much work went into a variant. Only AVIF has stages other than the final one.
+// Staged reports whether variants of the format have stages other than the final one.
+func (f Format) Staged() bool { return f == AVIF || f == JXL }
+
+// Stage is how much work went into a variant, see Staged. Only AVIF has StageHot.
 type Stage uint8
 
 // The stages.

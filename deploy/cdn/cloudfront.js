@@ -44,7 +44,7 @@ function understand(site, path, hasQuery) {
   const plain = parts[i] === "plain" && i + 1 < parts.length;
   const rest = parts.slice(i).join("/");
   // With a query, only the signature tells whether "@webp" belongs to the source. Such a URL counts as open.
-  const fixed = plain ? !hasQuery && /@(jpe?g|png|webp|avif|gif)$/i.test(rest) : rest.indexOf(".") >= 0;
+  const fixed = plain ? !hasQuery && /@(jpe?g|png|webp|avif|jxl|gif)$/i.test(rest) : rest.indexOf(".") >= 0;
   return { open: state.open && !fixed, hints: state.hints, plain: plain };
 }
 
@@ -76,8 +76,11 @@ function slow(site, get) {
 function foldAccept(header, site) {
   const a = parseAccept(header, site);
   const out = [];
-  const behind = site.formats.indexOf("webp") < site.formats.indexOf("avif") ? ";q=0.9" : ""; // the configured order decides a tie
-  if (a.best === "avif") out.push("image/avif", "image/webp" + (a.set.webp ? behind : ";q=0"));
+  const at = function (f) { return site.formats.indexOf(f); };
+  const behind = function (f) { return at(f) < at(a.best) ? ";q=0.9" : ""; }; // the configured order decides a tie
+  if (a.best === "jxl") out.push("image/jxl");
+  if (a.best === "avif" || a.best === "jxl" && a.set.avif) out.push("image/avif" + behind("avif"));
+  if (a.best === "avif" || a.best === "jxl") out.push("image/webp" + (a.set.webp ? behind("webp") : ";q=0"));
   else if (a.best === "webp") out.push("image/webp");
   else if (a.best === "jpeg" && !a.set.png && !a.set.gif) return "image/jpeg";
   else out.push(a.best === "jpeg" && a.set.png ? "image/jpeg" : "image/webp;q=0");
@@ -89,16 +92,17 @@ function foldAccept(header, site) {
 function parseAccept(header, site) {
   const w = parseWeights(header);
   const weight = function (f) { return w[f] !== undefined ? w[f] : w.image !== undefined ? w.image : w.any; };
-  const named = ["jpeg", "png", "webp", "avif", "gif"].some(function (f) { return w[f] !== undefined; });
+  const named = ["jpeg", "png", "webp", "avif", "jxl", "gif"].some(function (f) { return w[f] !== undefined; });
   let best = "", most = 0;
   site.formats.concat("jpeg").forEach(function (name) {
     const f = name.toLowerCase() === "jpg" ? "jpeg" : name.toLowerCase();
     if (w[f] > most) { best = f; most = w[f]; }
   });
   let set = { png: true, jpeg: true, gif: true };
-  if (best === "avif") {
-    set.avif = true;
+  if (best === "avif" || best === "jxl") {
+    set[best] = true;
     set.webp = site.formats.indexOf("webp") >= 0;
+    if (w.avif > 0 && site.formats.indexOf("avif") >= 0) set.avif = true;
   } else if (best === "webp") set.webp = true;
   else if (w.jpeg > 0 && !(weight("png") > 0)) set = { jpeg: true };
   else if (best === "" && site.unknown === "webp" && (!named || weight("webp") > 0)) {
@@ -121,7 +125,7 @@ function parseWeights(header) {
     if (media === "*/*" || media === "*") w.any = q;
     else if (media === "image/*") w.image = q;
     else if (media === "image/jpg") w.jpeg = q;
-    else if (/^image\/(jpeg|png|webp|avif|gif)$/.test(media)) w[media.slice(6)] = q;
+    else if (/^image\/(jpeg|png|webp|avif|jxl|gif)$/.test(media)) w[media.slice(6)] = q;
   });
   return w;
 }

@@ -52,10 +52,13 @@ sub goldcrest_accept {
 	# source.
 	if (req.http.X-Path ~ "(?i)^/[^/?]+(/[^/:%?]*(:|%3A)[^/?]*)*/(f|format|ext)(:|%3A)"
 		|| req.http.X-Path ~ "(?i)^/[^/?]+(/[^/:%?]*(:|%3A)[^/?]*)*(/[-_a-z0-9]+)+\.[a-z]+(\?|$)"
-		|| req.http.X-Path ~ "(?i)/plain/[^?]*@(jpe?g|png|webp|avif|gif)$") {
+		|| req.http.X-Path ~ "(?i)/plain/[^?]*@(jpe?g|png|webp|avif|jxl|gif)$") {
 		unset req.http.Accept;
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*(image/|\*)[^,]*;\s*q\s*=\s*0?(\.0*)?\s*(;|,|$)") {
 		set req.http.Accept = "image/jpeg"; # it refuses a format
+	# With jxl before avif in negotiation.formats, put before the next line:
+	# } elseif (req.http.Accept ~ "(?i)(^|,)\s*image/jxl\s*(,|$)" && req.http.Accept ~ "(?i)image/avif") {
+	#	set req.http.Accept = "image/jxl,image/avif,image/webp,*/*;q=0.8";
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/avif\s*(,|$)") {
 		set req.http.Accept = "image/avif,image/webp,*/*;q=0.8";
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/webp\s*(,|$)") {
@@ -63,7 +66,7 @@ sub goldcrest_accept {
 	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/jpe?g\s*(;|,|$)"
 		&& req.http.Accept !~ "(?i)(^|,)\s*(image/(png|\*)|\*(/\*)?)\s*(;|,|$)") {
 		set req.http.Accept = "image/jpeg"; # it does not accept PNG for transparent pictures
-	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/(png|jpe?g|gif|webp|avif)\s*(;|,|$)") {
+	} elseif (req.http.Accept ~ "(?i)(^|,)\s*image/(png|jpe?g|gif|webp|avif|jxl)\s*(;|,|$)") {
 		set req.http.Accept = "image/jpeg,*/*;q=0.8";
 	} else {
 		set req.http.Accept = "*/*"; # it names no format: negotiation.unknown

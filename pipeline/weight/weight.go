@@ -14,11 +14,12 @@ var (
 	readTakes = map[string]time.Duration{
 		"jpeg": 4 * time.Millisecond, "webp": 15 * time.Millisecond, "gif": 15 * time.Millisecond, "png": 25 * time.Millisecond,
 		"tiff": 15 * time.Millisecond, "bmp": 5 * time.Millisecond, "avif": 40 * time.Millisecond, "heic": 40 * time.Millisecond,
+		"jxl": 40 * time.Millisecond,
 		"svg": 20 * time.Millisecond,
 	}
 	writeTakes = map[variant.Format]time.Duration{
 		variant.JPEG: 15 * time.Millisecond, variant.PNG: 60 * time.Millisecond, variant.WebP: 80 * time.Millisecond,
-		variant.GIF: 60 * time.Millisecond, variant.AVIF: 300 * time.Millisecond,
+		variant.GIF: 60 * time.Millisecond, variant.AVIF: 300 * time.Millisecond, variant.JXL: 300 * time.Millisecond,
 	}
 )
 

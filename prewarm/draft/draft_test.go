@@ -2,6 +2,7 @@ package draft
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,24 @@ func rules(t *testing.T, onlyPresets bool) *Rules {
 	return &Rules{
 		Presets: []string{"one"}, Formats: []string{"avif", "webp", "jpeg"}, CallVariants: 1000,
 		Parser: func() *variant.Parser { return parser }, Negotiation: variant.Default, Now: time.Now,
+	}
+}
+
+// A client of JPEG XL gets what was prewarmed for it, whatever its place in the order.
+func TestPlanMeetsClientsOfJXL(t *testing.T) {
+	const safari = "image/webp,image/avif,image/jxl,image/png,image/*;q=0.8,*/*;q=0.5"
+	for _, order := range [][]string{{"jxl", "avif", "webp"}, {"avif", "jxl", "webp"}} {
+		n := variant.Negotiation{Formats: order}
+		d := rules(t, false)
+		d.Formats, d.Negotiation = []string{"avif", "jxl", "webp", "jpeg"}, func() variant.Negotiation { return n }
+		p, err := d.newPlan([]unit.VariantAsk{{Options: "w:100"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := variant.Spec{Width: 100}.Resolve(variant.ParseAccept(safari, n))
+		if asked.Format != variant.Format(order[0]) || !slices.Contains(p.Specs, asked) {
+			t.Errorf("%v: %s is not among the %d that are made", order, asked.Format, len(p.Specs))
+		}
 	}
 }
 

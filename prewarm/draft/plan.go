@@ -13,6 +13,7 @@ import (
 
 // clients are Accept headers of clients, by the best format that they accept.
 var clients = map[variant.Format]string{
+	variant.JXL:  "image/jxl,image/avif,image/webp,image/png,image/jpeg,*/*;q=0.8",
 	variant.AVIF: "image/avif,image/webp,image/png,image/jpeg,*/*;q=0.8",
 	variant.WebP: "image/webp,image/png,image/jpeg,*/*;q=0.8",
 	variant.JPEG: "image/jpeg,image/png,*/*;q=0.8",

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/base64"
+	"image"
 	"image/color"
 	"testing"
 
@@ -72,6 +73,84 @@ func TestJXLIsRead(t *testing.T) {
 			})
 		if err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// writes reports whether this libvips has an encoder for a format.
+func writes(f variant.Format) bool {
+	return f != variant.JXL || vips.HasOperation("jxlsave_buffer")
+}
+
+// A JPEG XL has the pixels, the alpha and the greys of its picture, and no metadata, also where a sandbox encloses its
+// encoder. A lower q gives fewer
+// bytes.
+func TestJXLIsWritten(t *testing.T) {
+	if !writes(variant.JXL) {
+		t.Skip("this libvips writes no JPEG XL")
+	}
+	clear := meadow(320, 240)
+	for i := 3; i < len(clear.Pix); i += 4 {
+		clear.Pix[i] = byte(i / 1280)
+	}
+	grey := image.NewGray(image.Rect(0, 0, 320, 240))
+	for i := range grey.Pix {
+		grey.Pix[i] = byte(i / 320)
+	}
+	p, _ := realPool(t, func(c *transform.Config) { c.Workers = 1 })
+	var specs []variant.Spec
+	for _, q := range []uint8{100, 80, 50, 10} {
+		specs = append(specs, variant.Spec{Format: variant.JXL, Quality: q})
+	}
+	for name, original := range map[string]image.Image{"colour": meadow(320, 240), "alpha": clear, "grey": grey} {
+		body := pngOf(t, original)
+		want := decoded(t, body)
+		size := 1 << 20
+		made := map[uint8][]byte{}
+		emit := func(i int, img variant.Image, err error) {
+			if err != nil || img.Format != variant.JXL {
+				t.Errorf("%s, q%d: %s, %v", name, specs[i].Quality, img.Format, err)
+			}
+			made[specs[i].Quality] = img.Body
+		}
+		if err := p.Transform(t.Context(), variant.Original{Body: body}, specs, variant.StageFinal, emit); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range specs {
+			if n := len(made[s.Quality]); name == "colour" && n >= size {
+				t.Errorf("q%d takes %d bytes, a higher one %d", s.Quality, n, size)
+			} else {
+				size = n
+			}
+		}
+		if worst, mean := unlike(decoded(t, made[100]), want, 16); worst > 6 || mean > 1 {
+			t.Errorf("%s: q100 is %.1f off on average, %.1f at worst", name, mean, worst)
+		}
+	}
+}
+
+// An open URL whose client takes JPEG XL gets it, with alpha too. One that names it gets a still of an animation.
+func TestJXLIsNegotiated(t *testing.T) {
+	if !writes(variant.JXL) {
+		t.Skip("this libvips writes no JPEG XL")
+	}
+	c := mustShare(t, "")
+	order := variant.Negotiation{Formats: []string{"jxl", "avif", "webp"}}
+	accept := variant.ParseAccept("image/jxl,image/avif,image/webp", order)
+	clear := meadow(400, 300)
+	clear.Pix[3] = 0
+	for name, tt := range map[string]struct {
+		original []byte
+		spec     variant.Spec
+		want     variant.Format
+	}{
+		"photo":           {pngOf(t, meadow(400, 300)), variant.Spec{Width: 200}.Resolve(accept), variant.JXL},
+		"alpha":           {pngOf(t, clear), variant.Spec{Width: 200}.Resolve(accept), variant.JXL},
+		"above the bound": {pngOf(t, scene(1500, 1500)), variant.Spec{}.Resolve(accept), variant.WebP},
+		"named":           {pngOf(t, scene(1500, 1500)), variant.Spec{Format: variant.JXL, Quality: 40}, variant.JXL},
+	} {
+		if img := must(t, c, tt.original, tt.spec); img.Format != tt.want || img.Frames != 1 {
+			t.Errorf("%s: %s of %d frames, want %s: %s", name, img.Format, img.Frames, tt.want, img.Note)
 		}
 	}
 }

@@ -89,17 +89,18 @@ func withOrientation(b []byte, orientation byte) []byte {
 	return append(out, b[2:]...)
 }
 
-// decoded decodes a variant with decoders independent of the code under test, except for AVIF, which Go cannot read.
+// decoded decodes a variant with decoders independent of the code under test, except for AVIF and JPEG
+// XL, which Go cannot read.
 func decoded(t testing.TB, body []byte) *image.NRGBA {
 	t.Helper()
 	var img image.Image
 	var err error
-	switch sniff.Format(body) {
+	switch format := sniff.Format(body); format {
 	case "webp":
 		img, err = webp.Decode(bytes.NewReader(body))
 		img = videoRange(img)
-	case "avif", "heic":
-		img, err = png.Decode(bytes.NewReader(avifToPNG(t, body)))
+	case "avif", "heic", "jxl":
+		img, err = png.Decode(bytes.NewReader(toPNG(t, format, body)))
 	default:
 		img, _, err = image.Decode(bytes.NewReader(body))
 	}
@@ -137,11 +138,11 @@ func videoRange(img image.Image) image.Image {
 	return out
 }
 
-func avifToPNG(t testing.TB, body []byte) []byte {
+func toPNG(t testing.TB, format string, body []byte) []byte {
 	t.Helper()
 	var pin runtime.Pinner
 	defer pin.Unpin()
-	im, err := vips.Load(&pin, body, vips.Loading{Format: "avif", Strict: vips.Whole})
+	im, err := vips.Load(&pin, body, vips.Loading{Format: format, Strict: vips.Whole})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (c *Codec) Warm() error {
 			return fmt.Errorf("codec.Warm: decode %s: %w", name, err)
 		}
 	}
-	_ = c.readsJXL()
+	_, _ = c.readsJXL(), c.writesJXL()
 	_ = c.readsHEIC() // Not every distribution may ship a decoder. Versions reports a missing one, and the other formats work.
 	if c.draws {
 		if err := svg.Open().Warm(); err != nil {
@@ -54,6 +54,11 @@ func (c *Codec) readsHEIC() error {
 // readsJXL tries the JPEG XL decoder, which not every libvips has.
 func (c *Codec) readsJXL() error {
 	return c.all(specimen.JXL(), []variant.Spec{{Format: variant.JPEG, Width: 8}}, func(int, variant.Image) {})
+}
+
+// writesJXL tries the JPEG XL encoder, which not every libvips has.
+func (c *Codec) writesJXL() error {
+	return c.all(specimen.TIFF(), []variant.Spec{{Format: variant.JXL, Width: 8}}, func(int, variant.Image) {})
 }
 
 // all makes every spec, or returns the first error.
@@ -118,6 +123,8 @@ func (c *Codec) Versions() map[string]string {
 	}
 	if c.readsJXL() != nil {
 		v["jxl"] = "no decoder"
+	} else if c.writesJXL() != nil {
+		v["jxl"] = "no encoder"
 	}
 	if documents, text := svg.Open().Usable(); !documents {
 		v["svg"] = "not read: librsvg is not installed"

@@ -34,6 +34,8 @@ var coders = []coder{
 	{"avif8", variant.AVIF, 1, false, []int{30, 44, 58, 74}, nil},
 	{"avif9c", variant.AVIF, 0, true, []int{58, 72, 84}, []int{30, 44}},
 	{"avif8c", variant.AVIF, 1, true, []int{58, 72, 84}, []int{30, 44}},
+	{"jxl3", variant.JXL, 3, true, []int{16, 30, 50, 65, 78, 88, 94}, nil},
+	{"jxl5", variant.JXL, 5, true, []int{16, 30, 50, 65, 78, 88, 94}, nil},
 	{"webp4", variant.WebP, 4, false, []int{18, 38, 62, 82}, nil},
 	{"webp4c", variant.WebP, 4, true, []int{18, 38, 62, 82, 92}, nil},
 	{"jpeg", variant.JPEG, 0, false, []int{18, 38, 60, 80}, nil},

@@ -36,18 +36,30 @@ const (
 	driftMost = 30
 )
 
-// checked lists the encoders, and the q at which they are checked: around those of the scores 50, 65 and 80.
-var checked = []struct {
+// encoder is an encoder with the q at which it is checked: around those of the scores 50, 65 and 80.
+type encoder struct {
 	coder  string
 	format variant.Format
 	effort int
 	photo  []int
 	print  []int
-}{
+}
+
+// checked lists the encoders.
+var checked = []encoder{
 	{"avif9", variant.AVIF, choose.EffortFirst, []int{38, 56, 72, 86}, []int{40, 60}},
 	{"avif8", variant.AVIF, choose.EffortFinal, []int{38, 56, 72, 86}, []int{40, 60}},
 	{"webp4", variant.WebP, choose.EffortWebP, []int{30, 65, 85}, []int{40, 75}},
 	{"jpeg", variant.JPEG, 0, []int{30, 55, 80}, []int{45, 75}},
+	{"jxl3", variant.JXL, choose.EffortFirstJXL, []int{30, 60, 82}, []int{40, 75}},
+	{"jxl5", variant.JXL, choose.EffortFinalJXL, []int{30, 60, 82}, []int{40, 75}},
+}
+
+// linked returns the encoders of checked that the linked libraries have.
+func linked() []encoder {
+	return slices.DeleteFunc(slices.Clone(checked), func(e encoder) bool {
+		return e.format == variant.JXL && !vips.HasOperation("jxlsave_buffer")
+	})
 }
 
 // fullChromaLevel is the index of the first q at which photos are checked in full chroma, as the higher targets use it.
@@ -59,7 +71,8 @@ func Measure() ([]Record, error) { return corrected(nil) }
 // corrected is Measure with every q corrected by a drift.
 func corrected(d transform.Drift) ([]Record, error) {
 	var out []Record
-	for _, k := range checked {
+	encoders := linked()
+	for _, k := range encoders {
 		for _, print := range []bool{false, true} {
 			r := Record{Coder: k.coder, Print: print, Q: k.photo}
 			if print {
@@ -70,7 +83,7 @@ func corrected(d transform.Drift) ([]Record, error) {
 		}
 	}
 	for _, s := range specimen.All() {
-		if err := measureSpecimen(s, d, out); err != nil {
+		if err := measureSpecimen(s, d, encoders, out); err != nil {
 			return nil, vips.Internal("codec.Measure", fmt.Errorf("%s: %w", s.Name, err))
 		}
 	}
@@ -78,7 +91,7 @@ func corrected(d transform.Drift) ([]Record, error) {
 }
 
 // measureSpecimen adds the scores of one specimen to the records.
-func measureSpecimen(s specimen.Specimen, d transform.Drift, to []Record) error {
+func measureSpecimen(s specimen.Specimen, d transform.Drift, encoders []encoder, to []Record) error {
 	im, err := vips.FromPixels(s.Draw(), specimen.Side, specimen.Side, 3)
 	if err != nil {
 		return err
@@ -94,7 +107,7 @@ func measureSpecimen(s specimen.Specimen, d transform.Drift, to []Record) error 
 		if rec.Print != s.Print {
 			continue
 		}
-		k := checked[i/2]
+		k := encoders[i/2]
 		for level, q := range rec.Q {
 			body, err := r.Encode(judge.Encoding{Format: k.format, Q: d.Q(rec.Coder, rec.Print, q), Effort: k.effort, FullChroma: s.Print || level >= fullChromaLevel})
 			if err != nil {

@@ -35,8 +35,8 @@ func TestSelfCheckKnowsTheLibraries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2*len(checked) {
-		t.Errorf("%d encoders were checked, want %d", len(got), 2*len(checked))
+	if len(got) != 2*len(linked()) {
+		t.Errorf("%d encoders were checked, want %d", len(got), 2*len(linked()))
 	}
 	for _, d := range got {
 		if math.Abs(d.Miss) > 0.5 || len(d.From) > 0 {
@@ -174,7 +174,7 @@ func TestFirstPromises(t *testing.T) {
 	all := mustRecords(t)
 	own := all[choose.SetFor(vips.AOMVersion())]
 	first, err := firstPromises(own)
-	if err != nil || len(first) != 2*len(checked) {
+	if err != nil || len(first) != 2*len(linked()) {
 		t.Fatalf("%d promises of first answers, error %v", len(first), err)
 	}
 	for _, p := range first {

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/goldcrest/goldcrest/transform"
@@ -18,7 +19,9 @@ const PromiseMost = 3
 
 // Promise compares the results of an encoder on the specimens of one kind with what is promised.
 type Promise struct {
-	Encoder, Kind string // avif9, avif8, webp4, jpeg for first-stage variants; avif, webp, jpeg for final ones; photo or print
+	// Encoder is avif9, avif8, webp4, jpeg, jxl3 or jxl5 for first-stage variants, and avif, webp, jpeg or jxl for final
+	// ones. Kind is photo or print.
+	Encoder, Kind string
 	Final         bool
 	// Mean and Worst are distances in points of score. For first-stage variants, after any correction, they are
 	// measured from the record with the libraries on which the coefficients were fitted; for final ones, from the
@@ -101,7 +104,10 @@ func (p *Promise) add(distances []float64) {
 // finalPromises makes final variants of the specimens, and compares their scores with the targets of the classes.
 func finalPromises(c transform.Codec) ([]Promise, error) {
 	var out []Promise
-	for _, f := range []variant.Format{variant.AVIF, variant.WebP, variant.JPEG} {
+	for _, f := range []variant.Format{variant.AVIF, variant.WebP, variant.JPEG, variant.JXL} {
+		if !slices.ContainsFunc(linked(), func(e encoder) bool { return e.format == f }) {
+			continue
+		}
 		for _, print := range []bool{false, true} {
 			p := Promise{Encoder: strings.Replace(string(f), "jpg", "jpeg", 1), Kind: transform.CoderDrift{Print: print}.Kind(), Final: true}
 			var all []float64

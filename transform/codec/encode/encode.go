@@ -120,7 +120,7 @@ func (e *Encoder) Image(b Encoded) variant.Image {
 }
 
 // Format is the first choice: the URL's own, or the best that the client accepts for a picture with alpha or one too
-// large for AVIF.
+// large for AVIF and JPEG XL.
 func (e *Encoder) Format() variant.Format {
 	s := e.Job.Spec
 	f := s.Format
@@ -130,14 +130,12 @@ func (e *Encoder) Format() variant.Format {
 		}
 		return f
 	}
-	if f == variant.AVIF && !e.avifAllowed() {
-		switch {
-		case s.Accepts&variant.AcceptWebP != 0:
-			f = variant.WebP
-		case s.Accepts&variant.AcceptJPEG != 0:
-			f = variant.JPEG
-		case s.Accepts&variant.AcceptPNG != 0:
-			f = variant.PNG
+	if !e.suits(f) {
+		for _, next := range [...]variant.Format{variant.AVIF, variant.WebP, variant.JPEG, variant.PNG} {
+			if s.Accepts.Has(next) && e.suits(next) {
+				f = next
+				break
+			}
 		}
 	}
 	if f == variant.JPEG && e.keepsAlpha() {
@@ -150,8 +148,6 @@ func (e *Encoder) Format() variant.Format {
 	}
 	return f
 }
-
-func (e *Encoder) avifAllowed() bool { return e.Pic.Size.Area() <= e.Job.Lim.AVIFPixels }
 
 // keepsAlpha reports whether the picture has transparency that must be kept.
 func (e *Encoder) keepsAlpha() bool { return e.Pic.Alpha && !e.Job.Spec.Background.Set }
@@ -265,7 +261,8 @@ func (e *Encoder) others(first variant.Format) []variant.Format {
 		}
 	}
 	in := e.Src.Format()
-	add(variant.AVIF, variant.AcceptAVIF, e.avifAllowed())
+	add(variant.JXL, variant.AcceptJXL, e.suits(variant.JXL))
+	add(variant.AVIF, variant.AcceptAVIF, e.suits(variant.AVIF))
 	add(variant.WebP, variant.AcceptWebP, true)
 	add(variant.JPEG, variant.AcceptJPEG, !e.keepsAlpha())
 	add(variant.PNG, variant.AcceptPNG, in == "png" || in == "gif" || in == "bmp")

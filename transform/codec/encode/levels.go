@@ -15,8 +15,8 @@ import (
 // Wish is the request for an encode in a format.
 func (e *Encoder) Wish(f variant.Format) choose.Wish {
 	w := choose.Wish{Format: f, Spec: e.Job.Spec, Targets: e.Job.Lim.Quality, Drift: e.Job.Lim.Drift}
-	if f == variant.AVIF {
-		w.Effort = e.effort()
+	if f.Staged() {
+		w.Effort = e.effort(f)
 	}
 	return w
 }

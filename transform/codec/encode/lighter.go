@@ -299,6 +299,8 @@ func (d *diet) belowFloor() (Encoded, bool, error) {
 		s.Floor = paletteQualities[len(paletteQualities)-1]
 	case variant.AVIF:
 		s.Effort = choose.EffortFirst // It takes up to five encodes.
+	case variant.JXL:
+		s.Effort = choose.EffortFirstJXL
 	}
 	s.FullChroma = false // Chroma loses its details before luma.
 	readable := func(c Encoded) bool { return c.score >= 0 }

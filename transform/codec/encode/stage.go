@@ -7,14 +7,27 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// effort is the effort of AVIF. Print and drawings get EffortFinal at once: EffortFirst makes them a third larger,
-// which costs a slow network more time than the encoder saves. A picture above the limit of the request path gets
-// EffortFirst in every stage: EffortFinal could use up the processor time that a variant may take.
-func (e *Encoder) effort() int {
-	if e.avifAllowed() && (e.unhurried() || e.kindFor(variant.AVIF) != look.Photo) {
-		return choose.EffortFinal
+// effort is the effort of a format with stages. Print and drawings get the final one at once: the first one makes an
+// AVIF of them a third larger, which costs a slow network more time than the encoder saves. A picture above the limit
+// of the request path gets the first one in every stage: the final one could use up the processor time that a variant
+// may take.
+func (e *Encoder) effort(f variant.Format) int {
+	first, final := choose.EffortFirst, choose.EffortFinal
+	if f == variant.JXL {
+		first, final = choose.EffortFirstJXL, choose.EffortFinalJXL
 	}
-	return choose.EffortFirst
+	if e.stagesAllowed() && (e.unhurried() || e.kindFor(f) != look.Photo) {
+		return final
+	}
+	return first
+}
+
+// stagesAllowed reports whether the picture is small enough for the slower encoders.
+func (e *Encoder) stagesAllowed() bool { return e.Pic.Size.Area() <= e.Job.Lim.AVIFPixels }
+
+// suits reports whether a negotiated format can be made of the picture. Not every libvips has a saver for JPEG XL.
+func (e *Encoder) suits(f variant.Format) bool {
+	return !f.Staged() || e.stagesAllowed() && (f == variant.AVIF || vips.HasOperation("jxlsave_buffer"))
 }
 
 // unhurried reports whether nobody waits for the variant.
@@ -23,7 +36,7 @@ func (e *Encoder) unhurried() bool { return e.Job.Stage != variant.StageFirst }
 // slows reports whether a format is made by the slower encoder: a hot AVIF, if it is measured. Its q is predicted by
 // the model of final ones, see hotAhead.
 func (e *Encoder) slows(f variant.Format) bool {
-	return f == variant.AVIF && e.Job.Stage == variant.StageHot && e.avifAllowed()
+	return f == variant.AVIF && e.Job.Stage == variant.StageHot && e.stagesAllowed()
 }
 
 // hotAhead is how much higher the slower encoder scores than the final one with the same q: the mean of ten photos,
@@ -35,16 +48,15 @@ func hotAhead() float64 {
 	return 3.5
 }
 
-// stage is the stage of a variant. Only an AVIF can be first-stage: its final variant is made by another encoder, or by
-// its measured score. Other formats that a viewer waits for are final with their predicted quality: making each of them
-// twice would cost more than it saves.
+// stage is the stage of a variant. Only a format with stages can be first-stage: its final variant is made by another
+// encoder, or by its measured score. Other formats that a viewer waits for are final with their predicted quality:
+// making each of them twice would cost more than it saves.
 func (e *Encoder) stage(b Encoded) variant.Stage {
-	faster := e.effort() == choose.EffortFirst
 	switch {
-	case b.Format != variant.AVIF || !e.avifAllowed():
-	case e.Job.Stage == variant.StageFirst && (b.foretold || faster):
+	case !b.Format.Staged() || !e.stagesAllowed():
+	case e.Job.Stage == variant.StageFirst && (b.foretold || e.kindFor(b.Format) == look.Photo):
 		return variant.StageFirst
-	case e.Job.Stage == variant.StageHot && b.score > 0:
+	case e.slows(b.Format) && b.score > 0:
 		return variant.StageHot
 	}
 	return variant.StageFinal

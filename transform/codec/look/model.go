@@ -38,7 +38,7 @@ type Set struct {
 
 // Predictor predicts the q of one coder for one group of pictures and one target of SSIMULACRA2, between Low and High.
 type Predictor struct {
-	Coder   string    `json:"coder"` // avif9, avif8, webp4, jpeg; with a final c for full chroma
+	Coder   string    `json:"coder"` // avif9, avif8, webp4, jpeg, jxl3, jxl5; with a final c for full chroma
 	Kind    string    `json:"kind"`  // photo or drawn
 	Target  float64   `json:"target"`
 	Base    float64   `json:"base"`

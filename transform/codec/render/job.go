@@ -95,8 +95,19 @@ func (j *Job) Effects() bool {
 	return s.Blur > 0 || s.Sharpen > 0 || s.Pixelate > 1 || s.Watermark.Opacity > 0
 }
 
+// writable refuses a format that the URL names and this libvips cannot write.
+func (j *Job) writable() error {
+	if j.Spec.Format == variant.JXL && j.Spec.Accepts == 0 && !vips.HasOperation("jxlsave_buffer") {
+		return fault.New(fault.UnsupportedOption, "codec.newJob", "JPEG XL is not written by this server", nil)
+	}
+	return nil
+}
+
 // draw plans the geometry and how the source is decoded for it.
 func (j *Job) draw(src *decode.Source) error {
+	if err := j.writable(); err != nil {
+		return err
+	}
 	exif := src.Exif
 	if j.Spec.KeepOrientation {
 		exif = geometry.Orientation{}
@@ -279,6 +290,8 @@ func ExplicitQuality(f variant.Format, spec variant.Spec) int {
 		return int(spec.FormatQuality.AVIF)
 	case variant.GIF:
 		return int(spec.FormatQuality.GIF)
+	case variant.JXL:
+		return int(spec.FormatQuality.JXL)
 	}
 	return 0
 }

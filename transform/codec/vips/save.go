@@ -80,6 +80,8 @@ func (s Saving) forC() C.GcSave {
 		o.format = C.GC_SAVE_WEBP
 	case variant.AVIF:
 		o.format = C.GC_SAVE_AVIF
+	case variant.JXL:
+		o.format = C.GC_SAVE_JXL
 	case variant.GIF:
 		o.format = C.GC_SAVE_GIF
 		// A GIF has no q: below 75 its palette gets fewer colours, from 256 down to 8.

@@ -31,6 +31,7 @@ GC_FN int gc_boot(void) {
 	vips_vector_set_enabled(FALSE);
 	vips_block_untrusted_set(TRUE);
 	vips_operation_block_set("VipsForeignLoadJxl", FALSE); // Selected by the header reader only, in the sandbox.
+	vips_operation_block_set("VipsForeignSaveJxl", FALSE); // It gets our own pixels only.
 	vips_operation_block_set("VipsForeignLoadPdf", FALSE); // Likewise, and only if transform.inputs names PDF.
 	return 0;
 }
