@@ -1,8 +1,11 @@
 package house
 
 import (
+	"fmt"
+	"math"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -52,14 +55,12 @@ func TestFiguresAreThoseOfTheTable(t *testing.T) {
 	atOnce, _ := first("normal, AVIF at once")
 	upgraded, print := first("normal, AVIF upgraded")
 	old, oldPrint := first("the predecessor, JPEG q90")
-	whole := func(figure string) string { // of KiB, rounded
-		n, tenths, _ := strings.Cut(figure, ".")
-		if tenths >= "5" {
-			digits := []byte(n)
-			digits[len(digits)-1]++ // The figures here do not end in 9.
-			return string(digits)
+	whole := func(kib string) string {
+		f, err := strconv.ParseFloat(kib, 64)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return n
+		return fmt.Sprint(math.Round(f))
 	}
 	for file, want := range map[string][]string{
 		"docs/migrate.md": {old + " KiB against " + atOnce + " KiB"},

@@ -204,10 +204,11 @@ func (w way) make(c *codec.Codec, s *pictures.Subject) (f figure, body []byte, e
 	return f, body, err
 }
 
-// printFigures prints a line for each way and kind. KB are 1,024 bytes. choice is the processor time of all encodes and
+// printFigures prints a line for each way and kind. KB are 1,024 bytes. tiles and lowest are the mean and the lowest
+// score of the worst tiles. choice is the processor time of all encodes and
 // the choice of q, relative to one encode with the chosen q. Times are exact only with -jobs 1.
 func printFigures(figures []figure) {
-	fmt.Printf("%-28s %-8s %4s %8s %6s %6s %6s %6s %6s %9s %9s %6s\n", "way", "kind", "n", "KB", "mean", "sd", "p10", "worst", "tiles", "encode ms", "made ms", "choice")
+	fmt.Printf("%-28s %-8s %4s %8s %6s %6s %6s %6s %6s %6s %9s %9s %6s\n", "way", "kind", "n", "KB", "mean", "sd", "p10", "worst", "tiles", "lowest", "encode ms", "made ms", "choice")
 	for _, kind := range pictures.Kinds() {
 		for _, w := range ways() {
 			var kb, score, worst, made, encode []float64
@@ -220,8 +221,8 @@ func printFigures(figures []figure) {
 			if len(kb) == 0 {
 				continue
 			}
-			fmt.Printf("%-28s %-8s %4d %8.1f %6.1f %6.2f %6.1f %6.1f %6.1f %9.1f %9.1f %6.2f\n", w.name, kind, len(kb), stats.Mean(kb), stats.Mean(score),
-				stats.Deviation(score), stats.Percentile(score, 10), slices.Min(score), stats.Mean(worst), stats.Mean(encode), stats.Mean(made), stats.Mean(made)/stats.Mean(encode))
+			fmt.Printf("%-28s %-8s %4d %8.1f %6.1f %6.2f %6.1f %6.1f %6.1f %6.1f %9.1f %9.1f %6.2f\n", w.name, kind, len(kb), stats.Mean(kb), stats.Mean(score),
+				stats.Deviation(score), stats.Percentile(score, 10), slices.Min(score), stats.Mean(worst), slices.Min(worst), stats.Mean(encode), stats.Mean(made), stats.Mean(made)/stats.Mean(encode))
 		}
 	}
 }
