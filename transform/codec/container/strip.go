@@ -42,7 +42,8 @@ func Rewrite(f variant.Format, b []byte) ([]byte, error) {
 }
 
 // Strip removes what is not needed to show a file's pixels: camera data, location, texts, thumbnails, profiles. No
-// pixel changes. AVIF is returned unchanged: our encoder gets no metadata to write. Any other format is an error.
+// pixel changes. AVIF and JPEG XL are returned unchanged: our encoders get no metadata to write. Any other format is an
+// error.
 func Strip(f variant.Format, b []byte) ([]byte, error) {
 	var out []byte
 	var err error
@@ -55,7 +56,7 @@ func Strip(f variant.Format, b []byte) ([]byte, error) {
 		out, err = stripWebP(b)
 	case variant.GIF:
 		out, err = stripGIF(b)
-	case variant.AVIF:
+	case variant.AVIF, variant.JXL:
 		out = b
 	default:
 		err = ErrMalformed
