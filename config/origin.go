@@ -65,7 +65,7 @@ func (c Config) parser() (*variant.Parser, error) {
 		return nil, fmt.Errorf("presets: %w", err)
 	}
 	t := c.Transform
-	parser, err = parser.Forbidding(variant.Forbidden{Watermark: t.Watermark == "", Metadata: true, Raw: !t.Raw})
+	parser, err = parser.Forbidding(variant.Forbidden{Watermark: t.Watermark == "", Metadata: !t.KeepMetadata, Raw: !t.Raw})
 	if err != nil {
 		return nil, fmt.Errorf("presets: %w", err)
 	}

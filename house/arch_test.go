@@ -99,7 +99,10 @@ var layers = map[string]layer{
 	"transform/codec/untouched": {[]string{"transform/codec/container", "transform/codec/decode", "transform/codec/geometry",
 		"transform/codec/render", "transform/codec/vips", "variant"},
 		"gives the original's own bytes: it encodes no pixel"},
+	"transform/codec/credit": {[]string{"sniff", "transform/codec/container", "variant"},
+		"what is kept of metadata is read and written without a pixel"},
 	"transform/codec/encode": {[]string{"transform/codec/allowance", "transform/codec/choose", "transform/codec/container",
+		"transform/codec/credit",
 		"transform/codec/decode", "transform/codec/dominant", "variant/about",
 		"transform/codec/judge", "transform/codec/look", "transform/codec/quantize",
 		"transform/codec/render", "transform/codec/untouched", "transform/codec/vips", "variant"},
@@ -277,7 +280,7 @@ var cgoFree = []string{"fault", "grammar", "thumbor", "links", "metrics", "sniff
 	"client", "config",
 	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq", "intake/nats",
 	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
-	"transform/codec/container", "transform/codec/dominant", "transform/codec/frosted", "transform/codec/geometry",
+	"transform/codec/container", "transform/codec/credit", "transform/codec/dominant", "transform/codec/frosted", "transform/codec/geometry",
 }
 
 // listed is the part of `go list -json` that the rules read.

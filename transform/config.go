@@ -61,6 +61,9 @@ type Permits struct {
 	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at
 	// most 4 megapixels. Stored variants keep the mark that they were made with. Empty = none: the option is refused.
 	Watermark string `yaml:"watermark"`
+	// KeepMetadata allows strip_metadata:0, keep_copyright:1 and strip_color_profile:0, which keep EXIF's copyright
+	// and artist, and the ICC profile. No other metadata is ever kept.
+	KeepMetadata bool `yaml:"keep_metadata"`
 	// Raw allows raw and skip_processing, which send the original as it is, with all its metadata: also the place where
 	// a photo was taken.
 	Raw bool `yaml:"raw"`

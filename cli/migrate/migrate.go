@@ -181,6 +181,9 @@ func told(ref variant.Ref) (Outcome, string) {
 	if ref.Spec.Raw {
 		return Same, "the original is sent as it is"
 	}
+	if ref.Spec.KeepCopyright {
+		return Differs, "of the metadata, copyright and artist alone are kept"
+	}
 	if ref.Spec.IsOpen() {
 		return Differs, "the format is negotiated where the URL names none; imgproxy keeps the source's, or detects it"
 	}

@@ -97,6 +97,23 @@ func TestReportOfRaw(t *testing.T) {
 	}
 }
 
+// Metadata are kept only where the configuration allows it, and never all.
+func TestReportOfMetadata(t *testing.T) {
+	j, sign := judge(t)
+	lines := []string{sign("/sm:0/f:jpg/plain/http://a/b.jpg"), sign("/kcr:1/plain/http://a/b.jpg@avif")}
+	if got := report(t, j, lines...); !strings.Contains(got, "1  of the metadata, copyright and artist alone") ||
+		!strings.Contains(got, "1  copyright and colour profiles are kept in jpg, png and webp only") {
+		t.Error(got)
+	}
+	var err error
+	if j.Parser, err = j.Parser.Forbidding(variant.Forbidden{Metadata: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := report(t, j, lines...); !strings.Contains(got, "2  metadata and colour profiles are always removed") {
+		t.Error(got)
+	}
+}
+
 // Each request counts once, with its share, under the outcome that a server with the same settings would have.
 func TestReport(t *testing.T) {
 	j, sign := judge(t)

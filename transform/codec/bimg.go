@@ -56,7 +56,7 @@ func bimgMake(choices *choose.Chooser, src *decode.Source, j *render.Job) (varia
 	e := encode.Encoder{Choices: choices, Src: src, Pic: pic, Job: j}
 	f := e.Format()
 	s := choices.Choose(pic, e.Wish(f))
-	if !bimgCan(src, j, f, s) {
+	if j.Spec.KeepCopyright || j.Spec.KeepProfile || !bimgCan(src, j, f, s) {
 		return variant.Image{}, false
 	}
 	body, err := bimgResize(src.Original, bimg.Options{

@@ -142,6 +142,14 @@ func (s *Source) setColours(profile []byte) {
 // Converts reports whether the picture must be converted to sRGB.
 func (s *Source) Converts() bool { return s.UseICC || s.Colours != nil }
 
+// maxProfile is the size of the largest profile that variants may keep, in bytes.
+const maxProfile = 512 << 10
+
+// KeepsColours reports whether the profile can be kept in place of a conversion.
+func (s *Source) KeepsColours() bool {
+	return s.UseICC && s.Colours == nil && s.Facts.Rgb && s.Facts.Bits == 8 && len(s.Profile) <= maxProfile
+}
+
 // coded returns the colours of two code points of ITU-T H.273; nil for sRGB.
 func coded(primary, transfer int) *colours {
 	p, otherColours := codedPrimaries[primary]

@@ -46,6 +46,8 @@ type ownFile struct {
 	ico *sniff.Icon
 	pdf float64 // pixels per point at the page's own size
 	Svg *svg.Drawing
+
+	Profile, EXIF []byte // as embedded
 }
 
 // LoadKey is one way of decoding a source; equal keys give equal pixels.
@@ -148,7 +150,8 @@ func (s *Source) probe(lim transform.Limits) error {
 		return nil
 	}
 	s.Delays = im.Delays()
-	s.setColours(im.Profile())
+	s.Profile, s.EXIF = im.Profile(), im.EXIF()
+	s.setColours(s.Profile)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/allowance"
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
 	"github.com/goldcrest/goldcrest/transform/codec/container"
+	"github.com/goldcrest/goldcrest/transform/codec/credit"
 	"github.com/goldcrest/goldcrest/transform/codec/decode"
 	"github.com/goldcrest/goldcrest/transform/codec/render"
 	"github.com/goldcrest/goldcrest/transform/codec/untouched"
@@ -193,12 +194,26 @@ func (e *Encoder) saveAs(im *vips.Image, f variant.Format, s choose.Settings) (E
 	if body, err = container.Strip(f, body); err != nil {
 		return Encoded{}, vips.Internal("codec.save", err)
 	}
+	if body, err = e.kept().Write(f, body); err != nil {
+		return Encoded{}, vips.Internal("codec.save", err)
+	}
 	out := Encoded{Body: body, Format: f, Q: s.Q, target: s.Target, predicted: s.Predicted, Note: s.Note}
 	if s.Lossless {
 		out.Q = 0
 	}
 	e.tried = append(e.tried, out.String())
 	return out, nil
+}
+
+// kept is what the URL keeps of the original's metadata.
+func (e *Encoder) kept() (k credit.Kept) {
+	if e.Job.Spec.KeepCopyright {
+		k = credit.Read(e.Src.EXIF)
+	}
+	if e.Job.Spec.KeepProfile && e.Src.KeepsColours() {
+		k.Profile = e.Src.Profile
+	}
+	return k
 }
 
 // prepared is the picture as input for a format: without metadata, and flattened on the background if the format has no
@@ -274,6 +289,11 @@ func (e *Encoder) others(first variant.Format) []variant.Format {
 func (e *Encoder) passThrough() (Encoded, bool) {
 	s := e.Job.Spec
 	body, format, ok := untouched.Original(e.Src, e.Job)
+	if ok {
+		var err error
+		body, err = e.kept().Write(format, body)
+		ok = err == nil
+	}
 	if !ok || len(body) > len(e.Src.Original) || !s.Accepts.Has(format) || (s.MaxBytes > 0 && len(body) > s.MaxBytes) {
 		return Encoded{}, false
 	}

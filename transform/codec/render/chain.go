@@ -26,7 +26,7 @@ func (j *Job) plain() bool {
 // Follows reports whether the job's pixels can be made from those of larger.
 func (j *Job) Follows(larger *Job) bool {
 	a, b := larger.Plan.Scaled, j.Plan.Scaled
-	return larger.plain() && j.whole() && larger.Plan.Final == j.Plan.Final &&
+	return larger.plain() && j.whole() && larger.Plan.Final == j.Plan.Final && larger.Spec.KeepProfile == j.Spec.KeepProfile &&
 		float64(b.W) <= chainShrink*float64(a.W) && float64(b.H) <= chainShrink*float64(a.H)
 }
 

@@ -229,7 +229,7 @@ func (j *Job) pixelKey() pixelKey {
 	s := j.Spec
 	s.Format, s.Quality, s.FormatQuality, s.MaxBytes, s.AutoSize = "", 0, variant.Qualities{}, 0, variant.AutoSize{}
 	s.Net, s.Legible, s.Limits, s.CacheBuster, s.Fallback, s.Hash = 0, 0, variant.Limits{Side: s.Limits.Side}, "", "", variant.Hash{}
-	s.Class, s.Accepts = 0, 0
+	s.Class, s.Accepts, s.KeepCopyright, s.Unprocessed = 0, 0, false, 0
 	return pixelKey{s, j.Frames, j.clear()}
 }
 

@@ -247,6 +247,9 @@ func (r *renderer) attend() error {
 // colours converts to 8-bit sRGB or grey, if the picture is something else.
 func (r *renderer) colours() error {
 	f := r.src.Facts
+	if r.job.Spec.KeepProfile && r.src.KeepsColours() {
+		return nil
+	}
 	if c := r.src.Colours; c != nil {
 		return r.im.Convert(c.Table(r.im.Facts().Bits))
 	}

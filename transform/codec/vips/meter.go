@@ -73,3 +73,18 @@ func (c *Cells) Sums() (grid geometry.Size, sums [][5]uint64) {
 	grid = geometry.Size{W: int(c.c.across), H: int(c.c.down)}
 	return grid, unsafe.Slice((*[5]uint64)(unsafe.Add(unsafe.Pointer(c.c), C.sizeof_GcCells)), grid.W*grid.H)
 }
+
+// Profile copies the embedded ICC profile; nil if there is none.
+func (im *Image) Profile() []byte { return im.metadata(false) }
+
+// EXIF copies the EXIF block; nil if there is none.
+func (im *Image) EXIF() []byte { return im.metadata(true) }
+
+func (im *Image) metadata(exif bool) []byte {
+	var n C.size_t
+	p := C.gc_metadata(im.p, flag(exif), &n)
+	if p == nil {
+		return nil
+	}
+	return C.GoBytes(p, C.int(n))
+}

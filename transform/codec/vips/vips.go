@@ -181,16 +181,6 @@ func (im *Image) Facts() Facts {
 // Size is the image's width and height in pixels.
 func (im *Image) Size() geometry.Size { f := im.Facts(); return geometry.Size{W: f.Width, H: f.Height} }
 
-// Profile copies the embedded ICC profile; nil if there is none.
-func (im *Image) Profile() []byte {
-	var n C.size_t
-	p := C.gc_profile(im.p, &n)
-	if p == nil {
-		return nil
-	}
-	return C.GoBytes(p, C.int(n))
-}
-
 // Delays are the frame durations in milliseconds.
 func (im *Image) Delays() []int {
 	var n C.int

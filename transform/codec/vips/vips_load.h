@@ -147,11 +147,12 @@ GC_FN GcInfo gc_info(VipsImage *in) {
 	return i;
 }
 
-// gc_profile returns the embedded ICC profile without a copy; NULL if there is none.
-GC_FN const void *gc_profile(VipsImage *in, size_t *len) {
+// gc_metadata returns the embedded ICC profile, or the EXIF block, without a copy; NULL if there is none.
+GC_FN const void *gc_metadata(VipsImage *in, int exif, size_t *len) {
+	const char *name = exif ? VIPS_META_EXIF_NAME : VIPS_META_ICC_NAME;
 	const void *data = NULL;
 	*len = 0;
-	if (!vips_image_get_typeof(in, VIPS_META_ICC_NAME) || vips_image_get_blob(in, VIPS_META_ICC_NAME, &data, len)) {
+	if (!vips_image_get_typeof(in, name) || vips_image_get_blob(in, name, &data, len)) {
 		vips_error_clear();
 		return NULL;
 	}
