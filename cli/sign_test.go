@@ -63,7 +63,7 @@ func TestWrongCallsInEachGrammar(t *testing.T) {
 	for _, tt := range []programCall{
 		{[]string{"sign", "-thumbor", "-info", source}, exitUsage, []string{"-thumbor cannot be combined"}},
 		{[]string{"sign", "-thumbor", "-ttl", "1h", source}, exitUsage, []string{"-thumbor cannot be combined"}},
-		{[]string{"sign", "-info", "-preset", "default", source}, exitUsage, []string{"presets have no part"}},
+		{[]string{"sign", "-info", "-preset", "default", source}, exitUsage, []string{"take no presets"}},
 		{[]string{"sign", "-info", "-options", "w:9", source}, exitFailed, []string{`option "w" is not supported by /info`}},
 		{[]string{"sign", "-thumbor", "-options", "filters:grayscale()", source}, exitFailed,
 			[]string{`"grayscale()" of thumbor`}},
