@@ -13,6 +13,8 @@ export GOLDCREST_NATS_SERVER ?= $(TOOLS)/bin/nats-server
 export IMGPROXY_CLIENTS      ?= $(TOOLS)/npm
 export REDOCLY               ?= $(TOOLS)/npm/node_modules/.bin/redocly
 export OAPI_CODEGEN         ?= $(TOOLS)/bin/oapi-codegen
+export HELM                 ?= $(TOOLS)/bin/helm
+export KUSTOMIZE            ?= $(TOOLS)/bin/kustomize
 export GOLDCREST_CORPUS      ?= $(abspath ../shared/corpus)
 # Extends PATH where setup had to fetch a Go toolchain.
 SETUP = set -euo pipefail; out=$$(TOOLS="$(TOOLS)" .ci/setup $(1)); export "$${out:-PATH=$$PATH}"
@@ -105,7 +107,7 @@ audit: ## known vulnerabilities in what the program uses, by govulncheck; not a 
 hooks: ## have git run the quick checks before each commit (.ci/hooks/pre-commit)
 	git config core.hooksPath .ci/hooks
 
-release: ## build/release and the tag of VERSION: the program, its bill of materials, notes out of CHANGELOG.md, checksums
+release: ## build/release and the tag of VERSION: programs and packages (also for arm64), bills of materials, notes, checksums
 	@$(if $(filter command,$(origin VERSION)),,echo "usage: make release VERSION=1.2.3" >&2; exit 1;) VERSION="$(VERSION)" .ci/release
 
 clean: ## remove what builds leave behind

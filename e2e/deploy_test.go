@@ -23,7 +23,6 @@ func TestDeployFiles(t *testing.T) {
 	for name, call := range map[string][]string{
 		"alerts":     {"promtool", "check", "rules", "../deploy/prometheus/alerts.yaml"},
 		"prometheus": {"promtool", "check", "config", "../deploy/prometheus/prometheus.yaml"},
-		"kubernetes": {"kubectl", "kustomize", "../deploy/kubernetes"},
 		"compose":    {"docker", "compose", "-f", "../deploy/compose.yaml", "config", "--quiet"},
 		"nats":       {nats, "-t", "-c", "../deploy/compose/nats.conf"},
 		"systemd":    {"systemd-analyze", "verify", service},

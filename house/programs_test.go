@@ -16,11 +16,15 @@ import (
 // packages has every program that tests, scripts of tests and documents call, and what .ci/setup installs for it. "" =
 // it is in Debian's base system.
 var packages = map[string]string{
-	"bash": "", "cat": "", "cd": "", "chmod": "", "chown": "", "do": "", "done": "", "echo": "", "export": "", "for": "", "grep": "", "head": "", "mkdir": "", "printf": "", "sed": "", "sh": "",
-	"tr": "", "true": "", "umask": "", "unshare": "", "until": "", "git": "", "make": "", // README.md has its reader install git and make.
-	"chromium": "chromium", "curl": "curl", "epmd": "rabbitmq-server", "exiftool": "libimage-exiftool-perl", "go": "golang-go", "nats-server": "install_tool nats-server",
-	"nginx": "nginx", "node": "nodejs", "openssl": "openssl", "python3": "python3", "redis-server": "redis-server", "ssimulacra2": "libjxl-devtools", "strace": "strace",
-	"varnishd": "varnish", "versitygw": "install_tool versitygw",
+	"bash": "", "cat": "", "cd": "", "chmod": "", "chown": "", "do": "", "done": "", "echo": "", "export": "",
+	"for": "", "grep": "", "head": "", "mkdir": "", "printf": "", "sed": "", "sh": "",
+	"tr": "", "true": "", "umask": "", "unshare": "", "until": "",
+	"git": "", "make": "", // README.md has its reader install git and make.
+	"chromium": "chromium", "curl": "curl", "epmd": "rabbitmq-server", "exiftool": "libimage-exiftool-perl", "go": "golang-go",
+	"nats-server": "install_tool nats-server",
+	"nginx":       "nginx", "node": "nodejs", "openssl": "openssl", "python3": "python3",
+	"redis-server": "redis-server", "ssimulacra2": "libjxl-devtools", "strace": "strace",
+	"prometheus": "prometheus", "varnishd": "varnish", "versitygw": "install_tool versitygw",
 }
 
 // .ci/fresh has a newcomer's machine install what README.md says, and nothing else.

@@ -21,8 +21,9 @@ var callsAllowed = []string{
 }
 
 // callsRefused are calls that libraries try without need, or in versions that were not tested. They fail with an error.
+// newfstatat is named fstatat on arm64.
 var callsRefused = []string{
-	"open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs",
+	"open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "fstatat", "statx", "statfs", "fstatfs",
 	"readlink", "readlinkat", "getcwd", "getdents64", "memfd_create", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate", "fallocate", "fcntl", "ioctl",
 	"prlimit64", "getrlimit", "setpriority", "sched_setscheduler", "sched_setattr", "sched_setparam", "mlock", "mlock2", "eventfd2", "pipe2", "dup", "dup3",
 	"getpeername", // GLib asks where a warning goes to
