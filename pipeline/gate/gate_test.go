@@ -157,6 +157,7 @@ func TestGateForeseesMixedPictures(t *testing.T) {
 		g := newGate(2, 1000)
 		g.cfg.Patience = time.Second
 		var all sync.WaitGroup
+		var waited sync.Mutex
 		var most time.Duration
 		for i := range 2500 { // five times the capacity, for 25 seconds
 			p := &Piece{Urgency: At(Viewing), Deadline: time.Now().Add(15 * time.Second)}
@@ -169,7 +170,9 @@ func TestGateForeseesMixedPictures(t *testing.T) {
 						return
 					}
 					if i > 1500 { // the bound is in force, and what came before it is done
+						waited.Lock()
 						most = max(most, time.Since(came))
+						waited.Unlock()
 					}
 					time.Sleep([]time.Duration{50 * time.Millisecond, 150 * time.Millisecond}[i/50%2])
 					release()
