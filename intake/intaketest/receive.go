@@ -3,6 +3,7 @@ package intaketest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -53,7 +54,7 @@ func (r *receiver) run(ctx context.Context, slots int) error {
 			return err
 		}
 		if err == nil {
-			return fmt.Errorf("Receive returned nil before its ctx ended")
+			return errors.New("it returned nil before its ctx ended")
 		}
 		timer := time.NewTimer(quiet / 3)
 		select {
