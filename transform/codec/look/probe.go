@@ -3,11 +3,13 @@
 package look
 
 // #cgo CFLAGS: -O3
-// #cgo LDFLAGS: -lm
+// #cgo LDFLAGS: -lm -ljpeg
 // #include "probe.h"
+// #include "trial.h"
 import "C"
 
 import (
+	"errors"
 	"math"
 	"runtime"
 	"unsafe"
@@ -21,6 +23,7 @@ import (
 const (
 	probePixels  = 150_000
 	probeQuality = 20
+	probeHeader  = 172 // bytes of the EXIF block that libvips added to the trials on which the models were fitted
 )
 
 // Traits are the properties of a picture that decide the quality it needs. The values are shares, means and errors of a
@@ -68,16 +71,22 @@ func Measure(im *vips.Image) (Traits, error) {
 	if err != nil {
 		return Traits{}, err
 	}
-	back, bytes, err := vips.Trial(s.rgb, s.size(), probeQuality)
+	back, bytes, err := s.trial()
 	if err != nil {
 		return Traits{}, err
 	}
-	defer back.Free()
-	became, err := back.View()
-	if err != nil {
-		return Traits{}, err
+	return s.compare(back, bytes), nil
+}
+
+// trial encodes the sample as a JPEG with libjpeg's defaults, and decodes it. bytes is the size of the JPEG
+// with probeHeader.
+func (s sample) trial() (back []byte, bytes int, err error) {
+	back = make([]byte, len(s.rgb))
+	z := s.size()
+	if bytes = int(C.gc_trial(at(s.rgb), at(back), C.int(z.W), C.int(z.H), probeQuality)); bytes == 0 {
+		return nil, 0, errors.New("codec: no memory for the trial encode")
 	}
-	return s.compare(became, bytes), nil
+	return back, bytes + probeHeader, nil
 }
 
 // against is Measure with other, a picture of the same size, in place of the trial encode.

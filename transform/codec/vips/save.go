@@ -6,7 +6,6 @@ import "C"
 import (
 	"unsafe"
 
-	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -88,17 +87,6 @@ func (s Saving) forC() C.GcSave {
 		o.bits = C.int(min(8, max(3, 3+s.Q/15)))
 	}
 	return o
-}
-
-// Trial encodes samples of three bands as a JPEG with libjpeg's defaults, and decodes it into memory. bytes is the size
-// of the JPEG.
-func Trial(samples []byte, s geometry.Size, q int) (back *Image, bytes int, err error) {
-	back = &Image{}
-	var n C.size_t
-	if C.gc_trial(unsafe.Pointer(&samples[0]), C.int(s.W), C.int(s.H), C.int(q), &back.p, &n) != 0 {
-		return nil, 0, vipsError()
-	}
-	return back, int(n), nil
 }
 
 // MapTo replaces every sample by its value in the table.

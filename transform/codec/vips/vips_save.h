@@ -114,24 +114,4 @@ GC_FN const void *gc_view(VipsImage *in, size_t *len) {
 	return vips_image_wio_input(in) ? NULL : VIPS_IMAGE_ADDR(in, 0, 0);
 }
 
-// gc_trial encodes samples as a JPEG with the defaults of libjpeg, and decodes it into memory.
-GC_FN int gc_trial(void *sample, int width, int height, int q, VipsImage **back, size_t *bytes) {
-	VipsImage *in = vips_image_new_from_memory(sample, (size_t) width * height * 3, width, height, 3, VIPS_FORMAT_UCHAR);
-	if (!in)
-		return -1;
-	in->Type = VIPS_INTERPRETATION_sRGB;
-	void *buf = NULL;
-	VipsImage *out = NULL;
-	int r = vips_jpegsave_buffer(in, &buf, bytes, "Q", q, NULL) || vips_jpegload_buffer(buf, *bytes, &out, NULL);
-	if (!r) {
-		*back = vips_image_copy_memory(out);
-		r = *back ? 0 : -1;
-	}
-	if (out)
-		g_object_unref(out);
-	g_object_unref(in);
-	g_free(buf);
-	return r;
-}
-
 #endif
