@@ -16,8 +16,8 @@ const (
 // versus is the cost of one of two builds: microseconds of processor time per hit, milliseconds per image.
 type versus struct {
 	*prewarming
-	hits            side
-	cold, prewarmed work
+	hits                   side
+	cold, first, prewarmed work
 }
 
 // measureAgainst compares this build with another one, such as that of an older commit, by processor time in
@@ -26,7 +26,7 @@ func measureAgainst(ctx context.Context, b *bench) ([]row, error) {
 	if b.other == "" {
 		return nil, skipped("-against names no build to compare with")
 	}
-	var hits, cold, prewarmed [2][]float64
+	var hits, cold, auto, prewarmed [2][]float64
 	for n := range againstPairs {
 		pair, err := b.againstPair(ctx, n%2)
 		if err != nil {
@@ -34,11 +34,13 @@ func measureAgainst(ctx context.Context, b *bench) ([]row, error) {
 		}
 		for i, v := range pair {
 			hits[i] = append(hits[i], v.hits.costs...)
-			cold[i], prewarmed[i] = append(cold[i], v.cold.costs...), append(prewarmed[i], v.prewarmed.costs...)
+			cold[i], auto[i] = append(cold[i], v.cold.costs...), append(auto[i], v.first.costs...)
+			prewarmed[i] = append(prewarmed[i], v.prewarmed.costs...)
 		}
 		if b.noise {
 			for i, name := range []string{"ours", "other"} {
-				fmt.Fprintf(os.Stderr, "  %s: hit %.1f us, cold %.1f ms, prewarm %.1f ms\n", name, median(hits[i]), median(cold[i]), median(prewarmed[i]))
+				fmt.Fprintf(os.Stderr, "  %s: hit %.1f us, cold %.1f ms, first AVIF %.1f ms, prewarm %.1f ms\n",
+					name, median(hits[i]), median(cold[i]), median(auto[i]), median(prewarmed[i]))
 			}
 		}
 	}
@@ -46,7 +48,10 @@ func measureAgainst(ctx context.Context, b *bench) ([]row, error) {
 	for _, r := range []struct {
 		what, unit string
 		costs      [2][]float64
-	}{{"hit, 30 KB, c=64", "us", hits}, {"cold, WebP q75, 800 px", "ms", cold}, {"prewarm, WebP q75, 800 px", "ms", prewarmed}} {
+	}{
+		{"hit, 30 KB, c=64", "us", hits}, {"cold, WebP q75, 800 px", "ms", cold},
+		{"first answer, AVIF of automatic quality, 800 px", "ms", auto}, {"prewarm, WebP q75, 800 px", "ms", prewarmed},
+	} {
 		rows = append(rows, row{
 			what: r.what + ": CPU, against the other build", unit: r.unit,
 			ours: median(r.costs[0]), reference: median(r.costs[1]), target: againstSlower, atMost: true,
@@ -111,6 +116,10 @@ func (v *versus) round(ctx context.Context, b *bench, first bool) error {
 	if err != nil {
 		return err
 	}
+	chosen, err := v.pass(ctx, wanted{"rs:fit:800:0", "image/avif,*/*"})
+	if err != nil {
+		return err
+	}
 	worked, err := v.job(ctx, oneVariant("q:75/f:webp"), len(v.photos))
 	if err != nil {
 		return err
@@ -120,6 +129,7 @@ func (v *versus) round(ctx context.Context, b *bench, first bool) error {
 		return nil
 	}
 	v.cold.add(made)
+	v.first.add(chosen)
 	v.prewarmed.add(worked)
 	return ctx.Err()
 }

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// Images wraps store so that only entries of image types that variants have are visible. Anything else that was put
-// into a bucket is a miss and is never served.
+// Images wraps store so that only entries of types that variants have are visible: encoded ones, originals sent as they
+// are, and what is told of an original (application/json). Anything else that was put into a bucket is a miss and is
+// never served.
 func Images(store Store) Store { return images{store} }
 
 type images struct{ Store }
@@ -32,5 +33,6 @@ func (s images) Stat(ctx context.Context, key string) (Meta, error) {
 func servable(contentType string) bool {
 	return slices.Contains([]string{
 		"image/jpeg", "image/png", "image/webp", "image/avif", "image/jxl", "image/gif",
+		"image/heic", "image/tiff", "image/bmp", "image/x-icon", "application/json",
 	}, contentType)
 }

@@ -25,6 +25,7 @@ func TestOnlyImagesAreServed(t *testing.T) {
 	tiers := cache.NewTiered(cache.NewMemory(1<<20), cache.Images(store), purges, cache.DefaultStore(), nil)
 	for kind, served := range map[string]bool{
 		"image/jpeg": true, "image/png": true, "image/webp": true, "image/avif": true, "image/gif": true,
+		"image/jxl": true, "image/tiff": true, "application/json": true,
 		"": false, "text/html": false, "image/svg+xml": false, "image/png; charset=x": false, "application/octet-stream": false,
 	} {
 		const key = "v1/ab/hash/w480"

@@ -6,8 +6,12 @@ import (
 	"image/color"
 	"image/gif"
 	"image/png"
+	"maps"
+	"slices"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/cache/cachetest"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/variant"
@@ -58,6 +62,23 @@ func TestOf(t *testing.T) {
 		}
 		if ok && (!bytes.Equal(img.Body, test.body) || &img.Body[0] == &test.body[0] || img.Width != 30) {
 			t.Errorf("%s: it is not a copy of the original", name)
+		}
+	}
+}
+
+// An entry of a type that the store's filter hides is made again at each request that memory does not answer.
+func TestStoresShowWhatIsSentAsItIs(t *testing.T) {
+	inner := cache.NewMemory(1 << 20).Store()
+	shown := cache.Images(inner)
+	types := []variant.Format{variant.JPEG, variant.PNG, variant.WebP, variant.AVIF, variant.GIF, variant.JXL, variant.Info}
+	for _, f := range slices.Concat(types, slices.Collect(maps.Values(formats))) {
+		e := cachetest.Entry("one", 100)
+		e.ContentType = f.MediaType()
+		if err := inner.Put(t.Context(), "v1/ab/hash/w480", e); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := shown.Get(t.Context(), "v1/ab/hash/w480"); err != nil {
+			t.Errorf("%s: %v", f.MediaType(), err)
 		}
 	}
 }
