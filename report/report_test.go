@@ -74,7 +74,7 @@ func TestUnexpectedFailuresAreReported(t *testing.T) {
 		t.Fatalf("%d events, %d lost: %v", len(s.events), lost.Load(), s.events)
 	}
 	for i, want := range []struct{ kind, value, message string }{
-		{internal, "api.check: internal: an internal error: get https://h/x EOF, token=...", "request"},
+		{internal, "api.check: internal: an internal error: get https://... EOF, token=...", "request"},
 		{panicked, "exchange.run: internal: an internal error: panic: runtime error: index out of range [3] with length 0", "request"},
 		{panicked, "nil map", "a prewarm handler panicked"},
 		{panicked, "panic: runtime error: index out of range [3] with length 0",
@@ -240,7 +240,7 @@ func TestConfig(t *testing.T) {
 
 func TestScrub(t *testing.T) {
 	for text, want := range map[string]string{
-		"read s3://key:hush@bucket/a?versionId=hush: EOF":                   "read s3://bucket/a?... EOF",
+		"read s3://key:hush@bucket/a?versionId=hush: EOF":                   "read s3://... EOF",
 		"GET /" + strings.Repeat("Ab0_", 10) + "abc/w:300/x.jpg: no":        "GET /.../w:300/x.jpg: no",
 		"Authorization: Bearer hush":                                        "Authorization: Bearer ...",
 		"password=hush, then":                                               "password=..., then",

@@ -12,13 +12,13 @@ import (
 )
 
 // What may be secret in a text, and what replaces it. A report leaves the machine, so more is removed than from a log
-// line: user information of any URL, each query, each word that is long enough for a key, a token or a signature, and
+// line: all of a URL but its scheme, each query, each word that is long enough for a key, a token or a signature, and
 // what follows a word for a secret.
 var scrubbers = []struct {
 	find *regexp.Regexp
 	with string
 }{
-	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/"'?#]*@`), "$1"},
+	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"']+`), "$1..."},
 	{regexp.MustCompile(`\?[^\s"']+`), "?..."},
 	{regexp.MustCompile(`(?i)\b((?:authorization: *)?(?:bearer|basic)|authorization|cookie|password|secret|token|signature|` +
 		`api[_-]?key)\b(["':= ]+)[^\s"',;]+`), "$1$2..."},

@@ -77,7 +77,7 @@ func (w *writer) keep(k Keep) {
 	}
 	if k.Unprocessed != 0 {
 		var names []string
-		for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF} {
+		for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF, JXL} {
 			if k.Unprocessed.Has(f) {
 				names = append(names, string(f))
 			}

@@ -73,6 +73,33 @@ func TestRawHasOneKey(t *testing.T) {
 	}
 }
 
+// Each set of formats that are not processed has its own path and key.
+func TestUnprocessedFormatsAreInPathAndKey(t *testing.T) {
+	p := parser(t, nil, false)
+	all := []Format{JPEG, PNG, WebP, AVIF, GIF, JXL}
+	keys := map[string]bool{}
+	for set := range 1 << len(all) {
+		options := "w:9"
+		for i, f := range all {
+			if set>>i&1 == 1 {
+				options += map[bool]string{true: "/skp", false: ""}[!strings.Contains(options, "skp")] + ":" + string(f)
+			}
+		}
+		ref, _, err := p.ParsePath("/" + options + "/f:jxl/plain/http://a/b.jpg")
+		if err != nil {
+			t.Fatal(options, err)
+		}
+		if again, _, err := p.ParsePath(ref.Path()); err != nil || again != ref {
+			t.Errorf("%s: read again %+v, %v", ref.Path(), again, err)
+		}
+		ref.Spec.Format, ref.Spec.Accepts = Open, AcceptJPEG|AcceptPNG|AcceptWebP|AcceptAVIF|AcceptGIF|AcceptJXL
+		keys[ref.Key()] = true
+	}
+	if len(keys) != 1<<len(all) {
+		t.Errorf("%d keys of %d sets", len(keys), 1<<len(all))
+	}
+}
+
 // Formats that cannot hold what is kept are not negotiated, and only formats that may be sent are sent unprocessed.
 func TestResolveOfWhatIsKept(t *testing.T) {
 	avif := ParseAccept("image/avif,image/webp", Default())

@@ -61,6 +61,9 @@ func TestPlanMeetsClients(t *testing.T) {
 		{unit.VariantAsk{Name: "one"}, 1, []string{"*/*", "image/avif"}},
 		{unit.VariantAsk{Name: "mine", Options: "w:200/cb:7"}, 3, []string{"image/webp", "*/*"}},
 		{unit.VariantAsk{Name: "w:200/f:png"}, 1, []string{"*/*"}},
+		{unit.VariantAsk{Name: "raw:1"}, 1, []string{"*/*", "image/avif"}},
+		{unit.VariantAsk{Name: "w:200/skp:jpg:jxl"}, 3, []string{"image/webp", "*/*"}},
+		{unit.VariantAsk{Name: "w:200/kcr:1/scp:0/f:jpg"}, 1, []string{"*/*"}},
 	} {
 		p, err := d.newPlan([]unit.VariantAsk{tt.ask})
 		if err != nil {

@@ -46,7 +46,19 @@ func (r *Rules) newPlan(asks []unit.VariantAsk) (*ledger.Plan, error) {
 	if len(p.Targets) > maxTargets {
 		return nil, fault.New(fault.BadOption, "draft.Accept", fmt.Sprintf("an image would have %d variants; at most %d are made", len(p.Targets), maxTargets), nil)
 	}
-	return p, nil
+	return p, readable(p)
+}
+
+// readable refuses a plan whose record could not be read back: such a record stops every listing of jobs.
+func readable(p *ledger.Plan) error {
+	bare, err := variant.NewParser(nil, false)
+	if err == nil {
+		err = (&ledger.Plan{Targets: p.Targets}).Resolve(bare)
+	}
+	if err != nil {
+		return fault.New(fault.BadOption, "draft.Accept", "these options cannot be prewarmed", err)
+	}
+	return nil
 }
 
 // maxTargets bounds the variants of one image, with formats and classes counted separately.
@@ -131,7 +143,7 @@ func optionsOf(spec variant.Spec) string {
 	spec.Format = variant.Open
 	path := variant.Ref{Source: "http://x/", Spec: spec}.Path()
 	text := strings.Trim(path[:strings.LastIndexByte(path, '/')], "/")
-	if format != variant.Open {
+	if format != variant.Open && format != variant.Raw { // "raw" is an option, and no "f" names it
 		text = strings.Trim(text+"/f:"+string(format), "/")
 	}
 	return text
