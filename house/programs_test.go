@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -136,6 +137,23 @@ func TestEveryProgramIsInstalled(t *testing.T) {
 	for program, from := range packages {
 		if from != "" && !slices.Contains(strings.Fields(strings.NewReplacer(";", " ", `"`, " ").Replace(setup)), strings.TrimPrefix(from, "install_tool ")) {
 			t.Errorf("%s: .ci/setup does not install %s", program, from)
+		}
+	}
+}
+
+// A program that opens /dev/stderr, as tee does, empties the file that is the log of the whole run.
+func TestScriptsKeepTheLog(t *testing.T) {
+	scripts, err := filepath.Glob(".ci/*")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, name := range append(scripts, "Makefile") {
+		if info, err := os.Stat(name); err != nil || info.IsDir() {
+			continue
+		}
+		text := document(t, name)
+		if found := regexp.MustCompile(`/dev/std(out|err)|/proc/self/fd/`).FindString(text); found != "" {
+			t.Errorf("%s opens %s: redirect to a descriptor instead (>&2)", name, found)
 		}
 	}
 }
