@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -99,7 +100,9 @@ func (t *Telemetry) Close(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	for _, stop := range t.stops {
-		_ = stop(ctx) // losses has counted what was lost
+	var all sync.WaitGroup
+	for _, stop := range t.stops { // at once: a collector that hangs must not take the time of the others
+		all.Go(func() { _ = stop(ctx) }) // losses has counted what was lost
 	}
+	all.Wait()
 }

@@ -236,3 +236,20 @@ func TestLossesAreLoggedOnceAMinute(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 }
+
+// A collector that hangs does not keep the others from getting what is queued at a stop.
+func TestStopsAreAtOnce(t *testing.T) {
+	sent := make(chan struct{})
+	tel := &Telemetry{stops: []func(context.Context) error{
+		func(ctx context.Context) error { // hangs until the other has sent
+			select {
+			case <-sent:
+			case <-ctx.Done():
+				t.Error("the second stop waits for the first")
+			}
+			return nil
+		},
+		func(context.Context) error { close(sent); return nil },
+	}}
+	tel.Close(t.Context())
+}
