@@ -17,7 +17,7 @@ const (
 type versus struct {
 	*prewarming
 	hits                   side
-	cold, first, prewarmed work
+	cold, first, prewarmed passCost
 }
 
 // measureAgainst compares this build with another one, such as that of an older commit, by processor time in

@@ -18,7 +18,7 @@ func measureChoice(ctx context.Context, b *bench) ([]row, error) {
 		{size + "/f:avif", "*/*"},
 		{size + "/legible:0", accept},
 	}
-	passes := make([]work, len(ways))
+	passes := make([]passCost, len(ways))
 	for i := range 1 + max(b.rounds/2, 1) {
 		for k, w := range ways {
 			pass, err := c.pass(ctx, w)
@@ -31,7 +31,7 @@ func measureChoice(ctx context.Context, b *bench) ([]row, error) {
 		}
 	}
 	open, webp, fixed, chosen, photos := passes[0], passes[1], passes[2], passes[3], passes[4]
-	mean := func(w work) float64 { return float64(w.bytes) / float64(w.images) / 1000 }
+	mean := func(w passCost) float64 { return float64(w.bytes) / float64(w.images) / 1000 }
 	return []row{
 		{what: "cold, defaults, AVIF client, against WebP q79: images", ours: median(open.rates), reference: median(webp.rates), unit: "1/s", target: 1.4},
 		{what: "the same where print is treated as photos are, by the fastest encoder: images", ours: median(photos.rates), reference: median(webp.rates), unit: "1/s"},

@@ -20,23 +20,23 @@ const (
 	settling        = 150 * time.Millisecond // work that continues after the responses belongs to the round
 )
 
-// work is the cost of a pass over all photos.
-type work struct {
+// passCost is what a pass over all photos took.
+type passCost struct {
 	images       int
 	wall, cpu    float64 // seconds
 	bytes        int64
 	rates, costs []float64 // of the passes so far: images per second, milliseconds of processor time per image
 }
 
-func (w *work) add(pass work) {
+func (w *passCost) add(pass passCost) {
 	w.images, w.bytes = w.images+pass.images, w.bytes+pass.bytes
 	w.rates = append(w.rates, float64(pass.images)/pass.wall)
 	w.costs = append(w.costs, pass.cpu*1000/float64(pass.images))
 }
 
 // and combines two passes.
-func (w work) and(pass work) work {
-	return work{images: w.images + pass.images, wall: w.wall + pass.wall, cpu: w.cpu + pass.cpu, bytes: w.bytes + pass.bytes}
+func (w passCost) and(pass passCost) passCost {
+	return passCost{images: w.images + pass.images, wall: w.wall + pass.wall, cpu: w.cpu + pass.cpu, bytes: w.bytes + pass.bytes}
 }
 
 // measureCold compares new pictures with raw libvips: the same originals, size, quality and encoder settings.
@@ -61,8 +61,8 @@ func measureCold(ctx context.Context, b *bench) ([]row, error) {
 var modes = []string{"exact", "thumbnail"}
 
 func (c *cold) compare(ctx context.Context, b *bench, name, format, reference string) ([]row, error) {
-	var ours work
-	raw := make([]work, len(modes))
+	var ours passCost
+	raw := make([]passCost, len(modes))
 	for i := range 1 + max(b.rounds/2, 1) {
 		pass, err := c.pass(ctx, fixed(format))
 		if err != nil {
@@ -170,16 +170,16 @@ func fixed(format string) wanted { return wanted{fmt.Sprintf(coldOptions, format
 type wanted struct{ options, accept string }
 
 // pass requests each photo once from the proxy.
-func (c *cold) pass(ctx context.Context, w wanted) (work, error) {
+func (c *cold) pass(ctx context.Context, w wanted) (passCost, error) {
 	before, began := familyCPU(c.rig.Process.Pid), time.Now()
 	bytes, err := c.ask(ctx, w, coldConnections, len(c.photos))
 	if err != nil {
-		return work{}, err
+		return passCost{}, err
 	}
 	wall := time.Since(began)
 	time.Sleep(settling)
 	cpu := familyCPU(c.rig.Process.Pid) - before
-	return work{images: len(c.photos), wall: wall.Seconds(), cpu: cpu.Seconds(), bytes: bytes}, nil
+	return passCost{images: len(c.photos), wall: wall.Seconds(), cpu: cpu.Seconds(), bytes: bytes}, nil
 }
 
 // ask requests n new variants over some connections, and returns the number of bytes received.
@@ -204,11 +204,11 @@ func (c *cold) ask(ctx context.Context, w wanted, connections, n int) (int64, er
 }
 
 // raw makes each photo once with libvips, or in several widths.
-func (c *cold) raw(ctx context.Context, mode, format string, widths ...int) (work, error) {
+func (c *cold) raw(ctx context.Context, mode, format string, widths ...int) (passCost, error) {
 	return c.rawOn(ctx, mode, format, min(2, runtime.NumCPU()), widths...)
 }
 
-func (c *cold) rawOn(ctx context.Context, mode, format string, threads int, widths ...int) (work, error) {
+func (c *cold) rawOn(ctx context.Context, mode, format string, threads int, widths ...int) (passCost, error) {
 	if len(widths) == 0 {
 		widths = []int{coldWidth}
 	}
@@ -220,11 +220,11 @@ func (c *cold) rawOn(ctx context.Context, mode, format string, threads int, widt
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return work{}, fmt.Errorf("rawvips: %w", err)
+		return passCost{}, fmt.Errorf("rawvips: %w", err)
 	}
-	var w work
+	var w passCost
 	if _, err := fmt.Sscan(string(out), &w.images, &w.wall, &w.cpu, &w.bytes); err != nil {
-		return work{}, fmt.Errorf("rawvips said %q: %w", out, err)
+		return passCost{}, fmt.Errorf("rawvips said %q: %w", out, err)
 	}
 	return w, nil
 }

@@ -43,7 +43,7 @@ func measureMaster(ctx context.Context, b *bench) ([]row, error) {
 		name, format string
 		target       float64
 	}{{"JPEG", "jpg", 2}, {"WebP", "webp", 1.5}} {
-		var ours, reference work
+		var ours, reference passCost
 		for i := range 1 + max(b.rounds/2, 1) {
 			got, err := from.boxes(ctx, f.format)
 			if err != nil {
@@ -97,11 +97,11 @@ func (b *bench) startMaster(ctx context.Context) (*cold, error) {
 }
 
 // boxes requests each photo within each of several boxes, one box after another.
-func (c *cold) boxes(ctx context.Context, format string) (all work, err error) {
+func (c *cold) boxes(ctx context.Context, format string) (all passCost, err error) {
 	for _, side := range severalWidths {
 		pass, err := c.pass(ctx, wanted{fmt.Sprintf("rs:fit:%d:%d/q:75/f:%s", side, side, format), "*/*"})
 		if err != nil {
-			return work{}, err
+			return passCost{}, err
 		}
 		all = all.and(pass)
 	}

@@ -150,19 +150,19 @@ func (p *prewarming) post(ctx context.Context, call client.Call, n int) (client.
 }
 
 // job makes the variants of a call for n photos, and measures from the call to the end of its job.
-func (p *prewarming) job(ctx context.Context, call client.Call, n int) (work, error) {
+func (p *prewarming) job(ctx context.Context, call client.Call, n int) (passCost, error) {
 	before, began := familyCPU(p.rig.Process.Pid), time.Now()
 	a, err := p.post(ctx, call, n)
 	if err != nil {
-		return work{}, err
+		return passCost{}, err
 	}
 	j, err := p.api.Wait(ctx, a.Job, nil)
 	if err != nil {
-		return work{}, err
+		return passCost{}, err
 	}
-	pass := work{images: j.Counts.Made, wall: time.Since(began).Seconds()}
+	pass := passCost{images: j.Counts.Made, wall: time.Since(began).Seconds()}
 	if pass.images != n*len(call.Variants) {
-		return work{}, fmt.Errorf("the job ended %s: %+v", j.State, j.Counts)
+		return passCost{}, fmt.Errorf("the job ended %s: %+v", j.State, j.Counts)
 	}
 	time.Sleep(settling)
 	pass.cpu = (familyCPU(p.rig.Process.Pid) - before).Seconds()
@@ -176,8 +176,8 @@ func (p *prewarming) measureWork(ctx context.Context, b *bench) (rows []row, err
 		options, raw string
 		target       float64
 	}{{"q:75/f:webp", "webp", 0.9}, {"f:webp", "webp", 0}, {"q:57/f:avif", "avif", 0}, {"f:avif", "avif", 0}} {
-		var ours work
-		raw := make([]work, len(modes))
+		var ours passCost
+		raw := make([]passCost, len(modes))
 		for i := range 1 + max(b.rounds/2, 1) {
 			pass, err := p.job(ctx, oneVariant(f.options), workPasses*len(p.photos))
 			if err != nil {
@@ -200,7 +200,7 @@ func (p *prewarming) measureWork(ctx context.Context, b *bench) (rows []row, err
 					last(ours.rates), last(ours.costs), modes[0], last(raw[0].rates), modes[1], last(raw[1].rates))
 			}
 		}
-		best := slices.MaxFunc(raw, func(a, b work) int { return cmp.Compare(median(a.rates), median(b.rates)) })
+		best := slices.MaxFunc(raw, func(a, b passCost) int { return cmp.Compare(median(a.rates), median(b.rates)) })
 		what := "prewarm: units of one image, 800 px, " + f.options + " against raw libvips: "
 		rows = append(rows, row{what: what + "images", ours: median(ours.rates), reference: median(best.rates), unit: "1/s", target: f.target},
 			row{what: what + "CPU an image", ours: median(ours.costs), reference: median(best.costs), unit: "ms"})

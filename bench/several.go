@@ -51,13 +51,13 @@ func (b *bench) several(ctx context.Context, c *cold, original string) (rows []r
 		{"q:75/f:webp", "webp", severalWidths, 1.25}, {"q:75/f:jpg", "jpeg-progressive", severalWidths, 1.5}, {"q:57/f:avif", "avif", severalWidths, 1.3},
 		{"q:75/f:webp", "webp", severalMore, 1.25}, {"q:75/f:jpg", "jpeg-progressive", severalMore, 1.5}, {"q:57/f:avif", "avif", severalMore, 1.3},
 	} {
-		var together, alone work
+		var together, alone passCost
 		for i := range 1 + max(b.rounds/2, 1) {
 			one, err := p.several(ctx, f.options, f.widths)
 			if err != nil {
 				return nil, err
 			}
-			var each work
+			var each passCost
 			for _, w := range f.widths {
 				pass, err := p.several(ctx, f.options, []int{w})
 				if err != nil {
@@ -91,7 +91,7 @@ func (b *bench) several(ctx context.Context, c *cold, original string) (rows []r
 }
 
 // several makes each photo, under a name that is new to the server, in some widths.
-func (p *prewarming) several(ctx context.Context, options string, widths []int) (work, error) {
+func (p *prewarming) several(ctx context.Context, options string, widths []int) (passCost, error) {
 	call := client.Call{Return: "none"}
 	for _, w := range widths {
 		call.Variants = append(call.Variants, client.Variant{Name: fmt.Sprint("w", w), Options: fmt.Sprintf("rs:fit:%d:0/%s", w, options)})
