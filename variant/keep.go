@@ -77,7 +77,7 @@ func (w *writer) keep(k Keep) {
 	}
 	if k.Unprocessed != 0 {
 		var names []string
-		for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF, JXL} {
+		for _, f := range written {
 			if k.Unprocessed.Has(f) {
 				names = append(names, string(f))
 			}

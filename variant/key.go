@@ -254,7 +254,7 @@ func (w *writer) look(s Spec) {
 func (w *writer) encoding(s Spec) {
 	w.count("q", int64(s.Quality))
 	var pairs []string
-	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF, JXL} {
+	for _, f := range written {
 		if q := *s.FormatQuality.of(f); q != 0 {
 			pairs = append(pairs, string(f), strconv.Itoa(int(q)))
 		}

@@ -72,7 +72,7 @@ func fold(best Format, set FormatSet, w wishes) Accept {
 	if best == Open {
 		order[0] = JPEG
 	}
-	for _, f := range [...]Format{JPEG, PNG, WebP, AVIF, GIF, JXL} {
+	for _, f := range written {
 		if w.weight(f) == 0 {
 			set &^= f.bit()
 		}

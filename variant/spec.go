@@ -174,6 +174,9 @@ const (
 	AcceptJXL
 )
 
+// written are the formats in the order of their bits. What lists a set goes over it, so that a new format is not forgotten.
+var written = [...]Format{JPEG, PNG, WebP, AVIF, GIF, JXL}
+
 // Has reports whether the set holds f.
 func (s FormatSet) Has(f Format) bool { return s&f.bit() != 0 }
 
