@@ -29,7 +29,7 @@ func plantIn(format variant.Format, clean []byte, n uint8) []byte {
 		return [][]byte{end, splice(clean, -1, "\x21\xfe"+block+"\x00"), splice(clean, -2, block)}[n%3]
 	}
 	// The last chunk of a still WebP is its picture.
-	body := append(bytes.Clone(clean), string(appendRIFF(nil, "GCXX", []byte(planting)))...)
+	body := append(bytes.Clone(clean), string(container.AppendRIFF(nil, "GCXX", []byte(planting)))...)
 	if n%3 == 1 {
 		at := 12
 		for {
@@ -38,18 +38,12 @@ func plantIn(format variant.Format, clean []byte, n uint8) []byte {
 				at = next
 				continue
 			}
-			body = appendRIFF(bytes.Clone(clean[:at]), string(clean[at:at+4]), slices.Concat(clean[at+8:at+8+size], []byte(planting)))
+			body = container.AppendRIFF(bytes.Clone(clean[:at]), string(clean[at:at+4]), slices.Concat(clean[at+8:at+8+size], []byte(planting)))
 			break
 		}
 	}
 	binary.LittleEndian.PutUint32(body[4:], uint32(len(body)-8))
 	return [][]byte{end, body, body}[n%3]
-}
-
-func appendRIFF(out []byte, name string, body []byte) []byte {
-	out = binary.LittleEndian.AppendUint32(append(out, name...), uint32(len(body)))
-	out = append(out, body...)
-	return append(out, make([]byte, len(body)%2)...)
 }
 
 // FuzzRewriteContainer checks the rewriter on arbitrary bytes: the result has the same pixels, rewriting it again

@@ -130,9 +130,9 @@ func plantedGIFs(t testing.TB) []planted {
 
 func plantedWebPs(t testing.TB) []planted {
 	c := mustNew(t, "")
-	riff := func(name, body string) string { return string(appendRIFF(nil, name, []byte(body))) }
+	riff := func(name, body string) string { return string(container.AppendRIFF(nil, name, []byte(body))) }
 	file := func(chunks ...string) []byte {
-		return appendRIFF(nil, "RIFF", []byte("WEBP"+strings.Join(chunks, "")))
+		return container.AppendRIFF(nil, "RIFF", []byte("WEBP"+strings.Join(chunks, "")))
 	}
 	content := func(b []byte, name string) string {
 		body := ""

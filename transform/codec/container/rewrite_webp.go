@@ -34,7 +34,7 @@ func rewriteWebP(b []byte) ([]byte, error) {
 				return ErrMalformed
 			}
 			w.moves = true
-			w.out = appendRIFF(w.out, name, body[:6])
+			w.out = AppendRIFF(w.out, name, body[:6])
 		case "ANMF":
 			return w.frame(body)
 		case "ALPH":
@@ -56,7 +56,7 @@ func rewriteWebP(b []byte) ([]byte, error) {
 	}
 	out := append(make([]byte, 0, len(w.out)+32), "RIFF\x00\x00\x00\x00WEBP"...)
 	if w.extended != nil && w.extended[0] != 0 {
-		out = appendRIFF(out, "VP8X", w.extended)
+		out = AppendRIFF(out, "VP8X", w.extended)
 	}
 	out = append(out, w.out...)
 	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))
@@ -103,7 +103,7 @@ func (w *webpRewriter) frame(body []byte) error {
 	if err != nil || !f.done {
 		return ErrMalformed
 	}
-	w.out = appendRIFF(w.out, "ANMF", f.out)
+	w.out = AppendRIFF(w.out, "ANMF", f.out)
 	return nil
 }
 
@@ -117,7 +117,7 @@ func (w *webpRewriter) picture(name string, body, alpha []byte, width, height in
 		if err != nil {
 			return err
 		}
-		w.out = appendRIFF(w.out, name, body[:n])
+		w.out = AppendRIFF(w.out, name, body[:n])
 		return nil
 	}
 	lossy, width, height, err := rewriteVP8(body, width, height)
@@ -129,9 +129,9 @@ func (w *webpRewriter) picture(name string, body, alpha []byte, width, height in
 		if err != nil {
 			return err
 		}
-		w.out = appendRIFF(w.out, "ALPH", append([]byte{alpha[0] & 0x3f}, alpha[1:n]...))
+		w.out = AppendRIFF(w.out, "ALPH", append([]byte{alpha[0] & 0x3f}, alpha[1:n]...))
 	}
-	w.out = appendRIFF(w.out, name, lossy)
+	w.out = AppendRIFF(w.out, name, lossy)
 	return nil
 }
 
@@ -204,7 +204,7 @@ func rewriteVP8(body []byte, width, height int) (out []byte, w, h int, err error
 	sizes := body[vp8Head+size : from]
 	out = append(make([]byte, 0, len(body)), body[:from]...)
 	out = append(out[:vp8Head], partition(body[vp8Head:vp8Head+size], first)...)
-	put24(out, tag&(1<<vp8SizeFrom-1)|(len(out)-vp8Head)<<vp8SizeFrom)
+	PutUint24(out, tag&(1<<vp8SizeFrom-1)|(len(out)-vp8Head)<<vp8SizeFrom)
 	table := len(out)
 	out = append(out, sizes...)
 	for i, n := range others {
@@ -217,7 +217,7 @@ func rewriteVP8(body []byte, width, height int) (out []byte, w, h int, err error
 		}
 		p := partition(body[from:from+long], n)
 		if i < len(others)-1 {
-			put24(out[table+3*i:], len(p))
+			PutUint24(out[table+3*i:], len(p))
 		}
 		out = append(out, p...)
 		from += long
@@ -282,7 +282,8 @@ func riffChunks(b []byte, f func(name string, body []byte) error) error {
 	return nil
 }
 
-func appendRIFF(out []byte, name string, body []byte) []byte {
+// AppendRIFF appends a chunk, padded to an even length.
+func AppendRIFF(out []byte, name string, body []byte) []byte {
 	out = binary.LittleEndian.AppendUint32(append(out, name...), uint32(len(body)))
 	out = append(out, body...)
 	return append(out, make([]byte, len(body)%2)...)
@@ -290,4 +291,5 @@ func appendRIFF(out []byte, name string, body []byte) []byte {
 
 func uint24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
-func put24(b []byte, n int) { b[0], b[1], b[2] = byte(n), byte(n>>8), byte(n>>16) }
+// PutUint24 writes the lower 24 bits of n, little end first.
+func PutUint24(b []byte, n int) { b[0], b[1], b[2] = byte(n), byte(n>>8), byte(n>>16) }

@@ -165,11 +165,11 @@ func stripWebP(b []byte) ([]byte, error) {
 			first := len(out) == 12
 			body = bytes.Clone(body)
 			body[0] &^= 0x20 | 0x08 | 0x04 // ICC, EXIF, XMP
-			if out = appendRIFF(out, name, body); first && body[0] == 0 {
+			if out = AppendRIFF(out, name, body); first && body[0] == 0 {
 				extended = len(out)
 			}
 		case "VP8 ", "VP8L", "ALPH", "ANIM", "ANMF":
-			out = appendRIFF(out, name, body)
+			out = AppendRIFF(out, name, body)
 			chunks++
 		}
 		return nil

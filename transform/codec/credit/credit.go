@@ -5,6 +5,7 @@ package credit
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -82,40 +83,36 @@ func text(b, entry []byte, order binary.ByteOrder) string {
 	return strings.Trim(strings.Join(parts, "; "), "; ")
 }
 
+// tagged is a text of EXIF's first directory.
+type tagged struct {
+	tag  uint16
+	text string
+}
+
 // exif writes the texts as an EXIF block without prefix; nil if there is none.
 func (k Kept) exif() []byte {
-	var entries, values []byte
-	n, order := uint16(0), binary.BigEndian
-	count := uint32(0)
-	for _, s := range []string{k.Artist, k.Copyright} {
-		if s != "" {
-			count++
-		}
-	}
-	if count == 0 {
+	texts := []tagged{{tagArtist, k.Artist}, {tagCopyright, k.Copyright}} // in the order of their tags
+	texts = slices.DeleteFunc(texts, func(t tagged) bool { return t.text == "" })
+	if len(texts) == 0 {
 		return nil
 	}
-	start := 8 + 2 + count*entryBytes + 4 // header, number of entries, entries, no further directory
-	add := func(tag uint16, s string) {
-		if s == "" {
-			return
-		}
-		n++
-		value := append([]byte(s), 0)
-		entries = order.AppendUint16(order.AppendUint16(entries, tag), typeASCII)
+	var entries, values []byte
+	order := binary.BigEndian
+	start := uint32(8 + 2 + len(texts)*entryBytes + 4) // header, number of entries, entries, no further directory
+	for _, t := range texts {
+		value := append([]byte(t.text), 0)
+		entries = order.AppendUint16(order.AppendUint16(entries, t.tag), typeASCII)
 		entries = order.AppendUint32(entries, uint32(len(value)))
 		if len(value) <= 4 {
 			entries = append(entries, append(value, 0, 0, 0)[:4]...)
-			return
+			continue
 		}
 		entries = order.AppendUint32(entries, start+uint32(len(values)))
 		if values = append(values, value...); len(values)%2 != 0 {
 			values = append(values, 0)
 		}
 	}
-	add(tagArtist, k.Artist) // in the order of their tags
-	add(tagCopyright, k.Copyright)
 	out := order.AppendUint32([]byte("MM\x00*"), 8)
-	out = append(order.AppendUint16(out, n), entries...)
+	out = append(order.AppendUint16(out, uint16(len(texts))), entries...)
 	return append(order.AppendUint32(out, 0), values...)
 }

@@ -119,15 +119,8 @@ func writeWebP(b, exif, profile []byte, info sniff.Info) []byte {
 		if info.Alpha {
 			header[0] = webpAlpha
 		}
-		put24(header[4:], info.Width-1)
-		put24(header[7:], info.Height-1)
-	}
-	out := bytes.Clone(b[:riff])
-	chunk := func(name string, content []byte) {
-		out = binary.LittleEndian.AppendUint32(append(out, name...), uint32(len(content)))
-		if out = append(out, content...); len(content)%2 != 0 {
-			out = append(out, 0)
-		}
+		container.PutUint24(header[4:], info.Width-1)
+		container.PutUint24(header[7:], info.Height-1)
 	}
 	if profile != nil {
 		header[0] |= webpICC
@@ -135,16 +128,14 @@ func writeWebP(b, exif, profile []byte, info sniff.Info) []byte {
 	if exif != nil {
 		header[0] |= webpEXIF
 	}
-	chunk("VP8X", header[:])
+	out := container.AppendRIFF(bytes.Clone(b[:riff]), "VP8X", header[:])
 	if profile != nil {
-		chunk("ICCP", profile)
+		out = container.AppendRIFF(out, "ICCP", profile)
 	}
 	out = append(out, rest...)
 	if exif != nil {
-		chunk("EXIF", exif)
+		out = container.AppendRIFF(out, "EXIF", exif)
 	}
 	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))
 	return out
 }
-
-func put24(b []byte, n int) { b[0], b[1], b[2] = byte(n), byte(n>>8), byte(n>>16) }
