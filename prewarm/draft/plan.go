@@ -35,7 +35,6 @@ func (r *Rules) newPlan(asks []unit.VariantAsk) (*ledger.Plan, error) {
 				i = len(p.Targets)
 				seen[resolved] = i
 				p.Targets = append(p.Targets, ledger.Target{Name: at.Name, Options: optionsOf(spec), Accept: accept})
-				p.Specs = append(p.Specs, resolved)
 			}
 			if !slices.Contains(at.Targets, i) {
 				at.Targets = append(at.Targets, i)
@@ -46,14 +45,15 @@ func (r *Rules) newPlan(asks []unit.VariantAsk) (*ledger.Plan, error) {
 	if len(p.Targets) > maxTargets {
 		return nil, fault.New(fault.BadOption, "draft.Accept", fmt.Sprintf("an image would have %d variants; at most %d are made", len(p.Targets), maxTargets), nil)
 	}
-	return p, readable(p)
+	return p, resolve(p)
 }
 
-// readable refuses a plan whose record could not be read back: such a record stops every listing of jobs.
-func readable(p *ledger.Plan) error {
+// resolve makes the plan's specs from its targets, as reading its record does. A record that cannot be read back would
+// stop every listing of jobs, so such a plan is refused.
+func resolve(p *ledger.Plan) error {
 	bare, err := variant.NewParser(nil, false)
 	if err == nil {
-		err = (&ledger.Plan{Targets: p.Targets}).Resolve(bare)
+		err = p.Resolve(bare)
 	}
 	if err != nil {
 		return fault.New(fault.BadOption, "draft.Accept", "these options cannot be prewarmed", err)
