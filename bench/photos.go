@@ -63,10 +63,7 @@ func fits(body []byte) bool {
 	if err != nil || info.Format != "jpeg" || info.CMYK || info.Channels != 3 || !info.Complete {
 		return false
 	}
-	width := info.Width
-	if info.Orientation >= 5 {
-		width = info.Height
-	}
+	width, _ := info.Upright()
 	return width > coldWidth && info.Pixels() >= minPixels && info.Pixels() <= maxPixels
 }
 

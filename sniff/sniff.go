@@ -38,6 +38,14 @@ type Info struct {
 	LacksEnd bool
 }
 
+// Upright is the size after Orientation.
+func (i Info) Upright() (width, height int) {
+	if i.Orientation > 4 {
+		return i.Height, i.Width
+	}
+	return i.Width, i.Height
+}
+
 // Inspect reads the header of b and walks its container to the end. Work is linear in len(b) and no memory is allocated
 // by declared sizes. Faults: not_an_image, unsupported_format, decode_failed (the header is broken).
 func Inspect(b []byte) (Info, error) {

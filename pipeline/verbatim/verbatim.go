@@ -35,10 +35,7 @@ func Of(o variant.Original, s variant.Spec) (img variant.Image, ok bool, err err
 		return variant.Image{}, false, fault.New(fault.TooManyPixels, "verbatim.Of",
 			"the picture has more pixels than the URL allows", nil)
 	}
-	w, h := info.Width, info.Height
-	if info.Orientation > 4 {
-		w, h = h, w
-	}
+	w, h := info.Upright()
 	return variant.Image{
 		Body: bytes.Clone(o.Body), Format: format, Width: w, Height: h, Frames: info.Frames,
 		SourceFormat: info.Format, SourceWidth: w, SourceHeight: h, SourceFrames: info.Frames, Note: "the original",

@@ -79,7 +79,7 @@ func TestJXLIsRead(t *testing.T) {
 
 // writes reports whether this libvips has an encoder for a format.
 func writes(f variant.Format) bool {
-	return f != variant.JXL || vips.HasOperation("jxlsave_buffer")
+	return f != variant.JXL || vips.WritesJXL()
 }
 
 // A JPEG XL has the pixels, the alpha and the greys of its picture, and no metadata, also where a sandbox encloses its

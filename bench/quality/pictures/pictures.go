@@ -143,10 +143,7 @@ func (p Picture) References() ([]Reference, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.File, err)
 	}
-	width, height := info.Width, info.Height
-	if info.Orientation >= 5 {
-		width, height = height, width
-	}
+	width, height := info.Upright()
 	first := max(width*2/3, 64)
 	switch {
 	case width >= 1000 && width <= 6*height:

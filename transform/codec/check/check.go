@@ -58,7 +58,7 @@ var checked = []encoder{
 // linked returns the encoders of checked that the linked libraries have.
 func linked() []encoder {
 	return slices.DeleteFunc(slices.Clone(checked), func(e encoder) bool {
-		return e.format == variant.JXL && !vips.HasOperation("jxlsave_buffer")
+		return e.format == variant.JXL && !vips.WritesJXL()
 	})
 }
 

@@ -25,9 +25,9 @@ func (e *Encoder) effort(f variant.Format) int {
 // stagesAllowed reports whether the picture is small enough for the slower encoders.
 func (e *Encoder) stagesAllowed() bool { return e.Pic.Size.Area() <= e.Job.Lim.AVIFPixels }
 
-// suits reports whether a negotiated format can be made of the picture. Not every libvips has a saver for JPEG XL.
+// suits reports whether a negotiated format can be made of the picture.
 func (e *Encoder) suits(f variant.Format) bool {
-	return !f.Staged() || e.stagesAllowed() && (f == variant.AVIF || vips.HasOperation("jxlsave_buffer"))
+	return !f.Staged() || e.stagesAllowed() && (f == variant.AVIF || vips.WritesJXL())
 }
 
 // unhurried reports whether nobody waits for the variant.

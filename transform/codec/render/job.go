@@ -97,7 +97,7 @@ func (j *Job) Effects() bool {
 
 // writable refuses a format that the URL names and this libvips cannot write.
 func (j *Job) writable() error {
-	if j.Spec.Format == variant.JXL && j.Spec.Accepts == 0 && !vips.HasOperation("jxlsave_buffer") {
+	if j.Spec.Format == variant.JXL && j.Spec.Accepts == 0 && !vips.WritesJXL() {
 		return fault.New(fault.UnsupportedOption, "codec.newJob", "JPEG XL is not written by this server", nil)
 	}
 	return nil

@@ -72,6 +72,9 @@ func UsesVectors() bool { return C.vips_vector_isenabled() != 0 }
 // LoadsSVG reports whether libvips loads an SVG although untrusted loaders are blocked.
 func LoadsSVG() bool { return C.gc_probe_svg() != 0 }
 
+// WritesJXL reports whether there is a saver for JPEG XL, which not every libvips has.
+func WritesJXL() bool { return HasOperation("jxlsave_buffer") }
+
 // HasOperation reports whether libvips was built with an operation.
 func HasOperation(name string) bool {
 	s := C.CString(name)
