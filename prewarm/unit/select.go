@@ -58,10 +58,9 @@ func ParseSelector(text string) (Selector, error) {
 	if err != nil {
 		return Selector{}, err
 	}
-	if text, err = guardRegexps(text); err == nil {
-		path, err = jsonpath.Parse(text)
-	}
-	if err != nil {
+	text, guards := guardRegexps(text)
+	// The parser accepts more than the standard, such as "!search @.a, 'x')": every call that it found must have its guard.
+	if path, err = jsonpath.Parse(text); err != nil || guards != regexpCalls(path.String()) {
 		return Selector{}, errors.New("match() and search() take a query and a regular expression in quotes")
 	}
 	s := Selector{program: program}

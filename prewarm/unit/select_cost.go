@@ -20,7 +20,7 @@ const maxChoices = 32
 // for each candidate, so a query must not fan out again there.
 func costOf(query string) (filters, regexps, wide bool, err error) {
 	bones, repeats := skeleton(query)
-	regexps = strings.Contains(bones, "match(") || strings.Contains(bones, "search(")
+	regexps = regexpCalls(query) > 0
 	if roots := strings.Count(bones, "$") - 1; roots > 0 {
 		wide = roots > 1 || strings.Contains(bones, "length(") || strings.Contains(bones, "count(") || strings.Contains(bones, "value(")
 	}
@@ -115,8 +115,8 @@ func nestedRepeats(re *syntax.Regexp, within bool) bool {
 
 // guardRegexps replaces each match(q, r) by (q && match(q, r)), and search() likewise. The meaning is the same, since
 // both are false if q finds nothing; but the library panics in that case. r must be a literal, so that its cost does
-// not depend on the unit.
-func guardRegexps(query string) (string, error) {
+// not depend on the unit. A call of another form is left as it is and not counted in guards.
+func guardRegexps(query string) (guarded string, guards int) {
 	var b strings.Builder
 	quote := byte(0)
 	for i := 0; i < len(query); i++ {
@@ -131,18 +131,23 @@ func guardRegexps(query string) (string, error) {
 		case quote != 0:
 		case c == '"' || c == '\'':
 			quote = c
-		case strings.HasPrefix(query[i:], "match(") || strings.HasPrefix(query[i:], "search("):
-			call := regexpCall.FindStringSubmatch(query[i:])
-			if call == nil {
-				return "", errors.New("no query and literal")
+		default:
+			if call := regexpCall.FindStringSubmatch(query[i:]); call != nil {
+				b.WriteString("(" + call[2] + " && " + call[0] + ")")
+				i += len(call[0]) - 1
+				guards++
+				continue
 			}
-			b.WriteString("(" + call[2] + " && " + call[0] + ")")
-			i += len(call[0]) - 1
-			continue
 		}
 		b.WriteByte(c)
 	}
-	return b.String(), nil
+	return b.String(), guards
+}
+
+// regexpCalls counts the calls of match() and search() in a query, given in the parser's normal form.
+func regexpCalls(query string) int {
+	bones, _ := skeleton(query)
+	return strings.Count(bones, "match(") + strings.Count(bones, "search(")
 }
 
 // skeleton returns the query without quoted text, and the number of "{" in that text.

@@ -87,7 +87,8 @@ func TestUnusableSelectors(t *testing.T) {
 		{"", "begins with"}, {"images", "begins with"}, {"$.", "no valid JSONPath"}, {"$[", "no valid JSONPath"}, {"$.a b", "no valid JSONPath"},
 		{"/a~", "JSON Pointer"}, {"/~2", "JSON Pointer"}, {"$" + strings.Repeat(".a", 300), "longer"}, {"$" + strings.Repeat("[*]", 33), "too many steps"},
 		{"$[" + strings.Repeat("0,", 40) + "0]", "too many steps"}, {"$[?@..a]", "in a filter"}, {"$[?@[?@.a]]", "a filter in a filter"}, {"$[?@[0,1]]", "a list"},
-		{"$[?$[*]]", "a wildcard"}, {"$[?match(@.a, @.b)]", "in quotes"}, {"$[?match(value(@.*), 'a')]", "in quotes"}, {"$[?match('a', 'a')]", "in quotes"}, {"$[?search(@.a, 'a{1}a{1}a{1}a{1}a{1}')]", "repetitions"},
+		{"$[?$[*]]", "a wildcard"}, {"$[?match(@.a, @.b)]", "in quotes"}, {"$[?match(value(@.*), 'a')]", "in quotes"}, {"$[?match('a', 'a')]", "in quotes"}, {`$[?!search $.A,"")]`, "in quotes"}, {"$[?!match|@.a, 'a')]", "in quotes"},
+		{"$[?search(@.a, 'a{1}a{1}a{1}a{1}a{1}')]", "repetitions"},
 		{"$[?search(@.a, '(a{2}b){3}')]", "in another"}, {`$[?match(@["x"], "(?:(a{1,9})*c){2}")]`, "in another"},
 		{"$[?search(@.a, 'a{900}') || search(@.b, '[ab]{900}c{900}')]", "too large"},
 	}
