@@ -39,13 +39,21 @@ func TestWorkerCrashIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := start(t, "GOLDCREST_REPORTS_DSN_FILE="+dsn, "GOLDCREST_TRANSFORM_WORKERS=1")
+	// A stopped worker cannot finish before it is killed.
+	for _, pid := range s.workers() {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
 	done := make(chan answer, 1)
 	target := signed("w:300/f:avif", o.URL+"/photos/nightsky-24mp.jpg?token=hush-hush")
 	go func() { done <- s.get(target) }()
 	within(t, time.Minute, "a worker is busy", func() bool { return s.metric("goldcrest_workers_busy") == 1 })
 	for _, pid := range s.workers() {
-		if err := syscall.Kill(pid, syscall.SIGSEGV); err != nil {
-			t.Fatal(err)
+		for _, sig := range []syscall.Signal{syscall.SIGSEGV, syscall.SIGCONT} {
+			if err := syscall.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if a := <-done; a.StatusCode != 200 {
