@@ -21,8 +21,10 @@ func (t *Telemetry) openLogs(ctx context.Context, cfg Config, with common) error
 	if err != nil {
 		return err
 	}
-	provider := sdk.NewLoggerProvider(sdk.WithResource(with.resource),
-		sdk.WithProcessor(sdk.NewBatchProcessor(lossyLogs{out, with.losses}, sdk.WithExportTimeout(exportTimeout))))
+	waiting := &room{signal: "logs", losses: with.losses}
+	queue := sdk.NewBatchProcessor(lossyLogs{out, waiting}, sdk.WithExportTimeout(exportTimeout),
+		sdk.WithMaxQueueSize(queued))
+	provider := sdk.NewLoggerProvider(sdk.WithResource(with.resource), sdk.WithProcessor(roomyLogs{queue, waiting}))
 	t.logs = otelslog.NewHandler(instrumentedBy, otelslog.WithLoggerProvider(provider))
 	t.stops = append(t.stops, provider.Shutdown)
 	return nil
@@ -31,15 +33,30 @@ func (t *Telemetry) openLogs(ctx context.Context, cfg Config, with common) error
 // lossyLogs is an exporter whose failures are only counted and logged.
 type lossyLogs struct {
 	sdk.Exporter
-	losses *losses
+	*room
 }
 
 // Export sends log lines, or counts them as lost.
 func (l lossyLogs) Export(ctx context.Context, lines []sdk.Record) error {
+	l.leave(len(lines))
 	if err := l.Exporter.Export(ctx, lines); err != nil {
-		l.losses.note("logs", len(lines), err)
+		l.losses.note(l.signal, len(lines), err)
 	}
 	return nil
+}
+
+// roomyLogs is a queue that gets only the lines for which there is room.
+type roomyLogs struct {
+	sdk.Processor
+	*room
+}
+
+// OnEmit queues a line, or counts it as lost.
+func (l roomyLogs) OnEmit(ctx context.Context, line *sdk.Record) error {
+	if !l.enter() {
+		return nil
+	}
+	return l.Processor.OnEmit(ctx, line)
 }
 
 // redacting passes on the lines that base writes, and removes user information and queries from the URLs in them. What

@@ -1,8 +1,10 @@
 package telemetry
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goldcrest/goldcrest/fault"
@@ -47,3 +49,30 @@ func (l *losses) note(signal string, items int, err error) {
 	}
 	l.signals[signal] = s
 }
+
+// queued is the capacity of the library's queues of spans and log lines, and of a room.
+const queued = 2048
+
+// errFull is why an item is dropped before it is sent.
+var errFull = errors.New("the queue is full")
+
+// room admits what the library queues of one signal, and counts what it refuses. The library counts nothing that it
+// drops, but it drops nothing while at most queued items wait. Safe for concurrent use.
+type room struct {
+	signal  string
+	losses  *losses
+	waiting atomic.Int64
+}
+
+// enter reports whether there is room for one more item. If there is none, it is counted as lost.
+func (r *room) enter() bool {
+	if r.waiting.Add(1) <= queued {
+		return true
+	}
+	r.waiting.Add(-1)
+	r.losses.note(r.signal, 1, errFull)
+	return false
+}
+
+// leave makes room again: the library has taken items out of its queue.
+func (r *room) leave(items int) { r.waiting.Add(-int64(items)) }

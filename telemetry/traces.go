@@ -28,8 +28,10 @@ func (t *Telemetry) openTraces(ctx context.Context, cfg Config, with common) err
 	if err != nil {
 		return err
 	}
-	provider := sdk.NewTracerProvider(
-		sdk.WithBatcher(lossySpans{out, with.losses}, sdk.WithExportTimeout(exportTimeout)),
+	waiting := &room{signal: "traces", losses: with.losses}
+	queue := sdk.NewBatchSpanProcessor(lossySpans{out, waiting}, sdk.WithExportTimeout(exportTimeout),
+		sdk.WithMaxQueueSize(queued))
+	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(roomySpans{queue, waiting}),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(cfg.Tracing.Ratio))), sdk.WithResource(with.resource))
 	t.tracer = &Tracer{provider.Tracer(instrumentedBy)}
 	t.stops = append(t.stops, provider.Shutdown)
@@ -89,13 +91,27 @@ func (r recorder) Parent() string {
 // lossySpans is an exporter whose failures are only counted and logged.
 type lossySpans struct {
 	sdk.SpanExporter
-	losses *losses
+	*room
 }
 
 // ExportSpans sends spans, or counts them as lost.
 func (l lossySpans) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	l.leave(len(spans))
 	if err := l.SpanExporter.ExportSpans(ctx, spans); err != nil {
-		l.losses.note("traces", len(spans), err)
+		l.losses.note(l.signal, len(spans), err)
 	}
 	return nil
+}
+
+// roomySpans is a queue that gets only the spans for which there is room.
+type roomySpans struct {
+	sdk.SpanProcessor
+	*room
+}
+
+// OnEnd queues a span, or counts it as lost.
+func (s roomySpans) OnEnd(span sdk.ReadOnlySpan) {
+	if s.enter() {
+		s.SpanProcessor.OnEnd(span)
+	}
 }

@@ -20,10 +20,11 @@ import (
 // collector is an OTLP/HTTP collector that keeps what it is sent.
 type collector struct {
 	*httptest.Server
-	mu   sync.Mutex
-	path string
-	got  map[string]*spans.Span // by name
-	who  map[string]string
+	mu    sync.Mutex
+	path  string
+	count int                    // of spans
+	got   map[string]*spans.Span // by name
+	who   map[string]string
 }
 
 func startCollector(t *testing.T) *collector {
@@ -44,6 +45,7 @@ func startCollector(t *testing.T) *collector {
 			for _, scope := range resource.GetScopeSpans() {
 				for _, s := range scope.GetSpans() {
 					c.got[s.GetName()] = s
+					c.count++
 				}
 			}
 		}
