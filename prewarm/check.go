@@ -128,23 +128,9 @@ func (c *Checked) answer(state ledger.State, reason fault.Kind) {
 
 // stored queries the store: present or unknown. It returns the hash of the source.
 func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
-	s, ctx := c.s, c.ctx
 	out.State = ledger.Unknown
 	if a.Key != "" {
-		if words := strings.Split(a.Key, "/"); len(words) == 4 {
-			hash = words[2]
-		}
-		if s.deps.KnownKey == nil {
-			return hash, nil
-		}
-		present, err := s.deps.KnownKey(ctx, a.Key, a.Within)
-		switch {
-		case present:
-			out.State = ledger.Present
-		case errors.Is(err, reach.ErrBeyond):
-			out.State, out.Reason, err = ledger.Broken, fault.SourceNotAllowed, nil
-		}
-		return hash, err
+		return c.storedKey(a, out)
 	}
 	p, err := c.planOf(a.Variants)
 	if err != nil {
@@ -156,7 +142,7 @@ func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 		return "", nil
 	}
 	out.State = ledger.Present
-	for i, w := range s.deps.Known(ctx, refs) {
+	for i, w := range c.s.deps.Known(c.ctx, refs) {
 		beyond := errors.Is(w.Err, reach.ErrBeyond)
 		if w.Err != nil && !beyond {
 			return "", w.Err
@@ -168,7 +154,7 @@ func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 			out.State, out.Reason = ledger.Broken, fault.SourceNotAllowed
 		case w.Present:
 			o := &ledger.Image{Verdicts: make([]*ledger.Outcome, 1)}
-			o.Store(0, w.Meta, ledger.Present, s.deps.Now())
+			o.Store(0, w.Meta, ledger.Present, c.s.deps.Now())
 			v.State, v.Bytes, v.Width, v.Height, v.From = ledger.Present, o.Verdicts[0].Bytes, o.Verdicts[0].Width, o.Verdicts[0].Height, o.From
 			v.Format = string(cmp.Or(o.Verdicts[0].Format, p.Specs[i].Format))
 		case out.State == ledger.Present:
@@ -177,6 +163,24 @@ func (c *checking) stored(a CheckAsk, out *Checked) (hash string, err error) {
 		out.Variants = append(out.Variants, v)
 	}
 	return refs[0].SourceHash(), nil
+}
+
+// storedKey is stored for an ask that names a key.
+func (c *checking) storedKey(a CheckAsk, out *Checked) (hash string, err error) {
+	if words := strings.Split(a.Key, "/"); len(words) == 4 {
+		hash = words[2]
+	}
+	if c.s.deps.KnownKey == nil {
+		return hash, nil
+	}
+	present, err := c.s.deps.KnownKey(c.ctx, a.Key, a.Within)
+	switch {
+	case present:
+		out.State = ledger.Present
+	case errors.Is(err, reach.ErrBeyond):
+		out.State, out.Reason, err = ledger.Broken, fault.SourceNotAllowed, nil
+	}
+	return hash, err
 }
 
 // pendingSources returns the sources that active jobs still have to do, by the prefixes of their hashes.

@@ -45,35 +45,43 @@ func (s *Service) claim(ctx context.Context, key, hash, job string) (known strin
 		if !errors.Is(err, ledger.ErrConflict) {
 			return "", free, err
 		}
-		r, err := s.deps.Ledger.Read(ctx, key)
-		if errors.Is(err, ledger.ErrNoRecord) {
-			continue // it has just expired
-		}
-		if err != nil {
-			return "", free, err
-		}
-		var c claimRecord
-		if err := json.Unmarshal(r.Body, &c); err != nil {
-			return "", free, fault.New(fault.Internal, "prewarm.claim", "an internal error", err)
-		}
-		if c.Hash != hash {
-			return "", free, fault.New(fault.IdempotencyConflict, "prewarm.Accept", "this Idempotency-Key was used with another body", nil)
-		}
-		_, err = s.ReadJob(ctx, c.Job)
-		if fault.KindOf(err) != fault.NoSuchJob {
-			return c.Job, free, err
-		}
+		held, known, err := s.claimed(ctx, key, hash)
+		switch {
+		case err != nil || known != "":
+			return known, free, err
 		// Another instance is accepting the same call, or stopped in the middle of it.
-		if s.deps.Now().Sub(r.At) > s.times.adopt {
-			mine.Revision = r.Revision
-		} else if try == 10 {
-			f := fault.New(fault.Overloaded, "prewarm.Accept", "the same call is being accepted; try again shortly", nil)
-			f.RetryAfter = s.times.adopt
-			return "", free, f
-		} else {
+		case s.deps.Now().Sub(held.At) > s.times.adopt:
+			mine.Revision = held.Revision
+		case try == 10:
+			return "", free, fault.New(fault.Overloaded, "prewarm.Accept", "the same call is being accepted; try again shortly", nil).
+				After(s.times.adopt)
+		default:
 			_ = pause.For(ctx, s.times.known/10)
 		}
 	}
+}
+
+// claimed reads the record that claims a key, and the job that was accepted with it, if any. The record is empty if it
+// has just expired.
+func (s *Service) claimed(ctx context.Context, key, hash string) (held ledger.Record, job string, err error) {
+	held, err = s.deps.Ledger.Read(ctx, key)
+	if errors.Is(err, ledger.ErrNoRecord) {
+		return ledger.Record{}, "", nil
+	}
+	if err != nil {
+		return held, "", err
+	}
+	var c claimRecord
+	if err := json.Unmarshal(held.Body, &c); err != nil {
+		return held, "", fault.New(fault.Internal, "prewarm.claim", "an internal error", err)
+	}
+	if c.Hash != hash {
+		return held, "", fault.New(fault.IdempotencyConflict, "prewarm.Accept", "this Idempotency-Key was used with another body", nil)
+	}
+	if _, err = s.ReadJob(ctx, c.Job); fault.KindOf(err) == fault.NoSuchJob {
+		return held, "", nil
+	}
+	return held, c.Job, err
 }
 
 // disclaim releases the Idempotency-Key of a refused call, so that the next try need not wait. The key stays if it is

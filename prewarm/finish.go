@@ -130,13 +130,11 @@ func (s *Service) sweepJob(ctx context.Context, id string, active ledger.Record,
 	}
 	now := s.deps.Now()
 	open, idle := v.Open(now)
-	switch {
-	case !open:
+	if !open {
 		return s.finish(ctx, id)
-	case j.Cancel:
-		err = s.closeAll(ctx, id, ledger.Cancelled)
-	case j.Expired(now):
-		err = s.closeAll(ctx, id, ledger.Expired)
+	}
+	if state := v.Closing(now); state != "" {
+		err = s.closeAll(ctx, id, state)
 	}
 	if err == nil {
 		err = s.events.TellBrokenOf(ctx, id) // what a process that died had not reported

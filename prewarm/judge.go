@@ -48,6 +48,12 @@ func (a *attempt) judge(ctx context.Context, w *ledger.Image, at []int, all []pi
 		w.Next = now.Add(min(pause+rand.N(pause/5+1), ledger.LongestPause))
 		return worst
 	}
+	a.giveUp(w, now)
+	return worst
+}
+
+// giveUp decides what is pending after the last try.
+func (a *attempt) giveUp(w *ledger.Image, now time.Time) {
 	for _, o := range w.Verdicts {
 		if o.State != ledger.Pending {
 			continue
@@ -58,7 +64,6 @@ func (a *attempt) judge(ctx context.Context, w *ledger.Image, at []int, all []pi
 		}
 		a.note(w, o, variant.Ref{})
 	}
-	return worst
 }
 
 // made decides whether a stored variant counts as made by this job: also if an earlier try of the task made it and

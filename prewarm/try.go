@@ -63,15 +63,11 @@ func (a *attempt) try(ctx context.Context, w *ledger.Image) (failed error) {
 	a.begun = true
 	a.mu.Unlock()
 	now := a.s.deps.Now().UTC()
-	switch {
-	case a.view.IsCancelled():
-		w.Close(ledger.Cancelled, "", now)
-		return failed
-	case a.job.Expired(now):
-		w.Close(ledger.Expired, "", now)
+	if state := a.view.Closing(now); state != "" {
+		w.Close(state, "", now)
 		return failed
 	}
-	refs, err := a.plan.Refs(a.s.deps.Parser(), w.Source, w.Share, a.job.Within)
+	refs, err := a.job.Plans[a.task.Plan].Refs(a.s.deps.Parser(), w.Source, w.Share, a.job.Within)
 	if err != nil {
 		w.Close(ledger.Broken, fault.KindOf(err), now)
 		return failed

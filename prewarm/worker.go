@@ -67,7 +67,6 @@ type attempt struct {
 	job  *ledger.JobRecord
 	n    int
 	task *ledger.Task
-	plan *ledger.Plan
 	// basis is Deps.Basis when the try began.
 	basis string
 	late  bool // an earlier try began the task and did not end: variants stored since may be its work
@@ -106,13 +105,9 @@ func (s *Service) workTask(ctx context.Context, id string, n int) (again time.Du
 	if t.Plan >= len(a.job.Plans) {
 		return 0, fault.New(fault.Internal, "prewarm.work", "an internal error", errors.New("a task names a plan that its job does not have"))
 	}
-	a.plan = a.job.Plans[t.Plan]
 	now := s.deps.Now().UTC()
-	switch {
-	case a.job.Cancel:
-		return 0, a.end(ctx, ledger.Cancelled, now)
-	case a.job.Expired(now):
-		return 0, a.end(ctx, ledger.Expired, now)
+	if state := v.Closing(now); state != "" {
+		return 0, a.end(ctx, state, now)
 	}
 	if wait := a.wait(now); wait > 0 {
 		return wait, nil

@@ -71,27 +71,24 @@ func (r *Rules) readAsk(a unit.VariantAsk) (ledger.Ask, variant.Spec, error) {
 	if out.Options == "" && strings.Contains(a.Name, ":") {
 		out.Options = a.Name
 	}
-	var spec variant.Spec
-	var terms variant.Terms
-	var err error
-	if out.Options != "" {
-		spec, terms, err = parser.ParseOptions(out.Options)
-	} else {
+	preset := out.Options == ""
+	if preset {
 		out.Options = "pr:" + a.Name
-		if spec, terms, err = parser.ParseOptions(out.Options); err != nil {
-			// If only presets are allowed, URLs contain their bare names.
-			var alone error
-			if spec, terms, alone = parser.ParseOptions(a.Name); alone == nil {
-				out.Options, err = a.Name, nil
-			}
-		}
 	}
-	if err != nil && a.Options == "" && !strings.Contains(a.Name, ":") && !slices.Contains(parser.Presets(), a.Name) {
-		return out, spec, fault.New(fault.BadOption, "draft.Accept", noPreset(a.Name, parser.Presets()), err)
+	spec, terms, err := parser.ParseOptions(out.Options)
+	if err != nil && preset {
+		// If only presets are allowed, URLs contain their bare names.
+		if s, t, alone := parser.ParseOptions(a.Name); alone == nil {
+			out.Options, spec, terms, err = a.Name, s, t, nil
+		}
 	}
 	if err != nil {
 		f := fault.Of(err)
-		return out, spec, fault.New(f.Kind, "draft.Accept", fmt.Sprintf("variant %.60q: %s", a.Name, f.Public), err)
+		kind, text := f.Kind, fmt.Sprintf("variant %.60q: %s", a.Name, f.Public)
+		if preset && !slices.Contains(parser.Presets(), a.Name) {
+			kind, text = fault.BadOption, noPreset(a.Name, parser.Presets())
+		}
+		return out, spec, fault.New(kind, "draft.Accept", text, err)
 	}
 	out.Format, out.Presets = spec.Format, terms.Presets
 	if terms.Free || len(terms.Presets) == 0 {

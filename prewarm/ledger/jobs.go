@@ -94,31 +94,13 @@ const maxPage = 1000
 func (s *Views) Jobs(ctx context.Context, who Caller, limit int, cursor string) ([]Job, string, error) {
 	limit = min(max(limit, 1), maxPage)
 	var ids []string
-	var unmarked []string // their marks do not name the owner, only their records do
-	for day := s.Now().Add(time.Hour); day.After(s.Now().Add(-s.Keep - 48*time.Hour)); day = day.Add(-24 * time.Hour) {
-		from := len(ids)
-		err := s.Store.List(ctx, Scan{Prefix: "job." + DayOf(day)}, func(r Record) bool {
-			id := r.Key[strings.LastIndexByte(r.Key, '.')+1:]
-			if owner, known := ownerOf(r.Mark); (cursor == "" || id < cursor) && (who.All || !known || owner == OwnerMark(who.Name)) {
-				ids = append(ids, id)
-				if !known {
-					unmarked = append(unmarked, id)
-				}
-			}
-			return true
-		})
-		if err == nil && !who.All {
-			ids, err = s.withoutOthers(ctx, who, ids, from, unmarked)
-		}
-		unmarked = nil
+	first := s.Now().Add(-s.Keep - 48*time.Hour)
+	for day := s.Now().Add(time.Hour); len(ids) <= limit && day.After(first); day = day.Add(-24 * time.Hour) {
+		those, err := s.idsOf(ctx, who, day, cursor)
 		if err != nil {
 			return nil, "", err
 		}
-		slices.Sort(ids[from:])
-		slices.Reverse(ids[from:])
-		if len(ids) > limit {
-			break
-		}
+		ids = append(ids, those...)
 	}
 	next := ""
 	if len(ids) > limit {
@@ -138,18 +120,35 @@ func (s *Views) Jobs(ctx context.Context, who Caller, limit int, cursor string) 
 	return jobs, next, nil
 }
 
-// withoutOthers removes the jobs of other owners from ids[from:]. It checks only the unmarked ones.
-func (s *Views) withoutOthers(ctx context.Context, who Caller, ids []string, from int, unmarked []string) ([]string, error) {
-	others := map[string]bool{}
+// idsOf lists the jobs of a day that the caller may see and that come after the cursor, latest first.
+func (s *Views) idsOf(ctx context.Context, who Caller, day time.Time, cursor string) (ids []string, err error) {
+	var unmarked []string // their marks do not name the owner, only their records do
+	err = s.Store.List(ctx, Scan{Prefix: "job." + DayOf(day)}, func(r Record) bool {
+		id := r.Key[strings.LastIndexByte(r.Key, '.')+1:]
+		owner, known := ownerOf(r.Mark)
+		switch {
+		case cursor != "" && id >= cursor:
+		case who.All || known && owner == OwnerMark(who.Name):
+			ids = append(ids, id)
+		case !known:
+			unmarked = append(unmarked, id)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
 	for _, id := range unmarked {
 		j, err := s.Job(ctx, id, 0)
-		if fault.KindOf(err) == fault.NoSuchJob {
-			continue // it has just been deleted
-		}
-		if err != nil {
+		switch {
+		case fault.KindOf(err) == fault.NoSuchJob: // it has just been deleted
+		case err != nil:
 			return nil, err
+		case who.Owns(j.Token):
+			ids = append(ids, id)
 		}
-		others[id] = !who.Owns(j.Token)
 	}
-	return append(ids[:from], slices.DeleteFunc(ids[from:], func(id string) bool { return others[id] })...), nil
+	slices.Sort(ids)
+	slices.Reverse(ids)
+	return ids, nil
 }

@@ -26,19 +26,11 @@ func (s *Views) Results(ctx context.Context, id string, f ResultFilter, cursor s
 	if err != nil {
 		return nil, "", err
 	}
-	n, row := 0, 0
-	if cursor != "" {
-		if _, err := fmt.Sscanf(cursor, "%d-%d", &n, &row); err != nil || n < 0 || row < 0 {
-			return nil, "", fault.New(fault.BadOption, "ledger.Results", "the cursor is not one of this listing", nil)
-		}
+	n, row, err := parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
 	}
 	limit = min(max(limit, 1), 10*maxPage)
-	mask := func(v Verdict) Verdict {
-		if !f.For.Shows(j.Owner) {
-			v.Source = MaskQuery(v.Source)
-		}
-		return v
-	}
 	var out []Verdict
 	for ; n < j.Tasks; n, row = n+1, 0 {
 		t, err := TaskAt(ctx, s.Store, id, n)
@@ -48,7 +40,7 @@ func (s *Views) Results(ctx context.Context, id string, f ResultFilter, cursor s
 		if err != nil {
 			return nil, "", err
 		}
-		rows := s.verdicts(j, t)
+		rows := s.verdicts(j, t, f.For)
 		for ; row < len(rows); row++ {
 			if f.State != "" && rows[row].State != f.State {
 				continue
@@ -56,24 +48,39 @@ func (s *Views) Results(ctx context.Context, id string, f ResultFilter, cursor s
 			if len(out) == limit {
 				return out, fmt.Sprintf("%d-%d", n, row), nil
 			}
-			out = append(out, mask(rows[row]))
+			out = append(out, rows[row])
 		}
 	}
 	return out, "", nil
 }
 
+// parseCursor parses the cursor of Results: a task, and a row of it.
+func parseCursor(cursor string) (task, row int, err error) {
+	if cursor == "" {
+		return 0, 0, nil
+	}
+	if _, err := fmt.Sscanf(cursor, "%d-%d", &task, &row); err != nil || task < 0 || row < 0 {
+		return 0, 0, fault.New(fault.BadOption, "ledger.Results", "the cursor is not one of this listing", nil)
+	}
+	return task, row, nil
+}
+
 // verdicts returns the rows of a task: one per place, variant, format and weight class.
-func (s *Views) verdicts(j *JobRecord, t *Task) (rows []Verdict) {
+func (s *Views) verdicts(j *JobRecord, t *Task, who Caller) (rows []Verdict) {
 	if t.Plan >= len(j.Plans) {
 		return nil
 	}
 	p, parser := j.Plans[t.Plan], s.Parser()
 	for _, w := range t.Images {
 		refs, err := p.Refs(parser, w.Source, w.Share, j.Within)
+		source := w.Told()
+		if !who.Shows(j.Owner) {
+			source = MaskQuery(source)
+		}
 		for _, at := range w.Spots {
 			for i, o := range w.Verdicts {
 				v := Verdict{
-					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: w.Told(), Name: p.Targets[i].Name,
+					Unit: at.Unit, UnitID: at.ID, Pointer: at.Pointer, Source: source, Name: p.Targets[i].Name,
 					Format: string(cmp.Or(o.Format, p.Specs[i].Format)), State: o.In(at), Reason: o.Reason,
 					Bytes: o.Bytes, Width: o.Width, Height: o.Height, Placeholder: o.Blur, Score: o.Score, At: o.At,
 					Budget: int64(w.Share), Over: o.over(w.Share),

@@ -45,11 +45,6 @@ func (j *JobRecord) Abort() bool {
 	return true
 }
 
-// Expired reports whether the job's deadline has passed.
-func (j *JobRecord) Expired(now time.Time) bool {
-	return !j.Deadline.IsZero() && !now.Before(j.Deadline)
-}
-
 // End ends a job that has nothing left to do, with the counts in seen.
 func (j *JobRecord) End(seen Job, now time.Time) {
 	j.Job = seen

@@ -95,11 +95,18 @@ func eta(j Job, now time.Time) int {
 	return int(per*float64(j.Counts.Pending)) + 1
 }
 
-// IsCancelled reports whether this instance knows that the job was cancelled.
-func (v *View) IsCancelled() bool {
+// Closing returns the state in which pending work is closed untried: cancelled, if this instance knows that the job was
+// cancelled, or expired; "" if it may be tried.
+func (v *View) Closing(now time.Time) State {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.cancel
+	switch {
+	case v.cancel:
+		return Cancelled
+	case !v.job.Deadline.IsZero() && !now.Before(v.job.Deadline):
+		return Expired
+	}
+	return ""
 }
 
 // Record returns the job's record as last read.

@@ -2,6 +2,7 @@ package unit
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -226,25 +227,31 @@ func variantsOf(text []byte) ([]VariantAsk, error) {
 	if len(list) > maxVariants {
 		return nil, fmt.Errorf("more than %d", maxVariants)
 	}
-	var asks []VariantAsk
-	for _, v := range list {
-		var ask struct{ Name, Options string }
-		if v[0] == '"' && json.Unmarshal(v, &ask.Name) == nil {
-			if strings.Contains(ask.Name, ":") {
-				ask.Options = ask.Name
-			}
-		} else if v[0] != '{' || strictly(v, &ask) != nil {
-			return nil, errors.New("a variant is a name, or an object with name and options and nothing else")
+	asks := make([]VariantAsk, len(list))
+	for i, v := range list {
+		var err error
+		if asks[i], err = variantOf(v); err != nil {
+			return nil, err
 		}
-		if ask.Name == "" {
-			ask.Name = ask.Options
-		}
-		if ask.Name == "" || len(ask.Name) > maxVariantSize || len(ask.Options) > maxVariantSize {
-			return nil, fmt.Errorf("a variant's name and options have 1 to %d bytes", maxVariantSize)
-		}
-		asks = append(asks, VariantAsk(ask))
 	}
 	return asks, nil
+}
+
+// variantOf parses one element of that list.
+func variantOf(text []byte) (VariantAsk, error) {
+	var ask struct{ Name, Options string }
+	if text[0] == '"' && json.Unmarshal(text, &ask.Name) == nil {
+		if strings.Contains(ask.Name, ":") {
+			ask.Options = ask.Name
+		}
+	} else if text[0] != '{' || strictly(text, &ask) != nil {
+		return VariantAsk{}, errors.New("a variant is a name, or an object with name and options and nothing else")
+	}
+	ask.Name = cmp.Or(ask.Name, ask.Options)
+	if ask.Name == "" || len(ask.Name) > maxVariantSize || len(ask.Options) > maxVariantSize {
+		return VariantAsk{}, fmt.Errorf("a variant's name and options have 1 to %d bytes", maxVariantSize)
+	}
+	return VariantAsk(ask), nil
 }
 
 func callbackOf(text []byte) (*Callback, error) {

@@ -195,10 +195,8 @@ func (x *selection) choose(n *node, by spec.Selector, s Selector, chosen *[]*nod
 			x.add(&n.kids[i], chosen)
 		}
 	case spec.SliceSelector:
-		if n.is('[') {
-			for _, i := range slice(by, len(n.kids)) {
-				x.add(&n.kids[i], chosen)
-			}
+		for _, i := range n.slice(by) {
+			x.add(&n.kids[i], chosen)
 		}
 	case *spec.FilterSelector:
 		for i := range n.kids {
@@ -227,11 +225,12 @@ func (x *selection) filterCost(candidate *node, s Selector) int {
 	return cost
 }
 
-// slice lists the indexes that a slice selector selects from an array.
-func slice(s spec.SliceSelector, length int) []int {
-	var at []int
+// slice lists the indexes that a slice selector selects: those of an array.
+func (n *node) slice(s spec.SliceSelector) (at []int) {
+	length := len(n.kids)
 	lower, upper := s.Bounds(length)
 	switch step := s.Step(); {
+	case !n.is('['):
 	case step > 0:
 		for i := lower; i < upper; i += min(step, length) {
 			at = append(at, i)

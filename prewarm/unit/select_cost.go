@@ -24,38 +24,55 @@ func costOf(query string) (filters, regexps, wide bool, err error) {
 	if roots := strings.Count(bones, "$") - 1; roots > 0 {
 		wide = roots > 1 || strings.Contains(bones, "length(") || strings.Contains(bones, "count(") || strings.Contains(bones, "value(")
 	}
-	if strings.Count(bones, "[")+strings.Count(bones, ",") > maxChoices {
-		return false, false, false, errors.New("the selector has too many steps")
+	switch {
+	case strings.Count(bones, "[")+strings.Count(bones, ",") > maxChoices:
+		err = errors.New("the selector has too many steps")
+	case regexps && repeats > maxRepeats:
+		err = errors.New("the selector has too many counted repetitions in its regular expressions")
+	default:
+		err = checkFilters(bones)
 	}
-	if regexps && repeats > maxRepeats {
-		return false, false, false, errors.New("the selector has too many counted repetitions in its regular expressions")
-	}
+	return strings.Contains(bones, "?"), regexps, wide, err
+}
+
+// checkFilters refuses queries that fan out in a filter.
+func checkFilters(bones string) error {
 	depth, filter := 0, -1 // bracket depth; that of the current filter
 	for i := range len(bones) {
-		switch c := bones[i]; {
-		case c == '[':
+		switch bones[i] {
+		case '[':
 			depth++
-		case c == ']':
-			depth--
-			if depth < filter {
+		case ']':
+			if depth--; depth < filter {
 				filter = -1
 			}
-		case c == '?' && filter >= 0 && depth > filter:
-			return false, false, false, errors.New("a filter in a filter is not supported")
-		case c == '?':
-			filter, filters = depth, true
-		case filter < 0:
-		case strings.HasPrefix(bones[i:], ".."):
-			return false, false, false, errors.New(`".." in a filter is not supported`)
-		case c == ',' && depth > filter:
-			return false, false, false, errors.New("a list of names in a filter is not supported")
-		case c == '$':
-			if rest, _, _ := strings.Cut(bones[i:], " "); strings.ContainsAny(rest, "*:") {
-				return false, false, false, errors.New(`a wildcard after "$" in a filter is not supported`)
+		}
+		if filter >= 0 {
+			if err := fansOut(bones[i:], depth > filter); err != nil {
+				return err
 			}
 		}
+		if bones[i] == '?' {
+			filter = depth
+		}
 	}
-	return filters, regexps, wide, nil
+	return nil
+}
+
+// fansOut is the error if text in a filter begins with what may select several values. inner: in the filter's brackets.
+func fansOut(text string, inner bool) error {
+	word, _, _ := strings.Cut(text, " ")
+	switch {
+	case inner && text[0] == '?':
+		return errors.New("a filter in a filter is not supported")
+	case strings.HasPrefix(text, ".."):
+		return errors.New(`".." in a filter is not supported`)
+	case inner && text[0] == ',':
+		return errors.New("a list of names in a filter is not supported")
+	case text[0] == '$' && strings.ContainsAny(word, "*:"):
+		return errors.New(`a wildcard after "$" in a filter is not supported`)
+	}
+	return nil
 }
 
 // regexpCall is a call of match() or search() with a query on the candidate and a literal.

@@ -112,7 +112,8 @@ type Callback struct {
 	Outlet string `json:",omitempty"`
 }
 
-// Wants reports whether the callback asked for events of this type; a callback without a list gets all.
-func (c Callback) Wants(event string) bool {
-	return len(c.Events) == 0 || slices.Contains(c.Events, event)
+// Wants reports whether the callback asked for events of this type: all if it lists none. Without a
+// callback none are wanted.
+func (c *Callback) Wants(event string) bool {
+	return c != nil && (len(c.Events) == 0 || slices.Contains(c.Events, event))
 }

@@ -43,28 +43,15 @@ const _ = uint(16 - ledger.TaskImages)
 // the job at this moment.
 func (s *Events) tellBroken(ctx context.Context, v *ledger.View, now ledger.Job) error {
 	j := v.Record()
-	if j.Hook == nil || s.Tell == nil || !j.Hook.Wants(ImageBroken) {
+	if s.Tell == nil || !j.Hook.Wants(ImageBroken) {
 		return nil
 	}
 	s.telling.Lock()
 	defer s.telling.Unlock()
-	key := "told." + j.ID
 	for {
-		var told toldRecord
-		r, err := s.Views.Store.Read(ctx, key)
-		if err == nil {
-			err = json.Unmarshal(r.Body, &told)
-		} else if errors.Is(err, ledger.ErrNoRecord) {
-			r, err = ledger.Record{Key: key}, nil
-		}
-		if err == nil && told.Last != nil {
-			err = s.putEvent(ctx, told.Last)
-		}
+		r, told, err := s.told(ctx, j)
 		if err != nil {
 			return err
-		}
-		if told.Round < j.Round {
-			told = toldRecord{Round: j.Round}
 		}
 		some, looked, err := s.untold(ctx, v, &told)
 		if err != nil || len(some) == 0 && told.Last == nil {
@@ -87,6 +74,25 @@ func (s *Events) tellBroken(ctx context.Context, v *ledger.View, now ledger.Job)
 	}
 }
 
+// told reads what is in events in the job's round, and puts the last event of the record, which may not be put yet.
+func (s *Events) told(ctx context.Context, j *ledger.JobRecord) (r ledger.Record, told toldRecord, err error) {
+	key := "told." + j.ID
+	r, err = s.Views.Store.Read(ctx, key)
+	if errors.Is(err, ledger.ErrNoRecord) {
+		return ledger.Record{Key: key}, toldRecord{Round: j.Round}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(r.Body, &told)
+	}
+	if err == nil && told.Last != nil {
+		err = s.putEvent(ctx, told.Last)
+	}
+	if told.Round < j.Round {
+		told = toldRecord{Round: j.Round}
+	}
+	return r, told, err
+}
+
 // untold finds a batch of broken sources that are in no event, and sets their bits. looked are the tasks, with their
 // revisions, that contain no others.
 func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (some []BrokenImage, looked map[int]uint64, err error) {
@@ -103,9 +109,9 @@ func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (
 		}
 		told.Tasks = append(told.Tasks, make([]uint16, max(n+1-len(told.Tasks), 0))...)
 		for i, w := range t.Images {
-			b, ok := brokenImage(w)
-			if !ok || told.Tasks[n]&(1<<i) != 0 || w.Hash == "" && j.Round > 0 {
-				continue // the last condition: no retry can repair it, and the first round reported it
+			b, ok := brokenImage(w, j.Round)
+			if !ok || told.Tasks[n]&(1<<i) != 0 {
+				continue
 			}
 			if size += b.size(); len(some) == brokenBatch || len(some) > 0 && size > brokenEventBytes {
 				return some, looked, nil
@@ -123,9 +129,12 @@ func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (
 	return some, looked, nil
 }
 
-// brokenImage returns the image if any of its variants is broken, with the units in which it counts as broken; else
-// false.
-func brokenImage(w *ledger.Image) (BrokenImage, bool) {
+// brokenImage returns the image if any of its variants is broken in this round, with the units in which it counts as
+// broken; else false.
+func brokenImage(w *ledger.Image, round int) (BrokenImage, bool) {
+	if w.Hash == "" && round > 0 {
+		return BrokenImage{}, false // no retry can repair it, and the first round reported it
+	}
 	for _, o := range w.Verdicts {
 		if !w.IsBroken(o) {
 			continue
@@ -172,7 +181,7 @@ func (s *Events) Heard(j *ledger.JobRecord, works []*ledger.Image) {
 			n++
 		}
 	}
-	if n == 0 || j.Hook == nil || !j.Hook.Wants(ImageBroken) {
+	if n == 0 || !j.Hook.Wants(ImageBroken) {
 		return
 	}
 	select {

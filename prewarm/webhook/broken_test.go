@@ -17,7 +17,7 @@ func TestBrokenTellsItsUnits(t *testing.T) {
 	for i := range maxUnits {
 		w.Spots = append(w.Spots, ledger.Spot{ID: fmt.Sprint("u", i)})
 	}
-	b, ok := brokenImage(w)
+	b, ok := brokenImage(w, 0)
 	if !ok || b.Reason != fault.NotAnImage || len(b.Units) != maxUnits || b.Units[0] != "a" || b.Units[1] != "u0" || b.Omitted != 1 {
 		t.Errorf("%+v, %t", b, ok)
 	}

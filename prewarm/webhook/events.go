@@ -100,9 +100,9 @@ func (s *Events) putEvent(ctx context.Context, e *eventRecord) error {
 // and a lost verdict cannot be recovered.
 const outletPause = 30 * time.Second
 
-// givesUp reports whether the last try of an event has been made.
-func (s *Events) givesUp(e *eventRecord) bool {
-	return e.Tries >= len(s.retell) && e.Hook.Outlet == ""
+// givesUp reports whether an event is not tried again after a failure.
+func (s *Events) givesUp(e *eventRecord, f *fault.Error) bool {
+	return !f.Kind.Retryable() || e.Tries >= len(s.retell) && e.Hook.Outlet == ""
 }
 
 // pauseOf is the pause before the next try of an event.
@@ -157,7 +157,7 @@ func (s *Events) tellEvent(ctx context.Context, key string) (again time.Duration
 	switch {
 	case f == nil:
 		s.Told("ok")
-	case !f.Kind.Retryable() || s.givesUp(&e):
+	case s.givesUp(&e, f):
 		s.Told("given_up")
 		s.Log.Warn("a callback was given up", "event", e.ID, "request", e.Job.Request, "tries", e.Tries+1, "error", err)
 	default:
