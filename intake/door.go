@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -197,13 +198,16 @@ const (
 	mostAgain  = time.Minute
 )
 
-// handle is the Handler of an intake.
+// handle is the Handler of an intake. It never panics, as that would end the process.
 func (o *one) handle(ctx context.Context, m Message) (out Outcome) {
-	known := false
-	err := o.caught(func() (err error) {
-		known, err = o.take(ctx, m)
-		return err
-	})
+	defer func() {
+		if p := recover(); p != nil {
+			o.door.deps.Log.Error("an intake panicked; the message is delivered again", "intake", o.cfg.Name,
+				"message", clip(m.ID), "panic", p, "stack", string(debug.Stack()))
+			out = Outcome{Again: mostAgain}
+		}
+	}()
+	known, err := o.caught(ctx, m)
 	f := fault.Of(err)
 	what := "accepted"
 	switch {
@@ -226,15 +230,15 @@ func (o *one) handle(ctx context.Context, m Message) (out Outcome) {
 	return out
 }
 
-// caught turns a panic into an error: the same message would panic again.
-func (o *one) caught(do func() error) (err error) {
+// caught takes a message and turns a panic into an error: the same message would panic again.
+func (o *one) caught(ctx context.Context, m Message) (known bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fault.New(fault.BadUnit, "intake.handle", "reading it ended in an internal error",
-				fmt.Errorf("panic: %v", p))
+				fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	return do()
+	return o.take(ctx, m)
 }
 
 // accept accepts one message. known: it was accepted before.

@@ -1,6 +1,7 @@
 package intake_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ type calls struct {
 	jobs map[string][32]byte
 	got  []unit.Call
 	err  error // what Accept answers
+	boom bool  // Accept panics
 }
 
 func (c *calls) Weigh(call unit.Call) (int, error) { return len(call.Units), nil }
@@ -35,6 +37,9 @@ func (c *calls) Accept(_ context.Context, token, idem string, sum [32]byte,
 	call unit.Call) (a prewarm.Accepted, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.boom {
+		panic("a bug")
+	}
 	if c.err != nil {
 		return a, c.err
 	}
@@ -73,11 +78,16 @@ func (c *calls) Results(_ context.Context, _ string, f ledger.ResultFilter, curs
 type meter struct {
 	mu     sync.Mutex
 	counts map[string]int
+	boom   bool // the next count panics
 }
 
 func (m *meter) add(what string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.boom {
+		m.boom = false
+		panic("a bug")
+	}
 	m.counts[what]++
 }
 func (m *meter) Delivered(_, outcome string) { m.add(outcome) }
@@ -92,6 +102,7 @@ type rig struct {
 	door   *intake.Door
 	limit  error // what Act answers
 	ledger *pauses
+	log    bytes.Buffer
 }
 
 func newRig(t *testing.T, change func(*intake.Config)) *rig {
@@ -116,7 +127,7 @@ func newRigOn(t *testing.T, change func(*intake.Config), broker *memory, kept *p
 			d := r.broker.Open()
 			return d.Intake, d.Outlet, d.Close, nil
 		},
-		Ledger: r.ledger, Observer: r.meter, Log: slog.New(slog.DiscardHandler),
+		Ledger: r.ledger, Observer: r.meter, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

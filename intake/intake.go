@@ -36,7 +36,7 @@ type Outcome struct {
 func (o Outcome) Accepted() bool { return o == Outcome{} }
 
 // Handler handles one message. It returns once the message is accepted durably, refused for now or refused for ever; it
-// never waits for pictures. If its ctx has ended, it returns a short Again.
+// never waits for pictures, and never panics. If its ctx has ended, it returns a short Again.
 type Handler func(ctx context.Context, m Message) Outcome
 
 // Intake delivers the messages of one queue. Safe for concurrent use, and by several processes that share the queue.
@@ -49,7 +49,6 @@ type Handler func(ctx context.Context, m Message) Outcome
 //   - A message with a Reason is among the dead letters, with its body, before it is acknowledged.
 //   - A message with Again is delivered again, no sooner. Until then it may hold its slot: an intake without room
 //     receives no more messages than its slots. The number of deliveries is not limited.
-//   - If a handler panics, its message is delivered again.
 //
 // Messages arrive in any order, and may arrive twice.
 type Intake interface {

@@ -167,14 +167,9 @@ func (d *memoryDoor) wait(ctx context.Context) (*intake.Message, error) {
 func (d *memoryDoor) handle(ctx context.Context, m intake.Message, h intake.Handler) {
 	said := make(chan intake.Outcome, 1)
 	go func() {
-		o := intake.Outcome{Again: time.Millisecond}
-		defer func() {
-			_ = recover()
-			said <- o
-		}()
 		own := m
 		own.Body = bytes.Clone(m.Body)
-		o = h(ctx, own)
+		said <- h(ctx, own)
 	}()
 	var o intake.Outcome
 	select {

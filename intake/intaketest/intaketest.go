@@ -63,7 +63,6 @@ func Run(t *testing.T, broker func(t *testing.T) Broker) {
 		{"dead letters", deadLetters},
 		{"duplicates", duplicates},
 		{"slots", slots},
-		{"panic", panics},
 		{"shared", shared},
 		{"broker restarted", restarted},
 		{"outlet", outlet},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -300,27 +299,6 @@ func slots(t *testing.T, b Broker) {
 	fourth := r.next()
 	third.accept()
 	fourth.accept()
-	r.close()
-}
-
-func panics(t *testing.T, b Broker) {
-	var once sync.Once
-	r := receive(t, b, 2)
-	r.stop()
-	<-r.ended
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	go func() {
-		r.ended <- r.door.Intake.Receive(ctx, 2, func(ctx context.Context, m intake.Message) intake.Outcome {
-			once.Do(func() { panic("a handler's bug") })
-			return r.handle(ctx, m)
-		})
-	}()
-	b.Send(t, message("m-1"))
-	d := r.next()
-	same(t, d.Message, message("m-1"))
-	d.accept()
-	stop()
 	r.close()
 }
 

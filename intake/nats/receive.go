@@ -15,7 +15,6 @@ import (
 
 const (
 	pullWait      = 5 * time.Second  // of one request for a message
-	panicAgain    = time.Second      // the delay of a message whose handler panicked
 	settleTimeout = 10 * time.Second // of one acknowledgement
 )
 
@@ -95,7 +94,7 @@ func (s *session) next(ctx context.Context) (jetstream.Msg, error) {
 // settle handles one message and applies the outcome.
 func (s *session) settle(ctx context.Context, m jetstream.Msg) error {
 	held := s.hold(m)
-	out := s.ask(ctx, message(m))
+	out := s.handle(ctx, message(m))
 	if out.Again > 0 && out.Reason == "" {
 		_ = pause.For(ctx, out.Again)
 	}
@@ -140,16 +139,6 @@ func (s *session) hold(m jetstream.Msg) (end func()) {
 		close(done)
 		holding.Wait()
 	}
-}
-
-// ask calls the handler.
-func (s *session) ask(ctx context.Context, m intake.Message) (out intake.Outcome) {
-	defer func() {
-		if recover() != nil {
-			out = intake.Outcome{Again: panicAgain}
-		}
-	}()
-	return s.handle(ctx, m)
 }
 
 // message converts a delivery.

@@ -19,8 +19,6 @@ const (
 	// renewAt is the number of failed deliveries after which a message is published to its queue again. RabbitMQ 4
 	// drops a message of a quorum queue after 20 of them.
 	renewAt = 10
-	// panicAgain is the delay of a message whose handler panicked.
-	panicAgain = time.Second
 	// settleTimeout limits the settling of one message.
 	settleTimeout = 30 * time.Second
 )
@@ -130,7 +128,7 @@ func (s *session) settle(ctx context.Context, d amqp.Delivery) error {
 	if count, _ := d.Headers["x-delivery-count"].(int64); count >= renewAt {
 		return s.move(ctx, d, s.q.cfg.Broker.From, nil)
 	}
-	out := s.ask(ctx, message(d, s.q.cfg.Broker))
+	out := s.handle(ctx, message(d, s.q.cfg.Broker))
 	switch {
 	case out.Reason != "":
 		why := amqp.Table{"x-goldcrest-reason": string(out.Reason), "x-goldcrest-detail": out.Detail}
@@ -142,16 +140,6 @@ func (s *session) settle(ctx context.Context, d amqp.Delivery) error {
 		return s.move(ctx, d, s.q.cfg.Broker.From, nil)
 	}
 	return d.Ack(false)
-}
-
-// ask calls the handler.
-func (s *session) ask(ctx context.Context, m intake.Message) (out intake.Outcome) {
-	defer func() {
-		if recover() != nil {
-			out = intake.Outcome{Again: panicAgain}
-		}
-	}()
-	return s.handle(ctx, m)
 }
 
 // move publishes a message to another queue, or to the end of its own, before it is acknowledged.

@@ -113,7 +113,7 @@ func (r *receiving) ask(ctx context.Context, n int) ([]types.Message, error) {
 // handle calls the handler and sends its outcome. If that does not reach SQS, the message is delivered again.
 func (r *receiving) handle(ctx, speaking context.Context, m types.Message) {
 	receipt := aws.ToString(m.ReceiptHandle)
-	o := r.outcome(ctx, message(m))
+	o := r.handler(ctx, message(m))
 	if o.Reason != "" {
 		burying, cancel := context.WithTimeout(speaking, lastWord)
 		err := r.bury(burying, m, o)
@@ -127,16 +127,6 @@ func (r *receiving) handle(ctx, speaking context.Context, m types.Message) {
 	w := word{receipt: receipt, keep: o.Again > 0, hidden: seconds(min(o.Again, mostVisibility)), said: make(chan struct{})}
 	r.told <- w
 	<-w.said
-}
-
-// outcome calls the handler. If it panics, the message is delivered again.
-func (r *receiving) outcome(ctx context.Context, m intake.Message) (o intake.Outcome) {
-	defer func() {
-		if p := recover(); p != nil {
-			o = intake.Outcome{Again: time.Second}
-		}
-	}()
-	return r.handler(ctx, m)
 }
 
 // seconds rounds up: SQS accepts whole seconds only.
