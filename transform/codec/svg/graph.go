@@ -1,20 +1,40 @@
 package svg
 
+import "strings"
+
 // graph records which elements draw which: each element draws its children and the elements that it refers to.
 type graph struct {
-	children [][]int    // by element
-	refers   [][]string // by element
+	elements []element
 	ids      map[string]int
-	path     []int // the open elements
+	rules    map[string][]reference // of stylesheets, by the label of an element
+	path     []int                  // the open elements
 }
 
+type element struct {
+	children []int
+	refers   []reference
+	labels   []string // by which stylesheets select it
+}
+
+// reference is a link from an element to another one.
+type reference struct {
+	id  string
+	how int
+}
+
+const (
+	used      = iota // by a link: it is drawn as a child is
+	applied          // once for the element, such as a filter
+	inherited        // by each element inside that draws, such as a pattern to fill with
+)
+
 // add adds an element inside the open one, opens it, and returns the number of elements.
-func (g *graph) add() int {
-	n := len(g.children)
-	g.children, g.refers = append(g.children, nil), append(g.refers, nil)
+func (g *graph) add(name string) int {
+	n := len(g.elements)
+	g.elements = append(g.elements, element{labels: []string{everything, name}})
 	if len(g.path) > 0 {
-		parent := g.path[len(g.path)-1]
-		g.children[parent] = append(g.children[parent], n)
+		parent := &g.elements[g.path[len(g.path)-1]]
+		parent.children = append(parent.children, n)
 	}
 	g.path = append(g.path, n)
 	return n + 1
@@ -23,41 +43,75 @@ func (g *graph) add() int {
 // up closes the open element.
 func (g *graph) up() { g.path = g.path[:len(g.path)-1] }
 
+func (g *graph) open() *element { return &g.elements[g.path[len(g.path)-1]] }
+
 // name sets the id of the open element; the first element with an id keeps it.
 func (g *graph) name(id string) {
 	if _, taken := g.ids[id]; !taken {
 		g.ids[id] = g.path[len(g.path)-1]
 	}
+	g.open().labels = append(g.open().labels, "#"+id)
 }
 
-// refer records that the open element draws the one with that id.
-func (g *graph) refer(id string) {
-	at := g.path[len(g.path)-1]
-	g.refers[at] = append(g.refers[at], id)
+// class sets the classes of the open element.
+func (g *graph) class(names string) {
+	for name := range strings.FieldsSeq(names) {
+		g.open().labels = append(g.open().labels, "."+name)
+	}
+}
+
+// refer records what the open element refers to.
+func (g *graph) refer(to ...reference) { g.open().refers = append(g.open().refers, to...) }
+
+// count is what an element draws.
+type count struct {
+	inside int // elements that inherit from it: itself, its children, and what they use
+	all    int // with what these are painted with
 }
 
 // drawn counts the elements that drawing the first one draws, up to about most. An element that refers back to itself
 // is not drawn again.
 func (g *graph) drawn(most int) int {
-	const open = -1
-	costs := make([]int, len(g.children)) // 0 = unknown
-	var cost func(n int) int
-	cost = func(n int) int {
-		if costs[n] != 0 {
-			return max(costs[n], 0)
+	counts := make([]count, len(g.elements))
+	known := make([]bool, len(g.elements))
+	var of func(n int) count
+	of = func(n int) count {
+		if known[n] {
+			return counts[n]
 		}
-		costs[n] = open
-		sum := 1
-		for _, child := range g.children[n] {
-			sum = min(sum+cost(child), most+1)
+		known[n] = true // It counts nothing while it is open.
+		sum, painted := count{1, 1}, 0
+		inside := func(c count) {
+			sum.inside, sum.all = min(sum.inside+c.inside, most+1), min(sum.all+c.all, most+1)
 		}
-		for _, id := range g.refers[n] {
-			if to, ok := g.ids[id]; ok {
-				sum = min(sum+cost(to), most+1)
+		for _, child := range g.elements[n].children {
+			inside(of(child))
+		}
+		for _, r := range g.refers(n) {
+			to, ok := g.ids[r.id]
+			switch {
+			case !ok:
+			case r.how == used:
+				inside(of(to))
+			case r.how == applied:
+				sum.all = min(sum.all+of(to).all, most+1)
+			default:
+				painted = min(painted+of(to).all, most+1)
 			}
 		}
-		costs[n] = sum
+		sum.all = min(sum.all+sum.inside*painted, most+1)
+		counts[n] = sum
 		return sum
 	}
-	return cost(0)
+	return of(0).all
+}
+
+// refers lists what an element refers to, by itself and by stylesheets.
+func (g *graph) refers(n int) []reference {
+	e := g.elements[n]
+	refers := e.refers
+	for _, label := range e.labels {
+		refers = append(refers, g.rules[label]...)
+	}
+	return refers
 }

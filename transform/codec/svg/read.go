@@ -49,7 +49,7 @@ func Read(b []byte) (*Drawing, error) {
 		return nil, costly("it has more than 10 MiB")
 	}
 	d := xml.NewDecoder(bytes.NewReader(bytes.TrimRight(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), "\x00")))
-	r := &reader{drawing: &Drawing{}, graph: &graph{ids: map[string]int{}}}
+	r := &reader{drawing: &Drawing{}, graph: &graph{ids: map[string]int{}, rules: map[string][]reference{}}}
 	for {
 		token, err := d.RawToken()
 		switch {
@@ -85,9 +85,10 @@ func refused(why string) error {
 type reader struct {
 	drawing *Drawing
 	out     bytes.Buffer
-	open    []string // the open elements, as named in the document
-	dropped int      // number of open elements inside a left-out element, including that one
-	styled  int      // likewise for a style element
+	open    []string        // the open elements, as named in the document
+	dropped int             // number of open elements inside a left-out element, including that one
+	styled  int             // likewise for a style element
+	sheet   strings.Builder // the text of the open style element
 	deepest int
 	filters int
 	prefix  string // of the root
@@ -187,7 +188,7 @@ func (r *reader) write(e xml.StartElement) error {
 
 // count checks an element against the limits, and adds it to the graph.
 func (r *reader) count(name string) error {
-	if r.graph.add() > maxElements {
+	if r.graph.add(name) > maxElements {
 		return costly(fmt.Sprintf("it has more than %d elements", maxElements))
 	}
 	if strings.HasPrefix(name, "fe") {
@@ -212,17 +213,21 @@ func (r *reader) attribute(element string, a xml.Attr) (key string, err error) {
 		return "", nil
 	case key == "id":
 		r.graph.name(a.Value)
-	case key == "style" || strings.Contains(a.Value, "("):
-		return key, r.style(a.Value)
+	case key == "class":
+		r.graph.class(a.Value)
+	case key == "style":
+		err = r.refer(a.Value)
+	case strings.Contains(a.Value, "("):
+		err = r.refer(key + ":" + a.Value)
 	}
-	return key, nil
+	return key, err
 }
 
 // reference checks a link. Only elements of the same document may be referred to.
 func (r *reader) reference(element, to string) (key string, err error) {
 	switch {
 	case strings.HasPrefix(to, "#"):
-		r.graph.refer(to[1:])
+		r.graph.refer(reference{to[1:], used})
 		return "xlink:href", nil
 	case to == "" || element == "a":
 		return "", nil
@@ -232,31 +237,11 @@ func (r *reader) reference(element, to string) (key string, err error) {
 	return "", refused("refers to another document, which is not supported")
 }
 
-// style checks CSS, and attribute values that are parsed like CSS.
-func (r *reader) style(css string) error {
-	lower := strings.Map(func(c rune) rune { // ToLower would change the length of some letters.
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		return c
-	}, css)
-	if strings.Contains(lower, "@import") {
-		return refused("refers to another document, which is not supported")
-	}
-	for {
-		_, rest, found := strings.Cut(lower, "url(")
-		if !found {
-			return nil
-		}
-		css = css[len(css)-len(rest):]
-		to, _, _ := strings.Cut(strings.TrimLeft(css, " \t\r\n\"'"), ")")
-		to, ok := strings.CutPrefix(to, "#")
-		if !ok {
-			return refused("refers to another document, which is not supported")
-		}
-		r.graph.refer(strings.TrimRight(to, " \t\r\n\"'"))
-		lower = rest
-	}
+// refer records what the declarations of the open element refer to.
+func (r *reader) refer(css string) error {
+	refers, err := declarations(css)
+	r.graph.refer(refers...)
+	return err
 }
 
 func (r *reader) chars(text []byte) error {
@@ -264,9 +249,7 @@ func (r *reader) chars(text []byte) error {
 		return nil
 	}
 	if r.styled > 0 {
-		if err := r.style(string(text)); err != nil {
-			return err
-		}
+		r.sheet.Write(text)
 	}
 	return xml.EscapeText(&r.out, text)
 }
@@ -281,7 +264,13 @@ func (r *reader) close(name string) error {
 		r.dropped--
 		return nil
 	}
-	r.styled = max(0, r.styled-1)
+	if r.styled--; r.styled == 0 {
+		if err := r.graph.sheet(r.sheet.String()); err != nil {
+			return err
+		}
+		r.sheet.Reset()
+	}
+	r.styled = max(0, r.styled)
 	r.graph.up()
 	_, local, _ := strings.Cut(name, ":")
 	fmt.Fprintf(&r.out, "</%s>", local)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,10 +23,33 @@ func TestReadRefuses(t *testing.T) {
 	for i := range 20 {
 		laughs += fmt.Sprintf(`<g id="a%d">%s</g>`, i+1, strings.Repeat(fmt.Sprintf(`<use xlink:href="#a%d"/>`, i), 10))
 	}
+	// patterns draws a pattern whose elements are painted with the next one, and so on; N is its number.
+	patterns := func(css, paint string) string {
+		var b, sheet strings.Builder
+		for i := range 9 {
+			sheet.WriteString(strings.ReplaceAll(css, "N", strconv.Itoa(i)))
+			fmt.Fprintf(&b, `<pattern id="p%d">%s</pattern>`, i, strings.ReplaceAll(paint, "N", strconv.Itoa(i+1)))
+		}
+		return root("<style>" + sheet.String() + "</style>" + b.String() + strings.ReplaceAll(paint, "N", "0"))
+	}
 	for name, tt := range map[string]struct {
 		document string
 		want     fault.Kind
 	}{
+		"paints by attribute": {patterns("", strings.Repeat(`<rect fill="url(#pN)"/>`, 10)), fault.TooCostly},
+		"paints in escapes":   {patterns("", strings.Repeat(`<rect style="fill:u\72l(#pN)"/>`, 10)), fault.TooCostly},
+		"paints for children": {patterns("", `<g fill="url(#pN)">`+
+			strings.Repeat("<rect/>", 10)+"</g>"), fault.TooCostly},
+		"paints by class": {patterns(".cN{fill:url(#pN)}",
+			strings.Repeat(`<rect class="a cN"/>`, 10)), fault.TooCostly},
+		"paints by two classes": {patterns("@media all{g > .a.cN, .b{fill:url( '#pN')}}",
+			strings.Repeat(`<rect class="a cN"/>`, 10)), fault.TooCostly},
+		"paints by a quoted brace": {patterns(".cN{marker:'{.z{';fill:url(#pN)}",
+			strings.Repeat(`<rect class="cN"/>`, 10)), fault.TooCostly},
+		"paints by an attribute's value": {patterns("[x='N']{fill:url(#pN)}",
+			strings.Repeat(`<rect x="N"/>`, 10)), fault.TooCostly},
+		"escaped import": {root(`<style>@\69mport "http://a/b.css";</style>`), fault.UnsupportedFormat},
+		"escaped url":    {root(`<rect style="filter:\u\000072 l(b.svg#a)"/>`), fault.UnsupportedFormat},
 		"entity": {`<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>` + root(`<text>&x;</text>`),
 			fault.UnsupportedFormat},
 		"unknown entity":    {root(`<text>&x;</text>`), fault.DecodeFailed},
