@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +30,6 @@ const tries = 4
 func (q *Queue) write(ctx context.Context, l *link, records []*ledger.Record) error {
 	var msgs []*nats.Msg
 	var written []*ledger.Record
-	var conditions []uint64
 	for _, r := range records {
 		if len(r.Body) > ledger.MaxBody {
 			return fault.New(fault.Internal, "natsqueue.Write", "an internal error", fmt.Errorf("the record %s has %d bytes", r.Key, len(r.Body)))
@@ -40,15 +41,18 @@ func (q *Queue) write(ctx context.Context, l *link, records []*ledger.Record) er
 			continue
 		}
 		m := nats.NewMsg(ledgerRoot + r.Key)
-		m.Header.Set(markHeader, r.Mark)
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(r.Revision, 10))
+		if r.Mark != "" {
+			m.Header.Set(markHeader, r.Mark)
+		}
 		m.Data = r.Body
-		msgs, written, conditions = append(msgs, m), append(written, r), append(conditions, r.Revision)
+		msgs, written = append(msgs, m), append(written, r)
 	}
 	var conflict error
-	errs := q.publish(ctx, l, msgs, conditions)
+	revisions, errs := q.publish(ctx, l, msgs)
 	for i, err := range errs {
 		if isConflict(err) {
-			err = q.settle(ctx, l, written[i], &conditions[i])
+			revisions[i], err = q.settle(ctx, l, written[i])
 		}
 		if errors.Is(err, ledger.ErrConflict) {
 			conflict = err
@@ -57,25 +61,18 @@ func (q *Queue) write(ctx context.Context, l *link, records []*ledger.Record) er
 		if err != nil {
 			return q.classify("natsqueue.Write", err)
 		}
-		written[i].Revision = conditions[i]
+		written[i].Revision = revisions[i]
 	}
 	return conflict
 }
 
 // settle resolves a conflict. If an acknowledgement was lost, the conflicting record may be the one that was written.
-func (q *Queue) settle(ctx context.Context, l *link, r *ledger.Record, revision *uint64) error {
+func (q *Queue) settle(ctx context.Context, l *link, r *ledger.Record) (revision uint64, err error) {
 	now, err := q.read(ctx, l, r.Key)
-	if errors.Is(err, ledger.ErrNoRecord) {
-		return ledger.ErrConflict
+	if errors.Is(err, ledger.ErrNoRecord) || err == nil && (now.Mark != r.Mark || !bytes.Equal(now.Body, r.Body)) {
+		err = ledger.ErrConflict
 	}
-	if err != nil {
-		return err
-	}
-	if now.Mark != r.Mark || !bytes.Equal(now.Body, r.Body) {
-		return ledger.ErrConflict
-	}
-	*revision = now.Revision
-	return nil
+	return now.Revision, err
 }
 
 // remove deletes the record that has this revision. A record that is gone or was written again stays as it is.
@@ -100,11 +97,10 @@ func isConflict(err error) bool {
 		hasCode(api, server.JSStreamWrongLastSequenceErrF, server.JSStreamWrongLastSequenceConstantErr)
 }
 
-// publish sends messages in order and waits until each is on disk or refused. conditions (nil = none) are the revisions
-// that their subjects must have, and are set to the new ones. Unacknowledged messages are sent again: all messages may
-// arrive twice.
-func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditions []uint64) []error {
-	errs := make([]error, len(msgs))
+// publish sends messages in order and waits until each is on disk, with its revision, or refused. Unacknowledged
+// messages are sent again: all messages may arrive twice.
+func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg) (revisions []uint64, errs []error) {
+	revisions, errs = make([]uint64, len(msgs)), make([]error, len(msgs))
 	todo := make([]int, len(msgs))
 	for i := range msgs {
 		todo[i] = i
@@ -121,30 +117,20 @@ func (q *Queue) publish(ctx context.Context, l *link, msgs []*nats.Msg, conditio
 		}
 		futures := make([]jetstream.PubAckFuture, len(msgs))
 		for _, i := range todo {
-			var opts []jetstream.PublishOpt
-			if conditions != nil {
-				opts = append(opts, jetstream.WithExpectLastSequencePerSubject(conditions[i]))
-			}
-			// The library sets headers on the messages that it sends, so every try needs a new message.
-			m := &nats.Msg{Subject: msgs[i].Subject, Data: msgs[i].Data, Header: nats.Header{}}
-			if mark := msgs[i].Header.Get(markHeader); mark != "" {
-				m.Header.Set(markHeader, mark)
-			}
-			futures[i], errs[i] = l.js.PublishMsgAsync(m, opts...)
+			// The library changes the messages that it sends, so every try needs a new one.
+			m := &nats.Msg{Subject: msgs[i].Subject, Data: msgs[i].Data, Header: maps.Clone(msgs[i].Header)}
+			futures[i], errs[i] = l.js.PublishMsgAsync(m)
 		}
 		todo = slices.DeleteFunc(todo, func(i int) bool {
 			if errs[i] == nil {
-				var ack *jetstream.PubAck
-				if ack, errs[i] = q.acknowledged(ctx, futures[i]); errs[i] == nil && conditions != nil {
-					conditions[i] = ack.Sequence
-				}
+				revisions[i], errs[i] = q.acknowledged(ctx, futures[i])
 			}
 			var api *jetstream.APIError
 			return errs[i] == nil || errors.As(errs[i], &api) &&
 				!hasCode(api, server.JSClusterNotAvailErr, server.JSNotEnabledForAccountErr)
 		})
 	}
-	return errs
+	return revisions, errs
 }
 
 // writable reports whether the embedded server can be written to.
@@ -159,23 +145,23 @@ func (q *Queue) writable() error {
 }
 
 // acknowledged waits for the response to one message.
-func (q *Queue) acknowledged(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
+func (q *Queue) acknowledged(ctx context.Context, f jetstream.PubAckFuture) (revision uint64, err error) {
 	select {
 	case ack := <-f.Ok():
-		return ack, nil
+		return ack.Sequence, nil
 	case err := <-f.Err():
-		return nil, err
+		return 0, err
 	default:
 	}
 	select {
 	case <-q.embedded.failed():
-		return nil, errors.New("the embedded server could not write")
+		return 0, errors.New("the embedded server could not write")
 	case ack := <-f.Ok():
-		return ack, nil
+		return ack.Sequence, nil
 	case err := <-f.Err():
-		return nil, err
+		return 0, err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return 0, ctx.Err()
 	}
 }
 
@@ -274,19 +260,27 @@ func scan(ctx context.Context, c jetstream.Consumer, yield func(ledger.Record) b
 			return last, err
 		}
 		if silent > 0 { // the rest may have been deleted
-			info, err := c.Info(ctx)
-			if errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return last, errors.New("a listing's consumer was lost") // not permanent, as a 404 would say
-			}
-			if err != nil {
+			if left, err = pending(ctx, c); err != nil {
 				return last, err
 			}
-			if left = info.NumPending; silent > tries {
-				return last, errors.New("a listing got no answer")
-			}
+		}
+		if silent > tries {
+			return last, errors.New("a listing got no answer")
 		}
 	}
 	return last, nil
+}
+
+// pending returns how much of a list's consumer is left.
+func pending(ctx context.Context, c jetstream.Consumer) (uint64, error) {
+	info, err := c.Info(ctx)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return 0, errors.New("a listing's consumer was lost") // not permanent, as a 404 would say
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.NumPending, nil
 }
 
 // record decodes a message of the ledger.
@@ -301,8 +295,7 @@ func record(m jetstream.Msg) (ledger.Record, *jetstream.MsgMetadata, error) {
 	}, meta, nil
 }
 
-// Follow implements ledger.Store. It waits until the queue is open. The client library recreates its consumer after
-// every gap, from the last record seen.
+// Follow implements ledger.Store. It waits until the queue is open.
 func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), each func(ledger.Record)) error {
 	l, err := q.await(ctx)
 	if err != nil {
@@ -322,34 +315,48 @@ func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), e
 	if err != nil {
 		return q.classify("natsqueue.Follow", err)
 	}
-	broken := make(chan error, 1)
-	running, err := c.Consume(func(m jetstream.Msg) {
+	started()
+	return q.classify("natsqueue.Follow", ordered(ctx, c, l.lost, q.suspect, func(m jetstream.Msg) error {
 		if r, _, err := record(m); err == nil {
 			each(r)
 		}
+		return nil
+	}))
+}
+
+// ordered calls each with the messages of an ordered consumer until ctx ends, which is no error, or the stream is lost,
+// or each fails. After it, each is not called. The client library recreates the consumer after every gap, from the last
+// message seen; ordered then calls gap, since the consumer may be gone with its stream.
+func ordered(ctx context.Context, c jetstream.Consumer, lost <-chan struct{}, gap func(), each func(jetstream.Msg) error) error {
+	healthy, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	running, err := c.Consume(func(m jetstream.Msg) {
+		if err := each(m); err != nil {
+			fail(err)
+		}
 	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		if errors.Is(err, jetstream.ErrOrderedConsumerReset) || errors.Is(err, jetstream.ErrNoHeartbeat) {
-			q.suspect() // the consumer may be gone with its stream
-			return
-		}
-		select {
-		case broken <- err:
-		default:
+			gap()
+		} else {
+			fail(err)
 		}
 	}))
 	if err != nil {
-		return q.classify("natsqueue.Follow", err)
+		return err
 	}
-	defer running.Stop()
-	started()
+	defer func() {
+		running.Stop()
+		<-running.Closed()
+	}()
 	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-broken:
-		return q.classify("natsqueue.Follow", err)
-	case <-l.lost:
-		return q.classify("natsqueue.Follow", errors.New("the ledger was lost"))
+	case <-healthy.Done():
+		if ctx.Err() != nil {
+			return nil
+		}
+		return context.Cause(healthy)
+	case <-lost:
+		return errors.New("the stream was lost")
 	case <-running.Closed():
-		return q.classify("natsqueue.Follow", errors.New("the consumer ended"))
+		return errors.New("the consumer ended")
 	}
 }

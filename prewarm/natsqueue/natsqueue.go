@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/pause"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/stall"
 )
@@ -36,10 +37,9 @@ const (
 
 // Queue is the queue and the ledger of prewarm on NATS JetStream. It is safe for concurrent use.
 type Queue struct {
-	cfg      Config
-	identity *identity
-	log      *slog.Logger
-	embedded *embedded // nil with an external cluster
+	*identity // with the configuration
+	log       *slog.Logger
+	embedded  *embedded // nil with an external cluster
 
 	calls     *stall.Calls
 	stop      context.CancelFunc
@@ -201,10 +201,8 @@ func (q *Queue) openStream(ctx context.Context, l *link, cfg jetstream.StreamCon
 		default:
 			// A cluster of three may lack a server for a moment. Wait for it: a stream with one replica would keep only
 			// one.
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-time.After(time.Second):
+			if err := pause.For(ctx, time.Second); err != nil {
+				return nil, err
 			}
 		}
 	}

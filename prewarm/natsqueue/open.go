@@ -38,7 +38,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
 		cfg.AckWait = 30 * time.Second
 	}
 	q := &Queue{
-		cfg: cfg, identity: &identity{cfg: cfg}, log: log, calls: stall.New(maxCalls), ended: make(chan struct{}), suspected: make(chan struct{}, 1),
+		identity: &identity{cfg: cfg}, log: log, calls: stall.New(maxCalls), ended: make(chan struct{}), suspected: make(chan struct{}, 1),
 		tried: make(chan struct{}), changed: make(chan struct{}),
 		refusal: classify("natsqueue.Open", errors.New("it is being opened")),
 	}

@@ -2,7 +2,6 @@ package natsqueue
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -46,7 +45,7 @@ func (p *Purges) Append(ctx context.Context, name string, body []byte) error {
 	return p.append(ctx, &nats.Msg{Subject: purgeRoot + name, Data: body})
 }
 
-// Follow implements purge.Log. The client library recreates its consumer after every gap, from the last record seen.
+// Follow implements purge.Log.
 func (p *Purges) Follow(ctx context.Context, after purge.Place, begun func(purge.Place), each func(purge.Record)) error {
 	s, err := p.open(ctx)
 	if err != nil {
@@ -68,41 +67,17 @@ func (p *Purges) Follow(ctx context.Context, after purge.Place, begun func(purge
 		return err
 	}
 	begun(now)
-	broken := make(chan error, 1)
-	fail := func(err error) {
-		select {
-		case broken <- err:
-		default:
-		}
-	}
-	running, err := c.Consume(func(m jetstream.Msg) {
+	err = ordered(ctx, c, nil, func() {}, func(m jetstream.Msg) error {
 		meta, err := m.Metadata()
-		if err != nil {
-			fail(err)
-			return
+		if err == nil {
+			each(purge.Record{
+				Place: purge.Place{Epoch: now.Epoch, Seq: meta.Sequence.Stream}, Name: strings.TrimPrefix(m.Subject(), purgeRoot), Body: m.Data(),
+			})
 		}
-		each(purge.Record{
-			Place: purge.Place{Epoch: now.Epoch, Seq: meta.Sequence.Stream}, Name: strings.TrimPrefix(m.Subject(), purgeRoot), Body: m.Data(),
-		})
-	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-		if !errors.Is(err, jetstream.ErrOrderedConsumerReset) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
-			fail(err)
-		}
-	}))
+		return err
+	})
 	if err != nil {
-		return err
-	}
-	defer func() {
-		running.Stop()
-		<-running.Closed() // after this, each is not called
-	}()
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-broken:
 		p.lost()
-		return err
-	case <-running.Closed():
-		return errors.New("the consumer of purges ended")
 	}
+	return err
 }

@@ -38,7 +38,8 @@ func (q *Queue) put(ctx context.Context, l *link, tickets []ledger.Ticket) error
 	for i, t := range tickets {
 		msgs[i] = nats.NewMsg(taskSubject + t.Lane + "." + t.ID)
 	}
-	for _, err := range q.publish(ctx, l, msgs, nil) {
+	_, errs := q.publish(ctx, l, msgs)
+	for _, err := range errs {
 		if err != nil && !isDuplicate(err) {
 			return q.classify("natsqueue.Put", err)
 		}
@@ -76,9 +77,7 @@ func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h ledger
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // at worst it wakes nobody
 	free := make(chan struct{}, slots)
-	for range slots {
-		free <- struct{}{}
-	}
+	giveBack(free, slots)
 	var running sync.WaitGroup
 	defer running.Wait()
 	for ctx.Err() == nil {
@@ -86,24 +85,15 @@ func (q *Queue) Consume(ctx context.Context, lanes []string, slots int, h ledger
 			break
 		}
 		n := takeHalf(ctx, free)
-		got := 0
-		for _, lane := range lanes {
-			if ctx.Err() != nil {
-				break
-			}
-			for _, m := range q.fetch(l, lane, n-got) {
-				got++
-				running.Go(func() {
-					defer func() { free <- struct{}{} }()
-					if again := q.handle(ctx, lane, m, h); again > 0 && again < poll {
-						time.AfterFunc(again, func() { rouse(wake) })
-					}
-				})
-			}
-		}
-		for range n - got {
-			free <- struct{}{}
-		}
+		got := q.takeTickets(ctx, l, lanes, n, func(lane string, m jetstream.Msg) {
+			running.Go(func() {
+				defer giveBack(free, 1)
+				if again := q.handle(ctx, lane, m, h); again > 0 && again < poll {
+					time.AfterFunc(again, func() { rouse(wake) })
+				}
+			})
+		})
+		giveBack(free, n-got)
 		if got > 0 {
 			continue // a full lane is fetched again at once, after the earlier lanes
 		}
@@ -137,6 +127,27 @@ func takeHalf(ctx context.Context, free <-chan struct{}) (n int) {
 		<-free
 	}
 	return 1 + more
+}
+
+// giveBack makes n slots free.
+func giveBack(free chan<- struct{}, n int) {
+	for range n {
+		free <- struct{}{}
+	}
+}
+
+// takeTickets starts at most n tickets, those of earlier lanes first, and returns their number.
+func (q *Queue) takeTickets(ctx context.Context, l *link, lanes []string, n int, start func(string, jetstream.Msg)) (got int) {
+	for _, lane := range lanes {
+		if ctx.Err() != nil {
+			break
+		}
+		for _, m := range q.fetch(l, lane, n-got) {
+			got++
+			start(lane, m)
+		}
+	}
+	return got
 }
 
 // fetch takes at most n waiting tickets of a lane. It takes no more than can be worked on, so that later tickets of an

@@ -50,8 +50,7 @@ func ParseSelector(text string) (Selector, error) {
 	case !strings.HasPrefix(text, "$"):
 		return Selector{}, errors.New(`a selector begins with "$" (JSONPath) or "/" (JSON Pointer)`)
 	}
-	path, err := jsonpath.Parse(text)
-	if err != nil {
+	if _, err := jsonpath.Parse(text); err != nil {
 		return Selector{}, errors.New("no valid JSONPath: " + strings.TrimPrefix(err.Error(), "jsonpath: "))
 	}
 	program, err := programOf(text)
@@ -60,7 +59,8 @@ func ParseSelector(text string) (Selector, error) {
 	}
 	text, guards := guardRegexps(text)
 	// The parser accepts more than the standard, such as "!search @.a, 'x')": every call that it found must have its guard.
-	if path, err = jsonpath.Parse(text); err != nil || guards != regexpCalls(path.String()) {
+	path, err := jsonpath.Parse(text)
+	if err != nil || guards != regexpCalls(path.String()) {
 		return Selector{}, errors.New("match() and search() take a query and a regular expression in quotes")
 	}
 	s := Selector{program: program}
