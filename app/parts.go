@@ -133,7 +133,7 @@ func (a *App) openTelemetry(ctx context.Context) (err error) {
 	if len(handlers) > 1 {
 		a.log = slog.New(slog.NewMultiHandler(handlers...))
 	}
-	return nil
+	return a.reports.KeepCrashes(a.log)
 }
 
 // openWorkers starts the worker processes.

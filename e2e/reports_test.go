@@ -63,6 +63,10 @@ func TestWorkerCrashIsReported(t *testing.T) {
 	if len(bodies) != 1 {
 		t.Fatalf("%d reports: %s", len(bodies), bodies)
 	}
+	reportsItsCrash(t, dsn)
+	if len(bodies) != 2 || !bytes.Contains(bodies[1], []byte(`"type":"panic","value":"SIGSEGV: segmentation v`)) {
+		t.Errorf("of the crash there is the report %s", bodies[1:])
+	}
 	head, rest, _ := bytes.Cut(bodies[0], []byte("\n"))
 	item, payload, _ := bytes.Cut(rest, []byte("\n"))
 	payload = bytes.TrimSuffix(payload, []byte("\n"))
@@ -80,5 +84,21 @@ func TestWorkerCrashIsReported(t *testing.T) {
 		if bytes.Contains(bodies[0], []byte(secret)) {
 			t.Errorf("the report contains %q: %s\n%s", secret, head, payload)
 		}
+	}
+}
+
+// reportsItsCrash crashes a server and starts the next one.
+func reportsItsCrash(t *testing.T, dsn string) {
+	t.Helper()
+	env := []string{"GOLDCREST_REPORTS_DSN_FILE=" + dsn, "GOLDCREST_REPORTS_DIR=" + t.TempDir()}
+	s := start(t, env...)
+	if err := s.cmd.Process.Signal(syscall.SIGSEGV); err != nil {
+		t.Fatal(err)
+	}
+	<-s.done
+	next := start(t, env...)
+	next.stop()
+	if !strings.Contains(next.log.String(), "an earlier run of the server crashed") {
+		t.Errorf("the log of the next run is\n%s", next.log)
 	}
 }

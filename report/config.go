@@ -13,6 +13,9 @@ type Config struct {
 	Sample float64 `yaml:"sample"`
 	// PerMinute is the maximum number of reports a minute. Failures beyond that are only logged.
 	PerMinute int `yaml:"per_minute"`
+	// Dir is a directory that keeps the stack of a failure that ends the process until the next start reports it.
+	// Empty = the system's directory for temporary files, which a new container or a service's restart may find empty.
+	Dir string `yaml:"dir"`
 }
 
 // Default reports nothing; with a DSN it reports up to ten failures a minute.

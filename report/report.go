@@ -3,12 +3,14 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +42,8 @@ type Reporter struct {
 	random  func() float64 // from 0 to 1
 	limiter *rate.Limiter
 	lost    func(signal string, items int)
+	dir     string
+	crash   *os.File // this run's, in dir; nil = none is kept
 }
 
 // Open makes a Reporter; nil if cfg names no DSN. Sentry need not be up.
@@ -69,7 +73,8 @@ func Open(cfg Config, src Source) (*Reporter, error) {
 		return nil, errors.New("reports: the client of Sentry cannot be made") // the error may quote the DSN
 	}
 	perMinute := rate.NewLimiter(rate.Every(time.Minute/time.Duration(cfg.PerMinute)), cfg.PerMinute)
-	return &Reporter{client, cfg.Sample, rand.Float64, perMinute, src.Lost}, nil
+	return &Reporter{client: client, sample: cfg.Sample, random: rand.Float64, limiter: perMinute, lost: src.Lost,
+		dir: cmp.Or(cfg.Dir, os.TempDir())}, nil
 }
 
 // environmentOnly keeps the integration that adds the versions of Go and of the system. The others list modules and
@@ -112,6 +117,7 @@ func (r *Reporter) Close(ctx context.Context) {
 	defer cancel()
 	r.client.FlushWithContext(ctx)
 	r.client.Close()
+	r.dropCrash()
 }
 
 // watched is an HTTP transport that counts and logs failures: the library does not return them.
