@@ -26,7 +26,7 @@ func (p *Pool) Aside() Aside { return Aside{p} }
 
 // Transform is Pool.Transform in a worker aside.
 func (a Aside) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error {
-	return a.pool.run(ctx, &task{original: original, specs: specs, stage: stage, emit: emit, aside: true})
+	return a.pool.run(ctx, &task{original: original, specs: specs, stage: stage, emit: emit, home: queue{from: a.pool.aside, wake: a.pool.wanted}})
 }
 
 // openAside starts the slots of the workers aside. They all sleep at first.

@@ -21,8 +21,9 @@ type task struct {
 	release  func() // releases the admitted memory
 	cpu      time.Duration
 	need     int64 // upper bound of the bytes for decoding
-	aside    bool  // in a worker aside
-	left     bool  // the caller has left, the work continues and cleans up by itself
+	home     queue
+	crashes  int  // of workers
+	left     bool // the caller has left, the work continues and cleans up by itself
 }
 
 // Transform decodes original once and makes a variant for each spec, at the requested stage. It calls emit at most once
@@ -30,7 +31,7 @@ type task struct {
 // original.Body is not read after Transform returns. If ctx ends before a worker was found, nothing is done. If it ends
 // later, Transform returns at once while the worker finishes the picture, since killing the worker would cost more.
 func (p *Pool) Transform(ctx context.Context, original variant.Original, specs []variant.Spec, stage variant.Stage, emit func(i int, img variant.Image, err error)) error {
-	return p.run(ctx, &task{original: original, specs: specs, stage: stage, emit: emit})
+	return p.run(ctx, &task{original: original, specs: specs, stage: stage, emit: emit, home: queue{from: p.ready}})
 }
 
 // run performs a task and reports the result to the observer.
@@ -93,17 +94,12 @@ func (p *Pool) screen(t *task) error {
 
 // attempts works on the open specs until they are made or refused, or have crashed a worker twice.
 func (p *Pool) attempts(ctx context.Context, t *task) error {
-	home := queue{from: p.ready}
-	if t.aside {
-		home = queue{from: p.aside, wake: p.wanted}
-	}
-	at := home
-	for crashes := 0; ; {
+	for at := t.home; ; {
 		c, err := p.borrow(ctx, at)
 		if err != nil {
 			return err
 		}
-		at = home
+		at = t.home
 		if err := p.poison.check(t.original.Body); err != nil { // others may have tried it while this call waited
 			p.giveBack(c, handback{})
 			return err
@@ -121,18 +117,9 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 			p.giveBack(c, handback{cause: causeIdle, detail: end.detail})
 			continue
 		}
-		if end.cause != causeCrash && end.cause != causeLie {
+		if !p.again(t, end) {
 			p.giveBack(c, handback{cause: end.cause, detail: end.detail})
 			return p.conclude(t, end)
-		}
-		crashes++
-		poisoned := p.poison.crash(t.original.Body) || crashes >= poisonTries
-		if poisoned || len(t.open) == 0 {
-			p.giveBack(c, handback{cause: end.cause, detail: end.detail})
-			if len(t.open) == 0 {
-				return nil
-			}
-			return poisonFault(end.detail)
 		}
 		again := make(chan *child)
 		p.giveBack(c, handback{cause: end.cause, detail: end.detail, again: again, gone: ctx.Done()})
@@ -140,7 +127,17 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 	}
 }
 
-// conclude returns the error of an attempt whose worker did not crash.
+// again counts a crash, and reports whether what is open is tried in another worker.
+func (p *Pool) again(t *task, end ending) bool {
+	if end.cause != causeCrash && end.cause != causeLie {
+		return false
+	}
+	t.crashes++
+	poisoned := p.poison.crash(t.original.Body) || t.crashes >= poisonTries
+	return !poisoned && len(t.open) > 0
+}
+
+// conclude returns the error of the last attempt.
 func (p *Pool) conclude(t *task, end ending) error {
 	if end.cause == causeNone {
 		p.poison.forgive(t.original.Body)
@@ -154,6 +151,8 @@ func (p *Pool) conclude(t *task, end ending) error {
 		return fault.New(fault.TransformTimeout, op, "the picture took too long to make", end.detail)
 	case end.cause == causeCPU:
 		return fault.New(fault.TooCostly, op, "the picture takes too much computing time", end.detail)
+	case end.cause == causeCrash, end.cause == causeLie:
+		return poisonFault(end.detail)
 	case end.err != nil:
 		return end.err
 	}

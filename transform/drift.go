@@ -72,15 +72,18 @@ const maxDrift = 16
 
 // valid reports whether a drift from a worker can be used.
 func (d Drift) valid() bool {
-	for _, c := range d {
-		if len(c.Coder) > 16 || len(c.From) != len(c.To) || len(c.From) > maxDrift || math.IsNaN(c.Miss) || math.Abs(c.Miss) > 200 {
+	return len(d) <= maxDrift && !slices.ContainsFunc(d, func(c CoderDrift) bool { return !c.valid() })
+}
+
+func (c CoderDrift) valid() bool {
+	// What is compared with NaN is false.
+	if len(c.Coder) > 16 || len(c.From) != len(c.To) || len(c.From) > maxDrift || !(math.Abs(c.Miss) <= 200) {
+		return false
+	}
+	for k, from := range c.From {
+		if k > 0 && from <= c.From[k-1] || !(min(from, c.To[k]) >= 0) || !(max(from, c.To[k]) <= 100) {
 			return false
 		}
-		for k := range c.From {
-			if k > 0 && c.From[k] <= c.From[k-1] || c.From[k] < 0 || c.From[k] > 100 || !(c.To[k] >= 0 && c.To[k] <= 100) {
-				return false
-			}
-		}
 	}
-	return len(d) <= maxDrift
+	return true
 }

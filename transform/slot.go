@@ -96,9 +96,6 @@ func (s *slot) lend(c *child) {
 			if h.again != nil {
 				s.next, s.gone = h.again, h.gone
 			}
-			if h.cause == causeNone {
-				h.cause = s.pool.worn(c)
-			}
 			if h.cause != causeNone {
 				s.pool.retire(c, h.cause, h.detail)
 				return
@@ -124,10 +121,14 @@ func (s *slot) lend(c *child) {
 	}
 }
 
-// await waits for the borrower. If the pool closes, it kills the worker, which ends the borrower's exchange.
+// await waits for the borrower, and finds out whether the worker should be replaced. If the pool closes, it kills the
+// worker, which ends the borrower's exchange.
 func (s *slot) await(c *child) handback {
 	select {
 	case h := <-c.back:
+		if h.cause == causeNone {
+			h.cause = s.pool.worn(c)
+		}
 		return h
 	case <-s.pool.life.Done():
 		c.kill()

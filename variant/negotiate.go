@@ -160,6 +160,18 @@ func (s Spec) Resolve(a Accept) Spec {
 	if s.Accepts == 0 && s.Quality == 0 {
 		s.Quality = *s.FormatQuality.of(s.Format)
 	}
+	s.classify()
+	if s.Accepts == 0 || s.Quality != 0 {
+		s.FormatQuality = Qualities{}
+	}
+	if s.Quality != 0 {
+		s.Class = ClassNormal // an explicit quality overrides the weight class
+	}
+	return s.normal()
+}
+
+// classify sets the weight class for the client's network.
+func (s *Spec) classify() {
 	switch s.Net {
 	case Net2G:
 		s.Class = ClassSaver
@@ -170,13 +182,6 @@ func (s Spec) Resolve(a Accept) Spec {
 		s.Class = ClassHigh
 	}
 	s.Net = NetDefault
-	if s.Accepts == 0 || s.Quality != 0 {
-		s.FormatQuality = Qualities{}
-	}
-	if s.Quality != 0 {
-		s.Class = ClassNormal // an explicit quality overrides the weight class
-	}
-	return s.normal()
 }
 
 // describe leaves only formats that can hold what is kept. What is sent unprocessed is in a format that may be sent.

@@ -50,18 +50,34 @@ func (e *Encoder) orLossless(best Encoded) (Encoded, error) {
 	return exact, nil
 }
 
-// inLevels reduces the picture to few levels and encodes it losslessly. It applies to print on a flat background whose
-// target the levels keep, if the client accepts a format for it. A format that the URL names is never replaced by
-// another.
-func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
-	s, first := e.Job.Spec, f
-	if exact, takes := exactFormat(s); f != variant.WebP && !takes {
-		return few, false, nil
-	} else if f != variant.WebP {
-		f = exact
+// levelsFormat is the format for the picture in few levels. ok is false unless it is print on a flat background whose
+// quality the URL leaves open, and the client accepts a format for it.
+func (e *Encoder) levelsFormat(f variant.Format) (exact variant.Format, ok bool) {
+	s := e.Job.Spec
+	if exact, ok = f, true; f != variant.WebP {
+		exact, ok = exactFormat(s)
+	}
+	if !ok {
+		return exact, false
 	}
 	v := e.Choices.Look(e.Pic)
-	if v == nil || choose.KindOf(v.Kind, s.Legible) != look.Text || v.Traits.Equal < look.LevelsFlat || e.Pic.Alpha || render.ExplicitQuality(first, s) > 0 || s.AutoSize.Bytes > 0 {
+	return exact, v != nil && choose.KindOf(v.Kind, s.Legible) == look.Text && v.Traits.Equal >= look.LevelsFlat &&
+		!e.Pic.Alpha && render.ExplicitQuality(f, s) == 0 && s.AutoSize.Bytes == 0
+}
+
+// levelsJudge makes the judge of the picture in few levels; nil if its score is predicted.
+func (e *Encoder) levelsJudge(im *vips.Image) (*judge.Judge, error) {
+	if !e.unhurried() || !e.measurable() {
+		return nil, nil
+	}
+	return judge.New(im, true)
+}
+
+// inLevels reduces the picture to few levels and encodes it losslessly, if the levels keep the target of print. A format
+// that the URL names is never replaced by another.
+func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
+	s := e.Job.Spec
+	if f, ok = e.levelsFormat(f); !ok {
 		return few, false, nil
 	}
 	im, err := e.prepared(f)
@@ -71,20 +87,18 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	wanted := max(choose.Target(e.Wish(f), look.Text), look.LevelsLeast)
 	var reached float64 // by the chosen levels; 0 = not measured
 	var measure func(*vips.Image) (float64, error)
-	if e.unhurried() && e.measurable() {
-		j, err := judge.New(im, true)
-		if err != nil {
-			return few, false, err
-		}
-		if j != nil {
-			defer j.Close()
-			measure = func(few *vips.Image) (float64, error) {
-				if !e.Time.More() {
-					return 0, nil
-				}
-				_, reached, err = j.Compare(few)
-				return reached, err
+	j, err := e.levelsJudge(im)
+	if err != nil {
+		return few, false, err
+	}
+	if j != nil {
+		defer j.Close()
+		measure = func(few *vips.Image) (float64, error) {
+			if !e.Time.More() {
+				return 0, nil
 			}
+			_, reached, err = j.Compare(few)
+			return reached, err
 		}
 	}
 	pixels, n, err := e.Choices.InLevels(im, wanted, measure)

@@ -230,16 +230,21 @@ func (l *loop) next() int {
 		q = (below + above) / 2
 	}
 	q = min(max(q, below+1), above-1, 100)
-	if below > 0 && l.level(q) == l.level(below) {
+	if l.same(q, below) {
 		q++
 	}
-	if above <= 100 && l.level(q) == l.level(above) {
+	if l.same(q, above) {
 		q--
 	}
-	if q <= below || q >= above || below > 0 && l.level(q) == l.level(below) {
+	if q <= below || q >= above || l.same(q, below) {
 		return 0
 	}
 	return q
+}
+
+// same reports whether q gives the same file as a bound of bracket that was tried.
+func (l *loop) same(q, bound int) bool {
+	return bound > 0 && bound <= 100 && l.level(q) == l.level(bound)
 }
 
 // best is the smallest try that reaches the target, else the one with the highest score.

@@ -60,11 +60,10 @@ func NewPlan(spec variant.Spec, stored Size, exif Orientation, limit int64) (Pla
 		p.Crop = Rect{0, 0, whole.W, whole.H}
 	}
 	w, h, dpr := scaleOf(spec, p.CropSize)
-	p.Scaled = Size{max(1, ScaleSide(p.CropSize.W, w)), max(1, ScaleSide(p.CropSize.H, h))}
-	p.layOut(spec, dpr)
+	p.layOut(spec, w, h, dpr)
 	w, h, dpr = p.bounded(spec, w, h, dpr)
 	p.shorten(spec, w, h, dpr, limit)
-	if p.Out.W > maxSide || p.Out.H > maxSide || p.Scaled.W > maxScaled || p.Scaled.H > maxScaled || p.Out.Area() > limit {
+	if p.tooLarge(limit) || p.Scaled.W > maxScaled || p.Scaled.H > maxScaled {
 		return Plan{}, fault.New(fault.ResultTooLarge, "codec.newPlan", "the picture asked for is too large", nil)
 	}
 	if p.ResultSmart && p.Scaled.Area() > max(limit, stored.Area()) {
@@ -80,18 +79,12 @@ func (p *Plan) shorten(spec variant.Spec, w, h, dpr float64, limit int64) {
 	if resizeMode(spec, p.CropSize) != variant.Fit || p.Enlarges() || spec.MinWidth > 0 || spec.MinHeight > 0 {
 		return
 	}
-	follows := spec.Width > 0 && spec.Height == 0 && p.Out.H > p.Out.W || spec.Height > 0 && spec.Width == 0 && p.Out.W > p.Out.H
-	short, asked := *p, p.Out
+	short, asked, area := *p, p.Out, int64(math.MaxInt64)
+	if longerFollows(spec, asked) {
+		area = limit
+	}
 	for range 4 { // Rounding may need another round.
-		k := 1.0
-		for _, side := range [][2]int{{short.Out.W, short.Scaled.W}, {short.Out.H, short.Scaled.H}} {
-			if side[0] > maxSide {
-				k = math.Min(k, float64(maxSide-side[0]+side[1])/float64(side[1]))
-			}
-		}
-		if area := short.Out.Area(); follows && area > limit {
-			k = math.Min(k, 0.9999*math.Sqrt(float64(limit)/float64(area)))
-		}
+		k := short.excess(area)
 		if k <= 0 {
 			return
 		}
@@ -99,17 +92,41 @@ func (p *Plan) shorten(spec variant.Spec, w, h, dpr float64, limit int64) {
 			break
 		}
 		w, h = w*k, h*k
-		short.Scaled = Size{max(1, ScaleSide(p.CropSize.W, w)), max(1, ScaleSide(p.CropSize.H, h))}
-		short.layOut(spec, dpr)
+		short.layOut(spec, w, h, dpr)
 	}
-	if short.Out != asked && short.Out.W <= maxSide && short.Out.H <= maxSide && short.Out.Area() <= limit {
+	if short.Out != asked && !short.tooLarge(limit) {
 		short.Asked = asked
 		*p = short
 	}
 }
 
-// layOut computes the steps after the resize: crop to the result, extension, padding.
-func (p *Plan) layOut(spec variant.Spec, dpr float64) {
+// longerFollows reports whether the URL names only the shorter side of the output.
+func longerFollows(spec variant.Spec, out Size) bool {
+	return spec.Width > 0 && spec.Height == 0 && out.H > out.W || spec.Height > 0 && spec.Width == 0 && out.W > out.H
+}
+
+// excess is the factor for the scale with which the output has sides of at most maxSide, and at most area pixels.
+func (p *Plan) excess(area int64) float64 {
+	k := 1.0
+	for _, side := range [][2]int{{p.Out.W, p.Scaled.W}, {p.Out.H, p.Scaled.H}} {
+		if side[0] > maxSide {
+			k = math.Min(k, float64(maxSide-side[0]+side[1])/float64(side[1]))
+		}
+	}
+	if have := p.Out.Area(); have > area {
+		k = math.Min(k, 0.9999*math.Sqrt(float64(area)/float64(have)))
+	}
+	return k
+}
+
+// tooLarge reports whether the output cannot be made.
+func (p *Plan) tooLarge(limit int64) bool {
+	return p.Out.W > maxSide || p.Out.H > maxSide || p.Out.Area() > limit
+}
+
+// layOut computes the resize by w and h and the steps after it: crop to the result, extension, padding.
+func (p *Plan) layOut(spec variant.Spec, w, h, dpr float64) {
+	p.Scaled = Size{max(1, ScaleSide(p.CropSize.W, w)), max(1, ScaleSide(p.CropSize.H, h))}
 	target := Size{ScaleSide(spec.Width, dpr*orOne(spec.ZoomX)), ScaleSide(spec.Height, dpr*orOne(spec.ZoomY))}
 	cut := target
 	if spec.Resize == variant.FillDown && !spec.Enlarge {
@@ -149,8 +166,7 @@ func (p *Plan) bounded(spec variant.Spec, w, h, dpr float64) (newW, newH, newDPR
 			break
 		}
 		w, h, dpr = w*k, h*k, dpr*k
-		p.Scaled = Size{max(1, ScaleSide(p.CropSize.W, w)), max(1, ScaleSide(p.CropSize.H, h))}
-		p.layOut(spec, dpr)
+		p.layOut(spec, w, h, dpr)
 	}
 	return w, h, dpr
 }
