@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,6 +109,18 @@ func toggle(what string, on bool, field func(*reading) *bool) func(*reading, []s
 		b, err := truth(what, args[0])
 		*field(r) = b == on
 		return err
+	}
+}
+
+// word parses one of some words into a field, whose value is the word's index. The empty word is none.
+func word[T ~uint8](words []string, none string, field func(*reading) *T) func(*reading, []string) error {
+	return func(r *reading, args []string) error {
+		i := slices.Index(words, args[0])
+		if i < 0 || args[0] == "" {
+			return bad("%s", none)
+		}
+		*field(r) = T(i)
+		return nil
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"math"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -15,9 +14,7 @@ import (
 
 func quality(s string, to *uint8) error {
 	n, err := whole("quality", s, 100)
-	if err == nil {
-		*to = uint8(n)
-	}
+	*to = uint8(n)
 	return err
 }
 
@@ -71,11 +68,8 @@ func format(name string) (Format, error) {
 	return Open, bad("the format is none of jpg, png, webp, avif, jxl, gif")
 }
 
-func applyFormat(r *reading, args []string) error {
-	f, err := format(args[0])
-	if err == nil {
-		r.spec.Format = f
-	}
+func applyFormat(r *reading, args []string) (err error) {
+	r.spec.Format, err = format(args[0])
 	return err
 }
 
@@ -209,23 +203,5 @@ func applyCacheTags(r *reading, args []string) error {
 // netWords are the URL's words, indexed by Net.
 var netWords = [...]string{NetDefault: "", NetAuto: "auto", Net2G: "2g", Net3G: "3g", Net4G: "4g", NetWifi: "wifi"}
 
-func applyNet(r *reading, args []string) error {
-	i := slices.Index(netWords[:], args[0])
-	if i <= int(NetDefault) {
-		return bad("it is none of 2g, 3g, 4g, wifi, auto")
-	}
-	r.spec.Net = Net(i)
-	return nil
-}
-
 // legibleWords are the URL's words, indexed by Legibility.
 var legibleWords = [...]string{LegibleAuto: "auto", LegibleNo: "0", LegibleYes: "1"}
-
-func applyLegible(r *reading, args []string) error {
-	i := slices.Index(legibleWords[:], args[0])
-	if i < 0 {
-		return bad("it is none of 0, 1, auto")
-	}
-	r.spec.Legible = Legibility(i)
-	return nil
-}

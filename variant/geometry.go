@@ -1,7 +1,5 @@
 package variant
 
-import "slices"
-
 // maxSide is the largest width or height in a URL. The transform's limit for results is lower.
 const maxSide = 1_000_000
 
@@ -33,25 +31,14 @@ func applySize(r *reading, args []string) error {
 	return nil
 }
 
-func applyResizingType(r *reading, args []string) error {
-	i := slices.Index(modeWords[:], args[0])
-	if i < 0 {
-		return bad("the resizing type is none of fit, fill, fill-down, force, auto")
-	}
-	r.spec.Resize = ResizeMode(i)
-	return nil
-}
+var (
+	applyResizingType = word(modeWords[:], "the resizing type is none of fit, fill, fill-down, force, auto",
+		func(r *reading) *ResizeMode { return &r.spec.Resize })
+	applyWidth   = count("width", maxSide, func(r *reading) *int { return &r.spec.Width })
+	applyHeight  = count("height", maxSide, func(r *reading) *int { return &r.spec.Height })
+	applyEnlarge = toggle("enlarge", true, func(r *reading) *bool { return &r.spec.Enlarge })
+)
 
-func side(what, s string, to *int) error {
-	n, err := whole(what, s, maxSide)
-	if err == nil {
-		*to = int(n)
-	}
-	return err
-}
-
-func applyWidth(r *reading, args []string) error  { return side("width", args[0], &r.spec.Width) }
-func applyHeight(r *reading, args []string) error { return side("height", args[0], &r.spec.Height) }
 func applyZoom(r *reading, args []string) error {
 	x, err := decimal("zoom", args[0], 0.0001, 100)
 	y := x
@@ -61,11 +48,6 @@ func applyZoom(r *reading, args []string) error {
 	if err == nil {
 		r.spec.ZoomX, r.spec.ZoomY = x, y
 	}
-	return err
-}
-
-func applyEnlarge(r *reading, args []string) (err error) {
-	r.spec.Enlarge, err = truth("enlarge", args[0])
 	return err
 }
 
@@ -90,11 +72,8 @@ func extension(r *reading, to *bool, args []string) error {
 	return nil
 }
 
-func applyGravity(r *reading, args []string) error {
-	g, err := gravity(args)
-	if err == nil {
-		r.spec.Gravity = g
-	}
+func applyGravity(r *reading, args []string) (err error) {
+	r.spec.Gravity, err = gravity(args)
 	return err
 }
 
@@ -176,9 +155,7 @@ func applyRotate(r *reading, args []string) error {
 	if err == nil && n%90 != 0 {
 		err = bad("the angle must be a multiple of 90")
 	}
-	if err == nil {
-		r.spec.Rotate = int(n % 360)
-	}
+	r.spec.Rotate = int(n % 360)
 	return err
 }
 
@@ -198,16 +175,13 @@ func applyFlip(r *reading, args []string) error {
 }
 
 // applyBackground parses hexadecimal digits, three numbers, or nothing for no background.
-func applyBackground(r *reading, args []string) error {
-	if len(args) == 1 {
-		if args[0] == "" {
-			r.spec.Background = Color{}
-			return nil
-		}
-		c, err := color(args[0])
-		if err == nil {
-			r.spec.Background = c
-		}
+func applyBackground(r *reading, args []string) (err error) {
+	switch {
+	case len(args) == 1 && args[0] == "":
+		r.spec.Background = Color{}
+		return nil
+	case len(args) == 1:
+		r.spec.Background, err = color(args[0])
 		return err
 	}
 	var rgb [3]uint8

@@ -33,11 +33,3 @@ func (p *Parser) Opaque(link string) (source, shown string) {
 	shown, _, _ = strings.Cut(ref.identity, "?")
 	return opaque + ref.SourceHash(), shown
 }
-
-// Shown is a source as it may be shown: without its query if it has an opaque source, otherwise unchanged.
-func (p *Parser) Shown(source string) string {
-	if _, shown := p.Opaque(source); shown != "" {
-		return shown
-	}
-	return source
-}

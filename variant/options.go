@@ -96,8 +96,9 @@ var rules = compile([]struct {
 	{"skip_processing skp", rule{9, false, applySkip}},
 	{"raw", rule{1, false, toggle("raw", true, func(r *reading) *bool { return &r.spec.Raw })}},
 	{"cache_tag ct", rule{8, true, applyCacheTags}},
-	{"net", rule{1, false, applyNet}},
-	{"legible", rule{1, false, applyLegible}},
+	{"net", rule{1, false, word(netWords[:], "it is none of 2g, 3g, 4g, wifi, auto", func(r *reading) *Net { return &r.spec.Net })}},
+	{"legible", rule{1, false,
+		word(legibleWords[:], "it is none of 0, 1, auto", func(r *reading) *Legibility { return &r.spec.Legible })}},
 })
 
 func compile(list []struct {
