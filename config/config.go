@@ -26,6 +26,7 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/report"
+	"github.com/goldcrest/goldcrest/secretfile"
 	"github.com/goldcrest/goldcrest/server"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
@@ -132,7 +133,7 @@ type Cache struct {
 	// another seal, or none, are made again. The first key seals, the others are still accepted: to rotate, add the new
 	// key after the old one on all instances, then swap them, then remove the old one. All instances of a store need
 	// the same keys. Empty means a plain checksum.
-	SealKey []SealKey `yaml:"seal_key"`
+	SealKey []secretfile.Key `yaml:"seal_key"`
 	// Store is the durable tier: a bucket if one is named, else a directory.
 	Store Store `yaml:"store"`
 }
@@ -290,8 +291,27 @@ func (c Cache) Validate() error {
 		"cache.masters: %d is neither 0 nor between 512 and 8192", c.Masters)
 	bad.If(c.Revalidate > 0 && c.TTL == 0,
 		"cache.revalidate: has no meaning while cache.ttl is 0, which keeps entries for ever")
-	return bad.Err(c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate(),
-		validateSealKeys(c.SealKey))
+	for i, k := range c.SealKey {
+		bad.Add(fmt.Sprintf("cache.seal_key[%d]", i), k.Validate())
+	}
+	return bad.Err(c.Memory.Validate(), c.Store.Dir.Validate(), c.Store.Tier.Validate(), c.Store.S3.Validate())
+}
+
+// Seal reads the keys of cache.seal_key.
+func (c Cache) Seal() (cache.Seal, error) {
+	keys := make([][]byte, len(c.SealKey))
+	for i, k := range c.SealKey {
+		key, err := k.Read()
+		if err != nil {
+			return cache.Seal{}, fmt.Errorf("cache.seal_key[%d]: %w", i, err)
+		}
+		keys[i] = []byte(key)
+	}
+	seal, err := cache.NewSeal(keys...)
+	if err != nil {
+		return cache.Seal{}, fmt.Errorf("cache.seal_key: %w", err)
+	}
+	return seal, nil
 }
 
 // Validate reports an unknown word.

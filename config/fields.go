@@ -15,6 +15,7 @@ type member struct {
 	index  []int  // for reflect's FieldByIndex
 	unit   string // "bytes", "pixels" or ""
 	secret bool   // masked wherever it is printed
+	file   bool   // the name of a file with a secret
 	owner  reflect.Type
 	field  string // the Go name, in owner
 }
@@ -36,7 +37,9 @@ func members(t reflect.Type) []member {
 		if name == "" || name == "-" {
 			continue
 		}
-		out = append(out, member{name: name, index: f.Index, unit: f.Tag.Get("unit"), secret: f.Tag.Get("secret") == "true", owner: t, field: f.Name})
+		secret := f.Tag.Get("secret")
+		out = append(out, member{name: name, index: f.Index, unit: f.Tag.Get("unit"), secret: secret == "true",
+			file: secret == "file", owner: t, field: f.Name})
 	}
 	return out
 }

@@ -75,22 +75,3 @@ func (c Config) parser() (*variant.Parser, error) {
 	}
 	return parser.Naming(names), nil
 }
-
-// files calls add for each setting that names a secret file.
-func (s Sources) files(add func(setting, file string)) {
-	for i, h := range s.Hosts {
-		at := fmt.Sprintf("origin.hosts[%d].", i)
-		for name, file := range h.SecretHeaders {
-			add(at+"secret_headers."+name, file)
-		}
-		add(at+"basic_file", h.BasicFile)
-		add(at+"bearer_file", h.BearerFile)
-		add(at+"proxy.auth_file", h.Proxy.AuthFile)
-		add(at+"tls.key_file", h.TLS.KeyFile)
-	}
-	for key, list := range map[string][]s3source.Buckets{"s3": s.S3, "gs": s.GS} {
-		for i, b := range list {
-			add(fmt.Sprintf("origin.%s[%d].credentials_file", key, i), b.CredentialsFile)
-		}
-	}
-}

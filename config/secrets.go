@@ -13,37 +13,14 @@ import (
 // secretFiles are the settings that name a secret file, and the files.
 func (c Config) secretFiles() map[string]string {
 	files := map[string]string{}
-	add := func(setting, file string) {
-		if file != "" {
-			files[setting] = file
+	eachValue(reflect.ValueOf(c), "", func(m member, path string, v reflect.Value) {
+		if m.file && v.String() != "" {
+			files[path] = v.String()
 		}
+	})
+	if c.file != "" {
+		files["the configuration file holds secrets"] = c.file
 	}
-	c.Origin.Sources.files(add)
-	for i, k := range c.Signing.Keys {
-		add(fmt.Sprintf("signing.keys[%d].key_file", i), k.KeyFile)
-	}
-	add("signing.encryption_key_file", c.Signing.EncryptionKeyFile)
-	add("signing.thumbor.key_file", c.Signing.Thumbor.KeyFile)
-	for i, t := range c.API.Tokens {
-		add(fmt.Sprintf("api.tokens[%d].token_file", i), t.TokenFile)
-	}
-	for i, k := range c.Cache.SealKey {
-		add(fmt.Sprintf("cache.seal_key[%d].key_file", i), k.KeyFile)
-	}
-	for i, k := range c.Links.Keys {
-		add(fmt.Sprintf("links.keys[%d].key_file", i), k.KeyFile)
-	}
-	for i, s := range c.Prewarm.Door.Callbacks.Secrets {
-		add(fmt.Sprintf("prewarm.callbacks.secrets[%d].secret_file", i), s.SecretFile)
-	}
-	for i, in := range c.Intakes {
-		add(fmt.Sprintf("intakes[%d].url_file", i), in.Broker.URLFile)
-		add(fmt.Sprintf("intakes[%d].creds_file", i), in.Broker.CredsFile)
-	}
-	add("reports.dsn_file", c.Reports.DSNFile)
-	add("prewarm.queue.password_file", c.Prewarm.Queue.PasswordFile)
-	add("prewarm.queue.creds_file", c.Prewarm.Queue.CredsFile)
-	add("the configuration file holds secrets", c.file)
 	return files
 }
 
@@ -67,21 +44,29 @@ func (c Config) CheckSecretFiles() (warnings []string, err error) {
 }
 
 // holdsSecrets reports whether any value that is tagged as a secret is set.
-func holdsSecrets(v reflect.Value) bool {
+func holdsSecrets(root reflect.Value) (found bool) {
+	eachValue(root, "", func(m member, _ string, v reflect.Value) { found = found || m.secret && !v.IsZero() })
+	return found
+}
+
+// eachValue calls visit for every value below the struct v that is not a section, with its path. Elements of lists of
+// sections have their index in it, those of maps their name.
+func eachValue(v reflect.Value, parent string, visit func(m member, path string, v reflect.Value)) {
 	for _, m := range members(v.Type()) {
-		f := v.FieldByIndex(m.index)
+		f, path := v.FieldByIndex(m.index), join(parent, m.name)
 		switch {
-		case m.secret && !f.IsZero():
-			return true
-		case f.Kind() == reflect.Struct && holdsSecrets(f):
-			return true
+		case f.Kind() == reflect.Struct:
+			eachValue(f, path, visit)
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
 			for i := range f.Len() {
-				if holdsSecrets(f.Index(i)) {
-					return true
-				}
+				eachValue(f.Index(i), fmt.Sprintf("%s[%d]", path, i), visit)
 			}
+		case f.Kind() == reflect.Map:
+			for name, value := range f.Seq2() {
+				visit(m, join(path, name.String()), value)
+			}
+		default:
+			visit(m, path, f)
 		}
 	}
-	return false
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -110,6 +111,17 @@ func TestConfigurationFileWithSecrets(t *testing.T) {
 		inForce, _, _ := Default().Reload(cfg)
 		if warnings, _ := inForce.CheckSecretFiles(); (len(warnings) == 1) != secret {
 			t.Errorf("%s: after a reload the warnings are %v", text, warnings)
+		}
+	}
+}
+
+// Every key that names a file is one of a secret, or is known not to be.
+func TestEveryFileOfASecretIsTagged(t *testing.T) {
+	c := Default()
+	for _, k := range keys(reflect.ValueOf(&c).Elem()) {
+		public := k.name == "cert_file" || k.name == "ca_file" // certificates
+		if strings.HasSuffix(k.name, "_file") && k.file == public {
+			t.Errorf("%s: the tag secret:\"file\" says %v", k.path, k.file)
 		}
 	}
 }

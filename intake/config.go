@@ -44,10 +44,10 @@ type Broker struct {
 	// url_file. For sqs it is the address of a server other than Amazon's. Empty = Amazon's.
 	URL string `yaml:"url" secret:"true"`
 	// URLFile is a file with the address; surrounding whitespace is dropped. It is read again at each connection.
-	URLFile string `yaml:"url_file"`
+	URLFile string `yaml:"url_file" secret:"file"`
 	// CredsFile is a file of credentials (.creds: a JWT and its key) for NATS with operators and accounts. It is read
 	// again at each connection.
-	CredsFile string `yaml:"creds_file"`
+	CredsFile string `yaml:"creds_file" secret:"file"`
 	// CAFile is a file of PEM certificates that sign the broker's certificate. Empty = those of the system.
 	CAFile string `yaml:"ca_file"`
 	// From is the queue, or the NATS subject, of the messages. It is created, durable, if it does not exist. For sqs it

@@ -40,7 +40,7 @@ func (f Fetcher) Forget(source string) {
 		if f.Links == nil {
 			return
 		}
-		source = f.Links.recent.get(id)
+		source, _ = f.Links.recent.Get(id)
 	}
 	f.Origin.Forget(source)
 }

@@ -5,8 +5,10 @@ package links
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/goldcrest/goldcrest/fault"
 )
@@ -30,7 +32,7 @@ const (
 type Links struct {
 	store  Store
 	sealer sealer
-	recent recent
+	recent *lru.Cache[string, string] // by id: the links that this instance stored last
 }
 
 // New makes a Links; cfg must be On.
@@ -39,37 +41,21 @@ func New(cfg Config, store Store) (*Links, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Links{store: store, sealer: s, recent: recent{limit: recentLinks, young: map[string]string{}}}, nil
+	recent, err := lru.New[string, string](recentLinks)
+	return &Links{store: store, sealer: s, recent: recent}, err
 }
 
 // Keep stores links by id as the newest ones. When it returns without an error they are durable. Faults: overloaded if
 // the store does not accept them all.
 func (l *Links) Keep(ctx context.Context, links map[string]string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	todo := make(chan string)
-	var writing sync.WaitGroup
-	for range min(writers, len(links)) {
-		writing.Go(func() {
-			for id := range todo {
-				if err := l.keep(ctx, id, links[id]); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
+	writing, ctx := errgroup.WithContext(ctx)
+	writing.SetLimit(writers)
 	for id, link := range links {
-		if l.recent.get(id) == link {
-			continue
-		}
-		select {
-		case todo <- id:
-		case <-ctx.Done():
+		if kept, _ := l.recent.Get(id); kept != link {
+			writing.Go(func() error { return l.keep(ctx, id, link) })
 		}
 	}
-	close(todo)
-	writing.Wait()
-	if err := context.Cause(ctx); err != nil {
+	if err := writing.Wait(); err != nil {
 		return unavailable("links.Keep", "the links of the sources could not be stored; try again", err)
 	}
 	return nil
@@ -81,7 +67,7 @@ func (l *Links) keep(ctx context.Context, id, link string) error {
 	if err := l.store.Put(ctx, id, l.sealer.seal(id, link)); err != nil {
 		return err
 	}
-	l.recent.put(id, link)
+	l.recent.Add(id, link)
 	return nil
 }
 
@@ -95,7 +81,7 @@ func (l *Links) Newest(ctx context.Context, id string) (string, error) {
 		return "", lost("no link to this original is known: post its unit again", err)
 	}
 	if err != nil {
-		if link := l.recent.get(id); link != "" && ctx.Err() == nil {
+		if link, ok := l.recent.Get(id); ok && ctx.Err() == nil {
 			return link, nil
 		}
 		return "", unavailable("links.Newest", "the link to this original could not be read; try again", err)
@@ -122,30 +108,5 @@ func unavailable(op, public string, err error) error {
 	return f
 }
 
-// recentLinks is the number of links in each half of recent: both take about 16 MiB if links are 1 KiB long.
-const recentLinks = 8192
-
-// recent holds the links that this instance stored last. When the younger half is full, the older one is dropped.
-type recent struct {
-	limit      int
-	mu         sync.Mutex
-	young, old map[string]string
-}
-
-func (r *recent) get(id string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if link, ok := r.young[id]; ok {
-		return link
-	}
-	return r.old[id]
-}
-
-func (r *recent) put(id, link string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.young) >= r.limit {
-		r.old, r.young = r.young, map[string]string{}
-	}
-	r.young[id] = link
-}
+// recentLinks is the number of links that this instance remembers: about 16 MiB if links are 1 KiB long.
+const recentLinks = 16384

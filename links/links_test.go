@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/reach"
+	"github.com/goldcrest/goldcrest/secretfile"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 
 func config(keys ...string) (c Config) {
 	for _, k := range keys {
-		c.Keys = append(c.Keys, Key{Key: strings.Repeat(k, MinKey)})
+		c.Keys = append(c.Keys, secretfile.Key{Key: strings.Repeat(k, secretfile.MinKey)})
 	}
 	return c
 }
@@ -143,12 +145,12 @@ func TestStoreFails(t *testing.T) {
 }
 
 func TestRecentIsBounded(t *testing.T) {
-	r := recent{limit: 2, young: map[string]string{}}
-	for _, k := range []string{"a", "b", "c", "d", "e"} {
-		r.put(k, k)
+	l := open(t, config("k"), memory())
+	for i := range recentLinks + 2 {
+		l.recent.Add(strconv.Itoa(i), link)
 	}
-	if r.get("a") != "" || r.get("e") != "e" || r.get("c") != "c" || len(r.young)+len(r.old) > 4 {
-		t.Errorf("%v %v", r.young, r.old)
+	if first, last := l.recent.Contains("1"), l.recent.Contains(strconv.Itoa(recentLinks+1)); first || !last {
+		t.Errorf("the first link is kept: %v, the last: %v", first, last)
 	}
 }
 
@@ -202,22 +204,22 @@ func TestFetcher(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(file, []byte(strings.Repeat("k", MinKey)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Repeat("k", secretfile.MinKey)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := memory()
 	if err := open(t, config("k"), s).Keep(t.Context(), map[string]string{id: link}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := open(t, Config{Keys: []Key{{KeyFile: file}}}, s).Newest(t.Context(), id); got != link || err != nil {
+	if got, err := open(t, Config{Keys: []secretfile.Key{{KeyFile: file}}}, s).Newest(t.Context(), id); got != link || err != nil {
 		t.Errorf("by a file: %q, %v", got, err)
 	}
 	if err := os.WriteFile(file, []byte("short"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []Config{
-		{}, {Keys: []Key{{}}}, {Keys: []Key{{Key: "short"}}}, {Keys: []Key{{KeyFile: file}}},
-		{Keys: []Key{{Key: strings.Repeat("k", 32), KeyFile: file}}}, {Keys: []Key{{KeyFile: file + "x"}}},
+		{}, {Keys: []secretfile.Key{{}}}, {Keys: []secretfile.Key{{Key: "short"}}}, {Keys: []secretfile.Key{{KeyFile: file}}},
+		{Keys: []secretfile.Key{{Key: strings.Repeat("k", 32), KeyFile: file}}}, {Keys: []secretfile.Key{{KeyFile: file + "x"}}},
 	} {
 		if _, err := New(c, s); err == nil || strings.Contains(err.Error(), "kkkk") {
 			t.Errorf("%+v: %v", c, err)

@@ -12,9 +12,6 @@ import (
 	"github.com/goldcrest/goldcrest/secretfile"
 )
 
-// MinKey is the minimum length of a key in bytes.
-const MinKey = 32
-
 // Config is the configuration section "links".
 type Config struct {
 	// Keys seal the stored links of sources whose links expire: those from which origin.canonical strips a parameter.
@@ -22,16 +19,7 @@ type Config struct {
 	// every link to one original. The first key seals, the others still open: to rotate, add the new key after the old
 	// one on all instances, then swap them, then remove the old one when every unit has been posted again. All
 	// instances of a store need the same keys. Empty: links appear in URLs.
-	Keys []Key `yaml:"keys"`
-}
-
-// Key is a key that seals links.
-type Key struct {
-	// Key is the key itself, at least 32 characters; or set key_file.
-	Key string `yaml:"key" secret:"true"`
-	// KeyFile is a file that holds the key; surrounding whitespace is dropped. The server refuses a file that another
-	// user could write or replace: the file and the directories above it must belong to root or to the server's user.
-	KeyFile string `yaml:"key_file"`
+	Keys []secretfile.Key `yaml:"keys"`
 }
 
 // On reports whether links are stored.
@@ -41,8 +29,7 @@ func (c Config) On() bool { return len(c.Keys) > 0 }
 func (c Config) Validate() error {
 	var bad invalid.Values
 	for i, k := range c.Keys {
-		bad.If((k.Key == "") == (k.KeyFile == ""), "links.keys[%d]: set one of key and key_file", i)
-		bad.If(k.Key != "" && len(k.Key) < MinKey, "links.keys[%d]: the key is shorter than %d characters", i, MinKey)
+		bad.Add(fmt.Sprintf("links.keys[%d]", i), k.Validate())
 	}
 	return bad.Err()
 }
@@ -57,10 +44,7 @@ func (c Config) sealer() (sealer, error) {
 	}
 	var s sealer
 	for i, k := range c.Keys {
-		key, err := secretfile.Value(k.Key, k.KeyFile)
-		if err == nil && len(key) < MinKey {
-			err = fmt.Errorf("the key is shorter than %d characters", MinKey)
-		}
+		key, err := k.Read()
 		var a cipher.AEAD
 		if err == nil {
 			a, err = aeadOf(key)

@@ -6,7 +6,7 @@ import "github.com/goldcrest/goldcrest/invalid"
 type Config struct {
 	// DSNFile is a file with the DSN of a Sentry project (https://KEY@HOST/PROJECT), or of another service with its
 	// protocol. Reports of panics, internal faults and crashed workers are sent there. Empty = nothing is reported.
-	DSNFile string `yaml:"dsn_file"`
+	DSNFile string `yaml:"dsn_file" secret:"file"`
 	// Environment is the name under which reports are filed, such as production or staging.
 	Environment string `yaml:"environment"`
 	// Sample is the fraction of failures that is reported, above 0 and up to 1, chosen at random.

@@ -30,7 +30,7 @@ type Config struct {
 	// in hexadecimal digits. Empty: such URLs are refused.
 	EncryptionKey string `yaml:"encryption_key" secret:"true"`
 	// EncryptionKeyFile is a file with that key, instead of EncryptionKey.
-	EncryptionKeyFile string `yaml:"encryption_key_file"`
+	EncryptionKeyFile string `yaml:"encryption_key_file" secret:"file"`
 	// TrustedSignatures stand in the place of a signature, and let any path in: passwords of 16 letters, digits, "-" and
 	// "_" or more, for tools that cannot sign. Anyone who sees such a URL can request everything. Empty: there are none.
 	TrustedSignatures []string `yaml:"trusted_signatures" secret:"true"`
@@ -53,7 +53,7 @@ type Key struct {
 	// KeyFile is a file with the key in its first line and the salt in its second, both in hexadecimal digits, instead
 	// of Key and Salt. The server refuses a file that another user could write or replace: the file and the directories
 	// above it must belong to root or to the server's user.
-	KeyFile string `yaml:"key_file"`
+	KeyFile string `yaml:"key_file" secret:"file"`
 	// Sources are the hosts of the sources that the pair may ask for, compared by labels: "img.example.com" is that
 	// host only, "*.example.com" every host below example.com; "s3://bucket", "gs://bucket" and "local://" are the
 	// other sources, and "s3://tenant-*" all buckets with that prefix. They apply to each redirect too: a variant whose

@@ -25,7 +25,7 @@ type Thumbor struct {
 	// signing.allow_short_keys. Empty, and without KeyFile: there are no such URLs.
 	Key string `yaml:"key" secret:"true"`
 	// KeyFile is a file with that key, instead of Key; blanks around it are dropped.
-	KeyFile string `yaml:"key_file"`
+	KeyFile string `yaml:"key_file" secret:"file"`
 	// Algorithm is the hash of the signature: sha1, sha256 or sha512 (imagor's IMAGOR_SIGNER_TYPE).
 	Algorithm string `yaml:"algorithm"`
 	// Truncate is the number of characters that is left of a signature, 16 or more (imagor's

@@ -23,11 +23,11 @@ type Host struct {
 	// Headers are sent with each request. Do not put secrets here: the configuration is printed with them.
 	Headers map[string]string `yaml:"headers"`
 	// SecretHeaders are headers whose values are read from files: header name and path of the file.
-	SecretHeaders map[string]string `yaml:"secret_headers"`
+	SecretHeaders map[string]string `yaml:"secret_headers" secret:"file"`
 	// BasicFile is a file with "user:password" for Basic authentication. Empty = none.
-	BasicFile string `yaml:"basic_file"`
+	BasicFile string `yaml:"basic_file" secret:"file"`
 	// BearerFile is a file with a token for Bearer authentication. Empty = none.
-	BearerFile string `yaml:"bearer_file"`
+	BearerFile string `yaml:"bearer_file" secret:"file"`
 	// UserAgent is the User-Agent of requests. Empty = goldcrest/VERSION.
 	UserAgent string `yaml:"user_agent"`
 	// Referer is the Referer of requests. Empty = none.
@@ -46,7 +46,7 @@ type Proxy struct {
 	// itself, without the address guard, so it has to refuse private addresses. Empty = none.
 	URL string `yaml:"url"`
 	// AuthFile is a file with "user:password" for the proxy. Empty = none.
-	AuthFile string `yaml:"auth_file"`
+	AuthFile string `yaml:"auth_file" secret:"file"`
 }
 
 // TLS has the TLS settings for some hosts.
@@ -54,7 +54,7 @@ type TLS struct {
 	// CertFile is the client certificate, as PEM. Empty = none.
 	CertFile string `yaml:"cert_file"`
 	// KeyFile is the key of CertFile, as PEM.
-	KeyFile string `yaml:"key_file"`
+	KeyFile string `yaml:"key_file" secret:"file"`
 	// CAFile holds the CA certificates, as PEM, that sign the hosts' certificates. Empty = those of the system.
 	CAFile string `yaml:"ca_file"`
 	// Min is the minimum version of TLS: 1.2 or 1.3. Empty = 1.2.

@@ -25,7 +25,7 @@ type Buckets struct {
 	PathStyle bool `yaml:"path_style"`
 	// CredentialsFile is a file with the access key id in its first line and the secret in the second; a session token
 	// may follow in a third. Empty means that the credentials come from where the AWS tools find them.
-	CredentialsFile string `yaml:"credentials_file"`
+	CredentialsFile string `yaml:"credentials_file" secret:"file"`
 	// Profile is the profile of the shared AWS files with the credentials. Empty = none.
 	Profile string `yaml:"profile"`
 	// Role is assumed with the credentials before the buckets are read.

@@ -19,10 +19,10 @@ type Config struct {
 	// User is the user name of this instance in the cluster.
 	User string `yaml:"user"`
 	// PasswordFile is a file with the password of User, or with a token if User is empty. It is read at every connect.
-	PasswordFile string `yaml:"password_file"`
+	PasswordFile string `yaml:"password_file" secret:"file"`
 	// CredsFile is a file of credentials (.creds: a JWT and its key), for clusters with operators and accounts. It is
 	// read at every connect.
-	CredsFile string `yaml:"creds_file"`
+	CredsFile string `yaml:"creds_file" secret:"file"`
 	// Monitor is the monitoring port of one of its servers ("http://nats-1:8222"). At start and in doctor it is asked
 	// whether NATS syncs each write before it acknowledges it. Empty = unknown.
 	Monitor string `yaml:"monitor"`

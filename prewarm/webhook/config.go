@@ -31,7 +31,7 @@ type Secret struct {
 	// surrounding white space. At least 24 bytes. It is read again at each reload. The server refuses a file that
 	// another user could change or replace: the file and all directories above it must belong to root or to the
 	// server's user.
-	SecretFile string `yaml:"secret_file"`
+	SecretFile string `yaml:"secret_file" secret:"file"`
 }
 
 const (

@@ -88,8 +88,8 @@ func TestSessionsAreBounded(t *testing.T) {
 	for i := range maxSessions + 3 {
 		s.begin([32]byte{1}, testNow.Add(time.Duration(i)*time.Second))
 	}
-	if len(s.open) != maxSessions {
-		t.Errorf("%d sessions are open", len(s.open))
+	if n := s.open.Len(); n != maxSessions {
+		t.Errorf("%d sessions are open", n)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestGuessersAreBounded(t *testing.T) {
 			t.Fatalf("address %d: %v", i, wrong)
 		}
 	}
-	if n := len(a.logins.by); n != maxGuessers {
+	if n := a.logins.by.Len(); n != maxGuessers {
 		t.Errorf("%d addresses are remembered", n)
 	}
 }

@@ -36,7 +36,7 @@ type Token struct {
 	// TokenFile is a file that holds the secret; blanks around it are dropped. It is read again at each reload.
 	// The server refuses one that another user
 	// could write or exchange: it belongs to root or to the server's user, and so do the directories above it.
-	TokenFile string `yaml:"token_file"`
+	TokenFile string `yaml:"token_file" secret:"file"`
 	// Scopes say what it may do: prewarm, check, sign, explain, purge, compat, events, admin.
 	Scopes []string `yaml:"scopes"`
 	// Key is the id of the key in signing.keys that /v1/prewarm and /v1/sign sign with for this token, and no other.

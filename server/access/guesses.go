@@ -7,14 +7,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/goldcrest/goldcrest/fault"
 )
 
 const (
 	loginGuesses  = 5    // wrong tokens of one address in a minute, at the console's login
 	bearerGuesses = 60   // the same, of the API
-	maxGuessers   = 4096 // addresses that are stored
-	guessSample   = 8    // when full, the oldest of this many is dropped
+	maxGuessers   = 4096 // addresses that are stored; beyond it the one that was silent for the longest time is dropped
 )
 
 // guesses counts wrong tokens by address. It never affects a valid token, which is checked first. Safe for concurrent
@@ -23,7 +24,7 @@ type guesses struct {
 	limit int
 
 	mu sync.Mutex
-	by map[string]guessed
+	by *simplelru.LRU[string, guessed]
 }
 
 // guessed are the wrong tokens of an address in the minute that began at since.
@@ -32,41 +33,26 @@ type guessed struct {
 	since time.Time
 }
 
-func newGuesses(limit int) *guesses { return &guesses{limit: limit, by: map[string]guessed{}} }
+func newGuesses(limit int) *guesses {
+	by, _ := simplelru.NewLRU[string, guessed](maxGuessers, nil) // fails only for a size below 1
+	return &guesses{limit: limit, by: by}
+}
 
 // wrong counts one more wrong token and returns the refusal: unauthorized, or rate_limited beyond the limit.
 func (g *guesses) wrong(addr string, now time.Time, public string) *fault.Error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t, known := g.by[addr]
+	t, _ := g.by.Get(addr)
 	if age := now.Sub(t.since); age < 0 || age >= time.Minute {
 		t = guessed{since: now}
 	}
-	if !known && len(g.by) >= maxGuessers {
-		g.forget()
-	}
 	t.n++
-	g.by[addr] = t
+	g.by.Add(addr, t)
 	if t.n <= g.limit {
 		return fault.New(fault.Unauthorized, "access.guesses", public, nil)
 	}
 	return fault.New(fault.RateLimited, "access.guesses", fmt.Sprintf("More than %d wrong tokens came from this address within a minute. A correct one is accepted at once.", g.limit), nil).
 		After(t.since.Add(time.Minute).Sub(now))
-}
-
-// forget drops an address: the oldest of a few, since finding the oldest of all takes long. The caller holds mu.
-func (g *guesses) forget() {
-	var oldest string
-	looked := 0
-	for addr, t := range g.by { // in random order
-		if looked == 0 || t.since.Before(g.by[oldest].since) {
-			oldest = addr
-		}
-		if looked++; looked == guessSample {
-			break
-		}
-	}
-	delete(g.by, oldest)
 }
 
 // guesser is the key that a request's wrong tokens are counted under. The lower 64 bits of an IPv6 address can be

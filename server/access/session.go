@@ -4,8 +4,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 const (
@@ -27,29 +28,18 @@ type Session struct {
 // sessions are the logged-in browsers, by the digest of their cookie. They are in memory: a restart ends them. Safe for
 // concurrent use.
 type sessions struct {
-	mu   sync.Mutex
-	open map[[sha256.Size]byte]Session
+	open *lru.Cache[[sha256.Size]byte, Session] // in the order of their begin, since Peek does not change it
 }
 
-func newSessions() *sessions { return &sessions{open: map[[sha256.Size]byte]Session{}} }
+func newSessions() *sessions {
+	open, _ := lru.New[[sha256.Size]byte, Session](maxSessions) // fails only for a size below 1
+	return &sessions{open}
+}
 
 // begin opens a session for the token of a digest and returns the cookie's value.
 func (s *sessions) begin(token [sha256.Size]byte, now time.Time) (cookie string) {
 	cookie = rand.Text() + rand.Text()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var oldest [sha256.Size]byte
-	for id, one := range s.open {
-		if !now.Before(one.Expires) {
-			delete(s.open, id)
-		} else if first, ok := s.open[oldest]; !ok || one.Expires.Before(first.Expires) {
-			oldest = id
-		}
-	}
-	if len(s.open) >= maxSessions {
-		delete(s.open, oldest)
-	}
-	s.open[sha256.Sum256([]byte(cookie))] = Session{token: token, CSRF: rand.Text(), Expires: now.Add(sessionLife)}
+	s.open.Add(sha256.Sum256([]byte(cookie)), Session{token: token, CSRF: rand.Text(), Expires: now.Add(sessionLife)})
 	return cookie
 }
 
@@ -59,17 +49,13 @@ func (s *sessions) find(r *http.Request, now time.Time) (Session, bool) {
 	if err != nil {
 		return Session{}, false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	one, ok := s.open[sha256.Sum256([]byte(c.Value))]
+	one, ok := s.open.Peek(sha256.Sum256([]byte(c.Value)))
 	return one, ok && now.Before(one.Expires)
 }
 
 // end closes the session of a request's cookie, if there is one.
 func (s *sessions) end(r *http.Request) {
 	if c, err := r.Cookie(sessionCookie); err == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.open, sha256.Sum256([]byte(c.Value)))
+		s.open.Remove(sha256.Sum256([]byte(c.Value)))
 	}
 }
