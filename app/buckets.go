@@ -30,10 +30,7 @@ func (a *App) addBuckets(door *intake.Door, n int, q config.BucketQueue) error {
 			now := a.live.Load().rules
 			return now.Buckets, now.Prewarm
 		},
-		Act: func() (bucketevents.Actor, error) {
-			who, err := a.server.As(q.Token, access.ScopeEvents)
-			return bucketevents.Actor{Owner: who.Name, Key: who.Key, Rights: who.May}, err
-		},
+		Act:   func() (intake.Caller, error) { return a.act(q.Token, access.ScopeEvents) },
 		Purge: a.purgeSources, Accept: a.acceptEvent,
 	}
 	door.Add(intake.Config{

@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/intake/sqs"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/prewarm/webhook"
+	"github.com/goldcrest/goldcrest/server/access"
 )
 
 // openIntakes opens the configured intakes, if any. They connect once the queue is open.
@@ -19,7 +20,7 @@ func (a *App) openIntakes(b *background) (err error) {
 		return nil
 	}
 	b.intakes, err = intake.New(cfg.Intakes, intake.Deps{
-		Calls: b.service, Act: a.act,
+		Calls: b.service, Act: func(token string) (intake.Caller, error) { return a.act(token, access.ScopePrewarm) },
 		Rules: func() unit.Rules { return a.live.Load().rules.Prewarm },
 		Open:  openIntake, Ledger: b.queue, Observer: a.metrics, Log: a.log,
 	})
@@ -32,9 +33,9 @@ func (a *App) openIntakes(b *background) (err error) {
 }
 
 // act starts one call of an intake with the rights of a token.
-func (a *App) act(token string) (intake.Caller, error) {
-	who, rights, err := a.server.Act(token)
-	return intake.Caller{Key: who.Key, Rights: rights, Bodies: who.Bodies}, err
+func (a *App) act(token, scope string) (intake.Caller, error) {
+	who, err := a.server.As(token, scope)
+	return intake.Caller{Name: who.Name, Key: who.Key, Rights: who.May, Bodies: who.Bodies}, err
 }
 
 // openIntake opens the configured intake, by its kind.

@@ -12,6 +12,7 @@ import (
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/config"
 	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm/natsqueue"
 	"github.com/goldcrest/goldcrest/purge"
@@ -65,7 +66,7 @@ func (a *App) openPurges() error {
 	cfg := purge.Default()
 	cfg.OwnStore = a.cfg.Cache.Store.S3.Bucket == ""
 	ctx, stop := context.WithCancel(context.Background())
-	a.shared = &sharedPurges{Shared: purge.NewShared(cfg, a.instance, log, purged{a}, a.purges, a.log), log: log, stop: stop}
+	a.shared = &sharedPurges{Shared: purge.NewShared(cfg, a.instance, log, purged{a.pipeline, a.origin}, a.purges, a.log), log: log, stop: stop}
 	a.shared.running.Go(func() { a.shared.Run(ctx) })
 	return nil
 }
@@ -82,28 +83,20 @@ func (s *sharedPurges) close(ctx context.Context) {
 }
 
 // purged implements purge.Instance for this instance.
-type purged struct{ *App }
+type purged struct {
+	*pipeline.Pipeline
+	origin *origin.Client
+}
 
 var _ purge.Instance = purged{}
 
 // BeginPurge implements purge.Instance. A purge of everything forgets all bad sources too.
-func (a purged) BeginPurge(g cache.Generation, prefixes, sources []string, limit time.Duration) func(context.Context) error {
+func (p purged) BeginPurge(g cache.Generation, prefixes, sources []string, limit time.Duration) func(context.Context) error {
 	if slices.Contains(prefixes, allKeys) {
-		a.origin.ForgetAll()
+		p.origin.ForgetAll()
 	}
-	return a.pipeline.BeginPurge(g, prefixes, sources, limit)
+	return p.Pipeline.BeginPurge(g, prefixes, sources, limit)
 }
-
-// EndPurge implements purge.Instance.
-func (a purged) EndPurge(g cache.Generation) { a.pipeline.EndPurge(g) }
-
-// Remove implements purge.Instance.
-func (a purged) Remove(ctx context.Context, prefixes []string) (int, error) {
-	return a.pipeline.Remove(ctx, prefixes)
-}
-
-// ForgetAll implements purge.Instance.
-func (a purged) ForgetAll() { a.pipeline.ForgetAll() }
 
 // purge removes variants here and on the other instances, and prewarm's knowledge about their sources.
 func (a *App) purge(ctx context.Context, what pipeline.Selector) (n int, err error) {

@@ -35,6 +35,7 @@ type Calls interface {
 
 // Caller has the rights of an intake's token.
 type Caller struct {
+	Name   string      // of the token
 	Key    string      // the id of the signing key; "" = the first valid one
 	Rights unit.Rights // nil = all
 	Bodies []string    // the allowed interpretations of a body; none = all

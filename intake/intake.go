@@ -32,9 +32,6 @@ type Outcome struct {
 	Detail string // a sentence for Reason
 }
 
-// Accepted reports whether the message is acknowledged.
-func (o Outcome) Accepted() bool { return o == Outcome{} }
-
 // Handler handles one message. It returns once the message is accepted durably, refused for now or refused for ever; it
 // never waits for pictures, and never panics. If its ctx has ended, it returns a short Again.
 type Handler func(ctx context.Context, m Message) Outcome

@@ -41,17 +41,17 @@ func TestAct(t *testing.T) {
 		}
 	})
 	for range 2 {
-		who, rights, err := f.Act("shop")
-		if err != nil || who.Name != "shop" || len(who.Bodies) != 1 || rights.AllowsPreset("std") ||
-			!rights.AllowsPreset("lite") {
-			t.Fatalf("Act = %+v, %v", who, err)
+		who, err := f.As("shop", access.ScopePrewarm)
+		if err != nil || who.Name != "shop" || len(who.Bodies) != 1 || who.May.AllowsPreset("std") ||
+			!who.May.AllowsPreset("lite") {
+			t.Fatalf("As = %+v, %v", who, err)
 		}
 	}
-	if _, _, err := f.Act("shop"); fault.KindOf(err) != fault.RateLimited {
+	if _, err := f.As("shop", access.ScopePrewarm); fault.KindOf(err) != fault.RateLimited {
 		t.Errorf("past the limit: %v", err)
 	}
 	for _, name := range []string{"reader", "nobody", ""} {
-		if _, _, err := f.Act(name); !fault.KindOf(err).Retryable() {
+		if _, err := f.As(name, access.ScopePrewarm); !fault.KindOf(err).Retryable() {
 			t.Errorf("as %q: %v, want a fault that may pass", name, err)
 		}
 	}

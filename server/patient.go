@@ -1,14 +1,16 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/goldcrest/goldcrest/pause"
 )
 
 const (
@@ -25,8 +27,8 @@ type patient struct {
 	name string // for the log: public or private
 	log  *slog.Logger
 
-	close  sync.Once
-	closed chan struct{}
+	open  context.Context // ends with Close
+	close context.CancelFunc
 }
 
 // listen opens a listener on a TCP address.
@@ -39,13 +41,15 @@ func (s *Server) listen(name, addr string) (net.Listener, error) {
 }
 
 func newPatient(l net.Listener, name string, log *slog.Logger) *patient {
-	return &patient{Listener: l, name: name, log: log, closed: make(chan struct{})}
+	p := &patient{Listener: l, name: name, log: log}
+	p.open, p.close = context.WithCancel(context.Background())
+	return p
 }
 
 // Accept waits for the next connection. It fails only with net.ErrClosed after Close, or if the listener is lost.
 func (p *patient) Accept() (net.Conn, error) {
 	var logged time.Time
-	pause, failures := acceptPause, 0
+	wait, failures := acceptPause, 0
 	for {
 		c, err := p.Listener.Accept()
 		switch {
@@ -62,28 +66,16 @@ func (p *patient) Accept() (net.Conn, error) {
 			p.log.Error("a connection could not be accepted; trying again", "listener", p.name, "error", err)
 			logged = time.Now()
 		}
-		if !p.rest(pause) {
+		if pause.For(p.open, wait) != nil {
 			return nil, net.ErrClosed
 		}
-		pause = min(2*pause, acceptPauseMax)
-	}
-}
-
-// rest pauses; false: the listener was closed.
-func (p *patient) rest(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-p.closed:
-		return false
+		wait = min(2*wait, acceptPauseMax)
 	}
 }
 
 // Close ends the listener, and an Accept that pauses.
 func (p *patient) Close() error {
-	p.close.Do(func() { close(p.closed) })
+	p.close()
 	return p.Listener.Close()
 }
 

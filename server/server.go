@@ -13,22 +13,19 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/api"
 	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/server/image"
 	"github.com/goldcrest/goldcrest/server/wire"
-	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/trace"
 )
 
 // Meter counts responses. Implemented by metrics.Metrics.
 type Meter interface {
-	Request(r metrics.Request)
-	// Limited counts a refusal by the limit of what, a token or key; name is its configured name.
-	Limited(what, name string)
+	exchange.Meter
+	access.Meter
 	// ConnectionClosed counts a connection closed because of a limit: connections or connections_per_address.
 	ConnectionClosed(bound string)
 }
@@ -248,5 +245,5 @@ func (s *Server) awaitQuiet(ctx context.Context) {
 	}
 }
 
-// Act lets another door make one call as the token of that name.
-func (s *Server) Act(name string) (access.Caller, signing.Rights, error) { return s.access.Act(name) }
+// As lets another door make one call as the token of a name, which has to have the scope.
+func (s *Server) As(name, scope string) (access.Acting, error) { return s.access.As(name, scope) }

@@ -8,19 +8,12 @@ import (
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 )
 
-// Actor is the token that events act as.
-type Actor struct {
-	Owner  string      // the token's name
-	Key    string      // the id of the signing key; "" = the first valid one
-	Rights unit.Rights // what the token may ask for
-}
-
 // Taker handles events that arrive as messages. All fields must be set. Safe for concurrent use.
 type Taker struct {
 	// Rules returns the rules in force.
 	Rules func() (Rules, unit.Rules)
 	// Act starts one call with the rights of the queue's token.
-	Act func() (Actor, error)
+	Act func() (intake.Caller, error)
 	// Purge removes the variants of sources, on every instance.
 	Purge func(ctx context.Context, sources []string) error
 	// Accept records a call and returns when all of it is on disk.
@@ -57,7 +50,7 @@ func (t Taker) Take(ctx context.Context, m intake.Message) error {
 	}
 	for _, call := range plan.Calls {
 		call.Request, call.Key, call.Rights = m.ID, who.Key, who.Rights
-		if err := t.Accept(ctx, who.Owner, call); err != nil {
+		if err := t.Accept(ctx, who.Name, call); err != nil {
 			return err
 		}
 	}

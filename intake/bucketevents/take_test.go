@@ -36,7 +36,9 @@ func recorded() (t Taker, did *[]string, fail map[string]error) {
 				{Bucket: "other", Source: "https://other.example/{key}"},
 			}, unit.Rules{}
 		},
-		Act:   func() (Actor, error) { return Actor{"store", "k1", only("photos.example")}, note("act") },
+		Act: func() (intake.Caller, error) {
+			return intake.Caller{Name: "store", Key: "k1", Rights: only("photos.example")}, note("act")
+		},
 		Purge: func(_ context.Context, sources []string) error { return note(fmt.Sprint("purge ", sources)) },
 		Accept: func(_ context.Context, owner string, c unit.Call) error {
 			source := c.Units[0].Images[0].Source

@@ -53,7 +53,7 @@ func TestBucketEvents(t *testing.T) {
 		Rules: func() (bucketevents.Rules, unit.Rules) {
 			return bucketevents.Rules{{Bucket: "photos", Source: "https://photos.example/{key}"}}, unit.Rules{}
 		},
-		Act:   func() (bucketevents.Actor, error) { return bucketevents.Actor{Owner: "store", Rights: all{}}, nil },
+		Act:   func() (intake.Caller, error) { return intake.Caller{Name: "store", Rights: all{}}, nil },
 		Purge: func(_ context.Context, sources []string) error { note(fmt.Sprint("purge ", sources)); return nil },
 		Accept: func(_ context.Context, _ string, c unit.Call) error {
 			note("accept " + c.Units[0].Images[0].Source)
