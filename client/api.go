@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/goldcrest/goldcrest/pause"
 )
 
 // APIConfig has the address of the private listener and the credentials.
@@ -88,18 +90,7 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	if cfg.MaxPause <= 0 {
 		cfg.MaxPause = 30 * time.Second
 	}
-	return &API{cfg: cfg, pause: sleep}, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return &API{cfg: cfg, pause: pause.For}, nil
 }
 
 // request is one call, kept so that it can be sent again.

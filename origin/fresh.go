@@ -16,15 +16,6 @@ type Freshness struct {
 	Private bool
 }
 
-// Lifetime is how long the original may be kept: the origin's TTL, at least minimum, and 0 if a shared cache must not
-// keep it.
-func (f Freshness) Lifetime(minimum time.Duration) time.Duration {
-	if f.NoStore || f.Private {
-		return 0
-	}
-	return max(f.TTL, minimum)
-}
-
 // Validators identify a version of an original, as its origin named it. The zero value is no version.
 type Validators struct {
 	ETag         string

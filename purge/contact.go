@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/pause"
 )
 
 // restEvery is the pause before the log is followed again after an error.
@@ -38,10 +39,7 @@ func (s *Shared) Run(ctx context.Context) {
 		if err != nil {
 			s.out.Warn("purges of other instances cannot be followed; trying again", "error", err)
 		}
-		select {
-		case <-time.After(restEvery):
-		case <-ctx.Done():
-		}
+		_ = pause.For(ctx, restEvery)
 	}
 }
 

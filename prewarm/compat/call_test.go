@@ -103,10 +103,6 @@ func TestCompatConfig(t *testing.T) {
 			t.Errorf("%+v is taken", b)
 		}
 	}
-	cfg := Config{Buckets: []Bucket{{Name: "old", Prefix: "pictures"}}}
-	if cfg.Apart("goldcrest") != nil || cfg.Apart("") != nil || cfg.Apart("old") == nil {
-		t.Error("the store's own bucket is nobody else's")
-	}
 }
 
 func FuzzParseCompat(f *testing.F) {

@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -41,16 +40,6 @@ func (c Config) Validate() error {
 }
 
 const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
-
-// Apart returns an error if one of the buckets is the store's own, to which nothing else may write.
-func (c Config) Apart(store string) error {
-	for i, b := range c.Buckets {
-		if b.Name == store {
-			return fmt.Errorf("compat.buckets[%d]: %q is cache.store.s3.bucket, which belongs to the store alone", i, b.Name)
-		}
-	}
-	return nil
-}
 
 // folder is the prefix with a final slash, so that "a" does not cover "ab/c".
 func (b Bucket) folder() string {
