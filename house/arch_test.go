@@ -176,14 +176,15 @@ var layers = map[string]layer{
 
 	"intake/sqs": {[]string{"intake", "pause"}, "speaks to SQS, and knows nothing of what messages mean"},
 
-	"purge": {[]string{"cache", "stall"}, "the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
+	"purge": {[]string{"cache", "pause", "stall"},
+		"the order of purges: it knows neither pictures nor NATS, so that a test can lose, delay and reorder at will"},
 
 	"purge/purgetest": {[]string{"purge"}, "the law of Log, and a log in memory, must not depend on NATS"},
 
 	"prewarm/natsqueue": {[]string{"prewarm/ledger", "purge", "links", "fault", "natscreds", "pause", "secretfile", "stall"}, "what instances share in a cluster: the Queue, the Ledger and the log of purges"},
 
 	"server": {[]string{"server/access", "server/api", "server/console", "server/exchange", "server/image", "server/wire", "signing",
-		"fault", "metrics", "pressure", "trace"},
+		"fault", "metrics", "pause", "pressure", "trace"},
 		"the HTTP front: it owns listeners, and leaves the answers to the rooms"},
 	"server/access": {[]string{"fault", "intake/bucketevents", "prewarm/ledger", "prewarm/unit", "prewarm/usage", "secretfile", "signing", "variant"},
 		"who may do what is decided before anything is read or written, so it knows no answer"},
@@ -200,7 +201,8 @@ var layers = map[string]layer{
 		"the operators' page: what it may see is the server's to decide"},
 	"server/wire": {nil, "moves bytes below net/http: it knows HTTP/1 and no picture"},
 
-	"client": {[]string{"signing", "variant", "variant/naming", "fault"}, "backends import it: it stays small and free of the server"},
+	"client": {[]string{"signing", "variant", "variant/naming", "fault", "pause"},
+		"backends import it: it stays small and free of the server"},
 	"config": {[]string{"intake/bucketevents", "intake/sqs", "server", "server/access", "signing", "origin", "origin/localsource", "origin/manners", "origin/s3source",
 		"transform", "variant", "variant/naming", "cache", "cache/dirstore", "cache/s3store", "pipeline", "prewarm", "prewarm/compat", "prewarm/natsqueue", "prewarm/unit", "prewarm/usage", "prewarm/webhook", "pressure", "report", "secretfile", "telemetry", "fault", "heat", "links", "intake"},
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},

@@ -211,16 +211,17 @@ func TestConfig(t *testing.T) {
 	if err := open(t, config("k"), s).Keep(t.Context(), map[string]string{id: link}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := open(t, Config{Keys: []secretfile.Key{{KeyFile: file}}}, s).Newest(t.Context(), id); got != link || err != nil {
+	byFile := open(t, Config{Keys: []secretfile.Key{{KeyFile: file}}}, s)
+	if got, err := byFile.Newest(t.Context(), id); got != link || err != nil {
 		t.Errorf("by a file: %q, %v", got, err)
 	}
 	if err := os.WriteFile(file, []byte("short"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []Config{
-		{}, {Keys: []secretfile.Key{{}}}, {Keys: []secretfile.Key{{Key: "short"}}}, {Keys: []secretfile.Key{{KeyFile: file}}},
-		{Keys: []secretfile.Key{{Key: strings.Repeat("k", 32), KeyFile: file}}}, {Keys: []secretfile.Key{{KeyFile: file + "x"}}},
+	for _, keys := range [][]secretfile.Key{
+		nil, {{}}, {{Key: "short"}}, {{KeyFile: file}}, {{Key: strings.Repeat("k", 32), KeyFile: file}}, {{KeyFile: file + "x"}},
 	} {
+		c := Config{Keys: keys}
 		if _, err := New(c, s); err == nil || strings.Contains(err.Error(), "kkkk") {
 			t.Errorf("%+v: %v", c, err)
 		}
