@@ -4,6 +4,7 @@ package compat
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -104,6 +105,8 @@ type task struct {
 	Bad     fault.Kind `json:"bad,omitempty"` // the value is not a valid source; it is not stored
 	Tries   int        `json:"tries"`         // failed ones
 	Waits   int        `json:"waits"`         // tries that failed, but not because of the source
+	// Call is unique to the call, so that the ledger does not take the record of an earlier one for this one.
+	Call string `json:"call"`
 }
 
 // id is the same for the same request of the same owner, so a call that is sent again finds its existing work.
@@ -202,13 +205,13 @@ func (c *Service) plan(token string, call Call) ([]task, error) {
 	if !cfg.knows(call.Bucket) {
 		return nil, noSuchBucket()
 	}
-	tasks := make([]task, 0, len(call.Images))
+	tasks, unique := make([]task, 0, len(call.Images)), rand.Text()
 	for i, image := range call.Images {
 		if !cfg.allows(call.Bucket, image.Key) {
 			return nil, fault.New(fault.BadUnit, "compat.Compat", fmt.Sprintf("key %d of key_urls_map may not be written: a key is UTF-8 of at most %d bytes "+
 				"below the bucket's prefix, without control characters and . or .. segments", i+1, maxKey), nil)
 		}
-		t := task{Owner: token, Bucket: call.Bucket, Key: image.Key, Quality: call.Quality}
+		t := task{Owner: token, Bucket: call.Bucket, Key: image.Key, Quality: call.Quality, Call: unique}
 		ref, err := c.deps.Parser().Ref(image.Source, variant.Spec{})
 		if err != nil {
 			t.Bad = fault.KindOf(err)
