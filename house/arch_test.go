@@ -154,6 +154,7 @@ var layers = map[string]layer{
 		"a door to the pipeline, beside the HTTP door and not behind it"},
 	"prewarm/ledger": {[]string{"prewarm/unit", "cache", "fault", "pause", "reach", "variant"},
 		"what is true of jobs: it knows neither who works on them nor who is told"},
+	"prewarm/ledger/ledgertest": {[]string{"prewarm/ledger", "fault"}, "its law must not depend on NATS"},
 	"prewarm/draft": {[]string{"prewarm/ledger", "prewarm/unit", "fault", "variant"},
 		"a draft follows from the call and the rules alone"},
 	"prewarm/usage": {[]string{"prewarm/ledger", "fault", "pause"},

@@ -100,17 +100,17 @@ func TestRefusedCallGivesItsKeyBack(t *testing.T) {
 	d := newDoor(t, nil)
 	defer d.Close()
 	for _, prefix := range []string{"task", "job"} {
-		d.memory.onWrite = func(r *ledger.Record) error {
+		d.memory.OnWrite(func(r *ledger.Record) error {
 			if strings.HasPrefix(r.Key, prefix) {
 				return fault.New(fault.DiskFull, "test", "for a test", nil)
 			}
 			return nil
-		}
+		})
 		if _, err := d.Accept(t.Context(), "b", "key", [32]byte{}, oneCall("https://c.example/a.jpg")); fault.KindOf(err) != fault.DiskFull {
 			t.Fatalf("got %v, want disk_full", err)
 		}
 	}
-	d.memory.onWrite = nil
+	d.memory.OnWrite(nil)
 	if a, err := d.Accept(t.Context(), "b", "key", [32]byte{1}, oneCall("https://c.example/a.jpg")); err != nil || a.Replayed {
 		t.Errorf("got %+v %v", a.Job, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm/compat"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -17,7 +18,7 @@ import (
 // The predecessor's call has the same quotas: each picture counts as a unit.
 func TestQuotaOfTheCompatCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 2, ImagesADay: 4}}}
+		m, q := ledgertest.New(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 2, ImagesADay: 4}}}
 		d := newQuotaDoor(t, m, q)
 		defer d.Close()
 		c, err := compat.New(compat.Config{Buckets: []compat.Bucket{{Name: "old", Prefix: "p"}}}, compat.Deps{
@@ -48,7 +49,7 @@ func TestQuotaOfTheCompatCall(t *testing.T) {
 		post("", "p/1", "https://c.example/1", "p/2", "https://c.example/2") // the same pictures count once
 		post(fault.QuotaExceeded, "p/3", "https://c.example/3")
 		d.mustRefuse(t, "anna", "a", 1, "units_queued")
-		if n := len(m.tickets); n != 2 {
+		if n := len(m.Tickets()); n != 2 {
 			t.Errorf("%d tickets", n)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -17,9 +17,7 @@ func TestSweepMendsJobs(t *testing.T) {
 	for name, hurt := range map[string]func(t *testing.T, d *door, job string){
 		"nothing happened": func(*testing.T, *door, string) {},
 		"its tickets are lost": func(_ *testing.T, d *door, _ string) {
-			d.memory.mu.Lock()
-			clear(d.memory.tickets)
-			d.memory.mu.Unlock()
+			d.memory.LoseTickets()
 		},
 		"all is settled, and its end not written": func(t *testing.T, d *door, job string) {
 			r, err := d.memory.Read(t.Context(), ledger.TaskKey(job, 0))
@@ -38,7 +36,7 @@ func TestSweepMendsJobs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			clear(d.memory.tickets)
+			d.memory.LoseTickets()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +114,7 @@ func TestSweepCarriesOnRetry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		clear(d.memory.tickets)
+		d.memory.LoseTickets()
 		synctest.Wait()
 		if err := d.finishIfDone(t.Context(), a.Job.ID); err != nil {
 			t.Fatal(err)
@@ -124,16 +122,16 @@ func TestSweepCarriesOnRetry(t *testing.T) {
 		if j, err := d.Job(t.Context(), a.Job.ID, 0); err != nil || j.State != ledger.Failed {
 			t.Fatalf("got %+v %v, want a failed job", j, err)
 		}
-		d.memory.onWrite = func(r *ledger.Record) error { // only the write of the job's record fails
+		d.memory.OnWrite(func(r *ledger.Record) error { // only the write of the job's record fails
 			if r.Key[:3] == "job" {
 				return fault.New(fault.Overloaded, "test", "for a test", nil)
 			}
 			return nil
-		}
+		})
 		if _, err := d.Retry(t.Context(), a.Job.ID); fault.KindOf(err) != fault.Overloaded {
 			t.Fatalf("got %v", err)
 		}
-		d.memory.onWrite = nil
+		d.memory.OnWrite(nil)
 		defer d.run(t)()
 		time.Sleep(5 * time.Minute)
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
@@ -151,12 +149,12 @@ func TestAnEndIsToldOnce(t *testing.T) {
 			deps.Tell, deps.CheckCallback = l, func(unit.Callback) error { return nil }
 		})
 		written := time.Now().Add(2 * time.Minute)
-		d.memory.onWrite = func(r *ledger.Record) error {
+		d.memory.OnWrite(func(r *ledger.Record) error {
 			if strings.HasPrefix(r.Key, "job.") && r.Revision > 0 && time.Now().Before(written) {
 				return fault.New(fault.Overloaded, "test", "for a test", nil)
 			}
 			return nil
-		}
+		})
 		defer d.run(t)()
 		call := oneCall("https://c.example/a.jpg")
 		call.Callback = &unit.Callback{URL: "https://b.example/hook"}

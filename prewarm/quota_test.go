@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/variant"
@@ -37,7 +38,7 @@ func (q *quotas) set(all map[string]usage.Quota) {
 }
 
 // newQuotaDoor is an instance on a ledger that other instances may share.
-func newQuotaDoor(t *testing.T, m *memory, q *quotas) *door {
+func newQuotaDoor(t *testing.T, m *ledgertest.Memory, q *quotas) *door {
 	t.Helper()
 	d := newDoor(t, func(_ *Config, deps *Deps) {
 		deps.Ledger, deps.Queue, deps.Quotas = m, m, q.get
@@ -79,13 +80,13 @@ func (d *door) mustRefuse(t *testing.T, owner, name string, n int, said string) 
 	return f
 }
 
-// jobs counts the records of jobs.
-func (m *memory) jobs() (n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for key := range m.records {
-		if strings.HasPrefix(key, "job.") || strings.HasPrefix(key, "task.") || strings.HasPrefix(key, "active.") {
-			n++
+// jobRecords counts the records of jobs.
+func (d *door) jobRecords(t *testing.T) (n int) {
+	t.Helper()
+	for _, prefix := range []string{"job", "task", "active"} {
+		err := d.memory.List(t.Context(), ledger.Scan{Prefix: prefix}, func(ledger.Record) bool { n++; return true })
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	return n
@@ -94,15 +95,15 @@ func (m *memory) jobs() (n int) {
 // Units count until their job has ended. Other tokens have their own quotas.
 func TestQuotaOfQueuedUnits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 3}}})
+		d := newQuotaDoor(t, ledgertest.New(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 3}}})
 		hold := make(chan struct{})
 		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed { <-hold; return stored(ref, 100) }
 		defer d.run(t)()
 		first := d.mustAsk(t, "anna", "a", 2)
-		before := d.memory.jobs()
+		before := d.jobRecords(t)
 		f := d.mustRefuse(t, "anna", "b", 2, "units_queued is used up: 3 Data Units may be queued, 2 are, this call has 2")
-		if f.RetryAfter <= 0 || d.memory.jobs() != before {
-			t.Errorf("Retry-After %v, %d records, %d before", f.RetryAfter, d.memory.jobs(), before)
+		if f.RetryAfter <= 0 || d.jobRecords(t) != before {
+			t.Errorf("Retry-After %v, %d records, %d before", f.RetryAfter, d.jobRecords(t), before)
 		}
 		d.mustRefuse(t, "anna", "c", 4, "is smaller than this call, which has to be split")
 		d.mustAsk(t, "bob", "d", 9)
@@ -121,7 +122,7 @@ func TestQuotaOfQueuedUnits(t *testing.T) {
 func TestQuotaGivesTheKeyBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 1}}}
-		d := newQuotaDoor(t, newMemory(), q)
+		d := newQuotaDoor(t, ledgertest.New(), q)
 		defer d.run(t)()
 		c := oneCall("https://c.example/1.jpg", "https://c.example/2.jpg")
 		if _, err := d.Accept(t.Context(), "anna", "key", [32]byte{1}, c); fault.KindOf(err) != fault.QuotaExceeded {
@@ -140,12 +141,9 @@ func TestQuotaGivesTheKeyBack(t *testing.T) {
 // Images count per day in UTC: across a killed process, for all instances, and from 0 the next day.
 func TestQuotaOfImagesADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 5}}}
+		m, q := ledgertest.New(), &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 5}}}
 		killed := newQuotaDoor(t, m, q)
 		killed.mustAsk(t, "anna", "a", 2)
-		m.mu.Lock()
-		m.followers = nil // it can no longer write or receive reports, as if killed
-		m.mu.Unlock()
 		d, other := newQuotaDoor(t, m, q), newQuotaDoor(t, m, q)
 		defer d.run(t)()
 		defer other.Close()
@@ -170,16 +168,14 @@ func TestQuotaOfImagesADay(t *testing.T) {
 // While the ledger cannot be followed, the counts of other instances are read for each call.
 func TestQuotaWithoutFollowing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 3}}}
+		m, q := ledgertest.New(), &quotas{all: map[string]usage.Quota{"anna": {ImagesADay: 3}}}
 		d, other := newQuotaDoor(t, m, q), newQuotaDoor(t, m, q)
 		defer d.Close()
 		defer other.Close()
 		synctest.Wait()
 		other.mustAsk(t, "anna", "a", 1) // now it has read the day
-		m.mu.Lock()
-		m.followers = nil
-		m.mu.Unlock()
-		other.following(false)
+		m.FailFollow(errSilent)
+		synctest.Wait()
 		d.mustAsk(t, "anna", "b", 1)
 		other.mustRefuse(t, "anna", "c", 2, "2 were")
 	})
@@ -190,7 +186,7 @@ func TestQuotaHoldsWhenCallsComeTogether(t *testing.T) {
 	for name, quota := range map[string]usage.Quota{"units": {UnitsQueued: 7}, "images": {ImagesADay: 7}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": quota}})
+				d := newQuotaDoor(t, ledgertest.New(), &quotas{all: map[string]usage.Quota{"anna": quota}})
 				defer d.Close() // there are no workers: no job ends
 				var mu sync.Mutex
 				accepted := 0
@@ -224,24 +220,20 @@ func TestQuotaHoldsWhenCallsComeTogether(t *testing.T) {
 // What could not be recorded is not charged.
 func TestQuotaIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newQuotaDoor(t, newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 1, ImagesADay: 1}}})
+		d := newQuotaDoor(t, ledgertest.New(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 1, ImagesADay: 1}}})
 		defer d.Close()
 		for _, prefix := range []string{"usage.", "task.", "job."} {
-			d.memory.mu.Lock()
-			d.memory.onWrite = func(r *ledger.Record) error {
+			d.memory.OnWrite(func(r *ledger.Record) error {
 				if strings.HasPrefix(r.Key, prefix) {
 					return fault.New(fault.DiskFull, "test", "for a test", nil)
 				}
 				return nil
-			}
-			d.memory.mu.Unlock()
+			})
 			if _, err := d.ask(t, "anna", prefix, 1); fault.KindOf(err) != fault.DiskFull {
 				t.Fatalf("%s: %v", prefix, err)
 			}
 		}
-		d.memory.mu.Lock()
-		d.memory.onWrite = nil
-		d.memory.mu.Unlock()
+		d.memory.OnWrite(nil)
 		d.mustAsk(t, "anna", "a", 1)
 	})
 }
@@ -268,7 +260,7 @@ func (noTickets) Put(context.Context, ...ledger.Ticket) error { return errSilent
 func TestQuotaIsReloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quotas{}
-		d := newQuotaDoor(t, newMemory(), q)
+		d := newQuotaDoor(t, ledgertest.New(), q)
 		defer d.Close()
 		d.mustAsk(t, "anna", "a", 2)
 		q.set(map[string]usage.Quota{"anna": {UnitsQueued: 2}})
@@ -286,7 +278,7 @@ func TestQuotaIsReloaded(t *testing.T) {
 func TestQuotaOfRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 3, ImagesADay: 6}}}
-		d := newQuotaDoor(t, newMemory(), q)
+		d := newQuotaDoor(t, ledgertest.New(), q)
 		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
 			if strings.HasSuffix(ref.Source, "/0.jpg") {
 				return refused(ref, fault.SourceNotFound)

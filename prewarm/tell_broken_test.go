@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/prewarm/webhook"
 	"github.com/goldcrest/goldcrest/variant"
@@ -55,7 +56,7 @@ func (l *told) sources() (by map[string]int, broken, done int) {
 }
 
 // tellingDoor is a door whose sources are broken, except those with "slow" in their names, which take an hour.
-func tellingDoor(t *testing.T, l *told, ledger *memory) *door {
+func tellingDoor(t *testing.T, l *told, ledger *ledgertest.Memory) *door {
 	d := newDoor(t, func(c *Config, deps *Deps) {
 		c.Workers = 8
 		deps.Tell, deps.CheckCallback = l, func(unit.Callback) error { return nil }
@@ -173,7 +174,7 @@ func TestBrokenIsToldAfterARestart(t *testing.T) {
 				dead := errors.New("the process is dead")
 				prefix, after := strings.CutPrefix(dies, "after ")
 				seen := false
-				d.memory.onWrite = func(r *ledger.Record) error {
+				d.memory.OnWrite(func(r *ledger.Record) error {
 					if seen && (after || !strings.HasPrefix(r.Key, "task.")) {
 						return dead
 					}
@@ -183,14 +184,14 @@ func TestBrokenIsToldAfterARestart(t *testing.T) {
 						}
 					}
 					return nil
-				}
+				})
 				stop := d.run(t)
 				if _, err := d.Accept(t.Context(), "b", "", [32]byte{}, brokenCall(9*ledger.TaskImages)); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(20 * time.Second)
 				stop()
-				if d.memory.onWrite = nil; !seen {
+				if d.memory.OnWrite(nil); !seen {
 					t.Fatal("nothing was to be told")
 				}
 				d = tellingDoor(t, l, d.memory)

@@ -9,6 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 	"github.com/goldcrest/goldcrest/prewarm/usage"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -26,7 +27,7 @@ func (d *door) usage(t *testing.T, who ledger.Caller, owner string) []usage.Owne
 // Usage matches the jobs: the same counts and bytes, per day, without what was stored before.
 func TestUsageIsThatOfTheJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 10, ImagesADay: 10}, "idle": {}}}
+		m, q := ledgertest.New(), &quotas{all: map[string]usage.Quota{"anna": {UnitsQueued: 10, ImagesADay: 10}, "idle": {}}}
 		d, other := newQuotaDoor(t, m, q), newQuotaDoor(t, m, q)
 		defer other.Close()
 		d.warm = func(ref variant.Ref, _ int) pipeline.Warmed {
@@ -77,7 +78,7 @@ const counting = 2 * time.Second
 // Usage survives a stop, per day, and is shown to its owner and to admins.
 func TestUsageIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, q := newMemory(), &quotas{all: map[string]usage.Quota{"anna": {}, "idle": {}}}
+		m, q := ledgertest.New(), &quotas{all: map[string]usage.Quota{"anna": {}, "idle": {}}}
 		d := newQuotaDoor(t, m, q)
 		stop := d.run(t)
 		d.mustAsk(t, "anna", "a", 1)
@@ -126,26 +127,23 @@ func TestUsageIsKept(t *testing.T) {
 // The counts survive a lost response of the ledger, and a lost ledger.
 func TestUsageOutlivesConflicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
+		m := ledgertest.New()
 		d := newQuotaDoor(t, m, &quotas{})
 		defer d.Close()
-		key := "" // key of the only record, once it exists
-		for n, harm := range []func(r ledger.Record){
-			func(ledger.Record) {},
-			func(r ledger.Record) { r.Revision += 100; m.records[key] = r },
-			func(ledger.Record) { delete(m.records, key) },
+		var r ledger.Record // the only one, once it exists
+		for n, harm := range []func() error{
+			func() error { return nil },
+			func() error { r.Mark = "0"; return m.Write(t.Context(), &r) },
+			func() error { return m.Write(t.Context(), &ledger.Record{Key: r.Key, Revision: r.Revision}) },
 		} {
-			m.mu.Lock()
-			harm(m.records[key])
-			m.mu.Unlock()
+			if err := harm(); err != nil {
+				t.Fatal(err)
+			}
 			d.accounts.Add("anna", usage.Usage{Made: 1})
 			synctest.Wait()
 			time.Sleep(2 * counting)
-			m.mu.Lock()
-			for key = range m.records {
-			}
-			m.mu.Unlock()
-			r, err := m.Read(t.Context(), key)
+			scan := ledger.Scan{Prefix: "usage", Bodies: true}
+			err := m.List(t.Context(), scan, func(now ledger.Record) bool { r = now; return true })
 			if err != nil || !strings.Contains(string(r.Body), `"made":`+string(rune('1'+n))) {
 				t.Errorf("%d: %s, %v", n, r.Body, err)
 			}

@@ -41,12 +41,12 @@ func TestJobEndsBeforeItsCallIsAnswered(t *testing.T) {
 					deps.Ledger = afterWrite{b.memory, func(r *ledger.Record) { after(r) }}
 				})
 				if dies {
-					b.memory.onWrite = func(r *ledger.Record) error {
-						if strings.HasPrefix(r.Key, "job.") && b.memory.records[r.Key].Revision > 0 {
+					b.memory.OnWrite(func(r *ledger.Record) error {
+						if strings.HasPrefix(r.Key, "job.") && r.Revision > 0 {
 							return context.DeadlineExceeded
 						}
 						return nil
-					}
+					})
 				}
 				synctest.Wait()                  // both follow the ledger
 				after = func(r *ledger.Record) { // 1.
@@ -58,7 +58,8 @@ func TestJobEndsBeforeItsCallIsAnswered(t *testing.T) {
 					synctest.Wait()
 					if dies {
 						stop()
-						stop, b.memory.onWrite = func() {}, nil
+						stop = func() {}
+						b.memory.OnWrite(nil)
 					}
 				}
 				c, err := a.Accept(t.Context(), "b", "", [32]byte{}, oneCall("https://c.example/a.jpg")) // 3.

@@ -190,13 +190,13 @@ func TestLedgerFailsInTheMiddle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.memory.onWrite = func(r *ledger.Record) error {
+		d.memory.OnWrite(func(r *ledger.Record) error {
 			if r.Key[:4] == "task" && len(d.tries) > 0 && failures < 3 {
 				failures++
 				return fault.New(fault.Overloaded, "test", "for a test", nil)
 			}
 			return nil
-		}
+		})
 		defer d.run(t)()
 		j, err := d.Job(t.Context(), a.Job.ID, time.Hour)
 		// The second try found it stored. It still counts as made by this job: it was not there when the task began.

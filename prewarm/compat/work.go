@@ -22,8 +22,7 @@ const (
 	markerSuffix = ".broken"
 	markerType   = "application/octet-stream"
 
-	// ledgerPause is how long a ticket waits if the ledger does not respond, or the record was changed by another
-	// instance.
+	// ledgerPause is how long a ticket waits if the ledger does not respond.
 	ledgerPause = 10 * time.Second
 )
 
@@ -79,8 +78,7 @@ func (c *Service) later(ctx context.Context, r ledger.Record, t task, pause time
 
 // forget deletes the record of a finished task.
 func (c *Service) forget(ctx context.Context, r ledger.Record) (again time.Duration) {
-	err := c.deps.Ledger.Write(ctx, &ledger.Record{Key: r.Key, Revision: r.Revision})
-	if err != nil && !errors.Is(err, ledger.ErrNoRecord) {
+	if err := c.deps.Ledger.Write(ctx, &ledger.Record{Key: r.Key, Revision: r.Revision}); err != nil {
 		return ledgerPause
 	}
 	if words := strings.Split(r.Key, "."); len(words) == 3 {

@@ -41,7 +41,11 @@ type Scan struct {
 // Store keeps records for the configured time. It is safe for concurrent use, also by several processes that share it.
 //
 //   - Write returns when all records are on disk (synced) and sets their Revisions. Records are written in order, each
-//     if its own condition holds. If any fails, its error is returned, ErrConflict last.
+//     if its own condition holds. If any fails, its error is returned, ErrConflict last. A record that exists with the
+//     same Mark and Body counts as written, whatever its Revision, because the response to an earlier Write may have
+//     been lost: to find out which of several writers was first, give their records different Marks or Bodies.
+//   - A deletion is done before the writes of the same call. If the record has another Revision, or is gone, it
+//     changes nothing and is no error.
 //   - Read returns the last record written by any process.
 //   - List yields the existing records once each, oldest write first, until yield returns false. A record that is
 //     written during the list may be yielded in its old version, in the new one, or both in turn.

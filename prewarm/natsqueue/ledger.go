@@ -298,30 +298,39 @@ func record(m jetstream.Msg) (ledger.Record, *jetstream.MsgMetadata, error) {
 // Follow implements ledger.Store. It waits until the queue is open.
 func (q *Queue) Follow(ctx context.Context, prefixes []string, started func(), each func(ledger.Record)) error {
 	l, err := q.await(ctx)
-	if err != nil {
+	if err == nil {
+		err = q.follow(ctx, l, prefixes, started, each)
+	}
+	if ctx.Err() != nil {
 		return nil
 	}
+	return q.classify("natsqueue.Follow", err)
+}
+
+// follow follows on one link.
+func (q *Queue) follow(ctx context.Context, l *link, prefixes []string, started func(), each func(ledger.Record)) error {
 	info, err := l.ledger.Info(ctx)
 	if err != nil {
-		return q.classify("natsqueue.Follow", err)
+		return err
 	}
 	var filters []string
 	for _, p := range prefixes {
 		filters = append(filters, ledgerRoot+p+".>")
 	}
 	c, err := l.ledger.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: info.State.LastSeq + 1, HeadersOnly: true,
+		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq: info.State.LastSeq + 1, HeadersOnly: true,
 	})
 	if err != nil {
-		return q.classify("natsqueue.Follow", err)
+		return err
 	}
 	started()
-	return q.classify("natsqueue.Follow", ordered(ctx, c, l.lost, q.suspect, func(m jetstream.Msg) error {
+	return ordered(ctx, c, l.lost, q.suspect, func(m jetstream.Msg) error {
 		if r, _, err := record(m); err == nil {
 			each(r)
 		}
 		return nil
-	}))
+	})
 }
 
 // ordered calls each with the messages of an ordered consumer until ctx ends, which is no error, or the stream is lost,
