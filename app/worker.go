@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"runtime/debug"
 	"strings"
 
@@ -24,24 +22,14 @@ func buildID(version string) string {
 	return id
 }
 
-// Work runs a worker process for the server that started it. inputs are the enabled formats, separated by commas, mark
-// is the file of the watermark.
-func Work(version, engine, inputs, mark string) error {
+// Work runs a worker process for the server that started it. inputs are the enabled formats, separated by commas.
+func Work(version, engine, inputs string) error {
 	c, err := codec.New(engine)
 	if err != nil {
 		return err
 	}
 	c.Alone()
 	c.Reads(strings.Split(inputs, ","))
-	if mark != "" {
-		body, err := os.ReadFile(mark)
-		if err == nil {
-			err = c.Watermark(body)
-		}
-		if err != nil {
-			return fmt.Errorf("transform.watermark: %w", err)
-		}
-	}
 	return transform.Serve(c, buildID(version))
 }
 

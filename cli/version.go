@@ -28,6 +28,5 @@ func runVersion(_ context.Context, e env, args []string) error {
 // runWorker runs a worker process; the server starts it.
 func runWorker(_ context.Context, e env, _ []string) error {
 	// The pool passes the settings in environment variables.
-	return app.Work(e.version, e.lookEnv("GOLDCREST_TRANSFORM_ENGINE"), e.lookEnv("GOLDCREST_TRANSFORM_INPUTS"),
-		e.lookEnv("GOLDCREST_TRANSFORM_WATERMARK"))
+	return app.Work(e.version, e.lookEnv("GOLDCREST_TRANSFORM_ENGINE"), e.lookEnv("GOLDCREST_TRANSFORM_INPUTS"))
 }

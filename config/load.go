@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/goldcrest/goldcrest/secretfile"
+	"github.com/goldcrest/goldcrest/transform"
 )
 
 // maxFile is the maximum size of the configuration file in bytes.
@@ -35,5 +36,6 @@ func Load(path string, environ []string) (Config, error) {
 	if err := decodeEnviron(environ, root); err != nil {
 		return Config{}, err
 	}
+	c.Transform.Mark = transform.ReadMark(c.Transform.Watermark)
 	return c, nil
 }

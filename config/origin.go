@@ -64,14 +64,17 @@ func (c Config) parser() (*variant.Parser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("presets: %w", err)
 	}
-	t := c.Transform
-	parser, err = parser.Forbidding(variant.Forbidden{Watermark: t.Watermark == "", Metadata: !t.KeepMetadata, Raw: !t.Raw})
-	if err != nil {
-		return nil, fmt.Errorf("presets: %w", err)
-	}
 	names, err := c.Origin.Names()
 	if err != nil {
 		return nil, err
 	}
-	return parser.Naming(names), nil
+	t := c.Transform
+	parser, err = parser.Naming(names).Under(variant.Policy{
+		NoWatermark: t.Watermark == "", NoMetadata: !t.KeepMetadata, NoRaw: !t.Raw,
+		Mark: t.Mark.Fingerprint(), ClientHints: c.Negotiation.ClientHints,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("presets: %w", err)
+	}
+	return parser, nil
 }

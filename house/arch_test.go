@@ -28,7 +28,7 @@ var layers = map[string]layer{
 	"sniff":   {[]string{"fault"}, "a pure reader of hostile bytes, shared by both sides of the worker's wall"},
 	"reach":   {[]string{"fault"}, "who may have what comes from a host is asked by every door, by anyone who fetches, and by the heart between them"},
 	"thumbor": {[]string{"fault"}, "a reader of another grammar: what comes of it is text of ours"},
-	"variant": {[]string{"fault", "reach", "sniff", "variant/accept", "variant/naming"},
+	"variant": {[]string{"fault", "reach", "sniff", "variant/accept", "variant/hints", "variant/naming"},
 		"what a variant is must be decidable without I/O and by every door alike"},
 	"variant/about": {[]string{"fault", "variant"},
 		"the server and the worker agree on what is told of an original: it reads no file"},
@@ -43,7 +43,7 @@ var layers = map[string]layer{
 	"origin/localsource": {[]string{"fault", "stall"}, "a Source: limits are the fetch's"},
 
 	"variant/accept": {nil, "reads a header field: what is made of it is for others to know"},
-
+	"variant/hints":  {nil, "reads header fields: what is made of them is for others to know"},
 	"variant/naming": {[]string{"fault"}, "a name means the same at every door, so it is read without I/O"},
 
 	"trace":           {nil, "the ground: a step is named where it is taken, and anyone who records it is plugged in from above"},
@@ -131,7 +131,7 @@ var layers = map[string]layer{
 
 	"pipeline": {
 		[]string{
-			"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/verbatim", "pipeline/weight",
+			"pipeline/fetch", "pipeline/gate", "pipeline/marks", "pipeline/master", "pipeline/verbatim", "pipeline/weight",
 			"variant", "cache", "origin", "fault", "heat", "metrics", "pressure", "reach", "trace",
 		},
 		"the heart: the transform is plugged in through an interface",
@@ -143,6 +143,8 @@ var layers = map[string]layer{
 		[]string{"pipeline/gate", "variant", "cache", "origin", "fault", "trace"},
 		"gives originals to those who want them: it knows nothing of what is made of them",
 	},
+	"pipeline/marks": {[]string{"pipeline/fetch", "variant", "cache", "origin", "fault", "reach"},
+		"stands before the source of originals, and is asked as that is"},
 	"pipeline/verbatim": {[]string{"fault", "variant"}, "which variants are their original follows from its bytes"},
 	"pipeline/weight":   {[]string{"pipeline/gate", "variant"}, "arithmetic on a spec and a header"},
 	"pipeline/master": {
@@ -191,7 +193,8 @@ var layers = map[string]layer{
 		"who may do what is decided before anything is read or written, so it knows no answer"},
 	"server/exchange": {[]string{"server/access", "fault", "metrics", "pipeline", "pressure", "trace", "variant"},
 		"what every answer shares, whatever the door: it knows none of them"},
-	"server/fields": {[]string{"cache", "variant"}, "reads header fields: what it says follows from them alone"},
+	"server/fields": {[]string{"cache", "variant", "variant/hints"},
+		"reads header fields: what it says follows from them alone"},
 	"server/image": {[]string{"server/access", "server/exchange", "server/fields", "server/wire", "cache", "fault", "metrics",
 		"grammar", "pipeline", "pressure", "reach", "signing", "trace", "variant"},
 		"the viewers' door: it asks the pipeline and reaches past it for nothing but the Entry it serves"},
@@ -254,37 +257,6 @@ var fences = []fence{
 		"server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire"},
 		"only doors and remote parts speak HTTP"},
 	{"os/exec", []string{"transform"}, "only the pool starts processes"},
-}
-
-// pure packages decide by their arguments alone: a test, a phone's build tool and a worker get the same answer.
-var pure = map[string][]string{
-	"fault":   {"os", "os/", "io/fs", "net", "net/http"},
-	"reach":   {"os", "os/", "io/fs", "net", "net/http"},
-	"variant": {"os", "os/", "io/fs", "net", "net/http"},
-	"sniff":   {"os", "os/", "io/fs", "net", "net/http"},
-	"thumbor": {"os", "os/", "io/fs", "net", "net/http"},
-
-	"prewarm/unit":   {"os", "os/", "io/fs", "net", "net/http"},
-	"variant/naming": {"os", "os/", "io/fs", "net", "net/http"},
-	"variant/accept": {"os", "os/", "io/fs", "net", "net/http"},
-	"variant/about":  {"os", "os/", "io/fs", "net", "net/http"},
-
-	"transform/codec/container": {"os", "os/", "io/fs", "net", "net/http"},
-	"transform/codec/frosted":   {"os", "os/", "io/fs", "net", "net/http"},
-	"transform/codec/geometry":  {"os", "os/", "io/fs", "net", "net/http"},
-}
-
-// cgoFree packages, and their tests, build without a C compiler and without libvips.
-var cgoFree = []string{"fault", "grammar", "thumbor", "links", "metrics", "sniff", "variant", "variant/about",
-	"variant/accept", "variant/naming", "signing",
-	"origin", "origin/localsource", "origin/manners", "origin/s3source", "cache", "cache/dirstore", "cache/s3store",
-	"heat", "pressure", "reach", "trace", "report", "trace/tracetest", "telemetry", "secretfile", "pause",
-	"pipeline/fetch", "pipeline/gate", "pipeline/master", "pipeline/verbatim", "pipeline/weight",
-	"transform", "pipeline", "purge", "prewarm", "prewarm/compat", "prewarm/draft", "prewarm/ledger", "prewarm/natsqueue", "prewarm/unit", "prewarm/usage", "prewarm/webhook",
-	"client", "config",
-	"intake", "intake/bucketevents", "intake/sqs", "intake/rabbitmq", "intake/nats",
-	"server", "server/access", "server/api", "server/console", "server/exchange", "server/fields", "server/image", "server/wire",
-	"transform/codec/container", "transform/codec/credit", "transform/codec/dominant", "transform/codec/frosted", "transform/codec/geometry",
 }
 
 // listed is the part of `go list -json` that the rules read.

@@ -122,7 +122,7 @@ func (r *run) recall(ctx context.Context, f *fill) *fill {
 // unless returns the validators of the original from which the only variant of the run was made before, if its age is
 // the only reason to remake it. If the original is unchanged, nothing has to be made.
 func (r *run) unless() (v origin.Validators) {
-	if len(r.todo) != 1 || r.b.upgrade || r.todo[0].spec.HashType != "" {
+	if len(r.todo) != 1 || r.b.upgrade || r.todo[0].spec.HashType != "" || r.marked() {
 		return v
 	}
 	a, ok := r.old[r.todo[0]]

@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/origin"
 	"github.com/goldcrest/goldcrest/pipeline/fetch"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
+	"github.com/goldcrest/goldcrest/pipeline/marks"
 	"github.com/goldcrest/goldcrest/pipeline/master"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
@@ -157,6 +158,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		p.masters = newMasters(p, cfg)
 		p.source = p.masters
 	}
+	p.source = marks.New(p.source, fetch.NewOrigin(p.originals, cfg.HonourOrigin), parts.Purges, parts.Now)
 	p.transforms = gate.New(gate.Config{
 		Name: "transform", Slots: cfg.TransformSlots, Room: cfg.TransformRoom, Patience: cfg.Patience,
 		Hold: gate.ViewerHold, Refused: parts.Observer.Refused,

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"crypto/sha256"
+	"slices"
 	"sync"
 	"time"
 
@@ -120,10 +121,15 @@ func (r *run) judged() error {
 	return r.p.verdicts.seen(r.b.source, r.from.From.Via, r.from.Body)
 }
 
+// marked reports whether a variant has a watermark from a URL: that may have failed or changed, not the original.
+func (r *run) marked() bool {
+	return slices.ContainsFunc(r.todo, func(f *fill) bool { return f.spec.Watermark.Source != "" })
+}
+
 // judge records why nothing could be made of an original, before the failure is published. A time limit that only
 // background work exceeded does not count: it encodes better and takes longer than what viewers ask for.
 func (r *run) judge(err error, made bool) {
-	if made || r.sentenced || r.from.Master != nil || !costly(err) {
+	if made || r.marked() || r.sentenced || r.from.Master != nil || !costly(err) {
 		return
 	}
 	if fault.KindOf(err) != fault.DecodeFailed && r.b.urgency.Present() < gate.Viewing {

@@ -23,6 +23,48 @@ func TestFault32VaryFollowsTheURL(t *testing.T) {
 	}
 }
 
+// With client hints, clients say the width and dpr that a URL leaves open, and the answer varies by them.
+func TestClientHints(t *testing.T) {
+	const both, dpr = "Sec-CH-DPR, DPR, Sec-CH-Width, Width", "Sec-CH-DPR, DPR"
+	hinted := newFixture(t, func(_ *Config, r *access.Rules) {
+		var err error
+		if r.Parser, err = r.Parser.Under(variant.Policy{ClientHints: true}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	plain := newFixture(t, nil)
+	for _, tc := range []struct {
+		options string
+		headers []string
+		vary    string
+		width   int
+		dpr     float64
+	}{
+		{"f:jpg", nil, both, 0, 0},
+		{"f:jpg", []string{"Width: 500", "DPR: 2"}, both, 256, 2},
+		{"f:jpg", []string{"Width: 500", "DPR: 2", "Sec-CH-Width: 300", "Sec-CH-DPR: 1"}, both, 320, 0},
+		{"f:jpg", []string{"Sec-CH-Width: 301"}, both, 320, 0},
+		{"f:jpg", []string{"Sec-CH-Width: 301", "Sec-CH-Width: 5"}, both, 0, 0},
+		{"h:300", []string{"Width: 320"}, "Accept, " + both, 320, 0},
+		{"f:jpg/w:100", []string{"Width: 500", "DPR: 2.5"}, dpr, 100, 3},
+		{"f:jpg/w:100/dpr:1", []string{"Width: 500", "DPR: 2"}, "", 100, 0},
+		{"f:jpg/dpr:3", []string{"Width: 640", "DPR: 2"}, both, 320, 3},
+		{"f:jpg/net:auto", []string{"Save-Data: on"}, "Save-Data, ECT, " + both, 0, 0},
+	} {
+		w := hinted.do("GET", hinted.url(tc.options, photo), tc.headers...)
+		header(t, w, "Vary", tc.vary)
+		s := hinted.images.asked[len(hinted.images.asked)-1].Spec
+		if s.Width != tc.width || s.DPR != tc.dpr {
+			t.Errorf("%q with %q: width %d, dpr %v; want %d, %v",
+				tc.options, tc.headers, s.Width, s.DPR, tc.width, tc.dpr)
+		}
+		plain.do("GET", plain.url("f:jpg", photo), tc.headers...)
+		if s := plain.images.asked[len(plain.images.asked)-1].Spec; s.Width != 0 || s.DPR != 0 {
+			t.Errorf("without the setting %q count: %+v", tc.headers, s)
+		}
+	}
+}
+
 func TestHintsChooseTheWeightClass(t *testing.T) {
 	for _, tc := range []struct {
 		options string

@@ -113,6 +113,7 @@ func TestFault37SecretsStayInside(t *testing.T) {
 	f := newFixture(t, nil)
 	source := photo + "?X-Amz-Signature=" + secret
 	fiu := "/fiu:" + encode("http://photos.example/spare.jpg?sig="+secret)
+	fiu += "/wm:1/wmu:" + encode("http://photos.example/mark.jpg?sig="+secret)
 	good := f.url("w:480"+fiu, source)
 	signature := strings.Split(good, "/")[1]
 	f.images.onGet = failing(fault.New(fault.ConnectFailed, "origin.Fetch", "cannot reach "+source, errors.New(`Get "https://bob:`+secret+`@photos.example/a?sig=`+secret+`": dial tcp`)))
@@ -140,7 +141,8 @@ func TestFault37SecretsStayInside(t *testing.T) {
 			}
 		}
 	}
-	for _, word := range []string{secret, encode(secret)[:12], encode(source), signature, testKey, testToken} {
+	for _, word := range []string{secret, encode(secret)[:12], encode("http://photos.example/mark.jpg")[:20],
+		encode(source), signature, testKey, testToken} {
 		if log := f.log.String(); strings.Contains(log, word) {
 			t.Errorf("the log tells %s: %s", word, log)
 		}

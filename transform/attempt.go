@@ -22,8 +22,9 @@ type task struct {
 	cpu      time.Duration
 	need     int64 // upper bound of the bytes for decoding
 	home     queue
-	crashes  int  // of workers
-	left     bool // the caller has left, the work continues and cleans up by itself
+	crashes  int    // of workers
+	suspect  []byte // what a crash is blamed on: the original, or a hash of all pictures together
+	left     bool   // the caller has left, the work continues and cleans up by itself
 }
 
 // Transform decodes original once and makes a variant for each spec, at the requested stage. It calls emit at most once
@@ -54,7 +55,7 @@ func (p *Pool) transform(ctx context.Context, t *task) error {
 	if err := p.screen(t); err != nil || len(t.open) == 0 {
 		return err
 	}
-	if err := p.poison.check(t.original.Body); err != nil {
+	if err := p.poison.check(t.suspect); err != nil {
 		return err
 	}
 	p.pulse.enter()
@@ -80,8 +81,12 @@ func (p *Pool) screen(t *task) error {
 		return err
 	}
 	t.original.Info = info
+	marks := marks{cfg: p.cfg, given: t.original.Marks, needed: map[string][]byte{}}
 	for i, spec := range t.specs {
 		frames, err := admissible(t.original, info, spec, p.cfg.limits())
+		if err == nil {
+			err = marks.need(spec.Watermark)
+		}
 		if err != nil {
 			t.emit(i, variant.Image{}, err)
 			continue
@@ -89,6 +94,8 @@ func (p *Pool) screen(t *task) error {
 		t.open = append(t.open, i)
 		t.need = max(t.need, info.DecodedBytes(frames))
 	}
+	t.original.Marks, t.need = marks.needed, t.need+marks.memory
+	t.suspect = suspectOf(t.original)
 	return nil
 }
 
@@ -100,7 +107,7 @@ func (p *Pool) attempts(ctx context.Context, t *task) error {
 			return err
 		}
 		at = t.home
-		if err := p.poison.check(t.original.Body); err != nil { // others may have tried it while this call waited
+		if err := p.poison.check(t.suspect); err != nil { // others may have tried it while this call waited
 			p.giveBack(c, handback{})
 			return err
 		}
@@ -133,14 +140,14 @@ func (p *Pool) again(t *task, end ending) bool {
 		return false
 	}
 	t.crashes++
-	poisoned := p.poison.crash(t.original.Body) || t.crashes >= poisonTries
+	poisoned := p.poison.crash(t.suspect) || t.crashes >= poisonTries
 	return !poisoned && len(t.open) > 0
 }
 
 // conclude returns the error of the last attempt.
 func (p *Pool) conclude(t *task, end ending) error {
 	if end.cause == causeNone {
-		p.poison.forgive(t.original.Body)
+		p.poison.forgive(t.suspect)
 	}
 	if len(t.open) == 0 {
 		return nil

@@ -105,13 +105,15 @@ func (c *child) prepare(o order) ([]byte, error) {
 	specs := make([]variant.Spec, len(o.todo))
 	for k, i := range o.todo {
 		specs[k] = o.specs[i]
-		specs[k].Fallback = "" // A worker does not need the URL, which may hold a secret.
+		specs[k].Fallback, specs[k].Watermark.Source = "", "" // A worker needs no URLs, which may hold secrets.
 	}
 	copy(c.mem.bytes[:c.mem.area], o.original.Body)
+	var marks []markAt
+	marks, c.mem.used = layMarks(c.mem.bytes[:c.mem.area], o.original)
 	c.lastID++
 	r := request{
 		Length: int64(len(o.original.Body)), Area: c.mem.area, Limits: o.limits, Specs: specs, Stage: o.stage,
-		Info: o.original.Info, Master: o.original.Master,
+		Info: o.original.Info, Master: o.original.Master, Marks: marks,
 	}
 	f := frame{Type: frameRequest, ID: c.lastID, Request: &r}
 	packet, err := json.Marshal(f)
@@ -163,7 +165,7 @@ func (c *child) exchange(o order, deliver func(event)) ending {
 			if f.Panic {
 				end.cause = causePanic
 			}
-			if err := c.mem.trim(int64(len(o.original.Body)), largest); err != nil && end.cause == causeNone {
+			if err := c.mem.trim(largest); err != nil && end.cause == causeNone {
 				end.cause, end.detail = causeMemory, err
 			}
 			return end

@@ -59,7 +59,8 @@ type Config struct {
 // Permits allows options of URLs.
 type Permits struct {
 	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at
-	// most 4 megapixels. Stored variants keep the mark that they were made with. Empty = none: the option is refused.
+	// most 4 megapixels and 4 MiB. It is read at the start; another picture makes new variants. Empty = none: the option
+	// is refused in URLs without watermark_url.
 	Watermark string `yaml:"watermark"`
 	// KeepMetadata allows strip_metadata:0, keep_copyright:1 and strip_color_profile:0, which keep EXIF's copyright
 	// and artist, and the ICC profile. No other metadata is ever kept.
@@ -74,6 +75,7 @@ type Told struct {
 	Quality       Quality // the targets of the automatic quality, from quality; the zero value is the default
 	OriginalBytes int64   // size of the largest original, from origin.max_bytes
 	Build         string  // the build id that a worker must report in its first message
+	Mark          Mark    // the watermark, from Permits.Watermark
 }
 
 // usualInputs are the formats that are read by default, knownInputs those that the codec can read.

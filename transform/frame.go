@@ -66,8 +66,9 @@ type request struct {
 	Limits  Limits          `json:"limits"`
 	Specs   []variant.Spec  `json:"specs,omitempty"`
 	Stage   variant.Stage   `json:"stage,omitempty"`
-	Info    sniff.Info      `json:"info,omitzero"`     // of the original or master in shared memory
-	Master  *variant.Master `json:"master,omitempty"`  // nil: shared memory holds the original itself
+	Info    sniff.Info      `json:"info,omitzero"`    // of the original or master in shared memory
+	Master  *variant.Master `json:"master,omitempty"` // nil: shared memory holds the original itself
+	Marks   []markAt        `json:"marks,omitempty"`
 	Spilled int64           `json:"spilled,omitempty"` // > 0: Specs are that many bytes of JSON at Area instead
 }
 
@@ -104,7 +105,7 @@ func (f *failure) err() error {
 	}
 	switch f.Kind {
 	case fault.NotAnImage, fault.UnsupportedFormat, fault.TooManyPixels, fault.TooManyFrames, fault.ResultTooLarge,
-		fault.DecodeFailed, fault.TruncatedSource, fault.TooCostly, fault.UnsupportedOption:
+		fault.DecodeFailed, fault.TruncatedSource, fault.TooCostly, fault.UnsupportedOption, fault.BadOption:
 		return fault.New(f.Kind, clean(f.Op), clean(f.Public), cause)
 	}
 	return fault.New(fault.Internal, clean(f.Op), "an internal error", cause)

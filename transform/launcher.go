@@ -58,7 +58,7 @@ func newLauncher(cfg Config, log *slog.Logger) (*launcher, error) {
 	l := &launcher{log: log, sandbox: cfg.Sandbox, birth: make(chan error, 1), calls: make(chan func()), ended: make(chan struct{})}
 	l.env = append(l.env, environment...)
 	l.env = append(l.env, "GOLDCREST_TRANSFORM_ENGINE="+cfg.Engine, inputsVariable+"="+strings.Join(cfg.Inputs, ","),
-		"GOLDCREST_TRANSFORM_WATERMARK="+cfg.Watermark, sandboxVariable+"="+string(cfg.Sandbox))
+		sandboxVariable+"="+string(cfg.Sandbox))
 	for _, name := range passedOn {
 		if v, ok := os.LookupEnv(name); ok {
 			l.env = append(l.env, name+"="+v)

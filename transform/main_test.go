@@ -3,6 +3,7 @@ package transform
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"image"
@@ -79,6 +80,9 @@ func (s scripted) Transform(original variant.Original, specs []variant.Spec, sta
 		switch op {
 		case "drift":
 			note = lim.Drift.String()
+		case "marks":
+			note = fmt.Sprintf("%q %d %x", spec.Watermark.Source, len(original.Marks),
+				sha256.Sum256(original.Marks[spec.Watermark.Mark]))
 		case "skip":
 			continue
 		case "stage":

@@ -15,11 +15,13 @@ const areaBytes = 32 << 20
 // cheaper than a new one, but a rare large picture must not hold memory for ever.
 const keepBytes = 4 << 20
 
-// memory is shared between one worker and the server: the original, then the area for one variant.
+// memory is shared between one worker and the server: the original and the watermarks behind it, then the area for one
+// variant.
 type memory struct {
 	file  *os.File
 	bytes []byte
 	area  int64 // offset of the area
+	used  int64 // by the last request, before the area
 }
 
 // newMemory allocates memory for originals of at most originalBytes. Its size is sealed: a worker that could shrink it
@@ -29,7 +31,7 @@ func newMemory(originalBytes int64) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shared memory: %w", err)
 	}
-	m := &memory{file: os.NewFile(uintptr(fd), "goldcrest"), area: pageAlign(originalBytes)}
+	m := &memory{file: os.NewFile(uintptr(fd), "goldcrest"), area: pageAlign(originalBytes + marksBytes)}
 	size := m.area + areaBytes
 	if err := unix.Ftruncate(fd, size); err != nil {
 		return nil, m.fail("size", err)
@@ -49,8 +51,8 @@ func (m *memory) fail(what string, err error) error {
 }
 
 // trim frees what the last request used beyond keepBytes. Punching a hole frees the pages on both sides at once.
-func (m *memory) trim(original, largest int64) error {
-	for _, used := range [][2]int64{{0, original}, {m.area, largest}} {
+func (m *memory) trim(largest int64) error {
+	for _, used := range [][2]int64{{0, m.used}, {m.area, largest}} {
 		if used[1] <= keepBytes {
 			continue
 		}

@@ -127,6 +127,9 @@ func (p *Pool) open(ctx context.Context) (err error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	if err == nil {
+		err = p.tryMark(ctx)
+	}
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}
@@ -215,7 +218,9 @@ func (p *Pool) Sandbox() Sandbox {
 func (p *Pool) Forget() { p.poison.clear() }
 
 // Check makes a tiny picture in a worker, like any request.
-func (p *Pool) Check(ctx context.Context) error {
+func (p *Pool) Check(ctx context.Context) error { return p.check(ctx, variant.Watermark{}) }
+
+func (p *Pool) check(ctx context.Context, mark variant.Watermark) error {
 	var original bytes.Buffer
 	pixels := image.NewGray(image.Rect(0, 0, 16, 16))
 	binary.BigEndian.PutUint64(pixels.Pix, p.checks.Add(1)) // a new picture: a crash must not make the next one poison
@@ -223,7 +228,8 @@ func (p *Pool) Check(ctx context.Context) error {
 		return err
 	}
 	var own error
-	err := p.Transform(ctx, variant.Original{Body: original.Bytes()}, []variant.Spec{{Width: 8, Format: variant.JPEG, Quality: 75}}, variant.StageFinal,
+	specs := []variant.Spec{{Width: 8, Format: variant.JPEG, Quality: 75, Watermark: mark}}
+	err := p.Transform(ctx, variant.Original{Body: original.Bytes()}, specs, variant.StageFinal,
 		func(_ int, _ variant.Image, err error) { own = err })
 	return errors.Join(err, own)
 }

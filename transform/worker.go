@@ -200,7 +200,9 @@ func (w *worker) transform(id uint64, r *request) (done frame) {
 			lost = w.emit(id, r.Area, i, img, err)
 		}
 	}
-	original := variant.Original{Body: w.mem[:r.Length:r.Length], Info: r.Info, Master: r.Master}
+	original := variant.Original{
+		Body: w.mem[:r.Length:r.Length], Info: r.Info, Master: r.Master, Marks: findMarks(w.mem, r.Marks),
+	}
 	err := w.codec.Transform(original, specs, r.Stage, r.Limits, emit)
 	done.Fault = failureOf(errors.Join(lost, err))
 	return done

@@ -11,6 +11,9 @@ type Negotiation struct {
 	// Unknown is the format for clients that name no format ("*/*", "image/*" or no Accept header): jpeg or webp. Set
 	// webp if all clients are Android apps. Empty means jpeg.
 	Unknown string `yaml:"unknown"`
+	// ClientHints lets clients say the width and dpr that a URL leaves open, by Sec-CH-Width and Sec-CH-DPR, or Width
+	// and DPR. Their values are rounded up to few sizes.
+	ClientHints bool `yaml:"client_hints"`
 }
 
 // Default is the negotiation of an empty configuration.

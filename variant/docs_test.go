@@ -99,7 +99,7 @@ func TestDocsListWhatIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := refused.FindString(string(text))
-	p, err := parser(t, docPresets, false).Forbidding(Forbidden{Metadata: true, Raw: true})
+	p, err := parser(t, docPresets, false).Under(Policy{NoMetadata: true, NoRaw: true})
 	if err != nil {
 		t.Fatal(err)
 	}

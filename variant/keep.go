@@ -20,17 +20,19 @@ func applySkip(r *reading, args []string) error {
 	return nil
 }
 
-// Forbidden are the options that URLs may not use, since the configuration does not allow them.
-type Forbidden struct {
-	Watermark bool
-	Metadata  bool // strip_metadata:0, keep_copyright:1 and strip_color_profile:0
-	Raw       bool // raw and skip_processing
+// Policy is what the configuration says about options.
+type Policy struct {
+	NoWatermark bool   // refuses watermark without watermark_url
+	NoMetadata  bool   // refuses strip_metadata:0, keep_copyright:1 and strip_color_profile:0
+	NoRaw       bool   // refuses raw and skip_processing
+	Mark        string // fingerprint of the configured watermark
+	ClientHints bool   // a width and dpr that the URL leaves open come from client hints
 }
 
-// Forbidding returns a Parser that refuses URLs, and presets, with forbidden options.
-func (p *Parser) Forbidding(f Forbidden) (*Parser, error) {
+// Under returns a Parser that applies a policy to URLs and presets.
+func (p *Parser) Under(policy Policy) (*Parser, error) {
 	strict := *p
-	strict.forbidden = f
+	strict.policy = policy
 	for name, options := range p.presets {
 		var r reading
 		for _, o := range options {
@@ -38,24 +40,33 @@ func (p *Parser) Forbidding(f Forbidden) (*Parser, error) {
 				return nil, err
 			}
 		}
-		if err := strict.check(r.spec); err != nil {
+		if err := strict.finish(&r.spec); err != nil {
 			return nil, fmt.Errorf("preset %q: %s", name, fault.Of(err).Public)
 		}
 	}
 	return &strict, nil
 }
 
+// finish completes a spec that was read, and checks it.
+func (p *Parser) finish(s *Spec) error {
+	if p.policy.ClientHints {
+		s.HintWidth, s.HintDPR, s.OwnDPR = s.Width == 0, s.DPR == 0, s.DPR == 1
+	}
+	if err := p.identify(&s.Watermark); err != nil {
+		return err
+	}
+	return p.check(*s)
+}
+
 // check refuses what is forbidden, or has no meaning in the format that the URL names.
 func (p *Parser) check(s Spec) error {
 	refuse := func(kind fault.Kind, why string) error { return fault.New(kind, "variant.ParseOptions", why, nil) }
-	switch f := p.forbidden; {
-	case f.Watermark && s.Watermark.Opacity > 0:
-		return refuse(fault.UnsupportedOption, NoWatermark)
-	case f.Raw && s.Raw:
+	switch f := p.policy; {
+	case f.NoRaw && s.Raw:
 		return refuse(fault.UnsupportedOption, `option "raw" is not supported: transform.raw is off`)
-	case f.Raw && s.Unprocessed != 0:
+	case f.NoRaw && s.Unprocessed != 0:
 		return refuse(fault.UnsupportedOption, `option "skip_processing" is not supported: transform.raw is off`)
-	case f.Metadata && s.keeps():
+	case f.NoMetadata && s.keeps():
 		return refuse(fault.BadOption, "metadata and colour profiles are always removed: transform.keep_metadata is off")
 	case s.keeps() && s.Format != Open && !described.Has(s.Format):
 		return refuse(fault.BadOption, "copyright and colour profiles are kept in jpg, png and webp only")

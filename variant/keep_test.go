@@ -9,8 +9,8 @@ import (
 
 // What the configuration forbids is refused in URLs, whatever the order of options, and in presets. What cannot be
 // written in the format of the URL is refused too.
-func TestForbidding(t *testing.T) {
-	strict, err := parser(t, nil, false).Forbidding(Forbidden{Watermark: true, Metadata: true, Raw: true})
+func TestPolicy(t *testing.T) {
+	strict, err := parser(t, nil, false).Under(Policy{NoWatermark: true, NoMetadata: true, NoRaw: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestForbidding(t *testing.T) {
 			t.Errorf("%s where it is allowed: %v", options, err)
 		}
 		preset := parser(t, map[string]string{"p": options}, false)
-		if _, err := preset.Forbidding(Forbidden{Watermark: true, Metadata: true, Raw: true}); err == nil ||
+		if _, err := preset.Under(Policy{NoWatermark: true, NoMetadata: true, NoRaw: true}); err == nil ||
 			!strings.HasPrefix(err.Error(), `preset "p": `) {
 			t.Errorf("%s in a preset: %v", options, err)
 		}

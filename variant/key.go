@@ -15,7 +15,7 @@ const Recipe = 10
 
 // Path is the canonical unsigned path of the ref: options in a fixed order, the source in base64, the format as
 // extension. A Parser without a default preset reads it back to the same ref. Of a resolved open Spec it is the open
-// URL that resolves to it again for the same client.
+// URL that resolves to it again for the same client, if that sends no client hints.
 func (r Ref) Path() string {
 	format := r.Spec.Format
 	if r.Spec.Accepts != 0 || r.Spec.Raw {
@@ -116,7 +116,11 @@ func (s Spec) readable() string {
 	if s.HashSum != "" {
 		s.HashSum = hash(s.HashSum)
 	}
+	s.Watermark.Source = ""
 	words := s.options()
+	if s.Watermark.Mark != "" {
+		words = append(words, "mark:"+s.Watermark.Mark)
+	}
 	if accepts != 0 {
 		words = append(words, "any:"+accepts.letters())
 	}
@@ -194,6 +198,7 @@ func (w *writer) geometry(s Spec) {
 		w.add("z", number(orOne(s.ZoomX)), number(orOne(s.ZoomY)))
 	}
 	w.number("dpr", s.DPR)
+	w.flag("dpr", s.OwnDPR)
 	w.flag("el", s.Enlarge)
 	w.extension("ex", s.Extend, s.ExtendGravity)
 	w.extension("exar", s.ExtendRatio, s.ExtendGravity)

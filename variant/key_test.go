@@ -15,7 +15,7 @@ func TestKey(t *testing.T) {
 	}{
 		{"rs:fit:480:0/f:webp", chrome, "rs_fit_480_0.webp"},
 		{"rs:fit:480:0/net:2g", chrome, "rs_fit_480_0,net_2g,any_awpjg.avif"},
-		{"rs:fit:480:0", Accept{JXL, AcceptJXL | everything, false}, "rs_fit_480_0,any_xawpjg.jxl"},
+		{"rs:fit:480:0", Accept{Best: JXL, Formats: AcceptJXL | everything}, "rs_fit_480_0,any_xawpjg.jxl"},
 		{"f:jxl/fq:jxl:80", Accept{}, "q_80.jxl"},
 		{"rs:fit:480:0/net:4g", Accept{}, "rs_fit_480_0,any_pjg.jpg"},
 		{"f:jpg", chrome, "full.jpg"},

@@ -19,6 +19,8 @@ type Original struct {
 	Body   []byte
 	Info   sniff.Info // parsed from the header of Body; zero = not parsed yet
 	Master *Master    // nil: Body is the original itself
+	// Marks are the pictures that Specs lay over it as watermarks, by Watermark.Mark.
+	Marks map[string][]byte
 }
 
 // Inspect parses the header of Body, if that was not done yet.

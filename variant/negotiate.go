@@ -3,9 +3,9 @@ package variant
 import (
 	"math/bits"
 	"slices"
-	"strings"
 
 	"github.com/goldcrest/goldcrest/variant/accept"
+	"github.com/goldcrest/goldcrest/variant/hints"
 )
 
 // Accept is what a client accepts, reduced to few values, so that one URL has few variants. Clients with equal values
@@ -14,39 +14,26 @@ type Accept struct {
 	Best    Format    // the format to try first; "" = jpeg
 	Formats FormatSet // the formats that may be sent; 0 = png, jpeg and gif
 	Slow    bool      // sent by the client (Save-Data, ECT): used by net:auto only; set by the caller
+	Width   int       // by a client hint, in pixels of the screen; 0 = none, set by the caller
+	DPR     float64   // the same
 }
-
-// Weights of an Accept header, in thousandths; unsaid is lower than every weight.
-const unsaid = -1
-
-// wishes are the weights in one header: of named formats, in the order of FormatSet, and of wildcards.
-type wishes struct {
-	named      [6]int
-	image, any int
-}
-
-// of returns the weight of f, which is not Open.
-func (w *wishes) of(f Format) *int { return &w.named[bits.TrailingZeros8(uint8(f.bit()))] }
-
-// none names no format.
-var none = [6]int{unsaid, unsaid, unsaid, unsaid, unsaid, unsaid}
 
 // ParseAccept parses an Accept header (several joined by commas) with a valid configuration. avif, jxl and webp
 // count only if they are named; of the named formats the highest weight wins, then the configured order. A weight of 0
 // refuses a format. Malformed elements are ignored.
 func ParseAccept(header string, cfg Negotiation) Accept {
-	w := parseWishes(header)
-	best := w.best(cfg.Formats)
+	w := accept.Images(header, imageIndex)
+	best := best(w, cfg.Formats)
 	unknown, _ := ParseFormat(cfg.Unknown)
 	var set FormatSet
 	switch {
 	case best == AVIF || best == JXL:
-		set = w.modern(best, cfg.Formats)
+		set = modern(w, best, cfg.Formats)
 	case best == WebP:
 		set = AcceptWebP | AcceptPNG | AcceptJPEG | AcceptGIF
-	case *w.of(JPEG) > 0 && w.weight(PNG) <= 0:
+	case w.Named[JPEG.index()] > 0 && w.Of(PNG.index()) <= 0:
 		set = AcceptJPEG
-	case best == Open && unknown == WebP && (w.named == none || w.weight(WebP) > 0):
+	case best == Open && unknown == WebP && (w.NamesNone() || w.Of(WebP.index()) > 0):
 		best, set = WebP, AcceptWebP|AcceptPNG|AcceptJPEG|AcceptGIF
 	default:
 		set = AcceptPNG | AcceptJPEG | AcceptGIF
@@ -55,25 +42,25 @@ func ParseAccept(header string, cfg Negotiation) Accept {
 }
 
 // modern is the set of a client of AVIF or JPEG XL. Each shows WebP; one of JPEG XL shows AVIF if it says so.
-func (w *wishes) modern(best Format, configured []string) FormatSet {
+func modern(w accept.Weights, best Format, configured []string) FormatSet {
 	set := best.bit() | AcceptPNG | AcceptJPEG | AcceptGIF
 	if lists(configured, WebP) {
 		set |= AcceptWebP
 	}
-	if *w.of(AVIF) > 0 && lists(configured, AVIF) {
+	if w.Named[AVIF.index()] > 0 && lists(configured, AVIF) {
 		set |= AcceptAVIF
 	}
 	return set
 }
 
 // fold removes the refused formats, and chooses the best of the others.
-func fold(best Format, set FormatSet, w wishes) Accept {
+func fold(best Format, set FormatSet, w accept.Weights) Accept {
 	order := [...]Format{best, WebP, JPEG, PNG, GIF}
 	if best == Open {
 		order[0] = JPEG
 	}
 	for _, f := range written {
-		if w.weight(f) == 0 {
+		if w.Of(f.index()) == 0 {
 			set &^= f.bit()
 		}
 	}
@@ -87,10 +74,10 @@ func fold(best Format, set FormatSet, w wishes) Accept {
 
 // best is the format with the highest weight among those that are named and configured, jpeg included; Open if there is
 // none.
-func (w wishes) best(configured []string) Format {
+func best(w accept.Weights, configured []string) Format {
 	best, weight := Open, 0
 	consider := func(f Format) {
-		if q := *w.of(f); q > weight {
+		if q := w.Named[f.index()]; q > weight {
 			best, weight = f, q
 		}
 	}
@@ -103,37 +90,17 @@ func (w wishes) best(configured []string) Format {
 	return best
 }
 
-// weight is the weight of f by the most specific element that matches it.
-func (w wishes) weight(f Format) int {
-	if q := *w.of(f); q != unsaid {
-		return q
-	}
-	if w.image != unsaid {
-		return w.image
-	}
-	return w.any
-}
-
 func lists(formats []string, want Format) bool {
 	return slices.ContainsFunc(formats, func(name string) bool { f, _ := ParseFormat(name); return f == want })
 }
 
-func parseWishes(header string) wishes {
-	w := wishes{named: none, image: unsaid, any: unsaid}
-	for media, q := range accept.Elements(header) {
-		kind, name, _ := strings.Cut(media, "/")
-		image := strings.EqualFold(kind, "image")
-		f, ok := ParseFormat(name)
-		switch {
-		case media == "*/*" || media == "*": // Java's own client sends "*"
-			w.any = q
-		case image && name == "*":
-			w.image = q
-		case image && ok:
-			*w.of(f) = q
-		}
-	}
-	return w
+// index is the place of f, which is not Open, among the written formats.
+func (f Format) index() int { return bits.TrailingZeros8(uint8(f.bit())) }
+
+// imageIndex is index of the name of an image type.
+func imageIndex(name string) (int, bool) {
+	f, ok := ParseFormat(name)
+	return f.index(), ok
 }
 
 // IsOpen reports whether the URL leaves the format to negotiation: its responses vary by Accept.
@@ -154,6 +121,7 @@ func (s Spec) Resolve(a Accept) Spec {
 		}
 	}
 	s.describe()
+	s.measure(a)
 	if s.Net == NetAuto && a.Slow {
 		s.Net = Net2G
 	}
@@ -182,6 +150,17 @@ func (s *Spec) classify() {
 		s.Class = ClassHigh
 	}
 	s.Net = NetDefault
+}
+
+// measure sets the size that client hints say.
+func (s *Spec) measure(a Accept) {
+	if s.HintWidth && a.Width > 0 {
+		s.Width = hints.CSS(a.Width, a.DPR)
+	}
+	if s.HintDPR && a.DPR > 0 {
+		s.DPR = a.DPR
+	}
+	s.HintWidth, s.HintDPR, s.OwnDPR = false, false, false
 }
 
 // describe leaves only formats that can hold what is kept. What is sent unprocessed is in a format that may be sent.

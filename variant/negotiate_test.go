@@ -110,6 +110,7 @@ func TestAcceptVectors(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
+	bound := func(s Spec, dpr float64) Spec { s.DPRMost = dpr; return s }
 	chrome := Accept{Best: AVIF, Formats: everything}
 	slow := Accept{Best: AVIF, Formats: everything, Slow: true}
 	open := func(s Spec) Spec { s.Format, s.Accepts = AVIF, everything; return s }
@@ -123,12 +124,12 @@ func TestResolve(t *testing.T) {
 		{"concrete", chrome, Spec{Format: PNG}, Spec{Format: PNG}},
 		{"hints without auto", slow, Spec{DPR: 2}, open(Spec{DPR: 2})},
 		{"auto, fast", chrome, Spec{Net: NetAuto, DPR: 2}, open(Spec{DPR: 2})},
-		{"auto, slow", slow, Spec{Net: NetAuto, DPR: 2}, open(Spec{Class: ClassSaver, DPR: 2, DPRMost: 1})},
-		{"2g", chrome, Spec{Net: Net2G, DPR: 3}, open(Spec{Class: ClassSaver, DPR: 3, DPRMost: 1})},
+		{"auto, slow", slow, Spec{Net: NetAuto, DPR: 2}, open(bound(Spec{Class: ClassSaver, DPR: 2}, 1))},
+		{"2g", chrome, Spec{Net: Net2G, DPR: 3}, open(bound(Spec{Class: ClassSaver, DPR: 3}, 1))},
 		{"2g, no document", chrome, Spec{Net: Net2G, DPR: 3, Legible: LegibleNo}, open(Spec{Class: ClassSaver, Legible: LegibleNo})},
 		{"2g, a document", chrome, Spec{Net: Net2G, DPR: 3, Legible: LegibleYes}, open(Spec{Class: ClassSaver, DPR: 3, Legible: LegibleYes})},
 		{"2g, half", chrome, Spec{Net: Net2G, DPR: 0.5}, open(Spec{Class: ClassSaver, DPR: 0.5})},
-		{"3g", chrome, Spec{Net: Net3G, DPR: 3}, open(Spec{DPR: 3, DPRMost: 1.5})},
+		{"3g", chrome, Spec{Net: Net3G, DPR: 3}, open(bound(Spec{DPR: 3}, 1.5))},
 		{"3g, q as asked", chrome, Spec{Net: Net3G, DPR: 3, Quality: 60}, open(Spec{DPR: 1.5, Quality: 60})},
 		{"3g, one", chrome, Spec{Net: Net3G}, open(Spec{})},
 		{"4g", slow, Spec{Net: Net4G, DPR: 3}, open(Spec{DPR: 3})},

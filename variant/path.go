@@ -17,7 +17,7 @@ type Parser struct {
 	strip       []string
 	decrypt     func(text []byte) (source string, ok bool) // nil = encrypted sources are refused
 	names       *naming.Names                              // nil = none
-	forbidden   Forbidden
+	policy      Policy
 }
 
 // Naming returns a Parser that resolves names.
@@ -150,7 +150,7 @@ func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
 			return Ref{}, Terms{}, err
 		}
 	}
-	if err := p.check(r.spec); err != nil {
+	if err := p.finish(&r.spec); err != nil {
 		return Ref{}, Terms{}, err
 	}
 	ref, err := p.Ref(source, r.spec)
@@ -161,7 +161,7 @@ func (p *Parser) ParsePath(path string) (Ref, Terms, error) {
 func (p *Parser) ParseOptions(options string) (Spec, Terms, error) {
 	r, err := p.read(segments(options))
 	if err == nil {
-		err = p.check(r.spec)
+		err = p.finish(&r.spec)
 	}
 	return r.spec.normal(), r.terms, err
 }

@@ -205,8 +205,13 @@ func FuzzParsePath(f *testing.F) {
 	f.Add("/pr:lite/exp:9/aHR0cDovL2V4YW1w/bGUuY29tL2ltYWdl/cy9jdXJpb3NpdHku/anBn.png")
 	f.Add("/plain/hTTps://[::1]:443?a=%zz#f")
 	f.Add("/fn:" + base64.RawURLEncoding.EncodeToString([]byte("a b.jpg")) + ":1/att:1/ct:a:b/plain/http://a/100%25@avif")
+	f.Add("/wmu:" + encode64("http://h/m.png?X-Amz-Date=1") + "/wm:1:soea/plain/http://h/a")
 	presets := map[string]string{"lite": "rs:fit:480:0/net:auto", "two": "pr:lite/q:5"}
-	p, only := parser(f, presets, false, "X-Amz-*", "utm"), parser(f, presets, true)
+	only := parser(f, presets, true)
+	p, err := parser(f, presets, false, "X-Amz-*", "utm").Under(Policy{Mark: "0123", ClientHints: true})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, path string) {
 		if ref, _, err := only.ParsePath(path); err == nil {
 			checkKey(t, ref)
@@ -232,6 +237,12 @@ func FuzzParsePath(f *testing.F) {
 			open, _, err := p.ParsePath(resolved.Path())
 			if err != nil || open.Spec.Resolve(a) != resolved.Spec {
 				t.Fatalf("path %q of the resolved %+v reads %+v, %v", resolved.Path(), resolved.Spec, open.Spec.Resolve(a), err)
+			}
+			a.Width, a.DPR = 320, 3
+			hinted := Ref{Source: ref.Source, Spec: ref.Spec.Resolve(a)}
+			checkKey(t, hinted)
+			if hinted.Spec.Resolve(a) != hinted.Spec {
+				t.Fatalf("%+v resolves twice with hints", hinted.Spec)
 			}
 		}
 	})

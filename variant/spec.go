@@ -227,12 +227,22 @@ func (s Spec) NeedsOriginal() bool {
 	return s.Format == Info || s.Raw || s.Unprocessed != 0 || s.keeps() || s.HashSum != ""
 }
 
-// Watermark lays the configured mark over the result. Opacity multiplies the mark's own; 0 = no mark.
+// Watermark lays a mark over the result. Opacity multiplies the mark's own; 0 = no mark.
 type Watermark struct {
 	Opacity float64
 	Place   Gravity // for Tiled the offsets are the space between two marks
 	Tiled   bool
 	Scale   float64 // of the result that the mark fits into; 0 = the mark's own size
+	Source  string  // URL of the mark; "" = the configured one
+	// Mark identifies the mark: a hash of its canonical URL, or of the configured file's bytes. Set by a Parser.
+	Mark string
+}
+
+// Client says how the size depends on the client.
+type Client struct {
+	HintWidth, HintDPR bool    // a client hint says it, as the URL does not: set by a Parser, done by Resolve
+	OwnDPR             bool    // the URL says dpr:1, and client hints would count: the same
+	DPRMost            float64 // the weight class's limit of DPR, unless the picture contains print; 0 = no limit
 }
 
 // Limits are the limits that a URL lowers; 0 = the configured one.
@@ -280,9 +290,10 @@ type Spec struct {
 	Hash
 	Watermark Watermark
 
+	Client
+
 	// Set by Resolve, never by a URL:
 	Class   Class     // the weight class
-	DPRMost float64   // the weight class's limit of DPR, unless the picture contains print; 0 = no limit
 	Accepts FormatSet // the formats that this open URL may be sent in; 0 if the URL names the format
 
 	// Set only by the pipeline: make the original's master, which fits into Width x Height, not a variant.

@@ -165,12 +165,18 @@ func (j Judge) judge(target string) (Outcome, string) {
 	switch {
 	case err != nil:
 		return Refused, fault.Of(err).Public
-	case pair != nil && !pair.AllowsSource(ref.Source):
+	case !allows(pair, ref):
 		return Refused, "the key may not be used for this source"
 	case terms.Expired(time.Now()):
 		return Same, "expired URLs are refused, as before"
 	}
 	return told(ref)
+}
+
+// allows reports whether the key, if it counts, may be used for the original and its watermark.
+func allows(pair *signing.Pair, ref variant.Ref) bool {
+	mark := ref.Spec.Watermark.Source
+	return pair == nil || pair.AllowsSource(ref.Source) && (mark == "" || pair.AllowsSource(mark))
 }
 
 // told describes how the response to an accepted URL differs.
@@ -207,7 +213,7 @@ func (j Judge) judgeThumbor(target string) (Outcome, string) {
 	switch {
 	case err != nil:
 		return Refused, fault.Of(err).Public
-	case pair != nil && !pair.AllowsSource(ref.Source):
+	case !allows(pair, ref):
 		return Refused, "the key may not be used for this source"
 	case mounted:
 		return Differs, "it is answered below /thumbor"

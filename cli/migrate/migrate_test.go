@@ -88,7 +88,7 @@ func TestReportOfRaw(t *testing.T) {
 		t.Error(got)
 	}
 	var err error
-	if j.Parser, err = j.Parser.Forbidding(variant.Forbidden{Raw: true}); err != nil {
+	if j.Parser, err = j.Parser.Under(variant.Policy{NoRaw: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := report(t, j, lines...); !strings.Contains(got, `1  option "raw" is not supported`) ||
@@ -106,7 +106,7 @@ func TestReportOfMetadata(t *testing.T) {
 		t.Error(got)
 	}
 	var err error
-	if j.Parser, err = j.Parser.Forbidding(variant.Forbidden{Metadata: true}); err != nil {
+	if j.Parser, err = j.Parser.Under(variant.Policy{NoMetadata: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := report(t, j, lines...); !strings.Contains(got, "2  metadata and colour profiles are always removed") {

@@ -61,6 +61,11 @@ func (p *planner) Plan(asks []unit.VariantAsk) (int, error) {
 
 // permit refuses a plan that the caller's token may not request in full.
 func (p *planner) permit(made *ledger.Plan) error {
+	for _, s := range made.Specs {
+		if mark := s.Watermark.Source; mark != "" && p.rights != nil && !p.rights.AllowsSource(mark) {
+			return fault.New(fault.SourceNotAllowed, "draft.permit", "this token may not ask for the watermark's source", nil)
+		}
+	}
 	for _, a := range made.Asks {
 		for _, name := range a.Presets {
 			if p.rights != nil && !p.rights.AllowsPreset(name) {

@@ -91,7 +91,7 @@ func (t Caller) Owner() ledger.Caller {
 
 // Allowed checks a ref against the rights of the verified pair or of a token.
 func Allowed(key unit.Rights, ref variant.Ref, terms variant.Terms) error {
-	for _, source := range []string{ref.Source, ref.Spec.Fallback} {
+	for _, source := range []string{ref.Source, ref.Spec.Fallback, ref.Spec.Watermark.Source} {
 		if source != "" && !key.AllowsSource(source) {
 			return fault.New(fault.SourceNotAllowed, "access.Allowed",
 				"the signing key or token may not be used for this source", nil)

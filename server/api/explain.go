@@ -150,9 +150,10 @@ func (s *API) explainRefusal(ctx context.Context, key *signing.Pair, ref variant
 	return nil
 }
 
-// canonicalOptions is the options part of the ref's own path. A fallback's URL may contain a secret and is left out.
+// canonicalOptions is the options part of the ref's own path. The URLs of a fallback and a watermark may contain a secret
+// and are left out.
 func canonicalOptions(ref variant.Ref) string {
-	ref.Spec.Fallback = ""
+	ref.Spec.Fallback, ref.Spec.Watermark.Source = "", ""
 	path := strings.Trim(ref.Path(), "/")
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		return path[:i]

@@ -178,7 +178,8 @@ func Shorten(s string, n int) string {
 var plainOption = regexp.MustCompile(`^[a-z_-]{1,32}(:[A-Za-z0-9.,_-]{0,16}){1,12}$`)
 
 // freeText are the options whose arguments are free text.
-var freeText = []string{"cachebuster", "cb", "fallback_image_url", "fiu", "filename", "fn", "hashsum", "hs"}
+var freeText = []string{"cachebuster", "cb", "fallback_image_url", "fiu", "filename", "fn", "hashsum", "hs",
+	"watermark_url", "wmu"}
 
 // SafeOptions is the options part of an image path for the log: without signature and source, which may be secret, and
 // without every argument that might be.

@@ -10,6 +10,7 @@ func TestSafeOptions(t *testing.T) {
 		"/sig/rs:fit:480:0/net:2g/aHR0cA":          "rs:fit:480:0/net:2g",
 		"/sig/plain/http://h/a?b":                  "",
 		"/sig/fiu:aHR0cDovL3Bob3Rvcy5leGFtcGxl/aa": "fiu:...",
+		"/sig/wm:1/wmu:aHR0cHM/watermark_url:a/aa": "wm:1/wmu:.../watermark_url:...",
 		"/sig/cb:v1/w:1/aa":                        "cb:.../w:1",
 		"/sig/W:1/%3A:1/w:1%22/aa":                 ".../.../w:...",
 		"/sig":                                     "",

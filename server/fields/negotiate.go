@@ -6,17 +6,43 @@ import (
 	"strings"
 
 	"github.com/goldcrest/goldcrest/variant"
+	"github.com/goldcrest/goldcrest/variant/hints"
 )
 
 // Vary names the request headers that the response for a spec depends on.
 func Vary(s variant.Spec) string {
-	switch open, hints := s.IsOpen(), s.VariesByHints(); {
-	case open && hints:
-		return "Accept, Save-Data, ECT"
-	case open:
-		return "Accept"
-	case hints:
-		return "Save-Data, ECT"
+	var names []string
+	for _, v := range []struct {
+		varies bool
+		by     []string
+	}{
+		{s.IsOpen(), []string{"Accept"}}, {s.VariesByHints(), []string{"Save-Data", "ECT"}},
+		{s.HintWidth || s.HintDPR, dprHints}, {s.HintWidth, widthHints},
+	} {
+		if v.varies {
+			names = append(names, v.by...)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// The headers of client hints, the first of which counts. Browsers send either the new names or the old ones.
+var (
+	dprHints   = []string{"Sec-CH-DPR", "DPR"}
+	widthHints = []string{"Sec-CH-Width", "Width"}
+)
+
+// Hints sets the size that client hints say.
+func Hints(h http.Header, a *variant.Accept) {
+	a.DPR, a.Width = hints.Ratio(first(h, dprHints)), hints.Width(first(h, widthHints))
+}
+
+// first is the value of the first of several headers that is there; "" if it has several values.
+func first(h http.Header, names []string) string {
+	for _, name := range names {
+		if lines := h.Values(name); len(lines) > 0 {
+			return Joined(h, http.CanonicalHeaderKey(name))
+		}
 	}
 	return ""
 }
@@ -25,6 +51,7 @@ func Vary(s variant.Spec) string {
 func Accept(h http.Header, cfg variant.Negotiation) variant.Accept {
 	a := variant.ParseAccept(strings.Join(h.Values("Accept"), ","), cfg)
 	a.Slow = Slow(h)
+	Hints(h, &a)
 	return a
 }
 

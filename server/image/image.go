@@ -104,6 +104,7 @@ func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, erro
 		return nil, err
 	}
 	n.open, n.hinted = n.ref.Spec.IsOpen(), n.ref.Spec.VariesByHints()
+	n.sized = n.ref.Spec.HintWidth || n.ref.Spec.HintDPR
 	n.target = exchange.Target{
 		Vary: fields.Vary(n.ref.Spec), Expires: n.terms.Expires, Tags: n.terms.CacheTags, Options: n.target.Options,
 		Host: exchange.SourceHost(n.ref.Source), Source: exchange.ShortHash(n.ref), Name: baseName(n.ref.Source),

@@ -20,7 +20,8 @@ type known struct {
 	terms  variant.Terms
 	pair   *signing.Pair // its signing key
 	open   bool          // the format is negotiated
-	hinted bool          // client hints count
+	hinted bool          // the client's network counts
+	sized  bool          // client hints of the size count
 	target exchange.Target
 
 	ready atomic.Pointer[[]*ready] // the prepared responses, one for each kind of client; never changed in place
@@ -36,6 +37,9 @@ func (n *known) accept(h http.Header, seen *accepts) variant.Accept {
 		a = seen.fold(h["Accept"])
 	}
 	a.Slow = n.hinted && fields.Slow(h)
+	if n.sized {
+		fields.Hints(h, &a)
+	}
 	return a
 }
 
@@ -132,7 +136,9 @@ const (
 
 // cost is the size of a known URL in bytes.
 func (n *known) cost() int {
-	cost := knownBytes + 2*(len(n.ref.Source)+len(n.ref.Spec.Fallback)+len(n.target.Options)+len(n.terms.Filename))
+	spec := &n.ref.Spec
+	cost := knownBytes + 2*(len(n.ref.Source)+len(spec.Fallback)+len(spec.Watermark.Source)+
+		len(n.target.Options)+len(n.terms.Filename))
 	for _, tag := range n.terms.CacheTags {
 		cost += len(tag)
 	}

@@ -37,8 +37,7 @@ var _ transform.Codec = (*Codec)(nil)
 type Codec struct {
 	engine  string
 	choices *choose.Chooser
-	draws   bool        // reads SVG
-	mark    *vips.Image // the configured watermark; nil = none
+	draws   bool // reads SVG
 }
 
 // New initialises libvips for this process and checks that it refuses untrusted loaders. engine is "vips" (or empty) or
@@ -107,13 +106,15 @@ func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage
 	}
 	var refused []int
 	var why error
-	k := call{c, src, specs, stage, lim, func(i int, img variant.Image, err error) {
+	k := call{Codec: c, src: src, specs: specs, stage: stage, lim: lim, given: original.Marks}
+	defer k.freeMarks()
+	k.emit = func(i int, img variant.Image, err error) {
 		if fault.KindOf(err) == fault.DecodeFailed {
 			refused, why = append(refused, i), err
 			return
 		}
 		emit(i, img, err)
-	}}
+	}
 	k.make(todo)
 	k.emit = emit
 	if len(refused) > 0 && src.Vouch() {
@@ -137,6 +138,8 @@ type call struct {
 	stage variant.Stage
 	lim   Limits
 	emit  emitter
+	given map[string][]byte      // the files of watermarks
+	marks map[string]*vips.Image // those that were read
 }
 
 // make makes the specs whose indexes are in todo.
@@ -144,6 +147,9 @@ func (c *call) make(todo []int) {
 	jobs := []*render.Job{}
 	for _, i := range todo {
 		j, err := render.NewJob(i, c.specs[i], c.stage, c.src, c.lim)
+		if err == nil {
+			j.Mark, err = c.mark(j.Spec.Watermark)
+		}
 		if err != nil {
 			c.emit(i, variant.Image{}, err)
 			continue
@@ -154,7 +160,6 @@ func (c *call) make(todo []int) {
 				continue
 			}
 		}
-		j.Mark = c.mark
 		jobs = append(jobs, j)
 	}
 	groups := render.Grouped(jobs)

@@ -27,10 +27,16 @@ func mustShare(t testing.TB, engine string) *Codec {
 // one makes a single variant.
 func one(t testing.TB, c *Codec, original []byte, spec variant.Spec, lim Limits) (variant.Image, error) {
 	t.Helper()
+	return oneOf(t, c, variant.Original{Body: original}, spec, lim)
+}
+
+// oneOf is one of an original with marks.
+func oneOf(t testing.TB, c *Codec, o variant.Original, spec variant.Spec, lim Limits) (variant.Image, error) {
+	t.Helper()
 	var got variant.Image
 	var fail error
 	emitted := false
-	err := c.Transform(variant.Original{Body: original}, []variant.Spec{spec}, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
+	err := c.Transform(o, []variant.Spec{spec}, variant.StageFirst, lim, func(i int, img variant.Image, err error) {
 		if i != 0 || emitted {
 			t.Fatalf("emit(%d) emitted before: %v", i, emitted)
 		}

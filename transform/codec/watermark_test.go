@@ -18,21 +18,36 @@ func painted(t testing.TB, width, height int, c color.Color) []byte {
 	return pngOf(t, im)
 }
 
+// laid is a PNG of an original with a mark.
+func laid(t testing.TB, c *Codec, original, mark []byte, w variant.Watermark) *image.NRGBA {
+	t.Helper()
+	w.Mark = "m"
+	spec := variant.Spec{Format: variant.PNG, DPR: 1, Watermark: w}
+	o := variant.Original{Body: original, Marks: map[string][]byte{"m": mark}}
+	img, err := oneOf(t, c, o, spec, testLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded(t, img.Body)
+}
+
 // A watermark is at the position of the option, with its opacity, in its own size or a share of the result's.
 func TestWatermark(t *testing.T) {
 	c := mustNew(t, "")
 	white := painted(t, 100, 60, color.White)
-	spec := func(m variant.Watermark) variant.Spec { return variant.Spec{Format: variant.PNG, Watermark: m} }
-	_, err := one(t, c, white, spec(variant.Watermark{Opacity: 1}), testLimits)
+	spec := variant.Spec{Format: variant.PNG, Watermark: variant.Watermark{Opacity: 1, Mark: "m"}}
+	_, err := one(t, c, white, spec, testLimits)
 	if fault.KindOf(err) != fault.UnsupportedOption {
 		t.Errorf("without a mark: %v", err)
 	}
-	if err := c.Watermark([]byte("<html>")); err == nil {
-		t.Error("a page was taken for a mark")
+	cut := painted(t, 200, 200, color.White)
+	for _, mark := range []string{"<html>", string(cut[:len(cut)/2])} {
+		o := variant.Original{Body: white, Marks: map[string][]byte{"m": []byte(mark)}}
+		if _, err := oneOf(t, c, o, spec, testLimits); fault.KindOf(err) != fault.BadOption {
+			t.Errorf("%.6q as a mark: %v", mark, err)
+		}
 	}
-	if err := c.Watermark(painted(t, 10, 6, color.NRGBA{R: 255, A: 255})); err != nil {
-		t.Fatal(err)
-	}
+	mark := painted(t, 10, 6, color.NRGBA{R: 255, A: 255})
 	red, half := color.NRGBA{255, 0, 0, 255}, color.NRGBA{255, 127, 127, 255}
 	blank := color.NRGBA{255, 255, 255, 255}
 	at := func(k variant.GravityKind, x, y float64) variant.Gravity { return variant.Gravity{Kind: k, X: x, Y: y} }
@@ -49,7 +64,7 @@ func TestWatermark(t *testing.T) {
 		"over all":  {variant.Watermark{Opacity: 1, Scale: 1}, image.Rect(0, 0, 100, 60), red},
 		"no spaces": {variant.Watermark{Opacity: 1, Tiled: true}, image.Rect(0, 0, 100, 60), red},
 	} {
-		got := decoded(t, must(t, c, white, spec(tt.mark)).Body)
+		got := laid(t, c, white, mark, tt.mark)
 		for y := range 60 {
 			for x := range 100 {
 				want, in := blank, image.Pt(x, y).In(tt.in)
@@ -66,8 +81,7 @@ func TestWatermark(t *testing.T) {
 		}
 	}
 	tiled := func(x, y float64) *image.NRGBA {
-		m := variant.Watermark{Opacity: 1, Tiled: true, Place: at(variant.Centre, x, y)}
-		return decoded(t, must(t, c, white, spec(m)).Body)
+		return laid(t, c, white, mark, variant.Watermark{Opacity: 1, Tiled: true, Place: at(variant.Centre, x, y)})
 	}
 	tiles := tiled(10, 6)
 	for _, p := range []image.Point{{5, 3}, {25, 3}, {5, 15}, {85, 51}} {
@@ -89,9 +103,6 @@ func TestWatermarkBeyondTheEdge(t *testing.T) {
 	red, blue, blank := color.NRGBA{255, 0, 0, 255}, color.NRGBA{0, 0, 255, 255}, color.NRGBA{255, 255, 255, 255}
 	draw.Draw(m, image.Rect(0, 0, 20, 40), image.NewUniform(red), image.Point{}, draw.Src)
 	draw.Draw(m, image.Rect(20, 0, 40, 40), image.NewUniform(blue), image.Point{}, draw.Src)
-	if err := c.Watermark(pngOf(t, m)); err != nil {
-		t.Fatal(err)
-	}
 	for _, tt := range []struct {
 		name        string
 		side        int
@@ -106,8 +117,8 @@ func TestWatermarkBeyondTheEdge(t *testing.T) {
 		{"outside", 60, variant.Gravity{Kind: variant.East, X: 100}, blank, blank},
 		{"far outside", 60, variant.Gravity{Kind: variant.South, Y: -100_000}, blank, blank},
 	} {
-		spec := variant.Spec{Format: variant.PNG, DPR: 1, Watermark: variant.Watermark{Opacity: 1, Place: tt.place}}
-		got := decoded(t, must(t, c, painted(t, tt.side, tt.side, color.White), spec).Body)
+		original := painted(t, tt.side, tt.side, color.White)
+		got := laid(t, c, original, pngOf(t, m), variant.Watermark{Opacity: 1, Place: tt.place})
 		wantColour(t, got, 1, tt.side/2, tt.left, 1)
 		wantColour(t, got, tt.side-2, tt.side/2, tt.right, 1)
 		if t.Failed() {
@@ -120,14 +131,10 @@ func TestWatermarkBeyondTheEdge(t *testing.T) {
 // call have no watermark.
 func TestWatermarkOnOtherPictures(t *testing.T) {
 	c := mustNew(t, "")
-	if err := c.Watermark(painted(t, 30, 30, color.NRGBA{R: 255, A: 255})); err != nil {
-		t.Fatal(err)
-	}
+	red := painted(t, 30, 30, color.NRGBA{R: 255, A: 255})
 	mark := variant.Watermark{Opacity: 1, Place: variant.Gravity{Kind: variant.NorthWest}}
 	grey := image.NewGray(image.Rect(0, 0, 100, 60))
-	marked := func(original []byte) *image.NRGBA {
-		return decoded(t, must(t, c, original, variant.Spec{Format: variant.PNG, Watermark: mark}).Body)
-	}
+	marked := func(original []byte) *image.NRGBA { return laid(t, c, original, red, mark) }
 	got := marked(pngOf(t, grey))
 	wantColour(t, got, 5, 5, color.NRGBA{255, 0, 0, 255}, 1)
 	wantColour(t, got, 50, 50, color.NRGBA{0, 0, 0, 255}, 1)
@@ -138,15 +145,12 @@ func TestWatermarkOnOtherPictures(t *testing.T) {
 	}
 	got = marked(painted(t, 20, 10, color.White))
 	wantColour(t, got, 10, 5, color.NRGBA{255, 0, 0, 255}, 1)
-	if err := c.Watermark(pngOf(t, image.NewGray(image.Rect(0, 0, 30, 30)))); err != nil {
-		t.Fatal(err)
-	}
-	wantColour(t, marked(painted(t, 100, 60, color.White)), 5, 5, color.NRGBA{0, 0, 0, 255}, 1)
-	if err := c.Watermark(painted(t, 30, 30, color.NRGBA{R: 255, A: 255})); err != nil {
-		t.Fatal(err)
-	}
+	black := laid(t, c, painted(t, 100, 60, color.White), pngOf(t, image.NewGray(image.Rect(0, 0, 30, 30))), mark)
+	wantColour(t, black, 5, 5, color.NRGBA{0, 0, 0, 255}, 1)
+	mark.Mark = "red"
 	specs := []variant.Spec{{Width: 80, Format: variant.PNG, Watermark: mark}, {Width: 40, Format: variant.PNG}}
-	err := c.Transform(variant.Original{Body: painted(t, 100, 60, color.White)}, specs, variant.StageFinal, testLimits,
+	err := c.Transform(variant.Original{Body: painted(t, 100, 60, color.White), Marks: map[string][]byte{"red": red}},
+		specs, variant.StageFinal, testLimits,
 		func(i int, img variant.Image, err error) {
 			if err != nil {
 				t.Fatal(err)

@@ -58,3 +58,55 @@ func thousandths(s string) (int, bool) {
 	}
 	return n, n <= 1000
 }
+
+// unsaid is a weight lower than every weight.
+const unsaid = -1
+
+// Weights are the weights of image types in one header.
+type Weights struct {
+	Named      [8]int // by the index of a type; negative = it is not named
+	image, any int    // of the wildcards
+}
+
+// Images reads the weights of the image types that index knows by their subtypes. The last element of a type counts.
+func Images(header string, index func(subtype string) (i int, ok bool)) Weights {
+	w := Weights{image: unsaid, any: unsaid}
+	for i := range w.Named {
+		w.Named[i] = unsaid
+	}
+	for media, q := range Elements(header) {
+		kind, name, _ := strings.Cut(media, "/")
+		image := strings.EqualFold(kind, "image")
+		i, ok := index(name)
+		switch {
+		case media == "*/*" || media == "*": // Java's own client sends "*"
+			w.any = q
+		case image && name == "*":
+			w.image = q
+		case image && ok:
+			w.Named[i] = q
+		}
+	}
+	return w
+}
+
+// NamesNone reports whether no type is named.
+func (w Weights) NamesNone() bool {
+	for _, q := range w.Named {
+		if q != unsaid {
+			return false
+		}
+	}
+	return true
+}
+
+// Of is the weight of a type by the most specific element that matches it; negative = none does.
+func (w Weights) Of(i int) int {
+	if q := w.Named[i]; q != unsaid {
+		return q
+	}
+	if w.image != unsaid {
+		return w.image
+	}
+	return w.any
+}
