@@ -13,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/pipeline"
+	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -38,20 +39,18 @@ func runExplain(ctx context.Context, e env, args []string) error {
 		return err
 	}
 	target := signedPath(cfg, fs.Arg(0))
-	path, parse, wrong := opened(keys, parser, target)
-	signature := "valid"
-	switch {
-	case wrong != nil && strings.HasPrefix(target, grammar.ThumborPrefix+"/") && !keys.HasThumbor():
-		signature = "not valid: signing.thumbor has no key"
-	case wrong != nil:
-		signature = "not valid: " + fault.Of(wrong).Public
-	}
-	ref, terms, err := parse(path)
+	verified, parse, wrong := opened(keys, parser, target)
+	signature := signatureOf(keys, target, wrong)
+	ref, terms, err := parse(verified.Path)
 	if err != nil {
 		return fmt.Errorf("the signature is %s; and %w", signature, err)
 	}
 	client := variant.ParseAccept(*accept, cfg.Negotiation)
 	printExplanation(e.stdout, signature, ref, terms, client)
+	if verified.Key != nil {
+		ref.Within = verified.Key.Hosts()
+	}
+	refused := refusedFor(verified.Key, wrong, ref, terms)
 	if *run {
 		ref.Spec = ref.Spec.Resolve(client)
 		answer, err := app.GetOnce(ctx, e.version, cfg, ref, e.stderr)
@@ -60,26 +59,40 @@ func runExplain(ctx context.Context, e env, args []string) error {
 		}
 		printChoice(e.stdout, answer)
 	}
-	return refusedFor(wrong, terms)
+	return refused
+}
+
+// signatureOf says whether a target's signature is valid. wrong is why it is not.
+func signatureOf(keys *signing.Keyring, target string, wrong error) string {
+	switch {
+	case wrong == nil:
+		return "valid"
+	case strings.HasPrefix(target, grammar.ThumborPrefix+"/") && !keys.HasThumbor():
+		return "not valid: signing.thumbor has no key"
+	}
+	return "not valid: " + fault.Of(wrong).Public
 }
 
 // opened verifies a target. wrong is why its signature is not valid; the target is read all the same.
-func opened(keys *signing.Keyring, parser *variant.Parser, target string) (path string, parse grammar.Parse, wrong error) {
+func opened(keys *signing.Keyring, parser *variant.Parser, target string) (signing.Verified, grammar.Parse, error) {
 	verified, parse, wrong := grammar.Verify(keys, parser, target)
-	if wrong == nil {
-		return verified.Path, parse, nil
+	if wrong != nil {
+		verified.Path, parse = grammar.Unverified(parser, target)
 	}
-	path, parse = grammar.Unverified(parser, target)
-	return path, parse, wrong
+	return verified, parse, wrong
 }
 
-// refusedFor is the error of a URL that the server refuses.
-func refusedFor(wrong error, terms variant.Terms) error {
-	switch {
-	case wrong != nil:
+// refusedFor is the error of a URL that the server refuses: its signature is wrong, its key may not sign it, or it has
+// expired.
+func refusedFor(key *signing.Pair, wrong error, ref variant.Ref, terms variant.Terms) error {
+	if wrong == nil && key != nil {
+		wrong = access.Allowed(key, ref, terms)
+	}
+	if wrong == nil && terms.Expired(time.Now()) {
+		wrong = errors.New("it has expired")
+	}
+	if wrong != nil {
 		return fmt.Errorf("the server refuses this URL: %w", wrong)
-	case terms.Expired(time.Now()):
-		return errors.New("the server refuses this URL: it has expired")
 	}
 	return nil
 }

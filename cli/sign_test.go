@@ -87,3 +87,35 @@ func TestWrongCallsInEachGrammar(t *testing.T) {
 		}
 	}
 }
+
+// explain says that a key may not sign a source or its options, and still how the URL is read.
+func TestExplainTellsWhatItsKeyMayNotSign(t *testing.T) {
+	keys := func(limits string) []string {
+		return []string{
+			"GOLDCREST_SIGNING_KEYS=[{key: " + strings.Repeat("ab", 32) + limits + "}]",
+			"GOLDCREST_PRESETS={small: \"w:10\", large: \"w:999\"}",
+		}
+	}
+	bound := keys(", sources: [c.example], presets: [small]")
+	for _, tt := range []struct{ preset, source, refused string }{
+		{"small", "https://c.example/a.jpg", ""},
+		{"small", "https://other.example/a.jpg", "may not be used for this source"},
+		{"large", "https://c.example/a.jpg", "may not be used for these options"},
+	} {
+		code, signed, errs := inProcess(t, keys(""), "sign", "-preset", tt.preset, tt.source)
+		if code != exitOK {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+		code, out, errs := inProcess(t, bound, "explain", strings.TrimSpace(signed))
+		if !strings.Contains(out, "signature  valid\nsource     "+tt.source) {
+			t.Errorf("%s of %s: got %s%s", tt.preset, tt.source, out, errs)
+		}
+		want := exitOK
+		if tt.refused != "" {
+			want = exitFailed
+		}
+		if code != want || !strings.Contains(errs, tt.refused) {
+			t.Errorf("%s of %s: exit %d, want %d: %s", tt.preset, tt.source, code, want, errs)
+		}
+	}
+}

@@ -212,7 +212,7 @@ var layers = map[string]layer{
 		"imports only packages that hold a Config struct, and prewarm/unit, which says whether a selector is one"},
 
 	"":    {[]string{"cli"}, "main calls cli"},
-	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/feed", "cli/migrate", "cli/progress", "cli/unitfile", "client", "config", "fault", "grammar", "pause", "pipeline", "signing", "variant", "variant/about"}, "the commands: they call app and client, and say what happened"},
+	"cli": {[]string{"app", "cli/advice", "cli/demo", "cli/feed", "cli/migrate", "cli/progress", "cli/unitfile", "client", "config", "fault", "grammar", "pause", "pipeline", "server/access", "signing", "variant", "variant/about"}, "the commands: they call app and client, and say what happened"},
 	"app": {[]string{"*"}, "the composition root: the only place that knows all"},
 
 	"cli/advice":   {[]string{"app", "fault"}, "words for failures, which no package below should have to choose"},
