@@ -10,7 +10,7 @@ import (
 )
 
 // A verdict on a source stays valid while the limits and the program are the same, also after restarts.
-func TestBasis(t *testing.T) {
+func TestVerdictsStayValidWhileLimitsAndProgramAreTheSame(t *testing.T) {
 	basis := func(version string, change func(*config.Config)) string {
 		t.Helper()
 		cfg := config.Default()

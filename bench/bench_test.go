@@ -205,7 +205,7 @@ func TestMiddleLeavesBeginAndEndOut(t *testing.T) {
 }
 
 // Each version of a picture is distinguishable from the others after two encodes.
-func TestVersionsAreTold(t *testing.T) {
+func TestVersionOfPictureSurvivesTwoEncodes(t *testing.T) {
 	c := &chaos{sources: []*chaosSource{{}}}
 	for version := range int64(maxVersion + 1) {
 		c.sources[0].version.Store(version)

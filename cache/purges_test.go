@@ -205,7 +205,7 @@ func TestPurgeWinsOverMemory(t *testing.T) {
 }
 
 // Memory that is not trusted has nothing, and has all of it when it is trusted again.
-func TestTrustOfMemory(t *testing.T) {
+func TestUntrustedMemoryReturnsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := cache.NewPurges(cache.Generation{Epoch: 1})
 		tiers := cache.NewTiered(cache.NewMemory(1<<20), fakeStore{}, p, cache.DefaultStore(), nil)

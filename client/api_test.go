@@ -286,7 +286,7 @@ func TestResultsReadsEveryPage(t *testing.T) {
 	}
 }
 
-func TestOtherCalls(t *testing.T) {
+func TestCallsOfJobsChecksPurgesAndUsage(t *testing.T) {
 	answers := map[string]string{
 		"GET /v1/jobs":                 `{"jobs":[{"job":"j1"}],"cursor":"c"}`,
 		"GET /v1/jobs?cursor=c":        `{"jobs":[{"job":"j2"}]}`,

@@ -192,7 +192,7 @@ func TestHotPicturesBecomeLighter(t *testing.T) {
 }
 
 // With quality.hot off, no number of views has this effect.
-func TestHotIsOff(t *testing.T) {
+func TestHotEncodesAreOffByConfiguration(t *testing.T) {
 	corpus(t)
 	o := startOrigin(t)
 	s := start(t, "GOLDCREST_QUALITY_HOT=off", "GOLDCREST_QUALITY_PRICE_CPU_HOUR=0")

@@ -15,7 +15,7 @@ import (
 
 // Every photo of the corpus through open URLs, for each kind of client and two networks: no response is larger than its
 // original, and none contains metadata.
-func TestNothingIsLargerAndNothingIsTold(t *testing.T) {
+func TestResponsesAreNeverLargerAndHaveNoMetadata(t *testing.T) {
 	exiftool, err := exec.LookPath("exiftool")
 	if err != nil {
 		t.Skip("exiftool is not installed (make test installs it)")

@@ -33,7 +33,7 @@ func view(c *Counter, key string, needed int) {
 }
 
 // A key is due at the view that makes it worth it, once; and again only when its views were counted again.
-func TestDueOnce(t *testing.T) {
+func TestKeyIsDueOnceAtBreakEven(t *testing.T) {
 	c, m := newCounter()
 	for n := 1; n <= 20; n++ {
 		view(c, "k", 5)
@@ -58,7 +58,7 @@ func TestDueOnce(t *testing.T) {
 }
 
 // Views of one entry of a key are not those of the next, and one that never pays is only counted.
-func TestCountsEntries(t *testing.T) {
+func TestViewsAreCountedPerEntry(t *testing.T) {
 	c, _ := newCounter()
 	c.Begin("k", "old", 2)
 	c.Begin("k", "new", Never)
@@ -77,7 +77,7 @@ func TestCountsEntries(t *testing.T) {
 }
 
 // A flood of keys that are asked for once each leaves the counts of what is asked for often, in the same memory.
-func TestFloodLeavesWhatIsHot(t *testing.T) {
+func TestFloodOfRareKeysKeepsFrequentCounts(t *testing.T) {
 	c, _ := newCounter()
 	const hot = 500
 	for range 10 {
@@ -100,7 +100,7 @@ func TestFloodLeavesWhatIsHot(t *testing.T) {
 }
 
 // Views fade by half a day, and what was seen once is forgotten.
-func TestViewsFade(t *testing.T) {
+func TestViewCountsDecayByHalfADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newCounter()
 		for range 8 {
@@ -156,7 +156,7 @@ func TestViewsAllocateNothing(t *testing.T) {
 }
 
 // A Counter that is off counts nothing.
-func TestOff(t *testing.T) {
+func TestDisabledCounterCountsNothing(t *testing.T) {
 	c := New(Config{Hot: off}, nil, time.Now)
 	if c.Begin("k", "tag", 1); !c.View("k", "tag") || c.Due("k") || c.Take("k") || c.Needed(1, 1) != Never {
 		t.Error("it counts")
@@ -195,7 +195,7 @@ func TestBreakEven(t *testing.T) {
 }
 
 // What remakes come to moves the break-even, within bounds.
-func TestLearns(t *testing.T) {
+func TestRemakesAdjustTheBreakEvenWithinBounds(t *testing.T) {
 	c, m := newCounter()
 	before := c.Needed(1e6, 1e5)
 	for range 100 {

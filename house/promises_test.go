@@ -43,7 +43,7 @@ func TestPromisesNameWhatHoldsThem(t *testing.T) {
 }
 
 // Figures that other documents take from the table of docs/quality.md are those of the table.
-func TestFiguresAreThoseOfTheTable(t *testing.T) {
+func TestDocumentsQuoteFiguresOfTheQualityTable(t *testing.T) {
 	quality := document(t, "docs/quality.md")
 	first := func(way string) (photos, print string) {
 		row := regexp.MustCompile(`(?m)^\| (?:\*\*)?` + regexp.QuoteMeta(way) + `(?:\*\*)? \| ([\d.]+), [^|]+ \| ([^,|]+)`).FindStringSubmatch(quality)

@@ -93,7 +93,7 @@ func TestBarsOfTexts(t *testing.T) {
 	}
 }
 
-func TestMannered(t *testing.T) {
+func TestManneredWordsAreFound(t *testing.T) {
 	for _, x := range []struct {
 		text, want string
 	}{

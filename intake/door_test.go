@@ -193,7 +193,7 @@ func TestMessageWithoutID(t *testing.T) {
 }
 
 // What can never be accepted is dead at once, with its reason, and keeps nobody else out.
-func TestPoison(t *testing.T) {
+func TestUnacceptableMessageIsDeadLetteredAtOnce(t *testing.T) {
 	inBubble(t, func(c *intake.Config) { c.Body = unit.BodyUnit }, func(r *rig) {
 		send(r, "m-0", good)
 		bad := []intake.Message{
@@ -222,7 +222,7 @@ func TestPoison(t *testing.T) {
 }
 
 // Full means later, never lost: the message waits as long as it is told to, a minute at most.
-func TestFull(t *testing.T) {
+func TestMessageWaitsWhileTheQueueIsFull(t *testing.T) {
 	for _, kind := range []fault.Kind{fault.QueueFull, fault.QuotaExceeded, fault.DiskFull,
 		fault.Overloaded, fault.Internal} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -274,7 +274,7 @@ func TestRefusedUnits(t *testing.T) {
 }
 
 // A broker that is away is tried again, and what it is asked for in between is an error that says so.
-func TestBrokerAway(t *testing.T) {
+func TestUnreachableBrokerIsRetried(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		synctest.Wait()
 		r.broker.Down(true)
@@ -299,7 +299,7 @@ func jobEnd() webhook.Event {
 
 // The verdicts of a job come unit by unit, in parts that brokers take, and then its end; a second time with the same
 // ids.
-func TestTell(t *testing.T) {
+func TestVerdictsAreSentInPartsThenTheEndOfTheJob(t *testing.T) {
 	r := newRig(t, nil)
 	defer r.door.Close()
 	for range 2 {

@@ -70,7 +70,7 @@ func (c *counted) Get(ctx context.Context, id string) ([]byte, error) {
 func memory() *counted { return &counted{Store: InStore(cache.NewMemory(1 << 20).Store())} }
 
 // What one instance keeps is the newest link for all that share the store; the same link is not stored twice.
-func TestNewest(t *testing.T) {
+func TestNewestLinkIsSharedByInstances(t *testing.T) {
 	s := memory()
 	a, b := open(t, config("k"), s), open(t, config("k"), s)
 	for _, want := range []string{link, newer, link} {
@@ -144,7 +144,7 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-func TestRecentIsBounded(t *testing.T) {
+func TestCacheOfRecentLinksIsBounded(t *testing.T) {
 	l := open(t, config("k"), memory())
 	for i := range recentLinks + 2 {
 		l.recent.Add(strconv.Itoa(i), link)

@@ -73,7 +73,7 @@ func TestGrowingBodiesNeverWaitForEachOther(t *testing.T) {
 }
 
 // Anyone who leaves while it waits makes room for those behind it.
-func TestWhoStopsWaitingHoldsUpNobody(t *testing.T) {
+func TestCancelledWaiterForMemoryLetsOthersPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(1000, 1000)
 		first, err := b.enter(t.Context(), "a", 600, 600)

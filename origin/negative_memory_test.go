@@ -13,9 +13,9 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// TestNegativesTakeWhatIsSaid fills a table with URLs as long as may be, found out through as many hosts as are kept,
-// and holds the growth of the heap against the figure in docs/operate.md.
-func TestNegativesTakeWhatIsSaid(t *testing.T) {
+// TestNegativeTableUsesTheDocumentedMemory fills a table with URLs as long as may be, found out through as many hosts
+// as are kept, and holds the growth of the heap against the figure in docs/operate.md.
+func TestNegativeTableUsesTheDocumentedMemory(t *testing.T) {
 	text, err := os.ReadFile("../docs/operate.md")
 	if err != nil {
 		t.Fatal(err)

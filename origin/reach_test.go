@@ -109,8 +109,9 @@ func TestReachHoldsOnEachHop(t *testing.T) {
 	}
 }
 
-// TestReachIsNoWordAgainstASource refuses many callers for their reach: the others, and the host, do not suffer.
-func TestReachIsNoWordAgainstASource(t *testing.T) {
+// TestRefusalForOneCallersHostsHarmsNoOther refuses many callers for their reach: the others, and the host, do not
+// suffer.
+func TestRefusalForOneCallersHostsHarmsNoOther(t *testing.T) {
 	png := smallPNG(t)
 	var there string
 	here, hits := serve(t, func(w http.ResponseWriter, r *http.Request) { leading(&there)(w, r) })

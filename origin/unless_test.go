@@ -11,7 +11,7 @@ import (
 )
 
 // An origin that still has the version that the caller has sends nothing, and says for how long that holds.
-func TestUnless(t *testing.T) {
+func TestUnchangedVersionIsNotSentAgain(t *testing.T) {
 	modified := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	notes := newNotes()
 	var asked http.Header
@@ -74,7 +74,7 @@ func TestUnless(t *testing.T) {
 	}
 }
 
-func TestTags(t *testing.T) {
+func TestEntityTagSyntax(t *testing.T) {
 	for tag, want := range map[string]bool{
 		`"a"`: true, `W/"a"`: true, `""`: true, `a`: false, `"a`: false, `"`: false, `"a b"`: false, `"é"`: false,
 		`"a"b"`: false, ``: false, `W/`: false,

@@ -14,7 +14,7 @@ import (
 
 // An entry past its lifetime is served at once and remade in the background, or waited for, or served because the
 // origin fails.
-func TestStale(t *testing.T) {
+func TestExpiredEntryIsServedRemadeOrWaitedFor(t *testing.T) {
 	failing := func(context.Context, string) (origin.Original, error) {
 		return origin.Original{}, fault.New(fault.ConnectFailed, "test", "down", nil)
 	}

@@ -135,7 +135,7 @@ func TestHotIsMadeAtBreakEven(t *testing.T) {
 }
 
 // No view starts the slower encoder if it is off, if bytes cost nothing, or if the score of the final entry is unknown.
-func TestHotIsNotMade(t *testing.T) {
+func TestHotEncodeNeedsViewsCostAndAScore(t *testing.T) {
 	off, free := breakEvenPrices, breakEvenPrices
 	off.Hot, free.PriceGB = "off", 0
 	for name, cfg := range map[string]heat.Config{"off": off, "free bytes": free, "not measured": breakEvenPrices} {
@@ -191,7 +191,7 @@ func TestHotNeverLargerNorWorse(t *testing.T) {
 }
 
 // A final entry that missed its target is replaced by a hot one that is no worse.
-func TestHotIsHeldAgainstTheFinalOne(t *testing.T) {
+func TestHotEntryReplacesAFinalOneThatMissedItsTarget(t *testing.T) {
 	entry := func(bytes int, score string) cache.Entry {
 		return cache.Entry{Body: make([]byte, bytes), Meta: cache.Meta{Attrs: map[string]string{scoreAttr: score, targetAttr: "70"}}}
 	}
@@ -206,7 +206,7 @@ func TestHotIsHeldAgainstTheFinalOne(t *testing.T) {
 }
 
 // Hot entries wait behind all upgrades. While memory is short, none starts.
-func TestHotIsBehindEverybody(t *testing.T) {
+func TestHotEncodesWaitBehindAllUpgrades(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHotRig(t, breakEvenPrices, nil)
 		r.final(t, 1)

@@ -99,7 +99,7 @@ func TestMasterServesTheNextVariant(t *testing.T) {
 }
 
 // A viewer gets the answer before the master is begun. Making the master waits behind other viewers.
-func TestMasterBehindTheAnswer(t *testing.T) {
+func TestMasterIsMadeAfterTheViewersAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, count := masterRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
 		begun, proceed := make(chan struct{}), make(chan struct{})
@@ -217,7 +217,7 @@ func TestMasterOfAGoneOriginal(t *testing.T) {
 
 // With a master past its lifetime the origin is asked. The master serves if the origin fails, as an old entry does. A
 // variant made from a master is as old as the master.
-func TestMasterGrowsOld(t *testing.T) {
+func TestExpiredMasterIsRevalidatedOrServedOnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 2*time.Hour })
 		r.mustGet(t, ref(100))
@@ -276,7 +276,7 @@ func TestBadMasters(t *testing.T) {
 
 // No master is made of originals that must not be stored, of animations, or of more originals at a time than may be
 // held.
-func TestNoMaster(t *testing.T) {
+func TestNoMasterForAnimationsUnstorableOrTooManyOriginals(t *testing.T) {
 	for name, tt := range map[string]struct {
 		original origin.Original
 		honour   bool

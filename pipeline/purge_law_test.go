@@ -175,7 +175,7 @@ func TestPurgeEndsSharedDownloads(t *testing.T) {
 
 // An instance that is out of contact does not know all purges: viewers are served from the store, and Warm reports an
 // error.
-func TestOutOfContact(t *testing.T) {
+func TestServesTheStoreWhileThePurgeLogIsUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		if _, err := r.Get(t.Context(), ref(1)); err != nil {

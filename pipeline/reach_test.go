@@ -61,7 +61,7 @@ var doors = map[string]func(*rig, context.Context, variant.Ref) error{
 
 // A variant whose original came through a host that the caller may not use is neither returned nor disclosed by any
 // door, from any tier, fresh or stale. Other callers get it.
-func TestNoDoorGivesWhatIsBeyondReach(t *testing.T) {
+func TestNoCallReturnsVariantsFetchedThroughForbiddenHosts(t *testing.T) {
 	for name, ask := range doors {
 		for _, tier := range []string{"memory", "store", "stale"} {
 			synctest.Test(t, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestReachesShareNoFetch(t *testing.T) {
 }
 
 // A refusal applies to one caller: the next caller's fetch runs, and the refused original is not stored.
-func TestReachIsNotRemembered(t *testing.T) {
+func TestRefusalForForbiddenHostsIsNotCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, nil)
 		r.redirecting()
@@ -178,7 +178,7 @@ func TestMastersKeepWithinReach(t *testing.T) {
 }
 
 // A master that replaces an original is checked when it is read, since it may be another one by then.
-func TestStandInsKeepWithinReach(t *testing.T) {
+func TestMasterReadInsteadOfOriginalIsCheckedForHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := masterRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 24*time.Hour })
 		r.mustGet(t, ref(100))
@@ -320,7 +320,7 @@ func TestVerdictsKeepWithinReach(t *testing.T) {
 }
 
 // An upgrade waits for all writes of its key, for callers with any hosts.
-func TestSettledWaitsForEveryReach(t *testing.T) {
+func TestUpgradeWaitsForWritesOfAllCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		proceed := make(chan struct{})

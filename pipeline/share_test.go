@@ -135,7 +135,7 @@ func TestShareLeavesNoCoreIdle(t *testing.T) {
 }
 
 // A source that was dear is like any other soon after its pictures are quick.
-func TestShareIsForgiven(t *testing.T) {
+func TestShareOfASourceRecoversWhenItsPicturesAreQuick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newCostlyRig(t)
 		if _, err := r.request("k", "a.jpg", costlyWidth); err != nil {

@@ -25,7 +25,7 @@ func (p *payer) toll() error {
 	return errToll
 }
 
-func TestTollIsAskedOnlyForWhatIsMade(t *testing.T) {
+func TestTollIsAskedOnlyForVariantsToBeMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		poor, rich := &payer{}, &payer{pays: true}
@@ -85,7 +85,7 @@ func TestTollIsPaidByAnyoneWhoWaits(t *testing.T) {
 }
 
 // A variant made by prewarm is free for viewers that join it, and the toll of a viewer that joins late is not called.
-func TestTollOfWhatIsPaid(t *testing.T) {
+func TestNoTollForJoiningAPrewarmedOrPaidVariant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		r.tiers.onLookup = func(string) error { time.Sleep(time.Second); return nil }
@@ -110,7 +110,7 @@ func TestTollOfWhatIsPaid(t *testing.T) {
 }
 
 // An old entry is served instead of a refusal.
-func TestTollLeavesTheOldEntry(t *testing.T) {
+func TestOldEntryIsServedWhenTheTollIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config, _ *Parts) { c.TTL, c.StaleIfError = time.Hour, 24*time.Hour })
 		if _, err := r.Get(t.Context(), ref(100)); err != nil {

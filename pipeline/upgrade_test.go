@@ -133,7 +133,7 @@ func (r *upgradeRig) both(t *testing.T, width int) cache.Entry {
 
 // A viewer that waits gets the fast encoder; work without a waiting viewer uses the good one. Without upgrades all use
 // the good one.
-func TestStageByDoor(t *testing.T) {
+func TestWaitingViewersGetTheFastEncoder(t *testing.T) {
 	for upgrades, first := range map[int]variant.Stage{0: variant.StageFinal, 1: variant.StageFirst} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, func(c *Config, _ *Parts) { c.TTL, c.Revalidate, c.Upgrades = time.Hour, 24*time.Hour, upgrades })
@@ -186,7 +186,7 @@ func TestUpgradeWhenHitAgain(t *testing.T) {
 }
 
 // Viewers that wait while an entry is made do not count as hits.
-func TestUpgradeNotForThoseWhoWaited(t *testing.T) {
+func TestViewersWhoWaitedForAnEntryAreNoHits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, nil)
 		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
@@ -280,7 +280,7 @@ func TestUpgradeAfterStat(t *testing.T) {
 }
 
 // An upgrade waits while viewers or prewarm use the machine, and leaves one slot free for the next piece.
-func TestUpgradeYields(t *testing.T) {
+func TestUpgradeWaitsForViewersAndPrewarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 2 })
 		r.get(t, 1)
@@ -311,7 +311,7 @@ func TestUpgradeYields(t *testing.T) {
 }
 
 // An upgrade that has its original waits with prewarm's rank: viewers pass it, later prewarm work does not.
-func TestUpgradeThatBeganEnds(t *testing.T) {
+func TestStartedUpgradeHasPrewarmRank(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newUpgradeRig(t, func(c *Config, _ *Parts) { c.TransformSlots = 1 })
 		r.get(t, 1)

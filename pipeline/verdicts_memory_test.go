@@ -13,9 +13,9 @@ import (
 	"github.com/goldcrest/goldcrest/reach"
 )
 
-// TestVerdictsTakeWhatIsSaid fills the tables with URLs of maximum length, and compares the growth of the heap with the
-// figure in docs/operate.md.
-func TestVerdictsTakeWhatIsSaid(t *testing.T) {
+// TestVerdictTablesUseTheDocumentedMemory fills the tables with URLs of maximum length, and compares the growth of the
+// heap with the figure in docs/operate.md.
+func TestVerdictTablesUseTheDocumentedMemory(t *testing.T) {
 	text, err := os.ReadFile("../docs/operate.md")
 	if err != nil {
 		t.Fatal(err)

@@ -65,8 +65,9 @@ func TestCostlyVerdictsAreRemembered(t *testing.T) {
 	}
 }
 
-// TestBackgroundJudgesNobody: a final stage that takes too long says nothing about what viewers ask for.
-func TestBackgroundJudgesNobody(t *testing.T) {
+// TestSlowFinalStageGivesNoVerdictForViewers: a final stage that takes too long says nothing about what viewers ask
+// for.
+func TestSlowFinalStageGivesNoVerdictForViewers(t *testing.T) {
 	r := costlyRig(t, fault.TooCostly)
 	wantKind(t, r.Warm(t.Context(), []variant.Ref{ref(100)})[0].Err, fault.TooCostly)
 	r.codec.onTransform = nil

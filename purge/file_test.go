@@ -65,7 +65,7 @@ func TestPurgesOutliveAnInstanceAlone(t *testing.T) {
 }
 
 // Each purge that was kept is known after a restart, whatever a failed write left between.
-func TestPurgesAfterACutLine(t *testing.T) {
+func TestPurgesAreReadAfterAPartialWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "purges.jsonl")
 	f, p := process(t, path)
 	old := p.Now()

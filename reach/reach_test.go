@@ -95,7 +95,7 @@ func TestHitsAllocateNothing(t *testing.T) {
 }
 
 // A bucket is no host, whatever its name: neither is allowed by the other's pattern.
-func TestPlaces(t *testing.T) {
+func TestBucketsAndHostsAreDistinct(t *testing.T) {
 	h := of(t, "*.example.com", "S3://media", "s3://tenant-*", "gs://*", "local://")
 	for place, want := range map[string]bool{
 		Place("https", "a.example.com"): true, Place("s3", "media"): true, Place("s3", "tenant-7"): true, Place("s3",

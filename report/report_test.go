@@ -139,7 +139,7 @@ func TestReportsAreBounded(t *testing.T) {
 }
 
 // A service that hangs or refuses delays nobody who logs, and a stop by its grace alone.
-func TestSentryThatHangsDelaysNobody(t *testing.T) {
+func TestHungSentryDelaysNeitherLogNorStop(t *testing.T) {
 	release := make(chan struct{})
 	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

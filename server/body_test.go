@@ -34,8 +34,9 @@ func answerOn(t *testing.T, c net.Conn) (status int, closed bool) {
 	return res.StatusCode, res.Close
 }
 
-// TestBodiesAreNotWaitedFor announces bodies of every form that never come: net/http would wait for them for ever.
-func TestBodiesAreNotWaitedFor(t *testing.T) {
+// TestMissingBodiesDoNotHoldConnections announces bodies of every form that never come: net/http would wait for them
+// for ever.
+func TestMissingBodiesDoNotHoldConnections(t *testing.T) {
 	s := newSocket(t, nil)
 	_, private := s.Addrs()
 	for _, head := range []string{"Content-Length: 1", "Content-Length: 300000", "Transfer-Encoding: chunked", "Content-Length: 5\r\nExpect: 100-continue"} {
@@ -73,9 +74,9 @@ func TestBodilessCrowd(t *testing.T) {
 	}
 }
 
-// TestProbesHavePlaces holds every connection of the private listener with a call that has begun; probes and scrapes
-// are answered.
-func TestProbesHavePlaces(t *testing.T) {
+// TestProbesPassWhenConnectionsAreFull holds every connection of the private listener with a call that has begun;
+// probes and scrapes are answered.
+func TestProbesPassWhenConnectionsAreFull(t *testing.T) {
 	a := newAPI(t, func(c *Config, _ *access.Rules) {
 		c.Listen, c.Admin, c.Drain, c.Connections = "127.0.0.1:0", "127.0.0.1:0", 0, 8
 	})

@@ -124,7 +124,7 @@ func TestBucketEvents(t *testing.T) {
 }
 
 // Another door acts as a token by its name: with its rights, within its limit, and with a scope that it has.
-func TestAs(t *testing.T) {
+func TestActsWithTheRightsLimitsAndScopesOfAToken(t *testing.T) {
 	a, _ := eventsAPI(t)
 	who, err := a.As("store", access.ScopeEvents)
 	if err != nil || who.Name != "store" || who.May.AllowsSource("https://d.example/a.jpg") {

@@ -39,9 +39,9 @@ func TestCallsAreWeighed(t *testing.T) {
 	}
 }
 
-// TestCutAnswers: an answer that fails before anything was sent is a problem document; one of which a part is sent does
-// not end like a whole one.
-func TestCutAnswers(t *testing.T) {
+// TestFailedAnswersEndAsProblemsOrBreakOff: an answer that fails before anything was sent is a problem document; one of
+// which a part is sent does not end like a whole one.
+func TestFailedAnswersEndAsProblemsOrBreakOff(t *testing.T) {
 	a := newAPI(t, nil)
 	rows := 0
 	a.prewarm.onCheck = func(_ context.Context, asks []prewarm.CheckAsk) ([]prewarm.Checked, error) {

@@ -31,7 +31,7 @@ func TestIntakes(t *testing.T) {
 }
 
 // A door that is not HTTP acts as a token by its name, within that token's limit, and with its rights.
-func TestAct(t *testing.T) {
+func TestIntakeActsWithTheRightsAndLimitOfItsToken(t *testing.T) {
 	f := newFixture(t, func(_ *Config, r *access.Rules) {
 		r.API.Tokens = []access.Token{
 			{Name: "shop", Token: "a-token-of-the-shop", Scopes: []string{access.ScopePrewarm},

@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-func TestOwnFetcherIsRefused(t *testing.T) {
+func TestRequestsOfOurOwnFetcherAreRefused(t *testing.T) {
 	f := newFixture(t, nil)
 	own := f.keys.Markers()[0]
 	for via, want := range map[string]int{
@@ -31,7 +31,7 @@ func TestOwnFetcherIsRefused(t *testing.T) {
 
 // No cache key holds these headers, so anyone who sends one decides what others get, unless the failure that it causes
 // is kept by nobody. The URLs are those of each way to fail, and of none.
-func TestAnErrorThatHangsOnAHeaderIsNeverKept(t *testing.T) {
+func TestErrorsCausedByUncachedHeadersAreNoStore(t *testing.T) {
 	f := newFixture(t, nil)
 	own := f.keys.Markers()[0]
 	headers := []string{

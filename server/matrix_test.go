@@ -66,7 +66,7 @@ func (f *fakePrewarm) listTo(asked *ledger.Caller) {
 }
 
 // Every route of the private door, asked by everybody: what is not listed here fails the test.
-func TestMatrix(t *testing.T) {
+func TestPrivateRoutesByCaller(t *testing.T) {
 	const (
 		wrong, other, owner, admin = "a-token-of-the-wrong-scope", "a-token-of-another-tenant", "the-token-that-owns-the-job", "the-token-of-an-operator"
 	)
@@ -142,7 +142,7 @@ func TestMatrix(t *testing.T) {
 }
 
 // A token whose configuration names one reading posts documents, whatever they look like.
-func TestBodiesOfATokenAreFixed(t *testing.T) {
+func TestTokenWithAReadingPostsDocuments(t *testing.T) {
 	a := newAPI(t, func(_ *Config, r *access.Rules) { r.API.Tokens[0].Bodies = []string{unit.BodyUnit} })
 	told := accepting(a, doneJob())
 	doc := `{"urls":["https://evil.example/a.jpg"],"keys":["v1/ab/c"],"priority":"high","callback":{"url":"https://evil.example/"},"photo":"https://c.example/a.jpg"}`

@@ -34,7 +34,7 @@ func as(t testing.TB, r access.Rules, kid, options, source string) string {
 
 // A viewer's door refuses what came through a host beyond the key: also the one whose answer to the same URL was ready
 // a moment ago, and to any condition or range. Another key's viewers have it meanwhile.
-func TestNoDoorGivesWhatIsBeyondAKey(t *testing.T) {
+func TestImagesFetchedThroughForbiddenHostsAreRefused(t *testing.T) {
 	s := newSocket(t, func(_ *Config, r *access.Rules) { *r = boundKeys(t) })
 	free, bound := as(t, s.access.Current().Rules, "", "w:480", photo), as(t, s.access.Current().Rules, "shop", "w:480", photo)
 	s.images.onPeek = s.get

@@ -16,7 +16,7 @@ import (
 const strangers = "Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 // A stranger cannot have requests traced; anyone who may call the private listener can. Probes are never traced.
-func TestWhoDecidesOnTraces(t *testing.T) {
+func TestTraceparentIsHonouredOnlyFromPrivateCallers(t *testing.T) {
 	value := strings.TrimPrefix(strangers, "Traceparent: ")
 	for name, tt := range map[string]struct {
 		trust   bool

@@ -27,7 +27,7 @@ func withShop(t *testing.T) *apiFixture {
 }
 
 // A token sees its own usage; admin sees that of all, or of the one that it names.
-func TestUsageIsOnesOwn(t *testing.T) {
+func TestTokensSeeOnlyTheirOwnUsage(t *testing.T) {
 	a := withShop(t)
 	type asked struct {
 		who   ledger.Caller

@@ -11,7 +11,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-func TestSeeds(t *testing.T) {
+func TestFormatsAndSizesOfSeeds(t *testing.T) {
 	for format, b := range seeds(t) {
 		in, err := Inspect(b)
 		if err != nil || in.Format != format || in.Width != 7 || in.Height != 6 || !in.Complete || in.End != len(b) {
@@ -25,8 +25,8 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// TestCut ensures that no beginning of a picture counts as whole.
-func TestCut(t *testing.T) {
+// TestTruncatedPicturesAreIncomplete ensures that no beginning of a picture counts as whole.
+func TestTruncatedPicturesAreIncomplete(t *testing.T) {
 	for format, b := range seeds(t) {
 		for n := range len(b) {
 			in, err := Inspect(b[:n])

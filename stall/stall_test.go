@@ -87,7 +87,7 @@ func TestWaitingForAPlace(t *testing.T) {
 
 // The end of a call and of its caller's time may come at the same moment: the count of calls that were left comes to 0
 // again all the same.
-func TestLeavingAtTheReturn(t *testing.T) {
+func TestCountIsZeroWhenCallAndCallerEndTogether(t *testing.T) {
 	c := New(4)
 	for range 2000 {
 		ctx, cancel := context.WithCancel(t.Context())

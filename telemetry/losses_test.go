@@ -15,7 +15,7 @@ import (
 
 // A collector that hangs while the queues run full: each span and line is then sent or counted, and one log line a
 // signal tells of it.
-func TestWhatFindsTheQueueFullIsCounted(t *testing.T) {
+func TestSpansAndLinesLostToAFullQueueAreCounted(t *testing.T) {
 	const items = 3 * queued
 	lines, spans := startReceiver(t), startCollector(t)
 	open := make(chan struct{})

@@ -238,7 +238,7 @@ func TestLossesAreLoggedOnceAMinute(t *testing.T) {
 }
 
 // A collector that hangs does not keep the others from getting what is queued at a stop.
-func TestStopsAreAtOnce(t *testing.T) {
+func TestHungCollectorDoesNotDelayOthersAtStop(t *testing.T) {
 	sent := make(chan struct{})
 	tel := &Telemetry{stops: []func(context.Context) error{
 		func(ctx context.Context) error { // hangs until the other has sent

@@ -119,7 +119,7 @@ func TestWhoIsSampled(t *testing.T) {
 }
 
 // A collector that is not there, and one that hangs, cost those who record nothing, and a stop a bounded time.
-func TestNoCollectorHurtsNobody(t *testing.T) {
+func TestMissingOrHungCollectorCostsNothing(t *testing.T) {
 	stop := make(chan struct{})
 	hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
 	defer hangs.Close()

@@ -34,7 +34,7 @@ func TestStepsAreRecorded(t *testing.T) {
 }
 
 // Where nobody records, nothing is done, and nothing is paid.
-func TestUnrecordedCostsNothing(t *testing.T) {
+func TestUnrecordedTracesAllocateNothing(t *testing.T) {
 	var off tracetest.Tracer
 	off.Off(true)
 	if ctx, span := trace.Begin(t.Context(), &off, "root", "", time.Time{}); span != nil || ctx != t.Context() {

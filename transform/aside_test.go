@@ -22,7 +22,7 @@ func aside(ctx context.Context, p *Pool, original []byte, specs ...variant.Spec)
 
 // Heavy pictures are made outside the pool's workers, with all threads at a lower priority, and several callers take
 // turns there.
-func TestAsideHoldsNobodyUp(t *testing.T) {
+func TestHeavyPicturesTakeNoWorkerOfThePool(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1
 	p, _ := open(t, cfg)
@@ -56,7 +56,7 @@ func TestAsideHoldsNobodyUp(t *testing.T) {
 
 // A caller that woke a slot gets a worker from it, although the first worker went to another caller and did not come
 // back.
-func TestAsideForgetsNobody(t *testing.T) {
+func TestWokenCallerGetsAHeavyWorker(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers, cfg.Recycle = 1, 1 // one place aside, and a new worker for each picture
 	p, _ := open(t, cfg)
@@ -75,7 +75,7 @@ func TestAsideForgetsNobody(t *testing.T) {
 }
 
 // A worker aside that crashes is replaced for its caller. An idle one ends, and the next caller gets a new one.
-func TestAsideComesAndGoes(t *testing.T) {
+func TestHeavyWorkerIsReplacedAndEndsIdle(t *testing.T) {
 	cfg := testConfig()
 	cfg.Workers = 1
 	w := newWatcher()

@@ -128,7 +128,7 @@ func TestMeter(t *testing.T) {
 	})
 }
 
-func TestWordsAreBounded(t *testing.T) {
+func TestLogLinesOfAWorkerAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out, said strings.Builder
 		w := &words{log: slog.New(slog.NewTextHandler(&out, nil))}

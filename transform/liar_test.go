@@ -93,7 +93,7 @@ func liar(tb testing.TB, name string) Config {
 }
 
 // No lie of a worker becomes a variant, and the worker that told it is ended.
-func TestLyingWorkers(t *testing.T) {
+func TestFalseAnswersOfWorkersAreRefused(t *testing.T) {
 	for name := range lies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,7 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-func TestPulseCountsOnlyWaiting(t *testing.T) {
+func TestPulseCountsOnlyTimeWithCallersWaiting(t *testing.T) {
 	now := time.Unix(0, 0)
 	p := pulse{now: func() time.Time { return now }}
 	for i, step := range []struct {

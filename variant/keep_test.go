@@ -9,7 +9,7 @@ import (
 
 // What the configuration forbids is refused in URLs, whatever the order of options, and in presets. What cannot be
 // written in the format of the URL is refused too.
-func TestPolicy(t *testing.T) {
+func TestForbiddenOptionsAreRefusedInURLsAndPresets(t *testing.T) {
 	strict, err := parser(t, nil, false).Under(Policy{NoWatermark: true, NoMetadata: true, NoRaw: true})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestPolicy(t *testing.T) {
 }
 
 // An original that is sent as it is has one key, whatever else the URL says and the client accepts.
-func TestRawHasOneKey(t *testing.T) {
+func TestUnprocessedOriginalHasOneKey(t *testing.T) {
 	p := parser(t, nil, false)
 	keys := map[string]bool{}
 	for _, path := range []string{

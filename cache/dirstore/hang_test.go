@@ -118,8 +118,8 @@ func TestFault50OpenOfHungDisk(t *testing.T) {
 	}
 }
 
-// TestHoldForNobody: a directory that was opened too late is given free.
-func TestHoldForNobody(t *testing.T) {
+// TestDirectoryOpenedTooLateIsUnlocked: a directory that was opened too late is given free.
+func TestDirectoryOpenedTooLateIsUnlocked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := t.TempDir()

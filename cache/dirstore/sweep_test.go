@@ -105,8 +105,8 @@ func TestSweepAtStart(t *testing.T) {
 	}
 }
 
-// TestBoundIsHard fills a store faster than it can sweep: Put refuses rather than pass the bound.
-func TestBoundIsHard(t *testing.T) {
+// TestPutIsRefusedWhenSweepIsTooSlow fills a store faster than it can sweep: Put refuses rather than pass the bound.
+func TestPutIsRefusedWhenSweepIsTooSlow(t *testing.T) {
 	s, _ := open(t, Config{MaxBytes: 50 * 4096})
 	var wg sync.WaitGroup
 	for w := range 2 {
@@ -166,7 +166,7 @@ func TestReadsAreRecordedOnceAnHour(t *testing.T) {
 	}
 }
 
-func TestExcess(t *testing.T) {
+func TestExcessBytesOverBoundAndMinFree(t *testing.T) {
 	for _, tt := range []struct {
 		name                       string
 		used, bound, free, minFree int64

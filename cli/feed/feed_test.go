@@ -138,7 +138,7 @@ func TestQueueNeedsAnAddress(t *testing.T) {
 	}
 }
 
-func TestOutcome(t *testing.T) {
+func TestOutcomeFollowsTheServersAnswer(t *testing.T) {
 	full := &client.Error{Status: 507, Code: "queue_full", Retryable: true}
 	for name, test := range map[string]struct {
 		accepted int

@@ -145,7 +145,7 @@ func (f *fake) broker() intaketest.Broker {
 			}
 		},
 		// Restart is nil: what a process holds while the service is away it can still acknowledge after, which
-		// TestServiceAway holds.
+		// TestReceiveResumesAfterAnOutageOfSQS holds.
 		Send: f.post,
 		Dead: func(*testing.T) (all []intaketest.Dead) {
 			for _, m := range f.stored("dead") {
@@ -267,7 +267,7 @@ func TestPartialBatchFailures(t *testing.T) {
 
 // The service is away while messages are in work: Receive ends with an error once their handlers have returned, what
 // they accepted is deleted when the service is back, and the next Receive goes on.
-func TestServiceAway(t *testing.T) {
+func TestReceiveResumesAfterAnOutageOfSQS(t *testing.T) {
 	f := queues(t)
 	d, w := f.open(t)
 	f.post(t, intake.Message{ID: "m-1", Body: []byte("{}")})

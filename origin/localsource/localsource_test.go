@@ -66,7 +66,7 @@ func get(t *testing.T, s *Source, source string, conditions http.Header) (string
 }
 
 // No name and no link of any kind leads out of the directory.
-func TestFiles(t *testing.T) {
+func TestNoPathOrLinkLeavesTheDirectory(t *testing.T) {
 	dir, outside := tree(t)
 	for name, to := range map[string]string{
 		"inside.jpg": "a.jpg", "relative.jpg": "../out/secret", "absolute.jpg": filepath.Join(outside, "secret"),

@@ -19,7 +19,7 @@ func secretFile(t *testing.T, text string) string {
 }
 
 // A host gets all of the first entry that matches it, and nothing of any other.
-func TestOf(t *testing.T) {
+func TestFirstMatchingEntryAppliesAsAWhole(t *testing.T) {
 	set, err := New([]Host{
 		{Match: []string{"img.example.com"}, UserAgent: "one", Headers: map[string]string{"x-a": "1"}},
 		{Match: []string{"*.example.com", "192.0.2.1"}, Referer: "https://r.example/",

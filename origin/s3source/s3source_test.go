@@ -314,7 +314,7 @@ func TestWithGoogle(t *testing.T) {
 }
 
 // Nobody who reads an answer meets the SDK's own words, which hold URLs.
-func TestPlain(t *testing.T) {
+func TestErrorsHideTheWordsOfTheSDK(t *testing.T) {
 	cause := errors.New("broken")
 	if got := plain(&url.Error{Op: "Get", URL: "https://b/secret-key", Err: cause}); got != cause {
 		t.Error(got)

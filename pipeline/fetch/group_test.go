@@ -98,7 +98,7 @@ func TestGroup(t *testing.T) {
 }
 
 // A purged or failed download is not shared, and a download for which no caller waits any more is dropped.
-func TestGroupAnew(t *testing.T) {
+func TestPurgedFailedOrAbandonedDownloadIsNotShared(t *testing.T) {
 	for name, step := range map[string]func(*rig) (begun int){
 		"forgotten": func(r *rig) int { r.Forget("a"); return 2 },
 		"purged": func(r *rig) int {

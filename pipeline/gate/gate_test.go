@@ -219,7 +219,7 @@ func TestGatePromotes(t *testing.T) {
 }
 
 // A caller that leaves the waiting room leaves no slot behind.
-func TestGateLeave(t *testing.T) {
+func TestCancelledWaiterLeavesNoSlotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1, 10)
 		hold, _ := g.Acquire(t.Context(), At(Warming))

@@ -115,7 +115,7 @@ func TestShareIsBounded(t *testing.T) {
 }
 
 // A source's pictures are judged by those that look light, and by the time that they would take in a slot.
-func TestWhatIsKnownOfASource(t *testing.T) {
+func TestSourceIsJudgedByItsLightPicturesAndTheirTime(t *testing.T) {
 	now := time.Now()
 	for name, test := range map[string]struct {
 		piece Piece
@@ -138,7 +138,7 @@ func TestWhatIsKnownOfASource(t *testing.T) {
 }
 
 // An upgrade that waited for a free slot and gave it back at once does not count in the average durations.
-func TestUpgradesTeachNothing(t *testing.T) {
+func TestUnusedSlotOfAnUpgradeDoesNotCountInDurations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2, 10)
 		for _, rank := range []Rank{Upgrading, Warming} {

@@ -19,7 +19,7 @@ import (
 )
 
 // A call is worked on completely: every variant is stored, each has a verdict, and nothing is done twice.
-func TestJobIsWorkedOff(t *testing.T) {
+func TestJobStoresEachVariantOnceWithAVerdict(t *testing.T) {
 	w := newWorld()
 	i := start(t, open(t, t.TempDir(), nil), w, true, nil)
 	a := accept(t, i, call(0, 50))

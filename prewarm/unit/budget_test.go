@@ -8,7 +8,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 )
 
-func TestShareIsEvenWithAFloor(t *testing.T) {
+func TestBudgetIsSharedEvenlyWithAMinimum(t *testing.T) {
 	for _, tt := range []struct {
 		call, unit int64
 		images     int

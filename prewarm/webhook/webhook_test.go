@@ -148,7 +148,7 @@ func TestTellReadsAnswers(t *testing.T) {
 	}
 }
 
-func TestTellWordsFailures(t *testing.T) {
+func TestCallbackFailuresNameTheirCause(t *testing.T) {
 	blocked := fault.New(fault.AddressBlocked, "origin.Fetch", "the source's address is not public", nil)
 	tests := []struct {
 		name string

@@ -50,7 +50,7 @@ func TestChartLibraryIsThePinnedOne(t *testing.T) {
 	}
 }
 
-func TestFileGivesNothingElse(t *testing.T) {
+func TestOnlyFilesOfTheConsoleAreServed(t *testing.T) {
 	for _, name := range []string{"", "login.html", "console.go", "../console.go", "uplot/LICENSE", "/index.html"} {
 		if _, _, ok := File(name); ok {
 			t.Errorf("%q is given", name)

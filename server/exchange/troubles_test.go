@@ -54,7 +54,7 @@ func TestTroublesCountByCodeHostAndMinute(t *testing.T) {
 
 // Hosts are outside words: any number of them takes no more memory than maxTroubles rows, and what still happens is
 // kept.
-func TestTroublesAreBounded(t *testing.T) {
+func TestTableOfErrorHostsIsBounded(t *testing.T) {
 	var table troubles
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	for i := range 10 * maxTroubles {

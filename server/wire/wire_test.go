@@ -78,7 +78,7 @@ func TestAnswersKeepALeastRate(t *testing.T) {
 	}
 }
 
-func TestAnotherAnswerIsRefused(t *testing.T) {
+func TestConnRefusesBytesOtherThanPrepared(t *testing.T) {
 	for _, written := range []string{"no head at all", "HTTP/1.1 200 OK\r\nA: b\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n\r\nlonger than said"} {
 		w := &Conn{}
 		w.Prepare(nil, nil, []byte("short"))

@@ -87,7 +87,7 @@ func TestTrap1RotatedFilesUnderConcurrency(t *testing.T) {
 
 // Vector code is only for processes that make one picture at a time: concurrent pictures crash in liborc, once in some
 // hundred thousand pictures.
-func TestVectorsAreForOneAtATime(t *testing.T) {
+func TestVectorCodeIsOffForConcurrentPictures(t *testing.T) {
 	if mustNew(t, ""); !vips.UsesVectors() {
 		t.Skip("libvips has no vector code here")
 	}

@@ -32,9 +32,9 @@ func dots(t *testing.T, n int) []byte {
 	return b.Bytes()
 }
 
-// TestSearchesEndInTime makes variants that need many encodes with no time for more than one. The picture is still
-// made, with one encode and one more that may be smaller than the original.
-func TestSearchesEndInTime(t *testing.T) {
+// TestSearchWithoutTimeStillMakesThePicture makes variants that need many encodes with no time for more than one. The
+// picture is still made, with one encode and one more that may be smaller than the original.
+func TestSearchWithoutTimeStillMakesThePicture(t *testing.T) {
 	c := mustNew(t, "")
 	longest := 0
 	for _, n := range []int{2, 16, 256} {

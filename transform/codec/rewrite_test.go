@@ -266,9 +266,9 @@ func drawnPixels(t testing.TB, c *Codec, b []byte) []byte {
 	return img.Body
 }
 
-// TestPassThroughHoldsNothingElse plants a text wherever a file has room besides its pixels, and searches for it in
-// everything that may be passed through or stored unchanged.
-func TestPassThroughHoldsNothingElse(t *testing.T) {
+// TestPassThroughHasNoBytesBesidesPixels plants a text wherever a file has room besides its pixels, and searches for it
+// in everything that may be passed through or stored unchanged.
+func TestPassThroughHasNoBytesBesidesPixels(t *testing.T) {
 	c := mustNew(t, "")
 	for _, p := range allPlanted(t) {
 		t.Run(string(p.format)+"/"+p.place, func(t *testing.T) {

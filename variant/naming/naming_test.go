@@ -63,7 +63,7 @@ func TestReplacementsThatDoNotSettle(t *testing.T) {
 	}
 }
 
-func TestBegins(t *testing.T) {
+func TestTextThatBeginsASource(t *testing.T) {
 	n := names(t, Config{Aliases: map[string]string{"shop": "https://a.example/"},
 		Replace: []Replacement{{"mys3://*/", "s3://"}, {"*.jpg", "x"}}}, "s3")
 	for text, want := range map[string]bool{

@@ -92,7 +92,7 @@ func TestQRisesWithTheTarget(t *testing.T) {
 
 // A picture that may be a photo or a drawing gets a q between theirs, weighted by probability. Speed 8 gets a q at most
 // one below that of speed 9.
-func TestQBetweenKinds(t *testing.T) {
+func TestUncertainKindGetsAWeightedQuality(t *testing.T) {
 	a, err := New("3.14")
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestQBetweenKinds(t *testing.T) {
 }
 
 // A sky full of stars looks like print, but does not get the lower q of print; a dark screen with light letters does.
-func TestNightsAreNoPrint(t *testing.T) {
+func TestStarrySkiesAreNotTakenForPrint(t *testing.T) {
 	if err := vips.Boot(); err != nil {
 		t.Fatal(err)
 	}

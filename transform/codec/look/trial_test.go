@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestTrialIsAsTheModelsSawIt compares with the sizes and pixels of libvips' jpegsave and jpegload, on which the models
-// were fitted: libvips 8.14 and 8.16 gave these.
-func TestTrialIsAsTheModelsSawIt(t *testing.T) {
+// TestTrialEncodeEqualsThatOfTheFittedModels compares with the sizes and pixels of libvips' jpegsave and jpegload, on
+// which the models were fitted: libvips 8.14 and 8.16 gave these.
+func TestTrialEncodeEqualsThatOfTheFittedModels(t *testing.T) {
 	for kind, want := range []struct {
 		size int
 		sum  uint32

@@ -87,7 +87,7 @@ func TestReadRefuses(t *testing.T) {
 }
 
 // The input of librsvg contains the elements that draw, and nothing that runs or refers outside.
-func TestReadWritesWhatDraws(t *testing.T) {
+func TestSVGKeepsOnlyElementsThatDraw(t *testing.T) {
 	document := `<?xml version="1.0"?><?xml-stylesheet href="a.css"?><!DOCTYPE svg PUBLIC "a" "b"><!-- c -->` +
 		`<s:svg xmlns:s="http://www.w3.org/2000/svg" xmlns:x="http://www.w3.org/1999/xlink" ` +
 		`width="1in" viewBox="0 0 4 2" onload="a()" xml:base="http://a/">` +
