@@ -74,7 +74,9 @@ func TestShippedPackage(t *testing.T) {
 	cmd.Env = append(cmd.Env, shippedEnv...)
 	s := launchCmd(t, dir, cmd)
 	s.await()
-	s.worksAsShipped(strings.TrimSpace(token))
+	if n := s.worksAsShipped(strings.TrimSpace(token)); n != 1 {
+		t.Errorf("the origin was asked %d times, want once", n)
+	}
 	s.stop()
 	inside("dpkg -i " + packages[0]) // again: secrets are kept
 	if again := inside("cat /etc/goldcrest/api"); again != token {
