@@ -56,7 +56,7 @@ var known = map[string]map[string]exception{
 	},
 	"fields": {
 		"app.App":                       {22, parts},
-		"bench/chaos.go":                {15, split},
+		"bench/trust/chaos.go":          {15, split},
 		"cache/dirstore.Store":          {18, split},
 		"client.Call":                   {15, answer},
 		"client.Job":                    {13, answer},
@@ -89,18 +89,16 @@ var known = map[string]map[string]exception{
 		"variant.Spec":                  {39, facts},
 	},
 	"files": {
-		"bench":     {32, split},
 		"transform": {25, split},
 	},
 	"lines": {
-		"bench":     {5250, split},
 		"transform": {3250, split},
 	},
 	"methods": {
 		"server/api.Prewarm": {14, split},
 	},
 	"parameters": {
-		"bench.storm":                          {7, split},
+		"bench/rig.Storm":                      {7, split},
 		"purge.NewShared":                      {6, split},
 		"transform/codec/specimen.page.letter": {6, split},
 		"transform/codec/specimen.scene.leaf":  {7, split},
