@@ -162,7 +162,7 @@ GC_FN int gc_print(const float *p, int *plain) {
 	int histogram[64] = {0};
 	for (int y = 0; y < GC_TILE; y++)
 		for (int x = 0; x < GC_TILE; x++)
-			histogram[(int) fminf(fmaxf(p[y * GC_TILE + x], 0), 255) / 4]++;
+			histogram[(int) p[y * GC_TILE + x] / 4]++; // Luma is 0 to 255.
 	const int n = GC_TILE * GC_TILE, few = n / 50;
 	int low = 0, high = 63, ground = 1, most = 0;
 	for (int sum = histogram[low]; sum < few; sum += histogram[++low])
