@@ -5,7 +5,6 @@
 //	cd bench && go run ./quality collect -dir DIR   encode and score a grid of qualities; -rows keeps the rows
 //	cd bench && go run ./quality fit                fit the model from the rows; -write puts it into the codec
 //	cd bench && go run ./quality report -dir DIR    the product's own choices, fixed q and other defaults, scored
-//	cd bench && go run ./quality ocr -dir DIR       what tesseract reads in documents of each class
 //	cd bench && go run ./quality sheet -dir DIR     contact sheets: originals beside each class
 //	cd bench && go run ./quality chain -dir DIR     pictures made from a larger one of the same call, or alone
 //	cd bench && go run ./quality levels -dir DIR    documents in few levels, the fit of their score (-write), the choice
@@ -55,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 		return func(ctx context.Context, o options) error { return do(ctx, o.Options) }
 	}
 	commands := map[string]func(context.Context, options) error{
-		"collect": ofFit(fit.Collect), "fit": ofFit(fit.Fit), "levels": ofFit(fit.Levels), "report": report, "ocr": ocr,
+		"collect": ofFit(fit.Collect), "fit": ofFit(fit.Fit), "levels": ofFit(fit.Levels), "report": report,
 		"sheet": sheet, "chain": chain, "master": master, "record": record, "equal": equal,
 	}
 	name := "report"
@@ -88,7 +87,7 @@ func parseOptions(args []string) (options, error) {
 	fs.BoolVar(&o.Write, "write", false, "fit, levels, record: write what was found into transform/codec")
 	fs.IntVar(&o.HoldOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
 	fs.BoolVar(&o.All, "all", false, "report: judge the pictures of the fit too")
-	fs.StringVar(&o.only, "only", "", "report, ocr, sheet: only the ways whose names contain `TEXT`")
+	fs.StringVar(&o.only, "only", "", "report, sheet: only the ways whose names contain `TEXT`")
 	fs.BoolVar(&o.check, "check", false, "report: judge the class normal alone, and fail where it is not kept")
 	fs.IntVar(&o.Jobs, "jobs", 2, "pictures worked on at the same time")
 	if err := fs.Parse(args); err != nil {

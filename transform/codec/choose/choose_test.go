@@ -181,3 +181,21 @@ func TestFixedTableByEncoder(t *testing.T) {
 		}
 	}
 }
+
+// TestVividPhotosInJPEG predicts the saver's q of a smooth photo with strong colours, for which the model alone gives one
+// with visible blocks.
+func TestVividPhotosInJPEG(t *testing.T) {
+	for _, set := range []string{"3.6.0", "3.12.1", "3.14.0"} {
+		a, err := New(set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		traits := mustTraits(t, codectest.PNG(t, codectest.Scene(800, 600)), variant.Spec{Width: 800})
+		traits.Colourful = 90
+		alone, _ := a.set.Q(a.model, "jpegc", look.GroupPhoto, 50-savingLess, traits)
+		t.Logf("libaom %s: the model alone gives q %d", set, alone)
+		if q, ok := a.photoQ("jpegc", 50, traits); !ok || q < leastJPEG {
+			t.Errorf("libaom %s: q %d (%t), want at least %d", set, q, ok, leastJPEG)
+		}
+	}
+}

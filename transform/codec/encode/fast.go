@@ -19,6 +19,7 @@ const (
 
 	soundAim    = 0.45 // above the target: what falls short costs an encode, which is not so of what is above
 	soundExcess = 1.3  // scoreExcess after fast encodes
+	hotExcess   = 0.4  // the same for hot ones, whose bytes are worth another encode
 )
 
 // sounds reports whether fast encodes come before those of the loop.
@@ -36,6 +37,9 @@ func (r run) sounded(l *loop, ahead float64) error {
 		return err
 	}
 	l.slope, l.excess = fast.steepness(), soundExcess
+	if r.slows(r.format) {
+		l.excess = hotExcess
+	}
 	effort := r.settings.Effort
 	if err := r.try(l, effort, min(max(fast.step(fast.target), 1), 100)); err != nil {
 		return err
