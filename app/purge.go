@@ -66,7 +66,8 @@ func (a *App) openPurges() error {
 	cfg := purge.Default()
 	cfg.OwnStore = a.cfg.Cache.Store.S3.Bucket == ""
 	ctx, stop := context.WithCancel(context.Background())
-	a.shared = &sharedPurges{Shared: purge.NewShared(cfg, a.instance, log, purged{a.pipeline, a.origin}, a.purges, a.log), log: log, stop: stop}
+	deps := purge.Deps{Config: cfg, Name: a.instance, Log: log, Instance: purged{a.pipeline, a.origin}, Purges: a.purges, Out: a.log}
+	a.shared = &sharedPurges{Shared: purge.NewShared(deps), log: log, stop: stop}
 	a.shared.running.Go(func() { a.shared.Run(ctx) })
 	return nil
 }

@@ -16,9 +16,8 @@ import (
 // fill makes one absent variant, shared by all callers that want it. ready is closed when answer or err is set, stored
 // when the write to the store has ended too. A viewer waits for ready, Warm for stored.
 type fill struct {
+	fillName
 	table  *fills
-	name   fillName
-	key    string
 	spec   variant.Spec
 	batch  *batch
 	ready  chan struct{}
@@ -54,8 +53,11 @@ type batch struct {
 	upgrade bool   // a refresh that replaces only a first-stage entry
 	kept    bool   // the old entry was kept, the new one was not smaller; written before its fill is published
 	slot    func() // releases the fetch slot that the batch was started with; nil = none, or it was taken
+	interest
+}
 
-	// Guarded by the table's mutex.
+// interest is who wants a batch. The table's mutex guards it.
+type interest struct {
 	wanted  int                // callers that wait for one of its fills, or want it without waiting
 	callOff context.CancelFunc // cancels its wait; nil while it does not wait
 	dropped bool               // the last caller left while it waited
@@ -140,7 +142,7 @@ func (t *fills) join(o order, run func(*batch)) (all []*fill, led []bool, err er
 		f := t.byName[name]
 		// An answered fill, like memory, may be older than a purge.
 		if f == nil || o.rank == gate.Viewing && f.answered() && !t.trusted() {
-			f = &fill{table: t, name: name, key: key, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
+			f = &fill{fillName: name, table: t, spec: o.specs[i], batch: b, ready: make(chan struct{}), stored: make(chan struct{})}
 			t.byName[name] = f
 			b.fills = append(b.fills, f)
 			led[i] = true
@@ -218,8 +220,8 @@ func (t *fills) drop(b *batch) {
 // forget removes a batch from the table. The lock is held.
 func (t *fills) forget(b *batch) {
 	for _, f := range b.fills {
-		if t.byName[f.name] == f {
-			delete(t.byName, f.name)
+		if t.byName[f.fillName] == f {
+			delete(t.byName, f.fillName)
 		}
 	}
 }
@@ -261,8 +263,8 @@ func (t *fills) leave(f *fill) {
 func (t *fills) remove(f *fill) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.byName[f.name] == f {
-		delete(t.byName, f.name)
+	if t.byName[f.fillName] == f {
+		delete(t.byName, f.fillName)
 	}
 }
 

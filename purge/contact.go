@@ -15,6 +15,15 @@ const restEvery = time.Second
 // kept is how long a Log keeps a purge at least.
 const kept = 23 * time.Hour
 
+// heartbeats are those sent and received. The mutex of Shared guards them.
+type heartbeats struct {
+	met     bool                 // one of its own has come back: the log was read to its end
+	contact time.Time            // until when this instance is in contact
+	sent    map[uint64]time.Time // those of its own that have not come back
+	signs   uint64
+	peers   map[string]time.Time // the last one of each other instance
+}
+
 // Run follows the log and sends heartbeats until ctx ends.
 func (s *Shared) Run(ctx context.Context) {
 	s.mu.Lock()
@@ -28,7 +37,7 @@ func (s *Shared) Run(ctx context.Context) {
 		after := s.place
 		s.again = cancel
 		s.mu.Unlock()
-		err := s.log.Follow(follow, after, func(l Place) {
+		err := s.Log.Follow(follow, after, func(l Place) {
 			s.compare(after, l)
 			s.sign(ctx)
 		}, s.read)
@@ -37,7 +46,7 @@ func (s *Shared) Run(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			s.out.Warn("purges of other instances cannot be followed; trying again", "error", err)
+			s.Out.Warn("purges of other instances cannot be followed; trying again", "error", err)
 		}
 		_ = pause.For(ctx, restEvery)
 	}
@@ -52,16 +61,16 @@ func (s *Shared) compare(after, now Place) {
 	if after == (Place{}) || after.Epoch == now.Epoch && after.Seq <= now.Seq && away < kept {
 		return
 	}
-	s.out.Warn("purges may have been missed, since their log was made again or this instance was away for long; memory is dropped")
+	s.Out.Warn("purges may have been missed, since their log was made again or this instance was away for long; memory is dropped")
 	s.mu.Lock()
 	s.place = Place{Epoch: now.Epoch}
 	s.mu.Unlock()
-	s.instance.ForgetAll()
+	s.Instance.ForgetAll()
 }
 
 // show sends heartbeats, and restarts Follow if they do not come back.
 func (s *Shared) show(ctx context.Context) {
-	tick := time.NewTicker(s.cfg.renew())
+	tick := time.NewTicker(s.Config.renew())
 	defer tick.Stop()
 	out := false
 	for lost := time.Now(); ; {
@@ -76,14 +85,14 @@ func (s *Shared) show(ctx context.Context) {
 		switch away := !time.Now().Before(contact); {
 		case away && !out && !contact.IsZero():
 			out = true
-			s.out.Warn("out of contact with the other instances: memory is not used until purges can be followed again")
+			s.Out.Warn("out of contact with the other instances: memory is not used until purges can be followed again")
 		case !away && out:
 			out = false
-			s.out.Info("in contact with the other instances again: memory is used")
+			s.Out.Info("in contact with the other instances again: memory is used")
 		}
 		if time.Now().Before(contact) {
 			lost = time.Now()
-		} else if time.Since(lost) > s.cfg.Lease && again != nil {
+		} else if time.Since(lost) > s.Config.Lease && again != nil {
 			lost = time.Now()
 			again()
 		}
@@ -98,16 +107,16 @@ func (s *Shared) sign(ctx context.Context) {
 	n, now := s.signs, time.Now()
 	s.sent[n] = now
 	for old, at := range s.sent {
-		if now.Sub(at) > s.cfg.Lease {
+		if now.Sub(at) > s.Config.Lease {
 			delete(s.sent, old)
 		}
 	}
 	s.mu.Unlock()
 	s.working.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, s.cfg.Lease)
+		ctx, cancel := context.WithTimeout(ctx, s.Config.Lease)
 		defer cancel()
-		if err := s.log.Append(ctx, name(hereWord, s.name), []byte(strconv.FormatUint(n, 10))); err != nil {
-			s.out.Debug("a heartbeat was not accepted", "error", err)
+		if err := s.Log.Append(ctx, name(hereWord, s.Name), []byte(strconv.FormatUint(n, 10))); err != nil {
+			s.Out.Debug("a heartbeat was not accepted", "error", err)
 		}
 	})
 }
@@ -116,7 +125,7 @@ func (s *Shared) sign(ctx context.Context) {
 func (s *Shared) here(peer string, r Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if peer != s.name {
+	if peer != s.Name {
 		if len(r.Body) == 0 {
 			delete(s.peers, peer)
 		} else {
@@ -132,17 +141,17 @@ func (s *Shared) here(peer string, r Record) {
 	delete(s.sent, n)
 	s.met = true
 	s.ready()
-	s.purges.Advance(cache.Generation(r.Place))
-	if until := at.Add(s.cfg.Lease); until.After(s.contact) {
+	s.Purges.Advance(cache.Generation(r.Place))
+	if until := at.Add(s.Config.Lease); until.After(s.contact) {
 		s.contact = until
-		s.purges.Trust(until)
+		s.Purges.Trust(until)
 	}
 }
 
 // Leave tells the other instances that this one stops serving. Run must have ended.
 func (s *Shared) Leave(ctx context.Context) error {
-	s.purges.Trust(time.Now())
+	s.Purges.Trust(time.Now())
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	return s.log.Append(ctx, name(hereWord, s.name), nil)
+	return s.Log.Append(ctx, name(hereWord, s.Name), nil)
 }

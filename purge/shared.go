@@ -36,26 +36,27 @@ import (
 //   - A is slow. Its deletion ends at two thirds of the hold, counted from before step 1.
 //   - The log is lost and made again. Its epoch is later, so all entries are older than its purges. Memory is dropped.
 type Shared struct {
-	cfg      Config
-	name     string // of this instance
-	log      Log
-	instance Instance
-	purges   *cache.Purges
-	out      *slog.Logger
+	Deps
 
 	mu      sync.Mutex
 	place   Place           // of the last record read
-	met     bool            // a heartbeat has come back: the log was read to its end
 	life    context.Context // of Run
 	ready   func()
 	working sync.WaitGroup
-	contact time.Time            // until when this instance is in contact
-	sent    map[uint64]time.Time // heartbeats of its own that have not come back
-	signs   uint64
-	peers   map[string]time.Time // the last heartbeat of each other instance
-	open    map[string]cache.Generation
-	asked   map[string]*asked
-	again   context.CancelFunc // cancels the current Follow
+	heartbeats
+	open  map[string]cache.Generation
+	asked map[string]*asked
+	again context.CancelFunc // cancels the current Follow
+}
+
+// Deps are the dependencies of Shared. All must be set.
+type Deps struct {
+	Config   Config
+	Name     string // of this instance
+	Log      Log
+	Instance Instance
+	Purges   *cache.Purges
+	Out      *slog.Logger
 }
 
 // asked is a purge that this instance was asked for.
@@ -68,12 +69,12 @@ type asked struct {
 }
 
 // NewShared makes an instance. Before Run it does not follow the log, and memory is not trusted.
-func NewShared(cfg Config, name string, log Log, instance Instance, purges *cache.Purges, out *slog.Logger) *Shared {
-	purges.Trust(time.Now())
+func NewShared(d Deps) *Shared {
+	d.Purges.Trust(time.Now())
 	return &Shared{
-		life: context.Background(), ready: purges.Replay(cfg.Patience),
-		cfg: cfg, name: name, log: log, instance: instance, purges: purges, out: out, sent: map[uint64]time.Time{},
-		peers: map[string]time.Time{}, open: map[string]cache.Generation{}, asked: map[string]*asked{},
+		Deps: d, life: context.Background(), ready: d.Purges.Replay(d.Config.Patience),
+		heartbeats: heartbeats{sent: map[uint64]time.Time{}, peers: map[string]time.Time{}},
+		open:       map[string]cache.Generation{}, asked: map[string]*asked{},
 	}
 }
 
@@ -90,12 +91,9 @@ func (s *Shared) Purge(ctx context.Context, prefixes, sources []string) (n int, 
 }
 
 func (s *Shared) purge(ctx context.Context, o order) (n int, err error) {
-	o.From = s.name
-	body, err := json.Marshal(o)
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.fence())
+	o.From = s.Name
+	body, _ := json.Marshal(o) // strings can always be marshalled
+	ctx, cancel := context.WithTimeout(ctx, s.Config.fence())
 	defer cancel()
 	id := rand.Text()
 	w := &asked{changed: make(chan struct{}, 1)}
@@ -103,29 +101,29 @@ func (s *Shared) purge(ctx context.Context, o order) (n int, err error) {
 	s.asked[id] = w
 	s.mu.Unlock()
 	defer s.end(id)
-	confirmed, done := context.WithTimeout(ctx, s.cfg.Patience)
+	confirmed, done := context.WithTimeout(ctx, s.Config.Patience)
 	defer done()
-	if err := s.log.Append(confirmed, name(beganWord, id), body); err != nil {
+	if err := s.Log.Append(confirmed, name(beganWord, id), body); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrLog, err)
 	}
 	if err := s.await(confirmed, w); err != nil {
 		return 0, err
 	}
-	if s.cfg.OwnStore { // It deleted before it confirmed.
+	if s.Config.OwnStore { // It deleted before it confirmed.
 		return w.removed, nil
 	}
-	return s.instance.Remove(ctx, o.Prefixes)
+	return s.Instance.Remove(ctx, o.Prefixes)
 }
 
 // await waits until all live instances have confirmed.
 func (s *Shared) await(ctx context.Context, w *asked) error {
-	tick := time.NewTicker(s.cfg.Lease / 10)
+	tick := time.NewTicker(s.Config.Lease / 10)
 	defer tick.Stop()
 	for {
 		s.mu.Lock()
 		var missing []string
 		for peer := range w.waiting {
-			if peer == s.name || time.Since(s.peers[peer]) <= s.cfg.Lease {
+			if peer == s.Name || time.Since(s.peers[peer]) <= s.Config.Lease {
 				missing = append(missing, peer)
 			}
 		}
@@ -151,10 +149,10 @@ func (s *Shared) end(id string) {
 	s.mu.Lock()
 	delete(s.asked, id)
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), s.Config.Patience)
 	defer cancel()
-	if err := s.log.Append(ctx, name(endedWord, id), nil); err != nil {
-		s.out.Warn("the end of a purge could not be announced; writes under it continue when its hold ends", "error", err)
+	if err := s.Log.Append(ctx, name(endedWord, id), nil); err != nil {
+		s.Out.Warn("the end of a purge could not be announced; writes under it continue when its hold ends", "error", err)
 		s.ended(id)
 	}
 }
@@ -182,21 +180,21 @@ func (s *Shared) read(r Record) {
 func (s *Shared) began(id string, r Record) {
 	var o order
 	if err := json.Unmarshal(r.Body, &o); err != nil {
-		s.out.Error("a purge in the log cannot be read; memory is dropped", "error", err)
-		s.instance.ForgetAll()
+		s.Out.Error("a purge in the log cannot be read; memory is dropped", "error", err)
+		s.Instance.ForgetAll()
 		return
 	}
 	g := cache.Generation(r.Place)
-	idle := s.instance.BeginPurge(g, o.Prefixes, o.Sources, s.cfg.Hold)
+	idle := s.Instance.BeginPurge(g, o.Prefixes, o.Sources, s.Config.Hold)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if before, twice := s.open[id]; twice { // sent twice, since its acknowledgement was lost
-		s.instance.EndPurge(before)
+		s.Instance.EndPurge(before)
 	}
 	s.open[id] = g
-	time.AfterFunc(s.cfg.Hold, func() { s.ended(id) })
+	time.AfterFunc(s.Config.Hold, func() { s.ended(id) })
 	if w := s.asked[id]; w != nil {
-		w.began, w.waiting = true, map[string]bool{s.name: true}
+		w.began, w.waiting = true, map[string]bool{s.Name: true}
 		for peer := range s.peers {
 			w.waiting[peer] = true
 		}
@@ -209,12 +207,12 @@ func (s *Shared) began(id string, r Record) {
 
 // confirm appends that a purge is applied.
 func (s *Shared) confirm(ctx context.Context, id string, o order, idle func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.fence())
+	ctx, cancel := context.WithTimeout(ctx, s.Config.fence())
 	defer cancel()
 	err := idle(ctx)
 	removed := 0
-	if err == nil && s.cfg.OwnStore {
-		removed, err = s.instance.Remove(ctx, o.Prefixes)
+	if err == nil && s.Config.OwnStore {
+		removed, err = s.Instance.Remove(ctx, o.Prefixes)
 	}
 	s.mu.Lock()
 	_, waited := s.open[id]
@@ -223,14 +221,14 @@ func (s *Shared) confirm(ctx context.Context, id string, o order, idle func(cont
 	}
 	s.mu.Unlock()
 	switch {
-	case o.From == s.name:
-		s.heard(id, s.name, err)
+	case o.From == s.Name:
+		s.heard(id, s.Name, err)
 		return
 	case err == nil && waited:
-		err = s.log.Append(ctx, name(heardWord, id, s.name), nil)
+		err = s.Log.Append(ctx, name(heardWord, id, s.Name), nil)
 	}
 	if err != nil {
-		s.out.Warn("a purge of another instance was not confirmed; it answers that the purge is to be repeated", "error", err)
+		s.Out.Warn("a purge of another instance was not confirmed; it answers that the purge is to be repeated", "error", err)
 	}
 }
 
@@ -259,7 +257,7 @@ func (s *Shared) ended(id string) {
 	delete(s.open, id)
 	s.mu.Unlock()
 	if ok {
-		s.instance.EndPurge(g)
+		s.Instance.EndPurge(g)
 	}
 }
 

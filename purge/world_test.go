@@ -144,7 +144,9 @@ func (w *world) start(t *testing.T, name string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.Shared = purge.NewShared(purge.Default(), name, n.way, n.Pipeline, n.purges, slog.New(slog.DiscardHandler))
+	n.Shared = purge.NewShared(purge.Deps{
+		Config: purge.Default(), Name: name, Log: n.way, Instance: n.Pipeline, Purges: n.purges, Out: slog.New(slog.DiscardHandler),
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { n.Run(ctx) })

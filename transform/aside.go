@@ -29,14 +29,6 @@ func (a Aside) Transform(ctx context.Context, original variant.Original, specs [
 	return a.pool.run(ctx, &task{original: original, specs: specs, stage: stage, emit: emit, home: queue{from: a.pool.aside, wake: a.pool.wanted}})
 }
 
-// openAside starts the slots of the workers aside. They all sleep at first.
-func (p *Pool) openAside() {
-	for range max(p.cfg.Workers-1, 1) {
-		p.slots.Add(1)
-		go (&slot{pool: p, next: p.aside, home: p.aside, wanted: p.wanted}).run(nil)
-	}
-}
-
 // lower reduces the priority of all threads of a worker. The worker is a process group of its own and started with the
 // niceness of the others.
 func (p *Pool) lower(c *child) {

@@ -76,8 +76,7 @@ func (d Drift) valid() bool {
 }
 
 func (c CoderDrift) valid() bool {
-	// What is compared with NaN is false.
-	if len(c.Coder) > 16 || len(c.From) != len(c.To) || len(c.From) > maxDrift || !(math.Abs(c.Miss) <= 200) {
+	if len(c.Coder) > 16 || len(c.From) != len(c.To) || len(c.From) > maxDrift || !(math.Abs(c.Miss) <= 200) { // or NaN
 		return false
 	}
 	for k, from := range c.From {

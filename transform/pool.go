@@ -31,33 +31,42 @@ type Pool struct {
 	launch *launcher
 	memory *admission
 	poison *poison
-	ready  chan *child   // idle workers; callers wait here in order of arrival
-	aside  chan *child   // the same for workers aside
+	pulse  pulse
+	doors
+	lifetime
+	staff
+}
+
+// doors are where callers wait for idle workers, in order of arrival.
+type doors struct {
+	ready  chan *child
+	aside  chan *child   // for workers aside
 	wanted chan struct{} // wakes one of those
 	asking atomic.Int64  // callers that wait for one
+}
 
-	pingEvery, pingTimeout, startGrace time.Duration
+// lifetime ends with Close.
+type lifetime struct {
+	life                               context.Context
+	end                                context.CancelFunc
+	slots                              sync.WaitGroup
+	mu                                 sync.Mutex // orders calls.Add before Close's calls.Wait
+	calls                              sync.WaitGroup
+	checks                             atomic.Uint64
+	probing                            *probe        // the current probe, guarded by mu; nil = none
+	pingEvery, pingTimeout, startGrace time.Duration // tests shorten them
+}
 
-	pulse pulse
-
-	life  context.Context // ends with Close
-	end   context.CancelFunc
-	slots sync.WaitGroup
-
-	mu      sync.Mutex // orders calls.Add before Close's calls.Wait
-	calls   sync.WaitGroup
-	probing *probe // the current probe; nil = none
-
-	crewMu sync.Mutex
-	crew   map[int]struct{} // process ids of the workers that are ready
-
+// staff are the workers: who they are, what became of them, what they have reported.
+type staff struct {
+	crewMu                             sync.Mutex
+	crew                               map[int]struct{} // process ids of those that are ready
+	workers, busy                      atomic.Int64
+	spawned, crashes, killed, recycled atomic.Int64
 	birth                              error // why workers lack their first sandbox layer; set before the first one
 	sandbox                            atomic.Pointer[Sandbox]
 	versions                           atomic.Pointer[map[string]string]
 	drift                              atomic.Pointer[Drift]
-	workers, busy                      atomic.Int64
-	checks                             atomic.Uint64
-	spawned, crashes, killed, recycled atomic.Int64
 }
 
 // Observer is told what the pool does. The composition root connects it to metrics. All methods are safe for concurrent
@@ -109,8 +118,11 @@ func newPool(cfg Config, obs Observer, log *slog.Logger) *Pool {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now), crew: map[int]struct{}{},
-		ready: make(chan *child), aside: make(chan *child), wanted: make(chan struct{}), pingEvery: pingEvery, pingTimeout: pingTimeout, startGrace: startGrace, pulse: pulse{now: time.Now}}
+	return &Pool{
+		cfg: cfg, obs: obs, log: log, memory: newAdmission(cfg.ImageMemory), poison: newPoison(time.Now), pulse: pulse{now: time.Now},
+		doors: doors{ready: make(chan *child), aside: make(chan *child), wanted: make(chan struct{})},
+		staff: staff{crew: map[int]struct{}{}}, lifetime: lifetime{pingEvery: pingEvery, pingTimeout: pingTimeout, startGrace: startGrace},
+	}
 }
 
 func (p *Pool) open(ctx context.Context) (err error) {
@@ -120,8 +132,7 @@ func (p *Pool) open(ctx context.Context) (err error) {
 	p.birth = <-p.launch.birth
 	p.life, p.end = context.WithCancel(context.Background())
 	started := make(chan error, 1)
-	p.slots.Add(1)
-	go (&slot{pool: p, next: p.ready, home: p.ready}).run(started)
+	p.slots.Go(func() { (&slot{pool: p, next: p.ready, home: p.ready}).run(started) })
 	select {
 	case err = <-started:
 	case <-ctx.Done():
@@ -134,10 +145,11 @@ func (p *Pool) open(ctx context.Context) (err error) {
 		return errors.Join(err, p.Close())
 	}
 	for range p.cfg.Workers - 1 {
-		p.slots.Add(1)
-		go (&slot{pool: p, next: p.ready, home: p.ready}).run(nil)
+		p.slots.Go(func() { (&slot{pool: p, next: p.ready, home: p.ready}).run(nil) })
 	}
-	p.openAside()
+	for range max(p.cfg.Workers-1, 1) { // they all sleep at first
+		p.slots.Go(func() { (&slot{pool: p, next: p.aside, home: p.aside, wanted: p.wanted}).run(nil) })
+	}
 	return nil
 }
 

@@ -55,7 +55,6 @@ type handback struct {
 // run fills the slot until the pool closes. If started is not nil, it receives the result of the first start. A first
 // start that fails ends the slot.
 func (s *slot) run(started chan<- error) {
-	defer s.pool.slots.Done()
 	pause := backoffFirst
 	for s.sleep(); s.pool.life.Err() == nil; s.sleep() {
 		c, err := s.hire()

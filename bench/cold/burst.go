@@ -36,7 +36,8 @@ func MeasureBurst(ctx context.Context, b *rig.Bench) ([]rig.Row, error) {
 			return nil, err
 		}
 		alone = append(alone, burstAlone/time.Since(began).Seconds())
-		all, err := rig.Storm(ctx, client, "http://"+c.Rig.Addr, burstRate, burstSize*time.Second/burstRate, burstRepeats, func(int) (rig.Ask, error) {
+		pace := rig.Pace{Rate: burstRate, For: burstSize * time.Second / burstRate, Repeats: burstRepeats}
+		all, err := rig.Storm(ctx, client, "http://"+c.Rig.Addr, pace, func(int) (rig.Ask, error) {
 			path, err := c.Next(Fixed("webp").Options)
 			return rig.Ask{Path: path}, err
 		})

@@ -120,7 +120,7 @@ func (o *overload) mostBesideHits(ctx context.Context) (peak float64, err error)
 	ended := make(chan error)
 	go func() {
 		rate := overloadTimes * o.capacity * overloadHits / (1 - overloadHits)
-		_, err := rig.Storm(ctx, o.client, "http://"+o.Rig.Addr, rate, settleFor+capacityFor, 0, func(n int) (rig.Ask, error) {
+		_, err := rig.Storm(ctx, o.client, "http://"+o.Rig.Addr, rig.Pace{Rate: rate, For: settleFor + capacityFor}, func(n int) (rig.Ask, error) {
 			return rig.Ask{Path: o.warm[n%len(o.warm)], Hit: true}, nil
 		})
 		ended <- err
@@ -153,7 +153,7 @@ func (o *overload) run(ctx context.Context, misses float64, d time.Duration, rep
 		}
 		gone <- peak
 	}()
-	all, err := rig.Storm(ctx, o.client, "http://"+o.Rig.Addr, misses/(1-overloadHits), d, repeats, o.mix)
+	all, err := rig.Storm(ctx, o.client, "http://"+o.Rig.Addr, rig.Pace{Rate: misses / (1 - overloadHits), For: d, Repeats: repeats}, o.mix)
 	stop()
 	o.peak = max(o.peak, <-gone)
 	return all, err
@@ -213,7 +213,8 @@ func MeasureStorm(ctx context.Context, b *rig.Bench) ([]rig.Row, error) {
 		ended <- end{all, err}
 	}()
 	time.Sleep(overloadFor)
-	after, err := rig.Storm(ctx, rig.StormClient(), "http://"+o.Rig.Addr, normalShare*o.capacity/(1-overloadHits), afterFor, 0, o.mix)
+	normal := rig.Pace{Rate: normalShare * o.capacity / (1 - overloadHits), For: afterFor}
+	after, err := rig.Storm(ctx, rig.StormClient(), "http://"+o.Rig.Addr, normal, o.mix)
 	if err != nil {
 		return nil, err
 	}
@@ -296,12 +297,12 @@ func (o *overload) starve(ctx context.Context, b *rig.Bench, large []rig.Photo, 
 		return rig.Ask{Path: path, Tag: "light"}, err
 	}
 	base := "http://" + o.Rig.Addr
-	alone, err := rig.Storm(ctx, o.client, base, rate, starveFor, 0, light)
+	alone, err := rig.Storm(ctx, o.client, base, rig.Pace{Rate: rate, For: starveFor}, light)
 	if err != nil {
 		return nil, err
 	}
 	o.tell(b, "alone", alone)
-	mixed, err := rig.Storm(ctx, o.client, base, rate/0.8, starveFor, 0, func(n int) (rig.Ask, error) {
+	mixed, err := rig.Storm(ctx, o.client, base, rig.Pace{Rate: rate / 0.8, For: starveFor}, func(n int) (rig.Ask, error) {
 		if n%5 != 0 {
 			return light(n)
 		}

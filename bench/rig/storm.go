@@ -31,11 +31,18 @@ func StormClient() *http.Client {
 	return &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4096, DisableCompression: true}}
 }
 
-// Storm sends requests at a fixed rate for a time, whether or not responses arrive. It repeats refused requests the
-// given number of times, each after Retry-After. next makes the n-th ask. Storm returns when all are answered.
-func Storm(ctx context.Context, client *http.Client, base string, rate float64, d time.Duration, repeats int, next func(n int) (Ask, error)) ([]Told, error) {
+// Pace is that of an open loop.
+type Pace struct {
+	Rate    float64 // requests per second
+	For     time.Duration
+	Repeats int // of a refused request, each after Retry-After
+}
+
+// Storm sends requests at a fixed pace, whether or not responses arrive. next makes the n-th ask. Storm returns when
+// all are answered.
+func Storm(ctx context.Context, client *http.Client, base string, p Pace, next func(n int) (Ask, error)) ([]Told, error) {
 	var wg sync.WaitGroup
-	total := int(rate * d.Seconds())
+	total := int(p.Rate * p.For.Seconds())
 	all := make([]Told, total)
 	began := time.Now()
 	for n := range all {
@@ -43,7 +50,7 @@ func Storm(ctx context.Context, client *http.Client, base string, rate float64, 
 		if err != nil {
 			return nil, err
 		}
-		due := time.Duration(float64(n) / rate * float64(time.Second))
+		due := time.Duration(float64(n) / p.Rate * float64(time.Second))
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -60,7 +67,7 @@ func Storm(ctx context.Context, client *http.Client, base string, rate float64, 
 				if t.Refused++; pause == 0 {
 					t.Unhinted++
 				}
-				if turn == repeats {
+				if turn == p.Repeats {
 					break
 				}
 				time.Sleep(pause)

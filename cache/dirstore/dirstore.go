@@ -59,19 +59,28 @@ type Store struct {
 	ops    sync.RWMutex // held for reading by each operation; Close waits for them
 	closed bool
 
-	mu     sync.Mutex       // held while names change: rename, remove, create and remove a directory
-	used   int64            // bytes of entries on disk; too small until the first walk has ended
-	max    int64            // 0 until known
-	placed map[string]int64 // bytes put since the current walk began; nil between walks
-
-	kick   chan struct{}
-	reads  chan string // keys that were read, to be recorded
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the sweeper has ended
+	space
+	sweeping
 
 	// Tests replace these: os.Root.OpenFile for reading, and os.File.Write.
 	open  func(name string, flag int, perm os.FileMode) (*os.File, error)
 	write func(f *os.File, b []byte) error
+}
+
+// space is what the entries take on disk.
+type space struct {
+	mu     sync.Mutex       // held while names change: rename, remove, create and remove a directory
+	used   int64            // bytes of entries; too small until the first walk has ended
+	max    int64            // 0 until known
+	placed map[string]int64 // bytes put since the current walk began; nil between walks
+}
+
+// sweeping is how the sweeper is reached.
+type sweeping struct {
+	kick   chan struct{}
+	reads  chan string // keys that were read, to be recorded
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the sweeper has ended
 }
 
 var _ cache.Store = (*Store)(nil)
@@ -101,9 +110,10 @@ func Open(ctx context.Context, cfg Config, obs cache.Observer) (*Store, error) {
 func start(cfg Config, obs cache.Observer, d directory) *Store {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{
-		cfg: cfg, obs: obs, directory: d, max: cfg.MaxBytes, gets: stall.New(maxReads), puts: stall.New(maxWrites), open: d.root.OpenFile,
-		kick: make(chan struct{}, 1), reads: make(chan string, 256), cancel: cancel, done: make(chan struct{}),
-		write: func(f *os.File, b []byte) error { _, err := f.Write(b); return err },
+		cfg: cfg, obs: obs, directory: d, gets: stall.New(maxReads), puts: stall.New(maxWrites), open: d.root.OpenFile,
+		space:    space{max: cfg.MaxBytes},
+		sweeping: sweeping{kick: make(chan struct{}, 1), reads: make(chan string, 256), cancel: cancel, done: make(chan struct{})},
+		write:    func(f *os.File, b []byte) error { _, err := f.Write(b); return err },
 	}
 	go s.sweeper(ctx)
 	return s

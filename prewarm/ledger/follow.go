@@ -25,9 +25,7 @@ func (s *Views) Noticed(r Record) {
 	if words[0] == "task" {
 		id = words[1]
 	}
-	s.mu.Lock()
-	v := s.all[id]
-	s.mu.Unlock()
+	v := s.known(id)
 	if v == nil {
 		return
 	}

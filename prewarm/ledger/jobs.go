@@ -43,9 +43,7 @@ func (s *Views) look(ctx context.Context, id string) (Job, <-chan struct{}, erro
 		v.mu.Lock()
 		changed, stale := v.changed, v.stale
 		v.mu.Unlock()
-		s.mu.Lock()
-		current := s.all[id] == v
-		s.mu.Unlock()
+		current := s.known(id) == v
 		// A view that was discarded before its channel was taken is never notified. A view that was stale by then is
 		// not notified a second time.
 		if j := v.Describe(s.Now()); current && !stale || j.State.Final() {
@@ -122,10 +120,10 @@ func (s *Views) Jobs(ctx context.Context, who Caller, limit int, cursor string) 
 
 // idsOf lists the jobs of a day that the caller may see and that come after the cursor, latest first.
 func (s *Views) idsOf(ctx context.Context, who Caller, day time.Time, cursor string) (ids []string, err error) {
-	var unmarked []string // their marks do not name the owner, only their records do
+	var unmarked []string // jobs of older versions and cancelled ones: only their records name the owner
 	err = s.Store.List(ctx, Scan{Prefix: "job." + DayOf(day)}, func(r Record) bool {
 		id := r.Key[strings.LastIndexByte(r.Key, '.')+1:]
-		owner, known := ownerOf(r.Mark)
+		_, owner, known := strings.Cut(r.Mark, " ")
 		switch {
 		case cursor != "" && id >= cursor:
 		case who.All || known && owner == OwnerMark(who.Name):

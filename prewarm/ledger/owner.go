@@ -35,12 +35,5 @@ func OwnerMark(owner string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// ownerOf returns the owner in the mark of a job's record. ok is false if the mark has none: the record is of an older
-// version, or the job was cancelled.
-func ownerOf(mark string) (owner string, ok bool) {
-	_, owner, ok = strings.Cut(mark, " ")
-	return owner, ok
-}
-
 // maxOwners bounds the owners remembered for one broken source; they are the tokens of one configuration.
 const maxOwners = 64

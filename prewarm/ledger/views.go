@@ -108,16 +108,19 @@ func (s *Views) ChangeJob(ctx context.Context, id string, change func(*JobRecord
 
 // rejudge updates the view of a job whose record this instance has written itself.
 func (s *Views) rejudge(j *JobRecord) {
-	s.mu.Lock()
-	v := s.all[j.ID]
-	s.mu.Unlock()
-	if v == nil {
-		return
+	if v := s.known(j.ID); v != nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.stale, v.cancel = true, j.Cancel
+		v.wake()
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.stale, v.cancel = true, j.Cancel
-	v.wake()
+}
+
+// known returns the view that a job has; nil = none.
+func (s *Views) known(id string) *View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[id]
 }
 
 // View returns the view of a job, and loads what is missing. The view of an ended job has no tasks.
@@ -243,21 +246,15 @@ func (s *Views) loadUnlisted(ctx context.Context, id string, v *View) error {
 
 // Tallied applies what this instance has written itself, without waiting for the ledger to report it.
 func (s *Views) Tallied(job string, n int, revision uint64, t tally) {
-	s.mu.Lock()
-	v := s.all[job]
-	s.mu.Unlock()
-	if v != nil {
+	if v := s.known(job); v != nil {
 		v.apply(n, revision, t, s.Now())
 	}
 }
 
 // Finished discards the view of a job that has ended.
 func (s *Views) Finished(id string) {
-	s.mu.Lock()
-	old := s.all[id]
-	s.mu.Unlock()
-	if old != nil {
-		s.Drop(id, old)
+	if v := s.known(id); v != nil {
+		s.Drop(id, v)
 	}
 }
 

@@ -84,7 +84,7 @@ func bimgCan(src *decode.Source, j *render.Job, f variant.Format, s choose.Setti
 	sp, p, in, facts := j.Spec, j.Plan, src.Info, src.Facts
 	source := (in.Format == "jpeg" || in.Format == "png" || in.Format == "webp") && in.Orientation == 1 && in.Complete && in.Frames == 1
 	pixels := !src.Converts() && facts.Bits == 8 && in.Bits <= 8 && (facts.Rgb || facts.Grey) && !facts.Alpha && !in.CMYK
-	plain := p.Final == geometry.Orientation{} && p.CropSize == p.Stored && p.Result == p.Scaled && p.Out == p.Scaled &&
+	plain := p.Final == geometry.Orientation{} && p.Crop.Size == p.Stored && p.Result.Size == p.Scaled && p.Out == p.Scaled &&
 		p.Scaled.W < p.Stored.W && p.Scaled.H < p.Stored.H && !sp.Trim.On && !j.Effects() &&
 		sp.MaxBytes == 0 && sp.AutoSize.Bytes == 0
 	_, known := bimgTypes[f]

@@ -169,9 +169,9 @@ func TestScaleBoundsThePlan(t *testing.T) {
 			continue
 		}
 		// Sides are rounded to whole pixels.
-		needs := math.Max((float64(p.Scaled.W)-0.6)/(float64(p.CropSize.W)+0.5), (float64(p.Scaled.H)-0.6)/(float64(p.CropSize.H)+0.5))
+		needs := math.Max((float64(p.Scaled.W)-0.6)/(float64(p.Crop.Size.W)+0.5), (float64(p.Scaled.H)-0.6)/(float64(p.Crop.Size.H)+0.5))
 		if got := s.Scale(w, h); got < needs && got < 1 && p.Scaled.W > 1 && p.Scaled.H > 1 {
-			t.Fatalf("%+v of %d x %d: scale %.4f, the plan has %v of %v", s, w, h, got, p.Scaled, p.CropSize)
+			t.Fatalf("%+v of %d x %d: scale %.4f, the plan has %v of %v", s, w, h, got, p.Scaled, p.Crop.Size)
 		}
 	}
 }

@@ -24,17 +24,27 @@ const maxScans = 100
 type Source struct {
 	Original []byte
 	Master   *variant.Master // set if Original is a master of another original; nil = it is an original
-	body     []byte          // the bytes to decode: the original, or a repaired copy
 	Info     sniff.Info
-	strict   vips.Strictness
 	Exif     geometry.Orientation
 	Facts    vips.Facts
 	Stored   geometry.Size // one frame as stored; for a master, its original upright
 	decoded  geometry.Size // one frame as decoded in full; smaller than Stored for a smaller master
-	UseICC   bool          // the profile is not sRGB
-	Colours  *colours      // colours of a file without a profile; nil = sRGB
+	Delays   []int
+	samples
 	ownFile
-	Delays []int
+	loads
+}
+
+// samples is what the samples mean.
+type samples struct {
+	UseICC  bool     // the profile is not sRGB
+	Colours *colours // colours of a file without a profile; nil = sRGB
+}
+
+// loads are the pixels decoded from the source.
+type loads struct {
+	body   []byte // the bytes to decode: the original, or a repaired copy
+	strict vips.Strictness
 	pin    runtime.Pinner
 	shared map[LoadKey]*vips.Image
 	uses   map[LoadKey]int
@@ -67,8 +77,8 @@ func Open(original variant.Original, lim transform.Limits) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{
-		Original: original.Body, Master: original.Master, body: original.Body, Info: info, strict: vips.Whole,
-		shared: map[LoadKey]*vips.Image{}, uses: map[LoadKey]int{},
+		Original: original.Body, Master: original.Master, Info: info,
+		loads: loads{body: original.Body, strict: vips.Whole, shared: map[LoadKey]*vips.Image{}, uses: map[LoadKey]int{}},
 	}
 	if err := s.prepare(lim); err != nil {
 		s.Close()

@@ -22,14 +22,9 @@ type Plan struct {
 	Final   Orientation // stored -> final
 	Stored  Size        // the whole source
 
-	CropSize  Size // upright; the whole size if nothing is cropped
-	Crop      Rect // the crop, upright; unknown if CropSmart is set
-	CropSmart bool
-
-	Scaled      Size // size of the crop after the resize, final
-	Result      Size // size of the area cut out of it, final
-	ResultAt    Rect // its position; unknown if ResultSmart is set
-	ResultSmart bool
+	Crop   Cut  // upright; the whole if nothing is cropped
+	Scaled Size // size of the crop after the resize, final
+	Result Cut  // of it, final
 
 	Canvas  Size // after extend
 	At      Rect // position of the result on the canvas
@@ -39,8 +34,15 @@ type Plan struct {
 	Dpr     float64 // the factor for lengths in the URL
 }
 
+// Cut is an area that is cut out of a picture.
+type Cut struct {
+	Size  Size
+	At    Rect // unknown if Smart is set
+	Smart bool // it is placed by what it shows
+}
+
 // Enlarges reports whether the picture is enlarged.
-func (p *Plan) Enlarges() bool { return p.Scaled.W > p.CropSize.W || p.Scaled.H > p.CropSize.H }
+func (p *Plan) Enlarges() bool { return p.Scaled.W > p.Crop.Size.W || p.Scaled.H > p.Crop.Size.H }
 
 // NewPlan computes the geometry of spec for a source of the given stored size. Sizes beyond limit pixels are
 // result_too_large.
@@ -48,25 +50,25 @@ func NewPlan(spec variant.Spec, stored Size, exif Orientation, limit int64) (Pla
 	p := Plan{Stored: stored, Upright: exif.rotated(spec.Rotate)}
 	p.Final = p.Upright.flipped(spec.FlipH, spec.FlipV)
 	whole := p.Upright.Of(stored)
-	p.CropSize = Size{cropSide(whole.W, spec.Crop.Width), cropSide(whole.H, spec.Crop.Height)}
-	if p.CropSize != whole {
+	p.Crop.Size = Size{cropSide(whole.W, spec.Crop.Width), cropSide(whole.H, spec.Crop.Height)}
+	if p.Crop.Size != whole {
 		g := spec.Gravity
 		if spec.Crop.GravitySet {
 			g = spec.Crop.Gravity
 		}
-		p.CropSmart = g.Kind == variant.Smart
-		p.Crop = place(whole, p.CropSize, g, 1)
+		p.Crop.Smart = g.Kind == variant.Smart
+		p.Crop.At = place(whole, p.Crop.Size, g, 1)
 	} else {
-		p.Crop = Rect{0, 0, whole.W, whole.H}
+		p.Crop.At = Rect{0, 0, whole.W, whole.H}
 	}
-	w, h, dpr := scaleOf(spec, p.CropSize)
+	w, h, dpr := scaleOf(spec, p.Crop.Size)
 	p.layOut(spec, w, h, dpr)
 	w, h, dpr = p.bounded(spec, w, h, dpr)
 	p.shorten(spec, w, h, dpr, limit)
 	if p.tooLarge(limit) || p.Scaled.W > maxScaled || p.Scaled.H > maxScaled {
 		return Plan{}, fault.New(fault.ResultTooLarge, "codec.newPlan", "the picture asked for is too large", nil)
 	}
-	if p.ResultSmart && p.Scaled.Area() > max(limit, stored.Area()) {
+	if p.Result.Smart && p.Scaled.Area() > max(limit, stored.Area()) {
 		return Plan{}, fault.New(fault.ResultTooLarge, "codec.newPlan", "the picture asked for is too large before it is cropped", nil)
 	}
 	return p, nil
@@ -76,7 +78,7 @@ func NewPlan(spec variant.Spec, stored Size, exif Orientation, limit int64) (Pla
 // because its area is too large and that side follows from the one in the URL. If the URL enlarges the picture, or sets
 // a minimum size, this stays an error.
 func (p *Plan) shorten(spec variant.Spec, w, h, dpr float64, limit int64) {
-	if resizeMode(spec, p.CropSize) != variant.Fit || p.Enlarges() || spec.MinWidth > 0 || spec.MinHeight > 0 {
+	if resizeMode(spec, p.Crop.Size) != variant.Fit || p.Enlarges() || spec.MinWidth > 0 || spec.MinHeight > 0 {
 		return
 	}
 	short, asked, area := *p, p.Out, int64(math.MaxInt64)
@@ -126,23 +128,23 @@ func (p *Plan) tooLarge(limit int64) bool {
 
 // layOut computes the resize by w and h and the steps after it: crop to the result, extension, padding.
 func (p *Plan) layOut(spec variant.Spec, w, h, dpr float64) {
-	p.Scaled = Size{max(1, ScaleSide(p.CropSize.W, w)), max(1, ScaleSide(p.CropSize.H, h))}
+	p.Scaled = Size{max(1, ScaleSide(p.Crop.Size.W, w)), max(1, ScaleSide(p.Crop.Size.H, h))}
 	target := Size{ScaleSide(spec.Width, dpr*orOne(spec.ZoomX)), ScaleSide(spec.Height, dpr*orOne(spec.ZoomY))}
 	cut := target
 	if spec.Resize == variant.FillDown && !spec.Enlarge {
 		cut = fillDown(target, p.Scaled)
 	}
-	p.Result = Size{orLess(cut.W, p.Scaled.W), orLess(cut.H, p.Scaled.H)}
-	p.ResultSmart = p.Result != p.Scaled && spec.Gravity.Kind == variant.Smart
-	p.ResultAt = place(p.Scaled, p.Result, spec.Gravity, dpr)
-	p.Canvas = p.Result
+	p.Result.Size = Size{orLess(cut.W, p.Scaled.W), orLess(cut.H, p.Scaled.H)}
+	p.Result.Smart = p.Result.Size != p.Scaled && spec.Gravity.Kind == variant.Smart
+	p.Result.At = place(p.Scaled, p.Result.Size, spec.Gravity, dpr)
+	p.Canvas = p.Result.Size
 	if spec.Extend {
-		p.Canvas = Size{max(p.Result.W, target.W), max(p.Result.H, target.H)}
+		p.Canvas = Size{max(p.Result.Size.W, target.W), max(p.Result.Size.H, target.H)}
 	}
 	if spec.ExtendRatio {
-		p.Canvas = ratioOf(target, p.Result)
+		p.Canvas = ratioOf(target, p.Result.Size)
 	}
-	p.At = place(p.Canvas, p.Result, spec.ExtendGravity, dpr)
+	p.At = place(p.Canvas, p.Result.Size, spec.ExtendGravity, dpr)
 	pad := func(css int) int { return ScaleSide(css, dpr) }
 	p.Dpr = dpr
 	p.Padding = variant.Padding{Top: pad(spec.Padding.Top), Right: pad(spec.Padding.Right), Bottom: pad(spec.Padding.Bottom), Left: pad(spec.Padding.Left)}
@@ -176,7 +178,7 @@ func (p *Plan) StoredScaled() Size { return p.Final.Of(p.Scaled) }
 
 // Shrink is the factor by which the picture can be shrunk in both directions during decoding.
 func (p *Plan) Shrink() float64 {
-	c := p.Final.Of(p.CropSize)
+	c := p.Final.Of(p.Crop.Size)
 	s := p.StoredScaled()
 	return math.Min(float64(c.W)/float64(s.W), float64(c.H)/float64(s.H))
 }

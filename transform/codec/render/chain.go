@@ -14,13 +14,13 @@ const chainShrink = 0.75
 // whole reports whether the job's pixels come from the whole source, scaled down. Later steps may change them.
 func (j *Job) whole() bool {
 	p := &j.Plan
-	return j.Frames == 1 && !j.Spec.Trim.On && !p.Enlarges() && p.CropSize == p.Upright.Of(p.Stored)
+	return j.Frames == 1 && !j.Spec.Trim.On && !p.Enlarges() && p.Crop.Size == p.Upright.Of(p.Stored)
 }
 
 // plain reports whether no later step changes the pixels, so that they can replace the source.
 func (j *Job) plain() bool {
 	p := &j.Plan
-	return j.whole() && !j.Effects() && !p.ResultSmart && p.Result == p.Scaled && p.Canvas == p.Result && p.Out == p.Canvas
+	return j.whole() && !j.Effects() && !p.Result.Smart && p.Result.Size == p.Scaled && p.Canvas == p.Result.Size && p.Out == p.Canvas
 }
 
 // Follows reports whether the job's pixels can be made from those of larger.
@@ -77,8 +77,8 @@ func Leads(groups [][]*Job) bool {
 func (r *renderer) rescale() error {
 	p := &r.plan
 	err := r.im.Resize(p.Scaled)
-	if err == nil && !p.ResultSmart && p.Result != p.Scaled {
-		err = r.im.Extract(p.ResultAt)
+	if err == nil && !p.Result.Smart && p.Result.Size != p.Scaled {
+		err = r.im.Extract(p.Result.At)
 	}
 	if err == nil {
 		err = r.im.Memory()

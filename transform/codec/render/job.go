@@ -33,8 +33,8 @@ type Job struct {
 // bottom, no step that reads the picture before the encoder, and a single encode.
 func (j *Job) Streams(src *decode.Source) bool {
 	s, p := j.Spec, &j.Plan
-	looks := s.Trim.On || j.Effects() || p.CropSmart || p.ResultSmart
-	moves := p.Enlarges() || p.Final != (geometry.Orientation{}) || p.Canvas != p.Result || p.Out != p.Canvas
+	looks := s.Trim.On || j.Effects() || p.Crop.Smart || p.Result.Smart
+	moves := p.Enlarges() || p.Final != (geometry.Orientation{}) || p.Canvas != p.Result.Size || p.Out != p.Canvas
 	// The automatic quality reads the pixels. An open format may become one for which the URL names no q.
 	chosen := s.Quality > 0 || s.Accepts == 0 && (ExplicitQuality(s.Format, s) > 0 || s.Format == variant.PNG)
 	return j.Frames == 1 && !src.Facts.Alpha && !looks && !moves && chosen && s.MaxBytes == 0 && s.AutoSize.Bytes == 0
@@ -186,7 +186,7 @@ func (j *Job) loading(src *decode.Source) decode.LoadKey {
 	k := decode.LoadKey{Shrink: 1, Scale: 1, Pages: j.Frames}
 	f := j.Plan.Shrink() * src.Reduced()
 	if src.Drawn() {
-		k.Scale = src.DrawnScale(j.Plan.StoredScaled(), j.Plan.Final.Of(j.Plan.CropSize), j.Spec.Trim.On)
+		k.Scale = src.DrawnScale(j.Plan.StoredScaled(), j.Plan.Final.Of(j.Plan.Crop.Size), j.Spec.Trim.On)
 		return k
 	}
 	if j.Frames > 1 || j.Spec.Trim.On {

@@ -159,18 +159,18 @@ func (r *renderer) trim() error {
 func (r *renderer) crop() error {
 	p := &r.plan
 	whole := p.Upright.Of(p.Stored)
-	if p.CropSize == whole {
+	if p.Crop.Size == whole {
 		return nil
 	}
 	now := r.im.Size()
-	at := shrunk(p.Upright.Stored(p.Crop, whole), p.Stored, now)
+	at := shrunk(p.Upright.Stored(p.Crop.At, whole), p.Stored, now)
 	var err error
 	switch {
-	case p.CropSmart && !r.decided:
+	case p.Crop.Smart && !r.decided:
 		if err = r.im.Memory(); err == nil {
 			r.smartly, err = r.im.Attention(at.Size())
 		}
-	case p.CropSmart:
+	case p.Crop.Smart:
 		err = r.im.Extract(r.smartly)
 	default:
 		err = r.im.Extract(at)
@@ -206,10 +206,10 @@ func (r *renderer) scale() error {
 	steps := []func() error{
 		func() error { return r.im.Resize(p.StoredScaled()) },
 		func() error {
-			if p.ResultSmart || p.Result == p.Scaled {
+			if p.Result.Smart || p.Result.Size == p.Scaled {
 				return nil
 			}
-			return r.im.Extract(p.Final.Stored(p.ResultAt, p.Scaled))
+			return r.im.Extract(p.Final.Stored(p.Result.At, p.Scaled))
 		},
 		r.colours,
 	}
@@ -229,12 +229,12 @@ func (r *renderer) scale() error {
 
 // attend crops the result to the area that draws the most attention.
 func (r *renderer) attend() error {
-	if !r.plan.ResultSmart {
+	if !r.plan.Result.Smart {
 		return nil
 	}
 	err := r.im.Memory()
 	if err == nil && !r.decided {
-		r.resultAt, err = r.im.Attention(r.plan.Result)
+		r.resultAt, err = r.im.Attention(r.plan.Result.Size)
 	} else if err == nil {
 		err = r.im.Extract(r.resultAt)
 	}
@@ -280,7 +280,7 @@ func (r *renderer) look() error {
 // frame extends the canvas, pads, and draws the watermark.
 func (r *renderer) frame() error {
 	p := &r.plan
-	if p.Canvas != p.Result {
+	if p.Canvas != p.Result.Size {
 		if err := r.embed(p.At.X, p.At.Y, p.Canvas); err != nil {
 			return vips.Internal("codec.render", err)
 		}

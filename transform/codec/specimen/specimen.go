@@ -120,23 +120,26 @@ func clouds(seed uint32, fine int) []int {
 // draw draws surfaces over each other, later ones in front.
 func (s scene) draw() []byte {
 	const side = Side
-	light, tint, d := clouds(s.seed, s.fine), clouds(s.seed+100, s.fine/4), newDice(s.seed+200)
-	samples := make([]int, 3*side*side) // in 16ths
-	s.leaf(samples, light, tint, d, side/2, side/2, side)
+	d := newDice(s.seed + 200)
+	c := canvas{make([]int, 3*side*side), clouds(s.seed, s.fine), clouds(s.seed+100, s.fine/4)}
+	s.leaf(c, d, side/2, side/2, side)
 	for range s.leaves {
-		s.leaf(samples, light, tint, d, d.below(side), d.below(side), s.radius(d))
+		s.leaf(c, d, d.below(side), d.below(side), s.radius(d))
 	}
 	for range s.soft {
-		blurred(samples, side)
+		blurred(c.samples, side)
 	}
 	for range s.sharp {
-		s.leaf(samples, light, tint, d, d.below(side), d.below(side), s.least)
+		s.leaf(c, d, d.below(side), d.below(side), s.least)
 	}
 	if s.soft == 0 {
-		blurred(samples, side) // No lens draws sharp steps.
+		blurred(c.samples, side) // No lens draws sharp steps.
 	}
-	return grained(samples, s.grain, d)
+	return grained(c.samples, s.grain, d)
 }
+
+// canvas is a picture, in 16ths, with the textures of its surfaces.
+type canvas struct{ samples, light, tint []int }
 
 // radius is more often small than large: at least twice as wide surfaces are half as many.
 func (s scene) radius(d *dice) int {
@@ -148,7 +151,7 @@ func (s scene) radius(d *dice) int {
 }
 
 // leaf draws one surface: an ellipse with a lighter side and a texture.
-func (s scene) leaf(samples, light, tint []int, d *dice, cx, cy, radius int) {
+func (s scene) leaf(on canvas, d *dice, cx, cy, radius int) {
 	const side = Side
 	base := d.between(s.dark, s.bright)
 	colour := [3]int{d.between(-s.colour, s.colour), d.between(-s.colour, s.colour) / 2, d.between(-s.colour, s.colour)}
@@ -161,10 +164,10 @@ func (s scene) leaf(samples, light, tint []int, d *dice, cx, cy, radius int) {
 				continue
 			}
 			at := (y+dy)%side*side + (x+dx)%side
-			l := base*16 + light[at]*texture/16*max(base, 40)/128 + slope*(u+v)*16/max(radius, 1)
-			c := tint[at] * texture / 64
+			l := base*16 + on.light[at]*texture/16*max(base, 40)/128 + slope*(u+v)*16/max(radius, 1)
+			c := on.tint[at] * texture / 64
 			i := 3 * (y*side + x)
-			samples[i], samples[i+1], samples[i+2] = l+colour[0]*16+c, l+colour[1]*16, l+colour[2]*16-c
+			on.samples[i], on.samples[i+1], on.samples[i+2] = l+colour[0]*16+c, l+colour[1]*16, l+colour[2]*16-c
 		}
 	}
 }
@@ -215,14 +218,13 @@ func (p page) draw() []byte {
 		first = 34
 	}
 	ink := func(_, _, b int) int { return int(p.ink[b]) }
-	stroke := max(p.size/7, 1)
 	for y := first; y+p.size < side; y += p.size * 3 / 2 {
 		end := side - p.size
 		if p.boxes {
 			end = 138
 		}
 		for x := p.size / 2; x < end; x += p.size * 5 / 8 {
-			p.letter(d, fill, ink, x, y, stroke)
+			p.letter(d, fill, ink, x, y)
 		}
 	}
 	blurred(samples, side)
@@ -242,12 +244,12 @@ func grained(samples []int, grain int, d *dice) []byte {
 }
 
 // letter draws up to four strokes of a letter in its cell, or none for a space.
-func (p page) letter(d *dice, fill func(x0, y0, x1, y1 int, colour func(x, y, b int) int), ink func(x, y, b int) int, x, y, stroke int) {
+func (p page) letter(d *dice, fill func(x0, y0, x1, y1 int, colour func(x, y, b int) int), ink func(x, y, b int) int, x, y int) {
 	which := d.below(32)
 	if which < 4 {
 		return
 	}
-	w, h := p.size*4/9, p.size*3/4
+	w, h, stroke := p.size*4/9, p.size*3/4, max(p.size/7, 1)
 	if which&1 != 0 {
 		fill(x, y, x+stroke, y+h, ink)
 	}

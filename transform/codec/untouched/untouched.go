@@ -29,7 +29,7 @@ func Rewrite(f variant.Format, b []byte) ([]byte, error) {
 func Original(src *decode.Source, j *render.Job) (body []byte, format variant.Format, ok bool) {
 	s, p, in := j.Spec, j.Plan, src.Info
 	changes := s.Trim.On || j.Effects() || s.Background.Set || p.Final != (geometry.Orientation{}) ||
-		p.CropSize != p.Stored || p.Scaled != p.Stored || p.Out != p.Stored
+		p.Crop.Size != p.Stored || p.Scaled != p.Stored || p.Out != p.Stored
 	f := src.Facts
 	plain := !src.Converts() && f.Bits == 8 && in.Bits <= 8 && !in.CMYK && (f.Rgb || f.Grey)
 	remade := src.Master != nil && !src.Master.Exact
