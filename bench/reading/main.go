@@ -26,6 +26,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/bench/quality/stats"
 	"github.com/goldcrest/goldcrest/bench/reading/pages"
+	"github.com/goldcrest/goldcrest/bench/rig"
 )
 
 type options struct {
@@ -88,12 +89,6 @@ func documents(o options) ([]pages.Page, error) {
 	return slices.DeleteFunc(all, func(p pages.Page) bool { return !wanted.MatchString(p.Name) }), nil
 }
 
-// build is one of the compared programs.
-type build struct {
-	name string
-	*server
-}
-
 func run(ctx context.Context, o options) error {
 	if _, err := exec.LookPath("tesseract"); err != nil {
 		return fmt.Errorf("tesseract is needed (Debian: tesseract-ocr): %w", err)
@@ -107,7 +102,11 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	origin, stop, err := serveOrigin(all)
+	originals := map[string][]byte{}
+	for _, p := range all {
+		originals[p.Name] = p.Body
+	}
+	origin, stop, err := rig.ServeOrigin(originals)
 	if err != nil {
 		return err
 	}
@@ -117,12 +116,12 @@ func run(ctx context.Context, o options) error {
 		if b.file == "" {
 			continue
 		}
-		s, err := startServer(ctx, b.file, dir)
+		started, err := startBuild(ctx, b.name, b.file, dir)
 		if err != nil {
 			return err
 		}
-		defer s.stop()
-		builds = append(builds, build{b.name, s})
+		defer started.Stop()
+		builds = append(builds, started)
 	}
 	results := make([]map[way]float64, len(all))
 	g, ctx := errgroup.WithContext(ctx)
@@ -157,7 +156,7 @@ func (r *reader) read(ctx context.Context, p pages.Page) (map[way]float64, error
 		}
 	}
 	for _, b := range r.builds {
-		if err := b.prewarm(ctx, []string{r.origin + "/final/" + p.Name}, options); err != nil {
+		if err := b.prewarm(ctx, r.origin+"/final/"+p.Name, options); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, err)
 			return nil, ctx.Err()
 		}
