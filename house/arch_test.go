@@ -70,6 +70,7 @@ var layers = map[string]layer{
 
 	"transform":                 {[]string{"variant", "variant/about", "fault", "sniff"}, "runs workers; knows neither HTTP nor stores nor cgo"},
 	"transform/codec/score":     {nil, "compares pixels, and knows no file"},
+	"transform/codec/sequence":  {nil, "writes samples into files, and knows no variants"},
 	"transform/codec/allowance": {nil, "counts time, and knows nothing of what it is spent on"},
 	"transform/codec/container": {[]string{"sniff", "variant"}, "reads structure, and no pixel: it decides by the bytes alone"},
 	"transform/codec/quantize":  {nil, "mathematics on counts"},
@@ -105,7 +106,8 @@ var layers = map[string]layer{
 		"transform/codec/credit",
 		"transform/codec/decode", "transform/codec/dominant", "variant/about",
 		"transform/codec/judge", "transform/codec/look", "transform/codec/quantize",
-		"transform/codec/render", "transform/codec/untouched", "transform/codec/vips", "variant"},
+		"transform/codec/render", "transform/codec/sequence", "transform/codec/untouched", "transform/codec/vips",
+		"variant"},
 		"searches for the bytes of one variant: it knows no other variant of the call"},
 	"transform/codec/check": {[]string{"transform/codec/choose", "transform/codec/judge", "transform/codec/specimen",
 		"transform/codec/vips", "transform", "variant"},
@@ -122,6 +124,7 @@ var layers = map[string]layer{
 		"transform/codec/encode",
 		"transform/codec/geometry",
 		"transform/codec/render",
+		"transform/codec/sequence",
 		"transform/codec/specimen",
 		"transform/codec/untouched",
 		"transform/codec/svg",
@@ -235,9 +238,11 @@ type fence struct {
 }
 
 var fences = []fence{
-	{"C", []string{"transform/codec/look", "transform/codec/score", "transform/codec/svg", "transform/codec/vips"},
+	{"C", []string{"transform/codec/look", "transform/codec/score", "transform/codec/sequence", "transform/codec/svg",
+		"transform/codec/vips"},
 		"C code reads hostile files: it runs in worker processes alone"},
-	{"unsafe", []string{"transform", "transform/codec/look", "transform/codec/score", "transform/codec/svg", "transform/codec/vips"},
+	{"unsafe", []string{"transform", "transform/codec/look", "transform/codec/score", "transform/codec/sequence",
+		"transform/codec/svg", "transform/codec/vips"},
 		"only the shared memory and its C neighbours need it"},
 	{"github.com/h2non/bimg", []string{"transform/codec"}, "it starts libvips when imported, and is cgo"},
 	{"github.com/labstack/echo/", []string{"server", "server/api", "server/console", "server/exchange", "server/image"},

@@ -28,6 +28,7 @@ type Limits struct {
 	ResultPixels int64   // width x height of a variant
 	AVIFPixels   int64   // width x height up to which a negotiated format may be AVIF
 	Frames       int     // of an animated variant; 0 and 1 = always a still picture
+	AnimatedAVIF bool    // an AVIF may have more than one frame
 	Memory       int64   // decoded bytes that this request was admitted with; 0 = what Pixels allows
 	Quality      Quality // targets of the automatic quality; the zero value is the default
 	Drift        Drift   // of the encoders from those that the automatic quality was fitted on

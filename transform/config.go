@@ -56,8 +56,10 @@ type Config struct {
 	Told `yaml:"-"`
 }
 
-// Permits allows options of URLs.
+// Permits allows options of URLs, and animated AVIFs.
 type Permits struct {
+	// AnimatedAVIF makes animations AVIF instead of WebP for clients of AVIF; see urls.md. It needs libheif 1.23.
+	AnimatedAVIF bool `yaml:"animated_avif"`
 	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at
 	// most 4 megapixels and 4 MiB. It is read at the start; another picture makes new variants. Empty = none: the option
 	// is refused in URLs without watermark_url.
@@ -136,6 +138,6 @@ func (c Config) Validate() error {
 func (c Config) limits() Limits {
 	return Limits{
 		Pixels: c.MaxPixels, ResultPixels: c.MaxResultPixels, AVIFPixels: c.AVIFMaxPixels, Frames: c.MaxFrames,
-		Quality: c.Quality, Wall: c.Timeout, CPU: c.CPU,
+		AnimatedAVIF: c.AnimatedAVIF, Quality: c.Quality, Wall: c.Timeout, CPU: c.CPU,
 	}
 }

@@ -54,11 +54,10 @@ func admissible(original variant.Original, info sniff.Info, spec variant.Spec, l
 	if own.Bytes > 0 && original.Bytes() > own.Bytes {
 		return 0, fault.New(fault.SourceTooLarge, "transform.admissible", "the source has more bytes than the URL allows", nil)
 	}
-	maxFrames := lim.Frames
+	maxFrames, maxPixels := lim.Frames, lim.Pixels
 	if own.Frames > 0 {
 		maxFrames = min(maxFrames, own.Frames)
 	}
-	maxPixels := lim.Pixels
 	if own.Pixels > 0 {
 		maxPixels = min(maxPixels, own.Pixels)
 	}
@@ -66,7 +65,7 @@ func admissible(original variant.Original, info sniff.Info, spec variant.Spec, l
 		info.Width, info.Height = m.Width, m.Height
 	}
 	frames = 1
-	if maxFrames > 1 && animates(spec) && (info.Format == "gif" || info.Format == "webp") {
+	if maxFrames > 1 && animates(spec, lim.AnimatedAVIF) && (info.Format == "gif" || info.Format == "webp") {
 		frames = info.Frames
 	}
 	if asked := spec.Accepts == 0; !asked && (frames > maxFrames || info.Pixels() > maxPixels/int64(frames)) {
@@ -84,11 +83,9 @@ func admissible(original variant.Original, info sniff.Info, spec variant.Spec, l
 }
 
 // animates reports whether the result of spec can have more than one frame.
-func animates(spec variant.Spec) bool {
-	if spec.Format == variant.WebP || spec.Format == variant.GIF {
-		return true
-	}
-	return spec.Accepts&(variant.AcceptWebP|variant.AcceptGIF) != 0
+func animates(spec variant.Spec, avif bool) bool {
+	return spec.Format == variant.WebP || spec.Format == variant.GIF || avif && spec.Format == variant.AVIF ||
+		spec.Accepts&(variant.AcceptWebP|variant.AcceptGIF) != 0
 }
 
 // trustworthy checks a variant from a worker, on a copy that the worker can no longer change.

@@ -129,6 +129,32 @@ func TestTransformRefusesSingleSpecsAndMakesTheOthers(t *testing.T) {
 	wantKind(t, m.errs[2], fault.TooManyPixels)
 }
 
+// The frames of an animation count for a variant that may have them.
+func TestFramesCountWhereTheyAreKept(t *testing.T) {
+	info := sniff.Info{Format: "gif", Width: 10, Height: 10, Frames: 4}
+	still := Limits{Pixels: 1000, Frames: 3}
+	moving := still
+	moving.AnimatedAVIF = true
+	open := variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptAVIF | variant.AcceptWebP}
+	for _, tt := range []struct {
+		frames int
+		spec   variant.Spec
+		lim    Limits
+		want   int // 0 = refused
+	}{
+		{4, variant.Spec{Format: variant.AVIF}, still, 1}, {3, variant.Spec{Format: variant.AVIF}, still, 1},
+		{4, variant.Spec{Format: variant.AVIF}, moving, 0}, {3, variant.Spec{Format: variant.AVIF}, moving, 3},
+		{4, open, moving, 1}, {3, open, moving, 3}, {3, open, still, 3},
+		{3, variant.Spec{Format: variant.JPEG}, moving, 1}, {4, variant.Spec{Format: variant.WebP}, still, 0},
+	} {
+		info.Frames = tt.frames
+		got, err := admissible(variant.Original{}, info, tt.spec, tt.lim)
+		if got != tt.want || (err != nil) != (tt.want == 0) {
+			t.Errorf("%d frames, %+v: %d, %v; want %d", tt.frames, tt.spec, got, err, tt.want)
+		}
+	}
+}
+
 // No hostile file reaches a worker with more memory than the budget, and none is admitted with less than its header
 // declares.
 func TestFault36HostileFilesAreAdmittedByDecodedBytes(t *testing.T) {

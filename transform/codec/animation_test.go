@@ -10,6 +10,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/sniff"
+	"github.com/goldcrest/goldcrest/transform/codec/sequence"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -65,6 +66,89 @@ func TestAnimationPolicy(t *testing.T) {
 		if err != nil || in.Frames != tt.frames || in.Width != 30 || in.Height != 20 || img.Width != 30 || img.Height != 20 || img.SourceFrames != 3 {
 			t.Errorf("%s: the body is %+v, %v", tt.name, in, err)
 		}
+	}
+}
+
+// TestAnimatedAVIF makes animations as AVIF where that is allowed and libheif can.
+func TestAnimatedAVIF(t *testing.T) {
+	lim := animationLimits(10)
+	lim.AnimatedAVIF = true
+	small := lim
+	small.AVIFPixels = 100
+	open := variant.Spec{Format: variant.AVIF, Accepts: acceptAll}
+	noWebP := variant.Spec{Format: variant.AVIF, Accepts: variant.AcceptAVIF | variant.AcceptGIF | variant.AcceptJPEG}
+	tests := []struct {
+		name string
+		spec variant.Spec
+		lim  Limits
+		want variant.Format
+	}{
+		{"named", variant.Spec{Format: variant.AVIF}, lim, variant.AVIF},
+		{"negotiated, but larger than the original", open, lim, variant.WebP},
+		{"the client takes WebP", variant.Spec{Format: variant.WebP, Accepts: acceptWebP}, lim, variant.WebP},
+		{"too large", open, small, variant.WebP},
+		{"too large, no WebP", noWebP, small, variant.GIF},
+	}
+	c := mustNew(t, "")
+	for _, tt := range tests {
+		tt.spec.Width = 30
+		want, frames := tt.want, 3
+		if want == variant.AVIF && !sequence.Supported() {
+			frames = 1
+		}
+		img, err := one(t, c, movie(t, 3), tt.spec, tt.lim)
+		if err != nil || img.Format != want || img.Frames != frames {
+			t.Errorf("%s: %d frames of %q, %v; want %d of %q", tt.name, img.Frames, img.Format, err, frames, want)
+			continue
+		}
+		in, err := sniff.Inspect(img.Body)
+		if err != nil || in.Width != 30 || in.Height != 20 || !in.Alpha || !in.Complete {
+			t.Errorf("%s: the body is %+v, %v", tt.name, in, err)
+		}
+		// Decoders that play no animation show the first frame.
+		m := decoded(t, must(t, c, img.Body, variant.Spec{Format: variant.PNG}).Body)
+		wantColour(t, m, 4, 10, red, 60)
+		wantColour(t, m, 15, 10, none, 20)
+	}
+	long := lim
+	long.Frames = 2
+	_, err := one(t, c, movie(t, 3), variant.Spec{Format: variant.AVIF}, long)
+	if sequence.Supported() && fault.KindOf(err) != fault.TooManyFrames {
+		t.Errorf("too long: %v", err)
+	}
+}
+
+// TestAnimatedAVIFIsTheSmallest compares the final variant of a film with what each encoder makes of it. A tiny
+// animation is smaller as WebP.
+func TestAnimatedAVIFIsTheSmallest(t *testing.T) {
+	if !sequence.Supported() {
+		t.Skip("this libheif writes no sequences")
+	}
+	c, lim := mustNew(t, ""), animationLimits(50)
+	lim.AnimatedAVIF = true
+	make := func(original []byte, spec variant.Spec, stage variant.Stage) (got variant.Image) {
+		emit := func(_ int, img variant.Image, err error) {
+			if got = img; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Transform(variant.Original{Body: original}, []variant.Spec{spec}, stage, lim, emit); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	film := readCorpus(t, "photos", "cradle-anim.gif")
+	open := variant.Spec{Format: variant.AVIF, Accepts: acceptAll, Width: 100}
+	first, final := make(film, open, variant.StageFirst), make(film, open, variant.StageFinal)
+	other := make(film, variant.Spec{Format: variant.WebP, Width: 100}, variant.StageFinal)
+	if first.Format != variant.AVIF || first.Stage != variant.StageFirst || 2*len(first.Body) > len(other.Body) {
+		t.Errorf("first: %s of %d bytes, stage %d; WebP %d", first.Format, len(first.Body), first.Stage, len(other.Body))
+	}
+	if final.Format != variant.AVIF || final.Stage != variant.StageFinal || len(final.Body) > len(first.Body) {
+		t.Errorf("final: %s of %d bytes, stage %d", final.Format, len(final.Body), final.Stage)
+	}
+	if tiny := make(movie(t, 3), open, variant.StageFinal); tiny.Format != variant.WebP || tiny.Frames != 3 {
+		t.Errorf("a tiny one: %d frames of %s, %d bytes", tiny.Frames, tiny.Format, len(tiny.Body))
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/goldcrest/goldcrest/transform/codec/decode"
 	"github.com/goldcrest/goldcrest/transform/codec/encode"
 	"github.com/goldcrest/goldcrest/transform/codec/render"
+	"github.com/goldcrest/goldcrest/transform/codec/sequence"
 	"github.com/goldcrest/goldcrest/transform/codec/untouched"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
@@ -99,6 +100,7 @@ func (c *Codec) Transform(original variant.Original, specs []variant.Spec, stage
 		return err
 	}
 	defer runtime.KeepAlive(original.Body)
+	lim.AnimatedAVIF = lim.AnimatedAVIF && sequence.Supported()
 	defer src.Close()
 	todo := make([]int, len(specs))
 	for i := range todo {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/sequence"
 	"github.com/goldcrest/goldcrest/transform/codec/specimen"
 	"github.com/goldcrest/goldcrest/transform/codec/svg"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
@@ -125,6 +126,9 @@ func (c *Codec) Versions() map[string]string {
 		v["jxl"] = "no decoder"
 	} else if c.writesJXL() != nil {
 		v["jxl"] = "no encoder"
+	}
+	if !sequence.Supported() {
+		v["animated_avif"] = "no encoder"
 	}
 	if documents, text := svg.Open().Usable(); !documents {
 		v["svg"] = "not read: librsvg is not installed"

@@ -116,6 +116,9 @@ func (a *Chooser) Choose(pic *render.Picture, w Wish) Settings {
 	if s.Target == 0 {
 		return s
 	}
+	if w.Format == variant.AVIF && pic.Frames > 1 {
+		return moving(s, w, pic.Alpha)
+	}
 	v := a.Look(pic)
 	if v == nil {
 		return s

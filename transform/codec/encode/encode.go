@@ -131,6 +131,9 @@ func (e *Encoder) Format() variant.Format {
 		}
 		return f
 	}
+	if e.Pic.Frames > 1 {
+		return render.AnimatedFormat(s, f == variant.AVIF && e.suits(f))
+	}
 	if !e.suits(f) {
 		for _, next := range [...]variant.Format{variant.AVIF, variant.WebP, variant.JPEG, variant.PNG} {
 			if s.Accepts.Has(next) && e.suits(next) {
@@ -140,14 +143,20 @@ func (e *Encoder) Format() variant.Format {
 		}
 	}
 	if f == variant.JPEG && e.keepsAlpha() {
-		switch {
-		case s.Accepts&variant.AcceptPNG != 0:
-			return variant.PNG
-		case s.Accepts&variant.AcceptWebP != 0:
-			return variant.WebP
-		}
+		return e.withAlpha()
 	}
 	return f
+}
+
+// withAlpha is the format of a client of JPEG for a picture with alpha.
+func (e *Encoder) withAlpha() variant.Format {
+	switch accepts := e.Job.Spec.Accepts; {
+	case accepts&variant.AcceptPNG != 0:
+		return variant.PNG
+	case accepts&variant.AcceptWebP != 0:
+		return variant.WebP
+	}
+	return variant.JPEG
 }
 
 // keepsAlpha reports whether the picture has transparency that must be kept.
@@ -155,7 +164,14 @@ func (e *Encoder) keepsAlpha() bool { return e.Pic.Alpha && !e.Job.Spec.Backgrou
 
 // Attempt encodes in a format with the quality that the spec asks for.
 func (e *Encoder) Attempt(f variant.Format) (Encoded, error) {
-	s := e.Choices.Choose(e.Pic, e.Wish(f))
+	if e.moves(f) && e.unhurried() {
+		return e.lightestMoving()
+	}
+	return e.attempt(f, e.Choices.Choose(e.Pic, e.Wish(f)))
+}
+
+// attempt is Attempt with settings.
+func (e *Encoder) attempt(f variant.Format, s choose.Settings) (Encoded, error) {
 	spec := e.Job.Spec
 	switch {
 	case s.Lossless || f == variant.GIF:
@@ -187,7 +203,11 @@ func (e *Encoder) save(f variant.Format, s choose.Settings) (Encoded, error) {
 // saveAs is save for other pixels than the picture's.
 func (e *Encoder) saveAs(im *vips.Image, f variant.Format, s choose.Settings) (Encoded, error) {
 	s.Format = f
-	body, err := im.Save(s.Saving)
+	save := im.Save
+	if e.moves(f) {
+		save = e.saveMoving(im)
+	}
+	body, err := save(s.Saving)
 	if err != nil {
 		return Encoded{}, vips.Internal("codec.save", err)
 	}
@@ -264,7 +284,7 @@ func (e *Encoder) prepare(im *vips.Image, flat bool) error {
 func (e *Encoder) others(first variant.Format) []variant.Format {
 	accepts := e.Job.Spec.Accepts
 	if e.Pic.Frames > 1 {
-		if first == variant.GIF && accepts&variant.AcceptWebP != 0 {
+		if first != variant.WebP && accepts&variant.AcceptWebP != 0 {
 			return []variant.Format{variant.WebP}
 		}
 		return nil

@@ -132,8 +132,8 @@ func (j *Job) Unbound(src *decode.Source) bool {
 	return true
 }
 
-// setFrames decides between still and animation. If the operator allows animations, a URL that names WebP or GIF gets
-// one, and is refused when it is too long; an open URL gets the first frame in that case.
+// setFrames decides between still and animation. If the operator allows animations, a URL that names a format of
+// animations gets one, and is refused when it is too long; an open URL gets the first frame in that case.
 func (j *Job) setFrames(src *decode.Source) error {
 	n := src.Info.Frames
 	if n <= 1 || !animates(src.Info.Format) {
@@ -146,9 +146,9 @@ func (j *Job) setFrames(src *decode.Source) error {
 	asked := j.Spec.Accepts == 0
 	format := j.Spec.Format
 	if !asked {
-		format = animatedFormat(j.Spec)
+		format = AnimatedFormat(j.Spec, j.Lim.AnimatedAVIF)
 	}
-	if format != variant.WebP && format != variant.GIF {
+	if format != variant.WebP && format != variant.GIF && (format != variant.AVIF || !j.Lim.AnimatedAVIF) {
 		return nil
 	}
 	tooLong := j.tooLong(src)
@@ -169,9 +169,13 @@ func (j *Job) tooLong(src *decode.Source) bool {
 	return n > j.Lim.Frames || area*int64(n) > j.Lim.Pixels || most > 0 && area > most
 }
 
-// animatedFormat is the best animation format that the client of an open URL accepts; "" for none.
-func animatedFormat(s variant.Spec) variant.Format {
+// AnimatedFormat is the best animation format that the client of an open URL accepts; "" for none. It is AVIF only if
+// the client accepts another one for animations that are too large for AVIF.
+func AnimatedFormat(s variant.Spec, avif bool) variant.Format {
+	const others = variant.AcceptWebP | variant.AcceptGIF
 	switch {
+	case avif && s.Accepts&variant.AcceptAVIF != 0 && s.Accepts&others != 0:
+		return variant.AVIF
 	case s.Accepts&variant.AcceptWebP != 0:
 		return variant.WebP
 	case s.Accepts&variant.AcceptGIF != 0:

@@ -1,5 +1,5 @@
 // Package vips wraps libvips for the codec: images and their operations. It contains all C code of the product except
-// that of score, svg and look, which work on plain arrays. It does not know variants and makes no decisions.
+// that of score, sequence, svg and look, which work on plain arrays. It does not know variants and makes no decisions.
 package vips
 
 // #cgo pkg-config: vips libheif
