@@ -87,6 +87,17 @@ func TestFallbacksStayWithinAKey(t *testing.T) {
 	}
 }
 
+// So is the watermark of a URL.
+func TestWatermarksStayWithinAKey(t *testing.T) {
+	f := newFixture(t, func(_ *Config, r *access.Rules) { *r = boundKeys(t) })
+	for mark, status := range map[string]int{"http://photos.example/m.png": 200, "http://b.example/m.png": 403} {
+		w := f.do("GET", as(t, f.access.Current().Rules, "shop", "wm:1/wmu:"+encode(mark), photo))
+		if w.Code != status {
+			t.Errorf("%s: %d, want %d", mark, w.Code, status)
+		}
+	}
+}
+
 // Explain tells that a viewer of the key is refused, and shows nothing of what the token may not have; what it makes,
 // it makes within both.
 func TestExplainStaysWithinReach(t *testing.T) {

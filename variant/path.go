@@ -167,8 +167,11 @@ func (p *Parser) ParseOptions(options string) (Spec, Terms, error) {
 }
 
 // Ref makes the Ref of a source or of a name that resolves to one. It checks every source other than an opaque one as
-// ParseSource does.
+// ParseSource does. The Spec may be from another Parser: what identifies its watermark is set again.
 func (p *Parser) Ref(source string, spec Spec) (Ref, error) {
+	if err := p.identify(&spec.Watermark); err != nil {
+		return Ref{}, err
+	}
 	if _, ok := OpaqueID(source); ok {
 		return Ref{Source: source, Spec: spec.normal()}, nil
 	}

@@ -1,6 +1,7 @@
 package draft
 
 import (
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,13 +11,17 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
+	"github.com/goldcrest/goldcrest/reach"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
 // rules returns those of a configuration with the presets lite (open, 2g), auto (both classes) and one (webp).
 func rules(t *testing.T, onlyPresets bool) *Rules {
 	t.Helper()
-	parser, err := variant.NewParser(map[string]string{"lite": "rs:fit:480:0/net:2g", "auto": "w:100/net:auto", "one": "w:100/f:webp"}, onlyPresets)
+	parser, err := variant.NewParser(map[string]string{"lite": "rs:fit:480:0/net:2g", "auto": "w:100/net:auto", "one": "w:100/f:webp"}, onlyPresets, "X-Amz-*")
+	if err == nil {
+		parser, err = parser.Under(variant.Policy{Mark: "fingerprint"})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +55,7 @@ func TestPlanMeetsClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mark := base64.RawURLEncoding.EncodeToString([]byte("https://c.example/mark.png?X-Amz-Date=1"))
 	d := rules(t, false)
 	for _, tt := range []struct {
 		ask     unit.VariantAsk
@@ -64,6 +70,9 @@ func TestPlanMeetsClients(t *testing.T) {
 		{unit.VariantAsk{Name: "raw:1"}, 1, []string{"*/*", "image/avif"}},
 		{unit.VariantAsk{Name: "w:200/skp:jpg:jxl"}, 3, []string{"image/webp", "*/*"}},
 		{unit.VariantAsk{Name: "w:200/kcr:1/scp:0/f:jpg"}, 1, []string{"*/*"}},
+		{unit.VariantAsk{Name: "w:200/wm:1/f:jpg"}, 1, []string{"*/*"}},
+		{unit.VariantAsk{Name: "wm:1/f:jpg/wmu:" + mark}, 1, []string{"*/*"}},
+		{unit.VariantAsk{Name: "f:jpg/wmu:" + mark}, 1, []string{"*/*"}},
 	} {
 		p, err := d.newPlan([]unit.VariantAsk{tt.ask})
 		if err != nil {
@@ -168,5 +177,26 @@ func TestVariantThatIsNeitherPresetNorOptions(t *testing.T) {
 	c := unit.Call{Variants: []unit.VariantAsk{{Name: "w=300"}}}
 	if _, err := rules(t, false).Draft(c); fault.KindOf(err) != fault.BadOption || fault.Of(err).Public != noPreset("w=300", nil) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// only are Rights to one host.
+type only string
+
+func (o only) AllowsSource(source string) bool {
+	return strings.HasPrefix(source, "https://"+string(o)+"/")
+}
+func (o only) AllowsPreset(string) bool { return true }
+func (o only) Hosts() reach.Hosts       { return reach.Hosts(o) }
+
+// A token may have watermarks only from sources that it may ask for.
+func TestWatermarksAreHeldToRights(t *testing.T) {
+	mark := base64.RawURLEncoding.EncodeToString([]byte("https://c.example/mark.png"))
+	for host, want := range map[only]fault.Kind{"c.example": "", "d.example": fault.SourceNotAllowed} {
+		p := rules(t, false).NewPlanner([]unit.VariantAsk{{Name: "wm:1/f:jpg/wmu:" + mark}})
+		p.rights = host
+		if _, err := p.Plan(nil); fault.KindOf(err) != want {
+			t.Errorf("%s: %v, want %q", host, err, want)
+		}
 	}
 }
