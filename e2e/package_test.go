@@ -33,11 +33,11 @@ func TestShippedPackage(t *testing.T) {
 		t.Skipf("there is no /dev/shm: %v", err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	pack := exec.Command("bash", "../.ci/deb", binary, "v1.2.3-4-gabcdef", dir)
+	pack := exec.Command("bash", "../.ci/deb", binary, "v1.2.3-rc.1-4-gabcdef", dir)
 	if out, err := pack.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	packages, _ := filepath.Glob(filepath.Join(dir, "goldcrest_1.2.3+4+gabcdef_*.deb"))
+	packages, _ := filepath.Glob(filepath.Join(dir, "goldcrest_1.2.3~rc.1+4+gabcdef+deb*_*.deb"))
 	if len(packages) != 1 {
 		t.Fatalf("there are the packages %q", packages)
 	}
