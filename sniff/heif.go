@@ -107,11 +107,7 @@ func boxes(b []byte, f func(name string, body []byte)) (end int, whole bool) {
 func (w *heifWalk) metaBox(name string, body []byte) {
 	switch name {
 	case "pitm":
-		if len(body) >= 4 && body[0] == 0 {
-			w.primary, _ = u16(body, 4)
-		} else {
-			w.primary, _ = u32(body, 4)
-		}
+		w.primary = itemAt(body, 4, idSize(body))
 	case "idat":
 		w.data, w.idat = true, body
 	case "iloc":
@@ -143,13 +139,10 @@ func (w *heifWalk) references(f func(name string, from int, to []byte)) {
 	if len(b) < 4 {
 		return
 	}
-	read, size := u16, 2
-	if b[0] > 0 {
-		read, size = u32, 4
-	}
+	size := idSize(b)
 	boxes(b[4:], func(name string, body []byte) {
-		if from, ok := read(body, 0); ok {
-			f(name, from, body[size:])
+		if len(body) >= size {
+			f(name, itemAt(body, 0, size), body[size:])
 		}
 	})
 }
@@ -167,11 +160,7 @@ func (w *heifWalk) colourAsCoded(file []byte) {
 	item := w.primary
 	w.references(func(name string, from int, to []byte) {
 		if name == "dimg" && from == w.primary {
-			if w.iref[0] > 0 {
-				item, _ = u32(to, 2)
-			} else {
-				item, _ = u16(to, 2)
-			}
+			item = itemAt(to, 2, idSize(w.iref))
 		}
 	})
 	if p, ok := itemPlace(w.iloc, item); ok {
@@ -220,50 +209,23 @@ func primaryLinks(b []byte, item int) []int {
 	if len(b) < 8 {
 		return nil
 	}
-	long, wide := b[0] > 0, b[3]&1 != 0
-	count, _ := u32(b, 4)
-	for at := 8; count > 0; count-- {
-		var id int
-		var ok bool
-		if long {
-			id, ok = u32(b, at)
-			at += 4
-		} else {
-			id, ok = u16(b, at)
-			at += 2
+	size := 1 + int(b[3]&1)
+	r := fieldReader{b: b, at: 4}
+	for count := r.field(4); count > 0 && !r.short; count-- {
+		id, n := r.field(idSize(b)), r.field(1)
+		if id != item {
+			r.at += n * size
+			continue
 		}
-		if !ok || at >= len(b) {
-			return nil
+		indexes := make([]int, n)
+		for i := range indexes {
+			indexes[i] = r.field(size) &^ (1 << (8*size - 1)) // the top bit means "essential"
 		}
-		n := int(b[at])
-		at++
-		step := 1
-		if wide {
-			step = 2
+		if !r.short {
+			return indexes
 		}
-		if at+n*step > len(b) {
-			return nil
-		}
-		if id == item {
-			return linkIndexes(b[at:at+n*step], wide)
-		}
-		at += n * step
 	}
 	return nil
-}
-
-func linkIndexes(b []byte, wide bool) []int {
-	var indexes []int
-	for at := 0; at < len(b); at++ {
-		index := int(b[at] & 0x7f) // The top bit means "essential".
-		if wide {
-			v, _ := u16(b, at)
-			index = v & 0x7fff
-			at++
-		}
-		indexes = append(indexes, index)
-	}
-	return indexes
 }
 
 // choose takes size and bits from the primary item's properties, or from the largest picture if they are not linked.

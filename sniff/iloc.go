@@ -44,6 +44,20 @@ func ilocSizes(version byte, index int) (idSize, methodSize, indexSize int) {
 	return 4, 2, index
 }
 
+// idSize is the size of the ids of items in a pitm, iref or ipma box, by its version.
+func idSize(box []byte) int {
+	if len(box) > 0 && box[0] > 0 {
+		return 4
+	}
+	return 2
+}
+
+// itemAt is the id of an item at an offset; 0 past the end of b.
+func itemAt(b []byte, at, size int) int {
+	r := fieldReader{b: b, at: at}
+	return r.field(size)
+}
+
 // fieldReader reads numbers of 0 to 8 bytes. A number that is truncated, or too large for any file, sets short.
 type fieldReader struct {
 	b     []byte

@@ -34,43 +34,16 @@ func jxlCodestream(b []byte) (code []byte, complete bool) {
 	if bytes.HasPrefix(b, []byte(jxlMagic)) {
 		return b, true
 	}
-	for at := 0; at < len(b); {
-		size, ok := u32(b, at)
-		head := 8
-		if !ok || at+head > len(b) {
-			return code, false
+	end, whole := boxes(b, func(name string, body []byte) {
+		switch {
+		case code != nil:
+		case name == "jxlc":
+			code = body
+		case name == "jxlp" && len(body) >= 4:
+			code = body[4:]
 		}
-		kind := string(b[at+4 : at+8])
-		switch size {
-		case 0: // To the end of the file.
-			size = len(b) - at
-		case 1:
-			long, ok := u64(b, at+8)
-			if !ok || long > uint64(maxSide) {
-				return code, false
-			}
-			size, head = int(long), 16
-		}
-		if size < head || size > len(b)-at {
-			return jxlPart(code, kind, b[min(at+head, len(b)):]), false
-		}
-		code = jxlPart(code, kind, b[at+head:at+size])
-		at += size
-	}
-	return code, code != nil
-}
-
-// jxlPart is the codestream if it begins in this box.
-func jxlPart(code []byte, kind string, content []byte) []byte {
-	switch {
-	case code != nil:
-		return code
-	case kind == "jxlc":
-		return content
-	case kind == "jxlp" && len(content) >= 4:
-		return content[4:]
-	}
-	return nil
+	})
+	return code, whole && end == len(b) && code != nil
 }
 
 // jxlBits reads numbers, least significant bit first.

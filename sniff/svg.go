@@ -79,10 +79,7 @@ func svgLength(s string) float64 {
 
 // svgBox is the size in a viewBox; 0 if there is none.
 func svgBox(s string) (width, height float64) {
-	words := strings.FieldsFunc(s, func(c rune) bool {
-		return c == ',' || c == ' ' || c == '\t' || c == '\n' ||
-			c == '\r'
-	})
+	words := strings.FieldsFunc(s, func(c rune) bool { return strings.ContainsRune(", \t\n\r", c) })
 	if len(words) != 4 {
 		return 0, 0
 	}
