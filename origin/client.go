@@ -168,13 +168,6 @@ func (c *Client) Reload(cfg Config) error {
 	return nil
 }
 
-// Allowed reports, without any I/O, whether source may be fetched at all: bad_source, source_not_allowed,
-// address_blocked.
-func (c *Client) Allowed(source string) error {
-	_, err := c.settings.Load().parse(source)
-	return err
-}
-
 // Forget drops the cached failure of source, so that the next Fetch contacts its origin again.
 func (c *Client) Forget(source string) { c.negatives.Forget(source) }
 

@@ -112,3 +112,10 @@ func FuzzSource(f *testing.F) {
 		}
 	})
 }
+
+// Allowed reports, without any I/O, whether source may be fetched at all: bad_source, source_not_allowed,
+// address_blocked.
+func (c *Client) Allowed(source string) error {
+	_, err := c.settings.Load().parse(source)
+	return err
+}

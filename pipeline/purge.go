@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/variant"
@@ -95,23 +97,18 @@ func (p *Pipeline) EndPurge(g cache.Generation) { p.parts.Purges.End(g) }
 // Remove deletes all entries with the prefixes from the store and returns how many there were.
 func (p *Pipeline) Remove(ctx context.Context, prefixes []string) (n int, err error) {
 	var mu sync.Mutex
-	var working sync.WaitGroup
-	next := make(chan string)
-	for range min(removers, len(prefixes)) {
-		working.Go(func() {
-			for prefix := range next {
-				removed, failure := p.parts.Store.Delete(ctx, prefix)
-				mu.Lock()
-				n, err = n+removed, errors.Join(err, failure)
-				mu.Unlock()
-			}
+	var working errgroup.Group
+	working.SetLimit(removers)
+	for _, prefix := range prefixes {
+		working.Go(func() error {
+			removed, failure := p.parts.Store.Delete(ctx, prefix)
+			mu.Lock()
+			defer mu.Unlock()
+			n, err = n+removed, errors.Join(err, failure)
+			return nil
 		})
 	}
-	for _, prefix := range prefixes {
-		next <- prefix
-	}
-	close(next)
-	working.Wait()
+	_ = working.Wait() // no error: each prefix is deleted, whatever happened to others
 	return n, err
 }
 

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -56,7 +57,9 @@ func (t *troubles) add(code fault.Kind, host string, now time.Time) {
 	row := t.rows[key]
 	if row == nil {
 		if len(t.rows) >= maxTroubles {
-			t.forgetOldest()
+			delete(t.rows, slices.MinFunc(slices.Collect(maps.Keys(t.rows)), func(a, b troubleKey) int {
+				return t.rows[a].last.Compare(t.rows[b].last)
+			}))
 		}
 		if t.rows == nil {
 			t.rows = map[troubleKey]*troubleRow{}
@@ -78,17 +81,6 @@ func (r *troubleRow) forward(now time.Time) {
 	for m := max(from+1, to-int64(len(r.minutes))+1); m <= to; m++ {
 		r.minutes[m%int64(len(r.minutes))] = 0
 	}
-}
-
-func (t *troubles) forgetOldest() {
-	var oldest troubleKey
-	var last time.Time
-	for key, row := range t.rows {
-		if last.IsZero() || row.last.Before(last) {
-			oldest, last = key, row.last
-		}
-	}
-	delete(t.rows, oldest)
 }
 
 // list returns the rows, those with most recent errors first.
