@@ -325,21 +325,25 @@ func (q *Queue) follow(ctx context.Context, l *link, prefixes []string, started 
 		return err
 	}
 	started()
-	return ordered(ctx, c, l.lost, q.suspect, func(m jetstream.Msg) error {
+	_, err = ordered(ctx, c, l.lost, q.suspect, func(m jetstream.Msg) error {
 		if r, _, err := record(m); err == nil {
 			each(r)
 		}
 		return nil
 	})
+	return err
 }
 
 // ordered calls each with the messages of an ordered consumer until ctx ends, which is no error, or the stream is lost,
-// or each fails. After it, each is not called. The client library recreates the consumer after every gap, from the last
-// message seen; ordered then calls gap, since the consumer may be gone with its stream.
-func ordered(ctx context.Context, c jetstream.Consumer, lost <-chan struct{}, gap func(), each func(jetstream.Msg) error) error {
+// or each fails. The client library recreates the consumer after every gap, from the last message seen; ordered then
+// calls gap, since the consumer may be gone with its stream. each may still be called until running, which is nil if
+// nothing ran, is closed.
+func ordered(
+	ctx context.Context, c jetstream.Consumer, lost <-chan struct{}, gap func(), each func(jetstream.Msg) error,
+) (running jetstream.ConsumeContext, err error) {
 	healthy, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	running, err := c.Consume(func(m jetstream.Msg) {
+	running, err = c.Consume(func(m jetstream.Msg) {
 		if err := each(m); err != nil {
 			fail(err)
 		}
@@ -351,21 +355,18 @@ func ordered(ctx context.Context, c jetstream.Consumer, lost <-chan struct{}, ga
 		}
 	}))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() {
-		running.Stop()
-		<-running.Closed()
-	}()
+	defer running.Stop()
 	select {
 	case <-healthy.Done():
 		if ctx.Err() != nil {
-			return nil
+			return running, nil
 		}
-		return context.Cause(healthy)
+		return running, context.Cause(healthy)
 	case <-lost:
-		return errors.New("the stream was lost")
+		return running, errors.New("the stream was lost")
 	case <-running.Closed():
-		return errors.New("the consumer ended")
+		return running, errors.New("the consumer ended")
 	}
 }

@@ -67,7 +67,7 @@ func (p *Purges) Follow(ctx context.Context, after purge.Place, begun func(purge
 		return err
 	}
 	begun(now)
-	err = ordered(ctx, c, nil, func() {}, func(m jetstream.Msg) error {
+	running, err := ordered(ctx, c, nil, func() {}, func(m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		if err == nil {
 			each(purge.Record{
@@ -76,6 +76,9 @@ func (p *Purges) Follow(ctx context.Context, after purge.Place, begun func(purge
 		}
 		return err
 	})
+	if running != nil {
+		<-running.Closed() // after this, each is not called
+	}
 	if err != nil {
 		p.lost()
 	}
