@@ -8,20 +8,13 @@ import (
 	"github.com/goldcrest/goldcrest/bench/reading/pages"
 )
 
-// TestPagesAreTheSameAgain draws one page of each layout twice, and finds words on each.
-func TestPagesAreTheSameAgain(t *testing.T) {
-	first, err := pages.Draw(1, "")
-	if err != nil {
-		t.Fatal(err)
+// TestPagesHaveWords draws one page of each layout.
+func TestPagesHaveWords(t *testing.T) {
+	all, err := pages.Draw(1, "")
+	if err != nil || len(all) != 10 {
+		t.Fatalf("%d pages; %v", len(all), err)
 	}
-	again, err := pages.Draw(1, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, p := range first {
-		if !bytes.Equal(p.Body, again[i].Body) {
-			t.Errorf("%s differs when it is drawn again", p.Name)
-		}
+	for _, p := range all {
 		if _, _, err := image.DecodeConfig(bytes.NewReader(p.Body)); err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 		}
