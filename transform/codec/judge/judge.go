@@ -4,15 +4,17 @@ package judge
 import (
 	"math"
 	"runtime"
+	"slices"
 
 	"github.com/goldcrest/goldcrest/transform"
+	"github.com/goldcrest/goldcrest/transform/codec/geometry"
 	"github.com/goldcrest/goldcrest/transform/codec/render"
 	"github.com/goldcrest/goldcrest/transform/codec/score"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// tileSide is the side of the tiles by which a page of print is judged: some lines of text.
+// tileSide is about the side of the tiles by which a page of print is judged: some lines of text.
 const tileSide = 256
 
 // Judge compares encodes of one picture with its pixels. It belongs to one goroutine at a time.
@@ -20,11 +22,9 @@ type Judge struct {
 	im    *vips.Image
 	ref   score.Pixels // the samples of im
 	whole *score.Scorer
-	tiles []tile
-	part  *score.Scorer // for one tile; nil if there are no tiles
+	tiles []geometry.Rect // all of one size
+	part  *score.Scorer   // for one tile; nil if there are no tiles
 }
-
-type tile struct{ x, y int }
 
 // New makes a Judge, which the caller must close. If print is set, it also scores tiles that contain print. It returns
 // nil for pictures that are too small for a score.
@@ -41,16 +41,10 @@ func New(im *vips.Image, print bool) (*Judge, error) {
 	}
 	j.im = im.Clone()
 	if print {
-		for y := 0; y+tileSide <= ref.Height; y += tileSide {
-			for x := 0; x+tileSide <= ref.Width; x += tileSide {
-				if busy(ref, x, y) {
-					j.tiles = append(j.tiles, tile{x, y})
-				}
-			}
-		}
+		j.tiles = slices.DeleteFunc(tiling(ref.Width, ref.Height), func(t geometry.Rect) bool { return !busy(part(ref, t)) })
 	}
 	if len(j.tiles) > 0 {
-		if j.part, err = score.New(tileSide, tileSide); err != nil {
+		if j.part, err = score.New(j.tiles[0].W, j.tiles[0].H); err != nil {
 			j.Close()
 			return nil, vips.Internal("codec.judge", err)
 		}
@@ -108,25 +102,43 @@ func (j *Judge) Compare(im *vips.Image) (all, worst float64, err error) {
 	return all, worst, nil
 }
 
-// part is a tile of a picture. It shares the picture's bytes.
-func part(p score.Pixels, t tile) score.Pixels {
-	pitch := p.Width * p.Bands
-	return score.Pixels{Data: p.Data[t.y*pitch+t.x*p.Bands:], Width: tileSide, Height: tileSide, Bands: p.Bands, Pitch: pitch}
+// tiling covers a picture with tiles of one size, nearest to tileSide. They overlap by no more than a pixel or so. A
+// picture no larger than one tile has none.
+func tiling(width, height int) (tiles []geometry.Rect) {
+	across, down := max(1, (width+tileSide/2)/tileSide), max(1, (height+tileSide/2)/tileSide)
+	if across*down == 1 {
+		return nil
+	}
+	t := geometry.Rect{W: (width + across - 1) / across, H: (height + down - 1) / down}
+	for i := range across * down {
+		t.X, t.Y = (i%across)*(width-t.W)/max(1, across-1), (i/across)*(height-t.H)/max(1, down-1)
+		tiles = append(tiles, t)
+	}
+	return tiles
 }
 
-// busy reports whether a tile contains print or the like: steep steps in more than a fortieth of its pixels.
-func busy(p score.Pixels, x, y int) bool {
+// part is a part of a picture. It shares the picture's bytes.
+func part(p score.Pixels, t geometry.Rect) score.Pixels {
+	pitch := p.Width * p.Bands
+	return score.Pixels{Data: p.Data[t.Y*pitch+t.X*p.Bands:], Width: t.W, Height: t.H, Bands: p.Bands, Pitch: pitch}
+}
+
+// busy reports whether a tile contains print or the like: steep steps, in any colour, in more than a fortieth of its
+// pixels.
+func busy(p score.Pixels) bool {
 	steps := 0
-	for r := y; r < y+tileSide; r++ {
-		for c := x + 1; c < x+tileSide; c++ {
-			i := (r*p.Width + c) * p.Bands
-			if d := int(p.Data[i]) - int(p.Data[i-p.Bands]); d > 48 || d < -48 {
+	for y := range p.Height {
+		row := p.Data[y*p.Pitch : y*p.Pitch+p.Width*p.Bands]
+		for i := p.Bands; i < len(row); i += p.Bands {
+			if steep(row[i], row[i-p.Bands]) || steep(row[i+1], row[i+1-p.Bands]) || steep(row[i+2], row[i+2-p.Bands]) {
 				steps++
 			}
 		}
 	}
-	return steps > tileSide*tileSide/40
+	return steps > p.Width*p.Height/40
 }
+
+func steep(a, b byte) bool { return int(a)-int(b) > 48 || int(b)-int(a) > 48 }
 
 // scorable is the samples of an 8-bit picture in memory, grey or colour, as input for the score. They are valid as long
 // as the picture.
