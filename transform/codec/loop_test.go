@@ -177,6 +177,43 @@ func TestLightFirstAnswersAreMadeSureOf(t *testing.T) {
 	}
 }
 
+// TestFirstPrintIsMadeSureOf predicts a q that is too low for print, in each format. It is scored by its worst part and
+// encoded again; a page that keeps its target is encoded once.
+func TestFirstPrintIsMadeSureOf(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	original := pngOf(t, codectest.Page(800, 500))
+	for _, tt := range []struct {
+		format variant.Format
+		coder  string
+		share  float64 // of the q that is predicted, in percent
+	}{{variant.AVIF, "avif8", 80}, {variant.WebP, "webp4", 40}, {variant.JPEG, "jpeg", 40}} {
+		for _, class := range []variant.Class{variant.ClassNormal, variant.ClassSaver} {
+			for _, low := range []bool{true, false} {
+				lim := testLimits
+				to := []float64{30, 110}
+				if low {
+					to = []float64{0, tt.share}
+				}
+				lim.Drift = transform.Drift{{Coder: tt.coder, Print: true, From: []float64{0, 100}, To: to}}
+				specs := []variant.Spec{{Format: tt.format, Class: class, Legible: variant.LegibleYes}}
+				see := func(_ int, made variant.Image, err error) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					tried := strings.Count(made.Choice.Tried, "bytes")
+					if low && (tried != 2 || !strings.Contains(made.Choice.Tried, "score")) || !low && tried != 1 {
+						t.Errorf("%s, class %v, low %v: %s", tt.format, class, low, made.Choice.Tried)
+					}
+				}
+				err := c.Transform(variant.Original{Body: original}, specs, variant.StageFirst, lim, see)
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
 // scoreOf is the score of an encode against its original.
 func scoreOf(t *testing.T, original, body []byte) float64 {
 	t.Helper()

@@ -94,30 +94,38 @@ func Histogram(im *vips.Image) (count [256]float64, err error) {
 	return count, err
 }
 
-// ColourBits is the number of bits per pixel that suffice for the picture's colours: 1, 2, 4 or 8.
-func ColourBits(im *vips.Image) (int, error) {
+// Colours counts the picture's colours, up to one more than most.
+func Colours(im *vips.Image, most int) (int, error) {
 	samples, err := im.View()
 	if err != nil {
 		return 0, err
 	}
 	bands := im.Facts().Bands
-	seen := map[[3]byte]bool{}
-	for i := 0; i+bands <= len(samples) && len(seen) <= 16; i += bands {
-		var c [3]byte
-		if copy(c[:], samples[i:i+bands]); bands < 3 {
-			c = [3]byte{c[0]}
+	seen := map[[4]byte]bool{}
+	var last [4]byte
+	for i := 0; i+bands <= len(samples) && len(seen) <= most; i += bands {
+		var c [4]byte
+		copy(c[:], samples[i:i+bands])
+		if c != last || i == 0 {
+			seen[c] = true
 		}
-		seen[c] = true
+		last = c
 	}
-	switch n := len(seen); {
+	return len(seen), nil
+}
+
+// ColourBits is the number of bits per pixel that suffice for the picture's colours: 1, 2, 4 or 8.
+func ColourBits(im *vips.Image) (int, error) {
+	n, err := Colours(im, 16)
+	switch {
 	case n <= 2:
-		return 1, nil
+		return 1, err
 	case n <= 4:
-		return 2, nil
+		return 2, err
 	case n <= 16:
-		return 4, nil
+		return 4, err
 	}
-	return 8, nil
+	return 8, err
 }
 
 // Reduce maps a picture to few levels by table, and measures the result. suits reports whether the model applies to it.
