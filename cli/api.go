@@ -91,25 +91,20 @@ func (f apiFlags) explain(err error) error {
 	return fmt.Errorf("%w\n%s", err, advice)
 }
 
-// listFlag splits a flag's list at its commas.
-func listFlag(text string) []string {
-	var list []string
-	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			list = append(list, part)
+// variantsOf are the variants in a flag's list.
+func variantsOf(list string) (variants []client.Variant) {
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			variants = append(variants, client.Variant{Name: name})
 		}
 	}
-	return list
+	return variants
 }
 
-// manyFlag is a flag that may be given several times.
-type manyFlag []string
-
-// String implements flag.Value.
-func (m *manyFlag) String() string { return strings.Join(*m, " ") }
-
-// Set implements flag.Value.
-func (m *manyFlag) Set(s string) error {
-	*m = append(*m, s)
-	return nil
+// manyFlag adds a flag that may be given several times.
+func manyFlag(fs *flag.FlagSet, values *[]string, name, usage string) {
+	fs.Func(name, usage, func(value string) error {
+		*values = append(*values, value)
+		return nil
+	})
 }

@@ -22,8 +22,8 @@ func runCheck(ctx context.Context, e env, args []string) error {
 	keys := fs.Bool("keys", false, "the arguments are keys, not URLs")
 	variants := fs.String("variants", "", "presets or options, such as lite,rs:fit:480:0; default: the presets that the server is configured with")
 	budget := fs.Int64("budget", 0, "bytes of each unit, as the units were prewarmed with")
-	var selects manyFlag
-	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times")
+	var selects []string
+	manyFlag(fs, &selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times")
 	if err := parseFlags(e, fs, args); err != nil {
 		return err
 	}
@@ -34,10 +34,8 @@ func runCheck(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := checking{api: api, out: e.stdout, call: client.CheckCall{Select: selects, Budget: *budget}, states: map[string]int{}}
-	for _, name := range listFlag(*variants) {
-		c.call.Variants = append(c.call.Variants, client.Variant{Name: name})
-	}
+	c := checking{api: api, out: e.stdout, states: map[string]int{},
+		call: client.CheckCall{Select: selects, Variants: variantsOf(*variants), Budget: *budget}}
 	switch {
 	case *units != "":
 		var in io.ReadCloser

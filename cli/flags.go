@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -160,7 +159,7 @@ func wanted(v flag.Value) string {
 // atLeast returns a usageError if the value of an integer flag is too small.
 func atLeast(name string, value, least int64) error {
 	if value < least {
-		return usageError{fmt.Errorf("-%s: %s is less than %d", name, strconv.FormatInt(value, 10), least)}
+		return usageError{fmt.Errorf("-%s: %d is less than %d", name, value, least)}
 	}
 	return nil
 }

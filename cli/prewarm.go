@@ -52,9 +52,8 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	fs := newFlags("prewarm")
 	p := &prewarming{flags: addAPIFlags(e, fs), posted: make(chan postedBatch, maxJobsAhead)}
 	variants := fs.String("variants", "", "presets or options, such as lite,rs:fit:480:0; default: the presets that the server is configured with")
-	var selects, tags manyFlag
-	fs.Var(&selects, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times; default: found by itself")
-	fs.Var(&tags, "tag", "a tag for the jobs; may be given several times")
+	manyFlag(fs, &p.call.Select, "select", "where images stand in a unit, as JSONPath or JSON Pointer; may be given several times; default: found by itself")
+	manyFlag(fs, &p.call.Tags, "tag", "a tag for the jobs; may be given several times")
 	fs.StringVar(&p.call.Priority, "priority", "", "low, normal or high")
 	fs.Int64Var(&p.call.Budget, "budget", 0, "bytes that the images of one unit may have together, in each variant and format; 0 = as many as it takes")
 	fs.BoolVar(&p.call.Again, "again", false, "look again at sources that are known to be broken, which are else answered for an hour without a fetch")
@@ -77,10 +76,7 @@ func runPrewarm(ctx context.Context, e env, args []string) (err error) {
 	if err := errors.Join(atLeast("batch", int64(p.batch), 1), atLeast("budget", p.call.Budget, 0)); err != nil {
 		return err
 	}
-	p.call.Select, p.call.Tags, p.call.Return = selects, tags, "none"
-	for _, name := range listFlag(*variants) {
-		p.call.Variants = append(p.call.Variants, client.Variant{Name: name})
-	}
+	p.call.Variants, p.call.Return = variantsOf(*variants), "none"
 	if p.api, err = p.flags.open(); err != nil {
 		return err
 	}
