@@ -2,14 +2,17 @@
 ARG BUILD_BASE=golang:1.26.8-trixie
 ARG RUN_BASE=debian:13.8-slim
 
-FROM ${BUILD_BASE} AS build
-RUN apt-get update && apt-get install -y --no-install-recommends libvips-dev libheif-dev pkg-config gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+# The program is compiled by the machine's own processor, for TARGETARCH by a cross compiler.
+FROM --platform=${BUILDPLATFORM} ${BUILD_BASE} AS build
+ARG TARGETARCH
 WORKDIR /src
+COPY .ci/target .ci/
+RUN .ci/target "${TARGETARCH}" install && rm -rf /var/lib/apt/lists/*
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=unknown
-RUN go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /goldcrest . && .ci/licenses /licenses
+RUN .ci/target "${TARGETARCH}" go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /goldcrest . && .ci/licenses /licenses
 
 FROM ${RUN_BASE}
 # librsvg and the fonts draw SVG. trixie splits libheif's codecs into plugins: without aomenc AVIF fails at run time only.

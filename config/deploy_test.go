@@ -110,7 +110,9 @@ func TestDeployImages(t *testing.T) {
 		"kubernetes/proxy.yaml":         {regexp.MustCompile(`(?m)^ +image: (.+)$`), 1},
 		"kubernetes/prewarm.yaml":       {regexp.MustCompile(`(?m)^ +image: (.+)$`), 1},
 		"kubernetes/kustomization.yaml": {regexp.MustCompile(`\bname: goldcrest, newName: (\S+, newTag: [^}\s]+)`), 1},
-		"../Dockerfile":                 {regexp.MustCompile(`(?m)^(?:ARG \w+_BASE=|FROM )(\S+)`), 4},
+		"../Dockerfile": {
+			regexp.MustCompile(`(?m)^(?:ARG \w+_BASE=|FROM (?:--platform=\S+ )?)(\S+)`), 4,
+		},
 	} {
 		text, err := os.ReadFile(filepath.Join(deploy, file))
 		if err != nil {
