@@ -149,9 +149,10 @@ func edgeRows(t *testing.T, name string) []map[string]string {
 
 // The request that a cache forwards is checked at the backend, whose responses must not be cached.
 func TestEdgeFolds(t *testing.T) {
+	dropped := []string{"Save-Data", "RTT", "Downlink", "Cookie", "Sec-CH-Width", "Width", "Sec-CH-DPR", "DPR"}
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		for _, name := range []string{"Accept", "ECT", "Save-Data", "RTT", "Downlink", "Cookie"} {
+		for _, name := range append([]string{"Accept", "ECT"}, dropped...) {
 			w.Header().Set("Saw-"+name, strings.Join(r.Header.Values(name), "; "))
 		}
 		w.Header().Set("Saw-Target", r.RequestURI)
@@ -163,11 +164,12 @@ func TestEdgeFolds(t *testing.T) {
 			url := front(t, strings.TrimPrefix(backend.URL, "http://"))
 			get := func(path string, headers ...string) http.Header {
 				t.Helper()
-				a, err := request("GET", url+path, append(headers, "Cookie", "a=b")...)
+				a, err := request("GET", url+path, append(headers, "Cookie", "a=b",
+					"Sec-CH-Width", "400", "Width", "400", "Sec-CH-DPR", "2", "DPR", "2")...)
 				if err != nil || a.StatusCode != 200 {
 					t.Fatalf("%s: %v %v", path, a.Response, err)
 				}
-				for _, gone := range []string{"Save-Data", "Rtt", "Downlink", "Cookie"} {
+				for _, gone := range dropped {
 					if v := a.Header.Get("Saw-" + gone); v != "" {
 						t.Errorf("%s: %s: %s reached the proxy", path, gone, v)
 					}

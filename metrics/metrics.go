@@ -151,7 +151,7 @@ func (m *Metrics) declareWork() {
 	m.admissionSeconds = m.histogram("admission_seconds", "Time that pictures waited for memory before their transform.", secondsBuckets)
 	m.startSeconds = m.histogram("worker_start_seconds", "Time from a worker's start until it was ready.", secondsBuckets)
 	m.workersEnded = m.counters("workers_ended_total", "Worker processes that ended, by reason.", "reason")
-	m.watch.lost = m.counters("telemetry_lost_total", "What was not accepted by its service and dropped, by signal: spans (traces), exports (metrics), "+
+	m.watch.lost = m.counters("telemetry_lost_total", "What was dropped, as its service did not accept it or was too slow, by signal: spans (traces), exports (metrics), "+
 		"lines (logs), reports of failures (reports).", "signal")
 	m.watch.reloads = m.counters("config_reloads_total", "Configuration reloads by outcome (ok, error).", "outcome")
 	m.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "goldcrest_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "goversion", "libvips"})

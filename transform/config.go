@@ -58,7 +58,7 @@ type Config struct {
 
 // Permits allows options of URLs, and animated AVIFs.
 type Permits struct {
-	// AnimatedAVIF makes animations AVIF instead of WebP for clients of AVIF; see urls.md. It needs libheif 1.23.
+	// AnimatedAVIF makes animations AVIF, not WebP, for clients of AVIF. It needs max_frames above 1 and libheif 1.23.
 	AnimatedAVIF bool `yaml:"animated_avif"`
 	// Watermark is the file of the picture that the option watermark lays over results: any format that is read, at
 	// most 4 megapixels and 4 MiB. It is read at the start; another picture makes new variants. Empty = none: the option

@@ -177,7 +177,7 @@ test("Worker: equivalent browsers share an entry, and a JPEG client never gets t
 
 test("Worker: what reaches the proxy is folded and signed as it was", async () => {
   const { get, asked } = edge();
-  await get(photo.replace("w:480", "net:auto"), { Accept: chrome, ECT: "4g", RTT: "700", Downlink: "5", Cookie: "a=b", Origin: "https://shop.example", Via: "1.1 x" });
+  await get(photo.replace("w:480", "net:auto"), { Accept: chrome, ECT: "4g", RTT: "700", Downlink: "5", "Sec-CH-Width": "400", Width: "400", "Sec-CH-DPR": "2", DPR: "2", Cookie: "a=b", Origin: "https://shop.example", Via: "1.1 x" });
   assert.equal(new URL(asked[0].url).pathname, photo.replace("w:480", "net:auto"));
   assert.equal(new URL(asked[0].url).search, "");
   const headers = Object.fromEntries(asked[0].headers);

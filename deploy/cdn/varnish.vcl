@@ -40,6 +40,10 @@ sub goldcrest_recv {
 	unset req.http.Save-Data;
 	unset req.http.RTT;
 	unset req.http.Downlink;
+	unset req.http.Sec-CH-Width; # each width would be an entry: negotiation.client_hints has no effect here
+	unset req.http.Width;
+	unset req.http.Sec-CH-DPR;
+	unset req.http.DPR;
 	unset req.http.Cookie;
 	unset req.http.Via;
 	if (req.url !~ "/plain/") {

@@ -17,7 +17,9 @@ export async function answer(request, site, cache, send, later) {
   if (!folded || (request.method !== "GET" && request.method !== "HEAD")) return send(request);
   if (!folded.query) url.search = "";
   const toOrigin = new Request(url, request);
-  for (const name of ["Accept", "ECT", "Save-Data", "RTT", "Downlink", "Cookie", "Origin", "Via"]) toOrigin.headers.delete(name);
+  // The key has no client hints, so negotiation.client_hints has no effect behind this Worker.
+  const dropped = ["Accept", "ECT", "Save-Data", "RTT", "Downlink", "Sec-CH-Width", "Width", "Sec-CH-DPR", "DPR", "Cookie", "Origin", "Via"];
+  for (const name of dropped) toOrigin.headers.delete(name);
   if (folded.accept) toOrigin.headers.set("Accept", folded.accept);
   if (folded.ect) toOrigin.headers.set("ECT", folded.ect);
   if (request.method !== "GET") return send(toOrigin);
