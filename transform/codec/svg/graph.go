@@ -1,12 +1,16 @@
 package svg
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // graph records which elements draw which: each element draws its children and the elements that it refers to.
 type graph struct {
 	elements []element
 	ids      map[string]int
 	rules    map[string][]reference // of stylesheets, by the label of an element
+	ruled    int                    // number of all references in rules
 	path     []int                  // the open elements
 }
 
@@ -15,6 +19,12 @@ type element struct {
 	refers   []reference
 	labels   []string // by which stylesheets select it
 }
+
+// The bounds of what stylesheets refer to: counted for each selector, and followed in all.
+const (
+	maxRuled    = 10_000
+	maxFollowed = 2_000_000
+)
 
 // reference is a link from an element to another one.
 type reference struct {
@@ -69,49 +79,97 @@ type count struct {
 	all    int // with what these are painted with
 }
 
+// rule records what the elements of a label refer to.
+func (g *graph) rule(label string, refers ...reference) error {
+	if g.ruled += len(refers); g.ruled > maxRuled {
+		return costly("its stylesheets refer to elements too often")
+	}
+	g.rules[label] = append(g.rules[label], refers...)
+	return nil
+}
+
 // drawn counts the elements that drawing the first one draws, up to about most. An element that refers back to itself
 // is not drawn again.
 func (g *graph) drawn(most int) int {
-	counts := make([]count, len(g.elements))
-	known := make([]bool, len(g.elements))
-	var of func(n int) count
-	of = func(n int) count {
-		if known[n] {
-			return counts[n]
-		}
-		known[n] = true // It counts nothing while it is open.
-		sum, painted := count{1, 1}, 0
-		inside := func(c count) {
-			sum.inside, sum.all = min(sum.inside+c.inside, most+1), min(sum.all+c.all, most+1)
-		}
-		for _, child := range g.elements[n].children {
-			inside(of(child))
-		}
-		for _, r := range g.refers(n) {
-			to, ok := g.ids[r.id]
-			switch {
-			case !ok:
-			case r.how == used:
-				inside(of(to))
-			case r.how == applied:
-				sum.all = min(sum.all+of(to).all, most+1)
-			default:
-				painted = min(painted+of(to).all, most+1)
-			}
-		}
-		sum.all = min(sum.all+sum.inside*painted, most+1)
-		counts[n] = sum
-		return sum
+	w := walk{graph: g, most: most, counts: make([]count, len(g.elements)), open: make([]int, len(g.elements))}
+	sum, _ := w.of(0, 1)
+	if w.steps > maxFollowed {
+		return most + 1
 	}
-	return of(0).all
+	return sum.all
+}
+
+// walk visits the elements that draw.
+type walk struct {
+	*graph
+	most   int
+	counts []count // of elements whose count does not depend on the path to them
+	open   []int   // by element: its place on the path, from 1; 0 = it is not on it
+	steps  int     // taken: what is counted on several paths is visited again
+}
+
+// none is beyond every place on a path.
+const none = 1 << 30
+
+// of counts what an element draws. back is the first place on the path to which something in it refers back, and which
+// is not counted therefore: the count is valid on this path only, if that place is before the element.
+func (w *walk) of(n, place int) (sum count, back int) {
+	if w.open[n] > 0 {
+		return count{}, w.open[n]
+	}
+	if w.steps++; w.counts[n].all > 0 || w.steps > maxFollowed {
+		return w.counts[n], none
+	}
+	w.open[n], back = place, none
+	defer func() { w.open[n] = 0 }()
+	sum = count{1, 1}
+	add := func(to, how int) (painted int) {
+		c, met := w.of(to, place+1)
+		back = min(back, met)
+		switch how {
+		case used:
+			sum.inside, sum.all = min(sum.inside+c.inside, w.most+1), min(sum.all+c.all, w.most+1)
+		case applied:
+			sum.all = min(sum.all+c.all, w.most+1)
+		default:
+			painted = c.all
+		}
+		return painted
+	}
+	for _, child := range w.elements[n].children {
+		add(child, used)
+	}
+	painted := 0
+	for r := range w.refers(n) {
+		if w.steps++; w.steps > maxFollowed {
+			break
+		}
+		if to, ok := w.ids[r.id]; ok {
+			painted = min(painted+add(to, r.how), w.most+1)
+		}
+	}
+	sum.all = min(sum.all+sum.inside*painted, w.most+1)
+	if back >= place {
+		w.counts[n], back = sum, none
+	}
+	return sum, back
 }
 
 // refers lists what an element refers to, by itself and by stylesheets.
-func (g *graph) refers(n int) []reference {
+func (g *graph) refers(n int) iter.Seq[reference] {
 	e := g.elements[n]
-	refers := e.refers
-	for _, label := range e.labels {
-		refers = append(refers, g.rules[label]...)
+	return func(yield func(reference) bool) {
+		for _, r := range e.refers {
+			if !yield(r) {
+				return
+			}
+		}
+		for _, label := range e.labels {
+			for _, r := range g.rules[label] {
+				if !yield(r) {
+					return
+				}
+			}
+		}
 	}
-	return refers
 }

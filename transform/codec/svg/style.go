@@ -10,6 +10,7 @@ import (
 // comment and quoted are parts of a stylesheet; escape is a character written as its number or behind a backslash.
 var (
 	comment = regexp.MustCompile(`(?s)/\*.*?(\*/|$)`)
+	opaque  = regexp.MustCompile(`(?s)"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|` + comment.String())
 	quoted  = regexp.MustCompile(`(?s)"[^"]*"|'[^']*'`)
 	escape  = regexp.MustCompile(`(?s)\\([0-9A-Fa-f]{1,6})[ \t\r\n\f]?|\\(.)`)
 )
@@ -87,7 +88,12 @@ const everything = "*"
 // sheet records what a stylesheet's rules refer to by the label of the elements that they may select: ".class", "#id"
 // or the name of an element. Where the rules cannot be told apart reliably, they count for everything.
 func (g *graph) sheet(css string) error {
-	css = comment.ReplaceAllString(css, " ")
+	css = opaque.ReplaceAllStringFunc(css, func(part string) string { // "/*" in quotes begins no comment.
+		if part[0] == '/' {
+			return " "
+		}
+		return part
+	})
 	odd := strings.Contains(css, `\`)
 	for _, text := range quoted.FindAllString(css, -1) {
 		odd = odd || strings.ContainsAny(text, "{};")
@@ -104,7 +110,9 @@ func (g *graph) sheet(css string) error {
 			return err
 		}
 		for _, id := range outer {
-			g.rules[everything] = append(g.rules[everything], reference{id, inherited})
+			if err := g.rule(everything, reference{id, inherited}); err != nil {
+				return err
+			}
 		}
 		if len(refers) == 0 {
 			continue
@@ -114,8 +122,9 @@ func (g *graph) sheet(css string) error {
 			selectors = everything
 		}
 		for selector := range strings.SplitSeq(selectors, ",") {
-			label := labelOf(selector)
-			g.rules[label] = append(g.rules[label], refers...)
+			if err := g.rule(labelOf(selector), refers...); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

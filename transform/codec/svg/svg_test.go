@@ -32,6 +32,7 @@ func TestReadRefuses(t *testing.T) {
 		}
 		return root("<style>" + sheet.String() + "</style>" + b.String() + strings.ReplaceAll(paint, "N", "0"))
 	}
+	many := func(text string) string { return strings.Repeat(text, 2000) }
 	for name, tt := range map[string]struct {
 		document string
 		want     fault.Kind
@@ -48,8 +49,17 @@ func TestReadRefuses(t *testing.T) {
 			strings.Repeat(`<rect class="cN"/>`, 10)), fault.TooCostly},
 		"paints by an attribute's value": {patterns("[x='N']{fill:url(#pN)}",
 			strings.Repeat(`<rect x="N"/>`, 10)), fault.TooCostly},
-		"escaped import": {root(`<style>@\69mport "http://a/b.css";</style>`), fault.UnsupportedFormat},
-		"escaped url":    {root(`<rect style="filter:\u\000072 l(b.svg#a)"/>`), fault.UnsupportedFormat},
+		"paints behind a comment in quotes": {root(`<style>a{font-family:"/*"} .r{fill:url(#p)} a{font-family:"*/"}</style>` +
+			`<pattern id="p">` + many("<rect/>") + `</pattern>` + many(`<rect class="r"/>`)), fault.TooCostly},
+		"uses of a cycle": {root(`<g id="x"><use href="#y"/>` + many("<rect/>") + `</g><g id="y"><use href="#x"/></g>` +
+			many(`<use href="#y"/>`)), fault.TooCostly},
+		"selectors times references": {root(`<style>` + many("a,") + "a{" + many("fill:url(#a);") + `}</style><g/>`),
+			fault.TooCostly},
+		"classes times references": {root(`<style>.a{` + many("fill:url(#a);") + `}</style><g class="` + many("a ") + `"/>`),
+			fault.TooCostly},
+		"elements times rules": {root(`<style>` + many("*{fill:url(#a)}") + `</style>` + many("<g/>")), fault.TooCostly},
+		"escaped import":       {root(`<style>@\69mport "http://a/b.css";</style>`), fault.UnsupportedFormat},
+		"escaped url":          {root(`<rect style="filter:\u\000072 l(b.svg#a)"/>`), fault.UnsupportedFormat},
 		"entity": {`<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>` + root(`<text>&x;</text>`),
 			fault.UnsupportedFormat},
 		"unknown entity":    {root(`<text>&x;</text>`), fault.DecodeFailed},
@@ -200,4 +210,17 @@ func FuzzRead(f *testing.F) {
 			_ = p.Draw(d, make([]byte, 16*16*4), 16, 16)
 		}
 	})
+}
+
+// Elements that refer back to themselves are drawn without that reference, and are no reason to refuse a document.
+func TestReadAllowsCycles(t *testing.T) {
+	for _, inside := range []string{
+		`<style>*{fill:url(#p)}</style><pattern id="p"><rect/></pattern><rect/>`,
+		`<g fill="url(#p)"><pattern id="p"><rect/></pattern><rect/></g>`,
+		`<g id="a"><use href="#b"/></g><g id="b"><use href="#a"/></g>`,
+	} {
+		if _, err := Read([]byte(root(inside))); err != nil {
+			t.Errorf("%s: %v", inside, err)
+		}
+	}
 }
