@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,18 +25,26 @@ func (r *Reporter) KeepCrashes(log *slog.Logger) error {
 	if r == nil {
 		return nil
 	}
-	if err := logCrashes(r.dir, log); err != nil {
-		return fmt.Errorf("reports.dir: %w", err)
+	err := r.keepCrashes(cmp.Or(r.dir, os.TempDir()), log)
+	if err != nil && r.dir == "" { // Nobody asked for this directory.
+		log.Warn("the stack of a crash is not kept: set reports.dir", "error", err)
+		return nil
 	}
-	f, err := os.CreateTemp(r.dir, crashPrefix)
+	return err
+}
+
+func (r *Reporter) keepCrashes(dir string, log *slog.Logger) error {
+	err := logCrashes(dir, log)
+	if err == nil {
+		r.crash, err = os.CreateTemp(dir, crashPrefix)
+	}
+	if err == nil {
+		err = lock(r.crash)
+	}
+	if err == nil {
+		err = debug.SetCrashOutput(r.crash, debug.CrashOptions{})
+	}
 	if err != nil {
-		return fmt.Errorf("reports.dir: %w", err)
-	}
-	r.crash = f
-	if err := lock(f); err != nil {
-		return fmt.Errorf("reports.dir: %w", err)
-	}
-	if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
 		return fmt.Errorf("reports.dir: %w", err)
 	}
 	return nil
@@ -72,16 +81,21 @@ func logCrashes(dir string, log *slog.Logger) error {
 	return nil
 }
 
+// own reports whether the file is this user's, and no other name of a file of this user's.
+func own(info os.FileInfo) bool {
+	s := info.Sys().(*syscall.Stat_t)
+	return info.Mode().IsRegular() && s.Uid == uint32(os.Geteuid()) && s.Nlink == 1
+}
+
 // leftIn reads and removes a file of KeepCrashes; "" if its process runs, is another user's, or left nothing.
 func leftIn(file string) (text string, at time.Time) {
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", at
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) || lock(f) != nil ||
-		info.Size() == 0 && time.Since(info.ModTime()) < crashFresh {
+	if err != nil || !own(info) || lock(f) != nil || info.Size() == 0 && time.Since(info.ModTime()) < crashFresh {
 		return "", at
 	}
 	body, err := io.ReadAll(io.LimitReader(f, crashBytes))

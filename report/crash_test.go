@@ -89,6 +89,13 @@ func TestCrashDirectoryMustExist(t *testing.T) {
 	if err := r.KeepCrashes(log); err == nil || !strings.Contains(err.Error(), "reports.dir: ") {
 		t.Errorf("got %v", err)
 	}
+	t.Setenv("TMPDIR", cfg.Dir)
+	cfg.Dir = ""
+	r, log = opened(t, startSentry(t), cfg, &lost)
+	defer r.Close(t.Context())
+	if err := r.KeepCrashes(log); err != nil {
+		t.Errorf("without a usable default: %v", err)
+	}
 	var none *Reporter
 	if err := none.KeepCrashes(log); err != nil {
 		t.Errorf("without reports: %v", err)

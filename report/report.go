@@ -3,7 +3,6 @@
 package report
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ type Reporter struct {
 	random  func() float64 // from 0 to 1
 	limiter *rate.Limiter
 	lost    func(signal string, items int)
-	dir     string
+	dir     string   // of Config
 	crash   *os.File // this run's, in dir; nil = none is kept
 }
 
@@ -74,7 +73,7 @@ func Open(cfg Config, src Source) (*Reporter, error) {
 	}
 	perMinute := rate.NewLimiter(rate.Every(time.Minute/time.Duration(cfg.PerMinute)), cfg.PerMinute)
 	return &Reporter{client: client, sample: cfg.Sample, random: rand.Float64, limiter: perMinute, lost: src.Lost,
-		dir: cmp.Or(cfg.Dir, os.TempDir())}, nil
+		dir: cfg.Dir}, nil
 }
 
 // environmentOnly keeps the integration that adds the versions of Go and of the system. The others list modules and
