@@ -99,29 +99,33 @@ func (g *graph) sheet(css string) error {
 		odd = odd || strings.ContainsAny(text, "{};")
 	}
 	for part := range strings.SplitSeq(css, "}") {
-		at := strings.LastIndexByte(part, '{')
-		before, body := part[:max(at, 0)], part[at+1:]
-		refers, err := declarations(body)
+		before, body, ok := cutLast(part, "{")
+		if err := g.block(before, body, odd || !ok); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutLast cuts text around the last of the separators; without one, all of it is after.
+func cutLast(text, separators string) (before, after string, found bool) {
+	at := strings.LastIndexAny(text, separators)
+	return text[:max(at, 0)], text[at+1:], at >= 0
+}
+
+// block records the rule of one block of declarations, and what stands before it. odd means that its selectors cannot
+// be told.
+func (g *graph) block(before, body string, odd bool) error {
+	_, selectors, _ := cutLast(before, "{;")
+	if odd || strings.ContainsAny(selectors, `("'`) {
+		selectors = everything
+	}
+	for _, x := range []struct{ css, selectors string }{{body, selectors}, {before, everything}} {
+		refers, err := declarations(x.css)
 		if err != nil {
 			return err
 		}
-		outer, err := urls(before)
-		if err != nil {
-			return err
-		}
-		for _, id := range outer {
-			if err := g.rule(everything, reference{id, inherited}); err != nil {
-				return err
-			}
-		}
-		if len(refers) == 0 {
-			continue
-		}
-		selectors := before[strings.LastIndexAny(before, "{;")+1:]
-		if odd || at < 0 || strings.ContainsAny(selectors, `("'`) {
-			selectors = everything
-		}
-		for selector := range strings.SplitSeq(selectors, ",") {
+		for selector := range strings.SplitSeq(x.selectors, ",") {
 			if err := g.rule(labelOf(selector), refers...); err != nil {
 				return err
 			}
