@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -162,6 +163,7 @@ type fakeOrigin struct {
 	asked    []origin.Validators
 	fresh    origin.Freshness                             // of the response that nothing has changed
 	onEnter  func(source string) (busy bool, wait func()) // busy = the host is at its limit
+	room     chan struct{}                                // memory for so many originals; nil = no limit
 }
 
 func (o *fakeOrigin) Fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, error) {
@@ -189,13 +191,24 @@ func (o *fakeOrigin) Fetch(ctx context.Context, source string, lim origin.Limits
 			return original, err
 		}
 	}
-	if !lim.Within.AllowsAll(original.Via) {
+	u, err := url.Parse(source)
+	if err != nil || !lim.Within.Allows(u.Hostname()) || !lim.Within.AllowsAll(original.Via) {
 		return origin.Original{}, reach.Refused("fake")
+	}
+	if o.room != nil {
+		select {
+		case o.room <- struct{}{}:
+		case <-ctx.Done():
+			return origin.Original{}, ctx.Err()
+		}
 	}
 	original.Release = func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.released++
+		if o.room != nil {
+			<-o.room
+		}
 	}
 	return original, nil
 }

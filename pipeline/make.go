@@ -274,7 +274,7 @@ func (r *run) transform(ctx context.Context, release func()) {
 func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	t := r.timings
 	t.Transform, t.Probe, t.CPU = r.p.parts.Now().Sub(r.transformFrom), img.Choice.Probe, img.Choice.CPU
-	a := Answer{Entry: r.entry(img), Outcome: Miss, Timings: t, NoStore: r.from.NoStore}
+	a := Answer{Entry: r.entry(img, f.spec), Outcome: Miss, Timings: t, NoStore: r.from.For(f.spec).NoStore}
 	if r.from.Master != nil {
 		a.Tier = TierMaster
 		r.p.parts.Observer.Mastered("used")
@@ -385,10 +385,10 @@ func failure(err error) string {
 	return string(fault.KindOf(err))
 }
 
-// entry makes a cache entry of an image.
-func (r *run) entry(img variant.Image) cache.Entry {
+// entry makes a cache entry of an image of a spec.
+func (r *run) entry(img variant.Image, spec variant.Spec) cache.Entry {
 	sum := sha256.Sum256(img.Body)
-	attrs := variant.Facts{Image: img, SourceBytes: r.from.Bytes(), Provenance: r.from.From}.Encode()
+	attrs := variant.Facts{Image: img, SourceBytes: r.from.Bytes(), Provenance: r.from.For(spec).From}.Encode()
 	r.from.Version.Keep(attrs)
 	if began := r.generation.String(); began != "" {
 		attrs[cache.GenerationAttr] = began

@@ -68,7 +68,7 @@ func (r *run) leaveMaster(ctx context.Context) {
 // masterSaver returns the function that stores a master.
 func (r *run) masterSaver(ctx context.Context) func(key string, img variant.Image) error {
 	return func(key string, img variant.Image) error {
-		e := r.entry(img)
+		e := r.entry(img, variant.Spec{})
 		e.Recipe = variant.MasterRecipe
 		return r.p.save(context.WithoutCancel(ctx), key, e, true)
 	}

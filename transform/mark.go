@@ -90,7 +90,7 @@ func (m *marks) need(w variant.Watermark) error {
 		return BadMark(fault.New(fault.TooManyPixels, "transform.need", "it is too large", nil))
 	}
 	m.needed[w.Mark] = body
-	m.memory += info.DecodedBytes(1)
+	m.memory += info.DecodedBytes(1) + 4*info.Pixels() // As RGBA it stays until the call ends.
 	return nil
 }
 

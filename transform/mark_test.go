@@ -92,6 +92,20 @@ func TestBadMarks(t *testing.T) {
 	}
 }
 
+// A mark is charged for its decoder, and for its pixels with four channels: they stay in memory beside the original's.
+func TestMarksAreChargedToImageMemory(t *testing.T) {
+	cfg := testConfig()
+	cfg.ImageMemory = 16 << 20
+	p, _ := open(t, cfg)
+	marks := map[string][]byte{"large": picture(t, 2000, 2000, 0), "medium": picture(t, 1500, 1500, 0)}
+	for name, want := range map[string]fault.Kind{"large": fault.TooManyPixels, "medium": ""} {
+		o := variant.Original{Body: picture(t, 4, 4, 0), Marks: marks}
+		if _, faults := runMarked(t, p, o, marked("marks", name)); fault.KindOf(faults[0]) != want {
+			t.Errorf("%s: %v, want %q", name, faults[0], want)
+		}
+	}
+}
+
 // A worker that crashes on an original with a mark may have crashed on the mark: the original alone is still made.
 func TestCrashesWithMarksDoNotCondemnTheOriginal(t *testing.T) {
 	p, _ := open(t, testConfig())

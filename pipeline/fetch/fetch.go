@@ -3,6 +3,7 @@ package fetch
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
@@ -31,10 +32,10 @@ type Ask struct {
 // Supply is an original or a master, from which variants are made.
 type Supply struct {
 	variant.Original
-	From    variant.Provenance
+	Terms                            // of the original alone
+	ByMark  map[string]Terms         // of its Marks, by the same names
 	Version origin.Validators        // of the original; zero for a master
 	Same    bool                     // the original is unchanged since Limits.Unless, and there are no bytes
-	NoStore bool                     // the origin forbids storing variants of it
 	Missing bool                     // the original has no master, or a stale one
 	Claimed *bool                    // whether a master of this download has been started; nil if none can be
 	Lacks   func(variant.Spec) error // why a variant cannot be made from it; nil = all can
@@ -42,6 +43,26 @@ type Supply struct {
 	Looked  time.Duration            // spent on looking for a master
 	Waited  time.Duration            // spent waiting for a fetch slot
 	Fetched time.Duration            // spent fetching
+}
+
+// Terms are where bytes came from, and what the origin allows for variants of them.
+type Terms struct {
+	From    variant.Provenance
+	NoStore bool // the origin forbids storing variants
+}
+
+// For returns the terms of one variant: it is kept as long as the original and its mark allow, and given to callers
+// that may have both.
+func (s Supply) For(spec variant.Spec) Terms {
+	t, mark := s.Terms, s.ByMark[spec.Watermark.Mark]
+	for host := range strings.FieldsSeq(string(mark.From.Via)) {
+		t.From.Via = t.From.Via.Through(host)
+	}
+	t.NoStore = t.NoStore || mark.NoStore
+	if mark.From.HasLife && (!t.From.HasLife || mark.From.Life < t.From.Life) {
+		t.From.Life, t.From.HasLife = mark.From.Life, true
+	}
+	return t
 }
 
 // Fetcher downloads originals. Implemented by origin.Client.
@@ -69,10 +90,14 @@ func (o *Origin) Get(ctx context.Context, ask Ask) (Supply, error) {
 	v := got.Value
 	return Supply{
 		Original: variant.Original{Body: v.Body, Info: v.Info},
-		From:     variant.Provenance{Via: v.Via, ViaKnown: true, Life: v.Fresh.TTL, HasLife: o.honour && v.Fresh.Said},
-		Version:  v.Version,
-		Same:     v.Same,
-		NoStore:  o.honour && (v.Fresh.NoStore || v.Fresh.Private),
-		Claimed:  &got.claimed, Back: back, Waited: got.Waited, Fetched: got.Took,
+		Terms: Terms{
+			From: variant.Provenance{
+				Via: v.Via, ViaKnown: true, Life: v.Fresh.TTL, HasLife: o.honour && v.Fresh.Said,
+			},
+			NoStore: o.honour && (v.Fresh.NoStore || v.Fresh.Private),
+		},
+		Version: v.Version,
+		Same:    v.Same,
+		Claimed: &got.claimed, Back: back, Waited: got.Waited, Fetched: got.Took,
 	}, nil
 }

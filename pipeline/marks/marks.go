@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,11 +17,12 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
-// The bounds of the kept marks: the bytes of one, which is also the most that is fetched, and of all; and how long one
-// is kept.
+// The bounds of the kept marks: the bytes of one, which is also the most that is fetched, and of all, with so much for
+// each beside its bytes; and how long one is kept.
 const (
 	maxBytes = 4 << 20
 	maxKept  = 16 << 20
+	overhead = 1 << 10
 	keep     = 5 * time.Minute
 )
 
@@ -40,36 +40,57 @@ type Source struct {
 
 // kept is a mark as it was fetched.
 type kept struct {
-	fetch.Supply
-	via        reach.Via        // its own host, and those that redirects led through
+	body       []byte
+	terms      fetch.Terms      // Via includes its own host.
 	generation cache.Generation // in which it was fetched
-	expires    time.Time
+	at         time.Time        // when it was fetched
 }
+
+// lasts is how long a mark may be used.
+func (m kept) lasts() time.Duration {
+	switch {
+	case m.terms.NoStore:
+		return 0
+	case m.terms.From.HasLife:
+		return min(keep, m.terms.From.Life)
+	}
+	return keep
+}
+
+// size is the memory that a mark takes with its source.
+func (m kept) size(source string) int { return len(m.body) + len(source) + overhead }
 
 // New returns a Source that gets originals from one source and marks from another.
 func New(originals, marks fetch.Source, purges *cache.Purges, now func() time.Time) *Source {
 	return &Source{originals: originals, marks: marks, purges: purges, now: now, kept: map[string]kept{}}
 }
 
-// Get implements fetch.Source. A mark that cannot be fetched fails only the specs that name it.
+// Get implements fetch.Source. A mark that cannot be fetched fails only the specs that name it. Marks come before the
+// original: a download that waits for memory while its caller holds an original may wait for that original.
 func (s *Source) Get(ctx context.Context, ask fetch.Ask) (fetch.Supply, error) {
-	got, err := s.originals.Get(ctx, ask)
-	if err != nil || got.Same {
-		return got, err
-	}
-	failed := map[string]error{}
+	marks, terms, failed := map[string][]byte{}, map[string]fetch.Terms{}, map[string]error{}
+	var waited, fetched time.Duration
 	for _, spec := range ask.Specs {
 		w := spec.Watermark
-		if w.Source == "" || got.Marks[w.Mark] != nil || failed[w.Mark] != nil {
+		if w.Source == "" || marks[w.Mark] != nil || failed[w.Mark] != nil {
 			continue
 		}
-		m, err := s.get(ctx, ask, w.Source)
+		m, got, err := s.get(ctx, &ask, w.Source)
 		if err != nil {
 			failed[w.Mark] = failure(err)
 			continue
 		}
-		add(&got, w.Mark, m)
+		marks[w.Mark], terms[w.Mark] = m.body, m.terms
+		waited += got.Waited
+		fetched += got.Fetched
 	}
+	got, err := s.originals.Get(ctx, ask)
+	got.Waited += waited
+	got.Fetched += fetched
+	if err != nil || got.Same {
+		return got, err
+	}
+	got.Marks, got.ByMark = marks, terms
 	if len(failed) > 0 {
 		lacks := got.Lacks
 		got.Lacks = func(spec variant.Spec) error {
@@ -82,45 +103,35 @@ func (s *Source) Get(ctx context.Context, ask fetch.Ask) (fetch.Supply, error) {
 	return got, nil
 }
 
-// add adds a mark to an original: variants are kept as long, and given to those, as both allow.
-func add(got *fetch.Supply, name string, m kept) {
-	if got.Marks == nil {
-		got.Marks = map[string][]byte{}
-	}
-	got.Marks[name] = m.Body
-	for host := range strings.FieldsSeq(string(m.via)) {
-		got.From.Via = got.From.Via.Through(host)
-	}
-	got.NoStore = got.NoStore || m.NoStore
-	if m.From.HasLife && (!got.From.HasLife || m.From.Life < got.From.Life) {
-		got.From.Life, got.From.HasLife = m.From.Life, true
-	}
-	got.Waited += m.Waited
-	got.Fetched += m.Fetched
-}
-
 // get returns a mark: a kept one, unless it is old, or what it is for was purged since, or the caller may not have it.
-func (s *Source) get(ctx context.Context, ask fetch.Ask, source string) (kept, error) {
+// got is its fetch, if there was one. That gives back the caller's fetch slot first: it may wait for another.
+func (s *Source) get(ctx context.Context, ask *fetch.Ask, source string) (m kept, got fetch.Supply, err error) {
 	s.mu.Lock()
 	m, ok := s.kept[source]
 	s.mu.Unlock()
-	if ok && s.now().Before(m.expires) && !s.purges.Covered(ask.Key, m.generation) && ask.Limits.Within.AllowsAll(m.via) {
-		m.Waited, m.Fetched = 0, 0
-		return m, nil
+	age := s.now().Sub(m.at)
+	if ok && age < m.lasts() && !s.purges.Covered(ask.Key, m.generation) &&
+		ask.Limits.Within.AllowsAll(m.terms.From.Via) {
+		m.terms.From.Life -= age
+		return m, got, nil
 	}
-	m.generation = s.purges.Now()
-	got, err := s.marks.Get(ctx, fetch.Ask{
+	if ask.Slot != nil {
+		ask.Slot()
+		ask.Slot = nil
+	}
+	m = kept{generation: s.purges.Now()}
+	got, err = s.marks.Get(ctx, fetch.Ask{
 		Source: source, Key: ask.Key, Generation: m.generation, Urgency: ask.Urgency,
 		Limits: origin.Limits{Bytes: maxBytes, Within: ask.Limits.Within},
 	})
 	if err != nil {
-		return kept{}, err
+		return kept{}, got, err
 	}
 	defer got.Back()
-	got.Body = bytes.Clone(got.Body) // It outlives the download.
-	m.Supply, m.via, m.expires = got, got.From.Via.Through(place(source)), s.now().Add(keep)
+	m.body, m.terms, m.at = bytes.Clone(got.Body), got.Terms, s.now() // The body outlives the download.
+	m.terms.From.Via = m.terms.From.Via.Through(place(source))
 	s.keep(source, m)
-	return m, nil
+	return m, got, nil
 }
 
 // place is what a caller's set of sources must allow.
@@ -134,15 +145,18 @@ func place(source string) string {
 
 // keep keeps a mark. If all take too much, the others are dropped.
 func (s *Source) keep(source string, m kept) {
-	if m.NoStore {
+	if m.lasts() <= 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bytes += len(m.Body) - len(s.kept[source].Body)
+	if old, ok := s.kept[source]; ok {
+		s.bytes -= old.size(source)
+	}
+	s.bytes += m.size(source)
 	if s.bytes > maxKept {
 		clear(s.kept)
-		s.bytes = len(m.Body)
+		s.bytes = m.size(source)
 	}
 	s.kept[source] = m
 }

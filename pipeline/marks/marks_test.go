@@ -3,6 +3,7 @@ package marks
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -21,10 +22,14 @@ type fakeSource struct {
 	err    error
 	asked  []fetch.Ask
 	back   int
+	onGet  func()
 }
 
 func (f *fakeSource) Get(_ context.Context, ask fetch.Ask) (fetch.Supply, error) {
 	f.asked = append(f.asked, ask)
+	if f.onGet != nil {
+		f.onGet()
+	}
 	got := f.supply
 	got.Back = func() { f.back++ }
 	return got, f.err
@@ -102,19 +107,59 @@ func TestMarksAreFetchedAndKept(t *testing.T) {
 	}
 }
 
-// The bytes of kept marks are bounded, and replacing one counts once.
-func TestKeptMarksAreBounded(t *testing.T) {
+// While a mark is fetched, its caller holds neither the original nor a fetch slot: it may wait for those of others.
+// The mark is given back before the original is fetched. A caller that needs no fetch of a mark keeps its slot.
+func TestMarksAreFetchedBeforeTheOriginal(t *testing.T) {
 	r := newRig()
-	r.marks.supply.Body = make([]byte, maxBytes)
-	for i := range 40 {
-		r.clock = r.clock.Add(keep / 2)
-		r.get(t, "", "https://cdn.example/"+strings.Repeat("a", i%9))
-		sum := 0
-		for _, m := range r.kept {
-			sum += len(m.Body)
+	released := 0
+	ask := fetch.Ask{Key: "v1/ab/hash/full.png", Urgency: gate.At(gate.Viewing)}
+	ask.Specs = []variant.Spec{spec("https://a/1.png"), spec(""), spec("https://a/2.png")}
+	r.marks.onGet = func() {
+		if len(r.originals.asked) != 0 || released != 1 {
+			t.Errorf("at the fetch of a mark: %d originals, %d slots released", len(r.originals.asked), released)
 		}
-		if sum != r.bytes || sum > maxKept {
-			t.Fatalf("%d bytes are kept, %d counted", sum, r.bytes)
+	}
+	r.originals.onGet = func() {
+		if r.marks.back != 2 {
+			t.Errorf("at the fetch of the original: %d marks are given back", r.marks.back)
+		}
+	}
+	for n := range 2 {
+		ask.Slot = func() { released++ }
+		if _, err := r.Get(t.Context(), ask); err != nil {
+			t.Fatal(err)
+		}
+		if kept := r.originals.asked[n].Slot != nil; released != 1 || kept != (n == 1) {
+			t.Errorf("fill %d: %d slots released; the original got one: %v", n, released, kept)
+		}
+	}
+}
+
+// The memory of kept marks is bounded, and replacing one counts once. Nothing of their downloads is kept.
+func TestKeptMarksAreBounded(t *testing.T) {
+	for _, bytes := range []int{1, maxBytes - 2000} {
+		r := newRig()
+		r.marks.supply.Body = make([]byte, bytes)
+		most := 0
+		for i := range 40 {
+			r.clock = r.clock.Add(keep / 2)
+			r.get(t, "", "https://cdn.example/"+strings.Repeat("a", i%9*100))
+			most = max(most, len(r.kept))
+			sum := 0
+			for source, m := range r.kept {
+				sum += len(m.body) + len(source) + 1024
+			}
+			if sum != r.bytes || sum > maxKept {
+				t.Fatalf("%d bytes are kept, %d counted", sum, r.bytes)
+			}
+		}
+		if most < 3 {
+			t.Errorf("%d marks of %d bytes are kept", most, bytes)
+		}
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[kept]()) {
+		if k := f.Type.Kind(); k == reflect.Func || k == reflect.Pointer {
+			t.Errorf("%s may hold the download or the original", f.Name)
 		}
 	}
 }
@@ -126,8 +171,8 @@ func TestMarksStayWithinReach(t *testing.T) {
 	r.marks.supply.From.Via = "redirect.example"
 	const logo = "https://cdn.example/logo.png"
 	got := r.get(t, "", logo)
-	if got.From.Via != "far.example redirect.example cdn.example" {
-		t.Errorf("the variant came through %q", got.From.Via)
+	if via := got.For(spec(logo)).From.Via; via != "far.example redirect.example cdn.example" {
+		t.Errorf("the variant came through %q", via)
 	}
 	for i, patterns := range [][]string{{"cdn.example"}, {"redirect.example"}, {"cdn.example", "redirect.example"}} {
 		within, err := reach.Of(patterns)
@@ -159,7 +204,7 @@ func TestMarksObeyTheirOrigin(t *testing.T) {
 	} {
 		r := newRig()
 		r.originals.supply.From, r.marks.supply.From = tt.original, tt.mark
-		got := r.get(t, "", "https://a/m.png").From
+		got := r.get(t, "", "https://a/m.png").For(spec("https://a/m.png")).From
 		if got.Via = ""; got != tt.want {
 			t.Errorf("%s: %+v", name, got)
 		}
@@ -167,12 +212,62 @@ func TestMarksObeyTheirOrigin(t *testing.T) {
 	r := newRig()
 	r.marks.supply.NoStore = true
 	for range 2 {
-		if !r.get(t, "", "https://a/m.png").NoStore {
+		if !r.get(t, "", "https://a/m.png").For(spec("https://a/m.png")).NoStore {
 			t.Error("the variant may be stored")
 		}
 	}
-	if len(r.marks.asked) != 2 {
+	if len(r.marks.asked) != 2 || len(r.kept) != 0 {
 		t.Error("the mark was kept")
+	}
+}
+
+// The terms of a mark are those of its own variants: not of the plain ones, of the master, or of another mark's.
+func TestTermsOfMarksAreTheirOwn(t *testing.T) {
+	r := newRig()
+	r.originals.supply.From = life(9)
+	r.marks.supply.Terms = fetch.Terms{From: life(5), NoStore: true}
+	r.marks.onGet = func() {
+		if len(r.marks.asked) == 2 {
+			r.marks.supply.Terms = fetch.Terms{}
+		}
+	}
+	got := r.get(t, "", "https://a/private.png", "", "https://b/public.png")
+	private, public := got.For(spec("https://a/private.png")), got.For(spec("https://b/public.png"))
+	if private.From.Via != "a" || private.From.Life != 5*time.Second || !private.NoStore {
+		t.Errorf("with the private mark: %+v", private)
+	}
+	if public.From.Via != "b" || public.From.Life != 9*time.Second || public.NoStore {
+		t.Errorf("with the public mark: %+v", public)
+	}
+	if want := (fetch.Terms{From: life(9)}); got.Terms != want || got.For(spec("")) != want {
+		t.Errorf("the original: %+v, and a plain variant: %+v", got.Terms, got.For(spec("")))
+	}
+}
+
+// A mark is not kept longer than its origin allows, and its variants get what is left of that.
+func TestMarksAreKeptAsLongAsTheirOriginAllows(t *testing.T) {
+	const logo = "https://a/m.png"
+	for _, allowed := range []time.Duration{0, time.Minute, time.Hour} {
+		r := newRig()
+		r.marks.supply.From = variant.Provenance{Life: allowed, HasLife: true}
+		lasts := min(allowed, keep)
+		for _, step := range []struct {
+			age     time.Duration
+			fetched int
+		}{{0, 1}, {lasts / 2, 1}, {lasts, 2}} {
+			r.clock = time.Unix(1e9, 0).Add(step.age)
+			left := allowed - step.age
+			if lasts == 0 {
+				step.fetched = len(r.marks.asked) + 1
+			}
+			if step.fetched == 2 {
+				left = allowed
+			}
+			got := r.get(t, "", logo).For(spec(logo)).From.Life
+			if got != left || len(r.marks.asked) != step.fetched {
+				t.Errorf("%v allowed, %v old: %d fetches, %v left", allowed, step.age, len(r.marks.asked), got)
+			}
+		}
 	}
 }
 
@@ -211,8 +306,5 @@ func TestFailuresOfMarks(t *testing.T) {
 	ask := fetch.Ask{Specs: []variant.Spec{spec("https://a/m.png")}}
 	if _, err := r.Get(t.Context(), ask); !errors.Is(err, r.originals.err) {
 		t.Errorf("without an original: %v", err)
-	}
-	if len(r.marks.asked) != 0 {
-		t.Error("a mark was fetched for no original")
 	}
 }

@@ -188,7 +188,7 @@ func (s *Source) supply(m *standIn, back func(), looked time.Duration) fetch.Sup
 	from.Since = s.parts.Age(m.entry.Meta)
 	return fetch.Supply{
 		Original: variant.Original{Body: m.entry.Body, Info: m.info, Master: &m.of},
-		From:     from, Back: back, Looked: looked,
+		Terms:    fetch.Terms{From: from}, Back: back, Looked: looked,
 	}
 }
 
