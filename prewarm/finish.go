@@ -47,7 +47,11 @@ func (s *Service) finish(ctx context.Context, id string) error {
 			return err
 		}
 		j, now := *v.Record(), s.deps.Now().UTC()
-		if open, _ := v.Open(now); open || j.Ended {
+		if j.Ended {
+			s.Finished(id) // the view of this instance may have missed it
+			return nil
+		}
+		if open, _ := v.Open(now); open {
 			return nil
 		}
 		j.End(v.Describe(now), now)

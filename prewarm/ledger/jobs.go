@@ -41,7 +41,7 @@ func (s *Views) look(ctx context.Context, id string) (Job, <-chan struct{}, erro
 			return Job{}, nil, err
 		}
 		v.mu.Lock()
-		changed, stale := v.changed, v.stale
+		changed, stale := v.changed, v.noticed > v.job.Revision
 		v.mu.Unlock()
 		current := s.known(id) == v
 		// A view that was discarded before its channel was taken is never notified. A view that was stale by then is

@@ -46,7 +46,8 @@ type Scan struct {
 //     been lost: to find out which of several writers was first, give their records different Marks or Bodies.
 //   - A deletion is done before the writes of the same call. If the record has another Revision, or is gone, it
 //     changes nothing and is no error.
-//   - Read returns the last record written by any process.
+//   - Read returns the last record that one server of the ledger knows. For a moment it may be older than the last one
+//     written, and than what Follow has reported. The conditions of Write are checked against the last one.
 //   - List yields the existing records once each, oldest write first, until yield returns false. A record that is
 //     written during the list may be yielded in its old version, in the new one, or both in turn.
 //   - Follow reports every record written from now on, without bodies. Of several writes of one record it reports at

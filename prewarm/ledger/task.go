@@ -162,6 +162,17 @@ func TaskAt(ctx context.Context, store Store, job string, n int) (*Task, error) 
 	return ReadTask(r)
 }
 
+// TaskSince is TaskAt for a task that was reported or listed with a revision: it returns no older one.
+func TaskSince(ctx context.Context, store Store, job string, n int, revision uint64) (t *Task, err error) {
+	err = since(ctx, revision, func() (uint64, error) {
+		if t, err = TaskAt(ctx, store, job, n); err != nil {
+			return 0, err
+		}
+		return t.Revision, nil
+	})
+	return t, err
+}
+
 // tally is the numeric sum of a task or of a job.
 type tally struct {
 	Counts

@@ -12,7 +12,7 @@ type View struct {
 
 	mu      sync.Mutex
 	job     *JobRecord // replaced, never modified
-	stale   bool       // job was written since it was read
+	noticed uint64     // the last reported revision of job's record; above that of job = job must be read again
 	cancel  bool       // the job was cancelled: nothing more may be started
 	loaded  bool
 	tasks   map[int]taskMark
@@ -49,6 +49,28 @@ func (v *View) apply(n int, revision uint64, t tally, now time.Time) (done bool)
 	v.moved = now
 	v.wake()
 	return v.loaded && v.sum.Pending == 0
+}
+
+// notice takes note of a write of the job's record.
+func (v *View) notice(revision uint64, cancel bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if revision > v.noticed && (v.job == nil || revision > v.job.Revision) {
+		v.noticed, v.cancel = revision, cancel
+		v.wake()
+	}
+}
+
+// take replaces the job's record by one that was read.
+func (v *View) take(j *JobRecord) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.job != nil && v.job.Revision != j.Revision {
+		v.wake() // while the ledger is not followed, nothing else notifies waiting callers
+	}
+	if v.job = j; j.Revision >= v.noticed {
+		v.cancel = j.Cancel
+	}
 }
 
 // wake notifies waiting callers of a change. The caller holds mu.

@@ -34,12 +34,13 @@ type Views struct {
 	mu        sync.Mutex
 	following bool
 	all       map[string]*View
+	reported  map[string]uint64 // the latest revisions of jobs' records that were reported, by id
 }
 
 // NewViews returns views that are loaded on each use until Follow is called.
 func NewViews(p Deps) (*Views, error) {
 	bare, err := variant.NewParser(nil, false)
-	return &Views{Deps: p, bare: bare, all: map[string]*View{}}, err
+	return &Views{Deps: p, bare: bare, all: map[string]*View{}, reported: map[string]uint64{}}, err
 }
 
 // NoSuchJob is the error for an unknown job.
@@ -47,8 +48,13 @@ func NoSuchJob() error {
 	return fault.New(fault.NoSuchJob, "ledger.Job", "there is no such job", nil)
 }
 
-// ReadJob reads a job's record.
+// ReadJob reads a job's record. It is not older than what Noticed was called with.
 func (s *Views) ReadJob(ctx context.Context, id string) (*JobRecord, error) {
+	return s.readSince(ctx, id, 0)
+}
+
+// readJob reads a job's record, which may be an older one.
+func (s *Views) readJob(ctx context.Context, id string) (*JobRecord, error) {
 	key, ok := JobKey(id)
 	if !ok {
 		return nil, NoSuchJob()
@@ -97,22 +103,12 @@ func (s *Views) ChangeJob(ctx context.Context, id string, change func(*JobRecord
 			return err
 		}
 		if err = s.WriteJob(ctx, j); err == nil {
-			s.rejudge(j)
+			s.notice(id, j.Revision, j.Cancel)
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}
-	}
-}
-
-// rejudge updates the view of a job whose record this instance has written itself.
-func (s *Views) rejudge(j *JobRecord) {
-	if v := s.known(j.ID); v != nil {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.stale, v.cancel = true, j.Cancel
-		v.wake()
 	}
 }
 
@@ -140,7 +136,7 @@ func (s *Views) View(ctx context.Context, id string) (*View, error) {
 	defer v.loading.Unlock()
 	if !following { // no changes are reported: the view is loaded each time
 		v.mu.Lock()
-		v.stale, v.loaded = true, false
+		v.loaded = false
 		v.mu.Unlock()
 	}
 	if err := s.load(ctx, id, v); err != nil {
@@ -156,20 +152,15 @@ func (s *Views) View(ctx context.Context, id string) (*View, error) {
 // load updates a view from the ledger. The caller holds loading.
 func (s *Views) load(ctx context.Context, id string, v *View) error {
 	v.mu.Lock()
-	fresh, loaded := v.job != nil && !v.stale, v.loaded
-	v.stale = false
+	noticed, loaded := v.noticed, v.loaded
+	fresh := loaded && v.job.Revision >= noticed
 	v.mu.Unlock()
 	if !fresh {
-		j, err := s.ReadJob(ctx, id)
+		j, err := s.readSince(ctx, id, noticed)
 		if err != nil {
 			return err
 		}
-		v.mu.Lock()
-		if v.job != nil && v.job.Revision != j.Revision {
-			v.wake() // while the ledger is not followed, nothing else notifies waiting callers
-		}
-		v.job, v.cancel = j, j.Cancel
-		v.mu.Unlock()
+		v.take(j)
 	}
 	if loaded || v.job.Ended {
 		return nil

@@ -100,7 +100,7 @@ func (s *Events) untold(ctx context.Context, v *ledger.View, told *toldRecord) (
 	looked = map[int]uint64{}
 	seen, size := map[string]int{}, 0
 	for _, n := range slices.Sorted(maps.Keys(at)) {
-		t, err := ledger.TaskAt(ctx, s.Views.Store, j.ID, n)
+		t, err := ledger.TaskSince(ctx, s.Views.Store, j.ID, n, at[n])
 		if errors.Is(err, ledger.ErrNoRecord) {
 			continue
 		}
