@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"image"
 	"image/color"
+	"os"
 	"slices"
 	"testing"
 
@@ -77,4 +78,31 @@ func TestGainMapsAreLeftOut(t *testing.T) {
 	}
 	wantColour(t, m, 20, 30, red, 6)
 	wantColour(t, m, 70, 30, blue, 6)
+}
+
+// The files of testdata/hdr were made by avifenc and avifgainmaputil of libavif 1.2: two greys of 203 and 10 candelas
+// in PQ and HLG; the gain map (item tmap) between a picture in red and blue and that one; and the same with two greys,
+// whose primary picture is the one in PQ (of 159 candelas, as that tool rounds it). The primary picture counts, HDR is
+// mapped to SDR, and nothing of a gain map stays.
+func TestHDRFilesGiveTheirPrimaryPicture(t *testing.T) {
+	c := mustNew(t, "")
+	white, dark := color.NRGBA{230, 230, 230, 255}, color.NRGBA{64, 64, 64, 255}
+	for name, want := range map[string][2]color.NRGBA{
+		"pq": {white, dark}, "hlg": {white, dark}, "swapped": {{216, 216, 216, 255}, dark},
+		"gainmap": {{200, 40, 40, 255}, {40, 40, 200, 255}},
+	} {
+		body, err := os.ReadFile("testdata/hdr/" + name + ".avif")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := decoded(t, must(t, c, body, variant.Spec{Format: variant.PNG}).Body)
+		wantColour(t, m, 16, 24, want[0], 9)
+		wantColour(t, m, 48, 24, want[1], 9)
+		for _, spec := range []variant.Spec{{Width: 32}, {Accepts: variant.AcceptAVIF}} {
+			spec.Format = variant.AVIF
+			if got := must(t, c, body, spec); bytes.Contains(got.Body, []byte("tmap")) {
+				t.Errorf("%s %+v: the variant has a gain map", name, spec)
+			}
+		}
+	}
 }
