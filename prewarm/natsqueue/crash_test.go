@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 )
 
 // childDir makes this test binary the process that is killed.
@@ -143,7 +144,7 @@ func TestFault17DamagedQueue(t *testing.T) {
 				t.Errorf("%d of %d records are left", len(got), n)
 			}
 			mustWrite(t, q, rec("task.b.00000", "m", "b", 0))
-			wantWaiting(t, q, ledger.LaneNormal, n)
+			ledgertest.WantWaiting(t, q, ledger.LaneNormal, n)
 		})
 	}
 }

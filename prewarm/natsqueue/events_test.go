@@ -9,6 +9,7 @@ import (
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 	"github.com/goldcrest/goldcrest/prewarm/unit"
 	"github.com/goldcrest/goldcrest/prewarm/webhook"
 	"github.com/goldcrest/goldcrest/reach"
@@ -78,7 +79,7 @@ func TestEvents(t *testing.T) {
 	if len(broken.Broken) != 1 || broken.Broken[0].Reason != fault.SourceNotFound || broken.Broken[0].Source != "https://c.example/3.jpg" {
 		t.Errorf("got %+v", broken)
 	}
-	wantWaiting(t, q, ledger.LaneTell, 0)
+	ledgertest.WantWaiting(t, q, ledger.LaneTell, 0)
 }
 
 // Without an allowed host callbacks are refused before anything is written.
@@ -128,7 +129,7 @@ func TestCheck(t *testing.T) {
 	a := accept(t, worker, call(0, 2))
 	ended(t, worker, a.Job.ID)
 	present := results(t, worker, a.Job.ID, ledger.ResultFilter{State: ledger.Made})[0].Key
-	wantWaiting(t, q, ledger.LaneNormal, 0)
+	ledgertest.WantWaiting(t, q, ledger.LaneNormal, 0)
 	worker.stop()
 	i := start(t, q, w, false, func(_ *prewarm.Config, d *prewarm.Deps) {
 		d.KnownKey = func(_ context.Context, key string, _ reach.Hosts) (bool, error) { return key == present, nil }

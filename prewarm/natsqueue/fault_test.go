@@ -11,6 +11,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 )
 
 // smallDisk returns a directory on a file system of that size.
@@ -103,7 +104,7 @@ func TestFault15DiskFull(t *testing.T) {
 			t.Errorf("got %+v %v", j, err)
 		}
 	}
-	wantWaiting(t, q, ledger.LaneNormal, 2)
+	ledgertest.WantWaiting(t, q, ledger.LaneNormal, 2)
 }
 
 // A server that failed to write on a full disk is replaced when there is room, and then has everything that it

@@ -17,6 +17,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 )
 
 // lone starts a single NATS server; port 0 = a free port.
@@ -142,7 +143,10 @@ func TestFault52LostStreams(t *testing.T) {
 		gap <- q.Follow(t.Context(), []string{"task"}, func() { close(started) }, func(ledger.Record) {})
 	})
 	handled := make(chan string, 8)
-	stop := consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration { handled <- k.ID; return 0 })
+	stop := ledgertest.Consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration {
+		handled <- k.ID
+		return 0
+	})
 	defer stop()
 	<-started
 	end(s)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/fault"
 	"github.com/goldcrest/goldcrest/prewarm/ledger"
+	"github.com/goldcrest/goldcrest/prewarm/ledger/ledgertest"
 )
 
 // open starts an embedded queue that is closed at the end of the test.
@@ -94,18 +94,6 @@ func TestLedgerListsOnAfterALoss(t *testing.T) {
 	}
 }
 
-// consume runs a consumer until the returned function is called.
-func consume(t testing.TB, q *Queue, slots int, h ledger.Handler) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := q.Consume(ctx, []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow}, slots, h); err != nil {
-			t.Error(err)
-		}
-	})
-	return func() { cancel(); running.Wait() }
-}
-
 func ticket(lane, id string) ledger.Ticket { return ledger.Ticket{Lane: lane, ID: id} }
 
 // A ticket is delivered again after its pause, after a panic, and after its consumer was stopped or has died.
@@ -118,7 +106,7 @@ func TestQueueDeliversAgain(t *testing.T) {
 	}
 	got := make(chan int, 10)
 	n := 0
-	stop := consume(t, q, 3, func(ctx context.Context, _ ledger.Ticket) time.Duration {
+	stop := ledgertest.Consume(t, q, 3, func(ctx context.Context, _ ledger.Ticket) time.Duration {
 		n++
 		got <- n
 		if n == 1 {
@@ -141,7 +129,7 @@ func TestQueueDeliversAgain(t *testing.T) {
 	}
 	q = open(t, dir, nil)
 	again := make(chan struct{})
-	stop = consume(t, q, 1, func(context.Context, ledger.Ticket) time.Duration { close(again); return 0 })
+	stop = ledgertest.Consume(t, q, 1, func(context.Context, ledger.Ticket) time.Duration { close(again); return 0 })
 	defer stop()
 	<-again
 }

@@ -225,28 +225,6 @@ func sumOf(all map[string]int64) (sum int64) {
 
 func passing(kind fault.Kind) error { return fault.New(kind, "test", "for a test", nil) }
 
-// wantWaiting fails unless the number of waiting tickets becomes want. The server updates its count shortly after it
-// has responded.
-func wantWaiting(t *testing.T, q *Queue, lane string, want int) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	// A ticket for broken sources may wait for ten seconds.
-	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
-		n, err := q.Waiting(t.Context(), lane)
-		if err != nil {
-			t.Fatalf("%s: %v", lane, err)
-		}
-		if n == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("%s: %d wait, want %d", lane, n, want)
-			return
-		}
-	}
-}
-
 // toldUnit is a unit of a response with its images read.
 type toldUnit struct {
 	prewarm.AcceptedUnit

@@ -35,8 +35,8 @@ func mustPut(t *testing.T, q ledger.Queue, tickets ...ledger.Ticket) {
 	}
 }
 
-// consume consumes the lanes of jobs until stop is called. Stop returns when all handlers have.
-func consume(t *testing.T, q ledger.Queue, slots int, h ledger.Handler) (stop func()) {
+// Consume consumes the lanes of jobs until stop is called. Stop returns when all handlers have.
+func Consume(t testing.TB, q ledger.Queue, slots int, h ledger.Handler) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -47,8 +47,9 @@ func consume(t *testing.T, q ledger.Queue, slots int, h ledger.Handler) (stop fu
 	return func() { cancel(); running.Wait() }
 }
 
-// wantWaiting fails unless the number of waiting tickets becomes want. A queue may count with a delay.
-func wantWaiting(t *testing.T, q ledger.Queue, lane string, want int) {
+// WantWaiting fails unless the number of waiting tickets becomes want within 30 s: a queue may count with a delay, and a
+// ticket for broken sources may wait for ten seconds.
+func WantWaiting(t testing.TB, q ledger.Queue, lane string, want int) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -76,10 +77,10 @@ func earlierLanes(t *testing.T, q ledger.Queue) {
 	mustPut(t, q, want[0])
 	want = append(want, ticket(ledger.LaneLow, "a.1"))
 	for lane, n := range map[string]int{ledger.LaneHigh: 1, ledger.LaneNormal: 9, ledger.LaneLow: 1, ledger.LaneTell: 1} {
-		wantWaiting(t, q, lane, n)
+		WantWaiting(t, q, lane, n)
 	}
 	got := make(chan ledger.Ticket, 10)
-	stop := consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration { got <- k; return 0 })
+	stop := Consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration { got <- k; return 0 })
 	defer stop()
 	for _, want := range want {
 		if k := <-got; k != want {
@@ -87,9 +88,9 @@ func earlierLanes(t *testing.T, q ledger.Queue) {
 		}
 	}
 	for _, lane := range []string{ledger.LaneHigh, ledger.LaneNormal, ledger.LaneLow} {
-		wantWaiting(t, q, lane, 0)
+		WantWaiting(t, q, lane, 0)
 	}
-	wantWaiting(t, q, ledger.LaneTell, 1)
+	WantWaiting(t, q, ledger.LaneTell, 1)
 	mustPut(t, q, ticket(ledger.LaneLow, "a.1")) // a ticket that is done can be put again
 	if k := <-got; k.ID != "a.1" {
 		t.Errorf("got %v", k)
@@ -100,9 +101,9 @@ func putTwice(t *testing.T, q ledger.Queue) {
 	x := ticket(ledger.LaneNormal, "x")
 	mustPut(t, q, x, x)
 	mustPut(t, q, x)
-	wantWaiting(t, q, ledger.LaneNormal, 1)
+	WantWaiting(t, q, ledger.LaneNormal, 1)
 	got, release := make(chan string, 10), make(chan struct{})
-	stop := consume(t, q, 2, func(_ context.Context, k ledger.Ticket) time.Duration {
+	stop := Consume(t, q, 2, func(_ context.Context, k ledger.Ticket) time.Duration {
 		got <- k.ID
 		if k == x {
 			<-release
@@ -119,9 +120,9 @@ func putTwice(t *testing.T, q ledger.Queue) {
 	want("x")
 	mustPut(t, q, x, ticket(ledger.LaneNormal, "y"))
 	want("y")
-	wantWaiting(t, q, ledger.LaneNormal, 1) // in progress
+	WantWaiting(t, q, ledger.LaneNormal, 1) // in progress
 	close(release)
-	wantWaiting(t, q, ledger.LaneNormal, 0)
+	WantWaiting(t, q, ledger.LaneNormal, 0)
 	mustPut(t, q, ticket(ledger.LaneNormal, "z"))
 	want("z")
 }
@@ -131,7 +132,7 @@ func comesAgain(t *testing.T, q ledger.Queue) {
 	mustPut(t, q, ticket(ledger.LaneNormal, "x"))
 	times := make(chan time.Time, 10)
 	n := 0
-	stop := consume(t, q, 3, func(context.Context, ledger.Ticket) time.Duration {
+	stop := Consume(t, q, 3, func(context.Context, ledger.Ticket) time.Duration {
 		times <- time.Now()
 		if n++; n < 3 {
 			return pause
@@ -147,13 +148,13 @@ func comesAgain(t *testing.T, q ledger.Queue) {
 		}
 		last = now
 	}
-	wantWaiting(t, q, ledger.LaneNormal, 0)
+	WantWaiting(t, q, ledger.LaneNormal, 0)
 }
 
 func comesAfterStop(t *testing.T, q ledger.Queue) {
 	mustPut(t, q, ticket(ledger.LaneNormal, "x"), ticket(ledger.LaneNormal, "y"))
 	taken := make(chan struct{}, 10)
-	stop := consume(t, q, 1, func(ctx context.Context, _ ledger.Ticket) time.Duration {
+	stop := Consume(t, q, 1, func(ctx context.Context, _ ledger.Ticket) time.Duration {
 		taken <- struct{}{}
 		<-ctx.Done()
 		return time.Millisecond
@@ -163,9 +164,9 @@ func comesAfterStop(t *testing.T, q ledger.Queue) {
 	if len(taken) > 0 {
 		t.Errorf("%d tickets were delivered after the end", len(taken))
 	}
-	wantWaiting(t, q, ledger.LaneNormal, 2)
+	WantWaiting(t, q, ledger.LaneNormal, 2)
 	got := make(chan string, 10)
-	stop = consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration { got <- k.ID; return 0 })
+	stop = Consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration { got <- k.ID; return 0 })
 	defer stop()
 	if a, b := <-got, <-got; a == b {
 		t.Errorf("got %s twice", a)
@@ -175,7 +176,7 @@ func comesAfterStop(t *testing.T, q ledger.Queue) {
 func panics(t *testing.T, q ledger.Queue) {
 	mustPut(t, q, ticket(ledger.LaneHigh, "x"), ticket(ledger.LaneNormal, "y"))
 	other := make(chan struct{})
-	stop := consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration {
+	stop := Consume(t, q, 1, func(_ context.Context, k ledger.Ticket) time.Duration {
 		if k.ID == "x" {
 			panic("a panic of a test")
 		}
@@ -184,14 +185,14 @@ func panics(t *testing.T, q ledger.Queue) {
 	})
 	defer stop()
 	<-other
-	wantWaiting(t, q, ledger.LaneNormal, 0)
-	wantWaiting(t, q, ledger.LaneHigh, 1)
+	WantWaiting(t, q, ledger.LaneNormal, 0)
+	WantWaiting(t, q, ledger.LaneHigh, 1)
 }
 
 func runsInSlots(t *testing.T, q ledger.Queue) {
 	mustPut(t, q, ticket(ledger.LaneLow, "1"), ticket(ledger.LaneLow, "2"), ticket(ledger.LaneLow, "3"))
 	taken, release := make(chan string, 10), make(chan struct{})
-	stop := consume(t, q, 2, func(_ context.Context, k ledger.Ticket) time.Duration {
+	stop := Consume(t, q, 2, func(_ context.Context, k ledger.Ticket) time.Duration {
 		taken <- k.ID
 		<-release
 		return 0
@@ -207,7 +208,7 @@ func runsInSlots(t *testing.T, q ledger.Queue) {
 	if ids[<-taken] = true; len(ids) != 3 {
 		t.Errorf("of three tickets came %v", ids)
 	}
-	wantWaiting(t, q, ledger.LaneLow, 0)
+	WantWaiting(t, q, ledger.LaneLow, 0)
 }
 
 func cancelledQueue(t *testing.T, q ledger.Queue) {
