@@ -151,8 +151,10 @@ func (a *App) openServer(context.Context) (err error) {
 	a.watcher = a.newWatcher()
 	a.fitHeap()
 	deps := server.Deps{
-		Images: a.pipeline, Check: a.pool.Alive, Sandbox: a.pool.Sandbox().String(),
-		Quality: func() string { return a.pool.Drift().String() },
+		Images: a.pipeline, Check: a.pool.Alive, Started: a.purges.Replayed,
+		About: func() map[string]string {
+			return map[string]string{"sandbox": a.pool.Sandbox().String(), "quality": a.pool.Drift().String()}
+		},
 		Metrics: a.metrics.Handler(), Meter: a.metrics, Log: a.log,
 		Pressure: a.watcher.Step,
 		NoImages: !a.cfg.Is(config.RoleProxy),

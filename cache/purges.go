@@ -90,12 +90,20 @@ func (p *Purges) Replay(limit time.Duration) (done func()) {
 	return done
 }
 
-// readable waits until the store may be read.
-func (p *Purges) readable(ctx context.Context) error {
+// Replayed reports whether the store may be read.
+func (p *Purges) Replayed() bool {
 	select {
 	case <-p.ready:
-		return nil
+		return true
 	default:
+		return false
+	}
+}
+
+// readable waits until the store may be read.
+func (p *Purges) readable(ctx context.Context) error {
+	if p.Replayed() {
+		return nil
 	}
 	select {
 	case <-p.ready:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,4 +257,85 @@ func BenchmarkRecall(b *testing.B) {
 			b.Fatal("a miss")
 		}
 	}
+}
+
+// An instance may not read the store before it has read the purges from before its start. Look-ups wait for that beyond
+// their own timeout: a miss would be a variant that is fetched and made again. If the log of purges does not answer,
+// they wait until the limit.
+func TestFault57LookupsWaitForThePurges(t *testing.T) {
+	for name, c := range map[string]struct {
+		read time.Duration // until the log was read; 0 = never
+		took time.Duration
+	}{
+		"the log is read":     {read: 1200 * time.Millisecond, took: 1200 * time.Millisecond},
+		"it does not respond": {took: 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, p := cache.NewMemory(1<<20).Store(), cache.NewPurges(cache.Generation{})
+				for _, key := range []string{"v1/a", "v1/b", "v1/purged"} {
+					if err := store.Put(t.Context(), key, cachetest.Entry(key, 10)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				done := p.Replay(5 * time.Second)
+				tiers := cache.NewTiered(cache.NewMemory(0), store, p, cache.DefaultStore(), nil)
+				start := time.Now()
+				var looking sync.WaitGroup
+				for key, want := range map[string]error{"v1/a": nil, "v1/b": nil, "v1/purged": cache.ErrMiss} {
+					if c.read == 0 {
+						want = nil
+					}
+					looking.Go(func() {
+						_, _, looked := tiers.Lookup(t.Context(), key)
+						_, read := tiers.Read(t.Context(), key)
+						_, _, stated := tiers.Stat(t.Context(), key)
+						for _, err := range []error{looked, read, stated} {
+							if !errors.Is(err, want) {
+								t.Errorf("%s: %v, want %v", key, err, want)
+							}
+						}
+						if took := time.Since(start); took != c.took {
+							t.Errorf("%s: took %v, want %v", key, took, c.took)
+						}
+					})
+				}
+				synctest.Wait()
+				if p.Replayed() {
+					t.Error("ready before the log was read")
+				}
+				if c.read > 0 {
+					time.Sleep(c.read)
+					g := cache.Generation{Epoch: 1, Seq: 1}
+					p.Begin(g, []string{"v1/purged"}, time.Minute)
+					p.End(g)
+					done()
+				}
+				looking.Wait()
+				if !p.Replayed() {
+					t.Error("not ready afterwards")
+				}
+			})
+		})
+	}
+}
+
+// A caller that leaves during that wait does not count as a failure of the store.
+func TestCallersWhoLeaveBeforeThePurgesAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := cache.NewPurges(cache.Generation{})
+		done := p.Replay(time.Hour)
+		tiers := cache.NewTiered(cache.NewMemory(0), cache.NewMemory(1<<20).Store(), p, cache.DefaultStore(), nil)
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, _, err := tiers.Lookup(ctx, "v1/a"); !errors.Is(err, cache.ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+			cancel()
+		}
+		done()
+		if _, _, err := tiers.Lookup(t.Context(), "v1/a"); !errors.Is(err, cache.ErrMiss) {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }

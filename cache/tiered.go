@@ -192,8 +192,12 @@ func (t *Tiered) recall(key, op string) (Entry, bool) {
 	return e, true
 }
 
-// read calls the store within the timeout, unless the breaker is open.
+// read calls the store within the timeout, unless the breaker is open. The wait for the purges from before this start
+// is not part of the timeout: the store is not slow, and each miss would be a variant made twice.
 func (t *Tiered) read(ctx context.Context, op string, ask func(context.Context) error) error {
+	if err := t.purges.readable(ctx); err != nil {
+		return err
+	}
 	probe, ok := t.reads.enter()
 	if !ok {
 		t.obs.Observe(TierStore, op, "open", 0, 0)

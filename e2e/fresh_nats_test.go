@@ -43,6 +43,10 @@ func TestFault51StartWithoutQuorum(t *testing.T) {
 	if a := s.get(signed("rs:fit:64:0/f:jpg", o.URL+drawnPath(0))); a.StatusCode != 200 {
 		t.Errorf("a viewer got %d %s", a.StatusCode, a.body)
 	}
+	// The viewer has waited for the purges, or their limit.
+	if a := s.do("GET", s.admin+"/readyz"); a.StatusCode != 200 {
+		t.Errorf("/readyz: got %d %s", a.StatusCode, a.body)
+	}
 	a := s.call("POST", "/v1/prewarm", `{"photo":"`+o.URL+drawnPath(0)+`"}`)
 	if after, err := strconv.Atoi(a.Header.Get("Retry-After")); a.StatusCode != 503 || a.Header.Get("X-Error") != "overloaded" || err != nil || after < 1 {
 		t.Errorf("without a quorum: got %d %v %s", a.StatusCode, a.Header, a.body)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -13,7 +14,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/goldcrest/goldcrest/fault"
-	"github.com/goldcrest/goldcrest/pressure"
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/console"
 	"github.com/goldcrest/goldcrest/server/exchange"
@@ -43,7 +43,7 @@ func (s *Server) routePrivate(e *echo.Echo) {
 // health tells a load balancer on the public listener whether to send requests here, and nothing else.
 func (s *Server) health(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if s.state.Draining.Load() || s.state.Step() >= pressure.Refuse {
+	if s.state.Ready() != nil {
 		return c.NoContent(http.StatusServiceUnavailable)
 	}
 	return c.NoContent(http.StatusOK)
@@ -51,10 +51,7 @@ func (s *Server) health(c echo.Context) error {
 
 // readyz is health for the orchestrator.
 func (s *Server) readyz(c echo.Context) error {
-	if s.state.Draining.Load() {
-		return fault.New(fault.ShuttingDown, "server.readyz", "this server is shutting down", nil)
-	}
-	if err := s.state.Short(pressure.Refuse); err != nil {
+	if err := s.state.Ready(); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready", "memory": s.state.Step().String()})
@@ -77,11 +74,8 @@ func (s *Server) healthz(c echo.Context) error {
 	if s.deps.Overview != nil {
 		answer["version"] = s.deps.Overview.Version
 	}
-	if s.deps.Sandbox != "" {
-		answer["sandbox"] = s.deps.Sandbox
-	}
-	if s.deps.Quality != nil {
-		answer["quality"] = s.deps.Quality()
+	if s.deps.About != nil {
+		maps.Copy(answer, s.deps.About())
 	}
 	return c.JSON(http.StatusOK, answer)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,5 +49,27 @@ func TestFault34ServerSteps(t *testing.T) {
 		if w := f.private("POST", "/v1/prewarm", unitBody, "Authorization: Bearer "+testToken); w.Code != c.intake {
 			t.Errorf("%v: a Data Unit got %d, want %d: %s", c.step, w.Code, c.intake, w.Body)
 		}
+	}
+}
+
+// While an instance starts, load balancers send it no requests. It serves those that come nevertheless.
+func TestFault57NotReadyBeforeThePurgesAreRead(t *testing.T) {
+	var started atomic.Bool
+	f := newFixtureWith(t, nil, func(d *Deps) { d.Started = started.Load })
+	for _, want := range []int{503, 200} {
+		for path, w := range map[string]*httptest.ResponseRecorder{
+			"/health": f.do("GET", "/health"), "/readyz": f.private("GET", "/readyz", ""),
+		} {
+			if w.Code != want {
+				t.Errorf("started %v: %s got %d, want %d", started.Load(), path, w.Code, want)
+			}
+		}
+		if w := f.do("GET", f.url("rs:fit:480:0/f:webp", photo)); w.Code != 200 {
+			t.Errorf("started %v: a picture got %d", started.Load(), w.Code)
+		}
+		if w := f.private("GET", "/healthz", ""); w.Code != 200 {
+			t.Errorf("started %v: /healthz got %d", started.Load(), w.Code)
+		}
+		started.Store(true)
 	}
 }

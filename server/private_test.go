@@ -43,7 +43,9 @@ func TestPublicDoorHasNoControlSurface(t *testing.T) {
 
 func TestPrivateHealth(t *testing.T) {
 	f := newFixtureWith(t, nil, func(d *Deps) {
-		d.Sandbox, d.Quality = "Landlock 7", func() string { return "as expected" }
+		d.About = func() map[string]string {
+			return map[string]string{"sandbox": "Landlock 7", "quality": "as expected"}
+		}
 		d.Overview = &api.Overview{Version: "v1.2.3"}
 	})
 	w := f.private("GET", "/healthz", "")

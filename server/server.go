@@ -35,8 +35,8 @@ type Deps struct {
 	api.Deps                             // of the API
 	Images   image.Images                // for viewers
 	Check    func(context.Context) error // whether workers make progress, before the context ends; nil = there are none
-	Sandbox  string                      // the state of the sandbox, for /healthz; empty = left out
-	Quality  func() string               // the result of the encoders' self-check, for /healthz; nil = left out
+	About    func() map[string]string    // more facts for /healthz; nil = none
+	Started  func() bool                 // false while requests should not be sent here yet; nil = they may
 	Metrics  http.Handler                // nil = no /metrics
 	Meter    Meter                       // nil = none
 	Log      *slog.Logger                // nil = no log
@@ -75,7 +75,8 @@ func New(cfg Config, deps Deps, r access.Rules) (*Server, error) {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	deps.Deps.Images = deps.Images
-	s := &Server{cfg: cfg, deps: deps, state: &exchange.State{Pressure: deps.Pressure}, access: access.New(deps.Now, deps.Meter)}
+	state := &exchange.State{Pressure: deps.Pressure, Started: deps.Started}
+	s := &Server{cfg: cfg, deps: deps, state: state, access: access.New(deps.Now, deps.Meter)}
 	s.responder = exchange.New(exchange.Config{
 		MaxURL: cfg.MaxURL, CORS: cfg.CORS, Log: deps.Log, Meter: deps.Meter, Now: deps.Now, Tracer: deps.Tracer, TrustTraces: deps.TrustTraces,
 		State: s.state,

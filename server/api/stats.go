@@ -42,7 +42,7 @@ func (s *API) stats(c echo.Context) error {
 	o := s.deps.Overview
 	now := s.Now()
 	answer := statsAnswer{
-		Version: o.Version, Uptime: int64(now.Sub(o.Started) / time.Second), Errors: s.Troubles(now), Ready: !s.State.Draining.Load(),
+		Version: o.Version, Uptime: int64(now.Sub(o.Started) / time.Second), Errors: s.Troubles(now), Ready: s.State.Ready() == nil,
 		Levels: o.Levels(), Totals: o.Totals(),
 	}
 	if s.deps.Prewarm != nil {
