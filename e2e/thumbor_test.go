@@ -8,6 +8,7 @@ import (
 	"image"
 	_ "image/jpeg"
 	_ "image/png"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -18,15 +19,20 @@ func TestThumborMount(t *testing.T) {
 	o := startOrigin(t)
 	s := start(t, "GOLDCREST_SIGNING_THUMBOR_KEY=the key of thumbor", "GOLDCREST_SIGNING_ALLOW_SHORT_KEYS=true")
 	source := o.URL + "/photos/product-saw.jpg"
+	o.on("/mark.png", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(pngOf(t, image.NewNRGBA(image.Rect(0, 0, 10, 10))))
+	})
+	mark := "watermark(" + o.URL + "/mark.png,-10p,center,50,20)"
 	sign := func(path string) string {
 		mac := hmac.New(sha1.New, []byte("the key of thumbor"))
 		mac.Write([]byte(path))
 		return "/thumbor/" + base64.URLEncoding.EncodeToString(mac.Sum(nil)) + "/" + path
 	}
 	for path, size := range map[string][2]int{
-		"300x200/smart/filters:format(jpeg)/" + source:    {300, 200},
-		"fit-in/300x300/filters:format(jpeg)/" + source:   {300, 0},
-		"120x0/filters:quality(60):format(png)/" + source: {120, 0},
+		"300x200/smart/filters:format(jpeg)/" + source:     {300, 200},
+		"fit-in/300x300/filters:format(jpeg)/" + source:    {300, 0},
+		"120x0/filters:quality(60):format(png)/" + source:  {120, 0},
+		"90x60/filters:" + mark + ":format(png)/" + source: {90, 60},
 	} {
 		a := s.get(sign(path), "Accept", "image/webp,*/*")
 		if a.StatusCode != 200 {
@@ -46,13 +52,17 @@ func TestThumborMount(t *testing.T) {
 		"/thumbor/unsafe/300x200/" + source:               {"403", "bad_signature"},
 		sign("300x200/" + source)[len("/thumbor"):]:       {"403", "bad_signature"},
 		sign("300x200/filters:saturation(1.5)/" + source): {"400", "unsupported_option"},
+		sign("filters:" + mark + ":blur(2)/" + source):    {"400", "watermark() before blur()"},
 	} {
 		a := s.get(path)
 		if !strings.HasPrefix(a.Status, want[0]) || !strings.Contains(string(a.body), want[1]) {
 			t.Errorf("%s: %s %s, want %v", path, a.Status, a.body, want)
 		}
 	}
-	if got := o.count("/photos/product-saw.jpg"); got > 3 {
-		t.Errorf("%d fetches, want 3 at most", got)
+	if got := o.count("/photos/product-saw.jpg"); got > 4 {
+		t.Errorf("%d fetches, want 4 at most", got)
+	}
+	if got := o.count("/mark.png"); got != 1 || strings.Contains(s.log.String(), "/mark.png") {
+		t.Errorf("%d fetches of the watermark, want 1 and none in the log", got)
 	}
 }

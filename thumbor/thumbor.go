@@ -4,6 +4,7 @@ package thumbor
 
 import (
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -21,7 +22,9 @@ type Image struct {
 
 var (
 	sizePattern = regexp.MustCompile(`^(-?)(\d*)x(-?)(\d*)$`)
-	cropPattern = regexp.MustCompile(`^(\d+)x(\d+):(\d+)x(\d+)$`)
+	cropPattern = regexp.MustCompile(`^([\d.]+)x([\d.]+):([\d.]+)x([\d.]+)$`)
+	padPattern  = regexp.MustCompile(`^(\d{1,9})x(\d{1,9})(?::(\d{1,9})x(\d{1,9}))?$`)
+	origPattern = regexp.MustCompile(`^-?(\d*|orig)x-?(\d*|orig)$`)
 	trimPattern = regexp.MustCompile(`^trim(?::(top-left|bottom-right))?(?::(\d+))?$`)
 )
 
@@ -32,13 +35,17 @@ var refused = map[string]bool{
 
 // reading is the state of parsing a URL.
 type reading struct {
-	mode                string // fill, fit or force
-	width, height       string
-	flipH, flipV        bool
-	horizontal, upright string // letters of the gravity
-	gravity             string // overrides them
-	enlarge             string // "" = as the mode implies
-	options             []string
+	mode    string // fill, fit or force
+	frame          // before rotate()
+	sized   bool   // there is a part with the size
+	padding string // the option; it needs fill()
+	enlarge string // "" = as the mode implies
+	orient  int    // counterclockwise degrees, before all else
+	turn    int    // counterclockwise degrees, after crop, size and flips
+	filled  bool   // by fill()
+	drawn   map[string]bool
+	lacks   string // the part of a filter that has no counterpart
+	options []string
 }
 
 // Parse parses the path after the signature, without its leading slash. Faults: bad_path, bad_option,
@@ -47,7 +54,7 @@ func Parse(path string) (Image, error) {
 	r := reading{mode: "fill"}
 	rest := path
 	for stage := 0; ; {
-		part, after, more := strings.Cut(rest, "/")
+		part, after, more := cutPart(rest)
 		if !more {
 			break
 		}
@@ -64,13 +71,34 @@ func Parse(path string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	if r.padding != "" && !r.filled {
+		return Image{}, unsupported("padding without fill()")
+	}
 	return Image{Options: r.text(), Source: source}, nil
+}
+
+// cutPart cuts off the part before the next slash. One in the brackets of a filter belongs to it.
+func cutPart(path string) (part, after string, more bool) {
+	depth := 0
+	for i, c := range path {
+		switch {
+		case !strings.HasPrefix(path, "filters:"):
+			return strings.Cut(path, "/")
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == '/' && depth == 0:
+			return path[:i], path[i+1:], true
+		}
+	}
+	return strings.Cut(path, "/")
 }
 
 // steps are the parts of a URL in their order, each of which is optional. A step reports whether a part belongs to it.
 var steps = []func(r *reading, part string) (taken bool, err error){
-	(*reading).trim, (*reading).crop, (*reading).fit, (*reading).size, (*reading).horizontally, (*reading).vertically, (*reading).smart,
-	(*reading).filters,
+	(*reading).trim, (*reading).crop, (*reading).fit, (*reading).size, (*reading).pad, (*reading).horizontally,
+	(*reading).vertically, (*reading).smart, (*reading).filters,
 }
 
 // sizeStep is the step of the size: a part before it may be an unsupported one.
@@ -99,10 +127,23 @@ func (r *reading) fit(part string) (bool, error) {
 
 func (r *reading) size(part string) (bool, error) {
 	m := sizePattern.FindStringSubmatch(part)
-	if m != nil {
-		r.flipH, r.width, r.flipV, r.height = m[1] != "", m[2], m[3] != "", m[4]
+	switch {
+	case m != nil:
+		r.flipH, r.width, r.flipV, r.height, r.sized = m[1] != "", m[2], m[3] != "", m[4], true
+	case origPattern.MatchString(part):
+		return true, unsupported("orig")
 	}
 	return m != nil, nil
+}
+
+// pad reads imagor's padding, which only follows a size: left and top, right and bottom.
+func (r *reading) pad(part string) (bool, error) {
+	m := padPattern.FindStringSubmatch(part)
+	if m == nil || !r.sized {
+		return false, nil
+	}
+	r.padding = fmt.Sprintf("pd:%s:%s:%s:%s", m[2], cmp.Or(m[3], m[1]), cmp.Or(m[4], m[2]), m[1])
+	return true, nil
 }
 
 func (r *reading) horizontally(part string) (bool, error) {
@@ -119,7 +160,7 @@ func (r *reading) vertically(part string) (bool, error) {
 
 func (r *reading) smart(part string) (bool, error) {
 	if part == "smart" {
-		r.gravity = "sm"
+		r.attentive = true
 	}
 	return part == "smart", nil
 }
@@ -142,43 +183,64 @@ func (r *reading) trim(part string) (bool, error) {
 	return true, nil
 }
 
+// crop reads the corners of an area, in pixels, or in imagor's shares of the sides.
 func (r *reading) crop(part string) (bool, error) {
 	m := cropPattern.FindStringSubmatch(part)
 	if m == nil {
 		return false, nil
 	}
-	var n [4]int
+	var n [4]float64
+	most := 1e9
+	if strings.Contains(part, ".") {
+		most = 1
+	}
 	for i := range n {
 		var err error
-		if n[i], err = strconv.Atoi(m[i+1]); err != nil {
+		if n[i], err = strconv.ParseFloat(m[i+1], 64); err != nil || n[i] > most {
 			return true, badOption("crop")
 		}
 	}
 	if n[2] <= n[0] || n[3] <= n[1] {
 		return true, badOption("crop")
 	}
-	r.add("c:%d:%d:nowe:%d:%d", n[2]-n[0], n[3]-n[1], n[0], n[1])
+	r.cut = &cut{"nowe", n[2] - n[0], n[3] - n[1], n[0], n[1]}
+	for _, side := range []*float64{&r.cut.width, &r.cut.height} {
+		if most == 1 && *side == 1 { // The whole side; 1 would be a pixel.
+			*side = 0
+		}
+	}
 	return true, nil
 }
 
 // text is the options as text.
 func (r *reading) text() string {
-	all := append(r.box(), r.options...)
+	f := r.frame.turned(r.turn)
+	all := r.box(f)
+	if f.cut != nil {
+		all = append(all, f.cut.text())
+	}
+	all = append(all, r.options...)
+	if n := (r.orient + r.turn) % 360; n > 0 {
+		all = append(all, "rot:"+strconv.Itoa(360-n)) // counterclockwise there, clockwise here
+	}
+	if r.padding != "" {
+		all = append(all, r.padding)
+	}
 	if r.enlarge == "1" {
 		all = append(all, "el:1")
 	}
-	if at := cmp.Or(r.gravity, r.upright+r.horizontal); at != "" && r.mode == "fill" {
+	if at := f.place(); at != "" && r.mode == "fill" {
 		all = append(all, "g:"+at)
 	}
-	if r.flipH || r.flipV {
-		all = append(all, "fl:"+digit(r.flipH)+":"+digit(r.flipV))
+	if f.flipH || f.flipV {
+		all = append(all, "fl:"+digit(f.flipH)+":"+digit(f.flipV))
 	}
 	return strings.Join(all, "/")
 }
 
 // box is the option of the size; none if both sides are free. It decides mode and enlarge.
-func (r *reading) box() []string {
-	width, height := orZero(r.width), orZero(r.height)
+func (r *reading) box(f frame) []string {
+	width, height := orZero(f.width), orZero(f.height)
 	if width == "0" && height == "0" {
 		r.mode, r.enlarge = "", ""
 		return nil
@@ -207,13 +269,20 @@ func digit(on bool) string {
 	return "0"
 }
 
-// sourceOf parses the image: a URL, percent-escaped or not; https if it has no scheme.
+// sourceOf parses the image: a URL, percent-escaped or not, or imagor's base64; https if it has no scheme.
 func sourceOf(text string) (string, error) {
-	if strings.HasPrefix(text, "b64:") {
-		return "", unsupported("b64:")
-	}
 	source := text
-	if head, _, _ := strings.Cut(text, "?"); !strings.Contains(head, "://") { // with a scheme it is not escaped
+	encoded, isEncoded := strings.CutPrefix(text, "b64:")
+	switch head, _, _ := strings.Cut(text, "?"); {
+	case isEncoded:
+		decoded, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
+		if err != nil {
+			return "", fault.New(fault.BadPath, "thumbor.Parse", "the image is not in URL-safe base64", nil)
+		}
+		source = string(decoded)
+	case strings.HasPrefix(text, "color:"):
+		return "", unsupported("color:")
+	case !strings.Contains(head, "://"): // with a scheme it is not escaped
 		decoded, err := url.PathUnescape(text)
 		if err != nil {
 			return "", fault.New(fault.BadPath, "thumbor.Parse", "the image is not percent-escaped correctly", nil)

@@ -86,7 +86,7 @@ var rules = compile([]struct {
 		megapixels(func(r *reading) *int64 { return &r.spec.Limits.FramePixels })}},
 	{"max_result_dimension mrd", rule{1, false,
 		count("the dimension", maxSide, func(r *reading) *int { return &r.spec.Limits.Side })}},
-	{"watermark wm", rule{5, false, applyWatermark}},
+	{"watermark wm", rule{6, false, applyWatermark}},
 	{"watermark_url wmu", rule{1, false, applyWatermarkURL}},
 	{"strip_metadata sm", rule{1, false,
 		toggle("its value", false, func(r *reading) *bool { return &r.spec.KeepMetadata })}},

@@ -232,7 +232,8 @@ type Watermark struct {
 	Opacity float64
 	Place   Gravity // for Tiled the offsets are the space between two marks
 	Tiled   bool
-	Scale   float64 // of the result that the mark fits into; 0 = the mark's own size
+	Width   float64 // share of the result's width that the mark fits into; 0 = not limited by it
+	Height  float64 // the same of the height; if both are 0, the mark keeps its own size
 	Source  string  // URL of the mark; "" = the configured one
 	// Mark identifies the mark: a hash of its canonical URL, or of the configured file's bytes. Set by a Parser.
 	Mark string

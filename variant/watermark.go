@@ -5,7 +5,8 @@ import (
 	"github.com/goldcrest/goldcrest/variant/naming"
 )
 
-// applyWatermark parses opacity, position, offsets and scale. The offsets of a tiled mark are the space between two.
+// applyWatermark parses opacity, position, offsets and one scale or two. The offsets of a tiled mark are the space
+// between two.
 func applyWatermark(r *reading, args []string) error {
 	w := Watermark{Source: r.spec.Watermark.Source}
 	var err error
@@ -26,9 +27,13 @@ func applyWatermark(r *reading, args []string) error {
 	if w.Place, err = gravity([]string{place, arg(args, 2), arg(args, 3)}); err != nil {
 		return err
 	}
-	if s := arg(args, 4); s != "" {
-		if w.Scale, err = decimal("the scale", s, 0, 1); err != nil {
-			return err
+	for i, share := range []*float64{&w.Width, &w.Height} {
+		if s := arg(args, 4+i); s != "" {
+			if *share, err = decimal("the scale", s, 0, 1); err != nil {
+				return err
+			}
+		} else if i == 1 {
+			w.Height = w.Width
 		}
 	}
 	r.spec.Watermark = w
@@ -75,7 +80,11 @@ func (w *writer) watermark(m Watermark) {
 	if m.Tiled {
 		place = "re"
 	}
-	w.add("wm", number(m.Opacity), place, number(m.Place.X), number(m.Place.Y), number(m.Scale))
+	args := []string{number(m.Opacity), place, number(m.Place.X), number(m.Place.Y), number(m.Width)}
+	if m.Height != m.Width {
+		args = append(args, number(m.Height))
+	}
+	w.add("wm", args...)
 	if m.Source != "" {
 		w.add("wmu", encode64(m.Source))
 	}

@@ -182,6 +182,7 @@ func TestReportOfThumborMounted(t *testing.T) {
 	var lines []string
 	for _, path := range []string{
 		"300x200/example.com/a.jpg", "300x200/example.org/a.jpg", "filters:grayscale()/example.com/a.jpg",
+		"filters:watermark(example.org/m.png,0,0,0)/example.com/a.jpg",
 	} {
 		signed, err := keys.SignThumbor(path)
 		if err != nil {
@@ -191,7 +192,7 @@ func TestReportOfThumborMounted(t *testing.T) {
 	}
 	got := report(t, j, append(lines, "/unsafe/300x200/example.com/a.jpg")...)
 	for _, line := range []string{
-		"1  it is answered below /thumbor", "1  the key may not be used for this source",
+		"1  it is answered below /thumbor", "2  the key may not be used for this source",
 		"1  \"grayscale()\" of thumbor", "1  the URL is not signed",
 	} {
 		if !strings.Contains(got, line) {

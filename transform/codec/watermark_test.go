@@ -40,6 +40,12 @@ func TestWatermark(t *testing.T) {
 	if fault.KindOf(err) != fault.UnsupportedOption {
 		t.Errorf("without a mark: %v", err)
 	}
+	long := variant.Watermark{Opacity: 1, Mark: "m", Width: 1}
+	o := variant.Original{Body: white, Marks: map[string][]byte{"m": painted(t, 1, 2000, color.White)}}
+	_, err = oneOf(t, c, o, variant.Spec{Format: variant.PNG, Watermark: long}, testLimits)
+	if fault.KindOf(err) != fault.BadOption {
+		t.Errorf("a mark that would be 200,000 pixels long: %v", err)
+	}
 	cut := painted(t, 200, 200, color.White)
 	for _, mark := range []string{"<html>", string(cut[:len(cut)/2])} {
 		o := variant.Original{Body: white, Marks: map[string][]byte{"m": []byte(mark)}}
@@ -60,8 +66,11 @@ func TestWatermark(t *testing.T) {
 		"half":      {variant.Watermark{Opacity: 0.5}, image.Rect(45, 27, 55, 33), half},
 		"corner":    {variant.Watermark{Opacity: 1, Place: at(variant.SouthEast, 5, .1)}, image.Rect(85, 48, 95, 54), red},
 		"north":     {variant.Watermark{Opacity: 1, Place: at(variant.North, 0, 0)}, image.Rect(45, 0, 55, 6), red},
-		"scaled":    {variant.Watermark{Opacity: 1, Scale: 0.5}, image.Rect(25, 15, 75, 45), red},
-		"over all":  {variant.Watermark{Opacity: 1, Scale: 1}, image.Rect(0, 0, 100, 60), red},
+		"scaled":    {variant.Watermark{Opacity: 1, Width: 0.5, Height: 0.5}, image.Rect(25, 15, 75, 45), red},
+		"over all":  {variant.Watermark{Opacity: 1, Width: 1, Height: 1}, image.Rect(0, 0, 100, 60), red},
+		"of width":  {variant.Watermark{Opacity: 1, Width: 0.8}, image.Rect(10, 6, 90, 54), red},
+		"of height": {variant.Watermark{Opacity: 1, Height: 0.2}, image.Rect(40, 24, 60, 36), red},
+		"past both": {variant.Watermark{Opacity: 1, Height: 0.9, Width: 0.5}, image.Rect(25, 15, 75, 45), red},
 		"no spaces": {variant.Watermark{Opacity: 1, Tiled: true}, image.Rect(0, 0, 100, 60), red},
 	} {
 		got := laid(t, c, white, mark, tt.mark)

@@ -9,6 +9,9 @@ import (
 	"github.com/goldcrest/goldcrest/variant"
 )
 
+// maxMark is the longest side of a scaled watermark, which may leave the picture where only its other side is limited.
+const maxMark = 100_000
+
 // mark draws the watermark over the picture, after all other steps.
 func (r *renderer) mark() error {
 	m := r.job.Spec.Watermark
@@ -17,6 +20,9 @@ func (r *renderer) mark() error {
 	}
 	if r.job.Mark == nil {
 		return fault.New(fault.UnsupportedOption, "codec.mark", variant.NoWatermark, nil)
+	}
+	if size := markSize(r.job.Mark.Size(), r.im.Size(), m); max(size.W, size.H) > maxMark {
+		return fault.New(fault.BadOption, "codec.mark", "the watermark is too long for its scale", nil)
 	}
 	if err := r.overlay(m); err != nil {
 		return vips.Internal("codec.mark", err)
@@ -55,8 +61,8 @@ func (r *renderer) overlay(m variant.Watermark) error {
 func layerOf(mark *vips.Image, m variant.Watermark, whole geometry.Size, dpr float64) (*vips.Image, geometry.Rect, error) {
 	layer := mark.Clone()
 	err := layer.Fade(m.Opacity)
-	if err == nil && m.Scale > 0 {
-		err = layer.Resize(markSize(layer.Size(), whole, m.Scale))
+	if err == nil {
+		err = layer.Resize(markSize(layer.Size(), whole, m))
 	}
 	place := m.Place
 	if err == nil && m.Tiled {
@@ -80,8 +86,17 @@ func tiled(im *vips.Image, space, whole geometry.Size) error {
 	return im.Replicate(across, down)
 }
 
-// markSize is the size of a watermark that fits into the given share of the picture.
-func markSize(mark, whole geometry.Size, scale float64) geometry.Size {
-	k := math.Min(scale*float64(whole.W)/float64(mark.W), scale*float64(whole.H)/float64(mark.H))
+// markSize is the size of a watermark that fits into its shares of the picture.
+func markSize(mark, whole geometry.Size, m variant.Watermark) geometry.Size {
+	if m.Width == 0 && m.Height == 0 {
+		return mark
+	}
+	k := math.Inf(1)
+	if m.Width > 0 {
+		k = m.Width * float64(whole.W) / float64(mark.W)
+	}
+	if m.Height > 0 {
+		k = math.Min(k, m.Height*float64(whole.H)/float64(mark.H))
+	}
 	return geometry.Size{W: max(1, geometry.ScaleSide(mark.W, k)), H: max(1, geometry.ScaleSide(mark.H, k))}
 }
