@@ -5,6 +5,9 @@
 //	cd bench && go run ./quality collect -dir DIR   encode and score a grid of qualities; -rows keeps the rows
 //	cd bench && go run ./quality fit                fit the model from the rows; -write puts it into the codec
 //	cd bench && go run ./quality report -dir DIR    the product's own choices, fixed q and other defaults, scored
+//	cd bench && go run ./quality bars -dir DIR      what is demanded of the pictures, and what they reach
+//	cd bench && go run ./quality table -figures F   figures that report kept, as a table for documents
+//	cd bench && go run ./quality larger -dir DIR    variants that are larger than their original; exits with 1 for any
 //	cd bench && go run ./quality sheet -dir DIR     contact sheets: originals beside each class
 //	cd bench && go run ./quality chain -dir DIR     pictures made from a larger one of the same call, or alone
 //	cd bench && go run ./quality levels -dir DIR    documents in few levels, the fit of their score (-write), the choice
@@ -34,9 +37,10 @@ import (
 // options are the command-line options.
 type options struct {
 	fit.Options
-	out   string
-	check bool
-	only  string
+	out     string
+	check   bool
+	only    string
+	figures string
 }
 
 func main() {
@@ -55,7 +59,8 @@ func run(ctx context.Context, args []string) error {
 	}
 	commands := map[string]func(context.Context, options) error{
 		"collect": ofFit(fit.Collect), "fit": ofFit(fit.Fit), "levels": ofFit(fit.Levels), "report": report,
-		"sheet": sheet, "chain": chain, "master": master, "record": record, "equal": equal,
+		"sheet": sheet, "chain": chain, "master": master, "record": record, "equal": equal, "bars": bars, "table": table,
+		"larger": listLarger,
 	}
 	name := "report"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -88,6 +93,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.HoldOut, "hold-out", 4, "one source in `N` is kept out of the fit and judges it")
 	fs.BoolVar(&o.All, "all", false, "report: judge the pictures of the fit too")
 	fs.StringVar(&o.only, "only", "", "report, sheet: only the ways whose names contain `TEXT`")
+	fs.StringVar(&o.figures, "figures", "", "report: add what was measured to this `FILE`; bars: read it; table: FILES joined by commas")
 	fs.BoolVar(&o.check, "check", false, "report: judge the class normal alone, and fail where it is not kept")
 	fs.IntVar(&o.Jobs, "jobs", 2, "pictures worked on at the same time")
 	if err := fs.Parse(args); err != nil {

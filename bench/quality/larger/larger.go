@@ -1,22 +1,16 @@
-// Package main (bench/larger) lists the variants that are larger than their original although their URLs leave format
-// and quality open, and those that are below their target to avoid that, with their scores:
-//
-//	cd bench && go run ./larger [DIR...]
-//
-// The default folder is the test corpus beside the project. It exits with 1 if any variant is larger.
-package main
+// Package larger finds the variants that are larger than their original although their URLs leave format and quality
+// open, and those that are below their target to avoid that.
+package larger
 
 import (
 	"context"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -30,7 +24,7 @@ var clients = []struct{ name, accept string }{
 	{"avif", "image/avif,image/webp,*/*"}, {"webp", "image/webp,*/*"}, {"any", "*/*"}, {"jpeg", "image/jpeg"},
 }
 
-var largerWidths = []int{480, 800, 1600}
+var widths = []int{480, 800, 1600}
 
 // served are the default limits of a server, as far as they decide the format.
 var served = codec.Limits{Pixels: 1 << 30, ResultPixels: 16e6, AVIFPixels: 2e6, Frames: 1}
@@ -41,49 +35,29 @@ type outcome struct {
 	width        int
 	stage        variant.Stage
 	original     int
+	bytes        int
 	made         variant.Image
 	score, worst float64 // 0 = not scored
 }
 
-func (o outcome) larger() bool { return len(o.made.Body) > o.original }
+func (o outcome) larger() bool { return o.bytes > o.original }
 
 // below reports whether the variant is below its target so that it is smaller than its original.
 func (o outcome) below() bool { return strings.Contains(o.made.Note, "below the target") }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	dirs := os.Args[1:]
-	if len(dirs) == 0 {
-		corpus := os.Getenv("GOLDCREST_CORPUS")
-		if corpus == "" {
-			corpus = "../../shared/corpus"
-		}
-		dirs = []string{filepath.Join(corpus, "photos")}
-	}
-	err := larger(ctx, dirs)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "larger:", err)
-		os.Exit(1)
-	}
-}
+// Outcomes are the variants of all pictures.
+type Outcomes []outcome
 
-// larger makes every picture of the folders for each client, width and stage, with URLs that leave format and quality
-// open. It prints the variants that are larger than their original, and those below their target, with their scores. It
-// returns an error if any variant is larger.
-func larger(ctx context.Context, dirs []string) error {
-	c, err := codec.New("")
-	if err != nil {
-		return err
-	}
+// Measure makes every picture of the folders for each client, width and stage, with URLs that leave format and quality
+// open. It scores the variants that are larger than their original, and those below their target.
+func Measure(ctx context.Context, c *codec.Codec, dirs []string, jobs int) (all Outcomes, err error) {
 	files, err := filesIn(dirs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var mu sync.Mutex
-	var all []outcome
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(2)
+	g.SetLimit(jobs)
 	for _, file := range files {
 		g.Go(func() error {
 			if ctx.Err() != nil {
@@ -96,10 +70,8 @@ func larger(ctx context.Context, dirs []string) error {
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return printOutcomes(all)
+	err = g.Wait()
+	return all, err
 }
 
 // filesIn returns all files of the folders; those that are no pictures are refused later.
@@ -124,37 +96,40 @@ func outcomes(c *codec.Codec, file string) (out []outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
+	negotiation := variant.Negotiation{Formats: []string{"avif", "webp", "jpeg"}, Unknown: "jpeg"}
 	var specs []variant.Spec
 	var asked []outcome
 	for _, cl := range clients {
-		a := variant.ParseAccept(cl.accept, variant.Negotiation{Formats: []string{"avif", "webp", "jpeg"}, Unknown: "jpeg"})
-		for _, w := range largerWidths {
+		a := variant.ParseAccept(cl.accept, negotiation)
+		for _, w := range widths {
 			specs = append(specs, variant.Spec{Width: w}.Resolve(a))
 			asked = append(asked, outcome{file: filepath.Base(file), client: cl.name, width: w, original: len(body)})
 		}
 	}
 	for _, stage := range []variant.Stage{variant.StageFirst, variant.StageFinal} {
-		err := c.Transform(variant.Original{Body: body}, specs, stage, served, func(i int, img variant.Image, err error) {
+		keep := func(i int, img variant.Image, err error) {
 			if err == nil {
 				o := asked[i]
-				o.stage, o.made = stage, img
+				o.stage, o.made, o.bytes = stage, img, len(img.Body)
 				out = append(out, o)
 			}
-		})
+		}
+		err := c.Transform(variant.Original{Body: body}, specs, stage, served, keep)
 		if err != nil {
 			return nil, nil // Not a supported picture.
 		}
 	}
 	for i := range out {
 		if o := &out[i]; o.larger() || o.below() {
-			o.scoreIt(c, body)
+			o.scoreIt(body)
 		}
+		out[i].made.Body = nil
 	}
 	return out, nil
 }
 
 // scoreIt scores the variant; the score stays 0 if that is impossible, as for a transparent or tiny picture.
-func (o *outcome) scoreIt(c *codec.Codec, original []byte) {
+func (o *outcome) scoreIt(original []byte) {
 	im, err := judge.NewRaster(original, variant.Spec{Width: o.width}, served)
 	if err != nil {
 		return
@@ -170,27 +145,34 @@ func (o *outcome) scoreIt(c *codec.Codec, original []byte) {
 	}
 }
 
-func printOutcomes(all []outcome) error {
-	slices.SortFunc(all, func(a, b outcome) int {
-		return strings.Compare(fmt.Sprint(a.file, a.width+1e5, a.client, a.stage), fmt.Sprint(b.file, b.width+1e5, b.client, b.stage))
-	})
-	over, below := 0, 0
-	fmt.Printf("%-28s %5s %-5s %-5s %9s %9s %6s %6s %6s  %s\n", "file", "width", "for", "stage", "original", "bytes", "ratio", "score", "worst", "note")
+// Larger is how many variants are larger than their original.
+func (all Outcomes) Larger() (n int) {
 	for _, o := range all {
 		if o.larger() {
-			over++
+			n++
 		}
+	}
+	return n
+}
+
+// Print lists the variants that are larger than their original, and those below their target, with their scores.
+func (all Outcomes) Print() {
+	slices.SortFunc(all, func(a, b outcome) int {
+		order := func(o outcome) string { return fmt.Sprint(o.file, o.width+1e5, o.client, o.stage) }
+		return strings.Compare(order(a), order(b))
+	})
+	below := 0
+	fmt.Printf("%-28s %5s %-5s %-5s %9s %9s %6s %6s %6s  %s\n",
+		"file", "width", "for", "stage", "original", "bytes", "ratio", "score", "worst", "note")
+	for _, o := range all {
 		if o.below() {
 			below++
 		}
 		if o.larger() || o.below() {
-			fmt.Printf("%-28s %5d %-5s %-5v %9d %9d %6.2f %6.1f %6.1f  %s %s q%d: %s\n", o.file, o.width, o.client, o.stage, o.original, len(o.made.Body),
-				float64(len(o.made.Body))/float64(o.original), o.score, o.worst, o.made.Choice.Kind, o.made.Format, o.made.Quality, o.made.Note)
+			fmt.Printf("%-28s %5d %-5s %-5v %9d %9d %6.2f %6.1f %6.1f  %s %s q%d: %s\n",
+				o.file, o.width, o.client, o.stage, o.original, o.bytes, float64(o.bytes)/float64(o.original),
+				o.score, o.worst, o.made.Choice.Kind, o.made.Format, o.made.Quality, o.made.Note)
 		}
 	}
-	fmt.Printf("%d variants, %d below their target, %d larger than their original\n", len(all), below, over)
-	if over > 0 {
-		return fmt.Errorf("%d variants are larger than their original", over)
-	}
-	return nil
+	fmt.Printf("%d variants, %d below their target, %d larger than their original\n", len(all), below, all.Larger())
 }
