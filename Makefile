@@ -34,8 +34,8 @@ test: ## install what tests need; vet, staticcheck, unit tests with the race det
 fresh: ## make demo and make test in a bare Debian 13 root (as root; debootstrap fetches it once); CI runs it after make test
 	@.ci/fresh
 
-build: ## build ./goldcrest
-	go build -ldflags "$(LDFLAGS)" -o goldcrest .
+build: ## install what is needed and build ./goldcrest
+	@$(call SETUP,build); go build -ldflags "$(LDFLAGS)" -o goldcrest .
 
 vet: ## gofmt, go vet, staticcheck
 	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "$$bad"; echo "gofmt: the files above are not formatted; run gofmt -w"; exit 1; }
@@ -108,7 +108,7 @@ hooks: ## have git run the quick checks before each commit (.ci/hooks/pre-commit
 	git config core.hooksPath .ci/hooks
 
 release: ## build/release and the tag of VERSION: programs and packages (also for arm64), bills of materials, notes, checksums
-	@$(if $(filter command,$(origin VERSION)),,echo "usage: make release VERSION=1.2.3" >&2; exit 1;) VERSION="$(VERSION)" .ci/release
+	@$(if $(filter command,$(origin VERSION)),,echo "usage: make release VERSION=1.2.3" >&2; exit 1;) $(call SETUP,build); VERSION="$(VERSION)" .ci/release
 
 clean: ## remove what builds leave behind
 	rm -rf goldcrest data build

@@ -13,6 +13,9 @@ import (
 // binary is the program under test: GOLDCREST_BINARY, or one built once for the whole run.
 var binary string
 
+// previous is another version of the program, which GOLDCREST_PREVIOUS names; "" = none.
+var previous string
+
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -20,7 +23,9 @@ func TestMain(m *testing.M) {
 // run builds the binary into a temporary folder and runs the tests.
 func run(m *testing.M) int {
 	given := os.Getenv("GOLDCREST_BINARY")
+	previous = os.Getenv("GOLDCREST_PREVIOUS")
 	os.Unsetenv("GOLDCREST_BINARY") // The program under test refuses unknown variables.
+	os.Unsetenv("GOLDCREST_PREVIOUS")
 	if given != "" {
 		binary, _ = filepath.Abs(given)
 		return m.Run()

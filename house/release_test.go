@@ -98,6 +98,24 @@ func releaseRepo(t *testing.T) (dir string, run func(name string, args ...string
 	return dir, run
 }
 
+// A target that builds the program installs what that takes: a bare machine has no Go.
+func TestTargetsThatBuildInstallFirst(t *testing.T) {
+	building := 0
+	for _, target := range strings.Split(document(t, "Makefile"), "\n\n") {
+		name, recipe, _ := strings.Cut(target, "\n")
+		if !strings.Contains(recipe, "go build") && !strings.Contains(recipe, ".ci/release") {
+			continue
+		}
+		building++
+		if !strings.Contains(recipe, "$(call SETUP,") {
+			t.Errorf("%s installs nothing:\n%s", name, recipe)
+		}
+	}
+	if building < 4 {
+		t.Errorf("%d targets build the program", building)
+	}
+}
+
 func TestNotesAreThoseOfTheVersion(t *testing.T) {
 	_, run := releaseRepo(t)
 	for version, want := range map[string]string{
