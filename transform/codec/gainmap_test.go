@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/goldcrest/goldcrest/sniff"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -101,6 +102,101 @@ func TestHDRFilesGiveTheirPrimaryPicture(t *testing.T) {
 		for _, spec := range []variant.Spec{{Width: 32}, {Accepts: variant.AcceptAVIF}} {
 			spec.Format = variant.AVIF
 			if got := must(t, c, body, spec); bytes.Contains(got.Body, []byte("tmap")) {
+				t.Errorf("%s %+v: the variant has a gain map", name, spec)
+			}
+		}
+	}
+}
+
+// heicWithGainMap makes the second picture of two.heic the gain map of the first: by a derived item tmap (ISO 21496-1),
+// or as an auxiliary picture, as phones wrote it before.
+func heicWithGainMap(b []byte, derived bool) []byte {
+	be := binary.BigEndian
+	entry := func(kind string, id, flags byte) []byte {
+		return isoBox("infe", []byte{2, 0, 0, flags, 0, id, 0, 0}, []byte(kind), []byte{0})
+	}
+	refs := isoBox("auxl", []byte{0, 2, 0, 1, 0, 1})
+	property := isoBox("auxC", []byte("\x00\x00\x00\x00urn:com:apple:photo:2020:aux:hdrgainmap\x00"))
+	items, extent, more := []byte{}, []byte{}, []byte{}
+	if derived {
+		refs = isoBox("dimg", []byte{0, 3, 0, 2, 0, 1, 0, 2})
+		property = isoBox("colr", []byte("nclx\x00\x09\x00\x10\x00\x09\x80"))
+		items = entry("tmap", 3, 0)
+		one := []byte{0, 0, 0, 1, 0, 0, 0, 1}
+		terms := slices.Concat([]byte{0, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 1}, bytes.Repeat(one, 6))
+		extent = []byte{0, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, byte(len(terms))}
+		group := isoBox("altr", []byte{0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1})
+		more = slices.Concat(isoBox("idat", terms), isoBox("grpl", group))
+	}
+	n := byte(2 + len(extent)/20)
+	meta := func(moved int) func(name string, body []byte) []byte {
+		return func(name string, body []byte) []byte {
+			body = bytes.Clone(body)
+			switch name {
+			case "iloc": // It becomes version 1. Bases, offsets and lengths have 4 bytes; each item has one extent.
+				places := []byte{1, 0, 0, 0, 0x44, 0x40, 0, n}
+				for at := 8; at < len(body); at += 18 {
+					be.PutUint32(body[at+4:], be.Uint32(body[at+4:])+uint32(moved))
+					places = slices.Concat(places, body[at:at+2], []byte{0, 0}, body[at+2:at+18])
+				}
+				return append(places, extent...)
+			case "iinf":
+				return slices.Concat([]byte{0, 0, 0, 0, 0, n}, entry("hvc1", 1, 0), entry("hvc1", 2, 1), items)
+			case "iprp":
+				return editBoxes(body, func(name string, body []byte) []byte {
+					if name == "ipco" {
+						return append(bytes.Clone(body), property...)
+					}
+					body = slices.Concat([]byte{0, 0, 0, 0, 0, 0, 0, n}, []byte{0, 1, 3, 0x81, 2, 0x83})
+					if derived {
+						return append(body, 0, 2, 3, 0x84, 5, 0x86, 0, 3, 2, 5, 0x87)
+					}
+					return append(body, 0, 2, 4, 0x84, 5, 0x86, 0x87)
+				})
+			}
+			return body
+		}
+	}
+	edited := func(moved int) []byte {
+		return editBoxes(b, func(name string, body []byte) []byte {
+			switch name {
+			case "ftyp":
+				return slices.Concat(body, []byte("tmap"))
+			case "meta":
+				iref := isoBox("iref", make([]byte, 4), refs)
+				return slices.Concat(body[:4], editBoxes(body[4:], meta(moved)), iref, more)
+			}
+			return body
+		})
+	}
+	return edited(len(edited(0)) - len(b))
+}
+
+// The primary picture of a HEIC counts, whichever way it has a gain map. testdata/hdr/two.heic was made of the pictures
+// twoColours(64, 64, red, blue) and one in white above black: heif-enc -q 80 one.png other.png -o two.heic.
+func TestHEICsWithGainMapsGiveTheirPrimaryPicture(t *testing.T) {
+	c := mustNew(t, "")
+	two, err := os.ReadFile("testdata/hdr/two.heic")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string][]byte{
+		"neither": two, "tmap": heicWithGainMap(two, true), "auxiliary": heicWithGainMap(two, false),
+	} {
+		info, err := sniff.Inspect(body)
+		if err != nil || info.Format != "heic" || info.Width != 64 || info.Height != 64 || !info.Complete {
+			t.Errorf("%s: %+v, %v", name, info, err)
+		}
+		img := must(t, c, body, variant.Spec{Format: variant.PNG})
+		if m := decoded(t, img.Body); m.Bounds() != image.Rect(0, 0, 64, 64) {
+			t.Errorf("%s: %v", name, m.Bounds())
+		} else {
+			wantColour(t, m, 8, 8, color.NRGBA{200, 40, 40, 255}, 9)
+			wantColour(t, m, 56, 56, color.NRGBA{40, 40, 200, 255}, 9)
+		}
+		for _, spec := range []variant.Spec{{Width: 32, Format: variant.AVIF}, {Format: variant.JPEG}} {
+			got := must(t, c, body, spec).Body
+			if bytes.Contains(got, []byte("tmap")) || bytes.Contains(got, []byte("gainmap")) {
 				t.Errorf("%s %+v: the variant has a gain map", name, spec)
 			}
 		}
