@@ -11,7 +11,7 @@ import (
 
 // Recipe is the version of the coefficients and encoder settings. It is stored with an entry and is not part of its
 // Key. Raise it when the same Spec gives other bytes.
-const Recipe = 11
+const Recipe = 12
 
 // Path is the canonical unsigned path of the ref: options in a fixed order, the source in base64, the format as
 // extension. A Parser without a default preset reads it back to the same ref. Of a resolved open Spec it is the open

@@ -32,6 +32,7 @@ func (e *Encoder) sounds(f variant.Format) bool {
 // is the final one.
 func (r run) sounded(l *loop, ahead float64) error {
 	fast := *l
+	fast.lost = 0
 	fast.target, fast.slack, fast.excess, fast.most = l.target+soundAim-ahead, fastNear, fastNear, fastEncodes
 	if err := r.tries(&fast, choose.EffortFirst, r.settings.Q); err != nil {
 		return err

@@ -17,6 +17,7 @@ const (
 	loopEncodes = 3
 
 	loopEncodesHot = 4 // Their q is predicted by a model for another speed.
+	lostEncodes    = 2 // more of them while none reaches the target
 
 	slopeWeight = 1.5  // in values of q
 	lastCare    = 0.15 // added to the aim of the last try, as a share of its distance from the target
@@ -62,10 +63,16 @@ func (e *Encoder) measured(f variant.Format, s choose.Settings) (Encoded, error)
 		s.Q = q
 	}
 	r := run{e, j, f, s}
+	if !r.halved() {
+		l.lost = lostEncodes
+	}
 	if e.sounds(f) {
 		err = r.sounded(&l, ahead)
 	} else {
 		err = r.tries(&l, s.Effort, s.Q)
+	}
+	if err == nil && !l.reached(l.best()) && r.halved() && e.Time.More() {
+		err = r.inFullChroma(&l)
 	}
 	if err != nil {
 		return Encoded{}, err
@@ -110,6 +117,19 @@ func (r run) try(l *loop, effort, q int) error {
 	}
 	l.tries = append(l.tries, try{made, q, made.score})
 	return nil
+}
+
+// halved reports whether print is encoded with halved chroma. Coloured letters may then miss the target at any q.
+func (r run) halved() bool { return r.kindFor(r.format).Legible() && !r.settings.FullChroma }
+
+// inFullChroma adds the tries of another loop, whose encodes keep the resolution of chroma.
+func (r run) inFullChroma(l *loop) error {
+	full := *l
+	full.tries, full.lost = nil, lostEncodes
+	r.settings.FullChroma = true
+	err := r.tries(&full, r.settings.Effort, r.settings.Q)
+	l.tries = append(l.tries, full.tries...)
+	return err
 }
 
 // judge makes the judge of the picture as input for a format.
@@ -168,7 +188,7 @@ type loop struct {
 	slack, excess float64 // allowed below and above the target
 	slope         float64 // as predicted
 	level         func(q int) int
-	most          int // encodes
+	most, lost    int // encodes, and more of them while none reaches the target
 	tries         []try
 }
 
@@ -197,6 +217,9 @@ func (l *loop) steepness() float64 {
 // enough reports whether another try is not worth its time.
 func (l *loop) enough() bool {
 	n, last := len(l.tries), l.tries[len(l.tries)-1]
+	if !l.reached(l.best()) {
+		return n >= l.most+l.lost
+	}
 	return l.reached(last) && last.score <= l.target+l.excess*float64(n) ||
 		n > l.most || n == l.most && l.best().score <= l.target+scoreFar
 }
@@ -221,7 +244,7 @@ func (l *loop) next() int {
 	}
 	// The last try must not fall short, so it aims a little higher, the more the farther it goes.
 	n, aim := len(l.tries), l.target
-	if n == l.most-1 && l.slack == choose.ScoreSlack {
+	if n >= l.most-1 && l.slack == choose.ScoreSlack {
 		aim += l.slack/2 + lastCare*math.Abs(aim-l.tries[n-1].score)
 	}
 	q := l.step(aim)

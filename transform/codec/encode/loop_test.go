@@ -2,10 +2,14 @@ package encode
 
 import (
 	"bytes"
+	"maps"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
+	"github.com/goldcrest/goldcrest/transform/codec/look"
+	"github.com/goldcrest/goldcrest/transform/codec/render"
 	"github.com/goldcrest/goldcrest/transform/codec/vips"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -113,5 +117,64 @@ func TestLevelsAreThoseOfTheLibrary(t *testing.T) {
 			t.Errorf("q %d makes the file of the one before: %v", q, same)
 		}
 		last = made
+	}
+}
+
+// TestLoopGoesOnWhileNothingReaches has curves that rise less than predicted, as print's do: after the usual encodes
+// none reaches the target, which a higher q does.
+func TestLoopGoesOnWhileNothingReaches(t *testing.T) {
+	for name, scores := range map[string]map[int]float64{
+		"bent":     {56: 53.5, 63: 65.3, 66: 67.5},
+		"in a dip": {57: 60.9, 65: 67.7, 68: 67.5},
+		"flat":     {56: 62.7, 61: 64.5, 72: 66.5},
+	} {
+		l := loop{target: 70, slack: choose.ScoreSlack, excess: scoreExcess, slope: 0.8, level: levels(variant.JPEG)}
+		l.most, l.lost = loopEncodes, lostEncodes
+		for _, q := range slices.Sorted(maps.Keys(scores)) {
+			l.tries = append(l.tries, try{q: q, score: scores[q]})
+		}
+		last := l.tries[2]
+		for q := l.next(); q > 0; q = l.next() {
+			l.tries = append(l.tries, try{q: q, score: last.score + 0.4*float64(q-last.q)})
+		}
+		if n := len(l.tries); !l.reached(l.best()) || n > loopEncodes+lostEncodes {
+			t.Errorf("%s: %.1f after %d encodes", name, l.best().score, n)
+		}
+	}
+}
+
+// TestColouredPrintGetsFullChroma has a picture with red lines on blue, which halved chroma smears at any q, in a mixed
+// picture of the class saver. Its chroma is halved at first.
+func TestColouredPrintGetsFullChroma(t *testing.T) {
+	const side = 256
+	samples := make([]byte, 0, 3*side*side)
+	for i := range side * side {
+		if x, y := i%side, i/side; x%5 == 0 && y%16 < 11 || y%16 == 5 {
+			samples = append(samples, 220, 30, 40)
+		} else {
+			samples = append(samples, 40, 60, 200)
+		}
+	}
+	im, err := vips.FromPixels(samples, side, side, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Free()
+	choices, err := choose.New("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := Encoder{
+		Choices: choices,
+		Pic:     &render.Picture{Im: im, Size: im.Size(), Frames: 1, Seen: &look.View{Kind: look.Mixed}},
+		Job:     &render.Job{Spec: variant.Spec{Class: variant.ClassSaver}},
+	}
+	defer e.Free()
+	for _, f := range []variant.Format{variant.AVIF, variant.JPEG} {
+		s := choose.Settings{Saving: vips.Saving{Q: 60, Effort: choose.EffortFinal}, Target: 60, Predicted: 60}
+		best, err := e.measured(f, s)
+		if err != nil || best.score < 59.5 {
+			t.Errorf("%s: %.1f, %v: %q", f, best.score, err, e.tried)
+		}
 	}
 }
