@@ -17,6 +17,7 @@ type breaker struct {
 	failures int
 	until    time.Time
 	probing  bool
+	slow     time.Time // until when an overdue call is no failure: one that was overdue has worked
 }
 
 type verdict int
@@ -25,6 +26,7 @@ const (
 	unknown verdict = iota // the caller left before the store responded
 	worked
 	failed
+	overdue // the caller did not wait longer; the call continues
 )
 
 // enter reports whether a call may be made, and whether it is a probe. The caller passes both back to leave.
@@ -47,13 +49,20 @@ func (b *breaker) leave(probe bool, v verdict) {
 	if probe {
 		b.probing = false
 	}
-	switch v {
-	case worked:
+	switch now := time.Now(); {
+	case v == worked:
 		b.failures = 0
-	case failed:
+	case v == failed, v == overdue && now.After(b.slow):
 		b.failures++
-		b.until = time.Now().Add(breakerRest)
+		b.until = now.Add(breakerRest)
 	}
+}
+
+// arrived says that an overdue call has worked: the store is slow. For a while that is not counted as a failure.
+func (b *breaker) arrived() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures, b.slow = 0, time.Now().Add(breakerRest)
 }
 
 // open reports whether calls are refused.

@@ -29,9 +29,10 @@ type StoreConfig struct {
 	// Pending bounds the bodies waiting to be written to the store, in bytes. Beyond it a viewer's entry is kept in
 	// memory only, and counted; prewarming waits. A body larger than the bound is written when no other is pending.
 	Pending int64 `yaml:"pending" unit:"bytes"`
-	// Lookup is how long a reader waits for the store before the variant counts as absent.
+	// Lookup is how long a reader waits for the store before the original is fetched. If the store responds while that is
+	// fetched or waits for a worker, its entry is served and nothing is made.
 	Lookup time.Duration `yaml:"lookup"`
-	// Timeout is how long one write to the store may take.
+	// Timeout is how long one write to the store may take, and a look-up beside the fetch.
 	Timeout time.Duration `yaml:"timeout"`
 }
 

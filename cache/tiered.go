@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,7 @@ var ErrUnavailable = errors.New("cache: the store failed recently and is not cal
 var ErrPending = errors.New("cache: too many bytes wait to be written")
 
 // Tiered puts a Memory before a Store. A slow or broken store costs a reader at most the look-up timeout, and nothing
-// while the breaker is open. Safe for concurrent use; it starts no goroutine.
+// while the breaker is open. Safe for concurrent use.
 type Tiered struct {
 	mem     *Memory
 	store   Store
@@ -25,6 +26,7 @@ type Tiered struct {
 	writes  breaker
 	pending *pending
 	purges  *Purges
+	late    atomic.Int64 // look-ups that continue after their time
 
 	filling sync.RWMutex // held for reading while an entry is put into memory, so that Forget removes it
 }
@@ -44,16 +46,12 @@ func NewTiered(mem *Memory, store Store, purges *Purges, cfg StoreConfig, obs Ob
 }
 
 // Lookup returns an entry and the tier that had it; an entry from the store is kept in memory. The error is ErrMiss if
-// the entry is absent, and anything else if that is unknown.
+// the entry is absent, and anything else if that is unknown: a *Late if the store may still respond.
 func (t *Tiered) Lookup(ctx context.Context, key string) (Entry, string, error) {
 	if e, ok := t.recall(key, "get"); ok {
 		return e, TierMemory, nil
 	}
-	var e Entry
-	err := t.read(ctx, "get", func(ctx context.Context) (err error) {
-		e, err = t.store.Get(ctx, key)
-		return err
-	})
+	e, err := t.get(ctx, key)
 	if err != nil {
 		return Entry{}, "", err
 	}
@@ -192,22 +190,31 @@ func (t *Tiered) recall(key, op string) (Entry, bool) {
 	return e, true
 }
 
-// read calls the store within the timeout, unless the breaker is open. The wait for the purges from before this start
-// is not part of the timeout: the store is not slow, and each miss would be a variant made twice.
-func (t *Tiered) read(ctx context.Context, op string, ask func(context.Context) error) error {
+// enterRead waits until the store may be read and enters the breaker. The wait for the purges from before this start is
+// not part of a look-up's timeout: the store is not slow, and each miss would be a variant made twice.
+func (t *Tiered) enterRead(ctx context.Context, op string) (probe bool, err error) {
 	if err := t.purges.readable(ctx); err != nil {
-		return err
+		return false, err
 	}
 	probe, ok := t.reads.enter()
 	if !ok {
 		t.obs.Observe(TierStore, op, "open", 0, 0)
-		return ErrUnavailable
+		return false, ErrUnavailable
+	}
+	return probe, nil
+}
+
+// read calls the store within the timeout, unless the breaker is open.
+func (t *Tiered) read(ctx context.Context, op string, ask func(context.Context) error) error {
+	probe, err := t.enterRead(ctx, op)
+	if err != nil {
+		return err
 	}
 	v := unknown
 	defer func() { t.reads.leave(probe, v) }()
 	budget, cancel := context.WithTimeout(ctx, t.cfg.Lookup)
 	defer cancel()
-	err := ask(budget)
+	err = ask(budget)
 	v = judge(ctx, err)
 	if err == nil || errors.Is(err, ErrMiss) {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,10 +180,12 @@ func TestTieredRead(t *testing.T) {
 // one probe at a time finds out that it is back.
 func TestFault13SlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hangs, calls := true, 0
+		var hangs atomic.Bool
+		var calls atomic.Int64
+		hangs.Store(true)
 		store := fakeStore{get: func(ctx context.Context, _ string) (cache.Entry, error) {
-			calls++
-			if hangs {
+			calls.Add(1)
+			if hangs.Load() {
 				<-ctx.Done()
 				return cache.Entry{}, ctx.Err()
 			}
@@ -212,10 +215,10 @@ func TestFault13SlowStore(t *testing.T) {
 			wg.Go(func() { lookup() })
 		}
 		wg.Wait()
-		if calls != 6 {
-			t.Errorf("%d calls reached the store, want 5 and one probe", calls)
+		if calls.Load() != 6 {
+			t.Errorf("%d calls reached the store, want 5 and one probe", calls.Load())
 		}
-		hangs = false
+		hangs.Store(false)
 		time.Sleep(5 * time.Second)
 		for range 3 {
 			if _, err := lookup(); !errors.Is(err, cache.ErrMiss) {

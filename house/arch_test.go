@@ -134,7 +134,8 @@ var layers = map[string]layer{
 
 	"pipeline": {
 		[]string{
-			"pipeline/fetch", "pipeline/gate", "pipeline/marks", "pipeline/master", "pipeline/verbatim", "pipeline/weight",
+			"pipeline/calm", "pipeline/fetch", "pipeline/gate", "pipeline/marks", "pipeline/master",
+			"pipeline/verbatim", "pipeline/verdict", "pipeline/weight",
 			"variant", "cache", "origin", "fault", "heat", "metrics", "pressure", "reach", "trace",
 		},
 		"the heart: the transform is plugged in through an interface",
@@ -149,6 +150,8 @@ var layers = map[string]layer{
 	"pipeline/marks": {[]string{"pipeline/fetch", "variant", "cache", "origin", "fault", "reach"},
 		"stands before the source of originals, and is asked as that is"},
 	"pipeline/verbatim": {[]string{"fault", "variant"}, "which variants are their original follows from its bytes"},
+	"pipeline/verdict":  {[]string{"fault", "origin", "reach"}, "a table of failures: it knows nothing of callers"},
+	"pipeline/calm":     {nil, "arithmetic on two clocks"},
 	"pipeline/weight":   {[]string{"pipeline/gate", "variant"}, "arithmetic on a spec and a header"},
 	"pipeline/master": {
 		[]string{"pipeline/fetch", "pipeline/gate", "variant", "cache", "origin", "fault", "reach", "sniff"},

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
@@ -31,7 +30,7 @@ func (p *Pipeline) answer(e cache.Entry, from variant.Provenance, tier string) (
 }
 
 // age is the age of an entry by the calm clock, never negative.
-func (p *Pipeline) age(m cache.Meta) time.Duration { return max(p.clock.now().Sub(m.Created), 0) }
+func (p *Pipeline) age(m cache.Meta) time.Duration { return max(p.clock.Now().Sub(m.Created), 0) }
 
 // follow starts the background work after a viewer's hit: it remakes an entry that is stale or of an older recipe,
 // upgrades one of the first stage, and sends a hot one to the slower encoder.
@@ -80,33 +79,6 @@ func (p *Pipeline) remake(ref variant.Ref, key string) {
 			p.parts.Observer.Remade("made")
 		}
 	}()
-}
-
-// calm is the clock for the age of entries. It is the wall clock, but after a jump ahead it follows at no more than
-// twice the pace of time. So a clock that is set wrong, or corrected, does not make the whole store stale at once. A
-// restart of the process ends that. When the wall clock jumps back, calm does too: an entry from the future counts as
-// new. Safe for concurrent use.
-type calm struct {
-	wall func() time.Time
-
-	mu   sync.Mutex
-	at   time.Time // monotonic time of the last call
-	told time.Time // result of the last call
-}
-
-func newCalm(wall func() time.Time) *calm {
-	return &calm{wall: wall, at: time.Now(), told: wall().Round(0)}
-}
-
-func (c *calm) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at, told := time.Now(), c.wall().Round(0)
-	if most := c.told.Add(2 * at.Sub(c.at)); told.After(most) {
-		told = most
-	}
-	c.at, c.told = at, told
-	return told
 }
 
 // recall records the existing entry of a fill that will be remade.

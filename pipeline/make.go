@@ -39,7 +39,7 @@ func (p *Pipeline) run(ctx context.Context, b *batch, find finder) {
 	if len(r.todo) == 0 {
 		return
 	}
-	if err := r.make(ctx); err != nil {
+	if err := r.make(ctx); err != nil && !r.arrived() {
 		r.fail(r.todo, err)
 	}
 }
@@ -47,13 +47,14 @@ func (p *Pipeline) run(ctx context.Context, b *batch, find finder) {
 // make makes the fills that the look-up did not find: admit, fetch, accept, enter, begin, transform. deliver publishes
 // and stores each variant. An error applies to all fills in r.todo.
 func (r *run) make(ctx context.Context) error {
+	wanted, callOff := context.WithCancel(ctx)
+	defer callOff()
+	r.awaitLate(ctx, callOff)
 	seat, err := r.admit()
 	if err != nil {
 		return err
 	}
 	defer r.p.transforms.Unbook(seat)
-	wanted, callOff := context.WithCancel(ctx)
-	defer callOff()
 	if !r.p.fills.wait(r.b, callOff) {
 		return errUnwanted
 	}
@@ -105,47 +106,9 @@ type run struct {
 	generation    cache.Generation // in which work on the batch began
 	from          fetch.Supply     // the original or master; zero before the fetch
 	with          Transformer      // Transformer or Aside, depending on the seat at the transform gate
-	old           map[*fill]Answer // entries to replace: too old to be served unless the origin fails
 	first         *cache.Entry     // the entry that an upgrade replaces
 	sentenced     bool             // the original is recorded as one from which nothing can be made
-}
-
-// lookUp publishes the entries that the cache has and returns the fills that must be made.
-func (r *run) lookUp(ctx context.Context, find finder) (todo []*fill) {
-	ctx, span := trace.Start(ctx, "lookup")
-	defer span.End("")
-	r.old = map[*fill]Answer{}
-	for _, f := range r.b.fills {
-		if r.b.upgrade && !r.findFirst(ctx, f) {
-			continue
-		}
-		if r.b.refresh {
-			todo = append(todo, r.recall(ctx, f))
-			continue
-		}
-		e, tier, err := find(ctx, f.key)
-		if err != nil {
-			r.p.logStore("a look-up failed; making the variant instead", f.key, err)
-			todo = append(todo, f)
-			continue
-		}
-		a, usable, refused := r.p.answerTo(r.b.within, e, tier)
-		if refused != nil {
-			f.publish(Answer{}, refused)
-			continue
-		}
-		if !usable {
-			if a.Outcome != "" {
-				r.old[f] = a
-			}
-			todo = append(todo, f)
-			continue
-		}
-		a.Timings.Lookup = r.p.parts.Now().Sub(r.start)
-		f.publish(a, nil)
-	}
-	r.timings.Lookup = r.p.parts.Now().Sub(r.start)
-	return todo
+	lookups
 }
 
 // admit asks the tolls of the batch, and books its seat at the transform gate. Before the fetch it refuses a batch that
@@ -265,7 +228,7 @@ func (r *run) transform(ctx context.Context, release func()) {
 		r.judge(err, made)
 	}
 	if made {
-		r.p.verdicts.forget(r.b.source)
+		r.p.verdicts.Forget(r.b.source)
 	}
 	r.fail(rest, err)
 }

@@ -3,6 +3,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -11,10 +12,12 @@ import (
 	"github.com/goldcrest/goldcrest/heat"
 	"github.com/goldcrest/goldcrest/metrics"
 	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/pipeline/calm"
 	"github.com/goldcrest/goldcrest/pipeline/fetch"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
 	"github.com/goldcrest/goldcrest/pipeline/marks"
 	"github.com/goldcrest/goldcrest/pipeline/master"
+	"github.com/goldcrest/goldcrest/pipeline/verdict"
 	"github.com/goldcrest/goldcrest/trace"
 	"github.com/goldcrest/goldcrest/variant"
 )
@@ -118,12 +121,12 @@ type Pipeline struct {
 	originals  *fetch.Group[origin.Original]
 	source     fetch.Source   // of originals or masters
 	masters    *master.Source // nil = no masters
-	verdicts   verdicts
+	verdicts   *verdict.Table
 	transforms *gate.Gate
 	remakes    chan struct{}
 	upgrades   upgrades
 	relief     *relief
-	clock      *calm // for the age of entries
+	clock      *calm.Clock // for the age of entries
 }
 
 // New returns a Pipeline.
@@ -143,8 +146,8 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	if parts.Log == nil {
 		parts.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief(), clock: newCalm(parts.Now)}
-	p.verdicts = newVerdicts(parts.Now)
+	p := &Pipeline{cfg: cfg, parts: parts, remakes: make(chan struct{}, cfg.Remakes), relief: newRelief(), clock: calm.New(parts.Now)}
+	p.verdicts = verdict.New(parts.Now)
 	p.fills.byName, p.fills.trusted = map[fillName]*fill{}, parts.Purges.Trusted
 	p.originals = fetch.NewGroup(fetch.GroupConfig[origin.Original]{
 		Get: p.fetch, Timeout: cfg.FetchTimeout, Purges: parts.Purges,
@@ -169,7 +172,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 
 // fetch downloads an original, unless it is known to be costly.
 func (p *Pipeline) fetch(ctx context.Context, source string, lim origin.Limits) (origin.Original, func(), error) {
-	if err := p.verdicts.known(source, lim.Within); err != nil {
+	if err := p.verdicts.Known(source, lim.Within); err != nil {
 		return origin.Original{}, nil, err
 	}
 	o, err := p.parts.Fetcher.Fetch(ctx, source, lim)
@@ -248,7 +251,12 @@ func (p *Pipeline) due(ctx context.Context) time.Time {
 // variant is outside ref.Within. It never fetches or transforms.
 func (p *Pipeline) Peek(ctx context.Context, ref variant.Ref) (Answer, error) {
 	start := p.parts.Now()
-	if e, tier, err := p.parts.Tiers.Lookup(ctx, ref.Key()); err == nil {
+	e, tier, err := p.parts.Tiers.Lookup(ctx, ref.Key())
+	if l, ok := errors.AsType[*cache.Late](err); ok { // There is nothing else to do meanwhile.
+		tier = cache.TierStore
+		e, err = l.Wait(ctx)
+	}
+	if err == nil {
 		a, usable, refused := p.answerTo(ref.Within, e, tier)
 		if refused != nil {
 			return Answer{}, refused

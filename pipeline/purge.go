@@ -85,7 +85,7 @@ func (p *Pipeline) BeginPurge(g cache.Generation, prefixes, sources []string, li
 // ForgetSource drops remembered failures of a source, so that it is fetched and made again.
 func (p *Pipeline) ForgetSource(source string) {
 	p.parts.Fetcher.Forget(source)
-	p.verdicts.forget(source)
+	p.verdicts.Forget(source)
 }
 
 // ForgetAll drops all entries from memory.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,8 @@ const (
 // Cluster holds what the instances share: a real S3 server and a real NATS Cluster on this machine.
 type Cluster struct {
 	dir      string
-	S3, bus  string // the addresses for the instances
+	S3, bus  string   // the addresses for the instances
+	Env      []string // more variables of instances that are started from now on
 	store    *Proc
 	Nats     []*Proc
 	Monitors []string // the addresses of the NATS servers' health endpoints
@@ -189,7 +191,7 @@ func (b *Bench) StartInstance(ctx context.Context, c *Cluster, core int, more ..
 	if r.signer, err = client.New(client.Config{BaseURL: "http://" + r.Addr, Key: key, Salt: salt}); err != nil {
 		return nil, err
 	}
-	env := []string{"AWS_ACCESS_KEY_ID=" + s3Access, "AWS_SECRET_ACCESS_KEY=" + s3Secret}
+	env := append(slices.Clone(c.Env), "AWS_ACCESS_KEY_ID="+s3Access, "AWS_SECRET_ACCESS_KEY="+s3Secret)
 	// Pinned from the start, so that it counts one core and starts one worker.
 	if r.Proc, err = StartWith(env, "taskset", "-c", fmt.Sprint(core), b.Binary, "serve", "-config", r.config()); err != nil {
 		return nil, err

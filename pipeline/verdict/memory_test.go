@@ -1,4 +1,4 @@
-package pipeline
+package verdict
 
 import (
 	"os"
@@ -16,7 +16,7 @@ import (
 // TestVerdictTablesUseTheDocumentedMemory fills the tables with URLs of maximum length, and compares the growth of the
 // heap with the figure in docs/operate.md.
 func TestVerdictTablesUseTheDocumentedMemory(t *testing.T) {
-	text, err := os.ReadFile("../docs/operate.md")
+	text, err := os.ReadFile("../../docs/operate.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestVerdictTablesUseTheDocumentedMemory(t *testing.T) {
 		return int(m.HeapAlloc)
 	}
 	before := heap()
-	v := newVerdicts(time.Now)
+	v := New(time.Now)
 	original := make([]byte, 3*maxJudged)
 	for i := range maxJudged + 500 {
 		via := reach.Via("")
@@ -43,10 +43,10 @@ func TestVerdictTablesUseTheDocumentedMemory(t *testing.T) {
 		copy(original, strconv.Itoa(i))
 		source := strconv.Itoa(i) + strings.Repeat("x", 8000)
 		failure := fault.New(fault.DecodeFailed, "codec.decode", "the picture cannot be decoded", os.ErrInvalid)
-		v.judge(source, via, original[:maxJudged+i], failure)
+		v.Judge(source, via, original[:maxJudged+i], failure)
 	}
 	took := heap() - before - len(original)
-	runtime.KeepAlive(&v)
+	runtime.KeepAlive(v)
 	runtime.KeepAlive(original)
 	if took > said*1e6 || took < said*1e6/3 {
 		t.Errorf("%d verdicts take %.1f MB; docs/operate.md says %d", maxJudged, float64(took)/1e6, said)

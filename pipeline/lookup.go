@@ -1,0 +1,108 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/pipeline/gate"
+	"github.com/goldcrest/goldcrest/trace"
+)
+
+// lookups are the results of a run's look-ups. While the variants are fetched, those that the store has not answered in
+// time continue. If the store has all variants after all, that ends the fetch and the wait for a worker.
+type lookups struct {
+	old       map[*fill]Answer      // entries to replace: too old to be served unless the origin fails
+	late      map[*fill]*cache.Late // look-ups that continue
+	lateFound map[*fill]Answer      // what they found: all or nil; written before lateDone is closed
+	lateDone  chan struct{}         // nil = some fill has no such look-up
+}
+
+// lookUp publishes the entries that the cache has and returns the fills that must be made.
+func (r *run) lookUp(ctx context.Context, find finder) (todo []*fill) {
+	ctx, span := trace.Start(ctx, "lookup")
+	defer span.End("")
+	r.old, r.late = map[*fill]Answer{}, map[*fill]*cache.Late{}
+	for _, f := range r.b.fills {
+		if r.b.upgrade && !r.findFirst(ctx, f) {
+			continue
+		}
+		if r.b.refresh {
+			todo = append(todo, r.recall(ctx, f))
+			continue
+		}
+		e, tier, err := find(ctx, f.key)
+		if err != nil {
+			r.p.logStore("a look-up failed; making the variant instead", f.key, err)
+			r.noteLate(f, err)
+			todo = append(todo, f)
+			continue
+		}
+		a, usable, refused := r.p.answerTo(r.b.within, e, tier)
+		if refused != nil {
+			f.publish(Answer{}, refused)
+			continue
+		}
+		if !usable {
+			if a.Outcome != "" {
+				r.old[f] = a
+			}
+			todo = append(todo, f)
+			continue
+		}
+		a.Timings.Lookup = r.p.parts.Now().Sub(r.start)
+		f.publish(a, nil)
+	}
+	r.timings.Lookup = r.p.parts.Now().Sub(r.start)
+	return todo
+}
+
+// noteLate records a failed look-up that may still succeed.
+func (r *run) noteLate(f *fill, err error) {
+	if l, ok := errors.AsType[*cache.Late](err); ok {
+		r.late[f] = l
+	}
+}
+
+// awaitLate calls callOff when the store has all variants of the run.
+func (r *run) awaitLate(ctx context.Context, callOff func()) {
+	if len(r.late) == 0 || len(r.late) < len(r.todo) {
+		return
+	}
+	r.lateDone = make(chan struct{})
+	go func() {
+		defer close(r.lateDone)
+		found := map[*fill]Answer{}
+		for f, l := range r.late {
+			e, err := l.Wait(ctx)
+			if err != nil {
+				return
+			}
+			a, usable, refused := r.p.answerTo(r.b.within, e, cache.TierStore)
+			if refused != nil || !usable {
+				return // It is made as if there were none.
+			}
+			a.Timings.Lookup = r.p.parts.Now().Sub(r.start)
+			found[f] = a
+		}
+		r.lateFound = found
+		callOff()
+	}()
+}
+
+// arrived publishes the entries that came late, and reports whether all did. It waits for the store: it is called when
+// the variants could not be made.
+func (r *run) arrived() bool {
+	if r.lateDone == nil {
+		return false
+	}
+	<-r.lateDone
+	for f, a := range r.lateFound {
+		if f.published {
+			continue
+		}
+		r.p.parts.Keeper.Remember(f.key, a.Entry, r.b.urgency.Present() < gate.Viewing)
+		f.publish(a, nil)
+	}
+	return r.lateFound != nil
+}

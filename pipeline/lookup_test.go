@@ -1,0 +1,179 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goldcrest/goldcrest/cache"
+	"github.com/goldcrest/goldcrest/fault"
+	"github.com/goldcrest/goldcrest/origin"
+	"github.com/goldcrest/goldcrest/variant"
+)
+
+// slowStore is a Store that responds late, or not until its caller leaves if delay is 0.
+type slowStore struct {
+	cache.Store
+	delay time.Duration
+	calls atomic.Int64
+}
+
+func (s *slowStore) Get(ctx context.Context, key string) (cache.Entry, error) {
+	s.calls.Add(1)
+	var late <-chan time.Time
+	if s.delay > 0 {
+		late = time.After(s.delay)
+	}
+	select {
+	case <-late:
+		return s.Store.Get(ctx, key)
+	case <-ctx.Done():
+		return cache.Entry{}, ctx.Err()
+	}
+}
+
+// newSlowRig is a rig with the default limits of look-ups, whose store and origin are slow.
+func newSlowRig(t *testing.T, store, source time.Duration) (*rig, *slowStore) {
+	t.Helper()
+	t.Cleanup(func() { time.Sleep(cache.DefaultStore().Timeout) }) // Late calls end.
+	r := newRig(t, nil)
+	slow := &slowStore{Store: mapStore{fakeTiers: r.tiers}, delay: store}
+	r.tiers.Tiered = cache.NewTiered(r.tiers.memory, slow, r.parts.Purges, cache.DefaultStore(), nil)
+	r.origin.onFetch = func(ctx context.Context, name string) (origin.Original, error) {
+		select {
+		case <-time.After(source):
+			return origin.Original{Body: []byte("original of " + name)}, nil
+		case <-ctx.Done():
+			return origin.Original{}, ctx.Err()
+		}
+	}
+	return r, slow
+}
+
+// of is a resolved Ref of its own source.
+func of(n int) variant.Ref {
+	r := ref(1)
+	r.Source = fmt.Sprintf("https://c.example/%d.jpg", n)
+	return r
+}
+
+// A store that answers after the time of a look-up, but before the original is there, is a slow cache and not an empty
+// one: no stored variant is made again. A store that hangs, lacks the variant or has one that is too old delays viewers
+// by no more than the time of a look-up.
+func TestFault13LateEntries(t *testing.T) {
+	const viewers, source, fetched = 40, 400 * time.Millisecond, 700 * time.Millisecond
+	for name, c := range map[string]struct {
+		store time.Duration
+		age   time.Duration // of the stored entries; 0 = there are none
+		made  int
+		took  time.Duration // by each viewer
+	}{
+		"late":                 {store: 500 * time.Millisecond, age: time.Minute, took: 500 * time.Millisecond},
+		"later than the fetch": {store: 900 * time.Millisecond, age: time.Minute, made: viewers, took: fetched},
+		"late and too old":     {store: 500 * time.Millisecond, age: 48 * time.Hour, made: viewers, took: fetched},
+		"late and absent":      {store: 500 * time.Millisecond, made: viewers, took: fetched},
+		"hanging":              {age: time.Minute, made: viewers, took: fetched},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _ := newSlowRig(t, c.store, source)
+				r.cfg.TTL = time.Hour
+				var viewing sync.WaitGroup
+				for n := range viewers {
+					if c.age > 0 {
+						r.tiers.store[of(n).Key()] = aged(c.age)
+					}
+				}
+				for n := range viewers {
+					viewing.Go(func() {
+						start := time.Now()
+						a, err := r.Get(t.Context(), of(n))
+						took := time.Since(start)
+						if err != nil || took != c.took || (a.Outcome == Hit) != (c.made == 0) {
+							t.Errorf("viewer %d: %s after %v, %v", n, a.Outcome, took, err)
+						}
+					})
+				}
+				viewing.Wait()
+				synctest.Wait()
+				if r.codec.calls != c.made {
+					t.Errorf("%d made, want %d", r.codec.calls, c.made)
+				}
+				if load := r.Load(); load.Fetching != 0 || load.Transforming != 0 || load.TransformWaiting != 0 {
+					t.Errorf("left behind: %+v", load)
+				}
+			})
+		})
+	}
+}
+
+// Where nothing can be made, a viewer waits for a slow store, and gets what it has.
+func TestFault13LateEntryOfABrokenSource(t *testing.T) {
+	for _, stored := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r, _ := newSlowRig(t, 1500*time.Millisecond, 0)
+			broken := fault.New(fault.SourceError, "origin.fetch", "no", nil)
+			r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+				return origin.Original{}, broken
+			}
+			if stored {
+				r.tiers.store[of(1).Key()] = aged(time.Minute)
+			}
+			a, err := r.Get(t.Context(), of(1))
+			if stored && (err != nil || a.Tier != cache.TierStore) || !stored && !errors.Is(err, broken) {
+				t.Errorf("stored %v: got %s of %q, %v", stored, a.Outcome, a.Tier, err)
+			}
+			if stored && r.tiers.remembered() != 1 {
+				t.Error("the entry is not in memory")
+			}
+		})
+	}
+}
+
+// A caller that wants only what is stored waits for a slow store.
+func TestFault13PeekWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newSlowRig(t, 1500*time.Millisecond, 0)
+		r.tiers.store[of(1).Key()] = aged(time.Minute)
+		if a, err := r.Peek(t.Context(), of(1)); err != nil || a.Tier != cache.TierStore {
+			t.Errorf("got %q, %v", a.Tier, err)
+		}
+		_, err := r.Peek(t.Context(), of(2))
+		wantKind(t, err, fault.NotCached)
+	})
+}
+
+// A store that always answers late stays in use: its breaker does not open. One that hangs gets few calls.
+func TestFault13SlowIsNotBroken(t *testing.T) {
+	for name, c := range map[string]struct {
+		store       time.Duration
+		made, calls int
+	}{"slow": {500 * time.Millisecond, 0, 200}, "hanging": {0, 200, 12}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, slow := newSlowRig(t, c.store, 400*time.Millisecond)
+				var viewing sync.WaitGroup
+				for n := range 200 {
+					r.tiers.store[of(n).Key()] = aged(time.Minute)
+				}
+				for n := range 200 {
+					viewing.Go(func() {
+						if _, err := r.Get(t.Context(), of(n)); err != nil {
+							t.Error(err)
+						}
+					})
+					time.Sleep(70 * time.Millisecond)
+				}
+				viewing.Wait()
+				if calls := int(slow.calls.Load()); r.codec.calls > c.made || calls > c.calls {
+					t.Errorf("%d made, %d calls; want at most %d and %d", r.codec.calls, calls, c.made, c.calls)
+				}
+			})
+		})
+	}
+}
