@@ -17,6 +17,9 @@ func GetOnce(ctx context.Context, version string, cfg config.Config, ref variant
 	if err := cfg.Validate(); err != nil {
 		return answer, err
 	}
+	if _, opaque := variant.OpaqueID(ref.Source); opaque {
+		return answer, errors.New("only a running server has the link of an id: ask it by GET /v1/explain/{path}?run=1, or give the link")
+	}
 	cfg.Transform.Workers, cfg.Cache.Store.S3.Bucket = 1, "" // nothing is stored
 	a := &App{version: version, cfg: cfg, log: newLog(w, cfg.Log, logLevel("error")), metrics: metrics.New(), oneStage: true}
 	defer func() { err = errors.Join(err, a.Close(ctx)) }()

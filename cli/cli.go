@@ -22,7 +22,7 @@ func commands() []command {
 		{name: "serve", args: "[-config FILE]", summary: "run the proxy (the default)", run: runServe},
 		{name: "demo", args: "[-once] [-dir DIR] [-listen ADDR]", summary: "show it on real pictures, then go on serving", run: runDemo},
 		{
-			name: "sign", args: "[-options O | -preset P] [-ttl D] [-round D] [-info | -thumbor] URL...", summary: "print signed URLs",
+			name: "sign", args: "[-options O | -preset P] [-key ID] [-ttl D] [-round D] [-info | -thumbor] URL...", summary: "print signed URLs",
 			run: runSign, operands: true,
 		},
 		{name: "get", args: "[-options O] [-accept A] -o FILE URL|PATH", summary: "run the pipeline once, without a server", run: runGet, operands: true},

@@ -83,8 +83,11 @@ func opened(keys *signing.Keyring, parser *variant.Parser, target string) (signi
 }
 
 // refusedFor is the error of a URL that the server refuses: its signature is wrong, its key may not sign it, or it has
-// expired.
+// expired. Only the server has the link of an id, which decides whether the key may sign that.
 func refusedFor(key *signing.Pair, wrong error, ref variant.Ref, terms variant.Terms) error {
+	if _, opaque := variant.OpaqueID(ref.Source); opaque {
+		ref.Source = ""
+	}
 	if wrong == nil && key != nil {
 		wrong = access.Allowed(key, ref, terms)
 	}

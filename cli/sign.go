@@ -27,6 +27,7 @@ func runSign(_ context.Context, e env, args []string) error {
 	var w wish
 	fs.StringVar(&w.options, "options", "", "options as in a URL, such as rs:fit:800:0/f:webp")
 	fs.StringVar(&w.preset, "preset", "", "name of a preset, in place of -options")
+	fs.StringVar(&w.key, "key", "", "`ID` of the pair of signing.keys that signs; without it the first valid one does")
 	fs.DurationVar(&w.ttl, "ttl", 0, "how long the URLs are valid; 0 = for ever")
 	fs.DurationVar(&w.round, "round", 24*time.Hour, "round the expiry up to a multiple of this, so that viewers share URLs")
 	fs.BoolVar(&w.encrypt, "encrypt", false, "encrypt the sources, with signing.encryption_key")
@@ -48,7 +49,7 @@ func runSign(_ context.Context, e env, args []string) error {
 
 // wish says which URLs are wanted.
 type wish struct {
-	options, preset        string
+	options, preset, key   string
 	ttl, round             time.Duration
 	encrypt, info, thumbor bool
 }
@@ -59,8 +60,8 @@ func (w wish) check(sources int) error {
 		return usageError{errors.New("give at least one source URL, and only one of -options and -preset")}
 	case w.ttl < 0 || w.round < 0:
 		return usageError{errors.New("-ttl and -round must not be negative")}
-	case w.thumbor && (w.info || w.encrypt || w.ttl != 0):
-		return usageError{errors.New("-thumbor cannot be combined with -info, -encrypt and -ttl: its grammar has none of them")}
+	case w.thumbor && (w.info || w.encrypt || w.ttl != 0 || w.key != ""):
+		return usageError{errors.New("-thumbor cannot be combined with -info, -encrypt, -ttl and -key: its grammar has none of them")}
 	}
 	return nil
 }
@@ -77,7 +78,11 @@ func (w wish) signing(cfg config.Config) (sign func(source string) (string, erro
 	if w.thumbor {
 		return thumborSigning(cfg, parser, w.options)
 	}
-	signer, err := newSigner(cfg)
+	keys, err := w.keyring(cfg)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := newSigner(cfg, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +95,13 @@ func (w wish) signing(cfg config.Config) (sign func(source string) (string, erro
 		address = signer.EncryptedURL
 	}
 	return func(source string) (string, error) {
+		if id, _ := parser.Opaque(source); id != "" && cfg.Links.On() {
+			return "", errors.New("this link expires, and links.keys keeps such links out of URLs: have the server sign it, by POST /v1/sign")
+		}
 		signed, err := address(source, options, w.ttl, w.round)
+		if err == nil {
+			err = refusalOf(keys, parser, signedPath(cfg, signed))
+		}
 		if base := strings.TrimRight(cfg.Server.PublicURL(), "/"); w.info && err == nil {
 			signed = base + about.Prefix + strings.TrimPrefix(signed, base)
 		}
@@ -166,25 +177,44 @@ func presetOptions(cfg config.Config, name string) (string, error) {
 	return "", usageError{fmt.Errorf("there is no preset %q; those of the configuration are: %s", name, known)}
 }
 
-// newSigner makes a client.Signer of the configuration's first key.
-func newSigner(cfg config.Config) (*client.Signer, error) {
+// refusalOf is why the server refuses a signed path, as far as the links of ids do not decide it.
+func refusalOf(keys *signing.Keyring, parser *variant.Parser, target string) error {
+	verified, parse, wrong := opened(keys, parser, target)
+	ref, terms, err := parse(verified.Path)
+	if err != nil {
+		return err
+	}
+	return refusedFor(verified.Key, wrong, ref, terms)
+}
+
+// keyring is the configuration's keys, or those of one id.
+func (w wish) keyring(cfg config.Config) (*signing.Keyring, error) {
 	if len(cfg.Signing.Keys) == 0 {
 		return nil, errors.New("there is no signing key: " + app.KeyTodo)
 	}
-	keys, err := signing.New(cfg.Signing, time.Now)
-	if err != nil {
-		return nil, err
+	if w.key == "" {
+		return signing.New(cfg.Signing, time.Now)
 	}
+	ids := make([]string, 0, len(cfg.Signing.Keys))
+	for _, k := range cfg.Signing.Keys {
+		ids = append(ids, k.ID)
+	}
+	cfg.Signing.Keys = slices.DeleteFunc(slices.Clone(cfg.Signing.Keys), func(k signing.Key) bool { return k.ID != w.key })
+	if len(cfg.Signing.Keys) == 0 {
+		return nil, usageError{fmt.Errorf("no signing key has the id %q; those of the configuration are: %s", w.key, strings.Join(ids, ", "))}
+	}
+	return signing.New(cfg.Signing, time.Now)
+}
+
+// newSigner makes a client.Signer of the first valid one of the keys.
+func newSigner(cfg config.Config, keys *signing.Keyring) (*client.Signer, error) {
 	signer, err := client.FromKeyring(cfg.Server.PublicURL(), keys)
 	if err != nil {
 		return nil, err
 	}
 	sources, err := cfg.Signing.SourceCipher()
-	if err != nil {
-		return nil, err
-	}
-	if sources == nil {
-		return signer, nil
+	if err != nil || sources == nil {
+		return signer, err
 	}
 	return signer.WithSources(sources), nil
 }

@@ -88,6 +88,46 @@ func TestWrongCallsInEachGrammar(t *testing.T) {
 	}
 }
 
+// sign prints no URL that the server would refuse, and none with a link that the server keeps out of URLs.
+func TestSignRefusesWhatTheServerRefuses(t *testing.T) {
+	environ := []string{
+		"GOLDCREST_SIGNING_KEYS=[{id: a, key: " + strings.Repeat("ab", 32) + ", sources: [a.example], presets: [small]}, " +
+			"{id: b, key: " + strings.Repeat("cd", 32) + ", sources: [\"s3://b\"]}]",
+		"GOLDCREST_PRESETS={small: \"w:10\"}", "GOLDCREST_ORIGIN_CANONICAL=[X-Amz-*]",
+		"GOLDCREST_LINKS_KEYS=[{key: a-key-of-links-0123456789abcdef-0}]",
+	}
+	id := "ref:" + strings.Repeat("0", 32)
+	for _, tt := range []struct {
+		args    []string
+		refused string
+	}{
+		{[]string{"-preset", "small", "https://a.example/a.jpg"}, ""},
+		{[]string{"-options", "w:9", "https://a.example/a.jpg"}, "may not be used for these options"},
+		{[]string{"-preset", "small", "https://b.example/a.jpg"}, "may not be used for this source"},
+		{[]string{"-preset", "small", "s3://b/a.jpg"}, "signs with another key"},
+		{[]string{"-key", "b", "s3://b/a.jpg"}, ""},
+		{[]string{"-key", "b", "-info", "s3://b/a.jpg"}, ""},
+		{[]string{"-key", "c", "s3://b/a.jpg"}, "those of the configuration are: a, b"},
+		{[]string{"-key", "b", "-thumbor", "s3://b/a.jpg"}, "-thumbor cannot be combined"},
+		{[]string{"-preset", "small", id}, ""},
+		{[]string{"-preset", "small", "https://a.example/a.jpg?X-Amz-Signature=1"}, "POST /v1/sign"},
+	} {
+		code, out, errs := inProcess(t, environ, append([]string{"sign"}, tt.args...)...)
+		fine := tt.refused == ""
+		if (code == exitOK) != fine || (out != "") != fine || !strings.Contains(errs, tt.refused) {
+			t.Errorf("%q: exit %d: %s%s", tt.args, code, out, errs)
+		}
+	}
+	_, signed, _ := inProcess(t, environ, "sign", "-preset", "small", id)
+	if code, _, errs := inProcess(t, environ, "explain", strings.TrimSpace(signed)); code != exitOK {
+		t.Errorf("an id: exit %d: %s", code, errs)
+	}
+	code, _, errs := inProcess(t, environ, "explain", "-run", strings.TrimSpace(signed))
+	if code != exitFailed || !strings.Contains(errs, "only a running server has the link of an id") {
+		t.Errorf("an id with -run: exit %d: %s", code, errs)
+	}
+}
+
 // explain says that a key may not sign a source or its options, and still how the URL is read.
 func TestExplainTellsWhatItsKeyMayNotSign(t *testing.T) {
 	keys := func(limits string) []string {

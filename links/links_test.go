@@ -3,6 +3,7 @@ package links
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -154,10 +155,14 @@ func TestCacheOfRecentLinksIsBounded(t *testing.T) {
 	}
 }
 
-// fakeOrigin notes what it is asked for.
+// fakeOrigin notes what it is asked for, within the caller's hosts as an origin.Client.
 type fakeOrigin struct{ asked, forgotten []string }
 
-func (f *fakeOrigin) Fetch(_ context.Context, source string, _ origin.Limits) (origin.Original, error) {
+func (f *fakeOrigin) Fetch(_ context.Context, source string, lim origin.Limits) (origin.Original, error) {
+	u, err := url.Parse(source)
+	if err != nil || !lim.Within.Allows(reach.Place(u.Scheme, u.Hostname())) {
+		return origin.Original{}, reach.Refused("test")
+	}
 	f.asked = append(f.asked, source)
 	return origin.Original{}, nil
 }
@@ -192,12 +197,20 @@ func TestFetcher(t *testing.T) {
 	if _, err := f.Fetch(t.Context(), "ref:"+id, origin.Limits{Within: beyond}); !errors.Is(err, reach.ErrBeyond) {
 		t.Errorf("beyond its hosts: %v", err)
 	}
+	bucket := strings.Repeat("b", 32)
+	if err := l.Keep(t.Context(), map[string]string{bucket: "s3://photos/a.jpg?sig=1"}); err != nil {
+		t.Fatal(err)
+	}
+	objects, _ := reach.Of([]string{"s3://photos"})
+	if _, err := f.Fetch(t.Context(), "ref:"+bucket, origin.Limits{Within: objects}); err != nil {
+		t.Errorf("within its bucket: %v", err)
+	}
 	off := Fetcher{o, nil}
 	if _, err := off.Fetch(t.Context(), "ref:"+id, origin.Limits{}); fault.KindOf(err) != fault.SourceForbidden {
 		t.Errorf("no links are kept: %v", err)
 	}
 	off.Forget("ref:" + id)
-	if len(o.asked) != 3 {
+	if len(o.asked) != 4 {
 		t.Errorf("asked %q", o.asked)
 	}
 }

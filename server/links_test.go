@@ -125,3 +125,39 @@ func TestIDsStayWithinAKey(t *testing.T) {
 		t.Errorf("a key without bounds needs no link: %d", w.Code)
 	}
 }
+
+// A token that is bound to hosts uses the ids whose links lead there by every route, and no others.
+func TestIDsStayWithinAToken(t *testing.T) {
+	kept := &fakeLinks{kept: map[string]string{
+		strings.Repeat("a", 32): "https://photos.example/a.jpg?sig=1",
+		strings.Repeat("b", 32): "https://other.example/b.jpg?sig=1",
+	}}
+	a := newAPI(t, func(cfg *Config, r *access.Rules) {
+		withLinks(t, kept)(cfg, r)
+		r.API.Tokens[0].Key, r.API.Tokens[0].Sources = "shop", []string{"photos.example"}
+	})
+	v := a.loginWith(testToken)
+	for id, want := range map[string]int{"a": 200, "b": 403, "c": 502} {
+		source := "ref:" + strings.Repeat(id, 32)
+		path := as(t, a.access.Current().Rules, "shop", "w:480", source)
+		shown := want
+		if id == "a" {
+			shown = 504 // it is not stored
+		}
+		for _, x := range []struct {
+			method, path, body, header string
+			want                       int
+		}{
+			{"POST", "/v1/sign", `{"source":"` + source + `","options":"w:480"}`, bearer, want},
+			{"POST", "/v1/purge", `{"source":"` + source + `"}`, bearer, want},
+			{"GET", "/v1/explain" + path, "", bearer, want},
+			{"GET", "/console/picture" + path, "", v.cookie, shown},
+		} {
+			w := a.private(x.method, x.path, x.body, x.header, "Content-Type: application/json")
+			refused := strings.Contains(w.Body.String(), `"refused"`)
+			if w.Code != x.want || refused {
+				t.Errorf("%s %s of %s: status %d, want %d: %s", x.method, x.path, id, w.Code, x.want, w.Body)
+			}
+		}
+	}
+}

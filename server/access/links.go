@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 
+	"github.com/goldcrest/goldcrest/signing"
 	"github.com/goldcrest/goldcrest/variant"
 )
 
@@ -30,13 +31,21 @@ func (r Rules) Conceal(source string, links map[string]string) string {
 	return shown
 }
 
-// Live replaces an opaque source by its newest link, whose host decides who may ask for it. If every host is allowed,
-// the ref is unchanged.
-func (r Rules) Live(ctx context.Context, ref variant.Ref, bound bool) (variant.Ref, error) {
-	if r.Links == nil || !bound {
-		return ref, nil
-	}
+// Allowed checks a ref against the rights of the verified pair or of a token. The newest link of an opaque source
+// decides who may ask for it.
+func (r Rules) Allowed(ctx context.Context, key signing.Rights, ref variant.Ref, terms variant.Terms) error {
 	var err error
-	ref.Source, err = r.Links.Live(ctx, ref.Source)
-	return ref, err
+	if ref.Source, err = r.Link(ctx, ref.Source, key); err != nil {
+		return err
+	}
+	return Allowed(key, ref, terms)
+}
+
+// Link is the newest link of an opaque source, by which rights are checked. Any other source is returned unchanged, and
+// so is every source where all may be asked for.
+func (r Rules) Link(ctx context.Context, source string, rights signing.Rights) (string, error) {
+	if r.Links == nil || !rights.BoundToSources() {
+		return source, nil
+	}
+	return r.Links.Live(ctx, source)
 }

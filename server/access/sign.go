@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ type URL struct {
 	Base    string // its prefix
 	Key     string // the id of the signing key; "" = the first valid one
 	Source  string
+	Link    string    // the newest link of an opaque source, by which rights are checked; "" = the source itself
 	Options string    // those of an image path; a single preset may be written "pr:name" even if only presets are allowed
 	Expires time.Time // zero = never
 }
@@ -33,7 +35,9 @@ func (r Rules) SignURL(u URL, rights signing.Rights) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := Allowed(rights, ref, terms); err != nil {
+	asked := ref
+	asked.Source = cmp.Or(u.Link, ref.Source)
+	if err := Allowed(rights, asked, terms); err != nil {
 		return "", err
 	}
 	if r.Links != nil {
@@ -49,7 +53,7 @@ func (r Rules) SignURL(u URL, rights signing.Rights) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := Allowed(verified.Key, ref, terms); err != nil {
+	if err := Allowed(verified.Key, asked, terms); err != nil {
 		return "", err
 	}
 	return u.Base + signed, nil

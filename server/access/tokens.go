@@ -89,7 +89,7 @@ func (t Caller) Owner() ledger.Caller {
 	return ledger.Caller{Name: t.Name, All: slices.Contains(t.Scopes, ScopeAdmin)}
 }
 
-// Allowed checks a ref against the rights of the verified pair or of a token.
+// Allowed is Rules.Allowed for a ref whose source is not opaque.
 func Allowed(key unit.Rights, ref variant.Ref, terms variant.Terms) error {
 	for _, source := range []string{ref.Source, ref.Spec.Fallback, ref.Spec.Watermark.Source} {
 		if source != "" && !key.AllowsSource(source) {

@@ -67,7 +67,7 @@ func (s *API) explain(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := access.Allowed(exchange.CallOf(c).Who.Rights, ref, terms); err != nil {
+	if err := rl.Allowed(r.Context(), exchange.CallOf(c).Who.Rights, ref, terms); err != nil {
 		return err
 	}
 	e.Presets, e.SourceHost, e.Open, e.Vary = terms.Presets, exchange.SourceHost(ref.Source), ref.Spec.IsOpen(), fields.Vary(ref.Spec)
@@ -78,7 +78,7 @@ func (s *API) explain(c echo.Context) error {
 	ref.Within = mine
 	if verified.Key != nil {
 		ref.Within = mine.And(verified.Key.Hosts())
-		refusal = s.explainRefusal(r.Context(), verified.Key, ref, terms)
+		refusal = s.explainRefusal(r.Context(), rl, verified.Key, ref, terms)
 	}
 	if !terms.Expires.IsZero() {
 		e.Expires = &terms.Expires
@@ -134,8 +134,10 @@ func stageName(m cache.Meta) string {
 
 // explainRefusal is the reason why a viewer with a validly signed URL is refused, as far as that is known without a
 // fetch.
-func (s *API) explainRefusal(ctx context.Context, key *signing.Pair, ref variant.Ref, terms variant.Terms) error {
-	if err := access.Allowed(key, ref, terms); err != nil {
+func (s *API) explainRefusal(
+	ctx context.Context, rl *access.Current, key *signing.Pair, ref variant.Ref, terms variant.Terms,
+) error {
+	if err := rl.Allowed(ctx, key.Rights, ref, terms); err != nil {
 		return err
 	}
 	if terms.Expired(s.Now()) {

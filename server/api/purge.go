@@ -97,8 +97,13 @@ func (q purgeRequest) check(who access.Caller) error {
 // purgeRefs finds the sources that a request names.
 func (s *API) purgeRefs(ctx context.Context, who access.Caller, req purgeRequest) ([]variant.Ref, error) {
 	if req.Source != "" {
-		ref, err := s.access.Current().Parser.Ref(req.Source, variant.Spec{})
-		if err == nil && !who.Rights.AllowsSource(ref.Source) {
+		rl := s.access.Current()
+		ref, err := rl.Parser.Ref(req.Source, variant.Spec{})
+		if err != nil {
+			return nil, err
+		}
+		link, err := rl.Link(ctx, ref.Source, who.Rights)
+		if err == nil && !who.Rights.AllowsSource(link) {
 			err = fault.New(fault.SourceNotAllowed, "api.purge", "this token may not ask for the source", nil)
 		}
 		return []variant.Ref{ref}, err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/signing"
+	"github.com/goldcrest/goldcrest/variant"
 )
 
 // signRequest is the body of POST /v1/sign.
@@ -54,7 +56,7 @@ func (s *API) sign(c echo.Context) error {
 		URLs []signedURL `json:"urls"`
 	}{make([]signedURL, len(req.URLs))}
 	for i, source := range req.URLs {
-		u, err := r.SignURL(access.URL{
+		u, err := signOne(c.Request().Context(), r, access.URL{
 			Base: s.cfg.PublicURL, Key: req.KeyID, Source: source, Options: req.Options, Expires: expires,
 		}, who.Rights)
 		if err != nil {
@@ -72,6 +74,16 @@ func (s *API) sign(c echo.Context) error {
 		}
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// signOne signs the URL of a source. The newest link of an opaque source decides who may have its URL signed.
+func signOne(ctx context.Context, r *access.Current, u access.URL, rights signing.Rights) (signed string, err error) {
+	if _, opaque := variant.OpaqueID(u.Source); opaque {
+		if u.Link, err = r.Link(ctx, u.Source, rights.Within(r.Keys.Hosts(u.Key))); err != nil {
+			return "", err
+		}
+	}
+	return r.SignURL(u, rights)
 }
 
 // settle merges the sources into one list and the options into one text, and sets the token's key.

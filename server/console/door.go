@@ -221,7 +221,7 @@ func (s *Door) picture(c echo.Context) error {
 	}
 	ref, terms, err := parse(verified.Path)
 	if err == nil {
-		err = access.Allowed(verified.Key, ref, terms)
+		err = rl.Allowed(r.Context(), verified.Key.Rights, ref, terms)
 	}
 	if err != nil {
 		return err

@@ -15,7 +15,6 @@ import (
 	"github.com/goldcrest/goldcrest/grammar"
 	"github.com/goldcrest/goldcrest/pipeline"
 	"github.com/goldcrest/goldcrest/pressure"
-	"github.com/goldcrest/goldcrest/server/access"
 	"github.com/goldcrest/goldcrest/server/exchange"
 	"github.com/goldcrest/goldcrest/server/fields"
 	"github.com/goldcrest/goldcrest/variant"
@@ -114,11 +113,7 @@ func (s *Door) learn(k *exchange.Call, r *http.Request, rl *rules) (*known, erro
 	if expired {
 		k.Expires = time.Time{} // a refusal has its own lifetime
 	}
-	asked, err := rl.Live(r.Context(), n.ref, n.pair.BoundToSources())
-	if err != nil {
-		return nil, err
-	}
-	if err := access.Allowed(n.pair, asked, n.terms); err != nil {
+	if err := rl.Allowed(r.Context(), n.pair.Rights, n.ref, n.terms); err != nil {
 		return nil, err
 	}
 	n.ref.Within = n.pair.Hosts()
