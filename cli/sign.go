@@ -184,7 +184,11 @@ func refusalOf(keys *signing.Keyring, parser *variant.Parser, target string) err
 	if err != nil {
 		return err
 	}
-	return refusedFor(verified.Key, wrong, ref, terms)
+	err = refusedFor(verified.Key, wrong, ref, terms)
+	if fault.KindOf(err) == fault.SourceNotAllowed {
+		return fmt.Errorf("%w; -key ID signs with another key", err)
+	}
+	return err
 }
 
 // keyring is the configuration's keys, or those of one id.

@@ -104,7 +104,7 @@ func TestSignRefusesWhatTheServerRefuses(t *testing.T) {
 		{[]string{"-preset", "small", "https://a.example/a.jpg"}, ""},
 		{[]string{"-options", "w:9", "https://a.example/a.jpg"}, "may not be used for these options"},
 		{[]string{"-preset", "small", "https://b.example/a.jpg"}, "may not be used for this source"},
-		{[]string{"-preset", "small", "s3://b/a.jpg"}, "signs with another key"},
+		{[]string{"-preset", "small", "s3://b/a.jpg"}, "-key ID signs with another key"},
 		{[]string{"-key", "b", "s3://b/a.jpg"}, ""},
 		{[]string{"-key", "b", "-info", "s3://b/a.jpg"}, ""},
 		{[]string{"-key", "c", "s3://b/a.jpg"}, "those of the configuration are: a, b"},

@@ -58,7 +58,7 @@ func OfKind(k fault.Kind) string {
 	case fault.BadSignature, fault.KeyNotValid:
 		return "sign with a pair of signing.keys that is valid now; \"goldcrest sign\" does"
 	case fault.SourceNotAllowed:
-		return "add the host to origin.allow, or to the sources of the key or token; \"goldcrest sign -key ID\" signs with another key"
+		return "add the host to origin.allow, or to the sources of the key or token"
 	case fault.AddressBlocked:
 		return "add its range to origin.allow_private, such as 10.0.0.0/8, if the machine is one of yours"
 	case fault.SourceNotFound, fault.SourceForbidden, fault.SourceError:

@@ -127,7 +127,7 @@ func (r *rules) check(raw string) error {
 	case !slices.ContainsFunc(r.allow, allows):
 		return refused("callback.url names a host that prewarm.callbacks.allow does not")
 	case u.Scheme != "https" && !slices.ContainsFunc(r.allow, func(h host) bool { return h.plain && allows(h) }):
-		return refused("callback.url must be https")
+		return refused("callback.url must be https: prewarm.callbacks.allow has no http://HOST for it")
 	}
 	return nil
 }
