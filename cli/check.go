@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldcrest/goldcrest/cli/unitfile"
 	"github.com/goldcrest/goldcrest/client"
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // checkBatch is the number of sources, units or keys in one call.
@@ -96,7 +97,7 @@ func (c *checking) units(ctx context.Context, in io.Reader) error {
 			return err
 		case u.Bad != "":
 			c.states["unreadable"]++
-			fmt.Fprintf(c.out, "%-10s line %d: %s (bad_unit)\n", "unreadable", u.Line, u.Bad)
+			c.say("%-10s line %d: %s (bad_unit)", "unreadable", u.Line, u.Bad)
 			continue
 		}
 		c.call.Units, size = append(c.call.Units, client.Unit{Data: u.Text}), size+len(u.Text)
@@ -111,10 +112,10 @@ func (c *checking) ask(ctx context.Context) error {
 	}
 	for _, u := range found.Errors {
 		c.states["unreadable"]++
-		fmt.Fprintf(c.out, "%-10s %s: %s (%s)\n", "unreadable", u.ID, u.Error.Detail, u.Error.Code)
+		c.say("%-10s %s: %s (%s)", "unreadable", u.ID, u.Error.Detail, u.Error.Code)
 	}
 	for _, u := range found.Notes {
-		fmt.Fprintf(c.out, "%-10s %s: %s (%s)\n", "note", u.ID, u.Note.Detail, u.Note.Code)
+		c.say("%-10s %s: %s (%s)", "note", u.ID, u.Note.Detail, u.Note.Code)
 	}
 	for _, f := range found.Checked {
 		c.states[f.State]++
@@ -134,9 +135,14 @@ func (c *checking) ask(ctx context.Context) error {
 				there++
 			}
 		}
-		fmt.Fprintf(c.out, "%-10s %-20s %d/%d  %s\n", f.State, reason, there, len(f.Variants), name)
+		c.say("%-10s %-20s %d/%d  %s", f.State, reason, there, len(f.Variants), name)
 	}
 	return nil
+}
+
+// say prints one line, which may contain text of units.
+func (c *checking) say(format string, args ...any) {
+	fmt.Fprintln(c.out, fault.Plain(fmt.Sprintf(format, args...)))
 }
 
 // end prints the totals. The command fails if anything is missing, so that scripts can wait for it.

@@ -102,7 +102,9 @@ func exitCode(e env, c command, err error) int {
 		fmt.Fprintf(e.stderr, "goldcrest %s: %v\nusage: %s\n\"goldcrest %s -h\" tells the flags.\n", c.name, err, c.usage(), c.name)
 		return exitUsage
 	default:
-		fmt.Fprintf(e.stderr, "goldcrest %s: %s\n", c.name, advice.Told(err))
+		for line := range strings.SplitSeq("goldcrest "+c.name+": "+advice.Told(err), "\n") {
+			fmt.Fprintln(e.stderr, fault.Plain(line))
+		}
 		if todo := advice.Of(err); todo != "" {
 			fmt.Fprintf(e.stderr, "To do: %s.\n", todo)
 		}

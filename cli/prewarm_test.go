@@ -219,3 +219,35 @@ func TestCheckAndPurgeCommands(t *testing.T) {
 		}
 	}
 }
+
+// Ids of units and texts of servers come from outside: they cannot control the operator's terminal.
+func TestOutsideTextDoesNotControlTheTerminal(t *testing.T) {
+	const id, shown = `e\u001b]0;x\u0007\nbroken`, `e\u001b]0;x\u0007\u000abroken`
+	var answer string
+	status := http.StatusOK
+	api := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", map[int]string{200: "application/json", 422: "application/problem+json"}[status])
+		w.WriteHeader(status)
+		io.WriteString(w, answer)
+	})
+	for _, x := range []struct {
+		status int
+		answer string
+	}{
+		{200, `{"checked":[{"index":0,"id":"` + id + `","pointer":"/p","source":"https://c.example/a.jpg","state":"broken"}]}`},
+		{200, `{"errors":[{"index":0,"id":"` + id + `","error":{"code":"bad_unit","detail":"bad"}}]}`},
+		{200, `{"notes":[{"index":0,"id":"` + id + `","note":{"code":"no_images","detail":"none"}}]}`},
+		{422, `{"status":422,"code":"bad_unit","detail":"no: ` + id + `"}`},
+	} {
+		status, answer = x.status, x.answer
+		_, out, errs := runCLI(t, api, `{"p":1}`, "check", "-units", "-")
+		told := out + errs
+		want := shown
+		if x.status != 200 { // an error may have several lines
+			want = strings.Replace(shown, `\u000a`, "\n", 1)
+		}
+		if strings.ContainsAny(told, "\x1b\a") || !strings.Contains(told, want) {
+			t.Errorf("%s: told %q", x.answer, told)
+		}
+	}
+}

@@ -241,9 +241,9 @@ func (r Report) Print(w io.Writer) {
 				fmt.Fprintf(w, "  and %d more reasons\n", len(whys)-i)
 				break
 			}
-			fmt.Fprintf(w, "  %6s %9d  %s\n", r.share(all[why].requests), all[why].requests, why)
+			fmt.Fprintf(w, "  %6s %9d  %s\n", r.share(all[why].requests), all[why].requests, fault.Plain(why))
 			if outcome != Same {
-				fmt.Fprintf(w, "                    such as %.160s\n", all[why].example)
+				fmt.Fprintf(w, "                    such as %.160s\n", fault.Plain(all[why].example))
 			}
 		}
 	}

@@ -142,6 +142,16 @@ differs    25.0%         2
 	}
 }
 
+// Anybody can put a path into an access log.
+func TestReportDoesNotControlTheTerminal(t *testing.T) {
+	j, _ := judge(t)
+	j.Keys, j.Prefix = nil, ""
+	got := report(t, j, "/unsafe/w:\x1b[2J/plain/https://c.example/a.jpg")
+	if strings.Contains(got, "\x1b") || !strings.Contains(got, `/unsafe/w:\u001b[2J/plain/`) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestReportWithoutKeys(t *testing.T) {
 	j, _ := judge(t)
 	j.Keys, j.Prefix = nil, ""

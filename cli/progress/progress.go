@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/goldcrest/goldcrest/fault"
 )
 
 // Bar shows the progress of a run: one line that is redrawn on a terminal, and occasional plain lines otherwise.
@@ -61,7 +63,7 @@ func (p *Bar) Line(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wipe()
-	fmt.Fprintf(p.w, format+"\n", args...)
+	fmt.Fprintln(p.w, fault.Plain(fmt.Sprintf(format, args...)))
 }
 
 // Notes prints messages above the bar, but only the first ones: a file may have millions of errors.

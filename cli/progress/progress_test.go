@@ -33,6 +33,10 @@ func TestProgressOnATerminal(t *testing.T) {
 		t.Errorf("a message is %q", rest)
 	}
 	b.Reset()
+	if p.Line("broken: %s", "\x1b[2J\nbroken: du_2"); b.String() != "broken: \\u001b[2J\\u000abroken: du_2\n" {
+		t.Errorf("an id that controls the terminal is %q", b.String())
+	}
+	b.Reset()
 	p.width = 20
 	p.End()
 	if got := strings.TrimSuffix(strings.TrimPrefix(b.String(), "\r"), "\x1b[K\n"); len(got) != 19 {
