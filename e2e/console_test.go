@@ -145,7 +145,7 @@ func (b *browser) in(t *testing.T) *browser {
 func consoleJobs(b *browser, s *server, o *origin) {
 	consoleNoJobs(b)
 	paths := []string{"/drawn/0.jpg", "/drawn/1.jpg", "/drawn/2.jpg", "/drawn/3.jpg", "/missing/a.jpg"}
-	b.fill("Data Units", drawnUnits(o, paths...))
+	b.fill("Data Units", strings.Replace(drawnUnits(o, paths...), `"unit-4"`, `"unit\u202e-4\n"`, 1))
 	b.fill("Tag", "spring")
 	b.press("Start the job")
 	b.wait("the job's end", `document.querySelector("h1 + .pill, .head .pill")?.innerText === "partial"`)
@@ -167,6 +167,7 @@ func consoleJobs(b *browser, s *server, o *origin) {
 	b.fill("Find", "")
 	b.wait("all images with their pictures", `document.querySelectorAll("tbody tr").length === 5 && document.querySelectorAll("tbody img").length === 4`)
 	b.picture("job")
+	b.see(`unit unit\u202e-4`)
 	b.see("Retry broken and failed")
 
 	// A repaired source is retried.
@@ -213,10 +214,26 @@ func consoleJobs(b *browser, s *server, o *origin) {
 		b.wait("the third job", `document.querySelectorAll("tbody tr").length === 3`)
 	})
 	b.see("no images")
+	consoleUnsigned(b)
 	b.press(eval[string](b, `document.querySelector("tbody tr a").innerText`))
 	b.see("No image was found in 1 Data Unit")
 	b.picture("job-without-images")
 	consoleUnreadable(b)
+}
+
+// consoleUnsigned shows a job of which one source may not be signed: the pictures of the others are there.
+func consoleUnsigned(b *browser) {
+	eval[bool](b, `(() => {
+		const real = window.fetch;
+		window.fetch = (path, opts) => path === "/v1/sign" && opts.body.includes("/drawn/1.jpg")
+			? Promise.resolve(new Response("{}", {status: 403})) : real(path, opts);
+		addEventListener("hashchange", () => location.hash === "#/jobs" && (window.fetch = real));
+		return true;
+	})()`)
+	eval[bool](b, `[...document.querySelectorAll("tbody tr")].find((r) => r.innerText.includes("spring")).querySelector("a").click() || true`)
+	b.wait("four of five pictures", `document.querySelectorAll("tbody tr").length === 5 && document.querySelectorAll("tbody img").length === 4`)
+	b.visit("Jobs")
+	b.wait("three jobs", `document.querySelectorAll("tbody tr").length === 3`)
 }
 
 // holds checks that a page's update keeps the focus and the selected text.

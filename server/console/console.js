@@ -13,9 +13,12 @@ function h(tag, attrs, ...children) {
     else if (name in el && typeof value !== "string") el[name] = value;
     else el.setAttribute(name, value === true ? "" : value);
   }
-  el.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  el.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false).map((c) => (typeof c === "string" ? plain(c) : c)));
   return el;
 }
+
+// plain writes characters that would reorder or hide the text around them as escapes.
+const plain = (text) => text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
 const $ = (id) => document.getElementById(id);
 let serial = 0;
 
@@ -660,6 +663,7 @@ function byImage(verdicts) {
 
 // pictures signs the URLs of stored variants, and fetches the pictures to show, each once.
 function pictures(page, redraw) {
+  let refusals = 0;
   const urls = new Map(), shown = new Map(), able = may("sign") && may("explain");
   const optionsOf = (v) => "pr:" + v.name, keyOf = (v) => v.source + " " + optionsOf(v), pictureOf = (v) => keyOf(v) + " " + v.format;
   const stored = (v) => able && ["made", "present"].includes(v.state) && me.presets.includes(v.name);
@@ -670,11 +674,19 @@ function pictures(page, redraw) {
       by.set(optionsOf(v), (by.get(optionsOf(v)) || new Set()).add(v.source));
       urls.set(keyOf(v), "");
     }
-    for (const [options, sources] of by) {
-      const a = await (await send("POST", "/v1/sign", { urls: [...sources], options })).json();
-      a.urls.forEach((u) => urls.set(u.source + " " + options, u.url));
-    }
+    for (const [options, sources] of by) await signed([...sources], options);
     return by.size;
+  }
+  // A call is refused as a whole if one source may not be signed: halves find it, and give up if there are many.
+  async function signed(sources, options) {
+    try {
+      const a = await (await send("POST", "/v1/sign", { urls: sources, options })).json();
+      a.urls.forEach((u) => urls.set(u.source + " " + options, u.url));
+    } catch (e) {
+      if (![400, 403].includes(e.status)) throw e;
+      const half = sources.length >> 1;
+      if (half && refusals++ < 40) for (const part of [sources.slice(0, half), sources.slice(half)]) await signed(part, options);
+    }
   }
   return {
     url: (v) => (stored(v) && urls.get(keyOf(v))) || "",
