@@ -234,7 +234,7 @@ func TestOutsideTextDoesNotControlTheTerminal(t *testing.T) {
 		status int
 		answer string
 	}{
-		{200, `{"checked":[{"index":0,"id":"` + id + `","pointer":"/p","source":"https://c.example/a.jpg","state":"broken"}]}`},
+		{200, `{"checked":[{"index":0,"id":"` + id + `","source":"https://c.example/a.jpg","state":"broken"}]}`},
 		{200, `{"errors":[{"index":0,"id":"` + id + `","error":{"code":"bad_unit","detail":"bad"}}]}`},
 		{200, `{"notes":[{"index":0,"id":"` + id + `","note":{"code":"no_images","detail":"none"}}]}`},
 		{422, `{"status":422,"code":"bad_unit","detail":"no: ` + id + `"}`},

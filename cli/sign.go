@@ -82,11 +82,18 @@ func (w wish) signing(cfg config.Config) (sign func(source string) (string, erro
 	if err != nil {
 		return nil, err
 	}
-	signer, err := newSigner(cfg, keys)
+	options, err := w.readable(cfg, parser)
 	if err != nil {
 		return nil, err
 	}
-	options, err := w.readable(cfg, parser)
+	return w.checked(cfg, parser, keys, options)
+}
+
+// checked signs the URLs of sources that the server does not refuse.
+func (w wish) checked(
+	cfg config.Config, parser *variant.Parser, keys *signing.Keyring, options string,
+) (func(source string) (string, error), error) {
+	signer, err := newSigner(cfg, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -99,13 +106,13 @@ func (w wish) signing(cfg config.Config) (sign func(source string) (string, erro
 			return "", errors.New("this link expires, and links.keys keeps such links out of URLs: have the server sign it, by POST /v1/sign")
 		}
 		signed, err := address(source, options, w.ttl, w.round)
-		if err == nil {
-			err = refusalOf(keys, parser, signedPath(cfg, signed))
+		if err != nil {
+			return "", err
 		}
-		if base := strings.TrimRight(cfg.Server.PublicURL(), "/"); w.info && err == nil {
+		if base := strings.TrimRight(cfg.Server.PublicURL(), "/"); w.info {
 			signed = base + about.Prefix + strings.TrimPrefix(signed, base)
 		}
-		return signed, err
+		return signed, refusalOf(keys, parser, signedPath(cfg, signed))
 	}, nil
 }
 

@@ -230,8 +230,10 @@ func consoleUnsigned(b *browser) {
 		addEventListener("hashchange", () => location.hash === "#/jobs" && (window.fetch = real));
 		return true;
 	})()`)
-	eval[bool](b, `[...document.querySelectorAll("tbody tr")].find((r) => r.innerText.includes("spring")).querySelector("a").click() || true`)
-	b.wait("four of five pictures", `document.querySelectorAll("tbody tr").length === 5 && document.querySelectorAll("tbody img").length === 4`)
+	eval[bool](b, `[...document.querySelectorAll("tbody tr")].find((r) => r.innerText.includes("spring"))
+		.querySelector("a").click() || true`)
+	b.wait("four of five pictures", `document.querySelectorAll("tbody tr").length === 5 &&
+		document.querySelectorAll("tbody img").length === 4`)
 	b.visit("Jobs")
 	b.wait("three jobs", `document.querySelectorAll("tbody tr").length === 3`)
 }
