@@ -11,10 +11,11 @@ import (
 )
 
 // Prometheus runs with the shipped configuration, as far as addresses and intervals allow. It reads a server's metrics,
-// evaluates every alert, and answers every query of the dashboard.
+// evaluates every alert, and has a value for every query of the dashboard once the server has worked.
 func TestShippedPrometheus(t *testing.T) {
 	program := installed(t, "prometheus")
-	s, dir, addr := start(t), t.TempDir(), freePort(t)
+	corpus(t)
+	s, dir, addr := start(t, prewarmEnv...), t.TempDir(), freePort(t)
 	conf := strings.NewReplacer(
 		`"proxy-1:8081", "proxy-2:8081", "prewarm:8081"`, `"`+strings.TrimPrefix(s.admin, "http://")+`"`, "15s", "1s").
 		Replace(readFile(t, "../deploy/prometheus/prometheus.yaml"))
@@ -48,6 +49,7 @@ func TestShippedPrometheus(t *testing.T) {
 		var up struct{ Data struct{ Result []any } }
 		return get("/api/v1/query?query="+url.QueryEscape(`up{job="goldcrest"} == 1`), &up) && len(up.Data.Result) == 1
 	})
+	s.works()
 	type rule struct{ Name, Health, LastError string }
 	var rules struct {
 		Data struct{ Groups []struct{ Rules []rule } }
@@ -72,6 +74,12 @@ func TestShippedPrometheus(t *testing.T) {
 			t.Errorf("%s: %s", r.Name, r.LastError)
 		}
 	}
+	showsAll(t, get)
+}
+
+// showsAll waits until every query of the dashboard has a value that is a number.
+func showsAll(t *testing.T, get func(path string, into any) bool) {
+	t.Helper()
 	queries := regexp.MustCompile(`"expr": ("(?:[^"\\]|\\.)*")`).FindAllStringSubmatch(
 		readFile(t, "../deploy/grafana/goldcrest.json"), -1)
 	if len(queries) < 20 {
@@ -83,9 +91,31 @@ func TestShippedPrometheus(t *testing.T) {
 			t.Fatal(err)
 		}
 		expr = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$instance", ".*").Replace(expr)
-		res, err := send("GET", "http://"+addr+"/api/v1/query?query="+url.QueryEscape(expr), nil)
-		if err != nil || res.StatusCode != 200 {
-			t.Errorf("%s: %v\n%s", expr, err, res.body)
-		}
+		within(t, 30e9, expr+" has a value", func() bool {
+			var found struct {
+				Data struct{ Result []struct{ Value [2]any } }
+			}
+			if !get("/api/v1/query?query="+url.QueryEscape(expr), &found) {
+				return false
+			}
+			for _, r := range found.Data.Result {
+				if r.Value[1] != "NaN" {
+					return true
+				}
+			}
+			return false
+		})
+	}
+}
+
+// works gives a server some of everything that the dashboard shows.
+func (s *server) works() {
+	s.t.Helper()
+	o := startOrigin(s.t)
+	good, bad := o.URL+"/photos/product-saw.jpg", o.URL+"/missing/x.jpg"
+	s.ended(s.prewarm("", `{"id":"a","photo":"`+good+`","image":"`+bad+`"}`).Job)
+	miss, broken := signed("w:60", good), signed("w:60", bad)
+	for _, path := range []string{miss, miss, broken, "/forged/plain/" + good} {
+		s.get(path)
 	}
 }

@@ -25,7 +25,7 @@ var packages = map[string]string{
 	"nats-server": "install_tool nats-server",
 	"nginx":       "nginx", "node": "nodejs", "openssl": "openssl", "python3": "python3",
 	"redis-server": "redis-server", "ssimulacra2": "libjxl-devtools", "strace": "strace",
-	"prometheus": "prometheus", "varnishd": "varnish", "versitygw": "install_tool versitygw",
+	"prometheus": "prometheus", "promtool": "prometheus", "varnishd": "varnish", "versitygw": "install_tool versitygw",
 }
 
 // .ci/fresh has a newcomer's machine install what README.md says, and nothing else.
