@@ -54,5 +54,5 @@ func TestFault38NatsCluster(t *testing.T) {
 	for n, s := range instances {
 		t.Logf("instance %d: %v variants judged", n, s.metric("goldcrest_prewarm_verdicts_total"))
 	}
-	start(t, env...).storedHits(o, answers)
+	start(t, append(env, patient)...).storedHits(o, answers)
 }

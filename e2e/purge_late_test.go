@@ -143,7 +143,7 @@ func TestFault42TagPurgeBesideAStoppedInstance(t *testing.T) {
 	}
 	answers := post()
 	t.Logf("%d variants made, the purge was refused %d times", 2*batches*batchUnits, refused)
-	start(t, env...).storedHits(o, answers)
+	start(t, append(env, patient)...).storedHits(o, answers)
 }
 
 // One of two instances loses its NATS server. The other's purge is answered once the lost one no longer trusts its

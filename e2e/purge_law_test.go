@@ -146,5 +146,5 @@ func TestFault39VerdictsAreTheStoresWord(t *testing.T) {
 	if n := b.proxy.puts.Load() - puts; n < 4*batchUnits {
 		t.Errorf("%d writes for %d variants", n, 4*batchUnits)
 	}
-	start(t, env...).storedHits(o, answers)
+	start(t, append(env, patient)...).storedHits(o, answers)
 }

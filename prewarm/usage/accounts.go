@@ -61,7 +61,8 @@ type others struct {
 	told   bool // the ledger reports changes
 	epoch  int  // incremented when told changes
 	counts map[string]otherCount
-	images map[string]int64 // sums by OwnerMark
+	images map[string]int64         // sums by OwnerMark
+	early  map[string]ledger.Record // reported before their day was loaded, by key: a list that lags may lack them
 }
 
 type otherCount struct {
@@ -260,8 +261,12 @@ func (a *Accounts) load(ctx context.Context) error {
 	if day := ledger.DayOf(a.Now()); o.day != day {
 		o.day, o.whole, o.counts, o.images = day, false, map[string]otherCount{}, map[string]int64{}
 	}
-	day, whole, epoch := o.day, o.whole, o.epoch
+	day, whole, epoch, early := o.day, o.whole, o.epoch, o.early
+	o.early = nil
 	a.mu.Unlock()
+	for _, r := range early {
+		a.heard(r)
+	}
 	if whole {
 		return nil
 	}
@@ -308,7 +313,13 @@ func (a *Accounts) heard(r ledger.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	o := &a.others
-	if words[1] != o.day { // another day, or not loaded yet; load reads it then
+	if words[1] != o.day {
+		if words[1] >= ledger.DayOf(a.Now()) {
+			if o.early == nil {
+				o.early = map[string]ledger.Record{}
+			}
+			o.early[r.Key] = r
+		}
 		return
 	}
 	if old := o.counts[r.Key]; old.revision < r.Revision {

@@ -18,6 +18,39 @@ func (writes) Write(_ context.Context, records ...*ledger.Record) error {
 	return nil
 }
 
+// List lists nothing, as a server does that lags behind.
+func (writes) List(context.Context, ledger.Scan, func(ledger.Record) bool) error { return nil }
+
+// What another instance has counted on a new day is reported before this instance loads that day, from a server that
+// lags behind. Reports of earlier days are not kept.
+func TestCountsReportedBeforeTheirDayIsLoaded(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	views, err := ledger.NewViews(ledger.Deps{Store: writes{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(Deps{Views: views, Now: func() time.Time { return now }})
+	a.Follow(true)
+	mark := ledger.OwnerMark("anna")
+	report := func(day time.Time, images string, revision uint64) {
+		a.Noticed(ledger.Record{
+			Key: prefix + ledger.DayOf(day) + "." + mark + ".other", Mark: images, Revision: revision,
+		})
+	}
+	for day := range 3 {
+		report(now.AddDate(0, 0, -1), "100", 1)
+		report(now, "7", 2)
+		report(now, "9", 3)
+		if err := a.load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := a.others.images[mark]; n != 9 || !a.others.whole || len(a.others.early) != 0 {
+			t.Errorf("day %d: %d images, want 9; %+v", day, n, a.others)
+		}
+		now = now.AddDate(0, 0, 1)
+	}
+}
+
 // Written counts of earlier days are not kept in memory.
 func TestWrittenDaysAreForgotten(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
