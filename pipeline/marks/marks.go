@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 	overhead = 1 << 10
 	keep     = 5 * time.Minute
 )
+
+// patience is how long variants without a mark wait for the marks of the others.
+const patience = 2 * time.Second
 
 // Source is a fetch.Source that adds the watermarks that the specs name by URL. Safe for concurrent use.
 type Source struct {
@@ -65,42 +69,64 @@ func New(originals, marks fetch.Source, purges *cache.Purges, now func() time.Ti
 	return &Source{originals: originals, marks: marks, purges: purges, now: now, kept: map[string]kept{}}
 }
 
-// Get implements fetch.Source. A mark that cannot be fetched fails only the specs that name it. Marks come before the
-// original: a download that waits for memory while its caller holds an original may wait for that original.
+// Get implements fetch.Source. A mark that cannot be fetched, or not soon where some specs name none, fails only the
+// specs that name it. Marks come before the original: a download that waits for memory while its caller holds an
+// original may wait for that original.
 func (s *Source) Get(ctx context.Context, ask fetch.Ask) (fetch.Supply, error) {
-	marks, terms, failed := map[string][]byte{}, map[string]fetch.Terms{}, map[string]error{}
-	var waited, fetched time.Duration
-	for _, spec := range ask.Specs {
-		w := spec.Watermark
-		if w.Source == "" || marks[w.Mark] != nil || failed[w.Mark] != nil {
-			continue
-		}
-		m, got, err := s.get(ctx, &ask, w.Source)
-		if err != nil {
-			failed[w.Mark] = failure(err)
-			continue
-		}
-		marks[w.Mark], terms[w.Mark] = m.body, m.terms
-		waited += got.Waited
-		fetched += got.Fetched
-	}
+	m := s.all(ctx, &ask)
 	got, err := s.originals.Get(ctx, ask)
-	got.Waited += waited
-	got.Fetched += fetched
+	got.Waited += m.waited
+	got.Fetched += m.fetched
 	if err != nil || got.Same {
 		return got, err
 	}
-	got.Marks, got.ByMark = marks, terms
-	if len(failed) > 0 {
+	got.Marks, got.ByMark = m.bodies, m.terms
+	if len(m.failed) > 0 {
 		lacks := got.Lacks
 		got.Lacks = func(spec variant.Spec) error {
-			if err := failed[spec.Watermark.Mark]; err != nil || lacks == nil {
+			if err := m.failed[spec.Watermark.Mark]; err != nil || lacks == nil {
 				return err
 			}
 			return lacks(spec)
 		}
 	}
 	return got, nil
+}
+
+// found are the marks of a call, by id.
+type found struct {
+	bodies          map[string][]byte
+	terms           map[string]fetch.Terms
+	failed          map[string]error
+	waited, fetched time.Duration
+}
+
+// all returns the marks that the specs name.
+func (s *Source) all(ctx context.Context, ask *fetch.Ask) found {
+	out := found{bodies: map[string][]byte{}, terms: map[string]fetch.Terms{}, failed: map[string]error{}}
+	limited, cancel := ctx, func() {}
+	if slices.ContainsFunc(ask.Specs, func(spec variant.Spec) bool { return spec.Watermark.Source == "" }) {
+		limited, cancel = context.WithTimeout(ctx, patience)
+	}
+	defer cancel()
+	for _, spec := range ask.Specs {
+		w := spec.Watermark
+		if w.Source == "" || out.bodies[w.Mark] != nil || out.failed[w.Mark] != nil {
+			continue
+		}
+		m, got, err := s.get(limited, ask, w.Source)
+		if err != nil {
+			if limited.Err() != nil && ctx.Err() == nil {
+				err = fault.New(fault.SourceTimeout, "marks.Get", "it has not come in time for the other variants", err)
+			}
+			out.failed[w.Mark] = failure(err)
+			continue
+		}
+		out.bodies[w.Mark], out.terms[w.Mark] = m.body, m.terms
+		out.waited += got.Waited
+		out.fetched += got.Fetched
+	}
+	return out
 }
 
 // get returns a mark: a kept one, unless it is old, or what it is for was purged since, or the caller may not have it.

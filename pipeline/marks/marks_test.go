@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goldcrest/goldcrest/cache"
@@ -23,10 +24,15 @@ type fakeSource struct {
 	asked  []fetch.Ask
 	back   int
 	onGet  func()
+	hang   bool
 }
 
-func (f *fakeSource) Get(_ context.Context, ask fetch.Ask) (fetch.Supply, error) {
+func (f *fakeSource) Get(ctx context.Context, ask fetch.Ask) (fetch.Supply, error) {
 	f.asked = append(f.asked, ask)
+	if f.hang {
+		<-ctx.Done()
+		return fetch.Supply{}, ctx.Err()
+	}
 	if f.onGet != nil {
 		f.onGet()
 	}
@@ -306,5 +312,43 @@ func TestFailuresOfMarks(t *testing.T) {
 	ask := fetch.Ask{Specs: []variant.Spec{spec("https://a/m.png")}}
 	if _, err := r.Get(t.Context(), ask); !errors.Is(err, r.originals.err) {
 		t.Errorf("without an original: %v", err)
+	}
+}
+
+// Variants without a mark do not wait long for a mark's host that hangs. Those with the mark may be tried again, and
+// alone they wait for as long as their caller does.
+func TestPlainVariantsDoNotWaitForMarks(t *testing.T) {
+	const mark = "https://slow.example/logo.png"
+	for name, c := range map[string]struct {
+		sources []string
+		took    time.Duration
+	}{
+		"beside a plain variant": {[]string{mark, ""}, patience},
+		"alone":                  {[]string{mark, mark}, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig()
+				r.marks.hang = true
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				ask := fetch.Ask{Key: "v1/ab/hash/full.png", Generation: r.purges.Now(), Urgency: gate.At(gate.Warming)}
+				for _, source := range c.sources {
+					ask.Specs = append(ask.Specs, spec(source))
+				}
+				start := time.Now()
+				got, err := r.Get(ctx, ask)
+				if took := time.Since(start); err != nil || took != c.took || len(r.marks.asked) != 1 {
+					t.Fatalf("%v after %v, %d fetches of the mark", err, took, len(r.marks.asked))
+				}
+				for i, source := range c.sources {
+					if err := got.Lacks(ask.Specs[i]); (err != nil) != (source != "") {
+						t.Errorf("%q: %v", source, err)
+					} else if kind := fault.KindOf(err); ctx.Err() == nil && err != nil && kind != fault.SourceError {
+						t.Errorf("%q: %s", source, kind)
+					}
+				}
+			})
+		})
 	}
 }
