@@ -8,22 +8,26 @@ import (
 	"time"
 )
 
-// maxLate bounds the look-ups that continue after their time.
-const maxLate = 64
+const (
+	maxLate    = 64                     // calls that continue after their look-ups
+	secondCall = 100 * time.Millisecond // pause before a failed call is repeated
+)
 
-// Late is the error of a look-up that the store has not answered in time. The call continues for as long as a write may
-// take. If its entry comes while the variant is being fetched, it need not be made again.
+// Late is the error of a look-up that the store has not answered in time, or with an error. The call continues, or is
+// repeated once, for as long as a write may take. If its entry comes while the variant is being fetched, it need not be
+// made again.
 type Late struct {
+	cause error // of the look-up's failure
 	done  chan struct{}
 	entry Entry
 	err   error
 }
 
 // Error implements error.
-func (l *Late) Error() string { return "cache: get: the store has not responded in time" }
+func (l *Late) Error() string { return "cache: get: " + l.cause.Error() }
 
 // Unwrap returns the reason.
-func (l *Late) Unwrap() error { return context.DeadlineExceeded }
+func (l *Late) Unwrap() error { return l.cause }
 
 // Wait returns what the call returns, or the error of ctx if that ends first.
 func (l *Late) Wait(ctx context.Context) (Entry, error) {
@@ -35,7 +39,7 @@ func (l *Late) Wait(ctx context.Context) (Entry, error) {
 	}
 }
 
-// get reads an entry from the store. The error is a *Late if the call continues.
+// get reads an entry from the store. The error is a *Late if the store may still have it.
 func (t *Tiered) get(ctx context.Context, key string) (Entry, error) {
 	probe, err := t.enterRead(ctx, "get")
 	if err != nil {
@@ -43,18 +47,16 @@ func (t *Tiered) get(ctx context.Context, key string) (Entry, error) {
 	}
 	v := unknown
 	defer func() { t.reads.leave(probe, v) }()
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(t.cfg.Lookup, t.cfg.Timeout))
-	l := &Late{done: make(chan struct{})}
-	go func() {
-		defer close(l.done)
-		defer cancel()
-		l.entry, l.err = getSafely(own, t.store, key)
-	}()
+	l, cancel := t.call(ctx, key, 0)
 	budget := time.NewTimer(t.cfg.Lookup)
 	defer budget.Stop()
 	select {
 	case <-l.done:
-		if v = judge(ctx, l.err); l.err != nil && !errors.Is(l.err, ErrMiss) {
+		switch v = judge(ctx, l.err); {
+		case v == failed:
+			second, cancel := t.call(ctx, key, secondCall)
+			return Entry{}, t.follow(second, l.err, cancel)
+		case v == unknown:
 			return Entry{}, fmt.Errorf("cache: get: %w", l.err)
 		}
 		return l.entry, l.err
@@ -62,24 +64,46 @@ func (t *Tiered) get(ctx context.Context, key string) (Entry, error) {
 		cancel()
 		return Entry{}, fmt.Errorf("cache: get: %w", ctx.Err())
 	case <-budget.C:
+		v = overdue
+		return Entry{}, t.follow(l, context.DeadlineExceeded, cancel)
 	}
-	v = overdue
+}
+
+// call reads an entry in a goroutine of its own, after a pause.
+func (t *Tiered) call(ctx context.Context, key string, after time.Duration) (l *Late, cancel func()) {
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), max(t.cfg.Lookup, t.cfg.Timeout))
+	l = &Late{done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		defer cancel()
+		if after > 0 {
+			select {
+			case <-time.After(after):
+			case <-ctx.Done():
+			}
+		}
+		l.entry, l.err = getSafely(ctx, t.store, key)
+	}()
+	return l, cancel
+}
+
+// follow lets a call continue and returns it, or cancels it if too many continue already. A late call that works tells
+// the breaker that the store is slow, not broken.
+func (t *Tiered) follow(l *Late, cause error, cancel func()) error {
 	if t.late.Add(1) > maxLate {
 		t.late.Add(-1)
 		cancel()
-		return Entry{}, fmt.Errorf("cache: get: %w", context.DeadlineExceeded)
+		return fmt.Errorf("cache: get: %w", cause)
 	}
-	go t.follow(own, l)
-	return Entry{}, l
-}
-
-// follow tells the breaker that a late call has worked: the store is slow, not broken.
-func (t *Tiered) follow(ctx context.Context, l *Late) {
-	<-l.done
-	t.late.Add(-1)
-	if judge(ctx, l.err) == worked {
-		t.reads.arrived()
-	}
+	l.cause = cause
+	go func() {
+		<-l.done
+		t.late.Add(-1)
+		if l.err == nil || errors.Is(l.err, ErrMiss) {
+			t.reads.arrived()
+		}
+	}()
+	return l
 }
 
 // getSafely is store.Get, with a panic as an error: in its own goroutine it would end the process.

@@ -20,11 +20,14 @@ import (
 type slowStore struct {
 	cache.Store
 	delay time.Duration
+	fails func(call int64) bool // such calls fail at once; nil = none
 	calls atomic.Int64
 }
 
 func (s *slowStore) Get(ctx context.Context, key string) (cache.Entry, error) {
-	s.calls.Add(1)
+	if n := s.calls.Add(1); s.fails != nil && s.fails(n) {
+		return cache.Entry{}, errors.New("503 SlowDown")
+	}
 	var late <-chan time.Time
 	if s.delay > 0 {
 		late = time.After(s.delay)
@@ -172,6 +175,37 @@ func TestFault13SlowIsNotBroken(t *testing.T) {
 				viewing.Wait()
 				if calls := int(slow.calls.Load()); r.codec.calls > c.made || calls > c.calls {
 					t.Errorf("%d made, %d calls; want at most %d and %d", r.codec.calls, calls, c.made, c.calls)
+				}
+			})
+		})
+	}
+}
+
+// A store that refuses some calls, as S3 does when it has too many, is asked a second time while the original is
+// fetched. One that refuses all gets few more calls.
+func TestFault13SecondCall(t *testing.T) {
+	const viewers = 60
+	for name, c := range map[string]struct {
+		fails       func(int64) bool
+		made, calls int
+	}{
+		"every third": {func(n int64) bool { return n%3 == 0 }, 0, 90},
+		"all":         {func(int64) bool { return true }, viewers, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, store := newSlowRig(t, time.Millisecond, 400*time.Millisecond)
+				store.fails = c.fails
+				for n := range viewers {
+					r.tiers.store[of(n).Key()] = aged(time.Minute)
+				}
+				for n := range viewers {
+					if _, err := r.Get(t.Context(), of(n)); err != nil {
+						t.Error(err)
+					}
+				}
+				if calls := int(store.calls.Load()); r.codec.calls != c.made || calls > c.calls {
+					t.Errorf("%d made, %d calls; want %d and at most %d", r.codec.calls, calls, c.made, c.calls)
 				}
 			})
 		})
