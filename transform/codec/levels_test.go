@@ -129,3 +129,72 @@ func TestManyLevelsAreAlsoTriedWithLoss(t *testing.T) {
 		}
 	}
 }
+
+// console is a dark screen with letters in seven colours. In a few grey levels it would lose them.
+func console(width, height int) *image.NRGBA {
+	page := scan(width, height)
+	inks := []color.NRGBA{
+		{210, 210, 205, 255}, {90, 200, 120, 255}, {230, 180, 60, 255}, {150, 120, 250, 255},
+		{240, 90, 70, 255}, {60, 160, 220, 255}, {190, 70, 170, 255},
+	}
+	for y := range height {
+		for x := range width {
+			if page.NRGBAAt(x, y).G < 128 {
+				page.SetNRGBA(x, y, inks[y/50%len(inks)])
+			} else {
+				page.SetNRGBA(x, y, color.NRGBA{20, 20, 30, 255})
+			}
+		}
+	}
+	return page
+}
+
+// TestColouredPrintInAPalette makes a screen with letters in few colours for each client. The palette must be smaller
+// than a lossy encode, and keep the target.
+func TestColouredPrintInAPalette(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	const old = variant.AcceptJPEG | variant.AcceptPNG
+	const webp, avif = old | variant.AcceptWebP, old | variant.AcceptWebP | variant.AcceptAVIF
+	screen := pngOf(t, console(750, 550))
+	for name, tt := range map[string]struct {
+		original []byte
+		spec     variant.Spec
+		want     variant.Format // Open = not in a palette
+	}{
+		"AVIF and WebP": {screen, variant.Spec{Format: variant.AVIF, Accepts: avif}, variant.WebP},
+		"WebP":          {screen, variant.Spec{Format: variant.WebP, Accepts: webp}, variant.WebP},
+		"PNG":           {screen, variant.Spec{Format: variant.JPEG, Accepts: old}, variant.PNG},
+		"JPEG alone":    {screen, variant.Spec{Format: variant.JPEG, Accepts: variant.AcceptJPEG}, variant.Open},
+		"q named":       {screen, variant.Spec{Format: variant.JPEG, Accepts: old, Quality: 60}, variant.Open},
+	} {
+		tt.spec.Legible = variant.LegibleYes
+		made := final(t, c, tt.original, tt.spec)
+		in := strings.HasPrefix(made.Note, "a palette")
+		switch {
+		case in != (tt.want != variant.Open):
+			t.Errorf("%s: %s, %s, %s", name, made.Format, made.Note, made.Choice.Tried)
+		case in && (made.Format != tt.want || made.Quality != 0 || made.Choice.Score < 69.5):
+			t.Errorf("%s: %s of q %d, score %.1f", name, made.Format, made.Quality, made.Choice.Score)
+		}
+		if in {
+			tt.spec.Accepts = 0
+			if lossy := final(t, c, tt.original, tt.spec); len(made.Body) >= len(lossy.Body) {
+				t.Errorf("%s: %d bytes, with loss %d", name, len(made.Body), len(lossy.Body))
+			}
+		}
+	}
+}
+
+// TestPalettesKeepAlpha makes a coloured screen with a transparent border.
+func TestPalettesKeepAlpha(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	screen := console(750, 550)
+	fill(screen, image.Rect(0, 0, 750, 100), color.NRGBA{})
+	spec := variant.Spec{Format: variant.WebP, Accepts: variant.AcceptWebP, Legible: variant.LegibleYes}
+	made := final(t, c, pngOf(t, screen), spec)
+	got := decoded(t, made.Body)
+	clear, solid := got.NRGBAAt(300, 50).A, got.NRGBAAt(300, 300).A
+	if !strings.HasPrefix(made.Note, "a palette") || clear != 0 || solid != 255 {
+		t.Errorf("%s, %s: alpha %d and %d", made.Note, made.Choice.Tried, clear, solid)
+	}
+}

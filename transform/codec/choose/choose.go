@@ -193,9 +193,18 @@ func (a *Chooser) drawnQ(coder string, kind look.Kind, target float64, t look.Tr
 	return q, ok
 }
 
-// predict is the q for a kind. A mixed picture gets the higher of the q for its parts. A picture that may be a photo or
-// a drawing gets the mean of both, weighted by probability.
+// predict is the q for a kind.
 func (a *Chooser) predict(coder string, kind look.Kind, target float64, t look.Traits, d transform.Drift) (int, bool) {
+	q, ok := a.kindQ(coder, kind, target, t, d)
+	if ok && strings.HasPrefix(coder, "jpeg") {
+		q = max(q, LeastJPEG)
+	}
+	return q, ok
+}
+
+// kindQ is the q that the model gives for a kind. A mixed picture gets the higher of the q for its parts. A picture that may be a photo or
+// a drawing gets the mean of both, weighted by probability.
+func (a *Chooser) kindQ(coder string, kind look.Kind, target float64, t look.Traits, d transform.Drift) (int, bool) {
 	plain := strings.TrimSuffix(coder, "c") // The self-check is done for one chroma resolution.
 	drawn, ok := a.drawnQ(coder, kind, target, t)
 	drawn = d.Q(plain, true, drawn)
@@ -227,9 +236,10 @@ const (
 	lightMore   = 3
 )
 
-// leastJPEG is the lowest q that is predicted for a photo in JPEG. Below it blocks are seen everywhere. Vivid photos were
-// predicted 6 to 14 for a score of 50, came to 19 to 45, and needed 15 to 32.
-const leastJPEG = 20
+// LeastJPEG is the lowest q that is chosen for a JPEG. Below it blocks are seen everywhere in smooth shades, which the
+// score hardly minds: drawings reach 50 with q 8 to 17. Vivid photos were predicted 6 to 14, came to 19 to 45, and needed
+// 15 to 32.
+const LeastJPEG = 20
 
 // photoQ is the q for a photo. AVIF of speed 8 reaches the same score with a q that is 0.7 lower than that of speed 9,
 // on average over the fitted photos. If the prediction is more than one lower, that of speed 9 is used: such errors
@@ -250,9 +260,6 @@ func (a *Chooser) photoQ(coder string, target float64, t look.Traits) (int, bool
 	}
 	if saving && t.Rate < lightRate {
 		q += lightMore
-	}
-	if strings.HasPrefix(coder, "jpeg") {
-		q = max(q, leastJPEG)
 	}
 	return q, ok
 }

@@ -194,8 +194,8 @@ func TestVividPhotosInJPEG(t *testing.T) {
 		traits.Colourful = 90
 		alone, _ := a.set.Q(a.model, "jpegc", look.GroupPhoto, 50-savingLess, traits)
 		t.Logf("libaom %s: the model alone gives q %d", set, alone)
-		if q, ok := a.photoQ("jpegc", 50, traits); !ok || q < leastJPEG {
-			t.Errorf("libaom %s: q %d (%t), want at least %d", set, q, ok, leastJPEG)
+		if q, ok := a.predict("jpegc", look.Photo, 50, traits, nil); !ok || q < LeastJPEG {
+			t.Errorf("libaom %s: q %d (%t), want at least %d", set, q, ok, LeastJPEG)
 		}
 	}
 }

@@ -92,15 +92,13 @@ func (e *Encoder) first() (Encoded, error) {
 		return few, err
 	}
 	best, err := e.Attempt(f)
-	switch {
-	case err != nil:
+	if err != nil {
 		return best, err
-	case ok && (best.score < few.target-choose.ScoreSlack || len(best.Body) >= len(few.Body)):
-		return few, nil
-	case ok:
-		return best, nil
 	}
-	return e.orLossless(best)
+	if ok && (best.score < few.target-choose.ScoreSlack || len(best.Body) >= len(few.Body)) {
+		best = few
+	}
+	return e.orPalette(best)
 }
 
 // Image adds the properties of the variant to an encode.

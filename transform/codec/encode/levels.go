@@ -21,48 +21,11 @@ func (e *Encoder) Wish(f variant.Format) choose.Wish {
 	return w
 }
 
-// A lossless encode may be smaller than a lossy one if so large a share of pixels is equal to their neighbour, and the
-// picture has so few colours. With more, of 48 drawings and pages none came below twice the bytes, and the encode took
-// twice as long as a lossy one.
-const (
-	flatFrom   = 0.85
-	fewColours = 1024
-)
-
 // plain reports whether the picture was probed as drawn, with at least the given share of pixels equal to their
 // neighbour.
 func (e *Encoder) plain(share float64) bool {
 	v := e.Pic.Seen
 	return v != nil && v.Kind != look.Photo && v.Traits.Equal >= share
-}
-
-// orLossless returns the lossless encode of a drawn, flat picture if the client accepts one and it is smaller, else
-// best.
-func (e *Encoder) orLossless(best Encoded) (Encoded, error) {
-	s := e.Job.Spec
-	if s.Accepts == 0 || best.Q == 0 || !e.plain(flatFrom) {
-		return best, nil
-	}
-	f, ok := exactFormat(s)
-	if !ok {
-		return best, nil
-	}
-	im, err := e.prepared(f)
-	n := 0
-	if err == nil {
-		n, err = look.Colours(im, fewColours)
-	}
-	if err != nil {
-		return best, vips.Internal("codec.orLossless", err)
-	}
-	if n > fewColours {
-		return best, nil
-	}
-	exact, err := e.save(f, exactly("lossless, which is smaller"))
-	if err != nil || len(exact.Body) >= len(best.Body) {
-		return best, err
-	}
-	return exact, nil
 }
 
 // levelsFormat is the format for the picture in few levels. ok is false unless it is print on a flat background whose

@@ -55,6 +55,7 @@ func (e *Encoder) measured(f variant.Format, s choose.Settings) (Encoded, error)
 	defer j.Close()
 	margin, ahead := float64(scoreMargin), float64(fastAhead) // With a measured score no safety margin is needed.
 	l := loop{target: s.Target, slack: choose.ScoreSlack, excess: scoreExcess, slope: e.slope(f, s), level: levels(f), most: loopEncodes}
+	l.least = leastQ(f)
 	if e.slows(f) {
 		s.Effort, l.most = choose.EffortHot, loopEncodesHot
 		margin, ahead = margin+hotAhead(), ahead+hotAhead()
@@ -152,6 +153,14 @@ func (e *Encoder) slope(f variant.Format, s choose.Settings) float64 {
 	return min(max(2*apart/float64(up-down), 0.3), 3)
 }
 
+// leastQ is the lowest q of a format.
+func leastQ(f variant.Format) int {
+	if f == variant.JPEG {
+		return choose.LeastJPEG
+	}
+	return 1
+}
+
 // levels numbers the values of q that give different files: libheif maps the hundred values to the 64 quantizers of
 // AV1, so some of them give the same file.
 func levels(f variant.Format) func(q int) int {
@@ -188,6 +197,7 @@ type loop struct {
 	slack, excess float64 // allowed below and above the target
 	slope         float64 // as predicted
 	level         func(q int) int
+	least         int // q
 	most, lost    int // encodes, and more of them while none reaches the target
 	tries         []try
 }
@@ -224,9 +234,9 @@ func (l *loop) enough() bool {
 		n > l.most || n == l.most && l.best().score <= l.target+scoreFar
 }
 
-// bracket is the highest q known to fall short, and the lowest known to reach the target.
+// bracket is the highest q known to fall short or not allowed, and the lowest known to reach the target.
 func (l *loop) bracket() (below, above int) {
-	above = 101
+	below, above = l.least-1, 101
 	for _, t := range l.tries {
 		if l.reached(t) {
 			above = min(above, t.q)

@@ -92,6 +92,20 @@ func TestLoopSplitsAJump(t *testing.T) {
 	}
 }
 
+// TestNoJPEGBelowTheLeastQ has scores far above the target at low q, as flat drawings have.
+func TestNoJPEGBelowTheLeastQ(t *testing.T) {
+	l := loop{target: 50, slack: choose.ScoreSlack, excess: scoreExcess, slope: 1, most: loopEncodes}
+	l.level, l.least = levels(variant.JPEG), leastQ(variant.JPEG)
+	l.tries = []try{{q: 31, score: 70}}
+	if q := l.next(); q != choose.LeastJPEG {
+		t.Errorf("q %d, want %d", q, choose.LeastJPEG)
+	}
+	l.tries = append(l.tries, try{q: choose.LeastJPEG, score: 60})
+	if q := l.next(); q != 0 {
+		t.Errorf("q %d after the least one", q)
+	}
+}
+
 // TestLevelsAreThoseOfTheLibrary encodes a picture at each q: exactly those of one level make the same file. Otherwise
 // the loop would make a file twice, or skip one that was never made.
 func TestLevelsAreThoseOfTheLibrary(t *testing.T) {

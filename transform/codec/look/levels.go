@@ -144,3 +144,24 @@ func Reduce(im *vips.Image, table [256]byte) (few *vips.Image, t Traits, suits b
 	}
 	return few, t, t.Blue4 <= levelsColour && t.Red4 <= levelsColour && share <= levelsShades, nil
 }
+
+// KeepsShades reports whether a picture with fewer colours keeps the shades of im: faces, shaded boxes and faint
+// backgrounds. What is transparent counts as grey.
+func KeepsShades(im, few *vips.Image) (bool, error) {
+	var solid [2]*vips.Image
+	for i, p := range []*vips.Image{im, few} {
+		solid[i] = p.Clone()
+		defer solid[i].Free()
+		if p.Facts().Bands < 4 {
+			continue
+		}
+		if err := solid[i].Flatten([]float64{128, 128, 128}); err != nil {
+			return false, err
+		}
+		if err := solid[i].Memory(); err != nil {
+			return false, err
+		}
+	}
+	share, err := shadesLost(solid[0], solid[1])
+	return share <= levelsShades, err
+}

@@ -94,6 +94,25 @@ func (im *Image) MapTo(table [256]byte) error {
 	return im.apply(func(in *C.VipsImage, out **C.VipsImage) C.int { return C.gc_map(in, out, (*C.uint8_t)(&table[0])) })
 }
 
+// Palette says how a picture is reduced to a palette.
+type Palette struct {
+	Bits int // per pixel, at most
+	Q    int // 1 to 100: a lower one takes fewer colours
+}
+
+// InPalette returns the image reduced to the colours of a palette, in memory, without dithering.
+func (im *Image) InPalette(p Palette) (*Image, error) {
+	few := im.Clone()
+	err := few.apply(func(in *C.VipsImage, out **C.VipsImage) C.int {
+		return C.gc_reduce_colours(in, C.int(p.Bits), C.int(p.Q), out)
+	})
+	if err != nil {
+		few.Free()
+		return nil, err
+	}
+	return few, nil
+}
+
 // Samples copies the samples: row by row, interleaved.
 func (im *Image) Samples() ([]byte, error) {
 	var n C.size_t

@@ -108,6 +108,23 @@ GC_FN int gc_map(VipsImage *in, VipsImage **out, const uint8_t table[256]) {
 	return r;
 }
 
+// gc_reduce_colours copies a grey, colour, or colour and alpha picture into memory with the colours of a palette. libvips
+// makes palettes only while it saves, so a PNG is made and read.
+GC_FN int gc_reduce_colours(VipsImage *in, int bits, int q, VipsImage **out) {
+	void *png = NULL;
+	size_t len = 0;
+	VipsImage *read = NULL, *whole = NULL, *same = NULL;
+	int r = vips_pngsave_buffer(in, &png, &len, "compression", 0, "palette", TRUE, "Q", q, "effort", 4, "bitdepth", bits, "dither", 0.0, GC_NO_METADATA, NULL) ||
+		vips_pngload_buffer(png, len, &read, NULL) ||
+		(in->Bands == 4 && read->Bands == 3 ? vips_addalpha(read, &whole, NULL) : vips_copy(read, &whole, NULL)) ||
+		vips_extract_band(whole, &same, 0, "n", in->Bands, NULL) || !(*out = vips_image_copy_memory(same));
+	g_clear_object(&same);
+	g_clear_object(&whole);
+	g_clear_object(&read);
+	g_free(png);
+	return r ? -1 : 0;
+}
+
 // gc_view returns the samples of a picture in memory without a copy; NULL if it cannot be brought into memory.
 GC_FN const void *gc_view(VipsImage *in, size_t *len) {
 	*len = VIPS_IMAGE_SIZEOF_IMAGE(in);
