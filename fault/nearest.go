@@ -20,11 +20,16 @@ func Unknown(what, name string, known []string) string {
 }
 
 // Nearest is the known name that a wrong one most likely means: the fewest edits of the part after the last dot, then
-// of the whole, so that it finds both a typing error and a right key in the wrong section. "" = no name is known.
+// of the whole, so that it finds both a typing error and a right key in the wrong section. A name that only lacks its
+// last words (secret for secret_file) counts as one edit. "" = no name is known.
 func Nearest(wrong string, known []string) string {
 	best, bestCost := "", 0
 	for _, k := range known {
-		cost := 4*distance(lastPart(wrong), lastPart(k)) + distance(wrong, k)
+		edits := distance(lastPart(wrong), lastPart(k))
+		if strings.HasPrefix(lastPart(k), lastPart(wrong)+"_") {
+			edits = 1
+		}
+		cost := 4*edits + distance(wrong, k)
 		if best == "" || cost < bestCost {
 			best, bestCost = k, cost
 		}

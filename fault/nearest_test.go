@@ -3,11 +3,12 @@ package fault
 import "testing"
 
 func TestNearest(t *testing.T) {
-	known := []string{"prewarm", "sign", "purge", "server.listen", "cache.max_age"}
+	known := []string{"prewarm", "sign", "purge", "server.listen", "cache.max_age", "hooks", "hook.key_file"}
 	for _, tt := range []struct{ wrong, nearest, meant string }{
 		{"prewram", "prewarm", "prewarm"},
 		{"sing", "sign", "sign"},
 		{"server.lisen", "server.listen", "server.listen"},
+		{"hook.key", "hook.key_file", ""},
 		{"x", "sign", ""},
 	} {
 		if got := Nearest(tt.wrong, known); got != tt.nearest {
