@@ -40,7 +40,8 @@ func Unchanged(h http.Header, m cache.Meta) bool {
 }
 
 // Conditions rewrites a request so that net/http evaluates conditions and ranges as RFC 9110 requires: net/http reads
-// only the first line of each header, and refuses an unknown range unit instead of ignoring it.
+// only the first line of each header, and refuses an unknown range unit instead of ignoring it. Ranges that no client
+// of pictures needs get the whole picture: see usable.
 func Conditions(r *http.Request) *http.Request {
 	h := r.Header.Clone()
 	for _, name := range []string{"If-Match", "If-None-Match"} {
@@ -54,7 +55,7 @@ func Conditions(r *http.Request) *http.Request {
 		}
 	}
 	unit, ranges, ok := strings.Cut(Joined(h, "Range"), "=")
-	if ok && strings.EqualFold(strings.TrimSpace(unit), "bytes") && len(h["If-Range"]) < 2 {
+	if ok && strings.EqualFold(strings.TrimSpace(unit), "bytes") && usable(ranges, h["If-Range"]) {
 		h.Set("Range", "bytes="+ranges)
 	} else {
 		h.Del("Range")
@@ -62,4 +63,15 @@ func Conditions(r *http.Request) *http.Request {
 	read := *r
 	read.Header = h
 	return &read
+}
+
+// usable reports whether ranges of bytes are one range, under one entity tag at most. Each of several ranges would cost
+// a hundred bytes of headers, which multiplies a small picture. A date does not tell a first answer from the final one of
+// the same second. Of "the last 0 bytes" net/http would send none, under an invalid Content-Range.
+func usable(ranges string, conditions []string) bool {
+	if len(conditions) > 1 || len(conditions) == 1 && !strings.HasPrefix(strings.TrimSpace(conditions[0]), `"`) {
+		return false
+	}
+	last, suffix := strings.CutPrefix(strings.TrimSpace(ranges), "-")
+	return !strings.Contains(ranges, ",") && !(suffix && strings.Trim(last, "0") == "")
 }
