@@ -213,14 +213,15 @@ func TestBucketsByName(t *testing.T) {
 	s := open(t,
 		Buckets{Names: []string{"shop-*", "media"}, Endpoint: one.URL, PathStyle: true, CredentialsFile: secret},
 		Buckets{Names: []string{"shop-b", "other"}, Endpoint: two.URL, PathStyle: true, CredentialsFile: secret})
-	for source, want := range map[string]int{"s3://shop-b/x": 404, "s3://Media/x": 404, "s3://other/x": 403} {
+	for source, want := range map[string]int{"s3://shop-b/x": 404, "s3://Media/..x": 404, "s3://other/x": 403} {
 		if r, err := get(t, s, source, http.Header{}); err != nil || r.StatusCode != want {
 			t.Errorf("%s: %v, %v", source, r, err)
 		}
 	}
 	for source, want := range map[string]fault.Kind{
 		"s3://shop/x": fault.SourceNotAllowed, "s3://media2/x": fault.SourceNotAllowed,
-		"s3://media/": fault.BadSource, "s3://u@media/x": fault.BadSource,
+		"s3://media/": fault.BadSource, "s3://u@media/x": fault.BadSource, "s3://media/../other/x": fault.BadSource,
+		"s3://media/a//%2e%2E%2f./%2e./other/x": fault.BadSource,
 	} {
 		u, err := url.Parse(source)
 		if err != nil {
