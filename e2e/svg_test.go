@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// An SVG is served as pixels in the requested size, with its text drawn in the sandbox; one that refers to a file is
-// refused.
+// An SVG is served as pixels in the requested size, with its text and its filters, for which librsvg starts threads, drawn
+// in the sandbox; one that refers to a file is refused.
 func TestSVGLeavesAsPixels(t *testing.T) {
 	s, o := start(t), startOrigin(t)
 	drawing := func(inside string) http.HandlerFunc {
@@ -17,12 +17,17 @@ func TestSVGLeavesAsPixels(t *testing.T) {
 		}
 	}
 	o.on("/good.svg", drawing(`<rect width="15" height="20" fill="red"/><text y="15">a</text>`))
+	o.on("/filters.svg", drawing(`<filter id="f"><feGaussianBlur stdDeviation="1"/><feDiffuseLighting>`+
+		`<feDistantLight elevation="45"/></feDiffuseLighting></filter><rect width="30" height="20" filter="url(#f)"/>`))
 	o.on("/bad.svg", drawing(`<image href="file:///etc/passwd"/>`))
 	for _, f := range []string{"webp", "avif", "png", "jpg"} {
 		a := s.get(signed("w:600/f:"+f, o.URL+"/good.svg"))
 		if a.StatusCode != 200 || strings.Contains(string(a.body), "<svg") {
 			t.Errorf("%s: %d %s", f, a.StatusCode, a.Header.Get("X-Error"))
 		}
+	}
+	if a := s.get(signed("w:1200/f:webp", o.URL+"/filters.svg")); a.StatusCode != 200 {
+		t.Errorf("filters: %d %s", a.StatusCode, a.Header.Get("X-Error"))
 	}
 	if a := s.get(signed("w:600", o.URL+"/bad.svg")); a.StatusCode != 415 || a.Header.Get("X-Error") != "unsupported_format" {
 		t.Errorf("%d %s", a.StatusCode, a.Header.Get("X-Error"))

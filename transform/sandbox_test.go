@@ -37,6 +37,8 @@ var attacks = map[string]func() error{
 	"signal a thread of it": func() error { return unix.Tgkill(os.Getppid(), os.Getppid(), 0) },
 	"pin the server":        func() error { return unix.SchedSetaffinity(os.Getppid(), &unix.CPUSet{1}) },
 	"where the server runs": func() error { return unix.SchedGetaffinity(os.Getppid(), &unix.CPUSet{}) },
+	"where it runs itself":  func() error { return unix.SchedGetaffinity(0, &unix.CPUSet{}) },
+	"pin itself":            func() error { return unix.SchedSetaffinity(0, &unix.CPUSet{1}) },
 	"slow the server down":  func() error { return unix.Setpriority(unix.PRIO_PROCESS, os.Getppid(), 19) },
 	"schedule the server":   func() error { return unix.SchedSetAttr(os.Getppid(), &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0) },
 	"parameters of the server": func() error {

@@ -27,6 +27,9 @@ var callsRefused = []string{
 	"readlink", "readlinkat", "getcwd", "getdents64", "memfd_create", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate", "fallocate", "fcntl", "ioctl",
 	"prlimit64", "getrlimit", "setpriority", "sched_setscheduler", "sched_setattr", "sched_setparam", "mlock", "mlock2", "eventfd2", "pipe2", "dup", "dup3",
 	"getpeername", // GLib asks where a warning goes to
+	// Workers may not pin threads of other processes. Libraries ask how many processors there are, and about their own
+	// threads, and work without an answer.
+	"sched_setaffinity", "sched_getaffinity",
 }
 
 const (
@@ -42,6 +45,15 @@ func filterCalls() error {
 	if err != nil {
 		return err
 	}
+	return seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync, Policy: filterOf(info, os.Getpid())})
+}
+
+// filterOf is the filter of the worker with this process id.
+//
+// go-seccomp-bpf v1.6.0 does not load the number of the call again after a condition that does not hold: all that
+// follows is compared with the low word of the argument. So nothing may follow the group with conditions, and in it a
+// call whose condition allows a number of a call comes first.
+func filterOf(info *arch.Info, pid int) seccomp.Policy {
 	known := func(names []string) []string {
 		var out []string
 		for _, name := range names {
@@ -54,29 +66,17 @@ func filterCalls() error {
 	is := func(call string, argument uint32, op seccomp.Operation, value uint64) seccomp.NameWithConditions {
 		return seccomp.NameWithConditions{Name: call, Conditions: seccomp.ArgumentConditions{{Argument: argument, Operation: op, Value: value}}}
 	}
-	return seccomp.LoadFilter(seccomp.Filter{
-		NoNewPrivs: true,
-		Flag:       seccomp.FilterFlagTSync,
-		Policy: seccomp.Policy{DefaultAction: seccomp.ActionKillProcess, Syscalls: []seccomp.SyscallGroup{
-			{Action: seccomp.ActionAllow, Names: known(callsAllowed)},
-			{Action: seccomp.ActionErrno, Names: known(callsRefused)},
-			// Workers may not pin threads of other processes. Libraries ask about their own threads by id and work
-			// without an answer.
-			{Action: seccomp.ActionErrno, NamesWithCondtions: []seccomp.NameWithConditions{
-				is("sched_setaffinity", 0, seccomp.NotEqual, 0),
-				is("sched_getaffinity", 0, seccomp.NotEqual, 0),
-			}},
-			// clone3 passes its flags in memory, where no filter sees them; the C library then falls back to clone.
-			{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: known([]string{"clone3"})},
-			// Threads, but no processes; signals, but only to itself.
-			{Action: seccomp.ActionAllow, NamesWithCondtions: []seccomp.NameWithConditions{
-				is("clone", 0, seccomp.BitsSet, unix.CLONE_THREAD),
-				is("sched_setaffinity", 0, seccomp.Equal, 0),
-				is("sched_getaffinity", 0, seccomp.Equal, 0),
-				is("tgkill", 0, seccomp.Equal, uint64(os.Getpid())),
-				is("prctl", 0, seccomp.Equal, setName),
-				is("prctl", 0, seccomp.Equal, nameRange),
-			}},
+	return seccomp.Policy{DefaultAction: seccomp.ActionKillProcess, Syscalls: []seccomp.SyscallGroup{
+		{Action: seccomp.ActionAllow, Names: known(callsAllowed)},
+		{Action: seccomp.ActionErrno, Names: known(callsRefused)},
+		// clone3 passes its flags in memory, where no filter sees them; the C library then falls back to clone.
+		{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: known([]string{"clone3"})},
+		// Signals, but only to itself; threads, but no processes.
+		{Action: seccomp.ActionAllow, NamesWithCondtions: []seccomp.NameWithConditions{
+			is("tgkill", 0, seccomp.Equal, uint64(pid)),
+			is("prctl", 0, seccomp.Equal, setName),
+			is("prctl", 0, seccomp.Equal, nameRange),
+			is("clone", 0, seccomp.BitsSet, unix.CLONE_THREAD),
 		}},
-	})
+	}}
 }
