@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// An SVG is served as pixels in the requested size, with its text and its filters, for which librsvg starts threads, drawn
-// in the sandbox; one that refers to a file is refused.
+// An SVG is served as pixels in the requested size, with its text and its filters, for which librsvg starts threads,
+// drawn in the sandbox; one that refers to a file is refused.
 func TestSVGLeavesAsPixels(t *testing.T) {
 	s, o := start(t), startOrigin(t)
 	drawing := func(inside string) http.HandlerFunc {

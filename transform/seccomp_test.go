@@ -37,7 +37,10 @@ func TestFilterNamesCallsOfBothProcessors(t *testing.T) {
 func TestFilterJudgesArguments(t *testing.T) {
 	info := arch.X86_64
 	number := func(name string) int { return info.SyscallNames[name] }
-	const allow, refuse, kill = uint32(seccomp.ActionAllow), uint32(seccomp.ActionErrno), uint32(seccomp.ActionKillProcess)
+	const (
+		allow, refuse = uint32(seccomp.ActionAllow), uint32(seccomp.ActionErrno)
+		kill          = uint32(seccomp.ActionKillProcess)
+	)
 	for _, pid := range []int{7, number("tgkill"), number("prctl"), number("clone")} {
 		policy := filterOf(info, pid)
 		program, err := policy.Assemble()
