@@ -198,3 +198,23 @@ func TestPalettesKeepAlpha(t *testing.T) {
 		t.Errorf("%s, %s: alpha %d and %d", made.Note, made.Choice.Tried, clear, solid)
 	}
 }
+
+// TestFirstLevelsAreMeasured has a newspaper of dots, for which the model predicts that four levels keep the target.
+// They come to 60 in the worst part.
+func TestFirstLevelsAreMeasured(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	spec := variant.Spec{Format: variant.WebP, Accepts: variant.AcceptWebP, Width: 800, Height: 2400}
+	original := variant.Original{Body: readCorpus(t, "photos", "fax-g4.tif")}
+	specs := []variant.Spec{spec}
+	err := c.Transform(original, specs, variant.StageFirst, testLimits, func(_ int, made variant.Image, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made.Choice.Score < 67 {
+			t.Errorf("score %.1f: %s, %s", made.Choice.Score, made.Note, made.Choice.Tried)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -45,10 +45,18 @@ func (e *Encoder) levelsFormat(f variant.Format) (exact variant.Format, ok bool)
 
 // levelsJudge makes the judge of the picture in few levels; nil if its score is predicted.
 func (e *Encoder) levelsJudge(im *vips.Image) (*judge.Judge, error) {
-	if !e.unhurried() || !e.measurable() {
+	if !e.measurable() {
 		return nil, nil
 	}
 	return judge.New(im, true)
+}
+
+// leastLevels is the score that a picture in few levels must have.
+func (e *Encoder) leastLevels(wanted float64) float64 {
+	if e.unhurried() {
+		return wanted - choose.ScoreSlack
+	}
+	return e.least(look.Text, wanted)
 }
 
 // inLevels reduces the picture to few levels and encodes it losslessly, if the levels keep the target of print. A format
@@ -63,29 +71,29 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 		return few, false, vips.Internal("codec.inLevels", err)
 	}
 	wanted := max(choose.Target(e.Wish(f), look.Text), look.LevelsLeast)
+	least := e.leastLevels(wanted)
 	var reached float64 // by the chosen levels; 0 = not measured
-	var measure func(*vips.Image) (float64, error)
+	var keeps func(*vips.Image) (bool, error)
 	j, err := e.levelsJudge(im)
 	if err != nil {
 		return few, false, err
 	}
 	if j != nil {
 		defer j.Close()
-		measure = func(few *vips.Image) (float64, error) {
-			if !e.Time.More() {
-				return 0, nil
+		keeps = func(few *vips.Image) (ok bool, err error) {
+			if e.Time.More() {
+				_, reached, err = j.Compare(few)
 			}
-			_, reached, err = j.Compare(few)
-			return reached, err
+			return reached >= least, err
 		}
 	}
-	pixels, n, err := e.Choices.InLevels(im, wanted, measure)
+	pixels, n, err := e.Choices.InLevels(im, wanted, j == nil || !e.unhurried(), keeps)
 	if err != nil || pixels == nil {
 		return few, false, err
 	}
 	defer pixels.Free()
 	few, err = e.saveLevels(pixels, f, fmt.Sprintf("text in %d levels, target %.0f", n, wanted))
-	few.target, few.score, few.foretold, few.levels = wanted, reached, measure == nil && e.measurable(), n
+	few.target, few.score, few.foretold, few.levels = wanted, reached, !e.unhurried() && e.measurable(), n
 	ok = err == nil && (s.MaxBytes == 0 || len(few.Body) <= s.MaxBytes)
 	return few, ok, err
 }
