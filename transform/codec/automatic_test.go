@@ -55,6 +55,18 @@ func TestKindsOfTheCorpus(t *testing.T) {
 	}
 }
 
+// Print is judged by the size of its letters in the variant, and small letters keep their quality on slow networks.
+func TestSmallPrintKeepsItsQuality(t *testing.T) {
+	c := mustNew(t, "")
+	original := pngOf(t, page(1400, 1000))
+	for width, want := range map[int]float64{1400: 60, 840: 72} {
+		got := must(t, c, original, variant.Spec{Format: variant.JPEG, Width: width, Class: variant.ClassSaver})
+		if got.Choice.Kind != string(look.Text) || got.Choice.Target != want {
+			t.Errorf("%d pixels wide: %+v, want print with the target %g", width, got.Choice, want)
+		}
+	}
+}
+
 // A slow network bounds dpr, but never the pixels of print.
 func TestPrintKeepsItsPixels(t *testing.T) {
 	c := mustNew(t, "")

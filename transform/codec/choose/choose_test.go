@@ -56,6 +56,37 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// Small print keeps its target on slow networks, and follows the configured target of the class normal.
+func TestSmallPrintHasAHigherTarget(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		format  variant.Format
+		class   variant.Class
+		kind    look.Kind
+		letters look.Letters
+		iq      bool
+		normal  float64
+		want    float64
+	}{
+		{"tiny", variant.WebP, variant.ClassNormal, look.Text, look.LettersTiny, true, 70, 72},
+		{"tiny, by iq", variant.AVIF, variant.ClassNormal, look.Text, look.LettersTiny, true, 70, 75},
+		{"tiny, by ssim", variant.AVIF, variant.ClassNormal, look.Text, look.LettersTiny, false, 70, 72},
+		{"tiny, saver", variant.JPEG, variant.ClassSaver, look.Mixed, look.LettersTiny, true, 70, 72},
+		{"tiny, high", variant.AVIF, variant.ClassHigh, look.Text, look.LettersTiny, true, 70, 80},
+		{"tiny, configured", variant.WebP, variant.ClassSaver, look.Text, look.LettersTiny, true, 64, 66},
+		{"small", variant.AVIF, variant.ClassNormal, look.Text, look.LettersSmall, true, 70, 70},
+		{"small, saver", variant.AVIF, variant.ClassSaver, look.Text, look.LettersSmall, true, 70, 70},
+		{"large, saver", variant.AVIF, variant.ClassSaver, look.Text, look.LettersLarge, true, 70, 60},
+		{"photo, saver", variant.AVIF, variant.ClassSaver, look.Photo, look.LettersTiny, true, 70, 50},
+	} {
+		w := Wish{Format: tt.format, Targets: transform.Quality{High: 80, Normal: tt.normal, Saver: 50, TextFloor: 60}}
+		w.Spec.Class = tt.class
+		if got := (&Chooser{iq: tt.iq}).target(w, tt.kind, &look.View{Letters: tt.letters}); got != tt.want {
+			t.Errorf("%s: target %g, want %g", tt.name, got, tt.want)
+		}
+	}
+}
+
 // A higher target never gives a lower q, for all sets of libraries, all coders and both groups.
 func TestQRisesWithTheTarget(t *testing.T) {
 	a, err := New("3.14")

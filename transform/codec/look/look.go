@@ -6,10 +6,11 @@ import (
 
 // View is the result of probing a picture.
 type View struct {
-	Traits Traits
-	Kind   Kind
-	Print  float64 // the probability of print
-	Took   time.Duration
+	Traits  Traits
+	Kind    Kind
+	Print   float64 // the probability of print
+	Letters Letters
+	Took    time.Duration
 }
 
 // ProbeTile is the side of the tiles that the probe samples. FewestTiles is the number of tiles of the smallest picture

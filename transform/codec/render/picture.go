@@ -48,7 +48,14 @@ func (p *Picture) Look(m *look.Model) *look.View {
 	if err != nil {
 		return nil // Without a trial, the q of the table is used.
 	}
-	p.Seen = &look.View{Traits: t, Kind: m.Kind(t), Print: m.Shares(t)[string(look.Text)], Took: time.Since(start)}
+	v := look.View{Traits: t, Kind: m.Kind(t), Print: m.Shares(t)[string(look.Text)]}
+	if t.Print > 0 {
+		if v.Letters, err = look.LettersOf(p.Im); err != nil {
+			return nil
+		}
+	}
+	v.Took = time.Since(start)
+	p.Seen = &v
 	return p.Seen
 }
 
