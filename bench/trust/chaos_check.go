@@ -188,7 +188,7 @@ func (c *chaos) checkQuiet(ctx context.Context, api *client.API, stored map[vari
 }
 
 // checkEnd requests everything from an instance that has just started. All must be hits of the store, and none older
-// than its last purge.
+// than its last purge. The other instances do not wait for a slow store: beside its look-up they may fetch.
 func (c *chaos) checkEnd(ctx context.Context, b *rig.Bench) error {
 	r, err := b.StartInstance(ctx, c.Cluster, 0, fmt.Sprintf(chaosInstance, "proxy"))
 	if err != nil {
@@ -215,9 +215,9 @@ func (c *chaos) checkEnd(ctx context.Context, b *rig.Bench) error {
 			}
 			c.checkHit(i, s, status)
 		}
-	}
-	if n := c.origin.calls.Load() - before; n > 0 {
-		c.violation("%d fetches for hits", n)
+		if n := c.origin.calls.Load() - before; i == 0 && n > 0 {
+			c.violation("%d fetches for hits", n)
+		}
 	}
 	return nil
 }
