@@ -95,7 +95,7 @@ var layers = map[string]layer{
 		"says what an encoder is told, and encodes nothing"},
 	"transform/codec/judge": {[]string{"transform/codec/choose", "transform/codec/container",
 		"transform/codec/geometry", "transform/codec/look", "transform/codec/quantize", "transform/codec/render",
-		"transform/codec/score", "transform/codec/vips", "transform", "variant"},
+		"transform/codec/score", "transform/codec/sequence", "transform/codec/vips", "transform", "variant"},
 		"compares encodes with pixels: what follows from a score is for others to say"},
 	"transform/codec/untouched": {[]string{"transform/codec/container", "transform/codec/decode", "transform/codec/geometry",
 		"transform/codec/render", "transform/codec/vips", "variant"},

@@ -147,6 +147,13 @@ func TestAnimatedAVIFIsTheSmallest(t *testing.T) {
 	if final.Format != variant.AVIF || final.Stage != variant.StageFinal || len(final.Body) > len(first.Body) {
 		t.Errorf("final: %s of %d bytes, stage %d", final.Format, len(final.Body), final.Stage)
 	}
+	if final.Choice.Score < final.Choice.Target-1 || first.Choice.Score != 0 {
+		t.Errorf("final: %+v; first: %+v", final.Choice, first.Choice)
+	}
+	named := make(film, variant.Spec{Format: variant.AVIF, Width: 100, Quality: 30}, variant.StageFinal)
+	if named.Choice.Score != 0 || named.Quality != 30 {
+		t.Errorf("with a q of the URL: q %d, %+v", named.Quality, named.Choice)
+	}
 	if tiny := make(movie(t, 3), open, variant.StageFinal); tiny.Format != variant.WebP || tiny.Frames != 3 {
 		t.Errorf("a tiny one: %d frames of %s, %d bytes", tiny.Frames, tiny.Format, len(tiny.Body))
 	}

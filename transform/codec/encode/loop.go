@@ -63,7 +63,7 @@ func (e *Encoder) measured(f variant.Format, s choose.Settings) (Encoded, error)
 	if q := e.Choices.Expect(e.Pic, e.Wish(f), s.Target-margin); q > 0 {
 		s.Q = q
 	}
-	r := run{e, j, f, s}
+	r := run{Encoder: e, judge: j, format: f, settings: s}
 	if !r.halved() {
 		l.lost = lostEncodes
 	}
@@ -89,6 +89,17 @@ type run struct {
 	judge    *judge.Judge
 	format   variant.Format
 	settings choose.Settings
+	film     *judge.Film // of an animation, in place of judge
+}
+
+// score is the lowest score of an encode's parts.
+func (r run) score(body []byte) (worst float64, err error) {
+	if r.film != nil {
+		_, worst, err = r.film.Score(body)
+	} else {
+		_, worst, err = r.judge.Score(body)
+	}
+	return worst, err
 }
 
 // tries encodes and scores until the loop has enough.
@@ -109,7 +120,7 @@ func (r run) try(l *loop, effort, q int) error {
 	if err != nil {
 		return err
 	}
-	if _, made.score, err = r.judge.Score(made.Body); err != nil {
+	if made.score, err = r.score(made.Body); err != nil {
 		return err
 	}
 	r.tried[len(r.tried)-1] += fmt.Sprintf(" score %.1f", made.score)

@@ -59,7 +59,8 @@ func (e *Encoder) orPalette(best Encoded) (Encoded, error) {
 		return best, err
 	}
 	defer j.Close()
-	return run{e, j, f, choose.Settings{Target: max(best.target, look.LevelsLeast)}}.coarsest(im, best)
+	settings := choose.Settings{Target: max(best.target, look.LevelsLeast)}
+	return run{Encoder: e, judge: j, format: f, settings: settings}.coarsest(im, best)
 }
 
 // coarsest returns the picture in the coarsest palette that is good enough and smaller than best, or best.

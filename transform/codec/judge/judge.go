@@ -147,13 +147,18 @@ func scorable(im *vips.Image) (score.Pixels, error) {
 	if err != nil {
 		return score.Pixels{}, vips.Internal("codec.scorable", err)
 	}
-	s, bands := im.Size(), im.Facts().Bands
+	s := im.Size()
+	return wide(samples, s.W, s.H, im.Facts().Bands), nil
+}
+
+// wide is a picture with three bands or four: grey counts three times.
+func wide(samples []byte, width, height, bands int) score.Pixels {
 	if bands < 3 {
-		wide := make([]byte, 0, (bands+2)*s.W*s.H)
+		all := make([]byte, 0, (bands+2)*width*height)
 		for i := 0; i < len(samples); i += bands {
-			wide = append(append(wide, samples[i], samples[i], samples[i]), samples[i+1:i+bands]...)
+			all = append(append(all, samples[i], samples[i], samples[i]), samples[i+1:i+bands]...)
 		}
-		samples, bands = wide, bands+2
+		samples, bands = all, bands+2
 	}
-	return score.Pixels{Data: samples, Width: s.W, Height: s.H, Bands: bands}, nil
+	return score.Pixels{Data: samples, Width: width, Height: height, Bands: bands}
 }

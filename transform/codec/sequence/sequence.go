@@ -69,18 +69,23 @@ func Encode(f Frames, q int, fast bool) ([]byte, error) {
 	return finish(C.GoBytes(unsafe.Pointer(out.bytes), C.int(out.length)), f, f.Loop == 1)
 }
 
-// Decode decodes the frames of an animation that Encode made of f, with three or four bands.
-func Decode(file []byte, f Frames) ([]byte, error) {
+// Decode decodes some frames of an animation that Encode made of f, with three or four bands. Their numbers must rise.
+func Decode(file []byte, f Frames, wanted []int) ([]byte, error) {
 	s := f.forC()
 	if s.bands < 3 {
 		s.bands += 2
 	}
-	samples := make([]byte, f.Width*f.Height*int(s.bands)*len(f.Delays))
-	if len(samples) == 0 || len(file) == 0 {
+	one := f.Width * f.Height * int(s.bands)
+	if one == 0 || len(file) == 0 || len(wanted) == 0 || wanted[0] < 0 || wanted[len(wanted)-1] >= len(f.Delays) {
 		return nil, errors.New("sequence.Decode: nothing to decode")
 	}
+	samples, frames := make([]byte, one*len(wanted)), make([]C.int, len(wanted))
+	for i, n := range wanted {
+		frames[i] = C.int(n)
+	}
+	s.frames = C.int(len(wanted))
 	var why [200]C.char
-	if C.gc_frames((*C.uint8_t)(&file[0]), C.size_t(len(file)), s, (*C.uint8_t)(&samples[0]), &why[0]) != 0 {
+	if C.gc_frames((*C.uint8_t)(&file[0]), C.size_t(len(file)), s, &frames[0], (*C.uint8_t)(&samples[0]), &why[0]) != 0 {
 		return nil, fmt.Errorf("sequence.Decode: %s", C.GoString(&why[0]))
 	}
 	return samples, nil

@@ -155,8 +155,8 @@ GC_FN int gc_sequence(GcSequence s, const uint8_t *samples, const int *delays, G
 	return e.code;
 }
 
-// gc_frames decodes a sequence, which gc_sequence made, into room for its frames with bands of 3 or 4.
-GC_FN int gc_frames(const uint8_t *file, size_t length, GcSequence s, uint8_t *samples, char why[200]) {
+// gc_frames decodes s.frames of the frames of a sequence, which gc_sequence made, with bands of 3 or 4. Their numbers rise.
+GC_FN int gc_frames(const uint8_t *file, size_t length, GcSequence s, const int *wanted, uint8_t *samples, char why[200]) {
 	heif_context *context = heif_context_alloc();
 	heif_track *track = NULL;
 	heif_decoding_options *options = heif_decoding_options_alloc();
@@ -165,15 +165,16 @@ GC_FN int gc_frames(const uint8_t *file, size_t length, GcSequence s, uint8_t *s
 	if (!e.code && !(track = heif_context_get_track(context, 0)))
 		e = (struct heif_error) {heif_error_Invalid_input, heif_suberror_Unspecified, "no track"};
 	const size_t line = (size_t) s.width * s.bands;
-	for (int i = 0; i < s.frames && !e.code; i++) {
+	for (int n = 0, i = 0; i < s.frames && !e.code; n++) {
 		heif_image *image = NULL;
 		int stride;
 		e = heif_track_decode_next_image(track, &image, heif_colorspace_RGB, s.bands == 4 ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, options);
 		const uint8_t *from = e.code ? NULL : heif_image_get_plane_readonly(image, heif_channel_interleaved, &stride);
 		if (from && (heif_image_get_width(image, heif_channel_interleaved) != s.width || heif_image_get_height(image, heif_channel_interleaved) != s.height))
 			e = (struct heif_error) {heif_error_Invalid_input, heif_suberror_Unspecified, "a frame of another size"};
-		for (int y = 0; y < s.height && from && !e.code; y++)
+		for (int y = 0; n == wanted[i] && y < s.height && from && !e.code; y++)
 			memcpy(samples + ((size_t) i * s.height + y) * line, from + (size_t) y * stride, line);
+		i += n == wanted[i];
 		heif_image_release(image);
 	}
 	if (e.code)
@@ -191,7 +192,7 @@ static int gc_sequence(GcSequence s, const uint8_t *samples, const int *delays, 
 	return 1;
 }
 
-static int gc_frames(const uint8_t *file, size_t length, GcSequence s, uint8_t *samples, char why[200]) {
+static int gc_frames(const uint8_t *file, size_t length, GcSequence s, const int *wanted, uint8_t *samples, char why[200]) {
 	strncat(why, "libheif is too old", 199);
 	return 1;
 }

@@ -39,7 +39,7 @@ func TestFramesComeBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(bands, fast, err)
 			}
-			got, err := Decode(file, f)
+			got, err := Decode(file, f, []int{0, 1, 2})
 			if err != nil {
 				t.Fatal(bands, fast, err)
 			}
@@ -63,6 +63,32 @@ func TestFramesComeBack(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// Only some frames may be decoded. What is not there is refused.
+func TestSomeFramesComeBack(t *testing.T) {
+	needsLibheif(t)
+	f := bars(16, 16, 3, threeColours...)
+	file, err := Encode(f, 80, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wanted := range [][]int{{0}, {2}, {0, 2}, {1, 2}} {
+		got, err := Decode(file, f, wanted)
+		if err != nil || len(got) != len(wanted)*16*16*3 {
+			t.Fatalf("%v: %d bytes, %v", wanted, len(got), err)
+		}
+		for i, n := range wanted {
+			if p := got[i*16*16*3:]; max(p[0], p[1], p[2]) != p[n] {
+				t.Errorf("%v: frame %d begins with %v", wanted, n, p[:3])
+			}
+		}
+	}
+	for _, wanted := range [][]int{nil, {-1}, {3}} {
+		if _, err := Decode(file, f, wanted); err == nil {
+			t.Errorf("%v is decoded", wanted)
 		}
 	}
 }
