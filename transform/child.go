@@ -76,12 +76,12 @@ type ending struct {
 }
 
 // greet waits for the first frame and checks that the worker has the same build.
-func (c *child) greet(build string) error {
-	_ = c.socket.SetReadDeadline(time.Now().Add(startTimeout))
+func (c *child) greet(build string, limit time.Duration) error {
+	_ = c.socket.SetReadDeadline(time.Now().Add(limit))
 	f, err := receive(c.socket, c.buf)
 	if err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = fmt.Errorf("it was not ready within %v", startTimeout)
+			err = fmt.Errorf("it was not ready within %v", limit)
 		} else {
 			c.kill()
 			<-c.exited

@@ -17,7 +17,7 @@ type Config struct {
 	// fewer than this, but at least one.
 	Workers int `yaml:"workers"`
 	// Timeout is the wall time that one variant may take in a worker. After that the worker is killed and the answer is
-	// transform_timeout. The clock starts again with each variant of a request.
+	// transform_timeout. The clock starts again with each variant. A worker's start has as long, a minute at least.
 	Timeout time.Duration `yaml:"timeout"`
 	// CPU is the processor time that one variant may take, over all threads of its worker. After that the worker is
 	// killed and the answer is too_costly. It starts again with each variant of a request.

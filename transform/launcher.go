@@ -21,7 +21,7 @@ const niceness = 10
 
 // startTimeout bounds the time from a worker's start to its first frame. The start needs 0.2 s of a processor. When
 // other processes use all processors, a process of this niceness gets a hundredth. A worker killed too early would
-// start again for ever.
+// start again for ever. Where Timeout is longer it is the bound: under QEMU everything takes longer.
 const startTimeout = time.Minute
 
 // environment is the environment of a worker: a tight allocator (one arena, no mapping and unmapping of every row

@@ -277,3 +277,17 @@ func sharedMemory(tb testing.TB, pid int) map[string]bool {
 	}
 	return out
 }
+
+// A worker that says nothing is given up after the limit.
+func TestGreetGivesUp(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[1])
+	c := &child{socket: os.NewFile(uintptr(pair[0]), "worker"), buf: make([]byte, 1024)}
+	defer c.socket.Close()
+	if err := c.greet("", time.Millisecond); err == nil || !strings.Contains(err.Error(), "not ready within 1ms") {
+		t.Errorf("got %v", err)
+	}
+}

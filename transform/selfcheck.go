@@ -37,7 +37,7 @@ func (p *Pool) SelfCheck(ctx context.Context) error {
 }
 
 func (p *Pool) selfCheck(c *child) (Drift, error) {
-	if err := c.greet(p.cfg.Build); err != nil {
+	if err := c.greet(p.cfg.Build, max(startTimeout, p.cfg.Timeout)); err != nil {
 		return nil, err
 	}
 	if err := p.inspect(c.hello.Sandbox); err != nil {

@@ -155,7 +155,7 @@ func (p *Pool) hire() (*child, error) {
 	}
 	p.spawned.Add(1)
 	stop := context.AfterFunc(p.life, c.kill)
-	err = c.greet(p.cfg.Build)
+	err = c.greet(p.cfg.Build, max(startTimeout, p.cfg.Timeout))
 	stop()
 	if err == nil {
 		err = p.inspect(c.hello.Sandbox)
