@@ -10,6 +10,7 @@ import (
 	"github.com/goldcrest/goldcrest/bench/quality/larger"
 	"github.com/goldcrest/goldcrest/bench/quality/pictures"
 	"github.com/goldcrest/goldcrest/transform/codec"
+	"github.com/goldcrest/goldcrest/variant"
 )
 
 // The targets of the classes normal and saver, and the saver's for print.
@@ -54,8 +55,10 @@ func bars(ctx context.Context, o options) error {
 		figures, err = readFigures(o.figures)
 	} else {
 		o.Jobs = 1 // for the times
-		others := func(w way) bool { return w.fixed != nil && w.least == 0 }
-		figures, err = o.measure(ctx, slices.DeleteFunc(ways(), others))
+		needless := func(w way) bool {
+			return w.fixed != nil && w.least == 0 || w.stage == variant.StageHot && w.spec.Class != variant.ClassNormal
+		}
+		figures, err = o.measure(ctx, slices.DeleteFunc(ways(), needless))
 	}
 	if err != nil {
 		return err

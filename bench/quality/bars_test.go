@@ -127,7 +127,7 @@ func TestOracleIsTheLowest(t *testing.T) {
 	}
 	defer s.Close()
 	w := way{fixed: &judge.Encoding{Format: variant.JPEG}, least: 60}
-	e, err := w.lowest(s)
+	e, err := w.lowest(s, map[judge.Encoding]attempt{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,9 +36,15 @@ func oracles() []way {
 // oracleBelow is how many q below the found one are tried, since the score does not rise with every q.
 const oracleBelow = 3
 
+// attempt is an encode that an oracle tried.
+type attempt struct {
+	bytes int
+	score float64 // of print that of its worst tile
+}
+
 // lowest finds the smallest encode that reaches the oracle's score: print by its worst tile, and with full chroma, as
-// are drawings. It is that of q 100 if none does.
-func (w way) lowest(s *pictures.Subject) (*judge.Encoding, error) {
+// are drawings. It is that of q 100 if none does. The oracles of a subject share what they tried.
+func (w way) lowest(s *pictures.Subject, tried map[judge.Encoding]attempt) (*judge.Encoding, error) {
 	e, least := *w.fixed, w.least
 	e.FullChroma = s.Kind != pictures.Photo
 	if s.Kind == pictures.Text && w.name == oracleSaver {
@@ -46,12 +52,19 @@ func (w way) lowest(s *pictures.Subject) (*judge.Encoding, error) {
 	}
 	at := func(q int) (bytes int, reaches bool, err error) {
 		e.Q = q
-		body, err := s.Encode(e)
-		if err != nil {
-			return 0, false, err
+		a, ok := tried[e]
+		if !ok {
+			body, err := s.Encode(e)
+			if err != nil {
+				return 0, false, err
+			}
+			a.bytes = len(body)
+			if _, a.score, err = s.Score(body); err != nil {
+				return 0, false, err
+			}
+			tried[e] = a
 		}
-		_, worst, err := s.Score(body)
-		return len(body), worst >= least, err
+		return a.bytes, a.score >= least, nil
 	}
 	low, high, bytes := 0, 100, 0
 	for high-low > 1 {

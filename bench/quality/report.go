@@ -158,9 +158,10 @@ func judgeWays(c *codec.Codec, r pictures.Reference, in []way) ([]figure, error)
 	again.Free()
 	render := stats.CPU() - start
 	var out []figure
+	tried := map[judge.Encoding]attempt{}
 	libraries := c.Versions()
 	for _, w := range in {
-		f, body, err := w.make(c, s)
+		f, body, err := w.make(c, s, tried)
 		if err != nil {
 			return nil, err
 		}
@@ -182,13 +183,13 @@ func judgeWays(c *codec.Codec, r pictures.Reference, in []way) ([]figure, error)
 }
 
 // make encodes a reference, and measures the times of the figure; made includes the decode of the reference.
-func (w way) make(c *codec.Codec, s *pictures.Subject) (f figure, body []byte, err error) {
+func (w way) make(c *codec.Codec, s *pictures.Subject, tried map[judge.Encoding]attempt) (f figure, body []byte, err error) {
 	f.way = w.name
 	again := w.fixed
 	start := stats.CPU()
 	switch {
 	case w.least > 0:
-		if again, err = w.lowest(s); err != nil {
+		if again, err = w.lowest(s, tried); err != nil {
 			return f, nil, err
 		}
 		start = stats.CPU()
