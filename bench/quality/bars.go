@@ -66,7 +66,14 @@ func bars(ctx context.Context, o options) error {
 	sentence := fmt.Sprintf("larger than their original, of %d variants", len(made))
 	all := append(barsOf(figures), bar{sentence, float64(made.Larger()), true, 0})
 	fmt.Println(counted(figures))
-	missed := 0
+	if missed := printBars(all); missed > 0 {
+		return fmt.Errorf("%d of %d bars are missed", missed, len(all))
+	}
+	return nil
+}
+
+// printBars prints a line for each bar, and returns how many are missed.
+func printBars(all []bar) (missed int) {
 	for _, b := range all {
 		sign, holds := ">=", "yes"
 		if b.most {
@@ -81,10 +88,7 @@ func bars(ctx context.Context, o options) error {
 		}
 		fmt.Printf("%-58s %s %6.2f %8.2f  %s\n", b.sentence, sign, b.limit, b.value, holds)
 	}
-	if missed > 0 {
-		return fmt.Errorf("%d of %d bars are missed", missed, len(all))
-	}
-	return nil
+	return missed
 }
 
 // Names of the kinds in sentences.

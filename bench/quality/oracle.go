@@ -42,6 +42,17 @@ type attempt struct {
 	score float64 // of print that of its worst tile
 }
 
+// try encodes and scores a subject.
+func try(s *pictures.Subject, e judge.Encoding) (a attempt, err error) {
+	body, err := s.Encode(e)
+	if err != nil {
+		return a, err
+	}
+	a.bytes = len(body)
+	_, a.score, err = s.Score(body)
+	return a, err
+}
+
 // lowest finds the smallest encode that reaches the oracle's score: print by its worst tile, and with full chroma, as
 // are drawings. It is that of q 100 if none does. The oracles of a subject share what they tried.
 func (w way) lowest(s *pictures.Subject, tried map[judge.Encoding]attempt) (*judge.Encoding, error) {
@@ -54,17 +65,10 @@ func (w way) lowest(s *pictures.Subject, tried map[judge.Encoding]attempt) (*jud
 		e.Q = q
 		a, ok := tried[e]
 		if !ok {
-			body, err := s.Encode(e)
-			if err != nil {
-				return 0, false, err
-			}
-			a.bytes = len(body)
-			if _, a.score, err = s.Score(body); err != nil {
-				return 0, false, err
-			}
+			a, err = try(s, e)
 			tried[e] = a
 		}
-		return a.bytes, a.score >= least, nil
+		return a.bytes, a.score >= least, err
 	}
 	low, high, bytes := 0, 100, 0
 	for high-low > 1 {
