@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goldcrest/goldcrest/bench/quality/larger"
 	"github.com/goldcrest/goldcrest/bench/quality/pictures"
 	"github.com/goldcrest/goldcrest/transform/codec"
 	"github.com/goldcrest/goldcrest/transform/codec/judge"
@@ -76,6 +77,13 @@ func TestBarsOfNothingAreMissed(t *testing.T) {
 		if !math.IsNaN(b.value) || b.holds() {
 			t.Errorf("%+v", b)
 		}
+	}
+}
+
+// A folder without pictures proves nothing.
+func TestNothingIsNotLarger(t *testing.T) {
+	if all, err := larger.Measure(t.Context(), nil, []string{t.TempDir()}, 1); err == nil {
+		t.Errorf("no error, %d variants", len(all))
 	}
 }
 

@@ -71,6 +71,9 @@ func Measure(ctx context.Context, c *codec.Codec, dirs []string, jobs int) (all 
 		})
 	}
 	err = g.Wait()
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("no pictures in %s", strings.Join(dirs, ", "))
+	}
 	return all, err
 }
 
@@ -78,7 +81,7 @@ func Measure(ctx context.Context, c *codec.Codec, dirs []string, jobs int) (all 
 func filesIn(dirs []string) (files []string, err error) {
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() {
+			if err == nil && !d.IsDir() {
 				files = append(files, path)
 			}
 			return err
