@@ -80,11 +80,16 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	}
 	if j != nil {
 		defer j.Close()
-		keeps = func(few *vips.Image) (ok bool, err error) {
-			if e.Time.More() {
-				_, reached, err = j.Compare(few)
+		keeps = func(few *vips.Image) (bool, error) {
+			if !e.Time.More() {
+				return false, nil
 			}
-			return reached >= least, err
+			v, err := j.Least(few, least)
+			if err != nil || v < least {
+				return false, err
+			}
+			reached = v
+			return true, nil
 		}
 	}
 	pixels, n, err := e.Choices.InLevels(im, wanted, j == nil || !e.unhurried(), keeps)

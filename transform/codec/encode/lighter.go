@@ -3,6 +3,7 @@ package encode
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/goldcrest/goldcrest/transform/codec/choose"
@@ -172,7 +173,7 @@ func (d *diet) levels(im *vips.Image, f variant.Format, table [256]byte, j *judg
 	if err := few.MapTo(table); err != nil {
 		return Encoded{}, vips.Internal("codec.levels", err)
 	}
-	_, reached, err := j.Compare(few)
+	reached, err := j.Least(few, math.Inf(-1))
 	if err != nil {
 		return Encoded{}, err
 	}
@@ -388,6 +389,5 @@ func (d *diet) scoreOf(c Encoded) (float64, error) {
 		return 0, err
 	}
 	defer j.Close()
-	_, worst, err := j.Score(c.Body)
-	return worst, err
+	return j.Worst(c.Body)
 }

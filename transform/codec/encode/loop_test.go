@@ -192,3 +192,22 @@ func TestColouredPrintGetsFullChroma(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopEndsSoonerWithPrint has a first encode of print a point above its target. A final variant ends with it, a hot
+// one does not.
+func TestLoopEndsSoonerWithPrint(t *testing.T) {
+	page := &render.Picture{Seen: &look.View{Kind: look.Text}}
+	for stage, more := range map[variant.Stage]bool{variant.StageFinal: false, variant.StageHot: true} {
+		c, err := choose.New(vips.AOMVersion())
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &Encoder{Choices: c, Pic: page, Job: &render.Job{Stage: stage}}
+		e.Job.Lim.AVIFPixels = 1
+		l := e.loop(variant.AVIF, choose.Settings{Target: 70})
+		l.tries = []try{{q: 56, score: 71.1}}
+		if q := l.next(); q > 0 != more {
+			t.Errorf("stage %d: q %d after a score of 71.1", stage, q)
+		}
+	}
+}

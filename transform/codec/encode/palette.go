@@ -102,8 +102,8 @@ func (r run) inPalette(im *vips.Image, p vips.Palette, limit int) (c Encoded, ke
 	if !keeps {
 		return c, false, nil
 	}
-	_, c.score, err = r.judge.Compare(few)
 	c.target = r.settings.Target
+	c.score, err = r.judge.Least(few, c.target-choose.ScoreSlack)
 	c.Note = fmt.Sprintf("a palette, target %.0f, measured %.1f", c.target, c.score)
 	r.tried[len(r.tried)-1] += fmt.Sprintf(" score %.1f", c.score)
 	return c, c.score >= c.target-choose.ScoreSlack, err

@@ -32,7 +32,7 @@ func (e *Encoder) sure(first Encoded, s choose.Settings) (Encoded, error) {
 		return first, err
 	}
 	defer j.Close()
-	_, worst, err := j.Score(first.Body)
+	worst, err := j.Worst(first.Body)
 	if err != nil || worst >= e.least(kind, s.Target) {
 		return first, err
 	}

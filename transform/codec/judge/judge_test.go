@@ -93,9 +93,55 @@ func TestJudgeSeesEveryPart(t *testing.T) {
 		if err != nil || worst > all-8 {
 			t.Errorf("%s: the worst tile scores %.1f, all %.1f; %v", tt.name, worst, all, err)
 		}
+		whole := j.whole
+		j.whole = nil // Its score does not decide any more.
+		if again, err := j.Worst(codectest.PNG(t, poor)); err != nil || again != worst {
+			t.Errorf("%s: the worst tile scores %.1f, then %.1f; %v", tt.name, worst, again, err)
+		}
+		j.whole = whole
 		j.Close()
 		pic.Free()
 	}
+}
+
+// TestJudgeStopsWhereATileFails asks for a score that the first tile does not reach, and one that every tile reaches.
+func TestJudgeStopsWhereATileFails(t *testing.T) {
+	if err := vips.Boot(); err != nil {
+		t.Fatal(err)
+	}
+	page := codectest.Scan(800, 600)
+	pic, err := render.Alone(codectest.PNG(t, page), variant.Spec{Format: variant.PNG}, codectest.Limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pic.Free()
+	j, err := New(pic.Im, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	for i := range page.Pix {
+		page.Pix[i] = page.Pix[i] &^ 31
+	}
+	poor := codectest.PNG(t, page)
+	_, worst, err := j.Score(poor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	few, err := decoded(poor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer few.Free()
+	if all, err := j.Least(few, worst-1); err != nil || all != worst {
+		t.Errorf("%.2f of the worst tile, want %.2f; %v", all, worst, err)
+	}
+	whole := j.whole
+	j.whole = nil // It is not scored where a tile fails.
+	if one, err := j.Least(few, 101); err != nil || one > 100 {
+		t.Errorf("%.2f of the first tile; %v", one, err)
+	}
+	j.whole = whole
 }
 
 // TestTilesCoverThePicture has sizes with and without a remainder. Each pixel lies in a tile, and few lie in two.

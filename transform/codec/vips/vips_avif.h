@@ -88,8 +88,13 @@ GC_FN struct heif_error gc_write(struct heif_context *context, const void *data,
 	return (struct heif_error) {heif_error_Ok, heif_suberror_Unspecified, "Success"};
 }
 
-// gc_split copies a picture into memory as three bands of colour, and one of alpha if it has alpha.
+// gc_split brings a picture into memory as three bands of colour, and one of alpha if it has alpha. Colours without alpha
+// are not copied if they are in memory.
 GC_FN int gc_split(VipsImage *in, VipsImage **colour, VipsImage **alpha) {
+	if (in->Bands == 3) {
+		g_object_ref(*colour = in);
+		return vips_image_wio_input(in);
+	}
 	VipsImage *part[3] = {NULL};
 	const int colours = in->Bands < 3 ? 1 : 3;
 	int bad = vips_extract_band(in, &part[0], 0, "n", colours, NULL);

@@ -94,18 +94,14 @@ GC_FN int gc_save(VipsImage *in, GcSave o, void **buf, size_t *len) {
 
 // gc_map copies an 8-bit picture into memory with its samples replaced through a table.
 GC_FN int gc_map(VipsImage *in, VipsImage **out, const uint8_t table[256]) {
-	VipsImage *lut = vips_image_new_from_memory_copy(table, 256, 256, 1, 1, VIPS_FORMAT_UCHAR);
-	if (!lut)
+	uint8_t *to = vips_image_wio_input(in) ? NULL : gc_new_pixels(in->Xsize, in->Ysize, in->Bands, out);
+	if (!to)
 		return -1;
-	VipsImage *mapped = NULL;
-	int r = vips_maplut(in, &mapped, lut, NULL);
-	if (!r) {
-		*out = vips_image_copy_memory(mapped);
-		r = *out ? 0 : -1;
-		g_object_unref(mapped);
-	}
-	g_object_unref(lut);
-	return r;
+	const uint8_t *from = VIPS_IMAGE_ADDR(in, 0, 0);
+	const size_t n = VIPS_IMAGE_SIZEOF_IMAGE(in);
+	for (size_t i = 0; i < n; i++)
+		to[i] = table[from[i]];
+	return 0;
 }
 
 // gc_reduce_colours copies a grey, colour, or colour and alpha picture into memory with the colours of a palette. libvips
