@@ -4,6 +4,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -182,6 +183,24 @@ func TestColouredPrintInAPalette(t *testing.T) {
 				t.Errorf("%s: %d bytes, with loss %d", name, len(made.Body), len(lossy.Body))
 			}
 		}
+	}
+}
+
+// TestNoPaletteWhereEdgesCostMore makes a screen with faint dots everywhere, which a lossy encode does not keep. Without loss
+// they would take most of the bytes.
+func TestNoPaletteWhereEdgesCostMore(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	screen := console(750, 550)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := 0; i < len(screen.Pix); i += 4 * (1 + random.IntN(14)) {
+		for k := range 3 {
+			screen.Pix[i+k] ^= byte(random.IntN(16))
+		}
+	}
+	spec := variant.Spec{Format: variant.WebP, Accepts: variant.AcceptWebP, Legible: variant.LegibleYes}
+	made := final(t, c, pngOf(t, screen), spec)
+	if _, after, lossy := strings.Cut(made.Choice.Tried, " q"); !lossy || strings.Contains(after, "lossless") {
+		t.Errorf("tried %s", made.Choice.Tried)
 	}
 }
 

@@ -59,3 +59,32 @@ func TestSizeOfLetters(t *testing.T) {
 		im.Free()
 	}
 }
+
+func TestEdges(t *testing.T) {
+	if err := vips.Boot(); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		samples []byte
+		bands   int
+		want    int
+	}{
+		"plain":       {[]byte{7, 7, 7, 7, 7, 7, 7, 7, 7}, 1, 0},
+		"columns":     {[]byte{1, 2, 3, 1, 2, 3, 1, 2, 3}, 1, 0},
+		"rows":        {[]byte{1, 1, 1, 2, 2, 2, 3, 3, 3}, 1, 0},
+		"a dot":       {[]byte{7, 7, 7, 7, 1, 7, 7, 7, 7}, 1, 1},
+		"checks":      {[]byte{1, 2, 1, 2, 1, 2, 1, 2, 1}, 1, 4},
+		"blue alone":  {[]byte{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2}, 3, 1},
+		"first pixel": {[]byte{9, 1, 1, 1}, 1, 0},
+	} {
+		side := map[int]int{9: 3, 12: 2, 4: 2}[len(tt.samples)]
+		im, err := vips.FromPixels(tt.samples, side, side, tt.bands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Edges(im); err != nil || got != tt.want {
+			t.Errorf("%s: %d (%v), want %d", name, got, err, tt.want)
+		}
+		im.Free()
+	}
+}

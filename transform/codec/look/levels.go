@@ -1,6 +1,7 @@
 package look
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -96,6 +97,23 @@ func Histogram(im *vips.Image) (count [256]float64, err error) {
 		count[v] = float64(parts[0][v] + parts[1][v] + parts[2][v] + parts[3][v])
 	}
 	return count, err
+}
+
+// Edges counts the pixels of an 8-bit picture that equal neither the one to their left nor the one above, so that a
+// lossless encoder can copy neither. Those of the first line and column do not count.
+func Edges(im *vips.Image) (n int, err error) {
+	samples, err := im.View()
+	f := im.Facts()
+	line := f.Width * f.Bands
+	for above := 0; above+2*line <= len(samples); above += line {
+		for i := above + line + f.Bands; i < above+2*line; i += f.Bands {
+			p := samples[i : i+f.Bands]
+			if !bytes.Equal(p, samples[i-f.Bands:i]) && !bytes.Equal(p, samples[i-line:i-line+f.Bands]) {
+				n++
+			}
+		}
+	}
+	return n, err
 }
 
 // Colours counts the picture's colours, up to one more than most.
