@@ -53,7 +53,7 @@ func TestDocumentsQuoteFiguresOfTheQualityTable(t *testing.T) {
 		return row[1], row[2]
 	}
 	atOnce, _ := first("normal, AVIF at once")
-	upgraded, print := first("normal, AVIF upgraded")
+	final, print := first("normal, AVIF final")
 	old, oldPrint := first("the predecessor, JPEG q90")
 	whole := func(kib string) string {
 		f, err := strconv.ParseFloat(kib, 64)
@@ -65,7 +65,7 @@ func TestDocumentsQuoteFiguresOfTheQualityTable(t *testing.T) {
 	for file, want := range map[string][]string{
 		"docs/migrate.md": {old + " KiB against " + atOnce + " KiB"},
 		"README.md": {
-			whole(upgraded) + " to " + whole(atOnce) + " KiB (AVIF) instead of " + whole(old) + " KiB",
+			whole(final) + " to " + whole(atOnce) + " KiB (AVIF) instead of " + whole(old) + " KiB",
 			whole(print) + " KiB instead of " + whole(oldPrint) + " KiB",
 		},
 	} {
