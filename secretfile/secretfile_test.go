@@ -32,6 +32,19 @@ func link(t *testing.T, target, name string) string {
 	return name
 }
 
+// foreignLink is what the error says of a link of another user in a sticky directory. Where systemd set it so, the
+// kernel does not follow it.
+func foreignLink(t *testing.T) string {
+	protected, err := os.ReadFile("/proc/sys/fs/protected_symlinks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.TrimSpace(string(protected)) == "1" {
+		return "permission denied"
+	}
+	return "the link"
+}
+
 // Whatever lets another user write the file or put another in its place is refused, by the check and by the reading.
 func TestRead(t *testing.T) {
 	must := func(err error) {
@@ -39,12 +52,6 @@ func TestRead(t *testing.T) {
 			t.Helper()
 			t.Fatal(err)
 		}
-	}
-	protected, err := os.ReadFile("/proc/sys/fs/protected_symlinks")
-	must(err)
-	foreign := "the link" // or, where systemd set it so, the kernel does not follow it
-	if strings.TrimSpace(string(protected)) == "1" {
-		foreign = "permission denied"
 	}
 	for _, test := range []struct {
 		name string
@@ -101,7 +108,7 @@ func TestRead(t *testing.T) {
 			must(os.Lchown(d+"/a/s", stranger, -1))
 			must(os.Chmod(d+"/a", 0o777|os.ModeSticky))
 			return d + "/a/s"
-		}, want: foreign, root: true},
+		}, want: foreignLink(t), root: true},
 	} {
 		if test.root && os.Geteuid() != 0 {
 			continue

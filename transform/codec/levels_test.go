@@ -186,8 +186,8 @@ func TestColouredPrintInAPalette(t *testing.T) {
 	}
 }
 
-// TestNoPaletteWhereEdgesCostMore makes a screen with faint dots everywhere, which a lossy encode does not keep. Without loss
-// they would take most of the bytes.
+// TestNoPaletteWhereEdgesCostMore makes a screen with faint dots everywhere, which a lossy encode does not keep. Without
+// loss they would take most of the bytes.
 func TestNoPaletteWhereEdgesCostMore(t *testing.T) {
 	c := mustShare(t, EngineVips)
 	screen := console(750, 550)

@@ -80,17 +80,7 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	}
 	if j != nil {
 		defer j.Close()
-		keeps = func(few *vips.Image) (bool, error) {
-			if !e.Time.More() {
-				return false, nil
-			}
-			v, err := j.Least(few, least)
-			if err != nil || v < least {
-				return false, err
-			}
-			reached = v
-			return true, nil
-		}
+		keeps = e.keeper(j, least, &reached)
 	}
 	pixels, n, err := e.Choices.InLevels(im, wanted, j == nil || !e.unhurried(), keeps)
 	if err != nil || pixels == nil {
@@ -101,6 +91,22 @@ func (e *Encoder) inLevels(f variant.Format) (few Encoded, ok bool, err error) {
 	few.target, few.score, few.foretold, few.levels = wanted, reached, !e.unhurried() && e.measurable(), n
 	ok = err == nil && (s.MaxBytes == 0 || len(few.Body) <= s.MaxBytes)
 	return few, ok, err
+}
+
+// keeper measures pictures in few levels while there is time. It is true of one that scores least, whose score it leaves in
+// reached.
+func (e *Encoder) keeper(j *judge.Judge, least float64, reached *float64) func(*vips.Image) (bool, error) {
+	return func(few *vips.Image) (bool, error) {
+		if !e.Time.More() {
+			return false, nil
+		}
+		v, err := j.Least(few, least)
+		if err != nil || v < least {
+			return false, err
+		}
+		*reached = v
+		return true, nil
+	}
 }
 
 // saveLevels encodes a picture in few levels losslessly, as WebP or PNG.
