@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/goldcrest/goldcrest/cache"
 	"github.com/goldcrest/goldcrest/pipeline/gate"
@@ -15,6 +16,7 @@ type lookups struct {
 	old       map[*fill]Answer      // entries to replace: too old to be served unless the origin fails
 	late      map[*fill]*cache.Late // look-ups that continue
 	lateFound map[*fill]Answer      // what they found: all or nil; written before lateDone is closed
+	lateOld   map[*fill]Answer      // as old, of what they found; likewise
 	lateDone  chan struct{}         // nil = some fill has no such look-up
 }
 
@@ -69,7 +71,7 @@ func (r *run) awaitLate(ctx context.Context, callOff func()) {
 	if len(r.late) == 0 || len(r.late) < len(r.todo) {
 		return
 	}
-	r.lateDone = make(chan struct{})
+	r.lateDone, r.lateOld = make(chan struct{}), map[*fill]Answer{}
 	go func() {
 		defer close(r.lateDone)
 		found := map[*fill]Answer{}
@@ -78,25 +80,32 @@ func (r *run) awaitLate(ctx context.Context, callOff func()) {
 			if err != nil {
 				return
 			}
-			a, usable, refused := r.p.answerTo(r.b.within, e, cache.TierStore)
-			if refused != nil || !usable {
-				return // It is made as if there were none.
+			a, usable, _ := r.p.answerTo(r.b.within, e, cache.TierStore)
+			switch {
+			case a.Outcome == "":
+				return // It is refused, and made as if there were none.
+			case !usable:
+				r.lateOld[f] = a
+			default:
+				a.Timings.Lookup = r.p.parts.Now().Sub(r.start)
+				found[f] = a
 			}
-			a.Timings.Lookup = r.p.parts.Now().Sub(r.start)
-			found[f] = a
 		}
-		r.lateFound = found
-		callOff()
+		if len(found) == len(r.late) {
+			r.lateFound = found
+			callOff()
+		}
 	}()
 }
 
-// arrived publishes the entries that came late, and reports whether all did. It waits for the store: it is called when
-// the variants could not be made.
+// arrived publishes the entries that came late, and reports whether all did. Those that are too old are for fail. It
+// waits for the store: it is called when the variants could not be made.
 func (r *run) arrived() bool {
 	if r.lateDone == nil {
 		return false
 	}
 	<-r.lateDone
+	maps.Copy(r.old, r.lateOld)
 	for f, a := range r.lateFound {
 		if f.published {
 			continue

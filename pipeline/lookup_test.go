@@ -138,6 +138,25 @@ func TestFault13LateEntryOfABrokenSource(t *testing.T) {
 	}
 }
 
+// An entry that is too old is served where the origin fails, also if the store answers late.
+func TestFault13LateOldEntryOfABrokenSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newSlowRig(t, 500*time.Millisecond, 0)
+		r.cfg.TTL, r.cfg.StaleIfError = time.Hour, 24*time.Hour
+		broken := fault.New(fault.SourceError, "origin.fetch", "no", nil)
+		r.origin.onFetch = func(context.Context, string) (origin.Original, error) {
+			return origin.Original{}, broken
+		}
+		r.tiers.store[of(1).Key()], r.tiers.store[of(2).Key()] = aged(2*time.Hour), aged(26*time.Hour)
+		if a, err := r.Get(t.Context(), of(1)); err != nil || a.Outcome != Stale {
+			t.Errorf("got %q, %v", a.Outcome, err)
+		}
+		if _, err := r.Get(t.Context(), of(2)); !errors.Is(err, broken) {
+			t.Errorf("past cache.stale_if_error: %v", err)
+		}
+	})
+}
+
 // A caller that wants only what is stored waits for a slow store.
 func TestFault13PeekWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
