@@ -96,6 +96,8 @@ func TestFault32Delivery(t *testing.T) {
 		{"two ranges", "GET", []string{"Range: bytes=0-0,2-2"}, 200, map[string]string{"Content-Length": "1000"}, body},
 		{"ranges in two lines", "GET", []string{"Range: bytes=0-0", "Range: bytes=2-2"}, 200, nil, body},
 		{"the last 0 bytes", "GET", []string{"Range: bytes=-00"}, 200, map[string]string{"Content-Range": ""}, body},
+		{"the last +0 bytes", "GET", []string{"Range: bytes=-+0"}, 200, map[string]string{"Content-Range": ""}, body},
+		{"the last  0 bytes", "GET", []string{"Range: bytes=- 0"}, 200, map[string]string{"Content-Range": ""}, body},
 		{"Range beyond the end", "GET", []string{"Range: bytes=1000-"}, 416, map[string]string{
 			"Content-Range": "bytes */1000", "Cache-Control": "no-store", "ETag": "", "X-Error": "range_not_satisfiable", "Content-Type": "application/problem+json"}, nil},
 		{"Range in capitals", "GET", []string{"Range: BYTES=10-19"}, 206, map[string]string{"Content-Range": "bytes 10-19/1000"}, body[10:20]},

@@ -73,5 +73,5 @@ func usable(ranges string, conditions []string) bool {
 		return false
 	}
 	last, suffix := strings.CutPrefix(strings.TrimSpace(ranges), "-")
-	return !strings.Contains(ranges, ",") && !(suffix && strings.Trim(last, "0") == "")
+	return !strings.Contains(ranges, ",") && !(suffix && strings.Trim(last, "+0 \t") == "") // as net/http reads it
 }
