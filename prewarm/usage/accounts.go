@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,6 +64,7 @@ type others struct {
 	counts map[string]otherCount
 	images map[string]int64         // sums by OwnerMark
 	early  map[string]ledger.Record // reported before their day was loaded, by key: a list that lags may lack them
+	since  string                   // the day from which on early has some
 }
 
 type otherCount struct {
@@ -314,16 +316,25 @@ func (a *Accounts) heard(r ledger.Record) {
 	defer a.mu.Unlock()
 	o := &a.others
 	if words[1] != o.day {
-		if words[1] >= ledger.DayOf(a.Now()) {
-			if o.early == nil {
-				o.early = map[string]ledger.Record{}
-			}
-			o.early[r.Key] = r
-		}
+		o.expect(words[1], ledger.DayOf(a.Now()), r)
 		return
 	}
 	if old := o.counts[r.Key]; old.revision < r.Revision {
 		o.images[words[2]] += images - old.images
 		o.counts[r.Key] = otherCount{r.Revision, images}
+	}
+}
+
+// expect keeps a record of a day that is not loaded yet. Those of past days are dropped: without quotas no day is loaded.
+func (o *others) expect(day, today string, r ledger.Record) {
+	if o.early == nil {
+		o.early = map[string]ledger.Record{}
+	}
+	if o.since != today {
+		o.since = today
+		maps.DeleteFunc(o.early, func(key string, _ ledger.Record) bool { return strings.Split(key, ".")[1] < today })
+	}
+	if day >= today {
+		o.early[r.Key] = r
 	}
 }

@@ -51,6 +51,22 @@ func TestCountsReportedBeforeTheirDayIsLoaded(t *testing.T) {
 	}
 }
 
+// An instance without quotas loads no day: reports of days that have passed are dropped.
+func TestReportsOfPassedDaysAreDropped(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	a := New(Deps{Now: func() time.Time { return now }})
+	for range 10 {
+		for _, ahead := range []int{0, 1} { // The clock of another instance may be ahead.
+			day := ledger.DayOf(now.AddDate(0, 0, ahead))
+			a.Noticed(ledger.Record{Key: prefix + day + ".anna.other", Mark: "7", Revision: 1})
+		}
+		if n := len(a.others.early); n != 2 {
+			t.Fatalf("%d reports are kept, want 2", n)
+		}
+		now = now.AddDate(0, 0, 1)
+	}
+}
+
 // Written counts of earlier days are not kept in memory.
 func TestWrittenDaysAreForgotten(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
