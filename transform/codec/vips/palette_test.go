@@ -1,6 +1,9 @@
 package vips
 
 import (
+	"bytes"
+	"image/color"
+	"image/png"
 	"math"
 	"testing"
 
@@ -37,5 +40,51 @@ func TestSmoothPicturesGetNoPalettes(t *testing.T) {
 			t.Errorf("q %d: speed 8 makes %d bytes, speed 9 %d; %v", q, len(final), len(fast), err)
 		}
 		t.Logf("q %d: speed 8 %d, speed 9 %d", q, len(final), len(fast))
+	}
+}
+
+// TestPalettesOfEachNumberOfBands writes a picture in a palette as PNG. Each pixel has the colour of the palette, with
+// grey in one band too.
+func TestPalettesOfEachNumberOfBands(t *testing.T) {
+	if err := Boot(); err != nil {
+		t.Fatal(err)
+	}
+	const side = 64
+	for _, bands := range []int{1, 3, 4} {
+		samples := make([]byte, bands*side*side)
+		for i := range samples {
+			if samples[i] = byte(i/bands%side/16*60 + i%bands*9); i%4 == 3 && bands == 4 {
+				samples[i] = 255 - byte(i/bands/side/32*90)
+			}
+		}
+		im, err := FromPixels(samples, side, side, bands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer im.Free()
+		few, err := im.InPalette(Palette{Bits: 8, Q: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer few.Free()
+		made, err := few.Save(Saving{Format: variant.PNG, Q: 100, Effort: 4, Bits: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		picture, err := png.Decode(bytes.NewReader(made))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range side * side {
+			c := color.NRGBAModel.Convert(picture.At(i%side, i/side)).(color.NRGBA)
+			got, want := [4]byte{c.R, c.G, c.B, c.A}, [4]byte{0, 0, 0, 255}
+			copy(want[:], samples[i*bands:(i+1)*bands])
+			if bands == 1 {
+				want[1], want[2] = want[0], want[0]
+			}
+			if got != want {
+				t.Fatalf("%d bands, pixel %d: %v, want %v", bands, i, got, want)
+			}
+		}
 	}
 }

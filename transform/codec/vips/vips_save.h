@@ -114,6 +114,8 @@ GC_FN int gc_reduce_colours(VipsImage *in, int bits, int q, VipsImage **out) {
 		vips_pngload_buffer(png, len, &read, NULL) ||
 		(in->Bands == 4 && read->Bands == 3 ? vips_addalpha(read, &whole, NULL) : vips_copy(read, &whole, NULL)) ||
 		vips_extract_band(whole, &same, 0, "n", in->Bands, NULL) || !(*out = vips_image_copy_memory(same));
+	if (!r)
+		(*out)->Type = in->Type; // Grey would still be called sRGB, and savers take its one band for three.
 	g_clear_object(&same);
 	g_clear_object(&whole);
 	g_clear_object(&read);
