@@ -59,6 +59,23 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// A final variant with its profile is compared with pixels that are not converted either. It reaches the
+// target at about the q of the same picture in sRGB.
+func TestKeptProfileDoesNotChangeTheScore(t *testing.T) {
+	c := mustNew(t, "")
+	plain := jpegOf(t, codectest.Scene(800, 600), 95)
+	original := jpegWithICC(plain, displayP3ICC())
+	for _, f := range []variant.Format{variant.JPEG, variant.WebP} {
+		spec := variant.Spec{Width: 400, Format: f}
+		want := staged(t, c, plain, spec, variant.StageFinal)
+		spec.KeepProfile = true
+		got := staged(t, c, original, spec, variant.StageFinal)
+		if off := got.Quality - want.Quality; got.Choice.Score == 0 || off < -8 || off > 8 {
+			t.Errorf("%s: q %d with a profile, %d in sRGB; %s", f, got.Quality, want.Quality, got.Choice.Tried)
+		}
+	}
+}
+
 // Variants with and without a profile of one call do not share pixels.
 func TestKeepInOneCall(t *testing.T) {
 	c := mustNew(t, "")

@@ -107,7 +107,8 @@ func decoded(body []byte) (*vips.Image, error) {
 		return im, nil
 	}
 	lim := transform.Limits{Pixels: math.MaxInt64, ResultPixels: math.MaxInt64, AVIFPixels: math.MaxInt64, Frames: 1}
-	pic, err := render.Alone(body, variant.Spec{Format: variant.PNG}, lim)
+	asIs := variant.Keep{KeepProfile: true} // The pixels of an encode with a profile were not converted either.
+	pic, err := render.Alone(body, variant.Spec{Format: variant.PNG, Keep: asIs}, lim)
 	if err != nil {
 		return nil, err
 	}
