@@ -301,7 +301,7 @@ func (l *loop) next() int {
 	}
 	q := l.step(aim)
 	below, above := l.bracket()
-	if n == l.most && below > 0 && above <= 100 { // The score jumps between them.
+	if n == l.most && below >= max(l.least, 1) && above <= 100 { // The score jumps between them.
 		q = (below + above) / 2
 	}
 	q = min(max(q, below+1), above-1, 100)

@@ -90,6 +90,10 @@ func TestLoopSplitsAJump(t *testing.T) {
 	if q := l.next(); q < 46 {
 		t.Errorf("q %d after three that reach the target, the last by 2.6", q)
 	}
+	l.least = leastQ(variant.JPEG) // It is a bound, and no try that falls short.
+	if q := l.next(); q < 46 {
+		t.Errorf("q %d after three that reach the target, with a least q of %d", q, l.least)
+	}
 }
 
 // TestNoJPEGBelowTheLeastQ has scores far above the target at low q, as flat drawings have.
