@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"math"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -199,6 +200,7 @@ func (r *reading) crop(part string) (bool, error) {
 		if n[i], err = strconv.ParseFloat(m[i+1], 64); err != nil || n[i] > most {
 			return true, badOption("crop")
 		}
+		n[i] = math.Round(n[i]*1e4) / 1e4 // as short writes it: 0.99999 would become a pixel
 	}
 	if n[2] <= n[0] || n[3] <= n[1] {
 		return true, badOption("crop")
