@@ -98,20 +98,24 @@ func (r *run) awaitLate(ctx context.Context, callOff func()) {
 	}()
 }
 
-// arrived publishes the entries that came late, and reports whether all did. Those that are too old are for fail. It
-// waits for the store: it is called when the variants could not be made.
-func (r *run) arrived() bool {
-	if r.lateDone == nil {
-		return false
+// withoutLate publishes the entries that came late, if all have, and returns the fills without one. Those that are too
+// old are for fail.
+func (r *run) withoutLate(todo []*fill) []*fill {
+	select {
+	case <-r.lateDone:
+		maps.Copy(r.old, r.lateOld)
+	default:
+		return todo
 	}
-	<-r.lateDone
-	maps.Copy(r.old, r.lateOld)
-	for f, a := range r.lateFound {
-		if f.published {
-			continue
+	if r.lateFound == nil {
+		return todo
+	}
+	for _, f := range todo {
+		if !f.published {
+			a := r.lateFound[f]
+			r.p.parts.Keeper.Remember(f.key, a.Entry, r.b.urgency.Present() < gate.Viewing)
+			f.publish(a, nil)
 		}
-		r.p.parts.Keeper.Remember(f.key, a.Entry, r.b.urgency.Present() < gate.Viewing)
-		f.publish(a, nil)
 	}
-	return r.lateFound != nil
+	return nil
 }

@@ -138,6 +138,30 @@ func TestFault13LateEntryOfABrokenSource(t *testing.T) {
 	}
 }
 
+// An entry that came while a worker tried in vain is served.
+func TestFault13LateEntryAndABrokenWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newSlowRig(t, 500*time.Millisecond, 0)
+		broken := fault.New(fault.TransformTimeout, "transform", "no", nil)
+		for n, alone := range []bool{true, false} {
+			r.codec.onTransform = func(_ context.Context, _ []variant.Spec, emit emitFunc) error {
+				time.Sleep(400 * time.Millisecond)
+				if alone {
+					emit(0, variant.Image{}, broken)
+				}
+				return broken
+			}
+			r.tiers.store[of(n).Key()] = aged(time.Minute)
+			if a, err := r.Get(t.Context(), of(n)); err != nil || a.Tier != cache.TierStore {
+				t.Errorf("alone %v: got %s of %q, %v", alone, a.Outcome, a.Tier, err)
+			}
+			if r.codec.calls != n+1 || r.tiers.remembered() != n+1 {
+				t.Errorf("%d tries, %d in memory", r.codec.calls, r.tiers.remembered())
+			}
+		}
+	})
+}
+
 // An entry that is too old is served where the origin fails, also if the store answers late.
 func TestFault13LateOldEntryOfABrokenSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

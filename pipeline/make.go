@@ -39,7 +39,10 @@ func (p *Pipeline) run(ctx context.Context, b *batch, find finder) {
 	if len(r.todo) == 0 {
 		return
 	}
-	if err := r.make(ctx); err != nil && !r.arrived() {
+	if err := r.make(ctx); err != nil {
+		if r.lateDone != nil {
+			<-r.lateDone // The store may have what cannot be made.
+		}
 		r.fail(r.todo, err)
 	}
 }
@@ -271,7 +274,7 @@ func (r *run) deliver(ctx context.Context, f *fill, img variant.Image) {
 	})
 }
 
-// fail publishes err, or the old entry if there is one and the failure may be temporary.
+// fail publishes the entry that came late, or the old one if the failure may be temporary, or else err.
 func (r *run) fail(todo []*fill, err error) {
 	if !r.transformFrom.IsZero() && r.from.Master != nil {
 		r.p.masters.Distrust(r.b.fills[0].key, err)
@@ -280,7 +283,7 @@ func (r *run) fail(todo []*fill, err error) {
 	if !r.transformFrom.IsZero() {
 		t.Transform = r.p.parts.Now().Sub(r.transformFrom)
 	}
-	for _, f := range todo {
+	for _, f := range r.withoutLate(todo) {
 		if old, ok := r.old[f]; ok && !r.b.refresh && mayPass(err) && old.Over <= r.p.cfg.StaleIfError {
 			if !f.published {
 				f.failure = err
