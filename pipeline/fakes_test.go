@@ -311,6 +311,7 @@ const (
 	viaAttr    = "via"
 	sinceAttr  = "since"
 	scoreAttr  = "score"
+	framesAttr = "fr"
 	targetAttr = "target"
 	hotStage   = "2"
 )

@@ -35,12 +35,13 @@ func (p *Pipeline) views(key string, m cache.Meta) (views, needed int) {
 }
 
 // lightens reports whether the slower encoder may make an entry smaller: it is a final AVIF with a measured score, with
-// which the new score can be compared.
+// which the new score can be compared. Animations have no slower encoder.
 func lightens(m cache.Meta) bool {
 	if m.ContentType != variant.AVIF.MediaType() || variant.StageOf(m.Attrs) != variant.StageFinal {
 		return false
 	}
-	return variant.DecodeFacts(m.Attrs).Choice.Score > 0
+	f := variant.DecodeFacts(m.Attrs)
+	return f.Choice.Score > 0 && f.Frames <= 1
 }
 
 func pixels(m cache.Meta) int64 {

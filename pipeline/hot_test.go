@@ -134,18 +134,25 @@ func TestHotIsMadeAtBreakEven(t *testing.T) {
 	})
 }
 
-// No view starts the slower encoder if it is off, if bytes cost nothing, or if the score of the final entry is unknown.
+// No view starts the slower encoder if it is off, if bytes cost nothing, if the score of the final entry is unknown, or
+// if it is an animation.
 func TestHotEncodeNeedsViewsCostAndAScore(t *testing.T) {
 	off, free := breakEvenPrices, breakEvenPrices
 	off.Hot, free.PriceGB = "off", 0
-	for name, cfg := range map[string]heat.Config{"off": off, "free bytes": free, "not measured": breakEvenPrices} {
+	for name, cfg := range map[string]heat.Config{
+		"off": off, "free bytes": free, "not measured": breakEvenPrices, "animated": breakEvenPrices,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newHotRig(t, cfg, nil)
 			r.final(t, 1)
-			if name == "not measured" {
+			if name == "not measured" || name == "animated" {
 				e := r.tiers.store[avif(1).Key()]
 				e.Attrs = maps.Clone(e.Attrs)
-				delete(e.Attrs, scoreAttr)
+				if name == "animated" {
+					e.Attrs[framesAttr] = "8"
+				} else {
+					delete(e.Attrs, scoreAttr)
+				}
 				r.tiers.store[avif(1).Key()] = e
 				r.tiers.forgetAll()
 			}
