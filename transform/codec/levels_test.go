@@ -186,6 +186,24 @@ func TestColouredPrintInAPalette(t *testing.T) {
 	}
 }
 
+// TestNoLosslessWebPWhereTheURLNamesItsQuality makes pages that would be WebPs in a palette and in few levels.
+func TestNoLosslessWebPWhereTheURLNamesItsQuality(t *testing.T) {
+	c := mustShare(t, EngineVips)
+	const accepts = variant.AcceptAVIF | variant.AcceptWebP
+	spec := variant.Spec{Format: variant.AVIF, Accepts: accepts, Legible: variant.LegibleYes}
+	for _, page := range []*image.NRGBA{console(750, 550), scan(750, 550)} {
+		original := pngOf(t, page)
+		if made := final(t, c, original, spec); made.Format != variant.WebP || made.Quality != 0 {
+			t.Errorf("no quality named: %s of q %d", made.Format, made.Quality)
+		}
+		named := spec
+		named.FormatQuality.WebP = 30
+		if made := final(t, c, original, named); made.Format != variant.AVIF {
+			t.Errorf("30 named for WebP: %s of q %d, %s", made.Format, made.Quality, made.Note)
+		}
+	}
+}
+
 // TestNoPaletteWhereEdgesCostMore makes a screen with faint dots everywhere, which a lossy encode does not keep. Without
 // loss they would take most of the bytes.
 func TestNoPaletteWhereEdgesCostMore(t *testing.T) {

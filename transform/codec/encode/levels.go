@@ -150,13 +150,13 @@ func exactly(note string) choose.Settings {
 	return choose.Settings{Saving: vips.Saving{Lossless: true, Effort: choose.EffortWebP, AlphaQ: 100}, Note: note}
 }
 
-// exactFormat is the lossless format that an open URL's client accepts.
+// exactFormat is the lossless format that an open URL's client accepts. ok is false if the URL names its quality.
 func exactFormat(s variant.Spec) (f variant.Format, ok bool) {
 	switch {
 	case s.Accepts&variant.AcceptWebP != 0:
-		return variant.WebP, true
+		f = variant.WebP
 	case s.Accepts&variant.AcceptPNG != 0:
-		return variant.PNG, true
+		f = variant.PNG
 	}
-	return variant.Open, false
+	return f, f != variant.Open && render.ExplicitQuality(f, s) == 0
 }
