@@ -24,12 +24,12 @@ const niceness = 10
 // start again for ever. Where Timeout is longer it is the bound: under QEMU everything takes longer.
 const startTimeout = time.Minute
 
-// environment is the environment of a worker: a tight allocator (one arena, no mapping and unmapping of every row
-// buffer), a heap that is collected when it has doubled (ADR 5), and fixed behaviour of libvips.
+// environment is the environment of a worker: a tight allocator (one arena, no remapped row buffers), a heap that is
+// collected when it has doubled (ADR 5), libvips' fixed behaviour, and palettes without threads that spin while waiting.
 var environment = []string{
 	"MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=33554432", "MALLOC_TRIM_THRESHOLD_=33554432",
 	"GOMAXPROCS=1", "GOGC=100",
-	"VIPS_CONCURRENCY=1", "VIPS_WARNING=0", "LC_ALL=C.UTF-8",
+	"VIPS_CONCURRENCY=1", "OMP_NUM_THREADS=1", "VIPS_WARNING=0", "LC_ALL=C.UTF-8",
 }
 
 // inputsVariable tells a worker the formats that it reads.

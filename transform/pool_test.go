@@ -175,7 +175,10 @@ func TestWorkersLiveInATightEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	env, self := m.images[0].Note, m.images[1].Note
-	for _, want := range []string{"MALLOC_ARENA_MAX=1", "GOGC=100", "GOLDCREST_TRANSFORM_ENGINE=vips", "VIPSHOME=/opt/vips"} {
+	for _, want := range []string{
+		"MALLOC_ARENA_MAX=1", "GOGC=100", "VIPS_CONCURRENCY=1", "OMP_NUM_THREADS=1", "GOLDCREST_TRANSFORM_ENGINE=vips",
+		"VIPSHOME=/opt/vips",
+	} {
 		if !strings.Contains(env, want) {
 			t.Errorf("%s is not in the environment %q", want, env)
 		}
