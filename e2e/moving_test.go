@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,7 @@ func TestAnimatedAVIF(t *testing.T) {
 	corpus(t)
 	if told, err := exec.Command(binary, "version").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, told)
-	} else if strings.Contains(string(told), "animated_avif: no encoder") {
+	} else if regexp.MustCompile(`animated_avif +no encoder`).Match(told) {
 		t.Skip("this libheif writes no sequences: libheif 1.23 does")
 	}
 	o := startOrigin(t)

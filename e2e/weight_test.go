@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -87,6 +88,7 @@ func TestChoiceIsExplained(t *testing.T) {
 	corpus(t)
 	o, s := startOrigin(t), start(t, prewarmEnv...)
 	for file, want := range map[string]string{"receipt-tall.jpg": "text", "faces-progressive.jpg": "photo"} {
+		targets := map[string][]string{"photo": {"70"}, "text": {"72", "75"}} // Tiny letters have more, by iq yet more.
 		path := signed("rs:fit:600:0", o.URL+"/photos/"+file)
 		cold := s.get(path, "Accept", chrome)
 		if timing := cold.Header.Get("Server-Timing"); !strings.Contains(timing, "probe;dur=") {
@@ -100,7 +102,8 @@ func TestChoiceIsExplained(t *testing.T) {
 			t.Fatalf("%v: %s", err, a.body)
 		}
 		attrs := e.Stored.Attrs
-		if attrs["kind"] != want || attrs["target"] != "70" || attrs["predicted"] == "" || attrs["q"] != attrs["predicted"] ||
+		if attrs["kind"] != want || !slices.Contains(targets[want], attrs["target"]) ||
+			attrs["predicted"] == "" || attrs["q"] != attrs["predicted"] ||
 			!strings.HasPrefix(attrs["tried"], "avif q"+attrs["q"]) || !strings.Contains(attrs["note"], want) {
 			t.Errorf("%s: %v", file, attrs)
 		}
