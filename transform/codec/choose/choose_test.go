@@ -74,6 +74,7 @@ func TestSmallPrintHasAHigherTarget(t *testing.T) {
 		{"tiny, saver", variant.JPEG, variant.ClassSaver, look.Mixed, look.LettersTiny, true, 70, 72},
 		{"tiny, high", variant.AVIF, variant.ClassHigh, look.Text, look.LettersTiny, true, 70, 80},
 		{"tiny, configured", variant.WebP, variant.ClassSaver, look.Text, look.LettersTiny, true, 64, 66},
+		{"tiny, near high", variant.AVIF, variant.ClassNormal, look.Text, look.LettersTiny, true, 78, 80},
 		{"small", variant.AVIF, variant.ClassNormal, look.Text, look.LettersSmall, true, 70, 70},
 		{"small, saver", variant.AVIF, variant.ClassSaver, look.Text, look.LettersSmall, true, 70, 70},
 		{"large, saver", variant.AVIF, variant.ClassSaver, look.Text, look.LettersLarge, true, 70, 60},

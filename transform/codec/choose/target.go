@@ -29,13 +29,15 @@ const (
 	tinyMoreIQ = 5
 )
 
-// target is the Target of a picture that was probed. Print in small letters has that of the class normal at least.
+// target is the Target of a picture that was probed. Print in small letters has that of the class normal at least,
+// and no more than that of the class high.
 func (a *Chooser) target(w Wish, kind look.Kind, v *look.View) float64 {
 	t := Target(w, kind)
 	if !kind.Legible() || v.Letters == look.LettersLarge {
 		return t
 	}
-	least := w.Targets.OrDefault().Normal
+	q := w.Targets.OrDefault()
+	least := q.Normal
 	switch {
 	case v.Letters == look.LettersSmall:
 	case w.Format == variant.AVIF && a.iq:
@@ -43,5 +45,5 @@ func (a *Chooser) target(w Wish, kind look.Kind, v *look.View) float64 {
 	default:
 		least += tinyMore
 	}
-	return max(t, least)
+	return max(t, min(least, q.High))
 }
