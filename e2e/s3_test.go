@@ -74,12 +74,18 @@ func startGateway(t *testing.T, addr, dir string, flags ...string) {
 	})
 }
 
+// portsGiven are the addresses that freePort has returned: the programs of parallel tests open theirs later.
+var portsGiven sync.Map
+
 // freePort finds a free port below the ephemeral range: an outgoing connection could take a port of that range before
 // the server does.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 15000+rand.N(15000))
+		if _, taken := portsGiven.LoadOrStore(addr, true); taken {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			l.Close()
 			return addr
