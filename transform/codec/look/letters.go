@@ -3,8 +3,6 @@ package look
 // #include "letters.h"
 import "C"
 
-import "github.com/goldcrest/goldcrest/transform/codec/vips"
-
 // Letters is the size of the letters of print. They are measured without ascenders.
 type Letters int
 
@@ -21,19 +19,15 @@ const (
 	fewLines    = 4
 )
 
-// LettersOf returns the size of the letters of a picture as for Measure.
-func LettersOf(im *vips.Image) (Letters, error) {
-	s, err := gather(im)
-	if err != nil {
-		return LettersLarge, err
-	}
+// letters is the size of the letters of a sample.
+func (s sample) letters() Letters {
 	l := C.gc_letters(at(s.rgb), C.int(s.tiles))
 	from := lettersFrom * float64(l.all+fewLines)
 	switch {
 	case float64(l.tiny) >= from:
-		return LettersTiny, nil
+		return LettersTiny
 	case float64(l.small) >= from:
-		return LettersSmall, nil
+		return LettersSmall
 	}
-	return LettersLarge, nil
+	return LettersLarge
 }

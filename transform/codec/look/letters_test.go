@@ -53,8 +53,12 @@ func TestSizeOfLetters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := LettersOf(im); err != nil || got != tt.want {
-			t.Errorf("%s: %d (%v), want %d", tt.name, got, err, tt.want)
+		s, err := gather(im)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.letters(); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 		im.Free()
 	}

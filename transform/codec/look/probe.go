@@ -71,6 +71,22 @@ func Measure(im *vips.Image) (Traits, error) {
 	if err != nil {
 		return Traits{}, err
 	}
+	return s.measure()
+}
+
+// Probe is Measure, with the size of the letters of print.
+func Probe(im *vips.Image) (t Traits, l Letters, err error) {
+	s, err := gather(im)
+	if err != nil {
+		return t, l, err
+	}
+	if t, err = s.measure(); err == nil && t.Print > 0 {
+		l = s.letters()
+	}
+	return t, l, err
+}
+
+func (s sample) measure() (Traits, error) {
 	back, bytes, err := s.trial()
 	if err != nil {
 		return Traits{}, err

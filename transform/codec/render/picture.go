@@ -44,18 +44,11 @@ func (p *Picture) Look(m *look.Model) *look.View {
 		return nil
 	}
 	start := time.Now()
-	t, err := look.Measure(p.Im)
+	t, letters, err := look.Probe(p.Im)
 	if err != nil {
 		return nil // Without a trial, the q of the table is used.
 	}
-	v := look.View{Traits: t, Kind: m.Kind(t), Print: m.Shares(t)[string(look.Text)]}
-	if t.Print > 0 {
-		if v.Letters, err = look.LettersOf(p.Im); err != nil {
-			return nil
-		}
-	}
-	v.Took = time.Since(start)
-	p.Seen = &v
+	p.Seen = &look.View{Traits: t, Kind: m.Kind(t), Print: m.Shares(t)[string(look.Text)], Letters: letters, Took: time.Since(start)}
 	return p.Seen
 }
 
