@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -79,7 +80,9 @@ func (s *Source) find(u *url.URL) (*s3.Client, error) {
 	if u.User != nil || u.Port() != "" || u.Host == "" || len(u.Path) < 2 {
 		return nil, fault.New(fault.BadSource, "s3source.find", "the source names no bucket and key", nil)
 	}
-	if leaves(u.Path) {
+	// To S3 a step up is part of a name like any other, but a server or proxy that resolves paths would read another bucket,
+	// perhaps one that the caller may not ask for.
+	if !filepath.IsLocal("." + u.Path) {
 		return nil, fault.New(fault.BadSource, "s3source.find", "the key would lead out of the bucket", nil)
 	}
 	for _, e := range s.entries {
@@ -88,24 +91,6 @@ func (s *Source) find(u *url.URL) (*s3.Client, error) {
 		}
 	}
 	return nil, fault.New(fault.SourceNotAllowed, "s3source.find", "the source's bucket is not configured", nil)
-}
-
-// leaves reports whether a key has more steps up than down. To S3 it is a name like any other, but a server or proxy that
-// resolves paths would read another bucket, perhaps one that the caller may not ask for.
-func leaves(key string) bool {
-	depth := 0
-	for step := range strings.SplitSeq(key, "/") {
-		switch step {
-		case "", ".":
-		case "..":
-			if depth--; depth < 0 {
-				return true
-			}
-		default:
-			depth++
-		}
-	}
-	return false
 }
 
 // Open implements origin.Source.
